@@ -1,0 +1,210 @@
+/* Layout of the memory that the server and its worker processes share, and of
+ * the messages on the control sockets. Written once, here: handler/lua uses it
+ * from C, handler/shm mirrors it in Go, and a test in handler/lua compares
+ * every size and offset.
+ *
+ * Two segments belong to a pool:
+ *
+ *   in   written by the server only. Workers map it read-only, and where the
+ *        system can enforce it (F_SEAL_FUTURE_WRITE) they have no way to
+ *        write to it. Heads and bodies of requests, queue positions, flags.
+ *   out  written by workers (and by the server where stated). Nothing in it is
+ *        trusted: the server checks every number before it uses it.
+ *
+ * All counters are absolute byte or entry counts; the place in a ring is the
+ * count modulo the ring's size, which is a power of two. There are no pointers
+ * in shared memory, only offsets.
+ */
+#ifndef MB_LAYOUT_H
+#define MB_LAYOUT_H
+
+#include <stdint.h>
+
+#define MB_MAGIC 0x3142424du /* "MBB1" */
+#define MB_VERSION 1u
+
+/* Offset 0 of the in segment. Immutable once the first worker is forked. */
+typedef struct {
+	uint32_t magic, version;
+	uint32_t loops;      /* number of loops */
+	uint32_t workers;    /* number of worker slots */
+	uint32_t cells;      /* cells per loop */
+	uint32_t queue_cap;  /* entries of a loop's queue, power of two */
+	uint32_t in_window;  /* bytes of a cell's in-window, power of two */
+	uint32_t out_window; /* bytes of a cell's out-window, power of two */
+	uint64_t in_size, out_size; /* bytes of the two segments */
+	/* Place of the arrays: element i is at offset + i*stride. */
+	uint64_t in_loops, in_loop_stride;      /* mb_in_loop, by loop */
+	uint64_t in_workers, in_worker_stride;  /* mb_in_worker, by slot */
+	uint64_t in_cells, in_cell_stride;      /* mb_in_cell, by loop*cells+cell */
+	uint64_t out_loops, out_loop_stride;    /* mb_out_loop, by loop */
+	uint64_t out_workers, out_worker_stride;/* mb_out_worker, by slot */
+	uint64_t out_cells, out_cell_stride;    /* mb_out_cell, by loop*cells+cell */
+} mb_in_header;
+
+/* One per loop: the queue of exchanges that wait for a worker. */
+typedef struct {
+	uint64_t q_head;   /* positions published so far */
+	uint8_t  pad[56];
+	uint32_t q[];      /* q[position % queue_cap] = cell of this loop */
+} mb_in_loop;
+
+/* One per worker slot: what the server tells the worker. */
+typedef struct {
+	uint32_t home;     /* the loop whose queue this worker looks at first */
+	uint32_t quit;     /* not 0: take no further exchange, run finish, end */
+	uint8_t  pad[56];
+} mb_in_worker;
+
+/* mb_in_cell.flags */
+#define MB_IN_END       1u  /* in_head is final: no more bytes will come */
+#define MB_IN_ABORT     2u  /* the body broke off: never complete */
+#define MB_IN_CANCEL    4u  /* the peer is gone: output is thrown away */
+#define MB_IN_TOO_LARGE 8u  /* with ABORT: body above request_body_size_limit */
+#define MB_IN_WANT_ROOM 16u /* the loop waits for room in the in-window */
+
+/* The server's half of a cell; the in-window follows it. */
+typedef struct {
+	uint64_t gen;      /* queue position of this use of the cell: its identity */
+	uint64_t in_head;  /* bytes put into the in-window so far */
+	uint64_t out_tail; /* bytes taken out of the out-window so far */
+	uint32_t flags;    /* MB_IN_* */
+	uint32_t pad0;
+	uint8_t  pad[32];
+} mb_in_cell;
+
+/* One per loop, in the out segment. */
+typedef struct {
+	uint64_t q_tail;   /* first position that may still be unclaimed (CAS) */
+	uint8_t  pad0[56];
+	uint32_t asleep;   /* 1: the loop blocks or is about to; ring its doorbell
+	                      if you exchange it to 0 */
+	uint8_t  pad1[60];
+	uint64_t ready[];  /* bit per cell: "look at this cell" (fetch_or) */
+} mb_out_loop;
+
+/* One per worker slot, in the out segment. */
+typedef struct {
+	uint32_t asleep;   /* 1: the worker blocks or is about to; ring its doorbell
+	                      if you exchange it to 0 */
+	uint32_t pad0;
+	uint64_t finished; /* exchanges completed: progress, for waking others */
+	uint8_t  pad[48];
+} mb_out_worker;
+
+/* mb_out_cell.owner: low 32 bits of gen << 32 | who */
+#define MB_WHO_FREE   0u
+#define MB_WHO_QUEUED 0xffffffffu /* published, not claimed */
+                                  /* 1+slot: claimed by that worker */
+
+/* mb_out_cell.result, stored last (release) */
+#define MB_DONE   1u  /* the exchange is over */
+#define MB_CLOSE  2u  /* close the connection when the output is sent */
+#define MB_RESET  4u  /* reset the connection: the response broke off */
+#define MB_RETIRE 8u  /* this worker takes no further exchange (handler returned false) */
+/* bits 16..31: with DONE and no output: status that the server answers itself */
+#define MB_STATUS_SHIFT 16
+
+/* mb_out_cell.flags */
+#define MB_OUT_BODY_WANTED 1u /* the handler reads the body: answer Expect: 100-continue */
+#define MB_OUT_PENDING     2u /* minimum_output_chunk_size or more is held back: have it
+                                 flushed ('F' on the control socket) after about 50 ms */
+
+/* The worker's half of a cell; the out-window follows it. */
+typedef struct {
+	uint64_t owner;     /* server: free, queued; worker: claimed (CAS) */
+	uint64_t in_tail;   /* bytes taken out of the in-window so far */
+	uint64_t out_head;  /* bytes published in the out-window: counts from out_start */
+	uint32_t out_start; /* where the first byte of the response is (< out_window);
+	                       fixed when the first byte is published */
+	uint32_t result;    /* MB_DONE … */
+	uint32_t flags;     /* MB_OUT_* */
+	uint32_t pad0;
+	uint8_t  pad[24];
+} mb_out_cell;
+
+/* The in-window begins, at count 0, with this block; the body follows it at
+ * `size`. If it is larger than the window it is streamed like a body. */
+typedef struct {
+	uint32_t name_off, name_len, value_off, value_len; /* from the start of raw */
+} mb_field;
+
+#define MB_KIND_HTTP     1u
+#define MB_KIND_INTERVAL 2u /* raw is the timer's name; no response */
+
+#define MB_HEAD_IS_HEAD   1u  /* method HEAD: no response body */
+#define MB_HEAD_HTTP10    2u  /* the client speaks HTTP/1.0 */
+#define MB_HEAD_KEEPALIVE 4u  /* the server is willing to keep the connection */
+#define MB_HEAD_EXPECT    8u  /* Expect: 100-continue is open */
+#define MB_HEAD_ASTERISK  16u /* OPTIONS *: path and query are nil */
+#define MB_HEAD_HAS_BODY  32u
+
+#define MB_LENGTH_UNKNOWN UINT64_MAX
+
+typedef struct {
+	uint32_t size;     /* bytes of this struct + fields + raw, rounded up to 8 */
+	uint16_t kind;     /* MB_KIND_* */
+	uint16_t listener; /* index of the listener in its listen{} call, from 0 */
+	uint32_t flags;    /* MB_HEAD_* */
+	uint32_t nfields;  /* mb_field follow this struct */
+	uint64_t content_length; /* bytes of body; MB_LENGTH_UNKNOWN if chunked */
+	uint64_t exchange; /* number of the exchange, for logs */
+	uint32_t raw_off, raw_len;       /* from the start of this struct */
+	uint32_t method_off, method_len; /* these from the start of raw */
+	uint32_t path_off, path_len;     /* without the leading slash */
+	uint32_t query_off, query_len;   /* with the question mark */
+} mb_head;
+
+/* Control sockets: stream sockets; each message is this header and len bytes.
+ * File descriptors, where a message has some, come with its first byte. */
+typedef struct {
+	uint32_t type;
+	uint32_t len; /* of what follows, at most MB_MSG_MAX */
+} mb_msg;
+#define MB_MSG_MAX (1u << 20)
+
+/* Fork server → server */
+#define MB_MSG_LISTEN      1u /* a listen{} call (entries, see below); answered by
+                                 LISTEN_OK or LISTEN_ERR */
+#define MB_MSG_READY       2u /* the script has ended well */
+#define MB_MSG_FAILED      3u /* the script failed: text of the error; then exit */
+#define MB_MSG_FORKED      4u /* mb_msg_forked */
+#define MB_MSG_EXITED      5u /* mb_msg_exited: a worker was reaped */
+/* Server → fork server */
+#define MB_MSG_LISTEN_OK   6u
+#define MB_MSG_LISTEN_ERR  7u /* text for the Lua error */
+#define MB_MSG_FORK        8u /* mb_msg_fork; descriptors: in segment, out segment,
+                                 worker's control socket, standard error, worker's
+                                 doorbell, doorbell of loop 0, 1, … */
+#define MB_MSG_KILL        9u /* mb_msg_kill; ignored if the pid is no living child */
+/* Worker → server, on the worker's control socket */
+#define MB_MSG_WORKER_READY  10u /* prepare has returned */
+#define MB_MSG_WORKER_FAILED 11u /* prepare failed: text with traceback; then exit 1 */
+/* Server → worker: single bytes without a header */
+#define MB_CTL_FLUSH 'F' /* publish what send_data holds back */
+/* End of file on either socket: the server is gone, exit. */
+
+typedef struct { uint32_t pool, slot; } mb_msg_fork;     /* pool: number of the listen{} call, from 0 */
+typedef struct { uint32_t pool, slot; int32_t pid, err; } mb_msg_forked; /* err: errno of a failed fork, else 0 */
+typedef struct { int32_t pid, status; } mb_msg_exited;   /* status as of waitpid */
+typedef struct { int32_t pid, sig; } mb_msg_kill;
+
+/* LISTEN is a sequence of entries: mb_entry, key, value, without padding.
+ * scope 0: the pool's options; scope i: listener i, counted from 1.
+ * An empty listener table is an entry with an empty key and type MB_T_NONE. */
+typedef struct { uint32_t scope, key_len, val_len, type; } mb_entry;
+#define MB_T_NONE   0u
+#define MB_T_BOOL   1u /* "0", "1" */
+#define MB_T_NUMBER 2u /* decimal text, %.17g */
+#define MB_T_STRING 3u
+#define MB_T_FUNC   4u /* a Lua function; no value */
+#define MB_T_HTTP   5u /* result of http.generate_handler; value: its options, one
+                          "name=decimal number\n" each, those that the server needs */
+#define MB_T_OTHER  6u /* anything else; value: its Lua type name */
+
+/* Environment variable that makes the constructor become a fork server; its
+ * value is the number of the control socket's descriptor. argv of the fork
+ * server: title, script, script arguments. */
+#define MB_ENV "MOONBRIDGE_FORKSERVER"
+
+#endif

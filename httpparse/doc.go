@@ -1,0 +1,2 @@
+// Package httpparse turns bytes into HTTP/1 requests.
+package httpparse

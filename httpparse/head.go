@@ -1,0 +1,34 @@
+package httpparse
+
+// Span is a place in Head.Raw, in bytes.
+type Span struct{ Off, Len uint32 }
+
+// Field is one field line (RFC 9112 §5): places in Head.Raw. Its layout is that of mb_field in handler/shm/layout.h, so
+// that a head is handed to a worker with one copy.
+type Field struct{ NameOff, NameLen, ValueOff, ValueLen uint32 }
+
+// Head is a parsed request head. It is made to be used again: Parse overwrites all of it and keeps the room of Fields.
+// Raw is a view of the parsed bytes and lives as long as they do.
+type Head struct {
+	Raw    []byte  // request line and field lines, without the empty line at the end
+	Fields []Field // in the order of arrival
+
+	Method Span
+	Target Span // as sent
+	Path   Span // without the leading slash, not percent-decoded
+	Query  Span // with its question mark, or empty
+
+	Minor          uint8 // HTTP/1.Minor: 0 or 1
+	Asterisk       bool  // OPTIONS *: there is neither path nor query
+	IsHead         bool  // method HEAD
+	Persistent     bool  // the client allows the connection to go on (RFC 9112 §9.3)
+	ExpectContinue bool  // Expect: 100-continue (RFC 9110 §10.1.1), HTTP/1.1 only
+	Chunked        bool  // the body is chunked
+	ContentLength  int64 // bytes of body: 0 without a body, LengthUnknown if chunked
+}
+
+// LengthUnknown is the ContentLength of a chunked body.
+const LengthUnknown int64 = -1
+
+// Bytes returns the bytes of s, a view.
+func (h *Head) Bytes(s Span) []byte { return h.Raw[s.Off : s.Off+s.Len] }
