@@ -1,0 +1,62 @@
+package handler
+
+import "time"
+
+// dateLen is the length of an IMF-fixdate (RFC 9110 §5.6.7), as in "Sun, 06 Nov 1994 08:49:37 GMT".
+const dateLen = 29
+
+const (
+	dayNames   = "SunMonTueWedThuFriSat"
+	monthNames = "JanFebMarAprMayJunJulAugSepOctNovDec"
+)
+
+// AppendDate appends a time, in seconds since 1970, as HTTP wants it in Date and other fields. Years beyond 9999 have no
+// such form; their last four digits are used.
+func AppendDate(dst []byte, unix int64) []byte {
+	t := time.Unix(unix, 0).UTC()
+	year, month, day := t.Date()
+	hour, minute, second := t.Clock()
+	d, m := 3*int(t.Weekday()), 3*int(month-1)
+	dst = append(dst, dayNames[d:d+3]...)
+	dst = append(dst, ", "...)
+	dst = appendTwo(dst, day)
+	dst = append(dst, ' ')
+	dst = append(dst, monthNames[m:m+3]...)
+	dst = append(dst, ' ')
+	dst = appendTwo(dst, year/100%100)
+	dst = appendTwo(dst, year%100)
+	dst = append(dst, ' ')
+	dst = appendTwo(dst, hour)
+	dst = append(dst, ':')
+	dst = appendTwo(dst, minute)
+	dst = append(dst, ':')
+	dst = appendTwo(dst, second)
+	return append(dst, " GMT"...)
+}
+
+func appendTwo(dst []byte, n int) []byte {
+	return append(dst, byte('0'+n/10), byte('0'+n%10))
+}
+
+// Date is the date of now, formatted once a second. It belongs to one goroutine, usually that of a loop. The zero value is
+// ready for use.
+type Date struct {
+	until int64 // on the monotonic clock: the first nanosecond of the next second
+	text  [dateLen]byte
+	set   bool
+}
+
+// wallClock tells the time of day; tests put their own in its place.
+var wallClock = time.Now
+
+// At is the date for the time mono of a monotonic clock in nanoseconds (Loop.Now). The wall clock is only read when that
+// clock has reached the next second, so that a step of the wall clock is seen within a second. The result is a view of d.
+func (d *Date) At(mono int64) []byte {
+	if !d.set || mono >= d.until {
+		now := wallClock()
+		AppendDate(d.text[:0], now.Unix())
+		d.until = mono + int64(time.Second) - int64(now.Nanosecond())
+		d.set = true
+	}
+	return d.text[:]
+}
