@@ -1,0 +1,130 @@
+package bufio
+
+import (
+	"math/bits"
+	"unsafe"
+)
+
+const (
+	// ScratchSize is the size of the read buffer that all Inputs of a Pool share, in bytes.
+	ScratchSize = 64 << 10
+
+	// Buffers come in classes of 4, 16, 64 and 256 KiB; anything larger is allocated and dropped, not kept.
+	classes      = 4
+	minClassBits = 12
+	maxClassSize = 1 << (minClassBits + 2*(classes-1))
+)
+
+// keptMax is how many free buffers of each class a Pool keeps, 7 MiB in all: enough that a loop with some hundred busy
+// connections does not allocate, little enough to keep after a peak. What is beyond goes to the garbage collector.
+var keptMax = [classes]int{256, 128, 32, 8}
+
+// poison has the bytes of freed buffers overwritten, so that a view that outlived its buffer is seen in tests.
+var poison = false
+
+const poisonByte = 0xDB
+
+// Pool is the memory of one loop for bytes of connections: the shared scratch buffer and free buffers of four sizes.
+type Pool struct {
+	scratch []byte
+	reader  *Input // whose unread bytes or reserved room are in scratch
+	free    [classes][][]byte
+	inUse   int // buffers handed out
+}
+
+// NewPool returns a pool without free buffers. It holds ScratchSize bytes from the start.
+func NewPool() *Pool {
+	p := &Pool{scratch: make([]byte, ScratchSize)}
+	for class := range p.free {
+		p.free[class] = make([][]byte, 0, keptMax[class])
+	}
+	return p
+}
+
+// InUse is the number of buffers that Inputs and Outputs hold at present, scratch not counted.
+func (p *Pool) InUse() int { return p.inUse }
+
+// Kept is the number of bytes in free buffers.
+func (p *Pool) Kept() (bytes int) {
+	for class := range p.free {
+		bytes += len(p.free[class]) * classSize(class)
+	}
+	return bytes
+}
+
+// Trim gives all free buffers to the garbage collector.
+func (p *Pool) Trim() {
+	for class := range p.free {
+		clear(p.free[class])
+		p.free[class] = p.free[class][:0]
+	}
+}
+
+// get returns a buffer of at least n bytes whose contents are arbitrary.
+func (p *Pool) get(n int) []byte {
+	p.inUse++
+	size := roundUp(n)
+	if size > maxClassSize {
+		return make([]byte, size)
+	}
+	class := classOf(size)
+	free := p.free[class]
+	if len(free) == 0 {
+		return make([]byte, size)
+	}
+	last := len(free) - 1
+	b := free[last]
+	free[last] = nil
+	p.free[class] = free[:last]
+	return b
+}
+
+// put takes back a buffer that get returned.
+func (p *Pool) put(b []byte) {
+	p.inUse--
+	if poison {
+		overwrite(b)
+	}
+	if len(b) > maxClassSize {
+		return
+	}
+	class := classOf(len(b))
+	if len(p.free[class]) < keptMax[class] {
+		p.free[class] = append(p.free[class], b)
+	}
+}
+
+// isScratch says whether b is the scratch buffer.
+func (p *Pool) isScratch(b []byte) bool { return unsafe.SliceData(b) == unsafe.SliceData(p.scratch) }
+
+// leaveScratch ends the use of scratch by its reader.
+func (p *Pool) leaveScratch() {
+	p.reader = nil
+	if poison {
+		overwrite(p.scratch)
+	}
+}
+
+func classSize(class int) int { return 1 << (minClassBits + 2*class) }
+
+// classOf is the smallest class of at least n bytes, n ≤ maxClassSize.
+func classOf(n int) int {
+	if n <= 1<<minClassBits {
+		return 0
+	}
+	return (bits.Len(uint(n-1)) - minClassBits + 1) / 2
+}
+
+// roundUp is the size of the buffer that get returns for n bytes: a class, or above these a multiple of the largest.
+func roundUp(n int) int {
+	if n <= maxClassSize {
+		return classSize(classOf(n))
+	}
+	return (n + maxClassSize - 1) &^ (maxClassSize - 1)
+}
+
+func overwrite(b []byte) {
+	for i := range b {
+		b[i] = poisonByte
+	}
+}
