@@ -1,0 +1,66 @@
+package httpparse
+
+// Error is why bytes of a peer are refused. All values are static: refusing costs no allocation, and errors may be
+// compared with ==.
+type Error struct {
+	// Status is what the peer is answered: 400, 413, 414, 417, 431, 501 or 505.
+	Status int
+	// Reason says what is wrong, for logs. It contains no bytes of the peer and is not meant to be sent to it.
+	Reason string
+}
+
+func (e *Error) Error() string { return e.Reason }
+
+// Of the request line.
+var (
+	errEmptyLines     = &Error{400, "too many empty lines before the request line"}
+	errLineEnd        = &Error{400, "line end that is not CR LF"}
+	errMethod         = &Error{400, "malformed method"}
+	errMethodLong     = &Error{501, "method longer than any in use"}
+	errConnect        = &Error{501, "CONNECT is not implemented"}
+	errTarget         = &Error{400, "malformed request target"}
+	errTargetByte     = &Error{400, "byte in the request target that may not be there"}
+	errTargetLong     = &Error{414, "request target too long"}
+	errAuthority      = &Error{400, "malformed authority in the request target"}
+	errAsterisk       = &Error{400, "request target * with another method than OPTIONS"}
+	errVersion        = &Error{400, "malformed HTTP version"}
+	errVersionUnknown = &Error{505, "HTTP version other than 1.x"}
+)
+
+// Of the field section.
+var (
+	errFold       = &Error{400, "folded field line"}
+	errNameEmpty  = &Error{400, "field line without a name"}
+	errNameSpace  = &Error{400, "whitespace between field name and colon"}
+	errNameByte   = &Error{400, "byte in a field name that may not be there"}
+	errValueByte  = &Error{400, "control character in a field value"}
+	errFieldCount = &Error{431, "too many field lines"}
+	errHeadLarge  = &Error{431, "request head too large"}
+)
+
+// Of framing.
+var (
+	errHostMissing     = &Error{400, "no Host field"}
+	errHostTwice       = &Error{400, "more than one Host field"}
+	errHost            = &Error{400, "malformed Host field"}
+	errLength          = &Error{400, "malformed Content-Length"}
+	errLengthTwice     = &Error{400, "more than one Content-Length field"}
+	errLengthLarge     = &Error{413, "Content-Length that does not fit into 63 bits"}
+	errLengthAndCoding = &Error{400, "Content-Length and Transfer-Encoding together"}
+	errCoding10        = &Error{400, "Transfer-Encoding in HTTP/1.0"}
+	errCoding          = &Error{400, "malformed Transfer-Encoding"}
+	errCodingOrder     = &Error{400, "chunked is not the last transfer coding, or is there twice"}
+	errCodingUnknown   = &Error{501, "unknown transfer coding"}
+	errExpect          = &Error{417, "unknown expectation"}
+)
+
+// Of chunked bodies.
+var (
+	errChunkSize      = &Error{400, "malformed chunk size"}
+	errChunkSizeLarge = &Error{413, "chunk size that does not fit into 63 bits"}
+	errChunkExt       = &Error{400, "malformed chunk extension"}
+	errChunkExtLong   = &Error{400, "too many bytes of chunk extensions"}
+	errChunkEnd       = &Error{400, "chunk data not followed by CR LF"}
+	errTrailer        = &Error{400, "malformed trailer section"}
+	errTrailerLarge   = &Error{431, "trailer section too large"}
+)

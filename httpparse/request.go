@@ -1,0 +1,208 @@
+package httpparse
+
+import (
+	"bytes"
+	"encoding/binary"
+)
+
+// Parser finds and parses the request heads of one connection. It only remembers how far it has looked. The zero value
+// is ready.
+type Parser struct {
+	seen  uint32 // bytes looked at in vain so far
+	again uint32 // bytes at which an incomplete head is parsed once more
+}
+
+// Reset forgets an incomplete head.
+func (p *Parser) Reset() { *p = Parser{} }
+
+// Parse parses the head that buf begins with, into h.
+//
+//   - n > 0: a complete head. It took n bytes, which include empty lines before it and the empty line at its end.
+//     h.Raw is a view of buf. The Parser is ready for the next head.
+//   - n = 0 without an error: incomplete. Call again with the same bytes and more. h is undefined.
+//   - An error, always an *Error: the bytes can be no request that we take, whatever follows. h is undefined, and
+//     nothing that follows on this connection can be trusted to be a request.
+//
+// The outcome does not depend on how the bytes are cut. The work is linear in their number: an incomplete head is only
+// parsed again when its end may have arrived or when it has grown to twice its size, which is also when an error
+// in it is noticed before its end. lim may be nil. Nothing is allocated, but that h.Fields grows when it must.
+func (p *Parser) Parse(h *Head, buf []byte, lim *Limits) (n int, err error) {
+	headMax := lim.HeadBytesMax()
+	full := len(buf) >= headMax
+	if full {
+		buf = buf[:headMax]
+	}
+	if p.seen != 0 && !full && !p.due(buf) {
+		p.seen = uint32(len(buf))
+		return 0, nil
+	}
+	n, e := parseHead(h, buf, lim)
+	switch {
+	case e != nil:
+		p.Reset()
+		return 0, e
+	case n > 0:
+		p.Reset()
+		return n, nil
+	case full:
+		p.Reset()
+		return 0, errHeadLarge
+	}
+	p.seen = uint32(len(buf))
+	p.again = 2 * p.seen
+	return 0, nil
+}
+
+// due says whether a head that was incomplete before is to be parsed again: an empty line, or a line end that is an
+// error, is among what is new, or it has doubled.
+func (p *Parser) due(buf []byte) bool {
+	if uint32(len(buf)) >= p.again {
+		return true
+	}
+	// The empty line may have begun up to two bytes before.
+	for i := max(int(p.seen)-2, 0); i < len(buf); i++ {
+		j := bytes.IndexByte(buf[i:], '\n')
+		if j < 0 {
+			return false
+		}
+		i += j
+		if i == 0 || buf[i-1] != '\r' {
+			return true
+		}
+		if i+2 < len(buf) && buf[i+1] == '\r' && buf[i+2] == '\n' {
+			return true
+		}
+	}
+	return false
+}
+
+// parseHead goes through buf from front to back and reports the first error by place, so that a longer buf can never
+// turn one error into another. It returns 0, nil if buf ends first.
+func parseHead(h *Head, buf []byte, lim *Limits) (int, *Error) {
+	start, err := skipEmptyLines(buf)
+	if err != nil || start == len(buf) {
+		return 0, err
+	}
+	raw := buf[start:]
+	pos, err := parseRequestLine(h, raw, lim.TargetBytesMax())
+	if err != nil || pos == 0 {
+		return 0, err
+	}
+	var s special
+	h.Fields, pos, err = parseFields(h.Fields[:0], raw, pos, lim.FieldsMax(), &s)
+	if err != nil || pos == 0 {
+		return 0, err
+	}
+	h.Raw = raw[:pos]
+	if err := decideFraming(h, &s); err != nil {
+		return 0, err
+	}
+	return start + pos + 2, nil
+}
+
+// skipEmptyLines returns where the request line begins (RFC 9112 §2.2), or len(buf) if that cannot be told yet.
+func skipEmptyLines(buf []byte) (int, *Error) {
+	i := 0
+	for i < len(buf) && buf[i] == '\r' {
+		if i == 2*emptyLinesMax {
+			return 0, errEmptyLines
+		}
+		if i+1 == len(buf) {
+			return len(buf), nil
+		}
+		if buf[i+1] != '\n' {
+			return 0, errLineEnd
+		}
+		i += 2
+	}
+	return i, nil
+}
+
+const (
+	version11 = 0x312e312f50545448 // "HTTP/1.1", little-endian
+	version10 = 0x302e312f50545448 // "HTTP/1.0"
+)
+
+// parseRequestLine (RFC 9112 §3) returns where the field section begins, or 0 if raw ends first.
+func parseRequestLine(h *Head, raw []byte, targetMax int) (int, *Error) {
+	m := 0
+	for m < len(raw) && class[raw[m]]&classToken != 0 {
+		m++
+		if m > methodBytesMax {
+			return 0, errMethodLong
+		}
+	}
+	if m == len(raw) {
+		return 0, nil
+	}
+	if m == 0 || raw[m] != ' ' {
+		return 0, errMethod
+	}
+
+	begin := m + 1
+	line := raw[:min(len(raw), begin+targetMax+1)]
+	end := begin
+	for end < len(line) && class[line[end]]&classTarget != 0 {
+		end++
+	}
+	if end-begin > targetMax {
+		return 0, errTargetLong
+	}
+	if end == len(raw) {
+		return 0, nil
+	}
+	if end == begin {
+		return 0, errTarget
+	}
+	if raw[end] != ' ' {
+		// A line end here is HTTP/0.9, which nobody speaks any more.
+		return 0, errTargetByte
+	}
+
+	next, err := parseVersion(h, raw[end+1:])
+	if err != nil || next == 0 {
+		return 0, err
+	}
+	h.Method = Span{0, uint32(m)}
+	h.IsHead = string(raw[:m]) == "HEAD"
+	h.Target = Span{uint32(begin), uint32(end - begin)}
+	if err := parseTarget(h, raw); err != nil {
+		return 0, err
+	}
+	return end + 1 + next, nil
+}
+
+// parseVersion parses the HTTP version and the line end after it, and returns their length, or 0 if b ends first.
+func parseVersion(h *Head, b []byte) (int, *Error) {
+	const length = len("HTTP/1.1\r\n")
+	if len(b) >= length && b[8] == '\r' && b[9] == '\n' {
+		switch binary.LittleEndian.Uint64(b) {
+		case version11:
+			h.Minor = 1
+			return length, nil
+		case version10:
+			h.Minor = 0
+			return length, nil
+		}
+	}
+	const pattern = "HTTP/0.0\r\n"
+	for i := range min(len(b), length) {
+		digit := pattern[i] == '0' && '0' <= b[i] && b[i] <= '9'
+		if !digit && b[i] != pattern[i] {
+			return 0, errVersion
+		}
+	}
+	switch {
+	case len(b) < length:
+		return 0, nil
+	case b[5] == '0':
+		// The version of HTTP/0.9 is not written into the request.
+		return 0, errVersion
+	case b[5] != '1':
+		// The preface of HTTP/2 (RFC 9113 §3.4) ends here as well.
+		return 0, errVersionUnknown
+	}
+	// HTTP/1.2 and up: as the highest version that we know (RFC 9110 §2.5).
+	h.Minor = 1
+	return length, nil
+}

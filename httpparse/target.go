@@ -1,0 +1,140 @@
+package httpparse
+
+import "bytes"
+
+// parseTarget finds path and query in h.Target (RFC 9112 §3.2). Method and target are set, and the target has no byte
+// that may not be there.
+func parseTarget(h *Head, raw []byte) *Error {
+	h.Asterisk = false
+	target := h.Target
+	b := raw[target.Off : target.Off+target.Len]
+	if b[0] == '/' && h.Method.Len != uint32(len("CONNECT")) {
+		splitPath(h, raw, target.Off, target)
+		return nil
+	}
+	method := raw[:h.Method.Len]
+	if string(method) == "CONNECT" {
+		// We are no proxy: there is nothing to connect to (RFC 9110 §9.3.6). Whether the authority is valid does not matter.
+		return errConnect
+	}
+	if b[0] == '/' {
+		splitPath(h, raw, target.Off, target)
+		return nil
+	}
+	if string(b) == "*" {
+		if string(method) != "OPTIONS" {
+			return errAsterisk
+		}
+		h.Asterisk = true
+		h.Path, h.Query = Span{}, Span{}
+		return nil
+	}
+	a := absoluteAuthority(b)
+	if a.Len == 0 {
+		return errTarget
+	}
+	if !validAuthority(b[a.Off : a.Off+a.Len]) {
+		return errAuthority
+	}
+	splitPath(h, raw, target.Off+a.Off+a.Len, target)
+	return nil
+}
+
+// splitPath takes what is between off and the end of the target for path and query.
+func splitPath(h *Head, raw []byte, off uint32, target Span) {
+	end := target.Off + target.Len
+	b := raw[off:end]
+	h.Path = Span{off, uint32(len(b))}
+	h.Query = Span{end, 0}
+	if q := bytes.IndexByte(b, '?'); q >= 0 {
+		h.Path.Len = uint32(q)
+		h.Query = Span{off + uint32(q), uint32(len(b) - q)}
+	}
+	if h.Path.Len > 0 {
+		h.Path.Off++
+		h.Path.Len--
+	}
+}
+
+// absoluteAuthority returns the place of the authority in an absolute-form target (RFC 9112 §3.2.2); it is empty if b
+// is none, and also if it has an empty authority, which RFC 9110 §4.2.1 has us refuse. Other schemes than http and
+// https name nothing that we could serve.
+func absoluteAuthority(b []byte) Span {
+	off := bytes.IndexByte(b, ':')
+	if off < 0 || !EqualFold(b[:off], "http") && !EqualFold(b[:off], "https") {
+		return Span{}
+	}
+	if !bytes.HasPrefix(b[off:], []byte("://")) {
+		return Span{}
+	}
+	off += len("://")
+	n := 0
+	for n < len(b)-off && b[off+n] != '/' && b[off+n] != '?' {
+		n++
+	}
+	return Span{uint32(off), uint32(n)}
+}
+
+// validAuthority says whether b is uri-host [ ":" port ] (RFC 9110 §7.2, RFC 3986 §3.2) with a host that is not empty.
+// User information is refused with it (RFC 9110 §4.2.4).
+func validAuthority(b []byte) bool {
+	if len(b) == 0 || b[0] == ':' {
+		return false
+	}
+	i := 0
+	if b[0] == '[' {
+		end := bytes.IndexByte(b, ']')
+		if end < 0 || !validIPLiteral(b[1:end]) {
+			return false
+		}
+		i = end + 1
+	} else {
+		for i < len(b) && b[i] != ':' {
+			if class[b[i]]&classRegName != 0 {
+				i++
+				continue
+			}
+			if b[i] != '%' || i+2 >= len(b) || class[b[i+1]]&class[b[i+2]]&classHex == 0 {
+				return false
+			}
+			i += 3
+		}
+	}
+	if i == len(b) {
+		return true
+	}
+	if b[i] != ':' {
+		return false
+	}
+	for _, c := range b[i+1:] {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return true
+}
+
+// validIPLiteral says whether b can stand between brackets (RFC 3986 §3.2.2). Of an IPv6 address only the bytes are
+// checked: a wrong one names no host of ours, but it cannot be taken for anything else either.
+func validIPLiteral(b []byte) bool {
+	if len(b) < 2 {
+		return false
+	}
+	future := lower(b[0]) == 'v'
+	colons := 0
+	for _, c := range b {
+		switch {
+		case c == ':':
+			colons++
+		case class[c]&classHex != 0 || c == '.':
+		case future && class[c]&classRegName != 0:
+		default:
+			return false
+		}
+	}
+	if future {
+		dot := bytes.IndexByte(b, '.')
+		return dot > 1 && dot < len(b)-1
+	}
+	return colons >= 2
+}
