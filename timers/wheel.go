@@ -43,6 +43,9 @@ func NewWheel(nowMS uint64) *Wheel {
 // Len is the number of armed timers.
 func (w *Wheel) Len() int { return w.size }
 
+// Due says whether timers wait that were past due when they were set: the next Advance fires them, at whatever tick.
+func (w *Wheel) Due() bool { return !w.slots[placeDue].alone() }
+
 // Now is the tick of the last Advance.
 func (w *Wheel) Now() uint64 { return w.now }
 
@@ -106,7 +109,7 @@ func (w *Wheel) Advance(nowMS uint64) (fired int) {
 // deadline. Where the earliest deadline is further away than 64 ticks it may be before it: Advance then moves timers to
 // finer levels, after which Next is later. That happens at most 6 times for one timer within the wheel's reach.
 func (w *Wheel) Next() (deadlineMS uint64, ok bool) {
-	if !w.slots[placeDue].alone() {
+	if w.Due() {
 		return w.now, true
 	}
 	_, start, ok := w.first()

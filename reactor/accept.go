@@ -1,0 +1,100 @@
+package reactor
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// acceptsPerTurn bounds what one turn does for new connections; the rest waits for the next turn.
+	acceptsPerTurn = 64
+	// acceptPause is how long accepting rests when the process or the system has run out of descriptors or memory. The
+	// connections wait in the kernel; a retry at once would only burn time that closing connections needs.
+	acceptPause = 100 * time.Millisecond
+	// acceptLogPause: at most one line about it per listening socket and second.
+	acceptLogPause = int64(time.Second)
+)
+
+// acceptor accepts from one listening socket on its loop.
+type acceptor struct {
+	// Immutable.
+	ln     *Listener
+	loop   *Loop
+	fd     int
+	accept AcceptFunc
+	again  func() // acceptMore, made once
+
+	// Owned by the loop.
+	room     acceptRoom
+	waiting  bool // acceptMore will be called: there may be more connections, and no edge will tell
+	closed   bool
+	loggedAt int64 // ns; 0: never
+}
+
+func newAcceptor(ln *Listener, l *Loop, fd int, accept AcceptFunc) *acceptor {
+	a := &acceptor{ln: ln, loop: l, fd: fd, accept: accept}
+	a.again = a.acceptMore
+	return a
+}
+
+// Ready is called on each edge: there are connections.
+func (a *acceptor) Ready(Readiness) {
+	if !a.waiting {
+		a.acceptSome()
+	}
+}
+
+// acceptMore goes on after a full turn or a pause.
+func (a *acceptor) acceptMore() {
+	a.waiting = false
+	if !a.closed {
+		a.acceptSome()
+	}
+}
+
+// acceptSome accepts until there is nothing left, the turn's share is used up, or the system refuses.
+func (a *acceptor) acceptSome() {
+	for range acceptsPerTurn {
+		fd, peer, errno := accept(a.fd, &a.room)
+		switch errno {
+		case 0:
+			if a.ln.shared {
+				a.ln.deal(a.loop, fd, peer)
+			} else {
+				a.accept(fd, peer)
+			}
+			if a.closed {
+				return // by accept
+			}
+		case unix.EAGAIN:
+			return
+		case unix.EINTR, unix.ECONNABORTED, unix.EPROTO, unix.EPERM, unix.ENETDOWN, unix.ENOPROTOOPT, unix.EHOSTDOWN,
+			unix.EHOSTUNREACH, unix.EOPNOTSUPP, unix.ENETUNREACH, unix.ETIMEDOUT:
+			// An error of the connection that is passed on by accept: that connection is gone, the next may be fine.
+		default:
+			a.pause(errno)
+			return
+		}
+	}
+	a.waiting = true
+	a.loop.Post(a.again)
+}
+
+// pause is the answer to EMFILE, ENFILE, ENOBUFS, ENOMEM, and to what cannot happen.
+func (a *acceptor) pause(err error) {
+	if now := a.loop.Clock(); a.loggedAt == 0 || now-a.loggedAt >= acceptLogPause {
+		a.loggedAt = now
+		a.ln.log.Error("accepting pauses", "loop", a.loop.index, "listener", a.ln.addr.String(), "err", err)
+	}
+	a.waiting = true
+	a.loop.After(acceptPause, a.again)
+}
+
+// close closes the listening socket.
+func (a *acceptor) close() {
+	a.closed = true
+	if e := a.loop.lookup(a.fd); e != nil && e.handler == a {
+		a.loop.Close(a.fd)
+	}
+}

@@ -1,0 +1,111 @@
+package reactor
+
+import (
+	"time"
+
+	"moonbridge/timers"
+)
+
+// started is the origin of the clock of all loops.
+var started = time.Now()
+
+const nsPerTick = int64(time.Millisecond)
+
+// Now is the time at which the turn began, in ns on a monotonic clock that all loops of the process share.
+func (l *Loop) Now() int64 { return l.now }
+
+// Clock is the time of the same clock, read anew. Any goroutine may call it.
+func (l *Loop) Clock() int64 { return int64(time.Since(started)) }
+
+// NowMS is Now in ticks of the wheel, rounded down: the clock of SetTimer.
+func (l *Loop) NowMS() uint64 { return l.tick() }
+
+func (l *Loop) tick() uint64 { return uint64(l.now / nsPerTick) }
+
+// SetTimer arms t for tick deadlineMS, or moves it there. It expires inside a turn, never before the deadline; one that
+// is past due in this turn or the next one.
+func (l *Loop) SetTimer(t *timers.Timer, deadlineMS uint64) {
+	l.wheel.Set(t, deadlineMS)
+	if !l.turning {
+		l.setAlarmOrRing()
+	}
+}
+
+// CancelTimer disarms t and says whether it was armed.
+func (l *Loop) CancelTimer(t *timers.Timer) bool { return l.wheel.Cancel(t) }
+
+// Timers is the number of armed timers.
+func (l *Loop) Timers() int { return l.wheel.Len() }
+
+// After is a function to be called later. See Loop.After.
+type After struct {
+	timer timers.Timer
+	loop  *Loop
+	fn    func()
+}
+
+// After calls fn once on the loop when at least d has passed.
+func (l *Loop) After(d time.Duration, fn func()) *After {
+	a := &After{loop: l, fn: fn}
+	a.timer.Init(a)
+	l.SetTimer(&a.timer, l.TickAfter(d))
+	return a
+}
+
+// TickAfter is the first tick that begins at least d from now: the deadline to set for a timeout of d.
+func (l *Loop) TickAfter(d time.Duration) uint64 {
+	const far = int64(1) << 62 // keeps the sum from overflowing: 146 years
+	at := l.Clock() + min(max(int64(d), 0), far)
+	return uint64((at + nsPerTick - 1) / nsPerTick)
+}
+
+// Expired is for the wheel.
+func (a *After) Expired(*timers.Timer) { a.fn() }
+
+// Stop keeps fn from being called. It is false if fn was called or Stop was called before.
+func (a *After) Stop() bool { return a.loop.CancelTimer(&a.timer) }
+
+// expire fires what was due at the begin of the turn.
+func (l *Loop) expire() {
+	if l.alarmed.Load() {
+		l.alarmed.Store(false)
+		l.alarmAt = never
+	}
+	if tick := l.tick(); tick != l.wheel.Now() || l.wheel.Due() {
+		l.wheel.Advance(tick)
+	}
+}
+
+// setAlarm sees to it that the bell rings at the next deadline, the poller having no time limit. It says whether that is
+// now. An alarm that is too early is not moved: when it goes off with nothing due it is set anew. So timers that are set and
+// cancelled, or moved away, cost nothing here.
+func (l *Loop) setAlarm() (due bool) {
+	next, ok := l.wheel.Next()
+	if !ok || next >= l.alarmAt {
+		return false
+	}
+	in := int64(min(next, never/uint64(nsPerTick)/2))*nsPerTick - l.Clock()
+	if in <= 0 {
+		return true
+	}
+	l.alarmAt = next
+	if l.alarm == nil {
+		l.alarm = time.AfterFunc(time.Duration(in), l.ringAlarm)
+	} else {
+		l.alarm.Reset(time.Duration(in))
+	}
+	return false
+}
+
+func (l *Loop) setAlarmOrRing() {
+	if l.setAlarm() {
+		l.ring()
+	}
+}
+
+// ringAlarm is called by the alarm on a goroutine of its own. A late call for an alarm that was moved since only makes the
+// loop set it again.
+func (l *Loop) ringAlarm() {
+	l.alarmed.Store(true)
+	l.wake()
+}

@@ -1,0 +1,140 @@
+package reactor
+
+import (
+	"errors"
+	"net"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// listenTCP opens o.Sockets listening sockets of one address.
+func listenTCP(network, address string, o ListenOptions) (fds []int, addr net.Addr, err error) {
+	at, err := net.ResolveTCPAddr(network, address)
+	if err != nil {
+		return nil, nil, err
+	}
+	if network == "tcp" && (at.IP == nil || at.IP.Equal(net.IPv6unspecified)) {
+		fds, addr, err = listenFamily(unix.AF_INET6, true, at, o)
+		if !errors.Is(err, unix.EAFNOSUPPORT) && !errors.Is(err, unix.EADDRNOTAVAIL) {
+			return fds, addr, err
+		}
+		return listenFamily(unix.AF_INET, false, &net.TCPAddr{IP: net.IPv4zero, Port: at.Port}, o)
+	}
+	family := unix.AF_INET6
+	if network == "tcp4" || at.IP.To4() != nil {
+		family = unix.AF_INET
+	}
+	return listenFamily(family, false, at, o)
+}
+
+// listenFamily binds one socket alone, so that a port which another process listens on is refused even if that process
+// would share it with its own user; only then the port is opened for the further sockets.
+func listenFamily(family int, dualStack bool, at *net.TCPAddr, o ListenOptions) (fds []int, addr net.Addr, err error) {
+	defer func() {
+		if err != nil {
+			closeFDs(fds)
+			fds = nil
+		}
+	}()
+	to := *at
+	for i := range o.Sockets {
+		fd, err := openSocket(family)
+		if err != nil {
+			return fds, nil, os.NewSyscallError("socket", err)
+		}
+		fds = append(fds, fd)
+		if err = bindTCP(fd, family, dualStack, &to, i > 0); err != nil {
+			return fds, nil, err
+		}
+		if i > 0 {
+			continue
+		}
+		bound, err := unix.Getsockname(fd)
+		if err != nil {
+			return fds, nil, os.NewSyscallError("getsockname", err)
+		}
+		to.Port = portOf(bound)
+		if o.Sockets > 1 {
+			if err = setOption(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
+				return fds, nil, err
+			}
+		}
+	}
+	for _, fd := range fds {
+		if err = unix.Listen(fd, o.Backlog); err != nil {
+			return fds, nil, os.NewSyscallError("listen", err)
+		}
+	}
+	if to.IP == nil {
+		to.IP = net.IPv6unspecified
+		if family == unix.AF_INET {
+			to.IP = net.IPv4zero
+		}
+	}
+	return fds, &to, nil
+}
+
+// bindTCP sets the options of a listening socket and binds it. SO_REUSEADDR allows for connections of a former process
+// that are in TIME_WAIT. TCP_NODELAY is for the accepted sockets, which inherit it.
+func bindTCP(fd, family int, dualStack bool, at *net.TCPAddr, sharePort bool) error {
+	if err := setOption(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
+		return err
+	}
+	if err := setOption(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
+		return err
+	}
+	if sharePort {
+		if err := setOption(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
+			return err
+		}
+	}
+	if family == unix.AF_INET {
+		to := &unix.SockaddrInet4{Port: at.Port}
+		copy(to.Addr[:], at.IP.To4())
+		return os.NewSyscallError("bind", unix.Bind(fd, to))
+	}
+	only := 1
+	if dualStack {
+		only = 0
+	}
+	if err := setOption(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, only); err != nil {
+		return err
+	}
+	to := &unix.SockaddrInet6{Port: at.Port, ZoneId: zoneID(at.Zone)}
+	copy(to.Addr[:], at.IP.To16())
+	return os.NewSyscallError("bind", unix.Bind(fd, to))
+}
+
+func setOption(fd, level, name, value int) error {
+	return os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, level, name, value))
+}
+
+// zoneID is the number of a network interface that was named or numbered; 0 if there is none of that name.
+func zoneID(zone string) uint32 {
+	if zone == "" {
+		return 0
+	}
+	if ifi, err := net.InterfaceByName(zone); err == nil {
+		return uint32(ifi.Index)
+	}
+	n, _ := strconv.ParseUint(zone, 10, 32)
+	return uint32(n)
+}
+
+func portOf(address unix.Sockaddr) int {
+	switch a := address.(type) {
+	case *unix.SockaddrInet4:
+		return a.Port
+	case *unix.SockaddrInet6:
+		return a.Port
+	}
+	return 0
+}
+
+func closeFDs(fds []int) {
+	for _, fd := range fds {
+		unix.Close(fd)
+	}
+}

@@ -1,0 +1,111 @@
+package reactor
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// sockPathMax is what fits in an address, the NUL at the end left out.
+const sockPathMax = len(unix.RawSockaddrUnix{}.Path) - 1
+
+// sockFile is the file of a bound Unix socket. It is known by its inode, so that a file that somebody else has put there
+// since is left alone.
+type sockFile struct {
+	path string
+	info fs.FileInfo
+}
+
+// listenUnix opens the listening socket of a path.
+func listenUnix(path string, o ListenOptions) (file *sockFile, fds []int, err error) {
+	if path == "" || path[0] == '@' || path[0] == 0 {
+		return nil, nil, errors.New("not a path")
+	}
+	if len(path) > sockPathMax {
+		return nil, nil, fmt.Errorf("path of %d bytes, more than %d", len(path), sockPathMax)
+	}
+	if err = clearPath(path); err != nil {
+		return nil, nil, err
+	}
+	fd, err := openSocket(unix.AF_UNIX)
+	if err != nil {
+		return nil, nil, os.NewSyscallError("socket", err)
+	}
+	if file, err = bindUnix(fd, path, o); err != nil {
+		unix.Close(fd)
+		return nil, nil, err
+	}
+	return file, []int{fd}, nil
+}
+
+// bindUnix binds, sets the permissions, and only then listens: nobody connects who may not.
+func bindUnix(fd int, path string, o ListenOptions) (file *sockFile, err error) {
+	if err = unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
+		return nil, os.NewSyscallError("bind", err)
+	}
+	file = &sockFile{path: path}
+	if file.info, err = os.Lstat(path); err != nil {
+		os.Remove(path)
+		return nil, err
+	}
+	if o.Mode != 0 {
+		if err = os.Chmod(path, o.Mode.Perm()); err != nil {
+			file.remove()
+			return nil, err
+		}
+	}
+	if err = unix.Listen(fd, o.Backlog); err != nil {
+		file.remove()
+		return nil, os.NewSyscallError("listen", err)
+	}
+	return file, nil
+}
+
+// clearPath removes a stale socket file: one that refuses connections. Everything else at path is an error.
+func clearPath(path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return causeOf(err)
+	}
+	if info.Mode().Type() != fs.ModeSocket {
+		return errors.New("there is a file that is not a socket")
+	}
+	fd, err := openSocket(unix.AF_UNIX)
+	if err != nil {
+		return os.NewSyscallError("socket", err)
+	}
+	err = unix.Connect(fd, &unix.SockaddrUnix{Name: path})
+	unix.Close(fd)
+	switch {
+	case err == nil, errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINPROGRESS):
+		return os.NewSyscallError("bind", syscall.EADDRINUSE) // a server answers, or would if its backlog were not full
+	case errors.Is(err, unix.ECONNREFUSED):
+		return causeOf(os.Remove(path))
+	}
+	return os.NewSyscallError("connect", err)
+}
+
+// remove removes the file if it is still the socket's.
+func (f *sockFile) remove() error {
+	info, err := os.Lstat(f.path)
+	if err != nil || !os.SameFile(info, f.info) {
+		return nil
+	}
+	return os.Remove(f.path)
+}
+
+// causeOf takes the path out of an error that will be shown behind it.
+func causeOf(err error) error {
+	var pathError *fs.PathError
+	if errors.As(err, &pathError) {
+		return os.NewSyscallError(pathError.Op, pathError.Err)
+	}
+	return err
+}

@@ -1,0 +1,170 @@
+package reactor
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// backlogDefault is the accept queue of a listening socket, if the system allows as many: what arrives while a loop is
+// busy for some milliseconds, at the rate at which connections can be accepted at all.
+const backlogDefault = 4096
+
+// ListenOptions are the options of OpenListener. The zero value is fine for one loop.
+type ListenOptions struct {
+	Sockets int          // loops that will be attached: how many sockets are opened where the kernel spreads connections; 0 means 1
+	Backlog int          // connections waiting to be accepted, per socket; 0 means 4096. The system may have a lower limit
+	Mode    fs.FileMode  // permissions of a Unix socket; 0: as the umask has it
+	Logger  *slog.Logger // nil: slog.Default
+}
+
+// AcceptFunc is given an accepted connection: a non-blocking descriptor, closed on exec, with TCP_NODELAY, and the address
+// of the peer (without a zone; not valid for a Unix socket). It is called on the loop that it was attached with, and owns
+// fd.
+type AcceptFunc func(fd int, peer netip.AddrPort)
+
+// Listener is an address that is listened on. Its methods may be called by any goroutine where nothing else is said.
+//
+// For TCP there is one socket for each loop, and the kernel spreads the connections. For Unix sockets, and on systems that
+// do not spread, there is one socket: the loop that was attached first accepts and deals the connections out in turn.
+type Listener struct {
+	// Immutable.
+	addr     net.Addr
+	log      *slog.Logger
+	shared   bool      // one socket for all loops
+	sockFile *sockFile // of a Unix socket
+
+	mu        sync.Mutex
+	free      []int // listening sockets that are not attached yet
+	acceptors []*acceptor
+	shares    []share // if shared
+	turn      int     // index in shares of the next to get a connection
+	closed    bool
+}
+
+// share is a loop that gets connections.
+type share struct {
+	loop   *Loop
+	accept AcceptFunc
+}
+
+// OpenListener listens. Connections wait until loops are attached. It may block: names are looked up.
+//
+// The network is tcp4, tcp6 (IPv6 only), tcp or unix. A TCP address is "host:port"; a name is looked up, the port may be
+// the name of a service. Without a host, or with "::" on network tcp, all interfaces are meant; IPv4 clients are then
+// served too on network tcp, and alone where there is no IPv6. A port that another socket listens on is an error, also if
+// that one would share it. Port 0 is any that is free.
+//
+// The address of a Unix socket is a path of at most 107 bytes (103 on BSD and macOS). A socket file that nobody listens on
+// any more is replaced; anything else at that path is an error.
+//
+// Errors read like "listen 127.0.0.1:80: bind: address already in use".
+func OpenListener(network, address string, o ListenOptions) (*Listener, error) {
+	if o.Backlog <= 0 {
+		o.Backlog = backlogDefault
+	}
+	o.Sockets = max(o.Sockets, 1)
+	ln := &Listener{log: o.Logger}
+	if ln.log == nil {
+		ln.log = slog.Default()
+	}
+	var err error
+	switch network {
+	case "tcp", "tcp4", "tcp6":
+		ln.shared = !reusePortBalances
+		if ln.shared {
+			o.Sockets = 1
+		}
+		ln.free, ln.addr, err = listenTCP(network, address, o)
+	case "unix":
+		ln.shared = true
+		ln.sockFile, ln.free, err = listenUnix(address, o)
+		ln.addr = &net.UnixAddr{Name: address, Net: "unix"}
+	default:
+		err = net.UnknownNetworkError(network)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listen %s: %w", address, err)
+	}
+	return ln, nil
+}
+
+// Addr is the address that is listened on, with the port that was found for port 0.
+func (ln *Listener) Addr() net.Addr { return ln.addr }
+
+// Attach has accept called on l for connections from now on. It is called on l, or before l.Run; for TCP at most as often
+// as ListenOptions.Sockets says.
+func (ln *Listener) Attach(l *Loop, accept AcceptFunc) error {
+	ln.mu.Lock()
+	defer ln.mu.Unlock()
+	if ln.closed {
+		return fmt.Errorf("attach %v: %w", ln.addr, net.ErrClosed)
+	}
+	if ln.shared && len(ln.acceptors) > 0 {
+		ln.shares = append(ln.shares, share{l, accept})
+		return nil
+	}
+	if len(ln.free) == 0 {
+		return fmt.Errorf("attach %v: %w", ln.addr, errors.New("more loops than sockets"))
+	}
+	fd := ln.free[0]
+	a := newAcceptor(ln, l, fd, accept)
+	if err := l.AddRead(fd, a); err != nil {
+		return fmt.Errorf("attach %v: %w", ln.addr, err)
+	}
+	ln.free = ln.free[1:]
+	ln.acceptors = append(ln.acceptors, a)
+	ln.shares = append(ln.shares, share{l, accept})
+	return nil
+}
+
+// Close ends listening: each loop closes its socket in a turn of its own that is due at once. Connections that were
+// accepted go on; those that wait to be accepted are reset. The file of a Unix socket is removed, if it is still ours.
+// Further calls do nothing.
+func (ln *Listener) Close() error {
+	ln.mu.Lock()
+	defer ln.mu.Unlock()
+	if ln.closed {
+		return nil
+	}
+	ln.closed = true
+	var err error
+	if ln.sockFile != nil {
+		err = ln.sockFile.remove()
+	}
+	for _, fd := range ln.free {
+		unix.Close(fd)
+	}
+	ln.free = nil
+	for _, a := range ln.acceptors {
+		a.loop.Post(a.close) // a loop that has ended has closed the socket itself
+	}
+	ln.shares = nil
+	return err
+}
+
+// deal gives an accepted connection of a shared socket to the loop whose turn it is.
+func (ln *Listener) deal(from *Loop, fd int, peer netip.AddrPort) {
+	ln.mu.Lock()
+	if ln.closed {
+		ln.mu.Unlock()
+		unix.Close(fd)
+		return
+	}
+	ln.turn = (ln.turn + 1) % len(ln.shares)
+	to := ln.shares[ln.turn]
+	ln.mu.Unlock()
+	if to.loop == from {
+		to.accept(fd, peer)
+		return
+	}
+	if !to.loop.Post(func() { to.accept(fd, peer) }) {
+		unix.Close(fd)
+	}
+}

@@ -1,0 +1,170 @@
+package reactor
+
+import (
+	"fmt"
+	"log/slog"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"moonbridge/timers"
+)
+
+// Readiness is what a descriptor is ready for.
+type Readiness uint8
+
+const (
+	// Readable: a read will find bytes, the end of file or an error; for a listening socket a connection.
+	Readable Readiness = 1 << iota
+	// Writable: there is room in the socket's send buffer again.
+	Writable
+	// PeerClosed: the peer will send no more (it may still read): after the bytes that are left comes the end of file. So
+	// the one who got it must read on after a short read. Always together with Readable.
+	PeerClosed
+	// Hangup: both directions are over, or there is an error: reading and writing will tell. Always together with Readable.
+	Hangup
+)
+
+// Handler is told of the readiness of one descriptor.
+type Handler interface {
+	// Ready is called on the loop, inside a turn, when the descriptor has become ready for something.
+	Ready(got Readiness)
+}
+
+// Turn is called around each turn of a loop.
+type Turn interface {
+	// BeginTurn comes before anything else in a turn.
+	BeginTurn()
+	// EndTurn comes when events, posted tasks and timers of the turn are handled. again asks for another turn without
+	// blocking in between.
+	EndTurn() (again bool)
+}
+
+// Options of a Loop. The zero value is a loop that is the only one.
+type Options struct {
+	Index  int          // which of the loops this is, from 0
+	Count  int          // how many loops there are; 0 means 1
+	Logger *slog.Logger // nil: slog.Default
+}
+
+// Loop is an event loop. See the package comment for what may be called where.
+type Loop struct {
+	// Immutable.
+	index, count int
+	log          *slog.Logger
+	poller       *poller
+	bell         bell // reports an event of the loop's own
+
+	// Owned by the loop.
+	table   []entry // by descriptor
+	open    int     // owned descriptors in table
+	closing []int   // to be closed when the batch is over
+	hooks   []Turn
+	turning bool  // between BeginTurn and EndTurn
+	rung    bool  // the loop itself has rung the bell and not heard it yet
+	now     int64 // ns, begin of the turn
+	wheel   *timers.Wheel
+	alarm   *time.Timer // rings the bell at tick alarmAt
+	alarmAt uint64      // never: not armed
+	taken   []func()    // posted tasks that were taken from the queue
+	next    int         // index in taken of the first that was not run
+
+	// Shared.
+	stopping atomic.Bool // Stop was called
+	posted   atomic.Bool // queue is not empty
+	alarmed  atomic.Bool // alarm has fired since alarmAt was set
+	mu       sync.Mutex
+	queue    []func() // posted tasks
+	ended    bool     // no more tasks are taken, the bell may be gone
+}
+
+const never = math.MaxUint64
+
+// NewLoop opens a loop. It holds descriptors until Run has returned; a loop that is not to run after all is given up by
+// Stop and Run.
+func NewLoop(o Options) (*Loop, error) {
+	l := &Loop{index: o.Index, count: max(o.Count, 1), log: o.Logger, alarmAt: never}
+	if l.log == nil {
+		l.log = slog.Default()
+	}
+	l.now = l.Clock()
+	l.wheel = timers.NewWheel(l.tick())
+	var err error
+	if l.poller, err = openPoller(l.closeAll); err != nil {
+		return nil, fmt.Errorf("loop %d: %w", l.index, err)
+	}
+	if l.bell, err = openBell(); err != nil {
+		l.poller.close()
+		return nil, fmt.Errorf("loop %d: bell: %w", l.index, err)
+	}
+	if err = l.poller.add(l.bell.fd, false); err != nil {
+		l.bell.close()
+		l.poller.close()
+		return nil, fmt.Errorf("loop %d: %w", l.index, err)
+	}
+	l.bell.ring() // so that Run begins with a turn
+	return l, nil
+}
+
+// Index counts loops from 0. Any goroutine may call it.
+func (l *Loop) Index() int { return l.index }
+
+// Count is how many loops there are. Any goroutine may call it.
+func (l *Loop) Count() int { return l.count }
+
+// Open is the number of descriptors that the loop owns, those that are about to be closed included.
+func (l *Loop) Open() int { return l.open + len(l.closing) }
+
+// Run is the loop: it returns after Stop, or with an error of the poller. At the end, in this order, it refuses further
+// posts, runs the tasks that were posted before, calls EndTurn once more, and closes all descriptors that the loop owns.
+// Timers that are armed then never fire. Run may be called once.
+func (l *Loop) Run() error {
+	err := l.poller.run(l.event)
+	l.end()
+	if err != nil {
+		return fmt.Errorf("loop %d: %w", l.index, err)
+	}
+	return nil
+}
+
+// Stop makes Run return at the end of the turn. Any goroutine may call it, any number of times, also before Run and
+// after.
+func (l *Loop) Stop() {
+	l.stopping.Store(true)
+	l.wake()
+}
+
+// wake rings the bell. Any goroutine may call it: the lock keeps it from a descriptor that is closed.
+func (l *Loop) wake() {
+	l.mu.Lock()
+	if !l.ended {
+		l.bell.ring()
+	}
+	l.mu.Unlock()
+}
+
+// end leaves nothing behind.
+func (l *Loop) end() {
+	l.mu.Lock()
+	l.ended = true
+	l.mu.Unlock()
+	l.begin()
+	l.runAllPosted()
+	for _, hook := range l.hooks {
+		hook.EndTurn()
+	}
+	l.turning = false
+	if l.alarm != nil {
+		l.alarm.Stop()
+	}
+	for fd := range l.table {
+		if l.table[fd].owned {
+			l.Close(fd)
+		}
+	}
+	clear(l.table)
+	l.closeAll()
+	l.bell.close()
+	l.poller.close()
+}

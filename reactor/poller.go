@@ -1,0 +1,61 @@
+package reactor
+
+import (
+	"errors"
+
+	gneterrors "github.com/panjf2000/gnet/v2/pkg/errors"
+	"github.com/panjf2000/gnet/v2/pkg/netpoll"
+	"github.com/panjf2000/gnet/v2/pkg/queue"
+)
+
+// poller wraps gnet's poller: all of gnet is in this file.
+//
+// What its Polling does decides the shape of a turn (turn.go): it waits for a batch of events, calls back for each, then
+// runs queued tasks if its own wake-up was in the batch, and waits again: once without blocking, then until something
+// happens. It has no time limit, and no hook at the end of a batch.
+type poller struct {
+	epoll    *netpoll.Poller
+	batchEnd queue.Func
+}
+
+// openPoller returns a poller that calls batchEnd after each atBatchEnd.
+func openPoller(batchEnd func()) (*poller, error) {
+	epoll, err := netpoll.OpenPoller()
+	if err != nil {
+		return nil, err
+	}
+	return &poller{epoll, func(any) error { batchEnd(); return nil }}, nil
+}
+
+// run calls event for each event until event says stop.
+func (p *poller) run(event func(fd int, got Readiness) (stop bool)) error {
+	err := p.epoll.Polling(func(fd int, what netpoll.IOEvent, flags netpoll.IOFlags) error {
+		if event(fd, readiness(what, flags)) {
+			return gneterrors.ErrEngineShutdown
+		}
+		return nil
+	})
+	if errors.Is(err, gneterrors.ErrEngineShutdown) {
+		return nil
+	}
+	return err
+}
+
+// atBatchEnd has batchEnd called once at the end of the next batch, when no event that was fetched by now is left. It
+// writes to the poller's wake-up and allocates a few bytes.
+func (p *poller) atBatchEnd() error {
+	return p.epoll.Trigger(queue.HighPriority, p.batchEnd, nil)
+}
+
+// add registers fd, edge-triggered, for reading and perhaps for writing.
+func (p *poller) add(fd int, write bool) error {
+	if write {
+		return p.epoll.AddReadWrite(&netpoll.PollAttachment{FD: fd}, true)
+	}
+	return p.epoll.AddRead(&netpoll.PollAttachment{FD: fd}, true)
+}
+
+// remove deregisters fd. On kqueue it does nothing: events go on until fd is closed.
+func (p *poller) remove(fd int) error { return p.epoll.Delete(fd) }
+
+func (p *poller) close() error { return p.epoll.Close() }

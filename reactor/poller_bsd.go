@@ -1,0 +1,59 @@
+//go:build darwin || dragonfly || freebsd || openbsd
+
+package reactor
+
+import "golang.org/x/sys/unix"
+
+// lowestFD is the lowest descriptor that can be registered: gnet's poller takes 0 for its own wake-up.
+const lowestFD = 1
+
+// readiness translates what kqueue reports: one filter at a time.
+func readiness(filter int16, flags uint16) (got Readiness) {
+	switch filter {
+	case unix.EVFILT_READ:
+		got = Readable
+		if flags&unix.EV_EOF != 0 {
+			got |= PeerClosed
+		}
+	case unix.EVFILT_WRITE:
+		got = Writable
+		if flags&unix.EV_EOF != 0 {
+			got |= Readable | Hangup
+		}
+	}
+	if flags&unix.EV_ERROR != 0 {
+		got |= Readable | Writable | Hangup
+	}
+	return got
+}
+
+// bell makes the poller report an event: a pipe to itself.
+type bell struct{ fd, end int }
+
+func openBell() (bell, error) {
+	var ends [2]int
+	if err := pipe(&ends); err != nil {
+		return bell{-1, -1}, err
+	}
+	return bell{ends[0], ends[1]}, nil
+}
+
+var one = []byte{1}
+
+// ring ignores a full pipe: the event is under way then.
+func (b bell) ring() { unix.Write(b.end, one) }
+
+// heard empties the pipe.
+func (b bell) heard() {
+	var bytes [64]byte
+	for {
+		if n, err := unix.Read(b.fd, bytes[:]); n < len(bytes) && err != unix.EINTR {
+			return
+		}
+	}
+}
+
+func (b bell) close() {
+	unix.Close(b.fd)
+	unix.Close(b.end)
+}

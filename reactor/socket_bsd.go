@@ -1,0 +1,131 @@
+//go:build darwin || dragonfly || freebsd || openbsd
+
+package reactor
+
+import (
+	"errors"
+	"net/netip"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// reusePortBalances: here the last socket of an address gets all connections.
+const reusePortBalances = false
+
+// Read reads from a non-blocking socket. n is 0 with errno 0 at the end of file; errno is Again if there is nothing now.
+func Read(fd int, p []byte) (n int, errno syscall.Errno) {
+	for {
+		n, err := unix.Read(fd, p)
+		if err == nil {
+			return n, 0
+		}
+		if err != unix.EINTR {
+			return 0, errnoOf(err)
+		}
+	}
+}
+
+// Write writes to a non-blocking socket, and may take only the first n bytes. errno is Again if there is no room now.
+// A connection that is gone is an errno; the Go runtime catches the signal.
+func Write(fd int, p []byte) (n int, errno syscall.Errno) {
+	for {
+		n, err := unix.Write(fd, p)
+		if err == nil {
+			return n, 0
+		}
+		if err != unix.EINTR {
+			return 0, errnoOf(err)
+		}
+	}
+}
+
+// Writev is Write for the bytes of a, then those of b: two calls here.
+func Writev(fd int, a, b []byte) (n int, errno syscall.Errno) {
+	if len(a) > 0 {
+		if n, errno = Write(fd, a); errno != 0 || n < len(a) || len(b) == 0 {
+			return n, errno
+		}
+	}
+	m, errno := Write(fd, b)
+	if errno != 0 && n > 0 {
+		return n, 0 // the next call tells
+	}
+	return n + m, errno
+}
+
+// Yield does nothing here.
+func Yield() {}
+
+// acceptRoom is not needed here.
+type acceptRoom struct{}
+
+// accept takes one connection from a listening socket: non-blocking, closed on exec.
+func accept(fd int, _ *acceptRoom) (conn int, peer netip.AddrPort, errno syscall.Errno) {
+	syscall.ForkLock.RLock()
+	conn, address, err := unix.Accept(fd)
+	if err == nil {
+		unix.CloseOnExec(conn)
+	}
+	syscall.ForkLock.RUnlock()
+	if err != nil {
+		return -1, peer, errnoOf(err)
+	}
+	if err = unix.SetNonblock(conn, true); err != nil {
+		unix.Close(conn)
+		return -1, peer, errnoOf(err)
+	}
+	peer = addrPort(address)
+	if peer.IsValid() {
+		unix.SetsockoptInt(conn, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	}
+	return conn, peer, 0
+}
+
+// openSocket opens a non-blocking stream socket that is closed on exec.
+func openSocket(family int) (int, error) {
+	syscall.ForkLock.RLock()
+	fd, err := unix.Socket(family, unix.SOCK_STREAM, 0)
+	if err == nil {
+		unix.CloseOnExec(fd)
+	}
+	syscall.ForkLock.RUnlock()
+	if err != nil {
+		return -1, err
+	}
+	if err = unix.SetNonblock(fd, true); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// pipe opens a pipe whose ends are non-blocking and closed on exec.
+func pipe(ends *[2]int) error {
+	syscall.ForkLock.RLock()
+	err := unix.Pipe(ends[:])
+	if err == nil {
+		unix.CloseOnExec(ends[0])
+		unix.CloseOnExec(ends[1])
+	}
+	syscall.ForkLock.RUnlock()
+	if err != nil {
+		return err
+	}
+	for _, fd := range ends {
+		if err = unix.SetNonblock(fd, true); err != nil {
+			unix.Close(ends[0])
+			unix.Close(ends[1])
+			return err
+		}
+	}
+	return nil
+}
+
+func errnoOf(err error) syscall.Errno {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return errno
+	}
+	return syscall.EIO
+}
