@@ -1,0 +1,58 @@
+package shm
+
+import (
+	"fmt"
+	"runtime"
+	"sync"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Doorbell tells a process that sleeps that there is work. On Linux it is an eventfd.
+//
+// It is no os.File: the runtime's own poller would wake up with every ring.
+type Doorbell struct {
+	fd   int
+	once sync.Once
+}
+
+// NewDoorbell makes a doorbell. It does not block, and does not survive an exec.
+func NewDoorbell() (*Doorbell, error) {
+	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		return nil, fmt.Errorf("doorbell: eventfd: %w", err)
+	}
+	d := &Doorbell{fd: fd}
+	runtime.SetFinalizer(d, (*Doorbell).Close)
+	return d, nil
+}
+
+// Ring wakes whoever waits at the reading end. It never blocks: a doorbell that is full has been rung.
+func (d *Doorbell) Ring() { RingFd(d.fd) }
+
+// Drain takes back all rings so far.
+func (d *Doorbell) Drain() {
+	var b [8]byte
+	unix.RawSyscall(unix.SYS_READ, uintptr(d.fd), uintptr(unsafe.Pointer(&b)), 8)
+}
+
+// Reader is the descriptor to wait at.
+func (d *Doorbell) Reader() int { return d.fd }
+
+// Writer is the descriptor to ring at: any 8 bytes that are the number 1.
+func (d *Doorbell) Writer() int { return d.fd }
+
+// Close releases the descriptors. A doorbell that nobody refers to any more is closed by the garbage collector: it must
+// not be closed while somebody might still ring it, since its number can be that of another file by then.
+func (d *Doorbell) Close() (err error) {
+	d.once.Do(func() { err = unix.Close(d.fd) })
+	return err
+}
+
+// RingFd rings at the descriptor fd. It is a raw system call: it does not block, and takes less time than to tell the
+// scheduler about it.
+func RingFd(fd int) {
+	one := uint64(1)
+	unix.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(&one)), 8)
+}

@@ -1,0 +1,74 @@
+//go:build !linux
+
+package shm
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Doorbell tells a process that sleeps that there is work. Here it is a pipe.
+//
+// It is no os.File: the runtime's own poller would wake up with every ring.
+type Doorbell struct {
+	r, w int
+	once sync.Once
+}
+
+// NewDoorbell makes a doorbell. It does not block, and does not survive an exec.
+func NewDoorbell() (*Doorbell, error) {
+	var p [2]int
+	syscall.ForkLock.RLock()
+	err := unix.Pipe(p[:])
+	if err == nil {
+		unix.CloseOnExec(p[0])
+		unix.CloseOnExec(p[1])
+	}
+	syscall.ForkLock.RUnlock()
+	if err != nil {
+		return nil, fmt.Errorf("doorbell: pipe: %w", err)
+	}
+	d := &Doorbell{r: p[0], w: p[1]}
+	runtime.SetFinalizer(d, (*Doorbell).Close)
+	if err := errors.Join(unix.SetNonblock(d.r, true), unix.SetNonblock(d.w, true)); err != nil {
+		return nil, errors.Join(fmt.Errorf("doorbell: %w", err), d.Close())
+	}
+	return d, nil
+}
+
+// Ring wakes whoever waits at the reading end. It never blocks: a doorbell that is full has been rung.
+func (d *Doorbell) Ring() { RingFd(d.w) }
+
+// Drain takes back all rings so far.
+func (d *Doorbell) Drain() {
+	var b [512]byte
+	for {
+		if n, err := unix.Read(d.r, b[:]); n < len(b) || err != nil {
+			return
+		}
+	}
+}
+
+// Reader is the descriptor to wait at.
+func (d *Doorbell) Reader() int { return d.r }
+
+// Writer is the descriptor to ring at: any 8 bytes.
+func (d *Doorbell) Writer() int { return d.w }
+
+// Close releases the descriptors. A doorbell that nobody refers to any more is closed by the garbage collector: it must
+// not be closed while somebody might still ring it, since its number can be that of another file by then.
+func (d *Doorbell) Close() (err error) {
+	d.once.Do(func() { err = errors.Join(unix.Close(d.r), unix.Close(d.w)) })
+	return err
+}
+
+// RingFd rings at the descriptor fd. It does not block.
+func RingFd(fd int) {
+	var one [8]byte
+	unix.Write(fd, one[:])
+}

@@ -1,0 +1,217 @@
+package shm
+
+import "sync/atomic"
+
+// The types of this file mirror those of layout.h, field by field. Words that both sides change or read at the same time
+// have atomic types, which have the size and alignment of plain ones.
+
+// Values of Header.Magic and Header.Version.
+const (
+	Magic   = 0x3142424d
+	Version = 1
+)
+
+// Header is mb_in_header, at offset 0 of the in segment. Immutable once the first worker is forked.
+type Header struct {
+	Magic, Version uint32
+	Loops          uint32 // number of loops
+	Workers        uint32 // number of worker slots
+	Cells          uint32 // cells of each loop
+	QueueCap       uint32 // entries of a loop's queue, power of two
+	InWindow       uint32 // bytes of a cell's in-window, power of two
+	OutWindow      uint32 // bytes of a cell's out-window, power of two
+	InSize         uint64 // bytes of the in segment
+	OutSize        uint64 // bytes of the out segment
+
+	// Places of arrays: element i is at offset + i*stride, in bytes.
+	InLoops, InLoopStride       uint64
+	InWorkers, InWorkerStride   uint64
+	InCells, InCellStride       uint64
+	OutLoops, OutLoopStride     uint64
+	OutWorkers, OutWorkerStride uint64
+	OutCells, OutCellStride     uint64
+}
+
+// InLoop is mb_in_loop without the queue's entries, which follow it.
+type InLoop struct {
+	QHead atomic.Uint64 // positions published so far
+	_     [56]byte
+}
+
+// InWorker is mb_in_worker: what the server tells a worker.
+type InWorker struct {
+	Home atomic.Uint32 // the loop whose queue this worker looks at first
+	Quit atomic.Uint32 // not 0: take no further exchange, run finish, end
+	_    [56]byte
+}
+
+// Flags of InCell.
+const (
+	InEnd      = 1 << iota // InHead is final
+	InAbort                // the body broke off: never complete
+	InCancel               // the peer is gone: output is thrown away
+	InTooLarge             // with InAbort: the body is above its limit
+	InWantRoom             // the loop waits for room in the in-window
+)
+
+// InCell is mb_in_cell: the server's half of a cell. The in-window follows it.
+type InCell struct {
+	Gen     atomic.Uint64 // queue position of this use of the cell: its identity
+	InHead  atomic.Uint64 // bytes put into the in-window so far
+	OutTail atomic.Uint64 // bytes taken out of the out-window so far
+	Flags   atomic.Uint32 // In*
+	_       uint32
+	_       [32]byte
+}
+
+// OutLoop is mb_out_loop without the ready bitmap, which follows it.
+type OutLoop struct {
+	QTail  atomic.Uint64 // first position that may still be unclaimed
+	_      [56]byte
+	Asleep atomic.Uint32 // 1: the loop blocks or is about to
+	_      [60]byte
+}
+
+// OutWorker is mb_out_worker.
+type OutWorker struct {
+	Asleep   atomic.Uint32 // 1: the worker blocks or is about to
+	_        uint32
+	Finished atomic.Uint64 // exchanges completed
+	_        [48]byte
+}
+
+// The low half of OutCell.Owner; the high half is the low half of the generation. Other values: 1+slot of the worker that
+// has claimed the cell.
+const (
+	WhoFree   = 0
+	WhoQueued = 0xffffffff
+)
+
+// Owner puts an owner word together.
+func Owner(gen uint64, who uint32) uint64 { return gen<<32 | uint64(who) }
+
+// Bits of OutCell.Result. Bits from ResultStatusShift on: with ResultDone and without output, the status that the server
+// answers itself.
+const (
+	ResultDone   = 1 << iota // the exchange is over
+	ResultClose              // close the connection when the output is sent
+	ResultReset              // reset the connection: the response broke off
+	ResultRetire             // this worker takes no further exchange
+
+	ResultStatusShift = 16
+)
+
+// Flags of OutCell.
+const (
+	OutBodyWanted = 1 << iota // the handler reads the body
+	OutPending                // output is held back that should go out soon
+)
+
+// OutCell is mb_out_cell: the worker's half of a cell. The out-window follows it.
+type OutCell struct {
+	Owner    atomic.Uint64 // Owner(gen, who)
+	InTail   atomic.Uint64 // bytes taken out of the in-window so far
+	OutHead  atomic.Uint64 // bytes published, counted from OutStart: see Published
+	OutStart atomic.Uint32 // place of the first byte of the response
+	Result   atomic.Uint32 // Result*, stored last
+	Flags    atomic.Uint32 // Out*
+	_        uint32
+	_        [24]byte
+}
+
+// Kinds of exchange, Head.Kind.
+const (
+	KindHTTP     = 1
+	KindInterval = 2 // raw is the timer's name; there is no response
+)
+
+// Flags of Head.
+const (
+	HeadIsHead    = 1 << iota // method HEAD: no response body
+	HeadHTTP10                // the client speaks HTTP/1.0
+	HeadKeepalive             // the server is willing to keep the connection
+	HeadExpect                // Expect: 100-continue is open
+	HeadAsterisk              // OPTIONS *: there is neither path nor query
+	HeadHasBody
+)
+
+// LengthUnknown is Head.ContentLength of a chunked body.
+const LengthUnknown = ^uint64(0)
+
+// Head is mb_head: with the field lines and raw it begins the in-window, and the body follows it at Size.
+type Head struct {
+	Size                 uint32 // bytes of this struct, fields and raw, rounded up to 8
+	Kind                 uint16
+	Listener             uint16 // index of the listener in its listen{} call, from 0
+	Flags                uint32 // Head*
+	NFields              uint32 // as many Field follow
+	ContentLength        uint64 // bytes of body
+	Exchange             uint64 // number of the exchange, for logs
+	RawOff, RawLen       uint32 // from the start of this struct
+	MethodOff, MethodLen uint32 // these from the start of raw
+	PathOff, PathLen     uint32
+	QueryOff, QueryLen   uint32
+}
+
+// Field is mb_field: places from the start of raw.
+type Field struct{ NameOff, NameLen, ValueOff, ValueLen uint32 }
+
+// Msg is mb_msg, the header of a message on a control socket.
+type Msg struct {
+	Type uint32
+	Len  uint32 // bytes that follow, at most MsgMax
+}
+
+// MsgMax is how long the content of a message may be, in bytes.
+const MsgMax = 1 << 20
+
+// Types of messages.
+const (
+	MsgListen       = 1 + iota // fork server → server: a listen{} call
+	MsgReady                   // … the script has ended well
+	MsgFailed                  // … the script failed: text
+	MsgForked                  // … Forked
+	MsgExited                  // … Exited
+	MsgListenOK                // server → fork server
+	MsgListenErr               // … text for the Lua error
+	MsgFork                    // … Fork, with descriptors
+	MsgKill                    // … Kill
+	MsgWorkerReady             // worker → server: prepare has returned
+	MsgWorkerFailed            // … prepare failed: text
+)
+
+// CtlFlush is the byte on a worker's control socket that has it publish what it holds back.
+const CtlFlush = 'F'
+
+// MsgForkBody is mb_msg_fork.
+type MsgForkBody struct{ Pool, Slot uint32 }
+
+// MsgForkedBody is mb_msg_forked.
+type MsgForkedBody struct {
+	Pool, Slot uint32
+	Pid, Err   int32 // Err: errno of a failed fork, else 0
+}
+
+// MsgExitedBody is mb_msg_exited. Status is as of waitpid.
+type MsgExitedBody struct{ Pid, Status int32 }
+
+// MsgKillBody is mb_msg_kill.
+type MsgKillBody struct{ Pid, Sig int32 }
+
+// Entry is mb_entry: key and value follow it without padding.
+type Entry struct{ Scope, KeyLen, ValLen, Type uint32 }
+
+// Types of entries.
+const (
+	TypeNone   = iota
+	TypeBool   // "0", "1"
+	TypeNumber // decimal text
+	TypeString
+	TypeFunc  // a Lua function; no value
+	TypeHTTP  // result of http.generate_handler; value: its options
+	TypeOther // anything else; value: its Lua type name
+)
+
+// Env is the environment variable that makes a program become a fork server; its value is the number of the control
+// socket's descriptor.
+const Env = "MOONBRIDGE_FORKSERVER"
