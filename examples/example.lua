@@ -1,0 +1,338 @@
+-- A small application that shows what a moonbridge script can do. Start it from anywhere:
+--
+--     mbserve examples/example.lua [port]
+--
+-- The script runs once, from top to bottom. Then the server forks worker processes from the state that it left: each
+-- worker has everything defined here, and answers one request at a time with plain, blocking Lua. What a worker changes
+-- afterwards stays in that worker.
+
+local http = require "moonbridge_http"
+local bit = require "bit" -- LuaJIT's bit operations
+local ffi = require "ffi" -- LuaJIT's way to call C functions
+
+local port = tonumber(arg[1] or 8080) or error("the port must be a number, not " .. arg[1])
+local origin = "http://127.0.0.1:" .. port
+
+
+-- 1. Memory that all processes share ----------------------------------------------------------------------------------
+--
+-- Most applications keep what is common in a database. For one number, a page of memory that is mapped before the fork
+-- will do: all workers see the same page. Only the timer's worker writes to it, so no lock is needed.
+
+ffi.cdef[[
+	int getpid(void);
+	int poll(void *fds, unsigned long count, int milliseconds);
+	void *mmap(void *address, size_t size, int protection, int flags, int fd, long offset);
+	typedef struct { double ticks, ticker; } example_shared;
+]]
+
+local PROT_READ_WRITE = 3
+local MAP_SHARED_ANONYMOUS = ffi.os == "Linux" and 0x21 or 0x1001
+
+local page = ffi.C.mmap(nil, ffi.sizeof("example_shared"), PROT_READ_WRITE, MAP_SHARED_ANONYMOUS, -1, 0)
+if page == ffi.cast("void *", -1) then error("cannot map shared memory") end
+local shared = ffi.cast("example_shared *", page)
+
+local function sleep(seconds) ffi.C.poll(nil, 0, seconds * 1000) end
+local function pid() return ffi.C.getpid() end
+
+local served = 0 -- an ordinary variable: every worker counts its own requests
+
+
+-- 2. Checksums --------------------------------------------------------------------------------------------------------
+
+local crc_table = {}
+for n = 0, 255 do
+	local crc = n
+	for _ = 1, 8 do
+		crc = bit.bxor(bit.rshift(crc, 1), bit.band(crc, 1) == 1 and 0xedb88320 or 0)
+	end
+	crc_table[n] = crc
+end
+
+-- Continues a CRC-32 with further bytes. It begins with -1; the checksum is the complement of what comes out last.
+local function crc32(crc, bytes)
+	for i = 1, #bytes do
+		crc = bit.bxor(bit.rshift(crc, 8), crc_table[bit.band(bit.bxor(crc, bytes:byte(i)), 255)])
+	end
+	return crc
+end
+
+local function crc32_text(crc) return bit.tohex(bit.bnot(crc)) end
+
+
+-- 3. Files and templates ----------------------------------------------------------------------------------------------
+--
+-- All of them are read here, once. The workers share the memory that they lie in.
+
+local directory = (arg[0]:match("^(.*/)") or "./") .. "example/"
+
+local function read_file(name)
+	local file = assert(io.open(directory .. name, "rb"))
+	local content = file:read("*a")
+	file:close()
+	return content
+end
+
+-- The list says what may be fetched, so that no path of a request ever becomes a file name.
+local static = {}
+for name, content_type in pairs{
+	["style.css"] = "text/css; charset=utf-8",
+	["app.js"] = "text/javascript; charset=utf-8",
+	["logo.svg"] = "image/svg+xml",
+} do
+	local content = read_file(name)
+	static[name] = { content = content, content_type = content_type, etag = '"' .. crc32_text(crc32(-1, content)) .. '"' }
+end
+
+local page_template, home_template = read_file("page.html"), read_file("home.html")
+
+local entities = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;", ["'"] = "&#39;" }
+
+local function escape(text)
+	return (tostring(text):gsub("[&<>\"']", entities))
+end
+
+-- {{name}} becomes values.name, escaped; {{=name}} becomes values.name as it is, which must be HTML already.
+local function fill(template, values)
+	return (template:gsub("{{(=?)([%w_]+)}}", function(html, name)
+		local value = values[name]
+		if value == nil then error("nothing to put in place of {{" .. name .. "}}") end
+		return html == "=" and value or escape(value)
+	end))
+end
+
+
+-- 4. Answering --------------------------------------------------------------------------------------------------------
+
+-- Sends a whole response. extra: further header fields, a sequence of {name, value}. To a HEAD request the server sends
+-- the same head, and drops the body by itself.
+local function respond(request, status, content_type, body, extra)
+	request:send_status(status)
+	request:send_header("Content-Type", content_type)
+	for _, field in ipairs(extra or {}) do request:send_header(field[1], field[2]) end
+	request:send_data(body)
+	request:finish()
+end
+
+local function plural(count, noun) return count .. " " .. noun .. (count == 1 and "" or "s") end
+
+-- Sends an HTML page: content is HTML.
+local function respond_page(request, status, title, content, extra)
+	respond(request, status, "text/html; charset=utf-8", fill(page_template, {
+		title = title,
+		content = content,
+		pid = pid(),
+		served = plural(served, "request"),
+		version = _MOONBRIDGE_VERSION,
+	}), extra)
+end
+
+-- Sends a page that has nothing but a headline and a sentence.
+local function respond_message(request, status, title, sentence, extra)
+	respond_page(request, status, title, fill([[
+<section class="hero low"><div class="words"><h1>{{title}}</h1><p>{{sentence}}</p></div></section>]],
+		{ title = title, sentence = sentence }), extra)
+end
+
+local function redirect(request, location)
+	respond(request, "303 See Other", "text/plain", "See " .. location .. "\n", { { "Location", location } })
+end
+
+-- The keys of a table in alphabetical order, since pairs() has no order.
+local function sorted_keys(values)
+	local keys = {}
+	for key in pairs(values) do keys[#keys + 1] = key end
+	table.sort(keys)
+	return keys
+end
+
+-- An HTML table of a Lua table whose values are strings or sequences of strings.
+local function html_table(values)
+	local rows = {}
+	for _, name in ipairs(sorted_keys(values)) do
+		local value = values[name]
+		for _, item in ipairs(type(value) == "table" and value or { value }) do
+			rows[#rows + 1] = fill("<tr><th>{{name}}</th><td>{{item}}</td></tr>", { name = name, item = item })
+		end
+	end
+	if #rows == 0 then return '<p class="hint">None.</p>' end
+	return "<table>" .. table.concat(rows) .. "</table>"
+end
+
+
+-- 5. Pages ------------------------------------------------------------------------------------------------------------
+
+-- Cookie values may not hold blanks, semicolons and the like; we write them as in a URL.
+local function encode(text)
+	return (text:gsub("[^%w_.~-]", function(char) return ("%%%02X"):format(char:byte()) end))
+end
+
+local function decode(text)
+	return (text:gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
+end
+
+local function cookie_table(cookies)
+	local rows = {}
+	for _, name in ipairs(sorted_keys(cookies)) do
+		rows[#rows + 1] = fill([[<tr><th>{{name}}</th><td><form method="post" action="/cookies">]]
+			.. [[<input type="hidden" name="name" value="{{name}}"><button name="forget" value="yes">Forget</button></form>]]
+			.. [[{{value}}</td></tr>]], { name = name, value = decode(cookies[name]) })
+	end
+	if #rows == 0 then return '<p class="hint">The browser sent no cookie.</p>' end
+	return "<table>" .. table.concat(rows) .. "</table>"
+end
+
+local function home(request)
+	respond_page(request, "200 OK", "Moonbridge", fill(home_template, {
+		origin = origin,
+		pid = pid(),
+		ticks = ("%.0f"):format(shared.ticks),
+		ticks_unit = shared.ticks == 1 and "tick" or "ticks",
+		ticker = shared.ticker > 0 and ("%.0f"):format(shared.ticker) or "…",
+		cookies = cookie_table(request.cookies),
+	}))
+end
+
+-- Shows what the server saw of a request.
+local function mirror(request)
+	local sections = {
+		{ "Request line", { method = request.method, path = request.path, query = request.query } },
+		{ "get_params_list", request.get_params_list },
+		{ "post_params_list", request.post_params_list },
+		{ "cookies", request.cookies },
+		{ "headers", request.headers },
+	}
+	local cards = {}
+	for i, section in ipairs(sections) do
+		cards[i] = fill('<section class="card wide"><h2>{{title}}</h2>{{=rows}}</section>',
+			{ title = section[1], rows = html_table(section[2]) })
+	end
+	respond_page(request, "200 OK", "Your request", [[
+<section class="hero low"><div class="words"><h1>Your request</h1>
+<p>As the handler saw it, with the names that the fields have in the request object.</p></div></section>
+<main class="cards">]] .. table.concat(cards) .. "</main>")
+end
+
+local function clock(request)
+	respond(request, "200 OK", "application/json",
+		('{"ticks":%.0f,"ticker":%.0f,"pid":%d}\n'):format(shared.ticks, shared.ticker, pid()),
+		{ { "Cache-Control", "no-store" } })
+end
+
+local function set_cookie(request)
+	local form = request.post_params
+	local name, value = form.name or "", form.value or ""
+	if #name > 64 or not name:find("^[%w_-]+$") or #value > 500 then
+		return respond_message(request, "400 Bad Request", "Not such a cookie",
+			"The name consists of 1 to 64 letters, digits, _ and -; the value has at most 500 bytes.")
+	end
+	local age = form.forget and 0 or 24 * 60 * 60
+	request:send_status("303 See Other")
+	request:send_header("Location", "/#cookies")
+	request:send_header("Set-Cookie",
+		("%s=%s; Path=/; Max-Age=%d; HttpOnly; SameSite=Lax"):format(name, encode(value), age))
+	request:finish()
+end
+
+-- Takes a file of any size up to request_body_size_limit, one piece at a time.
+local function upload(request)
+	local bytes, pieces, crc = 0, 0, -1
+	request:stream_request_body(function(piece)
+		bytes, pieces, crc = bytes + #piece, pieces + 1, crc32(crc, piece)
+	end)
+	respond(request, "200 OK", "application/json",
+		('{"bytes":%.0f,"pieces":%d,"crc32":"%s","pid":%d}\n'):format(bytes, pieces, crc32_text(crc), pid()))
+end
+
+-- A response that comes in parts: flush() sends what there is, then the handler goes on.
+local function stream(request)
+	request:send_status("200 OK")
+	request:send_header("Content-Type", "text/plain; charset=utf-8")
+	request:send_header("Cache-Control", "no-store")
+	if request.method ~= "HEAD" then
+		for i = 1, 20 do
+			request:send_data(i, "\n")
+			request:flush()
+			sleep(0.15)
+		end
+	end
+	request:finish()
+end
+
+local function send_static(request, file)
+	-- The browser keeps its copy, but asks each time whether that is still the right one.
+	local fields = { { "ETag", file.etag }, { "Cache-Control", "no-cache" } }
+	if request.headers_flags["If-None-Match"][file.etag] then
+		request:send_status("304 Not Modified")
+		for _, field in ipairs(fields) do request:send_header(field[1], field[2]) end
+		return request:finish()
+	end
+	respond(request, "200 OK", file.content_type, file.content, fields)
+end
+
+
+-- 6. Which request gets which answer ----------------------------------------------------------------------------------
+
+-- By path, which has no leading slash, and by method.
+local routes = {
+	[""] = { GET = home },
+	clock = { GET = clock },
+	cookies = { POST = set_cookie },
+	request = { GET = mirror, POST = mirror },
+	stream = { GET = stream },
+	upload = { POST = upload, PUT = upload },
+}
+for name, file in pairs(static) do
+	routes[name] = { GET = function(request) send_static(request, file) end }
+end
+
+for _, methods in pairs(routes) do
+	methods.HEAD = methods.GET -- what answers GET answers HEAD
+end
+
+local function handle(request)
+	served = served + 1
+	local methods = routes[request.path or ""] -- path is nil for "OPTIONS *"
+	if not methods then
+		return respond_message(request, "404 Not Found", "The moon is there, the page is not",
+			"Nothing here answers to /" .. request.path)
+	end
+	local answer = methods[request.method]
+	if answer then return answer(request) end
+	local allow = table.concat(sorted_keys(methods), ", ")
+	respond_message(request, "405 Method Not Allowed", "Not that way",
+		request.method .. " is no method for this page, but these are: " .. allow, { { "Allow", allow } })
+end
+
+
+-- 7. What the server listens to ---------------------------------------------------------------------------------------
+
+-- The web site: a pool of workers, at least two, and up to 16 if that many are busy at the same time.
+listen{
+	{ proto = "tcp4", port = port, localhost = true },
+	min_fork = 2,
+	max_fork = 16,
+	connect = http.generate_handler(handle, {
+		request_body_size_limit = 256 * 1024 * 1024,
+		static_headers = {
+			["Content-Security-Policy"] = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
+				.. "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+			["X-Content-Type-Options"] = "nosniff",
+			["Referrer-Policy"] = "same-origin",
+		},
+	}),
+}
+
+-- The timer: a pool of its own with a single worker, which wakes up once a second.
+listen{
+	{ proto = "interval", name = "clock", delay = 1, strict = true },
+	min_fork = 1,
+	max_fork = 1,
+	connect = function(socket)
+		if socket.interval == "clock" then
+			shared.ticks = shared.ticks + 1
+			shared.ticker = pid()
+		end
+	end,
+}
