@@ -85,8 +85,10 @@ func (h *Head) decideHost(host mark) *Error {
 	if f.ValueLen > 0 && !validAuthority(h.Value(*f)) {
 		return errHost
 	}
-	if a := absoluteAuthority(h.Bytes(h.Target)); a.Len > 0 && h.Raw[h.Target.Off] != '/' {
-		f.ValueOff, f.ValueLen = h.Target.Off+a.Off, a.Len
+	if h.Raw[h.Target.Off] != '/' {
+		if a := absoluteAuthority(h.Bytes(h.Target)); a.Len > 0 {
+			f.ValueOff, f.ValueLen = h.Target.Off+a.Off, a.Len
+		}
 	}
 	return nil
 }

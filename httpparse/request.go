@@ -23,9 +23,9 @@ func (p *Parser) Reset() { *p = Parser{} }
 //   - An error, always an *Error: the bytes can be no request that we take, whatever follows. h is undefined, and
 //     nothing that follows on this connection can be trusted to be a request.
 //
-// The outcome does not depend on how the bytes are cut. The work is linear in their number: an incomplete head is only
-// parsed again when its end may have arrived or when it has grown to twice its size, which is also when an error
-// in it is noticed before its end. lim may be nil. Nothing is allocated, but that h.Fields grows when it must.
+// The outcome does not depend on how the bytes are cut. Up to 1 kB an error is noticed with the byte that makes it one;
+// beyond, at the latest when the head ends or has grown to twice its size. lim may be nil. Nothing is allocated, but that
+// h.Fields grows when it must.
 func (p *Parser) Parse(h *Head, buf []byte, lim *Limits) (n int, err error) {
 	headMax := lim.HeadBytesMax()
 	full := len(buf) >= headMax
@@ -53,10 +53,14 @@ func (p *Parser) Parse(h *Head, buf []byte, lim *Limits) (n int, err error) {
 	return 0, nil
 }
 
-// due says whether a head that was incomplete before is to be parsed again: an empty line, or a line end that is an
-// error, is among what is new, or it has doubled.
+// shortHead is how many bytes are parsed again without much ado. It costs less than the read that brought the new ones.
+const shortHead = 1 << 10
+
+// due says whether a head that was incomplete before is to be parsed again: it is short, it has doubled, or an empty
+// line, or a line end that is an error, is among what is new. So the work is linear in the number of bytes, however small
+// the pieces are that they come in.
 func (p *Parser) due(buf []byte) bool {
-	if uint32(len(buf)) >= p.again {
+	if len(buf) <= shortHead || uint32(len(buf)) >= p.again {
 		return true
 	}
 	// The empty line may have begun up to two bytes before.

@@ -7,8 +7,6 @@ func StatusText(status int) string {
 		return "Continue"
 	case 400:
 		return "Bad Request"
-	case 404:
-		return "Not Found"
 	case 408:
 		return "Request Timeout"
 	case 413:

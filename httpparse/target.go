@@ -7,14 +7,9 @@ import "bytes"
 func parseTarget(h *Head, raw []byte) *Error {
 	h.Asterisk = false
 	target := h.Target
-	b := raw[target.Off : target.Off+target.Len]
-	if b[0] == '/' && h.Method.Len != uint32(len("CONNECT")) {
-		splitPath(h, raw, target.Off, target)
-		return nil
-	}
-	method := raw[:h.Method.Len]
+	method, b := raw[:h.Method.Len], raw[target.Off:target.Off+target.Len]
 	if string(method) == "CONNECT" {
-		// We are no proxy: there is nothing to connect to (RFC 9110 §9.3.6). Whether the authority is valid does not matter.
+		// We are no proxy: there is nothing to connect to (RFC 9110 §9.3.6), be the authority valid or not.
 		return errConnect
 	}
 	if b[0] == '/' {
