@@ -17,21 +17,20 @@ const (
 type chunkState uint8
 
 const (
-	chunkSize      chunkState = iota // before the first digit of a size
-	chunkSizeMore                    // after a digit
-	chunkSizeBlank                   // in whitespace after the size, which only an extension may follow
-	chunkExt                         // in extensions
-	chunkSizeLF                      // at the LF of a size line
-	chunkData                        // in data, left > 0
-	chunkDataCR                      // at the CR after data
-	chunkDataLF                      // at the LF after data
-	trailerStart                     // at the begin of a trailer line
-	trailerName                      // in the name of a trailer field
-	trailerValue                     // in its value
-	trailerLF                        // at the LF of a trailer line
-	trailerEndLF                     // at the LF of the empty line
-	chunkDone                        // after the body: nothing is taken any more
-	chunkFailed                      // after an error: it is returned again
+	chunkSize     chunkState = iota // before the first digit of a size
+	chunkSizeMore                   // after a digit
+	chunkExt                        // in extensions
+	chunkSizeLF                     // at the LF of a size line
+	chunkData                       // in data, left > 0
+	chunkDataCR                     // at the CR after data
+	chunkDataLF                     // at the LF after data
+	trailerStart                    // at the begin of a trailer line
+	trailerName                     // in the name of a trailer field
+	trailerValue                    // in its value
+	trailerLF                       // at the LF of a trailer line
+	trailerEndLF                    // at the LF of the empty line
+	chunkDone                       // after the body: nothing is taken any more
+	chunkFailed                     // after an error: it is returned again
 )
 
 // Chunked decodes a chunked body (RFC 9112 §7.1), piece by piece as it arrives. The zero value is ready; Reset makes it
@@ -108,7 +107,7 @@ func (d *Chunked) step(c byte) *Error {
 	switch d.state {
 	case chunkSize, chunkSizeMore:
 		return d.stepSize(c)
-	case chunkSizeBlank, chunkExt:
+	case chunkExt:
 		return d.stepExt(c)
 	case chunkSizeLF:
 		if c != '\n' {
@@ -154,12 +153,14 @@ func (d *Chunked) stepSize(c byte) *Error {
 	case '\r':
 		d.state = chunkSizeLF
 		return nil
-	case ';', ' ', '\t':
-		d.state = chunkSizeBlank
+	case ';':
+		d.state = chunkExt
 		return d.stepExt(c)
 	case '\n':
 		return errLineEnd
 	}
+	// Also whitespace before an extension, which RFC 9112 §7.1.1 would have us ignore: nobody sends it, and others differ
+	// about it.
 	return errChunkSize
 }
 
@@ -167,10 +168,6 @@ func (d *Chunked) stepSize(c byte) *Error {
 // in them is a line end for some.
 func (d *Chunked) stepExt(c byte) *Error {
 	switch {
-	case d.state == chunkSizeBlank && c == ';':
-		d.state = chunkExt
-	case d.state == chunkSizeBlank && !isBlank(c):
-		return errChunkExt
 	case c == '\r':
 		d.state = chunkSizeLF
 		return nil

@@ -1,0 +1,87 @@
+package httpparse
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+func TestIsToken(t *testing.T) {
+	const tchar = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	for c := range 256 {
+		if got, want := IsToken([]byte{byte(c)}), strings.IndexByte(tchar, byte(c)) >= 0; got != want {
+			t.Errorf("%q: %v", byte(c), got)
+		}
+	}
+	if IsToken(nil) || !IsToken([]byte("ab")) || IsToken([]byte("a b")) {
+		t.Error("more or less than one byte")
+	}
+}
+
+// TestScanText puts every byte to every place of texts of all lengths up to three words.
+func TestScanText(t *testing.T) {
+	for n := range 25 {
+		for i := range n {
+			for c := range 256 {
+				b := bytes.Repeat([]byte{'a'}, n)
+				b[i] = byte(c)
+				want := n
+				if c != '\t' && c < ' ' || c == 0x7f {
+					want = i
+				}
+				if got := scanText(b, 0); got != want {
+					t.Fatalf("%q: %d, want %d", b, got, want)
+				}
+				if i > 0 && want == n {
+					continue
+				}
+				if got := scanText(b, i); got != want {
+					t.Fatalf("%q from %d: %d, want %d", b, i, got, want)
+				}
+			}
+		}
+	}
+	if scanText([]byte("\t\t\t\t\t\t\t\t\t\t\x01\x00\x7f"), 0) != 10 {
+		t.Error("tabs")
+	}
+	if !IsFieldValue(nil) || !IsFieldValue([]byte("a\t\xff")) || IsFieldValue([]byte("a\r\n")) {
+		t.Error("IsFieldValue")
+	}
+}
+
+func TestEqualFold(t *testing.T) {
+	for _, tt := range []struct {
+		b, s string
+		want bool
+	}{
+		{"Content-Length", "content-length", true},
+		{"CONTENT-LENGTH", "content-length", true},
+		{"Content_Length", "content-length", false},
+		{"Content\rLength", "content-length", false},
+		{"Content-Lengt", "content-length", false},
+		{"", "", true},
+		{"\u212aeep", "keep", false}, // the Kelvin sign folds to k, but not in ASCII
+	} {
+		if got := EqualFold([]byte(tt.b), tt.s); got != tt.want {
+			t.Errorf("%q, %q: %v", tt.b, tt.s, got)
+		}
+	}
+	for c := range 256 {
+		if got, want := lower(byte(c)), strings.ToLower(fmt.Sprintf("%c", c&0x7f))[0]; c < 0x80 && got != want ||
+			c >= 0x80 && got != byte(c) {
+			t.Errorf("lower(%q) is %q", byte(c), got)
+		}
+	}
+}
+
+func TestStatusText(t *testing.T) {
+	for _, status := range []int{100, 400, 408, 413, 414, 417, 431, 500, 501, 502, 503, 504, 505} {
+		if StatusText(status) == "" {
+			t.Errorf("%d has no text", status)
+		}
+	}
+	if StatusText(299) != "" {
+		t.Error("a text for a status that we never send")
+	}
+}
