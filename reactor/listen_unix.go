@@ -13,8 +13,8 @@ import (
 // sockPathMax is what fits in an address, the NUL at the end left out.
 const sockPathMax = len(unix.RawSockaddrUnix{}.Path) - 1
 
-// sockFile is the file of a bound Unix socket. It is known by its inode, so that a file that somebody else has put there
-// since is left alone.
+// sockFile is the file of a bound Unix socket. It is known by its inode and, as numbers of inodes are used again, its time
+// of creation (nothing modifies a socket file later), so that a file that somebody else has put there since is left alone.
 type sockFile struct {
 	path string
 	info fs.FileInfo
@@ -95,7 +95,7 @@ func clearPath(path string) error {
 // remove removes the file if it is still the socket's.
 func (f *sockFile) remove() error {
 	info, err := os.Lstat(f.path)
-	if err != nil || !os.SameFile(info, f.info) {
+	if err != nil || !os.SameFile(info, f.info) || !info.ModTime().Equal(f.info.ModTime()) {
 		return nil
 	}
 	return os.Remove(f.path)

@@ -31,7 +31,8 @@ func (l *Loop) runPosted() (more bool) {
 		return false
 	}
 	l.runTaken(min(len(l.taken), l.next+postedPerTurn))
-	return l.next < len(l.taken)
+	// What was posted while the rest of taken was waiting has rung the bell in an earlier turn.
+	return l.next < len(l.taken) || l.posted.Load()
 }
 
 // runAllPosted runs everything that was posted.

@@ -1,0 +1,139 @@
+package reactor
+
+import (
+	"math"
+	"math/rand/v2"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"moonbridge/timers"
+)
+
+// TestTimersFire: never early, and before patience ends; that they are on time by and large is seen in the median.
+func TestTimersFire(t *testing.T) {
+	l := startLoop(t, Options{})
+	const count = 200
+	late := make(chan time.Duration, count)
+	on(t, l, func() {
+		for range count {
+			d := time.Duration(rand.IntN(300_000)) * time.Microsecond
+			begin := time.Now()
+			l.After(d, func() { late <- time.Since(begin) - d })
+		}
+	})
+	soon := 0
+	for range count {
+		by := wait(t, late, "timer")
+		if by < 0 {
+			t.Errorf("%v early", -by)
+		}
+		if by < 100*time.Millisecond {
+			soon++
+		}
+	}
+	if soon < count/2 {
+		t.Errorf("only %d of %d timers less than 100 ms late", soon, count)
+	}
+	on(t, l, func() {
+		if l.Timers() != 0 {
+			t.Errorf("%d timers left", l.Timers())
+		}
+	})
+}
+
+func TestAfterStop(t *testing.T) {
+	l := startLoop(t, Options{})
+	on(t, l, func() {
+		a := l.After(0, func() { t.Error("a stopped timer fired") })
+		if !a.Stop() || a.Stop() {
+			t.Error("wrong answer of Stop")
+		}
+	})
+	fired := make(chan struct{})
+	var a *After
+	on(t, l, func() { a = l.After(-time.Hour, func() { close(fired) }) })
+	wait(t, fired, "timer")
+	on(t, l, func() {
+		if a.Stop() {
+			t.Error("Stop of a timer that has fired is true")
+		}
+		l.After(math.MaxInt64, func() {}).Stop()
+	})
+}
+
+// TestEarlierTimer: a deadline before the one that the alarm is set to is not missed, nor the later one after it.
+func TestEarlierTimer(t *testing.T) {
+	l := startLoop(t, Options{})
+	fired := make(chan int, 3)
+	on(t, l, func() {
+		l.After(time.Hour, func() { t.Error("too early") })
+		l.After(60*time.Millisecond, func() { fired <- 2 })
+	})
+	on(t, l, func() { l.After(5*time.Millisecond, func() { fired <- 1 }) })
+	for want := 1; want <= 2; want++ {
+		if got := wait(t, fired, "timer"); got != want {
+			t.Errorf("%d fired, not %d", got, want)
+		}
+	}
+}
+
+// mover is a timer that is moved away again and again, as the timeouts of a busy connection are.
+type mover struct{ timers.Timer }
+
+func (m *mover) Expired(*timers.Timer) {}
+
+// TestAlarmIsLazy: moving a timer to later neither rings the bell nor makes turns, beyond the one of its old deadline.
+func TestAlarmIsLazy(t *testing.T) {
+	l := startLoop(t, Options{})
+	var m mover
+	m.Init(&m)
+	turns := &turnCounter{}
+	on(t, l, func() {
+		l.OnTurn(turns)
+		for i := range 10_000 {
+			l.SetTimer(&m.Timer, l.NowMS()+1000+uint64(i))
+		}
+		l.CancelTimer(&m.Timer)
+	})
+	time.Sleep(50 * time.Millisecond)
+	if n := turns.count.Load(); n > 5 {
+		t.Errorf("%d turns", n)
+	}
+}
+
+// TestIdleLoopSleeps: with a timer far away an idle loop has no turns to speak of.
+func TestIdleLoopSleeps(t *testing.T) {
+	l := startLoop(t, Options{})
+	turns := &turnCounter{}
+	on(t, l, func() {
+		l.OnTurn(turns)
+		l.After(time.Hour, func() {})
+	})
+	time.Sleep(300 * time.Millisecond)
+	if n := turns.count.Load(); n > 20 {
+		t.Errorf("%d turns", n)
+	}
+}
+
+type turnCounter struct{ count atomic.Int64 }
+
+func (c *turnCounter) BeginTurn()    { c.count.Add(1) }
+func (c *turnCounter) EndTurn() bool { return false }
+
+func TestClocks(t *testing.T) {
+	l := startLoop(t, Options{})
+	on(t, l, func() {
+		now := l.Now()
+		time.Sleep(2 * time.Millisecond)
+		if l.Now() != now || l.Clock() < now+int64(2*time.Millisecond) {
+			t.Errorf("Now %d, then %d, Clock %d", now, l.Now(), l.Clock())
+		}
+		if l.NowMS() != uint64(now/1e6) {
+			t.Errorf("NowMS is %d at %d ns", l.NowMS(), now)
+		}
+		if at := l.TickAfter(time.Millisecond); int64(at)*1e6 < l.Clock()-int64(time.Second) || int64(at)*1e6 < now+1e6 {
+			t.Errorf("TickAfter is %d at %d ns", at, now)
+		}
+	})
+}

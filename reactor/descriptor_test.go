@@ -1,0 +1,516 @@
+package reactor
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestEcho(t *testing.T) {
+	for _, network := range []string{"tcp4", "unix"} {
+		t.Run(network, func(t *testing.T) {
+			address := "127.0.0.1:0"
+			if network == "unix" {
+				address = t.TempDir() + "/echo.sock"
+			}
+			ln := listen(t, network, address, ListenOptions{})
+			serve(t, ln, newEcho)
+			conn := dial(t, ln)
+			exchange(t, conn, []byte("hello"))
+			exchange(t, conn, bytes.Repeat([]byte("0123456789"), 1<<18))
+		})
+	}
+}
+
+// TestHalfClose: bytes and the end of the peer's stream in one event are both seen, and answered.
+func TestHalfClose(t *testing.T) {
+	ln := listen(t, "tcp4", "127.0.0.1:0", ListenOptions{})
+	l := serve(t, ln, newEcho)
+	conn := dial(t, ln)
+	conn.Write([]byte("last words"))
+	conn.(*net.TCPConn).CloseWrite()
+	got, err := io.ReadAll(conn)
+	if err != nil || string(got) != "last words" {
+		t.Errorf("%q, %v", got, err)
+	}
+	eventually(t, l, "closed", func() bool { return l.Open() == 1 })
+}
+
+func TestManyConns(t *testing.T) {
+	conns, rounds := 300, 20
+	if testing.Short() {
+		conns, rounds = 50, 5
+	}
+	ln := listen(t, "tcp4", "127.0.0.1:0", ListenOptions{})
+	l := serve(t, ln, newEcho)
+	var all sync.WaitGroup
+	for i := range conns {
+		all.Go(func() {
+			conn := dial(t, ln)
+			for range rounds {
+				exchange(t, conn, bytes.Repeat([]byte{byte(i)}, 1+i*37))
+			}
+			conn.Close()
+		})
+	}
+	all.Wait()
+	eventually(t, l, "all closed", func() bool { return l.Open() == 1 })
+}
+
+// pauser reads only when it is told to, one piece at a time, and remembers readiness meanwhile.
+type pauser struct {
+	fd       int
+	readable bool
+	edges    int
+	got      []byte
+}
+
+func (p *pauser) Ready(got Readiness) {
+	p.edges++
+	p.readable = p.readable || got&Readable != 0
+}
+
+func (p *pauser) read() {
+	b := make([]byte, 1000)
+	n, errno := Read(p.fd, b)
+	if errno == Again {
+		p.readable = false
+	}
+	p.got = append(p.got, b[:n]...)
+}
+
+// TestPauseAndContinue: a paused reader holds the writer up by the full socket buffers, without turns; continuing loses
+// nothing.
+func TestPauseAndContinue(t *testing.T) {
+	l := startLoop(t, Options{})
+	a, b := pair(t)
+	p := &pauser{fd: a}
+	on(t, l, func() {
+		if err := l.Add(a, p); err != nil {
+			t.Error(err)
+		}
+	})
+	sent := 0
+	piece := bytes.Repeat([]byte("x"), 4096)
+	for {
+		n, errno := Write(b, piece)
+		if errno == Again {
+			break
+		}
+		sent += n
+	}
+	eventually(t, l, "readable", func() bool { return p.readable })
+	edges := 0
+	on(t, l, func() { edges = p.edges })
+	time.Sleep(20 * time.Millisecond)
+	on(t, l, func() {
+		if p.edges != edges {
+			t.Errorf("%d further events while paused", p.edges-edges)
+		}
+		for p.readable {
+			p.read()
+		}
+		if len(p.got) != sent {
+			t.Errorf("%d bytes of %d", len(p.got), sent)
+		}
+	})
+	Write(b, []byte("more"))
+	eventually(t, l, "readable again", func() bool { return p.readable })
+	unix.Close(b)
+}
+
+// TestCloseIsFinal: closed inside the first handler of a batch, others get no event of that batch, their numbers are not
+// used again while it lasts, and nothing is delivered to the wrong connection.
+func TestCloseIsFinal(t *testing.T) {
+	for range 100 {
+		l := startLoop(t, Options{})
+		const count = 20
+		fds, peers := [count]int{}, [count]int{}
+		closed := [count]bool{}
+		reused := 0
+		closeAll := func() {
+			for i, fd := range fds {
+				l.Close(fd)
+				closed[i] = true
+			}
+			// What is opened now must not get a number that still has events coming.
+			for range 5 {
+				a, b := pair(t)
+				for _, fd := range fds {
+					if a == fd || b == fd {
+						reused++
+					}
+				}
+				unix.Close(b)
+				if err := l.Add(a, ready(func(got Readiness) {
+					if got&(PeerClosed|Hangup) != 0 && l.lookup(a) != nil {
+						l.Close(a)
+					}
+				})); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		on(t, l, func() {
+			for i := range count {
+				fds[i], peers[i] = pair(t)
+				if err := l.Add(fds[i], ready(func(got Readiness) {
+					switch {
+					case closed[i]:
+						t.Errorf("event %b of %d after Close", got, i)
+					case got&Readable != 0:
+						closeAll()
+					}
+				})); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		on(t, l, func() {
+			for _, fd := range peers { // all become ready in one batch
+				Write(fd, []byte("x"))
+			}
+		})
+		eventually(t, l, "all closed", func() bool { return l.Open() == 0 && closed[0] })
+		if reused > 0 {
+			t.Fatalf("%d numbers were used again too early", reused)
+		}
+		for _, fd := range peers {
+			unix.Close(fd)
+		}
+	}
+}
+
+// TestReuseUnderChurn: descriptors are closed and opened as fast as possible; a stale event that reached a new connection
+// would be a Hangup for one whose peer is there.
+func TestReuseUnderChurn(t *testing.T) {
+	rounds := 3000
+	if testing.Short() {
+		rounds = 300
+	}
+	l := startLoop(t, Options{})
+	done := make(chan struct{})
+	alive := 0
+	var open func()
+	open = func() {
+		if rounds == 0 {
+			return
+		}
+		rounds--
+		a, b := pair(t)
+		alive++
+		gone := false
+		if err := l.Add(a, ready(func(got Readiness) {
+			if got&(PeerClosed|Hangup) != 0 && !gone {
+				t.Errorf("stale event %b", got)
+			}
+			if gone {
+				l.Close(a)
+				alive--
+				open()
+				if alive < 100 {
+					open()
+				}
+				if alive == 0 {
+					close(done)
+				}
+			}
+		})); err != nil {
+			t.Error(err)
+		}
+		l.Post(func() { gone = true; unix.Close(b) })
+	}
+	on(t, l, func() {
+		for range 10 {
+			open()
+		}
+	})
+	wait(t, done, "end")
+}
+
+func TestRelease(t *testing.T) {
+	ln := listen(t, "tcp4", "127.0.0.1:0", ListenOptions{})
+	released := make(chan int, 1)
+	l := serve(t, ln, func(l *Loop, fd int) Handler {
+		calls := 0
+		return ready(func(got Readiness) {
+			if got&Readable == 0 {
+				return
+			}
+			if calls++; calls > 1 {
+				t.Error("event after Release")
+			}
+			other, err := l.Release(fd)
+			if err != nil {
+				t.Error(err)
+			}
+			released <- other
+		})
+	})
+	conn := dial(t, ln)
+	conn.Write([]byte("hello"))
+	fd := wait(t, released, "descriptor")
+	eventually(t, l, "given up", func() bool { return l.Open() == 1 })
+	conn.Write([]byte(" you"))
+	got := make([]byte, 100)
+	if err := unix.SetNonblock(fd, false); err != nil {
+		t.Fatal(err)
+	}
+	for n := 0; n < 9; {
+		m, errno := Read(fd, got[n:])
+		if errno != 0 || m == 0 {
+			t.Fatalf("read %d, %v", m, errno)
+		}
+		n += m
+	}
+	if string(got[:9]) != "hello you" {
+		t.Errorf("%q", got[:9])
+	}
+	unix.Close(fd)
+	if n, err := conn.Read(got); err != io.EOF {
+		t.Errorf("read %d, %v: the connection has a second owner", n, err)
+	}
+	on(t, l, func() {
+		if _, err := l.Release(fd); err == nil {
+			t.Error("no error for a descriptor that is not owned")
+		}
+	})
+}
+
+func TestWatch(t *testing.T) {
+	l := startLoop(t, Options{})
+	a, b := pair(t)
+	defer unix.Close(b)
+	rings := 0
+	on(t, l, func() {
+		if err := l.Watch(a, func() { rings++ }); err != nil {
+			t.Error(err)
+		}
+		if l.Open() != 0 {
+			t.Error("a watched descriptor counts as owned")
+		}
+		if _, err := l.Release(a); err == nil {
+			t.Error("Release of a watched descriptor succeeds")
+		}
+	})
+	for i := range 3 { // an edge each, although nothing is read
+		Write(b, []byte("x"))
+		eventually(t, l, "rung", func() bool { return rings == i+1 })
+	}
+	on(t, l, func() {
+		if err := l.Unwatch(a); err != nil {
+			t.Error(err)
+		}
+		if err := l.Unwatch(a); err == nil {
+			t.Error("a second Unwatch succeeds")
+		}
+	})
+	Write(b, []byte("x"))
+	time.Sleep(10 * time.Millisecond)
+	on(t, l, func() {
+		if rings != 3 {
+			t.Errorf("%d rings after Unwatch", rings)
+		}
+		if err := l.Watch(a, func() {}); err != nil {
+			t.Error(err)
+		}
+		l.Close(a) // also of a watched one
+	})
+	eventually(t, l, "closed", func() bool { return !isOpen(a) || l.lookup(a) == nil && l.Open() == 0 })
+}
+
+func TestRegisterErrors(t *testing.T) {
+	l := startLoop(t, Options{})
+	a, b := pair(t)
+	defer unix.Close(b)
+	on(t, l, func() {
+		if err := l.Add(-1, ready(nil)); err == nil {
+			t.Error("-1 is registered")
+		}
+		if err := l.Add(a, ready(func(Readiness) {})); err != nil {
+			t.Error(err)
+		}
+		if err := l.Add(a, ready(func(Readiness) {})); err == nil {
+			t.Error("registered twice")
+		}
+		if err := l.Add(1<<20+7, ready(nil)); err == nil || l.Open() != 1 {
+			t.Errorf("a descriptor that is not open: %v", err)
+		}
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("Close of an unknown descriptor does not panic")
+				}
+			}()
+			l.Close(b)
+		}()
+	})
+}
+
+func TestLinger0Resets(t *testing.T) {
+	ln := listen(t, "tcp4", "127.0.0.1:0", ListenOptions{})
+	serve(t, ln, func(l *Loop, fd int) Handler {
+		return ready(func(got Readiness) {
+			if got&Readable != 0 {
+				if err := SetLinger0(fd); err != nil {
+					t.Error(err)
+				}
+				l.Close(fd)
+			}
+		})
+	})
+	conn := dial(t, ln)
+	conn.Write([]byte("x"))
+	if _, err := conn.Read(make([]byte, 1)); err == nil || err == io.EOF {
+		t.Errorf("no reset: %v", err)
+	}
+}
+
+// TestSocketCalls checks what the handlers rely on: Again, short writes, the end of file, errors without signals.
+func TestSocketCalls(t *testing.T) {
+	a, b := pair(t)
+	buf := make([]byte, 16)
+	if n, errno := Read(a, buf); n != 0 || errno != Again {
+		t.Errorf("empty socket: %d, %v", n, errno)
+	}
+	for _, c := range []struct{ a, b, want string }{{"one", "two", "onetwo"}, {"", "two", "two"}, {"one", "", "one"}, {"", "", ""}} {
+		n, errno := Writev(b, []byte(c.a), []byte(c.b))
+		if n != len(c.want) || errno != 0 {
+			t.Errorf("Writev: %d, %v", n, errno)
+		}
+		if n > 0 {
+			if m, errno := Read(a, buf); errno != 0 || string(buf[:m]) != c.want {
+				t.Errorf("%q, %v", buf[:m], errno)
+			}
+		}
+	}
+	large := make([]byte, 1<<20)
+	for wrote := 0; ; {
+		n, errno := Writev(b, large, large)
+		if errno == Again {
+			if wrote == 0 {
+				t.Error("nothing was written")
+			}
+			break
+		}
+		if errno != 0 {
+			t.Fatal(errno)
+		}
+		wrote += n
+	}
+	for {
+		if _, errno := Read(a, large); errno == Again {
+			break
+		}
+	}
+	if err := ShutdownWrite(b); err != nil {
+		t.Error(err)
+	}
+	if n, errno := Read(a, buf); n != 0 || errno != 0 {
+		t.Errorf("end of file: %d, %v", n, errno)
+	}
+	unix.Close(b)
+	if _, errno := Write(a, buf); errno != unix.EPIPE {
+		t.Errorf("write to a closed connection: %v", errno)
+	}
+	if _, errno := Writev(a, buf, buf); errno != unix.EPIPE {
+		t.Errorf("write to a closed connection: %v", errno)
+	}
+	unix.Close(a)
+	if _, errno := Read(a, buf); errno != unix.EBADF {
+		t.Errorf("read of a closed descriptor: %v", errno)
+	}
+	if err := ShutdownWrite(a); err == nil {
+		t.Error("no error for a closed descriptor")
+	}
+	Yield()
+}
+
+func TestSocketCallsDoNotAllocate(t *testing.T) {
+	a, b := pair(t)
+	defer unix.Close(a)
+	defer unix.Close(b)
+	x, y, buf := []byte("hello"), []byte("world"), make([]byte, 64)
+	if n := testing.AllocsPerRun(100, func() {
+		Write(b, x)
+		Writev(b, x, y)
+		Read(a, buf)
+		Read(a, buf)
+		Yield()
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// TestTurnsDoNotAllocate runs exchanges through a loop from raw sockets.
+func TestTurnsDoNotAllocate(t *testing.T) {
+	l := startLoop(t, Options{})
+	a, b := pair(t)
+	defer unix.Close(b)
+	on(t, l, func() {
+		e := &echo{l: l, fd: a}
+		if err := l.Add(a, e); err != nil {
+			t.Error(err)
+		}
+	})
+	x, buf := []byte("hello"), make([]byte, 64)
+	if n := testing.AllocsPerRun(1000, func() {
+		Write(b, x)
+		for {
+			if _, errno := Read(b, buf); errno != Again {
+				return
+			}
+			Yield()
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestAddresses(t *testing.T) {
+	for _, network := range []string{"tcp4", "tcp"} {
+		ln := listen(t, network, ":0", ListenOptions{})
+		type ends struct{ peer, peerToo, local netip.AddrPort }
+		got := make(chan ends, 1)
+		l := startLoop(t, Options{})
+		on(t, l, func() {
+			if err := ln.Attach(l, func(fd int, peer netip.AddrPort) {
+				if v, err := unix.GetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY); err != nil || v == 0 {
+					t.Errorf("TCP_NODELAY is %d, %v", v, err)
+				}
+				if v, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil || v&unix.FD_CLOEXEC == 0 {
+					t.Errorf("FD_CLOEXEC is %d, %v", v, err)
+				}
+				if v, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); err != nil || v&unix.O_NONBLOCK == 0 {
+					t.Errorf("O_NONBLOCK is %d, %v", v, err)
+				}
+				got <- ends{peer, PeerAddr(fd), LocalAddr(fd)}
+				unix.Close(fd)
+			}); err != nil {
+				t.Error(err)
+			}
+		})
+		port := ln.Addr().(*net.TCPAddr).Port
+		conn, err := net.DialTCP("tcp4", nil, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := wait(t, got, "connection")
+		if e.peer.String() != conn.LocalAddr().String() || e.peerToo != e.peer || e.local.String() != conn.RemoteAddr().String() {
+			t.Errorf("%s: %+v for %v and %v", network, e, conn.LocalAddr(), conn.RemoteAddr())
+		}
+		conn.Close()
+	}
+	if a := LocalAddr(-1); a.IsValid() {
+		t.Error(a)
+	}
+	if a := PeerAddr(-1); a.IsValid() {
+		t.Error(a)
+	}
+}

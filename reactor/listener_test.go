@@ -1,0 +1,435 @@
+package reactor
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestPortInUse: all sockets of a listener get connections, and nobody else gets the port, whatever options he sets.
+func TestPortInUse(t *testing.T) {
+	const loops = 3
+	ln := listen(t, "tcp4", "127.0.0.1:0", ListenOptions{Sockets: loops})
+	var accepted [loops]atomic.Int64
+	for i := range loops {
+		l, err := NewLoop(Options{Index: i, Count: loops})
+		if err != nil {
+			t.Fatal(err)
+		}
+		attach(t, ln, l, func(l *Loop, fd int) Handler {
+			accepted[i].Add(1)
+			return newEcho(l, fd)
+		})
+		if i == loops-1 {
+			if err := ln.Attach(l, nil); reusePortBalances && err == nil {
+				t.Error("attached to more loops than there are sockets")
+			}
+		}
+		runLoop(t, l)
+	}
+	missing := func() bool {
+		for i := range accepted {
+			if accepted[i].Load() == 0 {
+				return true
+			}
+		}
+		return false
+	}
+	for n := 0; missing(); n++ {
+		if n > 2000 {
+			t.Fatal("a socket gets no connections")
+		}
+		conn := dial(t, ln)
+		exchange(t, conn, []byte("hello"))
+		conn.Close()
+	}
+	for _, sockets := range []int{1, 2} {
+		other, err := OpenListener("tcp4", ln.Addr().String(), ListenOptions{Sockets: sockets})
+		if err == nil {
+			other.Close()
+			t.Fatal("the port was given twice")
+		}
+		if want := fmt.Sprintf("listen %v: bind: address already in use", ln.Addr()); err.Error() != want || !errors.Is(err, syscall.EADDRINUSE) {
+			t.Errorf("%q, not %q", err, want)
+		}
+	}
+}
+
+func TestListenErrors(t *testing.T) {
+	for _, c := range []struct{ network, address, want string }{
+		{"udp", "127.0.0.1:1", "unknown network udp"},
+		{"tcp4", "127.0.0.1:no-such-service", "no-such-service"},
+		{"tcp4", "127.0.0.1", "missing port"},
+		{"tcp4", "192.0.2.1:0", "listen 192.0.2.1:0: bind: "},
+		{"unix", "", "not a path"},
+		{"unix", "@abstract", "not a path"},
+		{"unix", strings.Repeat("x", sockPathMax+1), "more than"},
+		{"unix", "/no/such/directory/sock", "bind: no such file or directory"},
+	} {
+		ln, err := OpenListener(c.network, c.address, ListenOptions{})
+		if err == nil {
+			ln.Close()
+			t.Errorf("%s %s: no error", c.network, c.address)
+		} else if !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s %s: %q", c.network, c.address, err)
+		}
+	}
+}
+
+func haveIPv6() bool {
+	ln, err := net.Listen("tcp6", "[::1]:0")
+	if err == nil {
+		ln.Close()
+	}
+	return err == nil
+}
+
+// TestFamilies: who can connect to what.
+func TestFamilies(t *testing.T) {
+	for _, c := range []struct {
+		network, address string
+		v4, v6           bool
+	}{
+		{"tcp4", "127.0.0.1:0", true, false},
+		{"tcp4", ":0", true, false},
+		{"tcp4", "localhost:0", true, false},
+		{"tcp", "127.0.0.1:0", true, false},
+		{"tcp", ":0", true, true},
+		{"tcp", "[::]:0", true, true},
+		{"tcp", "0.0.0.0:0", true, false},
+		{"tcp6", ":0", false, true},
+		{"tcp6", "[::1]:0", false, true},
+		{"tcp", "[::1]:0", false, true},
+	} {
+		if c.v6 && !haveIPv6() {
+			if !c.v4 {
+				continue // nothing to be seen here
+			}
+			c.v6 = false // the fallback to IPv4
+		}
+		ln := listen(t, c.network, c.address, ListenOptions{Sockets: 2})
+		port := ln.Addr().(*net.TCPAddr).Port
+		for host, want := range map[string]bool{"127.0.0.1": c.v4, "::1": c.v6} {
+			conn, err := net.Dial("tcp", net.JoinHostPort(host, fmt.Sprint(port)))
+			if (err == nil) != want {
+				t.Errorf("%s %s from %s: %v", c.network, c.address, host, err)
+			}
+			if err == nil {
+				conn.Close()
+			}
+		}
+	}
+}
+
+// TestBothFamiliesShareAPort: tcp6 is IPv6 only.
+func TestBothFamiliesShareAPort(t *testing.T) {
+	if !haveIPv6() {
+		t.Skip("no IPv6 here")
+	}
+	four := listen(t, "tcp4", ":0", ListenOptions{})
+	listen(t, "tcp6", fmt.Sprintf(":%d", four.Addr().(*net.TCPAddr).Port), ListenOptions{})
+}
+
+func TestCloseListener(t *testing.T) {
+	unused := listen(t, "tcp4", "127.0.0.1:0", ListenOptions{Sockets: 2}) // never attached
+	fds := unused.free
+	if unused.Close(); isOpen(fds[0]) || isOpen(fds[len(fds)-1]) {
+		t.Error("sockets without a loop are still open")
+	}
+	ln := listen(t, "tcp4", "127.0.0.1:0", ListenOptions{})
+	l := serve(t, ln, newEcho)
+	conn := dial(t, ln)
+	exchange(t, conn, []byte("hello"))
+	for range 2 {
+		if err := ln.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	eventually(t, l, "closed", func() bool { return l.Open() == 1 })
+	eventually(t, l, "refused", func() bool {
+		conn, err := net.Dial("tcp", ln.Addr().String())
+		if err == nil {
+			conn.Close()
+		}
+		return err != nil
+	})
+	exchange(t, conn, []byte("still there"))
+	if err := ln.Attach(l, nil); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Attach after Close: %v", err)
+	}
+	again := listen(t, "tcp4", ln.Addr().String(), ListenOptions{})
+	serve(t, again, newEcho)
+	exchange(t, dial(t, again), []byte("hello again"))
+}
+
+// TestAcceptBurst: more connections than one turn accepts, all there before the loop runs: one edge tells of all.
+func TestAcceptBurst(t *testing.T) {
+	const conns = 3*acceptsPerTurn + 5
+	ln := listen(t, "tcp4", "127.0.0.1:0", ListenOptions{})
+	var all []net.Conn
+	for range conns {
+		all = append(all, dial(t, ln))
+	}
+	l := serve(t, ln, newEcho)
+	eventually(t, l, "all accepted", func() bool { return l.Open() == conns+1 })
+	for _, conn := range all {
+		exchange(t, conn, []byte("hello"))
+		conn.Close()
+	}
+	eventually(t, l, "all closed", func() bool { return l.Open() == 1 })
+}
+
+// TestCloseInsideAccept: the accepting loop itself closes the listener.
+func TestCloseInsideAccept(t *testing.T) {
+	ln := listen(t, "tcp4", "127.0.0.1:0", ListenOptions{})
+	l := startLoop(t, Options{})
+	on(t, l, func() {
+		if err := ln.Attach(l, func(fd int, _ netip.AddrPort) {
+			unix.Close(fd)
+			ln.Close()
+		}); err != nil {
+			t.Error(err)
+		}
+	})
+	dial(t, ln)
+	eventually(t, l, "closed", func() bool { return l.Open() == 0 })
+}
+
+// TestUnixIsDealtOut: one socket, connections for all loops in turn.
+func TestUnixIsDealtOut(t *testing.T) {
+	const loops = 3
+	ln := listen(t, "unix", t.TempDir()+"/s", ListenOptions{})
+	var accepted [loops]atomic.Int64
+	var all [loops]*Loop
+	for i := range loops {
+		all[i] = startLoop(t, Options{Index: i, Count: loops})
+		on(t, all[i], func() {
+			attach(t, ln, all[i], func(l *Loop, fd int) Handler {
+				if l != all[i] {
+					t.Error("accepted on another loop")
+				}
+				accepted[i].Add(1)
+				return newEcho(l, fd)
+			})
+		})
+	}
+	for range 4 * loops {
+		exchange(t, dial(t, ln), []byte("hello"))
+	}
+	for i := range accepted {
+		if n := accepted[i].Load(); n != 4 {
+			t.Errorf("loop %d got %d connections", i, n)
+		}
+	}
+	all[1].Stop() // its connections are closed from now on, the others go on
+	eventually(t, all[0], "ended", func() bool { return !all[1].Post(func() {}) })
+	served := 0
+	for range 2 * loops {
+		conn := dial(t, ln)
+		conn.Write([]byte("x"))
+		if n, _ := conn.Read(make([]byte, 1)); n == 1 {
+			served++
+		}
+	}
+	if served != 4 {
+		t.Errorf("%d of 6 connections were served", served)
+	}
+}
+
+func TestUnixFile(t *testing.T) {
+	dir := t.TempDir()
+	open := func(path string, mode os.FileMode) (*Listener, error) {
+		return OpenListener("unix", path, ListenOptions{Mode: mode})
+	}
+	refuse := func(what, path, want string) {
+		t.Helper()
+		before, _ := os.Lstat(path)
+		ln, err := open(path, 0)
+		if err == nil {
+			ln.Close()
+			t.Errorf("%s: no error", what)
+			return
+		}
+		if !strings.Contains(err.Error(), "listen "+path+": "+want) {
+			t.Errorf("%s: %v", what, err)
+		}
+		if after, err := os.Lstat(path); err != nil || !os.SameFile(before, after) {
+			t.Errorf("%s is gone", what)
+		}
+	}
+
+	path := filepath.Join(dir, "file")
+	os.WriteFile(path, []byte("precious"), 0o600)
+	refuse("file", path, "there is a file that is not a socket")
+	refuse("directory", dir, "there is a file that is not a socket")
+	link := filepath.Join(dir, "link")
+	os.Symlink(path, link)
+	refuse("symbolic link", link, "there is a file that is not a socket")
+
+	path = filepath.Join(dir, "sock")
+	ln, err := open(path, 0o640)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o640 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+	refuse("socket of a living server", path, "bind: address already in use")
+
+	// Left over: the server is gone, its file is not.
+	closeFDs(ln.free)
+	ln.free = nil
+	second, err := open(path, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ln.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Error("the file of another listener was removed")
+	}
+	if err := second.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(path); err == nil {
+		t.Error("the file is still there")
+	}
+	if err := second.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestUnixFullBacklogIsAlive(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	if _, err := OpenListener("unix", path, ListenOptions{Backlog: 1}); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		fd, err := openSocket(unix.AF_UNIX)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(fd)
+		if unix.Connect(fd, &unix.SockaddrUnix{Name: path}) != nil {
+			break
+		}
+	}
+	if _, err := OpenListener("unix", path, ListenOptions{}); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("%v", err)
+	}
+}
+
+const fewDescriptorsEnv = "MOONBRIDGE_TEST_FEW_DESCRIPTORS"
+
+// TestFewDescriptors runs a server that has too few descriptors, in a process of its own.
+func TestFewDescriptors(t *testing.T) {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe)
+	cmd.Env = append(os.Environ(), fewDescriptorsEnv+"=1")
+	var out, log strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &log
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "address")
+	cmd.Env = append(cmd.Env, "ADDRESS_FILE="+path)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Wait()
+	defer in.Close()
+	var address []byte
+	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+		if address, err = os.ReadFile(path); err == nil && len(address) > 0 {
+			break
+		}
+		if time.Now().After(end) {
+			cmd.Process.Kill()
+			t.Fatalf("the server does not start: %s", log.String())
+		}
+	}
+
+	const conns = 100
+	var all []net.Conn
+	for range conns {
+		conn, err := net.Dial("tcp", string(address))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(patience))
+		all = append(all, conn)
+	}
+	exchange(t, all[0], []byte("served although descriptors have run out"))
+	time.Sleep(3 * acceptPause)
+	// As connections end, the others are accepted, without a further edge of the listening socket.
+	var done sync.WaitGroup
+	for _, conn := range all {
+		done.Go(func() {
+			exchange(t, conn, []byte("hello"))
+			conn.Close()
+		})
+	}
+	done.Wait()
+	in.Close()
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("%v: %s", err, log.String())
+	}
+	if n := strings.Count(log.String(), "accepting pauses"); n == 0 || n > 30 {
+		t.Errorf("%d lines in the log", n)
+	}
+	if !strings.Contains(log.String(), "too many open files") {
+		t.Error(log.String())
+	}
+}
+
+// fewDescriptors is the server of TestFewDescriptors: it ends at the end of standard input.
+func fewDescriptors() int {
+	fail := func(err error) int { fmt.Fprintln(os.Stderr, err); return 1 }
+	ln, err := OpenListener("tcp4", "127.0.0.1:0", ListenOptions{})
+	if err != nil {
+		return fail(err)
+	}
+	l, err := NewLoop(Options{})
+	if err != nil {
+		return fail(err)
+	}
+	if err := ln.Attach(l, func(fd int, _ netip.AddrPort) {
+		if err := l.Add(fd, newEcho(l, fd)); err != nil {
+			unix.Close(fd)
+		}
+	}); err != nil {
+		return fail(err)
+	}
+	if err := os.WriteFile(os.Getenv("ADDRESS_FILE"), []byte(ln.Addr().String()), 0o600); err != nil {
+		return fail(err)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 30, Max: 30}); err != nil {
+		return fail(err)
+	}
+	go func() {
+		os.Stdin.Read(make([]byte, 1))
+		l.Stop()
+	}()
+	if err := l.Run(); err != nil {
+		return fail(err)
+	}
+	return 0
+}

@@ -1,0 +1,270 @@
+package reactor
+
+import (
+	"math/rand/v2"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// diary writes down what happens in a turn.
+type diary struct {
+	got   []string
+	again int
+}
+
+func (d *diary) note(what string) { d.got = append(d.got, what) }
+func (d *diary) BeginTurn()       { d.note("begin") }
+func (d *diary) EndTurn() bool {
+	d.note("end")
+	d.again--
+	return d.again >= 0
+}
+
+// TestOrderOfATurn has everything due at once.
+func TestOrderOfATurn(t *testing.T) {
+	l, err := NewLoop(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &diary{}
+	a, b := pair(t)
+	unix.Write(b, []byte("x"))
+	if err := l.Add(a, ready(func(Readiness) { d.note("event"); l.Close(a) })); err != nil {
+		t.Fatal(err)
+	}
+	l.After(0, func() {
+		d.note("timer")
+		if !isOpen(a) {
+			t.Error("the descriptor was closed before the end of the turn")
+		}
+		l.After(0, func() { d.note("timer"); l.Stop() })
+		l.Post(func() { d.note("task") })
+	})
+	time.Sleep(2 * time.Millisecond)
+	l.Post(func() { d.note("task"); l.Post(func() { d.note("task") }) })
+	l.OnTurn(d)
+	if err := l.Run(); err != nil {
+		t.Fatal(err)
+	}
+	unix.Close(b)
+	rank := map[string]int{"begin": 0, "event": 1, "task": 2, "timer": 3, "end": 4}
+	count := map[string]int{}
+	last := "end"
+	for _, what := range d.got {
+		count[what]++
+		if (last == "end") != (what == "begin") || what != "begin" && rank[what] < rank[last] {
+			t.Errorf("%s after %s: %v", what, last, d.got)
+		}
+		last = what
+	}
+	if last != "end" || count["begin"] != count["end"] || count["event"] != 1 || count["task"] != 3 || count["timer"] != 2 {
+		t.Errorf("got %v", d.got)
+	}
+}
+
+// TestAgain: EndTurn's answer makes a turn follow without anything else happening.
+func TestAgain(t *testing.T) {
+	l := startLoop(t, Options{})
+	d := &diary{}
+	on(t, l, func() {
+		l.OnTurn(d)
+		d.again = 1000
+	})
+	eventually(t, l, "1000 turns", func() bool { return d.again < 0 })
+}
+
+func TestHooksAlternate(t *testing.T) {
+	ln := listen(t, "tcp4", "127.0.0.1:0", ListenOptions{})
+	l := serve(t, ln, newEcho)
+	d := &diary{}
+	on(t, l, func() { l.OnTurn(d) })
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			conn := dial(t, ln)
+			for range 100 {
+				exchange(t, conn, []byte("hello"))
+			}
+		})
+	}
+	all.Wait()
+	on(t, l, func() {
+		got := d.got
+		if len(got) > 0 && got[0] == "end" { // of the turn in which it was added
+			got = got[1:]
+		}
+		for i, what := range got {
+			if what != []string{"begin", "end"}[i%2] {
+				t.Fatalf("%d. is %s", i, what)
+			}
+		}
+	})
+}
+
+// TestPostOrder posts from many goroutines: each one's tasks run in its order, all of them, on the loop.
+func TestPostOrder(t *testing.T) {
+	const posters, posts = 8, 5000
+	l := startLoop(t, Options{})
+	next := make([]int, posters)
+	var all sync.WaitGroup
+	for p := range posters {
+		all.Go(func() {
+			for i := range posts {
+				if !l.Post(func() {
+					if next[p] != i {
+						t.Errorf("task %d of %d when %d was due", i, p, next[p])
+					}
+					next[p]++
+				}) {
+					t.Error("refused")
+				}
+			}
+		})
+	}
+	all.Wait()
+	on(t, l, func() {
+		for p, n := range next {
+			if n != posts {
+				t.Errorf("%d tasks of %d", n, p)
+			}
+		}
+	})
+}
+
+// TestPostFloodDoesNotStarve: tasks that post themselves for ever leave room for events and timers.
+func TestPostFloodDoesNotStarve(t *testing.T) {
+	ln := listen(t, "tcp4", "127.0.0.1:0", ListenOptions{})
+	l := serve(t, ln, newEcho)
+	var flood func()
+	stop := false
+	flood = func() {
+		if !stop {
+			l.Post(flood)
+		}
+	}
+	for range 10 * postedPerTurn {
+		l.Post(flood)
+	}
+	fired := make(chan struct{})
+	on(t, l, func() { l.After(time.Millisecond, func() { close(fired) }) })
+	conn := dial(t, ln)
+	for range 20 {
+		exchange(t, conn, []byte("hello"))
+	}
+	wait(t, fired, "timer")
+	on(t, l, func() { stop = true })
+}
+
+// TestStopRunsWhatWasPosted: every task that was not refused runs, also when Stop comes in between.
+func TestStopRunsWhatWasPosted(t *testing.T) {
+	for range 50 {
+		l, err := NewLoop(Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- l.Run() }()
+		var all sync.WaitGroup
+		ran, accepted := 0, make([]int, 4)
+		for p := range accepted {
+			all.Go(func() {
+				for l.Post(func() { ran++ }) {
+					accepted[p]++
+				}
+			})
+		}
+		time.Sleep(time.Duration(rand.IntN(300)) * time.Microsecond)
+		l.Stop()
+		l.Stop()
+		if err := wait(t, ended, "end"); err != nil {
+			t.Fatal(err)
+		}
+		all.Wait()
+		l.Stop()
+		if sum := accepted[0] + accepted[1] + accepted[2] + accepted[3]; ran != sum {
+			t.Fatalf("%d tasks ran, %d were accepted", ran, sum)
+		}
+	}
+}
+
+func TestStopBeforeRun(t *testing.T) {
+	l, err := NewLoop(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := pair(t)
+	defer unix.Close(b)
+	if err := l.Add(a, ready(func(Readiness) {})); err != nil {
+		t.Fatal(err)
+	}
+	ran := false
+	l.Post(func() { ran = true })
+	l.Stop()
+	if err := l.Run(); err != nil {
+		t.Fatal(err)
+	}
+	if !ran || isOpen(a) || l.Open() != 0 || l.Post(func() {}) {
+		t.Errorf("ran %v, open %v %d", ran, isOpen(a), l.Open())
+	}
+}
+
+// TestStopClosesEverything: connections, the listening socket, but not what is only watched.
+func TestStopClosesEverything(t *testing.T) {
+	watched, other := pair(t)
+	defer unix.Close(watched)
+	defer unix.Close(other)
+	ln := listen(t, "tcp4", "127.0.0.1:0", ListenOptions{})
+	l, err := NewLoop(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	attach(t, ln, l, newEcho)
+	if err := l.Watch(watched, func() {}); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- l.Run() }()
+	conns := []net.Conn{}
+	for range 10 {
+		conn := dial(t, ln)
+		exchange(t, conn, []byte("hello"))
+		conns = append(conns, conn)
+	}
+	on(t, l, func() {
+		if l.Open() != 11 {
+			t.Errorf("%d descriptors open", l.Open())
+		}
+	})
+	l.Stop()
+	if err := wait(t, ended, "end"); err != nil {
+		t.Fatal(err)
+	}
+	for _, conn := range conns {
+		if n, err := conn.Read(make([]byte, 1)); err == nil {
+			t.Errorf("read %d bytes from a loop that has ended", n)
+		}
+	}
+	if conn, err := net.Dial("tcp", ln.Addr().String()); err == nil {
+		conn.Close()
+		t.Error("still listening")
+	}
+	if !isOpen(watched) {
+		t.Error("a watched descriptor was closed")
+	}
+	if err := ln.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestIndexAndCount(t *testing.T) {
+	if l := startLoop(t, Options{}); l.Index() != 0 || l.Count() != 1 {
+		t.Errorf("%d of %d", l.Index(), l.Count())
+	}
+	if l := startLoop(t, Options{Index: 2, Count: 3}); l.Index() != 2 || l.Count() != 3 {
+		t.Errorf("%d of %d", l.Index(), l.Count())
+	}
+}
