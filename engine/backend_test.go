@@ -1,0 +1,223 @@
+package engine
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"moonbridge/handler"
+	"moonbridge/httpparse"
+)
+
+// testBackend answers by path, in a turn of its own. Its window is small, so that every body is streamed in many parts.
+//
+//	/hello         Content-Length response
+//	/echo          the body, when it is complete
+//	/big/N         N bytes, in parts as the connection takes them
+//	/fail/N        Failed(N)
+//	/begin-fail    half a response, then Failed
+//	/close         a response that ends the connection
+//	/slow          answers when the test calls release
+//	/never-read    answers without taking the body
+type testBackend struct {
+	window int
+
+	mu        sync.Mutex
+	started   int
+	cancelled int
+	ended     int
+	aborted   []bool // tooLarge of each abort
+	slow      []*testRun
+	refuse    error
+}
+
+func (b *testBackend) Attach(l handler.Loop) (handler.LoopBackend, error) {
+	return &testLoopBackend{b, l}, nil
+}
+
+type testLoopBackend struct {
+	b *testBackend
+	l handler.Loop
+}
+
+type testRun struct {
+	lb       *testLoopBackend
+	x        handler.Exchange
+	path     string
+	keep     bool
+	body     []byte
+	window   []byte
+	used     int
+	wantRoom bool
+	complete bool
+	over     bool
+	output   []byte
+}
+
+func (lb *testLoopBackend) Start(x handler.Exchange, h *httpparse.Head, listener int, body []byte, more bool) (handler.Running, error) {
+	b := lb.b
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.refuse != nil {
+		return nil, b.refuse
+	}
+	b.started++
+	r := &testRun{lb: lb, x: x, path: string(h.Bytes(h.Path)), keep: h.Persistent, body: bytes.Clone(body), complete: !more}
+	r.window = make([]byte, b.window)
+	lb.l.Post(r.begin)
+	return r, nil
+}
+
+func (r *testRun) begin() {
+	if r.over {
+		return
+	}
+	name, arg, _ := strings.Cut(r.path, "/")
+	n, _ := strconv.Atoi(arg)
+	switch name {
+	case "echo":
+		r.x.BodyWanted()
+		if r.complete {
+			r.answer(r.body)
+		}
+	case "hello", "never-read":
+		r.answer([]byte("hello"))
+	case "big":
+		r.answer(bytes.Repeat([]byte("0123456789abcdef"), n/16))
+	case "close":
+		r.keep = false
+		r.answer([]byte("bye"))
+	case "fail":
+		r.finished()
+		r.x.Failed(n, 1500*time.Millisecond)
+	case "begin-fail":
+		r.x.Output([]byte("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"), nil, false)
+		r.finished()
+		r.x.Failed(502, 0)
+	case "slow":
+		r.lb.b.mu.Lock()
+		r.lb.b.slow = append(r.lb.b.slow, r)
+		r.lb.b.mu.Unlock()
+	}
+}
+
+func (r *testRun) finished() {
+	r.over = true
+	r.lb.b.mu.Lock()
+	r.lb.b.ended++
+	r.lb.b.mu.Unlock()
+}
+
+func (r *testRun) answer(body []byte) {
+	r.output = append(fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", len(body)), body...)
+	r.OutputRoom()
+}
+
+func (r *testRun) OutputRoom() {
+	for len(r.output) > 0 {
+		part := r.output[:min(len(r.output), 64<<10)]
+		half := len(part) / 2
+		n := r.x.Output(part[:half], part[half:], len(part) == len(r.output))
+		r.output = r.output[n:]
+		if n < len(part) {
+			return
+		}
+	}
+	r.finished()
+	if r.keep {
+		r.x.Done(handler.EndKeep)
+	} else {
+		r.x.Done(handler.EndClose)
+	}
+}
+
+func (r *testRun) BodyRoom() (a, b []byte) {
+	free := r.window[r.used:]
+	if len(free) == 0 {
+		r.wantRoom = true
+		return nil, nil
+	}
+	half := (len(free) + 1) / 2
+	return free[:half], free[half:]
+}
+
+func (r *testRun) BodyCommit(n int) {
+	r.used += n
+	r.lb.l.Post(func() {
+		r.body = append(r.body, r.window[:r.used]...)
+		r.used = 0
+		if r.wantRoom && !r.over {
+			r.wantRoom = false
+			r.x.BodyRoom()
+		}
+	})
+}
+
+func (r *testRun) BodyEnd() {
+	r.lb.l.Post(func() {
+		r.complete = true
+		if strings.HasPrefix(r.path, "echo") && !r.over {
+			r.answer(r.body)
+		}
+	})
+}
+
+func (r *testRun) BodyAbort(tooLarge bool) {
+	r.lb.b.mu.Lock()
+	r.lb.b.aborted = append(r.lb.b.aborted, tooLarge)
+	r.lb.b.mu.Unlock()
+	r.lb.l.Post(func() {
+		if !r.over {
+			r.finished()
+			if tooLarge {
+				r.x.Failed(413, 0)
+			} else {
+				r.x.Failed(400, 0)
+			}
+		}
+	})
+}
+
+func (r *testRun) Cancel() {
+	r.over = true
+	r.lb.b.mu.Lock()
+	r.lb.b.cancelled++
+	r.lb.b.mu.Unlock()
+}
+
+// release answers the slow exchanges that are there.
+func (b *testBackend) release() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, r := range b.slow {
+		r.lb.l.Post(func() {
+			if !r.over {
+				r.answer([]byte("slow"))
+			}
+		})
+	}
+	b.slow = nil
+}
+
+// count reads a counter of the backend.
+func (b *testBackend) count(p *int) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return *p
+}
+
+// eventually waits for a condition.
+func eventually(t *testing.T, what string, cond func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for !cond() {
+		if time.Now().After(deadline) {
+			t.Fatalf("timeout: %s", what)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}

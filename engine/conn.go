@@ -1,0 +1,117 @@
+package engine
+
+import (
+	"net/netip"
+
+	"moonbridge/bufio"
+	"moonbridge/handler"
+	"moonbridge/httpparse"
+	"moonbridge/reactor"
+	"moonbridge/timers"
+)
+
+// conn is a peer's connection. It belongs to its loop: nothing else touches it. It is reactor.Handler for its
+// descriptor, timers.Expirer for its deadline, and handler.Exchange for the backend, of which it runs one exchange at a
+// time: pipelined requests wait in the input, so that responses have the order of their requests (RFC 9112 §9.3.2).
+type conn struct {
+	// Immutable.
+	l    *loop
+	s    *service
+	fd   int
+	peer netip.AddrPort // not valid on a Unix socket
+
+	state connState
+
+	// What the poller's edges told and nobody has used up yet.
+	readable, writable bool
+	peerClosed         bool // the peer has sent its FIN: reads end with 0
+	eof                bool // and we have read that 0
+	broken             bool // a system call on the socket failed: there is no peer to answer
+	queued             bool // in l.agains
+
+	in     bufio.Input
+	out    bufio.Output
+	parser httpparse.Parser
+	need   int // stateBody: bytes of head and body together
+
+	// Of the exchange in progress.
+	running    handler.Running
+	body       body
+	persistent bool // this exchange leaves the connection open
+	isHead     bool
+	begun      bool // a byte of its response was given to the output
+	wantsRoom  bool // the backend holds output that we did not take
+	end        handler.End
+
+	timer      timers.Timer
+	deadlineMS uint64 // when to act; the timer may be armed for an earlier time, never for a later one. 0: none
+	respondMS  uint64 // end of the response timeout; 0: none
+	discarded  int    // bytes thrown away while lingering
+	remote     string // peer as text, once somebody has asked
+
+	prev, next *conn // of all connections of the loop
+}
+
+// newConn takes over the accepted descriptor fd.
+func newConn(l *loop, s *service, fd int, peer netip.AddrPort) *conn {
+	c := &conn{l: l, s: s, fd: fd, peer: peer, writable: true}
+	c.timer.Init(c)
+	l.link(c)
+	c.setDeadline(s.limits.idleMS)
+	return c
+}
+
+// Ready is called by the loop with what happened on the descriptor.
+func (c *conn) Ready(got reactor.Readiness) {
+	if c.state == stateClosed {
+		return
+	}
+	if got&reactor.PeerClosed != 0 {
+		c.peerClosed = true
+	}
+	if got&(reactor.Readable|reactor.PeerClosed) != 0 {
+		c.readable = true
+	}
+	if got&reactor.Hangup != 0 {
+		c.hangup()
+		return
+	}
+	if got&reactor.Writable != 0 && !c.writable {
+		c.writable = true
+		c.flush()
+	}
+	if c.readable {
+		c.advance()
+	}
+}
+
+// hangup: both directions are gone, or the connection was reset. Nobody can be answered; an exchange that runs is told.
+func (c *conn) hangup() { c.close() }
+
+// again has the connection looked at in the next turn, which comes without blocking.
+func (c *conn) again() {
+	if !c.queued {
+		c.queued = true
+		c.l.resumeLater(c)
+	}
+}
+
+// resume is what again leads to.
+func (c *conn) resume() {
+	c.queued = false
+	switch {
+	case c.state == stateClosed:
+	case c.broken:
+		c.close()
+	default:
+		c.advance()
+	}
+}
+
+// RemoteAddr is the peer's address and port as text, "" on a Unix socket. Handlers ask for it by this method.
+func (c *conn) RemoteAddr() string {
+	if c.remote == "" && c.peer.IsValid() {
+		c.remote = c.peer.String()
+	}
+	return c.remote
+}

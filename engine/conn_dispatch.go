@@ -1,0 +1,106 @@
+package engine
+
+import (
+	"errors"
+
+	"moonbridge/handler"
+	"moonbridge/httpparse"
+)
+
+// parse looks for a complete request in the input. It returns true if the state has changed and the connection can go
+// on, false if more bytes are needed.
+func (c *conn) parse() bool {
+	if c.state == stateBody && c.in.Len() < c.need {
+		return false
+	}
+	if c.state == stateIdle {
+		c.state = stateHead
+		c.setDeadline(c.s.limits.headMS)
+	}
+	h := &c.l.head
+	n, err := c.parser.Parse(h, c.in.Unread(), &c.s.limits.head)
+	if err != nil {
+		var perr *httpparse.Error
+		if errors.As(err, &perr) {
+			c.refuse(perr.Status)
+		} else {
+			c.refuse(statusBadRequest)
+		}
+		return true
+	}
+	if n == 0 {
+		return false
+	}
+	c.parser.Reset()
+	return c.begin(h, n)
+}
+
+// begin decides what becomes of the request whose head h takes the first n bytes of the input.
+func (c *conn) begin(h *httpparse.Head, n int) bool {
+	lim := &c.s.limits
+	c.isHead = h.IsHead
+	c.persistent = h.Persistent && !c.l.e.stopping.Load()
+	c.begun = false
+	if h.ContentLength > lim.bodyBytes {
+		c.in.Discard(n)
+		c.refuse(statusContentTooLarge)
+		return true
+	}
+	rest := c.in.Unread()[n:]
+	if length := h.ContentLength; length > int64(len(rest)) && length <= lim.bufferBody && !h.ExpectContinue {
+		// A slow peer must not hold a handler: small bodies are waited for. (With Expect: 100-continue the peer waits for
+		// the handler instead.)
+		c.state = stateBody
+		c.need = n + int(length)
+		c.setDeadline(lim.stallMS)
+		return false
+	}
+	return c.dispatch(h, n, rest)
+}
+
+// dispatch gives the exchange to the backend, with what is there of the body.
+func (c *conn) dispatch(h *httpparse.Head, n int, rest []byte) bool {
+	c.body = body{}
+	var part []byte
+	switch {
+	case h.Chunked:
+		c.body.framing = bodyChunked
+	case h.ContentLength > 0:
+		part = rest
+		if int64(len(part)) >= h.ContentLength {
+			part = part[:h.ContentLength]
+		} else {
+			c.body.framing = bodyLength
+			c.body.left = h.ContentLength - int64(len(part))
+		}
+	}
+	c.body.got = int64(len(part))
+	c.body.expect = h.ExpectContinue && len(rest) == 0
+	h.Persistent = c.persistent
+	running, err := c.s.backend.Start(c, h, c.s.index, part, c.body.framing != bodyNone)
+	if err != nil {
+		c.in.Discard(n + len(part))
+		c.overloaded(err)
+		return true
+	}
+	c.in.Discard(n + len(part))
+	c.running = running
+	c.state = stateDispatched
+	c.respondMS = c.l.after(c.s.limits.responseMS)
+	c.updateDeadline()
+	return true
+}
+
+// overloaded answers an exchange that the backend did not take. The connection stays if nothing of a body is missing:
+// a peer that comes again later should not have to connect again.
+func (c *conn) overloaded(err error) {
+	c.l.e.refused.Add(1)
+	if c.l.e.refusedLog.allow(c.l.NowMS()) {
+		c.l.e.log.Warn("requests refused", "err", err, "total", c.l.e.refused.Load())
+	}
+	if !errors.Is(err, handler.ErrQueueFull) && !errors.Is(err, handler.ErrNoWorker) && !errors.Is(err, handler.ErrStopped) {
+		c.refuse(statusInternal)
+		return
+	}
+	c.answer(statusUnavailable, retryAfterSeconds, c.persistent && c.body.framing == bodyNone)
+}

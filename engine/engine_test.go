@@ -1,0 +1,413 @@
+package engine
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"moonbridge/handler"
+)
+
+// start serves b on a free port and returns the address. At the end every connection must be gone.
+func start(t *testing.T, o Options, lim Limits, b handler.Backend) (*Engine, string) {
+	t.Helper()
+	e, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		e.Shutdown(ctx)
+		if n := e.Conns(); n != 0 {
+			t.Errorf("%d connections left", n)
+		}
+	})
+	ln, err := e.Open("tcp4", "127.0.0.1:0", OpenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Serve(ln, b, 0, lim); err != nil {
+		t.Fatal(err)
+	}
+	return e, ln.Addr()
+}
+
+// peer is a client that speaks in bytes.
+type peer struct {
+	t *testing.T
+	*net.TCPConn
+	r *bufio.Reader
+}
+
+func dial(t *testing.T, addr string) *peer {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(20 * time.Second))
+	return &peer{t, c.(*net.TCPConn), bufio.NewReader(c)}
+}
+
+func (p *peer) say(s string) {
+	p.t.Helper()
+	if _, err := io.WriteString(p, s); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// hears reads a response and checks its status; it returns the body.
+func (p *peer) hears(status int) string {
+	p.t.Helper()
+	resp, err := http.ReadResponse(p.r, nil)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if resp.StatusCode != status {
+		p.t.Fatalf("status %d %q, want %d", resp.StatusCode, body, status)
+	}
+	return string(body)
+}
+
+func (p *peer) hearsEnd() {
+	p.t.Helper()
+	if b, err := p.r.ReadByte(); err != io.EOF {
+		p.t.Fatalf("read %q, %v; want the end of the connection", b, err)
+	}
+}
+
+func (p *peer) hearsReset() {
+	p.t.Helper()
+	_, err := io.Copy(io.Discard, p.r)
+	if err == nil || !strings.Contains(err.Error(), "reset") {
+		p.t.Fatalf("error %v, want a reset", err)
+	}
+}
+
+func get(path string) string { return "GET " + path + " HTTP/1.1\r\nHost: h\r\n\r\n" }
+
+func post(path, body string) string {
+	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%s", path, len(body), body)
+}
+
+func TestKeepAlive(t *testing.T) {
+	e, addr := start(t, Options{Loops: 2}, Limits{}, &testBackend{window: 64})
+	p := dial(t, addr)
+	for range 3 {
+		p.say(get("/hello"))
+		if got := p.hears(200); got != "hello" {
+			t.Errorf("body %q", got)
+		}
+	}
+	if e.Conns() != 1 {
+		t.Errorf("%d connections, want 1", e.Conns())
+	}
+	p.say("GET /hello HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+	p.hears(200)
+	p.hearsEnd()
+}
+
+func TestPipelining(t *testing.T) {
+	_, addr := start(t, Options{Loops: 1}, Limits{}, &testBackend{window: 64})
+	p := dial(t, addr)
+	var all strings.Builder
+	for i := range 50 {
+		all.WriteString(post("/echo", fmt.Sprint("request ", i)))
+		all.WriteString(get("/hello"))
+	}
+	p.say(all.String())
+	for i := range 50 {
+		if got, want := p.hears(200), fmt.Sprint("request ", i); got != want {
+			t.Fatalf("body %q, want %q", got, want)
+		}
+		if got := p.hears(200); got != "hello" {
+			t.Fatalf("body %q", got)
+		}
+	}
+}
+
+func TestByteByByte(t *testing.T) {
+	_, addr := start(t, Options{Loops: 1}, Limits{}, &testBackend{window: 64})
+	p := dial(t, addr)
+	for _, b := range []byte(post("/echo", "slowly") + "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n" + get("/hello")) {
+		p.say(string(b))
+	}
+	for _, want := range []string{"slowly", "abcde", "hello"} {
+		if got := p.hears(200); got != want {
+			t.Errorf("body %q, want %q", got, want)
+		}
+	}
+}
+
+func TestHTTP10(t *testing.T) {
+	_, addr := start(t, Options{Loops: 1}, Limits{}, &testBackend{window: 64})
+	p := dial(t, addr)
+	p.say("GET /hello HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+	p.hears(200)
+	p.say("GET /hello HTTP/1.0\r\n\r\n")
+	p.hears(200)
+	p.hearsEnd()
+}
+
+func TestRefusals(t *testing.T) {
+	lim := Limits{HeadBytes: 1000, BodyBytes: 100}
+	_, addr := start(t, Options{Loops: 1}, lim, &testBackend{window: 64})
+	for _, c := range []struct {
+		name, in string
+		want     int
+	}{
+		{"no HTTP", "hello there\r\n\r\n", 400},
+		{"no Host", "GET / HTTP/1.1\r\n\r\n", 400},
+		{"two framings", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", 400},
+		{"unknown coding", "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip\r\n\r\n", 501},
+		{"version", "GET / HTTP/2.0\r\nHost: h\r\n\r\n", 505},
+		{"head too large", "GET / HTTP/1.1\r\nHost: h\r\nX: " + strings.Repeat("x", 2000) + "\r\n\r\n", 431},
+		{"body too large", "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 101\r\n\r\n", 413},
+		{"chunked body too large", "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n65\r\n" + strings.Repeat("x", 101), 413},
+		{"chunked body broken", "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400},
+		{"expectation", "GET / HTTP/1.1\r\nHost: h\r\nExpect: wonders\r\n\r\n", 417},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := dial(t, addr)
+			p.say(c.in)
+			p.hears(c.want)
+			p.hearsEnd()
+		})
+	}
+}
+
+// A body of any size and framing goes through a small window unchanged.
+func TestBodies(t *testing.T) {
+	b := &testBackend{window: 1000}
+	_, addr := start(t, Options{Loops: 2}, Limits{}, b)
+	for _, size := range []int{0, 1, 1000, 1001, 70_000, 3_000_000} {
+		body := bytes.Repeat([]byte("moonbridge"), size/10+1)[:size]
+		for name, r := range map[string]io.Reader{"length": bytes.NewReader(body), "chunked": io.MultiReader(bytes.NewReader(body))} {
+			resp, err := http.Post("http://"+addr+"/echo", "text/plain", r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if err != nil || !bytes.Equal(got, body) {
+				t.Errorf("%s, %d bytes: got %d bytes, %v", name, size, len(got), err)
+			}
+		}
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
+func TestExpectContinue(t *testing.T) {
+	_, addr := start(t, Options{Loops: 1}, Limits{}, &testBackend{window: 64})
+	p := dial(t, addr)
+	p.say("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+	line, err := p.r.ReadString('\n')
+	if err != nil || line != "HTTP/1.1 100 Continue\r\n" {
+		t.Fatalf("%q, %v", line, err)
+	}
+	p.r.ReadString('\n')
+	p.say("12345")
+	if got := p.hears(200); got != "12345" {
+		t.Errorf("body %q", got)
+	}
+}
+
+// A peer that does not read gets its whole response later, and the backend's output waits meanwhile.
+func TestSlowReader(t *testing.T) {
+	const size = 32 << 20
+	b := &testBackend{window: 64}
+	_, addr := start(t, Options{Loops: 1}, Limits{}, b)
+	p := dial(t, addr)
+	p.say(get(fmt.Sprintf("/big/%d", size)))
+	time.Sleep(50 * time.Millisecond)
+	if b.count(&b.ended) != 0 {
+		t.Error("a response of 32 MiB was taken from the backend before the peer read a byte")
+	}
+	if got := len(p.hears(200)); got != size {
+		t.Errorf("%d bytes, want %d", got, size)
+	}
+	p.say(get("/hello"))
+	p.hears(200)
+}
+
+func TestFailures(t *testing.T) {
+	b := &testBackend{window: 64}
+	_, addr := start(t, Options{Loops: 1}, Limits{}, b)
+	p := dial(t, addr)
+	p.say(get("/fail/502"))
+	p.hears(502)
+	p.say(get("/fail/503"))
+	resp, err := http.ReadResponse(p.r, nil)
+	if err != nil || resp.StatusCode != 503 || resp.Header.Get("Retry-After") != "2" {
+		t.Errorf("%v, %v; want 503 with Retry-After: 2", resp, err)
+	}
+	io.Copy(io.Discard, resp.Body)
+	p.say(get("/begin-fail"))
+	p.hearsReset()
+
+	b.mu.Lock()
+	b.refuse = handler.ErrQueueFull
+	b.mu.Unlock()
+	p = dial(t, addr)
+	p.say(post("/echo", "abc"))
+	p.hears(503)
+	b.mu.Lock()
+	b.refuse = nil
+	b.mu.Unlock()
+	p.say(get("/hello")) // the connection is still usable
+	p.hears(200)
+}
+
+func TestPeerGone(t *testing.T) {
+	b := &testBackend{window: 64}
+	_, addr := start(t, Options{Loops: 1}, Limits{}, b)
+	p := dial(t, addr)
+	p.say(get("/slow"))
+	eventually(t, "the exchange starts", func() bool { return b.count(&b.started) == 1 })
+	p.SetLinger(0)
+	p.Close()
+	eventually(t, "the backend hears that the peer is gone", func() bool { return b.count(&b.cancelled) == 1 })
+}
+
+func TestHalfClosedPeerIsAnswered(t *testing.T) {
+	b := &testBackend{window: 64}
+	_, addr := start(t, Options{Loops: 1}, Limits{}, b)
+	p := dial(t, addr)
+	p.say(get("/slow"))
+	p.CloseWrite()
+	eventually(t, "the exchange starts", func() bool { b.mu.Lock(); defer b.mu.Unlock(); return len(b.slow) == 1 })
+	b.release()
+	if got := p.hears(200); got != "slow" {
+		t.Errorf("body %q", got)
+	}
+	p.hearsEnd()
+}
+
+func TestTruncatedBody(t *testing.T) {
+	b := &testBackend{window: 64}
+	_, addr := start(t, Options{Loops: 1}, Limits{BufferBody: 10}, b)
+	p := dial(t, addr)
+	p.say("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nonly this")
+	p.CloseWrite()
+	p.hears(400)
+	p.hearsEnd()
+	p = dial(t, addr)
+	p.say("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nonly this")
+	p.CloseWrite()
+	p.hears(400)
+	p.hearsEnd()
+}
+
+// A handler that answers without the body ends the connection: the rest of the body must not be taken for a request.
+func TestUnreadBody(t *testing.T) {
+	b := &testBackend{window: 10}
+	_, addr := start(t, Options{Loops: 1}, Limits{BufferBody: 10}, b)
+	p := dial(t, addr)
+	p.say("POST /never-read HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n" + strings.Repeat(get("/hello"), 100))
+	p.hears(200)
+	p.hearsEnd()
+	if n := b.count(&b.started); n != 1 {
+		t.Errorf("%d exchanges, want 1", n)
+	}
+}
+
+func TestTimeouts(t *testing.T) {
+	ms := time.Millisecond
+	b := &testBackend{window: 64}
+	_, addr := start(t, Options{Loops: 1}, Limits{IdleTimeout: 50 * ms, HeadTimeout: 60 * ms, StallTimeout: 70 * ms, ResponseTimeout: 400 * ms, BufferBody: 10}, b)
+	for _, c := range []struct {
+		name, in string
+		want     int // 0: closed without a response, -1: reset
+	}{
+		{"idle", "", 0},
+		{"head", "GET / HT", 408},
+		{"small body", "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n12345", 408},
+		{"large body", "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n12345", 400},
+		{"response", get("/slow"), -1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			p := dial(t, addr)
+			p.say(c.in)
+			if c.want < 0 {
+				p.hearsReset()
+				return
+			}
+			if c.want > 0 {
+				p.hears(c.want)
+			}
+			p.hearsEnd()
+		})
+	}
+}
+
+func TestShutdown(t *testing.T) {
+	b := &testBackend{window: 64}
+	e, addr := start(t, Options{Loops: 2}, Limits{}, b)
+	idle, busy := dial(t, addr), dial(t, addr)
+	idle.say(get("/hello"))
+	idle.hears(200)
+	busy.say(get("/slow"))
+	eventually(t, "the exchange starts", func() bool { b.mu.Lock(); defer b.mu.Unlock(); return len(b.slow) == 1 })
+	done := make(chan error)
+	go func() { done <- e.Shutdown(context.Background()) }()
+	idle.hearsEnd()
+	idle.Close()
+	if c, err := net.Dial("tcp", addr); err == nil {
+		c.Close()
+		t.Error("a connection was accepted after the shutdown began")
+	}
+	b.release()
+	busy.hears(200)
+	busy.hearsEnd()
+	busy.Close()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestShutdownDeadline(t *testing.T) {
+	b := &testBackend{window: 64}
+	e, addr := start(t, Options{Loops: 2}, Limits{}, b)
+	p := dial(t, addr)
+	p.say(get("/slow"))
+	eventually(t, "the exchange starts", func() bool { return b.count(&b.started) == 1 })
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	if err := e.Shutdown(ctx); err != context.DeadlineExceeded {
+		t.Errorf("Shutdown: %v", err)
+	}
+	p.hearsReset()
+	if b.count(&b.cancelled) != 1 {
+		t.Error("the exchange was not cancelled")
+	}
+}
+
+func TestMaxConns(t *testing.T) {
+	e, addr := start(t, Options{Loops: 1, MaxConns: 2}, Limits{}, &testBackend{window: 64})
+	a, b := dial(t, addr), dial(t, addr)
+	a.say(get("/hello"))
+	a.hears(200)
+	b.say(get("/hello"))
+	b.hears(200)
+	p := dial(t, addr)
+	p.hears(503)
+	a.Close()
+	eventually(t, "a place is free", func() bool { return e.Conns() == 1 })
+	p = dial(t, addr)
+	p.say(get("/hello"))
+	p.hears(200)
+}

@@ -1,0 +1,13 @@
+package engine
+
+// Statuses that the engine answers itself (RFC 9110 §15).
+const (
+	statusBadRequest      = 400
+	statusTimeout         = 408
+	statusContentTooLarge = 413
+	statusInternal        = 500
+	statusUnavailable     = 503
+)
+
+// retryAfterSeconds is what a peer is told with a 503 that the engine itself answers.
+const retryAfterSeconds = 1
