@@ -5,20 +5,14 @@ import (
 	"time"
 )
 
-// Shutdown ends the engine in good order: listeners close at once, then idle connections; connections with a request
-// finish it and close; when ctx ends, what is left is reset. Then the loops stop. It returns ctx's error if connections
-// were cut, else nil. Backends are not stopped: that is their owner's to do, afterwards.
-func (e *Engine) Shutdown(ctx context.Context) error {
+// Drain is the first part of a shutdown: listeners close at once, then idle connections; connections with a request
+// finish it and close. It returns when no connection is left, or ctx's error. Backends must go on until then.
+func (e *Engine) Drain(ctx context.Context) error {
 	e.mu.Lock()
 	listeners := e.listeners
 	e.listeners = nil
-	first := !e.stopped
 	e.stopped = true
 	e.mu.Unlock()
-	if !first {
-		e.running.Wait()
-		return nil
-	}
 	for _, ln := range listeners {
 		ln.r.Close()
 	}
@@ -27,7 +21,13 @@ func (e *Engine) Shutdown(ctx context.Context) error {
 	// only then a peer sees that its idle connection ends.
 	e.onEveryLoop(func(*loop) error { return nil })
 	e.onEveryLoop(func(l *loop) error { l.drain(); return nil })
-	err := e.waitForConns(ctx)
+	return e.waitForConns(ctx)
+}
+
+// Shutdown ends the engine: Drain, and when ctx ends before that, what is left is reset. Then the loops stop. It returns
+// ctx's error if connections were cut, else nil. Backends are not stopped: that is their owner's to do.
+func (e *Engine) Shutdown(ctx context.Context) error {
+	err := e.Drain(ctx)
 	if err != nil {
 		e.onEveryLoop(func(l *loop) error { l.resetAll(); return nil })
 	}

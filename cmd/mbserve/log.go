@@ -1,0 +1,98 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// errLocked says that a file belongs to a running server.
+var errLocked = errors.New("in use by a running server")
+
+// logFile is a writer whose file can be opened anew under the same name, after it was moved away.
+type logFile struct {
+	name string
+
+	mu sync.Mutex
+	f  *os.File
+}
+
+func openLogFile(name string) (*logFile, error) {
+	f, err := openLocked(name, os.O_APPEND)
+	if err != nil {
+		return nil, fmt.Errorf("log file %s: %w", name, err)
+	}
+	return &logFile{name: name, f: f}, nil
+}
+
+func (l *logFile) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.f.Write(p)
+}
+
+// reopen goes on with the file that has the name now. On an error the old file stays in use.
+func (l *logFile) reopen() error {
+	// The old file is only unlocked when it is closed; if it was not moved away, it is the same file, which we hold.
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	old, errOld := l.f.Stat()
+	now, errNow := os.Stat(l.name)
+	if errOld == nil && errNow == nil && os.SameFile(old, now) {
+		return nil
+	}
+	f, err := openLocked(l.name, os.O_APPEND)
+	if err != nil {
+		return fmt.Errorf("log file %s: %w", l.name, err)
+	}
+	l.f.Close()
+	l.f = f
+	return nil
+}
+
+// openLocked opens name for writing, and locks it until it is closed.
+func openLocked(name string, flag int) (*os.File, error) {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|flag, 0o644)
+	if err != nil {
+		var perr *os.PathError
+		if errors.As(err, &perr) {
+			err = perr.Err
+		}
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, errLocked
+		}
+		return nil, err
+	}
+	return f, nil
+}
+
+// newLogger writes text lines; at a terminal the time is short.
+func newLogger(w io.Writer, debug bool) *slog.Logger {
+	o := &slog.HandlerOptions{Level: slog.LevelInfo}
+	if debug {
+		o.Level = slog.LevelDebug
+	}
+	if f, ok := w.(*os.File); ok && isTerminal(f) {
+		o.ReplaceAttr = func(groups []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey && len(groups) == 0 {
+				return slog.String(a.Key, a.Value.Time().Format("15:04:05.000"))
+			}
+			return a
+		}
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}
+
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}

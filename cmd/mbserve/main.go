@@ -1,0 +1,47 @@
+// Command mbserve serves the application that a Lua script describes: it runs the script, which calls listen{…}, and
+// answers its listeners with the script's handlers in forked worker processes.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+
+	"github.com/spf13/pflag"
+
+	"moonbridge/handler/lua"
+)
+
+// version is set by the Makefile.
+var version = "development"
+
+// Exit codes.
+const (
+	exitOK      = 0
+	exitUsage   = 1 // bad command line
+	exitLocked  = 2 // the pid or log file belongs to a running server
+	exitStart   = 3 // error at start: script, bind, no listener
+	exitRunning = 4 // fatal error while running
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+func run(args []string, stdout, stderr io.Writer) int {
+	o, err := parseOptions(args)
+	switch {
+	case errors.Is(err, pflag.ErrHelp):
+		fmt.Fprint(stdout, usage())
+		return exitOK
+	case err != nil:
+		fmt.Fprintf(stderr, "mbserve: %v\nTry 'mbserve --help'.\n", err)
+		return exitUsage
+	case o.version:
+		fmt.Fprintf(stdout, "mbserve %s (%s, %s, %s/%s)\n", version, lua.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+		return exitOK
+	case o.check:
+		return check(o, stdout, stderr)
+	}
+	return serve(o, stderr)
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// options are what the command line says.
+type options struct {
+	script string
+	args   []string // of the script
+
+	version, check, debug, stats bool
+	logFile, pidFile             string
+	grace                        time.Duration
+	loops                        int
+	noPairing                    bool
+}
+
+func (o *options) flags() *pflag.FlagSet {
+	f := pflag.NewFlagSet("mbserve", pflag.ContinueOnError)
+	f.SetInterspersed(false) // what follows the script belongs to the script
+	f.SortFlags = false
+	f.Usage = func() {}
+	f.BoolVarP(&o.check, "check", "t", false, "load the script, show its listeners and pools, and exit without binding")
+	f.BoolVarP(&o.debug, "debug", "d", false, "log at debug level")
+	f.StringVarP(&o.logFile, "logfile", "l", "", "write the log to `FILE` (reopened on USR1) instead of standard error")
+	f.StringVarP(&o.pidFile, "pidfile", "p", "", "write the process id to `FILE`, which is locked while the server runs")
+	f.BoolVarP(&o.stats, "stats", "s", false, "log figures of each pool once a minute and at the end")
+	f.DurationVar(&o.grace, "grace", 30*time.Second, "`TIME` that running requests get at a graceful stop")
+	f.IntVar(&o.loops, "loops", 0, "`NUMBER` of event loops; 0: one per processor")
+	f.BoolVar(&o.noPairing, "no-pairing", false, "do not keep a busy worker on the processor of its event loop")
+	f.BoolVarP(&o.version, "version", "v", false, "show the version and exit")
+	f.BoolP("help", "h", false, "show this help and exit")
+	return f
+}
+
+func parseOptions(args []string) (*options, error) {
+	o := new(options)
+	f := o.flags()
+	if err := f.Parse(args); err != nil {
+		return nil, err
+	}
+	if help, _ := f.GetBool("help"); help {
+		return nil, pflag.ErrHelp
+	}
+	switch {
+	case o.version:
+		return o, nil
+	case o.grace < 0:
+		return nil, errors.New("--grace must not be negative")
+	case o.loops < 0 || o.loops > maxLoops:
+		return nil, fmt.Errorf("--loops must be between 0 and %d", maxLoops)
+	case f.NArg() == 0:
+		return nil, errors.New("no script given")
+	}
+	o.script, o.args = f.Arg(0), f.Args()[1:]
+	return o, nil
+}
+
+// maxLoops bounds --loops: each loop has a thread, a poller, and a doorbell in every worker.
+const maxLoops = 128
+
+func usage() string {
+	var b strings.Builder
+	b.WriteString(`Usage: mbserve [options] [--] script.lua [script arguments]
+
+Serves the web application that script.lua describes. The script calls listen{…}
+with its listeners and handlers; it runs once, and worker processes are forked
+from it. A first script:
+
+    local http = require "moonbridge_http"
+    listen{
+      { proto = "tcp4", port = 8080, localhost = true },
+      connect = http.generate_handler(function(request)
+        request:send_status("200 OK")
+        request:send_header("Content-Type", "text/plain")
+        request:send_data("Hello, ", request.get_params.name or "world", "!\n")
+        request:finish()
+      end)
+    }
+
+Options:
+`)
+	b.WriteString(new(options).flags().FlagUsages())
+	b.WriteString(`
+Signals:
+  TERM, INT   stop gracefully: no new connections, running requests finish
+              within --grace; a second one stops at once
+  QUIT        stop at once
+  USR1        reopen the log file
+
+Exit codes: 0 regular end, 1 bad command line, 2 pid or log file in use by a
+running server, 3 error at start (script, bind, no listener), 4 fatal error.
+
+The script finds its arguments in "..." and in the table "arg".
+The manual for scripts is docs/manual.md.
+`)
+	return b.String()
+}

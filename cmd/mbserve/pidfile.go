@@ -1,0 +1,30 @@
+package main
+
+import (
+	"fmt"
+	"os"
+)
+
+// pidFile is a file that holds our process id, locked while we run.
+type pidFile struct{ f *os.File }
+
+func writePidFile(name string) (*pidFile, error) {
+	f, err := openLocked(name, 0)
+	if err == nil {
+		if err = f.Truncate(0); err == nil {
+			_, err = fmt.Fprintf(f, "%d\n", os.Getpid())
+		}
+		if err != nil {
+			f.Close()
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("pid file %s: %w", name, err)
+	}
+	return &pidFile{f}, nil
+}
+
+func (p *pidFile) remove() {
+	os.Remove(p.f.Name())
+	p.f.Close()
+}

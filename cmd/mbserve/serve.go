@@ -1,0 +1,295 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"moonbridge/engine"
+	"moonbridge/handler/pool"
+)
+
+// server is a running mbserve.
+type server struct {
+	o   *options
+	log *slog.Logger
+	out *logFile // nil: standard error
+
+	engine    *engine.Engine
+	host      *pool.Host
+	listeners [][]listener // by pool
+}
+
+// listener is a listener of the script: what it asked for, and what was opened for it (nil for an interval).
+type listener struct {
+	spec *pool.ListenerSpec
+	ln   *engine.Listener
+}
+
+// serve is the ordinary run of mbserve. It returns the exit code.
+func serve(o *options, stderr io.Writer) int {
+	s := &server{o: o}
+	if o.logFile != "" {
+		f, err := openLogFile(o.logFile)
+		if err != nil {
+			return s.complain(stderr, err)
+		}
+		s.out = f
+		s.log = newLogger(f, o.debug)
+	} else {
+		s.log = newLogger(stderr, o.debug)
+	}
+	if o.pidFile != "" {
+		f, err := writePidFile(o.pidFile)
+		if err != nil {
+			return s.complain(stderr, err)
+		}
+		defer f.remove()
+	}
+
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1)
+	// A peer or a reader of our output that goes away is an error of that write, not the end of the server.
+	signal.Ignore(syscall.SIGPIPE)
+
+	if err := s.start(signals); err != nil {
+		return s.complain(stderr, err)
+	}
+	s.announce()
+	s.wait(signals)
+	return exitOK
+}
+
+// complain prints an error at start, and returns the exit code for it.
+func (s *server) complain(stderr io.Writer, err error) int {
+	var script *pool.ScriptError
+	if errors.As(err, &script) {
+		fmt.Fprintf(stderr, "mbserve: %s\n", strings.TrimRight(script.Text, "\n"))
+		return exitStart
+	}
+	fmt.Fprintf(stderr, "mbserve: %v\n", err)
+	if errors.Is(err, errLocked) {
+		return exitLocked
+	}
+	return exitStart
+}
+
+// start loads the script, opens its listeners and serves them. A signal that ends the server may come before the script
+// has ended.
+func (s *server) start(signals chan os.Signal) (err error) {
+	if _, err := os.Stat(s.o.script); err != nil {
+		return fmt.Errorf("cannot open %s: %w", s.o.script, errors.Unwrap(err))
+	}
+	s.engine, err = engine.New(engine.Options{Loops: s.o.loops, Logger: s.log})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	started := make(chan struct{})
+	go func() {
+		select {
+		case sig := <-signals:
+			cancel(fmt.Errorf("%v while the script was loading", sig))
+		case <-started:
+		}
+	}()
+	s.host, err = pool.Start(ctx, pool.Config{
+		Script: s.o.script, Args: s.o.args,
+		Loops:     s.engine.Loops(),
+		Logger:    s.log,
+		Listen:    s.open,
+		NoPairing: s.o.noPairing,
+	})
+	close(started)
+	if err == nil {
+		err = s.serveAll()
+	} else if cause := context.Cause(ctx); cause != nil {
+		err = cause
+	}
+	if err != nil {
+		s.stopNow()
+	}
+	return err
+}
+
+// open opens the listeners of one listen{} call; its error becomes that of the call.
+func (s *server) open(n int, spec *pool.PoolSpec) error {
+	var opened []listener
+	for i := range spec.Listeners {
+		l := listener{spec: &spec.Listeners[i]}
+		if network := l.spec.Network(); network != "" {
+			o := engine.OpenOptions{}
+			if l.spec.HasMode {
+				o.Mode = l.spec.Mode
+			}
+			ln, err := s.engine.Open(network, l.spec.Address(), o)
+			if err != nil {
+				for _, l := range opened {
+					if l.ln != nil {
+						l.ln.Close()
+					}
+				}
+				return err
+			}
+			l.ln = ln
+		}
+		opened = append(opened, l)
+	}
+	s.listeners = append(s.listeners, opened)
+	return nil
+}
+
+// serveAll attaches the pools to the engine and lets connections in.
+func (s *server) serveAll() error {
+	for n, p := range s.host.Pools() {
+		if err := s.engine.Attach(p); err != nil {
+			return err
+		}
+		for i, l := range s.listeners[n] {
+			if l.ln == nil {
+				continue
+			}
+			if err := s.engine.Serve(l.ln, p, i, limitsOf(l.spec.HTTP)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// limitsOf translates the options of an HTTP handler; there 0 means no limit.
+func limitsOf(h *pool.HTTPOptions) engine.Limits {
+	return engine.Limits{
+		HeadBytes:       orNone(h.RequestHeaderSizeLimit),
+		BodyBytes:       orNone(h.RequestBodySizeLimit),
+		IdleTimeout:     orNone(h.IdleTimeout),
+		HeadTimeout:     orNone(h.RequestHeaderTimeout),
+		StallTimeout:    orNone(h.StallTimeout),
+		ResponseTimeout: orNone(h.ResponseTimeout),
+		DrainTimeout:    orNone(h.DrainTimeout),
+	}
+}
+
+func orNone[T int64 | time.Duration](v T) T {
+	if v == 0 {
+		return -1
+	}
+	return v
+}
+
+// announce says where the server can be reached.
+func (s *server) announce() {
+	for n, ls := range s.listeners {
+		for _, l := range ls {
+			if l.ln == nil {
+				s.log.Info("timer", "pool", n, "name", l.spec.Name, "delay", l.spec.Delay)
+				continue
+			}
+			s.log.Info("listening", "pool", n, "address", url(l))
+		}
+	}
+	s.log.Info("ready", "version", version, "script", s.o.script, "pid", os.Getpid(), "loops", s.engine.Loops())
+}
+
+// url is the address of a listener in a form that can be clicked on.
+func url(l listener) string {
+	if l.spec.Proto == "local" {
+		return "unix:" + l.ln.Addr()
+	}
+	return "http://" + l.ln.Addr() + "/"
+}
+
+// wait handles signals until the server is to end, and ends it.
+func (s *server) wait(signals chan os.Signal) {
+	var tick <-chan time.Time
+	if s.o.stats {
+		t := time.NewTicker(time.Minute)
+		defer t.Stop()
+		tick = t.C
+		defer s.logStats()
+	}
+	for {
+		select {
+		case <-tick:
+			s.logStats()
+		case sig := <-signals:
+			switch sig {
+			case syscall.SIGUSR1:
+				s.reopenLog()
+			case syscall.SIGHUP:
+				s.log.Warn("reload is not supported yet: HUP ignored")
+			case syscall.SIGQUIT:
+				s.log.Info("stopping at once", "signal", "QUIT")
+				s.stopNow()
+				return
+			default:
+				s.stop(signals)
+				return
+			}
+		}
+	}
+}
+
+func (s *server) reopenLog() {
+	if s.out == nil {
+		return
+	}
+	if err := s.out.reopen(); err != nil {
+		s.log.Error("log file not reopened: the old one stays in use", "err", err)
+	}
+}
+
+// stop ends the server gracefully, at once when a second signal asks for it.
+func (s *server) stop(signals chan os.Signal) {
+	s.log.Info("stopping", "grace", s.o.grace, "connections", s.engine.Conns())
+	ctx, cancel := context.WithTimeout(context.Background(), s.o.grace)
+	defer cancel()
+	go func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case sig := <-signals:
+				switch sig {
+				case syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT:
+					s.log.Info("stopping at once")
+					cancel()
+				case syscall.SIGUSR1:
+					s.reopenLog()
+				}
+			}
+		}
+	}()
+	s.engine.Drain(ctx)
+	if err := s.host.Stop(ctx); err != nil {
+		s.log.Warn("workers were killed", "err", err)
+	}
+	s.engine.Shutdown(ctx)
+	s.log.Info("stopped")
+}
+
+func (s *server) stopNow() {
+	done, cancel := context.WithCancel(context.Background())
+	cancel()
+	if s.host != nil {
+		s.host.Kill()
+	}
+	s.engine.Shutdown(done)
+}
+
+func (s *server) logStats() {
+	for n, p := range s.host.Pools() {
+		st := p.Stats()
+		s.log.Info("stats", "pool", n, "connections", s.engine.Conns(),
+			"booting", st.Booting, "idle", st.Idle, "busy", st.Busy, "draining", st.Draining, "waiting", st.Waiting,
+			"exchanges", st.Exchanges, "forks", st.Forks, "deaths", st.Deaths, "retries", st.Retries, "lost", st.Lost)
+	}
+}

@@ -1,0 +1,72 @@
+// Command hello serves two Go handlers with the engine of moonbridge: one that runs on the event loops because it never
+// blocks, and one that may block and therefore runs on goroutines.
+//
+//	go run ./examples/go/hello            # then: curl -i http://127.0.0.1:8081/
+//	                                      #       curl -i http://127.0.0.1:8082/
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"moonbridge/engine"
+	"moonbridge/handler"
+)
+
+// hello does not block: it may run on a loop.
+func hello(w *handler.Response, r *handler.Request) {
+	w.Set("Content-Type", "text/plain")
+	w.WriteString("Hello, world!\n")
+}
+
+// slow blocks for a while, and answers in parts.
+func slow(w *handler.Response, r *handler.Request) {
+	w.Set("Content-Type", "text/plain")
+	for i := range 3 {
+		fmt.Fprintf(w, "%d: %s /%s\n", i, r.Method(), r.Path())
+		w.Flush()
+		select {
+		case <-time.After(300 * time.Millisecond):
+		case <-r.Context().Done(): // the peer is gone
+			return
+		}
+	}
+}
+
+func main() {
+	fast := flag.String("fast", "127.0.0.1:8081", "address of the handler on the loops")
+	blocking := flag.String("blocking", "127.0.0.1:8082", "address of the handler on goroutines")
+	flag.Parse()
+
+	e, err := engine.New(engine.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	serve := func(address string, b handler.Backend) {
+		ln, err := e.Open("tcp", address, engine.OpenOptions{})
+		if err != nil {
+			log.Fatal(err)
+		}
+		if err := e.Serve(ln, b, 0, engine.Limits{}); err != nil {
+			log.Fatal(err)
+		}
+		log.Printf("http://%s/", ln.Addr())
+	}
+	serve(*fast, handler.OnLoop(handler.Func(hello)))
+	serve(*blocking, handler.Blocking(handler.Func(slow), 100))
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	<-ctx.Done()
+	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := e.Shutdown(grace); err != nil {
+		log.Print("connections were cut: ", err)
+	}
+}
