@@ -119,6 +119,11 @@ func (l *Loop) Open() int { return l.open + len(l.closing) }
 // Run is the loop: it returns after Stop, or with an error of the poller. At the end, in this order, it refuses further
 // posts, runs the tasks that were posted before, calls EndTurn once more, and closes all descriptors that the loop owns.
 // Timers that are armed then never fire. Run may be called once.
+//
+// Run does not lock its goroutine to a thread, though it rarely changes it: gnet's poller calls runtime.Gosched before it
+// blocks, which on a locked goroutine is two switches of threads. With one connection that was 17,000 requests per second
+// instead of 28,000, at twice the CPU time; with 16 and more no difference. GOMAXPROCS should be the number of loops plus
+// two at least, since a loop that blocks in the poller holds on to its processor for a while.
 func (l *Loop) Run() error {
 	err := l.poller.run(l.event)
 	l.end()
