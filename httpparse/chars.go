@@ -9,7 +9,7 @@ import (
 const (
 	classToken   = 1 << iota // tchar (RFC 9110 §5.6.2)
 	classTarget              // may stand in a request target
-	classRegName             // unreserved and sub-delims (RFC 3986 §2): a host name, "%" apart
+	classRegName             // unreserved and sub-delims (RFC 3986 §2): may stand in a host name
 	classHex                 // HEXDIG, either case
 )
 

@@ -131,6 +131,9 @@ func FuzzChunked(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, input []byte, size uint8) {
+		if len(input) > 4*shortHead {
+			return
+		}
 		data, rest, done, err := decodeNext(t, input, len(input)+1)
 		data2, rest2, done2, err2 := decodeNext(t, input, 1+int(size)%16)
 		if data != data2 || rest != rest2 || done != done2 || err != err2 {
@@ -253,10 +256,14 @@ func FuzzCookie(f *testing.F) {
 		if !slices.Equal(got, want) {
 			t.Errorf("%q: %q, want %q", value, got, want)
 		}
-		if parsed, err := http.ParseCookie(value); err == nil {
+		if parsed, err := http.ParseCookie(value); err == nil && IsFieldValue([]byte(value)) {
+			// It keeps whitespace within the value, and only removes that around the pair.
 			var theirs []string
 			for _, c := range parsed {
-				theirs = append(theirs, c.Name, c.Value)
+				theirs = append(theirs, strings.Trim(c.Name, " \t"), strings.Trim(c.Value, " \t"))
+			}
+			for i := range got {
+				got[i] = strings.Trim(got[i], " \t")
 			}
 			if !slices.Equal(got, theirs) {
 				t.Errorf("%q: %q, net/http: %q", value, got, theirs)

@@ -71,7 +71,8 @@ func absoluteAuthority(b []byte) Span {
 }
 
 // validAuthority says whether b is uri-host [ ":" port ] (RFC 9110 §7.2, RFC 3986 §3.2) with a host that is not empty.
-// User information is refused with it (RFC 9110 §4.2.4).
+// User information is refused with it (RFC 9110 §4.2.4), and so is percent-encoding: no host name needs it, and who
+// decodes it sees another host than who does not.
 func validAuthority(b []byte) bool {
 	if len(b) == 0 || b[0] == ':' {
 		return false
@@ -84,15 +85,8 @@ func validAuthority(b []byte) bool {
 		}
 		i = end + 1
 	} else {
-		for i < len(b) && b[i] != ':' {
-			if class[b[i]]&classRegName != 0 {
-				i++
-				continue
-			}
-			if b[i] != '%' || i+2 >= len(b) || class[b[i+1]]&class[b[i+2]]&classHex == 0 {
-				return false
-			}
-			i += 3
+		for i < len(b) && class[b[i]]&classRegName != 0 {
+			i++
 		}
 	}
 	if i == len(b) {

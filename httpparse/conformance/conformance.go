@@ -15,7 +15,7 @@
 //
 // followed by what else is to be seen of it, all optional:
 //
-//	path: query: host: body:   with the same escapes; body is decoded
+//	path: query: host: body:   with the same escapes, "" if it is empty; body is decoded
 //	asterisk: persistent: continue:   yes or no
 //
 // and at last what becomes of the connection:
@@ -158,7 +158,10 @@ func (c *Case) set(key, value string) error {
 		if len(c.Requests) == 0 {
 			return fmt.Errorf("%s before request", key)
 		}
-		b, err := Unescape(strings.Trim(value, `"`))
+		if value == `""` {
+			value = ""
+		}
+		b, err := Unescape(value)
 		c.Requests[len(c.Requests)-1].Want[key] = b
 		return err
 	case "want":
