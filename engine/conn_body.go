@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"errors"
+
 	"moonbridge/httpparse"
 	"moonbridge/reactor"
 )
@@ -96,7 +98,8 @@ func (c *conn) feedChunked(x, y []byte) bool {
 	}
 	switch {
 	case err != nil:
-		c.abortBody(false)
+		var perr *httpparse.Error
+		c.abortBody(errors.As(err, &perr) && perr.Status == statusContentTooLarge)
 		return false
 	case b.got > c.s.limits.bodyBytes:
 		c.abortBody(true)
