@@ -1,0 +1,180 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"moonbridge/benchmarks/internal/machine"
+	"moonbridge/benchmarks/internal/stats"
+)
+
+// bases are the servers that ratios are made to.
+var bases = []string{"nginx", "nethttp"}
+
+// idlePercentMax is how busy, in percent of one core, a server without load may be before the report warns of it.
+const idlePercentMax = 2
+
+// report writes the whole result file. failure is what ended the comparison early, or nil.
+func report(o options, facts []machine.Fact, results []workloadResult, failure error) string {
+	var out strings.Builder
+	for _, f := range facts {
+		fmt.Fprintf(&out, "%-14s%s\n", f.Name, f.Value)
+	}
+	if failure != nil {
+		fmt.Fprintf(&out, "\nINCOMPLETE: %v\n", failure)
+	}
+	for _, r := range results {
+		fmt.Fprintf(&out, "\n\n== workload %s: %s\n", r.workload.Name, r.workload.Purpose)
+		writeAnswers(&out, r)
+		for _, conns := range o.conns {
+			writeTable(&out, r, conns)
+		}
+		writeQuality(&out, r)
+		writeRuns(&out, r)
+	}
+	return out.String()
+}
+
+func table(out *strings.Builder, rows func(w *tabwriter.Writer)) {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	rows(w)
+	w.Flush()
+}
+
+// writeAnswers shows in what the answers, checked to be alike, still differ.
+func writeAnswers(out *strings.Builder, r workloadResult) {
+	fmt.Fprintf(out, "\nAll servers answer alike: status, body (%d bytes), Content-Type, Content-Length, a Date, persistent connections.\n",
+		len(r.answers[0].Body))
+	table(out, func(w *tabwriter.Writer) {
+		for i, name := range r.names {
+			var fields []string
+			for _, f := range r.answers[i].Fields {
+				fields = append(fields, f.Name)
+			}
+			fmt.Fprintf(w, "  %s\thead of %d bytes: %s\n", name, r.answers[i].Head, strings.Join(fields, ", "))
+		}
+	})
+	for i, name := range r.names {
+		fmt.Fprintf(out, "  started %s: %s\n", name, r.commands[i])
+	}
+}
+
+// series returns one value for each round in which the server was measured at that number of connections.
+func (r workloadResult) series(server string, conns int, value func(measurement) float64) []float64 {
+	var out []float64
+	for _, m := range r.runs {
+		if m.server == server && m.conns == conns {
+			out = append(out, value(m))
+		}
+	}
+	return out
+}
+
+func perSecond(m measurement) float64 { return m.wrk.PerSecond }
+
+func writeTable(out *strings.Builder, r workloadResult, conns int) {
+	noun := "connections"
+	if conns == 1 {
+		noun = "connection"
+	}
+	fmt.Fprintf(out, "\n-- %s, %d %s: medians (smallest–largest) of the rounds\n", r.workload.Name, conns, noun)
+	table(out, func(w *tabwriter.Writer) {
+		fmt.Fprint(w, "server\trequests/s\t")
+		for _, base := range bases {
+			fmt.Fprintf(w, "to %s\t", base)
+		}
+		fmt.Fprintln(w, "p50 ms\tp99 ms\tserver CPU µs/req\twrk CPU µs/req\tsocket errors\tnot 2xx")
+		for _, name := range r.names {
+			rates := r.series(name, conns, perSecond)
+			if len(rates) == 0 {
+				continue
+			}
+			median := func(value func(measurement) float64) stats.Summary {
+				return stats.Summarise(r.series(name, conns, value))
+			}
+			fmt.Fprintf(w, "%s\t%s\t", name, spread(stats.Summarise(rates)))
+			for _, base := range bases {
+				if base == name {
+					fmt.Fprint(w, "1\t")
+					continue
+				}
+				fmt.Fprintf(w, "%s\t", ratio(stats.Summarise(stats.Ratios(rates, r.series(base, conns, perSecond)))))
+			}
+			p50 := median(func(m measurement) float64 { return latency(m, m.wrk.P50) })
+			p99 := median(func(m measurement) float64 { return latency(m, m.wrk.P99) })
+			cpu := median(func(m measurement) float64 { return m.perRequest(m.serverCPU) })
+			client := median(func(m measurement) float64 { return m.perRequest(m.wrkCPU) })
+			fmt.Fprintf(w, "%s\t%s (%s–%s)\t%s\t%s\t%d\t%d\n", milliseconds(p50.Median),
+				milliseconds(p99.Median), milliseconds(p99.Min), milliseconds(p99.Max), spread(cpu), number(client.Median),
+				r.sum(name, conns, func(m measurement) int { return m.wrk.Errors.Total() }),
+				r.sum(name, conns, func(m measurement) int { return m.wrk.BadStatus }))
+		}
+	})
+}
+
+// latency returns nanoseconds, NaN for a run without an answer.
+func latency(m measurement, d time.Duration) float64 {
+	return m.perRequest(0) + float64(d)
+}
+
+func (r workloadResult) sum(server string, conns int, value func(measurement) int) int {
+	total := 0
+	for _, m := range r.runs {
+		if m.server == server && m.conns == conns {
+			total += value(m)
+		}
+	}
+	return total
+}
+
+// writeQuality says how far the numbers of this workload can be trusted.
+func writeQuality(out *strings.Builder, r workloadResult) {
+	var idle, other, steal float64
+	var idleName string
+	var others []float64
+	for _, m := range r.runs {
+		wall := float64(m.wall) / 100
+		if part := float64(m.idleCPU) / wall; part >= idle {
+			idle, idleName = part, m.idleName
+		}
+		others = append(others, float64(m.otherCPU)/wall)
+		other = max(other, float64(m.otherCPU)/wall)
+		steal = max(steal, float64(m.steal)/wall)
+	}
+	fmt.Fprintf(out, "\nQuality of these runs, in percent of one core:\n")
+	if idleName != "" {
+		fmt.Fprintf(out, "  servers without load: at most %.1f %% (%s)%s\n", idle, idleName, warn(idle > idlePercentMax,
+			"a server was not idle while others were measured"))
+	}
+	fmt.Fprintf(out, "  anything but the servers and wrk: median %.1f %%, at most %.1f %%%s\n", stats.Quantile(others, 0.5), other,
+		warn(stats.Quantile(others, 0.5) > 10, "the machine had other work: expect wide spreads"))
+	fmt.Fprintf(out, "  taken by the hypervisor: at most %.1f %%%s\n", steal, warn(steal > 5, "the host was busy"))
+	for _, m := range r.runs {
+		if text := troubles(m); text != "" {
+			fmt.Fprintf(out, "  %s, %d connections, round %d:%s\n", m.server, m.conns, m.round+1, text)
+		}
+	}
+}
+
+func warn(bad bool, text string) string {
+	if !bad {
+		return ""
+	}
+	return "  WARNING: " + text
+}
+
+// writeRuns lists every single run in the order of time, so that the medians can be checked.
+func writeRuns(out *strings.Builder, r workloadResult) {
+	fmt.Fprintf(out, "\nAll runs in their order:\n")
+	table(out, func(w *tabwriter.Writer) {
+		fmt.Fprintln(w, "round\tconns\tserver\trequests\trequests/s\tp50 ms\tp99 ms\tmax ms\tserver CPU\twrk CPU\tother CPU\tprocesses\tsocket errors\tnot 2xx")
+		for _, m := range r.runs {
+			fmt.Fprintf(w, "%d\t%d\t%s\t%d\t%.0f\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\n", m.round+1, m.conns, m.server, m.wrk.Requests,
+				m.wrk.PerSecond, milliseconds(float64(m.wrk.P50)), milliseconds(float64(m.wrk.P99)), milliseconds(float64(m.wrk.Max)),
+				percent(m.serverCPU, m.wall), percent(m.wrkCPU, m.wall), percent(m.otherCPU, m.wall), m.processes,
+				m.wrk.Errors.Total(), m.wrk.BadStatus)
+		}
+	})
+}

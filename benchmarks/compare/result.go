@@ -1,0 +1,92 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"moonbridge/benchmarks/internal/machine"
+	"moonbridge/benchmarks/internal/wrk"
+)
+
+// collectFacts returns the head of the result file.
+func collectFacts(o options, results []workloadResult) []machine.Fact {
+	facts := []machine.Fact{
+		{Name: "date", Value: time.Now().Format("2006-01-02 15:04:05 -0700")},
+		{Name: "command", Value: quoteCommand("benchmarks/run.sh", givenArgs(os.Args[1:]))},
+	}
+	if o.note != "" {
+		facts = append(facts, machine.Fact{Name: "note", Value: o.note})
+	}
+	facts = append(facts, machine.Facts(o.settings.Benchmarks)...)
+	facts = append(facts, machine.Fact{Name: "wrk", Value: wrk.Version()})
+	for i, name := range results[0].names {
+		switch {
+		case name == "mbserve":
+			facts = append(facts, machine.Fact{Name: "mbserve", Value: machine.Version(o.settings.Mbserve, "--version")})
+		case results[0].versions[i] != "":
+			facts = append(facts, machine.Fact{Name: name + " + Lua", Value: results[0].versions[i]})
+		case name == "fasthttp":
+			facts = append(facts, machine.Fact{Name: "fasthttp", Value: moduleVersion(o.settings.Benchmarks, "github.com/valyala/fasthttp")})
+		}
+	}
+	plan := fmt.Sprintf("%d rounds of %v after %v of warm-up, wrk with %d threads, open files %d",
+		o.rounds, o.duration, o.warmup, o.threads, o.settings.Files)
+	return append(facts, machine.Fact{Name: "plan", Value: plan})
+}
+
+// moduleVersion reads a version out of go.mod.
+func moduleVersion(dir, module string) string {
+	text, _ := os.ReadFile(filepath.Join(dir, "go.mod"))
+	for line := range strings.Lines(string(text)) {
+		if _, version, found := strings.Cut(line, module+" "); found {
+			return strings.Fields(version)[0]
+		}
+	}
+	return "unknown"
+}
+
+// givenArgs returns the arguments that the user gave, without the folder that run.sh puts before them.
+func givenArgs(args []string) []string {
+	if len(args) >= 2 && args[0] == "-dir" {
+		return args[2:]
+	}
+	return args
+}
+
+// quoteCommand writes a command so that a shell reads the same arguments.
+func quoteCommand(program string, args []string) string {
+	out := program
+	for _, arg := range args {
+		if arg == "" || strings.ContainsAny(arg, " \t\n'\"\\$`!*?[](){}<>|&;~#") {
+			arg = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
+		}
+		out += " " + arg
+	}
+	return out
+}
+
+// writeResult writes a new file "<date>-<name>.txt", with a number behind the name if there is one already, and returns
+// its path.
+func writeResult(dir, name, text string) (string, error) {
+	base := time.Now().Format("2006-01-02") + "-" + name
+	for n := 1; ; n++ {
+		path := filepath.Join(dir, base+".txt")
+		if n > 1 {
+			path = filepath.Join(dir, fmt.Sprintf("%s-%d.txt", base, n))
+		}
+		file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err != nil {
+			return "", err
+		}
+		_, err = file.WriteString(text)
+		return path, errors.Join(err, file.Close())
+	}
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"moonbridge/benchmarks/internal/servers"
+)
+
+// A whole comparison in small: servers take turns in an order that rotates, and every run is accounted for.
+func TestBench(t *testing.T) {
+	if _, err := exec.LookPath("wrk"); err != nil {
+		t.Skip("wrk is not installed: benchmarks/install.sh")
+	}
+	o, err := parseOptions(strings.Fields("-servers nethttp,fasthttp -conns 2,4 -rounds 1 -duration 1s -warmup 0 -out -"), &bytes.Buffer{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.settings.Files, err = servers.RaiseFiles(1024); err != nil {
+		t.Fatal(err)
+	}
+	o.settings.Temp, o.settings.Connections = t.TempDir(), 4
+	if err := o.settings.Check(o.servers); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	var progress bytes.Buffer
+	b := bench{options: o, workload: servers.Workloads[0], progress: &progress}
+	if err := b.run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	var order []string
+	for _, m := range b.result.runs {
+		order = append(order, m.server)
+		if m.wrk.Requests == 0 || m.serverCPU == 0 || m.wall < time.Second || troubles(m) != "" {
+			t.Errorf("run %+v", m)
+		}
+	}
+	if want := []string{"nethttp", "fasthttp", "fasthttp", "nethttp"}; !slices.Equal(order, want) {
+		t.Errorf("order %v, want %v", order, want)
+	}
+	if lines := strings.Count(progress.String(), "\n"); lines != 4 {
+		t.Errorf("%d lines of progress", lines)
+	}
+	for _, server := range b.servers {
+		if server.Running() {
+			t.Errorf("%s still runs", server.Name)
+		}
+	}
+}
+
+func TestBenchStopsOnSignal(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	b := bench{options: options{servers: []string{"nethttp"}}, workload: servers.Workloads[0]}
+	if err := b.run(ctx); err == nil || len(b.servers) != 0 {
+		t.Errorf("%v, %d servers started", err, len(b.servers))
+	}
+}

@@ -1,0 +1,266 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"moonbridge/benchmarks/internal/probe"
+	"moonbridge/benchmarks/internal/proc"
+	"moonbridge/benchmarks/internal/servers"
+	"moonbridge/benchmarks/internal/stats"
+)
+
+const (
+	// dialers is how many connections are opened at a time: well below any server's backlog.
+	dialers = 32
+	// requestTimeout bounds a dial with its request; one that takes longer ends the measurement.
+	requestTimeout = 10 * time.Second
+	// warmRequests are sent before the first look, so that memory which any use of a server takes is there already.
+	warmRequests = 5000
+)
+
+// observation is what was seen of one server.
+type observation struct {
+	server        string
+	conns         int
+	processes     int
+	before, after proc.Memory
+	closed        int     // connections that the server had closed at the end
+	idleCPU       float64 // of the server while the connections were left alone; 1 is one core
+
+	freshBefore []float64 // nanoseconds from the dial to the whole answer, without idle connections
+	fresh       []float64 // the same beside them
+	awake       []float64 // from the request to the answer on a connection that was idle
+}
+
+func (s observation) perConn(before, after uint64) float64 {
+	return (float64(after) - float64(before)) / float64(s.conns)
+}
+
+func mebibytes(n uint64) string { return strconv.FormatFloat(float64(n)/(1<<20), 'f', 1, 64) }
+
+func micros(series []float64, q float64) string {
+	return strconv.FormatFloat(stats.Quantile(series, q)/float64(time.Microsecond), 'f', 0, 64)
+}
+
+// observe starts a server, measures it, and stops it.
+func observe(ctx context.Context, o options, name string) (seen observation, err error) {
+	hello, err := servers.FindWorkload("hello")
+	if err != nil {
+		return seen, err
+	}
+	server, err := o.settings.Start(name, hello)
+	if err != nil {
+		return seen, err
+	}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("%w\n%s", err, server.LogTail())
+		}
+		err = errors.Join(err, server.Stop())
+	}()
+	request := hello.Request(server.Address)
+	seen = observation{server: name, conns: o.conns}
+	if err := warm(ctx, server.Address, request); err != nil {
+		return seen, err
+	}
+	if seen.freshBefore, err = freshLatencies(ctx, server.Address, request, o.samples); err != nil {
+		return seen, err
+	}
+	if err := sleep(ctx, o.hold); err != nil {
+		return seen, err
+	}
+	if seen.before, err = server.Tree.Memory(); err != nil {
+		return seen, err
+	}
+
+	conns, err := open(ctx, server.Address, request, o.conns)
+	defer func() {
+		for _, c := range conns {
+			c.Close()
+		}
+	}()
+	if err != nil {
+		return seen, err
+	}
+	used, _ := server.Tree.CPU()
+	began := time.Now()
+	if err := sleep(ctx, o.hold); err != nil {
+		return seen, err
+	}
+	usedAfter, processes := server.Tree.CPU()
+	seen.processes = processes
+	if o.hold > 0 {
+		seen.idleCPU = float64(usedAfter-used) / float64(time.Since(began))
+	}
+	if seen.after, err = server.Tree.Memory(); err != nil {
+		return seen, err
+	}
+	for _, c := range conns {
+		if !alive(c) {
+			seen.closed++
+		}
+	}
+	if seen.fresh, err = freshLatencies(ctx, server.Address, request, o.samples); err != nil {
+		return seen, err
+	}
+	if seen.closed == 0 {
+		seen.awake, err = awakeLatencies(ctx, conns, request, o.samples)
+	}
+	return seen, err
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// each calls work n times from several goroutines, and returns the first error; after one no more calls are begun.
+func each(ctx context.Context, n int, work func(i int) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	next := make(chan int)
+	var group sync.WaitGroup
+	for range min(dialers, n) {
+		group.Go(func() {
+			for i := range next {
+				if err := work(i); err != nil {
+					cancel(err)
+				}
+			}
+		})
+	}
+	for i := 0; i < n && ctx.Err() == nil; i++ {
+		next <- i
+	}
+	close(next)
+	group.Wait()
+	return context.Cause(ctx)
+}
+
+// warm sends requests over several connections, so that all that a server sets up at its first use is set up.
+func warm(ctx context.Context, address string, request []byte) error {
+	return each(ctx, dialers, func(int) error {
+		conn, err := dial(address)
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		r := bufio.NewReader(conn)
+		for range warmRequests / dialers {
+			if err := ask(conn, r, request); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// open returns n connections over each of which one request went. Those that were opened are returned also with an error.
+func open(ctx context.Context, address string, request []byte, n int) ([]net.Conn, error) {
+	slots := make([]net.Conn, n)
+	err := each(ctx, n, func(i int) error {
+		conn, err := dial(address)
+		if err != nil {
+			return fmt.Errorf("connection %d: %w", i+1, err)
+		}
+		slots[i] = conn
+		if err := ask(conn, bufio.NewReader(conn), request); err != nil {
+			return fmt.Errorf("connection %d: %w", i+1, err)
+		}
+		return nil
+	})
+	conns := make([]net.Conn, 0, n)
+	for _, c := range slots {
+		if c != nil {
+			conns = append(conns, c)
+		}
+	}
+	return conns, err
+}
+
+// freshLatencies measures dial, request and answer, one after another.
+func freshLatencies(ctx context.Context, address string, request []byte, n int) ([]float64, error) {
+	out := make([]float64, 0, n)
+	for range n {
+		if ctx.Err() != nil {
+			return out, ctx.Err()
+		}
+		began := time.Now()
+		conn, err := dial(address)
+		if err != nil {
+			return out, err
+		}
+		err = ask(conn, bufio.NewReader(conn), request)
+		out = append(out, float64(time.Since(began)))
+		conn.Close()
+		if err != nil {
+			return out, err
+		}
+	}
+	return out, nil
+}
+
+// awakeLatencies measures request and answer on idle connections that are picked at random.
+func awakeLatencies(ctx context.Context, conns []net.Conn, request []byte, n int) ([]float64, error) {
+	out := make([]float64, 0, n)
+	r := bufio.NewReader(nil)
+	for _, i := range rand.Perm(len(conns))[:min(n, len(conns))] {
+		if ctx.Err() != nil {
+			return out, ctx.Err()
+		}
+		r.Reset(conns[i])
+		began := time.Now()
+		if err := ask(conns[i], r, request); err != nil {
+			return out, err
+		}
+		out = append(out, float64(time.Since(began)))
+	}
+	return out, nil
+}
+
+func dial(address string) (net.Conn, error) { return net.DialTimeout("tcp", address, requestTimeout) }
+
+// ask sends one request and reads its answer.
+func ask(conn net.Conn, r *bufio.Reader, request []byte) error {
+	if err := conn.SetDeadline(time.Now().Add(requestTimeout)); err != nil {
+		return err
+	}
+	if _, err := conn.Write(request); err != nil {
+		return err
+	}
+	answer, err := probe.Read(r)
+	if err == nil && answer.Status != "200 OK" {
+		err = fmt.Errorf("status %.80q", answer.Status)
+	}
+	return err
+}
+
+// alive tells whether the peer has neither closed the connection nor sent anything.
+func alive(conn net.Conn) bool {
+	raw, err := conn.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return false
+	}
+	open := false
+	err = raw.Control(func(fd uintptr) {
+		var b [1]byte
+		_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		open = err == syscall.EAGAIN
+	})
+	return err == nil && open
+}

@@ -1,0 +1,49 @@
+#!/bin/sh
+# Installs, on Debian and its relatives, what the comparison needs besides Go: wrk, nginx and its Lua module.
+# Nothing is done where all is there. nginx is never started as a service, and not enabled for the next boot.
+set -eu
+
+packages=
+command -v wrk >/dev/null || packages="$packages wrk"
+[ -x /usr/sbin/nginx ] && had_nginx=yes || had_nginx=no
+[ $had_nginx = yes ] || packages="$packages nginx"
+[ -e /usr/lib/nginx/modules/ngx_http_lua_module.so ] || packages="$packages libnginx-mod-http-lua"
+if [ -z "$packages" ]; then
+	echo "wrk, nginx and its Lua module are installed"
+	exit 0
+fi
+
+if ! command -v apt-get >/dev/null; then
+	echo "install.sh: no apt-get here; install by other means:$packages" >&2
+	exit 1
+fi
+as_root=
+if [ "$(id -u)" -ne 0 ]; then
+	as_root=sudo
+fi
+
+# invoke-rc.d asks this file whether a package may start its service. One that is there already stays as it is, and what
+# it lets through is stopped below.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+	trap '$as_root rm -f $policy' EXIT
+	trap 'exit 1' INT TERM HUP
+	printf '#!/bin/sh\nexit 101\n' | $as_root tee $policy >/dev/null
+	$as_root chmod 755 $policy
+fi
+
+$as_root apt-get update
+# shellcheck disable=SC2086 # a list of words
+$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $packages
+
+if [ $had_nginx = no ]; then
+	if [ -d /run/systemd/system ]; then
+		$as_root systemctl disable --now nginx.service
+	elif command -v update-rc.d >/dev/null; then
+		$as_root update-rc.d nginx disable
+	fi
+	# A policy of somebody else's may have let the service start.
+	if [ -s /run/nginx.pid ]; then
+		$as_root nginx -s stop
+	fi
+fi

@@ -1,0 +1,124 @@
+package probe
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Bounds of what is read: far above what the workloads send.
+const (
+	headBytesMax = 64 << 10
+	bodyBytesMax = 16 << 20
+)
+
+// Answer is a response as it arrived.
+type Answer struct {
+	Status string  // the status line without the version, "200 OK"
+	Fields []Field // in the order of arrival
+	Head   int     // bytes of the head, with the empty line at its end
+	Body   []byte
+}
+
+// Field is one line of the head.
+type Field struct{ Name, Value string }
+
+// Get returns the value of the first field of that name, in any case, and whether there is one.
+func (a Answer) Get(name string) (string, bool) {
+	for _, f := range a.Fields {
+		if strings.EqualFold(f.Name, name) {
+			return f.Value, true
+		}
+	}
+	return "", false
+}
+
+// Request returns the bytes of a request to address; a body is sent if it is not nil.
+func Request(method, address string, body []byte) []byte {
+	head := method + " / HTTP/1.1\r\nHost: " + address + "\r\n"
+	if body != nil {
+		head += "Content-Length: " + strconv.Itoa(len(body)) + "\r\n"
+	}
+	return append([]byte(head+"\r\n"), body...)
+}
+
+// Read reads one answer.
+func Read(r *bufio.Reader) (Answer, error) {
+	var a Answer
+	status, err := readLine(r, &a.Head)
+	if err != nil {
+		return a, err
+	}
+	version, rest, found := strings.Cut(status, " ")
+	if !found || version != "HTTP/1.1" {
+		return a, fmt.Errorf("status line %.80q", status)
+	}
+	a.Status = rest
+	for {
+		line, err := readLine(r, &a.Head)
+		if err != nil {
+			return a, err
+		}
+		if line == "" {
+			break
+		}
+		name, value, found := strings.Cut(line, ":")
+		if !found {
+			return a, fmt.Errorf("field line %.80q", line)
+		}
+		a.Fields = append(a.Fields, Field{name, strings.TrimSpace(value)})
+	}
+	if coding, there := a.Get("Transfer-Encoding"); there {
+		return a, fmt.Errorf("answer with Transfer-Encoding: %.80s", coding)
+	}
+	text, _ := a.Get("Content-Length")
+	length, err := strconv.Atoi(text)
+	if err != nil || length < 0 || length > bodyBytesMax {
+		return a, fmt.Errorf("answer with Content-Length %.80q", text)
+	}
+	a.Body = make([]byte, length)
+	if _, err = io.ReadFull(r, a.Body); err != nil {
+		return a, fmt.Errorf("answer cut short: %w", err)
+	}
+	return a, nil
+}
+
+func readLine(r *bufio.Reader, read *int) (string, error) {
+	line, err := r.ReadSlice('\n')
+	*read += len(line)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("reading the head: %w", err)
+	case *read > headBytesMax:
+		return "", errors.New("head too long")
+	}
+	return strings.TrimRight(string(line), "\r\n"), nil
+}
+
+// Get opens a connection to address, sends the request twice over it, and returns both answers: a server that does not
+// keep the connection fails.
+func Get(address string, request []byte, timeout time.Duration) (first, second Answer, err error) {
+	conn, err := net.DialTimeout("tcp", address, timeout)
+	if err != nil {
+		return first, second, err
+	}
+	defer conn.Close()
+	if err = conn.SetDeadline(time.Now().Add(timeout)); err != nil {
+		return first, second, err
+	}
+	r := bufio.NewReader(conn)
+	for _, answer := range []*Answer{&first, &second} {
+		if _, err = conn.Write(request); err != nil {
+			return first, second, err
+		}
+		if *answer, err = Read(r); err != nil {
+			return first, second, err
+		}
+	}
+	return first, second, nil
+}

@@ -1,0 +1,67 @@
+package servers
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strings"
+	"text/template"
+)
+
+//go:embed nginx/*.lua nginx/nginx.conf.tmpl
+var nginxFiles embed.FS
+
+var nginxTemplate = template.Must(template.ParseFS(nginxFiles, "nginx/nginx.conf.tmpl"))
+
+// nginxConfig renders the configuration for a workload.
+func (s *Settings) nginxConfig(w Workload, port int, dir string) ([]byte, error) {
+	handler, err := nginxFiles.ReadFile("nginx/" + w.Name + ".lua")
+	if err != nil {
+		return nil, fmt.Errorf("nginx has no handler for workload %s: %w", w.Name, err)
+	}
+	for _, path := range []string{dir, s.Benchmarks, s.NginxModules} {
+		// nginx would take these for the end of a word or a string.
+		if strings.ContainsAny(path, " \t\n\";{}'\\$") {
+			return nil, fmt.Errorf("the path %q cannot stand in nginx' configuration", path)
+		}
+	}
+	name := ""
+	if os.Geteuid() == 0 {
+		// Started by root, nginx would give its workers to another user, who may not be able to read our files.
+		me, err := user.Current()
+		if err != nil {
+			return nil, err
+		}
+		name = me.Username
+	}
+	var out bytes.Buffer
+	err = nginxTemplate.Execute(&out, map[string]any{
+		"Modules": s.NginxModules, "User": name, "Workers": s.nginxWorkers(), "Affinity": s.NginxAffinity,
+		"Reuseport": s.NginxReuseport, "Files": s.Files, "Dir": dir, "Port": port, "Handler": string(handler),
+		"Scripts": filepath.Join(s.Benchmarks, "scripts"),
+		// One worker may get all connections of a run; nginx counts some of its own too.
+		"Connections": s.Connections + 256,
+	})
+	return out.Bytes(), err
+}
+
+func (s *Settings) writeNginxConfig(w Workload, port int, dir string) (string, error) {
+	config, err := s.nginxConfig(w, port, dir)
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "nginx.conf")
+	return path, os.WriteFile(path, config, 0o644)
+}
+
+// nginxVersions returns what the running nginx said of its Lua module and of LuaJIT.
+func nginxVersions(dir string) string {
+	text, err := os.ReadFile(filepath.Join(dir, "versions"))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(text))
+}

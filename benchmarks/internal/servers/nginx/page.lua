@@ -1,0 +1,4 @@
+local build = require "rows"
+local body = build()
+ngx.header["Content-Length"] = #body
+ngx.print(body)

@@ -1,0 +1,147 @@
+package servers
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+)
+
+// Names are the servers that can be started, in the order of reports.
+var Names = []string{"mbserve", "nginx", "nethttp", "fasthttp"}
+
+// Settings say how servers are started. They are not changed after Check.
+type Settings struct {
+	Benchmarks string // the folder benchmarks of the source tree, absolute
+	Temp       string // an existing folder for binaries, configurations and logs, absolute
+
+	Mbserve        string   // path of the binary
+	MbserveFlags   []string // further arguments before the script
+	MbserveOptions []string // name=value, given to the script
+
+	NginxModules   string // folder of nginx' loadable modules
+	NginxWorkers   int    // 0: as many as there are cores
+	NginxReuseport bool
+	NginxAffinity  bool
+
+	Connections int // most connections that a server will be asked to hold
+	Files       int // limit of open files, as set for this process
+}
+
+// SplitNames turns a list with commas into names of servers; unknown and doubled names are errors.
+func SplitNames(list string) ([]string, error) {
+	var names []string
+	for name := range strings.SplitSeq(list, ",") {
+		name = strings.TrimSpace(name)
+		switch {
+		case !slices.Contains(Names, name):
+			return nil, fmt.Errorf("unknown server %q; there are %s", name, strings.Join(Names, ", "))
+		case slices.Contains(names, name):
+			return nil, fmt.Errorf("server %q is named twice", name)
+		}
+		names = append(names, name)
+	}
+	return names, nil
+}
+
+// Check tells, before anything is started, what is missing for these servers, and builds the ones written in Go.
+func (s *Settings) Check(names []string) error {
+	var missing []error
+	for _, name := range names {
+		if err := s.checkOne(name); err != nil {
+			missing = append(missing, fmt.Errorf("%s: %w", name, err))
+		}
+	}
+	if len(missing) > 0 {
+		missing = append(missing, fmt.Errorf("leave servers out with -servers, for example -servers %s", others(names, missing)))
+	}
+	return errors.Join(missing...)
+}
+
+// others names the servers that are not missing, as an example of what works.
+func others(names []string, missing []error) string {
+	var there []string
+	for _, name := range names {
+		if !slices.ContainsFunc(missing, func(err error) bool { return strings.HasPrefix(err.Error(), name+":") }) {
+			there = append(there, name)
+		}
+	}
+	if len(there) == 0 {
+		return "nethttp"
+	}
+	return strings.Join(there, ",")
+}
+
+func (s *Settings) checkOne(name string) error {
+	switch name {
+	case "mbserve":
+		info, err := os.Stat(s.Mbserve)
+		if err != nil {
+			return fmt.Errorf("no binary: %w; build it with make, or name it with -mbserve", err)
+		}
+		if info.IsDir() || info.Mode()&0o111 == 0 {
+			return fmt.Errorf("%s is not an executable file", s.Mbserve)
+		}
+	case "nginx":
+		if _, err := exec.LookPath("nginx"); err != nil {
+			return fmt.Errorf("%w; benchmarks/install.sh installs it", err)
+		}
+		for _, module := range []string{"ndk_http_module.so", "ngx_http_lua_module.so"} {
+			if _, err := os.Stat(filepath.Join(s.NginxModules, module)); err != nil {
+				return fmt.Errorf("no Lua module: %w; benchmarks/install.sh installs it, -nginx-modules says where it is", err)
+			}
+		}
+	default:
+		build := exec.Command("go", "build", "-o", s.peer(name), "./peers/"+name)
+		build.Dir = s.Benchmarks
+		if out, err := build.CombinedOutput(); err != nil {
+			return fmt.Errorf("go build: %w\n%s", err, out)
+		}
+	}
+	return nil
+}
+
+func (s *Settings) peer(name string) string { return filepath.Join(s.Temp, "peer-"+name) }
+
+func (s *Settings) nginxWorkers() int {
+	if s.NginxWorkers > 0 {
+		return s.NginxWorkers
+	}
+	return runtime.NumCPU()
+}
+
+// command returns what starts a server; dir is a folder of its own.
+func (s *Settings) command(name string, w Workload, port int, dir string) (*exec.Cmd, error) {
+	address := fmt.Sprintf("127.0.0.1:%d", port)
+	switch name {
+	case "mbserve":
+		args := slices.Clone(s.MbserveFlags)
+		args = append(args, filepath.Join(s.Benchmarks, "scripts", w.Name+".lua"), fmt.Sprint(port))
+		// What the user asked for comes last and so wins over what the workload suggests.
+		args = append(append(args, w.mbOptions...), s.MbserveOptions...)
+		return exec.Command(s.Mbserve, args...), nil
+	case "nginx":
+		config, err := s.writeNginxConfig(w, port, dir)
+		if err != nil {
+			return nil, err
+		}
+		return exec.Command("nginx", "-p", dir, "-c", config, "-e", filepath.Join(dir, "nginx.err")), nil
+	default:
+		return exec.Command(s.peer(name), address, w.Name), nil
+	}
+}
+
+// freePort returns a port of 127.0.0.1 that nobody listens on at the moment.
+func freePort() (int, error) {
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}

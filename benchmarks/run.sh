@@ -1,0 +1,34 @@
+#!/bin/sh
+# Builds and starts one of the measuring programs:
+#
+#   run.sh [compare] [flags]    compare servers under load (run.sh --help)
+#   run.sh idle [flags]         memory and latency with many idle connections (run.sh idle --help)
+#
+# Paths in flags are relative to the working directory, as usual.
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+program=compare
+case "${1-}" in
+compare | idle)
+	program=$1
+	shift
+	;;
+esac
+
+temp=$(mktemp -d)
+trap 'rm -rf "$temp"' EXIT
+(cd "$here" && go build -o "$temp/$program" "./$program")
+
+# A signal to this script has to reach the program, which then stops its servers and writes what it has measured.
+"$temp/$program" -dir "$here" "$@" &
+pid=$!
+trap 'kill -TERM "$pid" 2>/dev/null || :' INT TERM HUP
+status=0
+wait "$pid" || status=$?
+# A signal ends the wait and not the program.
+while kill -0 "$pid" 2>/dev/null; do
+	status=0
+	wait "$pid" || status=$?
+done
+exit "$status"

@@ -1,0 +1,11 @@
+-- A short constant answer: what a request costs at least.
+-- mbserve hello.lua PORT [name=value ...]
+
+local serve = require "serve"
+
+serve(function(request)
+	request:send_status("200 OK")
+	request:send_header("Content-Type", "text/plain")
+	request:send_data("Hello, world!\n")
+	request:finish()
+end, ...)

@@ -1,0 +1,33 @@
+-- serve(callback, port, option...) listens for HTTP on 127.0.0.1. Each option is a string name=value: an option of the
+-- pool (min_fork=4), or of the HTTP module if it begins with "http." (http.idle_timeout=3600).
+
+local http = require "moonbridge_http"
+
+local values = {["true"] = true, ["false"] = false}
+
+local function value_of(text)
+	if values[text] ~= nil then return values[text] end
+	return tonumber(text) or text
+end
+
+return function(callback, port, ...)
+	if not tonumber(port) then
+		error("usage: mbserve SCRIPT PORT [name=value ...]", 0)
+	end
+	local pool = {{proto = "tcp4", port = tonumber(port), localhost = true}}
+	local http_options = {}
+	for _, option in ipairs {...} do
+		local name, value = option:match("^([%w_.]+)=(.*)$")
+		if not name then
+			error("not an option of the form name=value: " .. option, 0)
+		end
+		local http_name = name:match("^http%.(.+)$")
+		if http_name then
+			http_options[http_name] = value_of(value)
+		else
+			pool[name] = value_of(value)
+		end
+	end
+	pool.connect = http.generate_handler(callback, http_options)
+	listen(pool)
+end
