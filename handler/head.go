@@ -65,10 +65,6 @@ func AppendField(dst []byte, name, value string) []byte {
 //	closeConn   the connection ends after this response; always so where the client speaks HTTP/1.0
 //	noBody      the request was HEAD: the same head, no body
 func AppendError(dst []byte, unix int64, status, retryAfter int, closeConn, noBody bool) []byte {
-	text := StatusText(status)
-	if text == "" {
-		text = "Error"
-	}
 	var date [dateLen]byte
 	var room [96]byte
 	fields := AppendField(room[:0], "Content-Type", "text/plain")
@@ -81,13 +77,25 @@ func AppendError(dst []byte, unix int64, status, retryAfter int, closeConn, noBo
 		Status: status,
 		Date:   AppendDate(date[:0], unix),
 		Fields: fields,
-		Length: int64(len(text) + 1),
+		Length: int64(len(errorText(status)) + 1),
 		Close:  closeConn,
 	}
 	dst = head.Append(dst)
 	if noBody {
 		return dst
 	}
-	dst = append(dst, text...)
+	return appendErrorText(dst, status)
+}
+
+// appendErrorText appends the body of an error response.
+func appendErrorText(dst []byte, status int) []byte {
+	dst = append(dst, errorText(status)...)
 	return append(dst, '\n')
+}
+
+func errorText(status int) string {
+	if text := StatusText(status); text != "" {
+		return text
+	}
+	return "Error"
 }

@@ -1,0 +1,258 @@
+package handler
+
+import (
+	"context"
+	"io"
+	"os"
+	"time"
+)
+
+// serve runs the handler, on its goroutine.
+func (e *blockingExchange) serve() {
+	b := e.p.b
+	e.r = Request{head: &e.head, listener: e.listener, remote: e.remote, src: e}
+	e.w.reset(&e.head, b.parts.Get().(*part), 0, b.partMax, e)
+	returned := false
+	defer e.left(&returned)
+	b.h.Serve(&e.w, &e.r)
+	returned = true
+}
+
+// left is deferred by serve: the handler has returned, panicked, or called runtime.Goexit.
+func (e *blockingExchange) left(returned *bool) {
+	cause := recover()
+	switch {
+	case cause == nil && *returned:
+		e.finish()
+	case cause == nil:
+		e.fail(500)
+	default:
+		if !isAbort(cause) {
+			logFailure(e.p.b.log, e.p.loop.Index(), &e.r, cause, true)
+		}
+		e.fail(500)
+	}
+	e.w.ended = true
+	e.p.b.putPart(e.w.part)
+	e.w.part = nil
+
+	e.mu.Lock()
+	e.readBy.stop()
+	e.sendBy.stop()
+	cancel := e.cancel
+	e.mu.Unlock()
+	if cancel != nil {
+		cancel()
+	}
+}
+
+// finish passes on the end of the response of a handler that has returned.
+func (e *blockingExchange) finish() {
+	if status := e.refusal(); status != 0 {
+		e.fail(status)
+		return
+	}
+	if e.w.err != nil {
+		e.fail(500)
+		return
+	}
+	if !e.w.finish() {
+		logFailure(e.p.b.log, e.p.loop.Index(), &e.r, e.w.cause(), false)
+		e.fail(500)
+		return
+	}
+	if e.hand(&e.w, true, true) != nil {
+		e.fail(500)
+	}
+}
+
+// refusal is a status, if the request body broke off and the handler has left it at that.
+func (e *blockingExchange) refusal() int {
+	w := &e.w
+	if w.headOut || w.status != 0 || w.written > 0 || len(w.fields) > 0 {
+		return 0
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch e.inErr {
+	case nil:
+		return 0
+	case ErrBodyTooLarge:
+		return 413
+	}
+	return 400
+}
+
+// fail ends the exchange without a response, or without the rest of it.
+func (e *blockingExchange) fail(status int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.gone {
+		return
+	}
+	e.ended = true
+	e.failed = status
+	e.p.call(e)
+}
+
+// hand gives the part of w to the loop, only its prefix unless data is set. If the loop has not got rid of the part before,
+// it waits. last: the handler has returned, so nothing follows.
+func (e *blockingExchange) hand(w *Response, data, last bool) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	empty := len(w.prefix) == 0 && (!data || len(w.data) == 0)
+	for !empty && !e.gone && e.out != nil && len(e.out.prefix)+len(e.out.data) > 0 {
+		if e.sendBy.passed() {
+			w.err = os.ErrDeadlineExceeded
+			return w.err
+		}
+		e.changed.Wait()
+	}
+	if e.gone {
+		w.err = ErrGone
+		return w.err
+	}
+	if !empty {
+		e.swap(w, data, last)
+	}
+	if last {
+		e.ended, e.end = true, w.end
+	}
+	e.p.call(e)
+	return nil
+}
+
+// swap exchanges the part of w for the empty one of the loop. After the last one w needs none.
+func (e *blockingExchange) swap(w *Response, data, last bool) {
+	e.outFinal = w.headOut
+	if e.out == nil && !last {
+		e.out = e.p.b.parts.Get().(*part)
+	}
+	if data {
+		e.out, w.part = w.part, e.out
+	} else {
+		e.out.prefix, w.prefix = w.prefix, e.out.prefix
+	}
+}
+
+// putPart keeps a part for use again.
+func (b *blocking) putPart(p *part) {
+	const prefixKept = 16 << 10
+	if p == nil || cap(p.prefix) > prefixKept {
+		return
+	}
+	p.prefix, p.data = p.prefix[:0], p.data[:0]
+	b.parts.Put(p)
+}
+
+// read is Request.Read. It copies under the lock, so that even a read that outlives the exchange touches nothing of another
+// one; in pieces, so that the loop does not wait for long.
+func (e *blockingExchange) read(p []byte) (int, error) {
+	const piece = 16 << 10
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for {
+		switch {
+		case e.gone:
+			return 0, ErrGone
+		case e.ended:
+			return 0, ErrEnded
+		case len(p) == 0:
+			return 0, nil
+		case e.in != nil && e.in.n > 0:
+			n := e.in.take(p[:min(len(p), piece)])
+			e.tellRoom()
+			return n, nil
+		case e.inErr != nil:
+			return 0, e.inErr
+		case e.inEnd:
+			return 0, io.EOF
+		case e.readBy.passed():
+			return 0, os.ErrDeadlineExceeded
+		}
+		if !e.asked {
+			e.asked, e.wanted = true, true
+			e.p.call(e)
+		}
+		e.changed.Wait()
+	}
+}
+
+// tellRoom has the loop told of room in the window, if it has found it full. Not of every byte: half of the window is
+// worth a wake-up.
+func (e *blockingExchange) tellRoom() {
+	if e.roomWanted && e.in.n <= len(e.in.room)/2 {
+		e.roomWanted, e.roomFreed = false, true
+		e.p.call(e)
+	}
+}
+
+// context is Request.Context. It is made when it is first asked for.
+func (e *blockingExchange) context() context.Context {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.ctx == nil {
+		e.ctx, e.cancel = context.WithCancel(context.Background())
+		if e.gone || e.ended {
+			e.cancel()
+		}
+	}
+	return e.ctx
+}
+
+// date, unread, full, flush and pass are what a Response needs to know of its exchange: output.
+func (e *blockingExchange) date() []byte { return AppendDate(e.dateRoom[:0], wallClock().Unix()) }
+
+func (e *blockingExchange) unread() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return !e.inEnd
+}
+
+func (e *blockingExchange) full(w *Response) error {
+	w.seal(false)
+	return e.hand(w, true, false)
+}
+
+func (e *blockingExchange) flush(w *Response) error {
+	if w.headOut && len(w.data) == 0 {
+		return nil
+	}
+	w.seal(false)
+	return e.hand(w, true, false)
+}
+
+func (e *blockingExchange) pass(w *Response) error { return e.hand(w, false, false) }
+
+// deadline is a time by which a handler wants to have been able to read or write; the zero value is none. It is under the
+// lock of its exchange.
+type deadline struct {
+	at    time.Time
+	timer *time.Timer
+}
+
+func (d *deadline) passed() bool { return !d.at.IsZero() && !time.Now().Before(d.at) }
+
+func (d *deadline) stop() {
+	if d.timer != nil {
+		d.timer.Stop()
+	}
+}
+
+// setDeadline changes one of the deadlines of e. Whoever waits looks again, now and then.
+func (e *blockingExchange) setDeadline(d *deadline, at time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	d.stop()
+	d.at = at
+	if !at.IsZero() && !e.ended && !e.gone {
+		d.timer = time.AfterFunc(time.Until(at), e.wake)
+	}
+	e.changed.Broadcast()
+}
+
+func (e *blockingExchange) wake() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.changed.Broadcast()
+}
