@@ -351,3 +351,55 @@ func TestRegisterErrors(t *testing.T) {
 		}()
 	})
 }
+
+// TestCloseAtTheBell: the end of a turn comes in the middle of a batch. What is closed in it must keep its number while
+// events of that batch are left, or its hangup would reach the connection that has the number next.
+func TestCloseAtTheBell(t *testing.T) {
+	l := startLoop(t, Options{})
+	first, firstPeer := pair(t)
+	between, betweenPeer := pair(t)
+	doomed, doomedPeer := pair(t)
+	opened := make(chan struct{})
+	add := func(fd int, h ready) {
+		if err := l.Add(fd, h); err != nil {
+			t.Error(err)
+		}
+	}
+	on(t, l, func() {
+		add(first, func(got Readiness) {
+			if got&(Readable|PeerClosed) != Readable {
+				return
+			}
+			// The bell has been rung for this turn. The next batch is: bell (with the task), between, doomed.
+			Write(betweenPeer, []byte("x"))
+			unix.Close(doomedPeer)
+			l.Post(func() { l.Close(doomed) })
+		})
+		add(between, func(got Readiness) {
+			if got&(Readable|PeerClosed) != Readable {
+				return
+			}
+			a, b := pair(t) // the lowest free numbers
+			for _, fd := range []int{a, b} {
+				add(fd, func(got Readiness) {
+					if got&(PeerClosed|Hangup) != 0 {
+						t.Errorf("stale event %b", got)
+					}
+				})
+			}
+			l.After(10*time.Millisecond, func() { close(opened) })
+		})
+		add(doomed, func(got Readiness) {
+			if got&(PeerClosed|Hangup) != 0 {
+				t.Errorf("event %b after Close", got)
+			}
+		})
+	})
+	on(t, l, func() {}) // they have had their first event, writable
+	time.Sleep(time.Millisecond)
+	Write(firstPeer, []byte("x")) // and no posts until all is over
+	wait(t, opened, "connection")
+	eventually(t, l, "the other closed", func() bool { return l.Open() == 4 })
+	unix.Close(firstPeer)
+	unix.Close(betweenPeer)
+}

@@ -314,9 +314,7 @@ func TestUnixFile(t *testing.T) {
 
 func TestUnixFullBacklogIsAlive(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
-	if _, err := OpenListener("unix", path, ListenOptions{Backlog: 1}); err != nil {
-		t.Fatal(err)
-	}
+	listen(t, "unix", path, ListenOptions{Backlog: 1})
 	for {
 		fd, err := openSocket(unix.AF_UNIX)
 		if err != nil {
