@@ -71,7 +71,8 @@ func decideFraming(h *Head, s *special) *Error {
 }
 
 // decideHost checks Host (RFC 9112 §3.2): exactly one in HTTP/1.1, at most one in HTTP/1.0, with a valid value, which
-// may be empty. In favour of an absolute-form target it is required, but then replaced (RFC 9112 §3.2.2).
+// may be empty. With an absolute-form target its value is replaced by the authority of that (RFC 9112 §3.2.2), so that
+// nobody who looks for the host has to know. Where HTTP/1.0 comes without the field there is nothing to replace.
 func (h *Head) decideHost(host mark) *Error {
 	switch {
 	case host.count > 1:

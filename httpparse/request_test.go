@@ -2,6 +2,7 @@ package httpparse
 
 import (
 	"bytes"
+	"math"
 	"strings"
 	"testing"
 )
@@ -99,6 +100,7 @@ func TestPrefixes(t *testing.T) {
 
 // TestRefusedEarly: what can be no request is not waited for.
 func TestRefusedEarly(t *testing.T) {
+	lim := &Limits{TargetBytes: 100}
 	for _, tt := range []struct {
 		name, in string
 		want     int
@@ -114,12 +116,12 @@ func TestRefusedEarly(t *testing.T) {
 		{"fold", "GET / HTTP/1.1\r\nHost: a\r\n ", 400},
 		{"NUL", "GET / HTTP/1.1\r\nHost: \x00", 400},
 		{"long method", strings.Repeat("A", methodBytesMax+1), 501},
-		{"long target", "GET /" + strings.Repeat("a", DefaultTargetBytes), 414},
+		{"long target", "GET /" + strings.Repeat("a", 100), 414},
 	} {
 		for i := range len(tt.in) + 1 {
 			var p Parser
 			var h Head
-			n, err := p.Parse(&h, []byte(tt.in[:i]), nil)
+			n, err := p.Parse(&h, []byte(tt.in[:i]), lim)
 			switch {
 			case i < len(tt.in) && (n != 0 || err != nil):
 				t.Fatalf("%s: %d, %v after %d bytes", tt.name, n, err, i)
@@ -169,7 +171,7 @@ func TestLimitsDefaults(t *testing.T) {
 		{&Limits{}, DefaultHeadBytes, DefaultFields, DefaultTargetBytes},
 		{&Limits{HeadBytes: -1, Fields: -1, TargetBytes: -1}, DefaultHeadBytes, DefaultFields, DefaultTargetBytes},
 		{&Limits{HeadBytes: 1, Fields: 2, TargetBytes: 3}, 1, 2, 3},
-		{&Limits{HeadBytes: 1 << 40, TargetBytes: 1 << 40}, 1 << 30, DefaultFields, 1 << 30},
+		{&Limits{HeadBytes: math.MaxInt, TargetBytes: math.MaxInt}, 1 << 30, DefaultFields, 1 << 30},
 	} {
 		if h, f, g := tt.lim.HeadBytesMax(), tt.lim.FieldsMax(), tt.lim.TargetBytesMax(); h != tt.head || f != tt.fields ||
 			g != tt.target {
