@@ -111,8 +111,8 @@ const (
 type OutCell struct {
 	Owner    atomic.Uint64 // Owner(gen, who)
 	InTail   atomic.Uint64 // bytes taken out of the in-window so far
-	OutHead  atomic.Uint64 // bytes published, counted from OutStart: see Published
-	OutStart atomic.Uint32 // place of the first byte of the response
+	OutHead  atomic.Uint64 // bytes published so far; byte i is at place (OutStart+i) modulo the window
+	OutStart atomic.Uint32 // place of the first byte of the response; fixed when that is published
 	Result   atomic.Uint32 // Result*, stored last
 	Flags    atomic.Uint32 // Out*
 	_        uint32

@@ -54,6 +54,11 @@ func (q *Queue) Len() int {
 	return int(min(n, uint64(len(q.q)))) // a tail beyond the head makes a huge number: nonsense of a worker
 }
 
+// Waiting is Len for other goroutines than the loop's: it reads nothing but shared memory.
+func (q *Queue) Waiting() int {
+	return int(min(q.in.QHead.Load()-q.out.QTail.Load(), uint64(len(q.q))))
+}
+
 // queued reports whether the exchange at a position waits for a worker. The positions are those of the last len(q.q).
 func (q *Queue) queued(pos uint64) bool {
 	cell := q.q[pos&uint64(len(q.q)-1)].Load()

@@ -1,0 +1,157 @@
+package pool
+
+import "moonbridge/handler/shm"
+
+// This file is handler.Running: what the connection may do with an exchange in progress. Bytes of the request body go
+// straight into the in-window.
+
+// room is how many bytes go into the in-window now.
+func (c *cell) room() uint64 { return uint64(len(c.inWin)) - (c.inHead - c.inTail) }
+
+// BodyRoom implements handler.Running.
+func (c *cell) BodyRoom() (a, b []byte) {
+	if !c.state.open() || c.ending {
+		return nil, nil
+	}
+	if len(c.spill) > 0 || c.room() == 0 {
+		if !c.makeRoom() {
+			return nil, nil
+		}
+	}
+	return shm.Ring(c.inWin, c.inHead, c.room())
+}
+
+// makeRoom looks at what the worker has taken. If there is no room it has the worker tell when there is.
+func (c *cell) makeRoom() bool {
+	if c.flags&shm.InWantRoom == 0 {
+		c.setFlags(c.flags | shm.InWantRoom)
+	}
+	// The worker takes bytes and then looks at the flag: one of us two sees the other.
+	if !c.readTail() || !c.pump() {
+		return false
+	}
+	c.setFlags(c.flags &^ shm.InWantRoom)
+	return true
+}
+
+// pump moves the spill into the window. It reports whether there is room beyond it.
+func (c *cell) pump() bool {
+	if n := min(uint64(len(c.spill)), c.room()); n > 0 {
+		shm.RingPut(c.inWin, c.inHead, c.spill[:n])
+		c.spill = c.spill[n:]
+		c.advanceHead(n)
+		if len(c.spill) == 0 {
+			c.spill = nil
+			if c.ending {
+				c.ending = false
+				c.setFlags(c.flags&^shm.InWantRoom | shm.InEnd)
+				return false // nothing follows
+			}
+		}
+	}
+	return len(c.spill) == 0 && c.room() > 0
+}
+
+// readTail reads how much the worker has taken. false: it claims what cannot be.
+func (c *cell) readTail() bool {
+	tail := c.out.InTail.Load()
+	if tail < c.inTail || tail > c.inHead {
+		c.violated("position in the request body")
+		return false
+	}
+	c.inTail = tail
+	return true
+}
+
+func (c *cell) advanceHead(n uint64) {
+	c.inHead += n
+	if c.inHead > uint64(len(c.inWin)) {
+		c.spilled = true
+	}
+	c.in.InHead.Store(c.inHead)
+	c.poke()
+}
+
+func (c *cell) setFlags(flags uint32) {
+	c.flags = flags
+	c.in.Flags.Store(flags)
+}
+
+// BodyCommit implements handler.Running.
+func (c *cell) BodyCommit(n int) {
+	if n < 0 || uint64(n) > c.room() {
+		panic("pool: BodyCommit of more than BodyRoom")
+	}
+	if n > 0 && c.state.open() {
+		c.advanceHead(uint64(n))
+	}
+}
+
+// BodyEnd implements handler.Running.
+func (c *cell) BodyEnd() {
+	if len(c.spill) > 0 {
+		c.ending = true
+		return
+	}
+	c.endBody(shm.InEnd)
+}
+
+// BodyAbort implements handler.Running.
+func (c *cell) BodyAbort(tooLarge bool) {
+	c.spill = nil
+	if tooLarge {
+		c.endBody(shm.InAbort | shm.InTooLarge)
+	} else {
+		c.endBody(shm.InAbort)
+	}
+}
+
+func (c *cell) endBody(flags uint32) {
+	if c.state.open() {
+		c.setFlags(c.flags&^shm.InWantRoom | flags)
+		c.poke()
+	}
+}
+
+// OutputRoom implements handler.Running.
+func (c *cell) OutputRoom() {
+	c.response.blocked = false
+	if c.state == cellClaimed || c.state == cellDone {
+		c.deliver()
+	}
+}
+
+// Cancel implements handler.Running. What no worker has begun is withdrawn; otherwise the output is thrown away until the
+// worker is through with it.
+func (c *cell) Cancel() {
+	c.leave()
+	switch {
+	case c.state == cellDone:
+		c.l.release(c)
+	case !c.state.open():
+	case c.l.queue.Withdraw(c.index, c.pos):
+		c.l.release(c)
+	default:
+		c.spill = nil
+		c.setFlags(c.flags&^shm.InWantRoom | shm.InCancel)
+		c.poke()
+		c.swallow()
+	}
+}
+
+// poke has the worker rung at the end of the turn, if one has the exchange and sleeps.
+func (c *cell) poke() {
+	w := c.worker
+	if w == nil {
+		w = c.l.p.worker(uint32(c.out.Owner.Load()) - 1)
+	}
+	if w == nil || w.gone.Load() {
+		return // whoever claims it will see what has changed
+	}
+	for _, p := range c.l.pokes {
+		if p == w {
+			return
+		}
+	}
+	c.l.pokes = append(c.l.pokes, w)
+}

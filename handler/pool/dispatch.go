@@ -1,0 +1,340 @@
+package pool
+
+import (
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"moonbridge/handler"
+	"moonbridge/handler/shm"
+	"moonbridge/httpparse"
+)
+
+// loop is the part of a pool on one loop of the engine. Everything in it belongs to that loop's goroutine, but for the
+// counters at the end.
+type loop struct {
+	// Immutable.
+	p     *Pool
+	on    handler.Loop
+	index int
+	queue *shm.Queue
+	ready []atomic.Uint64 // bitmap of cells to look at, set by workers
+	flag  *atomic.Uint32  // "this loop sleeps"
+
+	// Exchanges.
+	cells  []cell
+	free   []*cell // last in, first out: the cell whose memory is warm
+	inUse  []*cell // in no order
+	open   int     // cells that a worker has or is to have
+	number uint64  // of the last exchange
+	head   shm.Head
+	timers []*interval
+
+	// Workers, as of epoch.
+	epoch   uint64
+	workers []*Worker // that serve
+	home    *Worker   // rung first
+	paired  *Worker   // bound to cpu
+	pokes   []*Worker // to be rung at the end of the turn, if they sleep
+	idle    []*Worker // scratch of wake
+
+	// The turn.
+	fresh    bool // the queue has got something in this turn
+	sleeping bool // flag is set
+	ticking  bool // the slow tick is armed
+	closed   bool // the pool has been taken off this loop
+	slowTick func()
+
+	wake wakeState
+	pair pairState
+
+	// Written by the loop, read by others.
+	living atomic.Int64  // exchanges that somebody waits for, ticks not counted
+	taken  atomic.Uint64 // exchanges taken
+}
+
+// cell is the room of one exchange, and the exchange that is in it. It is the Running that the engine gets.
+type cell struct {
+	// Immutable.
+	l             *loop
+	index         int
+	in            *shm.InCell
+	out           *shm.OutCell
+	inWin, outWin []byte
+
+	// The exchange.
+	state      cellState
+	x          handler.Exchange // nil: nobody waits for it
+	pos        uint64           // place in the queue, which is the generation of the cell
+	place      int              // in loop.inUse
+	queued     int64            // time of publication
+	worker     *Worker          // that was seen to have it
+	counted    bool             // in worker.claims
+	claimed    int64            // time when it was first seen claimed; 0: not yet
+	flushed    int64            // time of the last request to flush
+	tick       bool             // of an interval
+	idempotent bool             // RFC 9110 §9.2.2
+	retried    bool
+	until      uint64 // cellLost: free when all workers up to this seq have gone
+
+	// Request body.
+	flags    uint32 // InCell.Flags
+	inHead   uint64
+	inTail   uint64
+	spill    []byte // what did not fit into the window
+	spilled  bool   // the window does not hold the request from its beginning
+	ending   bool   // InEnd is to be set when the spill is in the window
+	wanted   bool   // BodyWanted was called
+	response response
+}
+
+// response is what is known of the output of an exchange.
+type response struct {
+	begun     bool   // start is fixed
+	start     uint32 // place of the first byte
+	published uint64 // bytes
+	taken     uint64 // bytes
+	blocked   bool   // the connection took less than was offered
+	result    uint32 // cellDone: Result*
+}
+
+const (
+	// headBlockMax is what a worker accepts of a request head, with the table of its field lines.
+	headBlockMax = 2 << 20
+	// bodyPartMax is the most bytes of a body that Start takes beyond the window.
+	bodyPartMax = 1 << 20
+)
+
+var (
+	errHeadTooLarge = errors.New("request head too large for a worker")
+	errBodyTooLarge = errors.New("part of a request body too large for a worker")
+)
+
+func newLoop(p *Pool, on handler.Loop) *loop {
+	i := on.Index()
+	l := &loop{
+		p: p, on: on, index: i,
+		queue: p.mem.Queue(i),
+		ready: p.mem.Ready(i),
+		flag:  &p.mem.OutLoop(i).Asleep,
+		cells: make([]cell, p.mem.Header().Cells),
+		epoch: ^uint64(0),
+	}
+	l.slowTick = l.tick
+	for j := len(l.cells) - 1; j >= 0; j-- {
+		c := &l.cells[j]
+		c.l, c.index = l, j
+		c.in, c.inWin = p.mem.InCell(i, j)
+		c.out, c.outWin = p.mem.OutCell(i, j)
+		l.free = append(l.free, c)
+	}
+	l.inUse = make([]*cell, 0, len(l.cells))
+	return l
+}
+
+// Start implements handler.LoopBackend.
+func (l *loop) Start(x handler.Exchange, h *httpparse.Head, listener int, body []byte, more bool) (handler.Running, error) {
+	c, err := l.reserve()
+	if err != nil {
+		return nil, err
+	}
+	if err := c.putRequest(h, listener, body, more); err != nil {
+		l.release(c)
+		return nil, err
+	}
+	c.x = x
+	c.idempotent = idempotent(h.Bytes(h.Method))
+	l.living.Add(1)
+	l.taken.Add(1)
+	l.publish(c)
+	return c, nil
+}
+
+// reserve takes a cell.
+func (l *loop) reserve() (*cell, error) {
+	switch {
+	case l.p.stopping.Load() || l.closed:
+		return nil, handler.ErrStopped
+	case l.p.noWorker.Load():
+		return nil, handler.ErrNoWorker
+	case l.p.inFlight.Add(1) > l.p.limit || len(l.free) <= len(l.timers) || l.queue.Full():
+		// The last cells are for ticks, of which there is one for each interval at the most.
+		l.p.inFlight.Add(-1)
+		return nil, handler.ErrQueueFull
+	}
+	return l.take(), nil
+}
+
+// take makes the warmest free cell ready for an exchange.
+func (l *loop) take() *cell {
+	n := len(l.free) - 1
+	c := l.free[n]
+	l.free = l.free[:n]
+	c.place = len(l.inUse)
+	l.inUse = append(l.inUse, c)
+	c.tick, c.idempotent, c.retried = false, false, false
+	c.flags, c.inHead, c.spilled, c.ending, c.wanted = 0, 0, false, false, false
+	return c
+}
+
+// release puts a cell back.
+func (l *loop) release(c *cell) {
+	c.setState(cellFree)
+	c.drop()
+	c.x, c.spill = nil, nil
+	c.out.Owner.Store(shm.Owner(c.pos, shm.WhoFree))
+	last := l.inUse[len(l.inUse)-1]
+	last.place = c.place
+	l.inUse[c.place] = last
+	l.inUse = l.inUse[:len(l.inUse)-1]
+	l.free = append(l.free, c)
+	l.p.inFlight.Add(-1)
+}
+
+// setState moves a cell from state to state, and keeps count.
+func (c *cell) setState(s cellState) {
+	if c.state.open() {
+		c.l.open--
+	}
+	if s.open() {
+		c.l.open++
+	}
+	c.state = s
+}
+
+// drop forgets the worker of a cell.
+func (c *cell) drop() {
+	if c.counted {
+		c.worker.claims.Add(-1)
+		c.counted = false
+	}
+	c.worker = nil
+}
+
+// publish puts a cell with a complete request into the queue.
+func (l *loop) publish(c *cell) {
+	c.pos = l.queue.Next()
+	c.queued, c.claimed, c.flushed = l.on.Now(), 0, 0
+	c.inTail = 0
+	c.response = response{}
+	c.out.InTail.Store(0)
+	c.out.OutHead.Store(0)
+	c.out.OutStart.Store(0)
+	c.out.Result.Store(0)
+	c.out.Flags.Store(0)
+	c.in.OutTail.Store(0)
+	c.in.Flags.Store(c.flags)
+	c.in.InHead.Store(c.inHead)
+	c.in.Gen.Store(c.pos)
+	c.setState(cellQueued)
+	l.queue.Push(c.index)
+	l.fresh = true
+	if !l.ticking {
+		l.ticking = true
+		l.on.After(slowTickEvery, l.slowTick)
+	}
+}
+
+const headSize = 64 // of shm.Head; a test compares
+
+// putRequest writes head and body where the worker finds them.
+func (c *cell) putRequest(h *httpparse.Head, listener int, body []byte, more bool) error {
+	l := c.l
+	l.number++
+	b := &l.head
+	*b = shm.Head{
+		Kind: shm.KindHTTP, Listener: uint16(listener),
+		NFields:       uint32(len(h.Fields)),
+		ContentLength: uint64(h.ContentLength), // LengthUnknown is -1 there and all ones here
+		Exchange:      l.number*uint64(len(l.p.bells)) + uint64(l.index),
+		RawOff:        uint32(headSize + 16*len(h.Fields)), RawLen: uint32(len(h.Raw)),
+		MethodOff: h.Method.Off, MethodLen: h.Method.Len,
+		PathOff: h.Path.Off, PathLen: h.Path.Len,
+		QueryOff: h.Query.Off, QueryLen: h.Query.Len,
+	}
+	b.Flags = headFlags(h, more && len(body) == 0)
+	if !more {
+		c.flags = shm.InEnd
+	}
+	return c.put(b, shm.SliceBytes(h.Fields), h.Raw, body)
+}
+
+// headFlags says in bits what the head says. expect: an answer to Expect: 100-continue is still of use (RFC 9110 §10.1.1).
+func headFlags(h *httpparse.Head, expect bool) (flags uint32) {
+	for _, f := range [...]struct {
+		is  bool
+		bit uint32
+	}{
+		{h.IsHead, shm.HeadIsHead},
+		{h.Minor == 0, shm.HeadHTTP10},
+		{h.Persistent, shm.HeadKeepalive},
+		{h.ExpectContinue && expect, shm.HeadExpect},
+		{h.Asterisk, shm.HeadAsterisk},
+		{h.Chunked || h.ContentLength != 0, shm.HeadHasBody},
+	} {
+		if f.is {
+			flags |= f.bit
+		}
+	}
+	return flags
+}
+
+// put writes the parts of a request from count 0 of the in-window on. What does not fit goes into the spill.
+func (c *cell) put(b *shm.Head, fields, raw, body []byte) error {
+	end := headSize + len(fields) + len(raw)
+	size := (end + 7) &^ 7
+	if size > headBlockMax {
+		return errHeadTooLarge
+	}
+	b.Size = uint32(size)
+	to := c.inWin
+	if size+len(body) > len(to) {
+		if len(body) > len(to)+bodyPartMax {
+			return errBodyTooLarge
+		}
+		c.spill = make([]byte, size+len(body))
+		to = c.spill
+	}
+	n := copy(to, shm.Bytes(b))
+	n += copy(to[n:], fields)
+	n += copy(to[n:], raw)
+	clear(to[n:size])
+	copy(to[size:], body)
+	c.inHead = uint64(size + len(body))
+	if c.spill != nil {
+		// As much of it as goes into the window; the rest follows when the worker has made room.
+		n := copy(c.inWin, c.spill)
+		c.inHead = uint64(n)
+		c.spill = c.spill[n:]
+		c.spilled = true
+		c.ending = c.flags&shm.InEnd != 0
+		c.flags = shm.InWantRoom
+	}
+	return nil
+}
+
+// idempotent reports whether a request may be given to another worker, after one has died with it (RFC 9110 §9.2.2).
+func idempotent(method []byte) bool {
+	switch string(method) {
+	case "GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE":
+		return true
+	}
+	return false
+}
+
+// fail answers an exchange without the worker. The cell's state is the caller's business.
+func (c *cell) fail(status int, retryAfter time.Duration) {
+	if x := c.leave(); x != nil {
+		x.Failed(status, retryAfter)
+	}
+}
+
+// leave lets go of the exchange: no call is made on it after the one that the caller may make.
+func (c *cell) leave() handler.Exchange {
+	x := c.x
+	if x != nil && !c.tick {
+		c.l.living.Add(-1)
+	}
+	c.x = nil
+	return x
+}

@@ -1,0 +1,245 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"reflect"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Config says what to run. Zero values of optional fields are their defaults.
+type Config struct {
+	Program string   // to be started as fork server; default: the program that runs now
+	Script  string   // argv[1] of the fork server
+	Args    []string // script arguments
+	Loops   int      // of the engine; default 1
+
+	Logger *slog.Logger // default: nothing is logged
+
+	// Listen is called for each listen{} call of the script, while Start runs, with the number of the call. It opens the
+	// listeners; its error becomes that of the call. Optional.
+	Listen func(pool int, spec *PoolSpec) error
+
+	// NoPairing leaves it to the system on which CPUs workers run. (Otherwise a worker with short exchanges follows its
+	// loop, on Linux, where that was measured to be faster.)
+	NoPairing bool
+
+	// InWindow and OutWindow are the bytes of the windows of a cell: powers of two from 64 to 16 MiB; default 64 KiB.
+	InWindow, OutWindow int
+}
+
+const defaultWindow = 64 << 10
+
+// Host runs one script, with its fork server and its pools.
+type Host struct {
+	cfg   Config // immutable, completed
+	log   *slog.Logger
+	lines *lineLog // of fork servers
+
+	mu    sync.Mutex
+	pools []*Pool // appended to while the first fork server loads the script
+	fs    *forkServer
+	ended bool // Stop or Kill was called
+
+	stop chan struct{} // closed by Stop and Kill
+	kept chan struct{} // closed when no fork server is started any more
+}
+
+// Start loads the script and begins to fork workers. It returns when the script has been loaded, with a *ScriptError if it
+// failed, and when ctx ends. The host must be stopped, also if no listener is of use.
+func Start(ctx context.Context, cfg Config) (*Host, error) {
+	h := &Host{cfg: cfg, stop: make(chan struct{}), kept: make(chan struct{})}
+	if err := h.complete(); err != nil {
+		return nil, err
+	}
+	fs, err := startForkServer(h, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err = fs.await(ctx); err == nil && len(h.Pools()) == 0 {
+		err = &ScriptError{Text: "the script has not called listen"}
+	}
+	if err != nil {
+		fs.killGroup()
+		<-fs.gone
+		for _, p := range h.Pools() {
+			p.close()
+		}
+		return nil, err
+	}
+	h.fs = fs
+	for _, p := range h.pools {
+		p.employ(fs)
+		go p.supervise()
+	}
+	go h.keep(fs)
+	return h, nil
+}
+
+func (h *Host) complete() (err error) {
+	c := &h.cfg
+	if c.Program == "" {
+		if c.Program, err = os.Executable(); err != nil {
+			return err
+		}
+	}
+	if c.Loops == 0 {
+		c.Loops = 1
+	}
+	if c.InWindow == 0 {
+		c.InWindow = defaultWindow
+	}
+	if c.OutWindow == 0 {
+		c.OutWindow = defaultWindow
+	}
+	if runtime.NumCPU() < 2 {
+		c.NoPairing = true
+	}
+	h.log = c.Logger
+	if h.log == nil {
+		h.log = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	h.lines = newLineLog(h.log)
+	return nil
+}
+
+// Pools are the pools of the script, in the order of its listen{} calls.
+func (h *Host) Pools() []*Pool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clip(h.pools)
+}
+
+// listen makes the pool of a listen{} call. When the script runs anew, after the death of a fork server, the pool is there
+// already and its sockets are open: the call finds what the one before it has made.
+func (h *Host) listen(generation, n int, spec *PoolSpec) error {
+	if generation > 0 {
+		pools := h.Pools()
+		if n >= len(pools) || !reflect.DeepEqual(pools[n].spec, spec) {
+			h.log.Error("fork server: script run anew calls listen differently: the first call holds", "pool", n)
+		}
+		return nil
+	}
+	p, err := newPool(h, n, spec)
+	if err != nil {
+		return err
+	}
+	if h.cfg.Listen != nil {
+		if err := h.cfg.Listen(n, spec); err != nil {
+			p.close()
+			return err
+		}
+	}
+	h.mu.Lock()
+	h.pools = append(h.pools, p)
+	h.mu.Unlock()
+	return nil
+}
+
+// keep starts a new fork server whenever the last one has died.
+func (h *Host) keep(fs *forkServer) {
+	defer close(h.kept)
+	var b backoff
+	for {
+		select {
+		case <-h.stop:
+			return
+		case <-fs.gone:
+		}
+		h.log.Error("fork server died", "pid", fs.cmd.Process.Pid, "end", fs.cmd.ProcessState.String())
+		if fs = h.relaunch(fs.generation+1, &b, time.Since(fs.born)); fs == nil {
+			return
+		}
+	}
+}
+
+// relaunch tries until a fork server has loaded the script, or the host is stopped (nil).
+func (h *Host) relaunch(generation int, b *backoff, lived time.Duration) *forkServer {
+	for ; ; generation++ {
+		select {
+		case <-h.stop:
+			return nil
+		case <-time.After(b.pause(lived)):
+		}
+		born := time.Now()
+		fs, err := h.again(generation)
+		if err == nil {
+			return fs
+		}
+		if errors.Is(err, errStopped) {
+			return nil
+		}
+		h.log.Error("fork server not started", "err", err)
+		lived = time.Since(born)
+	}
+}
+
+var errStopped = errors.New("host stopped")
+
+// again starts one more fork server and has the pools use it.
+func (h *Host) again(generation int) (*forkServer, error) {
+	fs, err := startForkServer(h, generation)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		select {
+		case <-h.stop:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	err = fs.await(ctx)
+	h.mu.Lock()
+	if h.ended {
+		err = errStopped
+	}
+	if err == nil {
+		h.fs = fs
+	}
+	h.mu.Unlock()
+	if err != nil {
+		fs.killGroup()
+		<-fs.gone
+		return nil, err
+	}
+	for _, p := range h.Pools() {
+		p.employ(fs)
+	}
+	if fs.dead() {
+		for _, p := range h.Pools() {
+			p.orphaned(fs)
+		}
+	}
+	h.log.Info("fork server started anew", "pid", fs.cmd.Process.Pid)
+	return fs, nil
+}
+
+// pids of the workers, for logs and tests.
+func (h *Host) pids() (pids []int) {
+	for _, p := range h.Pools() {
+		for _, w := range p.processes() {
+			if pid := int(w.pid.Load()); pid > 0 {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	return pids
+}
+
+// signalAll sends a signal to all workers.
+func (h *Host) signalAll(sig unix.Signal) {
+	for _, p := range h.Pools() {
+		p.signalAll(sig)
+	}
+}

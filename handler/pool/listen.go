@@ -1,0 +1,319 @@
+package pool
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"math"
+	"net"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"unsafe"
+
+	"moonbridge/handler/shm"
+)
+
+// entry is one option of a listen{} call: of the pool (scope 0) or of a listener (from 1).
+type entry struct {
+	scope uint32
+	name  string
+	value value
+}
+
+// listenersMax bounds the listeners of one listen{} call: shm.Head.Listener has 16 bits.
+const listenersMax = 1 << 10
+
+// decodeListen reads the content of a MsgListen: what a listen{} call says. An error is the text for the script.
+func decodeListen(msg []byte) (*PoolSpec, error) {
+	entries, err := splitEntries(msg)
+	if err != nil {
+		return nil, err
+	}
+	spec := &PoolSpec{Options: defaultOptions()}
+	var connect value
+	for _, e := range entries {
+		if e.scope == 0 {
+			err = spec.Options.set(e, &connect)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if err := spec.Options.complete(); err != nil {
+		return nil, err
+	}
+	for len(entries) > 0 {
+		scope := entries[0].scope
+		n := slices.IndexFunc(entries, func(e entry) bool { return e.scope != scope })
+		if n < 0 {
+			n = len(entries)
+		}
+		if scope > 0 {
+			l, err := newListener(entries[:n], connect)
+			if err != nil {
+				return nil, fmt.Errorf("listener %d: %w", scope, err)
+			}
+			spec.Listeners = append(spec.Listeners, l)
+		}
+		entries = entries[n:]
+	}
+	if len(spec.Listeners) == 0 {
+		return nil, errors.New("no listener in the table")
+	}
+	return spec, nil
+}
+
+// splitEntries takes the message apart, ordered by scope. Scopes of listeners have no gaps.
+func splitEntries(msg []byte) (entries []entry, err error) {
+	const size = int(unsafe.Sizeof(shm.Entry{}))
+	for len(msg) > 0 {
+		if len(msg) < size {
+			return nil, errors.New("malformed message")
+		}
+		word := func(i int) uint32 { return binary.NativeEndian.Uint32(msg[4*i:]) }
+		keyLen, valLen := uint64(word(1)), uint64(word(2))
+		e := entry{scope: word(0), value: value{typ: word(3)}}
+		if keyLen+valLen > uint64(len(msg)-size) {
+			return nil, errors.New("malformed message")
+		}
+		rest := msg[size:]
+		e.name, e.value.text = string(rest[:keyLen]), string(rest[keyLen:keyLen+valLen])
+		msg = rest[keyLen+valLen:]
+		entries = append(entries, e)
+	}
+	slices.SortStableFunc(entries, func(a, b entry) int { return int(int64(a.scope) - int64(b.scope)) })
+	last := uint32(0)
+	for _, e := range entries {
+		if e.scope > last+1 {
+			return nil, errors.New("malformed message")
+		}
+		last = e.scope
+	}
+	if last > listenersMax {
+		return nil, fmt.Errorf("%d listeners: more than %d", last, listenersMax)
+	}
+	return entries, nil
+}
+
+// set takes an option of the pool.
+func (o *Options) set(e entry, connect *value) error {
+	if e.name == "connect" {
+		*connect = e.value
+		return checkConnect(e)
+	}
+	set := poolOptions[e.name]
+	if set == nil {
+		names := append(slices.Collect(maps.Keys(poolOptions)), "connect")
+		return unknown("option", e.name, names)
+	}
+	err := set(o, e.value)
+	if errors.Is(err, errUnsupported) {
+		return fmt.Errorf("option %s %w", e.name, err)
+	}
+	if err != nil {
+		return fmt.Errorf("option %s: %w", e.name, err)
+	}
+	return nil
+}
+
+func checkConnect(e entry) error {
+	if e.value.is(shm.TypeFunc) || e.value.is(shm.TypeHTTP) {
+		return nil
+	}
+	return fmt.Errorf("connect: %w", e.value.wrong("function"))
+}
+
+// unknown complains about a name; where it looks like a typing mistake, it says of what.
+func unknown(what, name string, names []string) error {
+	if like := nearest(name, names); like != "" {
+		return fmt.Errorf("unknown %s %.64q (did you mean %q?)", what, name, like)
+	}
+	return fmt.Errorf("unknown %s %.64q", what, name)
+}
+
+// parameter reads one parameter of a listener.
+type parameter func(l *ListenerSpec, v value) error
+
+// parameters are those of each proto, besides proto and connect.
+var parameters = map[string]map[string]parameter{
+	"tcp4":     {"port": setPort, "localhost": setLocalhost},
+	"tcp6":     {"port": setPort, "localhost": setLocalhost},
+	"tcp":      {"port": setPort, "host": setHost},
+	"local":    {"path": setPath, "mode": setMode},
+	"interval": {"delay": setDelay, "name": setName, "strict": setStrict},
+}
+
+// required is the parameter that each proto cannot do without.
+var required = map[string]string{"tcp4": "port", "tcp6": "port", "tcp": "port", "local": "path", "interval": "delay"}
+
+// newListener reads the entries of one listener. connect is the pool's.
+func newListener(entries []entry, connect value) (l ListenerSpec, err error) {
+	own := false
+	for _, e := range entries {
+		switch e.name {
+		case "proto":
+			if l.Proto, err = e.value.str(); err != nil {
+				return l, fmt.Errorf("proto: %w", err)
+			}
+		case "connect":
+			connect, own = e.value, true
+			if err := checkConnect(e); err != nil {
+				return l, err
+			}
+		}
+	}
+	known := parameters[l.Proto]
+	if l.Proto == "" {
+		return l, errors.New("proto is missing")
+	}
+	if known == nil {
+		return l, unknown("proto", l.Proto, slices.Collect(maps.Keys(parameters)))
+	}
+	if l.Proto == "tcp" {
+		l.Host = "::"
+	}
+	needs := required[l.Proto]
+	for _, e := range entries {
+		if e.name == "proto" || e.name == "connect" {
+			continue
+		}
+		set := known[e.name]
+		if set == nil {
+			names := append(slices.Collect(maps.Keys(known)), "proto", "connect")
+			return l, unknown("parameter of proto "+l.Proto+":", e.name, names)
+		}
+		if err := set(&l, e.value); err != nil {
+			return l, fmt.Errorf("%s: %w", e.name, err)
+		}
+		if e.name == needs {
+			needs = ""
+		}
+	}
+	if needs != "" {
+		return l, fmt.Errorf("%s is missing", needs)
+	}
+	return l, l.setConnect(connect, own)
+}
+
+// setConnect decides how the listener is served. own: the handler is the listener's, not the pool's.
+func (l *ListenerSpec) setConnect(v value, own bool) (err error) {
+	interval := l.Proto == "interval"
+	switch {
+	case v.is(shm.TypeNone):
+		return errors.New("there is no connect handler, neither here nor in the pool's options")
+	case v.is(shm.TypeHTTP) && interval && own:
+		return errors.New("connect is an HTTP handler, but a timer has no requests: give a plain function")
+	case v.is(shm.TypeHTTP) && interval:
+		return errors.New("the pool's connect is an HTTP handler, but a timer has no requests: " +
+			"give this listener a connect function of its own")
+	case v.is(shm.TypeFunc) && !interval:
+		return errors.New("raw connections are not supported yet: give the result of http.generate_handler as connect")
+	case v.is(shm.TypeHTTP):
+		if l.HTTP, err = httpOptions(v.text); err != nil {
+			return fmt.Errorf("HTTP handler: %w", err)
+		}
+	}
+	return nil
+}
+
+func setPort(l *ListenerSpec, v value) (err error) {
+	if !v.is(shm.TypeString) {
+		if !v.is(shm.TypeNumber) {
+			return v.wrong("integer or service name")
+		}
+		l.Port, err = v.integer(0, 65535)
+		return err
+	}
+	if v.text == "" {
+		return errors.New("service name is empty")
+	}
+	if l.Port, err = net.LookupPort("tcp", v.text); err != nil {
+		return fmt.Errorf("unknown service %.64q", v.text)
+	}
+	return nil
+}
+
+func setLocalhost(l *ListenerSpec, v value) (err error) { l.Localhost, err = v.boolean(); return err }
+
+func setHost(l *ListenerSpec, v value) (err error) {
+	if l.Host, err = v.str(); err != nil {
+		return err
+	}
+	if l.Host == "" || len(l.Host) > 255 || strings.ContainsAny(l.Host, "\x00 \r\n") {
+		return fmt.Errorf("%.64q is not an address or a name", l.Host)
+	}
+	return nil
+}
+
+// pathMax is what sockaddr_un holds.
+func pathMax() int {
+	if runtime.GOOS == "linux" {
+		return 107
+	}
+	return 103
+}
+
+func setPath(l *ListenerSpec, v value) (err error) {
+	if l.Path, err = v.str(); err != nil {
+		return err
+	}
+	switch {
+	case l.Path == "":
+		return errors.New("is empty")
+	case len(l.Path) > pathMax():
+		return fmt.Errorf("%d bytes long: more than %d", len(l.Path), pathMax())
+	case strings.IndexByte(l.Path, 0) >= 0 || l.Path[0] == '@':
+		// package net takes a leading @ for the abstract namespace, where nothing can be protected by permissions.
+		return fmt.Errorf("%.128q is not a path of a file", l.Path)
+	}
+	return nil
+}
+
+func setMode(l *ListenerSpec, v value) error {
+	s, err := v.str()
+	if err != nil {
+		return err
+	}
+	mode, err := strconv.ParseUint(s, 8, 32)
+	if err != nil || mode > 0o777 {
+		return fmt.Errorf("%.16q is not an octal number up to 0777", s)
+	}
+	l.Mode, l.HasMode = os.FileMode(mode), true
+	return nil
+}
+
+func setDelay(l *ListenerSpec, v value) (err error) {
+	if !v.is(shm.TypeNumber) {
+		return v.wrong("number (of seconds)")
+	}
+	if l.Delay, err = v.duration(); err == nil && l.Delay <= 0 {
+		err = errors.New("must be greater than 0")
+	}
+	return err
+}
+
+func setName(l *ListenerSpec, v value) (err error) {
+	if l.Name, err = v.str(); err == nil && len(l.Name) > math.MaxUint16 {
+		err = errors.New("is too long")
+	}
+	return err
+}
+
+func setStrict(l *ListenerSpec, v value) (err error) { l.Strict, err = v.boolean(); return err }
+
+// optionLines are the pairs of a text "name=value\n…".
+func optionLines(text string) iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
+		for l := range strings.Lines(text) {
+			name, v, _ := strings.Cut(strings.TrimSuffix(l, "\n"), "=")
+			if !yield(name, v) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,142 @@
+package pool
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"moonbridge/handler/shm"
+)
+
+// Bounds of options, and why these numbers.
+const (
+	maxForkLimit    = 1024    // processes of one pool: beyond, something else is wrong
+	queueLimitMax   = 4096    // a waiting exchange holds a cell: 128 KiB of address space, and what it uses of that in memory
+	maxRequestsMax  = 1 << 31 // any integer will do
+	sizeLimitMax    = 1 << 50 // bytes of a request body; below what a float64 counts exactly
+	headerSizeLimit = 1 << 30 // the parser counts in 32 bits
+)
+
+// defaults of a pool's options; those that depend on others are completed in complete.
+func defaultOptions() Options {
+	return Options{
+		PreFork: 1, MinFork: -1, MaxFork: -1,
+		ForkDelay: 250 * time.Millisecond, ForkErrorDelay: 2 * time.Second, ExitDelay: time.Minute,
+		QueueLimit: 1024, QueueTimeout: 10 * time.Second,
+	}
+}
+
+// poolOptions are the names that may stand in the table beside the listeners. connect is handled by its reader.
+var poolOptions = map[string]func(o *Options, v value) error{
+	"pre_fork": func(o *Options, v value) (err error) { o.PreFork, err = v.integer(0, maxForkLimit); return },
+	"min_fork": func(o *Options, v value) (err error) { o.MinFork, err = v.integer(0, maxForkLimit); return },
+	"max_fork": func(o *Options, v value) (err error) { o.MaxFork, err = v.integer(1, maxForkLimit); return },
+
+	"fork_delay":       func(o *Options, v value) (err error) { o.ForkDelay, err = v.duration(); return },
+	"fork_error_delay": func(o *Options, v value) (err error) { o.ForkErrorDelay, err = v.duration(); return },
+	"exit_delay":       func(o *Options, v value) (err error) { o.ExitDelay, err = v.duration(); return },
+	"idle_timeout":     func(o *Options, v value) (err error) { o.IdleTimeout, err = v.duration(); return },
+	"request_timeout":  func(o *Options, v value) (err error) { o.RequestTimeout, err = v.duration(); return },
+	"queue_timeout":    func(o *Options, v value) (err error) { o.QueueTimeout, err = v.duration(); return },
+
+	"queue_limit": func(o *Options, v value) (err error) { o.QueueLimit, err = v.integer(0, queueLimitMax); return },
+	"max_requests_per_fork": func(o *Options, v value) (err error) {
+		if v.no() {
+			o.MaxRequests = 0
+			return nil
+		}
+		o.MaxRequests, err = v.integer(1, maxRequestsMax)
+		return err
+	},
+
+	"prepare": func(o *Options, v value) (err error) { o.Prepare, err = v.function(); return },
+	"finish":  func(o *Options, v value) (err error) { o.Finish, err = v.function(); return },
+
+	"memory_limit":          unsupported,
+	"min_requests_per_fork": unsupported,
+	"recycle_on_error":      unsupported,
+}
+
+// errUnsupported is told apart because its message is about the option, not about its value.
+var errUnsupported = errors.New("is not supported yet")
+
+// unsupported refuses an option that is known but does nothing yet: to ignore a limit silently would be worse. Where it is
+// switched off, nothing is missing.
+func unsupported(_ *Options, v value) error {
+	if v.no() {
+		return nil
+	}
+	return errUnsupported
+}
+
+// function: false is no function.
+func (v value) function() (bool, error) {
+	switch {
+	case v.no():
+		return false, nil
+	case v.is(shm.TypeFunc):
+		return true, nil
+	}
+	return false, v.wrong("function")
+}
+
+// complete sets the defaults that depend on other options, and checks that they agree.
+func (o *Options) complete() error {
+	if o.MinFork < 0 {
+		o.MinFork = max(o.PreFork, 2)
+		if o.MaxFork >= 0 {
+			o.MinFork = min(o.MinFork, o.MaxFork)
+		}
+	}
+	if o.MaxFork < 0 {
+		o.MaxFork = max(o.MinFork, 16)
+	}
+	switch {
+	case o.MinFork > o.MaxFork:
+		return fmt.Errorf("min_fork (%d) is greater than max_fork (%d)", o.MinFork, o.MaxFork)
+	case o.PreFork > o.MaxFork:
+		return fmt.Errorf("pre_fork (%d) is greater than max_fork (%d)", o.PreFork, o.MaxFork)
+	}
+	return nil
+}
+
+// httpOptions reads the options of an HTTP handler, "name=number\n" each. The sender writes all that it has: names that are
+// of no use to the server are passed over.
+func httpOptions(text string) (*HTTPOptions, error) {
+	h := &HTTPOptions{
+		RequestBodySizeLimit: 64 << 20, RequestHeaderSizeLimit: 1 << 20,
+		IdleTimeout: 65 * time.Second, RequestHeaderTimeout: 120 * time.Second, StallTimeout: time.Minute,
+		ResponseTimeout: time.Hour, DrainTimeout: 2 * time.Second,
+	}
+	sizes := map[string]*int64{
+		"request_body_size_limit":   &h.RequestBodySizeLimit,
+		"request_header_size_limit": &h.RequestHeaderSizeLimit,
+	}
+	times := map[string]*time.Duration{
+		"idle_timeout":           &h.IdleTimeout,
+		"request_header_timeout": &h.RequestHeaderTimeout,
+		"stall_timeout":          &h.StallTimeout,
+		"response_timeout":       &h.ResponseTimeout,
+		"drain_timeout":          &h.DrainTimeout,
+	}
+	for name, number := range optionLines(text) {
+		f, err := parseNumber(number)
+		if size := sizes[name]; size != nil && err == nil {
+			*size, err = byteCount(f)
+		} else if t := times[name]; t != nil && err == nil {
+			*t, err = seconds(f)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%.64q: %w", name, err)
+		}
+	}
+	h.RequestHeaderSizeLimit = min(h.RequestHeaderSizeLimit, headerSizeLimit)
+	return h, nil
+}
+
+func byteCount(f float64) (int64, error) {
+	if f < 0 || f > sizeLimitMax {
+		return 0, fmt.Errorf("%v is not a number of bytes from 0 to %d", f, int64(sizeLimitMax))
+	}
+	return int64(f), nil
+}

@@ -1,0 +1,342 @@
+package pool
+
+import (
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"moonbridge/handler"
+	"moonbridge/handler/shm"
+)
+
+// Pool is the worker processes of one listen{} call: a handler.Backend.
+type Pool struct {
+	// Immutable.
+	h     *Host
+	index int // number of the listen{} call
+	spec  *PoolSpec
+	log   *slog.Logger
+	lines *lineLog
+	mem   *shm.Memory
+	bells []*shm.Doorbell // of the loops
+	cpus  cpus
+	limit int64 // exchanges in progress, all loops together
+
+	// Read by the loops.
+	stopping atomic.Bool
+	noWorker atomic.Bool
+	epoch    atomic.Uint64 // counts changes of who serves
+	slots    []atomic.Pointer[Worker]
+	oldest   atomic.Uint64 // seq of the oldest worker that is not reclaimed
+	seq      atomic.Uint64 // seq of the youngest
+	inFlight atomic.Int64
+
+	recycleTo atomic.Uint64 // workers up to this seq are to be replaced
+
+	kicked chan struct{}
+	quit   chan struct{}
+	idle   chan struct{} // closed when the supervisor has ended
+
+	mu     sync.Mutex
+	loops  []*loop     // attached
+	ending bool        // workers are to end
+	fs     *forkServer // that forks workers; nil: there is none
+	sv     supervisor
+	counts counts
+}
+
+// counts are events since the start, for Stats.
+type counts struct{ forks, deaths, lost, retried uint64 }
+
+// spareSlots are for workers that are gone but not yet reclaimed while their successors are forked.
+const spareSlots = 4
+
+// spareCells are beyond what may be in progress: for the ticks of intervals, and for cells that are lost for a while.
+const spareCells = 8
+
+// newPool makes a pool without workers.
+func newPool(h *Host, index int, spec *PoolSpec) (*Pool, error) {
+	o := &spec.Options
+	intervals := 0
+	for i := range spec.Listeners {
+		if spec.Listeners[i].Proto == "interval" {
+			intervals++
+		}
+	}
+	p := &Pool{
+		h: h, index: index, spec: spec,
+		log:    h.log.With("pool", index),
+		lines:  newLineLog(h.log),
+		limit:  int64(o.QueueLimit + o.MaxFork),
+		cpus:   allCPUs(),
+		kicked: make(chan struct{}, 1),
+		quit:   make(chan struct{}),
+		idle:   make(chan struct{}),
+		loops:  make([]*loop, h.cfg.Loops),
+		slots:  make([]atomic.Pointer[Worker], o.MaxFork+spareSlots),
+	}
+	p.oldest.Store(1)
+	var err error
+	p.mem, err = shm.Create(shm.Geometry{
+		Loops: h.cfg.Loops, Workers: len(p.slots),
+		Cells:    o.QueueLimit + o.MaxFork + intervals + spareCells,
+		InWindow: h.cfg.InWindow, OutWindow: h.cfg.OutWindow,
+	})
+	if err != nil {
+		return nil, err
+	}
+	for range h.cfg.Loops {
+		bell, err := shm.NewDoorbell()
+		if err != nil {
+			p.close()
+			return nil, err
+		}
+		p.bells = append(p.bells, bell)
+	}
+	return p, nil
+}
+
+// close frees a pool that no loop uses.
+func (p *Pool) close() {
+	for _, b := range p.bells {
+		b.Close()
+	}
+	p.mem.Close()
+}
+
+// Index is the number of the listen{} call that made the pool, from 0.
+func (p *Pool) Index() int { return p.index }
+
+// Spec is what the script asked for. It must not be changed.
+func (p *Pool) Spec() *PoolSpec { return p.spec }
+
+// Attach implements handler.Backend. It fails for a loop beyond Config.Loops, and after Stop.
+func (p *Pool) Attach(on handler.Loop) (handler.LoopBackend, error) {
+	i := on.Index()
+	if i < 0 || i >= len(p.loops) {
+		return nil, fmt.Errorf("pool %d: no loop %d: made for %d", p.index, i, len(p.loops))
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stopping.Load() {
+		return nil, handler.ErrStopped
+	}
+	if p.loops[i] != nil {
+		return nil, fmt.Errorf("pool %d: loop %d attached twice", p.index, i)
+	}
+	l := newLoop(p, on)
+	if err := on.Watch(p.bells[i].Reader(), l.rung); err != nil {
+		return nil, fmt.Errorf("pool %d: %w", p.index, err)
+	}
+	on.OnTurn(l)
+	p.loops[i] = l
+	if i == 0 {
+		l.startIntervals()
+	}
+	return l, nil
+}
+
+// kick has the supervisor look at the pool.
+func (p *Pool) kick() {
+	select {
+	case p.kicked <- struct{}{}:
+	default:
+	}
+}
+
+// worker is who has a slot; nil if nobody, or if there is no such slot.
+func (p *Pool) worker(slot uint32) *Worker {
+	if slot >= uint32(len(p.slots)) {
+		return nil
+	}
+	return p.slots[slot].Load()
+}
+
+// attached are the loops that the pool has parts on. Under mu.
+func (p *Pool) attached() (loops []*loop) {
+	for _, l := range p.loops {
+		if l != nil {
+			loops = append(loops, l)
+		}
+	}
+	return loops
+}
+
+// forked notes the answer to a FORK message.
+func (p *Pool) forked(fs *forkServer, m shm.MsgForkedBody) {
+	p.mu.Lock()
+	w := p.worker(m.Slot)
+	if w == nil || w.fs != fs || w.state != Booting || w.pid.Load() != 0 {
+		p.mu.Unlock()
+		p.log.Error("fork server: answer to a fork that nobody asked for", "slot", m.Slot, "pid", m.Pid)
+		return
+	}
+	stderr := w.stderr
+	w.stderr = nil
+	if m.Err != 0 || m.Pid <= 0 {
+		p.mu.Unlock()
+		stderr.Close()
+		p.log.Error("fork failed", "err", unix.Errno(m.Err))
+		p.workerGone(w, 0, false)
+		return
+	}
+	w.pid.Store(m.Pid)
+	w.proc = openProcess(int(m.Pid))
+	fs.adopt(w)
+	p.counts.forks++
+	p.mu.Unlock()
+	w.start(stderr, p.lines)
+}
+
+// workerReady: prepare has returned.
+func (p *Pool) workerReady(w *Worker) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if w.state != Booting {
+		return
+	}
+	w.state, w.wasReady, w.active = Idle, true, time.Now()
+	p.sv.failures = 0
+	if w.in.Quit.Load() != 0 {
+		w.state = Draining
+	} else {
+		w.serving.Store(true)
+		p.epoch.Add(1)
+		p.noWorker.Store(false)
+	}
+	if old := w.replaces; old != nil {
+		w.replaces = nil
+		p.drain(old)
+	}
+	p.kick()
+}
+
+// workerDeaf: the worker's control socket has come to its end, so the process has ended or is about to be ended.
+func (p *Pool) workerDeaf(w *Worker) {
+	p.mu.Lock()
+	w.deaf = time.Now()
+	gone := w.fs.dead()
+	p.mu.Unlock()
+	if gone {
+		p.orphanGone(w)
+	}
+	p.kick()
+}
+
+// orphanGone: a worker has ended whose fork server has died, so that nobody tells how.
+func (p *Pool) orphanGone(w *Worker) {
+	p.mu.Lock()
+	if w.state != Gone {
+		w.proc.signal(unix.SIGKILL) // in case that it has only closed the socket
+	}
+	p.mu.Unlock()
+	p.workerGone(w, 0, false)
+}
+
+// workerGone: the process does not exist any more, and touches no memory. Its cells are reclaimed on every loop.
+func (p *Pool) workerGone(w *Worker, status unix.WaitStatus, known bool) {
+	p.mu.Lock()
+	if w.state == Gone {
+		p.mu.Unlock()
+		return
+	}
+	w.state, w.status, w.statusSeen = Gone, status, known
+	w.serving.Store(false)
+	w.gone.Store(true)
+	p.epoch.Add(1)
+	loops := p.attached()
+	w.left.Store(int32(len(loops)))
+	w.reclaimed.Store(len(loops) == 0)
+	p.mu.Unlock()
+	for _, l := range loops {
+		l.on.Post(func() { l.reclaim(w) })
+	}
+	p.kick()
+}
+
+// drain tells a worker to end. Under mu.
+func (p *Pool) drain(w *Worker) {
+	if w.state == Draining || w.state == Gone {
+		return
+	}
+	w.quit()
+	if w.state == Booting {
+		return // it sees the flag when prepare has returned
+	}
+	w.state = Draining
+	w.serving.Store(false)
+	p.epoch.Add(1)
+}
+
+// employ has workers forked by fs from now on; those of another fork server are replaced.
+func (p *Pool) employ(fs *forkServer) {
+	p.mu.Lock()
+	p.fs = fs
+	p.mu.Unlock()
+	p.kick()
+}
+
+// orphaned: fs has died. Its workers go on until they are replaced; of those that are known to have ended nobody else
+// will tell.
+func (p *Pool) orphaned(fs *forkServer) {
+	p.mu.Lock()
+	if p.fs == fs {
+		p.fs = nil
+	}
+	var gone, unknown []*Worker
+	for i := range p.slots {
+		w := p.slots[i].Load()
+		switch {
+		case w == nil || w.fs != fs || w.state == Gone:
+		case !w.deaf.IsZero():
+			gone = append(gone, w)
+		case w.pid.Load() == 0:
+			unknown = append(unknown, w)
+		}
+	}
+	p.mu.Unlock()
+	for _, w := range gone {
+		p.orphanGone(w)
+	}
+	for _, w := range unknown {
+		// Whether it was forked is not known. If so, it ends at the end of file, and then there is one for us.
+		w.conn.CloseWrite()
+		go w.listen()
+	}
+	p.kick()
+}
+
+// living is how many exchanges somebody waits for.
+func (p *Pool) living() (n int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, l := range p.attached() {
+		n += l.living.Load()
+	}
+	return n
+}
+
+// processes are the workers that are not gone.
+func (p *Pool) processes() (ws []*Worker) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range p.slots {
+		if w := p.slots[i].Load(); w != nil && w.state.alive() {
+			ws = append(ws, w)
+		}
+	}
+	return ws
+}
+
+// signalAll sends a signal to all workers.
+func (p *Pool) signalAll(sig unix.Signal) {
+	for _, w := range p.processes() {
+		p.mu.Lock()
+		w.signal(sig)
+		p.mu.Unlock()
+	}
+}

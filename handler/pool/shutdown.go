@@ -1,0 +1,175 @@
+package pool
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"moonbridge/handler"
+)
+
+const (
+	pollEvery  = 2 * time.Millisecond
+	termGrace  = 300 * time.Millisecond // between TERM and KILL
+	killWait   = 2 * time.Second        // for the news of killed workers
+	endTimeout = time.Second            // for the fork server's own end
+)
+
+// Stop ends the pools. No further exchange is taken, those in progress are completed, then workers run finish and end.
+// When ctx ends first, workers get TERM, and KILL after a moment, and exchanges that are left fail. The error is that of
+// ctx if it was needed. No process is left in any case. The engine's loops may be running or have ended.
+func (h *Host) Stop(ctx context.Context) error {
+	if !h.begin() {
+		<-h.kept
+		return nil
+	}
+	err := h.waitFor(ctx, func(p *Pool) bool { return p.living() == 0 })
+	for _, p := range h.Pools() {
+		p.drainAll()
+	}
+	gone := func(p *Pool) bool { return len(p.processes()) == 0 }
+	if err == nil {
+		err = h.waitFor(ctx, gone)
+	}
+	if err != nil {
+		h.signalAll(unix.SIGTERM)
+		soon, cancel := context.WithTimeout(context.Background(), termGrace)
+		h.waitFor(soon, gone)
+		cancel()
+	}
+	h.finish()
+	return err
+}
+
+// Kill ends everything at once.
+func (h *Host) Kill() {
+	if !h.begin() {
+		<-h.kept
+		return
+	}
+	for _, p := range h.Pools() {
+		p.drainAll()
+	}
+	h.finish()
+}
+
+// begin is the first step of the end, once: no new exchanges, no new fork server.
+func (h *Host) begin() bool {
+	h.mu.Lock()
+	first := !h.ended
+	h.ended = true
+	h.mu.Unlock()
+	if !first {
+		return false
+	}
+	close(h.stop)
+	for _, p := range h.Pools() {
+		p.refuse()
+	}
+	return true
+}
+
+// finish kills what is left, ends the fork server and lets go of the memory.
+func (h *Host) finish() {
+	gone := func(p *Pool) bool { return len(p.processes()) == 0 }
+	soon, cancel := context.WithTimeout(context.Background(), killWait)
+	defer cancel()
+	if !h.done(gone) {
+		h.signalAll(unix.SIGKILL)
+		h.waitFor(soon, gone)
+	}
+	<-h.kept
+	h.mu.Lock()
+	fs := h.fs
+	h.mu.Unlock()
+	if !h.done(gone) {
+		fs.killGroup()
+	}
+	fs.end(endTimeout)
+	for _, p := range h.Pools() {
+		close(p.quit)
+		<-p.idle
+		p.detach()
+	}
+}
+
+func (h *Host) done(is func(*Pool) bool) bool {
+	for _, p := range h.Pools() {
+		if !is(p) {
+			return false
+		}
+	}
+	return true
+}
+
+func (h *Host) waitFor(ctx context.Context, is func(*Pool) bool) error {
+	for !h.done(is) {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pollEvery):
+		}
+	}
+	return nil
+}
+
+// refuse has Start refuse exchanges, and ends the timers.
+func (p *Pool) refuse() {
+	p.mu.Lock()
+	p.stopping.Store(true)
+	loops := p.attached()
+	p.mu.Unlock()
+	for _, l := range loops {
+		l.on.Post(l.stopIntervals)
+	}
+}
+
+// drainAll tells all workers to end, and forks no more.
+func (p *Pool) drainAll() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ending = true
+	for i := range p.slots {
+		if w := p.slots[i].Load(); w != nil {
+			p.drain(w)
+		}
+	}
+	p.kick()
+}
+
+// detach takes the pool off its loops, and frees the memory when the last one has let go. If the loops have ended already,
+// nobody calls what is posted here; then the memory stays until the process ends.
+func (p *Pool) detach() {
+	p.mu.Lock()
+	loops := p.attached()
+	p.loops = make([]*loop, len(p.loops))
+	p.mu.Unlock()
+	// Of those that were not reclaimed any more.
+	p.mu.Lock()
+	for i := range p.slots {
+		if w := p.slots[i].Swap(nil); w != nil {
+			w.state = Gone
+			w.conn.Close()
+		}
+	}
+	p.mu.Unlock()
+	if len(loops) == 0 {
+		p.close()
+		return
+	}
+	var left atomic.Int32
+	left.Store(int32(len(loops)))
+	for _, l := range loops {
+		l.on.Post(func() {
+			l.close(503)
+			if left.Add(-1) == 0 {
+				p.close()
+			}
+		})
+	}
+}
+
+// compile-time statement of what a pool is.
+var _ handler.Backend = (*Pool)(nil)

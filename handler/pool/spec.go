@@ -1,0 +1,107 @@
+package pool
+
+import (
+	"net"
+	"os"
+	"strconv"
+	"time"
+)
+
+// PoolSpec is what one listen{} call asks for, checked and completed with defaults.
+type PoolSpec struct {
+	Options   Options
+	Listeners []ListenerSpec
+}
+
+// Options of a pool. Workers are counted in processes.
+type Options struct {
+	PreFork int // spare workers to keep ready
+	MinFork int // fewest workers
+	MaxFork int // most workers, those that end included
+
+	ForkDelay      time.Duration // between the creation of spare workers
+	ForkErrorDelay time.Duration // after a failed fork, or a worker that died in prepare
+	ExitDelay      time.Duration // between the ends of surplus workers
+	IdleTimeout    time.Duration // a worker idle this long ends; 0: never
+
+	MaxRequests    int           // exchanges after which a worker is replaced, give or take a tenth; 0: never
+	RequestTimeout time.Duration // of a handler; 0: none
+	QueueLimit     int           // exchanges that may wait for a worker
+	QueueTimeout   time.Duration // how long they may wait; 0: for ever
+
+	Prepare, Finish bool // whether there are such functions
+}
+
+// ListenerSpec is one listener of a listen{} call.
+type ListenerSpec struct {
+	Proto string // "tcp", "tcp4", "tcp6", "local", "interval"
+
+	Host      string // tcp: address or name
+	Port      int    // tcp, tcp4, tcp6; 0: any that is free
+	Localhost bool   // tcp4, tcp6: loopback only
+
+	Path    string      // local
+	Mode    os.FileMode // local, if HasMode: permission bits of the socket
+	HasMode bool
+
+	Delay  time.Duration // interval
+	Name   string        // interval
+	Strict bool          // interval: ticks are counted from when they were due
+
+	HTTP *HTTPOptions // of the HTTP handler that serves this listener; nil for an interval
+}
+
+// HTTPOptions are the options of http.generate_handler that the server has to know. Sizes are in bytes; a duration of 0 is
+// no limit.
+type HTTPOptions struct {
+	RequestBodySizeLimit   int64
+	RequestHeaderSizeLimit int64
+
+	IdleTimeout          time.Duration // waiting for a request
+	RequestHeaderTimeout time.Duration
+	StallTimeout         time.Duration // without progress in body or response
+	ResponseTimeout      time.Duration
+	DrainTimeout         time.Duration
+}
+
+// Network is the listener's network, as package net names it: "tcp", "tcp4", "tcp6", "unix", or "" for an interval. On
+// "tcp6" only IPv6 is served.
+func (l *ListenerSpec) Network() string {
+	switch l.Proto {
+	case "local":
+		return "unix"
+	case "interval":
+		return ""
+	}
+	return l.Proto
+}
+
+// Address is the address to listen at, as package net writes it.
+func (l *ListenerSpec) Address() string {
+	port := strconv.Itoa(l.Port)
+	switch l.Proto {
+	case "tcp4":
+		if l.Localhost {
+			return net.JoinHostPort("127.0.0.1", port)
+		}
+		return net.JoinHostPort("0.0.0.0", port)
+	case "tcp6":
+		if l.Localhost {
+			return net.JoinHostPort("::1", port)
+		}
+		return net.JoinHostPort("::", port)
+	case "tcp":
+		return net.JoinHostPort(l.Host, port)
+	case "local":
+		return l.Path
+	}
+	return ""
+}
+
+// String names the listener in messages: "tcp4 127.0.0.1:8080", "interval \"clean\"".
+func (l *ListenerSpec) String() string {
+	if l.Proto == "interval" {
+		return "interval " + strconv.Quote(l.Name)
+	}
+	return l.Proto + " " + l.Address()
+}

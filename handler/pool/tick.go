@@ -1,0 +1,93 @@
+package pool
+
+import (
+	"time"
+
+	"moonbridge/handler/shm"
+)
+
+const (
+	// slowTickEvery is how often a loop with exchanges in progress looks at the time. Limits are as exact as that.
+	slowTickEvery = 25 * time.Millisecond
+	// flushAfter is how long a worker may hold back output that is worth sending. It is asked again after the same time.
+	flushAfter = 50 * time.Millisecond
+	// retryAfter is what a client is told that was refused because of load: it is a guess.
+	retryAfter = time.Second
+)
+
+// tick looks at every exchange in progress: limits of time, and whatever a worker has not told, or has destroyed.
+func (l *loop) tick() {
+	l.ticking = false
+	if l.closed {
+		return
+	}
+	now := l.on.Now()
+	for i := len(l.inUse) - 1; i >= 0; i-- {
+		// What is called here may end other exchanges and begin new ones; what is missed this time has its turn next time.
+		if i < len(l.inUse) {
+			l.inUse[i].check(now)
+		}
+	}
+	l.refresh()
+	l.p.kick()
+	if len(l.inUse) > 0 && !l.ticking {
+		l.ticking = true
+		l.on.After(slowTickEvery, l.slowTick)
+	}
+}
+
+func (c *cell) check(now int64) {
+	if c.state == cellLost && c.l.p.oldest.Load() > c.until {
+		c.l.release(c)
+		return
+	}
+	pos := c.pos
+	c.look() // in case that its bit was lost
+	switch {
+	case c.pos != pos:
+	case c.state == cellQueued:
+		c.checkQueued(now)
+	case c.state == cellClaimed:
+		c.checkClaimed(now)
+	}
+}
+
+func (c *cell) checkQueued(now int64) {
+	q := c.l.queue
+	passed := q.Passed(c.pos)
+	if c.out.Owner.Load() != shm.Owner(c.pos, shm.WhoQueued) {
+		return // claimed this moment, or nonsense, which look finds next time
+	}
+	if passed {
+		q.Repair(c.pos)
+		c.l.fresh = true
+	}
+	limit := c.l.p.spec.Options.QueueTimeout
+	if limit > 0 && now-c.queued >= int64(limit) && !c.tick && q.Withdraw(c.index, c.pos) {
+		x := c.leave()
+		c.l.release(c)
+		x.Failed(503, retryAfter)
+	}
+}
+
+func (c *cell) checkClaimed(now int64) {
+	if c.claimed == 0 {
+		c.claimed = now
+	}
+	if !c.counted {
+		c.counted = true
+		c.worker.claims.Add(1)
+	}
+	limit := c.l.p.spec.Options.RequestTimeout
+	if limit > 0 && now-c.claimed >= int64(limit) {
+		c.worker.condemn("request_timeout")
+		c.setState(cellCondemned)
+		c.fail(504, 0)
+		return
+	}
+	pending := c.out.Flags.Load()&shm.OutPending != 0
+	if pending && now-c.claimed >= int64(flushAfter) && now-c.flushed >= int64(flushAfter) {
+		c.flushed = now
+		c.worker.flush()
+	}
+}

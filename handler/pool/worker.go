@@ -1,0 +1,147 @@
+package pool
+
+import (
+	"log/slog"
+	"net"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"moonbridge/handler/shm"
+)
+
+// Worker is our record of one worker process.
+type Worker struct {
+	// Immutable.
+	p    *Pool
+	fs   *forkServer // that forked it
+	slot int
+	seq  uint64 // counts the workers of the pool, from 1
+	home int    // loop whose queue it looks at first
+	bell *shm.Doorbell
+	conn *net.UnixConn // control socket
+	in   *shm.InWorker
+	out  *shm.OutWorker
+
+	// Known when it is forked.
+	pid atomic.Int32
+
+	// Shared with the loops.
+	serving   atomic.Bool            // it takes exchanges
+	gone      atomic.Bool            // its process has ended
+	claims    atomic.Int32           // exchanges that a loop has seen it at for some time
+	condemned atomic.Pointer[string] // why it has to be killed
+	retired   atomic.Bool            // it takes no further exchange by its own decision
+	left      atomic.Int32           // loops that have not yet reclaimed its cells
+	reclaimed atomic.Bool
+	lost      atomic.Int32 // exchanges that its death ended
+	retried   atomic.Int32 // exchanges that its death gave to another worker
+
+	// Under Pool.mu.
+	stderr     *os.File // our end, until somebody reads it
+	proc       process
+	state      State
+	since      time.Time // of the fork
+	active     time.Time // last seen busy
+	finished   uint64    // as of then
+	limit      uint64    // exchanges after which it is recycled; 0: none
+	recycle    bool      // to be replaced
+	successor  *Worker   // that is forked to replace it
+	replaces   *Worker   // that it is forked to replace
+	wasReady   bool
+	expected   bool // its end was
+	killed     bool
+	deaf       time.Time // when its control socket came to its end
+	status     unix.WaitStatus
+	statusSeen bool // status is what waitpid said
+}
+
+// condemn has the worker killed, for the first reason that is given. Callable from anywhere.
+func (w *Worker) condemn(why string) {
+	if w.condemned.CompareAndSwap(nil, &why) {
+		w.p.kick()
+	}
+}
+
+// poke rings the worker if it sleeps.
+func (w *Worker) poke() {
+	if w.out.Asleep.Load() != 0 && w.out.Asleep.Swap(0) != 0 {
+		w.bell.Ring()
+	}
+}
+
+// flush asks the worker to publish what it holds back. It does not block: if the socket is full, the worker has been asked
+// often enough.
+func (w *Worker) flush() {
+	raw, err := w.conn.SyscallConn()
+	if err != nil {
+		return
+	}
+	raw.Write(func(fd uintptr) bool {
+		unix.SendmsgN(int(fd), []byte{shm.CtlFlush}, nil, nil, unix.MSG_DONTWAIT)
+		return true
+	})
+}
+
+// quit tells the worker to end. Under Pool.mu.
+func (w *Worker) quit() {
+	w.in.Quit.Store(1)
+	w.out.Asleep.Store(0)
+	w.bell.Ring()
+}
+
+// signal sends a signal. Only the supervisor and Host call it, under Pool.mu.
+func (w *Worker) signal(sig unix.Signal) {
+	pid := int(w.pid.Load())
+	if pid <= 0 || w.state == Gone || w.proc.signal(sig) {
+		return
+	}
+	if !w.fs.dead() {
+		w.fs.send(shm.MsgKill, shm.Bytes(&shm.MsgKillBody{Pid: int32(pid), Sig: int32(sig)}))
+		return
+	}
+	if w.deaf.IsZero() {
+		// Nobody has reaped it yet, as far as its control socket tells, so the number is still its own.
+		unix.Kill(pid, sig)
+	}
+}
+
+// listen reads the worker's control socket to its end.
+func (w *Worker) listen() {
+	var buf []byte
+	for {
+		typ, body, err := readMsg(w.conn, &buf)
+		if err != nil {
+			break
+		}
+		switch typ {
+		case shm.MsgWorkerReady:
+			w.p.workerReady(w)
+		case shm.MsgWorkerFailed:
+			w.p.log.Error("worker: prepare failed", "pid", w.pid.Load(), "err", string(body))
+		default:
+			w.condemn("unknown message on its control socket")
+		}
+	}
+	w.p.workerDeaf(w)
+}
+
+// start begins to listen to a worker whose process has just been forked.
+func (w *Worker) start(stderr *os.File, lines *lineLog) {
+	go lines.copy(stderr, nil, slog.Int("pool", w.p.index), slog.Int("pid", int(w.pid.Load())))
+	go w.listen()
+}
+
+// release closes what belongs to a worker that is reclaimed.
+func (w *Worker) release() {
+	w.conn.Close()
+	w.bell.Close()
+	if w.stderr != nil {
+		w.stderr.Close()
+	}
+	if w.pid.Load() > 0 {
+		w.proc.close()
+	}
+}
