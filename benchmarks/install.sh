@@ -6,7 +6,7 @@ set -eu
 packages=
 command -v wrk >/dev/null || packages="$packages wrk"
 [ -x /usr/sbin/nginx ] && had_nginx=yes || had_nginx=no
-[ $had_nginx = yes ] || packages="$packages nginx"
+[ "$had_nginx" = yes ] || packages="$packages nginx"
 [ -e /usr/lib/nginx/modules/ngx_http_lua_module.so ] || packages="$packages libnginx-mod-http-lua"
 if [ -z "$packages" ]; then
 	echo "wrk, nginx and its Lua module are installed"
@@ -36,7 +36,7 @@ $as_root apt-get update
 # shellcheck disable=SC2086 # a list of words
 $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $packages
 
-if [ $had_nginx = no ]; then
+if [ "$had_nginx" = no ]; then
 	if [ -d /run/systemd/system ]; then
 		$as_root systemctl disable --now nginx.service
 	elif command -v update-rc.d >/dev/null; then
