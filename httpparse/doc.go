@@ -10,7 +10,8 @@
 // nothing is allocated for a request, but for the room of Head.Fields and a form's scratch, which both are used again.
 //
 // The parser is strict: whatever could be framed in two ways is refused, be it allowed or not. It is lenient only
-// where that cannot matter to framing, and says so there.
+// where that cannot matter to framing, and says so there. testdata has the cases, one by one with the clause of the RFC;
+// package conformance loads them, also for the tests of a server.
 //
 // It does not: read or write; count body bytes against a limit; look at the method beyond HEAD, OPTIONS and CONNECT; decode
 // paths; join field lines of equal names; parse responses.

@@ -22,7 +22,7 @@ type Head struct {
 	Asterisk       bool  // OPTIONS *: there is neither path nor query
 	IsHead         bool  // method HEAD
 	Persistent     bool  // the client allows the connection to go on (RFC 9112 §9.3)
-	ExpectContinue bool  // Expect: 100-continue (RFC 9110 §10.1.1), HTTP/1.1 only
+	ExpectContinue bool  // Expect: 100-continue (RFC 9110 §10.1.1); only in HTTP/1.1, and if there is a body
 	Chunked        bool  // the body is chunked
 	ContentLength  int64 // bytes of body: 0 without a body, LengthUnknown if chunked
 }
