@@ -1,0 +1,658 @@
+package handler
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+const (
+	post10   = "POST /p HTTP/1.1\nHost: a\nContent-Length: 10\n\n"
+	postMany = "POST /p HTTP/1.1\nHost: a\nTransfer-Encoding: chunked\n\n"
+)
+
+// checkIdle waits until no goroutine of b is left, and checks that nothing is in its queue.
+func checkIdle(t *testing.T, b *blocking) {
+	t.Helper()
+	limit := time.Now().Add(patience)
+	for {
+		b.mu.Lock()
+		running, queued := b.running, b.queued
+		b.mu.Unlock()
+		if running == 0 && queued == 0 {
+			break
+		}
+		if time.Now().After(limit) {
+			t.Fatalf("%d goroutines, %d in the queue", running, queued)
+		}
+		runtime.Gosched()
+	}
+	if b.first != nil || b.last != nil {
+		t.Error("something is left in the queue")
+	}
+}
+
+func attachBlocking(t *testing.T, c Config, h Handler, limit int) *fakeBackend {
+	b := c.Blocking(h, limit).(*blocking)
+	t.Cleanup(func() { checkIdle(t, b) })
+	return attach(t, b)
+}
+
+func TestBlockingBodySplitEverywhere(t *testing.T) {
+	const body = "0123456789"
+	for _, head := range []string{post10, postMany} {
+		for _, window := range []int{1, 3, 4096} {
+			b := attachBlocking(t, Config{Window: window}, echo, 0)
+			for i := range len(body) + 1 {
+				for j := i; j <= len(body); j++ {
+					c := b.start(-1, head, body[:i], true)
+					c.send([]byte(body[i:j]))
+					c.send([]byte(body[j:]))
+					b.turn(func() { c.running.BodyEnd() })
+					b.until("the response", func() bool { return c.over })
+					if !strings.HasSuffix(c.text(), "Content-Length: 10\n\n"+body) || c.outcome() != "keep" {
+						t.Fatalf("window %d, cut at %d and %d: %s %q", window, i, j, c.outcome(), c.text())
+					}
+				}
+			}
+		}
+	}
+}
+
+// A body that is complete at the start, below and above the sizes at which the room for it changes.
+func TestBlockingBodyAtOnce(t *testing.T) {
+	b := attachBlocking(t, Config{Window: 8 << 10}, echo, 0)
+	for _, n := range []int{1, smallBody, smallBody + 1, 8 << 10, 8<<10 + 1, 20 << 10} {
+		body := strings.Repeat("x", n)
+		c := b.exchange(fmt.Sprintf("POST / HTTP/1.1\nHost: a\nContent-Length: %d\n\n", n), body)
+		if _, got := c.response("POST"); got != body {
+			t.Errorf("%d bytes of %d", len(got), n)
+		}
+	}
+}
+
+// The connection is stopped when the window is full, and told once when there is room again.
+func TestBlockingBodyBackPressure(t *testing.T) {
+	read := make(chan int)
+	b := attachBlocking(t, Config{Window: 8}, Func(func(w *Response, r *Request) {
+		for n := range read {
+			if _, err := io.ReadFull(r, make([]byte, n)); err != nil {
+				t.Error(err)
+			}
+		}
+	}), 0)
+	c := b.start(-1, postMany, "", true)
+	b.turn(func() {
+		if n := c.sendSome([]byte("0123456789")); n != 8 {
+			t.Errorf("room for %d bytes", n)
+		}
+		if n := c.sendSome([]byte("89")); n != 0 {
+			t.Errorf("room for %d bytes more", n)
+		}
+	})
+	read <- 3
+	read <- 1
+	b.until("room", func() bool { return c.room > 0 })
+	b.turn(func() {
+		if n := c.sendSome([]byte("89abcdef")); n != 4 {
+			t.Errorf("room for %d bytes", n)
+		}
+		c.running.BodyEnd()
+	})
+	read <- 8
+	close(read)
+	b.until("the end", func() bool { return c.over })
+	if c.room != 1 {
+		t.Errorf("told %d times", c.room)
+	}
+}
+
+func TestBlockingBodyWanted(t *testing.T) {
+	const head = "POST / HTTP/1.1\nHost: a\nExpect: 100-continue\nContent-Length: 3\n\n"
+	t.Run("read", func(t *testing.T) {
+		b := attachBlocking(t, Config{}, echo, 0)
+		c := b.start(-1, head, "", true)
+		b.until("the wish for the body", func() bool { return c.wanted > 0 })
+		c.send([]byte("a"))
+		c.send([]byte("bc"))
+		b.turn(func() { c.running.BodyEnd() })
+		b.until("the end", func() bool { return c.over })
+		if c.outcome() != "keep" || c.wanted != 1 {
+			t.Errorf("%s after %d wishes", c.outcome(), c.wanted)
+		}
+	})
+	t.Run("not read", func(t *testing.T) {
+		b := attachBlocking(t, Config{}, hello, 0)
+		c := b.start(-1, head, "", true)
+		b.until("the end", func() bool { return c.over })
+		if c.wanted != 0 || c.outcome() != "close" || !strings.Contains(c.text(), "Connection: close\n") {
+			t.Errorf("%s after %d wishes: %q", c.outcome(), c.wanted, c.text())
+		}
+	})
+}
+
+func TestBlockingBodyAbort(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		tooLarge bool
+		answers  bool
+		want     string
+	}{
+		{"broken", false, false, "failed 400"},
+		{"too large", true, false, "failed 413"},
+		{"the handler answers", true, true, "close"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var got []byte
+			var err error
+			b := attachBlocking(t, Config{}, Func(func(w *Response, r *Request) {
+				got, err = io.ReadAll(r)
+				if c.answers {
+					w.Status(422)
+				}
+			}), 0)
+			x := b.start(-1, post10, "abc", true)
+			x.send([]byte("def"))
+			b.turn(func() { x.running.BodyAbort(c.tooLarge) })
+			b.until("the end", func() bool { return x.over })
+			want := io.ErrUnexpectedEOF
+			if c.tooLarge {
+				want = ErrBodyTooLarge
+			}
+			if string(got) != "abcdef" || err != want {
+				t.Errorf("read %q, %v", got, err)
+			}
+			if x.outcome() != c.want {
+				t.Errorf("%s, want %s", x.outcome(), c.want)
+			}
+		})
+	}
+}
+
+func TestBlockingBodyMax(t *testing.T) {
+	b := attachBlocking(t, Config{}, Func(func(w *Response, r *Request) {
+		if _, err := r.Body(9); err == ErrBodyTooLarge {
+			w.Error(413)
+		}
+	}), 0)
+	for _, head := range []string{post10, postMany} {
+		c := b.start(-1, head, "0123456789", true)
+		b.turn(func() { c.running.BodyEnd() })
+		b.until("the end", func() bool { return c.over })
+		if res, _ := c.response("POST"); res.StatusCode != 413 {
+			t.Errorf("got %q", c.text())
+		}
+	}
+}
+
+// A slow peer takes a large response in all kinds of portions; the handler is made to wait.
+func TestBlockingSlowPeer(t *testing.T) {
+	const size, part = 10000, 64
+	body := make([]byte, size)
+	for i := range body {
+		body[i] = byte('a' + i%26)
+	}
+	seed := rand.Uint64()
+	random := rand.New(rand.NewPCG(seed, 0))
+	for _, head := range []string{get11, get10} {
+		var written atomic.Int64
+		b := attachBlocking(t, Config{PartMax: part}, Func(func(w *Response, r *Request) {
+			for rest := body; len(rest) > 0; {
+				n := min(len(rest), 1+int(written.Load())%100)
+				if _, err := w.Write(rest[:n]); err != nil {
+					t.Error(err)
+					return
+				}
+				rest = rest[n:]
+				written.Add(int64(n))
+			}
+		}), 0)
+		c := b.start(0, head, "", false)
+		for !c.over {
+			before := len(c.out)
+			c.take(1 + random.IntN(2*part))
+			if int(written.Load()) > len(c.out)+3*part {
+				t.Fatalf("seed %d: the handler has written %d bytes, the peer has %d", seed, written.Load(), len(c.out))
+			}
+			if len(c.out) == before && !c.over {
+				b.until("more output", func() bool { return len(c.out) > before || c.over })
+			}
+		}
+		if _, got := c.response("GET"); got != string(body) {
+			t.Errorf("seed %d: the body is not what was written", seed)
+		}
+	}
+}
+
+// An ordinary response does not hold a goroutine until the peer has taken it.
+func TestBlockingLeavesBeforeThePeer(t *testing.T) {
+	b := attachBlocking(t, Config{}, hello, 1)
+	var slow []*fakeConn
+	for range 10 {
+		slow = append(slow, b.start(0, get11, "", false))
+	}
+	b.until("output of all", func() bool {
+		for _, c := range slow {
+			if c.offers == 0 {
+				return false
+			}
+		}
+		return true
+	})
+	for _, c := range slow {
+		c.take(1 << 20)
+		if _, body := c.response("GET"); body != "hello" || c.outcome() != "keep" {
+			t.Errorf("%s %q", c.outcome(), c.out)
+		}
+	}
+}
+
+func TestBlockingCancel(t *testing.T) {
+	type step = chan struct{}
+	for _, phase := range []struct {
+		name string
+		// serve runs until the exchange is cancelled, and returns what it has heard of it.
+		serve func(w *Response, r *Request, at step) error
+		takes int
+		head  string
+	}{
+		{"waits for the context", func(w *Response, r *Request, at step) error {
+			ctx := r.Context()
+			close(at)
+			<-ctx.Done()
+			_, err := w.Write([]byte("x"))
+			if ferr := w.Flush(); err == nil {
+				err = ferr
+			}
+			return err
+		}, -1, get11},
+		{"asks for the context late", func(w *Response, r *Request, at step) error {
+			close(at)
+			for w.Flush() == nil {
+				if _, err := w.Write([]byte("x")); err != nil {
+					break
+				}
+			}
+			<-r.Context().Done()
+			return w.Flush()
+		}, -1, get11},
+		{"reads", func(w *Response, r *Request, at step) error {
+			close(at)
+			_, err := io.ReadAll(r)
+			return err
+		}, -1, post10},
+		{"writes", func(w *Response, r *Request, at step) error {
+			close(at)
+			for {
+				if _, err := w.Write(make([]byte, 100)); err != nil {
+					return err
+				}
+			}
+		}, 5, get11},
+		{"flushes", func(w *Response, r *Request, at step) error {
+			close(at)
+			for {
+				w.WriteString("x")
+				if err := w.Flush(); err != nil {
+					return err
+				}
+			}
+		}, 5, get11},
+		{"sends interim responses", func(w *Response, r *Request, at step) error {
+			close(at)
+			for {
+				if err := w.Interim(103); err != nil {
+					return err
+				}
+			}
+		}, 5, get11},
+	} {
+		t.Run(phase.name, func(t *testing.T) {
+			at := make(step)
+			heard := make(chan error, 1)
+			b := attachBlocking(t, Config{PartMax: 10}, Func(func(w *Response, r *Request) { heard <- phase.serve(w, r, at) }), 0)
+			c := b.start(phase.takes, phase.head, "", phase.head == post10)
+			<-at
+			b.turn(nil)
+			b.turn(c.cancel)
+			select {
+			case err := <-heard:
+				if err != ErrGone {
+					t.Errorf("heard %v", err)
+				}
+			case <-time.After(patience):
+				t.Fatal("the handler does not hear of it")
+			}
+			checkIdle(t, b.lb.(*blockingPart).b)
+			b.turn(nil) // no call may come
+		})
+	}
+	t.Run("waits in the queue", func(t *testing.T) {
+		release := make(step)
+		var served atomic.Int32
+		b := attachBlocking(t, Config{}, Func(func(w *Response, r *Request) { served.Add(1); <-release }), 1)
+		first := b.start(-1, get11, "", false)
+		second := b.start(-1, get11, "", false)
+		third := b.start(-1, get11, "", false)
+		b.turn(second.cancel)
+		close(release)
+		b.until("the others", func() bool { return first.over && third.over })
+		if served.Load() != 2 || third.outcome() != "keep" {
+			t.Errorf("%d served", served.Load())
+		}
+		b.advance(time.Hour)
+	})
+	t.Run("the handler has returned", func(t *testing.T) {
+		b := attachBlocking(t, Config{}, hello, 0)
+		c := b.start(10, get11, "", false)
+		b.until("output", func() bool { return c.offers > 0 })
+		checkIdle(t, b.lb.(*blockingPart).b)
+		b.turn(c.cancel)
+		b.turn(func() { c.running.OutputRoom() })
+	})
+	t.Run("within Output", func(t *testing.T) {
+		b := attachBlocking(t, Config{}, hello, 0)
+		c := b.start(-1, get11, "", false)
+		c.hook = (*fakeConn).cancel
+		b.until("the end", func() bool { return c.over })
+		if c.outcome() != "cancelled" {
+			t.Error(c.outcome())
+		}
+	})
+}
+
+func TestBlockingFailures(t *testing.T) {
+	abort := http.ErrAbortHandler
+	for _, c := range []struct {
+		name  string
+		h     Func
+		lines int
+		words []string
+		want  string
+	}{
+		{"panic", func(w *Response, r *Request) { w.WriteString("x"); panic("the cause") }, 1, []string{"the cause", "blocking_test.go", "GET"}, "failed 500"},
+		{"panic with nil", func(w *Response, r *Request) { panic(nil) }, 1, []string{"panic called with nil"}, "failed 500"},
+		{"panic after the head", func(w *Response, r *Request) { w.Flush(); panic("the cause") }, 1, []string{"the cause"}, "failed 500"},
+		{"abort", func(w *Response, r *Request) { panic(abort) }, 0, nil, "failed 500"},
+		{"goexit", func(w *Response, r *Request) { runtime.Goexit() }, 0, nil, "failed 500"},
+		{"short", func(w *Response, r *Request) { w.Set("Content-Length", "3"); w.WriteString("ab") }, 1, []string{causeShort}, "failed 500"},
+		{"short after the head", func(w *Response, r *Request) { w.Set("Content-Length", "3"); w.Flush(); w.WriteString("ab") }, 1, []string{causeShort}, "failed 500"},
+		{"panic with an interim response on its way", func(w *Response, r *Request) { w.Interim(103); panic(abort) }, 0, nil, "failed 500"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var log logLines
+			b := attachBlocking(t, Config{Logger: slog.New(&log)}, Func(func(w *Response, r *Request) {
+				if r.head.Minor == 1 {
+					c.h(w, r)
+				}
+			}), 1)
+			x := b.start(-1, get11, "", false)
+			checkIdle(t, b.lb.(*blockingPart).b) // before the loop has had a turn
+			b.until("the end", func() bool { return x.over })
+			if x.outcome() != c.want {
+				t.Errorf("%s, want %s: %q", x.outcome(), c.want, x.text())
+			}
+			log.expect(t, c.lines, c.words...)
+			if y := b.exchange(get10, ""); y.text() != "HTTP/1.1 200 OK\nDate: D\nContent-Length: 0\nConnection: close\n\n" {
+				t.Errorf("the next exchange: %q", y.text())
+			}
+		})
+	}
+}
+
+// What a failure becomes depends on what has gone out: after nothing but an interim response there is still an answer.
+func TestBlockingFailureAfterInterim(t *testing.T) {
+	const answer = "HTTP/1.1 103 Early Hints\n\nHTTP/1.1 500 Internal Server Error\nDate: D\n" +
+		"Content-Type: text/plain\nContent-Length: 22\nConnection: close\n\nInternal Server Error\n"
+	const noBody = "HTTP/1.1 103 Early Hints\n\nHTTP/1.1 500 Internal Server Error\nDate: D\n" +
+		"Content-Type: text/plain\nContent-Length: 22\nConnection: close\n\n"
+	for _, c := range []struct {
+		name    string
+		request string
+		flush   bool // the head is handed over as well
+		first   int  // bytes that the peer takes before the handler fails
+		outcome string
+		text    string
+	}{
+		{"interim taken", get11, false, 28, "close", answer},
+		{"interim taken, HEAD", head11, false, 28, "close", noBody},
+		{"interim taken in part", get11, false, 7, "close", answer},
+		{"head taken in part", get11, true, 29, "failed 500", "HTTP/1.1 103 Early Hints\n\nH"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			fail := make(chan struct{})
+			b := attachBlocking(t, Config{}, Func(func(w *Response, r *Request) {
+				w.Interim(103)
+				if c.flush {
+					w.Flush()
+				}
+				<-fail
+				panic(http.ErrAbortHandler)
+			}), 0)
+			x := b.start(c.first, c.request, "", false)
+			b.until("output", func() bool { return len(x.out) == c.first })
+			close(fail)
+			checkIdle(t, b.lb.(*blockingPart).b)
+			b.turn(nil)
+			for !x.over {
+				x.take(5)
+			}
+			if x.text() != c.text || x.outcome() != c.outcome {
+				t.Errorf("%s %q", x.outcome(), x.text())
+			}
+		})
+	}
+}
+
+func TestBlockingQueue(t *testing.T) {
+	const limit, queue = 3, 5
+	release := make(chan struct{})
+	var now, most atomic.Int32
+	order := make(chan string, 100)
+	b := attachBlocking(t, Config{QueueMax: queue}, Func(func(w *Response, r *Request) {
+		if n := now.Add(1); n > most.Load() {
+			most.Store(n)
+		}
+		<-release
+		order <- string(r.Path())
+		now.Add(-1)
+	}), limit)
+	var conns []*fakeConn
+	for i := range limit + queue {
+		conns = append(conns, b.start(-1, fmt.Sprintf("GET /%d HTTP/1.1\nHost: a\n\n", i), "", false))
+	}
+	if _, err := b.tryStart(-1, get11, "", false); !errors.Is(err, ErrQueueFull) {
+		t.Errorf("got %v", err)
+	}
+	// One goroutine after the other: those of the queue in their order.
+	for range limit + queue {
+		release <- struct{}{}
+	}
+	for _, c := range conns {
+		b.until("the end", func() bool { return c.over })
+	}
+	if most.Load() > limit {
+		t.Errorf("%d at the same time", most.Load())
+	}
+	var queued []string
+	for range limit + queue {
+		if path := <-order; path >= "3" {
+			queued = append(queued, path)
+		}
+	}
+	if len(queued) != queue {
+		t.Errorf("%q", queued)
+	}
+	if c := b.exchangeReleased(release); c.outcome() != "keep" {
+		t.Error(c.outcome())
+	}
+}
+
+func (b *fakeBackend) exchangeReleased(release chan struct{}) *fakeConn {
+	c := b.start(-1, get11, "", false)
+	release <- struct{}{}
+	b.until("the end", func() bool { return c.over })
+	return c
+}
+
+func TestBlockingQueueOrder(t *testing.T) {
+	release := make(chan struct{})
+	var order []string
+	b := attachBlocking(t, Config{}, Func(func(w *Response, r *Request) {
+		<-release
+		order = append(order, string(r.Path()))
+	}), 1)
+	var last *fakeConn
+	for _, path := range "abcdef" {
+		last = b.start(-1, fmt.Sprintf("GET /%c HTTP/1.1\nHost: a\n\n", path), "", false)
+	}
+	close(release)
+	b.until("the end", func() bool { return last.over })
+	if got := strings.Join(order, ""); got != "abcdef" {
+		t.Error(got)
+	}
+}
+
+func TestBlockingQueueTimeout(t *testing.T) {
+	release := make(chan struct{})
+	b := attachBlocking(t, Config{QueueTimeout: 3 * time.Second}, Func(func(w *Response, r *Request) { <-release }), 1)
+	first := b.start(-1, get11, "", false)
+	waits := b.start(-1, get11, "", false)
+	b.advance(2 * time.Second)
+	late := b.start(-1, get11, "", false)
+	if waits.over {
+		t.Fatal("too early")
+	}
+	b.advance(time.Second)
+	if waits.outcome() != "failed 503" || waits.retry <= 0 {
+		t.Errorf("%s, Retry-After %v", waits.outcome(), waits.retry)
+	}
+	close(release)
+	b.until("the end", func() bool { return first.over && late.over })
+	if first.outcome() != "keep" || late.outcome() != "keep" {
+		t.Errorf("%s, %s", first.outcome(), late.outcome())
+	}
+	b.advance(time.Hour)
+}
+
+func TestBlockingNoQueue(t *testing.T) {
+	release := make(chan struct{})
+	b := attachBlocking(t, Config{QueueMax: -1, QueueTimeout: -1}, Func(func(w *Response, r *Request) { <-release }), 1)
+	c := b.start(-1, get11, "", false)
+	if _, err := b.tryStart(-1, get11, "", false); err != ErrQueueFull {
+		t.Errorf("got %v", err)
+	}
+	close(release)
+	b.until("the end", func() bool { return c.over })
+}
+
+// The context ends with Serve, so that nothing goes on for an exchange that is over.
+func TestBlockingContextEndsWithServe(t *testing.T) {
+	contexts := make(chan context.Context, 1)
+	b := attachBlocking(t, Config{}, Func(func(w *Response, r *Request) {
+		if r.Context().Err() != nil {
+			t.Error("done from the beginning")
+		}
+		contexts <- r.Context()
+	}), 0)
+	b.exchange(get11, "")
+	select {
+	case <-(<-contexts).Done():
+	case <-time.After(patience):
+		t.Error("never done")
+	}
+}
+
+// Request and response are streamed at the same time.
+func TestBlockingFullDuplex(t *testing.T) {
+	b := attachBlocking(t, Config{Window: 16, PartMax: 16}, Func(func(w *Response, r *Request) {
+		w.Flush()
+		if _, err := io.Copy(w, r); err != nil {
+			t.Error(err)
+		}
+	}), 0)
+	c := b.start(-1, postMany, "", true)
+	b.until("the head", func() bool { return bytes.Contains(c.out, []byte("\r\n\r\n")) })
+	var sent []byte
+	for i := range 200 {
+		some := fmt.Appendf(nil, "%d,", i)
+		sent = append(sent, some...)
+		c.send(some)
+	}
+	b.turn(func() { c.running.BodyEnd() })
+	b.until("the end", func() bool { return c.over })
+	if _, body := c.response("POST"); body != string(sent) {
+		t.Errorf("got %q", body)
+	}
+}
+
+// Many exchanges at once on one loop, with random sizes and cuts: each gets its own bytes back.
+func TestBlockingMany(t *testing.T) {
+	seed := rand.Uint64()
+	random := rand.New(rand.NewPCG(seed, 0))
+	b := attachBlocking(t, Config{Window: 64, PartMax: 50, QueueMax: 1000}, Func(func(w *Response, r *Request) {
+		if random := len(r.Field("flush")); random > 0 {
+			w.Flush()
+		}
+		io.Copy(w, r)
+	}), 7)
+	type run struct {
+		*fakeConn
+		body, rest []byte
+		ended      bool
+	}
+	var runs []*run
+	for i := range 200 {
+		body := bytes.Repeat(fmt.Appendf(nil, "%d ", i), random.IntN(200))
+		head := postMany
+		if random.IntN(2) == 0 {
+			head = strings.Replace(head, "\n\n", "\nFlush: 1\n\n", 1)
+		}
+		runs = append(runs, &run{b.start(random.IntN(100), head, "", true), body, body, false})
+	}
+	limit := time.Now().Add(patience)
+	for open := len(runs); open > 0; {
+		open = 0
+		b.turn(func() {
+			for _, r := range runs {
+				if r.over {
+					continue
+				}
+				open++
+				if random.IntN(500) == 0 {
+					r.cancel()
+					continue
+				}
+				n := r.sendSome(r.rest[:min(len(r.rest), random.IntN(100))])
+				if r.rest = r.rest[n:]; len(r.rest) == 0 && !r.ended {
+					r.ended = true
+					r.running.BodyEnd()
+				}
+				r.takes += random.IntN(100)
+				r.running.OutputRoom()
+			}
+		})
+		if time.Now().After(limit) {
+			t.Fatalf("seed %d: %d exchanges left", seed, open)
+		}
+		runtime.Gosched()
+	}
+	for i, r := range runs {
+		if r.cancelled {
+			continue
+		}
+		if _, body := r.response("POST"); body != string(r.body) {
+			t.Fatalf("seed %d: exchange %d: %d bytes of %d", seed, i, len(body), len(r.body))
+		}
+	}
+}
