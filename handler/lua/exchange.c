@@ -1,0 +1,318 @@
+/* One exchange: from the claimed cell to the stored result. */
+#include "mb.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+mb_exchange X;
+
+/* Has the loop look at this cell, and wakes it if it sleeps. */
+void mb_notify(void)
+{
+	__atomic_fetch_or(&X.ol->ready[X.cell >> 6], 1ull << (X.cell & 63), __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&X.ol->asleep, __ATOMIC_SEQ_CST) &&
+	    __atomic_exchange_n(&X.ol->asleep, 0, __ATOMIC_SEQ_CST)) {
+		uint64_t one = 1;
+		ssize_t k = write(W.loop_doorbell[X.loop], &one, sizeof one);
+		(void)k; /* full: it was rung already */
+	}
+}
+
+int mb_cancelled(void)
+{
+	return (__atomic_load_n(&X.ic->flags, __ATOMIC_ACQUIRE) & MB_IN_CANCEL) != 0;
+}
+
+int mb_raise_cancelled(lua_State *L)
+{
+	X.cancelled = 1;
+	return luaL_error(L, "client has closed the connection");
+}
+
+/* --- head ------------------------------------------------------------------ */
+
+static _Noreturn void broken_segment(const char *what)
+{
+	mb_log("segment", what, strlen(what));
+	fflush(NULL);
+	_exit(4);
+}
+
+/* Bytes of the head block, which starts at count 0. The server checks heads
+ * before it hands them over, so a wrong one means that the memory is broken. */
+static int head_arrived(void)
+{
+	uint32_t f = __atomic_load_n(&X.ic->flags, __ATOMIC_ACQUIRE);
+	return (f & (MB_IN_CANCEL | MB_IN_ABORT)) ||
+	       __atomic_load_n(&X.ic->in_head, __ATOMIC_ACQUIRE) > X.taken;
+}
+
+void mb_took(uint64_t n)
+{
+	X.taken += n;
+	__atomic_store_n(&X.oc->in_tail, X.taken, __ATOMIC_RELEASE);
+	/* The loop sets WANT_ROOM and then looks at in_tail once more. */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&X.ic->flags, __ATOMIC_RELAXED) & MB_IN_WANT_ROOM)
+		mb_notify();
+}
+
+/* A head larger than the window is taken out of it like a body. -1: the peer is
+ * gone before all of it was there. */
+static int stream_head(uint32_t size)
+{
+	X.head_copy.len = 0;
+	if (mb_buf_room(&X.head_copy, size))
+		broken_segment("no memory for a request head");
+	while (X.taken < size) {
+		mb_wait(head_arrived);
+		uint64_t n = __atomic_load_n(&X.ic->in_head, __ATOMIC_ACQUIRE) - X.taken;
+		if (n == 0)
+			return -1;
+		uint64_t at = X.taken & (W.h.in_window - 1);
+		if (n > size - X.taken)
+			n = size - X.taken;
+		if (n > W.h.in_window - at)
+			n = W.h.in_window - at;
+		memcpy(X.head_copy.p + X.taken, X.iw + at, n);
+		mb_took(n);
+	}
+	X.head = X.head_copy.p;
+	return 0;
+}
+
+static int read_head(void)
+{
+	uint64_t n = __atomic_load_n(&X.ic->in_head, __ATOMIC_ACQUIRE);
+	if (n < sizeof(mb_head))
+		broken_segment("an exchange without a head");
+	memcpy(&X.hd, X.iw, sizeof X.hd);
+	X.head = X.iw;
+	const mb_head *h = &X.hd;
+	if (h->size < sizeof *h || h->size > MB_REQUEST_HEAD_MAX || h->size % 8 ||
+	    h->raw_off > h->size || h->raw_len > h->size - h->raw_off ||
+	    h->nfields > (h->size - sizeof *h) / sizeof(mb_field))
+		broken_segment("an exchange with a bad head");
+	if (h->size > W.h.in_window)
+		return stream_head(h->size);
+	if (n < h->size)
+		broken_segment("an exchange with half a head");
+	X.taken = h->size;
+	return 0;
+}
+
+/* Before body bytes are taken out of the window, and others may be put there,
+ * the head has to be somewhere else. */
+void mb_detach_head(lua_State *L)
+{
+	if (X.head != X.iw)
+		return;
+	if ((__atomic_load_n(&X.ic->flags, __ATOMIC_ACQUIRE) & MB_IN_END) &&
+	    __atomic_load_n(&X.ic->in_head, __ATOMIC_RELAXED) <= W.h.in_window)
+		return; /* nothing more will come, and what came was not overwritten */
+	X.head_copy.len = 0;
+	if (mb_buf_add(&X.head_copy, X.iw, X.hd.size))
+		luaL_error(L, "not enough memory");
+	X.head = X.head_copy.p;
+}
+
+/* The bytes of a place in raw. */
+const uint8_t *mb_span(lua_State *L, uint32_t off, uint32_t len)
+{
+	if (off > X.hd.raw_len || len > X.hd.raw_len - off)
+		luaL_error(L, "request: bad head");
+	return X.head + X.hd.raw_off + off;
+}
+
+const mb_field *mb_field_at(lua_State *L, uint32_t i)
+{
+	const mb_field *f = (const mb_field *)(X.head + sizeof(mb_head)) + i;
+	mb_span(L, f->name_off, f->name_len);
+	mb_span(L, f->value_off, f->value_len);
+	return f;
+}
+
+/* --- running --------------------------------------------------------------- */
+
+/* The protected functions. Their stack is theirs alone; what the callback
+ * returned, or nil, is their result. */
+static int run_http(lua_State *L)
+{
+	const mb_connect *c = mb_connect_of(W.pool, X.hd.listener);
+	if (!c || !c->http)
+		return luaL_error(L, "this listener has no HTTP handler");
+	lua_rawgeti(L, LUA_REGISTRYINDEX, c->ref);
+	mb_request_push(L);
+	lua_call(L, 1, 1);
+	if (R.state != MB_R_DONE)
+		mb_response_finish(L);
+	return 1;
+}
+
+static int run_interval(lua_State *L)
+{
+	const mb_connect *c = mb_connect_of(W.pool, X.hd.listener);
+	if (!c || c->http)
+		return luaL_error(L, "this interval has no handler");
+	lua_rawgeti(L, LUA_REGISTRYINDEX, c->ref);
+	lua_createtable(L, 0, 1);
+	lua_pushlstring(L, (const char *)mb_span(L, 0, X.hd.raw_len), X.hd.raw_len);
+	lua_setfield(L, -2, "interval");
+	lua_call(L, 1, 1);
+	return 1;
+}
+
+/* Who failed: "GET /path" or "interval name". */
+static void describe(char *to, size_t cap)
+{
+	const uint8_t *raw = X.head + X.hd.raw_off;
+	const mb_head *h = &X.hd;
+	if (h->kind == MB_KIND_INTERVAL) {
+		size_t n = (size_t)snprintf(to, cap, "interval ");
+		mb_quote(to + n, cap - n, raw, h->raw_len);
+		return;
+	}
+	*to = 0;
+	if (h->method_off > h->raw_len || h->method_len > h->raw_len - h->method_off ||
+	    h->path_off > h->raw_len || h->path_len > h->raw_len - h->path_off)
+		return;
+	size_t n = mb_quote(to, 40, raw + h->method_off, h->method_len);
+	to[n++] = ' ';
+	to[n++] = h->flags & MB_HEAD_ASTERISK ? '*' : '/';
+	mb_quote(to + n, cap - n, raw + h->path_off, h->path_len);
+}
+
+/* A client that went away, or sent a body that broke off, is no fault of the
+ * application: errors that say only that are not logged. */
+static int peers_fault(const char *s)
+{
+	return (X.cancelled && strstr(s, "client has closed the connection")) ||
+	       (X.peer_status == 400 && strstr(s, "request body: connection broke off")) ||
+	       (X.peer_status == 413 && strstr(s, "request body exceeds request_body_size_limit"));
+}
+
+static void log_error(lua_State *L)
+{
+	char who[256];
+	size_t n;
+	const char *s = lua_tolstring(L, -1, &n);
+	if (s && peers_fault(s))
+		return;
+	describe(who, sizeof who);
+	mb_log(who, s ? s : "unknown error", s ? n : 13);
+}
+
+static int answer_status(lua_State *L)
+{
+	mb_response_error(L, (int)lua_tointeger(L, 1));
+	return 0;
+}
+
+/* What becomes of the response after the handler. */
+static uint32_t settle(lua_State *L, int failed)
+{
+	if (X.hd.kind != MB_KIND_HTTP)
+		return MB_DONE;
+	/* What is not finished now is not flushed any more. */
+	mb_lock();
+	if (R.state != MB_R_DONE)
+		R.pending = 0;
+	mb_unlock();
+	if (R.state == MB_R_DONE && !R.broken)
+		return MB_DONE | (R.close || !mb_body_complete() ? MB_CLOSE : 0);
+	if (R.published || R.broken || mb_cancelled())
+		return MB_DONE | MB_RESET;
+	uint32_t status = failed && X.peer_status ? (uint32_t)X.peer_status : 500;
+	if (R.written == 0)
+		return MB_DONE | (mb_body_complete() ? 0 : MB_CLOSE) | status << MB_STATUS_SHIFT;
+	/* Interim responses are out. The server's own answer is for exchanges
+	 * without output, so it is ours to give here. */
+	lua_settop(L, 0);
+	lua_pushcfunction(L, answer_status);
+	lua_pushinteger(L, (lua_Integer)status);
+	if (lua_pcall(L, 1, 0, 0) || R.broken)
+		return MB_DONE | MB_RESET;
+	return MB_DONE | MB_CLOSE;
+}
+
+/* Gives the cell back: nothing of it may be touched afterwards. */
+static void end(uint32_t result)
+{
+	mb_request_over(P.L);
+	if (X.scratch.cap > 1u << 20)
+		mb_buf_free(&X.scratch);
+	mb_lock();
+	if (R.state == MB_R_DONE && !(result & MB_RESET))
+		mb_output_store();
+	R.state = MB_R_IDLE;
+	R.pending = 0;
+	X.active = 0;
+	__atomic_store_n(&X.oc->result, result, __ATOMIC_RELEASE);
+	mb_unlock();
+	__atomic_store_n(&W.outw->finished, W.outw->finished + 1, __ATOMIC_RELAXED);
+	mb_notify();
+}
+
+static void begin(uint32_t loop, uint32_t cell)
+{
+	X.serial++;
+	X.active = 1;
+	X.loop = loop;
+	X.cell = cell;
+	X.ic = mb_in_cell_at(loop, cell);
+	X.oc = mb_out_cell_at(loop, cell);
+	X.ol = mb_out_loop_at(loop);
+	X.iw = (const uint8_t *)(X.ic + 1);
+	X.ow = (uint8_t *)(X.oc + 1);
+	X.opt = NULL;
+	X.taken = 0;
+	X.wanted = X.deferred = X.peer_status = X.cancelled = 0;
+	X.body = MB_BODY_UNREAD;
+}
+
+/* Runs the handler under the message handler. What it returned is on top, or
+ * the text of its error. */
+static int run(lua_State *L)
+{
+	static int http_ref = LUA_NOREF, interval_ref = LUA_NOREF;
+	if (http_ref == LUA_NOREF) {
+		lua_pushcfunction(L, run_http);
+		http_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+		lua_pushcfunction(L, run_interval);
+		interval_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+	}
+	lua_settop(L, 0);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, P.traceback_ref);
+	if (X.hd.kind == MB_KIND_HTTP) {
+		const mb_connect *c = mb_connect_of(W.pool, X.hd.listener);
+		X.opt = c ? c->http : NULL;
+		mb_response_begin();
+		lua_rawgeti(L, LUA_REGISTRYINDEX, http_ref);
+	} else {
+		lua_rawgeti(L, LUA_REGISTRYINDEX, interval_ref);
+	}
+	int failed = lua_pcall(L, 0, 1, 1);
+	if (failed)
+		log_error(L);
+	return failed;
+}
+
+int mb_exchange_run(uint32_t loop, uint32_t cell, uint32_t gen)
+{
+	lua_State *L = P.L;
+	begin(loop, cell);
+	if ((uint32_t)__atomic_load_n(&X.ic->gen, __ATOMIC_ACQUIRE) != gen)
+		broken_segment("an exchange of another generation");
+	if (read_head()) {
+		end(MB_DONE | MB_RESET);
+		return 0;
+	}
+	int failed = run(L);
+	/* false from the handler: this was the worker's last exchange. */
+	int retire = !failed && lua_isboolean(L, -1) && !lua_toboolean(L, -1);
+	end(settle(L, failed) | (retire ? MB_RETIRE : 0));
+	lua_settop(L, 0);
+	return retire;
+}

@@ -1,0 +1,309 @@
+/* What the C files of this package share: the subset of the Lua C API that all
+ * versions have, the state of a process, and the verbs between the files. */
+#ifndef MB_PRIVATE_H
+#define MB_PRIVATE_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1
+#endif
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <lualib.h>
+
+#include "layout.h"
+
+#define MB_RELEASE "2.0.0"
+
+#if LUA_VERSION_NUM >= 502
+#define mb_rawlen lua_rawlen
+#else
+#define mb_rawlen lua_objlen
+#endif
+
+/* A worker that found nothing gives its CPU away once before it blocks: its
+ * loop, which runs on the same CPU, then often has the next exchange ready. */
+#define MB_YIELD_BEFORE_SLEEP 1
+
+/* Limits; what happens at them stands where they are used. */
+#define MB_REQUEST_HEAD_MAX (2u << 20)    /* head block, fields table included */
+#define MB_RESPONSE_HEAD_MAX (256u << 10) /* status line and fields */
+#define MB_CHUNK_MAX (16u << 20)          /* the two chunk sizes of generate_handler */
+#define MB_FDS_MAX 253                    /* descriptors of one message (SCM_MAX_FD) */
+#define MB_TEXT_MAX (64u << 10)           /* text of an error on a control socket */
+#define MB_PARAMS_MAX (1u << 16)          /* items of a form, a query, the cookies */
+
+/* --- process ----------------------------------------------------------- */
+
+enum { MB_ROLE_NONE, MB_ROLE_WORKER }; /* a fork server never reaches Go */
+extern int mb_role;
+
+typedef struct {
+	lua_State *L;
+	int script_over;   /* listen is closed */
+	int traceback_ref; /* registry: mb_traceback as a Lua value */
+	int control;       /* control socket: of the fork server, then of the worker */
+} mb_process;
+extern mb_process P;
+
+/* A worker's place in the segments. h is a copy that was checked once. */
+typedef struct {
+	uint32_t pool, slot;
+	int doorbell;
+	int loop_doorbell[MB_FDS_MAX];
+	const uint8_t *in;
+	uint8_t *out;
+	mb_in_header h;
+	const mb_in_worker *inw;
+	mb_out_worker *outw;
+} mb_worker;
+extern mb_worker W;
+
+static inline const mb_in_loop *mb_in_loop_at(uint32_t i)
+{
+	return (const mb_in_loop *)(W.in + W.h.in_loops + i * W.h.in_loop_stride);
+}
+
+static inline mb_out_loop *mb_out_loop_at(uint32_t i)
+{
+	return (mb_out_loop *)(W.out + W.h.out_loops + i * W.h.out_loop_stride);
+}
+
+static inline const mb_in_cell *mb_in_cell_at(uint32_t loop, uint32_t cell)
+{
+	uint64_t i = (uint64_t)loop * W.h.cells + cell;
+	return (const mb_in_cell *)(W.in + W.h.in_cells + i * W.h.in_cell_stride);
+}
+
+static inline mb_out_cell *mb_out_cell_at(uint32_t loop, uint32_t cell)
+{
+	uint64_t i = (uint64_t)loop * W.h.cells + cell;
+	return (mb_out_cell *)(W.out + W.h.out_cells + i * W.h.out_cell_stride);
+}
+
+/* --- util.c ------------------------------------------------------------- */
+
+typedef struct {
+	uint8_t *p;
+	size_t len, cap;
+} mb_buf;
+
+int mb_buf_room(mb_buf *b, size_t n);                   /* 0, or -1: no memory */
+int mb_buf_add(mb_buf *b, const void *p, size_t n);     /* likewise */
+void mb_buf_free(mb_buf *b);
+void mb_log(const char *what, const char *text, size_t len); /* one write to stderr */
+size_t mb_quote(char *to, size_t cap, const uint8_t *p, size_t n);
+int mb_same_word(const char *a, size_t n, const char *lower); /* ignores case */
+int mb_traceback(lua_State *L);
+const char *mb_tostring(lua_State *L, int i, size_t *n); /* replaces slot i */
+void mb_set_functions(lua_State *L, const luaL_Reg *f);  /* into the table on top */
+void mb_close(int *fds, int n);
+
+/* --- segment.c ---------------------------------------------------------- */
+
+const char *mb_segment_map(int in, int out); /* NULL, or what is wrong */
+
+/* --- control.c ---------------------------------------------------------- */
+
+int mb_send(int fd, uint32_t type, const void *p, size_t n); /* 0 or -1 */
+/* 1; 0: end of file; -1: error. *payload is malloc'ed, with a NUL after it. */
+int mb_recv(int fd, mb_msg *m, uint8_t **payload, int *fds, int *nfds);
+
+/* --- state.c ------------------------------------------------------------ */
+
+lua_State *mb_state_new(int argc, char **argv);
+int mb_state_run(lua_State *L, int argc, char **argv); /* 0, or error text on top */
+
+/* --- http.c ------------------------------------------------------------- */
+
+typedef struct {
+	double request_body_size_limit, request_header_size_limit;
+	double chunk_size; /* 0: not given */
+	double maximum_input_chunk_size, minimum_output_chunk_size;
+	double idle_timeout, request_header_timeout, stall_timeout;
+	double response_timeout, drain_timeout;
+	int static_date, static_close; /* what the static headers say */
+	size_t static_len;
+	char static_text[];
+} mb_http_options;
+
+int mb_http_open(lua_State *L); /* loader of moonbridge_http */
+/* Options of the HTTP handler at index i, or NULL if it is none; pushes the
+ * callback in the first case. */
+const mb_http_options *mb_http_handler(lua_State *L, int i);
+size_t mb_http_options_text(const mb_http_options *o, char *to, size_t cap);
+
+/* --- listen.c ----------------------------------------------------------- */
+
+typedef struct {
+	int ref;                   /* LUA_NOREF: none */
+	const mb_http_options *http; /* not NULL: ref is the callback of an HTTP handler */
+} mb_connect;
+
+typedef struct {
+	int prepare, finish;
+	mb_connect connect;
+	uint32_t listeners;
+	mb_connect *listener; /* own connect of each listener */
+} mb_pool;
+
+int mb_listen(lua_State *L);
+uint32_t mb_pools(void);
+const mb_pool *mb_pool_at(uint32_t i);
+const mb_connect *mb_connect_of(uint32_t pool, uint32_t listener); /* NULL: none */
+
+/* --- worker.c ----------------------------------------------------------- */
+
+int mb_worker_run(void); /* exit code */
+
+/* --- exchange.c --------------------------------------------------------- */
+
+/* What became of the request body. */
+enum { MB_BODY_UNREAD, MB_BODY_STRING, MB_BODY_PARSED, MB_BODY_STREAMED };
+
+typedef struct {
+	uint64_t serial; /* of this exchange; requests carry it */
+	int active;
+	uint32_t loop, cell;
+	const mb_in_cell *ic;
+	mb_out_cell *oc;
+	mb_out_loop *ol;
+	const uint8_t *iw;
+	uint8_t *ow;
+	mb_head hd;          /* a copy */
+	const uint8_t *head; /* the head block: in the window or in head_copy */
+	const mb_http_options *opt;
+	uint64_t taken;      /* bytes taken out of the in-window */
+	int wanted;          /* MB_OUT_BODY_WANTED was set, or need not be */
+	int body;            /* MB_BODY_* */
+	int deferred;        /* defer_reading was called */
+	int peer_status;     /* not 0: the peer broke the body; status for it */
+	int cancelled;       /* "client has closed the connection" was raised */
+	int has_cache;       /* the cache table exists */
+	int has_own;         /* so does the table of the handler's own fields */
+	mb_buf head_copy, scratch; /* scratch: a body in the making */
+} mb_exchange;
+extern mb_exchange X;
+
+int mb_exchange_run(uint32_t loop, uint32_t cell, uint32_t gen); /* not 0: retire */
+void mb_notify(void);                 /* has the loop look at this cell */
+void mb_wait(int (*ready)(void));     /* blocks until ready() */
+int mb_doorbell_wait(void);
+int mb_cancelled(void);
+int mb_raise_cancelled(lua_State *L);
+const uint8_t *mb_span(lua_State *L, uint32_t off, uint32_t len);
+const mb_field *mb_field_at(lua_State *L, uint32_t i);
+void mb_detach_head(lua_State *L);
+void mb_took(uint64_t n); /* n more bytes of the in-window are no longer needed */
+
+/* --- body.c ------------------------------------------------------------- */
+
+int mb_body_complete(void); /* all of it was read, or lies in the window */
+int mb_body_push(lua_State *L);               /* request.body */
+int mb_body_form(lua_State *L, int cache_key); /* post_params, post_params_list */
+void mb_body_before_status(lua_State *L);
+int mb_body_process(lua_State *L);
+int mb_body_stream(lua_State *L);
+
+/* --- request.c ---------------------------------------------------------- */
+
+enum { /* keys of the cache table */
+	MB_CACHE_OWN = 1, MB_CACHE_HEADERS, MB_CACHE_CSV_STRING, MB_CACHE_CSV_TABLE,
+	MB_CACHE_FLAGS, MB_CACHE_VALUE, MB_CACHE_COOKIES, MB_CACHE_GET,
+	MB_CACHE_GET_LIST, MB_CACHE_POST, MB_CACHE_POST_LIST, MB_CACHE_BODY
+};
+void mb_request_open(lua_State *L);
+void mb_request_push(lua_State *L);
+void mb_request_over(lua_State *L);
+void mb_request_check(lua_State *L, int i);
+int mb_cache_get(lua_State *L, int key); /* 1: pushed; 0: nothing there */
+void mb_cache_set(lua_State *L, int key); /* value on top, stays there */
+
+/* --- fields.c, params.c ------------------------------------------------- */
+
+void mb_fields_open(lua_State *L);
+void mb_fields_push(lua_State *L, int key); /* MB_CACHE_HEADERS … VALUE */
+int mb_field_find(lua_State *L, const char *lower, const char **v, size_t *n);
+enum { MB_PARSE_FORM, MB_PARSE_COOKIE }; /* as in lua.go */
+void mb_params_open(lua_State *L);
+void mb_params_form(lua_State *L, int key, int list_key, const uint8_t *p, size_t n);
+void mb_params_get(lua_State *L);
+void mb_params_cookies(lua_State *L);
+
+/* --- response.c, output.c, send.c --------------------------------------- */
+
+/* Where a response is. */
+enum {
+	MB_R_IDLE,   /* no exchange → NONE */
+	MB_R_NONE,   /* no status yet → STATUS */
+	MB_R_STATUS, /* header fields may follow → BODY; after a 1xx → NONE */
+	MB_R_BODY,   /* data may follow → DONE */
+	MB_R_DONE    /* finished → IDLE */
+};
+
+typedef struct {
+	uint8_t lock;        /* guards all of this against mb_flush_now while stream is 0 */
+	uint8_t stream;      /* 0: the body is collected in the window, from body_off on;
+	                        1: bytes go through the ring */
+	int state;           /* MB_R_* */
+	int status, interim; /* interim: the status in progress is a 1xx */
+	int bodiless;        /* 204, 205, 304 */
+	int has_date, has_length, close, chunked, close_delimited;
+	int head_written;    /* the final head is in the ring */
+	int published;       /* a byte of the final response may have been seen */
+	int pending;         /* MB_OUT_PENDING is set */
+	int broken;          /* the response can only be reset */
+	uint64_t length;     /* Content-Length of the application */
+	uint64_t sent;       /* body bytes that the application gave */
+	uint32_t min_chunk;
+	uint32_t out_start;
+	uint32_t body_off, body_len; /* body_off 0: no place chosen yet */
+	uint64_t written;    /* bytes in the ring, counted from out_start */
+	mb_buf head, held;   /* head in the making; stream: bytes below min_chunk */
+} mb_response;
+extern mb_response R;
+
+static inline void mb_lock(void)
+{
+	extern void mb_lock_slow(void);
+	if (__atomic_exchange_n(&R.lock, 1, __ATOMIC_ACQUIRE))
+		mb_lock_slow();
+}
+
+static inline void mb_unlock(void)
+{
+	__atomic_store_n(&R.lock, 0, __ATOMIC_RELEASE);
+}
+
+static inline int mb_is_head(void) { return (X.hd.flags & MB_HEAD_IS_HEAD) != 0; }
+
+void mb_response_begin(void);
+void mb_head_complete(int length_known);
+const char *mb_head_start(const char *s, size_t n);
+const char *mb_head_field(const char *k, size_t kn, const char *v, size_t vn);
+const char *mb_field_error(const char *k, size_t kn, const char *v, size_t vn);
+int mb_list_has(const char *v, size_t n, const char *lower);
+
+void mb_output_store(void); /* publishes without a word to the loop */
+void mb_publish(void);
+void mb_output_data(lua_State *L, const char *p, size_t n);
+void mb_output_head(lua_State *L);
+void mb_output_flush(lua_State *L);
+void mb_output_finish(lua_State *L);
+void mb_output_interim(lua_State *L);
+void mb_set_pending(void);
+void mb_flush_now(void); /* from another thread: MB_CTL_FLUSH */
+
+int mb_send_status(lua_State *L);
+int mb_send_header(lua_State *L);
+int mb_send_data(lua_State *L);
+int mb_flush(lua_State *L);
+int mb_finish_headers(lua_State *L);
+int mb_finish(lua_State *L);
+void mb_response_finish(lua_State *L);
+void mb_response_error(lua_State *L, int status);
+
+#endif

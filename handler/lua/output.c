@@ -1,0 +1,340 @@
+/* The bytes of a response on their way through the out-window.
+ *
+ * It begins in window mode: the body is collected where it will be sent from,
+ * and at the end the head, whose length is known only then, is put right before
+ * it. If the body outgrows the window, or something is to go out earlier, the
+ * response goes over to stream mode: a ring, with back-pressure.
+ *
+ * In window mode another thread may flush (mb_flush_now), so everything is done
+ * under the lock. In stream mode what has reached the minimum is published
+ * already, that thread has nothing to do, and no lock is needed. */
+#include "mb.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Room for an ordinary head before the body; more is left for a longer one. */
+#define HEADROOM 1024u
+#define HEAD_GROWTH 256u /* what completion and a chunk header add */
+#define TAILROOM 8u      /* CR LF after a chunk */
+
+void mb_lock_slow(void)
+{
+	/* Held for the time of a copy, unless its thread lost the CPU. */
+	while (__atomic_exchange_n(&R.lock, 1, __ATOMIC_ACQUIRE))
+		sched_yield();
+}
+
+static int streaming(void) { return __atomic_load_n(&R.stream, __ATOMIC_ACQUIRE); }
+
+static void set_streaming(void) { __atomic_store_n(&R.stream, 1, __ATOMIC_RELEASE); }
+
+/* out_head counts the bytes of the response; their place in the ring begins at
+ * out_start. */
+void mb_output_store(void)
+{
+	__atomic_store_n(&X.oc->out_start, R.out_start, __ATOMIC_RELAXED);
+	__atomic_store_n(&X.oc->out_head, R.written, __ATOMIC_RELEASE);
+	if (R.head_written)
+		R.published = 1;
+}
+
+void mb_publish(void)
+{
+	if (R.pending) {
+		R.pending = 0;
+		__atomic_fetch_and(&X.oc->flags, ~MB_OUT_PENDING, __ATOMIC_RELAXED);
+	}
+	mb_output_store();
+	mb_notify();
+}
+
+/* The loop looks at the flag when it goes through its exchanges; to ring for it
+ * would cost every page a wake-up that its end is about to cause anyway. */
+void mb_set_pending(void)
+{
+	if (R.pending)
+		return;
+	R.pending = 1;
+	__atomic_fetch_or(&X.oc->flags, MB_OUT_PENDING, __ATOMIC_RELEASE);
+}
+
+/* --- the ring ----------------------------------------------------------------- */
+
+static uint64_t room(void)
+{
+	uint64_t used = R.written - __atomic_load_n(&X.ic->out_tail, __ATOMIC_ACQUIRE);
+	return used < W.h.out_window ? W.h.out_window - used : 0;
+}
+
+static int room_or_cancelled(void) { return room() > 0 || mb_cancelled(); }
+
+/* Copies n bytes, for which there is room. */
+static void ring_copy(const void *p, size_t n)
+{
+	uint64_t at = (R.out_start + R.written) & (W.h.out_window - 1);
+	size_t first = W.h.out_window - at;
+	if (first > n)
+		first = n;
+	memcpy(X.ow + at, p, first);
+	memcpy(X.ow, (const uint8_t *)p + first, n - first);
+	R.written += n;
+}
+
+/* Puts n bytes into the ring and waits for room where there is none. Until it
+ * has returned, the response is cut somewhere: an error makes that final. */
+static void ring_put(lua_State *L, const void *p, size_t n)
+{
+	const uint8_t *s = p;
+	while (n) {
+		size_t k = room();
+		if (k == 0) {
+			mb_publish();
+			mb_wait(room_or_cancelled);
+			if (mb_cancelled()) {
+				R.broken = 1;
+				mb_raise_cancelled(L);
+			}
+			continue;
+		}
+		if (k > n)
+			k = n;
+		ring_copy(s, k);
+		s += k;
+		n -= k;
+	}
+}
+
+static size_t chunk_header(char *to, size_t cap, uint64_t n)
+{
+	return (size_t)snprintf(to, cap, "%llx\r\n", (unsigned long long)n);
+}
+
+/* --- window mode -------------------------------------------------------------- */
+
+/* Chooses where the body is collected. If the head leaves no place for that the
+ * response goes through the ring from the start. */
+static void place_body(void)
+{
+	uint32_t off = HEADROOM, need = (uint32_t)R.head.len + HEAD_GROWTH;
+	if (off < need)
+		off = (need + 63) & ~63u;
+	if (off > W.h.out_window / 2)
+		set_streaming();
+	else
+		R.body_off = off;
+}
+
+/* Puts the complete head (and a chunk header) right before the body. */
+static void join_head(const char *chunk, size_t n)
+{
+	R.out_start = (uint32_t)(R.body_off - n - R.head.len);
+	memcpy(X.ow + R.out_start, R.head.p, R.head.len);
+	memcpy(X.ow + R.out_start + R.head.len, chunk, n);
+	R.written = R.head.len + n + R.body_len;
+	R.head_written = 1;
+}
+
+/* Goes over to stream mode. What was collected, with extra bytes that the caller
+ * will put after it, is the first chunk. The lock is held. */
+static void leave_window(uint64_t extra)
+{
+	char chunk[24];
+	size_t n = 0;
+	mb_head_complete(0);
+	if (R.chunked && R.body_len + extra)
+		n = chunk_header(chunk, sizeof chunk, R.body_len + extra);
+	join_head(chunk, n);
+	if (n && !extra)
+		ring_copy("\r\n", 2); /* TAILROOM is for that */
+	set_streaming();
+}
+
+/* Returns 1 if the bytes were taken in window mode. */
+static int window_data(lua_State *L, const char *p, size_t n)
+{
+	mb_lock();
+	if (!streaming() && !R.body_off)
+		place_body();
+	if (streaming()) {
+		mb_unlock();
+		return 0;
+	}
+	uint32_t end = R.body_off + R.body_len;
+	if (n <= W.h.out_window - TAILROOM - end) {
+		memcpy(X.ow + end, p, n);
+		R.body_len += (uint32_t)n;
+		R.sent += n;
+		if (R.body_len >= R.min_chunk)
+			mb_set_pending();
+		mb_unlock();
+		return 1;
+	}
+	leave_window(n);
+	R.sent += n;
+	mb_unlock();
+	ring_put(L, p, n);
+	if (R.chunked)
+		ring_put(L, "\r\n", 2);
+	mb_publish();
+	return 1;
+}
+
+/* --- stream mode -------------------------------------------------------------- */
+
+static void put_head(lua_State *L, int length_known)
+{
+	if (R.head_written)
+		return;
+	mb_head_complete(length_known);
+	R.head_written = 1;
+	ring_put(L, R.head.p, R.head.len);
+}
+
+/* One chunk of what is held back and n more bytes. */
+static void put_chunk(lua_State *L, const char *p, size_t n)
+{
+	char chunk[24];
+	uint64_t all = R.held.len + n;
+	put_head(L, 0);
+	if (all) {
+		if (R.chunked)
+			ring_put(L, chunk, chunk_header(chunk, sizeof chunk, all));
+		ring_put(L, R.held.p, R.held.len);
+		ring_put(L, p, n);
+		if (R.chunked)
+			ring_put(L, "\r\n", 2);
+	}
+	R.held.len = 0;
+	mb_publish();
+}
+
+static void stream_data(lua_State *L, const char *p, size_t n)
+{
+	if (mb_cancelled()) {
+		R.broken = 1;
+		mb_raise_cancelled(L);
+	}
+	if (R.held.len + n >= R.min_chunk)
+		put_chunk(L, p, n);
+	else if (mb_buf_add(&R.held, p, n))
+		luaL_error(L, "send_data: not enough memory");
+	R.sent += n;
+}
+
+/* --- verbs ---------------------------------------------------------------------- */
+
+void mb_output_data(lua_State *L, const char *p, size_t n)
+{
+	if (mb_is_head()) {
+		R.sent += n; /* counted, so that HEAD has the Content-Length of GET */
+		return;
+	}
+	if (n == 0 || (!streaming() && window_data(L, p, n)))
+		return;
+	stream_data(L, p, n);
+}
+
+/* Everything so far goes out. The header section is closed. */
+void mb_output_flush(lua_State *L)
+{
+	mb_lock();
+	if (!streaming() && !R.body_off)
+		place_body();
+	if (streaming()) {
+		mb_unlock();
+		put_chunk(L, NULL, 0);
+		return;
+	}
+	leave_window(0);
+	mb_publish();
+	mb_unlock();
+}
+
+/* The header section is closed, and the application said so: it need not wait
+ * for the body. */
+void mb_output_head(lua_State *L)
+{
+	mb_lock();
+	if (!streaming() && !R.body_off)
+		place_body();
+	if (!streaming()) {
+		mb_set_pending();
+		mb_unlock();
+		return;
+	}
+	mb_unlock();
+	put_chunk(L, NULL, 0);
+}
+
+/* The head of a 1xx. What follows goes through the ring. */
+void mb_output_interim(lua_State *L)
+{
+	/* A client of HTTP/1.0 would take it for the response (RFC 9110 §15.2). */
+	if (!(X.hd.flags & MB_HEAD_HTTP10)) {
+		mb_lock();
+		set_streaming();
+		mb_unlock();
+		ring_put(L, R.head.p, R.head.len);
+		ring_put(L, "\r\n", 2);
+		mb_publish();
+	}
+}
+
+/* The response is complete. It is published when the handler has returned: then
+ * the loop is woken once, for output and end together. If the handler goes on
+ * for long, the loop has it flushed. */
+void mb_output_finish(lua_State *L)
+{
+	mb_lock();
+	if (!streaming()) {
+		R.state = MB_R_DONE;
+		mb_head_complete(1);
+		if (!R.body_off && R.head.len <= W.h.out_window)
+			R.body_off = (uint32_t)R.head.len; /* a head alone */
+		if (R.body_off) {
+			join_head(NULL, 0);
+			mb_set_pending();
+			mb_unlock();
+			return;
+		}
+		set_streaming(); /* a head longer than the window */
+		mb_unlock();
+		R.state = MB_R_BODY;
+		R.head_written = 1;
+		ring_put(L, R.head.p, R.head.len);
+		R.state = MB_R_DONE;
+		return;
+	}
+	mb_unlock();
+	if (!R.head_written) {
+		R.state = MB_R_DONE; /* for the Connection field */
+		mb_head_complete(1);
+		R.state = MB_R_BODY;
+		R.head_written = 1;
+		ring_put(L, R.head.p, R.head.len);
+		ring_put(L, R.held.p, R.held.len);
+	} else if (R.held.len) {
+		put_chunk(L, NULL, 0);
+	}
+	if (R.chunked)
+		ring_put(L, "0\r\n\r\n", 5);
+	mb_lock();
+	R.state = MB_R_DONE;
+	mb_set_pending();
+	mb_unlock();
+}
+
+/* MB_CTL_FLUSH, on a thread of its own: the handler is in Lua code, perhaps for
+ * long, and what is pending has waited. */
+void mb_flush_now(void)
+{
+	mb_lock();
+	if (X.active && R.pending) {
+		if (R.state != MB_R_DONE)
+			leave_window(0);
+		mb_publish();
+	}
+	mb_unlock();
+}

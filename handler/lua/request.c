@@ -1,0 +1,264 @@
+/* The request object: a userdata that names its exchange, so that one kept
+ * beyond it is found out. All fields come from one __index function. */
+#include "mb.h"
+
+#include <string.h>
+
+typedef struct {
+	const void *magic; /* &magic: cheaper than a look into the registry */
+	uint64_t serial;
+} request;
+
+static const char magic;
+static int metatable_ref, cache_ref;
+
+enum {
+	F_PROCESS_REQUEST_BODY, F_STREAM_REQUEST_BODY, F_DEFER_READING, F_SEND_STATUS,
+	F_SEND_HEADER, F_SEND_DATA, F_FLUSH, F_FINISH_HEADERS, F_FINISH,
+	F_METHODS, /* the rest are fields */
+	F_METHOD = F_METHODS, F_PATH, F_QUERY, F_HEADERS, F_CSV_STRING, F_CSV_TABLE,
+	F_FLAGS, F_VALUE, F_COOKIES, F_GET, F_GET_LIST, F_POST, F_POST_LIST, F_BODY,
+	F_LATER, /* not supported yet */
+	F_ALL = F_LATER + 5
+};
+
+static const char *const names[F_ALL] = {
+	"process_request_body", "stream_request_body", "defer_reading", "send_status",
+	"send_header", "send_data", "flush", "finish_headers", "finish",
+	"method", "path", "query", "headers", "headers_csv_string", "headers_csv_table",
+	"headers_flags", "headers_value", "cookies", "get_params", "get_params_list",
+	"post_params", "post_params_list", "body",
+	"post_metadata", "post_metadata_list", "stream_post_param", "stream_post_params",
+	"socket"};
+
+/* Names are found by the address of their string: Lua has one of each. */
+static struct {
+	const char *s;
+	int id;
+} names_by_address[128];
+
+static unsigned hash(const char *s) { return (unsigned)((uintptr_t)s >> 3) * 2654435761u >> 25; }
+
+static int find_name(const char *s)
+{
+	for (unsigned i = hash(s);; i = (i + 1) & 127) {
+		if (names_by_address[i].s == s)
+			return names_by_address[i].id;
+		if (!names_by_address[i].s)
+			return -1;
+	}
+}
+
+static request *to_request(lua_State *L, int i)
+{
+	if (lua_type(L, i) != LUA_TUSERDATA || mb_rawlen(L, i) != sizeof(request))
+		return NULL;
+	request *r = lua_touserdata(L, i);
+	return r->magic == &magic ? r : NULL;
+}
+
+void mb_request_check(lua_State *L, int i)
+{
+	request *r = to_request(L, i);
+	if (__builtin_expect(r && r->serial == X.serial && X.active, 1))
+		return;
+	if (r)
+		luaL_error(L, "request: the exchange is over");
+	luaL_argerror(L, i, "request expected: call it as a method, with a colon");
+}
+
+/* --- what is kept for the time of the exchange ----------------------------- */
+
+int mb_cache_get(lua_State *L, int key)
+{
+	if (!X.has_cache)
+		return 0;
+	lua_rawgeti(L, LUA_REGISTRYINDEX, cache_ref);
+	lua_rawgeti(L, -1, key);
+	lua_remove(L, -2);
+	if (!lua_isnil(L, -1))
+		return 1;
+	lua_pop(L, 1);
+	return 0;
+}
+
+void mb_cache_set(lua_State *L, int key)
+{
+	if (!X.has_cache) {
+		lua_newtable(L);
+		lua_rawseti(L, LUA_REGISTRYINDEX, cache_ref);
+		X.has_cache = 1;
+	}
+	lua_rawgeti(L, LUA_REGISTRYINDEX, cache_ref);
+	lua_pushvalue(L, -2);
+	lua_rawseti(L, -2, key);
+	lua_pop(L, 1);
+}
+
+void mb_request_over(lua_State *L)
+{
+	if (X.has_cache) {
+		lua_pushboolean(L, 0); /* not nil: luaL_ref would give the number away */
+		lua_rawseti(L, LUA_REGISTRYINDEX, cache_ref);
+	}
+	X.has_cache = X.has_own = 0;
+}
+
+/* --- access ----------------------------------------------------------------- */
+
+static int push_span(lua_State *L, uint32_t off, uint32_t len)
+{
+	lua_pushlstring(L, (const char *)mb_span(L, off, len), len);
+	return 1;
+}
+
+static int push_fields(lua_State *L, int key)
+{
+	if (!mb_cache_get(L, key))
+		mb_fields_push(L, key);
+	return 1;
+}
+
+static int push_params(lua_State *L, int key)
+{
+	if (mb_cache_get(L, key))
+		return 1;
+	if (key == MB_CACHE_COOKIES)
+		mb_params_cookies(L);
+	else
+		mb_params_get(L);
+	return mb_cache_get(L, key);
+}
+
+static int push_field(lua_State *L, int id)
+{
+	const mb_head *h = &X.hd;
+	switch (id) {
+	case F_METHOD:
+		return push_span(L, h->method_off, h->method_len);
+	case F_PATH:
+		return h->flags & MB_HEAD_ASTERISK ? 0 : push_span(L, h->path_off, h->path_len);
+	case F_QUERY:
+		return h->flags & MB_HEAD_ASTERISK ? 0 : push_span(L, h->query_off, h->query_len);
+	case F_HEADERS:
+		return push_fields(L, MB_CACHE_HEADERS);
+	case F_CSV_STRING:
+		return push_fields(L, MB_CACHE_CSV_STRING);
+	case F_CSV_TABLE:
+		return push_fields(L, MB_CACHE_CSV_TABLE);
+	case F_FLAGS:
+		return push_fields(L, MB_CACHE_FLAGS);
+	case F_VALUE:
+		return push_fields(L, MB_CACHE_VALUE);
+	case F_COOKIES:
+		return push_params(L, MB_CACHE_COOKIES);
+	case F_GET:
+		return push_params(L, MB_CACHE_GET);
+	case F_GET_LIST:
+		return push_params(L, MB_CACHE_GET_LIST);
+	case F_POST:
+		return mb_body_form(L, MB_CACHE_POST);
+	case F_POST_LIST:
+		return mb_body_form(L, MB_CACHE_POST_LIST);
+	case F_BODY:
+		return mb_body_push(L);
+	}
+	return luaL_error(L, "request.%s is not supported yet", names[id]);
+}
+
+/* Upvalues: the methods, in the order of their numbers. */
+static int request_index(lua_State *L)
+{
+	mb_request_check(L, 1);
+	lua_settop(L, 2);
+	if (X.has_own && mb_cache_get(L, MB_CACHE_OWN)) {
+		lua_pushvalue(L, 2);
+		lua_rawget(L, -2);
+		if (!lua_isnil(L, -1))
+			return 1;
+	}
+	if (lua_type(L, 2) != LUA_TSTRING)
+		return 0;
+	int id = find_name(lua_tostring(L, 2));
+	if (id < 0)
+		return 0;
+	if (id < F_METHODS) {
+		lua_pushvalue(L, lua_upvalueindex(id + 1));
+		return 1;
+	}
+	return push_field(L, id);
+}
+
+/* Handlers may keep what they like at the request. */
+static int request_newindex(lua_State *L)
+{
+	mb_request_check(L, 1);
+	luaL_argcheck(L, !lua_isnoneornil(L, 2), 2, "index is nil");
+	lua_settop(L, 3);
+	if (!mb_cache_get(L, MB_CACHE_OWN)) {
+		lua_newtable(L);
+		mb_cache_set(L, MB_CACHE_OWN);
+		X.has_own = 1;
+	}
+	lua_insert(L, 2);
+	lua_rawset(L, 2);
+	return 0;
+}
+
+static int request_tostring(lua_State *L)
+{
+	lua_pushfstring(L, "request: %p", lua_touserdata(L, 1));
+	return 1;
+}
+
+/* The manual writes it with a dot, so it works without an argument. */
+static int defer_reading(lua_State *L)
+{
+	if (lua_gettop(L) > 0)
+		mb_request_check(L, 1);
+	else if (!X.active)
+		return luaL_error(L, "defer_reading: the exchange is over");
+	X.deferred = 1;
+	return 0;
+}
+
+void mb_request_push(lua_State *L)
+{
+	request *r = lua_newuserdata(L, sizeof *r);
+	r->magic = &magic;
+	r->serial = X.serial;
+	lua_rawgeti(L, LUA_REGISTRYINDEX, metatable_ref);
+	lua_setmetatable(L, -2);
+}
+
+void mb_request_open(lua_State *L)
+{
+	static const lua_CFunction methods[F_METHODS] = {
+		mb_body_process, mb_body_stream, defer_reading, mb_send_status, mb_send_header,
+		mb_send_data, mb_flush, mb_finish_headers, mb_finish};
+	lua_createtable(L, F_ALL, 0);
+	for (int i = 0; i < F_ALL; i++) {
+		lua_pushstring(L, names[i]);
+		const char *s = lua_tostring(L, -1);
+		unsigned h = hash(s);
+		while (names_by_address[h].s)
+			h = (h + 1) & 127;
+		names_by_address[h].s = s;
+		names_by_address[h].id = i;
+		lua_rawseti(L, -2, i + 1);
+	}
+	luaL_ref(L, LUA_REGISTRYINDEX); /* keeps the strings where they are */
+
+	lua_createtable(L, 0, 3);
+	for (int i = 0; i < F_METHODS; i++)
+		lua_pushcfunction(L, methods[i]);
+	lua_pushcclosure(L, request_index, F_METHODS);
+	lua_setfield(L, -2, "__index");
+	lua_pushcfunction(L, request_newindex);
+	lua_setfield(L, -2, "__newindex");
+	lua_pushcfunction(L, request_tostring);
+	lua_setfield(L, -2, "__tostring");
+	metatable_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+	lua_pushboolean(L, 0);
+	cache_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+}

@@ -1,0 +1,243 @@
+/* The head of a response: what the application may put into it, and what is
+ * added when it is complete. Nothing here touches shared memory. */
+#include "mb.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+mb_response R;
+
+/* Room for what mb_head_complete adds, made beforehand: the thread that
+ * flushes cannot report that there is no memory. */
+#define COMPLETE_ROOM 192
+
+void mb_response_begin(void)
+{
+	R.state = MB_R_NONE;
+	R.stream = 0;
+	R.status = R.interim = R.bodiless = 0;
+	R.has_date = R.has_length = R.close = R.chunked = R.close_delimited = 0;
+	R.head_written = R.published = R.pending = R.broken = 0;
+	R.length = R.sent = R.written = 0;
+	R.body_off = R.body_len = R.out_start = 0;
+	R.head.len = R.held.len = 0;
+	R.min_chunk = X.opt ? (uint32_t)X.opt->minimum_output_chunk_size : 1024;
+}
+
+static const char *add_text(const char *s, size_t n)
+{
+	if (R.head.len + n + COMPLETE_ROOM > MB_RESPONSE_HEAD_MAX)
+		return "the head of the response is too long";
+	if (mb_buf_room(&R.head, n + COMPLETE_ROOM))
+		return "not enough memory";
+	memcpy(R.head.p + R.head.len, s, n);
+	R.head.len += n;
+	return NULL;
+}
+
+static int has_control(const char *s, size_t n)
+{
+	return memchr(s, '\r', n) || memchr(s, '\n', n) || memchr(s, 0, n);
+}
+
+/* Starts a head with a status line. s is "200 OK", "200 " or "200". Returns
+ * what is wrong, or NULL. */
+const char *mb_head_start(const char *s, size_t n)
+{
+	if (n < 3 || s[0] < '1' || s[0] > '9' || s[1] < '0' || s[1] > '9' || s[2] < '0' ||
+	    s[2] > '9' || (n > 3 && s[3] != ' '))
+		return "a status is three digits, and a text after a blank";
+	if (has_control(s, n))
+		return "a status must not contain CR, LF or NUL";
+	int status = (s[0] - '0') * 100 + (s[1] - '0') * 10 + (s[2] - '0');
+	if (status == 101)
+		return "status 101 is not supported";
+	R.head.len = 0;
+	const char *e;
+	if ((e = add_text("HTTP/1.1 ", 9)) || (e = add_text(s, n)) ||
+	    (e = n == 3 ? add_text(" ", 1) : NULL) || /* RFC 9112 §4: the blank is mandatory */
+	    (e = add_text("\r\n", 2)))
+		return e;
+	R.status = status;
+	R.interim = status < 200;
+	R.bodiless = status == 204 || status == 205 || status == 304;
+	if (!R.interim && X.opt && X.opt->static_len) {
+		if ((e = add_text(X.opt->static_text, X.opt->static_len)))
+			return e;
+	}
+	if (!R.interim && X.opt) {
+		R.has_date |= X.opt->static_date;
+		R.close |= X.opt->static_close;
+	}
+	return NULL;
+}
+
+/* A field name is a token (RFC 9110 §5.1). */
+static int is_token(const char *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		unsigned char c = (unsigned char)s[i];
+		if (c <= ' ' || c >= 0x7f || strchr("\"(),/:;<=>?@[\\]{}", c))
+			return 0;
+	}
+	return n > 0;
+}
+
+const char *mb_field_error(const char *k, size_t kn, const char *v, size_t vn)
+{
+	if (has_control(k, kn) || has_control(v, vn))
+		return "a header must not contain CR, LF or NUL";
+	if (!is_token(k, kn))
+		return "a header name must be a token";
+	return NULL;
+}
+
+/* Content-Length as the application gives it: digits only (RFC 9110 §8.6). */
+static const char *take_length(const char *v, size_t n)
+{
+	uint64_t x = 0;
+	if (R.has_length)
+		return "Content-Length was sent already";
+	if (n == 0 || n > 18)
+		return "Content-Length must be a number";
+	for (size_t i = 0; i < n; i++) {
+		if (v[i] < '0' || v[i] > '9')
+			return "Content-Length must be a number";
+		x = x * 10 + (uint64_t)(v[i] - '0');
+	}
+	R.has_length = 1;
+	R.length = x;
+	return NULL;
+}
+
+/* Fields that mean something to us. *drop: the field is not passed on. */
+static const char *special(const char *k, size_t kn, const char *v, size_t vn, int *drop)
+{
+	switch (kn) {
+	case 4:
+		if (mb_same_word(k, kn, "date"))
+			R.has_date = 1;
+		break;
+	case 10:
+		if (!mb_same_word(k, kn, "connection"))
+			break;
+		/* The server has the last word, and says so in a field of its own. */
+		if (mb_list_has(v, vn, "close")) {
+			R.close = 1;
+			*drop = 1;
+		} else if (mb_list_has(v, vn, "keep-alive")) {
+			*drop = 1;
+		}
+		break;
+	case 14:
+		if (!mb_same_word(k, kn, "content-length"))
+			break;
+		/* RFC 9110 §8.6 forbids it in 1xx and 204; a 205 gets "0" from us. */
+		if (R.interim || R.status == 204 || R.status == 205)
+			*drop = 1;
+		else
+			return take_length(v, vn);
+		break;
+	case 17:
+		if (mb_same_word(k, kn, "transfer-encoding"))
+			return "Transfer-Encoding is chosen by the server";
+	}
+	return NULL;
+}
+
+const char *mb_head_field(const char *k, size_t kn, const char *v, size_t vn)
+{
+	int drop = 0;
+	const char *e = mb_field_error(k, kn, v, vn);
+	if (e)
+		return e;
+	if (R.head.len + kn + vn + 4 + COMPLETE_ROOM > MB_RESPONSE_HEAD_MAX)
+		return "the head of the response is too long";
+	if (mb_buf_room(&R.head, kn + vn + 4 + COMPLETE_ROOM))
+		return "not enough memory";
+	if ((e = special(k, kn, v, vn, &drop)) || drop)
+		return e;
+	uint8_t *p = R.head.p + R.head.len;
+	memcpy(p, k, kn);
+	memcpy(p + kn, ": ", 2);
+	memcpy(p + kn + 2, v, vn);
+	memcpy(p + kn + 2 + vn, "\r\n", 2);
+	R.head.len += kn + vn + 4;
+	return NULL;
+}
+
+/* --- completion ------------------------------------------------------------- */
+
+static void add_fixed(const char *s, size_t n)
+{
+	memcpy(R.head.p + R.head.len, s, n); /* into COMPLETE_ROOM */
+	R.head.len += n;
+}
+#define ADD(s) add_fixed(s, sizeof s - 1)
+
+/* "Date: Sun, 06 Nov 1994 08:49:37 GMT", made once a second. Without strftime,
+ * which would ask the locale that a script may have set. */
+static void add_date(void)
+{
+	static const char days[] = "SunMonTueWedThuFriSat";
+	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	static time_t then = -1;
+	static char text[64];
+	static size_t len;
+	time_t now = time(NULL);
+	if (now != then) {
+		struct tm t;
+		gmtime_r(&now, &t);
+		int n = snprintf(text, sizeof text, "Date: %.3s, %02d %.3s %04d %02d:%02d:%02d GMT\r\n",
+			days + 3 * t.tm_wday, t.tm_mday, months + 3 * t.tm_mon, t.tm_year + 1900,
+			t.tm_hour, t.tm_min, t.tm_sec);
+		len = n > 0 && (size_t)n < sizeof text ? (size_t)n : 0;
+		then = now;
+	}
+	add_fixed(text, len);
+}
+
+static void add_length(uint64_t n)
+{
+	char b[24], *p = b + sizeof b;
+	do
+		*--p = (char)('0' + n % 10);
+	while (n /= 10);
+	ADD("Content-Length: ");
+	add_fixed(p, (size_t)(b + sizeof b - p));
+	ADD("\r\n");
+}
+
+/* RFC 9112 §6.3: how the end of the body is found. */
+static void add_framing(int length_known)
+{
+	if (R.status == 205)
+		ADD("Content-Length: 0\r\n");
+	if (R.bodiless || R.has_length)
+		return;
+	if (length_known) {
+		add_length(R.sent);
+	} else if (!(X.hd.flags & MB_HEAD_HTTP10)) {
+		R.chunked = !mb_is_head();
+		ADD("Transfer-Encoding: chunked\r\n");
+	} else if (!mb_is_head()) {
+		R.close_delimited = 1;
+	}
+}
+
+/* Completes the final head. length_known: R.sent is all there will be. */
+void mb_head_complete(int length_known)
+{
+	if (!R.has_date)
+		add_date();
+	add_framing(length_known);
+	if (!(X.hd.flags & MB_HEAD_KEEPALIVE) || R.close_delimited ||
+	    (R.state == MB_R_DONE && !mb_body_complete()))
+		R.close = 1;
+	if (R.close)
+		ADD("Connection: close\r\n");
+	else if (X.hd.flags & MB_HEAD_HTTP10)
+		ADD("Connection: keep-alive\r\n");
+	ADD("\r\n");
+}

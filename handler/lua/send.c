@@ -1,0 +1,184 @@
+/* The methods that send: they guard the order of calls (status, headers, body,
+ * end) and leave the bytes to output.c. Every error is raised before anything
+ * was changed, so that a handler that catches it can go on. */
+#include "mb.h"
+
+#include <string.h>
+
+/* Raises what is wrong with calling `verb` now. */
+static int misuse(lua_State *L, const char *verb)
+{
+	if (R.state == MB_R_DONE)
+		return luaL_error(L, "%s: the response is finished already", verb);
+	if (R.state == MB_R_NONE)
+		return luaL_error(L, "%s: no status was sent yet", verb);
+	if (R.interim)
+		return luaL_error(L, "%s: status %d is interim: call finish_headers, then send the "
+			"final status", verb, R.status);
+	if (R.state == MB_R_STATUS)
+		return luaL_error(L, "%s: a status was sent already", verb);
+	return luaL_error(L, "%s: the header section is finished already", verb);
+}
+
+static void start_body(void)
+{
+	mb_lock();
+	R.state = MB_R_BODY;
+	mb_unlock();
+}
+
+int mb_send_status(lua_State *L)
+{
+	mb_request_check(L, 1);
+	size_t n;
+	const char *s = luaL_checklstring(L, 2, &n);
+	if (R.state != MB_R_NONE) {
+		if (R.state == MB_R_BODY)
+			return luaL_error(L, "send_status: a status was sent already");
+		return misuse(L, "send_status");
+	}
+	if (n && s[0] != '1')
+		mb_body_before_status(L);
+	const char *e = mb_head_start(s, n);
+	if (e)
+		return luaL_error(L, "send_status: %s", e);
+	R.state = MB_R_STATUS;
+	return 0;
+}
+
+int mb_send_header(lua_State *L)
+{
+	mb_request_check(L, 1);
+	size_t kn, vn;
+	const char *k = luaL_checklstring(L, 2, &kn), *v = luaL_checklstring(L, 3, &vn);
+	if (R.state != MB_R_STATUS)
+		return misuse(L, "send_header");
+	const char *e = mb_head_field(k, kn, v, vn);
+	if (e)
+		return luaL_error(L, "send_header: %s", e);
+	return 0;
+}
+
+int mb_finish_headers(lua_State *L)
+{
+	mb_request_check(L, 1);
+	if (R.state == MB_R_BODY)
+		return 0;
+	if (R.state != MB_R_STATUS)
+		return misuse(L, "finish_headers");
+	if (R.interim) {
+		mb_output_interim(L);
+		R.state = MB_R_NONE;
+		R.interim = R.has_date = R.has_length = 0;
+		R.head.len = 0;
+		return 0;
+	}
+	start_body();
+	mb_output_head(L);
+	return 0;
+}
+
+/* Called with the number of body bytes that a call is about to add. */
+static void check_length(lua_State *L, uint64_t n)
+{
+	if (n && R.bodiless)
+		luaL_error(L, "send_data: a response with status %d has no body", R.status);
+	if (R.has_length && !mb_is_head() && n > R.length - R.sent)
+		luaL_error(L, "send_data: more data than the Content-Length that was sent (%f)",
+			(lua_Number)R.length);
+}
+
+int mb_send_data(lua_State *L)
+{
+	mb_request_check(L, 1);
+	if ((R.state != MB_R_STATUS && R.state != MB_R_BODY) || R.interim)
+		return misuse(L, "send_data");
+	int top = lua_gettop(L);
+	size_t n;
+	uint64_t all = 0;
+	for (int i = 2; i <= top; i++) {
+		mb_tostring(L, i, &n);
+		all += n;
+	}
+	/* A __tostring may have used the request. */
+	if ((R.state != MB_R_STATUS && R.state != MB_R_BODY) || R.interim)
+		return misuse(L, "send_data");
+	check_length(L, all);
+	if (R.broken)
+		return mb_raise_cancelled(L);
+	if (R.state != MB_R_BODY)
+		start_body();
+	for (int i = 2; i <= top; i++) {
+		const char *s = lua_tolstring(L, i, &n);
+		mb_output_data(L, s, n);
+	}
+	return 0;
+}
+
+int mb_flush(lua_State *L)
+{
+	mb_request_check(L, 1);
+	if (R.state == MB_R_DONE)
+		return misuse(L, "flush");
+	if (R.broken)
+		return mb_raise_cancelled(L);
+	/* An open header section cannot go out: its end is not known. */
+	if (R.state == MB_R_BODY)
+		mb_output_flush(L);
+	return 0;
+}
+
+static void finish(lua_State *L)
+{
+	if (R.state == MB_R_NONE || R.interim)
+		misuse(L, "finish");
+	if (R.broken)
+		mb_raise_cancelled(L);
+	if (R.has_length && !mb_is_head() && R.status != 304 && R.sent < R.length)
+		luaL_error(L, "finish: less data (%f bytes) than the Content-Length that was sent (%f)",
+			(lua_Number)R.sent, (lua_Number)R.length);
+	if (R.state != MB_R_BODY)
+		start_body();
+	mb_output_finish(L);
+}
+
+int mb_finish(lua_State *L)
+{
+	mb_request_check(L, 1);
+	if (R.state != MB_R_DONE)
+		finish(L);
+	return 0;
+}
+
+/* After the callback has returned. */
+void mb_response_finish(lua_State *L)
+{
+	if (R.state == MB_R_NONE)
+		luaL_error(L, "the handler has sent no status");
+	finish(L);
+}
+
+/* An answer of our own, where the server cannot give one any more because
+ * interim responses are out. */
+void mb_response_error(lua_State *L, int status)
+{
+	static const struct {
+		int status;
+		const char *line, *text;
+	} known[] = {{400, "400 Bad Request", "Bad Request\n"},
+		{413, "413 Content Too Large", "Content Too Large\n"},
+		{500, "500 Internal Server Error", "Internal Server Error\n"}};
+	int i = status == 400 ? 0 : status == 413 ? 1 : 2;
+	R.state = MB_R_NONE;
+	R.has_date = R.has_length = 0;
+	R.sent = R.held.len = 0;
+	R.close = 1;
+	const char *e = mb_head_start(known[i].line, strlen(known[i].line));
+	if (!e)
+		e = mb_head_field("Content-Type", 12, "text/plain", 10);
+	if (e)
+		luaL_error(L, "%s", e);
+	R.state = MB_R_BODY;
+	mb_output_data(L, known[i].text, strlen(known[i].text));
+	mb_output_finish(L);
+}

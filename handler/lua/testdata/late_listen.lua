@@ -1,0 +1,3 @@
+listen{
+	{ proto = "interval", delay = 1, connect = function() listen{} end },
+}

@@ -1,0 +1,35 @@
+-- Prints what generate_handler says of bad options.
+local http = require "moonbridge_http"
+
+local function try(...)
+	local ok, message = pcall(http.generate_handler, ...)
+	print(ok, (tostring(message):gsub("^function.*", "function")))
+end
+
+try(print)
+try(print, { chunk_size = 100, idle_timeout = false, drain_timeout = 0.5 })
+try({ static_headers = "A: b" }, print)
+try()
+try({})
+try(print, 5)
+try(print, { nonsense = 1 })
+try(print, { 1 })
+try(print, { chunk_size = 0 })
+try(print, { chunk_size = "5" })
+try(print, { minimum_output_chunk_size = 1.5 })
+try(print, { maximum_input_chunk_size = 1e9 })
+try(print, { request_body_size_limit = -1 })
+try(print, { request_header_size_limit = 0 / 0 })
+try(print, { idle_timeout = -1 })
+try(print, { stall_timeout = true })
+try(print, { response_timeout = "1" })
+try(print, { static_headers = 5 })
+try(print, { static_headers = "no colon" })
+try(print, { static_headers = { "A: b\r\nC: d" } })
+try(print, { static_headers = { A = "b\nc" } })
+try(print, { static_headers = { A = {} } })
+try(print, { static_headers = { { "A" } } })
+try(print, { static_headers = { true } })
+try(print, { static_headers = "Content-Length: 5" })
+try(print, { static_headers = { ["transfer-encoding"] = "chunked" } })
+listen{ { proto = "tcp4", port = 1, connect = http.generate_handler(print) } }

@@ -1,0 +1,4 @@
+listen{
+	{ proto = "interval", delay = 1, connect = function() end },
+	prepare = function() error("no database") end
+}

@@ -1,0 +1,4 @@
+local function load()
+	error("cannot load")
+end
+load()

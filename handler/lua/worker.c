@@ -1,0 +1,170 @@
+/* A worker: prepare, then exchanges from the queues, one at a time, then
+ * finish. Its whole life is this one call from Go, on the main thread. */
+#include "mb.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+mb_worker W;
+
+/* Calls a function of the pool's under the message handler; 0, or the text of
+ * the error is on top. */
+static int call_hook(lua_State *L, int ref)
+{
+	lua_settop(L, 0);
+	if (ref == LUA_NOREF)
+		return 0;
+	lua_rawgeti(L, LUA_REGISTRYINDEX, P.traceback_ref);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, ref);
+	return lua_pcall(L, 0, 0, 1);
+}
+
+static int prepare(lua_State *L, const mb_pool *p)
+{
+	if (call_hook(L, p->prepare) == 0) {
+		mb_send(P.control, MB_MSG_WORKER_READY, NULL, 0);
+		return 0;
+	}
+	size_t n;
+	const char *s = lua_tolstring(L, -1, &n);
+	fflush(NULL);
+	mb_send(P.control, MB_MSG_WORKER_FAILED, s ? s : "unknown error",
+		!s ? 13 : n > MB_TEXT_MAX ? MB_TEXT_MAX : n);
+	return -1;
+}
+
+static void finish(lua_State *L, const mb_pool *p)
+{
+	if (call_hook(L, p->finish)) {
+		size_t n;
+		const char *s = lua_tolstring(L, -1, &n);
+		mb_log("finish", s ? s : "unknown error", s ? n : 13);
+	}
+	lua_settop(L, 0);
+	lua_close(L); /* runs the finalizers, which flush and close files */
+	fflush(NULL);
+}
+
+/* Looks at one loop's queue. The owner word decides who has an exchange; tail
+ * and entries only tell where to look, so a stale or wrong one does no harm. */
+static int claim_from(uint32_t loop, uint32_t *cell, uint32_t *gen)
+{
+	const mb_in_loop *in = mb_in_loop_at(loop);
+	mb_out_loop *out = mb_out_loop_at(loop);
+	for (;;) {
+		uint64_t t = __atomic_load_n(&out->q_tail, __ATOMIC_ACQUIRE);
+		uint64_t h = __atomic_load_n(&in->q_head, __ATOMIC_ACQUIRE);
+		if (t >= h)
+			return 0;
+		uint32_t c = __atomic_load_n(&in->q[t & (W.h.queue_cap - 1)], __ATOMIC_RELAXED);
+		int got = 0;
+		if (c < W.h.cells) {
+			uint64_t want = t << 32 | MB_WHO_QUEUED, mine = t << 32 | (1 + W.slot);
+			got = __atomic_compare_exchange_n(&mb_out_cell_at(loop, c)->owner, &want, mine, 0,
+				__ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+		}
+		/* Also when another one has it: that one may have died before it got here. */
+		uint64_t tail = t;
+		__atomic_compare_exchange_n(&out->q_tail, &tail, t + 1, 0, __ATOMIC_ACQ_REL,
+			__ATOMIC_RELAXED);
+		if (got) {
+			*cell = c;
+			*gen = (uint32_t)t;
+			return 1;
+		}
+	}
+}
+
+static int claim(uint32_t *loop, uint32_t *cell, uint32_t *gen)
+{
+	uint32_t l = __atomic_load_n(&W.inw->home, __ATOMIC_RELAXED);
+	if (l >= W.h.loops)
+		l = 0;
+	for (uint32_t i = 0; i < W.h.loops; i++) {
+		if (claim_from(l, cell, gen)) {
+			*loop = l;
+			return 1;
+		}
+		if (++l == W.h.loops)
+			l = 0;
+	}
+	return 0;
+}
+
+static int quitting(void) { return __atomic_load_n(&W.inw->quit, __ATOMIC_ACQUIRE) != 0; }
+
+/* Blocks until somebody has rung; -1 if nobody can any more. */
+int mb_doorbell_wait(void)
+{
+	uint64_t n;
+	for (;;) {
+		ssize_t k = read(W.doorbell, &n, sizeof n);
+		if (k > 0)
+			return 0;
+		if (k == 0)
+			return -1;
+		if (errno == EAGAIN) {
+			struct pollfd p = {.fd = W.doorbell, .events = POLLIN};
+			poll(&p, 1, -1);
+		} else if (errno != EINTR) {
+			return -1;
+		}
+	}
+}
+
+/* The sleep protocol, for everything a worker waits for: say that we are about
+ * to block, look once more, then block. The server does it the other way round:
+ * it changes something, then looks whether we are asleep. Both sides have a
+ * full barrier in between, so that one of them sees the other. */
+void mb_wait(int (*ready)(void))
+{
+	while (!ready()) {
+		__atomic_store_n(&W.outw->asleep, 1, __ATOMIC_SEQ_CST);
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		if (!ready() && mb_doorbell_wait()) {
+			fflush(NULL);
+			_exit(0); /* a pipe's other end is closed: the server is gone */
+		}
+		__atomic_store_n(&W.outw->asleep, 0, __ATOMIC_RELAXED);
+	}
+}
+
+static struct {
+	uint32_t loop, cell, gen;
+	int have;
+} next;
+
+static int have_work(void)
+{
+	if (!next.have)
+		next.have = claim(&next.loop, &next.cell, &next.gen);
+	return next.have || quitting();
+}
+
+int mb_worker_run(void)
+{
+	lua_State *L = P.L;
+	const mb_pool *p = mb_pool_at(W.pool);
+	if (!p || prepare(L, p))
+		return 1;
+	while (!quitting()) {
+		if (!have_work()) {
+			if (MB_YIELD_BEFORE_SLEEP)
+				sched_yield();
+			mb_wait(have_work);
+		}
+		/* What was claimed is run even if quit was set meanwhile: nobody else
+		 * would. */
+		if (next.have) {
+			next.have = 0;
+			if (mb_exchange_run(next.loop, next.cell, next.gen))
+				break;
+		}
+	}
+	finish(L, p);
+	return 0;
+}
