@@ -156,6 +156,9 @@ func (b *bench) turn(ctx context.Context, server *servers.Server, conns, round i
 }
 
 func (b *bench) failed(server *servers.Server, err error) error {
+	if errors.Is(err, context.Canceled) {
+		return errors.New("interrupted by a signal")
+	}
 	err = fmt.Errorf("%s, workload %s: %w", server.Name, b.workload.Name, err)
 	if !server.Running() {
 		err = fmt.Errorf("%w; the server is gone:\n%s", err, server.LogTail())

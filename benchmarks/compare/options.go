@@ -134,6 +134,7 @@ func (o *options) findPaths(dir string) error {
 	switch o.out {
 	case "":
 		o.out = filepath.Join(benchmarks, "results")
+		return os.MkdirAll(o.out, 0o755)
 	case "-":
 		return nil
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -75,6 +76,9 @@ func (r workloadResult) series(server string, conns int, value func(measurement)
 func perSecond(m measurement) float64 { return m.wrk.PerSecond }
 
 func writeTable(out *strings.Builder, r workloadResult, conns int) {
+	if !slices.ContainsFunc(r.runs, func(m measurement) bool { return m.conns == conns }) {
+		return // the comparison ended before
+	}
 	noun := "connections"
 	if conns == 1 {
 		noun = "connection"

@@ -114,6 +114,9 @@ func TestReportTellsTroubles(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, text)
 		}
 	}
+	if strings.Contains(text, "128 connections") {
+		t.Errorf("a table without runs in\n%s", text)
+	}
 	if strings.Contains(text, "NaN") || strings.Contains(text, "Inf") {
 		t.Errorf("a run without an answer gives\n%s", text)
 	}

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -34,15 +35,22 @@ func (l Load) Args() []string {
 	return append(args, l.URL)
 }
 
-// Run starts wrk, waits for it, and returns its result and the CPU time that wrk itself took. The context ends it early.
-func (l Load) Run(ctx context.Context) (Result, time.Duration, error) {
+// Run starts wrk, waits for it, and returns its result and the CPU time that wrk itself took. When the
+// caller's context ends, wrk is ended and the context's error is returned.
+func (l Load) Run(caller context.Context) (Result, time.Duration, error) {
 	// wrk's own clock ends the run; the limit here is for a wrk that hangs.
-	ctx, cancel := context.WithTimeout(ctx, l.Duration+30*time.Second)
+	ctx, cancel := context.WithTimeout(caller, l.Duration+30*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "wrk", l.Args()...)
 	var out, errout bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errout
-	if err := cmd.Run(); err != nil {
+	// Out of reach of a Ctrl-C: wrk would end at once, and report the part of a run as if it were the whole.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	err := cmd.Run()
+	if caller.Err() != nil {
+		return Result{}, 0, caller.Err()
+	}
+	if err != nil {
 		return Result{}, 0, fmt.Errorf("wrk %s: %w: %s", strings.Join(l.Args(), " "), err,
 			strings.TrimSpace(out.String()+errout.String()))
 	}

@@ -1,10 +1,30 @@
 package wrk
 
 import (
+	"context"
+	"net"
 	"slices"
 	"testing"
 	"time"
 )
+
+func TestRunEndsWithItsContext(t *testing.T) {
+	if Version() == "" {
+		t.Skip("wrk is not installed: benchmarks/install.sh")
+	}
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // accepts in the kernel, and never answers
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	timer := time.AfterFunc(50*time.Millisecond, cancel)
+	defer timer.Stop()
+	load := Load{URL: "http://" + silent.Addr().String() + "/", Threads: 1, Conns: 1, Duration: time.Minute}
+	if _, _, err := load.Run(ctx); err != context.Canceled {
+		t.Errorf("got %v", err)
+	}
+}
 
 func TestArgs(t *testing.T) {
 	tests := []struct {
