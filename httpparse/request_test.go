@@ -55,7 +55,7 @@ func TestHead(t *testing.T) {
 // TestHeadOverwritten uses one Head for requests that set everything and requests that set nothing.
 func TestHeadOverwritten(t *testing.T) {
 	loaded := []string{
-		"HEAD http://b/x?y HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n",
+		"HEAD http://b/xx?y HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n",
 		"OPTIONS * HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nConnection: close\r\n\r\n",
 	}
 	plain := "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -75,7 +75,12 @@ func TestHeadOverwritten(t *testing.T) {
 	if h := parse(t, loaded[0]); !h.IsHead || !h.Chunked || h.ContentLength != LengthUnknown || !h.ExpectContinue {
 		t.Errorf("%+v", h)
 	}
-	if h := parse(t, loaded[1]); h.Path.Len != 0 || h.Query.Len != 0 || !h.Asterisk || h.Persistent {
+	var p Parser
+	h := parse(t, loaded[0])
+	if _, err := p.Parse(h, []byte(loaded[1]), nil); err != nil {
+		t.Fatal(err)
+	}
+	if h.Path.Len != 0 || h.Query.Len != 0 || !h.Asterisk || h.Persistent {
 		t.Errorf("%+v", h)
 	}
 }
@@ -150,6 +155,7 @@ func TestLimits(t *testing.T) {
 		{"one field more, whatever it is", line + "X:y\r\n \r\n\r\n", 431},
 		{"head of the greatest size", line + "X:" + pad(64-len(line)-6) + "\r\n\r\n", 0},
 		{"head one byte larger", line + "X:" + pad(64-len(line)-5) + "\r\n\r\n", 431},
+		{"head that fills the limit and has not ended", (line + pad(64))[:64], 431},
 		{"head much larger", line + "X:" + pad(1000) + "\r\n\r\n", 431},
 		{"large head with an error within the limit", line + "X:\x00" + pad(1000) + "\r\n\r\n", 400},
 		{"large head with an error beyond it", line + "X:" + pad(64) + "\x00\r\n\r\n", 431},
@@ -196,6 +202,22 @@ func TestLongHead(t *testing.T) {
 		in := good[:len(good)-2] + bad + "zz\r\n\r\n"
 		if tr := split(t, []byte(in), nil); tr.status() != 400 {
 			t.Errorf("%q: %s", bad, tr)
+		}
+	}
+}
+
+// TestLongHeadBareLF: a client that ends its lines with LF alone waits for an answer, so it has to get one with the line
+// and not when the head has doubled.
+func TestLongHeadBareLF(t *testing.T) {
+	start := []byte("GET / HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("y", 2*shortHead))
+	for _, more := range []string{"\n", "\n\n", "\r\n\n", "\r\nY: z\n"} {
+		var p Parser
+		var h Head
+		if n, err := p.Parse(&h, start, nil); n != 0 || err != nil {
+			t.Fatal(n, err)
+		}
+		if n, err := p.Parse(&h, append(bytes.Clone(start), more...), nil); n != 0 || err != error(errLineEnd) {
+			t.Errorf("%q: %d, %v", more, n, err)
 		}
 	}
 }
