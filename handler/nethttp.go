@@ -21,6 +21,9 @@ type httpHandler struct{ h http.Handler }
 
 // Serve calls the net/http handler.
 func (a *httpHandler) Serve(w *Response, r *Request) {
+	if r.Asterisk() {
+		return // like http.Server, which answers OPTIONS * itself unless told otherwise
+	}
 	req, ok := newHTTPRequest(r)
 	if !ok {
 		w.Error(400)
