@@ -43,7 +43,7 @@ lint:
 	@if command -v shellcheck >/dev/null; then set -x; shellcheck scripts/* .ci/run; fi
 
 bench: build
-	@cd benchmarks && ./run
+	@cd benchmarks && ./run.sh
 
 clean:
 	rm -rf bin

@@ -44,6 +44,7 @@ type loop struct {
 	ticking  bool // the slow tick is armed
 	closed   bool // the pool has been taken off this loop
 	slowTick func()
+	alarmed  func() // ends wake.alarm; the turn that it comes in is what counts
 
 	wake wakeState
 	pair pairState
@@ -121,6 +122,7 @@ func newLoop(p *Pool, on handler.Loop) *loop {
 		epoch: ^uint64(0),
 	}
 	l.slowTick = l.tick
+	l.alarmed = func() { l.wake.alarm = false }
 	for j := len(l.cells) - 1; j >= 0; j-- {
 		c := &l.cells[j]
 		c.l, c.index = l, j

@@ -1,35 +1,41 @@
 package pool
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // How a loop and its workers wake each other. Isolation costs by the wake-up, not by the exchange, so:
 //
 //   - Each loop has a home worker, and rings it once at the end of a turn, and only if it sleeps.
 //   - With exchanges in progress the loop gives its CPU away once before it blocks. The home worker, which is kept on the
 //     same CPU, has usually finished the batch when the loop comes back.
-//   - Other workers are woken when exchanges wait and nobody finishes any: see wake.
+//   - Other workers are woken when exchanges wait and those that are awake do not get to them: see wakeOthers.
 //   - Whoever goes to sleep says so first, then looks again, then blocks. Both sides change the memory first and look at the
 //     other's flag then, with full barriers, so that one of them sees the other.
 
 const (
-	// stallSpan is for how long nobody has to have finished an exchange before further workers are woken. It is also how
-	// long a loop keeps turning, instead of blocking, to find that out.
-	stallSpan = 50_000 // ns
-	// eagerSpan is for how long workers are woken at once after a stall: handlers that block come in flocks.
+	// eagerSpan is for how long workers are woken at once after one was found blocked: handlers that block come in flocks.
 	eagerSpan = 10_000_000 // ns
-	// spinSpan bounds the turning all the same. Workers that sleep in the middle of an exchange look as if they could be
-	// woken to take another one, until the slow tick has seen what they are at.
-	spinSpan = 2_000_000 // ns
+	// stallSpan is after how long without a finished exchange one more worker is woken although those that are awake are
+	// computing, or would if they got a CPU: there may be a CPU free.
+	stallSpan = 1_000_000 // ns
+	// wakeSpan is how long a woken worker may take until it shows.
+	wakeSpan = 50_000 // ns
+	// lookAgain is when a loop that has gone to sleep beside waiting exchanges looks what has become of them.
+	lookAgain = time.Millisecond
+	// yields is how often a turn gives the CPU away before it blocks.
+	yields = 2
 )
 
-// wakeState is what wake remembers.
+// wakeState is what wakeOthers remembers.
 type wakeState struct {
 	finished uint64 // exchanges finished by all workers, when last looked at
 	since    int64  // time of the last progress; 0: nothing waited then
-	spin     int64  // time since when the loop turns without progress
 	eager    int64  // until this time further workers are woken at once
 	woken    int    // workers woken
 	at       int64  // at this time
+	alarm    bool   // a turn will come in lookAgain
 }
 
 // BeginTurn implements handler.Turn.
@@ -50,15 +56,18 @@ func (l *loop) EndTurn() (again bool) {
 	if l.open == 0 {
 		return false
 	}
-	yield()
-	if l.collect() {
-		l.ring() // collecting makes room, and may have begun further exchanges
-	}
-	if l.open == 0 {
-		return false
+	for range yields {
+		yield()
+		if l.collect() {
+			l.ring() // collecting makes room, and may have begun further exchanges
+		}
+		if l.open == 0 {
+			return false
+		}
 	}
 	l.keepPair()
-	return l.wakeOthers() || !l.sleep()
+	l.wakeOthers()
+	return !l.sleep()
 }
 
 // rung is called when a worker has rung.
@@ -129,16 +138,16 @@ func (l *loop) refresh() {
 // waiting is how many exchanges may wait for a worker. Callable from anywhere.
 func (l *loop) waiting() int { return l.queue.Waiting() }
 
-// wakeOthers wakes further workers if exchanges wait that nobody gets to. While it is to be seen whether somebody does, it
-// asks for another turn: if it let the loop block, an exchange could wait for a long handler beside a worker that sleeps.
-func (l *loop) wakeOthers() (again bool) {
+// wakeOthers wakes further workers if exchanges wait that nobody gets to. Waking one that is not needed costs more than the
+// exchange that it takes, and leaving one asleep beside a handler that blocks costs its whole time, so it looks closely:
+// workers that are awake but blocked in the kernel are in handlers that wait for something, and others have to take over;
+// workers that run, or would if there was a CPU for them, will be through soon.
+func (l *loop) wakeOthers() {
 	s := &l.wake
 	if l.queue.Len() == 0 || l.queue.Settle() == 0 {
 		s.since = 0
-		return false
+		return
 	}
-	waiting := min(l.queue.Len(), l.open)
-	now := l.on.Clock()
 	l.refresh()
 	l.idle = l.idle[:0]
 	finished := uint64(0)
@@ -148,35 +157,67 @@ func (l *loop) wakeOthers() (again bool) {
 			l.idle = append(l.idle, w)
 		}
 	}
-	if s.since == 0 || finished != s.finished {
-		s.finished, s.since, s.spin = finished, now, now
-	}
 	if len(l.idle) == 0 {
-		return false // they all work: whoever is through looks at the queue
+		s.since = 0
+		return // they all work: whoever is through looks at the queue
 	}
-	stalled := now-s.since >= stallSpan
-	if !stalled && now >= s.eager {
-		return true
+	now := l.on.Clock()
+	if s.since == 0 || finished != s.finished {
+		s.finished, s.since = finished, now
 	}
-	n := (waiting + 1) / 2
-	if now-s.at < stallSpan {
-		n -= s.woken // they are on their way
-	} else {
+	n := 0
+	switch {
+	case now < s.eager:
+		n = l.halfWaiting()
+	case l.allBlocked():
+		s.eager = now + eagerSpan
+		n = l.halfWaiting()
+	case now-s.since >= stallSpan:
+		s.since = now
+		n = 1
+	}
+	l.wakeIdle(n, now)
+	l.lookAgain()
+}
+
+func (l *loop) halfWaiting() int { return (min(l.queue.Len(), l.open) + 1) / 2 }
+
+// allBlocked reports whether no worker that is awake can be seen to run.
+func (l *loop) allBlocked() bool {
+	if w := l.home; w != nil && w.out.Asleep.Load() == 0 && w.runs() {
+		return false
+	}
+	for _, w := range l.workers {
+		if w != l.home && w.out.Asleep.Load() == 0 && w.runs() {
+			return false
+		}
+	}
+	return true
+}
+
+// wakeIdle wakes n of the idle workers, those included that were woken a moment ago.
+func (l *loop) wakeIdle(n int, now int64) {
+	s := &l.wake
+	if now-s.at >= wakeSpan {
 		s.woken = 0
 	}
-	n = min(n, len(l.idle))
-	for _, w := range l.idle[:max(0, n)] {
+	n = min(n-s.woken, len(l.idle))
+	if n <= 0 {
+		return
+	}
+	for _, w := range l.idle[:n] {
 		w.poke()
 	}
-	if n > 0 {
-		s.woken += n
-		s.at = now
+	s.woken += n
+	s.at = now
+}
+
+// lookAgain has a turn come soon, if nothing else causes one: the worker that runs now may block in its next handler.
+func (l *loop) lookAgain() {
+	if !l.wake.alarm {
+		l.wake.alarm = true
+		l.on.After(lookAgain, l.alarmed)
 	}
-	if stalled {
-		s.eager = now + eagerSpan
-		s.since = now
-	}
-	return n < len(l.idle) && now-s.spin < spinSpan
 }
 
 // pairState is what keepPair remembers.
