@@ -59,7 +59,10 @@ func serve(o *options, stderr io.Writer) int {
 	// A peer or a reader of our output that goes away is an error of that write, not the end of the server.
 	signal.Ignore(syscall.SIGPIPE)
 
-	if err := s.start(signals); err != nil {
+	if err := s.start(signals); errors.Is(err, errStopped) {
+		s.log.Info(err.Error())
+		return exitOK
+	} else if err != nil {
 		return s.complain(stderr, err)
 	}
 	s.announce()
@@ -81,8 +84,11 @@ func (s *server) complain(stderr io.Writer, err error) int {
 	return exitStart
 }
 
-// start loads the script, opens its listeners and serves them. A signal that ends the server may come before the script
-// has ended.
+// errStopped says that a signal ended the server before the script was loaded.
+var errStopped = errors.New("stopped while the script was loading")
+
+// start loads the script, opens its listeners and serves them. The error is errStopped if a signal asked for the end before
+// all of that was done.
 func (s *server) start(signals chan os.Signal) (err error) {
 	if _, err := os.Stat(s.o.script); err != nil {
 		return fmt.Errorf("cannot open %s: %w", s.o.script, errors.Unwrap(err))
@@ -91,16 +97,7 @@ func (s *server) start(signals chan os.Signal) (err error) {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancelCause(context.Background())
-	defer cancel(nil)
-	started := make(chan struct{})
-	go func() {
-		select {
-		case sig := <-signals:
-			cancel(fmt.Errorf("%v while the script was loading", sig))
-		case <-started:
-		}
-	}()
+	ctx, stopWatching := s.watch(signals)
 	s.host, err = pool.Start(ctx, pool.Config{
 		Script: s.o.script, Args: s.o.args,
 		Loops:     s.engine.Loops(),
@@ -108,16 +105,43 @@ func (s *server) start(signals chan os.Signal) (err error) {
 		Listen:    s.open,
 		NoPairing: s.o.noPairing,
 	})
-	close(started)
-	if err == nil {
+	stopWatching()
+	switch {
+	case ctx.Err() != nil:
+		err = errStopped
+	case err == nil:
 		err = s.serveAll()
-	} else if cause := context.Cause(ctx); cause != nil {
-		err = cause
 	}
 	if err != nil {
 		s.stopNow()
 	}
 	return err
+}
+
+// watch handles signals while the script is loading. The context ends with a signal that asks for the end; no signal is
+// taken any more when stop has returned.
+func (s *server) watch(signals chan os.Signal) (ctx context.Context, stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	over, left := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(left)
+		for {
+			select {
+			case <-over:
+				return
+			case sig := <-signals:
+				switch sig {
+				case syscall.SIGUSR1:
+					s.reopenLog()
+				case syscall.SIGHUP: // what would be loaded anew is being loaded
+				default:
+					cancel()
+					return
+				}
+			}
+		}
+	}()
+	return ctx, func() { close(over); <-left }
 }
 
 // open opens the listeners of one listen{} call; its error becomes that of the call.

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// newClient is an HTTP client with connections of its own.
+func newClient(t testing.TB) *http.Client {
+	tr := &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true}
+	t.Cleanup(tr.CloseIdleConnections)
+	return &http.Client{Transport: tr, Timeout: patience}
+}
+
+// fetch makes one request on a connection of its own.
+func fetch(method, url, body string) (*http.Response, string, error) {
+	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DisableCompression: true}, Timeout: patience}
+	req, err := http.NewRequest(method, url, strings.NewReader(body))
+	if err != nil {
+		return nil, "", err
+	}
+	return do(c, req)
+}
+
+func do(c *http.Client, req *http.Request) (*http.Response, string, error) {
+	resp, err := c.Do(req)
+	if err != nil {
+		return nil, "", err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	return resp, string(text), err
+}
+
+// get wants status 200 and returns the body.
+func get(t testing.TB, url string) string {
+	t.Helper()
+	resp, body, err := fetch("GET", url, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.StatusCode != 200 {
+		t.Fatalf("%s: status %s: %s", url, resp.Status, body)
+	}
+	return body
+}
+
+// status is that of a request; the connection must not fail.
+func status(t testing.TB, method, url string) int {
+	t.Helper()
+	resp, _, err := fetch(method, url, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode
+}
+
+// peer is a client that speaks in bytes.
+type peer struct {
+	t testing.TB
+	net.Conn
+	r *bufio.Reader
+}
+
+func dial(t testing.TB, address string) *peer {
+	t.Helper()
+	c, err := net.DialTimeout("tcp", address, patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(2 * patience))
+	return &peer{t, c, bufio.NewReader(c)}
+}
+
+func (p *peer) say(format string, args ...any) {
+	p.t.Helper()
+	if _, err := fmt.Fprintf(p, format, args...); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// get sends a GET.
+func (p *peer) get(path string) {
+	p.t.Helper()
+	p.say("GET %s HTTP/1.1\r\nHost: h\r\n\r\n", path)
+}
+
+// hears reads a response and wants its status; it returns the body.
+func (p *peer) hears(status int) string {
+	p.t.Helper()
+	resp, err := http.ReadResponse(p.r, nil)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if resp.StatusCode != status {
+		p.t.Fatalf("status %d %q, want %d", resp.StatusCode, body, status)
+	}
+	return string(body)
+}
+
+// hearsEnd wants the connection to end, in an orderly way, without another byte.
+func (p *peer) hearsEnd() {
+	p.t.Helper()
+	if b, err := p.r.ReadByte(); err != io.EOF {
+		p.t.Fatalf("read %q, %v; want the end of the connection", b, err)
+	}
+}
+
+// hearsBreak wants the connection to end in any way.
+func (p *peer) hearsBreak() {
+	p.t.Helper()
+	_, err := io.Copy(io.Discard, p.r)
+	if n, ok := err.(net.Error); ok && n.Timeout() {
+		p.t.Fatal("the connection does not end")
+	}
+}
+
+// refuses reports whether nobody listens at an address any more.
+func refuses(address string) bool {
+	c, err := net.DialTimeout("tcp", address, patience)
+	if err == nil {
+		c.Close()
+	}
+	return err != nil
+}

@@ -1,0 +1,299 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// patience bounds every wait of a test. It is long: nothing here depends on speed.
+const patience = 40 * time.Second
+
+// instance is a running server: this test binary, or the one that MBSERVE_BINARY names, started again.
+type instance struct {
+	t      testing.TB
+	mark   string // value of envServer in the environment of all its processes
+	cmd    *exec.Cmd
+	log    *output // its standard error
+	out    *output // its standard output
+	exited chan struct{}
+	ended  bool // a test has waited for the end
+}
+
+// start starts mbserve with a command line and waits until it is ready. At the end of the test it is stopped, must exit
+// with 0, and must have left no process behind.
+func start(t testing.TB, args ...string) *instance {
+	t.Helper()
+	s := launch(t, args...)
+	s.wait("msg=ready")
+	return s
+}
+
+// launch starts mbserve and does not wait.
+func launch(t testing.TB, args ...string) *instance {
+	t.Helper()
+	program := os.Getenv("MBSERVE_BINARY")
+	if program == "" {
+		var err error
+		if program, err = os.Executable(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := &instance{t: t, mark: newMark(), exited: make(chan struct{})}
+	s.cmd = exec.Command(program, args...)
+	s.cmd.Env = append(os.Environ(), envServer+"="+s.mark)
+	var stdout, stderr *os.File
+	s.out, stdout = newOutput(t)
+	s.log, stderr = newOutput(t)
+	s.cmd.Stdout, s.cmd.Stderr = stdout, stderr
+	err := s.cmd.Start()
+	stdout.Close()
+	stderr.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		s.cmd.Wait()
+		close(s.exited)
+	}()
+	t.Cleanup(s.cleanUp)
+	return s
+}
+
+func (s *instance) pid() int { return s.cmd.Process.Pid }
+
+// wait waits for a line of the log that contains all of the parts, and returns the first.
+func (s *instance) wait(parts ...string) string {
+	s.t.Helper()
+	return s.log.wait(s.t, 0, parts...)
+}
+
+// address is where the n-th listener can be reached, as the log says: "127.0.0.1:8080".
+func (s *instance) address(n int) string {
+	s.t.Helper()
+	all := regexp.MustCompile(`msg=listening .*address=http://(\S+)/`).FindAllStringSubmatch(s.log.String(), -1)
+	if n >= len(all) {
+		s.t.Fatalf("there is no listener %d:\n%s", n, s.log)
+	}
+	return all[n][1]
+}
+
+// url is the address of a path at the first listener.
+func (s *instance) url(path string) string { return "http://" + s.address(0) + path }
+
+func (s *instance) signal(sig syscall.Signal) {
+	s.t.Helper()
+	if err := s.cmd.Process.Signal(sig); err != nil {
+		s.t.Fatalf("%v: %v\n%s", sig, err, s.log)
+	}
+}
+
+// stop ends the server gracefully.
+func (s *instance) stop() {
+	s.t.Helper()
+	s.signal(syscall.SIGTERM)
+	s.exit(0)
+}
+
+// exit waits for the end of the server, and checks that it has the exit code and has left no process behind.
+func (s *instance) exit(code int) {
+	s.t.Helper()
+	s.ended = true
+	select {
+	case <-s.exited:
+	case <-time.After(patience):
+		s.cmd.Process.Signal(syscall.SIGQUIT)
+		s.t.Errorf("the server does not end:\n%s", s.log)
+		s.killAll()
+		return
+	}
+	if got := s.cmd.ProcessState.ExitCode(); got != code {
+		s.t.Errorf("exit code %d (%v), want %d", got, s.cmd.ProcessState, code)
+	}
+	s.checkProcesses()
+	s.checkLog()
+}
+
+// checkProcesses looks for processes that the server should have taken along. Those that the system is about to remove
+// have a moment for it.
+func (s *instance) checkProcesses() {
+	s.t.Helper()
+	if !holds(5*time.Second, func() bool { return len(marked(s.mark)) == 0 }) {
+		s.t.Errorf("processes are left: %v", marked(s.mark))
+		s.killAll()
+	}
+}
+
+// checkLog looks for what must never be in a log.
+func (s *instance) checkLog() {
+	s.t.Helper()
+	for _, bad := range []string{"DATA RACE", "panic:", "fatal error:", "SIGSEGV: segmentation violation"} {
+		if strings.Contains(s.log.String(), bad) {
+			s.t.Errorf("the log has %q", bad)
+		}
+	}
+}
+
+func (s *instance) killAll() {
+	for _, p := range marked(s.mark) {
+		syscall.Kill(p.pid, syscall.SIGKILL)
+	}
+}
+
+func (s *instance) cleanUp() {
+	if !s.ended {
+		select {
+		case <-s.exited:
+			s.t.Errorf("the server has ended: %v", s.cmd.ProcessState)
+			s.checkProcesses()
+		default:
+			s.stop()
+		}
+	}
+	if s.t.Failed() {
+		s.t.Logf("log of %v:\n%s", s.cmd.Args[1:], s.log)
+	}
+}
+
+// run starts mbserve, waits for its end, and returns what it has printed. The exit code is checked.
+func runToEnd(t testing.TB, code int, args ...string) (stdout, stderr string) {
+	t.Helper()
+	s := launch(t, args...)
+	s.exit(code)
+	return s.out.all(t), s.log.all(t)
+}
+
+// output collects what a process writes.
+type output struct {
+	mu   sync.Mutex
+	b    bytes.Buffer
+	more chan struct{} // closed, and made anew, when something has come
+	end  chan struct{}
+}
+
+func newOutput(t testing.TB) (*output, *os.File) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := &output{more: make(chan struct{}), end: make(chan struct{})}
+	go o.collect(r)
+	return o, w
+}
+
+func (o *output) collect(r io.ReadCloser) {
+	defer close(o.end)
+	defer r.Close()
+	var b [8 << 10]byte
+	for {
+		n, err := r.Read(b[:])
+		o.mu.Lock()
+		o.b.Write(b[:n])
+		close(o.more)
+		o.more = make(chan struct{})
+		o.mu.Unlock()
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
+// size is how much has come so far: a place to wait from.
+func (o *output) size() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Len()
+}
+
+// wait waits for a complete line after offset from that contains all of the parts.
+func (o *output) wait(t testing.TB, from int, parts ...string) string {
+	t.Helper()
+	timeout := time.After(patience)
+	ended := o.end
+	for {
+		o.mu.Lock()
+		text, more := o.b.String()[from:], o.more
+		o.mu.Unlock()
+		for line := range strings.Lines(text) {
+			if strings.HasSuffix(line, "\n") && containsAll(line, parts) {
+				return line
+			}
+		}
+		select {
+		case <-more:
+		case <-ended:
+			if ended = nil; o.size() == from+len(text) {
+				t.Fatalf("the output has ended without a line with %q:\n%s", parts, text)
+			}
+		case <-timeout:
+			t.Fatalf("no line with %q:\n%s", parts, text)
+		}
+	}
+}
+
+// all waits for the end of the output.
+func (o *output) all(t testing.TB) string {
+	t.Helper()
+	select {
+	case <-o.end:
+	case <-time.After(patience):
+		t.Fatalf("the output does not end:\n%s", o)
+	}
+	return o.String()
+}
+
+func containsAll(s string, parts []string) bool {
+	for _, p := range parts {
+		if !strings.Contains(s, p) {
+			return false
+		}
+	}
+	return true
+}
+
+// holds waits until a condition holds.
+func holds(limit time.Duration, cond func() bool) bool {
+	for end := time.Now().Add(limit); ; time.Sleep(5 * time.Millisecond) {
+		if cond() {
+			return true
+		}
+		if time.Now().After(end) {
+			return false
+		}
+	}
+}
+
+// eventually waits until a condition holds, which it must.
+func eventually(t testing.TB, what string, cond func() bool) {
+	t.Helper()
+	if !holds(patience, cond) {
+		t.Fatalf("timeout: %s", what)
+	}
+}
+
+var marks struct {
+	sync.Mutex
+	n int
+}
+
+func newMark() string {
+	marks.Lock()
+	defer marks.Unlock()
+	marks.n++
+	return fmt.Sprintf("%d.%d", os.Getpid(), marks.n)
+}

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// process is what /proc says of one.
+type process struct {
+	pid, parent int
+	state       string
+	name        string
+}
+
+func (p process) String() string {
+	return fmt.Sprintf("%d (%s, %s, of %d)", p.pid, p.name, p.state, p.parent)
+}
+
+// marked are the processes of one server, wherever they have gone: all of them have its mark in their environment. A
+// process that has ended has none.
+func marked(mark string) (found []process) {
+	entries, _ := filepath.Glob("/proc/[0-9]*/environ")
+	want := []byte(envServer + "=" + mark)
+	for _, name := range entries {
+		env, err := os.ReadFile(name)
+		if err != nil || !slices.ContainsFunc(bytes.Split(env, []byte{0}), func(e []byte) bool { return bytes.Equal(e, want) }) {
+			continue
+		}
+		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(name)))
+		if p, ok := readProcess(pid); ok {
+			found = append(found, p)
+		}
+	}
+	return found
+}
+
+func readProcess(pid int) (p process, ok bool) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return p, false
+	}
+	// pid (name) state parent …; the name may contain anything.
+	open, end := bytes.IndexByte(stat, '('), bytes.LastIndexByte(stat, ')')
+	if open < 0 || end < open {
+		return p, false
+	}
+	f := strings.Fields(string(stat[end+1:]))
+	if len(f) < 2 {
+		return p, false
+	}
+	parent, _ := strconv.Atoi(f[1])
+	return process{pid: pid, parent: parent, state: f[0], name: string(stat[open+1 : end])}, true
+}
+
+// forkServers are the children of the server.
+func (s *instance) forkServers() []int { return s.childrenOf(s.pid()) }
+
+// workers are the children of the fork server.
+func (s *instance) workers() (pids []int) {
+	for _, f := range s.forkServers() {
+		pids = append(pids, s.childrenOf(f)...)
+	}
+	return pids
+}
+
+func (s *instance) childrenOf(parent int) (pids []int) {
+	for _, p := range marked(s.mark) {
+		if p.parent == parent && p.state != "Z" {
+			pids = append(pids, p.pid)
+		}
+	}
+	return pids
+}
+
+// files is how many descriptors a process has open.
+func files(t testing.TB, pid int) int {
+	t.Helper()
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
+
+// memory is what a process occupies, in bytes: pages of its own, and pages that it shares (the segments are such).
+type memory struct{ anon, shared, resident int64 }
+
+func readMemory(t testing.TB, pid int) memory {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	field := func(name string) int64 {
+		_, rest, _ := strings.Cut(string(status), "\n"+name+":")
+		f := strings.Fields(rest)
+		if len(f) < 2 {
+			t.Fatalf("no %s in the status of %d", name, pid)
+		}
+		kb, err := strconv.ParseInt(f[0], 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return kb << 10
+	}
+	return memory{anon: field("RssAnon"), shared: field("RssShmem"), resident: field("VmRSS")}
+}
+
+func (m memory) String() string {
+	return fmt.Sprintf("anon %.1f MiB, shared memory %.1f MiB, resident %.1f MiB",
+		float64(m.anon)/(1<<20), float64(m.shared)/(1<<20), float64(m.resident)/(1<<20))
+}

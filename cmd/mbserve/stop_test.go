@@ -1,0 +1,181 @@
+package main
+
+import (
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// newFIFO makes a FIFO: to open it for reading waits until open is called.
+func newFIFO(t testing.TB) (name string, open func()) {
+	t.Helper()
+	name = filepath.Join(t.TempDir(), "fifo")
+	if err := syscall.Mkfifo(name, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name, func() {
+		t.Helper()
+		eventually(t, "nobody waits at the FIFO", func() bool {
+			fd, err := syscall.Open(name, syscall.O_WRONLY|syscall.O_NONBLOCK, 0)
+			if err == nil {
+				syscall.Close(fd)
+			}
+			return err == nil
+		})
+	}
+}
+
+func TestHello(t *testing.T) {
+	t.Parallel()
+	s := start(t, "testdata/hello.lua")
+	ready := s.wait("msg=ready")
+	if !containsAll(ready, []string{"script=testdata/hello.lua", "loops=", "version="}) {
+		t.Errorf("ready line %q", ready)
+	}
+	if got := get(t, s.url("/?name=Moon")); got != "Hello, Moon!\n" {
+		t.Errorf("body %q", got)
+	}
+	s.stop()
+	s.wait("msg=stopped")
+	if !refuses(s.address(0)) {
+		t.Error("somebody still listens")
+	}
+}
+
+func TestSignalsThatEnd(t *testing.T) {
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT} {
+		t.Run(sig.String(), func(t *testing.T) {
+			t.Parallel()
+			s := start(t, "testdata/hello.lua")
+			idle := dial(t, s.address(0))
+			idle.get("/")
+			idle.hears(200)
+			s.signal(sig)
+			idle.hearsBreak()
+			s.exit(0)
+		})
+	}
+}
+
+// A graceful stop closes the listeners and idle connections at once, and gives a running request its answer.
+func TestGracefulStop(t *testing.T) {
+	t.Parallel()
+	fifo, open := newFIFO(t)
+	s := start(t, "testdata/wait.lua", fifo)
+	busy, idle := dial(t, s.address(0)), dial(t, s.address(0))
+	idle.get("/")
+	idle.hears(200)
+	busy.get("/wait")
+	s.wait("waiting")
+	s.signal(syscall.SIGTERM)
+	idle.hearsEnd()
+	if !refuses(s.address(0)) {
+		t.Error("a new connection was accepted after TERM")
+	}
+	open()
+	if got := busy.hears(200); got != "done" {
+		t.Errorf("body %q", got)
+	}
+	busy.hearsEnd()
+	s.exit(0)
+	if n := strings.Count(s.log.String(), "finished"); n < 2 {
+		t.Errorf("finish ran in %d workers, want at least 2", n)
+	}
+}
+
+func TestSecondSignalStopsAtOnce(t *testing.T) {
+	for _, second := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT} {
+		t.Run(second.String(), func(t *testing.T) {
+			t.Parallel()
+			fifo, _ := newFIFO(t)
+			s := start(t, "--grace", "1h", "testdata/wait.lua", fifo)
+			busy := dial(t, s.address(0))
+			busy.get("/wait")
+			s.wait("waiting")
+			s.signal(syscall.SIGTERM)
+			s.wait("msg=stopping ")
+			s.signal(second)
+			busy.hearsBreak()
+			s.exit(0)
+		})
+	}
+}
+
+// A request that is not done within the grace time does not keep the server.
+func TestGraceOver(t *testing.T) {
+	t.Parallel()
+	fifo, _ := newFIFO(t)
+	s := start(t, "--grace", "300ms", "testdata/wait.lua", fifo)
+	busy := dial(t, s.address(0))
+	busy.get("/wait")
+	s.wait("waiting")
+	s.signal(syscall.SIGTERM)
+	busy.hearsBreak()
+	s.exit(0)
+	s.wait("workers were killed")
+}
+
+func TestQuitWhileBusy(t *testing.T) {
+	t.Parallel()
+	fifo, _ := newFIFO(t)
+	s := start(t, "testdata/wait.lua", fifo)
+	busy := dial(t, s.address(0))
+	busy.get("/wait")
+	s.wait("waiting")
+	s.signal(syscall.SIGQUIT)
+	busy.hearsBreak()
+	s.exit(0)
+}
+
+// The server can be stopped before it has started.
+func TestStopWhileLoading(t *testing.T) {
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT} {
+		t.Run(sig.String(), func(t *testing.T) {
+			t.Parallel()
+			fifo, _ := newFIFO(t)
+			s := launch(t, "testdata/loading.lua", fifo)
+			s.wait("loading")
+			s.signal(sig)
+			s.exit(0)
+		})
+	}
+}
+
+// Signals that do not mean the end are no reason to give up loading, and the one that does still counts after them.
+func TestOtherSignalsWhileLoading(t *testing.T) {
+	t.Parallel()
+	fifo, _ := newFIFO(t)
+	s := launch(t, "testdata/loading.lua", fifo)
+	s.wait("loading")
+	s.signal(syscall.SIGUSR1)
+	s.signal(syscall.SIGHUP)
+	select {
+	case <-s.exited:
+		t.Error("ended")
+	case <-time.After(200 * time.Millisecond):
+	}
+	s.signal(syscall.SIGTERM)
+	s.exit(0)
+}
+
+// The processes of a server that is killed see to their own end.
+func TestServerKilled(t *testing.T) {
+	t.Parallel()
+	fifo, _ := newFIFO(t)
+	s := start(t, "testdata/wait.lua", fifo)
+	busy := dial(t, s.address(0))
+	busy.get("/wait")
+	s.wait("waiting")
+	s.signal(syscall.SIGKILL)
+	s.exit(-1)
+}
+
+func TestReloadIsRefused(t *testing.T) {
+	t.Parallel()
+	s := start(t, "testdata/hello.lua")
+	s.signal(syscall.SIGHUP)
+	s.wait("reload is not supported")
+	get(t, s.url("/"))
+}
