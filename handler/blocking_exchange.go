@@ -73,12 +73,9 @@ type blockingExchange struct {
 const smallBody = 4 << 10
 
 func newBlockingExchange(p *blockingPart, x Exchange, head *httpparse.Head, listener int, body []byte, more bool) *blockingExchange {
-	e := &blockingExchange{p: p, x: x, listener: listener, inEnd: !more}
+	e := &blockingExchange{p: p, x: x, listener: listener, remote: remoteAddr(x), inEnd: !more}
 	e.changed.L = &e.mu
 	copyHead(&e.head, head)
-	if peer, ok := x.(Peer); ok {
-		e.remote = peer.RemoteAddr()
-	}
 	switch {
 	case !more && len(body) == 0:
 	case len(body) > p.b.windowSize || !more && len(body) <= smallBody:

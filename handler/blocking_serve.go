@@ -10,7 +10,7 @@ import (
 // serve runs the handler, on its goroutine.
 func (e *blockingExchange) serve() {
 	b := e.p.b
-	e.r = Request{head: &e.head, listener: e.listener, remote: e.remote, src: e}
+	e.r = Request{head: &e.head, listener: e.listener, src: e}
 	e.w.reset(&e.head, b.parts.Get().(*part), 0, b.partMax, e)
 	returned := false
 	defer e.left(&returned)
@@ -199,6 +199,8 @@ func (e *blockingExchange) context() context.Context {
 	}
 	return e.ctx
 }
+
+func (e *blockingExchange) remoteAddr() string { return e.remote }
 
 // date, unread, full, flush and pass are what a Response needs to know of its exchange: output.
 func (e *blockingExchange) date() []byte { return AppendDate(e.dateRoom[:0], wallClock().Unix()) }

@@ -3,7 +3,6 @@ package handler
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -307,108 +306,6 @@ func TestBlockingFailureAfterInterim(t *testing.T) {
 	}
 }
 
-func TestBlockingQueue(t *testing.T) {
-	const limit, queue = 3, 5
-	release := make(chan struct{})
-	var now, most atomic.Int32
-	order := make(chan string, 100)
-	b := attachBlocking(t, Config{QueueMax: queue}, Func(func(w *Response, r *Request) {
-		if n := now.Add(1); n > most.Load() {
-			most.Store(n)
-		}
-		<-release
-		order <- string(r.Path())
-		now.Add(-1)
-	}), limit)
-	var conns []*fakeConn
-	for i := range limit + queue {
-		conns = append(conns, b.start(-1, fmt.Sprintf("GET /%d HTTP/1.1\nHost: a\n\n", i), "", false))
-	}
-	if _, err := b.tryStart(-1, get11, "", false); !errors.Is(err, ErrQueueFull) {
-		t.Errorf("got %v", err)
-	}
-	// One goroutine after the other: those of the queue in their order.
-	for range limit + queue {
-		release <- struct{}{}
-	}
-	for _, c := range conns {
-		b.until("the end", func() bool { return c.over })
-	}
-	if most.Load() > limit {
-		t.Errorf("%d at the same time", most.Load())
-	}
-	var queued []string
-	for range limit + queue {
-		if path := <-order; path >= "3" {
-			queued = append(queued, path)
-		}
-	}
-	if len(queued) != queue {
-		t.Errorf("%q", queued)
-	}
-	if c := b.exchangeReleased(release); c.outcome() != "keep" {
-		t.Error(c.outcome())
-	}
-}
-
-func (b *fakeBackend) exchangeReleased(release chan struct{}) *fakeConn {
-	c := b.start(-1, get11, "", false)
-	release <- struct{}{}
-	b.until("the end", func() bool { return c.over })
-	return c
-}
-
-func TestBlockingQueueOrder(t *testing.T) {
-	release := make(chan struct{})
-	var order []string
-	b := attachBlocking(t, Config{}, Func(func(w *Response, r *Request) {
-		<-release
-		order = append(order, string(r.Path()))
-	}), 1)
-	var last *fakeConn
-	for _, path := range "abcdef" {
-		last = b.start(-1, fmt.Sprintf("GET /%c HTTP/1.1\nHost: a\n\n", path), "", false)
-	}
-	close(release)
-	b.until("the end", func() bool { return last.over })
-	if got := strings.Join(order, ""); got != "abcdef" {
-		t.Error(got)
-	}
-}
-
-func TestBlockingQueueTimeout(t *testing.T) {
-	release := make(chan struct{})
-	b := attachBlocking(t, Config{QueueTimeout: 3 * time.Second}, Func(func(w *Response, r *Request) { <-release }), 1)
-	first := b.start(-1, get11, "", false)
-	waits := b.start(-1, get11, "", false)
-	b.advance(2 * time.Second)
-	late := b.start(-1, get11, "", false)
-	if waits.over {
-		t.Fatal("too early")
-	}
-	b.advance(time.Second)
-	if waits.outcome() != "failed 503" || waits.retry <= 0 {
-		t.Errorf("%s, Retry-After %v", waits.outcome(), waits.retry)
-	}
-	close(release)
-	b.until("the end", func() bool { return first.over && late.over })
-	if first.outcome() != "keep" || late.outcome() != "keep" {
-		t.Errorf("%s, %s", first.outcome(), late.outcome())
-	}
-	b.advance(time.Hour)
-}
-
-func TestBlockingNoQueue(t *testing.T) {
-	release := make(chan struct{})
-	b := attachBlocking(t, Config{QueueMax: -1, QueueTimeout: -1}, Func(func(w *Response, r *Request) { <-release }), 1)
-	c := b.start(-1, get11, "", false)
-	if _, err := b.tryStart(-1, get11, "", false); err != ErrQueueFull {
-		t.Errorf("got %v", err)
-	}
-	close(release)
-	b.until("the end", func() bool { return c.over })
-}
-
 // The context ends with Serve, so that nothing goes on for an exchange that is over.
 func TestBlockingContextEndsWithServe(t *testing.T) {
 	contexts := make(chan context.Context, 1)
@@ -506,6 +403,27 @@ func TestBlockingMany(t *testing.T) {
 		}
 		if _, body := r.response("POST"); body != string(r.body) {
 			t.Fatalf("seed %d: exchange %d: %d bytes of %d", seed, i, len(body), len(r.body))
+		}
+	}
+}
+
+// BenchmarkBlockingHello has the loop and the goroutine take turns, which is the worst case.
+func BenchmarkBlockingHello(b *testing.B) {
+	l := newFakeLoop(nil)
+	lb, err := Blocking(hello, 0).Attach(l)
+	if err != nil {
+		b.Fatal(err)
+	}
+	head := parse(b, get)
+	x := new(quietConn)
+	b.ReportAllocs()
+	for i := 1; b.Loop(); i++ {
+		if _, err := lb.Start(x, head, 0, nil, false); err != nil {
+			b.Fatal(err)
+		}
+		for x.done < i {
+			<-l.wake
+			l.turn(nil)
 		}
 	}
 }

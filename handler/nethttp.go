@@ -103,7 +103,7 @@ func httpHeader(r *Request, raw string) (header http.Header, host string) {
 }
 
 // httpBody is the request body for net/http.
-type httpBody struct{ src bodySource }
+type httpBody struct{ src source }
 
 func (b httpBody) Read(p []byte) (int, error) { return b.src.read(p) }
 

@@ -459,3 +459,25 @@ func TestHTTPOnLoop(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// Statuses that are not for handlers: no number of three digits is a mistake, 100 and 101 are left out.
+func TestHTTPStatuses(t *testing.T) {
+	var lines logLines
+	b := httpOver(t, Config{Logger: slog.New(&lines)}, func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(100)
+		w.WriteHeader(101)
+		if r.Method == "PUT" {
+			w.WriteHeader(1000)
+		}
+		w.Header().Set("Content-Length", "0")
+		w.WriteHeader(103)
+		r.Body.Close()
+	})
+	if c := b.exchange(get11, ""); c.text() != "HTTP/1.1 103 Early Hints\n\nHTTP/1.1 200 OK\nDate: D\nContent-Length: 0\n\n" {
+		t.Errorf("got %q", c.text())
+	}
+	if c := b.exchange("PUT / HTTP/1.1\nHost: a\nContent-Length: 1\n\n", "x"); c.outcome() != "failed 500" {
+		t.Errorf("%s %q", c.outcome(), c.text())
+	}
+	lines.expect(t, 1, "invalid WriteHeader code")
+}

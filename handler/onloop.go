@@ -69,9 +69,6 @@ const (
 func (l *loopPart) Start(x Exchange, head *httpparse.Head, listener int, body []byte, more bool) (Running, error) {
 	e := l.take(x)
 	e.listener = listener
-	if p, ok := x.(Peer); ok {
-		e.remote = p.RemoteAddr()
-	}
 	switch {
 	case head.ContentLength > int64(l.bodyMax) || len(body) > l.bodyMax:
 		e.fail(413)
@@ -99,7 +96,7 @@ func (l *loopPart) serve(e *loopExchange, head *httpparse.Head, body []byte) {
 	base := len(l.bytes)
 	l.head.prefix, l.head.data = l.head.prefix[:0], l.bytes
 	l.w.reset(head, &l.head, base, l.responseMax, l)
-	l.r = Request{head: head, listener: e.listener, remote: e.remote, body: body}
+	l.r = Request{head: head, listener: e.listener, x: e.x, body: body}
 	ok := l.call()
 	l.r = Request{}
 	l.bytes = l.head.data

@@ -21,7 +21,6 @@ type loopExchange struct {
 	state    loopState
 	queued   bool // EndTurn will look at it, or does so just now
 	listener int
-	remote   string
 
 	// While the body is not complete.
 	head httpparse.Head

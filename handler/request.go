@@ -14,17 +14,18 @@ import (
 type Request struct {
 	head     *httpparse.Head
 	listener int
-	remote   string
 
-	body []byte     // on the loop: the whole of it
-	off  int        // how much of body was read
-	src  bodySource // elsewhere: what body comes from
+	x    Exchange // on the loop: may be asked for the address
+	body []byte   // on the loop: the whole of it
+	off  int      // how much of body was read
+	src  source   // elsewhere: what the body comes from
 }
 
-// bodySource is where a Request reads its body from, if that is not there as a whole.
-type bodySource interface {
+// source is what a Request asks that has not all of it at hand.
+type source interface {
 	read(p []byte) (int, error)
 	context() context.Context
+	remoteAddr() string
 }
 
 // Method is the method as sent: case matters (RFC 9110 §9.1).
@@ -84,7 +85,12 @@ func (r *Request) ContentLength() int64 { return r.head.ContentLength }
 func (r *Request) Listener() int { return r.listener }
 
 // RemoteAddr is where the connection comes from, as the engine puts it; "" if it does not say.
-func (r *Request) RemoteAddr() string { return r.remote }
+func (r *Request) RemoteAddr() string {
+	if r.src != nil {
+		return r.src.remoteAddr()
+	}
+	return remoteAddr(r.x)
+}
 
 // Context is done when the exchange is over or its connection is gone. On the loop it never is: neither can happen
 // while Serve runs.
