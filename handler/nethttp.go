@@ -14,7 +14,8 @@ import (
 //
 // It differs from net/http's own server in this: there is no Hijack, and http.MaxBytesReader does not close the connection.
 // Read and write deadlines, Flush and full duplex work, also by http.ResponseController. RemoteAddr is empty if
-// the engine does not tell it. The contexts that http.Server makes available are not there.
+// the engine does not tell it. The context has none of http.Server's values, and it does not end with the peer's sending
+// direction alone (see Request.Context). Interim responses are not sent to peers that speak HTTP/1.0.
 func HTTP(h http.Handler) Handler { return &httpHandler{h} }
 
 type httpHandler struct{ h http.Handler }

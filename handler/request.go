@@ -92,8 +92,12 @@ func (r *Request) RemoteAddr() string {
 	return remoteAddr(r.x)
 }
 
-// Context is done when the exchange is over or its connection is gone. On the loop it never is: neither can happen
-// while Serve runs.
+// Context is done when the exchange is over or its connection is gone. On the loop it never is: neither can happen while
+// Serve runs.
+//
+// A peer that only says that it will send nothing more is not gone: it may have closed one direction and wait for its
+// answer. One that has closed both looks the same until something is sent to it. So a handler that waits for
+// long should write and flush something now and then if it wants to know.
 func (r *Request) Context() context.Context {
 	if r.src != nil {
 		return r.src.context()
