@@ -91,10 +91,12 @@ func (a *acceptor) pause(err error) {
 	a.loop.After(acceptPause, a.again)
 }
 
-// close closes the listening socket.
+// close closes the listening socket. The descriptor lives until the end of the batch, but nobody gets in from now on: on
+// Linux shutdown ends listening (elsewhere it is an error, and a connection may come in that moment).
 func (a *acceptor) close() {
 	a.closed = true
 	if e := a.loop.lookup(a.fd); e != nil && e.handler == a {
+		unix.Shutdown(a.fd, unix.SHUT_RD)
 		a.loop.Close(a.fd)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -172,6 +173,31 @@ func TestCloseListener(t *testing.T) {
 	again := listen(t, "tcp4", ln.Addr().String(), ListenOptions{})
 	serve(t, again, newEcho)
 	exchange(t, dial(t, again), []byte("hello again"))
+}
+
+// TestCloseListenerAtOnce: when Close has been through the loop, nobody gets in, also before the descriptor is closed.
+func TestCloseListenerAtOnce(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux ends listening by shutdown")
+	}
+	for _, where := range [][2]string{{"tcp4", "127.0.0.1:0"}, {"unix", t.TempDir() + "/s"}} {
+		ln := listen(t, where[0], where[1], ListenOptions{})
+		l := serve(t, ln, newEcho)
+		result := make(chan error, 1)
+		on(t, l, func() {
+			ln.Close()
+			l.Post(func() { // in the same turn as what Close has posted
+				conn, err := net.Dial(ln.Addr().Network(), ln.Addr().String())
+				if err == nil {
+					conn.Close()
+				}
+				result <- err
+			})
+		})
+		if err := wait(t, result, "result"); err == nil {
+			t.Errorf("%s: connected after Close", where[0])
+		}
+	}
 }
 
 // TestAcceptBurst: more connections than one turn accepts, all there before the loop runs: one edge tells of all.
