@@ -206,8 +206,9 @@ func (c *cell) violated(what string) {
 // corrupted: the owner word of the cell is destroyed. Who did that cannot be known, so all workers are replaced. The cell
 // is not used again before they are gone.
 func (c *cell) corrupted() {
-	c.l.p.log.Error("shared memory destroyed by a worker: replacing all workers", "loop", c.l.index, "owner", c.out.Owner.Load())
-	c.l.p.recycleAll()
+	if c.l.p.recycleAll() {
+		c.l.p.log.Error("shared memory destroyed by a worker: replacing all workers", "loop", c.l.index)
+	}
 	c.drop()
 	c.until = c.l.p.seq.Load()
 	c.setState(cellLost)

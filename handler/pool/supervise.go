@@ -15,6 +15,7 @@ type supervisor struct {
 	failures   int       // workers in a row that did not get ready
 	errorUntil time.Time // no fork before, after one of those
 	lastSpare  time.Time // fork of a spare worker
+	short      time.Time // since when fewer than pre_fork workers are idle; zero: not so
 	surplus    time.Time // since when there are more workers than needed; zero: there are not
 	queued     time.Time // since when exchanges wait and nobody is idle; zero: not so
 }
@@ -23,6 +24,9 @@ const (
 	// lookEvery is how often a pool is looked at that has something to wait for without knowing when it comes. Loops with
 	// exchanges in progress ask for a look more often.
 	lookEvery = 250 * time.Millisecond
+	// shortLong is for how long there have to be too few idle workers before a spare one is forked, unless fork_delay is
+	// shorter: who is idle is seen in samples, and a worker that was woken in vain does not look so.
+	shortLong = 100 * time.Millisecond
 	// queuedLong is for how long exchanges have to wait before more workers than the spare ones are forked for them.
 	queuedLong = 20 * time.Millisecond
 	// deafKill is how long a worker may live after it has closed its control socket.
@@ -32,6 +36,9 @@ const (
 	// birthSpan is how soon after its fork the death of a worker without an exchange is taken for one of prepare.
 	birthSpan = time.Second
 )
+
+// corruptGrace is how long workers may go on that were there when shared memory was found destroyed. A variable for tests.
+var corruptGrace = 5 * time.Second
 
 // supervise runs until the pool is quit.
 func (p *Pool) supervise() {
@@ -161,6 +168,9 @@ func (p *Pool) census(now time.Time) (c census) {
 		}
 		c.workers = append(c.workers, w)
 		c.processes++
+		if w.seq <= p.recycleTo.Load() && w.endBy.IsZero() {
+			w.endBy = now.Add(corruptGrace)
+		}
 		switch {
 		case w.state.serving():
 			p.observe(w, now)
@@ -200,11 +210,12 @@ func (p *Pool) observe(w *Worker, now time.Time) {
 	}
 }
 
-// killCondemned ends the workers that have broken the protocol, or a limit of time, or that nobody hears of any more.
+// killCondemned ends the workers that have broken the protocol, or a limit of time, or that nobody hears of any more, or
+// that do not end after memory was destroyed.
 func (p *Pool) killCondemned(c census, now time.Time) {
 	for _, w := range c.workers {
-		deaf := !w.deaf.IsZero() && now.Sub(w.deaf) >= deafKill
-		if (w.condemned.Load() != nil || deaf) && !w.killed && w.pid.Load() > 0 {
+		late := !w.deaf.IsZero() && now.Sub(w.deaf) >= deafKill || !w.endBy.IsZero() && !now.Before(w.endBy)
+		if (w.condemned.Load() != nil || late) && !w.killed && w.pid.Load() > 0 {
 			w.killed = true
 			w.signal(unix.SIGKILL)
 			if w.state.serving() {
@@ -235,10 +246,14 @@ func (p *Pool) retire(c *census, now time.Time) {
 	}
 }
 
-// recycleAll has every worker replaced that there is now. Callable from anywhere.
-func (p *Pool) recycleAll() {
-	p.recycleTo.Store(p.seq.Load())
+// recycleAll has every worker replaced that there is now. It returns false if that is under way. Callable from anywhere.
+func (p *Pool) recycleAll() bool {
+	youngest := p.seq.Load()
+	if p.recycleTo.Swap(youngest) == youngest {
+		return false
+	}
 	p.kick()
+	return true
 }
 
 // end drains a serving worker and counts it so.
@@ -291,14 +306,9 @@ func (p *Pool) births(c *census, now time.Time) (births []birth) {
 		break
 	}
 	waits := p.waiting() > 0 && c.idle == 0
-	switch {
-	case !waits:
-		p.sv.queued = time.Time{}
-	case p.sv.queued.IsZero():
-		p.sv.queued = now
-	}
-	long := waits && now.Sub(p.sv.queued) >= queuedLong && c.booting == 0
-	if c.live == 0 && waits || (c.idle+c.booting < o.PreFork || long) && now.Sub(p.sv.lastSpare) >= o.ForkDelay {
+	short := lasts(c.idle+c.booting < o.PreFork, &p.sv.short, now, min(shortLong, o.ForkDelay))
+	long := lasts(waits && c.booting == 0, &p.sv.queued, now, queuedLong)
+	if c.live == 0 && waits || (short || long) && now.Sub(p.sv.lastSpare) >= o.ForkDelay {
 		if one(nil) {
 			p.sv.lastSpare = now
 		}
@@ -306,17 +316,22 @@ func (p *Pool) births(c *census, now time.Time) (births []birth) {
 	return births
 }
 
+// lasts reports whether something has been so for a span of time. since is what it remembers.
+func lasts(so bool, since *time.Time, now time.Time, span time.Duration) bool {
+	if !so {
+		*since = time.Time{}
+		return false
+	}
+	if since.IsZero() {
+		*since = now
+	}
+	return now.Sub(*since) >= span
+}
+
 // shrink ends a worker if there have been more than needed for long enough.
 func (p *Pool) shrink(c *census, now time.Time) {
 	o := &p.spec.Options
-	switch {
-	case c.idle <= o.PreFork || c.live <= o.MinFork:
-		p.sv.surplus = time.Time{}
-		return
-	case p.sv.surplus.IsZero():
-		p.sv.surplus = now
-		return
-	case now.Sub(p.sv.surplus) < o.ExitDelay:
+	if !lasts(c.idle > o.PreFork && c.live > o.MinFork, &p.sv.surplus, now, o.ExitDelay) {
 		return
 	}
 	p.sv.surplus = now
@@ -342,6 +357,8 @@ func (p *Pool) nextLook(c *census, now time.Time) time.Duration {
 		switch {
 		case w.condemned.Load() != nil || !w.deaf.IsZero() || w.state == Booting:
 			at(now.Add(lookEvery))
+		case !w.endBy.IsZero() && !w.killed:
+			at(w.endBy)
 		case w.state == Idle && o.IdleTimeout > 0:
 			at(w.active.Add(o.IdleTimeout))
 		}
@@ -351,8 +368,17 @@ func (p *Pool) nextLook(c *census, now time.Time) time.Duration {
 	}
 	if now.Before(p.sv.errorUntil) {
 		at(p.sv.errorUntil)
-	} else if c.processes < o.MaxFork && (c.idle+c.booting < o.PreFork || !p.sv.queued.IsZero()) {
-		at(p.sv.lastSpare.Add(o.ForkDelay))
+	} else if c.processes < o.MaxFork {
+		for _, s := range []struct {
+			since time.Time
+			span  time.Duration
+		}{{p.sv.short, min(shortLong, o.ForkDelay)}, {p.sv.queued, queuedLong}} {
+			if due := s.since.Add(s.span); !s.since.IsZero() && due.After(p.sv.lastSpare.Add(o.ForkDelay)) {
+				at(due)
+			} else if !s.since.IsZero() {
+				at(p.sv.lastSpare.Add(o.ForkDelay))
+			}
+		}
 	}
 	if !p.sv.surplus.IsZero() {
 		at(p.sv.surplus.Add(o.ExitDelay))

@@ -11,6 +11,8 @@ const (
 	slowTickEvery = 25 * time.Millisecond
 	// flushAfter is how long a worker may hold back output that is worth sending. It is asked again after the same time.
 	flushAfter = 50 * time.Millisecond
+	// rescueAfter is how long an exchange waits, in nanoseconds, until flags are not believed any more.
+	rescueAfter = 100_000_000
 	// retryAfter is what a client is told that was refused because of load: it is a guess.
 	retryAfter = time.Second
 )
@@ -29,10 +31,27 @@ func (l *loop) tick() {
 		}
 	}
 	l.refresh()
+	l.rescue(now)
 	l.p.kick()
 	if len(l.inUse) > 0 && !l.ticking {
 		l.ticking = true
 		l.on.After(slowTickEvery, l.slowTick)
+	}
+}
+
+// rescue rings every worker that is not known to be at an exchange, if one waits for long: a worker may sleep whose flag
+// says that it does not, when another one has destroyed it.
+func (l *loop) rescue(now int64) {
+	for _, c := range l.inUse {
+		if c.state != cellQueued || now-c.queued < rescueAfter {
+			continue
+		}
+		for _, w := range l.workers {
+			if w.claims.Load() == 0 {
+				w.bell.Ring()
+			}
+		}
+		return
 	}
 }
 

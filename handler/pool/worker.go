@@ -53,6 +53,7 @@ type Worker struct {
 	wasReady   bool
 	expected   bool // its end was
 	killed     bool
+	endBy      time.Time // when it is killed if it has not ended; zero: never
 	deaf       time.Time // when its control socket came to its end
 	status     unix.WaitStatus
 	statusSeen bool // status is what waitpid said

@@ -1,0 +1,218 @@
+package pool
+
+import (
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"moonbridge/handler/shm"
+)
+
+// The test binary plays all the processes: with shm.Env set it is a fork server, with workerEnv a worker.
+
+const (
+	workerEnv = "MOONBRIDGE_POOL_TEST_WORKER"
+	scriptEnv = "MOONBRIDGE_POOL_TEST_SCRIPT"
+)
+
+func TestMain(m *testing.M) {
+	switch {
+	case os.Getenv(shm.Env) != "":
+		fakeForkServer()
+	case os.Getenv(workerEnv) != "":
+		fakeWorker()
+	}
+	os.Exit(m.Run())
+}
+
+// fakeServer plays a fork server. The "script" is a list of words, what it does; the arguments are messages of listen{}
+// calls in hexadecimal.
+type fakeServer struct {
+	mu   sync.Mutex
+	ctl  *os.File
+	kids map[int]*exec.Cmd
+}
+
+func fakeForkServer() {
+	os.Unsetenv(shm.Env)
+	unix.CloseOnExec(3)
+	s := &fakeServer{ctl: os.NewFile(3, "control"), kids: map[int]*exec.Cmd{}}
+	script := os.Args[1]
+	has := func(word string) bool { return strings.Contains(script, word) }
+	fmt.Fprintln(os.Stderr, "fork server says hello")
+	if has("exit-early") {
+		os.Exit(7)
+	}
+	if has("hang") {
+		time.Sleep(time.Hour)
+	}
+	var buf []byte
+	for _, arg := range os.Args[2:] {
+		msg, err := hex.DecodeString(arg)
+		if err != nil {
+			continue
+		}
+		s.send(shm.MsgListen, msg)
+		typ, body, err := readMsg(s.ctl, &buf)
+		if err != nil {
+			os.Exit(0)
+		}
+		if typ == shm.MsgListenErr && !has("pcall") {
+			s.send(shm.MsgFailed, body)
+			os.Exit(3)
+		}
+	}
+	if has("fail") && !has("prepare-fail") {
+		s.send(shm.MsgFailed, []byte("script.lua:1: boom"))
+		os.Exit(3)
+	}
+	s.send(shm.MsgReady, nil)
+	os.Setenv(scriptEnv, script)
+	s.serve()
+}
+
+func (s *fakeServer) send(typ uint32, body []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ctl.Write(append(shm.Bytes(&shm.Msg{Type: typ, Len: uint32(len(body))}), body...))
+}
+
+func (s *fakeServer) serve() {
+	for {
+		b, oob := make([]byte, 4096), make([]byte, 4096)
+		n, oobn, _, _, err := unix.Recvmsg(3, b, oob, unix.MSG_CMSG_CLOEXEC)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || n == 0 {
+			os.Exit(0)
+		}
+		var fds []int
+		if cs, err := unix.ParseSocketControlMessage(oob[:oobn]); err == nil && len(cs) > 0 {
+			fds, _ = unix.ParseUnixRights(&cs[0])
+		}
+		// Descriptors end a read, and only one kind of message has some.
+		for r := b[:n]; len(r) > 0; {
+			var buf []byte
+			rd := strings.NewReader(string(r))
+			typ, body, err := readMsg(io.MultiReader(rd, s.ctl), &buf)
+			if err != nil {
+				os.Exit(0)
+			}
+			r = r[len(r)-rd.Len():]
+			s.message(typ, body, fds)
+		}
+	}
+}
+
+func (s *fakeServer) message(typ uint32, body []byte, fds []int) {
+	switch typ {
+	case shm.MsgFork:
+		m, _ := as[shm.MsgForkBody](body)
+		s.fork(m, fds)
+	case shm.MsgKill:
+		m, _ := as[shm.MsgKillBody](body)
+		s.mu.Lock()
+		if s.kids[int(m.Pid)] != nil {
+			unix.Kill(int(m.Pid), unix.Signal(m.Sig))
+		}
+		s.mu.Unlock()
+	}
+}
+
+func (s *fakeServer) fork(m shm.MsgForkBody, fds []int) {
+	self, _ := os.Executable()
+	cmd := exec.Command(self)
+	cmd.Args[0] = os.Args[0]
+	cmd.Env = append(os.Environ(), workerEnv+"="+strconv.Itoa(int(m.Slot)))
+	cmd.Stdout = os.Stdout
+	for _, fd := range fds {
+		cmd.ExtraFiles = append(cmd.ExtraFiles, os.NewFile(uintptr(fd), "passed"))
+	}
+	cmd.Stderr = cmd.ExtraFiles[3]
+	r := shm.MsgForkedBody{Pool: m.Pool, Slot: m.Slot}
+	var err error
+	if strings.Contains(os.Args[1], "no-fork") {
+		err = unix.EAGAIN
+	} else {
+		err = cmd.Start()
+	}
+	for _, f := range cmd.ExtraFiles {
+		f.Close()
+	}
+	if err != nil {
+		r.Err = int32(unix.EAGAIN)
+		s.send(shm.MsgForked, shm.Bytes(&r))
+		return
+	}
+	pid := cmd.Process.Pid
+	r.Pid = int32(pid)
+	s.mu.Lock()
+	s.kids[pid] = cmd
+	s.mu.Unlock()
+	s.send(shm.MsgForked, shm.Bytes(&r))
+	go func() {
+		// Not reaped before it is out of the list: as in a fork server that does one thing at a time.
+		cmd.Wait()
+		s.mu.Lock()
+		delete(s.kids, pid)
+		s.mu.Unlock()
+		status := cmd.ProcessState.Sys().(syscall.WaitStatus)
+		s.send(shm.MsgExited, shm.Bytes(&shm.MsgExitedBody{Pid: int32(pid), Status: int32(status)}))
+	}()
+}
+
+// entries makes the message of a listen{} call. Each is a scope, a name and a value: string, float64, int, bool, fn, httpFn.
+type (
+	fn     struct{}
+	httpFn string
+	other  string
+)
+
+func listenMessage(entries ...[3]any) (msg []byte) {
+	for _, e := range entries {
+		key, val, typ := e[1].(string), "", uint32(shm.TypeNone)
+		switch v := e[2].(type) {
+		case string:
+			val, typ = v, shm.TypeString
+		case int:
+			val, typ = strconv.Itoa(v), shm.TypeNumber
+		case float64:
+			val, typ = strconv.FormatFloat(v, 'g', 17, 64), shm.TypeNumber
+		case bool:
+			val, typ = "0", shm.TypeBool
+			if v {
+				val = "1"
+			}
+		case fn:
+			typ = shm.TypeFunc
+		case httpFn:
+			val, typ = string(v), shm.TypeHTTP
+		case other:
+			val, typ = string(v), shm.TypeOther
+		}
+		h := shm.Entry{Scope: uint32(e[0].(int)), KeyLen: uint32(len(key)), ValLen: uint32(len(val)), Type: typ}
+		msg = append(append(append(msg, shm.Bytes(&h)...), key...), val...)
+	}
+	return msg
+}
+
+// marker reports whether this is the first call for a file, in all processes.
+func marker(name string) bool {
+	f, err := os.OpenFile(filepath.Clean(name), os.O_CREATE|os.O_EXCL, 0o600)
+	if err == nil {
+		f.Close()
+	}
+	return err == nil
+}

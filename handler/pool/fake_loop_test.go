@@ -1,0 +1,353 @@
+package pool
+
+import (
+	"bytes"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"moonbridge/handler"
+	"moonbridge/handler/shm"
+	"moonbridge/httpparse"
+)
+
+// fakeLoop is a loop of an engine: the smallest thing that keeps the contract of handler.Loop.
+type fakeLoop struct {
+	index, count int
+	wake         *shm.Doorbell
+
+	mu    sync.Mutex
+	posts []func()
+
+	// Of the loop's goroutine.
+	now     int64
+	watched map[int]func()
+	turns   []handler.Turn
+	timers  []*fakeTimer
+	stopped bool
+	ended   chan struct{}
+	blocked int // how often it blocked
+}
+
+type fakeTimer struct {
+	l   *fakeLoop
+	at  int64
+	fn  func()
+	off bool
+}
+
+func (t *fakeTimer) Stop() bool {
+	was := !t.off
+	t.off = true
+	return was
+}
+
+var clockZero = time.Now()
+
+func startLoop(t *testing.T, index, count int) *fakeLoop {
+	t.Helper()
+	bell, err := shm.NewDoorbell()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &fakeLoop{index: index, count: count, wake: bell, watched: map[int]func(){}, ended: make(chan struct{})}
+	go l.run()
+	t.Cleanup(func() {
+		l.Post(func() { l.stopped = true })
+		<-l.ended
+		bell.Close()
+	})
+	return l
+}
+
+func (l *fakeLoop) Index() int   { return l.index }
+func (l *fakeLoop) Count() int   { return l.count }
+func (l *fakeLoop) Now() int64   { return l.now }
+func (l *fakeLoop) Clock() int64 { return int64(time.Since(clockZero)) }
+
+func (l *fakeLoop) Post(fn func()) {
+	l.mu.Lock()
+	l.posts = append(l.posts, fn)
+	l.mu.Unlock()
+	l.wake.Ring()
+}
+
+func (l *fakeLoop) After(d time.Duration, fn func()) handler.Timer {
+	t := &fakeTimer{l: l, at: l.Clock() + int64(d), fn: fn}
+	l.timers = append(l.timers, t)
+	return t
+}
+
+func (l *fakeLoop) Watch(fd int, ready func()) error { l.watched[fd] = ready; return nil }
+func (l *fakeLoop) Unwatch(fd int) error             { delete(l.watched, fd); return nil }
+func (l *fakeLoop) OnTurn(t handler.Turn)            { l.turns = append(l.turns, t) }
+
+func (l *fakeLoop) run() {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	defer close(l.ended)
+	again := false
+	for !l.stopped {
+		got := l.poll(again)
+		l.now = l.Clock()
+		for _, t := range l.turns {
+			t.BeginTurn()
+		}
+		for _, fn := range got {
+			fn()
+		}
+		l.fire()
+		l.mu.Lock()
+		posts := l.posts
+		l.posts = nil
+		l.mu.Unlock()
+		for _, fn := range posts {
+			fn()
+		}
+		again = false
+		for _, t := range l.turns {
+			again = t.EndTurn() || again
+		}
+	}
+}
+
+func (l *fakeLoop) poll(again bool) (got []func()) {
+	fds := []unix.PollFd{{Fd: int32(l.wake.Reader()), Events: unix.POLLIN}}
+	for fd := range l.watched {
+		fds = append(fds, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
+	}
+	timeout := int64(-1)
+	for _, t := range l.timers {
+		if left := max(0, (t.at-l.Clock()+999_999)/1_000_000); !t.off && (timeout < 0 || left < timeout) {
+			timeout = left
+		}
+	}
+	if again {
+		timeout = 0
+	} else {
+		l.blocked++
+	}
+	unix.Poll(fds, int(timeout))
+	for i, p := range fds {
+		if p.Revents != 0 && i == 0 {
+			l.wake.Drain()
+		} else if p.Revents != 0 {
+			got = append(got, l.watched[int(p.Fd)])
+		}
+	}
+	return got
+}
+
+func (l *fakeLoop) fire() {
+	due := slices.DeleteFunc(slices.Clone(l.timers), func(t *fakeTimer) bool { return t.off || t.at > l.now })
+	l.timers = slices.DeleteFunc(l.timers, func(t *fakeTimer) bool { return t.off || t.at <= l.now })
+	for _, t := range due {
+		if !t.off {
+			t.off = true
+			t.fn()
+		}
+	}
+}
+
+// do calls fn on the loop and waits for it.
+func (l *fakeLoop) do(fn func()) {
+	done := make(chan struct{})
+	l.Post(func() { fn(); close(done) })
+	<-done
+}
+
+// request is an exchange from the side of the connection.
+type request struct {
+	method, target string
+	fields         [][2]string
+	body           []byte // that is there from the beginning
+	rest           []byte // that comes later
+	chunked        bool
+	abort          bool // break off after the rest
+	listener       int
+	take           int  // bytes of output that are taken at a time; 0: all
+	stuck          bool // takes no output at all
+
+	// Of the loop.
+	t      *testing.T
+	l      *fakeLoop
+	lb     handler.LoopBackend
+	r      handler.Running
+	wanted bool
+	full   bool
+	over   bool
+	got    result
+	after  func() // called on the loop when it is over
+	done   chan struct{}
+}
+
+// result is how an exchange ended.
+type result struct {
+	out        string
+	end        handler.End
+	status     int // of Failed
+	retryAfter time.Duration
+	err        error // of Start
+	calls      int   // of Done and Failed
+}
+
+// makeHead builds the head as the parser would.
+func (q *request) head() *httpparse.Head {
+	h := &httpparse.Head{Minor: 1, Persistent: true}
+	var raw bytes.Buffer
+	span := func(s string) httpparse.Span {
+		at := raw.Len()
+		raw.WriteString(s)
+		return httpparse.Span{Off: uint32(at), Len: uint32(len(s))}
+	}
+	h.Method = span(q.method)
+	raw.WriteString(" /")
+	path, query, found := bytes.Cut([]byte(q.target), []byte("?"))
+	h.Path = span(string(path))
+	if found {
+		h.Query = span("?" + string(query))
+	}
+	raw.WriteString(" HTTP/1.1")
+	for _, f := range q.fields {
+		raw.WriteString("\r\n")
+		n := span(f[0])
+		raw.WriteString(": ")
+		v := span(f[1])
+		h.Fields = append(h.Fields, httpparse.Field{NameOff: n.Off, NameLen: n.Len, ValueOff: v.Off, ValueLen: v.Len})
+	}
+	h.Raw = raw.Bytes()
+	h.IsHead = q.method == "HEAD"
+	h.Chunked = q.chunked
+	if h.ContentLength = int64(len(q.body) + len(q.rest)); q.chunked {
+		h.ContentLength = httpparse.LengthUnknown
+	}
+	return h
+}
+
+// start begins the exchange on its loop.
+func (q *request) start(t *testing.T, l *fakeLoop, lb handler.LoopBackend) *request {
+	q.t, q.l, q.lb, q.done = t, l, lb, make(chan struct{})
+	l.Post(q.begin)
+	return q
+}
+
+func (q *request) begin() {
+	if q.method == "" {
+		q.method = "GET"
+	}
+	more := len(q.rest) > 0 || q.chunked || q.abort
+	r, err := q.lb.Start(q, q.head(), q.listener, q.body, more)
+	if err != nil {
+		q.got.err = err
+		q.finished()
+		return
+	}
+	q.r = r
+	if more {
+		q.pump()
+	}
+}
+
+func (q *request) pump() {
+	for len(q.rest) > 0 {
+		a, b := q.r.BodyRoom()
+		if len(a) == 0 {
+			q.full = true
+			return
+		}
+		n := copy(a, q.rest)
+		n += copy(b, q.rest[n:])
+		q.rest = q.rest[n:]
+		q.r.BodyCommit(n)
+	}
+	if q.abort {
+		q.r.BodyAbort(true)
+	} else {
+		q.r.BodyEnd()
+	}
+}
+
+func (q *request) Output(a, b []byte, last bool) int {
+	q.use()
+	n := len(a) + len(b)
+	if q.stuck {
+		return 0
+	}
+	if q.take > 0 && n > q.take {
+		n = q.take
+		q.l.Post(func() {
+			if !q.over {
+				q.r.OutputRoom()
+			}
+		})
+	}
+	q.got.out += string(a[:min(n, len(a))]) + string(b[:max(0, n-len(a))])
+	return n
+}
+
+func (q *request) Done(end handler.End) {
+	q.use()
+	q.got.end = end
+	q.finished()
+}
+
+func (q *request) Failed(status int, retryAfter time.Duration) {
+	q.use()
+	q.got.status, q.got.retryAfter = status, retryAfter
+	q.finished()
+}
+
+func (q *request) BodyRoom() {
+	q.use()
+	if q.full {
+		q.full = false
+		q.pump()
+	}
+}
+
+func (q *request) BodyWanted() { q.use(); q.wanted = true }
+
+// use is part of every call of the backend.
+func (q *request) use() {
+	if q.over {
+		q.t.Errorf("%s: called after its end", q.target)
+	}
+}
+
+func (q *request) finished() {
+	q.over = true
+	q.got.calls++
+	if q.after != nil {
+		q.after()
+	}
+	close(q.done)
+}
+
+// cancel ends it from the connection's side.
+func (q *request) cancel() {
+	q.l.do(func() {
+		if !q.over {
+			q.over = true
+			q.r.Cancel()
+			close(q.done)
+		}
+	})
+}
+
+// wait returns the result.
+func (q *request) wait() result {
+	q.t.Helper()
+	select {
+	case <-q.done:
+	case <-time.After(testPatience):
+		q.t.Fatalf("%s: no answer for %v", q.target, testPatience)
+	}
+	return q.got
+}
+
+// testPatience is for how long tests wait for what must come.
+const testPatience = 60 * time.Second

@@ -1,0 +1,396 @@
+package pool
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"moonbridge/handler"
+)
+
+// rig is a host with its loops.
+type rig struct {
+	t     *testing.T
+	h     *Host
+	p     *Pool // the first
+	loops []*fakeLoop
+	lbs   []handler.LoopBackend // of the first pool
+	log   *logBuffer
+}
+
+// setup is what a test wants. Zero: one loop, small memory, an HTTP listener.
+type setup struct {
+	loops     int
+	script    string
+	options   [][3]any // entries of the listen{} call
+	more      [][3]any // of a second call
+	in, out   int
+	listen    func(int, *PoolSpec) error
+	noPairing bool
+}
+
+type logBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// await waits until the log contains a text.
+func (l *logBuffer) await(t *testing.T, text string) {
+	t.Helper()
+	eventually(t, "log line "+text, func() bool { return strings.Contains(l.String(), text) })
+}
+
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for end := time.Now().Add(testPatience); !is(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not within %v: %s", testPatience, what)
+		}
+	}
+}
+
+var httpListener = [][3]any{{1, "proto", "tcp4"}, {1, "port", 0}, {1, "connect", httpFn("")}}
+
+func (s setup) config(log *logBuffer) Config {
+	c := Config{
+		Script: s.script, Loops: max(1, s.loops), Listen: s.listen, NoPairing: s.noPairing,
+		InWindow: s.in, OutWindow: s.out,
+		Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
+	if c.Script == "" {
+		c.Script = "ok"
+	}
+	if c.InWindow == 0 {
+		c.InWindow, c.OutWindow = 4096, 4096
+	}
+	c.Args = []string{hex.EncodeToString(listenMessage(append(append([][3]any{}, s.options...), httpListener...)...))}
+	if s.more != nil {
+		c.Args = append(c.Args, hex.EncodeToString(listenMessage(append(append([][3]any{}, s.more...), httpListener...)...)))
+	}
+	return c
+}
+
+func start(t *testing.T, s setup) *rig {
+	t.Helper()
+	r := &rig{t: t, log: &logBuffer{}}
+	for i := range max(1, s.loops) {
+		r.loops = append(r.loops, startLoop(t, i, max(1, s.loops)))
+	}
+	fds := openFiles()
+	ctx, cancel := context.WithTimeout(context.Background(), testPatience)
+	defer cancel()
+	h, err := Start(ctx, s.config(r.log))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.h, r.p = h, h.Pools()[0]
+	t.Cleanup(func() {
+		r.stop(10 * time.Second)
+		if t.Failed() {
+			t.Logf("log:\n%s", r.log)
+		}
+		for _, l := range r.loops {
+			l.do(func() {}) // has let go of the pool
+		}
+		if len(r.loops) == 0 {
+			return // nobody lets go of the memory
+		}
+		eventually(t, "descriptors closed", func() bool { runtime.GC(); return openFiles() <= fds })
+	})
+	for _, l := range r.loops {
+		for j, p := range h.Pools() {
+			l.do(func() {
+				lb, err := p.Attach(l)
+				if err != nil {
+					t.Error(err)
+				}
+				if j == 0 {
+					r.lbs = append(r.lbs, lb)
+				}
+			})
+		}
+	}
+	return r
+}
+
+func openFiles() int {
+	es, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return 0
+	}
+	return len(es)
+}
+
+// stop ends the host, and checks that nothing is left.
+func (r *rig) stop(grace time.Duration) error {
+	r.t.Helper()
+	pids := append(r.h.pids(), r.h.fs.cmd.Process.Pid)
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	err := r.h.Stop(ctx)
+	for _, pid := range pids {
+		if unix.Kill(pid, 0) == nil && !zombie(pid) {
+			r.t.Errorf("process %d is left", pid)
+		}
+	}
+	return err
+}
+
+func zombie(pid int) bool {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err != nil || strings.Contains(string(b), ") Z ")
+}
+
+// quiet waits until no exchange is left, and checks that all cells are free.
+func (r *rig) quiet() {
+	r.t.Helper()
+	eventually(r.t, "no exchange in flight", func() bool { return r.p.inFlight.Load() == 0 })
+	for i, l := range r.loops {
+		l.do(func() {
+			b := r.lbs[i].(*loop)
+			if len(b.inUse) != 0 || len(b.free) != len(b.cells) || b.open != 0 || b.living.Load() != 0 {
+				r.t.Errorf("loop %d: %d in use, %d free of %d, %d open, %d living",
+					i, len(b.inUse), len(b.free), len(b.cells), b.open, b.living.Load())
+			}
+		})
+	}
+}
+
+func (r *rig) send(q *request) *request { return r.sendOn(0, q) }
+
+func (r *rig) sendOn(loop int, q *request) *request {
+	return q.start(r.t, r.loops[loop], r.lbs[loop])
+}
+
+func (r *rig) get(target string) result {
+	r.t.Helper()
+	return r.send(&request{target: target}).wait()
+}
+
+func (r *rig) ready(n int) {
+	r.t.Helper()
+	eventually(r.t, fmt.Sprintf("%d workers ready", n), func() bool {
+		s := r.p.Stats()
+		return s.Idle+s.Busy >= n && s.Booting == 0
+	})
+}
+
+func wantOut(t *testing.T, got result, out string) {
+	t.Helper()
+	if got.out != out || got.err != nil || got.status != 0 || got.calls != 1 || got.end != handler.EndKeep {
+		t.Errorf("got %.200q %+v, want %.200q", got.out, got, out)
+	}
+}
+
+func wantStatus(t *testing.T, got result, status int) {
+	t.Helper()
+	if got.status != status || got.err != nil || got.calls != 1 {
+		t.Errorf("got %+v, want status %d", got, status)
+	}
+}
+
+func TestHello(t *testing.T) {
+	r := start(t, setup{})
+	for i := range 50 {
+		wantOut(t, r.get("hello?"+strconv.Itoa(i)), "hello "+strconv.Itoa(i))
+	}
+	r.quiet()
+	if s := r.p.Stats(); s.Exchanges != 50 || s.Deaths != 0 || s.Forks < 2 {
+		t.Errorf("stats %+v", s)
+	}
+	r.log.await(t, "worker says hello")
+	r.log.await(t, "fork server says hello")
+}
+
+func TestStartErrors(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		s    setup
+		want string
+	}{
+		{"script fails", setup{script: "fail"}, "script.lua:1: boom"},
+		{"exits early", setup{script: "exit-early"}, "exit status 7): fork server says hello"},
+		{"listen refused", setup{options: [][3]any{{0, "pre_fork", "x"}}}, "listen: option pre_fork: number expected, got string"},
+		{"bind fails", setup{listen: func(int, *PoolSpec) error { return errors.New("in use") }}, "listen: in use"},
+		{"nothing listens", setup{listen: func(int, *PoolSpec) error { return errors.New("in use") }, script: "pcall"},
+			"the script has not called listen"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h, err := Start(context.Background(), c.s.config(&logBuffer{}))
+			var se *ScriptError
+			if !errors.As(err, &se) || !strings.Contains(se.Text, c.want) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+			if h != nil {
+				h.Kill()
+			}
+		})
+	}
+	t.Run("hangs", func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+		defer cancel()
+		if _, err := Start(ctx, setup{script: "hang"}.config(&logBuffer{})); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("no program", func(t *testing.T) {
+		c := setup{}.config(&logBuffer{})
+		c.Program = "/nonexistent/program"
+		if _, err := Start(context.Background(), c); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func TestTwoPools(t *testing.T) {
+	var seen []int
+	r := start(t, setup{more: [][3]any{{0, "max_fork", 1}}, listen: func(n int, s *PoolSpec) error {
+		seen = append(seen, n, s.Options.MaxFork)
+		return nil
+	}})
+	if fmt.Sprint(seen) != "[0 16 1 1]" || len(r.h.Pools()) != 2 {
+		t.Errorf("listen calls %v", seen)
+	}
+	wantOut(t, r.get("hello?a"), "hello a")
+}
+
+// Stop completes what runs and what waits, and has workers run finish.
+func TestStopGraceful(t *testing.T) {
+	r := start(t, setup{options: [][3]any{{0, "max_fork", 1}}})
+	running, waiting := r.send(&request{target: "sleep?100"}), r.send(&request{target: "hello?x"})
+	r.loops[0].do(func() {})
+	if err := r.stop(testPatience); err != nil {
+		t.Error(err)
+	}
+	wantOut(t, running.wait(), "slept")
+	wantOut(t, waiting.wait(), "hello x")
+	if got := r.get("hello?y"); !errors.Is(got.err, handler.ErrStopped) {
+		t.Errorf("after Stop: %+v", got)
+	}
+	r.log.await(t, "worker finishes")
+}
+
+func TestStopDeadline(t *testing.T) {
+	r := start(t, setup{})
+	q := r.send(&request{target: "sleep?3600000"})
+	r.loops[0].do(func() {})
+	eventually(t, "taken", func() bool { return r.p.Stats().Waiting == 0 })
+	if err := r.stop(50 * time.Millisecond); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+	if got := q.wait(); got.status < 502 || got.calls != 1 {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestKill(t *testing.T) {
+	r := start(t, setup{loops: 2})
+	q := r.send(&request{target: "sleep?3600000"})
+	r.loops[0].do(func() {})
+	r.ready(2)
+	pids := r.h.pids()
+	r.h.Kill()
+	for _, pid := range pids {
+		if unix.Kill(pid, 0) == nil && !zombie(pid) {
+			t.Errorf("process %d is left", pid)
+		}
+	}
+	if got := q.wait(); got.status < 502 {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// The loops may have ended before Stop: engines stop in this order.
+func TestStopAfterLoops(t *testing.T) {
+	r := start(t, setup{})
+	wantOut(t, r.get("hello?"), "hello ")
+	l := r.loops[0]
+	l.Post(func() { l.stopped = true })
+	<-l.ended
+	if err := r.stop(testPatience); err != nil {
+		t.Error(err)
+	}
+	r.loops = nil
+}
+
+// The death of the fork server costs no exchange: its workers go on until those of a new one are there.
+func TestForkServerDies(t *testing.T) {
+	r := start(t, setup{loops: 2, options: [][3]any{{0, "min_fork", 3}, {0, "max_fork", 4}}})
+	r.ready(3)
+	old := r.h.pids()
+	slow := r.send(&request{target: "sleep?300"})
+	r.loops[0].do(func() {})
+	unix.Kill(r.h.fs.cmd.Process.Pid, unix.SIGKILL)
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+				wantOut(t, r.sendOn(i%2, &request{target: "hello?z"}).wait(), "hello z")
+			}
+		}
+	})
+	r.log.await(t, "fork server started anew")
+	eventually(t, "old workers replaced", func() bool {
+		for _, pid := range old {
+			if unix.Kill(pid, 0) == nil && !zombie(pid) {
+				return false
+			}
+		}
+		s := r.p.Stats()
+		return s.Idle+s.Busy >= 3
+	})
+	close(stop)
+	wg.Wait()
+	wantOut(t, slow.wait(), "slept")
+	r.quiet()
+}
+
+// With its fork server, all workers: exchanges wait or are refused, until it goes on.
+func TestEverythingDies(t *testing.T) {
+	r := start(t, setup{})
+	r.ready(2)
+	unix.Kill(-r.h.fs.cmd.Process.Pid, unix.SIGKILL)
+	eventually(t, "served again", func() bool { return r.get("hello?").out == "hello " })
+	r.quiet()
+}
+
+// A script that calls listen differently when it is run anew is told off in the log, and the first call holds.
+func TestScriptChangesOnRelaunch(t *testing.T) {
+	r := start(t, setup{})
+	if err := r.h.listen(1, 0, r.p.Spec()); err != nil || strings.Contains(r.log.String(), "differently") {
+		t.Errorf("the same call: %v", err)
+	}
+	if err := r.h.listen(1, 0, &PoolSpec{}); err != nil {
+		t.Error(err)
+	}
+	r.log.await(t, "calls listen differently")
+	wantOut(t, r.get("hello?"), "hello ")
+}

@@ -1,0 +1,226 @@
+package pool
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"moonbridge/handler"
+)
+
+// Handlers that block get the workers that they need, whatever is asleep, within a bounded time.
+func TestWakeForBlocking(t *testing.T) {
+	r := start(t, setup{options: [][3]any{{0, "min_fork", 8}, {0, "max_fork", 8}}})
+	r.ready(8)
+	for round := range 3 {
+		begin := time.Now()
+		var qs []*request
+		for range 8 {
+			qs = append(qs, r.send(&request{target: "sleep?200"}))
+		}
+		for _, q := range qs {
+			wantOut(t, q.wait(), "slept")
+		}
+		// One after the other it would be 1.6 s.
+		if d := time.Since(begin); d > 1200*time.Millisecond {
+			t.Errorf("round %d: 8 sleeps of 200 ms beside 8 workers took %v", round, d)
+		}
+	}
+	r.quiet()
+}
+
+// A loop that waits for a long handler does not turn all the time.
+func TestNoSpinning(t *testing.T) {
+	r := start(t, setup{options: [][3]any{{0, "max_fork", 2}, {0, "pre_fork", 2}}})
+	r.ready(2)
+	a, b := r.send(&request{target: "sleep?300"}), r.send(&request{target: "sleep?300"})
+	waiting := r.send(&request{target: "hello?"})
+	var before, after int
+	r.loops[0].do(func() { before = r.loops[0].blocked })
+	waiting.wait()
+	r.loops[0].do(func() { after = r.loops[0].blocked })
+	a.wait()
+	b.wait()
+	if n := after - before; n < 5 {
+		t.Errorf("the loop blocked %d times in 300 ms with a slow tick of 25 ms: it has been spinning", n)
+	}
+	r.quiet()
+}
+
+// A queue that does not get shorter makes the pool grow up to max_fork, and a pool that idles shrinks to its minimum.
+func TestGrowAndShrink(t *testing.T) {
+	r := start(t, setup{options: [][3]any{{0, "pre_fork", 1}, {0, "min_fork", 1}, {0, "max_fork", 4},
+		{0, "fork_delay", 0.01}, {0, "exit_delay", 0.02}}})
+	r.ready(1)
+	var qs []*request
+	for range 12 {
+		qs = append(qs, r.send(&request{target: "sleep?300"}))
+	}
+	eventually(t, "four workers", func() bool { return r.p.Stats().Busy == 4 })
+	for _, q := range qs {
+		wantOut(t, q.wait(), "slept")
+	}
+	eventually(t, "one worker", func() bool {
+		s := r.p.Stats()
+		return s.Idle == 1 && s.Busy+s.Booting+s.Draining == 0
+	})
+	if s := r.p.Stats(); s.Forks != 4 || s.Deaths != 0 {
+		t.Errorf("stats %+v", s)
+	}
+	wantOut(t, r.get("hello?x"), "hello x")
+}
+
+// Without a minimum there is no worker until somebody comes.
+func TestForkOnDemand(t *testing.T) {
+	r := start(t, setup{options: [][3]any{{0, "pre_fork", 0}, {0, "min_fork", 0}, {0, "exit_delay", 0.01}, {0, "fork_delay", 0}}})
+	if s := r.p.Stats(); s.Forks != 0 {
+		t.Errorf("stats %+v", s)
+	}
+	wantOut(t, r.get("hello?x"), "hello x")
+	eventually(t, "no worker", func() bool { s := r.p.Stats(); return s.Idle+s.Busy+s.Draining == 0 })
+	wantOut(t, r.get("hello?y"), "hello y")
+}
+
+func TestIdleTimeout(t *testing.T) {
+	r := start(t, setup{options: [][3]any{{0, "min_fork", 1}, {0, "max_fork", 1}, {0, "idle_timeout", 0.05}}})
+	r.ready(1)
+	first := r.get("pid").out
+	eventually(t, "another worker", func() bool {
+		time.Sleep(150 * time.Millisecond)
+		return r.get("pid").out != first
+	})
+	if s := r.p.Stats(); s.Deaths != 0 {
+		t.Errorf("stats %+v", s)
+	}
+}
+
+func TestRetireAndRecycle(t *testing.T) {
+	r := start(t, setup{options: [][3]any{{0, "min_fork", 1}, {0, "max_fork", 2}, {0, "pre_fork", 1}, {0, "max_requests_per_fork", 20}}})
+	r.ready(1)
+	wantOut(t, r.get("retire"), "last")
+	pids := map[string]int{}
+	for range 500 {
+		got := r.get("pid")
+		if got.out == "" {
+			t.Fatalf("%+v", got)
+		}
+		pids[got.out]++
+	}
+	eventually(t, "replaced", func() bool { pids[r.get("pid").out]++; return len(pids) >= 4 })
+	if s := r.p.Stats(); s.Deaths != 0 || s.Lost != 0 {
+		t.Errorf("stats %+v", s)
+	}
+	r.quiet()
+}
+
+func TestJitter(t *testing.T) {
+	seen := map[uint64]bool{}
+	for seq := range uint64(1000) {
+		n := jitter(1000, seq)
+		if n < 900 || n > 1100 {
+			t.Fatalf("jitter(1000, %d) = %d", seq, n)
+		}
+		seen[n] = true
+	}
+	if len(seen) < 100 || jitter(0, 1) != 0 || jitter(1, 5) != 1 {
+		t.Errorf("%d values, %d, %d", len(seen), jitter(0, 1), jitter(1, 5))
+	}
+}
+
+// While prepare fails nobody is made to wait, and workers are forked slowly.
+func TestPrepareFails(t *testing.T) {
+	r := start(t, setup{script: "prepare-fail", options: [][3]any{{0, "fork_error_delay", 0.05}}})
+	r.log.await(t, "prepare: boom")
+	eventually(t, "refused", func() bool { return r.p.noWorker.Load() })
+	if got := r.get("hello?"); !errors.Is(got.err, handler.ErrNoWorker) {
+		t.Errorf("got %+v", got)
+	}
+	before := r.p.Stats().Forks
+	time.Sleep(300 * time.Millisecond)
+	if n := r.p.Stats().Forks - before; n > 16 {
+		t.Errorf("%d forks in 300 ms", n)
+	}
+}
+
+func TestPrepareRecovers(t *testing.T) {
+	r := start(t, setup{script: "prepare-once " + filepath.Join(t.TempDir(), "m"),
+		options: [][3]any{{0, "fork_error_delay", 0.05}}})
+	eventually(t, "served", func() bool { return r.get("hello?x").out == "hello x" })
+	r.quiet()
+}
+
+func TestForkFails(t *testing.T) {
+	r := start(t, setup{script: "no-fork", options: [][3]any{{0, "fork_error_delay", 0.02}}})
+	r.log.await(t, "fork failed")
+	eventually(t, "refused", func() bool { return r.p.noWorker.Load() })
+}
+
+// Ticks come, one at a time, and wait while no worker is there; exchanges go on beside them.
+func TestIntervals(t *testing.T) {
+	for _, strict := range []bool{false, true} {
+		t.Run(strconv.FormatBool(strict), func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "ticks")
+			r := start(t, setup{options: [][3]any{{2, "proto", "interval"}, {2, "delay", 0.02}, {2, "name", file},
+				{2, "strict", strict}, {2, "connect", fn{}}, {0, "max_fork", 1}}})
+			ticks := func() int {
+				b, _ := os.ReadFile(file)
+				return strings.Count(string(b), "\n")
+			}
+			eventually(t, "ticks", func() bool { return ticks() >= 5 })
+			before := ticks()
+			wantOut(t, r.get("sleep?200"), "slept")
+			if n := ticks() - before; n > 2 {
+				t.Errorf("%d ticks while the only worker was busy", n)
+			}
+			before = ticks()
+			eventually(t, "more ticks", func() bool { return ticks() >= before+3 })
+			r.stop(testPatience)
+			before = ticks()
+			time.Sleep(60 * time.Millisecond)
+			if ticks() != before {
+				t.Error("ticks after Stop")
+			}
+		})
+	}
+}
+
+func TestNextDue(t *testing.T) {
+	for _, c := range []struct {
+		due, now, delay int64
+		strict          bool
+		want            int64
+	}{
+		{100, 130, 50, false, 180},
+		{100, 130, 50, true, 150},
+		{100, 149, 50, true, 150},
+		{100, 150, 50, true, 200},
+		{100, 270, 50, true, 300},
+		{100, 90, 50, true, 150},
+	} {
+		if got := nextDue(c.due, c.now, c.delay, c.strict); got != c.want {
+			t.Errorf("nextDue(%d, %d, %d, %v) = %d, want %d", c.due, c.now, c.delay, c.strict, got, c.want)
+		}
+	}
+}
+
+func TestBackoff(t *testing.T) {
+	var b backoff
+	var sum time.Duration
+	for range 20 {
+		p := b.pause(time.Second)
+		if p > backoffMax {
+			t.Errorf("pause of %v", p)
+		}
+		sum += p
+	}
+	if sum < 5*backoffMax {
+		t.Errorf("20 pauses sum up to %v", sum)
+	}
+	if p := b.pause(2 * backoffReset); p != backoffFirst {
+		t.Errorf("after a long life: %v", p)
+	}
+}
