@@ -116,6 +116,7 @@ func (p *peer) hearsEnd() {
 	if b, err := p.r.ReadByte(); err != io.EOF {
 		p.t.Fatalf("read %q, %v; want the end of the connection", b, err)
 	}
+	p.Close() // or the server waits for that
 }
 
 // hearsBreak wants the connection to end in any way.
@@ -125,6 +126,7 @@ func (p *peer) hearsBreak() {
 	if n, ok := err.(net.Error); ok && n.Timeout() {
 		p.t.Fatal("the connection does not end")
 	}
+	p.Close()
 }
 
 // refuses reports whether nobody listens at an address any more.
@@ -134,4 +136,18 @@ func refuses(address string) bool {
 		c.Close()
 	}
 	return err != nil
+}
+
+// ask makes a GET on the connection, which stays open. Unlike the client of net/http it tries nothing twice.
+func (p *peer) ask(path string) (status int, body string, err error) {
+	if _, err = fmt.Fprintf(p, "GET %s HTTP/1.1\r\nHost: h\r\n\r\n", path); err != nil {
+		return 0, "", err
+	}
+	resp, err := http.ReadResponse(p.r, nil)
+	if err != nil {
+		return 0, "", err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(text), err
 }

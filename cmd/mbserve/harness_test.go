@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -49,7 +50,8 @@ func launch(t testing.TB, args ...string) *instance {
 	}
 	s := &instance{t: t, mark: newMark(), exited: make(chan struct{})}
 	s.cmd = exec.Command(program, args...)
-	s.cmd.Env = append(os.Environ(), envServer+"="+s.mark)
+	// The race detector otherwise sleeps for a second at the end of each process.
+	s.cmd.Env = append(os.Environ(), envServer+"="+s.mark, "GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	var stdout, stderr *os.File
 	s.out, stdout = newOutput(t)
 	s.log, stderr = newOutput(t)
@@ -296,4 +298,25 @@ func newMark() string {
 	defer marks.Unlock()
 	marks.n++
 	return fmt.Sprintf("%d.%d", os.Getpid(), marks.n)
+}
+
+// field is the value of a key in a line of the log.
+func field(line, key string) string {
+	m := regexp.MustCompile(`(?:^|\s)` + key + `=("(?:[^"\\]|\\.)*"|\S*)`).FindStringSubmatch(line)
+	if m == nil {
+		return ""
+	}
+	if s, err := strconv.Unquote(m[1]); err == nil {
+		return s
+	}
+	return m[1]
+}
+
+func number(t testing.TB, s string) int {
+	t.Helper()
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }

@@ -1,0 +1,227 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// load is a number of clients that make one GET after the other on connections that stay open. None may fail.
+type load struct {
+	t    *testing.T
+	over atomic.Bool
+	done atomic.Int64
+	all  sync.WaitGroup
+
+	mu   sync.Mutex
+	last map[string]int // secret → requests since the last look
+}
+
+func startLoad(t *testing.T, s *instance, clients int) *load {
+	l := &load{t: t, last: map[string]int{}}
+	t.Cleanup(l.stop)
+	for range clients {
+		p := dial(t, s.address(0))
+		p.SetDeadline(time.Time{})
+		l.all.Go(func() { l.run(p) })
+	}
+	return l
+}
+
+func (l *load) run(p *peer) {
+	defer p.Close()
+	for !l.over.Load() {
+		p.SetDeadline(time.Now().Add(patience))
+		status, body, err := p.ask("/")
+		w, errTold := readTold(body)
+		if err != nil || errTold != nil || status != 200 {
+			l.t.Errorf("after %d requests: status %d, body %q, %v", l.done.Load(), status, body, err)
+			return
+		}
+		l.done.Add(1)
+		l.mu.Lock()
+		l.last[w.secret]++
+		l.mu.Unlock()
+	}
+}
+
+// secrets are those of answers since the last call.
+func (l *load) secrets() map[string]int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	got := l.last
+	l.last = map[string]int{}
+	return got
+}
+
+func (l *load) stop() {
+	l.over.Store(true)
+	l.all.Wait()
+}
+
+// wantWorkers waits until the pool has so many workers, all of one fork server.
+func (s *instance) wantWorkers(n int) {
+	s.t.Helper()
+	if !holds(patience, func() bool { return len(s.workers()) == n && len(s.forkServers()) == 1 }) {
+		s.t.Fatalf("%d workers, want %d: %v", len(s.workers()), n, marked(s.mark))
+	}
+}
+
+func kill(t testing.TB, pid int) {
+	t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && err != syscall.ESRCH {
+		t.Fatal(err)
+	}
+}
+
+// Workers may die all the time: no GET is lost, and afterwards everything is as before.
+func TestWorkersKilledUnderLoad(t *testing.T) {
+	s := start(t, "testdata/state.lua")
+	s.wantWorkers(4)
+	before := files(t, s.pid())
+	l := startLoad(t, s, 32)
+	killed := 0
+	for range 20 {
+		time.Sleep(200 * time.Millisecond)
+		if w := s.workers(); len(w) > 0 {
+			kill(t, w[rand.IntN(len(w))])
+			killed++
+		}
+	}
+	l.stop()
+	t.Logf("%d workers killed, %d requests", killed, l.done.Load())
+	if l.done.Load() == 0 {
+		t.Error("no request was answered")
+	}
+	if n := len(l.secrets()); n != 1 {
+		t.Errorf("%d secrets, want 1", n)
+	}
+	eventually(t, "at least min_fork workers", func() bool { return len(s.workers()) >= 4 })
+	eventually(t, "a line about each death", func() bool {
+		return strings.Count(s.log.String(), `end="signal SIGKILL"`) == killed
+	})
+	// A worker is a control socket, a doorbell, a pipe for its standard error, and a handle of the process.
+	const perWorker = 4
+	eventually(t, "all descriptors but those of workers are closed again", func() bool {
+		return files(t, s.pid()) <= before+(len(s.workers())-4)*perWorker
+	})
+}
+
+// A GET whose worker dies is answered by another one, and nobody notices.
+func TestGetIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	fifo, open := newFIFO(t)
+	s := start(t, "testdata/wait.lua", fifo)
+	p := dial(t, s.address(0))
+	p.get("/wait")
+	first := field(s.wait("msg=waiting"), "pid")
+	from := s.log.size()
+	kill(t, number(t, first))
+	if second := field(s.log.wait(t, from, "msg=waiting"), "pid"); second == first {
+		t.Errorf("both by worker %s", first)
+	}
+	s.log.wait(t, from, "worker ended", "pid="+first, "SIGKILL", "lost=0", "retried=1")
+	open()
+	p.hears(200)
+}
+
+// One that kills its second worker too is given up.
+func TestGetIsNotTriedForEver(t *testing.T) {
+	t.Parallel()
+	fifo, _ := newFIFO(t)
+	s := start(t, "testdata/wait.lua", fifo)
+	p := dial(t, s.address(0))
+	p.get("/wait")
+	from := 0
+	for range 2 {
+		line := s.log.wait(t, from, "msg=waiting")
+		from = s.log.size()
+		kill(t, number(t, field(line, "pid")))
+	}
+	p.hears(502)
+	p.get("/")
+	p.hears(200)
+}
+
+// A POST must not be done twice: its client learns that it may or may not have been.
+func TestPostIsNotTriedAgain(t *testing.T) {
+	t.Parallel()
+	fifo, _ := newFIFO(t)
+	s := start(t, "testdata/wait.lua", fifo)
+	p := dial(t, s.address(0))
+	p.say("POST /wait HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbody")
+	pid := field(s.wait("msg=waiting"), "pid")
+	kill(t, number(t, pid))
+	p.hears(502)
+	s.wait("worker ended", "pid="+pid, "SIGKILL", "lost=1", "retried=0")
+	p.get("/")
+	p.hears(200)
+	if n := strings.Count(s.log.String(), "msg=waiting"); n != 1 {
+		t.Errorf("the handler was called %d times", n)
+	}
+}
+
+// The fork server may die: workers go on until those of a new one have taken over.
+func TestForkServerKilled(t *testing.T) {
+	s := start(t, "testdata/state.lua")
+	s.wantWorkers(4)
+	old, oldWorkers := s.forkServers()[0], s.workers()
+	l := startLoad(t, s, 8)
+	eventually(t, "answers", func() bool { return l.done.Load() > 100 })
+	oldSecrets := l.secrets()
+	if len(oldSecrets) != 1 {
+		t.Fatalf("%d secrets, want 1", len(oldSecrets))
+	}
+	kill(t, old)
+	s.wait("fork server died", fmt.Sprint("pid=", old))
+	s.wait("fork server started anew")
+	eventually(t, "all old workers are gone", func() bool {
+		for _, pid := range oldWorkers {
+			if _, ok := readProcess(pid); ok {
+				return false
+			}
+		}
+		return true
+	})
+	l.secrets()
+	from := l.done.Load()
+	eventually(t, "answers", func() bool { return l.done.Load() > from+100 })
+	l.stop()
+	for secret := range l.secrets() {
+		if oldSecrets[secret] != 0 {
+			t.Error("an answer of a worker of the old fork server")
+		}
+	}
+	eventually(t, "at least min_fork workers", func() bool { return len(s.workers()) >= 4 })
+	if f := s.forkServers(); len(f) != 1 || f[0] == old {
+		t.Errorf("fork servers %v, want a new one", f)
+	}
+}
+
+// Even when all are killed at the same time, the server comes back.
+func TestEverybodyKilled(t *testing.T) {
+	t.Parallel()
+	s := start(t, "testdata/state.lua")
+	s.wantWorkers(4)
+	p := dial(t, s.address(0))
+	for range 2 {
+		from := s.log.size()
+		for _, pid := range append(s.forkServers(), s.workers()...) {
+			kill(t, pid)
+		}
+		s.log.wait(t, from, "fork server started anew")
+		eventually(t, "an answer", func() bool {
+			status, _, err := p.ask("/")
+			if err != nil || status != 200 && status != 503 && status != 502 {
+				t.Fatalf("status %d, %v", status, err)
+			}
+			return status == 200
+		})
+	}
+	s.wantWorkers(4)
+}
