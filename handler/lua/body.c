@@ -25,7 +25,10 @@ static void want_body(void)
 	if (X.wanted || !(X.hd.flags & MB_HEAD_EXPECT))
 		return;
 	X.wanted = 1;
-	__atomic_fetch_or(&X.oc->flags, MB_OUT_BODY_WANTED, __ATOMIC_RELEASE);
+	mb_lock();
+	X.out_flags |= MB_OUT_BODY_WANTED;
+	__atomic_store_n(&X.oc->flags, X.out_flags, __ATOMIC_RELEASE);
+	mb_unlock();
 	mb_notify();
 }
 
@@ -190,7 +193,6 @@ int mb_body_stream(lua_State *L)
 	exclude(L, "stream_request_body");
 	X.body = MB_BODY_STREAMED;
 	size_t max = (size_t)X.opt->maximum_input_chunk_size;
-	uint64_t serial = X.serial;
 	const uint8_t *p;
 	size_t n;
 	while ((n = body_next(L, &p))) {
@@ -200,8 +202,6 @@ int mb_body_stream(lua_State *L)
 		lua_pushlstring(L, (const char *)p, n);
 		body_take(L, n);
 		lua_call(L, 1, 0);
-		if (X.serial != serial || !X.active)
-			return 0;
 	}
 	return 0;
 }

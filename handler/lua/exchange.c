@@ -143,8 +143,9 @@ static int run_http(lua_State *L)
 	const mb_connect *c = mb_connect_of(W.pool, X.hd.listener);
 	if (!c || !c->http)
 		return luaL_error(L, "this listener has no HTTP handler");
+	mb_request_push(L); /* stays here, so that it is not collected */
 	lua_rawgeti(L, LUA_REGISTRYINDEX, c->ref);
-	mb_request_push(L);
+	lua_pushvalue(L, -2);
 	lua_call(L, 1, 1);
 	if (R.state != MB_R_DONE)
 		mb_response_finish(L);
@@ -215,13 +216,12 @@ static uint32_t settle(lua_State *L, int failed)
 {
 	if (X.hd.kind != MB_KIND_HTTP)
 		return MB_DONE;
-	/* What is not finished now is not flushed any more. */
-	mb_lock();
-	if (R.state != MB_R_DONE)
-		R.pending = 0;
-	mb_unlock();
 	if (R.state == MB_R_DONE && !R.broken)
 		return MB_DONE | (R.close || !mb_body_complete() ? MB_CLOSE : 0);
+	/* What is not finished now is not flushed any more. */
+	mb_lock();
+	R.pending = 0;
+	mb_unlock();
 	if (R.published || R.broken || mb_cancelled())
 		return MB_DONE | MB_RESET;
 	uint32_t status = failed && X.peer_status ? (uint32_t)X.peer_status : 500;
@@ -229,7 +229,6 @@ static uint32_t settle(lua_State *L, int failed)
 		return MB_DONE | (mb_body_complete() ? 0 : MB_CLOSE) | status << MB_STATUS_SHIFT;
 	/* Interim responses are out. The server's own answer is for exchanges
 	 * without output, so it is ours to give here. */
-	lua_settop(L, 0);
 	lua_pushcfunction(L, answer_status);
 	lua_pushinteger(L, (lua_Integer)status);
 	if (lua_pcall(L, 1, 0, 0) || R.broken)
@@ -241,8 +240,11 @@ static uint32_t settle(lua_State *L, int failed)
 static void end(uint32_t result)
 {
 	mb_request_over(P.L);
-	if (X.scratch.cap > 1u << 20)
-		mb_buf_free(&X.scratch);
+	/* Buffers are kept for the next exchange, but not what a large one made of them. */
+	mb_buf *kept[] = {&X.scratch, &X.head_copy, &R.held};
+	for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+		if (kept[i]->cap > 1u << 18)
+			mb_buf_free(kept[i]);
 	mb_lock();
 	if (R.state == MB_R_DONE && !(result & MB_RESET))
 		mb_output_store();
@@ -257,7 +259,6 @@ static void end(uint32_t result)
 
 static void begin(uint32_t loop, uint32_t cell)
 {
-	X.serial++;
 	X.active = 1;
 	X.loop = loop;
 	X.cell = cell;
@@ -268,32 +269,35 @@ static void begin(uint32_t loop, uint32_t cell)
 	X.ow = (uint8_t *)(X.oc + 1);
 	X.opt = NULL;
 	X.taken = 0;
+	X.out_flags = 0;
 	X.wanted = X.deferred = X.peer_status = X.cancelled = 0;
 	X.body = MB_BODY_UNREAD;
+}
+
+/* Between exchanges the stack holds these, so that they are at hand. */
+enum { AT_TRACEBACK = 1, AT_HTTP, AT_INTERVAL };
+
+void mb_exchange_open(lua_State *L)
+{
+	lua_settop(L, 0);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, P.traceback_ref);
+	lua_pushcfunction(L, run_http);
+	lua_pushcfunction(L, run_interval);
 }
 
 /* Runs the handler under the message handler. What it returned is on top, or
  * the text of its error. */
 static int run(lua_State *L)
 {
-	static int http_ref = LUA_NOREF, interval_ref = LUA_NOREF;
-	if (http_ref == LUA_NOREF) {
-		lua_pushcfunction(L, run_http);
-		http_ref = luaL_ref(L, LUA_REGISTRYINDEX);
-		lua_pushcfunction(L, run_interval);
-		interval_ref = luaL_ref(L, LUA_REGISTRYINDEX);
-	}
-	lua_settop(L, 0);
-	lua_rawgeti(L, LUA_REGISTRYINDEX, P.traceback_ref);
 	if (X.hd.kind == MB_KIND_HTTP) {
 		const mb_connect *c = mb_connect_of(W.pool, X.hd.listener);
 		X.opt = c ? c->http : NULL;
 		mb_response_begin();
-		lua_rawgeti(L, LUA_REGISTRYINDEX, http_ref);
+		lua_pushvalue(L, AT_HTTP);
 	} else {
-		lua_rawgeti(L, LUA_REGISTRYINDEX, interval_ref);
+		lua_pushvalue(L, AT_INTERVAL);
 	}
-	int failed = lua_pcall(L, 0, 1, 1);
+	int failed = lua_pcall(L, 0, 1, AT_TRACEBACK);
 	if (failed)
 		log_error(L);
 	return failed;
@@ -313,6 +317,6 @@ int mb_exchange_run(uint32_t loop, uint32_t cell, uint32_t gen)
 	/* false from the handler: this was the worker's last exchange. */
 	int retire = !failed && lua_isboolean(L, -1) && !lua_toboolean(L, -1);
 	end(settle(L, failed) | (retire ? MB_RETIRE : 0));
-	lua_settop(L, 0);
+	lua_settop(L, AT_INTERVAL);
 	return retire;
 }

@@ -82,7 +82,10 @@ static void become_worker(const mb_msg_fork *f, int *fds, int nfds)
 	P.control = fds[2];
 	/* The goroutine that reads it has a thread of its own to block. */
 	fcntl(P.control, F_SETFL, fcntl(P.control, F_GETFL) & ~O_NONBLOCK);
-	dup2(fds[3], 2);
+	if (fds[3] == 2)
+		fcntl(2, F_SETFD, 0); /* it was closed, and came back with this number */
+	else
+		dup2(fds[3], 2);
 	W.pool = f->pool;
 	W.slot = f->slot;
 	W.doorbell = fds[4];
@@ -96,7 +99,8 @@ static void become_worker(const mb_msg_fork *f, int *fds, int nfds)
 	memcpy(W.loop_doorbell, fds + 5, sizeof(int) * (size_t)(nfds - 5));
 	close(fds[0]);
 	close(fds[1]);
-	close(fds[3]);
+	if (fds[3] != 2)
+		close(fds[3]);
 	mb_role = MB_ROLE_WORKER;
 }
 

@@ -115,7 +115,8 @@ func load(t testing.TB, script string, judge func(n int, e []entry) string, args
 	f = &fork{t: t, control: ours, out: collect(r)}
 	f.cmd = exec.Command(os.Args[0])
 	f.cmd.Args = append([]string{"title", filepath.Join("testdata", script)}, args...)
-	f.cmd.Env = append(os.Environ(), shm.Env+"=3")
+	// Under the race detector a process sleeps for a second before it ends, unless told otherwise.
+	f.cmd.Env = append(os.Environ(), shm.Env+"=3", "GORACE=atexit_sleep_ms=0")
 	f.cmd.ExtraFiles = []*os.File{theirs}
 	f.cmd.Stdout, f.cmd.Stderr = w, w
 	if err := f.cmd.Start(); err != nil {
@@ -239,6 +240,7 @@ func recv(c *net.UnixConn) (typ uint32, body []byte, err error) {
 type worker struct {
 	t       testing.TB
 	f       *fork
+	slot    int
 	pid     int
 	control *net.UnixConn
 	stderr  *output
@@ -267,7 +269,38 @@ func (f *fork) fork(pool uint32, g shm.Geometry) *worker {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { mem.Close() })
 	w := &worker{t: t, f: f, mem: mem}
+	for l := range g.Loops {
+		b, err := shm.NewDoorbell()
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.bells = append(w.bells, b)
+		w.queues = append(w.queues, mem.Queue(l))
+	}
+	t.Cleanup(func() {
+		for _, b := range w.bells {
+			b.Close()
+		}
+	})
+	w.attach(pool)
+	return w
+}
+
+// sibling has another worker forked, in another slot of the same memory.
+func (w *worker) sibling(pool uint32, slot int) *worker {
+	w.t.Helper()
+	s := &worker{t: w.t, f: w.f, slot: slot, mem: w.mem, bells: w.bells, queues: w.queues}
+	s.attach(pool)
+	return s
+}
+
+// attach has the worker's process forked.
+func (w *worker) attach(pool uint32) {
+	t, f := w.t, w.f
+	t.Helper()
+	var err error
 	if w.bell, err = shm.NewDoorbell(); err != nil {
 		t.Fatal(err)
 	}
@@ -276,24 +309,18 @@ func (f *fork) fork(pool uint32, g shm.Geometry) *worker {
 		t.Fatal(err)
 	}
 	ours, theirs := socketpair(t)
-	in, out := mem.Files()
+	in, out := w.mem.Files()
 	fds := []int{int(in.Fd()), int(out.Fd()), int(theirs.Fd()), int(stderr.Fd()), w.bell.Reader()}
-	for l := range g.Loops {
-		b, err := shm.NewDoorbell()
-		if err != nil {
-			t.Fatal(err)
-		}
-		w.bells = append(w.bells, b)
-		w.queues = append(w.queues, mem.Queue(l))
+	for _, b := range w.bells {
 		fds = append(fds, b.Writer())
 	}
-	send(t, f.control, shm.MsgFork, shm.Bytes(&shm.MsgForkBody{Pool: pool}), fds...)
+	send(t, f.control, shm.MsgFork, shm.Bytes(&shm.MsgForkBody{Pool: pool, Slot: uint32(w.slot)}), fds...)
 	stderr.Close()
 	theirs.Close()
 	w.control, w.stderr = ours, collect(r)
 	t.Cleanup(w.close)
 	forked := message[shm.MsgForkedBody](t, f.control, shm.MsgForked)
-	if forked.Err != 0 || forked.Pid <= 0 || forked.Pool != pool || forked.Slot != 0 {
+	if forked.Err != 0 || forked.Pid <= 0 || forked.Pool != pool || int(forked.Slot) != w.slot {
 		t.Fatalf("FORKED: %+v", forked)
 	}
 	w.pid = int(forked.Pid)
@@ -306,7 +333,6 @@ func (f *fork) fork(pool uint32, g shm.Geometry) *worker {
 	case typ != shm.MsgWorkerReady:
 		t.Fatalf("worker: message %d", typ)
 	}
-	return w
 }
 
 // message receives a message of a fixed type and size.
@@ -333,13 +359,13 @@ func (w *worker) wait() unix.WaitStatus {
 
 // quit ends the worker in the regular way.
 func (w *worker) quit() unix.WaitStatus {
-	w.mem.InWorker(0).Quit.Store(1)
+	w.mem.InWorker(w.slot).Quit.Store(1)
 	w.ring()
 	return w.wait()
 }
 
 func (w *worker) ring() {
-	if w.mem.OutWorker(0).Asleep.Swap(0) != 0 {
+	if w.mem.OutWorker(w.slot).Asleep.Swap(0) != 0 {
 		w.bell.Ring()
 	}
 }
@@ -349,9 +375,5 @@ func (w *worker) close() {
 	if w.pid != 0 {
 		w.wait() // the control socket's end of file has it exit
 	}
-	w.mem.Close()
 	w.bell.Close()
-	for _, b := range w.bells {
-		b.Close()
-	}
 }

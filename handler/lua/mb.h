@@ -165,8 +165,8 @@ int mb_worker_run(void); /* exit code */
 enum { MB_BODY_UNREAD, MB_BODY_STRING, MB_BODY_PARSED, MB_BODY_STREAMED };
 
 typedef struct {
-	uint64_t serial; /* of this exchange; requests carry it */
 	int active;
+	const void *request; /* the userdata, while the exchange lasts */
 	uint32_t loop, cell;
 	const mb_in_cell *ic;
 	mb_out_cell *oc;
@@ -176,6 +176,7 @@ typedef struct {
 	mb_head hd;          /* a copy */
 	const uint8_t *head; /* the head block: in the window or in head_copy */
 	const mb_http_options *opt;
+	uint32_t out_flags;  /* MB_OUT_* as stored; changed under the lock of R */
 	uint64_t taken;      /* bytes taken out of the in-window */
 	int wanted;          /* MB_OUT_BODY_WANTED was set, or need not be */
 	int body;            /* MB_BODY_* */
@@ -188,6 +189,7 @@ typedef struct {
 } mb_exchange;
 extern mb_exchange X;
 
+void mb_exchange_open(lua_State *L);
 int mb_exchange_run(uint32_t loop, uint32_t cell, uint32_t gen); /* not 0: retire */
 void mb_notify(void);                 /* has the loop look at this cell */
 void mb_wait(int (*ready)(void));     /* blocks until ready() */
@@ -294,7 +296,6 @@ void mb_output_head(lua_State *L);
 void mb_output_flush(lua_State *L);
 void mb_output_finish(lua_State *L);
 void mb_output_interim(lua_State *L);
-void mb_set_pending(void);
 void mb_flush_now(void); /* from another thread: MB_CTL_FLUSH */
 
 int mb_send_status(lua_State *L);

@@ -40,24 +40,32 @@ void mb_output_store(void)
 		R.published = 1;
 }
 
+/* Under the lock, unless nothing is pending, which is the rule in stream mode. */
+static void clear_pending(void)
+{
+	if (!R.pending)
+		return;
+	R.pending = 0;
+	X.out_flags &= ~MB_OUT_PENDING;
+	__atomic_store_n(&X.oc->flags, X.out_flags, __ATOMIC_RELAXED);
+}
+
 void mb_publish(void)
 {
-	if (R.pending) {
-		R.pending = 0;
-		__atomic_fetch_and(&X.oc->flags, ~MB_OUT_PENDING, __ATOMIC_RELAXED);
-	}
+	clear_pending();
 	mb_output_store();
 	mb_notify();
 }
 
 /* The loop looks at the flag when it goes through its exchanges; to ring for it
  * would cost every page a wake-up that its end is about to cause anyway. */
-void mb_set_pending(void)
+static void set_pending(void)
 {
 	if (R.pending)
 		return;
 	R.pending = 1;
-	__atomic_fetch_or(&X.oc->flags, MB_OUT_PENDING, __ATOMIC_RELEASE);
+	X.out_flags |= MB_OUT_PENDING;
+	__atomic_store_n(&X.oc->flags, X.out_flags, __ATOMIC_RELEASE);
 }
 
 /* --- the ring ----------------------------------------------------------------- */
@@ -142,6 +150,7 @@ static void leave_window(uint64_t extra)
 {
 	char chunk[24];
 	size_t n = 0;
+	clear_pending();
 	mb_head_complete(0);
 	if (R.chunked && R.body_len + extra)
 		n = chunk_header(chunk, sizeof chunk, R.body_len + extra);
@@ -167,7 +176,7 @@ static int window_data(lua_State *L, const char *p, size_t n)
 		R.body_len += (uint32_t)n;
 		R.sent += n;
 		if (R.body_len >= R.min_chunk)
-			mb_set_pending();
+			set_pending();
 		mb_unlock();
 		return 1;
 	}
@@ -260,7 +269,7 @@ void mb_output_head(lua_State *L)
 	if (!streaming() && !R.body_off)
 		place_body();
 	if (!streaming()) {
-		mb_set_pending();
+		set_pending();
 		mb_unlock();
 		return;
 	}
@@ -295,7 +304,7 @@ void mb_output_finish(lua_State *L)
 			R.body_off = (uint32_t)R.head.len; /* a head alone */
 		if (R.body_off) {
 			join_head(NULL, 0);
-			mb_set_pending();
+			set_pending();
 			mb_unlock();
 			return;
 		}
@@ -322,7 +331,7 @@ void mb_output_finish(lua_State *L)
 		ring_put(L, "0\r\n\r\n", 5);
 	mb_lock();
 	R.state = MB_R_DONE;
-	mb_set_pending();
+	set_pending();
 	mb_unlock();
 }
 

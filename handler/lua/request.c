@@ -1,15 +1,10 @@
-/* The request object: a userdata that names its exchange, so that one kept
+/* The request object: a userdata of its own for each exchange, so that one kept
  * beyond it is found out. All fields come from one __index function. */
 #include "mb.h"
 
 #include <string.h>
 
-typedef struct {
-	const void *magic; /* &magic: cheaper than a look into the registry */
-	uint64_t serial;
-} request;
-
-static const char magic;
+static const char magic; /* its address is in every request: what the userdata is */
 static int metatable_ref, cache_ref;
 
 enum {
@@ -49,20 +44,14 @@ static int find_name(const char *s)
 	}
 }
 
-static request *to_request(lua_State *L, int i)
-{
-	if (lua_type(L, i) != LUA_TUSERDATA || mb_rawlen(L, i) != sizeof(request))
-		return NULL;
-	request *r = lua_touserdata(L, i);
-	return r->magic == &magic ? r : NULL;
-}
-
+/* The exchange in progress has one request, which run_http keeps alive: its
+ * address is enough to know it. */
 void mb_request_check(lua_State *L, int i)
 {
-	request *r = to_request(L, i);
-	if (__builtin_expect(r && r->serial == X.serial && X.active, 1))
+	const void **r = lua_touserdata(L, i);
+	if (__builtin_expect(r && r == X.request, 1))
 		return;
-	if (r)
+	if (lua_type(L, i) == LUA_TUSERDATA && mb_rawlen(L, i) == sizeof *r && *r == &magic)
 		luaL_error(L, "request: the exchange is over");
 	luaL_argerror(L, i, "request expected: call it as a method, with a colon");
 }
@@ -102,6 +91,7 @@ void mb_request_over(lua_State *L)
 		lua_rawseti(L, LUA_REGISTRYINDEX, cache_ref);
 	}
 	X.has_cache = X.has_own = 0;
+	X.request = NULL;
 }
 
 /* --- access ----------------------------------------------------------------- */
@@ -170,16 +160,14 @@ static int push_field(lua_State *L, int id)
 static int request_index(lua_State *L)
 {
 	mb_request_check(L, 1);
-	lua_settop(L, 2);
 	if (X.has_own && mb_cache_get(L, MB_CACHE_OWN)) {
 		lua_pushvalue(L, 2);
 		lua_rawget(L, -2);
 		if (!lua_isnil(L, -1))
 			return 1;
 	}
-	if (lua_type(L, 2) != LUA_TSTRING)
-		return 0;
-	int id = find_name(lua_tostring(L, 2));
+	const char *s = lua_tostring(L, 2);
+	int id = s ? find_name(s) : -1;
 	if (id < 0)
 		return 0;
 	if (id < F_METHODS) {
@@ -224,9 +212,9 @@ static int defer_reading(lua_State *L)
 
 void mb_request_push(lua_State *L)
 {
-	request *r = lua_newuserdata(L, sizeof *r);
-	r->magic = &magic;
-	r->serial = X.serial;
+	const void **r = lua_newuserdata(L, sizeof *r);
+	*r = &magic;
+	X.request = r;
 	lua_rawgeti(L, LUA_REGISTRYINDEX, metatable_ref);
 	lua_setmetatable(L, -2);
 }

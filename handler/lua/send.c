@@ -20,13 +20,6 @@ static int misuse(lua_State *L, const char *verb)
 	return luaL_error(L, "%s: the header section is finished already", verb);
 }
 
-static void start_body(void)
-{
-	mb_lock();
-	R.state = MB_R_BODY;
-	mb_unlock();
-}
-
 int mb_send_status(lua_State *L)
 {
 	mb_request_check(L, 1);
@@ -73,7 +66,7 @@ int mb_finish_headers(lua_State *L)
 		R.head.len = 0;
 		return 0;
 	}
-	start_body();
+	R.state = MB_R_BODY; /* without the lock: nothing is pending yet */
 	mb_output_head(L);
 	return 0;
 }
@@ -94,10 +87,12 @@ int mb_send_data(lua_State *L)
 	if ((R.state != MB_R_STATUS && R.state != MB_R_BODY) || R.interim)
 		return misuse(L, "send_data");
 	int top = lua_gettop(L);
-	size_t n;
+	size_t n = 0;
 	uint64_t all = 0;
+	const char *s = NULL;
 	for (int i = 2; i <= top; i++) {
-		mb_tostring(L, i, &n);
+		if (!(s = lua_tolstring(L, i, &n)))
+			s = mb_tostring(L, i, &n);
 		all += n;
 	}
 	/* A __tostring may have used the request. */
@@ -106,10 +101,13 @@ int mb_send_data(lua_State *L)
 	check_length(L, all);
 	if (R.broken)
 		return mb_raise_cancelled(L);
-	if (R.state != MB_R_BODY)
-		start_body();
+	R.state = MB_R_BODY;
+	if (top == 2) {
+		mb_output_data(L, s, n);
+		return 0;
+	}
 	for (int i = 2; i <= top; i++) {
-		const char *s = lua_tolstring(L, i, &n);
+		s = lua_tolstring(L, i, &n);
 		mb_output_data(L, s, n);
 	}
 	return 0;
@@ -137,8 +135,7 @@ static void finish(lua_State *L)
 	if (R.has_length && !mb_is_head() && R.status != 304 && R.sent < R.length)
 		luaL_error(L, "finish: less data (%f bytes) than the Content-Length that was sent (%f)",
 			(lua_Number)R.sent, (lua_Number)R.length);
-	if (R.state != MB_R_BODY)
-		start_body();
+	R.state = MB_R_BODY;
 	mb_output_finish(L);
 }
 

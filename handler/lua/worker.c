@@ -97,12 +97,13 @@ static int claim(uint32_t *loop, uint32_t *cell, uint32_t *gen)
 
 static int quitting(void) { return __atomic_load_n(&W.inw->quit, __ATOMIC_ACQUIRE) != 0; }
 
-/* Blocks until somebody has rung; -1 if nobody can any more. */
+/* Blocks until somebody has rung; -1 if nobody can any more. One read takes all
+ * rings back; the descriptor blocks, but need not. */
 int mb_doorbell_wait(void)
 {
-	uint64_t n;
+	char rings[512];
 	for (;;) {
-		ssize_t k = read(W.doorbell, &n, sizeof n);
+		ssize_t k = read(W.doorbell, rings, sizeof rings);
 		if (k > 0)
 			return 0;
 		if (k == 0)
@@ -151,6 +152,7 @@ int mb_worker_run(void)
 	const mb_pool *p = mb_pool_at(W.pool);
 	if (!p || prepare(L, p))
 		return 1;
+	mb_exchange_open(L);
 	while (!quitting()) {
 		if (!have_work()) {
 			if (MB_YIELD_BEFORE_SLEEP)

@@ -64,6 +64,76 @@ func TestClaimSkips(t *testing.T) {
 	}
 }
 
+// Workers that take from the same queues: every exchange is served, and served once.
+func TestWorkersShareQueues(t *testing.T) {
+	const total = 5000
+	g := shm.Geometry{Loops: 2, Workers: 3, Cells: 16, InWindow: 4096, OutWindow: 4096}
+	a := mustLoad(t, "hello.lua").fork(0, g)
+	workers := []*worker{a, a.sibling(0, 1), a.sibling(0, 2)}
+	for i, w := range workers {
+		a.mem.InWorker(w.slot).Home.Store(uint32(i % 2))
+	}
+	block := a.headBlock(&request{head: "GET /"})
+	var busy [2][16]bool
+	for begun, served := 0, 0; served < total; {
+		for l := range g.Loops {
+			for i := range g.Cells {
+				in, inWin := a.mem.InCell(l, i)
+				out, outWin := a.mem.OutCell(l, i)
+				if busy[l][i] {
+					result := out.Result.Load()
+					if result == 0 {
+						continue
+					}
+					n := out.OutHead.Load()
+					p, q := shm.Ring(outWin, uint64(out.OutStart.Load()), n)
+					if text := string(p) + string(q); !strings.HasSuffix(text, "\r\n\r\nHello") || result != shm.ResultDone {
+						t.Fatalf("result %#x, %q", result, text)
+					}
+					busy[l][i] = false
+					served++
+				}
+				if begun == total || a.queues[l].Full() {
+					continue
+				}
+				copy(inWin, block)
+				in.InHead.Store(uint64(len(block)))
+				in.Gen.Store(a.queues[l].Next())
+				out.OutHead.Store(0)
+				out.Result.Store(0)
+				a.queues[l].Push(i)
+				busy[l][i] = true
+				begun++
+				workers[begun%3].ring()
+			}
+		}
+		if served == begun || begun == total {
+			for _, w := range workers {
+				w.ring()
+			}
+		}
+		unix.Nanosleep(&unix.Timespec{Nsec: 1000}, nil)
+	}
+	sum := uint64(0)
+	for _, w := range workers {
+		if status := w.quit(); status != 0 {
+			t.Errorf("worker %d ended with %#x\n%s", w.slot, status, w.stderr)
+		}
+		sum += a.mem.OutWorker(w.slot).Finished.Load()
+	}
+	if sum != total {
+		t.Errorf("finished: %d; want %d", sum, total)
+	}
+}
+
+// Writing to a process that has ended is an error that the handler sees.
+func TestBrokenPipe(t *testing.T) {
+	w := mustLoad(t, "broken_pipe.lua").fork(0, small)
+	if r := w.get("/"); r.body() != "nil Broken pipe" {
+		t.Errorf("%q\n%s", r.text, w.stderr)
+	}
+}
+
 func TestHooks(t *testing.T) {
 	w := mustLoad(t, "hooks.lua").fork(0, small)
 	if r := w.get("/"); r.body() != "1" {
