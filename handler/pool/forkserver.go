@@ -108,7 +108,7 @@ func (fs *forkServer) run() {
 	for _, p := range fs.h.Pools() {
 		p.orphaned(fs)
 	}
-	fs.settle(fmt.Errorf("fork server ended before the script was loaded (%s)%s", state, fs.lastWords()))
+	fs.settle(fmt.Errorf("%s: its process ended before the script was loaded (%s)%s", fs.h.cfg.Script, state, fs.lastWords()))
 	if !errors.Is(err, errMessage) {
 		err = nil
 	}

@@ -65,7 +65,7 @@ func Start(ctx context.Context, cfg Config) (*Host, error) {
 		return nil, err
 	}
 	if err = fs.await(ctx); err == nil && len(h.Pools()) == 0 {
-		err = &ScriptError{Text: "the script has not called listen"}
+		err = &ScriptError{Text: cfg.Script + ": the script has not called listen"}
 	}
 	if err != nil {
 		fs.killGroup()

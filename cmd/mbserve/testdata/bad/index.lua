@@ -1,0 +1,2 @@
+local config = nil
+listen{ { proto = "tcp4", port = config.port } }

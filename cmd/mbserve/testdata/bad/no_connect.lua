@@ -1,0 +1,1 @@
+listen{ { proto = "tcp4", port = 0 } }

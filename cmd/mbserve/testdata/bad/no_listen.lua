@@ -1,0 +1,2 @@
+-- Does not call listen.
+return 5

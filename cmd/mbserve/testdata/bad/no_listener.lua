@@ -1,0 +1,1 @@
+listen{ connect = print }

@@ -1,0 +1,2 @@
+
+local template = require "no.such.module"

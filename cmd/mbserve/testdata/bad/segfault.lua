@@ -1,0 +1,2 @@
+require("ffi").cdef "int raise(int);"
+require("ffi").C.raise(11)

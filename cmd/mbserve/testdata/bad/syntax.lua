@@ -1,0 +1,5 @@
+local http = require "moonbridge_http"
+
+listen{
+	{ proto = "tcp4" port = 0 },
+}
