@@ -65,7 +65,7 @@ func (p *Pool) freeSlot() (slot, home int) {
 // open makes doorbell, control socket and log pipe.
 func (b *birth) open() (err error) {
 	w := b.w
-	if w.bell, err = shm.NewDoorbell(); err != nil {
+	if w.bell, err = shm.NewWorkerBell(); err != nil {
 		return err
 	}
 	if w.conn, b.ctl, err = controlPair(); err != nil {

@@ -20,7 +20,7 @@ type Worker struct {
 	slot int
 	seq  uint64 // counts the workers of the pool, from 1
 	home int    // loop whose queue it looks at first
-	bell *shm.Doorbell
+	bell *shm.WorkerBell
 	conn *net.UnixConn // control socket
 	in   *shm.InWorker
 	out  *shm.OutWorker

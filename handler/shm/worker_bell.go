@@ -1,0 +1,51 @@
+package shm
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// WorkerBell wakes a worker. It is a pipe on all systems: the worker's end blocks, so that it waits with one system call,
+// and ours does not, whatever the worker does to its end. (The two ends of an eventfd would share that mode.)
+type WorkerBell struct {
+	r, w int
+	once sync.Once
+}
+
+// NewWorkerBell makes the doorbell of a worker. It does not survive an exec.
+func NewWorkerBell() (*WorkerBell, error) {
+	var p [2]int
+	syscall.ForkLock.RLock()
+	err := unix.Pipe(p[:])
+	if err == nil {
+		unix.CloseOnExec(p[0])
+		unix.CloseOnExec(p[1])
+	}
+	syscall.ForkLock.RUnlock()
+	if err != nil {
+		return nil, fmt.Errorf("doorbell: pipe: %w", err)
+	}
+	b := &WorkerBell{r: p[0], w: p[1]}
+	runtime.SetFinalizer(b, (*WorkerBell).Close)
+	if err := unix.SetNonblock(b.w, true); err != nil {
+		return nil, errors.Join(fmt.Errorf("doorbell: %w", err), b.Close())
+	}
+	return b, nil
+}
+
+// Ring wakes the worker. It never blocks: a doorbell that is full has been rung.
+func (b *WorkerBell) Ring() { RingFd(b.w) }
+
+// Reader is the descriptor that the worker waits at: it reads as many bytes as it gets.
+func (b *WorkerBell) Reader() int { return b.r }
+
+// Close releases the descriptors, as Doorbell.Close does.
+func (b *WorkerBell) Close() (err error) {
+	b.once.Do(func() { err = errors.Join(unix.Close(b.r), unix.Close(b.w)) })
+	return err
+}
