@@ -4,23 +4,26 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
+	"os/signal"
+	"syscall"
 
 	"moonbridge/handler/pool"
 )
 
 // check loads the script, shows what it asks for and binds nothing. It returns the exit code.
 func check(o *options, stdout, stderr io.Writer) int {
-	specs := []*pool.PoolSpec{}
-	host, err := pool.Start(context.Background(), pool.Config{
-		Script: o.script, Args: o.args,
-		Logger: slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelError})),
-		Listen: func(_ int, spec *pool.PoolSpec) error { specs = append(specs, spec); return nil },
-	})
-	if err != nil {
-		return new(server).complain(stderr, err)
+	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP)
+	defer cancel()
+	if err := readable(o.script); err != nil {
+		return complain(stderr, err)
 	}
-	defer host.Kill()
+	specs, err := pool.Check(ctx, pool.Config{Script: o.script, Args: o.args, Logger: newLogger(stderr, o.debug)})
+	if ctx.Err() != nil {
+		err = errStopped
+	}
+	if err != nil {
+		return complain(stderr, err)
+	}
 	for n, spec := range specs {
 		op := spec.Options
 		fmt.Fprintf(stdout, "pool %d: %d to %d workers, %d spare\n", n, op.MinFork, op.MaxFork, op.PreFork)

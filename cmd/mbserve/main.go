@@ -8,10 +8,12 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"strings"
 
 	"github.com/spf13/pflag"
 
 	"moonbridge/handler/lua"
+	"moonbridge/handler/pool"
 )
 
 // version is set by the Makefile.
@@ -44,4 +46,31 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return check(o, stdout, stderr)
 	}
 	return serve(o, stderr)
+}
+
+// complain prints an error at start, and returns the exit code for it.
+func complain(stderr io.Writer, err error) int {
+	text := err.Error()
+	var script *pool.ScriptError
+	if errors.As(err, &script) {
+		text = strings.TrimRight(script.Text, "\n")
+	}
+	fmt.Fprintf(stderr, "mbserve: %s\n", text)
+	if errors.Is(err, errLocked) {
+		return exitLocked
+	}
+	return exitStart
+}
+
+// readable reports why a script cannot be opened, in the words of this program and not of Lua.
+func readable(script string) error {
+	f, err := os.Open(script)
+	if err != nil {
+		return fmt.Errorf("cannot open %s: %w", script, errors.Unwrap(err))
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		return fmt.Errorf("cannot open %s: is a directory", script)
+	}
+	return nil
 }

@@ -55,7 +55,7 @@ func parseOptions(args []string) (*options, error) {
 		return nil, errors.New("--grace must not be negative")
 	case o.loops < 0 || o.loops > maxLoops:
 		return nil, fmt.Errorf("--loops must be between 0 and %d", maxLoops)
-	case f.NArg() == 0:
+	case f.Arg(0) == "":
 		return nil, errors.New("no script given")
 	}
 	o.script, o.args = f.Arg(0), f.Args()[1:]

@@ -73,7 +73,7 @@ func TestScriptFile(t *testing.T) {
 	_, stderr := runToEnd(t, 3, filepath.Join(dir, "missing.lua"))
 	checkMessage(t, stderr, filepath.Join(dir, "missing.lua"), "no such file or directory")
 	_, stderr = runToEnd(t, 3, dir)
-	checkMessage(t, stderr, dir, "Is a directory")
+	checkMessage(t, stderr, dir, "is a directory")
 	locked := filepath.Join(dir, "locked.lua")
 	if err := os.WriteFile(locked, []byte("listen{}"), 0o600); err != nil {
 		t.Fatal(err)

@@ -3,12 +3,10 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 	"time"
 
@@ -39,7 +37,7 @@ func serve(o *options, stderr io.Writer) int {
 	if o.logFile != "" {
 		f, err := openLogFile(o.logFile)
 		if err != nil {
-			return s.complain(stderr, err)
+			return complain(stderr, err)
 		}
 		s.out = f
 		s.log = newLogger(f, o.debug)
@@ -49,7 +47,7 @@ func serve(o *options, stderr io.Writer) int {
 	if o.pidFile != "" {
 		f, err := writePidFile(o.pidFile)
 		if err != nil {
-			return s.complain(stderr, err)
+			return complain(stderr, err)
 		}
 		defer f.remove()
 	}
@@ -63,25 +61,11 @@ func serve(o *options, stderr io.Writer) int {
 		s.log.Info(err.Error())
 		return exitOK
 	} else if err != nil {
-		return s.complain(stderr, err)
+		return complain(stderr, err)
 	}
 	s.announce()
 	s.wait(signals)
 	return exitOK
-}
-
-// complain prints an error at start, and returns the exit code for it.
-func (s *server) complain(stderr io.Writer, err error) int {
-	var script *pool.ScriptError
-	if errors.As(err, &script) {
-		fmt.Fprintf(stderr, "mbserve: %s\n", strings.TrimRight(script.Text, "\n"))
-		return exitStart
-	}
-	fmt.Fprintf(stderr, "mbserve: %v\n", err)
-	if errors.Is(err, errLocked) {
-		return exitLocked
-	}
-	return exitStart
 }
 
 // errStopped says that a signal ended the server before the script was loaded.
@@ -90,8 +74,8 @@ var errStopped = errors.New("stopped while the script was loading")
 // start loads the script, opens its listeners and serves them. The error is errStopped if a signal asked for the end before
 // all of that was done.
 func (s *server) start(signals chan os.Signal) (err error) {
-	if _, err := os.Stat(s.o.script); err != nil {
-		return fmt.Errorf("cannot open %s: %w", s.o.script, errors.Unwrap(err))
+	if err := readable(s.o.script); err != nil {
+		return err
 	}
 	s.engine, err = engine.New(engine.Options{Loops: s.o.loops, Logger: s.log})
 	if err != nil {
@@ -238,7 +222,6 @@ func (s *server) wait(signals chan os.Signal) {
 		t := time.NewTicker(time.Minute)
 		defer t.Stop()
 		tick = t.C
-		defer s.logStats()
 	}
 	for {
 		select {
@@ -252,6 +235,7 @@ func (s *server) wait(signals chan os.Signal) {
 				s.log.Warn("reload is not supported yet: HUP ignored")
 			case syscall.SIGQUIT:
 				s.log.Info("stopping at once", "signal", "QUIT")
+				s.lastStats()
 				s.stopNow()
 				return
 			default:
@@ -293,6 +277,7 @@ func (s *server) stop(signals chan os.Signal) {
 		}
 	}()
 	s.engine.Drain(ctx)
+	s.lastStats()
 	if err := s.host.Stop(ctx); err != nil {
 		s.log.Warn("workers were killed", "err", err)
 	}
@@ -307,6 +292,13 @@ func (s *server) stopNow() {
 		s.host.Kill()
 	}
 	s.engine.Shutdown(done)
+}
+
+// lastStats comes before the pools end, and with them their figures.
+func (s *server) lastStats() {
+	if s.o.stats {
+		s.logStats()
+	}
 }
 
 func (s *server) logStats() {

@@ -56,13 +56,44 @@ type Host struct {
 // Start loads the script and begins to fork workers. It returns when the script has been loaded, with a *ScriptError if it
 // failed, and when ctx ends. The host must be stopped, also if no listener is of use.
 func Start(ctx context.Context, cfg Config) (*Host, error) {
+	h, fs, err := load(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	h.fs = fs
+	for _, p := range h.pools {
+		p.employ(fs)
+		go p.supervise()
+	}
+	go h.keep(fs)
+	return h, nil
+}
+
+// Check loads the script as Start does, and returns what its listen{} calls ask for. No worker is forked, and nothing is
+// left running. Config.Listen may be nil: then nothing is opened.
+func Check(ctx context.Context, cfg Config) ([]*PoolSpec, error) {
+	h, fs, err := load(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	fs.end(endTimeout)
+	var specs []*PoolSpec
+	for _, p := range h.Pools() {
+		specs = append(specs, p.spec)
+		p.close()
+	}
+	return specs, nil
+}
+
+// load makes a host and a fork server that has loaded the script. After an error nothing is left.
+func load(ctx context.Context, cfg Config) (*Host, *forkServer, error) {
 	h := &Host{cfg: cfg, stop: make(chan struct{}), kept: make(chan struct{})}
 	if err := h.complete(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	fs, err := startForkServer(h, 0)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err = fs.await(ctx); err == nil && len(h.Pools()) == 0 {
 		err = &ScriptError{Text: cfg.Script + ": the script has not called listen"}
@@ -73,15 +104,9 @@ func Start(ctx context.Context, cfg Config) (*Host, error) {
 		for _, p := range h.Pools() {
 			p.close()
 		}
-		return nil, err
+		return nil, nil, err
 	}
-	h.fs = fs
-	for _, p := range h.pools {
-		p.employ(fs)
-		go p.supervise()
-	}
-	go h.keep(fs)
-	return h, nil
+	return h, fs, nil
 }
 
 func (h *Host) complete() (err error) {
@@ -223,6 +248,13 @@ func (h *Host) again(generation int) (*forkServer, error) {
 	}
 	h.log.Info("fork server started anew", "pid", fs.cmd.Process.Pid)
 	return fs, nil
+}
+
+// server is the fork server in use.
+func (h *Host) server() *forkServer {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.fs
 }
 
 // pids of the workers, for logs and tests.
