@@ -53,9 +53,12 @@ void mb_took(uint64_t n)
 {
 	X.taken += n;
 	__atomic_store_n(&X.oc->in_tail, X.taken, __ATOMIC_RELEASE);
-	/* The loop sets WANT_ROOM and then looks at in_tail once more. */
+	/* The loop sets WANT_ROOM and then looks at in_tail once more. It is told when half
+	 * of the window is free: reading a socket in small pieces makes TCP send small
+	 * pieces (2 GiB took three times as long). */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (__atomic_load_n(&X.ic->flags, __ATOMIC_RELAXED) & MB_IN_WANT_ROOM)
+	if ((__atomic_load_n(&X.ic->flags, __ATOMIC_RELAXED) & MB_IN_WANT_ROOM) &&
+	    __atomic_load_n(&X.ic->in_head, __ATOMIC_RELAXED) - X.taken <= W.h.in_window / 2)
 		mb_notify();
 }
 

@@ -241,6 +241,7 @@ type worker struct {
 	t       testing.TB
 	f       *fork
 	slot    int
+	swapped bool // give it the segments in the wrong order
 	pid     int
 	control *net.UnixConn
 	stderr  *output
@@ -310,6 +311,9 @@ func (w *worker) attach(pool uint32) {
 	}
 	ours, theirs := socketpair(t)
 	in, out := w.mem.Files()
+	if w.swapped {
+		in, out = out, in
+	}
 	fds := []int{int(in.Fd()), int(out.Fd()), int(theirs.Fd()), int(stderr.Fd()), w.bell.Reader()}
 	for _, b := range w.bells {
 		fds = append(fds, b.Writer())

@@ -16,7 +16,10 @@
 
 #include "layout.h"
 
-#define MB_RELEASE "2.0.0"
+/* The version that scripts see; a release is built with CGO_CFLAGS that say it. */
+#ifndef MB_RELEASE
+#define MB_RELEASE "development"
+#endif
 
 #if LUA_VERSION_NUM >= 502
 #define mb_rawlen lua_rawlen

@@ -25,24 +25,37 @@ void mb_response_begin(void)
 	R.min_chunk = X.opt ? (uint32_t)X.opt->minimum_output_chunk_size : 1024;
 }
 
-static const char *add_text(const char *s, size_t n)
+/* Room for n bytes, and for what completion adds. */
+static const char *head_room(size_t n)
 {
 	if (R.head.len + n + COMPLETE_ROOM > MB_RESPONSE_HEAD_MAX)
 		return "the head of the response is too long";
-	if (mb_buf_room(&R.head, n + COMPLETE_ROOM))
-		return "not enough memory";
-	memcpy(R.head.p + R.head.len, s, n);
-	R.head.len += n;
-	return NULL;
+	return mb_buf_room(&R.head, n + COMPLETE_ROOM) ? "not enough memory" : NULL;
 }
 
-/* Bytes that would end a line early, or are taken for an end somewhere. */
-static int has_control(const char *s, size_t n)
+/* Adds bytes for which there is room. */
+static void add(const char *s, size_t n)
 {
-	int found = 0;
+	memcpy(R.head.p + R.head.len, s, n);
+	R.head.len += n;
+}
+#define ADD(s) add(s, sizeof s - 1)
+
+/* TOKEN: characters of a token (RFC 9110 §5.6.2). CUT: bytes that would end a
+ * line early, or are taken for an end somewhere. */
+enum { TOKEN = 1, CUT = 2 };
+static const uint8_t class[256] = {
+	['a' ... 'z'] = TOKEN, ['A' ... 'Z'] = TOKEN, ['0' ... '9'] = TOKEN, ['!'] = TOKEN,
+	['#'] = TOKEN, ['$'] = TOKEN, ['%'] = TOKEN, ['&'] = TOKEN, ['\''] = TOKEN, ['*'] = TOKEN,
+	['+'] = TOKEN, ['-'] = TOKEN, ['.'] = TOKEN, ['^'] = TOKEN, ['_'] = TOKEN, ['`'] = TOKEN,
+	['|'] = TOKEN, ['~'] = TOKEN, ['\r'] = CUT, ['\n'] = CUT, [0] = CUT};
+
+static int has_cut(const char *s, size_t n)
+{
+	uint8_t any = 0;
 	for (size_t i = 0; i < n; i++)
-		found |= s[i] == '\r' || s[i] == '\n' || s[i] == 0;
-	return found;
+		any |= class[(unsigned char)s[i]];
+	return any & CUT;
 }
 
 /* Starts a head with a status line. s is "200 OK", "200 " or "200". Returns
@@ -52,53 +65,48 @@ const char *mb_head_start(const char *s, size_t n)
 	if (n < 3 || s[0] < '1' || s[0] > '9' || s[1] < '0' || s[1] > '9' || s[2] < '0' ||
 	    s[2] > '9' || (n > 3 && s[3] != ' '))
 		return "a status is three digits, and a text after a blank";
-	if (has_control(s, n))
+	if (has_cut(s, n))
 		return "a status must not contain CR, LF or NUL";
 	int status = (s[0] - '0') * 100 + (s[1] - '0') * 10 + (s[2] - '0');
 	if (status == 101)
 		return "status 101 is not supported";
+	const mb_http_options *o = status < 200 ? NULL : X.opt;
 	R.head.len = 0;
-	const char *e;
-	if ((e = add_text("HTTP/1.1 ", 9)) || (e = add_text(s, n)) ||
-	    (e = n == 3 ? add_text(" ", 1) : NULL) || /* RFC 9112 §4: the blank is mandatory */
-	    (e = add_text("\r\n", 2)))
+	const char *e = head_room(12 + n + (o ? o->static_len : 0));
+	if (e)
 		return e;
+	add("HTTP/1.1 ", 9);
+	add(s, n);
+	if (n == 3)
+		ADD(" "); /* RFC 9112 §4: the blank is mandatory */
+	ADD("\r\n");
 	R.status = status;
 	R.interim = status < 200;
 	R.bodiless = status == 204 || status == 205 || status == 304;
-	if (!R.interim && X.opt && X.opt->static_len) {
-		if ((e = add_text(X.opt->static_text, X.opt->static_len)))
-			return e;
-	}
-	if (!R.interim && X.opt) {
-		R.has_date |= X.opt->static_date;
-		R.close |= X.opt->static_close;
+	if (o) {
+		add(o->static_text, o->static_len);
+		R.has_date |= o->static_date;
+		R.close |= o->static_close;
 	}
 	return NULL;
 }
 
-/* Characters of a token (RFC 9110 §5.6.2). */
-static const uint8_t token[256] = {
-	['a' ... 'z'] = 1, ['A' ... 'Z'] = 1, ['0' ... '9'] = 1, ['!'] = 1, ['#'] = 1, ['$'] = 1,
-	['%'] = 1, ['&'] = 1, ['\''] = 1, ['*'] = 1, ['+'] = 1, ['-'] = 1, ['.'] = 1, ['^'] = 1,
-	['_'] = 1, ['`'] = 1, ['|'] = 1, ['~'] = 1};
-
 /* A field name is a token (RFC 9110 §5.1). */
 static int is_token(const char *s, size_t n)
 {
-	int all = n > 0;
+	uint8_t all = n ? TOKEN : 0;
 	for (size_t i = 0; i < n; i++)
-		all &= token[(unsigned char)s[i]];
+		all &= class[(unsigned char)s[i]];
 	return all;
 }
 
 const char *mb_field_error(const char *k, size_t kn, const char *v, size_t vn)
 {
-	if (has_control(k, kn) || has_control(v, vn))
+	if (has_cut(v, vn))
 		return "a header must not contain CR, LF or NUL";
-	if (!is_token(k, kn))
-		return "a header name must be a token";
-	return NULL;
+	if (is_token(k, kn))
+		return NULL;
+	return has_cut(k, kn) ? "a header must not contain CR, LF or NUL" : "a header name must be a token";
 }
 
 /* Content-Length as the application gives it: digits only (RFC 9110 §8.6). */
@@ -160,29 +168,16 @@ const char *mb_head_field(const char *k, size_t kn, const char *v, size_t vn)
 	const char *e = mb_field_error(k, kn, v, vn);
 	if (e)
 		return e;
-	if (R.head.len + kn + vn + 4 + COMPLETE_ROOM > MB_RESPONSE_HEAD_MAX)
-		return "the head of the response is too long";
-	if (mb_buf_room(&R.head, kn + vn + 4 + COMPLETE_ROOM))
-		return "not enough memory";
-	if ((e = special(k, kn, v, vn, &drop)) || drop)
+	if ((e = head_room(kn + vn + 4)) || (e = special(k, kn, v, vn, &drop)) || drop)
 		return e;
-	uint8_t *p = R.head.p + R.head.len;
-	memcpy(p, k, kn);
-	memcpy(p + kn, ": ", 2);
-	memcpy(p + kn + 2, v, vn);
-	memcpy(p + kn + 2 + vn, "\r\n", 2);
-	R.head.len += kn + vn + 4;
+	add(k, kn);
+	ADD(": ");
+	add(v, vn);
+	ADD("\r\n");
 	return NULL;
 }
 
 /* --- completion ------------------------------------------------------------- */
-
-static void add_fixed(const char *s, size_t n)
-{
-	memcpy(R.head.p + R.head.len, s, n); /* into COMPLETE_ROOM */
-	R.head.len += n;
-}
-#define ADD(s) add_fixed(s, sizeof s - 1)
 
 /* "Date: Sun, 06 Nov 1994 08:49:37 GMT", made once a second. Without strftime,
  * which would ask the locale that a script may have set. */
@@ -203,7 +198,7 @@ static void add_date(void)
 		len = n > 0 && (size_t)n < sizeof text ? (size_t)n : 0;
 		then = now;
 	}
-	add_fixed(text, len);
+	add(text, len);
 }
 
 static void add_length(uint64_t n)
@@ -213,7 +208,7 @@ static void add_length(uint64_t n)
 		*--p = (char)('0' + n % 10);
 	while (n /= 10);
 	ADD("Content-Length: ");
-	add_fixed(p, (size_t)(b + sizeof b - p));
+	add(p, (size_t)(b + sizeof b - p));
 	ADD("\r\n");
 }
 

@@ -115,7 +115,6 @@ func TestListen(t *testing.T) {
 	}
 }
 
-// The numbers of pools count listen{} calls that succeeded.
 func TestOptions(t *testing.T) {
 	f := mustLoad(t, "options.lua")
 	lines := strings.Split(strings.TrimSpace(f.out.String()), "\n")

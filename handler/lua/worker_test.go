@@ -170,6 +170,28 @@ func TestPrepareError(t *testing.T) {
 	}
 }
 
+// A worker that cannot make sense of its memory says so, and ends.
+func TestBadSegment(t *testing.T) {
+	w := mustLoad(t, "hello.lua").fork(0, small)
+	for _, s := range []*worker{
+		{slot: 1, swapped: true}, // the magic number is missing
+		{slot: small.Workers},    // there is no such slot
+		{slot: 1, bells: append(w.bells, w.bell)},
+	} {
+		s.t, s.f, s.mem = t, w.f, w.mem
+		if s.bells == nil {
+			s.bells = w.bells
+		}
+		s.attach(0)
+		if s.failed == "" {
+			t.Errorf("slot %d: no failure", s.slot)
+		}
+		if status := s.wait(); status.ExitStatus() != 1 {
+			t.Errorf("worker ended with %#x", status)
+		}
+	}
+}
+
 func TestExitInHandler(t *testing.T) {
 	w := mustLoad(t, "errors.lua").fork(0, small)
 	w.start(request{head: "GET /exit"})
