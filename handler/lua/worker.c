@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -146,8 +147,19 @@ static int have_work(void)
 	return next.have || quitting();
 }
 
+/* A crash of a handler or of a C module is to be seen as what it is: the Go
+ * runtime, whose signal handlers are there by now, would hide it in an exit
+ * status, after pages about goroutines that nobody asked for. */
+static void crash_plainly(void)
+{
+	static const int fatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
+	for (size_t i = 0; i < sizeof fatal / sizeof *fatal; i++)
+		signal(fatal[i], SIG_DFL);
+}
+
 int mb_worker_run(void)
 {
+	crash_plainly();
 	lua_State *L = P.L;
 	const mb_pool *p = mb_pool_at(W.pool);
 	if (!p || prepare(L, p))

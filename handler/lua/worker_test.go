@@ -1,6 +1,7 @@
 package lua
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -197,6 +198,21 @@ func TestExitInHandler(t *testing.T) {
 	w.start(request{head: "GET /exit"})
 	if status := w.wait(); status.ExitStatus() != 7 {
 		t.Errorf("worker ended with %#x", status)
+	}
+}
+
+// A crash is seen as the signal that it is, and nothing is written about Go.
+func TestCrash(t *testing.T) {
+	f := mustLoad(t, "errors.lua")
+	for _, sig := range []unix.Signal{unix.SIGSEGV, unix.SIGBUS, unix.SIGFPE, unix.SIGABRT, unix.SIGILL} {
+		w := f.fork(0, small)
+		w.start(request{head: fmt.Sprintf("GET /crash?%d", sig)})
+		if status := w.wait(); status.Signal() != sig {
+			t.Errorf("%v: worker ended with %#x", sig, status)
+		}
+		if s := w.stderr.all(t); s != "" {
+			t.Errorf("%v: standard error: %s", sig, s)
+		}
 	}
 }
 
