@@ -150,6 +150,9 @@ func (s *instance) killAll() {
 	}
 }
 
+// logShown is how many bytes of the log of a test that failed are shown.
+const logShown = 8 << 10
+
 func (s *instance) cleanUp() {
 	if !s.ended {
 		select {
@@ -161,7 +164,11 @@ func (s *instance) cleanUp() {
 		}
 	}
 	if s.t.Failed() {
-		s.t.Logf("log of %v:\n%s", s.cmd.Args[1:], s.log)
+		text := s.log.String()
+		if n := len(text) - logShown; n > 0 {
+			text = text[:logShown/2] + "\n[…]\n" + text[n+logShown/2:]
+		}
+		s.t.Logf("log of %v:\n%s", s.cmd.Args[1:], text)
 	}
 }
 

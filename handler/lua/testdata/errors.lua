@@ -1,9 +1,6 @@
 -- Handlers that fail.
 local http = require "moonbridge_http"
 
-local ffi = require "ffi"
-ffi.cdef "int raise(int);"
-
 local cases = {}
 
 function cases.error() error("first line\nsecond line") end
@@ -18,7 +15,11 @@ function cases.length_flushed(r)
 	r:send_status("200 OK") r:send_header("Content-Length", 10) r:send_data("12") r:flush()
 end
 function cases.exit() os.exit(7) end
-function cases.crash(r) ffi.C.raise(tonumber(r.query:sub(2))) end
+function cases.crash(r)
+	local ffi = require "ffi"
+	ffi.cdef "int raise(int);"
+	ffi.C.raise(tonumber(r.query:sub(2)))
+end
 function cases.loop() while true do end end
 function cases.retire(r) r:send_status("200 OK") return false end
 function cases.ok(r) r:send_status("200 OK") end

@@ -1,0 +1,213 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// What goes wrong in a handler costs that request and nothing else.
+func TestHandlerFails(t *testing.T) {
+	t.Parallel()
+	s := start(t, "testdata/errors.lua")
+	tests := []struct {
+		path   string
+		status int
+		log    []string // parts of a line each
+	}{
+		{"error", 500, []string{"POST /error: testdata/errors.lua:8: it is broken", "stack traceback:", "errors.lua:11: in function"}},
+		{"object", 500, []string{"POST /object: an object that explains itself"}},
+		{"nothing", 500, []string{"POST /nothing: the handler has sent no status"}},
+		{"unknown", 500, []string{"POST /unknown: testdata/errors.lua:39: attempt to call"}},
+		{"held", 500, []string{"POST /held: testdata/errors.lua:24: early enough"}},
+		{"exit", 502, []string{`msg="worker ended"`}},
+		{"segfault", 502, []string{`end="signal SIGSEGV"`}},
+	}
+	for _, test := range tests {
+		t.Run(test.path, func(t *testing.T) {
+			from := s.log.size()
+			resp, body, err := fetch("POST", s.url("/"+test.path+"?secret"), "x")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if resp.StatusCode != test.status || resp.Header.Get("Content-Type") != "text/plain" {
+				t.Errorf("%s, %v, want status %d", resp.Status, resp.Header, test.status)
+			}
+			if strings.Contains(body, "lua") {
+				t.Errorf("the client is told %q", body)
+			}
+			for _, part := range test.log {
+				s.log.wait(t, from, part)
+			}
+			get(t, s.url("/pid"))
+		})
+	}
+}
+
+// An error of Lua does not end the worker.
+func TestWorkerSurvivesErrors(t *testing.T) {
+	t.Parallel()
+	s := start(t, "testdata/errors.lua")
+	s.wantWorkers(1)
+	before := s.workers()
+	for range 20 {
+		if got := status(t, "GET", s.url("/error")); got != 500 {
+			t.Fatalf("status %d", got)
+		}
+	}
+	after := s.workers()
+	slices.Sort(before)
+	slices.Sort(after)
+	if !slices.Equal(before, after) {
+		t.Errorf("workers %v, before %v", after, before)
+	}
+}
+
+// A response that has begun cannot become an error any more: it breaks off, so that nobody takes it for complete.
+func TestErrorAfterTheHead(t *testing.T) {
+	t.Parallel()
+	s := start(t, "testdata/errors.lua")
+	resp, body, err := fetch("GET", s.url("/late"), "")
+	if err == nil {
+		t.Errorf("%s with a complete body of %d bytes", resp.Status, len(body))
+	}
+	s.wait("GET /late: testdata/errors.lua:19: too late")
+	get(t, s.url("/pid"))
+}
+
+// A handler that returns false has its worker replaced, without a word in the log.
+func TestHandlerEndsItsWorker(t *testing.T) {
+	t.Parallel()
+	s := start(t, "testdata/errors.lua")
+	seen := map[string]bool{}
+	p := dial(t, s.address(0))
+	for range 10 {
+		p.get("/pid")
+		seen[p.hears(200)] = true
+		p.get("/last")
+		if got := p.hears(200); got != "the last one" {
+			t.Errorf("body %q", got)
+		}
+	}
+	if len(seen) < 4 {
+		t.Errorf("only the workers %v", seen)
+	}
+	if strings.Contains(s.log.String(), "worker ended") {
+		t.Error("a planned end is logged as if it were none")
+	}
+}
+
+// As long as prepare fails there is nobody to answer: clients are told to come again, and the log says why.
+func TestPrepareFails(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "file")
+	s := start(t, "testdata/prepare_fails.lua", file)
+	s.wait("prepare failed", "testdata/prepare_fails.lua:8: "+file+": No such file or directory", "pool=0", "pid=")
+	s.wait("worker ended")
+	began := time.Now()
+	for time.Since(began) < time.Second {
+		resp, _, err := fetch("GET", s.url("/"), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp.StatusCode != 503 {
+			t.Fatalf("status %d, want 503", resp.StatusCode)
+		}
+		if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err != nil || seconds < 1 {
+			t.Fatalf("Retry-After %q", resp.Header.Get("Retry-After"))
+		}
+	}
+	// min_fork is 2, and there may be some more that were on their way when a failure became known.
+	attempts, most := strings.Count(s.log.String(), "prepare failed"), 10*(2+int(time.Since(began)/(300*time.Millisecond)))
+	if attempts < 3 || attempts > most {
+		t.Errorf("%d attempts, with a pause of 0.3 s want 3 to %d", attempts, most)
+	}
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "an answer", func() bool { return status(t, "GET", s.url("/")) == 200 })
+}
+
+// finish runs in every worker that ends in a regular way.
+func TestFinish(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "file")
+	s := start(t, "testdata/finish.lua", file)
+	s.wantWorkers(3)
+	get(t, s.url("/"))
+	get(t, s.url("/last"))
+	eventually(t, "finish after false", func() bool { return strings.Contains(read(file), "finish") })
+	s.wantWorkers(3)
+	eventually(t, "a fourth prepare", func() bool { return strings.Count(read(file), "prepare") == 4 })
+	s.stop()
+	began, ended := map[string]bool{}, map[string]bool{}
+	for line := range strings.Lines(read(file)) {
+		what, pid, _ := strings.Cut(strings.TrimSpace(line), " ")
+		set := began
+		if what == "finish" {
+			set = ended
+		}
+		if set[pid] {
+			t.Errorf("%s twice in %s", what, pid)
+		}
+		set[pid] = true
+	}
+	if len(began) != 4 || len(ended) != 4 {
+		t.Errorf("%d workers have begun, %d have finished, want 4:\n%s", len(began), len(ended), read(file))
+	}
+	for pid := range ended {
+		if !began[pid] {
+			t.Errorf("%s has finished without a begin", pid)
+		}
+	}
+}
+
+func read(name string) string {
+	text, _ := os.ReadFile(name)
+	return string(text)
+}
+
+// A handler that runs for too long is ended, whatever it does.
+func TestRequestTimeout(t *testing.T) {
+	t.Parallel()
+	s := start(t, "testdata/timeout.lua")
+	p := dial(t, s.address(0))
+	for range 2 {
+		p.get("/loop")
+		p.hears(504)
+		p.get("/")
+		p.hears(200)
+	}
+	s.wait("worker ended", "signal SIGKILL", "request_timeout")
+}
+
+// What is too much for the pool is told so, at once or after a while.
+func TestQueueLimits(t *testing.T) {
+	t.Parallel()
+	fifo, open := newFIFO(t)
+	s := start(t, "testdata/queue.lua", fifo)
+	busy := dial(t, s.address(0))
+	busy.get("/wait")
+	s.wait("msg=waiting")
+	began := time.Now()
+	var waiting [3]*peer
+	for i := range waiting {
+		waiting[i] = dial(t, s.address(0))
+		waiting[i].get("/")
+	}
+	// One waits for as long as queue_timeout says, the others are refused at once; which, depends on the loops.
+	for _, p := range waiting {
+		p.hears(503)
+	}
+	if d := time.Since(began); d < 400*time.Millisecond {
+		t.Errorf("all were refused after %v", d)
+	}
+	open()
+	busy.hears(200)
+	waiting[0].get("/")
+	waiting[0].hears(200)
+}

@@ -1,0 +1,16 @@
+-- One worker, one place in the queue. /wait occupies the worker until somebody opens the FIFO that is the argument.
+local http = require "moonbridge_http"
+local fifo = ...
+
+listen{
+	{ proto = "tcp4", port = 0, localhost = true },
+	min_fork = 1, max_fork = 1, queue_limit = 1, queue_timeout = 0.4,
+	connect = http.generate_handler(function(request)
+		if request.path == "wait" then
+			io.stderr:write("waiting\n")
+			io.open(fifo):close()
+		end
+		request:send_status("200 OK")
+		request:send_data("done")
+	end),
+}
