@@ -27,9 +27,10 @@
 #define mb_rawlen lua_objlen
 #endif
 
-/* A worker that found nothing gives its CPU away once before it blocks: its
- * loop, which runs on the same CPU, then often has the next exchange ready. */
-#define MB_YIELD_BEFORE_SLEEP 1
+/* A worker that found nothing gives its CPU away a few times before it blocks:
+ * its loop, which runs on the same CPU, then often has the next batch ready, and
+ * need not ring. */
+#define MB_YIELDS 2
 
 /* Limits; what happens at them stands where they are used. */
 #define MB_REQUEST_HEAD_MAX (2u << 20)    /* head block, fields table included */

@@ -167,7 +167,7 @@ int mb_worker_run(void)
 	mb_exchange_open(L);
 	while (!quitting()) {
 		if (!have_work()) {
-			if (MB_YIELD_BEFORE_SLEEP)
+			for (int i = 0; i < MB_YIELDS && !have_work(); i++)
 				sched_yield();
 			mb_wait(have_work);
 		}

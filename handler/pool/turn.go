@@ -24,8 +24,6 @@ const (
 	wakeSpan = 50_000 // ns
 	// lookAgain is when a loop that has gone to sleep beside waiting exchanges looks what has become of them.
 	lookAgain = time.Millisecond
-	// yields is how often a turn gives the CPU away before it blocks.
-	yields = 2
 )
 
 // wakeState is what wakeOthers remembers.
@@ -56,14 +54,12 @@ func (l *loop) EndTurn() (again bool) {
 	if l.open == 0 {
 		return false
 	}
-	for range yields {
-		yield()
-		if l.collect() {
-			l.ring() // collecting makes room, and may have begun further exchanges
-		}
-		if l.open == 0 {
-			return false
-		}
+	yield() // once: more often makes the system prefer others for too long
+	if l.collect() {
+		l.ring() // collecting makes room, and may have begun further exchanges
+	}
+	if l.open == 0 {
+		return false
 	}
 	l.keepPair()
 	l.wakeOthers()
