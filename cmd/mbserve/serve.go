@@ -83,7 +83,7 @@ func (s *server) start(signals chan os.Signal) (err error) {
 	}
 	ctx, stopWatching := s.watch(signals)
 	s.host, err = pool.Start(ctx, pool.Config{
-		Script: s.o.script, Args: s.o.args,
+		Script: s.o.script, Args: s.o.args, Version: version,
 		Loops:     s.engine.Loops(),
 		Logger:    s.log,
 		Listen:    s.open,

@@ -229,10 +229,12 @@ __attribute__((constructor)) static void start(void)
 	char *end;
 	errno = 0;
 	long fd = strtol(e, &end, 10);
-	if (errno || end == e || *end || fd < 0 || fd > 1 << 20 || fcntl((int)fd, F_GETFD) < 0) {
+	if (errno || end == e || (*end && *end != ' ') || fd < 0 || fd > 1 << 20 || fcntl((int)fd, F_GETFD) < 0) {
 		fprintf(stderr, "%s: no control socket\n", MB_ENV);
 		_exit(3);
 	}
+	if (*end == ' ')
+		P.release = strdup(end + 1);
 	unsetenv(MB_ENV);
 #if !(defined(__GLIBC__) || defined(__APPLE__) || defined(__FreeBSD__))
 	int f = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);

@@ -116,7 +116,7 @@ func load(t testing.TB, script string, judge func(n int, e []entry) string, args
 	f.cmd = exec.Command(os.Args[0])
 	f.cmd.Args = append([]string{"title", filepath.Join("testdata", script)}, args...)
 	// Under the race detector a process sleeps for a second before it ends, unless told otherwise.
-	f.cmd.Env = append(os.Environ(), shm.Env+"=3", "GORACE=atexit_sleep_ms=0")
+	f.cmd.Env = append(os.Environ(), shm.Env+"=3 1.2 test", "GORACE=atexit_sleep_ms=0")
 	f.cmd.ExtraFiles = []*os.File{theirs}
 	f.cmd.Stdout, f.cmd.Stderr = w, w
 	if err := f.cmd.Start(); err != nil {

@@ -22,9 +22,6 @@ import (
 // Version names the Lua implementation that this program is linked with, and its version.
 func Version() string { return C.LUAJIT_VERSION }
 
-// Release is what scripts find in _MOONBRIDGE_VERSION.
-func Release() string { return C.MB_RELEASE }
-
 // In a worker process the program ends here: its main is never called, nor are the init functions of packages that come
 // after this one.
 func init() {

@@ -16,11 +16,6 @@
 
 #include "layout.h"
 
-/* The version that scripts see; a release is built with CGO_CFLAGS that say it. */
-#ifndef MB_RELEASE
-#define MB_RELEASE "development"
-#endif
-
 #if LUA_VERSION_NUM >= 502
 #define mb_rawlen lua_rawlen
 #else
@@ -49,6 +44,7 @@ typedef struct {
 	lua_State *L;
 	int script_over;   /* listen is closed */
 	int traceback_ref; /* registry: mb_traceback as a Lua value */
+	const char *release; /* _MOONBRIDGE_VERSION */
 	int control;       /* control socket: of the fork server, then of the worker */
 } mb_process;
 extern mb_process P;

@@ -137,7 +137,7 @@ static void open_missing(lua_State *L)
 
 static void open_globals(lua_State *L, int argc, char **argv)
 {
-	lua_pushliteral(L, MB_RELEASE);
+	lua_pushstring(L, P.release ? P.release : "development");
 	lua_setglobal(L, "_MOONBRIDGE_VERSION");
 	lua_pushcfunction(L, mb_listen);
 	lua_setglobal(L, "listen");

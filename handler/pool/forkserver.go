@@ -71,7 +71,7 @@ func startForkServer(h *Host, generation int) (*forkServer, error) {
 	fs.cmd = &exec.Cmd{
 		Path:       h.cfg.Program,
 		Args:       append([]string{title, h.cfg.Script}, h.cfg.Args...),
-		Env:        append(os.Environ(), shm.Env+"=3"),
+		Env:        append(os.Environ(), h.env()),
 		Stdout:     os.Stdout,
 		Stderr:     stderr,
 		ExtraFiles: []*os.File{ctl},
@@ -266,4 +266,13 @@ func (fs *forkServer) await(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("script %s: %w", fs.h.cfg.Script, ctx.Err())
 	}
+}
+
+// env is the variable that makes a program a fork server.
+func (h *Host) env() string {
+	env := shm.Env + "=3" // the first of ExtraFiles
+	if h.cfg.Version != "" {
+		env += " " + h.cfg.Version
+	}
+	return env
 }

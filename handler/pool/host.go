@@ -21,6 +21,7 @@ type Config struct {
 	Script  string   // argv[1] of the fork server
 	Args    []string // script arguments
 	Loops   int      // of the engine; default 1
+	Version string   // what the script sees as _MOONBRIDGE_VERSION; default "development"
 
 	Logger *slog.Logger // default: nothing is logged
 

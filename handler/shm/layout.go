@@ -213,5 +213,5 @@ const (
 )
 
 // Env is the environment variable that makes a program become a fork server; its value is the number of the control
-// socket's descriptor.
+// socket's descriptor, and after a blank, if there is one, what scripts see as _MOONBRIDGE_VERSION.
 const Env = "MOONBRIDGE_FORKSERVER"

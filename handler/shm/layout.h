@@ -203,7 +203,8 @@ typedef struct { uint32_t scope, key_len, val_len, type; } mb_entry;
 #define MB_T_OTHER  6u /* anything else; value: its Lua type name */
 
 /* Environment variable that makes the constructor become a fork server; its
- * value is the number of the control socket's descriptor. argv of the fork
+ * value is the number of the control socket's descriptor, and after a blank, if
+ * there is one, what scripts see as _MOONBRIDGE_VERSION. argv of the fork
  * server: title, script, script arguments. */
 #define MB_ENV "MOONBRIDGE_FORKSERVER"
 
