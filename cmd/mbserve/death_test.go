@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -83,6 +84,8 @@ func kill(t testing.TB, pid int) {
 func TestWorkersKilledUnderLoad(t *testing.T) {
 	s := start(t, "testdata/state.lua")
 	s.wantWorkers(4)
+	// The fork server has a handle too.
+	eventually(t, "all handles", func() bool { return files(t, s.pid())["[pidfd]"] == 1+4 })
 	before := files(t, s.pid())
 	l := startLoad(t, s, 32)
 	killed := 0
@@ -101,15 +104,11 @@ func TestWorkersKilledUnderLoad(t *testing.T) {
 	if n := len(l.secrets()); n != 1 {
 		t.Errorf("%d secrets, want 1", n)
 	}
-	eventually(t, "at least min_fork workers", func() bool { return len(s.workers()) >= 4 })
-	eventually(t, "a line about each death", func() bool {
-		return strings.Count(s.log.String(), `end="signal SIGKILL"`) == killed
-	})
-	// A worker is a control socket, a doorbell, a pipe for its standard error, and a handle of the process.
-	const perWorker = 4
-	eventually(t, "all descriptors but those of workers are closed again", func() bool {
-		return files(t, s.pid()) <= before+(len(s.workers())-4)*perWorker
-	})
+	s.wantWorkers(4)
+	s.wait("worker ended", `end="signal SIGKILL"`)
+	if !holds(patience, func() bool { return maps.Equal(files(t, s.pid()), before) }) {
+		t.Errorf("descriptors %v, before %v", files(t, s.pid()), before)
+	}
 }
 
 // A GET whose worker dies is answered by another one, and nobody notices.
@@ -197,7 +196,7 @@ func TestForkServerKilled(t *testing.T) {
 			t.Error("an answer of a worker of the old fork server")
 		}
 	}
-	eventually(t, "at least min_fork workers", func() bool { return len(s.workers()) >= 4 })
+	s.wantWorkers(4)
 	if f := s.forkServers(); len(f) != 1 || f[0] == old {
 		t.Errorf("fork servers %v, want a new one", f)
 	}

@@ -18,10 +18,10 @@ func TestIdleConnections(t *testing.T) {
 	fifo, open := newFIFO(t)
 	s := start(t, "testdata/queue.lua", fifo) // one worker
 	s.wantWorkers(1)
+	base := sockets(t, s.pid())
 	for range 200 { // so that what is only needed once is there
 		get(t, s.url("/"))
 	}
-	filesBefore := files(t, s.pid())
 	connect := func(how string) (peers []*peer) {
 		before := readMemory(t, s.pid())
 		for range conns {
@@ -33,7 +33,7 @@ func TestIdleConnections(t *testing.T) {
 				p.hears(200)
 			}
 		}
-		eventually(t, "all are accepted", func() bool { return files(t, s.pid()) >= filesBefore+len(peers) })
+		eventually(t, "all are accepted", func() bool { return sockets(t, s.pid()) >= base+len(peers) })
 		after := readMemory(t, s.pid())
 		each := (after.resident - before.resident) / conns
 		t.Logf("%s: %d bytes a connection (server before: %v, after: %v)", how, each, before, after)
@@ -44,7 +44,7 @@ func TestIdleConnections(t *testing.T) {
 	}
 	quiet := connect("quiet")
 	closeAll(quiet)
-	eventually(t, "all are closed", func() bool { return files(t, s.pid()) <= filesBefore })
+	eventually(t, "all are closed", func() bool { return sockets(t, s.pid()) == base })
 	served := connect("served")
 
 	// Half a request is no request: it takes no worker either.
@@ -80,7 +80,7 @@ func TestIdleConnections(t *testing.T) {
 	}
 	closeAll(served)
 	closeAll([]*peer{busy})
-	eventually(t, "all are closed", func() bool { return files(t, s.pid()) <= filesBefore })
+	eventually(t, "all are closed", func() bool { return sockets(t, s.pid()) == base })
 }
 
 func closeAll(peers []*peer) {

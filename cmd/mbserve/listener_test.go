@@ -94,7 +94,7 @@ func TestSocketFile(t *testing.T) {
 	}
 	s = start(t, "testdata/local.lua", path)
 	_, stderr := runToEnd(t, 3, "testdata/local.lua", path)
-	checkMessage(t, stderr, "testdata/local.lua:6: listen: listen "+path+": bind: address already in use")
+	checkMessage(t, stderr, "testdata/local.lua:5: listen: listen "+path+": bind: address already in use")
 	if got := getLocal(t, path); got != "local" {
 		t.Errorf("body %q", got)
 	}

@@ -78,14 +78,33 @@ func (s *instance) childrenOf(parent int) (pids []int) {
 	return pids
 }
 
-// files is how many descriptors a process has open.
-func files(t testing.TB, pid int) int {
+// files is how many descriptors a process has open, by kind: "socket", "pipe", "[eventfd]", "[pidfd]", ….
+func files(t testing.TB, pid int) map[string]int {
 	t.Helper()
-	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	dir := fmt.Sprintf("/proc/%d/fd", pid)
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return len(entries)
+	kinds := map[string]int{}
+	for _, e := range entries {
+		link, err := os.Readlink(filepath.Join(dir, e.Name()))
+		if err != nil {
+			continue // closed meanwhile
+		}
+		kind, number, _ := strings.Cut(link, ":")
+		if kind == "anon_inode" {
+			kind = number
+		}
+		kinds[kind]++
+	}
+	return kinds
+}
+
+// sockets is how many sockets a process has open.
+func sockets(t testing.TB, pid int) int {
+	t.Helper()
+	return files(t, pid)["socket"]
 }
 
 // memory is what a process occupies, in bytes: pages of its own, and pages that it shares (the segments are such).

@@ -11,7 +11,7 @@ local count = 0
 
 listen{
 	{ proto = "tcp4", port = 0, localhost = true },
-	pre_fork = 4, min_fork = 4, max_fork = 8,
+	pre_fork = 4, min_fork = 4, max_fork = 8, exit_delay = 0.1,
 	connect = http.generate_handler(function(request)
 		count = count + 1
 		ffi.C.poll(nil, 0, 3)
