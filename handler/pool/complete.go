@@ -75,6 +75,9 @@ func (c *cell) identify() bool {
 	if c.worker == nil {
 		c.worker = w
 		c.setState(cellClaimed)
+		if !w.worked.Load() {
+			w.worked.Store(true)
+		}
 	}
 	return true
 }
@@ -210,7 +213,7 @@ func (c *cell) corrupted() {
 		c.l.p.log.Error("shared memory destroyed by a worker: replacing all workers", "loop", c.l.index)
 	}
 	c.drop()
-	c.until = c.l.p.seq.Load()
+	c.until = c.l.p.recycleTo.Load()
 	c.setState(cellLost)
 	c.failLater()
 }

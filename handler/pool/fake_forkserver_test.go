@@ -33,6 +33,7 @@ func TestMain(m *testing.M) {
 	case os.Getenv(workerEnv) != "":
 		fakeWorker()
 	}
+	os.Setenv("GORACE", "atexit_sleep_ms=0") // of the processes that are started
 	os.Exit(m.Run())
 }
 

@@ -100,7 +100,7 @@ func start(t *testing.T, s setup) *rig {
 	for i := range max(1, s.loops) {
 		r.loops = append(r.loops, startLoop(t, i, max(1, s.loops)))
 	}
-	fds := openFiles()
+	fds := listFiles()
 	ctx, cancel := context.WithTimeout(context.Background(), testPatience)
 	defer cancel()
 	h, err := Start(ctx, s.config(r.log))
@@ -119,7 +119,13 @@ func start(t *testing.T, s setup) *rig {
 		if len(r.loops) == 0 {
 			return // nobody lets go of the memory
 		}
-		eventually(t, "descriptors closed", func() bool { runtime.GC(); return openFiles() <= fds })
+		for end := time.Now().Add(5*time.Second); openFiles() > len(fds); time.Sleep(2 * time.Millisecond) {
+			if time.Now().After(end) {
+				buf := make([]byte, 1<<20); t.Logf("%s", buf[:runtime.Stack(buf, true)])
+				t.Fatalf("descriptors left: %q before, %q now", fds, listFiles())
+			}
+			runtime.GC()
+		}
 	})
 	for _, l := range r.loops {
 		for j, p := range h.Pools() {
@@ -138,17 +144,25 @@ func start(t *testing.T, s setup) *rig {
 }
 
 func openFiles() int {
-	es, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		return 0
+	return len(listFiles())
+}
+
+// listFiles says what the open descriptors are.
+func listFiles() (names []string) {
+	es, _ := os.ReadDir("/proc/self/fd")
+	for _, e := range es {
+		to, err := os.Readlink("/proc/self/fd/" + e.Name())
+		if err == nil {
+			names = append(names, e.Name()+" "+to)
+		}
 	}
-	return len(es)
+	return names
 }
 
 // stop ends the host, and checks that nothing is left.
 func (r *rig) stop(grace time.Duration) error {
 	r.t.Helper()
-	pids := append(r.h.pids(), r.h.fs.cmd.Process.Pid)
+	pids := append(r.h.pids(), r.h.server().cmd.Process.Pid)
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
 	err := r.h.Stop(ctx)
@@ -344,7 +358,7 @@ func TestForkServerDies(t *testing.T) {
 	old := r.h.pids()
 	slow := r.send(&request{target: "sleep?300"})
 	r.loops[0].do(func() {})
-	unix.Kill(r.h.fs.cmd.Process.Pid, unix.SIGKILL)
+	unix.Kill(r.h.server().cmd.Process.Pid, unix.SIGKILL)
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -377,7 +391,7 @@ func TestForkServerDies(t *testing.T) {
 func TestEverythingDies(t *testing.T) {
 	r := start(t, setup{})
 	r.ready(2)
-	unix.Kill(-r.h.fs.cmd.Process.Pid, unix.SIGKILL)
+	unix.Kill(-r.h.server().cmd.Process.Pid, unix.SIGKILL)
 	eventually(t, "served again", func() bool { return r.get("hello?").out == "hello " })
 	r.quiet()
 }

@@ -81,9 +81,7 @@ func (h *Host) finish() {
 		h.waitFor(soon, gone)
 	}
 	<-h.kept
-	h.mu.Lock()
-	fs := h.fs
-	h.mu.Unlock()
+	fs := h.server()
 	if !h.done(gone) {
 		fs.killGroup()
 	}
@@ -145,16 +143,18 @@ func (p *Pool) detach() {
 	p.mu.Lock()
 	loops := p.attached()
 	p.loops = make([]*loop, len(p.loops))
-	p.mu.Unlock()
-	// Of those that were not reclaimed any more.
-	p.mu.Lock()
+	var unburied []*Worker // the loops have not got to reclaiming their cells
 	for i := range p.slots {
 		if w := p.slots[i].Swap(nil); w != nil {
-			w.state = Gone
-			w.conn.Close()
+			w.state, w.expected = Gone, w.endExpected()
+			w.release()
+			unburied = append(unburied, w)
 		}
 	}
 	p.mu.Unlock()
+	for _, w := range unburied {
+		p.report(w)
+	}
 	if len(loops) == 0 {
 		p.close()
 		return

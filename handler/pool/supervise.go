@@ -109,6 +109,7 @@ func (p *Pool) bury(now time.Time) (ended []*Worker) {
 		}
 		p.slots[i].Store(nil)
 		w.release()
+		w.bell.Close()
 		ended = append(ended, w)
 		lost, retried := w.lost.Load(), w.retried.Load()
 		p.counts.lost += uint64(lost)
@@ -120,7 +121,8 @@ func (p *Pool) bury(now time.Time) (ended []*Worker) {
 		if old := w.replaces; old != nil {
 			old.successor = nil
 		}
-		atBirth := !w.wasReady || !w.expected && lost+retried == 0 && w.finished == 0 && now.Sub(w.since) < birthSpan
+		// (That it is ready may not have been read yet when it dies of its first exchange.)
+		atBirth := !w.worked.Load() && (!w.wasReady || !w.expected && now.Sub(w.since) < birthSpan)
 		if atBirth && !p.ending && w.in.Quit.Load() == 0 && !w.fs.dead() {
 			p.sv.failures++
 			p.sv.errorUntil = now.Add(p.spec.Options.ForkErrorDelay)
@@ -163,7 +165,14 @@ func (p *Pool) report(w *Worker) {
 func (p *Pool) census(now time.Time) (c census) {
 	for i := range p.slots {
 		w := p.slots[i].Load()
-		if w == nil || w.state == Gone {
+		if w == nil {
+			continue
+		}
+		if w.state == Gone {
+			if !w.wasReady { // it is not replaced before it is known whether that is an error
+				c.live++
+				c.processes++
+			}
 			continue
 		}
 		c.workers = append(c.workers, w)
@@ -249,11 +258,16 @@ func (p *Pool) retire(c *census, now time.Time) {
 // recycleAll has every worker replaced that there is now. It returns false if that is under way. Callable from anywhere.
 func (p *Pool) recycleAll() bool {
 	youngest := p.seq.Load()
-	if p.recycleTo.Swap(youngest) == youngest {
-		return false
+	for {
+		last := p.recycleTo.Load()
+		if last >= youngest {
+			return false
+		}
+		if p.recycleTo.CompareAndSwap(last, youngest) {
+			p.kick()
+			return true
+		}
 	}
-	p.kick()
-	return true
 }
 
 // end drains a serving worker and counts it so.

@@ -34,6 +34,7 @@ type Worker struct {
 	claims    atomic.Int32           // exchanges that a loop has seen it at for some time
 	condemned atomic.Pointer[string] // why it has to be killed
 	retired   atomic.Bool            // it takes no further exchange by its own decision
+	worked    atomic.Bool            // it has had an exchange
 	left      atomic.Int32           // loops that have not yet reclaimed its cells
 	reclaimed atomic.Bool
 	lost      atomic.Int32 // exchanges that its death ended
@@ -135,10 +136,10 @@ func (w *Worker) start(stderr *os.File, lines *lineLog) {
 	go w.listen()
 }
 
-// release closes what belongs to a worker that is reclaimed.
+// release closes what belongs to a worker whose process has ended, but for the doorbell: loops may still ring it until
+// they have reclaimed its cells.
 func (w *Worker) release() {
 	w.conn.Close()
-	w.bell.Close()
 	if w.stderr != nil {
 		w.stderr.Close()
 	}

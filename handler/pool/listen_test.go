@@ -1,0 +1,195 @@
+package pool
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestDecodeListen(t *testing.T) {
+	o := defaultOptions()
+	o.complete()
+	h, _ := httpOptions("")
+	spec, err := decodeListen(listenMessage(
+		[3]any{2, "proto", "local"}, [3]any{2, "path", "/tmp/x"}, [3]any{2, "mode", "0660"},
+		[3]any{0, "connect", httpFn("request_body_size_limit=1000\nidle_timeout=0.5\nmaximum_input_chunk_size=16384\n")},
+		[3]any{1, "proto", "tcp4"}, [3]any{1, "port", 8080}, [3]any{1, "localhost", true},
+		[3]any{3, "proto", "interval"}, [3]any{3, "delay", 1.5}, [3]any{3, "name", "tidy"}, [3]any{3, "strict", true}, [3]any{3, "connect", fn{}},
+		[3]any{4, "proto", "tcp"}, [3]any{4, "port", "http"}, [3]any{4, "connect", httpFn("")},
+		[3]any{5, "proto", "tcp6"}, [3]any{5, "port", 0},
+		[3]any{6, "proto", "tcp"}, [3]any{6, "port", 1}, [3]any{6, "host", "127.0.0.1"},
+		[3]any{0, "min_fork", 3}, [3]any{0, "fork_delay", false}, [3]any{0, "exit_delay", 0.25}, [3]any{0, "prepare", fn{}},
+		[3]any{0, "memory_limit", false},
+	))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.MinFork, o.ForkDelay, o.ExitDelay, o.Prepare = 3, 0, 250*time.Millisecond, true
+	shared := *h
+	shared.RequestBodySizeLimit, shared.IdleTimeout = 1000, 500*time.Millisecond
+	want := &PoolSpec{Options: o, Listeners: []ListenerSpec{
+		{Proto: "tcp4", Port: 8080, Localhost: true, HTTP: &shared},
+		{Proto: "local", Path: "/tmp/x", Mode: 0o660, HasMode: true, HTTP: &shared},
+		{Proto: "interval", Delay: 1500 * time.Millisecond, Name: "tidy", Strict: true},
+		{Proto: "tcp", Host: "::", Port: 80, HTTP: h},
+		{Proto: "tcp6", HTTP: &shared},
+		{Proto: "tcp", Host: "127.0.0.1", Port: 1, HTTP: &shared},
+	}}
+	if !reflect.DeepEqual(spec, want) {
+		t.Errorf("got\n%+v, want\n%+v", spec, want)
+	}
+	var names []string
+	for i := range spec.Listeners {
+		names = append(names, spec.Listeners[i].String()+" "+spec.Listeners[i].Network())
+	}
+	if got := strings.Join(names, ", "); got != `tcp4 127.0.0.1:8080 tcp4, local /tmp/x unix, interval "tidy" , `+
+		`tcp [::]:80 tcp, tcp6 [::]:0 tcp6, tcp 127.0.0.1:1 tcp` {
+		t.Error(got)
+	}
+}
+
+func TestDecodeDefaults(t *testing.T) {
+	for _, c := range []struct {
+		options        [][3]any
+		pre, min, most int
+	}{
+		{nil, 1, 2, 16},
+		{[][3]any{{0, "pre_fork", 5}}, 5, 5, 16},
+		{[][3]any{{0, "min_fork", 20}}, 1, 20, 20},
+		{[][3]any{{0, "max_fork", 1}}, 1, 1, 1},
+		{[][3]any{{0, "pre_fork", 30}}, 30, 30, 30},
+	} {
+		spec, err := decodeListen(listenMessage(append(c.options, httpListener...)...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := spec.Options
+		if o.PreFork != c.pre || o.MinFork != c.min || o.MaxFork != c.most {
+			t.Errorf("%v: %d, %d, %d", c.options, o.PreFork, o.MinFork, o.MaxFork)
+		}
+		if o.QueueLimit != 1024 || o.QueueTimeout != 10*time.Second || o.ForkErrorDelay != 2*time.Second {
+			t.Errorf("%+v", o)
+		}
+	}
+}
+
+// Every mistake is named.
+func TestDecodeErrors(t *testing.T) {
+	http := func(es ...[3]any) [][3]any { return append(es, [3]any{0, "connect", httpFn("")}) }
+	long := strings.Repeat("x", 200)
+	for _, c := range []struct {
+		entries [][3]any
+		want    string
+	}{
+		{http(), "no listener in the table"},
+		{http([3]any{1, "", nil}), "listener 1: proto is missing"},
+		{http([3]any{1, "proto", 7}), "listener 1: proto: string expected, got number"},
+		{http([3]any{1, "proto", "tpc"}), `listener 1: unknown proto "tpc" (did you mean "tcp"?)`},
+		{http([3]any{1, "proto", "udp"}), `listener 1: unknown proto "udp"`},
+		{http([3]any{1, "proto", "tcp4"}), "listener 1: port is missing"},
+		{http([3]any{1, "proto", "local"}), "listener 1: path is missing"},
+		{http([3]any{1, "proto", "interval"}), "listener 1: delay is missing"},
+		{http([3]any{1, "proto", "tcp4"}, [3]any{1, "prot", 1}), `unknown parameter of proto tcp4: "prot" (did you mean "port"?)`},
+		{http([3]any{1, "proto", "tcp4"}, [3]any{1, "host", "x"}), `unknown parameter of proto tcp4: "host"`},
+		{http([3]any{1, "proto", "tcp4"}, [3]any{1, "port", 65536}), "port: 65536 is not in the range from 0 to 65535"},
+		{http([3]any{1, "proto", "tcp4"}, [3]any{1, "port", 1.5}), "port: 1.5 is not an integer"},
+		{http([3]any{1, "proto", "tcp4"}, [3]any{1, "port", true}), "port: integer or service name expected, got boolean"},
+		{http([3]any{1, "proto", "tcp4"}, [3]any{1, "port", "no-such-service"}), `port: unknown service "no-such-service"`},
+		{http([3]any{1, "proto", "tcp4"}, [3]any{1, "port", 1}, [3]any{1, "localhost", "yes"}), "localhost: boolean expected, got string"},
+		{http([3]any{1, "proto", "tcp"}, [3]any{1, "port", 1}, [3]any{1, "host", ""}), `host: "" is not an address`},
+		{http([3]any{1, "proto", "local"}, [3]any{1, "path", long}), "path: 200 bytes long"},
+		{http([3]any{1, "proto", "local"}, [3]any{1, "path", "@x"}), "is not a path"},
+		{http([3]any{1, "proto", "local"}, [3]any{1, "path", "x"}, [3]any{1, "mode", "0999"}), "not an octal number"},
+		{http([3]any{1, "proto", "local"}, [3]any{1, "path", "x"}, [3]any{1, "mode", 432}), "mode: string expected, got number"},
+		{http([3]any{1, "proto", "interval"}, [3]any{1, "delay", 0}), "delay: must be greater than 0"},
+		{http([3]any{1, "proto", "interval"}, [3]any{1, "delay", -1}), "delay: must not be negative"},
+		{http([3]any{1, "proto", "interval"}, [3]any{1, "delay", 1}), "give this listener a connect function of its own"},
+		{[][3]any{{1, "proto", "interval"}, {1, "delay", 1}, {1, "connect", httpFn("")}}, "give a plain function"},
+		{[][3]any{{1, "proto", "tcp4"}, {1, "port", 1}}, "listener 1: there is no connect handler"},
+		{[][3]any{{1, "proto", "tcp4"}, {1, "port", 1}, {0, "connect", fn{}}},
+			"listener 1: raw connections are not supported yet: give the result of http.generate_handler as connect"},
+		{[][3]any{{1, "proto", "tcp4"}, {1, "port", 1}, {1, "connect", other("table")}}, `connect: function expected, got "table"`},
+		{http([3]any{0, "prefork", 1}), `unknown option "prefork" (did you mean "pre_fork"?)`},
+		{http([3]any{0, "conect", 1}), `unknown option "conect" (did you mean "connect"?)`},
+		{http([3]any{0, "something", 1}), `unknown option "something"`},
+		{http([3]any{0, "pre_fork", "1"}), "option pre_fork: number expected, got string"},
+		{http([3]any{0, "max_fork", 0}), "option max_fork: 0 is not in the range from 1 to 1024"},
+		{http([3]any{0, "fork_delay", true}), "option fork_delay: number (of seconds) or false expected, got boolean"},
+		{http([3]any{0, "fork_delay", 1e12}), "more than ten years"},
+		{http([3]any{0, "queue_limit", 4097}), "option queue_limit: 4097 is not in the range from 0 to 4096"},
+		{http([3]any{0, "min_fork", 5}, [3]any{0, "max_fork", 4}), "min_fork (5) is greater than max_fork (4)"},
+		{http([3]any{0, "pre_fork", 5}, [3]any{0, "max_fork", 4}), "pre_fork (5) is greater than max_fork (4)"},
+		{http([3]any{0, "memory_limit", 1}), "option memory_limit is not supported yet"},
+		{http([3]any{0, "recycle_on_error", true}), "option recycle_on_error is not supported yet"},
+		{http([3]any{0, "prepare", 1}), "option prepare: function expected, got number"},
+		{[][3]any{{1, "proto", "tcp4"}, {1, "port", 1}, {0, "connect", httpFn("idle_timeout=inf\n")}}, "not a finite number"},
+		{[][3]any{{2, "proto", "tcp4"}}, "malformed message"},
+	} {
+		_, err := decodeListen(listenMessage(c.entries...))
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v: %v, want %q", c.entries, err, c.want)
+		}
+	}
+}
+
+// Whatever a fork server sends, decoding ends with a spec or an error.
+func TestDecodeNonsense(t *testing.T) {
+	good := listenMessage(append([][3]any{{0, "pre_fork", 1}}, httpListener...)...)
+	for n := range good {
+		if _, err := decodeListen(good[:n]); err == nil {
+			t.Errorf("the first %d of %d bytes were accepted", n, len(good))
+		}
+	}
+	for range 20000 {
+		b := bytes.Clone(good)
+		for range 1 + rand.IntN(4) {
+			b[rand.IntN(len(b))] = byte(rand.IntN(256))
+		}
+		if spec, err := decodeListen(b); err == nil && len(spec.Listeners) == 0 {
+			t.Fatalf("%x: nothing and no error", b)
+		}
+	}
+}
+
+func TestNearest(t *testing.T) {
+	for _, c := range [][3]string{
+		{"abc", "abc", "0"}, {"abc", "acb", "1"}, {"abc", "ab", "1"}, {"", "abc", "3"}, {"kitten", "sitting", "3"},
+	} {
+		if got := fmt.Sprint(distance(c[0], c[1])); got != c[2] {
+			t.Errorf("distance(%q, %q) = %s", c[0], c[1], got)
+		}
+	}
+	if got := nearest(strings.Repeat("a", 1000), []string{"a"}); got != "" {
+		t.Error(got)
+	}
+}
+
+// Lines are cut, floods are counted.
+func TestLines(t *testing.T) {
+	var out bytes.Buffer
+	l := newLineLog(slog.New(slog.NewTextHandler(&out, nil)))
+	l.copy(io.NopCloser(strings.NewReader("one\n\n"+strings.Repeat("x", 3*lineMax)+"\nlast")), nil, slog.Int("pid", 7))
+	got := out.String()
+	if !strings.Contains(got, "msg=one pid=7") || !strings.Contains(got, "msg=last pid=7") || strings.Count(got, "\n") != 4 {
+		t.Errorf("%.500s", got)
+	}
+	if n := strings.Count(got, "x"); n != lineMax {
+		t.Errorf("%d bytes of a line", n)
+	}
+	out.Reset()
+	l.copy(io.NopCloser(strings.NewReader(strings.Repeat("y\n", 10*linesBurst))), nil)
+	l.mu.Lock()
+	l.at = l.at.Add(-time.Second)
+	l.mu.Unlock()
+	l.line("after", nil)
+	got = out.String()
+	if n := strings.Count(got, "msg=y"); n < linesBurst/2 || n > 2*linesBurst || !strings.Contains(got, "dropped") {
+		t.Errorf("%d lines of a flood", n)
+	}
+}
