@@ -43,19 +43,30 @@ func start(t *testing.T, o Options, lim Limits, b handler.Backend) (*Engine, str
 // peer is a client that speaks in bytes.
 type peer struct {
 	t *testing.T
-	*net.TCPConn
+	stream
 	r *bufio.Reader
+}
+
+// stream is a connection of which one direction can be closed.
+type stream interface {
+	net.Conn
+	CloseWrite() error
 }
 
 func dial(t *testing.T, addr string) *peer {
 	t.Helper()
-	c, err := net.Dial("tcp", addr)
+	return dialOn(t, "tcp", addr)
+}
+
+func dialOn(t *testing.T, network, addr string) *peer {
+	t.Helper()
+	c, err := net.Dial(network, addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
 	c.SetDeadline(time.Now().Add(20 * time.Second))
-	return &peer{t, c.(*net.TCPConn), bufio.NewReader(c)}
+	return &peer{t, c.(stream), bufio.NewReader(c)}
 }
 
 func (p *peer) say(s string) {
@@ -277,7 +288,7 @@ func TestPeerGone(t *testing.T) {
 	p := dial(t, addr)
 	p.say(get("/slow"))
 	eventually(t, "the exchange starts", func() bool { return b.count(&b.started) == 1 })
-	p.SetLinger(0)
+	p.stream.(*net.TCPConn).SetLinger(0)
 	p.Close()
 	eventually(t, "the backend hears that the peer is gone", func() bool { return b.count(&b.cancelled) == 1 })
 }

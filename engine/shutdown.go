@@ -60,6 +60,11 @@ func (e *Engine) stopLoops() {
 func (l *loop) drain() {
 	for c := l.conns.first; c != nil; {
 		next := c.next
+		if c.state == stateIdle {
+			// A request may be here of which no event has told yet. Its peer could not know that it was too late.
+			c.readable = true
+			c.advance()
+		}
 		if c.state == stateIdle && c.in.Len() == 0 {
 			c.linger()
 		}

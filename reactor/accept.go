@@ -9,6 +9,8 @@ import (
 const (
 	// acceptsPerTurn bounds what one turn does for new connections; the rest waits for the next turn.
 	acceptsPerTurn = 64
+	// acceptsAtClose bounds what is accepted when the listener closes: a full queue.
+	acceptsAtClose = backlogDefault
 	// acceptPause is how long accepting rests when the process or the system has run out of descriptors or memory. The
 	// connections wait in the kernel; a retry at once would only burn time that closing connections needs.
 	acceptPause = 100 * time.Millisecond
@@ -55,30 +57,37 @@ func (a *acceptor) acceptMore() {
 
 // acceptSome accepts until there is nothing left, the turn's share is used up, or the system refuses.
 func (a *acceptor) acceptSome() {
-	for range acceptsPerTurn {
+	more, errno := a.acceptUpTo(acceptsPerTurn)
+	switch {
+	case errno != 0:
+		a.pause(errno)
+	case more:
+		a.waiting = true
+		a.loop.Post(a.again)
+	}
+}
+
+// acceptUpTo accepts at most n connections. more: there may be others; an error is one of the process or the system.
+func (a *acceptor) acceptUpTo(n int) (more bool, err unix.Errno) {
+	for range n {
 		fd, peer, errno := accept(a.fd, &a.room)
 		switch errno {
 		case 0:
 			if a.ln.shared {
-				a.ln.deal(a.loop, fd, peer)
+				a.ln.deal(a, fd, peer)
 			} else {
 				a.accept(fd, peer)
 			}
-			if a.closed {
-				return // by accept
-			}
 		case unix.EAGAIN:
-			return
+			return false, 0
 		case unix.EINTR, unix.ECONNABORTED, unix.EPROTO, unix.EPERM, unix.ENETDOWN, unix.ENOPROTOOPT, unix.EHOSTDOWN,
 			unix.EHOSTUNREACH, unix.EOPNOTSUPP, unix.ENETUNREACH, unix.ETIMEDOUT:
 			// An error of the connection that is passed on by accept: that connection is gone, the next may be fine.
 		default:
-			a.pause(errno)
-			return
+			return true, errno
 		}
 	}
-	a.waiting = true
-	a.loop.Post(a.again)
+	return true, 0
 }
 
 // pause is the answer to EMFILE, ENFILE, ENOBUFS, ENOMEM, and to what cannot happen.
@@ -91,12 +100,15 @@ func (a *acceptor) pause(err error) {
 	a.loop.After(acceptPause, a.again)
 }
 
-// close closes the listening socket. The descriptor lives until the end of the batch, but nobody gets in from now on: on
-// Linux shutdown ends listening (elsewhere it is an error, and a connection may come in that moment).
+// close closes the listening socket. Those who have connected before get in: for them the listener was open. The descriptor
+// lives until the end of the batch, but nobody else gets in from now on: on Linux shutdown ends listening (elsewhere it is an
+// error, and a connection may come in that moment).
 func (a *acceptor) close() {
 	a.closed = true
-	if e := a.loop.lookup(a.fd); e != nil && e.handler == a {
-		unix.Shutdown(a.fd, unix.SHUT_RD)
-		a.loop.Close(a.fd)
+	if e := a.loop.lookup(a.fd); e == nil || e.handler != a {
+		return
 	}
+	a.acceptUpTo(acceptsAtClose)
+	unix.Shutdown(a.fd, unix.SHUT_RD)
+	a.loop.Close(a.fd)
 }

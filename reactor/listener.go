@@ -125,8 +125,9 @@ func (ln *Listener) Attach(l *Loop, accept AcceptFunc) error {
 }
 
 // Close ends listening: each loop closes its socket in a turn of its own that is due at once. Connections that were
-// accepted go on; those that wait to be accepted are reset. The file of a Unix socket is removed, if it is still ours.
-// Further calls do nothing.
+// accepted go on; those that wait to be accepted are accepted then, also when Close has returned, unless no loop was
+// attached or the loop has ended: then they are reset. The file of a Unix socket is removed, if it is still ours. Further
+// calls do nothing.
 func (ln *Listener) Close() error {
 	ln.mu.Lock()
 	defer ln.mu.Unlock()
@@ -145,22 +146,16 @@ func (ln *Listener) Close() error {
 	for _, a := range ln.acceptors {
 		a.loop.Post(a.close) // a loop that has ended has closed the socket itself
 	}
-	ln.shares = nil
 	return err
 }
 
-// deal gives an accepted connection of a shared socket to the loop whose turn it is.
-func (ln *Listener) deal(from *Loop, fd int, peer netip.AddrPort) {
+// deal gives a connection that a has accepted from a shared socket to the loop whose turn it is.
+func (ln *Listener) deal(a *acceptor, fd int, peer netip.AddrPort) {
 	ln.mu.Lock()
-	if ln.closed {
-		ln.mu.Unlock()
-		unix.Close(fd)
-		return
-	}
 	ln.turn = (ln.turn + 1) % len(ln.shares)
 	to := ln.shares[ln.turn]
 	ln.mu.Unlock()
-	if to.loop == from {
+	if to.loop == a.loop {
 		to.accept(fd, peer)
 		return
 	}

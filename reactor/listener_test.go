@@ -200,6 +200,25 @@ func TestCloseListenerAtOnce(t *testing.T) {
 	}
 }
 
+// TestCloseListenerAcceptsFirst: those who connected before Close get in, however many they are.
+func TestCloseListenerAcceptsFirst(t *testing.T) {
+	const conns = 3*acceptsPerTurn + 5
+	for _, where := range [][2]string{{"tcp4", "127.0.0.1:0"}, {"unix", t.TempDir() + "/s"}} {
+		ln := listen(t, where[0], where[1], ListenOptions{})
+		l := serve(t, ln, newEcho)
+		var all []net.Conn
+		on(t, l, func() {
+			for range conns {
+				all = append(all, dial(t, ln))
+			}
+			ln.Close()
+		})
+		for _, conn := range all {
+			exchange(t, conn, []byte("hello"))
+		}
+	}
+}
+
 // TestAcceptBurst: more connections than one turn accepts, all there before the loop runs: one edge tells of all.
 func TestAcceptBurst(t *testing.T) {
 	const conns = 3*acceptsPerTurn + 5
