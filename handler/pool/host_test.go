@@ -119,9 +119,8 @@ func start(t *testing.T, s setup) *rig {
 		if len(r.loops) == 0 {
 			return // nobody lets go of the memory
 		}
-		for end := time.Now().Add(5*time.Second); openFiles() > len(fds); time.Sleep(2 * time.Millisecond) {
+		for end := time.Now().Add(testPatience); openFiles() > len(fds); time.Sleep(2 * time.Millisecond) {
 			if time.Now().After(end) {
-				buf := make([]byte, 1<<20); t.Logf("%s", buf[:runtime.Stack(buf, true)])
 				t.Fatalf("descriptors left: %q before, %q now", fds, listFiles())
 			}
 			runtime.GC()
@@ -247,7 +246,7 @@ func TestStartErrors(t *testing.T) {
 		want string
 	}{
 		{"script fails", setup{script: "fail"}, "script.lua:1: boom"},
-		{"exits early", setup{script: "exit-early"}, "exit status 7): fork server says hello"},
+		{"exits early", setup{script: "exit-early"}, "ended before the script was loaded (exit status 7)"},
 		{"listen refused", setup{options: [][3]any{{0, "pre_fork", "x"}}}, "listen: option pre_fork: number expected, got string"},
 		{"bind fails", setup{listen: func(int, *PoolSpec) error { return errors.New("in use") }}, "listen: in use"},
 		{"nothing listens", setup{listen: func(int, *PoolSpec) error { return errors.New("in use") }, script: "pcall"},

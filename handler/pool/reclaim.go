@@ -86,7 +86,8 @@ func (l *loop) close(status int) {
 	}
 	l.closed = true
 	l.open, l.pokes, l.fresh = 0, nil, false
-	l.cells, l.free, l.inUse, l.workers, l.home = nil, nil, nil, nil, nil
+	l.cells, l.free, l.inUse = nil, nil, nil
+	l.workers, l.home, l.idle, l.pair = nil, nil, nil, pairState{}
 	l.ready, l.queue, l.flag = nil, nil, nil
 	l.sleeping = false
 	l.on.Unwatch(l.p.bells[l.index].Reader())

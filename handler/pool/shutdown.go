@@ -155,8 +155,14 @@ func (p *Pool) detach() {
 	for _, w := range unburied {
 		p.report(w)
 	}
-	if len(loops) == 0 {
+	letGo := func() {
+		for _, w := range unburied {
+			w.bell.Close()
+		}
 		p.close()
+	}
+	if len(loops) == 0 {
+		letGo()
 		return
 	}
 	var left atomic.Int32
@@ -165,7 +171,7 @@ func (p *Pool) detach() {
 		l.on.Post(func() {
 			l.close(503)
 			if left.Add(-1) == 0 {
-				p.close()
+				letGo()
 			}
 		})
 	}
