@@ -85,6 +85,38 @@ func TestGracefulStop(t *testing.T) {
 	}
 }
 
+// Requests that wait for a worker are answered too.
+func TestGracefulStopAnswersTheQueue(t *testing.T) {
+	t.Parallel()
+	fifo, open := newFIFO(t)
+	s := start(t, "-s", "testdata/wait.lua", fifo) // two workers
+	var peers []*peer
+	for i := range 10 {
+		p := dial(t, s.address(0))
+		if i < 2 {
+			p.get("/wait")
+			eventually(t, "it runs", func() bool { return strings.Count(s.log.String(), "msg=waiting") == i+1 })
+		} else {
+			p.get("/")
+		}
+		peers = append(peers, p)
+	}
+	s.signal(syscall.SIGTERM)
+	s.wait("msg=stopping")
+	eventually(t, "refused", func() bool { return refuses(s.address(0)) })
+	open()
+	for _, p := range peers {
+		if got := p.hears(200); got != "done" {
+			t.Errorf("body %q", got)
+		}
+		p.hearsEnd()
+	}
+	s.exit(0)
+	if line := s.wait("msg=stats"); field(line, "exchanges") != "10" {
+		t.Errorf("stats %q", line)
+	}
+}
+
 func TestSecondSignalStopsAtOnce(t *testing.T) {
 	for _, second := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT} {
 		t.Run(second.String(), func(t *testing.T) {

@@ -12,5 +12,6 @@ listen{
 		request:send_status("200 OK")
 		request:send_data("done")
 	end),
+	max_fork = 2,
 	finish = function() io.stderr:write("finished\n") end,
 }
