@@ -1,0 +1,185 @@
+package examples_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+const root = "../.."
+
+// block is a piece of Go in a document.
+type block struct {
+	file string
+	line int // of its first line
+	text string
+}
+
+// blocks are the pieces of Go in a document.
+func blocks(t *testing.T, file string) (found []block) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range regexp.MustCompile("(?ms)^```go\n(.*?)^```$").FindAllSubmatchIndex(text, -1) {
+		found = append(found, block{file, 2 + bytes.Count(text[:at[0]], []byte("\n")), string(text[at[2]:at[3]])})
+	}
+	return found
+}
+
+// known are the packages that declarations in documents may use without an import.
+var known = map[string]string{}
+
+func init() {
+	for path := range strings.FieldsSeq(`
+		bytes context database/sql encoding/json errors fmt hash/crc32 io log log/slog net/http net/url os strconv sync/atomic time
+		moonbridge/engine moonbridge/handler moonbridge/handler/pool moonbridge/httpparse`) {
+		known[path[strings.LastIndexByte(path, '/')+1:]] = path
+	}
+}
+
+// source makes a file of a block. One that is not a whole file gets a package clause, and imports for the names that it
+// does not declare. Errors of the compiler speak of the document, thanks to a line directive.
+func (b block) source() (string, error) {
+	where := fmt.Sprintf("//line %s:%d\n", b.file, b.line)
+	if strings.HasPrefix(b.text, "package ") {
+		return where + b.text, nil
+	}
+	parsed, err := parser.ParseFile(token.NewFileSet(), "", "package guide\n"+where+b.text, 0)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", b.file, err)
+	}
+	head := "package guide\n"
+	unresolved := make(map[string]bool)
+	for _, name := range parsed.Unresolved {
+		unresolved[name.Name] = true
+	}
+	imported := make(map[string]bool)
+	ast.Inspect(parsed, func(n ast.Node) bool {
+		if s, ok := n.(*ast.SelectorExpr); ok {
+			if x, ok := s.X.(*ast.Ident); ok && unresolved[x.Name] && known[x.Name] != "" && !imported[x.Name] {
+				imported[x.Name] = true
+				head += fmt.Sprintf("import %q\n", known[x.Name])
+			}
+		}
+		return true
+	})
+	return head + where + b.text, nil
+}
+
+// TestDocuments compiles all Go of the documents, in a module of its own that is made as the guide says.
+func TestDocuments(t *testing.T) {
+	dir := t.TempDir()
+	n := 0
+	for _, file := range []string{"docs/go.md", "README.md"} {
+		list := blocks(t, file)
+		if len(list) == 0 {
+			t.Errorf("%s: no Go found", file)
+		}
+		for _, b := range list {
+			source, err := b.source()
+			if err != nil {
+				t.Error(err)
+				continue
+			}
+			n++
+			sub := filepath.Join(dir, fmt.Sprintf("b%02d", n))
+			if err := os.Mkdir(sub, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(sub, "block.go"), []byte(source), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	here, err := filepath.Abs(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The sums are those of the module, since nothing is to be fetched.
+	sums, err := os.ReadFile(filepath.Join(root, "go.sum"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "go.sum"), sums, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	goCommand(t, dir, "mod", "init", "guide")
+	goCommand(t, dir, "mod", "edit", "-require=moonbridge@v0.0.0", "-replace=moonbridge="+here)
+	goCommand(t, dir, "vet", "-mod=mod", "./...")
+}
+
+// TestDocumentsAreFormatted: what is shown is what gofmt would make of it.
+func TestDocumentsAreFormatted(t *testing.T) {
+	for _, file := range []string{"docs/go.md", "README.md"} {
+		for _, b := range blocks(t, file) {
+			cmd := exec.Command("gofmt")
+			cmd.Stdin = strings.NewReader(b.text)
+			out, err := cmd.Output()
+			if err != nil || string(out) != b.text {
+				t.Errorf("%s:%d: not formatted (%v); gofmt has\n%s", b.file, b.line, err, out)
+			}
+		}
+	}
+}
+
+// TestLinksOfGuide: what the guide points to is there.
+func TestLinksOfGuide(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "docs/go.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	prose := regexp.MustCompile("(?ms)^```.*?^```$").ReplaceAllString(string(text), "")
+	links := regexp.MustCompile(`\]\(([^)#]*)(#[^)]*)?\)`).FindAllStringSubmatch(prose, -1)
+	if len(links) == 0 {
+		t.Fatal("no links found")
+	}
+	for _, link := range links {
+		target := filepath.Join(root, "docs", link[1])
+		if link[1] == "" {
+			target = filepath.Join(root, "docs/go.md")
+		}
+		content, err := os.ReadFile(target)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if link[2] != "" && !anchors(content)[link[2]] {
+			t.Errorf("%s has no heading for %s", target, link[2])
+		}
+	}
+}
+
+// anchors are the names by which the headings of a document can be linked to.
+func anchors(text []byte) map[string]bool {
+	found := make(map[string]bool)
+	for _, m := range regexp.MustCompile(`(?m)^##+ (.*)$`).FindAllSubmatch(text, -1) {
+		name := regexp.MustCompile(`[^a-z0-9 _-]`).ReplaceAllString(strings.ToLower(string(m[1])), "")
+		found["#"+strings.ReplaceAll(name, " ", "-")] = true
+	}
+	return found
+}
+
+// goCommand runs the go command, without the network.
+func goCommand(t *testing.T, dir string, args ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GOPROXY=off", "GOFLAGS=", "GOWORK=off", "PWD="+dir)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+}

@@ -1,0 +1,180 @@
+// Command luapool is a Go program with a pool of Lua workers in it: one listener is served by a Go handler, and those that
+// a script asks for by listen{} are served by its worker processes.
+//
+//	go run ./examples/go/luapool examples/hello.lua   # then: curl http://127.0.0.1:8081/
+//	                                                  #       curl http://127.0.0.1:8080/
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"moonbridge/engine"
+	"moonbridge/handler"
+	_ "moonbridge/handler/lua" // lets this program be started again as fork server
+	"moonbridge/handler/pool"
+)
+
+func main() {
+	address := flag.String("go", "127.0.0.1:8081", "address of the Go handler")
+	grace := flag.Duration("grace", 10*time.Second, "for requests in progress at the end")
+	flag.Usage = func() {
+		fmt.Fprintln(flag.CommandLine.Output(), "Usage: luapool [-go address] [-grace duration] script.lua [argument ...]")
+		flag.PrintDefaults()
+	}
+	flag.Parse()
+	if flag.NArg() == 0 {
+		flag.Usage()
+		os.Exit(2)
+	}
+	if err := run(*address, *grace, flag.Arg(0), flag.Args()[1:]); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// run serves until a signal asks for the end.
+func run(address string, grace time.Duration, script string, args []string) error {
+	signalled, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+
+	e, err := engine.New(engine.Options{})
+	if err != nil {
+		return err
+	}
+	now, cancel := context.WithCancel(context.Background())
+	cancel()
+	defer e.Shutdown(now) // whatever else has happened
+
+	s := &scripted{e: e}
+	host, err := pool.Start(signalled, pool.Config{
+		Script: script,
+		Args:   args,
+		Loops:  e.Loops(),
+		Listen: s.open,
+		Logger: slog.Default(),
+	})
+	if err != nil {
+		return err
+	}
+	defer host.Kill() // does nothing after Stop
+	if err := s.serve(host.Pools()); err != nil {
+		return err
+	}
+	if err := serveGo(e, address, host.Pools()); err != nil {
+		return err
+	}
+	log.Print("ready")
+
+	<-signalled.Done()
+	stop() // from here on a second signal ends the program as usual, and the workers with it
+	log.Print("stopping")
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	// First the connections, while there still are workers to answer them; then the workers; then the loops.
+	e.Drain(ctx) // when it fails, Shutdown does as well
+	if err := host.Stop(ctx); err != nil {
+		return fmt.Errorf("workers were killed: %w", err)
+	}
+	if err := e.Shutdown(ctx); err != nil {
+		return fmt.Errorf("connections were cut: %w", err)
+	}
+	log.Print("stopped")
+	return nil
+}
+
+// serveGo serves the Go handler: it tells how the pools are.
+func serveGo(e *engine.Engine, address string, pools []*pool.Pool) error {
+	status := func(w *handler.Response, r *handler.Request) {
+		w.Set("Content-Type", "text/plain")
+		for _, p := range pools {
+			st := p.Stats()
+			fmt.Fprintf(w, "pool %d: %d idle, %d busy, %d exchanges\n", p.Index(), st.Idle, st.Busy, st.Exchanges)
+		}
+	}
+	ln, err := e.Open("tcp", address, engine.OpenOptions{})
+	if err != nil {
+		return err
+	}
+	log.Printf("go: http://%s/", ln.Addr())
+	// Stats takes a lock, for a moment: not on a loop.
+	return e.Serve(ln, handler.Blocking(handler.Func(status), 0), 0, engine.Limits{})
+}
+
+// scripted are the listeners that the script has asked for, by pool; nil for timers.
+type scripted struct {
+	e         *engine.Engine
+	listeners [][]*engine.Listener
+}
+
+// open opens what one listen{} asks for. Its error becomes an error in the script, which may try something else: so nothing
+// is left open.
+func (s *scripted) open(n int, spec *pool.PoolSpec) error {
+	opened := make([]*engine.Listener, len(spec.Listeners))
+	for i := range spec.Listeners {
+		l := &spec.Listeners[i]
+		if l.Network() == "" {
+			continue // a timer
+		}
+		ln, err := s.e.Open(l.Network(), l.Address(), engine.OpenOptions{Mode: l.Mode})
+		if err != nil {
+			for _, ln := range opened[:i] {
+				if ln != nil {
+					ln.Close()
+				}
+			}
+			return err
+		}
+		opened[i] = ln
+	}
+	s.listeners = append(s.listeners, opened)
+	return nil
+}
+
+// serve gives each listener to its pool.
+func (s *scripted) serve(pools []*pool.Pool) error {
+	for n, p := range pools {
+		// For a pool that has timers only. Otherwise Serve would do it.
+		if err := s.e.Attach(p); err != nil {
+			return err
+		}
+		for i, ln := range s.listeners[n] {
+			if ln == nil {
+				continue
+			}
+			// The index tells the worker which connect handler to call.
+			if err := s.e.Serve(ln, p, i, limits(p.Spec().Listeners[i].HTTP)); err != nil {
+				return err
+			}
+			log.Printf("lua: %s", ln.Addr())
+		}
+	}
+	return nil
+}
+
+// limits are those that the script has given to http.generate_handler.
+func limits(o *pool.HTTPOptions) engine.Limits {
+	return engine.Limits{
+		HeadBytes:       orNone(o.RequestHeaderSizeLimit),
+		BodyBytes:       orNone(o.RequestBodySizeLimit),
+		IdleTimeout:     orNone(o.IdleTimeout),
+		HeadTimeout:     orNone(o.RequestHeaderTimeout),
+		StallTimeout:    orNone(o.StallTimeout),
+		ResponseTimeout: orNone(o.ResponseTimeout),
+		DrainTimeout:    orNone(o.DrainTimeout),
+	}
+}
+
+// orNone translates: to the pool 0 is no limit, to the engine a negative number is.
+func orNone[T int64 | time.Duration](v T) T {
+	if v == 0 {
+		return -1
+	}
+	return v
+}

@@ -1,0 +1,236 @@
+// Package examples_test builds the programs in the directories below, and uses them as their readers would. It also
+// compiles the Go in the documents.
+package examples_test
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// patience bounds every wait of a test. It is long: nothing here depends on speed.
+const patience = 30 * time.Second
+
+// program is one of the programs, running.
+type program struct {
+	t      *testing.T
+	cmd    *exec.Cmd
+	log    *log
+	exited chan struct{}
+	err    error // with exited
+}
+
+// run builds a program and starts it. At the end of the test it is killed if it still runs.
+func run(t *testing.T, name string, args ...string) *program {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	goCommand(t, here, "build", "-o", path, "./"+name)
+	p := &program{t: t, cmd: exec.Command(path, args...), log: new(log), exited: make(chan struct{})}
+	p.cmd.Stderr = p.log
+	p.cmd.WaitDelay = patience // workers that outlive the program hold its standard output
+	p.cmd.Stdout = io.Discard
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		p.err = p.cmd.Wait()
+		close(p.exited)
+	}()
+	t.Cleanup(func() {
+		select {
+		case <-p.exited:
+		default:
+			p.cmd.Process.Kill()
+			<-p.exited
+		}
+		if t.Failed() {
+			t.Logf("log of %s:\n%s", name, p.log)
+		}
+	})
+	return p
+}
+
+// wait waits until the log matches n times, and returns what the first group matched.
+func (p *program) wait(pattern string, n int) []string {
+	p.t.Helper()
+	re := regexp.MustCompile(pattern)
+	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+		if all := re.FindAllStringSubmatch(p.log.String(), -1); len(all) >= n {
+			var found []string
+			for _, m := range all {
+				found = append(found, m[len(m)-1])
+			}
+			return found
+		}
+		select {
+		case <-p.exited:
+			p.t.Fatalf("ended before the log has %q: %v", pattern, p.err)
+		default:
+		}
+		if time.Now().After(deadline) {
+			p.t.Fatalf("the log never has %q", pattern)
+		}
+	}
+}
+
+func (p *program) terminate() {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// exit waits for the end of the program, which must be a good one.
+func (p *program) exit() {
+	p.t.Helper()
+	select {
+	case <-p.exited:
+		if p.err != nil {
+			p.t.Errorf("exit: %v", p.err)
+		}
+	case <-time.After(2 * patience):
+		p.t.Fatal("the program does not end")
+	}
+}
+
+// log is written by a program and read by its test.
+type log struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+var client = &http.Client{Timeout: patience}
+
+// send sends a request, and returns the status and the body of the response.
+func send(t *testing.T, method, url, body string) (int, string) {
+	t.Helper()
+	req, err := http.NewRequest(method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatalf("%s %s: %v", method, url, err)
+	}
+	return res.StatusCode, string(text)
+}
+
+func check(t *testing.T, method, url, body string, status int, want string) {
+	t.Helper()
+	if code, text := send(t, method, url, body); code != status || text != want {
+		t.Errorf("%s %s: %d %q, want %d %q", method, url, code, text, status, want)
+	}
+}
+
+// refused: nobody listens at an address any more.
+func refused(t *testing.T, address string) {
+	t.Helper()
+	if conn, err := net.DialTimeout("tcp", address, patience); err == nil {
+		conn.Close()
+		t.Errorf("%s still accepts connections", address)
+	}
+}
+
+func TestHello(t *testing.T) {
+	p := run(t, "hello", "-fast", "127.0.0.1:0", "-blocking", "127.0.0.1:0")
+	at := p.wait(`http://(\S+)/`, 2)
+	check(t, "GET", "http://"+at[0]+"/", "", 200, "Hello, world!\n")
+	check(t, "GET", "http://"+at[1]+"/a", "", 200, "0: GET /a\n1: GET /a\n2: GET /a\n")
+
+	// A response that is on its way when the end is asked for arrives as a whole.
+	res, err := client.Get("http://" + at[1] + "/b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	p.terminate()
+	if text, err := io.ReadAll(res.Body); err != nil || string(text) != "0: GET /b\n1: GET /b\n2: GET /b\n" {
+		t.Errorf("during the end: %q, %v", text, err)
+	}
+	p.exit()
+	refused(t, at[0])
+	refused(t, at[1])
+}
+
+func TestLuapool(t *testing.T) {
+	p := run(t, "luapool", "-go", "127.0.0.1:0", "-grace", patience.String(), "testdata/pools.lua", "Hi")
+	p.wait("ready", 1)
+	lua := p.wait(`lua: (\S+)`, 1)[0]
+	status := p.wait(`go: http://(\S+)/`, 1)[0]
+	check(t, "GET", "http://"+lua+"/a", "", 200, "Hi a 0\n")
+	check(t, "POST", "http://"+lua+"/b", strings.Repeat("x", 100), 200, "Hi b 100\n")
+	// The limit of the script has reached the engine.
+	check(t, "POST", "http://"+lua+"/b", strings.Repeat("x", 101), 413, "Content Too Large\n")
+	p.wait("timer tick", 2)
+	if code, text := send(t, "GET", "http://"+status+"/", ""); code != 200 ||
+		!regexp.MustCompile(`(?s)^pool 0: .* 2 exchanges\npool 1: .*\n$`).MatchString(text) {
+		t.Errorf("the Go handler: %d %q", code, text)
+	}
+
+	// A request that is in progress when the end is asked for is answered.
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		res, err := client.Get("http://" + lua + "/slow")
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer res.Body.Close()
+		if text, err := io.ReadAll(res.Body); err != nil || string(text) != "Hi slow 0\n" {
+			t.Errorf("during the end: %q, %v", text, err)
+		}
+	}()
+	p.wait("slow has begun", 1)
+	p.terminate()
+	<-answered
+	p.exit()
+	if text := p.log.String(); !strings.Contains(text, "finish of the server's pool") || !strings.Contains(text, "stopped\n") {
+		t.Error("the end was not graceful")
+	}
+	refused(t, lua)
+	refused(t, status)
+}
+
+func TestLuapoolBadScript(t *testing.T) {
+	p := run(t, "luapool", "-go", "127.0.0.1:0", "testdata/missing.lua")
+	select {
+	case <-p.exited:
+	case <-time.After(patience):
+		t.Fatal("goes on without a script")
+	}
+	if p.err == nil || !strings.Contains(p.log.String(), "testdata/missing.lua") {
+		t.Errorf("%v", p.err)
+	}
+}
