@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,18 +21,11 @@ type Doorbell struct {
 
 // NewDoorbell makes a doorbell. It does not block, and does not survive an exec.
 func NewDoorbell() (*Doorbell, error) {
-	var p [2]int
-	syscall.ForkLock.RLock()
-	err := unix.Pipe(p[:])
-	if err == nil {
-		unix.CloseOnExec(p[0])
-		unix.CloseOnExec(p[1])
-	}
-	syscall.ForkLock.RUnlock()
+	r, w, err := bellPipe()
 	if err != nil {
-		return nil, fmt.Errorf("doorbell: pipe: %w", err)
+		return nil, err
 	}
-	d := &Doorbell{r: p[0], w: p[1]}
+	d := &Doorbell{r: r, w: w}
 	runtime.SetFinalizer(d, (*Doorbell).Close)
 	if err := errors.Join(unix.SetNonblock(d.r, true), unix.SetNonblock(d.w, true)); err != nil {
 		return nil, errors.Join(fmt.Errorf("doorbell: %w", err), d.Close())

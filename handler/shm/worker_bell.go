@@ -19,18 +19,11 @@ type WorkerBell struct {
 
 // NewWorkerBell makes the doorbell of a worker. It does not survive an exec.
 func NewWorkerBell() (*WorkerBell, error) {
-	var p [2]int
-	syscall.ForkLock.RLock()
-	err := unix.Pipe(p[:])
-	if err == nil {
-		unix.CloseOnExec(p[0])
-		unix.CloseOnExec(p[1])
-	}
-	syscall.ForkLock.RUnlock()
+	r, w, err := bellPipe()
 	if err != nil {
-		return nil, fmt.Errorf("doorbell: pipe: %w", err)
+		return nil, err
 	}
-	b := &WorkerBell{r: p[0], w: p[1]}
+	b := &WorkerBell{r: r, w: w}
 	runtime.SetFinalizer(b, (*WorkerBell).Close)
 	if err := unix.SetNonblock(b.w, true); err != nil {
 		return nil, errors.Join(fmt.Errorf("doorbell: %w", err), b.Close())
@@ -48,4 +41,19 @@ func (b *WorkerBell) Reader() int { return b.r }
 func (b *WorkerBell) Close() (err error) {
 	b.once.Do(func() { err = errors.Join(unix.Close(b.r), unix.Close(b.w)) })
 	return err
+}
+
+// bellPipe makes a pipe that does not survive an exec.
+func bellPipe() (r, w int, err error) {
+	var p [2]int
+	syscall.ForkLock.RLock()
+	if err = unix.Pipe(p[:]); err == nil {
+		unix.CloseOnExec(p[0])
+		unix.CloseOnExec(p[1])
+	}
+	syscall.ForkLock.RUnlock()
+	if err != nil {
+		return 0, 0, fmt.Errorf("doorbell: pipe: %w", err)
+	}
+	return p[0], p[1], nil
 }
