@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 
+	"moonbridge/handler"
 	"moonbridge/httpparse"
 	"moonbridge/reactor"
 )
@@ -154,9 +155,9 @@ func (c *conn) BodyRoom() {
 func (c *conn) BodyWanted() {
 	if c.state == stateDispatched && c.body.expect && !c.begun {
 		c.body.expect = false
-		c.send(continueResponse)
+		c.send(continueBytes)
 		c.updateDeadline()
 	}
 }
 
-var continueResponse = []byte("HTTP/1.1 100 Continue\r\n\r\n")
+var continueBytes = []byte(handler.Continue)

@@ -74,14 +74,3 @@ func TestEqualFold(t *testing.T) {
 		}
 	}
 }
-
-func TestStatusText(t *testing.T) {
-	for _, status := range []int{100, 400, 408, 413, 414, 417, 431, 500, 501, 502, 503, 504, 505} {
-		if StatusText(status) == "" {
-			t.Errorf("%d has no text", status)
-		}
-	}
-	if StatusText(299) != "" {
-		t.Error("a text for a status that we never send")
-	}
-}
