@@ -92,7 +92,7 @@ func (s *fakeServer) send(typ uint32, body []byte) {
 func (s *fakeServer) serve() {
 	for {
 		b, oob := make([]byte, 4096), make([]byte, 4096)
-		n, oobn, _, _, err := unix.Recvmsg(3, b, oob, unix.MSG_CMSG_CLOEXEC)
+		n, oobn, _, _, err := unix.Recvmsg(3, b, oob, 0)
 		if err == unix.EINTR {
 			continue
 		}
@@ -102,6 +102,9 @@ func (s *fakeServer) serve() {
 		var fds []int
 		if cs, err := unix.ParseSocketControlMessage(oob[:oobn]); err == nil && len(cs) > 0 {
 			fds, _ = unix.ParseUnixRights(&cs[0])
+			for _, fd := range fds {
+				unix.CloseOnExec(fd) // nobody else forks meanwhile
+			}
 		}
 		// Descriptors end a read, and only one kind of message has some.
 		for r := b[:n]; len(r) > 0; {
