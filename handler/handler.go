@@ -80,7 +80,7 @@ func loggerOr(l *slog.Logger) *slog.Logger {
 // Peer may be implemented by an Exchange that knows where its connection comes from. Like all methods of an Exchange it is
 // called on the loop, but it is the one that may be called before Start has returned.
 type Peer interface {
-	// RemoteAddr is text for http.Request.RemoteAddr: "address:port", or "@" for a Unix socket.
+	// RemoteAddr is text for http.Request.RemoteAddr: "address:port", or "" on a Unix socket.
 	RemoteAddr() string
 }
 
