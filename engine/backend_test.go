@@ -23,12 +23,14 @@ import (
 //	/close         a response that ends the connection
 //	/slow          answers when the test calls release
 //	/never-read    answers without taking the body
+//	/drip/N        N bytes, then one more every 10 ms for ever
 type testBackend struct {
 	window int
 
 	mu        sync.Mutex
 	started   int
 	cancelled int
+	bodies    int // complete
 	ended     int
 	aborted   []bool // tooLarge of each abort
 	slow      []*testRun
@@ -94,6 +96,8 @@ func (r *testRun) begin() {
 	case "fail":
 		r.finished()
 		r.x.Failed(n, 1500*time.Millisecond)
+	case "drip":
+		r.drip(bytes.Repeat([]byte("x"), n))
 	case "begin-fail":
 		r.x.Output([]byte("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"), nil, false)
 		r.finished()
@@ -102,6 +106,13 @@ func (r *testRun) begin() {
 		r.lb.b.mu.Lock()
 		r.lb.b.slow = append(r.lb.b.slow, r)
 		r.lb.b.mu.Unlock()
+	}
+}
+
+func (r *testRun) drip(part []byte) {
+	if !r.over {
+		r.x.Output(part, nil, false)
+		r.lb.l.After(10*time.Millisecond, func() { r.drip([]byte("x")) })
 	}
 }
 
@@ -158,6 +169,9 @@ func (r *testRun) BodyCommit(n int) {
 }
 
 func (r *testRun) BodyEnd() {
+	r.lb.b.mu.Lock()
+	r.lb.b.bodies++
+	r.lb.b.mu.Unlock()
 	r.lb.l.Post(func() {
 		r.complete = true
 		if strings.HasPrefix(r.path, "echo") && !r.over {

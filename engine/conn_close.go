@@ -39,10 +39,16 @@ func (c *conn) close() {
 		c.running = nil
 		r.Cancel()
 	}
-	c.l.CancelTimer(&c.timer)
 	c.in.Release(c.l.pool)
 	c.out.Release(c.l.pool)
-	c.l.unlink(c)
+	c.forget()
 	c.l.Close(c.fd)
+}
+
+// forget undoes newConn, but for the descriptor.
+func (c *conn) forget() {
+	c.state = stateClosed
+	c.l.CancelTimer(&c.timer)
+	c.l.unlink(c)
 	c.l.e.conns.Add(-1)
 }

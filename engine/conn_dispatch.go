@@ -38,6 +38,9 @@ func (c *conn) parse() bool {
 // begin decides what becomes of the request whose head h takes the first n bytes of the input.
 func (c *conn) begin(h *httpparse.Head, n int) bool {
 	lim := &c.s.limits
+	if c.state != stateBody {
+		c.respondMS = c.l.after(lim.responseMS)
+	}
 	c.isHead = h.IsHead
 	c.persistent = h.Persistent && !c.l.e.stopping.Load()
 	c.begun = false
@@ -52,7 +55,7 @@ func (c *conn) begin(h *httpparse.Head, n int) bool {
 		// the handler instead.)
 		c.state = stateBody
 		c.need = n + int(length)
-		c.setDeadline(lim.stallMS)
+		c.updateDeadline()
 		return false
 	}
 	return c.dispatch(h, n, rest)
@@ -86,7 +89,6 @@ func (c *conn) dispatch(h *httpparse.Head, n int, rest []byte) bool {
 	c.in.Discard(n + len(part))
 	c.running = running
 	c.state = stateDispatched
-	c.respondMS = c.l.after(c.s.limits.responseMS)
 	c.updateDeadline()
 	return true
 }

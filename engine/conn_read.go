@@ -36,6 +36,10 @@ func (c *conn) advance() {
 		}
 		break
 	}
+	if c.state == stateIdle && !c.readable && c.l.e.stopping.Load() {
+		// What seemed to be the next request when the last one ended was none.
+		c.linger()
+	}
 	if c.state != stateClosed {
 		c.in.Settle(c.l.pool)
 	}
@@ -49,9 +53,12 @@ func (c *conn) fill() bool {
 		return false
 	}
 	c.in.Commit(n)
-	if c.state == stateIdle {
+	switch c.state {
+	case stateIdle:
 		c.state = stateHead
 		c.setDeadline(c.s.limits.headMS)
+	case stateBody:
+		c.updateDeadline()
 	}
 	return true
 }

@@ -19,22 +19,25 @@ func (c *conn) setDeadlineAt(at uint64) {
 	}
 }
 
-// updateDeadline sets the deadline of a connection with an exchange: the stall timeout where we wait for the peer (it
-// has not sent its body, or not taken our output), and the response timeout in any case.
+// updateDeadline sets the deadline of a connection with a request or a response: the stall timeout where we wait for the
+// peer (it has not sent its body, or not taken our output), and the response timeout in any case. It is called when bytes
+// have moved, or we begin or cease to wait.
 func (c *conn) updateDeadline() {
+	waits := true
 	switch c.state {
-	case stateWriting:
-		c.setDeadline(c.s.limits.stallMS)
+	case stateBody, stateWriting:
 	case stateDispatched:
-		at := c.respondMS
-		waits := c.out.Len() > 0 || c.body.framing != bodyNone && !c.body.full && !c.body.expect
-		if waits {
-			if stall := c.l.after(c.s.limits.stallMS); stall != 0 && (at == 0 || stall < at) {
-				at = stall
-			}
-		}
-		c.setDeadlineAt(at)
+		waits = c.out.Len() > 0 || c.body.framing != bodyNone && !c.body.full && !c.body.expect
+	default:
+		return
 	}
+	at := c.respondMS
+	if waits {
+		if stall := c.l.after(c.s.limits.stallMS); stall != 0 && (at == 0 || stall < at) {
+			at = stall
+		}
+	}
+	c.setDeadlineAt(at)
 }
 
 // Expired is called by the loop's wheel.

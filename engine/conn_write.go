@@ -17,6 +17,7 @@ func (c *conn) Output(a, b []byte, last bool) int {
 	if c.broken {
 		return total
 	}
+	stalled := c.out.Len() > 0
 	sent := c.write(a, b)
 	if sent == total || c.broken {
 		c.updateDeadline()
@@ -34,7 +35,10 @@ func (c *conn) Output(a, b []byte, last bool) int {
 		taken += len(part)
 	}
 	c.wantsRoom = taken < total
-	c.updateDeadline()
+	if !stalled {
+		// Else the peer has taken nothing, however often a handler adds to what waits.
+		c.updateDeadline()
+	}
 	return taken
 }
 
@@ -161,7 +165,7 @@ func (c *conn) conclude(end handler.End) {
 
 // finish: the response is out. The connection goes on with the next request, or closes.
 func (c *conn) finish() {
-	c.isHead, c.begun = false, false
+	c.isHead, c.begun, c.respondMS = false, false, 0
 	switch {
 	case c.end != handler.EndKeep:
 		c.linger()

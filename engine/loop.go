@@ -83,7 +83,8 @@ func (l *loop) accept(s *service, fd int, peer netip.AddrPort) {
 	c := newConn(l, s, fd, peer)
 	if err := l.Add(fd, c); err != nil {
 		l.e.log.Error("connection lost", "loop", l.Index(), "err", err)
-		c.close()
+		c.forget()
+		syscall.Close(fd) // the loop does not know it
 	}
 }
 
