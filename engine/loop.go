@@ -21,6 +21,7 @@ type loop struct {
 	errorPage []byte         // room for the engine's own responses
 	agains    []*conn        // to be resumed in the next turn
 	resuming  []*conn        // the other of two buffers that take turns
+	resume    func()         // resumeAll, made once
 	conns     connList
 	backends  map[handler.Backend]handler.LoopBackend
 }
@@ -30,7 +31,9 @@ func newLoop(e *Engine, index, count int) (*loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &loop{Loop: r, e: e, pool: bufio.NewPool(), backends: make(map[handler.Backend]handler.LoopBackend)}, nil
+	l := &loop{Loop: r, e: e, pool: bufio.NewPool(), backends: make(map[handler.Backend]handler.LoopBackend)}
+	l.resume = l.resumeAll
+	return l, nil
 }
 
 // after is the time timeoutMS from now on the loop's wheel; 0 (none) for 0.
@@ -61,7 +64,7 @@ func (l *loop) attach(b handler.Backend) (handler.LoopBackend, error) {
 func (l *loop) resumeLater(c *conn) {
 	l.agains = append(l.agains, c)
 	if len(l.agains) == 1 {
-		l.Post(l.resumeAll)
+		l.Post(l.resume)
 	}
 }
 
