@@ -93,9 +93,14 @@ func (c *conn) dispatch(h *httpparse.Head, n int, rest []byte) bool {
 	return true
 }
 
-// overloaded answers an exchange that the backend did not take. The connection stays if nothing of a body is missing:
-// a peer that comes again later should not have to connect again.
+// overloaded answers an exchange that the backend did not take, because of its load or because of the head. Where it is
+// the load, the connection stays if nothing of a body is missing: a peer that comes again later should not have to connect
+// again.
 func (c *conn) overloaded(err error) {
+	if errors.Is(err, handler.ErrHeadTooLarge) {
+		c.refuse(statusHeadTooLarge)
+		return
+	}
 	c.l.e.refused.Add(1)
 	if c.l.e.refusedLog.allow(c.l.NowMS()) {
 		c.l.e.log.Warn("requests refused", "err", err, "total", c.l.e.refused.Load())

@@ -276,6 +276,13 @@ func TestFailures(t *testing.T) {
 	p.say(post("/echo", "abc"))
 	p.hears(503)
 	b.mu.Lock()
+	b.refuse = handler.ErrHeadTooLarge
+	b.mu.Unlock()
+	large := dial(t, addr)
+	large.say(get("/hello"))
+	large.hears(431)
+	large.hearsEnd()
+	b.mu.Lock()
 	b.refuse = nil
 	b.mu.Unlock()
 	p.say(get("/hello")) // the connection is still usable

@@ -2,7 +2,7 @@ package handler
 
 import "errors"
 
-// Errors with which LoopBackend.Start refuses an exchange. The engine answers each of them with 503.
+// Errors with which LoopBackend.Start refuses an exchange. The engine answers each of them with 503, but the last with 431.
 var (
 	// ErrQueueFull says that as many exchanges wait as may.
 	ErrQueueFull = errors.New("queue full")
@@ -10,6 +10,8 @@ var (
 	ErrNoWorker = errors.New("no worker")
 	// ErrStopped says that the backend takes no further exchange.
 	ErrStopped = errors.New("backend stopped")
+	// ErrHeadTooLarge says that the request head is larger than the backend can take, whatever the engine's limit is.
+	ErrHeadTooLarge = errors.New("request head too large")
 )
 
 // Errors of Response that show a mistake of the handler. The call that returned one of them had no effect.

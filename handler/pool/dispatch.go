@@ -2,6 +2,7 @@ package pool
 
 import (
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -107,7 +108,7 @@ const (
 )
 
 var (
-	errHeadTooLarge = errors.New("request head too large for a worker")
+	errHeadTooLarge = fmt.Errorf("%w for a worker", handler.ErrHeadTooLarge)
 	errBodyTooLarge = errors.New("part of a request body too large for a worker")
 )
 
