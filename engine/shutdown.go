@@ -16,10 +16,10 @@ func (e *Engine) Drain(ctx context.Context) error {
 	for _, ln := range listeners {
 		ln.r.Close()
 	}
-	e.stopping.Store(true)
 	// The loops close listening sockets in the order of posts: when they have answered this, nobody gets in any more, and
-	// only then a peer sees that its idle connection ends.
+	// only then a peer sees that its connection ends.
 	e.onEveryLoop(func(*loop) error { return nil })
+	e.stopping.Store(true)
 	e.onEveryLoop(func(l *loop) error { l.drain(); return nil })
 	return e.waitForConns(ctx)
 }

@@ -92,3 +92,41 @@ func TestShutdownAfterBody(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// No connection ends because of the shutdown as long as one listening socket is still open: its peer might come back
+// through that, only to be turned away.
+func TestShutdownClosesListenersFirst(t *testing.T) {
+	e, addr := start(t, Options{Loops: 2}, Limits{}, &testBackend{window: 64})
+	var p *peer
+	for p == nil {
+		q := dial(t, addr)
+		q.say(get("/hello"))
+		q.hears(200)
+		n := make(chan int, 1)
+		e.loops[0].Post(func() { n <- e.loops[0].conns.len })
+		if <-n > 0 {
+			p = q
+		} else {
+			q.Close()
+		}
+	}
+	busy, release := make(chan struct{}), make(chan struct{})
+	e.loops[1].Post(func() { close(busy); <-release })
+	<-busy
+	done := make(chan error, 1)
+	go func() { done <- e.Shutdown(context.Background()) }()
+	eventually(t, "the shutdown begins", func() bool { e.mu.Lock(); defer e.mu.Unlock(); return e.stopped })
+	closed := make(chan struct{})
+	e.loops[0].Post(func() { close(closed) })
+	<-closed
+	for range 3 {
+		p.say(get("/hello"))
+		p.hears(200)
+	}
+	close(release)
+	p.hearsEnd()
+	p.Close()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
