@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -111,6 +112,8 @@ func TestShutdownClosesListenersFirst(t *testing.T) {
 		}
 	}
 	busy, release := make(chan struct{}), make(chan struct{})
+	letGo := sync.OnceFunc(func() { close(release) })
+	defer letGo()
 	e.loops[1].Post(func() { close(busy); <-release })
 	<-busy
 	done := make(chan error, 1)
@@ -123,7 +126,7 @@ func TestShutdownClosesListenersFirst(t *testing.T) {
 		p.say(get("/hello"))
 		p.hears(200)
 	}
-	close(release)
+	letGo()
 	p.hearsEnd()
 	p.Close()
 	if err := <-done; err != nil {
