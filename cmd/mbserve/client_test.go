@@ -15,7 +15,7 @@ import (
 func newClient(t testing.TB) *http.Client {
 	tr := &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true}
 	t.Cleanup(tr.CloseIdleConnections)
-	return &http.Client{Transport: tr, Timeout: patience}
+	return &http.Client{Transport: tr, Timeout: 4 * patience} // for large bodies on a busy machine
 }
 
 // fetch makes one request on a connection of its own.

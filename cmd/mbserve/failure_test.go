@@ -52,18 +52,22 @@ func TestHandlerFails(t *testing.T) {
 func TestWorkerSurvivesErrors(t *testing.T) {
 	t.Parallel()
 	s := start(t, "testdata/errors.lua")
-	s.wantWorkers(1)
+	p := dial(t, s.address(0))
+	p.get("/pid")
+	p.hears(200)
 	before := s.workers()
 	for range 20 {
-		if got := status(t, "GET", s.url("/error")); got != 500 {
-			t.Fatalf("status %d", got)
+		p.get("/error")
+		p.hears(500)
+	}
+	after := s.workers() // there may be more, where requests were slow
+	for _, pid := range before {
+		if !slices.Contains(after, pid) {
+			t.Errorf("worker %d of %v is not among %v", pid, before, after)
 		}
 	}
-	after := s.workers()
-	slices.Sort(before)
-	slices.Sort(after)
-	if !slices.Equal(before, after) {
-		t.Errorf("workers %v, before %v", after, before)
+	if strings.Contains(s.log.String(), "worker ended") {
+		t.Error("a worker has ended")
 	}
 }
 
@@ -121,10 +125,11 @@ func TestPrepareFails(t *testing.T) {
 			t.Fatalf("Retry-After %q", resp.Header.Get("Retry-After"))
 		}
 	}
+	attempts := func() int { return strings.Count(s.log.String(), "prepare failed") }
+	eventually(t, "further attempts", func() bool { return attempts() >= 6 })
 	// min_fork is 2, and there may be some more that were on their way when a failure became known.
-	attempts, most := strings.Count(s.log.String(), "prepare failed"), 10*(2+int(time.Since(began)/(300*time.Millisecond)))
-	if attempts < 3 || attempts > most {
-		t.Errorf("%d attempts, with a pause of 0.3 s want 3 to %d", attempts, most)
+	if n, most := attempts(), 10*(2+int(time.Since(began)/(300*time.Millisecond))); n > most {
+		t.Errorf("%d attempts, with a pause of 0.3 s at most %d", n, most)
 	}
 	if err := os.WriteFile(file, nil, 0o644); err != nil {
 		t.Fatal(err)
