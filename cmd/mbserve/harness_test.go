@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"regexp"
@@ -48,6 +47,11 @@ func launch(t testing.TB, args ...string) *instance {
 			t.Fatal(err)
 		}
 	}
+	return launchProgram(t, program, args...)
+}
+
+func launchProgram(t testing.TB, program string, args ...string) *instance {
+	t.Helper()
 	s := &instance{t: t, mark: newMark(), exited: make(chan struct{})}
 	s.cmd = exec.Command(program, args...)
 	// The race detector otherwise sleeps for a second at the end of each process.
@@ -182,6 +186,8 @@ func runToEnd(t testing.TB, code int, args ...string) (stdout, stderr string) {
 
 // output collects what a process writes.
 type output struct {
+	r *os.File
+
 	mu   sync.Mutex
 	b    bytes.Buffer
 	more chan struct{} // closed, and made anew, when something has come
@@ -194,17 +200,20 @@ func newOutput(t testing.TB) (*output, *os.File) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := &output{more: make(chan struct{}), end: make(chan struct{})}
-	go o.collect(r)
+	o := &output{r: r, more: make(chan struct{}), end: make(chan struct{})}
+	go o.collect()
 	return o, w
 }
 
-func (o *output) collect(r io.ReadCloser) {
+// close stops reading: what is written from now on finds nobody.
+func (o *output) close() { o.r.Close() }
+
+func (o *output) collect() {
 	defer close(o.end)
-	defer r.Close()
+	defer o.r.Close()
 	var b [8 << 10]byte
 	for {
-		n, err := r.Read(b[:])
+		n, err := o.r.Read(b[:])
 		o.mu.Lock()
 		o.b.Write(b[:n])
 		close(o.more)

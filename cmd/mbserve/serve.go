@@ -201,14 +201,14 @@ func (s *server) announce() {
 				s.log.Info("timer", "pool", n, "name", l.spec.Name, "delay", l.spec.Delay)
 				continue
 			}
-			s.log.Info("listening", "pool", n, "address", url(l))
+			s.log.Info("listening", "pool", n, "address", urlOf(l))
 		}
 	}
 	s.log.Info("ready", "version", version, "script", s.o.script, "pid", os.Getpid(), "loops", s.engine.Loops())
 }
 
-// url is the address of a listener in a form that can be clicked on.
-func url(l listener) string {
+// urlOf is the address of a listener in a form that can be clicked on.
+func urlOf(l listener) string {
 	if l.spec.Proto == "local" {
 		return "unix:" + l.ln.Addr()
 	}

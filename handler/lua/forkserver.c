@@ -198,10 +198,6 @@ static void fork_server(int argc, char **argv)
 		fail(s ? s : "unknown error", s ? n : 13);
 	}
 	P.script_over = 1;
-	/* Ctrl-C and a lost terminal reach the whole process group; it is the
-	 * server that decides what they mean. */
-	signal(SIGINT, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);
 	/* Garbage collected now is never copied into a worker. */
 	lua_gc(L, LUA_GCCOLLECT, 0);
 	lua_gc(L, LUA_GCCOLLECT, 0);

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"net/url"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// A worker is an ordinary process, which may start others. They inherit nothing of the server's.
+func TestHandlerStartsProcesses(t *testing.T) {
+	t.Parallel()
+	s := start(t, "testdata/process.lua")
+	do := func(path, command string) string {
+		t.Helper()
+		return get(t, s.url(path+"?c="+url.QueryEscape(command)))
+	}
+	if got := do("/popen", "echo hello | tr a-z A-Z"); got != "HELLO\n" {
+		t.Errorf("popen: %q", got)
+	}
+	if got := do("/execute", "exit 3"); got != "768" { // as waitpid has it, in Lua 5.1
+		t.Errorf("execute: %q", got)
+	}
+	if got := do("/execute", "kill -TERM $$"); got != "15" {
+		t.Errorf("execute: %q", got)
+	}
+	// SIGPIPE is as usual there, or this would never end.
+	if got := do("/popen", "yes | head -n 1"); got != "y\n" {
+		t.Errorf("yes: %q", got)
+	}
+	// Descriptors, and signals that are blocked and ignored, are the same as in a process that this test has started, but
+	// for signals above 31: in popen glibc ignores some that it uses itself.
+	for _, command := range []string{"ls /proc/self/fd", `sed -n 's/^Sig\(Blk\|Ign\).*\(........\)$/\1 \2/p' /proc/self/status`} {
+		want, err := exec.Command("sh", "-c", command).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := strings.Replace(do("/popen", command), "Ign 8", "Ign 0", 1)
+		if got != string(want) {
+			t.Errorf("%s: %q, want %q", command, got, want)
+		}
+	}
+	do("/print", "something")
+	s.out.wait(t, 0, "printed\tsomething")
+}
+
+// Nobody reads the server's output any more: it goes on.
+func TestOutputIsGone(t *testing.T) {
+	t.Parallel()
+	s := start(t, "testdata/process.lua")
+	s.out.close()
+	s.log.close()
+	for range 3 {
+		get(t, s.url("/print?c=x"))
+		s.signal(syscall.SIGHUP) // has a line written
+	}
+	s.signal(syscall.SIGTERM)
+	s.exit(0)
+}
+
+// Few descriptors: what does not fit is turned away, what has come in is served.
+func TestFewDescriptors(t *testing.T) {
+	t.Parallel()
+	shell, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip(err)
+	}
+	program := os.Getenv("MBSERVE_BINARY")
+	if program == "" {
+		program, _ = os.Executable()
+	}
+	s := launchProgram(t, shell, "-c", `ulimit -n 100; exec "$0" "$@"`, program, "testdata/hello.lua")
+	s.wait("msg=ready")
+	var in, out []*peer
+	for range 120 {
+		p := dial(t, s.address(0))
+		status, _, err := p.ask("/")
+		switch {
+		case err == nil && status == 200:
+			in = append(in, p)
+		case err == nil && status == 503:
+			out = append(out, p)
+		case len(in) == 0:
+			t.Fatalf("the first: %d, %v", status, err)
+		}
+	}
+	if len(in) < 20 || len(out) == 0 {
+		t.Errorf("%d connections were served, %d were told 503", len(in), len(out))
+	}
+	for _, p := range in {
+		p.get("/")
+		p.hears(200)
+		p.Close()
+	}
+	eventually(t, "there is room again", func() bool {
+		_, _, err := fetch("GET", s.url("/"), "")
+		return err == nil && status(t, "GET", s.url("/")) == 200
+	})
+	s.wait("turned away")
+}
