@@ -165,6 +165,40 @@ func TestPostIsNotTriedAgain(t *testing.T) {
 	}
 }
 
+// A worker that dies in the middle of a body: the client of an upload is told so, that of a download notices.
+func TestWorkerKilledInTheMiddle(t *testing.T) {
+	t.Parallel()
+	s := start(t, "testdata/stream.lua") // one worker
+	for _, head := range []string{
+		"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n" + strings.Repeat("x", 200000),
+		"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nf4240\r\n" + strings.Repeat("x", 200000),
+		"PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n" + strings.Repeat("x", 200000),
+		"GET /1e12 HTTP/1.1\r\nHost: h\r\n\r\n",
+	} {
+		s.wantWorkers(1)
+		from := s.log.size()
+		worker := s.workers()[0]
+		p := dial(t, s.address(0))
+		p.say("%s", head)
+		if head[0] == 'G' {
+			if _, err := p.r.ReadByte(); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			s.log.wait(t, from, "body begins")
+		}
+		kill(t, worker)
+		if head[0] != 'G' {
+			p.hears(502)
+		}
+		p.hearsBreak()
+		s.log.wait(t, from, "worker ended", "lost=1", "retried=0")
+		if got := get(t, s.url("/3")); got != string(pattern()[:3]) {
+			t.Errorf("afterwards: %q", got)
+		}
+	}
+}
+
 // The fork server may die: workers go on until those of a new one have taken over.
 func TestForkServerKilled(t *testing.T) {
 	s := start(t, "testdata/state.lua")

@@ -55,7 +55,8 @@ func (l *logFile) reopen() error {
 	return nil
 }
 
-// openLocked opens name for writing, and locks it until it is closed.
+// openLocked opens name for writing, and locks it until it is closed. A device or pipe is not locked: it may be used by
+// many.
 func openLocked(name string, flag int) (*os.File, error) {
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|flag, 0o644)
 	if err != nil {
@@ -64,6 +65,9 @@ func openLocked(name string, flag int) (*os.File, error) {
 			err = perr.Err
 		}
 		return nil, err
+	}
+	if info, err := f.Stat(); err == nil && !info.Mode().IsRegular() {
+		return f, nil
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		f.Close()

@@ -161,6 +161,19 @@ func TestPidFile(t *testing.T) {
 	checkMessage(t, stderr, "pid file "+filepath.Join(name, "pid")+": no such file or directory")
 }
 
+func TestPidFileIsADevice(t *testing.T) {
+	t.Parallel()
+	name := filepath.Join(t.TempDir(), "pid")
+	if err := os.Symlink(os.DevNull, name); err != nil {
+		t.Fatal(err)
+	}
+	_, stderr := runToEnd(t, 3, "-p", name, "testdata/hello.lua")
+	checkMessage(t, stderr, "pid file "+name+": is not a regular file")
+	if _, err := os.Lstat(name); err != nil {
+		t.Error(err)
+	}
+}
+
 // A pid file of a server that was killed is no obstacle.
 func TestPidFileOfKilledServer(t *testing.T) {
 	t.Parallel()
@@ -232,6 +245,26 @@ func TestLogFile(t *testing.T) {
 	if text := s.log.all(t); text != "" {
 		t.Errorf("standard error has %q", text)
 	}
+}
+
+// What is no file is not locked: any number of servers may throw their logs away.
+func TestLogDevice(t *testing.T) {
+	t.Parallel()
+	for range 2 {
+		f, err := openLogFile(os.DevNull)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.f.Close()
+		if err := f.reopen(); err != nil {
+			t.Error(err)
+		}
+	}
+	s := start(t, "-l", "/dev/stderr", "testdata/hello.lua")
+	s.signal(syscall.SIGUSR1)
+	get(t, s.url("/"))
+	s.stop()
+	s.wait("msg=stopped")
 }
 
 // The new file cannot be opened: the old one stays in use, and says so.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 )
@@ -11,7 +12,9 @@ type pidFile struct{ f *os.File }
 func writePidFile(name string) (*pidFile, error) {
 	f, err := openLocked(name, 0)
 	if err == nil {
-		if err = f.Truncate(0); err == nil {
+		if info, errStat := f.Stat(); errStat == nil && !info.Mode().IsRegular() {
+			err = errors.New("is not a regular file") // it is removed at the end
+		} else if err = f.Truncate(0); err == nil {
 			_, err = fmt.Fprintf(f, "%d\n", os.Getpid())
 		}
 		if err != nil {

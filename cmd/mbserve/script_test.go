@@ -85,6 +85,14 @@ func TestScriptFile(t *testing.T) {
 	}
 }
 
+func TestModulesBesideTheScript(t *testing.T) {
+	t.Parallel()
+	s := start(t, "testdata/modules/main.lua")
+	if got, want := get(t, s.url("/")), "sibling package_of.two version"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 // A port that somebody else has.
 func TestPortInUse(t *testing.T) {
 	t.Parallel()

@@ -135,6 +135,38 @@ func TestSecondSignalStopsAtOnce(t *testing.T) {
 	}
 }
 
+// A tick in progress is completed, and finish runs to its end.
+func TestGracefulStopOfTimers(t *testing.T) {
+	t.Parallel()
+	fifo, open := newFIFO(t)
+	s := start(t, "testdata/slow_end.lua", fifo)
+	s.wait("tick begins")
+	s.signal(syscall.SIGTERM)
+	s.wait("msg=stopping")
+	open()
+	s.wait("tick ends")
+	s.wait("finish begins")
+	open()
+	s.exit(0)
+	s.wait("finish ends")
+	if n := strings.Count(s.log.String(), "tick begins"); n != 1 {
+		t.Errorf("%d ticks, want no further one", n)
+	}
+}
+
+// A finish that does not end is given no more than the grace time.
+func TestFinishHangs(t *testing.T) {
+	t.Parallel()
+	fifo, open := newFIFO(t)
+	s := start(t, "--grace", "300ms", "testdata/slow_end.lua", fifo)
+	s.wait("tick begins")
+	s.signal(syscall.SIGTERM)
+	open()
+	s.wait("finish begins")
+	s.exit(0)
+	s.wait("workers were killed")
+}
+
 // A request that is not done within the grace time does not keep the server.
 func TestGraceOver(t *testing.T) {
 	t.Parallel()

@@ -15,7 +15,7 @@ listen{
 	min_fork = 1, max_fork = 1,
 	connect = http.generate_handler({ request_body_size_limit = 1e12 }, function(request)
 		begun = begun + 1
-		if request.method == "POST" then
+		if request.method ~= "GET" then
 			local n, h = 0, 0
 			request:stream_request_body(function(piece)
 				if n == 0 then io.stderr:write("body begins\n") end
