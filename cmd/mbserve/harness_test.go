@@ -132,7 +132,7 @@ func (s *instance) exit(code int) {
 // have a moment for it.
 func (s *instance) checkProcesses() {
 	s.t.Helper()
-	if !holds(5*time.Second, func() bool { return len(marked(s.mark)) == 0 }) {
+	if !holds(patience, func() bool { return len(marked(s.mark)) == 0 }) {
 		s.t.Errorf("processes are left: %v", marked(s.mark))
 		s.killAll()
 	}

@@ -173,11 +173,11 @@ func (s *server) serveAll() error {
 	return nil
 }
 
-// limitsOf translates the options of an HTTP handler; there 0 means no limit.
+// limitsOf translates the options of an HTTP handler; there a time of 0 means no limit, and a size is never 0.
 func limitsOf(h *pool.HTTPOptions) engine.Limits {
 	return engine.Limits{
-		HeadBytes:       orNone(h.RequestHeaderSizeLimit),
-		BodyBytes:       orNone(h.RequestBodySizeLimit),
+		HeadBytes:       max(1, h.RequestHeaderSizeLimit),
+		BodyBytes:       max(1, h.RequestBodySizeLimit),
 		IdleTimeout:     orNone(h.IdleTimeout),
 		HeadTimeout:     orNone(h.RequestHeaderTimeout),
 		StallTimeout:    orNone(h.StallTimeout),
@@ -186,11 +186,11 @@ func limitsOf(h *pool.HTTPOptions) engine.Limits {
 	}
 }
 
-func orNone[T int64 | time.Duration](v T) T {
-	if v == 0 {
+func orNone(timeout time.Duration) time.Duration {
+	if timeout == 0 {
 		return -1
 	}
-	return v
+	return timeout
 }
 
 // announce says where the server can be reached.

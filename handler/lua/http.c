@@ -65,7 +65,7 @@ static double number_option(lua_State *L, const option *d)
 			luaL_error(L, "generate_handler: option '%s' is out of range (0 to 1e9 seconds)", d->name);
 		return v;
 	}
-	double min = d->type == T_CHUNK ? 1 : 0;
+	const double min = 1; /* 0 would be taken for "none" by one reader and for "nothing" by another */
 	double max = d->type == T_CHUNK ? MB_CHUNK_MAX : 9007199254740992.0;
 	if (!(v >= min) || v > max || v != floor(v))
 		luaL_error(L, "generate_handler: option '%s' is out of range (a whole number of at least %d)",
