@@ -125,7 +125,7 @@ func (l *Loop) Open() int { return l.open + len(l.closing) }
 // instead of 28,000, at twice the CPU time; with 16 and more no difference. GOMAXPROCS should be the number of loops plus
 // two at least, since a loop that blocks in the poller holds on to its processor for a while.
 func (l *Loop) Run() error {
-	err := l.poller.run(l.event)
+	err := l.poller.run(l.event, l.batchDone)
 	l.end()
 	if err != nil {
 		return fmt.Errorf("loop %d: %w", l.index, err)

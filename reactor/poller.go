@@ -2,15 +2,17 @@ package reactor
 
 import (
 	"errors"
+	"reflect"
 
 	gneterrors "github.com/panjf2000/gnet/v2/pkg/errors"
 	"github.com/panjf2000/gnet/v2/pkg/netpoll"
 	"github.com/panjf2000/gnet/v2/pkg/queue"
 )
 
-// poller wraps gnet's poller: all of gnet is in this file.
+// poller wraps gnet's poller: all of gnet is in this file. On Linux it registers descriptors, and poller_linux.go waits for
+// their events; on kqueue its own Polling waits, too.
 //
-// What its Polling does decides the shape of a turn (turn.go): it waits for a batch of events, calls back for each, then
+// What Polling does decides the shape of a turn there (turn.go): it waits for a batch of events, calls back for each, then
 // runs queued tasks if its own wake-up was in the batch, and waits again: once without blocking, then until something
 // happens. It has no time limit, and no hook at the end of a batch.
 type poller struct {
@@ -27,8 +29,8 @@ func openPoller(batchEnd func()) (*poller, error) {
 	return &poller{epoll, func(any) error { batchEnd(); return nil }}, nil
 }
 
-// run calls event for each event until event says stop.
-func (p *poller) run(event func(fd int, got Readiness) (stop bool)) error {
+// polling calls event for each event until event says stop.
+func (p *poller) polling(event func(fd int, got Readiness) (stop bool)) error {
 	err := p.epoll.Polling(func(fd int, what netpoll.IOEvent, flags netpoll.IOFlags) error {
 		if event(fd, readiness(what, flags)) {
 			return gneterrors.ErrEngineShutdown
@@ -41,10 +43,14 @@ func (p *poller) run(event func(fd int, got Readiness) (stop bool)) error {
 	return err
 }
 
-// atBatchEnd has batchEnd called once at the end of the next batch, when no event that was fetched by now is left. It
-// writes to the poller's wake-up and allocates a few bytes.
-func (p *poller) atBatchEnd() error {
-	return p.epoll.Trigger(queue.HighPriority, p.batchEnd, nil)
+// trigger has batchEnd called once at the end of the next batch of Polling, when no event that was fetched by now is left.
+// It writes to the poller's wake-up and allocates a few bytes.
+func (p *poller) trigger() error { return p.epoll.Trigger(queue.HighPriority, p.batchEnd, nil) }
+
+// descriptor is that of the poller itself, which gnet does not export. The version of gnet is fixed, and nothing works
+// without it: a test would tell.
+func (p *poller) descriptor() int {
+	return int(reflect.ValueOf(p.epoll).Elem().FieldByName("fd").Int())
 }
 
 // add registers fd, edge-triggered, for reading and perhaps for writing.

@@ -4,6 +4,17 @@ package reactor
 
 import "golang.org/x/sys/unix"
 
+// batchesKnown: gnet's Polling does not tell where a batch of events ends.
+const batchesKnown = false
+
+// run calls event for each event until it says stop.
+func (p *poller) run(event func(fd int, got Readiness) (stop bool), _ func() (stop bool)) error {
+	return p.polling(event)
+}
+
+// atBatchEnd has batchEnd called at the end of the next batch.
+func (p *poller) atBatchEnd() error { return p.trigger() }
+
 // lowestFD is the lowest descriptor that can be registered: gnet's poller takes 0 for its own wake-up.
 const lowestFD = 1
 

@@ -2,9 +2,74 @@ package reactor
 
 import (
 	"encoding/binary"
+	"os"
+	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
+
+// batchesKnown: run tells where a batch of events ends.
+const batchesKnown = true
+
+// eventsMax is how many events a batch has at most: work for a few milliseconds.
+const eventsMax = 512
+
+// run calls event for each event, and batchDone behind the last one of each batch, until one of them says stop.
+//
+// It is not gnet's Polling, because that calls runtime.Gosched before it blocks, which wakes another thread to look for
+// work: with small batches that cost as much processor time as the requests (measured, see docs/ARCHITECTURE.md). As long
+// as there are events this asks for more without telling Go's scheduler; only to block it does.
+func (p *poller) run(event func(fd int, got Readiness) (stop bool), batchDone func() (stop bool)) error {
+	fd := p.descriptor()
+	events := make([]unix.EpollEvent, eventsMax)
+	for {
+		n, errno := readyEvents(fd, events)
+		if n == 0 && errno == 0 {
+			n, errno = waitEvents(fd, events)
+		}
+		if errno == syscall.EINTR {
+			continue
+		}
+		if errno != 0 {
+			return os.NewSyscallError("epoll_wait", errno)
+		}
+		for i := range events[:n] {
+			if event(int(events[i].Fd), readiness(events[i].Events, 0)) {
+				return nil
+			}
+		}
+		if batchDone() {
+			return nil
+		}
+	}
+}
+
+// readyEvents fetches what is there, without blocking.
+func readyEvents(fd int, events []unix.EpollEvent) (int, syscall.Errno) {
+	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(fd), uintptr(unsafe.Pointer(&events[0])),
+		uintptr(len(events)), 0, 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), 0
+}
+
+// waitEvents blocks until there are events.
+func waitEvents(fd int, events []unix.EpollEvent) (int, syscall.Errno) {
+	n, err := unix.EpollWait(fd, events, -1)
+	if err != nil {
+		errno, ok := err.(syscall.Errno)
+		if !ok {
+			errno = syscall.EIO
+		}
+		return 0, errno
+	}
+	return n, 0
+}
+
+// atBatchEnd has nothing to do: batchDone comes anyway.
+func (p *poller) atBatchEnd() error { return nil }
 
 // lowestFD is the lowest descriptor that can be registered.
 const lowestFD = 0

@@ -9,17 +9,23 @@ package reactor
 //  5. EndTurn of each hook
 //  6. descriptors are closed
 //
-// The poller calls back for each event and does not say where a batch ends. So the loop rings its own bell at the first
-// event of a turn: the bell is the first that the poller reports in its next batch, but for events that were ready before
-// it, and fetching that batch does not block. What comes before the bell belongs to the turn, and the bell is its end:
-// steps 3 to 5. Cost: one write to an eventfd per turn. Ringing by others (a post, a timer, Stop) is a turn without events.
-// Step 6 has to wait until the poller has reported the rest of the batch, see closeAll.
+// On Linux a turn is a batch of events: batchDone. On kqueue gnet's Polling calls back for each event and does not say where
+// a batch ends. There the loop rings its own bell at the first event of a turn: the bell is the first that the poller
+// reports in its next batch, but for events that were ready before it, and fetching that batch does not block. What comes
+// before the bell belongs to the turn, and the bell is its end: steps 3 to 5. Cost: one write per turn. Step 6 has to wait
+// until the poller has reported the rest of the batch, see closeAll.
+//
+// Ringing by others (a post, a timer, Stop) is a turn without events.
 
 // event is what the poller calls. It says stop at the end of the turn in which Stop was noticed.
 func (l *Loop) event(fd int, got Readiness) (stop bool) {
 	if fd == l.bell.fd {
 		l.bell.heard()
 		l.rung = false
+		if batchesKnown {
+			l.begin()
+			return false
+		}
 		return l.endTurn()
 	}
 	if uint(fd) >= uint(len(l.table)) {
@@ -30,11 +36,20 @@ func (l *Loop) event(fd int, got Readiness) (stop bool) {
 		return false // closed since the event was fetched
 	}
 	l.begin()
-	if !l.rung {
+	if !batchesKnown && !l.rung {
 		l.ring()
 	}
 	h.Ready(got)
 	return false
+}
+
+// batchDone is what the poller calls behind the last event of a batch, where it knows that.
+func (l *Loop) batchDone() (stop bool) {
+	if l.turning {
+		stop = l.endTurn()
+	}
+	l.closeAll()
+	return stop
 }
 
 // begin begins a turn if the loop is not in one.
