@@ -31,7 +31,8 @@ func (o *options) flags() *pflag.FlagSet {
 	f.StringVarP(&o.logFile, "logfile", "l", "", "write the log to `FILE` (reopened on USR1) instead of standard error")
 	f.StringVarP(&o.pidFile, "pidfile", "p", "", "write the process id to `FILE`, which is locked while the server runs")
 	f.BoolVarP(&o.stats, "stats", "s", false, "log figures of each pool once a minute and at the end")
-	f.DurationVar(&o.grace, "grace", 30*time.Second, "`TIME` that running requests get at a graceful stop")
+	o.grace = 30 * time.Second
+	f.Var((*seconds)(&o.grace), "grace", "time that running requests get at a graceful stop: `SECONDS`, or with a unit as in 500ms")
 	f.IntVar(&o.loops, "loops", 0, "`NUMBER` of event loops; 0: one per processor")
 	f.BoolVar(&o.noPairing, "no-pairing", false, "do not keep a busy worker on the processor of its event loop")
 	f.BoolVarP(&o.version, "version", "v", false, "show the version and exit")
@@ -51,8 +52,6 @@ func parseOptions(args []string) (*options, error) {
 	switch {
 	case o.version:
 		return o, nil
-	case o.grace < 0:
-		return nil, errors.New("--grace must not be negative")
 	case o.loops < 0 || o.loops > maxLoops:
 		return nil, fmt.Errorf("--loops must be between 0 and %d", maxLoops)
 	case f.Arg(0) == "":

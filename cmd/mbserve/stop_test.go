@@ -171,7 +171,7 @@ func TestFinishHangs(t *testing.T) {
 func TestGraceOver(t *testing.T) {
 	t.Parallel()
 	fifo, _ := newFIFO(t)
-	s := start(t, "--grace", "300ms", "testdata/wait.lua", fifo)
+	s := start(t, "--grace", "0.3", "testdata/wait.lua", fifo)
 	busy := dial(t, s.address(0))
 	busy.get("/wait")
 	s.wait("waiting")
