@@ -32,7 +32,7 @@ func (o *options) flags() *pflag.FlagSet {
 	f.StringVarP(&o.pidFile, "pidfile", "p", "", "write the process id to `FILE`, which is locked while the server runs")
 	f.BoolVarP(&o.stats, "stats", "s", false, "log figures of each pool once a minute and at the end")
 	o.grace = 30 * time.Second
-	f.Var((*seconds)(&o.grace), "grace", "time that running requests get at a graceful stop: `SECONDS`, or with a unit as in 500ms")
+	f.Var((*seconds)(&o.grace), "grace", "`SECONDS` for running requests at a graceful stop")
 	f.IntVar(&o.loops, "loops", 0, "`NUMBER` of event loops; 0: one per processor")
 	f.BoolVar(&o.noPairing, "no-pairing", false, "do not keep a busy worker on the processor of its event loop")
 	f.BoolVarP(&o.version, "version", "v", false, "show the version and exit")
