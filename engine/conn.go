@@ -19,6 +19,7 @@ type conn struct {
 	s    *service
 	fd   int
 	peer netip.AddrPort // not valid on a Unix socket
+	addr netip.AddrPort // our end, once somebody has asked
 
 	state connState
 
@@ -114,4 +115,12 @@ func (c *conn) RemoteAddr() string {
 		c.remote = c.peer.String()
 	}
 	return c.remote
+}
+
+// Addrs implements handler.Exchange.
+func (c *conn) Addrs() (local, remote netip.AddrPort) {
+	if !c.addr.IsValid() && c.peer.IsValid() {
+		c.addr = reactor.LocalAddr(c.fd)
+	}
+	return c.addr, c.peer
 }

@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"net/netip"
 	"time"
 
 	"moonbridge/httpparse"
@@ -23,6 +24,13 @@ type LoopBackend interface {
 	// Start refuses with an error of this package: ErrQueueFull, ErrNoWorker (nobody there to serve and nobody about
 	// to come), ErrStopped.
 	Start(x Exchange, head *httpparse.Head, listener int, body []byte, more bool) (Running, error)
+}
+
+// SocketBackend is implemented by a LoopBackend that takes whole connections, of which the engine has read nothing.
+type SocketBackend interface {
+	// StartSocket takes the connection with the non-blocking socket fd, which it owns from then on, unless it returns an
+	// error: those of Start.
+	StartSocket(fd int, listener int, local, remote netip.AddrPort) error
 }
 
 // Running is an exchange in progress, seen from the connection. Only the loop's goroutine calls it, and only until
@@ -49,7 +57,7 @@ type Exchange interface {
 	// them, by sending or by copying; if n is less than offered it calls Running.OutputRoom when it can take more.
 	// last says that Done follows at once if everything is taken.
 	Output(a, b []byte, last bool) (n int)
-	// Done ends an exchange whose output was taken in full.
+	// Done ends an exchange whose output was taken in full; with EndReset it may come at any time.
 	Done(end End)
 	// Failed ends an exchange that has no (more) response: the engine answers with the status if no byte of a final
 	// response was sent, else it resets the connection. retryAfter > 0 becomes a Retry-After field, in whole seconds.
@@ -58,6 +66,9 @@ type Exchange interface {
 	BodyRoom()
 	// BodyWanted says that the handler reads the body: an open Expect: 100-continue is to be answered now.
 	BodyWanted()
+	// Addrs are the two ends of a TCP connection; not valid for a Unix socket. On a dual-stack socket IPv4 addresses are in
+	// their IPv6 form: the family is that of the socket.
+	Addrs() (local, remote netip.AddrPort)
 }
 
 // End says what becomes of the connection after an exchange.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -198,8 +199,9 @@ func (c *fakeConn) Failed(status int, retryAfter time.Duration) {
 	c.over, c.failed, c.retry = true, status, retryAfter
 }
 
-func (c *fakeConn) BodyRoom()   { c.check("BodyRoom"); c.room++ }
-func (c *fakeConn) BodyWanted() { c.check("BodyWanted"); c.wanted++ }
+func (c *fakeConn) BodyRoom()                             { c.check("BodyRoom"); c.room++ }
+func (c *fakeConn) BodyWanted()                           { c.check("BodyWanted"); c.wanted++ }
+func (c *fakeConn) Addrs() (local, remote netip.AddrPort) { return local, remote }
 
 func (c *fakeConn) RemoteAddr() string { return "192.0.2.1:1234" }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -382,10 +383,11 @@ func (c *quietConn) Output(a, b []byte, last bool) int {
 	c.bytes += len(a) + len(b)
 	return len(a) + len(b)
 }
-func (c *quietConn) Done(End)                  { c.done++ }
-func (c *quietConn) Failed(int, time.Duration) {}
-func (c *quietConn) BodyRoom()                 {}
-func (c *quietConn) BodyWanted()               {}
+func (c *quietConn) Done(End)                              { c.done++ }
+func (c *quietConn) Failed(int, time.Duration)             {}
+func (c *quietConn) BodyRoom()                             {}
+func (c *quietConn) BodyWanted()                           {}
+func (c *quietConn) Addrs() (local, remote netip.AddrPort) { return local, remote }
 
 func TestOnLoopAllocatesNothing(t *testing.T) {
 	for _, c := range []struct {

@@ -11,6 +11,10 @@ mb_exchange X;
 /* Has the loop look at this cell, and wakes it if it sleeps. */
 void mb_notify(void)
 {
+	if (X.via) {
+		X.via->notify();
+		return;
+	}
 	__atomic_fetch_or(&X.ol->ready[X.cell >> 6], 1ull << (X.cell & 63), __ATOMIC_SEQ_CST);
 	if (__atomic_load_n(&X.ol->asleep, __ATOMIC_SEQ_CST) &&
 	    __atomic_exchange_n(&X.ol->asleep, 0, __ATOMIC_SEQ_CST)) {
@@ -168,7 +172,7 @@ static int run_interval(lua_State *L)
 	return 1;
 }
 
-/* Who failed: "GET /path" or "interval name". */
+/* Who failed: "GET /path", "interval name" or "connection". */
 static void describe(char *to, size_t cap)
 {
 	const uint8_t *raw = X.head + X.hd.raw_off;
@@ -176,6 +180,10 @@ static void describe(char *to, size_t cap)
 	if (h->kind == MB_KIND_INTERVAL) {
 		size_t n = (size_t)snprintf(to, cap, "interval ");
 		mb_quote(to + n, cap - n, raw, h->raw_len);
+		return;
+	}
+	if (h->kind == MB_KIND_SOCKET) {
+		snprintf(to, cap, "connection");
 		return;
 	}
 	*to = 0;
@@ -270,6 +278,7 @@ static void begin(uint32_t loop, uint32_t cell)
 	X.ol = mb_out_loop_at(loop);
 	X.iw = (const uint8_t *)(X.ic + 1);
 	X.ow = (uint8_t *)(X.oc + 1);
+	X.via = NULL;
 	X.opt = NULL;
 	X.taken = 0;
 	X.out_flags = 0;
@@ -278,7 +287,7 @@ static void begin(uint32_t loop, uint32_t cell)
 }
 
 /* Between exchanges the stack holds these, so that they are at hand. */
-enum { AT_TRACEBACK = 1, AT_HTTP, AT_INTERVAL };
+enum { AT_TRACEBACK = 1, AT_HTTP, AT_INTERVAL, AT_SOCKET };
 
 void mb_exchange_open(lua_State *L)
 {
@@ -286,6 +295,7 @@ void mb_exchange_open(lua_State *L)
 	lua_rawgeti(L, LUA_REGISTRYINDEX, P.traceback_ref);
 	lua_pushcfunction(L, run_http);
 	lua_pushcfunction(L, run_interval);
+	lua_pushcfunction(L, mb_socket_run);
 }
 
 /* Runs the handler under the message handler. What it returned is on top, or
@@ -298,7 +308,7 @@ static int run(lua_State *L)
 		mb_response_begin();
 		lua_pushvalue(L, AT_HTTP);
 	} else {
-		lua_pushvalue(L, AT_INTERVAL);
+		lua_pushvalue(L, X.hd.kind == MB_KIND_SOCKET ? AT_SOCKET : AT_INTERVAL);
 	}
 	int failed = lua_pcall(L, 0, 1, AT_TRACEBACK);
 	if (failed)
@@ -314,12 +324,14 @@ int mb_exchange_run(uint32_t loop, uint32_t cell, uint32_t gen)
 		broken_segment("an exchange of another generation");
 	if (read_head()) {
 		end(MB_DONE | MB_RESET);
-		return 0;
+		return MB_RUN_ON;
 	}
-	int failed = run(L);
-	/* false from the handler: this was the worker's last exchange. */
-	int retire = !failed && lua_isboolean(L, -1) && !lua_toboolean(L, -1);
-	end(settle(L, failed) | (retire ? MB_RETIRE : 0));
-	lua_settop(L, AT_INTERVAL);
-	return retire;
+	int failed = run(L), what = MB_RUN_ON;
+	if (failed && X.hd.kind == MB_KIND_SOCKET)
+		what = MB_RUN_EXIT; /* who knows what state the failed handler has left behind */
+	else if (!failed && lua_isboolean(L, -1) && !lua_toboolean(L, -1))
+		what = MB_RUN_RETIRE; /* false from the handler: this was the worker's last exchange */
+	end(settle(L, failed) | (what != MB_RUN_ON ? MB_RETIRE : 0));
+	lua_settop(L, AT_SOCKET);
+	return what;
 }

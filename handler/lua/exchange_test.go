@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -55,8 +56,9 @@ func (w *worker) headBlock(r *request) []byte {
 	} else {
 		raw, fields = w.parse(r, &h)
 	}
-	h.RawOff, h.RawLen = uint32(64+len(fields)), uint32(len(raw))
-	h.Size = uint32(64+len(fields)+len(raw)+7) &^ 7
+	size := int(unsafe.Sizeof(h)) + len(fields) + len(raw)
+	h.RawOff, h.RawLen = uint32(size-len(raw)), uint32(len(raw))
+	h.Size = uint32(size+7) &^ 7
 	b := append(append(append([]byte(nil), shm.Bytes(&h)...), fields...), raw...)
 	return append(b, make([]byte, int(h.Size)-len(b))...)
 }

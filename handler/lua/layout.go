@@ -16,6 +16,7 @@ func layoutInC() map[string][]uintptr {
 		outLoop   C.mb_out_loop
 		outWorker C.mb_out_worker
 		outCell   C.mb_out_cell
+		address   C.mb_address
 		head      C.mb_head
 		field     C.mb_field
 		msg       C.mb_msg
@@ -46,13 +47,16 @@ func layoutInC() map[string][]uintptr {
 		"OutCell": {unsafe.Sizeof(outCell), unsafe.Offsetof(outCell.owner), unsafe.Offsetof(outCell.in_tail),
 			unsafe.Offsetof(outCell.out_head), unsafe.Offsetof(outCell.out_start), unsafe.Offsetof(outCell.result),
 			unsafe.Offsetof(outCell.flags)},
+		"Address": {unsafe.Sizeof(address), unsafe.Offsetof(address.family), unsafe.Offsetof(address.port),
+			unsafe.Offsetof(address.ip)},
 		"Head": {unsafe.Sizeof(head), unsafe.Offsetof(head.size), unsafe.Offsetof(head.kind),
 			unsafe.Offsetof(head.listener), unsafe.Offsetof(head.flags), unsafe.Offsetof(head.nfields),
 			unsafe.Offsetof(head.content_length), unsafe.Offsetof(head.exchange),
 			unsafe.Offsetof(head.raw_off), unsafe.Offsetof(head.raw_len),
 			unsafe.Offsetof(head.method_off), unsafe.Offsetof(head.method_len),
 			unsafe.Offsetof(head.path_off), unsafe.Offsetof(head.path_len),
-			unsafe.Offsetof(head.query_off), unsafe.Offsetof(head.query_len)},
+			unsafe.Offsetof(head.query_off), unsafe.Offsetof(head.query_len),
+			unsafe.Offsetof(head.local), unsafe.Offsetof(head.remote)},
 		"Field": {unsafe.Sizeof(field), unsafe.Offsetof(field.name_off), unsafe.Offsetof(field.name_len),
 			unsafe.Offsetof(field.value_off), unsafe.Offsetof(field.value_len)},
 		"Msg":         {unsafe.Sizeof(msg), unsafe.Offsetof(msg._type), unsafe.Offsetof(msg.len)},
@@ -76,6 +80,7 @@ func constantsInC() map[string]uint64 {
 		"ResultDone": C.MB_DONE, "ResultClose": C.MB_CLOSE, "ResultReset": C.MB_RESET, "ResultRetire": C.MB_RETIRE,
 		"ResultStatusShift": C.MB_STATUS_SHIFT,
 		"OutBodyWanted":     C.MB_OUT_BODY_WANTED, "OutPending": C.MB_OUT_PENDING,
+		"OutSocketWanted": C.MB_OUT_SOCKET_WANTED, "OutReset": C.MB_OUT_RESET, "KindSocket": C.MB_KIND_SOCKET,
 		"KindHTTP": C.MB_KIND_HTTP, "KindInterval": C.MB_KIND_INTERVAL,
 		"HeadIsHead": C.MB_HEAD_IS_HEAD, "HeadHTTP10": C.MB_HEAD_HTTP10, "HeadKeepalive": C.MB_HEAD_KEEPALIVE,
 		"HeadExpect": C.MB_HEAD_EXPECT, "HeadAsterisk": C.MB_HEAD_ASTERISK, "HeadHasBody": C.MB_HEAD_HAS_BODY,
@@ -84,7 +89,7 @@ func constantsInC() map[string]uint64 {
 		"MsgForked": C.MB_MSG_FORKED, "MsgExited": C.MB_MSG_EXITED, "MsgListenOK": C.MB_MSG_LISTEN_OK,
 		"MsgListenErr": C.MB_MSG_LISTEN_ERR, "MsgFork": C.MB_MSG_FORK, "MsgKill": C.MB_MSG_KILL,
 		"MsgWorkerReady": C.MB_MSG_WORKER_READY, "MsgWorkerFailed": C.MB_MSG_WORKER_FAILED,
-		"CtlFlush": C.MB_CTL_FLUSH,
+		"CtlFlush": C.MB_CTL_FLUSH, "CtlSocket": C.MB_CTL_SOCKET,
 		"TypeNone": C.MB_T_NONE, "TypeBool": C.MB_T_BOOL, "TypeNumber": C.MB_T_NUMBER, "TypeString": C.MB_T_STRING,
 		"TypeFunc": C.MB_T_FUNC, "TypeHTTP": C.MB_T_HTTP, "TypeOther": C.MB_T_OTHER,
 	}

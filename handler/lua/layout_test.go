@@ -25,7 +25,7 @@ func TestLayout(t *testing.T) {
 	inGo := map[string]any{
 		"Header": shm.Header{}, "InLoop": shm.InLoop{}, "InWorker": shm.InWorker{}, "InCell": shm.InCell{},
 		"OutLoop": shm.OutLoop{}, "OutWorker": shm.OutWorker{}, "OutCell": shm.OutCell{},
-		"Head": shm.Head{}, "Field": shm.Field{}, "Msg": shm.Msg{}, "MsgForkBody": shm.MsgForkBody{},
+		"Address": shm.Address{}, "Head": shm.Head{}, "Field": shm.Field{}, "Msg": shm.Msg{}, "MsgForkBody": shm.MsgForkBody{},
 		"MsgForkedBody": shm.MsgForkedBody{}, "MsgExitedBody": shm.MsgExitedBody{},
 		"MsgKillBody": shm.MsgKillBody{}, "Entry": shm.Entry{},
 	}
@@ -51,6 +51,7 @@ func TestConstants(t *testing.T) {
 		"ResultDone": shm.ResultDone, "ResultClose": shm.ResultClose, "ResultReset": shm.ResultReset,
 		"ResultRetire": shm.ResultRetire, "ResultStatusShift": shm.ResultStatusShift,
 		"OutBodyWanted": shm.OutBodyWanted, "OutPending": shm.OutPending,
+		"OutSocketWanted": shm.OutSocketWanted, "OutReset": shm.OutReset, "KindSocket": shm.KindSocket,
 		"KindHTTP": shm.KindHTTP, "KindInterval": shm.KindInterval,
 		"HeadIsHead": shm.HeadIsHead, "HeadHTTP10": shm.HeadHTTP10, "HeadKeepalive": shm.HeadKeepalive,
 		"HeadExpect": shm.HeadExpect, "HeadAsterisk": shm.HeadAsterisk, "HeadHasBody": shm.HeadHasBody,
@@ -58,7 +59,7 @@ func TestConstants(t *testing.T) {
 		"MsgListen": shm.MsgListen, "MsgReady": shm.MsgReady, "MsgFailed": shm.MsgFailed, "MsgForked": shm.MsgForked,
 		"MsgExited": shm.MsgExited, "MsgListenOK": shm.MsgListenOK, "MsgListenErr": shm.MsgListenErr,
 		"MsgFork": shm.MsgFork, "MsgKill": shm.MsgKill, "MsgWorkerReady": shm.MsgWorkerReady,
-		"MsgWorkerFailed": shm.MsgWorkerFailed, "CtlFlush": shm.CtlFlush,
+		"MsgWorkerFailed": shm.MsgWorkerFailed, "CtlFlush": shm.CtlFlush, "CtlSocket": shm.CtlSocket,
 		"TypeNone": shm.TypeNone, "TypeBool": shm.TypeBool, "TypeNumber": shm.TypeNumber,
 		"TypeString": shm.TypeString, "TypeFunc": shm.TypeFunc, "TypeHTTP": shm.TypeHTTP, "TypeOther": shm.TypeOther,
 	}

@@ -164,8 +164,16 @@ int mb_worker_run(void); /* exit code */
 /* What became of the request body. */
 enum { MB_BODY_UNREAD, MB_BODY_STRING, MB_BODY_PARSED, MB_BODY_STREAMED };
 
+/* How an exchange that this worker serves by itself, on a socket of its own, gets
+ * its bytes moved: what the server's loop does for all others. */
+typedef struct {
+	void (*notify)(void);            /* "look at the cell" */
+	void (*wait)(int (*ready)(void)); /* until ready() */
+} mb_transport;
+
 typedef struct {
 	int active;
+	const mb_transport *via; /* NULL: the server's loop */
 	const void *request; /* the userdata, while the exchange lasts */
 	uint32_t loop, cell;
 	const mb_in_cell *ic;
@@ -190,7 +198,8 @@ typedef struct {
 extern mb_exchange X;
 
 void mb_exchange_open(lua_State *L);
-int mb_exchange_run(uint32_t loop, uint32_t cell, uint32_t gen); /* not 0: retire */
+enum { MB_RUN_ON, MB_RUN_RETIRE, MB_RUN_EXIT }; /* EXIT: without finish */
+int mb_exchange_run(uint32_t loop, uint32_t cell, uint32_t gen); /* MB_RUN_* */
 void mb_notify(void);                 /* has the loop look at this cell */
 void mb_wait(int (*ready)(void));     /* blocks until ready() */
 int mb_doorbell_wait(void);
@@ -200,6 +209,11 @@ const uint8_t *mb_span(lua_State *L, uint32_t off, uint32_t len);
 const mb_field *mb_field_at(lua_State *L, uint32_t i);
 void mb_detach_head(lua_State *L);
 void mb_took(uint64_t n); /* n more bytes of the in-window are no longer needed */
+
+/* --- socket.c ------------------------------------------------------------ */
+
+int mb_socket_run(lua_State *L);     /* protected function: an exchange of MB_KIND_SOCKET */
+int mb_request_socket(lua_State *L); /* pushes request.socket */
 
 /* --- body.c ------------------------------------------------------------- */
 

@@ -13,8 +13,9 @@ enum {
 	F_METHODS, /* the rest are fields */
 	F_METHOD = F_METHODS, F_PATH, F_QUERY, F_HEADERS, F_CSV_STRING, F_CSV_TABLE,
 	F_FLAGS, F_VALUE, F_COOKIES, F_GET, F_GET_LIST, F_POST, F_POST_LIST, F_BODY,
+	F_SOCKET,
 	F_LATER, /* not supported yet */
-	F_ALL = F_LATER + 5
+	F_ALL = F_LATER + 4
 };
 
 static const char *const names[F_ALL] = {
@@ -22,9 +23,8 @@ static const char *const names[F_ALL] = {
 	"send_header", "send_data", "flush", "finish_headers", "finish",
 	"method", "path", "query", "headers", "headers_csv_string", "headers_csv_table",
 	"headers_flags", "headers_value", "cookies", "get_params", "get_params_list",
-	"post_params", "post_params_list", "body",
-	"post_metadata", "post_metadata_list", "stream_post_param", "stream_post_params",
-	"socket"};
+	"post_params", "post_params_list", "body", "socket",
+	"post_metadata", "post_metadata_list", "stream_post_param", "stream_post_params"};
 
 /* Names are found by the address of their string: Lua has one of each. */
 static struct {
@@ -152,6 +152,8 @@ static int push_field(lua_State *L, int id)
 		return mb_body_form(L, MB_CACHE_POST_LIST);
 	case F_BODY:
 		return mb_body_push(L);
+	case F_SOCKET:
+		return mb_request_socket(L);
 	}
 	return luaL_error(L, "request.%s is not supported yet", names[id]);
 }

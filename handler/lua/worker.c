@@ -124,6 +124,10 @@ int mb_doorbell_wait(void)
  * full barrier in between, so that one of them sees the other. */
 void mb_wait(int (*ready)(void))
 {
+	if (X.active && X.via) {
+		X.via->wait(ready);
+		return;
+	}
 	while (!ready()) {
 		__atomic_store_n(&W.outw->asleep, 1, __ATOMIC_SEQ_CST);
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
@@ -175,7 +179,12 @@ int mb_worker_run(void)
 		 * would. */
 		if (next.have) {
 			next.have = 0;
-			if (mb_exchange_run(next.loop, next.cell, next.gen))
+			int what = mb_exchange_run(next.loop, next.cell, next.gen);
+			if (what == MB_RUN_EXIT) {
+				fflush(NULL);
+				return 0;
+			}
+			if (what == MB_RUN_RETIRE)
 				break;
 		}
 	}

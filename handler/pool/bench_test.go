@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 
@@ -29,11 +30,12 @@ func (l *stillLoop) OnTurn(handler.Turn)                       {}
 // plain is an exchange that takes everything.
 type plain struct{ bytes, done int }
 
-func (x *plain) Output(a, b []byte, _ bool) int { x.bytes += len(a) + len(b); return len(a) + len(b) }
-func (x *plain) Done(handler.End)               { x.done++ }
-func (x *plain) Failed(int, time.Duration)      { x.done -= 1 << 30 }
-func (x *plain) BodyRoom()                      {}
-func (x *plain) BodyWanted()                    {}
+func (x *plain) Output(a, b []byte, _ bool) int        { x.bytes += len(a) + len(b); return len(a) + len(b) }
+func (x *plain) Done(handler.End)                      { x.done++ }
+func (x *plain) Failed(int, time.Duration)             { x.done -= 1 << 30 }
+func (x *plain) BodyRoom()                             {}
+func (x *plain) BodyWanted()                           {}
+func (x *plain) Addrs() (local, remote netip.AddrPort) { return local, remote }
 
 // inProcess is a pool whose worker is in this process, so that the way from Start to Done can be measured alone.
 func inProcess(tb testing.TB) (*loop, *shm.Worker) {

@@ -3,6 +3,7 @@ package pool
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -141,7 +142,7 @@ func (l *loop) Start(x handler.Exchange, h *httpparse.Head, listener int, body [
 	if err != nil {
 		return nil, err
 	}
-	if err := c.putRequest(h, listener, body, more); err != nil {
+	if err := c.putRequest(x, h, listener, body, more); err != nil {
 		l.release(c)
 		return nil, err
 	}
@@ -238,10 +239,10 @@ func (l *loop) publish(c *cell) {
 	}
 }
 
-const headSize = 64 // of shm.Head; a test compares
+const headSize = 104 // of shm.Head; a test compares
 
 // putRequest writes head and body where the worker finds them.
-func (c *cell) putRequest(h *httpparse.Head, listener int, body []byte, more bool) error {
+func (c *cell) putRequest(x handler.Exchange, h *httpparse.Head, listener int, body []byte, more bool) error {
 	l := c.l
 	l.number++
 	b := &l.head
@@ -255,11 +256,28 @@ func (c *cell) putRequest(h *httpparse.Head, listener int, body []byte, more boo
 		PathOff: h.Path.Off, PathLen: h.Path.Len,
 		QueryOff: h.Query.Off, QueryLen: h.Query.Len,
 	}
+	local, remote := x.Addrs()
+	b.Local, b.Remote = address(local), address(remote)
 	b.Flags = headFlags(h, more && len(body) == 0)
 	if !more {
 		c.flags = shm.InEnd
 	}
 	return c.put(b, shm.SliceBytes(h.Fields), h.Raw, body)
+}
+
+// address is one end of a connection as workers see it.
+func address(a netip.AddrPort) (to shm.Address) {
+	switch ip := a.Addr(); {
+	case ip.Is4():
+		to.Family = 4
+		b := ip.As4()
+		copy(to.IP[:], b[:])
+	case ip.Is6():
+		to.Family = 6
+		to.IP = ip.As16()
+	}
+	to.Port = a.Port()
+	return to
 }
 
 // headFlags says in bits what the head says. expect: an answer to Expect: 100-continue is still of use (RFC 9110 §10.1.1).

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"bytes"
+	"net/netip"
 	"runtime"
 	"slices"
 	"sync"
@@ -309,7 +310,8 @@ func (q *request) BodyRoom() {
 	}
 }
 
-func (q *request) BodyWanted() { q.use(); q.wanted = true }
+func (q *request) BodyWanted()                           { q.use(); q.wanted = true }
+func (q *request) Addrs() (local, remote netip.AddrPort) { return local, remote }
 
 // use is part of every call of the backend.
 func (q *request) use() {

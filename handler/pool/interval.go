@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"net/netip"
 	"time"
 
 	"moonbridge/handler"
@@ -111,3 +112,5 @@ func (t *interval) Failed(int, time.Duration) { t.over() }
 func (t *interval) BodyRoom() {}
 
 func (t *interval) BodyWanted() {}
+
+func (t *interval) Addrs() (local, remote netip.AddrPort) { return }

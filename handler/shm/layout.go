@@ -103,8 +103,10 @@ const (
 
 // Flags of OutCell.
 const (
-	OutBodyWanted = 1 << iota // the handler reads the body
-	OutPending                // output is held back that should go out soon
+	OutBodyWanted   = 1 << iota // the handler reads the body
+	OutPending                  // output is held back that should go out soon
+	OutSocketWanted             // KindSocket: the worker waits for the connection's socket
+	OutReset                    // the handler has reset the connection, and goes on
 )
 
 // OutCell is mb_out_cell: the worker's half of a cell. The out-window follows it.
@@ -123,6 +125,7 @@ type OutCell struct {
 const (
 	KindHTTP     = 1
 	KindInterval = 2 // raw is the timer's name; there is no response
+	KindSocket   = 3 // a raw connection; raw is empty, there is no response
 )
 
 // Flags of Head.
@@ -138,6 +141,14 @@ const (
 // LengthUnknown is Head.ContentLength of a chunked body.
 const LengthUnknown = ^uint64(0)
 
+// Address is mb_address: one end of a TCP connection. Family is that of the socket: on a dual-stack one an IPv4 address
+// stands in its IPv6 form.
+type Address struct {
+	Family uint16 // 0: none, 4, 6
+	Port   uint16
+	IP     [16]byte // 4 bytes or 16, as on the wire; the rest 0
+}
+
 // Head is mb_head: with the field lines and raw it begins the in-window, and the body follows it at Size.
 type Head struct {
 	Size                 uint32 // bytes of this struct, fields and raw, rounded up to 8
@@ -151,6 +162,7 @@ type Head struct {
 	MethodOff, MethodLen uint32 // these from the start of raw
 	PathOff, PathLen     uint32
 	QueryOff, QueryLen   uint32
+	Local, Remote        Address
 }
 
 // Field is mb_field: places from the start of raw.
@@ -180,8 +192,11 @@ const (
 	MsgWorkerFailed            // … prepare failed: text
 )
 
-// CtlFlush is the byte on a worker's control socket that has it publish what it holds back.
-const CtlFlush = 'F'
+// Bytes on a worker's control socket.
+const (
+	CtlFlush  = 'F' // publish what is held back
+	CtlSocket = 'S' // with a descriptor: the socket that was asked for (OutSocketWanted)
+)
 
 // MsgForkBody is mb_msg_fork.
 type MsgForkBody struct{ Pool, Slot uint32 }

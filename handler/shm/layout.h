@@ -109,6 +109,10 @@ typedef struct {
 #define MB_OUT_BODY_WANTED 1u /* the handler reads the body: answer Expect: 100-continue */
 #define MB_OUT_PENDING     2u /* minimum_output_chunk_size or more is held back: have it
                                  flushed ('F' on the control socket) after about 50 ms */
+#define MB_OUT_SOCKET_WANTED 4u /* MB_KIND_SOCKET: the worker waits for the connection's
+                                 socket: send it ('S' on the control socket) */
+#define MB_OUT_RESET 8u /* the handler has reset the connection, and goes on: no
+                                 more output of this exchange is wanted */
 
 /* The worker's half of a cell; the out-window follows it. */
 typedef struct {
@@ -131,6 +135,8 @@ typedef struct {
 
 #define MB_KIND_HTTP     1u
 #define MB_KIND_INTERVAL 2u /* raw is the timer's name; no response */
+#define MB_KIND_SOCKET   3u /* a raw connection: raw is empty, no response. The worker asks
+                               for the socket (MB_OUT_SOCKET_WANTED) and then owns it */
 
 #define MB_HEAD_IS_HEAD   1u  /* method HEAD: no response body */
 #define MB_HEAD_HTTP10    2u  /* the client speaks HTTP/1.0 */
@@ -140,6 +146,14 @@ typedef struct {
 #define MB_HEAD_HAS_BODY  32u
 
 #define MB_LENGTH_UNKNOWN UINT64_MAX
+
+/* One end of a TCP connection. family is that of the socket: on a dual-stack one
+ * an IPv4 address stands in its IPv6 form. */
+typedef struct {
+	uint16_t family; /* 0: none (Unix socket, timer), 4, 6 */
+	uint16_t port;   /* in the machine's order */
+	uint8_t  ip[16]; /* 4 bytes or 16, as on the wire; the rest 0 */
+} mb_address;
 
 typedef struct {
 	uint32_t size;     /* bytes of this struct + fields + raw, rounded up to 8 */
@@ -153,6 +167,7 @@ typedef struct {
 	uint32_t method_off, method_len; /* these from the start of raw */
 	uint32_t path_off, path_len;     /* without the leading slash */
 	uint32_t query_off, query_len;   /* with the question mark */
+	mb_address local, remote;
 } mb_head;
 
 /* Control sockets: stream sockets; each message is this header and len bytes.
@@ -182,6 +197,7 @@ typedef struct {
 #define MB_MSG_WORKER_FAILED 11u /* prepare failed: text with traceback; then exit 1 */
 /* Server → worker: single bytes without a header */
 #define MB_CTL_FLUSH 'F' /* publish what send_data holds back */
+#define MB_CTL_SOCKET 'S' /* with a descriptor: the socket that was asked for */
 /* End of file on either socket: the server is gone, exit. */
 
 typedef struct { uint32_t pool, slot; } mb_msg_fork;     /* pool: number of the listen{} call, from 0 */
