@@ -138,15 +138,16 @@ func TestSecondSignalStopsAtOnce(t *testing.T) {
 // A tick in progress is completed, and finish runs to its end.
 func TestGracefulStopOfTimers(t *testing.T) {
 	t.Parallel()
-	fifo, open := newFIFO(t)
-	s := start(t, "testdata/slow_end.lua", fifo)
+	tick, endTick := newFIFO(t)
+	last, endLast := newFIFO(t)
+	s := start(t, "testdata/slow_end.lua", tick, last)
 	s.wait("tick begins")
 	s.signal(syscall.SIGTERM)
 	s.wait("msg=stopping")
-	open()
+	endTick()
 	s.wait("tick ends")
 	s.wait("finish begins")
-	open()
+	endLast()
 	s.exit(0)
 	s.wait("finish ends")
 	if n := strings.Count(s.log.String(), "tick begins"); n != 1 {
@@ -157,11 +158,12 @@ func TestGracefulStopOfTimers(t *testing.T) {
 // A finish that does not end is given no more than the grace time.
 func TestFinishHangs(t *testing.T) {
 	t.Parallel()
-	fifo, open := newFIFO(t)
-	s := start(t, "--grace", "300ms", "testdata/slow_end.lua", fifo)
+	tick, endTick := newFIFO(t)
+	last, _ := newFIFO(t)
+	s := start(t, "--grace", "300ms", "testdata/slow_end.lua", tick, last)
 	s.wait("tick begins")
 	s.signal(syscall.SIGTERM)
-	open()
+	endTick()
 	s.wait("finish begins")
 	s.exit(0)
 	s.wait("workers were killed")
