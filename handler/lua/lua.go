@@ -2,9 +2,7 @@ package lua
 
 /*
 #cgo CFLAGS: -I${SRCDIR}/../shm -Wall -Wextra -Wno-unused-parameter
-#cgo pkg-config: luajit
 #include "mb.h"
-#include <luajit.h>
 */
 import "C"
 
@@ -19,8 +17,9 @@ import (
 	"moonbridge/httpparse"
 )
 
-// Version names the Lua implementation that this program is linked with, and its version.
-func Version() string { return C.LUAJIT_VERSION }
+// Version names the Lua implementation that this program is linked with, and its version. LuaJIT is the default; the build
+// tag lua54 links Lua 5.4 of PUC-Rio instead.
+func Version() string { return implementation }
 
 // In a worker process the program ends here: its main is never called, nor are the init functions of packages that come
 // after this one.

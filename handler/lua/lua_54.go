@@ -1,0 +1,12 @@
+//go:build lua54
+
+package lua
+
+/*
+#cgo pkg-config: lua5.4
+#include <lua.h>
+*/
+import "C"
+
+// implementation is what Version says.
+const implementation = C.LUA_RELEASE

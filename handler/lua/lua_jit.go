@@ -1,0 +1,12 @@
+//go:build !lua54
+
+package lua
+
+/*
+#cgo pkg-config: luajit
+#include <luajit.h>
+*/
+import "C"
+
+// implementation is what Version says.
+const implementation = C.LUAJIT_VERSION
