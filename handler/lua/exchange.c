@@ -196,12 +196,12 @@ static void describe(char *to, size_t cap)
 	mb_quote(to + n, cap - n, raw + h->path_off, h->path_len);
 }
 
-/* A client that went away, or sent a body that broke off, is no fault of the
- * application: errors that say only that are not logged. */
+/* A client that went away, or sent a body that broke off or is malformed, is no
+ * fault of the application: errors that say only that are not logged. */
 static int peers_fault(const char *s)
 {
 	return (X.cancelled && strstr(s, "client has closed the connection")) ||
-	       (X.peer_status == 400 && strstr(s, "request body: connection broke off")) ||
+	       (X.peer_status && strstr(s, "request body: ")) ||
 	       (X.peer_status == 413 && strstr(s, "request body exceeds request_body_size_limit"));
 }
 
