@@ -22,6 +22,12 @@ type ListenOptions struct {
 	Backlog int          // connections waiting to be accepted, per socket; 0 means 4096. The system may have a lower limit
 	Mode    fs.FileMode  // permissions of a Unix socket; 0: as the umask has it
 	Logger  *slog.Logger // nil: slog.Default
+
+	// Inherited are listening sockets of this address that another process has opened. They are taken over, also if an error
+	// is returned, and no other is opened.
+	Inherited []int
+	// KeepFile: the file of an inherited Unix socket belongs to somebody else, and is not removed by Close.
+	KeepFile bool
 }
 
 // AcceptFunc is given an accepted connection: a non-blocking descriptor, closed on exec, with TCP_NODELAY, and the address
@@ -37,7 +43,7 @@ type Listener struct {
 	// Immutable.
 	addr     net.Addr
 	log      *slog.Logger
-	shared   bool      // one socket for all loops
+	shared   bool      // the loop that is attached first accepts for all loops
 	sockFile *sockFile // of a Unix socket
 
 	mu        sync.Mutex
@@ -77,12 +83,20 @@ func OpenListener(network, address string, o ListenOptions) (*Listener, error) {
 	var err error
 	switch network {
 	case "tcp", "tcp4", "tcp6":
+		if len(o.Inherited) > 0 {
+			err = ln.inherit(network, address, o)
+			break
+		}
 		ln.shared = !reusePortBalances
 		if ln.shared {
 			o.Sockets = 1
 		}
 		ln.free, ln.addr, err = listenTCP(network, address, o)
 	case "unix":
+		if len(o.Inherited) > 0 {
+			err = ln.inherit(network, address, o)
+			break
+		}
 		ln.shared = true
 		ln.sockFile, ln.free, err = listenUnix(address, o)
 		ln.addr = &net.UnixAddr{Name: address, Net: "unix"}
@@ -113,13 +127,19 @@ func (ln *Listener) Attach(l *Loop, accept AcceptFunc) error {
 	if len(ln.free) == 0 {
 		return fmt.Errorf("attach %v: %w", ln.addr, errors.New("more loops than sockets"))
 	}
-	fd := ln.free[0]
-	a := newAcceptor(ln, l, fd, accept)
-	if err := l.AddRead(fd, a); err != nil {
-		return fmt.Errorf("attach %v: %w", ln.addr, err)
+	sockets := 1
+	if ln.shared {
+		sockets = len(ln.free)
 	}
-	ln.free = ln.free[1:]
-	ln.acceptors = append(ln.acceptors, a)
+	for range sockets {
+		fd := ln.free[0]
+		a := newAcceptor(ln, l, fd, accept)
+		if err := l.AddRead(fd, a); err != nil {
+			return fmt.Errorf("attach %v: %w", ln.addr, err)
+		}
+		ln.free = ln.free[1:]
+		ln.acceptors = append(ln.acceptors, a)
+	}
 	ln.shares = append(ln.shares, share{l, accept})
 	return nil
 }

@@ -88,3 +88,15 @@ func (l *Loop) ring() {
 
 // OnTurn has t called around each turn from now on, in the order of the calls of OnTurn.
 func (l *Loop) OnTurn(t Turn) { l.hooks = append(l.hooks, t) }
+
+// OffTurn ends OnTurn. In a turn that has begun t is not called any more.
+func (l *Loop) OffTurn(t Turn) {
+	// A new slice: the old one may be gone through at this moment, and calls t then once more, or not.
+	hooks := make([]Turn, 0, len(l.hooks))
+	for _, hook := range l.hooks {
+		if hook != t {
+			hooks = append(hooks, hook)
+		}
+	}
+	l.hooks = hooks
+}

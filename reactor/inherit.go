@@ -1,0 +1,162 @@
+package reactor
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// A listening socket can pass from process to process: a new version of a server takes it over from the old one, a service
+// manager opens it for a server. Connections that wait to be accepted stay with the socket, so that none is refused.
+
+// SocketAddress says which network and address a listening stream socket has, in the terms of OpenListener. It is an error
+// if fd is none.
+func SocketAddress(fd int) (network, address string, err error) {
+	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+	if err != nil {
+		return "", "", os.NewSyscallError("getsockopt", err)
+	}
+	listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+	if err != nil {
+		return "", "", os.NewSyscallError("getsockopt", err)
+	}
+	if kind != unix.SOCK_STREAM || listens == 0 {
+		return "", "", errors.New("not a listening stream socket")
+	}
+	at, err := unix.Getsockname(fd)
+	if err != nil {
+		return "", "", os.NewSyscallError("getsockname", err)
+	}
+	switch a := at.(type) {
+	case *unix.SockaddrUnix:
+		return "unix", a.Name, nil
+	case *unix.SockaddrInet4:
+		return "tcp4", netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port)).String(), nil
+	case *unix.SockaddrInet6:
+		network = "tcp"
+		if only, err := unix.GetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY); err == nil && only != 0 {
+			network = "tcp6"
+		}
+		return network, netip.AddrPortFrom(netip.AddrFrom16(a.Addr), uint16(a.Port)).String(), nil
+	}
+	return "", "", errors.New("not an IP or Unix socket")
+}
+
+// inherit takes over o.Inherited. With another number of sockets than loops, which is so if another program has opened
+// them, one loop accepts for all.
+func (ln *Listener) inherit(network, address string, o ListenOptions) (err error) {
+	defer func() {
+		if err != nil {
+			closeFDs(o.Inherited)
+		}
+	}()
+	for _, fd := range o.Inherited {
+		if err := prepareInherited(fd, network); err != nil {
+			return fmt.Errorf("inherited socket %d: %w", fd, err)
+		}
+	}
+	_, actual, err := SocketAddress(o.Inherited[0])
+	if err != nil {
+		return err
+	}
+	if network == "unix" {
+		ln.addr = &net.UnixAddr{Name: actual, Net: "unix"}
+		if !o.KeepFile {
+			ln.sockFile = inheritFile(actual)
+		}
+	} else {
+		at, err := netip.ParseAddrPort(actual)
+		if err != nil {
+			return err
+		}
+		ln.addr = net.TCPAddrFromAddrPort(at)
+	}
+	ln.shared = network == "unix" || !reusePortBalances || len(o.Inherited) != o.Sockets
+	ln.free = o.Inherited
+	return nil
+}
+
+// prepareInherited gives an inherited socket what openSocket and bindTCP give to ours.
+func prepareInherited(fd int, network string) error {
+	is, _, err := SocketAddress(fd)
+	if err != nil {
+		return err
+	}
+	if (is == "unix") != (network == "unix") {
+		return fmt.Errorf("is of network %s, not %s", is, network)
+	}
+	unix.CloseOnExec(fd)
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return os.NewSyscallError("fcntl", err)
+	}
+	if network == "unix" {
+		return nil
+	}
+	return setOption(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+}
+
+// inheritFile is the file of an inherited Unix socket; nil if there is none, or something else, at its path.
+func inheritFile(path string) *sockFile {
+	info, err := os.Lstat(path)
+	if err != nil || info.Mode().Type() != os.ModeSocket {
+		return nil
+	}
+	return &sockFile{path: path, info: info}
+}
+
+// Files are duplicates of the listening sockets, to be passed on to another process. The caller closes them.
+func (ln *Listener) Files() (files []*os.File, err error) {
+	ln.mu.Lock()
+	defer ln.mu.Unlock()
+	if ln.closed {
+		return nil, net.ErrClosed
+	}
+	fds := append([]int(nil), ln.free...)
+	for _, a := range ln.acceptors {
+		fds = append(fds, a.fd)
+	}
+	for _, fd := range fds {
+		other, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
+		if err != nil {
+			for _, f := range files {
+				f.Close()
+			}
+			return nil, os.NewSyscallError("dup", err)
+		}
+		files = append(files, os.NewFile(uintptr(other), ln.addr.String()))
+	}
+	return files, nil
+}
+
+// HandOver is Close for a listener whose sockets another process has now (Files): they go on listening, those who wait are
+// left to that process, and the file of a Unix socket stays.
+func (ln *Listener) HandOver() {
+	ln.mu.Lock()
+	defer ln.mu.Unlock()
+	if ln.closed {
+		return
+	}
+	ln.closed = true
+	closeFDs(ln.free)
+	ln.free = nil
+	for _, a := range ln.acceptors {
+		a.loop.Post(a.leave)
+	}
+}
+
+// leave gives up a socket that listens on in another process. The poller has to be told: it would report events of the
+// socket as long as anybody has it.
+func (a *acceptor) leave() {
+	a.closed = true
+	if e := a.loop.lookup(a.fd); e == nil || e.handler != a {
+		return
+	}
+	if err := a.loop.poller.remove(a.fd); err != nil {
+		a.ln.log.Error("handing over a listener", "listener", a.ln.addr.String(), "err", err)
+	}
+	a.loop.Close(a.fd)
+}
