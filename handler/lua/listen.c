@@ -81,8 +81,10 @@ static void add_value(lua_State *L, message *m, uint32_t scope, const char *k, s
 
 static void bad_key(lua_State *L, const char *where, int i)
 {
-	if (lua_type(L, i) == LUA_TNUMBER)
-		luaL_error(L, "listen: %s has an unexpected entry [%f]", where, lua_tonumber(L, i));
+	if (lua_type(L, i) == LUA_TNUMBER) {
+		lua_pushvalue(L, i); /* lua_next needs the number that is there */
+		luaL_error(L, "listen: %s has an unexpected entry [%s]", where, lua_tostring(L, -1));
+	}
 	luaL_error(L, "listen: %s has a %s as key", where, luaL_typename(L, i));
 }
 

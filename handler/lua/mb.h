@@ -99,6 +99,8 @@ size_t mb_quote(char *to, size_t cap, const uint8_t *p, size_t n);
 int mb_same_word(const char *a, size_t n, const char *lower); /* ignores case */
 int mb_traceback(lua_State *L);
 const char *mb_tostring(lua_State *L, int i, size_t *n); /* replaces slot i */
+const char *mb_push_count(lua_State *L, uint64_t n); /* pushes the digits */
+const char *mb_check_text(lua_State *L, int i, size_t *n); /* string or number */
 void mb_set_functions(lua_State *L, const luaL_Reg *f);  /* into the table on top */
 void mb_close(int *fds, int n);
 

@@ -2,6 +2,7 @@
  * beyond it is found out. All fields come from one __index function. */
 #include "mb.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const char magic; /* its address is in every request: what the userdata is */
@@ -26,7 +27,8 @@ static const char *const names[F_ALL] = {
 	"post_params", "post_params_list", "body", "socket",
 	"post_metadata", "post_metadata_list", "stream_post_param", "stream_post_params"};
 
-/* Names are found by the address of their string: Lua has one of each. */
+/* Names are found by the address of their string: Lua has one of each (Lua 5.4:
+ * of those up to 40 bytes). keep_name makes sure of that. */
 static struct {
 	const char *s;
 	int id;
@@ -221,6 +223,21 @@ void mb_request_push(lua_State *L)
 	lua_setmetatable(L, -2);
 }
 
+/* Pushes a name. The second string is made from other bytes in other memory, as
+ * one that a script computes: it must be the first. */
+static const char *keep_name(lua_State *L, const char *name)
+{
+	char copy[64];
+	snprintf(copy, sizeof copy, "%s", name);
+	lua_pushstring(L, name);
+	lua_pushstring(L, copy);
+	const char *s = lua_tostring(L, -2);
+	if (lua_tostring(L, -1) != s)
+		luaL_error(L, "request.%s: this Lua has two strings of it", name);
+	lua_pop(L, 1);
+	return s;
+}
+
 void mb_request_open(lua_State *L)
 {
 	static const lua_CFunction methods[F_METHODS] = {
@@ -228,8 +245,7 @@ void mb_request_open(lua_State *L)
 		mb_send_data, mb_flush, mb_finish_headers, mb_finish};
 	lua_createtable(L, F_ALL, 0);
 	for (int i = 0; i < F_ALL; i++) {
-		lua_pushstring(L, names[i]);
-		const char *s = lua_tostring(L, -1);
+		const char *s = keep_name(L, names[i]);
 		unsigned h = hash(s);
 		while (names_by_address[h].s)
 			h = (h + 1) & 127;

@@ -24,7 +24,7 @@ int mb_send_status(lua_State *L)
 {
 	mb_request_check(L, 1);
 	size_t n;
-	const char *s = luaL_checklstring(L, 2, &n);
+	const char *s = mb_check_text(L, 2, &n);
 	if (R.state != MB_R_NONE) {
 		if (R.state == MB_R_BODY)
 			return luaL_error(L, "send_status: a status was sent already");
@@ -43,7 +43,7 @@ int mb_send_header(lua_State *L)
 {
 	mb_request_check(L, 1);
 	size_t kn, vn;
-	const char *k = luaL_checklstring(L, 2, &kn), *v = luaL_checklstring(L, 3, &vn);
+	const char *k = luaL_checklstring(L, 2, &kn), *v = mb_check_text(L, 3, &vn);
 	if (R.state != MB_R_STATUS)
 		return misuse(L, "send_header");
 	const char *e = mb_head_field(k, kn, v, vn);
@@ -77,8 +77,8 @@ static void check_length(lua_State *L, uint64_t n)
 	if (n && R.bodiless)
 		luaL_error(L, "send_data: a response with status %d has no body", R.status);
 	if (R.has_length && !mb_is_head() && n > R.length - R.sent)
-		luaL_error(L, "send_data: more data than the Content-Length that was sent (%f)",
-			(lua_Number)R.length);
+		luaL_error(L, "send_data: more data than the Content-Length that was sent (%s)",
+			mb_push_count(L, R.length));
 }
 
 int mb_send_data(lua_State *L)
@@ -133,8 +133,8 @@ static void finish(lua_State *L)
 	if (R.broken)
 		mb_raise_cancelled(L);
 	if (R.has_length && !mb_is_head() && R.status != 304 && R.sent < R.length)
-		luaL_error(L, "finish: less data (%f bytes) than the Content-Length that was sent (%f)",
-			(lua_Number)R.sent, (lua_Number)R.length);
+		luaL_error(L, "finish: less data (%s bytes) than the Content-Length that was sent (%s)",
+			mb_push_count(L, R.sent), mb_push_count(L, R.length));
 	R.state = MB_R_BODY;
 	mb_output_finish(L);
 }
