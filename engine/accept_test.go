@@ -22,7 +22,7 @@ func TestPollerRefusesConnection(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		s := &service{backend: lb, limits: Limits{}.resolve()}
+		s := &service{backend: lb, limits: Limits{}.resolve(), addrs: &addrs{}}
 		l.accept(s, fd, netip.AddrPort{})
 		if n := l.Timers(); n != 0 {
 			t.Errorf("%d timers left", n)

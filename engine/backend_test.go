@@ -17,12 +17,14 @@ import (
 //
 //	/hello         Content-Length response
 //	/echo          the body, when it is complete
+//	/addrs         the two addresses of the connection
 //	/big/N         N bytes, in parts as the connection takes them
 //	/fail/N        Failed(N)
 //	/begin-fail    half a response, then Failed
 //	/close         a response that ends the connection
 //	/slow          answers when the test calls release
 //	/never-read    answers without taking the body
+//	/reset/N       N bytes, which the connection may be holding, then the reset that a handler has asked for
 //	/drip/N        N bytes, then one more every 10 ms for ever
 type testBackend struct {
 	window int
@@ -96,6 +98,15 @@ func (r *testRun) begin() {
 	case "fail":
 		r.finished()
 		r.x.Failed(n, 1500*time.Millisecond)
+	case "reset":
+		r.x.Output(bytes.Repeat([]byte("x"), n), nil, false)
+		r.finished()
+		r.x.Done(handler.EndReset)
+	case "addrs":
+		local, remote := r.x.Addrs()
+		again, _ := r.x.Addrs()
+		from := r.x.(interface{ RemoteAddr() string }).RemoteAddr()
+		r.answer(fmt.Appendf(nil, "%v %v %v %q", local, again, remote, from))
 	case "drip":
 		r.drip(bytes.Repeat([]byte("x"), n))
 	case "begin-fail":

@@ -19,7 +19,6 @@ type conn struct {
 	s    *service
 	fd   int
 	peer netip.AddrPort // not valid on a Unix socket
-	addr netip.AddrPort // our end, once somebody has asked
 
 	state connState
 
@@ -29,6 +28,8 @@ type conn struct {
 	eof                bool // and we have read that 0
 	broken             bool // a system call on the socket failed: there is no peer to answer
 	queued             bool // in l.agains
+
+	local uint8 // which of s.addrs.seen our end is, once somebody has asked
 
 	in     bufio.Input
 	out    bufio.Output
@@ -119,8 +120,5 @@ func (c *conn) RemoteAddr() string {
 
 // Addrs implements handler.Exchange.
 func (c *conn) Addrs() (local, remote netip.AddrPort) {
-	if !c.addr.IsValid() && c.peer.IsValid() {
-		c.addr = reactor.LocalAddr(c.fd)
-	}
-	return c.addr, c.peer
+	return c.s.addrs.of(c.fd, c.peer, &c.local)
 }

@@ -102,9 +102,7 @@ func (c *conn) overloaded(err error) {
 		return
 	}
 	c.l.e.refused.Add(1)
-	if c.l.e.refusedLog.allow(c.l.NowMS()) {
-		c.l.e.log.Warn("requests refused", "err", err, "total", c.l.e.refused.Load())
-	}
+	c.l.logRefused("requests", err)
 	if !errors.Is(err, handler.ErrQueueFull) && !errors.Is(err, handler.ErrNoWorker) && !errors.Is(err, handler.ErrStopped) {
 		c.refuse(statusInternal)
 		return

@@ -32,11 +32,12 @@ type Engine struct {
 	stopped   bool
 }
 
-// service is what the connections of one listener are served by, on one loop. Immutable.
+// service is what the connections of one listener are served by, on one loop. Immutable, but for addrs.
 type service struct {
 	backend handler.LoopBackend
 	index   int
 	limits  limits
+	addrs   *addrs
 }
 
 // ErrStopped is returned by calls on an Engine that is shutting down.
@@ -106,7 +107,7 @@ func (e *Engine) Serve(ln *Listener, b handler.Backend, index int, lim Limits) e
 		if err != nil {
 			return err
 		}
-		s := &service{backend: lb, index: index, limits: resolved}
+		s := &service{backend: lb, index: index, limits: resolved, addrs: newAddrs(ln)}
 		return ln.r.Attach(l.Loop, func(fd int, peer netip.AddrPort) { l.accept(s, fd, peer) })
 	})
 }

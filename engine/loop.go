@@ -91,11 +91,23 @@ func (l *loop) accept(s *service, fd int, peer netip.AddrPort) {
 	}
 }
 
-// turnAway answers a connection above the limit, as far as that works without waiting.
-func (l *loop) turnAway(fd int) {
+// logRefused says, not too often, that a backend did not take an exchange.
+func (l *loop) logRefused(what string, err error) {
+	if l.e.refusedLog.allow(l.NowMS()) {
+		l.e.log.Warn(what+" refused", "err", err, "total", l.e.refused.Load())
+	}
+}
+
+// logLimit says, not too often, that there are too many connections.
+func (l *loop) logLimit() {
 	if l.e.refusedLog.allow(l.NowMS()) {
 		l.e.log.Warn("connections turned away: limit reached", "limit", l.e.connsMax)
 	}
+}
+
+// turnAway answers a connection above the limit, as far as that works without waiting.
+func (l *loop) turnAway(fd int) {
+	l.logLimit()
 	l.errorPage = handler.AppendError(l.errorPage[:0], l.unixNow(), statusUnavailable, retryAfterSeconds, true, false)
 	reactor.Write(fd, l.errorPage)
 	syscall.Close(fd)

@@ -1,0 +1,74 @@
+package engine
+
+import (
+	"errors"
+	"net/netip"
+	"syscall"
+
+	"moonbridge/handler"
+	"moonbridge/reactor"
+)
+
+// ErrNoSockets is returned by ServeSockets for a backend that does not take sockets.
+var ErrNoSockets = errors.New("engine: the backend does not take whole connections: no handler.SocketBackend")
+
+// ServeSockets has the connections of ln handed over to b as they are accepted: raw connections, of which nothing has been
+// read and about which the engine knows nothing from then on. b's part on each loop has to be a handler.SocketBackend, else
+// the error is ErrNoSockets and nothing is served. index is passed to the backend with every connection, to tell its
+// listeners apart.
+//
+// A connection that the backend refuses, or that comes when there are Options.MaxConns of other connections, is reset.
+// Those that were handed over are not counted, not bounded by a time, and go on after Drain and Shutdown: all of that is the
+// backend's to do.
+func (e *Engine) ServeSockets(ln *Listener, b handler.Backend, index int) error {
+	parts := make([]handler.SocketBackend, len(e.loops))
+	err := e.onEveryLoop(func(l *loop) error {
+		lb, err := l.attach(b)
+		if err != nil {
+			return err
+		}
+		s, ok := lb.(handler.SocketBackend)
+		if !ok {
+			return ErrNoSockets
+		}
+		parts[l.Index()] = s
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return e.onEveryLoop(func(l *loop) error {
+		s := &socketService{backend: parts[l.Index()], index: index, addrs: newAddrs(ln)}
+		return ln.r.Attach(l.Loop, func(fd int, peer netip.AddrPort) { l.handOver(s, fd, peer) })
+	})
+}
+
+// socketService is what the raw connections of one listener are given to, on one loop.
+type socketService struct {
+	backend handler.SocketBackend
+	index   int
+	addrs   *addrs
+}
+
+// handOver gives a new connection to the backend. The poller never hears of it: an edge that was told here would be missing
+// there.
+func (l *loop) handOver(s *socketService, fd int, peer netip.AddrPort) {
+	if l.e.conns.Load() >= l.e.connsMax {
+		l.logLimit()
+		resetNow(fd)
+		return
+	}
+	var known uint8
+	local, remote := s.addrs.of(fd, peer, &known)
+	if err := s.backend.StartSocket(fd, s.index, local, remote); err != nil {
+		l.e.refused.Add(1)
+		l.logRefused("connections", err)
+		resetNow(fd)
+	}
+}
+
+// resetNow closes a connection that the loop does not know, with a RST: it was not served.
+func resetNow(fd int) {
+	reactor.SetLinger0(fd)
+	syscall.Close(fd)
+}
