@@ -57,7 +57,8 @@ func TestGlobals(t *testing.T) {
 	} {
 		f.out.wait(t, want)
 	}
-	for _, dir := range []string{"/usr/share/lua/5.1/?.lua", "/usr/local/share/lua/5.1/?.lua", "/usr/local/lib/lua/5.1/?.so"} {
+	for _, dir := range []string{"/usr/share/lua/%s/?.lua", "/usr/local/share/lua/%s/?.lua", "/usr/local/lib/lua/%s/?.so"} {
+		dir = fmt.Sprintf(dir, luaModules)
 		if n := strings.Count(f.out.String(), dir); n != 1 {
 			t.Errorf("search paths have %d times %s:\n%s", n, dir, f.out)
 		}
@@ -80,8 +81,8 @@ func TestListen(t *testing.T) {
 	}
 	out := f.out.all(t)
 	for _, want := range []string{
-		"false\tbad argument #1 to '?' (table expected, got no value)\n",
-		"false\tbad argument #1 to '?' (table expected, got number)\n",
+		"false\tbad argument #1 to '" + luaInPcall + "' (table expected, got no value)\n",
+		"false\tbad argument #1 to '" + luaInPcall + "' (table expected, got number)\n",
 		"false\tlisten: listener 1 is a string, not a table\n",
 		"false\tlisten: listener 1 has an unexpected entry [1]\n",
 		"false\tlisten: the table has a boolean as key\n",

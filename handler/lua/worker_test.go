@@ -11,7 +11,7 @@ import (
 )
 
 func TestVersion(t *testing.T) {
-	if !strings.HasPrefix(Version(), "LuaJIT 2.1") {
+	if !strings.HasPrefix(Version(), luaName) {
 		t.Errorf("Version() = %q", Version())
 	}
 }
@@ -144,7 +144,7 @@ func TestHooks(t *testing.T) {
 		t.Errorf("worker ended with %#x", status)
 	}
 	s := w.stderr.all(t)
-	for _, want := range []string{"finish\n", "finish: testdata/hooks.lua:16: finish failed\nstack traceback:", "finalizer\n"} {
+	for _, want := range []string{"finish\n", "finish: testdata/hooks.lua:21: finish failed\nstack traceback:", "finalizer\n"} {
 		if strings.Count(s, want) != 1 {
 			t.Errorf("standard error has not once %q:\n%s", want, s)
 		}

@@ -1,8 +1,13 @@
 -- prepare and finish, and a finalizer, tell when they run.
 local http = require "moonbridge_http"
 local prepared = 0
-counter = newproxy(true)
-getmetatable(counter).__gc = function() io.stderr:write("finalizer\n") end
+local function finalizer() io.stderr:write("finalizer\n") end
+if newproxy then -- Lua 5.1 has finalizers of userdata only
+	counter = newproxy(true)
+	getmetatable(counter).__gc = finalizer
+else
+	counter = setmetatable({}, { __gc = finalizer })
+end
 
 listen{
 	{ proto = "tcp4", port = 8080 },

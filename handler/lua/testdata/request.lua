@@ -16,7 +16,7 @@ listen{
 		request:send_status("200 OK")
 		local what = request.headers_value["X-What"] or request.headers.what[1]
 		for expression in what:gmatch("[^;]+") do
-			local f = assert(loadstring("local request = ... return " .. expression))
+			local f = assert((loadstring or load)("local request = ... return " .. expression))
 			request:send_data(show(f(request)), "\n")
 		end
 	end)

@@ -1,0 +1,10 @@
+//go:build !lua54
+
+package lua
+
+// What the tests see of the Lua that they run with.
+const (
+	luaName    = "LuaJIT 2.1"
+	luaModules = "5.1" // in the names of directories
+	luaInPcall = "?"   // the name of a C function that pcall has called
+)
