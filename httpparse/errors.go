@@ -64,3 +64,22 @@ var (
 	errTrailer        = &Error{400, "malformed trailer section"}
 	errTrailerLarge   = &Error{431, "trailer section too large"}
 )
+
+// Of multipart bodies.
+var (
+	errBoundary           = &Error{400, "boundary of a multipart body that cannot be one"}
+	errBoundaryLineEnd    = &Error{400, "boundary followed by a line end that is not CR LF"}
+	errBoundaryPadding    = &Error{400, "too many blanks after a boundary"}
+	errMultipartEnd       = &Error{400, "multipart body without its closing boundary"}
+	errPartHeadLarge      = &Error{431, "head of a part too large"}
+	errPartLineCount      = &Error{431, "too many field lines in the head of a part"}
+	errColonMissing       = &Error{400, "field line without a colon"}
+	errDispositionMissing = &Error{400, "part without Content-Disposition"}
+	errDispositionTwice   = &Error{400, "more than one Content-Disposition in a part"}
+	errDispositionType    = &Error{400, "Content-Disposition of a part that is not form-data"}
+	errDisposition        = &Error{400, "malformed Content-Disposition of a part"}
+	errPartNameMissing    = &Error{400, "part without a name"}
+	errPartNameTwice      = &Error{400, "part with more than one name"}
+	errFileNameTwice      = &Error{400, "part with more than one file name"}
+	errPartTypeTwice      = &Error{400, "more than one Content-Type in a part"}
+)

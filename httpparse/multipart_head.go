@@ -1,0 +1,248 @@
+package httpparse
+
+import (
+	"bytes"
+	"unicode/utf8"
+)
+
+// Part is what the head of a part says. The slices live as long as Multipart.Part says.
+type Part struct {
+	Name        []byte // of the field, decoded; may be empty
+	FileName    []byte // decoded; may be empty: browsers send an empty one for a file input without a file
+	ContentType []byte // as sent, without whitespace around it
+
+	HasFileName, HasContentType bool
+}
+
+// partHead collects the head of a part up to its empty line.
+type partHead struct {
+	raw   []byte // what was taken; decoded in place by parse
+	line  int    // where the current line begins
+	lines int    // complete lines
+}
+
+func (h *partHead) reset() { h.raw, h.line, h.lines = h.raw[:0], 0, 0 }
+
+// take takes n bytes of b, up to the end of the head if that is there.
+func (h *partHead) take(b []byte) (done bool, n int, e *Error) {
+	for n < len(b) {
+		piece := b[n:]
+		eol := bytes.IndexByte(piece, '\n')
+		if eol >= 0 {
+			piece = piece[:eol+1]
+		}
+		if len(h.raw)+len(piece) > MultipartHeadBytesMax {
+			return false, n, errPartHeadLarge
+		}
+		h.grow(len(piece))
+		h.raw = append(h.raw, piece...)
+		n += len(piece)
+		if eol < 0 {
+			break
+		}
+		switch line := h.raw[h.line:]; {
+		case !bytes.HasSuffix(line, crlf):
+			return false, n, errLineEnd
+		case len(line) == len(crlf):
+			return true, n, nil
+		}
+		if h.lines++; h.lines > MultipartHeadLinesMax {
+			return false, n, errPartLineCount
+		}
+		h.line = len(h.raw)
+	}
+	return false, n, nil
+}
+
+var crlf = []byte("\r\n")
+
+// grow makes room for n more bytes, doubling, but never beyond what the largest head needs.
+func (h *partHead) grow(n int) {
+	need := len(h.raw) + n
+	if need <= cap(h.raw) {
+		return
+	}
+	room := min(max(need, 2*cap(h.raw), multipartHeadRoom), MultipartHeadBytesMax)
+	h.raw = append(make([]byte, 0, room), h.raw...)
+}
+
+// parse parses the field lines of a complete head into p (RFC 7578 §4). They are those of a request head, and as strict:
+// no folding, which MIME has, but no browser sends, and parsers differ about. Other fields than the two that matter are
+// checked and ignored (RFC 7578 §4.8).
+func (h *partHead) parse(p *Part) *Error {
+	*p = Part{}
+	disposed := false
+	for raw := h.raw; len(raw) > len(crlf); {
+		eol := bytes.IndexByte(raw, '\n')
+		name, value, e := splitField(raw[:eol-1])
+		if e != nil {
+			return e
+		}
+		raw = raw[eol+1:]
+		switch {
+		case EqualFold(name, "content-disposition"):
+			if disposed {
+				return errDispositionTwice
+			}
+			disposed = true
+			if e := p.parseDisposition(value); e != nil {
+				return e
+			}
+		case EqualFold(name, "content-type"):
+			if p.HasContentType {
+				return errPartTypeTwice
+			}
+			p.ContentType, p.HasContentType = value, true
+		}
+	}
+	if !disposed {
+		return errDispositionMissing
+	}
+	return nil
+}
+
+// splitField splits a field line without its line end.
+func splitField(line []byte) (name, value []byte, e *Error) {
+	colon := 0
+	for colon < len(line) && class[line[colon]]&classToken != 0 {
+		colon++
+	}
+	if colon == len(line) {
+		return nil, nil, errColonMissing
+	}
+	if line[colon] != ':' || colon == 0 {
+		return nil, nil, nameError(line[colon], colon == 0)
+	}
+	value = trimBlanks(line[colon+1:])
+	if !IsFieldValue(value) {
+		return nil, nil, errValueByte
+	}
+	return line[:colon], value, nil
+}
+
+// parseDisposition parses a Content-Disposition (RFC 7578 §4.2). Parameters that are there twice are refused: who takes
+// the first sees another form than who takes the last.
+func (p *Part) parseDisposition(value []byte) *Error {
+	kind, ps := splitParams(value)
+	if !EqualFold(kind, "form-data") {
+		return errDispositionType
+	}
+	named, extended := false, false
+	var better []byte // of filename*
+	var betterOK bool
+	for ps.next() {
+		switch {
+		case EqualFold(ps.name, "name"):
+			if named {
+				return errPartNameTwice
+			}
+			named, p.Name = true, ps.decodeFormName()
+		case EqualFold(ps.name, "filename"):
+			if p.HasFileName {
+				return errFileNameTwice
+			}
+			p.HasFileName, p.FileName = true, ps.decodeFormName()
+		case EqualFold(ps.name, "filename*"):
+			if extended {
+				return errFileNameTwice
+			}
+			extended = true
+			better, betterOK = decodeExtended(ps.value)
+		}
+	}
+	switch {
+	case ps.bad:
+		return errDisposition
+	case !named:
+		return errPartNameMissing
+	}
+	if betterOK {
+		p.HasFileName, p.FileName = true, better
+	}
+	return nil
+}
+
+// decodeFormName decodes the value of name and filename, in place.
+//
+// Browsers write a quote, CR and LF as %22, %0D and %0A, and nothing else in another way (HTML, multipart/form-data
+// encoding algorithm); so neither is anything else decoded. Programs escape quotes and backslashes by a backslash.
+// Browsers do not, and old ones send paths with backslashes as they are. Who escapes backslashes has none that stands
+// before something else than a quote or another one: where there is such a backslash, as in C:\dir\a.txt, all of
+// them stand for themselves, but for those before a quote.
+func (p *params) decodeFormName() []byte {
+	b := p.value
+	if !p.quoted {
+		return b
+	}
+	pairs := p.escaped && allPairs(b)
+	n := 0
+	for i := 0; i < len(b); i++ {
+		c := b[i]
+		switch {
+		case c == '%' && i+2 < len(b):
+			switch string(b[i+1 : i+3]) {
+			case "22":
+				c, i = '"', i+2
+			case "0D":
+				c, i = '\r', i+2
+			case "0A":
+				c, i = '\n', i+2
+			}
+		case c == '\\' && p.escaped && i+1 < len(b) && (b[i+1] == '"' || pairs):
+			i++
+			c = b[i]
+		}
+		b[n] = c
+		n++
+	}
+	return b[:n]
+}
+
+// allPairs says whether every backslash in b escapes a quote or a backslash.
+func allPairs(b []byte) bool {
+	for i := 0; i < len(b); i++ {
+		if b[i] == '\\' {
+			if i++; i == len(b) || b[i] != '\\' && b[i] != '"' {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// decodeExtended decodes an extended value (RFC 8187 §3.2) in place: UTF-8, the only charset that has to be known, an
+// optional language, %XX. RFC 7578 §4.2 does not want it, but programs send it. It is not ok, and to be ignored (RFC
+// 8187 §3.2.1), if it has an error of syntax or encoding, or has control characters, which no file name needs.
+func decodeExtended(b []byte) (decoded []byte, ok bool) {
+	if len(b) < 6 || !EqualFold(b[:6], "utf-8'") {
+		return nil, false
+	}
+	b = b[6:]
+	quote := bytes.IndexByte(b, '\'')
+	if quote < 0 {
+		return nil, false
+	}
+	b = b[quote+1:]
+	n := 0
+	for i := 0; i < len(b); i++ {
+		c := b[i]
+		switch {
+		case c == '%':
+			if i+2 >= len(b) {
+				return nil, false
+			}
+			high, low := hexValue(b[i+1]), hexValue(b[i+2])
+			if high < 0 || low < 0 {
+				return nil, false
+			}
+			c = byte(high<<4 | low)
+			i += 2
+		case c >= 0x80:
+			return nil, false
+		}
+		b[n] = c
+		n++
+	}
+	b = b[:n]
+	return b, n > 0 && utf8.Valid(b) && scanControl(b, 0) == n
+}
