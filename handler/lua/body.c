@@ -32,14 +32,14 @@ static void want_body(void)
 	mb_notify();
 }
 
-static void too_large(lua_State *L)
+void mb_body_too_large(lua_State *L)
 {
 	X.peer_status = 413;
 	luaL_error(L, "request body exceeds request_body_size_limit");
 }
 
 /* Waits for bytes of the body. *p: what is there in one piece; 0: the end. */
-static size_t body_next(lua_State *L, const uint8_t **p)
+size_t mb_body_next(lua_State *L, const uint8_t **p)
 {
 	if (!has_body())
 		return 0;
@@ -50,7 +50,7 @@ static size_t body_next(lua_State *L, const uint8_t **p)
 		if (f & MB_IN_CANCEL)
 			mb_raise_cancelled(L);
 		if ((f & MB_IN_ABORT) && (f & MB_IN_TOO_LARGE))
-			too_large(L);
+			mb_body_too_large(L);
 		if (f & MB_IN_ABORT) {
 			X.peer_status = 400;
 			luaL_error(L, "request body: connection broke off");
@@ -69,7 +69,7 @@ static size_t body_next(lua_State *L, const uint8_t **p)
 	}
 }
 
-static void body_take(lua_State *L, size_t n)
+void mb_body_take(lua_State *L, size_t n)
 {
 	mb_detach_head(L);
 	mb_took(n);
@@ -82,7 +82,7 @@ static const uint8_t *whole_body(lua_State *L, size_t *n)
 	const uint8_t *p = (const uint8_t *)"";
 	size_t k;
 	X.scratch.len = 0;
-	while ((k = body_next(L, &p))) {
+	while ((k = mb_body_next(L, &p))) {
 		uint64_t head = __atomic_load_n(&X.ic->in_head, __ATOMIC_ACQUIRE);
 		if (X.scratch.len == 0 && head - X.taken == k && mb_body_complete() &&
 		    head <= W.h.in_window) {
@@ -91,28 +91,40 @@ static const uint8_t *whole_body(lua_State *L, size_t *n)
 			return p;
 		}
 		if (X.opt && (double)(X.scratch.len + k) > X.opt->request_body_size_limit)
-			too_large(L);
+			mb_body_too_large(L);
 		if (mb_buf_add(&X.scratch, p, k))
 			luaL_error(L, "request body: not enough memory");
-		body_take(L, k);
+		mb_body_take(L, k);
 	}
 	*n = X.scratch.len;
 	return X.scratch.p;
 }
 
-static void exclude(lua_State *L, const char *what)
+void mb_body_exclude(lua_State *L, const char *what)
 {
 	static const char *const how[] = {"", "was read as request.body", "was read as a form",
 		"was given to stream_request_body"};
+	if (X.in_callback)
+		luaL_error(L, "%s: the form is still being processed, by the caller of this stream handler", what);
+	if (X.body == MB_BODY_BROKEN)
+		luaL_error(L, "%s: processing the request body has failed already", what);
 	if (X.body != MB_BODY_UNREAD)
 		luaL_error(L, "%s: the request body %s already", what, how[X.body]);
+}
+
+/* Stream handlers would wait for a form in vain. */
+static void exclude_streams(lua_State *L, const char *what)
+{
+	mb_body_exclude(L, what);
+	if (X.has_streams && !X.processed)
+		luaL_error(L, "%s: a stream handler was registered already: the request body is read as a form", what);
 }
 
 int mb_body_push(lua_State *L)
 {
 	if (X.body == MB_BODY_STRING && mb_cache_get(L, MB_CACHE_BODY))
 		return 1;
-	exclude(L, "request.body");
+	exclude_streams(L, "request.body");
 	X.body = MB_BODY_STRING;
 	size_t n;
 	const uint8_t *p = whole_body(L, &n);
@@ -123,57 +135,67 @@ int mb_body_push(lua_State *L)
 
 enum { TYPE_OTHER, TYPE_FORM, TYPE_MULTIPART };
 
-static int content_type(lua_State *L)
+/* What kind of form the body is. *v: the value of Content-Type. */
+static int content_type(lua_State *L, const char **v, size_t *vn)
 {
-	const char *v;
-	size_t n;
-	if (!has_body() || !mb_field_find(L, "content-type", &v, &n))
+	if (!has_body() || !mb_field_find(L, "content-type", v, vn))
 		return TYPE_OTHER;
-	const char *semi = memchr(v, ';', n);
-	if (semi)
-		n = (size_t)(semi - v);
-	while (n && (v[n - 1] == ' ' || v[n - 1] == '\t'))
+	const char *semi = memchr(*v, ';', *vn);
+	size_t n = semi ? (size_t)(semi - *v) : *vn;
+	while (n && ((*v)[n - 1] == ' ' || (*v)[n - 1] == '\t'))
 		n--;
-	if (mb_same_word(v, n, "application/x-www-form-urlencoded"))
+	if (mb_same_word(*v, n, "application/x-www-form-urlencoded"))
 		return TYPE_FORM;
-	return mb_same_word(v, n, "multipart/form-data") ? TYPE_MULTIPART : TYPE_OTHER;
+	return mb_same_word(*v, n, "multipart/form-data") ? TYPE_MULTIPART : TYPE_OTHER;
 }
 
 static void parse_form(lua_State *L)
 {
-	X.body = MB_BODY_PARSED;
 	size_t n;
 	const uint8_t *p = whole_body(L, &n);
 	mb_params_form(L, MB_CACHE_POST, MB_CACHE_POST_LIST, p, n);
 }
 
-static void process(lua_State *L, const char *what)
+static void process(lua_State *L)
 {
-	int type = content_type(L);
-	if (type == TYPE_MULTIPART)
-		luaL_error(L, "%s: multipart/form-data is not supported yet", what);
-	if (type == TYPE_FORM)
-		parse_form(L);
-	else /* A body that is no form stays where it is; it may still be read. */
+	const char *v = NULL;
+	size_t n = 0;
+	int type = content_type(L, &v, &n);
+	X.processed = 1;
+	if (type == TYPE_OTHER) {
+		/* A body that is no form stays where it is; it may still be read. */
 		mb_params_form(L, MB_CACHE_POST, MB_CACHE_POST_LIST, NULL, 0);
+		return;
+	}
+	X.body = MB_BODY_BROKEN; /* until it is known to be whole */
+	if (type == TYPE_FORM && !X.has_streams)
+		parse_form(L);
+	else
+		mb_post_process(L, type == TYPE_MULTIPART, v, n);
+	X.body = MB_BODY_PARSED;
 }
 
 int mb_body_form(lua_State *L, int key)
 {
+	static const char *const what[] = {"request.post_params", "request.post_params_list",
+		"request.post_metadata", "request.post_metadata_list"};
 	if (mb_cache_get(L, key))
 		return 1;
-	const char *what = key == MB_CACHE_POST ? "request.post_params" : "request.post_params_list";
-	exclude(L, what);
-	process(L, what);
-	mb_cache_get(L, key);
-	return 1;
+	if (mb_cache_get(L, MB_CACHE_POST))
+		return 0; /* there is no metadata but in multipart/form-data */
+	mb_body_exclude(L, what[key - MB_CACHE_POST]);
+	process(L);
+	return mb_cache_get(L, key);
 }
 
 int mb_body_process(lua_State *L)
 {
 	mb_request_check(L, 1);
-	if (X.body == MB_BODY_UNREAD)
-		process(L, "process_request_body");
+	if (X.body == MB_BODY_PARSED)
+		return 0;
+	mb_body_exclude(L, "process_request_body");
+	if (!mb_cache_get(L, MB_CACHE_POST))
+		process(L);
 	return 0;
 }
 
@@ -182,25 +204,32 @@ int mb_body_process(lua_State *L)
  * still want it, and to the server, which takes up to a window of it. */
 void mb_body_before_status(lua_State *L)
 {
-	if (X.body == MB_BODY_UNREAD && !X.deferred && has_body() && content_type(L) == TYPE_FORM)
-		parse_form(L);
+	const char *v;
+	size_t n;
+	if (X.deferred)
+		return;
+	if (X.in_callback)
+		mb_body_exclude(L, "send_status");
+	if (X.body == MB_BODY_UNREAD && has_body() && content_type(L, &v, &n) != TYPE_OTHER)
+		process(L);
+	X.processed = 1;
 }
 
 int mb_body_stream(lua_State *L)
 {
 	mb_request_check(L, 1);
 	luaL_checktype(L, 2, LUA_TFUNCTION);
-	exclude(L, "stream_request_body");
+	exclude_streams(L, "stream_request_body");
 	X.body = MB_BODY_STREAMED;
 	size_t max = (size_t)X.opt->maximum_input_chunk_size;
 	const uint8_t *p;
 	size_t n;
-	while ((n = body_next(L, &p))) {
+	while ((n = mb_body_next(L, &p))) {
 		if (n > max)
 			n = max;
 		lua_pushvalue(L, 2);
 		lua_pushlstring(L, (const char *)p, n);
-		body_take(L, n);
+		mb_body_take(L, n);
 		lua_call(L, 1, 0);
 	}
 	return 0;

@@ -9,6 +9,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <lauxlib.h>
 #include <lua.h>
@@ -34,6 +35,7 @@
 #define MB_FDS_MAX 253                    /* descriptors of one message (SCM_MAX_FD) */
 #define MB_TEXT_MAX (64u << 10)           /* text of an error on a control socket */
 #define MB_PARAMS_MAX (1u << 16)          /* items of a form, a query, the cookies */
+#define MB_POST_ROOM (64u << 10)          /* records of one piece of a form body */
 
 /* --- process ----------------------------------------------------------- */
 
@@ -113,6 +115,7 @@ const char *mb_segment_map(int in, int out); /* NULL, or what is wrong */
 int mb_send(int fd, uint32_t type, const void *p, size_t n); /* 0 or -1 */
 /* 1; 0: end of file; -1: error. *payload is malloc'ed, with a NUL after it. */
 int mb_recv(int fd, mb_msg *m, uint8_t **payload, int *fds, int *nfds);
+void mb_control_watch(int fd); /* a worker's; returns when the server is gone */
 
 /* --- state.c ------------------------------------------------------------ */
 
@@ -164,7 +167,10 @@ int mb_worker_run(void); /* exit code */
 /* --- exchange.c --------------------------------------------------------- */
 
 /* What became of the request body. */
-enum { MB_BODY_UNREAD, MB_BODY_STRING, MB_BODY_PARSED, MB_BODY_STREAMED };
+enum {
+	MB_BODY_UNREAD, MB_BODY_STRING, MB_BODY_PARSED, MB_BODY_STREAMED,
+	MB_BODY_BROKEN /* it is being taken apart as a form, or that came to no good end */
+};
 
 /* How an exchange that this worker serves by itself, on a socket of its own, gets
  * its bytes moved: what the server's loop does for all others. */
@@ -195,6 +201,9 @@ typedef struct {
 	int cancelled;       /* "client has closed the connection" was raised */
 	int has_cache;       /* the cache table exists */
 	int has_own;         /* so does the table of the handler's own fields */
+	int has_streams;     /* a stream handler is registered */
+	int in_callback;     /* one is being called */
+	int processed;       /* as a form, if it is one: no handler comes in any more */
 	mb_buf head_copy, scratch; /* scratch: a body in the making */
 } mb_exchange;
 extern mb_exchange X;
@@ -202,9 +211,17 @@ extern mb_exchange X;
 void mb_exchange_open(lua_State *L);
 enum { MB_RUN_ON, MB_RUN_RETIRE, MB_RUN_EXIT }; /* EXIT: without finish */
 int mb_exchange_run(uint32_t loop, uint32_t cell, uint32_t gen); /* MB_RUN_* */
+/* The parts of it, for an exchange on another transport. */
+void mb_exchange_begin(const mb_in_cell *ic, mb_out_cell *oc, const mb_transport *via);
+int mb_exchange_head(void);           /* -1: the peer is gone */
+int mb_exchange_serve(lua_State *L);  /* protected: calls the HTTP callback at 1 */
+void mb_exchange_log(lua_State *L);   /* the error on top, unless it is the peer's fault */
+uint32_t mb_exchange_settle(lua_State *L, int failed); /* result without RETIRE */
+void mb_exchange_end(uint32_t result); /* the cell may not be touched any more */
 void mb_notify(void);                 /* has the loop look at this cell */
 void mb_wait(int (*ready)(void));     /* blocks until ready() */
 int mb_doorbell_wait(void);
+void mb_describe(char *to, size_t cap); /* who failed: names the exchange */
 int mb_cancelled(void);
 int mb_raise_cancelled(lua_State *L);
 const uint8_t *mb_span(lua_State *L, uint32_t off, uint32_t len);
@@ -212,26 +229,149 @@ const mb_field *mb_field_at(lua_State *L, uint32_t i);
 void mb_detach_head(lua_State *L);
 void mb_took(uint64_t n); /* n more bytes of the in-window are no longer needed */
 
-/* --- socket.c ------------------------------------------------------------ */
+/* --- stream.c, readuntil.c: Lua file handles -------------------------------- */
 
+/* What the userdata of a Lua file handle begins with. */
+#if LUA_VERSION_NUM >= 502
+typedef luaL_Stream mb_stream;
+#else
+typedef struct {
+	FILE *f;
+} mb_stream;
+#endif
+
+void mb_stream_open(lua_State *L);
+mb_stream *mb_stream_push(lua_State *L);       /* pushes a handle that is closed */
+void mb_stream_attach(mb_stream *s, FILE *f);  /* opens it: owns f from now on */
+FILE *mb_stream_file(const mb_stream *s);      /* NULL: closed */
+int mb_stream_close(mb_stream *s);             /* as fclose; 0 if it is closed */
+const char *mb_file_peek(FILE *f, size_t *n);  /* what is in the input buffer */
+void mb_file_skip(FILE *f, size_t n);          /* takes bytes that were peeked at */
+const char *mb_file_unsent(FILE *f, size_t *n); /* what is in the output buffer */
+int mb_file_result(lua_State *L, int ok); /* pushes true, or nil, message, errno */
+int mb_forward(lua_State *L, int n); /* calls; errors get the position of our caller */
+int mb_readuntil(lua_State *L);      /* method of every handle */
+
+/* --- handover.c ----------------------------------------------------------- */
+
+void mb_handover_open(void);      /* when the worker starts */
+int mb_handover_take(void);       /* asks for the socket: descriptor, or -1: cancelled */
+void mb_handover_offer(int fd);   /* from the thread that reads the control socket */
+
+/* --- socket.c, close.c ------------------------------------------------------ */
+
+/* What a socket object is. All but magic to request is for raw connections. */
+typedef struct {
+	const void *magic;
+	uint64_t serial;   /* of the server's connection: the exchange that it belongs to */
+	int raw;           /* 0: the server has the connection */
+	int fd;            /* -1: closed. Input and output have descriptors of their own,
+	                      and the peer sees no end before this one is closed */
+	int tcp;
+	int half_closed;   /* the output was closed by itself: FIN is out */
+	mb_stream *in, *out; /* anchored in the object */
+} mb_socket;
+
+void mb_socket_open(lua_State *L);
 int mb_socket_run(lua_State *L);     /* protected function: an exchange of MB_KIND_SOCKET */
+void mb_socket_over(int failed);     /* after it, whatever it was */
 int mb_request_socket(lua_State *L); /* pushes request.socket */
+/* The raw socket at index i, or an error is raised; it may be closed already. */
+mb_socket *mb_socket_check(lua_State *L, int i);
+mb_socket *mb_socket_current(void); /* of the raw exchange in progress, or NULL */
+void mb_socket_push(lua_State *L);  /* pushes the object of mb_socket_current */
+/* 0, or -1 with errno where the output could not be sent, or not in time (then the
+ * peer sees a reset). timeout in seconds; 0: the kernel sends in the background. */
+int mb_socket_close(mb_socket *s, double timeout);
+void mb_socket_cancel(mb_socket *s); /* reset; drops what was not sent */
+void mb_socket_half_close(void);     /* some handle was closed: was it the output? */
+void mb_socket_abort(mb_socket *s);  /* async-signal-safe: reset when the process ends */
+
+/* --- local.c, conn*.go: HTTP on a raw socket ---------------------------------- */
+
+/* What Go is given to serve a connection with. All of it outlives the connection. */
+typedef struct {
+	int fd, bell;
+	const int *socket; /* descriptor of the socket object: -1 when somebody closes that */
+	mb_in_cell *ic;
+	mb_out_cell *oc;
+	uint32_t in_window, out_window;
+	const uint32_t *quit;
+	uint32_t *asleep;
+	const mb_http_options *opt;
+	const mb_head *raw; /* of the exchange that brought the socket */
+	const void *early;  /* what was read from it before */
+	size_t early_len;
+} mb_local;
+
+/* The call of a handler with a socket: 1 is that, 2 the callback. Returns what the
+ * connect handler is to return. */
+int mb_local_serve(lua_State *L, const mb_http_options *o);
+
+/* The worker is to end: the response in progress is the last on its connection. For
+ * all others that is known to the server. */
+static inline int mb_local_ending(void)
+{
+	return X.via && __atomic_load_n(&W.inw->quit, __ATOMIC_ACQUIRE);
+}
+
+/* --- timeout.c ------------------------------------------------------------ */
+
+#define MB_EXIT_TIMEOUT 124 /* as timeout(1) has it */
+void mb_timeout_begin(void);          /* when the worker starts, on the main thread */
+int mb_timeout(lua_State *L);         /* the global */
+void mb_timeout_over(void);           /* the handler has returned */
+void mb_timeout_who(const char *hook); /* NULL: the exchange in progress */
 
 /* --- body.c ------------------------------------------------------------- */
 
 int mb_body_complete(void); /* all of it was read, or lies in the window */
 int mb_body_push(lua_State *L);               /* request.body */
-int mb_body_form(lua_State *L, int cache_key); /* post_params, post_params_list */
+int mb_body_form(lua_State *L, int cache_key); /* post_params … post_metadata_list */
 void mb_body_before_status(lua_State *L);
 int mb_body_process(lua_State *L);
 int mb_body_stream(lua_State *L);
+void mb_body_exclude(lua_State *L, const char *what); /* error: the body was read otherwise */
+size_t mb_body_next(lua_State *L, const uint8_t **p);  /* waits; 0: the end */
+void mb_body_take(lua_State *L, size_t n);
+void mb_body_too_large(lua_State *L);
+
+/* --- post.c, post_stream.c, multipart.go ---------------------------------- */
+
+/* What Go finds in a piece of a form body: records, each of this head and bytes. */
+enum {
+	MB_POST_PART,  /* a: length of the name, b: of file_name, c: of content_type */
+	MB_POST_VIEW,  /* data: b bytes at a in the piece */
+	MB_POST_BYTES, /* data: the a bytes that follow */
+	MB_POST_END    /* of the part */
+};
+#define MB_POST_NONE 0xffffffffu /* as a length: the part has none */
+typedef struct { uint32_t kind, a, b, c; } mb_post_record;
+
+typedef struct {
+	uint32_t taken, used; /* bytes of the piece, bytes of records */
+	uint32_t more;        /* the records are full: call again */
+	uint32_t status;      /* not 0: what came after them is malformed; why stands in */
+	char reason[120];
+} mb_post_result;
+
+void mb_post_process(lua_State *L, int multipart, const char *type, size_t n);
+void mb_post_open(lua_State *L);
+void mb_post_find(lua_State *L, int name); /* pushes the handler for the field, or nil */
+void mb_post_call(lua_State *L, int nargs); /* calls a handler: below it is mb_post_failed */
+int mb_post_failed(lua_State *L);
+int mb_post_trace(lua_State *L); /* 1: pushed the traceback of a callback's error, at 1 */
+int mb_stream_post_param(lua_State *L);
+int mb_stream_post_params(lua_State *L);
 
 /* --- request.c ---------------------------------------------------------- */
 
 enum { /* keys of the cache table */
 	MB_CACHE_OWN = 1, MB_CACHE_HEADERS, MB_CACHE_CSV_STRING, MB_CACHE_CSV_TABLE,
 	MB_CACHE_FLAGS, MB_CACHE_VALUE, MB_CACHE_COOKIES, MB_CACHE_GET,
-	MB_CACHE_GET_LIST, MB_CACHE_POST, MB_CACHE_POST_LIST, MB_CACHE_BODY
+	MB_CACHE_GET_LIST, MB_CACHE_POST, MB_CACHE_POST_LIST, MB_CACHE_METADATA,
+	MB_CACHE_METADATA_LIST, MB_CACHE_BODY, MB_CACHE_SOCKET, MB_CACHE_STREAMS, MB_CACHE_ERROR,
+	MB_CACHE_TRACE
 };
 void mb_request_open(lua_State *L);
 void mb_request_push(lua_State *L);
@@ -248,6 +388,8 @@ int mb_field_find(lua_State *L, const char *lower, const char **v, size_t *n);
 enum { MB_PARSE_FORM, MB_PARSE_COOKIE }; /* as in lua.go */
 void mb_params_open(lua_State *L);
 void mb_params_form(lua_State *L, int key, int list_key, const uint8_t *p, size_t n);
+void mb_params_new(lua_State *L); /* pushes two tables: first values, sequences */
+void mb_params_add(lua_State *L, int first); /* to the tables at first, first + 1: name, value */
 void mb_params_get(lua_State *L);
 void mb_params_cookies(lua_State *L);
 

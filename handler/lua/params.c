@@ -22,6 +22,7 @@ void mb_params_open(lua_State *L)
 	lua_pushcfunction(L, list_index);
 	lua_setfield(L, -2, "__index");
 	list_metatable = luaL_ref(L, LUA_REGISTRYINDEX);
+	mb_post_open(L);
 }
 
 /* Appends the pairs in p. Their number is bounded before any room is made. */
@@ -43,41 +44,52 @@ static void parse(lua_State *L, int kind, const uint8_t *p, size_t n)
 	pairs.len += mbParsePairs(kind, (void *)p, n, pairs.p + pairs.len, pairs.cap - pairs.len);
 }
 
+void mb_params_new(lua_State *L)
+{
+	lua_newtable(L);
+	lua_newtable(L);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, list_metatable);
+	lua_setmetatable(L, -2);
+}
+
+/* Name and value are on top, and are popped. */
+void mb_params_add(lua_State *L, int first)
+{
+	int name = lua_gettop(L) - 1, value = name + 1, list = first + 1;
+	lua_pushvalue(L, name);
+	lua_rawget(L, list);
+	if (lua_isnil(L, -1)) {
+		lua_pop(L, 1);
+		lua_createtable(L, 1, 0);
+		lua_pushvalue(L, name);
+		lua_pushvalue(L, -2);
+		lua_rawset(L, list);
+		lua_pushvalue(L, name);
+		lua_pushvalue(L, value);
+		lua_rawset(L, first);
+	}
+	lua_pushvalue(L, value);
+	lua_rawseti(L, -2, (int)mb_rawlen(L, -2) + 1);
+	lua_settop(L, name - 1);
+}
+
 /* Pushes the table of first values and the table of sequences. */
 static void push_tables(lua_State *L)
 {
 	luaL_checkstack(L, 10, "parameters");
-	lua_newtable(L);
-	int first = lua_gettop(L);
-	lua_newtable(L);
-	int list = first + 1;
-	for (size_t at = 0; at + 8 <= pairs.len; lua_settop(L, list)) {
+	mb_params_new(L);
+	int first = lua_gettop(L) - 1;
+	for (size_t at = 0; at + 8 <= pairs.len;) {
 		uint32_t len[2];
 		memcpy(len, pairs.p + at, 8);
 		const char *name = (const char *)pairs.p + at + 8;
 		at += 8 + (size_t)len[0] + len[1];
 		lua_pushlstring(L, name, len[0]);
-		lua_pushvalue(L, -1);
-		lua_rawget(L, list);
-		if (lua_isnil(L, -1)) {
-			lua_pop(L, 1);
-			lua_createtable(L, 1, 0);
-			lua_pushvalue(L, -2);
-			lua_pushvalue(L, -2);
-			lua_rawset(L, list);
-		}
 		lua_pushlstring(L, name + len[0], len[1]);
-		if (mb_rawlen(L, -2) == 0) {
-			lua_pushvalue(L, -3);
-			lua_pushvalue(L, -2);
-			lua_rawset(L, first);
-		}
-		lua_rawseti(L, -2, (int)mb_rawlen(L, -2) + 1);
+		mb_params_add(L, first);
 	}
 	if (pairs.cap > 1u << 20)
 		mb_buf_free(&pairs);
-	lua_rawgeti(L, LUA_REGISTRYINDEX, list_metatable);
-	lua_setmetatable(L, -2);
 }
 
 void mb_params_form(lua_State *L, int key, int list_key, const uint8_t *p, size_t n)

@@ -9,23 +9,24 @@ static const char magic; /* its address is in every request: what the userdata i
 static int metatable_ref, cache_ref;
 
 enum {
-	F_PROCESS_REQUEST_BODY, F_STREAM_REQUEST_BODY, F_DEFER_READING, F_SEND_STATUS,
+	F_PROCESS_REQUEST_BODY, F_STREAM_REQUEST_BODY, F_STREAM_POST_PARAM,
+	F_STREAM_POST_PARAMS, F_DEFER_READING, F_SEND_STATUS,
 	F_SEND_HEADER, F_SEND_DATA, F_FLUSH, F_FINISH_HEADERS, F_FINISH,
 	F_METHODS, /* the rest are fields */
 	F_METHOD = F_METHODS, F_PATH, F_QUERY, F_HEADERS, F_CSV_STRING, F_CSV_TABLE,
-	F_FLAGS, F_VALUE, F_COOKIES, F_GET, F_GET_LIST, F_POST, F_POST_LIST, F_BODY,
-	F_SOCKET,
-	F_LATER, /* not supported yet */
-	F_ALL = F_LATER + 4
+	F_FLAGS, F_VALUE, F_COOKIES, F_GET, F_GET_LIST, F_POST, F_POST_LIST,
+	F_METADATA, F_METADATA_LIST, F_BODY, F_SOCKET,
+	F_ALL
 };
 
 static const char *const names[F_ALL] = {
-	"process_request_body", "stream_request_body", "defer_reading", "send_status",
+	"process_request_body", "stream_request_body", "stream_post_param",
+	"stream_post_params", "defer_reading", "send_status",
 	"send_header", "send_data", "flush", "finish_headers", "finish",
 	"method", "path", "query", "headers", "headers_csv_string", "headers_csv_table",
 	"headers_flags", "headers_value", "cookies", "get_params", "get_params_list",
-	"post_params", "post_params_list", "body", "socket",
-	"post_metadata", "post_metadata_list", "stream_post_param", "stream_post_params"};
+	"post_params", "post_params_list", "post_metadata", "post_metadata_list", "body",
+	"socket"};
 
 /* Names are found by the address of their string: Lua has one of each (Lua 5.4:
  * of those up to 40 bytes). keep_name makes sure of that. */
@@ -92,7 +93,7 @@ void mb_request_over(lua_State *L)
 		lua_pushboolean(L, 0); /* not nil: luaL_ref would give the number away */
 		lua_rawseti(L, LUA_REGISTRYINDEX, cache_ref);
 	}
-	X.has_cache = X.has_own = 0;
+	X.has_cache = X.has_own = X.has_streams = X.in_callback = X.processed = 0;
 	X.request = NULL;
 }
 
@@ -152,12 +153,16 @@ static int push_field(lua_State *L, int id)
 		return mb_body_form(L, MB_CACHE_POST);
 	case F_POST_LIST:
 		return mb_body_form(L, MB_CACHE_POST_LIST);
+	case F_METADATA:
+		return mb_body_form(L, MB_CACHE_METADATA);
+	case F_METADATA_LIST:
+		return mb_body_form(L, MB_CACHE_METADATA_LIST);
 	case F_BODY:
 		return mb_body_push(L);
 	case F_SOCKET:
 		return mb_request_socket(L);
 	}
-	return luaL_error(L, "request.%s is not supported yet", names[id]);
+	return 0;
 }
 
 /* Upvalues: the methods, in the order of their numbers. */
@@ -241,8 +246,9 @@ static const char *keep_name(lua_State *L, const char *name)
 void mb_request_open(lua_State *L)
 {
 	static const lua_CFunction methods[F_METHODS] = {
-		mb_body_process, mb_body_stream, defer_reading, mb_send_status, mb_send_header,
-		mb_send_data, mb_flush, mb_finish_headers, mb_finish};
+		mb_body_process, mb_body_stream, mb_stream_post_param, mb_stream_post_params,
+		defer_reading, mb_send_status, mb_send_header, mb_send_data, mb_flush,
+		mb_finish_headers, mb_finish};
 	lua_createtable(L, F_ALL, 0);
 	for (int i = 0; i < F_ALL; i++) {
 		const char *s = keep_name(L, names[i]);

@@ -120,7 +120,6 @@ func TestMisuse(t *testing.T) {
 		{"status_101", "send_status: status 101 is not supported"},
 		{"no_self", "bad argument #1 to 'send_status' (request expected: call it as a method, with a colon)"},
 		{"later", "request.socket is not supported yet"},
-		{"later_metadata", "request.post_metadata is not supported yet"},
 		{"handler_called", "a handler made by generate_handler must be given to listen as connect: calling it with a socket is not supported yet"},
 		{"listen_called", "listen() must be called by the script itself, not from a handler"},
 		{"kept", "request: the exchange is over"},

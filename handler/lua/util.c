@@ -169,6 +169,8 @@ const char *mb_check_text(lua_State *L, int i, size_t *n)
  * after it. Upvalue 1 is debug.traceback as it was before the script ran. */
 int mb_traceback(lua_State *L)
 {
+	if (mb_post_trace(L))
+		return 1;
 	if (!lua_isstring(L, 1)) {
 		if (!luaL_callmeta(L, 1, "__tostring") || !lua_isstring(L, -1))
 			lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 1));
