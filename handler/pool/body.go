@@ -132,11 +132,16 @@ func (c *cell) Cancel() {
 	case c.l.queue.Withdraw(c.index, c.pos):
 		c.l.release(c)
 	default:
-		c.spill = nil
-		c.setFlags(c.flags&^shm.InWantRoom | shm.InCancel)
-		c.poke()
-		c.swallow()
+		c.abandon()
 	}
+}
+
+// abandon has everything end that the worker may wait for in an exchange that nobody waits for any more.
+func (c *cell) abandon() {
+	c.spill = nil
+	c.setFlags(c.flags&^shm.InWantRoom | shm.InCancel)
+	c.poke()
+	c.swallow()
 }
 
 // poke has the worker rung at the end of the turn, if one has the exchange and sleeps.

@@ -38,6 +38,12 @@ func (c *cell) look() {
 	if !c.readOutput() {
 		return
 	}
+	if result&shm.ResultDone == 0 && !c.wantsSocket(flags&shm.OutSocketWanted != 0) {
+		return
+	}
+	if flags&shm.OutReset != 0 && c.kind == shm.KindHTTP {
+		c.reset()
+	}
 	if flags&shm.OutBodyWanted != 0 && !c.wanted {
 		c.wanted = true
 		if c.x != nil {
@@ -100,6 +106,14 @@ func (c *cell) readOutput() bool {
 	}
 	r.published = published
 	return true
+}
+
+// reset: the handler has had enough of the peer, and goes on without it.
+func (c *cell) reset() {
+	if x := c.leave(); x != nil {
+		c.abandon()
+		x.Done(handler.EndReset)
+	}
 }
 
 // giveRoom tells the connection that body bytes have room again, if it waits for that. false: the exchange is another
@@ -170,7 +184,8 @@ func (c *cell) took(n uint64) {
 // finish ends an exchange. The cell is free before the connection hears of it: the next request, if one waits, finds it
 // first on the list.
 func (c *cell) finish() {
-	result, silent, tick := c.response.result, c.response.published == 0, c.tick
+	result, silent := c.response.result, c.response.published == 0
+	c.closeSocket(result&shm.ResultReset != 0)
 	x := c.leave()
 	c.l.release(c)
 	if x == nil {
@@ -179,7 +194,7 @@ func (c *cell) finish() {
 	switch {
 	case result&shm.ResultReset != 0:
 		x.Done(handler.EndReset)
-	case silent && !tick:
+	case silent && c.kind == shm.KindHTTP:
 		x.Failed(ownStatus(result>>shm.ResultStatusShift), 0)
 	case result&shm.ResultClose != 0:
 		x.Done(handler.EndClose)
@@ -212,9 +227,9 @@ func (c *cell) corrupted() {
 	if c.l.p.recycleAll() {
 		c.l.p.log.Error("shared memory destroyed by a worker: replacing all workers", "loop", c.l.index)
 	}
+	c.setState(cellLost)
 	c.drop()
 	c.until = c.l.p.recycleTo.Load()
-	c.setState(cellLost)
 	c.failLater()
 }
 

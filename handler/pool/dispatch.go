@@ -28,6 +28,7 @@ type loop struct {
 	free   []*cell // last in, first out: the cell whose memory is warm
 	inUse  []*cell // in no order
 	open   int     // cells that a worker has or is to have
+	handed int     // of these, with a raw connection that the worker is alone with
 	number uint64  // of the last exchange
 	head   shm.Head
 	timers []*interval
@@ -36,7 +37,6 @@ type loop struct {
 	epoch   uint64
 	workers []*Worker // that serve
 	home    *Worker   // rung first
-	paired  *Worker   // bound to cpu
 	pokes   []*Worker // to be rung at the end of the turn, if they sleep
 	idle    []*Worker // scratch of wake
 
@@ -44,9 +44,11 @@ type loop struct {
 	fresh    bool // the queue has got something in this turn
 	sleeping bool // flag is set
 	ticking  bool // the slow tick is armed
+	calm     bool // for a later time than usual
 	closed   bool // the pool has been taken off this loop
 	slowTick func()
-	alarmed  func() // ends wake.alarm; the turn that it comes in is what counts
+	ticker   handler.Timer // of the slow tick
+	alarmed  func()        // ends wake.alarm; the turn that it comes in is what counts
 
 	wake wakeState
 	pair pairState
@@ -75,10 +77,15 @@ type cell struct {
 	counted    bool             // in worker.claims
 	claimed    int64            // time when it was first seen claimed; 0: not yet
 	flushed    int64            // time of the last request to flush
-	tick       bool             // of an interval
+	kind       uint16           // shm.Kind*
 	idempotent bool             // RFC 9110 §9.2.2
 	retried    bool
 	until      uint64 // cellLost: free when all workers up to this seq have gone
+
+	// Raw connection.
+	socket socketState
+	fd     int  // socketHeld
+	away   bool // counted in worker.away, and in loop.handed while the cell is open
 
 	// Request body.
 	flags    uint32 // InCell.Flags
@@ -146,7 +153,7 @@ func (l *loop) Start(x handler.Exchange, h *httpparse.Head, listener int, body [
 		l.release(c)
 		return nil, err
 	}
-	c.x = x
+	c.x, c.kind = x, shm.KindHTTP
 	c.idempotent = idempotent(h.Bytes(h.Method))
 	l.living.Add(1)
 	l.taken.Add(1)
@@ -176,7 +183,7 @@ func (l *loop) take() *cell {
 	l.free = l.free[:n]
 	c.place = len(l.inUse)
 	l.inUse = append(l.inUse, c)
-	c.tick, c.idempotent, c.retried = false, false, false
+	c.idempotent, c.retried, c.socket = false, false, socketNone
 	c.flags, c.inHead, c.spilled, c.ending, c.wanted = 0, 0, false, false, false
 	return c
 }
@@ -197,17 +204,31 @@ func (l *loop) release(c *cell) {
 
 // setState moves a cell from state to state, and keeps count.
 func (c *cell) setState(s cellState) {
-	if c.state.open() {
-		c.l.open--
-	}
-	if s.open() {
-		c.l.open++
+	was, is := c.state.open(), s.open()
+	if was != is {
+		n := 1
+		if was {
+			n = -1
+		}
+		c.l.open += n
+		if c.away {
+			c.l.handed += n
+		}
 	}
 	c.state = s
 }
 
+// count notes that the worker of a cell is at work for longer.
+func (c *cell) count() {
+	if !c.counted {
+		c.counted = true
+		c.worker.claims.Add(1)
+	}
+}
+
 // drop forgets the worker of a cell.
 func (c *cell) drop() {
+	c.setAway(false)
 	if c.counted {
 		c.worker.claims.Add(-1)
 		c.counted = false
@@ -233,9 +254,8 @@ func (l *loop) publish(c *cell) {
 	c.setState(cellQueued)
 	l.queue.Push(c.index)
 	l.fresh = true
-	if !l.ticking {
-		l.ticking = true
-		l.on.After(slowTickEvery, l.slowTick)
+	if !l.ticking || l.calm {
+		l.setTick(false)
 	}
 }
 
@@ -352,8 +372,9 @@ func (c *cell) fail(status int, retryAfter time.Duration) {
 
 // leave lets go of the exchange: no call is made on it after the one that the caller may make.
 func (c *cell) leave() handler.Exchange {
+	c.closeSocket(true)
 	x := c.x
-	if x != nil && !c.tick {
+	if x != nil && c.kind != shm.KindInterval {
 		c.l.living.Add(-1)
 	}
 	c.x = nil

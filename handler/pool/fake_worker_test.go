@@ -22,6 +22,7 @@ type fakeProc struct {
 	w     *shm.Worker
 	in    *shm.InWorker
 	flush chan bool
+	socks chan int // sockets that were passed
 	quit  bool
 }
 
@@ -38,7 +39,7 @@ func fakeWorker() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	p := &fakeProc{m: m, w: m.Worker(slot), flush: make(chan bool, 1)}
+	p := &fakeProc{m: m, w: m.Worker(slot), flush: make(chan bool, 1), socks: make(chan int, 8)}
 	ctl := os.NewFile(fdControl, "control")
 	say := func(typ uint32, text string) {
 		ctl.Write(append(shm.Bytes(&shm.Msg{Type: typ, Len: uint32(len(text))}), text...))
@@ -53,21 +54,9 @@ func fakeWorker() {
 			os.Exit(1)
 		}
 	}
-	go func() {
-		for b := make([]byte, 1); ; {
-			n, err := unix.Read(fdControl, b)
-			if err == unix.EINTR || err == unix.EAGAIN {
-				continue
-			}
-			if n <= 0 {
-				os.Exit(0)
-			}
-			select {
-			case p.flush <- true:
-			default:
-			}
-		}
-	}()
+	if !strings.Contains(script, "never-reads") {
+		go p.control()
+	}
 	say(shm.MsgWorkerReady, "")
 	if strings.Contains(script, "babble") {
 		say(77, "what")
@@ -76,6 +65,29 @@ func fakeWorker() {
 	p.serve()
 	fmt.Fprintln(os.Stderr, "worker finishes")
 	os.Exit(0)
+}
+
+// control reads the control socket.
+func (p *fakeProc) control() {
+	for b, oob := make([]byte, 1), make([]byte, 64); ; {
+		n, oobn, _, _, err := unix.Recvmsg(fdControl, b, oob, 0)
+		if err == unix.EINTR || err == unix.EAGAIN {
+			continue
+		}
+		if n <= 0 {
+			os.Exit(0)
+		}
+		if b[0] == shm.CtlSocket {
+			cs, _ := unix.ParseSocketControlMessage(oob[:oobn])
+			fds, _ := unix.ParseUnixRights(&cs[0])
+			p.socks <- fds[0]
+			continue
+		}
+		select {
+		case p.flush <- true:
+		default:
+		}
+	}
 }
 
 func (p *fakeProc) serve() {
@@ -190,6 +202,10 @@ func (p *fakeProc) exchange(c shm.Claim) {
 	raw := s.block[s.head.RawOff-headSize:][:s.head.RawLen]
 	if s.head.Kind == shm.KindInterval {
 		s.tick(string(raw))
+		return
+	}
+	if s.head.Kind == shm.KindSocket {
+		s.raw()
 		return
 	}
 	path := string(raw[s.head.PathOff:][:s.head.PathLen])
@@ -332,7 +348,23 @@ var behaviours = map[string]func(s *served, query string){
 		unix.Write(fdControl, shm.Bytes(&shm.Msg{Type: 99}))
 		time.Sleep(time.Hour)
 	},
-	"deaf": func(s *served, query string) { unix.Shutdown(fdControl, unix.SHUT_WR); time.Sleep(time.Hour) },
+	"reset-now": func(s *served, query string) { // and goes on as if nothing had happened
+		s.write([]byte("never"))
+		s.out.Flags.Or(shm.OutReset)
+		s.signal()
+		for n := number(query); n > 0 && s.write(make([]byte, 700)); n -= 700 {
+		}
+		for buf := make([]byte, 100); s.read(buf) > 0; {
+		}
+		s.finish(0)
+	},
+	"reset-done": func(s *served, query string) {
+		s.write([]byte("never"))
+		s.out.Flags.Or(shm.OutReset)
+		s.finish(0)
+	},
+	"bad-socket": func(s *served, query string) { s.out.Flags.Or(shm.OutSocketWanted); s.signal(); hang() },
+	"deaf":       func(s *served, query string) { unix.Shutdown(fdControl, unix.SHUT_WR); time.Sleep(time.Hour) },
 	"bad-start": func(s *served, query string) {
 		s.out.OutStart.Store(1 << 30)
 		s.out.OutHead.Store(5)

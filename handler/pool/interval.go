@@ -60,7 +60,7 @@ func (t *interval) fire() {
 		t.over()
 		return
 	}
-	c.x, c.tick = t, true
+	c.x, c.kind = t, shm.KindInterval
 	l.taken.Add(1)
 	l.publish(c)
 }

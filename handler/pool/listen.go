@@ -211,8 +211,6 @@ func (l *ListenerSpec) setConnect(v value, own bool) (err error) {
 	case v.is(shm.TypeHTTP) && interval:
 		return errors.New("the pool's connect is an HTTP handler, but a timer has no requests: " +
 			"give this listener a connect function of its own")
-	case v.is(shm.TypeFunc) && !interval:
-		return errors.New("raw connections are not supported yet: give the result of http.generate_handler as connect")
 	case v.is(shm.TypeHTTP):
 		if l.HTTP, err = httpOptions(v.text); err != nil {
 			return fmt.Errorf("HTTP handler: %w", err)

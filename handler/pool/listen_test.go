@@ -24,6 +24,8 @@ func TestDecodeListen(t *testing.T) {
 		[3]any{4, "proto", "tcp"}, [3]any{4, "port", "http"}, [3]any{4, "connect", httpFn("")},
 		[3]any{5, "proto", "tcp6"}, [3]any{5, "port", 0},
 		[3]any{6, "proto", "tcp"}, [3]any{6, "port", 1}, [3]any{6, "host", "127.0.0.1"},
+		[3]any{7, "proto", "tcp4"}, [3]any{7, "port", 7}, [3]any{7, "connect", fn{}},
+		[3]any{8, "proto", "local"}, [3]any{8, "path", "/tmp/y"}, [3]any{8, "connect", fn{}},
 		[3]any{0, "min_fork", 3}, [3]any{0, "fork_delay", false}, [3]any{0, "exit_delay", 0.25}, [3]any{0, "prepare", fn{}},
 		[3]any{0, "memory_limit", false},
 	))
@@ -40,6 +42,8 @@ func TestDecodeListen(t *testing.T) {
 		{Proto: "tcp", Host: "::", Port: 80, HTTP: h},
 		{Proto: "tcp6", HTTP: &shared},
 		{Proto: "tcp", Host: "127.0.0.1", Port: 1, HTTP: &shared},
+		{Proto: "tcp4", Port: 7},
+		{Proto: "local", Path: "/tmp/y"},
 	}}
 	if !reflect.DeepEqual(spec, want) {
 		t.Errorf("got\n%+v, want\n%+v", spec, want)
@@ -47,9 +51,12 @@ func TestDecodeListen(t *testing.T) {
 	var names []string
 	for i := range spec.Listeners {
 		names = append(names, spec.Listeners[i].String()+" "+spec.Listeners[i].Network())
+		if raw := i >= 6; spec.Listeners[i].Raw() != raw {
+			t.Errorf("listener %d: raw %v, want %v", i+1, !raw, raw)
+		}
 	}
 	if got := strings.Join(names, ", "); got != `tcp4 127.0.0.1:8080 tcp4, local /tmp/x unix, interval "tidy" , `+
-		`tcp [::]:80 tcp, tcp6 [::]:0 tcp6, tcp 127.0.0.1:1 tcp` {
+		`tcp [::]:80 tcp, tcp6 [::]:0 tcp6, tcp 127.0.0.1:1 tcp, tcp4 0.0.0.0:7 tcp4, local /tmp/y unix` {
 		t.Error(got)
 	}
 }
@@ -112,8 +119,6 @@ func TestDecodeErrors(t *testing.T) {
 		{http([3]any{1, "proto", "interval"}, [3]any{1, "delay", 1}), "give this listener a connect function of its own"},
 		{[][3]any{{1, "proto", "interval"}, {1, "delay", 1}, {1, "connect", httpFn("")}}, "give a plain function"},
 		{[][3]any{{1, "proto", "tcp4"}, {1, "port", 1}}, "listener 1: there is no connect handler"},
-		{[][3]any{{1, "proto", "tcp4"}, {1, "port", 1}, {0, "connect", fn{}}},
-			"listener 1: raw connections are not supported yet: give the result of http.generate_handler as connect"},
 		{[][3]any{{1, "proto", "tcp4"}, {1, "port", 1}, {1, "connect", other("table")}}, `connect: function expected, got "table"`},
 		{http([3]any{0, "prefork", 1}), `unknown option "prefork" (did you mean "pre_fork"?)`},
 		{http([3]any{0, "conect", 1}), `unknown option "conect" (did you mean "connect"?)`},
@@ -191,5 +196,17 @@ func TestLines(t *testing.T) {
 	got = out.String()
 	if n := strings.Count(got, "msg=y"); n < linesBurst/2 || n > 2*linesBurst || !strings.Contains(got, "dropped") {
 		t.Errorf("%d lines of a flood", n)
+	}
+}
+
+// A plain function as the pool's handler serves raw connections and timers.
+func TestDecodePlainFunction(t *testing.T) {
+	spec, err := decodeListen(listenMessage([3]any{0, "connect", fn{}}, [3]any{1, "proto", "tcp6"}, [3]any{1, "port", 1},
+		[3]any{2, "proto", "interval"}, [3]any{2, "delay", 1}, [3]any{3, "proto", "tcp4"}, [3]any{3, "port", 1}, [3]any{3, "connect", httpFn("")}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l := spec.Listeners; !l[0].Raw() || l[1].Raw() || l[2].Raw() || l[2].HTTP == nil {
+		t.Errorf("listeners %+v", l)
 	}
 }

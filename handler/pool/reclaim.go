@@ -64,9 +64,9 @@ func (c *cell) bereave(w *Worker) {
 }
 
 // again puts an exchange into the queue once more: if nothing of a response has reached the connection, the method allows
-// it (RFC 9110 §9.2.2), and the request is still there from its first byte on.
+// it (RFC 9110 §9.2.2), and the request is still there from its first byte on. A raw connection: if its socket is still here.
 func (c *cell) again() bool {
-	if !c.state.open() || !c.idempotent || c.retried || c.spilled || c.response.published > 0 || c.l.queue.Full() {
+	if !c.state.open() || !c.idempotent || c.retried || c.spilled || c.response.published > 0 || c.socket > socketHeld || c.l.queue.Full() {
 		return false
 	}
 	c.retried = true
@@ -85,7 +85,7 @@ func (l *loop) close(status int) {
 		}
 	}
 	l.closed = true
-	l.open, l.pokes, l.fresh = 0, nil, false
+	l.open, l.handed, l.pokes, l.fresh = 0, 0, nil, false
 	l.cells, l.free, l.inUse = nil, nil, nil
 	l.workers, l.home, l.idle, l.pair = nil, nil, nil, pairState{}
 	l.ready, l.queue, l.flag = nil, nil, nil

@@ -48,7 +48,7 @@ type ListenerSpec struct {
 	Name   string        // interval
 	Strict bool          // interval: ticks are counted from when they were due
 
-	HTTP *HTTPOptions // of the HTTP handler that serves this listener; nil for an interval
+	HTTP *HTTPOptions // of the HTTP handler that serves this listener; nil for an interval, and for raw connections
 }
 
 // HTTPOptions are the options of http.generate_handler that the server has to know. Sizes are in bytes; a duration of 0 is
@@ -75,6 +75,9 @@ func (l *ListenerSpec) Network() string {
 	}
 	return l.Proto
 }
+
+// Raw reports whether the handler gets whole connections: it is neither that of an interval nor one of HTTP.
+func (l *ListenerSpec) Raw() bool { return l.HTTP == nil && l.Proto != "interval" }
 
 // Address is the address to listen at, as package net writes it.
 func (l *ListenerSpec) Address() string {

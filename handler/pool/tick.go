@@ -9,6 +9,8 @@ import (
 const (
 	// slowTickEvery is how often a loop with exchanges in progress looks at the time. Limits are as exact as that.
 	slowTickEvery = 25 * time.Millisecond
+	// calmTickEvery is how often it does if workers are at raw connections only, which may last for hours.
+	calmTickEvery = 500 * time.Millisecond
 	// flushAfter is how long a worker may hold back output that is worth sending. It is asked again after the same time.
 	flushAfter = 50 * time.Millisecond
 	// rescueAfter is how long an exchange waits, in nanoseconds, until flags are not believed any more.
@@ -34,9 +36,21 @@ func (l *loop) tick() {
 	l.rescue(now)
 	l.p.kick()
 	if len(l.inUse) > 0 && !l.ticking {
-		l.ticking = true
-		l.on.After(slowTickEvery, l.slowTick)
+		l.setTick(len(l.inUse) == l.handed && l.p.spec.Options.RequestTimeout == 0)
 	}
+}
+
+// setTick sets the next slow tick; calm: there are only exchanges that nothing is expected of.
+func (l *loop) setTick(calm bool) {
+	if l.ticking {
+		l.ticker.Stop()
+	}
+	l.ticking, l.calm = true, calm
+	every := slowTickEvery
+	if calm {
+		every = calmTickEvery
+	}
+	l.ticker = l.on.After(every, l.slowTick)
 }
 
 // rescue rings every worker that is not known to be at an exchange, if one waits for long: a worker may sleep whose flag
@@ -82,7 +96,7 @@ func (c *cell) checkQueued(now int64) {
 		c.l.fresh = true
 	}
 	limit := c.l.p.spec.Options.QueueTimeout
-	if limit > 0 && now-c.queued >= int64(limit) && !c.tick && q.Withdraw(c.index, c.pos) {
+	if limit > 0 && now-c.queued >= int64(limit) && c.kind != shm.KindInterval && q.Withdraw(c.index, c.pos) {
 		x := c.leave()
 		c.l.release(c)
 		x.Failed(503, retryAfter)
@@ -93,10 +107,7 @@ func (c *cell) checkClaimed(now int64) {
 	if c.claimed == 0 {
 		c.claimed = now
 	}
-	if !c.counted {
-		c.counted = true
-		c.worker.claims.Add(1)
-	}
+	c.count()
 	limit := c.l.p.spec.Options.RequestTimeout
 	if limit > 0 && now-c.claimed >= int64(limit) {
 		c.worker.condemn("request_timeout")

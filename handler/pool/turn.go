@@ -54,6 +54,9 @@ func (l *loop) EndTurn() (again bool) {
 	if l.open == 0 {
 		return false
 	}
+	if l.open == l.handed {
+		return !l.sleep() // nobody is at anything that will be through soon
+	}
 	yield() // once: more often makes the system prefer others for too long
 	if l.collect() {
 		l.ring() // collecting makes room, and may have begun further exchanges
@@ -112,7 +115,7 @@ func (l *loop) refresh() {
 	clear(l.workers)
 	l.workers = l.workers[:0]
 	for i := range l.p.slots {
-		if w := l.p.slots[i].Load(); w != nil && w.serving.Load() {
+		if w := l.p.slots[i].Load(); w != nil && w.serving.Load() && w.away.Load() == 0 {
 			l.workers = append(l.workers, w)
 		}
 	}
@@ -260,6 +263,7 @@ func (l *loop) keepPair() {
 	case short && cpu >= 0 && cpu != s.cpu:
 		if l.p.cpus.pin(int(w.pid.Load()), cpu) {
 			s.cpu = cpu
+			w.pinned.Store(true)
 		}
 	case !short:
 		l.unpair(w)
@@ -269,7 +273,7 @@ func (l *loop) keepPair() {
 // unpair lets the paired worker run anywhere, and goes on with another one.
 func (l *loop) unpair(next *Worker) {
 	s := &l.pair
-	if w := s.worker; w != nil && s.cpu >= 0 && w.serving.Load() {
+	if w := s.worker; w != nil && w.pinned.Swap(false) && w.serving.Load() {
 		l.p.cpus.release(int(w.pid.Load()))
 	}
 	s.worker, s.cpu = next, -1

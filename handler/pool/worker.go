@@ -32,6 +32,8 @@ type Worker struct {
 	serving   atomic.Bool            // it takes exchanges
 	gone      atomic.Bool            // its process has ended
 	claims    atomic.Int32           // exchanges that a loop has seen it at for some time
+	away      atomic.Int32           // raw connections that it is alone with
+	pinned    atomic.Bool            // it is bound to a CPU
 	condemned atomic.Pointer[string] // why it has to be killed
 	retired   atomic.Bool            // it takes no further exchange by its own decision
 	worked    atomic.Bool            // it has had an exchange

@@ -1,0 +1,90 @@
+package pool
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"moonbridge/handler/shm"
+)
+
+// What the fake worker does with a raw connection before it asks for the socket says the number of the listener; what
+// it does with the socket says the peer, line by line.
+const (
+	rawAsk       = iota // asks at once
+	rawDie              // dies
+	rawDieAsking        // dies when it has asked
+	rawDone             // is through without the socket
+	rawFailed           // the same, with a reset
+	rawOutput           // writes output, which it must not have
+	rawSleep            // sleeps for a while, then asks
+)
+
+func (s *served) raw() {
+	switch s.head.Listener {
+	case rawDie:
+		die()
+	case rawDieAsking:
+		// The loop sees it at work before it hears of its death, or not.
+		s.out.Flags.Or(shm.OutSocketWanted)
+		die()
+	case rawDone:
+		s.finish(0)
+		return
+	case rawFailed:
+		s.finish(shm.ResultReset)
+		return
+	case rawOutput:
+		s.write(make([]byte, 3*len(s.ow)))
+	case rawSleep:
+		time.Sleep(100 * time.Millisecond)
+	}
+	f := s.socket()
+	result := uint32(shm.ResultClose | 503<<shm.ResultStatusShift) // says nothing, in a raw connection
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		word, arg, _ := strings.Cut(lines.Text(), " ")
+		switch word {
+		case "addrs":
+			l, r := &s.head.Local, &s.head.Remote
+			fmt.Fprintln(f, s.head.Listener, s.head.RawLen, l.Family, l.IP[:], l.Port, r.Family, r.IP[:], r.Port)
+		case "pid":
+			fmt.Fprintln(f, os.Getpid())
+		case "die":
+			die()
+		case "again":
+			s.out.Flags.And(^uint32(shm.OutSocketWanted))
+			s.signal()
+			time.Sleep(100 * time.Millisecond)
+			s.out.Flags.Or(shm.OutSocketWanted)
+			s.signal()
+		case "settle":
+			s.out.Flags.And(^uint32(shm.OutSocketWanted))
+			s.signal()
+			fmt.Fprintln(f, "settled")
+		case "fail": // as a handler that has raised an error
+			unix.SetsockoptLinger(int(f.Fd()), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+			f.Close()
+			s.finish(shm.ResultRetire)
+			os.Exit(0)
+		case "sleep":
+			time.Sleep(time.Duration(number(arg)) * time.Millisecond)
+		default:
+			fmt.Fprintln(f, lines.Text())
+		}
+	}
+	f.Close()
+	s.finish(result)
+}
+
+// socket asks for the connection's socket.
+func (s *served) socket() *os.File {
+	s.out.Flags.Or(shm.OutSocketWanted)
+	s.signal()
+	fd := <-s.p.socks
+	return os.NewFile(uintptr(fd), "socket "+strconv.Itoa(fd)) // non-blocking, as it was made
+}
