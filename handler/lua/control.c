@@ -78,29 +78,38 @@ static void take_fds(struct msghdr *h, int *fds, int *nfds)
 	}
 }
 
-static int recv_all(int fd, uint8_t *p, size_t n, int *fds, int *nfds)
+/* One message's worth of bytes, at least one; 0: end of file; -1: error. */
+static ssize_t recv_some(int fd, uint8_t *p, size_t n, int *fds, int *nfds)
 {
 	union {
 		struct cmsghdr align;
 		uint8_t room[CMSG_SPACE(MB_FDS_MAX * sizeof(int))];
 	} c;
-	size_t got = 0;
-	while (got < n) {
-		struct iovec v = {.iov_base = p + got, .iov_len = n - got};
+	for (;;) {
+		struct iovec v = {.iov_base = p, .iov_len = n};
 		struct msghdr h = {.msg_iov = &v, .msg_iovlen = 1,
 			.msg_control = &c, .msg_controllen = sizeof c};
 		ssize_t k = recvmsg(fd, &h, MSG_CMSG_CLOEXEC);
-		if (k < 0) {
-			if (errno == EINTR)
-				continue;
-			if (errno != EAGAIN && errno != EWOULDBLOCK)
-				return -1;
-			wait_for(fd, POLLIN);
-			continue;
+		if (k >= 0) {
+			take_fds(&h, fds, nfds);
+			return k;
 		}
+		if (errno == EAGAIN || errno == EWOULDBLOCK)
+			wait_for(fd, POLLIN);
+		else if (errno != EINTR)
+			return -1;
+	}
+}
+
+static int recv_all(int fd, uint8_t *p, size_t n, int *fds, int *nfds)
+{
+	size_t got = 0;
+	while (got < n) {
+		ssize_t k = recv_some(fd, p + got, n - got, fds, nfds);
+		if (k < 0)
+			return -1;
 		if (k == 0)
 			return got ? -1 : 0;
-		take_fds(&h, fds, nfds);
 		got += (size_t)k;
 	}
 	return 1;
@@ -127,4 +136,21 @@ int mb_recv(int fd, mb_msg *m, uint8_t **payload, int *fds, int *nfds)
 		*payload = NULL;
 	}
 	return r;
+}
+
+/* Orders from the server while Lua runs, whatever Lua does: single bytes, and for a
+ * raw connection its socket, on a thread of its own. */
+void mb_control_watch(int fd)
+{
+	for (;;) {
+		uint8_t b[64];
+		int fds[MB_FDS_MAX], nfds = 0;
+		ssize_t k = recv_some(fd, b, sizeof b, fds, &nfds);
+		for (int i = 0; i < nfds; i++)
+			mb_handover_offer(fds[i]); /* MB_CTL_SOCKET; which byte it came with is all one */
+		if (k <= 0)
+			return;
+		if (memchr(b, MB_CTL_FLUSH, (size_t)k))
+			mb_flush_now();
+	}
 }

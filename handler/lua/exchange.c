@@ -90,7 +90,7 @@ static int stream_head(uint32_t size)
 	return 0;
 }
 
-static int read_head(void)
+int mb_exchange_head(void)
 {
 	uint64_t n = __atomic_load_n(&X.ic->in_head, __ATOMIC_ACQUIRE);
 	if (n < sizeof(mb_head))
@@ -145,18 +145,24 @@ const mb_field *mb_field_at(lua_State *L, uint32_t i)
 
 /* The protected functions. Their stack is theirs alone; what the callback
  * returned, or nil, is their result. */
-static int run_http(lua_State *L)
+int mb_exchange_serve(lua_State *L)
 {
-	const mb_connect *c = mb_connect_of(W.pool, X.hd.listener);
-	if (!c || !c->http)
-		return luaL_error(L, "this listener has no HTTP handler");
 	mb_request_push(L); /* stays here, so that it is not collected */
-	lua_rawgeti(L, LUA_REGISTRYINDEX, c->ref);
+	lua_pushvalue(L, 1);
 	lua_pushvalue(L, -2);
 	lua_call(L, 1, 1);
 	if (R.state != MB_R_DONE)
 		mb_response_finish(L);
 	return 1;
+}
+
+static int run_http(lua_State *L)
+{
+	const mb_connect *c = mb_connect_of(W.pool, X.hd.listener);
+	if (!c || !c->http)
+		return luaL_error(L, "this listener has no HTTP handler");
+	lua_rawgeti(L, LUA_REGISTRYINDEX, c->ref);
+	return mb_exchange_serve(L);
 }
 
 static int run_interval(lua_State *L)
@@ -173,7 +179,7 @@ static int run_interval(lua_State *L)
 }
 
 /* Who failed: "GET /path", "interval name" or "connection". */
-static void describe(char *to, size_t cap)
+void mb_describe(char *to, size_t cap)
 {
 	const uint8_t *raw = X.head + X.hd.raw_off;
 	const mb_head *h = &X.hd;
@@ -205,14 +211,14 @@ static int peers_fault(const char *s)
 	       (X.peer_status == 413 && strstr(s, "request body exceeds request_body_size_limit"));
 }
 
-static void log_error(lua_State *L)
+void mb_exchange_log(lua_State *L)
 {
 	char who[256];
 	size_t n;
 	const char *s = lua_tolstring(L, -1, &n);
 	if (s && peers_fault(s))
 		return;
-	describe(who, sizeof who);
+	mb_describe(who, sizeof who);
 	mb_log(who, s ? s : "unknown error", s ? n : 13);
 }
 
@@ -223,7 +229,7 @@ static int answer_status(lua_State *L)
 }
 
 /* What becomes of the response after the handler. */
-static uint32_t settle(lua_State *L, int failed)
+uint32_t mb_exchange_settle(lua_State *L, int failed)
 {
 	if (X.hd.kind != MB_KIND_HTTP)
 		return MB_DONE;
@@ -248,7 +254,7 @@ static uint32_t settle(lua_State *L, int failed)
 }
 
 /* Gives the cell back: nothing of it may be touched afterwards. */
-static void end(uint32_t result)
+void mb_exchange_end(uint32_t result)
 {
 	mb_request_over(P.L);
 	/* Buffers are kept for the next exchange, but not what a large one made of them. */
@@ -264,26 +270,36 @@ static void end(uint32_t result)
 	X.active = 0;
 	__atomic_store_n(&X.oc->result, result, __ATOMIC_RELEASE);
 	mb_unlock();
+}
+
+static void end(uint32_t result)
+{
+	mb_exchange_end(result);
 	__atomic_store_n(&W.outw->finished, W.outw->finished + 1, __ATOMIC_RELAXED);
 	mb_notify();
 }
 
-static void begin(uint32_t loop, uint32_t cell)
+void mb_exchange_begin(const mb_in_cell *ic, mb_out_cell *oc, const mb_transport *via)
 {
 	X.active = 1;
-	X.loop = loop;
-	X.cell = cell;
-	X.ic = mb_in_cell_at(loop, cell);
-	X.oc = mb_out_cell_at(loop, cell);
-	X.ol = mb_out_loop_at(loop);
-	X.iw = (const uint8_t *)(X.ic + 1);
-	X.ow = (uint8_t *)(X.oc + 1);
-	X.via = NULL;
+	X.via = via;
+	X.ic = ic;
+	X.oc = oc;
+	X.iw = (const uint8_t *)(ic + 1);
+	X.ow = (uint8_t *)(oc + 1);
 	X.opt = NULL;
 	X.taken = 0;
 	X.out_flags = 0;
 	X.wanted = X.deferred = X.peer_status = X.cancelled = 0;
 	X.body = MB_BODY_UNREAD;
+}
+
+static void begin(uint32_t loop, uint32_t cell)
+{
+	X.loop = loop;
+	X.cell = cell;
+	X.ol = mb_out_loop_at(loop);
+	mb_exchange_begin(mb_in_cell_at(loop, cell), mb_out_cell_at(loop, cell), NULL);
 }
 
 /* Between exchanges the stack holds these, so that they are at hand. */
@@ -311,8 +327,10 @@ static int run(lua_State *L)
 		lua_pushvalue(L, X.hd.kind == MB_KIND_SOCKET ? AT_SOCKET : AT_INTERVAL);
 	}
 	int failed = lua_pcall(L, 0, 1, AT_TRACEBACK);
+	mb_socket_over(failed);
+	mb_timeout_over();
 	if (failed)
-		log_error(L);
+		mb_exchange_log(L);
 	return failed;
 }
 
@@ -322,7 +340,7 @@ int mb_exchange_run(uint32_t loop, uint32_t cell, uint32_t gen)
 	begin(loop, cell);
 	if ((uint32_t)__atomic_load_n(&X.ic->gen, __ATOMIC_ACQUIRE) != gen)
 		broken_segment("an exchange of another generation");
-	if (read_head()) {
+	if (mb_exchange_head()) {
 		end(MB_DONE | MB_RESET);
 		return MB_RUN_ON;
 	}
@@ -331,7 +349,7 @@ int mb_exchange_run(uint32_t loop, uint32_t cell, uint32_t gen)
 		what = MB_RUN_EXIT; /* who knows what state the failed handler has left behind */
 	else if (!failed && lua_isboolean(L, -1) && !lua_toboolean(L, -1))
 		what = MB_RUN_RETIRE; /* false from the handler: this was the worker's last exchange */
-	end(settle(L, failed) | (what != MB_RUN_ON ? MB_RETIRE : 0));
+	end(mb_exchange_settle(L, failed) | (what != MB_RUN_ON ? MB_RETIRE : 0));
 	lua_settop(L, AT_SOCKET);
 	return what;
 }

@@ -22,6 +22,9 @@ type request struct {
 	expect   bool   // Expect: 100-continue is open, and the body comes when it is wanted
 	cut      uint32 // flags to set instead of END when body is used up
 	close    bool   // the server does not want to keep the connection
+
+	raw           int // a raw connection: the descriptor to hand over, -1 to hand over none
+	local, remote shm.Address
 }
 
 // exchange is one in progress.
@@ -42,15 +45,18 @@ type exchange struct {
 	wanted  bool
 	flags   uint32
 	pending bool // OutPending was seen
+	handed  bool // the socket was handed over
 }
 
 // headBlock builds what an in-window begins with.
 func (w *worker) headBlock(r *request) []byte {
 	w.t.Helper()
-	h := shm.Head{Kind: shm.KindHTTP, Listener: r.listener}
+	h := shm.Head{Kind: shm.KindHTTP, Listener: r.listener, Local: r.local, Remote: r.remote}
 	var raw []byte
 	var fields []byte
-	if r.head == "" {
+	if r.raw != 0 {
+		h.Kind = shm.KindSocket
+	} else if r.head == "" {
 		h.Kind = shm.KindInterval
 		raw = []byte(r.interval)
 	} else {
@@ -136,6 +142,10 @@ func (e *exchange) feed() {
 	if !e.wanted && e.out.Flags.Load()&shm.OutBodyWanted != 0 {
 		e.wanted = true
 		e.rest = append(e.rest, e.r.body...)
+	}
+	if !e.handed && e.r.raw > 0 && e.out.Flags.Load()&shm.OutSocketWanted != 0 {
+		e.handed = true
+		e.w.hand(e.r.raw)
 	}
 	room := uint64(len(e.inWin)) - (e.inHead - e.out.InTail.Load())
 	n := min(room, uint64(len(e.rest)))

@@ -11,7 +11,6 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
-	"syscall"
 	"unsafe"
 
 	"moonbridge/httpparse"
@@ -43,22 +42,8 @@ func runWorker() int {
 // watchControl takes orders from the server while Lua runs, whatever Lua does. At the end of the file the server is gone,
 // and nobody will want to know what this worker does.
 func watchControl(fd int) {
-	var b [64]byte
-	for {
-		n, err := syscall.Read(fd, b[:])
-		if err == syscall.EINTR {
-			continue
-		}
-		if err != nil || n <= 0 {
-			os.Exit(0)
-		}
-		for _, c := range b[:n] {
-			if c == C.MB_CTL_FLUSH {
-				C.mb_flush_now()
-				break
-			}
-		}
-	}
+	C.mb_control_watch(C.int(fd))
+	os.Exit(0)
 }
 
 // scratch is where forms are decoded. Lua runs on one thread, so that there is one call of mbParsePairs at a time.

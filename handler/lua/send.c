@@ -8,6 +8,8 @@
 /* Raises what is wrong with calling `verb` now. */
 static int misuse(lua_State *L, const char *verb)
 {
+	if (R.broken)
+		return mb_raise_cancelled(L);
 	if (R.state == MB_R_DONE)
 		return luaL_error(L, "%s: the response is finished already", verb);
 	if (R.state == MB_R_NONE)
@@ -25,8 +27,8 @@ int mb_send_status(lua_State *L)
 	mb_request_check(L, 1);
 	size_t n;
 	const char *s = mb_check_text(L, 2, &n);
-	if (R.state != MB_R_NONE) {
-		if (R.state == MB_R_BODY)
+	if (R.state != MB_R_NONE || R.broken) {
+		if (R.state == MB_R_BODY && !R.broken)
 			return luaL_error(L, "send_status: a status was sent already");
 		return misuse(L, "send_status");
 	}
@@ -44,7 +46,7 @@ int mb_send_header(lua_State *L)
 	mb_request_check(L, 1);
 	size_t kn, vn;
 	const char *k = luaL_checklstring(L, 2, &kn), *v = mb_check_text(L, 3, &vn);
-	if (R.state != MB_R_STATUS)
+	if (R.state != MB_R_STATUS || R.broken)
 		return misuse(L, "send_header");
 	const char *e = mb_head_field(k, kn, v, vn);
 	if (e)
@@ -150,6 +152,8 @@ int mb_finish(lua_State *L)
 /* After the callback has returned. */
 void mb_response_finish(lua_State *L)
 {
+	if (X.out_flags & MB_OUT_RESET)
+		return; /* request.socket:cancel() is an end, too */
 	if (R.state == MB_R_NONE)
 		luaL_error(L, "the handler has sent no status");
 	finish(L);

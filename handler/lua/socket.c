@@ -1,12 +1,311 @@
-/* Raw connections: the socket object that a connect handler gets. */
+/* The socket object: of a raw connection, where it reads and writes, and as
+ * request.socket of a connection that the server has, where it has addresses and
+ * cancel.
+ *
+ * Reading is that of Lua file handles: lines, readuntil, or read(n), which waits for
+ * n bytes or the end. A protocol whose pieces say neither their length nor their
+ * end is read with readuntil(last byte of a piece) or read(1). */
 #include "mb.h"
 
-int mb_socket_run(lua_State *L)
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Input is read, and output that is not flushed is written, in pieces of this size
+ * (measured: README of this choice stands at set_buffers). */
+#define BUFFER (64u << 10)
+
+static const char magic; /* its address is in every object */
+static mb_socket *current;
+static int metatable_ref, object_ref, in_ref, out_ref;
+
+#if LUA_VERSION_NUM >= 502
+#define get_own lua_getuservalue
+#define set_own lua_setuservalue
+#else
+#define get_own lua_getfenv
+#define set_own lua_setfenv
+#endif
+
+/* --- which one ------------------------------------------------------------------ */
+
+mb_socket *mb_socket_current(void) { return current; }
+
+void mb_socket_push(lua_State *L) { lua_rawgeti(L, LUA_REGISTRYINDEX, object_ref); }
+
+/* The exchange that is running is known by how many have ended. */
+static uint64_t serial(void) { return W.outw->finished; }
+
+static mb_socket *any(lua_State *L, int i)
 {
-	return luaL_error(L, "raw connections are not supported yet");
+	mb_socket *s = lua_touserdata(L, i);
+	if (s && s == current)
+		return s;
+	if (!s || lua_type(L, i) != LUA_TUSERDATA || mb_rawlen(L, i) != sizeof *s || s->magic != &magic)
+		luaL_argerror(L, i, "socket expected: call it as a method, with a colon");
+	if (s->raw || !X.request || s->serial != serial())
+		luaL_error(L, "socket: the exchange is over");
+	return s;
+}
+
+mb_socket *mb_socket_check(lua_State *L, int i)
+{
+	mb_socket *s = any(L, i);
+	if (!s->raw)
+		luaL_argerror(L, i, "socket of a raw connect handler expected, got request.socket");
+	return s;
+}
+
+static mb_socket *check_raw(lua_State *L, const char *what)
+{
+	mb_socket *s = any(L, 1);
+	if (!s->raw)
+		luaL_error(L, "%s: the server reads and writes this connection; "
+			"that is for sockets of raw connect handlers", what);
+	return s;
+}
+
+/* --- methods -------------------------------------------------------------------- */
+
+/* Calls the method of that name of input or output, with our arguments. */
+static int alias(lua_State *L, int handle_ref, const char *name)
+{
+	if (check_raw(L, name)->fd < 0)
+		return luaL_error(L, "%s: the socket is closed", name);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, handle_ref);
+	lua_replace(L, 1);
+	lua_getfield(L, 1, name);
+	lua_insert(L, 1);
+	return mb_forward(L, lua_gettop(L) - 1);
+}
+
+static int socket_flush(lua_State *L) { return alias(L, out_ref, "flush"); }
+static int socket_lines(lua_State *L) { return alias(L, in_ref, "lines"); }
+static int socket_read(lua_State *L) { return alias(L, in_ref, "read"); }
+static int socket_readuntil(lua_State *L) { return alias(L, in_ref, "readuntil"); }
+static int socket_write(lua_State *L) { return alias(L, out_ref, "write"); }
+
+static int socket_close(lua_State *L)
+{
+	mb_socket *s = check_raw(L, "close");
+	double timeout = 0;
+	if (!lua_isnoneornil(L, 2)) {
+		if (lua_type(L, 2) != LUA_TNUMBER)
+			return luaL_error(L, "close: timeout must be a number of seconds, not a %s",
+				luaL_typename(L, 2));
+		timeout = lua_tonumber(L, 2);
+		if (!(timeout >= 0 && timeout <= 1e9))
+			return luaL_error(L, "close: timeout is out of range (0 to 1e9 seconds)");
+	}
+	return mb_file_result(L, mb_socket_close(s, timeout) == 0);
+}
+
+/* The server resets its connection at once; what the handler sends is refused. */
+static void cancel_exchange(void)
+{
+	mb_lock();
+	R.broken = 1;
+	R.pending = 0;
+	X.cancelled = 1;
+	X.out_flags |= MB_OUT_RESET;
+	__atomic_store_n(&X.oc->flags, X.out_flags, __ATOMIC_RELEASE);
+	mb_unlock();
+	mb_notify();
+}
+
+static int socket_cancel(lua_State *L)
+{
+	mb_socket *s = any(L, 1);
+	if (s->raw)
+		mb_socket_cancel(s);
+	else if (!(X.out_flags & MB_OUT_RESET))
+		cancel_exchange();
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+/* --- fields --------------------------------------------------------------------- */
+
+/* Upvalue 1: the methods. */
+static int socket_index(lua_State *L)
+{
+	mb_socket *s = any(L, 1);
+	get_own(L, 1);
+	lua_pushvalue(L, 2);
+	lua_rawget(L, -2);
+	if (!lua_isnil(L, -1))
+		return 1;
+	lua_pushvalue(L, 2);
+	lua_rawget(L, lua_upvalueindex(1));
+	const char *k = s->raw ? NULL : lua_tostring(L, 2);
+	if (k && (!strcmp(k, "input") || !strcmp(k, "output")))
+		check_raw(L, k);
+	return 1;
+}
+
+/* Handlers may keep what they like at the socket. */
+static int socket_newindex(lua_State *L)
+{
+	any(L, 1);
+	luaL_argcheck(L, !lua_isnoneornil(L, 2), 2, "index is nil");
+	lua_settop(L, 3);
+	get_own(L, 1);
+	lua_replace(L, 1);
+	lua_rawset(L, 1);
+	return 0;
+}
+
+static int socket_tostring(lua_State *L)
+{
+	const mb_socket *s = lua_touserdata(L, 1);
+	lua_pushfstring(L, s && s == current && s->fd < 0 ? "socket (closed): %p" : "socket: %p",
+		(const void *)s);
+	return 1;
+}
+
+/* Into the table on top. */
+static void set_address(lua_State *L, const mb_address *a, const char *ip4, const char *ip6,
+	const char *port)
+{
+	if (a->family != 4 && a->family != 6)
+		return;
+	lua_pushlstring(L, (const char *)a->ip, a->family == 4 ? 4 : 16);
+	lua_setfield(L, -2, a->family == 4 ? ip4 : ip6);
+	lua_pushinteger(L, a->port);
+	lua_setfield(L, -2, port);
+}
+
+static mb_socket *push_object(lua_State *L, int raw)
+{
+	mb_socket *s = lua_newuserdata(L, sizeof *s);
+	*s = (mb_socket){.magic = &magic, .raw = raw, .fd = -1, .serial = serial(),
+		.tcp = X.hd.local.family != 0};
+	lua_newtable(L);
+	set_address(L, &X.hd.local, "local_ip4", "local_ip6", "local_tcpport");
+	set_address(L, &X.hd.remote, "remote_ip4", "remote_ip6", "remote_tcpport");
+	set_own(L, -2);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, metatable_ref);
+	lua_setmetatable(L, -2);
+	return s;
 }
 
 int mb_request_socket(lua_State *L)
 {
-	return luaL_error(L, "request.socket is not supported yet");
+	if (current) {
+		mb_socket_push(L); /* HTTP on a raw connection */
+	} else if (!mb_cache_get(L, MB_CACHE_SOCKET)) {
+		push_object(L, 0);
+		mb_cache_set(L, MB_CACHE_SOCKET);
+	}
+	return 1;
+}
+
+/* --- a raw exchange --------------------------------------------------------------- */
+
+static mb_stream *push_handle(lua_State *L, int own, const char *name, int ref)
+{
+	mb_stream *h = mb_stream_push(L);
+	lua_pushvalue(L, -1);
+	lua_setfield(L, own, name);
+	lua_rawseti(L, LUA_REGISTRYINDEX, ref);
+	return h;
+}
+
+/* Object and handles exist before the server is asked, so that nothing can fail
+ * for want of memory while there is a descriptor to care for. */
+static mb_socket *push_raw(lua_State *L)
+{
+	mb_socket *s = push_object(L, 1);
+	get_own(L, -1);
+	s->in = push_handle(L, lua_gettop(L), "input", in_ref);
+	s->out = push_handle(L, lua_gettop(L), "output", out_ref);
+	lua_pop(L, 1);
+	lua_pushvalue(L, -1);
+	lua_rawseti(L, LUA_REGISTRYINDEX, object_ref);
+	return s;
+}
+
+static int open_handle(mb_stream *h, int fd, const char *mode, char *buffer)
+{
+	int own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	FILE *f = own < 0 ? NULL : fdopen(own, mode);
+	if (!f) {
+		int e = errno;
+		if (own >= 0)
+			close(own);
+		errno = e;
+		return -1;
+	}
+	setvbuf(f, buffer, _IOFBF, BUFFER);
+	mb_stream_attach(h, f);
+	return 0;
+}
+
+static void open_handles(lua_State *L, mb_socket *s, int fd)
+{
+	/* One exchange at a time, and its handles are closed when it is over. */
+	static char in[BUFFER], out[BUFFER];
+	s->fd = fd;
+	current = s;
+	mb_socket_abort(s); /* until it is closed in order */
+	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+	if (open_handle(s->in, fd, "r", in) || open_handle(s->out, fd, "w", out))
+		luaL_error(L, "connection: file handle: %s", strerror(errno));
+}
+
+int mb_socket_run(lua_State *L)
+{
+	const mb_connect *c = mb_connect_of(W.pool, X.hd.listener);
+	if (!c || c->http)
+		return luaL_error(L, "this listener has no handler for raw connections");
+	mb_socket *s = push_raw(L);
+	int fd = mb_handover_take();
+	if (fd < 0)
+		return 0; /* the peer is gone, or the server wants it back */
+	open_handles(L, s, fd);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, c->ref);
+	lua_pushvalue(L, -2);
+	lua_call(L, 1, 1);
+	return 1;
+}
+
+void mb_socket_over(int failed)
+{
+	mb_socket *s = current;
+	if (!s)
+		return;
+	if (failed)
+		mb_socket_cancel(s);
+	else
+		mb_socket_close(s, 0);
+	current = NULL;
+	const int refs[] = {object_ref, in_ref, out_ref};
+	for (size_t i = 0; i < sizeof refs / sizeof *refs; i++) {
+		lua_pushboolean(P.L, 0);
+		lua_rawseti(P.L, LUA_REGISTRYINDEX, refs[i]);
+	}
+}
+
+void mb_socket_open(lua_State *L)
+{
+	static const luaL_Reg methods[] = {{"cancel", socket_cancel}, {"close", socket_close},
+		{"flush", socket_flush}, {"lines", socket_lines}, {"read", socket_read},
+		{"readuntil", socket_readuntil}, {"write", socket_write}, {NULL, NULL}};
+	int *const refs[] = {&object_ref, &in_ref, &out_ref};
+	for (size_t i = 0; i < sizeof refs / sizeof *refs; i++) {
+		lua_pushboolean(L, 0);
+		*refs[i] = luaL_ref(L, LUA_REGISTRYINDEX);
+	}
+	lua_newtable(L);
+	lua_newtable(L);
+	mb_set_functions(L, methods);
+	lua_pushcclosure(L, socket_index, 1);
+	lua_setfield(L, -2, "__index");
+	lua_pushcfunction(L, socket_newindex);
+	lua_setfield(L, -2, "__newindex");
+	lua_pushcfunction(L, socket_tostring);
+	lua_setfield(L, -2, "__tostring");
+	metatable_ref = luaL_ref(L, LUA_REGISTRYINDEX);
 }

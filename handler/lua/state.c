@@ -141,6 +141,8 @@ static void open_globals(lua_State *L, int argc, char **argv)
 	lua_setglobal(L, "_MOONBRIDGE_VERSION");
 	lua_pushcfunction(L, mb_listen);
 	lua_setglobal(L, "listen");
+	lua_pushcfunction(L, mb_timeout);
+	lua_setglobal(L, "timeout");
 	lua_getglobal(L, "package");
 	lua_getfield(L, -1, "preload");
 	lua_pushcfunction(L, mb_http_open);
@@ -181,6 +183,8 @@ lua_State *mb_state_new(int argc, char **argv)
 	mb_request_open(L);
 	mb_fields_open(L);
 	mb_params_open(L);
+	mb_stream_open(L);
+	mb_socket_open(L);
 	return L;
 }
 

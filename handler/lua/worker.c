@@ -26,7 +26,11 @@ static int call_hook(lua_State *L, int ref)
 
 static int prepare(lua_State *L, const mb_pool *p)
 {
-	if (call_hook(L, p->prepare) == 0) {
+	mb_timeout_who("prepare");
+	int failed = call_hook(L, p->prepare);
+	mb_timeout_over();
+	mb_timeout_who(NULL);
+	if (!failed) {
 		mb_send(P.control, MB_MSG_WORKER_READY, NULL, 0);
 		return 0;
 	}
@@ -40,7 +44,10 @@ static int prepare(lua_State *L, const mb_pool *p)
 
 static void finish(lua_State *L, const mb_pool *p)
 {
-	if (call_hook(L, p->finish)) {
+	mb_timeout_who("finish");
+	int failed = call_hook(L, p->finish);
+	mb_timeout_over();
+	if (failed) {
 		size_t n;
 		const char *s = lua_tolstring(L, -1, &n);
 		mb_log("finish", s ? s : "unknown error", s ? n : 13);
@@ -164,6 +171,8 @@ static void crash_plainly(void)
 int mb_worker_run(void)
 {
 	crash_plainly();
+	mb_timeout_begin();
+	mb_handover_open();
 	lua_State *L = P.L;
 	const mb_pool *p = mb_pool_at(W.pool);
 	if (!p || prepare(L, p))

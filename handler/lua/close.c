@@ -1,0 +1,198 @@
+/* The end of a raw connection. While a handler has it, the socket is set up so that
+ * the kernel resets it when the process ends: a worker that crashes or is killed
+ * must not look like one that has said everything. */
+#include "mb.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio_ext.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifdef __linux__
+#include <linux/sockios.h>
+#else
+#define SIOCOUTQ TIOCOUTQ
+#endif
+
+#define PAUSE_MIN_NS 100000  /* between two looks at what the peer has acknowledged */
+#define PAUSE_MAX_NS 5000000
+
+static void set_reset(int fd, int on)
+{
+	struct linger l = {.l_onoff = on, .l_linger = 0};
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof l);
+}
+
+void mb_socket_abort(mb_socket *s)
+{
+	if (s->fd >= 0)
+		set_reset(s->fd, 1);
+}
+
+static void close_all(mb_socket *s)
+{
+	int fd = s->fd;
+	s->fd = -1;
+	if (mb_stream_file(s->in))
+		mb_stream_close(s->in);
+	if (mb_stream_file(s->out)) {
+		__fpurge(mb_stream_file(s->out)); /* what is there by now is not wanted */
+		mb_stream_close(s->out);
+	}
+	close(fd);
+}
+
+void mb_socket_cancel(mb_socket *s)
+{
+	if (s->fd < 0)
+		return;
+	set_reset(s->fd, 1);
+	close_all(s);
+}
+
+void mb_socket_half_close(void)
+{
+	mb_socket *s = mb_socket_current();
+	if (!s || s->fd < 0 || s->half_closed || mb_stream_file(s->out))
+		return;
+	s->half_closed = 1;
+	shutdown(s->fd, SHUT_WR);
+}
+
+/* --- time ----------------------------------------------------------------------- */
+
+static double now(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static int rest_ms(double deadline)
+{
+	double ms = (deadline - now()) * 1000;
+	return ms <= 0 ? 0 : ms > 1e9 ? 1000000000 : (int)ms + 1;
+}
+
+/* --- flushing -------------------------------------------------------------------- */
+
+/* Sends n bytes until the deadline. */
+static int send_until(int fd, const char *p, size_t n, double deadline)
+{
+	while (n) {
+		ssize_t k = send(fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (k >= 0) {
+			p += k;
+			n -= (size_t)k;
+			continue;
+		}
+		if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
+			return -1;
+		struct pollfd w = {.fd = fd, .events = POLLOUT};
+		int ms = rest_ms(deadline);
+		if (ms == 0 || (poll(&w, 1, ms) == 0 && rest_ms(deadline) == 0)) {
+			errno = ETIMEDOUT;
+			return -1;
+		}
+	}
+	return 0;
+}
+
+/* fflush, with an end: the C library would begin anew after each part that the
+ * kernel has taken, however slowly the peer reads. */
+static int flush_until(mb_socket *s, FILE *f, double deadline)
+{
+	size_t n;
+	const char *p = mb_file_unsent(f, &n);
+	if (n == 0)
+		return 0;
+	if (p) {
+		int r = send_until(s->fd, p, n, deadline), e = errno;
+		__fpurge(f);
+		errno = e;
+		return r;
+	}
+	int ms = rest_ms(deadline);
+	struct timeval t = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 + 1};
+	setsockopt(s->fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof t);
+	return fflush(f);
+}
+
+/* Until the peer's system has all of it. A Unix socket's peer has what was sent. */
+static int acknowledged(mb_socket *s, double deadline)
+{
+	struct timespec pause = {.tv_nsec = PAUSE_MIN_NS};
+	for (;;) {
+		struct pollfd p = {.fd = s->fd};
+		int left = 0, e = 0;
+		socklen_t n = sizeof e;
+		if (!s->tcp || ioctl(s->fd, SIOCOUTQ, &left) || left == 0) {
+			/* Nothing is left of what was thrown away, either. */
+			if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &e, &n) == 0 && e) {
+				errno = e;
+				return -1;
+			}
+			return 0;
+		}
+		if (poll(&p, 1, 0) > 0 && (p.revents & POLLERR)) {
+			errno = getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &e, &n) == 0 && e ? e : ECONNRESET;
+			return -1;
+		}
+		if (rest_ms(deadline) == 0) {
+			errno = ETIMEDOUT;
+			return -1;
+		}
+		nanosleep(&pause, NULL);
+		if (pause.tv_nsec < PAUSE_MAX_NS)
+			pause.tv_nsec += pause.tv_nsec;
+	}
+}
+
+/* The kernel answers a close with a reset if there is input that nobody has read,
+ * and the peer may lose what it was sent. What is there by now is thrown away; to
+ * wait for more would be the handler's business. */
+static void discard_input(int fd)
+{
+	char b[16384];
+	int there = 0;
+	if (ioctl(fd, FIONREAD, &there))
+		return;
+	while (there > 0) {
+		ssize_t k = recv(fd, b, sizeof b, MSG_DONTWAIT);
+		if (k <= 0 && !(k < 0 && errno == EINTR))
+			return;
+		there -= k > 0 ? (int)k : 0;
+	}
+}
+
+int mb_socket_close(mb_socket *s, double timeout)
+{
+	if (s->fd < 0)
+		return 0;
+	double deadline = timeout > 0 ? now() + timeout : 0;
+	FILE *out = mb_stream_file(s->out);
+	int r = 0;
+	if (out)
+		r = timeout > 0 ? flush_until(s, out, deadline) : fflush(out);
+	if (r == 0) {
+		if (!s->half_closed)
+			shutdown(s->fd, SHUT_WR);
+		if (timeout > 0)
+			r = acknowledged(s, deadline);
+	}
+	if (r) {
+		int e = errno;
+		mb_socket_cancel(s);
+		errno = e;
+		return -1;
+	}
+	discard_input(s->fd);
+	set_reset(s->fd, 0);
+	close_all(s);
+	return 0;
+}

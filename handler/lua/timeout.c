@@ -1,0 +1,185 @@
+/* timeout(): a limit of time that a handler sets itself. At its end the worker ends,
+ * whatever it does: a debug hook would hear neither a compiled loop nor a function
+ * of C, a signal does. */
+#include "mb.h"
+
+#include <errno.h>
+#include <math.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SECONDS_MAX 1e9
+#define LOCK_TRIES 1000
+
+/* Absolute times in seconds; 0: none. */
+static double limit; /* what this call of the handler, or of f, has set */
+static double outer; /* what stands around it */
+static int armed;    /* the signal means something */
+static const char *hook; /* prepare or finish, or NULL: the exchange */
+static pthread_t main_thread;
+static char line[512]; /* for the log */
+static size_t line_len;
+
+static double now(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* The earlier one of the two. */
+static double deadline(void)
+{
+	if (limit == 0 || outer == 0)
+		return limit + outer;
+	return limit < outer ? limit : outer;
+}
+
+/* --- the end -------------------------------------------------------------------- */
+
+/* What becomes of the exchange. The lock is held by this thread, and will not be
+ * given back, or by the one that flushes, which is soon done. */
+static void give_up_exchange(void)
+{
+	for (int i = 0; i < LOCK_TRIES && __atomic_exchange_n(&R.lock, 1, __ATOMIC_ACQUIRE); i++)
+		sched_yield();
+	uint32_t result = MB_DONE | MB_RETIRE;
+	if (X.hd.kind == MB_KIND_HTTP) {
+		if (__atomic_load_n(&X.oc->out_head, __ATOMIC_ACQUIRE))
+			result |= MB_RESET;
+		else
+			result |= MB_CLOSE | 504u << MB_STATUS_SHIFT;
+	}
+	X.active = 0;
+	__atomic_store_n(&X.oc->result, result, __ATOMIC_RELEASE);
+	mb_notify();
+}
+
+/* Only what is safe in a signal handler. */
+static void on_alarm(int sig)
+{
+	int e = errno;
+	if (!pthread_equal(pthread_self(), main_thread)) {
+		pthread_kill(main_thread, sig); /* the one that runs Lua is to stop */
+		errno = e;
+		return;
+	}
+	if (!__atomic_load_n(&armed, __ATOMIC_ACQUIRE) || (!hook && !X.active))
+		return; /* it came too late */
+	ssize_t k = write(2, line, line_len);
+	(void)k;
+	mb_socket *s = mb_socket_current();
+	if (s)
+		mb_socket_abort(s);
+	X.via = NULL;
+	if (!hook)
+		give_up_exchange();
+	_exit(MB_EXIT_TIMEOUT);
+}
+
+void mb_timeout_begin(void)
+{
+	main_thread = pthread_self();
+	/* Go's stack for signals, which every thread has by now, is large enough. */
+	struct sigaction a = {.sa_handler = on_alarm, .sa_flags = SA_ONSTACK | SA_RESTART};
+	sigfillset(&a.sa_mask);
+	sigaction(SIGALRM, &a, NULL);
+}
+
+/* --- the timer -------------------------------------------------------------------- */
+
+/* The line that will be written, since nothing can be formatted then. */
+static void prepare_line(void)
+{
+	char who[256];
+	if (hook)
+		snprintf(who, sizeof who, "%s", hook);
+	else
+		mb_describe(who, sizeof who);
+	int n = snprintf(line, sizeof line, "%s: timeout: still running, the worker is ended\n", who);
+	line_len = n < 0 ? 0 : (size_t)n < sizeof line ? (size_t)n : sizeof line - 1;
+}
+
+static void set_timer(void)
+{
+	double d = deadline(), rest = d ? d - now() : 0;
+	struct itimerval t = {0};
+	if (d) {
+		if (!armed)
+			prepare_line();
+		if (rest < 1e-6)
+			rest = 1e-6; /* 0 would mean never */
+		t.it_value.tv_sec = (time_t)rest;
+		t.it_value.tv_usec = (suseconds_t)((rest - floor(rest)) * 1e6);
+		if (!t.it_value.tv_sec && !t.it_value.tv_usec)
+			t.it_value.tv_usec = 1;
+	}
+	__atomic_store_n(&armed, d != 0, __ATOMIC_RELEASE);
+	setitimer(ITIMER_REAL, &t, NULL);
+}
+
+void mb_timeout_over(void)
+{
+	limit = outer = 0;
+	if (armed)
+		set_timer();
+}
+
+void mb_timeout_who(const char *name) { hook = name; }
+
+/* --- the global --------------------------------------------------------------------- */
+
+static double check_seconds(lua_State *L)
+{
+	if (lua_type(L, 1) != LUA_TNUMBER)
+		luaL_error(L, "timeout: seconds must be a number, not a %s", luaL_typename(L, 1));
+	double s = lua_tonumber(L, 1);
+	if (!(s >= 0 && s <= SECONDS_MAX))
+		luaL_error(L, "timeout: seconds are out of range (0 to 1e9)");
+	return s;
+}
+
+static int rest(lua_State *L)
+{
+	double d = deadline(), r = d ? d - now() : 0;
+	lua_pushnumber(L, r > 0 ? r : 0);
+	return 1;
+}
+
+/* f and its arguments are on the stack, from 2 on. */
+static int limited_call(lua_State *L, double seconds)
+{
+	double limit_before = limit, outer_before = outer;
+	outer = deadline();
+	limit = seconds > 0 ? now() + seconds : 0;
+	set_timer();
+	int failed = lua_pcall(L, lua_gettop(L) - 2, LUA_MULTRET, 0);
+	limit = limit_before;
+	outer = outer_before;
+	set_timer();
+	return failed ? lua_error(L) : lua_gettop(L) - 1;
+}
+
+int mb_timeout(lua_State *L)
+{
+	if (mb_role != MB_ROLE_WORKER)
+		return luaL_error(L, "timeout: only prepare, connect and finish handlers can set it");
+	int n = lua_gettop(L);
+	if (n == 0)
+		return rest(L);
+	double seconds = check_seconds(L);
+	if (n > 1) {
+		if (lua_type(L, 2) != LUA_TFUNCTION)
+			return luaL_error(L, "timeout: argument 2 must be a function, not a %s",
+				luaL_typename(L, 2));
+		return limited_call(L, seconds);
+	}
+	limit = seconds > 0 ? now() + seconds : 0;
+	set_timer();
+	return 0;
+}
