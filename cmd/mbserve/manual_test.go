@@ -1,0 +1,360 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// The examples of docs/manual.md are run, and what the manual says that a client sees is checked.
+//
+// An example is a block ```lua. The word after it says what is wrapped around it:
+//
+//	```lua           a script, if it calls listen; else the body of an HTTP handler, function(request) … end
+//	```lua options   entries of the options of generate_handler
+//	```lua pool      entries of the table of listen
+//	```lua connect   the body of a connect handler, function(socket) … end
+//	```lua wrong     a script that the server refuses
+//
+// The blocks behind it, up to the next example, are its checks; an example without one fails.
+//
+//	```console       lines "$ command" are run by sh, and print the lines that follow each. curl is silent, as if it
+//	                 had the options -sS. "$ mbserve app.lua" starts a wrong script, which must end with code 3
+//	```exchange      a connection. "> text" sends a line with CR LF, "< text" wants one; ">" and "<" are empty lines.
+//	                 "> (end)" ends the sending side; "< (end)" and "< (reset)" want such an end of the connection.
+//	                 "= text" begins another connection (the text tells the reader why)
+//	```log           texts that the log gets, one a line, in this order
+//
+// In what is wanted, … stands for any text in a line; alone in a line, for any number of lines.
+//
+// localhost:8080 is the listener that the example writes "port = 8080" for: the system chooses the real port. /run/app/
+// is an empty directory. A module that an example requires may lie in testdata/manual.
+func TestManual(t *testing.T) {
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Skip(err)
+	}
+	examples := readManual(t)
+	if len(examples) == 0 {
+		t.Fatal("there are no examples")
+	}
+	for _, e := range examples {
+		t.Run(e.heading, func(t *testing.T) {
+			t.Parallel()
+			t.Logf("%s:%d", manual, e.line)
+			e.run(t)
+		})
+	}
+}
+
+// block is a fenced block of the manual.
+type block struct {
+	line    int    // where it begins
+	heading string // that it stands under
+	kind    string
+	text    []string
+}
+
+// example is a lua block with its checks.
+type example struct {
+	block
+	checks []block
+}
+
+const manual = "../../docs/manual.md"
+
+// readManual collects the examples.
+func readManual(t *testing.T) (examples []*example) {
+	t.Helper()
+	for _, b := range readBlocks(t, manual) {
+		switch word, _, _ := strings.Cut(b.kind, " "); word {
+		case "lua":
+			examples = append(examples, &example{block: b})
+		case "console", "exchange", "log":
+			if len(examples) == 0 {
+				t.Fatalf("line %d: a check without an example", b.line)
+			}
+			last := examples[len(examples)-1]
+			last.checks = append(last.checks, b)
+		case "sh", "html", "text": // for the reader alone
+		default:
+			t.Fatalf("line %d: a block of kind %q", b.line, b.kind)
+		}
+	}
+	return examples
+}
+
+func readBlocks(t *testing.T, file string) (blocks []block) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b *block
+	heading := ""
+	for i, line := range strings.Split(string(text), "\n") {
+		fence, isFence := strings.CutPrefix(line, "```")
+		switch {
+		case isFence && b == nil:
+			b = &block{line: i + 1, heading: heading, kind: fence}
+		case isFence:
+			blocks, b = append(blocks, *b), nil
+		case b != nil:
+			b.text = append(b.text, line)
+		case strings.HasPrefix(line, "#"):
+			heading = strings.TrimLeft(line, "# ")
+		}
+	}
+	if b != nil {
+		t.Fatalf("line %d: the block does not end", b.line)
+	}
+	return blocks
+}
+
+var wrappings = map[string]string{
+	"lua": `local http = require "moonbridge_http"
+listen{ { proto = "tcp4", port = 8080, localhost = true }, min_fork = 1, connect = http.generate_handler(function(request)
+%s
+end) }`,
+	"lua options": `local http = require "moonbridge_http"
+listen{ { proto = "tcp4", port = 8080, localhost = true }, min_fork = 1, connect = http.generate_handler({
+%s
+}, function(request)
+	local body = request.body
+	request:send_status("200 OK")
+	request:send_data("Hello\n")
+end) }`,
+	"lua pool": `local http = require "moonbridge_http"
+listen{ { proto = "tcp4", port = 8080, localhost = true }, connect = http.generate_handler(function(request)
+	request:send_status("200 OK")
+	request:send_data("Hello\n")
+end),
+%s
+}`,
+	"lua connect": `listen{ { proto = "tcp4", port = 8080, localhost = true }, min_fork = 1, connect = function(socket)
+%s
+end }`,
+	"lua wrong": "%s",
+}
+
+// open matches a listener of an example that is open to everybody; a test is not.
+var open = regexp.MustCompile(`(\{ proto = "tcp[46]", port = \d+)( \})`)
+
+var portGiven = regexp.MustCompile(`\bport = (\d+)`)
+
+// script is the whole script of an example, whose directory is dir. ports are the numbers that its listeners have.
+func (e *example) script(t *testing.T, dir string) (file string, ports []string) {
+	t.Helper()
+	text := strings.Join(e.text, "\n")
+	wrapping, known := wrappings[e.kind]
+	if !known {
+		t.Fatalf("an example of kind %q", e.kind)
+	}
+	if e.kind != "lua" || !strings.Contains(text, "listen") {
+		text = fmt.Sprintf(wrapping, text)
+	}
+	for _, m := range portGiven.FindAllStringSubmatch(text, -1) {
+		ports = append(ports, m[1])
+	}
+	text = open.ReplaceAllString(text, "$1, localhost = true$2")
+	text = portGiven.ReplaceAllString(text, "port = 0")
+	text = strings.ReplaceAll(text, "/run/app/", dir+"/")
+	file = filepath.Join(dir, "app.lua")
+	if err := os.WriteFile(file, []byte(text+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return file, ports
+}
+
+func (e *example) run(t *testing.T) {
+	if len(e.checks) == 0 {
+		t.Fatal("the example has no check")
+	}
+	dir, err := os.MkdirTemp("", "mb") // shorter than t.TempDir: messages of Lua cut long file names
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.CopyFS(dir, os.DirFS("testdata/manual")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, ".curlrc"), []byte("silent\nshow-error\nnoproxy = *\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	file, ports := e.script(t, dir)
+	if e.kind == "lua wrong" {
+		e.refused(t, dir, file)
+		return
+	}
+	r := &reader{t: t, dir: dir, s: start(t, file), ports: ports}
+	for _, c := range e.checks {
+		switch c.kind {
+		case "console":
+			r.console(c)
+		case "exchange":
+			r.exchange(c)
+		case "log":
+			r.log(c)
+		}
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+// refused checks what the server says to a script that it cannot use.
+func (e *example) refused(t *testing.T, dir, file string) {
+	if c := e.checks[0]; len(e.checks) != 1 || c.kind != "console" || len(c.text) < 2 || c.text[0] != "$ mbserve app.lua" {
+		t.Fatal(`a wrong script has one check: "$ mbserve app.lua", and what that says`)
+	}
+	_, stderr := runToEnd(t, 3, file)
+	compare(t, e.checks[0].line+1, e.checks[0].text[1:], strings.ReplaceAll(stderr, dir+"/", ""))
+}
+
+// reader does what the checks of one example say.
+type reader struct {
+	t     *testing.T
+	dir   string
+	s     *instance
+	ports []string
+	from  int // how much of the log was looked at
+}
+
+// real is a text of the manual with the addresses and directories of this test.
+func (r *reader) real(text string) string {
+	for i, port := range r.ports {
+		text = strings.ReplaceAll(text, "localhost:"+port, r.s.address(i))
+	}
+	return strings.ReplaceAll(text, "/run/app/", r.dir+"/")
+}
+
+func (r *reader) console(c block) {
+	for i := 0; i < len(c.text); {
+		command, is := strings.CutPrefix(c.text[i], "$ ")
+		if !is {
+			r.t.Fatalf("line %d: no command", c.line+1+i)
+		}
+		first := i + 1
+		for i = first; i < len(c.text) && !strings.HasPrefix(c.text[i], "$ "); i++ {
+		}
+		got := strings.ReplaceAll(r.shell(r.real(command)), r.dir+"/", "/run/app/")
+		compare(r.t, c.line+1+first, c.text[first:i], got)
+	}
+}
+
+// shell runs a command, and returns what it prints. It may fail: curl does when a connection breaks.
+func (r *reader) shell(command string) string {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "sh", "-c", command)
+	cmd.Dir = r.dir
+	cmd.Env = append(os.Environ(), "CURL_HOME="+r.dir)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := cmd.Run()
+	if exit := new(exec.ExitError); ctx.Err() != nil || err != nil && !errors.As(err, &exit) {
+		r.t.Fatalf("%s: %v, %v\n%s", command, err, ctx.Err(), &out)
+	}
+	return out.String()
+}
+
+// compare wants the lines of the manual, whose first is at line n.
+func compare(t *testing.T, n int, want []string, got string) {
+	t.Helper()
+	got = strings.TrimSuffix(strings.ReplaceAll(got, "\r\n", "\n"), "\n")
+	pattern := ""
+	for _, line := range want {
+		if line == "…" {
+			pattern += `(?:.*\n)*?`
+		} else {
+			pattern += linePattern(line) + `\n`
+		}
+	}
+	if len(want) == 0 {
+		pattern = `\n`
+	}
+	if !regexp.MustCompile(`\A` + pattern + `\z`).MatchString(got + "\n") {
+		t.Errorf("line %d: got\n%s\nwant\n%s", n, got, strings.Join(want, "\n"))
+	}
+}
+
+func linePattern(line string) string {
+	return strings.ReplaceAll(regexp.QuoteMeta(line), "…", ".*")
+}
+
+func (r *reader) exchange(c block) {
+	p := dial(r.t, r.s.address(0))
+	skip := false // lines are passed over until one matches
+	for i, line := range c.text {
+		n, mark, text := c.line+1+i, line[:min(1, len(line))], strings.TrimPrefix(line[min(1, len(line)):], " ")
+		switch {
+		case mark == "=":
+			p.Close()
+			p, skip = dial(r.t, r.s.address(0)), false
+		case line == "> (end)":
+			if err := p.Conn.(*net.TCPConn).CloseWrite(); err != nil {
+				r.t.Fatalf("line %d: %v", n, err)
+			}
+		case mark == ">":
+			p.say("%s\r\n", text)
+		case line == "< …":
+			skip = true
+		case line == "< (end)" || line == "< (reset)":
+			r.ends(p, n, line == "< (reset)", skip)
+		case mark == "<":
+			r.hears(p, n, text, skip)
+			skip = false
+		default:
+			r.t.Fatalf("line %d: %q is no line of an exchange", n, line)
+		}
+	}
+	p.Close()
+}
+
+// hears wants a line.
+func (r *reader) hears(p *peer, n int, want string, skip bool) {
+	pattern := regexp.MustCompile(`\A` + linePattern(r.real(want)) + `\z`)
+	for {
+		got, err := p.r.ReadString('\n')
+		line := strings.TrimRight(got, "\r\n")
+		if (err == nil || got != "") && pattern.MatchString(line) {
+			return
+		}
+		if err != nil || !skip {
+			r.t.Fatalf("line %d: got %q, %v; want %q", n, got, err, want)
+		}
+	}
+}
+
+// ends wants the connection to end in the given way.
+func (r *reader) ends(p *peer, n int, reset, skip bool) {
+	rest, err := io.ReadAll(p.r)
+	if len(rest) > 0 && !skip {
+		r.t.Fatalf("line %d: got %q, want the end of the connection", n, rest)
+	}
+	if reset != errors.Is(err, syscall.ECONNRESET) || !reset && err != nil {
+		r.t.Fatalf("line %d: the connection ended with: %v", n, err)
+	}
+}
+
+func (r *reader) log(c block) {
+	for _, line := range c.text {
+		r.s.log.wait(r.t, r.from, strings.Split(line, "…")...)
+		text := r.s.log.String()
+		pattern := regexp.MustCompile(linePattern(line) + `.*\n`)
+		at := pattern.FindStringIndex(text[r.from:])
+		if at == nil {
+			r.t.Fatalf("no line of the log has %q", line)
+		}
+		r.from += at[1]
+	}
+}
