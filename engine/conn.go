@@ -16,10 +16,10 @@ import (
 type conn struct {
 	// Immutable.
 	l    *loop
-	s    *service
 	fd   int
 	peer netip.AddrPort // not valid on a Unix socket
 
+	s     *service
 	state connState
 
 	// What the poller's edges told and nobody has used up yet.

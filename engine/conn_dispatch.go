@@ -13,6 +13,7 @@ func (c *conn) parse() bool {
 	if c.state == stateBody && c.in.Len() < c.need {
 		return false
 	}
+	c.current()
 	if c.state == stateIdle {
 		c.state = stateHead
 		c.setDeadline(c.s.limits.headMS)
@@ -42,7 +43,7 @@ func (c *conn) begin(h *httpparse.Head, n int) bool {
 		c.respondMS = c.l.after(lim.responseMS)
 	}
 	c.isHead = h.IsHead
-	c.persistent = h.Persistent && !c.l.e.stopping.Load()
+	c.persistent = h.Persistent && !c.ending()
 	c.begun = false
 	if h.ContentLength > lim.bodyBytes {
 		c.in.Discard(n)

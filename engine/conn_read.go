@@ -36,7 +36,7 @@ func (c *conn) advance() {
 		}
 		break
 	}
-	if c.state == stateIdle && !c.readable && c.l.e.stopping.Load() {
+	if c.state == stateIdle && !c.readable && c.ending() {
 		// What seemed to be the next request when the last one ended was none.
 		c.linger()
 	}

@@ -137,7 +137,7 @@ func (c *conn) refuse(status int) { c.answer(status, 0, false) }
 
 // answer sends a response of the engine's own.
 func (c *conn) answer(status, retryAfter int, keep bool) {
-	keep = keep && !c.l.e.stopping.Load()
+	keep = keep && !c.ending()
 	c.l.errorPage = handler.AppendError(c.l.errorPage[:0], c.l.unixNow(), status, retryAfter, !keep, c.isHead)
 	c.begun = true
 	c.send(c.l.errorPage)
@@ -174,7 +174,7 @@ func (c *conn) finish() {
 		c.state = stateIdle
 		c.setDeadline(c.s.limits.idleMS)
 		c.again()
-	case c.l.e.stopping.Load():
+	case c.ending():
 		c.linger()
 	default:
 		c.state = stateIdle

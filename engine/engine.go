@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -30,14 +29,6 @@ type Engine struct {
 	mu        sync.Mutex
 	listeners []*Listener
 	stopped   bool
-}
-
-// service is what the connections of one listener are served by, on one loop. Immutable, but for addrs.
-type service struct {
-	backend handler.LoopBackend
-	index   int
-	limits  limits
-	addrs   *addrs
 }
 
 // ErrStopped is returned by calls on an Engine that is shutting down.
@@ -98,8 +89,20 @@ func (e *Engine) Attach(b handler.Backend) error {
 	})
 }
 
+// Detach forgets a backend that no listener is served by any more. What it still runs goes on.
+func (e *Engine) Detach(b handler.Backend) {
+	e.onEveryLoop(func(l *loop) error {
+		delete(l.backends, b)
+		return nil
+	})
+}
+
 // Serve has the connections of ln served by b within lim. index is passed to the backend with every exchange, to tell
 // its listeners apart. Connections that came since Open are waiting.
+//
+// It may be called again for the same listener, with another backend: then new connections, and the next request of each
+// connection that is there, go to the new one. When Serve has returned, no further exchange of this listener reaches the
+// old one.
 func (e *Engine) Serve(ln *Listener, b handler.Backend, index int, lim Limits) error {
 	resolved := lim.resolve()
 	return e.onEveryLoop(func(l *loop) error {
@@ -107,8 +110,7 @@ func (e *Engine) Serve(ln *Listener, b handler.Backend, index int, lim Limits) e
 		if err != nil {
 			return err
 		}
-		s := &service{backend: lb, index: index, limits: resolved, addrs: newAddrs(ln)}
-		return ln.r.Attach(l.Loop, func(fd int, peer netip.AddrPort) { l.accept(s, fd, peer) })
+		return l.bind(ln, &service{backend: lb, index: index, limits: resolved}, nil)
 	})
 }
 

@@ -16,6 +16,11 @@ type Listener struct {
 // OpenOptions are options of Open.
 type OpenOptions struct {
 	Mode os.FileMode // permissions of a Unix socket; 0 leaves what the umask makes of it
+
+	// Inherited are listening sockets of this address that another process has opened: they are taken over, also if an error
+	// is returned, and none is opened. KeepFile: the file of such a Unix socket is not removed at the end.
+	Inherited []int
+	KeepFile  bool
 }
 
 // Open listens on address. network is "tcp4" (host:port), "tcp6" (IPv6 only), "tcp" (on "[::]:port" IPv4 clients are
@@ -28,7 +33,9 @@ func (e *Engine) Open(network, address string, o OpenOptions) (*Listener, error)
 	if e.stopped {
 		return nil, ErrStopped
 	}
-	r, err := reactor.OpenListener(network, address, reactor.ListenOptions{Sockets: len(e.loops), Mode: o.Mode, Logger: e.log})
+	r, err := reactor.OpenListener(network, address, reactor.ListenOptions{
+		Sockets: len(e.loops), Mode: o.Mode, Logger: e.log, Inherited: o.Inherited, KeepFile: o.KeepFile,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -40,11 +47,30 @@ func (e *Engine) Open(network, address string, o OpenOptions) (*Listener, error)
 // Addr is the address as bound: "127.0.0.1:8080", or the path of a Unix socket.
 func (ln *Listener) Addr() string { return ln.r.Addr().String() }
 
-// Close ends listening at once; connections that were accepted go on.
+// Close ends listening at once. Connections that were accepted go on until the request in progress is answered, and take
+// no further one.
 func (ln *Listener) Close() error {
+	ln.forget()
+	err := ln.r.Close()
+	ln.e.onEveryLoop(func(l *loop) error { l.unbind(ln); return nil })
+	return err
+}
+
+// Files are duplicates of the listening sockets, for a process that is to take over: see OpenOptions.Inherited. The caller
+// closes them.
+func (ln *Listener) Files() ([]*os.File, error) { return ln.r.Files() }
+
+// HandOver is for a listener whose sockets another process serves now. This one accepts no more; those who wait to be
+// accepted, and the file of a Unix socket, are the other's. Connections that were accepted stay here and go on.
+func (ln *Listener) HandOver() {
+	ln.forget()
+	ln.r.HandOver()
+}
+
+// forget keeps Drain from closing the listener.
+func (ln *Listener) forget() {
 	e := ln.e
 	e.mu.Lock()
 	e.listeners = slices.DeleteFunc(e.listeners, func(l *Listener) bool { return l == ln })
 	e.mu.Unlock()
-	return ln.r.Close()
 }

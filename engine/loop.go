@@ -24,6 +24,7 @@ type loop struct {
 	resume    func()         // resumeAll, made once
 	conns     connList
 	backends  map[handler.Backend]handler.LoopBackend
+	bindings  map[*Listener]*binding
 }
 
 func newLoop(e *Engine, index, count int) (*loop, error) {
@@ -31,7 +32,8 @@ func newLoop(e *Engine, index, count int) (*loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &loop{Loop: r, e: e, pool: bufio.NewPool(), backends: make(map[handler.Backend]handler.LoopBackend)}
+	l := &loop{Loop: r, e: e, pool: bufio.NewPool(), backends: make(map[handler.Backend]handler.LoopBackend),
+		bindings: make(map[*Listener]*binding)}
 	l.resume = l.resumeAll
 	return l, nil
 }

@@ -56,10 +56,14 @@ func (e *Engine) stopLoops() {
 	e.running.Wait()
 }
 
-// drain closes the connections that wait for a request. The others close by themselves: see conn.finish.
+// drain closes the connections that are to end and wait for a request. The others close by themselves: see conn.finish.
 func (l *loop) drain() {
 	for c := l.conns.first; c != nil; {
 		next := c.next
+		if !c.ending() {
+			c = next
+			continue
+		}
 		if c.state == stateIdle {
 			// A request may be here of which no event has told yet. Its peer could not know that it was too late.
 			c.readable = true

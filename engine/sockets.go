@@ -15,7 +15,8 @@ var ErrNoSockets = errors.New("engine: the backend does not take whole connectio
 // ServeSockets has the connections of ln handed over to b as they are accepted: raw connections, of which nothing has been
 // read and about which the engine knows nothing from then on. b's part on each loop has to be a handler.SocketBackend, else
 // the error is ErrNoSockets and nothing is served. index is passed to the backend with every connection, to tell its
-// listeners apart.
+// listeners apart. As Serve it may be called again, also for a listener that was served by Serve: connections that are there
+// then end after the request in progress.
 //
 // A connection that the backend refuses, or that comes when there are Options.MaxConns of other connections, is reset.
 // Those that were handed over are not counted, not bounded by a time, and go on after Drain and Shutdown: all of that is the
@@ -38,8 +39,7 @@ func (e *Engine) ServeSockets(ln *Listener, b handler.Backend, index int) error 
 		return err
 	}
 	return e.onEveryLoop(func(l *loop) error {
-		s := &socketService{backend: parts[l.Index()], index: index, addrs: newAddrs(ln)}
-		return ln.r.Attach(l.Loop, func(fd int, peer netip.AddrPort) { l.handOver(s, fd, peer) })
+		return l.bind(ln, nil, &socketService{backend: parts[l.Index()], index: index})
 	})
 }
 

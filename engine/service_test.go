@@ -1,0 +1,209 @@
+package engine
+
+import (
+	"context"
+	"net"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// served is an engine with a listener that the tests give to one backend after the other.
+func served(t *testing.T, b *testBackend) (e *Engine, ln *Listener) {
+	t.Helper()
+	e, err := New(Options{Loops: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		e.Shutdown(ctx)
+	})
+	if ln, err = e.Open("tcp4", "127.0.0.1:0", OpenOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	mustServe(t, e, ln, b)
+	return e, ln
+}
+
+func mustServe(t *testing.T, e *Engine, ln *Listener, b *testBackend) {
+	t.Helper()
+	if err := e.Serve(ln, b, 0, Limits{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Connections change to the new backend with their next request, wherever the change finds them.
+func TestServeAnew(t *testing.T) {
+	first, second := &testBackend{window: 64}, &testBackend{window: 64}
+	e, ln := served(t, first)
+	idle, busy, body, head := dial(t, ln.Addr()), dial(t, ln.Addr()), dial(t, ln.Addr()), dial(t, ln.Addr())
+	idle.say(get("/hello"))
+	idle.hears(200)
+	busy.say(get("/slow") + get("/hello")) // the second one waits behind the first
+	eventually(t, "the slow exchange runs", func() bool { return first.count(&first.started) == 2 })
+	body.say("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nab")
+	head.say("GET /hello HT")
+	time.Sleep(50 * time.Millisecond) // for the engine to read both; if it has not, the test is no less valid
+
+	mustServe(t, e, ln, second)
+	idle.say(get("/hello"))
+	idle.hears(200)
+	body.say("cd")
+	if got := body.hears(200); got != "abcd" {
+		t.Errorf("body %q", got)
+	}
+	head.say("TP/1.1\r\nHost: h\r\n\r\n")
+	head.hears(200)
+	first.release()
+	if got := busy.hears(200); got != "slow" {
+		t.Errorf("body %q of the exchange that ran", got)
+	}
+	busy.hears(200)
+	fresh := dial(t, ln.Addr())
+	fresh.say(get("/hello"))
+	fresh.hears(200)
+	if n, m := first.count(&first.started), second.count(&second.started); n != 2 || m != 5 {
+		t.Errorf("%d exchanges at the first backend and %d at the second, want 2 and 5", n, m)
+	}
+	e.Detach(first)
+	e.onEveryLoop(func(l *loop) error {
+		if len(l.backends) != 1 {
+			t.Errorf("%d backends", len(l.backends))
+		}
+		return nil
+	})
+}
+
+// Under load no request is refused and no connection broken, however often the backend changes.
+func TestServeAnewUnderLoad(t *testing.T) {
+	first := &testBackend{window: 64}
+	e, ln := served(t, first)
+	var stop atomic.Bool
+	ended := make(chan int)
+	for range 4 {
+		p := dial(t, ln.Addr())
+		go func() {
+			n := 0
+			for ; !stop.Load() && !t.Failed(); n++ {
+				p.say(get("/hello") + get("/hello"))
+				p.hears(200)
+				p.hears(200)
+			}
+			ended <- n
+		}()
+	}
+	for range 50 {
+		mustServe(t, e, ln, &testBackend{window: 64})
+		time.Sleep(time.Millisecond)
+	}
+	stop.Store(true)
+	for range 4 {
+		if n := <-ended; n == 0 {
+			t.Error("a connection has had no request answered")
+		}
+	}
+}
+
+// A listener whose connections become raw ones: those that are there end after the request in progress.
+func TestServeAnewRaw(t *testing.T) {
+	b := &testBackend{window: 64}
+	e, ln := served(t, b)
+	idle, busy := dial(t, ln.Addr()), dial(t, ln.Addr())
+	idle.say(get("/hello"))
+	idle.hears(200)
+	busy.say(get("/slow"))
+	eventually(t, "the slow exchange runs", func() bool { return b.count(&b.started) == 2 })
+	if err := e.ServeSockets(ln, &rawBackend{}, 0); err != nil {
+		t.Fatal(err)
+	}
+	idle.hearsEnd()
+	b.release()
+	busy.hears(200)
+	busy.hearsEnd()
+}
+
+// A closed listener takes its connections along, as soon as they have had their answer; others stay.
+func TestListenerCloseEndsConnections(t *testing.T) {
+	b := &testBackend{window: 64}
+	e, ln := served(t, b)
+	other, err := e.Open("tcp4", "127.0.0.1:0", OpenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustServe(t, e, other, b)
+	stays := dial(t, other.Addr())
+	stays.say(get("/hello"))
+	stays.hears(200)
+	idle, busy := dial(t, ln.Addr()), dial(t, ln.Addr())
+	idle.say(get("/hello"))
+	idle.hears(200)
+	busy.say(get("/slow"))
+	eventually(t, "the slow exchange runs", func() bool { return b.count(&b.started) == 3 })
+	if err := ln.Close(); err != nil {
+		t.Fatal(err)
+	}
+	idle.hearsEnd()
+	b.release()
+	busy.hears(200)
+	busy.hearsEnd()
+	stays.say(get("/hello"))
+	stays.hears(200)
+	if c, err := net.Dial("tcp4", ln.Addr()); err == nil {
+		c.Close()
+		t.Error("the closed listener takes connections")
+	}
+}
+
+// Another engine takes over the listening sockets: what was accepted stays, and ends with the shutdown; whoever comes gets
+// to the other.
+func TestHandOver(t *testing.T) {
+	first, second := &testBackend{window: 64}, &testBackend{window: 64}
+	e, ln := served(t, first)
+	busy := dial(t, ln.Addr())
+	busy.say(get("/slow"))
+	eventually(t, "the slow exchange runs", func() bool { return first.count(&first.started) == 1 })
+	files, err := ln.Files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var fds []int
+	for _, f := range files {
+		fd, err := syscall.Dup(int(f.Fd()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fds = append(fds, fd)
+		f.Close()
+	}
+	heir, err := New(Options{Loops: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer heir.Shutdown(context.Background())
+	inherited, err := heir.Open("tcp4", ln.Addr(), OpenOptions{Inherited: fds})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustServe(t, heir, inherited, second)
+	ln.HandOver()
+	drained := make(chan error)
+	go func() { drained <- e.Drain(context.Background()) }()
+	for range 20 {
+		p := dial(t, ln.Addr())
+		p.say(get("/close"))
+		p.hears(200)
+		p.hearsEnd()
+	}
+	first.release()
+	busy.hears(200)
+	busy.hearsEnd()
+	if err := <-drained; err != nil {
+		t.Error(err)
+	}
+	if n := second.count(&second.started); n < 19 {
+		t.Errorf("%d exchanges at the heir", n)
+	}
+}
