@@ -45,6 +45,8 @@ func (h *partHead) take(b []byte) (done bool, n int, e *Error) {
 			return false, n, errLineEnd
 		case len(line) == len(crlf):
 			return true, n, nil
+		case isBlank(line[0]):
+			return false, n, errFold
 		}
 		if h.lines++; h.lines > MultipartHeadLinesMax {
 			return false, n, errPartLineCount
