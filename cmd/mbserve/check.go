@@ -28,7 +28,12 @@ func check(o *options, stdout, stderr io.Writer) int {
 		op := spec.Options
 		fmt.Fprintf(stdout, "pool %d: %d to %d workers, %d spare\n", n, op.MinFork, op.MaxFork, op.PreFork)
 		for i := range spec.Listeners {
-			fmt.Fprintf(stdout, "  %s\n", spec.Listeners[i].String())
+			l := &spec.Listeners[i]
+			what := ""
+			if l.Raw() {
+				what = ", raw connections"
+			}
+			fmt.Fprintf(stdout, "  %s%s\n", l, what)
 		}
 	}
 	fmt.Fprintf(stdout, "%s: good\n", o.script)

@@ -78,6 +78,7 @@ func TestCheck(t *testing.T) {
 		"  local " + path + "\n" +
 		"pool 1: 1 to 1 workers, 1 spare\n" +
 		"  interval \"clean\"\n" +
+		"  tcp4 0.0.0.0:7, raw connections\n" +
 		"testdata/check.lua: good\n"
 	if stdout != want || stderr != "" {
 		t.Errorf("standard output %q, want %q; standard error %q", stdout, want, stderr)

@@ -30,7 +30,6 @@ func TestBadScripts(t *testing.T) {
 		{"unknown_proto", []string{"unknown_proto.lua:2: listen: listener 1: unknown proto \"udp\""}},
 		{"contradiction", []string{"contradiction.lua:2: listen: min_fork (5) is greater than max_fork (3)"}},
 		{"no_connect", []string{"no_connect.lua:1: listen: listener 1: there is no connect handler"}},
-		{"raw_connect", []string{"raw_connect.lua:1: listen: listener 1: raw connections are not supported yet"}},
 		{"handler_option", []string{"handler_option.lua:2: generate_handler: unknown option 'request_body_limit'"}},
 		{"no_module", []string{"no_module.lua:2: module 'no.such.module' not found"}},
 		{"exit", []string{"testdata/bad/exit.lua", "exit status 7"}},

@@ -165,7 +165,13 @@ func (s *server) serveAll() error {
 			if l.ln == nil {
 				continue
 			}
-			if err := s.engine.Serve(l.ln, p, i, limitsOf(l.spec.HTTP)); err != nil {
+			var err error
+			if l.spec.Raw() {
+				err = s.engine.ServeSockets(l.ln, p, i)
+			} else {
+				err = s.engine.Serve(l.ln, p, i, limitsOf(l.spec.HTTP))
+			}
+			if err != nil {
 				return err
 			}
 		}
@@ -201,18 +207,29 @@ func (s *server) announce() {
 				s.log.Info("timer", "pool", n, "name", l.spec.Name, "delay", l.spec.Delay)
 				continue
 			}
-			s.log.Info("listening", "pool", n, "address", urlOf(l))
+			s.log.Info("listening", "pool", n, "address", urlOf(l), "serves", servedAt(l))
 		}
 	}
 	s.log.Info("ready", "version", version, "script", s.o.script, "pid", os.Getpid(), "loops", s.engine.Loops())
 }
 
-// urlOf is the address of a listener in a form that can be clicked on.
+// urlOf is the address of a listener in a form that can be clicked on, where there is one.
 func urlOf(l listener) string {
-	if l.spec.Proto == "local" {
+	switch {
+	case l.spec.Proto == "local":
 		return "unix:" + l.ln.Addr()
+	case l.spec.Raw():
+		return "tcp://" + l.ln.Addr()
 	}
 	return "http://" + l.ln.Addr() + "/"
+}
+
+// servedAt is what peers of a listener have to speak, as far as it is known here.
+func servedAt(l listener) string {
+	if l.spec.Raw() {
+		return "raw"
+	}
+	return "http"
 }
 
 // wait handles signals until the server is to end, and ends it.

@@ -11,4 +11,8 @@ listen{
 	pre_fork = 3, min_fork = 4, max_fork = 5,
 	connect = handler,
 }
-listen{ { proto = "interval", delay = 1, name = "clean", connect = print }, max_fork = 1 }
+listen{
+	{ proto = "interval", delay = 1, name = "clean", connect = print },
+	{ proto = "tcp4", port = 7, connect = print },
+	max_fork = 1,
+}
