@@ -2,36 +2,44 @@
 
 PORT ?= 8080
 
+# Which Lua goes into bin/mbserve: luajit, or lua54 for Lua 5.4 of PUC-Rio.
+LUA = luajit
+
+# examples/example.lua calls C functions in the way of LuaJIT.
+EXAMPLE = examples/$(if $(filter lua54,$(LUA)),lua54,example).lua
+
 # Plain Go: these are tested with the race detector as well. Programs and Lua run their tests in processes of their own.
 RACE = $$(go list ./... | grep -Ev '/(handler/lua|cmd/mbserve|examples/go)(/|$$)|^moonbridge$$')
 
 .PHONY: help deps build serve test lint bench clean
 
 help:
-	@echo 'make serve   build, and run examples/example.lua on http://127.0.0.1:$(PORT)/ (PORT=9000 for another port)'
+	@echo 'make serve   build, and run an example on http://127.0.0.1:$(PORT)/ (PORT=9000 for another port)'
 	@echo 'make test    everything that CI checks'
 	@echo 'make build   bin/mbserve: one file, LuaJIT included where its static library is installed'
+	@echo '             (with LUA=lua54, here and for make serve: Lua 5.4 in its place)'
 	@echo 'make lint    gofmt, go vet, and staticcheck and shellcheck where they are installed'
 	@echo 'make bench   measure, see benchmarks/README.md'
 	@echo 'make deps    install what building and testing need (Debian, Ubuntu), or say what to install'
 	@echo 'make clean   remove what was built'
 
 deps:
-	@scripts/deps
+	@scripts/deps $(LUA)
 
 build: deps
-	@scripts/build
+	@scripts/build $(LUA)
 
 serve: build
 	@echo 'http://127.0.0.1:$(PORT)/  (Ctrl-C ends it)'
-	@exec bin/mbserve examples/example.lua $(PORT)
+	@exec bin/mbserve $(EXAMPLE) $(PORT)
 
 # Go's own report comes last, so that it is what a reader of the log sees.
 test: deps build
 	scripts/check-format
 	go vet ./...
 	scripts/check-portable
-	scripts/check-binary
+	scripts/check-binary $(LUA)
+	scripts/test-lua54
 	@if [ -f benchmarks/go.mod ]; then set -x; cd benchmarks && go vet ./... && go test -timeout 5m ./...; fi
 	go test -race -timeout 8m $(RACE)
 	go test -timeout 8m ./...
@@ -40,7 +48,7 @@ lint:
 	scripts/check-format
 	go vet ./...
 	@if command -v staticcheck >/dev/null; then set -x; staticcheck ./...; fi
-	@if command -v shellcheck >/dev/null; then set -x; shellcheck scripts/* .ci/run; fi
+	@if command -v shellcheck >/dev/null; then set -x; shellcheck -x scripts/* .ci/run; fi
 
 bench: build
 	@cd benchmarks && ./run.sh

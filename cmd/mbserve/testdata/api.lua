@@ -15,7 +15,7 @@ listen{
 	connect = http.generate_handler({ static_headers = { "X-Static: always", { "X-Pair", "too" } } }, function(request)
 		local r = {}
 		for expression in request.headers_value.show:gmatch("[^;]+") do
-			r[#r + 1] = show(assert(loadstring("local request = ... return " .. expression))(request))
+			r[#r + 1] = show(assert((loadstring or load)("local request = ... return " .. expression))(request))
 		end
 		request:send_status("200 OK")
 		request:send_header("Content-Type", "text/plain")

@@ -10,7 +10,9 @@ listen{
 			request:send_data(p:read("*a"))
 			p:close()
 		elseif request.path == "execute" then
-			request:send_data(os.execute(request.get_params.c))
+			local status, how, code = os.execute(request.get_params.c)
+			if how then status = how == "exit" and code * 256 or code end -- Lua 5.4; LuaJIT has it as waitpid has
+			request:send_data(status)
 		else
 			print("printed", request.get_params.c)
 		end
