@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"moonbridge/handler/lua"
 )
 
 func TestHelp(t *testing.T) {
@@ -28,7 +30,7 @@ func TestVersion(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{"--version"}, {"-v"}, {"-v", "script.lua"}} {
 		stdout, stderr := runToEnd(t, 0, args...)
-		if !strings.HasPrefix(stdout, "mbserve ") || !strings.Contains(stdout, "LuaJIT") || stderr != "" {
+		if !strings.HasPrefix(stdout, "mbserve ") || !strings.Contains(stdout, " ("+lua.Version()+", ") || stderr != "" {
 			t.Errorf("%q: %q, %q", args, stdout, stderr)
 		}
 	}
