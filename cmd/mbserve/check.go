@@ -17,7 +17,7 @@ func check(o *options, stdout, stderr io.Writer) int {
 	if err := readable(o.script); err != nil {
 		return complain(stderr, err)
 	}
-	specs, err := pool.Check(ctx, pool.Config{Script: o.script, Args: o.args, Version: version, Logger: newLogger(stderr, o.debug)})
+	specs, err := pool.Check(ctx, pool.Config{Script: o.script, Args: o.args, Version: version, Logger: newLogger(stderr, o.logFormat, o.debug)})
 	if ctx.Err() != nil {
 		err = errStopped
 	}

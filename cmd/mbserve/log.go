@@ -79,13 +79,44 @@ func openLocked(name string, flag int) (*os.File, error) {
 	return f, nil
 }
 
-// newLogger writes text lines; at a terminal the time is short.
-func newLogger(w io.Writer, debug bool) *slog.Logger {
-	o := &slog.HandlerOptions{Level: slog.LevelInfo}
-	if debug {
-		o.Level = slog.LevelDebug
+// logFormat is how a line of the log looks.
+type logFormat string
+
+const (
+	logText logFormat = "text" // key=value pairs
+	logJSON logFormat = "json" // one object a line
+)
+
+func (f *logFormat) String() string { return string(*f) }
+func (f *logFormat) Type() string   { return "FORMAT" }
+
+func (f *logFormat) Set(s string) error {
+	switch logFormat(s) {
+	case logText, logJSON:
+		*f = logFormat(s)
+		return nil
 	}
-	if f, ok := w.(*os.File); ok && isTerminal(f) {
+	return errors.New("text or json")
+}
+
+func (f logFormat) handler(w io.Writer, o *slog.HandlerOptions) slog.Handler {
+	if f == logJSON {
+		return slog.NewJSONHandler(w, o)
+	}
+	return slog.NewTextHandler(w, o)
+}
+
+func handlerOptions(debug bool) *slog.HandlerOptions {
+	if debug {
+		return &slog.HandlerOptions{Level: slog.LevelDebug}
+	}
+	return &slog.HandlerOptions{Level: slog.LevelInfo}
+}
+
+// newLogger writes lines to w; at a terminal the time is short.
+func newLogger(w io.Writer, format logFormat, debug bool) *slog.Logger {
+	o := handlerOptions(debug)
+	if f, ok := w.(*os.File); ok && format == logText && isTerminal(f) {
 		o.ReplaceAttr = func(groups []string, a slog.Attr) slog.Attr {
 			if a.Key == slog.TimeKey && len(groups) == 0 {
 				return slog.String(a.Key, a.Value.Time().Format("15:04:05.000"))
@@ -93,10 +124,25 @@ func newLogger(w io.Writer, debug bool) *slog.Logger {
 			return a
 		}
 	}
-	return slog.New(slog.NewTextHandler(w, o))
+	return slog.New(format.handler(w, o))
 }
 
 func isTerminal(f *os.File) bool {
 	info, err := f.Stat()
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// openLog opens the log that the command line asks for. file is nil unless it is a file.
+func openLog(o *options, stderr io.Writer) (log *slog.Logger, file *logFile, err error) {
+	switch {
+	case o.logFile != "":
+		if file, err = openLogFile(o.logFile); err != nil {
+			return nil, nil, err
+		}
+		return newLogger(file, o.logFormat, o.debug), file, nil
+	case o.logFacility != "":
+		log, err = openSyslog(o.logFacility, o.logIdent, o.logFormat, o.debug)
+		return log, nil, err
+	}
+	return newLogger(stderr, o.logFormat, o.debug), nil, nil
 }

@@ -45,7 +45,14 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case o.check:
 		return check(o, stdout, stderr)
 	}
-	return serve(o, stderr)
+	d, err := inBackground()
+	if err != nil {
+		return complain(stderr, err)
+	}
+	if o.background && d == nil {
+		return goBackground(args, stderr)
+	}
+	return serve(o, d, stderr)
 }
 
 // complain prints an error at start, and returns the exit code for it.

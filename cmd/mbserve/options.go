@@ -14,11 +14,18 @@ type options struct {
 	script string
 	args   []string // of the script
 
-	version, check, debug, stats bool
-	logFile, pidFile             string
-	grace                        time.Duration
-	loops                        int
-	noPairing                    bool
+	version, check, debug, stats, background bool
+
+	logFile, pidFile string
+	logFacility      string // "": no system log
+	logIdent         string
+	logFormat        logFormat
+
+	user, group string // as given
+	privileges  *privileges
+	grace       time.Duration
+	loops       int
+	noPairing   bool
 }
 
 func (o *options) flags() *pflag.FlagSet {
@@ -27,8 +34,16 @@ func (o *options) flags() *pflag.FlagSet {
 	f.SortFlags = false
 	f.Usage = func() {}
 	f.BoolVarP(&o.check, "check", "t", false, "load the script, show its listeners and pools, and exit without binding")
+	f.BoolVarP(&o.background, "background", "b", false,
+		"run in the background once the server is ready; logs to the system log unless -l is given")
 	f.BoolVarP(&o.debug, "debug", "d", false, "log at debug level")
 	f.StringVarP(&o.logFile, "logfile", "l", "", "write the log to `FILE` (reopened on USR1) instead of standard error")
+	f.StringVarP(&o.logFacility, "logfacility", "f", "", "write the log to the system log, with this `FACILITY` (daemon, local0, …)")
+	f.StringVarP(&o.logIdent, "logident", "i", "mbserve", "`NAME` of the server in the system log")
+	o.logFormat = logText
+	f.Var(&o.logFormat, "log-format", "`FORMAT` of log lines: text or json")
+	f.StringVarP(&o.user, "user", "u", "", "run the script as `USER`, and give up root when the listeners are open")
+	f.StringVar(&o.group, "group", "", "the same with a `GROUP` (default: the groups of the user)")
 	f.StringVarP(&o.pidFile, "pidfile", "p", "", "write the process id to `FILE`, which is locked while the server runs")
 	f.BoolVarP(&o.stats, "stats", "s", false, "log figures of each pool once a minute and at the end")
 	o.grace = 30 * time.Second
@@ -56,6 +71,17 @@ func parseOptions(args []string) (*options, error) {
 		return nil, fmt.Errorf("--loops must be between 0 and %d", maxLoops)
 	case f.Arg(0) == "":
 		return nil, errors.New("no script given")
+	case o.logFacility != "" && facilities[o.logFacility] == 0 && o.logFacility != "kern":
+		return nil, fmt.Errorf("--logfacility %s: unknown; one of %s", o.logFacility, facilityNames())
+	case o.logFacility != "" && o.logFile != "":
+		return nil, errors.New("--logfile and --logfacility exclude each other")
+	}
+	if o.background && o.logFile == "" && o.logFacility == "" {
+		o.logFacility = "daemon"
+	}
+	var err error
+	if o.privileges, err = lookupPrivileges(o.user, o.group); err != nil {
+		return nil, err
 	}
 	o.script, o.args = f.Arg(0), f.Args()[1:]
 	return o, nil

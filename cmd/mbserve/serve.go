@@ -18,7 +18,9 @@ import (
 type server struct {
 	o   *options
 	log *slog.Logger
-	out *logFile // nil: standard error
+	out *logFile // nil: standard error, or the system log
+
+	manager *notifier
 
 	engine    *engine.Engine
 	host      *pool.Host
@@ -32,17 +34,15 @@ type listener struct {
 }
 
 // serve is the ordinary run of mbserve. It returns the exit code.
-func serve(o *options, stderr io.Writer) int {
+func serve(o *options, d *detacher, stderr io.Writer) int {
 	s := &server{o: o}
-	if o.logFile != "" {
-		f, err := openLogFile(o.logFile)
-		if err != nil {
-			return complain(stderr, err)
-		}
-		s.out = f
-		s.log = newLogger(f, o.debug)
-	} else {
-		s.log = newLogger(stderr, o.debug)
+	manager, err := newNotifier()
+	if err != nil {
+		return complain(stderr, err)
+	}
+	s.manager = manager
+	if s.log, s.out, err = openLog(o, stderr); err != nil {
+		return complain(stderr, err)
 	}
 	if o.pidFile != "" {
 		f, err := writePidFile(o.pidFile)
@@ -64,6 +64,10 @@ func serve(o *options, stderr io.Writer) int {
 		return complain(stderr, err)
 	}
 	s.announce()
+	if err := d.detach(); err != nil {
+		s.log.Error("going into the background", "err", err)
+	}
+	s.notify(s.manager.ready(s.status()))
 	s.wait(signals)
 	return exitOK
 }
@@ -84,10 +88,11 @@ func (s *server) start(signals chan os.Signal) (err error) {
 	ctx, stopWatching := s.watch(signals)
 	s.host, err = pool.Start(ctx, pool.Config{
 		Script: s.o.script, Args: s.o.args, Version: version,
-		Loops:     s.engine.Loops(),
-		Logger:    s.log,
-		Listen:    s.open,
-		NoPairing: s.o.noPairing,
+		Loops:      s.engine.Loops(),
+		Logger:     s.log,
+		Listen:     s.open,
+		NoPairing:  s.o.noPairing,
+		Credential: s.o.privileges.credential(),
 	})
 	stopWatching()
 	switch {
@@ -95,6 +100,9 @@ func (s *server) start(signals chan os.Signal) (err error) {
 		err = errStopped
 	case err == nil:
 		err = s.serveAll()
+	}
+	if err == nil {
+		err = s.o.privileges.drop()
 	}
 	if err != nil {
 		s.stopNow()
@@ -252,6 +260,7 @@ func (s *server) wait(signals chan os.Signal) {
 				s.log.Warn("reload is not supported yet: HUP ignored")
 			case syscall.SIGQUIT:
 				s.log.Info("stopping at once", "signal", "QUIT")
+				s.notify(s.manager.stopping())
 				s.lastStats()
 				s.stopNow()
 				return
@@ -262,6 +271,16 @@ func (s *server) wait(signals chan os.Signal) {
 		}
 	}
 }
+
+// notify reports what went wrong when the service manager was told something: nothing depends on it.
+func (s *server) notify(err error) {
+	if err != nil {
+		s.log.Warn(err.Error())
+	}
+}
+
+// status is a line for the service manager.
+func (s *server) status() string { return "serving " + s.o.script }
 
 func (s *server) reopenLog() {
 	if s.out == nil {
@@ -274,6 +293,7 @@ func (s *server) reopenLog() {
 
 // stop ends the server gracefully, at once when a second signal asks for it.
 func (s *server) stop(signals chan os.Signal) {
+	s.notify(s.manager.stopping())
 	s.log.Info("stopping", "grace", s.o.grace, "connections", s.engine.Conns())
 	ctx, cancel := context.WithTimeout(context.Background(), s.o.grace)
 	defer cancel()

@@ -76,7 +76,7 @@ func startForkServer(h *Host, generation int) (*forkServer, error) {
 		Stderr:     stderr,
 		ExtraFiles: []*os.File{ctl},
 		// A session of its own: what is typed at a terminal reaches the server only, which then decides.
-		SysProcAttr: &syscall.SysProcAttr{Setsid: true},
+		SysProcAttr: &syscall.SysProcAttr{Setsid: true, Credential: h.cfg.Credential},
 	}
 	if err := fs.cmd.Start(); err != nil {
 		conn.Close()

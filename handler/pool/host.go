@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -32,6 +33,9 @@ type Config struct {
 	// NoPairing leaves it to the system on which CPUs workers run. (Otherwise a worker with short exchanges follows its
 	// loop, on Linux, where that was measured to be faster.)
 	NoPairing bool
+
+	// Credential is who the fork server and its workers run as; nil: as this process. To change it takes root.
+	Credential *syscall.Credential
 
 	// InWindow and OutWindow are the bytes of the windows of a cell: powers of two from 64 to 16 MiB; default 64 KiB.
 	InWindow, OutWindow int

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// notifier tells the service manager about the server's state, by the protocol of sd_notify(3). Without a manager that
+// asks for it, it does nothing.
+type notifier struct{ address *net.UnixAddr }
+
+// newNotifier takes the address from the environment, out of which it is removed: scripts and what they start are not the
+// service.
+func newNotifier() (*notifier, error) {
+	name := os.Getenv("NOTIFY_SOCKET")
+	os.Unsetenv("NOTIFY_SOCKET")
+	if name == "" {
+		return &notifier{}, nil
+	}
+	if name[0] != '/' && name[0] != '@' {
+		return &notifier{}, fmt.Errorf("NOTIFY_SOCKET=%s: neither a path nor an abstract name", name)
+	}
+	return &notifier{&net.UnixAddr{Name: name, Net: "unixgram"}}, nil
+}
+
+// send sends assignments, such as "READY=1".
+func (n *notifier) send(assignments ...string) error {
+	if n.address == nil {
+		return nil
+	}
+	c, err := net.DialUnix("unixgram", nil, n.address)
+	if err != nil {
+		return fmt.Errorf("notify: %w", err)
+	}
+	defer c.Close()
+	if _, err := c.Write([]byte(strings.Join(assignments, "\n"))); err != nil {
+		return fmt.Errorf("notify: %w", err)
+	}
+	return nil
+}
+
+func (n *notifier) ready(status string) error { return n.send("READY=1", "STATUS="+status) }
+
+// reloading is to be followed by ready, whether the reload succeeds or not. The time says which reload is meant.
+func (n *notifier) reloading() error {
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
+		return err
+	}
+	return n.send("RELOADING=1", fmt.Sprintf("MONOTONIC_USEC=%d", now.Nano()/1000), "STATUS=loading the script anew")
+}
+
+func (n *notifier) stopping() error { return n.send("STOPPING=1", "STATUS=stopping") }
