@@ -41,7 +41,7 @@ var imports = map[string][]string{
 	"handler":      {"httpparse"},
 	"handler/shm":  {sys},
 	"handler/pool": {"handler", "handler/shm", "httpparse", sys},
-	"handler/lua":  {"handler/shm", "httpparse"},
+	"handler/lua":  {"handler/shm", "httpparse", sys},
 	"engine":       {"reactor", "bufio", "httpparse", "handler", "timers"},
 	"cmd/mbserve":  {"*", sys, pflag},
 	"examples/go":  {"*"}, // and every program below it

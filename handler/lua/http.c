@@ -219,12 +219,13 @@ static void read_options(lua_State *L, int t, mb_http_options *v)
 		v->minimum_output_chunk_size = v->chunk_size;
 }
 
-/* The handler itself. listen recognises it and has the server parse requests;
- * nobody needs to call it then. */
+/* The handler itself. Given to listen it is never called: listen recognises it,
+ * and has the server parse requests. */
 static int handler_call(lua_State *L)
 {
-	return luaL_error(L, "a handler made by generate_handler must be given to listen as connect: "
-		"calling it with a socket is not supported yet");
+	lua_settop(L, 1);
+	lua_pushvalue(L, lua_upvalueindex(1));
+	return mb_local_serve(L, lua_touserdata(L, lua_upvalueindex(2)));
 }
 
 static int generate_handler(lua_State *L)

@@ -235,7 +235,7 @@ void mb_head_complete(int length_known)
 	if (!R.has_date)
 		add_date();
 	add_framing(length_known);
-	if (!(X.hd.flags & MB_HEAD_KEEPALIVE) || R.close_delimited ||
+	if (!(X.hd.flags & MB_HEAD_KEEPALIVE) || R.close_delimited || mb_local_ending() ||
 	    (R.state == MB_R_DONE && !mb_body_complete()))
 		R.close = 1;
 	if (R.close)
