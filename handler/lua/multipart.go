@@ -23,7 +23,6 @@ type formParser interface {
 type postParser struct {
 	multipart httpparse.Multipart
 	form      formStream
-	boundary  []byte
 	parser    formParser
 	part      *httpparse.Part // that of the parser
 	waiting   bool            // the part is not recorded yet: there was no room
@@ -49,9 +48,8 @@ func (p *postParser) begin(multipart bool, contentType []byte) error {
 	if !ok {
 		return errBoundary
 	}
-	p.boundary = append(p.boundary[:0], boundary...)
 	p.parser, p.part = &p.multipart, &p.multipart.Part
-	return p.multipart.Reset(p.boundary)
+	return p.multipart.Reset(boundary)
 }
 
 // parse takes bytes of the body and puts records of what is in them to out. It ends early where out is full: then taken is
@@ -81,7 +79,7 @@ func (p *postParser) parse(in []byte, out *records) (taken int, more bool, err e
 		case httpparse.MultipartData:
 			p.rest = data
 		case httpparse.MultipartPartEnd:
-			out.put(C.MB_POST_END, 0, 0, 0)
+			out.put(recordEnd, 0, 0, 0)
 		case httpparse.MultipartMore:
 			if taken+n >= len(in) {
 				return taken + n, false, nil
@@ -108,6 +106,11 @@ const (
 	// recordReserve is room for any record without bytes.
 	recordReserve = 2 * recordHead
 	noField       = C.MB_POST_NONE
+
+	recordPart  = C.MB_POST_PART
+	recordView  = C.MB_POST_VIEW
+	recordBytes = C.MB_POST_BYTES
+	recordEnd   = C.MB_POST_END
 )
 
 // records are what C goes through: each four uint32 in the machine's order, its kind first, and bytes.
@@ -139,7 +142,7 @@ func (r *records) part(p *httpparse.Part) bool {
 	if p.HasContentType {
 		typ = uint32(len(p.ContentType))
 	}
-	r.put(C.MB_POST_PART, uint32(len(p.Name)), file, typ)
+	r.put(recordPart, uint32(len(p.Name)), file, typ)
 	r.bytes(p.Name)
 	if p.HasFileName {
 		r.bytes(p.FileName)
@@ -157,11 +160,11 @@ func (r *records) data(in, data []byte) (rest []byte) {
 		return data
 	}
 	if off, ok := offset(in, data); ok {
-		r.put(C.MB_POST_VIEW, uint32(off), uint32(len(data)), 0)
+		r.put(recordView, uint32(off), uint32(len(data)), 0)
 		return nil
 	}
 	n := min(len(data), r.room()-recordHead)
-	r.put(C.MB_POST_BYTES, uint32(n), 0, 0)
+	r.put(recordBytes, uint32(n), 0, 0)
 	r.bytes(data[:n])
 	return data[n:]
 }

@@ -237,8 +237,10 @@ listen{
 	connect = http.generate_handler({ maximum_input_chunk_size = 1000, request_body_size_limit = 1000000 },
 		function(request)
 			local text = ways[request.path](request)
-			if not pattern("status echo deferred", request.path, 1, true) then
-				pcall(request.send_status, request, "200 OK")
+			if request.path == "exclusive" or request.path == "inside" then
+				pcall(request.send_status, request, "200 OK") -- it may be there already
+			elseif not pattern("status echo deferred", request.path, 1, true) then
+				request:send_status("200 OK")
 			end
 			request:send_data(text)
 		end)
