@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -33,12 +32,12 @@ func (o *options) flags() *pflag.FlagSet {
 	f.SetInterspersed(false) // what follows the script belongs to the script
 	f.SortFlags = false
 	f.Usage = func() {}
-	f.BoolVarP(&o.check, "check", "t", false, "load the script, show its listeners and pools, and exit without binding")
+	f.BoolVarP(&o.check, "check", "t", false, "load the script, show its listeners and pools, and exit (0 or 3) without binding")
 	f.BoolVarP(&o.background, "background", "b", false,
 		"run in the background once the server is ready; logs to the system log unless -l is given")
 	f.BoolVarP(&o.debug, "debug", "d", false, "log at debug level")
 	f.StringVarP(&o.logFile, "logfile", "l", "", "write the log to `FILE` (reopened on USR1) instead of standard error")
-	f.StringVarP(&o.logFacility, "logfacility", "f", "", "write the log to the system log, with this `FACILITY` (daemon, local0, …)")
+	f.StringVarP(&o.logFacility, "logfacility", "f", "", "write the log to the system log, with this `FACILITY` (daemon, local0 and so on)")
 	f.StringVarP(&o.logIdent, "logident", "i", "mbserve", "`NAME` of the server in the system log")
 	o.logFormat = logText
 	f.Var(&o.logFormat, "log-format", "`FORMAT` of log lines: text or json")
@@ -89,41 +88,3 @@ func parseOptions(args []string) (*options, error) {
 
 // maxLoops bounds --loops: each loop has a thread, a poller, and a doorbell in every worker.
 const maxLoops = 128
-
-func usage() string {
-	var b strings.Builder
-	b.WriteString(`Usage: mbserve [options] [--] script.lua [script arguments]
-
-Serves the web application that script.lua describes. The script calls listen{…}
-with its listeners and handlers; it runs once, and worker processes are forked
-from it. A first script:
-
-    local http = require "moonbridge_http"
-    listen{
-      { proto = "tcp4", port = 8080, localhost = true },
-      connect = http.generate_handler(function(request)
-        request:send_status("200 OK")
-        request:send_header("Content-Type", "text/plain")
-        request:send_data("Hello, ", request.get_params.name or "world", "!\n")
-        request:finish()
-      end)
-    }
-
-Options:
-`)
-	b.WriteString(new(options).flags().FlagUsages())
-	b.WriteString(`
-Signals:
-  TERM, INT   stop gracefully: no new connections, running requests finish
-              within --grace; a second one stops at once
-  QUIT        stop at once
-  USR1        reopen the log file
-
-Exit codes: 0 regular end, 1 bad command line, 2 pid or log file in use by a
-running server, 3 error at start (script, bind, no listener), 4 fatal error.
-
-The script finds its arguments in "..." and in the table "arg".
-The manual for scripts is docs/manual.md.
-`)
-	return b.String()
-}

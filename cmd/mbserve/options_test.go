@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"unicode/utf8"
 
 	"moonbridge/handler/lua"
 )
@@ -19,7 +20,7 @@ func TestHelp(t *testing.T) {
 			t.Errorf("%q: %q, %q", args, stdout, stderr)
 		}
 		for line := range strings.Lines(stdout) {
-			if len(line) > 121 {
+			if utf8.RuneCountInString(line) > 81 {
 				t.Errorf("a line of %d characters: %s", len(line), line)
 			}
 		}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+// The help fits into a terminal of 80 columns.
+const (
+	usageWidth  = 79
+	usageColumn = 28 // where the explanations begin
+)
+
+func usage() string {
+	var b strings.Builder
+	b.WriteString(`Usage: mbserve [options] [--] script.lua [script arguments]
+
+Serves the web application that script.lua describes. The script calls listen{…}
+with its listeners and handlers; it runs once, and worker processes are forked
+from it. A first script:
+
+    local http = require "moonbridge_http"
+    listen{
+      { proto = "tcp4", port = 8080, localhost = true },
+      connect = http.generate_handler(function(request)
+        request:send_status("200 OK")
+        request:send_header("Content-Type", "text/plain")
+        request:send_data("Hello, ", request.get_params.name or "world", "!\n")
+        request:finish()
+      end)
+    }
+
+Options:
+`)
+	new(options).flags().VisitAll(func(f *pflag.Flag) { writeFlag(&b, f) })
+	b.WriteString(`
+Signals:
+  TERM, INT   stop gracefully: no new connections, running requests finish
+              within --grace; a second one stops at once
+  QUIT        stop at once
+  USR1        reopen the log file
+
+Exit codes: 0 regular end, 1 bad command line, 2 pid or log file in use by a
+running server, 3 error at start (script, bind, no listener), 4 fatal error.
+
+The script finds its arguments in "..." and in the table "arg".
+The manual for scripts is docs/manual.md, the one for operators
+docs/operations.md.
+`)
+	return b.String()
+}
+
+// writeFlag writes one option: "  -l, --logfile FILE    what it does".
+func writeFlag(b *strings.Builder, f *pflag.Flag) {
+	value, text := pflag.UnquoteUsage(f)
+	name := "      --" + f.Name
+	if f.Shorthand != "" {
+		name = "  -" + f.Shorthand + ", --" + f.Name
+	}
+	if f.Value.Type() != "bool" {
+		name += " " + value
+		if d := f.DefValue; d != "" && d != "0" {
+			text += fmt.Sprintf(" (default %s)", d)
+		}
+	}
+	column := len(name)
+	b.WriteString(name)
+	if column+2 > usageColumn {
+		b.WriteString("\n")
+		column = 0
+	}
+	b.WriteString(strings.Repeat(" ", usageColumn-column))
+	column = usageColumn
+	for i, word := range strings.Fields(text) {
+		switch {
+		case i == 0:
+		case column+1+len(word) > usageWidth:
+			b.WriteString("\n" + strings.Repeat(" ", usageColumn))
+			column = usageColumn
+		default:
+			b.WriteString(" ")
+			column++
+		}
+		b.WriteString(word)
+		column += len(word)
+	}
+	b.WriteString("\n")
+}
