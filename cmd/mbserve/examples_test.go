@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -239,5 +241,24 @@ func TestExampleTimerAndHTTP(t *testing.T) {
 	s.stop()
 	if left, _ := filepath.Glob(file + "*"); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
+	}
+}
+
+// The module for the upload example, with lengths around the ends of blocks, and in pieces of all sizes.
+func TestExampleSHA256(t *testing.T) {
+	t.Parallel()
+	s := start(t, "testdata/sha256.lua", example(""))
+	p := dial(t, s.address(0))
+	pattern := bytes.Repeat([]byte("0123456789abcdef!"), 100_000)
+	for _, n := range []int{0, 1, 3, 54, 55, 56, 57, 63, 64, 65, 119, 120, 127, 128, 129, 1000, 16384, 1_000_003} {
+		for _, piece := range []int{1, 7, 63, 64, 65, 16384, 2_000_000} {
+			if n/piece > 10_000 {
+				continue
+			}
+			p.get(fmt.Sprintf("/?bytes=%d&piece=%d", n, piece))
+			if got, want := p.hears(200), fmt.Sprintf("%x", sha256.Sum256(pattern[:n])); got != want {
+				t.Errorf("%d bytes in pieces of %d: %s, want %s", n, piece, got, want)
+			}
+		}
 	}
 }
