@@ -56,29 +56,29 @@ func TestManual(t *testing.T) {
 	}
 }
 
-// block is a fenced block of the manual.
-type block struct {
+// fenced is a fenced block of the manual.
+type fenced struct {
 	line    int    // where it begins
 	heading string // that it stands under
 	kind    string
 	text    []string
 }
 
-// example is a lua block with its checks.
-type example struct {
-	block
-	checks []block
+// sample is a lua block with its checks.
+type sample struct {
+	fenced
+	checks []fenced
 }
 
 const manual = "../../docs/manual.md"
 
 // readManual collects the examples.
-func readManual(t *testing.T) (examples []*example) {
+func readManual(t *testing.T) (examples []*sample) {
 	t.Helper()
 	for _, b := range readBlocks(t, manual) {
 		switch word, _, _ := strings.Cut(b.kind, " "); word {
 		case "lua":
-			examples = append(examples, &example{block: b})
+			examples = append(examples, &sample{fenced: b})
 		case "console", "exchange", "log":
 			if len(examples) == 0 {
 				t.Fatalf("line %d: a check without an example", b.line)
@@ -93,19 +93,19 @@ func readManual(t *testing.T) (examples []*example) {
 	return examples
 }
 
-func readBlocks(t *testing.T, file string) (blocks []block) {
+func readBlocks(t *testing.T, file string) (blocks []fenced) {
 	t.Helper()
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var b *block
+	var b *fenced
 	heading := ""
 	for i, line := range strings.Split(string(text), "\n") {
 		fence, isFence := strings.CutPrefix(line, "```")
 		switch {
 		case isFence && b == nil:
-			b = &block{line: i + 1, heading: heading, kind: fence}
+			b = &fenced{line: i + 1, heading: heading, kind: fence}
 		case isFence:
 			blocks, b = append(blocks, *b), nil
 		case b != nil:
@@ -152,7 +152,7 @@ var open = regexp.MustCompile(`(\{ proto = "tcp[46]", port = \d+)( \})`)
 var portGiven = regexp.MustCompile(`\bport = (\d+)`)
 
 // script is the whole script of an example, whose directory is dir. ports are the numbers that its listeners have.
-func (e *example) script(t *testing.T, dir string) (file string, ports []string) {
+func (e *sample) script(t *testing.T, dir string) (file string, ports []string) {
 	t.Helper()
 	text := strings.Join(e.text, "\n")
 	wrapping, known := wrappings[e.kind]
@@ -175,7 +175,7 @@ func (e *example) script(t *testing.T, dir string) (file string, ports []string)
 	return file, ports
 }
 
-func (e *example) run(t *testing.T) {
+func (e *sample) run(t *testing.T) {
 	if len(e.checks) == 0 {
 		t.Fatal("the example has no check")
 	}
@@ -195,7 +195,7 @@ func (e *example) run(t *testing.T) {
 		e.refused(t, dir, file)
 		return
 	}
-	r := &reader{t: t, dir: dir, s: start(t, file), ports: ports}
+	r := &sampleRun{t: t, dir: dir, s: start(t, file), ports: ports}
 	for _, c := range e.checks {
 		switch c.kind {
 		case "console":
@@ -212,7 +212,7 @@ func (e *example) run(t *testing.T) {
 }
 
 // refused checks what the server says to a script that it cannot use.
-func (e *example) refused(t *testing.T, dir, file string) {
+func (e *sample) refused(t *testing.T, dir, file string) {
 	if c := e.checks[0]; len(e.checks) != 1 || c.kind != "console" || len(c.text) < 2 || c.text[0] != "$ mbserve app.lua" {
 		t.Fatal(`a wrong script has one check: "$ mbserve app.lua", and what that says`)
 	}
@@ -220,8 +220,8 @@ func (e *example) refused(t *testing.T, dir, file string) {
 	compare(t, e.checks[0].line+1, e.checks[0].text[1:], strings.ReplaceAll(stderr, dir+"/", ""))
 }
 
-// reader does what the checks of one example say.
-type reader struct {
+// sampleRun does what the checks of one example say.
+type sampleRun struct {
 	t     *testing.T
 	dir   string
 	s     *instance
@@ -229,15 +229,27 @@ type reader struct {
 	from  int // how much of the log was looked at
 }
 
+var listening = regexp.MustCompile(`msg=listening .*address=(?:http|tcp)://([^/\s]+)`)
+
+// address is where the n-th TCP listener can be reached.
+func (r *sampleRun) address(n int) string {
+	r.t.Helper()
+	all := listening.FindAllStringSubmatch(r.s.log.String(), -1)
+	if n >= len(all) {
+		r.t.Fatalf("there is no listener %d:\n%s", n, r.s.log)
+	}
+	return all[n][1]
+}
+
 // real is a text of the manual with the addresses and directories of this test.
-func (r *reader) real(text string) string {
+func (r *sampleRun) real(text string) string {
 	for i, port := range r.ports {
-		text = strings.ReplaceAll(text, "localhost:"+port, r.s.address(i))
+		text = strings.ReplaceAll(text, "localhost:"+port, r.address(i))
 	}
 	return strings.ReplaceAll(text, "/run/app/", r.dir+"/")
 }
 
-func (r *reader) console(c block) {
+func (r *sampleRun) console(c fenced) {
 	for i := 0; i < len(c.text); {
 		command, is := strings.CutPrefix(c.text[i], "$ ")
 		if !is {
@@ -252,7 +264,7 @@ func (r *reader) console(c block) {
 }
 
 // shell runs a command, and returns what it prints. It may fail: curl does when a connection breaks.
-func (r *reader) shell(command string) string {
+func (r *sampleRun) shell(command string) string {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "sh", "-c", command)
@@ -291,15 +303,15 @@ func linePattern(line string) string {
 	return strings.ReplaceAll(regexp.QuoteMeta(line), "…", ".*")
 }
 
-func (r *reader) exchange(c block) {
-	p := dial(r.t, r.s.address(0))
+func (r *sampleRun) exchange(c fenced) {
+	p := dial(r.t, r.address(0))
 	skip := false // lines are passed over until one matches
 	for i, line := range c.text {
 		n, mark, text := c.line+1+i, line[:min(1, len(line))], strings.TrimPrefix(line[min(1, len(line)):], " ")
 		switch {
 		case mark == "=":
 			p.Close()
-			p, skip = dial(r.t, r.s.address(0)), false
+			p, skip = dial(r.t, r.address(0)), false
 		case line == "> (end)":
 			if err := p.Conn.(*net.TCPConn).CloseWrite(); err != nil {
 				r.t.Fatalf("line %d: %v", n, err)
@@ -321,7 +333,7 @@ func (r *reader) exchange(c block) {
 }
 
 // hears wants a line.
-func (r *reader) hears(p *peer, n int, want string, skip bool) {
+func (r *sampleRun) hears(p *peer, n int, want string, skip bool) {
 	pattern := regexp.MustCompile(`\A` + linePattern(r.real(want)) + `\z`)
 	for {
 		got, err := p.r.ReadString('\n')
@@ -336,7 +348,7 @@ func (r *reader) hears(p *peer, n int, want string, skip bool) {
 }
 
 // ends wants the connection to end in the given way.
-func (r *reader) ends(p *peer, n int, reset, skip bool) {
+func (r *sampleRun) ends(p *peer, n int, reset, skip bool) {
 	rest, err := io.ReadAll(p.r)
 	if len(rest) > 0 && !skip {
 		r.t.Fatalf("line %d: got %q, want the end of the connection", n, rest)
@@ -346,7 +358,7 @@ func (r *reader) ends(p *peer, n int, reset, skip bool) {
 	}
 }
 
-func (r *reader) log(c block) {
+func (r *sampleRun) log(c fenced) {
 	for _, line := range c.text {
 		r.s.log.wait(r.t, r.from, strings.Split(line, "…")...)
 		text := r.s.log.String()
