@@ -149,3 +149,4 @@ type backendLoop struct{ *reactor.Loop }
 func (b backendLoop) Post(fn func())                                 { b.Loop.Post(fn) }
 func (b backendLoop) After(d time.Duration, fn func()) handler.Timer { return b.Loop.After(d, fn) }
 func (b backendLoop) OnTurn(t handler.Turn)                          { b.Loop.OnTurn(t) }
+func (b backendLoop) OffTurn(t handler.Turn)                         { b.Loop.OffTurn(t) }

@@ -98,8 +98,9 @@ type Loop interface {
 	// Watch calls ready on each edge of fd's readability. The loop does not own fd.
 	Watch(fd int, ready func()) error
 	Unwatch(fd int) error
-	// OnTurn has t called around each turn of the loop.
+	// OnTurn has t called around each turn of the loop, until OffTurn.
 	OnTurn(t Turn)
+	OffTurn(t Turn)
 }
 
 // Timer is what Loop.After returns.

@@ -45,6 +45,10 @@ func (l *fakeLoop) Watch(fd int, ready func()) error { l.t.Error("Watch called")
 func (l *fakeLoop) Unwatch(fd int) error             { l.t.Error("Unwatch called"); return nil }
 func (l *fakeLoop) OnTurn(t Turn)                    { l.turns = append(l.turns, t) }
 
+func (l *fakeLoop) OffTurn(t Turn) {
+	l.turns = slices.DeleteFunc(l.turns, func(u Turn) bool { return u == t })
+}
+
 func (l *fakeLoop) Post(fn func()) {
 	l.mu.Lock()
 	l.posted = append(l.posted, fn)

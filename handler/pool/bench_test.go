@@ -26,6 +26,7 @@ func (l *stillLoop) After(time.Duration, func()) handler.Timer { return noTimer{
 func (l *stillLoop) Watch(int, func()) error                   { return nil }
 func (l *stillLoop) Unwatch(int) error                         { return nil }
 func (l *stillLoop) OnTurn(handler.Turn)                       {}
+func (l *stillLoop) OffTurn(handler.Turn)                      {}
 
 // plain is an exchange that takes everything.
 type plain struct{ bytes, done int }

@@ -87,6 +87,10 @@ func (l *fakeLoop) Watch(fd int, ready func()) error { l.watched[fd] = ready; re
 func (l *fakeLoop) Unwatch(fd int) error             { delete(l.watched, fd); return nil }
 func (l *fakeLoop) OnTurn(t handler.Turn)            { l.turns = append(l.turns, t) }
 
+func (l *fakeLoop) OffTurn(t handler.Turn) {
+	l.turns = slices.DeleteFunc(l.turns, func(u handler.Turn) bool { return u == t })
+}
+
 func (l *fakeLoop) run() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

@@ -91,4 +91,5 @@ func (l *loop) close(status int) {
 	l.ready, l.queue, l.flag = nil, nil, nil
 	l.sleeping = false
 	l.on.Unwatch(l.p.bells[l.index].Reader())
+	l.on.OffTurn(l)
 }
