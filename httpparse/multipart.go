@@ -62,7 +62,7 @@ type Multipart struct {
 	ghost uint8 // so many of the first bytes held were not in the body: 2 where the delimiter's CR LF may be missing
 	delim int   // length of the delimiter, which hold begins with: CR LF, "--", boundary
 	held  int   // bytes of hold that were taken, and may be a delimiter or content
-	hold  [4 + MultipartBoundaryBytesMax + multipartPaddingMax + 1]byte
+	hold  [4 + MultipartBoundaryBytesMax + multipartPaddingMax + 2]byte
 	head  partHead
 	err   *Error
 }
@@ -115,16 +115,9 @@ func (m *Multipart) Next(in []byte) (ev MultipartEvent, data []byte, n int, err 
 				return ev, data, n, nil
 			}
 		case multipartHead:
-			done, k, e := m.head.take(rest)
+			k := m.takeHead(rest)
 			n += k
-			if e == nil && done {
-				e = m.head.parse(&m.Part)
-			}
-			if e != nil {
-				m.fail(e)
-			} else if done {
-				m.open = true
-				m.scanLine()
+			if m.open {
 				return MultipartPart, nil, n, nil
 			}
 		case multipartClosing:
@@ -203,7 +196,7 @@ func (m *Multipart) hit(held int) {
 	}
 }
 
-// findDelimiter returns the place of the first whole delimiter in b, or -1. It searches for the first eight bytes of it:
+// findDelimiter returns the place of the first boundary in b that is, or could be, that of a delimiter, or -1. It searches for the first eight bytes of it:
 // bytes.Index goes from CR to CR, and where those are dense it compares in registers at every place, which costs more the
 // longer the needle is. Fewer than eight would be found too often in content made for that.
 func findDelimiter(b, delim []byte) int {
@@ -214,7 +207,7 @@ func findDelimiter(b, delim []byte) int {
 			return -1
 		}
 		i += k
-		if bytes.HasPrefix(b[i:], delim) {
+		if bytes.HasPrefix(b[i:], delim) && afterBoundary(b[i+len(delim):]) != tailContent {
 			return i
 		}
 	}
@@ -239,45 +232,94 @@ func commonLen(a, b []byte) int {
 	return n
 }
 
+// tailVerdict is what follows a boundary.
+type tailVerdict uint8
+
+const (
+	tailMore    tailVerdict = iota // too little to say
+	tailContent                    // nothing that makes it a delimiter
+	tailPart                       // padding and a line end
+	tailClose                      // two hyphens
+	tailLF                         // padding and a bare LF
+	tailLong                       // too much padding
+)
+
+// afterBoundary says what b, which follows a boundary, makes of it.
+func afterBoundary(b []byte) tailVerdict {
+	padding := 0
+	for padding < len(b) && isBlank(b[padding]) {
+		if padding++; padding > multipartPaddingMax {
+			return tailLong
+		}
+	}
+	if padding == len(b) {
+		return tailMore
+	}
+	second, verdict := byte('\n'), tailPart
+	switch c := b[padding]; {
+	case c == '\n':
+		return tailLF
+	case c == '-' && padding == 0:
+		second, verdict = '-', tailClose
+	case c != '\r':
+		return tailContent
+	}
+	switch {
+	case padding+1 == len(b):
+		return tailMore
+	case b[padding+1] == second:
+		return verdict
+	}
+	return tailContent
+}
+
 // tail takes n bytes of b after a boundary. MultipartMore: it took all of b, failed, or has gone on to another state.
 func (m *Multipart) tail(b []byte) (ev MultipartEvent, data []byte, n int) {
-	for n < len(b) {
-		c, last := b[n], m.hold[m.held-1]
-		if m.held == m.delim {
-			last = ' ' // as after padding, but that "--" may follow
-		}
-		switch {
-		case last == '\r' && c == '\n':
+	for ; n < len(b); n++ {
+		m.hold[m.held] = b[n]
+		switch afterBoundary(m.hold[m.delim : m.held+1]) {
+		case tailMore:
+			m.held++
+			continue
+		case tailContent: // of which b[n], which may begin a delimiter, is not yet taken
+			if data = m.release(); m.open {
+				return MultipartData, data, n
+			}
+			return MultipartMore, nil, n
+		case tailPart:
 			m.state = multipartHead
 			m.head.reset()
 			return m.close(MultipartMore), nil, n + 1
-		case last == '-' && c == '-':
+		case tailClose:
 			m.state = multipartEpilogue
 			if m.open {
 				m.state = multipartClosing
 			}
 			return m.close(MultipartDone), nil, n + 1
-		case last == ' ' || last == '\t':
-			switch {
-			case c == '\n':
-				m.fail(errBoundaryLineEnd)
-				return MultipartMore, nil, n
-			case isBlank(c) && m.held-m.delim == multipartPaddingMax:
-				m.fail(errBoundaryPadding)
-				return MultipartMore, nil, n
-			case isBlank(c) || c == '\r' || c == '-' && m.held == m.delim:
-				m.hold[m.held] = c
-				m.held++
-				n++
-				continue
-			}
+		case tailLF:
+			m.fail(errBoundaryLineEnd)
+		case tailLong:
+			m.fail(errBoundaryPadding)
 		}
-		if data = m.release(); m.open {
-			return MultipartData, data, n
-		}
-		return MultipartMore, nil, n
+		break
 	}
 	return MultipartMore, nil, n
+}
+
+// takeHead takes n bytes of b of the head of a part, and begins the part at its end.
+func (m *Multipart) takeHead(b []byte) (n int) {
+	done, n, e := m.head.take(b)
+	if done {
+		e = m.head.parse(&m.Part)
+	}
+	switch {
+	case e != nil:
+		m.fail(e)
+	case done:
+		m.open = true
+		m.scanLine()
+	}
+	return n
 }
 
 // close ends the part, if there is one; otherwise the event is the given one.

@@ -19,6 +19,7 @@ func TestPartNames(t *testing.T) {
 		{"percent in plain values", `name=%22`, "%22", "-"},
 		{"programs", `name="a\"b\\c"; filename="\\\""`, `a"b\c`, `=\"`},
 		{"programs, two backslashes in a row", `name="a\\\\b"`, `a\\b`, "-"},
+		{"programs, backslash at the end", `name="a\\"; filename=b`, `a\`, "=b"},
 		{"an escaped quote before a semicolon", `name="a\"; filename=b"`, `a"; filename=b`, "-"},
 		{"old browsers, path", `name="a"; filename="C:\dir\a.txt"`, "a", `=C:\dir\a.txt`},
 		{"old browsers, path in a network", `name="a"; filename="\\host\dir\a.txt"`, "a", `=\\host\dir\a.txt`},

@@ -165,6 +165,10 @@ func TestMultipartHeadBytes(t *testing.T) {
 	if got := multipartSplit(t, "B", body(name)).String(); got != textOf(name, "1")+"done" {
 		t.Errorf("the largest head: %.100s", got)
 	}
+	// In these pieces the buffer for heads has an odd size before it has to grow to the largest.
+	if r := multipartPieces(t, "B", body(name), 9000); cap(r.m.head.raw) != MultipartHeadBytesMax {
+		t.Errorf("a buffer of %d bytes for the largest head", cap(r.m.head.raw))
+	}
 	r := multipartSplit(t, "B", body(name+"n"))
 	if r.err != errPartHeadLarge || r.err.Status != 431 {
 		t.Errorf("a byte more: %.100s", r)
@@ -257,8 +261,27 @@ func TestMultipartMemory(t *testing.T) {
 	}
 }
 
+// TestMultipartEndBeforeDone: the closing boundary was taken, even if nobody has asked for MultipartDone.
+func TestMultipartEndBeforeDone(t *testing.T) {
+	var m Multipart
+	m.Reset([]byte("B"))
+	for rest := multipartFile("B", nil); ; {
+		ev, _, n, err := m.Next(rest)
+		if err != nil || ev == MultipartMore {
+			t.Fatal(ev, err)
+		}
+		if rest = rest[n:]; ev == MultipartPartEnd {
+			break
+		}
+	}
+	if err := m.End(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestMultipartDataIsView: one event for what is content, however much it resembles a delimiter.
 func TestMultipartDataIsView(t *testing.T) {
-	content := bytes.Repeat([]byte("x\r\n"), 1000)
+	content := bytes.Repeat([]byte("x\r\n--B-\r\n--B \tx\r\n--BB\r\n--B\r\r\n--"), 1000)
 	body := multipartFile("B", content)
 	var m Multipart
 	m.Reset([]byte("B"))
