@@ -41,6 +41,10 @@ static void change_places(void)
 	mb_exchange x = X;
 	X = M.other;
 	M.other = x;
+	/* Whoever gives up this exchange gives up the cell that the worker has claimed. */
+	X.loop = x.loop;
+	X.cell = x.cell;
+	X.ol = x.ol;
 	mb_unlock();
 }
 
@@ -55,10 +59,12 @@ static uint32_t run(lua_State *L)
 	if (mb_exchange_head())
 		return MB_DONE | MB_RESET;
 	mb_response_begin();
+	mb_limits before;
+	mb_timeout_save(&before);
 	lua_pushvalue(L, AT_SERVE);
 	lua_pushvalue(L, AT_CALLBACK);
 	int failed = lua_pcall(L, 1, 1, AT_TRACEBACK);
-	mb_timeout_over();
+	mb_timeout_restore(&before);
 	if (failed)
 		mb_exchange_log(L);
 	else if (lua_isboolean(L, -1) && !lua_toboolean(L, -1))

@@ -321,6 +321,10 @@ static inline int mb_local_ending(void)
 void mb_timeout_begin(void);          /* when the worker starts, on the main thread */
 int mb_timeout(lua_State *L);         /* the global */
 void mb_timeout_over(void);           /* the handler has returned */
+/* A handler inside of a handler: what the inner one sets ends with it. */
+typedef struct { double limit, outer; } mb_limits;
+void mb_timeout_save(mb_limits *l);
+void mb_timeout_restore(const mb_limits *l);
 void mb_timeout_who(const char *hook); /* NULL: the exchange in progress */
 
 /* --- body.c ------------------------------------------------------------- */

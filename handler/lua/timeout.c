@@ -42,21 +42,25 @@ static double deadline(void)
 
 /* --- the end -------------------------------------------------------------------- */
 
-/* What becomes of the exchange. The lock is held by this thread, and will not be
- * given back, or by the one that flushes, which is soon done. */
-static void give_up_exchange(void)
+/* What becomes of the exchange, which is that of the cell that was claimed, also
+ * where a request on a raw connection is served in it. The lock is held by this
+ * thread, and will not be given back, or by the one that flushes, which is soon
+ * done. */
+static void give_up_exchange(int raw)
 {
 	for (int i = 0; i < LOCK_TRIES && __atomic_exchange_n(&R.lock, 1, __ATOMIC_ACQUIRE); i++)
 		sched_yield();
+	mb_out_cell *oc = mb_out_cell_at(X.loop, X.cell);
 	uint32_t result = MB_DONE | MB_RETIRE;
-	if (X.hd.kind == MB_KIND_HTTP) {
-		if (__atomic_load_n(&X.oc->out_head, __ATOMIC_ACQUIRE))
+	if (!raw && X.hd.kind == MB_KIND_HTTP) {
+		if (__atomic_load_n(&oc->out_head, __ATOMIC_ACQUIRE))
 			result |= MB_RESET;
 		else
 			result |= MB_CLOSE | 504u << MB_STATUS_SHIFT;
 	}
 	X.active = 0;
-	__atomic_store_n(&X.oc->result, result, __ATOMIC_RELEASE);
+	X.via = NULL;
+	__atomic_store_n(&oc->result, result, __ATOMIC_RELEASE);
 	mb_notify();
 }
 
@@ -69,16 +73,17 @@ static void on_alarm(int sig)
 		errno = e;
 		return;
 	}
-	if (!__atomic_load_n(&armed, __ATOMIC_ACQUIRE) || (!hook && !X.active))
+	if (!__atomic_load_n(&armed, __ATOMIC_ACQUIRE)) {
+		errno = e;
 		return; /* it came too late */
+	}
 	ssize_t k = write(2, line, line_len);
 	(void)k;
 	mb_socket *s = mb_socket_current();
 	if (s)
 		mb_socket_abort(s);
-	X.via = NULL;
 	if (!hook)
-		give_up_exchange();
+		give_up_exchange(s != NULL);
 	_exit(MB_EXIT_TIMEOUT);
 }
 
@@ -127,6 +132,21 @@ void mb_timeout_over(void)
 {
 	limit = outer = 0;
 	if (armed)
+		set_timer();
+}
+
+void mb_timeout_save(mb_limits *l)
+{
+	l->limit = limit;
+	l->outer = outer;
+}
+
+void mb_timeout_restore(const mb_limits *l)
+{
+	int changed = limit != l->limit || outer != l->outer;
+	limit = l->limit;
+	outer = l->outer;
+	if (changed)
 		set_timer();
 }
 
