@@ -7,8 +7,12 @@
 
 #include "_cgo_export.h"
 
+/* Bytes of data: less waits for what follows it in the same piece. */
+#define GATHER 512
+
 /* Of one processing, which an error may leave at any call of Lua: the stack is
- * its only memory, but for X.scratch with the field in the making. */
+ * its only memory, but for X.scratch with the field in the making, or what goes to
+ * its handler next. */
 typedef struct {
 	int top;        /* stack below; above it are the slots */
 	int multipart;
@@ -74,14 +78,39 @@ static void give(lua_State *L, form *f, const char *p, size_t n)
 	lua_pop(L, 1);
 }
 
+static void give_gathered(lua_State *L, form *f)
+{
+	size_t n = X.scratch.len;
+	X.scratch.len = 0;
+	if (n)
+		give(L, f, (const char *)X.scratch.p, n);
+}
+
+static void collect(lua_State *L, const uint8_t *p, size_t n)
+{
+	if (mb_buf_add(&X.scratch, p, n))
+		luaL_error(L, "request body: not enough memory");
+}
+
+/* Content that looks like boundaries comes in many small parts. For a handler they
+ * are put together, within a piece, so that nobody can have it called every few
+ * bytes. */
 static void part_data(lua_State *L, form *f, const uint8_t *p, size_t n)
 {
 	if (!f->streamed) {
-		if (mb_buf_add(&X.scratch, p, n))
-			luaL_error(L, "request body: not enough memory");
+		collect(L, p, n);
 		return;
 	}
-	size_t max = (size_t)X.opt->maximum_input_chunk_size;
+	const size_t max = (size_t)X.opt->maximum_input_chunk_size;
+	if (n < GATHER) {
+		if (X.scratch.len + n > max)
+			give_gathered(L, f);
+		if (n <= max) {
+			collect(L, p, n);
+			return;
+		}
+	}
+	give_gathered(L, f);
 	for (size_t k; n; p += k, n -= k) {
 		k = n < max ? n : max;
 		give(L, f, (const char *)p, k);
@@ -91,6 +120,7 @@ static void part_data(lua_State *L, form *f, const uint8_t *p, size_t n)
 static void end_part(lua_State *L, form *f)
 {
 	if (f->streamed) {
+		give_gathered(L, f);
 		if (f->first)
 			give(L, f, "", 0);
 		lua_pushcfunction(L, mb_post_failed);
@@ -151,6 +181,8 @@ static void parse(lua_State *L, form *f, const uint8_t *p, size_t rest, int end)
 	do {
 		mbPostParse((void *)p, rest, end, records, sizeof records, &r);
 		go_through(L, f, p, r.used);
+		if (f->streamed)
+			give_gathered(L, f); /* what is there is not kept for what may come */
 		if (r.status)
 			malformed(L, &r);
 		if (r.taken)

@@ -105,6 +105,16 @@ func TestPostTooManyParts(t *testing.T) {
 	w.check(r, "", 413<<shm.ResultStatusShift|shm.ResultClose)
 }
 
+// Content that looks like boundaries does not have the handler called for every few bytes.
+func TestPostManyPieces(t *testing.T) {
+	w := mustLoad(t, "post.lua").fork(1, small)
+	for _, unit := range []string{"\r\n--cutX", "\r\n--cut-", "\r\n--cu", "\r", "\r\n--cut " + text(700), "x"} {
+		data := strings.Repeat(unit, 300000/len(unit))
+		w.wantBody(w.post("/", multipartType, encode(t, field{name: "file", data: data})), unit, fmt.Sprintf("%d true", len(data)))
+		w.wantBody(w.post("/", formType, "file="+strings.Repeat("%41", 100000)), "urlencoded", "100000 true")
+	}
+}
+
 // Clients that break off, are too slow, send too much or vanish, in the middle of a form.
 func TestPostBroken(t *testing.T) {
 	w := mustLoad(t, "post.lua").fork(0, windows(4096, 4096))

@@ -113,16 +113,16 @@ function ways.ignore()
 	return "ignored"
 end
 
--- The number of bytes, and of chunks of the full size.
+-- The number of bytes, and whether that of chunks is in proportion.
 function ways.count(request)
 	local bytes, chunks = 0, 0
 	request:stream_post_param("file", function(chunk)
-		if chunk then
+		if chunk and chunk ~= "" then
 			bytes, chunks = bytes + #chunk, chunks + 1
 		end
 	end)
 	request:process_request_body()
-	return string.format("%d %s", bytes, chunks >= bytes / 1000)
+	return string.format("%d %s", bytes, chunks >= bytes / 1000 and chunks <= bytes / 250 + 10)
 end
 
 -- ?first-second: one thing after the other; the error of the second.
