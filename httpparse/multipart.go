@@ -141,7 +141,7 @@ func (m *Multipart) Next(in []byte) (ev MultipartEvent, data []byte, n int, err 
 // may be missing.
 //
 // A form without fields is a closing boundary and nothing else: that is what browsers send, and what the encoding of
-// HTML says. No byte at all is accepted as well, as clients that make the body themselves send it: no part can be lost.
+// HTML says. No byte at all is accepted as well: it can only be meant the same way, and no part can be lost.
 func (m *Multipart) End() error {
 	switch {
 	case m.state == multipartFresh:

@@ -102,6 +102,7 @@ func TestMultipartDelimiters(t *testing.T) {
 		{"padding before one hyphen more", begin + "1\n--B --" + end, a(`1\r\n--B --`) + "done"},
 		{"one hyphen", begin + "1\n--B-x\n--B-" + end, a(`1\r\n--B-x\r\n--B-`) + "done"},
 		{"a longer boundary", begin + "--BB\n--BB--" + end, a(`--BB\r\n--BB--`) + "done"},
+		{"a longer boundary before a bare LF", begin + "1\n" + `--Bq\n` + end, a(`1\r\n--Bq\n`) + "done"},
 		{"half delimiters", begin + "\n-\n--\n--b\r\r\n-\r" + end, a(`\r\n-\r\n--\r\n--b\r\r\r\n-\r`) + "done"},
 		{"CR before the delimiter", begin + `1\r\r` + end, a(`1\r\r`) + "done"},
 		{"line end before the delimiter", begin + "\n\n" + end, a(`\r\n\r\n`) + "done"},
