@@ -257,7 +257,7 @@ func TestRawTimeout(t *testing.T) {
 	t.Parallel()
 	s := startRaw(t, nil, "2", "0.2")
 	l := dialLines(t, "tcp", s.raw())
-	l.ask("hello")
+	fmt.Fprintln(l, "hello")
 	l.end()
 	s.wait("worker ended", "err=request_timeout")
 }
@@ -298,12 +298,30 @@ func TestRawStopAtOnce(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			s := startRaw(t, c.options, "1")
-			l, waiting := dialLines(t, "tcp", s.raw()), dialLines(t, "tcp", s.raw())
+			l := dialLines(t, "tcp", s.raw())
 			l.ask("hello")
+			waiting := dialLines(t, "tcp", s.raw())
 			s.signal(c.sig)
 			l.end()
 			waiting.end()
 			s.exit(0)
 		})
+	}
+}
+
+// The handler of a request resets its connection; the worker is as good as before.
+func TestRequestCancelsConnection(t *testing.T) {
+	t.Parallel()
+	s := startRaw(t, nil, "1")
+	pid := get(t, s.url("/"))
+	for range 5 {
+		l := dialLines(t, "tcp", s.address(0))
+		fmt.Fprint(l, "GET /cancel HTTP/1.1\r\nHost: h\r\n\r\n")
+		if got, err := io.ReadAll(l.r); len(got) > 0 || !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("got %q, %v, want a reset", got, err)
+		}
+		if got := get(t, s.url("/")); got != pid {
+			t.Errorf("answer of %q, want %q", got, pid)
+		}
 	}
 }

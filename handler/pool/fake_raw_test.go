@@ -23,6 +23,7 @@ const (
 	rawFailed           // the same, with a reset
 	rawOutput           // writes output, which it must not have
 	rawSleep            // sleeps for a while, then asks
+	rawHang             // never asks
 )
 
 func (s *served) raw() {
@@ -41,6 +42,8 @@ func (s *served) raw() {
 		return
 	case rawOutput:
 		s.write(make([]byte, 3*len(s.ow)))
+	case rawHang:
+		hang()
 	case rawSleep:
 		time.Sleep(100 * time.Millisecond)
 	}

@@ -105,7 +105,7 @@ func (l *loop) ring() {
 	l.pokes = l.pokes[:0]
 }
 
-// refresh brings the list of workers up to date.
+// refresh brings the list of workers up to date. Those at raw connections are not on it: nobody knows when they come back.
 func (l *loop) refresh() {
 	epoch := l.p.epoch.Load()
 	if epoch == l.epoch {
@@ -119,16 +119,20 @@ func (l *loop) refresh() {
 			l.workers = append(l.workers, w)
 		}
 	}
-	if slices.Contains(l.workers, l.home) {
+	there := slices.Contains(l.workers, l.home)
+	if there && l.home.home == l.index {
 		return
 	}
-	l.home = nil
 	for _, w := range l.workers {
 		if w.home == l.index {
 			l.home = w
 			return
 		}
 	}
+	if there {
+		return
+	}
+	l.home = nil
 	if n := len(l.workers); n > 0 {
 		l.home = l.workers[l.index%n] // somebody else's, for the time being
 	}

@@ -30,6 +30,12 @@ listen{
 	{ proto = "tcp4", port = 0, localhost = true },
 	{ proto = "local", path = path },
 	{ proto = "tcp4", port = 0, localhost = true, connect = http.generate_handler(function(request)
+		if request.path == "cancel" then
+			request:send_status("200 OK")
+			request:send_data("the peer gets nothing of this")
+			request.socket:cancel()
+			return
+		end
 		request:send_status("200 OK")
 		request:send_data("pid ", pid())
 	end) },
