@@ -5,7 +5,7 @@
 //
 // Nouns: the fork server loads the script, whose listen{} calls it sends to the server, and forks when told to
 // (forkserver.c, listen.c, control.c). A worker claims exchanges from the queues in shared memory and runs them one at a
-// time (worker.c, exchange.c). To Lua an exchange is the request object (request.c, fields.c, params.c, body.c) with the
+// time (worker.c, exchange.c). To Lua an exchange is the request object (request.c, fields.c, params.c, body.c, post.c) with the
 // methods that respond (send.c, response.c, output.c). The contract with the server is handler/shm/layout.h.
 //
 // Ownership: the Lua state belongs to the main thread. The goroutine that reads the control socket touches nothing but

@@ -36,6 +36,11 @@ func TestPostOrder(t *testing.T) {
 			t.Errorf("%s: result %#x, %q, wanted %v", way, r.result, r.text, e.wanted)
 		}
 	}
+	r := w.do(request{head: "POST /refuse HTTP/1.1\nHost: x" + multipartType, body: encode(t, field{name: "file", data: "x"}), expect: true})
+	w.check(r, "HTTP/1.1 403 Forbidden\nDate: X\nContent-Length: 7\nConnection: close\n\nrefused", shm.ResultClose)
+	// What is there anyway does not end the connection.
+	r = w.post("/refuse", multipartType, encode(t, field{name: "file", data: "x"}))
+	w.check(r, "HTTP/1.1 403 Forbidden\nDate: X\nContent-Length: 7\n\nrefused", 0)
 	// Both framings.
 	body := encode(t, field{name: "file", data: text(9000)})
 	for _, framing := range []string{"\nTransfer-Encoding: chunked", fmt.Sprintf("\nContent-Length: %d", len(body))} {

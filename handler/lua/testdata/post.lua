@@ -94,6 +94,13 @@ function ways.deferred(request)
 	return before .. " " .. table.concat(log, " ")
 end
 
+function ways.refuse(request)
+	request:stream_post_param("file", error)
+	request.defer_reading()
+	request:send_status("403 Forbidden")
+	return "refused"
+end
+
 -- Status and data from inside a stream handler, which is what defer_reading is for.
 function ways.echo(request)
 	request:defer_reading()
@@ -239,7 +246,7 @@ listen{
 			local text = ways[request.path](request)
 			if request.path == "exclusive" or request.path == "inside" then
 				pcall(request.send_status, request, "200 OK") -- it may be there already
-			elseif not pattern("status echo deferred", request.path, 1, true) then
+			elseif not pattern("status echo deferred refuse", request.path, 1, true) then
 				request:send_status("200 OK")
 			end
 			request:send_data(text)
