@@ -13,9 +13,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Input is read, and output that is not flushed is written, in pieces of this size
- * (measured: README of this choice stands at set_buffers). */
-#define BUFFER (64u << 10)
+/* Bytes of stdio's buffer for each direction. What is larger passes it by, all but
+ * its first bytes, which are copied: an echo of 64 KiB pieces took 0.57 s of processor
+ * time per GB with 32 KiB, 0.69 s with 64 KiB, 0.65 s with 16 KiB. */
+#define BUFFER (32u << 10)
 
 static const char magic; /* its address is in every object */
 static mb_socket *current;
@@ -262,8 +263,12 @@ int mb_socket_run(lua_State *L)
 		return luaL_error(L, "this listener has no handler for raw connections");
 	mb_socket *s = push_raw(L);
 	int fd = mb_handover_take();
-	if (fd < 0)
-		return 0; /* the peer is gone, or the server wants it back */
+	if (fd < 0) {
+		/* The server has taken it back. If the socket is on its way all the same, the
+		 * next exchange must not get it: this was the worker's last one. */
+		lua_pushboolean(L, 0);
+		return 1;
+	}
 	open_handles(L, s, fd);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, c->ref);
 	lua_pushvalue(L, -2);
