@@ -43,7 +43,7 @@ var known = map[string]string{}
 
 func init() {
 	for path := range strings.FieldsSeq(`
-		bytes context database/sql encoding/json errors fmt hash/crc32 io log log/slog net/http net/url os strconv sync/atomic time
+		bytes context database/sql encoding/json errors fmt hash/crc32 io log log/slog net net/http net/netip net/url os strconv sync/atomic time
 		moonbridge/engine moonbridge/handler moonbridge/handler/pool moonbridge/httpparse`) {
 		known[path[strings.LastIndexByte(path, '/')+1:]] = path
 	}

@@ -149,7 +149,13 @@ func (s *scripted) serve(pools []*pool.Pool) error {
 				continue
 			}
 			// The index tells the worker which connect handler to call.
-			if err := s.e.Serve(ln, p, i, limits(p.Spec().Listeners[i].HTTP)); err != nil {
+			var err error
+			if l := &p.Spec().Listeners[i]; l.Raw() {
+				err = s.e.ServeSockets(ln, p, i)
+			} else {
+				err = s.e.Serve(ln, p, i, limits(l.HTTP))
+			}
+			if err != nil {
 				return err
 			}
 			log.Printf("lua: %s", ln.Addr())
