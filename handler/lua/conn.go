@@ -159,11 +159,12 @@ func (c *conn) step(begin bool) {
 	if events != 0 {
 		deadline = earlier(deadline, c.stallAt())
 	}
-	ready, err := c.wait(events, deadline)
+	ready := c.wait(events, deadline)
 	switch {
-	case err != nil || ready && events == 0: // a hangup
+	case c.broken || ready && events == 0: // a hangup
 		c.fail()
 	case ready || !passed(earlier(c.respondAt, c.stallAt())): // or the beat has moved something
+	case c.send() || c.pump(): // at the last moment
 	case events == pollIn && !passed(c.respondAt):
 		c.abortBody(false) // it does not come; the handler hears of it and may still answer
 	default:

@@ -105,26 +105,25 @@ func (c *conn) write(p []byte) (n int) {
 }
 
 // wait blocks until one of the events has come on the socket, or the deadline. It gives up mu meanwhile.
-func (c *conn) wait(events int16, deadline time.Time) (ready bool, err error) {
+func (c *conn) wait(events int16, deadline time.Time) (ready bool) {
 	return c.poll(c.fd, -1, events, deadline)
 }
 
 // waitIdle is wait for the first byte of a request. It also ends when the server has rung.
-func (c *conn) waitIdle(deadline time.Time) (ready bool, err error) {
+func (c *conn) waitIdle(deadline time.Time) {
 	// The sleep protocol: say that we are about to block, look once more, block.
 	c.asleep.Store(1)
 	defer c.asleep.Store(0)
-	if c.ending() {
-		return true, nil
+	if !c.ending() {
+		c.poll(c.fd, c.bell, pollIn, deadline)
 	}
-	return c.poll(c.fd, c.bell, pollIn, deadline)
 }
 
-func (c *conn) poll(fd, bell int, events int16, deadline time.Time) (ready bool, err error) {
+func (c *conn) poll(fd, bell int, events int16, deadline time.Time) (ready bool) {
 	fds := [2]unix.PollFd{{Fd: int32(fd), Events: events}, {Fd: int32(bell), Events: unix.POLLIN}}
 	c.waiting = events
 	c.mu.Unlock()
-	n := 0
+	n, err := 0, error(nil)
 	for {
 		n, err = unix.Poll(fds[:], pollMS(deadline))
 		if err != unix.EINTR {
@@ -133,12 +132,14 @@ func (c *conn) poll(fd, bell int, events int16, deadline time.Time) (ready bool,
 	}
 	c.mu.Lock()
 	c.waiting = 0
-	if err == nil && fds[1].Revents != 0 {
+	if err != nil {
+		c.broken = true
+	} else if fds[1].Revents != 0 {
 		// One read takes all rings back. It does not block: nobody else reads them.
 		var rings [512]byte
 		unix.Read(bell, rings[:])
 	}
-	return n > 0, err
+	return n > 0
 }
 
 // pollMS is the time until a deadline for poll: rounded up, so that no timeout ends early; -1: for ever.

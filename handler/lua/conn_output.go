@@ -48,7 +48,7 @@ func (c *conn) drain() bool {
 			return true
 		}
 		deadline := earlier(c.respondAt, c.stallAt())
-		if ready, err := c.wait(pollOut, deadline); err != nil || !ready && passed(earlier(c.respondAt, c.stallAt())) {
+		if !c.wait(pollOut, deadline) && passed(deadline) && !c.send() {
 			return false
 		}
 	}

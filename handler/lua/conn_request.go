@@ -2,6 +2,7 @@ package lua
 
 import (
 	"errors"
+	"time"
 
 	"moonbridge/handler/shm"
 	"moonbridge/httpparse"
@@ -38,20 +39,31 @@ func (c *conn) next() bool {
 			// RFC 9112 §8: an incomplete message. A peer that has only shut down its sending side learns why.
 			return c.refuse(400)
 		case begun:
-			if ready, _ := c.wait(pollIn, deadline); !ready && passed(deadline) {
+			if c.lapsed(deadline, false) {
 				return c.refuse(408)
 			}
 		case c.ending():
 			c.how = connLinger
 			return false
 		default:
-			if ready, _ := c.waitIdle(deadline); !ready && passed(deadline) {
+			if c.lapsed(deadline, true) {
 				c.how = connLinger
 				return false
 			}
 		}
 	}
 	return false
+}
+
+// lapsed waits for input. It returns true if the deadline has passed without any: what came with it, or while this process
+// did not get the CPU, still counts. idle: the server may ring meanwhile.
+func (c *conn) lapsed(deadline time.Time, idle bool) bool {
+	if idle {
+		c.waitIdle(deadline)
+	} else {
+		c.wait(pollIn, deadline)
+	}
+	return passed(deadline) && !c.fill() && !c.eof && !c.broken
 }
 
 // statusOf is what the peer is answered for an error of package httpparse.
@@ -96,8 +108,7 @@ func (c *conn) await(n int) bool {
 		case c.eof:
 			return c.refuse(400)
 		default:
-			deadline := earlier(c.respondAt, c.stallAt())
-			if ready, _ := c.wait(pollIn, deadline); !ready && passed(deadline) {
+			if c.lapsed(earlier(c.respondAt, c.stallAt()), false) {
 				return c.refuse(408)
 			}
 		}

@@ -8,13 +8,18 @@
 // time (worker.c, exchange.c). To Lua an exchange is the request object (request.c, fields.c, params.c, body.c, post.c) with the
 // methods that respond (send.c, response.c, output.c). The contract with the server is handler/shm/layout.h.
 //
+// On a raw connection (socket.c) a handler of generate_handler can be called too (local.c): then the worker serves HTTP by
+// itself. Its exchanges have a cell in memory of the process, and a conn (conn*.go) does for them what the server does for
+// all others: reads, parses, keeps time, writes.
+//
 // Ownership: the Lua state belongs to the main thread. The goroutine that reads the control socket touches nothing but
-// the output of the running exchange, under a lock and only while it lies in the window (output.c). Lua errors are
+// the output of the running exchange, under a lock and only while it lies in the window (output.c); so does the one that a
+// conn has, besides what that has under a lock of its own. Lua errors are
 // longjmps or unwinding: they never pass a Go frame, since Go functions that C calls cannot raise them.
 //
 // Lifetimes: everything of an exchange (views of the windows, the request's tables) ends when its result is stored; a
 // request object that was kept longer raises an error.
 //
-// The package does not know what a valid listen{} table is, opens no sockets, and keeps no time: limits of time end a
-// worker from outside.
+// The package does not know what a valid listen{} table is, opens no sockets, and keeps no time but that of a conn and of
+// timeout(): other limits of time end a worker from outside.
 package lua

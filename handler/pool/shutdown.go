@@ -25,7 +25,10 @@ func (h *Host) Stop(ctx context.Context) error {
 		<-h.kept
 		return nil
 	}
-	err := h.waitFor(ctx, func(p *Pool) bool { return p.living() == 0 })
+	err := h.waitFor(ctx, func(p *Pool) bool {
+		p.drainAway()
+		return p.living() == 0
+	})
 	for _, p := range h.Pools() {
 		p.drainAll()
 	}
@@ -121,6 +124,18 @@ func (p *Pool) refuse() {
 	p.mu.Unlock()
 	for _, l := range loops {
 		l.on.Post(l.stopIntervals)
+	}
+}
+
+// drainAway tells the workers at raw connections to end when they are through: one that speaks HTTP there then closes its
+// connection as soon as no request is in progress.
+func (p *Pool) drainAway() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range p.slots {
+		if w := p.slots[i].Load(); w != nil && w.away.Load() != 0 {
+			p.drain(w)
+		}
 	}
 }
 
