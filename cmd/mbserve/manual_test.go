@@ -229,22 +229,10 @@ type sampleRun struct {
 	from  int // how much of the log was looked at
 }
 
-var listening = regexp.MustCompile(`msg=listening .*address=(?:http|tcp)://([^/\s]+)`)
-
-// address is where the n-th TCP listener can be reached.
-func (r *sampleRun) address(n int) string {
-	r.t.Helper()
-	all := listening.FindAllStringSubmatch(r.s.log.String(), -1)
-	if n >= len(all) {
-		r.t.Fatalf("there is no listener %d:\n%s", n, r.s.log)
-	}
-	return all[n][1]
-}
-
 // real is a text of the manual with the addresses and directories of this test.
 func (r *sampleRun) real(text string) string {
 	for i, port := range r.ports {
-		text = strings.ReplaceAll(text, "localhost:"+port, r.address(i))
+		text = strings.ReplaceAll(text, "localhost:"+port, r.s.tcp(i))
 	}
 	return strings.ReplaceAll(text, "/run/app/", r.dir+"/")
 }
@@ -304,14 +292,14 @@ func linePattern(line string) string {
 }
 
 func (r *sampleRun) exchange(c fenced) {
-	p := dial(r.t, r.address(0))
+	p := dial(r.t, r.s.tcp(0))
 	skip := false // lines are passed over until one matches
 	for i, line := range c.text {
 		n, mark, text := c.line+1+i, line[:min(1, len(line))], strings.TrimPrefix(line[min(1, len(line)):], " ")
 		switch {
 		case mark == "=":
 			p.Close()
-			p, skip = dial(r.t, r.address(0)), false
+			p, skip = dial(r.t, r.s.tcp(0)), false
 		case line == "> (end)":
 			if err := p.Conn.(*net.TCPConn).CloseWrite(); err != nil {
 				r.t.Fatalf("line %d: %v", n, err)

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+var listening = regexp.MustCompile(`msg=listening .*address=(?:http|tcp)://([^/\s]+)`)
+
+// tcp is where the n-th TCP listener can be reached, whatever it serves.
+func (s *instance) tcp(n int) string {
+	s.t.Helper()
+	all := listening.FindAllStringSubmatch(s.log.String(), -1)
+	if n >= len(all) {
+		s.t.Fatalf("there is no TCP listener %d:\n%s", n, s.log)
+	}
+	return all[n][1]
+}
+
+// count is how many lines of the log say text.
+func (s *instance) count(text string) int { return strings.Count(s.log.String(), text) }
+
+// How many workers a pool makes by itself.
+func TestEntryNumberOfWorkers(t *testing.T) {
+	tests := []struct {
+		pool     string
+		min, max int
+	}{
+		{"", 2, 2},             // min_fork is 2
+		{"min_fork = 1", 1, 1}, // which is the spare one, too
+		{"min_fork = 3", 3, 3},
+		{"max_fork = 1", 1, 1}, // min_fork gives way
+		{"pre_fork = 4", 4, 4}, // min_fork follows
+		{"min_fork = 1, pre_fork = 3, fork_delay = 0.1", 3, 3},
+		{"min_fork = 1, pre_fork = 0", 1, 1},
+		// Without a pause, a worker may be taken for busy before it has gone to sleep for the first time.
+		{"min_fork = 1, pre_fork = 3, max_fork = 9, fork_delay = false", 3, 9},
+	}
+	for _, test := range tests {
+		t.Run(test.pool, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, "testdata/entry_births.lua", test.pool)
+			eventually(t, "as many workers as asked for", func() bool { return s.count("msg=born") >= test.min })
+			for range 10 { // requests one after the other need no more
+				get(t, s.url("/"))
+			}
+			s.stop()
+			if got := s.count("msg=born"); got < test.min || got > test.max {
+				t.Errorf("%d workers, want %d to %d", got, test.min, test.max)
+			}
+		})
+	}
+}
+
+// With fork_delay of an hour, the spare workers do not come before that.
+func TestEntryForkDelay(t *testing.T) {
+	t.Parallel()
+	s := start(t, "testdata/entry_births.lua", "min_fork = 1, pre_fork = 5, fork_delay = 3600")
+	s.wait("msg=born")
+	time.Sleep(300 * time.Millisecond) // time for a mistake to show
+	s.stop()
+	if got := s.count("msg=born"); got > 2 { // the first spare worker has nothing to wait for
+		t.Errorf("%d workers", got)
+	}
+}
+
+// fork_error_delay passes between workers that fail in prepare.
+func TestEntryForkErrorDelay(t *testing.T) {
+	const delay = 300 * time.Millisecond
+	t.Run("short", func(t *testing.T) {
+		t.Parallel()
+		s := start(t, "testdata/entry_unborn.lua", fmt.Sprint(delay.Seconds()))
+		eventually(t, "two failures", func() bool { return len(failures(t, s)) >= 2 })
+		at := failures(t, s)
+		if d := at[1].Sub(at[0]); d < delay*9/10 {
+			t.Errorf("%v between two workers, want %v", d, delay)
+		}
+	})
+	t.Run("long", func(t *testing.T) {
+		t.Parallel()
+		s := start(t, "testdata/entry_unborn.lua", "3600")
+		eventually(t, "a failure", func() bool { return len(failures(t, s)) == 1 })
+		time.Sleep(200 * time.Millisecond)
+		if n := len(failures(t, s)); n != 1 {
+			t.Errorf("%d workers", n)
+		}
+	})
+}
+
+// failures are the times at which workers have failed in prepare.
+func failures(t *testing.T, s *instance) (at []time.Time) {
+	t.Helper()
+	for line := range strings.Lines(s.log.String()) {
+		if strings.HasSuffix(line, "\n") && strings.Contains(line, "not now") {
+			when, err := time.Parse(time.RFC3339Nano, field(line, "time"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			at = append(at, when)
+		}
+	}
+	return at
+}
+
+// false ends the worker, whose finish runs; everything else keeps it: of a request and of a raw connection alike.
+func TestEntryResultOfConnect(t *testing.T) {
+	t.Parallel()
+	s := start(t, "testdata/entry_result.lua")
+	ask := map[string]func(value string) string{
+		"request": func(value string) string { return get(t, s.url("/"+value)) },
+		"connection": func(value string) string {
+			p := dial(t, s.tcp(1))
+			p.say("%s\n", value)
+			line, err := p.r.ReadString('\n')
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.hearsEnd()
+			return strings.TrimSpace(line)
+		},
+	}
+	for what, do := range ask {
+		values := []string{"true", "nil", "0", "'no'", "false"}
+		for i, value := range values {
+			if got := do(value); got != fmt.Sprint(i+1) {
+				t.Errorf("%s, before it returns %s: number %s of its worker, want %d", what, value, got, i+1)
+			}
+		}
+		eventually(t, "finish of the worker", func() bool { return s.count("finish 5") > 0 })
+		if got := do("true"); got != "1" {
+			t.Errorf("%s, after false: number %s of its worker", what, got)
+		}
+		do("false")
+		eventually(t, "finish of the next worker", func() bool { return s.count("finish 2") > 0 })
+	}
+}
+
+// listen is closed when the script has ended, for each handler.
+func TestEntryListenTooLate(t *testing.T) {
+	t.Parallel()
+	s := start(t, "testdata/entry_late.lua")
+	get(t, s.url("/"))
+	for _, where := range []string{"prepare", "tick", "request", "finish"} {
+		s.wait(where + ": false listen() must be called by the script itself, not from a handler")
+	}
+	if n := len(listening.FindAllString(s.log.String(), -1)); n != 1 {
+		t.Errorf("%d listeners", n)
+	}
+}
+
+// A timer's object has its name, which may be empty, and no connection. The first tick comes after the delay.
+func TestEntryTimerObject(t *testing.T) {
+	t.Parallel()
+	const delay = 300 * time.Millisecond
+	s := start(t, "testdata/entry_timer.lua", fmt.Sprint(delay.Seconds()))
+	when := func(line string) time.Time {
+		at, err := time.Parse(time.RFC3339Nano, field(line, "time"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return at
+	}
+	tick := s.wait("tick [] nil nil")
+	s.wait("tick [a name] nil nil")
+	s.wait("own field")
+	// The lines are written by different threads: a little earlier is no mistake.
+	if d := when(tick).Sub(when(s.wait("msg=ready"))); d < delay*8/10 {
+		t.Errorf("the first tick comes after %v", d)
+	}
+}

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+)
+
+// The sizes that hold where a script sets none.
+func TestEntryDefaultSizes(t *testing.T) {
+	t.Parallel()
+	s := start(t, "testdata/entry_defaults.lua")
+	_, body, err := fetch("POST", s.url("/"), strings.Repeat("x", 1<<20))
+	if err != nil || body != "16384" {
+		t.Errorf("longest piece: %q, %v", body, err)
+	}
+	// A client that asks first is told before it sends anything.
+	for length, status := range map[int]string{64 << 20: "100 Continue", 64<<20 + 1: "413 Content Too Large"} {
+		p := dial(t, s.address(0))
+		p.say("POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n", length)
+		if line, err := p.r.ReadString('\n'); line != "HTTP/1.1 "+status+"\r\n" {
+			t.Errorf("body of %d bytes: %q, %v", length, line, err)
+		}
+		p.Close()
+	}
+	for size, status := range map[int]int{1<<20 - 100: 200, 1 << 20: 431} {
+		p := dial(t, s.address(0))
+		go fmt.Fprintf(p, "GET / HTTP/1.1\r\nHost: h\r\nX: %s\r\n\r\n", strings.Repeat("x", size))
+		p.hears(status)
+	}
+}
+
+// pairs lists what the client has sent, header fields in lower case.
+func TestEntryPairs(t *testing.T) {
+	t.Parallel()
+	s := start(t, "testdata/entry_pairs.lua")
+	const form = "Content-Type: application/x-www-form-urlencoded"
+	const multipart = "Content-Type: multipart/form-data; boundary=b"
+	part := "--b\r\nContent-Disposition: form-data; name=%s\r\n\r\n1\r\n"
+	tests := []struct{ table, query, fields, body, want string }{
+		{"headers", "", "X-Moon: a, b", "", "content-length host x-moon"},
+		{"headers_csv_string", "", "X-Moon: a, b", "", "content-length host x-moon"},
+		{"headers_csv_table", "", "X-Moon: a, b", "", "content-length host x-moon"},
+		{"headers_flags", "", "X-Moon: a, b", "", "content-length host x-moon"},
+		{"headers_value", "", "X-Moon: a, b\r\nx-moon: c", "", "content-length host x-moon"},
+		{"get_params", "?b=1&a=2&b=3", "A: b", "", "a b"},
+		{"get_params_list", "?b=1&a=2&b=3", "A: b", "", "a b"},
+		{"cookies", "", "Cookie: n=1; M=2", "", "M n"},
+		{"post_params", "", form, "b=1&a=2&b=3", "a b"},
+		{"post_params_list", "", form, "b=1&a=2&b=3", "a b"},
+		{"post_params", "?a=1", "A: b", "", ""},
+		{"post_params_list", "?a=1", "A: b", "", ""},
+		{"post_metadata", "", form, "b=1&a=2&b=3", ""},
+		{"post_metadata", "", multipart, fmt.Sprintf(part+part, "x", "y") + "--b--", "x y"},
+		{"post_metadata_list", "", multipart, fmt.Sprintf(part+part, "x", "y") + "--b--", "x y"},
+	}
+	p := dial(t, s.address(0))
+	for _, test := range tests {
+		p.say("POST /%s%s HTTP/1.1\r\nHost: h\r\n%s\r\nContent-Length: %d\r\n\r\n%s",
+			test.table, test.query, test.fields, len(test.body), test.body)
+		if got := p.hears(200); got != test.want {
+			t.Errorf("%s: %q, want %q", test.table, got, test.want)
+		}
+	}
+}
+
+// One form, in the tables and given to stream handlers.
+func TestEntryForm(t *testing.T) {
+	t.Parallel()
+	s := start(t, "testdata/entry_form.lua")
+	body := strings.ReplaceAll(`--b
+Content-Disposition: form-data; name="file"; filename="moon.txt"
+Content-Type: text/x-moon
+
+crescent
+--b
+Content-Disposition: form-data; name="file"; filename*=UTF-8''n%C3%A4chster
+Content-Type: text/plain
+
+
+--b
+Content-Disposition: form-data; name=fire
+
+abc
+--b
+Content-Disposition: form-data; name="text"
+
+plain
+--b--`, "\n", "\r\n")
+	const late = "stream_post_param: the request body was read as a form already\n" +
+		"stream_post_params: the request body was read as a form already\n" +
+		"stream_request_body: the request body was read as a form already\n"
+	const urlencoded = "application/x-www-form-urlencoded"
+	tests := []struct{ name, query, kind, body, want string }{
+		{"tables", "", "multipart/form-data; charset=utf-8; boundary=\"b\"", body,
+			"file crescent 2 {nil,moon.txt,text/x-moon} 2\n" +
+				"fire abc 1 {nil,nil,nil} 1\ntext plain 1 {nil,nil,nil} 1\n" + late},
+		{"streams", "?stream", "multipart/form-data; boundary=b", body,
+			"file [cres] {file,moon.txt,text/x-moon}\nfile [cent]\nfile end\n" +
+				"file [] {file,nächster,text/plain}\nfile end\n" +
+				"f [abc] {fire,nil,nil}\nf end\n" +
+				"file nil 0 nil 0\nfire nil 0 nil 0\ntext plain 1 {nil,nil,nil} 1\n" + late},
+		{"urlencoded tables", "", urlencoded, "file=a&fire=b+c&file=d",
+			"file a 2 nil none\nfire b c 1 nil none\ntext nil 0 nil none\n" + late},
+		{"urlencoded streams", "?stream", urlencoded, "file=a&fire=b+c&file=&text=d",
+			"file [a] {file,nil,nil}\nfile end\nf [b c] {fire,nil,nil}\nf end\nfile [] {file,nil,nil}\nfile end\n" +
+				"file nil 0 nil none\nfire nil 0 nil none\ntext d 1 nil none\n" + late},
+	}
+	for _, test := range tests {
+		for _, chunked := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, chunked %v", test.name, chunked), func(t *testing.T) {
+				p := dial(t, s.address(0))
+				head := "POST /" + test.query + " HTTP/1.1\r\nHost: h\r\nContent-Type: " + test.kind + "\r\n"
+				if chunked {
+					p.say("%sTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", head, len(test.body), test.body)
+				} else {
+					p.say("%sContent-Length: %d\r\n\r\n%s", head, len(test.body), test.body)
+				}
+				if got := p.hears(200); got != test.want {
+					t.Errorf("got\n%s\nwant\n%s", got, test.want)
+				}
+			})
+		}
+	}
+}
+
+// A form is read before the status goes out, unless defer_reading was called, in either spelling.
+func TestEntryDeferReading(t *testing.T) {
+	for _, query := range []string{"", "?dot", "?colon"} {
+		t.Run("query "+query, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, "testdata/entry_defer.lua")
+			p := dial(t, s.address(0))
+			p.say("POST /%s HTTP/1.1\r\nHost: h\r\nContent-Type: application/x-www-form-urlencoded\r\n"+
+				"Transfer-Encoding: chunked\r\n\r\n", query)
+			s.wait("msg=status")
+			if query != "" {
+				s.wait("msg=sent")
+				if line, err := p.r.Peek(len("HTTP/1.1 200")); err != nil || string(line) != "HTTP/1.1 200" {
+					t.Fatalf("%q, %v", line, err)
+				}
+			}
+			if query == "" && s.count("msg=sent") != 0 {
+				t.Error("the status is sent before the form was read")
+			}
+			p.say("3\r\na=b\r\n0\r\n\r\n")
+			if got := p.hears(200); got != "early\nb\n" {
+				t.Errorf("body %q", got)
+			}
+			s.wait("msg=sent")
+		})
+	}
+}
+
+// Data is collected up to minimum_output_chunk_size, whose default is 1024.
+func TestEntryDefaultOutputChunk(t *testing.T) {
+	t.Parallel()
+	fifo, open := newFIFO(t)
+	s := start(t, "testdata/early.lua", fifo)
+	p := dial(t, s.address(0))
+	p.get("/wait?1023")
+	s.wait("msg=waiting")
+	open()
+	all := make(chan string)
+	go func() {
+		head, _ := p.r.ReadString('\n')
+		for line := ""; line != "\r\n"; {
+			var err error
+			if line, err = p.r.ReadString('\n'); err != nil {
+				break
+			}
+			head += line
+		}
+		all <- head
+	}()
+	if head := <-all; !strings.Contains(head, "Content-Length: 1026\r\n") {
+		t.Errorf("1023 bytes were sent early:\n%s", head)
+	}
+	if n, err := io.CopyN(io.Discard, p.r, 1026); err != nil {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+}
