@@ -60,6 +60,17 @@ func TestLua54(t *testing.T) {
 	}
 }
 
+// The client sees the end of what is sent when the output's block ends, and can still send.
+func TestCloseOutput(t *testing.T) {
+	w := mustLoad(t, "lua54.lua").fork(0, small)
+	c := w.connect(1)
+	c.send("name\n")
+	c.expect("name integer 80\n")
+	c.sendEnd("12345;")
+	c.over(0)
+	w.stderr.wait(t, "then 1234 5; 4 closed file file\n")
+}
+
 // A handler may end its worker with the state in order.
 func TestExitClosesState(t *testing.T) {
 	w := mustLoad(t, "lua54.lua").fork(0, small)

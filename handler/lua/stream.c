@@ -169,24 +169,27 @@ static int handle_closed(lua_State *L)
 	return results;
 }
 
-static void wrap_close(lua_State *L)
+static void wrap_close(lua_State *L, const char *name)
 {
-	lua_getfield(L, -1, "close");
+	lua_getfield(L, -1, name);
 	lua_pushcclosure(L, handle_closed, 1);
-	lua_setfield(L, -2, "close");
+	lua_setfield(L, -2, name);
 }
 
 void mb_stream_open(lua_State *L)
 {
 	lua_getglobal(L, "io");
-	wrap_close(L);
+	wrap_close(L, "close");
 #if LUA_VERSION_NUM < 502
 	lua_getfield(L, -1, "open");
 	io_open_ref = luaL_ref(L, LUA_REGISTRYINDEX);
 #endif
 	luaL_getmetatable(L, LUA_FILEHANDLE);
+#if LUA_VERSION_NUM >= 504
+	wrap_close(L, "__close"); /* local output <close> = socket.output */
+#endif
 	lua_getfield(L, -1, "__index");
-	wrap_close(L);
+	wrap_close(L, "close");
 	lua_pushcfunction(L, mb_readuntil);
 	lua_setfield(L, -2, "readuntil");
 #if LUA_VERSION_NUM < 502

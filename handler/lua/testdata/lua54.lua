@@ -113,8 +113,21 @@ function cases.exit(r)
 	os.exit(7, true)
 end
 
+-- A raw connection: its handles are those of this Lua, and can be to be closed.
+local function raw(socket)
+	local name <const> = socket:read("l")
+	do
+		local output <close> = socket.output
+		output:write(name, " ", math.type(socket.remote_tcpport), " ", 80 // 1, "\n")
+	end
+	socket.mine = rawlen("four") // 1
+	io.stderr:write("then ", socket.input:readuntil(";", 4.0), " ", tostring(socket:readuntil(";", 1 << 40)), " ",
+		socket.mine, " ", io.type(socket.output), " ", io.type(socket.input), "\n")
+end
+
 listen{
 	{ proto = "tcp4", port = 8080.0, localhost = true },
+	{ proto = "tcp4", port = 8081, connect = raw },
 	pre_fork = 4 // 2, max_fork = 1 << 3,
 	connect = http.generate_handler(function(request)
 		if request.path ~= "part_of_a_status" then request:send_status("200 OK") end
