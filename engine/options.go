@@ -13,8 +13,7 @@ type Options struct {
 	// Loops is the number of event loops, each with an operating system thread of its own. 0: one per processor.
 	Loops int
 	// MaxConns bounds the connections of all listeners together; a connection above it is answered 503 and closed, a
-	// raw one reset.
-	// 0: what the limit on open files leaves room for.
+	// raw one reset. 0: what the limit on open files leaves room for.
 	MaxConns int
 	// Logger receives what operators need to know. nil: slog.Default().
 	Logger *slog.Logger
