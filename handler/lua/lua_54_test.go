@@ -13,8 +13,7 @@ import (
 // What the tests see of the Lua that they run with.
 const (
 	luaName    = "Lua 5.4."
-	luaModules = "5.4"    // in the names of directories
-	luaInPcall = "listen" // the name of a C function that pcall has called
+	luaModules = "5.4" // in the names of directories
 )
 
 // What Lua 5.4 has and LuaJIT has not does in a handler what it does elsewhere.
@@ -69,6 +68,17 @@ func TestCloseOutput(t *testing.T) {
 	c.sendEnd("12345;")
 	c.over(0)
 	w.stderr.wait(t, "then 1234 5; 4 closed file file\n")
+}
+
+func TestIntegersInJSON(t *testing.T) {
+	w := mustLoad(t, "lua54.lua").fork(0, small)
+	r := w.get("/json")
+	if r.body() == "missing" {
+		t.Skip("lua-cjson is not installed")
+	}
+	if want := "[80,80,3,2.5,4] float 5"; r.body() != want {
+		t.Errorf("got %q, want %q", r.text, want)
+	}
 }
 
 // A handler may end its worker with the state in order.

@@ -108,6 +108,14 @@ function cases.warning(r)
 	r:send_data("warned")
 end
 
+-- cjson knows one kind of number: whole ones are written without a point, and all that it reads are floats.
+function cases.json(r)
+	local found <const>, json <const> = pcall(require, "cjson")
+	if not found then return r:send_data("missing") end
+	local five <const> = json.decode("[5]")[1]
+	r:send_data(json.encode{ 80, 80.0, 7 // 2, 2.5, #r.path }, " ", math.type(five), " ", math.tointeger(five))
+end
+
 function cases.exit(r)
 	exiting = setmetatable({}, { __close = function() end, __gc = function() io.stderr:write("state closed\n") end })
 	os.exit(7, true)
