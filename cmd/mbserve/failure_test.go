@@ -21,7 +21,7 @@ func TestHandlerFails(t *testing.T) {
 	}{
 		{"error", 500, []string{"POST /error: testdata/errors.lua:8: it is broken", "stack traceback:", "errors.lua:11: in function"}},
 		{"object", 500, []string{"POST /object: an object that explains itself"}},
-		{"nothing", 500, []string{"POST /nothing: the handler has sent no status"}},
+		{"nothing", 500, []string{"POST /nothing: testdata/errors.lua:", "the handler has sent no status"}},
 		{"unknown", 500, []string{"POST /unknown: testdata/errors.lua:39: attempt to call"}},
 		{"held", 500, []string{"POST /held: testdata/errors.lua:24: early enough"}},
 		{"exit", 502, []string{`msg="worker ended"`}},

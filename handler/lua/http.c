@@ -107,8 +107,11 @@ static void fixed_field(lua_State *L, const char *k, size_t kn, const char *v, s
 static void fixed_line(lua_State *L, const char *s, size_t n)
 {
 	const char *colon = memchr(s, ':', n);
-	if (!colon)
-		luaL_error(L, "generate_handler: option 'static_headers': a line without a colon");
+	if (!colon) {
+		char text[64];
+		mb_quote(text, sizeof text, (const uint8_t *)s, n);
+		luaL_error(L, "generate_handler: option 'static_headers': a line without a colon: '%s'", text);
+	}
 	const char *v = colon + 1, *end = s + n;
 	while (v < end && (*v == ' ' || *v == '\t'))
 		v++;
@@ -187,6 +190,17 @@ static const option *find_option(const char *name)
 	return NULL;
 }
 
+/* A typing mistake, most often: the names to choose from help best. */
+static void unknown_option(lua_State *L, const char *name)
+{
+	lua_pushliteral(L, "static_headers");
+	for (size_t i = 0; i < OPTIONS; i++) {
+		lua_pushfstring(L, ", %s", options[i].name);
+		lua_concat(L, 2);
+	}
+	luaL_error(L, "generate_handler: unknown option '%s'; there are %s", name, lua_tostring(L, -1));
+}
+
 /* Reads the table at index t, which may be nil, into v. */
 static void read_options(lua_State *L, int t, mb_http_options *v)
 {
@@ -200,7 +214,8 @@ static void read_options(lua_State *L, int t, mb_http_options *v)
 		return;
 	for (lua_pushnil(L); lua_next(L, t); lua_pop(L, 1)) {
 		if (lua_type(L, -2) != LUA_TSTRING)
-			luaL_error(L, "generate_handler: options have a %s as key", luaL_typename(L, -2));
+			luaL_error(L, "generate_handler: options need names, as in { chunk_size = 4096 }; "
+				"there is a %s as key", luaL_typename(L, -2));
 		const char *name = lua_tostring(L, -2);
 		if (!strcmp(name, "static_headers")) {
 			fixed_headers(L);
@@ -208,7 +223,7 @@ static void read_options(lua_State *L, int t, mb_http_options *v)
 		}
 		const option *d = find_option(name);
 		if (!d)
-			luaL_error(L, "generate_handler: unknown option '%s'", name);
+			unknown_option(L, name);
 		*place(v, d) = number_option(L, d);
 		in |= !strcmp(name, "maximum_input_chunk_size");
 		out |= !strcmp(name, "minimum_output_chunk_size");
@@ -233,7 +248,7 @@ static int generate_handler(lua_State *L)
 	int f = lua_isfunction(L, 1) ? 1 : 2, t = 3 - f;
 	lua_settop(L, 2);
 	if (!lua_isfunction(L, f))
-		return luaL_error(L, "generate_handler: a callback function is required");
+		return luaL_error(L, "generate_handler: there is no callback function among the arguments");
 	if (!lua_isnil(L, t) && !lua_istable(L, t))
 		return luaL_error(L, "generate_handler: options must be a table, not a %s", luaL_typename(L, t));
 	mb_http_options v;

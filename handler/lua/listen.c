@@ -83,7 +83,8 @@ static void bad_key(lua_State *L, const char *where, int i)
 {
 	if (lua_type(L, i) == LUA_TNUMBER) {
 		lua_pushvalue(L, i); /* lua_next needs the number that is there */
-		luaL_error(L, "listen: %s has an unexpected entry [%s]", where, lua_tostring(L, -1));
+		luaL_error(L, "listen: %s has an unexpected entry [%s]: values need names, as in "
+			"{ proto = \"tcp4\", port = 8080 }", where, lua_tostring(L, -1));
 	}
 	luaL_error(L, "listen: %s has a %s as key", where, luaL_typename(L, i));
 }
@@ -186,7 +187,9 @@ int mb_listen(lua_State *L)
 {
 	if (P.script_over)
 		return luaL_error(L, "listen() must be called by the script itself, not from a handler");
-	luaL_checktype(L, 1, LUA_TTABLE);
+	if (!lua_istable(L, 1))
+		return luaL_error(L, "listen: one table expected, as in "
+			"listen{ { proto = \"tcp4\", port = 8080 }, connect = handler }, got %s", luaL_typename(L, 1));
 	lua_settop(L, 1);
 	message *m = lua_newuserdata(L, sizeof *m);
 	m->len = 0;

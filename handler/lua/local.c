@@ -106,9 +106,13 @@ static mb_socket *check(lua_State *L)
 	if (!X.active)
 		luaL_error(L, "handler: a connect handler must call it");
 	if (X.hd.kind == MB_KIND_HTTP)
-		luaL_error(L, "handler: called while a request is being handled already");
+		luaL_error(L, "handler: called while a request is being handled already; a connect handler is "
+			"to call it, with its socket");
 	if (X.hd.kind == MB_KIND_INTERVAL)
 		luaL_error(L, "handler: an interval timer has no connection");
+	if (lua_type(L, 1) != LUA_TUSERDATA)
+		luaL_error(L, "handler: the socket of the connect handler expected as argument, got a %s",
+			luaL_typename(L, 1));
 	mb_socket *s = mb_socket_check(L, 1);
 	if (s->fd < 0)
 		luaL_error(L, "handler: the socket is closed");

@@ -6,5 +6,4 @@ package lua
 const (
 	luaName    = "LuaJIT 2.1"
 	luaModules = "5.1" // in the names of directories
-	luaInPcall = "?"   // the name of a C function that pcall has called
 )

@@ -55,7 +55,7 @@ void mb_request_check(lua_State *L, int i)
 	if (__builtin_expect(r && r == X.request, 1))
 		return;
 	if (lua_type(L, i) == LUA_TUSERDATA && mb_rawlen(L, i) == sizeof *r && *r == &magic)
-		luaL_error(L, "request: the exchange is over");
+		luaL_error(L, "request: the exchange is over: its handler has returned");
 	luaL_argerror(L, i, "request expected: call it as a method, with a colon");
 }
 

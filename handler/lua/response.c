@@ -64,9 +64,9 @@ const char *mb_head_start(const char *s, size_t n)
 {
 	if (n < 3 || s[0] < '1' || s[0] > '9' || s[1] < '0' || s[1] > '9' || s[2] < '0' ||
 	    s[2] > '9' || (n > 3 && s[3] != ' '))
-		return "a status is three digits, and a text after a blank";
+		return "a status is three digits, and a text after a blank, as in \"200 OK\"";
 	if (has_cut(s, n))
-		return "a status must not contain CR, LF or NUL";
+		return "a status must not contain line breaks (CR, LF) or NUL";
 	int status = (s[0] - '0') * 100 + (s[1] - '0') * 10 + (s[2] - '0');
 	if (status == 101)
 		return "status 101 is not supported";
@@ -103,10 +103,11 @@ static int is_token(const char *s, size_t n)
 const char *mb_field_error(const char *k, size_t kn, const char *v, size_t vn)
 {
 	if (has_cut(v, vn))
-		return "a header must not contain CR, LF or NUL";
+		return "a header must not contain line breaks (CR, LF) or NUL";
 	if (is_token(k, kn))
 		return NULL;
-	return has_cut(k, kn) ? "a header must not contain CR, LF or NUL" : "a header name must be a token";
+	return has_cut(k, kn) ? "a header must not contain line breaks (CR, LF) or NUL"
+		: "the name of a header consists of letters, digits and hyphens";
 }
 
 /* Content-Length as the application gives it: digits only (RFC 9110 §8.6). */
@@ -116,10 +117,10 @@ static const char *take_length(const char *v, size_t n)
 	if (R.has_length)
 		return "Content-Length was sent already";
 	if (n == 0 || n > 18)
-		return "Content-Length must be a number";
+		return "Content-Length must be a whole number of bytes";
 	for (size_t i = 0; i < n; i++) {
 		if (v[i] < '0' || v[i] > '9')
-			return "Content-Length must be a number";
+			return "Content-Length must be a whole number of bytes";
 		x = x * 10 + (uint64_t)(v[i] - '0');
 	}
 	R.has_length = 1;

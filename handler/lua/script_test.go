@@ -80,13 +80,14 @@ func TestListen(t *testing.T) {
 		t.Errorf("%v; want %q", err, want)
 	}
 	out := f.out.all(t)
+	const example = "false\tlisten: one table expected, as in listen{ { proto = \"tcp4\", port = 8080 }, connect = handler }, got "
 	for _, want := range []string{
-		"false\tbad argument #1 to '" + luaInPcall + "' (table expected, got no value)\n",
-		"false\tbad argument #1 to '" + luaInPcall + "' (table expected, got number)\n",
+		example + "no value\n",
+		example + "number\n",
 		"false\tlisten: listener 1 is a string, not a table\n",
-		"false\tlisten: listener 1 has an unexpected entry [1]\n",
+		"false\tlisten: listener 1 has an unexpected entry [1]: values need names, as in { proto = \"tcp4\", port = 8080 }\n",
 		"false\tlisten: the table has a boolean as key\n",
-		"false\tlisten: the table has an unexpected entry [7]\n",
+		"false\tlisten: the table has an unexpected entry [7]: values need names, as in { proto = \"tcp4\", port = 8080 }\n",
 		"false\tport 81: permission denied\n",
 		"false\tlisten: more than 1048576 bytes of options\n",
 	} {
@@ -122,11 +123,13 @@ func TestOptions(t *testing.T) {
 	const must = "false\tgenerate_handler: option "
 	want := []string{
 		"true\tfunction", "true\tfunction", "true\tfunction",
-		"false\tgenerate_handler: a callback function is required",
-		"false\tgenerate_handler: a callback function is required",
+		"false\tgenerate_handler: there is no callback function among the arguments",
+		"false\tgenerate_handler: there is no callback function among the arguments",
 		"false\tgenerate_handler: options must be a table, not a number",
-		"false\tgenerate_handler: unknown option 'nonsense'",
-		"false\tgenerate_handler: options have a number as key",
+		"false\tgenerate_handler: unknown option 'nonsense'; there are static_headers, request_body_size_limit, " +
+			"request_header_size_limit, chunk_size, maximum_input_chunk_size, minimum_output_chunk_size, idle_timeout, " +
+			"request_header_timeout, stall_timeout, response_timeout, drain_timeout",
+		"false\tgenerate_handler: options need names, as in { chunk_size = 4096 }; there is a number as key",
 		must + "'chunk_size' is out of range (a whole number of at least 1)",
 		must + "'chunk_size' must be a number of bytes, not a string",
 		must + "'minimum_output_chunk_size' is out of range (a whole number of at least 1)",
@@ -137,9 +140,9 @@ func TestOptions(t *testing.T) {
 		must + "'stall_timeout' must be a number of seconds or false, not a boolean",
 		must + "'response_timeout' must be a number of seconds or false, not a string",
 		must + "'static_headers' must be a string or a table, not a number",
-		must + "'static_headers': a line without a colon",
-		must + "'static_headers': a header must not contain CR, LF or NUL",
-		must + "'static_headers': a header must not contain CR, LF or NUL",
+		must + "'static_headers': a line without a colon: 'no colon'",
+		must + "'static_headers': a header must not contain line breaks (CR, LF) or NUL",
+		must + "'static_headers': a header must not contain line breaks (CR, LF) or NUL",
 		must + "'static_headers': key and value must be strings",
 		must + "'static_headers': key and value must be strings",
 		must + "'static_headers': entry 1 is a boolean",

@@ -128,15 +128,25 @@ int mb_flush(lua_State *L)
 	return 0;
 }
 
-static void finish(lua_State *L)
+/* Where the callback begins, for mistakes that show only after it has returned, when
+ * no line of the script runs any more. The callback is at the bottom of the stack. */
+static const char *callback_place(lua_State *L)
+{
+	lua_Debug ar;
+	lua_pushvalue(L, 1);
+	lua_getinfo(L, ">S", &ar);
+	return ar.linedefined > 0 ? lua_pushfstring(L, "%s:%d: ", ar.short_src, ar.linedefined) : "";
+}
+
+static void finish(lua_State *L, int returned)
 {
 	if (R.state == MB_R_NONE || R.interim)
 		misuse(L, "finish");
 	if (R.broken)
 		mb_raise_cancelled(L);
 	if (R.has_length && !mb_is_head() && R.status != 304 && R.sent < R.length)
-		luaL_error(L, "finish: less data (%s bytes) than the Content-Length that was sent (%s)",
-			mb_push_count(L, R.sent), mb_push_count(L, R.length));
+		luaL_error(L, "%sfinish: less data (%s bytes) than the Content-Length that was sent (%s)",
+			returned ? callback_place(L) : "", mb_push_count(L, R.sent), mb_push_count(L, R.length));
 	R.state = MB_R_BODY;
 	mb_output_finish(L);
 }
@@ -145,7 +155,7 @@ int mb_finish(lua_State *L)
 {
 	mb_request_check(L, 1);
 	if (R.state != MB_R_DONE)
-		finish(L);
+		finish(L, 0);
 	return 0;
 }
 
@@ -155,8 +165,9 @@ void mb_response_finish(lua_State *L)
 	if (X.out_flags & MB_OUT_RESET)
 		return; /* request.socket:cancel() is an end, too */
 	if (R.state == MB_R_NONE)
-		luaL_error(L, "the handler has sent no status");
-	finish(L);
+		luaL_error(L, "%sthe handler has sent no status: it has returned without a call of send_status",
+			callback_place(L));
+	finish(L, 1);
 }
 
 /* An answer of our own, where the server cannot give one any more because

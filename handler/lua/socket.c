@@ -47,7 +47,7 @@ static mb_socket *any(lua_State *L, int i)
 	if (!s || lua_type(L, i) != LUA_TUSERDATA || mb_rawlen(L, i) != sizeof *s || s->magic != &magic)
 		luaL_argerror(L, i, "socket expected: call it as a method, with a colon");
 	if (s->raw || !X.request || s->serial != serial())
-		luaL_error(L, "socket: the exchange is over");
+		luaL_error(L, "socket: the exchange is over: its handler has returned");
 	return s;
 }
 
@@ -70,6 +70,30 @@ static mb_socket *check_raw(lua_State *L, const char *what)
 
 /* --- methods -------------------------------------------------------------------- */
 
+/* What the methods of file handles would complain about without a name to say, since
+ * it is C that calls them. */
+static void check_written(lua_State *L)
+{
+	for (int i = 2, n = lua_gettop(L); i <= n; i++)
+		if (!lua_isstring(L, i)) /* or a number */
+			luaL_error(L, "write: argument %d must be a string or a number, not a %s", i - 1,
+				luaL_typename(L, i));
+}
+
+static void check_formats(lua_State *L)
+{
+	for (int i = 2, n = lua_gettop(L); i <= n; i++) {
+		const char *f = lua_type(L, i) == LUA_TNUMBER ? "l" : lua_tostring(L, i);
+		if (!f)
+			luaL_error(L, "read: argument %d must be a format or a number of bytes, not a %s",
+				i - 1, luaL_typename(L, i));
+		f += *f == '*';
+		if (!*f || !strchr("lLna", *f))
+			luaL_error(L, "read: unknown format '%s', there are \"*l\", \"*L\", \"*n\", \"*a\" and "
+				"numbers of bytes", lua_tostring(L, i));
+	}
+}
+
 /* Calls the method of that name of input or output, with our arguments. */
 static int alias(lua_State *L, int handle_ref, const char *name)
 {
@@ -84,9 +108,22 @@ static int alias(lua_State *L, int handle_ref, const char *name)
 
 static int socket_flush(lua_State *L) { return alias(L, out_ref, "flush"); }
 static int socket_lines(lua_State *L) { return alias(L, in_ref, "lines"); }
-static int socket_read(lua_State *L) { return alias(L, in_ref, "read"); }
+
+static int socket_read(lua_State *L)
+{
+	if (check_raw(L, "read")->fd >= 0)
+		check_formats(L);
+	return alias(L, in_ref, "read");
+}
+
 static int socket_readuntil(lua_State *L) { return alias(L, in_ref, "readuntil"); }
-static int socket_write(lua_State *L) { return alias(L, out_ref, "write"); }
+
+static int socket_write(lua_State *L)
+{
+	if (check_raw(L, "write")->fd >= 0)
+		check_written(L);
+	return alias(L, out_ref, "write");
+}
 
 static int socket_close(lua_State *L)
 {
@@ -140,9 +177,12 @@ static int socket_index(lua_State *L)
 		return 1;
 	lua_pushvalue(L, 2);
 	lua_rawget(L, lua_upvalueindex(1));
-	const char *k = s->raw ? NULL : lua_tostring(L, 2);
-	if (k && (!strcmp(k, "input") || !strcmp(k, "output")))
+	const char *k = lua_isnil(L, -1) ? lua_tostring(L, 2) : NULL;
+	if (k && !s->raw && (!strcmp(k, "input") || !strcmp(k, "output")))
 		check_raw(L, k);
+	if (k && s->raw && !strncmp(k, "send_", 5))
+		return luaL_error(L, "socket: %s is a method of HTTP requests: connect must be what "
+			"generate_handler returns for this function", k);
 	return 1;
 }
 

@@ -22,6 +22,7 @@ static double outer; /* what stands around it */
 static int armed;    /* the signal means something */
 static const char *hook; /* prepare or finish, or NULL: the exchange */
 static pthread_t main_thread;
+static char where[128]; /* the place of the call, as "script.lua:5: " */
 static char line[512]; /* for the log */
 static size_t line_len;
 
@@ -106,7 +107,7 @@ static void prepare_line(void)
 		snprintf(who, sizeof who, "%s", hook);
 	else
 		mb_describe(who, sizeof who);
-	int n = snprintf(line, sizeof line, "%s: timeout: still running, the worker is ended\n", who);
+	int n = snprintf(line, sizeof line, "%s: %stimeout: still running, the worker is ended\n", who, where);
 	line_len = n < 0 ? 0 : (size_t)n < sizeof line ? (size_t)n : sizeof line - 1;
 }
 
@@ -115,8 +116,10 @@ static void set_timer(void)
 	double d = deadline(), rest = d ? d - now() : 0;
 	struct itimerval t = {0};
 	if (d) {
-		if (!armed)
-			prepare_line();
+		/* A signal that comes while the line is written anew is not heard, but the timer
+		 * is set anew as well. */
+		__atomic_store_n(&armed, 0, __ATOMIC_RELEASE);
+		prepare_line();
 		if (rest < 1e-6)
 			rest = 1e-6; /* 0 would mean never */
 		t.it_value.tv_sec = (time_t)rest;
@@ -167,20 +170,35 @@ static double check_seconds(lua_State *L)
 static int rest(lua_State *L)
 {
 	double d = deadline(), r = d ? d - now() : 0;
-	lua_pushnumber(L, r > 0 ? r : 0);
+	if (r > 0)
+		lua_pushnumber(L, r);
+	else
+		lua_pushinteger(L, 0); /* not 0.0, as Lua 5.4 would show it */
 	return 1;
+}
+
+/* No line can be asked for when the time is over. */
+static void keep_place(lua_State *L)
+{
+	luaL_where(L, 1);
+	snprintf(where, sizeof where, "%s", lua_tostring(L, -1));
+	lua_pop(L, 1);
 }
 
 /* f and its arguments are on the stack, from 2 on. */
 static int limited_call(lua_State *L, double seconds)
 {
 	double limit_before = limit, outer_before = outer;
+	char where_before[sizeof where];
+	memcpy(where_before, where, sizeof where);
+	keep_place(L);
 	outer = deadline();
 	limit = seconds > 0 ? now() + seconds : 0;
 	set_timer();
 	int failed = lua_pcall(L, lua_gettop(L) - 2, LUA_MULTRET, 0);
 	limit = limit_before;
 	outer = outer_before;
+	memcpy(where, where_before, sizeof where);
 	set_timer();
 	return failed ? lua_error(L) : lua_gettop(L) - 1;
 }
@@ -199,6 +217,7 @@ int mb_timeout(lua_State *L)
 				luaL_typename(L, 2));
 		return limited_call(L, seconds);
 	}
+	keep_place(L);
 	limit = seconds > 0 ? now() + seconds : 0;
 	set_timer();
 	return 0;

@@ -107,6 +107,9 @@ func (o *Options) set(e entry, connect *value) error {
 		return checkConnect(e)
 	}
 	set := poolOptions[e.name]
+	if set == nil && isParameter(e.name) {
+		return fmt.Errorf("%q belongs into a listener's own table, as in listen{ { proto = \"tcp4\", port = 8080 }, … }", e.name)
+	}
 	if set == nil {
 		names := append(slices.Collect(maps.Keys(poolOptions)), "connect")
 		return unknown("option", e.name, names)
@@ -151,6 +154,19 @@ var parameters = map[string]map[string]parameter{
 // required is the parameter that each proto cannot do without.
 var required = map[string]string{"tcp4": "port", "tcp6": "port", "tcp": "port", "local": "path", "interval": "delay"}
 
+// protos lists them, for messages.
+func protos() string { return "it is one of " + strings.Join(slices.Sorted(maps.Keys(parameters)), ", ") }
+
+// isParameter reports whether a listener of some proto has a parameter of that name.
+func isParameter(name string) bool {
+	for _, names := range parameters {
+		if names[name] != nil {
+			return true
+		}
+	}
+	return name == "proto"
+}
+
 // newListener reads the entries of one listener. connect is the pool's.
 func newListener(entries []entry, connect value) (l ListenerSpec, err error) {
 	own := false
@@ -169,10 +185,10 @@ func newListener(entries []entry, connect value) (l ListenerSpec, err error) {
 	}
 	known := parameters[l.Proto]
 	if l.Proto == "" {
-		return l, errors.New("proto is missing")
+		return l, errors.New("proto is missing: " + protos())
 	}
 	if known == nil {
-		return l, unknown("proto", l.Proto, slices.Collect(maps.Keys(parameters)))
+		return l, fmt.Errorf("unknown proto %.64q: %s", l.Proto, protos())
 	}
 	if l.Proto == "tcp" {
 		l.Host = "::"
@@ -273,6 +289,9 @@ func setPath(l *ListenerSpec, v value) (err error) {
 }
 
 func setMode(l *ListenerSpec, v value) error {
+	if v.is(shm.TypeNumber) {
+		return errors.New(`string expected, such as "0660": as a number it would be decimal`)
+	}
 	s, err := v.str()
 	if err != nil {
 		return err

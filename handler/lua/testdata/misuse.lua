@@ -32,7 +32,6 @@ function cases.bodiless_data(r) r:send_status("204 No Content") r:send_data("x")
 function cases.interim_data(r) r:send_status("103 Early Hints") r:send_data("x") end
 function cases.interim_finish(r) r:send_status("103 Early Hints") r:finish() end
 function cases.no_self(r) r.send_status("200 OK") end
-function cases.later(r) return r.socket end
 function cases.length_more(r) r:send_status("200 OK") r:send_header("Content-Length", 3) r:send_data("1234") end
 function cases.length_less(r) r:send_status("200 OK") r:send_header("Content-Length", 3) r:send_data("12") r:finish() end
 function cases.handler_called() http.generate_handler(print)({}) end
