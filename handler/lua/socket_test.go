@@ -426,7 +426,7 @@ func TestSocketDescriptors(t *testing.T) {
 		c.over(0)
 	}
 	c := w.connect(0)
-	c.sendEnd("cancel\n")
+	c.send("cancel\n")
 	c.expectReset()
 	c.over(0)
 	if after := descriptors(t, w.pid); after != before {

@@ -84,15 +84,15 @@ func TestTimeoutInPrepare(t *testing.T) {
 
 // While a closing socket waits for its peer, too.
 func TestTimeoutInClose(t *testing.T) {
-	w := mustLoad(t, "timeout.lua").fork(0, small)
-	client, server := tcpPair(t, "tcp4", "127.0.0.1:0")
-	c := w.serve(1, client, server)
-	c.send("close\n")
-	got, err := c.read()
-	if got != "written" || err != nil && err != unix.ECONNRESET {
-		t.Errorf("client read %q, %v", got, err)
+	for _, sendBuffer := range []int{1, 1 << 20} {
+		w := mustLoad(t, "timeout.lua").fork(0, small)
+		client, server := narrow(t, sendBuffer)
+		c := w.serve(1, client, server)
+		c.send("close\n")
+		c.over(shm.ResultRetire)
+		w.timedOut("connection")
+		c.expectReset()
 	}
-	c.finish()
 }
 
 func TestTimeoutValues(t *testing.T) {

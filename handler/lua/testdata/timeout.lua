@@ -79,6 +79,7 @@ listen{
   {proto = "tcp4", port = 2, connect = function(socket)
     socket:write("written")
     if socket:read("*l") == "close" then
+      socket:write(("x"):rep(30000)) -- more than this client has room for
       timeout(0.05)
       socket:close(60)
     else
