@@ -52,7 +52,7 @@ func TestLua54(t *testing.T) {
 	w.stderr.wait(t, "GET /close_at_error: (error object is a table value)\n")
 	for _, want := range []string{
 		"Lua warning: a warning\n",
-		": send_status: a status is three digits, and a text after a blank\nstack traceback:\n",
+		": send_status: a status is three digits, and a text after a blank",
 		"closed\n",
 	} {
 		w.stderr.wait(t, want)
