@@ -1,0 +1,12 @@
+-- A response that takes longer than it may.
+local http = require "moonbridge_http"
+
+listen{
+	{ proto = "tcp4", port = 0, localhost = true },
+	connect = http.generate_handler({ response_timeout = 0.2 }, function(request)
+		request:send_status("200 OK")
+		request:send_data("begun")
+		request:flush()
+		if request.path == "slow" then os.execute("sleep 1") end
+	end),
+}
