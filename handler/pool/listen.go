@@ -155,7 +155,9 @@ var parameters = map[string]map[string]parameter{
 var required = map[string]string{"tcp4": "port", "tcp6": "port", "tcp": "port", "local": "path", "interval": "delay"}
 
 // protos lists them, for messages.
-func protos() string { return "it is one of " + strings.Join(slices.Sorted(maps.Keys(parameters)), ", ") }
+func protos() string {
+	return "it is one of " + strings.Join(slices.Sorted(maps.Keys(parameters)), ", ")
+}
 
 // isParameter reports whether a listener of some proto has a parameter of that name.
 func isParameter(name string) bool {
@@ -188,7 +190,7 @@ func newListener(entries []entry, connect value) (l ListenerSpec, err error) {
 		return l, errors.New("proto is missing: " + protos())
 	}
 	if known == nil {
-		return l, fmt.Errorf("unknown proto %.64q: %s", l.Proto, protos())
+		return l, fmt.Errorf("%w: %s", unknown("proto", l.Proto, slices.Collect(maps.Keys(parameters))), protos())
 	}
 	if l.Proto == "tcp" {
 		l.Host = "::"
@@ -290,7 +292,7 @@ func setPath(l *ListenerSpec, v value) (err error) {
 
 func setMode(l *ListenerSpec, v value) error {
 	if v.is(shm.TypeNumber) {
-		return errors.New(`string expected, such as "0660": as a number it would be decimal`)
+		return fmt.Errorf(`%w: write "0660", since a number would be decimal`, v.wrong("string"))
 	}
 	s, err := v.str()
 	if err != nil {
