@@ -18,9 +18,9 @@ type OpenOptions struct {
 	Mode os.FileMode // permissions of a Unix socket; 0 leaves what the umask makes of it
 
 	// Inherited are listening sockets of this address that another process has opened: they are taken over, also if an error
-	// is returned, and none is opened. KeepFile: the file of such a Unix socket is not removed at the end.
+	// is returned, and none is opened. Foreign: another process keeps them too, and Close leaves it at that.
 	Inherited []int
-	KeepFile  bool
+	Foreign   bool
 }
 
 // Open listens on address. network is "tcp4" (host:port), "tcp6" (IPv6 only), "tcp" (on "[::]:port" IPv4 clients are
@@ -34,7 +34,7 @@ func (e *Engine) Open(network, address string, o OpenOptions) (*Listener, error)
 		return nil, ErrStopped
 	}
 	r, err := reactor.OpenListener(network, address, reactor.ListenOptions{
-		Sockets: len(e.loops), Mode: o.Mode, Logger: e.log, Inherited: o.Inherited, KeepFile: o.KeepFile,
+		Sockets: len(e.loops), Mode: o.Mode, Logger: e.log, Inherited: o.Inherited, Foreign: o.Foreign,
 	})
 	if err != nil {
 		return nil, err

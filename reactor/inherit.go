@@ -65,9 +65,7 @@ func (ln *Listener) inherit(network, address string, o ListenOptions) (err error
 	}
 	if network == "unix" {
 		ln.addr = &net.UnixAddr{Name: actual, Net: "unix"}
-		if !o.KeepFile {
-			ln.sockFile = inheritFile(actual)
-		}
+		ln.sockFile = inheritFile(actual)
 	} else {
 		at, err := netip.ParseAddrPort(actual)
 		if err != nil {
@@ -75,6 +73,7 @@ func (ln *Listener) inherit(network, address string, o ListenOptions) (err error
 		}
 		ln.addr = net.TCPAddrFromAddrPort(at)
 	}
+	ln.foreign = o.Foreign
 	ln.shared = network == "unix" || !reusePortBalances || len(o.Inherited) != o.Sockets
 	ln.free = o.Inherited
 	return nil

@@ -133,7 +133,7 @@ func TestInheritForeign(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.Close()
-	ln := listen(t, "unix", path, ListenOptions{Sockets: 2, Inherited: []int{fd}, KeepFile: true})
+	ln := listen(t, "unix", path, ListenOptions{Sockets: 2, Inherited: []int{fd}, Foreign: true})
 	var accepted [2]atomic.Int64
 	for i := range accepted {
 		l := startLoop(t, Options{Index: i, Count: 2})
@@ -148,6 +148,11 @@ func TestInheritForeign(t *testing.T) {
 	if _, err := os.Lstat(path); err != nil {
 		t.Error(err)
 	}
+	late, err := net.DialTimeout("unix", path, patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	late.Close()
 }
 
 // With more sockets than loops none is forgotten.

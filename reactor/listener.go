@@ -26,8 +26,8 @@ type ListenOptions struct {
 	// Inherited are listening sockets of this address that another process has opened. They are taken over, also if an error
 	// is returned, and no other is opened.
 	Inherited []int
-	// KeepFile: the file of an inherited Unix socket belongs to somebody else, and is not removed by Close.
-	KeepFile bool
+	// Foreign: somebody else keeps inherited sockets, and goes on listening with them: Close hands them over (HandOver).
+	Foreign bool
 }
 
 // AcceptFunc is given an accepted connection: a non-blocking descriptor, closed on exec, with TCP_NODELAY, and the address
@@ -45,6 +45,7 @@ type Listener struct {
 	log      *slog.Logger
 	shared   bool      // the loop that is attached first accepts for all loops
 	sockFile *sockFile // of a Unix socket
+	foreign  bool      // somebody else listens with the sockets, too
 
 	mu        sync.Mutex
 	free      []int // listening sockets that are not attached yet
@@ -149,6 +150,10 @@ func (ln *Listener) Attach(l *Loop, accept AcceptFunc) error {
 // attached or the loop has ended: then they are reset. The file of a Unix socket is removed, if it is still ours. Further
 // calls do nothing.
 func (ln *Listener) Close() error {
+	if ln.foreign {
+		ln.HandOver()
+		return nil
+	}
 	ln.mu.Lock()
 	defer ln.mu.Unlock()
 	if ln.closed {

@@ -52,10 +52,18 @@ func launch(t testing.TB, args ...string) *instance {
 
 func launchProgram(t testing.TB, program string, args ...string) *instance {
 	t.Helper()
+	return launchWith(t, program, nil, nil, args...)
+}
+
+// launchWith is launchProgram with files, from descriptor 3 on, and additions to the environment.
+func launchWith(t testing.TB, program string, files []*os.File, env []string, args ...string) *instance {
+	t.Helper()
 	s := &instance{t: t, mark: newMark(), exited: make(chan struct{})}
 	s.cmd = exec.Command(program, args...)
 	// The race detector otherwise sleeps for a second at the end of each process.
 	s.cmd.Env = append(os.Environ(), envServer+"="+s.mark, "GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE"))
+	s.cmd.Env = append(s.cmd.Env, env...)
+	s.cmd.ExtraFiles = files
 	var stdout, stderr *os.File
 	s.out, stdout = newOutput(t)
 	s.log, stderr = newOutput(t)

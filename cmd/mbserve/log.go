@@ -22,7 +22,12 @@ type logFile struct {
 	f  *os.File
 }
 
-func openLogFile(name string) (*logFile, error) {
+// openLogFile opens and locks the file. inherited is the file that a process which we take over from has locked; nil if
+// there is none.
+func openLogFile(name string, inherited *os.File) (*logFile, error) {
+	if inherited != nil {
+		return &logFile{name: name, f: inherited}, nil
+	}
 	f, err := openLocked(name, os.O_APPEND)
 	if err != nil {
 		return nil, fmt.Errorf("log file %s: %w", name, err)
@@ -34,6 +39,13 @@ func (l *logFile) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.f.Write(p)
+}
+
+// file is the file that is written to now.
+func (l *logFile) file() *os.File {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.f
 }
 
 // reopen goes on with the file that has the name now. On an error the old file stays in use.
@@ -133,10 +145,10 @@ func isTerminal(f *os.File) bool {
 }
 
 // openLog opens the log that the command line asks for. file is nil unless it is a file.
-func openLog(o *options, stderr io.Writer) (log *slog.Logger, file *logFile, err error) {
+func openLog(o *options, stderr io.Writer, inherited *os.File) (log *slog.Logger, file *logFile, err error) {
 	switch {
 	case o.logFile != "":
-		if file, err = openLogFile(o.logFile); err != nil {
+		if file, err = openLogFile(o.logFile, inherited); err != nil {
 			return nil, nil, err
 		}
 		return newLogger(file, o.logFormat, o.debug), file, nil

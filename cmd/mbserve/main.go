@@ -49,7 +49,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return complain(stderr, err)
 	}
-	if o.background && d == nil {
+	if o.background && d == nil && os.Getenv(heirEnv) == "" {
 		return goBackground(args, stderr)
 	}
 	return serve(o, d, stderr)

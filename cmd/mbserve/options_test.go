@@ -256,7 +256,7 @@ func TestLogFile(t *testing.T) {
 func TestLogDevice(t *testing.T) {
 	t.Parallel()
 	for range 2 {
-		f, err := openLogFile(os.DevNull)
+		f, err := openLogFile(os.DevNull, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

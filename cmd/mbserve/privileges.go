@@ -19,9 +19,6 @@ func lookupPrivileges(userName, groupName string) (*privileges, error) {
 	if userName == "" && groupName == "" {
 		return nil, nil
 	}
-	if os.Getuid() != 0 {
-		return nil, errors.New("--user and --group are for a server that is started as root")
-	}
 	cred := &syscall.Credential{Uid: uint32(os.Getuid()), Gid: uint32(os.Getgid())}
 	if userName != "" {
 		u, err := user.Lookup(userName)
@@ -60,7 +57,13 @@ func lookupPrivileges(userName, groupName string) (*privileges, error) {
 		}
 		cred.Groups = nil
 	}
-	return &privileges{cred}, nil
+	switch {
+	case os.Getuid() == 0:
+		return &privileges{cred}, nil
+	case uint32(os.Getuid()) == cred.Uid && uint32(os.Getgid()) == cred.Gid:
+		return nil, nil // so it is already: this process takes over from one that has given up root
+	}
+	return nil, errors.New("--user and --group are for a server that is started as root")
 }
 
 func id(s string) (uint32, error) {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
@@ -16,60 +17,94 @@ import (
 
 // server is a running mbserve.
 type server struct {
-	o   *options
-	log *slog.Logger
-	out *logFile // nil: standard error, or the system log
+	o          *options
+	log        *slog.Logger
+	out        *logFile // nil: standard error, or the system log
+	pid        *pidFile // nil: none
+	manager    *notifier
+	inherited  *inherited
+	heir       *heir               // nil: we do not take over from another process
+	credential *syscall.Credential // for fork servers, as long as we are root
+	engine     *engine.Engine
+	signals    chan os.Signal
 
-	manager *notifier
+	// Of the goroutine that handles signals.
+	reloading *reloader // nil: none is in progress
+	upgrading *upgrade  // nil: likewise
 
-	engine    *engine.Engine
-	host      *pool.Host
-	listeners [][]listener // by pool
-}
+	loaded int // generations so far; of whoever loads one
 
-// listener is a listener of the script: what it asked for, and what was opened for it (nil for an interval).
-type listener struct {
-	spec *pool.ListenerSpec
-	ln   *engine.Listener
+	mu        sync.Mutex
+	addresses []*address
+	serving   *generation
+	old       *retired // the generation before it
 }
 
 // serve is the ordinary run of mbserve. It returns the exit code.
 func serve(o *options, d *detacher, stderr io.Writer) int {
-	s := &server{o: o}
-	manager, err := newNotifier()
-	if err != nil {
+	s := &server{o: o, credential: o.privileges.credential(), signals: make(chan os.Signal, 8)}
+	if err := s.open(stderr); err != nil {
 		return complain(stderr, err)
 	}
-	s.manager = manager
-	if s.log, s.out, err = openLog(o, stderr); err != nil {
-		return complain(stderr, err)
-	}
-	if o.pidFile != "" {
-		f, err := writePidFile(o.pidFile)
-		if err != nil {
-			return complain(stderr, err)
-		}
-		defer f.remove()
-	}
-
-	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1)
+	signal.Notify(s.signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
 	// A peer or a reader of our output that goes away is an error of that write, not the end of the server.
 	signal.Ignore(syscall.SIGPIPE)
 
-	if err := s.start(signals); errors.Is(err, errStopped) {
-		s.log.Info(err.Error())
-		return exitOK
-	} else if err != nil {
+	if err := s.start(); err != nil {
+		if s.heir == nil {
+			s.pid.remove() // else it is the other's
+		}
+		if errors.Is(err, errStopped) {
+			s.log.Info(err.Error())
+			return exitOK
+		}
 		return complain(stderr, err)
 	}
 	s.announce()
+	s.tellReady(d)
+	s.wait()
+	s.pid.remove()
+	return exitOK
+}
+
+// tellReady tells everybody who waits for it that the server serves.
+func (s *server) tellReady(d *detacher) {
 	if err := d.detach(); err != nil {
 		s.log.Error("going into the background", "err", err)
 	}
+	if s.heir != nil {
+		if err := s.pid.takeOver(); err != nil {
+			s.log.Error("pid file not written", "err", err)
+		}
+		if err := s.heir.tellReady(); err != nil {
+			s.log.Error("taking over: the other process is gone", "err", err)
+		}
+	}
 	s.notify(s.manager.ready(s.status()))
-	s.wait(signals)
-	return exitOK
+}
+
+// open opens what the server needs besides its script: logs, pid file, and what other processes have left to it.
+func (s *server) open(stderr io.Writer) (err error) {
+	if s.manager, err = newNotifier(); err != nil {
+		return err
+	}
+	if s.inherited, err = inheritListeners(); err != nil {
+		return err
+	}
+	if s.heir, err = newHeir(); err != nil {
+		return err
+	}
+	left := s.heir
+	if left == nil {
+		left = &heir{}
+	}
+	if s.log, s.out, err = openLog(s.o, stderr, left.log); err != nil {
+		return err
+	}
+	if s.o.pidFile != "" {
+		s.pid, err = writePidFile(s.o.pidFile, left.pid)
+	}
+	return err
 }
 
 // errStopped says that a signal ended the server before the script was loaded.
@@ -77,7 +112,7 @@ var errStopped = errors.New("stopped while the script was loading")
 
 // start loads the script, opens its listeners and serves them. The error is errStopped if a signal asked for the end before
 // all of that was done.
-func (s *server) start(signals chan os.Signal) (err error) {
+func (s *server) start() (err error) {
 	if err := readable(s.o.script); err != nil {
 		return err
 	}
@@ -85,24 +120,23 @@ func (s *server) start(signals chan os.Signal) (err error) {
 	if err != nil {
 		return err
 	}
-	ctx, stopWatching := s.watch(signals)
-	s.host, err = pool.Start(ctx, pool.Config{
-		Script: s.o.script, Args: s.o.args, Version: version,
-		Loops:      s.engine.Loops(),
-		Logger:     s.log,
-		Listen:     s.open,
-		NoPairing:  s.o.noPairing,
-		Credential: s.o.privileges.credential(),
-	})
+	ctx, stopWatching := s.watch()
+	s.serving, err = s.load(ctx)
 	stopWatching()
 	switch {
 	case ctx.Err() != nil:
 		err = errStopped
 	case err == nil:
-		err = s.serveAll()
+		if err = s.heir.awaitWorkers(s.serving); err == nil {
+			err = s.serving.serve()
+		}
 	}
 	if err == nil {
 		err = s.o.privileges.drop()
+		s.credential = nil
+	}
+	for _, k := range s.inherited.closeRest() {
+		s.log.Warn("a socket that was passed to the server is not listened on by the script", "socket", k)
 	}
 	if err != nil {
 		s.stopNow()
@@ -112,7 +146,7 @@ func (s *server) start(signals chan os.Signal) (err error) {
 
 // watch handles signals while the script is loading. The context ends with a signal that asks for the end; no signal is
 // taken any more when stop has returned.
-func (s *server) watch(signals chan os.Signal) (ctx context.Context, stop func()) {
+func (s *server) watch() (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	over, left := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -121,11 +155,11 @@ func (s *server) watch(signals chan os.Signal) (ctx context.Context, stop func()
 			select {
 			case <-over:
 				return
-			case sig := <-signals:
+			case sig := <-s.signals:
 				switch sig {
 				case syscall.SIGUSR1:
 					s.reopenLog()
-				case syscall.SIGHUP: // what would be loaded anew is being loaded
+				case syscall.SIGHUP, syscall.SIGUSR2: // what would be loaded anew is being loaded
 				default:
 					cancel()
 					return
@@ -134,57 +168,6 @@ func (s *server) watch(signals chan os.Signal) (ctx context.Context, stop func()
 		}
 	}()
 	return ctx, func() { close(over); <-left }
-}
-
-// open opens the listeners of one listen{} call; its error becomes that of the call.
-func (s *server) open(n int, spec *pool.PoolSpec) error {
-	var opened []listener
-	for i := range spec.Listeners {
-		l := listener{spec: &spec.Listeners[i]}
-		if network := l.spec.Network(); network != "" {
-			o := engine.OpenOptions{}
-			if l.spec.HasMode {
-				o.Mode = l.spec.Mode
-			}
-			ln, err := s.engine.Open(network, l.spec.Address(), o)
-			if err != nil {
-				for _, l := range opened {
-					if l.ln != nil {
-						l.ln.Close()
-					}
-				}
-				return err
-			}
-			l.ln = ln
-		}
-		opened = append(opened, l)
-	}
-	s.listeners = append(s.listeners, opened)
-	return nil
-}
-
-// serveAll attaches the pools to the engine and lets connections in.
-func (s *server) serveAll() error {
-	for n, p := range s.host.Pools() {
-		if err := s.engine.Attach(p); err != nil {
-			return err
-		}
-		for i, l := range s.listeners[n] {
-			if l.ln == nil {
-				continue
-			}
-			var err error
-			if l.spec.Raw() {
-				err = s.engine.ServeSockets(l.ln, p, i)
-			} else {
-				err = s.engine.Serve(l.ln, p, i, limitsOf(l.spec.HTTP))
-			}
-			if err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 // limitsOf translates the options of an HTTP handler; there a time of 0 means no limit, and a size is never 0.
@@ -207,41 +190,14 @@ func orNone(timeout time.Duration) time.Duration {
 	return timeout
 }
 
-// announce says where the server can be reached.
+// announce says that the server is there, and where.
 func (s *server) announce() {
-	for n, ls := range s.listeners {
-		for _, l := range ls {
-			if l.ln == nil {
-				s.log.Info("timer", "pool", n, "name", l.spec.Name, "delay", l.spec.Delay)
-				continue
-			}
-			s.log.Info("listening", "pool", n, "address", urlOf(l), "serves", servedAt(l))
-		}
-	}
+	s.serving.announce()
 	s.log.Info("ready", "version", version, "script", s.o.script, "pid", os.Getpid(), "loops", s.engine.Loops())
 }
 
-// urlOf is the address of a listener in a form that can be clicked on, where there is one.
-func urlOf(l listener) string {
-	switch {
-	case l.spec.Proto == "local":
-		return "unix:" + l.ln.Addr()
-	case l.spec.Raw():
-		return "tcp://" + l.ln.Addr()
-	}
-	return "http://" + l.ln.Addr() + "/"
-}
-
-// servedAt is what peers of a listener have to speak, as far as it is known here.
-func servedAt(l listener) string {
-	if l.spec.Raw() {
-		return "raw"
-	}
-	return "http"
-}
-
 // wait handles signals until the server is to end, and ends it.
-func (s *server) wait(signals chan os.Signal) {
+func (s *server) wait() {
 	var tick <-chan time.Time
 	if s.o.stats {
 		t := time.NewTicker(time.Minute)
@@ -252,20 +208,34 @@ func (s *server) wait(signals chan os.Signal) {
 		select {
 		case <-tick:
 			s.logStats()
-		case sig := <-signals:
+		case <-s.reloading.over():
+			s.reloaded()
+		case err := <-s.upgrading.over():
+			if s.upgraded(err) {
+				s.stop()
+				return
+			}
+		case sig := <-s.signals:
 			switch sig {
 			case syscall.SIGUSR1:
 				s.reopenLog()
 			case syscall.SIGHUP:
-				s.log.Warn("reload is not supported yet: HUP ignored")
+				s.reload()
+			case syscall.SIGUSR2:
+				s.upgrade()
 			case syscall.SIGQUIT:
 				s.log.Info("stopping at once", "signal", "QUIT")
 				s.notify(s.manager.stopping())
+				s.endReload()
+				s.upgrading.end()
 				s.lastStats()
 				s.stopNow()
 				return
 			default:
-				s.stop(signals)
+				s.notify(s.manager.stopping())
+				s.endReload()
+				s.upgrading.end()
+				s.stop()
 				return
 			}
 		}
@@ -292,8 +262,7 @@ func (s *server) reopenLog() {
 }
 
 // stop ends the server gracefully, at once when a second signal asks for it.
-func (s *server) stop(signals chan os.Signal) {
-	s.notify(s.manager.stopping())
+func (s *server) stop() {
 	s.log.Info("stopping", "grace", s.o.grace, "connections", s.engine.Conns())
 	ctx, cancel := context.WithTimeout(context.Background(), s.o.grace)
 	defer cancel()
@@ -302,7 +271,7 @@ func (s *server) stop(signals chan os.Signal) {
 			select {
 			case <-ctx.Done():
 				return
-			case sig := <-signals:
+			case sig := <-s.signals:
 				switch sig {
 				case syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT:
 					s.log.Info("stopping at once")
@@ -315,18 +284,36 @@ func (s *server) stop(signals chan os.Signal) {
 	}()
 	s.engine.Drain(ctx)
 	s.lastStats()
-	if err := s.host.Stop(ctx); err != nil {
+	if err := s.serving.host.Stop(ctx); err != nil {
 		s.log.Warn("workers were killed", "err", err)
 	}
+	s.endOld(ctx)
 	s.engine.Shutdown(ctx)
 	s.log.Info("stopped")
+}
+
+// endOld ends the generation before the one that serves, if it is still there.
+func (s *server) endOld(ctx context.Context) {
+	s.mu.Lock()
+	old := s.old
+	s.mu.Unlock()
+	if old == nil {
+		return
+	}
+	select {
+	case <-old.done:
+	case <-ctx.Done():
+		old.cancel()
+		<-old.done
+	}
 }
 
 func (s *server) stopNow() {
 	done, cancel := context.WithCancel(context.Background())
 	cancel()
-	if s.host != nil {
-		s.host.Kill()
+	s.endOld(done)
+	if s.serving != nil {
+		s.serving.host.Kill()
 	}
 	s.engine.Shutdown(done)
 }
@@ -339,10 +326,8 @@ func (s *server) lastStats() {
 }
 
 func (s *server) logStats() {
-	for n, p := range s.host.Pools() {
-		st := p.Stats()
-		s.log.Info("stats", "pool", n, "connections", s.engine.Conns(),
-			"booting", st.Booting, "idle", st.Idle, "busy", st.Busy, "draining", st.Draining, "waiting", st.Waiting,
-			"exchanges", st.Exchanges, "forks", st.Forks, "deaths", st.Deaths, "retries", st.Retries, "lost", st.Lost)
-	}
+	s.mu.Lock()
+	g := s.serving
+	s.mu.Unlock()
+	g.logStats()
 }

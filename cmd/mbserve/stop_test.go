@@ -237,11 +237,3 @@ func TestServerKilled(t *testing.T) {
 	s.signal(syscall.SIGKILL)
 	s.exit(-1)
 }
-
-func TestReloadIsRefused(t *testing.T) {
-	t.Parallel()
-	s := start(t, "testdata/hello.lua")
-	s.signal(syscall.SIGHUP)
-	s.wait("reload is not supported")
-	get(t, s.url("/"))
-}

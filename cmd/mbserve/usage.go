@@ -40,7 +40,9 @@ Signals:
   TERM, INT   stop gracefully: no new connections, running requests finish
               within --grace; a second one stops at once
   QUIT        stop at once
+  HUP         load the script anew; if it is broken, the old one stays in use
   USR1        reopen the log file
+  USR2        put a new mbserve binary into the place of this process
 
 Exit codes: 0 regular end, 1 bad command line, 2 pid or log file in use by a
 running server, 3 error at start (script, bind, no listener), 4 fatal error.

@@ -1,0 +1,342 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+)
+
+// application is a directory with a script that tests write anew.
+type application struct {
+	t      testing.TB
+	script string
+}
+
+func newApplication(t testing.TB) *application {
+	t.Helper()
+	return &application{t, filepath.Join(t.TempDir(), "app.lua")}
+}
+
+// write puts the script there. @ in it stands for the common beginning.
+func (a *application) write(text string, args ...any) {
+	a.t.Helper()
+	text = strings.Replace(fmt.Sprintf(text, args...), "@", `
+local http = require "moonbridge_http"
+local function say(text)
+	return http.generate_handler(function(request)
+		request:send_status("200 OK")
+		request:send_data(text)
+	end)
+end
+local port = { proto = "tcp4", port = 0, localhost = true }
+`, 1)
+	if err := os.WriteFile(a.script, []byte(text), 0o644); err != nil {
+		a.t.Fatal(err)
+	}
+}
+
+// reload has the server load its script anew, and waits until that is over. It returns the line of the log.
+func (s *instance) reload() string {
+	s.t.Helper()
+	from := s.log.size()
+	s.signal(syscall.SIGHUP)
+	var line string
+	eventually(s.t, "the reload is over", func() bool {
+		for l := range strings.Lines(s.log.String()[from:]) {
+			if strings.Contains(l, "msg=reloaded") || strings.Contains(l, "reload failed") {
+				line = l
+			}
+		}
+		return line != ""
+	})
+	return line
+}
+
+func (s *instance) mustReload() {
+	s.t.Helper()
+	if line := s.reload(); !strings.Contains(line, "msg=reloaded") {
+		s.t.Fatal(line)
+	}
+}
+
+// The script and its modules are loaded anew, and an open connection gets to the new script with its next request.
+func TestReload(t *testing.T) {
+	t.Parallel()
+	a := newApplication(t)
+	module := filepath.Join(filepath.Dir(a.script), "words.lua")
+	words := func(text string) {
+		if err := os.WriteFile(module, []byte("return "+text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	words(`"one"`)
+	a.write(`@ listen{ port, connect = say(require "words") }`)
+	s := start(t, a.script)
+	at := s.address(0)
+	stays := dial(t, at)
+	stays.get("/")
+	if got := stays.hears(200); got != "one" {
+		t.Errorf("answer %q", got)
+	}
+	words(`"two"`)
+	s.mustReload()
+	stays.get("/")
+	if got := stays.hears(200); got != "two" {
+		t.Errorf("answer %q after the reload", got)
+	}
+	if got := get(t, "http://"+at+"/"); got != "two" {
+		t.Errorf("answer %q on a new connection", got)
+	}
+	s.wait("the replaced script has ended")
+}
+
+// A script that is broken in any way changes nothing.
+func TestReloadBroken(t *testing.T) {
+	t.Parallel()
+	a := newApplication(t)
+	a.write(`@ listen{ port, connect = say("good") }`)
+	s := start(t, a.script)
+	stays := dial(t, s.address(0))
+	taken, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for _, c := range []struct{ script, want string }{
+		{`this is no Lua`, "app.lua:1:"},
+		{`error("on purpose")`, "on purpose"},
+		{`print("and nothing else")`, "has not called listen"},
+		{fmt.Sprintf(`@ listen{ port, { proto = "tcp4", port = %d, localhost = true }, connect = say("bad") }`,
+			taken.Addr().(*net.TCPAddr).Port), "address already in use"},
+		{`@ listen{ port, connect = say("bad"), prepare = function() error("in prepare") end }`, "workers end before they are ready"},
+		{`@ listen{ port, connect = say("bad"), prepare = function() os.exit(7) end }`, "workers end before they are ready"},
+	} {
+		a.write("%s", c.script)
+		if line := s.reload(); !strings.Contains(line, "reload failed") || !strings.Contains(line, c.want) {
+			t.Errorf("%q instead of %q", line, c.want)
+		}
+		stays.get("/")
+		if got := stays.hears(200); got != "good" {
+			t.Errorf("%q", got)
+		}
+		if got := get(t, s.url("/")); got != "good" {
+			t.Errorf("%q", got)
+		}
+	}
+	if err := os.Remove(a.script); err != nil {
+		t.Fatal(err)
+	}
+	if line := s.reload(); !strings.Contains(line, "no such file") {
+		t.Error(line)
+	}
+	a.write(`@ listen{ port, connect = say("better") }`)
+	s.mustReload()
+	stays.get("/")
+	if got := stays.hears(200); got != "better" {
+		t.Errorf("%q", got)
+	}
+}
+
+// No request is refused and no connection broken by reloads under load.
+func TestReloadUnderLoad(t *testing.T) {
+	t.Parallel()
+	a := newApplication(t)
+	a.write(`@ listen{ port, connect = say("0") }`)
+	s := start(t, a.script)
+	at := s.address(0)
+	var stop atomic.Bool
+	ended := make(chan int)
+	for range 4 {
+		stays := dial(t, at)
+		go func() {
+			n := 0
+			for ; !stop.Load() && !t.Failed(); n++ {
+				stays.get("/")
+				stays.hears(200)
+			}
+			ended <- n
+		}()
+	}
+	go func() {
+		n := 0
+		for ; !stop.Load() && !t.Failed(); n++ {
+			get(t, "http://"+at+"/")
+		}
+		ended <- n
+	}()
+	const reloads = 8
+	for i := range reloads {
+		a.write(`@ listen{ port, connect = say("%d") }`, i+1)
+		s.mustReload()
+	}
+	stop.Store(true)
+	for range 5 {
+		if <-ended == 0 {
+			t.Error("somebody has got no answer at all")
+		}
+	}
+	if got := get(t, "http://"+at+"/"); got != fmt.Sprint(reloads) {
+		t.Errorf("%q", got)
+	}
+	if text := s.log.String(); strings.Contains(text, "lost=1") || strings.Contains(text, "refused") {
+		t.Error("exchanges were lost or refused")
+	}
+}
+
+// What was begun is completed by the script that began it. There are no more than two scripts at a time, and the end of the
+// old one is not waited for longer than the grace time.
+func TestReloadWaits(t *testing.T) {
+	t.Parallel()
+	a := newApplication(t)
+	fifo, open := newFIFO(t)
+	slow := `@ listen{ port, connect = http.generate_handler(function(request)
+		if request.path == "wait" then
+			io.stderr:write("waiting\n")
+			io.open(%q):close()
+		end
+		request:send_status("200 OK")
+		request:send_data("%s")
+	end) }`
+	a.write(slow, fifo, "one")
+	s := start(t, "--grace", "1.5", a.script)
+	at := s.address(0)
+	busy := dial(t, at)
+	busy.get("/wait")
+	s.wait("waiting")
+	a.write(slow, fifo, "two")
+	s.mustReload()
+	if got := get(t, "http://"+at+"/"); got != "two" {
+		t.Errorf("%q beside the exchange that runs", got)
+	}
+	open()
+	if got := busy.hears(200); got != "one" {
+		t.Errorf("%q of the exchange that was running", got)
+	}
+	s.wait("the replaced script has ended")
+
+	from := s.log.size()
+	busy.get("/wait")
+	s.log.wait(t, from, "waiting")
+	a.write(slow, fifo, "three")
+	s.mustReload()
+	a.write(slow, fifo, "four")
+	s.mustReload() // it has to wait for the second
+	s.wait("reload waits")
+	s.wait("the replaced script has not ended by itself")
+	busy.hearsBreak()
+	if got := get(t, "http://"+at+"/"); got != "four" {
+		t.Errorf("%q", got)
+	}
+}
+
+// Listeners that the new script has too stay open; those that it has not are closed, and their connections end.
+func TestReloadListeners(t *testing.T) {
+	t.Parallel()
+	a := newApplication(t)
+	dir := filepath.Dir(a.script)
+	first, second := filepath.Join(dir, "first"), filepath.Join(dir, "second")
+	a.write(`@ listen{ port, { proto = "local", path = %q }, connect = say("one") }`, first)
+	s := start(t, a.script)
+	at := s.address(0)
+	a.write(`@
+		listen{ { proto = "local", path = %q, mode = "0600" }, connect = say("two") }
+		listen{ port, connect = say("three") }`, second)
+	s.mustReload()
+	if got := get(t, "http://"+at+"/"); got != "three" {
+		t.Errorf("%q", got)
+	}
+	if got := getLocal(t, second); got != "two" {
+		t.Errorf("%q", got)
+	}
+	if _, err := os.Lstat(first); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the first socket: %v", err)
+	}
+	stays := dial(t, at)
+	stays.get("/")
+	stays.hears(200)
+	a.write(`@ listen{ { proto = "local", path = %q, mode = "0644" }, connect = say("four") }`, second)
+	s.mustReload()
+	stays.hearsEnd()
+	if c, err := net.Dial("tcp4", at); err == nil {
+		c.Close()
+		t.Error("the port is still open")
+	}
+	if got := getLocal(t, second); got != "four" {
+		t.Errorf("%q", got)
+	}
+	if info, err := os.Lstat(second); err != nil || info.Mode().Perm() != 0o644 {
+		t.Errorf("%v, %v", info, err)
+	}
+	s.stop()
+	if _, err := os.Lstat(second); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the second socket: %v", err)
+	}
+}
+
+// A listener may change from HTTP to raw connections and back.
+func TestReloadRaw(t *testing.T) {
+	t.Parallel()
+	a := newApplication(t)
+	a.write(`@ listen{ port, connect = say("one") }`)
+	s := start(t, a.script)
+	at := s.address(0)
+	stays := dial(t, at)
+	stays.get("/")
+	stays.hears(200)
+	a.write(`@ listen{ port, connect = function(socket) socket:write("raw ", socket:readuntil("\n")) end }`)
+	s.mustReload()
+	stays.hearsEnd()
+	raw := dial(t, at)
+	raw.say("hello\n")
+	if line, err := raw.r.ReadString('\n'); line != "raw hello\n" {
+		t.Errorf("%q, %v", line, err)
+	}
+	a.write(`@ listen{ port, connect = say("two") }`)
+	s.mustReload()
+	if got := get(t, "http://"+at+"/"); got != "two" {
+		t.Errorf("%q", got)
+	}
+}
+
+// The timers of the old script stop, those of the new one run.
+func TestReloadTimers(t *testing.T) {
+	t.Parallel()
+	a := newApplication(t)
+	timer := `@ listen{ { proto = "interval", delay = 0.01, connect = function() io.stderr:write("tick %s\n") end } }`
+	a.write(timer, "one")
+	s := start(t, a.script)
+	s.wait("tick one")
+	a.write(timer, "two")
+	s.mustReload()
+	s.wait("the replaced script has ended")
+	from := s.log.size()
+	for range 5 {
+		s.log.wait(t, from, "tick two")
+		from = s.log.size()
+	}
+	if strings.Contains(s.log.String()[from:], "tick one") {
+		t.Error("the old timer runs")
+	}
+}
+
+// Any number of signals at once lead to one more reload, not to a queue of them; and the end can come in the middle.
+func TestReloadFlood(t *testing.T) {
+	t.Parallel()
+	s := start(t, "testdata/hello.lua")
+	for range 50 {
+		s.signal(syscall.SIGHUP)
+	}
+	s.wait("msg=reloaded", "generation=1")
+	get(t, s.url("/"))
+	for range 3 {
+		s.signal(syscall.SIGHUP)
+	}
+	s.stop()
+}

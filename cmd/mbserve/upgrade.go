@@ -1,0 +1,241 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// USR2 puts a new binary into the place of the running one: it is started with the listening sockets, the pid file and the
+// log file of this process. When it serves, this process stops accepting, completes what it has begun, and ends. If it does
+// not get so far, this process goes on as if nothing had happened. No connection is refused, because the sockets never
+// close.
+
+// heirEnv tells a process that it takes over: "ready=FD pid=FD log=FD", the last two if there are such files.
+const heirEnv = "MOONBRIDGE_HEIR"
+
+// upgradeTimeout is how long a new process may take until it serves.
+const upgradeTimeout = 2 * workersTimeout
+
+// quitGrace is how long a new process that is given up has for its end.
+const quitGrace = 5 * time.Second
+
+// upgrade is a new process that is about to take over.
+type upgrade struct {
+	cmd  *exec.Cmd
+	done chan error // receives once: it serves, or why not
+}
+
+// over is where the end of an upgrade is told. nil if there is none, which blocks for ever.
+func (u *upgrade) over() <-chan error {
+	if u == nil {
+		return nil
+	}
+	return u.done
+}
+
+// end gives up an upgrade in progress, before the server itself ends.
+func (u *upgrade) end() {
+	if u != nil {
+		u.stop()
+		<-u.done
+	}
+}
+
+// stop ends the new process, which has processes of its own to end, and has a moment for it.
+func (u *upgrade) stop() {
+	u.cmd.Process.Signal(syscall.SIGQUIT)
+	time.AfterFunc(quitGrace, func() { u.cmd.Process.Kill() })
+}
+
+// upgrade begins an upgrade. It returns at once.
+func (s *server) upgrade() {
+	if s.upgrading != nil {
+		s.log.Warn("upgrade: another one is in progress", "pid", s.upgrading.cmd.Process.Pid)
+		return
+	}
+	s.endReload() // the new process loads the script anyway
+	u, ready, err := s.startHeir()
+	if err != nil {
+		s.log.Error("upgrade failed", "err", err)
+		return
+	}
+	s.log.Info("upgrading", "pid", u.cmd.Process.Pid)
+	s.upgrading = u
+	go func() { u.done <- u.await(ready) }()
+}
+
+// await waits until the new process serves or has failed.
+func (u *upgrade) await(ready *os.File) error {
+	defer ready.Close()
+	ready.SetReadDeadline(time.Now().Add(upgradeTimeout))
+	var b [1]byte
+	_, err := io.ReadFull(ready, b[:])
+	if err == nil {
+		go u.cmd.Wait() // it outlives us, unless it ends while we drain
+		return nil
+	}
+	u.stop()
+	u.cmd.Wait()
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return fmt.Errorf("the new process was not ready within %v", upgradeTimeout)
+	}
+	return fmt.Errorf("the new process has ended: %v", u.cmd.ProcessState)
+}
+
+// upgraded is called when an upgrade is over. It reports whether this process is to end.
+func (s *server) upgraded(err error) bool {
+	u := s.upgrading
+	s.upgrading = nil
+	if err != nil {
+		s.log.Error("upgrade failed: this process goes on", "err", err)
+		return false
+	}
+	s.notify(s.manager.send(fmt.Sprintf("MAINPID=%d", u.cmd.Process.Pid)))
+	s.mu.Lock()
+	for _, a := range s.addresses {
+		a.ln.HandOver()
+	}
+	s.addresses = nil
+	s.mu.Unlock()
+	s.pid = nil // the file is the other's now
+	s.log.Info("handed over", "pid", u.cmd.Process.Pid)
+	return true
+}
+
+// startHeir starts the new process. ready is where it says that it serves.
+func (s *server) startHeir() (u *upgrade, ready *os.File, err error) {
+	program, err := os.Executable() // as it was when this process began: the file may be another now
+	if err != nil {
+		return nil, nil, err
+	}
+	ready, theirs, err := os.Pipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	pass := passing{files: []*os.File{theirs}, close: []*os.File{theirs}}
+	defer pass.done()
+	heir := "ready=3"
+	if s.pid != nil {
+		heir += " pid=" + pass.add(s.pid.f)
+	}
+	if s.out != nil {
+		heir += " log=" + pass.add(s.out.file())
+	}
+	sockets, err := s.passListeners(&pass)
+	if err != nil {
+		ready.Close()
+		return nil, nil, err
+	}
+	cmd := exec.Command(program, os.Args[1:]...)
+	cmd.Args[0] = os.Args[0]
+	cmd.Env = append(os.Environ(), heirEnv+"="+heir, upgradeEnv+"="+sockets)
+	if s.manager.address != nil {
+		cmd.Env = append(cmd.Env, "NOTIFY_SOCKET="+s.manager.address.Name)
+	}
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.ExtraFiles = pass.files
+	if err := cmd.Start(); err != nil {
+		ready.Close()
+		return nil, nil, err
+	}
+	return &upgrade{cmd: cmd, done: make(chan error, 1)}, ready, nil
+}
+
+// passListeners names all listening sockets in the words of upgradeEnv.
+func (s *server) passListeners(pass *passing) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var lines []string
+	for _, a := range s.addresses {
+		files, err := a.ln.Files()
+		if err != nil {
+			return "", err
+		}
+		var numbers []string
+		for _, f := range files {
+			numbers = append(numbers, pass.add(f))
+		}
+		pass.close = append(pass.close, files...)
+		lines = append(lines, a.key+"="+strings.Join(numbers, ","))
+	}
+	return strings.Join(lines, "\n"), nil
+}
+
+// passing collects what a new process gets.
+type passing struct {
+	files []*os.File // from descriptor 3 on
+	close []*os.File // to be closed here
+}
+
+// add returns the number that a file will have.
+func (p *passing) add(f *os.File) string {
+	p.files = append(p.files, f)
+	return strconv.Itoa(2 + len(p.files))
+}
+
+func (p *passing) done() {
+	for _, f := range p.close {
+		f.Close()
+	}
+}
+
+// heir is what a process that takes over has got; nil for one that does not.
+type heir struct{ ready, pid, log *os.File }
+
+// newHeir reads what the environment says, and removes it.
+func newHeir() (*heir, error) {
+	text := os.Getenv(heirEnv)
+	os.Unsetenv(heirEnv)
+	if text == "" {
+		return nil, nil
+	}
+	h := &heir{}
+	for field := range strings.FieldsSeq(text) {
+		name, number, _ := strings.Cut(field, "=")
+		fd, err := strconv.Atoi(number)
+		if err != nil || fd < 3 {
+			return nil, fmt.Errorf("%s=%s: malformed", heirEnv, text)
+		}
+		syscall.CloseOnExec(fd)
+		f := os.NewFile(uintptr(fd), name)
+		switch name {
+		case "ready":
+			h.ready = f
+		case "pid":
+			h.pid = f
+		case "log":
+			h.log = f
+		}
+	}
+	if h.ready == nil {
+		return nil, fmt.Errorf("%s=%s: malformed", heirEnv, text)
+	}
+	return h, nil
+}
+
+// tellReady has the process that this one takes over from hand over.
+func (h *heir) tellReady() error {
+	if h == nil {
+		return nil
+	}
+	_, err := h.ready.Write([]byte{0})
+	return errors.Join(err, h.ready.Close())
+}
+
+// awaitWorkers holds back a process that takes over until it can serve: until then the other one does.
+func (h *heir) awaitWorkers(g *generation) error {
+	if h == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), workersTimeout)
+	defer cancel()
+	return g.host.AwaitWorkers(ctx)
+}

@@ -1,0 +1,243 @@
+package main
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// endOf ends a process that is not the one that the test has started, and waits until nothing is left.
+func (s *instance) endOf(pid int) {
+	s.t.Helper()
+	s.ended = true
+	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+		s.t.Error(err)
+	}
+	s.checkProcesses()
+	s.checkLog()
+}
+
+// The server is replaced by a new process twice while requests come in: none is refused, none is lost.
+func TestUpgrade(t *testing.T) {
+	t.Parallel()
+	a := newApplication(t)
+	dir := filepath.Dir(a.script)
+	socket, pidName, logName := filepath.Join(dir, "socket"), filepath.Join(dir, "pid"), filepath.Join(dir, "log")
+	a.write(`@ listen{ port, { proto = "local", path = %q }, connect = say("one") }`, socket)
+	s := launch(t, "-p", pidName, "-l", logName, a.script)
+	logText := func() string {
+		text, _ := os.ReadFile(logName)
+		return string(text)
+	}
+	eventually(t, "it is ready", func() bool { return strings.Contains(logText(), "msg=ready") })
+	at := field(logText(), "address")
+	at = strings.TrimSuffix(strings.TrimPrefix(at, "http://"), "/")
+	var stop atomic.Bool
+	ended := make(chan int)
+	for range 3 {
+		go func() {
+			n := 0
+			for ; !stop.Load() && !t.Failed(); n++ {
+				get(t, "http://"+at+"/")
+			}
+			ended <- n
+		}()
+	}
+	pid := s.pid()
+	for _, version := range []string{"two", "three"} {
+		a.write(`@ listen{ port, { proto = "local", path = %q }, connect = say("%s") }`, socket, version)
+		stays := dial(t, at)
+		stays.get("/")
+		stays.hears(200)
+		if err := syscall.Kill(pid, syscall.SIGUSR2); err != nil {
+			t.Fatal(err)
+		}
+		old := pid
+		eventually(t, "the pid file has the new process", func() bool {
+			text, err := os.ReadFile(pidName)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := strings.TrimSpace(string(text)); n != "" {
+				pid = number(t, n)
+			}
+			return pid != old
+		})
+		stays.hearsEnd()
+		eventually(t, "the old process ends", func() bool { return strings.Count(logText(), "msg=stopped") > 0 && gone(old) })
+		if got := get(t, "http://"+at+"/"); got != version {
+			t.Errorf("%q", got)
+		}
+		if got := getLocal(t, socket); got != version {
+			t.Errorf("%q", got)
+		}
+	}
+	stop.Store(true)
+	for range 3 {
+		if <-ended == 0 {
+			t.Error("somebody has got no answer at all")
+		}
+	}
+	<-s.exited
+	if code := s.cmd.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	s.endOf(pid)
+	for _, name := range []string{socket, pidName} {
+		if _, err := os.Lstat(name); err == nil {
+			t.Errorf("%s is left", name)
+		}
+	}
+}
+
+// gone reports whether a process has ended (it may not be reaped yet, if its parent has ended too).
+func gone(pid int) bool {
+	text, err := os.ReadFile("/proc/" + itoa(pid) + "/stat")
+	if err != nil {
+		return true
+	}
+	_, rest, _ := strings.Cut(string(text), ") ")
+	return strings.HasPrefix(rest, "Z")
+}
+
+// A new process that does not get to serve changes nothing.
+func TestUpgradeBroken(t *testing.T) {
+	t.Parallel()
+	a := newApplication(t)
+	pidName := filepath.Join(t.TempDir(), "pid")
+	a.write(`@ listen{ port, connect = say("good") }`)
+	s := start(t, "-p", pidName, a.script)
+	stays := dial(t, s.address(0))
+	for _, script := range []string{
+		`error("on purpose")`,
+		`@ listen{ port, connect = say("bad"), prepare = function() error("in prepare") end }`,
+	} {
+		a.write("%s", script)
+		from := s.log.size()
+		s.signal(syscall.SIGUSR2)
+		s.log.wait(t, from, "upgrade failed", "exit status 3")
+		stays.get("/")
+		if got := stays.hears(200); got != "good" {
+			t.Errorf("%q", got)
+		}
+		if got := get(t, s.url("/")); got != "good" {
+			t.Errorf("%q", got)
+		}
+		if text, err := os.ReadFile(pidName); err != nil || strings.TrimSpace(string(text)) != itoa(s.pid()) {
+			t.Errorf("pid file %q, %v", text, err)
+		}
+	}
+}
+
+// The server is stopped while a new process is loading: that one is not left behind.
+func TestStopWhileUpgrading(t *testing.T) {
+	t.Parallel()
+	a := newApplication(t)
+	fifo, _ := newFIFO(t)
+	a.write(`@ listen{ port, connect = say("good") }`)
+	s := start(t, a.script)
+	a.write(`@ io.stderr:write("loading\n") io.open(%q):close() listen{ port, connect = say("late") }`, fifo)
+	s.signal(syscall.SIGUSR2)
+	s.wait("loading")
+	s.stop()
+}
+
+// A service manager opens the sockets, and is told how the server is.
+func TestServiceManager(t *testing.T) {
+	t.Parallel()
+	shell, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip(err)
+	}
+	notify, next := manager(t)
+	ln, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	f, err := ln.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	a := newApplication(t)
+	a.write(`@ listen{ { proto = "tcp4", port = %d, localhost = true }, connect = http.generate_handler(function(request)
+		request:send_status("200 OK")
+		request:send_data(tostring(os.getenv("LISTEN_FDS")), " ", tostring(os.getenv("NOTIFY_SOCKET")))
+	end) }`, ln.Addr().(*net.TCPAddr).Port)
+	program := os.Getenv("MBSERVE_BINARY")
+	if program == "" {
+		program, _ = os.Executable()
+	}
+	early := dial(t, ln.Addr().String()) // before there is a server
+	early.get("/")
+	s := launchWith(t, shell, []*os.File{f}, []string{"NOTIFY_SOCKET=" + notify},
+		"-c", `LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$@"`, program, a.script)
+	if got := next(); !strings.HasPrefix(got, "READY=1") {
+		t.Errorf("%q", got)
+	}
+	if got := early.hears(200); got != "nil nil" {
+		t.Errorf("the script's environment has %q", got)
+	}
+	s.signal(syscall.SIGHUP)
+	if got := next(); !strings.HasPrefix(got, "RELOADING=1\nMONOTONIC_USEC=") {
+		t.Errorf("%q", got)
+	}
+	if got := next(); !strings.HasPrefix(got, "READY=1") {
+		t.Errorf("%q", got)
+	}
+	early.get("/")
+	early.hears(200)
+	s.signal(syscall.SIGTERM)
+	if got := next(); !strings.HasPrefix(got, "STOPPING=1") {
+		t.Errorf("%q", got)
+	}
+	s.exit(0)
+	// The socket is the manager's: it listens on.
+	late, err := net.DialTimeout("tcp4", ln.Addr().String(), time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	late.Close()
+}
+
+// Sockets that do not fit are said so.
+func TestForeignSockets(t *testing.T) {
+	t.Parallel()
+	shell, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip(err)
+	}
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	program := os.Getenv("MBSERVE_BINARY")
+	if program == "" {
+		program, _ = os.Executable()
+	}
+	s := launchWith(t, shell, []*os.File{null}, nil, "-c", `LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$@"`, program, "testdata/hello.lua")
+	s.exit(3)
+	s.log.wait(t, 0, "socket 3 from the service manager")
+
+	ln, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	f, err := ln.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	s = launchWith(t, shell, []*os.File{f}, nil, "-c", `LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$@"`, program, "testdata/hello.lua")
+	s.wait("is not listened on by the script", ln.Addr().String())
+	s.wait("msg=ready")
+}

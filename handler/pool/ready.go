@@ -1,0 +1,44 @@
+package pool
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// AwaitWorkers waits until every pool has a worker that takes exchanges, if it is to have any without being asked for. It
+// is an error if workers of a pool end before that, because prepare fails for example (the log says why), or if ctx ends.
+func (h *Host) AwaitWorkers(ctx context.Context) error {
+	for _, p := range h.Pools() {
+		for {
+			ready, failures := p.born()
+			if ready {
+				break
+			}
+			if failures > 0 {
+				return fmt.Errorf("pool %d: workers end before they are ready", p.index)
+			}
+			select {
+			case <-ctx.Done():
+				return fmt.Errorf("pool %d: no worker is ready: %w", p.index, ctx.Err())
+			case <-time.After(pollEvery):
+			}
+		}
+	}
+	return nil
+}
+
+// born reports whether the pool has got a worker, and how many in a row have ended before they were ready.
+func (p *Pool) born() (ready bool, failures int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.spec.Options.MinFork == 0 && p.spec.Options.PreFork == 0 {
+		return true, 0
+	}
+	for i := range p.slots {
+		if w := p.slots[i].Load(); w != nil && w.state.serving() {
+			return true, 0
+		}
+	}
+	return false, p.sv.failures
+}
