@@ -21,6 +21,7 @@
 
 #define PAUSE_MIN_NS 100000  /* between two looks at what the peer has acknowledged */
 #define PAUSE_MAX_NS 5000000
+#define WAIT_SECONDS 60      /* for a peer that does not read, where close() has to wait */
 
 static void set_reset(int fd, int on)
 {
@@ -34,25 +35,25 @@ void mb_socket_abort(mb_socket *s)
 		set_reset(s->fd, 1);
 }
 
-static void close_all(mb_socket *s)
+static void close_handles(mb_socket *s)
 {
-	int fd = s->fd;
-	s->fd = -1;
 	if (mb_stream_file(s->in))
 		mb_stream_close(s->in);
 	if (mb_stream_file(s->out)) {
 		__fpurge(mb_stream_file(s->out)); /* what is there by now is not wanted */
 		mb_stream_close(s->out);
 	}
-	close(fd);
 }
 
 void mb_socket_cancel(mb_socket *s)
 {
 	if (s->fd < 0)
 		return;
-	set_reset(s->fd, 1);
-	close_all(s);
+	int fd = s->fd;
+	s->fd = -1;
+	set_reset(fd, 1);
+	close_handles(s);
+	close(fd);
 }
 
 void mb_socket_half_close(void)
@@ -66,7 +67,7 @@ void mb_socket_half_close(void)
 
 /* --- time ----------------------------------------------------------------------- */
 
-static double now(void)
+double mb_now(void)
 {
 	struct timespec t;
 	clock_gettime(CLOCK_MONOTONIC, &t);
@@ -75,14 +76,13 @@ static double now(void)
 
 static int rest_ms(double deadline)
 {
-	double ms = (deadline - now()) * 1000;
+	double ms = (deadline - mb_now()) * 1000;
 	return ms <= 0 ? 0 : ms > 1e9 ? 1000000000 : (int)ms + 1;
 }
 
 /* --- flushing -------------------------------------------------------------------- */
 
-/* Sends n bytes until the deadline. */
-static int send_until(int fd, const char *p, size_t n, double deadline)
+int mb_send_until(int fd, const char *p, size_t n, double deadline)
 {
 	while (n) {
 		ssize_t k = send(fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -112,7 +112,7 @@ static int flush_until(mb_socket *s, FILE *f, double deadline)
 	if (n == 0)
 		return 0;
 	if (p) {
-		int r = send_until(s->fd, p, n, deadline), e = errno;
+		int r = mb_send_until(s->fd, p, n, deadline), e = errno;
 		__fpurge(f);
 		errno = e;
 		return r;
@@ -170,29 +170,61 @@ static void discard_input(int fd)
 	}
 }
 
+void mb_socket_end(int fd)
+{
+	shutdown(fd, SHUT_WR);
+	discard_input(fd);
+	set_reset(fd, 0);
+	close(fd);
+}
+
+/* Sends what the kernel takes without waiting. 1: the rest is sent in the background,
+ * and the descriptor belongs to that. */
+static int flush_now(mb_socket *s, FILE *f)
+{
+	size_t n;
+	const char *p = mb_file_unsent(f, &n);
+	while (p && n) {
+		ssize_t k = send(s->fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k < 0 && errno != EAGAIN && errno != EWOULDBLOCK)
+			return -1;
+		if (k > 0) {
+			p += k;
+			n -= (size_t)k;
+			continue;
+		}
+		if (mb_background_send(s->fd, p, n) == 0)
+			return 1;
+		return mb_send_until(s->fd, p, n, mb_now() + WAIT_SECONDS);
+	}
+	return n ? fflush(f) : 0;
+}
+
 int mb_socket_close(mb_socket *s, double timeout)
 {
 	if (s->fd < 0)
 		return 0;
-	double deadline = timeout > 0 ? now() + timeout : 0;
+	double deadline = timeout > 0 ? mb_now() + timeout : 0;
 	FILE *out = mb_stream_file(s->out);
 	int r = 0;
 	if (out)
-		r = timeout > 0 ? flush_until(s, out, deadline) : fflush(out);
-	if (r == 0) {
-		if (!s->half_closed)
-			shutdown(s->fd, SHUT_WR);
-		if (timeout > 0)
-			r = acknowledged(s, deadline);
+		r = timeout > 0 ? flush_until(s, out, deadline) : flush_now(s, out);
+	if (r == 0 && timeout > 0) {
+		shutdown(s->fd, SHUT_WR);
+		r = acknowledged(s, deadline);
 	}
-	if (r) {
+	if (r < 0) {
 		int e = errno;
 		mb_socket_cancel(s);
 		errno = e;
 		return -1;
 	}
-	discard_input(s->fd);
-	set_reset(s->fd, 0);
-	close_all(s);
+	int fd = s->fd;
+	s->fd = -1;
+	close_handles(s);
+	if (r == 0)
+		mb_socket_end(fd);
 	return 0;
 }

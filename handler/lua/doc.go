@@ -8,7 +8,10 @@
 // time (worker.c, exchange.c). To Lua an exchange is the request object (request.c, fields.c, params.c, body.c, post.c) with the
 // methods that respond (send.c, response.c, output.c). The contract with the server is handler/shm/layout.h.
 //
-// On a raw connection (socket.c) a handler of generate_handler can be called too (local.c): then the worker serves HTTP by
+// A raw connection's socket comes over the control socket (handover.c) and becomes an object with two Lua file handles
+// (socket.c, stream.c, readuntil.c). How it ends, which decides what the peer sees, is in close.c and background.c.
+//
+// On a raw connection a handler of generate_handler can be called too (local.c): then the worker serves HTTP by
 // itself. Its exchanges have a cell in memory of the process, and a conn (conn*.go) does for them what the server does for
 // all others: reads, parses, keeps time, writes.
 //

@@ -284,6 +284,9 @@ void mb_socket_push(lua_State *L);  /* pushes the object of mb_socket_current */
  * peer sees a reset). timeout in seconds; 0: the kernel sends in the background. */
 int mb_socket_close(mb_socket *s, double timeout);
 void mb_socket_cancel(mb_socket *s); /* reset; drops what was not sent */
+void mb_socket_end(int fd);          /* FIN, in order */
+int mb_send_until(int fd, const char *p, size_t n, double deadline); /* 0, or -1 */
+double mb_now(void);                 /* seconds, monotonic */
 void mb_socket_half_close(void);     /* some handle was closed: was it the output? */
 void mb_socket_abort(mb_socket *s);  /* async-signal-safe: reset when the process ends */
 
@@ -314,6 +317,12 @@ static inline int mb_local_ending(void)
 {
 	return X.via && __atomic_load_n(&W.inw->quit, __ATOMIC_ACQUIRE);
 }
+
+/* --- background.c ----------------------------------------------------------- */
+
+/* Sends bytes, then ends and closes the connection; -1: somebody else must. */
+int mb_background_send(int fd, const char *bytes, size_t n);
+void mb_background_wait(void); /* until all is sent, or given up */
 
 /* --- timeout.c ------------------------------------------------------------ */
 

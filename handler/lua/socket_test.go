@@ -304,6 +304,23 @@ func TestSocketCloseTimeout(t *testing.T) {
 	}
 }
 
+// What the kernel has no room for goes out while the worker serves others, and before it ends.
+func TestSocketCloseInBackground(t *testing.T) {
+	w := mustLoad(t, "socket.lua").fork(0, small)
+	client, server := narrow(t, 1)
+	c := w.serve(0, client, server)
+	c.send("close_background\n")
+	c.over(0)
+	w.on("unread", "y", "y the rest is not read\n")
+	w.mem.InWorker(w.slot).Quit.Store(1)
+	w.ring()
+	w.stderr.wait(t, "finish\n")
+	c.expect(strings.Repeat("x", 30000) + "the end")
+	if status := w.wait(); status != 0 {
+		t.Errorf("worker ended with %#x", status)
+	}
+}
+
 func TestSocketCancel(t *testing.T) {
 	w := mustLoad(t, "socket.lua").fork(0, small)
 	c := w.connect(0)

@@ -10,7 +10,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/time.h>
-#include <time.h>
 #include <unistd.h>
 
 #define SECONDS_MAX 1e9
@@ -25,13 +24,6 @@ static pthread_t main_thread;
 static char where[128]; /* the place of the call, as "script.lua:5: " */
 static char line[512]; /* for the log */
 static size_t line_len;
-
-static double now(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 /* The earlier one of the two. */
 static double deadline(void)
@@ -113,7 +105,7 @@ static void prepare_line(void)
 
 static void set_timer(void)
 {
-	double d = deadline(), rest = d ? d - now() : 0;
+	double d = deadline(), rest = d ? d - mb_now() : 0;
 	struct itimerval t = {0};
 	if (d) {
 		/* A signal that comes while the line is written anew is not heard, but the timer
@@ -169,7 +161,7 @@ static double check_seconds(lua_State *L)
 
 static int rest(lua_State *L)
 {
-	double d = deadline(), r = d ? d - now() : 0;
+	double d = deadline(), r = d ? d - mb_now() : 0;
 	if (r > 0)
 		lua_pushnumber(L, r);
 	else
@@ -193,7 +185,7 @@ static int limited_call(lua_State *L, double seconds)
 	memcpy(where_before, where, sizeof where);
 	keep_place(L);
 	outer = deadline();
-	limit = seconds > 0 ? now() + seconds : 0;
+	limit = seconds > 0 ? mb_now() + seconds : 0;
 	set_timer();
 	int failed = lua_pcall(L, lua_gettop(L) - 2, LUA_MULTRET, 0);
 	limit = limit_before;
@@ -218,7 +210,7 @@ int mb_timeout(lua_State *L)
 		return limited_call(L, seconds);
 	}
 	keep_place(L);
-	limit = seconds > 0 ? now() + seconds : 0;
+	limit = seconds > 0 ? mb_now() + seconds : 0;
 	set_timer();
 	return 0;
 }

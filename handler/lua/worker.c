@@ -190,6 +190,7 @@ int mb_worker_run(void)
 			next.have = 0;
 			int what = mb_exchange_run(next.loop, next.cell, next.gen);
 			if (what == MB_RUN_EXIT) {
+				mb_background_wait();
 				fflush(NULL);
 				return 0;
 			}
@@ -198,5 +199,6 @@ int mb_worker_run(void)
 		}
 	}
 	finish(L, p);
+	mb_background_wait();
 	return 0;
 }

@@ -77,6 +77,11 @@ function cases.close_late(socket)
   io.stderr:write("closed: ", tostring(ok), " ", tostring(message), "\n")
 end
 
+function cases.close_background(socket)
+  socket:write(("x"):rep(30000), "the end")
+  return socket:close() -- not false
+end
+
 function cases.unread(socket)
   say(socket, socket:read(1), "the rest is not read")
 end
