@@ -36,10 +36,6 @@ func (c *conn) advance() {
 		}
 		break
 	}
-	if c.state == stateIdle && !c.readable && c.ending() {
-		// What seemed to be the next request when the last one ended was none.
-		c.linger()
-	}
 	if c.state != stateClosed {
 		c.in.Settle(c.l.pool)
 	}

@@ -171,13 +171,19 @@ func (c *conn) finish() {
 		c.linger()
 	case c.in.Len() > 0 || c.readable:
 		// The next request is here, or may be. It is taken up in the next turn: not from within the backend's work.
-		c.state = stateIdle
-		c.setDeadline(c.s.limits.idleMS)
+		c.awaitNext()
 		c.again()
-	case c.ending():
-		c.linger()
 	default:
-		c.state = stateIdle
-		c.setDeadline(c.s.limits.idleMS)
+		c.awaitNext()
 	}
+}
+
+// awaitNext: the peer knows the connection as persistent.
+func (c *conn) awaitNext() {
+	if c.ending() {
+		c.awaitLast()
+		return
+	}
+	c.state = stateIdle
+	c.setDeadline(c.s.limits.idleMS)
 }

@@ -68,7 +68,7 @@ func (l *loop) unbind(ln *Listener) {
 
 func (l *loop) endService(s *service) {
 	s.ended = true
-	l.drain()
+	l.drain(true)
 }
 
 // current brings the connection's service up to date. It is called before each request.

@@ -207,3 +207,32 @@ func TestHandOver(t *testing.T) {
 		t.Errorf("%d exchanges at the heir", n)
 	}
 }
+
+// A connection that is to end has the time for one more request, which is answered; then, or after a second, it ends.
+func TestRetire(t *testing.T) {
+	b := &testBackend{window: 64}
+	e, ln := served(t, b)
+	late, silent, busy := dial(t, ln.Addr()), dial(t, ln.Addr()), dial(t, ln.Addr())
+	for _, p := range []*peer{late, silent} {
+		p.say(get("/hello"))
+		p.hears(200)
+	}
+	busy.say(get("/slow"))
+	eventually(t, "the slow exchange runs", func() bool { return b.count(&b.started) == 3 })
+	ln.HandOver()
+	over := make(chan error)
+	go func() { over <- e.Retire(context.Background()) }()
+	eventually(t, "it has begun", func() bool { return e.stopping.Load() })
+	late.say(get("/hello"))
+	late.hears(200)
+	late.hearsEnd()
+	b.release()
+	busy.hears(200) // it was promised that the connection persists
+	busy.say(get("/hello"))
+	busy.hears(200)
+	busy.hearsEnd()
+	silent.hearsEnd()
+	if err := <-over; err != nil {
+		t.Error(err)
+	}
+}

@@ -212,7 +212,7 @@ func (s *server) wait() {
 			s.reloaded()
 		case err := <-s.upgrading.over():
 			if s.upgraded(err) {
-				s.stop()
+				s.stop(s.engine.Retire)
 				return
 			}
 		case sig := <-s.signals:
@@ -235,7 +235,7 @@ func (s *server) wait() {
 				s.notify(s.manager.stopping())
 				s.endReload()
 				s.upgrading.end()
-				s.stop()
+				s.stop(s.engine.Drain)
 				return
 			}
 		}
@@ -261,8 +261,8 @@ func (s *server) reopenLog() {
 	}
 }
 
-// stop ends the server gracefully, at once when a second signal asks for it.
-func (s *server) stop() {
+// stop ends the server gracefully, at once when a second signal asks for it. drain ends the connections.
+func (s *server) stop(drain func(context.Context) error) {
 	s.log.Info("stopping", "grace", s.o.grace, "connections", s.engine.Conns())
 	ctx, cancel := context.WithTimeout(context.Background(), s.o.grace)
 	defer cancel()
@@ -282,7 +282,7 @@ func (s *server) stop() {
 			}
 		}
 	}()
-	s.engine.Drain(ctx)
+	drain(ctx)
 	s.lastStats()
 	if err := s.serving.host.Stop(ctx); err != nil {
 		s.log.Warn("workers were killed", "err", err)
