@@ -36,6 +36,7 @@ type conn struct {
 	parser  httpparse.Parser
 	head    httpparse.Head
 	waiting int16     // what the main thread waits for on the socket; 0: it does not wait
+	stirred bool      // the beat has changed something: whoever is about to wait looks once more
 	movedAt time.Time // when a byte was last moved, or the main thread began to wait
 
 	// The exchange.
@@ -139,6 +140,10 @@ func (c *conn) step(begin bool) {
 	defer c.mu.Unlock()
 	if begin {
 		c.movedAt = time.Now()
+	}
+	if c.stirred {
+		c.stirred = false
+		return
 	}
 	c.lookAtSocket()
 	sent, moved := c.send(), c.pump()

@@ -87,14 +87,15 @@ func (c *conn) comeBy(h *heldBack) bool {
 		// The handler hears of it. The peer sees the reset when the socket object is closed, which is not ours to do.
 		c.fail()
 		c.shut()
+		c.stirred = true
 		return true
 	}
 	// What the main thread waits for it moves itself: it would not notice that this was done.
-	if c.waiting&pollOut == 0 {
-		c.send()
+	if c.waiting&pollOut == 0 && c.send() {
+		c.stirred = true
 	}
-	if c.waiting == 0 {
-		c.pump()
+	if c.waiting == 0 && c.pump() {
+		c.stirred = true
 	}
 	return true
 }

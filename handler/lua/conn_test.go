@@ -90,7 +90,9 @@ func serveFd(t *testing.T, lim connLimits, fd int, peer net.Conn, early string, 
 		t.Fatal(err)
 	}
 	s.c = c
+	gone := make(chan struct{})
 	go func() {
+		defer close(gone)
 		for c.next() {
 			x := &call{s: s}
 			x.readHead()
@@ -102,6 +104,7 @@ func serveFd(t *testing.T, lim connLimits, fd int, peer net.Conn, early string, 
 	}()
 	t.Cleanup(func() {
 		peer.Close()
+		<-gone // before the number of its doorbell is another file's
 		r.Close()
 		w.Close()
 	})
@@ -134,7 +137,7 @@ func (s *served) hears(want string) {
 	b := make([]byte, len(want))
 	n, err := io.ReadFull(s.peer, b)
 	if got := string(b[:n]); got != want {
-		s.t.Fatalf("got %.200q, %v; want %.200q", got, err, want)
+		s.t.Fatalf("got %d bytes, %.200q … %.100q, %v; want %d, %.200q", n, got, got[max(0, n-100):], err, len(want), want)
 	}
 }
 
@@ -575,6 +578,31 @@ func TestConnBeat(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 	s.ends(false)
+}
+
+// What the beat does between a look at the cell and the wait for the socket is not missed: nobody would tell again.
+func TestConnBeatBeforeWait(t *testing.T) {
+	begun := make(chan struct{})
+	s := serveConn(t, noLimits, "", func(x *call) uint32 {
+		close(begun)
+		looked := false
+		x.wait(func() bool {
+			if looked {
+				return x.flags()&shm.InEnd != 0
+			}
+			looked = true
+			for x.flags()&shm.InEnd == 0 {
+				time.Sleep(time.Millisecond)
+			}
+			return false // what was seen a moment ago
+		})
+		x.put("over")
+		return shm.ResultDone
+	})
+	s.say("POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+	<-begun
+	s.say("2\r\nde\r\n0\r\n\r\n")
+	s.hears("over")
 }
 
 func TestConnResponseTimeout(t *testing.T) {
