@@ -190,7 +190,7 @@ func TestHandOver(t *testing.T) {
 	mustServe(t, heir, inherited, second)
 	ln.HandOver()
 	drained := make(chan error)
-	go func() { drained <- e.Drain(context.Background()) }()
+	go func() { drained <- e.Retire(context.Background()) }()
 	for range 20 {
 		p := dial(t, ln.Addr())
 		p.say(get("/close"))
