@@ -219,7 +219,7 @@ func TestRawHTTPOutputGoesOut(t *testing.T) {
 func TestRawHTTPMany(t *testing.T) {
 	t.Parallel()
 	_, all := startTwins(t)
-	const conns = 40
+	const conns = 20
 	errs := make(chan error, conns)
 	for range conns {
 		go func() {

@@ -16,7 +16,7 @@ func (c *conn) next() bool {
 	c.isHead = false
 	c.respondAt = after(0)
 	deadline := after(c.lim.idle)
-	for begun := false; !c.broken; {
+	for begun, last := false, false; !c.broken; {
 		if c.input.len() > 0 {
 			if !begun {
 				begun = true
@@ -42,11 +42,12 @@ func (c *conn) next() bool {
 			if c.lapsed(deadline, false) {
 				return c.refuse(408)
 			}
-		case c.ending():
-			c.how = connLinger
-			return false
 		default:
-			if c.lapsed(deadline, true) {
+			if !last && c.ending() {
+				last = true
+				deadline = earlier(deadline, after(lastRequest))
+			}
+			if c.lapsed(deadline, !last) {
 				c.how = connLinger
 				return false
 			}
@@ -54,6 +55,10 @@ func (c *conn) next() bool {
 	}
 	return false
 }
+
+// lastRequest is how long a connection that is to end waits for a last request, which is told that it is. The peer knows the
+// connection as persistent: closing it at once would hit a request that is on its way.
+const lastRequest = time.Second
 
 // lapsed waits for input. It returns true if the deadline has passed without any: what came with it, or while this process
 // did not get the CPU, still counts. idle: the server may ring meanwhile.
@@ -149,7 +154,7 @@ func (c *conn) dispatch(n int) bool {
 	return true
 }
 
-const headSize = 104 // of shm.Head; a test compares
+const headSize = 112 // of shm.Head; a test compares
 
 // makeBlock builds the head block, as package handler/pool does. false: it is too large.
 func (c *conn) makeBlock() bool {

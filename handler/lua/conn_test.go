@@ -513,6 +513,25 @@ func TestConnQuit(t *testing.T) {
 		}
 		s.ends(false)
 	})
+	t.Run("on its way", func(t *testing.T) {
+		s := serveConn(t, noLimits, "", func(x *call) uint32 {
+			x.put(fmt.Sprint(x.head.Flags & shm.HeadKeepalive))
+			return shm.ResultDone
+		})
+		for s.asleep.Load() == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		s.quit.Store(1)
+		s.bell.Write([]byte{1})
+		for s.asleep.Load() != 0 {
+			time.Sleep(time.Millisecond)
+		}
+		s.say("GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+		if got := s.hearsAll(); got != "0" && got != "" { // nothing, if the machine has slept for a second
+			t.Errorf("got %q", got)
+		}
+		s.ends(false)
+	})
 	t.Run("busy", func(t *testing.T) {
 		s := serveConn(t, noLimits, "", func(x *call) uint32 {
 			x.s.quit.Store(1)
