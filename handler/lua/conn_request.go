@@ -158,17 +158,17 @@ const headSize = 112 // of shm.Head; a test compares
 
 // makeBlock builds the head block, as package handler/pool does. false: it is too large.
 func (c *conn) makeBlock() bool {
-	h := &c.head
+	h, b := &c.head, c.common
 	fields := shm.SliceBytes(h.Fields)
-	end := headSize + len(fields) + len(h.Raw)
+	raw := len(shm.Bytes(&b)) + len(fields)
+	end := raw + len(h.Raw)
 	size := (end + 7) &^ 7
 	if size > c.lim.headBlock {
 		return false
 	}
-	b := c.common
 	b.Size, b.Kind, b.Flags = uint32(size), shm.KindHTTP, c.headFlags()
 	b.NFields, b.ContentLength = uint32(len(h.Fields)), uint64(h.ContentLength)
-	b.RawOff, b.RawLen = uint32(headSize+len(fields)), uint32(len(h.Raw))
+	b.RawOff, b.RawLen = uint32(raw), uint32(len(h.Raw))
 	b.MethodOff, b.MethodLen = h.Method.Off, h.Method.Len
 	b.PathOff, b.PathLen = h.Path.Off, h.Path.Len
 	b.QueryOff, b.QueryLen = h.Query.Off, h.Query.Len
