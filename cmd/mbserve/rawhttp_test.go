@@ -66,7 +66,7 @@ func say(t *testing.T, address, text string, end bool) string {
 	b, err := io.ReadAll(c)
 	got := dateLine.ReplaceAllString(string(b), "Date: now\r")
 	if errors.Is(err, syscall.ECONNRESET) {
-		return got + "(reset)"
+		return "(reset)" // how much comes before it depends on who is faster
 	}
 	if err != nil {
 		t.Errorf("%s, %.200q: %v", address, text, err)
