@@ -32,8 +32,7 @@ func (p *Pool) newWorker(now time.Time) (b birth, ok bool) {
 	err := b.open()
 	if err != nil {
 		p.log.Error("no worker forked", "err", err)
-		p.sv.failures++
-		p.sv.errorUntil = now.Add(p.spec.Options.ForkErrorDelay)
+		p.sv.policy.failed(&p.spec.Options, now)
 		return b, false
 	}
 	w.seq = p.seq.Add(1)

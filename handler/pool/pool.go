@@ -170,7 +170,7 @@ func (p *Pool) attached() (loops []*loop) {
 func (p *Pool) forked(fs *forkServer, m shm.MsgForkedBody) {
 	p.mu.Lock()
 	w := p.worker(m.Slot)
-	if w == nil || w.fs != fs || w.state != Booting || w.pid.Load() != 0 {
+	if w == nil || w.fs != fs || !w.state.alive() || w.pid.Load() != 0 {
 		p.mu.Unlock()
 		p.log.Error("fork server: answer to a fork that nobody asked for", "slot", m.Slot, "pid", m.Pid)
 		return
@@ -196,18 +196,11 @@ func (p *Pool) forked(fs *forkServer, m shm.MsgForkedBody) {
 func (p *Pool) workerReady(w *Worker) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if w.state != Booting {
+	if !w.begin(time.Now()) {
 		return
 	}
-	w.state, w.wasReady, w.active = Idle, true, time.Now()
-	p.sv.failures = 0
-	if w.in.Quit.Load() != 0 {
-		w.state = Draining
-	} else {
-		w.serving.Store(true)
-		p.epoch.Add(1)
-		p.noWorker.Store(false)
-	}
+	p.sv.policy.ready()
+	p.noWorker.Store(false)
 	if old := w.replaces; old != nil {
 		w.replaces = nil
 		p.drain(old)
@@ -240,14 +233,10 @@ func (p *Pool) orphanGone(w *Worker) {
 // workerGone: the process does not exist any more, and touches no memory. Its cells are reclaimed on every loop.
 func (p *Pool) workerGone(w *Worker, status unix.WaitStatus, known bool) {
 	p.mu.Lock()
-	if w.state == Gone {
+	if !w.end(status, known) {
 		p.mu.Unlock()
 		return
 	}
-	w.state, w.status, w.statusSeen = Gone, status, known
-	w.serving.Store(false)
-	w.gone.Store(true)
-	p.epoch.Add(1)
 	loops := p.attached()
 	w.left.Store(int32(len(loops)))
 	w.reclaimed.Store(len(loops) == 0)
@@ -260,22 +249,16 @@ func (p *Pool) workerGone(w *Worker, status unix.WaitStatus, known bool) {
 
 // drain tells a worker to end. Under mu.
 func (p *Pool) drain(w *Worker) {
-	if w.state == Draining || w.state == Gone {
-		return
+	if w.dismiss() {
+		w.quit()
 	}
-	w.quit()
-	if w.state == Booting {
-		return // it sees the flag when prepare has returned
-	}
-	w.state = Draining
-	w.serving.Store(false)
-	p.epoch.Add(1)
 }
 
 // employ has workers forked by fs from now on; those of another fork server are replaced.
 func (p *Pool) employ(fs *forkServer) {
 	p.mu.Lock()
 	p.fs = fs
+	p.sv.policy.renewed()
 	p.mu.Unlock()
 	p.kick()
 }

@@ -11,11 +11,11 @@ import (
 func (h *Host) AwaitWorkers(ctx context.Context) error {
 	for _, p := range h.Pools() {
 		for {
-			ready, failures := p.born()
+			ready, failing := p.born()
 			if ready {
 				break
 			}
-			if failures > 0 {
+			if failing {
 				return fmt.Errorf("pool %d: workers end before they are ready", p.index)
 			}
 			select {
@@ -28,17 +28,17 @@ func (h *Host) AwaitWorkers(ctx context.Context) error {
 	return nil
 }
 
-// born reports whether the pool has got a worker, and how many in a row have ended before they were ready.
-func (p *Pool) born() (ready bool, failures int) {
+// born reports whether the pool has got a worker, and whether the last ones have ended before they were ready.
+func (p *Pool) born() (ready, failing bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.spec.Options.MinFork == 0 && p.spec.Options.PreFork == 0 {
-		return true, 0
+		return true, false
 	}
 	for i := range p.slots {
 		if w := p.slots[i].Load(); w != nil && w.state.serving() {
-			return true, 0
+			return true, false
 		}
 	}
-	return false, p.sv.failures
+	return false, p.sv.policy.failing
 }

@@ -161,7 +161,8 @@ func (p *Pool) detach() {
 	var unburied []*Worker // the loops have not got to reclaiming their cells
 	for i := range p.slots {
 		if w := p.slots[i].Swap(nil); w != nil {
-			w.state, w.expected = Gone, w.endExpected()
+			w.end(0, false)
+			w.expected = w.endExpected()
 			w.release()
 			unburied = append(unburied, w)
 		}

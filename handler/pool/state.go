@@ -1,22 +1,39 @@
 package pool
 
-// State is where a worker is in its life. Changed under Pool.mu only.
+import (
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// State is where a worker is in its life. Changed under Pool.mu only, by the verbs below only.
 type State uint8
 
 const (
-	// Booting: the fork is asked for, or prepare runs. Next: Idle, or Gone.
+	// Booting: the fork is asked for, or prepare runs. Next: Idle, Draining, Gone.
 	Booting State = iota
 	// Idle: it waits for exchanges, as far as the supervisor saw. Next: Busy, Draining, Gone.
 	Idle
 	// Busy: it is at an exchange, as far as the supervisor saw. Next: Idle, Draining, Gone.
 	Busy
-	// Draining: it was told to end. It completes its exchange and runs finish. Next: Gone.
+	// Draining: it takes no further exchange. It completes what it is at, runs finish, or is being killed. Next: Gone.
 	Draining
 	// Gone: the process has ended. When every loop has reclaimed its cells, the slot is free for another worker.
 	Gone
+
+	stateCount
 )
 
-var stateNames = [...]string{"booting", "idle", "busy", "draining", "gone"}
+var stateNames = [stateCount]string{"booting", "idle", "busy", "draining", "gone"}
+
+// legal[from][to]: the moves that there are.
+var legal = [stateCount][stateCount]bool{
+	Booting:  {Idle: true, Draining: true, Gone: true},
+	Idle:     {Busy: true, Draining: true, Gone: true},
+	Busy:     {Idle: true, Draining: true, Gone: true},
+	Draining: {Gone: true},
+}
 
 func (s State) String() string { return stateNames[s] }
 
@@ -26,24 +43,58 @@ func (s State) serving() bool { return s == Idle || s == Busy }
 // alive reports whether there is a process, or may be.
 func (s State) alive() bool { return s != Gone }
 
-// cellState is where a cell is. It belongs to the cell's loop.
-type cellState uint8
+// move is the only place where a worker's state changes. What others tell may come too late for a move: then the verbs do
+// not get here. An illegal one is a mistake of ours.
+func (w *Worker) move(to State) {
+	from := w.state
+	if !legal[from][to] {
+		panic(fmt.Sprintf("pool: worker is %v and cannot become %v", from, to))
+	}
+	w.state = to
+	if to == Gone {
+		w.gone.Store(true)
+	}
+	if to == Gone || from.serving() != to.serving() {
+		w.serving.Store(to.serving())
+		w.p.epoch.Add(1)
+	}
+}
 
-const (
-	// cellFree: on the free list. Next: queued.
-	cellFree cellState = iota
-	// cellQueued: published; a worker may have claimed it since. Next: claimed, done, free (withdrawn).
-	cellQueued
-	// cellClaimed: a worker was seen to have it. Next: done, condemned, lost, queued (once more, after a death), free.
-	cellClaimed
-	// cellDone: the worker is through with it, output may be left. Next: free.
-	cellDone
-	// cellCondemned: the exchange is answered; its worker is being killed, and has the cell until then. Next: free.
-	cellCondemned
-	// cellLost: its owner word was destroyed, and any worker of that time may still write to it. Next: free, when they all
-	// have gone.
-	cellLost
-)
+// begin: prepare has returned, and it takes exchanges. false: it is not to any more.
+func (w *Worker) begin(now time.Time) bool {
+	if w.state != Booting {
+		return false
+	}
+	w.wasReady, w.active = true, now
+	w.move(Idle)
+	return true
+}
 
-// open reports whether a worker has, or is to have, the exchange.
-func (s cellState) open() bool { return s == cellQueued || s == cellClaimed }
+// seem: the supervisor sees it at work, or not. For those that serve.
+func (w *Worker) seem(busy bool) {
+	switch {
+	case busy && w.state == Idle:
+		w.move(Busy)
+	case !busy && w.state == Busy:
+		w.move(Idle)
+	}
+}
+
+// dismiss: it is to take no further exchange. One that boots sees that when prepare has returned. false: that was known.
+func (w *Worker) dismiss() bool {
+	if w.state == Draining || w.state == Gone {
+		return false
+	}
+	w.move(Draining)
+	return true
+}
+
+// end: its process has ended. false: that was known.
+func (w *Worker) end(status unix.WaitStatus, known bool) bool {
+	if w.state == Gone {
+		return false
+	}
+	w.status, w.statusSeen = status, known
+	w.move(Gone)
+	return true
+}
