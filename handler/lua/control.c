@@ -152,5 +152,7 @@ void mb_control_watch(int fd)
 			return;
 		if (memchr(b, MB_CTL_FLUSH, (size_t)k))
 			mb_flush_now();
+		if (memchr(b, MB_CTL_TRACEBACK, (size_t)k))
+			mb_trace_wanted();
 	}
 }

@@ -211,15 +211,16 @@ static int peers_fault(const char *s)
 	       (X.peer_status == 413 && strstr(s, "request body exceeds request_body_size_limit"));
 }
 
-void mb_exchange_log(lua_State *L)
+int mb_exchange_log(lua_State *L)
 {
 	char who[256];
 	size_t n;
 	const char *s = lua_tolstring(L, -1, &n);
 	if (s && peers_fault(s))
-		return;
+		return 0;
 	mb_describe(who, sizeof who);
 	mb_log(who, s ? s : "unknown error", s ? n : 13);
+	return 1;
 }
 
 static int answer_status(lua_State *L)
@@ -314,6 +315,8 @@ void mb_exchange_open(lua_State *L)
 	lua_pushcfunction(L, mb_socket_run);
 }
 
+enum { WENT_WELL, FAILED, FAILED_BY_PEER };
+
 /* Runs the handler under the message handler. What it returned is on top, or
  * the text of its error. */
 static int run(lua_State *L)
@@ -326,12 +329,33 @@ static int run(lua_State *L)
 	} else {
 		lua_pushvalue(L, X.hd.kind == MB_KIND_SOCKET ? AT_SOCKET : AT_INTERVAL);
 	}
+	mb_memory.armed = 1;
 	int failed = lua_pcall(L, 0, 1, AT_TRACEBACK);
+	mb_memory.armed = 0;
 	mb_socket_over(failed);
 	mb_timeout_over();
-	if (failed)
-		mb_exchange_log(L);
-	return failed;
+	if (!failed)
+		return WENT_WELL;
+	return mb_exchange_log(L) ? FAILED : FAILED_BY_PEER;
+}
+
+int mb_exchange_may_end(void)
+{
+	const mb_pool *p = mb_pool_at(W.pool);
+	return !p || (double)W.outw->finished + 1 >= p->min_requests;
+}
+
+/* What becomes of the worker after the handler, whose result is on top. */
+static int verdict(lua_State *L, int how)
+{
+	const mb_pool *p = mb_pool_at(W.pool);
+	if (how != WENT_WELL && X.hd.kind == MB_KIND_SOCKET)
+		return MB_RUN_EXIT; /* who knows what state the failed handler has left behind */
+	if (how == WENT_WELL && lua_isboolean(L, -1) && !lua_toboolean(L, -1) && mb_exchange_may_end())
+		return MB_RUN_RETIRE; /* false from the handler: this was the worker's last exchange */
+	if (how == FAILED && p && p->recycle_on_error)
+		return MB_RUN_RETIRE;
+	return mb_memory_over(L) ? MB_RUN_RETIRE : MB_RUN_ON;
 }
 
 int mb_exchange_run(uint32_t loop, uint32_t cell, uint32_t gen)
@@ -344,12 +368,8 @@ int mb_exchange_run(uint32_t loop, uint32_t cell, uint32_t gen)
 		end(MB_DONE | MB_RESET);
 		return MB_RUN_ON;
 	}
-	int failed = run(L), what = MB_RUN_ON;
-	if (failed && X.hd.kind == MB_KIND_SOCKET)
-		what = MB_RUN_EXIT; /* who knows what state the failed handler has left behind */
-	else if (!failed && lua_isboolean(L, -1) && !lua_toboolean(L, -1))
-		what = MB_RUN_RETIRE; /* false from the handler: this was the worker's last exchange */
-	end(mb_exchange_settle(L, failed) | (what != MB_RUN_ON ? MB_RETIRE : 0));
+	int how = run(L), what = verdict(L, how);
+	end(mb_exchange_settle(L, how != WENT_WELL) | (what != MB_RUN_ON ? MB_RETIRE : 0));
 	lua_settop(L, AT_SOCKET);
 	return what;
 }

@@ -1,5 +1,5 @@
-/* Global function listen. It knows no option: the table is sent to the server
- * as it is, and the server says what is wrong with it. */
+/* Global function listen. The table is sent to the server as it is, and the server
+ * says what is wrong with it. */
 #include "mb.h"
 
 #include <stdio.h>
@@ -167,6 +167,27 @@ static int keep_function(lua_State *L, int t, const char *name)
 	return LUA_NOREF;
 }
 
+/* What is no number, the server has refused, or it is false. */
+static double get_number(lua_State *L, const char *name)
+{
+	lua_pushstring(L, name);
+	lua_rawget(L, 1);
+	double n = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : 0;
+	lua_pop(L, 1);
+	return n;
+}
+
+/* Options that workers see to themselves. */
+static void keep_options(lua_State *L, mb_pool *p)
+{
+	p->memory_limit = get_number(L, "memory_limit");
+	p->min_requests = get_number(L, "min_requests_per_fork");
+	lua_pushliteral(L, "recycle_on_error");
+	lua_rawget(L, 1);
+	p->recycle_on_error = lua_toboolean(L, -1);
+	lua_pop(L, 1);
+}
+
 static mb_connect keep_connect(lua_State *L, int t)
 {
 	mb_connect c = {.ref = LUA_NOREF};
@@ -207,6 +228,7 @@ int mb_listen(lua_State *L)
 	luaL_ref(L, LUA_REGISTRYINDEX); /* l lives as long as the process */
 	p->prepare = keep_function(L, 1, "prepare");
 	p->finish = keep_function(L, 1, "finish");
+	keep_options(L, p);
 	p->connect = keep_connect(L, 1);
 	for (size_t i = 0; i < count; i++) {
 		lua_rawgeti(L, 1, (int)i + 1);

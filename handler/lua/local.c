@@ -65,9 +65,14 @@ static uint32_t run(lua_State *L)
 	lua_pushvalue(L, AT_CALLBACK);
 	int failed = lua_pcall(L, 1, 1, AT_TRACEBACK);
 	mb_timeout_restore(&before);
-	if (failed)
-		mb_exchange_log(L);
-	else if (lua_isboolean(L, -1) && !lua_toboolean(L, -1))
+	if (failed) {
+		const mb_pool *p = mb_pool_at(W.pool);
+		if (mb_exchange_log(L) && p && p->recycle_on_error)
+			M.retired = 1;
+	} else if (lua_isboolean(L, -1) && !lua_toboolean(L, -1) && mb_exchange_may_end()) {
+		M.retired = 1;
+	}
+	if (mb_memory.failed)
 		M.retired = 1;
 	return mb_exchange_settle(L, failed) | (M.retired ? MB_RETIRE : 0);
 }

@@ -150,6 +150,9 @@ typedef struct {
 
 typedef struct {
 	int prepare, finish;
+	double memory_limit; /* bytes; 0: none */
+	double min_requests; /* exchanges */
+	int recycle_on_error;
 	mb_connect connect;
 	uint32_t listeners;
 	mb_connect *listener; /* own connect of each listener */
@@ -215,7 +218,8 @@ int mb_exchange_run(uint32_t loop, uint32_t cell, uint32_t gen); /* MB_RUN_* */
 void mb_exchange_begin(const mb_in_cell *ic, mb_out_cell *oc, const mb_transport *via);
 int mb_exchange_head(void);           /* -1: the peer is gone */
 int mb_exchange_serve(lua_State *L);  /* protected: calls the HTTP callback at 1 */
-void mb_exchange_log(lua_State *L);   /* the error on top, unless it is the peer's fault */
+int mb_exchange_log(lua_State *L);    /* the error on top; 0: no, it is the peer's fault */
+int mb_exchange_may_end(void);        /* min_requests_per_fork is reached */
 uint32_t mb_exchange_settle(lua_State *L, int failed); /* result without RETIRE */
 void mb_exchange_end(uint32_t result); /* the cell may not be touched any more */
 void mb_notify(void);                 /* has the loop look at this cell */
@@ -324,6 +328,34 @@ static inline int mb_local_ending(void)
 int mb_background_send(int fd, const char *bytes, size_t n);
 void mb_background_wait(void); /* until all is sent, or given up */
 
+/* --- memory.c --------------------------------------------------------------- */
+
+typedef struct {
+	size_t limit; /* bytes; 0: none */
+	int armed;    /* what goes beyond is refused: while code of the application runs,
+	                 and errors can be raised */
+	int failed;   /* that has happened */
+} mb_memory_state;
+extern mb_memory_state mb_memory;
+
+const char *mb_memory_begin(lua_State *L, double limit); /* NULL, or why not */
+void mb_memory_ready(void);                 /* after prepare */
+void mb_memory_was_reached(const char *who); /* logs it, and forgets it */
+void mb_memory_for_finish(lua_State *L);
+void mb_memory_end(lua_State *L);           /* before lua_close */
+
+/* After an exchange: is the worker to be replaced? mb_describe must still work. */
+static inline int mb_memory_over(lua_State *L)
+{
+	int mb_memory_over_slow(lua_State *L);
+	return mb_memory.limit && mb_memory_over_slow(L);
+}
+
+/* --- trace.c ---------------------------------------------------------------- */
+
+void mb_trace_wanted(void); /* from another thread: MB_CTL_TRACEBACK */
+int mb_trace_set(void);     /* in a signal handler on the main thread; 0: nobody wants it */
+
 /* --- timeout.c ------------------------------------------------------------ */
 
 #define MB_EXIT_TIMEOUT 124 /* as timeout(1) has it */
@@ -334,6 +366,7 @@ void mb_timeout_over(void);           /* the handler has returned */
 typedef struct { double limit, outer; } mb_limits;
 void mb_timeout_save(mb_limits *l);
 void mb_timeout_restore(const mb_limits *l);
+void mb_timeout_interrupt(void);      /* from another thread: calls mb_trace_set */
 void mb_timeout_who(const char *hook); /* NULL: the exchange in progress */
 
 /* --- body.c ------------------------------------------------------------- */

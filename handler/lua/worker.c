@@ -21,30 +21,44 @@ static int call_hook(lua_State *L, int ref)
 		return 0;
 	lua_rawgeti(L, LUA_REGISTRYINDEX, P.traceback_ref);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, ref);
-	return lua_pcall(L, 0, 0, 1);
+	mb_memory.armed = 1;
+	int failed = lua_pcall(L, 0, 0, 1);
+	mb_memory.armed = 0;
+	return failed;
+}
+
+static int stillborn(const char *why, size_t n)
+{
+	fflush(NULL);
+	mb_send(P.control, MB_MSG_WORKER_FAILED, why, n > MB_TEXT_MAX ? MB_TEXT_MAX : n);
+	return -1;
 }
 
 static int prepare(lua_State *L, const mb_pool *p)
 {
+	const char *why = mb_memory_begin(L, p->memory_limit);
+	if (why)
+		return stillborn(why, strlen(why));
 	mb_timeout_who("prepare");
 	int failed = call_hook(L, p->prepare);
 	mb_timeout_over();
 	mb_timeout_who(NULL);
+	if (mb_memory.failed)
+		mb_memory_was_reached("prepare");
 	if (!failed) {
+		mb_memory_ready();
 		mb_send(P.control, MB_MSG_WORKER_READY, NULL, 0);
 		return 0;
 	}
 	size_t n;
 	const char *s = lua_tolstring(L, -1, &n);
-	fflush(NULL);
-	mb_send(P.control, MB_MSG_WORKER_FAILED, s ? s : "unknown error",
-		!s ? 13 : n > MB_TEXT_MAX ? MB_TEXT_MAX : n);
-	return -1;
+	return stillborn(s ? s : "unknown error", s ? n : 13);
 }
 
 static void finish(lua_State *L, const mb_pool *p)
 {
 	mb_timeout_who("finish");
+	mb_memory_for_finish(L);
 	int failed = call_hook(L, p->finish);
 	mb_timeout_over();
 	if (failed) {
@@ -52,7 +66,10 @@ static void finish(lua_State *L, const mb_pool *p)
 		const char *s = lua_tolstring(L, -1, &n);
 		mb_log("finish", s ? s : "unknown error", s ? n : 13);
 	}
+	if (mb_memory.failed)
+		mb_memory_was_reached("finish");
 	lua_settop(L, 0);
+	mb_memory_end(L);
 	lua_close(L); /* runs the finalizers, which flush and close files */
 	fflush(NULL);
 }

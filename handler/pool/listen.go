@@ -114,11 +114,7 @@ func (o *Options) set(e entry, connect *value) error {
 		names := append(slices.Collect(maps.Keys(poolOptions)), "connect")
 		return unknown("option", e.name, names)
 	}
-	err := set(o, e.value)
-	if errors.Is(err, errUnsupported) {
-		return fmt.Errorf("option %s %w", e.name, err)
-	}
-	if err != nil {
+	if err := set(o, e.value); err != nil {
 		return fmt.Errorf("option %s: %w", e.name, err)
 	}
 	return nil

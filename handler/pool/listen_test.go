@@ -27,12 +27,13 @@ func TestDecodeListen(t *testing.T) {
 		[3]any{7, "proto", "tcp4"}, [3]any{7, "port", 7}, [3]any{7, "connect", fn{}},
 		[3]any{8, "proto", "local"}, [3]any{8, "path", "/tmp/y"}, [3]any{8, "connect", fn{}},
 		[3]any{0, "min_fork", 3}, [3]any{0, "fork_delay", false}, [3]any{0, "exit_delay", 0.25}, [3]any{0, "prepare", fn{}},
-		[3]any{0, "memory_limit", false},
+		[3]any{0, "memory_limit", 1e6 + 0.5}, [3]any{0, "min_requests_per_fork", 2}, [3]any{0, "recycle_on_error", true},
 	))
 	if err != nil {
 		t.Fatal(err)
 	}
 	o.MinFork, o.ForkDelay, o.ExitDelay, o.Prepare = 3, 0, 250*time.Millisecond, true
+	o.MemoryLimit, o.MinRequests, o.RecycleOnError = 1e6, 2, true
 	shared := *h
 	shared.RequestBodySizeLimit, shared.IdleTimeout = 1000, 500*time.Millisecond
 	want := &PoolSpec{Options: o, Listeners: []ListenerSpec{
@@ -130,8 +131,12 @@ func TestDecodeErrors(t *testing.T) {
 		{http([3]any{0, "queue_limit", 4097}), "option queue_limit: 4097 is not in the range from 0 to 4096"},
 		{http([3]any{0, "min_fork", 5}, [3]any{0, "max_fork", 4}), "min_fork (5) is greater than max_fork (4)"},
 		{http([3]any{0, "pre_fork", 5}, [3]any{0, "max_fork", 4}), "pre_fork (5) is greater than max_fork (4)"},
-		{http([3]any{0, "memory_limit", 1}), "option memory_limit is not supported yet"},
-		{http([3]any{0, "recycle_on_error", true}), "option recycle_on_error is not supported yet"},
+		{http([3]any{0, "memory_limit", 64}), "option memory_limit: 64 is not a number of bytes from 65536 to 1125899906842624"},
+		{http([3]any{0, "memory_limit", "64 MB"}), "option memory_limit: number (of bytes) or false expected, got string"},
+		{http([3]any{0, "recycle_on_error", 1}), "option recycle_on_error: boolean expected, got number"},
+		{http([3]any{0, "min_requests_per_fork", 0}), "option min_requests_per_fork: 0 is not in the range from 1 to 2147483648"},
+		{http([3]any{0, "min_requests_per_fork", 5}, [3]any{0, "max_requests_per_fork", 4}),
+			"min_requests_per_fork (5) is greater than max_requests_per_fork (4)"},
 		{http([3]any{0, "prepare", 1}), "option prepare: function expected, got number"},
 		{[][3]any{{1, "proto", "tcp4"}, {1, "port", 1}, {0, "connect", httpFn("idle_timeout=inf\n")}}, "not a finite number"},
 		{[][3]any{{2, "proto", "tcp4"}}, "malformed message"},

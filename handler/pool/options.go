@@ -1,7 +1,6 @@
 package pool
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
@@ -15,6 +14,7 @@ const (
 	maxRequestsMax  = 1 << 31 // any integer will do
 	sizeLimitMax    = 1 << 50 // bytes of a request body; below what a float64 counts exactly
 	headerSizeLimit = 1 << 30 // the parser counts in 32 bits
+	memoryLimitMin  = 1 << 16 // less than any script leaves behind: a number of kilobytes, or of megabytes
 )
 
 // defaults of a pool's options; those that depend on others are completed in complete.
@@ -40,33 +40,37 @@ var poolOptions = map[string]func(o *Options, v value) error{
 	"queue_timeout":    func(o *Options, v value) (err error) { o.QueueTimeout, err = v.duration(); return },
 
 	"queue_limit": func(o *Options, v value) (err error) { o.QueueLimit, err = v.integer(0, queueLimitMax); return },
-	"max_requests_per_fork": func(o *Options, v value) (err error) {
-		if v.no() {
-			o.MaxRequests = 0
-			return nil
-		}
-		o.MaxRequests, err = v.integer(1, maxRequestsMax)
-		return err
-	},
+
+	"memory_limit":          func(o *Options, v value) (err error) { o.MemoryLimit, err = v.memory(); return },
+	"min_requests_per_fork": func(o *Options, v value) (err error) { o.MinRequests, err = v.requests(); return },
+	"max_requests_per_fork": func(o *Options, v value) (err error) { o.MaxRequests, err = v.requests(); return },
+	"recycle_on_error":      func(o *Options, v value) (err error) { o.RecycleOnError, err = v.boolean(); return },
 
 	"prepare": func(o *Options, v value) (err error) { o.Prepare, err = v.function(); return },
 	"finish":  func(o *Options, v value) (err error) { o.Finish, err = v.function(); return },
-
-	"memory_limit":          unsupported,
-	"min_requests_per_fork": unsupported,
-	"recycle_on_error":      unsupported,
 }
 
-// errUnsupported is told apart because its message is about the option, not about its value.
-var errUnsupported = errors.New("is not supported yet")
-
-// unsupported refuses an option that is known but does nothing yet: to ignore a limit silently would be worse. Where it is
-// switched off, nothing is missing.
-func unsupported(_ *Options, v value) error {
+// requests is a number of exchanges; false is none.
+func (v value) requests() (int, error) {
 	if v.no() {
-		return nil
+		return 0, nil
 	}
-	return errUnsupported
+	return v.integer(1, maxRequestsMax)
+}
+
+// memory is a number of bytes, a fraction of one left off; false is none.
+func (v value) memory() (int64, error) {
+	if v.no() {
+		return 0, nil
+	}
+	if v.typ != shm.TypeNumber {
+		return 0, v.wrong("number (of bytes) or false")
+	}
+	f, err := parseNumber(v.text)
+	if err == nil && (f < memoryLimitMin || f > sizeLimitMax) {
+		err = fmt.Errorf("%v is not a number of bytes from %d to %d", f, memoryLimitMin, int64(sizeLimitMax))
+	}
+	return int64(f), err
 }
 
 // function: false is no function.
@@ -96,6 +100,8 @@ func (o *Options) complete() error {
 		return fmt.Errorf("min_fork (%d) is greater than max_fork (%d)", o.MinFork, o.MaxFork)
 	case o.PreFork > o.MaxFork:
 		return fmt.Errorf("pre_fork (%d) is greater than max_fork (%d)", o.PreFork, o.MaxFork)
+	case o.MaxRequests > 0 && o.MinRequests > o.MaxRequests:
+		return fmt.Errorf("min_requests_per_fork (%d) is greater than max_requests_per_fork (%d)", o.MinRequests, o.MaxRequests)
 	}
 	return nil
 }

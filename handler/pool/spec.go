@@ -24,6 +24,10 @@ type Options struct {
 	ExitDelay      time.Duration // between the ends of surplus workers
 	IdleTimeout    time.Duration // a worker idle this long ends; 0: never
 
+	MemoryLimit    int64 // bytes of the Lua heap of a worker; 0: none. Workers see to it themselves, as they do to the next two
+	MinRequests    int   // exchanges before which a handler cannot end its worker by returning false
+	RecycleOnError bool  // an error of the handler ends the worker
+
 	MaxRequests    int           // exchanges after which a worker is replaced, give or take a tenth; 0: never
 	RequestTimeout time.Duration // of a handler; 0: none
 	QueueLimit     int           // exchanges that may wait for a worker

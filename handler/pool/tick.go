@@ -110,14 +110,12 @@ func (c *cell) checkClaimed(now int64) {
 	c.count()
 	limit := c.l.p.spec.Options.RequestTimeout
 	if limit > 0 && now-c.claimed >= int64(limit) {
-		c.worker.condemn("request_timeout")
-		c.setState(cellCondemned)
-		c.fail(504, 0)
+		c.overdue(now)
 		return
 	}
 	pending := c.out.Flags.Load()&shm.OutPending != 0
 	if pending && now-c.claimed >= int64(flushAfter) && now-c.flushed >= int64(flushAfter) {
 		c.flushed = now
-		c.worker.flush()
+		c.worker.ask(shm.CtlFlush)
 	}
 }

@@ -76,15 +76,15 @@ func (w *Worker) poke() {
 	}
 }
 
-// flush asks the worker to publish what it holds back. It does not block: if the socket is full, the worker has been asked
-// often enough.
-func (w *Worker) flush() {
+// ask sends the worker one of the control bytes that come alone. It does not block: if the socket is full, the worker has
+// been asked often enough.
+func (w *Worker) ask(what byte) {
 	raw, err := w.conn.SyscallConn()
 	if err != nil {
 		return
 	}
 	raw.Write(func(fd uintptr) bool {
-		unix.SendmsgN(int(fd), []byte{shm.CtlFlush}, nil, nil, unix.MSG_DONTWAIT)
+		unix.SendmsgN(int(fd), []byte{what}, nil, nil, unix.MSG_DONTWAIT)
 		return true
 	})
 }

@@ -197,6 +197,7 @@ typedef struct {
 #define MB_MSG_WORKER_FAILED 11u /* prepare failed: text with traceback; then exit 1 */
 /* Server → worker: single bytes without a header */
 #define MB_CTL_FLUSH 'F' /* publish what send_data holds back */
+#define MB_CTL_TRACEBACK 'T' /* log what Lua is at: the worker is about to be killed */
 #define MB_CTL_SOCKET 'S' /* with a descriptor: the socket that was asked for */
 /* End of file on either socket: the server is gone, exit. */
 

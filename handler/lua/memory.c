@@ -1,0 +1,193 @@
+/* memory_limit: the allocator of a worker whose pool has one counts, and refuses
+ * what goes beyond; Lua makes its "not enough memory" of that. Without a limit Lua
+ * keeps its own allocator. What C modules get from malloc is not counted. */
+#include "mb.h"
+
+#include <stdio.h>
+#include <string.h>
+
+mb_memory_state mb_memory;
+
+static lua_Alloc own; /* Lua's own allocator, and what it is given */
+static void *own_ud;
+static size_t used;
+static size_t look;   /* use from which the heap is collected after an exchange */
+static size_t leaked; /* use from which it is full for good */
+
+#define SOFT(limit) ((limit) / 4 * 3)
+
+/* Half of what is left, but no less than a fiftieth of all. */
+static size_t step_from(size_t n)
+{
+	size_t limit = mb_memory.limit, half = n < limit ? (limit - n) / 2 : 0;
+	return n + (half > limit / 50 ? half : limit / 50);
+}
+
+static size_t next_step(size_t n)
+{
+	size_t soft = SOFT(mb_memory.limit), step = step_from(n);
+	return step > soft ? step : soft;
+}
+
+/* --- garbage ----------------------------------------------------------------- */
+
+#if LUA_VERSION_NUM == 501
+
+/* LuaJIT begins a collection when the heap has doubled, and never because memory is
+ * short: garbage would fill the limit. So the allocator sees to it that the next
+ * place where Lua may collect does so, at three quarters of the limit, and then at
+ * each half of the rest: all at once, since a collection in steps lets the heap
+ * grow on. The options of lua_gc that are used here only set numbers, which is
+ * why they may be used in an allocator. (Lua 5.4 collects before it gives up.) */
+static size_t high, low; /* beyond these there is something to do */
+static int hurried, speed; /* speed: the script's, while hurried */
+
+static void hurry(int on)
+{
+	if (on == hurried)
+		return;
+	hurried = on;
+	if (on)
+		speed = lua_gc(P.L, LUA_GCSETSTEPMUL, 0); /* 0: no end before the cycle's */
+	else
+		lua_gc(P.L, LUA_GCSETSTEPMUL, speed);
+}
+
+static void watch(void)
+{
+	size_t margin = mb_memory.limit / 64;
+	low = used > margin ? used - margin : 0;
+	high = next_step(used);
+	hurry(used >= SOFT(mb_memory.limit));
+}
+
+static void changed(void)
+{
+	if (used >= high) {
+		hurry(1);
+		if (lua_gc(P.L, LUA_GCISRUNNING, 0)) /* the script may have stopped it */
+			lua_gc(P.L, LUA_GCRESTART, 0); /* sets the threshold to what is in use */
+		watch();
+	} else if (used < low) {
+		watch();
+	}
+}
+
+#else
+static void watch(void) {}
+static void changed(void) {}
+#endif
+
+/* --- the allocator ------------------------------------------------------------ */
+
+static void *counted(void *ud, void *p, size_t osize, size_t nsize)
+{
+	size_t before = p ? osize : 0; /* without a block osize may be a type */
+	if (nsize > before && mb_memory.armed &&
+	    (used > mb_memory.limit || nsize - before > mb_memory.limit - used)) {
+		mb_memory.failed = 1;
+		return NULL;
+	}
+	void *q = own(ud, p, osize, nsize);
+	if (q || !nsize) {
+		used += nsize - before;
+		changed();
+	}
+	return q;
+}
+
+/* Finalizers may raise errors, and allocate. */
+static int collect(lua_State *L)
+{
+	lua_gc(L, LUA_GCCOLLECT, 0);
+	return 0;
+}
+
+static void collect_all(lua_State *L)
+{
+	int armed = mb_memory.armed;
+	mb_memory.armed = 0;
+	lua_pushcfunction(L, collect);
+	if (lua_pcall(L, 0, 0, 0)) {
+		size_t n;
+		const char *s = lua_tolstring(L, -1, &n);
+		mb_log("garbage collection", s ? s : "unknown error", s ? n : 13);
+		lua_pop(L, 1);
+	}
+	mb_memory.armed = armed;
+}
+
+/* --- in the life of a worker ---------------------------------------------------- */
+
+const char *mb_memory_begin(lua_State *L, double limit)
+{
+	static char text[160];
+	if (!(limit > 0))
+		return NULL;
+	used = (size_t)lua_gc(L, LUA_GCCOUNT, 0) * 1024 + (size_t)lua_gc(L, LUA_GCCOUNTB, 0);
+	if ((double)used > limit) {
+		snprintf(text, sizeof text, "memory_limit: what the script has left behind takes %zu bytes already; "
+			"the limit is %.0f", used, limit);
+		return text;
+	}
+	mb_memory.limit = limit < (double)(SIZE_MAX / 2) ? (size_t)limit : SIZE_MAX / 2;
+	own = lua_getallocf(L, &own_ud);
+	lua_setallocf(L, counted, own_ud);
+	watch();
+	return NULL;
+}
+
+void mb_memory_ready(void)
+{
+	size_t limit = mb_memory.limit;
+	if (!limit)
+		return;
+	look = next_step(used);
+	leaked = limit - (used < limit ? limit - used : 0) / 8;
+}
+
+void mb_memory_end(lua_State *L)
+{
+	mb_memory.armed = 0;
+	if (own)
+		lua_setallocf(L, own, own_ud); /* Lua looks at it when it frees its last block */
+}
+
+void mb_memory_for_finish(lua_State *L)
+{
+	if (!mb_memory.limit)
+		return;
+	collect_all(L);
+	mb_memory.failed = 0;
+}
+
+static void say(const char *who, const char *what)
+{
+	char text[160];
+	int n = snprintf(text, sizeof text, "memory_limit of %zu bytes %s", mb_memory.limit, what);
+	mb_log(who, text, (size_t)n);
+}
+
+void mb_memory_was_reached(const char *who)
+{
+	say(who, "was reached");
+	mb_memory.failed = 0;
+}
+
+int mb_memory_over_slow(lua_State *L)
+{
+	if (mb_memory.failed) {
+		char who[256];
+		mb_describe(who, sizeof who);
+		say(who, "was reached: the worker is replaced");
+		return 1;
+	}
+	if (used < look)
+		return 0;
+	collect_all(L);
+	look = next_step(used);
+	if (used < leaked)
+		return 0;
+	say("worker", "is nearly used up, garbage not counted: it is replaced");
+	return 1;
+}
