@@ -44,6 +44,7 @@ type conn struct {
 	begun      bool // a byte of its response was given to the output
 	wantsRoom  bool // the backend holds output that we did not take
 	end        handler.End
+	access     *access // what is logged of it; nil: nothing
 
 	timer      timers.Timer
 	deadlineMS uint64 // when to act; the timer may be armed for an earlier time, never for a later one. 0: none

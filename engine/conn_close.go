@@ -36,8 +36,14 @@ func (c *conn) close() {
 	}
 	c.state = stateClosed
 	if r := c.running; r != nil {
+		if c.access != nil {
+			c.noteTimes()
+		}
 		c.running = nil
 		r.Cancel()
+	}
+	if c.access != nil {
+		c.logAccess(false)
 	}
 	c.in.Release(c.l.pool)
 	c.out.Release(c.l.pool)

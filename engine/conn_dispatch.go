@@ -39,6 +39,9 @@ func (c *conn) parse() bool {
 // begin decides what becomes of the request whose head h takes the first n bytes of the input.
 func (c *conn) begin(h *httpparse.Head, n int) bool {
 	lim := &c.s.limits
+	if c.l.e.accessLog != nil {
+		c.observe(h)
+	}
 	if c.state != stateBody {
 		c.respondMS = c.l.after(lim.responseMS)
 	}

@@ -17,6 +17,17 @@ func (c *conn) Output(a, b []byte, last bool) int {
 	if c.broken {
 		return total
 	}
+	taken := c.take(a, b, last)
+	if c.access != nil && !c.broken {
+		c.access.response.write(a[:min(taken, len(a))])
+		c.access.response.write(b[:max(0, taken-len(a))])
+	}
+	return taken
+}
+
+// take sends what of a and b the socket takes, and keeps of the rest what the output may hold.
+func (c *conn) take(a, b []byte, last bool) int {
+	total := len(a) + len(b)
 	stalled := c.out.Len() > 0
 	sent := c.write(a, b)
 	if sent == total || c.broken {
@@ -109,6 +120,9 @@ func (c *conn) Done(end handler.End) {
 	if c.state != stateDispatched {
 		return
 	}
+	if c.access != nil {
+		c.noteTimes()
+	}
 	c.running = nil
 	c.wantsRoom = false
 	if end == handler.EndKeep && (!c.persistent || c.body.framing != bodyNone) {
@@ -121,6 +135,9 @@ func (c *conn) Done(end handler.End) {
 func (c *conn) Failed(status int, retryAfter time.Duration) {
 	if c.state != stateDispatched {
 		return
+	}
+	if c.access != nil {
+		c.noteTimes()
 	}
 	c.running = nil
 	c.wantsRoom = false
@@ -141,6 +158,9 @@ func (c *conn) answer(status, retryAfter int, keep bool) {
 	c.l.errorPage = handler.AppendError(c.l.errorPage[:0], c.l.unixNow(), status, retryAfter, !keep, c.isHead)
 	c.begun = true
 	c.send(c.l.errorPage)
+	if c.l.e.accessLog != nil {
+		c.observeAnswer()
+	}
 	if keep {
 		c.conclude(handler.EndKeep)
 	} else {
@@ -166,6 +186,9 @@ func (c *conn) conclude(end handler.End) {
 // finish: the response is out. The connection goes on with the next request, or closes.
 func (c *conn) finish() {
 	c.isHead, c.begun, c.respondMS = false, false, 0
+	if c.access != nil {
+		c.logAccess(true)
+	}
 	switch {
 	case c.end != handler.EndKeep:
 		c.linger()

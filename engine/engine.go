@@ -18,7 +18,11 @@ type Engine struct {
 	log      *slog.Logger
 	loops    []*loop
 	connsMax int64
-	running  sync.WaitGroup
+
+	accessLog func(*Access) // nil: none
+	idPrefix  string        // of requests, for it
+
+	running sync.WaitGroup
 
 	// Shared by the loops.
 	conns      atomic.Int64
@@ -38,7 +42,10 @@ var ErrStopped = errors.New("engine: stopped")
 // where it is lower: a loop that waits for events holds a processor of Go's scheduler for a while, and timers and other
 // goroutines must not wait for that.
 func New(o Options) (*Engine, error) {
-	e := &Engine{log: o.logger(), connsMax: connsMax(o.MaxConns)}
+	e := &Engine{log: o.logger(), connsMax: connsMax(o.MaxConns), accessLog: o.AccessLog}
+	if e.accessLog != nil {
+		e.idPrefix = newIDPrefix()
+	}
 	n := o.loops()
 	if runtime.GOMAXPROCS(0) < n+2 {
 		runtime.GOMAXPROCS(n + 2)

@@ -23,6 +23,9 @@ type loop struct {
 	resuming  []*conn        // the other of two buffers that take turns
 	resume    func()         // resumeAll, made once
 	conns     connList
+	accesses  []*access // records for the access log, free
+	ids       uint64    // given to requests
+	logged    Access    // what the access log is called with
 	backends  map[handler.Backend]handler.LoopBackend
 	bindings  map[*Listener]*binding
 }
@@ -83,6 +86,7 @@ func (l *loop) accept(s *service, fd int, peer netip.AddrPort) {
 	if l.e.conns.Add(1) > l.e.connsMax {
 		l.e.conns.Add(-1)
 		l.turnAway(fd)
+		l.logTurnedAway(peer)
 		return
 	}
 	c := newConn(l, s, fd, peer)

@@ -17,6 +17,10 @@ type Options struct {
 	MaxConns int
 	// Logger receives what operators need to know. nil: slog.Default().
 	Logger *slog.Logger
+	// AccessLog is called for each exchange when it is over: a response was sent, one of the engine's own included, or broke
+	// off. It is called on the loop of the connection, so it must not block, and must not call the Engine; calls on
+	// different loops overlap. nil: nothing is recorded, and no clock is read.
+	AccessLog func(*Access)
 }
 
 func (o Options) loops() int {

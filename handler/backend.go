@@ -51,6 +51,13 @@ type Running interface {
 	Cancel()
 }
 
+// Timed is what a Running may implement besides, for logs.
+type Timed interface {
+	// Times are how long the exchange has waited until somebody took it up, and how long that one had it. It is called
+	// on the loop, once, right when Done, Failed or Cancel is due, and only if httpparse.Head.ID was given to Start.
+	Times() (queue, service time.Duration)
+}
+
 // Exchange is one request and its response, seen from the handler: the engine's connection. It is called on the loop.
 type Exchange interface {
 	// Output offers response bytes (a, then b) that are ready for the wire, head included. The connection takes n of

@@ -25,6 +25,9 @@ type Head struct {
 	ExpectContinue bool  // Expect: 100-continue (RFC 9110 §10.1.1); only in HTTP/1.1, and if there is a body
 	Chunked        bool  // the body is chunked
 	ContentLength  int64 // bytes of body: 0 without a body, LengthUnknown if chunked
+
+	// ID names the request in logs. The parser does not know it: whoever logs requests sets it before the head goes on.
+	ID []byte
 }
 
 // LengthUnknown is the ContentLength of a chunked body.

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 mb_exchange X;
@@ -178,7 +179,28 @@ static int run_interval(lua_State *L)
 	return 1;
 }
 
-/* Who failed: "GET /path", "interval name" or "connection". */
+/* For the access log; the server believes it within limits. */
+static void note_claim(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	__atomic_store_n(&X.oc->claimed, (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec, __ATOMIC_RELAXED);
+}
+
+#define ID_SHOWN 80 /* room for the id of a request, with brackets */
+
+/* Appends the request's id as the access log has it, if there is one. */
+static void describe_id(char *to, size_t cap)
+{
+	const mb_head *h = &X.hd;
+	if (h->id_len == 0 || h->id_off > h->size || h->id_len > h->size - h->id_off)
+		return;
+	size_t n = (size_t)snprintf(to, cap, " [");
+	n += mb_quote(to + n, cap - n - 1, X.head + h->id_off, h->id_len);
+	memcpy(to + n, "]", 2);
+}
+
+/* Who failed: "GET /path [id]", "interval name" or "connection". */
 void mb_describe(char *to, size_t cap)
 {
 	const uint8_t *raw = X.head + X.hd.raw_off;
@@ -199,7 +221,8 @@ void mb_describe(char *to, size_t cap)
 	size_t n = mb_quote(to, 40, raw + h->method_off, h->method_len);
 	to[n++] = ' ';
 	to[n++] = h->flags & MB_HEAD_ASTERISK ? '*' : '/';
-	mb_quote(to + n, cap - n, raw + h->path_off, h->path_len);
+	n += mb_quote(to + n, cap - ID_SHOWN - n, raw + h->path_off, h->path_len);
+	describe_id(to + n, cap - n);
 }
 
 /* A client that went away, or sent a body that broke off or is malformed, is no
@@ -368,6 +391,8 @@ int mb_exchange_run(uint32_t loop, uint32_t cell, uint32_t gen)
 		end(MB_DONE | MB_RESET);
 		return MB_RUN_ON;
 	}
+	if (X.hd.id_len)
+		note_claim();
 	int how = run(L), what = verdict(L, how);
 	end(mb_exchange_settle(L, how != WENT_WELL) | (what != MB_RUN_ON ? MB_RETIRE : 0));
 	lua_settop(L, AT_SOCKET);

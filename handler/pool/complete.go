@@ -56,6 +56,9 @@ func (c *cell) look() {
 	if result&shm.ResultDone != 0 {
 		c.setState(cellDone)
 		c.response.result = result
+		if c.timed {
+			c.at = c.l.on.Clock()
+		}
 		if result&shm.ResultRetire != 0 && !c.worker.retired.Swap(true) {
 			c.l.p.kick()
 		}

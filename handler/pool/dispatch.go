@@ -23,6 +23,8 @@ type loop struct {
 	ready []atomic.Uint64 // bitmap of cells to look at, set by workers
 	flag  *atomic.Uint32  // "this loop sleeps"
 
+	clockAt int64 // what workers' clock shows when that of the loop shows 0
+
 	// Exchanges.
 	cells  []cell
 	free   []*cell // last in, first out: the cell whose memory is warm
@@ -73,6 +75,8 @@ type cell struct {
 	pos        uint64           // place in the queue, which is the generation of the cell
 	place      int              // in loop.inUse
 	queued     int64            // time of publication
+	timed      bool             // somebody asks for Times in the end
+	since, at  int64            // timed: when it came, and when the worker was done with it; 0: not yet
 	worker     *Worker          // that was seen to have it
 	counted    bool             // in worker.claims
 	claimed    int64            // time when it was first seen claimed; 0: not yet
@@ -124,11 +128,12 @@ func newLoop(p *Pool, on handler.Loop) *loop {
 	i := on.Index()
 	l := &loop{
 		p: p, on: on, index: i,
-		queue: p.mem.Queue(i),
-		ready: p.mem.Ready(i),
-		flag:  &p.mem.OutLoop(i).Asleep,
-		cells: make([]cell, p.mem.Header().Cells),
-		epoch: ^uint64(0),
+		queue:   p.mem.Queue(i),
+		ready:   p.mem.Ready(i),
+		flag:    &p.mem.OutLoop(i).Asleep,
+		cells:   make([]cell, p.mem.Header().Cells),
+		epoch:   ^uint64(0),
+		clockAt: monotonic() - on.Clock(),
 	}
 	l.slowTick = l.tick
 	l.alarmed = func() { l.wake.alarm = false }
@@ -155,6 +160,9 @@ func (l *loop) Start(x handler.Exchange, h *httpparse.Head, listener int, body [
 	}
 	c.x, c.kind = x, shm.KindHTTP
 	c.idempotent = idempotent(h.Bytes(h.Method))
+	if len(h.ID) > 0 {
+		c.startTimes()
+	}
 	l.living.Add(1)
 	l.taken.Add(1)
 	l.publish(c)
@@ -183,7 +191,7 @@ func (l *loop) take() *cell {
 	l.free = l.free[:n]
 	c.place = len(l.inUse)
 	l.inUse = append(l.inUse, c)
-	c.idempotent, c.retried, c.socket = false, false, socketNone
+	c.idempotent, c.retried, c.timed, c.socket = false, false, false, socketNone
 	c.flags, c.inHead, c.spilled, c.ending, c.wanted = 0, 0, false, false, false
 	return c
 }
@@ -247,6 +255,9 @@ func (l *loop) publish(c *cell) {
 	c.out.OutStart.Store(0)
 	c.out.Result.Store(0)
 	c.out.Flags.Store(0)
+	if c.timed {
+		c.out.Claimed.Store(0)
+	}
 	c.in.OutTail.Store(0)
 	c.in.Flags.Store(c.flags)
 	c.in.InHead.Store(c.inHead)
@@ -259,7 +270,7 @@ func (l *loop) publish(c *cell) {
 	}
 }
 
-const headSize = 104 // of shm.Head; a test compares
+const headSize = 112 // of shm.Head; a test compares
 
 // putRequest writes head and body where the worker finds them.
 func (c *cell) putRequest(x handler.Exchange, h *httpparse.Head, listener int, body []byte, more bool) error {
@@ -282,7 +293,7 @@ func (c *cell) putRequest(x handler.Exchange, h *httpparse.Head, listener int, b
 	if !more {
 		c.flags = shm.InEnd
 	}
-	return c.put(b, shm.SliceBytes(h.Fields), h.Raw, body)
+	return c.put(b, shm.SliceBytes(h.Fields), h.Raw, h.ID, body)
 }
 
 // address is one end of a connection as workers see it.
@@ -321,13 +332,14 @@ func headFlags(h *httpparse.Head, expect bool) (flags uint32) {
 }
 
 // put writes the parts of a request from count 0 of the in-window on. What does not fit goes into the spill.
-func (c *cell) put(b *shm.Head, fields, raw, body []byte) error {
-	end := headSize + len(fields) + len(raw)
+func (c *cell) put(b *shm.Head, fields, raw, id, body []byte) error {
+	end := headSize + len(fields) + len(raw) + len(id)
 	size := (end + 7) &^ 7
 	if size > headBlockMax {
 		return errHeadTooLarge
 	}
 	b.Size = uint32(size)
+	b.IDOff, b.IDLen = uint32(end-len(id)), uint32(len(id))
 	to := c.inWin
 	if size+len(body) > len(to) {
 		if len(body) > len(to)+bodyPartMax {
@@ -339,6 +351,7 @@ func (c *cell) put(b *shm.Head, fields, raw, body []byte) error {
 	n := copy(to, shm.Bytes(b))
 	n += copy(to[n:], fields)
 	n += copy(to[n:], raw)
+	n += copy(to[n:], id)
 	clear(to[n:size])
 	copy(to[size:], body)
 	c.inHead = uint64(size + len(body))

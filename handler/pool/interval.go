@@ -75,7 +75,7 @@ func (c *cell) putTick(t *interval) error {
 		RawOff:   headSize, RawLen: uint32(len(t.spec.Name)),
 	}
 	c.flags = shm.InEnd
-	return c.put(&l.head, nil, []byte(t.spec.Name), nil)
+	return c.put(&l.head, nil, []byte(t.spec.Name), nil, nil)
 }
 
 // over sets the next tick.

@@ -60,7 +60,7 @@ func (c *cell) putSocket(listener int, local, remote netip.AddrPort) error {
 		Local:    address(local), Remote: address(remote),
 	}
 	c.flags = shm.InEnd
-	return c.put(&l.head, nil, nil, nil)
+	return c.put(&l.head, nil, nil, nil, nil)
 }
 
 // wantsSocket takes note of whether the worker wants the connection's socket. false: it must not.

@@ -118,7 +118,8 @@ type OutCell struct {
 	Result   atomic.Uint32 // Result*, stored last
 	Flags    atomic.Uint32 // Out*
 	_        uint32
-	_        [24]byte
+	Claimed  atomic.Uint64 // ns of CLOCK_MONOTONIC when the worker took the exchange, if its head has an id
+	_        [16]byte
 }
 
 // Kinds of exchange, Head.Kind.
@@ -162,6 +163,7 @@ type Head struct {
 	MethodOff, MethodLen uint32 // these from the start of raw
 	PathOff, PathLen     uint32
 	QueryOff, QueryLen   uint32
+	IDOff, IDLen         uint32 // from the start of this struct: the request in logs; empty without an access log
 	Local, Remote        Address
 }
 

@@ -124,7 +124,9 @@ typedef struct {
 	uint32_t result;    /* MB_DONE … */
 	uint32_t flags;     /* MB_OUT_* */
 	uint32_t pad0;
-	uint8_t  pad[24];
+	uint64_t claimed;   /* ns of CLOCK_MONOTONIC when the worker took the exchange, if its
+	                       head has an id: for the access log */
+	uint8_t  pad[16];
 } mb_out_cell;
 
 /* The in-window begins, at count 0, with this block; the body follows it at
@@ -167,6 +169,8 @@ typedef struct {
 	uint32_t method_off, method_len; /* these from the start of raw */
 	uint32_t path_off, path_len;     /* without the leading slash */
 	uint32_t query_off, query_len;   /* with the question mark */
+	uint32_t id_off, id_len;         /* from the start of this struct: the request in logs;
+	                                    empty unless there is an access log */
 	mb_address local, remote;
 } mb_head;
 

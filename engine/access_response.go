@@ -1,0 +1,89 @@
+package engine
+
+import "bytes"
+
+// responseScan finds, in the bytes of a response as they go out, the status of the final head and where that ends. Heads
+// come from handlers in pieces of any size, with interim responses before the final one (RFC 9110 §15.2).
+type responseScan struct {
+	status int   // of the head that is going out, or of the final one; 0: not yet known
+	line   uint8 // bytes of the status line seen, up to statusEnd
+	match  uint8 // bytes of the empty line that ends a head seen last
+	over   bool  // the final head is out: all else is body
+	body   int64 // bytes of body
+}
+
+const (
+	statusBegin = len("HTTP/1.1 ")
+	statusEnd   = statusBegin + 3
+)
+
+// write goes through the next bytes.
+func (s *responseScan) write(p []byte) {
+	for len(p) > 0 && !s.over {
+		if int(s.line) < statusEnd {
+			p = s.statusLine(p)
+		} else {
+			p = s.fields(p)
+		}
+	}
+	s.body += int64(len(p))
+}
+
+// statusLine takes bytes up to the end of the status.
+func (s *responseScan) statusLine(p []byte) []byte {
+	n := min(len(p), statusEnd-int(s.line))
+	for _, b := range p[:n] {
+		if int(s.line) >= statusBegin {
+			s.status = s.status*10 + int(b-'0')
+		}
+		s.line++
+	}
+	return p[n:]
+}
+
+var headEnd = []byte("\r\n\r\n")
+
+// fields looks for the end of the head.
+func (s *responseScan) fields(p []byte) []byte {
+	if s.match == 0 {
+		if i := bytes.Index(p, headEnd); i >= 0 {
+			s.headOver()
+			return p[i+len(headEnd):]
+		}
+		p = p[max(0, len(p)-len(headEnd)+1):] // where it may have begun
+	}
+	for i, b := range p {
+		switch {
+		case b == headEnd[s.match]:
+			s.match++
+		case b == '\r':
+			s.match = 1
+		default:
+			s.match = 0
+		}
+		if int(s.match) == len(headEnd) {
+			s.headOver()
+			return p[i+1:]
+		}
+	}
+	return nil
+}
+
+// headOver ends a head. After an interim one another follows.
+func (s *responseScan) headOver() {
+	if s.interim() {
+		*s = responseScan{}
+	} else {
+		s.over = true
+	}
+}
+
+func (s *responseScan) interim() bool { return s.status < 200 && s.status != 101 }
+
+// final is the status of the final response, 0 if there is none so far.
+func (s *responseScan) final() int {
+	if int(s.line) < statusEnd || s.interim() || s.status > 999 {
+		return 0
+	}
+	return s.status
+}
