@@ -39,6 +39,9 @@ var proofs = []proof{
 	{"The pool: fork_error_delay", tests("main.TestEntryForkErrorDelay", "pool.TestBackoff")},
 	{"The pool: exit_delay", tests("main.TestPoolGrowsAndShrinks", "pool.TestGrowAndShrink")},
 	{"The pool: idle_timeout", tests(shown, "pool.TestIdleTimeout")},
+	{"The pool: memory_limit", tests(shown, "pool.TestDecodeErrors")},
+	{"The pool: recycle_on_error", tests(shown, "pool.TestDecodeErrors")},
+	{"The pool: min_requests_per_fork", tests(shown, "pool.TestDecodeErrors")},
 	{"The pool: max_requests_per_fork", tests(shown, "main.TestWorkersAreRecycled", "pool.TestRetireAndRecycle", "pool.TestJitter")},
 	{"The pool: request_timeout", tests(shown, "main.TestRequestTimeout", "pool.TestRequestTimeout", "pool.TestSocketRequestTimeout")},
 	{"The pool: queue_limit", tests("main.TestQueueLimits", "pool.TestQueueLimit", "pool.TestSocketQueueFull")},
@@ -145,7 +148,6 @@ var proofs = []proof{
 	{"Rule: bodiless responses", tests("lua.TestResponse", "main.TestManual/request:send_data(...)")},
 	{"Rule: multipart in all its forms", tests("main.TestEntryForm", "httpparse.TestMultipart", "httpparse.TestMultipartBoundary", "httpparse.TestPartNames",
 		"httpparse.TestMultipartCorpora")},
-	{"Rule: options that are not there yet are refused", tests("main.TestManual/Not there yet", "pool.TestDecodeErrors")},
 }
 
 func tests(names ...string) []string { return names }
