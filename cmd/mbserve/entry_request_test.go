@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 )
 
 // The sizes that hold where a script sets none.
@@ -161,6 +162,7 @@ func TestEntryDefaultOutputChunk(t *testing.T) {
 	p := dial(t, s.address(0))
 	p.get("/wait?1023")
 	s.wait("msg=waiting")
+	time.Sleep(300 * time.Millisecond) // what is worth sending goes out after about 50 ms
 	open()
 	all := make(chan string)
 	go func() {
