@@ -42,9 +42,10 @@ table { width: 100%; border-collapse: collapse; font-size: .95rem }
 th, td { padding: .55rem 1.2rem .55rem 0; text-align: left; vertical-align: top; border-top: 1px solid var(--edge) }
 th { border-top: 0; font-weight: 500; color: var(--soft) }
 th:last-child, td:last-child { padding-right: 0 }
-td { min-width: 4rem; overflow-wrap: anywhere }
+td { max-width: 20rem; overflow-wrap: break-word }
 .size { white-space: nowrap; text-align: right; font-variant-numeric: tabular-nums }
-code { font: .85rem/1.5 ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace; word-break: break-all }
+code { display: block; width: 32ch; word-break: break-all;
+	font: .85rem/1.5 ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace }
 .soft { color: var(--soft) }
 ]]
 

@@ -6,7 +6,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"mime/multipart"
+	"net"
 	"net/http"
+	"net/textproto"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -261,4 +264,155 @@ func TestExampleSHA256(t *testing.T) {
 			}
 		}
 	}
+}
+
+// formOf makes a multipart form: for each field its name, the name of the file, its type, and the content. Without a name of
+// the file the field is not one.
+func formOf(t *testing.T, fields [][4]string) (contentType, body string) {
+	t.Helper()
+	var b bytes.Buffer
+	w := multipart.NewWriter(&b)
+	for _, f := range fields {
+		h := textproto.MIMEHeader{}
+		h.Set("Content-Disposition", fmt.Sprintf(`form-data; name="%s"`, f[0]))
+		if f[1] != "-" {
+			h.Set("Content-Disposition", fmt.Sprintf(`form-data; name="%s"; filename="%s"`, f[0], f[1]))
+		}
+		if f[2] != "" {
+			h.Set("Content-Type", f[2])
+		}
+		part, err := w.CreatePart(h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(part, f[3])
+	}
+	w.Close()
+	return w.FormDataContentType(), b.String()
+}
+
+func TestExampleUpload(t *testing.T) {
+	t.Parallel()
+	s := start(t, example("upload.lua"), "0")
+	if page := get(t, s.url("/")); !strings.Contains(page, `enctype="multipart/form-data"`) {
+		t.Errorf("no form in\n%s", page)
+	}
+	large := strings.Repeat("0123456789abcde\n", 1<<17) // 2 MiB: many pieces
+	contentType, body := formOf(t, [][4]string{
+		{"file", `<b>&.txt`, "text/plain", "abc"},
+		{"file", "empty", "application/octet-stream", ""},
+		{"file", "large", "application/octet-stream", large},
+		{"file", "", "application/octet-stream", ""}, // no file was chosen
+		{`com<i>ment`, "-", "", "hello"},
+	})
+	req, err := http.NewRequest("POST", s.url("/"), strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", contentType)
+	req.Header.Set("Accept", "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8")
+	resp, page, err := do(newClient(t), req)
+	if err != nil || resp.StatusCode != 200 {
+		t.Fatalf("%v, %v: %s", resp, err, page)
+	}
+	row := func(name, file, contentType, size, content string) string {
+		return fmt.Sprintf(`<tr><td>%s</td><td>%s</td><td>%s</td><td class="size">%s</td><td><code>%x</code></td></tr>`,
+			name, file, contentType, size, sha256.Sum256([]byte(content)))
+	}
+	for _, want := range []string{
+		row("file", "&lt;b&gt;&amp;.txt", "text/plain", "3 bytes", "abc"),
+		row("file", "empty", "application/octet-stream", "0 bytes", ""),
+		row("file", "large", "application/octet-stream", "2.1 MB", large),
+		row("com&lt;i&gt;ment", `<span class="soft">no file</span>`, "–", "5 bytes", "hello"),
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("no %q in\n%s", want, page)
+		}
+	}
+	if n := strings.Count(page, "<tr><td>"); n != 4 {
+		t.Errorf("%d rows, want 4:\n%s", n, page)
+	}
+
+	// Programs get what sha256sum prints.
+	contentType, body = formOf(t, [][4]string{{"a", "one", "", "1"}, {"b", "two", "", "2"}, {"c", "-", "", "3"}})
+	want := fmt.Sprintf("%x  one\n%x  two\n", sha256.Sum256([]byte("1")), sha256.Sum256([]byte("2")))
+	if resp, text := answer(t, "POST", s.url("/"), contentType, body); resp.StatusCode != 200 || text != want {
+		t.Errorf("%s: %q, want %q", resp.Status, text, want)
+	}
+	contentType, body = formOf(t, [][4]string{{"file", "", "application/octet-stream", ""}})
+	if resp, text := answer(t, "POST", s.url("/"), contentType, body); resp.StatusCode != 400 || !strings.Contains(text, "No file was chosen") {
+		t.Errorf("an empty form: %s: %s", resp.Status, text)
+	}
+	if resp, _ := answer(t, "POST", s.url("/"), contentType, "--other\r\n\r\nx"); resp.StatusCode != 400 {
+		t.Errorf("a broken form: %s, want 400", resp.Status)
+	}
+	if resp, _ := answer(t, "DELETE", s.url("/"), "", ""); resp.StatusCode != 405 || resp.Header.Get("Allow") != "GET, HEAD, POST" {
+		t.Errorf("DELETE: %s, Allow %q", resp.Status, resp.Header.Get("Allow"))
+	}
+
+	// Of very many fields, not all are kept.
+	many := make([][4]string, 600)
+	for i := range many {
+		many[i] = [4]string{"f", fmt.Sprint(i), "", "x"}
+	}
+	contentType, body = formOf(t, many)
+	if resp, text := answer(t, "POST", s.url("/"), contentType, body); resp.StatusCode != 200 || strings.Count(text, "\n") != 500 {
+		t.Errorf("%s with %d lines, want 500", resp.Status, strings.Count(text, "\n"))
+	}
+}
+
+func TestExampleLines(t *testing.T) {
+	t.Parallel()
+	s := start(t, example("lines.lua"), "0")
+	address := field(s.log.wait(t, 0, "msg=listening"), "address")
+	address = strings.TrimPrefix(address, "tcp://")
+	p := dial(t, address)
+	line := func(p *peer) string {
+		t.Helper()
+		text, err := p.r.ReadString('\n')
+		if err != nil {
+			t.Fatalf("%q, %v\n%s", text, err, s.log)
+		}
+		return strings.TrimSuffix(text, "\n")
+	}
+	if got := line(p); got != "OK calculator, HELP tells more" {
+		t.Errorf("greeting %q", got)
+	}
+	for _, test := range [][2]string{
+		{"1 + 2 * (3 - 0.5)", "= 6"}, {"ans / 4", "= 1.5"}, {" 7 % 4 \r", "= 3"}, {"-2 ^ 2", "= -4"}, {"2 ^ -1", "= 0.5"},
+		{"2 ^ 3 ^ 2", "= 512"}, {"8 - 2 - 1", "= 5"}, {".5*4", "= 2"}, {"--3", "= 3"},
+		{"1 +", "ERROR a number is missing at the end"}, {"2 3", "ERROR an operator is missing before '3'"},
+		{"((1)", "ERROR a ')' is missing at the end"}, {"x\x01\xff", "ERROR a number is missing before 'x??'"},
+		{"ans", "= 3"}, {strings.Repeat("(", 199), "ERROR a number is missing at the end"},
+	} {
+		p.say("%s\n", test[0])
+		if got := line(p); got != test[1] {
+			t.Errorf("%q: %q, want %q", test[0], got, test[1])
+		}
+	}
+	p.say("\nhelp\nquit\n") // all at once, after an empty line
+	for i, want := range []string{"+ 1 + 2", "+ ans", "+ QUIT", "OK", "OK bye"} {
+		if got := line(p); !strings.HasPrefix(got, want) {
+			t.Errorf("line %d %q, want %q", i, got, want)
+		}
+	}
+	p.hearsEnd()
+
+	// A result belongs to its connection, an end of input is no mistake, and a last line may do without a line feed.
+	p = dial(t, address)
+	line(p)
+	p.say("ans\n1+1")
+	p.Conn.(*net.TCPConn).CloseWrite()
+	if a, b := line(p), line(p); a != "= 0" || b != "= 2" {
+		t.Errorf("%q, %q, want = 0, = 2", a, b)
+	}
+	p.hearsEnd()
+
+	p = dial(t, address)
+	line(p)
+	p.say("%s", strings.Repeat("1", 200))
+	if got := line(p); got != "ERROR a line has at most 199 bytes" {
+		t.Errorf("a long line: %q", got)
+	}
+	p.hearsEnd()
 }
