@@ -19,6 +19,8 @@ type options struct {
 	logFacility      string // "": no system log
 	logIdent         string
 	logFormat        logFormat
+	accessLog        string // file, or "-"; "": none
+	accessFormat     accessFormat
 
 	user, group string // as given
 	privileges  *privileges
@@ -41,6 +43,9 @@ func (o *options) flags() *pflag.FlagSet {
 	f.StringVarP(&o.logIdent, "logident", "i", "mbserve", "`NAME` of the server in the system log")
 	o.logFormat = logText
 	f.Var(&o.logFormat, "log-format", "`FORMAT` of log lines: text or json")
+	f.StringVar(&o.accessLog, "access-log", "", "write a line for each response to `FILE` (reopened on USR1), or to standard output if it is -")
+	o.accessFormat = accessCombined
+	f.Var(&o.accessFormat, "access-format", "`FORMAT` of these lines: combined or json")
 	f.StringVarP(&o.user, "user", "u", "", "run the script as `USER`, and give up root when the listeners are open")
 	f.StringVar(&o.group, "group", "", "the same with a `GROUP` (default: the groups of the user)")
 	f.StringVarP(&o.pidFile, "pidfile", "p", "", "write the process id to `FILE`, which is locked while the server runs")
@@ -74,6 +79,8 @@ func parseOptions(args []string) (*options, error) {
 		return nil, fmt.Errorf("--logfacility %s: unknown; one of %s", o.logFacility, facilityNames())
 	case o.logFacility != "" && o.logFile != "":
 		return nil, errors.New("--logfile and --logfacility exclude each other")
+	case o.background && o.accessLog == "-":
+		return nil, errors.New("--access-log -: there is no standard output in the background")
 	}
 	if o.background && o.logFile == "" && o.logFacility == "" {
 		o.logFacility = "daemon"

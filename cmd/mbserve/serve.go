@@ -19,8 +19,9 @@ import (
 type server struct {
 	o          *options
 	log        *slog.Logger
-	out        *logFile // nil: standard error, or the system log
-	pid        *pidFile // nil: none
+	out        *logFile   // nil: standard error, or the system log
+	access     *accessLog // nil: none
+	pid        *pidFile   // nil: none
 	manager    *notifier
 	inherited  *inherited
 	heir       *heir               // nil: we do not take over from another process
@@ -46,6 +47,7 @@ func serve(o *options, d *detacher, stderr io.Writer) int {
 	if err := s.open(stderr); err != nil {
 		return complain(stderr, err)
 	}
+	defer s.access.close()
 	signal.Notify(s.signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
 	// A peer or a reader of our output that goes away is an error of that write, not the end of the server.
 	signal.Ignore(syscall.SIGPIPE)
@@ -101,6 +103,11 @@ func (s *server) open(stderr io.Writer) (err error) {
 	if s.log, s.out, err = openLog(s.o, stderr, left.log); err != nil {
 		return err
 	}
+	if s.o.accessLog != "" {
+		if s.access, err = openAccessLog(s.o.accessLog, s.o.accessFormat, s.o.loops, s.log); err != nil {
+			return err
+		}
+	}
 	if s.o.pidFile != "" {
 		s.pid, err = writePidFile(s.o.pidFile, left.pid)
 	}
@@ -116,7 +123,11 @@ func (s *server) start() (err error) {
 	if err := readable(s.o.script); err != nil {
 		return err
 	}
-	s.engine, err = engine.New(engine.Options{Loops: s.o.loops, Logger: s.log})
+	o := engine.Options{Loops: s.o.loops, Logger: s.log}
+	if s.access != nil {
+		o.AccessLog = s.access.record
+	}
+	s.engine, err = engine.New(o)
 	if err != nil {
 		return err
 	}
@@ -253,6 +264,7 @@ func (s *server) notify(err error) {
 func (s *server) status() string { return "serving " + s.o.script }
 
 func (s *server) reopenLog() {
+	s.access.reopen()
 	if s.out == nil {
 		return
 	}

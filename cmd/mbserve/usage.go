@@ -41,7 +41,7 @@ Signals:
               within --grace; a second one stops at once
   QUIT        stop at once
   HUP         load the script anew; if it is broken, the old one stays in use
-  USR1        reopen the log file
+  USR1        reopen the log files
   USR2        put a new mbserve binary into the place of this process
 
 Exit codes: 0 regular end, 1 bad command line, 2 pid or log file in use by a

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"errors"
+	"net/netip"
+	"strconv"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"moonbridge/engine"
+)
+
+// accessFormat is how a line of the access log looks.
+type accessFormat string
+
+const (
+	accessCombined accessFormat = "combined" // what web servers usually write, with id and times after it
+	accessJSON     accessFormat = "json"     // one object a line
+)
+
+func (f *accessFormat) String() string { return string(*f) }
+func (f *accessFormat) Type() string   { return "FORMAT" }
+
+func (f *accessFormat) Set(s string) error {
+	switch accessFormat(s) {
+	case accessCombined, accessJSON:
+		*f = accessFormat(s)
+		return nil
+	}
+	return errors.New("combined or json")
+}
+
+// append appends the line. Bytes of the peer can neither end it nor leave their quotes.
+func (f accessFormat) append(dst []byte, a *engine.Access, zone *time.Location) []byte {
+	if f == accessJSON {
+		return appendJSONLine(dst, a)
+	}
+	return appendCombined(dst, a, zone)
+}
+
+func appendCombined(dst []byte, a *engine.Access, zone *time.Location) []byte {
+	dst = appendPeer(dst, a.Peer)
+	dst = append(dst, " - - ["...)
+	dst = a.Time.In(zone).AppendFormat(dst, "02/Jan/2006:15:04:05 -0700")
+	dst = append(dst, `] "`...)
+	if len(a.Method) == 0 {
+		dst = append(dst, '-')
+	} else {
+		dst = appendEscaped(dst, a.Method)
+		dst = append(dst, ' ')
+		dst = appendEscaped(dst, a.Target)
+		dst = append(dst, " HTTP/1."...)
+		dst = strconv.AppendInt(dst, int64(a.Minor), 10)
+	}
+	dst = append(dst, `" `...)
+	dst = appendStatus(dst, a.Status)
+	dst = append(dst, ' ')
+	dst = strconv.AppendInt(dst, a.Bytes, 10)
+	dst = append(dst, ` "`...)
+	dst = appendEscaped(dst, orDash(a.Referer))
+	dst = append(dst, `" "`...)
+	dst = appendEscaped(dst, orDash(a.UserAgent))
+	dst = append(dst, `" `...)
+	dst = append(dst, orDash(a.ID)...)
+	for _, d := range [...]time.Duration{a.Queue, a.Service, a.Total} {
+		dst = append(dst, ' ')
+		if d < 0 {
+			dst = append(dst, '-')
+		} else {
+			dst = appendSeconds(dst, d)
+		}
+	}
+	return append(dst, '\n')
+}
+
+func orDash(p []byte) []byte {
+	if len(p) == 0 {
+		return dash
+	}
+	return p
+}
+
+var dash = []byte("-")
+
+// appendPeer appends the address without the port.
+func appendPeer(dst []byte, peer netip.AddrPort) []byte {
+	if !peer.IsValid() {
+		return append(dst, '-')
+	}
+	return peer.Addr().Unmap().WithZone("").AppendTo(dst)
+}
+
+// appendStatus appends three digits, 000 where there was no response.
+func appendStatus(dst []byte, status int) []byte {
+	if status == 0 {
+		return append(dst, "000"...)
+	}
+	return strconv.AppendInt(dst, int64(status), 10)
+}
+
+// appendSeconds appends seconds with six digits after the point.
+func appendSeconds(dst []byte, d time.Duration) []byte {
+	us := d.Microseconds()
+	dst = strconv.AppendInt(dst, us/1e6, 10)
+	dst = append(dst, '.')
+	for digit := int64(1e5); digit > 0; digit /= 10 {
+		dst = append(dst, byte('0'+us/digit%10))
+	}
+	return dst
+}
+
+const hexDigits = "0123456789abcdef"
+
+// appendEscaped appends printable ASCII as it is, and all else, with the quotation mark and the backslash, as \xNN.
+func appendEscaped(dst, p []byte) []byte {
+	for _, b := range p {
+		if b < ' ' || b > '~' || b == '"' || b == '\\' {
+			dst = append(dst, '\\', 'x', hexDigits[b>>4], hexDigits[b&15])
+		} else {
+			dst = append(dst, b)
+		}
+	}
+	return dst
+}
+
+func appendJSONLine(dst []byte, a *engine.Access) []byte {
+	dst = append(dst, `{"time":"`...)
+	dst = a.Time.UTC().AppendFormat(dst, "2006-01-02T15:04:05.000000Z07:00")
+	dst = append(dst, `","client":"`...)
+	dst = appendPeer(dst, a.Peer)
+	dst = append(dst, `","port":`...)
+	dst = strconv.AppendUint(dst, uint64(a.Peer.Port()), 10)
+	dst = appendText(dst, "method", a.Method)
+	dst = appendText(dst, "target", a.Target)
+	dst = append(dst, `,"protocol":"`...)
+	if len(a.Method) > 0 {
+		dst = append(dst, "HTTP/1."...)
+		dst = strconv.AppendInt(dst, int64(a.Minor), 10)
+	}
+	dst = append(dst, `","status":`...)
+	dst = strconv.AppendInt(dst, int64(a.Status), 10)
+	dst = append(dst, `,"bytes":`...)
+	dst = strconv.AppendInt(dst, a.Bytes, 10)
+	dst = append(dst, `,"complete":`...)
+	dst = strconv.AppendBool(dst, a.Complete)
+	dst = appendText(dst, "referer", a.Referer)
+	dst = appendText(dst, "user_agent", a.UserAgent)
+	dst = appendText(dst, "request_id", a.ID)
+	dst = appendTime(dst, "queue", a.Queue)
+	dst = appendTime(dst, "service", a.Service)
+	dst = appendTime(dst, "total", a.Total)
+	return append(dst, "}\n"...)
+}
+
+// appendTime appends a member in seconds, null if it is not known.
+func appendTime(dst []byte, key string, d time.Duration) []byte {
+	dst = append(dst, `,"`...)
+	dst = append(dst, key...)
+	dst = append(dst, `":`...)
+	if d < 0 {
+		return append(dst, "null"...)
+	}
+	return appendSeconds(dst, d)
+}
+
+// appendText appends a member that is a string (RFC 8259 §7). What cannot be shown is escaped; bytes that are no UTF-8
+// become the text \xNN.
+func appendText(dst []byte, key string, p []byte) []byte {
+	dst = append(dst, `,"`...)
+	dst = append(dst, key...)
+	dst = append(dst, `":"`...)
+	for len(p) > 0 {
+		r, n := utf8.DecodeRune(p)
+		switch {
+		case r == '"' || r == '\\':
+			dst = append(dst, '\\', byte(r))
+		case r == utf8.RuneError && n == 1:
+			dst = append(dst, '\\', '\\', 'x', hexDigits[p[0]>>4], hexDigits[p[0]&15])
+		case unicode.IsPrint(r):
+			dst = append(dst, p[:n]...)
+		case r < 0x10000:
+			dst = append(dst, '\\', 'u', hexDigits[r>>12], hexDigits[r>>8&15], hexDigits[r>>4&15], hexDigits[r&15])
+		default: // nothing that anybody would look for
+			dst = utf8.AppendRune(dst, utf8.RuneError)
+		}
+		p = p[n:]
+	}
+	return append(dst, '"')
+}
