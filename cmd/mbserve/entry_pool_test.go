@@ -79,6 +79,17 @@ func TestEntryForkErrorDelay(t *testing.T) {
 	}
 }
 
+// A worker that nothing is asked of ends after idle_timeout, and so does the one after it.
+func TestEntryIdleTimeout(t *testing.T) {
+	t.Parallel()
+	s := start(t, "testdata/entry_births.lua", "min_fork = 1, max_fork = 1, idle_timeout = 0.2")
+	eventually(t, "three workers", func() bool { return s.count("msg=born") >= 3 })
+	get(t, s.url("/"))
+	if strings.Contains(s.log.String(), "worker ended") {
+		t.Error("a planned end is logged as if it were none")
+	}
+}
+
 // failures are the times at which workers have failed in prepare.
 func failures(t *testing.T, s *instance) (at []time.Time) {
 	t.Helper()

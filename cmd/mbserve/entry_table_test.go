@@ -38,7 +38,7 @@ var proofs = []proof{
 	{"The pool: fork_delay", tests(shown, "main.TestEntryForkDelay", "main.TestEntryNumberOfWorkers")},
 	{"The pool: fork_error_delay", tests("main.TestEntryForkErrorDelay", "pool.TestBackoff")},
 	{"The pool: exit_delay", tests("main.TestPoolGrowsAndShrinks", "pool.TestGrowAndShrink")},
-	{"The pool: idle_timeout", tests(shown, "pool.TestIdleTimeout")},
+	{"The pool: idle_timeout", tests(shown, "main.TestEntryIdleTimeout", "pool.TestIdleTimeout")},
 	{"The pool: memory_limit", tests(shown, "pool.TestDecodeErrors")},
 	{"The pool: recycle_on_error", tests(shown, "pool.TestDecodeErrors")},
 	{"The pool: min_requests_per_fork", tests(shown, "pool.TestDecodeErrors")},
