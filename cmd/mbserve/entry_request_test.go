@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -154,32 +155,68 @@ func TestEntryDeferReading(t *testing.T) {
 	}
 }
 
-// Data is collected up to minimum_output_chunk_size, whose default is 1024.
-func TestEntryDefaultOutputChunk(t *testing.T) {
-	t.Parallel()
-	fifo, open := newFIFO(t)
-	s := start(t, "testdata/early.lua", fifo)
-	p := dial(t, s.address(0))
-	p.get("/wait?1023")
-	s.wait("msg=waiting")
-	time.Sleep(300 * time.Millisecond) // what is worth sending goes out after about 50 ms
-	open()
-	all := make(chan string)
-	go func() {
-		head, _ := p.r.ReadString('\n')
-		for line := ""; line != "\r\n"; {
-			var err error
-			if line, err = p.r.ReadString('\n'); err != nil {
-				break
+// Data is collected up to minimum_output_chunk_size, or chunk_size; the default is 1024. What has reached it goes out while
+// the handler waits, and the length of the body is not known then.
+func TestEntryOutputChunk(t *testing.T) {
+	for _, test := range []struct {
+		options string
+		size    int
+		early   bool
+	}{
+		{"", 1023, false},
+		{"", 1024, true},
+		{"minimum_output_chunk_size = 3000", 2999, false},
+		{"chunk_size = 3000", 2999, false},
+		{"chunk_size = 3000", 3000, true},
+		{"chunk_size = 3000, minimum_output_chunk_size = 2000", 2000, true},
+		{"chunk_size = 1, minimum_output_chunk_size = 2000", 1999, false},
+	} {
+		t.Run(fmt.Sprintf("%s, %d bytes", test.options, test.size), func(t *testing.T) {
+			t.Parallel()
+			fifo, open := newFIFO(t)
+			s := start(t, "testdata/entry_output.lua", fifo, test.options)
+			p := dial(t, s.address(0))
+			p.get(fmt.Sprint("/", test.size))
+			s.wait("msg=waiting")
+			if test.early {
+				if _, err := p.r.Peek(1); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				time.Sleep(300 * time.Millisecond) // it would go out after about 50 ms
 			}
-			head += line
-		}
-		all <- head
-	}()
-	if head := <-all; !strings.Contains(head, "Content-Length: 1026\r\n") {
-		t.Errorf("1023 bytes were sent early:\n%s", head)
+			open()
+			resp, err := http.ReadResponse(p.r, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(resp.Body)
+			if err != nil || len(body) != test.size+3 {
+				t.Errorf("%d bytes, %v", len(body), err)
+			}
+			if early := resp.ContentLength < 0; early != test.early {
+				t.Errorf("sent early: %v", early)
+			}
+		})
 	}
-	if n, err := io.CopyN(io.Discard, p.r, 1026); err != nil {
-		t.Errorf("%d bytes, %v", n, err)
+}
+
+// A client that goes on to send after it was refused is listened to for drain_timeout, which is longer than the default
+// here, so that it has the time to read the answer.
+func TestEntryDrainTimeout(t *testing.T) {
+	t.Parallel()
+	s := start(t, "testdata/entry_drain.lua")
+	p := dial(t, s.address(0))
+	p.say("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000000\r\n\r\n")
+	p.hears(413)
+	begun := time.Now()
+	for {
+		if _, err := p.Write([]byte("x")); err != nil {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if d := time.Since(begun); d < 3*time.Second || d > patience {
+		t.Errorf("the connection was closed after %v, want 4 s", d)
 	}
 }
