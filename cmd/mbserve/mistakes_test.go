@@ -72,7 +72,7 @@ listen{ { proto = "tcp4", port = 0 }, connect = http.generate_handler(print, { s
 	{"module not there", "\nlocal redis = require \"redis.client\"", []string{"2: module 'redis.client' not found", "no file"}},
 	{"syntax", "listen{\n\t{ proto = \"tcp4\" port = 0 },\n}", []string{"2: '}' expected", "near 'port'"}},
 	{"error that is a table", "local function load()\n\terror{ code = 7 }\nend\nload()",
-		[]string{"", "error object is a table value", "script.lua:2: in "}},
+		[]string{"", "(error object is a table value: code = 7)", "script.lua:2: in "}},
 	{"timeout outside of a handler", "timeout(5)",
 		[]string{"1: timeout: only prepare, connect and finish handlers can set it"}},
 	{"nothing to do", `print "hello"`, []string{" the script has not called listen"}},
@@ -224,7 +224,7 @@ var mistakesWithSockets = []mistake{
 	{"field mistyped", `local ip = socket.remote_ip .. ""`, []string{"attempt to concatenate ", "field 'remote_ip'"}},
 	{"HTTP handler without the socket", `require("moonbridge_http").generate_handler(print)()`,
 		[]string{"handler: the socket of the connect handler expected as argument, got a nil"}},
-	{"error that is a table", `error{}`, []string{}},
+	{"error that is a table", `error{ code = 7, {}, [print] = 1 }`, []string{}},
 }
 
 func TestMistakesWithSockets(t *testing.T) {
@@ -241,7 +241,7 @@ func TestMistakesWithSockets(t *testing.T) {
 			address := strings.TrimPrefix(field(s.wait("msg=listening"), "address"), "tcp://")
 			p := dial(t, address)
 			if len(m.want) == 0 { // the place is in the traceback
-				s.wait("connection: (error object is a table value)")
+				s.wait("connection: (error object is a table value: code = 7)")
 				s.wait("script.lua:4: in ")
 				return
 			}
