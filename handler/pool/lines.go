@@ -1,20 +1,26 @@
 package pool
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 const (
 	lineMax = 8 << 10 // bytes of a logged line; what goes beyond is cut off
 
 	// A script that writes in a loop must not fill the disk: so many lines a second reach the log, with a reserve for
-	// tracebacks, which come in bursts. The rest is counted.
+	// tracebacks, which come in bursts. The rest is counted, and the count is logged once a second.
 	linesPerSecond = 200
 	linesBurst     = 2000
+	droppedEvery   = time.Second
 )
 
 // lineLog writes the standard error of processes into the log, line by line. Safe for concurrent use.
@@ -31,27 +37,34 @@ func newLineLog(log *slog.Logger) *lineLog {
 	return &lineLog{log: log, tokens: linesBurst, at: time.Now()}
 }
 
-// take reports whether a line may be logged, and how many were dropped before it.
-func (l *lineLog) take(now time.Time) (ok bool, dropped int) {
+// take reports whether a line may be logged.
+func (l *lineLog) take(now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.tokens = min(linesBurst, l.tokens+now.Sub(l.at).Seconds()*linesPerSecond)
 	l.at = now
 	if l.tokens < 1 {
+		if l.dropped == 0 {
+			time.AfterFunc(droppedEvery, l.report)
+		}
 		l.dropped++
-		return false, 0
+		return false
 	}
 	l.tokens--
-	dropped, l.dropped = l.dropped, 0
-	return true, dropped
+	return true
+}
+
+// report says how many lines were dropped.
+func (l *lineLog) report() {
+	l.mu.Lock()
+	dropped := l.dropped
+	l.dropped = 0
+	l.mu.Unlock()
+	l.log.LogAttrs(context.Background(), slog.LevelWarn, "lines of standard error dropped: too many", slog.Int("count", dropped))
 }
 
 func (l *lineLog) line(text string, attrs []slog.Attr) {
-	ok, dropped := l.take(time.Now())
-	if dropped > 0 {
-		l.log.LogAttrs(context.Background(), slog.LevelWarn, "lines of standard error dropped", slog.Int("count", dropped))
-	}
-	if ok {
+	if l.take(time.Now()) {
 		l.log.LogAttrs(context.Background(), slog.LevelInfo, text, attrs...)
 	}
 }
@@ -76,26 +89,65 @@ func (l *lineLog) copy(r io.ReadCloser, tail func(string), attrs ...slog.Attr) {
 	}
 }
 
-// splitter makes lines out of bytes, at most lineMax long.
+// splitter makes lines out of bytes, at most lineMax long, and says of a line how much of it is missing.
 type splitter struct {
 	emit func(string)
 	line []byte
+	cut  int // bytes that the line would have more
 }
 
 func (s *splitter) write(p []byte) {
-	for _, b := range p {
-		if b == '\n' {
-			s.emit(string(s.line))
-			s.line = s.line[:0]
-		} else if len(s.line) < lineMax {
-			s.line = append(s.line, b)
+	for len(p) > 0 {
+		part, rest, whole := bytes.Cut(p, newline)
+		n := min(len(part), lineMax-len(s.line))
+		s.line = append(s.line, part[:n]...)
+		s.cut += len(part) - n
+		if whole {
+			s.flush()
 		}
+		p = rest
 	}
+}
+
+var newline = []byte("\n")
+
+func (s *splitter) flush() {
+	text := printable(s.line)
+	if s.cut > 0 {
+		text += fmt.Sprintf("… (%d more bytes)", s.cut)
+	}
+	s.line, s.cut = s.line[:0], 0
+	s.emit(text)
 }
 
 func (s *splitter) end() {
 	if len(s.line) > 0 {
-		s.emit(string(s.line))
-		s.line = nil
+		s.flush()
 	}
+}
+
+// printable is a line with what is neither text nor a tab written as \xNN. Whoever formats the log escapes too, but not
+// all of them keep such bytes apart; and the last lines of a fork server are shown at a terminal.
+func printable(line []byte) string {
+	line = bytes.TrimSuffix(line, []byte("\r"))
+	clean := true
+	for _, r := range string(line) {
+		clean = clean && (r == '\t' || r != utf8.RuneError && unicode.IsPrint(r))
+	}
+	if clean {
+		return string(line)
+	}
+	var b strings.Builder
+	for len(line) > 0 {
+		r, n := utf8.DecodeRune(line)
+		if r == '\t' || r != utf8.RuneError && unicode.IsPrint(r) {
+			b.Write(line[:n])
+		} else {
+			for _, c := range line[:n] {
+				fmt.Fprintf(&b, `\x%02x`, c)
+			}
+		}
+		line = line[n:]
+	}
+	return b.String()
 }

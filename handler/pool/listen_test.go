@@ -3,8 +3,6 @@ package pool
 import (
 	"bytes"
 	"fmt"
-	"io"
-	"log/slog"
 	"math/rand/v2"
 	"reflect"
 	"strings"
@@ -177,30 +175,6 @@ func TestNearest(t *testing.T) {
 	}
 	if got := nearest(strings.Repeat("a", 1000), []string{"a"}); got != "" {
 		t.Error(got)
-	}
-}
-
-// Lines are cut, floods are counted.
-func TestLines(t *testing.T) {
-	var out bytes.Buffer
-	l := newLineLog(slog.New(slog.NewTextHandler(&out, nil)))
-	l.copy(io.NopCloser(strings.NewReader("one\n\n"+strings.Repeat("x", 3*lineMax)+"\nlast")), nil, slog.Int("pid", 7))
-	got := out.String()
-	if !strings.Contains(got, "msg=one pid=7") || !strings.Contains(got, "msg=last pid=7") || strings.Count(got, "\n") != 4 {
-		t.Errorf("%.500s", got)
-	}
-	if n := strings.Count(got, "x"); n != lineMax {
-		t.Errorf("%d bytes of a line", n)
-	}
-	out.Reset()
-	l.copy(io.NopCloser(strings.NewReader(strings.Repeat("y\n", 10*linesBurst))), nil)
-	l.mu.Lock()
-	l.at = l.at.Add(-time.Second)
-	l.mu.Unlock()
-	l.line("after", nil)
-	got = out.String()
-	if n := strings.Count(got, "msg=y"); n < linesBurst/2 || n > 2*linesBurst || !strings.Contains(got, "dropped") {
-		t.Errorf("%d lines of a flood", n)
 	}
 }
 
