@@ -355,6 +355,8 @@ static int run(lua_State *L)
 	mb_memory.armed = 1;
 	int failed = lua_pcall(L, 0, 1, AT_TRACEBACK);
 	mb_memory.armed = 0;
+	if (failed == LUA_ERRMEM && !mb_memory.failed)
+		mb_memory.failed = 1;
 	mb_socket_over(failed);
 	mb_timeout_over();
 	if (!failed)

@@ -72,7 +72,7 @@ static uint32_t run(lua_State *L)
 	} else if (lua_isboolean(L, -1) && !lua_toboolean(L, -1) && mb_exchange_may_end()) {
 		M.retired = 1;
 	}
-	if (mb_memory.failed)
+	if (mb_memory_over(L))
 		M.retired = 1;
 	return mb_exchange_settle(L, failed) | (M.retired ? MB_RETIRE : 0);
 }

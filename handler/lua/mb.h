@@ -334,7 +334,7 @@ typedef struct {
 	size_t limit; /* bytes; 0: none */
 	int armed;    /* what goes beyond is refused: while code of the application runs,
 	                 and errors can be raised */
-	int failed;   /* that has happened */
+	int failed;   /* 1: that has happened; 2: and was logged */
 } mb_memory_state;
 extern mb_memory_state mb_memory;
 

@@ -78,6 +78,16 @@ static void watch(void) {}
 static void changed(void) {}
 #endif
 
+/* Lua 5.4 asks once more when it has collected: only then it is short of memory. */
+static size_t asked; /* 0: what was asked for last was there */
+
+static void refuse(size_t n)
+{
+	if (LUA_VERSION_NUM == 501 || n == asked)
+		mb_memory.failed = 1;
+	asked = n;
+}
+
 /* --- the allocator ------------------------------------------------------------ */
 
 static void *counted(void *ud, void *p, size_t osize, size_t nsize)
@@ -85,12 +95,14 @@ static void *counted(void *ud, void *p, size_t osize, size_t nsize)
 	size_t before = p ? osize : 0; /* without a block osize may be a type */
 	if (nsize > before && mb_memory.armed &&
 	    (used > mb_memory.limit || nsize - before > mb_memory.limit - used)) {
-		mb_memory.failed = 1;
+		refuse(nsize);
 		return NULL;
 	}
 	void *q = own(ud, p, osize, nsize);
 	if (q || !nsize) {
 		used += nsize - before;
+		if (nsize > before)
+			asked = 0;
 		changed();
 	}
 	return q;
@@ -179,7 +191,9 @@ int mb_memory_over_slow(lua_State *L)
 	if (mb_memory.failed) {
 		char who[256];
 		mb_describe(who, sizeof who);
-		say(who, "was reached: the worker is replaced");
+		if (mb_memory.failed == 1)
+			say(who, "was reached: the worker is replaced");
+		mb_memory.failed = 2;
 		return 1;
 	}
 	if (used < look)

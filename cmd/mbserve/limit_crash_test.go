@@ -1,0 +1,36 @@
+package main
+
+import "testing"
+
+// Recursion without an end is an error of Lua where Lua notices, and the end of the process where it does not.
+func TestRecursion(t *testing.T) {
+	t.Parallel()
+	s := start(t, "testdata/limit_recursion.lua")
+	beside := askBeside(t, s.address(0), "/pid")
+	for _, test := range []struct {
+		path   string
+		status []int
+		log    []string
+	}{
+		{"lua", []int{500}, []string{"POST /lua: ", "stack overflow"}},
+		{"pattern", []int{500}, []string{"POST /pattern: ", "too complex"}},
+		{"syntax", []int{500}, []string{"POST /syntax: "}},
+		// LuaJIT lets each level have its buffer on the stack of C; Lua 5.4 counts levels.
+		{"gsub", []int{500, 502}, nil},
+		{"coroutine", []int{500, 502}, nil},
+	} {
+		t.Run(test.path, func(t *testing.T) {
+			from := s.log.size()
+			got := status(t, "POST", s.url("/"+test.path))
+			if got != test.status[0] && got != test.status[len(test.status)-1] {
+				t.Errorf("status %d, want one of %v", got, test.status)
+			}
+			if got == 502 {
+				s.log.wait(t, from, "worker ended", "signal SIGSEGV", "lost=1")
+				return
+			}
+			s.log.wait(t, from, append(test.log, "POST /"+test.path+": ")...)
+		})
+	}
+	beside.end()
+}

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const memoryLimit = "16000000"
+
+const reached = "memory_limit of 16000000 bytes was reached: the worker is replaced"
+
+func startMemory(t *testing.T) *instance {
+	t.Helper()
+	return start(t, "testdata/limit_memory.lua", memoryLimit, filepath.Join(t.TempDir(), "none"))
+}
+
+// A handler that wants more memory than its pool allows fails, and its worker is replaced in order. Nobody else notices.
+func TestMemoryLimit(t *testing.T) {
+	t.Parallel()
+	s := startMemory(t)
+	beside := askBeside(t, s.address(0), "/pid")
+	for _, test := range []struct {
+		path   string
+		status int // 0: the response breaks off
+		body   string
+	}{
+		{"hog", 500, "Internal Server Error\n"},
+		{"caught", 200, "not enough memory"},
+		{"again", 200, "five times"},
+		{"coroutine", 500, "Internal Server Error\n"},
+		{"resumed", 200, "not enough memory"},
+		{"rep", 500, "Internal Server Error\n"},
+		{"concat", 500, "Internal Server Error\n"},
+		{"strings", 500, "Internal Server Error\n"},
+		{"late", 0, ""},
+	} {
+		t.Run(test.path, func(t *testing.T) {
+			from := s.log.size()
+			resp, body, err := fetch("POST", s.url("/"+test.path), "")
+			switch {
+			case test.status == 0:
+				if err == nil {
+					t.Errorf("%s with a complete body of %d bytes", resp.Status, len(body))
+				}
+			case err != nil:
+				t.Fatal(err)
+			case resp.StatusCode != test.status || body != test.body:
+				t.Errorf("%s: %q, want %d: %q", resp.Status, body, test.status, test.body)
+			}
+			worker := field(s.log.wait(t, from, "POST /"+test.path+": "+reached), "pid")
+			s.log.wait(t, from, "msg=finish", "pid="+worker)
+			if test.status == 500 {
+				s.log.wait(t, from, "POST /"+test.path+": not enough memory", "pid="+worker)
+			}
+		})
+	}
+	beside.end()
+	if strings.Contains(s.log.String(), "worker ended") {
+		t.Error("a planned end is logged as if it were none")
+	}
+}
+
+// Garbage is no use of memory, and does not end a worker.
+func TestMemoryLimitAndGarbage(t *testing.T) {
+	t.Parallel()
+	s := startMemory(t)
+	for range 3 {
+		get(t, s.url("/garbage"))
+	}
+	if strings.Contains(s.log.String(), "memory_limit") {
+		t.Error("garbage has come up to the limit")
+	}
+}
+
+// A worker that keeps more and more is replaced before a request fails for it.
+func TestMemoryLimitAndLeak(t *testing.T) {
+	t.Parallel()
+	s := startMemory(t)
+	seen := map[string]bool{}
+	p := dial(t, s.address(0))
+	eventually(t, "four workers", func() bool {
+		p.get("/leak")
+		seen[p.hears(200)] = true
+		return len(seen) >= 4
+	})
+	s.wait("worker: memory_limit of 16000000 bytes is nearly used up, garbage not counted: it is replaced")
+	if strings.Contains(s.log.String(), "was reached") {
+		t.Error("a request has come up to the limit")
+	}
+}
+
+// The limit holds for connections and timers, and for HTTP that a connect handler serves.
+func TestMemoryLimitElsewhere(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "hungry")
+	s := start(t, "testdata/limit_memory.lua", memoryLimit, file)
+	l := dialLines(t, "tcp", rawAddress(t, s, 0))
+	fmt.Fprintln(l, "hog")
+	if err := l.end(); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("error %v, want a reset", err)
+	}
+	s.wait("connection: not enough memory")
+	from := s.log.size()
+	l = dialLines(t, "tcp", rawAddress(t, s, 0))
+	if got := l.ask("caught"); got != "not enough memory" {
+		t.Errorf("%q", got)
+	}
+	s.log.wait(t, from, "connection: "+reached)
+
+	p := dial(t, rawAddress(t, s, 1))
+	p.get("/pid")
+	p.hears(200)
+	p.get("/hog")
+	p.hears(500)
+	s.wait("GET /hog: " + reached)
+
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.wait("interval hungry: " + reached)
+	get(t, s.url("/pid"))
+}
+
+// prepare has the same limit. As long as it fails, workers are made with pauses in between, and the log says why.
+func TestMemoryLimitInPrepare(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ what, log string }{
+		{"prepare", `err="not enough memory"`},
+		{"script", `err="memory_limit: what the script has left behind takes `},
+	} {
+		t.Run(test.what, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, "testdata/limit_prepare.lua", test.what)
+			began := time.Now()
+			s.wait("worker: prepare failed", test.log, "pool=0", "pid=")
+			if test.what == "prepare" {
+				s.wait("prepare: memory_limit of 1000000 bytes was reached")
+			} else {
+				s.wait("bytes already; the limit is 1000000")
+			}
+			s.wait("worker ended", `end="status 1"`)
+			for range 3 {
+				if got := status(t, "GET", s.url("/")); got != 503 {
+					t.Errorf("status %d, want 503", got)
+				}
+			}
+			attempts := strings.Count(s.log.String(), "prepare failed")
+			// min_fork is 2, and there may be some more on their way when a failure becomes known.
+			if most := 10 * (2 + int(time.Since(began)/(200*time.Millisecond))); attempts > most {
+				t.Errorf("%d attempts, with a pause of 0.2 s at most %d", attempts, most)
+			}
+		})
+	}
+}
