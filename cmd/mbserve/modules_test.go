@@ -18,7 +18,7 @@ import (
 // wantModules skips the test if one of the modules cannot be loaded. scripts/deps installs them all.
 func wantModules(t *testing.T, names ...string) {
 	t.Helper()
-	stdout, _ := runToEnd(t, 0, append([]string{"--check", "--", "testdata/missing.lua"}, names...)...)
+	stdout, _ := runToEnd(t, 0, append([]string{"--check", "--", "testdata/installed.lua"}, names...)...)
 	for line := range strings.Lines(stdout) {
 		if strings.HasPrefix(line, "missing: ") {
 			t.Skip(strings.TrimSpace(line))
