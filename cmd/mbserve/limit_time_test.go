@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 // startTime starts a server whose handlers may run for so many seconds. open ends who waits at the FIFO.
@@ -17,7 +18,7 @@ func startTime(t *testing.T, limit string) (s *instance, open func()) {
 // which request and, where Lua can be asked, of which line. Requests beside it are not disturbed.
 func TestRequestTimeoutOfEveryKind(t *testing.T) {
 	t.Parallel()
-	s, open := startTime(t, "0.5")
+	s, open := startTime(t, "1")
 	beside := askBeside(t, s.address(0), "/pid")
 	const place = "limit_time.lua:11: in function"
 	for _, test := range []struct {
@@ -34,31 +35,53 @@ func TestRequestTimeoutOfEveryKind(t *testing.T) {
 		{"late", 0, "response: 1", place},
 	} {
 		t.Run(test.path, func(t *testing.T) {
-			from := s.log.size()
-			resp, _, err := fetch("GET", s.url("/"+test.path+"?secret"), "")
-			switch {
-			case test.status == 0:
-				if err == nil {
-					t.Errorf("%s with a complete body", resp.Status)
+			traced(t, s, "GET /"+test.path, test.trace, func(from int) (worker string) {
+				resp, _, err := fetch("GET", s.url("/"+test.path+"?secret"), "")
+				switch {
+				case test.status == 0:
+					if err == nil {
+						t.Errorf("%s with a complete body", resp.Status)
+					}
+				case err != nil:
+					t.Fatal(err)
+				case resp.StatusCode != test.status:
+					t.Errorf("%s, want %d", resp.Status, test.status)
 				}
-			case err != nil:
-				t.Fatal(err)
-			case resp.StatusCode != test.status:
-				t.Errorf("%s, want %d", resp.Status, test.status)
-			}
-			line := s.log.wait(t, from, "request_timeout: ending the worker", `request="GET /`+test.path+`"`, test.phase, "pool=0", "running=")
-			worker := field(line, "pid")
-			if test.trace != "" {
-				s.log.wait(t, from, "GET /"+test.path+": request_timeout: still running", "pid="+worker)
-				s.log.wait(t, from, test.trace, "pid="+worker)
-			}
-			s.log.wait(t, from, "worker ended", "pid="+worker, "signal SIGKILL", "err=request_timeout")
+				line := s.log.wait(t, from, "request_timeout: ending the worker", `request="GET /`+test.path+`"`, test.phase, "pool=0", "running=")
+				worker = field(line, "pid")
+				s.log.wait(t, from, "worker ended", "pid="+worker, "signal SIGKILL", "err=request_timeout")
+				return worker
+			})
 			if test.path == "command" {
 				open() // the command is a process of its own, and goes on
 			}
 		})
 	}
 	beside.end()
+}
+
+// traced has something happen that ends a worker, until the log has a traceback of it: on a busy machine the worker may be
+// killed before it has written one.
+func traced(t *testing.T, s *instance, who, place string, happen func(from int) (worker string)) {
+	t.Helper()
+	for range 20 {
+		from := s.log.size()
+		worker := happen(from)
+		has := func(parts ...string) bool {
+			for line := range strings.Lines(s.log.String()[from:]) {
+				if containsAll(line, append(parts, "pid="+worker)) {
+					return true
+				}
+			}
+			return false
+		}
+		if place == "" || holds(time.Second, func() bool {
+			return has(who+": request_timeout: still running, the worker is ended") && has(place)
+		}) {
+			return
+		}
+	}
+	t.Errorf("no traceback of %s", who)
 }
 
 // A client that is slow to send its body is no matter of the handler's time, but for what is streamed to it.
@@ -74,15 +97,19 @@ func TestRequestTimeoutWaitsForBody(t *testing.T) {
 func TestRequestTimeoutElsewhere(t *testing.T) {
 	t.Parallel()
 	s, _ := startTime(t, "0.3")
-	l := dialLines(t, "tcp", rawAddress(t, s, 0))
-	fmt.Fprintln(l, "interpreted")
-	if err := l.end(); err == nil {
-		t.Error("the connection ends as if all was well")
+	ending := func(from int, who string) (worker string) {
+		return field(s.log.wait(t, from, "request_timeout: ending the worker", "request="+who, "phase=running"), "pid")
 	}
-	for _, who := range []string{"connection", "interval slow"} {
-		s.wait("request_timeout: ending the worker", who, "phase=running")
-		s.wait(who + ": request_timeout: still running, the worker is ended")
-	}
+	const place = "limit_time.lua:11: in function"
+	traced(t, s, "connection", place, func(from int) string {
+		l := dialLines(t, "tcp", rawAddress(t, s, 0))
+		fmt.Fprintln(l, "interpreted")
+		if err := l.end(); err == nil {
+			t.Error("the connection ends as if all was well")
+		}
+		return ending(from, "connection")
+	})
+	traced(t, s, "interval slow", place, func(from int) string { return ending(from, `"interval slow"`) })
 }
 
 // What a script sets for itself names the exchange as well.

@@ -18,6 +18,7 @@ func (c *cell) BodyRoom() (a, b []byte) {
 			return nil, nil
 		}
 	}
+	c.keepTitle()
 	return shm.Ring(c.inWin, c.inHead, c.room())
 }
 
@@ -37,6 +38,7 @@ func (c *cell) makeRoom() bool {
 // pump moves the spill into the window. It reports whether there is room beyond it.
 func (c *cell) pump() bool {
 	if n := min(uint64(len(c.spill)), c.room()); n > 0 {
+		c.keepTitle()
 		shm.RingPut(c.inWin, c.inHead, c.spill[:n])
 		c.spill = c.spill[n:]
 		c.advanceHead(n)

@@ -99,6 +99,7 @@ type cell struct {
 	spilled  bool   // the window does not hold the request from its beginning
 	ending   bool   // InEnd is to be set when the spill is in the window
 	wanted   bool   // BodyWanted was called
+	title    string // name of the request, when its head is about to be overwritten
 	response response
 }
 
@@ -192,7 +193,7 @@ func (l *loop) take() *cell {
 	c.place = len(l.inUse)
 	l.inUse = append(l.inUse, c)
 	c.idempotent, c.retried, c.timed, c.socket = false, false, false, socketNone
-	c.flags, c.inHead, c.spilled, c.ending, c.wanted = 0, 0, false, false, false
+	c.flags, c.inHead, c.spilled, c.ending, c.wanted, c.title = 0, 0, false, false, false, ""
 	return c
 }
 

@@ -36,17 +36,28 @@ func (c *cell) name() string {
 	if c.kind == shm.KindSocket {
 		return "connection"
 	}
-	if c.spilled || c.inHead > uint64(len(c.inWin)) {
-		return "request" // others' bytes stand where its head was
+	if c.title != "" || !c.headThere() {
+		return c.title
 	}
 	// Workers cannot write here where the system prevents it; elsewhere they might have.
 	var h shm.Head
 	copy(shm.Bytes(&h), c.inWin)
-	raw := part(c.inWin, h.RawOff, h.RawLen)
+	raw := part(c.inWin, h.RawOff, min(h.RawLen, uint32(len(c.inWin))-min(h.RawOff, uint32(len(c.inWin)))))
 	if c.kind == shm.KindInterval {
 		return "interval " + quoted(raw)
 	}
 	return quoted(part(raw, h.MethodOff, h.MethodLen)) + " /" + quoted(part(raw, h.PathOff, h.PathLen))
+}
+
+// headThere reports whether the in-window still begins with the request's head.
+func (c *cell) headThere() bool { return c.inHead <= uint64(len(c.inWin)) }
+
+// keepTitle is called before bytes are put into the in-window: where the worker has taken some out, these may come to
+// stand where the head is.
+func (c *cell) keepTitle() {
+	if c.inTail > 0 && c.title == "" && c.headThere() && c.l.p.spec.Options.RequestTimeout > 0 {
+		c.title = c.name()
+	}
 }
 
 // part is nil where there is no such part.
