@@ -24,6 +24,7 @@ static size_t nliving, cap_living;
 static void fail(const char *text, size_t n)
 {
 	fflush(NULL);
+	mb_watch_report();
 	mb_send(P.control, MB_MSG_FAILED, text, n > MB_TEXT_MAX ? MB_TEXT_MAX : n);
 	_exit(3);
 }
@@ -203,8 +204,17 @@ static void fork_server(int argc, char **argv)
 	lua_gc(L, LUA_GCCOLLECT, 0);
 	fflush(NULL);
 	watch_children();
+	mb_watch_report();
 	mb_send(P.control, MB_MSG_READY, NULL, 0);
 	serve();
+}
+
+static void read_development(void)
+{
+	const char *e = getenv(MB_ENV_DEVELOPMENT);
+	P.watched = e && strchr(e, 'w');
+	P.pages = e && strchr(e, 'p');
+	unsetenv(MB_ENV_DEVELOPMENT);
 }
 
 #if defined(__GLIBC__) || defined(__APPLE__) || defined(__FreeBSD__)
@@ -232,6 +242,7 @@ __attribute__((constructor)) static void start(void)
 	if (*end == ' ')
 		P.release = strdup(end + 1);
 	unsetenv(MB_ENV);
+	read_development();
 #if !(defined(__GLIBC__) || defined(__APPLE__) || defined(__FreeBSD__))
 	int f = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
 	ssize_t n = f < 0 ? 0 : read(f, cmdline, sizeof cmdline - 1);

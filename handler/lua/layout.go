@@ -90,6 +90,7 @@ func constantsInC() map[string]uint64 {
 		"MsgForked": C.MB_MSG_FORKED, "MsgExited": C.MB_MSG_EXITED, "MsgListenOK": C.MB_MSG_LISTEN_OK,
 		"MsgListenErr": C.MB_MSG_LISTEN_ERR, "MsgFork": C.MB_MSG_FORK, "MsgKill": C.MB_MSG_KILL,
 		"MsgWorkerReady": C.MB_MSG_WORKER_READY, "MsgWorkerFailed": C.MB_MSG_WORKER_FAILED,
+		"MsgFiles": C.MB_MSG_FILES,
 		"CtlFlush": C.MB_CTL_FLUSH, "CtlSocket": C.MB_CTL_SOCKET,
 		"CtlTraceback": C.MB_CTL_TRACEBACK,
 		"TypeNone":     C.MB_T_NONE, "TypeBool": C.MB_T_BOOL, "TypeNumber": C.MB_T_NUMBER, "TypeString": C.MB_T_STRING,
@@ -97,4 +98,4 @@ func constantsInC() map[string]uint64 {
 	}
 }
 
-func envInC() string { return C.MB_ENV }
+func envInC() [2]string { return [2]string{C.MB_ENV, C.MB_ENV_DEVELOPMENT} }

@@ -59,7 +59,7 @@ func TestConstants(t *testing.T) {
 		"MsgListen": shm.MsgListen, "MsgReady": shm.MsgReady, "MsgFailed": shm.MsgFailed, "MsgForked": shm.MsgForked,
 		"MsgExited": shm.MsgExited, "MsgListenOK": shm.MsgListenOK, "MsgListenErr": shm.MsgListenErr,
 		"MsgFork": shm.MsgFork, "MsgKill": shm.MsgKill, "MsgWorkerReady": shm.MsgWorkerReady,
-		"MsgWorkerFailed": shm.MsgWorkerFailed, "CtlFlush": shm.CtlFlush, "CtlSocket": shm.CtlSocket, "CtlTraceback": shm.CtlTraceback,
+		"MsgFiles": shm.MsgFiles, "MsgWorkerFailed": shm.MsgWorkerFailed, "CtlFlush": shm.CtlFlush, "CtlSocket": shm.CtlSocket, "CtlTraceback": shm.CtlTraceback,
 		"TypeNone": shm.TypeNone, "TypeBool": shm.TypeBool, "TypeNumber": shm.TypeNumber,
 		"TypeString": shm.TypeString, "TypeFunc": shm.TypeFunc, "TypeHTTP": shm.TypeHTTP, "TypeOther": shm.TypeOther,
 	}
@@ -72,7 +72,7 @@ func TestConstants(t *testing.T) {
 			t.Errorf("%s: %#x in Go, %#x in C", name, v, got)
 		}
 	}
-	if envInC() != shm.Env {
-		t.Errorf("Env: %q in Go, %q in C", shm.Env, envInC())
+	if want := [2]string{shm.Env, shm.EnvDevelopment}; envInC() != want {
+		t.Errorf("environment: %q in Go, %q in C", want, envInC())
 	}
 }

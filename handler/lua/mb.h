@@ -34,6 +34,7 @@
 #define MB_CHUNK_MAX (16u << 20)          /* the two chunk sizes of generate_handler */
 #define MB_FDS_MAX 253                    /* descriptors of one message (SCM_MAX_FD) */
 #define MB_TEXT_MAX (64u << 10)           /* text of an error on a control socket */
+#define MB_FILES_MAX 1024u                /* files that are watched, of one script */
 #define MB_PARAMS_MAX (1u << 16)          /* items of a form, a query, the cookies */
 #define MB_POST_ROOM (64u << 10)          /* records of one piece of a form body */
 
@@ -48,6 +49,7 @@ typedef struct {
 	int traceback_ref; /* registry: mb_traceback as a Lua value */
 	const char *release; /* _MOONBRIDGE_VERSION */
 	int control;       /* control socket: of the fork server, then of the worker */
+	int watched, pages; /* development: files that are loaded are reported; errors become pages */
 } mb_process;
 extern mb_process P;
 
@@ -121,6 +123,12 @@ void mb_control_watch(int fd); /* a worker's; returns when the server is gone */
 
 lua_State *mb_state_new(int argc, char **argv);
 int mb_state_run(lua_State *L, int argc, char **argv); /* 0, or error text on top */
+
+/* --- watch.c ------------------------------------------------------------- */
+
+void mb_watch_open(lua_State *L);      /* has the files noted that Lua loads */
+void mb_watch_note(const char *path);  /* one is about to be loaded */
+void mb_watch_report(void);            /* tells the server what was noted */
 
 /* --- http.c ------------------------------------------------------------- */
 

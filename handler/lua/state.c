@@ -180,6 +180,8 @@ lua_State *mb_state_new(int argc, char **argv)
 	open_missing(L);
 	open_globals(L, argc, argv);
 	open_paths(L, argc > 1 ? argv[1] : "");
+	if (P.watched)
+		mb_watch_open(L);
 	mb_request_open(L);
 	mb_fields_open(L);
 	mb_params_open(L);
@@ -196,6 +198,8 @@ int mb_state_run(lua_State *L, int argc, char **argv)
 	}
 	lua_rawgeti(L, LUA_REGISTRYINDEX, P.traceback_ref);
 	int handler = lua_gettop(L);
+	if (P.watched)
+		mb_watch_note(argv[1]);
 	if (luaL_loadfile(L, argv[1]))
 		return -1;
 	luaL_checkstack(L, argc, "too many script arguments");

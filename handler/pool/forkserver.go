@@ -71,7 +71,7 @@ func startForkServer(h *Host, generation int) (*forkServer, error) {
 	fs.cmd = &exec.Cmd{
 		Path:       h.cfg.Program,
 		Args:       append([]string{title, h.cfg.Script}, h.cfg.Args...),
-		Env:        append(os.Environ(), h.env()),
+		Env:        append(os.Environ(), h.env()...),
 		Stdout:     os.Stdout,
 		Stderr:     stderr,
 		ExtraFiles: []*os.File{ctl},
@@ -156,6 +156,8 @@ func (fs *forkServer) read() error {
 			err = fs.listen(body)
 		case shm.MsgReady:
 			fs.settle(nil)
+		case shm.MsgFiles:
+			err = fs.h.loaded(body)
 		case shm.MsgFailed:
 			fs.settle(errors.New(string(body)))
 		case shm.MsgForked:
@@ -268,11 +270,18 @@ func (fs *forkServer) await(ctx context.Context) error {
 	}
 }
 
-// env is the variable that makes a program a fork server.
-func (h *Host) env() string {
+// env is the variables that make a program a fork server.
+func (h *Host) env() []string {
 	env := shm.Env + "=3" // the first of ExtraFiles
 	if h.cfg.Version != "" {
 		env += " " + h.cfg.Version
 	}
-	return env
+	letters := ""
+	if h.cfg.Files != nil {
+		letters += "w"
+	}
+	if h.cfg.ErrorPages {
+		letters += "p"
+	}
+	return []string{env, shm.EnvDevelopment + "=" + letters}
 }

@@ -34,6 +34,14 @@ type Config struct {
 	// loop, on Linux, where that was measured to be faster.)
 	NoPairing bool
 
+	// Files is called with files that the script is made of, when they are about to be loaded or were: before Start returns
+	// with all that the fork server has loaded, also if the script fails, and later with what workers load. It may be
+	// called by several goroutines. nil: nobody wants to know.
+	Files func([]File)
+
+	// ErrorPages has a Lua error in an HTTP handler answered with a page that shows it. For developers only.
+	ErrorPages bool
+
 	// Credential is who the fork server and its workers run as; nil: as this process. To change it takes root.
 	Credential *syscall.Credential
 

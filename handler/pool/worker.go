@@ -125,6 +125,10 @@ func (w *Worker) listen() {
 			w.p.workerReady(w)
 		case shm.MsgWorkerFailed:
 			w.p.log.Error("worker: prepare failed", "pid", w.pid.Load(), "err", string(body))
+		case shm.MsgFiles:
+			if w.fs.h.loaded(body) != nil {
+				w.condemn("malformed list of files")
+			}
 		default:
 			w.condemn("unknown message on its control socket")
 		}

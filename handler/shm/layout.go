@@ -192,6 +192,7 @@ const (
 	MsgKill                    // … Kill
 	MsgWorkerReady             // worker → server: prepare has returned
 	MsgWorkerFailed            // … prepare failed: text
+	MsgFiles                   // fork server or worker → server: files that were loaded
 )
 
 // Bytes on a worker's control socket.
@@ -233,3 +234,7 @@ const (
 // Env is the environment variable that makes a program become a fork server; its value is the number of the control
 // socket's descriptor, and after a blank, if there is one, what scripts see as _MOONBRIDGE_VERSION.
 const Env = "MOONBRIDGE_FORKSERVER"
+
+// EnvDevelopment is another one, with letters for what only developers want: w: MsgFiles are sent; p: a Lua error in an
+// HTTP handler is answered with a page that shows it.
+const EnvDevelopment = "MOONBRIDGE_DEVELOPMENT"

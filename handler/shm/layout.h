@@ -199,6 +199,11 @@ typedef struct {
 /* Worker → server, on the worker's control socket */
 #define MB_MSG_WORKER_READY  10u /* prepare has returned */
 #define MB_MSG_WORKER_FAILED 11u /* prepare failed: text with traceback; then exit 1 */
+/* Fork server or worker → server, if MB_ENV_DEVELOPMENT asks for it */
+#define MB_MSG_FILES 12u /* files that were loaded: of the script before READY or FAILED, then
+                            what a worker loads. Each one is text with a NUL after it: "M S I P",
+                            time of change in ns, size, inode, and absolute path; three times 0
+                            if there was no such file */
 /* Server → worker: single bytes without a header */
 #define MB_CTL_FLUSH 'F' /* publish what send_data holds back */
 #define MB_CTL_TRACEBACK 'T' /* log what Lua is at: the worker is about to be killed */
@@ -228,5 +233,9 @@ typedef struct { uint32_t scope, key_len, val_len, type; } mb_entry;
  * there is one, what scripts see as _MOONBRIDGE_VERSION. argv of the fork
  * server: title, script, script arguments. */
 #define MB_ENV "MOONBRIDGE_FORKSERVER"
+
+/* Another one, with letters for what only developers want: w: MB_MSG_FILES are sent;
+ * p: a Lua error in an HTTP handler is answered with a page that shows it. */
+#define MB_ENV_DEVELOPMENT "MOONBRIDGE_DEVELOPMENT"
 
 #endif
