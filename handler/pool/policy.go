@@ -142,13 +142,18 @@ func (y *policy) retire(o *Options, now time.Time, c *census, d *decision) {
 		switch due := m.idleFrom.Add(o.IdleTimeout); {
 		case now.Before(due):
 			d.at(due)
-		case c.live > o.MinFork && c.idle > o.PreFork:
+		case c.surplus(o):
 			d.end = append(d.end, i)
 			c.ended(i)
 		default:
 			m.stale = true
 		}
 	}
+}
+
+// surplus reports whether the pool can do with one worker fewer. Whether those that boot will be there is not known yet.
+func (c *census) surplus(o *Options) bool {
+	return c.idle > o.PreFork && c.live-c.booting-c.unknown > o.MinFork
 }
 
 // remember notes since when what lasts has been so.
@@ -163,7 +168,7 @@ func (y *policy) remember(o *Options, now time.Time, c *census) {
 	}
 	since(&y.short, c.idle+c.booting < o.PreFork)
 	since(&y.queued, c.waiting > c.booting && c.idle == 0)
-	since(&y.surplus, c.idle > o.PreFork && c.live > o.MinFork)
+	since(&y.surplus, c.surplus(o))
 }
 
 // room is how many workers may be forked now.
@@ -264,7 +269,7 @@ func (y *policy) grow(o *Options, now time.Time, c *census, d *decision) {
 // shrink ends a worker if there have been more than needed for long enough: one that would have to be replaced if there is
 // such a one, else the last one, since loops prefer to wake the others, whose caches are warm.
 func (y *policy) shrink(o *Options, now time.Time, c *census, d *decision) {
-	if c.idle <= o.PreFork || c.live <= o.MinFork {
+	if !c.surplus(o) {
 		y.surplus = time.Time{}
 	}
 	if y.surplus.IsZero() {
@@ -280,12 +285,13 @@ func (y *policy) shrink(o *Options, now time.Time, c *census, d *decision) {
 			last = i
 		}
 	}
-	y.surplus = now
-	if last >= 0 {
-		d.end = append(d.end, last)
-		c.ended(last)
+	if last < 0 {
+		return // those that are idle are about to go
 	}
-	if c.idle > o.PreFork && c.live > o.MinFork {
+	y.surplus = now
+	d.end = append(d.end, last)
+	c.ended(last)
+	if c.surplus(o) {
 		d.at(now.Add(o.ExitDelay))
 	}
 }

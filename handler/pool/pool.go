@@ -250,6 +250,7 @@ func (p *Pool) workerGone(w *Worker, status unix.WaitStatus, known bool) {
 // drain tells a worker to end. Under mu.
 func (p *Pool) drain(w *Worker) {
 	if w.dismiss() {
+		w.told = true
 		w.quit()
 	}
 }

@@ -120,7 +120,7 @@ func (p *Pool) bury(now time.Time) (ended []*Worker) {
 		if old != nil {
 			old.successor = nil
 		}
-		if p.ending || w.in.Quit.Load() != 0 {
+		if p.ending || w.told {
 			continue
 		}
 		// (That it is ready may not have been read yet when it dies of its first exchange.)

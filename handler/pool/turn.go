@@ -96,6 +96,8 @@ func (l *loop) ring() {
 		l.refresh()
 		if l.home != nil {
 			l.home.poke()
+		} else {
+			l.p.kick() // there is no worker yet
 		}
 	}
 	for i, w := range l.pokes {

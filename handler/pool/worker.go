@@ -54,6 +54,7 @@ type Worker struct {
 	successor  *Worker   // that is forked to replace it
 	replaces   *Worker   // that it is forked to replace
 	wasReady   bool
+	told       bool // to end: it is not missed then
 	expected   bool // its end was
 	killed     bool
 	endBy      time.Time // when it is killed if it has not ended; zero: never

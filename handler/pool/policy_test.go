@@ -1,0 +1,183 @@
+package pool
+
+import (
+	"testing"
+	"time"
+)
+
+func defaults(pre, least, most int) Options {
+	o := defaultOptions()
+	o.PreFork, o.MinFork, o.MaxFork = pre, least, most
+	return o
+}
+
+// While births fail, fewer and fewer are tried, nobody is made to wait, and when they succeed again the pool is whole at once.
+func TestPolicyBirthsFail(t *testing.T) {
+	for _, at := range []string{"in prepare", "at the fork"} {
+		t.Run(at, func(t *testing.T) {
+			s := newSim(t, defaults(1, 4, 16))
+			s.doomed, s.noFork = at == "in prepare", at != "in prepare"
+			s.clients = 3
+			s.run(s.birth + time.Millisecond)
+			s.rules = func() {
+				if s.waiting() > 0 {
+					t.Fatalf("%v: somebody waits", s)
+				}
+			}
+			before := s.looks
+			s.run(time.Hour)
+			if tries := s.looks - before; tries < 100 || tries > 300 { // two looks for each, or one
+				t.Errorf("%d looks in an hour with a pause of up to %v", tries, birthPauseMax)
+			}
+			s.rules = nil
+			s.doomed, s.noFork = false, false
+			s.run(birthPauseMax + 3*s.birth)
+			if n := s.live(); n < 4 || s.refused || s.inside() == 0 {
+				t.Errorf("%v: not whole again", s)
+			}
+		})
+	}
+}
+
+func TestBirthPause(t *testing.T) {
+	const s = time.Second
+	for _, c := range []struct {
+		delay  time.Duration
+		series int
+		want   time.Duration
+	}{
+		{2 * s, 1, 2 * s}, {2 * s, 2, 4 * s}, {2 * s, 4, 16 * s}, {2 * s, 5, birthPauseMax}, {2 * s, 1e9, birthPauseMax},
+		{0, 1, birthPauseMin}, {0, 2, 2 * birthPauseMin}, {0, 1e9, birthPauseMax},
+		{3600 * s, 1, 3600 * s}, {3600 * s, 7, 3600 * s},
+	} {
+		if got := birthPause(c.delay, c.series); got != c.want {
+			t.Errorf("birthPause(%v, %d) = %v, want %v", c.delay, c.series, got, c.want)
+		}
+	}
+}
+
+// A pool that has no worker without being asked for one takes exchanges again when the pause after a failure is over:
+// otherwise nobody would ever ask for one.
+func TestPolicyRecoversWithoutMinimum(t *testing.T) {
+	s := newSim(t, defaults(0, 0, 4))
+	s.doomed, s.clients = true, 1
+	s.run(time.Second)
+	if !s.refused {
+		t.Fatalf("%v: exchanges are taken after a failure", s)
+	}
+	s.clients, s.doomed = 0, false
+	s.run(time.Minute)
+	if s.refused {
+		t.Fatalf("%v: exchanges are refused for ever", s)
+	}
+	s.clients = 1
+	s.run(time.Second)
+	if s.inside() != 1 {
+		t.Errorf("%v: nobody serves", s)
+	}
+}
+
+// At max_fork the last worker that serves does not make room for its successor while another one boots, or fails to.
+func TestPolicyKeepsTheLastOne(t *testing.T) {
+	for _, doomed := range []bool{false, true} {
+		s := newSim(t, defaults(1, 2, 2))
+		s.run(time.Second)
+		s.birth, s.doomed, s.kicked = 5*time.Second, doomed, true
+		for _, w := range s.workers {
+			w.stale = true
+		}
+		s.rules = func() {
+			if n := s.tally(); n[Idle]+n[Busy] == 0 {
+				t.Fatalf("%v: nobody serves", s)
+			}
+		}
+		s.run(time.Minute)
+		s.doomed = false
+		s.run(time.Minute)
+		if n := s.tally(); n[Idle] != 2 || s.workers[0].stale || s.workers[1].stale {
+			t.Errorf("%v: not replaced: %+v %+v", s, s.workers[0], s.workers[1])
+		}
+	}
+}
+
+// Nor are the last ones ended because they are idle, or because they are in the way, while nobody can be forked.
+func TestPolicyKeepsWhatCannotBeReplaced(t *testing.T) {
+	for _, why := range []string{"no fork server", "no fork"} {
+		o := defaults(1, 2, 2)
+		o.IdleTimeout = 10 * time.Second
+		s := newSim(t, o)
+		s.run(time.Second)
+		s.barren, s.noFork = why == "no fork server", why == "no fork"
+		s.run(time.Hour)
+		n := s.tally()
+		if why == "no fork" && n[Idle] < 1 || why == "no fork server" && n[Idle] < 2 {
+			t.Errorf("%s: %v", why, s)
+		}
+		s.barren, s.noFork = false, false
+		s.y.renewed()
+		s.kicked = true
+		s.run(time.Second)
+		if n := s.live(); n < 1 || s.births < 3 {
+			t.Errorf("%s is over: %v, %d births", why, s, s.births)
+		}
+	}
+}
+
+// Workers that die are replaced at once, spare ones not: as many as there were come back under load in no time.
+func TestPolicyReplacesTheDeadAtOnce(t *testing.T) {
+	s := newSim(t, defaults(1, 2, 16))
+	s.clients = 12
+	s.run(time.Minute)
+	if s.live() < 13 {
+		t.Fatalf("%v: want 12 and a spare one", s)
+	}
+	for range 8 {
+		s.die(s.workers[0])
+	}
+	s.run(s.birth + 3*time.Millisecond)
+	if n := s.tally(); n[Idle]+n[Busy] < 12 {
+		t.Errorf("%v: not replaced at once", s)
+	}
+	// At rest, nobody misses them.
+	s.clients = 0
+	s.run(time.Second)
+	for s.live() > 5 {
+		s.die(s.workers[0])
+	}
+	forks := s.forks
+	s.run(time.Second)
+	if s.forks != forks {
+		t.Errorf("%v: replaced although there are enough", s)
+	}
+}
+
+// Births that take long do not make a queue wait for one after the other.
+func TestPolicyGrowsDuringLongBirths(t *testing.T) {
+	s := newSim(t, defaults(1, 1, 9))
+	s.run(time.Second)
+	s.birth, s.serve, s.clients = 5*time.Second, time.Hour, 9
+	s.run(lastsLong + 8*s.o.ForkDelay + s.birth)
+	if n := s.tally(); n[Busy] != 9 {
+		t.Errorf("%v: want 9 busy", s)
+	}
+}
+
+// Workers that leave by their own decision are replaced one for one.
+func TestPolicyWorkersLeave(t *testing.T) {
+	s := newSim(t, defaults(0, 0, 4))
+	s.clients = 4
+	s.run(10 * time.Second)
+	for range 100 {
+		for _, w := range s.workers {
+			w.leaving = w.state.serving()
+		}
+		s.run(100 * time.Millisecond)
+		if s.live() == 0 {
+			t.Fatalf("%v: nobody there", s)
+		}
+	}
+	s.run(s.birth)
+	if s.live() != 4 {
+		t.Errorf("%v: want 4", s)
+	}
+}
