@@ -292,7 +292,7 @@ void mb_exchange_end(uint32_t result)
 	R.state = MB_R_IDLE;
 	R.pending = 0;
 	X.active = 0;
-	__atomic_store_n(&X.oc->result, result, __ATOMIC_RELEASE);
+	__atomic_store_n(&X.oc->result, MB_RESULT(W.gen, result), __ATOMIC_RELEASE);
 	mb_unlock();
 }
 
@@ -300,6 +300,7 @@ static void end(uint32_t result)
 {
 	mb_exchange_end(result);
 	__atomic_store_n(&W.outw->finished, W.outw->finished + 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&W.outw->at, 0, __ATOMIC_RELEASE);
 	mb_notify();
 }
 
@@ -318,8 +319,10 @@ void mb_exchange_begin(const mb_in_cell *ic, mb_out_cell *oc, const mb_transport
 	X.body = MB_BODY_UNREAD;
 }
 
-static void begin(uint32_t loop, uint32_t cell)
+static void begin(uint32_t loop, uint32_t cell, uint32_t gen)
 {
+	W.gen = gen;
+	__atomic_store_n(&W.outw->at, MB_AT(loop, cell), __ATOMIC_RELAXED);
 	X.loop = loop;
 	X.cell = cell;
 	X.ol = mb_out_loop_at(loop);
@@ -386,7 +389,7 @@ static int verdict(lua_State *L, int how)
 int mb_exchange_run(uint32_t loop, uint32_t cell, uint32_t gen)
 {
 	lua_State *L = P.L;
-	begin(loop, cell);
+	begin(loop, cell, gen);
 	if ((uint32_t)__atomic_load_n(&X.ic->gen, __ATOMIC_ACQUIRE) != gen)
 		broken_segment("an exchange of another generation");
 	if (mb_exchange_head()) {

@@ -240,7 +240,7 @@ func (e *exchange) finish() response {
 	}
 	e.w.queues[e.loop].Settle()
 	e.out.Owner.Store(shm.Owner(e.in.Gen.Load(), shm.WhoFree))
-	return response{dateField.ReplaceAllString(string(e.got), "Date: X\r\n"), e.out.Result.Load()}
+	return response{dateField.ReplaceAllString(string(e.got), "Date: X\r\n"), shm.ResultOf(e.out.Result.Load(), e.in.Gen.Load())}
 }
 
 // do is start and finish.

@@ -56,6 +56,7 @@ extern mb_process P;
 /* A worker's place in the segments. h is a copy that was checked once. */
 typedef struct {
 	uint32_t pool, slot;
+	uint32_t gen; /* of the exchange that was claimed last */
 	int doorbell;
 	int loop_doorbell[MB_FDS_MAX];
 	const uint8_t *in;

@@ -53,7 +53,7 @@ static void give_up_exchange(int raw)
 	}
 	X.active = 0;
 	X.via = NULL;
-	__atomic_store_n(&oc->result, result, __ATOMIC_RELEASE);
+	__atomic_store_n(&oc->result, MB_RESULT(W.gen, result), __ATOMIC_RELEASE);
 	mb_notify();
 }
 

@@ -85,6 +85,12 @@ static int claim_from(uint32_t loop, uint32_t *cell, uint32_t *gen)
 		uint64_t h = __atomic_load_n(&in->q_head, __ATOMIC_ACQUIRE);
 		if (t >= h)
 			return 0;
+		if (h - t > W.h.queue_cap) {
+			/* Somebody has destroyed it: what waits is among the last entries. */
+			__atomic_compare_exchange_n(&out->q_tail, &t, h - W.h.queue_cap, 0, __ATOMIC_ACQ_REL,
+				__ATOMIC_RELAXED);
+			continue;
+		}
 		uint32_t c = __atomic_load_n(&in->q[t & (W.h.queue_cap - 1)], __ATOMIC_RELAXED);
 		int got = 0;
 		if (c < W.h.cells) {

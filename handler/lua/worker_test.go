@@ -82,7 +82,7 @@ func TestWorkersShareQueues(t *testing.T) {
 				in, inWin := a.mem.InCell(l, i)
 				out, outWin := a.mem.OutCell(l, i)
 				if busy[l][i] {
-					result := out.Result.Load()
+					result := shm.ResultOf(out.Result.Load(), in.Gen.Load())
 					if result == 0 {
 						continue
 					}

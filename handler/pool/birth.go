@@ -41,6 +41,7 @@ func (p *Pool) newWorker(now time.Time) (b birth, ok bool) {
 	w.in.Quit.Store(0)
 	w.out.Asleep.Store(0)
 	w.out.Finished.Store(0)
+	w.out.At.Store(0)
 	p.slots[slot].Store(w)
 	return b, true
 }

@@ -33,7 +33,7 @@ func (c *cell) look() {
 		return
 	}
 	pos := c.pos
-	result := c.out.Result.Load() // first: what was written before it is there then
+	result := shm.ResultOf(c.out.Result.Load(), pos) // first: what was written before it is there then
 	flags := c.out.Flags.Load()
 	if !c.readOutput() {
 		return

@@ -80,6 +80,8 @@ type cell struct {
 	worker     *Worker          // that was seen to have it
 	counted    bool             // in worker.claims
 	claimed    int64            // time when it was first seen claimed; 0: not yet
+	began      bool             // the worker was seen at it
+	stirred    int64            // time when the worker was rung without need
 	flushed    int64            // time of the last request to flush
 	kind       uint16           // shm.Kind*
 	idempotent bool             // RFC 9110 §9.2.2
@@ -88,8 +90,9 @@ type cell struct {
 
 	// Raw connection.
 	socket socketState
-	fd     int  // socketHeld
-	away   bool // counted in worker.away, and in loop.handed while the cell is open
+	fd     int   // socketHeld
+	passed int64 // socketPassed: since when
+	away   bool  // counted in worker.away, and in loop.handed while the cell is open
 
 	// Request body.
 	flags    uint32 // InCell.Flags
@@ -254,7 +257,7 @@ func (l *loop) publish(c *cell) {
 	c.out.InTail.Store(0)
 	c.out.OutHead.Store(0)
 	c.out.OutStart.Store(0)
-	c.out.Result.Store(0)
+	c.out.Result.Store(shm.NoResult(c.pos))
 	c.out.Flags.Store(0)
 	if c.timed {
 		c.out.Claimed.Store(0)

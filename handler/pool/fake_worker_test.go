@@ -326,7 +326,7 @@ var behaviours = map[string]func(s *served, query string){
 	"die-after": func(s *served, query string) { s.write([]byte("partial")); s.signal(); die() },
 	"die-done": func(s *served, query string) { // finished, but nobody was told
 		s.write([]byte("done"))
-		s.out.Result.Store(shm.ResultDone)
+		s.out.Result.Store(shm.Result(s.c.Gen, shm.ResultDone))
 		die()
 	},
 	"die-once": func(s *served, query string) {

@@ -63,6 +63,10 @@ func (c *cell) putSocket(listener int, local, remote netip.AddrPort) error {
 	return c.put(&l.head, nil, nil, nil, nil)
 }
 
+// takeSpan is how long a worker may take, in ns, to take a socket that has been sent to it. If it was sent one because
+// another worker has destroyed its flags, it has thrown that away, and waits for one that does not come.
+const takeSpan = 5_000_000_000
+
 // wantsSocket takes note of whether the worker wants the connection's socket. false: it must not.
 func (c *cell) wantsSocket(wants bool) bool {
 	switch {
@@ -74,6 +78,9 @@ func (c *cell) wantsSocket(wants bool) bool {
 		c.passSocket()
 	case c.socket != socketPassed:
 		c.violated("wants a socket that it must not have")
+		return false
+	case c.l.on.Now()-c.passed >= takeSpan:
+		c.violated("does not take the socket that it wants")
 		return false
 	}
 	return true
@@ -90,7 +97,7 @@ func (c *cell) passSocket() {
 		return
 	}
 	unix.Close(c.fd)
-	c.socket, c.fd = socketPassed, -1
+	c.socket, c.fd, c.passed = socketPassed, -1, c.l.on.Now()
 	c.count()
 	c.setAway(true)
 }

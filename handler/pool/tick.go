@@ -15,6 +15,11 @@ const (
 	flushAfter = 50 * time.Millisecond
 	// rescueAfter is how long an exchange waits, in nanoseconds, until flags are not believed any more.
 	rescueAfter = 100_000_000
+	// beginSpan is how long a worker may take from claiming an exchange to beginning it, which is nothing, unless it does
+	// not get a processor.
+	beginSpan = 5_000_000_000
+	// stirEvery is how often a worker at an exchange is rung whose flag says that it does not sleep.
+	stirEvery = 1_000_000_000
 	// retryAfter is what a client is told that was refused because of load: it is a guess.
 	retryAfter = time.Second
 )
@@ -85,6 +90,29 @@ func (c *cell) check(now int64) {
 	}
 }
 
+// deserted finds out whether the worker is at this exchange at all: where memory was destroyed it may be through with it
+// without our knowledge, or never have heard of it. true: the exchange has ended.
+func (c *cell) deserted(now int64) bool {
+	w := c.worker
+	if w.out.At.Load() == shm.At(c.l.index, c.index) {
+		c.began = true
+		if w.out.Asleep.Load() == 0 && now-c.stirred >= stirEvery {
+			c.stirred = now
+			w.bell.Ring() // it may sleep all the same
+		}
+		return false
+	}
+	if !c.began && now-c.claimed < beginSpan || w.gone.Load() {
+		return false
+	}
+	pos := c.pos
+	c.look() // it stores the result before it leaves
+	if c.pos == pos && c.state == cellClaimed {
+		c.violated("claimed an exchange that it is not at")
+	}
+	return true
+}
+
 func (c *cell) checkQueued(now int64) {
 	q := c.l.queue
 	passed := q.Passed(c.pos)
@@ -105,9 +133,12 @@ func (c *cell) checkQueued(now int64) {
 
 func (c *cell) checkClaimed(now int64) {
 	if c.claimed == 0 {
-		c.claimed = now
+		c.claimed, c.began, c.stirred = now, false, now
 	}
 	c.count()
+	if c.deserted(now) {
+		return
+	}
 	limit := c.l.p.spec.Options.RequestTimeout
 	if limit > 0 && now-c.claimed >= int64(limit) {
 		c.overdue(now)

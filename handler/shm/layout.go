@@ -77,8 +77,12 @@ type OutWorker struct {
 	Asleep   atomic.Uint32 // 1: the worker blocks or is about to
 	_        uint32
 	Finished atomic.Uint64 // exchanges completed
-	_        [48]byte
+	At       atomic.Uint64 // At of the exchange that it runs; 0: none. Cleared after its result is stored
+	_        [40]byte
 }
+
+// At is the place of an exchange, for OutWorker.At.
+func At(loop, cell int) uint64 { return uint64(loop)<<32 | uint64(cell+1) }
 
 // The low half of OutCell.Owner; the high half is the low half of the generation. Other values: 1+slot of the worker that
 // has claimed the cell.
@@ -90,7 +94,21 @@ const (
 // Owner puts an owner word together.
 func Owner(gen uint64, who uint32) uint64 { return gen<<32 | uint64(who) }
 
-// Bits of OutCell.Result. Bits from ResultStatusShift on: with ResultDone and without output, the status that the server
+// Result puts a result word together: a result that is none of this exchange counts for nothing.
+func Result(gen uint64, bits uint32) uint64 { return gen<<32 | uint64(bits) }
+
+// ResultOf is the bits of a result word, if it is that of an exchange, or else 0.
+func ResultOf(word, gen uint64) uint32 {
+	if uint32(word>>32) != uint32(gen) {
+		return 0
+	}
+	return uint32(word)
+}
+
+// NoResult is the word of an exchange that has none yet: a few wrong bits do not make one.
+func NoResult(gen uint64) uint64 { return Result(^gen, 0) }
+
+// Bits of the low half of OutCell.Result. Bits from ResultStatusShift on: with ResultDone and without output, the status that the server
 // answers itself.
 const (
 	ResultDone   = 1 << iota // the exchange is over
@@ -115,9 +133,8 @@ type OutCell struct {
 	InTail   atomic.Uint64 // bytes taken out of the in-window so far
 	OutHead  atomic.Uint64 // bytes published so far; byte i is at place (OutStart+i) modulo the window
 	OutStart atomic.Uint32 // place of the first byte of the response; fixed when that is published
-	Result   atomic.Uint32 // Result*, stored last
 	Flags    atomic.Uint32 // Out*
-	_        uint32
+	Result   atomic.Uint64 // Result(gen, Result*), stored last
 	Claimed  atomic.Uint64 // ns of CLOCK_MONOTONIC when the worker took the exchange, if its head has an id
 	_        [16]byte
 }

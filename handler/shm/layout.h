@@ -89,15 +89,21 @@ typedef struct {
 	                      if you exchange it to 0 */
 	uint32_t pad0;
 	uint64_t finished; /* exchanges completed: progress, for waking others */
-	uint8_t  pad[48];
+	uint64_t at;       /* MB_AT of the exchange that it runs; 0: none. Cleared after its
+	                      result is stored */
+	uint8_t  pad[40];
 } mb_out_worker;
+
+#define MB_AT(loop, cell) ((uint64_t)(loop) << 32 | ((uint64_t)(cell) + 1))
 
 /* mb_out_cell.owner: low 32 bits of gen << 32 | who */
 #define MB_WHO_FREE   0u
 #define MB_WHO_QUEUED 0xffffffffu /* published, not claimed */
                                   /* 1+slot: claimed by that worker */
 
-/* mb_out_cell.result, stored last (release) */
+/* Low half of mb_out_cell.result, stored last (release). The high half is the low
+ * half of gen: a result that is none of this exchange counts for nothing */
+#define MB_RESULT(gen, bits) ((uint64_t)(gen) << 32 | (bits))
 #define MB_DONE   1u  /* the exchange is over */
 #define MB_CLOSE  2u  /* close the connection when the output is sent */
 #define MB_RESET  4u  /* reset the connection: the response broke off */
@@ -121,9 +127,8 @@ typedef struct {
 	uint64_t out_head;  /* bytes published in the out-window: counts from out_start */
 	uint32_t out_start; /* where the first byte of the response is (< out_window);
 	                       fixed when the first byte is published */
-	uint32_t result;    /* MB_DONE … */
 	uint32_t flags;     /* MB_OUT_* */
-	uint32_t pad0;
+	uint64_t result;    /* MB_RESULT(gen, MB_DONE …) */
 	uint64_t claimed;   /* ns of CLOCK_MONOTONIC when the worker took the exchange, if its
 	                       head has an id: for the access log */
 	uint8_t  pad[16];

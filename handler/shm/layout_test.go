@@ -26,7 +26,7 @@ func TestLayoutSizes(t *testing.T) {
 		{"Msg", unsafe.Sizeof(Msg{}), 8},
 		{"MsgForkedBody", unsafe.Sizeof(MsgForkedBody{}), 16},
 		{"OutLoop.Asleep", unsafe.Offsetof(OutLoop{}.Asleep), 64},
-		{"OutCell.Flags", unsafe.Offsetof(OutCell{}.Flags), 32},
+		{"OutCell.Result", unsafe.Offsetof(OutCell{}.Result), 32},
 		{"Header.InLoops", unsafe.Offsetof(Header{}.InLoops), 48},
 	} {
 		if c.got != c.want {

@@ -65,11 +65,15 @@ func (q *Queue) queued(pos uint64) bool {
 	return q.cells[cell].Owner.Load() == Owner(pos, WhoQueued)
 }
 
+// settleTries is how often the tail is moved in competition with workers, which move it a few times each. One that writes to
+// it all the time must not hold the loop.
+const settleTries = 16
+
 // Settle moves the tail past what is claimed or cancelled at the front, as workers do, and returns Len. It also brings
 // back a tail that a worker has set to nonsense.
 func (q *Queue) Settle() int {
 	oldest := q.head - min(q.head, uint64(len(q.q)))
-	for {
+	for try := 0; ; try++ {
 		tail := q.out.QTail.Load()
 		pos := tail
 		if tail < oldest || tail > q.head {
@@ -81,18 +85,23 @@ func (q *Queue) Settle() int {
 		if pos == tail || q.out.QTail.CompareAndSwap(tail, pos) {
 			return int(q.head - pos)
 		}
+		if try == settleTries {
+			q.out.QTail.Store(pos) // nothing before it waits; where others have got to is lost, which costs them a look
+			return int(q.head - pos)
+		}
 	}
 }
 
 // Repair is Settle for a queue in which a waiting exchange was found that the tail has passed: only nonsense of a worker
 // does that, and nobody would look at it again. pos is its position.
 func (q *Queue) Repair(pos uint64) {
-	for {
+	for range settleTries {
 		tail := q.out.QTail.Load()
 		if tail <= pos || q.out.QTail.CompareAndSwap(tail, pos) {
 			return
 		}
 	}
+	q.out.QTail.Store(pos)
 }
 
 // Passed reports whether the tail is beyond a position.

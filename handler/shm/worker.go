@@ -38,9 +38,13 @@ func (w *Worker) Claim() (c Claim, ok bool) {
 func (w *Worker) claim(l int) (Claim, bool) {
 	in, out, q := w.m.InLoop(l), w.m.OutLoop(l), w.m.queue(l)
 	for {
-		pos := out.QTail.Load()
-		if pos >= in.QHead.Load() {
+		pos, head := out.QTail.Load(), in.QHead.Load()
+		if pos >= head {
 			return Claim{}, false
+		}
+		if head-pos > uint64(len(q)) {
+			out.QTail.CompareAndSwap(pos, head-uint64(len(q))) // somebody has destroyed it
+			continue
 		}
 		cell := int(q[pos%uint64(len(q))].Load())
 		o, _ := w.m.OutCell(l, cell)
@@ -48,6 +52,7 @@ func (w *Worker) claim(l int) (Claim, bool) {
 		// Whoever has seen that the position is taken moves the tail: the one who took it may be dead.
 		out.QTail.CompareAndSwap(pos, pos+1)
 		if got {
+			w.out.At.Store(At(l, cell))
 			return Claim{l, cell, pos}, true
 		}
 	}
@@ -63,8 +68,9 @@ func (w *Worker) Signal(c Claim) (ring bool) {
 // Finish ends an exchange. The cell is the server's again. It returns true if the loop's doorbell has to be rung.
 func (w *Worker) Finish(c Claim, result uint32) (ring bool) {
 	o, _ := w.m.OutCell(c.Loop, c.Cell)
-	o.Result.Store(result | ResultDone)
+	o.Result.Store(Result(c.Gen, result|ResultDone))
 	w.out.Finished.Add(1)
+	w.out.At.Store(0)
 	return w.Signal(c)
 }
 
