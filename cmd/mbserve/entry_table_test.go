@@ -105,7 +105,7 @@ var proofs = []proof{
 	{"The request body: request:stream_post_param(field_name, callback)", tests(shown, "main.TestEntryForm", "main.TestFormUpload", "lua.TestPostStreams",
 		"lua.TestPostCallbackErrors")},
 	{"The request body: request:stream_post_params(pattern, callback)", tests(shown, "main.TestEntryForm", "lua.TestPostStreams", "lua.TestPostArguments")},
-	{"The request body: request:stream_request_body(callback)", tests(shown, "main.TestUpload", "main.TestEntryDefaultSizes", "lua.TestBody")},
+	{"The request body: request:stream_request_body(callback)", tests(shown, "main.TestUpload", "main.TestEntryDefaultSizes", "lua.TestBody", "lua.TestBodyExclusive")},
 	{"The request body: request.defer_reading()", tests(shown, "main.TestEntryDeferReading", "lua.TestPostOrder")},
 
 	{"The response: request:send_status(status)", tests(shown, "lua.TestResponse", "lua.TestMisuse")},
