@@ -53,6 +53,8 @@ func (s *server) load(ctx context.Context) (g *generation, err error) {
 		Listen:     g.open,
 		NoPairing:  s.o.noPairing,
 		Credential: s.credential,
+		Files:      s.files.listener(g.number),
+		ErrorPages: s.o.dev,
 	})
 	if err != nil {
 		g.closeListeners()

@@ -15,6 +15,8 @@ type options struct {
 
 	version, check, debug, stats, background bool
 
+	watch, dev bool // for developers
+
 	logFile, pidFile string
 	logFacility      string // "": no system log
 	logIdent         string
@@ -50,6 +52,9 @@ func (o *options) flags() *pflag.FlagSet {
 	f.StringVar(&o.group, "group", "", "the same with a `GROUP` (default: the groups of the user)")
 	f.StringVarP(&o.pidFile, "pidfile", "p", "", "write the process id to `FILE`, which is locked while the server runs")
 	f.BoolVarP(&o.stats, "stats", "s", false, "log figures of each pool once a minute and at the end")
+	f.BoolVar(&o.watch, "watch", false, "for development: load the script anew when it or a module that it has loaded changes")
+	f.BoolVar(&o.dev, "dev", false,
+		"for development: --watch, and Lua errors in HTTP handlers are shown in the browser, with traceback and source; never use it where strangers come")
 	o.grace = 30 * time.Second
 	f.Var((*seconds)(&o.grace), "grace", "`SECONDS` for running requests at a graceful stop")
 	f.IntVar(&o.loops, "loops", 0, "`NUMBER` of event loops; 0: one per processor")
@@ -89,6 +94,7 @@ func parseOptions(args []string) (*options, error) {
 	if o.privileges, err = lookupPrivileges(o.user, o.group); err != nil {
 		return nil, err
 	}
+	o.watch = o.watch || o.dev
 	o.script, o.args = f.Arg(0), f.Args()[1:]
 	return o, nil
 }

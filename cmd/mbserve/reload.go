@@ -86,6 +86,7 @@ func (s *server) replace(ctx context.Context) error {
 	}
 	g.announce()
 	s.log.Info("reloaded", "script", s.o.script, "generation", g.number)
+	s.files.settle(g.number)
 	s.retire(g)
 	return nil
 }

@@ -28,6 +28,7 @@ type server struct {
 	credential *syscall.Credential // for fork servers, as long as we are root
 	engine     *engine.Engine
 	signals    chan os.Signal
+	files      *fileWatch // of the script; nil: not watched
 
 	// Of the goroutine that handles signals.
 	reloading *reloader // nil: none is in progress
@@ -48,6 +49,7 @@ func serve(o *options, d *detacher, stderr io.Writer) int {
 		return complain(stderr, err)
 	}
 	defer s.access.close()
+	defer func() { s.files.end() }()
 	signal.Notify(s.signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
 	// A peer or a reader of our output that goes away is an error of that write, not the end of the server.
 	signal.Ignore(syscall.SIGPIPE)
@@ -122,6 +124,9 @@ var errStopped = errors.New("stopped while the script was loading")
 func (s *server) start() (err error) {
 	if err := readable(s.o.script); err != nil {
 		return err
+	}
+	if s.o.watch {
+		s.files = newFileWatch(s.log)
 	}
 	o := engine.Options{Loops: s.o.loops, Logger: s.log}
 	if s.access != nil {
@@ -226,6 +231,8 @@ func (s *server) wait() {
 				s.stop(s.engine.Retire)
 				return
 			}
+		case <-s.files.changes():
+			s.reload()
 		case sig := <-s.signals:
 			switch sig {
 			case syscall.SIGUSR1:

@@ -1,0 +1,243 @@
+package main
+
+import (
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"moonbridge/handler/pool"
+)
+
+// files on a disk that a test invents.
+type fakeDisk map[string]pool.File
+
+func (d fakeDisk) stat(path string) pool.File {
+	if f, ok := d[path]; ok {
+		return f
+	}
+	return pool.File{Path: path}
+}
+
+func (d fakeDisk) write(path string, modTime int64) pool.File {
+	d[path] = pool.File{Path: path, ModTime: modTime, Size: 10, Inode: uint64(modTime)}
+	return d[path]
+}
+
+// watchTest is a watch of which the test is the clock.
+type watchTest struct {
+	*testing.T
+	w    *fileWatch
+	disk fakeDisk
+	now  time.Time
+}
+
+func newWatchTest(t *testing.T) *watchTest {
+	w := &fileWatch{log: slog.New(slog.NewTextHandler(io.Discard, nil)), files: make(map[string]*watchedFile)}
+	return &watchTest{t, w, make(fakeDisk), time.Unix(1000, 0)}
+}
+
+// after lets time go by, looks, and wants this to be found.
+func (t *watchTest) after(d time.Duration, changed string, unsettled bool) {
+	t.Helper()
+	t.now = t.now.Add(d)
+	if c, u := t.w.look(t.now, t.disk.stat); c != changed || u != unsettled {
+		t.Errorf("look: %q, %v, want %q, %v", c, u, changed, unsettled)
+	}
+}
+
+func TestWatchWaitsUntilFilesSettle(t0 *testing.T) {
+	t := newWatchTest(t0)
+	t.w.add(0, []pool.File{t.disk.write("/a", 1), t.disk.write("/b", 1), {Path: "/not-there"}}, t.now)
+	t.after(watchEvery, "", false)
+	t.disk.write("/a", 2)
+	t.after(watchEvery, "", true)
+	t.disk.write("/a", 3)
+	t.after(watchSettle, "", true)
+	t.disk.write("/b", 2) // both are told of together
+	t.after(watchSettle, "", true)
+	t.after(watchSettle, "/a", false)
+	t.after(watchEvery, "", false)
+	t.disk.write("/not-there", 5)
+	t.after(watchEvery, "", true)
+	t.after(watchSettle, "/not-there", false)
+}
+
+func TestWatchFileVanishes(t0 *testing.T) {
+	t := newWatchTest(t0)
+	was := t.disk.write("/a", 1)
+	t.w.add(0, []pool.File{was}, t.now)
+	delete(t.disk, "/a")
+	t.after(watchEvery, "", true)
+	t.disk["/a"] = was
+	t.after(watchSettle, "", false) // for a moment only
+	delete(t.disk, "/a")
+	t.after(watchEvery, "", true)
+	t.disk.write("/a", 2)
+	t.after(watchSettle, "", true)
+	t.after(watchSettle, "/a", false)
+	delete(t.disk, "/a")
+	t.after(watchEvery, "", true)
+	t.after(watchGone, "/a", false)
+	t.after(watchGone, "", false)
+	t.disk.write("/a", 2)
+	t.after(watchEvery, "", true)
+	t.after(watchSettle, "/a", false)
+}
+
+func TestWatchGenerations(t0 *testing.T) {
+	t := newWatchTest(t0)
+	old := t.disk.write("/old", 1)
+	a := t.disk.write("/a", 1)
+	t.w.add(0, []pool.File{old, a}, t.now)
+	t.disk.write("/a", 2)
+	t.after(watchEvery, "", true)
+	t.after(watchSettle, "/a", false)
+	// The next one loads a, which changes once more meanwhile, and fails.
+	t.w.add(1, []pool.File{t.disk["/a"]}, t.now)
+	t.disk.write("/a", 3)
+	t.after(watchSettle, "", true)
+	t.after(watchSettle, "/a", false)
+	t.w.add(2, []pool.File{t.disk["/a"], {Path: "/new"}}, t.now)
+	t.disk.write("/old", 2)
+	t.after(watchEvery, "", true)
+	t.w.settle(2)
+	t.after(watchSettle, "", false) // nobody needs it any more
+	t.w.add(0, []pool.File{{Path: "/late"}}, t.now)
+	t.w.add(2, []pool.File{{Path: "/later"}, {Path: "/a"}}, t.now) // a worker; /a is known already
+	if len(t.w.files) != 3 || t.w.files["/late"] != nil {
+		t.Errorf("watched: %v", t.w.files)
+	}
+	t.after(watchEvery, "", false)
+	for i := range 2 * watchFilesMax {
+		t.w.add(2, []pool.File{{Path: "/" + strings.Repeat("x", i)}}, t.now)
+	}
+	if len(t.w.files) != watchFilesMax {
+		t.Errorf("%d files watched", len(t.w.files))
+	}
+}
+
+// A nil watch is one that sees nothing.
+func TestWatchNothing(t *testing.T) {
+	var w *fileWatch
+	w.settle(1)
+	w.end()
+	if w.changes() != nil || w.listener(0) != nil {
+		t.Error("a nil watch watches")
+	}
+}
+
+func page(t testing.TB, url string) string {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}
+
+// replaceFile writes a file as some editors do: beside, and then in its place.
+func replaceFile(t testing.TB, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(name+"~", []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(name+"~", name); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Whatever the script is made of: a change reaches the next requests. What is broken leaves the old one in use, and is tried
+// again when it changes.
+func TestWatch(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name string) string { return filepath.Join(dir, name) }
+	script := func(text string) string {
+		return `local http = require "moonbridge_http"
+local module, sub, lazy = require "module", require "dir.sub"
+local chunk, loaded = dofile(arg[1] .. "/chunk.lua"), assert(loadfile(arg[1] .. "/loaded.lua"))()
+listen{
+  { proto = "tcp4", port = 0, localhost = true },
+  prepare = function() lazy = require "lazy" end,
+  connect = http.generate_handler(function(request)
+    request:send_status("200 OK")
+    request:send_data("` + text + ` ", module, " ", sub, " ", chunk, " ", loaded, " ", lazy)
+  end)
+}`
+	}
+	if err := os.Mkdir(file("dir"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	replaceFile(t, file("app.lua"), script("script1"))
+	for _, name := range []string{"module", "dir/sub", "chunk", "loaded", "lazy"} {
+		replaceFile(t, file(name+".lua"), `return "`+filepath.Base(name)+`1"`)
+	}
+	s := start(t, "--watch", file("app.lua"), dir)
+	want := "script1 module1 sub1 chunk1 loaded1 lazy1"
+	if got := page(t, s.url("/")); got != want {
+		t.Fatalf("%q", got)
+	}
+	changed := func(from, to string) {
+		t.Helper()
+		want = strings.Replace(want, from, to, 1)
+		eventually(t, want, func() bool { return page(t, s.url("/")) == want })
+	}
+	replaceFile(t, file("app.lua"), script("script2"))
+	changed("script1", "script2")
+	for _, name := range []string{"module", "dir/sub", "chunk", "loaded", "lazy"} {
+		replaceFile(t, file(name+".lua"), `return "`+filepath.Base(name)+`2"`)
+		changed(filepath.Base(name)+"1", filepath.Base(name)+"2")
+	}
+
+	// Broken, in a module that is new, and mended there.
+	from := s.log.size()
+	replaceFile(t, file("module.lua"), `return require "fresh"`)
+	s.log.wait(t, from, "reload failed", "module 'fresh' not found")
+	from = s.log.size()
+	replaceFile(t, file("fresh.lua"), `return broken(`)
+	replaceFile(t, file("module.lua"), `return require "fresh" -- now it is there`)
+	s.log.wait(t, from, "reload failed", "fresh.lua:1")
+	if got := page(t, s.url("/")); got != want {
+		t.Errorf("%q", got)
+	}
+	replaceFile(t, file("fresh.lua"), `return "module3"`)
+	changed("module2", "module3")
+
+	// Written in place, gone for a while, there again.
+	if err := os.WriteFile(file("chunk.lua"), []byte(`return "chunk3"`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	changed("chunk2", "chunk3")
+	from = s.log.size()
+	if err := os.Remove(file("app.lua")); err != nil {
+		t.Fatal(err)
+	}
+	s.log.wait(t, from, "reload failed", "cannot open")
+	replaceFile(t, file("app.lua"), script("script3"))
+	changed("script2", "script3")
+}
+
+// Without the option nothing is watched.
+func TestNoWatch(t *testing.T) {
+	a := newApplication(t)
+	a.write(`@ listen{port, connect = say "one"}`)
+	s := start(t, a.script)
+	a.write(`@ listen{port, connect = say "two, which is longer"}`)
+	time.Sleep(2 * watchEvery)
+	if got := page(t, s.url("/")); got != "one" || strings.Contains(s.log.String(), "file has changed") {
+		t.Errorf("%q", got)
+	}
+	s.reload()
+	if got := page(t, s.url("/")); got != "two, which is longer" {
+		t.Errorf("%q", got)
+	}
+}
