@@ -78,6 +78,9 @@ func fakeForkServer() {
 		s.send(shm.MsgFailed, []byte("script.lua:1: boom"))
 		os.Exit(3)
 	}
+	if has("slow-load") {
+		time.Sleep(100 * time.Millisecond)
+	}
 	s.send(shm.MsgReady, nil)
 	os.Setenv(scriptEnv, script)
 	s.serve()
@@ -161,6 +164,9 @@ func (s *fakeServer) fork(m shm.MsgForkBody, fds []int) {
 		return
 	}
 	pid := cmd.Process.Pid
+	if strings.Contains(os.Args[1], "dies-forking ") && marker(os.Args[1][strings.Index(os.Args[1], "/"):]) {
+		os.Exit(0) // the worker is there, and nobody was told of it
+	}
 	r.Pid = int32(pid)
 	s.mu.Lock()
 	s.kids[pid] = cmd

@@ -299,6 +299,11 @@ var behaviours = map[string]func(s *served, query string){
 		}
 		s.finish(0)
 	},
+	"linger": func(s *served, query string) { // answers, and is not asleep for some time after that
+		s.write([]byte("lingers"))
+		s.finish(0)
+		time.Sleep(time.Duration(number(query)) * time.Millisecond)
+	},
 	"sleep": func(s *served, query string) {
 		time.Sleep(time.Duration(number(query)) * time.Millisecond)
 		s.write([]byte("slept"))

@@ -146,6 +146,24 @@ func TestPrepareFails(t *testing.T) {
 	}
 }
 
+// Without a minimum too, although nobody is let in to ask for a worker while the pool is taken for broken.
+func TestPrepareRecoversOnDemand(t *testing.T) {
+	r := start(t, setup{script: "prepare-once " + filepath.Join(t.TempDir(), "m"),
+		options: [][3]any{{0, "pre_fork", 0}, {0, "min_fork", 0}, {0, "fork_error_delay", 0.5}, {0, "queue_timeout", 0.1}}})
+	first := r.get("hello?x")
+	t.Logf("the first one: %+v", first)
+	eventually(t, "served", func() bool { return r.get("hello?x").out == "hello x" })
+	r.quiet()
+}
+
+// What a worker does after its exchange, nobody tells: when it has gone to sleep at last, its idleness is noticed.
+func TestIdleAfterLingering(t *testing.T) {
+	r := start(t, setup{options: [][3]any{{0, "pre_fork", 0}, {0, "min_fork", 0}, {0, "max_fork", 1}, {0, "exit_delay", 0.01}}})
+	wantOut(t, r.get("linger?200"), "lingers")
+	eventually(t, "no worker", func() bool { s := r.p.Stats(); return s.Idle+s.Busy+s.Draining == 0 })
+	r.quiet()
+}
+
 func TestPrepareRecovers(t *testing.T) {
 	r := start(t, setup{script: "prepare-once " + filepath.Join(t.TempDir(), "m"),
 		options: [][3]any{{0, "fork_error_delay", 0.05}}})

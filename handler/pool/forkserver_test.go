@@ -1,0 +1,155 @@
+package pool
+
+import (
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+var forkServerHello = regexp.MustCompile(`fork server says hello" pid=(\d+)`)
+
+// forkServers are the process ids of all fork servers that there were, the youngest last: their sessions are their own, and
+// those of their workers.
+func (r *rig) forkServers() (pids []int) {
+	for _, m := range forkServerHello.FindAllStringSubmatch(r.log.String(), -1) {
+		pid, _ := strconv.Atoi(m[1])
+		pids = append(pids, pid)
+	}
+	return pids
+}
+
+// inSessions are the living processes of some sessions.
+func inSessions(sessions []int) (pids []int) {
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, name := range stats {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			continue
+		}
+		// "PID (name) state ppid pgrp session …"
+		f := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
+		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(name)))
+		session, _ := strconv.Atoi(f[3])
+		for _, s := range sessions {
+			if s == session && f[0] != "Z" && f[0] != "X" {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	return pids
+}
+
+// onlyWorkers checks that there are no other processes than those that the host knows of.
+func (r *rig) onlyWorkers() {
+	r.t.Helper()
+	eventually(r.t, "nobody but the fork server and its workers", func() bool {
+		known := map[int]bool{r.h.server().cmd.Process.Pid: true}
+		for _, pid := range r.h.pids() {
+			known[pid] = true
+		}
+		for _, pid := range inSessions(r.forkServers()) {
+			if !known[pid] {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// A fork server may die in any phase: while it loads the script, while it forks, and while it has nothing to do. The pool
+// works again then, and nobody is left over.
+func TestForkServerDiesInAnyPhase(t *testing.T) {
+	marked := filepath.Join(t.TempDir(), "m")
+	for _, c := range []struct {
+		name, script string
+		phase        func(r *rig) // wait for it
+	}{
+		{"loading", "slow-load", func(r *rig) {
+			n := len(r.forkServers())
+			unix.Kill(r.h.server().cmd.Process.Pid, unix.SIGKILL)
+			eventually(t, "the next one loads", func() bool { return len(r.forkServers()) > n })
+		}},
+		{"idle", "ok", func(r *rig) { r.ready(6) }},
+		{"forking", "ok", func(r *rig) {
+			for _, pid := range r.h.pids() {
+				unix.Kill(pid, unix.SIGKILL)
+			}
+			eventually(t, "births", func() bool { s := r.p.Stats(); return s.Booting > 0 })
+		}},
+		{"between the fork and the news of it", "dies-forking " + marked, func(r *rig) {
+			r.log.await(t, "fork server started anew")
+			os.Remove(marked) // the next one does it again, for the first of its workers
+			for _, pid := range r.h.pids() {
+				unix.Kill(pid, unix.SIGKILL)
+			}
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := start(t, setup{script: c.script, options: [][3]any{{0, "min_fork", 6}, {0, "fork_error_delay", 0.01}}})
+			for range 2 {
+				r.ready(6)
+				c.phase(r)
+				eventually(t, "a fork server", func() bool { return len(r.forkServers()) > 0 })
+				all := r.forkServers()
+				killed := all[len(all)-1]
+				unix.Kill(killed, unix.SIGKILL)
+				eventually(t, "the next fork server", func() bool {
+					fs := r.h.server()
+					return len(r.forkServers()) > len(all) && fs.cmd.Process.Pid != killed && !fs.dead()
+				})
+				eventually(t, "served", func() bool { return r.get("hello?x").out == "hello x" })
+			}
+			r.ready(6)
+			r.onlyWorkers()
+			r.quiet()
+			r.stop(testPatience)
+			if left := inSessions(r.forkServers()); len(left) > 0 {
+				t.Errorf("processes left: %v", left)
+			}
+		})
+	}
+}
+
+// The same at random, under load, with workers that are replaced all the time.
+func TestForkServersKilledAtRandom(t *testing.T) {
+	r := start(t, setup{loops: 2, options: [][3]any{{0, "min_fork", 3}, {0, "max_fork", 5}, {0, "fork_error_delay", 0.01},
+		{0, "max_requests_per_fork", 5}, {0, "queue_timeout", 60}}})
+	r.ready(3)
+	stop := make(chan struct{})
+	go func() {
+		defer close(stop)
+		for range 3 { // the pause before the next one doubles
+			n := len(r.forkServers())
+			time.Sleep(time.Duration(rand.IntN(100)) * time.Millisecond)
+			all := r.forkServers()
+			unix.Kill(all[len(all)-1], unix.SIGKILL)
+			for end := time.Now().Add(testPatience); len(r.forkServers()) == n && time.Now().Before(end); {
+				time.Sleep(time.Millisecond)
+			}
+		}
+	}()
+	for i, going := 0, true; going; i++ {
+		select {
+		case <-stop:
+			going = false
+		default:
+		}
+		q := r.sendOn(i%2, &request{target: "hello?" + strconv.Itoa(i)})
+		checkKilled(t, q)
+	}
+	eventually(t, "served at the end", func() bool { return r.get("hello?end").out == "hello end" })
+	r.ready(3)
+	r.onlyWorkers()
+	r.quiet()
+	r.stop(testPatience)
+	if left := inSessions(r.forkServers()); len(left) > 0 {
+		t.Errorf("processes left: %v", left)
+	}
+}
