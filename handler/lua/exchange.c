@@ -266,6 +266,12 @@ uint32_t mb_exchange_settle(lua_State *L, int failed)
 	if (R.published || R.broken || mb_cancelled())
 		return MB_DONE | MB_RESET;
 	uint32_t status = failed && X.peer_status ? (uint32_t)X.peer_status : 500;
+	if (P.pages && failed && status == 500 && R.written == 0) {
+		if (mb_page_answer(L) == 0)
+			return MB_DONE | (R.close ? MB_CLOSE : 0);
+		if (R.published || R.broken)
+			return MB_DONE | MB_RESET;
+	}
 	if (R.written == 0)
 		return MB_DONE | (mb_body_complete() ? 0 : MB_CLOSE) | status << MB_STATUS_SHIFT;
 	/* Interim responses are out. The server's own answer is for exchanges

@@ -130,6 +130,11 @@ int mb_state_run(lua_State *L, int argc, char **argv); /* 0, or error text on to
 void mb_watch_open(lua_State *L);      /* has the files noted that Lua loads */
 void mb_watch_note(const char *path);  /* one is about to be loaded */
 void mb_watch_report(void);            /* tells the server what was noted */
+const char *mb_watch_find(const char *name); /* the path that a name in a traceback means, or NULL */
+
+/* --- page.c -------------------------------------------------------------- */
+
+int mb_page_answer(lua_State *L); /* answers with the error on top; -1: that cannot be done */
 
 /* --- http.c ------------------------------------------------------------- */
 

@@ -66,6 +66,28 @@ void mb_watch_report(void)
 		mb_send(P.control, MB_MSG_FILES, notes.p, notes.len);
 }
 
+/* Lua shows the beginning of a long name as "...". */
+const char *mb_watch_find(const char *name)
+{
+	const char *p = (const char *)notes.p, *end = p + notes.len;
+	int cut = !strncmp(name, "...", 3);
+	if (cut)
+		name += 3;
+	else
+		while (!strncmp(name, "./", 2))
+			name += 2;
+	size_t n = strlen(name);
+	for (; p < end; p += strlen(p) + 1) {
+		const char *path = strchr(p, '/');
+		size_t len = path ? strlen(path) : 0;
+		if (n == 0 || len < n || strcmp(path + len - n, name))
+			continue;
+		if (cut || len == n || path[len - n - 1] == '/')
+			return path;
+	}
+	return NULL;
+}
+
 /* --- what Lua loads ---------------------------------------------------------- */
 
 /* Calls upvalue 1 with the arguments, for its results. */

@@ -277,7 +277,7 @@ func (h *Host) env() []string {
 		env += " " + h.cfg.Version
 	}
 	letters := ""
-	if h.cfg.Files != nil {
+	if h.cfg.Files != nil || h.cfg.ErrorPages {
 		letters += "w"
 	}
 	if h.cfg.ErrorPages {

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// answerTo is the response to a request, with its body. fields are names and values.
+func answerTo(t testing.TB, method, url string, fields ...string) (*http.Response, string) {
+	t.Helper()
+	req, err := http.NewRequest(method, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i+1 < len(fields); i += 2 {
+		req.Header.Set(fields[i], fields[i+1])
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp, string(body)
+}
+
+func TestErrorPages(t *testing.T) {
+	s := start(t, "--dev", "--access-log", "-", "testdata/dev.lua")
+	for _, c := range []struct {
+		path string
+		want []string
+	}{
+		{"/fail?a=<b>", []string{"GET /fail?a=&lt;b&gt; HTTP/1.1", "<h1>testdata/dev.lua:7: on purpose: &lt;script&gt;alert(&#39;&amp;&#39;)&lt;/script&gt; \\x1b[31m</h1>",
+			"    6    -- &lt;b&gt;the line before&lt;/b&gt;\n", "<b>    7    error(&quot;on purpose", "stack traceback:", "/testdata/dev.lua:7</h2>", "request dev-test-1"}},
+		{"/module", []string{"broken_module.lua:3</h2>", "<b>    3      return x.field -- x is nil</b>", "/testdata/dev.lua:12</h2>"}},
+		{"/after", []string{"after send_data"}},
+		{"/table", []string{"(error object is a table value)"}},
+		{"/nothing", []string{"the handler has sent no status"}},
+		{"/long", []string{"xxxxxxxxxx", "--dev"}},
+	} {
+		resp, body := answerTo(t, "GET", s.url(strings.ReplaceAll(strings.ReplaceAll(c.path, "<", "%3C"), ">", "%3E")), "X-Request-Id", "dev-test-1")
+		h := resp.Header
+		if resp.StatusCode != 500 || h.Get("Content-Type") != "text/html; charset=utf-8" || h.Get("X-Static") != "" ||
+			h.Get("Set-Cookie") != "" || h.Get("Cache-Control") != "no-store" || h.Get("Content-Security-Policy") == "" {
+			t.Errorf("%s: %s %v", c.path, resp.Status, h)
+		}
+		if strings.Contains(body, "<script") || len(body) > 300<<10 {
+			t.Errorf("%s: %d bytes, with a script", c.path, len(body))
+		}
+		for _, w := range c.want {
+			if c.path == "/fail?a=<b>" {
+				w = strings.Replace(w, "a=&lt;b&gt;", "a=%3Cb%3E", 1)
+			}
+			if !strings.Contains(body, w) {
+				t.Errorf("%s: no %q in\n%.3000s", c.path, w, body)
+			}
+		}
+	}
+	s.wait("GET /fail [dev-test-1]", "on purpose") // in the log as ever
+
+	if resp, body := answerTo(t, "HEAD", s.url("/fail")); resp.StatusCode != 500 || body != "" || resp.ContentLength < 1000 {
+		t.Errorf("HEAD: %s, %d bytes, %q", resp.Status, resp.ContentLength, body)
+	}
+	if _, body := answerTo(t, "GET", s.url("/good")); body != "good" {
+		t.Errorf("%q", body)
+	}
+	// What has begun can only break off.
+	if resp, err := http.Get(s.url("/out")); err == nil {
+		_, err = io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err == nil {
+			t.Error("the response has not broken off")
+		}
+	}
+}
+
+// Without the option nobody is told anything.
+func TestNoErrorPages(t *testing.T) {
+	s := start(t, "testdata/dev.lua")
+	for _, path := range []string{"/fail", "/module", "/after"} {
+		if resp, body := answerTo(t, "GET", s.url(path)); resp.StatusCode != 500 || body != "Internal Server Error\n" {
+			t.Errorf("%s: %s %q", path, resp.Status, body)
+		}
+	}
+}

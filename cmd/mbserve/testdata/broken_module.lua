@@ -1,0 +1,5 @@
+return {
+  fail = function(x)
+    return x.field -- x is nil
+  end
+}
