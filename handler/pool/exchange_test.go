@@ -199,7 +199,7 @@ func TestCancel(t *testing.T) {
 func TestQueueLimit(t *testing.T) {
 	r := start(t, setup{options: [][3]any{{0, "max_fork", 1}, {0, "queue_limit", 3}}})
 	r.ready(1)
-	slow := r.send(&request{target: "sleep?100"})
+	release := r.occupy()
 	var waiting []*request
 	for range 3 {
 		waiting = append(waiting, r.send(&request{target: "hello?q"}))
@@ -209,7 +209,7 @@ func TestQueueLimit(t *testing.T) {
 			t.Errorf("got %+v", got)
 		}
 	}
-	wantOut(t, slow.wait(), "slept")
+	release()
 	for _, q := range waiting {
 		wantOut(t, q.wait(), "hello q")
 	}
@@ -219,21 +219,20 @@ func TestQueueLimit(t *testing.T) {
 func TestQueueTimeout(t *testing.T) {
 	r := start(t, setup{options: [][3]any{{0, "max_fork", 1}, {0, "queue_timeout", 0.05}}})
 	r.ready(1)
-	slow := r.send(&request{target: "sleep?400"})
-	r.loops[0].do(func() {})
+	release := r.occupy()
 	got := r.get("hello?")
 	wantStatus(t, got, 503)
 	if got.retryAfter <= 0 {
 		t.Error("no Retry-After")
 	}
-	wantOut(t, slow.wait(), "slept")
+	release()
 	r.quiet()
 }
 
 func TestRequestTimeout(t *testing.T) {
 	r := start(t, setup{options: [][3]any{{0, "request_timeout", 0.1}}})
 	wantStatus(t, r.get("sleep?3600000"), 504)
-	wantOut(t, r.get("sleep?1"), "slept")
+	eventually(t, "in time", func() bool { return r.get("sleep?1").out == "slept" })
 	r.log.await(t, "request_timeout")
 	r.log.await(t, "signal SIGKILL")
 	r.quiet()

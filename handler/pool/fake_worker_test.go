@@ -304,6 +304,30 @@ var behaviours = map[string]func(s *served, query string){
 		s.finish(0)
 		time.Sleep(time.Duration(number(query)) * time.Millisecond)
 	},
+	"hold": func(s *served, query string) { // until there is a file of this name
+		for {
+			if _, err := os.Stat(query); err == nil {
+				break
+			}
+			time.Sleep(time.Millisecond)
+		}
+		s.write([]byte("held"))
+		s.finish(0)
+	},
+	"meet": func(s *served, query string) { // waits until so many have come to the folder: "number,folder"
+		most, dir, _ := strings.Cut(query, ",")
+		if f, err := os.CreateTemp(dir, ""); err == nil {
+			f.Close()
+		}
+		for {
+			if es, _ := os.ReadDir(dir); len(es) >= number(most) {
+				break
+			}
+			time.Sleep(time.Millisecond)
+		}
+		s.write([]byte("met"))
+		s.finish(0)
+	},
 	"sleep": func(s *served, query string) {
 		time.Sleep(time.Duration(number(query)) * time.Millisecond)
 		s.write([]byte("slept"))

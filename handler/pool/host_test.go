@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -210,6 +211,34 @@ func (r *rig) ready(n int) {
 		s := r.p.Stats()
 		return s.Idle+s.Busy >= n && s.Booting == 0
 	})
+}
+
+// occupy has a worker at an exchange until the function that it returns is called. However long that takes to begin: it is
+// sent again if it has been given up before a worker had it.
+func (r *rig) occupy() (release func()) {
+	r.t.Helper()
+	name := filepath.Join(r.t.TempDir(), "released")
+	var q *request
+	eventually(r.t, "a worker is occupied", func() (is bool) {
+		if q == nil {
+			q = r.send(&request{target: "hold?" + name})
+		}
+		r.loops[0].do(func() {
+			if q.over {
+				q = nil
+			} else {
+				is = q.r.(*cell).state == cellClaimed
+			}
+		})
+		return is
+	})
+	return func() {
+		r.t.Helper()
+		if !marker(name) {
+			r.t.Error("released twice")
+		}
+		wantOut(r.t, q.wait(), "held")
+	}
 }
 
 func wantOut(t *testing.T, got result, out string) {

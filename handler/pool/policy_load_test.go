@@ -71,7 +71,7 @@ func TestPolicyUnderLoad(t *testing.T) {
 		{3, 2, 5, 10 * ms, 100 * ms, 0, 0, 30 * ms, 10 * ms, 5 * ms},
 		{3, 2, 5, 0, 100 * ms, 300 * ms, 10, 30 * ms, 10 * ms, 5 * ms},
 		{1, 2, 16, 250 * ms, 60 * s, 30 * s, 0, 2 * s, 10 * ms, 5 * ms}, // births that take long
-		{4, 4, 16, 250 * ms, 60 * s, 0, 4000, 2 * s, 10 * ms, 1 * s},      // ends as well
+		{4, 4, 16, 250 * ms, 60 * s, 0, 4000, 2 * s, 10 * ms, 1 * s},    // ends as well
 		{1, 2, 16, 250 * ms, 60 * s, 0, 0, 30 * ms, 1 * ms, 0},
 		{1, 2, 16, 250 * ms, 60 * s, 0, 0, 0, 1 * ms, 0},
 		{0, 1, 200, 50 * ms, 500 * ms, 0, 0, 30 * ms, 10 * ms, 5 * ms},

@@ -16,18 +16,14 @@ import (
 func TestWakeForBlocking(t *testing.T) {
 	r := start(t, setup{options: [][3]any{{0, "min_fork", 8}, {0, "max_fork", 8}}})
 	r.ready(8)
-	for round := range 2 {
-		begin := time.Now()
+	for range 2 {
+		dir := t.TempDir()
 		var qs []*request
 		for range 8 {
-			qs = append(qs, r.send(&request{target: "sleep?500"}))
+			qs = append(qs, r.send(&request{target: "meet?8," + dir}))
 		}
-		for _, q := range qs {
-			wantOut(t, q.wait(), "slept")
-		}
-		// One after the other it would be 4 s.
-		if d := time.Since(begin); d > 3*time.Second {
-			t.Errorf("round %d: 8 sleeps of 500 ms beside 8 workers took %v", round, d)
+		for _, q := range qs { // it is answered when all the others are worked on, too
+			wantOut(t, q.wait(), "met")
 		}
 	}
 	r.quiet()
@@ -37,17 +33,23 @@ func TestWakeForBlocking(t *testing.T) {
 func TestNoSpinning(t *testing.T) {
 	r := start(t, setup{options: [][3]any{{0, "max_fork", 2}, {0, "pre_fork", 2}}})
 	r.ready(2)
-	a, b := r.send(&request{target: "sleep?300"}), r.send(&request{target: "sleep?300"})
+	a, b := r.occupy(), r.occupy()
 	waiting := r.send(&request{target: "hello?"})
-	var before, after int
-	r.loops[0].do(func() { before = r.loops[0].blocked })
-	waiting.wait()
-	r.loops[0].do(func() { after = r.loops[0].blocked })
-	a.wait()
-	b.wait()
-	if n := after - before; n < 5 {
-		t.Errorf("the loop blocked %d times in 300 ms with a slow tick of 25 ms: it has been spinning", n)
+	r.loops[0].do(func() {})
+	blocked := func() (n int) {
+		r.loops[0].do(func() { n = r.loops[0].blocked })
+		return n
 	}
+	// One that turns all the time never blocks but for these calls, each of which costs it a turn at most.
+	calls, before := 0, blocked()
+	eventually(t, "the loop blocks", func() bool {
+		calls++
+		time.Sleep(100 * time.Millisecond)
+		return blocked()-before > 2*calls
+	})
+	a()
+	b()
+	wantOut(t, waiting.wait(), "hello ")
 	r.quiet()
 }
 
@@ -56,19 +58,24 @@ func TestGrowAndShrink(t *testing.T) {
 	r := start(t, setup{options: [][3]any{{0, "pre_fork", 1}, {0, "min_fork", 1}, {0, "max_fork", 4},
 		{0, "fork_delay", 0.01}, {0, "exit_delay", 0.02}}})
 	r.ready(1)
+	name := filepath.Join(t.TempDir(), "released")
 	var qs []*request
 	for range 12 {
-		qs = append(qs, r.send(&request{target: "sleep?300"}))
+		qs = append(qs, r.send(&request{target: "hold?" + name}))
 	}
 	eventually(t, "four workers", func() bool { return r.p.Stats().Busy == 4 })
+	if s := r.p.Stats(); s.Forks != 4 {
+		t.Errorf("stats %+v", s)
+	}
+	marker(name)
 	for _, q := range qs {
-		wantOut(t, q.wait(), "slept")
+		wantOut(t, q.wait(), "held")
 	}
 	eventually(t, "one worker", func() bool {
 		s := r.p.Stats()
 		return s.Idle == 1 && s.Busy+s.Booting+s.Draining == 0
 	})
-	if s := r.p.Stats(); s.Forks != 4 || s.Deaths != 0 {
+	if s := r.p.Stats(); s.Deaths != 0 {
 		t.Errorf("stats %+v", s)
 	}
 	wantOut(t, r.get("hello?x"), "hello x")
@@ -189,11 +196,13 @@ func TestIntervals(t *testing.T) {
 				return strings.Count(string(b), "\n")
 			}
 			eventually(t, "ticks", func() bool { return ticks() >= 5 })
+			release := r.occupy()
 			before := ticks()
-			wantOut(t, r.get("sleep?200"), "slept")
-			if n := ticks() - before; n > 2 {
+			time.Sleep(100 * time.Millisecond)
+			if n := ticks() - before; n > 0 {
 				t.Errorf("%d ticks while the only worker was busy", n)
 			}
+			release()
 			before = ticks()
 			eventually(t, "more ticks", func() bool { return ticks() >= before+3 })
 			r.stop(testPatience)
