@@ -15,10 +15,11 @@ const (
 	flushAfter = 50 * time.Millisecond
 	// rescueAfter is how long an exchange waits, in nanoseconds, until flags are not believed any more.
 	rescueAfter = 100_000_000
-	// beginSpan is how long a worker may take from claiming an exchange to beginning it, which is nothing, unless it does
-	// not get a processor.
+	// beginSpan is how long a worker may take from claiming an exchange to beginning it, in nanoseconds: next to nothing,
+	// unless it does not get a processor.
 	beginSpan = 5_000_000_000
-	// stirEvery is how often a worker at an exchange is rung whose flag says that it does not sleep.
+	// stirEvery is how often a worker at an exchange is rung, in nanoseconds, whatever its flag says: when another one has
+	// destroyed that, it may have missed something.
 	stirEvery = 1_000_000_000
 	// retryAfter is what a client is told that was refused because of load: it is a guess.
 	retryAfter = time.Second
@@ -96,9 +97,9 @@ func (c *cell) deserted(now int64) bool {
 	w := c.worker
 	if w.out.At.Load() == shm.At(c.l.index, c.index) {
 		c.began = true
-		if w.out.Asleep.Load() == 0 && now-c.stirred >= stirEvery {
+		if now-c.stirred >= stirEvery {
 			c.stirred = now
-			w.bell.Ring() // it may sleep all the same
+			w.bell.Ring()
 		}
 		return false
 	}

@@ -1,0 +1,7 @@
+-- A pool that asks for too much, or for what the system does not give.
+local http = require "moonbridge_http"
+listen{
+	{ proto = "tcp4", port = 0, localhost = true },
+	queue_limit = tonumber((...)),
+	connect = http.generate_handler(function(request) request:send_status("200 OK") end),
+}
