@@ -14,7 +14,7 @@ func TestLimitsTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	blanks := regexp.MustCompile(`[ \t]+`)
-	rows := regexp.MustCompile("(?m)^\\|.*\\| `([^`:]+\\.(?:go|h)): ([^`]+)` \\|$").FindAllStringSubmatch(string(doc), -1)
+	rows := regexp.MustCompile("(?m)^\\|.*\\| `([^`:]+\\.(?:go|h|c)): ([^`]+)` \\|$").FindAllStringSubmatch(string(doc), -1)
 	if len(rows) < 25 {
 		t.Fatalf("%d rows found in the table", len(rows))
 	}

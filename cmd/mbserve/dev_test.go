@@ -88,3 +88,37 @@ func TestNoErrorPages(t *testing.T) {
 		}
 	}
 }
+
+// A script that cannot be loaded is shown, to connections that are open too, until it is mended.
+func TestFailurePage(t *testing.T) {
+	a := newApplication(t)
+	a.write(`@ listen{port, connect = say "one"} listen{port, connect = say "two"} listen{{ proto = "interval", delay = 1 }, connect = function() end}`)
+	s := start(t, "--dev", a.script)
+	urls := []string{s.url("/"), "http://" + s.address(1) + "/x"}
+	shown := func(what string) {
+		t.Helper()
+		for _, url := range urls {
+			eventually(t, what, func() bool {
+				resp, body := answerTo(t, "GET", url)
+				return resp.StatusCode == 500 && resp.Header.Get("Content-Type") == "text/html; charset=utf-8" && strings.Contains(body, what)
+			})
+		}
+	}
+	for i, url := range urls {
+		if _, body := answerTo(t, "GET", url); body != []string{"one", "two"}[i] {
+			t.Errorf("%q", body)
+		}
+	}
+	a.write(`listen{ <b>`)
+	shown("app.lua:1: unexpected symbol near &#39;&lt;&#39;")
+	a.write(`error("<i>another</i>")`)
+	shown("&lt;i&gt;another&lt;/i&gt;")
+	s.reload()
+	shown("&lt;i&gt;another&lt;/i&gt;")
+	a.write(`@ listen{port, connect = say "three"} listen{port, connect = say "four"}`)
+	for i, url := range urls {
+		want := []string{"three", "four"}[i]
+		eventually(t, want, func() bool { _, body := answerTo(t, "GET", url); return body == want })
+	}
+	s.stop()
+}

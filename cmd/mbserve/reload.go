@@ -48,6 +48,9 @@ func (s *server) reload() {
 			s.log.Info("reload given up")
 		} else if err != nil {
 			s.log.Error("reload failed: the running script stays in use", "err", errorText(err))
+			if s.o.dev {
+				s.showFailure(err)
+			}
 		}
 	}()
 }
@@ -87,6 +90,7 @@ func (s *server) replace(ctx context.Context) error {
 	g.announce()
 	s.log.Info("reloaded", "script", s.o.script, "generation", g.number)
 	s.files.settle(g.number)
+	s.failureOver()
 	s.retire(g)
 	return nil
 }

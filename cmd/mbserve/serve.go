@@ -34,7 +34,9 @@ type server struct {
 	reloading *reloader // nil: none is in progress
 	upgrading *upgrade  // nil: likewise
 
-	loaded int // generations so far; of whoever loads one
+	// Of whoever loads a generation.
+	loaded  int          // generations so far
+	failure *failurePage // --dev: what is shown instead of the one that serves; nil: nothing
 
 	mu        sync.Mutex
 	addresses []*address

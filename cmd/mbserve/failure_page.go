@@ -1,0 +1,68 @@
+package main
+
+import (
+	"fmt"
+	"html"
+
+	"moonbridge/handler"
+)
+
+// With --dev a reload that failed is shown in the browser: a developer who sees the old application there would wonder why a
+// change does nothing. The old workers stay, and timers and raw connections go on.
+
+// failurePage is the backend of HTTP listeners as long as the script is broken.
+type failurePage struct{ handler.Backend }
+
+func newFailurePage(script, text string) *failurePage {
+	page := fmt.Appendf(nil, `<!DOCTYPE html>
+<html lang="en">
+<head><meta charset="utf-8"><meta http-equiv="refresh" content="2"><title>Script not loaded</title>
+<style>body{font-family:sans-serif;margin:2em;color:#222;background:#fff}h1{font-size:1.2em;color:#a00}
+pre{background:#f4f4f4;padding:.8em;white-space:pre-wrap}p{color:#666}</style></head>
+<body>
+<h1>%s could not be loaded</h1>
+<pre>%s</pre>
+<p>This page is shown because mbserve runs with --dev. It looks again every two seconds.</p>
+</body>
+</html>
+`, html.EscapeString(script), html.EscapeString(text))
+	return &failurePage{handler.OnLoop(handler.Func(func(w *handler.Response, r *handler.Request) {
+		w.Status(500)
+		w.Set("Content-Type", "text/html; charset=utf-8")
+		w.Set("Cache-Control", "no-store")
+		w.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+		w.Write(page)
+	}))}
+}
+
+// showFailure has all HTTP listeners answered with why the script could not be loaded.
+func (s *server) showFailure(err error) {
+	s.mu.Lock()
+	g := s.serving
+	s.mu.Unlock()
+	before := s.failure
+	s.failure = newFailurePage(s.o.script, errorText(err))
+	for _, ls := range g.listeners {
+		for i, l := range ls {
+			if l.at == nil || l.spec.Raw() {
+				continue
+			}
+			if err := s.engine.Serve(l.at.ln, s.failure, i, limitsOf(l.spec.HTTP)); err != nil {
+				s.log.Error("the failure is not shown to clients", "err", err)
+			}
+		}
+	}
+	s.forget(before)
+}
+
+// failureOver is called when a script has been loaded: its listeners are its own again.
+func (s *server) failureOver() {
+	s.forget(s.failure)
+	s.failure = nil
+}
+
+func (s *server) forget(p *failurePage) {
+	if p != nil {
+		s.engine.Detach(p)
+	}
+}
