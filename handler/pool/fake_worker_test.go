@@ -412,8 +412,16 @@ var behaviours = map[string]func(s *served, query string){
 	"bad-tail":  func(s *served, query string) { s.out.InTail.Store(1 << 40); s.signal(); hang() },
 	"bad-owner": func(s *served, query string) { s.out.Owner.Store(0x1234567800000123); s.signal(); hang() },
 	"scribble": func(s *served, query string) {
-		s.p.scribble(rand.Int())
-		die()
+		seed := number(query)
+		if seed == 0 {
+			seed = rand.Int()
+		}
+		s.p.scribble(seed)
+		if seed%2 == 0 {
+			die()
+		}
+		s.write([]byte("scribbled"))
+		s.finish(0)
 	},
 }
 

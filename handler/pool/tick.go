@@ -15,15 +15,16 @@ const (
 	flushAfter = 50 * time.Millisecond
 	// rescueAfter is how long an exchange waits, in nanoseconds, until flags are not believed any more.
 	rescueAfter = 100_000_000
-	// beginSpan is how long a worker may take from claiming an exchange to beginning it, in nanoseconds: next to nothing,
-	// unless it does not get a processor.
-	beginSpan = 5_000_000_000
 	// stirEvery is how often a worker at an exchange is rung, in nanoseconds, whatever its flag says: when another one has
 	// destroyed that, it may have missed something.
 	stirEvery = 1_000_000_000
 	// retryAfter is what a client is told that was refused because of load: it is a guess.
 	retryAfter = time.Second
 )
+
+// beginSpan is how long a worker may take from claiming an exchange to beginning it: next to nothing, unless it does not
+// get a processor. A variable for tests.
+var beginSpan = 5 * time.Second
 
 // tick looks at every exchange in progress: limits of time, and whatever a worker has not told, or has destroyed.
 func (l *loop) tick() {
@@ -103,7 +104,7 @@ func (c *cell) deserted(now int64) bool {
 		}
 		return false
 	}
-	if !c.began && now-c.claimed < beginSpan || w.gone.Load() {
+	if !c.began && now-c.claimed < int64(beginSpan) || w.gone.Load() {
 		return false
 	}
 	pos := c.pos
