@@ -3,6 +3,7 @@
 #
 #   run.sh [compare] [flags]    compare servers under load (run.sh --help)
 #   run.sh idle [flags]         memory and latency with many idle connections (run.sh idle --help)
+#   run.sh growth [flags]       number of workers under a load in steps (run.sh growth --help)
 #
 # Paths in flags are relative to the working directory, as usual.
 set -eu
@@ -10,7 +11,7 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 program=compare
 case "${1-}" in
-compare | idle)
+compare | idle | growth)
 	program=$1
 	shift
 	;;

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"moonbridge/benchmarks/internal/probe"
+	"moonbridge/benchmarks/internal/servers"
+	"moonbridge/benchmarks/internal/stats"
+)
+
+// patience bounds an exchange: the server itself gives up after queue_timeout, which is 10 s.
+const patience = 15 * time.Second
+
+// moment is what was seen at one time.
+type moment struct {
+	at        time.Duration // since the beginning of the load
+	clients   int
+	workers   int
+	perSecond float64
+	p50       float64 // milliseconds
+}
+
+// series is what was seen with one set of options.
+type series struct {
+	moments                 []moment
+	refused                 int
+	few, many               uint64 // bytes of memory
+	fewWorkers, manyWorkers int
+}
+
+func (s series) perWorker() string {
+	if s.manyWorkers <= s.fewWorkers {
+		return "no difference to divide"
+	}
+	return fmt.Sprintf("%.2f MiB for each more", mebibytes(s.many-min(s.few, s.many))/float64(s.manyWorkers-s.fewWorkers))
+}
+
+// notWorkers are the processes of mbserve that are no workers: the server and the fork server.
+const notWorkers = 2
+
+// measure starts mbserve, loads it step by step, and stops it.
+func measure(ctx context.Context, settings servers.Settings, set string) (s series, err error) {
+	settings.MbserveOptions = []string{common}
+	if set != "" {
+		settings.MbserveOptions = append(settings.MbserveOptions, strings.Split(set, ",")...)
+	}
+	work, err := servers.FindWorkload("hello")
+	if err != nil {
+		return s, err
+	}
+	work.Name = "waiting" // its script; request and answer are the same
+	server, err := settings.Start("mbserve", work)
+	if err != nil {
+		return s, err
+	}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("%w\n%s", err, server.LogTail())
+		}
+		err = errors.Join(err, server.Stop())
+	}()
+	time.Sleep(2 * every) // the pool comes to its size at rest
+	if err := s.remember(server, &s.few, &s.fewWorkers); err != nil {
+		return s, err
+	}
+	c := &clients{address: server.Address, request: work.Request(server.Address)}
+	defer c.set(0)
+	began := time.Now()
+	for _, p := range steps {
+		c.set(p.clients)
+		for range p.span / every {
+			at := time.Duration(len(s.moments)+1) * every
+			select {
+			case <-ctx.Done():
+				return s, ctx.Err()
+			case <-time.After(time.Until(began.Add(at))):
+			}
+			times, refused := c.take()
+			s.refused += refused
+			m := moment{at: at, clients: p.clients, perSecond: float64(len(times)) / every.Seconds()}
+			m.workers = len(server.Tree.PIDs()) - notWorkers
+			if len(times) > 0 {
+				m.p50 = stats.Quantile(times, 0.5) / float64(time.Millisecond)
+			}
+			s.moments = append(s.moments, m)
+		}
+		if p.clients == most() {
+			if err := s.remember(server, &s.many, &s.manyWorkers); err != nil {
+				return s, err
+			}
+		}
+	}
+	return s, c.err()
+}
+
+// most is how many clients there are in the heaviest step.
+func most() (n int) {
+	for _, p := range steps {
+		n = max(n, p.clients)
+	}
+	return n
+}
+
+func (s *series) remember(server *servers.Server, bytes *uint64, workers *int) error {
+	m, err := server.Tree.Memory()
+	*bytes, *workers = m.PSS, len(server.Tree.PIDs())-notWorkers
+	return err
+}
+
+// clients send requests, each over a connection of its own.
+type clients struct {
+	address string
+	request []byte
+
+	stops []chan struct{}
+	all   sync.WaitGroup
+
+	mu      sync.Mutex
+	times   []float64 // nanoseconds, of the answers since the last take
+	refused int
+	failure error
+}
+
+// set brings the number of clients to n. Those that are too many complete what they are at.
+func (c *clients) set(n int) {
+	for len(c.stops) < n {
+		stop := make(chan struct{})
+		c.stops = append(c.stops, stop)
+		c.all.Go(func() { c.run(stop) })
+	}
+	for len(c.stops) > n {
+		close(c.stops[len(c.stops)-1])
+		c.stops = c.stops[:len(c.stops)-1]
+	}
+	if n == 0 {
+		c.all.Wait()
+	}
+}
+
+func (c *clients) run(stop chan struct{}) {
+	conn, err := net.DialTimeout("tcp", c.address, patience)
+	if err != nil {
+		c.note(0, false, err)
+		return
+	}
+	defer conn.Close()
+	r := bufio.NewReader(conn)
+	for {
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		began := time.Now()
+		conn.SetDeadline(began.Add(patience))
+		if _, err := conn.Write(c.request); err != nil {
+			c.note(0, false, err)
+			return
+		}
+		answer, err := probe.Read(r)
+		if err != nil {
+			c.note(0, false, err)
+			return
+		}
+		c.note(time.Since(began), answer.Status == "200 OK", nil)
+	}
+}
+
+func (c *clients) note(took time.Duration, ok bool, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case err != nil:
+		c.failure = errors.Join(c.failure, err)
+	case ok:
+		c.times = append(c.times, float64(took))
+	default:
+		c.refused++
+	}
+}
+
+// take returns what was noted since the last call.
+func (c *clients) take() (times []float64, refused int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	times, refused = c.times, c.refused
+	c.times, c.refused = nil, 0
+	return times, refused
+}
+
+func (c *clients) err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.failure
+}
