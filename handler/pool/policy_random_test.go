@@ -57,9 +57,9 @@ func (s *sim) settle() {
 // Everything goes wrong at any time, with any options. There are never too many workers, nobody forks when he should not, and
 // when it is over the pool serves, and comes back to its resting size.
 func TestPolicyAtRandom(t *testing.T) {
-	seeds := uint64(1000)
+	seeds := uint64(300)
 	if testing.Short() {
-		seeds = 100
+		seeds = 60
 	}
 	for seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -173,7 +173,7 @@ func (s *sim) newForkServer() {
 
 // Workers that are replaced, all at the same time and again and again, under any load: somebody serves in every moment.
 func TestPolicyRecyclesAtRandom(t *testing.T) {
-	for seed := range uint64(300) {
+	for seed := range uint64(100) {
 		r := rand.New(rand.NewPCG(seed, 2))
 		o := oddOptions(r)
 		o.MaxFork = max(o.MaxFork, 2)
