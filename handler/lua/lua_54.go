@@ -4,6 +4,7 @@ package lua
 
 /*
 #cgo pkg-config: lua5.4
+#cgo LDFLAGS: -lm
 #include <lua.h>
 */
 import "C"

@@ -4,6 +4,7 @@ package lua
 
 /*
 #cgo pkg-config: luajit
+#cgo LDFLAGS: -lm
 #include <luajit.h>
 */
 import "C"
