@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -234,6 +235,29 @@ func TestForkServerKilled(t *testing.T) {
 	if f := s.forkServers(); len(f) != 1 || f[0] == old {
 		t.Errorf("fork servers %v, want a new one", f)
 	}
+}
+
+// In whatever phase a fork server dies, loading, forking or idle, the next one makes the pool whole, and nobody is left over.
+func TestForkServersKilledAtAnyTime(t *testing.T) {
+	t.Parallel()
+	s := start(t, "testdata/state.lua")
+	s.wantWorkers(4)
+	for range 4 { // the pause before the next one doubles
+		var old int
+		eventually(t, "a fork server", func() bool {
+			f := s.forkServers()
+			if len(f) > 0 {
+				old = f[0]
+			}
+			return len(f) > 0
+		})
+		time.Sleep(time.Duration(rand.IntN(30)) * time.Millisecond)
+		kill(t, old)
+		eventually(t, "it is gone", func() bool { return !slices.Contains(s.forkServers(), old) })
+	}
+	s.wait("fork server started anew")
+	s.wantWorkers(4) // and one fork server
+	get(t, s.url("/"))
 }
 
 // Even when all are killed at the same time, the server comes back.
