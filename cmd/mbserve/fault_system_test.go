@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -86,6 +87,31 @@ func TestFaultPidDirectoryGone(t *testing.T) {
 	}
 	_, stderr := runToEnd(t, 3, "-p", filepath.Join(dir, "pid"), "testdata/fault.lua")
 	checkMessage(t, stderr, "pid file "+filepath.Join(dir, "pid"), "no such file or directory")
+}
+
+// Clients that stop reading do not hold workers for longer than stall_timeout.
+func TestFaultSlowReaders(t *testing.T) {
+	t.Parallel()
+	s, _ := startFault(t, "stall", false)
+	s.wantWorkers(2)
+	before := sockets(t, s.pid())
+	var peers []*peer
+	for range 4 { // as many as there may be workers
+		p := dial(t, s.address(0))
+		p.get("/big")
+		peers = append(peers, p)
+	}
+	eventually(t, "others are served again", func() bool {
+		status, _, err := fetchStatus(s.url("/"))
+		return err == nil && status == 200
+	})
+	// The server has a socket for each worker, too.
+	eventually(t, "all are reset", func() bool { return sockets(t, s.pid())-len(s.workers()) <= before-2 })
+	for _, p := range peers {
+		if n, err := io.Copy(io.Discard, p.r); err == nil || n >= 1e8 {
+			t.Errorf("%d bytes, %v: the response seems complete", n, err)
+		}
+	}
 }
 
 // Clients that send garbage, in pieces of any size, get a refusal or the end of the connection.

@@ -31,6 +31,10 @@ function cases.log(request)
 	io.stderr:write("something to log\n")
 	say(request, "logged")
 end
+function cases.big(request)
+	request:send_status("200 OK")
+	for _ = 1, 1e4 do request:send_data(("x"):rep(10000)) end
+end
 cases[""] = function(request) say(request, "well") end
 
 listen{
@@ -44,5 +48,7 @@ listen{
 	min_fork = 2, max_fork = 4, fork_delay = 0.01, fork_error_delay = 0.2, queue_timeout = 1, exit_delay = 0.1,
 	request_timeout = mode == "timeout" and 0.5 or nil,
 	prepare = prepare[mode],
-	connect = http.generate_handler(function(request) return cases[request.path](request) end),
+	connect = http.generate_handler(function(request) return cases[request.path](request) end, {
+		stall_timeout = mode == "stall" and 0.5 or nil,
+	}),
 }
