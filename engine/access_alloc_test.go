@@ -1,0 +1,49 @@
+//go:build !race
+
+package engine
+
+import (
+	"net"
+	"runtime"
+	"testing"
+	"time"
+
+	"moonbridge/handler"
+)
+
+// An exchange costs no allocation, whether it is logged or not.
+func TestAccessLogAllocatesNothing(t *testing.T) {
+	hello := handler.Func(func(w *handler.Response, r *handler.Request) { w.WriteString("hello") })
+	for _, c := range []struct {
+		name string
+		log  func(*Access)
+	}{{"not logged", nil}, {"logged", func(*Access) {}}} {
+		_, addr := start(t, Options{Loops: 1, AccessLog: c.log}, Limits{}, handler.OnLoop(hello))
+		conn, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(20 * time.Second))
+		request, answer := []byte(get("/hello")), make([]byte, 4<<10)
+		ask := func(times int) {
+			for range times {
+				if _, err := conn.Write(request); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := conn.Read(answer); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		const rounds = 2000
+		ask(100)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		ask(rounds)
+		runtime.ReadMemStats(&after)
+		if n := after.Mallocs - before.Mallocs; n > rounds/10 {
+			t.Errorf("%s: %d allocations for %d exchanges", c.name, n, rounds)
+		}
+	}
+}
