@@ -225,8 +225,8 @@ func (y *policy) succeed(o *Options, c *census, d *decision) {
 // succeedInPlace ends one of the stale members, at max_fork, so that there is room for another worker: one that is idle
 // if there is one.
 func (y *policy) succeedInPlace(o *Options, c *census, d *decision) {
-	full := c.processes >= o.MaxFork && c.processes == c.serving // nobody is about to go, or to come
-	if !full || y.failing || c.serving < 2 && o.MaxFork > 1 {
+	full := c.processes >= o.MaxFork && c.processes == c.serving // nobody is about to go, or to come: the others go on serving
+	if !full || y.failing {
 		return
 	}
 	worst := -1

@@ -244,9 +244,6 @@ func (s *sim) look() bool {
 		}
 		s.fork(who[i])
 	}
-	if s.y.hold.After(s.now) && !s.barren {
-		s.wake = earlier(s.wake, s.y.hold)
-	}
 	if soon := s.now.Add(time.Millisecond); !s.wake.IsZero() && s.wake.Before(soon) {
 		s.wake = soon
 	}
@@ -257,6 +254,7 @@ func (s *sim) look() bool {
 func (s *sim) fork(replaces *simWorker) {
 	if s.noFork {
 		s.y.failed(&s.o, s.now)
+		s.wake = earlier(s.wake, s.y.hold)
 		return
 	}
 	if s.now.Before(s.y.hold) {

@@ -181,3 +181,63 @@ func TestPolicyWorkersLeave(t *testing.T) {
 		t.Errorf("%v: want 4", s)
 	}
 }
+
+// After a failure one worker is tried before the others.
+func TestPolicyTries(t *testing.T) {
+	s := newSim(t, defaults(2, 8, 8))
+	s.doomed = true
+	s.run(s.birth + time.Millisecond)
+	if s.forks != 8 {
+		t.Fatalf("%v: %d forks, want 8: nothing had failed yet", s, s.forks)
+	}
+	s.rules = func() {
+		if n := s.tally(); n[Booting] > 1 {
+			t.Fatalf("%v: more than a trial", s)
+		}
+	}
+	s.run(10 * time.Minute)
+	s.doomed = false
+	s.rules = nil
+	s.run(birthPauseMax + 3*s.birth)
+	if n := s.tally(); n[Idle] != 8 {
+		t.Errorf("%v: want 8 idle", s)
+	}
+}
+
+// Spare workers come one after the other, with fork_delay between them, whatever is asked of the pool.
+func TestPolicyForkDelay(t *testing.T) {
+	o := defaults(4, 1, 64)
+	o.ForkDelay = 2 * time.Second
+	s := newSim(t, o)
+	s.run(time.Second)
+	begin, had := s.now, s.forks
+	s.clients = 100
+	s.rules = func() {
+		if n := s.forks - had; n > 1+int(s.now.Sub(begin)/o.ForkDelay) {
+			t.Fatalf("%v: %d forks in %v", s, n, s.now.Sub(begin))
+		}
+	}
+	s.run(time.Minute)
+	if n := s.forks - had; n < 28 {
+		t.Errorf("%v: only %d forks in a minute", s, n)
+	}
+}
+
+// A worker is not taken for one too many because another one boots, who may never serve.
+func TestPolicySurplus(t *testing.T) {
+	o := defaults(0, 1, 2)
+	o.ExitDelay = 0
+	c := &census{}
+	c.count(member{state: Idle})
+	c.count(member{state: Booting})
+	var y policy
+	if d := y.decide(&o, time.Unix(1e9, 0), c); len(d.end) > 0 {
+		t.Errorf("%+v", d)
+	}
+	c.reset()
+	c.count(member{state: Idle})
+	c.count(member{state: Gone})
+	if d := y.decide(&o, time.Unix(1e9, 0), c); len(d.end) > 0 {
+		t.Errorf("%+v", d)
+	}
+}

@@ -64,12 +64,11 @@ func (p *Pool) look(now time.Time) time.Duration {
 			next = earlier(next, now.Add(lookEvery)) // nobody tells when it has gone to sleep
 		}
 		d := p.sv.policy.decide(&p.spec.Options, now, c)
-		births = p.carryOut(d, now)
-		p.noWorker.Store(p.sv.policy.refuses(c, now))
 		next = earlier(next, d.next)
-		if p.sv.policy.hold.After(now) && !c.barren {
-			next = earlier(next, p.sv.policy.hold) // what was decided may have failed
+		if births = p.carryOut(d, now); len(births) < d.fork+len(d.replace) && p.sv.policy.hold.After(now) {
+			next = earlier(next, p.sv.policy.hold)
 		}
+		p.noWorker.Store(p.sv.policy.refuses(c, now))
 	}
 	p.mu.Unlock()
 
