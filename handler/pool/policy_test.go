@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -239,5 +240,46 @@ func TestPolicySurplus(t *testing.T) {
 	c.count(member{state: Gone})
 	if d := y.decide(&o, time.Unix(1e9, 0), c); len(d.end) > 0 {
 		t.Errorf("%+v", d)
+	}
+}
+
+// Single decisions, of a pool that begins.
+func TestPolicyDecides(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	none := defaults(1, 1, 4)
+	none.ForkDelay, none.ExitDelay = 0, 0
+	for _, c := range []struct {
+		name    string
+		o       Options
+		waiting int
+		members []member
+		fork    int
+		end     []int
+		next    time.Duration // -1: none
+	}{
+		{"the first worker is the spare one", defaults(1, 1, 4), 0, nil, 1, nil, -1},
+		{"not at once, even without fork_delay", none, 1, []member{{state: Busy}}, 0, nil, lastsShort},
+		{"a queue", defaults(0, 1, 4), 1, []member{{state: Busy}}, 0, nil, lastsLong},
+		{"a queue at max_fork", defaults(0, 1, 1), 1, []member{{state: Busy}}, 0, nil, -1},
+		{"on demand", defaults(0, 0, 4), 9, nil, 1, nil, lastsLong},
+		{"no demand", defaults(0, 0, 4), 0, nil, 0, nil, -1},
+		{"the last of those that are too many", none, 0, []member{{state: Idle}, {state: Idle}, {state: Busy}}, 0, []int{1}, -1},
+		{"the stale one of them", none, 0, []member{{state: Idle, stale: true}, {state: Idle}, {state: Idle}, {state: Draining}},
+			0, []int{0}, 0},
+	} {
+		var y policy
+		var n census
+		n.waiting = c.waiting
+		for _, m := range c.members {
+			n.count(m)
+		}
+		d := y.decide(&c.o, now, &n)
+		next := time.Duration(-1)
+		if !d.next.IsZero() {
+			next = d.next.Sub(now)
+		}
+		if d.fork != c.fork || !slices.Equal(d.end, c.end) || len(d.replace) > 0 || next != c.next {
+			t.Errorf("%s: %+v, next after %v", c.name, d, next)
+		}
 	}
 }
