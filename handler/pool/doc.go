@@ -11,8 +11,9 @@
 // into shared memory is checked in complete.go before it is used; whoever breaks the protocol is killed.
 //
 // Where to look: listen.go what a script may ask for · forkserver.go, host.go start and end · state.go a worker's life ·
-// supervise.go, birth.go how many workers there are · dispatch.go, body.go the way to a worker · complete.go the way back · turn.go
-// when to ring and when to sleep · tick.go limits of time · reclaim.go death · interval.go timers · socket.go raw connections.
+// policy.go, census.go how many workers there should be · supervise.go, birth.go how that comes about · dispatch.go, body.go
+// the way to a worker · complete.go the way back · turn.go when to ring and when to sleep · tick.go limits of time ·
+// reclaim.go death · interval.go timers · socket.go raw connections.
 //
 // Lifetimes: the views that Exchange.Output is given are of shared memory, and valid during the call. The memory of a pool
 // goes when all its loops have let go of it after Stop.
