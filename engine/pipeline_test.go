@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -49,15 +50,15 @@ func TestRandomPipelines(t *testing.T) {
 				})
 			}
 			peers.Wait()
-			eventually(t, "all connections end", func() bool { return e.Conns() == 0 })
-			e.onEveryLoop(func(l *loop) error {
-				if n := l.pool.InUse(); n != 0 {
-					t.Errorf("loop %d: %d buffers are held", l.Index(), n)
-				}
-				if l.conns.len != 0 || len(l.agains) != 0 {
-					t.Errorf("loop %d: %d connections, %d of them to be resumed", l.Index(), l.conns.len, len(l.agains))
-				}
-				return nil
+			// A peer that has reset its connection may be gone before that is accepted, so this looks more than once.
+			held := atomic.Int64{}
+			eventually(t, "connections and buffers are given back", func() bool {
+				held.Store(0)
+				e.onEveryLoop(func(l *loop) error {
+					held.Add(int64(l.pool.InUse() + l.conns.len + len(l.agains)))
+					return nil
+				})
+				return e.Conns() == 0 && held.Load() == 0
 			})
 		})
 	}
