@@ -50,15 +50,18 @@ type asker struct {
 	right, failed, garbage, foreign atomic.Int64
 }
 
-// counted is a connection that counts what is read.
+// counted is a connection that counts what is read. impatient: after the first bytes it does not wait for long.
 type counted struct {
 	net.Conn
-	n int
+	n         int
+	impatient bool
 }
 
 func (c *counted) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	c.n += n
+	if c.n += n; c.impatient {
+		c.SetReadDeadline(time.Now().Add(5 * time.Second)) // the rest may never come, if its length is garbage
+	}
 	return n, err
 }
 
@@ -80,7 +83,7 @@ func (a *asker) run(client int) {
 				a.t.Errorf("client %d: %v", client, err)
 				return
 			}
-			c = &counted{Conn: c}
+			c = &counted{Conn: c, impatient: !a.strict}
 			r = bufio.NewReader(c)
 		}
 		c.SetDeadline(time.Now().Add(patience))

@@ -227,6 +227,12 @@ func (c *cell) violated(what string) {
 // corrupted: the owner word of the cell is destroyed. Who did that cannot be known, so all workers are replaced. The cell
 // is not used again before they are gone.
 func (c *cell) corrupted() {
+	// A worker that is at it waits for nothing more.
+	c.spill = nil
+	c.setFlags(c.flags&^shm.InWantRoom | shm.InCancel)
+	if c.worker != nil {
+		c.worker.bell.Ring()
+	}
 	if c.l.p.recycleAll() {
 		c.l.p.log.Error("shared memory destroyed by a worker: replacing all workers", "loop", c.l.index)
 	}
