@@ -131,7 +131,7 @@ func TestMemoryLimitElsewhere(t *testing.T) {
 func TestMemoryLimitInPrepare(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ what, log string }{
-		{"prepare", `err="not enough memory"`},
+		{"prepare", `err="not enough memory`},
 		{"script", `err="memory_limit: what the script has left behind takes `},
 	} {
 		t.Run(test.what, func(t *testing.T) {

@@ -61,12 +61,17 @@ static void watch(void)
 	hurry(used >= SOFT(mb_memory.limit));
 }
 
+static void collect_soon(void)
+{
+	hurry(1);
+	if (lua_gc(P.L, LUA_GCISRUNNING, 0)) /* the script may have stopped it */
+		lua_gc(P.L, LUA_GCRESTART, 0); /* sets the threshold to what is in use */
+}
+
 static void changed(void)
 {
 	if (used >= high) {
-		hurry(1);
-		if (lua_gc(P.L, LUA_GCISRUNNING, 0)) /* the script may have stopped it */
-			lua_gc(P.L, LUA_GCRESTART, 0); /* sets the threshold to what is in use */
+		collect_soon();
 		watch();
 	} else if (used < low) {
 		watch();
@@ -78,43 +83,13 @@ static void watch(void) {}
 static void changed(void) {}
 #endif
 
-/* Lua 5.4 asks once more when it has collected: only then it is short of memory. */
-static size_t asked; /* 0: what was asked for last was there */
-
-static void refuse(size_t n)
-{
-	if (LUA_VERSION_NUM == 501 || n == asked)
-		mb_memory.failed = 1;
-	asked = n;
-}
-
-/* --- the allocator ------------------------------------------------------------ */
-
-static void *counted(void *ud, void *p, size_t osize, size_t nsize)
-{
-	size_t before = p ? osize : 0; /* without a block osize may be a type */
-	if (nsize > before && mb_memory.armed &&
-	    (used > mb_memory.limit || nsize - before > mb_memory.limit - used)) {
-		refuse(nsize);
-		return NULL;
-	}
-	void *q = own(ud, p, osize, nsize);
-	if (q || !nsize) {
-		used += nsize - before;
-		if (nsize > before)
-			asked = 0;
-		changed();
-	}
-	return q;
-}
-
-/* Finalizers may raise errors, and allocate. */
 static int collect(lua_State *L)
 {
 	lua_gc(L, LUA_GCCOLLECT, 0);
 	return 0;
 }
 
+/* Finalizers may raise errors, and allocate. */
 static void collect_all(lua_State *L)
 {
 	int armed = mb_memory.armed;
@@ -127,6 +102,91 @@ static void collect_all(lua_State *L)
 		lua_pop(L, 1);
 	}
 	mb_memory.armed = armed;
+}
+
+/* --- at the limit -------------------------------------------------------------- */
+
+#if LUA_VERSION_NUM == 501
+
+/* LuaJIT before the end of 2023 crashes if an allocation fails in compiled code, and
+ * from here that cannot be told from other code. So what goes beyond the limit by
+ * no more than an eighth is granted, and a hook comes to it at the next instruction
+ * that is not compiled: collections leave compiled code, so that it soon comes. */
+static struct {
+	int set;
+	lua_Hook f; /* the script's own */
+	int mask, count;
+} hook;
+
+static void settle(lua_State *L, lua_Debug *ar)
+{
+	(void)ar;
+	hook.set = 0;
+	lua_sethook(L, hook.f, hook.mask, hook.count);
+	if (!mb_memory.armed)
+		return;
+	for (int i = 0; i < 2; i++) { /* what finalizers were called for goes at the second time */
+		collect_all(L);
+		if (used <= mb_memory.limit / 50 * 49)
+			return; /* that was garbage */
+	}
+	mb_memory.failed = 1;
+	lua_pushliteral(L, "not enough memory");
+	lua_error(L);
+}
+
+/* Is it granted? n: bytes that would be in use then. */
+static int overdraw(size_t n, size_t asked)
+{
+	(void)asked;
+	collect_soon();
+	if (n > mb_memory.limit + mb_memory.limit / 8) {
+		mb_memory.failed = 1;
+		return 0;
+	}
+	if (!hook.set) {
+		hook.set = 1;
+		hook.f = lua_gethook(P.L);
+		hook.mask = lua_gethookmask(P.L);
+		hook.count = lua_gethookcount(P.L);
+		lua_sethook(P.L, settle, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
+	}
+	return 1;
+}
+
+#else
+
+/* Lua 5.4 asks once more when it has collected: only then it is short of memory. */
+static size_t refused;
+
+static int overdraw(size_t n, size_t asked)
+{
+	(void)n;
+	if (asked == refused)
+		mb_memory.failed = 1;
+	refused = asked;
+	return 0;
+}
+#endif
+
+/* --- the allocator ------------------------------------------------------------ */
+
+static void *counted(void *ud, void *p, size_t osize, size_t nsize)
+{
+	size_t before = p ? osize : 0; /* without a block osize may be a type */
+	size_t n = used - before + nsize;
+	if (nsize > before && mb_memory.armed && (n > mb_memory.limit || n < used) && !overdraw(n, nsize))
+		return NULL;
+	void *q = own(ud, p, osize, nsize);
+	if (q || !nsize) {
+		used = n;
+#if LUA_VERSION_NUM > 501
+		if (nsize > before)
+			refused = 0;
+#endif
+		changed();
+	}
+	return q;
 }
 
 /* --- in the life of a worker ---------------------------------------------------- */

@@ -189,7 +189,7 @@ static void push_object_text(lua_State *L)
 
 /* Message handler: makes a string of any error value and puts a traceback
  * after it. Upvalue 1 is debug.traceback as it was before the script ran. */
-int mb_traceback(lua_State *L)
+static int traceback(lua_State *L)
 {
 	if (mb_post_trace(L))
 		return 1;
@@ -205,6 +205,16 @@ int mb_traceback(lua_State *L)
 	if (lua_pcall(L, 2, 1, 0) != 0 || !lua_isstring(L, -1))
 		lua_settop(L, 1);
 	return 1;
+}
+
+/* The memory that the error may be about is still in use then. */
+int mb_traceback(lua_State *L)
+{
+	int armed = mb_memory.armed;
+	mb_memory.armed = 0;
+	int n = traceback(L);
+	mb_memory.armed = armed;
+	return n;
 }
 
 void mb_set_functions(lua_State *L, const luaL_Reg *f)
