@@ -63,15 +63,21 @@ static void wait_here(void)
 	}
 }
 
+static void want(uint32_t flag)
+{
+	mb_lock();
+	X.out_flags = (X.out_flags & ~MB_OUT_SOCKET_WANTED) | flag;
+	__atomic_store_n(&X.oc->flags, X.out_flags, __ATOMIC_RELEASE);
+	mb_unlock();
+}
+
 int mb_handover_take(void)
 {
 	__atomic_store_n(&offered, ASKED, __ATOMIC_RELEASE);
-	mb_lock();
-	X.out_flags |= MB_OUT_SOCKET_WANTED;
-	__atomic_store_n(&X.oc->flags, X.out_flags, __ATOMIC_RELEASE);
-	mb_unlock();
+	want(MB_OUT_SOCKET_WANTED);
 	mb_notify();
 	wait_here();
 	int fd = __atomic_exchange_n(&offered, NOBODY_ASKS, __ATOMIC_ACQ_REL);
+	want(0); /* the loop looks at that every now and then: a worker that waits for long waits in vain */
 	return fd >= 0 ? fd : -1;
 }

@@ -16,14 +16,15 @@ import (
 // What the fake worker does with a raw connection before it asks for the socket says the number of the listener; what
 // it does with the socket says the peer, line by line.
 const (
-	rawAsk       = iota // asks at once
-	rawDie              // dies
-	rawDieAsking        // dies when it has asked
-	rawDone             // is through without the socket
-	rawFailed           // the same, with a reset
-	rawOutput           // writes output, which it must not have
-	rawSleep            // sleeps for a while, then asks
-	rawHang             // never asks
+	rawAsk         = iota // asks at once
+	rawDie                // dies
+	rawDieAsking          // dies when it has asked
+	rawDone               // is through without the socket
+	rawFailed             // the same, with a reset
+	rawOutput             // writes output, which it must not have
+	rawSleep              // sleeps for a while, then asks
+	rawHang               // never asks
+	rawKeepsAsking        // as if it had not got the socket
 )
 
 func (s *served) raw() {
@@ -89,5 +90,8 @@ func (s *served) socket() *os.File {
 	s.out.Flags.Or(shm.OutSocketWanted)
 	s.signal()
 	fd := <-s.p.socks
+	if s.head.Listener != rawKeepsAsking {
+		s.out.Flags.And(^uint32(shm.OutSocketWanted))
+	}
 	return os.NewFile(uintptr(fd), "socket "+strconv.Itoa(fd)) // non-blocking, as it was made
 }

@@ -5,15 +5,21 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"moonbridge/handler/shm"
 )
+
+func setBeginSpan(t *testing.T) {
+	old := beginSpan
+	beginSpan = 200 * time.Millisecond
+	t.Cleanup(func() { beginSpan = old })
+}
 
 // Whatever a worker writes into shared memory, and without any limit of time that would end an exchange: each is ended once,
 // all cells come back, and when the worker is gone the pool is as good as new.
 func TestScribbleSeeds(t *testing.T) {
 	setCorruptGrace(t)
-	old := beginSpan
-	beginSpan = 200 * time.Millisecond
-	t.Cleanup(func() { beginSpan = old })
+	setBeginSpan(t)
 	first := rand.IntN(1<<30) + 1
 	t.Logf("seeds from %d on", first)
 	r := start(t, setup{loops: 2, in: 64, out: 64, options: [][3]any{
@@ -42,5 +48,65 @@ func TestScribbleSeeds(t *testing.T) {
 		nonce := fmt.Sprint("after", i)
 		wantOut(t, r.sendOn(i%2, &request{target: "hello?" + nonce}).wait(), "hello "+nonce)
 	}
+	r.quiet()
+}
+
+func init() {
+	// Its result is destroyed before the loop has seen it; the worker goes on.
+	behaviours["lost-result"] = func(s *served, query string) {
+		s.out.Result.Store(0)
+		s.p.m.OutWorker(s.p.w.Slot()).At.Store(0)
+		s.signal()
+	}
+	// The result of another exchange stands in the cell for a while, with output: a worker that was late.
+	behaviours["old-result"] = func(s *served, query string) {
+		s.out.Result.Store(shm.Result(s.c.Gen-1, shm.ResultDone))
+		s.signal()
+		time.Sleep(50 * time.Millisecond)
+		s.write([]byte("mine"))
+		s.finish(0)
+	}
+	// It sleeps, and its flag says that it does not.
+	behaviours["numb"] = func(s *served, query string) {
+		s.p.sleep(func() bool {
+			s.p.w.Awake()
+			return false
+		})
+		s.write([]byte("rung"))
+		s.finish(0)
+	}
+}
+
+// Destroyed words of one exchange cost at most that exchange, and not for ever.
+func TestDestroyedWords(t *testing.T) {
+	setBeginSpan(t)
+	r := start(t, setup{options: [][3]any{{0, "fork_error_delay", 0.01}, {0, "min_fork", 2}, {0, "max_fork", 2}}})
+	r.ready(2)
+	wantOut(t, r.get("old-result"), "mine")
+	wantStatus(t, r.get("lost-result"), 502)
+	r.log.await(t, "claimed an exchange that it is not at")
+	wantOut(t, r.get("numb"), "rung")
+	wantOut(t, r.get("hello?x"), "hello x")
+	r.quiet()
+}
+
+// A worker that does not get the socket that it was sent is ended; one that got it keeps it.
+func TestSocketLostOnItsWay(t *testing.T) {
+	old := takeSpan
+	takeSpan = 300 * time.Millisecond
+	t.Cleanup(func() { takeSpan = old })
+	r := start(t, setup{options: [][3]any{{0, "fork_error_delay", 0.01}}})
+	p := r.connect(rawAsk)
+	if got := p.ask("hello"); got != "hello" {
+		t.Errorf("got %q", got)
+	}
+	q := r.connect(rawKeepsAsking)
+	q.end()
+	r.log.await(t, "does not take the socket that it wants")
+	time.Sleep(takeSpan)
+	if got := p.ask("still there"); got != "still there" {
+		t.Errorf("got %q", got)
+	}
+	p.finish()
 	r.quiet()
 }

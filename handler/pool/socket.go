@@ -63,9 +63,9 @@ func (c *cell) putSocket(listener int, local, remote netip.AddrPort) error {
 	return c.put(&l.head, nil, nil, nil, nil)
 }
 
-// takeSpan is how long a worker may take, in ns, to take a socket that has been sent to it. If it was sent one because
-// another worker has destroyed its flags, it has thrown that away, and waits for one that does not come.
-const takeSpan = 5_000_000_000
+// takeSpan is how long a worker may take to take a socket that has been sent to it. If it was sent one because another
+// worker has destroyed its flags, it has thrown that away, and waits for one that does not come. A variable for tests.
+var takeSpan = 30 * time.Second
 
 // wantsSocket takes note of whether the worker wants the connection's socket. false: it must not.
 func (c *cell) wantsSocket(wants bool) bool {
@@ -79,7 +79,7 @@ func (c *cell) wantsSocket(wants bool) bool {
 	case c.socket != socketPassed:
 		c.violated("wants a socket that it must not have")
 		return false
-	case c.l.on.Now()-c.passed >= takeSpan:
+	case c.l.on.Now()-c.passed >= int64(takeSpan):
 		c.violated("does not take the socket that it wants")
 		return false
 	}

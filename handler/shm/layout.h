@@ -116,7 +116,8 @@ typedef struct {
 #define MB_OUT_PENDING     2u /* minimum_output_chunk_size or more is held back: have it
                                  flushed ('F' on the control socket) after about 50 ms */
 #define MB_OUT_SOCKET_WANTED 4u /* MB_KIND_SOCKET: the worker waits for the connection's
-                                 socket: send it ('S' on the control socket) */
+                                 socket: send it ('S' on the control socket). Cleared
+                                 when it has come */
 #define MB_OUT_RESET 8u /* the handler has reset the connection, and goes on: no
                                  more output of this exchange is wanted */
 
