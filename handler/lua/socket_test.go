@@ -386,6 +386,15 @@ func TestSocketWorkerDies(t *testing.T) {
 	}
 }
 
+// A worker that has got the socket asks no more: the server ends one that waits for long.
+func TestSocketTaken(t *testing.T) {
+	w := mustLoad(t, "socket.lua").fork(0, small)
+	r := w.connect(0)
+	r.until("socket taken", func() bool { return r.out.Flags.Load()&shm.OutSocketWanted == 0 })
+	r.send("exit\n")
+	r.expectReset()
+}
+
 // A connection that is taken back while the worker waits for its socket ends the exchange, and a socket that comes then is
 // nobody's.
 func TestSocketWithdrawn(t *testing.T) {
