@@ -149,7 +149,8 @@ static int overdraw(size_t n, size_t asked)
 		hook.f = lua_gethook(P.L);
 		hook.mask = lua_gethookmask(P.L);
 		hook.count = lua_gethookcount(P.L);
-		lua_sethook(P.L, settle, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
+		/* Not at calls: one may be that of the message handler. */
+		lua_sethook(P.L, settle, LUA_MASKCOUNT, 1);
 	}
 	return 1;
 }
