@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -389,6 +390,48 @@ func TestQueueTailNonsense(t *testing.T) {
 	}
 	if q.Settle() != 0 {
 		t.Error("queue not empty")
+	}
+}
+
+// One that writes to the tail all the time holds nobody: neither the loop that settles the queue, nor a worker that looks for
+// an exchange far behind those that there are.
+func TestQueueTailContested(t *testing.T) {
+	s := newModel(t, Geometry{Loops: 1, Workers: 1, Cells: 4, InWindow: 64, OutWindow: 64})
+	q, tail, w := s.queues[0], &s.m.OutLoop(0).QTail, s.m.Worker(0)
+	for i := range 1000 {
+		s.push(0, 0, uint64(i))
+		if _, ok := w.Claim(); !ok {
+			t.Fatalf("claim %d", i)
+		}
+	}
+	tail.Store(0)
+	if _, ok := w.Claim(); ok || tail.Load() < q.Next()-uint64(len(q.q)) {
+		t.Errorf("claimed %v, tail %d of %d", ok, tail.Load(), q.Next())
+	}
+	s.push(0, 1, 1000)
+	pos := s.pos[[2]int{0, 1}]
+	var over atomic.Bool
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for n := uint64(0); !over.Load(); n++ {
+			tail.Store(n & 0xffff)
+		}
+	}()
+	for range 20000 {
+		if q.Settle() > len(q.q) {
+			t.Fatal("more wait than there is room for")
+		}
+		q.Repair(pos)
+	}
+	over.Store(true)
+	<-ended
+	tail.Store(0)
+	if n := q.Settle(); n != 1 {
+		t.Errorf("%d wait", n)
+	}
+	if c, ok := w.Claim(); !ok || c.Cell != 1 {
+		t.Errorf("claim: %+v %v", c, ok)
 	}
 }
 
