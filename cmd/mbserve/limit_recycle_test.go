@@ -64,7 +64,9 @@ func TestRecycleOnError(t *testing.T) {
 	t.Parallel()
 	s := start(t, "testdata/limit_recycle.lua", "error")
 	for _, address := range []string{s.address(0), rawAddress(t, s, 0)} {
-		before, _ := dial(t, address).served("/caught")
+		first := dial(t, address)
+		before, _ := first.served("/caught")
+		first.Close() // else it keeps the only worker, at the second address
 		c, err := net.Dial("tcp", address)
 		if err != nil {
 			t.Fatal(err)
