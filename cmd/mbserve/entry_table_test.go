@@ -96,6 +96,7 @@ var proofs = []proof{
 	{"The request: request.headers_value", tests(shown, "main.TestRequestObject", "main.TestEntryPairs")},
 	{"The request: request.cookies", tests(shown, "main.TestRequestObject", "main.TestEntryPairs", "httpparse.TestCookies")},
 	{"The request: request.socket", tests(shown, "main.TestEntrySocketAddresses", "main.TestRequestCancelsConnection", "lua.TestRequestSocket",
+		"lua.TestRequestSocketCancel", "main.TestRequestCancelsAtOnce",
 		"lua.TestLocalSocketOfRequest")},
 
 	{"The request body: request.body", tests(shown, "main.TestRequestObject", "lua.TestBody", "lua.TestBodyExclusive")},
@@ -114,7 +115,7 @@ var proofs = []proof{
 	{"The response: request:send_header(key, value)", tests(shown, "main.TestResponseHead", "lua.TestResponse", "lua.TestMisuse")},
 	{"The response: request:finish_headers()", tests(shown, "lua.TestResponse", "lua.TestMisuse")},
 	{"The response: request:send_data(...)", tests(shown, "main.TestDownload", "main.TestEarlyOutput", "lua.TestResponse", "lua.TestMisuse")},
-	{"The response: request:flush()", tests(shown, "main.TestEarlyOutput", "lua.TestStreamOut")},
+	{"The response: request:flush()", tests(shown, "main.TestEarlyOutput", "lua.TestStreamOut", "lua.TestAfterFinish")},
 	{"The response: request:finish()", tests(shown, "lua.TestResponse", "lua.TestMisuse", "lua.TestAfterFinish")},
 
 	{"Errors that the server answers: 400", tests(shown, "main.TestLimitsForClients/no request", "main.TestLimitsForClients/no host",

@@ -325,3 +325,21 @@ func TestRequestCancelsConnection(t *testing.T) {
 		}
 	}
 }
+
+// The peer sees the reset at once, and not when the handler is through.
+func TestRequestCancelsAtOnce(t *testing.T) {
+	t.Parallel()
+	a := newApplication(t)
+	fifo, open := newFIFO(t)
+	a.write(`@ listen{ port, connect = http.generate_handler(function(request)
+		request.socket:cancel()
+		io.open(%q):close()
+	end) }`, fifo)
+	s := start(t, a.script)
+	l := dialLines(t, "tcp", s.address(0))
+	fmt.Fprint(l, "GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+	if got, err := io.ReadAll(l.r); len(got) > 0 || !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("got %q, %v, want a reset", got, err)
+	}
+	open() // the handler was still there
+}
