@@ -41,7 +41,8 @@ func TestEndure(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return number(t, strings.TrimSpace(string(text)))
+		line, _, _ := strings.Cut(string(text), "\n")
+		return number(t, line)
 	}
 	settled := func() bool { return len(s.childrenOf(pid())) == 1 && len(s.workersOf(pid())) == 3 }
 	eventually(t, "its workers are there", settled)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -36,13 +37,33 @@ func writePidFile(name string, inherited *os.File) (*pidFile, error) {
 	return &pidFile{name, f}, nil
 }
 
+// writePid puts our process id into the file, which may hold another one. Whoever reads it meanwhile does not find it empty: the
+// file gets its longer length first, then the number is written over the other in one piece, then the rest is cut off.
 func writePid(f *os.File) error {
-	if err := f.Truncate(0); err != nil {
+	info, err := f.Stat()
+	if err != nil {
 		return err
 	}
-	_, err := f.WriteAt(fmt.Appendf(nil, "%d\n", os.Getpid()), 0)
-	return err
+	size := int(info.Size())
+	if size > pidMax {
+		size = 0 // that was no pid file
+		if err := f.Truncate(0); err != nil {
+			return err
+		}
+	}
+	text := fmt.Appendf(nil, "%d\n", os.Getpid())
+	rest := bytes.Repeat([]byte("\n"), max(size, len(text)))
+	if _, err := f.WriteAt(rest[size:], int64(size)); err != nil {
+		return err
+	}
+	if _, err := f.WriteAt(append(text, rest[len(text):]...), 0); err != nil {
+		return err
+	}
+	return f.Truncate(int64(len(text)))
 }
+
+// pidMax is more than the length of any pid file.
+const pidMax = 16
 
 // takeOver writes our id into a file that was inherited.
 func (p *pidFile) takeOver() error {

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+)
+
+// While the file is written anew there is no moment in which it is empty.
+func TestPidFileIsTakenOver(t *testing.T) {
+	ours := fmt.Sprint(os.Getpid())
+	for _, other := range []string{"1", "12345678"} {
+		name := filepath.Join(t.TempDir(), "pid")
+		p, err := writePidFile(name, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var stop atomic.Bool
+		read := make(chan string)
+		go func() {
+			bad := ""
+			for !stop.Load() {
+				text, err := os.ReadFile(name)
+				if line, _, _ := strings.Cut(string(text), "\n"); err != nil || line == "" {
+					bad = fmt.Sprintf("%q, %v", text, err)
+				}
+			}
+			read <- bad
+		}()
+		for range 2000 {
+			// As another process would have left it.
+			longer := strings.Repeat("\n", max(len(ours), len(other))+1)
+			if _, err := p.f.WriteAt([]byte(longer[len(ours)+1:]), int64(len(ours)+1)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := p.f.WriteAt([]byte(other+longer[len(other):]), 0); err != nil {
+				t.Fatal(err)
+			}
+			if err := p.f.Truncate(int64(len(other) + 1)); err != nil {
+				t.Fatal(err)
+			}
+			if err := p.takeOver(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		stop.Store(true)
+		if bad := <-read; bad != "" {
+			t.Error(bad)
+		}
+		if text, err := os.ReadFile(name); err != nil || string(text) != ours+"\n" {
+			t.Errorf("%q, %v", text, err)
+		}
+		p.remove()
+	}
+}
