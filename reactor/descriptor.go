@@ -59,25 +59,6 @@ func (l *Loop) Close(fd int) {
 	}
 }
 
-// Release gives up an owned fd without ending the connection, so that it can be passed on. The result is another number
-// for the same socket, which the caller owns: fd itself is closed as by Close, because events of it may have been fetched
-// already. After an error (no descriptors left) everything is as before.
-func (l *Loop) Release(fd int) (int, error) {
-	if e := l.lookup(fd); e == nil || !e.owned {
-		return -1, fmt.Errorf("release %d: %w", fd, syscall.ENOENT)
-	}
-	other, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
-	if err != nil {
-		return -1, fmt.Errorf("release %d: dup: %w", fd, err)
-	}
-	if err := l.poller.remove(fd); err != nil {
-		unix.Close(other)
-		return -1, fmt.Errorf("release %d: %w", fd, err)
-	}
-	l.Close(fd)
-	return other, nil
-}
-
 func (l *Loop) register(fd int, h Handler, write, owned bool) error {
 	if fd < lowestFD {
 		return fmt.Errorf("register %d: %w", fd, syscall.EBADF)

@@ -233,55 +233,6 @@ func TestReuseUnderChurn(t *testing.T) {
 	wait(t, done, "end")
 }
 
-func TestRelease(t *testing.T) {
-	ln := listen(t, "tcp4", "127.0.0.1:0", ListenOptions{})
-	released := make(chan int, 1)
-	l := serve(t, ln, func(l *Loop, fd int) Handler {
-		calls := 0
-		return ready(func(got Readiness) {
-			if got&Readable == 0 {
-				return
-			}
-			if calls++; calls > 1 {
-				t.Error("event after Release")
-			}
-			other, err := l.Release(fd)
-			if err != nil {
-				t.Error(err)
-			}
-			released <- other
-		})
-	})
-	conn := dial(t, ln)
-	conn.Write([]byte("hello"))
-	fd := wait(t, released, "descriptor")
-	eventually(t, l, "given up", func() bool { return l.Open() == 1 })
-	conn.Write([]byte(" you"))
-	got := make([]byte, 100)
-	if err := unix.SetNonblock(fd, false); err != nil {
-		t.Fatal(err)
-	}
-	for n := 0; n < 9; {
-		m, errno := Read(fd, got[n:])
-		if errno != 0 || m == 0 {
-			t.Fatalf("read %d, %v", m, errno)
-		}
-		n += m
-	}
-	if string(got[:9]) != "hello you" {
-		t.Errorf("%q", got[:9])
-	}
-	unix.Close(fd)
-	if n, err := conn.Read(got); err != io.EOF {
-		t.Errorf("read %d, %v: the connection has a second owner", n, err)
-	}
-	on(t, l, func() {
-		if _, err := l.Release(fd); err == nil {
-			t.Error("no error for a descriptor that is not owned")
-		}
-	})
-}
-
 func TestWatch(t *testing.T) {
 	l := startLoop(t, Options{})
 	a, b := pair(t)
@@ -293,9 +244,6 @@ func TestWatch(t *testing.T) {
 		}
 		if l.Open() != 0 {
 			t.Error("a watched descriptor counts as owned")
-		}
-		if _, err := l.Release(a); err == nil {
-			t.Error("Release of a watched descriptor succeeds")
 		}
 	})
 	for i := range 3 { // an edge each, although nothing is read

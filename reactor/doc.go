@@ -11,7 +11,7 @@
 // Readiness is edge-triggered: it is told once, and the handler remembers it until a call said Again or came back short.
 // It is a hint: a call may say Again all the same.
 //
-// Lifetimes: after Close, Release or Unwatch of a descriptor its handler is not called any more, not even for events that
+// Lifetimes: after Close or Unwatch of a descriptor its handler is not called any more, not even for events that
 // were fetched before. The number of a closed descriptor is not used again while such events may be left.
 //
 // The system calls of the hot way (Read, Write, Writev) are raw ones on non-blocking sockets: the scheduler does not hear
