@@ -34,17 +34,19 @@ const (
 // httpparse); whoever drives sockets knows no HTTP (reactor); whoever speaks HTTP knows no process and no Lua (engine).
 // A package that is not in this table does not belong to the module yet: give it its line first.
 var imports = map[string][]string{
-	"timers":       {},
-	"bufio":        {},
-	"httpparse":    {},
-	"reactor":      {"timers", netpoll, queue, errno, socket, sys},
-	"handler":      {"httpparse"},
-	"handler/shm":  {sys},
-	"handler/pool": {"handler", "handler/shm", "httpparse", sys},
-	"handler/lua":  {"handler/shm", "httpparse", sys},
-	"engine":       {"reactor", "bufio", "httpparse", "handler", "timers"},
-	"cmd/mbserve":  {"*", sys, pflag},
-	"examples/go":  {"*"}, // and every program below it
+	"timers":          {},
+	"bufio":           {},
+	"httpparse":       {},
+	"reactor":         {"timers", netpoll, queue, errno, socket, sys},
+	"httpwrite":       {"httpparse"},
+	"handler":         {"handler/backend", "httpparse", "httpwrite"},
+	"handler/backend": {"httpparse"},
+	"handler/shm":     {sys},
+	"handler/pool":    {"handler/backend", "handler/shm", "httpparse", sys},
+	"handler/lua":     {"handler/shm", "httpparse", sys},
+	"engine":          {"reactor", "bufio", "httpparse", "httpwrite", "handler/backend", "timers"},
+	"cmd/mbserve":     {"*", sys, pflag},
+	"examples/go":     {"*"}, // and every program below it
 
 	// For tests only: no line of the table names it.
 	"httpparse/conformance": {},

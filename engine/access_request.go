@@ -5,7 +5,7 @@ import (
 	"encoding/hex"
 	"strconv"
 
-	"moonbridge/handler"
+	"moonbridge/handler/backend"
 	"moonbridge/httpparse"
 )
 
@@ -99,7 +99,7 @@ func (l *loop) setOwnID(a *access) {
 
 // noteTimes asks the backend how long the exchange has waited and run, before it forgets.
 func (c *conn) noteTimes() {
-	if t, ok := c.running.(handler.Timed); ok {
+	if t, ok := c.running.(backend.Timed); ok {
 		c.access.queue, c.access.service = t.Times()
 	}
 }

@@ -4,14 +4,14 @@ import (
 	"net/netip"
 
 	"moonbridge/bufio"
-	"moonbridge/handler"
+	"moonbridge/handler/backend"
 	"moonbridge/httpparse"
 	"moonbridge/reactor"
 	"moonbridge/timers"
 )
 
 // conn is a peer's connection. It belongs to its loop: nothing else touches it. It is reactor.Handler for its
-// descriptor, timers.Expirer for its deadline, and handler.Exchange for the backend, of which it runs one exchange at a
+// descriptor, timers.Expirer for its deadline, and backend.Exchange for the backend, of which it runs one exchange at a
 // time: pipelined requests wait in the input, so that responses have the order of their requests (RFC 9112 §9.3.2).
 type conn struct {
 	// Immutable.
@@ -37,20 +37,19 @@ type conn struct {
 	need   int // stateBody: bytes of head and body together
 
 	// Of the exchange in progress.
-	running    handler.Running
+	running    backend.Running
 	body       body
 	persistent bool // this exchange leaves the connection open
 	isHead     bool
 	begun      bool // a byte of its response was given to the output
 	wantsRoom  bool // the backend holds output that we did not take
-	end        handler.End
+	end        backend.End
 	access     *access // what is logged of it; nil: nothing
 
 	timer      timers.Timer
 	deadlineMS uint64 // when to act; the timer may be armed for an earlier time, never for a later one. 0: none
 	respondMS  uint64 // end of the response timeout; 0: none
 	discarded  int    // bytes thrown away while lingering
-	remote     string // peer as text, once somebody has asked
 
 	prev, next *conn // of all connections of the loop
 }
@@ -111,15 +110,7 @@ func (c *conn) resume() {
 	}
 }
 
-// RemoteAddr is the peer's address and port as text, "" on a Unix socket. Handlers ask for it by this method.
-func (c *conn) RemoteAddr() string {
-	if c.remote == "" && c.peer.IsValid() {
-		c.remote = c.peer.String()
-	}
-	return c.remote
-}
-
-// Addrs implements handler.Exchange.
+// Addrs implements backend.Exchange.
 func (c *conn) Addrs() (local, remote netip.AddrPort) {
 	return c.s.addrs.of(c.fd, c.peer, &c.local)
 }

@@ -3,8 +3,8 @@ package engine
 import (
 	"errors"
 
-	"moonbridge/handler"
 	"moonbridge/httpparse"
+	"moonbridge/httpwrite"
 	"moonbridge/reactor"
 )
 
@@ -160,4 +160,4 @@ func (c *conn) BodyWanted() {
 	}
 }
 
-var continueBytes = []byte(handler.Continue)
+var continueBytes = []byte(httpwrite.Continue)

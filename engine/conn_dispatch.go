@@ -3,7 +3,7 @@ package engine
 import (
 	"errors"
 
-	"moonbridge/handler"
+	"moonbridge/handler/backend"
 	"moonbridge/httpparse"
 )
 
@@ -97,17 +97,20 @@ func (c *conn) dispatch(h *httpparse.Head, n int, rest []byte) bool {
 	return true
 }
 
-// overloaded answers an exchange that the backend did not take, because of its load or because of the head. Where it is
-// the load, the connection stays if nothing of a body is missing: a peer that comes again later should not have to connect
-// again.
+// overloaded answers an exchange that the backend refused. If the cause is load, the connection stays open, provided that no
+// part of a body is missing: a peer that comes back later should not have to connect again.
 func (c *conn) overloaded(err error) {
-	if errors.Is(err, handler.ErrHeadTooLarge) {
+	switch {
+	case errors.Is(err, backend.ErrHeadTooLarge):
 		c.refuse(statusHeadTooLarge)
+		return
+	case errors.Is(err, backend.ErrBodyTooLarge):
+		c.refuse(statusContentTooLarge)
 		return
 	}
 	c.l.e.refused.Add(1)
 	c.l.logRefused("requests", err)
-	if !errors.Is(err, handler.ErrQueueFull) && !errors.Is(err, handler.ErrNoWorker) && !errors.Is(err, handler.ErrStopped) {
+	if !errors.Is(err, backend.ErrQueueFull) && !errors.Is(err, backend.ErrNoWorker) && !errors.Is(err, backend.ErrStopped) {
 		c.refuse(statusInternal)
 		return
 	}

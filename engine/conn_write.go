@@ -4,7 +4,8 @@ import (
 	"syscall"
 	"time"
 
-	"moonbridge/handler"
+	"moonbridge/handler/backend"
+	"moonbridge/httpwrite"
 	"moonbridge/reactor"
 )
 
@@ -116,7 +117,7 @@ func (c *conn) flush() {
 }
 
 // Done is called by the backend when the exchange is over and its output was taken.
-func (c *conn) Done(end handler.End) {
+func (c *conn) Done(end backend.End) {
 	if c.state != stateDispatched {
 		return
 	}
@@ -125,8 +126,8 @@ func (c *conn) Done(end handler.End) {
 	}
 	c.running = nil
 	c.wantsRoom = false
-	if end == handler.EndKeep && (!c.persistent || c.body.framing != bodyNone) {
-		end = handler.EndClose
+	if end == backend.EndKeep && (!c.persistent || c.body.framing != bodyNone) {
+		end = backend.EndClose
 	}
 	c.conclude(end)
 }
@@ -142,7 +143,7 @@ func (c *conn) Failed(status int, retryAfter time.Duration) {
 	c.running = nil
 	c.wantsRoom = false
 	if c.begun {
-		c.conclude(handler.EndReset)
+		c.conclude(backend.EndReset)
 		return
 	}
 	seconds := int((retryAfter + time.Second - 1) / time.Second)
@@ -155,22 +156,22 @@ func (c *conn) refuse(status int) { c.answer(status, 0, false) }
 // answer sends a response of the engine's own.
 func (c *conn) answer(status, retryAfter int, keep bool) {
 	keep = keep && !c.ending()
-	c.l.errorPage = handler.AppendError(c.l.errorPage[:0], c.l.unixNow(), status, retryAfter, !keep, c.isHead)
+	c.l.errorPage = httpwrite.AppendError(c.l.errorPage[:0], c.l.unixNow(), status, retryAfter, !keep, c.isHead)
 	c.begun = true
 	c.send(c.l.errorPage)
 	if c.l.e.accessLog != nil {
 		c.observeAnswer()
 	}
 	if keep {
-		c.conclude(handler.EndKeep)
+		c.conclude(backend.EndKeep)
 	} else {
-		c.conclude(handler.EndClose)
+		c.conclude(backend.EndClose)
 	}
 }
 
 // conclude ends the exchange as soon as its output is sent.
-func (c *conn) conclude(end handler.End) {
-	if c.broken || end == handler.EndReset {
+func (c *conn) conclude(end backend.End) {
+	if c.broken || end == backend.EndReset {
 		c.reset()
 		return
 	}
@@ -190,7 +191,7 @@ func (c *conn) finish() {
 		c.logAccess(true)
 	}
 	switch {
-	case c.end != handler.EndKeep:
+	case c.end != backend.EndKeep:
 		c.linger()
 	case c.in.Len() > 0 || c.readable:
 		// The next request is here, or may be. It is taken up in the next turn: not from within the backend's work.

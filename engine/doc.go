@@ -1,9 +1,9 @@
 // Package engine is the server that can be embedded: listeners, connections, limits, shutdown.
 //
 // Its nouns: an Engine owns loops (package reactor); a Listener is an open listening address; a Service says what a
-// listener's connections are served by (a handler.Backend) and within which limits. A conn is a peer's connection: it
+// listener's connections are served by (a backend.Backend) and within which limits. A conn is a peer's connection: it
 // belongs to one loop from accept to close, and only that loop touches it. An exchange is one request and its response:
-// conn implements handler.Exchange, and holds the handler.Running that the backend gave it.
+// conn implements backend.Exchange, and holds the backend.Running that the backend gave it.
 //
 // A request goes through the conn_*.go files in this order: conn_read.go (bytes arrive, the head is parsed),
 // conn_dispatch.go (framing, limits, hand-over to the backend), conn_body.go (bytes of the body to the backend),

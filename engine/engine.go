@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
-	"moonbridge/handler"
+	"moonbridge/handler/backend"
 )
 
 // Engine is a server: loops with the listeners and connections that live on them. Its methods may be called from any
@@ -89,7 +89,7 @@ func (e *Engine) Loops() int { return len(e.loops) }
 func (e *Engine) Conns() int64 { return e.conns.Load() }
 
 // Attach attaches b to every loop. Serve does that too: Attach is for a backend that has no listener.
-func (e *Engine) Attach(b handler.Backend) error {
+func (e *Engine) Attach(b backend.Backend) error {
 	return e.onEveryLoop(func(l *loop) error {
 		_, err := l.attach(b)
 		return err
@@ -97,7 +97,7 @@ func (e *Engine) Attach(b handler.Backend) error {
 }
 
 // Detach forgets a backend that no listener is served by any more. What it still runs goes on.
-func (e *Engine) Detach(b handler.Backend) {
+func (e *Engine) Detach(b backend.Backend) {
 	e.onEveryLoop(func(l *loop) error {
 		delete(l.backends, b)
 		return nil
@@ -110,7 +110,7 @@ func (e *Engine) Detach(b handler.Backend) {
 // It may be called again for the same listener, with another backend: then new connections, and the next request of each
 // connection that is there, go to the new one. When Serve has returned, no further exchange of this listener reaches the
 // old one.
-func (e *Engine) Serve(ln *Listener, b handler.Backend, index int, lim Limits) error {
+func (e *Engine) Serve(ln *Listener, b backend.Backend, index int, lim Limits) error {
 	resolved := lim.resolve()
 	return e.onEveryLoop(func(l *loop) error {
 		lb, err := l.attach(b)

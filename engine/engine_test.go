@@ -12,11 +12,11 @@ import (
 	"testing"
 	"time"
 
-	"moonbridge/handler"
+	"moonbridge/handler/backend"
 )
 
 // start serves b on a free port and returns the address. At the end every connection must be gone.
-func start(t *testing.T, o Options, lim Limits, b handler.Backend) (*Engine, string) {
+func start(t *testing.T, o Options, lim Limits, b backend.Backend) (*Engine, string) {
 	t.Helper()
 	e, err := New(o)
 	if err != nil {
@@ -270,13 +270,13 @@ func TestFailures(t *testing.T) {
 	p.hearsReset()
 
 	b.mu.Lock()
-	b.refuse = handler.ErrQueueFull
+	b.refuse = backend.ErrQueueFull
 	b.mu.Unlock()
 	p = dial(t, addr)
 	p.say(post("/echo", "abc"))
 	p.hears(503)
 	b.mu.Lock()
-	b.refuse = handler.ErrHeadTooLarge
+	b.refuse = backend.ErrHeadTooLarge
 	b.mu.Unlock()
 	large := dial(t, addr)
 	large.say(get("/hello"))

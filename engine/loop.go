@@ -6,8 +6,9 @@ import (
 	"time"
 
 	"moonbridge/bufio"
-	"moonbridge/handler"
+	"moonbridge/handler/backend"
 	"moonbridge/httpparse"
+	"moonbridge/httpwrite"
 	"moonbridge/reactor"
 )
 
@@ -26,7 +27,7 @@ type loop struct {
 	accesses  []*access // records for the access log, free
 	ids       uint64    // given to requests
 	logged    Access    // what the access log is called with
-	backends  map[handler.Backend]handler.LoopBackend
+	backends  map[backend.Backend]backend.LoopBackend
 	bindings  map[*Listener]*binding
 }
 
@@ -35,7 +36,7 @@ func newLoop(e *Engine, index, count int) (*loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &loop{Loop: r, e: e, pool: bufio.NewPool(), backends: make(map[handler.Backend]handler.LoopBackend),
+	l := &loop{Loop: r, e: e, pool: bufio.NewPool(), backends: make(map[backend.Backend]backend.LoopBackend),
 		bindings: make(map[*Listener]*binding)}
 	l.resume = l.resumeAll
 	return l, nil
@@ -53,7 +54,7 @@ func (l *loop) after(timeoutMS uint64) uint64 {
 func (l *loop) unixNow() int64 { return time.Now().Unix() }
 
 // attach returns the backend's part on this loop, which is made the first time.
-func (l *loop) attach(b handler.Backend) (handler.LoopBackend, error) {
+func (l *loop) attach(b backend.Backend) (backend.LoopBackend, error) {
 	if lb := l.backends[b]; lb != nil {
 		return lb, nil
 	}
@@ -114,7 +115,7 @@ func (l *loop) logLimit() {
 // turnAway answers a connection above the limit, as far as that works without waiting.
 func (l *loop) turnAway(fd int) {
 	l.logLimit()
-	l.errorPage = handler.AppendError(l.errorPage[:0], l.unixNow(), statusUnavailable, retryAfterSeconds, true, false)
+	l.errorPage = httpwrite.AppendError(l.errorPage[:0], l.unixNow(), statusUnavailable, retryAfterSeconds, true, false)
 	reactor.Write(fd, l.errorPage)
 	syscall.Close(fd)
 }
@@ -147,10 +148,10 @@ func (l *loop) unlink(c *conn) {
 	l.conns.len--
 }
 
-// backendLoop shows a reactor.Loop as a handler.Loop.
+// backendLoop shows a reactor.Loop as a backend.Loop.
 type backendLoop struct{ *reactor.Loop }
 
 func (b backendLoop) Post(fn func())                                 { b.Loop.Post(fn) }
-func (b backendLoop) After(d time.Duration, fn func()) handler.Timer { return b.Loop.After(d, fn) }
-func (b backendLoop) OnTurn(t handler.Turn)                          { b.Loop.OnTurn(t) }
-func (b backendLoop) OffTurn(t handler.Turn)                         { b.Loop.OffTurn(t) }
+func (b backendLoop) After(d time.Duration, fn func()) backend.Timer { return b.Loop.After(d, fn) }
+func (b backendLoop) OnTurn(t backend.Turn)                          { b.Loop.OnTurn(t) }
+func (b backendLoop) OffTurn(t backend.Turn)                         { b.Loop.OffTurn(t) }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"moonbridge/handler"
+	"moonbridge/handler/backend"
 )
 
 // Peers send random requests in random pieces, and some of them vanish in the middle. Who stays gets the responses that
@@ -29,7 +30,7 @@ func TestRandomPipelines(t *testing.T) {
 	})
 	for i, c := range []struct {
 		name    string
-		backend handler.Backend
+		backend backend.Backend
 	}{
 		{"window of 64 bytes", &testBackend{window: 64}},
 		{"on the loop", handler.OnLoop(echo)},

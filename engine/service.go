@@ -3,13 +3,13 @@ package engine
 import (
 	"net/netip"
 
-	"moonbridge/handler"
+	"moonbridge/handler/backend"
 )
 
 // service is what the connections of one listener are served by, on one loop. It belongs to that loop.
 type service struct {
 	// Immutable.
-	backend handler.LoopBackend
+	backend backend.LoopBackend
 	index   int
 	limits  limits
 	addrs   *addrs

@@ -5,7 +5,7 @@ import (
 	"net/netip"
 	"syscall"
 
-	"moonbridge/handler"
+	"moonbridge/handler/backend"
 	"moonbridge/reactor"
 )
 
@@ -13,7 +13,7 @@ import (
 var ErrNoSockets = errors.New("engine: the backend does not take whole connections: no handler.SocketBackend")
 
 // ServeSockets has the connections of ln handed over to b as they are accepted: raw connections, of which nothing has been
-// read and about which the engine knows nothing from then on. b's part on each loop has to be a handler.SocketBackend, else
+// read and about which the engine knows nothing from then on. b's part on each loop has to be a backend.SocketBackend, else
 // the error is ErrNoSockets and nothing is served. index is passed to the backend with every connection, to tell its
 // listeners apart. As Serve it may be called again, also for a listener that was served by Serve: connections that are there
 // then end after the request in progress.
@@ -21,14 +21,14 @@ var ErrNoSockets = errors.New("engine: the backend does not take whole connectio
 // A connection that the backend refuses, or that comes when there are Options.MaxConns of other connections, is reset.
 // Those that were handed over are not counted, not bounded by a time, and go on after Drain and Shutdown: all of that is the
 // backend's to do.
-func (e *Engine) ServeSockets(ln *Listener, b handler.Backend, index int) error {
-	parts := make([]handler.SocketBackend, len(e.loops))
+func (e *Engine) ServeSockets(ln *Listener, b backend.Backend, index int) error {
+	parts := make([]backend.SocketBackend, len(e.loops))
 	err := e.onEveryLoop(func(l *loop) error {
 		lb, err := l.attach(b)
 		if err != nil {
 			return err
 		}
-		s, ok := lb.(handler.SocketBackend)
+		s, ok := lb.(backend.SocketBackend)
 		if !ok {
 			return ErrNoSockets
 		}
@@ -45,7 +45,7 @@ func (e *Engine) ServeSockets(ln *Listener, b handler.Backend, index int) error 
 
 // socketService is what the raw connections of one listener are given to, on one loop.
 type socketService struct {
-	backend handler.SocketBackend
+	backend backend.SocketBackend
 	index   int
 	addrs   *addrs
 }

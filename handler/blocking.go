@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"moonbridge/handler/backend"
 	"moonbridge/httpparse"
 )
 
@@ -17,10 +18,10 @@ const limitDefault = 256
 // Request and response are streamed: a window of the request body is read ahead, parts of the response are passed on while
 // Serve runs, and both sides are made to wait when the other one is slow. When the connection ends, reading and
 // writing return ErrGone, and Request.Context is cancelled.
-func Blocking(h Handler, limit int) Backend { return Config{}.Blocking(h, limit) }
+func Blocking(h Handler, limit int) backend.Backend { return Config{}.Blocking(h, limit) }
 
 // Blocking is like the function of this name, with the limits of c.
-func (c Config) Blocking(h Handler, limit int) Backend {
+func (c Config) Blocking(h Handler, limit int) backend.Backend {
 	if limit <= 0 {
 		limit = limitDefault
 	}
@@ -58,7 +59,7 @@ type blocking struct {
 }
 
 // Attach makes the part for one loop.
-func (b *blocking) Attach(l Loop) (LoopBackend, error) {
+func (b *blocking) Attach(l backend.Loop) (backend.LoopBackend, error) {
 	return &blockingPart{b: b, loop: l}, nil
 }
 
@@ -72,7 +73,7 @@ func (b *blocking) admit(e *blockingExchange) (waits bool, err error) {
 		return false, nil
 	}
 	if b.queued >= b.queueMax {
-		return false, ErrQueueFull
+		return false, backend.ErrQueueFull
 	}
 	e.prev = b.last
 	if e.prev != nil {
@@ -146,7 +147,7 @@ func (b *blocking) unlink(e *blockingExchange) {
 // blockingPart is a Blocking on one loop.
 type blockingPart struct {
 	b    *blocking
-	loop Loop
+	loop backend.Loop
 
 	mu     sync.Mutex
 	calls  []*blockingExchange // that have something for the loop to do
@@ -156,7 +157,7 @@ type blockingPart struct {
 }
 
 // Start copies the head and what is there of the body, and has the exchange served.
-func (p *blockingPart) Start(x Exchange, head *httpparse.Head, listener int, body []byte, more bool) (Running, error) {
+func (p *blockingPart) Start(x backend.Exchange, head *httpparse.Head, listener int, body []byte, more bool) (backend.Running, error) {
 	e := newBlockingExchange(p, x, head, listener, body, more)
 	waits, err := p.b.admit(e)
 	if err != nil {

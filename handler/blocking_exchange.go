@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"net/netip"
 	"sync"
 	"time"
 
+	"moonbridge/handler/backend"
 	"moonbridge/httpparse"
+	"moonbridge/httpwrite"
 )
 
 // blockingExchange is an exchange between its loop and the goroutine of its handler: the Running of Blocking. This file
@@ -18,23 +21,23 @@ import (
 type blockingExchange struct {
 	// Immutable.
 	p        *blockingPart
-	x        Exchange
+	x        backend.Exchange
 	head     httpparse.Head
 	listener int
-	remote   string
+	remote   netip.AddrPort
 
 	// Of the loop.
-	timer   Timer // while it is in the queue
-	busy    bool  // within a call of x
-	over    bool  // x is not called any more
-	blocked bool  // the connection has taken less than offered
-	begun   bool  // bytes of the final response were offered
-	interim bool  // bytes of an interim response were offered
+	timer   backend.Timer // while it is in the queue
+	busy    bool          // within a call of x
+	over    bool          // x is not called any more
+	blocked bool          // the connection has taken less than offered
+	begun   bool          // bytes of the final response were offered
+	interim bool          // bytes of an interim response were offered
 
 	// Of the goroutine.
 	w        Response
 	r        Request
-	dateRoom [dateLen]byte
+	dateRoom [httpwrite.DateLen]byte
 
 	// Under p.b.mu.
 	prev, next *blockingExchange
@@ -55,13 +58,13 @@ type blockingExchange struct {
 	wanted     bool    // the handler reads: the loop is to tell
 	asked      bool    // wanted was set before
 
-	out      *part // what the loop offers to the connection; the handler puts the next part there when it is empty
-	outOff   int   // how much was taken
-	outFinal bool  // out has bytes of the final response
-	ended    bool  // the handler has returned
-	end      End   // with ended
-	failed   int   // with ended: the status, if there is no complete response
-	gone     bool  // the connection is gone, or the exchange over
+	out      *part       // what the loop offers to the connection; the handler puts the next part there when it is empty
+	outOff   int         // how much was taken
+	outFinal bool        // out has bytes of the final response
+	ended    bool        // the handler has returned
+	end      backend.End // with ended
+	failed   int         // with ended: the status, if there is no complete response
+	gone     bool        // the connection is gone, or the exchange over
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -72,8 +75,9 @@ type blockingExchange struct {
 // smallBody is up to which size a complete request body gets room of its own instead of a window.
 const smallBody = 4 << 10
 
-func newBlockingExchange(p *blockingPart, x Exchange, head *httpparse.Head, listener int, body []byte, more bool) *blockingExchange {
-	e := &blockingExchange{p: p, x: x, listener: listener, remote: remoteAddr(x), inEnd: !more}
+func newBlockingExchange(p *blockingPart, x backend.Exchange, head *httpparse.Head, listener int, body []byte, more bool) *blockingExchange {
+	_, remote := x.Addrs()
+	e := &blockingExchange{p: p, x: x, listener: listener, remote: remote, inEnd: !more}
 	e.changed.L = &e.mu
 	copyHead(&e.head, head)
 	switch {
@@ -187,10 +191,10 @@ func (e *blockingExchange) answerFailure() bool {
 	if e.outFinal {
 		e.out.prefix, e.out.data, e.outOff = e.out.prefix[:0], e.out.data[:0], 0
 	}
-	e.out.prefix = AppendError(e.out.prefix, wallClock().Unix(), e.failed, 0, true, e.head.IsHead)
+	e.out.prefix = httpwrite.AppendError(e.out.prefix, time.Now().Unix(), e.failed, 0, true, e.head.IsHead)
 	e.outFinal = true
 	e.failed = 0
-	e.end = EndClose
+	e.end = backend.EndClose
 	return true
 }
 

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"moonbridge/handler/backend"
 )
 
 func TestBlockingQueue(t *testing.T) {
@@ -26,7 +28,7 @@ func TestBlockingQueue(t *testing.T) {
 	for i := range limit + queue {
 		conns = append(conns, b.start(-1, fmt.Sprintf("GET /%d HTTP/1.1\nHost: a\n\n", i), "", false))
 	}
-	if _, err := b.tryStart(-1, get11, "", false); !errors.Is(err, ErrQueueFull) {
+	if _, err := b.tryStart(-1, get11, "", false); !errors.Is(err, backend.ErrQueueFull) {
 		t.Errorf("got %v", err)
 	}
 	// One goroutine after the other: those of the queue in their order.
@@ -88,7 +90,7 @@ func TestBlockingTwoLoops(t *testing.T) {
 	x, y := attach(t, shared), attach(t, shared)
 	cx := x.start(-1, "GET /x HTTP/1.1\nHost: a\n\n", "", false)
 	cy := y.start(-1, "GET /y HTTP/1.1\nHost: a\n\n", "", false)
-	if _, err := x.tryStart(-1, get11, "", false); err != ErrQueueFull {
+	if _, err := x.tryStart(-1, get11, "", false); err != backend.ErrQueueFull {
 		t.Errorf("got %v", err)
 	}
 	close(release)
@@ -128,7 +130,7 @@ func TestBlockingNoQueue(t *testing.T) {
 	release := make(chan struct{})
 	b := attachBlocking(t, Config{QueueMax: -1, QueueTimeout: -1}, Func(func(w *Response, r *Request) { <-release }), 1)
 	c := b.start(-1, get11, "", false)
-	if _, err := b.tryStart(-1, get11, "", false); err != ErrQueueFull {
+	if _, err := b.tryStart(-1, get11, "", false); err != backend.ErrQueueFull {
 		t.Errorf("got %v", err)
 	}
 	close(release)

@@ -5,6 +5,8 @@ import (
 	"io"
 	"os"
 	"time"
+
+	"moonbridge/httpwrite"
 )
 
 // serve runs the handler, on its goroutine.
@@ -200,10 +202,12 @@ func (e *blockingExchange) context() context.Context {
 	return e.ctx
 }
 
-func (e *blockingExchange) remoteAddr() string { return e.remote }
+func (e *blockingExchange) remoteAddr() string { return addrText(e.remote) }
 
 // date, unread, full, flush and pass are what a Response needs to know of its exchange: output.
-func (e *blockingExchange) date() []byte { return AppendDate(e.dateRoom[:0], wallClock().Unix()) }
+func (e *blockingExchange) date() []byte {
+	return httpwrite.AppendDate(e.dateRoom[:0], time.Now().Unix())
+}
 
 func (e *blockingExchange) unread() bool {
 	e.mu.Lock()

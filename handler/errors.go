@@ -1,17 +1,9 @@
 package handler
 
-import "errors"
+import (
+	"errors"
 
-// Errors with which LoopBackend.Start refuses an exchange. The engine answers each of them with 503, but the last with 431.
-var (
-	// ErrQueueFull says that as many exchanges wait as may.
-	ErrQueueFull = errors.New("queue full")
-	// ErrNoWorker says that nobody is there to serve, and nobody about to come.
-	ErrNoWorker = errors.New("no worker")
-	// ErrStopped says that the backend takes no further exchange.
-	ErrStopped = errors.New("backend stopped")
-	// ErrHeadTooLarge says that the request head is larger than the backend can take, whatever the engine's limit is.
-	ErrHeadTooLarge = errors.New("request head too large")
+	"moonbridge/handler/backend"
 )
 
 // Errors of Response that show a mistake of the handler. The call that returned one of them had no effect.
@@ -22,11 +14,6 @@ var (
 	ErrEnded = errors.New("exchange already ended")
 	// ErrStatus says that a number cannot be sent as a status in this place.
 	ErrStatus = errors.New("invalid status code")
-	// ErrFieldName says that a field name is no token (RFC 9110 §5.1).
-	ErrFieldName = errors.New("invalid field name")
-	// ErrFieldValue says that a field value has a control character such as CR, LF or NUL in it (RFC 9110 §5.5), or is not
-	// what this field may be.
-	ErrFieldValue = errors.New("invalid field value")
 	// ErrFieldReserved says that a field is for the server to send, because it is about framing.
 	ErrFieldReserved = errors.New("field is reserved to the server")
 	// ErrFieldsTooLarge says that the field lines of a response have grown beyond 256 KiB.
@@ -45,5 +32,5 @@ var (
 	// ErrGone says that the peer's connection has ended.
 	ErrGone = errors.New("connection gone")
 	// ErrBodyTooLarge says that a request body is above a limit.
-	ErrBodyTooLarge = errors.New("request body too large")
+	ErrBodyTooLarge = backend.ErrBodyTooLarge
 )

@@ -14,7 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"moonbridge/handler/backend"
 	"moonbridge/httpparse"
+	"moonbridge/httpwrite"
 )
 
 // patience bounds every wait of a test.
@@ -24,7 +26,7 @@ const patience = 20 * time.Second
 type fakeLoop struct {
 	t      *testing.T
 	now    int64
-	turns  []Turn
+	turns  []backend.Turn
 	timers []*fakeTimer
 	inTurn bool
 
@@ -43,10 +45,10 @@ func (l *fakeLoop) Now() int64                       { return l.now }
 func (l *fakeLoop) Clock() int64                     { return l.now }
 func (l *fakeLoop) Watch(fd int, ready func()) error { l.t.Error("Watch called"); return nil }
 func (l *fakeLoop) Unwatch(fd int) error             { l.t.Error("Unwatch called"); return nil }
-func (l *fakeLoop) OnTurn(t Turn)                    { l.turns = append(l.turns, t) }
+func (l *fakeLoop) OnTurn(t backend.Turn)            { l.turns = append(l.turns, t) }
 
-func (l *fakeLoop) OffTurn(t Turn) {
-	l.turns = slices.DeleteFunc(l.turns, func(u Turn) bool { return u == t })
+func (l *fakeLoop) OffTurn(t backend.Turn) {
+	l.turns = slices.DeleteFunc(l.turns, func(u backend.Turn) bool { return u == t })
 }
 
 func (l *fakeLoop) Post(fn func()) {
@@ -71,7 +73,7 @@ func (ft *fakeTimer) Stop() bool {
 	return was
 }
 
-func (l *fakeLoop) After(d time.Duration, fn func()) Timer {
+func (l *fakeLoop) After(d time.Duration, fn func()) backend.Timer {
 	ft := &fakeTimer{at: l.now + int64(d), fn: fn}
 	l.timers = append(l.timers, ft)
 	return ft
@@ -138,7 +140,7 @@ func (l *fakeLoop) until(what string, done func() bool) {
 type fakeConn struct {
 	t       *testing.T
 	l       *fakeLoop
-	running Running
+	running backend.Running
 
 	takes  int             // how many bytes Output takes, in all; negative: any number
 	out    []byte          // what it has taken
@@ -150,7 +152,7 @@ type fakeConn struct {
 	done      bool
 	cancelled bool
 	lastSeen  bool // all bytes that were offered with last were taken
-	end       End
+	end       backend.End
 	failed    int
 	retry     time.Duration
 	room      int // calls of BodyRoom
@@ -193,7 +195,7 @@ func (c *fakeConn) Output(a, b []byte, last bool) int {
 	return n
 }
 
-func (c *fakeConn) Done(end End) {
+func (c *fakeConn) Done(end backend.End) {
 	c.check("Done")
 	c.over, c.done, c.end = true, true, end
 }
@@ -203,11 +205,11 @@ func (c *fakeConn) Failed(status int, retryAfter time.Duration) {
 	c.over, c.failed, c.retry = true, status, retryAfter
 }
 
-func (c *fakeConn) BodyRoom()                             { c.check("BodyRoom"); c.room++ }
-func (c *fakeConn) BodyWanted()                           { c.check("BodyWanted"); c.wanted++ }
-func (c *fakeConn) Addrs() (local, remote netip.AddrPort) { return local, remote }
-
-func (c *fakeConn) RemoteAddr() string { return "192.0.2.1:1234" }
+func (c *fakeConn) BodyRoom()   { c.check("BodyRoom"); c.room++ }
+func (c *fakeConn) BodyWanted() { c.check("BodyWanted"); c.wanted++ }
+func (c *fakeConn) Addrs() (local, remote netip.AddrPort) {
+	return netip.MustParseAddrPort("192.0.2.9:80"), netip.MustParseAddrPort("192.0.2.1:1234")
+}
 
 // cancel is the loss of the connection.
 func (c *fakeConn) cancel() {
@@ -254,10 +256,10 @@ func (c *fakeConn) send(p []byte) {
 // fakeBackend is a backend attached to a fake loop.
 type fakeBackend struct {
 	*fakeLoop
-	lb LoopBackend
+	lb backend.LoopBackend
 }
 
-func attach(t *testing.T, b Backend) *fakeBackend {
+func attach(t *testing.T, b backend.Backend) *fakeBackend {
 	t.Helper()
 	l := newFakeLoop(t)
 	lb, err := b.Attach(l)
@@ -327,7 +329,7 @@ func (b *fakeBackend) exchange(head, body string) *fakeConn {
 func (c *fakeConn) text() string {
 	s := strings.ReplaceAll(string(c.out), "\r\n", "\n")
 	if i := strings.Index(s, "Date: "); i >= 0 {
-		if j := strings.Index(s[i:], " GMT\n"); j == dateLen-len(" GMT")+len("Date: ") {
+		if j := strings.Index(s[i:], " GMT\n"); j == httpwrite.DateLen-len(" GMT")+len("Date: ") {
 			s = s[:i] + "Date: D" + s[i+j+len(" GMT"):]
 		}
 	}
@@ -357,9 +359,9 @@ func (c *fakeConn) outcome() string {
 		return fmt.Sprintf("failed %d", c.failed)
 	case !c.done:
 		return "open"
-	case c.end == EndClose:
+	case c.end == backend.EndClose:
 		return "close"
-	case c.end == EndReset:
+	case c.end == backend.EndReset:
 		return "reset"
 	}
 	return "keep"

@@ -2,6 +2,7 @@ package handler
 
 import (
 	"log/slog"
+	"net/netip"
 	"time"
 )
 
@@ -77,17 +78,10 @@ func loggerOr(l *slog.Logger) *slog.Logger {
 	return l
 }
 
-// Peer may be implemented by an Exchange that knows where its connection comes from. Like all methods of an Exchange it is
-// called on the loop, but it is the one that may be called before Start has returned.
-type Peer interface {
-	// RemoteAddr is text for http.Request.RemoteAddr: "address:port", or "" on a Unix socket.
-	RemoteAddr() string
-}
-
-// remoteAddr asks x for the address, if it is a Peer.
-func remoteAddr(x Exchange) string {
-	if p, ok := x.(Peer); ok {
-		return p.RemoteAddr()
+// addrText is the text for http.Request.RemoteAddr: "address:port", or "" on a Unix socket.
+func addrText(a netip.AddrPort) string {
+	if !a.IsValid() {
+		return ""
 	}
-	return ""
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()).String()
 }

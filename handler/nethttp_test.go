@@ -22,6 +22,8 @@ import (
 	"testing"
 	"testing/fstest"
 	"time"
+
+	"moonbridge/handler/backend"
 )
 
 // differentialMux is the handler of TestHTTPLikeNetHTTP: one path a behaviour.
@@ -197,7 +199,7 @@ func TestHTTPLikeNetHTTP(t *testing.T) {
 			}
 			method, _, _ := strings.Cut(head, " ")
 			got := describe(t, bufio.NewReader(bytes.NewReader(c.out)), method)
-			got += fmt.Sprintf("connection ends: %v\n", c.end == EndClose)
+			got += fmt.Sprintf("connection ends: %v\n", c.end == backend.EndClose)
 			if head, ok := knownDifference[strings.Fields(name)[1]]; ok {
 				got, want = head(got), head(want)
 			}

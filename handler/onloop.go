@@ -3,7 +3,9 @@ package handler
 import (
 	"log/slog"
 
+	"moonbridge/handler/backend"
 	"moonbridge/httpparse"
+	"moonbridge/httpwrite"
 )
 
 // OnLoop is a Backend that calls h on the loop. By this h declares that it does not block: while it runs, every other
@@ -11,10 +13,10 @@ import (
 //
 // The handler is called when the whole request body is there. Its response goes out at the end of the turn, together with
 // all others of the turn.
-func OnLoop(h Handler) Backend { return Config{}.OnLoop(h) }
+func OnLoop(h Handler) backend.Backend { return Config{}.OnLoop(h) }
 
 // OnLoop is like the function of this name, with the limits of c.
-func (c Config) OnLoop(h Handler) Backend { return &onLoop{h: h, config: c} }
+func (c Config) OnLoop(h Handler) backend.Backend { return &onLoop{h: h, config: c} }
 
 type onLoop struct {
 	h      Handler
@@ -22,7 +24,7 @@ type onLoop struct {
 }
 
 // Attach makes the part for one loop.
-func (b *onLoop) Attach(l Loop) (LoopBackend, error) {
+func (b *onLoop) Attach(l backend.Loop) (backend.LoopBackend, error) {
 	part := &loopPart{
 		h:           b.h,
 		loop:        l,
@@ -38,13 +40,13 @@ func (b *onLoop) Attach(l Loop) (LoopBackend, error) {
 type loopPart struct {
 	// Immutable.
 	h           Handler
-	loop        Loop
+	loop        backend.Loop
 	log         *slog.Logger
 	bodyMax     int
 	responseMax int
 
 	// Owned by the loop.
-	dates Date
+	dates httpwrite.Date
 	w     Response        // of the call that runs now
 	r     Request         // the same
 	head  part            // room for the prefix of w
@@ -66,7 +68,7 @@ const (
 
 // Start takes an exchange. Without a body to wait for, the handler runs at once, on the views. The result waits for the
 // end of the turn, since x may not be called before Start has returned.
-func (l *loopPart) Start(x Exchange, head *httpparse.Head, listener int, body []byte, more bool) (Running, error) {
+func (l *loopPart) Start(x backend.Exchange, head *httpparse.Head, listener int, body []byte, more bool) (backend.Running, error) {
 	e := l.take(x)
 	e.listener = listener
 	switch {
@@ -177,7 +179,7 @@ func (l *loopPart) keepFrom(i int) {
 }
 
 // take is an exchange for x.
-func (l *loopPart) take(x Exchange) *loopExchange {
+func (l *loopPart) take(x backend.Exchange) *loopExchange {
 	e := l.free
 	if e == nil {
 		return &loopExchange{l: l, x: x}

@@ -1,6 +1,10 @@
 package handler
 
-import "moonbridge/httpparse"
+import (
+	"moonbridge/httpparse"
+
+	"moonbridge/handler/backend"
+)
 
 // loopState is how far an exchange on the loop is.
 type loopState uint8
@@ -17,7 +21,7 @@ const (
 // loopExchange is an exchange on the loop: the Running of OnLoop.
 type loopExchange struct {
 	l        *loopPart
-	x        Exchange
+	x        backend.Exchange
 	state    loopState
 	queued   bool // EndTurn will look at it, or does so just now
 	listener int
@@ -30,7 +34,7 @@ type loopExchange struct {
 
 	// loopAnswer: the body of the response is bodyLen bytes at l.bytes[at:], the head headLen bytes after it.
 	at, bodyLen, headLen int
-	end                  End
+	end                  backend.End
 
 	rest []byte // loopRest
 	off  int    // how much of rest was taken

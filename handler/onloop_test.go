@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"moonbridge/handler/backend"
 	"moonbridge/httpparse"
 )
 
@@ -86,7 +87,7 @@ func (p *pipeliner) next() {
 	}
 }
 
-func (p *pipeliner) Done(End) {
+func (p *pipeliner) Done(backend.End) {
 	p.lastSeen = false
 	if p.left > 0 {
 		p.next()
@@ -119,7 +120,7 @@ func TestOnLoopBodySplitEverywhere(t *testing.T) {
 
 func TestOnLoopBodyTooLarge(t *testing.T) {
 	const max = 100
-	backend := func() Backend { return Config{BodyMax: max}.OnLoop(echo) }
+	backend := func() backend.Backend { return Config{BodyMax: max}.OnLoop(echo) }
 	chunked := "POST / HTTP/1.1\nHost: a\nTransfer-Encoding: chunked\n\n"
 
 	t.Run("announced", func(t *testing.T) {
@@ -383,7 +384,7 @@ func (c *quietConn) Output(a, b []byte, last bool) int {
 	c.bytes += len(a) + len(b)
 	return len(a) + len(b)
 }
-func (c *quietConn) Done(End)                              { c.done++ }
+func (c *quietConn) Done(backend.End)                      { c.done++ }
 func (c *quietConn) Failed(int, time.Duration)             {}
 func (c *quietConn) BodyRoom()                             {}
 func (c *quietConn) BodyWanted()                           {}
@@ -436,7 +437,7 @@ func TestOnLoopAllocatesNothing(t *testing.T) {
 						r.BodyEnd()
 					}
 				}
-				lb.(Turn).EndTurn()
+				lb.(backend.Turn).EndTurn()
 			}
 			run()
 			if n := testing.AllocsPerRun(100, run); n != 0 {
@@ -463,7 +464,7 @@ func BenchmarkOnLoopHello(b *testing.B) {
 	for i := 0; b.Loop(); i++ {
 		lb.Start(x, head, 0, nil, false)
 		if i%16 == 0 {
-			lb.(Turn).EndTurn()
+			lb.(backend.Turn).EndTurn()
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"iter"
 
+	"moonbridge/handler/backend"
 	"moonbridge/httpparse"
 )
 
@@ -15,10 +16,10 @@ type Request struct {
 	head     *httpparse.Head
 	listener int
 
-	x    Exchange // on the loop: may be asked for the address
-	body []byte   // on the loop: the whole of it
-	off  int      // how much of body was read
-	src  source   // elsewhere: what the body comes from
+	x    backend.Exchange // on the loop: may be asked for the address
+	body []byte           // on the loop: the whole of it
+	off  int              // how much of body was read
+	src  source           // elsewhere: what the body comes from
 }
 
 // source is what a Request asks that has not all of it at hand.
@@ -84,12 +85,13 @@ func (r *Request) ContentLength() int64 { return r.head.ContentLength }
 // engine.
 func (r *Request) Listener() int { return r.listener }
 
-// RemoteAddr is where the connection comes from, as the engine puts it; "" if it does not say.
+// RemoteAddr is the client's address and port as text, as http.Request.RemoteAddr has it; "" on a Unix socket.
 func (r *Request) RemoteAddr() string {
 	if r.src != nil {
 		return r.src.remoteAddr()
 	}
-	return remoteAddr(r.x)
+	_, remote := r.x.Addrs()
+	return addrText(remote)
 }
 
 // Context is done when the exchange is over or its connection is gone. On the loop it never is: neither can happen while

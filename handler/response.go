@@ -4,7 +4,9 @@ import (
 	"strconv"
 	"unsafe"
 
+	"moonbridge/handler/backend"
 	"moonbridge/httpparse"
+	"moonbridge/httpwrite"
 )
 
 // Response is the response as a Handler makes it: status and fields first, then the body. The head goes out with the
@@ -29,14 +31,14 @@ type Response struct {
 	sniff    func([]byte) string
 
 	// How far it is.
-	interim bool  // an interim response was sent
-	headOut bool  // the head was built
-	ended   bool  // Serve has returned
-	chunked bool  // with headOut
-	end     End   // with headOut
-	written int64 // bytes of body that the handler has written
-	err     error // what made passing on fail, for good
-	broken  bool  // the body did not fit: it lacks something
+	interim bool        // an interim response was sent
+	headOut bool        // the head was built
+	ended   bool        // Serve has returned
+	chunked bool        // with headOut
+	end     backend.End // with headOut
+	written int64       // bytes of body that the handler has written
+	err     error       // what made passing on fail, for good
+	broken  bool        // the body did not fit: it lacks something
 
 	// What was not passed on yet. The body is in part.data from base on.
 	*part
@@ -91,7 +93,7 @@ func (w *Response) Status(status int) error {
 	if status < 200 || status > 999 {
 		return ErrStatus
 	}
-	if bodiless(status) && w.written > 0 {
+	if httpwrite.Bodiless(status) && w.written > 0 {
 		return ErrBodiless
 	}
 	w.status = status
@@ -115,7 +117,7 @@ func (w *Response) Add(name, value string) error {
 		return err
 	}
 	value = trimBlanks(value)
-	if err := CheckField(name, value); err != nil {
+	if err := httpwrite.CheckField(name, value); err != nil {
 		return err
 	}
 	switch {
@@ -130,7 +132,7 @@ func (w *Response) Add(name, value string) error {
 		return ErrFieldsTooLarge
 	}
 	w.dated = w.dated || equalFold(name, "Date")
-	w.fields = AppendField(w.fields, name, value)
+	w.fields = httpwrite.AppendField(w.fields, name, value)
 	return nil
 }
 
@@ -192,12 +194,12 @@ func lineLen(b []byte) int {
 func (w *Response) setLength(value string) error {
 	for i := range len(value) {
 		if value[i] < '0' || value[i] > '9' {
-			return ErrFieldValue
+			return httpwrite.ErrFieldValue
 		}
 	}
 	n, err := strconv.ParseInt(value, 10, 64)
 	if err != nil || w.length >= 0 && w.length != n {
-		return ErrFieldValue
+		return httpwrite.ErrFieldValue
 	}
 	if n < w.written {
 		return ErrLength
@@ -229,7 +231,7 @@ func (w *Response) AddTrailer(name, value string) error {
 		return ErrEnded
 	}
 	value = trimBlanks(value)
-	if err := CheckField(name, value); err != nil {
+	if err := httpwrite.CheckField(name, value); err != nil {
 		return err
 	}
 	if equalFold(name, "Content-Length") || equalFold(name, "Transfer-Encoding") || equalFold(name, "Connection") ||
@@ -239,7 +241,7 @@ func (w *Response) AddTrailer(name, value string) error {
 	if len(w.trailers)+len(name)+len(value) > fieldsMax {
 		return ErrFieldsTooLarge
 	}
-	w.trailers = AppendField(w.trailers, name, value)
+	w.trailers = httpwrite.AppendField(w.trailers, name, value)
 	return nil
 }
 
@@ -259,7 +261,7 @@ func (w *Response) Interim(status int) error {
 	if w.minor == 0 {
 		return nil
 	}
-	h := ResponseHead{Status: status, Fields: w.fields, Length: LengthNone}
+	h := httpwrite.Head{Status: status, Fields: w.fields, Length: httpwrite.LengthNone}
 	w.prefix = h.Append(w.prefix)
 	w.interim = true
 	return w.out.pass(w)
@@ -278,8 +280,8 @@ func (w *Response) Error(status int) error {
 	w.length, w.dated, w.sniff = -1, false, nil
 	w.data, w.written = w.data[:w.base], 0
 	w.status = status
-	w.fields = AppendField(w.fields, "Content-Type", "text/plain")
-	w.data = appendErrorText(w.data, status)
+	w.fields = httpwrite.AppendField(w.fields, "Content-Type", "text/plain")
+	w.data = httpwrite.AppendErrorText(w.data, status)
 	w.written = int64(len(w.data) - w.base)
 	return nil
 }
@@ -295,7 +297,7 @@ func (w *Response) Write(p []byte) (int, error) {
 		return 0, nil
 	case w.err != nil:
 		return 0, w.err
-	case bodiless(w.statusOr200()):
+	case httpwrite.Bodiless(w.statusOr200()):
 		return 0, ErrBodiless
 	case w.length >= 0 && int64(len(p)) > w.length-w.written:
 		return 0, ErrLength
@@ -341,18 +343,6 @@ func (w *Response) statusOr200() int {
 		return 200
 	}
 	return w.status
-}
-
-// CheckField says whether a field line may be sent: ErrFieldName unless name is a token, ErrFieldValue if value has
-// control characters besides HTAB. CR and LF would begin another line, which is how responses are split.
-func CheckField(name, value string) error {
-	if !httpparse.IsToken(bytesOf(name)) {
-		return ErrFieldName
-	}
-	if !httpparse.IsFieldValue(bytesOf(value)) {
-		return ErrFieldValue
-	}
-	return nil
 }
 
 // bytesOf is s as bytes, for reading only.

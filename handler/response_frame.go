@@ -1,6 +1,11 @@
 package handler
 
-import "strconv"
+import (
+	"strconv"
+
+	"moonbridge/handler/backend"
+	"moonbridge/httpwrite"
+)
 
 // seal makes of what the part holds what goes on the wire: the head, unless it was built before, and the framing of the
 // body. last says that nothing follows.
@@ -10,7 +15,7 @@ func (w *Response) seal(last bool) {
 	}
 	n := len(w.data) - w.base
 	switch {
-	case w.isHead || bodiless(w.status):
+	case w.isHead || httpwrite.Bodiless(w.status):
 		w.data = w.data[:w.base]
 	case w.chunked:
 		// RFC 9112 §7.1. A chunk of size 0 would end the body.
@@ -30,8 +35,8 @@ func (w *Response) seal(last bool) {
 // buildHead appends the head to the prefix. whole says that the part holds the whole body.
 func (w *Response) buildHead(whole bool) {
 	w.status = w.statusOr200()
-	if w.sniff != nil && len(w.data) > w.base && !bodiless(w.status) {
-		w.fields = AppendField(w.fields, "Content-Type", w.sniff(w.data[w.base:]))
+	if w.sniff != nil && len(w.data) > w.base && !httpwrite.Bodiless(w.status) {
+		w.fields = httpwrite.AppendField(w.fields, "Content-Type", w.sniff(w.data[w.base:]))
 	}
 	length, delimited := w.framing(whole)
 	persistent := w.persistent && !w.close && delimited
@@ -39,7 +44,7 @@ func (w *Response) buildHead(whole bool) {
 		// The engine will close rather than read it, so the peer should know (RFC 9112 §9.6).
 		persistent = false
 	}
-	h := ResponseHead{
+	h := httpwrite.Head{
 		Status:    w.status,
 		Fields:    w.fields,
 		Length:    length,
@@ -51,9 +56,9 @@ func (w *Response) buildHead(whole bool) {
 	}
 	w.prefix = h.Append(w.prefix)
 	w.headOut = true
-	w.chunked = length == LengthChunked
+	w.chunked = length == httpwrite.LengthChunked
 	if !persistent {
-		w.end = EndClose
+		w.end = backend.EndClose
 	}
 }
 
@@ -64,18 +69,18 @@ func (w *Response) framing(whole bool) (length int64, delimited bool) {
 	case w.status == 205:
 		return 0, true // RFC 9110 §15.3.6
 	case w.status == 204:
-		return LengthNone, true // RFC 9110 §8.6: must not be there
+		return httpwrite.LengthNone, true // RFC 9110 §8.6: must not be there
 	case w.status == 304, w.length >= 0:
-		return max(w.length, LengthNone), true
+		return max(w.length, httpwrite.LengthNone), true
 	case whole && w.isHead && w.written == 0:
 		// The handler has left out the body, so its length is not known (RFC 9110 §8.6).
-		return LengthNone, true
+		return httpwrite.LengthNone, true
 	case whole && (len(w.trailers) == 0 || w.minor == 0):
 		return w.written, true
 	case w.minor > 0:
-		return LengthChunked, true
+		return httpwrite.LengthChunked, true
 	}
-	return LengthNone, w.isHead
+	return httpwrite.LengthNone, w.isHead
 }
 
 // finish ends a response whose handler has returned: what remains is sealed, and w takes nothing more. It returns false
@@ -91,5 +96,5 @@ func (w *Response) finish() bool {
 
 // short says that the body has not reached the Content-Length that was set.
 func (w *Response) short() bool {
-	return w.length > w.written && !w.isHead && !bodiless(w.statusOr200())
+	return w.length > w.written && !w.isHead && !httpwrite.Bodiless(w.statusOr200())
 }

@@ -9,6 +9,9 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"moonbridge/handler/backend"
+	"moonbridge/httpwrite"
 )
 
 // Request heads of the tables below.
@@ -129,7 +132,7 @@ func TestFraming(t *testing.T) {
 		{"streamed with trailers", func(w *Response, r *Request) { flushed(w, r); w.AddTrailer("A", "1") }, get11, true,
 			"200 OK\nDate: D\nTransfer-Encoding: chunked\n\n3\nhel\n2\nlo\n0\nA: 1\n\n", "keep"},
 	} {
-		check := func(t *testing.T, b Backend) {
+		check := func(t *testing.T, b backend.Backend) {
 			x := attach(t, b).exchange(c.request, "")
 			if got, want := x.text(), "HTTP/1.1 "+c.want; got != want || x.outcome() != c.outcome {
 				t.Errorf("got  %s %q\nwant %s %q", x.outcome(), got, c.outcome, want)
@@ -160,27 +163,27 @@ func TestMisuse(t *testing.T) {
 		{"interim 101", func(w *Response) error { return w.Interim(101) }, ErrStatus},
 		{"interim 200", func(w *Response) error { return w.Interim(200) }, ErrStatus},
 		{"error 200", func(w *Response) error { return w.Error(200) }, ErrStatus},
-		{"name empty", func(w *Response) error { return w.Add("", "x") }, ErrFieldName},
-		{"name with blank", func(w *Response) error { return w.Add("a b", "x") }, ErrFieldName},
-		{"name with colon", func(w *Response) error { return w.Add("a:b", "x") }, ErrFieldName},
-		{"name with CR", func(w *Response) error { return w.Set("a\r", "x") }, ErrFieldName},
-		{"value with CR", func(w *Response) error { return w.Add("a", "x\ry") }, ErrFieldValue},
-		{"value with LF", func(w *Response) error { return w.Add("a", "x\ny") }, ErrFieldValue},
-		{"value with NUL", func(w *Response) error { return w.Set("a", "x\x00y") }, ErrFieldValue},
-		{"value with CR LF", func(w *Response) error { return w.Add("a", "x\r\nB: y") }, ErrFieldValue},
-		{"value ends with LF", func(w *Response) error { return w.Add("a", "x\n") }, ErrFieldValue},
+		{"name empty", func(w *Response) error { return w.Add("", "x") }, httpwrite.ErrFieldName},
+		{"name with blank", func(w *Response) error { return w.Add("a b", "x") }, httpwrite.ErrFieldName},
+		{"name with colon", func(w *Response) error { return w.Add("a:b", "x") }, httpwrite.ErrFieldName},
+		{"name with CR", func(w *Response) error { return w.Set("a\r", "x") }, httpwrite.ErrFieldName},
+		{"value with CR", func(w *Response) error { return w.Add("a", "x\ry") }, httpwrite.ErrFieldValue},
+		{"value with LF", func(w *Response) error { return w.Add("a", "x\ny") }, httpwrite.ErrFieldValue},
+		{"value with NUL", func(w *Response) error { return w.Set("a", "x\x00y") }, httpwrite.ErrFieldValue},
+		{"value with CR LF", func(w *Response) error { return w.Add("a", "x\r\nB: y") }, httpwrite.ErrFieldValue},
+		{"value ends with LF", func(w *Response) error { return w.Add("a", "x\n") }, httpwrite.ErrFieldValue},
 		{"value too long", func(w *Response) error { return w.Add("a", long) }, ErrFieldsTooLarge},
 		{"Transfer-Encoding", func(w *Response) error { return w.Add("transfer-encoding", "chunked") }, ErrFieldReserved},
 		{"Connection: upgrade", func(w *Response) error { return w.Add("Connection", "close, upgrade") }, ErrFieldReserved},
-		{"Content-Length: x", func(w *Response) error { return w.Set("Content-Length", "x") }, ErrFieldValue},
-		{"Content-Length: -1", func(w *Response) error { return w.Set("Content-Length", "-1") }, ErrFieldValue},
-		{"Content-Length: +1", func(w *Response) error { return w.Set("Content-Length", "+1") }, ErrFieldValue},
-		{"Content-Length empty", func(w *Response) error { return w.Set("Content-Length", "") }, ErrFieldValue},
-		{"Content-Length huge", func(w *Response) error { return w.Set("Content-Length", "9223372036854775808") }, ErrFieldValue},
+		{"Content-Length: x", func(w *Response) error { return w.Set("Content-Length", "x") }, httpwrite.ErrFieldValue},
+		{"Content-Length: -1", func(w *Response) error { return w.Set("Content-Length", "-1") }, httpwrite.ErrFieldValue},
+		{"Content-Length: +1", func(w *Response) error { return w.Set("Content-Length", "+1") }, httpwrite.ErrFieldValue},
+		{"Content-Length empty", func(w *Response) error { return w.Set("Content-Length", "") }, httpwrite.ErrFieldValue},
+		{"Content-Length huge", func(w *Response) error { return w.Set("Content-Length", "9223372036854775808") }, httpwrite.ErrFieldValue},
 		{"Content-Length below what is written", func(w *Response) error { w.WriteString("xy"); return w.Set("Content-Length", "1") }, ErrLength},
-		{"two Content-Lengths", func(w *Response) error { w.Add("Content-Length", "5"); return w.Add("Content-Length", "6") }, ErrFieldValue},
+		{"two Content-Lengths", func(w *Response) error { w.Add("Content-Length", "5"); return w.Add("Content-Length", "6") }, httpwrite.ErrFieldValue},
 		{"trailer about framing", func(w *Response) error { return w.AddTrailer("content-length", "1") }, ErrFieldReserved},
-		{"trailer with LF", func(w *Response) error { return w.AddTrailer("a", "\n") }, ErrFieldValue},
+		{"trailer with LF", func(w *Response) error { return w.AddTrailer("a", "\n") }, httpwrite.ErrFieldValue},
 		{"trailer too long", func(w *Response) error { return w.AddTrailer("a", long) }, ErrFieldsTooLarge},
 		{"too much body", func(w *Response) error {
 			w.Set("Content-Length", "5")
@@ -231,9 +234,9 @@ func TestMisuse(t *testing.T) {
 
 // A Response or Request that a handler has kept does nothing after Serve.
 func TestAfterServe(t *testing.T) {
-	for name, make := range map[string]func(Handler) Backend{
+	for name, make := range map[string]func(Handler) backend.Backend{
 		"loop":     OnLoop,
-		"blocking": func(h Handler) Backend { return Blocking(h, 1) },
+		"blocking": func(h Handler) backend.Backend { return Blocking(h, 1) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			var kept *Response

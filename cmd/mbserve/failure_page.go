@@ -5,13 +5,14 @@ import (
 	"html"
 
 	"moonbridge/handler"
+	"moonbridge/handler/backend"
 )
 
 // With --dev a reload that failed is shown in the browser: a developer who sees the old application there would wonder why a
 // change does nothing. The old workers stay, and timers and raw connections go on.
 
 // failurePage is the backend of HTTP listeners as long as the script is broken.
-type failurePage struct{ handler.Backend }
+type failurePage struct{ backend.Backend }
 
 func newFailurePage(script, text string) *failurePage {
 	page := fmt.Appendf(nil, `<!DOCTYPE html>

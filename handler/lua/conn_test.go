@@ -14,9 +14,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"moonbridge/handler"
 	"moonbridge/handler/shm"
 	"moonbridge/httpparse"
+	"moonbridge/httpwrite"
 )
 
 // Connections that a worker serves by itself, without Lua: the tests play the handler, in a cell of Go memory.
@@ -310,7 +310,7 @@ func TestConnLargeBodies(t *testing.T) {
 func TestConnExpect(t *testing.T) {
 	s := serveConn(t, noLimits, "", echo)
 	s.say("POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
-	s.hears(handler.Continue)
+	s.hears(httpwrite.Continue)
 	s.say("abc")
 	s.hears("<POST a abc>")
 	// The body is here: nobody waits for leave to send it.
@@ -330,11 +330,11 @@ func dateless(s string) string {
 
 func TestPages(t *testing.T) {
 	for status := 400; status < 600; status++ {
-		if _, ok := pageTexts[status]; !ok && handler.StatusText(status) != "" {
+		if _, ok := pageTexts[status]; !ok && httpwrite.StatusText(status) != "" {
 			continue
 		}
 		for i := range 4 {
-			want := handler.AppendError(nil, 0, status, 0, i&1 != 0, i&2 != 0)
+			want := httpwrite.AppendError(nil, 0, status, 0, i&1 != 0, i&2 != 0)
 			got := appendPage(nil, status, i&1 != 0, i&2 != 0)
 			if dateless(string(got)) != dateless(string(want)) {
 				t.Errorf("got %q, want %q", got, want)
@@ -344,7 +344,7 @@ func TestPages(t *testing.T) {
 	if got := string(appendPage(nil, 0, true, false)); !strings.HasPrefix(got, "HTTP/1.1 502 Bad Gateway\r\n") {
 		t.Errorf("got %q", got)
 	}
-	if continueText != handler.Continue {
+	if continueText != httpwrite.Continue {
 		t.Errorf("Continue: %q", continueText)
 	}
 }
@@ -373,7 +373,7 @@ func TestConnRefuses(t *testing.T) {
 				return shm.ResultDone
 			})
 			s.say(tt.in)
-			want := handler.AppendError(nil, 0, tt.status, 0, true, tt.noBody)
+			want := httpwrite.AppendError(nil, 0, tt.status, 0, true, tt.noBody)
 			if got := s.hearsAll(); dateless(got) != dateless(string(want)) {
 				t.Errorf("got %q, want %q", got, want)
 			}
@@ -439,7 +439,7 @@ func TestConnOwnStatus(t *testing.T) {
 	})
 	for _, method := range []string{"GET", "HEAD"} {
 		s.say(method + " / HTTP/1.1\r\nHost: x\r\n\r\n")
-		want := string(handler.AppendError(nil, time.Now().Unix(), 500, 0, false, method == "HEAD"))
+		want := string(httpwrite.AppendError(nil, time.Now().Unix(), 500, 0, false, method == "HEAD"))
 		b := make([]byte, len(want))
 		if io.ReadFull(s.peer, b); dateless(string(b)) != dateless(want) {
 			t.Errorf("got %q, want %q", b, want)
@@ -684,7 +684,7 @@ func TestConnLingers(t *testing.T) {
 	s := serveFd(t, lim, fd, peer, "", echo)
 	file.Close()
 	go s.say("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n\r\n" + strings.Repeat("x", 4_000_000))
-	want := string(handler.AppendError(nil, 0, 413, 0, true, false))
+	want := string(httpwrite.AppendError(nil, 0, 413, 0, true, false))
 	if got := s.hearsAll(); dateless(got) != dateless(want) {
 		t.Errorf("got %q", got)
 	}

@@ -15,8 +15,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"moonbridge/handler"
 	"moonbridge/handler/shm"
+	"moonbridge/httpwrite"
 )
 
 // Handlers of generate_handler that a connect handler calls with its socket (testdata/local.lua).
@@ -140,8 +140,8 @@ func TestLocalExpect(t *testing.T) {
 	w := localWorker(t)
 	c := w.browse(0)
 	c.send("POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
-	got := make([]byte, len(handler.Continue))
-	if _, err := io.ReadFull(c.r, got); err != nil || string(got) != handler.Continue {
+	got := make([]byte, len(httpwrite.Continue))
+	if _, err := io.ReadFull(c.r, got); err != nil || string(got) != httpwrite.Continue {
 		t.Fatalf("%q, %v", got, err)
 	}
 	c.send("body")
@@ -239,7 +239,7 @@ func TestLocalQuit(t *testing.T) {
 	w = localWorker(t)
 	c = w.browse(0)
 	c.send("POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
-	io.ReadFull(c.r, make([]byte, len(handler.Continue)))
+	io.ReadFull(c.r, make([]byte, len(httpwrite.Continue)))
 	w.mem.InWorker(0).Quit.Store(1)
 	c.send("body")
 	resp, err := http.ReadResponse(c.r, nil)

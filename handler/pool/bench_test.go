@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"moonbridge/handler"
+	"moonbridge/handler/backend"
 	"moonbridge/handler/shm"
 	"moonbridge/httpparse"
 )
@@ -22,17 +22,17 @@ func (l *stillLoop) Count() int                                { return 1 }
 func (l *stillLoop) Post(fn func())                            { fn() }
 func (l *stillLoop) Now() int64                                { return l.now }
 func (l *stillLoop) Clock() int64                              { return l.now }
-func (l *stillLoop) After(time.Duration, func()) handler.Timer { return noTimer{} }
+func (l *stillLoop) After(time.Duration, func()) backend.Timer { return noTimer{} }
 func (l *stillLoop) Watch(int, func()) error                   { return nil }
 func (l *stillLoop) Unwatch(int) error                         { return nil }
-func (l *stillLoop) OnTurn(handler.Turn)                       {}
-func (l *stillLoop) OffTurn(handler.Turn)                      {}
+func (l *stillLoop) OnTurn(backend.Turn)                       {}
+func (l *stillLoop) OffTurn(backend.Turn)                      {}
 
 // plain is an exchange that takes everything.
 type plain struct{ bytes, done int }
 
 func (x *plain) Output(a, b []byte, _ bool) int        { x.bytes += len(a) + len(b); return len(a) + len(b) }
-func (x *plain) Done(handler.End)                      { x.done++ }
+func (x *plain) Done(backend.End)                      { x.done++ }
 func (x *plain) Failed(int, time.Duration)             { x.done -= 1 << 30 }
 func (x *plain) BodyRoom()                             {}
 func (x *plain) BodyWanted()                           {}

@@ -2,13 +2,13 @@ package pool
 
 import "moonbridge/handler/shm"
 
-// This file is handler.Running: what the connection may do with an exchange in progress. Bytes of the request body go
+// This file is backend.Running: what the connection may do with an exchange in progress. Bytes of the request body go
 // straight into the in-window.
 
 // room is how many bytes go into the in-window now.
 func (c *cell) room() uint64 { return uint64(len(c.inWin)) - (c.inHead - c.inTail) }
 
-// BodyRoom implements handler.Running.
+// BodyRoom implements backend.Running.
 func (c *cell) BodyRoom() (a, b []byte) {
 	if !c.state.open() || c.ending {
 		return nil, nil
@@ -79,7 +79,7 @@ func (c *cell) setFlags(flags uint32) {
 	c.in.Flags.Store(flags)
 }
 
-// BodyCommit implements handler.Running.
+// BodyCommit implements backend.Running.
 func (c *cell) BodyCommit(n int) {
 	if n < 0 || uint64(n) > c.room() {
 		panic("pool: BodyCommit of more than BodyRoom")
@@ -89,7 +89,7 @@ func (c *cell) BodyCommit(n int) {
 	}
 }
 
-// BodyEnd implements handler.Running.
+// BodyEnd implements backend.Running.
 func (c *cell) BodyEnd() {
 	if len(c.spill) > 0 {
 		c.ending = true
@@ -98,7 +98,7 @@ func (c *cell) BodyEnd() {
 	c.endBody(shm.InEnd)
 }
 
-// BodyAbort implements handler.Running.
+// BodyAbort implements backend.Running.
 func (c *cell) BodyAbort(tooLarge bool) {
 	c.spill = nil
 	if tooLarge {
@@ -115,7 +115,7 @@ func (c *cell) endBody(flags uint32) {
 	}
 }
 
-// OutputRoom implements handler.Running.
+// OutputRoom implements backend.Running.
 func (c *cell) OutputRoom() {
 	c.response.blocked = false
 	if c.state == cellClaimed || c.state == cellDone {
@@ -123,7 +123,7 @@ func (c *cell) OutputRoom() {
 	}
 }
 
-// Cancel implements handler.Running. What no worker has begun is withdrawn; otherwise the output is thrown away until the
+// Cancel implements backend.Running. What no worker has begun is withdrawn; otherwise the output is thrown away until the
 // worker is through with it.
 func (c *cell) Cancel() {
 	c.leave()

@@ -3,7 +3,7 @@ package pool
 import (
 	"math/bits"
 
-	"moonbridge/handler"
+	"moonbridge/handler/backend"
 	"moonbridge/handler/shm"
 )
 
@@ -115,7 +115,7 @@ func (c *cell) readOutput() bool {
 func (c *cell) reset() {
 	if x := c.leave(); x != nil {
 		c.abandon()
-		x.Done(handler.EndReset)
+		x.Done(backend.EndReset)
 	}
 }
 
@@ -196,13 +196,13 @@ func (c *cell) finish() {
 	}
 	switch {
 	case result&shm.ResultReset != 0:
-		x.Done(handler.EndReset)
+		x.Done(backend.EndReset)
 	case silent && c.kind == shm.KindHTTP:
 		x.Failed(ownStatus(result>>shm.ResultStatusShift), 0)
 	case result&shm.ResultClose != 0:
-		x.Done(handler.EndClose)
+		x.Done(backend.EndClose)
 	default:
-		x.Done(handler.EndKeep)
+		x.Done(backend.EndKeep)
 	}
 }
 

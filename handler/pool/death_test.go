@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"moonbridge/handler"
+	"moonbridge/handler/backend"
 )
 
 // What becomes of an exchange whose worker dies, by when it dies and by the method.
@@ -140,7 +140,7 @@ func checkKilled(t *testing.T, q *request) (lost int) {
 	if got.calls != 1 {
 		t.Errorf("%s: %+v", q.target, got)
 	}
-	if got.status == 502 || got.err == handler.ErrNoWorker {
+	if got.status == 502 || got.err == backend.ErrNoWorker {
 		return 1
 	}
 	if got.err != nil || got.status != 0 {

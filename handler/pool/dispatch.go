@@ -1,13 +1,12 @@
 package pool
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"sync/atomic"
 	"time"
 
-	"moonbridge/handler"
+	"moonbridge/handler/backend"
 	"moonbridge/handler/shm"
 	"moonbridge/httpparse"
 )
@@ -17,7 +16,7 @@ import (
 type loop struct {
 	// Immutable.
 	p     *Pool
-	on    handler.Loop
+	on    backend.Loop
 	index int
 	queue *shm.Queue
 	ready []atomic.Uint64 // bitmap of cells to look at, set by workers
@@ -49,7 +48,7 @@ type loop struct {
 	calm     bool // for a later time than usual
 	closed   bool // the pool has been taken off this loop
 	slowTick func()
-	ticker   handler.Timer // of the slow tick
+	ticker   backend.Timer // of the slow tick
 	alarmed  func()        // ends wake.alarm; the turn that it comes in is what counts
 
 	wake wakeState
@@ -71,7 +70,7 @@ type cell struct {
 
 	// The exchange.
 	state      cellState
-	x          handler.Exchange // nil: nobody waits for it
+	x          backend.Exchange // nil: nobody waits for it
 	pos        uint64           // place in the queue, which is the generation of the cell
 	place      int              // in loop.inUse
 	queued     int64            // time of publication
@@ -124,11 +123,11 @@ const (
 )
 
 var (
-	errHeadTooLarge = fmt.Errorf("%w for a worker", handler.ErrHeadTooLarge)
-	errBodyTooLarge = errors.New("part of a request body too large for a worker")
+	errHeadTooLarge = fmt.Errorf("%w for a worker", backend.ErrHeadTooLarge)
+	errBodyTooLarge = fmt.Errorf("%w for a worker", backend.ErrBodyTooLarge)
 )
 
-func newLoop(p *Pool, on handler.Loop) *loop {
+func newLoop(p *Pool, on backend.Loop) *loop {
 	i := on.Index()
 	l := &loop{
 		p: p, on: on, index: i,
@@ -152,8 +151,8 @@ func newLoop(p *Pool, on handler.Loop) *loop {
 	return l
 }
 
-// Start implements handler.LoopBackend.
-func (l *loop) Start(x handler.Exchange, h *httpparse.Head, listener int, body []byte, more bool) (handler.Running, error) {
+// Start implements backend.LoopBackend.
+func (l *loop) Start(x backend.Exchange, h *httpparse.Head, listener int, body []byte, more bool) (backend.Running, error) {
 	c, err := l.reserve()
 	if err != nil {
 		return nil, err
@@ -177,13 +176,13 @@ func (l *loop) Start(x handler.Exchange, h *httpparse.Head, listener int, body [
 func (l *loop) reserve() (*cell, error) {
 	switch {
 	case l.p.stopping.Load() || l.closed:
-		return nil, handler.ErrStopped
+		return nil, backend.ErrStopped
 	case l.p.noWorker.Load():
-		return nil, handler.ErrNoWorker
+		return nil, backend.ErrNoWorker
 	case l.p.inFlight.Add(1) > l.p.limit || len(l.free) <= len(l.timers) || l.queue.Full():
 		// The last cells are for ticks, of which there is one for each interval at the most.
 		l.p.inFlight.Add(-1)
-		return nil, handler.ErrQueueFull
+		return nil, backend.ErrQueueFull
 	}
 	return l.take(), nil
 }
@@ -277,7 +276,7 @@ func (l *loop) publish(c *cell) {
 const headSize = 112 // of shm.Head; a test compares
 
 // putRequest writes head and body where the worker finds them.
-func (c *cell) putRequest(x handler.Exchange, h *httpparse.Head, listener int, body []byte, more bool) error {
+func (c *cell) putRequest(x backend.Exchange, h *httpparse.Head, listener int, body []byte, more bool) error {
 	l := c.l
 	l.number++
 	b := &l.head
@@ -388,7 +387,7 @@ func (c *cell) fail(status int, retryAfter time.Duration) {
 }
 
 // leave lets go of the exchange: no call is made on it after the one that the caller may make.
-func (c *cell) leave() handler.Exchange {
+func (c *cell) leave() backend.Exchange {
 	c.closeSocket(true)
 	x := c.x
 	if x != nil && c.kind != shm.KindInterval {

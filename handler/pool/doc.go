@@ -1,7 +1,7 @@
 // Package pool serves exchanges with worker processes.
 //
 // Nouns: a [Host] runs one script: it starts the fork server, which loads the script and forks workers on demand. Each
-// listen{} call of the script makes a [Pool], which is a handler.Backend with worker processes and shared memory of its own.
+// listen{} call of the script makes a [Pool], which is a backend.Backend with worker processes and shared memory of its own.
 // A [Worker] is our record of one worker process; it has a slot in the shared memory. On each loop of the engine a pool has
 // a part (type loop) with a queue, and a cell for each exchange in progress.
 //

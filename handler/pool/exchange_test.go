@@ -11,7 +11,7 @@ import (
 	"time"
 	"unsafe"
 
-	"moonbridge/handler"
+	"moonbridge/handler/backend"
 	"moonbridge/handler/shm"
 	"moonbridge/httpparse"
 )
@@ -105,8 +105,8 @@ func TestResults(t *testing.T) {
 		target string
 		want   result
 	}{
-		{"close", result{out: "bye", end: handler.EndClose}},
-		{"reset", result{out: "par", end: handler.EndReset}},
+		{"close", result{out: "bye", end: backend.EndClose}},
+		{"reset", result{out: "par", end: backend.EndReset}},
 		{"status?404", result{status: 404}},
 		{"status?500", result{status: 500}},
 		{"status?0", result{status: 502}},
@@ -205,7 +205,7 @@ func TestQueueLimit(t *testing.T) {
 		waiting = append(waiting, r.send(&request{target: "hello?q"}))
 	}
 	for range 2 {
-		if got := r.get("hello?"); !errors.Is(got.err, handler.ErrQueueFull) {
+		if got := r.get("hello?"); !errors.Is(got.err, backend.ErrQueueFull) {
 			t.Errorf("got %+v", got)
 		}
 	}

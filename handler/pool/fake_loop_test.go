@@ -11,12 +11,12 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"moonbridge/handler"
+	"moonbridge/handler/backend"
 	"moonbridge/handler/shm"
 	"moonbridge/httpparse"
 )
 
-// fakeLoop is a loop of an engine: the smallest thing that keeps the contract of handler.Loop.
+// fakeLoop is a loop of an engine: the smallest thing that keeps the contract of backend.Loop.
 type fakeLoop struct {
 	index, count int
 	wake         *shm.Doorbell
@@ -27,7 +27,7 @@ type fakeLoop struct {
 	// Of the loop's goroutine.
 	now     int64
 	watched map[int]func()
-	turns   []handler.Turn
+	turns   []backend.Turn
 	timers  []*fakeTimer
 	stopped bool
 	ended   chan struct{}
@@ -77,7 +77,7 @@ func (l *fakeLoop) Post(fn func()) {
 	l.wake.Ring()
 }
 
-func (l *fakeLoop) After(d time.Duration, fn func()) handler.Timer {
+func (l *fakeLoop) After(d time.Duration, fn func()) backend.Timer {
 	t := &fakeTimer{l: l, at: l.Clock() + int64(d), fn: fn}
 	l.timers = append(l.timers, t)
 	return t
@@ -85,10 +85,10 @@ func (l *fakeLoop) After(d time.Duration, fn func()) handler.Timer {
 
 func (l *fakeLoop) Watch(fd int, ready func()) error { l.watched[fd] = ready; return nil }
 func (l *fakeLoop) Unwatch(fd int) error             { delete(l.watched, fd); return nil }
-func (l *fakeLoop) OnTurn(t handler.Turn)            { l.turns = append(l.turns, t) }
+func (l *fakeLoop) OnTurn(t backend.Turn)            { l.turns = append(l.turns, t) }
 
-func (l *fakeLoop) OffTurn(t handler.Turn) {
-	l.turns = slices.DeleteFunc(l.turns, func(u handler.Turn) bool { return u == t })
+func (l *fakeLoop) OffTurn(t backend.Turn) {
+	l.turns = slices.DeleteFunc(l.turns, func(u backend.Turn) bool { return u == t })
 }
 
 func (l *fakeLoop) run() {
@@ -180,8 +180,8 @@ type request struct {
 	// Of the loop.
 	t      *testing.T
 	l      *fakeLoop
-	lb     handler.LoopBackend
-	r      handler.Running
+	lb     backend.LoopBackend
+	r      backend.Running
 	wanted bool
 	full   bool
 	over   bool
@@ -193,7 +193,7 @@ type request struct {
 // result is how an exchange ended.
 type result struct {
 	out        string
-	end        handler.End
+	end        backend.End
 	status     int // of Failed
 	retryAfter time.Duration
 	err        error // of Start
@@ -234,7 +234,7 @@ func (q *request) head() *httpparse.Head {
 }
 
 // start begins the exchange on its loop.
-func (q *request) start(t *testing.T, l *fakeLoop, lb handler.LoopBackend) *request {
+func (q *request) start(t *testing.T, l *fakeLoop, lb backend.LoopBackend) *request {
 	q.t, q.l, q.lb, q.done = t, l, lb, make(chan struct{})
 	l.Post(q.begin)
 	return q
@@ -294,7 +294,7 @@ func (q *request) Output(a, b []byte, last bool) int {
 	return n
 }
 
-func (q *request) Done(end handler.End) {
+func (q *request) Done(end backend.End) {
 	q.use()
 	q.got.end = end
 	q.finished()

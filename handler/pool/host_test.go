@@ -18,7 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"moonbridge/handler"
+	"moonbridge/handler/backend"
 )
 
 // rig is a host with its loops.
@@ -27,7 +27,7 @@ type rig struct {
 	h     *Host
 	p     *Pool // the first
 	loops []*fakeLoop
-	lbs   []handler.LoopBackend // of the first pool
+	lbs   []backend.LoopBackend // of the first pool
 	log   *logBuffer
 }
 
@@ -243,7 +243,7 @@ func (r *rig) occupy() (release func()) {
 
 func wantOut(t *testing.T, got result, out string) {
 	t.Helper()
-	if got.out != out || got.err != nil || got.status != 0 || got.calls != 1 || got.end != handler.EndKeep {
+	if got.out != out || got.err != nil || got.status != 0 || got.calls != 1 || got.end != backend.EndKeep {
 		t.Errorf("got %.200q %+v, want %.200q", got.out, got, out)
 	}
 }
@@ -330,7 +330,7 @@ func TestStopGraceful(t *testing.T) {
 	}
 	wantOut(t, running.wait(), "slept")
 	wantOut(t, waiting.wait(), "hello x")
-	if got := r.get("hello?y"); !errors.Is(got.err, handler.ErrStopped) {
+	if got := r.get("hello?y"); !errors.Is(got.err, backend.ErrStopped) {
 		t.Errorf("after Stop: %+v", got)
 	}
 	r.log.await(t, "worker finishes")

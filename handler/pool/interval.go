@@ -4,7 +4,7 @@ import (
 	"net/netip"
 	"time"
 
-	"moonbridge/handler"
+	"moonbridge/handler/backend"
 	"moonbridge/handler/shm"
 )
 
@@ -14,7 +14,7 @@ type interval struct {
 	l        *loop
 	listener int
 	spec     *ListenerSpec
-	timer    handler.Timer
+	timer    backend.Timer
 	due      int64 // time of the tick that is set, or in progress
 }
 
@@ -101,11 +101,11 @@ func nextDue(due, now, delay int64, strict bool) int64 {
 	return due + delay
 }
 
-// What follows is handler.Exchange. A tick has no response; whatever a worker writes all the same is thrown away.
+// What follows is backend.Exchange. A tick has no response; whatever a worker writes all the same is thrown away.
 
 func (t *interval) Output(a, b []byte, _ bool) int { return len(a) + len(b) }
 
-func (t *interval) Done(handler.End) { t.over() }
+func (t *interval) Done(backend.End) { t.over() }
 
 func (t *interval) Failed(int, time.Duration) { t.over() }
 

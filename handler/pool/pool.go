@@ -9,11 +9,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"moonbridge/handler"
+	"moonbridge/handler/backend"
 	"moonbridge/handler/shm"
 )
 
-// Pool is the worker processes of one listen{} call: a handler.Backend.
+// Pool is the worker processes of one listen{} call: a backend.Backend.
 type Pool struct {
 	// Immutable.
 	h     *Host
@@ -114,8 +114,8 @@ func (p *Pool) Index() int { return p.index }
 // Spec is what the script asked for. It must not be changed.
 func (p *Pool) Spec() *PoolSpec { return p.spec }
 
-// Attach implements handler.Backend. It fails for a loop beyond Config.Loops, and after Stop.
-func (p *Pool) Attach(on handler.Loop) (handler.LoopBackend, error) {
+// Attach implements backend.Backend. It fails for a loop beyond Config.Loops, and after Stop.
+func (p *Pool) Attach(on backend.Loop) (backend.LoopBackend, error) {
 	i := on.Index()
 	if i < 0 || i >= len(p.loops) {
 		return nil, fmt.Errorf("pool %d: no loop %d: made for %d", p.index, i, len(p.loops))
@@ -123,7 +123,7 @@ func (p *Pool) Attach(on handler.Loop) (handler.LoopBackend, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.stopping.Load() {
-		return nil, handler.ErrStopped
+		return nil, backend.ErrStopped
 	}
 	if p.loops[i] != nil {
 		return nil, fmt.Errorf("pool %d: loop %d attached twice", p.index, i)

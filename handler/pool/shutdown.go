@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"moonbridge/handler"
+	"moonbridge/handler/backend"
 )
 
 const (
@@ -194,4 +194,4 @@ func (p *Pool) detach() {
 }
 
 // compile-time statement of what a pool is.
-var _ handler.Backend = (*Pool)(nil)
+var _ backend.Backend = (*Pool)(nil)

@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"moonbridge/handler"
+	"moonbridge/handler/backend"
 	"moonbridge/handler/shm"
 )
 
@@ -29,7 +29,7 @@ const (
 	socketSettled
 )
 
-// StartSocket implements handler.SocketBackend. A connection waits for a worker like a request, and is reset when it has
+// StartSocket implements backend.SocketBackend. A connection waits for a worker like a request, and is reset when it has
 // waited for queue_timeout, or when there is nobody left to serve it.
 func (l *loop) StartSocket(fd, listener int, local, remote netip.AddrPort) error {
 	c, err := l.reserve()
@@ -155,13 +155,13 @@ func (w *Worker) pass(fd int) error {
 	return err
 }
 
-// socketExchange is the handler.Exchange of raw connections. They have no response; whatever a worker writes all the same is
+// socketExchange is the backend.Exchange of raw connections. They have no response; whatever a worker writes all the same is
 // thrown away.
 type socketExchange struct{}
 
 func (socketExchange) Output(a, b []byte, _ bool) int { return len(a) + len(b) }
 
-func (socketExchange) Done(handler.End) {}
+func (socketExchange) Done(backend.End) {}
 
 func (socketExchange) Failed(int, time.Duration) {}
 
@@ -171,4 +171,4 @@ func (socketExchange) BodyWanted() {}
 
 func (socketExchange) Addrs() (local, remote netip.AddrPort) { return }
 
-var _ handler.SocketBackend = (*loop)(nil)
+var _ backend.SocketBackend = (*loop)(nil)

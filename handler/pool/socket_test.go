@@ -16,7 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"moonbridge/handler"
+	"moonbridge/handler/backend"
 )
 
 // rawPeer is the other end of a raw connection that was given to the pool.
@@ -35,7 +35,7 @@ func (r *rig) connectOn(loop, listener int) *rawPeer {
 	p, fd := r.tcpPair()
 	local, remote := p.RemoteAddr().(*net.TCPAddr).AddrPort(), p.LocalAddr().(*net.TCPAddr).AddrPort()
 	r.loops[loop].do(func() {
-		p.err = r.lbs[loop].(handler.SocketBackend).StartSocket(fd, listener, local, remote)
+		p.err = r.lbs[loop].(backend.SocketBackend).StartSocket(fd, listener, local, remote)
 	})
 	if p.err != nil {
 		unix.Close(fd) // still ours
@@ -143,7 +143,7 @@ func TestSocketAddresses(t *testing.T) {
 			local, remote = netip.MustParseAddrPort(c.local), netip.MustParseAddrPort(c.remote)
 		}
 		p, fd := r.tcpPair()
-		r.loops[0].do(func() { p.err = r.lbs[0].(handler.SocketBackend).StartSocket(fd, 0, local, remote) })
+		r.loops[0].do(func() { p.err = r.lbs[0].(backend.SocketBackend).StartSocket(fd, 0, local, remote) })
 		if got := p.ask("addrs"); p.err != nil || got != "0 0 "+c.want {
 			t.Errorf("addresses %s, %v, want %s", got, p.err, c.want)
 		}
@@ -244,11 +244,11 @@ func TestSocketQueueFull(t *testing.T) {
 	first.ask("hello")
 	waiting := []*rawPeer{r.connect(rawAsk), r.connect(rawAsk)}
 	for range 3 {
-		if p := r.connect(rawAsk); !errors.Is(p.err, handler.ErrQueueFull) {
+		if p := r.connect(rawAsk); !errors.Is(p.err, backend.ErrQueueFull) {
 			t.Errorf("error %v", p.err)
 		}
 	}
-	if got := r.get("hello?"); !errors.Is(got.err, handler.ErrQueueFull) {
+	if got := r.get("hello?"); !errors.Is(got.err, backend.ErrQueueFull) {
 		t.Errorf("a request: %+v", got)
 	}
 	first.finish()
@@ -424,7 +424,7 @@ func TestSocketStop(t *testing.T) {
 	stopped := make(chan struct{})
 	go func() { r.stop(testPatience); close(stopped) }()
 	eventually(t, "stopping", func() bool { return r.p.stopping.Load() })
-	if q := r.connect(rawAsk); !errors.Is(q.err, handler.ErrStopped) {
+	if q := r.connect(rawAsk); !errors.Is(q.err, backend.ErrStopped) {
 		t.Errorf("error %v", q.err)
 	}
 	if got := p.ask("still"); got != "still" {
@@ -473,7 +473,7 @@ func TestSocketsKilledAtRandom(t *testing.T) {
 	for i := range 300 {
 		p := r.connectOn(i%2, rawAsk)
 		if p.err != nil {
-			if !errors.Is(p.err, handler.ErrNoWorker) {
+			if !errors.Is(p.err, backend.ErrNoWorker) {
 				t.Fatal(p.err)
 			}
 			continue
@@ -509,7 +509,7 @@ func TestResetByHandler(t *testing.T) {
 		{target: "reset-done"},
 	} {
 		got := r.send(q).wait()
-		if got.end != handler.EndReset || got.calls != 1 || got.out != "" || got.status != 0 {
+		if got.end != backend.EndReset || got.calls != 1 || got.out != "" || got.status != 0 {
 			t.Errorf("%s: %+v", q.target, got)
 		}
 		wantOut(t, r.get("hello?x"), "hello x")

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"moonbridge/handler"
+	"moonbridge/handler/backend"
 )
 
 // Handlers that block get the workers that they need, whatever is asleep, within a bounded time.
@@ -143,7 +143,7 @@ func TestPrepareFails(t *testing.T) {
 	r := start(t, setup{script: "prepare-fail", options: [][3]any{{0, "fork_error_delay", 0.05}}})
 	r.log.await(t, "prepare: boom")
 	eventually(t, "refused", func() bool { return r.p.noWorker.Load() })
-	if got := r.get("hello?"); !errors.Is(got.err, handler.ErrNoWorker) {
+	if got := r.get("hello?"); !errors.Is(got.err, backend.ErrNoWorker) {
 		t.Errorf("got %+v", got)
 	}
 	before := r.p.Stats().Forks

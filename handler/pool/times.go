@@ -20,7 +20,7 @@ func (c *cell) startTimes() {
 	c.timed, c.since, c.at = true, c.l.on.Clock(), 0
 }
 
-// Times implements handler.Timed. When the worker took the exchange is what the worker says, as far as it can be true.
+// Times implements backend.Timed. When the worker took the exchange is what the worker says, as far as it can be true.
 func (c *cell) Times() (queue, service time.Duration) {
 	at := c.at
 	if at == 0 {

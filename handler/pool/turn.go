@@ -36,7 +36,7 @@ type wakeState struct {
 	alarm    bool   // a turn will come in lookAgain
 }
 
-// BeginTurn implements handler.Turn.
+// BeginTurn implements backend.Turn.
 func (l *loop) BeginTurn() {
 	if l.sleeping {
 		l.flag.Store(0)
@@ -44,7 +44,7 @@ func (l *loop) BeginTurn() {
 	}
 }
 
-// EndTurn implements handler.Turn. The order matters.
+// EndTurn implements backend.Turn. The order matters.
 func (l *loop) EndTurn() (again bool) {
 	if l.open == 0 && len(l.pokes) == 0 {
 		return false

@@ -17,6 +17,7 @@ import (
 
 	"moonbridge/engine"
 	"moonbridge/handler"
+	"moonbridge/handler/backend"
 )
 
 // hello does not block: it may run on a loop.
@@ -48,7 +49,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	serve := func(address string, b handler.Backend) {
+	serve := func(address string, b backend.Backend) {
 		ln, err := e.Open("tcp", address, engine.OpenOptions{})
 		if err != nil {
 			log.Fatal(err)

@@ -1,9 +1,9 @@
-package handler
+package httpwrite
 
 import "time"
 
 // dateLen is the length of an IMF-fixdate (RFC 9110 §5.6.7), as in "Sun, 06 Nov 1994 08:49:37 GMT".
-const dateLen = 29
+const DateLen = 29
 
 const (
 	dayNames   = "SunMonTueWedThuFriSat"
@@ -42,7 +42,7 @@ func appendTwo(dst []byte, n int) []byte {
 // ready for use.
 type Date struct {
 	until int64 // on the monotonic clock: the first nanosecond of the next second
-	text  [dateLen]byte
+	text  [DateLen]byte
 	set   bool
 }
 

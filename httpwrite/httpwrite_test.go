@@ -1,4 +1,4 @@
-package handler
+package httpwrite
 
 import (
 	"net/http"

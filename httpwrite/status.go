@@ -1,4 +1,4 @@
-package handler
+package httpwrite
 
 import "strconv"
 
@@ -101,6 +101,6 @@ func appendStatusLine(dst []byte, status int) []byte {
 
 // bodiless says that a response of this status has no body, whatever the request was (RFC 9110 §6.4.1). 205 is among
 // them although it has a length, of 0 (RFC 9110 §15.3.6).
-func bodiless(status int) bool {
+func Bodiless(status int) bool {
 	return status < 200 || status == 204 || status == 205 || status == 304
 }

@@ -1,0 +1,35 @@
+package backend
+
+import (
+	"net/netip"
+
+	"moonbridge/httpparse"
+)
+
+// Backend runs exchanges for the engine: a pool of worker processes, or Go code in this process.
+// It lives on every loop of the engine with a part of its own, so that an exchange never leaves its loop.
+type Backend interface {
+	// Attach creates the part of the backend that belongs to loop l. It is called once for each loop, on that loop,
+	// before the first exchange.
+	Attach(l Loop) (LoopBackend, error)
+}
+
+// LoopBackend is the part of a Backend on one loop. Only the loop's goroutine calls it.
+type LoopBackend interface {
+	// Start takes an exchange. head and body are views that are valid during the call only. body is the part of the request
+	// body that has arrived; more says that the rest will be put into the window of the returned Running.
+	//
+	// Start may call x.Addrs. It makes no other call on x before it returns; after that it may, until Done or Failed.
+	//
+	// Start refuses an exchange with an error of this package. The engine answers ErrHeadTooLarge with 431, ErrBodyTooLarge
+	// with 413, and the others (ErrQueueFull, ErrNoWorker, ErrStopped) with 503. Any other error is a fault of the backend
+	// and is answered with 500.
+	Start(x Exchange, head *httpparse.Head, listener int, body []byte, more bool) (Running, error)
+}
+
+// SocketBackend is implemented by a LoopBackend that takes whole connections, of which the engine has read nothing.
+type SocketBackend interface {
+	// StartSocket takes the connection with the non-blocking socket fd, which it owns from then on, unless it returns an
+	// error: those of Start.
+	StartSocket(fd int, listener int, local, remote netip.AddrPort) error
+}

@@ -1,0 +1,23 @@
+// Package backend is the contract between the engine, which owns connections, and a backend, which answers requests. Read
+// it first if you want to write a backend of your own. Two exist: the Go handlers of package handler, and the worker
+// processes of package handler/pool.
+//
+// # Calls
+//
+// The engine calls Backend.Attach once for each loop. It starts every exchange of that loop with the LoopBackend that it
+// got: Start returns a Running. From then on the connection tells the backend what happens through Running, and the backend
+// tells the connection through Exchange. All these calls are made on the loop, without locks.
+//
+// An exchange ends with the first of Exchange.Done, Exchange.Failed and Running.Cancel. Neither side calls the other after
+// that, except that Timed.Times may still be asked for within the call that ends the exchange.
+//
+// # Ownership
+//
+// The head and the first body bytes are views of the connection's input. They are valid during Start only. The slices given
+// to Exchange.Output are views of the backend's memory and are valid during that call only. The slices that Running.BodyRoom
+// returns may be written to until the next BodyCommit, BodyEnd, BodyAbort or Cancel.
+//
+// # What it does not contain
+//
+// No code runs here: the package declares interfaces, the end states of an exchange, and the errors of Start.
+package backend

@@ -1,0 +1,17 @@
+package backend
+
+import "errors"
+
+// Errors with which LoopBackend.Start and SocketBackend.StartSocket refuse an exchange.
+var (
+	// ErrQueueFull: the queue of waiting exchanges is at its limit. 503.
+	ErrQueueFull = errors.New("queue full")
+	// ErrNoWorker: no worker is running and none is being started. 503.
+	ErrNoWorker = errors.New("no worker")
+	// ErrStopped: the backend takes no more exchanges. 503.
+	ErrStopped = errors.New("backend stopped")
+	// ErrHeadTooLarge: the request head is larger than the backend can take, whatever the engine's limit is. 431.
+	ErrHeadTooLarge = errors.New("request head too large")
+	// ErrBodyTooLarge: the part of the request body that Start was given is larger than the backend can take. 413.
+	ErrBodyTooLarge = errors.New("request body too large")
+)

@@ -1,0 +1,46 @@
+package httpwrite
+
+import "strconv"
+
+// AppendError appends a whole response to an exchange that failed: the status and its text as text/plain, and nothing
+// else that could tell the peer about the cause.
+//
+//	unix        time of day in seconds since 1970, for Date
+//	retryAfter  seconds, sent as Retry-After if above 0
+//	closeConn   the connection ends after this response; always so where the client speaks HTTP/1.0
+//	noBody      the request was HEAD: the same head, no body
+func AppendError(dst []byte, unix int64, status, retryAfter int, closeConn, noBody bool) []byte {
+	var date [DateLen]byte
+	var room [96]byte
+	fields := AppendField(room[:0], "Content-Type", "text/plain")
+	if retryAfter > 0 {
+		fields = append(fields, "Retry-After: "...)
+		fields = strconv.AppendInt(fields, int64(retryAfter), 10)
+		fields = append(fields, "\r\n"...)
+	}
+	head := Head{
+		Status: status,
+		Date:   AppendDate(date[:0], unix),
+		Fields: fields,
+		Length: int64(len(errorText(status)) + 1),
+		Close:  closeConn,
+	}
+	dst = head.Append(dst)
+	if noBody {
+		return dst
+	}
+	return AppendErrorText(dst, status)
+}
+
+// appendErrorText appends the body of an error response.
+func AppendErrorText(dst []byte, status int) []byte {
+	dst = append(dst, errorText(status)...)
+	return append(dst, '\n')
+}
+
+func errorText(status int) string {
+	if text := StatusText(status); text != "" {
+		return text
+	}
+	return "Error"
+}
