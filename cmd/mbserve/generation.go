@@ -9,6 +9,7 @@ import (
 
 	"moonbridge/engine"
 	"moonbridge/handler/pool"
+	"moonbridge/handler/pool/listen"
 )
 
 // generation is a script as it was loaded once, with its processes and what it listens on. A reload makes a new one.
@@ -22,7 +23,7 @@ type generation struct {
 
 // listener is a listener of a script: what it asked for, and the address that is listened on for it (nil for an interval).
 type listener struct {
-	spec *pool.ListenerSpec
+	spec *listen.Listener
 	at   *address
 }
 
@@ -64,7 +65,7 @@ func (s *server) load(ctx context.Context) (g *generation, err error) {
 }
 
 // open opens the listeners of one listen{} call; its error becomes that of the call.
-func (g *generation) open(n int, spec *pool.PoolSpec) error {
+func (g *generation) open(n int, spec *listen.Spec) error {
 	var opened []listener
 	for i := range spec.Listeners {
 		l := listener{spec: &spec.Listeners[i]}
@@ -85,7 +86,7 @@ func (g *generation) open(n int, spec *pool.PoolSpec) error {
 }
 
 // address is where a listener listens: one that is open and that this generation does not use yet, or a new one.
-func (g *generation) address(spec *pool.ListenerSpec) (*address, error) {
+func (g *generation) address(spec *listen.Listener) (*address, error) {
 	s := g.s
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"moonbridge/engine"
-	"moonbridge/handler/pool"
+	"moonbridge/handler/pool/listen"
 )
 
 // server is a running mbserve.
@@ -189,7 +189,7 @@ func (s *server) watch() (ctx context.Context, stop func()) {
 }
 
 // limitsOf translates the options of an HTTP handler; there a time of 0 means no limit, and a size is never 0.
-func limitsOf(h *pool.HTTPOptions) engine.Limits {
+func limitsOf(h *listen.HTTPOptions) engine.Limits {
 	return engine.Limits{
 		HeadBytes:       max(1, h.RequestHeaderSizeLimit),
 		BodyBytes:       max(1, h.RequestBodySizeLimit),

@@ -6,6 +6,9 @@ import (
 	"time"
 
 	"moonbridge/handler/backend"
+	"moonbridge/handler/pool/listen"
+	"moonbridge/handler/pool/listen/listentest"
+	"moonbridge/handler/pool/policy"
 	"moonbridge/handler/shm"
 	"moonbridge/httpparse"
 )
@@ -40,7 +43,7 @@ func (x *plain) Addrs() (local, remote netip.AddrPort) { return local, remote }
 
 // inProcess is a pool whose worker is in this process, so that the way from Start to Done can be measured alone.
 func inProcess(tb testing.TB) (*loop, *shm.Worker) {
-	spec, err := decodeListen(listenMessage(httpListener...))
+	spec, err := listen.Decode(listentest.Message(listentest.Listener...))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -56,7 +59,7 @@ func inProcess(tb testing.TB) (*loop, *shm.Worker) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	w := &Worker{p: p, fs: &forkServer{}, bell: bell, in: p.mem.InWorker(0), out: p.mem.OutWorker(0), state: Idle, seq: 1}
+	w := &Worker{p: p, fs: &forkServer{}, bell: bell, in: p.mem.InWorker(0), out: p.mem.OutWorker(0), state: policy.Idle, seq: 1}
 	w.serving.Store(true)
 	p.slots[0].Store(w)
 	p.epoch.Add(1)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"moonbridge/handler/pool/policy"
 	"moonbridge/handler/shm"
 )
 
@@ -32,7 +33,7 @@ func (p *Pool) newWorker(now time.Time) (b birth, ok bool) {
 	err := b.open()
 	if err != nil {
 		p.log.Error("no worker forked", "err", err)
-		p.sv.policy.failed(&p.spec.Options, now)
+		p.sv.policy.Failed(&p.spec.Options, now)
 		return b, false
 	}
 	w.seq = p.seq.Add(1)
@@ -55,7 +56,7 @@ func (p *Pool) freeSlot() (slot, home int) {
 			if slot < 0 {
 				slot = i
 			}
-		} else if w.state != Gone {
+		} else if w.state != policy.Gone {
 			homes[w.home]++
 		}
 	}

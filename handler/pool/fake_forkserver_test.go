@@ -183,41 +183,6 @@ func (s *fakeServer) fork(m shm.MsgForkBody, fds []int) {
 	}()
 }
 
-// entries makes the message of a listen{} call. Each is a scope, a name and a value: string, float64, int, bool, fn, httpFn.
-type (
-	fn     struct{}
-	httpFn string
-	other  string
-)
-
-func listenMessage(entries ...[3]any) (msg []byte) {
-	for _, e := range entries {
-		key, val, typ := e[1].(string), "", uint32(shm.TypeNone)
-		switch v := e[2].(type) {
-		case string:
-			val, typ = v, shm.TypeString
-		case int:
-			val, typ = strconv.Itoa(v), shm.TypeNumber
-		case float64:
-			val, typ = strconv.FormatFloat(v, 'g', 17, 64), shm.TypeNumber
-		case bool:
-			val, typ = "0", shm.TypeBool
-			if v {
-				val = "1"
-			}
-		case fn:
-			typ = shm.TypeFunc
-		case httpFn:
-			val, typ = string(v), shm.TypeHTTP
-		case other:
-			val, typ = string(v), shm.TypeOther
-		}
-		h := shm.Entry{Scope: uint32(e[0].(int)), KeyLen: uint32(len(key)), ValLen: uint32(len(val)), Type: typ}
-		msg = append(append(append(msg, shm.Bytes(&h)...), key...), val...)
-	}
-	return msg
-}
-
 // marker reports whether this is the first call for a file, in all processes.
 func marker(name string) bool {
 	f, err := os.OpenFile(filepath.Clean(name), os.O_CREATE|os.O_EXCL, 0o600)

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"moonbridge/handler/pool/listen"
 	"moonbridge/handler/shm"
 )
 
@@ -182,7 +183,7 @@ func (fs *forkServer) read() error {
 // listen answers a listen{} call.
 func (fs *forkServer) listen(body []byte) error {
 	n := fs.listens
-	spec, err := decodeListen(body)
+	spec, err := listen.Decode(body)
 	if err == nil {
 		err = fs.h.listen(fs.generation, n, spec)
 	}

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"moonbridge/handler/pool/listen"
 )
 
 // Config says what to run. Zero values of optional fields are their defaults.
@@ -28,7 +30,7 @@ type Config struct {
 
 	// Listen is called for each listen{} call of the script, while Start runs, with the number of the call. It opens the
 	// listeners; its error becomes that of the call. Optional.
-	Listen func(pool int, spec *PoolSpec) error
+	Listen func(pool int, spec *listen.Spec) error
 
 	// NoPairing leaves it to the system on which CPUs workers run. (Otherwise a worker with short exchanges follows its
 	// loop, on Linux, where that was measured to be faster.)
@@ -84,13 +86,13 @@ func Start(ctx context.Context, cfg Config) (*Host, error) {
 
 // Check loads the script as Start does, and returns what its listen{} calls ask for. No worker is forked, and nothing is
 // left running. Config.Listen may be nil: then nothing is opened.
-func Check(ctx context.Context, cfg Config) ([]*PoolSpec, error) {
+func Check(ctx context.Context, cfg Config) ([]*listen.Spec, error) {
 	h, fs, err := load(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
 	fs.end(endTimeout)
-	var specs []*PoolSpec
+	var specs []*listen.Spec
 	for _, p := range h.Pools() {
 		specs = append(specs, p.spec)
 		p.close()
@@ -158,7 +160,7 @@ func (h *Host) Pools() []*Pool {
 
 // listen makes the pool of a listen{} call. When the script runs anew, after the death of a fork server, the pool is there
 // already and its sockets are open: the call finds what the one before it has made.
-func (h *Host) listen(generation, n int, spec *PoolSpec) error {
+func (h *Host) listen(generation, n int, spec *listen.Spec) error {
 	if generation > 0 {
 		pools := h.Pools()
 		if n >= len(pools) || !reflect.DeepEqual(pools[n].spec, spec) {

@@ -19,6 +19,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"moonbridge/handler/backend"
+	"moonbridge/handler/pool/listen"
+	"moonbridge/handler/pool/listen/listentest"
 )
 
 // rig is a host with its loops.
@@ -38,7 +40,7 @@ type setup struct {
 	options   [][3]any // entries of the listen{} call
 	more      [][3]any // of a second call
 	in, out   int
-	listen    func(int, *PoolSpec) error
+	listen    func(int, *listen.Spec) error
 	noPairing bool
 }
 
@@ -74,8 +76,6 @@ func eventually(t *testing.T, what string, is func() bool) {
 	}
 }
 
-var httpListener = [][3]any{{1, "proto", "tcp4"}, {1, "port", 0}, {1, "connect", httpFn("")}}
-
 func (s setup) config(log *logBuffer) Config {
 	c := Config{
 		Script: s.script, Loops: max(1, s.loops), Listen: s.listen, NoPairing: s.noPairing,
@@ -88,9 +88,9 @@ func (s setup) config(log *logBuffer) Config {
 	if c.InWindow == 0 {
 		c.InWindow, c.OutWindow = 4096, 4096
 	}
-	c.Args = []string{hex.EncodeToString(listenMessage(append(append([][3]any{}, s.options...), httpListener...)...))}
+	c.Args = []string{hex.EncodeToString(listentest.Message(append(append([][3]any{}, s.options...), listentest.Listener...)...))}
 	if s.more != nil {
-		c.Args = append(c.Args, hex.EncodeToString(listenMessage(append(append([][3]any{}, s.more...), httpListener...)...)))
+		c.Args = append(c.Args, hex.EncodeToString(listentest.Message(append(append([][3]any{}, s.more...), listentest.Listener...)...)))
 	}
 	return c
 }
@@ -277,8 +277,8 @@ func TestStartErrors(t *testing.T) {
 		{"script fails", setup{script: "fail"}, "script.lua:1: boom"},
 		{"exits early", setup{script: "exit-early"}, "ended before the script was loaded (exit status 7)"},
 		{"listen refused", setup{options: [][3]any{{0, "pre_fork", "x"}}}, "listen: option pre_fork: number expected, got string"},
-		{"bind fails", setup{listen: func(int, *PoolSpec) error { return errors.New("in use") }}, "listen: in use"},
-		{"nothing listens", setup{listen: func(int, *PoolSpec) error { return errors.New("in use") }, script: "pcall"},
+		{"bind fails", setup{listen: func(int, *listen.Spec) error { return errors.New("in use") }}, "listen: in use"},
+		{"nothing listens", setup{listen: func(int, *listen.Spec) error { return errors.New("in use") }, script: "pcall"},
 			"the script has not called listen"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -310,7 +310,7 @@ func TestStartErrors(t *testing.T) {
 
 func TestTwoPools(t *testing.T) {
 	var seen []int
-	r := start(t, setup{more: [][3]any{{0, "max_fork", 1}}, listen: func(n int, s *PoolSpec) error {
+	r := start(t, setup{more: [][3]any{{0, "max_fork", 1}}, listen: func(n int, s *listen.Spec) error {
 		seen = append(seen, n, s.Options.MaxFork)
 		return nil
 	}})
@@ -430,7 +430,7 @@ func TestScriptChangesOnRelaunch(t *testing.T) {
 	if err := r.h.listen(1, 0, r.p.Spec()); err != nil || strings.Contains(r.log.String(), "differently") {
 		t.Errorf("the same call: %v", err)
 	}
-	if err := r.h.listen(1, 0, &PoolSpec{}); err != nil {
+	if err := r.h.listen(1, 0, &listen.Spec{}); err != nil {
 		t.Error(err)
 	}
 	r.log.await(t, "calls listen differently")

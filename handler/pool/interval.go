@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"moonbridge/handler/backend"
+	"moonbridge/handler/pool/listen"
 	"moonbridge/handler/shm"
 )
 
@@ -13,7 +14,7 @@ import (
 type interval struct {
 	l        *loop
 	listener int
-	spec     *ListenerSpec
+	spec     *listen.Listener
 	timer    backend.Timer
 	due      int64 // time of the tick that is set, or in progress
 }

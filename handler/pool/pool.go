@@ -10,6 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"moonbridge/handler/backend"
+	"moonbridge/handler/pool/listen"
+	"moonbridge/handler/pool/policy"
 	"moonbridge/handler/shm"
 )
 
@@ -18,7 +20,7 @@ type Pool struct {
 	// Immutable.
 	h     *Host
 	index int // number of the listen{} call
-	spec  *PoolSpec
+	spec  *listen.Spec
 	log   *slog.Logger
 	lines *lineLog
 	mem   *shm.Memory
@@ -59,7 +61,7 @@ const spareSlots = 4
 const spareCells = 8
 
 // newPool makes a pool without workers.
-func newPool(h *Host, index int, spec *PoolSpec) (*Pool, error) {
+func newPool(h *Host, index int, spec *listen.Spec) (*Pool, error) {
 	o := &spec.Options
 	intervals := 0
 	for i := range spec.Listeners {
@@ -112,7 +114,7 @@ func (p *Pool) close() {
 func (p *Pool) Index() int { return p.index }
 
 // Spec is what the script asked for. It must not be changed.
-func (p *Pool) Spec() *PoolSpec { return p.spec }
+func (p *Pool) Spec() *listen.Spec { return p.spec }
 
 // Attach implements backend.Backend. It fails for a loop beyond Config.Loops, and after Stop.
 func (p *Pool) Attach(on backend.Loop) (backend.LoopBackend, error) {
@@ -170,7 +172,7 @@ func (p *Pool) attached() (loops []*loop) {
 func (p *Pool) forked(fs *forkServer, m shm.MsgForkedBody) {
 	p.mu.Lock()
 	w := p.worker(m.Slot)
-	if w == nil || w.fs != fs || !w.state.alive() || w.pid.Load() != 0 {
+	if w == nil || w.fs != fs || !w.state.Alive() || w.pid.Load() != 0 {
 		p.mu.Unlock()
 		p.log.Error("fork server: answer to a fork that nobody asked for", "slot", m.Slot, "pid", m.Pid)
 		return
@@ -199,7 +201,7 @@ func (p *Pool) workerReady(w *Worker) {
 	if !w.begin(time.Now()) {
 		return
 	}
-	p.sv.policy.ready()
+	p.sv.policy.Ready()
 	p.noWorker.Store(false)
 	if old := w.replaces; old != nil {
 		w.replaces = nil
@@ -223,7 +225,7 @@ func (p *Pool) workerDeaf(w *Worker) {
 // orphanGone: a worker has ended whose fork server has died, so that nobody tells how.
 func (p *Pool) orphanGone(w *Worker) {
 	p.mu.Lock()
-	if w.state != Gone {
+	if w.state != policy.Gone {
 		w.proc.signal(unix.SIGKILL) // in case that it has only closed the socket
 	}
 	p.mu.Unlock()
@@ -259,7 +261,7 @@ func (p *Pool) drain(w *Worker) {
 func (p *Pool) employ(fs *forkServer) {
 	p.mu.Lock()
 	p.fs = fs
-	p.sv.policy.renewed()
+	p.sv.policy.Renewed()
 	p.mu.Unlock()
 	p.kick()
 }
@@ -275,7 +277,7 @@ func (p *Pool) orphaned(fs *forkServer) {
 	for i := range p.slots {
 		w := p.slots[i].Load()
 		switch {
-		case w == nil || w.fs != fs || w.state == Gone:
+		case w == nil || w.fs != fs || w.state == policy.Gone:
 		case !w.deaf.IsZero():
 			gone = append(gone, w)
 		case w.pid.Load() == 0:
@@ -309,7 +311,7 @@ func (p *Pool) processes() (ws []*Worker) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i := range p.slots {
-		if w := p.slots[i].Load(); w != nil && w.state.alive() {
+		if w := p.slots[i].Load(); w != nil && w.state.Alive() {
 			ws = append(ws, w)
 		}
 	}

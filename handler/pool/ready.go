@@ -36,9 +36,9 @@ func (p *Pool) born() (ready, failing bool) {
 		return true, false
 	}
 	for i := range p.slots {
-		if w := p.slots[i].Load(); w != nil && w.state.serving() {
+		if w := p.slots[i].Load(); w != nil && w.state.Serving() {
 			return true, false
 		}
 	}
-	return false, p.sv.policy.failing
+	return false, p.sv.policy.Failing
 }

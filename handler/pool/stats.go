@@ -1,5 +1,9 @@
 package pool
 
+import (
+	"moonbridge/handler/pool/policy"
+)
+
 // Stats are the numbers of a pool at one moment.
 type Stats struct {
 	Booting, Idle, Busy, Draining int // workers
@@ -31,15 +35,15 @@ func (p *Pool) Stats() Stats {
 			continue
 		}
 		switch w.state {
-		case Booting:
+		case policy.Booting:
 			s.Booting++
-		case Idle, Busy:
+		case policy.Idle, policy.Busy:
 			if w.occupied() {
 				s.Busy++
 			} else {
 				s.Idle++
 			}
-		case Draining:
+		case policy.Draining:
 			s.Draining++
 		}
 	}

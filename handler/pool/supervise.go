@@ -7,13 +7,15 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"moonbridge/handler/pool/policy"
 )
 
 // supervisor is what the goroutine that keeps the number of workers remembers. Under Pool.mu. How many there should be is
 // the policy's business; here is how that comes about.
 type supervisor struct {
-	policy  policy
-	census  census
+	policy  policy.Policy
+	census  policy.Census
 	counted []*Worker // the members of the census
 }
 
@@ -63,12 +65,12 @@ func (p *Pool) look(now time.Time) time.Duration {
 		if p.take(c, now) {
 			next = earlier(next, now.Add(lookEvery)) // nobody tells when it has gone to sleep
 		}
-		d := p.sv.policy.decide(&p.spec.Options, now, c)
-		next = earlier(next, d.next)
-		if births = p.carryOut(d, now); len(births) < d.fork+len(d.replace) && p.sv.policy.hold.After(now) {
-			next = earlier(next, p.sv.policy.hold)
+		d := p.sv.policy.Decide(&p.spec.Options, now, c)
+		next = earlier(next, d.Next)
+		if births = p.carryOut(d, now); len(births) < d.Fork+len(d.Replace) && p.sv.policy.Hold.After(now) {
+			next = earlier(next, p.sv.policy.Hold)
 		}
-		p.noWorker.Store(p.sv.policy.refuses(c, now))
+		p.noWorker.Store(p.sv.policy.Refuses(c, now))
 	}
 	p.mu.Unlock()
 
@@ -125,10 +127,10 @@ func (p *Pool) bury(now time.Time) (ended []*Worker) {
 		// (That it is ready may not have been read yet when it dies of its first exchange.)
 		atBirth := !w.worked.Load() && (!w.wasReady || !w.expected && now.Sub(w.since) < birthSpan)
 		if atBirth && !w.fs.dead() {
-			p.sv.policy.failed(&p.spec.Options, now)
+			p.sv.policy.Failed(&p.spec.Options, now)
 		}
-		if w.successor == nil && (old == nil || !old.state.serving()) {
-			p.sv.policy.lost()
+		if w.successor == nil && (old == nil || !old.state.Serving()) {
+			p.sv.policy.Lost()
 		}
 	}
 	p.oldest.Store(oldest)
@@ -165,23 +167,23 @@ func (p *Pool) report(w *Worker) {
 }
 
 // take takes the census: it looks at every worker. It reports whether one of them is at work.
-func (p *Pool) take(c *census, now time.Time) (busy bool) {
-	c.reset()
-	c.waiting, c.barren = p.waiting(), !p.fertile()
+func (p *Pool) take(c *policy.Census, now time.Time) (busy bool) {
+	c.Reset()
+	c.Waiting, c.Barren = p.waiting(), !p.fertile()
 	p.sv.counted = p.sv.counted[:0]
 	for i := range p.slots {
 		w := p.slots[i].Load()
-		if w == nil || w.state == Gone && w.wasReady {
+		if w == nil || w.state == policy.Gone && w.wasReady {
 			continue
 		}
-		if w.state.serving() {
+		if w.state.Serving() {
 			p.observe(w, now)
 		}
-		c.count(member{
-			state: w.state, idleFrom: w.active, stale: w.recycle, leaving: w.retired.Load(), followed: w.successor != nil,
+		c.Count(policy.Member{
+			State: w.state, IdleFrom: w.active, Stale: w.recycle, Leaving: w.retired.Load(), Followed: w.successor != nil,
 		})
 		p.sv.counted = append(p.sv.counted, w)
-		busy = busy || w.state == Busy
+		busy = busy || w.state == policy.Busy
 	}
 	return busy
 }
@@ -190,7 +192,7 @@ func (p *Pool) take(c *census, now time.Time) (busy bool) {
 func (p *Pool) observe(w *Worker, now time.Time) {
 	finished := w.out.Finished.Load()
 	w.seem(w.occupied())
-	if w.state == Busy || finished != w.finished {
+	if w.state == policy.Busy || finished != w.finished {
 		w.active = now
 	}
 	w.finished = finished
@@ -207,7 +209,7 @@ func (p *Pool) observe(w *Worker, now time.Time) {
 func (p *Pool) killCondemned(now time.Time) (next time.Time) {
 	for i := range p.slots {
 		w := p.slots[i].Load()
-		if w == nil || w.state == Gone {
+		if w == nil || w.state == policy.Gone {
 			continue
 		}
 		if w.seq <= p.recycleTo.Load() && w.endBy.IsZero() {
@@ -219,11 +221,11 @@ func (p *Pool) killCondemned(now time.Time) (next time.Time) {
 			w.signal(unix.SIGKILL)
 			w.dismiss()
 		}
-		if w.state == Booting && w.pid.Load() == 0 && now.Sub(w.since) > forkTimeout {
+		if w.state == policy.Booting && w.pid.Load() == 0 && now.Sub(w.since) > forkTimeout {
 			w.fs.hangs()
 		}
 		switch {
-		case w.condemned.Load() != nil || !w.deaf.IsZero() || w.state == Booting:
+		case w.condemned.Load() != nil || !w.deaf.IsZero() || w.state == policy.Booting:
 			next = earlier(next, now.Add(lookEvery))
 		case !w.endBy.IsZero() && !w.killed:
 			next = earlier(next, w.endBy)
@@ -233,17 +235,17 @@ func (p *Pool) killCondemned(now time.Time) (next time.Time) {
 }
 
 // carryOut does what was decided, as far as it can be done: what cannot shows in the next census.
-func (p *Pool) carryOut(d decision, now time.Time) (births []birth) {
-	for _, i := range d.end {
+func (p *Pool) carryOut(d policy.Decision, now time.Time) (births []birth) {
+	for _, i := range d.End {
 		p.drain(p.sv.counted[i])
 	}
-	for i := range d.fork + len(d.replace) {
+	for i := range d.Fork + len(d.Replace) {
 		b, ok := p.newWorker(now)
 		if !ok {
 			break
 		}
-		if i >= d.fork {
-			b.w.replaces = p.sv.counted[d.replace[i-d.fork]]
+		if i >= d.Fork {
+			b.w.replaces = p.sv.counted[d.Replace[i-d.Fork]]
 			b.w.replaces.successor = b.w
 		}
 		births = append(births, b)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"moonbridge/handler/backend"
+	"moonbridge/handler/pool/listen/listentest"
 )
 
 // Handlers that block get the workers that they need, whatever is asleep, within a bounded time.
@@ -190,7 +191,7 @@ func TestIntervals(t *testing.T) {
 		t.Run(strconv.FormatBool(strict), func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "ticks")
 			r := start(t, setup{options: [][3]any{{2, "proto", "interval"}, {2, "delay", 0.02}, {2, "name", file},
-				{2, "strict", strict}, {2, "connect", fn{}}, {0, "max_fork", 1}}})
+				{2, "strict", strict}, {2, "connect", listentest.Func{}}, {0, "max_fork", 1}}})
 			ticks := func() int {
 				b, _ := os.ReadFile(file)
 				return strings.Count(string(b), "\n")

@@ -3,12 +3,13 @@ package pool
 import (
 	"time"
 
+	"moonbridge/handler/pool/policy"
 	"moonbridge/handler/shm"
 )
 
 const (
 	// slowTickEvery is how often a loop with exchanges in progress looks at the time. Limits are as exact as that.
-	slowTickEvery = 25 * time.Millisecond
+	slowTickEvery = policy.SampleEvery
 	// calmTickEvery is how often it does if workers are at raw connections only, which may last for hours.
 	calmTickEvery = 500 * time.Millisecond
 	// flushAfter is how long a worker may hold back output that is worth sending. It is asked again after the same time.

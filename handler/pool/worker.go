@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"moonbridge/handler/pool/policy"
 	"moonbridge/handler/shm"
 )
 
@@ -45,7 +46,7 @@ type Worker struct {
 	// Under Pool.mu.
 	stderr     *os.File // our end, until somebody reads it
 	proc       process
-	state      State
+	state      policy.State
 	since      time.Time // of the fork
 	active     time.Time // last seen busy
 	finished   uint64    // as of then
@@ -100,7 +101,7 @@ func (w *Worker) quit() {
 // signal sends a signal. Only the supervisor and Host call it, under Pool.mu.
 func (w *Worker) signal(sig unix.Signal) {
 	pid := int(w.pid.Load())
-	if pid <= 0 || w.state == Gone || w.proc.signal(sig) {
+	if pid <= 0 || w.state == policy.Gone || w.proc.signal(sig) {
 		return
 	}
 	if !w.fs.dead() {

@@ -20,6 +20,7 @@ import (
 	"moonbridge/handler"
 	_ "moonbridge/handler/lua" // lets this program be started again as fork server
 	"moonbridge/handler/pool"
+	"moonbridge/handler/pool/listen"
 )
 
 func main() {
@@ -115,7 +116,7 @@ type scripted struct {
 
 // open opens what one listen{} asks for. Its error becomes an error in the script, which may try something else: so nothing
 // is left open.
-func (s *scripted) open(n int, spec *pool.PoolSpec) error {
+func (s *scripted) open(n int, spec *listen.Spec) error {
 	opened := make([]*engine.Listener, len(spec.Listeners))
 	for i := range spec.Listeners {
 		l := &spec.Listeners[i]
@@ -165,7 +166,7 @@ func (s *scripted) serve(pools []*pool.Pool) error {
 }
 
 // limits are those that the script has given to http.generate_handler.
-func limits(o *pool.HTTPOptions) engine.Limits {
+func limits(o *listen.HTTPOptions) engine.Limits {
 	return engine.Limits{
 		HeadBytes:       orNone(o.RequestHeaderSizeLimit),
 		BodyBytes:       orNone(o.RequestBodySizeLimit),

@@ -1,4 +1,4 @@
-package pool
+package listen
 
 import (
 	"net"
@@ -8,9 +8,9 @@ import (
 )
 
 // PoolSpec is what one listen{} call asks for, checked and completed with defaults.
-type PoolSpec struct {
+type Spec struct {
 	Options   Options
-	Listeners []ListenerSpec
+	Listeners []Listener
 }
 
 // Options of a pool. Workers are counted in processes.
@@ -37,7 +37,7 @@ type Options struct {
 }
 
 // ListenerSpec is one listener of a listen{} call.
-type ListenerSpec struct {
+type Listener struct {
 	Proto string // "tcp", "tcp4", "tcp6", "local", "interval"
 
 	Host      string // tcp: address or name
@@ -70,7 +70,7 @@ type HTTPOptions struct {
 
 // Network is the listener's network, as package net names it: "tcp", "tcp4", "tcp6", "unix", or "" for an interval. On
 // "tcp6" only IPv6 is served.
-func (l *ListenerSpec) Network() string {
+func (l *Listener) Network() string {
 	switch l.Proto {
 	case "local":
 		return "unix"
@@ -81,10 +81,10 @@ func (l *ListenerSpec) Network() string {
 }
 
 // Raw reports whether the handler gets whole connections: it is neither that of an interval nor one of HTTP.
-func (l *ListenerSpec) Raw() bool { return l.HTTP == nil && l.Proto != "interval" }
+func (l *Listener) Raw() bool { return l.HTTP == nil && l.Proto != "interval" }
 
 // Address is the address to listen at, as package net writes it.
-func (l *ListenerSpec) Address() string {
+func (l *Listener) Address() string {
 	port := strconv.Itoa(l.Port)
 	switch l.Proto {
 	case "tcp4":
@@ -106,7 +106,7 @@ func (l *ListenerSpec) Address() string {
 }
 
 // String names the listener in messages: "tcp4 127.0.0.1:8080", "interval \"clean\"".
-func (l *ListenerSpec) String() string {
+func (l *Listener) String() string {
 	if l.Proto == "interval" {
 		return "interval " + strconv.Quote(l.Name)
 	}

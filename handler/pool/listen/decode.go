@@ -1,4 +1,4 @@
-package pool
+package listen
 
 import (
 	"encoding/binary"
@@ -29,12 +29,12 @@ type entry struct {
 const listenersMax = 1 << 10
 
 // decodeListen reads the content of a MsgListen: what a listen{} call says. An error is the text for the script.
-func decodeListen(msg []byte) (*PoolSpec, error) {
+func Decode(msg []byte) (*Spec, error) {
 	entries, err := splitEntries(msg)
 	if err != nil {
 		return nil, err
 	}
-	spec := &PoolSpec{Options: defaultOptions()}
+	spec := &Spec{Options: Defaults()}
 	var connect value
 	for _, e := range entries {
 		if e.scope == 0 {
@@ -136,7 +136,7 @@ func unknown(what, name string, names []string) error {
 }
 
 // parameter reads one parameter of a listener.
-type parameter func(l *ListenerSpec, v value) error
+type parameter func(l *Listener, v value) error
 
 // parameters are those of each proto, besides proto and connect.
 var parameters = map[string]map[string]parameter{
@@ -166,7 +166,7 @@ func isParameter(name string) bool {
 }
 
 // newListener reads the entries of one listener. connect is the pool's.
-func newListener(entries []entry, connect value) (l ListenerSpec, err error) {
+func newListener(entries []entry, connect value) (l Listener, err error) {
 	own := false
 	for _, e := range entries {
 		switch e.name {
@@ -215,7 +215,7 @@ func newListener(entries []entry, connect value) (l ListenerSpec, err error) {
 }
 
 // setConnect decides how the listener is served. own: the handler is the listener's, not the pool's.
-func (l *ListenerSpec) setConnect(v value, own bool) (err error) {
+func (l *Listener) setConnect(v value, own bool) (err error) {
 	interval := l.Proto == "interval"
 	switch {
 	case v.is(shm.TypeNone):
@@ -233,7 +233,7 @@ func (l *ListenerSpec) setConnect(v value, own bool) (err error) {
 	return nil
 }
 
-func setPort(l *ListenerSpec, v value) (err error) {
+func setPort(l *Listener, v value) (err error) {
 	if !v.is(shm.TypeString) {
 		if !v.is(shm.TypeNumber) {
 			return v.wrong("integer or service name")
@@ -250,9 +250,9 @@ func setPort(l *ListenerSpec, v value) (err error) {
 	return nil
 }
 
-func setLocalhost(l *ListenerSpec, v value) (err error) { l.Localhost, err = v.boolean(); return err }
+func setLocalhost(l *Listener, v value) (err error) { l.Localhost, err = v.boolean(); return err }
 
-func setHost(l *ListenerSpec, v value) (err error) {
+func setHost(l *Listener, v value) (err error) {
 	if l.Host, err = v.str(); err != nil {
 		return err
 	}
@@ -270,7 +270,7 @@ func pathMax() int {
 	return 103
 }
 
-func setPath(l *ListenerSpec, v value) (err error) {
+func setPath(l *Listener, v value) (err error) {
 	if l.Path, err = v.str(); err != nil {
 		return err
 	}
@@ -286,7 +286,7 @@ func setPath(l *ListenerSpec, v value) (err error) {
 	return nil
 }
 
-func setMode(l *ListenerSpec, v value) error {
+func setMode(l *Listener, v value) error {
 	if v.is(shm.TypeNumber) {
 		return fmt.Errorf(`%w: write "0660", since a number would be decimal`, v.wrong("string"))
 	}
@@ -302,7 +302,7 @@ func setMode(l *ListenerSpec, v value) error {
 	return nil
 }
 
-func setDelay(l *ListenerSpec, v value) (err error) {
+func setDelay(l *Listener, v value) (err error) {
 	if !v.is(shm.TypeNumber) {
 		return v.wrong("number (of seconds)")
 	}
@@ -312,14 +312,14 @@ func setDelay(l *ListenerSpec, v value) (err error) {
 	return err
 }
 
-func setName(l *ListenerSpec, v value) (err error) {
+func setName(l *Listener, v value) (err error) {
 	if l.Name, err = v.str(); err == nil && len(l.Name) > math.MaxUint16 {
 		err = errors.New("is too long")
 	}
 	return err
 }
 
-func setStrict(l *ListenerSpec, v value) (err error) { l.Strict, err = v.boolean(); return err }
+func setStrict(l *Listener, v value) (err error) { l.Strict, err = v.boolean(); return err }
 
 // optionLines are the pairs of a text "name=value\n…".
 func optionLines(text string) iter.Seq2[string, string] {

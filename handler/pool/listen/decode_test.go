@@ -1,4 +1,4 @@
-package pool
+package listen
 
 import (
 	"bytes"
@@ -8,23 +8,25 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"moonbridge/handler/pool/listen/listentest"
 )
 
 func TestDecodeListen(t *testing.T) {
-	o := defaultOptions()
+	o := Defaults()
 	o.complete()
 	h, _ := httpOptions("")
-	spec, err := decodeListen(listenMessage(
+	spec, err := Decode(listentest.Message(
 		[3]any{2, "proto", "local"}, [3]any{2, "path", "/tmp/x"}, [3]any{2, "mode", "0660"},
-		[3]any{0, "connect", httpFn("request_body_size_limit=1000\nidle_timeout=0.5\nmaximum_input_chunk_size=16384\n")},
+		[3]any{0, "connect", listentest.HTTP("request_body_size_limit=1000\nidle_timeout=0.5\nmaximum_input_chunk_size=16384\n")},
 		[3]any{1, "proto", "tcp4"}, [3]any{1, "port", 8080}, [3]any{1, "localhost", true},
-		[3]any{3, "proto", "interval"}, [3]any{3, "delay", 1.5}, [3]any{3, "name", "tidy"}, [3]any{3, "strict", true}, [3]any{3, "connect", fn{}},
-		[3]any{4, "proto", "tcp"}, [3]any{4, "port", "http"}, [3]any{4, "connect", httpFn("")},
+		[3]any{3, "proto", "interval"}, [3]any{3, "delay", 1.5}, [3]any{3, "name", "tidy"}, [3]any{3, "strict", true}, [3]any{3, "connect", listentest.Func{}},
+		[3]any{4, "proto", "tcp"}, [3]any{4, "port", "http"}, [3]any{4, "connect", listentest.HTTP("")},
 		[3]any{5, "proto", "tcp6"}, [3]any{5, "port", 0},
 		[3]any{6, "proto", "tcp"}, [3]any{6, "port", 1}, [3]any{6, "host", "127.0.0.1"},
-		[3]any{7, "proto", "tcp4"}, [3]any{7, "port", 7}, [3]any{7, "connect", fn{}},
-		[3]any{8, "proto", "local"}, [3]any{8, "path", "/tmp/y"}, [3]any{8, "connect", fn{}},
-		[3]any{0, "min_fork", 3}, [3]any{0, "fork_delay", false}, [3]any{0, "exit_delay", 0.25}, [3]any{0, "prepare", fn{}},
+		[3]any{7, "proto", "tcp4"}, [3]any{7, "port", 7}, [3]any{7, "connect", listentest.Func{}},
+		[3]any{8, "proto", "local"}, [3]any{8, "path", "/tmp/y"}, [3]any{8, "connect", listentest.Func{}},
+		[3]any{0, "min_fork", 3}, [3]any{0, "fork_delay", false}, [3]any{0, "exit_delay", 0.25}, [3]any{0, "prepare", listentest.Func{}},
 		[3]any{0, "memory_limit", 1e6 + 0.5}, [3]any{0, "min_requests_per_fork", 2}, [3]any{0, "recycle_on_error", true},
 	))
 	if err != nil {
@@ -34,7 +36,7 @@ func TestDecodeListen(t *testing.T) {
 	o.MemoryLimit, o.MinRequests, o.RecycleOnError = 1e6, 2, true
 	shared := *h
 	shared.RequestBodySizeLimit, shared.IdleTimeout = 1000, 500*time.Millisecond
-	want := &PoolSpec{Options: o, Listeners: []ListenerSpec{
+	want := &Spec{Options: o, Listeners: []Listener{
 		{Proto: "tcp4", Port: 8080, Localhost: true, HTTP: &shared},
 		{Proto: "local", Path: "/tmp/x", Mode: 0o660, HasMode: true, HTTP: &shared},
 		{Proto: "interval", Delay: 1500 * time.Millisecond, Name: "tidy", Strict: true},
@@ -71,7 +73,7 @@ func TestDecodeDefaults(t *testing.T) {
 		{[][3]any{{0, "max_fork", 1}}, 1, 1, 1},
 		{[][3]any{{0, "pre_fork", 30}}, 30, 30, 30},
 	} {
-		spec, err := decodeListen(listenMessage(append(c.options, httpListener...)...))
+		spec, err := Decode(listentest.Message(append(c.options, listentest.Listener...)...))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -87,7 +89,7 @@ func TestDecodeDefaults(t *testing.T) {
 
 // Every mistake is named.
 func TestDecodeErrors(t *testing.T) {
-	http := func(es ...[3]any) [][3]any { return append(es, [3]any{0, "connect", httpFn("")}) }
+	http := func(es ...[3]any) [][3]any { return append(es, [3]any{0, "connect", listentest.HTTP("")}) }
 	long := strings.Repeat("x", 200)
 	for _, c := range []struct {
 		entries [][3]any
@@ -116,9 +118,9 @@ func TestDecodeErrors(t *testing.T) {
 		{http([3]any{1, "proto", "interval"}, [3]any{1, "delay", 0}), "delay: must be greater than 0"},
 		{http([3]any{1, "proto", "interval"}, [3]any{1, "delay", -1}), "delay: must not be negative"},
 		{http([3]any{1, "proto", "interval"}, [3]any{1, "delay", 1}), "give this listener a connect function of its own"},
-		{[][3]any{{1, "proto", "interval"}, {1, "delay", 1}, {1, "connect", httpFn("")}}, "give a plain function"},
+		{[][3]any{{1, "proto", "interval"}, {1, "delay", 1}, {1, "connect", listentest.HTTP("")}}, "give a plain function"},
 		{[][3]any{{1, "proto", "tcp4"}, {1, "port", 1}}, "listener 1: there is no connect handler"},
-		{[][3]any{{1, "proto", "tcp4"}, {1, "port", 1}, {1, "connect", other("table")}}, `connect: function expected, got "table"`},
+		{[][3]any{{1, "proto", "tcp4"}, {1, "port", 1}, {1, "connect", listentest.Other("table")}}, `connect: function expected, got "table"`},
 		{http([3]any{0, "prefork", 1}), `unknown option "prefork" (did you mean "pre_fork"?)`},
 		{http([3]any{0, "conect", 1}), `unknown option "conect" (did you mean "connect"?)`},
 		{http([3]any{0, "something", 1}), `unknown option "something"`},
@@ -136,10 +138,10 @@ func TestDecodeErrors(t *testing.T) {
 		{http([3]any{0, "min_requests_per_fork", 5}, [3]any{0, "max_requests_per_fork", 4}),
 			"min_requests_per_fork (5) is greater than max_requests_per_fork (4)"},
 		{http([3]any{0, "prepare", 1}), "option prepare: function expected, got number"},
-		{[][3]any{{1, "proto", "tcp4"}, {1, "port", 1}, {0, "connect", httpFn("idle_timeout=inf\n")}}, "not a finite number"},
+		{[][3]any{{1, "proto", "tcp4"}, {1, "port", 1}, {0, "connect", listentest.HTTP("idle_timeout=inf\n")}}, "not a finite number"},
 		{[][3]any{{2, "proto", "tcp4"}}, "malformed message"},
 	} {
-		_, err := decodeListen(listenMessage(c.entries...))
+		_, err := Decode(listentest.Message(c.entries...))
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v: %v, want %q", c.entries, err, c.want)
 		}
@@ -148,9 +150,9 @@ func TestDecodeErrors(t *testing.T) {
 
 // Whatever a fork server sends, decoding ends with a spec or an error.
 func TestDecodeNonsense(t *testing.T) {
-	good := listenMessage(append([][3]any{{0, "pre_fork", 1}}, httpListener...)...)
+	good := listentest.Message(append([][3]any{{0, "pre_fork", 1}}, listentest.Listener...)...)
 	for n := range good {
-		if _, err := decodeListen(good[:n]); err == nil {
+		if _, err := Decode(good[:n]); err == nil {
 			t.Errorf("the first %d of %d bytes were accepted", n, len(good))
 		}
 	}
@@ -159,7 +161,7 @@ func TestDecodeNonsense(t *testing.T) {
 		for range 1 + rand.IntN(4) {
 			b[rand.IntN(len(b))] = byte(rand.IntN(256))
 		}
-		if spec, err := decodeListen(b); err == nil && len(spec.Listeners) == 0 {
+		if spec, err := Decode(b); err == nil && len(spec.Listeners) == 0 {
 			t.Fatalf("%x: nothing and no error", b)
 		}
 	}
@@ -180,8 +182,8 @@ func TestNearest(t *testing.T) {
 
 // A plain function as the pool's handler serves raw connections and timers.
 func TestDecodePlainFunction(t *testing.T) {
-	spec, err := decodeListen(listenMessage([3]any{0, "connect", fn{}}, [3]any{1, "proto", "tcp6"}, [3]any{1, "port", 1},
-		[3]any{2, "proto", "interval"}, [3]any{2, "delay", 1}, [3]any{3, "proto", "tcp4"}, [3]any{3, "port", 1}, [3]any{3, "connect", httpFn("")}))
+	spec, err := Decode(listentest.Message([3]any{0, "connect", listentest.Func{}}, [3]any{1, "proto", "tcp6"}, [3]any{1, "port", 1},
+		[3]any{2, "proto", "interval"}, [3]any{2, "delay", 1}, [3]any{3, "proto", "tcp4"}, [3]any{3, "port", 1}, [3]any{3, "connect", listentest.HTTP("")}))
 	if err != nil {
 		t.Fatal(err)
 	}

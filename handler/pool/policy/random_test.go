@@ -1,19 +1,21 @@
-package pool
+package policy
 
 import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"moonbridge/handler/pool/listen"
 )
 
 // Spans that options are made of: from off to longer than anybody waits.
 var oddSpans = []time.Duration{0, 1, time.Millisecond, 10 * time.Millisecond, 250 * time.Millisecond, 2 * time.Second,
-	time.Minute, time.Hour, secondsMax * time.Second}
+	time.Minute, time.Hour, 87840 * time.Hour}
 
-func oddOptions(r *rand.Rand) Options {
+func oddOptions(r *rand.Rand) listen.Options {
 	span := func() time.Duration { return oddSpans[r.IntN(len(oddSpans))] }
-	o := Options{ForkDelay: span(), ForkErrorDelay: span(), ExitDelay: span(), MaxFork: 1 + r.IntN(12)}
+	o := listen.Options{ForkDelay: span(), ForkErrorDelay: span(), ExitDelay: span(), MaxFork: 1 + r.IntN(12)}
 	if r.IntN(3) == 0 {
 		o.IdleTimeout = span()
 		// Otherwise there would be too much to simulate.
@@ -89,7 +91,7 @@ func TestPolicyAtRandom(t *testing.T) {
 				t.Errorf("%v: %d workers at rest, want %d to %d; options %+v, %+v", s, n, least, rest, s.o, s.y)
 			}
 			s.clients = 1
-			s.run(s.birth + 2*slowTickEvery)
+			s.run(s.birth + 2*SampleEvery)
 			for range 100 { // with idle_timeout next to nothing, it takes luck
 				if s.inside() == 0 {
 					s.run(s.birth)
@@ -109,7 +111,7 @@ func (s *sim) wakes() {
 		if s.now.Sub(from) < time.Second {
 			return
 		}
-		events := 4*(s.forks+s.births+s.ends) + int(s.now.Sub(from)/slowTickEvery)
+		events := 4*(s.forks+s.births+s.ends) + int(s.now.Sub(from)/SampleEvery)
 		if s.looks-looks > 1000+events {
 			s.t.Fatalf("%v: %d looks in %v", s, s.looks-looks, s.now.Sub(from))
 		}
@@ -149,7 +151,7 @@ func (s *sim) mishap(r *rand.Rand) {
 		s.kicked = true
 	case 6:
 		if victim != nil {
-			victim.leaving = victim.state.serving()
+			victim.leaving = victim.state.Serving()
 			s.kicked = true
 		}
 	case 7:
@@ -164,7 +166,7 @@ func (s *sim) mishap(r *rand.Rand) {
 // newForkServer ends a time without one. The workers of the old one are replaced.
 func (s *sim) newForkServer() {
 	s.barren = false
-	s.y.renewed()
+	s.y.Renewed()
 	for _, w := range s.workers {
 		w.stale = true
 	}

@@ -1,21 +1,21 @@
-package pool
+package policy
 
 import "time"
 
 // member is what the policy knows of one worker.
-type member struct {
-	state    State     // Gone: it is not reclaimed yet, and whether its birth has failed is not known
-	idleFrom time.Time // Idle: since when
-	stale    bool      // serving: it is to be replaced
-	leaving  bool      // serving: it takes nothing more, by its own decision
-	followed bool      // serving: a worker was forked to replace it
+type Member struct {
+	State    State     // Gone: it is not reclaimed yet, and whether its birth has failed is not known
+	IdleFrom time.Time // Idle: since when
+	Stale    bool      // serving: it is to be replaced
+	Leaving  bool      // serving: it takes nothing more, by its own decision
+	Followed bool      // serving: a worker was forked to replace it
 }
 
 // census is who is there, and who waits.
-type census struct {
-	members []member
-	waiting int  // exchanges in queues
-	barren  bool // nobody is there who could fork
+type Census struct {
+	members []Member
+	Waiting int  // exchanges in queues
+	Barren  bool // nobody is there who could fork
 
 	// Sums over the members.
 	booting, idle, serving int
@@ -25,50 +25,50 @@ type census struct {
 }
 
 // reset makes the census empty.
-func (c *census) reset() { *c = census{members: c.members[:0]} }
+func (c *Census) Reset() { *c = Census{members: c.members[:0]} }
 
 // count adds a member.
-func (c *census) count(m member) {
+func (c *Census) Count(m Member) {
 	c.members = append(c.members, m)
 	c.processes++
 	switch {
-	case m.state == Booting:
+	case m.State == Booting:
 		c.booting++
 		c.live++
-	case m.state == Gone:
+	case m.State == Gone:
 		c.unknown++
 		c.live++ // it is not replaced before it is known whether that was an error
-	case m.state.serving():
+	case m.State.Serving():
 		c.serving++
-		if m.state == Idle {
+		if m.State == Idle {
 			c.idle++
 		}
-		if !m.followed {
+		if !m.Followed {
 			c.live++
 		}
 	}
 }
 
 // ended counts a serving member as draining.
-func (c *census) ended(i int) {
+func (c *Census) ended(i int) {
 	m := &c.members[i]
-	if m.state == Idle {
+	if m.State == Idle {
 		c.idle--
 	}
-	if !m.followed {
+	if !m.Followed {
 		c.live--
 	}
 	c.serving--
-	m.state = Draining
+	m.State = Draining
 }
 
 // forked counts one more worker; replaces is the member that it is to replace, or -1.
-func (c *census) forked(replaces int) {
+func (c *Census) forked(replaces int) {
 	c.processes++
 	c.booting++
 	if replaces < 0 {
 		c.live++
 		return
 	}
-	c.members[replaces].followed = true
+	c.members[replaces].Followed = true
 }

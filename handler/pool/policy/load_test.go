@@ -1,9 +1,11 @@
-package pool
+package policy
 
 import (
 	"fmt"
 	"testing"
 	"time"
+
+	"moonbridge/handler/pool/listen"
 )
 
 // calm are the rules of a pool whose births do not fail and whose workers do not die.
@@ -23,11 +25,11 @@ func (s *sim) calm() {
 
 	missing := n[Idle]+n[Booting] < s.o.PreFork || n[Idle] == 0 && s.waiting() > n[Booting]
 	s.lasts(&s.missSince, missing && len(s.workers) < s.o.MaxFork,
-		max(patienceOf(s.o), s.o.ForkDelay)+2*slowTickEvery, "nobody forked")
+		max(patienceOf(s.o), s.o.ForkDelay)+2*SampleEvery, "nobody forked")
 }
 
 // patienceOf is for how long something has to be missing until a worker is forked for it.
-func patienceOf(o Options) time.Duration { return min(lastsLong, max(o.ForkDelay, lastsShort)) }
+func patienceOf(o listen.Options) time.Duration { return min(lastsLong, max(o.ForkDelay, lastsShort)) }
 
 // lasts fails if something has been so for longer than it may be.
 func (s *sim) lasts(since *time.Time, is bool, most time.Duration, what string) {
@@ -77,7 +79,7 @@ func TestPolicyUnderLoad(t *testing.T) {
 		{0, 1, 200, 50 * ms, 500 * ms, 0, 0, 30 * ms, 10 * ms, 5 * ms},
 		{100, 100, 100, 250 * ms, 60 * s, 3600 * s, 0, 30 * ms, 10 * ms, 5 * ms},
 	} {
-		o := Options{PreFork: c.pre, MinFork: c.min, MaxFork: c.max, ForkDelay: c.delay, ExitDelay: c.exit, IdleTimeout: c.idle,
+		o := listen.Options{PreFork: c.pre, MinFork: c.min, MaxFork: c.max, ForkDelay: c.delay, ExitDelay: c.exit, IdleTimeout: c.idle,
 			ForkErrorDelay: 2 * s}
 		t.Run(fmt.Sprintf("%d/pre=%d,min=%d,max=%d", i, c.pre, c.min, c.max), func(t *testing.T) {
 			s := newSim(t, o)
@@ -93,7 +95,7 @@ func steppedLoad(s *sim) {
 	t, o := s.t, s.o
 	rest := max(o.MinFork, o.PreFork)
 	// step is within what time a worker is forked that is missing.
-	step := max(o.ForkDelay, patienceOf(o)) + 2*slowTickEvery + s.birth
+	step := max(o.ForkDelay, patienceOf(o)) + 2*SampleEvery + s.birth
 	most := func(n int) time.Duration { return time.Duration(n)*step + s.birth + s.finish + time.Second }
 	isLive := func(when string, least, most int) {
 		t.Helper()

@@ -1,8 +1,10 @@
-package pool
+package policy
 
 import (
 	"slices"
 	"time"
+
+	"moonbridge/handler/pool/listen"
 )
 
 // How many workers a pool should have is decided here, without a clock, a process or a lock: from the options, a census and
@@ -23,8 +25,10 @@ import (
 //   - With more than min_fork workers and more than pre_fork idle ones for exit_delay, one ends.
 
 const (
+	// SampleEvery is how often a pool with exchanges in progress samples which of its workers are idle.
+	SampleEvery = 25 * time.Millisecond
 	// lastsLong is for how long there have to be too few idle workers, or waiting exchanges, before a worker is forked for
-	// that, unless fork_delay is shorter. Who is idle is seen in samples, every slowTickEvery: several of them agree then.
+	// that, unless fork_delay is shorter. Who is idle is seen in samples, every SampleEvery: several of them agree then.
 	lastsLong = 100 * time.Millisecond
 	// lastsShort is the same if there is no fork_delay: a worker that has just become ready looks busy for a moment.
 	lastsShort = 10 * time.Millisecond
@@ -35,10 +39,10 @@ const (
 )
 
 // policy is what is remembered from one decision to the next. Zero: of a pool that begins.
-type policy struct {
-	failing bool      // no worker has become ready since a birth failed
+type Policy struct {
+	Failing bool      // no worker has become ready since a birth failed
 	series  int       // births that failed in a row, those after one pause together counted once
-	hold    time.Time // no fork before
+	Hold    time.Time // no fork before
 	owed    int       // workers that have died or left, and were not replaced yet
 
 	lastSpare time.Time // fork of a worker that is not for another one
@@ -48,28 +52,28 @@ type policy struct {
 }
 
 // decision is what is to be done.
-type decision struct {
-	fork    int       // so many new workers
-	replace []int     // members that a worker is forked for, which ends them when it is ready
-	end     []int     // members that are to end now
-	next    time.Time // ask again then, or when something happens; zero: only then
+type Decision struct {
+	Fork    int       // so many new workers
+	Replace []int     // members that a worker is forked for, which ends them when it is ready
+	End     []int     // members that are to end now
+	Next    time.Time // ask again then, or when something happens; zero: only then
 }
 
 // at has the policy be asked again at t, if not sooner.
-func (d *decision) at(t time.Time) {
-	if d.next.IsZero() || t.Before(d.next) {
-		d.next = t
+func (d *Decision) at(t time.Time) {
+	if d.Next.IsZero() || t.Before(d.Next) {
+		d.Next = t
 	}
 }
 
 // failed: a fork has failed, or a worker has died at birth.
-func (y *policy) failed(o *Options, now time.Time) {
-	if !now.Before(y.hold) {
+func (y *Policy) Failed(o *listen.Options, now time.Time) {
+	if !now.Before(y.Hold) {
 		y.series++
 	}
-	y.failing = true
-	if hold := now.Add(birthPause(o.ForkErrorDelay, y.series)); hold.After(y.hold) {
-		y.hold = hold
+	y.Failing = true
+	if hold := now.Add(birthPause(o.ForkErrorDelay, y.series)); hold.After(y.Hold) {
+		y.Hold = hold
 	}
 }
 
@@ -83,30 +87,30 @@ func birthPause(delay time.Duration, series int) time.Duration {
 }
 
 // ready: a worker has become ready.
-func (y *policy) ready() { y.failing, y.series = false, 0 }
+func (y *Policy) Ready() { y.Failing, y.series = false, 0 }
 
 // lost: a worker has ended, or was not born, that nobody else was to replace.
-func (y *policy) lost() { y.owed++ }
+func (y *Policy) Lost() { y.owed++ }
 
 // renewed: there is another fork server, with another state of the script: what failed may not fail any more.
-func (y *policy) renewed() { y.hold = time.Time{} }
+func (y *Policy) Renewed() { y.Hold = time.Time{} }
 
 // refuses reports whether exchanges are not to be taken: nobody serves, and nobody is about to, as far as can be known. If
 // nobody is even on trial, the next exchange is taken, and has one forked.
-func (y *policy) refuses(c *census, now time.Time) bool {
-	return c.serving == 0 && (c.barren || y.failing && (now.Before(y.hold) || c.booting > 0))
+func (y *Policy) Refuses(c *Census, now time.Time) bool {
+	return c.serving == 0 && (c.Barren || y.Failing && (now.Before(y.Hold) || c.booting > 0))
 }
 
 // decide is the policy. The census is changed to what it will be.
-func (y *policy) decide(o *Options, now time.Time, c *census) (d decision) {
+func (y *Policy) Decide(o *listen.Options, now time.Time, c *Census) (d Decision) {
 	y.leave(c, &d)
 	y.retire(o, now, c, &d)
 	y.remember(o, now, c)
-	if c.barren {
+	if c.Barren {
 		return d // those that are there are precious
 	}
-	if now.Before(y.hold) {
-		d.at(y.hold)
+	if now.Before(y.Hold) {
+		d.at(y.Hold)
 		return d
 	}
 	y.need(o, c, &d)
@@ -117,47 +121,47 @@ func (y *policy) decide(o *Options, now time.Time, c *census) (d decision) {
 }
 
 // leave ends the workers that take nothing more.
-func (y *policy) leave(c *census, d *decision) {
+func (y *Policy) leave(c *Census, d *Decision) {
 	for i, m := range c.members {
-		if m.state.serving() && m.leaving {
-			if !m.followed {
+		if m.State.Serving() && m.Leaving {
+			if !m.Followed {
 				y.owed++
 			}
-			d.end = append(d.end, i)
+			d.End = append(d.End, i)
 			c.ended(i)
 		}
 	}
 }
 
 // retire ends the workers that have been idle for too long, but those that the pool has to have are replaced.
-func (y *policy) retire(o *Options, now time.Time, c *census, d *decision) {
+func (y *Policy) retire(o *listen.Options, now time.Time, c *Census, d *Decision) {
 	if o.IdleTimeout <= 0 {
 		return
 	}
 	for i := range c.members {
 		m := &c.members[i]
-		if m.state != Idle || m.followed || m.stale {
+		if m.State != Idle || m.Followed || m.Stale {
 			continue
 		}
-		switch due := m.idleFrom.Add(o.IdleTimeout); {
+		switch due := m.IdleFrom.Add(o.IdleTimeout); {
 		case now.Before(due):
 			d.at(due)
 		case c.surplus(o):
-			d.end = append(d.end, i)
+			d.End = append(d.End, i)
 			c.ended(i)
 		default:
-			m.stale = true
+			m.Stale = true
 		}
 	}
 }
 
 // surplus reports whether the pool can do with one worker fewer. Whether those that boot will be there is not known yet.
-func (c *census) surplus(o *Options) bool {
+func (c *Census) surplus(o *listen.Options) bool {
 	return c.idle > o.PreFork && c.live-c.booting-c.unknown > o.MinFork
 }
 
 // remember notes since when what lasts has been so.
-func (y *policy) remember(o *Options, now time.Time, c *census) {
+func (y *Policy) remember(o *listen.Options, now time.Time, c *Census) {
 	since := func(t *time.Time, is bool) {
 		switch {
 		case !is:
@@ -167,33 +171,33 @@ func (y *policy) remember(o *Options, now time.Time, c *census) {
 		}
 	}
 	since(&y.short, c.idle+c.booting < o.PreFork)
-	since(&y.queued, c.waiting > c.booting && c.idle == 0)
+	since(&y.queued, c.Waiting > c.booting && c.idle == 0)
 	since(&y.surplus, c.surplus(o))
 }
 
 // room is how many workers may be forked now.
-func (y *policy) room(o *Options, c *census) int {
+func (y *Policy) room(o *listen.Options, c *Census) int {
 	n := o.MaxFork - c.processes
-	if y.failing {
+	if y.Failing {
 		n = min(n, 1-c.booting) // a trial
 	}
 	return max(n, 0)
 }
 
 // fork adds a worker that is not to replace a member.
-func (c *census) fork(d *decision) {
-	d.fork++
+func (c *Census) fork(d *Decision) {
+	d.Fork++
 	c.forked(-1)
 }
 
 // need forks what must be there at once.
-func (y *policy) need(o *Options, c *census, d *decision) {
+func (y *Policy) need(o *listen.Options, c *Census, d *Decision) {
 	y.owed = min(y.owed, o.MaxFork)
 	for c.live < o.MinFork && y.room(o, c) > 0 {
 		c.fork(d)
 		y.owed--
 	}
-	missed := func() bool { return c.idle+c.booting < o.PreFork || c.waiting > c.booting && c.idle == 0 }
+	missed := func() bool { return c.idle+c.booting < o.PreFork || c.Waiting > c.booting && c.idle == 0 }
 	for y.owed > 0 && missed() && y.room(o, c) > 0 {
 		c.fork(d)
 		y.owed--
@@ -202,46 +206,46 @@ func (y *policy) need(o *Options, c *census, d *decision) {
 	if !missed() {
 		y.owed = 0
 	}
-	if c.live == 0 && c.waiting > 0 && y.room(o, c) > 0 {
+	if c.live == 0 && c.Waiting > 0 && y.room(o, c) > 0 {
 		c.fork(d)
 	}
 }
 
 // succeed replaces the members that are stale.
-func (y *policy) succeed(o *Options, c *census, d *decision) {
+func (y *Policy) succeed(o *listen.Options, c *Census, d *Decision) {
 	for i, m := range c.members {
-		if !m.state.serving() || !m.stale || m.followed {
+		if !m.State.Serving() || !m.Stale || m.Followed {
 			continue
 		}
 		if y.room(o, c) == 0 {
 			y.succeedInPlace(o, c, d)
 			return
 		}
-		d.replace = append(d.replace, i)
+		d.Replace = append(d.Replace, i)
 		c.forked(i)
 	}
 }
 
 // succeedInPlace ends one of the stale members, at max_fork, so that there is room for another worker: one that is idle
 // if there is one.
-func (y *policy) succeedInPlace(o *Options, c *census, d *decision) {
+func (y *Policy) succeedInPlace(o *listen.Options, c *Census, d *Decision) {
 	full := c.processes >= o.MaxFork && c.processes == c.serving // nobody is about to go, or to come: the others go on serving
-	if !full || y.failing {
+	if !full || y.Failing {
 		return
 	}
 	worst := -1
 	for i, m := range c.members {
-		if m.state.serving() && m.stale && !m.followed && (worst < 0 || m.state == Idle && c.members[worst].state == Busy) {
+		if m.State.Serving() && m.Stale && !m.Followed && (worst < 0 || m.State == Idle && c.members[worst].State == Busy) {
 			worst = i
 		}
 	}
-	d.end = append(d.end, worst)
+	d.End = append(d.End, worst)
 	c.ended(worst)
 	y.owed++
 }
 
 // grow forks a worker if spare ones are missing, or exchanges wait, for long enough.
-func (y *policy) grow(o *Options, now time.Time, c *census, d *decision) {
+func (y *Policy) grow(o *listen.Options, now time.Time, c *Census, d *Decision) {
 	y.remember(o, now, c) // as it is after what was decided above
 	if y.short.IsZero() && y.queued.IsZero() || y.room(o, c) == 0 {
 		return
@@ -268,7 +272,7 @@ func (y *policy) grow(o *Options, now time.Time, c *census, d *decision) {
 
 // shrink ends a worker if there have been more than needed for long enough: one that would have to be replaced if there is
 // such a one, else the last one, since loops prefer to wake the others, whose caches are warm.
-func (y *policy) shrink(o *Options, now time.Time, c *census, d *decision) {
+func (y *Policy) shrink(o *listen.Options, now time.Time, c *Census, d *Decision) {
 	if !c.surplus(o) {
 		y.surplus = time.Time{}
 	}
@@ -281,7 +285,7 @@ func (y *policy) shrink(o *Options, now time.Time, c *census, d *decision) {
 	}
 	last := -1
 	for i, m := range slices.Backward(c.members) {
-		if m.state == Idle && !m.followed && (last < 0 || m.stale && !c.members[last].stale) {
+		if m.State == Idle && !m.Followed && (last < 0 || m.Stale && !c.members[last].Stale) {
 			last = i
 		}
 	}
@@ -289,7 +293,7 @@ func (y *policy) shrink(o *Options, now time.Time, c *census, d *decision) {
 		return // those that are idle are about to go
 	}
 	y.surplus = now
-	d.end = append(d.end, last)
+	d.End = append(d.End, last)
 	c.ended(last)
 	if c.surplus(o) {
 		d.at(now.Add(o.ExitDelay))

@@ -1,16 +1,18 @@
-package pool
+package policy
 
 import (
 	"fmt"
 	"testing"
 	"time"
+
+	"moonbridge/handler/pool/listen"
 )
 
 // sim is a pool without processes and without a clock: workers whose births, exchanges and ends take the time that is
 // said, and clients that send the next request as soon as they have an answer.
 type sim struct {
 	t *testing.T
-	o Options
+	o listen.Options
 
 	// The world. To be changed between two runs.
 	clients int           // requests that wait or are worked on
@@ -23,8 +25,8 @@ type sim struct {
 	barren  bool          // no fork server
 
 	now     time.Time
-	y       policy
-	c       census
+	y       Policy
+	c       Census
 	wake    time.Time // that the policy has asked for
 	tick    time.Time // of the loops, while exchanges are in progress
 	kicked  bool      // something has happened to the pool
@@ -52,7 +54,7 @@ type simWorker struct {
 	replaces  *simWorker
 }
 
-func newSim(t *testing.T, o Options) *sim {
+func newSim(t *testing.T, o listen.Options) *sim {
 	return &sim{t: t, o: o, now: time.Unix(1e9, 0), wake: time.Unix(1e9, 0),
 		birth: 30 * time.Millisecond, serve: 10 * time.Millisecond, finish: 5 * time.Millisecond}
 }
@@ -95,12 +97,12 @@ func (s *sim) turn() {
 	}
 	s.hand()
 	if s.tick.IsZero() && s.busy() {
-		s.tick = s.now.Add(slowTickEvery)
+		s.tick = s.now.Add(SampleEvery)
 	}
 	if !s.tick.IsZero() && !s.now.Before(s.tick) {
 		s.tick, kicked = time.Time{}, true
 		if s.busy() {
-			s.tick = s.now.Add(slowTickEvery)
+			s.tick = s.now.Add(SampleEvery)
 		}
 	}
 	own := !s.wake.IsZero() && !s.now.Before(s.wake)
@@ -147,7 +149,7 @@ func (s *sim) happen(w *simWorker) bool {
 		}
 		w.state, w.idleFrom, s.served = Idle, s.now, true
 		s.births++
-		s.y.ready()
+		s.y.Ready()
 		s.refused = false
 		if w.replaces != nil {
 			s.drain(w.replaces)
@@ -182,7 +184,7 @@ func (s *sim) hand() {
 }
 
 func (s *sim) drain(w *simWorker) {
-	if !w.state.serving() {
+	if !w.state.Serving() {
 		return
 	}
 	w.told = true
@@ -195,11 +197,11 @@ func (s *sim) drain(w *simWorker) {
 // die ends a worker at once, whatever it is at.
 func (s *sim) die(w *simWorker) {
 	if w.state == Booting {
-		s.y.failed(&s.o, s.now)
+		s.y.Failed(&s.o, s.now)
 	}
 	s.remove(w)
-	if !w.told && w.successor == nil && (w.replaces == nil || !w.replaces.state.serving()) {
-		s.y.lost()
+	if !w.told && w.successor == nil && (w.replaces == nil || !w.replaces.state.Serving()) {
+		s.y.Lost()
 	}
 	s.kicked = true
 }
@@ -221,25 +223,25 @@ func (s *sim) remove(w *simWorker) {
 // look is what the supervisor does. It reports whether anything was done.
 func (s *sim) look() bool {
 	s.looks++
-	s.c.reset()
-	s.c.waiting, s.c.barren = s.waiting(), s.barren
+	s.c.Reset()
+	s.c.Waiting, s.c.Barren = s.waiting(), s.barren
 	who := append([]*simWorker{}, s.workers...)
 	for _, w := range who {
-		s.c.count(member{state: w.state, idleFrom: w.idleFrom, stale: w.stale, leaving: w.leaving, followed: w.successor != nil})
+		s.c.Count(Member{State: w.state, IdleFrom: w.idleFrom, Stale: w.stale, Leaving: w.leaving, Followed: w.successor != nil})
 	}
-	d := s.y.decide(&s.o, s.now, &s.c)
-	s.wake = d.next
-	for _, i := range d.end {
-		if !who[i].state.serving() {
+	d := s.y.Decide(&s.o, s.now, &s.c)
+	s.wake = d.Next
+	for _, i := range d.End {
+		if !who[i].state.Serving() {
 			s.t.Errorf("%v: the end of a worker that is %v", s, who[i].state)
 		}
 		s.drain(who[i])
 	}
-	for range d.fork {
+	for range d.Fork {
 		s.fork(nil)
 	}
-	for _, i := range d.replace {
-		if who[i].successor != nil || !who[i].state.serving() {
+	for _, i := range d.Replace {
+		if who[i].successor != nil || !who[i].state.Serving() {
 			s.t.Errorf("%v: a successor of a worker that is %v and has %v", s, who[i].state, who[i].successor)
 		}
 		s.fork(who[i])
@@ -247,17 +249,19 @@ func (s *sim) look() bool {
 	if soon := s.now.Add(time.Millisecond); !s.wake.IsZero() && s.wake.Before(soon) {
 		s.wake = soon
 	}
-	s.refused = s.y.refuses(&s.c, s.now)
-	return d.fork+len(d.replace)+len(d.end) > 0
+	s.refused = s.y.Refuses(&s.c, s.now)
+	return d.Fork+len(d.Replace)+len(d.End) > 0
 }
 
 func (s *sim) fork(replaces *simWorker) {
 	if s.noFork {
-		s.y.failed(&s.o, s.now)
-		s.wake = earlier(s.wake, s.y.hold)
+		s.y.Failed(&s.o, s.now)
+		if s.wake.IsZero() || s.y.Hold.Before(s.wake) {
+			s.wake = s.y.Hold
+		}
 		return
 	}
-	if s.now.Before(s.y.hold) {
+	if s.now.Before(s.y.Hold) {
 		s.t.Errorf("%v: a fork in the pause after a failure", s)
 	}
 	if s.barren {
@@ -273,7 +277,7 @@ func (s *sim) fork(replaces *simWorker) {
 }
 
 // tally counts workers by state.
-func (s *sim) tally() (n [stateCount]int) {
+func (s *sim) tally() (n [NumStates]int) {
 	for _, w := range s.workers {
 		n[w.state]++
 	}
@@ -283,7 +287,7 @@ func (s *sim) tally() (n [stateCount]int) {
 // live is how many workers the pool has: of one and its successor only one counts.
 func (s *sim) live() (n int) {
 	for _, w := range s.workers {
-		if w.state == Booting || w.state.serving() && w.successor == nil {
+		if w.state == Booting || w.state.Serving() && w.successor == nil {
 			n++
 		}
 	}

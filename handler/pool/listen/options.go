@@ -1,4 +1,4 @@
-package pool
+package listen
 
 import (
 	"fmt"
@@ -17,8 +17,8 @@ const (
 	memoryLimitMin  = 1 << 16 // less than any script leaves behind: a number of kilobytes, or of megabytes
 )
 
-// defaults of a pool's options; those that depend on others are completed in complete.
-func defaultOptions() Options {
+// Defaults returns the defaults of a pool's options. MinFork and MaxFork are -1 there: their defaults depend on other options.
+func Defaults() Options {
 	return Options{
 		PreFork: 1, MinFork: -1, MaxFork: -1,
 		ForkDelay: 250 * time.Millisecond, ForkErrorDelay: 2 * time.Second, ExitDelay: time.Minute,

@@ -1,13 +1,15 @@
-package pool
+package policy
 
 import (
 	"slices"
 	"testing"
 	"time"
+
+	"moonbridge/handler/pool/listen"
 )
 
-func defaults(pre, least, most int) Options {
-	o := defaultOptions()
+func defaults(pre, least, most int) listen.Options {
+	o := listen.Defaults()
 	o.PreFork, o.MinFork, o.MaxFork = pre, least, most
 	return o
 }
@@ -115,7 +117,7 @@ func TestPolicyKeepsWhatCannotBeReplaced(t *testing.T) {
 			t.Errorf("%s: %v", why, s)
 		}
 		s.barren, s.noFork = false, false
-		s.y.renewed()
+		s.y.Renewed()
 		s.kicked = true
 		s.run(time.Second)
 		if n := s.live(); n < 1 || s.births < 3 {
@@ -170,7 +172,7 @@ func TestPolicyWorkersLeave(t *testing.T) {
 	s.run(10 * time.Second)
 	for range 100 {
 		for _, w := range s.workers {
-			w.leaving = w.state.serving()
+			w.leaving = w.state.Serving()
 		}
 		s.run(100 * time.Millisecond)
 		if s.live() == 0 {
@@ -228,17 +230,17 @@ func TestPolicyForkDelay(t *testing.T) {
 func TestPolicySurplus(t *testing.T) {
 	o := defaults(0, 1, 2)
 	o.ExitDelay = 0
-	c := &census{}
-	c.count(member{state: Idle})
-	c.count(member{state: Booting})
-	var y policy
-	if d := y.decide(&o, time.Unix(1e9, 0), c); len(d.end) > 0 {
+	c := &Census{}
+	c.Count(Member{State: Idle})
+	c.Count(Member{State: Booting})
+	var y Policy
+	if d := y.Decide(&o, time.Unix(1e9, 0), c); len(d.End) > 0 {
 		t.Errorf("%+v", d)
 	}
-	c.reset()
-	c.count(member{state: Idle})
-	c.count(member{state: Gone})
-	if d := y.decide(&o, time.Unix(1e9, 0), c); len(d.end) > 0 {
+	c.Reset()
+	c.Count(Member{State: Idle})
+	c.Count(Member{State: Gone})
+	if d := y.Decide(&o, time.Unix(1e9, 0), c); len(d.End) > 0 {
 		t.Errorf("%+v", d)
 	}
 }
@@ -250,35 +252,35 @@ func TestPolicyDecides(t *testing.T) {
 	none.ForkDelay, none.ExitDelay = 0, 0
 	for _, c := range []struct {
 		name    string
-		o       Options
+		o       listen.Options
 		waiting int
-		members []member
+		members []Member
 		fork    int
 		end     []int
 		next    time.Duration // -1: none
 	}{
 		{"the first worker is the spare one", defaults(1, 1, 4), 0, nil, 1, nil, -1},
-		{"not at once, even without fork_delay", none, 1, []member{{state: Busy}}, 0, nil, lastsShort},
-		{"a queue", defaults(0, 1, 4), 1, []member{{state: Busy}}, 0, nil, lastsLong},
-		{"a queue at max_fork", defaults(0, 1, 1), 1, []member{{state: Busy}}, 0, nil, -1},
+		{"not at once, even without fork_delay", none, 1, []Member{{State: Busy}}, 0, nil, lastsShort},
+		{"a queue", defaults(0, 1, 4), 1, []Member{{State: Busy}}, 0, nil, lastsLong},
+		{"a queue at max_fork", defaults(0, 1, 1), 1, []Member{{State: Busy}}, 0, nil, -1},
 		{"on demand", defaults(0, 0, 4), 9, nil, 1, nil, lastsLong},
 		{"no demand", defaults(0, 0, 4), 0, nil, 0, nil, -1},
-		{"the last of those that are too many", none, 0, []member{{state: Idle}, {state: Idle}, {state: Busy}}, 0, []int{1}, -1},
-		{"the stale one of them", none, 0, []member{{state: Idle, stale: true}, {state: Idle}, {state: Idle}, {state: Draining}},
+		{"the last of those that are too many", none, 0, []Member{{State: Idle}, {State: Idle}, {State: Busy}}, 0, []int{1}, -1},
+		{"the stale one of them", none, 0, []Member{{State: Idle, Stale: true}, {State: Idle}, {State: Idle}, {State: Draining}},
 			0, []int{0}, 0},
 	} {
-		var y policy
-		var n census
-		n.waiting = c.waiting
+		var y Policy
+		var n Census
+		n.Waiting = c.waiting
 		for _, m := range c.members {
-			n.count(m)
+			n.Count(m)
 		}
-		d := y.decide(&c.o, now, &n)
+		d := y.Decide(&c.o, now, &n)
 		next := time.Duration(-1)
-		if !d.next.IsZero() {
-			next = d.next.Sub(now)
+		if !d.Next.IsZero() {
+			next = d.Next.Sub(now)
 		}
-		if d.fork != c.fork || !slices.Equal(d.end, c.end) || len(d.replace) > 0 || next != c.next {
+		if d.Fork != c.fork || !slices.Equal(d.End, c.end) || len(d.Replace) > 0 || next != c.next {
 			t.Errorf("%s: %+v, next after %v", c.name, d, next)
 		}
 	}

@@ -1,0 +1,2 @@
+// Package listentest builds the messages of listen{} calls for tests.
+package listentest

@@ -1,0 +1,50 @@
+package listentest
+
+import (
+	"strconv"
+
+	"moonbridge/handler/shm"
+)
+
+// Types of values that Message takes besides string, int, float64 and bool.
+type (
+	// fn is a Lua function.
+	Func struct{}
+	// httpFn is a handler of generate_handler, with its options.
+	HTTP string
+	// other is a value of another Lua type, which it names.
+	Other string
+)
+
+// httpListener is one TCP listener that serves HTTP on a free port.
+var Listener = [][3]any{{1, "proto", "tcp4"}, {1, "port", 0}, {1, "connect", HTTP("")}}
+
+// listenMessage builds the message that a listen{} call sends. An entry is a scope (0 for the pool, or the number of a
+// listener), a name, and a value.
+func Message(entries ...[3]any) (msg []byte) {
+	for _, e := range entries {
+		key, val, typ := e[1].(string), "", uint32(shm.TypeNone)
+		switch v := e[2].(type) {
+		case string:
+			val, typ = v, shm.TypeString
+		case int:
+			val, typ = strconv.Itoa(v), shm.TypeNumber
+		case float64:
+			val, typ = strconv.FormatFloat(v, 'g', 17, 64), shm.TypeNumber
+		case bool:
+			val, typ = "0", shm.TypeBool
+			if v {
+				val = "1"
+			}
+		case Func:
+			typ = shm.TypeFunc
+		case HTTP:
+			val, typ = string(v), shm.TypeHTTP
+		case Other:
+			val, typ = string(v), shm.TypeOther
+		}
+		h := shm.Entry{Scope: uint32(e[0].(int)), KeyLen: uint32(len(key)), ValLen: uint32(len(val)), Type: typ}
+		msg = append(append(append(msg, shm.Bytes(&h)...), key...), val...)
+	}
+	return msg
+}
