@@ -34,29 +34,32 @@ const (
 // httpparse); whoever drives sockets knows no HTTP (reactor); whoever speaks HTTP knows no process and no Lua (engine).
 // A package that is not in this table does not belong to the module yet: give it its line first.
 var imports = map[string][]string{
-	"timers":          {},
-	"bufio":           {},
-	"httpparse":       {},
-	"reactor":         {"timers", netpoll, queue, errno, socket, sys},
-	"httpwrite":       {"httpparse"},
-	"handler":         {"handler/backend", "httpparse", "httpwrite"},
-	"handler/backend": {"httpparse"},
-	"handler/shm":     {sys},
-	"handler/pool":    {"handler/backend", "handler/shm", "httpparse", sys},
-	"handler/lua":     {"handler/shm", "httpparse", sys},
-	"engine":          {"reactor", "bufio", "httpparse", "httpwrite", "handler/backend", "timers"},
-	"cmd/mbserve":     {"*", sys, pflag},
-	"examples/go":     {"*"}, // and every program below it
+	"timers":              {},
+	"bufio":               {},
+	"httpparse":           {},
+	"reactor":             {"timers", netpoll, queue, errno, socket, sys},
+	"httpwrite":           {"httpparse"},
+	"handler":             {"handler/backend", "httpparse", "httpwrite"},
+	"handler/backend":     {"httpparse"},
+	"handler/shm":         {sys},
+	"handler/pool/listen": {"handler/shm"},
+	"handler/pool/policy": {"handler/pool/listen"},
+	"handler/pool":        {"handler/backend", "handler/pool/listen", "handler/pool/policy", "handler/shm", "httpparse", sys},
+	"handler/worker":      {"handler/shm", "httpparse", sys},
+	"engine":              {"reactor", "bufio", "httpparse", "httpwrite", "handler/backend", "timers"},
+	"cmd/mbserve":         {"*", sys, pflag},
+	"examples/go":         {"*"}, // and every program below it
 
 	// For tests only: no line of the table names it.
-	"httpparse/conformance": {},
+	"httpparse/conformance":          {},
+	"handler/pool/listen/listentest": {"handler/shm"},
 }
 
 // mustExist are the packages whose absence means that this test looks at the wrong place.
 var mustExist = []string{"timers", "httpparse", "handler"}
 
 // cgoPackage is the only one that may import "C".
-const cgoPackage = "handler/lua"
+const cgoPackage = "handler/worker"
 
 // goPackage is what is used of the output of go list. The file lists together are all files but tests, those for other
 // systems included.

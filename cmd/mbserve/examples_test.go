@@ -16,7 +16,7 @@ import (
 	"strings"
 	"testing"
 
-	"moonbridge/handler/lua"
+	"moonbridge/handler/worker"
 )
 
 // example is the path of an example.
@@ -37,7 +37,7 @@ func TestExamplesLoad(t *testing.T) {
 		if !strings.Contains(string(text), "listen{") {
 			continue // a module
 		}
-		if filepath.Base(script) == "lua54.lua" && !strings.HasPrefix(lua.Version(), "Lua 5.4") {
+		if filepath.Base(script) == "lua54.lua" && !strings.HasPrefix(worker.Version(), "Lua 5.4") {
 			continue // LuaJIT does not know its syntax
 		}
 		t.Run(filepath.Base(script), func(t *testing.T) {

@@ -12,8 +12,8 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"moonbridge/handler/lua"
 	"moonbridge/handler/pool"
+	"moonbridge/handler/worker"
 )
 
 // version is set by the Makefile.
@@ -40,7 +40,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "mbserve: %v\nTry 'mbserve --help'.\n", err)
 		return exitUsage
 	case o.version:
-		fmt.Fprintf(stdout, "mbserve %s (%s, %s, %s/%s)\n", version, lua.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+		fmt.Fprintf(stdout, "mbserve %s (%s, %s, %s/%s)\n", version, worker.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		return exitOK
 	case o.check:
 		return check(o, stdout, stderr)

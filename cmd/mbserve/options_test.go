@@ -9,7 +9,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"moonbridge/handler/lua"
+	"moonbridge/handler/worker"
 )
 
 func TestHelp(t *testing.T) {
@@ -31,7 +31,7 @@ func TestVersion(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{"--version"}, {"-v"}, {"-v", "script.lua"}} {
 		stdout, stderr := runToEnd(t, 0, args...)
-		if !strings.HasPrefix(stdout, "mbserve ") || !strings.Contains(stdout, " ("+lua.Version()+", ") || stderr != "" {
+		if !strings.HasPrefix(stdout, "mbserve ") || !strings.Contains(stdout, " ("+worker.Version()+", ") || stderr != "" {
 			t.Errorf("%q: %q, %q", args, stdout, stderr)
 		}
 	}

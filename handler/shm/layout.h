@@ -1,6 +1,6 @@
 /* Layout of the memory that the server and its worker processes share, and of
- * the messages on the control sockets. Written once, here: handler/lua uses it
- * from C, handler/shm mirrors it in Go, and a test in handler/lua compares
+ * the messages on the control sockets. Written once, here: handler/worker uses it
+ * from C, handler/shm mirrors it in Go, and a test in handler/worker compares
  * every size and offset.
  *
  * Two segments belong to a pool:

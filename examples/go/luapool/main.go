@@ -18,7 +18,7 @@ import (
 
 	"moonbridge/engine"
 	"moonbridge/handler"
-	_ "moonbridge/handler/lua" // lets this program be started again as fork server
+	_ "moonbridge/handler/worker" // lets this program be started again as fork server
 	"moonbridge/handler/pool"
 	"moonbridge/handler/pool/listen"
 )

@@ -1,0 +1,203 @@
+package worker
+
+import (
+	"errors"
+	"time"
+
+	"moonbridge/handler/shm"
+	"moonbridge/httpparse"
+)
+
+// next waits for a request and puts it into the cell. false: the connection has ended, but for close. Requests that no
+// handler gets to see are answered here.
+func (c *conn) next() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.isHead = false
+	c.respondAt = after(0)
+	deadline := after(c.lim.idle)
+	for begun, last := false, false; !c.broken; {
+		if c.input.len() > 0 {
+			if !begun {
+				begun = true
+				deadline = after(c.lim.header)
+			}
+			n, err := c.parser.Parse(&c.head, c.input.unread(), &c.lim.head)
+			if err != nil {
+				return c.refuse(statusOf(err))
+			}
+			if n > 0 {
+				return c.begin(n)
+			}
+		}
+		switch {
+		case c.fill() || c.broken:
+		case c.eof && !begun:
+			c.how = connClose
+			return false
+		case c.eof:
+			// RFC 9112 §8: an incomplete message. A peer that has only shut down its sending side learns why.
+			return c.refuse(400)
+		case begun:
+			if c.lapsed(deadline, false) {
+				return c.refuse(408)
+			}
+		default:
+			if !last && c.ending() {
+				last = true
+				deadline = earlier(deadline, after(lastRequest))
+			}
+			if c.lapsed(deadline, !last) {
+				c.how = connLinger
+				return false
+			}
+		}
+	}
+	return false
+}
+
+// lastRequest is how long a connection that is to end waits for a last request, which is told that it is. The peer knows the
+// connection as persistent: closing it at once would hit a request that is on its way.
+const lastRequest = time.Second
+
+// lapsed waits for input. It returns true if the deadline has passed without any: what came with it, or while this process
+// did not get the CPU, still counts. idle: the server may ring meanwhile.
+func (c *conn) lapsed(deadline time.Time, idle bool) bool {
+	if idle {
+		c.waitIdle(deadline)
+	} else {
+		c.wait(pollIn, deadline)
+	}
+	return passed(deadline) && !c.fill() && !c.eof && !c.broken
+}
+
+// statusOf is what the peer is answered for an error of package httpparse.
+func statusOf(err error) int {
+	var e *httpparse.Error
+	if errors.As(err, &e) {
+		return e.Status
+	}
+	return 400
+}
+
+// begin decides what becomes of the request whose head takes the first n bytes of the input.
+func (c *conn) begin(n int) bool {
+	h := &c.head
+	c.respondAt = after(c.lim.response)
+	c.isHead = h.IsHead
+	c.persistent = h.Persistent && !c.ending()
+	c.parser.Reset()
+	if h.ContentLength > c.lim.bodyBytes {
+		return c.refuse(413)
+	}
+	length, rest := h.ContentLength, int64(c.input.len()-n)
+	if length > rest && length <= bufferBody && !h.ExpectContinue {
+		if !c.await(n + int(length)) {
+			return false
+		}
+		// The input has moved: what was parsed is parsed again.
+		if m, err := c.parser.Parse(h, c.input.unread(), &c.lim.head); m != n || err != nil {
+			return c.refuse(400)
+		}
+	}
+	return c.dispatch(n)
+}
+
+// await waits until the input has n bytes. false: they do not come.
+func (c *conn) await(n int) bool {
+	for c.input.len() < n {
+		switch {
+		case c.fill():
+		case c.broken:
+			return false
+		case c.eof:
+			return c.refuse(400)
+		default:
+			if c.lapsed(earlier(c.respondAt, c.stallAt()), false) {
+				return c.refuse(408)
+			}
+		}
+	}
+	return true
+}
+
+// dispatch puts the request into the cell: the head block, then what is there of the body.
+func (c *conn) dispatch(n int) bool {
+	h := &c.head
+	rest := c.input.len() - n
+	c.body = connBody{expect: h.ExpectContinue && rest == 0}
+	switch {
+	case h.Chunked:
+		c.body.framing = bodyChunked
+	case h.ContentLength > 0:
+		c.body.framing, c.body.left = bodyLength, h.ContentLength
+	}
+	if !c.makeBlock() {
+		return c.refuse(431)
+	}
+	c.input.discard(n)
+	c.spill = c.block
+	c.number++
+	c.inHead, c.sent, c.flags, c.own = 0, 0, 0, nil
+	c.out.InTail.Store(0)
+	c.out.OutHead.Store(0)
+	c.out.OutStart.Store(0)
+	c.out.Result.Store(0)
+	c.out.Flags.Store(0)
+	c.in.OutTail.Store(0)
+	c.in.Flags.Store(0)
+	c.in.InHead.Store(0)
+	c.in.Gen.Store(c.number)
+	c.running = true
+	c.pump()
+	c.wake()
+	return true
+}
+
+const headSize = 112 // of shm.Head; a test compares
+
+// makeBlock builds the head block, as package handler/pool does. false: it is too large.
+func (c *conn) makeBlock() bool {
+	h, b := &c.head, c.common
+	fields := shm.SliceBytes(h.Fields)
+	raw := len(shm.Bytes(&b)) + len(fields)
+	end := raw + len(h.Raw)
+	size := (end + 7) &^ 7
+	if size > c.lim.headBlock {
+		return false
+	}
+	b.Size, b.Kind, b.Flags = uint32(size), shm.KindHTTP, c.headFlags()
+	b.NFields, b.ContentLength = uint32(len(h.Fields)), uint64(h.ContentLength)
+	b.RawOff, b.RawLen = uint32(raw), uint32(len(h.Raw))
+	b.MethodOff, b.MethodLen = h.Method.Off, h.Method.Len
+	b.PathOff, b.PathLen = h.Path.Off, h.Path.Len
+	b.QueryOff, b.QueryLen = h.Query.Off, h.Query.Len
+	if cap(c.block) > inputKept {
+		c.block = nil
+	}
+	c.block = append(c.block[:0], shm.Bytes(&b)...)
+	c.block = append(c.block, fields...)
+	c.block = append(c.block, h.Raw...)
+	c.block = append(c.block, make([]byte, size-end)...)
+	return true
+}
+
+func (c *conn) headFlags() (flags uint32) {
+	h := &c.head
+	for _, f := range [...]struct {
+		is  bool
+		bit uint32
+	}{
+		{h.IsHead, shm.HeadIsHead},
+		{h.Minor == 0, shm.HeadHTTP10},
+		{c.persistent, shm.HeadKeepalive},
+		{c.body.expect, shm.HeadExpect},
+		{h.Asterisk, shm.HeadAsterisk},
+		{c.body.framing != bodyNone, shm.HeadHasBody},
+	} {
+		if f.is {
+			flags |= f.bit
+		}
+	}
+	return flags
+}

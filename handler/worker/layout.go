@@ -1,0 +1,101 @@
+package worker
+
+// #include "layout.h"
+import "C"
+
+import "unsafe"
+
+// layoutInC is what the C compiler says of handler/shm/layout.h, for the test that compares it with package shm, since
+// test files cannot contain C: for each struct its size, then the offsets of its fields in their order.
+func layoutInC() map[string][]uintptr {
+	var (
+		header    C.mb_in_header
+		inLoop    C.mb_in_loop
+		inWorker  C.mb_in_worker
+		inCell    C.mb_in_cell
+		outLoop   C.mb_out_loop
+		outWorker C.mb_out_worker
+		outCell   C.mb_out_cell
+		address   C.mb_address
+		head      C.mb_head
+		field     C.mb_field
+		msg       C.mb_msg
+		fork      C.mb_msg_fork
+		forked    C.mb_msg_forked
+		exited    C.mb_msg_exited
+		kill      C.mb_msg_kill
+		entry     C.mb_entry
+	)
+	return map[string][]uintptr{
+		"Header": {unsafe.Sizeof(header), unsafe.Offsetof(header.magic), unsafe.Offsetof(header.version),
+			unsafe.Offsetof(header.loops), unsafe.Offsetof(header.workers), unsafe.Offsetof(header.cells),
+			unsafe.Offsetof(header.queue_cap), unsafe.Offsetof(header.in_window), unsafe.Offsetof(header.out_window),
+			unsafe.Offsetof(header.in_size), unsafe.Offsetof(header.out_size),
+			unsafe.Offsetof(header.in_loops), unsafe.Offsetof(header.in_loop_stride),
+			unsafe.Offsetof(header.in_workers), unsafe.Offsetof(header.in_worker_stride),
+			unsafe.Offsetof(header.in_cells), unsafe.Offsetof(header.in_cell_stride),
+			unsafe.Offsetof(header.out_loops), unsafe.Offsetof(header.out_loop_stride),
+			unsafe.Offsetof(header.out_workers), unsafe.Offsetof(header.out_worker_stride),
+			unsafe.Offsetof(header.out_cells), unsafe.Offsetof(header.out_cell_stride)},
+		"InLoop":   {unsafe.Sizeof(inLoop), unsafe.Offsetof(inLoop.q_head)},
+		"InWorker": {unsafe.Sizeof(inWorker), unsafe.Offsetof(inWorker.home), unsafe.Offsetof(inWorker.quit)},
+		"InCell": {unsafe.Sizeof(inCell), unsafe.Offsetof(inCell.gen), unsafe.Offsetof(inCell.in_head),
+			unsafe.Offsetof(inCell.out_tail), unsafe.Offsetof(inCell.flags)},
+		"OutLoop": {unsafe.Sizeof(outLoop), unsafe.Offsetof(outLoop.q_tail), unsafe.Offsetof(outLoop.asleep)},
+		"OutWorker": {unsafe.Sizeof(outWorker), unsafe.Offsetof(outWorker.asleep),
+			unsafe.Offsetof(outWorker.finished), unsafe.Offsetof(outWorker.at)},
+		"OutCell": {unsafe.Sizeof(outCell), unsafe.Offsetof(outCell.owner), unsafe.Offsetof(outCell.in_tail),
+			unsafe.Offsetof(outCell.out_head), unsafe.Offsetof(outCell.out_start), unsafe.Offsetof(outCell.flags),
+			unsafe.Offsetof(outCell.result), unsafe.Offsetof(outCell.claimed)},
+		"Address": {unsafe.Sizeof(address), unsafe.Offsetof(address.family), unsafe.Offsetof(address.port),
+			unsafe.Offsetof(address.ip)},
+		"Head": {unsafe.Sizeof(head), unsafe.Offsetof(head.size), unsafe.Offsetof(head.kind),
+			unsafe.Offsetof(head.listener), unsafe.Offsetof(head.flags), unsafe.Offsetof(head.nfields),
+			unsafe.Offsetof(head.content_length), unsafe.Offsetof(head.exchange),
+			unsafe.Offsetof(head.raw_off), unsafe.Offsetof(head.raw_len),
+			unsafe.Offsetof(head.method_off), unsafe.Offsetof(head.method_len),
+			unsafe.Offsetof(head.path_off), unsafe.Offsetof(head.path_len),
+			unsafe.Offsetof(head.query_off), unsafe.Offsetof(head.query_len),
+			unsafe.Offsetof(head.id_off), unsafe.Offsetof(head.id_len),
+			unsafe.Offsetof(head.local), unsafe.Offsetof(head.remote)},
+		"Field": {unsafe.Sizeof(field), unsafe.Offsetof(field.name_off), unsafe.Offsetof(field.name_len),
+			unsafe.Offsetof(field.value_off), unsafe.Offsetof(field.value_len)},
+		"Msg":         {unsafe.Sizeof(msg), unsafe.Offsetof(msg._type), unsafe.Offsetof(msg.len)},
+		"MsgForkBody": {unsafe.Sizeof(fork), unsafe.Offsetof(fork.pool), unsafe.Offsetof(fork.slot)},
+		"MsgForkedBody": {unsafe.Sizeof(forked), unsafe.Offsetof(forked.pool), unsafe.Offsetof(forked.slot),
+			unsafe.Offsetof(forked.pid), unsafe.Offsetof(forked.err)},
+		"MsgExitedBody": {unsafe.Sizeof(exited), unsafe.Offsetof(exited.pid), unsafe.Offsetof(exited.status)},
+		"MsgKillBody":   {unsafe.Sizeof(kill), unsafe.Offsetof(kill.pid), unsafe.Offsetof(kill.sig)},
+		"Entry": {unsafe.Sizeof(entry), unsafe.Offsetof(entry.scope), unsafe.Offsetof(entry.key_len),
+			unsafe.Offsetof(entry.val_len), unsafe.Offsetof(entry._type)},
+	}
+}
+
+// constantsInC are the numbers of layout.h that are no layout.
+func constantsInC() map[string]uint64 {
+	return map[string]uint64{
+		"Magic": C.MB_MAGIC, "Version": C.MB_VERSION,
+		"InEnd": C.MB_IN_END, "InAbort": C.MB_IN_ABORT, "InCancel": C.MB_IN_CANCEL, "InTooLarge": C.MB_IN_TOO_LARGE,
+		"InWantRoom": C.MB_IN_WANT_ROOM,
+		"WhoFree":    C.MB_WHO_FREE, "WhoQueued": C.MB_WHO_QUEUED,
+		"ResultDone": C.MB_DONE, "ResultClose": C.MB_CLOSE, "ResultReset": C.MB_RESET, "ResultRetire": C.MB_RETIRE,
+		"ResultStatusShift": C.MB_STATUS_SHIFT,
+		"OutBodyWanted":     C.MB_OUT_BODY_WANTED, "OutPending": C.MB_OUT_PENDING,
+		"OutSocketWanted": C.MB_OUT_SOCKET_WANTED, "OutReset": C.MB_OUT_RESET, "KindSocket": C.MB_KIND_SOCKET,
+		"KindHTTP": C.MB_KIND_HTTP, "KindInterval": C.MB_KIND_INTERVAL,
+		"HeadIsHead": C.MB_HEAD_IS_HEAD, "HeadHTTP10": C.MB_HEAD_HTTP10, "HeadKeepalive": C.MB_HEAD_KEEPALIVE,
+		"HeadExpect": C.MB_HEAD_EXPECT, "HeadAsterisk": C.MB_HEAD_ASTERISK, "HeadHasBody": C.MB_HEAD_HAS_BODY,
+		"LengthUnknown": C.MB_LENGTH_UNKNOWN, "MsgMax": C.MB_MSG_MAX,
+		"MsgListen": C.MB_MSG_LISTEN, "MsgReady": C.MB_MSG_READY, "MsgFailed": C.MB_MSG_FAILED,
+		"MsgForked": C.MB_MSG_FORKED, "MsgExited": C.MB_MSG_EXITED, "MsgListenOK": C.MB_MSG_LISTEN_OK,
+		"MsgListenErr": C.MB_MSG_LISTEN_ERR, "MsgFork": C.MB_MSG_FORK, "MsgKill": C.MB_MSG_KILL,
+		"MsgWorkerReady": C.MB_MSG_WORKER_READY, "MsgWorkerFailed": C.MB_MSG_WORKER_FAILED,
+		"MsgFiles": C.MB_MSG_FILES,
+		"CtlFlush": C.MB_CTL_FLUSH, "CtlSocket": C.MB_CTL_SOCKET,
+		"CtlTraceback": C.MB_CTL_TRACEBACK,
+		"TypeNone":     C.MB_T_NONE, "TypeBool": C.MB_T_BOOL, "TypeNumber": C.MB_T_NUMBER, "TypeString": C.MB_T_STRING,
+		"TypeFunc": C.MB_T_FUNC, "TypeHTTP": C.MB_T_HTTP, "TypeOther": C.MB_T_OTHER,
+	}
+}
+
+func envInC() [2]string { return [2]string{C.MB_ENV, C.MB_ENV_DEVELOPMENT} }

@@ -1,0 +1,78 @@
+package worker
+
+import (
+	"reflect"
+	"slices"
+	"testing"
+
+	"moonbridge/handler/shm"
+	"moonbridge/httpparse"
+)
+
+// goLayout is what Go says of a struct, as layoutInC: blank fields, which are padding, do not count.
+func goLayout(v any) []uintptr {
+	t := reflect.TypeOf(v)
+	l := []uintptr{t.Size()}
+	for i := range t.NumField() {
+		if f := t.Field(i); f.Name != "_" {
+			l = append(l, f.Offset)
+		}
+	}
+	return l
+}
+
+func TestLayout(t *testing.T) {
+	inGo := map[string]any{
+		"Header": shm.Header{}, "InLoop": shm.InLoop{}, "InWorker": shm.InWorker{}, "InCell": shm.InCell{},
+		"OutLoop": shm.OutLoop{}, "OutWorker": shm.OutWorker{}, "OutCell": shm.OutCell{},
+		"Address": shm.Address{}, "Head": shm.Head{}, "Field": shm.Field{}, "Msg": shm.Msg{}, "MsgForkBody": shm.MsgForkBody{},
+		"MsgForkedBody": shm.MsgForkedBody{}, "MsgExitedBody": shm.MsgExitedBody{},
+		"MsgKillBody": shm.MsgKillBody{}, "Entry": shm.Entry{},
+	}
+	inC := layoutInC()
+	if len(inC) != len(inGo) {
+		t.Errorf("%d structs in C, %d in Go", len(inC), len(inGo))
+	}
+	for name, v := range inGo {
+		if got := goLayout(v); !slices.Equal(got, inC[name]) {
+			t.Errorf("%s: size and offsets %d in Go, %d in C", name, got, inC[name])
+		}
+	}
+	if got := goLayout(httpparse.Field{}); !slices.Equal(got, inC["Field"]) {
+		t.Errorf("httpparse.Field: size and offsets %d in Go, %d in C", got, inC["Field"])
+	}
+}
+
+func TestConstants(t *testing.T) {
+	inGo := map[string]uint64{
+		"Magic": shm.Magic, "Version": shm.Version,
+		"InEnd": shm.InEnd, "InAbort": shm.InAbort, "InCancel": shm.InCancel, "InTooLarge": shm.InTooLarge,
+		"InWantRoom": shm.InWantRoom, "WhoFree": shm.WhoFree, "WhoQueued": shm.WhoQueued,
+		"ResultDone": shm.ResultDone, "ResultClose": shm.ResultClose, "ResultReset": shm.ResultReset,
+		"ResultRetire": shm.ResultRetire, "ResultStatusShift": shm.ResultStatusShift,
+		"OutBodyWanted": shm.OutBodyWanted, "OutPending": shm.OutPending,
+		"OutSocketWanted": shm.OutSocketWanted, "OutReset": shm.OutReset, "KindSocket": shm.KindSocket,
+		"KindHTTP": shm.KindHTTP, "KindInterval": shm.KindInterval,
+		"HeadIsHead": shm.HeadIsHead, "HeadHTTP10": shm.HeadHTTP10, "HeadKeepalive": shm.HeadKeepalive,
+		"HeadExpect": shm.HeadExpect, "HeadAsterisk": shm.HeadAsterisk, "HeadHasBody": shm.HeadHasBody,
+		"LengthUnknown": shm.LengthUnknown, "MsgMax": shm.MsgMax,
+		"MsgListen": shm.MsgListen, "MsgReady": shm.MsgReady, "MsgFailed": shm.MsgFailed, "MsgForked": shm.MsgForked,
+		"MsgExited": shm.MsgExited, "MsgListenOK": shm.MsgListenOK, "MsgListenErr": shm.MsgListenErr,
+		"MsgFork": shm.MsgFork, "MsgKill": shm.MsgKill, "MsgWorkerReady": shm.MsgWorkerReady,
+		"MsgFiles": shm.MsgFiles, "MsgWorkerFailed": shm.MsgWorkerFailed, "CtlFlush": shm.CtlFlush, "CtlSocket": shm.CtlSocket, "CtlTraceback": shm.CtlTraceback,
+		"TypeNone": shm.TypeNone, "TypeBool": shm.TypeBool, "TypeNumber": shm.TypeNumber,
+		"TypeString": shm.TypeString, "TypeFunc": shm.TypeFunc, "TypeHTTP": shm.TypeHTTP, "TypeOther": shm.TypeOther,
+	}
+	inC := constantsInC()
+	if len(inC) != len(inGo) {
+		t.Errorf("%d constants in C, %d in Go", len(inC), len(inGo))
+	}
+	for name, v := range inGo {
+		if got, ok := inC[name]; !ok || got != v {
+			t.Errorf("%s: %#x in Go, %#x in C", name, v, got)
+		}
+	}
+	if want := [2]string{shm.Env, shm.EnvDevelopment}; envInC() != want {
+		t.Errorf("environment: %q in Go, %q in C", want, envInC())
+	}
+}
