@@ -1,10 +1,11 @@
 /* Small things that every other file needs. */
-#include "mb.h"
+#include "base.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 int mb_buf_room(mb_buf *b, size_t n)
@@ -108,119 +109,48 @@ int mb_same_word(const char *a, size_t n, const char *lower)
 	return lower[n] == 0;
 }
 
-/* tostring(), in place and without a look at the global of that name. */
-const char *mb_tostring(lua_State *L, int i, size_t *n)
+/* Cuts the next member off a comma separated list (RFC 9110 §5.6.1). Commas in
+ * quoted strings do not count, empty members are none. */
+int mb_list_next(const char **s, const char *end, const char **m, size_t *n)
 {
-	switch (lua_type(L, i)) {
-	case LUA_TSTRING:
-	case LUA_TNUMBER:
-		return lua_tolstring(L, i, n);
-	case LUA_TBOOLEAN:
-		lua_pushstring(L, lua_toboolean(L, i) ? "true" : "false");
-		break;
-	case LUA_TNIL:
-	case LUA_TNONE:
-		lua_pushliteral(L, "nil");
-		break;
-	default:
-#if LUA_VERSION_NUM >= 503
-		luaL_tolstring(L, i, NULL); /* which knows __name */
-#else
-		if (luaL_callmeta(L, i, "__tostring")) {
-			if (!lua_isstring(L, -1))
-				luaL_error(L, "'__tostring' must return a string");
-		} else {
-			lua_pushfstring(L, "%s: %p", luaL_typename(L, i), lua_topointer(L, i));
+	const char *p = *s;
+	while (p < end) {
+		while (p < end && (*p == ' ' || *p == '\t' || *p == ','))
+			p++;
+		const char *start = p;
+		int quoted = 0;
+		for (; p < end && (quoted || *p != ','); p++) {
+			if (*p == '"')
+				quoted = !quoted;
+			else if (*p == '\\' && quoted && p + 1 < end)
+				p++;
 		}
-#endif
-	}
-	lua_replace(L, i);
-	return lua_tolstring(L, i, n);
-}
-
-/* Pushes a count in digits. The %f and %d of lua_pushfstring will not do: one
- * shows 10.0 or 1e+15, depending on the version, the other is an int. */
-const char *mb_push_count(lua_State *L, uint64_t n)
-{
-	char text[24];
-	snprintf(text, sizeof text, "%llu", (unsigned long long)n);
-	lua_pushstring(L, text);
-	return lua_tostring(L, -1);
-}
-
-/* Argument i as text, for places where numbers are whole: 200.0, which Lua 5.4
- * shows like this, is "200" there as it is with one kind of number. */
-const char *mb_check_text(lua_State *L, int i, size_t *n)
-{
-#if LUA_VERSION_NUM >= 503
-	if (lua_type(L, i) == LUA_TNUMBER && !lua_isinteger(L, i)) {
-		int whole;
-		lua_Integer v = lua_tointegerx(L, i, &whole);
-		if (whole) {
-			lua_pushinteger(L, v);
-			lua_replace(L, i);
+		const char *stop = p;
+		while (stop > start && (stop[-1] == ' ' || stop[-1] == '\t'))
+			stop--;
+		if (stop > start) {
+			*s = p;
+			*m = start;
+			*n = (size_t)(stop - start);
+			return 1;
 		}
 	}
-#endif
-	return luaL_checklstring(L, i, n);
+	return 0;
 }
 
-#define SHOWN_FIELDS 8
-
-/* What is known of the error object at index 1, which has no text of its own. The
- * fields of a table are what its author wanted to say; nothing of it is called. */
-static void push_object_text(lua_State *L)
+int mb_list_has(const char *v, size_t n, const char *lower)
 {
-	lua_pushfstring(L, "(error object is a %s value", luaL_typename(L, 1));
-	int text = lua_gettop(L), n = 0;
-	if (lua_istable(L, 1)) {
-		for (lua_pushnil(L); n < SHOWN_FIELDS && lua_next(L, 1); lua_settop(L, text + 1)) {
-			if (lua_type(L, -2) != LUA_TSTRING || !lua_isstring(L, -1))
-				continue;
-			lua_pushfstring(L, "%s%s%s = %s", lua_tostring(L, text), n++ ? ", " : ": ",
-				lua_tostring(L, -2), lua_tostring(L, -1));
-			lua_replace(L, text);
-		}
-		lua_settop(L, text);
-	}
-	lua_pushliteral(L, ")");
-	lua_concat(L, 2);
+	const char *s = v, *m;
+	size_t mn;
+	while (mb_list_next(&s, v + n, &m, &mn))
+		if (mb_same_word(m, mn, lower))
+			return 1;
+	return 0;
 }
 
-/* Message handler: makes a string of any error value and puts a traceback
- * after it. Upvalue 1 is debug.traceback as it was before the script ran. */
-static int traceback(lua_State *L)
+double mb_now(void)
 {
-	if (mb_post_trace(L))
-		return 1;
-	if (!lua_isstring(L, 1)) {
-		if (!luaL_callmeta(L, 1, "__tostring") || !lua_isstring(L, -1))
-			push_object_text(L);
-		lua_replace(L, 1);
-	}
-	lua_settop(L, 1);
-	lua_pushvalue(L, lua_upvalueindex(1));
-	lua_pushvalue(L, 1);
-	lua_pushinteger(L, 2);
-	if (lua_pcall(L, 2, 1, 0) != 0 || !lua_isstring(L, -1))
-		lua_settop(L, 1);
-	return 1;
-}
-
-/* The memory that the error may be about is still in use then. */
-int mb_traceback(lua_State *L)
-{
-	int armed = mb_memory.armed;
-	mb_memory.armed = 0;
-	int n = traceback(L);
-	mb_memory.armed = armed;
-	return n;
-}
-
-void mb_set_functions(lua_State *L, const luaL_Reg *f)
-{
-	for (; f->name; f++) {
-		lua_pushcfunction(L, f->func);
-		lua_setfield(L, -2, f->name);
-	}
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }

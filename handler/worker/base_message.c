@@ -1,5 +1,5 @@
 /* Messages on control sockets, with the descriptors that come with them. */
-#include "mb.h"
+#include "base.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -79,7 +79,7 @@ static void take_fds(struct msghdr *h, int *fds, int *nfds)
 }
 
 /* One message's worth of bytes, at least one; 0: end of file; -1: error. */
-static ssize_t recv_some(int fd, uint8_t *p, size_t n, int *fds, int *nfds)
+ssize_t mb_receive_some(int fd, uint8_t *p, size_t n, int *fds, int *nfds)
 {
 	union {
 		struct cmsghdr align;
@@ -105,7 +105,7 @@ static int recv_all(int fd, uint8_t *p, size_t n, int *fds, int *nfds)
 {
 	size_t got = 0;
 	while (got < n) {
-		ssize_t k = recv_some(fd, p + got, n - got, fds, nfds);
+		ssize_t k = mb_receive_some(fd, p + got, n - got, fds, nfds);
 		if (k < 0)
 			return -1;
 		if (k == 0)
@@ -136,23 +136,4 @@ int mb_recv(int fd, mb_msg *m, uint8_t **payload, int *fds, int *nfds)
 		*payload = NULL;
 	}
 	return r;
-}
-
-/* Orders from the server while Lua runs, whatever Lua does: single bytes, and for a
- * raw connection its socket, on a thread of its own. */
-void mb_control_watch(int fd)
-{
-	for (;;) {
-		uint8_t b[64];
-		int fds[MB_FDS_MAX], nfds = 0;
-		ssize_t k = recv_some(fd, b, sizeof b, fds, &nfds);
-		for (int i = 0; i < nfds; i++)
-			mb_handover_offer(fds[i]); /* MB_CTL_SOCKET; which byte it came with is all one */
-		if (k <= 0)
-			return;
-		if (memchr(b, MB_CTL_FLUSH, (size_t)k))
-			mb_flush_now();
-		if (memchr(b, MB_CTL_TRACEBACK, (size_t)k))
-			mb_trace_wanted();
-	}
 }

@@ -8,7 +8,7 @@
  * In window mode another thread may flush (mb_flush_now), so everything is done
  * under the lock. In stream mode what has reached the minimum is published
  * already, that thread has nothing to do, and no lock is needed. */
-#include "mb.h"
+#include "exchange.h"
 
 #include <sched.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* The head of a response: what the application may put into it, and what is
  * added when it is complete. Nothing here touches shared memory. */
-#include "mb.h"
+#include "exchange.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -236,7 +236,7 @@ void mb_head_complete(int length_known)
 	if (!R.has_date)
 		add_date();
 	add_framing(length_known);
-	if (!(X.hd.flags & MB_HEAD_KEEPALIVE) || R.close_delimited || mb_local_ending() ||
+	if (!(X.hd.flags & MB_HEAD_KEEPALIVE) || R.close_delimited || mb_is_last_response() ||
 	    (R.state == MB_R_DONE && !mb_body_complete()))
 		R.close = 1;
 	if (R.close)

@@ -1,6 +1,6 @@
 /* Maps the two segments and checks once that everything the header promises
  * lies inside them. */
-#include "mb.h"
+#include "exchange.h"
 
 #include <errno.h>
 #include <string.h>

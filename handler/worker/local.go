@@ -1,6 +1,6 @@
 package worker
 
-// #include "mb.h"
+// #include "worker.h"
 import "C"
 
 import (

@@ -2,7 +2,7 @@ package worker
 
 /*
 #cgo CFLAGS: -I${SRCDIR}/../shm -Wall -Wextra -Wno-unused-parameter
-#include "mb.h"
+#include "worker.h"
 */
 import "C"
 

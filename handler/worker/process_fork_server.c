@@ -2,7 +2,7 @@
  * threads cannot be forked and go on. It loads the script, then forks a worker
  * for each FORK message. The child returns from the constructor, so that the
  * Go runtime starts in it; the fork server itself never gets there. */
-#include "mb.h"
+#include "process.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,9 +13,6 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-int mb_role;
-mb_process P;
 
 static int chld[2];   /* SIGCHLD writes into it */
 static pid_t *living; /* forked and not yet reaped */

@@ -1,5 +1,5 @@
 /* The module moonbridge_http: generate_handler and its options. */
-#include "mb.h"
+#include "process.h"
 
 #include <math.h>
 #include <stdio.h>

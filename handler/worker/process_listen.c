@@ -1,6 +1,6 @@
 /* Global function listen. The table is sent to the server as it is, and the server
  * says what is wrong with it. */
-#include "mb.h"
+#include "process.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,10 +1,9 @@
 /* The Lua state of a fork server: libraries, search paths, what the script
  * finds in its globals, and the run of the script. */
-#include "mb.h"
+#include "process.h"
 
 #include <libgen.h>
 #include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

@@ -1,6 +1,6 @@
 /* The request object: a userdata of its own for each exchange, so that one kept
  * beyond it is found out. All fields come from one __index function. */
-#include "mb.h"
+#include "request.h"
 
 #include <stdio.h>
 #include <string.h>

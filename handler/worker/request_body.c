@@ -1,16 +1,8 @@
 /* The request body: in one string, as a form, or in pieces. The three exclude
  * each other, because the bytes pass through a window once. */
-#include "mb.h"
+#include "request.h"
 
 #include <string.h>
-
-static int has_body(void) { return (X.hd.flags & MB_HEAD_HAS_BODY) != 0; }
-
-int mb_body_complete(void)
-{
-	uint32_t f = __atomic_load_n(&X.ic->flags, __ATOMIC_ACQUIRE);
-	return !has_body() || ((f & MB_IN_END) && !(f & MB_IN_ABORT));
-}
 
 static int body_ready(void)
 {
@@ -41,7 +33,7 @@ void mb_body_too_large(lua_State *L)
 /* Waits for bytes of the body. *p: what is there in one piece; 0: the end. */
 size_t mb_body_next(lua_State *L, const uint8_t **p)
 {
-	if (!has_body())
+	if (!mb_has_body())
 		return 0;
 	for (;;) {
 		/* END is set after the final in_head, so it has to be read before. */
@@ -138,7 +130,7 @@ enum { TYPE_OTHER, TYPE_FORM, TYPE_MULTIPART };
 /* What kind of form the body is. *v: the value of Content-Type. */
 static int content_type(lua_State *L, const char **v, size_t *vn)
 {
-	if (!has_body() || !mb_field_find(L, "content-type", v, vn))
+	if (!mb_has_body() || !mb_field_find(L, "content-type", v, vn))
 		return TYPE_OTHER;
 	const char *semi = memchr(*v, ';', *vn);
 	size_t n = semi ? (size_t)(semi - *v) : *vn;
@@ -210,7 +202,7 @@ void mb_body_before_status(lua_State *L)
 		return;
 	if (X.in_callback)
 		mb_body_exclude(L, "send_status");
-	if (X.body == MB_BODY_UNREAD && has_body() && content_type(L, &v, &n) != TYPE_OTHER)
+	if (X.body == MB_BODY_UNREAD && mb_has_body() && content_type(L, &v, &n) != TYPE_OTHER)
 		process(L);
 	X.processed = 1;
 }

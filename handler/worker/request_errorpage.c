@@ -1,6 +1,6 @@
 /* For developers: a Lua error in an HTTP handler is answered with a page that shows
  * it, with the lines of the script that the traceback names. */
-#include "mb.h"
+#include "request.h"
 
 #include <ctype.h>
 #include <stdlib.h>

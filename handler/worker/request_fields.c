@@ -1,9 +1,8 @@
 /* The five header tables of a request. Each is built whole when it is first
  * asked for, with real keys in lower case, so that pairs() works; a metatable
  * finds names in other spellings and has the answer for unknown ones. */
-#include "mb.h"
+#include "request.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 /* By MB_CACHE_HEADERS … MB_CACHE_VALUE, then that of one header's flags. */
@@ -83,45 +82,6 @@ int mb_field_find(lua_State *L, const char *lower, const char **v, size_t *n)
 	return 0;
 }
 
-/* Cuts the next member off a comma separated list (RFC 9110 §5.6.1). Commas in
- * quoted strings do not count, empty members are none. */
-static int next_member(const char **s, const char *end, const char **m, size_t *n)
-{
-	const char *p = *s;
-	while (p < end) {
-		while (p < end && (*p == ' ' || *p == '\t' || *p == ','))
-			p++;
-		const char *start = p;
-		int quoted = 0;
-		for (; p < end && (quoted || *p != ','); p++) {
-			if (*p == '"')
-				quoted = !quoted;
-			else if (*p == '\\' && quoted && p + 1 < end)
-				p++;
-		}
-		const char *stop = p;
-		while (stop > start && (stop[-1] == ' ' || stop[-1] == '\t'))
-			stop--;
-		if (stop > start) {
-			*s = p;
-			*m = start;
-			*n = (size_t)(stop - start);
-			return 1;
-		}
-	}
-	return 0;
-}
-
-int mb_list_has(const char *v, size_t n, const char *lower)
-{
-	const char *s = v, *m;
-	size_t mn;
-	while (next_member(&s, v + n, &m, &mn))
-		if (mb_same_word(m, mn, lower))
-			return 1;
-	return 0;
-}
-
 /* Adds one field line to what the table (on top) has under that name. */
 static void add_line(lua_State *L, int kind, const char *v, size_t vn)
 {
@@ -133,13 +93,13 @@ static void add_line(lua_State *L, int kind, const char *v, size_t vn)
 		lua_rawseti(L, -2, (int)mb_rawlen(L, -2) + 1);
 		break;
 	case MB_CACHE_CSV_TABLE:
-		for (int i = (int)mb_rawlen(L, -1) + 1; next_member(&s, v + vn, &m, &n); i++) {
+		for (int i = (int)mb_rawlen(L, -1) + 1; mb_list_next(&s, v + vn, &m, &n); i++) {
 			lua_pushlstring(L, m, n);
 			lua_rawseti(L, -2, i);
 		}
 		break;
 	case MB_CACHE_FLAGS:
-		while (next_member(&s, v + vn, &m, &n)) {
+		while (mb_list_next(&s, v + vn, &m, &n)) {
 			push_lower(L, m, n);
 			lua_pushboolean(L, 1);
 			lua_rawset(L, -3);

@@ -1,14 +1,14 @@
 /* Form bodies that are taken apart while they arrive: all of multipart/form-data,
  * and urlencoded ones that have stream handlers. Go finds the parts; here their
  * bytes go to stream handlers, or are collected for the tables. */
-#include "mb.h"
+#include "request.h"
 
 #include <string.h>
 
-#include "_cgo_export.h"
-
 /* Bytes of data: less waits for what follows it in the same piece. */
 #define GATHER 512
+
+#define RECORDS_ROOM (64u << 10) /* of one piece */
 
 /* Of one processing, which an error may leave at any call of Lua: the stack is
  * its only memory, but for X.scratch with the field in the making, or what goes to
@@ -25,7 +25,7 @@ enum { /* slots, from f->top */
 	PARAMS = 1, PARAMS_LIST, METADATA, METADATA_LIST, NAME, CALLBACK, PART, SLOTS = PART
 };
 
-static uint8_t records[MB_POST_ROOM];
+static uint8_t records[RECORDS_ROOM];
 
 /* --- parts ------------------------------------------------------------------ */
 

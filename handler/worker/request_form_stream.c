@@ -1,6 +1,6 @@
 /* Stream handlers of POST fields: their registration, who gets a field, and what
  * becomes of their errors. */
-#include "mb.h"
+#include "request.h"
 
 static int find_ref; /* string.find as it was before the script ran */
 

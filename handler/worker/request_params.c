@@ -1,10 +1,8 @@
 /* Query, form and cookie tables. The bytes are taken apart in Go, by the same
  * package that parses requests; here the pairs become tables. */
-#include "mb.h"
+#include "request.h"
 
 #include <string.h>
-
-#include "_cgo_export.h"
 
 static int list_metatable;
 static mb_buf pairs; /* length of name, length of value (uint32_t), name, value … */

@@ -5,7 +5,7 @@
  * Reading is that of Lua file handles: lines, readuntil, or read(n), which waits for
  * n bytes or the end. A protocol whose pieces say neither their length nor their
  * end is read with readuntil(last byte of a piece) or read(1). */
-#include "mb.h"
+#include "socket.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,15 +1,13 @@
 /* Output of closed raw connections that the kernel had no room for: threads send it
  * while the worker goes on with other things. */
-#include "mb.h"
+#include "socket.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #define PARCELS_MAX 64       /* at once; then close() waits for its peer */

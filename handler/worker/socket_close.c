@@ -1,13 +1,12 @@
 /* The end of a raw connection. While a handler has it, the socket is set up so that
  * the kernel resets it when the process ends: a worker that crashes or is killed
  * must not look like one that has said everything. */
-#include "mb.h"
+#include "socket.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio_ext.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -66,13 +65,6 @@ void mb_socket_half_close(void)
 }
 
 /* --- time ----------------------------------------------------------------------- */
-
-double mb_now(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 static int rest_ms(double deadline)
 {

@@ -1,7 +1,7 @@
 /* Lua file handles: how one is put on a descriptor of ours, so that io.type, the
  * read formats, io.input and C modules take it for what it is, and a look into the
  * buffers of the C library. */
-#include "mb.h"
+#include "socket.h"
 
 #include <errno.h>
 #include <stdio_ext.h>

@@ -1,7 +1,7 @@
 /* How a raw connection's socket comes from the server: the worker asks for it in
  * its cell, the descriptor arrives on the control socket, which another thread
  * reads, and that hands it to the one that waits. */
-#include "mb.h"
+#include "socket.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* readuntil(terminator, maxlen): a method of every Lua file handle. */
-#include "mb.h"
+#include "socket.h"
 
 #include <errno.h>
 #include <math.h>

@@ -1,16 +1,12 @@
 /* A worker: prepare, then exchanges from the queues, one at a time, then
  * finish. Its whole life is this one call from Go, on the main thread. */
-#include "mb.h"
+#include "worker.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
-
-mb_worker W;
 
 /* Calls a function of the pool's under the message handler; 0, or the text of
  * the error is on top. */
@@ -127,47 +123,6 @@ static int claim(uint32_t *loop, uint32_t *cell, uint32_t *gen)
 }
 
 static int quitting(void) { return __atomic_load_n(&W.inw->quit, __ATOMIC_ACQUIRE) != 0; }
-
-/* Blocks until somebody has rung; -1 if nobody can any more. One read takes all
- * rings back; the descriptor blocks, but need not. */
-int mb_doorbell_wait(void)
-{
-	char rings[512];
-	for (;;) {
-		ssize_t k = read(W.doorbell, rings, sizeof rings);
-		if (k > 0)
-			return 0;
-		if (k == 0)
-			return -1;
-		if (errno == EAGAIN) {
-			struct pollfd p = {.fd = W.doorbell, .events = POLLIN};
-			poll(&p, 1, -1);
-		} else if (errno != EINTR) {
-			return -1;
-		}
-	}
-}
-
-/* The sleep protocol, for everything a worker waits for: say that we are about
- * to block, look once more, then block. The server does it the other way round:
- * it changes something, then looks whether we are asleep. Both sides have a
- * full barrier in between, so that one of them sees the other. */
-void mb_wait(int (*ready)(void))
-{
-	if (X.active && X.via) {
-		X.via->wait(ready);
-		return;
-	}
-	while (!ready()) {
-		__atomic_store_n(&W.outw->asleep, 1, __ATOMIC_SEQ_CST);
-		__atomic_thread_fence(__ATOMIC_SEQ_CST);
-		if (!ready() && mb_doorbell_wait()) {
-			fflush(NULL);
-			_exit(0); /* a pipe's other end is closed: the server is gone */
-		}
-		__atomic_store_n(&W.outw->asleep, 0, __ATOMIC_RELAXED);
-	}
-}
 
 static struct {
 	uint32_t loop, cell, gen;

@@ -1,40 +1,10 @@
 /* One exchange: from the claimed cell to the stored result. */
-#include "mb.h"
+#include "worker.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-
-mb_exchange X;
-
-/* Has the loop look at this cell, and wakes it if it sleeps. */
-void mb_notify(void)
-{
-	if (X.via) {
-		X.via->notify();
-		return;
-	}
-	__atomic_fetch_or(&X.ol->ready[X.cell >> 6], 1ull << (X.cell & 63), __ATOMIC_SEQ_CST);
-	if (__atomic_load_n(&X.ol->asleep, __ATOMIC_SEQ_CST) &&
-	    __atomic_exchange_n(&X.ol->asleep, 0, __ATOMIC_SEQ_CST)) {
-		uint64_t one = 1;
-		ssize_t k = write(W.loop_doorbell[X.loop], &one, sizeof one);
-		(void)k; /* full: it was rung already */
-	}
-}
-
-int mb_cancelled(void)
-{
-	return (__atomic_load_n(&X.ic->flags, __ATOMIC_ACQUIRE) & MB_IN_CANCEL) != 0;
-}
-
-int mb_raise_cancelled(lua_State *L)
-{
-	X.cancelled = 1;
-	return luaL_error(L, "client has closed the connection");
-}
 
 /* --- head ------------------------------------------------------------------ */
 
@@ -52,19 +22,6 @@ static int head_arrived(void)
 	uint32_t f = __atomic_load_n(&X.ic->flags, __ATOMIC_ACQUIRE);
 	return (f & (MB_IN_CANCEL | MB_IN_ABORT)) ||
 	       __atomic_load_n(&X.ic->in_head, __ATOMIC_ACQUIRE) > X.taken;
-}
-
-void mb_took(uint64_t n)
-{
-	X.taken += n;
-	__atomic_store_n(&X.oc->in_tail, X.taken, __ATOMIC_RELEASE);
-	/* The loop sets WANT_ROOM and then looks at in_tail once more. It is told when half
-	 * of the window is free: reading a socket in small pieces makes TCP send small
-	 * pieces (2 GiB took three times as long). */
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if ((__atomic_load_n(&X.ic->flags, __ATOMIC_RELAXED) & MB_IN_WANT_ROOM) &&
-	    __atomic_load_n(&X.ic->in_head, __ATOMIC_RELAXED) - X.taken <= W.h.in_window / 2)
-		mb_notify();
 }
 
 /* A head larger than the window is taken out of it like a body. -1: the peer is
@@ -111,37 +68,6 @@ int mb_exchange_head(void)
 	return 0;
 }
 
-/* Before body bytes are taken out of the window, and others may be put there,
- * the head has to be somewhere else. */
-void mb_detach_head(lua_State *L)
-{
-	if (X.head != X.iw)
-		return;
-	if ((__atomic_load_n(&X.ic->flags, __ATOMIC_ACQUIRE) & MB_IN_END) &&
-	    __atomic_load_n(&X.ic->in_head, __ATOMIC_RELAXED) <= W.h.in_window)
-		return; /* nothing more will come, and what came was not overwritten */
-	X.head_copy.len = 0;
-	if (mb_buf_add(&X.head_copy, X.iw, X.hd.size))
-		luaL_error(L, "not enough memory");
-	X.head = X.head_copy.p;
-}
-
-/* The bytes of a place in raw. */
-const uint8_t *mb_span(lua_State *L, uint32_t off, uint32_t len)
-{
-	if (off > X.hd.raw_len || len > X.hd.raw_len - off)
-		luaL_error(L, "request: bad head");
-	return X.head + X.hd.raw_off + off;
-}
-
-const mb_field *mb_field_at(lua_State *L, uint32_t i)
-{
-	const mb_field *f = (const mb_field *)(X.head + sizeof(mb_head)) + i;
-	mb_span(L, f->name_off, f->name_len);
-	mb_span(L, f->value_off, f->value_len);
-	return f;
-}
-
 /* --- running --------------------------------------------------------------- */
 
 /* The protected functions. Their stack is theirs alone; what the callback
@@ -185,44 +111,6 @@ static void note_claim(void)
 	struct timespec t;
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	__atomic_store_n(&X.oc->claimed, (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec, __ATOMIC_RELAXED);
-}
-
-#define ID_SHOWN 80 /* room for the id of a request, with brackets */
-
-/* Appends the request's id as the access log has it, if there is one. */
-static void describe_id(char *to, size_t cap)
-{
-	const mb_head *h = &X.hd;
-	if (h->id_len == 0 || h->id_off > h->size || h->id_len > h->size - h->id_off)
-		return;
-	size_t n = (size_t)snprintf(to, cap, " [");
-	n += mb_quote(to + n, cap - n - 1, X.head + h->id_off, h->id_len);
-	memcpy(to + n, "]", 2);
-}
-
-/* Who failed: "GET /path [id]", "interval name" or "connection". */
-void mb_describe(char *to, size_t cap)
-{
-	const uint8_t *raw = X.head + X.hd.raw_off;
-	const mb_head *h = &X.hd;
-	if (h->kind == MB_KIND_INTERVAL) {
-		size_t n = (size_t)snprintf(to, cap, "interval ");
-		mb_quote(to + n, cap - n, raw, h->raw_len);
-		return;
-	}
-	if (h->kind == MB_KIND_SOCKET) {
-		snprintf(to, cap, "connection");
-		return;
-	}
-	*to = 0;
-	if (h->method_off > h->raw_len || h->method_len > h->raw_len - h->method_off ||
-	    h->path_off > h->raw_len || h->path_len > h->raw_len - h->path_off)
-		return;
-	size_t n = mb_quote(to, 40, raw + h->method_off, h->method_len);
-	to[n++] = ' ';
-	to[n++] = h->flags & MB_HEAD_ASTERISK ? '*' : '/';
-	n += mb_quote(to + n, cap - ID_SHOWN - n, raw + h->path_off, h->path_len);
-	describe_id(to + n, cap - n);
 }
 
 /* A client that went away, or sent a body that broke off or is malformed, is no

@@ -1,12 +1,10 @@
 /* memory_limit: the allocator of a worker whose pool has one counts, and refuses
  * what goes beyond; Lua makes its "not enough memory" of that. Without a limit Lua
  * keeps its own allocator. What C modules get from malloc is not counted. */
-#include "mb.h"
+#include "worker.h"
 
 #include <stdio.h>
 #include <string.h>
-
-mb_memory_state mb_memory;
 
 static lua_Alloc own; /* Lua's own allocator, and what it is given */
 static void *own_ud;

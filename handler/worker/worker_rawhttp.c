@@ -7,15 +7,13 @@
  * is done by conn*.go. While a request is served X is that exchange; the one that
  * brought the socket waits in M.other. The two change places under the lock of the
  * response, because other threads look at X. */
-#include "mb.h"
+#include "worker.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "_cgo_export.h"
 
 static struct {
 	mb_exchange other; /* the one of the two that is not X; its buffers are kept */

@@ -1,7 +1,7 @@
 /* timeout(): a limit of time that a handler sets itself. At its end the worker ends,
  * whatever it does: a debug hook would hear neither a compiled loop nor a function
  * of C, a signal does. */
-#include "mb.h"
+#include "worker.h"
 
 #include <errno.h>
 #include <math.h>

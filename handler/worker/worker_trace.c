@@ -1,7 +1,7 @@
 /* A traceback of what Lua is at, for the log, before the server ends this worker:
  * request_timeout is over. A hook hears neither a compiled loop nor a function of C;
  * then the server's own line has to do. */
-#include "mb.h"
+#include "worker.h"
 
 static int wanted;
 
