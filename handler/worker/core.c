@@ -9,9 +9,9 @@
 #include <unistd.h>
 
 int mb_role;
-mb_process P;
-mb_worker W;
-mb_exchange X;
+mb_process process;
+mb_worker worker;
+mb_exchange exchange;
 mb_memory_state mb_memory;
 
 /* --- waiting and waking ------------------------------------------------------ */
@@ -22,13 +22,13 @@ int mb_doorbell_wait(void)
 {
 	char rings[512];
 	for (;;) {
-		ssize_t k = read(W.doorbell, rings, sizeof rings);
+		ssize_t k = read(worker.doorbell, rings, sizeof rings);
 		if (k > 0)
 			return 0;
 		if (k == 0)
 			return -1;
 		if (errno == EAGAIN) {
-			struct pollfd p = {.fd = W.doorbell, .events = POLLIN};
+			struct pollfd p = {.fd = worker.doorbell, .events = POLLIN};
 			poll(&p, 1, -1);
 		} else if (errno != EINTR) {
 			return -1;
@@ -42,33 +42,34 @@ int mb_doorbell_wait(void)
  * full barrier in between, so that one of them sees the other. */
 void mb_wait(int (*ready)(void))
 {
-	if (X.active && X.via) {
-		X.via->wait(ready);
+	if (exchange.active && exchange.transport) {
+		exchange.transport->wait(ready);
 		return;
 	}
 	while (!ready()) {
-		__atomic_store_n(&W.outw->asleep, 1, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&worker.out_slot->asleep, 1, __ATOMIC_SEQ_CST);
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 		if (!ready() && mb_doorbell_wait()) {
 			fflush(NULL);
 			_exit(0); /* a pipe's other end is closed: the server is gone */
 		}
-		__atomic_store_n(&W.outw->asleep, 0, __ATOMIC_RELAXED);
+		__atomic_store_n(&worker.out_slot->asleep, 0, __ATOMIC_RELAXED);
 	}
 }
 
 /* Has the loop look at this cell, and wakes it if it sleeps. */
 void mb_notify(void)
 {
-	if (X.via) {
-		X.via->notify();
+	if (exchange.transport) {
+		exchange.transport->notify();
 		return;
 	}
-	__atomic_fetch_or(&X.ol->ready[X.cell >> 6], 1ull << (X.cell & 63), __ATOMIC_SEQ_CST);
-	if (__atomic_load_n(&X.ol->asleep, __ATOMIC_SEQ_CST) &&
-	    __atomic_exchange_n(&X.ol->asleep, 0, __ATOMIC_SEQ_CST)) {
+	mb_out_loop *l = exchange.out_loop;
+	__atomic_fetch_or(&l->ready[exchange.cell >> 6], 1ull << (exchange.cell & 63), __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&l->asleep, __ATOMIC_SEQ_CST) &&
+	    __atomic_exchange_n(&l->asleep, 0, __ATOMIC_SEQ_CST)) {
 		uint64_t one = 1;
-		ssize_t k = write(W.loop_doorbell[X.loop], &one, sizeof one);
+		ssize_t k = write(worker.loop_doorbells[exchange.loop], &one, sizeof one);
 		(void)k; /* full: it was rung already */
 	}
 }
@@ -77,31 +78,32 @@ void mb_notify(void)
 
 int mb_cancelled(void)
 {
-	return (__atomic_load_n(&X.ic->flags, __ATOMIC_ACQUIRE) & MB_IN_CANCEL) != 0;
+	return (__atomic_load_n(&exchange.in_cell->flags, __ATOMIC_ACQUIRE) & MB_IN_CANCEL) != 0;
 }
 
 int mb_raise_cancelled(lua_State *L)
 {
-	X.cancelled = 1;
+	exchange.cancelled = 1;
 	return luaL_error(L, "client has closed the connection");
 }
 
 int mb_body_complete(void)
 {
-	uint32_t f = __atomic_load_n(&X.ic->flags, __ATOMIC_ACQUIRE);
+	uint32_t f = __atomic_load_n(&exchange.in_cell->flags, __ATOMIC_ACQUIRE);
 	return !mb_has_body() || ((f & MB_IN_END) && !(f & MB_IN_ABORT));
 }
 
 void mb_took(uint64_t n)
 {
-	X.taken += n;
-	__atomic_store_n(&X.oc->in_tail, X.taken, __ATOMIC_RELEASE);
+	exchange.taken += n;
+	__atomic_store_n(&exchange.out_cell->in_tail, exchange.taken, __ATOMIC_RELEASE);
 	/* The loop sets WANT_ROOM and then looks at in_tail once more. It is told when half
 	 * of the window is free: reading a socket in small pieces makes TCP send small
 	 * pieces (2 GiB took three times as long). */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if ((__atomic_load_n(&X.ic->flags, __ATOMIC_RELAXED) & MB_IN_WANT_ROOM) &&
-	    __atomic_load_n(&X.ic->in_head, __ATOMIC_RELAXED) - X.taken <= W.h.in_window / 2)
+	const mb_in_cell *c = exchange.in_cell;
+	if ((__atomic_load_n(&c->flags, __ATOMIC_RELAXED) & MB_IN_WANT_ROOM) &&
+	    __atomic_load_n(&c->in_head, __ATOMIC_RELAXED) - exchange.taken <= worker.header.in_window / 2)
 		mb_notify();
 }
 
@@ -109,28 +111,28 @@ void mb_took(uint64_t n)
  * the head has to be somewhere else. */
 void mb_detach_head(lua_State *L)
 {
-	if (X.head != X.iw)
+	if (exchange.head_bytes != exchange.in_window)
 		return;
-	if ((__atomic_load_n(&X.ic->flags, __ATOMIC_ACQUIRE) & MB_IN_END) &&
-	    __atomic_load_n(&X.ic->in_head, __ATOMIC_RELAXED) <= W.h.in_window)
+	if ((__atomic_load_n(&exchange.in_cell->flags, __ATOMIC_ACQUIRE) & MB_IN_END) &&
+	    __atomic_load_n(&exchange.in_cell->in_head, __ATOMIC_RELAXED) <= worker.header.in_window)
 		return; /* nothing more will come, and what came was not overwritten */
-	X.head_copy.len = 0;
-	if (mb_buf_add(&X.head_copy, X.iw, X.hd.size))
+	exchange.head_copy.len = 0;
+	if (mb_buf_add(&exchange.head_copy, exchange.in_window, exchange.head.size))
 		luaL_error(L, "not enough memory");
-	X.head = X.head_copy.p;
+	exchange.head_bytes = exchange.head_copy.p;
 }
 
 /* The bytes of a place in raw. */
 const uint8_t *mb_span(lua_State *L, uint32_t off, uint32_t len)
 {
-	if (off > X.hd.raw_len || len > X.hd.raw_len - off)
+	if (off > exchange.head.raw_len || len > exchange.head.raw_len - off)
 		luaL_error(L, "request: bad head");
-	return X.head + X.hd.raw_off + off;
+	return exchange.head_bytes + exchange.head.raw_off + off;
 }
 
 const mb_field *mb_field_at(lua_State *L, uint32_t i)
 {
-	const mb_field *f = (const mb_field *)(X.head + sizeof(mb_head)) + i;
+	const mb_field *f = (const mb_field *)(exchange.head_bytes + sizeof(mb_head)) + i;
 	mb_span(L, f->name_off, f->name_len);
 	mb_span(L, f->value_off, f->value_len);
 	return f;
@@ -143,19 +145,19 @@ const mb_field *mb_field_at(lua_State *L, uint32_t i)
 /* Appends the request's id as the access log has it, if there is one. */
 static void describe_id(char *to, size_t cap)
 {
-	const mb_head *h = &X.hd;
+	const mb_head *h = &exchange.head;
 	if (h->id_len == 0 || h->id_off > h->size || h->id_len > h->size - h->id_off)
 		return;
 	size_t n = (size_t)snprintf(to, cap, " [");
-	n += mb_quote(to + n, cap - n - 1, X.head + h->id_off, h->id_len);
+	n += mb_quote(to + n, cap - n - 1, exchange.head_bytes + h->id_off, h->id_len);
 	memcpy(to + n, "]", 2);
 }
 
 /* Who failed: "GET /path [id]", "interval name" or "connection". */
 void mb_describe(char *to, size_t cap)
 {
-	const uint8_t *raw = X.head + X.hd.raw_off;
-	const mb_head *h = &X.hd;
+	const uint8_t *raw = exchange.head_bytes + exchange.head.raw_off;
+	const mb_head *h = &exchange.head;
 	if (h->kind == MB_KIND_INTERVAL) {
 		size_t n = (size_t)snprintf(to, cap, "interval ");
 		mb_quote(to + n, cap - n, raw, h->raw_len);

@@ -18,13 +18,15 @@ extern int mb_role;
 
 typedef struct {
 	lua_State *L;
-	int script_over;   /* listen is closed */
-	int traceback_ref; /* registry: mb_traceback as a Lua value */
+	int script_ended;    /* listen is closed */
+	int traceback_ref;   /* registry: mb_traceback as a Lua value */
 	const char *release; /* _MOONBRIDGE_VERSION */
-	int control;       /* control socket: of the fork server, then of the worker */
-	int watched, pages; /* development: files that are loaded are reported; errors become pages */
+	int control;         /* control socket: of the fork server, then of the worker */
+	/* For developers. */
+	int report_files; /* the server is told which files are loaded */
+	int error_pages;  /* an error of an HTTP handler is answered with a page that shows it */
 } mb_process;
-extern mb_process P;
+extern mb_process process;
 
 typedef struct {
 	size_t limit; /* bytes; 0: none */
@@ -36,40 +38,40 @@ extern mb_memory_state mb_memory;
 
 /* --- worker ------------------------------------------------------------ */
 
-/* A worker's place in the segments. h is a copy that was checked once. */
+/* A worker's place in the segments. in: written by the server; out: written by workers. */
 typedef struct {
 	uint32_t pool, slot;
-	uint32_t gen; /* of the exchange that was claimed last */
+	uint32_t generation; /* of the exchange that was claimed last */
 	int doorbell;
-	int loop_doorbell[MB_FDS_MAX];
-	const uint8_t *in;
-	uint8_t *out;
-	mb_in_header h;
-	const mb_in_worker *inw;
-	mb_out_worker *outw;
+	int loop_doorbells[MB_FDS_MAX];
+	const uint8_t *in_segment;
+	uint8_t *out_segment;
+	mb_in_header header; /* a copy that was checked once */
+	const mb_in_worker *in_slot;
+	mb_out_worker *out_slot;
 } mb_worker;
-extern mb_worker W;
+extern mb_worker worker;
 
 static inline const mb_in_loop *mb_in_loop_at(uint32_t i)
 {
-	return (const mb_in_loop *)(W.in + W.h.in_loops + i * W.h.in_loop_stride);
+	return (const mb_in_loop *)(worker.in_segment + worker.header.in_loops + i * worker.header.in_loop_stride);
 }
 
 static inline mb_out_loop *mb_out_loop_at(uint32_t i)
 {
-	return (mb_out_loop *)(W.out + W.h.out_loops + i * W.h.out_loop_stride);
+	return (mb_out_loop *)(worker.out_segment + worker.header.out_loops + i * worker.header.out_loop_stride);
 }
 
 static inline const mb_in_cell *mb_in_cell_at(uint32_t loop, uint32_t cell)
 {
-	uint64_t i = (uint64_t)loop * W.h.cells + cell;
-	return (const mb_in_cell *)(W.in + W.h.in_cells + i * W.h.in_cell_stride);
+	uint64_t i = (uint64_t)loop * worker.header.cells + cell;
+	return (const mb_in_cell *)(worker.in_segment + worker.header.in_cells + i * worker.header.in_cell_stride);
 }
 
 static inline mb_out_cell *mb_out_cell_at(uint32_t loop, uint32_t cell)
 {
-	uint64_t i = (uint64_t)loop * W.h.cells + cell;
-	return (mb_out_cell *)(W.out + W.h.out_cells + i * W.h.out_cell_stride);
+	uint64_t i = (uint64_t)loop * worker.header.cells + cell;
+	return (mb_out_cell *)(worker.out_segment + worker.header.out_cells + i * worker.header.out_cell_stride);
 }
 
 /* --- exchange ---------------------------------------------------------- */
@@ -101,41 +103,41 @@ typedef struct {
 
 typedef struct {
 	int active;
-	const mb_transport *via; /* NULL: the server's loop */
-	const void *request; /* the userdata, while the exchange lasts */
+	const mb_transport *transport; /* NULL: the server's loop */
+	const void *request;           /* the userdata, while the exchange lasts */
 	uint32_t loop, cell;
-	const mb_in_cell *ic;
-	mb_out_cell *oc;
-	mb_out_loop *ol;
-	const uint8_t *iw;
-	uint8_t *ow;
-	mb_head hd;          /* a copy */
-	const uint8_t *head; /* the head block: in the window or in head_copy */
-	const mb_http_options *opt;
-	uint32_t out_flags;  /* MB_OUT_* as stored; changed under the lock of R */
-	uint64_t taken;      /* bytes taken out of the in-window */
-	int wanted;          /* MB_OUT_BODY_WANTED was set, or need not be */
-	int body;            /* MB_BODY_* */
-	int deferred;        /* defer_reading was called */
-	int peer_status;     /* not 0: the peer broke the body; status for it */
-	int cancelled;       /* "client has closed the connection" was raised */
-	int has_cache;       /* the cache table exists */
-	int has_own;         /* so does the table of the handler's own fields */
-	int has_streams;     /* a stream handler is registered */
-	int in_callback;     /* one is being called */
-	int processed;       /* as a form, if it is one: no handler comes in any more */
+	const mb_in_cell *in_cell;
+	mb_out_cell *out_cell;
+	mb_out_loop *out_loop;
+	const uint8_t *in_window;
+	uint8_t *out_window;
+	mb_head head;              /* a copy */
+	const uint8_t *head_bytes; /* the head block: in the window or in head_copy */
+	const mb_http_options *options;
+	uint32_t out_flags;      /* MB_OUT_* as stored; changed under the lock of response */
+	uint64_t taken;          /* bytes taken out of the in-window */
+	int body_wanted;         /* MB_OUT_BODY_WANTED was set, or need not be */
+	int body_use;            /* MB_BODY_* */
+	int reading_deferred;    /* defer_reading was called */
+	int peer_status;         /* not 0: the peer broke the body; status for it */
+	int cancelled;           /* "client has closed the connection" was raised */
+	int has_cache;           /* the cache table exists */
+	int has_own_fields;      /* so does the table of the handler's own fields */
+	int has_stream_handlers; /* a stream handler is registered */
+	int in_stream_handler;   /* one is being called */
+	int body_processed;      /* as a form, if it is one: no handler comes in any more */
 	mb_buf head_copy, scratch; /* scratch: a body in the making */
 } mb_exchange;
-extern mb_exchange X;
+extern mb_exchange exchange;
 
-static inline int mb_is_head(void) { return (X.hd.flags & MB_HEAD_IS_HEAD) != 0; }
-static inline int mb_has_body(void) { return (X.hd.flags & MB_HEAD_HAS_BODY) != 0; }
+static inline int mb_is_head(void) { return (exchange.head.flags & MB_HEAD_IS_HEAD) != 0; }
+static inline int mb_has_body(void) { return (exchange.head.flags & MB_HEAD_HAS_BODY) != 0; }
 
 /* The worker is to end: the response in progress is the last on its connection. Only for
  * what this worker serves by itself; for all others that is known to the server. */
 static inline int mb_is_last_response(void)
 {
-	return X.via && __atomic_load_n(&W.inw->quit, __ATOMIC_ACQUIRE);
+	return exchange.transport && __atomic_load_n(&worker.in_slot->quit, __ATOMIC_ACQUIRE);
 }
 
 /* --- core.c ------------------------------------------------------------- */

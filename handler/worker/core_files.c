@@ -54,13 +54,13 @@ void mb_watch_note(const char *path)
 		return;
 	count++;
 	if (mb_role == MB_ROLE_WORKER)
-		mb_send(P.control, MB_MSG_FILES, note, (size_t)len + 1);
+		mb_send(process.control, MB_MSG_FILES, note, (size_t)len + 1);
 }
 
 void mb_watch_report(void)
 {
 	if (notes.len)
-		mb_send(P.control, MB_MSG_FILES, notes.p, notes.len);
+		mb_send(process.control, MB_MSG_FILES, notes.p, notes.len);
 }
 
 /* Lua shows the beginning of a long name as "...". */

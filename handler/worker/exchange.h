@@ -11,18 +11,18 @@
 
 /* Where a response is. */
 enum {
-	MB_R_IDLE,   /* no exchange → NONE */
-	MB_R_NONE,   /* no status yet → STATUS */
-	MB_R_STATUS, /* header fields may follow → BODY; after a 1xx → NONE */
-	MB_R_BODY,   /* data may follow → DONE */
-	MB_R_DONE    /* finished → IDLE */
+	MB_RESPONSE_IDLE,   /* no exchange → NONE */
+	MB_RESPONSE_NONE,   /* no status yet → STATUS */
+	MB_RESPONSE_STATUS, /* header fields may follow → BODY; after a 1xx → NONE */
+	MB_RESPONSE_BODY,   /* data may follow → DONE */
+	MB_RESPONSE_DONE    /* finished → IDLE */
 };
 
 typedef struct {
-	uint8_t lock;        /* guards all of this against mb_flush_now while stream is 0 */
-	uint8_t stream;      /* 0: the body is collected in the window, from body_off on;
+	uint8_t lock;        /* guards all of this against mb_flush_now while ring is 0 */
+	uint8_t ring;        /* 0: the body is collected in the window, from body_off on;
 	                        1: bytes go through the ring */
-	int state;           /* MB_R_* */
+	int state;           /* MB_RESPONSE_* */
 	int status, interim; /* interim: the status in progress is a 1xx */
 	int bodiless;        /* 204, 205, 304 */
 	int has_date, has_length, close, chunked, close_delimited;
@@ -36,21 +36,21 @@ typedef struct {
 	uint32_t out_start;
 	uint32_t body_off, body_len; /* body_off 0: no place chosen yet */
 	uint64_t written;    /* bytes in the ring, counted from out_start */
-	mb_buf head, held;   /* head in the making; stream: bytes below min_chunk */
+	mb_buf head, held;   /* head in the making; ring mode: bytes below min_chunk */
 } mb_response;
-extern mb_response R;
+extern mb_response response;
 
 void mb_lock_slow(void);
 
 static inline void mb_lock(void)
 {
-	if (__atomic_exchange_n(&R.lock, 1, __ATOMIC_ACQUIRE))
+	if (__atomic_exchange_n(&response.lock, 1, __ATOMIC_ACQUIRE))
 		mb_lock_slow();
 }
 
 static inline void mb_unlock(void)
 {
-	__atomic_store_n(&R.lock, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&response.lock, 0, __ATOMIC_RELEASE);
 }
 
 /* --- exchange_response.c -------------------------------------------------- */

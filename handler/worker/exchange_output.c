@@ -22,32 +22,32 @@
 void mb_lock_slow(void)
 {
 	/* Held for the time of a copy, unless its thread lost the CPU. */
-	while (__atomic_exchange_n(&R.lock, 1, __ATOMIC_ACQUIRE))
+	while (__atomic_exchange_n(&response.lock, 1, __ATOMIC_ACQUIRE))
 		sched_yield();
 }
 
-static int streaming(void) { return __atomic_load_n(&R.stream, __ATOMIC_ACQUIRE); }
+static int streaming(void) { return __atomic_load_n(&response.ring, __ATOMIC_ACQUIRE); }
 
-static void set_streaming(void) { __atomic_store_n(&R.stream, 1, __ATOMIC_RELEASE); }
+static void set_streaming(void) { __atomic_store_n(&response.ring, 1, __ATOMIC_RELEASE); }
 
 /* out_head counts the bytes of the response; their place in the ring begins at
  * out_start. */
 void mb_output_store(void)
 {
-	__atomic_store_n(&X.oc->out_start, R.out_start, __ATOMIC_RELAXED);
-	__atomic_store_n(&X.oc->out_head, R.written, __ATOMIC_RELEASE);
-	if (R.head_written)
-		R.published = 1;
+	__atomic_store_n(&exchange.out_cell->out_start, response.out_start, __ATOMIC_RELAXED);
+	__atomic_store_n(&exchange.out_cell->out_head, response.written, __ATOMIC_RELEASE);
+	if (response.head_written)
+		response.published = 1;
 }
 
 /* Under the lock, unless nothing is pending, which is the rule in stream mode. */
 static void clear_pending(void)
 {
-	if (!R.pending)
+	if (!response.pending)
 		return;
-	R.pending = 0;
-	X.out_flags &= ~MB_OUT_PENDING;
-	__atomic_store_n(&X.oc->flags, X.out_flags, __ATOMIC_RELAXED);
+	response.pending = 0;
+	exchange.out_flags &= ~MB_OUT_PENDING;
+	__atomic_store_n(&exchange.out_cell->flags, exchange.out_flags, __ATOMIC_RELAXED);
 }
 
 void mb_publish(void)
@@ -61,19 +61,19 @@ void mb_publish(void)
  * would cost every page a wake-up that its end is about to cause anyway. */
 static void set_pending(void)
 {
-	if (R.pending)
+	if (response.pending)
 		return;
-	R.pending = 1;
-	X.out_flags |= MB_OUT_PENDING;
-	__atomic_store_n(&X.oc->flags, X.out_flags, __ATOMIC_RELEASE);
+	response.pending = 1;
+	exchange.out_flags |= MB_OUT_PENDING;
+	__atomic_store_n(&exchange.out_cell->flags, exchange.out_flags, __ATOMIC_RELEASE);
 }
 
 /* --- the ring ----------------------------------------------------------------- */
 
 static uint64_t room(void)
 {
-	uint64_t used = R.written - __atomic_load_n(&X.ic->out_tail, __ATOMIC_ACQUIRE);
-	return used < W.h.out_window ? W.h.out_window - used : 0;
+	uint64_t used = response.written - __atomic_load_n(&exchange.in_cell->out_tail, __ATOMIC_ACQUIRE);
+	return used < worker.header.out_window ? worker.header.out_window - used : 0;
 }
 
 static int room_or_cancelled(void) { return room() > 0 || mb_cancelled(); }
@@ -81,13 +81,13 @@ static int room_or_cancelled(void) { return room() > 0 || mb_cancelled(); }
 /* Copies n bytes, for which there is room. */
 static void ring_copy(const void *p, size_t n)
 {
-	uint64_t at = (R.out_start + R.written) & (W.h.out_window - 1);
-	size_t first = W.h.out_window - at;
+	uint64_t at = (response.out_start + response.written) & (worker.header.out_window - 1);
+	size_t first = worker.header.out_window - at;
 	if (first > n)
 		first = n;
-	memcpy(X.ow + at, p, first);
-	memcpy(X.ow, (const uint8_t *)p + first, n - first);
-	R.written += n;
+	memcpy(exchange.out_window + at, p, first);
+	memcpy(exchange.out_window, (const uint8_t *)p + first, n - first);
+	response.written += n;
 }
 
 /* Puts n bytes into the ring and waits for room where there is none. Until it
@@ -101,7 +101,7 @@ static void ring_put(lua_State *L, const void *p, size_t n)
 			mb_publish();
 			mb_wait(room_or_cancelled);
 			if (mb_cancelled()) {
-				R.broken = 1;
+				response.broken = 1;
 				mb_raise_cancelled(L);
 			}
 			continue;
@@ -125,23 +125,23 @@ static size_t chunk_header(char *to, size_t cap, uint64_t n)
  * response goes through the ring from the start. */
 static void place_body(void)
 {
-	uint32_t off = HEADROOM, need = (uint32_t)R.head.len + HEAD_GROWTH;
+	uint32_t off = HEADROOM, need = (uint32_t)response.head.len + HEAD_GROWTH;
 	if (off < need)
 		off = (need + 63) & ~63u;
-	if (off > W.h.out_window / 2)
+	if (off > worker.header.out_window / 2)
 		set_streaming();
 	else
-		R.body_off = off;
+		response.body_off = off;
 }
 
 /* Puts the complete head (and a chunk header) right before the body. */
 static void join_head(const char *chunk, size_t n)
 {
-	R.out_start = (uint32_t)(R.body_off - n - R.head.len);
-	memcpy(X.ow + R.out_start, R.head.p, R.head.len);
-	memcpy(X.ow + R.out_start + R.head.len, chunk, n);
-	R.written = R.head.len + n + R.body_len;
-	R.head_written = 1;
+	response.out_start = (uint32_t)(response.body_off - n - response.head.len);
+	memcpy(exchange.out_window + response.out_start, response.head.p, response.head.len);
+	memcpy(exchange.out_window + response.out_start + response.head.len, chunk, n);
+	response.written = response.head.len + n + response.body_len;
+	response.head_written = 1;
 }
 
 /* Goes over to stream mode. What was collected, with extra bytes that the caller
@@ -152,8 +152,8 @@ static void leave_window(uint64_t extra)
 	size_t n = 0;
 	clear_pending();
 	mb_head_complete(0);
-	if (R.chunked && R.body_len + extra)
-		n = chunk_header(chunk, sizeof chunk, R.body_len + extra);
+	if (response.chunked && response.body_len + extra)
+		n = chunk_header(chunk, sizeof chunk, response.body_len + extra);
 	join_head(chunk, n);
 	if (n && !extra)
 		ring_copy("\r\n", 2); /* TAILROOM is for that */
@@ -164,27 +164,27 @@ static void leave_window(uint64_t extra)
 static int window_data(lua_State *L, const char *p, size_t n)
 {
 	mb_lock();
-	if (!streaming() && !R.body_off)
+	if (!streaming() && !response.body_off)
 		place_body();
 	if (streaming()) {
 		mb_unlock();
 		return 0;
 	}
-	uint32_t end = R.body_off + R.body_len;
-	if (n <= W.h.out_window - TAILROOM - end) {
-		memcpy(X.ow + end, p, n);
-		R.body_len += (uint32_t)n;
-		R.sent += n;
-		if (R.body_len >= R.min_chunk)
+	uint32_t end = response.body_off + response.body_len;
+	if (n <= worker.header.out_window - TAILROOM - end) {
+		memcpy(exchange.out_window + end, p, n);
+		response.body_len += (uint32_t)n;
+		response.sent += n;
+		if (response.body_len >= response.min_chunk)
 			set_pending();
 		mb_unlock();
 		return 1;
 	}
 	leave_window(n);
-	R.sent += n;
+	response.sent += n;
 	mb_unlock();
 	ring_put(L, p, n);
-	if (R.chunked)
+	if (response.chunked)
 		ring_put(L, "\r\n", 2);
 	mb_publish();
 	return 1;
@@ -194,42 +194,42 @@ static int window_data(lua_State *L, const char *p, size_t n)
 
 static void put_head(lua_State *L, int length_known)
 {
-	if (R.head_written)
+	if (response.head_written)
 		return;
 	mb_head_complete(length_known);
-	R.head_written = 1;
-	ring_put(L, R.head.p, R.head.len);
+	response.head_written = 1;
+	ring_put(L, response.head.p, response.head.len);
 }
 
 /* One chunk of what is held back and n more bytes. */
 static void put_chunk(lua_State *L, const char *p, size_t n)
 {
 	char chunk[24];
-	uint64_t all = R.held.len + n;
+	uint64_t all = response.held.len + n;
 	put_head(L, 0);
 	if (all) {
-		if (R.chunked)
+		if (response.chunked)
 			ring_put(L, chunk, chunk_header(chunk, sizeof chunk, all));
-		ring_put(L, R.held.p, R.held.len);
+		ring_put(L, response.held.p, response.held.len);
 		ring_put(L, p, n);
-		if (R.chunked)
+		if (response.chunked)
 			ring_put(L, "\r\n", 2);
 	}
-	R.held.len = 0;
+	response.held.len = 0;
 	mb_publish();
 }
 
 static void stream_data(lua_State *L, const char *p, size_t n)
 {
 	if (mb_cancelled()) {
-		R.broken = 1;
+		response.broken = 1;
 		mb_raise_cancelled(L);
 	}
-	if (R.held.len + n >= R.min_chunk)
+	if (response.held.len + n >= response.min_chunk)
 		put_chunk(L, p, n);
-	else if (mb_buf_add(&R.held, p, n))
+	else if (mb_buf_add(&response.held, p, n))
 		luaL_error(L, "send_data: not enough memory");
-	R.sent += n;
+	response.sent += n;
 }
 
 /* --- verbs ---------------------------------------------------------------------- */
@@ -237,7 +237,7 @@ static void stream_data(lua_State *L, const char *p, size_t n)
 void mb_output_data(lua_State *L, const char *p, size_t n)
 {
 	if (mb_is_head()) {
-		R.sent += n; /* counted, so that HEAD has the Content-Length of GET */
+		response.sent += n; /* counted, so that HEAD has the Content-Length of GET */
 		return;
 	}
 	if (n == 0 || (!streaming() && window_data(L, p, n)))
@@ -249,7 +249,7 @@ void mb_output_data(lua_State *L, const char *p, size_t n)
 void mb_output_flush(lua_State *L)
 {
 	mb_lock();
-	if (!streaming() && !R.body_off)
+	if (!streaming() && !response.body_off)
 		place_body();
 	if (streaming()) {
 		mb_unlock();
@@ -266,7 +266,7 @@ void mb_output_flush(lua_State *L)
 void mb_output_head(lua_State *L)
 {
 	mb_lock();
-	if (!streaming() && !R.body_off)
+	if (!streaming() && !response.body_off)
 		place_body();
 	if (!streaming()) {
 		set_pending();
@@ -281,11 +281,11 @@ void mb_output_head(lua_State *L)
 void mb_output_interim(lua_State *L)
 {
 	/* A client of HTTP/1.0 would take it for the response (RFC 9110 §15.2). */
-	if (!(X.hd.flags & MB_HEAD_HTTP10)) {
+	if (!(exchange.head.flags & MB_HEAD_HTTP10)) {
 		mb_lock();
 		set_streaming();
 		mb_unlock();
-		ring_put(L, R.head.p, R.head.len);
+		ring_put(L, response.head.p, response.head.len);
 		ring_put(L, "\r\n", 2);
 		mb_publish();
 	}
@@ -298,11 +298,11 @@ void mb_output_finish(lua_State *L)
 {
 	mb_lock();
 	if (!streaming()) {
-		R.state = MB_R_DONE;
+		response.state = MB_RESPONSE_DONE;
 		mb_head_complete(1);
-		if (!R.body_off && R.head.len <= W.h.out_window)
-			R.body_off = (uint32_t)R.head.len; /* a head alone */
-		if (R.body_off) {
+		if (!response.body_off && response.head.len <= worker.header.out_window)
+			response.body_off = (uint32_t)response.head.len; /* a head alone */
+		if (response.body_off) {
 			join_head(NULL, 0);
 			set_pending();
 			mb_unlock();
@@ -310,27 +310,27 @@ void mb_output_finish(lua_State *L)
 		}
 		set_streaming(); /* a head longer than the window */
 		mb_unlock();
-		R.state = MB_R_BODY;
-		R.head_written = 1;
-		ring_put(L, R.head.p, R.head.len);
-		R.state = MB_R_DONE;
+		response.state = MB_RESPONSE_BODY;
+		response.head_written = 1;
+		ring_put(L, response.head.p, response.head.len);
+		response.state = MB_RESPONSE_DONE;
 		return;
 	}
 	mb_unlock();
-	if (!R.head_written) {
-		R.state = MB_R_DONE; /* for the Connection field */
+	if (!response.head_written) {
+		response.state = MB_RESPONSE_DONE; /* for the Connection field */
 		mb_head_complete(1);
-		R.state = MB_R_BODY;
-		R.head_written = 1;
-		ring_put(L, R.head.p, R.head.len);
-		ring_put(L, R.held.p, R.held.len);
-	} else if (R.held.len) {
+		response.state = MB_RESPONSE_BODY;
+		response.head_written = 1;
+		ring_put(L, response.head.p, response.head.len);
+		ring_put(L, response.held.p, response.held.len);
+	} else if (response.held.len) {
 		put_chunk(L, NULL, 0);
 	}
-	if (R.chunked)
+	if (response.chunked)
 		ring_put(L, "0\r\n\r\n", 5);
 	mb_lock();
-	R.state = MB_R_DONE;
+	response.state = MB_RESPONSE_DONE;
 	set_pending();
 	mb_unlock();
 }
@@ -340,8 +340,8 @@ void mb_output_finish(lua_State *L)
 void mb_flush_now(void)
 {
 	mb_lock();
-	if (X.active && R.pending) {
-		if (R.state != MB_R_DONE)
+	if (exchange.active && response.pending) {
+		if (response.state != MB_RESPONSE_DONE)
 			leave_window(0);
 		mb_publish();
 	}

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-mb_response R;
+mb_response response;
 
 /* Room for what mb_head_complete adds, made beforehand: the thread that
  * flushes cannot report that there is no memory. */
@@ -14,30 +14,32 @@ mb_response R;
 
 void mb_response_begin(void)
 {
-	R.state = MB_R_NONE;
-	R.stream = 0;
-	R.status = R.interim = R.bodiless = 0;
-	R.has_date = R.has_length = R.close = R.chunked = R.close_delimited = 0;
-	R.head_written = R.published = R.pending = R.broken = 0;
-	R.length = R.sent = R.written = 0;
-	R.body_off = R.body_len = R.out_start = 0;
-	R.head.len = R.held.len = 0;
-	R.min_chunk = X.opt ? (uint32_t)X.opt->minimum_output_chunk_size : 1024;
+	response.state = MB_RESPONSE_NONE;
+	response.ring = 0;
+	response.status = response.interim = response.bodiless = 0;
+	response.has_date = response.has_length = 0;
+	response.close = response.chunked = response.close_delimited = 0;
+	response.head_written = response.published = response.pending = response.broken = 0;
+	response.length = response.sent = response.written = 0;
+	response.body_off = response.body_len = response.out_start = 0;
+	response.head.len = response.held.len = 0;
+	const mb_http_options *o = exchange.options;
+	response.min_chunk = o ? (uint32_t)o->minimum_output_chunk_size : 1024;
 }
 
 /* Room for n bytes, and for what completion adds. */
 static const char *head_room(size_t n)
 {
-	if (R.head.len + n + COMPLETE_ROOM > MB_RESPONSE_HEAD_MAX)
+	if (response.head.len + n + COMPLETE_ROOM > MB_RESPONSE_HEAD_MAX)
 		return "the head of the response is too long";
-	return mb_buf_room(&R.head, n + COMPLETE_ROOM) ? "not enough memory" : NULL;
+	return mb_buf_room(&response.head, n + COMPLETE_ROOM) ? "not enough memory" : NULL;
 }
 
 /* Adds bytes for which there is room. */
 static void add(const char *s, size_t n)
 {
-	memcpy(R.head.p + R.head.len, s, n);
-	R.head.len += n;
+	memcpy(response.head.p + response.head.len, s, n);
+	response.head.len += n;
 }
 #define ADD(s) add(s, sizeof s - 1)
 
@@ -70,8 +72,8 @@ const char *mb_head_start(const char *s, size_t n)
 	int status = (s[0] - '0') * 100 + (s[1] - '0') * 10 + (s[2] - '0');
 	if (status == 101)
 		return "status 101 is not supported";
-	const mb_http_options *o = status < 200 ? NULL : X.opt;
-	R.head.len = 0;
+	const mb_http_options *o = status < 200 ? NULL : exchange.options;
+	response.head.len = 0;
 	const char *e = head_room(12 + n + (o ? o->static_len : 0));
 	if (e)
 		return e;
@@ -80,13 +82,13 @@ const char *mb_head_start(const char *s, size_t n)
 	if (n == 3)
 		ADD(" "); /* RFC 9112 §4: the blank is mandatory */
 	ADD("\r\n");
-	R.status = status;
-	R.interim = status < 200;
-	R.bodiless = status == 204 || status == 205 || status == 304;
+	response.status = status;
+	response.interim = status < 200;
+	response.bodiless = status == 204 || status == 205 || status == 304;
 	if (o) {
 		add(o->static_text, o->static_len);
-		R.has_date |= o->static_date;
-		R.close |= o->static_close;
+		response.has_date |= o->static_date;
+		response.close |= o->static_close;
 	}
 	return NULL;
 }
@@ -114,7 +116,7 @@ const char *mb_field_error(const char *k, size_t kn, const char *v, size_t vn)
 static const char *take_length(const char *v, size_t n)
 {
 	uint64_t x = 0;
-	if (R.has_length)
+	if (response.has_length)
 		return "Content-Length was sent already";
 	if (n == 0 || n > 18)
 		return "Content-Length must be a whole number of bytes";
@@ -123,8 +125,8 @@ static const char *take_length(const char *v, size_t n)
 			return "Content-Length must be a whole number of bytes";
 		x = x * 10 + (uint64_t)(v[i] - '0');
 	}
-	R.has_length = 1;
-	R.length = x;
+	response.has_length = 1;
+	response.length = x;
 	return NULL;
 }
 
@@ -134,14 +136,14 @@ static const char *special(const char *k, size_t kn, const char *v, size_t vn, i
 	switch (kn) {
 	case 4:
 		if (mb_same_word(k, kn, "date"))
-			R.has_date = 1;
+			response.has_date = 1;
 		break;
 	case 10:
 		if (!mb_same_word(k, kn, "connection"))
 			break;
 		/* The server has the last word, and says so in a field of its own. */
 		if (mb_list_has(v, vn, "close")) {
-			R.close = 1;
+			response.close = 1;
 			*drop = 1;
 		} else if (mb_list_has(v, vn, "keep-alive")) {
 			*drop = 1;
@@ -151,7 +153,7 @@ static const char *special(const char *k, size_t kn, const char *v, size_t vn, i
 		if (!mb_same_word(k, kn, "content-length"))
 			break;
 		/* RFC 9110 §8.6 forbids it in 1xx and 204; a 205 gets "0" from us. */
-		if (R.interim || R.status == 204 || R.status == 205)
+		if (response.interim || response.status == 204 || response.status == 205)
 			*drop = 1;
 		else
 			return take_length(v, vn);
@@ -216,32 +218,32 @@ static void add_length(uint64_t n)
 /* RFC 9112 §6.3: how the end of the body is found. */
 static void add_framing(int length_known)
 {
-	if (R.status == 205)
+	if (response.status == 205)
 		ADD("Content-Length: 0\r\n");
-	if (R.bodiless || R.has_length)
+	if (response.bodiless || response.has_length)
 		return;
 	if (length_known) {
-		add_length(R.sent);
-	} else if (!(X.hd.flags & MB_HEAD_HTTP10)) {
-		R.chunked = !mb_is_head();
+		add_length(response.sent);
+	} else if (!(exchange.head.flags & MB_HEAD_HTTP10)) {
+		response.chunked = !mb_is_head();
 		ADD("Transfer-Encoding: chunked\r\n");
 	} else if (!mb_is_head()) {
-		R.close_delimited = 1;
+		response.close_delimited = 1;
 	}
 }
 
-/* Completes the final head. length_known: R.sent is all there will be. */
+/* Completes the final head. length_known: response.sent is all there will be. */
 void mb_head_complete(int length_known)
 {
-	if (!R.has_date)
+	if (!response.has_date)
 		add_date();
 	add_framing(length_known);
-	if (!(X.hd.flags & MB_HEAD_KEEPALIVE) || R.close_delimited || mb_is_last_response() ||
-	    (R.state == MB_R_DONE && !mb_body_complete()))
-		R.close = 1;
-	if (R.close)
+	if (!(exchange.head.flags & MB_HEAD_KEEPALIVE) || response.close_delimited ||
+	    mb_is_last_response() || (response.state == MB_RESPONSE_DONE && !mb_body_complete()))
+		response.close = 1;
+	if (response.close)
 		ADD("Connection: close\r\n");
-	else if (X.hd.flags & MB_HEAD_HTTP10)
+	else if (exchange.head.flags & MB_HEAD_HTTP10)
 		ADD("Connection: keep-alive\r\n");
 	ADD("\r\n");
 }

@@ -56,15 +56,17 @@ const char *mb_segment_map(int in, int out)
 	void *b = mmap(NULL, (size_t)so.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, out, 0);
 	if (b == MAP_FAILED)
 		return strerror(errno);
-	memcpy(&W.h, a, sizeof W.h);
-	const char *e = check(&W.h, (uint64_t)si.st_size, (uint64_t)so.st_size);
+	memcpy(&worker.header, a, sizeof worker.header);
+	const char *e = check(&worker.header, (uint64_t)si.st_size, (uint64_t)so.st_size);
 	if (e)
 		return e;
-	if (W.slot >= W.h.workers)
+	if (worker.slot >= worker.header.workers)
 		return "segment: no such worker slot";
-	W.in = a;
-	W.out = b;
-	W.inw = (const mb_in_worker *)(W.in + W.h.in_workers + W.slot * W.h.in_worker_stride);
-	W.outw = (mb_out_worker *)(W.out + W.h.out_workers + W.slot * W.h.out_worker_stride);
+	worker.in_segment = a;
+	worker.out_segment = b;
+	uint64_t in_slot = worker.header.in_workers + worker.slot * worker.header.in_worker_stride;
+	uint64_t out_slot = worker.header.out_workers + worker.slot * worker.header.out_worker_stride;
+	worker.in_slot = (const mb_in_worker *)(worker.in_segment + in_slot);
+	worker.out_slot = (mb_out_worker *)(worker.out_segment + out_slot);
 	return NULL;
 }

@@ -21,15 +21,15 @@ var local *conn
 // mbConnOpen begins to serve a connection. It returns 0, and has taken over the descriptor, or an errno.
 //
 //export mbConnOpen
-func mbConnOpen(l *C.mb_local) C.int {
-	o, raw := l.opt, (*shm.Head)(unsafe.Pointer(l.raw))
+func mbConnOpen(l *C.mb_rawhttp) C.int {
+	o, raw := l.options, (*shm.Head)(unsafe.Pointer(l.raw))
 	c, err := newConn(int(l.fd), connConfig{
 		bell:   int(l.bell),
 		socket: (*atomic.Int32)(unsafe.Pointer(l.socket)),
-		in:     (*shm.InCell)(unsafe.Pointer(l.ic)),
-		out:    (*shm.OutCell)(unsafe.Pointer(l.oc)),
-		inWin:  windowBehind(unsafe.Pointer(l.ic), unsafe.Sizeof(*l.ic), l.in_window),
-		outWin: windowBehind(unsafe.Pointer(l.oc), unsafe.Sizeof(*l.oc), l.out_window),
+		in:     (*shm.InCell)(unsafe.Pointer(l.in_cell)),
+		out:    (*shm.OutCell)(unsafe.Pointer(l.out_cell)),
+		inWin:  windowBehind(unsafe.Pointer(l.in_cell), unsafe.Sizeof(*l.in_cell), l.in_window),
+		outWin: windowBehind(unsafe.Pointer(l.out_cell), unsafe.Sizeof(*l.out_cell), l.out_window),
 		quit:   (*atomic.Uint32)(unsafe.Pointer(l.quit)),
 		asleep: (*atomic.Uint32)(unsafe.Pointer(l.asleep)),
 		flush:  func() { C.mb_flush_now() },

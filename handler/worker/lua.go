@@ -35,7 +35,7 @@ func runWorker() int {
 	// often, keeps the worker's private memory small.
 	runtime.GOMAXPROCS(2)
 	debug.SetGCPercent(25)
-	go watchControl(int(C.P.control))
+	go watchControl(int(C.process.control))
 	return int(C.mb_worker_run())
 }
 

@@ -51,7 +51,7 @@ const mb_pool *mb_pool_at(uint32_t i);
 int mb_timeout(lua_State *L); /* worker_timeout.c: the global */
 /* worker_rawhttp.c: the call of a handler with a socket: 1 is that, 2 the callback. Returns
  * what the connect handler is to return. */
-int mb_local_serve(lua_State *L, const mb_http_options *o);
+int mb_rawhttp_serve(lua_State *L, const mb_http_options *o);
 
 #pragma GCC visibility pop
 

@@ -22,7 +22,7 @@ static void fail(const char *text, size_t n)
 {
 	fflush(NULL);
 	mb_watch_report();
-	mb_send(P.control, MB_MSG_FAILED, text, n > MB_TEXT_MAX ? MB_TEXT_MAX : n);
+	mb_send(process.control, MB_MSG_FAILED, text, n > MB_TEXT_MAX ? MB_TEXT_MAX : n);
 	_exit(3);
 }
 
@@ -62,7 +62,7 @@ static void reap(void)
 				continue; /* children of the script itself are not reported */
 			living[i] = living[--nliving];
 			mb_msg_exited m = {.pid = pid, .status = status};
-			mb_send(P.control, MB_MSG_EXITED, &m, sizeof m);
+			mb_send(process.control, MB_MSG_EXITED, &m, sizeof m);
 			break;
 		}
 	}
@@ -72,29 +72,29 @@ static void reap(void)
 static void become_worker(const mb_msg_fork *f, int *fds, int nfds)
 {
 	signal(SIGCHLD, SIG_DFL);
-	close(P.control);
+	close(process.control);
 	close(chld[0]);
 	close(chld[1]);
 	free(living);
 	living = NULL;
-	P.control = fds[2];
+	process.control = fds[2];
 	/* The goroutine that reads it has a thread of its own to block. */
-	fcntl(P.control, F_SETFL, fcntl(P.control, F_GETFL) & ~O_NONBLOCK);
+	fcntl(process.control, F_SETFL, fcntl(process.control, F_GETFL) & ~O_NONBLOCK);
 	if (fds[3] == 2)
 		fcntl(2, F_SETFD, 0); /* it was closed, and came back with this number */
 	else
 		dup2(fds[3], 2);
-	W.pool = f->pool;
-	W.slot = f->slot;
-	W.doorbell = fds[4];
+	worker.pool = f->pool;
+	worker.slot = f->slot;
+	worker.doorbell = fds[4];
 	const char *e = mb_segment_map(fds[0], fds[1]);
-	if (!e && (uint32_t)(nfds - 5) != W.h.loops)
+	if (!e && (uint32_t)(nfds - 5) != worker.header.loops)
 		e = "fork: number of doorbells differs from number of loops";
 	if (e) {
-		mb_send(P.control, MB_MSG_WORKER_FAILED, e, strlen(e));
+		mb_send(process.control, MB_MSG_WORKER_FAILED, e, strlen(e));
 		_exit(1);
 	}
-	memcpy(W.loop_doorbell, fds + 5, sizeof(int) * (size_t)(nfds - 5));
+	memcpy(worker.loop_doorbells, fds + 5, sizeof(int) * (size_t)(nfds - 5));
 	close(fds[0]);
 	close(fds[1]);
 	if (fds[3] != 2)
@@ -134,7 +134,7 @@ static int do_fork(const mb_msg *m, const uint8_t *payload, int *fds, int nfds)
 		}
 	}
 	mb_close(fds, nfds);
-	mb_send(P.control, MB_MSG_FORKED, &r, sizeof r);
+	mb_send(process.control, MB_MSG_FORKED, &r, sizeof r);
 	return 0;
 }
 
@@ -154,7 +154,7 @@ static void do_kill(const mb_msg *m, const uint8_t *payload)
 static int serve(void)
 {
 	for (;;) {
-		struct pollfd p[2] = {{.fd = P.control, .events = POLLIN},
+		struct pollfd p[2] = {{.fd = process.control, .events = POLLIN},
 		                      {.fd = chld[0], .events = POLLIN}};
 		if (poll(p, 2, -1) < 0)
 			continue;
@@ -165,7 +165,7 @@ static int serve(void)
 		mb_msg m;
 		uint8_t *payload;
 		int fds[MB_FDS_MAX], nfds, child = 0;
-		if (mb_recv(P.control, &m, &payload, fds, &nfds) != 1) {
+		if (mb_recv(process.control, &m, &payload, fds, &nfds) != 1) {
 			fflush(NULL);
 			_exit(0); /* the server is gone; the workers see it for themselves */
 		}
@@ -184,10 +184,10 @@ static int serve(void)
 
 static void fork_server(int argc, char **argv)
 {
-	fcntl(P.control, F_SETFD, FD_CLOEXEC);
+	fcntl(process.control, F_SETFD, FD_CLOEXEC);
 	signal(SIGPIPE, SIG_IGN);
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	lua_State *L = P.L = mb_state_new(argc, argv);
+	lua_State *L = process.L = mb_state_new(argc, argv);
 	if (!L)
 		fail("not enough memory", 17);
 	if (mb_state_run(L, argc, argv)) {
@@ -195,22 +195,22 @@ static void fork_server(int argc, char **argv)
 		const char *s = lua_tolstring(L, -1, &n);
 		fail(s ? s : "unknown error", s ? n : 13);
 	}
-	P.script_over = 1;
+	process.script_ended = 1;
 	/* Garbage collected now is never copied into a worker. */
 	lua_gc(L, LUA_GCCOLLECT, 0);
 	lua_gc(L, LUA_GCCOLLECT, 0);
 	fflush(NULL);
 	watch_children();
 	mb_watch_report();
-	mb_send(P.control, MB_MSG_READY, NULL, 0);
+	mb_send(process.control, MB_MSG_READY, NULL, 0);
 	serve();
 }
 
 static void read_development(void)
 {
 	const char *e = getenv(MB_ENV_DEVELOPMENT);
-	P.watched = e && strchr(e, 'w');
-	P.pages = e && strchr(e, 'p');
+	process.report_files = e && strchr(e, 'w');
+	process.error_pages = e && strchr(e, 'p');
 	unsetenv(MB_ENV_DEVELOPMENT);
 }
 
@@ -237,7 +237,7 @@ __attribute__((constructor)) static void start(void)
 		_exit(3);
 	}
 	if (*end == ' ')
-		P.release = strdup(end + 1);
+		process.release = strdup(end + 1);
 	unsetenv(MB_ENV);
 	read_development();
 #if !(defined(__GLIBC__) || defined(__APPLE__) || defined(__FreeBSD__))
@@ -247,6 +247,6 @@ __attribute__((constructor)) static void start(void)
 		cmdargv[argc++] = p;
 	close(f);
 #endif
-	P.control = (int)fd;
+	process.control = (int)fd;
 	fork_server(argc, argv);
 }

@@ -240,7 +240,7 @@ static int handler_call(lua_State *L)
 {
 	lua_settop(L, 1);
 	lua_pushvalue(L, lua_upvalueindex(1));
-	return mb_local_serve(L, lua_touserdata(L, lua_upvalueindex(2)));
+	return mb_rawhttp_serve(L, lua_touserdata(L, lua_upvalueindex(2)));
 }
 
 static int generate_handler(lua_State *L)

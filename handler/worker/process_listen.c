@@ -137,8 +137,8 @@ static void ask(lua_State *L, const message *m)
 	mb_msg h;
 	uint8_t *payload = NULL;
 	int fds[MB_FDS_MAX], nfds;
-	if (mb_send(P.control, MB_MSG_LISTEN, m->text, m->len) ||
-	    mb_recv(P.control, &h, &payload, fds, &nfds) != 1)
+	if (mb_send(process.control, MB_MSG_LISTEN, m->text, m->len) ||
+	    mb_recv(process.control, &h, &payload, fds, &nfds) != 1)
 		luaL_error(L, "listen: the server is gone");
 	mb_close(fds, nfds);
 	if (h.type == MB_MSG_LISTEN_OK) {
@@ -206,7 +206,7 @@ static mb_connect keep_connect(lua_State *L, int t)
 
 int mb_listen(lua_State *L)
 {
-	if (P.script_over)
+	if (process.script_ended)
 		return luaL_error(L, "listen() must be called by the script itself, not from a handler");
 	if (!lua_istable(L, 1))
 		return luaL_error(L, "listen: one table expected, as in "

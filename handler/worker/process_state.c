@@ -136,7 +136,7 @@ static void open_missing(lua_State *L)
 
 static void open_globals(lua_State *L, int argc, char **argv)
 {
-	lua_pushstring(L, P.release ? P.release : "development");
+	lua_pushstring(L, process.release ? process.release : "development");
 	lua_setglobal(L, "_MOONBRIDGE_VERSION");
 	lua_pushcfunction(L, mb_listen);
 	lua_setglobal(L, "listen");
@@ -174,12 +174,12 @@ lua_State *mb_state_new(int argc, char **argv)
 	lua_getglobal(L, "debug");
 	lua_getfield(L, -1, "traceback");
 	lua_pushcclosure(L, mb_traceback, 1);
-	P.traceback_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+	process.traceback_ref = luaL_ref(L, LUA_REGISTRYINDEX);
 	lua_pop(L, 1);
 	open_missing(L);
 	open_globals(L, argc, argv);
 	open_paths(L, argc > 1 ? argv[1] : "");
-	if (P.watched)
+	if (process.report_files)
 		mb_watch_open(L);
 	mb_request_open(L);
 	mb_fields_open(L);
@@ -195,9 +195,9 @@ int mb_state_run(lua_State *L, int argc, char **argv)
 		lua_pushliteral(L, "no script given");
 		return -1;
 	}
-	lua_rawgeti(L, LUA_REGISTRYINDEX, P.traceback_ref);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, process.traceback_ref);
 	int handler = lua_gettop(L);
-	if (P.watched)
+	if (process.report_files)
 		mb_watch_note(argv[1]);
 	if (luaL_loadfile(L, argv[1]))
 		return -1;

@@ -6,27 +6,27 @@
 
 static int body_ready(void)
 {
-	uint32_t f = __atomic_load_n(&X.ic->flags, __ATOMIC_ACQUIRE);
+	uint32_t f = __atomic_load_n(&exchange.in_cell->flags, __ATOMIC_ACQUIRE);
 	return (f & (MB_IN_END | MB_IN_ABORT | MB_IN_CANCEL)) ||
-	       __atomic_load_n(&X.ic->in_head, __ATOMIC_ACQUIRE) > X.taken;
+	       __atomic_load_n(&exchange.in_cell->in_head, __ATOMIC_ACQUIRE) > exchange.taken;
 }
 
 /* The client may be waiting for leave to send (RFC 9110 §10.1.1). */
 static void want_body(void)
 {
-	if (X.wanted || !(X.hd.flags & MB_HEAD_EXPECT))
+	if (exchange.body_wanted || !(exchange.head.flags & MB_HEAD_EXPECT))
 		return;
-	X.wanted = 1;
+	exchange.body_wanted = 1;
 	mb_lock();
-	X.out_flags |= MB_OUT_BODY_WANTED;
-	__atomic_store_n(&X.oc->flags, X.out_flags, __ATOMIC_RELEASE);
+	exchange.out_flags |= MB_OUT_BODY_WANTED;
+	__atomic_store_n(&exchange.out_cell->flags, exchange.out_flags, __ATOMIC_RELEASE);
 	mb_unlock();
 	mb_notify();
 }
 
 void mb_body_too_large(lua_State *L)
 {
-	X.peer_status = 413;
+	exchange.peer_status = 413;
 	luaL_error(L, "request body exceeds request_body_size_limit");
 }
 
@@ -37,21 +37,21 @@ size_t mb_body_next(lua_State *L, const uint8_t **p)
 		return 0;
 	for (;;) {
 		/* END is set after the final in_head, so it has to be read before. */
-		uint32_t f = __atomic_load_n(&X.ic->flags, __ATOMIC_ACQUIRE);
-		uint64_t head = __atomic_load_n(&X.ic->in_head, __ATOMIC_ACQUIRE);
+		uint32_t f = __atomic_load_n(&exchange.in_cell->flags, __ATOMIC_ACQUIRE);
+		uint64_t head = __atomic_load_n(&exchange.in_cell->in_head, __ATOMIC_ACQUIRE);
 		if (f & MB_IN_CANCEL)
 			mb_raise_cancelled(L);
 		if ((f & MB_IN_ABORT) && (f & MB_IN_TOO_LARGE))
 			mb_body_too_large(L);
 		if (f & MB_IN_ABORT) {
-			X.peer_status = 400;
+			exchange.peer_status = 400;
 			luaL_error(L, "request body: connection broke off");
 		}
-		if (head > X.taken) {
-			uint64_t at = X.taken & (W.h.in_window - 1), n = head - X.taken;
-			if (n > W.h.in_window - at)
-				n = W.h.in_window - at;
-			*p = X.iw + at;
+		if (head > exchange.taken) {
+			uint64_t at = exchange.taken & (worker.header.in_window - 1), n = head - exchange.taken;
+			if (n > worker.header.in_window - at)
+				n = worker.header.in_window - at;
+			*p = exchange.in_window + at;
 			return n;
 		}
 		if (f & MB_IN_END)
@@ -68,56 +68,56 @@ void mb_body_take(lua_State *L, size_t n)
 }
 
 /* All of the body in one piece: in the window if it lies there, and was not
- * taken yet, else in X.scratch. */
+ * taken yet, else in exchange.scratch. */
 static const uint8_t *whole_body(lua_State *L, size_t *n)
 {
 	const uint8_t *p = (const uint8_t *)"";
 	size_t k;
-	X.scratch.len = 0;
+	exchange.scratch.len = 0;
 	while ((k = mb_body_next(L, &p))) {
-		uint64_t head = __atomic_load_n(&X.ic->in_head, __ATOMIC_ACQUIRE);
-		if (X.scratch.len == 0 && head - X.taken == k && mb_body_complete() &&
-		    head <= W.h.in_window) {
-			X.taken += k; /* nobody waits for this room */
+		uint64_t head = __atomic_load_n(&exchange.in_cell->in_head, __ATOMIC_ACQUIRE);
+		if (exchange.scratch.len == 0 && head - exchange.taken == k && mb_body_complete() &&
+		    head <= worker.header.in_window) {
+			exchange.taken += k; /* nobody waits for this room */
 			*n = k;
 			return p;
 		}
-		if (X.opt && (double)(X.scratch.len + k) > X.opt->request_body_size_limit)
+		if (exchange.options && (double)(exchange.scratch.len + k) > exchange.options->request_body_size_limit)
 			mb_body_too_large(L);
-		if (mb_buf_add(&X.scratch, p, k))
+		if (mb_buf_add(&exchange.scratch, p, k))
 			luaL_error(L, "request body: not enough memory");
 		mb_body_take(L, k);
 	}
-	*n = X.scratch.len;
-	return X.scratch.p;
+	*n = exchange.scratch.len;
+	return exchange.scratch.p;
 }
 
 void mb_body_exclude(lua_State *L, const char *what)
 {
 	static const char *const how[] = {"", "was read as request.body", "was read as a form",
 		"was given to stream_request_body"};
-	if (X.in_callback)
+	if (exchange.in_stream_handler)
 		luaL_error(L, "%s: the form is still being processed, by the caller of this stream handler", what);
-	if (X.body == MB_BODY_BROKEN)
+	if (exchange.body_use == MB_BODY_BROKEN)
 		luaL_error(L, "%s: processing the request body has failed already", what);
-	if (X.body != MB_BODY_UNREAD)
-		luaL_error(L, "%s: the request body %s already", what, how[X.body]);
+	if (exchange.body_use != MB_BODY_UNREAD)
+		luaL_error(L, "%s: the request body %s already", what, how[exchange.body_use]);
 }
 
 /* Stream handlers would wait for a form in vain. */
 static void exclude_streams(lua_State *L, const char *what)
 {
 	mb_body_exclude(L, what);
-	if (X.has_streams && !X.processed)
+	if (exchange.has_stream_handlers && !exchange.body_processed)
 		luaL_error(L, "%s: a stream handler was registered already: the request body is read as a form", what);
 }
 
 int mb_body_push(lua_State *L)
 {
-	if (X.body == MB_BODY_STRING && mb_cache_get(L, MB_CACHE_BODY))
+	if (exchange.body_use == MB_BODY_STRING && mb_cache_get(L, MB_CACHE_BODY))
 		return 1;
 	exclude_streams(L, "request.body");
-	X.body = MB_BODY_STRING;
+	exchange.body_use = MB_BODY_STRING;
 	size_t n;
 	const uint8_t *p = whole_body(L, &n);
 	lua_pushlstring(L, (const char *)p, n);
@@ -148,23 +148,23 @@ static void parse_form(lua_State *L)
 	mb_params_form(L, MB_CACHE_POST, MB_CACHE_POST_LIST, p, n);
 }
 
-static void process(lua_State *L)
+static void process_form(lua_State *L)
 {
 	const char *v = NULL;
 	size_t n = 0;
 	int type = content_type(L, &v, &n);
-	X.processed = 1;
+	exchange.body_processed = 1;
 	if (type == TYPE_OTHER) {
 		/* A body that is no form stays where it is; it may still be read. */
 		mb_params_form(L, MB_CACHE_POST, MB_CACHE_POST_LIST, NULL, 0);
 		return;
 	}
-	X.body = MB_BODY_BROKEN; /* until it is known to be whole */
-	if (type == TYPE_FORM && !X.has_streams)
+	exchange.body_use = MB_BODY_BROKEN; /* until it is known to be whole */
+	if (type == TYPE_FORM && !exchange.has_stream_handlers)
 		parse_form(L);
 	else
 		mb_post_process(L, type == TYPE_MULTIPART, v, n);
-	X.body = MB_BODY_PARSED;
+	exchange.body_use = MB_BODY_PARSED;
 }
 
 int mb_body_form(lua_State *L, int key)
@@ -176,18 +176,18 @@ int mb_body_form(lua_State *L, int key)
 	if (mb_cache_get(L, MB_CACHE_POST))
 		return 0; /* there is no metadata but in multipart/form-data */
 	mb_body_exclude(L, what[key - MB_CACHE_POST]);
-	process(L);
+	process_form(L);
 	return mb_cache_get(L, key);
 }
 
 int mb_body_process(lua_State *L)
 {
 	mb_request_check(L, 1);
-	if (X.body == MB_BODY_PARSED)
+	if (exchange.body_use == MB_BODY_PARSED)
 		return 0;
 	mb_body_exclude(L, "process_request_body");
 	if (!mb_cache_get(L, MB_CACHE_POST))
-		process(L);
+		process_form(L);
 	return 0;
 }
 
@@ -198,13 +198,13 @@ void mb_body_before_status(lua_State *L)
 {
 	const char *v;
 	size_t n;
-	if (X.deferred)
+	if (exchange.reading_deferred)
 		return;
-	if (X.in_callback)
+	if (exchange.in_stream_handler)
 		mb_body_exclude(L, "send_status");
-	if (X.body == MB_BODY_UNREAD && mb_has_body() && content_type(L, &v, &n) != TYPE_OTHER)
-		process(L);
-	X.processed = 1;
+	if (exchange.body_use == MB_BODY_UNREAD && mb_has_body() && content_type(L, &v, &n) != TYPE_OTHER)
+		process_form(L);
+	exchange.body_processed = 1;
 }
 
 int mb_body_stream(lua_State *L)
@@ -212,8 +212,8 @@ int mb_body_stream(lua_State *L)
 	mb_request_check(L, 1);
 	luaL_checktype(L, 2, LUA_TFUNCTION);
 	exclude_streams(L, "stream_request_body");
-	X.body = MB_BODY_STREAMED;
-	size_t max = (size_t)X.opt->maximum_input_chunk_size;
+	exchange.body_use = MB_BODY_STREAMED;
+	size_t max = (size_t)exchange.options->maximum_input_chunk_size;
 	const uint8_t *p;
 	size_t n;
 	while ((n = mb_body_next(L, &p))) {

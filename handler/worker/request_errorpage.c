@@ -126,17 +126,18 @@ static void put_sources(const char *s, size_t n)
 
 static void put_request(void)
 {
-	const char *raw = (const char *)X.head + X.hd.raw_off;
-	const char *end = memchr(raw, '\r', X.hd.raw_len);
-	size_t n = end ? (size_t)(end - raw) : X.hd.raw_len;
+	const mb_head *h = &exchange.head;
+	const char *raw = (const char *)exchange.head_bytes + h->raw_off;
+	const char *end = memchr(raw, '\r', h->raw_len);
+	size_t n = end ? (size_t)(end - raw) : h->raw_len;
 	char text[64];
 	put("<p>");
 	put_text(raw, n > PAGE_LINE_MAX ? PAGE_LINE_MAX : n);
 	snprintf(text, sizeof text, " &middot; process %ld", (long)getpid());
 	put(text);
-	if (X.hd.id_len && X.hd.id_off <= X.hd.size && X.hd.id_len <= X.hd.size - X.hd.id_off) {
+	if (h->id_len && h->id_off <= h->size && h->id_len <= h->size - h->id_off) {
 		put(" &middot; request ");
-		put_text((const char *)X.head + X.hd.id_off, X.hd.id_len);
+		put_text((const char *)exchange.head_bytes + h->id_off, h->id_len);
 	}
 	put("</p>\n");
 }
@@ -166,18 +167,18 @@ static int answer(lua_State *L)
 	static const char *const fields[][2] = {{"Content-Type", "text/html; charset=utf-8"},
 		{"Cache-Control", "no-store"},
 		{"Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'"}};
-	X.opt = NULL; /* its static fields are for the handler's own responses */
+	exchange.options = NULL; /* its static fields are for the handler's own responses */
 	mb_lock();
-	int close = R.close;
+	int close = response.close;
 	mb_response_begin();
-	R.close = close || !mb_body_complete();
+	response.close = close || !mb_body_complete();
 	mb_unlock();
 	const char *e = mb_head_start("500 Internal Server Error", 25);
 	for (size_t i = 0; !e && i < sizeof fields / sizeof *fields; i++)
 		e = mb_head_field(fields[i][0], strlen(fields[i][0]), fields[i][1], strlen(fields[i][1]));
 	if (e)
 		return luaL_error(L, "%s", e);
-	R.state = MB_R_BODY;
+	response.state = MB_RESPONSE_BODY;
 	mb_output_data(L, (const char *)page.p, page.len);
 	mb_output_finish(L);
 	return 0;

@@ -70,9 +70,9 @@ void mb_fields_open(lua_State *L)
 
 int mb_field_find(lua_State *L, const char *lower, const char **v, size_t *n)
 {
-	for (uint32_t i = 0; i < X.hd.nfields; i++) {
+	for (uint32_t i = 0; i < exchange.head.nfields; i++) {
 		const mb_field *f = mb_field_at(L, i);
-		const char *raw = (const char *)X.head + X.hd.raw_off;
+		const char *raw = (const char *)exchange.head_bytes + exchange.head.raw_off;
 		if (mb_same_word(raw + f->name_off, f->name_len, lower)) {
 			*v = raw + f->value_off;
 			*n = f->value_len;
@@ -110,9 +110,9 @@ static void add_line(lua_State *L, int kind, const char *v, size_t vn)
 /* The tables whose entries are tables. */
 static void build_tables(lua_State *L, int kind)
 {
-	for (uint32_t i = 0; i < X.hd.nfields; i++) {
+	for (uint32_t i = 0; i < exchange.head.nfields; i++) {
 		const mb_field *f = mb_field_at(L, i);
-		const char *raw = (const char *)X.head + X.hd.raw_off;
+		const char *raw = (const char *)exchange.head_bytes + exchange.head.raw_off;
 		push_lower(L, raw + f->name_off, f->name_len);
 		lua_pushvalue(L, -1);
 		lua_rawget(L, -3);
@@ -132,9 +132,9 @@ static void build_tables(lua_State *L, int kind)
 
 static void build_values(lua_State *L)
 {
-	for (uint32_t i = 0; i < X.hd.nfields; i++) {
+	for (uint32_t i = 0; i < exchange.head.nfields; i++) {
 		const mb_field *f = mb_field_at(L, i);
-		const char *raw = (const char *)X.head + X.hd.raw_off;
+		const char *raw = (const char *)exchange.head_bytes + exchange.head.raw_off;
 		push_lower(L, raw + f->name_off, f->name_len);
 		lua_pushvalue(L, -1);
 		lua_rawget(L, -3);
@@ -178,7 +178,7 @@ static void build_strings(lua_State *L)
 void mb_fields_push(lua_State *L, int kind)
 {
 	luaL_checkstack(L, 20, "header tables");
-	lua_createtable(L, 0, (int)X.hd.nfields);
+	lua_createtable(L, 0, (int)exchange.head.nfields);
 	if (kind == MB_CACHE_VALUE)
 		build_values(L);
 	else if (kind == MB_CACHE_CSV_STRING)

@@ -11,7 +11,7 @@
 #define RECORDS_ROOM (64u << 10) /* of one piece */
 
 /* Of one processing, which an error may leave at any call of Lua: the stack is
- * its only memory, but for X.scratch with the field in the making, or what goes to
+ * its only memory, but for exchange.scratch with the field in the making, or what goes to
  * its handler next. */
 typedef struct {
 	int top;        /* stack below; above it are the slots */
@@ -43,7 +43,7 @@ static const char *set_text(lua_State *L, const char *key, const char *s, uint32
 static void begin_part(lua_State *L, form *f, const mb_post_record *r, const char *s)
 {
 	if (++f->parts > MB_PARAMS_MAX) {
-		X.peer_status = 413;
+		exchange.peer_status = 413;
 		luaL_error(L, "request body: more than %d parameters", (int)MB_PARAMS_MAX);
 	}
 	lua_pushlstring(L, s, r->a);
@@ -51,7 +51,7 @@ static void begin_part(lua_State *L, form *f, const mb_post_record *r, const cha
 	mb_post_find(L, f->top + NAME);
 	f->streamed = f->first = !lua_isnil(L, -1);
 	lua_replace(L, f->top + CALLBACK);
-	X.scratch.len = 0;
+	exchange.scratch.len = 0;
 	if (!f->streamed && !f->multipart)
 		return;
 	lua_createtable(L, 0, 3);
@@ -80,15 +80,15 @@ static void give(lua_State *L, form *f, const char *p, size_t n)
 
 static void give_gathered(lua_State *L, form *f)
 {
-	size_t n = X.scratch.len;
-	X.scratch.len = 0;
+	size_t n = exchange.scratch.len;
+	exchange.scratch.len = 0;
 	if (n)
-		give(L, f, (const char *)X.scratch.p, n);
+		give(L, f, (const char *)exchange.scratch.p, n);
 }
 
 static void collect(lua_State *L, const uint8_t *p, size_t n)
 {
-	if (mb_buf_add(&X.scratch, p, n))
+	if (mb_buf_add(&exchange.scratch, p, n))
 		luaL_error(L, "request body: not enough memory");
 }
 
@@ -101,9 +101,9 @@ static void part_data(lua_State *L, form *f, const uint8_t *p, size_t n)
 		collect(L, p, n);
 		return;
 	}
-	const size_t max = (size_t)X.opt->maximum_input_chunk_size;
+	const size_t max = (size_t)exchange.options->maximum_input_chunk_size;
 	if (n < GATHER) {
-		if (X.scratch.len + n > max)
+		if (exchange.scratch.len + n > max)
 			give_gathered(L, f);
 		if (n <= max) {
 			collect(L, p, n);
@@ -130,7 +130,7 @@ static void end_part(lua_State *L, form *f)
 		return;
 	}
 	lua_pushvalue(L, f->top + NAME);
-	lua_pushlstring(L, X.scratch.p ? (const char *)X.scratch.p : "", X.scratch.len);
+	lua_pushlstring(L, exchange.scratch.p ? (const char *)exchange.scratch.p : "", exchange.scratch.len);
 	mb_params_add(L, f->top + PARAMS);
 	if (f->multipart) {
 		lua_pushvalue(L, f->top + NAME);
@@ -143,7 +143,7 @@ static void end_part(lua_State *L, form *f)
 
 static void malformed(lua_State *L, const mb_post_result *r)
 {
-	X.peer_status = (int)r->status;
+	exchange.peer_status = (int)r->status;
 	luaL_error(L, "request body: %s", r->reason);
 }
 
@@ -214,13 +214,13 @@ void mb_post_process(lua_State *L, int multipart, const char *type, size_t n)
 	if (r.status)
 		malformed(L, &r);
 	/* Small enough that the server fills the window while handlers are at work. */
-	const size_t most = W.h.in_window / 4;
+	const size_t most = worker.header.in_window / 4;
 	const uint8_t *p;
 	double all = 0;
 	while ((n = mb_body_next(L, &p))) {
 		if (n > most)
 			n = most;
-		if ((all += (double)n) > X.opt->request_body_size_limit)
+		if ((all += (double)n) > exchange.options->request_body_size_limit)
 			mb_body_too_large(L);
 		parse(L, &f, p, n, 0);
 	}

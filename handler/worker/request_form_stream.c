@@ -37,7 +37,7 @@ static void begin(lua_State *L, const char *verb, int table)
 	luaL_checktype(L, 3, LUA_TFUNCTION);
 	lua_settop(L, 3);
 	mb_body_exclude(L, verb);
-	if (X.processed)
+	if (exchange.body_processed)
 		luaL_error(L, "%s: the request body was processed already", verb);
 	push_handlers(L);
 	lua_rawgeti(L, -1, table);
@@ -56,7 +56,7 @@ int mb_stream_post_param(lua_State *L)
 	lua_pushvalue(L, 2);
 	lua_pushvalue(L, 3);
 	lua_rawset(L, -3);
-	X.has_streams = 1;
+	exchange.has_stream_handlers = 1;
 	return 0;
 }
 
@@ -90,7 +90,7 @@ int mb_stream_post_params(lua_State *L)
 	lua_rawseti(L, t, n + 1);
 	lua_pushvalue(L, 3);
 	lua_rawseti(L, t, n + 2);
-	X.has_streams = 1;
+	exchange.has_stream_handlers = 1;
 	return 0;
 }
 
@@ -98,7 +98,7 @@ int mb_stream_post_params(lua_State *L)
 void mb_post_find(lua_State *L, int name)
 {
 	int top = lua_gettop(L);
-	if (!X.has_streams || !mb_cache_get(L, MB_CACHE_STREAMS)) {
+	if (!exchange.has_stream_handlers || !mb_cache_get(L, MB_CACHE_STREAMS)) {
 		lua_pushnil(L);
 		return;
 	}
@@ -127,7 +127,7 @@ void mb_post_find(lua_State *L, int name)
 int mb_post_failed(lua_State *L)
 {
 	lua_settop(L, 1);
-	lua_rawgeti(L, LUA_REGISTRYINDEX, P.traceback_ref);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, process.traceback_ref);
 	lua_pushvalue(L, 1);
 	if (lua_pcall(L, 1, 1, 0) == 0) {
 		mb_cache_set(L, MB_CACHE_TRACE);
@@ -140,7 +140,7 @@ int mb_post_failed(lua_State *L)
 
 int mb_post_trace(lua_State *L)
 {
-	if (!X.active || !mb_cache_get(L, MB_CACHE_ERROR))
+	if (!exchange.active || !mb_cache_get(L, MB_CACHE_ERROR))
 		return 0;
 	if (lua_rawequal(L, 1, -1) && mb_cache_get(L, MB_CACHE_TRACE))
 		return 1;
@@ -152,9 +152,9 @@ int mb_post_trace(lua_State *L)
 void mb_post_call(lua_State *L, int nargs)
 {
 	int failed_at = lua_gettop(L) - nargs - 1;
-	X.in_callback = 1;
+	exchange.in_stream_handler = 1;
 	int failed = lua_pcall(L, nargs, 0, failed_at);
-	X.in_callback = 0;
+	exchange.in_stream_handler = 0;
 	if (failed)
 		lua_error(L);
 }

@@ -32,7 +32,7 @@ static void parse(lua_State *L, int kind, const uint8_t *p, size_t n)
 		if (!(s = memchr(s, sep, (size_t)(end - s))))
 			break;
 	if (items > MB_PARAMS_MAX) {
-		X.peer_status = 413;
+		exchange.peer_status = 413;
 		luaL_error(L, "request: more than %d parameters", (int)MB_PARAMS_MAX);
 	}
 	if (!n)
@@ -105,9 +105,9 @@ void mb_params_get(lua_State *L)
 {
 	const uint8_t *p = NULL;
 	size_t n = 0;
-	if (!(X.hd.flags & MB_HEAD_ASTERISK) && X.hd.query_len > 1) {
-		p = mb_span(L, X.hd.query_off, X.hd.query_len) + 1; /* without the question mark */
-		n = X.hd.query_len - 1;
+	if (!(exchange.head.flags & MB_HEAD_ASTERISK) && exchange.head.query_len > 1) {
+		p = mb_span(L, exchange.head.query_off, exchange.head.query_len) + 1; /* without the question mark */
+		n = exchange.head.query_len - 1;
 	}
 	mb_params_form(L, MB_CACHE_GET, MB_CACHE_GET_LIST, p, n);
 }
@@ -115,9 +115,9 @@ void mb_params_get(lua_State *L)
 void mb_params_cookies(lua_State *L)
 {
 	pairs.len = 0;
-	for (uint32_t i = 0; i < X.hd.nfields; i++) {
+	for (uint32_t i = 0; i < exchange.head.nfields; i++) {
 		const mb_field *f = mb_field_at(L, i);
-		const uint8_t *raw = X.head + X.hd.raw_off;
+		const uint8_t *raw = exchange.head_bytes + exchange.head.raw_off;
 		if (mb_same_word((const char *)raw + f->name_off, f->name_len, "cookie"))
 			parse(L, MB_PARSE_COOKIE, raw + f->value_off, f->value_len);
 	}

@@ -8,16 +8,16 @@
 /* Raises what is wrong with calling `verb` now. */
 static int misuse(lua_State *L, const char *verb)
 {
-	if (R.broken)
+	if (response.broken)
 		return mb_raise_cancelled(L);
-	if (R.state == MB_R_DONE)
+	if (response.state == MB_RESPONSE_DONE)
 		return luaL_error(L, "%s: the response is finished already", verb);
-	if (R.state == MB_R_NONE)
+	if (response.state == MB_RESPONSE_NONE)
 		return luaL_error(L, "%s: no status was sent yet", verb);
-	if (R.interim)
+	if (response.interim)
 		return luaL_error(L, "%s: status %d is interim: call finish_headers, then send the "
-			"final status", verb, R.status);
-	if (R.state == MB_R_STATUS)
+			"final status", verb, response.status);
+	if (response.state == MB_RESPONSE_STATUS)
 		return luaL_error(L, "%s: a status was sent already", verb);
 	return luaL_error(L, "%s: the header section is finished already", verb);
 }
@@ -27,8 +27,8 @@ int mb_send_status(lua_State *L)
 	mb_request_check(L, 1);
 	size_t n;
 	const char *s = mb_check_text(L, 2, &n);
-	if (R.state != MB_R_NONE || R.broken) {
-		if (R.state == MB_R_BODY && !R.broken)
+	if (response.state != MB_RESPONSE_NONE || response.broken) {
+		if (response.state == MB_RESPONSE_BODY && !response.broken)
 			return luaL_error(L, "send_status: a status was sent already");
 		return misuse(L, "send_status");
 	}
@@ -37,7 +37,7 @@ int mb_send_status(lua_State *L)
 	const char *e = mb_head_start(s, n);
 	if (e)
 		return luaL_error(L, "send_status: %s", e);
-	R.state = MB_R_STATUS;
+	response.state = MB_RESPONSE_STATUS;
 	return 0;
 }
 
@@ -46,7 +46,7 @@ int mb_send_header(lua_State *L)
 	mb_request_check(L, 1);
 	size_t kn, vn;
 	const char *k = luaL_checklstring(L, 2, &kn), *v = mb_check_text(L, 3, &vn);
-	if (R.state != MB_R_STATUS || R.broken)
+	if (response.state != MB_RESPONSE_STATUS || response.broken)
 		return misuse(L, "send_header");
 	const char *e = mb_head_field(k, kn, v, vn);
 	if (e)
@@ -57,18 +57,18 @@ int mb_send_header(lua_State *L)
 int mb_finish_headers(lua_State *L)
 {
 	mb_request_check(L, 1);
-	if (R.state == MB_R_BODY)
+	if (response.state == MB_RESPONSE_BODY)
 		return 0;
-	if (R.state != MB_R_STATUS)
+	if (response.state != MB_RESPONSE_STATUS)
 		return misuse(L, "finish_headers");
-	if (R.interim) {
+	if (response.interim) {
 		mb_output_interim(L);
-		R.state = MB_R_NONE;
-		R.interim = R.has_date = R.has_length = 0;
-		R.head.len = 0;
+		response.state = MB_RESPONSE_NONE;
+		response.interim = response.has_date = response.has_length = 0;
+		response.head.len = 0;
 		return 0;
 	}
-	R.state = MB_R_BODY; /* without the lock: nothing is pending yet */
+	response.state = MB_RESPONSE_BODY; /* without the lock: nothing is pending yet */
 	mb_output_head(L);
 	return 0;
 }
@@ -76,17 +76,17 @@ int mb_finish_headers(lua_State *L)
 /* Called with the number of body bytes that a call is about to add. */
 static void check_length(lua_State *L, uint64_t n)
 {
-	if (n && R.bodiless)
-		luaL_error(L, "send_data: a response with status %d has no body", R.status);
-	if (R.has_length && !mb_is_head() && n > R.length - R.sent)
+	if (n && response.bodiless)
+		luaL_error(L, "send_data: a response with status %d has no body", response.status);
+	if (response.has_length && !mb_is_head() && n > response.length - response.sent)
 		luaL_error(L, "send_data: more data than the Content-Length that was sent (%s)",
-			mb_push_count(L, R.length));
+			mb_push_count(L, response.length));
 }
 
 int mb_send_data(lua_State *L)
 {
 	mb_request_check(L, 1);
-	if ((R.state != MB_R_STATUS && R.state != MB_R_BODY) || R.interim)
+	if ((response.state != MB_RESPONSE_STATUS && response.state != MB_RESPONSE_BODY) || response.interim)
 		return misuse(L, "send_data");
 	int top = lua_gettop(L);
 	size_t n = 0;
@@ -98,12 +98,12 @@ int mb_send_data(lua_State *L)
 		all += n;
 	}
 	/* A __tostring may have used the request. */
-	if ((R.state != MB_R_STATUS && R.state != MB_R_BODY) || R.interim)
+	if ((response.state != MB_RESPONSE_STATUS && response.state != MB_RESPONSE_BODY) || response.interim)
 		return misuse(L, "send_data");
 	check_length(L, all);
-	if (R.broken)
+	if (response.broken)
 		return mb_raise_cancelled(L);
-	R.state = MB_R_BODY;
+	response.state = MB_RESPONSE_BODY;
 	if (top == 2) {
 		mb_output_data(L, s, n);
 		return 0;
@@ -118,12 +118,12 @@ int mb_send_data(lua_State *L)
 int mb_flush(lua_State *L)
 {
 	mb_request_check(L, 1);
-	if (R.state == MB_R_DONE)
+	if (response.state == MB_RESPONSE_DONE)
 		return misuse(L, "flush");
-	if (R.broken)
+	if (response.broken)
 		return mb_raise_cancelled(L);
 	/* An open header section cannot go out: its end is not known. */
-	if (R.state == MB_R_BODY)
+	if (response.state == MB_RESPONSE_BODY)
 		mb_output_flush(L);
 	return 0;
 }
@@ -140,21 +140,21 @@ static const char *callback_place(lua_State *L)
 
 static void finish(lua_State *L, int returned)
 {
-	if (R.state == MB_R_NONE || R.interim)
+	if (response.state == MB_RESPONSE_NONE || response.interim)
 		misuse(L, "finish");
-	if (R.broken)
+	if (response.broken)
 		mb_raise_cancelled(L);
-	if (R.has_length && !mb_is_head() && R.status != 304 && R.sent < R.length)
+	if (response.has_length && !mb_is_head() && response.status != 304 && response.sent < response.length)
 		luaL_error(L, "%sfinish: less data (%s bytes) than the Content-Length that was sent (%s)",
-			returned ? callback_place(L) : "", mb_push_count(L, R.sent), mb_push_count(L, R.length));
-	R.state = MB_R_BODY;
+			returned ? callback_place(L) : "", mb_push_count(L, response.sent), mb_push_count(L, response.length));
+	response.state = MB_RESPONSE_BODY;
 	mb_output_finish(L);
 }
 
 int mb_finish(lua_State *L)
 {
 	mb_request_check(L, 1);
-	if (R.state != MB_R_DONE)
+	if (response.state != MB_RESPONSE_DONE)
 		finish(L, 0);
 	return 0;
 }
@@ -162,9 +162,9 @@ int mb_finish(lua_State *L)
 /* After the callback has returned. */
 void mb_response_finish(lua_State *L)
 {
-	if (X.out_flags & MB_OUT_RESET)
+	if (exchange.out_flags & MB_OUT_RESET)
 		return; /* request.socket:cancel() is an end, too */
-	if (R.state == MB_R_NONE)
+	if (response.state == MB_RESPONSE_NONE)
 		luaL_error(L, "%sthe handler has sent no status: it has returned without a call of send_status",
 			callback_place(L));
 	finish(L, 1);
@@ -181,16 +181,16 @@ void mb_response_error(lua_State *L, int status)
 		{413, "413 Content Too Large", "Content Too Large\n"},
 		{500, "500 Internal Server Error", "Internal Server Error\n"}};
 	int i = status == 400 ? 0 : status == 413 ? 1 : 2;
-	R.state = MB_R_NONE;
-	R.has_date = R.has_length = 0;
-	R.sent = R.held.len = 0;
-	R.close = 1;
+	response.state = MB_RESPONSE_NONE;
+	response.has_date = response.has_length = 0;
+	response.sent = response.held.len = 0;
+	response.close = 1;
 	const char *e = mb_head_start(known[i].line, strlen(known[i].line));
 	if (!e)
 		e = mb_head_field("Content-Type", 12, "text/plain", 10);
 	if (e)
 		luaL_error(L, "%s", e);
-	R.state = MB_R_BODY;
+	response.state = MB_RESPONSE_BODY;
 	mb_output_data(L, known[i].text, strlen(known[i].text));
 	mb_output_finish(L);
 }

@@ -37,7 +37,7 @@ mb_socket *mb_socket_current(void) { return current; }
 void mb_socket_push(lua_State *L) { lua_rawgeti(L, LUA_REGISTRYINDEX, object_ref); }
 
 /* The exchange that is running is known by how many have ended. */
-static uint64_t serial(void) { return W.outw->finished; }
+static uint64_t serial(void) { return worker.out_slot->finished; }
 
 static mb_socket *any(lua_State *L, int i)
 {
@@ -46,7 +46,7 @@ static mb_socket *any(lua_State *L, int i)
 		return s;
 	if (!s || lua_type(L, i) != LUA_TUSERDATA || mb_rawlen(L, i) != sizeof *s || s->magic != &magic)
 		luaL_argerror(L, i, "socket expected: call it as a method, with a colon");
-	if (s->raw || !X.request || s->serial != serial())
+	if (s->raw || !exchange.request || s->serial != serial())
 		luaL_error(L, "socket: the exchange is over: its handler has returned");
 	return s;
 }
@@ -144,11 +144,11 @@ static int socket_close(lua_State *L)
 static void cancel_exchange(void)
 {
 	mb_lock();
-	R.broken = 1;
-	R.pending = 0;
-	X.cancelled = 1;
-	X.out_flags |= MB_OUT_RESET;
-	__atomic_store_n(&X.oc->flags, X.out_flags, __ATOMIC_RELEASE);
+	response.broken = 1;
+	response.pending = 0;
+	exchange.cancelled = 1;
+	exchange.out_flags |= MB_OUT_RESET;
+	__atomic_store_n(&exchange.out_cell->flags, exchange.out_flags, __ATOMIC_RELEASE);
 	mb_unlock();
 	mb_notify();
 }
@@ -158,7 +158,7 @@ static int socket_cancel(lua_State *L)
 	mb_socket *s = any(L, 1);
 	if (s->raw)
 		mb_socket_cancel(s);
-	else if (!(X.out_flags & MB_OUT_RESET))
+	else if (!(exchange.out_flags & MB_OUT_RESET))
 		cancel_exchange();
 	lua_pushboolean(L, 1);
 	return 1;
@@ -222,10 +222,10 @@ static mb_socket *push_object(lua_State *L, int raw)
 {
 	mb_socket *s = lua_newuserdata(L, sizeof *s);
 	*s = (mb_socket){.magic = &magic, .raw = raw, .fd = -1, .serial = serial(),
-		.tcp = X.hd.local.family != 0};
+		.tcp = exchange.head.local.family != 0};
 	lua_newtable(L);
-	set_address(L, &X.hd.local, "local_ip4", "local_ip6", "local_tcpport");
-	set_address(L, &X.hd.remote, "remote_ip4", "remote_ip6", "remote_tcpport");
+	set_address(L, &exchange.head.local, "local_ip4", "local_ip6", "local_tcpport");
+	set_address(L, &exchange.head.remote, "remote_ip4", "remote_ip6", "remote_tcpport");
 	set_own(L, -2);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, metatable_ref);
 	lua_setmetatable(L, -2);
@@ -298,7 +298,7 @@ static void open_handles(lua_State *L, mb_socket *s, int fd)
 
 int mb_socket_run(lua_State *L)
 {
-	const mb_connect *c = mb_connect_of(W.pool, X.hd.listener);
+	const mb_connect *c = mb_connect_of(worker.pool, exchange.head.listener);
 	if (!c || c->http)
 		return luaL_error(L, "this listener has no handler for raw connections");
 	mb_socket *s = push_raw(L);
@@ -328,8 +328,8 @@ void mb_socket_over(int failed)
 	current = NULL;
 	const int refs[] = {object_ref, in_ref, out_ref};
 	for (size_t i = 0; i < sizeof refs / sizeof *refs; i++) {
-		lua_pushboolean(P.L, 0);
-		lua_rawseti(P.L, LUA_REGISTRYINDEX, refs[i]);
+		lua_pushboolean(process.L, 0);
+		lua_rawseti(process.L, LUA_REGISTRYINDEX, refs[i]);
 	}
 }
 

@@ -47,8 +47,8 @@ static void wait_here(void)
 {
 	while (!here()) {
 		struct pollfd p[2] = {{.fd = bell[0], .events = POLLIN},
-			{.fd = W.doorbell, .events = POLLIN}};
-		__atomic_store_n(&W.outw->asleep, 1, __ATOMIC_SEQ_CST);
+			{.fd = worker.doorbell, .events = POLLIN}};
+		__atomic_store_n(&worker.out_slot->asleep, 1, __ATOMIC_SEQ_CST);
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 		if (!here() && poll(p, 2, -1) > 0) {
 			char rings[64];
@@ -59,15 +59,15 @@ static void wait_here(void)
 				_exit(0); /* the server is gone */
 			}
 		}
-		__atomic_store_n(&W.outw->asleep, 0, __ATOMIC_RELAXED);
+		__atomic_store_n(&worker.out_slot->asleep, 0, __ATOMIC_RELAXED);
 	}
 }
 
 static void want(uint32_t flag)
 {
 	mb_lock();
-	X.out_flags = (X.out_flags & ~MB_OUT_SOCKET_WANTED) | flag;
-	__atomic_store_n(&X.oc->flags, X.out_flags, __ATOMIC_RELEASE);
+	exchange.out_flags = (exchange.out_flags & ~MB_OUT_SOCKET_WANTED) | flag;
+	__atomic_store_n(&exchange.out_cell->flags, exchange.out_flags, __ATOMIC_RELEASE);
 	mb_unlock();
 }
 

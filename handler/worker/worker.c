@@ -15,7 +15,7 @@ static int call_hook(lua_State *L, int ref)
 	lua_settop(L, 0);
 	if (ref == LUA_NOREF)
 		return 0;
-	lua_rawgeti(L, LUA_REGISTRYINDEX, P.traceback_ref);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, process.traceback_ref);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, ref);
 	mb_memory.armed = 1;
 	int failed = lua_pcall(L, 0, 0, 1);
@@ -26,7 +26,7 @@ static int call_hook(lua_State *L, int ref)
 static int stillborn(const char *why, size_t n)
 {
 	fflush(NULL);
-	mb_send(P.control, MB_MSG_WORKER_FAILED, why, n > MB_TEXT_MAX ? MB_TEXT_MAX : n);
+	mb_send(process.control, MB_MSG_WORKER_FAILED, why, n > MB_TEXT_MAX ? MB_TEXT_MAX : n);
 	return -1;
 }
 
@@ -43,7 +43,7 @@ static int prepare(lua_State *L, const mb_pool *p)
 		mb_memory_was_reached("prepare");
 	if (!failed) {
 		mb_memory_ready();
-		mb_send(P.control, MB_MSG_WORKER_READY, NULL, 0);
+		mb_send(process.control, MB_MSG_WORKER_READY, NULL, 0);
 		return 0;
 	}
 	size_t n;
@@ -81,16 +81,16 @@ static int claim_from(uint32_t loop, uint32_t *cell, uint32_t *gen)
 		uint64_t h = __atomic_load_n(&in->q_head, __ATOMIC_ACQUIRE);
 		if (t >= h)
 			return 0;
-		if (h - t > W.h.queue_cap) {
+		if (h - t > worker.header.queue_cap) {
 			/* Somebody has destroyed it: what waits is among the last entries. */
-			__atomic_compare_exchange_n(&out->q_tail, &t, h - W.h.queue_cap, 0, __ATOMIC_ACQ_REL,
+			__atomic_compare_exchange_n(&out->q_tail, &t, h - worker.header.queue_cap, 0, __ATOMIC_ACQ_REL,
 				__ATOMIC_RELAXED);
 			continue;
 		}
-		uint32_t c = __atomic_load_n(&in->q[t & (W.h.queue_cap - 1)], __ATOMIC_RELAXED);
+		uint32_t c = __atomic_load_n(&in->q[t & (worker.header.queue_cap - 1)], __ATOMIC_RELAXED);
 		int got = 0;
-		if (c < W.h.cells) {
-			uint64_t want = t << 32 | MB_WHO_QUEUED, mine = t << 32 | (1 + W.slot);
+		if (c < worker.header.cells) {
+			uint64_t want = t << 32 | MB_WHO_QUEUED, mine = t << 32 | (1 + worker.slot);
 			got = __atomic_compare_exchange_n(&mb_out_cell_at(loop, c)->owner, &want, mine, 0,
 				__ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 		}
@@ -108,21 +108,21 @@ static int claim_from(uint32_t loop, uint32_t *cell, uint32_t *gen)
 
 static int claim(uint32_t *loop, uint32_t *cell, uint32_t *gen)
 {
-	uint32_t l = __atomic_load_n(&W.inw->home, __ATOMIC_RELAXED);
-	if (l >= W.h.loops)
+	uint32_t l = __atomic_load_n(&worker.in_slot->home, __ATOMIC_RELAXED);
+	if (l >= worker.header.loops)
 		l = 0;
-	for (uint32_t i = 0; i < W.h.loops; i++) {
+	for (uint32_t i = 0; i < worker.header.loops; i++) {
 		if (claim_from(l, cell, gen)) {
 			*loop = l;
 			return 1;
 		}
-		if (++l == W.h.loops)
+		if (++l == worker.header.loops)
 			l = 0;
 	}
 	return 0;
 }
 
-static int quitting(void) { return __atomic_load_n(&W.inw->quit, __ATOMIC_ACQUIRE) != 0; }
+static int quitting(void) { return __atomic_load_n(&worker.in_slot->quit, __ATOMIC_ACQUIRE) != 0; }
 
 static struct {
 	uint32_t loop, cell, gen;
@@ -151,8 +151,8 @@ int mb_worker_run(void)
 	crash_plainly();
 	mb_timeout_begin();
 	mb_handover_open();
-	lua_State *L = P.L;
-	const mb_pool *p = mb_pool_at(W.pool);
+	lua_State *L = process.L;
+	const mb_pool *p = mb_pool_at(worker.pool);
 	if (!p || prepare(L, p))
 		return 1;
 	mb_exchange_open(L);

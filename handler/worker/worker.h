@@ -38,16 +38,16 @@ void mb_exchange_end(uint32_t result); /* the cell may not be touched any more *
 typedef struct {
 	int fd, bell;
 	const int *socket; /* descriptor of the socket object: -1 when somebody closes that */
-	mb_in_cell *ic;
-	mb_out_cell *oc;
+	mb_in_cell *in_cell;
+	mb_out_cell *out_cell;
 	uint32_t in_window, out_window;
 	const uint32_t *quit;
 	uint32_t *asleep;
-	const mb_http_options *opt;
+	const mb_http_options *options;
 	const mb_head *raw; /* of the exchange that brought the socket */
 	const void *early;  /* what was read from it before */
 	size_t early_len;
-} mb_local;
+} mb_rawhttp;
 
 /* --- worker_memory.c ----------------------------------------------------------- */
 
@@ -88,7 +88,7 @@ void mb_control_watch(int fd); /* returns when the server is gone */
 
 /* --- in Go ------------------------------------------------------------------------------ */
 
-int mbConnOpen(mb_local *l);
+int mbConnOpen(mb_rawhttp *l);
 int mbConnNext(void);
 void mbConnStep(int begin);
 void mbConnNotify(void);

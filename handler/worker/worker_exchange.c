@@ -19,52 +19,52 @@ static _Noreturn void broken_segment(const char *what)
  * before it hands them over, so a wrong one means that the memory is broken. */
 static int head_arrived(void)
 {
-	uint32_t f = __atomic_load_n(&X.ic->flags, __ATOMIC_ACQUIRE);
+	uint32_t f = __atomic_load_n(&exchange.in_cell->flags, __ATOMIC_ACQUIRE);
 	return (f & (MB_IN_CANCEL | MB_IN_ABORT)) ||
-	       __atomic_load_n(&X.ic->in_head, __ATOMIC_ACQUIRE) > X.taken;
+	       __atomic_load_n(&exchange.in_cell->in_head, __ATOMIC_ACQUIRE) > exchange.taken;
 }
 
 /* A head larger than the window is taken out of it like a body. -1: the peer is
  * gone before all of it was there. */
 static int stream_head(uint32_t size)
 {
-	X.head_copy.len = 0;
-	if (mb_buf_room(&X.head_copy, size))
+	exchange.head_copy.len = 0;
+	if (mb_buf_room(&exchange.head_copy, size))
 		broken_segment("no memory for a request head");
-	while (X.taken < size) {
+	while (exchange.taken < size) {
 		mb_wait(head_arrived);
-		uint64_t n = __atomic_load_n(&X.ic->in_head, __ATOMIC_ACQUIRE) - X.taken;
+		uint64_t n = __atomic_load_n(&exchange.in_cell->in_head, __ATOMIC_ACQUIRE) - exchange.taken;
 		if (n == 0)
 			return -1;
-		uint64_t at = X.taken & (W.h.in_window - 1);
-		if (n > size - X.taken)
-			n = size - X.taken;
-		if (n > W.h.in_window - at)
-			n = W.h.in_window - at;
-		memcpy(X.head_copy.p + X.taken, X.iw + at, n);
+		uint64_t at = exchange.taken & (worker.header.in_window - 1);
+		if (n > size - exchange.taken)
+			n = size - exchange.taken;
+		if (n > worker.header.in_window - at)
+			n = worker.header.in_window - at;
+		memcpy(exchange.head_copy.p + exchange.taken, exchange.in_window + at, n);
 		mb_took(n);
 	}
-	X.head = X.head_copy.p;
+	exchange.head_bytes = exchange.head_copy.p;
 	return 0;
 }
 
 int mb_exchange_head(void)
 {
-	uint64_t n = __atomic_load_n(&X.ic->in_head, __ATOMIC_ACQUIRE);
+	uint64_t n = __atomic_load_n(&exchange.in_cell->in_head, __ATOMIC_ACQUIRE);
 	if (n < sizeof(mb_head))
 		broken_segment("an exchange without a head");
-	memcpy(&X.hd, X.iw, sizeof X.hd);
-	X.head = X.iw;
-	const mb_head *h = &X.hd;
+	memcpy(&exchange.head, exchange.in_window, sizeof exchange.head);
+	exchange.head_bytes = exchange.in_window;
+	const mb_head *h = &exchange.head;
 	if (h->size < sizeof *h || h->size > MB_REQUEST_HEAD_MAX || h->size % 8 ||
 	    h->raw_off > h->size || h->raw_len > h->size - h->raw_off ||
 	    h->nfields > (h->size - sizeof *h) / sizeof(mb_field))
 		broken_segment("an exchange with a bad head");
-	if (h->size > W.h.in_window)
+	if (h->size > worker.header.in_window)
 		return stream_head(h->size);
 	if (n < h->size)
 		broken_segment("an exchange with half a head");
-	X.taken = h->size;
+	exchange.taken = h->size;
 	return 0;
 }
 
@@ -78,14 +78,14 @@ int mb_exchange_serve(lua_State *L)
 	lua_pushvalue(L, 1);
 	lua_pushvalue(L, -2);
 	lua_call(L, 1, 1);
-	if (R.state != MB_R_DONE)
+	if (response.state != MB_RESPONSE_DONE)
 		mb_response_finish(L);
 	return 1;
 }
 
 static int run_http(lua_State *L)
 {
-	const mb_connect *c = mb_connect_of(W.pool, X.hd.listener);
+	const mb_connect *c = mb_connect_of(worker.pool, exchange.head.listener);
 	if (!c || !c->http)
 		return luaL_error(L, "this listener has no HTTP handler");
 	lua_rawgeti(L, LUA_REGISTRYINDEX, c->ref);
@@ -94,12 +94,12 @@ static int run_http(lua_State *L)
 
 static int run_interval(lua_State *L)
 {
-	const mb_connect *c = mb_connect_of(W.pool, X.hd.listener);
+	const mb_connect *c = mb_connect_of(worker.pool, exchange.head.listener);
 	if (!c || c->http)
 		return luaL_error(L, "this interval has no handler");
 	lua_rawgeti(L, LUA_REGISTRYINDEX, c->ref);
 	lua_createtable(L, 0, 1);
-	lua_pushlstring(L, (const char *)mb_span(L, 0, X.hd.raw_len), X.hd.raw_len);
+	lua_pushlstring(L, (const char *)mb_span(L, 0, exchange.head.raw_len), exchange.head.raw_len);
 	lua_setfield(L, -2, "interval");
 	lua_call(L, 1, 1);
 	return 1;
@@ -110,16 +110,17 @@ static void note_claim(void)
 {
 	struct timespec t;
 	clock_gettime(CLOCK_MONOTONIC, &t);
-	__atomic_store_n(&X.oc->claimed, (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec, __ATOMIC_RELAXED);
+	uint64_t now = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+	__atomic_store_n(&exchange.out_cell->claimed, now, __ATOMIC_RELAXED);
 }
 
 /* A client that went away, or sent a body that broke off or is malformed, is no
  * fault of the application: errors that say only that are not logged. */
 static int peers_fault(const char *s)
 {
-	return (X.cancelled && strstr(s, "client has closed the connection")) ||
-	       (X.peer_status && strstr(s, "request body: ")) ||
-	       (X.peer_status == 413 && strstr(s, "request body exceeds request_body_size_limit"));
+	return (exchange.cancelled && strstr(s, "client has closed the connection")) ||
+	       (exchange.peer_status && strstr(s, "request body: ")) ||
+	       (exchange.peer_status == 413 && strstr(s, "request body exceeds request_body_size_limit"));
 }
 
 int mb_exchange_log(lua_State *L)
@@ -143,30 +144,30 @@ static int answer_status(lua_State *L)
 /* What becomes of the response after the handler. */
 uint32_t mb_exchange_settle(lua_State *L, int failed)
 {
-	if (X.hd.kind != MB_KIND_HTTP)
+	if (exchange.head.kind != MB_KIND_HTTP)
 		return MB_DONE;
-	if (R.state == MB_R_DONE && !R.broken)
-		return MB_DONE | (R.close || !mb_body_complete() ? MB_CLOSE : 0);
+	if (response.state == MB_RESPONSE_DONE && !response.broken)
+		return MB_DONE | (response.close || !mb_body_complete() ? MB_CLOSE : 0);
 	/* What is not finished now is not flushed any more. */
 	mb_lock();
-	R.pending = 0;
+	response.pending = 0;
 	mb_unlock();
-	if (R.published || R.broken || mb_cancelled())
+	if (response.published || response.broken || mb_cancelled())
 		return MB_DONE | MB_RESET;
-	uint32_t status = failed && X.peer_status ? (uint32_t)X.peer_status : 500;
-	if (P.pages && failed && status == 500 && R.written == 0) {
+	uint32_t status = failed && exchange.peer_status ? (uint32_t)exchange.peer_status : 500;
+	if (process.error_pages && failed && status == 500 && response.written == 0) {
 		if (mb_page_answer(L) == 0)
-			return MB_DONE | (R.close ? MB_CLOSE : 0);
-		if (R.published || R.broken)
+			return MB_DONE | (response.close ? MB_CLOSE : 0);
+		if (response.published || response.broken)
 			return MB_DONE | MB_RESET;
 	}
-	if (R.written == 0)
+	if (response.written == 0)
 		return MB_DONE | (mb_body_complete() ? 0 : MB_CLOSE) | status << MB_STATUS_SHIFT;
 	/* Interim responses are out. The server's own answer is for exchanges
 	 * without output, so it is ours to give here. */
 	lua_pushcfunction(L, answer_status);
 	lua_pushinteger(L, (lua_Integer)status);
-	if (lua_pcall(L, 1, 0, 0) || R.broken)
+	if (lua_pcall(L, 1, 0, 0) || response.broken)
 		return MB_DONE | MB_RESET;
 	return MB_DONE | MB_CLOSE;
 }
@@ -174,52 +175,52 @@ uint32_t mb_exchange_settle(lua_State *L, int failed)
 /* Gives the cell back: nothing of it may be touched afterwards. */
 void mb_exchange_end(uint32_t result)
 {
-	mb_request_over(P.L);
+	mb_request_over(process.L);
 	/* Buffers are kept for the next exchange, but not what a large one made of them. */
-	mb_buf *kept[] = {&X.scratch, &X.head_copy, &R.held};
+	mb_buf *kept[] = {&exchange.scratch, &exchange.head_copy, &response.held};
 	for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
 		if (kept[i]->cap > 1u << 18)
 			mb_buf_free(kept[i]);
 	mb_lock();
-	if (R.state == MB_R_DONE && !(result & MB_RESET))
+	if (response.state == MB_RESPONSE_DONE && !(result & MB_RESET))
 		mb_output_store();
-	R.state = MB_R_IDLE;
-	R.pending = 0;
-	X.active = 0;
-	__atomic_store_n(&X.oc->result, MB_RESULT(W.gen, result), __ATOMIC_RELEASE);
+	response.state = MB_RESPONSE_IDLE;
+	response.pending = 0;
+	exchange.active = 0;
+	__atomic_store_n(&exchange.out_cell->result, MB_RESULT(worker.generation, result), __ATOMIC_RELEASE);
 	mb_unlock();
 }
 
 static void end(uint32_t result)
 {
 	mb_exchange_end(result);
-	__atomic_store_n(&W.outw->finished, W.outw->finished + 1, __ATOMIC_RELAXED);
-	__atomic_store_n(&W.outw->at, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&worker.out_slot->finished, worker.out_slot->finished + 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&worker.out_slot->at, 0, __ATOMIC_RELEASE);
 	mb_notify();
 }
 
 void mb_exchange_begin(const mb_in_cell *ic, mb_out_cell *oc, const mb_transport *via)
 {
-	X.active = 1;
-	X.via = via;
-	X.ic = ic;
-	X.oc = oc;
-	X.iw = (const uint8_t *)(ic + 1);
-	X.ow = (uint8_t *)(oc + 1);
-	X.opt = NULL;
-	X.taken = 0;
-	X.out_flags = 0;
-	X.wanted = X.deferred = X.peer_status = X.cancelled = 0;
-	X.body = MB_BODY_UNREAD;
+	exchange.active = 1;
+	exchange.transport = via;
+	exchange.in_cell = ic;
+	exchange.out_cell = oc;
+	exchange.in_window = (const uint8_t *)(ic + 1);
+	exchange.out_window = (uint8_t *)(oc + 1);
+	exchange.options = NULL;
+	exchange.taken = 0;
+	exchange.out_flags = 0;
+	exchange.body_wanted = exchange.reading_deferred = exchange.peer_status = exchange.cancelled = 0;
+	exchange.body_use = MB_BODY_UNREAD;
 }
 
 static void begin(uint32_t loop, uint32_t cell, uint32_t gen)
 {
-	W.gen = gen;
-	__atomic_store_n(&W.outw->at, MB_AT(loop, cell), __ATOMIC_RELAXED);
-	X.loop = loop;
-	X.cell = cell;
-	X.ol = mb_out_loop_at(loop);
+	worker.generation = gen;
+	__atomic_store_n(&worker.out_slot->at, MB_AT(loop, cell), __ATOMIC_RELAXED);
+	exchange.loop = loop;
+	exchange.cell = cell;
+	exchange.out_loop = mb_out_loop_at(loop);
 	mb_exchange_begin(mb_in_cell_at(loop, cell), mb_out_cell_at(loop, cell), NULL);
 }
 
@@ -229,7 +230,7 @@ enum { AT_TRACEBACK = 1, AT_HTTP, AT_INTERVAL, AT_SOCKET };
 void mb_exchange_open(lua_State *L)
 {
 	lua_settop(L, 0);
-	lua_rawgeti(L, LUA_REGISTRYINDEX, P.traceback_ref);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, process.traceback_ref);
 	lua_pushcfunction(L, run_http);
 	lua_pushcfunction(L, run_interval);
 	lua_pushcfunction(L, mb_socket_run);
@@ -241,13 +242,13 @@ enum { WENT_WELL, FAILED, FAILED_BY_PEER };
  * the text of its error. */
 static int run(lua_State *L)
 {
-	if (X.hd.kind == MB_KIND_HTTP) {
-		const mb_connect *c = mb_connect_of(W.pool, X.hd.listener);
-		X.opt = c ? c->http : NULL;
+	if (exchange.head.kind == MB_KIND_HTTP) {
+		const mb_connect *c = mb_connect_of(worker.pool, exchange.head.listener);
+		exchange.options = c ? c->http : NULL;
 		mb_response_begin();
 		lua_pushvalue(L, AT_HTTP);
 	} else {
-		lua_pushvalue(L, X.hd.kind == MB_KIND_SOCKET ? AT_SOCKET : AT_INTERVAL);
+		lua_pushvalue(L, exchange.head.kind == MB_KIND_SOCKET ? AT_SOCKET : AT_INTERVAL);
 	}
 	mb_memory.armed = 1;
 	int failed = lua_pcall(L, 0, 1, AT_TRACEBACK);
@@ -263,15 +264,15 @@ static int run(lua_State *L)
 
 int mb_exchange_may_end(void)
 {
-	const mb_pool *p = mb_pool_at(W.pool);
-	return !p || (double)W.outw->finished + 1 >= p->min_requests;
+	const mb_pool *p = mb_pool_at(worker.pool);
+	return !p || (double)worker.out_slot->finished + 1 >= p->min_requests;
 }
 
 /* What becomes of the worker after the handler, whose result is on top. */
 static int verdict(lua_State *L, int how)
 {
-	const mb_pool *p = mb_pool_at(W.pool);
-	if (how != WENT_WELL && X.hd.kind == MB_KIND_SOCKET)
+	const mb_pool *p = mb_pool_at(worker.pool);
+	if (how != WENT_WELL && exchange.head.kind == MB_KIND_SOCKET)
 		return MB_RUN_EXIT; /* who knows what state the failed handler has left behind */
 	if (how == WENT_WELL && lua_isboolean(L, -1) && !lua_toboolean(L, -1) && mb_exchange_may_end())
 		return MB_RUN_RETIRE; /* false from the handler: this was the worker's last exchange */
@@ -282,15 +283,15 @@ static int verdict(lua_State *L, int how)
 
 int mb_exchange_run(uint32_t loop, uint32_t cell, uint32_t gen)
 {
-	lua_State *L = P.L;
+	lua_State *L = process.L;
 	begin(loop, cell, gen);
-	if ((uint32_t)__atomic_load_n(&X.ic->gen, __ATOMIC_ACQUIRE) != gen)
+	if ((uint32_t)__atomic_load_n(&exchange.in_cell->gen, __ATOMIC_ACQUIRE) != gen)
 		broken_segment("an exchange of another generation");
 	if (mb_exchange_head()) {
 		end(MB_DONE | MB_RESET);
 		return MB_RUN_ON;
 	}
-	if (X.hd.id_len)
+	if (exchange.head.id_len)
 		note_claim();
 	int how = run(L), what = verdict(L, how);
 	end(mb_exchange_settle(L, how != WENT_WELL) | (what != MB_RUN_ON ? MB_RETIRE : 0));

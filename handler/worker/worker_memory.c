@@ -46,9 +46,9 @@ static void hurry(int on)
 		return;
 	hurried = on;
 	if (on)
-		speed = lua_gc(P.L, LUA_GCSETSTEPMUL, 0); /* 0: no end before the cycle's */
+		speed = lua_gc(process.L, LUA_GCSETSTEPMUL, 0); /* 0: no end before the cycle's */
 	else
-		lua_gc(P.L, LUA_GCSETSTEPMUL, speed);
+		lua_gc(process.L, LUA_GCSETSTEPMUL, speed);
 }
 
 static void watch(void)
@@ -62,8 +62,8 @@ static void watch(void)
 static void collect_soon(void)
 {
 	hurry(1);
-	if (lua_gc(P.L, LUA_GCISRUNNING, 0)) /* the script may have stopped it */
-		lua_gc(P.L, LUA_GCRESTART, 0); /* sets the threshold to what is in use */
+	if (lua_gc(process.L, LUA_GCISRUNNING, 0)) /* the script may have stopped it */
+		lua_gc(process.L, LUA_GCRESTART, 0); /* sets the threshold to what is in use */
 }
 
 static void changed(void)
@@ -144,11 +144,11 @@ static int overdraw(size_t n, size_t asked)
 	}
 	if (!hook.set) {
 		hook.set = 1;
-		hook.f = lua_gethook(P.L);
-		hook.mask = lua_gethookmask(P.L);
-		hook.count = lua_gethookcount(P.L);
+		hook.f = lua_gethook(process.L);
+		hook.mask = lua_gethookmask(process.L);
+		hook.count = lua_gethookcount(process.L);
 		/* Not at calls: one may be that of the message handler. */
-		lua_sethook(P.L, settle, LUA_MASKCOUNT, 1);
+		lua_sethook(process.L, settle, LUA_MASKCOUNT, 1);
 	}
 	return 1;
 }

@@ -4,9 +4,9 @@
  *
  * The exchanges are the same to all other files as those from the server: they have
  * a cell, but one in memory of this process, and what the server's loop does with it
- * is done by conn*.go. While a request is served X is that exchange; the one that
- * brought the socket waits in M.other. The two change places under the lock of the
- * response, because other threads look at X. */
+ * is done by conn*.go. While a request is served `exchange` is that one; the one that
+ * brought the socket waits in rawhttp.other. The two change places under the lock of the
+ * response, because other threads look at them. */
 #include "worker.h"
 
 #include <errno.h>
@@ -16,33 +16,33 @@
 #include <unistd.h>
 
 static struct {
-	mb_exchange other; /* the one of the two that is not X; its buffers are kept */
-	mb_in_cell *ic;    /* with the in-window behind it; made when first needed */
-	mb_out_cell *oc;
-	const mb_http_options *opt;
+	mb_exchange other; /* the one of the two that is not in progress; its buffers are kept */
+	mb_in_cell *in_cell; /* the in-window follows it; made when first needed */
+	mb_out_cell *out_cell;
+	const mb_http_options *options;
 	int retired;       /* a callback has returned false */
-} M;
+} rawhttp;
 
-static void local_notify(void) { mbConnNotify(); }
+static void notify_conn(void) { mbConnNotify(); }
 
-static void local_wait(int (*ready)(void))
+static void wait_for_conn(int (*ready)(void))
 {
 	for (int begin = 1; !ready(); begin = 0)
 		mbConnStep(begin);
 }
 
-static const mb_transport transport = {local_notify, local_wait};
+static const mb_transport transport = {notify_conn, wait_for_conn};
 
 static void change_places(void)
 {
 	mb_lock();
-	mb_exchange x = X;
-	X = M.other;
-	M.other = x;
+	mb_exchange before = exchange;
+	exchange = rawhttp.other;
+	rawhttp.other = before;
 	/* Whoever gives up this exchange gives up the cell that the worker has claimed. */
-	X.loop = x.loop;
-	X.cell = x.cell;
-	X.ol = x.ol;
+	exchange.loop = before.loop;
+	exchange.cell = before.cell;
+	exchange.out_loop = before.out_loop;
 	mb_unlock();
 }
 
@@ -52,8 +52,8 @@ enum { AT_CALLBACK = 1, AT_TRACEBACK, AT_SERVE };
 
 static uint32_t run(lua_State *L)
 {
-	mb_exchange_begin(M.ic, M.oc, &transport);
-	X.opt = M.opt;
+	mb_exchange_begin(rawhttp.in_cell, rawhttp.out_cell, &transport);
+	exchange.options = rawhttp.options;
 	if (mb_exchange_head())
 		return MB_DONE | MB_RESET;
 	mb_response_begin();
@@ -64,21 +64,21 @@ static uint32_t run(lua_State *L)
 	int failed = lua_pcall(L, 1, 1, AT_TRACEBACK);
 	mb_timeout_restore(&before);
 	if (failed) {
-		const mb_pool *p = mb_pool_at(W.pool);
+		const mb_pool *p = mb_pool_at(worker.pool);
 		if (mb_exchange_log(L) && p && p->recycle_on_error)
-			M.retired = 1;
+			rawhttp.retired = 1;
 	} else if (lua_isboolean(L, -1) && !lua_toboolean(L, -1) && mb_exchange_may_end()) {
-		M.retired = 1;
+		rawhttp.retired = 1;
 	}
 	if (mb_memory_over(L))
-		M.retired = 1;
-	return mb_exchange_settle(L, failed) | (M.retired ? MB_RETIRE : 0);
+		rawhttp.retired = 1;
+	return mb_exchange_settle(L, failed) | (rawhttp.retired ? MB_RETIRE : 0);
 }
 
 /* Protected; its argument is the callback. */
 static int run_all(lua_State *L)
 {
-	lua_rawgeti(L, LUA_REGISTRYINDEX, P.traceback_ref);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, process.traceback_ref);
 	lua_pushcfunction(L, mb_exchange_serve);
 	while (mbConnNext()) {
 		uint32_t result = run(L);
@@ -94,24 +94,24 @@ static int run_all(lua_State *L)
 
 static void make_cell(lua_State *L)
 {
-	if (!M.ic)
-		M.ic = aligned_alloc(64, sizeof *M.ic + W.h.in_window);
-	if (!M.oc)
-		M.oc = aligned_alloc(64, sizeof *M.oc + W.h.out_window);
-	if (!M.ic || !M.oc)
+	if (!rawhttp.in_cell)
+		rawhttp.in_cell = aligned_alloc(64, sizeof *rawhttp.in_cell + worker.header.in_window);
+	if (!rawhttp.out_cell)
+		rawhttp.out_cell = aligned_alloc(64, sizeof *rawhttp.out_cell + worker.header.out_window);
+	if (!rawhttp.in_cell || !rawhttp.out_cell)
 		luaL_error(L, "handler: not enough memory");
-	memset(M.ic, 0, sizeof *M.ic);
-	memset(M.oc, 0, sizeof *M.oc);
+	memset(rawhttp.in_cell, 0, sizeof *rawhttp.in_cell);
+	memset(rawhttp.out_cell, 0, sizeof *rawhttp.out_cell);
 }
 
 static mb_socket *check(lua_State *L)
 {
-	if (!X.active)
+	if (!exchange.active)
 		luaL_error(L, "handler: a connect handler must call it");
-	if (X.hd.kind == MB_KIND_HTTP)
+	if (exchange.head.kind == MB_KIND_HTTP)
 		luaL_error(L, "handler: called while a request is being handled already; a connect handler is "
 			"to call it, with its socket");
-	if (X.hd.kind == MB_KIND_INTERVAL)
+	if (exchange.head.kind == MB_KIND_INTERVAL)
 		luaL_error(L, "handler: an interval timer has no connection");
 	if (lua_type(L, 1) != LUA_TUSERDATA)
 		luaL_error(L, "handler: the socket of the connect handler expected as argument, got a %s",
@@ -134,11 +134,13 @@ static int open_conn(const mb_socket *s, const mb_http_options *o)
 		return -1;
 	FILE *in = mb_stream_file(s->in);
 	size_t early;
-	mb_local l = {.fd = fd, .bell = W.doorbell, .socket = &s->fd, .ic = M.ic, .oc = M.oc,
-		.in_window = W.h.in_window, .out_window = W.h.out_window, .quit = &W.inw->quit,
-		.asleep = &W.outw->asleep, .opt = o, .raw = &X.hd, .early = mb_file_peek(in, &early)};
-	l.early_len = early;
-	int err = mbConnOpen(&l);
+	mb_rawhttp c = {.fd = fd, .bell = worker.doorbell, .socket = &s->fd,
+		.in_cell = rawhttp.in_cell, .in_window = worker.header.in_window,
+		.out_cell = rawhttp.out_cell, .out_window = worker.header.out_window,
+		.quit = &worker.in_slot->quit, .asleep = &worker.out_slot->asleep,
+		.options = o, .raw = &exchange.head, .early = mb_file_peek(in, &early)};
+	c.early_len = early;
+	int err = mbConnOpen(&c);
 	if (err) {
 		close(fd);
 		errno = err;
@@ -148,7 +150,7 @@ static int open_conn(const mb_socket *s, const mb_http_options *o)
 	return 0;
 }
 
-int mb_local_serve(lua_State *L, const mb_http_options *o)
+int mb_rawhttp_serve(lua_State *L, const mb_http_options *o)
 {
 	mb_socket *s = check(L);
 	make_cell(L);
@@ -159,13 +161,13 @@ int mb_local_serve(lua_State *L, const mb_http_options *o)
 	}
 	if (open_conn(s, o))
 		return luaL_error(L, "handler: %s", strerror(errno));
-	M.opt = o;
-	M.retired = 0;
+	rawhttp.options = o;
+	rawhttp.retired = 0;
 	lua_pushcfunction(L, run_all);
 	lua_pushvalue(L, 2);
 	change_places();
 	int failed = lua_pcall(L, 1, 0, 0); /* not enough memory, at the most */
-	if (X.active)
+	if (exchange.active)
 		mb_exchange_end(MB_DONE | MB_RESET);
 	int reset = mbConnClose(failed);
 	change_places();
@@ -175,6 +177,6 @@ int mb_local_serve(lua_State *L, const mb_http_options *o)
 		mb_socket_close(s, 0);
 	if (failed)
 		return lua_error(L);
-	lua_pushboolean(L, !M.retired);
+	lua_pushboolean(L, !rawhttp.retired);
 	return 1;
 }

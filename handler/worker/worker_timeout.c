@@ -41,19 +41,19 @@ static double deadline(void)
  * done. */
 static void give_up_exchange(int raw)
 {
-	for (int i = 0; i < LOCK_TRIES && __atomic_exchange_n(&R.lock, 1, __ATOMIC_ACQUIRE); i++)
+	for (int i = 0; i < LOCK_TRIES && __atomic_exchange_n(&response.lock, 1, __ATOMIC_ACQUIRE); i++)
 		sched_yield();
-	mb_out_cell *oc = mb_out_cell_at(X.loop, X.cell);
+	mb_out_cell *oc = mb_out_cell_at(exchange.loop, exchange.cell);
 	uint32_t result = MB_DONE | MB_RETIRE;
-	if (!raw && X.hd.kind == MB_KIND_HTTP) {
+	if (!raw && exchange.head.kind == MB_KIND_HTTP) {
 		if (__atomic_load_n(&oc->out_head, __ATOMIC_ACQUIRE))
 			result |= MB_RESET;
 		else
 			result |= MB_CLOSE | 504u << MB_STATUS_SHIFT;
 	}
-	X.active = 0;
-	X.via = NULL;
-	__atomic_store_n(&oc->result, MB_RESULT(W.gen, result), __ATOMIC_RELEASE);
+	exchange.active = 0;
+	exchange.transport = NULL;
+	__atomic_store_n(&oc->result, MB_RESULT(worker.generation, result), __ATOMIC_RELEASE);
 	mb_notify();
 }
 

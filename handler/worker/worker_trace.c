@@ -15,7 +15,7 @@ static void report(lua_State *L, lua_Debug *ar)
 {
 	(void)ar;
 	lua_sethook(L, NULL, 0, 0);
-	if (!X.active)
+	if (!exchange.active)
 		return; /* it has come to its end */
 	int armed = mb_memory.armed;
 	mb_memory.armed = 0;
@@ -33,6 +33,6 @@ int mb_trace_set(void)
 {
 	if (!__atomic_exchange_n(&wanted, 0, __ATOMIC_ACQ_REL))
 		return 0;
-	lua_sethook(P.L, report, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
+	lua_sethook(process.L, report, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
 	return 1;
 }
