@@ -41,7 +41,7 @@ void mb_buf_free(mb_buf *b)
 	memset(b, 0, sizeof *b);
 }
 
-void mb_close(int *fds, int n)
+void mb_close_all(int *fds, int n)
 {
 	for (int i = 0; i < n; i++)
 		if (fds[i] >= 0)

@@ -41,7 +41,7 @@ typedef struct {
 int mb_buf_room(mb_buf *b, size_t n);                   /* 0, or -1: no memory */
 int mb_buf_add(mb_buf *b, const void *p, size_t n);     /* likewise */
 void mb_buf_free(mb_buf *b);
-void mb_close(int *fds, int n);
+void mb_close_all(int *fds, int n);
 void mb_log(const char *what, const char *text, size_t len); /* one write to stderr */
 size_t mb_quote(char *to, size_t cap, const uint8_t *p, size_t n);
 int mb_same_word(const char *a, size_t n, const char *lower); /* ignores case */
@@ -58,9 +58,9 @@ void mb_set_functions(lua_State *L, const luaL_Reg *f);  /* into the table on to
 
 /* --- base_message.c ----------------------------------------------------- */
 
-int mb_send(int fd, uint32_t type, const void *p, size_t n); /* 0 or -1 */
+int mb_message_send(int fd, uint32_t type, const void *p, size_t n); /* 0 or -1 */
 /* 1; 0: end of file; -1: error. *payload is malloc'ed, with a NUL after it. */
-int mb_recv(int fd, mb_msg *m, uint8_t **payload, int *fds, int *nfds);
+int mb_message_receive(int fd, mb_msg *m, uint8_t **payload, int *fds, int *nfds);
 /* At least one byte, and the descriptors that come with it; 0: end of file; -1: error. */
 ssize_t mb_receive_some(int fd, uint8_t *p, size_t n, int *fds, int *nfds);
 

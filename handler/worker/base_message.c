@@ -41,7 +41,7 @@ static int send_all(int fd, const uint8_t *p, size_t n)
 	return 0;
 }
 
-int mb_send(int fd, uint32_t type, const void *p, size_t n)
+int mb_message_send(int fd, uint32_t type, const void *p, size_t n)
 {
 	if (n > MB_MSG_MAX)
 		n = MB_MSG_MAX;
@@ -115,7 +115,7 @@ static int recv_all(int fd, uint8_t *p, size_t n, int *fds, int *nfds)
 	return 1;
 }
 
-int mb_recv(int fd, mb_msg *m, uint8_t **payload, int *fds, int *nfds)
+int mb_message_receive(int fd, mb_msg *m, uint8_t **payload, int *fds, int *nfds)
 {
 	*payload = NULL;
 	*nfds = 0;
@@ -130,7 +130,7 @@ int mb_recv(int fd, mb_msg *m, uint8_t **payload, int *fds, int *nfds)
 			(*payload)[m->len] = 0;
 	}
 	if (r != 1) {
-		mb_close(fds, *nfds);
+		mb_close_all(fds, *nfds);
 		*nfds = 0;
 		free(*payload);
 		*payload = NULL;

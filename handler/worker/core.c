@@ -12,7 +12,7 @@ int mb_role;
 mb_process process;
 mb_worker worker;
 mb_exchange exchange;
-mb_memory_state mb_memory;
+mb_memory memory;
 
 /* --- waiting and waking ------------------------------------------------------ */
 
@@ -93,7 +93,7 @@ int mb_body_complete(void)
 	return !mb_has_body() || ((f & MB_IN_END) && !(f & MB_IN_ABORT));
 }
 
-void mb_took(uint64_t n)
+void mb_input_consume(uint64_t n)
 {
 	exchange.taken += n;
 	__atomic_store_n(&exchange.out_cell->in_tail, exchange.taken, __ATOMIC_RELEASE);

@@ -33,8 +33,8 @@ typedef struct {
 	int armed;    /* what goes beyond is refused: while code of the application runs,
 	                 and errors can be raised */
 	int failed;   /* 1: that has happened; 2: and was logged */
-} mb_memory_state;
-extern mb_memory_state mb_memory;
+} mb_memory;
+extern mb_memory memory;
 
 /* --- worker ------------------------------------------------------------ */
 
@@ -148,7 +148,7 @@ int mb_doorbell_wait(void);
 int mb_cancelled(void);
 int mb_raise_cancelled(lua_State *L);
 int mb_body_complete(void); /* all of it was read, or lies in the window */
-void mb_took(uint64_t n); /* n more bytes of the in-window are no longer needed */
+void mb_input_consume(uint64_t n); /* n more bytes of the in-window are no longer needed */
 void mb_detach_head(lua_State *L);
 const uint8_t *mb_span(lua_State *L, uint32_t off, uint32_t len);
 const mb_field *mb_field_at(lua_State *L, uint32_t i);
@@ -156,9 +156,9 @@ void mb_describe(char *to, size_t cap); /* who failed: names the exchange */
 
 /* --- core_files.c -------------------------------------------------------- */
 
-void mb_watch_note(const char *path);  /* one is about to be loaded */
-void mb_watch_report(void);            /* tells the server what was noted */
-const char *mb_watch_find(const char *name); /* the path that a name in a traceback means, or NULL */
+void mb_files_note(const char *path);  /* one is about to be loaded */
+void mb_files_report(void);            /* tells the server what was noted */
+const char *mb_files_find(const char *name); /* the path that a name in a traceback means, or NULL */
 
 #pragma GCC visibility pop
 

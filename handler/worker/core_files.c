@@ -25,7 +25,7 @@ static int noted(const char *path)
 	return 0;
 }
 
-void mb_watch_note(const char *path)
+void mb_files_note(const char *path)
 {
 	char whole[PATH_MAX], note[PATH_MAX + 80];
 	size_t n = 0;
@@ -54,17 +54,17 @@ void mb_watch_note(const char *path)
 		return;
 	count++;
 	if (mb_role == MB_ROLE_WORKER)
-		mb_send(process.control, MB_MSG_FILES, note, (size_t)len + 1);
+		mb_message_send(process.control, MB_MSG_FILES, note, (size_t)len + 1);
 }
 
-void mb_watch_report(void)
+void mb_files_report(void)
 {
 	if (notes.len)
-		mb_send(process.control, MB_MSG_FILES, notes.p, notes.len);
+		mb_message_send(process.control, MB_MSG_FILES, notes.p, notes.len);
 }
 
 /* Lua shows the beginning of a long name as "...". */
-const char *mb_watch_find(const char *name)
+const char *mb_files_find(const char *name)
 {
 	const char *p = (const char *)notes.p, *end = p + notes.len;
 	int cut = !strncmp(name, "...", 3);

@@ -40,15 +40,15 @@ typedef struct {
 } mb_response;
 extern mb_response response;
 
-void mb_lock_slow(void);
+void mb_response_lock_slow(void);
 
-static inline void mb_lock(void)
+static inline void mb_response_lock(void)
 {
 	if (__atomic_exchange_n(&response.lock, 1, __ATOMIC_ACQUIRE))
-		mb_lock_slow();
+		mb_response_lock_slow();
 }
 
-static inline void mb_unlock(void)
+static inline void mb_response_unlock(void)
 {
 	__atomic_store_n(&response.lock, 0, __ATOMIC_RELEASE);
 }
@@ -56,15 +56,15 @@ static inline void mb_unlock(void)
 /* --- exchange_response.c -------------------------------------------------- */
 
 void mb_response_begin(void);
-void mb_head_complete(int length_known);
-const char *mb_head_start(const char *s, size_t n);
-const char *mb_head_field(const char *k, size_t kn, const char *v, size_t vn);
+void mb_response_complete(int length_known);
+const char *mb_response_start(const char *s, size_t n);
+const char *mb_response_field(const char *k, size_t kn, const char *v, size_t vn);
 const char *mb_field_error(const char *k, size_t kn, const char *v, size_t vn);
 
 /* --- exchange_output.c ---------------------------------------------------- */
 
 void mb_output_store(void); /* publishes without a word to the loop */
-void mb_publish(void);
+void mb_output_publish(void);
 void mb_output_data(lua_State *L, const char *p, size_t n);
 void mb_output_head(lua_State *L);
 void mb_output_flush(lua_State *L);

@@ -19,16 +19,16 @@
 #define HEAD_GROWTH 256u /* what completion and a chunk header add */
 #define TAILROOM 8u      /* CR LF after a chunk */
 
-void mb_lock_slow(void)
+void mb_response_lock_slow(void)
 {
 	/* Held for the time of a copy, unless its thread lost the CPU. */
 	while (__atomic_exchange_n(&response.lock, 1, __ATOMIC_ACQUIRE))
 		sched_yield();
 }
 
-static int streaming(void) { return __atomic_load_n(&response.ring, __ATOMIC_ACQUIRE); }
+static int in_ring_mode(void) { return __atomic_load_n(&response.ring, __ATOMIC_ACQUIRE); }
 
-static void set_streaming(void) { __atomic_store_n(&response.ring, 1, __ATOMIC_RELEASE); }
+static void enter_ring_mode(void) { __atomic_store_n(&response.ring, 1, __ATOMIC_RELEASE); }
 
 /* out_head counts the bytes of the response; their place in the ring begins at
  * out_start. */
@@ -50,7 +50,7 @@ static void clear_pending(void)
 	__atomic_store_n(&exchange.out_cell->flags, exchange.out_flags, __ATOMIC_RELAXED);
 }
 
-void mb_publish(void)
+void mb_output_publish(void)
 {
 	clear_pending();
 	mb_output_store();
@@ -70,13 +70,13 @@ static void set_pending(void)
 
 /* --- the ring ----------------------------------------------------------------- */
 
-static uint64_t room(void)
+static uint64_t ring_room(void)
 {
 	uint64_t used = response.written - __atomic_load_n(&exchange.in_cell->out_tail, __ATOMIC_ACQUIRE);
 	return used < worker.header.out_window ? worker.header.out_window - used : 0;
 }
 
-static int room_or_cancelled(void) { return room() > 0 || mb_cancelled(); }
+static int room_or_cancelled(void) { return ring_room() > 0 || mb_cancelled(); }
 
 /* Copies n bytes, for which there is room. */
 static void ring_copy(const void *p, size_t n)
@@ -96,9 +96,9 @@ static void ring_put(lua_State *L, const void *p, size_t n)
 {
 	const uint8_t *s = p;
 	while (n) {
-		size_t k = room();
+		size_t k = ring_room();
 		if (k == 0) {
-			mb_publish();
+			mb_output_publish();
 			mb_wait(room_or_cancelled);
 			if (mb_cancelled()) {
 				response.broken = 1;
@@ -129,7 +129,7 @@ static void place_body(void)
 	if (off < need)
 		off = (need + 63) & ~63u;
 	if (off > worker.header.out_window / 2)
-		set_streaming();
+		enter_ring_mode();
 	else
 		response.body_off = off;
 }
@@ -151,23 +151,23 @@ static void leave_window(uint64_t extra)
 	char chunk[24];
 	size_t n = 0;
 	clear_pending();
-	mb_head_complete(0);
+	mb_response_complete(0);
 	if (response.chunked && response.body_len + extra)
 		n = chunk_header(chunk, sizeof chunk, response.body_len + extra);
 	join_head(chunk, n);
 	if (n && !extra)
 		ring_copy("\r\n", 2); /* TAILROOM is for that */
-	set_streaming();
+	enter_ring_mode();
 }
 
 /* Returns 1 if the bytes were taken in window mode. */
 static int window_data(lua_State *L, const char *p, size_t n)
 {
-	mb_lock();
-	if (!streaming() && !response.body_off)
+	mb_response_lock();
+	if (!in_ring_mode() && !response.body_off)
 		place_body();
-	if (streaming()) {
-		mb_unlock();
+	if (in_ring_mode()) {
+		mb_response_unlock();
 		return 0;
 	}
 	uint32_t end = response.body_off + response.body_len;
@@ -177,16 +177,16 @@ static int window_data(lua_State *L, const char *p, size_t n)
 		response.sent += n;
 		if (response.body_len >= response.min_chunk)
 			set_pending();
-		mb_unlock();
+		mb_response_unlock();
 		return 1;
 	}
 	leave_window(n);
 	response.sent += n;
-	mb_unlock();
+	mb_response_unlock();
 	ring_put(L, p, n);
 	if (response.chunked)
 		ring_put(L, "\r\n", 2);
-	mb_publish();
+	mb_output_publish();
 	return 1;
 }
 
@@ -196,7 +196,7 @@ static void put_head(lua_State *L, int length_known)
 {
 	if (response.head_written)
 		return;
-	mb_head_complete(length_known);
+	mb_response_complete(length_known);
 	response.head_written = 1;
 	ring_put(L, response.head.p, response.head.len);
 }
@@ -216,10 +216,10 @@ static void put_chunk(lua_State *L, const char *p, size_t n)
 			ring_put(L, "\r\n", 2);
 	}
 	response.held.len = 0;
-	mb_publish();
+	mb_output_publish();
 }
 
-static void stream_data(lua_State *L, const char *p, size_t n)
+static void ring_data(lua_State *L, const char *p, size_t n)
 {
 	if (mb_cancelled()) {
 		response.broken = 1;
@@ -240,40 +240,40 @@ void mb_output_data(lua_State *L, const char *p, size_t n)
 		response.sent += n; /* counted, so that HEAD has the Content-Length of GET */
 		return;
 	}
-	if (n == 0 || (!streaming() && window_data(L, p, n)))
+	if (n == 0 || (!in_ring_mode() && window_data(L, p, n)))
 		return;
-	stream_data(L, p, n);
+	ring_data(L, p, n);
 }
 
 /* Everything so far goes out. The header section is closed. */
 void mb_output_flush(lua_State *L)
 {
-	mb_lock();
-	if (!streaming() && !response.body_off)
+	mb_response_lock();
+	if (!in_ring_mode() && !response.body_off)
 		place_body();
-	if (streaming()) {
-		mb_unlock();
+	if (in_ring_mode()) {
+		mb_response_unlock();
 		put_chunk(L, NULL, 0);
 		return;
 	}
 	leave_window(0);
-	mb_publish();
-	mb_unlock();
+	mb_output_publish();
+	mb_response_unlock();
 }
 
 /* The header section is closed, and the application said so: it need not wait
  * for the body. */
 void mb_output_head(lua_State *L)
 {
-	mb_lock();
-	if (!streaming() && !response.body_off)
+	mb_response_lock();
+	if (!in_ring_mode() && !response.body_off)
 		place_body();
-	if (!streaming()) {
+	if (!in_ring_mode()) {
 		set_pending();
-		mb_unlock();
+		mb_response_unlock();
 		return;
 	}
-	mb_unlock();
+	mb_response_unlock();
 	put_chunk(L, NULL, 0);
 }
 
@@ -282,12 +282,12 @@ void mb_output_interim(lua_State *L)
 {
 	/* A client of HTTP/1.0 would take it for the response (RFC 9110 §15.2). */
 	if (!(exchange.head.flags & MB_HEAD_HTTP10)) {
-		mb_lock();
-		set_streaming();
-		mb_unlock();
+		mb_response_lock();
+		enter_ring_mode();
+		mb_response_unlock();
 		ring_put(L, response.head.p, response.head.len);
 		ring_put(L, "\r\n", 2);
-		mb_publish();
+		mb_output_publish();
 	}
 }
 
@@ -296,30 +296,30 @@ void mb_output_interim(lua_State *L)
  * for long, the loop has it flushed. */
 void mb_output_finish(lua_State *L)
 {
-	mb_lock();
-	if (!streaming()) {
+	mb_response_lock();
+	if (!in_ring_mode()) {
 		response.state = MB_RESPONSE_DONE;
-		mb_head_complete(1);
+		mb_response_complete(1);
 		if (!response.body_off && response.head.len <= worker.header.out_window)
 			response.body_off = (uint32_t)response.head.len; /* a head alone */
 		if (response.body_off) {
 			join_head(NULL, 0);
 			set_pending();
-			mb_unlock();
+			mb_response_unlock();
 			return;
 		}
-		set_streaming(); /* a head longer than the window */
-		mb_unlock();
+		enter_ring_mode(); /* a head longer than the window */
+		mb_response_unlock();
 		response.state = MB_RESPONSE_BODY;
 		response.head_written = 1;
 		ring_put(L, response.head.p, response.head.len);
 		response.state = MB_RESPONSE_DONE;
 		return;
 	}
-	mb_unlock();
+	mb_response_unlock();
 	if (!response.head_written) {
 		response.state = MB_RESPONSE_DONE; /* for the Connection field */
-		mb_head_complete(1);
+		mb_response_complete(1);
 		response.state = MB_RESPONSE_BODY;
 		response.head_written = 1;
 		ring_put(L, response.head.p, response.head.len);
@@ -329,21 +329,21 @@ void mb_output_finish(lua_State *L)
 	}
 	if (response.chunked)
 		ring_put(L, "0\r\n\r\n", 5);
-	mb_lock();
+	mb_response_lock();
 	response.state = MB_RESPONSE_DONE;
 	set_pending();
-	mb_unlock();
+	mb_response_unlock();
 }
 
 /* MB_CTL_FLUSH, on a thread of its own: the handler is in Lua code, perhaps for
  * long, and what is pending has waited. */
 void mb_flush_now(void)
 {
-	mb_lock();
+	mb_response_lock();
 	if (exchange.active && response.pending) {
 		if (response.state != MB_RESPONSE_DONE)
 			leave_window(0);
-		mb_publish();
+		mb_output_publish();
 	}
-	mb_unlock();
+	mb_response_unlock();
 }

@@ -8,7 +8,7 @@
 
 mb_response response;
 
-/* Room for what mb_head_complete adds, made beforehand: the thread that
+/* Room for what mb_response_complete adds, made beforehand: the thread that
  * flushes cannot report that there is no memory. */
 #define COMPLETE_ROOM 192
 
@@ -62,7 +62,7 @@ static int has_cut(const char *s, size_t n)
 
 /* Starts a head with a status line. s is "200 OK", "200 " or "200". Returns
  * what is wrong, or NULL. */
-const char *mb_head_start(const char *s, size_t n)
+const char *mb_response_start(const char *s, size_t n)
 {
 	if (n < 3 || s[0] < '1' || s[0] > '9' || s[1] < '0' || s[1] > '9' || s[2] < '0' ||
 	    s[2] > '9' || (n > 3 && s[3] != ' '))
@@ -113,7 +113,7 @@ const char *mb_field_error(const char *k, size_t kn, const char *v, size_t vn)
 }
 
 /* Content-Length as the application gives it: digits only (RFC 9110 §8.6). */
-static const char *take_length(const char *v, size_t n)
+static const char *set_length(const char *v, size_t n)
 {
 	uint64_t x = 0;
 	if (response.has_length)
@@ -131,7 +131,7 @@ static const char *take_length(const char *v, size_t n)
 }
 
 /* Fields that mean something to us. *drop: the field is not passed on. */
-static const char *special(const char *k, size_t kn, const char *v, size_t vn, int *drop)
+static const char *special_field(const char *k, size_t kn, const char *v, size_t vn, int *drop)
 {
 	switch (kn) {
 	case 4:
@@ -156,7 +156,7 @@ static const char *special(const char *k, size_t kn, const char *v, size_t vn, i
 		if (response.interim || response.status == 204 || response.status == 205)
 			*drop = 1;
 		else
-			return take_length(v, vn);
+			return set_length(v, vn);
 		break;
 	case 17:
 		if (mb_same_word(k, kn, "transfer-encoding"))
@@ -165,13 +165,13 @@ static const char *special(const char *k, size_t kn, const char *v, size_t vn, i
 	return NULL;
 }
 
-const char *mb_head_field(const char *k, size_t kn, const char *v, size_t vn)
+const char *mb_response_field(const char *k, size_t kn, const char *v, size_t vn)
 {
 	int drop = 0;
 	const char *e = mb_field_error(k, kn, v, vn);
 	if (e)
 		return e;
-	if ((e = head_room(kn + vn + 4)) || (e = special(k, kn, v, vn, &drop)) || drop)
+	if ((e = head_room(kn + vn + 4)) || (e = special_field(k, kn, v, vn, &drop)) || drop)
 		return e;
 	add(k, kn);
 	ADD(": ");
@@ -233,7 +233,7 @@ static void add_framing(int length_known)
 }
 
 /* Completes the final head. length_known: response.sent is all there will be. */
-void mb_head_complete(int length_known)
+void mb_response_complete(int length_known)
 {
 	if (!response.has_date)
 		add_date();

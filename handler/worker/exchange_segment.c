@@ -17,7 +17,7 @@ static int fits(uint64_t off, uint64_t stride, uint64_t n, uint64_t need, uint64
 	return n && (size - off) / n >= stride;
 }
 
-static const char *check(const mb_in_header *h, uint64_t in, uint64_t out)
+static const char *check_header(const mb_in_header *h, uint64_t in, uint64_t out)
 {
 	if (h->magic != MB_MAGIC || h->version != MB_VERSION)
 		return "segment: wrong magic or version";
@@ -57,7 +57,7 @@ const char *mb_segment_map(int in, int out)
 	if (b == MAP_FAILED)
 		return strerror(errno);
 	memcpy(&worker.header, a, sizeof worker.header);
-	const char *e = check(&worker.header, (uint64_t)si.st_size, (uint64_t)so.st_size);
+	const char *e = check_header(&worker.header, (uint64_t)si.st_size, (uint64_t)so.st_size);
 	if (e)
 		return e;
 	if (worker.slot >= worker.header.workers)

@@ -42,7 +42,7 @@ func runWorker() int {
 // watchControl takes orders from the server while Lua runs, whatever Lua does. At the end of the file the server is gone,
 // and nobody will want to know what this worker does.
 func watchControl(fd int) {
-	C.mb_control_watch(C.int(fd))
+	C.mb_take_orders(C.int(fd))
 	os.Exit(0)
 }
 

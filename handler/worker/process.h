@@ -20,11 +20,11 @@ int mb_traceback(lua_State *L);
 
 /* --- process_watch.c ------------------------------------------------------ */
 
-void mb_watch_open(lua_State *L); /* has the files noted that Lua loads */
+void mb_watch_install(lua_State *L); /* has the files noted that Lua loads */
 
 /* --- process_http_options.c ------------------------------------------------ */
 
-int mb_http_open(lua_State *L); /* loader of moonbridge_http */
+int mb_http_load(lua_State *L); /* loader of moonbridge_http */
 /* Options of the HTTP handler at index i, or NULL if it is none; pushes the
  * callback in the first case. */
 const mb_http_options *mb_http_handler(lua_State *L, int i);

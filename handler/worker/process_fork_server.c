@@ -21,8 +21,8 @@ static size_t nliving, cap_living;
 static void fail(const char *text, size_t n)
 {
 	fflush(NULL);
-	mb_watch_report();
-	mb_send(process.control, MB_MSG_FAILED, text, n > MB_TEXT_MAX ? MB_TEXT_MAX : n);
+	mb_files_report();
+	mb_message_send(process.control, MB_MSG_FAILED, text, n > MB_TEXT_MAX ? MB_TEXT_MAX : n);
 	_exit(3);
 }
 
@@ -35,7 +35,7 @@ static void on_sigchld(int sig)
 	errno = e;
 }
 
-static void watch_children(void)
+static void open_sigchld_pipe(void)
 {
 	if (pipe(chld)) {
 		const char *e = strerror(errno);
@@ -49,7 +49,7 @@ static void watch_children(void)
 	sigaction(SIGCHLD, &a, NULL);
 }
 
-static void reap(void)
+static void reap_children(void)
 {
 	char b[64];
 	while (read(chld[0], b, sizeof b) > 0)
@@ -62,7 +62,7 @@ static void reap(void)
 				continue; /* children of the script itself are not reported */
 			living[i] = living[--nliving];
 			mb_msg_exited m = {.pid = pid, .status = status};
-			mb_send(process.control, MB_MSG_EXITED, &m, sizeof m);
+			mb_message_send(process.control, MB_MSG_EXITED, &m, sizeof m);
 			break;
 		}
 	}
@@ -91,7 +91,7 @@ static void become_worker(const mb_msg_fork *f, int *fds, int nfds)
 	if (!e && (uint32_t)(nfds - 5) != worker.header.loops)
 		e = "fork: number of doorbells differs from number of loops";
 	if (e) {
-		mb_send(process.control, MB_MSG_WORKER_FAILED, e, strlen(e));
+		mb_message_send(process.control, MB_MSG_WORKER_FAILED, e, strlen(e));
 		_exit(1);
 	}
 	memcpy(worker.loop_doorbells, fds + 5, sizeof(int) * (size_t)(nfds - 5));
@@ -133,8 +133,8 @@ static int do_fork(const mb_msg *m, const uint8_t *payload, int *fds, int nfds)
 				living[nliving++] = r.pid = pid;
 		}
 	}
-	mb_close(fds, nfds);
-	mb_send(process.control, MB_MSG_FORKED, &r, sizeof r);
+	mb_close_all(fds, nfds);
+	mb_message_send(process.control, MB_MSG_FORKED, &r, sizeof r);
 	return 0;
 }
 
@@ -151,7 +151,7 @@ static void do_kill(const mb_msg *m, const uint8_t *payload)
 }
 
 /* Returns 1 in a new worker, never in the fork server. */
-static int serve(void)
+static int serve_messages(void)
 {
 	for (;;) {
 		struct pollfd p[2] = {{.fd = process.control, .events = POLLIN},
@@ -159,20 +159,20 @@ static int serve(void)
 		if (poll(p, 2, -1) < 0)
 			continue;
 		if (p[1].revents)
-			reap();
+			reap_children();
 		if (!p[0].revents)
 			continue;
 		mb_msg m;
 		uint8_t *payload;
 		int fds[MB_FDS_MAX], nfds, child = 0;
-		if (mb_recv(process.control, &m, &payload, fds, &nfds) != 1) {
+		if (mb_message_receive(process.control, &m, &payload, fds, &nfds) != 1) {
 			fflush(NULL);
 			_exit(0); /* the server is gone; the workers see it for themselves */
 		}
 		if (m.type == MB_MSG_FORK) {
 			child = do_fork(&m, payload, fds, nfds);
 		} else {
-			mb_close(fds, nfds);
+			mb_close_all(fds, nfds);
 			if (m.type == MB_MSG_KILL)
 				do_kill(&m, payload);
 		}
@@ -200,10 +200,10 @@ static void fork_server(int argc, char **argv)
 	lua_gc(L, LUA_GCCOLLECT, 0);
 	lua_gc(L, LUA_GCCOLLECT, 0);
 	fflush(NULL);
-	watch_children();
-	mb_watch_report();
-	mb_send(process.control, MB_MSG_READY, NULL, 0);
-	serve();
+	open_sigchld_pipe();
+	mb_files_report();
+	mb_message_send(process.control, MB_MSG_READY, NULL, 0);
+	serve_messages();
 }
 
 static void read_development(void)

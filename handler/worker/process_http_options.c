@@ -31,7 +31,7 @@ static const option options[] = {
 };
 #define OPTIONS (sizeof options / sizeof *options)
 
-static double *place(mb_http_options *o, const option *d)
+static double *option_in(mb_http_options *o, const option *d)
 {
 	return (double *)((char *)o + d->off);
 }
@@ -42,11 +42,11 @@ size_t mb_http_options_text(const mb_http_options *o, char *to, size_t cap)
 	for (size_t i = 0; i < OPTIONS && n < cap; i++)
 		if (options[i].server)
 			n += (size_t)snprintf(to + n, cap - n, "%s=%.17g\n", options[i].name,
-				*place((mb_http_options *)o, &options[i]));
+				*option_in((mb_http_options *)o, &options[i]));
 	return n < cap ? n : cap - 1;
 }
 
-static int bad(lua_State *L, const char *name, const char *want, int i)
+static int bad_option(lua_State *L, const char *name, const char *want, int i)
 {
 	return luaL_error(L, "generate_handler: option '%s' must be %s, not a %s", name, want,
 		luaL_typename(L, i));
@@ -58,7 +58,7 @@ static double number_option(lua_State *L, const option *d)
 	if (d->type == T_TIME && lua_type(L, -1) == LUA_TBOOLEAN && !lua_toboolean(L, -1))
 		return 0;
 	if (lua_type(L, -1) != LUA_TNUMBER)
-		bad(L, d->name, d->type == T_TIME ? "a number of seconds or false" : "a number of bytes", -1);
+		bad_option(L, d->name, d->type == T_TIME ? "a number of seconds or false" : "a number of bytes", -1);
 	double v = lua_tonumber(L, -1);
 	if (d->type == T_TIME) {
 		if (!(v >= 0) || v > 1e9)
@@ -156,7 +156,7 @@ static void fixed_headers(lua_State *L)
 		return;
 	}
 	if (!lua_istable(L, -1))
-		bad(L, "static_headers", "a string or a table", -1);
+		bad_option(L, "static_headers", "a string or a table", -1);
 	int t = lua_gettop(L), count = (int)mb_rawlen(L, t);
 	for (int i = 1; i <= count; i++, lua_settop(L, t)) {
 		lua_rawgeti(L, t, i);
@@ -207,7 +207,7 @@ static void read_options(lua_State *L, int t, mb_http_options *v)
 	int in = 0, out = 0;
 	memset(v, 0, sizeof *v);
 	for (size_t i = 0; i < OPTIONS; i++)
-		*place(v, &options[i]) = options[i].def;
+		*option_in(v, &options[i]) = options[i].def;
 	fixed.text.len = 0;
 	fixed.date = fixed.close = 0;
 	if (lua_isnoneornil(L, t))
@@ -224,7 +224,7 @@ static void read_options(lua_State *L, int t, mb_http_options *v)
 		const option *d = find_option(name);
 		if (!d)
 			unknown_option(L, name);
-		*place(v, d) = number_option(L, d);
+		*option_in(v, d) = number_option(L, d);
 		in |= !strcmp(name, "maximum_input_chunk_size");
 		out |= !strcmp(name, "minimum_output_chunk_size");
 	}
@@ -277,7 +277,7 @@ const mb_http_options *mb_http_handler(lua_State *L, int i)
 	return o;
 }
 
-int mb_http_open(lua_State *L)
+int mb_http_load(lua_State *L)
 {
 	static const luaL_Reg f[] = {{"generate_handler", generate_handler}, {NULL, NULL}};
 	lua_newtable(L);

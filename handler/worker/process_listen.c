@@ -28,7 +28,7 @@ typedef struct {
 	uint8_t text[MB_MSG_MAX];
 } message;
 
-static void add(lua_State *L, message *m, const void *p, size_t n)
+static void add_bytes(lua_State *L, message *m, const void *p, size_t n)
 {
 	if (n > sizeof m->text - m->len)
 		luaL_error(L, "listen: more than %d bytes of options", (int)MB_MSG_MAX);
@@ -41,9 +41,9 @@ static void add_entry(lua_State *L, message *m, uint32_t scope, const char *k, s
 	uint32_t type, const char *v, size_t vn)
 {
 	mb_entry e = {.scope = scope, .key_len = (uint32_t)kn, .val_len = (uint32_t)vn, .type = type};
-	add(L, m, &e, sizeof e);
-	add(L, m, k, kn);
-	add(L, m, v, vn);
+	add_bytes(L, m, &e, sizeof e);
+	add_bytes(L, m, k, kn);
+	add_bytes(L, m, v, vn);
 }
 
 /* The value is on top of the stack. */
@@ -132,15 +132,15 @@ static void serialise(lua_State *L, message *m)
 }
 
 /* Sends the message and waits for the verdict; raises the server's text. */
-static void ask(lua_State *L, const message *m)
+static void ask_server(lua_State *L, const message *m)
 {
 	mb_msg h;
 	uint8_t *payload = NULL;
 	int fds[MB_FDS_MAX], nfds;
-	if (mb_send(process.control, MB_MSG_LISTEN, m->text, m->len) ||
-	    mb_recv(process.control, &h, &payload, fds, &nfds) != 1)
+	if (mb_message_send(process.control, MB_MSG_LISTEN, m->text, m->len) ||
+	    mb_message_receive(process.control, &h, &payload, fds, &nfds) != 1)
 		luaL_error(L, "listen: the server is gone");
-	mb_close(fds, nfds);
+	mb_close_all(fds, nfds);
 	if (h.type == MB_MSG_LISTEN_OK) {
 		free(payload);
 		return;
@@ -224,7 +224,7 @@ int mb_listen(lua_State *L)
 	mb_connect *l = lua_newuserdata(L, (count + 1) * sizeof *l);
 	p = &pools[npools];
 	*p = (mb_pool){.listeners = (uint32_t)count, .listener = l};
-	ask(L, m);
+	ask_server(L, m);
 	luaL_ref(L, LUA_REGISTRYINDEX); /* l lives as long as the process */
 	p->prepare = keep_function(L, 1, "prepare");
 	p->finish = keep_function(L, 1, "finish");

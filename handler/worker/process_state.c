@@ -144,7 +144,7 @@ static void open_globals(lua_State *L, int argc, char **argv)
 	lua_setglobal(L, "timeout");
 	lua_getglobal(L, "package");
 	lua_getfield(L, -1, "preload");
-	lua_pushcfunction(L, mb_http_open);
+	lua_pushcfunction(L, mb_http_load);
 	lua_setfield(L, -2, "moonbridge_http");
 	lua_pop(L, 2);
 	/* As the standalone interpreter has it: the script is arg[0]. */
@@ -180,12 +180,12 @@ lua_State *mb_state_new(int argc, char **argv)
 	open_globals(L, argc, argv);
 	open_paths(L, argc > 1 ? argv[1] : "");
 	if (process.report_files)
-		mb_watch_open(L);
-	mb_request_open(L);
-	mb_fields_open(L);
-	mb_params_open(L);
-	mb_stream_open(L);
-	mb_socket_open(L);
+		mb_watch_install(L);
+	mb_request_install(L);
+	mb_fields_install(L);
+	mb_params_install(L);
+	mb_file_install(L);
+	mb_socket_install(L);
 	return L;
 }
 
@@ -198,7 +198,7 @@ int mb_state_run(lua_State *L, int argc, char **argv)
 	lua_rawgeti(L, LUA_REGISTRYINDEX, process.traceback_ref);
 	int handler = lua_gettop(L);
 	if (process.report_files)
-		mb_watch_note(argv[1]);
+		mb_files_note(argv[1]);
 	if (luaL_loadfile(L, argv[1]))
 		return -1;
 	luaL_checkstack(L, argc, "too many script arguments");

@@ -28,7 +28,7 @@ static void push_object_text(lua_State *L)
  * after it. Upvalue 1 is debug.traceback as it was before the script ran. */
 static int traceback(lua_State *L)
 {
-	if (mb_post_trace(L))
+	if (mb_form_stream_traceback(L))
 		return 1;
 	if (!lua_isstring(L, 1)) {
 		if (!luaL_callmeta(L, 1, "__tostring") || !lua_isstring(L, -1))
@@ -47,9 +47,9 @@ static int traceback(lua_State *L)
 /* The memory that the error may be about is still in use then. */
 int mb_traceback(lua_State *L)
 {
-	int armed = mb_memory.armed;
-	mb_memory.armed = 0;
+	int armed = memory.armed;
+	memory.armed = 0;
 	int n = traceback(L);
-	mb_memory.armed = armed;
+	memory.armed = armed;
 	return n;
 }

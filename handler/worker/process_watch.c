@@ -19,7 +19,7 @@ static int pass_on(lua_State *L)
 static int load_noting(lua_State *L)
 {
 	if (lua_type(L, 1) == LUA_TSTRING)
-		mb_watch_note(lua_tostring(L, 1));
+		mb_files_note(lua_tostring(L, 1));
 	return pass_on(L);
 }
 
@@ -37,7 +37,7 @@ static int search_noting(lua_State *L)
 		lua_pushvalue(L, lua_upvalueindex(3));
 		lua_gettable(L, lua_upvalueindex(2));
 		if (lua_pcall(L, 2, 1, 0) == 0 && lua_type(L, -1) == LUA_TSTRING)
-			mb_watch_note(lua_tostring(L, -1));
+			mb_files_note(lua_tostring(L, -1));
 		lua_pop(L, 1);
 	}
 	return pass_on(L);
@@ -50,7 +50,7 @@ static void wrap_global(lua_State *L, const char *name)
 	lua_setglobal(L, name);
 }
 
-void mb_watch_open(lua_State *L)
+void mb_watch_install(lua_State *L)
 {
 	static const char *const path[] = {"path", "cpath", "cpath"};
 	wrap_global(L, "dofile");

@@ -87,7 +87,7 @@ void mb_cache_set(lua_State *L, int key)
 	lua_pop(L, 1);
 }
 
-void mb_request_over(lua_State *L)
+void mb_request_end(lua_State *L)
 {
 	if (exchange.has_cache) {
 		lua_pushboolean(L, 0); /* not nil: luaL_ref would give the number away */
@@ -244,7 +244,7 @@ static const char *keep_name(lua_State *L, const char *name)
 	return s;
 }
 
-void mb_request_open(lua_State *L)
+void mb_request_install(lua_State *L)
 {
 	static const lua_CFunction methods[F_METHODS] = {
 		mb_body_process, mb_body_stream, mb_stream_post_param, mb_stream_post_params,

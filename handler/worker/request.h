@@ -17,23 +17,23 @@ enum { /* keys of the cache table */
 	MB_CACHE_METADATA_LIST, MB_CACHE_BODY, MB_CACHE_SOCKET, MB_CACHE_STREAMS, MB_CACHE_ERROR,
 	MB_CACHE_TRACE
 };
-void mb_request_open(lua_State *L);
+void mb_request_install(lua_State *L);
 void mb_request_push(lua_State *L);
-void mb_request_over(lua_State *L);
+void mb_request_end(lua_State *L);
 void mb_request_check(lua_State *L, int i);
 int mb_cache_get(lua_State *L, int key); /* 1: pushed; 0: nothing there */
 void mb_cache_set(lua_State *L, int key); /* value on top, stays there */
 
 /* --- request_fields.c ----------------------------------------------------- */
 
-void mb_fields_open(lua_State *L);
+void mb_fields_install(lua_State *L);
 void mb_fields_push(lua_State *L, int key); /* MB_CACHE_HEADERS … VALUE */
 int mb_field_find(lua_State *L, const char *lower, const char **v, size_t *n);
 
 /* --- request_params.c ----------------------------------------------------- */
 
 enum { MB_PARSE_FORM, MB_PARSE_COOKIE };
-void mb_params_open(lua_State *L);
+void mb_params_install(lua_State *L);
 void mb_params_form(lua_State *L, int key, int list_key, const uint8_t *p, size_t n);
 void mb_params_new(lua_State *L); /* pushes two tables: first values, sequences */
 void mb_params_add(lua_State *L, int first); /* to the tables at first, first + 1: name, value */
@@ -49,7 +49,7 @@ int mb_body_process(lua_State *L);
 int mb_body_stream(lua_State *L);
 void mb_body_exclude(lua_State *L, const char *what); /* error: the body was read otherwise */
 size_t mb_body_next(lua_State *L, const uint8_t **p);  /* waits; 0: the end */
-void mb_body_take(lua_State *L, size_t n);
+void mb_body_consume(lua_State *L, size_t n);
 void mb_body_too_large(lua_State *L);
 
 /* --- request_form.c -------------------------------------------------------- */
@@ -71,15 +71,15 @@ typedef struct {
 	char reason[120];
 } mb_post_result;
 
-void mb_post_process(lua_State *L, int multipart, const char *type, size_t n);
+void mb_form_process(lua_State *L, int multipart, const char *type, size_t n);
 
 /* --- request_form_stream.c --------------------------------------------------- */
 
-void mb_post_open(lua_State *L);
-void mb_post_find(lua_State *L, int name); /* pushes the handler for the field, or nil */
-void mb_post_call(lua_State *L, int nargs); /* calls a handler: below it is mb_post_failed */
-int mb_post_failed(lua_State *L);
-int mb_post_trace(lua_State *L); /* 1: pushed the traceback of a callback's error, at 1 */
+void mb_form_stream_install(lua_State *L);
+void mb_form_stream_find(lua_State *L, int name); /* pushes the handler for the field, or nil */
+void mb_form_stream_call(lua_State *L, int nargs); /* calls a handler: below it is mb_form_stream_failed */
+int mb_form_stream_failed(lua_State *L);
+int mb_form_stream_traceback(lua_State *L); /* 1: pushed the traceback of a callback's error, at 1 */
 int mb_stream_post_param(lua_State *L);
 int mb_stream_post_params(lua_State *L);
 
@@ -96,7 +96,7 @@ void mb_response_error(lua_State *L, int status);
 
 /* --- request_errorpage.c -------------------------------------------------------- */
 
-int mb_page_answer(lua_State *L); /* answers with the error on top; -1: that cannot be done */
+int mb_errorpage_answer(lua_State *L); /* answers with the error on top; -1: that cannot be done */
 
 /* --- upward: doc.go has the reasons ------------------------------------------------ */
 

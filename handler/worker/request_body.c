@@ -17,10 +17,10 @@ static void want_body(void)
 	if (exchange.body_wanted || !(exchange.head.flags & MB_HEAD_EXPECT))
 		return;
 	exchange.body_wanted = 1;
-	mb_lock();
+	mb_response_lock();
 	exchange.out_flags |= MB_OUT_BODY_WANTED;
 	__atomic_store_n(&exchange.out_cell->flags, exchange.out_flags, __ATOMIC_RELEASE);
-	mb_unlock();
+	mb_response_unlock();
 	mb_notify();
 }
 
@@ -61,10 +61,10 @@ size_t mb_body_next(lua_State *L, const uint8_t **p)
 	}
 }
 
-void mb_body_take(lua_State *L, size_t n)
+void mb_body_consume(lua_State *L, size_t n)
 {
 	mb_detach_head(L);
-	mb_took(n);
+	mb_input_consume(n);
 }
 
 /* All of the body in one piece: in the window if it lies there, and was not
@@ -86,7 +86,7 @@ static const uint8_t *whole_body(lua_State *L, size_t *n)
 			mb_body_too_large(L);
 		if (mb_buf_add(&exchange.scratch, p, k))
 			luaL_error(L, "request body: not enough memory");
-		mb_body_take(L, k);
+		mb_body_consume(L, k);
 	}
 	*n = exchange.scratch.len;
 	return exchange.scratch.p;
@@ -163,7 +163,7 @@ static void process_form(lua_State *L)
 	if (type == TYPE_FORM && !exchange.has_stream_handlers)
 		parse_form(L);
 	else
-		mb_post_process(L, type == TYPE_MULTIPART, v, n);
+		mb_form_process(L, type == TYPE_MULTIPART, v, n);
 	exchange.body_use = MB_BODY_PARSED;
 }
 
@@ -221,7 +221,7 @@ int mb_body_stream(lua_State *L)
 			n = max;
 		lua_pushvalue(L, 2);
 		lua_pushlstring(L, (const char *)p, n);
-		mb_body_take(L, n);
+		mb_body_consume(L, n);
 		lua_call(L, 1, 0);
 	}
 	return 0;

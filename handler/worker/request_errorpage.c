@@ -94,7 +94,7 @@ static const char *place_in(const char *s, size_t n, long *line)
 			continue;
 		memcpy(name, s, i);
 		name[i] = 0;
-		return mb_watch_find(name);
+		return mb_files_find(name);
 	}
 	return NULL;
 }
@@ -142,7 +142,7 @@ static void put_request(void)
 	put("</p>\n");
 }
 
-static void build(const char *s, size_t n)
+static void build_page(const char *s, size_t n)
 {
 	if (n > PAGE_TEXT_MAX)
 		n = PAGE_TEXT_MAX;
@@ -162,20 +162,20 @@ static void build(const char *s, size_t n)
 }
 
 /* Protected. The response begins anew: nothing of it is out. */
-static int answer(lua_State *L)
+static int send_page(lua_State *L)
 {
 	static const char *const fields[][2] = {{"Content-Type", "text/html; charset=utf-8"},
 		{"Cache-Control", "no-store"},
 		{"Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'"}};
 	exchange.options = NULL; /* its static fields are for the handler's own responses */
-	mb_lock();
+	mb_response_lock();
 	int close = response.close;
 	mb_response_begin();
 	response.close = close || !mb_body_complete();
-	mb_unlock();
-	const char *e = mb_head_start("500 Internal Server Error", 25);
+	mb_response_unlock();
+	const char *e = mb_response_start("500 Internal Server Error", 25);
 	for (size_t i = 0; !e && i < sizeof fields / sizeof *fields; i++)
-		e = mb_head_field(fields[i][0], strlen(fields[i][0]), fields[i][1], strlen(fields[i][1]));
+		e = mb_response_field(fields[i][0], strlen(fields[i][0]), fields[i][1], strlen(fields[i][1]));
 	if (e)
 		return luaL_error(L, "%s", e);
 	response.state = MB_RESPONSE_BODY;
@@ -184,7 +184,7 @@ static int answer(lua_State *L)
 	return 0;
 }
 
-int mb_page_answer(lua_State *L)
+int mb_errorpage_answer(lua_State *L)
 {
 	size_t n;
 	const char *s = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &n) : NULL;
@@ -192,8 +192,8 @@ int mb_page_answer(lua_State *L)
 		return -1;
 	page.len = 0;
 	failed = 0;
-	build(s, n);
-	lua_pushcfunction(L, answer);
+	build_page(s, n);
+	lua_pushcfunction(L, send_page);
 	int r = failed || lua_pcall(L, 0, 0, 0) ? -1 : 0;
 	mb_buf_free(&page);
 	return r;

@@ -57,7 +57,7 @@ static int fields_index(lua_State *L)
 	return 1;
 }
 
-void mb_fields_open(lua_State *L)
+void mb_fields_install(lua_State *L)
 {
 	for (int kind = MB_CACHE_HEADERS; kind <= ONE_HEADERS_FLAGS; kind++) {
 		lua_createtable(L, 0, 1);

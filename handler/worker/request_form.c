@@ -48,7 +48,7 @@ static void begin_part(lua_State *L, form *f, const mb_post_record *r, const cha
 	}
 	lua_pushlstring(L, s, r->a);
 	lua_replace(L, f->top + NAME);
-	mb_post_find(L, f->top + NAME);
+	mb_form_stream_find(L, f->top + NAME);
 	f->streamed = f->first = !lua_isnil(L, -1);
 	lua_replace(L, f->top + CALLBACK);
 	exchange.scratch.len = 0;
@@ -65,16 +65,16 @@ static void begin_part(lua_State *L, form *f, const mb_post_record *r, const cha
 }
 
 /* n 0: an empty field. */
-static void give(lua_State *L, form *f, const char *p, size_t n)
+static void give_data(lua_State *L, form *f, const char *p, size_t n)
 {
-	lua_pushcfunction(L, mb_post_failed);
+	lua_pushcfunction(L, mb_form_stream_failed);
 	lua_pushvalue(L, f->top + CALLBACK);
 	lua_pushlstring(L, p, n);
 	if (f->first)
 		lua_pushvalue(L, f->top + PART);
 	int nargs = f->first ? 2 : 1;
 	f->first = 0;
-	mb_post_call(L, nargs);
+	mb_form_stream_call(L, nargs);
 	lua_pop(L, 1);
 }
 
@@ -83,10 +83,10 @@ static void give_gathered(lua_State *L, form *f)
 	size_t n = exchange.scratch.len;
 	exchange.scratch.len = 0;
 	if (n)
-		give(L, f, (const char *)exchange.scratch.p, n);
+		give_data(L, f, (const char *)exchange.scratch.p, n);
 }
 
-static void collect(lua_State *L, const uint8_t *p, size_t n)
+static void collect_data(lua_State *L, const uint8_t *p, size_t n)
 {
 	if (mb_buf_add(&exchange.scratch, p, n))
 		luaL_error(L, "request body: not enough memory");
@@ -98,7 +98,7 @@ static void collect(lua_State *L, const uint8_t *p, size_t n)
 static void part_data(lua_State *L, form *f, const uint8_t *p, size_t n)
 {
 	if (!f->streamed) {
-		collect(L, p, n);
+		collect_data(L, p, n);
 		return;
 	}
 	const size_t max = (size_t)exchange.options->maximum_input_chunk_size;
@@ -106,14 +106,14 @@ static void part_data(lua_State *L, form *f, const uint8_t *p, size_t n)
 		if (exchange.scratch.len + n > max)
 			give_gathered(L, f);
 		if (n <= max) {
-			collect(L, p, n);
+			collect_data(L, p, n);
 			return;
 		}
 	}
 	give_gathered(L, f);
 	for (size_t k; n; p += k, n -= k) {
 		k = n < max ? n : max;
-		give(L, f, (const char *)p, k);
+		give_data(L, f, (const char *)p, k);
 	}
 }
 
@@ -122,10 +122,10 @@ static void end_part(lua_State *L, form *f)
 	if (f->streamed) {
 		give_gathered(L, f);
 		if (f->first)
-			give(L, f, "", 0);
-		lua_pushcfunction(L, mb_post_failed);
+			give_data(L, f, "", 0);
+		lua_pushcfunction(L, mb_form_stream_failed);
 		lua_pushvalue(L, f->top + CALLBACK);
-		mb_post_call(L, 0);
+		mb_form_stream_call(L, 0);
 		lua_pop(L, 1);
 		return;
 	}
@@ -148,7 +148,7 @@ static void malformed(lua_State *L, const mb_post_result *r)
 }
 
 /* Goes through the first n bytes of records of the piece p. */
-static void go_through(lua_State *L, form *f, const uint8_t *p, size_t n)
+static void read_records(lua_State *L, form *f, const uint8_t *p, size_t n)
 {
 	mb_post_record r;
 	for (size_t at = 0; at + sizeof r <= n;) {
@@ -175,24 +175,24 @@ static void go_through(lua_State *L, form *f, const uint8_t *p, size_t n)
 
 /* A piece of the body, or its end. The window's bytes are given back when their
  * records are worked off. */
-static void parse(lua_State *L, form *f, const uint8_t *p, size_t rest, int end)
+static void parse_piece(lua_State *L, form *f, const uint8_t *p, size_t rest, int end)
 {
 	mb_post_result r;
 	do {
 		mbPostParse((void *)p, rest, end, records, sizeof records, &r);
-		go_through(L, f, p, r.used);
+		read_records(L, f, p, r.used);
 		if (f->streamed)
 			give_gathered(L, f); /* what is there is not kept for what may come */
 		if (r.status)
 			malformed(L, &r);
 		if (r.taken)
-			mb_body_take(L, r.taken);
+			mb_body_consume(L, r.taken);
 		p += r.taken;
 		rest -= r.taken;
 	} while (r.more || rest);
 }
 
-static void store(lua_State *L, form *f)
+static void store_tables(lua_State *L, form *f)
 {
 	lua_settop(L, f->top + (f->multipart ? METADATA_LIST : PARAMS_LIST));
 	for (int key = MB_CACHE_POST + lua_gettop(L) - f->top - 1; key >= MB_CACHE_POST; key--) {
@@ -202,7 +202,7 @@ static void store(lua_State *L, form *f)
 }
 
 /* Takes the whole body apart. The order of slots is that of the cache's keys. */
-void mb_post_process(lua_State *L, int multipart, const char *type, size_t n)
+void mb_form_process(lua_State *L, int multipart, const char *type, size_t n)
 {
 	form f = {.top = lua_gettop(L), .multipart = multipart};
 	mb_post_result r;
@@ -222,8 +222,8 @@ void mb_post_process(lua_State *L, int multipart, const char *type, size_t n)
 			n = most;
 		if ((all += (double)n) > exchange.options->request_body_size_limit)
 			mb_body_too_large(L);
-		parse(L, &f, p, n, 0);
+		parse_piece(L, &f, p, n, 0);
 	}
-	parse(L, &f, NULL, 0, 1);
-	store(L, &f);
+	parse_piece(L, &f, NULL, 0, 1);
+	store_tables(L, &f);
 }

@@ -8,7 +8,7 @@ static int find_ref; /* string.find as it was before the script ran */
  * followed by its callback. */
 enum { BY_NAME = 1, BY_PATTERN };
 
-void mb_post_open(lua_State *L)
+void mb_form_stream_install(lua_State *L)
 {
 	lua_getglobal(L, "string");
 	lua_getfield(L, -1, "find");
@@ -30,7 +30,7 @@ static void push_handlers(lua_State *L)
 
 /* Checks the arguments, and that it is not too late; pushes the table that the
  * callback comes to. */
-static void begin(lua_State *L, const char *verb, int table)
+static void begin_registration(lua_State *L, const char *verb, int table)
 {
 	mb_request_check(L, 1);
 	luaL_checktype(L, 2, LUA_TSTRING);
@@ -47,7 +47,7 @@ static void begin(lua_State *L, const char *verb, int table)
  * first, or silence it. Neither is what somebody means who writes that. */
 int mb_stream_post_param(lua_State *L)
 {
-	begin(L, "stream_post_param", BY_NAME);
+	begin_registration(L, "stream_post_param", BY_NAME);
 	lua_pushvalue(L, 2);
 	lua_rawget(L, -2);
 	if (!lua_isnil(L, -1))
@@ -61,7 +61,7 @@ int mb_stream_post_param(lua_State *L)
 }
 
 /* Pushes whether the name matches. A malformed pattern is an error. */
-static int matches(lua_State *L, int name, int pattern)
+static int name_matches(lua_State *L, int name, int pattern)
 {
 	lua_rawgeti(L, LUA_REGISTRYINDEX, find_ref);
 	lua_pushvalue(L, name);
@@ -75,7 +75,7 @@ static int matches(lua_State *L, int name, int pattern)
 
 int mb_stream_post_params(lua_State *L)
 {
-	begin(L, "stream_post_params", BY_PATTERN);
+	begin_registration(L, "stream_post_params", BY_PATTERN);
 	int t = lua_gettop(L), n = (int)mb_rawlen(L, t);
 	for (int i = 1; i < n; i += 2, lua_settop(L, t)) {
 		lua_rawgeti(L, t, i);
@@ -84,7 +84,7 @@ int mb_stream_post_params(lua_State *L)
 	}
 	/* Many mistakes show only with a name that gets as far as there. */
 	lua_pushliteral(L, "");
-	matches(L, t + 1, 2);
+	name_matches(L, t + 1, 2);
 	lua_pop(L, 1);
 	lua_pushvalue(L, 2);
 	lua_rawseti(L, t, n + 1);
@@ -95,7 +95,7 @@ int mb_stream_post_params(lua_State *L)
 }
 
 /* Exact names go first, then patterns, in the order of their registration. */
-void mb_post_find(lua_State *L, int name)
+void mb_form_stream_find(lua_State *L, int name)
 {
 	int top = lua_gettop(L);
 	if (!exchange.has_stream_handlers || !mb_cache_get(L, MB_CACHE_STREAMS)) {
@@ -110,7 +110,7 @@ void mb_post_find(lua_State *L, int name)
 		int t = lua_gettop(L), n = (int)mb_rawlen(L, t), found = 0;
 		for (int i = 1; i < n && !found; i += 2) {
 			lua_rawgeti(L, t, i);
-			found = matches(L, name, t + 1);
+			found = name_matches(L, name, t + 1);
 			lua_settop(L, t);
 			if (found)
 				lua_rawgeti(L, t, i + 1);
@@ -124,7 +124,7 @@ void mb_post_find(lua_State *L, int name)
 
 /* Message handler: the traceback is made where the error is raised, and kept for
  * the case that nobody catches the error; the error itself goes on as it is. */
-int mb_post_failed(lua_State *L)
+int mb_form_stream_failed(lua_State *L)
 {
 	lua_settop(L, 1);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, process.traceback_ref);
@@ -138,7 +138,7 @@ int mb_post_failed(lua_State *L)
 	return 1;
 }
 
-int mb_post_trace(lua_State *L)
+int mb_form_stream_traceback(lua_State *L)
 {
 	if (!exchange.active || !mb_cache_get(L, MB_CACHE_ERROR))
 		return 0;
@@ -148,8 +148,8 @@ int mb_post_trace(lua_State *L)
 	return 0;
 }
 
-/* Function and arguments are on top, and mb_post_failed right below them. */
-void mb_post_call(lua_State *L, int nargs)
+/* Function and arguments are on top, and mb_form_stream_failed right below them. */
+void mb_form_stream_call(lua_State *L, int nargs)
 {
 	int failed_at = lua_gettop(L) - nargs - 1;
 	exchange.in_stream_handler = 1;

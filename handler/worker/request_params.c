@@ -14,17 +14,17 @@ static int list_index(lua_State *L)
 	return 1;
 }
 
-void mb_params_open(lua_State *L)
+void mb_params_install(lua_State *L)
 {
 	lua_createtable(L, 0, 1);
 	lua_pushcfunction(L, list_index);
 	lua_setfield(L, -2, "__index");
 	list_metatable = luaL_ref(L, LUA_REGISTRYINDEX);
-	mb_post_open(L);
+	mb_form_stream_install(L);
 }
 
 /* Appends the pairs in p. Their number is bounded before any room is made. */
-static void parse(lua_State *L, int kind, const uint8_t *p, size_t n)
+static void parse_pairs(lua_State *L, int kind, const uint8_t *p, size_t n)
 {
 	char sep = kind == MB_PARSE_FORM ? '&' : ';';
 	size_t items = n > 0;
@@ -93,7 +93,7 @@ static void push_tables(lua_State *L)
 void mb_params_form(lua_State *L, int key, int list_key, const uint8_t *p, size_t n)
 {
 	pairs.len = 0;
-	parse(L, MB_PARSE_FORM, p, n);
+	parse_pairs(L, MB_PARSE_FORM, p, n);
 	push_tables(L);
 	mb_cache_set(L, list_key);
 	lua_pop(L, 1);
@@ -119,7 +119,7 @@ void mb_params_cookies(lua_State *L)
 		const mb_field *f = mb_field_at(L, i);
 		const uint8_t *raw = exchange.head_bytes + exchange.head.raw_off;
 		if (mb_same_word((const char *)raw + f->name_off, f->name_len, "cookie"))
-			parse(L, MB_PARSE_COOKIE, raw + f->value_off, f->value_len);
+			parse_pairs(L, MB_PARSE_COOKIE, raw + f->value_off, f->value_len);
 	}
 	push_tables(L);
 	lua_pop(L, 1);

@@ -34,7 +34,7 @@ int mb_send_status(lua_State *L)
 	}
 	if (n && s[0] != '1')
 		mb_body_before_status(L);
-	const char *e = mb_head_start(s, n);
+	const char *e = mb_response_start(s, n);
 	if (e)
 		return luaL_error(L, "send_status: %s", e);
 	response.state = MB_RESPONSE_STATUS;
@@ -48,7 +48,7 @@ int mb_send_header(lua_State *L)
 	const char *k = luaL_checklstring(L, 2, &kn), *v = mb_check_text(L, 3, &vn);
 	if (response.state != MB_RESPONSE_STATUS || response.broken)
 		return misuse(L, "send_header");
-	const char *e = mb_head_field(k, kn, v, vn);
+	const char *e = mb_response_field(k, kn, v, vn);
 	if (e)
 		return luaL_error(L, "send_header: %s", e);
 	return 0;
@@ -185,9 +185,9 @@ void mb_response_error(lua_State *L, int status)
 	response.has_date = response.has_length = 0;
 	response.sent = response.held.len = 0;
 	response.close = 1;
-	const char *e = mb_head_start(known[i].line, strlen(known[i].line));
+	const char *e = mb_response_start(known[i].line, strlen(known[i].line));
 	if (!e)
-		e = mb_head_field("Content-Type", 12, "text/plain", 10);
+		e = mb_response_field("Content-Type", 12, "text/plain", 10);
 	if (e)
 		luaL_error(L, "%s", e);
 	response.state = MB_RESPONSE_BODY;

@@ -11,29 +11,29 @@
 
 /* What the userdata of a Lua file handle begins with. */
 #if LUA_VERSION_NUM >= 502
-typedef luaL_Stream mb_stream;
+typedef luaL_Stream mb_file;
 #else
 typedef struct {
 	FILE *f;
-} mb_stream;
+} mb_file;
 #endif
 
-void mb_stream_open(lua_State *L);
-mb_stream *mb_stream_push(lua_State *L);       /* pushes a handle that is closed */
-void mb_stream_attach(mb_stream *s, FILE *f);  /* opens it: owns f from now on */
-FILE *mb_stream_file(const mb_stream *s);      /* NULL: closed */
-int mb_stream_close(mb_stream *s);             /* as fclose; 0 if it is closed */
-const char *mb_file_peek(FILE *f, size_t *n);  /* what is in the input buffer */
-void mb_file_skip(FILE *f, size_t n);          /* takes bytes that were peeked at */
-const char *mb_file_unsent(FILE *f, size_t *n); /* what is in the output buffer */
-int mb_file_result(lua_State *L, int ok); /* pushes true, or nil, message, errno */
-int mb_forward(lua_State *L, int n); /* calls; errors get the position of our caller */
+void mb_file_install(lua_State *L);
+mb_file *mb_file_push(lua_State *L);       /* pushes a handle that is closed */
+void mb_file_attach(mb_file *s, FILE *f);  /* opens it: owns f from now on */
+FILE *mb_file_stdio(const mb_file *s);      /* NULL: closed */
+int mb_file_close(mb_file *s);             /* as fclose; 0 if it is closed */
+const char *mb_stdio_peek(FILE *f, size_t *n);  /* what is in the input buffer */
+void mb_stdio_skip(FILE *f, size_t n);          /* takes bytes that were peeked at */
+const char *mb_stdio_unsent(FILE *f, size_t *n); /* what is in the output buffer */
+int mb_push_result(lua_State *L, int ok); /* pushes true, or nil, message, errno */
+int mb_forward_call(lua_State *L, int n); /* calls; errors get the position of our caller */
 int mb_readuntil(lua_State *L);      /* method of every handle */
 
 /* --- socket_handover.c ---------------------------------------------------------- */
 
 void mb_handover_open(void);      /* when the worker starts */
-int mb_handover_take(void);       /* asks for the socket: descriptor, or -1: cancelled */
+int mb_handover_receive(void);       /* asks for the socket: descriptor, or -1: cancelled */
 void mb_handover_offer(int fd);   /* from the thread that reads the control socket */
 
 /* --- socket.c --------------------------------------------------------------------- */
@@ -47,12 +47,12 @@ typedef struct {
 	                      and the peer sees no end before this one is closed */
 	int tcp;
 	int half_closed;   /* the output was closed by itself: FIN is out */
-	mb_stream *in, *out; /* anchored in the object */
+	mb_file *in, *out; /* anchored in the object */
 } mb_socket;
 
-void mb_socket_open(lua_State *L);
+void mb_socket_install(lua_State *L);
 int mb_socket_run(lua_State *L);     /* protected function: an exchange of MB_KIND_SOCKET */
-void mb_socket_over(int failed);     /* after it, whatever it was */
+void mb_socket_after_exchange(int failed);     /* after it, whatever it was */
 /* The raw socket at index i, or an error is raised; it may be closed already. */
 mb_socket *mb_socket_check(lua_State *L, int i);
 mb_socket *mb_socket_current(void); /* of the raw exchange in progress, or NULL */

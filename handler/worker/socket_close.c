@@ -36,11 +36,11 @@ void mb_socket_abort(mb_socket *s)
 
 static void close_handles(mb_socket *s)
 {
-	if (mb_stream_file(s->in))
-		mb_stream_close(s->in);
-	if (mb_stream_file(s->out)) {
-		__fpurge(mb_stream_file(s->out)); /* what is there by now is not wanted */
-		mb_stream_close(s->out);
+	if (mb_file_stdio(s->in))
+		mb_file_close(s->in);
+	if (mb_file_stdio(s->out)) {
+		__fpurge(mb_file_stdio(s->out)); /* what is there by now is not wanted */
+		mb_file_close(s->out);
 	}
 }
 
@@ -58,7 +58,7 @@ void mb_socket_cancel(mb_socket *s)
 void mb_socket_half_close(void)
 {
 	mb_socket *s = mb_socket_current();
-	if (!s || s->fd < 0 || s->half_closed || mb_stream_file(s->out))
+	if (!s || s->fd < 0 || s->half_closed || mb_file_stdio(s->out))
 		return;
 	s->half_closed = 1;
 	shutdown(s->fd, SHUT_WR);
@@ -66,7 +66,7 @@ void mb_socket_half_close(void)
 
 /* --- time ----------------------------------------------------------------------- */
 
-static int rest_ms(double deadline)
+static int remaining_ms(double deadline)
 {
 	double ms = (deadline - mb_now()) * 1000;
 	return ms <= 0 ? 0 : ms > 1e9 ? 1000000000 : (int)ms + 1;
@@ -86,8 +86,8 @@ int mb_send_until(int fd, const char *p, size_t n, double deadline)
 		if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
 			return -1;
 		struct pollfd w = {.fd = fd, .events = POLLOUT};
-		int ms = rest_ms(deadline);
-		if (ms == 0 || (poll(&w, 1, ms) == 0 && rest_ms(deadline) == 0)) {
+		int ms = remaining_ms(deadline);
+		if (ms == 0 || (poll(&w, 1, ms) == 0 && remaining_ms(deadline) == 0)) {
 			errno = ETIMEDOUT;
 			return -1;
 		}
@@ -100,7 +100,7 @@ int mb_send_until(int fd, const char *p, size_t n, double deadline)
 static int flush_until(mb_socket *s, FILE *f, double deadline)
 {
 	size_t n;
-	const char *p = mb_file_unsent(f, &n);
+	const char *p = mb_stdio_unsent(f, &n);
 	if (n == 0)
 		return 0;
 	if (p) {
@@ -109,14 +109,14 @@ static int flush_until(mb_socket *s, FILE *f, double deadline)
 		errno = e;
 		return r;
 	}
-	int ms = rest_ms(deadline);
+	int ms = remaining_ms(deadline);
 	struct timeval t = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 + 1};
 	setsockopt(s->fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof t);
 	return fflush(f);
 }
 
 /* Until the peer's system has all of it. A Unix socket's peer has what was sent. */
-static int acknowledged(mb_socket *s, double deadline)
+static int wait_acknowledged(mb_socket *s, double deadline)
 {
 	struct timespec pause = {.tv_nsec = PAUSE_MIN_NS};
 	for (;;) {
@@ -135,7 +135,7 @@ static int acknowledged(mb_socket *s, double deadline)
 			errno = getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &e, &n) == 0 && e ? e : ECONNRESET;
 			return -1;
 		}
-		if (rest_ms(deadline) == 0) {
+		if (remaining_ms(deadline) == 0) {
 			errno = ETIMEDOUT;
 			return -1;
 		}
@@ -172,10 +172,10 @@ void mb_socket_end(int fd)
 
 /* Sends what the kernel takes without waiting. 1: the rest is sent in the background,
  * and the descriptor belongs to that. */
-static int flush_now(mb_socket *s, FILE *f)
+static int flush_without_waiting(mb_socket *s, FILE *f)
 {
 	size_t n;
-	const char *p = mb_file_unsent(f, &n);
+	const char *p = mb_stdio_unsent(f, &n);
 	while (p && n) {
 		ssize_t k = send(s->fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (k < 0 && errno == EINTR)
@@ -199,13 +199,13 @@ int mb_socket_close(mb_socket *s, double timeout)
 	if (s->fd < 0)
 		return 0;
 	double deadline = timeout > 0 ? mb_now() + timeout : 0;
-	FILE *out = mb_stream_file(s->out);
+	FILE *out = mb_file_stdio(s->out);
 	int r = 0;
 	if (out)
-		r = timeout > 0 ? flush_until(s, out, deadline) : flush_now(s, out);
+		r = timeout > 0 ? flush_until(s, out, deadline) : flush_without_waiting(s, out);
 	if (r == 0 && timeout > 0) {
 		shutdown(s->fd, SHUT_WR);
-		r = acknowledged(s, deadline);
+		r = wait_acknowledged(s, deadline);
 	}
 	if (r < 0) {
 		int e = errno;

@@ -11,15 +11,15 @@
 
 static int handle_close(lua_State *L)
 {
-	mb_stream *s = luaL_checkudata(L, 1, LUA_FILEHANDLE);
+	mb_file *s = luaL_checkudata(L, 1, LUA_FILEHANDLE);
 	FILE *f = s->f;
 	s->f = NULL;
 	return luaL_fileresult(L, !f || fclose(f) == 0, NULL);
 }
 
-mb_stream *mb_stream_push(lua_State *L)
+mb_file *mb_file_push(lua_State *L)
 {
-	mb_stream *s = lua_newuserdata(L, sizeof *s);
+	mb_file *s = lua_newuserdata(L, sizeof *s);
 	s->f = NULL;
 	s->closef = NULL;
 	luaL_getmetatable(L, LUA_FILEHANDLE);
@@ -27,17 +27,17 @@ mb_stream *mb_stream_push(lua_State *L)
 	return s;
 }
 
-void mb_stream_attach(mb_stream *s, FILE *f)
+void mb_file_attach(mb_file *s, FILE *f)
 {
 	s->f = f;
 	s->closef = handle_close;
 }
 
-FILE *mb_stream_file(const mb_stream *s) { return s->closef ? s->f : NULL; }
+FILE *mb_file_stdio(const mb_file *s) { return s->closef ? s->f : NULL; }
 
-int mb_stream_close(mb_stream *s)
+int mb_file_close(mb_file *s)
 {
-	FILE *f = mb_stream_file(s);
+	FILE *f = mb_file_stdio(s);
 	s->closef = NULL;
 	s->f = NULL;
 	return f ? fclose(f) : 0;
@@ -48,12 +48,12 @@ int mb_stream_close(mb_stream *s)
 static int io_open_ref;
 
 /* LuaJIT knows its handles by a mark that only its own functions can make. */
-mb_stream *mb_stream_push(lua_State *L)
+mb_file *mb_file_push(lua_State *L)
 {
 	lua_rawgeti(L, LUA_REGISTRYINDEX, io_open_ref);
 	lua_pushliteral(L, "/dev/null");
 	lua_call(L, 1, 2);
-	mb_stream *s = lua_touserdata(L, -2);
+	mb_file *s = lua_touserdata(L, -2);
 	if (!s)
 		luaL_error(L, "socket: no file handle: %s", lua_tostring(L, -1));
 	lua_pop(L, 1);
@@ -62,11 +62,11 @@ mb_stream *mb_stream_push(lua_State *L)
 	return s;
 }
 
-void mb_stream_attach(mb_stream *s, FILE *f) { s->f = f; }
+void mb_file_attach(mb_file *s, FILE *f) { s->f = f; }
 
-FILE *mb_stream_file(const mb_stream *s) { return s->f; }
+FILE *mb_file_stdio(const mb_file *s) { return s->f; }
 
-int mb_stream_close(mb_stream *s)
+int mb_file_close(mb_file *s)
 {
 	FILE *f = s->f;
 	s->f = NULL;
@@ -76,7 +76,7 @@ int mb_stream_close(mb_stream *s)
 /* As in the versions of Lua after 5.1, so that calls can be chained. */
 static int handle_write(lua_State *L)
 {
-	mb_stream *s = luaL_checkudata(L, 1, LUA_FILEHANDLE);
+	mb_file *s = luaL_checkudata(L, 1, LUA_FILEHANDLE);
 	if (!s->f)
 		return luaL_error(L, "attempt to use a closed file");
 	int top = lua_gettop(L);
@@ -84,7 +84,7 @@ static int handle_write(lua_State *L)
 		size_t n;
 		const char *p = luaL_checklstring(L, i, &n);
 		if (fwrite(p, 1, n, s->f) != n)
-			return mb_file_result(L, 0);
+			return mb_push_result(L, 0);
 	}
 	lua_settop(L, 1);
 	return 1;
@@ -92,7 +92,7 @@ static int handle_write(lua_State *L)
 
 #endif
 
-int mb_file_result(lua_State *L, int ok)
+int mb_push_result(lua_State *L, int ok)
 {
 	int e = errno;
 	if (ok) {
@@ -107,7 +107,7 @@ int mb_file_result(lua_State *L, int ok)
 
 /* A function of C that is called by another one does not find the line of the
  * script, so its errors get it here. */
-int mb_forward(lua_State *L, int n)
+int mb_forward_call(lua_State *L, int n)
 {
 	int below = lua_gettop(L) - n - 1;
 	int e = lua_pcall(L, n, LUA_MULTRET, 0);
@@ -124,7 +124,7 @@ int mb_forward(lua_State *L, int n)
 /* --- buffers ------------------------------------------------------------------ */
 
 /* Both C libraries let us look: no copy, and a search at the speed of memchr. */
-const char *mb_file_peek(FILE *f, size_t *n)
+const char *mb_stdio_peek(FILE *f, size_t *n)
 {
 #ifdef __GLIBC__
 	*n = (size_t)(f->_IO_read_end - f->_IO_read_ptr);
@@ -135,7 +135,7 @@ const char *mb_file_peek(FILE *f, size_t *n)
 #endif
 }
 
-void mb_file_skip(FILE *f, size_t n)
+void mb_stdio_skip(FILE *f, size_t n)
 {
 #ifdef __GLIBC__
 	f->_IO_read_ptr += n;
@@ -146,7 +146,7 @@ void mb_file_skip(FILE *f, size_t n)
 }
 
 /* NULL where the library hides it. */
-const char *mb_file_unsent(FILE *f, size_t *n)
+const char *mb_stdio_unsent(FILE *f, size_t *n)
 {
 	*n = __fpending(f);
 #ifdef __GLIBC__
@@ -164,7 +164,7 @@ static int handle_closed(lua_State *L)
 	int n = lua_gettop(L);
 	lua_pushvalue(L, lua_upvalueindex(1));
 	lua_insert(L, 1);
-	int results = mb_forward(L, n);
+	int results = mb_forward_call(L, n);
 	mb_socket_half_close();
 	return results;
 }
@@ -176,7 +176,7 @@ static void wrap_close(lua_State *L, const char *name)
 	lua_setfield(L, -2, name);
 }
 
-void mb_stream_open(lua_State *L)
+void mb_file_install(lua_State *L)
 {
 	lua_getglobal(L, "io");
 	wrap_close(L, "close");

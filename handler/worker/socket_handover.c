@@ -9,8 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { NOBODY_ASKS = -1, ASKED = -2 }; /* else the descriptor */
-static int offered = NOBODY_ASKS;
+enum { NOT_ASKED = -1, ASKED = -2 }; /* else the descriptor */
+static int offered = NOT_ASKED;
 static int bell[2] = {-1, -1}; /* the other thread wakes this one */
 
 void mb_handover_open(void)
@@ -37,20 +37,20 @@ void mb_handover_offer(int fd)
 	(void)k; /* full: it was rung already */
 }
 
-static int here(void)
+static int socket_arrived(void)
 {
 	return __atomic_load_n(&offered, __ATOMIC_ACQUIRE) >= 0 || mb_cancelled();
 }
 
 /* As mb_wait, with two bells. */
-static void wait_here(void)
+static void wait_for_socket(void)
 {
-	while (!here()) {
+	while (!socket_arrived()) {
 		struct pollfd p[2] = {{.fd = bell[0], .events = POLLIN},
 			{.fd = worker.doorbell, .events = POLLIN}};
 		__atomic_store_n(&worker.out_slot->asleep, 1, __ATOMIC_SEQ_CST);
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
-		if (!here() && poll(p, 2, -1) > 0) {
+		if (!socket_arrived() && poll(p, 2, -1) > 0) {
 			char rings[64];
 			while (p[0].revents && read(bell[0], rings, sizeof rings) > 0)
 				;
@@ -63,21 +63,21 @@ static void wait_here(void)
 	}
 }
 
-static void want(uint32_t flag)
+static void set_socket_wanted(uint32_t flag)
 {
-	mb_lock();
+	mb_response_lock();
 	exchange.out_flags = (exchange.out_flags & ~MB_OUT_SOCKET_WANTED) | flag;
 	__atomic_store_n(&exchange.out_cell->flags, exchange.out_flags, __ATOMIC_RELEASE);
-	mb_unlock();
+	mb_response_unlock();
 }
 
-int mb_handover_take(void)
+int mb_handover_receive(void)
 {
 	__atomic_store_n(&offered, ASKED, __ATOMIC_RELEASE);
-	want(MB_OUT_SOCKET_WANTED);
+	set_socket_wanted(MB_OUT_SOCKET_WANTED);
 	mb_notify();
-	wait_here();
-	int fd = __atomic_exchange_n(&offered, NOBODY_ASKS, __ATOMIC_ACQ_REL);
-	want(0); /* the loop looks at that every now and then: a worker that waits for long waits in vain */
+	wait_for_socket();
+	int fd = __atomic_exchange_n(&offered, NOT_ASKED, __ATOMIC_ACQ_REL);
+	set_socket_wanted(0); /* the loop looks at that every now and then: a worker that waits for long waits in vain */
 	return fd >= 0 ? fd : -1;
 }

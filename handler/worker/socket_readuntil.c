@@ -8,14 +8,14 @@
 /* What is in the buffer, filled if it is empty. NULL: end of file or an error. */
 static const char *next_bytes(FILE *f, size_t *n)
 {
-	const char *p = mb_file_peek(f, n);
+	const char *p = mb_stdio_peek(f, n);
 	if (*n)
 		return p;
 	int c = getc(f); /* blocks until there is something, and takes all of that */
 	if (c == EOF)
 		return NULL;
 	ungetc(c, f);
-	return mb_file_peek(f, n);
+	return mb_stdio_peek(f, n);
 }
 
 static size_t check_maxlen(lua_State *L, int i)
@@ -48,7 +48,7 @@ static int read_until(lua_State *L, FILE *f, char terminator, size_t max)
 		if (t)
 			n = (size_t)(t - p) + 1;
 		luaL_addlstring(&b, p, n);
-		mb_file_skip(f, n);
+		mb_stdio_skip(f, n);
 		got += n;
 		end = t || got == max;
 	}
@@ -56,7 +56,7 @@ static int read_until(lua_State *L, FILE *f, char terminator, size_t max)
 	luaL_pushresult(&b);
 	if (ferror(f)) {
 		errno = e;
-		return mb_file_result(L, 0);
+		return mb_push_result(L, 0);
 	}
 	if (got == 0 && !p)
 		lua_pushnil(L);
@@ -65,7 +65,7 @@ static int read_until(lua_State *L, FILE *f, char terminator, size_t max)
 
 int mb_readuntil(lua_State *L)
 {
-	const mb_stream *s = luaL_checkudata(L, 1, LUA_FILEHANDLE);
+	const mb_file *s = luaL_checkudata(L, 1, LUA_FILEHANDLE);
 	size_t n;
 	if (lua_type(L, 2) != LUA_TSTRING)
 		return luaL_error(L, "readuntil: the terminator must be a string of one byte, not a %s",
@@ -74,7 +74,7 @@ int mb_readuntil(lua_State *L)
 	if (n != 1)
 		return luaL_error(L, "readuntil: the terminator must be one byte, not %d", (int)(n > 9999 ? 9999 : n));
 	size_t max = check_maxlen(L, 3);
-	FILE *f = mb_stream_file(s);
+	FILE *f = mb_file_stdio(s);
 	if (!f)
 		return luaL_error(L, "attempt to use a closed file");
 	return read_until(L, f, *t, max);

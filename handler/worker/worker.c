@@ -17,16 +17,16 @@ static int call_hook(lua_State *L, int ref)
 		return 0;
 	lua_rawgeti(L, LUA_REGISTRYINDEX, process.traceback_ref);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, ref);
-	mb_memory.armed = 1;
+	memory.armed = 1;
 	int failed = lua_pcall(L, 0, 0, 1);
-	mb_memory.armed = 0;
+	memory.armed = 0;
 	return failed;
 }
 
-static int stillborn(const char *why, size_t n)
+static int fail_start(const char *why, size_t n)
 {
 	fflush(NULL);
-	mb_send(process.control, MB_MSG_WORKER_FAILED, why, n > MB_TEXT_MAX ? MB_TEXT_MAX : n);
+	mb_message_send(process.control, MB_MSG_WORKER_FAILED, why, n > MB_TEXT_MAX ? MB_TEXT_MAX : n);
 	return -1;
 }
 
@@ -34,35 +34,35 @@ static int prepare(lua_State *L, const mb_pool *p)
 {
 	const char *why = mb_memory_begin(L, p->memory_limit);
 	if (why)
-		return stillborn(why, strlen(why));
-	mb_timeout_who("prepare");
+		return fail_start(why, strlen(why));
+	mb_timeout_set_name("prepare");
 	int failed = call_hook(L, p->prepare);
-	mb_timeout_over();
-	mb_timeout_who(NULL);
-	if (mb_memory.failed)
+	mb_timeout_clear();
+	mb_timeout_set_name(NULL);
+	if (memory.failed)
 		mb_memory_was_reached("prepare");
 	if (!failed) {
 		mb_memory_ready();
-		mb_send(process.control, MB_MSG_WORKER_READY, NULL, 0);
+		mb_message_send(process.control, MB_MSG_WORKER_READY, NULL, 0);
 		return 0;
 	}
 	size_t n;
 	const char *s = lua_tolstring(L, -1, &n);
-	return stillborn(s ? s : "unknown error", s ? n : 13);
+	return fail_start(s ? s : "unknown error", s ? n : 13);
 }
 
 static void finish(lua_State *L, const mb_pool *p)
 {
-	mb_timeout_who("finish");
+	mb_timeout_set_name("finish");
 	mb_memory_for_finish(L);
 	int failed = call_hook(L, p->finish);
-	mb_timeout_over();
+	mb_timeout_clear();
 	if (failed) {
 		size_t n;
 		const char *s = lua_tolstring(L, -1, &n);
 		mb_log("finish", s ? s : "unknown error", s ? n : 13);
 	}
-	if (mb_memory.failed)
+	if (memory.failed)
 		mb_memory_was_reached("finish");
 	lua_settop(L, 0);
 	mb_memory_end(L);
@@ -106,7 +106,7 @@ static int claim_from(uint32_t loop, uint32_t *cell, uint32_t *gen)
 	}
 }
 
-static int claim(uint32_t *loop, uint32_t *cell, uint32_t *gen)
+static int claim_any(uint32_t *loop, uint32_t *cell, uint32_t *gen)
 {
 	uint32_t l = __atomic_load_n(&worker.in_slot->home, __ATOMIC_RELAXED);
 	if (l >= worker.header.loops)
@@ -127,13 +127,13 @@ static int quitting(void) { return __atomic_load_n(&worker.in_slot->quit, __ATOM
 static struct {
 	uint32_t loop, cell, gen;
 	int have;
-} next;
+} claimed;
 
 static int have_work(void)
 {
-	if (!next.have)
-		next.have = claim(&next.loop, &next.cell, &next.gen);
-	return next.have || quitting();
+	if (!claimed.have)
+		claimed.have = claim_any(&claimed.loop, &claimed.cell, &claimed.gen);
+	return claimed.have || quitting();
 }
 
 /* A crash of a handler or of a C module is to be seen as what it is: the Go
@@ -155,7 +155,7 @@ int mb_worker_run(void)
 	const mb_pool *p = mb_pool_at(worker.pool);
 	if (!p || prepare(L, p))
 		return 1;
-	mb_exchange_open(L);
+	mb_exchange_prepare_stack(L);
 	while (!quitting()) {
 		if (!have_work()) {
 			for (int i = 0; i < MB_YIELDS && !have_work(); i++)
@@ -164,9 +164,9 @@ int mb_worker_run(void)
 		}
 		/* What was claimed is run even if quit was set meanwhile: nobody else
 		 * would. */
-		if (next.have) {
-			next.have = 0;
-			int what = mb_exchange_run(next.loop, next.cell, next.gen);
+		if (claimed.have) {
+			claimed.have = 0;
+			int what = mb_exchange_run(claimed.loop, claimed.cell, claimed.gen);
 			if (what == MB_RUN_EXIT) {
 				mb_background_wait();
 				fflush(NULL);

@@ -20,7 +20,7 @@ int mb_worker_run(void); /* exit code */
 
 /* --- worker_exchange.c --------------------------------------------------- */
 
-void mb_exchange_open(lua_State *L);
+void mb_exchange_prepare_stack(lua_State *L);
 enum { MB_RUN_ON, MB_RUN_RETIRE, MB_RUN_EXIT }; /* EXIT: without finish */
 int mb_exchange_run(uint32_t loop, uint32_t cell, uint32_t gen); /* MB_RUN_* */
 /* The parts of it, for an exchange on another transport. */
@@ -28,7 +28,7 @@ void mb_exchange_begin(const mb_in_cell *ic, mb_out_cell *oc, const mb_transport
 int mb_exchange_head(void);           /* -1: the peer is gone */
 int mb_exchange_serve(lua_State *L);  /* protected: calls the HTTP callback at 1 */
 int mb_exchange_log(lua_State *L);    /* the error on top; 0: no, it is the peer's fault */
-int mb_exchange_may_end(void);        /* min_requests_per_fork is reached */
+int mb_exchange_may_retire(void);        /* min_requests_per_fork is reached */
 uint32_t mb_exchange_settle(lua_State *L, int failed); /* result without RETIRE */
 void mb_exchange_end(uint32_t result); /* the cell may not be touched any more */
 
@@ -56,33 +56,33 @@ void mb_memory_ready(void);                 /* after prepare */
 void mb_memory_was_reached(const char *who); /* logs it, and forgets it */
 void mb_memory_for_finish(lua_State *L);
 void mb_memory_end(lua_State *L);           /* before lua_close */
-int mb_memory_over_slow(lua_State *L);
+int mb_memory_exhausted_slow(lua_State *L);
 
 /* After an exchange: is the worker to be replaced? mb_describe must still work. */
-static inline int mb_memory_over(lua_State *L)
+static inline int mb_memory_exhausted(lua_State *L)
 {
-	return mb_memory.limit && mb_memory_over_slow(L);
+	return memory.limit && mb_memory_exhausted_slow(L);
 }
 
 /* --- worker_timeout.c ------------------------------------------------------------ */
 
 void mb_timeout_begin(void);          /* when the worker starts, on the main thread */
-void mb_timeout_over(void);           /* the handler has returned */
+void mb_timeout_clear(void);           /* the handler has returned */
 /* A handler inside of a handler: what the inner one sets ends with it. */
 typedef struct { double limit, outer; } mb_limits;
 void mb_timeout_save(mb_limits *l);
 void mb_timeout_restore(const mb_limits *l);
-void mb_timeout_interrupt(void);      /* from another thread: calls mb_trace_set */
-void mb_timeout_who(const char *hook); /* NULL: the exchange in progress */
+void mb_timeout_interrupt(void);      /* from another thread: calls mb_trace_set_hook */
+void mb_timeout_set_name(const char *hook); /* NULL: the exchange in progress */
 
 /* --- worker_trace.c ---------------------------------------------------------------- */
 
 void mb_trace_wanted(void); /* from another thread: MB_CTL_TRACEBACK */
-int mb_trace_set(void);     /* in a signal handler on the main thread; 0: nobody wants it */
+int mb_trace_set_hook(void);     /* in a signal handler on the main thread; 0: nobody wants it */
 
 /* --- worker_orders.c ----------------------------------------------------------------- */
 
-void mb_control_watch(int fd); /* returns when the server is gone */
+void mb_take_orders(int fd); /* returns when the server is gone */
 
 #pragma GCC visibility pop
 

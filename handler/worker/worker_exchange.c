@@ -26,7 +26,7 @@ static int head_arrived(void)
 
 /* A head larger than the window is taken out of it like a body. -1: the peer is
  * gone before all of it was there. */
-static int stream_head(uint32_t size)
+static int copy_long_head(uint32_t size)
 {
 	exchange.head_copy.len = 0;
 	if (mb_buf_room(&exchange.head_copy, size))
@@ -42,7 +42,7 @@ static int stream_head(uint32_t size)
 		if (n > worker.header.in_window - at)
 			n = worker.header.in_window - at;
 		memcpy(exchange.head_copy.p + exchange.taken, exchange.in_window + at, n);
-		mb_took(n);
+		mb_input_consume(n);
 	}
 	exchange.head_bytes = exchange.head_copy.p;
 	return 0;
@@ -61,7 +61,7 @@ int mb_exchange_head(void)
 	    h->nfields > (h->size - sizeof *h) / sizeof(mb_field))
 		broken_segment("an exchange with a bad head");
 	if (h->size > worker.header.in_window)
-		return stream_head(h->size);
+		return copy_long_head(h->size);
 	if (n < h->size)
 		broken_segment("an exchange with half a head");
 	exchange.taken = h->size;
@@ -149,14 +149,14 @@ uint32_t mb_exchange_settle(lua_State *L, int failed)
 	if (response.state == MB_RESPONSE_DONE && !response.broken)
 		return MB_DONE | (response.close || !mb_body_complete() ? MB_CLOSE : 0);
 	/* What is not finished now is not flushed any more. */
-	mb_lock();
+	mb_response_lock();
 	response.pending = 0;
-	mb_unlock();
+	mb_response_unlock();
 	if (response.published || response.broken || mb_cancelled())
 		return MB_DONE | MB_RESET;
 	uint32_t status = failed && exchange.peer_status ? (uint32_t)exchange.peer_status : 500;
 	if (process.error_pages && failed && status == 500 && response.written == 0) {
-		if (mb_page_answer(L) == 0)
+		if (mb_errorpage_answer(L) == 0)
 			return MB_DONE | (response.close ? MB_CLOSE : 0);
 		if (response.published || response.broken)
 			return MB_DONE | MB_RESET;
@@ -175,23 +175,23 @@ uint32_t mb_exchange_settle(lua_State *L, int failed)
 /* Gives the cell back: nothing of it may be touched afterwards. */
 void mb_exchange_end(uint32_t result)
 {
-	mb_request_over(process.L);
+	mb_request_end(process.L);
 	/* Buffers are kept for the next exchange, but not what a large one made of them. */
 	mb_buf *kept[] = {&exchange.scratch, &exchange.head_copy, &response.held};
 	for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
 		if (kept[i]->cap > 1u << 18)
 			mb_buf_free(kept[i]);
-	mb_lock();
+	mb_response_lock();
 	if (response.state == MB_RESPONSE_DONE && !(result & MB_RESET))
 		mb_output_store();
 	response.state = MB_RESPONSE_IDLE;
 	response.pending = 0;
 	exchange.active = 0;
 	__atomic_store_n(&exchange.out_cell->result, MB_RESULT(worker.generation, result), __ATOMIC_RELEASE);
-	mb_unlock();
+	mb_response_unlock();
 }
 
-static void end(uint32_t result)
+static void end_exchange(uint32_t result)
 {
 	mb_exchange_end(result);
 	__atomic_store_n(&worker.out_slot->finished, worker.out_slot->finished + 1, __ATOMIC_RELAXED);
@@ -214,7 +214,7 @@ void mb_exchange_begin(const mb_in_cell *ic, mb_out_cell *oc, const mb_transport
 	exchange.body_use = MB_BODY_UNREAD;
 }
 
-static void begin(uint32_t loop, uint32_t cell, uint32_t gen)
+static void begin_exchange(uint32_t loop, uint32_t cell, uint32_t gen)
 {
 	worker.generation = gen;
 	__atomic_store_n(&worker.out_slot->at, MB_AT(loop, cell), __ATOMIC_RELAXED);
@@ -227,7 +227,7 @@ static void begin(uint32_t loop, uint32_t cell, uint32_t gen)
 /* Between exchanges the stack holds these, so that they are at hand. */
 enum { AT_TRACEBACK = 1, AT_HTTP, AT_INTERVAL, AT_SOCKET };
 
-void mb_exchange_open(lua_State *L)
+void mb_exchange_prepare_stack(lua_State *L)
 {
 	lua_settop(L, 0);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, process.traceback_ref);
@@ -240,7 +240,7 @@ enum { WENT_WELL, FAILED, FAILED_BY_PEER };
 
 /* Runs the handler under the message handler. What it returned is on top, or
  * the text of its error. */
-static int run(lua_State *L)
+static int run_handler(lua_State *L)
 {
 	if (exchange.head.kind == MB_KIND_HTTP) {
 		const mb_connect *c = mb_connect_of(worker.pool, exchange.head.listener);
@@ -250,19 +250,19 @@ static int run(lua_State *L)
 	} else {
 		lua_pushvalue(L, exchange.head.kind == MB_KIND_SOCKET ? AT_SOCKET : AT_INTERVAL);
 	}
-	mb_memory.armed = 1;
+	memory.armed = 1;
 	int failed = lua_pcall(L, 0, 1, AT_TRACEBACK);
-	mb_memory.armed = 0;
-	if (failed == LUA_ERRMEM && !mb_memory.failed)
-		mb_memory.failed = 1;
-	mb_socket_over(failed);
-	mb_timeout_over();
+	memory.armed = 0;
+	if (failed == LUA_ERRMEM && !memory.failed)
+		memory.failed = 1;
+	mb_socket_after_exchange(failed);
+	mb_timeout_clear();
 	if (!failed)
 		return WENT_WELL;
 	return mb_exchange_log(L) ? FAILED : FAILED_BY_PEER;
 }
 
-int mb_exchange_may_end(void)
+int mb_exchange_may_retire(void)
 {
 	const mb_pool *p = mb_pool_at(worker.pool);
 	return !p || (double)worker.out_slot->finished + 1 >= p->min_requests;
@@ -274,27 +274,27 @@ static int verdict(lua_State *L, int how)
 	const mb_pool *p = mb_pool_at(worker.pool);
 	if (how != WENT_WELL && exchange.head.kind == MB_KIND_SOCKET)
 		return MB_RUN_EXIT; /* who knows what state the failed handler has left behind */
-	if (how == WENT_WELL && lua_isboolean(L, -1) && !lua_toboolean(L, -1) && mb_exchange_may_end())
+	if (how == WENT_WELL && lua_isboolean(L, -1) && !lua_toboolean(L, -1) && mb_exchange_may_retire())
 		return MB_RUN_RETIRE; /* false from the handler: this was the worker's last exchange */
 	if (how == FAILED && p && p->recycle_on_error)
 		return MB_RUN_RETIRE;
-	return mb_memory_over(L) ? MB_RUN_RETIRE : MB_RUN_ON;
+	return mb_memory_exhausted(L) ? MB_RUN_RETIRE : MB_RUN_ON;
 }
 
 int mb_exchange_run(uint32_t loop, uint32_t cell, uint32_t gen)
 {
 	lua_State *L = process.L;
-	begin(loop, cell, gen);
+	begin_exchange(loop, cell, gen);
 	if ((uint32_t)__atomic_load_n(&exchange.in_cell->gen, __ATOMIC_ACQUIRE) != gen)
 		broken_segment("an exchange of another generation");
 	if (mb_exchange_head()) {
-		end(MB_DONE | MB_RESET);
+		end_exchange(MB_DONE | MB_RESET);
 		return MB_RUN_ON;
 	}
 	if (exchange.head.id_len)
 		note_claim();
-	int how = run(L), what = verdict(L, how);
-	end(mb_exchange_settle(L, how != WENT_WELL) | (what != MB_RUN_ON ? MB_RETIRE : 0));
+	int how = run_handler(L), what = verdict(L, how);
+	end_exchange(mb_exchange_settle(L, how != WENT_WELL) | (what != MB_RUN_ON ? MB_RETIRE : 0));
 	lua_settop(L, AT_SOCKET);
 	return what;
 }

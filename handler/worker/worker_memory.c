@@ -6,24 +6,24 @@
 #include <stdio.h>
 #include <string.h>
 
-static lua_Alloc own; /* Lua's own allocator, and what it is given */
-static void *own_ud;
+static lua_Alloc original_alloc; /* Lua's own allocator, and what it is given */
+static void *original_ud;
 static size_t used;
-static size_t look;   /* use from which the heap is collected after an exchange */
-static size_t leaked; /* use from which it is full for good */
+static size_t collect_from;   /* use from which the heap is collected after an exchange */
+static size_t full_from; /* use from which it is full for good */
 
 #define SOFT(limit) ((limit) / 4 * 3)
 
 /* Half of what is left, but no less than a fiftieth of all. */
 static size_t step_from(size_t n)
 {
-	size_t limit = mb_memory.limit, half = n < limit ? (limit - n) / 2 : 0;
+	size_t limit = memory.limit, half = n < limit ? (limit - n) / 2 : 0;
 	return n + (half > limit / 50 ? half : limit / 50);
 }
 
 static size_t next_step(size_t n)
 {
-	size_t soft = SOFT(mb_memory.limit), step = step_from(n);
+	size_t soft = SOFT(memory.limit), step = step_from(n);
 	return step > soft ? step : soft;
 }
 
@@ -51,12 +51,12 @@ static void hurry(int on)
 		lua_gc(process.L, LUA_GCSETSTEPMUL, speed);
 }
 
-static void watch(void)
+static void set_thresholds(void)
 {
-	size_t margin = mb_memory.limit / 64;
+	size_t margin = memory.limit / 64;
 	low = used > margin ? used - margin : 0;
 	high = next_step(used);
-	hurry(used >= SOFT(mb_memory.limit));
+	hurry(used >= SOFT(memory.limit));
 }
 
 static void collect_soon(void)
@@ -66,19 +66,19 @@ static void collect_soon(void)
 		lua_gc(process.L, LUA_GCRESTART, 0); /* sets the threshold to what is in use */
 }
 
-static void changed(void)
+static void after_change(void)
 {
 	if (used >= high) {
 		collect_soon();
-		watch();
+		set_thresholds();
 	} else if (used < low) {
-		watch();
+		set_thresholds();
 	}
 }
 
 #else
-static void watch(void) {}
-static void changed(void) {}
+static void set_thresholds(void) {}
+static void after_change(void) {}
 #endif
 
 static int collect(lua_State *L)
@@ -90,8 +90,8 @@ static int collect(lua_State *L)
 /* Finalizers may raise errors, and allocate. */
 static void collect_all(lua_State *L)
 {
-	int armed = mb_memory.armed;
-	mb_memory.armed = 0;
+	int armed = memory.armed;
+	memory.armed = 0;
 	lua_pushcfunction(L, collect);
 	if (lua_pcall(L, 0, 0, 0)) {
 		size_t n;
@@ -99,7 +99,7 @@ static void collect_all(lua_State *L)
 		mb_log("garbage collection", s ? s : "unknown error", s ? n : 13);
 		lua_pop(L, 1);
 	}
-	mb_memory.armed = armed;
+	memory.armed = armed;
 }
 
 /* --- at the limit -------------------------------------------------------------- */
@@ -116,19 +116,19 @@ static struct {
 	int mask, count;
 } hook;
 
-static void settle(lua_State *L, lua_Debug *ar)
+static void settle_overdraft(lua_State *L, lua_Debug *ar)
 {
 	(void)ar;
 	hook.set = 0;
 	lua_sethook(L, hook.f, hook.mask, hook.count);
-	if (!mb_memory.armed)
+	if (!memory.armed)
 		return;
 	for (int i = 0; i < 2; i++) { /* what finalizers were called for goes at the second time */
 		collect_all(L);
-		if (used <= mb_memory.limit / 50 * 49)
+		if (used <= memory.limit / 50 * 49)
 			return; /* that was garbage */
 	}
-	mb_memory.failed = 1;
+	memory.failed = 1;
 	lua_pushliteral(L, "not enough memory");
 	lua_error(L);
 }
@@ -138,8 +138,8 @@ static int overdraw(size_t n, size_t asked)
 {
 	(void)asked;
 	collect_soon();
-	if (n > mb_memory.limit + mb_memory.limit / 8) {
-		mb_memory.failed = 1;
+	if (n > memory.limit + memory.limit / 8) {
+		memory.failed = 1;
 		return 0;
 	}
 	if (!hook.set) {
@@ -148,7 +148,7 @@ static int overdraw(size_t n, size_t asked)
 		hook.mask = lua_gethookmask(process.L);
 		hook.count = lua_gethookcount(process.L);
 		/* Not at calls: one may be that of the message handler. */
-		lua_sethook(process.L, settle, LUA_MASKCOUNT, 1);
+		lua_sethook(process.L, settle_overdraft, LUA_MASKCOUNT, 1);
 	}
 	return 1;
 }
@@ -162,7 +162,7 @@ static int overdraw(size_t n, size_t asked)
 {
 	(void)n;
 	if (asked == refused)
-		mb_memory.failed = 1;
+		memory.failed = 1;
 	refused = asked;
 	return 0;
 }
@@ -174,16 +174,16 @@ static void *counted(void *ud, void *p, size_t osize, size_t nsize)
 {
 	size_t before = p ? osize : 0; /* without a block osize may be a type */
 	size_t n = used - before + nsize;
-	if (nsize > before && mb_memory.armed && (n > mb_memory.limit || n < used) && !overdraw(n, nsize))
+	if (nsize > before && memory.armed && (n > memory.limit || n < used) && !overdraw(n, nsize))
 		return NULL;
-	void *q = own(ud, p, osize, nsize);
+	void *q = original_alloc(ud, p, osize, nsize);
 	if (q || !nsize) {
 		used = n;
 #if LUA_VERSION_NUM > 501
 		if (nsize > before)
 			refused = 0;
 #endif
-		changed();
+		after_change();
 	}
 	return q;
 }
@@ -201,66 +201,66 @@ const char *mb_memory_begin(lua_State *L, double limit)
 			"the limit is %.0f", used, limit);
 		return text;
 	}
-	mb_memory.limit = limit < (double)(SIZE_MAX / 2) ? (size_t)limit : SIZE_MAX / 2;
-	own = lua_getallocf(L, &own_ud);
-	lua_setallocf(L, counted, own_ud);
-	watch();
+	memory.limit = limit < (double)(SIZE_MAX / 2) ? (size_t)limit : SIZE_MAX / 2;
+	original_alloc = lua_getallocf(L, &original_ud);
+	lua_setallocf(L, counted, original_ud);
+	set_thresholds();
 	return NULL;
 }
 
 void mb_memory_ready(void)
 {
-	size_t limit = mb_memory.limit;
+	size_t limit = memory.limit;
 	if (!limit)
 		return;
-	look = next_step(used);
-	leaked = limit - (used < limit ? limit - used : 0) / 8;
+	collect_from = next_step(used);
+	full_from = limit - (used < limit ? limit - used : 0) / 8;
 }
 
 void mb_memory_end(lua_State *L)
 {
-	mb_memory.armed = 0;
-	if (own)
-		lua_setallocf(L, own, own_ud); /* Lua looks at it when it frees its last block */
+	memory.armed = 0;
+	if (original_alloc)
+		lua_setallocf(L, original_alloc, original_ud); /* Lua looks at it when it frees its last block */
 }
 
 void mb_memory_for_finish(lua_State *L)
 {
-	if (!mb_memory.limit)
+	if (!memory.limit)
 		return;
 	collect_all(L);
-	mb_memory.failed = 0;
+	memory.failed = 0;
 }
 
-static void say(const char *who, const char *what)
+static void log_limit(const char *who, const char *what)
 {
 	char text[160];
-	int n = snprintf(text, sizeof text, "memory_limit of %zu bytes %s", mb_memory.limit, what);
+	int n = snprintf(text, sizeof text, "memory_limit of %zu bytes %s", memory.limit, what);
 	mb_log(who, text, (size_t)n);
 }
 
 void mb_memory_was_reached(const char *who)
 {
-	say(who, "was reached");
-	mb_memory.failed = 0;
+	log_limit(who, "was reached");
+	memory.failed = 0;
 }
 
-int mb_memory_over_slow(lua_State *L)
+int mb_memory_exhausted_slow(lua_State *L)
 {
-	if (mb_memory.failed) {
+	if (memory.failed) {
 		char who[256];
 		mb_describe(who, sizeof who);
-		if (mb_memory.failed == 1)
-			say(who, "was reached: the worker is replaced");
-		mb_memory.failed = 2;
+		if (memory.failed == 1)
+			log_limit(who, "was reached: the worker is replaced");
+		memory.failed = 2;
 		return 1;
 	}
-	if (used < look)
+	if (used < collect_from)
 		return 0;
 	collect_all(L);
-	look = next_step(used);
-	if (used < leaked)
+	collect_from = next_step(used);
+	if (used < full_from)
 		return 0;
-	say("worker", "is nearly used up, garbage not counted: it is replaced");
+	log_limit("worker", "is nearly used up, garbage not counted: it is replaced");
 	return 1;
 }

@@ -5,7 +5,7 @@
 
 /* Orders from the server while Lua runs, whatever Lua does: single bytes, and for a
  * raw connection its socket, on a thread of its own. */
-void mb_control_watch(int fd)
+void mb_take_orders(int fd)
 {
 	for (;;) {
 		uint8_t b[64];

@@ -35,7 +35,7 @@ static const mb_transport transport = {notify_conn, wait_for_conn};
 
 static void change_places(void)
 {
-	mb_lock();
+	mb_response_lock();
 	mb_exchange before = exchange;
 	exchange = rawhttp.other;
 	rawhttp.other = before;
@@ -43,14 +43,14 @@ static void change_places(void)
 	exchange.loop = before.loop;
 	exchange.cell = before.cell;
 	exchange.out_loop = before.out_loop;
-	mb_unlock();
+	mb_response_unlock();
 }
 
 /* --- exchanges --------------------------------------------------------------- */
 
 enum { AT_CALLBACK = 1, AT_TRACEBACK, AT_SERVE };
 
-static uint32_t run(lua_State *L)
+static uint32_t run_exchange(lua_State *L)
 {
 	mb_exchange_begin(rawhttp.in_cell, rawhttp.out_cell, &transport);
 	exchange.options = rawhttp.options;
@@ -67,21 +67,21 @@ static uint32_t run(lua_State *L)
 		const mb_pool *p = mb_pool_at(worker.pool);
 		if (mb_exchange_log(L) && p && p->recycle_on_error)
 			rawhttp.retired = 1;
-	} else if (lua_isboolean(L, -1) && !lua_toboolean(L, -1) && mb_exchange_may_end()) {
+	} else if (lua_isboolean(L, -1) && !lua_toboolean(L, -1) && mb_exchange_may_retire()) {
 		rawhttp.retired = 1;
 	}
-	if (mb_memory_over(L))
+	if (mb_memory_exhausted(L))
 		rawhttp.retired = 1;
 	return mb_exchange_settle(L, failed) | (rawhttp.retired ? MB_RETIRE : 0);
 }
 
 /* Protected; its argument is the callback. */
-static int run_all(lua_State *L)
+static int run_exchanges(lua_State *L)
 {
 	lua_rawgeti(L, LUA_REGISTRYINDEX, process.traceback_ref);
 	lua_pushcfunction(L, mb_exchange_serve);
 	while (mbConnNext()) {
-		uint32_t result = run(L);
+		uint32_t result = run_exchange(L);
 		mb_exchange_end(result);
 		lua_settop(L, AT_SERVE);
 		if (!mbConnEnd(result))
@@ -104,7 +104,7 @@ static void make_cell(lua_State *L)
 	memset(rawhttp.out_cell, 0, sizeof *rawhttp.out_cell);
 }
 
-static mb_socket *check(lua_State *L)
+static mb_socket *check_socket(lua_State *L)
 {
 	if (!exchange.active)
 		luaL_error(L, "handler: a connect handler must call it");
@@ -119,9 +119,9 @@ static mb_socket *check(lua_State *L)
 	mb_socket *s = mb_socket_check(L, 1);
 	if (s->fd < 0)
 		luaL_error(L, "handler: the socket is closed");
-	if (!mb_stream_file(s->in) || !mb_stream_file(s->out) || s->half_closed)
+	if (!mb_file_stdio(s->in) || !mb_file_stdio(s->out) || s->half_closed)
 		luaL_error(L, "handler: the %s of the socket is closed",
-			mb_stream_file(s->in) ? "output" : "input");
+			mb_file_stdio(s->in) ? "output" : "input");
 	return s;
 }
 
@@ -132,13 +132,13 @@ static int open_conn(const mb_socket *s, const mb_http_options *o)
 	int fd = fcntl(s->fd, F_DUPFD_CLOEXEC, 3);
 	if (fd < 0)
 		return -1;
-	FILE *in = mb_stream_file(s->in);
+	FILE *in = mb_file_stdio(s->in);
 	size_t early;
 	mb_rawhttp c = {.fd = fd, .bell = worker.doorbell, .socket = &s->fd,
 		.in_cell = rawhttp.in_cell, .in_window = worker.header.in_window,
 		.out_cell = rawhttp.out_cell, .out_window = worker.header.out_window,
 		.quit = &worker.in_slot->quit, .asleep = &worker.out_slot->asleep,
-		.options = o, .raw = &exchange.head, .early = mb_file_peek(in, &early)};
+		.options = o, .raw = &exchange.head, .early = mb_stdio_peek(in, &early)};
 	c.early_len = early;
 	int err = mbConnOpen(&c);
 	if (err) {
@@ -146,15 +146,15 @@ static int open_conn(const mb_socket *s, const mb_http_options *o)
 		errno = err;
 		return -1;
 	}
-	mb_file_skip(in, early);
+	mb_stdio_skip(in, early);
 	return 0;
 }
 
 int mb_rawhttp_serve(lua_State *L, const mb_http_options *o)
 {
-	mb_socket *s = check(L);
+	mb_socket *s = check_socket(L);
 	make_cell(L);
-	if (fflush(mb_stream_file(s->out))) { /* the peer is gone */
+	if (fflush(mb_file_stdio(s->out))) { /* the peer is gone */
 		mb_socket_cancel(s);
 		lua_pushboolean(L, 1);
 		return 1;
@@ -163,7 +163,7 @@ int mb_rawhttp_serve(lua_State *L, const mb_http_options *o)
 		return luaL_error(L, "handler: %s", strerror(errno));
 	rawhttp.options = o;
 	rawhttp.retired = 0;
-	lua_pushcfunction(L, run_all);
+	lua_pushcfunction(L, run_exchanges);
 	lua_pushvalue(L, 2);
 	change_places();
 	int failed = lua_pcall(L, 1, 0, 0); /* not enough memory, at the most */

@@ -22,8 +22,8 @@ static int armed;    /* the signal means something */
 static const char *hook; /* prepare or finish, or NULL: the exchange */
 static pthread_t main_thread;
 static char where[128]; /* the place of the call, as "script.lua:5: " */
-static char line[512]; /* for the log */
-static size_t line_len;
+static char log_line[512]; /* for the log */
+static size_t log_line_len;
 
 /* The earlier one of the two. */
 static double deadline(void)
@@ -68,11 +68,11 @@ static void on_alarm(int sig)
 	}
 	/* One that came too late, or because the server wants to know what Lua is at
 	 * before it ends the worker. */
-	if (mb_trace_set() || !__atomic_load_n(&armed, __ATOMIC_ACQUIRE)) {
+	if (mb_trace_set_hook() || !__atomic_load_n(&armed, __ATOMIC_ACQUIRE)) {
 		errno = e;
 		return;
 	}
-	ssize_t k = write(2, line, line_len);
+	ssize_t k = write(2, log_line, log_line_len);
 	(void)k;
 	mb_socket *s = mb_socket_current();
 	if (s)
@@ -103,8 +103,8 @@ static void prepare_line(void)
 		snprintf(who, sizeof who, "%s", hook);
 	else
 		mb_describe(who, sizeof who);
-	int n = snprintf(line, sizeof line, "%s: %stimeout: still running, the worker is ended\n", who, where);
-	line_len = n < 0 ? 0 : (size_t)n < sizeof line ? (size_t)n : sizeof line - 1;
+	int n = snprintf(log_line, sizeof log_line, "%s: %stimeout: still running, the worker is ended\n", who, where);
+	log_line_len = n < 0 ? 0 : (size_t)n < sizeof log_line ? (size_t)n : sizeof log_line - 1;
 }
 
 static void set_timer(void)
@@ -127,7 +127,7 @@ static void set_timer(void)
 	setitimer(ITIMER_REAL, &t, NULL);
 }
 
-void mb_timeout_over(void)
+void mb_timeout_clear(void)
 {
 	limit = outer = 0;
 	if (armed)
@@ -149,7 +149,7 @@ void mb_timeout_restore(const mb_limits *l)
 		set_timer();
 }
 
-void mb_timeout_who(const char *name) { hook = name; }
+void mb_timeout_set_name(const char *name) { hook = name; }
 
 /* --- the global --------------------------------------------------------------------- */
 

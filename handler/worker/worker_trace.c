@@ -11,14 +11,14 @@ void mb_trace_wanted(void)
 	mb_timeout_interrupt(); /* hooks may be set in a signal handler, but by no other thread */
 }
 
-static void report(lua_State *L, lua_Debug *ar)
+static void log_traceback(lua_State *L, lua_Debug *ar)
 {
 	(void)ar;
 	lua_sethook(L, NULL, 0, 0);
 	if (!exchange.active)
 		return; /* it has come to its end */
-	int armed = mb_memory.armed;
-	mb_memory.armed = 0;
+	int armed = memory.armed;
+	memory.armed = 0;
 	char who[256];
 	size_t n;
 	mb_describe(who, sizeof who);
@@ -26,13 +26,13 @@ static void report(lua_State *L, lua_Debug *ar)
 	const char *s = lua_tolstring(L, -1, &n);
 	mb_log(who, s, n);
 	lua_pop(L, 1);
-	mb_memory.armed = armed;
+	memory.armed = armed;
 }
 
-int mb_trace_set(void)
+int mb_trace_set_hook(void)
 {
 	if (!__atomic_exchange_n(&wanted, 0, __ATOMIC_ACQ_REL))
 		return 0;
-	lua_sethook(process.L, report, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
+	lua_sethook(process.L, log_traceback, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
 	return 1;
 }
