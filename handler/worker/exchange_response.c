@@ -66,7 +66,7 @@ const char *mb_response_start(const char *s, size_t n)
 {
 	if (n < 3 || s[0] < '1' || s[0] > '9' || s[1] < '0' || s[1] > '9' || s[2] < '0' ||
 	    s[2] > '9' || (n > 3 && s[3] != ' '))
-		return "a status is three digits, and a text after a blank, as in \"200 OK\"";
+		return "a status is three digits, optionally followed by a space and a text, as in \"200 OK\"";
 	if (has_cut(s, n))
 		return "a status must not contain line breaks (CR, LF) or NUL";
 	int status = (s[0] - '0') * 100 + (s[1] - '0') * 10 + (s[2] - '0');
@@ -117,7 +117,7 @@ static const char *set_length(const char *v, size_t n)
 {
 	uint64_t x = 0;
 	if (response.has_length)
-		return "Content-Length was sent already";
+		return "Content-Length has already been sent";
 	if (n == 0 || n > 18)
 		return "Content-Length must be a whole number of bytes";
 	for (size_t i = 0; i < n; i++) {

@@ -198,7 +198,7 @@ static void unknown_option(lua_State *L, const char *name)
 		lua_pushfstring(L, ", %s", options[i].name);
 		lua_concat(L, 2);
 	}
-	luaL_error(L, "generate_handler: unknown option '%s'; there are %s", name, lua_tostring(L, -1));
+	luaL_error(L, "generate_handler: unknown option '%s'; valid options are %s", name, lua_tostring(L, -1));
 }
 
 /* Reads the table at index t, which may be nil, into v. */
@@ -215,7 +215,7 @@ static void read_options(lua_State *L, int t, mb_http_options *v)
 	for (lua_pushnil(L); lua_next(L, t); lua_pop(L, 1)) {
 		if (lua_type(L, -2) != LUA_TSTRING)
 			luaL_error(L, "generate_handler: options need names, as in { chunk_size = 4096 }; "
-				"there is a %s as key", luaL_typename(L, -2));
+				"got a %s as a key", luaL_typename(L, -2));
 		const char *name = lua_tostring(L, -2);
 		if (!strcmp(name, "static_headers")) {
 			fixed_headers(L);

@@ -86,7 +86,7 @@ static void bad_key(lua_State *L, const char *where, int i)
 		luaL_error(L, "listen: %s has an unexpected entry [%s]: values need names, as in "
 			"{ proto = \"tcp4\", port = 8080 }", where, lua_tostring(L, -1));
 	}
-	luaL_error(L, "listen: %s has a %s as key", where, luaL_typename(L, i));
+	luaL_error(L, "listen: %s has a %s as a key", where, luaL_typename(L, i));
 }
 
 static void add_listener(lua_State *L, message *m, int t, uint32_t scope)

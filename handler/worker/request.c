@@ -239,7 +239,7 @@ static const char *keep_name(lua_State *L, const char *name)
 	lua_pushstring(L, copy);
 	const char *s = lua_tostring(L, -2);
 	if (lua_tostring(L, -1) != s)
-		luaL_error(L, "request.%s: this Lua has two strings of it", name);
+		luaL_error(L, "request.%s: this Lua keeps two strings for the name", name);
 	lua_pop(L, 1);
 	return s;
 }

@@ -45,7 +45,7 @@ size_t mb_body_next(lua_State *L, const uint8_t **p)
 			mb_body_too_large(L);
 		if (f & MB_IN_ABORT) {
 			exchange.peer_status = 400;
-			luaL_error(L, "request body: connection broke off");
+			luaL_error(L, "request body: incomplete");
 		}
 		if (head > exchange.taken) {
 			uint64_t at = exchange.taken & (worker.header.in_window - 1), n = head - exchange.taken;
@@ -94,14 +94,14 @@ static const uint8_t *whole_body(lua_State *L, size_t *n)
 
 void mb_body_exclude(lua_State *L, const char *what)
 {
-	static const char *const how[] = {"", "was read as request.body", "was read as a form",
-		"was given to stream_request_body"};
+	static const char *const how[] = {"", "read as request.body", "read as a form",
+		"given to stream_request_body"};
 	if (exchange.in_stream_handler)
 		luaL_error(L, "%s: the form is still being processed, by the caller of this stream handler", what);
 	if (exchange.body_use == MB_BODY_BROKEN)
-		luaL_error(L, "%s: processing the request body has failed already", what);
+		luaL_error(L, "%s: processing the request body has already failed", what);
 	if (exchange.body_use != MB_BODY_UNREAD)
-		luaL_error(L, "%s: the request body %s already", what, how[exchange.body_use]);
+		luaL_error(L, "%s: the request body has already been %s", what, how[exchange.body_use]);
 }
 
 /* Stream handlers would wait for a form in vain. */
@@ -109,7 +109,7 @@ static void exclude_streams(lua_State *L, const char *what)
 {
 	mb_body_exclude(L, what);
 	if (exchange.has_stream_handlers && !exchange.body_processed)
-		luaL_error(L, "%s: a stream handler was registered already: the request body is read as a form", what);
+		luaL_error(L, "%s: a stream handler has already been registered: the request body is read as a form", what);
 }
 
 int mb_body_push(lua_State *L)

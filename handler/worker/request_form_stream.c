@@ -38,7 +38,7 @@ static void begin_registration(lua_State *L, const char *verb, int table)
 	lua_settop(L, 3);
 	mb_body_exclude(L, verb);
 	if (exchange.body_processed)
-		luaL_error(L, "%s: the request body was processed already", verb);
+		luaL_error(L, "%s: the request body has already been processed", verb);
 	push_handlers(L);
 	lua_rawgeti(L, -1, table);
 }
@@ -51,7 +51,7 @@ int mb_stream_post_param(lua_State *L)
 	lua_pushvalue(L, 2);
 	lua_rawget(L, -2);
 	if (!lua_isnil(L, -1))
-		return luaL_error(L, "stream_post_param: '%s' has a stream handler already", lua_tostring(L, 2));
+		return luaL_error(L, "stream_post_param: '%s' already has a stream handler", lua_tostring(L, 2));
 	lua_pop(L, 1);
 	lua_pushvalue(L, 2);
 	lua_pushvalue(L, 3);
@@ -80,7 +80,7 @@ int mb_stream_post_params(lua_State *L)
 	for (int i = 1; i < n; i += 2, lua_settop(L, t)) {
 		lua_rawgeti(L, t, i);
 		if (lua_rawequal(L, -1, 2))
-			return luaL_error(L, "stream_post_params: '%s' has a stream handler already", lua_tostring(L, 2));
+			return luaL_error(L, "stream_post_params: '%s' already has a stream handler", lua_tostring(L, 2));
 	}
 	/* Many mistakes show only with a name that gets as far as there. */
 	lua_pushliteral(L, "");

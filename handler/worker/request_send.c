@@ -11,15 +11,15 @@ static int misuse(lua_State *L, const char *verb)
 	if (response.broken)
 		return mb_raise_cancelled(L);
 	if (response.state == MB_RESPONSE_DONE)
-		return luaL_error(L, "%s: the response is finished already", verb);
+		return luaL_error(L, "%s: the response is already finished", verb);
 	if (response.state == MB_RESPONSE_NONE)
-		return luaL_error(L, "%s: no status was sent yet", verb);
+		return luaL_error(L, "%s: no status has been sent yet", verb);
 	if (response.interim)
 		return luaL_error(L, "%s: status %d is interim: call finish_headers, then send the "
 			"final status", verb, response.status);
 	if (response.state == MB_RESPONSE_STATUS)
-		return luaL_error(L, "%s: a status was sent already", verb);
-	return luaL_error(L, "%s: the header section is finished already", verb);
+		return luaL_error(L, "%s: a status has already been sent", verb);
+	return luaL_error(L, "%s: the header section is already finished", verb);
 }
 
 int mb_send_status(lua_State *L)
@@ -29,7 +29,7 @@ int mb_send_status(lua_State *L)
 	const char *s = mb_check_text(L, 2, &n);
 	if (response.state != MB_RESPONSE_NONE || response.broken) {
 		if (response.state == MB_RESPONSE_BODY && !response.broken)
-			return luaL_error(L, "send_status: a status was sent already");
+			return luaL_error(L, "send_status: a status has already been sent");
 		return misuse(L, "send_status");
 	}
 	if (n && s[0] != '1')
@@ -165,7 +165,7 @@ void mb_response_finish(lua_State *L)
 	if (exchange.out_flags & MB_OUT_RESET)
 		return; /* request.socket:cancel() is an end, too */
 	if (response.state == MB_RESPONSE_NONE)
-		luaL_error(L, "%sthe handler has sent no status: it has returned without a call of send_status",
+		luaL_error(L, "%sthe handler has sent no status: it returned without calling send_status",
 			callback_place(L));
 	finish(L, 1);
 }

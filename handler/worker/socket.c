@@ -64,7 +64,7 @@ static mb_socket *check_raw(lua_State *L, const char *what)
 	mb_socket *s = check_socket(L, 1);
 	if (!s->raw)
 		luaL_error(L, "%s: the server reads and writes this connection; "
-			"that is for sockets of raw connect handlers", what);
+			"only sockets of raw connect handlers can be read or written", what);
 	return s;
 }
 
@@ -89,7 +89,7 @@ static void check_formats(lua_State *L)
 				i - 1, luaL_typename(L, i));
 		f += *f == '*';
 		if (!*f || !strchr("lLna", *f))
-			luaL_error(L, "read: unknown format '%s', there are \"*l\", \"*L\", \"*n\", \"*a\" and "
+			luaL_error(L, "read: unknown format '%s'; valid formats are \"*l\", \"*L\", \"*n\", \"*a\" and "
 				"numbers of bytes", lua_tostring(L, i));
 	}
 }

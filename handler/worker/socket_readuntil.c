@@ -27,7 +27,7 @@ static size_t check_maxlen(lua_State *L, int i)
 			luaL_typename(L, i));
 	lua_Number v = lua_tonumber(L, i);
 	if (!(v >= 0) || v != floor(v))
-		luaL_error(L, "readuntil: maxlen must be a whole number from 0 on");
+		luaL_error(L, "readuntil: maxlen must be a whole number of 0 or more");
 	return v < 9007199254740992.0 ? (size_t)v : SIZE_MAX;
 }
 

@@ -197,7 +197,7 @@ const char *mb_memory_begin(lua_State *L, double limit)
 		return NULL;
 	used = (size_t)lua_gc(L, LUA_GCCOUNT, 0) * 1024 + (size_t)lua_gc(L, LUA_GCCOUNTB, 0);
 	if ((double)used > limit) {
-		snprintf(text, sizeof text, "memory_limit: what the script has left behind takes %zu bytes already; "
+		snprintf(text, sizeof text, "memory_limit: the script already uses %zu bytes; "
 			"the limit is %.0f", used, limit);
 		return text;
 	}
@@ -261,6 +261,6 @@ int mb_memory_exhausted_slow(lua_State *L)
 	collect_from = next_step(used);
 	if (used < full_from)
 		return 0;
-	log_limit("worker", "is nearly used up, garbage not counted: it is replaced");
+	log_limit("worker", "is nearly used up, not counting garbage: the worker is replaced");
 	return 1;
 }

@@ -107,14 +107,14 @@ static void make_cell(lua_State *L)
 static mb_socket *check_socket(lua_State *L)
 {
 	if (!exchange.active)
-		luaL_error(L, "handler: a connect handler must call it");
+		luaL_error(L, "handler: only a connect handler may call it");
 	if (exchange.head.kind == MB_KIND_HTTP)
-		luaL_error(L, "handler: called while a request is being handled already; a connect handler is "
-			"to call it, with its socket");
+		luaL_error(L, "handler: called while a request is already being handled; only a connect "
+			"handler may call it, with its socket");
 	if (exchange.head.kind == MB_KIND_INTERVAL)
 		luaL_error(L, "handler: an interval timer has no connection");
 	if (lua_type(L, 1) != LUA_TUSERDATA)
-		luaL_error(L, "handler: the socket of the connect handler expected as argument, got a %s",
+		luaL_error(L, "handler: expected the socket of the connect handler as its argument, got a %s",
 			luaL_typename(L, 1));
 	mb_socket *s = mb_socket_check(L, 1);
 	if (s->fd < 0)

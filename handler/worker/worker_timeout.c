@@ -103,7 +103,7 @@ static void prepare_line(void)
 		snprintf(who, sizeof who, "%s", hook);
 	else
 		mb_describe(who, sizeof who);
-	int n = snprintf(log_line, sizeof log_line, "%s: %stimeout: still running, the worker is ended\n", who, where);
+	int n = snprintf(log_line, sizeof log_line, "%s: %stimeout: still running, ending the worker\n", who, where);
 	log_line_len = n < 0 ? 0 : (size_t)n < sizeof log_line ? (size_t)n : sizeof log_line - 1;
 }
 

@@ -22,7 +22,7 @@ static void log_traceback(lua_State *L, lua_Debug *ar)
 	char who[256];
 	size_t n;
 	mb_describe(who, sizeof who);
-	luaL_traceback(L, L, "request_timeout: still running, the worker is ended", 0);
+	luaL_traceback(L, L, "request_timeout: still running, ending the worker", 0);
 	const char *s = lua_tolstring(L, -1, &n);
 	mb_log(who, s, n);
 	lua_pop(L, 1);
