@@ -41,7 +41,7 @@ var imports = map[string][]string{
 	"httpwrite":           {"httpparse"},
 	"handler":             {"handler/backend", "httpparse", "httpwrite"},
 	"handler/backend":     {"httpparse"},
-	"handler/shm":         {sys},
+	"handler/shm":         {"httpparse", sys},
 	"handler/pool/listen": {"handler/shm"},
 	"handler/pool/policy": {"handler/pool/listen"},
 	"handler/pool":        {"handler/backend", "handler/pool/listen", "handler/pool/policy", "handler/shm", "httpparse", sys},

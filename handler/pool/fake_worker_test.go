@@ -115,6 +115,8 @@ func (p *fakeProc) sleep(something func() bool) {
 	p.w.Awake()
 }
 
+const headSize = uint32(unsafe.Sizeof(shm.Head{}))
+
 // served is one exchange in the worker.
 type served struct {
 	p     *fakeProc
@@ -197,7 +199,7 @@ func (p *fakeProc) exchange(c shm.Claim) {
 	}
 	s.out.OutStart.Store(uint32(rand.IntN(len(s.ow)))) // any place will do: rings wrap around
 	s.readFull(shm.Bytes(&s.head))
-	s.block = make([]byte, int(s.head.Size)-headSize)
+	s.block = make([]byte, s.head.Size-headSize)
 	s.readFull(s.block)
 	raw := s.block[s.head.RawOff-headSize:][:s.head.RawLen]
 	if s.head.Kind == shm.KindInterval {

@@ -82,7 +82,7 @@ type connConfig struct {
 	asleep *atomic.Uint32 // tells the server that it has to ring
 	flush  func()         // publishes what the handler holds back; called without mu
 
-	common shm.Head // Listener, Exchange, Local, Remote of all head blocks
+	common shm.HeadBlock // what is the same in the head blocks of all requests
 	lim    connLimits
 }
 

@@ -2,9 +2,9 @@ package worker
 
 import (
 	"errors"
+	"slices"
 	"time"
 
-	"moonbridge/handler/shm"
 	"moonbridge/httpparse"
 )
 
@@ -154,50 +154,19 @@ func (c *conn) dispatch(n int) bool {
 	return true
 }
 
-const headSize = 112 // of shm.Head; a test compares
-
-// makeBlock builds the head block, as package handler/pool does. false: it is too large.
+// makeBlock builds the head block. false: it is too large.
 func (c *conn) makeBlock() bool {
-	h, b := &c.head, c.common
-	fields := shm.SliceBytes(h.Fields)
-	raw := len(shm.Bytes(&b)) + len(fields)
-	end := raw + len(h.Raw)
-	size := (end + 7) &^ 7
+	c.head.Persistent = c.persistent
+	b := c.common
+	b.Request, b.Expect = &c.head, c.body.expect
+	size := b.Size()
 	if size > c.lim.headBlock {
 		return false
 	}
-	b.Size, b.Kind, b.Flags = uint32(size), shm.KindHTTP, c.headFlags()
-	b.NFields, b.ContentLength = uint32(len(h.Fields)), uint64(h.ContentLength)
-	b.RawOff, b.RawLen = uint32(raw), uint32(len(h.Raw))
-	b.MethodOff, b.MethodLen = h.Method.Off, h.Method.Len
-	b.PathOff, b.PathLen = h.Path.Off, h.Path.Len
-	b.QueryOff, b.QueryLen = h.Query.Off, h.Query.Len
 	if cap(c.block) > inputKept {
 		c.block = nil
 	}
-	c.block = append(c.block[:0], shm.Bytes(&b)...)
-	c.block = append(c.block, fields...)
-	c.block = append(c.block, h.Raw...)
-	c.block = append(c.block, make([]byte, size-end)...)
+	c.block = slices.Grow(c.block[:0], size)[:size]
+	b.Put(c.block)
 	return true
-}
-
-func (c *conn) headFlags() (flags uint32) {
-	h := &c.head
-	for _, f := range [...]struct {
-		is  bool
-		bit uint32
-	}{
-		{h.IsHead, shm.HeadIsHead},
-		{h.Minor == 0, shm.HeadHTTP10},
-		{c.persistent, shm.HeadKeepalive},
-		{c.body.expect, shm.HeadExpect},
-		{h.Asterisk, shm.HeadAsterisk},
-		{c.body.framing != bodyNone, shm.HeadHasBody},
-	} {
-		if f.is {
-			flags |= f.bit
-		}
-	}
-	return flags
 }

@@ -84,7 +84,7 @@ func serveFd(t *testing.T, lim connLimits, fd int, peer net.Conn, early string, 
 			default:
 			}
 		},
-		common: shm.Head{Listener: 3, Exchange: 77}, lim: lim,
+		common: shm.HeadBlock{Kind: shm.KindHTTP, Listener: 3, Exchange: 77}, lim: lim,
 	}, []byte(early))
 	if err != nil {
 		t.Fatal(err)

@@ -33,7 +33,9 @@ func mbConnOpen(l *C.mb_local) C.int {
 		quit:   (*atomic.Uint32)(unsafe.Pointer(l.quit)),
 		asleep: (*atomic.Uint32)(unsafe.Pointer(l.asleep)),
 		flush:  func() { C.mb_flush_now() },
-		common: shm.Head{Listener: raw.Listener, Exchange: raw.Exchange, Local: raw.Local, Remote: raw.Remote},
+		common: shm.HeadBlock{
+			Kind: shm.KindHTTP, Listener: raw.Listener, Exchange: raw.Exchange, Local: raw.Local, Remote: raw.Remote,
+		},
 		lim: connLimits{
 			head:      httpparse.Limits{HeadBytes: int(min(o.request_header_size_limit, math.MaxInt32))},
 			headBlock: C.MB_REQUEST_HEAD_MAX,
