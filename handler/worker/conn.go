@@ -46,7 +46,7 @@ type conn struct {
 	respondAt  time.Time // end of the response timeout; zero: none
 	block      []byte    // head block: room that is used again
 	spill      []byte    // of it, what is not in the in-window yet
-	body       connBody
+	body       httpparse.Body
 	flags      uint32 // InCell.Flags
 	inHead     uint64
 	sent       uint64 // bytes taken out of the out-window
@@ -89,8 +89,8 @@ type connConfig struct {
 // connLimits are the options of generate_handler. Times of 0 mean none.
 type connLimits struct {
 	head      httpparse.Limits
+	body      httpparse.BodyLimits
 	headBlock int // bytes of a head block
-	bodyBytes int64
 
 	idle, header, stall, response, drain time.Duration
 }
@@ -157,7 +157,7 @@ func (c *conn) step(begin bool) {
 	if c.unsent() {
 		events |= pollOut
 	}
-	if c.body.framing != bodyNone && c.room() > 0 {
+	if c.body.Missing() && c.room() > 0 {
 		events |= pollIn
 	}
 	deadline := c.respondAt
@@ -210,11 +210,8 @@ func (c *conn) notify() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.lookAtSocket()
-	if c.body.expect && c.out.Flags.Load()&shm.OutBodyWanted != 0 {
-		c.body.expect = false
-		if c.out.OutHead.Load() == 0 {
-			c.own = continueBytes
-		}
+	if c.out.Flags.Load()&shm.OutBodyWanted != 0 && c.body.Continue() && c.out.OutHead.Load() == 0 {
+		c.own = continueBytes
 	}
 	c.send()
 }

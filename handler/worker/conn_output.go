@@ -61,7 +61,7 @@ func (c *conn) end(result uint32) bool {
 	defer c.mu.Unlock()
 	c.lookAtSocket()
 	c.retired = c.retired || result&shm.ResultRetire != 0
-	keep := c.persistent && c.body.framing == bodyNone
+	keep := c.persistent && !c.body.Missing()
 	switch {
 	case c.broken || result&shm.ResultReset != 0:
 		c.running = false

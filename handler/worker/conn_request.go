@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"errors"
 	"slices"
 	"time"
 
@@ -24,7 +23,7 @@ func (c *conn) next() bool {
 			}
 			n, err := c.parser.Parse(&c.head, c.input.unread(), &c.lim.head)
 			if err != nil {
-				return c.refuse(statusOf(err))
+				return c.refuse(httpparse.StatusOf(err))
 			}
 			if n > 0 {
 				return c.begin(n)
@@ -71,15 +70,6 @@ func (c *conn) lapsed(deadline time.Time, idle bool) bool {
 	return passed(deadline) && !c.fill() && !c.eof && !c.broken
 }
 
-// statusOf is what the peer is answered for an error of package httpparse.
-func statusOf(err error) int {
-	var e *httpparse.Error
-	if errors.As(err, &e) {
-		return e.Status
-	}
-	return 400
-}
-
 // begin decides what becomes of the request whose head takes the first n bytes of the input.
 func (c *conn) begin(n int) bool {
 	h := &c.head
@@ -87,18 +77,19 @@ func (c *conn) begin(n int) bool {
 	c.isHead = h.IsHead
 	c.persistent = h.Persistent && !c.ending()
 	c.parser.Reset()
-	if h.ContentLength > c.lim.bodyBytes {
-		return c.refuse(413)
+	await, err := c.body.Begin(h, c.input.len()-n, &c.lim.body)
+	if err != nil {
+		return c.refuse(httpparse.StatusOf(err))
 	}
-	length, rest := h.ContentLength, int64(c.input.len()-n)
-	if length > rest && length <= bufferBody && !h.ExpectContinue {
-		if !c.await(n + int(length)) {
+	if await > 0 {
+		if !c.await(n + await) {
 			return false
 		}
 		// The input has moved: what was parsed is parsed again.
 		if m, err := c.parser.Parse(h, c.input.unread(), &c.lim.head); m != n || err != nil {
 			return c.refuse(400)
 		}
+		c.body.Begin(h, c.input.len()-n, &c.lim.body)
 	}
 	return c.dispatch(n)
 }
@@ -123,15 +114,6 @@ func (c *conn) await(n int) bool {
 
 // dispatch puts the request into the cell: the head block, then what is there of the body.
 func (c *conn) dispatch(n int) bool {
-	h := &c.head
-	rest := c.input.len() - n
-	c.body = connBody{expect: h.ExpectContinue && rest == 0}
-	switch {
-	case h.Chunked:
-		c.body.framing = bodyChunked
-	case h.ContentLength > 0:
-		c.body.framing, c.body.left = bodyLength, h.ContentLength
-	}
 	if !c.makeBlock() {
 		return c.refuse(431)
 	}
@@ -158,7 +140,7 @@ func (c *conn) dispatch(n int) bool {
 func (c *conn) makeBlock() bool {
 	c.head.Persistent = c.persistent
 	b := c.common
-	b.Request, b.Expect = &c.head, c.body.expect
+	b.Request, b.Expect = &c.head, c.body.Expecting()
 	size := b.Size()
 	if size > c.lim.headBlock {
 		return false

@@ -49,7 +49,7 @@ type call struct {
 	placed uint64
 }
 
-var noLimits = connLimits{headBlock: 2 << 20, bodyBytes: 1 << 20}
+var noLimits = connLimits{headBlock: 2 << 20, body: httpparse.BodyLimits{Bytes: 1 << 20, Await: bufferBody}}
 
 // serveConn has handle called for each request of a connection, until that ends. handle returns the result of the exchange.
 func serveConn(t *testing.T, lim connLimits, early string, handle func(x *call) uint32) *served {
@@ -350,7 +350,7 @@ func TestPages(t *testing.T) {
 }
 
 func TestConnRefuses(t *testing.T) {
-	lim := connLimits{headBlock: 3000, bodyBytes: 10, head: httpparse.Limits{HeadBytes: 5000}}
+	lim := connLimits{headBlock: 3000, body: httpparse.BodyLimits{Bytes: 10, Await: bufferBody}, head: httpparse.Limits{HeadBytes: 5000}}
 	field := "X: " + strings.Repeat("x", 2900) + "\r\n"
 	for _, tt := range []struct {
 		name, in string
@@ -402,7 +402,7 @@ func TestConnBodyBreaksOff(t *testing.T) {
 	stalls := noLimits
 	stalls.stall = 20 * time.Millisecond
 	small := noLimits
-	small.bodyBytes = 10
+	small.body.Bytes = 10
 	for _, tt := range []struct {
 		name, in string
 		lim      connLimits
@@ -463,7 +463,7 @@ func TestConnTimeouts(t *testing.T) {
 		{"response", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nab", connLimits{response: short}, "HTTP/1.1 408 "},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			tt.lim.headBlock, tt.lim.bodyBytes = 1<<20, 1<<20
+			tt.lim.headBlock, tt.lim.body = 1<<20, noLimits.body
 			s := serveConn(t, tt.lim, "", echo)
 			s.say(tt.in)
 			if got := s.hearsAll(); !strings.HasPrefix(got, tt.want) || tt.want == "" && got != "" {

@@ -39,7 +39,7 @@ func mbConnOpen(l *C.mb_local) C.int {
 		lim: connLimits{
 			head:      httpparse.Limits{HeadBytes: int(min(o.request_header_size_limit, math.MaxInt32))},
 			headBlock: C.MB_REQUEST_HEAD_MAX,
-			bodyBytes: int64(o.request_body_size_limit),
+			body:      httpparse.BodyLimits{Bytes: int64(o.request_body_size_limit), Await: bufferBody},
 			idle:      seconds(o.idle_timeout),
 			header:    seconds(o.request_header_timeout),
 			stall:     seconds(o.stall_timeout),
