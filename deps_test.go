@@ -45,7 +45,7 @@ var imports = map[string][]string{
 	"handler/pool/listen": {"handler/shm"},
 	"handler/pool/policy": {"handler/pool/listen"},
 	"handler/pool":        {"handler/backend", "handler/pool/listen", "handler/pool/policy", "handler/shm", "httpparse", sys},
-	"handler/worker":      {"handler/shm", "httpparse", sys},
+	"handler/worker":      {"handler/shm", "httpparse", "httpwrite", sys},
 	"engine":              {"reactor", "bufio", "httpparse", "httpwrite", "handler/backend", "timers"},
 	"cmd/mbserve":         {"*", sys, pflag},
 	"examples/go":         {"*"}, // and every program below it

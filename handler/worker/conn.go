@@ -9,6 +9,7 @@ import (
 
 	"moonbridge/handler/shm"
 	"moonbridge/httpparse"
+	"moonbridge/httpwrite"
 )
 
 // conn is a connection that this worker serves by itself, with HTTP on a raw socket. For the exchange in its cell it does
@@ -211,7 +212,7 @@ func (c *conn) notify() {
 	defer c.mu.Unlock()
 	c.lookAtSocket()
 	if c.out.Flags.Load()&shm.OutBodyWanted != 0 && c.body.Continue() && c.out.OutHead.Load() == 0 {
-		c.own = continueBytes
+		c.own = append(c.own, httpwrite.Continue...)
 	}
 	c.send()
 }

@@ -1,10 +1,10 @@
 package worker
 
 import (
-	"strconv"
 	"time"
 
 	"moonbridge/handler/shm"
+	"moonbridge/httpwrite"
 )
 
 // unsent says that output waits for the socket.
@@ -88,58 +88,13 @@ func (c *conn) refuse(status int) bool { return c.answer(status, false) }
 
 // answer sends a response of our own. It returns keep, or false if it could not be sent.
 func (c *conn) answer(status int, keep bool) bool {
-	c.own = appendPage(c.own, status, !keep, c.isHead)
+	if status < 400 || status > 599 {
+		status = 502 // a handler that has ended without a response
+	}
+	c.own = httpwrite.AppendError(c.own, time.Now().Unix(), status, 0, !keep, c.isHead)
 	sent := c.drain()
 	if sent && !keep {
 		c.how = connLinger
 	}
 	return sent && keep
-}
-
-const continueText = "HTTP/1.1 100 Continue\r\n\r\n"
-
-var continueBytes = []byte(continueText)
-
-// pageTexts are the statuses that are answered without a word of the handler's.
-var pageTexts = map[int]string{
-	400: "Bad Request",
-	408: "Request Timeout",
-	413: "Content Too Large",
-	414: "URI Too Long",
-	415: "Unsupported Media Type",
-	417: "Expectation Failed",
-	431: "Request Header Fields Too Large",
-	500: "Internal Server Error",
-	501: "Not Implemented",
-	502: "Bad Gateway",
-	503: "Service Unavailable",
-	504: "Gateway Timeout",
-	505: "HTTP Version Not Supported",
-}
-
-// appendPage appends the response that handler.AppendError makes, which a test compares. (With package handler the
-// initialisation of net/http would come into every worker, for these few lines.)
-func appendPage(dst []byte, status int, closing, noBody bool) []byte {
-	if status < 400 || status > 599 {
-		status = 502
-	}
-	text := pageTexts[status]
-	dst = append(dst, "HTTP/1.1 "...)
-	dst = strconv.AppendInt(dst, int64(status), 10)
-	dst = append(dst, " "+text+"\r\nDate: "...)
-	if text == "" {
-		text = "Error"
-	}
-	dst = time.Now().UTC().AppendFormat(dst, "Mon, 02 Jan 2006 15:04:05 GMT")
-	dst = append(dst, "\r\nContent-Type: text/plain\r\nContent-Length: "...)
-	dst = strconv.AppendInt(dst, int64(len(text)+1), 10)
-	dst = append(dst, "\r\n"...)
-	if closing {
-		dst = append(dst, "Connection: close\r\n"...)
-	}
-	dst = append(dst, "\r\n"...)
-	if !noBody {
-		dst = append(dst, text+"\n"...)
-	}
-	return dst
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -328,27 +329,6 @@ func dateless(s string) string {
 	return before + "Date: \r\n" + dateless(after)
 }
 
-func TestPages(t *testing.T) {
-	for status := 400; status < 600; status++ {
-		if _, ok := pageTexts[status]; !ok && httpwrite.StatusText(status) != "" {
-			continue
-		}
-		for i := range 4 {
-			want := httpwrite.AppendError(nil, 0, status, 0, i&1 != 0, i&2 != 0)
-			got := appendPage(nil, status, i&1 != 0, i&2 != 0)
-			if dateless(string(got)) != dateless(string(want)) {
-				t.Errorf("got %q, want %q", got, want)
-			}
-		}
-	}
-	if got := string(appendPage(nil, 0, true, false)); !strings.HasPrefix(got, "HTTP/1.1 502 Bad Gateway\r\n") {
-		t.Errorf("got %q", got)
-	}
-	if continueText != httpwrite.Continue {
-		t.Errorf("Continue: %q", continueText)
-	}
-}
-
 func TestConnRefuses(t *testing.T) {
 	lim := connLimits{headBlock: 3000, body: httpparse.BodyLimits{Bytes: 10, Await: bufferBody}, head: httpparse.Limits{HeadBytes: 5000}}
 	field := "X: " + strings.Repeat("x", 2900) + "\r\n"
@@ -435,14 +415,20 @@ func TestConnOwnStatus(t *testing.T) {
 			x.put("some")
 			return shm.ResultDone | shm.ResultReset
 		}
-		return shm.ResultDone | 500<<shm.ResultStatusShift
+		status, err := strconv.Atoi(x.path())
+		if err != nil {
+			t.Error(err)
+		}
+		return shm.ResultDone | uint32(status)<<shm.ResultStatusShift
 	})
-	for _, method := range []string{"GET", "HEAD"} {
-		s.say(method + " / HTTP/1.1\r\nHost: x\r\n\r\n")
-		want := string(httpwrite.AppendError(nil, time.Now().Unix(), 500, 0, false, method == "HEAD"))
-		b := make([]byte, len(want))
-		if io.ReadFull(s.peer, b); dateless(string(b)) != dateless(want) {
-			t.Errorf("got %q, want %q", b, want)
+	for status, want := range map[int]int{0: 502, 399: 502, 400: 400, 413: 413, 500: 500, 599: 599, 600: 502} {
+		for _, method := range []string{"GET", "HEAD"} {
+			s.say(fmt.Sprintf("%s /%d HTTP/1.1\r\nHost: x\r\n\r\n", method, status))
+			want := string(httpwrite.AppendError(nil, 0, want, 0, false, method == "HEAD"))
+			b := make([]byte, len(want))
+			if io.ReadFull(s.peer, b); dateless(string(b)) != dateless(want) {
+				t.Errorf("%d: got %q, want %q", status, b, want)
+			}
 		}
 	}
 	s.say("GET /reset HTTP/1.1\r\nHost: x\r\n\r\n")
