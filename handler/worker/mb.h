@@ -524,5 +524,6 @@ int mb_finish_headers(lua_State *L);
 int mb_finish(lua_State *L);
 void mb_response_finish(lua_State *L);
 void mb_response_error(lua_State *L, int status);
+size_t mb_status_line(int status, char *to, size_t cap); /* "500 Internal Server Error"; its length */
 
 #endif
