@@ -308,7 +308,7 @@ double mb_now(void);                 /* seconds, monotonic */
 void mb_socket_half_close(void);     /* some handle was closed: was it the output? */
 void mb_socket_abort(mb_socket *s);  /* async-signal-safe: reset when the process ends */
 
-/* --- local.c, conn*.go: HTTP on a raw socket ---------------------------------- */
+/* --- local.c, rawhttp.go: HTTP on a raw socket ---------------------------------- */
 
 /* What Go is given to serve a connection with. All of it outlives the connection. */
 typedef struct {

@@ -1,4 +1,4 @@
-package worker
+package rawhttp
 
 import (
 	"time"
@@ -7,22 +7,22 @@ import (
 	"moonbridge/httpwrite"
 )
 
-// unsent says that output waits for the socket.
-func (c *conn) unsent() bool { return len(c.own) > 0 || c.running && c.out.OutHead.Load() > c.sent }
+// unsent reports that output waits for the socket.
+func (c *Conn) unsent() bool { return len(c.own) > 0 || c.running && c.cfg.Out.OutHead.Load() > c.sent }
 
 // send writes what the socket takes of the output, without blocking.
-func (c *conn) send() (moved bool) {
+func (c *Conn) send() (moved bool) {
 	for c.unsent() && !c.broken {
 		var n int
 		if len(c.own) > 0 {
 			n = c.write(c.own)
 			c.own = c.own[n:]
 		} else {
-			head, start := c.out.OutHead.Load(), uint64(c.out.OutStart.Load())
-			part, _ := shm.Ring(c.outWin, start+c.sent, head-c.sent)
+			head, start := c.cfg.Out.OutHead.Load(), uint64(c.cfg.Out.OutStart.Load())
+			part, _ := shm.Ring(c.cfg.OutWindow, start+c.sent, head-c.sent)
 			n = c.write(part)
 			c.sent += uint64(n)
-			c.in.OutTail.Store(c.sent)
+			c.cfg.In.OutTail.Store(c.sent)
 		}
 		if n == 0 {
 			break
@@ -36,8 +36,8 @@ func (c *conn) send() (moved bool) {
 	return moved
 }
 
-// drain waits until all output is with the kernel. false: the peer does not take it.
-func (c *conn) drain() bool {
+// drain waits until the kernel has all output. It returns false if the peer does not take it.
+func (c *Conn) drain() bool {
 	c.movedAt = time.Now()
 	for {
 		c.send()
@@ -54,9 +54,9 @@ func (c *conn) drain() bool {
 	}
 }
 
-// end ends an exchange: result is what the worker stores in the cell for the server. It returns false if that was the last
+// End ends an exchange. result is what a worker stores in the cell for the server. It returns false if this was the last
 // exchange of the connection.
-func (c *conn) end(result uint32) bool {
+func (c *Conn) End(result uint32) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.lookAtSocket()
@@ -65,9 +65,9 @@ func (c *conn) end(result uint32) bool {
 	switch {
 	case c.broken || result&shm.ResultReset != 0:
 		c.running = false
-		c.how = connReset
+		c.how = closeReset
 		return false
-	case c.out.OutHead.Load() == 0:
+	case c.cfg.Out.OutHead.Load() == 0:
 		c.running = false
 		return c.answer(int(result>>shm.ResultStatusShift), keep && !c.ending())
 	}
@@ -77,24 +77,24 @@ func (c *conn) end(result uint32) bool {
 		return true
 	}
 	if sent {
-		c.how = connLinger
+		c.how = closeLinger
 	}
 	return false
 }
 
-// refuse answers a request that no handler gets to see, and ends the connection: what follows it cannot be told apart from
-// it. It returns false.
-func (c *conn) refuse(status int) bool { return c.answer(status, false) }
+// refuse answers a request that no handler gets to see, and ends the connection: what follows cannot be told apart from the
+// request. It returns false.
+func (c *Conn) refuse(status int) bool { return c.answer(status, false) }
 
 // answer sends a response of our own. It returns keep, or false if it could not be sent.
-func (c *conn) answer(status int, keep bool) bool {
+func (c *Conn) answer(status int, keep bool) bool {
 	if status < 400 || status > 599 {
 		status = 502 // a handler that has ended without a response
 	}
 	c.own = httpwrite.AppendError(c.own, time.Now().Unix(), status, 0, !keep, c.isHead)
 	sent := c.drain()
 	if sent && !keep {
-		c.how = connLinger
+		c.how = closeLinger
 	}
 	return sent && keep
 }

@@ -1,4 +1,4 @@
-package worker
+package rawhttp
 
 import (
 	"moonbridge/handler/shm"
@@ -6,13 +6,15 @@ import (
 )
 
 // room is how many bytes go into the in-window.
-func (c *conn) room() uint64 { return uint64(len(c.inWin)) - (c.inHead - c.out.InTail.Load()) }
+func (c *Conn) room() uint64 {
+	return uint64(len(c.cfg.InWindow)) - (c.inHead - c.cfg.Out.InTail.Load())
+}
 
-// pump moves head block and body into the in-window as far as there is room, without blocking. Where it is full the socket
-// is not read, and TCP tells the peer: nothing here grows with the body.
-func (c *conn) pump() (moved bool) {
+// pump moves the head block and the body into the in-window as far as there is room, without blocking. While the window is
+// full the socket is not read, and TCP slows the peer down: nothing here grows with the body.
+func (c *Conn) pump() (moved bool) {
 	for !c.broken {
-		x, y := shm.Ring(c.inWin, c.inHead, c.room())
+		x, y := shm.Ring(c.cfg.InWindow, c.inHead, c.room())
 		switch {
 		case len(c.spill) == 0 && !c.body.Missing():
 			if c.running && c.flags&(shm.InEnd|shm.InAbort) == 0 {
@@ -27,7 +29,7 @@ func (c *conn) pump() (moved bool) {
 			n += copy(y, c.spill[n:])
 			c.spill = c.spill[n:]
 			c.put(n)
-		case c.input.len() > 0:
+		case c.input.Len() > 0:
 			c.feed(x, y)
 		case !c.readBody(x):
 			if c.eof {
@@ -40,24 +42,24 @@ func (c *conn) pump() (moved bool) {
 	return moved
 }
 
-// put says that n more bytes are in the in-window.
-func (c *conn) put(n int) {
+// put publishes n more bytes in the in-window.
+func (c *Conn) put(n int) {
 	c.inHead += uint64(n)
-	c.in.InHead.Store(c.inHead)
+	c.cfg.In.InHead.Store(c.inHead)
 }
 
 // feed moves body bytes from the input into the window x, y.
-func (c *conn) feed(x, y []byte) {
-	n, consumed, err := c.body.Move(x, y, c.input.unread())
-	c.input.discard(consumed)
+func (c *Conn) feed(x, y []byte) {
+	n, consumed, err := c.body.Move(x, y, c.input.Unread())
+	c.input.Discard(consumed)
 	c.put(n)
 	if err != nil {
 		c.abortBody(httpparse.StatusOf(err) == 413)
 	}
 }
 
-// readBody reads more of the body, straight into the window if that is possible. false: nothing came.
-func (c *conn) readBody(x []byte) bool {
+// readBody reads more of the body, directly into the window if that is possible. It returns false if nothing came.
+func (c *Conn) readBody(x []byte) bool {
 	if x = c.body.Direct(x); len(x) == 0 {
 		return c.fill()
 	}
@@ -69,7 +71,7 @@ func (c *conn) readBody(x []byte) bool {
 
 // abortBody gives up a body that is invalid, too large, or does not come. The response, whatever it is, is the last on the
 // connection: where the next request would begin is unknown.
-func (c *conn) abortBody(tooLarge bool) {
+func (c *Conn) abortBody(tooLarge bool) {
 	c.body.Abort()
 	c.persistent = false
 	flags := c.flags | shm.InAbort
