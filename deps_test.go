@@ -46,7 +46,8 @@ var imports = map[string][]string{
 	"handler/pool/policy":    {"handler/pool/listen"},
 	"handler/pool":           {"handler/backend", "handler/pool/listen", "handler/pool/policy", "handler/shm", "httpparse", sys},
 	"handler/worker/rawhttp": {"bufio", "handler/shm", "httpparse", "httpwrite", sys},
-	"handler/worker":         {"handler/shm", "handler/worker/rawhttp", "bufio", "httpparse", "httpwrite"},
+	"handler/worker/form":    {"httpparse"},
+	"handler/worker":         {"handler/shm", "handler/worker/form", "handler/worker/rawhttp", "bufio", "httpparse", "httpwrite"},
 	"engine":                 {"reactor", "bufio", "httpparse", "httpwrite", "handler/backend", "timers"},
 	"cmd/mbserve":            {"*", sys, pflag},
 	"examples/go":            {"*"}, // and every program below it

@@ -82,7 +82,7 @@ func TestEntriesHaveTests(t *testing.T) {
 	}
 	packages := map[string]map[string]*ast.FuncDecl{}
 	for name, dir := range map[string]string{"main": ".", "worker": "../../handler/worker",
-		"rawhttp": "../../handler/worker/rawhttp", "pool": "../../handler/pool",
+		"rawhttp": "../../handler/worker/rawhttp", "form": "../../handler/worker/form", "pool": "../../handler/pool",
 		"listen": "../../handler/pool/listen", "policy": "../../handler/pool/policy",
 		"engine": "../../engine", "httpparse": "../../httpparse"} {
 		packages[name] = testsOf(t, dir)

@@ -396,7 +396,7 @@ size_t mb_body_next(lua_State *L, const uint8_t **p);  /* waits; 0: the end */
 void mb_body_take(lua_State *L, size_t n);
 void mb_body_too_large(lua_State *L);
 
-/* --- post.c, post_stream.c, multipart.go ---------------------------------- */
+/* --- post.c, post_stream.c, form.go ---------------------------------- */
 
 /* What Go finds in a piece of a form body: records, each of this head and bytes. */
 enum {
