@@ -55,6 +55,7 @@ var imports = map[string][]string{
 	// For tests only: no line of the table names it.
 	"httpparse/conformance":          {},
 	"handler/pool/listen/listentest": {"handler/shm"},
+	"handler/shm/shmtest":            {"handler/shm", sys},
 }
 
 // mustExist are the packages whose absence means that this test looks at the wrong place.

@@ -30,7 +30,7 @@ var _ = Field(httpparse.Field{})
 func (b *HeadBlock) end() int {
 	n := headSize + len(b.Timer)
 	if r := b.Request; r != nil {
-		n += len(SliceBytes(r.Fields)) + len(r.Raw) + len(r.ID)
+		n += len(sliceBytes(r.Fields)) + len(r.Raw) + len(r.ID)
 	}
 	return n
 }
@@ -56,7 +56,7 @@ func (b *HeadBlock) Put(to []byte) {
 		h.MethodOff, h.MethodLen = r.Method.Off, r.Method.Len
 		h.PathOff, h.PathLen = r.Path.Off, r.Path.Len
 		h.QueryOff, h.QueryLen = r.Query.Off, r.Query.Len
-		n += copy(to[n:], SliceBytes(r.Fields))
+		n += copy(to[n:], sliceBytes(r.Fields))
 		h.RawOff, h.RawLen = uint32(n), uint32(len(r.Raw))
 		n += copy(to[n:], r.Raw)
 		h.IDOff, h.IDLen = uint32(n), uint32(len(r.ID))
