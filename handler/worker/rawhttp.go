@@ -1,6 +1,6 @@
 package worker
 
-// #include "mb.h"
+// #include "worker.h"
 import "C"
 
 import (
@@ -27,21 +27,21 @@ var inputPool = sync.OnceValue(bufio.NewPool)
 // mbConnOpen begins to serve a connection. It returns 0, and has taken over the descriptor, or an errno.
 //
 //export mbConnOpen
-func mbConnOpen(l *C.mb_local) C.int {
+func mbConnOpen(l *C.mb_rawhttp) C.int {
 	raw := (*shm.Head)(unsafe.Pointer(l.raw))
 	c, err := rawhttp.New(int(l.fd), rawhttp.Config{
 		Bell:      int(l.bell),
 		Socket:    (*atomic.Int32)(unsafe.Pointer(l.socket)),
 		Pool:      inputPool(),
-		In:        (*shm.InCell)(unsafe.Pointer(l.ic)),
-		Out:       (*shm.OutCell)(unsafe.Pointer(l.oc)),
-		InWindow:  windowAfter(unsafe.Pointer(l.ic), unsafe.Sizeof(*l.ic), l.in_window),
-		OutWindow: windowAfter(unsafe.Pointer(l.oc), unsafe.Sizeof(*l.oc), l.out_window),
+		In:        (*shm.InCell)(unsafe.Pointer(l.in_cell)),
+		Out:       (*shm.OutCell)(unsafe.Pointer(l.out_cell)),
+		InWindow:  windowAfter(unsafe.Pointer(l.in_cell), unsafe.Sizeof(*l.in_cell), l.in_window),
+		OutWindow: windowAfter(unsafe.Pointer(l.out_cell), unsafe.Sizeof(*l.out_cell), l.out_window),
 		Quit:      (*atomic.Uint32)(unsafe.Pointer(l.quit)),
 		Asleep:    (*atomic.Uint32)(unsafe.Pointer(l.asleep)),
 		Flush:     func() { C.mb_flush_now() },
 		Block:     shm.HeadBlock{Listener: raw.Listener, Exchange: raw.Exchange, Local: raw.Local, Remote: raw.Remote},
-		Limits:    limitsOf(l.opt),
+		Limits:    limitsOf(l.options),
 	}, unsafe.Slice((*byte)(l.early), int(l.early_len)))
 	if err != nil {
 		var errno syscall.Errno
