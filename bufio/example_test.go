@@ -41,7 +41,7 @@ func ExampleInput() {
 func ExampleOutput() {
 	pool := bufio.NewPool()
 	var out bufio.Output
-	out.AppendString(pool, "Hello, ")
+	out.Append(pool, []byte("Hello, "))
 	out.Append(pool, []byte("world!\n"))
 
 	var sent strings.Builder
