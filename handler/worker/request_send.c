@@ -1,5 +1,5 @@
 /* The methods that send: they guard the order of calls (status, headers, body,
- * end) and leave the bytes to output.c. Every error is raised before anything
+ * end) and leave the bytes to exchange_output.c. Every error is raised before anything
  * was changed, so that a handler that catches it can go on. */
 #include "request.h"
 

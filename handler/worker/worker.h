@@ -32,7 +32,7 @@ int mb_exchange_may_retire(void);        /* min_requests_per_fork is reached */
 uint32_t mb_exchange_settle(lua_State *L, int failed); /* result without RETIRE */
 void mb_exchange_end(uint32_t result); /* the cell may not be touched any more */
 
-/* --- worker_rawhttp.c, conn*.go: HTTP on a raw socket ----------------------- */
+/* --- worker_rawhttp.c, rawhttp.go: HTTP on a raw socket ----------------------- */
 
 /* What Go is given to serve a connection with. All of it outlives the connection. */
 typedef struct {
