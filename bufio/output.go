@@ -20,14 +20,6 @@ func (out *Output) Append(p *Pool, b []byte) {
 	out.w += copy(out.room(p, len(b)), b)
 }
 
-// AppendString copies s behind the unsent bytes.
-func (out *Output) AppendString(p *Pool, s string) {
-	if len(s) == 0 {
-		return
-	}
-	out.w += copy(out.room(p, len(s)), s)
-}
-
 // Discard says that the first n unsent bytes were sent. The last of them gives the buffer back. It panics if there are
 // fewer than n.
 func (out *Output) Discard(p *Pool, n int) {

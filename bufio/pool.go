@@ -44,22 +44,6 @@ func NewPool() *Pool {
 // InUse is the number of buffers that Inputs and Outputs hold at present, scratch not counted.
 func (p *Pool) InUse() int { return p.inUse }
 
-// Kept is the number of bytes in free buffers.
-func (p *Pool) Kept() (bytes int) {
-	for class := range p.free {
-		bytes += len(p.free[class]) * classSize(class)
-	}
-	return bytes
-}
-
-// Trim gives all free buffers to the garbage collector.
-func (p *Pool) Trim() {
-	for class := range p.free {
-		clear(p.free[class])
-		p.free[class] = p.free[class][:0]
-	}
-}
-
 // get returns a buffer of at least n bytes whose contents are arbitrary.
 func (p *Pool) get(n int) []byte {
 	p.inUse++

@@ -16,9 +16,9 @@ const (
 	flushAfter = 50 * time.Millisecond
 	// rescueAfter is how long an exchange waits, in nanoseconds, until flags are not believed any more.
 	rescueAfter = 100_000_000
-	// stirEvery is how often a worker at an exchange is rung, in nanoseconds, whatever its flag says: when another one has
+	// stirEvery is how often a worker at an exchange is rung, whatever its flag says: when another one has
 	// destroyed that, it may have missed something.
-	stirEvery = 1_000_000_000
+	stirEvery = int64(time.Second)
 	// retryAfter is what a client is told that was refused because of load: it is a guess.
 	retryAfter = time.Second
 )

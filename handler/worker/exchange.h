@@ -77,4 +77,8 @@ const char *mb_segment_map(int in, int out); /* NULL, or what is wrong */
 
 #pragma GCC visibility pop
 
+/* --- in Go ------------------------------------------------------------------------- */
+
+void mbDate(long long now, void *to);
+
 #endif

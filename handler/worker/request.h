@@ -93,6 +93,7 @@ int mb_finish_headers(lua_State *L);
 int mb_finish(lua_State *L);
 void mb_response_finish(lua_State *L);
 void mb_response_error(lua_State *L, int status);
+size_t mb_status_line(int status, char *to, size_t cap); /* "500 Internal Server Error": its length */
 
 /* --- request_errorpage.c -------------------------------------------------------- */
 
@@ -108,6 +109,7 @@ int mb_request_socket(lua_State *L); /* socket.c: pushes request.socket */
 
 size_t mbParsePairs(int kind, void *p, size_t n, void *dst, size_t room);
 void mbPostBegin(int multipart, void *type, size_t n, mb_post_result *r);
+size_t mbStatusText(int status, void *to, size_t room);
 void mbPostParse(void *p, size_t n, int end, void *out, size_t room, mb_post_result *r);
 
 #endif

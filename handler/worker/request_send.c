@@ -3,7 +3,7 @@
  * so that a handler that catches it can go on. */
 #include "request.h"
 
-#include <string.h>
+#include <stdio.h>
 
 /* Raises an error that says why `verb` cannot be called now. */
 static int misuse(lua_State *L, const char *verb)
@@ -170,27 +170,29 @@ void mb_response_finish(lua_State *L)
 	finish(L, 1);
 }
 
+size_t mb_status_line(int status, char *to, size_t cap)
+{
+	int n = snprintf(to, cap, "%d ", status);
+	return (size_t)n + mbStatusText(status, to + n, cap - (size_t)n);
+}
+
 /* Sends an error response from here, when the server can no longer send one because interim
  * responses have gone out. */
 void mb_response_error(lua_State *L, int status)
 {
-	static const struct {
-		int status;
-		const char *line, *text;
-	} known[] = {{400, "400 Bad Request", "Bad Request\n"},
-		{413, "413 Content Too Large", "Content Too Large\n"},
-		{500, "500 Internal Server Error", "Internal Server Error\n"}};
-	int i = status == 400 ? 0 : status == 413 ? 1 : 2;
+	char line[64];
+	size_t n = mb_status_line(status, line, sizeof line - 1);
 	response.state = MB_RESPONSE_NONE;
 	response.has_date = response.has_length = 0;
 	response.sent = response.held.len = 0;
 	response.close = 1;
-	const char *e = mb_response_start(known[i].line, strlen(known[i].line));
+	const char *e = mb_response_start(line, n);
 	if (!e)
 		e = mb_response_field("Content-Type", 12, "text/plain", 10);
 	if (e)
 		luaL_error(L, "%s", e);
 	response.state = MB_RESPONSE_BODY;
-	mb_output_data(L, known[i].text, strlen(known[i].text));
+	line[n++] = '\n';
+	mb_output_data(L, line + 4, n - 4);
 	mb_output_finish(L);
 }

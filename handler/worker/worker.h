@@ -30,7 +30,7 @@ int mb_exchange_may_retire(void); /* min_requests_per_fork is reached */
 uint32_t mb_exchange_settle(lua_State *L, int failed); /* returns the result, without RETIRE */
 void mb_exchange_end(uint32_t result); /* after this the cell must not be touched */
 
-/* --- worker_rawhttp.c: HTTP on a raw socket ------------------------------- */
+/* --- worker_rawhttp.c, rawhttp.go: HTTP on a raw socket ----------------------- */
 
 /* What Go needs to serve a connection. Everything that it points to outlives the connection. */
 typedef struct {

@@ -3,10 +3,10 @@
  * until the connection ends.
  *
  * To all other files these exchanges look like those from the server. They have a cell too,
- * but in memory of this process, and Go code in this process (a conn) does with it what the
- * server's loop does with others. While a request is served, `exchange` is that of the
- * request, and the one that brought the socket waits in rawhttp.other. The two change places
- * under the lock of the response, because other threads look at them. */
+ * but in memory of this process, and a rawhttp.Conn does with it what the server's loop does
+ * with others. While a request is served, `exchange` is that of the request, and the one
+ * that brought the socket waits in rawhttp.other. The two change places under the lock of
+ * the response, because other threads look at them. */
 #include "worker.h"
 
 #include <errno.h>

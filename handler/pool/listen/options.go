@@ -9,6 +9,7 @@ import (
 
 // Bounds of options, and why these numbers.
 const (
+	maxForkDefault  = 16      // or min_fork, if that is greater
 	maxForkLimit    = 1024    // processes of one pool: beyond, something else is wrong
 	queueLimitMax   = 4096    // a waiting exchange holds a cell: 128 KiB of address space, and what it uses of that in memory
 	maxRequestsMax  = 1 << 31 // any integer will do
@@ -93,7 +94,7 @@ func (o *Options) complete() error {
 		}
 	}
 	if o.MaxFork < 0 {
-		o.MaxFork = max(o.MinFork, 16)
+		o.MaxFork = max(o.MinFork, maxForkDefault)
 	}
 	switch {
 	case o.MinFork > o.MaxFork:
