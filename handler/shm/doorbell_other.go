@@ -21,9 +21,9 @@ type Doorbell struct {
 
 // NewDoorbell makes a doorbell. It does not block, and does not survive an exec.
 func NewDoorbell() (*Doorbell, error) {
-	r, w, err := bellPipe()
+	r, w, err := Pipe()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("doorbell: %w", err)
 	}
 	d := &Doorbell{r: r, w: w}
 	runtime.SetFinalizer(d, (*Doorbell).Close)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,9 +18,9 @@ type WorkerBell struct {
 
 // NewWorkerBell makes the doorbell of a worker. It does not survive an exec.
 func NewWorkerBell() (*WorkerBell, error) {
-	r, w, err := bellPipe()
+	r, w, err := Pipe()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("doorbell: %w", err)
 	}
 	b := &WorkerBell{r: r, w: w}
 	runtime.SetFinalizer(b, (*WorkerBell).Close)
@@ -41,19 +40,4 @@ func (b *WorkerBell) Reader() int { return b.r }
 func (b *WorkerBell) Close() (err error) {
 	b.once.Do(func() { err = errors.Join(unix.Close(b.r), unix.Close(b.w)) })
 	return err
-}
-
-// bellPipe makes a pipe that does not survive an exec.
-func bellPipe() (r, w int, err error) {
-	var p [2]int
-	syscall.ForkLock.RLock()
-	if err = unix.Pipe(p[:]); err == nil {
-		unix.CloseOnExec(p[0])
-		unix.CloseOnExec(p[1])
-	}
-	syscall.ForkLock.RUnlock()
-	if err != nil {
-		return 0, 0, fmt.Errorf("doorbell: pipe: %w", err)
-	}
-	return p[0], p[1], nil
 }

@@ -59,18 +59,18 @@ var noLimits = Limits{HeadBlockBytes: 2 << 20, BodyBytes: 1 << 20}
 // serveConn has handle called for each request of a connection, until that ends. handle returns the result of the exchange.
 func serveConn(t *testing.T, lim Limits, early string, handle func(x *call) uint32) *served {
 	t.Helper()
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	fd, theirs, err := shm.SocketPair()
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := os.NewFile(uintptr(fds[1]), "peer")
+	file := os.NewFile(uintptr(theirs), "peer")
 	peer, err := net.FileConn(file)
 	file.Close()
 	if err != nil {
 		t.Fatal(err)
 	}
 	peer.SetDeadline(time.Now().Add(patience))
-	return serveFd(t, lim, fds[0], peer, early, handle)
+	return serveFd(t, lim, fd, peer, early, handle)
 }
 
 func serveFd(t *testing.T, lim Limits, fd int, peer net.Conn, early string, handle func(x *call) uint32) *served {
