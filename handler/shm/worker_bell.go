@@ -30,10 +30,10 @@ func NewWorkerBell() (*WorkerBell, error) {
 	return b, nil
 }
 
-// Ring wakes the worker. It never blocks: a doorbell that is full has been rung.
+// Ring wakes the worker. It never blocks: a doorbell that is full has been rung already.
 func (b *WorkerBell) Ring() { ringFd(b.w) }
 
-// Reader is the descriptor that the worker waits at: it reads as many bytes as it gets.
+// Reader is the descriptor that the worker waits on. The worker reads as many bytes as it gets.
 func (b *WorkerBell) Reader() int { return b.r }
 
 // Close releases the descriptors, as Doorbell.Close does.

@@ -21,7 +21,7 @@ import (
 	"moonbridge/httpwrite"
 )
 
-// Connections that a worker serves by itself, without Lua: the tests play the handler, in a cell of Go memory.
+// The tests play the handler, in a cell of Go memory.
 
 const testWindow = 1 << 10
 
@@ -159,8 +159,8 @@ func (s *served) hearsAll() string {
 
 // wait is the C side of the transport's wait.
 func (x *call) wait(ready func() bool) {
-	for begin := true; !ready(); begin = false {
-		x.s.c.Step(begin)
+	for first := true; !ready(); first = false {
+		x.s.c.Step(first)
 	}
 }
 
@@ -319,7 +319,7 @@ func TestExpect(t *testing.T) {
 	s.hears(httpwrite.Continue)
 	s.say("abc")
 	s.hears("<POST a abc>")
-	// The body is here: nobody waits for leave to send it.
+	// The body is here already: the peer does not wait for a 100.
 	s.say("POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\nabc")
 	s.hears("<POST b abc>")
 }
@@ -382,7 +382,7 @@ func TestIncomplete(t *testing.T) {
 	}
 }
 
-// A body that breaks off while the handler runs is the handler's to answer, and the connection ends.
+// If a body breaks off while the handler runs, the handler may still answer. Then the connection ends.
 func TestBodyBreaksOff(t *testing.T) {
 	stalls := noLimits
 	stalls.Stall = 20 * time.Millisecond
@@ -446,7 +446,7 @@ func TestTimeouts(t *testing.T) {
 		name string
 		in   string
 		lim  Limits
-		want string // the begin of what is heard
+		want string // the start of what is heard
 	}{
 		{"idle", "", Limits{Idle: short}, ""},
 		{"header", "GET", Limits{Header: short}, "HTTP/1.1 408 "},
@@ -465,7 +465,7 @@ func TestTimeouts(t *testing.T) {
 	}
 }
 
-// A peer that does not read holds nobody for longer than the stall timeout.
+// A peer that does not read does not hold the worker for longer than the stall timeout.
 func TestOutputStalls(t *testing.T) {
 	lim := noLimits
 	lim.Stall = 30 * time.Millisecond
@@ -526,7 +526,7 @@ func TestQuit(t *testing.T) {
 			x.put(fmt.Sprint(x.head.Flags & shm.HeadKeepalive))
 			return shm.ResultDone
 		})
-		// The second one is here already: it is served, and told that it is the last.
+		// The second request is here already: it is served, and its response says that it is the last.
 		s.say("GET /a HTTP/1.1\r\nHost: x\r\n\r\nGET /b HTTP/1.1\r\nHost: x\r\n\r\nGET /c HTTP/1.1\r\nHost: x\r\n\r\n")
 		if got, want := s.hearsAll(), fmt.Sprint(shm.HeadKeepalive, "0"); got != strings.ReplaceAll(want, " ", "") {
 			t.Errorf("got %q, want %q", got, want)
@@ -587,7 +587,7 @@ func TestBeat(t *testing.T) {
 	s.ends(false)
 }
 
-// What the beat does between a look at the cell and the wait for the socket is not missed: nobody would tell again.
+// What the beat does between a look at the cell and the wait for the socket is not missed: there is no second notice.
 func TestBeatBeforeWait(t *testing.T) {
 	begun := make(chan struct{})
 	s := serveConn(t, noLimits, "", func(x *call) uint32 {
