@@ -30,6 +30,7 @@ type served struct {
 	t      *testing.T
 	c      *Conn
 	peer   net.Conn
+	pool   *bufio.Pool
 	bell   *os.File
 	quit   atomic.Uint32
 	asleep atomic.Uint32
@@ -79,9 +80,9 @@ func serveFd(t *testing.T, lim Limits, fd int, peer net.Conn, early string, hand
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &served{t: t, peer: peer, bell: w, flush: make(chan bool, 1), over: make(chan bool, 1)}
+	s := &served{t: t, peer: peer, pool: bufio.NewPool(), bell: w, flush: make(chan bool, 1), over: make(chan bool, 1)}
 	c, err := New(fd, Config{
-		Bell: int(r.Fd()), Socket: &s.socket, Pool: bufio.NewPool(),
+		Bell: int(r.Fd()), Socket: &s.socket, Pool: s.pool,
 		In: &s.in, Out: &s.out, InWindow: s.inWin[:], OutWindow: s.outWin[:],
 		Quit: &s.quit, Asleep: &s.asleep,
 		Flush: func() {
@@ -681,4 +682,56 @@ func TestLingers(t *testing.T) {
 	}
 	peer.Close()
 	s.ends(false)
+}
+
+// A peer that sends without end is cut off.
+func TestLingerBounded(t *testing.T) {
+	lim := noLimits
+	lim.Drain = patience
+	s := serveConn(t, lim, "", echo)
+	s.say("GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	s.hears("<GET a >")
+	piece := make([]byte, 1<<20)
+	for sent := 0; sent <= lingerBytesMax; sent += len(piece) {
+		if _, err := s.peer.Write(piece); err != nil {
+			break // it is cut off
+		}
+	}
+	s.peer.Close()
+	s.ends(true)
+}
+
+// A large head block does not stay for the small ones after it.
+func TestBlockKept(t *testing.T) {
+	var kept []int
+	s := serveConn(t, noLimits, "", func(x *call) uint32 {
+		kept = append(kept, cap(x.s.c.block))
+		return echo(x)
+	})
+	for _, size := range []int{blockKept, 1, 1} {
+		s.say("GET /a HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", size) + "\r\n\r\n")
+		s.hears("<GET a >")
+	}
+	s.peer.Close()
+	s.ends(false)
+	if kept[0] <= blockKept || kept[1] > blockKept || kept[2] != kept[1] {
+		t.Errorf("capacities %d", kept)
+	}
+}
+
+// Another connection may use the pool of one that has ended, whatever that one has left unread.
+func TestPoolGivenBack(t *testing.T) {
+	s := serveConn(t, noLimits, "", func(x *call) uint32 { return echo(x) | shm.ResultClose })
+	text := "GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
+	s.say(text + text)
+	s.hears("<GET a >")
+	s.ends(false)
+	var other bufio.Input
+	if len(other.Reserve(s.pool, 1)) == 0 {
+		t.Error("no room")
+	}
+	other.Release(s.pool)
+	if n := s.pool.InUse(); n != 0 {
+		t.Errorf("%d buffers in use", n)
+	}
 }
