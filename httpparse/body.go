@@ -3,7 +3,7 @@ package httpparse
 import "errors"
 
 // Body keeps track of one request body while it arrives: how its end is found (RFC 9112 §6.3), how much is missing, whether
-// it is too large, and whether the peer waits for leave to send it. It moves bytes between buffers of the caller, and does no
+// it is too large, and whether the peer waits for permission to send it. It moves bytes between buffers of the caller, and does no
 // I/O. The zero value is a body that is complete; Begin makes it ready for another one. It never allocates.
 type Body struct {
 	framing bodyFraming
@@ -29,9 +29,9 @@ type BodyLimits struct {
 	Await int64
 }
 
-// Begin starts with the body of the request h. follow is how many bytes that follow the head are there.
+// Begin starts with the body of the request h. follow is how many bytes are there after the head.
 //
-//   - await > 0: wait until that many bytes follow the head, then call Begin again. With Expect: 100-continue this does
+//   - await > 0: wait until that many bytes are there after the head, then call Begin again. With Expect: 100-continue this does
 //     not happen, because the peer waits for the handler.
 //   - An error, always an *Error: the body is above its limit.
 func (b *Body) Begin(h *Head, follow int, lim *BodyLimits) (await int, err error) {
@@ -58,14 +58,14 @@ func (b *Body) Missing() bool { return b.framing != bodyNone }
 // Expecting reports whether the peer sends nothing until it is told to.
 func (b *Body) Expecting() bool { return b.expect }
 
-// Continue reports whether the peer is to be told to send the body, and makes a note that it has been.
+// Continue reports whether the peer has to be told to send the body. It does so once.
 func (b *Body) Continue() bool {
 	was := b.expect
 	b.expect = false
 	return was
 }
 
-// Abort gives up the body: it does not come, or nobody wants it.
+// Abort gives up the body, because it does not come or is not wanted.
 func (b *Body) Abort() { b.framing = bodyNone }
 
 // Take returns the part of src that belongs to a body of known length, and counts it. A chunked body has no such part: it
@@ -100,7 +100,7 @@ func (b *Body) Took(n int) {
 // it unless the body ends (Missing tells) or x and y are full.
 //
 // An error is an *Error: the body is invalid or, with Status 413, too large. What was written before it is valid. The body
-// is given up then, since nobody can tell where the next request begins.
+// is given up then, since it is unknown where the next request begins.
 func (b *Body) Move(x, y, src []byte) (written, consumed int, err error) {
 	switch b.framing {
 	case bodyLength:
