@@ -102,8 +102,7 @@ func nextDue(due, now, delay int64, strict bool) int64 {
 	return due + delay
 }
 
-// What follows is backend.Exchange. A tick has no response; whatever a worker writes all the same is thrown away.
-
+// Output implements backend.Exchange. A tick has no response: whatever a worker writes all the same is thrown away.
 func (t *interval) Output(a, b []byte, _ bool) int { return len(a) + len(b) }
 
 func (t *interval) Done(backend.End) { t.over() }

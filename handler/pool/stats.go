@@ -1,8 +1,6 @@
 package pool
 
-import (
-	"moonbridge/handler/pool/policy"
-)
+import "moonbridge/handler/pool/policy"
 
 // Stats are the numbers of a pool at one moment.
 type Stats struct {
@@ -57,7 +55,3 @@ func (p *Pool) waiting() (n int) {
 	}
 	return n
 }
-
-// occupied reports whether the worker is at an exchange, as far as can be seen from here: it does not sleep, or a loop
-// knows of an exchange that it has (in which it may sleep, waiting for its peer).
-func (w *Worker) occupied() bool { return w.claims.Load() > 0 || w.out.Asleep.Load() == 0 }

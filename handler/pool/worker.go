@@ -1,7 +1,6 @@
 package pool
 
 import (
-	"log/slog"
 	"net"
 	"os"
 	"sync/atomic"
@@ -78,71 +77,9 @@ func (w *Worker) poke() {
 	}
 }
 
-// ask sends the worker one of the control bytes that come alone. It does not block: if the socket is full, the worker has
-// been asked often enough.
-func (w *Worker) ask(what byte) {
-	raw, err := w.conn.SyscallConn()
-	if err != nil {
-		return
-	}
-	raw.Write(func(fd uintptr) bool {
-		unix.SendmsgN(int(fd), []byte{what}, nil, nil, unix.MSG_DONTWAIT)
-		return true
-	})
-}
-
-// quit tells the worker to end. Under Pool.mu.
-func (w *Worker) quit() {
-	w.in.Quit.Store(1)
-	w.out.Asleep.Store(0)
-	w.bell.Ring()
-}
-
-// signal sends a signal. Only the supervisor and Host call it, under Pool.mu.
-func (w *Worker) signal(sig unix.Signal) {
-	pid := int(w.pid.Load())
-	if pid <= 0 || w.state == policy.Gone || w.proc.signal(sig) {
-		return
-	}
-	if !w.fs.dead() {
-		w.fs.send(shm.MsgKill, shm.Bytes(&shm.MsgKillBody{Pid: int32(pid), Sig: int32(sig)}))
-		return
-	}
-	if w.deaf.IsZero() {
-		// Nobody has reaped it yet, as far as its control socket tells, so the number is still its own.
-		unix.Kill(pid, sig)
-	}
-}
-
-// listen reads the worker's control socket to its end.
-func (w *Worker) listen() {
-	var buf []byte
-	for {
-		typ, body, err := readMsg(w.conn, &buf)
-		if err != nil {
-			break
-		}
-		switch typ {
-		case shm.MsgWorkerReady:
-			w.p.workerReady(w)
-		case shm.MsgWorkerFailed:
-			w.p.log.Error("worker: prepare failed", "pid", w.pid.Load(), "err", string(body))
-		case shm.MsgFiles:
-			if w.fs.h.loaded(body) != nil {
-				w.condemn("malformed list of files")
-			}
-		default:
-			w.condemn("unknown message on its control socket")
-		}
-	}
-	w.p.workerDeaf(w)
-}
-
-// start begins to listen to a worker whose process has just been forked.
-func (w *Worker) start(stderr *os.File, lines *lineLog) {
-	go lines.copy(stderr, nil, slog.Int("pool", w.p.index), slog.Int("pid", int(w.pid.Load())))
-	go w.listen()
-}
+// occupied reports whether the worker is at an exchange, as far as can be seen from here: it does not sleep, or a loop
+// knows of an exchange that it has (in which it may sleep, waiting for its peer).
+func (w *Worker) occupied() bool { return w.claims.Load() > 0 || w.out.Asleep.Load() == 0 }
 
 // release closes what belongs to a worker whose process has ended, but for the doorbell: loops may still ring it until
 // they have reclaimed its cells.

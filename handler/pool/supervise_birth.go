@@ -97,3 +97,13 @@ func (b *birth) fork() {
 		p.workerGone(w, 0, false)
 	}
 }
+
+// jitter spreads a limit by a tenth to either side, so that workers of the same age are not replaced at the same time.
+func jitter(limit int, seq uint64) uint64 {
+	if limit <= 0 {
+		return 0
+	}
+	span := uint64(limit)/5 + 1
+	mixed := seq * 0x9e3779b97f4a7c15 >> 33 // consecutive numbers, well spread
+	return max(1, uint64(limit)-uint64(limit)/10+mixed%span)
+}

@@ -74,22 +74,3 @@ func (c *cell) again() bool {
 	c.l.publish(c)
 	return true
 }
-
-// close takes the pool off this loop. Exchanges that are left fail with a status. The loop goes on without the pool: its
-// memory must not be touched any more.
-func (l *loop) close(status int) {
-	for i := range l.cells {
-		c := &l.cells[i]
-		if c.x != nil {
-			c.fail(status, retryAfter)
-		}
-	}
-	l.closed = true
-	l.open, l.handed, l.pokes, l.fresh = 0, 0, nil, false
-	l.cells, l.free, l.inUse = nil, nil, nil
-	l.workers, l.home, l.idle, l.pair = nil, nil, nil, pairState{}
-	l.ready, l.queue, l.flag = nil, nil, nil
-	l.sleeping = false
-	l.on.Unwatch(l.p.bells[l.index].Reader())
-	l.on.OffTurn(l)
-}

@@ -133,28 +133,6 @@ func (c *cell) setAway(away bool) {
 	c.l.p.epoch.Add(1)
 }
 
-// pass gives the worker a descriptor, of which the caller keeps its own. It does not block: a worker that has left so much
-// unread that there is no room hangs.
-func (w *Worker) pass(fd int) error {
-	raw, err := w.conn.SyscallConn()
-	if err != nil {
-		return err
-	}
-	rights := unix.UnixRights(fd)
-	failed := raw.Write(func(to uintptr) bool {
-		for {
-			_, err = unix.SendmsgN(int(to), []byte{shm.CtlSocket}, rights, nil, unix.MSG_DONTWAIT)
-			if err != unix.EINTR {
-				return true
-			}
-		}
-	})
-	if failed != nil {
-		return failed
-	}
-	return err
-}
-
 // socketExchange is the backend.Exchange of raw connections. They have no response; whatever a worker writes all the same is
 // thrown away.
 type socketExchange struct{}
