@@ -5,53 +5,53 @@ import (
 	"moonbridge/handler/shm"
 )
 
-// cell is the room of one exchange, and the exchange that is in it. It is the Running that the engine gets.
+// cell is the room for one exchange, and the exchange that is in it. It is the Running that the engine gets.
 type cell struct {
 	// Immutable.
-	l             *loop
-	index         int
-	in            *shm.InCell
-	out           *shm.OutCell
-	inWin, outWin []byte
+	l     *loop
+	index int
+	in    *shm.InCell
+	out   *shm.OutCell
 
 	// The exchange.
 	state      cellState
-	x          backend.Exchange // nil: nobody waits for it
-	pos        uint64           // place in the queue, which is the generation of the cell
-	place      int              // in loop.inUse
-	queued     int64            // time of publication
-	timed      bool             // somebody asks for Times in the end
-	since, at  int64            // timed: when it came, and when the worker was done with it; 0: not yet
-	worker     *Worker          // that was seen to have it
-	counted    bool             // in worker.claims
-	claimed    int64            // time when it was first seen claimed; 0: not yet
-	began      bool             // the worker was seen at it
-	stirred    int64            // time when the worker was rung without need
-	flushed    int64            // time of the last request to flush
+	x          backend.Exchange // nil: no one waits for it
 	kind       uint16           // shm.Kind*
+	pos        uint64           // place in the queue, which is the generation of the cell
+	place      int              // in loop.cells.inUse
+	queued     int64            // time of publication
 	idempotent bool             // RFC 9110 §9.2.2
 	retried    bool
-	until      uint64 // cellLost: free when all workers up to this seq have gone
+	title      string // name of the request, kept when its head is about to be overwritten
+	until      uint64 // cellLost: free when all workers up to this seq are gone
 
-	// Raw connection.
-	socket socketState
-	fd     int   // socketHeld
-	passed int64 // socketPassed: since when
-	away   bool  // counted in worker.away, and in loop.handed while the cell is open
-
-	// Request body.
-	flags    uint32 // InCell.Flags
-	inHead   uint64
-	inTail   uint64
-	spill    []byte // what did not fit into the window
-	spilled  bool   // the window does not hold the request from its beginning
-	ending   bool   // InEnd is to be set when the spill is in the window
-	wanted   bool   // BodyWanted was called
-	title    string // name of the request, when its head is about to be overwritten
+	// The worker that was seen to have it, and what is known of the parts of the exchange.
+	worker   *Worker
+	watch    watch
+	body     body
 	response response
+	socket   socket
+	times    times
 }
 
-// setState moves a cell from state to state, and keeps count.
+// init sets what is immutable.
+func (c *cell) init(l *loop, index int) {
+	c.l, c.index = l, index
+	mem := l.p.mem
+	c.in, c.body.window = mem.InCell(l.index, index)
+	c.out, c.response.window = mem.OutCell(l.index, index)
+	c.body.in, c.body.out = c.in, c.out
+}
+
+// clean prepares a cell for another exchange.
+func (c *cell) clean() {
+	c.idempotent, c.retried, c.title = false, false, ""
+	c.body.clean()
+	c.socket.state = socketNone
+	c.times.timed = false
+}
+
+// setState moves a cell from state to state, and keeps the loop's counts.
 func (c *cell) setState(s cellState) {
 	was, is := c.state.open(), s.open()
 	if was != is {
@@ -59,28 +59,32 @@ func (c *cell) setState(s cellState) {
 		if was {
 			n = -1
 		}
-		c.l.open += n
-		if c.away {
-			c.l.handed += n
+		c.l.cells.open += n
+		if c.socket.away {
+			c.l.cells.handed += n
 		}
 	}
 	c.state = s
 }
 
-// count notes that the worker of a cell is at work for longer.
-func (c *cell) count() {
-	if !c.counted {
-		c.counted = true
+// stillOpen reports whether the exchange that was published at pos is still in progress: a call of the connection may have
+// ended it and started another one in the same cell.
+func (c *cell) stillOpen(pos uint64) bool { return c.pos == pos && c.state.open() }
+
+// countWorker counts the cell among those that keep its worker busy for longer.
+func (c *cell) countWorker() {
+	if !c.watch.counted {
+		c.watch.counted = true
 		c.worker.claims.Add(1)
 	}
 }
 
-// drop forgets the worker of a cell.
-func (c *cell) drop() {
+// forgetWorker ends what ties the cell to its worker.
+func (c *cell) forgetWorker() {
 	c.setAway(false)
-	if c.counted {
+	if c.watch.counted {
+		c.watch.counted = false
 		c.worker.claims.Add(-1)
-		c.counted = false
 	}
 	c.worker = nil
 }
@@ -92,12 +96,7 @@ func (c *cell) poke() {
 		w = c.l.p.worker(uint32(c.out.Owner.Load()) - 1)
 	}
 	if w == nil || w.gone.Load() {
-		return // whoever claims it will see what has changed
+		return // the worker that claims it will see what has changed
 	}
-	for _, p := range c.l.pokes {
-		if p == w {
-			return
-		}
-	}
-	c.l.pokes = append(c.l.pokes, w)
+	c.l.poke(w)
 }

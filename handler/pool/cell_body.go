@@ -2,115 +2,113 @@ package pool
 
 import "moonbridge/handler/shm"
 
-// This file is backend.Running: what the connection may do with an exchange in progress. Bytes of the request body go
-// straight into the in-window.
+// body is the request of an exchange on its way through the in-window: the head block, then the bytes of the body. Positions
+// count bytes from the start of the head block.
+type body struct {
+	// Immutable.
+	in     *shm.InCell
+	out    *shm.OutCell
+	window []byte
 
-// room is how many bytes go into the in-window now.
-func (c *cell) room() uint64 { return uint64(len(c.inWin)) - (c.inHead - c.inTail) }
-
-// BodyRoom implements backend.Running.
-func (c *cell) BodyRoom() (a, b []byte) {
-	if !c.state.open() || c.ending {
-		return nil, nil
-	}
-	if len(c.spill) > 0 || c.room() == 0 {
-		if !c.makeRoom() {
-			return nil, nil
-		}
-	}
-	c.keepTitle()
-	return shm.Ring(c.inWin, c.inHead, c.room())
+	flags   uint32 // InCell.Flags
+	head    uint64 // position after the last byte in the window
+	tail    uint64 // position after the last byte that the worker has taken
+	spill   []byte // what did not fit into the window and follows head
+	spilled bool   // the window does not hold the request from its first byte
+	ending  bool   // InEnd is to be set when the spill is in the window
+	wanted  bool   // BodyWanted was called
 }
 
-// makeRoom looks at what the worker has taken. If there is no room it has the worker tell when there is.
-func (c *cell) makeRoom() bool {
-	if c.flags&shm.InWantRoom == 0 {
-		c.setFlags(c.flags | shm.InWantRoom)
+// clean makes the body that of a new exchange. The bytes are put in place before it is published.
+func (b *body) clean() {
+	b.flags, b.head, b.spilled, b.ending, b.wanted = 0, 0, false, false, false
+}
+
+// publish tells the worker what there is, from the first byte on.
+func (b *body) publish() {
+	b.tail = 0
+	b.out.InTail.Store(0)
+	b.in.Flags.Store(b.flags)
+	b.in.InHead.Store(b.head)
+}
+
+// room is how many bytes go into the window now.
+func (b *body) room() uint64 { return uint64(len(b.window)) - (b.head - b.tail) }
+
+// accepts reports whether there is room for bytes that are not in the spill.
+func (b *body) accepts() bool { return len(b.spill) == 0 && b.room() > 0 && b.flags&shm.InEnd == 0 }
+
+// holdsHead reports whether the window still begins with the request's head block.
+func (b *body) holdsHead() bool { return b.head <= uint64(len(b.window)) }
+
+// free is the room as two slices of the window.
+func (b *body) free() (x, y []byte) { return shm.Ring(b.window, b.head, b.room()) }
+
+// advance says that n bytes were put into the room.
+func (b *body) advance(n uint64) {
+	b.head += n
+	if !b.holdsHead() {
+		b.spilled = true
 	}
-	// The worker takes bytes and then looks at the flag: one of us two sees the other.
-	if !c.readTail() || !c.pump() {
+	b.in.InHead.Store(b.head)
+}
+
+// readTail reads how much the worker has taken. false: that is impossible.
+func (b *body) readTail() bool {
+	tail := b.out.InTail.Load()
+	if tail < b.tail || tail > b.head {
 		return false
 	}
-	c.setFlags(c.flags &^ shm.InWantRoom)
+	b.tail = tail
 	return true
 }
 
-// pump moves the spill into the window. It reports whether there is room beyond it.
-func (c *cell) pump() bool {
-	if n := min(uint64(len(c.spill)), c.room()); n > 0 {
-		c.keepTitle()
-		shm.RingPut(c.inWin, c.inHead, c.spill[:n])
-		c.spill = c.spill[n:]
-		c.advanceHead(n)
-		if len(c.spill) == 0 {
-			c.spill = nil
-			if c.ending {
-				c.ending = false
-				c.setFlags(c.flags&^shm.InWantRoom | shm.InEnd)
-				return false // nothing follows
-			}
-		}
-	}
-	return len(c.spill) == 0 && c.room() > 0
-}
-
-// readTail reads how much the worker has taken. false: it claims what cannot be.
-func (c *cell) readTail() bool {
-	tail := c.out.InTail.Load()
-	if tail < c.inTail || tail > c.inHead {
-		c.violated("position in the request body")
-		return false
-	}
-	c.inTail = tail
-	return true
-}
-
-func (c *cell) advanceHead(n uint64) {
-	c.inHead += n
-	if c.inHead > uint64(len(c.inWin)) {
-		c.spilled = true
-	}
-	c.in.InHead.Store(c.inHead)
-	c.poke()
-}
-
-func (c *cell) setFlags(flags uint32) {
-	c.flags = flags
-	c.in.Flags.Store(flags)
-}
-
-// BodyCommit implements backend.Running.
-func (c *cell) BodyCommit(n int) {
-	if n < 0 || uint64(n) > c.room() {
-		panic("pool: BodyCommit of more than BodyRoom")
-	}
-	if n > 0 && c.state.open() {
-		c.advanceHead(uint64(n))
-	}
-}
-
-// BodyEnd implements backend.Running.
-func (c *cell) BodyEnd() {
-	if len(c.spill) > 0 {
-		c.ending = true
+// moveSpill moves as much of the spill into the window as there is room for. The last byte of it may end the body.
+func (b *body) moveSpill() {
+	n := min(uint64(len(b.spill)), b.room())
+	shm.RingPut(b.window, b.head, b.spill[:n])
+	b.spill = b.spill[n:]
+	b.advance(n)
+	if len(b.spill) > 0 {
 		return
 	}
-	c.endBody(shm.InEnd)
-}
-
-// BodyAbort implements backend.Running.
-func (c *cell) BodyAbort(tooLarge bool) {
-	c.spill = nil
-	if tooLarge {
-		c.endBody(shm.InAbort | shm.InTooLarge)
-	} else {
-		c.endBody(shm.InAbort)
+	b.spill = nil
+	if b.ending {
+		b.ending = false
+		b.finish(shm.InEnd)
 	}
 }
 
-func (c *cell) endBody(flags uint32) {
-	if c.state.open() {
-		c.setFlags(c.flags&^shm.InWantRoom | flags)
-		c.poke()
+// end ends the body, or has the last byte of the spill end it. It reports whether it has ended.
+func (b *body) end() bool {
+	if len(b.spill) > 0 {
+		b.ending = true
+		return false
 	}
+	b.finish(shm.InEnd)
+	return true
+}
+
+// abort drops what is not in the window yet, and says in flags why no more will come.
+func (b *body) abort(flags uint32) {
+	b.spill = nil
+	b.finish(flags)
+}
+
+// finish sets flags that say that no bytes follow. The worker need not report room any more.
+func (b *body) finish(flags uint32) { b.setFlags(b.flags&^shm.InWantRoom | flags) }
+
+// wantRoom says whether the worker is to report when it has made room.
+func (b *body) wantRoom(want bool) {
+	if want == b.wantsRoom() {
+		return
+	}
+	b.setFlags(b.flags ^ shm.InWantRoom)
+}
+
+func (b *body) wantsRoom() bool { return b.flags&shm.InWantRoom != 0 }
+
+func (b *body) setFlags(flags uint32) {
+	b.flags = flags
+	b.in.Flags.Store(flags)
 }

@@ -7,14 +7,14 @@ import (
 	"moonbridge/handler/shm"
 )
 
-// retryAfter is what a client is told that was refused because of load: it is a guess.
+// retryAfter is what a client is told whose request was refused because of load. It is a guess.
 const retryAfter = time.Second
 
 // finish ends an exchange. The cell is free before the connection hears of it: the next request, if one waits, finds it
 // first on the list.
 func (c *cell) finish() {
 	result, silent := c.response.result, c.response.published == 0
-	c.closeSocket(result&shm.ResultReset != 0)
+	c.socket.close(result&shm.ResultReset != 0)
 	x := c.leave()
 	c.l.release(c)
 	if x == nil {
@@ -32,7 +32,7 @@ func (c *cell) finish() {
 	}
 }
 
-// ownStatus is what the server answers for a worker that sent nothing: what it asks for, if that is an error.
+// ownStatus is what the server answers for a worker that sent nothing: the status that it asks for, if that is an error.
 func ownStatus(status uint32) int {
 	if status < 400 || status > 599 {
 		return 502
@@ -40,30 +40,14 @@ func ownStatus(status uint32) int {
 	return int(status)
 }
 
-// Cancel implements backend.Running. What no worker has begun is withdrawn; otherwise the output is thrown away until the
-// worker is through with it.
-func (c *cell) Cancel() {
-	c.leave()
-	switch {
-	case c.state == cellDone:
-		c.l.release(c)
-	case !c.state.open():
-	case c.l.queue.Withdraw(c.index, c.pos):
-		c.l.release(c)
-	default:
-		c.abandon()
-	}
-}
-
-// abandon has everything end that the worker may wait for in an exchange that nobody waits for any more.
+// abandon ends everything that the worker may wait for, in an exchange that no connection waits for any more.
 func (c *cell) abandon() {
-	c.spill = nil
-	c.setFlags(c.flags&^shm.InWantRoom | shm.InCancel)
+	c.body.abort(shm.InCancel)
 	c.poke()
-	c.swallow()
+	c.discard()
 }
 
-// reset: the handler has had enough of the peer, and goes on without it.
+// reset resets the connection: the handler wants nothing more to do with the peer. The worker goes on with the exchange.
 func (c *cell) reset() {
 	if x := c.leave(); x != nil {
 		c.abandon()
@@ -71,36 +55,37 @@ func (c *cell) reset() {
 	}
 }
 
-// violated: the worker that has this cell has written what cannot be. It is killed, and the exchange fails.
+// violated: the worker that has this cell has broken the protocol. It is killed, and the exchange fails.
 func (c *cell) violated(what string) {
 	if c.worker == nil && !c.identify() {
 		return
 	}
-	c.worker.condemn("broken protocol: " + what)
-	c.setState(cellCondemned)
+	c.worker.kill("broken protocol: " + what)
+	c.setState(cellKilling)
 	c.failLater()
 }
 
-// corrupted: the owner word of the cell is destroyed. Who did that cannot be known, so all workers are replaced. The cell
-// is not used again before they are gone.
+// corrupted: the owner word of the cell is destroyed. Which worker did that cannot be known, so all of them are replaced.
+// The cell is not used again before they are gone.
 func (c *cell) corrupted() {
-	// A worker that is at it waits for nothing more.
-	c.spill = nil
-	c.setFlags(c.flags&^shm.InWantRoom | shm.InCancel)
+	// If a worker is at the exchange, it has nothing more to wait for.
+	c.body.abort(shm.InCancel)
 	if c.worker != nil {
 		c.worker.bell.Ring()
 	}
-	if c.l.p.recycleAll() {
-		c.l.p.log.Error("shared memory destroyed by a worker: replacing all workers", "loop", c.l.index)
+	p := c.l.p
+	if p.seqs.allStale() {
+		p.kick()
+		p.log.Error("shared memory destroyed by a worker: replacing all workers", "loop", c.l.index)
 	}
 	c.setState(cellLost)
-	c.drop()
-	c.until = c.l.p.recycleTo.Load()
+	c.forgetWorker()
+	c.until = p.seqs.stale.Load()
 	c.failLater()
 }
 
-// failLater answers an exchange that nobody works at any more, in a turn of its own: the connection may be in the middle
-// of a call of ours.
+// failLater answers an exchange that has no worker any more, in a later turn: the connection may be in the middle of a call
+// to the cell.
 func (c *cell) failLater() {
 	pos := c.pos
 	c.l.on.Post(func() {
@@ -110,16 +95,16 @@ func (c *cell) failLater() {
 	})
 }
 
-// fail answers an exchange without the worker. The cell's state is the caller's business.
+// fail answers an exchange without the worker. It leaves the cell's state to the caller.
 func (c *cell) fail(status int, retryAfter time.Duration) {
 	if x := c.leave(); x != nil {
 		x.Failed(status, retryAfter)
 	}
 }
 
-// leave lets go of the exchange: no call is made on it after the one that the caller may make.
+// leave lets go of the exchange, and returns it for one last call, or nil if no one waits for it.
 func (c *cell) leave() backend.Exchange {
-	c.closeSocket(true)
+	c.socket.close(true)
 	x := c.x
 	if x != nil && c.kind != shm.KindInterval {
 		c.l.living.Add(-1)

@@ -42,7 +42,7 @@ func (c *cell) putRequest(x backend.Exchange, h *httpparse.Head, listener int, b
 	b.Local, b.Remote = address(local), address(remote)
 	b.Flags = headFlags(h, more && len(body) == 0)
 	if !more {
-		c.flags = shm.InEnd
+		c.body.flags = shm.InEnd
 	}
 	return c.put(b, shm.SliceBytes(h.Fields), h.Raw, h.ID, body)
 }
@@ -91,13 +91,13 @@ func (c *cell) put(b *shm.Head, fields, raw, id, body []byte) error {
 	}
 	b.Size = uint32(size)
 	b.IDOff, b.IDLen = uint32(end-len(id)), uint32(len(id))
-	to := c.inWin
+	to := c.body.window
 	if size+len(body) > len(to) {
 		if len(body) > len(to)+bodyPartMax {
 			return errBodyTooLarge
 		}
-		c.spill = make([]byte, size+len(body))
-		to = c.spill
+		c.body.spill = make([]byte, size+len(body))
+		to = c.body.spill
 	}
 	n := copy(to, shm.Bytes(b))
 	n += copy(to[n:], fields)
@@ -105,15 +105,15 @@ func (c *cell) put(b *shm.Head, fields, raw, id, body []byte) error {
 	n += copy(to[n:], id)
 	clear(to[n:size])
 	copy(to[size:], body)
-	c.inHead = uint64(size + len(body))
-	if c.spill != nil {
+	c.body.head = uint64(size + len(body))
+	if c.body.spill != nil {
 		// As much of it as goes into the window; the rest follows when the worker has made room.
-		n := copy(c.inWin, c.spill)
-		c.inHead = uint64(n)
-		c.spill = c.spill[n:]
-		c.spilled = true
-		c.ending = c.flags&shm.InEnd != 0
-		c.flags = shm.InWantRoom
+		n := copy(c.body.window, c.body.spill)
+		c.body.head = uint64(n)
+		c.body.spill = c.body.spill[n:]
+		c.body.spilled = true
+		c.body.ending = c.body.flags&shm.InEnd != 0
+		c.body.flags = shm.InWantRoom
 	}
 	return nil
 }

@@ -2,51 +2,61 @@ package pool
 
 import "moonbridge/handler/shm"
 
-// response is what is known of the output of an exchange.
+// response is the output of an exchange on its way through the out-window. Amounts count bytes from its start.
 type response struct {
+	window []byte // immutable
+
 	begun     bool   // start is fixed
-	start     uint32 // place of the first byte
-	published uint64 // bytes
-	taken     uint64 // bytes
+	start     uint32 // place of the first byte in the window
+	published uint64 // amount that the worker has written
+	taken     uint64 // amount that the connection has taken
 	blocked   bool   // the connection took less than was offered
 	result    uint32 // cellDone: Result*
 }
 
-// readOutput reads how much of the response there is. false: the numbers contradict each other.
-func (c *cell) readOutput() bool {
-	r := &c.response
-	published := c.out.OutHead.Load()
+// clean makes it the response of a new exchange.
+func (r *response) clean() { *r = response{window: r.window} }
+
+// read reads how much the worker has written. broken says what is impossible about it; "": nothing.
+func (r *response) read(out *shm.OutCell) (broken string) {
+	published := out.OutHead.Load()
 	if !r.begun && published > 0 {
-		start := c.out.OutStart.Load()
-		if start >= uint32(len(c.outWin)) {
-			c.violated("place of the response")
-			return false
+		start := out.OutStart.Load()
+		if start >= uint32(len(r.window)) {
+			return "place of the response"
 		}
 		r.begun, r.start = true, start
 	}
-	if published < r.published || published-r.taken > uint64(len(c.outWin)) {
-		c.violated("amount of output")
-		return false
+	if published < r.published || published-r.taken > uint64(len(r.window)) {
+		return "amount of output"
 	}
 	r.published = published
-	return true
+	return ""
+}
+
+// left is how much of what the worker has written the connection has not taken.
+func (r *response) left() uint64 { return r.published - r.taken }
+
+// unsent is what is left, as two slices of the window.
+func (r *response) unsent() (a, b []byte) {
+	return shm.Ring(r.window, uint64(r.start)+r.taken, r.left())
 }
 
 // deliver offers what is published to the connection, and ends the exchange if that was all of it.
 func (c *cell) deliver() {
 	r, pos := &c.response, c.pos
 	if c.x == nil {
-		c.swallow()
+		c.discard()
 		return
 	}
-	for r.taken < r.published {
+	for r.left() > 0 {
 		if r.blocked {
 			return
 		}
-		a, b := shm.Ring(c.outWin, uint64(r.start)+r.taken, r.published-r.taken)
+		a, b := r.unsent()
 		n := c.x.Output(a, b, c.state == cellDone)
 		if c.pos != pos || c.x == nil {
-			return // cancelled meanwhile
+			return // cancelled within the call
 		}
 		if n < 0 || n > len(a)+len(b) {
 			panic("pool: Exchange.Output took more than it was offered")
@@ -59,29 +69,19 @@ func (c *cell) deliver() {
 	}
 }
 
-// OutputRoom implements backend.Running.
-func (c *cell) OutputRoom() {
-	c.response.blocked = false
-	if c.state == cellClaimed || c.state == cellDone {
-		c.deliver()
+// discard throws away output that no one waits for.
+func (c *cell) discard() {
+	c.took(c.response.left())
+	if c.state == cellDone {
+		c.l.release(c)
 	}
 }
 
-// took gives the worker back the room of n bytes.
+// took gives the room of n bytes back to the worker.
 func (c *cell) took(n uint64) {
 	c.response.taken += n
 	if n > 0 && c.state == cellClaimed {
 		c.in.OutTail.Store(c.response.taken)
 		c.poke()
-	}
-}
-
-// swallow throws the output away that nobody waits for.
-func (c *cell) swallow() {
-	if c.response.taken < c.response.published {
-		c.took(c.response.published - c.response.taken)
-	}
-	if c.state == cellDone {
-		c.l.release(c)
 	}
 }

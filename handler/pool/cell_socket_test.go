@@ -191,7 +191,7 @@ func TestSocketRetried(t *testing.T) {
 	r.ready(1)
 	p := r.connect(rawSleep)
 	eventually(t, "claimed", func() (is bool) {
-		r.loops[0].do(func() { is = r.lbs[0].(*loop).inUse[0].out.Owner.Load()&0xffffffff == 1 })
+		r.loops[0].do(func() { is = r.lbs[0].(*loop).cells.inUse[0].out.Owner.Load()&0xffffffff == 1 })
 		return is
 	})
 	unix.Kill(r.h.pids()[0], unix.SIGKILL)
@@ -324,8 +324,8 @@ func TestSocketNotTaken(t *testing.T) {
 	// The connection is the next worker's, to which there is room.
 	eventually(t, "passed to another one", func() (is bool) {
 		r.loops[0].do(func() {
-			c := r.lbs[0].(*loop).inUse
-			is = len(c) == 1 && c[0].socket == socketPassed
+			c := r.lbs[0].(*loop).cells.inUse
+			is = len(c) == 1 && c[0].socket.state == socketPassed
 		})
 		return is
 	})
@@ -363,7 +363,7 @@ func TestSocketsBesideRequests(t *testing.T) {
 	}
 	r.quiet()
 	for _, l := range r.lbs {
-		if n := l.(*loop).handed; n != 0 {
+		if n := l.(*loop).cells.handed; n != 0 {
 			t.Errorf("%d connections are counted as handed over", n)
 		}
 	}
@@ -377,7 +377,7 @@ func TestSocketsBesideRequests(t *testing.T) {
 	}
 	for i, l := range r.lbs {
 		r.loops[i].do(func() {
-			if w := l.(*loop).home; w == nil || w.home != i {
+			if w := l.(*loop).roster.home; w == nil || w.home != i {
 				t.Errorf("loop %d rings the home worker of another one", i)
 			}
 		})
@@ -393,7 +393,7 @@ func TestSocketsCalm(t *testing.T) {
 	b.ask("hello")
 	l := r.lbs[0].(*loop)
 	calm := func() (is bool) {
-		r.loops[0].do(func() { is = l.calm && l.ticking && l.handed == 2 && l.open == 2 })
+		r.loops[0].do(func() { is = l.ticker.calm && l.ticker.on && l.cells.handed == 2 && l.cells.open == 2 })
 		return is
 	}
 	eventually(t, "calm", calm)

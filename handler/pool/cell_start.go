@@ -19,38 +19,34 @@ func (l *loop) Start(x backend.Exchange, h *httpparse.Head, listener int, body [
 	c.x, c.kind = x, shm.KindHTTP
 	c.idempotent = idempotent(h.Bytes(h.Method))
 	if len(h.ID) > 0 {
-		c.startTimes()
+		c.times.start(l.on.Clock())
 	}
 	l.living.Add(1)
 	l.taken.Add(1)
-	l.publish(c)
+	l.publish(c, l.on.Now())
 	return c, nil
 }
 
 // publish puts a cell with a complete request into the queue.
-func (l *loop) publish(c *cell) {
+func (l *loop) publish(c *cell, now int64) {
 	c.pos = l.queue.Next()
-	c.queued, c.claimed, c.flushed = l.on.Now(), 0, 0
-	c.inTail = 0
-	c.response = response{}
-	c.out.InTail.Store(0)
+	c.queued = now
+	c.watch = watch{}
+	c.response.clean()
 	c.out.OutHead.Store(0)
 	c.out.OutStart.Store(0)
 	c.out.Result.Store(shm.NoResult(c.pos))
 	c.out.Flags.Store(0)
-	if c.timed {
+	if c.times.timed {
 		c.out.Claimed.Store(0)
 	}
 	c.in.OutTail.Store(0)
-	c.in.Flags.Store(c.flags)
-	c.in.InHead.Store(c.inHead)
+	c.body.publish()
 	c.in.Gen.Store(c.pos)
 	c.setState(cellQueued)
 	l.queue.Push(c.index)
 	l.fresh = true
-	if !l.ticking || l.calm {
-		l.setTick(false)
-	}
+	l.ticker.expect(l)
 }
 
 // idempotent reports whether a request may be given to another worker, after one has died with it (RFC 9110 §9.2.2).

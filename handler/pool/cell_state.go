@@ -8,14 +8,14 @@ const (
 	cellFree cellState = iota
 	// cellQueued: published; a worker may have claimed it since. Next: claimed, done, free (withdrawn).
 	cellQueued
-	// cellClaimed: a worker was seen to have it. Next: done, condemned, lost, queued (once more, after a death), free.
+	// cellClaimed: a worker was seen to have it. Next: done, killing, lost, queued (again, when its worker is gone), free.
 	cellClaimed
-	// cellDone: the worker is through with it, output may be left. Next: free.
+	// cellDone: the worker has finished it; output may be left. Next: free.
 	cellDone
-	// cellCondemned: the exchange is answered; its worker is being killed, and has the cell until then. Next: free.
-	cellCondemned
-	// cellLost: its owner word was destroyed, and any worker of that time may still write to it. Next: free, when they all
-	// have gone.
+	// cellKilling: the exchange is answered; its worker is being killed, and has the cell until it is gone. Next: free.
+	cellKilling
+	// cellLost: its owner word was destroyed, and any worker of that time may still write to it. Next: free, when they are
+	// all gone.
 	cellLost
 )
 

@@ -1,44 +1,29 @@
 package pool
 
-import (
-	"time"
+import "moonbridge/handler/shm"
 
-	"moonbridge/handler/shm"
-)
-
-const (
-	// flushAfter is how long a worker may hold back output that is worth sending. It is asked again after the same time.
-	flushAfter = 50 * time.Millisecond
-	// stirEvery is how often a worker at an exchange is rung, in nanoseconds, whatever its flag says: when another one has
-	// destroyed that, it may have missed something.
-	stirEvery = 1_000_000_000
-)
-
-// beginSpan is how long a worker may take from claiming an exchange to beginning it: next to nothing, unless it does not
-// get a processor. A variable for tests.
-var beginSpan = 5 * time.Second
-
-func (c *cell) check(now int64) {
-	if c.state == cellLost && c.l.p.oldest.Load() > c.until {
+// tick looks at the exchange once in a while: limits of time, and whatever the worker has not reported.
+func (c *cell) tick(now int64) {
+	if c.state == cellLost && c.l.p.seqs.oldest.Load() > c.until {
 		c.l.release(c)
 		return
 	}
 	pos := c.pos
-	c.look() // in case that its bit was lost
+	c.inspect(now) // in case its bit was lost
 	switch {
 	case c.pos != pos:
 	case c.state == cellQueued:
-		c.checkQueued(now)
+		c.tickQueued(now)
 	case c.state == cellClaimed:
-		c.checkClaimed(now)
+		c.tickClaimed(now)
 	}
 }
 
-func (c *cell) checkQueued(now int64) {
+func (c *cell) tickQueued(now int64) {
 	q := c.l.queue
 	passed := q.Passed(c.pos)
 	if c.out.Owner.Load() != shm.Owner(c.pos, shm.WhoQueued) {
-		return // claimed this moment, or nonsense, which look finds next time
+		return // claimed this moment, or nonsense, which inspect finds next time
 	}
 	if passed {
 		q.Repair(c.pos)
@@ -52,43 +37,38 @@ func (c *cell) checkQueued(now int64) {
 	}
 }
 
-func (c *cell) checkClaimed(now int64) {
-	if c.claimed == 0 {
-		c.claimed, c.began, c.stirred = now, false, now
-	}
-	c.count()
+func (c *cell) tickClaimed(now int64) {
+	c.watch.start(now)
+	c.countWorker()
 	if c.deserted(now) {
 		return
 	}
 	limit := c.l.p.spec.Options.RequestTimeout
-	if limit > 0 && now-c.claimed >= int64(limit) {
+	if limit > 0 && c.watch.lasts(now) >= limit {
 		c.overdue(now)
 		return
 	}
-	pending := c.out.Flags.Load()&shm.OutPending != 0
-	if pending && now-c.claimed >= int64(flushAfter) && now-c.flushed >= int64(flushAfter) {
-		c.flushed = now
+	if c.out.Flags.Load()&shm.OutPending != 0 && c.watch.flush(now) {
 		c.worker.ask(shm.CtlFlush)
 	}
 }
 
-// deserted finds out whether the worker is at this exchange at all: where memory was destroyed it may be through with it
-// without our knowledge, or never have heard of it. true: the exchange has ended.
+// deserted finds out whether the worker is at this exchange at all. Where memory was destroyed, it may have finished the
+// exchange without our knowledge, or may not know of it. true: the exchange is over.
 func (c *cell) deserted(now int64) bool {
 	w := c.worker
 	if w.out.At.Load() == shm.At(c.l.index, c.index) {
-		c.began = true
-		if now-c.stirred >= stirEvery {
-			c.stirred = now
+		c.watch.began = true
+		if c.watch.stir(now) {
 			w.bell.Ring()
 		}
 		return false
 	}
-	if !c.began && now-c.claimed < int64(beginSpan) || w.gone.Load() {
+	if c.watch.mayBegin(now) || w.gone.Load() {
 		return false
 	}
 	pos := c.pos
-	c.look() // it stores the result before it leaves
+	c.inspect(now) // a worker stores the result before it leaves
 	if c.pos == pos && c.state == cellClaimed {
 		c.violated("claimed an exchange that it is not at")
 	}

@@ -3,8 +3,6 @@ package pool
 import (
 	"testing"
 	"time"
-
-	"moonbridge/handler/shm"
 )
 
 // What a worker says of the time when it took an exchange is believed as far as it can be true.
@@ -23,9 +21,8 @@ func TestTimes(t *testing.T) {
 		{"far off", 1 << 62, 100, 0},
 		{"negative", 1<<64 - 5, 0, 100},
 	} {
-		x := &cell{l: &loop{clockAt: clockAt}, out: new(shm.OutCell), since: 100, at: 200}
-		x.out.Claimed.Store(c.claimed)
-		if q, s := x.Times(); q != c.queue || s != c.service {
+		x := times{timed: true, since: 100, done: 200}
+		if q, s := x.split(int64(c.claimed), clockAt); q != c.queue || s != c.service {
 			t.Errorf("%s: %v in the queue, %v in the worker, want %v and %v", c.name, q, s, c.queue, c.service)
 		}
 	}

@@ -18,7 +18,7 @@ func (fs *forkServer) run() {
 	state := fs.wait()
 	fs.conn.Close()
 	for _, p := range fs.h.Pools() {
-		p.orphaned(fs)
+		p.forkServerDied(fs)
 	}
 	fs.settle(fmt.Errorf("%s: its process ended before the script was loaded (%s)%s", fs.h.cfg.Script, state, fs.lastWords()))
 	if !errors.Is(err, errMessage) {

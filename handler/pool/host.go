@@ -75,7 +75,7 @@ func Start(ctx context.Context, cfg Config) (*Host, error) {
 	}
 	h.fs = fs
 	for _, p := range h.pools {
-		p.employ(fs)
+		p.useForkServer(fs)
 		go p.supervise()
 	}
 	go h.keep(fs)

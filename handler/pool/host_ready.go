@@ -35,8 +35,8 @@ func (p *Pool) born() (ready, failing bool) {
 	if p.spec.Options.MinFork == 0 && p.spec.Options.PreFork == 0 {
 		return true, false
 	}
-	for i := range p.slots {
-		if w := p.slots[i].Load(); w != nil && w.state.Serving() {
+	for w := range p.workers() {
+		if w.state.Serving() {
 			return true, false
 		}
 	}

@@ -76,11 +76,11 @@ func (h *Host) again(generation int) (*forkServer, error) {
 		return nil, err
 	}
 	for _, p := range h.Pools() {
-		p.employ(fs)
+		p.useForkServer(fs)
 	}
 	if fs.dead() {
 		for _, p := range h.Pools() {
-			p.orphaned(fs)
+			p.forkServerDied(fs)
 		}
 	}
 	h.log.Info("fork server started anew", "pid", fs.cmd.Process.Pid)

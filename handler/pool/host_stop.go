@@ -23,11 +23,11 @@ func (h *Host) Stop(ctx context.Context) error {
 		return nil
 	}
 	err := h.waitFor(ctx, func(p *Pool) bool {
-		p.drainAway()
+		p.dismissAway()
 		return p.living() == 0
 	})
 	for _, p := range h.Pools() {
-		p.drainAll()
+		p.dismissAll()
 	}
 	gone := func(p *Pool) bool { return len(p.processes()) == 0 }
 	if err == nil {
@@ -50,7 +50,7 @@ func (h *Host) Kill() {
 		return
 	}
 	for _, p := range h.Pools() {
-		p.drainAll()
+		p.dismissAll()
 	}
 	h.finish()
 }
@@ -87,8 +87,7 @@ func (h *Host) finish() {
 	}
 	fs.end(endTimeout)
 	for _, p := range h.Pools() {
-		close(p.quit)
-		<-p.idle
+		p.sv.stop()
 		p.detach()
 	}
 }

@@ -186,9 +186,10 @@ func (r *rig) quiet() {
 	for i, l := range r.loops {
 		l.do(func() {
 			b := r.lbs[i].(*loop)
-			if len(b.inUse) != 0 || len(b.free) != len(b.cells) || b.open != 0 || b.living.Load() != 0 {
+			s := &b.cells
+			if len(s.inUse) != 0 || len(s.free) != len(s.all) || s.open != 0 || b.living.Load() != 0 {
 				r.t.Errorf("loop %d: %d in use, %d free of %d, %d open, %d living",
-					i, len(b.inUse), len(b.free), len(b.cells), b.open, b.living.Load())
+					i, len(s.inUse), len(s.free), len(s.all), s.open, b.living.Load())
 			}
 		})
 	}

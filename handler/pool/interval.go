@@ -1,7 +1,6 @@
 package pool
 
 import (
-	"net/netip"
 	"time"
 
 	"moonbridge/handler/backend"
@@ -12,11 +11,22 @@ import (
 // interval is a listener that is a timer: an exchange without a peer. It belongs to loop 0, and never overlaps with itself:
 // the next tick is set when the last one is over.
 type interval struct {
+	peerless
 	l        *loop
 	listener int
 	spec     *listen.Listener
 	timer    backend.Timer
 	due      int64 // time of the tick that is set, or in progress
+}
+
+// intervals is how many listeners of a listen{} call are intervals.
+func intervals(spec *listen.Spec) (n int) {
+	for i := range spec.Listeners {
+		if spec.Listeners[i].Proto == "interval" {
+			n++
+		}
+	}
+	return n
 }
 
 // startIntervals sets the first tick of every interval.
@@ -49,12 +59,12 @@ func (t *interval) fire() {
 	if l.closed || l.p.stopping.Load() {
 		return
 	}
-	if len(l.free) == 0 || l.queue.Full() {
+	if len(l.cells.free) == 0 || l.queue.Full() {
 		t.over()
 		return
 	}
 	l.p.inFlight.Add(1)
-	c := l.take()
+	c := l.cells.take()
 	if err := c.putTick(t); err != nil {
 		l.release(c)
 		l.p.log.Error("tick not taken", "name", t.spec.Name, "err", err)
@@ -63,7 +73,7 @@ func (t *interval) fire() {
 	}
 	c.x, c.kind = t, shm.KindInterval
 	l.taken.Add(1)
-	l.publish(c)
+	l.publish(c, l.on.Now())
 }
 
 // putTick writes a tick where the worker finds it.
@@ -75,7 +85,7 @@ func (c *cell) putTick(t *interval) error {
 		Exchange: l.number*uint64(len(l.p.bells)) + uint64(l.index),
 		RawOff:   headSize, RawLen: uint32(len(t.spec.Name)),
 	}
-	c.flags = shm.InEnd
+	c.body.flags = shm.InEnd
 	return c.put(&l.head, nil, []byte(t.spec.Name), nil, nil)
 }
 
@@ -102,15 +112,8 @@ func nextDue(due, now, delay int64, strict bool) int64 {
 	return due + delay
 }
 
-// Output implements backend.Exchange. A tick has no response: whatever a worker writes all the same is thrown away.
-func (t *interval) Output(a, b []byte, _ bool) int { return len(a) + len(b) }
-
+// Done implements backend.Exchange.
 func (t *interval) Done(backend.End) { t.over() }
 
+// Failed implements backend.Exchange.
 func (t *interval) Failed(int, time.Duration) { t.over() }
-
-func (t *interval) BodyRoom() {}
-
-func (t *interval) BodyWanted() {}
-
-func (t *interval) Addrs() (local, remote netip.AddrPort) { return }

@@ -6,10 +6,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Pairing: a loop and its home worker take turns on one CPU as long as exchanges are short. The loop gives the CPU away
-// when it has published a batch, the worker when it has served it: no doorbell, no wake-up on another CPU, warm caches.
-// With long exchanges the worker would keep the loop from its work, so then it may run wherever it wants to.
-
 // cpus are the CPUs that this process may run on.
 type cpus struct {
 	set unix.CPUSet

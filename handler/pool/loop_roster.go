@@ -2,35 +2,66 @@ package pool
 
 import "slices"
 
-// refresh brings the list of workers up to date. Those at raw connections are not on it: nobody knows when they come back.
+// roster is the workers that take exchanges, as a loop knows them. Those at raw connections are not on it: there is no
+// telling when they come back.
+type roster struct {
+	epoch   uint64 // of the pool, when the list was made
+	workers []*Worker
+	home    *Worker // rung first
+}
+
+// unknownEpoch is none of a pool's: it makes a roster out of date.
+const unknownEpoch = ^uint64(0)
+
+// refresh brings the list of workers up to date.
 func (l *loop) refresh() {
+	r := &l.roster
 	epoch := l.p.epoch.Load()
-	if epoch == l.epoch {
+	if epoch == r.epoch {
 		return
 	}
-	l.epoch = epoch
-	clear(l.workers)
-	l.workers = l.workers[:0]
+	r.epoch = epoch
+	clear(r.workers)
+	r.workers = r.workers[:0]
 	for i := range l.p.slots {
 		if w := l.p.slots[i].Load(); w != nil && w.serving.Load() && w.away.Load() == 0 {
-			l.workers = append(l.workers, w)
+			r.workers = append(r.workers, w)
 		}
 	}
-	there := slices.Contains(l.workers, l.home)
-	if there && l.home.home == l.index {
+	r.chooseHome(l.index)
+}
+
+// chooseHome keeps the home worker if it is one of the loop's own; otherwise it looks for one of those, and makes do with
+// another loop's if there is none.
+func (r *roster) chooseHome(index int) {
+	present := slices.Contains(r.workers, r.home)
+	if present && r.home.home == index {
 		return
 	}
-	for _, w := range l.workers {
-		if w.home == l.index {
-			l.home = w
+	for _, w := range r.workers {
+		if w.home == index {
+			r.home = w
 			return
 		}
 	}
-	if there {
+	if present {
 		return
 	}
-	l.home = nil
-	if n := len(l.workers); n > 0 {
-		l.home = l.workers[l.index%n] // somebody else's, for the time being
+	r.home = nil
+	if n := len(r.workers); n > 0 {
+		r.home = r.workers[index%n]
 	}
+}
+
+// forget removes a worker that has ended from everything that the loop would ring.
+func (l *loop) forget(w *Worker) {
+	if l.roster.home == w {
+		l.roster.home = nil
+	}
+	l.pokes = slices.DeleteFunc(l.pokes, func(p *Worker) bool { return p == w })
+	if l.pair.worker == w {
+		l.pair = pair{cpu: -1}
+	}
+	l.roster.epoch = unknownEpoch
+	l.refresh()
 }

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"fmt"
+	"iter"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -26,64 +27,47 @@ type Pool struct {
 	cpus  cpus
 	limit int64 // exchanges in progress, all loops together
 
-	// Read by the loops.
+	// Shared with the loops.
 	stopping atomic.Bool
 	noWorker atomic.Bool
-	epoch    atomic.Uint64 // counts changes of who serves
-	slots    []atomic.Pointer[Worker]
-	oldest   atomic.Uint64 // seq of the oldest worker that is not reclaimed
-	seq      atomic.Uint64 // seq of the youngest
 	inFlight atomic.Int64
+	epoch    atomic.Uint64 // counts changes of which workers serve
+	slots    []atomic.Pointer[Worker]
+	seqs     seqs
 
-	recycleTo atomic.Uint64 // workers up to this seq are to be replaced
-
-	kicked chan struct{}
-	quit   chan struct{}
-	idle   chan struct{} // closed when the supervisor has ended
+	sv supervisor
 
 	mu     sync.Mutex
 	loops  []*loop     // attached
 	ending bool        // workers are to end
 	fs     *forkServer // that forks workers; nil: there is none
-	sv     supervisor
 	counts counts
 }
-
-// counts are events since the start, for Stats.
-type counts struct{ forks, deaths, lost, retried uint64 }
 
 // spareSlots are for workers that are gone but not yet reclaimed while their successors are forked.
 const spareSlots = 4
 
-// spareCells are beyond what may be in progress: for the ticks of intervals, and for cells that are lost for a while.
+// spareCells are beyond what may be in progress, for cells that are lost for a while.
 const spareCells = 8
 
 // newPool makes a pool without workers.
 func newPool(h *Host, index int, spec *listen.Spec) (*Pool, error) {
 	o := &spec.Options
-	intervals := 0
-	for i := range spec.Listeners {
-		if spec.Listeners[i].Proto == "interval" {
-			intervals++
-		}
-	}
 	p := &Pool{
 		h: h, index: index, spec: spec,
-		log:    h.log.With("pool", index),
-		lines:  newLineLog(h.log),
-		limit:  int64(o.QueueLimit + o.MaxFork),
-		cpus:   allCPUs(),
-		kicked: make(chan struct{}, 1),
-		quit:   make(chan struct{}),
-		idle:   make(chan struct{}),
-		loops:  make([]*loop, h.cfg.Loops),
-		slots:  make([]atomic.Pointer[Worker], o.MaxFork+spareSlots),
+		log:   h.log.With("pool", index),
+		lines: newLineLog(h.log),
+		limit: int64(o.QueueLimit + o.MaxFork),
+		cpus:  allCPUs(),
+		loops: make([]*loop, h.cfg.Loops),
+		slots: make([]atomic.Pointer[Worker], o.MaxFork+spareSlots),
+		sv:    newSupervisor(),
 	}
-	p.oldest.Store(1)
+	p.seqs.oldest.Store(1)
 	var err error
 	p.mem, err = shm.Create(shm.Geometry{
 		Loops: h.cfg.Loops, Workers: len(p.slots),
-		Cells:    o.QueueLimit + o.MaxFork + intervals + spareCells,
+		Cells:    o.QueueLimit + o.MaxFork + intervals(spec) + spareCells,
 		InWindow: h.cfg.InWindow, OutWindow: h.cfg.OutWindow,
 	})
 	if err != nil {
@@ -140,12 +124,26 @@ func (p *Pool) Attach(on backend.Loop) (backend.LoopBackend, error) {
 	return l, nil
 }
 
-// worker is who has a slot; nil if nobody, or if there is no such slot.
+// kick has the supervisor look at the pool. Callable from anywhere.
+func (p *Pool) kick() { p.sv.kick() }
+
+// worker is the worker that has a slot; nil if there is none, or no such slot.
 func (p *Pool) worker(slot uint32) *Worker {
 	if slot >= uint32(len(p.slots)) {
 		return nil
 	}
 	return p.slots[slot].Load()
+}
+
+// workers are the workers that have a slot: those that are not gone, and those whose cells are not reclaimed. Under mu.
+func (p *Pool) workers() iter.Seq[*Worker] {
+	return func(yield func(*Worker) bool) {
+		for i := range p.slots {
+			if w := p.slots[i].Load(); w != nil && !yield(w) {
+				return
+			}
+		}
+	}
 }
 
 // attached are the loops that the pool has parts on. Under mu.
@@ -158,7 +156,7 @@ func (p *Pool) attached() (loops []*loop) {
 	return loops
 }
 
-// living is how many exchanges somebody waits for.
+// living is how many exchanges a connection waits for.
 func (p *Pool) living() (n int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -172,8 +170,8 @@ func (p *Pool) living() (n int64) {
 func (p *Pool) processes() (ws []*Worker) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for i := range p.slots {
-		if w := p.slots[i].Load(); w != nil && w.state.Alive() {
+	for w := range p.workers() {
+		if w.state.Alive() {
 			ws = append(ws, w)
 		}
 	}

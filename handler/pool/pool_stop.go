@@ -13,52 +13,42 @@ func (p *Pool) refuse() {
 	}
 }
 
-// drainAway tells the workers at raw connections to end when they are through: one that speaks HTTP there then closes its
-// connection as soon as no request is in progress.
-func (p *Pool) drainAway() {
+// dismissAway tells the workers at raw connections to end when they have finished. One that speaks HTTP on its connection
+// closes it then as soon as no request is in progress.
+func (p *Pool) dismissAway() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for i := range p.slots {
-		if w := p.slots[i].Load(); w != nil && w.away.Load() != 0 {
-			p.drain(w)
+	for w := range p.workers() {
+		if w.away.Load() != 0 {
+			w.dismiss()
 		}
 	}
 }
 
-// drainAll tells all workers to end, and forks no more.
-func (p *Pool) drainAll() {
+// dismissAll tells all workers to end, and forks no more.
+func (p *Pool) dismissAll() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.ending = true
-	for i := range p.slots {
-		if w := p.slots[i].Load(); w != nil {
-			p.drain(w)
-		}
+	for w := range p.workers() {
+		w.dismiss()
 	}
 	p.kick()
 }
 
 // detach takes the pool off its loops, and frees the memory when the last one has let go. If the loops have ended already,
-// nobody calls what is posted here; then the memory stays until the process ends.
+// what is posted here is never called, and the memory stays until the process ends.
 func (p *Pool) detach() {
 	p.mu.Lock()
 	loops := p.attached()
 	p.loops = make([]*loop, len(p.loops))
-	var unburied []*Worker // the loops have not got to reclaiming their cells
-	for i := range p.slots {
-		if w := p.slots[i].Swap(nil); w != nil {
-			w.end(0, false)
-			w.expected = w.endExpected()
-			w.release()
-			unburied = append(unburied, w)
-		}
-	}
+	unreclaimed := p.clearSlots()
 	p.mu.Unlock()
-	for _, w := range unburied {
+	for _, w := range unreclaimed {
 		p.report(w)
 	}
 	letGo := func() {
-		for _, w := range unburied {
+		for _, w := range unreclaimed {
 			w.bell.Close()
 		}
 		p.close()
@@ -77,4 +67,17 @@ func (p *Pool) detach() {
 			}
 		})
 	}
+}
+
+// clearSlots ends the record of every worker, and returns those whose cells the loops have not reclaimed: the loops may
+// still ring their doorbells. Under mu.
+func (p *Pool) clearSlots() (unreclaimed []*Worker) {
+	for w := range p.workers() {
+		p.slots[w.slot].Store(nil)
+		w.end(0, false)
+		w.judge()
+		w.close()
+		unreclaimed = append(unreclaimed, w)
+	}
+	return unreclaimed
 }

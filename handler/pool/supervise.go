@@ -6,71 +6,103 @@ import (
 	"moonbridge/handler/pool/policy"
 )
 
-// supervisor is what the goroutine that keeps the number of workers remembers. Under Pool.mu. How many there should be is
-// the policy's business; here is how that comes about.
+// supervisor is the goroutine that keeps the number of workers right. The policy decides how many there should be; the
+// files supervise*.go bring that about.
 type supervisor struct {
+	kicked chan struct{} // something has happened
+	quit   chan struct{} // closed to end it
+	ended  chan struct{} // closed when it has ended
+
+	// Under Pool.mu.
 	policy  policy.Policy
 	census  policy.Census
 	counted []*Worker // the members of the census
 }
 
-// lookEvery is how often a pool is looked at that has something to wait for without knowing when it comes. Loops with
-// exchanges in progress ask for a look more often.
-const lookEvery = 250 * time.Millisecond
+func newSupervisor() supervisor {
+	return supervisor{kicked: make(chan struct{}, 1), quit: make(chan struct{}), ended: make(chan struct{})}
+}
 
-// supervise runs until the pool is quit.
+// kick has it look at the pool.
+func (s *supervisor) kick() {
+	select {
+	case s.kicked <- struct{}{}:
+	default:
+	}
+}
+
+// stop ends it, and waits for that.
+func (s *supervisor) stop() {
+	close(s.quit)
+	<-s.ended
+}
+
+// checkEvery is how often a pool is looked at that waits for something that is not reported. Loops with exchanges in
+// progress kick more often.
+const checkEvery = 250 * time.Millisecond
+
+// supervise runs until the supervisor is stopped.
 func (p *Pool) supervise() {
-	defer close(p.idle)
+	s := &p.sv
+	defer close(s.ended)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		select {
-		case <-p.quit:
+		case <-s.quit:
 			return
-		case <-p.kicked:
+		case <-s.kicked:
 		case <-timer.C:
 		}
 		timer.Stop()
-		if next := p.look(time.Now()); next > 0 {
-			timer.Reset(next)
+		now := time.Now()
+		if next := p.adjust(now); !next.IsZero() {
+			timer.Reset(max(next.Sub(now), time.Millisecond))
 		}
 	}
 }
 
-// look brings the pool nearer to the number of workers that it should have, and returns when to look again if nothing
-// happens; 0: never.
-func (p *Pool) look(now time.Time) time.Duration {
+// adjust brings the pool nearer to the number of workers that it should have. It returns when to do so again if nothing
+// happens; zero: never.
+func (p *Pool) adjust(now time.Time) time.Time {
 	p.mu.Lock()
-	ended := p.bury(now)
-	next := p.killCondemned(now)
-	var births []birth
+	ended := p.freeSlots(now)
+	next := p.killDue(now)
+	var forks []forkRequest
 	if !p.ending {
-		c := &p.sv.census
-		if p.take(c, now) {
-			next = earlier(next, now.Add(lookEvery)) // nobody tells when it has gone to sleep
-		}
-		d := p.sv.policy.Decide(&p.spec.Options, now, c)
-		next = earlier(next, d.Next)
-		if births = p.carryOut(d, now); len(births) < d.Fork+len(d.Replace) && p.sv.policy.Hold.After(now) {
-			next = earlier(next, p.sv.policy.Hold)
-		}
-		p.noWorker.Store(p.sv.policy.Refuses(c, now))
+		var decided time.Time
+		forks, decided = p.decide(now)
+		next = earlier(next, decided)
 	}
 	p.mu.Unlock()
 
 	for _, w := range ended {
 		p.report(w)
 	}
-	for _, b := range births {
-		b.fork()
+	for _, f := range forks {
+		f.send()
 	}
-	if next.IsZero() {
-		return 0
-	}
-	return max(next.Sub(now), time.Millisecond)
+	return next
 }
 
-// earlier is the earlier one of two times; zero: never.
+// decide asks the policy, and does what it says as far as possible. It returns the workers that are to be forked, and when
+// to ask again if nothing happens; zero: never. Under mu.
+func (p *Pool) decide(now time.Time) (forks []forkRequest, next time.Time) {
+	s := &p.sv
+	if p.takeCensus(now) {
+		next = now.Add(checkEvery) // that a worker has gone to sleep is not reported
+	}
+	d := s.policy.Decide(&p.spec.Options, now, &s.census)
+	next = earlier(next, d.Next)
+	forks = p.carryOut(d, now)
+	if len(forks) < d.Fork+len(d.Replace) && s.policy.Hold.After(now) {
+		next = earlier(next, s.policy.Hold)
+	}
+	p.noWorker.Store(s.policy.Refuses(&s.census, now))
+	return forks, next
+}
+
+// earlier is the earlier of two times; zero: never.
 func earlier(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b
@@ -78,67 +110,53 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// kick has the supervisor look at the pool.
-func (p *Pool) kick() {
-	select {
-	case p.kicked <- struct{}{}:
-	default:
-	}
-}
-
-// take takes the census: it looks at every worker. It reports whether one of them is at work.
-func (p *Pool) take(c *policy.Census, now time.Time) (busy bool) {
-	c.Reset()
-	c.Waiting, c.Barren = p.waiting(), !p.fertile()
-	p.sv.counted = p.sv.counted[:0]
-	for i := range p.slots {
-		w := p.slots[i].Load()
-		if w == nil || w.state == policy.Gone && w.wasReady {
+// takeCensus counts the workers for the policy. It reports whether one of them is at work. Under mu.
+func (p *Pool) takeCensus(now time.Time) (busy bool) {
+	s := &p.sv
+	s.census.Reset()
+	s.census.Waiting, s.census.NoForkServer = p.waiting(), !p.canFork()
+	s.counted = s.counted[:0]
+	for w := range p.workers() {
+		if w.state == policy.Gone && w.activity.ready {
 			continue
 		}
 		if w.state.Serving() {
 			p.observe(w, now)
 		}
-		c.Count(policy.Member{
-			State: w.state, IdleFrom: w.active, Stale: w.recycle, Leaving: w.retired.Load(), Followed: w.successor != nil,
+		s.census.Count(policy.Member{
+			State: w.state, IdleFrom: w.activity.last, Leaving: w.retired.Load(),
+			Stale: w.succession.stale, Followed: w.succession.successor != nil,
 		})
-		p.sv.counted = append(p.sv.counted, w)
+		s.counted = append(s.counted, w)
 		busy = busy || w.state == policy.Busy
 	}
 	return busy
 }
 
-// observe decides whether a worker is idle, as far as can be seen.
+// observe takes note of whether a worker that serves is idle, as far as can be seen, and of whether it is to be replaced.
 func (p *Pool) observe(w *Worker, now time.Time) {
-	finished := w.out.Finished.Load()
 	w.seem(w.occupied())
-	if w.state == policy.Busy || finished != w.finished {
-		w.active = now
-	}
-	w.finished = finished
-	if w.limit > 0 && finished >= w.limit {
-		w.recycle = true
-	}
-	if w.fs.dead() || w.seq <= p.recycleTo.Load() {
-		w.recycle = true // in the first case it has nobody who would tell how it ends
+	w.activity.look(w.state == policy.Busy, w.out.Finished.Load(), now)
+	// How a worker ends that has outlived its fork server is not reported.
+	if w.activity.exhausted() || w.fs.dead() || p.seqs.isStale(w.seq) {
+		w.succession.stale = true
 	}
 }
 
-// carryOut does what was decided, as far as it can be done: what cannot shows in the next census.
-func (p *Pool) carryOut(d policy.Decision, now time.Time) (births []birth) {
+// carryOut does what was decided, as far as possible: what is not done shows in the next census. Under mu.
+func (p *Pool) carryOut(d policy.Decision, now time.Time) (forks []forkRequest) {
 	for _, i := range d.End {
-		p.drain(p.sv.counted[i])
+		p.sv.counted[i].dismiss()
 	}
 	for i := range d.Fork + len(d.Replace) {
-		b, ok := p.newWorker(now)
+		f, ok := p.newWorker(now)
 		if !ok {
 			break
 		}
 		if i >= d.Fork {
-			b.w.replaces = p.sv.counted[d.Replace[i-d.Fork]]
-			b.w.replaces.successor = b.w
+			f.w.replace(p.sv.counted[d.Replace[i-d.Fork]])
 		}
-		births = append(births, b)
+		forks = append(forks, f)
 	}
-	return births
+	return forks
 }

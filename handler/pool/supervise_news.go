@@ -9,13 +9,15 @@ import (
 	"moonbridge/handler/shm"
 )
 
+// This file is what a pool hears of its workers and fork servers.
+
 // forked notes the answer to a FORK message.
 func (p *Pool) forked(fs *forkServer, m shm.MsgForkedBody) {
 	p.mu.Lock()
 	w := p.worker(m.Slot)
 	if w == nil || w.fs != fs || !w.state.Alive() || w.pid.Load() != 0 {
 		p.mu.Unlock()
-		p.log.Error("fork server: answer to a fork that nobody asked for", "slot", m.Slot, "pid", m.Pid)
+		p.log.Error("fork server: answer to a fork that was not asked for", "slot", m.Slot, "pid", m.Pid)
 		return
 	}
 	stderr := w.stderr
@@ -36,53 +38,53 @@ func (p *Pool) forked(fs *forkServer, m shm.MsgForkedBody) {
 }
 
 // workerReady: prepare has returned.
-func (p *Pool) workerReady(w *Worker) {
+func (p *Pool) workerReady(w *Worker, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !w.begin(time.Now()) {
+	if !w.ready(now) {
 		return
 	}
 	p.sv.policy.Ready()
 	p.noWorker.Store(false)
-	if old := w.replaces; old != nil {
-		w.replaces = nil
-		p.drain(old)
+	if old := w.succession.replaces; old != nil {
+		w.succession.replaces = nil
+		old.dismiss()
 	}
 	p.kick()
 }
 
-// workerDeaf: the worker's control socket has come to its end, so the process has ended or is about to be ended.
-func (p *Pool) workerDeaf(w *Worker) {
+// workerHungUp: the worker's control socket is closed, so the process has ended or is about to be ended.
+func (p *Pool) workerHungUp(w *Worker, now time.Time) {
 	p.mu.Lock()
-	w.deaf = time.Now()
-	gone := w.fs.dead()
+	w.exit.hungUp = now
+	unreported := w.fs.dead()
 	p.mu.Unlock()
-	if gone {
-		p.orphanGone(w)
+	if unreported {
+		p.workerGoneUnreported(w)
 	}
 	p.kick()
 }
 
-// orphanGone: a worker has ended whose fork server has died, so that nobody tells how.
-func (p *Pool) orphanGone(w *Worker) {
+// workerGoneUnreported: a worker has ended whose fork server has died, which would have reported its status.
+func (p *Pool) workerGoneUnreported(w *Worker) {
 	p.mu.Lock()
 	if w.state != policy.Gone {
-		w.proc.signal(unix.SIGKILL) // in case that it has only closed the socket
+		w.proc.signal(unix.SIGKILL) // in case it has only closed the socket
 	}
 	p.mu.Unlock()
 	p.workerGone(w, 0, false)
 }
 
-// workerGone: the process does not exist any more, and touches no memory. Its cells are reclaimed on every loop.
-func (p *Pool) workerGone(w *Worker, status unix.WaitStatus, known bool) {
+// workerGone: the process does not exist any more, and touches no memory. Its cells are reclaimed on every loop. reaped:
+// status is what waitpid said.
+func (p *Pool) workerGone(w *Worker, status unix.WaitStatus, reaped bool) {
 	p.mu.Lock()
-	if !w.end(status, known) {
+	if !w.end(status, reaped) {
 		p.mu.Unlock()
 		return
 	}
 	loops := p.attached()
-	w.left.Store(int32(len(loops)))
-	w.reclaimed.Store(len(loops) == 0)
+	w.reclaim.start(len(loops))
 	p.mu.Unlock()
 	for _, l := range loops {
 		l.on.Post(func() { l.reclaim(w) })
@@ -90,8 +92,8 @@ func (p *Pool) workerGone(w *Worker, status unix.WaitStatus, known bool) {
 	p.kick()
 }
 
-// employ has workers forked by fs from now on; those of another fork server are replaced.
-func (p *Pool) employ(fs *forkServer) {
+// useForkServer has workers forked by fs from now on. Those of another fork server are replaced.
+func (p *Pool) useForkServer(fs *forkServer) {
 	p.mu.Lock()
 	p.fs = fs
 	p.sv.policy.Renewed()
@@ -99,30 +101,28 @@ func (p *Pool) employ(fs *forkServer) {
 	p.kick()
 }
 
-// orphaned: fs has died. Its workers go on until they are replaced; of those that are known to have ended nobody else
-// will tell.
-func (p *Pool) orphaned(fs *forkServer) {
+// forkServerDied: the workers of fs go on until they are replaced, but the end of those that have ended is not reported.
+func (p *Pool) forkServerDied(fs *forkServer) {
 	p.mu.Lock()
 	if p.fs == fs {
 		p.fs = nil
 	}
-	var gone, unknown []*Worker
-	for i := range p.slots {
-		w := p.slots[i].Load()
+	var ended, unknown []*Worker
+	for w := range p.workers() {
 		switch {
-		case w == nil || w.fs != fs || w.state == policy.Gone:
-		case !w.deaf.IsZero():
-			gone = append(gone, w)
+		case w.fs != fs || w.state == policy.Gone:
+		case !w.exit.hungUp.IsZero():
+			ended = append(ended, w)
 		case w.pid.Load() == 0:
 			unknown = append(unknown, w)
 		}
 	}
 	p.mu.Unlock()
-	for _, w := range gone {
-		p.orphanGone(w)
+	for _, w := range ended {
+		p.workerGoneUnreported(w)
 	}
 	for _, w := range unknown {
-		// Whether it was forked is not known. If so, it ends at the end of file, and then there is one for us.
+		// Whether it was forked is not known. If so, it ends when it reads the end of its control socket, and closes it.
 		w.conn.CloseWrite()
 		go w.listen()
 	}

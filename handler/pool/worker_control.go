@@ -3,6 +3,7 @@ package pool
 import (
 	"log/slog"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -26,18 +27,18 @@ func (w *Worker) listen() {
 		}
 		switch typ {
 		case shm.MsgWorkerReady:
-			w.p.workerReady(w)
+			w.p.workerReady(w, time.Now())
 		case shm.MsgWorkerFailed:
 			w.p.log.Error("worker: prepare failed", "pid", w.pid.Load(), "err", string(body))
 		case shm.MsgFiles:
 			if w.fs.h.loaded(body) != nil {
-				w.condemn("malformed list of files")
+				w.kill("malformed list of files")
 			}
 		default:
-			w.condemn("unknown message on its control socket")
+			w.kill("unknown message on its control socket")
 		}
 	}
-	w.p.workerDeaf(w)
+	w.p.workerHungUp(w, time.Now())
 }
 
 // ask sends the worker one of the control bytes that come alone. It does not block: if the socket is full, the worker has
@@ -53,8 +54,8 @@ func (w *Worker) ask(what byte) {
 	})
 }
 
-// pass gives the worker a descriptor, of which the caller keeps its own. It does not block: a worker that has left so much
-// unread that there is no room hangs.
+// pass gives the worker a descriptor; the caller keeps its own. It does not block: a worker that has left so much unread
+// that there is no room hangs.
 func (w *Worker) pass(fd int) error {
 	raw, err := w.conn.SyscallConn()
 	if err != nil {
@@ -75,11 +76,14 @@ func (w *Worker) pass(fd int) error {
 	return err
 }
 
-// quit tells the worker to end. Under Pool.mu.
-func (w *Worker) quit() {
-	w.in.Quit.Store(1)
-	w.out.Asleep.Store(0)
-	w.bell.Ring()
+// dismiss tells the worker to end when it has finished what it is at. Under Pool.mu.
+func (w *Worker) dismiss() {
+	if w.drain() {
+		w.exit.told = true
+		w.in.Quit.Store(1)
+		w.out.Asleep.Store(0)
+		w.bell.Ring()
+	}
 }
 
 // signal sends a signal. Only the supervisor and Host call it, under Pool.mu.
@@ -92,8 +96,8 @@ func (w *Worker) signal(sig unix.Signal) {
 		w.fs.send(shm.MsgKill, shm.Bytes(&shm.MsgKillBody{Pid: int32(pid), Sig: int32(sig)}))
 		return
 	}
-	if w.deaf.IsZero() {
-		// Nobody has reaped it yet, as far as its control socket tells, so the number is still its own.
+	if w.exit.hungUp.IsZero() {
+		// Its control socket is open, so it has not been reaped, and the number is still its own.
 		unix.Kill(pid, sig)
 	}
 }

@@ -13,9 +13,9 @@ type Member struct {
 
 // census is who is there, and who waits.
 type Census struct {
-	members []Member
-	Waiting int  // exchanges in queues
-	Barren  bool // nobody is there who could fork
+	members      []Member
+	Waiting      int  // exchanges in queues
+	NoForkServer bool // nobody is there who could fork
 
 	// Sums over the members.
 	booting, idle, serving int

@@ -98,7 +98,7 @@ func (y *Policy) Renewed() { y.Hold = time.Time{} }
 // refuses reports whether exchanges are not to be taken: nobody serves, and nobody is about to, as far as can be known. If
 // nobody is even on trial, the next exchange is taken, and has one forked.
 func (y *Policy) Refuses(c *Census, now time.Time) bool {
-	return c.serving == 0 && (c.Barren || y.Failing && (now.Before(y.Hold) || c.booting > 0))
+	return c.serving == 0 && (c.NoForkServer || y.Failing && (now.Before(y.Hold) || c.booting > 0))
 }
 
 // decide is the policy. The census is changed to what it will be.
@@ -106,7 +106,7 @@ func (y *Policy) Decide(o *listen.Options, now time.Time, c *Census) (d Decision
 	y.leave(c, &d)
 	y.retire(o, now, c, &d)
 	y.remember(o, now, c)
-	if c.Barren {
+	if c.NoForkServer {
 		return d // those that are there are precious
 	}
 	if now.Before(y.Hold) {

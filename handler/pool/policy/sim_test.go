@@ -224,7 +224,7 @@ func (s *sim) remove(w *simWorker) {
 func (s *sim) look() bool {
 	s.looks++
 	s.c.Reset()
-	s.c.Waiting, s.c.Barren = s.waiting(), s.barren
+	s.c.Waiting, s.c.NoForkServer = s.waiting(), s.barren
 	who := append([]*simWorker{}, s.workers...)
 	for _, w := range who {
 		s.c.Count(Member{State: w.state, IdleFrom: w.idleFrom, Stale: w.stale, Leaving: w.leaving, Followed: w.successor != nil})
