@@ -21,7 +21,7 @@ var mistakesAtStart = []mistake{
 	{"listen without a table", `listen("tcp4", 8080)`,
 		[]string{"1: listen: one table expected, as in listen{ { proto = \"tcp4\"", "got string"}},
 	{"listener without braces", `listen{ proto = "tcp4", port = 0, connect = print }`,
-		[]string{`1: listen: "p`, `" belongs into a listener's own table, as in listen{ { proto = `}},
+		[]string{`1: listen: "p`, `" belongs in a listener's own table, as in listen{ { proto = `}},
 	{"listener without names", `listen{ { "tcp4", 8080 }, connect = print }`,
 		[]string{"1: listen: listener 1 has an unexpected entry [", "values need names, as in {"}},
 	{"proto missing", `listen{ { port = 8080 }, connect = print }`,

@@ -79,15 +79,15 @@ func quoted(b []byte) string {
 func (c *cell) phase() string {
 	switch {
 	case c.kind == shm.KindSocket && c.socket.state == socketHeld:
-		return "before it had the socket"
+		return "waiting for the socket"
 	case c.kind != shm.KindHTTP:
 		return "running"
 	case c.response.left() > 0:
-		return fmt.Sprintf("response: %d bytes sent, the peer does not read on", c.response.taken)
+		return fmt.Sprintf("response: %d bytes sent, the peer has stopped reading", c.response.taken)
 	case c.response.published > 0:
 		return fmt.Sprintf("response: %d bytes sent", c.response.taken)
 	case c.body.flags&shm.InEnd == 0:
-		return "request body: not yet there in full"
+		return "request body: incomplete"
 	}
 	return "no response yet"
 }

@@ -114,10 +114,10 @@ func (c *cell) wantsSocket(wants bool, now int64) bool {
 	case s.state == socketHeld:
 		c.passSocket(now)
 	case s.state != socketPassed:
-		c.violated("wants a socket that it must not have")
+		c.violated("asks for a socket that it must not have")
 		return false
 	case s.late(now):
-		c.violated("does not take the socket that it wants")
+		c.violated("does not take the socket that it asked for")
 		return false
 	}
 	return true

@@ -301,7 +301,7 @@ func TestSocketViolations(t *testing.T) {
 	p.end()
 	eventually(t, "both killed", func() bool { return r.p.Stats().Deaths == 2 })
 	eventually(t, "two lines in the log", func() bool { // they are counted first
-		return strings.Count(r.log.String(), "wants a socket that it must not have") == 2
+		return strings.Count(r.log.String(), "asks for a socket that it must not have") == 2
 	})
 	r.quiet()
 }

@@ -49,7 +49,7 @@ func (l *loop) publish(c *cell, now int64) {
 	l.ticker.expect(l)
 }
 
-// idempotent reports whether a request may be given to another worker, after one has died with it (RFC 9110 §9.2.2).
+// idempotent reports whether a request may be given to another worker when its first one has died (RFC 9110 §9.2.2).
 func idempotent(method []byte) bool {
 	switch string(method) {
 	case "GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE":

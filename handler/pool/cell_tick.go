@@ -70,7 +70,7 @@ func (c *cell) deserted(now int64) bool {
 	pos := c.pos
 	c.inspect(now) // a worker stores the result before it leaves
 	if c.pos == pos && c.state == cellClaimed {
-		c.violated("claimed an exchange that it is not at")
+		c.violated("claimed an exchange that it is not working on")
 	}
 	return true
 }

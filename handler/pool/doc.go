@@ -27,7 +27,7 @@
 //
 //	Booting   newWorker takes a slot, a forkRequest is sent, forked hears of the process, prepare runs
 //	Idle      ready: prepare has returned. The loops ring it
-//	Busy      seem: the supervisor has seen it at an exchange; seem again: Idle
+//	Busy      setBusy: the supervisor has seen it at an exchange. setBusy also leads back to Idle
 //	Draining  dismiss tells it to end: it finishes its exchange, then runs finish. Or the supervisor has killed it (killDue),
 //	          because a loop asked for that (kill), or because it was late (exit)
 //	Gone      end, called by workerGone: the process has ended. Each loop reclaims its cells, then freeSlots frees the slot

@@ -19,7 +19,7 @@ import (
 	"moonbridge/handler/shm"
 )
 
-// ScriptError says that the script could not be loaded. Text is for the one who wrote it.
+// ScriptError says that the script could not be loaded. Text is for the author of the script.
 type ScriptError struct{ Text string }
 
 func (e *ScriptError) Error() string { return e.Text }
@@ -31,21 +31,21 @@ type forkServer struct {
 	generation int // 0: the first of its host
 	conn       *net.UnixConn
 	cmd        *exec.Cmd
-	born       time.Time
+	started    time.Time
 	ready      chan error    // receives once: the script has been loaded, or not
 	gone       chan struct{} // closed when the process has ended and is reaped
 	isDead     atomic.Bool   // it has closed its control socket
 
-	wmu sync.Mutex // of writing to conn
+	wmu sync.Mutex // for writing to conn
 
 	mu      sync.Mutex
-	workers map[int32]*Worker // by pid, that have not exited
+	workers map[int32]*Worker // by pid; those that have not exited
 	tail    []string          // last lines of its standard error
 
-	listens int // listen{} calls so far; of the reading goroutine
+	listens int // listen{} calls so far; belongs to the reading goroutine
 }
 
-// title is argv[0] of fork servers and workers, which makes them known in a list of processes.
+// title is argv[0] of fork servers and workers: what a list of processes shows.
 const title = "moonbridge: worker"
 
 // tailLines are kept of a fork server's standard error, to explain an early end.
@@ -65,7 +65,7 @@ func startForkServer(h *Host, generation int) (*forkServer, error) {
 	}
 	defer stderr.Close()
 	fs := &forkServer{
-		h: h, generation: generation, conn: conn, born: time.Now(),
+		h: h, generation: generation, conn: conn, started: time.Now(),
 		ready: make(chan error, 1), gone: make(chan struct{}), workers: make(map[int32]*Worker),
 	}
 	fs.cmd = &exec.Cmd{
@@ -75,7 +75,7 @@ func startForkServer(h *Host, generation int) (*forkServer, error) {
 		Stdout:     os.Stdout,
 		Stderr:     stderr,
 		ExtraFiles: []*os.File{ctl},
-		// A session of its own: what is typed at a terminal reaches the server only, which then decides.
+		// In a session of its own, so that only the server gets the signals of a terminal. It decides what to do then.
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true, Credential: h.cfg.Credential},
 	}
 	if err := fs.cmd.Start(); err != nil {
@@ -133,7 +133,7 @@ func (fs *forkServer) await(ctx context.Context) error {
 	}
 }
 
-// send sends a message. A fork server that does not take it for a long time is ended.
+// send sends a message. A fork server that does not read for a long time is ended.
 func (fs *forkServer) send(typ uint32, body []byte, fds ...int) error {
 	fs.wmu.Lock()
 	defer fs.wmu.Unlock()
@@ -150,13 +150,13 @@ func (fs *forkServer) send(typ uint32, body []byte, fds ...int) error {
 // dead reports whether the fork server has ended. Its workers may live on.
 func (fs *forkServer) dead() bool { return fs.isDead.Load() }
 
-// hangs ends a fork server that does not do its work; a new one is started then.
+// hangs ends a fork server that does not respond. A new one is started then.
 func (fs *forkServer) hangs() {
 	fs.h.log.Error("fork server hangs: ending it", "pid", fs.cmd.Process.Pid)
 	fs.cmd.Process.Kill()
 }
 
-// end has the fork server exit, and ends it with all of its process group if it does not do so within the timeout.
+// end tells the fork server to exit. If it does not do so within the timeout, its process group is killed.
 func (fs *forkServer) end(timeout time.Duration) {
 	fs.conn.CloseWrite()
 	t := time.NewTimer(timeout)
@@ -170,7 +170,7 @@ func (fs *forkServer) end(timeout time.Duration) {
 	<-fs.gone
 }
 
-// killGroup ends the fork server and its workers, and whatever they have started and not sent away.
+// killGroup kills the fork server, its workers, and all processes that these have started and left in their group.
 func (fs *forkServer) killGroup() {
 	if !fs.dead() {
 		unix.Kill(-fs.cmd.Process.Pid, unix.SIGKILL)

@@ -10,11 +10,11 @@ import (
 	"moonbridge/handler/shm"
 )
 
-// run reads the control socket to its end, and then sees the process off.
+// run reads the control socket to its end. Then the process is ended and reaped.
 func (fs *forkServer) run() {
 	err := fs.read()
 	fs.isDead.Store(true)
-	fs.cmd.Process.Kill() // it may have closed the socket only
+	fs.cmd.Process.Kill() // in case it has only closed the socket
 	state := fs.wait()
 	fs.conn.Close()
 	for _, p := range fs.h.Pools() {
@@ -36,7 +36,7 @@ func (fs *forkServer) wait() string {
 	return err.Error()
 }
 
-// settle answers whoever waits for the script, once.
+// settle tells await, once, how loading the script has ended.
 func (fs *forkServer) settle(err error) {
 	if err != nil {
 		err = &ScriptError{Text: err.Error()}

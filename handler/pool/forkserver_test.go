@@ -84,7 +84,7 @@ func TestForkServerDiesInAnyPhase(t *testing.T) {
 			eventually(t, "births", func() bool { s := r.p.Stats(); return s.Booting > 0 })
 		}},
 		{"between the fork and the news of it", "dies-forking " + marked, func(r *rig) {
-			r.log.await(t, "fork server started anew")
+			r.log.await(t, "fork server restarted")
 			os.Remove(marked) // the next one does it again, for the first of its workers
 			for _, pid := range r.h.pids() {
 				unix.Kill(pid, unix.SIGKILL)

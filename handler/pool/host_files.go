@@ -6,7 +6,7 @@ import (
 	"strconv"
 )
 
-// File is a file that the script is made of, as it was before it was loaded. All numbers are 0 if it was not there.
+// File is one of the files that make up the script, as it was before it was loaded. All numbers are 0 if it did not exist.
 type File struct {
 	Path    string // absolute
 	ModTime int64  // ns since 1970

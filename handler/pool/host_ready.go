@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// AwaitWorkers waits until every pool has a worker that takes exchanges, if it is to have any without being asked for. It
-// is an error if workers of a pool end before that, because prepare fails for example (the log says why), or if ctx ends.
+// AwaitWorkers waits until every pool has a worker that takes exchanges, unless it only forks on demand. It is an error if
+// workers of a pool end before that, for example because prepare fails (the log says why), or if ctx ends.
 func (h *Host) AwaitWorkers(ctx context.Context) error {
 	for _, p := range h.Pools() {
 		for {
-			ready, failing := p.born()
+			ready, failing := p.hasWorker()
 			if ready {
 				break
 			}
@@ -28,8 +28,9 @@ func (h *Host) AwaitWorkers(ctx context.Context) error {
 	return nil
 }
 
-// born reports whether the pool has got a worker, and whether the last ones have ended before they were ready.
-func (p *Pool) born() (ready, failing bool) {
+// hasWorker reports whether the pool has a worker or needs none yet, and whether its last workers ended before they were
+// ready.
+func (p *Pool) hasWorker() (ready, failing bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.spec.Options.MinFork == 0 && p.spec.Options.PreFork == 0 {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// keep starts a new fork server whenever the last one has died.
+// keep starts a new fork server whenever the current one dies.
 func (h *Host) keep(fs *forkServer) {
 	defer close(h.kept)
 	var b backoff
@@ -17,22 +17,22 @@ func (h *Host) keep(fs *forkServer) {
 		case <-fs.gone:
 		}
 		h.log.Error("fork server died", "pid", fs.cmd.Process.Pid, "end", fs.cmd.ProcessState.String())
-		if fs = h.relaunch(fs.generation+1, &b, time.Since(fs.born)); fs == nil {
+		if fs = h.relaunch(fs.generation+1, &b, time.Since(fs.started)); fs == nil {
 			return
 		}
 	}
 }
 
-// relaunch tries until a fork server has loaded the script, or the host is stopped (nil).
-func (h *Host) relaunch(generation int, b *backoff, lived time.Duration) *forkServer {
+// relaunch tries until a fork server has loaded the script, or until the host is stopped: then it returns nil.
+func (h *Host) relaunch(generation int, b *backoff, ran time.Duration) *forkServer {
 	for ; ; generation++ {
 		select {
 		case <-h.stop:
 			return nil
-		case <-time.After(b.pause(lived)):
+		case <-time.After(b.pause(ran)):
 		}
-		born := time.Now()
-		fs, err := h.again(generation)
+		started := time.Now()
+		fs, err := h.startAgain(generation)
 		if err == nil {
 			return fs
 		}
@@ -40,14 +40,14 @@ func (h *Host) relaunch(generation int, b *backoff, lived time.Duration) *forkSe
 			return nil
 		}
 		h.log.Error("fork server not started", "err", err)
-		lived = time.Since(born)
+		ran = time.Since(started)
 	}
 }
 
 var errStopped = errors.New("host stopped")
 
-// again starts one more fork server and has the pools use it.
-func (h *Host) again(generation int) (*forkServer, error) {
+// startAgain starts another fork server and has the pools use it.
+func (h *Host) startAgain(generation int) (*forkServer, error) {
 	fs, err := startForkServer(h, generation)
 	if err != nil {
 		return nil, err
@@ -83,23 +83,22 @@ func (h *Host) again(generation int) (*forkServer, error) {
 			p.forkServerDied(fs)
 		}
 	}
-	h.log.Info("fork server started anew", "pid", fs.cmd.Process.Pid)
+	h.log.Info("fork server restarted", "pid", fs.cmd.Process.Pid)
 	return fs, nil
 }
 
-// backoff is the pause before the fork server is started again: it doubles as long as the fork server does not live for
-// a while.
+// backoff is the pause before the fork server is started again. It doubles each time, until one has run for a while.
 type backoff struct{ next time.Duration }
 
 const (
 	backoffFirst = 100 * time.Millisecond
 	backoffMax   = 30 * time.Second
-	backoffReset = time.Minute // of life: what ended then is not what ended before
+	backoffReset = time.Minute // a fork server that ran for that long did not end for the same reason as the last one
 )
 
-// pause is how long to wait after a life of the given length.
-func (b *backoff) pause(lived time.Duration) time.Duration {
-	if lived >= backoffReset || b.next == 0 {
+// pause is how long to wait after a fork server has run for the given time.
+func (b *backoff) pause(ran time.Duration) time.Duration {
+	if ran >= backoffReset || b.next == 0 {
 		b.next = backoffFirst
 	}
 	p := b.next

@@ -195,6 +195,18 @@ func (r *rig) quiet() {
 	}
 }
 
+// pids are the processes of all workers.
+func (h *Host) pids() (pids []int) {
+	for _, p := range h.Pools() {
+		for _, w := range p.processes() {
+			if pid := int(w.pid.Load()); pid > 0 {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	return pids
+}
+
 func (r *rig) send(q *request) *request { return r.sendOn(0, q) }
 
 func (r *rig) sendOn(loop int, q *request) *request {
@@ -400,7 +412,7 @@ func TestForkServerDies(t *testing.T) {
 			}
 		}
 	})
-	r.log.await(t, "fork server started anew")
+	r.log.await(t, "fork server restarted")
 	eventually(t, "old workers replaced", func() bool {
 		for _, pid := range old {
 			if unix.Kill(pid, 0) == nil && !zombie(pid) {
@@ -425,7 +437,7 @@ func TestEverythingDies(t *testing.T) {
 	r.quiet()
 }
 
-// A script that calls listen differently when it is run anew is told off in the log, and the first call holds.
+// When a script calls listen differently after a restart, the log says so, and the settings of the first call stay.
 func TestScriptChangesOnRelaunch(t *testing.T) {
 	r := start(t, setup{})
 	if err := r.h.listen(1, 0, r.p.Spec()); err != nil || strings.Contains(r.log.String(), "differently") {

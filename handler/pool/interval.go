@@ -8,15 +8,15 @@ import (
 	"moonbridge/handler/shm"
 )
 
-// interval is a listener that is a timer: an exchange without a peer. It belongs to loop 0, and never overlaps with itself:
-// the next tick is set when the last one is over.
+// interval is a listener that is a timer: its exchanges have no peer. It belongs to loop 0. Its ticks never overlap, since
+// the next one is set when the last one is over.
 type interval struct {
 	peerless
 	l        *loop
 	listener int
 	spec     *listen.Listener
 	timer    backend.Timer
-	due      int64 // time of the tick that is set, or in progress
+	due      int64 // time of the tick that is set or in progress
 }
 
 // intervals is how many listeners of a listen{} call are intervals.
@@ -42,7 +42,7 @@ func (l *loop) startIntervals() {
 	}
 }
 
-// stopIntervals ends the timers. A tick in progress is completed.
+// stopIntervals stops the timers. A tick in progress is completed.
 func (l *loop) stopIntervals() {
 	for _, t := range l.timers {
 		if t.timer != nil {
@@ -52,7 +52,7 @@ func (l *loop) stopIntervals() {
 	}
 }
 
-// fire hands a tick to a worker. It waits for one like any exchange, but for as long as it takes.
+// fire hands a tick to a worker. It waits for one like any exchange, but without a limit.
 func (t *interval) fire() {
 	t.timer = nil
 	l := t.l
@@ -76,7 +76,7 @@ func (t *interval) fire() {
 	l.publish(c, l.on.Now())
 }
 
-// putTick writes a tick where the worker finds it.
+// putTick writes into the window that it is time.
 func (c *cell) putTick(t *interval) error {
 	l := c.l
 	l.number++
@@ -100,8 +100,8 @@ func (t *interval) over() {
 	t.timer = l.on.After(time.Duration(t.due-now), t.fire)
 }
 
-// nextDue is when the tick after the one that was due at due comes, if that is over now: delay from now on, or strictly
-// delay after it was due. A strict tick that is past already is left out: there are no bursts.
+// nextDue is when the next tick is due, after one that was due at due and is over now: delay from now on, or, if strict,
+// delay after it was due. Strict ticks that are already past are left out, so there are no bursts.
 func nextDue(due, now, delay int64, strict bool) int64 {
 	if !strict {
 		return now + delay

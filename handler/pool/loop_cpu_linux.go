@@ -28,14 +28,14 @@ func currentCPU() int {
 	return int(cpu)
 }
 
-// pin has a process run on one CPU.
+// pin binds a process to one CPU.
 func (c *cpus) pin(pid, cpu int) bool {
 	var set unix.CPUSet
 	set.Set(cpu)
 	return unix.SchedSetaffinity(pid, &set) == nil
 }
 
-// release has it run anywhere.
+// release lets it run on any CPU.
 func (c *cpus) release(pid int) { unix.SchedSetaffinity(pid, &c.set) }
 
 // yield lets another thread that is ready run on this CPU first.

@@ -2,7 +2,7 @@
 
 package pool
 
-// Pairing of loops and workers on CPUs is only done on Linux: elsewhere there is no way to it, or no measurement.
+// Loops and workers are paired on CPUs on Linux only: elsewhere that is impossible, or has not been measured.
 
 type cpus struct{ n int }
 

@@ -84,7 +84,7 @@ func TestDestroyedWords(t *testing.T) {
 	r.ready(2)
 	wantOut(t, r.get("old-result"), "mine")
 	wantStatus(t, r.get("lost-result"), 502)
-	r.log.await(t, "claimed an exchange that it is not at")
+	r.log.await(t, "claimed an exchange that it is not working on")
 	wantOut(t, r.get("numb"), "rung")
 	wantOut(t, r.get("hello?x"), "hello x")
 	r.quiet()
@@ -102,7 +102,7 @@ func TestSocketLostOnItsWay(t *testing.T) {
 	}
 	q := r.connect(rawKeepsAsking)
 	q.end()
-	r.log.await(t, "does not take the socket that it wants")
+	r.log.await(t, "does not take the socket that it asked for")
 	time.Sleep(takeSpan)
 	if got := p.ask("still there"); got != "still there" {
 		t.Errorf("got %q", got)

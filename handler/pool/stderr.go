@@ -14,10 +14,10 @@ import (
 )
 
 const (
-	lineMax = 8 << 10 // bytes of a logged line; what goes beyond is cut off
+	lineMax = 8 << 10 // bytes of a logged line; the rest is cut off
 
-	// A script that writes in a loop must not fill the disk: so many lines a second reach the log, with a reserve for
-	// tracebacks, which come in bursts. The rest is counted, and the count is logged once a second.
+	// A script that writes in a loop must not fill the disk. The log takes linesPerSecond, and linesBurst at once, since
+	// tracebacks come in bursts. Further lines are counted, and the count is logged once a second.
 	linesPerSecond = 200
 	linesBurst     = 2000
 	droppedEvery   = time.Second
@@ -37,8 +37,8 @@ func newLineLog(log *slog.Logger) *lineLog {
 	return &lineLog{log: log, tokens: linesBurst, at: time.Now()}
 }
 
-// take reports whether a line may be logged.
-func (l *lineLog) take(now time.Time) bool {
+// allow reports whether a line may be logged.
+func (l *lineLog) allow(now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.tokens = min(linesBurst, l.tokens+now.Sub(l.at).Seconds()*linesPerSecond)
@@ -64,12 +64,12 @@ func (l *lineLog) report() {
 }
 
 func (l *lineLog) line(text string, attrs []slog.Attr) {
-	if l.take(time.Now()) {
+	if l.allow(time.Now()) {
 		l.log.LogAttrs(context.Background(), slog.LevelInfo, text, attrs...)
 	}
 }
 
-// copy reads r to its end and closes it. tail, if not nil, hears of each line too.
+// copy reads r to its end and closes it. tail, if not nil, is called with each line too.
 func (l *lineLog) copy(r io.ReadCloser, tail func(string), attrs ...slog.Attr) {
 	defer r.Close()
 	s := splitter{emit: func(text string) {
@@ -89,11 +89,11 @@ func (l *lineLog) copy(r io.ReadCloser, tail func(string), attrs ...slog.Attr) {
 	}
 }
 
-// splitter makes lines out of bytes, at most lineMax long, and says of a line how much of it is missing.
+// splitter splits bytes into lines of at most lineMax. A line that was longer says how much of it is missing.
 type splitter struct {
 	emit func(string)
 	line []byte
-	cut  int // bytes that the line would have more
+	cut  int // bytes of the line that are missing
 }
 
 func (s *splitter) write(p []byte) {
@@ -126,8 +126,8 @@ func (s *splitter) end() {
 	}
 }
 
-// printable is a line with what is neither text nor a tab written as \xNN. Whoever formats the log escapes too, but not
-// all of them keep such bytes apart; and the last lines of a fork server are shown at a terminal.
+// printable is a line in which all bytes that are neither text nor a tab are written as \xNN. The formats of the log escape
+// too, but some of them make such bytes indistinguishable, and the last lines of a fork server are shown on a terminal.
 func printable(line []byte) string {
 	line = bytes.TrimSuffix(line, []byte("\r"))
 	clean := true

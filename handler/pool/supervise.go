@@ -135,8 +135,8 @@ func (p *Pool) takeCensus(now time.Time) (busy bool) {
 
 // observe takes note of whether a worker that serves is idle, as far as can be seen, and of whether it is to be replaced.
 func (p *Pool) observe(w *Worker, now time.Time) {
-	w.seem(w.occupied())
-	w.activity.look(w.state == policy.Busy, w.out.Finished.Load(), now)
+	w.setBusy(w.occupied())
+	w.activity.update(w.state == policy.Busy, w.out.Finished.Load(), now)
 	// How a worker ends that has outlived its fork server is not reported.
 	if w.activity.exhausted() || w.fs.dead() || p.seqs.isStale(w.seq) {
 		w.succession.stale = true

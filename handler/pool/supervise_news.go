@@ -17,7 +17,7 @@ func (p *Pool) forked(fs *forkServer, m shm.MsgForkedBody) {
 	w := p.worker(m.Slot)
 	if w == nil || w.fs != fs || !w.state.Alive() || w.pid.Load() != 0 {
 		p.mu.Unlock()
-		p.log.Error("fork server: answer to a fork that was not asked for", "slot", m.Slot, "pid", m.Pid)
+		p.log.Error("fork server: answer to a fork that was not requested", "slot", m.Slot, "pid", m.Pid)
 		return
 	}
 	stderr := w.stderr

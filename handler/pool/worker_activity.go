@@ -7,12 +7,12 @@ type activity struct {
 	forked   time.Time
 	ready    bool      // prepare has returned
 	last     time.Time // last seen busy
-	finished uint64    // exchanges, as of the last look
+	finished uint64    // exchanges, at the last update
 	limit    uint64    // exchanges after which it is recycled; 0: none
 }
 
-// look compares what the worker does now with what it did at the last look.
-func (a *activity) look(busy bool, finished uint64, now time.Time) {
+// update compares what the worker does now with what it did at the last update.
+func (a *activity) update(busy bool, finished uint64, now time.Time) {
 	if busy || finished != a.finished {
 		a.last = now
 	}

@@ -4,7 +4,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// process is a handle of a process that need not be our child: unlike its number it cannot come to mean another one.
+// process is a handle of a process, which need not be our child. Unlike its number, it never comes to mean another process.
 type process struct{ fd int }
 
 func openProcess(pid int) process {
@@ -15,7 +15,7 @@ func openProcess(pid int) process {
 	return process{fd}
 }
 
-// signal reports whether it could be sent, or was not needed any more. false: there is no handle.
+// signal reports whether the signal was sent, or was no longer needed. false: there is no handle.
 func (p process) signal(sig unix.Signal) bool {
 	return p.fd >= 0 && unix.PidfdSendSignal(p.fd, sig, nil, 0) != unix.EPERM
 }

@@ -4,8 +4,8 @@ package pool
 
 import "golang.org/x/sys/unix"
 
-// process is a handle of a process. There are none here: signals go through the fork server, which alone knows that a
-// number still means its child.
+// process is a handle of a process. This system has none: signals go through the fork server, the only process that knows
+// whether a number still means its child.
 type process struct{}
 
 func openProcess(int) process { return process{} }

@@ -8,8 +8,8 @@ import (
 )
 
 // runs reports whether the worker computes, or would if it got a CPU; false: it is blocked in a system call. The main thread
-// of a worker is the one that runs handlers, and its state stands behind the name in /proc/PID/stat. It costs about 5 µs, so
-// it is only looked at when exchanges wait beside sleeping workers. What cannot be read counts as running: then workers are
+// of a worker runs its handlers; the thread's state follows the name in /proc/PID/stat. Reading it takes about 5 µs, so that
+// is only done when exchanges wait while workers sleep. A state that cannot be read counts as running: then workers are
 // woken by time alone.
 func (w *Worker) runs() bool {
 	var room [64]byte

@@ -2,5 +2,5 @@
 
 package pool
 
-// runs reports whether the worker computes. There is no cheap way to know here: workers are woken by time alone.
+// runs reports whether the worker computes. This system has no cheap way to find out: workers are woken by time alone.
 func (w *Worker) runs() bool { return true }

@@ -38,8 +38,8 @@ func (w *Worker) ready(now time.Time) bool {
 	return true
 }
 
-// seem: the supervisor sees the worker at an exchange, or not. For workers that serve.
-func (w *Worker) seem(busy bool) {
+// setBusy: the supervisor sees the worker at an exchange, or not. For workers that serve.
+func (w *Worker) setBusy(busy bool) {
 	switch {
 	case busy && w.state == policy.Idle:
 		w.move(policy.Busy)

@@ -9,15 +9,15 @@ import (
 
 // Bounds of options, and why these numbers.
 const (
-	maxForkLimit    = 1024    // processes of one pool: beyond, something else is wrong
-	queueLimitMax   = 4096    // a waiting exchange holds a cell: 128 KiB of address space, and what it uses of that in memory
+	maxForkLimit    = 1024    // processes of one pool: a larger number is a mistake
+	queueLimitMax   = 4096    // a waiting exchange holds a cell: 128 KiB of address space, of which memory is used as needed
 	maxRequestsMax  = 1 << 31 // any integer will do
 	sizeLimitMax    = 1 << 50 // bytes of a request body; below what a float64 counts exactly
 	headerSizeLimit = 1 << 30 // the parser counts in 32 bits
-	memoryLimitMin  = 1 << 16 // less than any script leaves behind: a number of kilobytes, or of megabytes
+	memoryLimitMin  = 1 << 16 // any script leaves more in memory: a smaller number was meant in kilobytes or megabytes
 )
 
-// Defaults returns the defaults of a pool's options. MinFork and MaxFork are -1 there: their defaults depend on other options.
+// Defaults returns the defaults of a pool's options. MinFork and MaxFork are -1, since their defaults depend on other options.
 func Defaults() Options {
 	return Options{
 		PreFork: 1, MinFork: -1, MaxFork: -1,
@@ -26,7 +26,7 @@ func Defaults() Options {
 	}
 }
 
-// poolOptions are the names that may stand in the table beside the listeners. connect is handled by its reader.
+// poolOptions are the options that the table of a listen{} call may contain besides the listeners and connect.
 var poolOptions = map[string]func(o *Options, v value) error{
 	"pre_fork": func(o *Options, v value) (err error) { o.PreFork, err = v.integer(0, maxForkLimit); return },
 	"min_fork": func(o *Options, v value) (err error) { o.MinFork, err = v.integer(0, maxForkLimit); return },
@@ -58,7 +58,7 @@ func (v value) requests() (int, error) {
 	return v.integer(1, maxRequestsMax)
 }
 
-// memory is a number of bytes, a fraction of one left off; false is none.
+// memory is a number of bytes, rounded down; false is none.
 func (v value) memory() (int64, error) {
 	if v.no() {
 		return 0, nil

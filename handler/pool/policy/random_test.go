@@ -35,7 +35,7 @@ func oddOptions(r *rand.Rand) listen.Options {
 
 func oddWorld(s *sim, r *rand.Rand) {
 	span := func(most time.Duration) time.Duration { return time.Duration(r.Int64N(int64(most))) + time.Millisecond }
-	s.birth, s.serve, s.finish = span(200*time.Millisecond), span(100*time.Millisecond), span(100*time.Millisecond)
+	s.boot, s.serve, s.finish = span(200*time.Millisecond), span(100*time.Millisecond), span(100*time.Millisecond)
 	if r.IntN(4) == 0 {
 		s.serve = span(20 * time.Second)
 	}
@@ -47,12 +47,12 @@ func oddWorld(s *sim, r *rand.Rand) {
 // settle lets the time pass within which a pool is what it should be, when nothing is wrong any more and nobody comes.
 func (s *sim) settle() {
 	o := s.o
-	s.run(birthPause(max(o.ForkErrorDelay, birthPauseMax), 1) + s.birth)
+	s.run(startPause(max(o.ForkErrorDelay, startPauseMax), 1) + s.boot)
 	for range max(o.MinFork, o.PreFork) + 2 {
-		s.run(o.ForkDelay + lastsLong + s.birth + s.serve + s.finish)
+		s.run(o.ForkDelay + lastsLong + s.boot + s.serve + s.finish)
 	}
 	for range o.MaxFork + 1 {
-		s.run(o.ExitDelay + s.birth + time.Second)
+		s.run(o.ExitDelay + s.boot + time.Second)
 	}
 }
 
@@ -73,7 +73,7 @@ func TestPolicyAtRandom(t *testing.T) {
 				s.mishap(r)
 				s.run(time.Duration(r.Int64N(int64(10*time.Millisecond) << r.IntN(11))))
 			}
-			s.doomed, s.noFork, s.clients = false, false, 0
+			s.failing, s.noFork, s.clients = false, false, 0
 			if s.barren {
 				s.newForkServer()
 			}
@@ -91,10 +91,10 @@ func TestPolicyAtRandom(t *testing.T) {
 				t.Errorf("%v: %d workers at rest, want %d to %d; options %+v, %+v", s, n, least, rest, s.o, s.y)
 			}
 			s.clients = 1
-			s.run(s.birth + 2*SampleEvery)
+			s.run(s.boot + 2*SampleEvery)
 			for range 100 { // with idle_timeout next to nothing, it takes luck
 				if s.inside() == 0 {
-					s.run(s.birth)
+					s.run(s.boot)
 				}
 			}
 			if s.refused || s.inside() == 0 && s.o.IdleTimeout == 0 {
@@ -111,7 +111,7 @@ func (s *sim) wakes() {
 		if s.now.Sub(from) < time.Second {
 			return
 		}
-		events := 4*(s.forks+s.births+s.ends) + int(s.now.Sub(from)/SampleEvery)
+		events := 4*(s.forks+s.boots+s.ends) + int(s.now.Sub(from)/SampleEvery)
 		if s.looks-looks > 1000+events {
 			s.t.Fatalf("%v: %d looks in %v", s, s.looks-looks, s.now.Sub(from))
 		}
@@ -127,7 +127,7 @@ func (s *sim) mishap(r *rand.Rand) {
 	}
 	switch r.IntN(12) {
 	case 0:
-		s.doomed = !s.doomed
+		s.failing = !s.failing
 	case 1:
 		s.noFork = !s.noFork
 	case 2:

@@ -8,7 +8,7 @@ import (
 	"moonbridge/handler/pool/listen"
 )
 
-// sim is a pool without processes and without a clock: workers whose births, exchanges and ends take the time that is
+// sim is a pool without processes and without a clock: workers whose starts, exchanges and ends take the time that is
 // said, and clients that send the next request as soon as they have an answer.
 type sim struct {
 	t *testing.T
@@ -16,12 +16,12 @@ type sim struct {
 
 	// The world. To be changed between two runs.
 	clients int           // requests that wait or are worked on
-	birth   time.Duration // from the fork until it is ready
+	boot    time.Duration // from the fork until it is ready
 	serve   time.Duration // one exchange
 	finish  time.Duration // from the last exchange to the end of the process
 	limit   int           // exchanges after which a worker is stale; 0: none
-	doomed  bool          // births fail, when their time is over
-	noFork  bool          // births fail at once
+	failing bool          // workers fail to start, when their time is over
+	noFork  bool          // forks fail at once
 	barren  bool          // no fork server
 
 	now     time.Time
@@ -33,11 +33,11 @@ type sim struct {
 	refused bool
 	workers []*simWorker
 
-	forks, births, ends, looks, vain int
-	served                           bool      // somebody has served, ever
-	lowSince                         time.Time // since when fewer than min_fork serve
-	missSince                        time.Time // since when a worker is missing, and none was forked
-	rules                            func()    // checked in every moment, beside those that always hold
+	forks, boots, ends, looks, vain int
+	served                          bool      // somebody has served, ever
+	lowSince                        time.Time // since when fewer than min_fork serve
+	missSince                       time.Time // since when a worker is missing, and none was forked
+	rules                           func()    // checked in every moment, beside those that always hold
 }
 
 type simWorker struct {
@@ -46,7 +46,7 @@ type simWorker struct {
 	idleFrom  time.Time
 	exchanges int
 	inside    bool // Draining: at an exchange until due
-	doomed    bool
+	failing   bool
 	stale     bool
 	leaving   bool
 	told      bool
@@ -56,7 +56,7 @@ type simWorker struct {
 
 func newSim(t *testing.T, o listen.Options) *sim {
 	return &sim{t: t, o: o, now: time.Unix(1e9, 0), wake: time.Unix(1e9, 0),
-		birth: 30 * time.Millisecond, serve: 10 * time.Millisecond, finish: 5 * time.Millisecond}
+		boot: 30 * time.Millisecond, serve: 10 * time.Millisecond, finish: 5 * time.Millisecond}
 }
 
 // run lets time pass.
@@ -143,12 +143,12 @@ func (s *sim) waiting() int {
 func (s *sim) happen(w *simWorker) bool {
 	switch w.state {
 	case Booting:
-		if w.doomed {
+		if w.failing {
 			s.die(w)
 			return true
 		}
 		w.state, w.idleFrom, s.served = Idle, s.now, true
-		s.births++
+		s.boots++
 		s.y.Ready()
 		s.refused = false
 		if w.replaces != nil {
@@ -269,7 +269,7 @@ func (s *sim) fork(replaces *simWorker) {
 	}
 	s.forks++
 	s.missSince = time.Time{}
-	w := &simWorker{due: s.now.Add(s.birth), doomed: s.doomed, replaces: replaces}
+	w := &simWorker{due: s.now.Add(s.boot), failing: s.failing, replaces: replaces}
 	if replaces != nil {
 		replaces.successor = w
 	}

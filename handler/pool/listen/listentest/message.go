@@ -8,18 +8,18 @@ import (
 
 // Types of values that Message takes besides string, int, float64 and bool.
 type (
-	// fn is a Lua function.
+	// Func is a Lua function.
 	Func struct{}
-	// httpFn is a handler of generate_handler, with its options.
+	// HTTP is a handler of generate_handler, with its options.
 	HTTP string
-	// other is a value of another Lua type, which it names.
+	// Other is a value of another Lua type, which it names.
 	Other string
 )
 
-// httpListener is one TCP listener that serves HTTP on a free port.
+// Listener is one TCP listener that serves HTTP on a free port.
 var Listener = [][3]any{{1, "proto", "tcp4"}, {1, "port", 0}, {1, "connect", HTTP("")}}
 
-// listenMessage builds the message that a listen{} call sends. An entry is a scope (0 for the pool, or the number of a
+// Message builds the message that a listen{} call sends. An entry is a scope (0 for the pool, or the number of a
 // listener), a name, and a value.
 func Message(entries ...[3]any) (msg []byte) {
 	for _, e := range entries {
