@@ -47,7 +47,8 @@ type Pool struct {
 // spareSlots are for workers that are gone but not yet reclaimed while their successors are forked.
 const spareSlots = 4
 
-// spareCells are beyond what may be in progress, for cells that are lost for a while.
+// spareCells are for ticks whose predecessor still holds a cell, because its worker is being killed or memory was destroyed:
+// what may be in progress, and a tick of each interval, have cells without these.
 const spareCells = 8
 
 // newPool makes a pool without workers.
