@@ -226,7 +226,7 @@ func (l *Listener) setConnect(v value, own bool) (err error) {
 		return errors.New("the pool's connect is an HTTP handler, but a timer has no requests: " +
 			"give this listener a connect function of its own")
 	case v.is(shm.TypeHTTP):
-		if l.HTTP, err = httpOptions(v.text); err != nil {
+		if l.HTTP, err = newHTTPOptions(v.text); err != nil {
 			return fmt.Errorf("HTTP handler: %w", err)
 		}
 	}

@@ -2,6 +2,9 @@ package listen
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"moonbridge/handler/shm"
@@ -106,38 +109,45 @@ func (o *Options) complete() error {
 	return nil
 }
 
-// httpOptions reads the options of an HTTP handler, "name=number\n" each. The sender writes all that it has: names that are
-// of no use to the server are passed over.
-func httpOptions(text string) (*HTTPOptions, error) {
-	h := &HTTPOptions{
-		RequestBodySizeLimit: 64 << 20, RequestHeaderSizeLimit: 1 << 20,
-		IdleTimeout: 65 * time.Second, RequestHeaderTimeout: 120 * time.Second, StallTimeout: time.Minute,
-		ResponseTimeout: time.Hour, DrainTimeout: 2 * time.Second,
-	}
-	sizes := map[string]*int64{
-		"request_body_size_limit":   &h.RequestBodySizeLimit,
-		"request_header_size_limit": &h.RequestHeaderSizeLimit,
-	}
-	times := map[string]*time.Duration{
-		"idle_timeout":           &h.IdleTimeout,
-		"request_header_timeout": &h.RequestHeaderTimeout,
-		"stall_timeout":          &h.StallTimeout,
-		"response_timeout":       &h.ResponseTimeout,
-		"drain_timeout":          &h.DrainTimeout,
-	}
+// httpOptions are the options of an HTTP handler that the server needs. The table of options in http.c marks the same ones,
+// and has their defaults.
+var httpOptions = map[string]func(o *HTTPOptions, f float64) error{
+	"request_body_size_limit": func(o *HTTPOptions, f float64) (err error) { o.RequestBodySizeLimit, err = byteCount(f); return },
+	"request_header_size_limit": func(o *HTTPOptions, f float64) (err error) {
+		o.RequestHeaderSizeLimit, err = byteCount(f)
+		o.RequestHeaderSizeLimit = min(o.RequestHeaderSizeLimit, headerSizeLimit)
+		return
+	},
+	"idle_timeout":           func(o *HTTPOptions, f float64) (err error) { o.IdleTimeout, err = seconds(f); return },
+	"request_header_timeout": func(o *HTTPOptions, f float64) (err error) { o.RequestHeaderTimeout, err = seconds(f); return },
+	"stall_timeout":          func(o *HTTPOptions, f float64) (err error) { o.StallTimeout, err = seconds(f); return },
+	"response_timeout":       func(o *HTTPOptions, f float64) (err error) { o.ResponseTimeout, err = seconds(f); return },
+	"drain_timeout":          func(o *HTTPOptions, f float64) (err error) { o.DrainTimeout, err = seconds(f); return },
+}
+
+// newHTTPOptions reads the options of an HTTP handler, "name=number\n" each. All of them have to be there: those that the
+// script does not give have their defaults already.
+func newHTTPOptions(text string) (*HTTPOptions, error) {
+	o := &HTTPOptions{}
+	missing := maps.Clone(httpOptions)
 	for name, number := range optionLines(text) {
+		set := httpOptions[name]
+		if set == nil {
+			return nil, unknown("option", name, slices.Collect(maps.Keys(httpOptions)))
+		}
+		delete(missing, name)
 		f, err := parseNumber(number)
-		if size := sizes[name]; size != nil && err == nil {
-			*size, err = byteCount(f)
-		} else if t := times[name]; t != nil && err == nil {
-			*t, err = seconds(f)
+		if err == nil {
+			err = set(o, f)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%.64q: %w", name, err)
+			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 	}
-	h.RequestHeaderSizeLimit = min(h.RequestHeaderSizeLimit, headerSizeLimit)
-	return h, nil
+	if len(missing) > 0 {
+		return nil, fmt.Errorf("missing options: %s", strings.Join(slices.Sorted(maps.Keys(missing)), ", "))
+	}
+	return o, nil
 }
 
 func byteCount(f float64) (int64, error) {

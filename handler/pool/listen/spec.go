@@ -55,8 +55,8 @@ type Listener struct {
 	HTTP *HTTPOptions // of the HTTP handler that serves this listener; nil for an interval, and for raw connections
 }
 
-// HTTPOptions are the options of http.generate_handler that the server needs. Sizes are in bytes. A duration of 0 is no
-// limit.
+// HTTPOptions are the options of http.generate_handler that the server needs. The fork server sends all of them, so they
+// have no defaults here. Sizes are in bytes. A duration of 0 is no limit.
 type HTTPOptions struct {
 	RequestBodySizeLimit   int64
 	RequestHeaderSizeLimit int64
