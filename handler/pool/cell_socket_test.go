@@ -107,7 +107,7 @@ func (p *rawPeer) finish() {
 	}
 }
 
-// A worker gets the socket, and with it the addresses; then the pool has nothing of it any more.
+// A worker gets the socket and the addresses; then the pool is done with the connection.
 func TestSocket(t *testing.T) {
 	r := start(t, setup{})
 	for range 3 {
@@ -128,7 +128,7 @@ func TestSocket(t *testing.T) {
 	}
 }
 
-// Addresses of IPv6 sockets, and none.
+// Addresses of IPv6 sockets, and no addresses.
 func TestSocketAddresses(t *testing.T) {
 	r := start(t, setup{})
 	for _, c := range []struct {
@@ -152,7 +152,7 @@ func TestSocketAddresses(t *testing.T) {
 	r.quiet()
 }
 
-// Ways out of a cell other than by a worker that is through with the socket.
+// Ways out of a cell without a worker that has finished with the socket.
 func TestSocketEnds(t *testing.T) {
 	for _, c := range []struct {
 		name     string
@@ -203,7 +203,7 @@ func TestSocketRetried(t *testing.T) {
 	eventually(t, "the retry is counted", func() bool { s := r.p.Stats(); return s.Retries == 1 && s.Lost == 0 })
 }
 
-// A worker that dies with the socket takes the connection along.
+// A worker that dies with the socket takes the connection down.
 func TestSocketLost(t *testing.T) {
 	r := start(t, setup{options: [][3]any{{0, "fork_error_delay", 0.01}}})
 	p := r.connect(rawAsk)
@@ -216,7 +216,7 @@ func TestSocketLost(t *testing.T) {
 	r.quiet()
 }
 
-// A handler that fails ends its worker, which is what is expected of it: nothing to warn of, and no pause.
+// A handler that fails ends its worker. That is expected: no warning, and no pause before the next fork.
 func TestSocketHandlerFails(t *testing.T) {
 	r := start(t, setup{options: [][3]any{{0, "min_fork", 1}, {0, "max_fork", 1}, {0, "fork_error_delay", 3600}}})
 	r.ready(1)
@@ -286,7 +286,7 @@ func TestSocketRequestTimeout(t *testing.T) {
 	r.quiet()
 }
 
-// The socket is for those who were given a raw connection, and once.
+// Only a worker with a raw connection gets a socket, and only once.
 func TestSocketViolations(t *testing.T) {
 	r := start(t, setup{options: [][3]any{{0, "fork_error_delay", 0.01}}})
 	wantStatus(t, r.send(&request{method: "POST", target: "bad-socket"}).wait(), 502)
@@ -306,7 +306,7 @@ func TestSocketViolations(t *testing.T) {
 	r.quiet()
 }
 
-// A worker that does not read its control socket is ended before the socket of that gets full, or then.
+// A worker that does not read its control socket is ended at the latest when that is full.
 func TestSocketNotTaken(t *testing.T) {
 	r := start(t, setup{script: "never-reads", options: [][3]any{{0, "min_fork", 1}, {0, "max_fork", 1}, {0, "fork_error_delay", 0.01}}})
 	r.ready(1)
@@ -321,7 +321,7 @@ func TestSocketNotTaken(t *testing.T) {
 	}
 	p := r.connect(rawAsk)
 	r.log.await(t, "does not take a socket")
-	// The connection is the next worker's, to which there is room.
+	// The next worker gets the connection: its control socket has room.
 	eventually(t, "passed to another one", func() (is bool) {
 		r.loops[0].do(func() {
 			c := r.lbs[0].(*loop).cells.inUse
@@ -334,7 +334,7 @@ func TestSocketNotTaken(t *testing.T) {
 	r.quiet()
 }
 
-// Raw connections that are open keep neither requests nor each other waiting, on any loop, as long as there are workers.
+// Open raw connections keep neither requests nor each other waiting, on any loop, as long as there are workers.
 func TestSocketsBesideRequests(t *testing.T) {
 	r := start(t, setup{loops: 2, options: [][3]any{{0, "min_fork", 4}, {0, "max_fork", 4}}})
 	r.ready(4)
@@ -384,7 +384,7 @@ func TestSocketsBesideRequests(t *testing.T) {
 	}
 }
 
-// While nothing but raw connections is open a loop hardly does anything, and is there at once when something comes.
+// While nothing but raw connections is open, a loop hardly does anything, and reacts at once when something comes.
 func TestSocketsCalm(t *testing.T) {
 	r := start(t, setup{options: [][3]any{{0, "queue_timeout", 1}, {0, "min_fork", 2}, {0, "max_fork", 2}}})
 	r.ready(2)
@@ -438,7 +438,7 @@ func TestSocketStop(t *testing.T) {
 	<-stopped
 }
 
-// When the time is over, what is open ends with its worker, and what waits is reset.
+// When the time is over, open connections end with their worker, and waiting ones are reset.
 func TestSocketStopInTheEnd(t *testing.T) {
 	r := start(t, setup{options: [][3]any{{0, "max_fork", 1}}})
 	r.ready(1)
@@ -449,8 +449,8 @@ func TestSocketStopInTheEnd(t *testing.T) {
 	waiting.wantReset()
 }
 
-// Workers are killed all the time. Every connection is served or ends, and no descriptor is left anywhere (which the end of
-// each test here looks at).
+// Workers are killed all the time. Every connection is served or ends, and no descriptor is left anywhere (the end of each
+// test here checks that).
 func TestSocketsKilledAtRandom(t *testing.T) {
 	r := start(t, setup{loops: 2, options: [][3]any{
 		{0, "min_fork", 4}, {0, "max_fork", 6}, {0, "fork_error_delay", 0.005}, {0, "fork_delay", 0.005}}})
@@ -498,7 +498,7 @@ func TestSocketsKilledAtRandom(t *testing.T) {
 	r.quiet()
 }
 
-// A handler resets the connection and goes on: the peer hears of it at once, and nothing of what follows.
+// A handler resets the connection and goes on: the peer sees the reset at once, and nothing of what follows.
 func TestResetByHandler(t *testing.T) {
 	r := start(t, setup{in: 256, out: 256})
 	for _, q := range []*request{

@@ -14,7 +14,7 @@ func TestTimes(t *testing.T) {
 		queue, service time.Duration
 	}{
 		{"true", clockAt + 130, 30, 70},
-		{"nobody", 0, 100, 0},
+		{"by no worker", 0, 100, 0},
 		{"before it was there", clockAt + 99, 0, 100},
 		{"long ago", 1, 0, 100},
 		{"after its end", clockAt + 201, 100, 0},

@@ -12,7 +12,7 @@ import (
 	"moonbridge/handler/backend"
 )
 
-// What becomes of an exchange whose worker dies, by when it dies and by the method.
+// What becomes of an exchange whose worker dies, depending on the method and on when it dies.
 func TestDeath(t *testing.T) {
 	r := start(t, setup{options: [][3]any{{0, "fork_error_delay", 0.01}}})
 	dir := t.TempDir()
@@ -56,12 +56,12 @@ func setCorruptGrace(t *testing.T) {
 	t.Cleanup(func() { corruptGrace = old })
 }
 
-// A worker that breaks the protocol is killed, its exchange fails, and nobody else is harmed.
+// A worker that breaks the protocol is killed, its exchange fails, and no other exchange is harmed.
 func TestViolations(t *testing.T) {
 	setCorruptGrace(t)
 	r := start(t, setup{in: 256, out: 256, options: [][3]any{{0, "fork_error_delay", 0.01}, {0, "min_fork", 3}}})
 	r.ready(3)
-	for _, target := range []string{"bad-start", "bad-head", "bad-back", "bad-owner", "babble", "deaf", "bad-tail"} {
+	for _, target := range []string{"bad-start", "bad-head", "bad-back", "bad-owner", "babble", "hang-up", "bad-tail"} {
 		t.Run(target, func(t *testing.T) {
 			q := &request{method: "POST", target: target}
 			if target == "bad-tail" {
@@ -84,7 +84,7 @@ func TestViolations(t *testing.T) {
 }
 
 // Workers are killed all the time, at whatever they do. Every exchange is answered once; those that may be repeated and
-// have met with one death at most are answered well.
+// have lost one worker at most get a good answer.
 func TestKillsAtRandom(t *testing.T) {
 	r := start(t, setup{loops: 2, in: 256, out: 64, options: [][3]any{
 		{0, "min_fork", 4}, {0, "max_fork", 6}, {0, "fork_error_delay", 0.005}, {0, "fork_delay", 0.005}}})

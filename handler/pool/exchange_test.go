@@ -22,7 +22,7 @@ func TestHeadLayout(t *testing.T) {
 	}
 }
 
-// The head arrives as it was, whatever the size of the window: if need be in parts.
+// The head arrives unchanged whatever the size of the window, if need be in parts.
 func TestHeads(t *testing.T) {
 	for _, window := range []int{64, 256, 4096} {
 		t.Run(strconv.Itoa(window), func(t *testing.T) {
@@ -56,7 +56,7 @@ func TestHeadTooLarge(t *testing.T) {
 	r.quiet()
 }
 
-// Bodies go through windows of any size, in both directions at once, with a connection that takes little at a time.
+// Bodies pass windows of any size, in both directions at once, even if the connection takes little at a time.
 func TestBodies(t *testing.T) {
 	for _, c := range []struct{ in, out, first, rest, take int }{
 		{64, 64, 1, 0, 0},
@@ -122,7 +122,7 @@ func TestResults(t *testing.T) {
 	r.quiet()
 }
 
-// Every loop has exchanges in progress all the time; all of them are answered, each by its own response.
+// Both loops have exchanges in progress all the time. Each of these gets its own response.
 func TestManyOnTwoLoops(t *testing.T) {
 	r := start(t, setup{loops: 2})
 	const conns, each = 20, 100
@@ -144,7 +144,7 @@ func TestManyOnTwoLoops(t *testing.T) {
 				left--
 				q = &request{target: "hello?" + strconv.Itoa(rand.IntN(1e9)), after: next,
 					t: t, l: r.loops[loop], lb: r.lbs[loop], done: make(chan struct{})}
-				q.begin() // from within Done of the one before: as with pipelined requests
+				q.begin() // from within Done of the last one, as with pipelined requests
 			}
 			r.loops[loop].Post(next)
 		}

@@ -15,8 +15,8 @@ import (
 	"moonbridge/handler/shm"
 )
 
-// fakeProc is the test binary as a worker. Descriptors from 3 on: in, out, control, standard error, doorbell, those of the
-// loops. What it does with a request says the request's path.
+// fakeProc is the test binary as a worker. Its descriptors from 3 on: in, out, control, standard error, doorbell, the
+// doorbells of the loops. The path of a request says what it does.
 type fakeProc struct {
 	m     *shm.Memory
 	w     *shm.Worker
@@ -164,7 +164,7 @@ func (s *served) read(to []byte) int {
 	}
 }
 
-// write publishes bytes as there is room. false: nobody wants them.
+// write publishes bytes as there is room. false: no one wants them.
 func (s *served) write(p []byte) bool {
 	for len(p) > 0 {
 		if s.in.Flags.Load()&shm.InCancel != 0 {
@@ -353,7 +353,7 @@ var behaviours = map[string]func(s *served, query string){
 	"exit":      func(s *served, query string) { os.Exit(0) },
 	"die":       func(s *served, query string) { die() },
 	"die-after": func(s *served, query string) { s.write([]byte("partial")); s.signal(); die() },
-	"die-done": func(s *served, query string) { // finished, but nobody was told
+	"die-done": func(s *served, query string) { // finished, but without telling the loop
 		s.write([]byte("done"))
 		s.out.Result.Store(shm.Result(s.c.Gen, shm.ResultDone))
 		die()
@@ -393,7 +393,7 @@ var behaviours = map[string]func(s *served, query string){
 		s.finish(0)
 	},
 	"bad-socket": func(s *served, query string) { s.out.Flags.Or(shm.OutSocketWanted); s.signal(); hang() },
-	"deaf":       func(s *served, query string) { unix.Shutdown(fdControl, unix.SHUT_WR); time.Sleep(time.Hour) },
+	"hang-up":    func(s *served, query string) { unix.Shutdown(fdControl, unix.SHUT_WR); time.Sleep(time.Hour) },
 	"bad-start": func(s *served, query string) {
 		s.out.OutStart.Store(1 << 30)
 		s.out.OutHead.Store(5)

@@ -118,7 +118,7 @@ func start(t *testing.T, s setup) *rig {
 			l.do(func() {}) // has let go of the pool
 		}
 		if len(r.loops) == 0 {
-			return // nobody lets go of the memory
+			return // no loop lets go of the memory
 		}
 		for end := time.Now().Add(testPatience); openFiles() > len(fds); time.Sleep(2 * time.Millisecond) {
 			if time.Now().After(end) {
@@ -226,8 +226,8 @@ func (r *rig) ready(n int) {
 	})
 }
 
-// occupy has a worker at an exchange until the function that it returns is called. However long that takes to begin: it is
-// sent again if it has been given up before a worker had it.
+// occupy keeps a worker busy with an exchange until the function that it returns is called. The exchange is sent again if
+// it was given up before a worker had it.
 func (r *rig) occupy() (release func()) {
 	r.t.Helper()
 	name := filepath.Join(r.t.TempDir(), "released")
@@ -392,7 +392,7 @@ func TestStopAfterLoops(t *testing.T) {
 	r.loops = nil
 }
 
-// The death of the fork server costs no exchange: its workers go on until those of a new one are there.
+// The death of the fork server costs no exchange: its workers go on until those of a new one are ready.
 func TestForkServerDies(t *testing.T) {
 	r := start(t, setup{loops: 2, options: [][3]any{{0, "min_fork", 3}, {0, "max_fork", 4}}})
 	r.ready(3)
@@ -428,7 +428,7 @@ func TestForkServerDies(t *testing.T) {
 	r.quiet()
 }
 
-// With its fork server, all workers: exchanges wait or are refused, until it goes on.
+// The fork server dies with all its workers: exchanges wait or are refused until there are others.
 func TestEverythingDies(t *testing.T) {
 	r := start(t, setup{})
 	r.ready(2)

@@ -14,7 +14,7 @@ func (s *sim) calm() {
 	n := s.tally()
 	serving := n[Idle] + n[Busy]
 	if s.served && serving == 0 && s.o.MaxFork > 1 && max(s.o.MinFork, s.o.PreFork) > 0 {
-		s.t.Fatalf("%v: nobody serves", s)
+		s.t.Fatalf("%v: no worker serves", s)
 	}
 
 	least := s.o.MinFork
@@ -25,7 +25,7 @@ func (s *sim) calm() {
 
 	missing := n[Idle]+n[Booting] < s.o.PreFork || n[Idle] == 0 && s.waiting() > n[Booting]
 	s.lasts(&s.missSince, missing && len(s.workers) < s.o.MaxFork,
-		max(patienceOf(s.o), s.o.ForkDelay)+2*SampleEvery, "nobody forked")
+		max(patienceOf(s.o), s.o.ForkDelay)+2*SampleEvery, "no worker forked")
 }
 
 // patienceOf is for how long something has to be missing until a worker is forked for it.
@@ -44,7 +44,7 @@ func (s *sim) lasts(since *time.Time, is bool, most time.Duration, what string) 
 	}
 }
 
-// A pool under a load that rises and falls: nobody → a burst → a load that lasts → more than it can do → nobody.
+// A pool under a load that rises and falls: none → a burst → a load that lasts → more than it can handle → none.
 func TestPolicyUnderLoad(t *testing.T) {
 	const s = time.Second
 	const ms = time.Millisecond
@@ -116,7 +116,7 @@ func steppedLoad(s *sim) {
 		grown = 2 + int(50*time.Millisecond/max(o.ForkDelay, lastsShort))
 	}
 	if rest == 0 {
-		grown = max(grown, 1) // somebody has to do it
+		grown = max(grown, 1) // one is needed
 	}
 	isLive("after a burst", min(rest, o.MaxFork), min(rest+grown, o.MaxFork))
 	s.run(time.Duration(o.MaxFork+1)*(o.ExitDelay+time.Millisecond) + time.Second)

@@ -25,7 +25,7 @@ func TestPolicyBirthsFail(t *testing.T) {
 			s.run(s.boot + time.Millisecond)
 			s.rules = func() {
 				if s.waiting() > 0 {
-					t.Fatalf("%v: somebody waits", s)
+					t.Fatalf("%v: an exchange waits", s)
 				}
 			}
 			before := s.looks
@@ -60,8 +60,8 @@ func TestBirthPause(t *testing.T) {
 	}
 }
 
-// A pool that has no worker without being asked for one takes exchanges again when the pause after a failure is over:
-// otherwise nobody would ever ask for one.
+// A pool that only forks on demand takes exchanges again when the pause after a failure is over: otherwise there would never
+// be a demand.
 func TestPolicyRecoversWithoutMinimum(t *testing.T) {
 	s := newSim(t, defaults(0, 0, 4))
 	s.failing, s.clients = true, 1
@@ -77,7 +77,7 @@ func TestPolicyRecoversWithoutMinimum(t *testing.T) {
 	s.clients = 1
 	s.run(time.Second)
 	if s.inside() != 1 {
-		t.Errorf("%v: nobody serves", s)
+		t.Errorf("%v: no worker serves", s)
 	}
 }
 
@@ -92,7 +92,7 @@ func TestPolicyKeepsTheLastOne(t *testing.T) {
 		}
 		s.rules = func() {
 			if n := s.tally(); n[Idle]+n[Busy] == 0 {
-				t.Fatalf("%v: nobody serves", s)
+				t.Fatalf("%v: no worker serves", s)
 			}
 		}
 		s.run(time.Minute)
@@ -104,21 +104,21 @@ func TestPolicyKeepsTheLastOne(t *testing.T) {
 	}
 }
 
-// Nor are the last ones ended because they are idle, or because they are in the way, while nobody can be forked.
+// The last workers are not ended for being idle, or to make room, while none can be forked.
 func TestPolicyKeepsWhatCannotBeReplaced(t *testing.T) {
 	for _, why := range []string{"no fork server", "no fork"} {
 		o := defaults(1, 2, 2)
 		o.IdleTimeout = 10 * time.Second
 		s := newSim(t, o)
 		s.run(time.Second)
-		s.barren, s.noFork = why == "no fork server", why == "no fork"
+		s.noServer, s.noFork = why == "no fork server", why == "no fork"
 		s.run(time.Hour)
 		n := s.tally()
 		if why == "no fork" && n[Idle] < 1 || why == "no fork server" && n[Idle] < 2 {
 			t.Errorf("%s: %v", why, s)
 		}
-		s.barren, s.noFork = false, false
-		s.y.Renewed()
+		s.noServer, s.noFork = false, false
+		s.policy.Renewed()
 		s.kicked = true
 		s.run(time.Second)
 		if n := s.live(); n < 1 || s.boots < 3 {
@@ -142,7 +142,7 @@ func TestPolicyReplacesTheDeadAtOnce(t *testing.T) {
 	if n := s.tally(); n[Idle]+n[Busy] < 12 {
 		t.Errorf("%v: not replaced at once", s)
 	}
-	// At rest, nobody misses them.
+	// At rest they are not missed.
 	s.clients = 0
 	s.run(time.Second)
 	for s.live() > 5 {
@@ -155,7 +155,7 @@ func TestPolicyReplacesTheDeadAtOnce(t *testing.T) {
 	}
 }
 
-// Births that take long do not make a queue wait for one after the other.
+// Workers that take long to start do not make a queue wait for one after the other.
 func TestPolicyGrowsDuringLongBirths(t *testing.T) {
 	s := newSim(t, defaults(1, 1, 9))
 	s.run(time.Second)
@@ -177,7 +177,7 @@ func TestPolicyWorkersLeave(t *testing.T) {
 		}
 		s.run(100 * time.Millisecond)
 		if s.live() == 0 {
-			t.Fatalf("%v: nobody there", s)
+			t.Fatalf("%v: no worker is there", s)
 		}
 	}
 	s.run(s.boot)

@@ -9,7 +9,7 @@ import (
 	"moonbridge/handler/pool/listen"
 )
 
-// Spans that options are made of: from off to longer than anybody waits.
+// Spans that options are made of, from off to longer than anything lasts.
 var oddSpans = []time.Duration{0, 1, time.Millisecond, 10 * time.Millisecond, 250 * time.Millisecond, 2 * time.Second,
 	time.Minute, time.Hour, 87840 * time.Hour}
 
@@ -44,7 +44,7 @@ func oddWorld(s *sim, r *rand.Rand) {
 	}
 }
 
-// settle lets the time pass within which a pool is what it should be, when nothing is wrong any more and nobody comes.
+// settle lets the time pass that a pool needs to reach its resting size, when nothing is wrong and nothing comes.
 func (s *sim) settle() {
 	o := s.o
 	s.run(startPause(max(o.ForkErrorDelay, startPauseMax), 1) + s.boot)
@@ -56,8 +56,8 @@ func (s *sim) settle() {
 	}
 }
 
-// Everything goes wrong at any time, with any options. There are never too many workers, nobody forks when he should not, and
-// when it is over the pool serves, and comes back to its resting size.
+// Everything goes wrong at any time, with any options. There are never too many workers, none is forked when
+// that is not allowed, and when it is over the pool serves, and returns to its resting size.
 func TestPolicyAtRandom(t *testing.T) {
 	seeds := uint64(300)
 	if testing.Short() {
@@ -74,7 +74,7 @@ func TestPolicyAtRandom(t *testing.T) {
 				s.run(time.Duration(r.Int64N(int64(10*time.Millisecond) << r.IntN(11))))
 			}
 			s.failing, s.noFork, s.clients = false, false, 0
-			if s.barren {
+			if s.noServer {
 				s.newForkServer()
 			}
 			s.limit = 0
@@ -88,7 +88,7 @@ func TestPolicyAtRandom(t *testing.T) {
 				}
 			}
 			if n := s.live(); n > rest || n < least {
-				t.Errorf("%v: %d workers at rest, want %d to %d; options %+v, %+v", s, n, least, rest, s.o, s.y)
+				t.Errorf("%v: %d workers at rest, want %d to %d; options %+v, %+v", s, n, least, rest, s.o, s.policy)
 			}
 			s.clients = 1
 			s.run(s.boot + 2*SampleEvery)
@@ -98,7 +98,7 @@ func TestPolicyAtRandom(t *testing.T) {
 				}
 			}
 			if s.refused || s.inside() == 0 && s.o.IdleTimeout == 0 {
-				t.Errorf("%v: nobody serves; options %+v, %+v", s, s.o, s.y)
+				t.Errorf("%v: no worker serves; options %+v, %+v", s, s.o, s.policy)
 			}
 		})
 	}
@@ -131,10 +131,10 @@ func (s *sim) mishap(r *rand.Rand) {
 	case 1:
 		s.noFork = !s.noFork
 	case 2:
-		if s.barren {
+		if s.noServer {
 			s.newForkServer()
 		} else {
-			s.barren = true
+			s.noServer = true
 		}
 	case 3:
 		if victim != nil {
@@ -165,15 +165,15 @@ func (s *sim) mishap(r *rand.Rand) {
 
 // newForkServer ends a time without one. The workers of the old one are replaced.
 func (s *sim) newForkServer() {
-	s.barren = false
-	s.y.Renewed()
+	s.noServer = false
+	s.policy.Renewed()
 	for _, w := range s.workers {
 		w.stale = true
 	}
 	s.kicked = true
 }
 
-// Workers that are replaced, all at the same time and again and again, under any load: somebody serves in every moment.
+// Workers are replaced, all at the same time, again and again, under any load: one serves at every moment.
 func TestPolicyRecyclesAtRandom(t *testing.T) {
 	for seed := range uint64(100) {
 		r := rand.New(rand.NewPCG(seed, 2))
@@ -184,7 +184,7 @@ func TestPolicyRecyclesAtRandom(t *testing.T) {
 		oddWorld(s, r)
 		s.rules = func() {
 			if n := s.tally(); s.served && n[Idle]+n[Busy] == 0 {
-				t.Fatalf("seed %d: %v: nobody serves; options %+v, %+v", seed, s, o, s.y)
+				t.Fatalf("seed %d: %v: no worker serves; options %+v, %+v", seed, s, o, s.policy)
 			}
 		}
 		for range 30 {
