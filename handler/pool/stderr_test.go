@@ -1,36 +1,16 @@
 package pool
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 )
 
-// logText is a log that may be read while it is written.
-type logText struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logText) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logText) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 func TestLines(t *testing.T) {
-	var out logText
+	var out logBuffer
 	l := newLineLog(slog.New(slog.NewTextHandler(&out, nil)))
 	l.copy(io.NopCloser(strings.NewReader("one\n\n"+strings.Repeat("x", 3*lineMax)+"\nlast")), nil, slog.Int("pid", 7))
 	got := out.String()
@@ -64,7 +44,7 @@ func TestLinesInPieces(t *testing.T) {
 
 // Floods are cut off and counted. The count is logged without a further line.
 func TestLinesFlood(t *testing.T) {
-	var out logText
+	var out logBuffer
 	l := newLineLog(slog.New(slog.NewTextHandler(&out, nil)))
 	l.copy(io.NopCloser(strings.NewReader(strings.Repeat("y\n", 10*linesBurst))), nil)
 	if n := strings.Count(out.String(), "msg=y"); n < linesBurst || n > 2*linesBurst {

@@ -237,3 +237,22 @@ func TestRequestTimeout(t *testing.T) {
 	r.log.await(t, "signal SIGKILL")
 	r.quiet()
 }
+
+// A handler resets the connection and goes on: the peer sees the reset at once, and nothing of what follows.
+func TestResetByHandler(t *testing.T) {
+	r := start(t, setup{in: 256, out: 256})
+	for _, q := range []*request{
+		{target: "reset-now?0"},
+		{target: "reset-now?100000"},
+		{target: "reset-now?100000", stuck: true},
+		{method: "POST", target: "reset-now?0", rest: make([]byte, 5000), stuck: true},
+		{target: "reset-done"},
+	} {
+		got := r.send(q).wait()
+		if got.end != backend.EndReset || got.calls != 1 || got.out != "" || got.status != 0 {
+			t.Errorf("%s: %+v", q.target, got)
+		}
+		wantOut(t, r.get("hello?x"), "hello x")
+	}
+	r.quiet()
+}
