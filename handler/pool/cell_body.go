@@ -24,6 +24,15 @@ func (b *body) clean() {
 	b.flags, b.head, b.spilled, b.ending, b.wanted = 0, 0, false, false, false
 }
 
+// fill puts as much of a request into the window as goes into it. The rest follows when the worker has made room.
+func (b *body) fill(request []byte) {
+	n := copy(b.window, request)
+	b.head = uint64(n)
+	b.spill, b.spilled = request[n:], true
+	b.ending = b.flags&shm.InEnd != 0
+	b.flags = shm.InWantRoom
+}
+
 // publish tells the worker what there is, from the first byte on.
 func (b *body) publish() {
 	b.tail = 0

@@ -12,8 +12,7 @@ func TestBodySpill(t *testing.T) {
 	want := []byte("the head block, and a body of some length, which does not fit into the window at once")
 	for _, taken := range []uint64{1, 3, 16} {
 		b := body{in: new(shm.InCell), out: new(shm.OutCell), window: make([]byte, 16)}
-		n := copy(b.window, want)
-		b.flags, b.head, b.spill, b.spilled = shm.InWantRoom, uint64(n), want[n:], true
+		b.fill(want)
 		b.publish()
 		if b.end() || b.accepts() {
 			t.Fatal("the body ended, or had room for more, before the spill was moved")

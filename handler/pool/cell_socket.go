@@ -93,16 +93,10 @@ func (l *loop) StartSocket(fd, listener int, local, remote netip.AddrPort) error
 
 // putSocket writes into the window that there is a connection.
 func (c *cell) putSocket(listener int, local, remote netip.AddrPort) error {
-	l := c.l
-	l.number++
-	l.head = shm.Head{
-		Kind: shm.KindSocket, Listener: uint16(listener),
-		Exchange: l.number*uint64(len(l.p.bells)) + uint64(l.index),
-		RawOff:   headSize,
-		Local:    address(local), Remote: address(remote),
-	}
+	b := c.l.headBlock(shm.KindSocket, listener)
+	b.Local, b.Remote = shm.AddressOf(local), shm.AddressOf(remote)
 	c.body.flags = shm.InEnd
-	return c.put(&l.head, nil, nil, nil, nil)
+	return c.put(&b, nil)
 }
 
 // wantsSocket takes note of whether the worker wants the connection's socket. false: it is at fault, and the exchange over.

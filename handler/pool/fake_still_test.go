@@ -10,6 +10,7 @@ import (
 	"moonbridge/handler/pool/listen/listentest"
 	"moonbridge/handler/pool/policy"
 	"moonbridge/handler/shm"
+	"moonbridge/handler/shm/shmtest"
 	"moonbridge/httpparse"
 )
 
@@ -61,13 +62,13 @@ func (l *stillLoop) fire() {
 	}
 }
 
-// still is a pool on one stillLoop, with workers that have no process: the test plays them with shm.Worker.
+// still is a pool on one stillLoop, with workers that have no process: the test plays them with shmtest.Worker.
 type still struct {
 	t       testing.TB
 	on      *stillLoop
 	l       *loop
 	workers []*Worker
-	peers   []*shm.Worker // the workers' halves of the protocol
+	peers   []*shmtest.Worker // the workers' halves of the protocol
 }
 
 func newStill(tb testing.TB, workers int, options ...[3]any) *still {
@@ -97,7 +98,7 @@ func newStill(tb testing.TB, workers int, options ...[3]any) *still {
 		w.serving.Store(true)
 		p.slots[i].Store(w)
 		s.workers = append(s.workers, w)
-		s.peers = append(s.peers, p.mem.Worker(i))
+		s.peers = append(s.peers, shmtest.Of(p.mem).Worker(i))
 	}
 	p.epoch.Add(1)
 	lb, err := p.Attach(s.on)
@@ -124,7 +125,7 @@ func (s *still) turn(after time.Duration) {
 }
 
 // claim has a worker take an exchange.
-func (s *still) claim(worker int) shm.Claim {
+func (s *still) claim(worker int) shmtest.Claim {
 	c, ok := s.peers[worker].Claim()
 	if !ok {
 		s.t.Fatal("not claimed")
@@ -133,7 +134,7 @@ func (s *still) claim(worker int) shm.Claim {
 }
 
 // answer has a worker finish an exchange with n bytes of output.
-func (s *still) answer(worker int, c shm.Claim, n uint64) {
+func (s *still) answer(worker int, c shmtest.Claim, n uint64) {
 	out, _ := s.l.p.mem.OutCell(c.Loop, c.Cell)
 	out.OutHead.Store(n)
 	s.peers[worker].Finish(c, 0)

@@ -22,7 +22,6 @@ type loop struct {
 	// Exchanges.
 	cells  cells
 	number uint64      // of the last exchange
-	head   shm.Head    // scratch of putRequest and its like
 	timers []*interval // of loop 0
 
 	// Workers.

@@ -124,7 +124,8 @@ func (p *fakeProc) scribble(seed int) {
 		}
 	}
 	for l := range int(h.Loops) {
-		span(unsafe.Pointer(p.m.OutLoop(l)), uintptr(h.OutLoopStride))
+		out, _ := p.m.OutLoop(l)
+		span(unsafe.Pointer(out), uintptr(h.OutLoopStride))
 		for c := range min(int(h.Cells), 16) {
 			o, _ := p.m.OutCell(l, c)
 			span(unsafe.Pointer(o), 64)

@@ -221,10 +221,10 @@ func (l *Listener) setConnect(v value, own bool) (err error) {
 	case v.is(shm.TypeNone):
 		return errors.New("there is no connect handler, neither here nor in the pool's options")
 	case v.is(shm.TypeHTTP) && interval && own:
-		return errors.New("connect is an HTTP handler, but a timer has no requests: give a plain function")
+		return errors.New("connect is an HTTP handler, but a timer has no requests: use a plain function")
 	case v.is(shm.TypeHTTP) && interval:
 		return errors.New("the pool's connect is an HTTP handler, but a timer has no requests: " +
-			"give this listener a connect function of its own")
+			"use a plain function for this listener")
 	case v.is(shm.TypeHTTP):
 		if l.HTTP, err = newHTTPOptions(v.text); err != nil {
 			return fmt.Errorf("HTTP handler: %w", err)
