@@ -28,25 +28,28 @@ const module = "moonbridge"
 // httpwrite). The package that drives sockets knows no HTTP (reactor). The package that speaks HTTP knows no process and no
 // Lua (engine): it meets them only through the contract (handler/backend).
 var imports = map[string][]string{
-	"timers":              {},
-	"bufio":               {},
-	"httpparse":           {},
-	"httpwrite":           {"httpparse"},
-	"reactor":             {"timers", "gnet", "x/sys"},
-	"handler/backend":     {"httpparse"},
-	"engine":              {"reactor", "bufio", "timers", "httpparse", "httpwrite", "handler/backend"},
-	"handler":             {"handler/backend", "httpparse", "httpwrite"},
-	"handler/shm":         {"x/sys"},
-	"handler/pool/listen": {"handler/shm"},
-	"handler/pool/policy": {"handler/pool/listen"},
-	"handler/pool":        {"handler/pool/listen", "handler/pool/policy", "handler/backend", "handler/shm", "httpparse", "x/sys"},
-	"handler/worker":      {"handler/shm", "httpparse", "x/sys"},
-	"cmd/mbserve":         {"*", "pflag", "x/sys"},
-	"examples/go":         {"*"}, // the programs below it too
+	"timers":                 {},
+	"bufio":                  {},
+	"httpparse":              {},
+	"httpwrite":              {"httpparse"},
+	"reactor":                {"timers", "gnet", "x/sys"},
+	"handler/backend":        {"httpparse"},
+	"engine":                 {"reactor", "bufio", "timers", "httpparse", "httpwrite", "handler/backend"},
+	"handler":                {"handler/backend", "httpparse", "httpwrite"},
+	"handler/shm":            {"httpparse", "x/sys"},
+	"handler/pool/listen":    {"handler/shm"},
+	"handler/pool/policy":    {"handler/pool/listen"},
+	"handler/pool":           {"handler/pool/listen", "handler/pool/policy", "handler/backend", "handler/shm", "httpparse", "x/sys"},
+	"handler/worker/rawhttp": {"bufio", "handler/shm", "httpparse", "httpwrite", "x/sys"},
+	"handler/worker/form":    {"httpparse"},
+	"handler/worker":         {"handler/worker/form", "handler/worker/rawhttp", "handler/shm", "bufio", "httpparse", "httpwrite"},
+	"cmd/mbserve":            {"*", "pflag", "x/sys"},
+	"examples/go":            {"*"}, // the programs below it too
 
 	// For tests only: the row of no other package names them.
 	"httpparse/conformance":          {},
 	"handler/pool/listen/listentest": {"handler/shm"},
+	"handler/shm/shmtest":            {"handler/shm", "x/sys"},
 }
 
 // external are the packages of other modules, by the words that stand for them in the table.

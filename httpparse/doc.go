@@ -2,7 +2,7 @@
 //
 // Nouns: a [Parser] finds request heads in the bytes of a connection and fills a [Head]; [Limits] bounds them. Framing,
 // which is where a request ends and the next one begins, is decided in one place (framing.go) and stands in the Head:
-// ContentLength, Chunked, Persistent. [Chunked] decodes the body if it is chunked. [Form], [Cookies] and [List] go
+// ContentLength, Chunked, Persistent. A [Body] follows the body from there to its end; [Chunked] decodes it if it is chunked. [Form], [Cookies] and [List] go
 // through what heads and bodies contain; [Multipart] takes multipart/form-data apart as it arrives. An [Error] is why
 // a peer's bytes are refused, with the status to answer.
 //
@@ -15,6 +15,6 @@
 // where that cannot matter to framing, and says so there. testdata has the cases, one by one with the clause of the RFC;
 // package conformance loads them, also for the tests of a server.
 //
-// It does not: read or write; count body bytes against a limit; look at the method beyond HEAD, OPTIONS and CONNECT; decode
+// It does not: read or write; look at the method beyond HEAD, OPTIONS and CONNECT; decode
 // paths; join field lines of equal names; parse responses.
 package httpparse

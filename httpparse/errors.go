@@ -54,8 +54,9 @@ var (
 	errExpect          = &Error{417, "unknown expectation"}
 )
 
-// Of chunked bodies.
+// Of bodies.
 var (
+	errBodyLarge      = &Error{413, "body larger than its limit"}
 	errChunkSize      = &Error{400, "malformed chunk size"}
 	errChunkSizeLarge = &Error{413, "chunk size that does not fit into 63 bits"}
 	errChunkExt       = &Error{400, "malformed chunk extension"}

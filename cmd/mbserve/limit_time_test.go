@@ -76,7 +76,7 @@ func traced(t *testing.T, s *instance, who, place string, happen func(from int) 
 			return false
 		}
 		if place == "" || holds(time.Second, func() bool {
-			return has(who+": request_timeout: still running, the worker is ended") && has(place)
+			return has(who+": request_timeout: still running, ending the worker") && has(place)
 		}) {
 			return
 		}
@@ -120,7 +120,7 @@ func TestOwnTimeoutIsLogged(t *testing.T) {
 	if got := status(t, "GET", s.url("/own")); got != 504 {
 		t.Errorf("status %d, want 504", got)
 	}
-	s.wait("GET /own: ", "limit_time.lua:30: timeout: still running, the worker is ended")
+	s.wait("GET /own: ", "limit_time.lua:30: timeout: still running, ending the worker")
 	beside.end()
 }
 

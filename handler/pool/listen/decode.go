@@ -108,7 +108,7 @@ func (o *Options) set(e entry, connect *value) error {
 	}
 	set := poolOptions[e.name]
 	if set == nil && isParameter(e.name) {
-		return fmt.Errorf("%q belongs into a listener's own table, as in listen{ { proto = \"tcp4\", port = 8080 }, … }", e.name)
+		return fmt.Errorf("%q belongs in a listener's own table, as in listen{ { proto = \"tcp4\", port = 8080 }, … }", e.name)
 	}
 	if set == nil {
 		names := append(slices.Collect(maps.Keys(poolOptions)), "connect")
@@ -221,10 +221,10 @@ func (l *Listener) setConnect(v value, own bool) (err error) {
 	case v.is(shm.TypeNone):
 		return errors.New("there is no connect handler, neither here nor in the pool's options")
 	case v.is(shm.TypeHTTP) && interval && own:
-		return errors.New("connect is an HTTP handler, but a timer has no requests: give a plain function")
+		return errors.New("connect is an HTTP handler, but a timer has no requests: use a plain function")
 	case v.is(shm.TypeHTTP) && interval:
 		return errors.New("the pool's connect is an HTTP handler, but a timer has no requests: " +
-			"give this listener a connect function of its own")
+			"use a plain function for this listener")
 	case v.is(shm.TypeHTTP):
 		if l.HTTP, err = httpOptions(v.text); err != nil {
 			return fmt.Errorf("HTTP handler: %w", err)
