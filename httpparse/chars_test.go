@@ -19,7 +19,7 @@ func TestIsToken(t *testing.T) {
 	}
 }
 
-// TestScanText puts every byte to every place of texts of all lengths up to three words.
+// TestScanText puts every byte at every position of texts of all lengths up to three words.
 func TestScanText(t *testing.T) {
 	for n := range 25 {
 		for i := range n {
