@@ -60,7 +60,7 @@ func (r *Request) Host() []byte { return r.Field("Host") }
 // Field is the value of the first field line of this name, in any case, and nil if there is none.
 func (r *Request) Field(name string) []byte {
 	for _, f := range r.head.Fields {
-		if equalFold(r.head.Name(f), name) {
+		if httpparse.EqualFold(r.head.Name(f), name) {
 			return r.head.Value(f)
 		}
 	}
@@ -173,24 +173,4 @@ func copyHead(dst, src *httpparse.Head) {
 	*dst = *src
 	dst.Raw = append(raw[:0], src.Raw...)
 	dst.Fields = append(fields[:0], src.Fields...)
-}
-
-// equalFold compares without regard to the case of ASCII letters.
-func equalFold[A, B []byte | string](a A, b B) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range len(a) {
-		if lower(a[i]) != lower(b[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-func lower(c byte) byte {
-	if c-'A' < 26 {
-		return c + 'a' - 'A'
-	}
-	return c
 }

@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"bytes"
 	"strconv"
 	"unsafe"
 
@@ -116,22 +117,22 @@ func (w *Response) Add(name, value string) error {
 	if err := w.changeable(); err != nil {
 		return err
 	}
-	value = trimBlanks(value)
+	value = httpparse.TrimBlanks(value)
 	if err := httpwrite.CheckField(name, value); err != nil {
 		return err
 	}
 	switch {
-	case equalFold(name, "Content-Length"):
+	case httpparse.EqualFold(name, "Content-Length"):
 		return w.setLength(value)
-	case equalFold(name, "Transfer-Encoding"):
+	case httpparse.EqualFold(name, "Transfer-Encoding"):
 		return ErrFieldReserved
-	case equalFold(name, "Connection"):
+	case httpparse.EqualFold(name, "Connection"):
 		return w.setConnection(value)
 	}
 	if len(w.fields)+len(name)+len(value) > fieldsMax {
 		return ErrFieldsTooLarge
 	}
-	w.dated = w.dated || equalFold(name, "Date")
+	w.dated = w.dated || httpparse.EqualFold(name, "Date")
 	w.fields = httpwrite.AppendField(w.fields, name, value)
 	return nil
 }
@@ -140,7 +141,7 @@ func (w *Response) Add(name, value string) error {
 func (w *Response) Set(name, value string) error {
 	had := len(w.fields)
 	length := w.length
-	if equalFold(name, "Content-Length") {
+	if httpparse.EqualFold(name, "Content-Length") {
 		w.length = -1
 	}
 	if err := w.Add(name, value); err != nil {
@@ -157,11 +158,11 @@ func (w *Response) Del(name string) error {
 		return err
 	}
 	switch {
-	case equalFold(name, "Content-Length"):
+	case httpparse.EqualFold(name, "Content-Length"):
 		w.length = -1
-	case equalFold(name, "Connection"):
+	case httpparse.EqualFold(name, "Connection"):
 		w.close = false
-	case equalFold(name, "Date"):
+	case httpparse.EqualFold(name, "Date"):
 		w.dated = false
 	}
 	w.delete(name, len(w.fields))
@@ -171,24 +172,14 @@ func (w *Response) Del(name string) error {
 // delete removes field lines of this name from the first end bytes.
 func (w *Response) delete(name string, end int) {
 	for i := 0; i < end; {
-		n := lineLen(w.fields[i:])
-		if n > len(name) && w.fields[i+len(name)] == ':' && equalFold(w.fields[i:i+len(name)], name) {
+		n := bytes.IndexByte(w.fields[i:], '\n') + 1 // AppendField ends each line with CR LF
+		if n > len(name) && w.fields[i+len(name)] == ':' && httpparse.EqualFold(w.fields[i:i+len(name)], name) {
 			w.fields = append(w.fields[:i], w.fields[i+n:]...)
 			end -= n
 			continue
 		}
 		i += n
 	}
-}
-
-// lineLen is the length of the first field line of b, which AppendField has written: with its CR LF.
-func lineLen(b []byte) int {
-	for i, c := range b {
-		if c == '\n' {
-			return i + 1
-		}
-	}
-	return len(b)
 }
 
 func (w *Response) setLength(value string) error {
@@ -213,9 +204,9 @@ func (w *Response) setConnection(value string) error {
 	list := httpparse.NewList(bytesOf(value))
 	for option, ok := list.Next(); ok; option, ok = list.Next() {
 		switch {
-		case equalFold(option, "close"):
+		case httpparse.EqualFold(option, "close"):
 			closing = true
-		case !equalFold(option, "keep-alive"):
+		case !httpparse.EqualFold(option, "keep-alive"):
 			return ErrFieldReserved
 		}
 	}
@@ -230,12 +221,12 @@ func (w *Response) AddTrailer(name, value string) error {
 	if w.ended {
 		return ErrEnded
 	}
-	value = trimBlanks(value)
+	value = httpparse.TrimBlanks(value)
 	if err := httpwrite.CheckField(name, value); err != nil {
 		return err
 	}
-	if equalFold(name, "Content-Length") || equalFold(name, "Transfer-Encoding") || equalFold(name, "Connection") ||
-		equalFold(name, "Trailer") || equalFold(name, "Host") {
+	if httpparse.EqualFold(name, "Content-Length") || httpparse.EqualFold(name, "Transfer-Encoding") || httpparse.EqualFold(name, "Connection") ||
+		httpparse.EqualFold(name, "Trailer") || httpparse.EqualFold(name, "Host") {
 		return ErrFieldReserved // RFC 9110 §6.5.1
 	}
 	if len(w.trailers)+len(name)+len(value) > fieldsMax {
@@ -347,16 +338,6 @@ func (w *Response) statusOr200() int {
 
 // bytesOf is s as bytes, for reading only.
 func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
-
-func trimBlanks(s string) string {
-	for len(s) > 0 && (s[0] == ' ' || s[0] == '\t') {
-		s = s[1:]
-	}
-	for len(s) > 0 && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
-		s = s[:len(s)-1]
-	}
-	return s
-}
 
 // clearFields forgets all fields that were set.
 func (w *Response) clearFields() {

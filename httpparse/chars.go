@@ -64,13 +64,13 @@ func IsToken(b []byte) bool {
 // HTAB, and therefore no line ends. Whitespace at either end is allowed.
 func IsFieldValue(b []byte) bool { return scanText(b, 0) == len(b) }
 
-// EqualFold says whether b is s, without regard to the case of ASCII letters. s has to be in lower case.
-func EqualFold(b []byte, s string) bool {
-	if len(b) != len(s) {
+// EqualFold reports whether a and b are equal apart from the case of ASCII letters.
+func EqualFold[A, B []byte | string](a A, b B) bool {
+	if len(a) != len(b) {
 		return false
 	}
-	for i, c := range b {
-		if lower(c) != s[i] {
+	for i := range len(a) {
+		if a[i] != b[i] && lower(a[i]) != lower(b[i]) {
 			return false
 		}
 	}
@@ -86,8 +86,8 @@ func lower(c byte) byte {
 
 func isBlank(c byte) bool { return c == ' ' || c == '\t' }
 
-// trimBlanks removes OWS (RFC 9110 §5.6.3) from both ends.
-func trimBlanks(b []byte) []byte {
+// TrimBlanks returns b without the OWS (RFC 9110 §5.6.3) at its ends: spaces and tabs.
+func TrimBlanks[T []byte | string](b T) T {
 	for len(b) > 0 && isBlank(b[0]) {
 		b = b[1:]
 	}

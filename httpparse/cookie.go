@@ -27,10 +27,10 @@ func (c *Cookies) Next() (name, value []byte, ok bool) {
 		if n < 0 {
 			continue
 		}
-		if name = trimBlanks(pair[:n]); len(name) == 0 {
+		if name = TrimBlanks(pair[:n]); len(name) == 0 {
 			continue
 		}
-		value = trimBlanks(pair[n+1:])
+		value = TrimBlanks(pair[n+1:])
 		if n := len(value); n >= 2 && value[0] == '"' && value[n-1] == '"' {
 			value = value[1 : n-1]
 		}

@@ -110,7 +110,7 @@ func NewList(value []byte) List { return List{value} }
 func (l *List) Next() (element []byte, ok bool) {
 	for len(l.rest) > 0 {
 		n := elementLen(l.rest)
-		element = trimBlanks(l.rest[:n])
+		element = TrimBlanks(l.rest[:n])
 		l.rest = l.rest[min(n+1, len(l.rest)):]
 		if len(element) > 0 {
 			return element, true

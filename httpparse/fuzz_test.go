@@ -69,7 +69,7 @@ func checkPlaces(t *testing.T, input []byte) {
 		t.Fatalf("path %q, query %q", h.Bytes(h.Path), h.Bytes(h.Query))
 	}
 	for _, field := range h.Fields {
-		if !IsToken(h.Name(field)) || !IsFieldValue(h.Value(field)) || len(trimBlanks(h.Value(field))) != int(field.ValueLen) {
+		if !IsToken(h.Name(field)) || !IsFieldValue(h.Value(field)) || len(TrimBlanks(h.Value(field))) != int(field.ValueLen) {
 			t.Fatalf("field %q: %q", h.Name(field), h.Value(field))
 		}
 	}

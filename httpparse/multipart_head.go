@@ -115,7 +115,7 @@ func splitField(line []byte) (name, value []byte, e *Error) {
 	if line[colon] != ':' || colon == 0 {
 		return nil, nil, nameError(line[colon], colon == 0)
 	}
-	value = trimBlanks(line[colon+1:])
+	value = TrimBlanks(line[colon+1:])
 	if !IsFieldValue(value) {
 		return nil, nil, errValueByte
 	}

@@ -18,9 +18,9 @@ type params struct {
 func splitParams(value []byte) (kind []byte, p params) {
 	i := bytes.IndexByte(value, ';')
 	if i < 0 {
-		return trimBlanks(value), params{}
+		return TrimBlanks(value), params{}
 	}
-	return trimBlanks(value[:i]), params{rest: value[i:]}
+	return TrimBlanks(value[:i]), params{rest: value[i:]}
 }
 
 // next moves to the next parameter. It returns false if there are no more, or if the rest is malformed. Empty
@@ -28,14 +28,14 @@ func splitParams(value []byte) (kind []byte, p params) {
 // contain bytes that are not allowed in a token, except quotes: "form[]" or a path.
 func (p *params) next() bool {
 	for {
-		p.rest = trimBlanks(p.rest)
+		p.rest = TrimBlanks(p.rest)
 		if len(p.rest) == 0 {
 			return false
 		}
 		if p.rest[0] != ';' {
 			return p.fail()
 		}
-		p.rest = trimBlanks(p.rest[1:])
+		p.rest = TrimBlanks(p.rest[1:])
 		if len(p.rest) > 0 && p.rest[0] != ';' {
 			break
 		}
@@ -44,8 +44,8 @@ func (p *params) next() bool {
 	if i < 0 {
 		return p.fail()
 	}
-	p.name = trimBlanks(p.rest[:i])
-	p.rest = trimBlanks(p.rest[i+1:])
+	p.name = TrimBlanks(p.rest[:i])
+	p.rest = TrimBlanks(p.rest[i+1:])
 	if !IsToken(p.name) {
 		return p.fail()
 	}
@@ -109,7 +109,7 @@ func quotedEnd(b []byte) int {
 }
 
 func endsParam(b []byte) bool {
-	b = trimBlanks(b)
+	b = TrimBlanks(b)
 	return len(b) == 0 || b[0] == ';'
 }
 
