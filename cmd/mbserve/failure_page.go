@@ -28,7 +28,7 @@ pre{background:#f4f4f4;padding:.8em;white-space:pre-wrap}p{color:#666}</style></
 </html>
 `, html.EscapeString(script), html.EscapeString(text))
 	return &failurePage{handler.OnLoop(handler.Func(func(w *handler.Response, r *handler.Request) {
-		w.Status(500)
+		w.SetStatus(500)
 		w.Set("Content-Type", "text/html; charset=utf-8")
 		w.Set("Cache-Control", "no-store")
 		w.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
