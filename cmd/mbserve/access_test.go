@@ -247,9 +247,9 @@ func TestAccessLogNobodyReads(t *testing.T) {
 			t.Fatal(resp.Status)
 		}
 	}
-	s.wait("access log: lines lost", "not taken fast enough")
+	s.wait("access log: lines lost", "cannot be written fast enough")
 	s.stop()
-	s.wait("access log: the last lines are not taken")
+	s.wait("access log: the last lines could not be written in time")
 }
 
 func TestAccessLogOptions(t *testing.T) {

@@ -169,7 +169,7 @@ func TestUser(t *testing.T) {
 		if _, stderr := runToEnd(t, exitUsage, "-u", "root", "testdata/hello.lua"); !strings.Contains(stderr, "started as root") {
 			t.Error(stderr)
 		}
-		t.Skip("only root can give up root")
+		t.Skip("needs root")
 	}
 	nobody, err := user.Lookup("nobody")
 	if err != nil {

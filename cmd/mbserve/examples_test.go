@@ -48,7 +48,7 @@ func TestExamplesLoad(t *testing.T) {
 				args = append(args, filepath.Join(t.TempDir(), "book")) // it makes the table before it listens
 			}
 			stdout, _ := runToEnd(t, 0, args...)
-			if !strings.Contains(stdout, script+": good") {
+			if !strings.Contains(stdout, script+": OK") {
 				t.Errorf("--check says %q", stdout)
 			}
 		})

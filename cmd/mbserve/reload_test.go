@@ -229,7 +229,7 @@ func TestReloadWaits(t *testing.T) {
 	a.write(slow, fifo, "four")
 	s.mustReload() // it has to wait for the second
 	s.wait("reload waits")
-	s.wait("the replaced script has not ended by itself")
+	s.wait("the replaced script did not end by itself")
 	busy.hearsBreak()
 	if got := get(t, "http://"+at+"/"); got != "four" {
 		t.Errorf("%q", got)

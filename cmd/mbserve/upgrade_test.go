@@ -238,6 +238,6 @@ func TestForeignSockets(t *testing.T) {
 	}
 	defer f.Close()
 	s = launchWith(t, shell, []*os.File{f}, nil, "-c", `LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$@"`, program, "testdata/hello.lua")
-	s.wait("is not listened on by the script", ln.Addr().String())
+	s.wait("the script does not listen on a socket", ln.Addr().String())
 	s.wait("msg=ready")
 }

@@ -45,7 +45,7 @@ func newWatchTest(t *testing.T) *watchTest {
 func (t *watchTest) after(d time.Duration, changed string, unsettled bool) {
 	t.Helper()
 	t.now = t.now.Add(d)
-	if c, u := t.w.look(t.now, t.disk.stat); c != changed || u != unsettled {
+	if c, u := t.w.check(t.now, t.disk.stat); c != changed || u != unsettled {
 		t.Errorf("look: %q, %v, want %q, %v", c, u, changed, unsettled)
 	}
 }
@@ -105,7 +105,7 @@ func TestWatchGenerations(t0 *testing.T) {
 	t.w.add(2, []pool.File{t.disk["/a"], {Path: "/new"}}, t.now)
 	t.disk.write("/old", 2)
 	t.after(watchEvery, "", true)
-	t.w.settle(2)
+	t.w.forgetBefore(2)
 	t.after(watchSettle, "", false) // nobody needs it any more
 	t.w.add(0, []pool.File{{Path: "/late"}}, t.now)
 	t.w.add(2, []pool.File{{Path: "/later"}, {Path: "/a"}}, t.now) // a worker; /a is known already
@@ -124,7 +124,7 @@ func TestWatchGenerations(t0 *testing.T) {
 // A nil watch is one that sees nothing.
 func TestWatchNothing(t *testing.T) {
 	var w *fileWatch
-	w.settle(1)
+	w.forgetBefore(1)
 	w.end()
 	if w.changes() != nil || w.listener(0) != nil {
 		t.Error("a nil watch watches")
