@@ -11,7 +11,7 @@ import (
 
 var link = regexp.MustCompile(`\]\(([^)\s#:]*)(#[^)\s]*)?\)`)
 
-// Every link of the manual within the project leads somewhere.
+// Every link from the manual into the project has a target.
 func TestManualLinks(t *testing.T) {
 	text, err := os.ReadFile(manual)
 	if err != nil {
@@ -33,11 +33,11 @@ func TestManualLinks(t *testing.T) {
 		}
 	}
 	if found < 50 {
-		t.Errorf("the manual has %d links only", found)
+		t.Errorf("the manual has only %d links", found)
 	}
 }
 
-// anchors are the names that headings of a Markdown file have in links, as GitHub makes them.
+// anchors returns the names of the headings of a Markdown file in links, as GitHub generates them.
 func anchors(t *testing.T, file string) map[string]bool {
 	t.Helper()
 	text, err := os.ReadFile(file)

@@ -1,6 +1,7 @@
 package main
 
-// proofs is the table that TestEntries checks: in the order of the manual, then rules that no single entry has.
+// proofs is the table that TestEntries checks: first in the order of the manual, then rules that belong to no single
+// entry.
 var proofs = []proof{
 	{"Globals: listen", tests(shown, "main.TestListeners", "main.TestListenIsCaught", "main.TestBadScripts", "main.TestEntryListenTooLate",
 		"main.TestPortInUse", "worker.TestListen", "listen.TestDecodeErrors", "pool.TestTwoPools")},

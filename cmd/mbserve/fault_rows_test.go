@@ -1,6 +1,6 @@
 package main
 
-// faultProofs says which tests show what a row of the table of faults in the operations manual says, by the row's first column.
+// faultProofs names the tests that prove a row of the fault table in the operations manual, by the row's first column.
 var faultProofs = []proof{
 	{"A worker is killed or crashes at a request that may be repeated (GET, HEAD, PUT, DELETE, OPTIONS) before it has sent anything", tests("main.TestGetIsTriedAgain", "main.TestGetIsNotTriedForEver", "main.TestWorkersKilledUnderLoad")},
 	{"… at a POST or another request that must not be repeated", tests("main.TestPostIsNotTriedAgain", "main.TestHandlerFails/segfault")},
