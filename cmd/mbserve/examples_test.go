@@ -97,13 +97,13 @@ func TestExampleJSON(t *testing.T) {
 		{"DELETE", "/notes/1", "", "", 204, "", ``},
 		{"GET", "/notes/1", "", "", 404, "", `{"error":"there is no note 1"}`},
 		{"PUT", "/notes/1", js, `{"text": "late"}`, 404, "", `{"error":"there is no note 1"}`},
-		{"GET", "/", "", "", 404, "", `{"error":"nothing is here but notes"}`},
-		{"POST", "/notes", js, `{"text": `, 400, "", `{"error":"this is no JSON: Expected value but found T_END at character 10"}`},
-		{"POST", "/notes", js, ``, 400, "", `{"error":"this is no JSON: Expected value but found T_END at character 1"}`},
-		{"POST", "/notes", js, `{"text": NaN}`, 400, "", `{"error":"this is no JSON: Expected value but found invalid token at character 10"}`},
-		{"POST", "/notes", js, `null`, 422, "", `{"error":"a note is an object with a text of 1 to 10000 bytes"}`},
-		{"POST", "/notes", js, `{"text": ["a"]}`, 422, "", `{"error":"a note is an object with a text of 1 to 10000 bytes"}`},
-		{"POST", "/notes", js, `{"text": "a", "done": 1}`, 422, "", `{"error":"done is true or false"}`},
+		{"GET", "/", "", "", 404, "", `{"error":"there is nothing here but notes"}`},
+		{"POST", "/notes", js, `{"text": `, 400, "", `{"error":"this is not JSON: Expected value but found T_END at character 10"}`},
+		{"POST", "/notes", js, ``, 400, "", `{"error":"this is not JSON: Expected value but found T_END at character 1"}`},
+		{"POST", "/notes", js, `{"text": NaN}`, 400, "", `{"error":"this is not JSON: Expected value but found invalid token at character 10"}`},
+		{"POST", "/notes", js, `null`, 422, "", `{"error":"a note must be an object with a text of 1 to 10000 bytes"}`},
+		{"POST", "/notes", js, `{"text": ["a"]}`, 422, "", `{"error":"a note must be an object with a text of 1 to 10000 bytes"}`},
+		{"POST", "/notes", js, `{"text": "a", "done": 1}`, 422, "", `{"error":"done must be true or false"}`},
 		{"POST", "/notes", "application/x-www-form-urlencoded", `text=a`, 415, "", `{"error":"the Content-Type must be that of JSON"}`},
 		{"POST", "/notes", "application/jsonp", `{"text": "a"}`, 415, "", `{"error":"the Content-Type must be that of JSON"}`},
 		{"POST", "/notes", "", `{"text": "a"}`, 415, "", `{"error":"the Content-Type must be that of JSON"}`},
@@ -340,7 +340,7 @@ func TestExampleUpload(t *testing.T) {
 		t.Errorf("%s: %q, want %q", resp.Status, text, want)
 	}
 	contentType, body = formOf(t, [][4]string{{"file", "", "application/octet-stream", ""}})
-	if resp, text := answer(t, "POST", s.url("/"), contentType, body); resp.StatusCode != 400 || !strings.Contains(text, "No file was chosen") {
+	if resp, text := answer(t, "POST", s.url("/"), contentType, body); resp.StatusCode != 400 || !strings.Contains(text, "No file was selected") {
 		t.Errorf("an empty form: %s: %s", resp.Status, text)
 	}
 	if resp, _ := answer(t, "POST", s.url("/"), contentType, "--other\r\n\r\nx"); resp.StatusCode != 400 {

@@ -43,7 +43,7 @@ var faultProofs = []proof{
 	{"A client reads slowly, or not at all", tests("main.TestFaultSlowReaders", "main.TestClientReadsNothing", "main.TestEntryResponseTimeout")},
 	{"A client vanishes", tests("main.TestClientVanishes")},
 	{"A client closes its sending side only", tests("main.TestHalfClose")},
-	{"A client sends garbage", tests("main.TestFaultGarbage", "main.TestLimitsForClients/no request")},
+	{"A client sends garbage", tests("main.TestFaultGarbage", "main.TestLimitsForClients/not a request")},
 	{"TERM while requests are in progress", tests("main.TestStopUnderLoad", "main.TestGracefulStop", "main.TestGracefulStopAnswersTheQueue")},
 	{"Requests that take longer than `--grace`", tests("main.TestGraceOver")},
 	{"A second TERM", tests("main.TestSecondSignalStopsAtOnce")},
