@@ -9,7 +9,7 @@ LUA = luajit
 EXAMPLE = examples/$(if $(filter lua54,$(LUA)),lua54,example).lua
 
 # Plain Go: these are tested with the race detector as well. Programs and Lua run their tests in processes of their own.
-RACE = $$(go list ./... | grep -Ev '/(handler/worker|cmd/mbserve|examples/go)(/|$$)|^moonbridge$$')
+RACE = $$(go list ./... | grep -Ev '/handler/worker$$|/(cmd/mbserve|examples/go)(/|$$)|^moonbridge$$')
 
 .PHONY: help deps build serve test lint bench clean
 

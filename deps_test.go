@@ -34,25 +34,28 @@ const (
 // httpparse); whoever drives sockets knows no HTTP (reactor); whoever speaks HTTP knows no process and no Lua (engine).
 // A package that is not in this table does not belong to the module yet: give it its line first.
 var imports = map[string][]string{
-	"timers":              {},
-	"bufio":               {},
-	"httpparse":           {},
-	"reactor":             {"timers", netpoll, queue, errno, socket, sys},
-	"httpwrite":           {"httpparse"},
-	"handler":             {"handler/backend", "httpparse", "httpwrite"},
-	"handler/backend":     {"httpparse"},
-	"handler/shm":         {sys},
-	"handler/pool/listen": {"handler/shm"},
-	"handler/pool/policy": {"handler/pool/listen"},
-	"handler/pool":        {"handler/backend", "handler/pool/listen", "handler/pool/policy", "handler/shm", "httpparse", sys},
-	"handler/worker":      {"handler/shm", "httpparse", sys},
-	"engine":              {"reactor", "bufio", "httpparse", "httpwrite", "handler/backend", "timers"},
-	"cmd/mbserve":         {"*", sys, pflag},
-	"examples/go":         {"*"}, // and every program below it
+	"timers":                 {},
+	"bufio":                  {},
+	"httpparse":              {},
+	"reactor":                {"timers", netpoll, queue, errno, socket, sys},
+	"httpwrite":              {"httpparse"},
+	"handler":                {"handler/backend", "httpparse", "httpwrite"},
+	"handler/backend":        {"httpparse"},
+	"handler/shm":            {"httpparse", sys},
+	"handler/pool/listen":    {"handler/shm"},
+	"handler/pool/policy":    {"handler/pool/listen"},
+	"handler/pool":           {"handler/backend", "handler/pool/listen", "handler/pool/policy", "handler/shm", "httpparse", sys},
+	"handler/worker/rawhttp": {"bufio", "handler/shm", "httpparse", "httpwrite", sys},
+	"handler/worker/form":    {"httpparse"},
+	"handler/worker":         {"handler/shm", "handler/worker/form", "handler/worker/rawhttp", "bufio", "httpparse", "httpwrite"},
+	"engine":                 {"reactor", "bufio", "httpparse", "httpwrite", "handler/backend", "timers"},
+	"cmd/mbserve":            {"*", sys, pflag},
+	"examples/go":            {"*"}, // and every program below it
 
 	// For tests only: no line of the table names it.
 	"httpparse/conformance":          {},
 	"handler/pool/listen/listentest": {"handler/shm"},
+	"handler/shm/shmtest":            {"handler/shm", sys},
 }
 
 // mustExist are the packages whose absence means that this test looks at the wrong place.

@@ -1,47 +1,29 @@
 package engine
 
 import (
-	"errors"
-
 	"moonbridge/httpparse"
 	"moonbridge/httpwrite"
 	"moonbridge/reactor"
 )
 
-// bodyFraming is how the end of a request body is found (RFC 9112 §6.3).
-type bodyFraming uint8
-
-const (
-	bodyNone    bodyFraming = iota // no byte of a body is missing
-	bodyLength                     // body.left bytes are missing
-	bodyChunked                    // the last chunk is missing
-)
-
-// body is what the connection knows of a request body that the backend takes while its handler runs.
+// body is a request body that the backend takes while its handler runs.
 type body struct {
-	framing bodyFraming
-	left    int64 // bodyLength: bytes missing
-	got     int64 // bytes given to the backend
-	chunked httpparse.Chunked
-	full    bool // the backend had no room: it calls BodyRoom
-	expect  bool // Expect: 100-continue is not answered yet (RFC 9110 §10.1.1)
+	httpparse.Body
+	full bool // the backend had no room: it calls BodyRoom
 }
 
 // pumpBody moves bytes of the body into the backend's window while both sides can. Where the window is full the
 // connection stops reading, and TCP tells the peer: nothing here grows with the body.
 func (c *conn) pumpBody() {
-	b := &c.body
-	for reads := 0; b.framing != bodyNone && c.state == stateDispatched; {
+	for reads := 0; c.body.Missing() && c.state == stateDispatched; {
 		x, y := c.running.BodyRoom()
 		if len(x) == 0 {
-			b.full = true
+			c.body.full = true
 			c.updateDeadline()
 			return
 		}
 		if c.in.Len() > 0 {
-			if !c.feed(x, y) {
-				return
-			}
+			c.feed(x, y)
 			continue
 		}
 		if !c.readable {
@@ -52,7 +34,7 @@ func (c *conn) pumpBody() {
 			return
 		}
 		reads++
-		if b.framing == bodyLength {
+		if x = c.body.Direct(x); len(x) > 0 {
 			c.readBody(x)
 		} else {
 			c.fill()
@@ -62,80 +44,39 @@ func (c *conn) pumpBody() {
 
 // readBody reads straight into the window: no copy on our side.
 func (c *conn) readBody(x []byte) {
-	if int64(len(x)) > c.body.left {
-		x = x[:c.body.left]
-	}
 	n, errno := reactor.Read(c.fd, x)
 	if c.sawRead(n, len(x), errno) {
-		c.gaveLength(n)
+		c.body.Took(n)
+		c.running.BodyCommit(n)
+		c.bodyMoved()
 	}
 }
 
-// feed moves body bytes from the input into the window x, y. It returns false if the body turned out to be invalid.
-func (c *conn) feed(x, y []byte) bool {
-	b := &c.body
-	if b.framing == bodyLength {
-		part := c.in.Unread()
-		if int64(len(part)) > b.left {
-			part = part[:b.left]
-		}
-		n := copy(x, part)
-		n += copy(y, part[n:])
-		c.in.Discard(n)
-		c.gaveLength(n)
-		return true
-	}
-	return c.feedChunked(x, y)
-}
-
-func (c *conn) feedChunked(x, y []byte) bool {
-	b := &c.body
-	n, consumed, done, err := b.chunked.Decode(x, y, c.in.Unread())
+// feed moves body bytes from the input into the window x, y.
+func (c *conn) feed(x, y []byte) {
+	n, consumed, err := c.body.Move(x, y, c.in.Unread())
 	c.in.Discard(consumed)
-	b.expect = false
 	if n > 0 {
-		b.got += int64(n)
 		c.running.BodyCommit(n)
 	}
-	switch {
-	case err != nil:
-		var perr *httpparse.Error
-		c.abortBody(errors.As(err, &perr) && perr.Status == statusContentTooLarge)
-		return false
-	case b.got > c.s.limits.bodyBytes:
-		c.abortBody(true)
-		return false
-	case done:
-		c.bodyComplete()
-	default:
-		c.updateDeadline()
+	if err != nil {
+		c.abortBody(httpparse.StatusOf(err) == statusContentTooLarge)
+		return
 	}
-	return true
+	c.bodyMoved()
 }
 
-func (c *conn) gaveLength(n int) {
-	b := &c.body
-	b.left -= int64(n)
-	b.got += int64(n)
-	b.expect = false
-	c.running.BodyCommit(n)
-	if b.left == 0 {
-		c.bodyComplete()
-	} else {
-		c.updateDeadline()
+func (c *conn) bodyMoved() {
+	if !c.body.Missing() {
+		c.running.BodyEnd()
 	}
-}
-
-func (c *conn) bodyComplete() {
-	c.body.framing = bodyNone
-	c.running.BodyEnd()
 	c.updateDeadline()
 }
 
 // abortBody gives up a body that is invalid or too large. The response, whatever it is, is the last on the connection:
 // where the next request would begin is unknown.
 func (c *conn) abortBody(tooLarge bool) {
-	c.body.framing = bodyNone
+	c.body.Abort()
 	c.persistent = false
 	c.running.BodyAbort(tooLarge)
 	c.updateDeadline()
@@ -153,8 +94,7 @@ func (c *conn) BodyRoom() {
 
 // BodyWanted is called by the backend when the handler reads the body.
 func (c *conn) BodyWanted() {
-	if c.state == stateDispatched && c.body.expect && !c.begun {
-		c.body.expect = false
+	if c.state == stateDispatched && !c.begun && c.body.Continue() {
 		c.send(continueBytes)
 		c.updateDeadline()
 	}

@@ -21,12 +21,7 @@ func (c *conn) parse() bool {
 	h := &c.l.head
 	n, err := c.parser.Parse(h, c.in.Unread(), &c.s.limits.head)
 	if err != nil {
-		var perr *httpparse.Error
-		if errors.As(err, &perr) {
-			c.refuse(perr.Status)
-		} else {
-			c.refuse(statusBadRequest)
-		}
+		c.refuse(httpparse.StatusOf(err))
 		return true
 	}
 	if n == 0 {
@@ -48,17 +43,16 @@ func (c *conn) begin(h *httpparse.Head, n int) bool {
 	c.isHead = h.IsHead
 	c.persistent = h.Persistent && !c.ending()
 	c.begun = false
-	if h.ContentLength > lim.bodyBytes {
-		c.in.Discard(n)
-		c.refuse(statusContentTooLarge)
-		return true
-	}
 	rest := c.in.Unread()[n:]
-	if length := h.ContentLength; length > int64(len(rest)) && length <= lim.bufferBody && !h.ExpectContinue {
-		// A slow peer must not hold a handler: small bodies are waited for. (With Expect: 100-continue the peer waits for
-		// the handler instead.)
+	await, err := c.body.Begin(h, len(rest), &lim.body)
+	switch {
+	case err != nil:
+		c.in.Discard(n)
+		c.refuse(httpparse.StatusOf(err))
+		return true
+	case await > 0:
 		c.state = stateBody
-		c.need = n + int(length)
+		c.need = n + await
 		c.updateDeadline()
 		return false
 	}
@@ -67,24 +61,10 @@ func (c *conn) begin(h *httpparse.Head, n int) bool {
 
 // dispatch gives the exchange to the backend, with what is there of the body.
 func (c *conn) dispatch(h *httpparse.Head, n int, rest []byte) bool {
-	c.body = body{}
-	var part []byte
-	switch {
-	case h.Chunked:
-		c.body.framing = bodyChunked
-	case h.ContentLength > 0:
-		part = rest
-		if int64(len(part)) >= h.ContentLength {
-			part = part[:h.ContentLength]
-		} else {
-			c.body.framing = bodyLength
-			c.body.left = h.ContentLength - int64(len(part))
-		}
-	}
-	c.body.got = int64(len(part))
-	c.body.expect = h.ExpectContinue && len(rest) == 0
+	c.body.full = false
+	part := c.body.Take(rest)
 	h.Persistent = c.persistent
-	running, err := c.s.backend.Start(c, h, c.s.index, part, c.body.framing != bodyNone)
+	running, err := c.s.backend.Start(c, h, c.s.index, part, c.body.Missing())
 	if err != nil {
 		c.in.Discard(n + len(part))
 		c.overloaded(err)
@@ -114,5 +94,5 @@ func (c *conn) overloaded(err error) {
 		c.refuse(statusInternal)
 		return
 	}
-	c.answer(statusUnavailable, retryAfterSeconds, c.persistent && c.body.framing == bodyNone)
+	c.answer(statusUnavailable, retryAfterSeconds, c.persistent && !c.body.Missing())
 }

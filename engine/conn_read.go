@@ -89,8 +89,8 @@ func (c *conn) inputEnded() {
 		// RFC 9112 §8: an incomplete message. A peer that has only shut down its sending side learns why.
 		c.refuse(statusBadRequest)
 	case stateDispatched:
-		if c.body.framing != bodyNone {
-			c.body.framing = bodyNone
+		if c.body.Missing() {
+			c.body.Abort()
 			c.persistent = false
 			c.running.BodyAbort(false)
 		}

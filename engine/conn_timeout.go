@@ -27,7 +27,7 @@ func (c *conn) updateDeadline() {
 	switch c.state {
 	case stateBody, stateWriting:
 	case stateDispatched:
-		waits = c.out.Len() > 0 || c.body.framing != bodyNone && !c.body.full && !c.body.expect
+		waits = c.out.Len() > 0 || c.body.Missing() && !c.body.full && !c.body.Expecting()
 	default:
 		return
 	}
@@ -56,7 +56,7 @@ func (c *conn) Expired(*timers.Timer) {
 	case stateHead, stateBody:
 		c.refuse(statusTimeout)
 	case stateDispatched:
-		if c.out.Len() == 0 && c.body.framing != bodyNone && (c.respondMS == 0 || now < c.respondMS) {
+		if c.out.Len() == 0 && c.body.Missing() && (c.respondMS == 0 || now < c.respondMS) {
 			// The body does not come. The handler hears of it and may still answer.
 			c.abortBody(false)
 			return

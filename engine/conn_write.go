@@ -126,7 +126,7 @@ func (c *conn) Done(end backend.End) {
 	}
 	c.running = nil
 	c.wantsRoom = false
-	if end == backend.EndKeep && (!c.persistent || c.body.framing != bodyNone) {
+	if end == backend.EndKeep && (!c.persistent || c.body.Missing()) {
 		end = backend.EndClose
 	}
 	c.conclude(end)
@@ -147,7 +147,7 @@ func (c *conn) Failed(status int, retryAfter time.Duration) {
 		return
 	}
 	seconds := int((retryAfter + time.Second - 1) / time.Second)
-	c.answer(status, seconds, c.persistent && c.body.framing == bodyNone)
+	c.answer(status, seconds, c.persistent && !c.body.Missing())
 }
 
 // refuse answers a request that never reaches a handler, and closes: what follows it cannot be told apart from it.

@@ -55,8 +55,9 @@ var (
 	errExpect          = &Error{417, "unknown expectation"}
 )
 
-// Errors in chunked bodies.
+// Errors in bodies.
 var (
+	errBodyLarge      = &Error{413, "body too large"}
 	errChunkSize      = &Error{400, "malformed chunk size"}
 	errChunkSizeLarge = &Error{413, "chunk size exceeds 63 bits"}
 	errChunkExt       = &Error{400, "malformed chunk extension"}

@@ -81,7 +81,8 @@ func TestEntriesHaveTests(t *testing.T) {
 		examples[e.heading] = true
 	}
 	packages := map[string]map[string]*ast.FuncDecl{}
-	for name, dir := range map[string]string{"main": ".", "worker": "../../handler/worker", "pool": "../../handler/pool",
+	for name, dir := range map[string]string{"main": ".", "worker": "../../handler/worker",
+		"rawhttp": "../../handler/worker/rawhttp", "form": "../../handler/worker/form", "pool": "../../handler/pool",
 		"listen": "../../handler/pool/listen", "policy": "../../handler/pool/policy",
 		"engine": "../../engine", "httpparse": "../../httpparse"} {
 		packages[name] = testsOf(t, dir)

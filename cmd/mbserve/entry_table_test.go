@@ -70,7 +70,7 @@ var proofs = []proof{
 	{"The HTTP module: http.generate_handler(callback[, options])", tests(shown, "worker.TestOptions", "main.TestEntryGenerateHandler")},
 	{"The HTTP module: When the callback returns", tests(shown, "main.TestHandlerFails")},
 	{"The HTTP module: When the callback fails", tests(shown, "main.TestHandlerFails", "main.TestErrorAfterTheHead", "main.TestWorkerSurvivesErrors")},
-	{"The HTTP module: A connection of your own", tests(shown, "worker.TestLocalRequests", "worker.TestBoth", "main.TestRawHTTPConformance")},
+	{"The HTTP module: A connection of your own", tests(shown, "worker.TestRawHTTPRequests", "worker.TestBoth", "main.TestRawHTTPConformance")},
 	{"The HTTP module: Options", tests(shown, "worker.TestOptions")},
 	{"The HTTP module: request_header_size_limit", tests(shown, "main.TestLimitsForClients/head too large", "main.TestEntryDefaultSizes")},
 	{"The HTTP module: request_body_size_limit", tests(shown, "main.TestLimitsForClients/body too large", "main.TestLimitsForClients/chunked body too large",
@@ -83,7 +83,7 @@ var proofs = []proof{
 	{"The HTTP module: request_header_timeout", tests(shown, "main.TestLimitsForClients/half a head")},
 	{"The HTTP module: stall_timeout", tests(shown, "main.TestLimitsForClients/half a body", "main.TestLimitsForClients/half a chunked body")},
 	{"The HTTP module: response_timeout", tests("main.TestEntryResponseTimeout", "engine.TestTimeouts/response")},
-	{"The HTTP module: drain_timeout", tests("main.TestEntryDrainTimeout", "worker.TestListen", "listen.TestDecodeListen", "engine.TestUnreadBody", "worker.TestConnLingers")},
+	{"The HTTP module: drain_timeout", tests("main.TestEntryDrainTimeout", "worker.TestListen", "listen.TestDecodeListen", "engine.TestUnreadBody", "rawhttp.TestLingers")},
 
 	{"The request: request.method", tests(shown, "main.TestRequestObject", "worker.TestRequest")},
 	{"The request: request.path", tests(shown, "main.TestRequestObject", "worker.TestRequest")},
@@ -98,7 +98,7 @@ var proofs = []proof{
 	{"The request: request.cookies", tests(shown, "main.TestRequestObject", "main.TestEntryPairs", "httpparse.TestCookies")},
 	{"The request: request.socket", tests(shown, "main.TestEntrySocketAddresses", "main.TestRequestCancelsConnection", "worker.TestRequestSocket",
 		"worker.TestRequestSocketCancel", "main.TestRequestCancelsAtOnce",
-		"worker.TestLocalSocketOfRequest")},
+		"worker.TestRawHTTPSocketOfRequest")},
 
 	{"The request body: request.body", tests(shown, "main.TestRequestObject", "worker.TestBody", "worker.TestBodyExclusive")},
 	{"The request body: request.post_params", tests(shown, "main.TestRequestObject", "main.TestEntryForm", "main.TestEntryPairs", "worker.TestPostTables")},

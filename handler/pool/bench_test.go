@@ -10,6 +10,7 @@ import (
 	"moonbridge/handler/pool/listen/listentest"
 	"moonbridge/handler/pool/policy"
 	"moonbridge/handler/shm"
+	"moonbridge/handler/shm/shmtest"
 	"moonbridge/httpparse"
 )
 
@@ -42,7 +43,7 @@ func (x *plain) BodyWanted()                           {}
 func (x *plain) Addrs() (local, remote netip.AddrPort) { return local, remote }
 
 // inProcess is a pool whose worker is in this process, so that the way from Start to Done can be measured alone.
-func inProcess(tb testing.TB) (*loop, *shm.Worker) {
+func inProcess(tb testing.TB) (*loop, *shmtest.Worker) {
 	spec, err := listen.Decode(listentest.Message(listentest.Listener...))
 	if err != nil {
 		tb.Fatal(err)
@@ -68,10 +69,10 @@ func inProcess(tb testing.TB) (*loop, *shm.Worker) {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { p.close(); bell.Close() })
-	return lb.(*loop), p.mem.Worker(0)
+	return lb.(*loop), shmtest.Of(p.mem).Worker(0)
 }
 
-func oneExchange(tb testing.TB, l *loop, w *shm.Worker, x *plain, h *httpparse.Head) {
+func oneExchange(tb testing.TB, l *loop, w *shmtest.Worker, x *plain, h *httpparse.Head) {
 	if _, err := l.Start(x, h, 0, nil, false); err != nil {
 		tb.Fatal(err)
 	}

@@ -2,7 +2,6 @@ package pool
 
 import (
 	"fmt"
-	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -31,7 +30,6 @@ type loop struct {
 	open   int     // cells that a worker has or is to have
 	handed int     // of these, with a raw connection that the worker is alone with
 	number uint64  // of the last exchange
-	head   shm.Head
 	timers []*interval
 
 	// Workers, as of epoch.
@@ -273,76 +271,33 @@ func (l *loop) publish(c *cell) {
 	}
 }
 
-const headSize = 112 // of shm.Head; a test compares
-
 // putRequest writes head and body where the worker finds them.
 func (c *cell) putRequest(x backend.Exchange, h *httpparse.Head, listener int, body []byte, more bool) error {
-	l := c.l
-	l.number++
-	b := &l.head
-	*b = shm.Head{
-		Kind: shm.KindHTTP, Listener: uint16(listener),
-		NFields:       uint32(len(h.Fields)),
-		ContentLength: uint64(h.ContentLength), // LengthUnknown is -1 there and all ones here
-		Exchange:      l.number*uint64(len(l.p.bells)) + uint64(l.index),
-		RawOff:        uint32(headSize + 16*len(h.Fields)), RawLen: uint32(len(h.Raw)),
-		MethodOff: h.Method.Off, MethodLen: h.Method.Len,
-		PathOff: h.Path.Off, PathLen: h.Path.Len,
-		QueryOff: h.Query.Off, QueryLen: h.Query.Len,
-	}
+	b := c.l.headBlock(shm.KindHTTP, listener)
+	b.Request, b.Expect = h, h.ExpectContinue && more && len(body) == 0
 	local, remote := x.Addrs()
-	b.Local, b.Remote = address(local), address(remote)
-	b.Flags = headFlags(h, more && len(body) == 0)
+	b.Local, b.Remote = shm.AddressOf(local), shm.AddressOf(remote)
 	if !more {
 		c.flags = shm.InEnd
 	}
-	return c.put(b, shm.SliceBytes(h.Fields), h.Raw, h.ID, body)
+	return c.put(&b, body)
 }
 
-// address is one end of a connection as workers see it.
-func address(a netip.AddrPort) (to shm.Address) {
-	switch ip := a.Addr(); {
-	case ip.Is4():
-		to.Family = 4
-		b := ip.As4()
-		copy(to.IP[:], b[:])
-	case ip.Is6():
-		to.Family = 6
-		to.IP = ip.As16()
+// headBlock is the head block of another exchange.
+func (l *loop) headBlock(kind uint16, listener int) shm.HeadBlock {
+	l.number++
+	return shm.HeadBlock{
+		Kind: kind, Listener: uint16(listener),
+		Exchange: l.number*uint64(len(l.p.bells)) + uint64(l.index),
 	}
-	to.Port = a.Port()
-	return to
 }
 
-// headFlags says in bits what the head says. expect: an answer to Expect: 100-continue is still of use (RFC 9110 §10.1.1).
-func headFlags(h *httpparse.Head, expect bool) (flags uint32) {
-	for _, f := range [...]struct {
-		is  bool
-		bit uint32
-	}{
-		{h.IsHead, shm.HeadIsHead},
-		{h.Minor == 0, shm.HeadHTTP10},
-		{h.Persistent, shm.HeadKeepalive},
-		{h.ExpectContinue && expect, shm.HeadExpect},
-		{h.Asterisk, shm.HeadAsterisk},
-		{h.Chunked || h.ContentLength != 0, shm.HeadHasBody},
-	} {
-		if f.is {
-			flags |= f.bit
-		}
-	}
-	return flags
-}
-
-// put writes the parts of a request from count 0 of the in-window on. What does not fit goes into the spill.
-func (c *cell) put(b *shm.Head, fields, raw, id, body []byte) error {
-	end := headSize + len(fields) + len(raw) + len(id)
-	size := (end + 7) &^ 7
+// put writes the head block and the body from count 0 of the in-window on. What does not fit goes into the spill.
+func (c *cell) put(b *shm.HeadBlock, body []byte) error {
+	size := b.Size()
 	if size > headBlockMax {
 		return errHeadTooLarge
 	}
-	b.Size = uint32(size)
-	b.IDOff, b.IDLen = uint32(end-len(id)), uint32(len(id))
 	to := c.inWin
 	if size+len(body) > len(to) {
 		if len(body) > len(to)+bodyPartMax {
@@ -351,11 +306,7 @@ func (c *cell) put(b *shm.Head, fields, raw, id, body []byte) error {
 		c.spill = make([]byte, size+len(body))
 		to = c.spill
 	}
-	n := copy(to, shm.Bytes(b))
-	n += copy(to[n:], fields)
-	n += copy(to[n:], raw)
-	n += copy(to[n:], id)
-	clear(to[n:size])
+	b.Put(to)
 	copy(to[size:], body)
 	c.inHead = uint64(size + len(body))
 	if c.spill != nil {

@@ -9,18 +9,10 @@ import (
 	"strings"
 	"testing"
 	"time"
-	"unsafe"
 
 	"moonbridge/handler/backend"
 	"moonbridge/handler/shm"
-	"moonbridge/httpparse"
 )
-
-func TestHeadLayout(t *testing.T) {
-	if unsafe.Sizeof(shm.Head{}) != headSize || unsafe.Sizeof(httpparse.Field{}) != unsafe.Sizeof(shm.Field{}) {
-		t.Error("sizes differ")
-	}
-}
 
 // The head arrives as it was, whatever the size of the window: if need be in parts.
 func TestHeads(t *testing.T) {

@@ -13,13 +13,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"moonbridge/handler/shm"
+	"moonbridge/handler/shm/shmtest"
 )
 
 // fakeProc is the test binary as a worker. Descriptors from 3 on: in, out, control, standard error, doorbell, those of the
 // loops. What it does with a request says the request's path.
 type fakeProc struct {
-	m     *shm.Memory
-	w     *shm.Worker
+	m     *shmtest.Memory
+	w     *shmtest.Worker
 	in    *shm.InWorker
 	flush chan bool
 	socks chan int // sockets that were passed
@@ -34,7 +35,7 @@ const (
 
 func fakeWorker() {
 	slot, _ := strconv.Atoi(os.Getenv(workerEnv))
-	m, err := shm.Map(os.NewFile(3, "in"), os.NewFile(4, "out"))
+	m, err := shmtest.Map(os.NewFile(3, "in"), os.NewFile(4, "out"))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -115,10 +116,12 @@ func (p *fakeProc) sleep(something func() bool) {
 	p.w.Awake()
 }
 
+const headSize = uint32(unsafe.Sizeof(shm.Head{}))
+
 // served is one exchange in the worker.
 type served struct {
 	p     *fakeProc
-	c     shm.Claim
+	c     shmtest.Claim
 	in    *shm.InCell
 	out   *shm.OutCell
 	iw    []byte
@@ -130,13 +133,13 @@ type served struct {
 
 func (s *served) signal() {
 	if s.p.w.Signal(s.c) {
-		shm.RingFd(fdLoops + s.c.Loop)
+		shmtest.Ring(fdLoops + s.c.Loop)
 	}
 }
 
 func (s *served) finish(result uint32) {
 	if s.p.w.Finish(s.c, result) {
-		shm.RingFd(fdLoops + s.c.Loop)
+		shmtest.Ring(fdLoops + s.c.Loop)
 	}
 }
 
@@ -187,7 +190,7 @@ func (s *served) write(p []byte) bool {
 	return true
 }
 
-func (p *fakeProc) exchange(c shm.Claim) {
+func (p *fakeProc) exchange(c shmtest.Claim) {
 	s := &served{p: p, c: c}
 	s.in, s.iw = p.m.InCell(c.Loop, c.Cell)
 	s.out, s.ow = p.m.OutCell(c.Loop, c.Cell)
@@ -197,7 +200,7 @@ func (p *fakeProc) exchange(c shm.Claim) {
 	}
 	s.out.OutStart.Store(uint32(rand.IntN(len(s.ow)))) // any place will do: rings wrap around
 	s.readFull(shm.Bytes(&s.head))
-	s.block = make([]byte, int(s.head.Size)-headSize)
+	s.block = make([]byte, s.head.Size-headSize)
 	s.readFull(s.block)
 	raw := s.block[s.head.RawOff-headSize:][:s.head.RawLen]
 	if s.head.Kind == shm.KindInterval {
@@ -438,7 +441,8 @@ func (p *fakeProc) scribble(seed int) {
 		}
 	}
 	for l := range int(h.Loops) {
-		span(unsafe.Pointer(p.m.OutLoop(l)), uintptr(h.OutLoopStride))
+		out, _ := p.m.OutLoop(l)
+		span(unsafe.Pointer(out), uintptr(h.OutLoopStride))
 		for c := range min(int(h.Cells), 16) {
 			o, _ := p.m.OutCell(l, c)
 			span(unsafe.Pointer(o), 64)

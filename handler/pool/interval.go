@@ -68,15 +68,10 @@ func (t *interval) fire() {
 
 // putTick writes a tick where the worker finds it.
 func (c *cell) putTick(t *interval) error {
-	l := c.l
-	l.number++
-	l.head = shm.Head{
-		Kind: shm.KindInterval, Listener: uint16(t.listener),
-		Exchange: l.number*uint64(len(l.p.bells)) + uint64(l.index),
-		RawOff:   headSize, RawLen: uint32(len(t.spec.Name)),
-	}
+	b := c.l.headBlock(shm.KindInterval, t.listener)
+	b.Timer = t.spec.Name
 	c.flags = shm.InEnd
-	return c.put(&l.head, nil, []byte(t.spec.Name), nil, nil)
+	return c.put(&b, nil)
 }
 
 // over sets the next tick.

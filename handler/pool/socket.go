@@ -51,16 +51,10 @@ func (l *loop) StartSocket(fd, listener int, local, remote netip.AddrPort) error
 
 // putSocket writes where the worker finds it that there is a connection.
 func (c *cell) putSocket(listener int, local, remote netip.AddrPort) error {
-	l := c.l
-	l.number++
-	l.head = shm.Head{
-		Kind: shm.KindSocket, Listener: uint16(listener),
-		Exchange: l.number*uint64(len(l.p.bells)) + uint64(l.index),
-		RawOff:   headSize,
-		Local:    address(local), Remote: address(remote),
-	}
+	b := c.l.headBlock(shm.KindSocket, listener)
+	b.Local, b.Remote = shm.AddressOf(local), shm.AddressOf(remote)
 	c.flags = shm.InEnd
-	return c.put(&l.head, nil, nil, nil, nil)
+	return c.put(&b, nil)
 }
 
 // takeSpan is how long a worker may take to take a socket that has been sent to it. If it was sent one because another

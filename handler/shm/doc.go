@@ -3,8 +3,10 @@
 // Nouns: a [Segment] is one of the two mappings of a pool, "in" (written by the server) and "out" (written by workers);
 // [Memory] is the pair of them. A cell is the room of one exchange: a control block and a window in each segment. A
 // [Queue] is where the exchanges of one loop wait for a worker. The ready bitmap of a loop says at which of its cells
-// the loop has to look. A [Doorbell] wakes the other side if it sleeps. [Worker] is the worker's half of the protocol
-// in Go: the statement of it beside the server's half, and what tests run.
+// the loop has to look. A [Doorbell] wakes the other side if it sleeps. A
+// [HeadBlock] is what an in-window begins with.
+//
+// This is the server's half. The worker's half is in C, in handler/worker; package shmtest has it in Go, for tests.
 //
 // The layout is written once, in layout.h; layout.go mirrors it, and a test where C is compiled compares every size and
 // offset. Places are offsets, never pointers, and every typed view of the mapping is made in view.go, with a check on

@@ -29,7 +29,7 @@ func NewDoorbell() (*Doorbell, error) {
 }
 
 // Ring wakes whoever waits at the reading end. It never blocks: a doorbell that is full has been rung.
-func (d *Doorbell) Ring() { RingFd(d.fd) }
+func (d *Doorbell) Ring() { ringFd(d.fd) }
 
 // Drain takes back all rings so far.
 func (d *Doorbell) Drain() {
@@ -50,9 +50,9 @@ func (d *Doorbell) Close() (err error) {
 	return err
 }
 
-// RingFd rings at the descriptor fd. It is a raw system call: it does not block, and takes less time than to tell the
+// ringFd rings at the descriptor fd. It is a raw system call: it does not block, and takes less time than to tell the
 // scheduler about it.
-func RingFd(fd int) {
+func ringFd(fd int) {
 	one := uint64(1)
 	unix.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(&one)), 8)
 }

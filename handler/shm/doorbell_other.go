@@ -34,7 +34,7 @@ func NewDoorbell() (*Doorbell, error) {
 }
 
 // Ring wakes whoever waits at the reading end. It never blocks: a doorbell that is full has been rung.
-func (d *Doorbell) Ring() { RingFd(d.w) }
+func (d *Doorbell) Ring() { ringFd(d.w) }
 
 // Drain takes back all rings so far.
 func (d *Doorbell) Drain() {
@@ -59,8 +59,8 @@ func (d *Doorbell) Close() (err error) {
 	return err
 }
 
-// RingFd rings at the descriptor fd. It does not block.
-func RingFd(fd int) {
+// ringFd rings at the descriptor fd. It does not block.
+func ringFd(fd int) {
 	var one [8]byte
 	unix.Write(fd, one[:])
 }

@@ -84,8 +84,8 @@ func Bytes[T any](t *T) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(t)), int(unsafe.Sizeof(*t)))
 }
 
-// SliceBytes is Bytes for a slice.
-func SliceBytes[T any](s []T) []byte {
+// sliceBytes is Bytes for a slice.
+func sliceBytes[T any](s []T) []byte {
 	if len(s) == 0 {
 		return nil
 	}

@@ -32,7 +32,7 @@ func NewWorkerBell() (*WorkerBell, error) {
 }
 
 // Ring wakes the worker. It never blocks: a doorbell that is full has been rung.
-func (b *WorkerBell) Ring() { RingFd(b.w) }
+func (b *WorkerBell) Ring() { ringFd(b.w) }
 
 // Reader is the descriptor that the worker waits at: it reads as many bytes as it gets.
 func (b *WorkerBell) Reader() int { return b.r }

@@ -4,7 +4,7 @@
  *
  * The exchanges are the same to all other files as those from the server: they have
  * a cell, but one in memory of this process, and what the server's loop does with it
- * is done by conn*.go. While a request is served X is that exchange; the one that
+ * is done by rawhttp.Conn. While a request is served X is that exchange; the one that
  * brought the socket waits in M.other. The two change places under the lock of the
  * response, because other threads look at X. */
 #include "mb.h"

@@ -308,7 +308,7 @@ double mb_now(void);                 /* seconds, monotonic */
 void mb_socket_half_close(void);     /* some handle was closed: was it the output? */
 void mb_socket_abort(mb_socket *s);  /* async-signal-safe: reset when the process ends */
 
-/* --- local.c, conn*.go: HTTP on a raw socket ---------------------------------- */
+/* --- local.c, rawhttp.go: HTTP on a raw socket ---------------------------------- */
 
 /* What Go is given to serve a connection with. All of it outlives the connection. */
 typedef struct {
@@ -396,7 +396,7 @@ size_t mb_body_next(lua_State *L, const uint8_t **p);  /* waits; 0: the end */
 void mb_body_take(lua_State *L, size_t n);
 void mb_body_too_large(lua_State *L);
 
-/* --- post.c, post_stream.c, multipart.go ---------------------------------- */
+/* --- post.c, post_stream.c, form.go ---------------------------------- */
 
 /* What Go finds in a piece of a form body: records, each of this head and bytes. */
 enum {
@@ -524,5 +524,6 @@ int mb_finish_headers(lua_State *L);
 int mb_finish(lua_State *L);
 void mb_response_finish(lua_State *L);
 void mb_response_error(lua_State *L, int status);
+size_t mb_status_line(int status, char *to, size_t cap); /* "500 Internal Server Error"; its length */
 
 #endif

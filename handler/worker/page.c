@@ -172,7 +172,8 @@ static int answer(lua_State *L)
 	mb_response_begin();
 	R.close = close || !mb_body_complete();
 	mb_unlock();
-	const char *e = mb_head_start("500 Internal Server Error", 25);
+	char line[64];
+	const char *e = mb_head_start(line, mb_status_line(500, line, sizeof line));
 	for (size_t i = 0; !e && i < sizeof fields / sizeof *fields; i++)
 		e = mb_head_field(fields[i][0], strlen(fields[i][0]), fields[i][1], strlen(fields[i][1]));
 	if (e)

@@ -2,9 +2,10 @@
  * added when it is complete. Nothing here touches shared memory. */
 #include "mb.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
+
+#include "_cgo_export.h"
 
 mb_response R;
 
@@ -180,26 +181,17 @@ const char *mb_head_field(const char *k, size_t kn, const char *v, size_t vn)
 
 /* --- completion ------------------------------------------------------------- */
 
-/* "Date: Sun, 06 Nov 1994 08:49:37 GMT", made once a second. Without strftime,
- * which would ask the locale that a script may have set. */
+/* The text is made once a second. */
 static void add_date(void)
 {
-	static const char days[] = "SunMonTueWedThuFriSat";
-	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
 	static time_t then = -1;
-	static char text[64];
-	static size_t len;
+	static char text[] = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
 	time_t now = time(NULL);
 	if (now != then) {
-		struct tm t;
-		gmtime_r(&now, &t);
-		int n = snprintf(text, sizeof text, "Date: %.3s, %02d %.3s %04d %02d:%02d:%02d GMT\r\n",
-			days + 3 * t.tm_wday, t.tm_mday, months + 3 * t.tm_mon, t.tm_year + 1900,
-			t.tm_hour, t.tm_min, t.tm_sec);
-		len = n > 0 && (size_t)n < sizeof text ? (size_t)n : 0;
+		mbDate(now, text + 6);
 		then = now;
 	}
-	add(text, len);
+	add(text, sizeof text - 1);
 }
 
 static void add_length(uint64_t n)

@@ -3,7 +3,9 @@
  * was changed, so that a handler that catches it can go on. */
 #include "mb.h"
 
-#include <string.h>
+#include <stdio.h>
+
+#include "_cgo_export.h"
 
 /* Raises what is wrong with calling `verb` now. */
 static int misuse(lua_State *L, const char *verb)
@@ -170,27 +172,29 @@ void mb_response_finish(lua_State *L)
 	finish(L, 1);
 }
 
+size_t mb_status_line(int status, char *to, size_t cap)
+{
+	int n = snprintf(to, cap, "%d ", status);
+	return (size_t)n + mbStatusText(status, to + n, cap - (size_t)n);
+}
+
 /* An answer of our own, where the server cannot give one any more because
  * interim responses are out. */
 void mb_response_error(lua_State *L, int status)
 {
-	static const struct {
-		int status;
-		const char *line, *text;
-	} known[] = {{400, "400 Bad Request", "Bad Request\n"},
-		{413, "413 Content Too Large", "Content Too Large\n"},
-		{500, "500 Internal Server Error", "Internal Server Error\n"}};
-	int i = status == 400 ? 0 : status == 413 ? 1 : 2;
+	char line[64];
+	size_t n = mb_status_line(status, line, sizeof line - 1);
 	R.state = MB_R_NONE;
 	R.has_date = R.has_length = 0;
 	R.sent = R.held.len = 0;
 	R.close = 1;
-	const char *e = mb_head_start(known[i].line, strlen(known[i].line));
+	const char *e = mb_head_start(line, n);
 	if (!e)
 		e = mb_head_field("Content-Type", 12, "text/plain", 10);
 	if (e)
 		luaL_error(L, "%s", e);
 	R.state = MB_R_BODY;
-	mb_output_data(L, known[i].text, strlen(known[i].text));
+	line[n++] = '\n';
+	mb_output_data(L, line + 4, n - 4);
 	mb_output_finish(L);
 }

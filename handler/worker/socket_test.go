@@ -63,18 +63,12 @@ func unixPair(t testing.TB) (client, server net.Conn) {
 	return ours, server
 }
 
-func address(a net.Addr) (to shm.Address) {
+func address(a net.Addr) shm.Address {
 	if a, ok := a.(*net.TCPAddr); ok {
-		ip, _ := netip.AddrFromSlice(a.IP)
-		if ip = ip.Unmap(); ip.Is4() {
-			to.Family = 4
-		} else {
-			to.Family = 6
-		}
-		to.Port = uint16(a.Port)
-		copy(to.IP[:], ip.AsSlice())
+		ip := a.AddrPort()
+		return shm.AddressOf(netip.AddrPortFrom(ip.Addr().Unmap(), ip.Port()))
 	}
-	return to
+	return shm.Address{}
 }
 
 // connect has a raw connection served and waits until the worker has it.

@@ -19,11 +19,11 @@ import (
 	"moonbridge/httpwrite"
 )
 
-// Handlers of generate_handler that a connect handler calls with its socket (testdata/local.lua).
+// Handlers of generate_handler that a connect handler calls with its socket (testdata/rawhttp.lua).
 
-func localWorker(t *testing.T) *worker {
+func rawHTTPWorker(t *testing.T) *worker {
 	t.Helper()
-	return mustLoad(t, "local.lua").fork(0, small)
+	return mustLoad(t, "rawhttp.lua").fork(0, small)
 }
 
 // httpClient speaks HTTP on a raw connection.
@@ -74,8 +74,8 @@ func (c *httpClient) leaves() {
 	c.over(0)
 }
 
-func TestLocalRequests(t *testing.T) {
-	w := localWorker(t)
+func TestRawHTTPRequests(t *testing.T) {
+	w := rawHTTPWorker(t)
 	for range 2 {
 		c := w.browse(0)
 		c.wants("hello", 200, "hello")
@@ -104,8 +104,8 @@ func TestLocalRequests(t *testing.T) {
 }
 
 // Bodies above a window, both ways, one after the other and at once.
-func TestLocalLargeBodies(t *testing.T) {
-	w := localWorker(t)
+func TestRawHTTPLargeBodies(t *testing.T) {
+	w := rawHTTPWorker(t)
 	c := w.browse(0)
 	body := strings.Repeat("0123456789abcdef", 1<<16)
 	long := strings.Repeat("x", 100<<10)
@@ -121,8 +121,8 @@ func TestLocalLargeBodies(t *testing.T) {
 	c.leaves()
 }
 
-func TestLocalPipelining(t *testing.T) {
-	w := localWorker(t)
+func TestRawHTTPPipelining(t *testing.T) {
+	w := rawHTTPWorker(t)
 	c := w.browse(0)
 	c.send(strings.Repeat("GET /hello HTTP/1.1\r\nHost: x\r\n\r\n", 100) + "GET /hello HTTP/1.0\r\n\r\n")
 	for range 101 {
@@ -136,8 +136,8 @@ func TestLocalPipelining(t *testing.T) {
 	c.over(0)
 }
 
-func TestLocalExpect(t *testing.T) {
-	w := localWorker(t)
+func TestRawHTTPExpect(t *testing.T) {
+	w := rawHTTPWorker(t)
 	c := w.browse(0)
 	c.send("POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
 	got := make([]byte, len(httpwrite.Continue))
@@ -159,8 +159,8 @@ func TestLocalExpect(t *testing.T) {
 	c.over(0)
 }
 
-func TestLocalErrors(t *testing.T) {
-	w := localWorker(t)
+func TestRawHTTPErrors(t *testing.T) {
+	w := rawHTTPWorker(t)
 	c := w.browse(0)
 	c.wants("fail", 500, "Internal Server Error\n")
 	w.stderr.wait(t, "GET /fail: ")
@@ -177,8 +177,8 @@ func TestLocalErrors(t *testing.T) {
 }
 
 // A body that breaks off is no fault of the application's.
-func TestLocalBodyBreaksOff(t *testing.T) {
-	w := localWorker(t)
+func TestRawHTTPBodyBreaksOff(t *testing.T) {
+	w := rawHTTPWorker(t)
 	c := w.browse(0)
 	c.sendEnd("POST /body HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab")
 	if status, body := c.hear("POST"); status != 400 || body != "Bad Request\n" {
@@ -200,8 +200,8 @@ func TestLocalBodyBreaksOff(t *testing.T) {
 }
 
 // What has reached minimum_output_chunk_size goes out while the handler goes on.
-func TestLocalOutputGoesOut(t *testing.T) {
-	w := localWorker(t)
+func TestRawHTTPOutputGoesOut(t *testing.T) {
+	w := rawHTTPWorker(t)
 	c := w.browse(0)
 	mark := filepath.Join(t.TempDir(), "mark")
 	c.send("GET /hold?" + mark + " HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -223,8 +223,8 @@ func TestLocalOutputGoesOut(t *testing.T) {
 }
 
 // An idle connection does not keep a worker that is told to quit.
-func TestLocalQuit(t *testing.T) {
-	w := localWorker(t)
+func TestRawHTTPQuit(t *testing.T) {
+	w := rawHTTPWorker(t)
 	c := w.browse(0)
 	c.wants("hello", 200, "hello")
 	if status := w.quit(); status != 0 {
@@ -236,7 +236,7 @@ func TestLocalQuit(t *testing.T) {
 	c.over(0)
 
 	// A response in progress says that it is the last.
-	w = localWorker(t)
+	w = rawHTTPWorker(t)
 	c = w.browse(0)
 	c.send("POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
 	io.ReadFull(c.r, make([]byte, len(httpwrite.Continue)))
@@ -257,8 +257,8 @@ func TestLocalQuit(t *testing.T) {
 }
 
 // false from the callback ends the connection after the requests that are there, and then the worker.
-func TestLocalRetires(t *testing.T) {
-	w := localWorker(t)
+func TestRawHTTPRetires(t *testing.T) {
+	w := rawHTTPWorker(t)
 	c := w.browse(0)
 	c.send("GET /last HTTP/1.1\r\nHost: x\r\n\r\nGET /hello HTTP/1.1\r\nHost: x\r\n\r\n")
 	for range 2 {
@@ -276,8 +276,8 @@ func TestLocalRetires(t *testing.T) {
 }
 
 // What the handler does to the socket is what the peer sees.
-func TestLocalSocketOfRequest(t *testing.T) {
-	f := mustLoad(t, "local.lua")
+func TestRawHTTPSocketOfRequest(t *testing.T) {
+	f := mustLoad(t, "rawhttp.lua")
 	w := f.fork(0, small)
 	c := w.browse(0)
 	c.send("GET /cancel HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -299,8 +299,8 @@ func TestLocalSocketOfRequest(t *testing.T) {
 }
 
 // What the connect handler has read and written before it gives the socket to the handler stays in its place.
-func TestLocalBeforeAndAfter(t *testing.T) {
-	f := mustLoad(t, "local.lua")
+func TestRawHTTPBeforeAndAfter(t *testing.T) {
+	f := mustLoad(t, "rawhttp.lua")
 	w := f.fork(0, small)
 	c := w.browse(1)
 	c.send("a line\nGET /hello HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -318,8 +318,8 @@ func TestLocalBeforeAndAfter(t *testing.T) {
 	f.out.wait(t, "handler: the socket is closed\n")
 }
 
-func TestLocalMisuse(t *testing.T) {
-	f := mustLoad(t, "local.lua")
+func TestRawHTTPMisuse(t *testing.T) {
+	f := mustLoad(t, "rawhttp.lua")
 	w := f.fork(0, small)
 	c := w.connect(2)
 	c.read()
@@ -340,8 +340,8 @@ func TestLocalMisuse(t *testing.T) {
 }
 
 // A limit of time that a callback sets ends with its request, one around all of them does not.
-func TestLocalTimeouts(t *testing.T) {
-	w := localWorker(t)
+func TestRawHTTPTimeouts(t *testing.T) {
+	w := rawHTTPWorker(t)
 	for listener, want := range map[uint16]string{0: "none", 4: "some"} {
 		c := w.browse(listener)
 		c.wants("hurry", 200, "hello")
@@ -351,8 +351,8 @@ func TestLocalTimeouts(t *testing.T) {
 }
 
 // Nothing stays open.
-func TestLocalDescriptors(t *testing.T) {
-	w := localWorker(t)
+func TestRawHTTPDescriptors(t *testing.T) {
+	w := rawHTTPWorker(t)
 	count := func() int {
 		all, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", w.pid))
 		if err != nil {

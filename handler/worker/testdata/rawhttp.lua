@@ -1,4 +1,4 @@
--- HTTP on raw sockets. The path of a request says what is to be done: see local_test.go.
+-- HTTP on raw sockets. The path of a request says what is to be done: see rawhttp_test.go.
 local http = require "moonbridge_http"
 
 local paths = {}

@@ -1,4 +1,4 @@
-package worker
+package rawhttp
 
 import (
 	"bytes"
@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -14,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"moonbridge/bufio"
 	"moonbridge/handler/shm"
 	"moonbridge/httpparse"
 	"moonbridge/httpwrite"
@@ -26,7 +28,7 @@ const testWindow = 1 << 10
 // served is a connection with a handler of the test's.
 type served struct {
 	t      *testing.T
-	c      *conn
+	c      *Conn
 	peer   net.Conn
 	bell   *os.File
 	quit   atomic.Uint32
@@ -49,10 +51,13 @@ type call struct {
 	placed uint64
 }
 
-var noLimits = connLimits{headBlock: 2 << 20, bodyBytes: 1 << 20}
+// patience bounds every wait that ends only if something is wrong.
+const patience = 30 * time.Second
+
+var noLimits = Limits{HeadBlockBytes: 2 << 20, BodyBytes: 1 << 20}
 
 // serveConn has handle called for each request of a connection, until that ends. handle returns the result of the exchange.
-func serveConn(t *testing.T, lim connLimits, early string, handle func(x *call) uint32) *served {
+func serveConn(t *testing.T, lim Limits, early string, handle func(x *call) uint32) *served {
 	t.Helper()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -68,23 +73,24 @@ func serveConn(t *testing.T, lim connLimits, early string, handle func(x *call) 
 	return serveFd(t, lim, fds[0], peer, early, handle)
 }
 
-func serveFd(t *testing.T, lim connLimits, fd int, peer net.Conn, early string, handle func(x *call) uint32) *served {
+func serveFd(t *testing.T, lim Limits, fd int, peer net.Conn, early string, handle func(x *call) uint32) *served {
 	t.Helper()
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := &served{t: t, peer: peer, bell: w, flush: make(chan bool, 1), over: make(chan bool, 1)}
-	c, err := newConn(fd, connConfig{
-		bell: int(r.Fd()), socket: &s.socket, in: &s.in, out: &s.out, inWin: s.inWin[:], outWin: s.outWin[:],
-		quit: &s.quit, asleep: &s.asleep,
-		flush: func() {
+	c, err := New(fd, Config{
+		Bell: int(r.Fd()), Socket: &s.socket, Pool: bufio.NewPool(),
+		In: &s.in, Out: &s.out, InWindow: s.inWin[:], OutWindow: s.outWin[:],
+		Quit: &s.quit, Asleep: &s.asleep,
+		Flush: func() {
 			select {
 			case s.flush <- true:
 			default:
 			}
 		},
-		common: shm.Head{Listener: 3, Exchange: 77}, lim: lim,
+		Block: shm.HeadBlock{Listener: 3, Exchange: 77}, Limits: lim,
 	}, []byte(early))
 	if err != nil {
 		t.Fatal(err)
@@ -93,14 +99,14 @@ func serveFd(t *testing.T, lim connLimits, fd int, peer net.Conn, early string, 
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
-		for c.next() {
+		for c.Next() {
 			x := &call{s: s}
 			x.readHead()
-			if !c.end(handle(x)) {
+			if !c.End(handle(x)) {
 				break
 			}
 		}
-		s.over <- c.close(false)
+		s.over <- c.Close(false)
 	}()
 	t.Cleanup(func() {
 		peer.Close()
@@ -154,7 +160,7 @@ func (s *served) hearsAll() string {
 // wait is the C side of the transport's wait.
 func (x *call) wait(ready func() bool) {
 	for begin := true; !ready(); begin = false {
-		x.s.c.step(begin)
+		x.s.c.Step(begin)
 	}
 }
 
@@ -200,7 +206,7 @@ func (x *call) body() (body string, what string) {
 	var b []byte
 	if x.head.Flags&shm.HeadExpect != 0 {
 		x.s.out.Flags.Store(shm.OutBodyWanted)
-		x.s.c.notify()
+		x.s.c.Notify()
 	}
 	for {
 		f := x.flags()
@@ -236,7 +242,7 @@ func (x *call) put(text string) bool {
 		text = text[n:]
 		x.placed += n
 		x.s.out.OutHead.Store(x.placed)
-		x.s.c.notify()
+		x.s.c.Notify()
 	}
 	return true
 }
@@ -250,7 +256,7 @@ func echo(x *call) uint32 {
 	return shm.ResultDone
 }
 
-func TestConnHead(t *testing.T) {
+func TestHead(t *testing.T) {
 	var h shm.Head
 	s := serveConn(t, noLimits, "", func(x *call) uint32 {
 		h = x.head
@@ -268,7 +274,7 @@ func TestConnHead(t *testing.T) {
 	}
 }
 
-func TestConnPipelining(t *testing.T) {
+func TestPipelining(t *testing.T) {
 	s := serveConn(t, noLimits, "GET /early HTTP/1.1\r\nHo", echo)
 	s.say("st: x\r\n\r\nPOST /two HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc" +
 		"POST /three HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nde\r\n0\r\n\r\n")
@@ -280,7 +286,7 @@ func TestConnPipelining(t *testing.T) {
 	s.ends(false)
 }
 
-func TestConnPiecewise(t *testing.T) {
+func TestPiecewise(t *testing.T) {
 	s := serveConn(t, noLimits, "", echo)
 	text := "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc" +
 		"POST /b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nde\r\n1\r\nf\r\n0\r\n\r\n"
@@ -292,7 +298,7 @@ func TestConnPiecewise(t *testing.T) {
 	s.ends(false)
 }
 
-func TestConnLargeBodies(t *testing.T) {
+func TestLargeBodies(t *testing.T) {
 	body := strings.Repeat("0123456789abcdef", 10*testWindow/16*10)
 	for name, text := range map[string]string{
 		"length":  fmt.Sprintf("POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(body), body),
@@ -307,7 +313,7 @@ func TestConnLargeBodies(t *testing.T) {
 	}
 }
 
-func TestConnExpect(t *testing.T) {
+func TestExpect(t *testing.T) {
 	s := serveConn(t, noLimits, "", echo)
 	s.say("POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
 	s.hears(httpwrite.Continue)
@@ -328,29 +334,8 @@ func dateless(s string) string {
 	return before + "Date: \r\n" + dateless(after)
 }
 
-func TestPages(t *testing.T) {
-	for status := 400; status < 600; status++ {
-		if _, ok := pageTexts[status]; !ok && httpwrite.StatusText(status) != "" {
-			continue
-		}
-		for i := range 4 {
-			want := httpwrite.AppendError(nil, 0, status, 0, i&1 != 0, i&2 != 0)
-			got := appendPage(nil, status, i&1 != 0, i&2 != 0)
-			if dateless(string(got)) != dateless(string(want)) {
-				t.Errorf("got %q, want %q", got, want)
-			}
-		}
-	}
-	if got := string(appendPage(nil, 0, true, false)); !strings.HasPrefix(got, "HTTP/1.1 502 Bad Gateway\r\n") {
-		t.Errorf("got %q", got)
-	}
-	if continueText != httpwrite.Continue {
-		t.Errorf("Continue: %q", continueText)
-	}
-}
-
-func TestConnRefuses(t *testing.T) {
-	lim := connLimits{headBlock: 3000, bodyBytes: 10, head: httpparse.Limits{HeadBytes: 5000}}
+func TestRefuses(t *testing.T) {
+	lim := Limits{HeadBlockBytes: 3000, BodyBytes: 10, Head: httpparse.Limits{HeadBytes: 5000}}
 	field := "X: " + strings.Repeat("x", 2900) + "\r\n"
 	for _, tt := range []struct {
 		name, in string
@@ -382,7 +367,7 @@ func TestConnRefuses(t *testing.T) {
 	}
 }
 
-func TestConnIncomplete(t *testing.T) {
+func TestIncomplete(t *testing.T) {
 	for _, text := range []string{
 		"GET / HTTP/1.1\r\n",
 		"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nab",
@@ -398,14 +383,14 @@ func TestConnIncomplete(t *testing.T) {
 }
 
 // A body that breaks off while the handler runs is the handler's to answer, and the connection ends.
-func TestConnBodyBreaksOff(t *testing.T) {
+func TestBodyBreaksOff(t *testing.T) {
 	stalls := noLimits
-	stalls.stall = 20 * time.Millisecond
+	stalls.Stall = 20 * time.Millisecond
 	small := noLimits
-	small.bodyBytes = 10
+	small.BodyBytes = 10
 	for _, tt := range []struct {
 		name, in string
-		lim      connLimits
+		lim      Limits
 		eof      bool
 		want     string
 	}{
@@ -429,41 +414,47 @@ func TestConnBodyBreaksOff(t *testing.T) {
 	}
 }
 
-func TestConnOwnStatus(t *testing.T) {
+func TestOwnStatus(t *testing.T) {
 	s := serveConn(t, noLimits, "", func(x *call) uint32 {
 		if x.path() == "reset" {
 			x.put("some")
 			return shm.ResultDone | shm.ResultReset
 		}
-		return shm.ResultDone | 500<<shm.ResultStatusShift
+		status, err := strconv.Atoi(x.path())
+		if err != nil {
+			t.Error(err)
+		}
+		return shm.ResultDone | uint32(status)<<shm.ResultStatusShift
 	})
-	for _, method := range []string{"GET", "HEAD"} {
-		s.say(method + " / HTTP/1.1\r\nHost: x\r\n\r\n")
-		want := string(httpwrite.AppendError(nil, time.Now().Unix(), 500, 0, false, method == "HEAD"))
-		b := make([]byte, len(want))
-		if io.ReadFull(s.peer, b); dateless(string(b)) != dateless(want) {
-			t.Errorf("got %q, want %q", b, want)
+	for status, want := range map[int]int{0: 502, 399: 502, 400: 400, 413: 413, 500: 500, 599: 599, 600: 502} {
+		for _, method := range []string{"GET", "HEAD"} {
+			s.say(fmt.Sprintf("%s /%d HTTP/1.1\r\nHost: x\r\n\r\n", method, status))
+			want := string(httpwrite.AppendError(nil, 0, want, 0, false, method == "HEAD"))
+			b := make([]byte, len(want))
+			if io.ReadFull(s.peer, b); dateless(string(b)) != dateless(want) {
+				t.Errorf("%d: got %q, want %q", status, b, want)
+			}
 		}
 	}
 	s.say("GET /reset HTTP/1.1\r\nHost: x\r\n\r\n")
 	s.ends(true)
 }
 
-func TestConnTimeouts(t *testing.T) {
+func TestTimeouts(t *testing.T) {
 	const short = 20 * time.Millisecond
 	for _, tt := range []struct {
 		name string
 		in   string
-		lim  connLimits
+		lim  Limits
 		want string // the begin of what is heard
 	}{
-		{"idle", "", connLimits{idle: short}, ""},
-		{"header", "GET", connLimits{header: short}, "HTTP/1.1 408 "},
-		{"small body", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nab", connLimits{stall: short}, "HTTP/1.1 408 "},
-		{"response", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nab", connLimits{response: short}, "HTTP/1.1 408 "},
+		{"idle", "", Limits{Idle: short}, ""},
+		{"header", "GET", Limits{Header: short}, "HTTP/1.1 408 "},
+		{"small body", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nab", Limits{Stall: short}, "HTTP/1.1 408 "},
+		{"response", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nab", Limits{Response: short}, "HTTP/1.1 408 "},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			tt.lim.headBlock, tt.lim.bodyBytes = 1<<20, 1<<20
+			tt.lim.HeadBlockBytes, tt.lim.BodyBytes = noLimits.HeadBlockBytes, noLimits.BodyBytes
 			s := serveConn(t, tt.lim, "", echo)
 			s.say(tt.in)
 			if got := s.hearsAll(); !strings.HasPrefix(got, tt.want) || tt.want == "" && got != "" {
@@ -475,9 +466,9 @@ func TestConnTimeouts(t *testing.T) {
 }
 
 // A peer that does not read holds nobody for longer than the stall timeout.
-func TestConnOutputStalls(t *testing.T) {
+func TestOutputStalls(t *testing.T) {
 	lim := noLimits
-	lim.stall = 30 * time.Millisecond
+	lim.Stall = 30 * time.Millisecond
 	cancelled := make(chan bool, 1)
 	s := serveConn(t, lim, "", func(x *call) uint32 {
 		cancelled <- !x.put(strings.Repeat("x", 16<<20))
@@ -490,7 +481,7 @@ func TestConnOutputStalls(t *testing.T) {
 	s.ends(true)
 }
 
-func TestConnQuit(t *testing.T) {
+func TestQuit(t *testing.T) {
 	s := serveConn(t, noLimits, "", func(x *call) uint32 {
 		if x.path() == "last" {
 			x.s.quit.Store(1)
@@ -556,7 +547,7 @@ func TestConnQuit(t *testing.T) {
 }
 
 // A bell that rings for other reasons does no harm.
-func TestConnRungInVain(t *testing.T) {
+func TestRungInVain(t *testing.T) {
 	s := serveConn(t, noLimits, "", echo)
 	for i := range 3 {
 		for s.asleep.Load() == 0 {
@@ -569,7 +560,7 @@ func TestConnRungInVain(t *testing.T) {
 }
 
 // While a handler computes, what is held back is flushed, output goes on, and the body comes in.
-func TestConnBeat(t *testing.T) {
+func TestBeat(t *testing.T) {
 	arrived := make(chan struct{})
 	s := serveConn(t, noLimits, "", func(x *call) uint32 {
 		x.s.out.Flags.Store(shm.OutPending)
@@ -597,7 +588,7 @@ func TestConnBeat(t *testing.T) {
 }
 
 // What the beat does between a look at the cell and the wait for the socket is not missed: nobody would tell again.
-func TestConnBeatBeforeWait(t *testing.T) {
+func TestBeatBeforeWait(t *testing.T) {
 	begun := make(chan struct{})
 	s := serveConn(t, noLimits, "", func(x *call) uint32 {
 		close(begun)
@@ -621,9 +612,9 @@ func TestConnBeatBeforeWait(t *testing.T) {
 	s.hears("over")
 }
 
-func TestConnResponseTimeout(t *testing.T) {
+func TestResponseTimeout(t *testing.T) {
 	lim := noLimits
-	lim.response = 20 * time.Millisecond
+	lim.Response = 20 * time.Millisecond
 	s := serveConn(t, lim, "", func(x *call) uint32 {
 		for x.flags()&shm.InCancel == 0 {
 			time.Sleep(time.Millisecond)
@@ -634,7 +625,7 @@ func TestConnResponseTimeout(t *testing.T) {
 	s.ends(true)
 }
 
-func TestConnSocketClosed(t *testing.T) {
+func TestSocketClosed(t *testing.T) {
 	for _, how := range []string{"computing", "waiting", "ending"} {
 		s := serveConn(t, noLimits, "", func(x *call) uint32 {
 			x.s.socket.Store(-1)
@@ -654,7 +645,7 @@ func TestConnSocketClosed(t *testing.T) {
 }
 
 // A response reaches a peer that has sent more than was read.
-func TestConnLingers(t *testing.T) {
+func TestLingers(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -680,7 +671,7 @@ func TestConnLingers(t *testing.T) {
 		t.Fatal(err)
 	}
 	lim := noLimits
-	lim.drain = patience
+	lim.Drain = patience
 	s := serveFd(t, lim, fd, peer, "", echo)
 	file.Close()
 	go s.say("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n\r\n" + strings.Repeat("x", 4_000_000))

@@ -1,17 +1,22 @@
-package shm
+package shmtest
 
-import "sync/atomic"
+import (
+	"encoding/binary"
 
-// Worker is the worker's half of the protocol: how exchanges are claimed, answered, and waited for. Workers that run Lua
-// have it in C; this one is its statement in Go.
+	"golang.org/x/sys/unix"
+
+	"moonbridge/handler/shm"
+)
+
+// Worker is a worker in a slot: how exchanges are claimed, answered, and waited for.
 type Worker struct {
 	m    *Memory
 	slot int
-	in   *InWorker
-	out  *OutWorker
+	in   *shm.InWorker
+	out  *shm.OutWorker
 }
 
-// Worker returns the worker's half for a slot. m comes from Map.
+// Worker returns the worker in a slot.
 func (m *Memory) Worker(slot int) *Worker {
 	return &Worker{m: m, slot: slot, in: m.InWorker(slot), out: m.OutWorker(slot)}
 }
@@ -35,47 +40,48 @@ func (w *Worker) Claim() (c Claim, ok bool) {
 }
 
 // claim looks at one queue from its tail on.
-func (w *Worker) claim(l int) (Claim, bool) {
-	in, out, q := w.m.InLoop(l), w.m.OutLoop(l), w.m.queue(l)
+func (w *Worker) claim(loop int) (Claim, bool) {
+	in, queue := w.m.inLoop(loop)
+	out, _ := w.m.OutLoop(loop)
 	for {
 		pos, head := out.QTail.Load(), in.QHead.Load()
 		if pos >= head {
 			return Claim{}, false
 		}
-		if head-pos > uint64(len(q)) {
-			out.QTail.CompareAndSwap(pos, head-uint64(len(q))) // somebody has destroyed it
+		if head-pos > uint64(len(queue)) {
+			out.QTail.CompareAndSwap(pos, head-uint64(len(queue))) // somebody has destroyed it
 			continue
 		}
-		cell := int(q[pos%uint64(len(q))].Load())
-		o, _ := w.m.OutCell(l, cell)
-		got := o.Owner.CompareAndSwap(Owner(pos, WhoQueued), Owner(pos, uint32(w.slot)+1))
-		// Whoever has seen that the position is taken moves the tail: the one who took it may be dead.
+		cell := int(queue[pos%uint64(len(queue))].Load())
+		o, _ := w.m.OutCell(loop, cell)
+		got := o.Owner.CompareAndSwap(shm.Owner(pos, shm.WhoQueued), shm.Owner(pos, uint32(w.slot)+1))
+		// Every worker that sees that the position is taken moves the tail: the one that took it may be dead.
 		out.QTail.CompareAndSwap(pos, pos+1)
 		if got {
-			w.out.At.Store(At(l, cell))
-			return Claim{l, cell, pos}, true
+			w.out.At.Store(shm.At(loop, cell))
+			return Claim{loop, cell, pos}, true
 		}
 	}
 }
 
-// Signal has the loop look at the cell. It returns true if the loop's doorbell has to be rung.
+// Signal makes the loop look at the cell. It returns true if the loop's doorbell has to be rung.
 func (w *Worker) Signal(c Claim) (ring bool) {
-	w.m.Ready(c.Loop)[c.Cell/64].Or(1 << (c.Cell % 64))
-	asleep := &w.m.OutLoop(c.Loop).Asleep
-	return asleep.Load() != 0 && asleep.Swap(0) != 0
+	out, ready := w.m.OutLoop(c.Loop)
+	ready[c.Cell/64].Or(1 << (c.Cell % 64))
+	return out.Asleep.Load() != 0 && out.Asleep.Swap(0) != 0
 }
 
 // Finish ends an exchange. The cell is the server's again. It returns true if the loop's doorbell has to be rung.
 func (w *Worker) Finish(c Claim, result uint32) (ring bool) {
 	o, _ := w.m.OutCell(c.Loop, c.Cell)
-	o.Result.Store(Result(c.Gen, result|ResultDone))
+	o.Result.Store(shm.Result(c.Gen, result|shm.ResultDone))
 	w.out.Finished.Add(1)
 	w.out.At.Store(0)
 	return w.Signal(c)
 }
 
-// Sleep says that the worker is about to block. The caller looks again for what it waits for before it does, and calls
-// Awake afterwards.
+// Sleep announces that the worker is about to block. The caller then checks once more for what it waits for before it
+// blocks, and calls Awake afterwards.
 func (w *Worker) Sleep() { w.out.Asleep.Store(1) }
 
 // Awake takes Sleep back.
@@ -87,7 +93,8 @@ func (w *Worker) Quit() bool { return w.in.Quit.Load() != 0 }
 // Waiting reports whether a queue has something in it that looks unclaimed.
 func (w *Worker) Waiting() bool {
 	for l := range int(w.m.h.Loops) {
-		if w.m.OutLoop(l).QTail.Load() < w.m.InLoop(l).QHead.Load() {
+		in, _ := w.m.inLoop(l)
+		if out, _ := w.m.OutLoop(l); out.QTail.Load() < in.QHead.Load() {
 			return true
 		}
 	}
@@ -97,5 +104,9 @@ func (w *Worker) Waiting() bool {
 // Slot is the worker's slot.
 func (w *Worker) Slot() int { return w.slot }
 
-// Progress is the counter of completed exchanges, for tests that tamper with it.
-func (w *Worker) Progress() *atomic.Uint64 { return &w.out.Finished }
+// Ring rings the doorbell whose writing end is fd.
+func Ring(fd int) {
+	var one [8]byte
+	binary.NativeEndian.PutUint64(one[:], 1)
+	unix.Write(fd, one[:])
+}
