@@ -1,8 +1,8 @@
 // Package bufio holds the bytes of connections that are not parsed yet (Input) or not sent yet (Output), and the memory
 // for them (Pool). It is unrelated to the standard package of the same name and has no type of the same name.
 //
-// Ownership: a Pool and the Inputs and Outputs that use it belong to one loop. Nothing here is safe for concurrent use.
-// An Input or Output must always be used with the same Pool.
+// Ownership: a Pool and the Inputs and Outputs that use it belong to one goroutine, such as that of a loop. Nothing
+// here is safe for concurrent use. An Input or Output must always be used with the same Pool.
 //
 // Memory: a connection without unread or unsent bytes holds no buffer. Reads go to a scratch buffer that all Inputs of
 // a loop share. Only bytes that are still unread at the end of a connection's turn are copied to a separate buffer

@@ -33,5 +33,5 @@ type Head struct {
 // LengthUnknown is the ContentLength of a chunked body.
 const LengthUnknown int64 = -1
 
-// Bytes returns the bytes of s, a view.
+// Bytes returns the bytes of s, as a view of Raw.
 func (h *Head) Bytes(s Span) []byte { return h.Raw[s.Off : s.Off+s.Len] }

@@ -89,7 +89,7 @@ func TestTreeOfRealProcesses(t *testing.T) {
 		t.Errorf("CPU time of the tree is %v, though the ended child counted to 300,000", used)
 	}
 	if processes != 1 {
-		t.Errorf("%d processes, want the shell alone", processes)
+		t.Errorf("%d processes, want only the shell", processes)
 	}
 	memory, err := tree.Memory()
 	if err != nil || memory.RSS == 0 || memory.PSS > memory.RSS {
