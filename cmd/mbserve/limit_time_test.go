@@ -91,7 +91,7 @@ func TestRequestTimeoutWaitsForBody(t *testing.T) {
 	p := dial(t, s.address(0))
 	p.say("POST /body HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n%s", strings.Repeat("x", 100000))
 	p.hears(504)
-	s.wait("request_timeout: ending the worker", `request="POST /body"`, "request body: not yet there in full")
+	s.wait("request_timeout: ending the worker", `request="POST /body"`, "request body: incomplete")
 }
 
 func TestRequestTimeoutElsewhere(t *testing.T) {

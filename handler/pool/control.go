@@ -14,8 +14,8 @@ import (
 	"moonbridge/handler/shm"
 )
 
-// controlTimeout bounds the wait for room in a control socket's buffer, which many messages fit into: a process that does
-// not read for so long hangs.
+// controlTimeout bounds the wait for room in a control socket's buffer. Many messages fit into it, so a process that does
+// not read for that long hangs.
 const controlTimeout = 5 * time.Second
 
 var errMessage = errors.New("malformed message")
@@ -56,7 +56,7 @@ func readMsg(c io.Reader, buf *[]byte) (typ uint32, body []byte, err error) {
 	return m.Type, body, nil
 }
 
-// as reads the content of a message of fixed size.
+// as reads the body of a message of fixed size.
 func as[T any](body []byte) (t T, err error) {
 	if len(body) != int(unsafe.Sizeof(t)) {
 		return t, fmt.Errorf("%w: %d bytes", errMessage, len(body))
