@@ -18,14 +18,14 @@ import (
 
 const root = "../.."
 
-// block is a piece of Go in a document.
+// block is a block of Go code in a document.
 type block struct {
 	file string
-	line int // of its first line
+	line int // number of its first line
 	text string
 }
 
-// blocks are the pieces of Go in a document.
+// blocks returns the blocks of Go code in a document.
 func blocks(t *testing.T, file string) (found []block) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(root, file))
@@ -38,7 +38,7 @@ func blocks(t *testing.T, file string) (found []block) {
 	return found
 }
 
-// known are the packages that declarations in documents may use without an import.
+// known lists the packages that declarations in documents may use without an import.
 var known = map[string]string{}
 
 func init() {
@@ -50,8 +50,8 @@ func init() {
 	}
 }
 
-// source makes a file of a block. One that is not a whole file gets a package clause, and imports for the names that it
-// does not declare. Errors of the compiler speak of the document, thanks to a line directive.
+// source returns a source file for a block. A block that is not a complete file gets a package clause, and imports for
+// the names that it does not declare. A line directive makes compiler errors refer to the document.
 func (b block) source() (string, error) {
 	where := fmt.Sprintf("//line %s:%d\n", b.file, b.line)
 	if strings.HasPrefix(b.text, "package ") {
@@ -79,7 +79,7 @@ func (b block) source() (string, error) {
 	return head + where + b.text, nil
 }
 
-// TestDocuments compiles all Go of the documents, in a module of its own that is made as the guide says.
+// TestDocuments compiles all Go code in the documents, in a separate module that is set up as the guide says.
 func TestDocuments(t *testing.T) {
 	dir := t.TempDir()
 	n := 0
@@ -108,7 +108,7 @@ func TestDocuments(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The sums are those of the module, since nothing is to be fetched.
+	// Use the checksums of this module, since nothing may be downloaded.
 	sums, err := os.ReadFile(filepath.Join(root, "go.sum"))
 	if err != nil {
 		t.Fatal(err)
@@ -121,7 +121,7 @@ func TestDocuments(t *testing.T) {
 	goCommand(t, dir, "vet", "-mod=mod", "./...")
 }
 
-// TestDocumentsAreFormatted: what is shown is what gofmt would make of it.
+// TestDocumentsAreFormatted checks that the code is formatted with gofmt.
 func TestDocumentsAreFormatted(t *testing.T) {
 	for _, file := range []string{"docs/go.md", "README.md"} {
 		for _, b := range blocks(t, file) {

@@ -12,7 +12,7 @@ func ExampleDecode() {
 	spec, err := listen.Decode(listentest.Message(
 		[3]any{0, "max_fork", 8},
 		[3]any{1, "proto", "tcp4"}, [3]any{1, "port", 8080}, [3]any{1, "localhost", true},
-		[3]any{1, "connect", listentest.HTTP("")},
+		[3]any{1, "connect", listentest.Func{}},
 	))
 	if err != nil {
 		fmt.Println(err)
@@ -32,7 +32,7 @@ func ExampleDecode() {
 func ExampleDecode_mistake() {
 	_, err := listen.Decode(listentest.Message(
 		[3]any{0, "max_forks", 8},
-		[3]any{1, "proto", "tcp4"}, [3]any{1, "port", 0}, [3]any{1, "connect", listentest.HTTP("")},
+		[3]any{1, "proto", "tcp4"}, [3]any{1, "port", 0}, [3]any{1, "connect", listentest.Func{}},
 	))
 	fmt.Println(err)
 	// Output: unknown option "max_forks" (did you mean "max_fork"?)
