@@ -2,14 +2,14 @@ package httpparse
 
 import "errors"
 
-// Body keeps track of one request body while it arrives: how its end is found (RFC 9112 §6.3), how much is missing, whether
-// it is too large, and whether the peer waits for leave to send it. It moves bytes between buffers of the caller, and does no
-// I/O. The zero value is a body that is complete; Begin makes it ready for another one. It never allocates.
+// Body tracks one request body while it arrives: how its end is found (RFC 9112 §6.3), how much is missing, whether it
+// is too large, and whether the peer waits for 100 (Continue). It moves bytes between buffers of the caller and does no
+// I/O. The zero value is a complete body; Begin starts another one. A Body never allocates.
 type Body struct {
 	framing bodyFraming
 	expect  bool  // Expect: 100-continue is not answered yet (RFC 9110 §10.1.1)
 	left    int64 // bodyLength: bytes missing
-	limit   int64 // bodyChunked: the most bytes of data
+	limit   int64 // bodyChunked: largest number of data bytes
 	chunked Chunked
 }
 
@@ -23,17 +23,17 @@ const (
 
 // BodyLimits bounds a request body.
 type BodyLimits struct {
-	Bytes int64 // the most bytes of data. Beyond it: 413
-	// Await: a body of known length up to this is waited for before a handler is called. Otherwise a slow peer would hold
-	// the handler.
+	Bytes int64 // largest number of data bytes; a larger body is refused with 413
+	// Await is the largest body of known length that is read completely before a handler is called, so that a slow peer
+	// does not occupy the handler.
 	Await int64
 }
 
-// Begin starts with the body of the request h. follow is how many bytes that follow the head are there.
+// Begin starts the body of the request h. follow is the number of bytes after the head that have arrived.
 //
-//   - await > 0: wait until that many bytes follow the head, then call Begin again. With Expect: 100-continue this does
-//     not happen, because the peer waits for the handler.
-//   - An error, always an *Error: the body is above its limit.
+//   - await > 0: wait until that many bytes have arrived after the head, then call Begin again. This does not happen
+//     with Expect: 100-continue, because the peer then waits for the handler.
+//   - An error, always an *Error: the body exceeds its limit.
 func (b *Body) Begin(h *Head, follow int, lim *BodyLimits) (await int, err error) {
 	*b = Body{limit: lim.Bytes, expect: h.ExpectContinue && follow == 0}
 	length := h.ContentLength
@@ -51,33 +51,33 @@ func (b *Body) Begin(h *Head, follow int, lim *BodyLimits) (await int, err error
 	return 0, nil
 }
 
-// Missing reports whether a part of the body is still to come. As long as it is, the next request cannot be told apart from
-// the body.
+// Missing reports whether a part of the body has not arrived yet. While it is missing, the next request cannot be told
+// from the body.
 func (b *Body) Missing() bool { return b.framing != bodyNone }
 
-// Expecting reports whether the peer sends nothing until it is told to.
+// Expecting reports whether the peer is waiting for 100 (Continue).
 func (b *Body) Expecting() bool { return b.expect }
 
-// Continue reports whether the peer is to be told to send the body, and makes a note that it has been.
+// Continue reports whether 100 (Continue) is to be sent now, and records that it has been.
 func (b *Body) Continue() bool {
 	was := b.expect
 	b.expect = false
 	return was
 }
 
-// Abort gives up the body: it does not come, or nobody wants it.
+// Abort drops the rest of the body, because it will not arrive or is not wanted.
 func (b *Body) Abort() { b.framing = bodyNone }
 
-// Take returns the part of src that belongs to a body of known length, and counts it. A chunked body has no such part: it
-// has to be decoded by Move.
+// Take returns the part of src that belongs to a body of known length, and counts it. A chunked body has no such part;
+// Move decodes it.
 func (b *Body) Take(src []byte) []byte {
 	src = b.Direct(src)
 	b.Took(len(src))
 	return src
 }
 
-// Direct returns the part of room that the next bytes of the connection may be read into directly, before Took: it is
-// empty unless the length of the body is known.
+// Direct returns the part of room into which the next bytes of the connection may be read directly, before Took is
+// called. It is empty unless the length of the body is known.
 func (b *Body) Direct(room []byte) []byte {
 	if b.framing != bodyLength {
 		return nil
@@ -85,7 +85,7 @@ func (b *Body) Direct(room []byte) []byte {
 	return room[:min(int64(len(room)), b.left)]
 }
 
-// Took counts n bytes that were read into what Direct has returned.
+// Took counts n bytes that were read into the slice returned by Direct.
 func (b *Body) Took(n int) {
 	if n == 0 {
 		return
@@ -96,11 +96,11 @@ func (b *Body) Took(n int) {
 	}
 }
 
-// Move writes data of the body to x, and when that is full, to y. src is what the connection has sent. Move takes all of
-// it unless the body ends (Missing tells) or x and y are full.
+// Move writes data of the body to x and, when x is full, to y. src holds the bytes that the connection has sent. Move
+// takes all of them unless the body ends (see Missing) or x and y are full.
 //
-// An error is an *Error: the body is invalid or, with Status 413, too large. What was written before it is valid. The body
-// is given up then, since nobody can tell where the next request begins.
+// An error is an *Error: the body is invalid or, with Status 413, too large. The data written before it is valid. The
+// rest of the body is dropped, and the start of the next request is unknown.
 func (b *Body) Move(x, y, src []byte) (written, consumed int, err error) {
 	switch b.framing {
 	case bodyLength:
@@ -127,7 +127,7 @@ func (b *Body) decode(x, y, src []byte) (written, consumed int, err error) {
 	return written, consumed, err
 }
 
-// StatusOf is the status that answers an error of this package.
+// StatusOf returns the status of the answer to an error of this package, or 400 for any other error.
 func StatusOf(err error) int {
 	var e *Error
 	if errors.As(err, &e) {

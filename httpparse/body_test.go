@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// requestOf is the head of a request with these field lines, which end with CR LF each.
+// requestOf returns the head of a request with these field lines, each of which ends with CR LF.
 func requestOf(t *testing.T, fields string) *Head {
 	t.Helper()
 	var p Parser
@@ -45,7 +45,7 @@ func TestBodyBegin(t *testing.T) {
 		{"Transfer-Encoding: chunked\r\n" + expect, 0, 0, 0, true, true},
 	} {
 		var b Body
-		b.framing, b.left, b.chunked.state = bodyChunked, 7, chunkFailed // of another request
+		b.framing, b.left, b.chunked.state = bodyChunked, 7, chunkFailed // left over from another request
 		await, err := b.Begin(requestOf(t, tt.fields), tt.follow, &lim)
 		status := 0
 		if err != nil {
@@ -72,7 +72,7 @@ func TestBodyContinue(t *testing.T) {
 		{"some were taken", length, func(b *Body) { b.Take([]byte("a")) }, false},
 		{"none were taken", length, func(b *Body) { b.Take(nil) }, true},
 		{"some were read", length, func(b *Body) { b.Took(1) }, false},
-		{"a chunk begins", chunked, func(b *Body) { b.Move(make([]byte, 1), nil, []byte("1")) }, false},
+		{"a chunk starts", chunked, func(b *Body) { b.Move(make([]byte, 1), nil, []byte("1")) }, false},
 	} {
 		var b Body
 		if _, err := b.Begin(requestOf(t, tt.fields+"Expect: 100-continue\r\n"), 0, &BodyLimits{Bytes: 10}); err != nil {
@@ -85,15 +85,15 @@ func TestBodyContinue(t *testing.T) {
 	}
 }
 
-// moved is what has become of a body.
+// moved is the outcome of a body.
 type moved struct {
-	body, rest string // its data; what is left of the input
-	status     int    // of the error
+	body, rest string // its data; the rest of the input
+	status     int    // status of the error
 	missing    bool
 }
 
-// moveAll feeds the input in pieces that end at the cuts, into a ring of window bytes that is emptied after each step.
-// With direct, a body of known length is read into the ring as a connection does it.
+// moveAll feeds the input, in pieces that end at the cuts, to a ring of window bytes that is emptied after each step.
+// With direct, a body of known length is read into the ring, as a connection does.
 func moveAll(t *testing.T, h *Head, lim BodyLimits, in string, window int, direct bool, cuts ...int) (m moved) {
 	t.Helper()
 	var b Body
@@ -130,7 +130,7 @@ func moveAll(t *testing.T, h *Head, lim BodyLimits, in string, window int, direc
 	return m
 }
 
-// However the input is cut, and whatever room there is, the same comes out.
+// The result does not depend on how the input is split or how much room there is.
 func TestBodyMove(t *testing.T) {
 	const next = "GET /next"
 	const length, chunked = "Content-Length: 12\r\n", "Transfer-Encoding: chunked\r\n"
@@ -174,8 +174,8 @@ func TestBodyMove(t *testing.T) {
 	}
 }
 
-// A chunked body above its limit is given up with the piece that brings it there. How much of it comes out before depends on
-// the pieces, but it is the beginning of the body, and not more than a window above the limit.
+// A chunked body is refused with the piece that exceeds its limit. How much of it is returned before that depends on
+// the pieces, but it is the start of the body, and at most a window more than the limit.
 func TestBodyTooLarge(t *testing.T) {
 	h := requestOf(t, "Transfer-Encoding: chunked\r\n")
 	in := "4\r\n0123\r\n9\r\n456789abc\r\n0\r\n\r\n"
@@ -231,7 +231,7 @@ func TestStatusOf(t *testing.T) {
 	}{
 		{errBodyLarge, 413},
 		{fmt.Errorf("peer: %w", errTargetLong), 414},
-		{errors.New("of somebody else"), 400},
+		{errors.New("another error"), 400},
 	} {
 		if got := StatusOf(tt.err); got != tt.want {
 			t.Errorf("%v: %d, want %d", tt.err, got, tt.want)

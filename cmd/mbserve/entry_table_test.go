@@ -1,6 +1,7 @@
 package main
 
-// proofs is the table that TestEntries checks: in the order of the manual, then rules that no single entry has.
+// proofs is the table that TestEntries checks: first in the order of the manual, then rules that belong to no single
+// entry.
 var proofs = []proof{
 	{"Globals: listen", tests(shown, "main.TestListeners", "main.TestListenIsCaught", "main.TestBadScripts", "main.TestEntryListenTooLate",
 		"main.TestPortInUse", "worker.TestListen", "listen.TestDecodeErrors", "pool.TestTwoPools")},
@@ -78,7 +79,7 @@ var proofs = []proof{
 	{"The HTTP module: minimum_output_chunk_size", tests(shown, "main.TestEarlyOutput", "main.TestEntryOutputChunk", "worker.TestChunks")},
 	{"The HTTP module: chunk_size", tests(shown, "main.TestEntryChunkSize", "main.TestEntryOutputChunk")},
 	{"The HTTP module: static_headers", tests(shown, "main.TestResponseHead", "worker.TestStaticHeaders")},
-	{"The HTTP module: idle_timeout", tests(shown, "main.TestLimitsForClients/nothing at all")},
+	{"The HTTP module: idle_timeout", tests(shown, "main.TestLimitsForClients/nothing")},
 	{"The HTTP module: request_header_timeout", tests(shown, "main.TestLimitsForClients/half a head")},
 	{"The HTTP module: stall_timeout", tests(shown, "main.TestLimitsForClients/half a body", "main.TestLimitsForClients/half a chunked body")},
 	{"The HTTP module: response_timeout", tests("main.TestEntryResponseTimeout", "engine.TestTimeouts/response")},
@@ -118,7 +119,7 @@ var proofs = []proof{
 	{"The response: request:flush()", tests(shown, "main.TestEarlyOutput", "worker.TestStreamOut", "worker.TestAfterFinish")},
 	{"The response: request:finish()", tests(shown, "worker.TestResponse", "worker.TestMisuse", "worker.TestAfterFinish")},
 
-	{"Errors that the server answers: 400", tests(shown, "main.TestLimitsForClients/no request", "main.TestLimitsForClients/no host",
+	{"Errors that the server answers: 400", tests(shown, "main.TestLimitsForClients/not a request", "main.TestLimitsForClients/no host",
 		"main.TestLimitsForClients/two framings", "engine.TestConformance")},
 	{"Errors that the server answers: 408", tests("main.TestLimitsForClients/half a head", "main.TestLimitsForClients/half a body")},
 	{"Errors that the server answers: 413", tests("main.TestLimitsForClients/body too large")},

@@ -1,6 +1,7 @@
 package main
 
-// faultProofs names the tests that prove each row of the table of faults in the operations manual. A row is named by its first column.
+// faultProofs names the tests that prove each row of the fault table in the operations manual. A row is named by its
+// first column.
 var faultProofs = []proof{
 	{"A worker is killed or crashes while it handles a request that may be repeated (GET, HEAD, PUT, DELETE, OPTIONS), before it has sent anything", tests("main.TestGetIsTriedAgain", "main.TestGetIsNotTriedForEver", "main.TestWorkersKilledUnderLoad")},
 	{"… while it handles a POST or another request that must not be repeated", tests("main.TestPostIsNotTriedAgain", "main.TestHandlerFails/segfault")},
@@ -43,7 +44,7 @@ var faultProofs = []proof{
 	{"A client reads slowly, or not at all", tests("main.TestFaultSlowReaders", "main.TestClientReadsNothing", "main.TestEntryResponseTimeout")},
 	{"A client disappears", tests("main.TestClientVanishes")},
 	{"A client closes only its sending side", tests("main.TestHalfClose")},
-	{"A client sends garbage", tests("main.TestFaultGarbage", "main.TestLimitsForClients/no request")},
+	{"A client sends garbage", tests("main.TestFaultGarbage", "main.TestLimitsForClients/not a request")},
 	{"TERM while requests are in progress", tests("main.TestStopUnderLoad", "main.TestGracefulStop", "main.TestGracefulStopAnswersTheQueue")},
 	{"Requests take longer than `--grace`", tests("main.TestGraceOver")},
 	{"A second TERM", tests("main.TestSecondSignalStopsAtOnce")},

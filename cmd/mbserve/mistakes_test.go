@@ -9,14 +9,14 @@ import (
 	"testing"
 )
 
-// A mistake in a script, and what its author gets to read of it: the place, and parts of the text in their order.
+// mistake is a mistake in a script, and the message about it: the place, and parts of the text in order.
 type mistake struct {
 	name   string
 	script string
 	want   []string
 }
 
-// Mistakes that keep the server from starting: the message is all that it says. The first part begins with the line.
+// Mistakes that keep the server from starting: the message is its only output. The first part starts with the line.
 var mistakesAtStart = []mistake{
 	{"listen without a table", `listen("tcp4", 8080)`,
 		[]string{"1: listen: one table expected, as in listen{ { proto = \"tcp4\"", "got string"}},
@@ -69,11 +69,11 @@ listen{ { proto = "tcp4", port = 0 }, connect = http.generate_handler(print, { s
 		[]string{"2: generate_handler: option 'static_headers': a line without a colon: 'X-Frame'"}},
 	{"module not loaded", `listen{ { proto = "tcp4", port = 0 }, connect = http.generate_handler(print) }`,
 		[]string{"1: attempt to index ", "global 'http'"}},
-	{"module not there", "\nlocal redis = require \"redis.client\"", []string{"2: module 'redis.client' not found", "no file"}},
+	{"module not found", "\nlocal redis = require \"redis.client\"", []string{"2: module 'redis.client' not found", "no file"}},
 	{"syntax", "listen{\n\t{ proto = \"tcp4\" port = 0 },\n}", []string{"2: '}' expected", "near 'port'"}},
 	{"error that is a table", "local function load()\n\terror{ code = 7 }\nend\nload()",
 		[]string{"", "(error object is a table value: code = 7)", "script.lua:2: in "}},
-	{"timeout outside of a handler", "timeout(5)",
+	{"timeout outside a handler", "timeout(5)",
 		[]string{"1: timeout: only prepare, connect and finish handlers can set it"}},
 	{"nothing to do", `print "hello"`, []string{" the script has not called listen"}},
 }
@@ -85,7 +85,7 @@ func TestMistakesAtStart(t *testing.T) {
 			t.Parallel()
 			_, stderr := runToEnd(t, 3, writeScript(t, m.script))
 			place := "script.lua:"
-			if m.want[0] == "" { // it is in the traceback
+			if m.want[0] == "" { // the place is in the traceback
 				place = ""
 			}
 			checkMessage(t, stderr, append([]string{place + m.want[0]}, m.want[1:]...)...)
@@ -113,7 +113,7 @@ func writeScript(t *testing.T, text string) string {
 	return path
 }
 
-// Mistakes in an HTTP handler: each is a case of one script, which begins at line 6 of it. What is logged names the request.
+// Mistakes in an HTTP handler: each is a case in one script and starts at its line 6. The log line names the request.
 var mistakesInHandlers = []mistake{
 	{"header before status", `request:send_header("A", "b")`, []string{"send_header: no status has been sent yet"}},
 	{"data before status", `request:send_data("x")`, []string{"send_data: no status has been sent yet"}},
@@ -164,7 +164,7 @@ var mistakesInHandlers = []mistake{
 	{"method mistyped", `request:send("x")`, []string{"attempt to call ", "method 'send'"}},
 	{"listen in a handler", `listen{ { proto = "tcp4", port = 0 }, connect = print }`,
 		[]string{"listen() must be called by the script itself, not from a handler"}},
-	{"module not there", `local m = require "no.such.module"`, []string{"module 'no.such.module' not found"}},
+	{"module not found", `local m = require "no.such.module"`, []string{"module 'no.such.module' not found"}},
 	{"handler called in a handler", `require("moonbridge_http").generate_handler(print)(request)`,
 		[]string{"handler: called while a request is already being handled; only a connect handler may call it"}},
 	{"timeout negative", `timeout(-1)`, []string{"timeout: seconds are out of range (0 to 1e9)"}},
@@ -205,7 +205,7 @@ func wantParts(t *testing.T, line string, parts []string) {
 	}
 }
 
-// Mistakes with sockets, likewise.
+// Mistakes with sockets, in the same way.
 var mistakesWithSockets = []mistake{
 	{"HTTP callback as connect", `socket:send_status("200 OK")`,
 		[]string{"socket: send_status is a method of HTTP requests: connect must be what generate_handler returns"}},
@@ -251,7 +251,7 @@ func TestMistakesWithSockets(t *testing.T) {
 	}
 }
 
-// What is kept beyond its exchange says so.
+// An object that is used after its exchange raises an error that says so.
 func TestMistakeKeptRequest(t *testing.T) {
 	t.Parallel()
 	s := start(t, writeScript(t, `local http = require "moonbridge_http"
@@ -273,7 +273,7 @@ listen{
 	s.wait("GET /second: ", "script.lua:7: request: the exchange is over: its handler has returned")
 }
 
-// A field that a request does not have is nil, so that scripts can ask for what later versions have.
+// An unknown field of a request is nil, so that scripts can check for features of later versions.
 func TestMistakeUnknownField(t *testing.T) {
 	t.Parallel()
 	s := start(t, writeScript(t, `local http = require "moonbridge_http"

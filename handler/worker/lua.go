@@ -40,7 +40,7 @@ func runWorker() int {
 }
 
 // watchControl takes orders from the server while Lua runs, whatever Lua does. At the end of the file the server is gone,
-// and nobody will want to know what this worker does.
+// and what this worker does is of no use to anyone.
 func watchControl(fd int) {
 	C.mb_take_orders(C.int(fd))
 	os.Exit(0)

@@ -82,10 +82,10 @@ func seconds(s C.double) time.Duration {
 //export mbConnNext
 func mbConnNext() C.int { return truth(rawHTTP.Next()) }
 
-// mbConnStep waits until something has moved; begin: a new wait starts.
+// mbConnStep waits until something has moved; first: a new wait starts.
 //
 //export mbConnStep
-func mbConnStep(begin C.int) { rawHTTP.Step(begin != 0) }
+func mbConnStep(first C.int) { rawHTTP.Step(first != 0) }
 
 // mbConnNotify looks at what the handler has put into the cell.
 //

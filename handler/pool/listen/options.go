@@ -12,6 +12,7 @@ import (
 
 // Bounds of options, and why these numbers.
 const (
+	maxForkDefault  = 16      // or min_fork, if that is greater
 	maxForkLimit    = 1024    // processes of one pool: a larger number is a mistake
 	queueLimitMax   = 4096    // a waiting exchange holds a cell: 128 KiB of address space, of which memory is used as needed
 	maxRequestsMax  = 1 << 31 // any integer will do
@@ -96,7 +97,7 @@ func (o *Options) complete() error {
 		}
 	}
 	if o.MaxFork < 0 {
-		o.MaxFork = max(o.MinFork, 16)
+		o.MaxFork = max(o.MinFork, maxForkDefault)
 	}
 	switch {
 	case o.MinFork > o.MaxFork:
