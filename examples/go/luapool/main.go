@@ -18,9 +18,9 @@ import (
 
 	"moonbridge/engine"
 	"moonbridge/handler"
-	_ "moonbridge/handler/worker" // lets this program start again as the fork server
 	"moonbridge/handler/pool"
 	"moonbridge/handler/pool/listen"
+	_ "moonbridge/handler/worker" // lets this program start again as the fork server
 )
 
 func main() {
