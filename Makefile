@@ -37,6 +37,7 @@ serve: build
 test: deps build
 	scripts/check-format
 	go vet ./...
+	scripts/check-tidy
 	scripts/check-portable
 	scripts/check-binary $(LUA)
 	scripts/test-lua54

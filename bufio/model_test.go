@@ -75,11 +75,7 @@ func stepOutput(r *rand.Rand, p *Pool, out *Output, unsent []byte) []byte {
 		return unsent[n:]
 	}
 	b := bytesOf(r, length(r))
-	if r.IntN(2) == 0 {
-		out.Append(p, b)
-	} else {
-		out.AppendString(p, string(b))
-	}
+	out.Append(p, b)
 	return append(unsent, b...)
 }
 

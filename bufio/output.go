@@ -21,14 +21,6 @@ func (out *Output) Append(p *Pool, b []byte) {
 	out.w += copy(out.room(p, len(b)), b)
 }
 
-// AppendString copies s to the end of the unsent bytes.
-func (out *Output) AppendString(p *Pool, s string) {
-	if len(s) == 0 {
-		return
-	}
-	out.w += copy(out.room(p, len(s)), s)
-}
-
 // Discard removes the first n unsent bytes, which were sent. If none are left, it returns the buffer to p. It panics if
 // there are fewer than n unsent bytes.
 func (out *Output) Discard(p *Pool, n int) {

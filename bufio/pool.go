@@ -45,22 +45,6 @@ func NewPool() *Pool {
 // InUse returns the number of buffers that Inputs and Outputs currently hold, not counting the scratch buffer.
 func (p *Pool) InUse() int { return p.inUse }
 
-// Kept returns the number of bytes in free buffers.
-func (p *Pool) Kept() (bytes int) {
-	for class := range p.free {
-		bytes += len(p.free[class]) * classSize(class)
-	}
-	return bytes
-}
-
-// Trim drops all free buffers, for the garbage collector to free.
-func (p *Pool) Trim() {
-	for class := range p.free {
-		clear(p.free[class])
-		p.free[class] = p.free[class][:0]
-	}
-}
-
 // get returns a buffer of at least n bytes with arbitrary contents.
 func (p *Pool) get(n int) []byte {
 	p.inUse++

@@ -213,7 +213,7 @@ func TestForkServerKilled(t *testing.T) {
 	}
 	kill(t, old)
 	s.wait("fork server died", fmt.Sprint("pid=", old))
-	s.wait("fork server started anew")
+	s.wait("fork server restarted")
 	eventually(t, "all old workers are gone", func() bool {
 		for _, pid := range oldWorkers {
 			if _, ok := readProcess(pid); ok {
@@ -256,7 +256,7 @@ func TestForkServersKilledAtAnyTime(t *testing.T) {
 		kill(t, old)
 		eventually(t, "it is gone", func() bool { return !slices.Contains(s.forkServers(), old) })
 	}
-	s.wait("fork server started anew")
+	s.wait("fork server restarted")
 	s.wantWorkers(4) // and one fork server
 	get(t, s.url("/"))
 }
@@ -272,7 +272,7 @@ func TestEverybodyKilled(t *testing.T) {
 		for _, pid := range append(s.forkServers(), s.workers()...) {
 			kill(t, pid)
 		}
-		s.log.wait(t, from, "fork server started anew")
+		s.log.wait(t, from, "fork server restarted")
 		eventually(t, "an answer", func() bool {
 			status, _, err := p.ask("/")
 			if err != nil || status != 200 && status != 503 && status != 502 {

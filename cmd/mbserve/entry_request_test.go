@@ -90,9 +90,9 @@ Content-Disposition: form-data; name="text"
 
 plain
 --b--`, "\n", "\r\n")
-	const late = "stream_post_param: the request body was read as a form already\n" +
-		"stream_post_params: the request body was read as a form already\n" +
-		"stream_request_body: the request body was read as a form already\n"
+	const late = "stream_post_param: the request body has already been read as a form\n" +
+		"stream_post_params: the request body has already been read as a form\n" +
+		"stream_request_body: the request body has already been read as a form\n"
 	const urlencoded = "application/x-www-form-urlencoded"
 	tests := []struct{ name, query, kind, body, want string }{
 		{"tables", "", "multipart/form-data; charset=utf-8; boundary=\"b\"", body,

@@ -206,7 +206,7 @@ func TestFaultForkServerKilledWhileForking(t *testing.T) {
 			kill(t, pid)
 		}
 		s.log.wait(t, from, "fork server died", `end="signal: killed"`)
-		s.log.wait(t, from, "fork server started anew")
+		s.log.wait(t, from, "fork server restarted")
 	}
 	recovers(t, s)
 	s.wantWorkers(2)
@@ -224,7 +224,7 @@ func TestFaultForkServerHangs(t *testing.T) {
 	}
 	get(t, s.url("/"))
 	s.wait("fork server hangs: ending it", "pid="+itoa(hung))
-	s.wait("fork server started anew")
+	s.wait("fork server restarted")
 	recovers(t, s)
 	s.wantWorkers(2)
 }

@@ -83,7 +83,7 @@ func TestMemoryLimitAndGarbage(t *testing.T) {
 func TestMemoryLimitAndLeak(t *testing.T) {
 	t.Parallel()
 	s := startMemory(t)
-	const full = "worker: memory_limit of 16000000 bytes is nearly used up, garbage not counted: it is replaced"
+	const full = "worker: memory_limit of 16000000 bytes is nearly used up, not counting garbage: the worker is replaced"
 	p := dial(t, s.address(0))
 	eventually(t, "three workers that are full", func() bool {
 		p.get("/leak")
@@ -132,7 +132,7 @@ func TestMemoryLimitInPrepare(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ what, log string }{
 		{"prepare", `err="not enough memory`},
-		{"script", `err="memory_limit: what the script has left behind takes `},
+		{"script", `err="memory_limit: the script already uses `},
 	} {
 		t.Run(test.what, func(t *testing.T) {
 			t.Parallel()
@@ -142,7 +142,7 @@ func TestMemoryLimitInPrepare(t *testing.T) {
 			if test.what == "prepare" {
 				s.wait("prepare: memory_limit of 1000000 bytes was reached")
 			} else {
-				s.wait("bytes already; the limit is 1000000")
+				s.wait("bytes; the limit is 1000000")
 			}
 			s.wait("worker ended", `end="status 1"`)
 			for range 3 {

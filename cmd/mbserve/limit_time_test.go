@@ -77,7 +77,7 @@ func traced(t *testing.T, s *instance, who, place string, happen func(from int) 
 			return false
 		}
 		if place == "" || holds(time.Second, func() bool {
-			return has(who+": request_timeout: still running, the worker is ended") && has(place)
+			return has(who+": request_timeout: still running, ending the worker") && has(place)
 		}) {
 			return
 		}
@@ -93,7 +93,7 @@ func TestRequestTimeoutWaitsForBody(t *testing.T) {
 	p := dial(t, s.address(0))
 	p.say("POST /body HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n%s", strings.Repeat("x", 100000))
 	p.hears(504)
-	s.wait("request_timeout: ending the worker", `request="POST /body"`, "request body: not yet there in full")
+	s.wait("request_timeout: ending the worker", `request="POST /body"`, "request body: incomplete")
 }
 
 func TestRequestTimeoutElsewhere(t *testing.T) {
@@ -122,7 +122,7 @@ func TestOwnTimeoutIsLogged(t *testing.T) {
 	if got := status(t, "GET", s.url("/own")); got != 504 {
 		t.Errorf("status %d, want 504", got)
 	}
-	s.wait("GET /own: ", "limit_time.lua:30: timeout: still running, the worker is ended")
+	s.wait("GET /own: ", "limit_time.lua:30: timeout: still running, ending the worker")
 	beside.end()
 }
 

@@ -43,8 +43,9 @@ var known = map[string]string{}
 
 func init() {
 	for path := range strings.FieldsSeq(`
-		bytes context database/sql encoding/json errors fmt hash/crc32 io log log/slog net net/http net/netip net/url os strconv sync/atomic time
-		moonbridge/engine moonbridge/handler moonbridge/handler/pool moonbridge/httpparse`) {
+		bytes context database/sql encoding/json errors fmt hash/crc32 io log log/slog net net/http net/netip net/url os os/exec strconv sync/atomic time
+		moonbridge/engine moonbridge/handler moonbridge/handler/backend moonbridge/handler/pool moonbridge/handler/pool/listen
+		moonbridge/httpparse moonbridge/httpwrite moonbridge/reactor`) {
 		known[path[strings.LastIndexByte(path, '/')+1:]] = path
 	}
 }
@@ -132,43 +133,6 @@ func TestDocumentsAreFormatted(t *testing.T) {
 			}
 		}
 	}
-}
-
-// TestLinksOfGuide checks that the targets of the guide's links exist.
-func TestLinksOfGuide(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join(root, "docs/go.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	prose := regexp.MustCompile("(?ms)^```.*?^```$").ReplaceAllString(string(text), "")
-	links := regexp.MustCompile(`\]\(([^)#]*)(#[^)]*)?\)`).FindAllStringSubmatch(prose, -1)
-	if len(links) == 0 {
-		t.Fatal("no links found")
-	}
-	for _, link := range links {
-		target := filepath.Join(root, "docs", link[1])
-		if link[1] == "" {
-			target = filepath.Join(root, "docs/go.md")
-		}
-		content, err := os.ReadFile(target)
-		if err != nil {
-			t.Error(err)
-			continue
-		}
-		if link[2] != "" && !anchors(content)[link[2]] {
-			t.Errorf("%s has no heading for %s", target, link[2])
-		}
-	}
-}
-
-// anchors returns the link names of the headings of a document.
-func anchors(text []byte) map[string]bool {
-	found := make(map[string]bool)
-	for _, m := range regexp.MustCompile(`(?m)^##+ (.*)$`).FindAllSubmatch(text, -1) {
-		name := regexp.MustCompile(`[^a-z0-9 _-]`).ReplaceAllString(strings.ToLower(string(m[1])), "")
-		found["#"+strings.ReplaceAll(name, " ", "-")] = true
-	}
-	return found
 }
 
 // goCommand runs the go command, without the network.

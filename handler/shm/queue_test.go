@@ -19,9 +19,9 @@ import (
 	"moonbridge/handler/shm/shmtest"
 )
 
-// The model: a server that pushes exchanges as fast as cells get free, and workers that claim and answer them. Each exchange
-// has a number, which the worker copies from the in-window into the out-window. The worker counts OutHead up by one, so that
-// two workers with the same exchange would be seen. A worker that dies has its exchange pushed again.
+// The model: a server that pushes exchanges as fast as cells become free, and workers that claim and answer them. Each exchange
+// has a number, which the worker copies from the in-window into the out-window. The worker increments OutHead, so that two
+// workers with the same exchange would be seen. The exchange of a worker that dies is pushed again.
 
 const workerEnv = "MOONBRIDGE_SHM_TEST_WORKER"
 
@@ -222,7 +222,7 @@ func (s *model) sleep() {
 			p = append(p, unix.PollFd{Fd: int32(b.Reader()), Events: unix.POLLIN})
 		}
 		if n, _ := unix.Poll(p, 20000); n == 0 {
-			s.t.Error("nobody rang for 20 s: a wake-up is lost")
+			s.t.Error("no ring for 20 s: a wake-up is lost")
 		}
 	}
 	for l, b := range s.bells {
@@ -398,8 +398,8 @@ func TestQueueTailNonsense(t *testing.T) {
 	}
 }
 
-// One that writes to the tail all the time holds nobody: neither the loop that settles the queue, nor a worker that looks for
-// an exchange far behind those that there are.
+// A worker that writes to the tail all the time holds up neither the loop, which settles the queue, nor another worker, which
+// searches for an exchange far before those that there are.
 func TestQueueTailContested(t *testing.T) {
 	s := newModel(t, shm.Geometry{Loops: 1, Workers: 1, Cells: 4, InWindow: 64, OutWindow: 64})
 	q, tail, w := s.queues[0], &s.m.OutLoop(0).QTail, s.theirs.Worker(0)

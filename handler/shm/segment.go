@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Segment is one mapping and the file behind it.
+// Segment is one mapping and its file.
 type Segment struct {
 	b []byte
 	f *os.File
@@ -40,8 +40,8 @@ func Create(g Geometry) (*Memory, error) {
 // Header is where everything is.
 func (m *Memory) Header() *Header { return &m.h }
 
-// Files are what a worker gets to map the segments: in is open for reading only, or sealed against writing, where the
-// system can do either. They are closed by Close.
+// Files are what a worker maps the segments from. in is open for reading only, or sealed against writing, where the system
+// supports one of these. Close closes them.
 func (m *Memory) Files() (in, out *os.File) { return m.in.f, m.out.f }
 
 // Close unmaps the memory and closes the files. No view may be used afterwards.

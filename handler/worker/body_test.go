@@ -84,13 +84,13 @@ func TestBodyExclusive(t *testing.T) {
 	w := mustLoad(t, "body.lua").fork(0, small)
 	for _, c := range []struct{ ways, want string }{
 		{"body-body", "true:a=1"},
-		{"body-form", "request.post_params: the request body was read as request.body already"},
-		{"body-stream", "stream_request_body: the request body was read as request.body already"},
-		{"form-body", "request.body: the request body was read as a form already"},
-		{"form-stream", "stream_request_body: the request body was read as a form already"},
-		{"stream-body", "request.body: the request body was given to stream_request_body already"},
-		{"stream-form", "request.post_params: the request body was given to stream_request_body already"},
-		{"stream-stream", "stream_request_body: the request body was given to stream_request_body already"},
+		{"body-form", "request.post_params: the request body has already been read as request.body"},
+		{"body-stream", "stream_request_body: the request body has already been read as request.body"},
+		{"form-body", "request.body: the request body has already been read as a form"},
+		{"form-stream", "stream_request_body: the request body has already been read as a form"},
+		{"stream-body", "request.body: the request body has already been given to stream_request_body"},
+		{"stream-form", "request.post_params: the request body has already been given to stream_request_body"},
+		{"stream-stream", "stream_request_body: the request body has already been given to stream_request_body"},
 	} {
 		r := w.do(request{head: "POST /exclusive?" + c.ways + " HTTP/1.1\nHost: x" + formType, body: "a=1"})
 		got := r.body()

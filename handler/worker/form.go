@@ -1,7 +1,7 @@
 package worker
 
 /*
-#include "mb.h"
+#include "request.h"
 */
 import "C"
 

@@ -1,6 +1,6 @@
 package worker
 
-// #include "mb.h"
+// #include "worker.h"
 import "C"
 
 import (
@@ -27,21 +27,21 @@ var inputPool = sync.OnceValue(bufio.NewPool)
 // mbConnOpen begins to serve a connection. It returns 0, and has taken over the descriptor, or an errno.
 //
 //export mbConnOpen
-func mbConnOpen(l *C.mb_local) C.int {
+func mbConnOpen(l *C.mb_rawhttp) C.int {
 	raw := (*shm.Head)(unsafe.Pointer(l.raw))
 	c, err := rawhttp.New(int(l.fd), rawhttp.Config{
 		Bell:      int(l.bell),
 		Socket:    (*atomic.Int32)(unsafe.Pointer(l.socket)),
 		Pool:      inputPool(),
-		In:        (*shm.InCell)(unsafe.Pointer(l.ic)),
-		Out:       (*shm.OutCell)(unsafe.Pointer(l.oc)),
-		InWindow:  windowAfter(unsafe.Pointer(l.ic), unsafe.Sizeof(*l.ic), l.in_window),
-		OutWindow: windowAfter(unsafe.Pointer(l.oc), unsafe.Sizeof(*l.oc), l.out_window),
+		In:        (*shm.InCell)(unsafe.Pointer(l.in_cell)),
+		Out:       (*shm.OutCell)(unsafe.Pointer(l.out_cell)),
+		InWindow:  windowAfter(unsafe.Pointer(l.in_cell), unsafe.Sizeof(*l.in_cell), l.in_window),
+		OutWindow: windowAfter(unsafe.Pointer(l.out_cell), unsafe.Sizeof(*l.out_cell), l.out_window),
 		Quit:      (*atomic.Uint32)(unsafe.Pointer(l.quit)),
 		Asleep:    (*atomic.Uint32)(unsafe.Pointer(l.asleep)),
 		Flush:     func() { C.mb_flush_now() },
 		Block:     shm.HeadBlock{Listener: raw.Listener, Exchange: raw.Exchange, Local: raw.Local, Remote: raw.Remote},
-		Limits:    limitsOf(l.opt),
+		Limits:    limitsOf(l.options),
 	}, unsafe.Slice((*byte)(l.early), int(l.early_len)))
 	if err != nil {
 		var errno syscall.Errno
@@ -82,10 +82,10 @@ func seconds(s C.double) time.Duration {
 //export mbConnNext
 func mbConnNext() C.int { return truth(rawHTTP.Next()) }
 
-// mbConnStep waits until something has moved; begin: a new wait starts.
+// mbConnStep waits until something has moved; first: a new wait starts.
 //
 //export mbConnStep
-func mbConnStep(begin C.int) { rawHTTP.Step(begin != 0) }
+func mbConnStep(first C.int) { rawHTTP.Step(first != 0) }
 
 // mbConnNotify looks at what the handler has put into the cell.
 //

@@ -292,7 +292,7 @@ func TestRawHTTPSocketOfRequest(t *testing.T) {
 	}
 	c.over(0)
 	c = w.browse(0)
-	c.wants("nested", 200, "handler: called while a request is being handled already; a connect handler is to call it, with its socket")
+	c.wants("nested", 200, "handler: called while a request is already being handled; only a connect handler may call it, with its socket")
 	c.leaves()
 	w.quit()
 	f.out.wait(t, "client has closed the connection")
@@ -328,12 +328,12 @@ func TestRawHTTPMisuse(t *testing.T) {
 	e.finish()
 	w.quit()
 	for _, want := range []string{
-		"socket of the connect handler expected as argument, got a nil\n",
-		"socket of the connect handler expected as argument, got a number\n",
-		"socket of the connect handler expected as argument, got a table\n",
+		"expected the socket of the connect handler as its argument, got a nil\n",
+		"expected the socket of the connect handler as its argument, got a number\n",
+		"expected the socket of the connect handler as its argument, got a table\n",
 		"handler: the output of the socket is closed\n",
 		"handler: an interval timer has no connection\n",
-		"handler: a connect handler must call it\n",
+		"handler: only a connect handler may call it\n",
 	} {
 		f.out.wait(t, want)
 	}

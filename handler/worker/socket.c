@@ -5,7 +5,7 @@
  * Reading is that of Lua file handles: lines, readuntil, or read(n), which waits for
  * n bytes or the end. A protocol whose pieces say neither their length nor their
  * end is read with readuntil(last byte of a piece) or read(1). */
-#include "mb.h"
+#include "socket.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -37,23 +37,23 @@ mb_socket *mb_socket_current(void) { return current; }
 void mb_socket_push(lua_State *L) { lua_rawgeti(L, LUA_REGISTRYINDEX, object_ref); }
 
 /* The exchange that is running is known by how many have ended. */
-static uint64_t serial(void) { return W.outw->finished; }
+static uint64_t serial(void) { return worker.out_slot->finished; }
 
-static mb_socket *any(lua_State *L, int i)
+static mb_socket *check_socket(lua_State *L, int i)
 {
 	mb_socket *s = lua_touserdata(L, i);
 	if (s && s == current)
 		return s;
 	if (!s || lua_type(L, i) != LUA_TUSERDATA || mb_rawlen(L, i) != sizeof *s || s->magic != &magic)
 		luaL_argerror(L, i, "socket expected: call it as a method, with a colon");
-	if (s->raw || !X.request || s->serial != serial())
+	if (s->raw || !exchange.request || s->serial != serial())
 		luaL_error(L, "socket: the exchange is over: its handler has returned");
 	return s;
 }
 
 mb_socket *mb_socket_check(lua_State *L, int i)
 {
-	mb_socket *s = any(L, i);
+	mb_socket *s = check_socket(L, i);
 	if (!s->raw)
 		luaL_argerror(L, i, "socket of a raw connect handler expected, got request.socket");
 	return s;
@@ -61,10 +61,10 @@ mb_socket *mb_socket_check(lua_State *L, int i)
 
 static mb_socket *check_raw(lua_State *L, const char *what)
 {
-	mb_socket *s = any(L, 1);
+	mb_socket *s = check_socket(L, 1);
 	if (!s->raw)
 		luaL_error(L, "%s: the server reads and writes this connection; "
-			"that is for sockets of raw connect handlers", what);
+			"only sockets of raw connect handlers can be read or written", what);
 	return s;
 }
 
@@ -89,13 +89,13 @@ static void check_formats(lua_State *L)
 				i - 1, luaL_typename(L, i));
 		f += *f == '*';
 		if (!*f || !strchr("lLna", *f))
-			luaL_error(L, "read: unknown format '%s', there are \"*l\", \"*L\", \"*n\", \"*a\" and "
+			luaL_error(L, "read: unknown format '%s'; valid formats are \"*l\", \"*L\", \"*n\", \"*a\" and "
 				"numbers of bytes", lua_tostring(L, i));
 	}
 }
 
 /* Calls the method of that name of input or output, with our arguments. */
-static int alias(lua_State *L, int handle_ref, const char *name)
+static int call_handle(lua_State *L, int handle_ref, const char *name)
 {
 	if (check_raw(L, name)->fd < 0)
 		return luaL_error(L, "%s: the socket is closed", name);
@@ -103,26 +103,26 @@ static int alias(lua_State *L, int handle_ref, const char *name)
 	lua_replace(L, 1);
 	lua_getfield(L, 1, name);
 	lua_insert(L, 1);
-	return mb_forward(L, lua_gettop(L) - 1);
+	return mb_forward_call(L, lua_gettop(L) - 1);
 }
 
-static int socket_flush(lua_State *L) { return alias(L, out_ref, "flush"); }
-static int socket_lines(lua_State *L) { return alias(L, in_ref, "lines"); }
+static int socket_flush(lua_State *L) { return call_handle(L, out_ref, "flush"); }
+static int socket_lines(lua_State *L) { return call_handle(L, in_ref, "lines"); }
 
 static int socket_read(lua_State *L)
 {
 	if (check_raw(L, "read")->fd >= 0)
 		check_formats(L);
-	return alias(L, in_ref, "read");
+	return call_handle(L, in_ref, "read");
 }
 
-static int socket_readuntil(lua_State *L) { return alias(L, in_ref, "readuntil"); }
+static int socket_readuntil(lua_State *L) { return call_handle(L, in_ref, "readuntil"); }
 
 static int socket_write(lua_State *L)
 {
 	if (check_raw(L, "write")->fd >= 0)
 		check_written(L);
-	return alias(L, out_ref, "write");
+	return call_handle(L, out_ref, "write");
 }
 
 static int socket_close(lua_State *L)
@@ -137,28 +137,28 @@ static int socket_close(lua_State *L)
 		if (!(timeout >= 0 && timeout <= 1e9))
 			return luaL_error(L, "close: timeout is out of range (0 to 1e9 seconds)");
 	}
-	return mb_file_result(L, mb_socket_close(s, timeout) == 0);
+	return mb_push_result(L, mb_socket_close(s, timeout) == 0);
 }
 
 /* The server resets its connection at once; what the handler sends is refused. */
 static void cancel_exchange(void)
 {
-	mb_lock();
-	R.broken = 1;
-	R.pending = 0;
-	X.cancelled = 1;
-	X.out_flags |= MB_OUT_RESET;
-	__atomic_store_n(&X.oc->flags, X.out_flags, __ATOMIC_RELEASE);
-	mb_unlock();
+	mb_response_lock();
+	response.broken = 1;
+	response.pending = 0;
+	exchange.cancelled = 1;
+	exchange.out_flags |= MB_OUT_RESET;
+	__atomic_store_n(&exchange.out_cell->flags, exchange.out_flags, __ATOMIC_RELEASE);
+	mb_response_unlock();
 	mb_notify();
 }
 
 static int socket_cancel(lua_State *L)
 {
-	mb_socket *s = any(L, 1);
+	mb_socket *s = check_socket(L, 1);
 	if (s->raw)
 		mb_socket_cancel(s);
-	else if (!(X.out_flags & MB_OUT_RESET))
+	else if (!(exchange.out_flags & MB_OUT_RESET))
 		cancel_exchange();
 	lua_pushboolean(L, 1);
 	return 1;
@@ -169,7 +169,7 @@ static int socket_cancel(lua_State *L)
 /* Upvalue 1: the methods. */
 static int socket_index(lua_State *L)
 {
-	mb_socket *s = any(L, 1);
+	mb_socket *s = check_socket(L, 1);
 	get_own(L, 1);
 	lua_pushvalue(L, 2);
 	lua_rawget(L, -2);
@@ -189,7 +189,7 @@ static int socket_index(lua_State *L)
 /* Handlers may keep what they like at the socket. */
 static int socket_newindex(lua_State *L)
 {
-	any(L, 1);
+	check_socket(L, 1);
 	luaL_argcheck(L, !lua_isnoneornil(L, 2), 2, "index is nil");
 	lua_settop(L, 3);
 	get_own(L, 1);
@@ -222,10 +222,10 @@ static mb_socket *push_object(lua_State *L, int raw)
 {
 	mb_socket *s = lua_newuserdata(L, sizeof *s);
 	*s = (mb_socket){.magic = &magic, .raw = raw, .fd = -1, .serial = serial(),
-		.tcp = X.hd.local.family != 0};
+		.tcp = exchange.head.local.family != 0};
 	lua_newtable(L);
-	set_address(L, &X.hd.local, "local_ip4", "local_ip6", "local_tcpport");
-	set_address(L, &X.hd.remote, "remote_ip4", "remote_ip6", "remote_tcpport");
+	set_address(L, &exchange.head.local, "local_ip4", "local_ip6", "local_tcpport");
+	set_address(L, &exchange.head.remote, "remote_ip4", "remote_ip6", "remote_tcpport");
 	set_own(L, -2);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, metatable_ref);
 	lua_setmetatable(L, -2);
@@ -245,9 +245,9 @@ int mb_request_socket(lua_State *L)
 
 /* --- a raw exchange --------------------------------------------------------------- */
 
-static mb_stream *push_handle(lua_State *L, int own, const char *name, int ref)
+static mb_file *push_handle(lua_State *L, int own, const char *name, int ref)
 {
-	mb_stream *h = mb_stream_push(L);
+	mb_file *h = mb_file_push(L);
 	lua_pushvalue(L, -1);
 	lua_setfield(L, own, name);
 	lua_rawseti(L, LUA_REGISTRYINDEX, ref);
@@ -268,7 +268,7 @@ static mb_socket *push_raw(lua_State *L)
 	return s;
 }
 
-static int open_handle(mb_stream *h, int fd, const char *mode, char *buffer)
+static int open_handle(mb_file *h, int fd, const char *mode, char *buffer)
 {
 	int own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	FILE *f = own < 0 ? NULL : fdopen(own, mode);
@@ -280,7 +280,7 @@ static int open_handle(mb_stream *h, int fd, const char *mode, char *buffer)
 		return -1;
 	}
 	setvbuf(f, buffer, _IOFBF, BUFFER);
-	mb_stream_attach(h, f);
+	mb_file_attach(h, f);
 	return 0;
 }
 
@@ -298,11 +298,11 @@ static void open_handles(lua_State *L, mb_socket *s, int fd)
 
 int mb_socket_run(lua_State *L)
 {
-	const mb_connect *c = mb_connect_of(W.pool, X.hd.listener);
+	const mb_connect *c = mb_connect_of(worker.pool, exchange.head.listener);
 	if (!c || c->http)
 		return luaL_error(L, "this listener has no handler for raw connections");
 	mb_socket *s = push_raw(L);
-	int fd = mb_handover_take();
+	int fd = mb_handover_receive();
 	if (fd < 0) {
 		/* The server has taken it back. If the socket is on its way all the same, the
 		 * next exchange must not get it: this was the worker's last one. */
@@ -316,7 +316,7 @@ int mb_socket_run(lua_State *L)
 	return 1;
 }
 
-void mb_socket_over(int failed)
+void mb_socket_after_exchange(int failed)
 {
 	mb_socket *s = current;
 	if (!s)
@@ -328,12 +328,12 @@ void mb_socket_over(int failed)
 	current = NULL;
 	const int refs[] = {object_ref, in_ref, out_ref};
 	for (size_t i = 0; i < sizeof refs / sizeof *refs; i++) {
-		lua_pushboolean(P.L, 0);
-		lua_rawseti(P.L, LUA_REGISTRYINDEX, refs[i]);
+		lua_pushboolean(process.L, 0);
+		lua_rawseti(process.L, LUA_REGISTRYINDEX, refs[i]);
 	}
 }
 
-void mb_socket_open(lua_State *L)
+void mb_socket_install(lua_State *L)
 {
 	static const luaL_Reg methods[] = {{"cancel", socket_cancel}, {"close", socket_close},
 		{"flush", socket_flush}, {"lines", socket_lines}, {"read", socket_read},

@@ -32,7 +32,8 @@ func Map(in, out *os.File) (*Memory, error) {
 		return nil, errors.Join(fmt.Errorf("in segment of %d bytes", len(m.in)), m.Close())
 	}
 	copy(shm.Bytes(&m.h), m.in)
-	if h := &m.h; h.Magic != shm.Magic || h.Version != shm.Version || h.InSize != uint64(len(m.in)) || h.OutSize != uint64(len(m.out)) {
+	if h := &m.h; h.Magic != shm.Magic || h.Version != shm.Version ||
+		h.InSize != uint64(len(m.in)) || h.OutSize != uint64(len(m.out)) {
 		return nil, errors.Join(fmt.Errorf("header of another version: %+v", m.h), m.Close())
 	}
 	return m, nil

@@ -28,7 +28,8 @@ func (c *Conn) startBeat() {
 	go c.beat()
 }
 
-// wake starts the beat if it is parked. In the usual case, short exchanges in quick succession, it is not, and this costs nothing.
+// wake starts the beat if it is parked. In the usual case, short exchanges in quick succession, it is not parked, and this
+// costs nothing.
 func (c *Conn) wake() {
 	if c.parked.Load() && c.parked.Swap(false) {
 		c.begun <- struct{}{}

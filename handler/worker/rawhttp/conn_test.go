@@ -21,7 +21,7 @@ import (
 	"moonbridge/httpwrite"
 )
 
-// Connections that a worker serves by itself, without Lua: the tests play the handler, in a cell of Go memory.
+// The tests play the handler, in a cell of Go memory.
 
 const testWindow = 1 << 10
 
@@ -30,6 +30,7 @@ type served struct {
 	t      *testing.T
 	c      *Conn
 	peer   net.Conn
+	pool   *bufio.Pool
 	bell   *os.File
 	quit   atomic.Uint32
 	asleep atomic.Uint32
@@ -59,18 +60,18 @@ var noLimits = Limits{HeadBlockBytes: 2 << 20, BodyBytes: 1 << 20}
 // serveConn has handle called for each request of a connection, until that ends. handle returns the result of the exchange.
 func serveConn(t *testing.T, lim Limits, early string, handle func(x *call) uint32) *served {
 	t.Helper()
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	fd, theirs, err := shm.SocketPair()
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := os.NewFile(uintptr(fds[1]), "peer")
+	file := os.NewFile(uintptr(theirs), "peer")
 	peer, err := net.FileConn(file)
 	file.Close()
 	if err != nil {
 		t.Fatal(err)
 	}
 	peer.SetDeadline(time.Now().Add(patience))
-	return serveFd(t, lim, fds[0], peer, early, handle)
+	return serveFd(t, lim, fd, peer, early, handle)
 }
 
 func serveFd(t *testing.T, lim Limits, fd int, peer net.Conn, early string, handle func(x *call) uint32) *served {
@@ -79,9 +80,9 @@ func serveFd(t *testing.T, lim Limits, fd int, peer net.Conn, early string, hand
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &served{t: t, peer: peer, bell: w, flush: make(chan bool, 1), over: make(chan bool, 1)}
+	s := &served{t: t, peer: peer, pool: bufio.NewPool(), bell: w, flush: make(chan bool, 1), over: make(chan bool, 1)}
 	c, err := New(fd, Config{
-		Bell: int(r.Fd()), Socket: &s.socket, Pool: bufio.NewPool(),
+		Bell: int(r.Fd()), Socket: &s.socket, Pool: s.pool,
 		In: &s.in, Out: &s.out, InWindow: s.inWin[:], OutWindow: s.outWin[:],
 		Quit: &s.quit, Asleep: &s.asleep,
 		Flush: func() {
@@ -159,8 +160,8 @@ func (s *served) hearsAll() string {
 
 // wait is the C side of the transport's wait.
 func (x *call) wait(ready func() bool) {
-	for begin := true; !ready(); begin = false {
-		x.s.c.Step(begin)
+	for first := true; !ready(); first = false {
+		x.s.c.Step(first)
 	}
 }
 
@@ -319,7 +320,7 @@ func TestExpect(t *testing.T) {
 	s.hears(httpwrite.Continue)
 	s.say("abc")
 	s.hears("<POST a abc>")
-	// The body is here: nobody waits for leave to send it.
+	// The body is here already: the peer does not wait for a 100.
 	s.say("POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\nabc")
 	s.hears("<POST b abc>")
 }
@@ -382,7 +383,7 @@ func TestIncomplete(t *testing.T) {
 	}
 }
 
-// A body that breaks off while the handler runs is the handler's to answer, and the connection ends.
+// If a body breaks off while the handler runs, the handler may still answer. Then the connection ends.
 func TestBodyBreaksOff(t *testing.T) {
 	stalls := noLimits
 	stalls.Stall = 20 * time.Millisecond
@@ -446,7 +447,7 @@ func TestTimeouts(t *testing.T) {
 		name string
 		in   string
 		lim  Limits
-		want string // the begin of what is heard
+		want string // the start of what is heard
 	}{
 		{"idle", "", Limits{Idle: short}, ""},
 		{"header", "GET", Limits{Header: short}, "HTTP/1.1 408 "},
@@ -465,7 +466,7 @@ func TestTimeouts(t *testing.T) {
 	}
 }
 
-// A peer that does not read holds nobody for longer than the stall timeout.
+// A peer that does not read does not hold the worker for longer than the stall timeout.
 func TestOutputStalls(t *testing.T) {
 	lim := noLimits
 	lim.Stall = 30 * time.Millisecond
@@ -526,7 +527,7 @@ func TestQuit(t *testing.T) {
 			x.put(fmt.Sprint(x.head.Flags & shm.HeadKeepalive))
 			return shm.ResultDone
 		})
-		// The second one is here already: it is served, and told that it is the last.
+		// The second request is here already: it is served, and its response says that it is the last.
 		s.say("GET /a HTTP/1.1\r\nHost: x\r\n\r\nGET /b HTTP/1.1\r\nHost: x\r\n\r\nGET /c HTTP/1.1\r\nHost: x\r\n\r\n")
 		if got, want := s.hearsAll(), fmt.Sprint(shm.HeadKeepalive, "0"); got != strings.ReplaceAll(want, " ", "") {
 			t.Errorf("got %q, want %q", got, want)
@@ -587,7 +588,7 @@ func TestBeat(t *testing.T) {
 	s.ends(false)
 }
 
-// What the beat does between a look at the cell and the wait for the socket is not missed: nobody would tell again.
+// What the beat does between a look at the cell and the wait for the socket is not missed: there is no second notice.
 func TestBeatBeforeWait(t *testing.T) {
 	begun := make(chan struct{})
 	s := serveConn(t, noLimits, "", func(x *call) uint32 {
@@ -681,4 +682,56 @@ func TestLingers(t *testing.T) {
 	}
 	peer.Close()
 	s.ends(false)
+}
+
+// A peer that sends without end is cut off.
+func TestLingerBounded(t *testing.T) {
+	lim := noLimits
+	lim.Drain = patience
+	s := serveConn(t, lim, "", echo)
+	s.say("GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	s.hears("<GET a >")
+	piece := make([]byte, 1<<20)
+	for sent := 0; sent <= lingerBytesMax; sent += len(piece) {
+		if _, err := s.peer.Write(piece); err != nil {
+			break // it is cut off
+		}
+	}
+	s.peer.Close()
+	s.ends(true)
+}
+
+// A large head block does not stay for the small ones after it.
+func TestBlockKept(t *testing.T) {
+	var kept []int
+	s := serveConn(t, noLimits, "", func(x *call) uint32 {
+		kept = append(kept, cap(x.s.c.block))
+		return echo(x)
+	})
+	for _, size := range []int{blockKept, 1, 1} {
+		s.say("GET /a HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", size) + "\r\n\r\n")
+		s.hears("<GET a >")
+	}
+	s.peer.Close()
+	s.ends(false)
+	if kept[0] <= blockKept || kept[1] > blockKept || kept[2] != kept[1] {
+		t.Errorf("capacities %d", kept)
+	}
+}
+
+// Another connection may use the pool of one that has ended, whatever that one has left unread.
+func TestPoolGivenBack(t *testing.T) {
+	s := serveConn(t, noLimits, "", func(x *call) uint32 { return echo(x) | shm.ResultClose })
+	text := "GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
+	s.say(text + text)
+	s.hears("<GET a >")
+	s.ends(false)
+	var other bufio.Input
+	if len(other.Reserve(s.pool, 1)) == 0 {
+		t.Error("no room")
+	}
+	other.Release(s.pool)
+	if n := s.pool.InUse(); n != 0 {
+		t.Errorf("%d buffers in use", n)
+	}
 }
