@@ -24,7 +24,7 @@ func TestPollerRefusesConnection(t *testing.T) {
 		}
 		s := &service{backend: lb, limits: Limits{}.resolve(), addrs: &addrs{}}
 		l.accept(s, fd, netip.AddrPort{})
-		if n := l.Timers(); n != 0 {
+		if n := l.r.Timers(); n != 0 {
 			t.Errorf("%d timers left", n)
 		}
 		if l.conns.len != 0 {

@@ -213,21 +213,21 @@ func TestResponseScan(t *testing.T) {
 
 // What is logged costs no allocation, once the records are there.
 func TestAccessRecordsAreUsedAgain(t *testing.T) {
-	l := &loop{}
-	a := l.newAccess()
-	a.set(partMethod, []byte("GET"), accessMethodMax)
-	l.releaseAccess(a)
+	l := &loop{sys: system{wallClock: time.Now}}
+	a := l.newRecord()
+	a.add(partMethod, []byte("GET"), accessMethodMax)
+	l.releaseRecord(a)
 	if n := testing.AllocsPerRun(100, func() {
-		a := l.newAccess()
-		a.set(partMethod, []byte("GET"), accessMethodMax)
-		l.releaseAccess(a)
+		a := l.newRecord()
+		a.add(partMethod, []byte("GET"), accessMethodMax)
+		l.releaseRecord(a)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
-	for range 2 * accessesKept {
-		l.releaseAccess(new(access))
+	for range 2 * recordsKept {
+		l.releaseRecord(new(accessRecord))
 	}
-	if len(l.accesses) > accessesKept {
-		t.Errorf("%d records kept", len(l.accesses))
+	if len(l.records) > recordsKept {
+		t.Errorf("%d records kept", len(l.records))
 	}
 }

@@ -44,7 +44,7 @@ func BenchmarkExchange(b *testing.B) {
 		s := &service{backend: back, limits: Limits{}.resolve(), addrs: &addrs{}}
 		e.conns.Add(1)
 		c := newConn(l, s, fds[0], netip.AddrPort{})
-		if err := l.Add(fds[0], c); err != nil {
+		if err := l.sys.add(fds[0], c); err != nil {
 			b.Fatal(err)
 		}
 		request, head, body, in := []byte(get("/hello")), []byte("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"), []byte("hello"), make([]byte, 4<<10)

@@ -1,11 +1,8 @@
 package engine
 
 import (
-	"errors"
-
 	"moonbridge/httpparse"
 	"moonbridge/httpwrite"
-	"moonbridge/reactor"
 )
 
 // bodyFraming is how the end of a request body is found (RFC 9112 §6.3).
@@ -27,24 +24,24 @@ type body struct {
 	expect  bool // Expect: 100-continue is not answered yet (RFC 9110 §10.1.1)
 }
 
-// pumpBody moves bytes of the body into the backend's window while both sides can. Where the window is full the
-// connection stops reading, and TCP tells the peer: nothing here grows with the body.
-func (c *conn) pumpBody() {
+// pumpBody moves bytes of the body into the backend's window while both sides can. When the window is full the connection
+// stops reading, and TCP slows the peer down: nothing here grows with the body.
+func (c *conn) pumpBody(nowMS uint64) {
 	b := &c.body
 	for reads := 0; b.framing != bodyNone && c.state == stateDispatched; {
-		x, y := c.running.BodyRoom()
+		x, y := c.exchange.running.BodyRoom()
 		if len(x) == 0 {
 			b.full = true
-			c.updateDeadline()
+			c.updateDeadline(nowMS)
 			return
 		}
-		if c.in.Len() > 0 {
-			if !c.feed(x, y) {
+		if c.input.Len() > 0 {
+			if !c.feed(nowMS, x, y) {
 				return
 			}
 			continue
 		}
-		if !c.readable {
+		if !c.socket.readable {
 			return
 		}
 		if reads == readsPerTurn {
@@ -53,110 +50,109 @@ func (c *conn) pumpBody() {
 		}
 		reads++
 		if b.framing == bodyLength {
-			c.readBody(x)
+			c.readBody(nowMS, x)
 		} else {
-			c.fill()
+			c.fill(nowMS)
 		}
 	}
 }
 
-// readBody reads straight into the window: no copy on our side.
-func (c *conn) readBody(x []byte) {
+// readBody reads straight into the window, which saves a copy.
+func (c *conn) readBody(nowMS uint64, x []byte) {
 	if int64(len(x)) > c.body.left {
 		x = x[:c.body.left]
 	}
-	n, errno := reactor.Read(c.fd, x)
-	if c.sawRead(n, len(x), errno) {
-		c.gaveLength(n)
+	if n, ok := c.read(nowMS, x); ok {
+		c.gaveLength(nowMS, n)
 	}
 }
 
 // feed moves body bytes from the input into the window x, y. It returns false if the body turned out to be invalid.
-func (c *conn) feed(x, y []byte) bool {
+func (c *conn) feed(nowMS uint64, x, y []byte) bool {
 	b := &c.body
 	if b.framing == bodyLength {
-		part := c.in.Unread()
+		part := c.input.Unread()
 		if int64(len(part)) > b.left {
 			part = part[:b.left]
 		}
 		n := copy(x, part)
 		n += copy(y, part[n:])
-		c.in.Discard(n)
-		c.gaveLength(n)
+		c.input.Discard(n)
+		c.gaveLength(nowMS, n)
 		return true
 	}
-	return c.feedChunked(x, y)
+	return c.feedChunked(nowMS, x, y)
 }
 
-func (c *conn) feedChunked(x, y []byte) bool {
+func (c *conn) feedChunked(nowMS uint64, x, y []byte) bool {
 	b := &c.body
-	n, consumed, done, err := b.chunked.Decode(x, y, c.in.Unread())
-	c.in.Discard(consumed)
+	n, consumed, done, err := b.chunked.Decode(x, y, c.input.Unread())
+	c.input.Discard(consumed)
 	b.expect = false
 	if n > 0 {
 		b.got += int64(n)
-		c.running.BodyCommit(n)
+		c.exchange.running.BodyCommit(n)
 	}
 	switch {
 	case err != nil:
-		var perr *httpparse.Error
-		c.abortBody(errors.As(err, &perr) && perr.Status == statusContentTooLarge)
+		c.abortBody(nowMS, statusOf(err) == statusContentTooLarge)
 		return false
-	case b.got > c.s.limits.bodyBytes:
-		c.abortBody(true)
+	case b.got > c.service.limits.bodyBytes:
+		c.abortBody(nowMS, true)
 		return false
 	case done:
-		c.bodyComplete()
+		c.bodyComplete(nowMS)
 	default:
-		c.updateDeadline()
+		c.updateDeadline(nowMS)
 	}
 	return true
 }
 
-func (c *conn) gaveLength(n int) {
+func (c *conn) gaveLength(nowMS uint64, n int) {
 	b := &c.body
 	b.left -= int64(n)
 	b.got += int64(n)
 	b.expect = false
-	c.running.BodyCommit(n)
+	c.exchange.running.BodyCommit(n)
 	if b.left == 0 {
-		c.bodyComplete()
+		c.bodyComplete(nowMS)
 	} else {
-		c.updateDeadline()
+		c.updateDeadline(nowMS)
 	}
 }
 
-func (c *conn) bodyComplete() {
+func (c *conn) bodyComplete(nowMS uint64) {
 	c.body.framing = bodyNone
-	c.running.BodyEnd()
-	c.updateDeadline()
+	c.exchange.running.BodyEnd()
+	c.updateDeadline(nowMS)
 }
 
-// abortBody gives up a body that is invalid or too large. The response, whatever it is, is the last on the connection:
-// where the next request would begin is unknown.
-func (c *conn) abortBody(tooLarge bool) {
+// abortBody gives up a body that is incomplete, invalid or too large. The response, whatever it is, is the last on the
+// connection: where the next request would begin is unknown.
+func (c *conn) abortBody(nowMS uint64, tooLarge bool) {
 	c.body.framing = bodyNone
-	c.persistent = false
-	c.running.BodyAbort(tooLarge)
-	c.updateDeadline()
+	c.exchange.persistent = false
+	c.exchange.running.BodyAbort(tooLarge)
+	c.updateDeadline(nowMS)
 }
 
-// BodyRoom is called by the backend when the window has room again.
+// BodyRoom implements backend.Exchange: the window has room again.
 func (c *conn) BodyRoom() {
 	if c.state != stateDispatched {
 		return
 	}
+	nowMS := c.l.sys.nowMS()
 	c.body.full = false
-	c.updateDeadline()
-	c.advance()
+	c.updateDeadline(nowMS)
+	c.advance(nowMS)
 }
 
-// BodyWanted is called by the backend when the handler reads the body.
+// BodyWanted implements backend.Exchange: the handler reads the body.
 func (c *conn) BodyWanted() {
-	if c.state == stateDispatched && c.body.expect && !c.begun {
+	if c.state == stateDispatched && c.body.expect && !c.exchange.begun {
 		c.body.expect = false
 		c.send(continueBytes)
-		c.updateDeadline()
+		c.updateDeadline(c.l.sys.nowMS())
 	}
 }
 

@@ -41,7 +41,7 @@ func TestShutdownAnswersWhatWaits(t *testing.T) {
 			// Now the loops do not get to anything else until Shutdown has begun.
 			busy, release := make(chan struct{}), make(chan struct{})
 			for _, l := range e.loops {
-				l.Post(func() { busy <- struct{}{}; <-release })
+				l.r.Post(func() { busy <- struct{}{}; <-release })
 			}
 			for range e.loops {
 				<-busy
@@ -104,7 +104,7 @@ func TestShutdownClosesListenersFirst(t *testing.T) {
 		q.say(get("/hello"))
 		q.hears(200)
 		n := make(chan int, 1)
-		e.loops[0].Post(func() { n <- e.loops[0].conns.len })
+		e.loops[0].r.Post(func() { n <- e.loops[0].conns.len })
 		if <-n > 0 {
 			p = q
 		} else {
@@ -114,13 +114,13 @@ func TestShutdownClosesListenersFirst(t *testing.T) {
 	busy, release := make(chan struct{}), make(chan struct{})
 	letGo := sync.OnceFunc(func() { close(release) })
 	defer letGo()
-	e.loops[1].Post(func() { close(busy); <-release })
+	e.loops[1].r.Post(func() { close(busy); <-release })
 	<-busy
 	done := make(chan error, 1)
 	go func() { done <- e.Shutdown(context.Background()) }()
 	eventually(t, "the shutdown begins", func() bool { e.mu.Lock(); defer e.mu.Unlock(); return e.stopped })
 	closed := make(chan struct{})
-	e.loops[0].Post(func() { close(closed) })
+	e.loops[0].r.Post(func() { close(closed) })
 	<-closed
 	for range 3 {
 		p.say(get("/hello"))
