@@ -23,7 +23,6 @@ const (
 	netpoll = gnet + "pkg/netpoll"
 	queue   = gnet + "pkg/queue"  // the poller's signatures are made of its tasks
 	errno   = gnet + "pkg/errors" // and its errors
-	socket  = gnet + "pkg/socket"
 	sys     = "golang.org/x/sys/unix"
 	pflag   = "github.com/spf13/pflag"
 )
@@ -37,7 +36,7 @@ var imports = map[string][]string{
 	"timers":              {},
 	"bufio":               {},
 	"httpparse":           {},
-	"reactor":             {"timers", netpoll, queue, errno, socket, sys},
+	"reactor":             {"timers", netpoll, queue, errno, sys},
 	"httpwrite":           {"httpparse"},
 	"handler":             {"handler/backend", "httpparse", "httpwrite"},
 	"handler/backend":     {"httpparse"},

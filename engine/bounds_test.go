@@ -12,7 +12,7 @@ import (
 
 // The numbers in this file are those of the documentation, not the constants of the code: what they promise is tested.
 
-// However much a peer sends, a connection reads 16 times in a turn, and then goes on in the next one.
+// However much a peer sends, a connection reads 16 times and then lets others have their turn.
 func TestReadsPerTurn(t *testing.T) {
 	const perTurn = 16
 	chunked := "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nffffff\r\n"

@@ -3,12 +3,24 @@ package engine
 import (
 	"errors"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"moonbridge/handler/backend"
 	"moonbridge/reactor"
 )
+
+// Of a connection that the poller refuses nothing is left.
+func TestRefusedByPoller(t *testing.T) {
+	d := newDialogue(t, Limits{})
+	d.c.close()
+	d.l.sys.add = func(int, reactor.Handler) error { return syscall.ENOSPC }
+	d.connects()
+	if n, m := d.wheel.Len(), d.l.conns.len; n != 0 || m != 0 || d.e.Conns() != 0 {
+		t.Errorf("left: %d timers, %d connections, %d counted", n, m, d.e.Conns())
+	}
+}
 
 func TestDialogue(t *testing.T) {
 	d := newDialogue(t, Limits{})

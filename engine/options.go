@@ -69,7 +69,8 @@ const (
 
 	// headBytesMax is the bound on a head that has no limit.
 	headBytesMax = 1 << 30
-	// readsPerTurn bounds what one connection may read in a turn, so that a fast upload does not starve the others.
+	// readsPerTurn bounds how often one connection reads before the others get their turn, so that a fast upload does not
+	// starve them.
 	readsPerTurn = 16
 	// drainBytesMax is how many bytes a lingering connection reads and throws away before it is reset.
 	drainBytesMax = 16 << 20
