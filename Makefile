@@ -9,7 +9,7 @@ LUA = luajit
 EXAMPLE = examples/$(if $(filter lua54,$(LUA)),lua54,example).lua
 
 # Plain Go: these are tested with the race detector as well. Programs and Lua run their tests in processes of their own.
-RACE = $$(go list ./... | grep -Ev '/(handler/worker|cmd/mbserve|examples/go)(/|$$)|^moonbridge$$')
+RACE = $$(go list ./... | grep -Ev '/handler/worker$$|/(cmd/mbserve|examples/go)(/|$$)|^moonbridge$$')
 
 .PHONY: help deps build serve test lint bench clean
 
@@ -37,6 +37,7 @@ serve: build
 test: deps build
 	scripts/check-format
 	go vet ./...
+	scripts/check-tidy
 	scripts/check-portable
 	scripts/check-binary $(LUA)
 	scripts/test-lua54

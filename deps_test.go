@@ -8,6 +8,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io"
+	"maps"
 	"os/exec"
 	"path"
 	"path/filepath"
@@ -17,51 +18,58 @@ import (
 	"testing"
 )
 
-const (
-	module  = "moonbridge"
-	gnet    = "github.com/panjf2000/gnet/v2/"
-	netpoll = gnet + "pkg/netpoll"
-	queue   = gnet + "pkg/queue"  // the poller's signatures are made of its tasks
-	errno   = gnet + "pkg/errors" // and its errors
-	sys     = "golang.org/x/sys/unix"
-	pflag   = "github.com/spf13/pflag"
-)
+const module = "moonbridge"
 
-// imports is the policy: what a package may import besides the standard library. "*" is every package of this module.
+// imports is the policy: what a package may import besides the standard library. "*" is every package of this module, and
+// words of external stand for packages of others. The table of packages in docs/ARCHITECTURE.md says the same. A new package
+// needs a row in both.
 //
-// The arrows point from processes to loops to bytes. Whoever parses or keeps time does no I/O (timers, bufio,
-// httpparse); whoever drives sockets knows no HTTP (reactor); whoever speaks HTTP knows no process and no Lua (engine).
-// A package that is not in this table does not belong to the module yet: give it its line first.
+// The arrows point from processes to loops to bytes. Packages that parse or keep time do no I/O (timers, bufio, httpparse,
+// httpwrite). The package that drives sockets knows no HTTP (reactor). The package that speaks HTTP knows no process and no
+// Lua (engine): it meets them only through the contract (handler/backend).
 var imports = map[string][]string{
-	"timers":              {},
-	"bufio":               {},
-	"httpparse":           {},
-	"reactor":             {"timers", netpoll, queue, errno, sys},
-	"httpwrite":           {"httpparse"},
-	"handler":             {"handler/backend", "httpparse", "httpwrite"},
-	"handler/backend":     {"httpparse"},
-	"handler/shm":         {sys},
-	"handler/pool/listen": {"handler/shm"},
-	"handler/pool/policy": {"handler/pool/listen"},
-	"handler/pool":        {"handler/backend", "handler/pool/listen", "handler/pool/policy", "handler/shm", "httpparse", sys},
-	"handler/worker":      {"handler/shm", "httpparse", sys},
-	"engine":              {"reactor", "bufio", "httpparse", "httpwrite", "handler/backend", "timers"},
-	"cmd/mbserve":         {"*", sys, pflag},
-	"examples/go":         {"*"}, // and every program below it
+	"timers":                 {},
+	"bufio":                  {},
+	"httpparse":              {},
+	"httpwrite":              {"httpparse"},
+	"reactor":                {"timers", "gnet", "x/sys"},
+	"handler/backend":        {"httpparse"},
+	"engine":                 {"reactor", "bufio", "timers", "httpparse", "httpwrite", "handler/backend"},
+	"handler":                {"handler/backend", "httpparse", "httpwrite"},
+	"handler/shm":            {"httpparse", "x/sys"},
+	"handler/pool/listen":    {"handler/shm"},
+	"handler/pool/policy":    {"handler/pool/listen"},
+	"handler/pool":           {"handler/pool/listen", "handler/pool/policy", "handler/backend", "handler/shm", "httpparse", "x/sys"},
+	"handler/worker/rawhttp": {"bufio", "handler/shm", "httpparse", "httpwrite", "x/sys"},
+	"handler/worker/form":    {"httpparse"},
+	"handler/worker":         {"handler/worker/form", "handler/worker/rawhttp", "handler/shm", "bufio", "httpparse", "httpwrite"},
+	"cmd/mbserve":            {"*", "pflag", "x/sys"},
+	"examples/go":            {"*"}, // the programs below it too
 
-	// For tests only: no line of the table names it.
+	// For tests only: the row of no other package names them.
 	"httpparse/conformance":          {},
 	"handler/pool/listen/listentest": {"handler/shm"},
+	"handler/shm/shmtest":            {"handler/shm", "x/sys"},
 }
 
-// mustExist are the packages whose absence means that this test looks at the wrong place.
-var mustExist = []string{"timers", "httpparse", "handler"}
+// external are the packages of other modules, by the words that stand for them in the table.
+var external = map[string][]string{
+	"gnet": {
+		gnet + "pkg/netpoll",
+		gnet + "pkg/queue",  // the poller's methods take its tasks
+		gnet + "pkg/errors", // and return its errors
+	},
+	"x/sys": {"golang.org/x/sys/unix"},
+	"pflag": {"github.com/spf13/pflag"},
+}
 
-// cgoPackage is the only one that may import "C".
+const gnet = "github.com/panjf2000/gnet/v2/"
+
+// cgoPackage is the only package that may import "C", and so the only one that needs Lua.
 const cgoPackage = "handler/worker"
 
-// goPackage is what is used of the output of go list. The file lists together are all files but tests, those for other
-// systems included.
+// goPackage is what is used of the output of go list. GoFiles, CgoFiles and IgnoredGoFiles together are all files that are not
+// tests, plus the files for other systems, tests included.
 type goPackage struct {
 	ImportPath     string
 	Dir            string
@@ -74,7 +82,15 @@ func (p goPackage) name() string {
 	return strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/")
 }
 
-// fileImports returns the imports by file name. Files that are no part of any build on any system count as well.
+// row is the name that the package has in the table.
+func (p goPackage) row() string {
+	if strings.HasPrefix(p.name(), "examples/go/") {
+		return "examples/go"
+	}
+	return p.name()
+}
+
+// fileImports returns the imports by file name. It includes files that no build on this system uses.
 func (p goPackage) fileImports(t *testing.T) map[string][]string {
 	t.Helper()
 	found := make(map[string][]string)
@@ -98,18 +114,11 @@ func (p goPackage) fileImports(t *testing.T) map[string][]string {
 	return found
 }
 
-// packages lists those of this module that have files besides tests.
+// packages lists the packages of this module that have files other than tests.
 func packages(t *testing.T) []goPackage {
 	t.Helper()
-	cmd := exec.Command("go", "list", "-e", "-json=ImportPath,Dir,GoFiles,CgoFiles,IgnoredGoFiles", "./...")
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("go list: %v\n%s", err, stderr.Bytes())
-	}
 	var list []goPackage
-	for decoder := json.NewDecoder(bytes.NewReader(out)); ; {
+	for decoder := json.NewDecoder(goOutput(t, "list", "-e", "-json=ImportPath,Dir,GoFiles,CgoFiles,IgnoredGoFiles", "./...")); ; {
 		var p goPackage
 		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
 			return list
@@ -122,44 +131,203 @@ func packages(t *testing.T) []goPackage {
 	}
 }
 
+// goOutput runs the go command and returns what it writes.
+func goOutput(t *testing.T, args ...string) io.Reader {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	cmd := exec.Command("go", args...)
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, stderr.Bytes())
+	}
+	return &stdout
+}
+
+// TestImportsFollowTheTable: each package has a row, each row has a package, and what a row allows is what the package
+// imports, no more and no less.
 func TestImportsFollowTheTable(t *testing.T) {
-	seen := make(map[string]bool)
-	for _, p := range packages(t) {
-		seen[p.name()] = true
-		name := p.name()
-		if strings.HasPrefix(name, "examples/go/") {
-			name = "examples/go"
+	unused := make(map[string]map[string]bool) // what rows allow and no import has used so far
+	for name, allowed := range imports {
+		unused[name] = make(map[string]bool)
+		for _, word := range allowed {
+			unused[name][word] = true
 		}
-		allowed, ok := imports[name]
-		if !ok {
+	}
+	exists, imported := make(map[string]bool), make(map[string]bool)
+	for _, p := range packages(t) {
+		exists[p.row()] = true
+		if _, ok := imports[p.row()]; !ok {
 			t.Errorf("package %q is not in the table", p.name())
 			continue
 		}
 		for file, list := range p.fileImports(t) {
-			for _, imported := range list {
-				if !mayImport(allowed, imported) {
-					t.Errorf("%s/%s imports %q, which the table does not allow", p.name(), file, imported)
+			for _, one := range list {
+				imported[one] = true
+				by, ok := allowedBy(imports[p.row()], one)
+				if !ok {
+					t.Errorf("%s/%s imports %q, which the table does not allow", p.name(), file, one)
 				}
+				delete(unused[p.row()], by)
 			}
 		}
 	}
-	for _, name := range mustExist {
-		if !seen[name] {
-			t.Errorf("package %q was not found", name)
+	exists["examples/go"] = true // it holds programs and tests, and no file of its own
+	for name := range imports {
+		if !exists[name] {
+			t.Errorf("package %q of the table does not exist", name)
+			continue
+		}
+		for word := range unused[name] {
+			t.Errorf("the table allows %s to import %q, which it does not need", name, word)
+		}
+	}
+	for word, list := range external {
+		for _, one := range list {
+			if !imported[one] {
+				t.Errorf("%q stands for %q, which nothing imports", word, one)
+			}
 		}
 	}
 }
 
-func TestOnePackageUsesCgo(t *testing.T) {
-	for _, p := range packages(t) {
-		if p.name() == cgoPackage {
+// allowedBy reports whether a row of the table allows an import, and which of its words does; "" for the standard library.
+// "C" is left to a test of its own.
+func allowedBy(allowed []string, imported string) (word string, ok bool) {
+	if own, ok := strings.CutPrefix(imported, module+"/"); ok {
+		if slices.Contains(allowed, own) {
+			return own, true
+		}
+		return "*", slices.Contains(allowed, "*")
+	}
+	if first, _, _ := strings.Cut(imported, "/"); !strings.Contains(first, ".") {
+		return "", true // no dot in the first element, as in a host name: the standard library
+	}
+	for _, word := range allowed {
+		if slices.Contains(external[word], imported) {
+			return word, true
+		}
+	}
+	return "", false
+}
+
+func TestAllowedBy(t *testing.T) {
+	tests := []struct {
+		allowed  []string
+		imported string
+		word     string
+		ok       bool
+	}{
+		{nil, "net/http", "", true},
+		{nil, "C", "", true},
+		{nil, "moonbridge/timers", "*", false},
+		{[]string{"timers"}, "moonbridge/timers", "timers", true},
+		{[]string{"handler"}, "moonbridge/handler/shm", "*", false},
+		{[]string{"*"}, "moonbridge/handler/shm", "*", true},
+		{[]string{"*"}, "golang.org/x/sys/unix", "", false},
+		{[]string{"x/sys"}, "golang.org/x/sys/unix", "x/sys", true},
+		{[]string{"x/sys"}, "golang.org/x/sys/windows", "", false},
+		{[]string{"x/sys"}, gnet + "pkg/netpoll", "", false},
+		{[]string{"gnet"}, gnet + "pkg/netpoll", "gnet", true},
+	}
+	for _, tt := range tests {
+		if word, ok := allowedBy(tt.allowed, tt.imported); ok != tt.ok || ok && word != tt.word {
+			t.Errorf("allowedBy(%q, %q) = %q, %v, want %q, %v", tt.allowed, tt.imported, word, ok, tt.word, tt.ok)
+		}
+	}
+}
+
+// TestArchitectureHasTheTable: the table of packages in docs/ARCHITECTURE.md has the rows of this file.
+func TestArchitectureHasTheTable(t *testing.T) {
+	documented := make(map[string][]string)
+	for _, row := range tableUnder(t, "docs/ARCHITECTURE.md", "## 3. Packages") {
+		name, ok := linkToPackage(row[0])
+		if !ok || len(row) != 3 {
+			t.Errorf("row %q is not | [package](../package) | what it is | what it may import |", row)
 			continue
 		}
+		if _, twice := documented[name]; twice {
+			t.Errorf("package %s has two rows", name)
+		}
+		documented[name] = cellWords(row[2])
+	}
+	for _, name := range slices.Sorted(maps.Keys(documented)) {
+		if _, ok := imports[name]; !ok {
+			t.Errorf("package %s is in the document, but not in the table of deps_test.go", name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(imports)) {
+		words, ok := documented[name]
+		if !ok {
+			t.Errorf("package %s is in the table of deps_test.go, but not in the document", name)
+		} else if !sameWords(words, imports[name]) {
+			t.Errorf("package %s may import %q as the document has it, and %q in deps_test.go", name, words, imports[name])
+		}
+	}
+}
+
+// linkToPackage returns the package of a first cell, as in "[engine](../engine)".
+func linkToPackage(cell string) (name string, ok bool) {
+	name, target, ok := strings.Cut(strings.TrimPrefix(cell, "["), "](../")
+	return name, ok && cell == "["+name+"](../"+name+")" && target == name+")"
+}
+
+// cellWords returns the packages that a last cell allows: words of the table, "nothing", or "all" for "*".
+func cellWords(cell string) []string {
+	words := strings.Split(cell, ", ")
+	if words[0] == "nothing" {
+		words = words[1:]
+	} else if words[0] == "all" {
+		words[0] = "*"
+	}
+	return words
+}
+
+func sameWords(a, b []string) bool {
+	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
+}
+
+func TestOnePackageUsesCgo(t *testing.T) {
+	found := false
+	for _, p := range packages(t) {
 		for file, list := range p.fileImports(t) {
-			if slices.Contains(list, "C") {
+			if !slices.Contains(list, "C") {
+				continue
+			}
+			if p.name() != cgoPackage {
 				t.Errorf("%s/%s imports \"C\": only %s may", p.name(), file, cgoPackage)
 			}
+			found = true
 		}
+	}
+	if !found {
+		t.Errorf("no file imports \"C\": this test looks in the wrong place")
+	}
+}
+
+// TestOnlyTheWorkerNeedsLua: besides the packages that may import everything, none depends on the one with cgo, and neither
+// do their tests. scripts/check-portable compiles them without cgo.
+func TestOnlyTheWorkerNeedsLua(t *testing.T) {
+	worker := 0
+	for decoder := json.NewDecoder(goOutput(t, "list", "-test", "-json=ImportPath,Deps", "./...")); ; {
+		var p struct {
+			ImportPath string // "engine", "engine.test", or "engine [engine.test]"
+			Deps       []string
+		}
+		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatalf("output of go list: %v", err)
+		}
+		tested, _, _ := strings.Cut(p.ImportPath, " ")
+		name := goPackage{ImportPath: strings.TrimSuffix(strings.TrimSuffix(tested, ".test"), "_test")}.row()
+		if name == cgoPackage {
+			worker++
+		} else if slices.Contains(p.Deps, module+"/"+cgoPackage) && !slices.Contains(imports[name], "*") {
+			t.Errorf("%s depends on %s", p.ImportPath, cgoPackage)
+		}
+	}
+	if worker == 0 {
+		t.Errorf("package %s was not found", cgoPackage)
 	}
 }
 
@@ -172,43 +340,37 @@ func TestOneFileImportsGnet(t *testing.T) {
 			}
 		}
 	}
-	if len(files) > 1 {
+	if len(files) != 1 {
 		slices.Sort(files)
-		t.Errorf("gnet is imported by more than one file: %s", strings.Join(files, ", "))
+		t.Errorf("files that import gnet: %q, want exactly one", files)
 	}
 }
 
-// mayImport reports whether a package with this line of the table may import that path. "C" is left to its own test.
-func mayImport(allowed []string, imported string) bool {
-	if own, ok := strings.CutPrefix(imported, module+"/"); ok {
-		return slices.Contains(allowed, own) || slices.Contains(allowed, "*")
+// TestDirectRequirements: go.mod marks the modules that this module does not import as indirect, and only those. (go mod tidy
+// would say so too, but it needs the sources of modules that only the tests of dependencies import.)
+func TestDirectRequirements(t *testing.T) {
+	var mod struct {
+		Require []struct {
+			Path     string
+			Indirect bool
+		}
 	}
-	first, _, _ := strings.Cut(imported, "/")
-	if !strings.Contains(first, ".") {
-		return true // the standard library: no dot in the first element, as in a host name
+	if err := json.NewDecoder(goOutput(t, "mod", "edit", "-json")).Decode(&mod); err != nil {
+		t.Fatal(err)
 	}
-	return slices.Contains(allowed, imported)
-}
-
-func TestMayImport(t *testing.T) {
-	tests := []struct {
-		allowed  []string
-		imported string
-		want     bool
-	}{
-		{nil, "net/http", true},
-		{nil, "C", true},
-		{nil, "moonbridge/timers", false},
-		{[]string{"timers"}, "moonbridge/timers", true},
-		{[]string{"handler"}, "moonbridge/handler/shm", false},
-		{[]string{"*"}, "moonbridge/handler/shm", true},
-		{[]string{"*"}, sys, false},
-		{[]string{sys}, sys, true},
-		{[]string{sys}, netpoll, false},
+	direct := make(map[string]bool)
+	for _, list := range external {
+		for _, imported := range list {
+			for _, r := range mod.Require {
+				if strings.HasPrefix(imported, r.Path+"/") || imported == r.Path {
+					direct[r.Path] = true
+				}
+			}
+		}
 	}
-	for _, tt := range tests {
-		if got := mayImport(tt.allowed, tt.imported); got != tt.want {
-			t.Errorf("mayImport(%q, %q) = %v, want %v", tt.allowed, tt.imported, got, tt.want)
+	for _, r := range mod.Require {
+		if r.Indirect == direct[r.Path] {
+			t.Errorf("go.mod: %s: indirect is %v, but this module imports it: %v", r.Path, r.Indirect, direct[r.Path])
 		}
 	}
 }

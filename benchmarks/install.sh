@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs, on Debian and its relatives, what the comparison needs besides Go: wrk, nginx and its Lua module.
-# Nothing is done where all is there. nginx is never started as a service, and not enabled for the next boot.
+# Installs the programs that the comparison needs besides Go, on Debian and its derivatives: wrk, nginx and its Lua
+# module. Does nothing if they are installed. nginx is not started as a service and not enabled at boot.
 set -eu
 
 packages=
@@ -14,7 +14,7 @@ if [ -z "$packages" ]; then
 fi
 
 if ! command -v apt-get >/dev/null; then
-	echo "install.sh: no apt-get here; install by other means:$packages" >&2
+	echo "install.sh: apt-get not found; please install:$packages" >&2
 	exit 1
 fi
 as_root=
@@ -22,8 +22,8 @@ if [ "$(id -u)" -ne 0 ]; then
 	as_root=sudo
 fi
 
-# invoke-rc.d asks this file whether a package may start its service. One that is there already stays as it is, and what
-# it lets through is stopped below.
+# invoke-rc.d asks this program whether a package may start its service. An existing one is left alone; a service that
+# it allows is stopped below.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e $policy ]; then
 	trap '$as_root rm -f $policy' EXIT
@@ -42,7 +42,7 @@ if [ "$had_nginx" = no ]; then
 	elif command -v update-rc.d >/dev/null; then
 		$as_root update-rc.d nginx disable
 	fi
-	# A policy of somebody else's may have let the service start.
+	# An existing policy may have allowed the service to start.
 	if [ -s /run/nginx.pid ]; then
 		$as_root nginx -s stop
 	fi

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Builds and starts one of the measuring programs:
+# Builds and runs one of the measuring programs:
 #
 #   run.sh [compare] [flags]    compare servers under load (run.sh --help)
 #   run.sh idle [flags]         memory and latency with many idle connections (run.sh idle --help)
 #   run.sh growth [flags]       number of workers under a load in steps (run.sh growth --help)
 #
-# Paths in flags are relative to the working directory, as usual.
+# Paths in flags are relative to the working directory.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -21,13 +21,13 @@ temp=$(mktemp -d)
 trap 'rm -rf "$temp"' EXIT
 (cd "$here" && go build -o "$temp/$program" "./$program")
 
-# A signal to this script has to reach the program, which then stops its servers and writes what it has measured.
+# A signal to this script must reach the program, which then stops its servers and writes its measurements.
 "$temp/$program" -dir "$here" "$@" &
 pid=$!
 trap 'kill -TERM "$pid" 2>/dev/null || :' INT TERM HUP
 status=0
 wait "$pid" || status=$?
-# A signal ends the wait and not the program.
+# A signal ends the wait, but not the program.
 while kill -0 "$pid" 2>/dev/null; do
 	status=0
 	wait "$pid" || status=$?

@@ -1,17 +1,19 @@
 package bufio
 
-// Input is what was read from one connection and is not consumed yet. The zero value is empty and ready.
+// Input holds the bytes that were read from one connection and are not consumed yet. The zero value is empty and ready
+// for use.
 //
-// One turn of a connection: Reserve, read, Commit; Unread and Discard as often as it takes; at the end Settle.
+// A turn of a connection consists of Reserve, a read, and Commit; then Unread and Discard as often as needed; and
+// Settle at the end.
 type Input struct {
-	buf  []byte // scratch, a buffer of its own, or nil
+	buf  []byte // scratch, a separate buffer, or nil
 	r, w int    // buf[r:w] is unread
 }
 
-// Len is the number of unread bytes.
+// Len returns the number of unread bytes.
 func (in *Input) Len() int { return in.w - in.r }
 
-// Unread returns the unread bytes, a view.
+// Unread returns the unread bytes, as a view.
 func (in *Input) Unread() []byte { return in.buf[in.r:in.w] }
 
 // Discard consumes the first n unread bytes. It panics if there are fewer.
@@ -22,9 +24,10 @@ func (in *Input) Discard(n int) {
 	in.r += n
 }
 
-// Reserve returns room for at least n bytes (at least one) behind the unread bytes, to read into before Commit. With
-// nothing unread and n ≤ ScratchSize that is the whole scratch buffer of p; then no other Input of p may call Reserve
-// before Settle or Release was called on this one. All views become invalid.
+// Reserve returns room for at least max(n, 1) bytes after the unread bytes, to be read into before Commit. If nothing
+// is unread and n ≤ ScratchSize, the room is the whole scratch buffer of p. In that case Settle or Release must be
+// called on this Input before Reserve is called on another Input of p; otherwise Reserve panics. All views become
+// invalid.
 func (in *Input) Reserve(p *Pool, n int) []byte {
 	n = max(n, 1)
 	unread := in.Len()
@@ -43,7 +46,7 @@ func (in *Input) Reserve(p *Pool, n int) []byte {
 	return in.buf[in.w:]
 }
 
-// Commit says that n bytes were read into the room of the last Reserve.
+// Commit adds the first n bytes of the room of the last Reserve to the unread bytes. It panics if the room is smaller.
 func (in *Input) Commit(n int) {
 	if n < 0 || n > len(in.buf)-in.w {
 		panic("bufio: Commit beyond the reserved room")
@@ -51,8 +54,8 @@ func (in *Input) Commit(n int) {
 	in.w += n
 }
 
-// Settle must be called when the loop turns from this connection to another. It moves unread bytes out of the scratch
-// buffer into one of their own, gives a buffer without unread bytes back, and changes a buffer that is mostly empty for a
+// Settle must be called before the loop turns to another connection. It moves unread bytes from the scratch buffer to a
+// separate buffer, returns a buffer without unread bytes to p, and replaces a buffer that is mostly empty with a
 // smaller one. All views become invalid.
 func (in *Input) Settle(p *Pool) {
 	unread := in.Len()
@@ -65,13 +68,13 @@ func (in *Input) Settle(p *Pool) {
 	}
 }
 
-// Release drops all unread bytes and gives the buffer back. The Input may be used again.
+// Release drops all unread bytes and returns the buffer to p. The Input may be used again.
 func (in *Input) Release(p *Pool) {
 	in.drop(p)
 	in.buf, in.r, in.w = nil, 0, 0
 }
 
-// useScratch makes scratch the buffer of an Input without unread bytes.
+// useScratch makes the scratch buffer the buffer of an Input without unread bytes.
 func (in *Input) useScratch(p *Pool) {
 	if p.reader != in {
 		if p.reader != nil {
@@ -84,7 +87,7 @@ func (in *Input) useScratch(p *Pool) {
 	in.r, in.w = 0, 0
 }
 
-// move changes the buffer for one of its own with at least size bytes, and takes the unread bytes along.
+// move replaces the buffer with a separate one of at least size bytes, and moves the unread bytes there.
 func (in *Input) move(p *Pool, size int) {
 	b := p.get(size)
 	unread := copy(b, in.buf[in.r:in.w])
@@ -92,7 +95,7 @@ func (in *Input) move(p *Pool, size int) {
 	in.buf, in.r, in.w = b, 0, unread
 }
 
-// drop gives the buffer back but leaves the fields as they are.
+// drop returns the buffer to p but leaves the fields unchanged.
 func (in *Input) drop(p *Pool) {
 	switch {
 	case in.buf == nil:

@@ -1,18 +1,19 @@
 package bufio
 
-// Output is what is to be sent on one connection and was not taken by the kernel yet. The zero value is empty and ready.
+// Output holds the bytes to be sent on one connection that the kernel has not accepted yet. The zero value is empty and
+// ready for use.
 type Output struct {
 	buf  []byte // nil while empty
 	r, w int    // buf[r:w] is unsent
 }
 
-// Len is the number of unsent bytes.
+// Len returns the number of unsent bytes.
 func (out *Output) Len() int { return out.w - out.r }
 
-// Unsent returns the unsent bytes, a view.
+// Unsent returns the unsent bytes, as a view.
 func (out *Output) Unsent() []byte { return out.buf[out.r:out.w] }
 
-// Append copies b behind the unsent bytes.
+// Append copies b to the end of the unsent bytes.
 func (out *Output) Append(p *Pool, b []byte) {
 	if len(b) == 0 {
 		return
@@ -20,16 +21,8 @@ func (out *Output) Append(p *Pool, b []byte) {
 	out.w += copy(out.room(p, len(b)), b)
 }
 
-// AppendString copies s behind the unsent bytes.
-func (out *Output) AppendString(p *Pool, s string) {
-	if len(s) == 0 {
-		return
-	}
-	out.w += copy(out.room(p, len(s)), s)
-}
-
-// Discard says that the first n unsent bytes were sent. The last of them gives the buffer back. It panics if there are
-// fewer than n.
+// Discard removes the first n unsent bytes, which were sent. If none are left, it returns the buffer to p. It panics if
+// there are fewer than n unsent bytes.
 func (out *Output) Discard(p *Pool, n int) {
 	if n < 0 || n > out.Len() {
 		panic("bufio: Discard beyond the unsent bytes")
@@ -40,7 +33,7 @@ func (out *Output) Discard(p *Pool, n int) {
 	}
 }
 
-// Release drops all unsent bytes and gives the buffer back. The Output may be used again.
+// Release drops all unsent bytes and returns the buffer to p. The Output may be used again.
 func (out *Output) Release(p *Pool) {
 	if out.buf != nil {
 		p.put(out.buf)
@@ -48,8 +41,9 @@ func (out *Output) Release(p *Pool) {
 	out.buf, out.r, out.w = nil, 0, 0
 }
 
-// room returns room for n bytes behind the unsent ones. Unsent bytes are moved to the front of their buffer only if at
-// least as many were sent since: so appending and sending in turn costs at most one more copy of each byte.
+// room returns room for n bytes after the unsent ones. Unsent bytes are moved to the front of their buffer only if at
+// least as many bytes have been sent since. So alternate appending and sending costs at most one more copy of each
+// byte.
 func (out *Output) room(p *Pool, n int) []byte {
 	unsent := out.Len()
 	switch {

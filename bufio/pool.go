@@ -9,30 +9,31 @@ const (
 	// ScratchSize is the size of the read buffer that all Inputs of a Pool share, in bytes.
 	ScratchSize = 64 << 10
 
-	// Buffers come in classes of 4, 16, 64 and 256 KiB; anything larger is allocated and dropped, not kept.
+	// Buffers come in classes of 4, 16, 64 and 256 KiB. Larger ones are allocated when needed and not kept.
 	classes      = 4
 	minClassBits = 12
 	maxClassSize = 1 << (minClassBits + 2*(classes-1))
 )
 
-// keptMax is how many free buffers of each class a Pool keeps, 7 MiB in all: enough that a loop with some hundred busy
-// connections does not allocate, little enough to keep after a peak. What is beyond goes to the garbage collector.
+// keptMax is how many free buffers of each class a Pool keeps, 7 MiB in total: enough for a loop with a few hundred
+// busy connections to run without allocation, and little enough to keep after a peak. The rest goes to the garbage
+// collector.
 var keptMax = [classes]int{256, 128, 32, 8}
 
-// poison has the bytes of freed buffers overwritten, so that a view that outlived its buffer is seen in tests.
+// poison makes put overwrite freed buffers, so that tests notice a view that has outlived its buffer.
 var poison = false
 
 const poisonByte = 0xDB
 
-// Pool is the memory of one loop for bytes of connections: the shared scratch buffer and free buffers of four sizes.
+// Pool is the buffer memory of one loop: the shared scratch buffer, and free buffers of four sizes.
 type Pool struct {
 	scratch []byte
-	reader  *Input // whose unread bytes or reserved room are in scratch
+	reader  *Input // the Input that uses scratch, or nil
 	free    [classes][][]byte
 	inUse   int // buffers handed out
 }
 
-// NewPool returns a pool without free buffers. It holds ScratchSize bytes from the start.
+// NewPool returns a pool without free buffers. It allocates ScratchSize bytes at once.
 func NewPool() *Pool {
 	p := &Pool{scratch: make([]byte, ScratchSize)}
 	for class := range p.free {
@@ -41,26 +42,10 @@ func NewPool() *Pool {
 	return p
 }
 
-// InUse is the number of buffers that Inputs and Outputs hold at present, scratch not counted.
+// InUse returns the number of buffers that Inputs and Outputs currently hold, not counting the scratch buffer.
 func (p *Pool) InUse() int { return p.inUse }
 
-// Kept is the number of bytes in free buffers.
-func (p *Pool) Kept() (bytes int) {
-	for class := range p.free {
-		bytes += len(p.free[class]) * classSize(class)
-	}
-	return bytes
-}
-
-// Trim gives all free buffers to the garbage collector.
-func (p *Pool) Trim() {
-	for class := range p.free {
-		clear(p.free[class])
-		p.free[class] = p.free[class][:0]
-	}
-}
-
-// get returns a buffer of at least n bytes whose contents are arbitrary.
+// get returns a buffer of at least n bytes with arbitrary contents.
 func (p *Pool) get(n int) []byte {
 	p.inUse++
 	size := roundUp(n)
@@ -94,7 +79,7 @@ func (p *Pool) put(b []byte) {
 	}
 }
 
-// isScratch says whether b is the scratch buffer.
+// isScratch reports whether b is the scratch buffer.
 func (p *Pool) isScratch(b []byte) bool { return unsafe.SliceData(b) == unsafe.SliceData(p.scratch) }
 
 // leaveScratch ends the use of scratch by its reader.
@@ -107,7 +92,7 @@ func (p *Pool) leaveScratch() {
 
 func classSize(class int) int { return 1 << (minClassBits + 2*class) }
 
-// classOf is the smallest class of at least n bytes, n ≤ maxClassSize.
+// classOf returns the smallest class with buffers of at least n bytes, n ≤ maxClassSize.
 func classOf(n int) int {
 	if n <= 1<<minClassBits {
 		return 0
@@ -115,7 +100,8 @@ func classOf(n int) int {
 	return (bits.Len(uint(n-1)) - minClassBits + 1) / 2
 }
 
-// roundUp is the size of the buffer that get returns for n bytes: a class, or above these a multiple of the largest.
+// roundUp returns the size of the buffer that get returns for n bytes: that of a class, or above the classes a multiple
+// of the largest.
 func roundUp(n int) int {
 	if n <= maxClassSize {
 		return classSize(classOf(n))

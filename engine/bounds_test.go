@@ -188,15 +188,15 @@ func TestIdleConnectionIsSmall(t *testing.T) {
 }
 
 // The defaults that are not timeouts, as the documentation has them; for the timeouts see TestTimeouts.
-func TestDefaultLimits(t *testing.T) {
+func TestDefaultsAreDocumented(t *testing.T) {
 	lim := Limits{}.resolve()
 	for _, c := range []struct {
 		name      string
 		got, want int64
 	}{
 		{"HeadBytes", int64(lim.head.HeadBytes), 1 << 20},
-		{"BodyBytes", lim.bodyBytes, 64 << 20},
-		{"BufferBody", lim.bufferBody, 64 << 10},
+		{"BodyBytes", lim.body.Bytes, 64 << 20},
+		{"BufferBody", lim.body.Await, 64 << 10},
 		{"OutputBytes", int64(lim.outputBytes), 128 << 10},
 	} {
 		if c.got != c.want {
@@ -204,7 +204,7 @@ func TestDefaultLimits(t *testing.T) {
 		}
 	}
 	none := Limits{HeadBytes: -1, BodyBytes: -1, BufferBody: -1, OutputBytes: -1}.resolve()
-	if none.head.HeadBytes != 1<<30 || none.bodyBytes < 1<<60 || none.bufferBody != 0 || none.outputBytes != 0 {
+	if none.head.HeadBytes != 1<<30 || none.body.Bytes < 1<<60 || none.body.Await != 0 || none.outputBytes != 0 {
 		t.Errorf("none: %+v", none)
 	}
 	if n := (Limits{HeadBytes: 1 << 40}).resolve().head.HeadBytes; n != 1<<30 {

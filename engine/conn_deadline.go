@@ -75,7 +75,7 @@ func (c *conn) waitsForPeer() bool {
 	if c.state != stateDispatched {
 		return true
 	}
-	return c.output.Len() > 0 || c.body.framing != bodyNone && !c.body.full && !c.body.expect
+	return c.output.Len() > 0 || c.body.Missing() && !c.body.full && !c.body.Expecting()
 }
 
 // timedOut is what a connection does at its deadline.
@@ -86,7 +86,7 @@ func (c *conn) timedOut(nowMS uint64) {
 	case stateHead, stateBody:
 		c.refuse(nowMS, statusTimeout)
 	case stateDispatched:
-		if c.output.Len() == 0 && c.body.framing != bodyNone && !c.deadline.responseDue(nowMS) {
+		if c.output.Len() == 0 && c.body.Missing() && !c.deadline.responseDue(nowMS) {
 			// The body does not come. The handler is told, and may still answer.
 			c.abortBody(nowMS, false)
 			return

@@ -46,17 +46,16 @@ func (c *conn) begin(nowMS uint64, h *httpparse.Head, n int) bool {
 	}
 	c.exchange.isHead = h.IsHead
 	c.exchange.persistent = h.Persistent && !c.ending()
-	if h.ContentLength > lim.bodyBytes {
-		c.input.Discard(n)
-		c.refuse(nowMS, statusContentTooLarge)
-		return true
-	}
 	rest := c.input.Unread()[n:]
-	if length := h.ContentLength; length > int64(len(rest)) && length <= lim.bufferBody && !h.ExpectContinue {
-		// A slow peer must not occupy a handler, so a small body is awaited first. Not with Expect: 100-continue: there
-		// the peer waits for the handler.
+	await, err := c.body.Begin(h, len(rest), &lim.body)
+	switch {
+	case err != nil:
+		c.input.Discard(n)
+		c.refuse(nowMS, httpparse.StatusOf(err))
+		return true
+	case await > 0:
 		c.state = stateBody
-		c.input.need = n + int(length)
+		c.input.need = n + await
 		c.updateDeadline(nowMS)
 		return false
 	}
@@ -66,24 +65,10 @@ func (c *conn) begin(nowMS uint64, h *httpparse.Head, n int) bool {
 
 // dispatch gives the exchange to the backend, with what has arrived of the body.
 func (c *conn) dispatch(nowMS uint64, h *httpparse.Head, n int, rest []byte) {
-	c.body = body{}
-	var part []byte
-	switch {
-	case h.Chunked:
-		c.body.framing = bodyChunked
-	case h.ContentLength > 0:
-		part = rest
-		if int64(len(part)) >= h.ContentLength {
-			part = part[:h.ContentLength]
-		} else {
-			c.body.framing = bodyLength
-			c.body.left = h.ContentLength - int64(len(part))
-		}
-	}
-	c.body.got = int64(len(part))
-	c.body.expect = h.ExpectContinue && len(rest) == 0
+	c.body.full = false
+	part := c.body.Take(rest)
 	h.Persistent = c.exchange.persistent
-	running, err := c.service.backend.Start(c, h, c.service.index, part, c.body.framing != bodyNone)
+	running, err := c.service.backend.Start(c, h, c.service.index, part, c.body.Missing())
 	c.input.Discard(n + len(part))
 	if err != nil {
 		c.startFailed(nowMS, err)
@@ -111,5 +96,5 @@ func (c *conn) startFailed(nowMS uint64, err error) {
 		c.refuse(nowMS, statusInternal)
 		return
 	}
-	c.answer(nowMS, statusUnavailable, retryAfterSeconds, c.exchange.persistent && c.body.framing == bodyNone)
+	c.answer(nowMS, statusUnavailable, retryAfterSeconds, c.mayPersist())
 }

@@ -36,7 +36,7 @@ func (c *conn) Failed(status int, retryAfter time.Duration) {
 
 // mayPersist reports whether another request can follow the one in progress: not if the rest of a body is still to come,
 // which might be taken for a request.
-func (c *conn) mayPersist() bool { return c.exchange.persistent && c.body.framing == bodyNone }
+func (c *conn) mayPersist() bool { return c.exchange.persistent && !c.body.Missing() }
 
 // refuse answers a request that never reaches a handler, and closes: where the next request would begin is unknown.
 func (c *conn) refuse(nowMS uint64, status int) { c.answer(nowMS, status, 0, false) }

@@ -1,8 +1,6 @@
 package engine
 
 import (
-	"errors"
-
 	"moonbridge/bufio"
 	"moonbridge/httpparse"
 )
@@ -22,19 +20,10 @@ func (in *input) complete() bool { return in.Len() >= in.need }
 func (in *input) head(h *httpparse.Head, lim *httpparse.Limits) (n, status int) {
 	n, err := in.parser.Parse(h, in.Unread(), lim)
 	if err != nil {
-		return 0, statusOf(err)
+		return 0, httpparse.StatusOf(err)
 	}
 	if n > 0 {
 		in.parser.Reset()
 	}
 	return n, 0
-}
-
-// statusOf is the status that answers an error of package httpparse.
-func statusOf(err error) int {
-	var perr *httpparse.Error
-	if errors.As(err, &perr) {
-		return perr.Status
-	}
-	return statusBadRequest
 }

@@ -75,7 +75,7 @@ func (c *conn) inputEnded(nowMS uint64) {
 		// An incomplete message (RFC 9112 §8). A peer that has only shut down its sending side is told why.
 		c.refuse(nowMS, statusBadRequest)
 	case stateDispatched:
-		if c.body.framing != bodyNone {
+		if c.body.Missing() {
 			c.abortBody(nowMS, false)
 		}
 	}

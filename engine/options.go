@@ -85,8 +85,7 @@ const noLimit = int64(1) << 62
 type limits struct {
 	head httpparse.Limits
 
-	bodyBytes   int64
-	bufferBody  int64
+	body        httpparse.BodyLimits
 	outputBytes int
 
 	idleMS, headMS, stallMS, responseMS, drainMS uint64
@@ -94,9 +93,11 @@ type limits struct {
 
 func (l Limits) resolve() limits {
 	return limits{
-		head:        httpparse.Limits{HeadBytes: int(min(orDefault(l.HeadBytes, headBytesDefault, headBytesMax), headBytesMax))},
-		bodyBytes:   orDefault(l.BodyBytes, bodyBytesDefault, noLimit),
-		bufferBody:  orDefault(l.BufferBody, bufferBodyDefault, 0),
+		head: httpparse.Limits{HeadBytes: int(min(orDefault(l.HeadBytes, headBytesDefault, headBytesMax), headBytesMax))},
+		body: httpparse.BodyLimits{
+			Bytes: orDefault(l.BodyBytes, bodyBytesDefault, noLimit),
+			Await: orDefault(l.BufferBody, bufferBodyDefault, 0),
+		},
 		outputBytes: int(orDefault(l.OutputBytes, outputBytesDefault, 0)),
 		idleMS:      milliseconds(l.IdleTimeout, idleTimeoutDefault),
 		headMS:      milliseconds(l.HeadTimeout, headTimeoutDefault),

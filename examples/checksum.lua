@@ -1,11 +1,11 @@
--- Computes the checksum of an upload without ever holding more than a piece of it. Compare with the system's own:
+-- Computes the checksum of an upload, holding only one piece of it at a time. Compare with the system's own:
 --
 --     mbserve examples/checksum.lua
 --     curl -T some.file http://127.0.0.1:8080/
 --     sum -r some.file
 --
--- request:stream_request_body(callback) calls back with one piece of the body at a time. While the handler works on a
--- piece, the client is kept from sending more than a bounded amount ahead.
+-- request:stream_request_body(callback) calls back with one piece of the body at a time. While the handler processes a
+-- piece, the client can send only a bounded amount ahead.
 local http = require "moonbridge_http"
 local bit = require "bit"
 

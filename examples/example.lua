@@ -2,9 +2,9 @@
 --
 --     mbserve examples/example.lua [port]
 --
--- The script runs once, from top to bottom. Then the server forks worker processes from the state that it left: each
--- worker has everything defined here, and answers one request at a time with plain, blocking Lua. What a worker changes
--- afterwards stays in that worker.
+-- The script runs once, from top to bottom. Then the server forks worker processes from the resulting state: each
+-- worker has everything defined here, and answers one request at a time with plain, blocking Lua. Later changes in
+-- a worker stay in that worker.
 
 local http = require "moonbridge_http"
 local bit = require "bit" -- LuaJIT's bit operations
@@ -16,8 +16,8 @@ local origin = "http://127.0.0.1:" .. port
 
 -- 1. Memory that all processes share ----------------------------------------------------------------------------------
 --
--- Most applications keep what is common in a database. For one number, a page of memory that is mapped before the fork
--- will do: all workers see the same page. Only the timer's worker writes to it, so no lock is needed.
+-- Most applications keep shared data in a database. For one number, a page of memory that is mapped before the fork
+-- is enough: all workers see the same page. Only the timer's worker writes to it, so no lock is needed.
 
 ffi.cdef[[
 	int getpid(void);
@@ -50,7 +50,7 @@ for n = 0, 255 do
 	crc_table[n] = crc
 end
 
--- Continues a CRC-32 with further bytes. It begins with -1; the checksum is the complement of what comes out last.
+-- Continues a CRC-32 with more bytes. The initial value is -1; the checksum is the complement of the final value.
 local function crc32(crc, bytes)
 	for i = 1, #bytes do
 		crc = bit.bxor(bit.rshift(crc, 8), crc_table[bit.band(bit.bxor(crc, bytes:byte(i)), 255)])
@@ -63,7 +63,7 @@ local function crc32_text(crc) return bit.tohex(bit.bnot(crc)) end
 
 -- 3. Files and templates ----------------------------------------------------------------------------------------------
 --
--- All of them are read here, once. The workers share the memory that they lie in.
+-- All of them are read here, once. The workers share their memory.
 
 local directory = (arg[0]:match("^(.*/)") or "./") .. "example/"
 
@@ -74,7 +74,7 @@ local function read_file(name)
 	return content
 end
 
--- The list says what may be fetched, so that no path of a request ever becomes a file name.
+-- Only listed files can be fetched, so no path of a request ever becomes a file name.
 local static = {}
 for name, content_type in pairs{
 	["style.css"] = "text/css; charset=utf-8",
@@ -93,7 +93,7 @@ local function escape(text)
 	return (tostring(text):gsub("[&<>\"']", entities))
 end
 
--- {{name}} becomes values.name, escaped; {{=name}} becomes values.name as it is, which must be HTML already.
+-- {{name}} becomes values.name, escaped; {{=name}} becomes values.name unchanged, which must be HTML.
 local function fill(template, values)
 	return (template:gsub("{{(=?)([%w_]+)}}", function(html, name)
 		local value = values[name]
@@ -105,8 +105,8 @@ end
 
 -- 4. Answering --------------------------------------------------------------------------------------------------------
 
--- Sends a whole response. extra: further header fields, a sequence of {name, value}. To a HEAD request the server sends
--- the same head, and drops the body by itself.
+-- Sends a complete response. extra: additional header fields, a sequence of {name, value}. For a HEAD request the server
+-- sends the same head and drops the body.
 local function respond(request, status, content_type, body, extra)
 	request:send_status(status)
 	request:send_header("Content-Type", content_type)
@@ -128,7 +128,7 @@ local function respond_page(request, status, title, content, extra)
 	}), extra)
 end
 
--- Sends a page that has nothing but a headline and a sentence.
+-- Sends a page that consists of a headline and a sentence.
 local function respond_message(request, status, title, sentence, extra)
 	respond_page(request, status, title, fill([[
 <section class="hero low"><div class="words"><h1>{{title}}</h1><p>{{sentence}}</p></div></section>]],
@@ -163,7 +163,7 @@ end
 
 -- 5. Pages ------------------------------------------------------------------------------------------------------------
 
--- Cookie values may not hold blanks, semicolons and the like; we write them as in a URL.
+-- Cookie values must not contain spaces, semicolons and the like, so they are encoded as in a URL.
 local function encode(text)
 	return (text:gsub("[^%w_.~-]", function(char) return ("%%%02X"):format(char:byte()) end))
 end
@@ -194,7 +194,7 @@ local function home(request)
 	}))
 end
 
--- Shows what the server saw of a request.
+-- Shows a request as the server sees it.
 local function mirror(request)
 	local sections = {
 		{ "Request line", { method = request.method, path = request.path, query = request.query } },
@@ -224,7 +224,7 @@ local function set_cookie(request)
 	local form = request.post_params
 	local name, value = form.name or "", form.value or ""
 	if #name > 64 or not name:find("^[%w_-]+$") or #value > 500 then
-		return respond_message(request, "400 Bad Request", "Not such a cookie",
+		return respond_message(request, "400 Bad Request", "Invalid cookie",
 			"The name consists of 1 to 64 letters, digits, _ and -; the value has at most 500 bytes.")
 	end
 	local age = form.forget and 0 or 24 * 60 * 60
@@ -235,7 +235,7 @@ local function set_cookie(request)
 	request:finish()
 end
 
--- Takes a file of any size up to request_body_size_limit, one piece at a time.
+-- Reads a file of any size up to request_body_size_limit, one piece at a time.
 local function upload(request)
 	local bytes, pieces, crc = 0, 0, -1
 	request:stream_request_body(function(piece)
@@ -245,7 +245,7 @@ local function upload(request)
 		('{"bytes":%.0f,"pieces":%d,"crc32":"%s","pid":%d}\n'):format(bytes, pieces, crc32_text(crc), pid()))
 end
 
--- A response that comes in parts: flush() sends what there is, then the handler goes on.
+-- A response in parts: flush() sends the data so far, then the handler continues.
 local function stream(request)
 	request:send_status("200 OK")
 	request:send_header("Content-Type", "text/plain; charset=utf-8")
@@ -261,7 +261,7 @@ local function stream(request)
 end
 
 local function send_static(request, file)
-	-- The browser keeps its copy, but asks each time whether that is still the right one.
+	-- The browser keeps a copy, but checks each time whether it is still current.
 	local fields = { { "ETag", file.etag }, { "Cache-Control", "no-cache" } }
 	if request.headers_flags["If-None-Match"][file.etag] then
 		request:send_status("304 Not Modified")
@@ -272,7 +272,7 @@ local function send_static(request, file)
 end
 
 
--- 6. Which request gets which answer ----------------------------------------------------------------------------------
+-- 6. Routes -----------------------------------------------------------------------------------------------------------
 
 -- By path, which has no leading slash, and by method.
 local routes = {
@@ -288,7 +288,7 @@ for name, file in pairs(static) do
 end
 
 for _, methods in pairs(routes) do
-	methods.HEAD = methods.GET -- what answers GET answers HEAD
+	methods.HEAD = methods.GET -- the GET handler also answers HEAD
 end
 
 local function handle(request)
@@ -306,9 +306,9 @@ local function handle(request)
 end
 
 
--- 7. What the server listens to ---------------------------------------------------------------------------------------
+-- 7. Listeners -------------------------------------------------------------------------------------------------------
 
--- The web site: a pool of workers, at least two, and up to 16 if that many are busy at the same time.
+-- The web site: a pool of at least two workers, and up to 16 if all are busy.
 listen{
 	{ proto = "tcp4", port = port, localhost = true },
 	min_fork = 2,
@@ -324,7 +324,7 @@ listen{
 	}),
 }
 
--- The timer: a pool of its own with a single worker, which wakes up once a second.
+-- The timer: a separate pool with a single worker, which wakes up once a second.
 listen{
 	{ proto = "interval", name = "clock", delay = 1, strict = true },
 	min_fork = 1,

@@ -1,4 +1,4 @@
--- A JSON API: notes that can be listed, added, read, changed and deleted, with a status for each thing that can go wrong.
+-- A JSON API: notes that can be listed, added, read, changed and deleted, with a status for each kind of error.
 -- It needs the module lua-cjson (on Debian and Ubuntu: apt-get install lua-cjson). Try it:
 --
 --     mbserve examples/json.lua [port]
@@ -7,18 +7,18 @@
 --     curl -i http://127.0.0.1:8080/notes
 --     curl -i -X PUT --json '{"text": "Cloudy on Friday", "done": true}' http://127.0.0.1:8080/notes/1
 --     curl -i -X DELETE http://127.0.0.1:8080/notes/1
---     curl -i --json '{"text": ' http://127.0.0.1:8080/notes           # 400: that is no JSON
+--     curl -i --json '{"text": ' http://127.0.0.1:8080/notes           # 400: not JSON
 --     curl -i -d 'text=Hello' http://127.0.0.1:8080/notes              # 415: a form is not accepted
---     curl -i -X PATCH http://127.0.0.1:8080/notes                     # 405: and what is allowed instead
+--     curl -i -X PATCH http://127.0.0.1:8080/notes                     # 405: with the allowed methods
 local http = require "moonbridge_http"
 local cjson = require "cjson.safe" -- "safe": decode returns nil and a message instead of raising an error
 
-cjson.decode_invalid_numbers(false) -- by default it also takes NaN and hexadecimal numbers, which are no JSON
+cjson.decode_invalid_numbers(false) -- by default it accepts NaN and hexadecimal numbers, which are not JSON
 
 local port = tonumber(arg[1] or 8080) or error("the port must be a number, not " .. arg[1])
 
--- The notes lie in a variable of the pool's only worker, see max_fork below. With more workers, each would have notes of its
--- own, because processes share nothing: then a database is the place for them, as in sqlite.lua.
+-- The notes are in a variable of the pool's only worker, see max_fork below. With more workers, each would have its own
+-- notes, because processes share nothing. Use a database then, as in sqlite.lua.
 local notes, count, last_id = {}, 0, 0
 local COUNT_MAX = 1000
 local TEXT_MAX = 10000 -- bytes
@@ -26,7 +26,7 @@ local TEXT_MAX = 10000 -- bytes
 
 -- Answers ---------------------------------------------------------------------------------------------------------------
 
--- Sends JSON. extra: further header fields, name → value.
+-- Sends JSON. extra: additional header fields, name → value.
 local function send_json(request, status, json, extra)
 	request:send_status(status)
 	request:send_header("Content-Type", "application/json")
@@ -43,28 +43,28 @@ local function refuse(request, status, message, extra)
 	send(request, status, { error = message }, extra)
 end
 
--- The note that a request has sent, or nil after the request was refused.
+-- Returns the note in a request, or nil after it has refused the request.
 local function received_note(request)
-	local content_type = request.headers_value["Content-Type"] or "" -- false if it came twice
+	local content_type = request.headers_value["Content-Type"] or "" -- false if there are two
 	if content_type:lower():match("^[^%s;]*") ~= "application/json" then
 		return refuse(request, "415 Unsupported Media Type", "the Content-Type must be that of JSON")
 	end
 	local note, message = cjson.decode(request.body)
 	if note == nil then
-		return refuse(request, "400 Bad Request", "this is no JSON: " .. message)
+		return refuse(request, "400 Bad Request", "this is not JSON: " .. message)
 	end
 	if type(note) ~= "table" or type(note.text) ~= "string" or note.text == "" or #note.text > TEXT_MAX then
 		return refuse(request, "422 Unprocessable Content",
-			"a note is an object with a text of 1 to " .. TEXT_MAX .. " bytes")
+			"a note must be an object with a text of 1 to " .. TEXT_MAX .. " bytes")
 	end
 	if note.done ~= nil and type(note.done) ~= "boolean" then
-		return refuse(request, "422 Unprocessable Content", "done is true or false")
+		return refuse(request, "422 Unprocessable Content", "done must be true or false")
 	end
-	return { text = note.text, done = note.done or false } -- and nothing else that the client may have sent
+	return { text = note.text, done = note.done or false } -- without any other fields from the client
 end
 
 
--- What can be done with all notes, and with one -------------------------------------------------------------------------
+-- Operations on all notes, and on one note ------------------------------------------------------------------------------
 
 local collection, item = {}, {}
 
@@ -74,7 +74,7 @@ function collection.GET(request)
 	table.sort(ids)
 	local list = {}
 	for i, id in ipairs(ids) do list[i] = assert(cjson.encode(notes[id])) end
-	-- By hand, because cjson cannot know whether an empty Lua table is [] or {}.
+	-- By hand, because cjson cannot tell whether an empty Lua table is [] or {}.
 	send_json(request, "200 OK", "[" .. table.concat(list, ",\n") .. "]")
 end
 
@@ -109,10 +109,10 @@ function item.DELETE(request, id)
 end
 
 
--- Which request gets which answer ---------------------------------------------------------------------------------------
+-- Routes ----------------------------------------------------------------------------------------------------------------
 
 local function call(request, methods, id)
-	-- To HEAD the server sends the same header as to GET, and drops the body by itself.
+	-- For HEAD the server sends the same header as for GET and drops the body.
 	local answer = methods[request.method == "HEAD" and "GET" or request.method]
 	if answer then return answer(request, id) end
 	local allow = {}
@@ -127,7 +127,7 @@ local function handle(request)
 	if path == "notes" then return call(request, collection) end
 	local id = path:match("^notes/(%d+)$")
 	if id and notes[tonumber(id)] then return call(request, item, tonumber(id)) end
-	refuse(request, "404 Not Found", id and "there is no note " .. id or "nothing is here but notes")
+	refuse(request, "404 Not Found", id and "there is no note " .. id or "there is nothing here but notes")
 end
 
 listen{

@@ -1,4 +1,4 @@
--- A calculator that is used over a plain TCP connection, line by line: a protocol of our own, without HTTP. Try it:
+-- A calculator on a plain TCP connection, used line by line: a custom protocol, without HTTP. Try it:
 --
 --     mbserve examples/lines.lua [port]
 --
@@ -13,12 +13,12 @@
 --     QUIT
 --     OK bye
 --
--- The connect handler gets a socket, and has it to itself until it returns: a worker serves one connection at a time. Hence
--- the limits: of time, of the length of a line, and of the number of workers.
+-- The connect handler has the socket to itself until it returns: a worker serves one connection at a time. Hence
+-- the limits on time, on the length of a line, and on the number of workers.
 local port = tonumber(arg[1] or 7000) or error("the port must be a number, not " .. arg[1])
 
-local LINE_MAX = 200 -- bytes, with the line feed
-local PATIENCE = 60 -- seconds to wait for a line; the worker is given up with its connection when they are over
+local LINE_MAX = 200 -- bytes, including the line feed
+local PATIENCE = 60 -- seconds to wait for a line; after that the connection ends, which frees the worker
 
 local HELP = [[
 + 1 + 2 * (3 - 0.5)   calculates; there are + - * / ^ % and brackets
@@ -30,7 +30,7 @@ OK
 
 -- Arithmetic ------------------------------------------------------------------------------------------------------------------
 
--- An expression is read from left to right. `input` has the text, and the place that was reached.
+-- An expression is read from left to right. `input` holds the text and the current position.
 local sum -- defined below, since brackets contain sums
 
 local function fail(input, what)
@@ -38,7 +38,7 @@ local function fail(input, what)
 	error({ message = what .. (rest == "" and " at the end" or " before '" .. rest .. "'") }, 0)
 end
 
--- Steps over a piece that matches, and blanks behind it; returns the piece, or nil.
+-- Skips a match of the pattern and the spaces after it; returns the match, or nil.
 local function take(input, pattern)
 	local piece, after = input.text:match("^(" .. pattern .. ")%s*()", input.at)
 	if piece then input.at = after end
@@ -83,7 +83,7 @@ function sum(input)
 	end
 end
 
--- The value of an expression, or nil and what is wrong with it.
+-- Returns the value of an expression, or nil and an error message.
 local function calculate(text, ans)
 	local input = { text = text, at = 1, ans = ans }
 	local good, value = pcall(function()
@@ -102,15 +102,15 @@ local function handle(socket)
 	local ans = 0
 	socket:write("OK calculator, HELP tells more\n")
 	while true do
-		socket:flush() -- what was written goes out before we wait
+		socket:flush() -- send what was written before waiting
 		timeout(PATIENCE)
 		local line = socket:readuntil("\n", LINE_MAX)
-		if not line then return end -- the client has ended its input, or is gone
+		if not line then return end -- the client has closed its side, or is gone
 		if #line == LINE_MAX and line:sub(-1) ~= "\n" then
 			socket:write("ERROR a line has at most ", LINE_MAX - 1, " bytes\n")
-			return -- where the next line begins cannot be told
+			return -- the start of the next line is unknown
 		end
-		line = line:match("^%s*(.-)%s*$") -- without blanks and the line end, be it LF or CR LF
+		line = line:match("^%s*(.-)%s*$") -- without surrounding spaces and the line end (LF or CR LF)
 		local command = line:upper()
 		if command == "QUIT" then
 			socket:write("OK bye\n")
@@ -131,6 +131,6 @@ end
 
 listen{
 	{ proto = "tcp4", port = port, localhost = true },
-	max_fork = 32, -- connections at the same time; further ones wait
+	max_fork = 32, -- simultaneous connections; more of them wait
 	connect = handle,
 }

@@ -1,13 +1,13 @@
--- What Lua 5.4 has to offer to a handler. It needs an mbserve that was built with it (make build LUA=lua54):
+-- Features of Lua 5.4 in a handler. This needs an mbserve built with Lua 5.4 (make build LUA=lua54):
 --
 --     mbserve examples/lua54.lua [port]
 --     curl http://127.0.0.1:8080/9007199254740993
 --
--- Scripts that use nothing of this run with LuaJIT as well.
+-- Scripts that use none of these features also run with LuaJIT.
 local http <const> = require "moonbridge_http"
 local port <const> = tonumber(arg[1] or 8080) or error("the port must be a number, not " .. arg[1])
 
--- A table that cannot be written to, and yet be listed: pairs() asks __pairs.
+-- A read-only table that can still be listed: pairs() uses __pairs.
 local function constants(t)
 	return setmetatable({}, {
 		__index = t,
@@ -18,7 +18,7 @@ end
 
 local headers <const> = constants{ ["Content-Type"] = "text/plain", ["Cache-Control"] = "no-store" }
 
--- What is declared like this is closed when its block ends, whether by return or by an error.
+-- A variable declared like this is closed at the end of its block, whether by return or by an error.
 local function watch(name)
 	local begun = os.clock()
 	return setmetatable({}, {
@@ -26,7 +26,7 @@ local function watch(name)
 	})
 end
 
--- Integers have 64 bits, a division, and operators for their bits.
+-- Integers have 64 bits, integer division, and bitwise operators.
 local function describe(n)
 	local ones, rest = 0, n
 	while rest ~= 0 do

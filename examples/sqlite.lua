@@ -1,4 +1,4 @@
--- A guest book in an SQLite database: all workers use the same file, each through a connection of its own.
+-- A guest book in an SQLite database: all workers use the same file, each through its own connection.
 -- It needs the module lua-sql-sqlite3 (on Debian and Ubuntu: apt-get install lua-sql-sqlite3). Try it:
 --
 --     mbserve examples/sqlite.lua [port [file]]        # the file is guestbook.sqlite if none is given
@@ -15,13 +15,13 @@ local port = tonumber(arg[1] or 8080) or error("the port must be a number, not "
 local file = arg[2] or "guestbook.sqlite"
 
 local NAME_MAX, MESSAGE_MAX = 60, 1000 -- characters
-local BYTES = 4 -- that a character has at most in UTF-8
+local BYTES = 4 -- largest size of a character in UTF-8
 local SHOWN = 50 -- entries on the page
 
 
 -- The database ------------------------------------------------------------------------------------------------------------
 
--- Only one process at a time can write to an SQLite file. The others wait for it, at most for this long.
+-- Only one process at a time can write to an SQLite file. The others wait, at most for this long.
 local BUSY_TIMEOUT = 5000 -- milliseconds
 
 local environment, db
@@ -36,7 +36,7 @@ local function close()
 	environment:close()
 end
 
--- Everything that a client has sent goes through here before it becomes a part of an SQL command.
+-- All data from clients goes through this function before it becomes part of an SQL command.
 local function quote(text)
 	return "'" .. db:escape(text) .. "'"
 end
@@ -53,10 +53,10 @@ local function rows(sql)
 	return list
 end
 
--- The table is made here, once, before there are workers; so a file that cannot be used is noticed at the start. The
--- connection is closed again: SQLite's must not be carried across a fork.
+-- The table is created here, once, before there are workers, so an unusable file is noticed at start. The
+-- connection is closed again: an SQLite connection must not be used across a fork.
 open()
-assert(db:execute("PRAGMA journal_mode = WAL")):close() -- who reads need not wait for who writes
+assert(db:execute("PRAGMA journal_mode = WAL")):close() -- readers need not wait for the writer
 assert(db:execute[[
 	CREATE TABLE IF NOT EXISTS entry (
 		id INTEGER PRIMARY KEY,
@@ -143,7 +143,7 @@ local function sign(request)
 ]]):format(NAME_MAX, MESSAGE_MAX))
 	end
 	assert(db:execute("INSERT INTO entry (name, message) VALUES (" .. quote(name) .. ", " .. quote(message) .. ")"))
-	-- The browser fetches the page anew, so that reloading it does not sign the book again.
+	-- The browser is redirected to the page, so that a reload does not add the entry again.
 	request:send_status("303 See Other")
 	request:send_header("Location", "/")
 	request:finish()

@@ -1,7 +1,7 @@
 -- HTTP and a timer in one pool of workers: mbserve examples/timer.lua
 --
--- Each listener may have a connect handler of its own. A tick needs a free worker, as a request does; which one gets it
--- is not known beforehand: the line that it logs shows whose count went up.
+-- Each listener may have its own connect handler. A tick needs a free worker, like a request. Which worker gets it
+-- is not known beforehand: the log line shows whose count went up.
 local http = require "moonbridge_http"
 
 local ticks = 0 -- per worker: processes share nothing

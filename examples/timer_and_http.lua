@@ -1,13 +1,13 @@
--- A timer and a web page, each in a pool of its own: the timer measures, the page shows. It draws the load of this machine.
+-- A timer and a web page, each in its own pool: the timer measures the load of this machine, and the page shows it.
 --
---     mbserve examples/timer_and_http.lua [port [seconds [file]]]        # seconds between measurements: 2 if none are given
+--     mbserve examples/timer_and_http.lua [port [seconds [file]]]        # seconds between measurements; default 2
 --
--- Then open http://127.0.0.1:8080/ in a browser, which reloads by itself, or:
+-- Then open http://127.0.0.1:8080/ in a browser, which refreshes the page, or:
 --
 --     curl http://127.0.0.1:8080/load.txt
 --
--- Each call of listen makes a pool of worker processes with options of its own. Processes share no variables, so the timer's
--- worker writes what it has measured to a file, and the web workers read that.
+-- Each call of listen creates a pool of worker processes with its own options. Processes share no variables, so the timer's
+-- worker writes its measurements to a file, which the web workers read.
 local http = require "moonbridge_http"
 
 local port = tonumber(arg[1] or 8080) or error("the port must be a number, not " .. arg[1])
@@ -20,7 +20,7 @@ local file_name = arg[3] or "moonbridge-load.txt"
 
 -- The timer's side ----------------------------------------------------------------------------------------------------------
 
--- The number of processes that run or want to, on average over a minute.
+-- The average number of running and runnable processes over a minute.
 local function measure()
 	local file = io.open("/proc/loadavg") or assert(io.popen("LC_ALL=C uptime")) -- macOS and FreeBSD have no /proc
 	local text = file:read("*a")
@@ -28,12 +28,12 @@ local function measure()
 	return assert(tonumber(text:match("averages?: ([%d.]+)") or text:match("^[%d.]+")), "cannot read the load")
 end
 
-local history = {} -- of the timer's only worker
+local history = {} -- in the timer's only worker
 
 local function tick(socket)
 	table.insert(history, os.date("%H:%M:%S ") .. measure())
 	if #history > KEPT then table.remove(history, 1) end
-	-- Written beside it and renamed: whoever reads the file at this moment finds the old content or the new one, not a half.
+	-- Written to a new file and renamed: a concurrent reader finds either the old or the new content, never a part.
 	local file = assert(io.open(file_name .. ".new", "w"))
 	assert(file:write(table.concat(history, "\n"), "\n"))
 	assert(file:close())
@@ -52,7 +52,7 @@ listen{
 
 local function read_measurements()
 	local file = io.open(file_name)
-	if not file then return "" end -- nothing was measured yet
+	if not file then return "" end -- no measurement yet
 	local text = file:read("*a")
 	file:close()
 	return text
@@ -132,7 +132,7 @@ local function handle(request)
 		content_type, content = "text/plain", read_measurements()
 	else
 		request:send_status("404 Not Found")
-		request:send_data("Nothing is here but / and /load.txt\n")
+		request:send_data("There is nothing here but / and /load.txt\n")
 		return request:finish()
 	end
 	request:send_status("200 OK")

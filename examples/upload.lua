@@ -1,4 +1,4 @@
--- Takes files of any size from a form, several at a time, and answers with their names, types, sizes and SHA-256.
+-- Accepts files of any size from a form, several at a time, and answers with their names, types, sizes and SHA-256 hashes.
 --
 --     mbserve examples/upload.lua [port]
 --
@@ -7,15 +7,15 @@
 --     curl -F file=@README.md -F file=@LICENSE -F 'comment=Two files' http://127.0.0.1:8080/
 --     curl -F file=@README.md http://127.0.0.1:8080/ | sha256sum -c
 --
--- No file is ever in memory as a whole, nor on disk: request:stream_post_params calls a function for each piece, and while it
--- works on that, the client can send only a bounded amount ahead.
+-- No file is ever completely in memory, or on disk: request:stream_post_params calls a function for each piece. While it
+-- processes a piece, the client can send only a bounded amount ahead.
 local http = require "moonbridge_http"
 local sha256 = require "sha256" -- in this directory
 
 local port = tonumber(arg[1] or 8080) or error("the port must be a number, not " .. arg[1])
 
-local SHOWN = 500 -- fields of one form that are listed; of further ones nothing is kept
-local SIZE_LIMIT = 8 * 1024 ^ 3 -- bytes of a whole form
+local SHOWN = 500 -- fields of one form that are listed; nothing is kept of the others
+local SIZE_LIMIT = 8 * 1024 ^ 3 -- bytes of a complete form
 
 local STYLE = [[
 :root { color-scheme: light dark; --ground: #f4f3ef; --card: #fff; --edge: #e2dfd6; --ink: #1b2038; --soft: #5d6380;
@@ -59,7 +59,7 @@ local FORM = [[
 
 local entities = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;", ["'"] = "&#39;" }
 
--- Names and types were chosen by the client: they may be anything.
+-- The client chooses names and types: they may be anything.
 local function escape(text)
 	return (tostring(text):gsub("[&<>\"']", entities))
 end
@@ -81,10 +81,10 @@ local function readable(bytes)
 	end
 end
 
--- Reads the form to its end. Returns what is known of its fields, a sequence of tables, and how many there were in all.
+-- Reads the whole form. Returns a sequence of tables that describe its fields, and the total number of fields.
 local function receive(request)
 	local fields, count, field = {}, 0, nil
-	request:stream_post_params("", function(piece, metadata) -- the empty pattern is found in every name
+	request:stream_post_params("", function(piece, metadata) -- the empty pattern matches every name
 		if metadata then -- the first piece of a field
 			field = { name = metadata.field_name, file = metadata.file_name, type = metadata.content_type, size = 0,
 				hash = sha256.new() }
@@ -92,13 +92,13 @@ local function receive(request)
 		if piece then
 			field.size = field.size + #piece
 			field.hash:update(piece)
-		elseif field.file ~= "" or field.size > 0 then -- its end. Where no file was chosen, browsers send one without a name
+		elseif field.file ~= "" or field.size > 0 then -- its end. If no file is chosen, browsers send one without a name
 			count = count + 1
 			field.sha256, field.hash = field.hash:hex(), nil
 			if count <= SHOWN then fields[count] = field end
 		end
 	end)
-	request:process_request_body() -- the function above is called in here
+	request:process_request_body() -- calls the function above
 	return fields, count
 end
 
@@ -116,7 +116,7 @@ local function send_table(request, fields, count)
 ]] .. table.concat(rows) .. "</table>" .. more .. '</section>\n<p><a href="/">Send more</a></p>\n')
 end
 
--- The same for programs: what sha256sum prints.
+-- The same for programs, in the format of sha256sum.
 local function send_sums(request, fields)
 	request:send_status("200 OK")
 	request:send_header("Content-Type", "text/plain; charset=utf-8")
@@ -140,7 +140,7 @@ local function handle(request)
 	end
 	local fields, count = receive(request)
 	if count == 0 then
-		return send_page(request, "400 Bad Request", "Nothing was sent", '<p>No file was chosen. <a href="/">Try again</a></p>\n')
+		return send_page(request, "400 Bad Request", "Nothing was sent", '<p>No file was selected. <a href="/">Try again</a></p>\n')
 	end
 	if request.headers_csv_string["Accept"]:find("text/html", 1, true) then
 		return send_table(request, fields, count)

@@ -9,18 +9,18 @@ import (
 	"moonbridge/httpparse"
 )
 
-// limitDefault is how many exchanges Blocking serves at the same time if it is not told.
+// limitDefault is how many exchanges Blocking serves at the same time by default.
 const limitDefault = 256
 
-// Blocking is a Backend that calls h on a goroutine for each exchange, so that h may take its time. At most limit
-// exchanges are served at the same time, 0 for 256; others wait in a queue.
+// Blocking returns a Backend that calls h on a goroutine for each exchange, so h may block. At most limit exchanges are
+// served at the same time (256 if limit is 0 or less); the others wait in a queue.
 //
-// Request and response are streamed: a window of the request body is read ahead, parts of the response are passed on while
-// Serve runs, and both sides are made to wait when the other one is slow. When the connection ends, reading and
-// writing return ErrGone, and Request.Context is cancelled.
+// Request and response are streamed: a window of the request body is read ahead, and parts of the response are passed
+// on while Serve runs. Each side waits if the other is slow. When the connection ends, reading and writing return
+// ErrGone, and Request.Context is cancelled.
 func Blocking(h Handler, limit int) backend.Backend { return Config{}.Blocking(h, limit) }
 
-// Blocking is like the function of this name, with the limits of c.
+// Blocking is like the function Blocking, with the limits of c.
 func (c Config) Blocking(h Handler, limit int) backend.Backend {
 	if limit <= 0 {
 		limit = limitDefault
@@ -39,7 +39,7 @@ func (c Config) Blocking(h Handler, limit int) backend.Backend {
 	return b
 }
 
-// blocking is what the loops share: the number of goroutines, and the queue of exchanges that wait for one.
+// blocking is the state that the loops share: the number of goroutines, and the queue of exchanges that wait for one.
 type blocking struct {
 	// Immutable.
 	h            Handler
@@ -58,12 +58,12 @@ type blocking struct {
 	first, last *blockingExchange // of the queue, linked by next and prev
 }
 
-// Attach makes the part for one loop.
+// Attach creates the instance of the backend on loop l.
 func (b *blocking) Attach(l backend.Loop) (backend.LoopBackend, error) {
-	return &blockingPart{b: b, loop: l}, nil
+	return &blockingBackend{b: b, loop: l}, nil
 }
 
-// admit gives e a goroutine or a place in the queue. ErrQueueFull if there is neither.
+// admit gives e a goroutine or a place in the queue. It returns backend.ErrQueueFull if neither is available.
 func (b *blocking) admit(e *blockingExchange) (waits bool, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -87,25 +87,25 @@ func (b *blocking) admit(e *blockingExchange) (waits bool, err error) {
 	return true, nil
 }
 
-// run serves exchanges, beginning with e, as long as there are any.
+// run serves exchanges, starting with e, until the queue is empty.
 func (b *blocking) run(e *blockingExchange) {
 	defer func() {
-		// Only a handler that called runtime.Goexit leaves with an exchange in hand. Its goroutine has to end; another one
-		// takes its place.
+		// e is not nil only if a handler called runtime.Goexit. Its goroutine ends, and another one takes its place.
 		if e != nil {
-			if e = b.take(); e != nil {
+			if e = b.dequeue(); e != nil {
 				go b.run(e)
 			}
 		}
 	}()
 	for e != nil {
 		e.serve()
-		e = b.take()
+		e = b.dequeue()
 	}
 }
 
-// take is the next exchange of the queue. If it is empty, the goroutine is counted out.
-func (b *blocking) take() *blockingExchange {
+// dequeue removes and returns the first exchange of the queue. If the queue is empty, it returns nil, and the goroutine
+// no longer counts as running.
+func (b *blocking) dequeue() *blockingExchange {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	e := b.first
@@ -117,8 +117,8 @@ func (b *blocking) take() *blockingExchange {
 	return e
 }
 
-// leave takes e out of the queue. It returns false if e is not there: its handler has begun.
-func (b *blocking) leave(e *blockingExchange) bool {
+// removeFromQueue removes e from the queue. It returns false if e is not in the queue because its handler has started.
+func (b *blocking) removeFromQueue(e *blockingExchange) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !e.inQueue {
@@ -144,20 +144,20 @@ func (b *blocking) unlink(e *blockingExchange) {
 	b.queued--
 }
 
-// blockingPart is a Blocking on one loop.
-type blockingPart struct {
+// blockingBackend is Blocking on one loop.
+type blockingBackend struct {
 	b    *blocking
 	loop backend.Loop
 
-	mu     sync.Mutex
-	calls  []*blockingExchange // that have something for the loop to do
-	posted bool                // the loop will look
+	mu      sync.Mutex
+	waiting []*blockingExchange // exchanges that the loop has to attend to
+	posted  bool                // attendNotified is posted
 
-	spare []*blockingExchange // of the loop: room for calls
+	spare []*blockingExchange // owned by the loop: the next array for waiting
 }
 
-// Start copies the head and what is there of the body, and has the exchange served.
-func (p *blockingPart) Start(x backend.Exchange, head *httpparse.Head, listener int, body []byte, more bool) (backend.Running, error) {
+// Start copies the head and the part of the body that has arrived, and starts or queues the exchange.
+func (p *blockingBackend) Start(x backend.Exchange, head *httpparse.Head, listener int, body []byte, more bool) (backend.Running, error) {
 	e := newBlockingExchange(p, x, head, listener, body, more)
 	waits, err := p.b.admit(e)
 	if err != nil {
@@ -170,36 +170,36 @@ func (p *blockingPart) Start(x backend.Exchange, head *httpparse.Head, listener 
 	return e, nil
 }
 
-// call has e looked at on the loop. It may be called from everywhere, with e.mu held.
-func (p *blockingPart) call(e *blockingExchange) {
+// notify makes the loop attend to e. It may be called on any goroutine, with e.mu held.
+func (p *blockingBackend) notify(e *blockingExchange) {
 	p.mu.Lock()
-	if e.called {
+	if e.notified {
 		p.mu.Unlock()
 		return
 	}
-	e.called = true
-	p.calls = append(p.calls, e)
+	e.notified = true
+	p.waiting = append(p.waiting, e)
 	post := !p.posted
 	p.posted = true
 	p.mu.Unlock()
 	if post {
-		p.loop.Post(p.answerCalls)
+		p.loop.Post(p.attendNotified)
 	}
 }
 
-// answerCalls looks at all that have called.
-func (p *blockingPart) answerCalls() {
+// attendNotified attends to all exchanges passed to notify.
+func (p *blockingBackend) attendNotified() {
 	p.mu.Lock()
-	calls := p.calls
-	p.calls, p.spare = p.spare[:0], nil
+	waiting := p.waiting
+	p.waiting, p.spare = p.spare[:0], nil
 	p.posted = false
-	for _, e := range calls {
-		e.called = false
+	for _, e := range waiting {
+		e.notified = false
 	}
 	p.mu.Unlock()
-	for i, e := range calls {
-		calls[i] = nil
+	for i, e := range waiting {
+		waiting[i] = nil
 		e.attend()
 	}
-	p.spare = calls[:0]
+	p.spare = waiting[:0]
 }

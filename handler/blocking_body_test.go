@@ -28,7 +28,7 @@ func TestBlockingBodySplitEverywhere(t *testing.T) {
 	}
 }
 
-// A body that is complete at the start, below and above the sizes at which the room for it changes.
+// The body is complete at the start. Its sizes lie on both sides of the limits at which its buffer changes.
 func TestBlockingBodyAtOnce(t *testing.T) {
 	b := attachBlocking(t, Config{Window: 8 << 10}, echo, 0)
 	for _, n := range []int{1, smallBody, smallBody + 1, 8 << 10, 8<<10 + 1, 20 << 10} {
@@ -40,7 +40,7 @@ func TestBlockingBodyAtOnce(t *testing.T) {
 	}
 }
 
-// The connection is stopped when the window is full, and told once when there is room again.
+// The connection stops when the window is full, and is told once when there is room again.
 func TestBlockingBodyBackPressure(t *testing.T) {
 	read := make(chan int)
 	b := attachBlocking(t, Config{Window: 8}, Func(func(w *Response, r *Request) {
@@ -117,7 +117,7 @@ func TestBlockingBodyAbort(t *testing.T) {
 			b := attachBlocking(t, Config{}, Func(func(w *Response, r *Request) {
 				got, err = io.ReadAll(r)
 				if c.answers {
-					w.Status(422)
+					w.SetStatus(422)
 				}
 			}), 0)
 			x := b.start(-1, post10, "abc", true)

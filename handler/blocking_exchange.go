@@ -14,27 +14,27 @@ import (
 )
 
 // blockingExchange is an exchange between its loop and the goroutine of its handler: the Running of Blocking. This file
-// has the loop's side, blocking_serve.go that of the handler.
+// contains the loop's side, blocking_serve.go the handler's side.
 //
-// It is not used again, unlike its window and its parts: so a handler that holds on to its Response or Request after
-// Serve reaches nothing but an exchange that has ended.
+// Its window and its parts are reused, but the exchange itself is not. So a handler that keeps its Response or Request
+// after Serve reaches only an exchange that has ended.
 type blockingExchange struct {
 	// Immutable.
-	p        *blockingPart
+	p        *blockingBackend
 	x        backend.Exchange
 	head     httpparse.Head
 	listener int
 	remote   netip.AddrPort
 
-	// Of the loop.
+	// Owned by the loop.
 	timer   backend.Timer // while it is in the queue
-	busy    bool          // within a call of x
-	over    bool          // x is not called any more
-	blocked bool          // the connection has taken less than offered
+	busy    bool          // within a call to x
+	over    bool          // x is no longer called
+	blocked bool          // the connection took less than offered
 	begun   bool          // bytes of the final response were offered
 	interim bool          // bytes of an interim response were offered
 
-	// Of the goroutine.
+	// Owned by the goroutine.
 	w        Response
 	r        Request
 	dateRoom [httpwrite.DateLen]byte
@@ -44,27 +44,27 @@ type blockingExchange struct {
 	inQueue    bool
 
 	// Under p.mu.
-	called bool
+	notified bool
 
-	// Shared. changed is signalled when the handler may have something to go on with.
+	// Shared. changed is signalled when the handler may be able to continue.
 	mu      sync.Mutex
 	changed sync.Cond
 
-	in         *window // nil: there is no body
-	inEnd      bool    // no bytes will follow
-	inErr      error   // why none will follow although the body is not complete
-	roomWanted bool    // the loop has found the window full
-	roomFreed  bool    // and there is room again: the loop is to tell
-	wanted     bool    // the handler reads: the loop is to tell
-	asked      bool    // wanted was set before
+	in         *window // nil: no body
+	inEnd      bool    // no more bytes will follow
+	inErr      error   // why no more bytes will follow although the body is incomplete
+	roomWanted bool    // the loop found the window full
+	roomFreed  bool    // there is room again: the loop must report it
+	wanted     bool    // the handler reads: the loop must report it
+	asked      bool    // wanted has been set before
 
-	out      *part       // what the loop offers to the connection; the handler puts the next part there when it is empty
-	outOff   int         // how much was taken
-	outFinal bool        // out has bytes of the final response
+	out      *part       // offered to the connection by the loop; when it is empty, the handler puts the next part here
+	outOff   int         // how many bytes were taken
+	outFinal bool        // out contains bytes of the final response
 	ended    bool        // the handler has returned
 	end      backend.End // with ended
-	failed   int         // with ended: the status, if there is no complete response
-	gone     bool        // the connection is gone, or the exchange over
+	failed   int         // with ended: the status, if the response is not complete
+	gone     bool        // the connection is gone, or the exchange is over
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -72,10 +72,10 @@ type blockingExchange struct {
 	sendBy deadline
 }
 
-// smallBody is up to which size a complete request body gets room of its own instead of a window.
+// smallBody is the size up to which a complete request body gets its own buffer instead of a window.
 const smallBody = 4 << 10
 
-func newBlockingExchange(p *blockingPart, x backend.Exchange, head *httpparse.Head, listener int, body []byte, more bool) *blockingExchange {
+func newBlockingExchange(p *blockingBackend, x backend.Exchange, head *httpparse.Head, listener int, body []byte, more bool) *blockingExchange {
 	_, remote := x.Addrs()
 	e := &blockingExchange{p: p, x: x, listener: listener, remote: remote, inEnd: !more}
 	e.changed.L = &e.mu
@@ -91,7 +91,7 @@ func newBlockingExchange(p *blockingPart, x backend.Exchange, head *httpparse.He
 	return e
 }
 
-// attend does what the handler has called the loop for.
+// attend does what the handler has asked of the loop.
 func (e *blockingExchange) attend() {
 	if e.over {
 		return
@@ -117,14 +117,14 @@ func (e *blockingExchange) attend() {
 	}
 }
 
-// OutputRoom offers what the connection has not taken.
+// OutputRoom offers the bytes that the connection has not taken.
 func (e *blockingExchange) OutputRoom() {
 	if e.over || !e.blocked {
 		return
 	}
 	e.blocked = false
 	if e.busy {
-		return // attend will come to it
+		return // attend will do it
 	}
 	e.busy = true
 	e.offer()
@@ -134,13 +134,13 @@ func (e *blockingExchange) OutputRoom() {
 	}
 }
 
-// offer offers the part that is there to the connection, and ends the exchange after the last one.
+// offer offers the current part to the connection, and ends the exchange after the last one.
 func (e *blockingExchange) offer() {
 	e.mu.Lock()
 	if e.failed != 0 && !e.answerFailure() {
 		e.mu.Unlock()
 		e.over = true
-		e.leave()
+		e.markGone()
 		e.x.Failed(e.failed, 0)
 		return
 	}
@@ -174,13 +174,13 @@ func (e *blockingExchange) offer() {
 	}
 	if last {
 		e.over = true
-		e.leave()
+		e.markGone()
 		e.x.Done(e.end)
 	}
 }
 
-// answerFailure puts an error response into the part, where Failed would not do: after an interim response the engine
-// cannot know that no byte of the final response was sent. It returns false where Failed is right.
+// answerFailure puts an error response into the part if Failed cannot be used: after an interim response, the engine
+// cannot know that no byte of the final response was sent. It returns false if Failed can be used.
 func (e *blockingExchange) answerFailure() bool {
 	if e.begun || !e.interim {
 		return false
@@ -198,7 +198,7 @@ func (e *blockingExchange) answerFailure() bool {
 	return true
 }
 
-// untaken is what of the part the connection has not taken.
+// untaken returns the bytes of the part that the connection has not taken.
 func (e *blockingExchange) untaken() (a, b []byte) {
 	if e.out == nil {
 		return nil, nil
@@ -210,25 +210,25 @@ func (e *blockingExchange) untaken() (a, b []byte) {
 	return nil, b[e.outOff-len(a):]
 }
 
-// emptied notes that the part was taken as a whole.
+// emptied clears the part after the connection has taken all of it.
 func (e *blockingExchange) emptied() {
 	e.out.prefix, e.out.data = e.out.prefix[:0], e.out.data[:0]
 	e.outOff = 0
 	e.changed.Broadcast()
 }
 
-// waitedTooLong is called when an exchange has been in the queue for as long as it may.
+// waitedTooLong is called when the queue timeout of an exchange has passed.
 func (e *blockingExchange) waitedTooLong() {
-	if e.over || !e.p.b.leave(e) {
+	if e.over || !e.p.b.removeFromQueue(e) {
 		return
 	}
 	e.over = true
-	e.leave()
+	e.markGone()
 	e.release()
 	e.x.Failed(503, time.Second)
 }
 
-// BodyRoom is the free room of the window.
+// BodyRoom returns the free room of the window.
 func (e *blockingExchange) BodyRoom() (a, b []byte) {
 	if e.over {
 		return nil, nil
@@ -243,7 +243,7 @@ func (e *blockingExchange) BodyRoom() (a, b []byte) {
 	return a, b
 }
 
-// BodyCommit says that n bytes were put into the room.
+// BodyCommit adds n bytes of the room to the window.
 func (e *blockingExchange) BodyCommit(n int) {
 	if e.over || n == 0 {
 		return
@@ -254,7 +254,7 @@ func (e *blockingExchange) BodyCommit(n int) {
 	e.changed.Broadcast()
 }
 
-// BodyEnd says that the body is complete.
+// BodyEnd marks the body as complete.
 func (e *blockingExchange) BodyEnd() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -262,7 +262,7 @@ func (e *blockingExchange) BodyEnd() {
 	e.changed.Broadcast()
 }
 
-// BodyAbort says that the rest of the body will never come. The handler learns of it by reading up to there.
+// BodyAbort marks the body as incomplete for good. The handler is told when it has read all bytes that did arrive.
 func (e *blockingExchange) BodyAbort(tooLarge bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -273,21 +273,21 @@ func (e *blockingExchange) BodyAbort(tooLarge bool) {
 	e.changed.Broadcast()
 }
 
-// Cancel says that the connection is gone. A handler that runs learns of it by its next call, or by its context.
+// Cancel ends the exchange: the connection is gone. A running handler is told by its next call or by its context.
 func (e *blockingExchange) Cancel() {
 	if e.over {
 		return
 	}
 	e.over = true
-	e.p.b.leave(e)
-	e.leave()
+	e.p.b.removeFromQueue(e)
+	e.markGone()
 	if !e.busy {
 		e.release()
 	}
 }
 
-// leave lets the handler know that there is nobody any more to talk to.
-func (e *blockingExchange) leave() {
+// markGone tells the handler that the exchange is over on the loop.
+func (e *blockingExchange) markGone() {
 	if e.timer != nil {
 		e.timer.Stop()
 		e.timer = nil
@@ -302,7 +302,7 @@ func (e *blockingExchange) leave() {
 	}
 }
 
-// release gives the room of an exchange back that is over. The handler does not touch it any more, since it looks at gone
+// release returns the buffers of an exchange that is over. The handler no longer touches them, since it checks gone
 // under the same lock.
 func (e *blockingExchange) release() {
 	e.mu.Lock()

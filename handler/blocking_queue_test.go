@@ -31,7 +31,7 @@ func TestBlockingQueue(t *testing.T) {
 	if _, err := b.tryStart(-1, get11, "", false); !errors.Is(err, backend.ErrQueueFull) {
 		t.Errorf("got %v", err)
 	}
-	// One goroutine after the other: those of the queue in their order.
+	// Exchanges in the queue are served one after another, in order.
 	for range limit + queue {
 		release <- struct{}{}
 	}
@@ -80,7 +80,7 @@ func TestBlockingQueueOrder(t *testing.T) {
 	}
 }
 
-// Loops share goroutines and queue; each exchange stays on its loop.
+// Loops share the goroutines and the queue; each exchange stays on its loop.
 func TestBlockingTwoLoops(t *testing.T) {
 	release := make(chan struct{})
 	shared := Config{QueueMax: 1}.Blocking(Func(func(w *Response, r *Request) {

@@ -15,13 +15,13 @@ func (e *blockingExchange) serve() {
 	e.r = Request{head: &e.head, listener: e.listener, src: e}
 	e.w.reset(&e.head, b.parts.Get().(*part), 0, b.partMax, e)
 	returned := false
-	defer e.left(&returned)
+	defer e.afterHandler(&returned)
 	b.h.Serve(&e.w, &e.r)
 	returned = true
 }
 
-// left is deferred by serve: the handler has returned, panicked, or called runtime.Goexit.
-func (e *blockingExchange) left(returned *bool) {
+// afterHandler is deferred by serve. The handler has returned, panicked, or called runtime.Goexit.
+func (e *blockingExchange) afterHandler(returned *bool) {
 	cause := recover()
 	switch {
 	case cause == nil && *returned:
@@ -48,7 +48,7 @@ func (e *blockingExchange) left(returned *bool) {
 	}
 }
 
-// finish passes on the end of the response of a handler that has returned.
+// finish passes on the end of the response after the handler has returned.
 func (e *blockingExchange) finish() {
 	if status := e.refusal(); status != 0 {
 		e.fail(status)
@@ -63,12 +63,12 @@ func (e *blockingExchange) finish() {
 		e.fail(500)
 		return
 	}
-	if e.hand(&e.w, true, true) != nil {
+	if e.handOver(&e.w, true, true) != nil {
 		e.fail(500)
 	}
 }
 
-// refusal is a status, if the request body broke off and the handler has left it at that.
+// refusal returns the status for an incomplete request body if the handler has not started a response; otherwise 0.
 func (e *blockingExchange) refusal() int {
 	w := &e.w
 	if w.headOut || w.status != 0 || w.written > 0 || len(w.fields) > 0 {
@@ -94,12 +94,12 @@ func (e *blockingExchange) fail(status int) {
 	}
 	e.ended = true
 	e.failed = status
-	e.p.call(e)
+	e.p.notify(e)
 }
 
-// hand gives the part of w to the loop, only its prefix unless data is set. If the loop has not got rid of the part before,
-// it waits. last: the handler has returned, so nothing follows.
-func (e *blockingExchange) hand(w *Response, data, last bool) error {
+// handOver passes the part of w to the loop: only its prefix unless data is set. It waits until the connection has
+// taken the previous part. last means that the handler has returned and nothing follows.
+func (e *blockingExchange) handOver(w *Response, data, last bool) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	empty := len(w.prefix) == 0 && (!data || len(w.data) == 0)
@@ -115,17 +115,17 @@ func (e *blockingExchange) hand(w *Response, data, last bool) error {
 		return w.err
 	}
 	if !empty {
-		e.swap(w, data, last)
+		e.swapParts(w, data, last)
 	}
 	if last {
 		e.ended, e.end = true, w.end
 	}
-	e.p.call(e)
+	e.p.notify(e)
 	return nil
 }
 
-// swap exchanges the part of w for the empty one of the loop. After the last one w needs none.
-func (e *blockingExchange) swap(w *Response, data, last bool) {
+// swapParts swaps the part of w and the empty one of the loop. After the last part, w needs none.
+func (e *blockingExchange) swapParts(w *Response, data, last bool) {
 	e.outFinal = w.headOut
 	if e.out == nil && !last {
 		e.out = e.p.b.parts.Get().(*part)
@@ -137,7 +137,7 @@ func (e *blockingExchange) swap(w *Response, data, last bool) {
 	}
 }
 
-// putPart keeps a part for use again.
+// putPart keeps a part for reuse.
 func (b *blocking) putPart(p *part) {
 	const prefixKept = 16 << 10
 	if p == nil || cap(p.prefix) > prefixKept {
@@ -147,8 +147,8 @@ func (b *blocking) putPart(p *part) {
 	b.parts.Put(p)
 }
 
-// read is Request.Read. It copies under the lock, so that even a read that outlives the exchange touches nothing of another
-// one; in pieces, so that the loop does not wait for long.
+// read implements Request.Read. It copies under the lock, so that even a read that outlives the exchange does not touch
+// another one's buffers, and in pieces, so that the loop does not wait long.
 func (e *blockingExchange) read(p []byte) (int, error) {
 	const piece = 16 << 10
 	e.mu.Lock()
@@ -162,7 +162,7 @@ func (e *blockingExchange) read(p []byte) (int, error) {
 		case len(p) == 0:
 			return 0, nil
 		case e.in != nil && e.in.n > 0:
-			n := e.in.take(p[:min(len(p), piece)])
+			n := e.in.read(p[:min(len(p), piece)])
 			e.tellRoom()
 			return n, nil
 		case e.inErr != nil:
@@ -174,22 +174,22 @@ func (e *blockingExchange) read(p []byte) (int, error) {
 		}
 		if !e.asked {
 			e.asked, e.wanted = true, true
-			e.p.call(e)
+			e.p.notify(e)
 		}
 		e.changed.Wait()
 	}
 }
 
-// tellRoom has the loop told of room in the window, if it has found it full. Not of every byte: half of the window is
-// worth a wake-up.
+// tellRoom tells the loop about room in the window, if the loop has found it full. It waits until half of the window is
+// free, to save wake-ups.
 func (e *blockingExchange) tellRoom() {
 	if e.roomWanted && e.in.n <= len(e.in.room)/2 {
 		e.roomWanted, e.roomFreed = false, true
-		e.p.call(e)
+		e.p.notify(e)
 	}
 }
 
-// context is Request.Context. It is made when it is first asked for.
+// context implements Request.Context. The context is created on the first call.
 func (e *blockingExchange) context() context.Context {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -204,7 +204,7 @@ func (e *blockingExchange) context() context.Context {
 
 func (e *blockingExchange) remoteAddr() string { return addrText(e.remote) }
 
-// date, unread, full, flush and pass are what a Response needs to know of its exchange: output.
+// The following methods implement output.
 func (e *blockingExchange) date() []byte {
 	return httpwrite.AppendDate(e.dateRoom[:0], time.Now().Unix())
 }
@@ -217,7 +217,7 @@ func (e *blockingExchange) unread() bool {
 
 func (e *blockingExchange) full(w *Response) error {
 	w.seal(false)
-	return e.hand(w, true, false)
+	return e.handOver(w, true, false)
 }
 
 func (e *blockingExchange) flush(w *Response) error {
@@ -225,13 +225,13 @@ func (e *blockingExchange) flush(w *Response) error {
 		return nil
 	}
 	w.seal(false)
-	return e.hand(w, true, false)
+	return e.handOver(w, true, false)
 }
 
-func (e *blockingExchange) pass(w *Response) error { return e.hand(w, false, false) }
+func (e *blockingExchange) passPrefix(w *Response) error { return e.handOver(w, false, false) }
 
-// deadline is a time by which a handler wants to have been able to read or write; the zero value is none. It is under the
-// lock of its exchange.
+// deadline is the time after which a read or write of a handler fails; the zero value is none. The lock of the exchange
+// protects it.
 type deadline struct {
 	at    time.Time
 	timer *time.Timer
@@ -245,7 +245,7 @@ func (d *deadline) stop() {
 	}
 }
 
-// setDeadline changes one of the deadlines of e. Whoever waits looks again, now and then.
+// setDeadline changes one of the deadlines of e. It wakes a waiting handler, now and at the deadline.
 func (e *blockingExchange) setDeadline(d *deadline, at time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -20,7 +20,7 @@ const (
 	postMany = "POST /p HTTP/1.1\nHost: a\nTransfer-Encoding: chunked\n\n"
 )
 
-// checkIdle waits until no goroutine of b is left, and checks that nothing is in its queue.
+// checkIdle waits until b has no goroutine left, and checks that its queue is empty.
 func checkIdle(t *testing.T, b *blocking) {
 	t.Helper()
 	limit := time.Now().Add(patience)
@@ -47,7 +47,7 @@ func attachBlocking(t *testing.T, c Config, h Handler, limit int) *fakeBackend {
 	return attach(t, b)
 }
 
-// A slow peer takes a large response in all kinds of portions; the handler is made to wait.
+// A slow peer takes a large response in pieces of various sizes; the handler has to wait.
 func TestBlockingSlowPeer(t *testing.T) {
 	const size, part = 10000, 64
 	body := make([]byte, size)
@@ -86,7 +86,7 @@ func TestBlockingSlowPeer(t *testing.T) {
 	}
 }
 
-// An ordinary response does not hold a goroutine until the peer has taken it.
+// An ordinary response does not occupy a goroutine until the peer has taken it.
 func TestBlockingLeavesBeforeThePeer(t *testing.T) {
 	b := attachBlocking(t, Config{}, hello, 1)
 	var slow []*fakeConn
@@ -113,7 +113,7 @@ func TestBlockingCancel(t *testing.T) {
 	type step = chan struct{}
 	for _, phase := range []struct {
 		name string
-		// serve runs until the exchange is cancelled, and returns what it has heard of it.
+		// serve runs until the exchange is cancelled, and returns the error it got.
 		serve func(w *Response, r *Request, at step) error
 		takes int
 		head  string
@@ -180,13 +180,13 @@ func TestBlockingCancel(t *testing.T) {
 			select {
 			case err := <-heard:
 				if err != ErrGone {
-					t.Errorf("heard %v", err)
+					t.Errorf("the handler got %v", err)
 				}
 			case <-time.After(patience):
-				t.Fatal("the handler does not hear of it")
+				t.Fatal("the handler was not told")
 			}
-			checkIdle(t, b.lb.(*blockingPart).b)
-			b.turn(nil) // no call may come
+			checkIdle(t, b.lb.(*blockingBackend).b)
+			b.turn(nil) // no call is allowed
 		})
 	}
 	t.Run("waits in the queue", func(t *testing.T) {
@@ -208,7 +208,7 @@ func TestBlockingCancel(t *testing.T) {
 		b := attachBlocking(t, Config{}, hello, 0)
 		c := b.start(10, get11, "", false)
 		b.until("output", func() bool { return c.offers > 0 })
-		checkIdle(t, b.lb.(*blockingPart).b)
+		checkIdle(t, b.lb.(*blockingBackend).b)
 		b.turn(c.cancel)
 		b.turn(func() { c.running.OutputRoom() })
 	})
@@ -249,7 +249,7 @@ func TestBlockingFailures(t *testing.T) {
 				}
 			}), 1)
 			x := b.start(-1, get11, "", false)
-			checkIdle(t, b.lb.(*blockingPart).b) // before the loop has had a turn
+			checkIdle(t, b.lb.(*blockingBackend).b) // before the loop has run a turn
 			b.until("the end", func() bool { return x.over })
 			if x.outcome() != c.want {
 				t.Errorf("%s, want %s: %q", x.outcome(), c.want, x.text())
@@ -262,7 +262,8 @@ func TestBlockingFailures(t *testing.T) {
 	}
 }
 
-// What a failure becomes depends on what has gone out: after nothing but an interim response there is still an answer.
+// The outcome of a failure depends on what has been sent: if that is only an interim response, there is still an
+// answer.
 func TestBlockingFailureAfterInterim(t *testing.T) {
 	const answer = "HTTP/1.1 103 Early Hints\n\nHTTP/1.1 500 Internal Server Error\nDate: D\n" +
 		"Content-Type: text/plain\nContent-Length: 22\nConnection: close\n\nInternal Server Error\n"
@@ -271,7 +272,7 @@ func TestBlockingFailureAfterInterim(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		request string
-		flush   bool // the head is handed over as well
+		flush   bool // the head is handed over too
 		first   int  // bytes that the peer takes before the handler fails
 		outcome string
 		text    string
@@ -294,7 +295,7 @@ func TestBlockingFailureAfterInterim(t *testing.T) {
 			x := b.start(c.first, c.request, "", false)
 			b.until("output", func() bool { return len(x.out) == c.first })
 			close(fail)
-			checkIdle(t, b.lb.(*blockingPart).b)
+			checkIdle(t, b.lb.(*blockingBackend).b)
 			b.turn(nil)
 			for !x.over {
 				x.take(5)
@@ -306,7 +307,7 @@ func TestBlockingFailureAfterInterim(t *testing.T) {
 	}
 }
 
-// The context ends with Serve, so that nothing goes on for an exchange that is over.
+// The context ends with Serve, so that no work continues for an exchange that is over.
 func TestBlockingContextEndsWithServe(t *testing.T) {
 	contexts := make(chan context.Context, 1)
 	b := attachBlocking(t, Config{}, Func(func(w *Response, r *Request) {
@@ -346,7 +347,7 @@ func TestBlockingFullDuplex(t *testing.T) {
 	}
 }
 
-// Many exchanges at once on one loop, with random sizes and cuts: each gets its own bytes back.
+// Many exchanges run at once on one loop, with random sizes and splits. Each gets its own bytes back.
 func TestBlockingMany(t *testing.T) {
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 0))
@@ -407,7 +408,7 @@ func TestBlockingMany(t *testing.T) {
 	}
 }
 
-// BenchmarkBlockingHello has the loop and the goroutine take turns, which is the worst case.
+// BenchmarkBlockingHello alternates between the loop and the goroutine, which is the worst case.
 func BenchmarkBlockingHello(b *testing.B) {
 	l := newFakeLoop(nil)
 	lb, err := Blocking(hello, 0).Attach(l)

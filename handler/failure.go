@@ -7,11 +7,11 @@ import (
 	"runtime/debug"
 )
 
-// Bytes of a request that may come into a log line.
+// loggedMax is how many bytes of the method or path of a request go into a log line.
 const loggedMax = 128
 
-// logFailure writes why an exchange failed in the handler: what it panicked with, or a text. It is called where the
-// stack is still that of the panic.
+// logFailure logs why an exchange failed in the handler: the value of its panic, or a text. With stack set, it must be
+// called while the stack is still that of the panic.
 func logFailure(log *slog.Logger, loop int, r *Request, cause any, stack bool) {
 	attrs := []any{
 		"loop", loop,
@@ -25,16 +25,16 @@ func logFailure(log *slog.Logger, loop int, r *Request, cause any, stack bool) {
 	log.Error("handler failed", attrs...)
 }
 
-// isAbort says that a handler panicked in order to break off its response, which is no mistake.
+// isAbort reports whether a handler panicked in order to abort its response, which is not a mistake.
 func isAbort(cause any) bool { return cause == http.ErrAbortHandler }
 
-// What is logged when a handler's response does not add up.
+// Causes that are logged if a handler's response is invalid.
 const (
 	causeShort    = "response body shorter than its Content-Length"
 	causeTooLarge = "response too large for the loop"
 )
 
-// cause says why finish has returned false.
+// cause returns why finish returned false.
 func (w *Response) cause() string {
 	if w.short() {
 		return causeShort

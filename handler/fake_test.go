@@ -22,7 +22,7 @@ import (
 // patience bounds every wait of a test.
 const patience = 20 * time.Second
 
-// fakeLoop is a loop without a poller. The test's goroutine is the loop's: it runs turn by turn, when the test says so.
+// fakeLoop is a loop without a poller. It runs on the test's goroutine, turn by turn, when the test says so.
 type fakeLoop struct {
 	t      *testing.T
 	now    int64
@@ -92,7 +92,7 @@ func (l *fakeLoop) advance(d time.Duration) {
 	})
 }
 
-// turn runs one turn (or more, where a Turn asks for them): events, then what was posted.
+// turn runs one turn, or more if a Turn asks for them: first events, then posted functions.
 func (l *fakeLoop) turn(events func()) {
 	for again := true; again; {
 		l.inTurn = true
@@ -135,15 +135,14 @@ func (l *fakeLoop) until(what string, done func() bool) {
 	}
 }
 
-// fakeConn is a connection with one exchange: what the engine is in earnest. It checks that the backend keeps to the
-// contract.
+// fakeConn is a connection with one exchange, in place of the engine's. It checks that the backend keeps the contract.
 type fakeConn struct {
 	t       *testing.T
 	l       *fakeLoop
 	running backend.Running
 
-	takes  int             // how many bytes Output takes, in all; negative: any number
-	out    []byte          // what it has taken
+	takes  int             // how many bytes Output takes in total; negative: any number
+	out    []byte          // bytes taken so far
 	hook   func(*fakeConn) // called within Output
 	offers int             // calls of Output
 
@@ -211,7 +210,7 @@ func (c *fakeConn) Addrs() (local, remote netip.AddrPort) {
 	return netip.MustParseAddrPort("192.0.2.9:80"), netip.MustParseAddrPort("192.0.2.1:1234")
 }
 
-// cancel is the loss of the connection.
+// cancel simulates the loss of the connection.
 func (c *fakeConn) cancel() {
 	c.over, c.cancelled = true, true
 	c.running.Cancel()
@@ -225,7 +224,7 @@ func (c *fakeConn) take(n int) {
 	})
 }
 
-// sendSome puts bytes into the room that there is, and returns how many.
+// sendSome writes as many bytes as there is room for, and returns their number.
 func (c *fakeConn) sendSome(p []byte) int {
 	a, b := c.running.BodyRoom()
 	if len(a) == 0 && len(b) > 0 {
@@ -269,7 +268,7 @@ func attach(t *testing.T, b backend.Backend) *fakeBackend {
 	return &fakeBackend{l, lb}
 }
 
-// parse parses a head, in which LF stands for CR LF.
+// parse parses a head in which LF stands for CR LF.
 func parse(t testing.TB, head string) *httpparse.Head {
 	t.Helper()
 	raw := []byte(strings.ReplaceAll(head, "\n", "\r\n"))
@@ -325,7 +324,7 @@ func (b *fakeBackend) exchange(head, body string) *fakeConn {
 	return c
 }
 
-// text is what the connection has taken, with the date replaced and LF for CR LF.
+// text returns the bytes taken by the connection, with the date replaced and LF for CR LF.
 func (c *fakeConn) text() string {
 	s := strings.ReplaceAll(string(c.out), "\r\n", "\n")
 	if i := strings.Index(s, "Date: "); i >= 0 {
@@ -336,7 +335,7 @@ func (c *fakeConn) text() string {
 	return s
 }
 
-// response parses what the connection has taken.
+// response parses the bytes taken by the connection.
 func (c *fakeConn) response(method string) (*http.Response, string) {
 	c.t.Helper()
 	res, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(c.out)), &http.Request{Method: method})
@@ -350,7 +349,7 @@ func (c *fakeConn) response(method string) (*http.Response, string) {
 	return res, body.String()
 }
 
-// outcome says in a word how the exchange has ended.
+// outcome returns in a word how the exchange ended.
 func (c *fakeConn) outcome() string {
 	switch {
 	case c.cancelled:
@@ -389,7 +388,7 @@ func (l *logLines) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// expect compares the number of lines, and looks for all of the words in the first.
+// expect checks the number of lines, and looks for all words in the first line.
 func (l *logLines) expect(t *testing.T, n int, words ...string) {
 	t.Helper()
 	l.mu.Lock()

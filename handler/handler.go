@@ -6,47 +6,48 @@ import (
 	"time"
 )
 
-// Handler answers requests in Go. OnLoop and Blocking make a Backend of it.
+// Handler answers requests in Go. OnLoop and Blocking make a Backend from it.
 //
-// Serve may use w and r until it returns. All slices that it gets from r are views that end with it as well.
+// Serve may use w and r, and all slices that r returns, until it returns.
 //
-// A response without a status is a 200. A panic is logged with its stack; the peer gets a 500, or a reset connection if
-// part of the response was sent. A panic with http.ErrAbortHandler does the same without a log line.
+// The default status of a response is 200. A panic is logged with its stack; the peer gets a 500, or the connection is
+// reset if part of the response was sent. A panic with http.ErrAbortHandler has the same effect, without a log line.
 type Handler interface {
 	Serve(w *Response, r *Request)
 }
 
-// Func is a function as a Handler.
+// Func is a function that serves as a Handler.
 type Func func(w *Response, r *Request)
 
 // Serve calls f.
 func (f Func) Serve(w *Response, r *Request) { f(w, r) }
 
-// Config holds the limits of a Backend for Go code. In each of them 0 means the default; a Config without anything set is
-// what the functions OnLoop and Blocking use.
+// Config holds the limits of a Backend for Go handlers. In each field 0 means the default. The functions OnLoop and
+// Blocking use the zero Config.
 type Config struct {
-	// BodyMax is the largest request body on the loop, in bytes, default 64 KiB, negative for none at all. A larger one is
-	// answered with 413. The whole body is in memory when the handler runs.
+	// BodyMax is the largest request body on the loop in bytes. The default is 64 KiB; a negative value allows no body.
+	// A larger body is answered with 413. The whole body is in memory when the handler runs.
 	BodyMax int
-	// ResponseMax is the largest response body on the loop, in bytes, default 1 MiB. What is written beyond is refused,
-	// and the exchange is answered with 500.
+	// ResponseMax is the largest response body on the loop in bytes. The default is 1 MiB; a negative value allows no
+	// body. Writes beyond it fail with ErrResponseTooLarge, and the exchange is answered with 500.
 	ResponseMax int
 
-	// QueueMax is how many exchanges may wait for a goroutine, default 1024, negative for none. A further one is refused
-	// with ErrQueueFull: 503.
+	// QueueMax is how many exchanges may wait for a goroutine. The default is 1024; a negative value allows none.
+	// Further exchanges are refused with backend.ErrQueueFull and answered with 503.
 	QueueMax int
-	// QueueTimeout is how long an exchange may wait, default 10 s, negative for as long as it takes. Then it is answered
-	// with 503 and a Retry-After.
+	// QueueTimeout is how long an exchange may wait. The default is 10 s; a negative value means no limit. An exchange
+	// that waits longer is answered with 503 and a Retry-After field.
 	QueueTimeout time.Duration
-	// Window is how many bytes of a request body are read ahead of a blocking handler, default 64 KiB. Beyond that the peer
-	// is made to wait.
+	// Window is how many bytes of a request body are read ahead of a blocking handler. The default is 64 KiB. The peer
+	// has to wait when the window is full.
 	Window int
-	// PartMax is how many bytes of a response body a blocking handler may write before they are passed on, default
-	// 32 KiB. A body that is not larger gets a Content-Length. Twice as much may be held for an exchange whose
-	// peer is slow; then the handler is made to wait.
+	// PartMax is how many bytes of a response body a blocking handler may write before they are passed on. The default
+	// is 32 KiB. A body that is not larger gets a Content-Length. If the peer is slow, up to twice as much is held for
+	// the exchange before the handler has to wait.
 	PartMax int
 
-	// Logger gets a line for each handler that panicked or broke its own Content-Length; default slog.Default().
+	// Logger gets a line for each handler that panics, or whose response body is shorter than its Content-Length or
+	// larger than ResponseMax. The default is slog.Default().
 	Logger *slog.Logger
 }
 
@@ -78,7 +79,7 @@ func loggerOr(l *slog.Logger) *slog.Logger {
 	return l
 }
 
-// addrText is the text for http.Request.RemoteAddr: "address:port", or "" on a Unix socket.
+// addrText returns the text for http.Request.RemoteAddr: "address:port", or "" on a Unix socket.
 func addrText(a netip.AddrPort) string {
 	if !a.IsValid() {
 		return ""

@@ -9,13 +9,13 @@ import (
 	"strings"
 )
 
-// HTTP makes a Handler of a handler for net/http. It is meant for Blocking; under OnLoop it works as well, if h does not
-// block, but not without allocation.
+// HTTP makes a Handler from a net/http handler. It is meant for Blocking. It also works with OnLoop if h does not
+// block, but it allocates.
 //
-// It differs from net/http's own server in this: there is no Hijack, and http.MaxBytesReader does not close the connection.
-// Read and write deadlines, Flush and full duplex work, also by http.ResponseController. RemoteAddr is empty if
-// the engine does not tell it. The context has none of http.Server's values, and it does not end with the peer's sending
-// direction alone (see Request.Context). Interim responses are not sent to peers that speak HTTP/1.0.
+// It differs from net/http's own server as follows. There is no Hijack, and http.MaxBytesReader does not close the
+// connection. Read and write deadlines, Flush and full duplex work, including through http.ResponseController.
+// RemoteAddr is empty on a Unix socket. The context has none of http.Server's values, and it is not cancelled when the
+// peer only stops sending (see Request.Context). Interim responses are not sent to HTTP/1.0 peers.
 func HTTP(h http.Handler) Handler { return &httpHandler{h} }
 
 type httpHandler struct{ h http.Handler }
@@ -23,7 +23,7 @@ type httpHandler struct{ h http.Handler }
 // Serve calls the net/http handler.
 func (a *httpHandler) Serve(w *Response, r *Request) {
 	if r.Asterisk() {
-		return // like http.Server, which answers OPTIONS * itself unless told otherwise
+		return // like http.Server, which answers OPTIONS * itself by default
 	}
 	req, ok := newHTTPRequest(r)
 	if !ok {
@@ -35,10 +35,10 @@ func (a *httpHandler) Serve(w *Response, r *Request) {
 	hw.finish()
 }
 
-// newHTTPRequest makes a request of net/http, which shares no memory with r but for the body. ok is false if net/url does
-// not understand the target.
+// newHTTPRequest makes a net/http request, which shares no memory with r except the body. ok is false if net/url cannot
+// parse the target.
 func newHTTPRequest(r *Request) (req *http.Request, ok bool) {
-	raw := string(r.head.Raw) // all strings of the request are parts of this one
+	raw := string(r.head.Raw) // all strings of the request are substrings of this one
 	target := raw[r.head.Target.Off:][:r.head.Target.Len]
 	u, err := url.ParseRequestURI(target)
 	if err != nil {
@@ -65,7 +65,7 @@ func newHTTPRequest(r *Request) (req *http.Request, ok bool) {
 	switch {
 	case r.ContentLength() == 0:
 	case r.src == nil:
-		// net/http allows to read on in a goroutine of one's own, for which the loop's view does not live long enough.
+		// net/http lets a handler keep reading in its own goroutine, which may outlive the loop's view.
 		req.Body = io.NopCloser(bytes.NewReader(bytes.Clone(r.body)))
 	default:
 		req.Body = httpBody{r.src}
@@ -79,10 +79,10 @@ func newHTTPRequest(r *Request) (req *http.Request, ok bool) {
 	return req, true
 }
 
-// httpHeader makes the header fields, without those that net/http has elsewhere, and the host.
+// httpHeader returns the host and the header fields, without the fields that net/http keeps elsewhere.
 func httpHeader(r *Request, raw string) (header http.Header, host string) {
 	header = make(http.Header, len(r.head.Fields))
-	values := make([]string, len(r.head.Fields)) // one array for all values that are alone under their name
+	values := make([]string, len(r.head.Fields)) // one array for the first value of each name
 	for i, f := range r.head.Fields {
 		name := http.CanonicalHeaderKey(raw[f.NameOff:][:f.NameLen])
 		value := raw[f.ValueOff:][:f.ValueLen]
@@ -108,10 +108,10 @@ type httpBody struct{ src source }
 
 func (b httpBody) Read(p []byte) (int, error) { return b.src.read(p) }
 
-// Close does nothing: what is not read is the engine's concern.
+// Close does nothing: the engine deals with unread bytes.
 func (b httpBody) Close() error { return nil }
 
-// trailerNames are the canonical names in the Trailer fields of header.
+// trailerNames returns the canonical names in the Trailer fields of header.
 func trailerNames(header http.Header) (names []string) {
 	for _, line := range header["Trailer"] {
 		for name := range strings.SplitSeq(line, ",") {

@@ -26,7 +26,7 @@ import (
 	"moonbridge/handler/backend"
 )
 
-// differentialMux is the handler of TestHTTPLikeNetHTTP: one path a behaviour.
+// differentialMux is the handler of TestHTTPLikeNetHTTP: one path for each behaviour.
 func differentialMux() http.Handler {
 	mux := http.NewServeMux()
 	handle := func(path string, f func(w http.ResponseWriter, r *http.Request)) { mux.HandleFunc("/"+path, f) }
@@ -107,7 +107,7 @@ func differentialMux() http.Handler {
 		w.Header().Set(http.TrailerPrefix+"D", "3")
 	})
 	handle("echo", func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body) // not io.Copy: net/http stops reading when it begins to write
+		body, err := io.ReadAll(r.Body) // not io.Copy: net/http stops reading when it starts to write
 		w.Write(body)
 		fmt.Fprint(w, err)
 	})
@@ -142,8 +142,8 @@ func differentialMux() http.Handler {
 	return mux
 }
 
-// TestHTTPLikeNetHTTP sends the same requests to net/http's server and to ours, with the same handler, and compares what
-// comes back.
+// TestHTTPLikeNetHTTP sends the same requests to net/http's server and to ours, with the same handler, and compares the
+// responses.
 func TestHTTPLikeNetHTTP(t *testing.T) {
 	mux := differentialMux()
 	theirs := httptest.NewUnstartedServer(mux)
@@ -168,8 +168,8 @@ func TestHTTPLikeNetHTTP(t *testing.T) {
 			add(method+" /"+path+" HTTP/1.0\nConnection: keep-alive\n\n", "")
 		}
 	}
-	// Only in HTTP/1.1: net/http sends interim responses to clients of HTTP/1.0 as well (RFC 9110 §15.2), and forgets the
-	// length of a response with trailers that it does not send.
+	// HTTP/1.1 only: net/http also sends interim responses to HTTP/1.0 clients (against RFC 9110 §15.2), and omits the
+	// length of a response whose trailers it does not send.
 	add("GET /hints HTTP/1.1\nHost: a\n\n", "")
 	add("HEAD /hints HTTP/1.1\nHost: a\n\n", "")
 	add("GET /trailers HTTP/1.1\nHost: a\n\n", "")
@@ -210,17 +210,17 @@ func TestHTTPLikeNetHTTP(t *testing.T) {
 	}
 }
 
-// knownDifference removes, by path, what is meant to differ.
+// knownDifference removes, by path, the intended differences.
 var knownDifference = map[string]func(string) string{
-	// net/http closes where a handler wanted to write too much.
+	// net/http closes the connection if a handler tries to write too much.
 	"/length":     without("connection ends"),
 	"/write-205":  without("Content-Length", "body"),
 	"/status-205": without("Content-Length"),
-	// net/http closes where MaxBytesReader has found too much.
+	// net/http closes the connection if MaxBytesReader reads too much.
 	"/limited": without("Connection", "connection ends"),
 }
 
-// without removes the lines that begin with one of the words.
+// without removes the lines that start with one of the words.
 func without(words ...string) func(string) string {
 	return func(s string) string {
 		var kept []string
@@ -233,7 +233,7 @@ func without(words ...string) func(string) string {
 	}
 }
 
-// ask sends a request over a connection of its own and describes the response.
+// ask sends a request on a new connection and describes the response.
 func ask(t *testing.T, addr, head, body string) string {
 	t.Helper()
 	conn, err := net.Dial("tcp", addr)
@@ -248,13 +248,13 @@ func ask(t *testing.T, addr, head, body string) string {
 	in := bufio.NewReader(conn)
 	method, _, _ := strings.Cut(head, " ")
 	s := describe(t, in, method)
-	// A second request tells whether the connection goes on.
+	// A second request shows whether the connection persists.
 	io.WriteString(conn, "GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n")
 	_, err = in.ReadByte()
 	return s + fmt.Sprintf("connection ends: %v\n", err != nil)
 }
 
-// describe reads responses up to the final one.  The version is not described: ours is always our own (RFC 9110 §6.2).
+// describe reads responses up to the final one. It omits the version: ours is always our own (RFC 9110 §6.2).
 func describe(t *testing.T, in *bufio.Reader, method string) string {
 	t.Helper()
 	var s strings.Builder
@@ -268,7 +268,7 @@ func describe(t *testing.T, in *bufio.Reader, method string) string {
 			t.Fatal(err)
 		}
 		if method == "HEAD" {
-			res.TransferEncoding = nil // which we say, and net/http does not: RFC 9112 §6.1 allows both
+			res.TransferEncoding = nil // which we send and net/http does not; RFC 9112 §6.1 allows both
 		}
 		fmt.Fprintf(&s, "%d %d %v\n", res.StatusCode, res.ContentLength, res.TransferEncoding)
 		for _, name := range slices.Sorted(maps.Keys(res.Header)) {
@@ -277,7 +277,7 @@ func describe(t *testing.T, in *bufio.Reader, method string) string {
 			case name == "Date":
 				value = []string{"D"}
 			case name == "Connection" && value[0] == "close":
-				continue // whether it ends is described otherwise
+				continue // the second request shows whether it persists
 			}
 			fmt.Fprintf(&s, "%s: %q\n", name, value)
 		}
@@ -291,7 +291,7 @@ func describe(t *testing.T, in *bufio.Reader, method string) string {
 	}
 }
 
-// httpOver attaches a handler of net/http.
+// httpOver attaches a net/http handler.
 func httpOver(t *testing.T, c Config, f func(w http.ResponseWriter, r *http.Request)) *fakeBackend {
 	return attachBlocking(t, c, HTTP(http.HandlerFunc(f)), 0)
 }
@@ -310,7 +310,7 @@ func TestHTTPTargetThatIsNoURL(t *testing.T) {
 	}
 }
 
-// A Content-Length that is no number is not sent; ours goes in its place.
+// A Content-Length that is not a number is not sent; ours is sent instead.
 func TestHTTPBadContentLength(t *testing.T) {
 	b := httpOver(t, Config{}, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Length", "five")
@@ -406,7 +406,7 @@ func TestHTTPWriteDeadline(t *testing.T) {
 	}
 }
 
-// A request body that is read after the handler has returned does no harm.
+// Reading the request body after the handler has returned does no harm.
 func TestHTTPBodyAfterHandler(t *testing.T) {
 	var body io.Reader
 	b := httpOver(t, Config{}, func(w http.ResponseWriter, r *http.Request) { body = r.Body })
@@ -417,7 +417,7 @@ func TestHTTPBodyAfterHandler(t *testing.T) {
 	}
 }
 
-// A reverse proxy uses most of what a ResponseWriter has.
+// A reverse proxy uses most features of a ResponseWriter.
 func TestHTTPReverseProxy(t *testing.T) {
 	inner := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -443,7 +443,7 @@ func TestHTTPReverseProxy(t *testing.T) {
 	}
 }
 
-// On the loop the adapter works as well.
+// The adapter also works on the loop.
 func TestHTTPOnLoop(t *testing.T) {
 	b := attach(t, OnLoop(HTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.(http.Flusher).Flush()
@@ -462,7 +462,7 @@ func TestHTTPOnLoop(t *testing.T) {
 	}
 }
 
-// Statuses that are not for handlers: no number of three digits is a mistake, 100 and 101 are left out.
+// Statuses that handlers must not send: a number without three digits is a mistake, and 100 and 101 are ignored.
 func TestHTTPStatuses(t *testing.T) {
 	var lines logLines
 	b := httpOver(t, Config{Logger: slog.New(&lines)}, func(w http.ResponseWriter, r *http.Request) {

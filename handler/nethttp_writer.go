@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// httpWriter is the http.ResponseWriter over a Response. It also is an http.Flusher, an io.StringWriter, and has what
-// http.ResponseController looks for, besides Hijack.
+// httpWriter is the http.ResponseWriter for a Response. It is also an http.Flusher and an io.StringWriter, and has the
+// methods that http.ResponseController looks for, except Hijack.
 type httpWriter struct {
 	w        *Response
 	header   http.Header
@@ -16,11 +16,11 @@ type httpWriter struct {
 	trailers []string // names that were announced
 }
 
-// Header is the map of fields. Changes after WriteHeader have no effect, but for trailers.
+// Header returns the map of fields. Changes after WriteHeader have no effect, except for trailers.
 func (hw *httpWriter) Header() http.Header { return hw.header }
 
-// WriteHeader sends an interim response, or fixes status and fields of the final one. Like that of net/http it panics if
-// status has not three digits, and does nothing if called again.
+// WriteHeader sends an interim response, or sets the status and fields of the final one. As in net/http, it panics if
+// status does not have three digits, and does nothing if called again.
 func (hw *httpWriter) WriteHeader(status int) {
 	if status < 100 || status > 999 {
 		panic("handler: invalid WriteHeader code")
@@ -33,7 +33,7 @@ func (hw *httpWriter) WriteHeader(status int) {
 		return
 	}
 	hw.wrote = true
-	if hw.w.Status(status) != nil {
+	if hw.w.SetStatus(status) != nil {
 		return // the exchange is over
 	}
 	hw.trailers = trailerNames(hw.header)
@@ -43,8 +43,8 @@ func (hw *httpWriter) WriteHeader(status int) {
 	}
 }
 
-// interim sends an interim response, with what the map holds now. 100 is the server's own, on the first read of the body;
-// 101 would need a Hijack.
+// interim sends an interim response with the current fields of the map. The server sends 100 itself, on the first read
+// of the body; 101 would need Hijack.
 func (hw *httpWriter) interim(status int) {
 	if status < 102 {
 		return
@@ -54,14 +54,14 @@ func (hw *httpWriter) interim(status int) {
 	hw.w.clearFields()
 }
 
-// has says whether a field is there, even as an empty list: so net/http has its own fields suppressed.
+// has reports whether a field is set, even to an empty list, which in net/http suppresses a default field.
 func (hw *httpWriter) has(name string) bool {
 	_, ok := hw.header[name]
 	return ok
 }
 
-// setFields copies the map into the response, in alphabetical order, so that the same handler sends the same bytes. As in
-// net/http a field that cannot be sent is left out, while CR and LF in a value become blanks.
+// setFields copies the map to the response in alphabetical order, so that the same handler always sends the same bytes.
+// As in net/http, invalid fields are left out, and CR and LF in a value become spaces.
 func (hw *httpWriter) setFields(interim bool) {
 	var room [16]string
 	names := room[:0]
@@ -85,7 +85,7 @@ func (hw *httpWriter) setFields(interim bool) {
 	}
 }
 
-// oneLine is value without line ends.
+// oneLine returns value with line ends replaced by spaces.
 func oneLine(value string) string {
 	if !strings.ContainsAny(value, "\r\n") {
 		return value
@@ -93,14 +93,14 @@ func oneLine(value string) string {
 	return strings.NewReplacer("\r", " ", "\n", " ").Replace(value)
 }
 
-// Write adds to the body, after a WriteHeader(200) if there was none.
+// Write appends p to the body. It calls WriteHeader(200) first if WriteHeader has not been called.
 func (hw *httpWriter) Write(p []byte) (int, error) {
 	hw.ensureHeader()
 	n, err := hw.w.Write(p)
 	return n, httpError(err)
 }
 
-// WriteString is Write for a string.
+// WriteString is like Write, with a string.
 func (hw *httpWriter) WriteString(s string) (int, error) { return hw.Write(bytesOf(s)) }
 
 func (hw *httpWriter) ensureHeader() {
@@ -109,7 +109,7 @@ func (hw *httpWriter) ensureHeader() {
 	}
 }
 
-// httpError translates errors that handlers for net/http may look for.
+// httpError translates errors to those that net/http handlers may check for.
 func httpError(err error) error {
 	switch err {
 	case ErrBodiless:
@@ -120,19 +120,19 @@ func httpError(err error) error {
 	return err
 }
 
-// Flush sends what there is.
+// Flush sends all pending bytes.
 func (hw *httpWriter) Flush() { hw.FlushError() }
 
-// FlushError is Flush, with the error.
+// FlushError is like Flush, but returns the error.
 func (hw *httpWriter) FlushError() error {
 	hw.ensureHeader()
 	return hw.w.Flush()
 }
 
-// EnableFullDuplex needs nothing: request and response are independent anyway.
+// EnableFullDuplex does nothing: request and response are always independent.
 func (hw *httpWriter) EnableFullDuplex() error { return nil }
 
-// SetReadDeadline is for http.ResponseController.
+// SetReadDeadline is called by http.ResponseController.
 func (hw *httpWriter) SetReadDeadline(at time.Time) error {
 	e, ok := hw.w.out.(*blockingExchange)
 	if !ok {
@@ -142,7 +142,7 @@ func (hw *httpWriter) SetReadDeadline(at time.Time) error {
 	return nil
 }
 
-// SetWriteDeadline is for http.ResponseController. After it has passed, the response can only be broken off.
+// SetWriteDeadline is called by http.ResponseController. After the deadline, the response can only be aborted.
 func (hw *httpWriter) SetWriteDeadline(at time.Time) error {
 	e, ok := hw.w.out.(*blockingExchange)
 	if !ok {
@@ -152,7 +152,7 @@ func (hw *httpWriter) SetWriteDeadline(at time.Time) error {
 	return nil
 }
 
-// finish adds what the handler has left to do, and the trailers.
+// finish adds the head, if the handler has not written it, and the trailers.
 func (hw *httpWriter) finish() {
 	hw.ensureHeader()
 	for _, name := range hw.trailers {

@@ -8,14 +8,14 @@ import (
 	"moonbridge/httpwrite"
 )
 
-// OnLoop is a Backend that calls h on the loop. By this h declares that it does not block: while it runs, every other
-// connection of the loop waits. In return nothing is allocated, copied or handed over between threads.
+// OnLoop returns a Backend that calls h on the loop. h must not block: while it runs, every other connection of the
+// loop waits. In return, nothing is allocated, copied, or passed between threads.
 //
-// The handler is called when the whole request body is there. Its response goes out at the end of the turn, together with
-// all others of the turn.
+// The handler is called when the whole request body has arrived. Its response is sent at the end of the turn, together
+// with all other responses of the turn.
 func OnLoop(h Handler) backend.Backend { return Config{}.OnLoop(h) }
 
-// OnLoop is like the function of this name, with the limits of c.
+// OnLoop is like the function OnLoop, with the limits of c.
 func (c Config) OnLoop(h Handler) backend.Backend { return &onLoop{h: h, config: c} }
 
 type onLoop struct {
@@ -23,21 +23,21 @@ type onLoop struct {
 	config Config
 }
 
-// Attach makes the part for one loop.
+// Attach creates the instance of the backend on loop l.
 func (b *onLoop) Attach(l backend.Loop) (backend.LoopBackend, error) {
-	part := &loopPart{
+	lb := &onLoopBackend{
 		h:           b.h,
 		loop:        l,
 		log:         b.config.logger(),
 		bodyMax:     b.config.bodyMax(),
 		responseMax: b.config.responseMax(),
 	}
-	l.OnTurn(part)
-	return part, nil
+	l.OnTurn(lb)
+	return lb, nil
 }
 
-// loopPart is an OnLoop on one loop. It is both its LoopBackend and its Turn.
-type loopPart struct {
+// onLoopBackend is OnLoop on one loop: its LoopBackend and its Turn.
+type onLoopBackend struct {
 	// Immutable.
 	h           Handler
 	loop        backend.Loop
@@ -47,29 +47,29 @@ type loopPart struct {
 
 	// Owned by the loop.
 	dates httpwrite.Date
-	w     Response        // of the call that runs now
+	w     Response        // of the running call
 	r     Request         // the same
-	head  part            // room for the prefix of w
-	turn  []*loopExchange // started or completed in this turn: EndTurn has to look at them
+	head  part            // buffers of w
+	turn  []*loopExchange // started or completed in this turn, for EndTurn
 	bytes []byte          // their responses, in the same order
-	free  *loopExchange   // for use again, linked by next
+	free  *loopExchange   // for reuse, linked by next
 	frees int
 }
 
 const (
-	// turnBytesKept is how much room for responses a loop keeps from turn to turn.
+	// turnBytesKept is how many bytes of response buffer a loop keeps from turn to turn.
 	turnBytesKept = 1 << 20
-	// turnMax is how many exchanges are completed before other events of the loop have a turn.
+	// turnMax is how many exchanges are completed before the loop handles other events.
 	turnMax = 4096
-	// exchangesKept is how many exchanges are kept for use again, roomKept how many of them with their room for bodies.
+	// exchangesKept is how many exchanges are kept for reuse, roomKept how many of these keep their body buffers.
 	exchangesKept = 4096
 	roomKept      = 64
 )
 
-// Start takes an exchange. Without a body to wait for, the handler runs at once, on the views. The result waits for the
-// end of the turn, since x may not be called before Start has returned.
-func (l *loopPart) Start(x backend.Exchange, head *httpparse.Head, listener int, body []byte, more bool) (backend.Running, error) {
-	e := l.take(x)
+// Start takes an exchange. If the request is complete, the handler runs at once, on the views. The result waits for the
+// end of the turn, since x must not be called before Start has returned.
+func (l *onLoopBackend) Start(x backend.Exchange, head *httpparse.Head, listener int, body []byte, more bool) (backend.Running, error) {
+	e := l.getExchange(x)
 	e.listener = listener
 	switch {
 	case head.ContentLength > int64(l.bodyMax) || len(body) > l.bodyMax:
@@ -85,21 +85,21 @@ func (l *loopPart) Start(x backend.Exchange, head *httpparse.Head, listener int,
 	return e, nil
 }
 
-// queue has EndTurn look at e.
-func (l *loopPart) queue(e *loopExchange) {
+// queue makes EndTurn settle e.
+func (l *onLoopBackend) queue(e *loopExchange) {
 	if !e.queued {
 		e.queued = true
 		l.turn = append(l.turn, e)
 	}
 }
 
-// serve runs the handler and leaves its response, head behind body, in l.bytes.
-func (l *loopPart) serve(e *loopExchange, head *httpparse.Head, body []byte) {
+// serve runs the handler and leaves its response in l.bytes: the body, then the head.
+func (l *onLoopBackend) serve(e *loopExchange, head *httpparse.Head, body []byte) {
 	base := len(l.bytes)
 	l.head.prefix, l.head.data = l.head.prefix[:0], l.bytes
 	l.w.reset(head, &l.head, base, l.responseMax, l)
 	l.r = Request{head: head, listener: e.listener, x: e.x, body: body}
-	ok := l.call()
+	ok := l.callHandler()
 	l.r = Request{}
 	l.bytes = l.head.data
 	if !ok {
@@ -114,9 +114,9 @@ func (l *loopPart) serve(e *loopExchange, head *httpparse.Head, body []byte) {
 	e.headLen = len(l.head.prefix)
 }
 
-// call calls the handler. It returns false if there is no response.
-func (l *loopPart) call() (ok bool) {
-	defer l.caught(&ok)
+// callHandler calls the handler. It returns false if there is no response.
+func (l *onLoopBackend) callHandler() (ok bool) {
+	defer l.recoverPanic(&ok)
 	l.h.Serve(&l.w, &l.r)
 	if !l.w.finish() {
 		logFailure(l.log, l.loop.Index(), &l.r, l.w.cause(), false)
@@ -125,8 +125,8 @@ func (l *loopPart) call() (ok bool) {
 	return true
 }
 
-// caught is deferred by call.
-func (l *loopPart) caught(ok *bool) {
+// recoverPanic is deferred by callHandler.
+func (l *onLoopBackend) recoverPanic(ok *bool) {
 	cause := recover()
 	if cause == nil {
 		return
@@ -139,11 +139,11 @@ func (l *loopPart) caught(ok *bool) {
 }
 
 // BeginTurn does nothing.
-func (l *loopPart) BeginTurn() {}
+func (l *onLoopBackend) BeginTurn() {}
 
-// EndTurn passes on what was done in the turn. It goes on as long as that leads to further exchanges, which is good for
-// batches, up to a bound.
-func (l *loopPart) EndTurn() (again bool) {
+// EndTurn passes on the responses of the turn. Exchanges that start meanwhile are completed too, which favours batches,
+// up to turnMax.
+func (l *onLoopBackend) EndTurn() (again bool) {
 	for i := 0; i < len(l.turn); i++ {
 		if i == turnMax {
 			l.keepFrom(i)
@@ -161,8 +161,8 @@ func (l *loopPart) EndTurn() (again bool) {
 	return false
 }
 
-// keepFrom keeps the exchanges from i on for the next turn, and moves their responses to the front.
-func (l *loopPart) keepFrom(i int) {
+// keepFrom keeps the exchanges from index i for the next turn, and moves their responses to the front.
+func (l *onLoopBackend) keepFrom(i int) {
 	n := copy(l.turn, l.turn[i:])
 	clear(l.turn[n:])
 	l.turn = l.turn[:n]
@@ -178,8 +178,8 @@ func (l *loopPart) keepFrom(i int) {
 	l.bytes = l.bytes[:copy(l.bytes, l.bytes[shift:])]
 }
 
-// take is an exchange for x.
-func (l *loopPart) take(x backend.Exchange) *loopExchange {
+// getExchange returns an exchange for x.
+func (l *onLoopBackend) getExchange(x backend.Exchange) *loopExchange {
 	e := l.free
 	if e == nil {
 		return &loopExchange{l: l, x: x}
@@ -190,8 +190,8 @@ func (l *loopPart) take(x backend.Exchange) *loopExchange {
 	return e
 }
 
-// give takes e back, of which nobody else knows any more.
-func (l *loopPart) give(e *loopExchange) {
+// putExchange keeps e for reuse. Nothing else may refer to e.
+func (l *onLoopBackend) putExchange(e *loopExchange) {
 	raw, fields, body, rest := e.head.Raw, e.head.Fields, e.body, e.rest
 	*e = loopExchange{l: l}
 	if l.frees >= exchangesKept {
@@ -209,16 +209,16 @@ func (l *loopPart) give(e *loopExchange) {
 	l.frees++
 }
 
-// date, unread, full, flush and pass are what a Response needs to know of the loop: output.
-func (l *loopPart) date() []byte { return l.dates.At(l.loop.Now()) }
+// The following methods implement output.
+func (l *onLoopBackend) date() []byte { return l.dates.At(l.loop.Now()) }
 
-func (l *loopPart) unread() bool { return false }
+func (l *onLoopBackend) unread() bool { return false }
 
-func (l *loopPart) full(w *Response) error {
+func (l *onLoopBackend) full(w *Response) error {
 	w.broken = true
 	return ErrResponseTooLarge
 }
 
-func (l *loopPart) flush(*Response) error { return nil }
+func (l *onLoopBackend) flush(*Response) error { return nil }
 
-func (l *loopPart) pass(*Response) error { return nil }
+func (l *onLoopBackend) passPrefix(*Response) error { return nil }

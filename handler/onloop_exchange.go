@@ -6,24 +6,24 @@ import (
 	"moonbridge/handler/backend"
 )
 
-// loopState is how far an exchange on the loop is.
+// loopState is the state of an exchange on the loop, with its possible next states.
 type loopState uint8
 
 const (
-	loopFree   loopState = iota // kept for use again → body, answer, failed
+	loopFree   loopState = iota // kept for reuse → body, answer, failed
 	loopBody                    // waits for the request body → answer, failed, over
-	loopAnswer                  // the response is in loopPart.bytes → rest, over
-	loopFailed                  // there will be no response → over
-	loopRest                    // the connection has not taken all: the remainder is in rest → over
-	loopOver                    // ended or cancelled: nothing is called any more
+	loopAnswer                  // the response is in onLoopBackend.bytes → rest, over
+	loopFailed                  // there is no response → over
+	loopRest                    // the connection has taken only part: the remainder is in rest → over
+	loopOver                    // ended or cancelled: no more calls
 )
 
 // loopExchange is an exchange on the loop: the Running of OnLoop.
 type loopExchange struct {
-	l        *loopPart
+	l        *onLoopBackend
 	x        backend.Exchange
 	state    loopState
-	queued   bool // EndTurn will look at it, or does so just now
+	queued   bool // EndTurn will settle it or is settling it
 	listener int
 
 	// While the body is not complete.
@@ -37,19 +37,19 @@ type loopExchange struct {
 	end                  backend.End
 
 	rest []byte // loopRest
-	off  int    // how much of rest was taken
+	off  int    // how many bytes of rest were taken
 
 	next *loopExchange
 }
 
-// fail decides that there is no response.
+// fail ends the exchange without a response.
 func (e *loopExchange) fail(status int) {
 	e.state = loopFailed
 	e.status = status
 }
 
-// settle does at the end of a turn what could not be done in Start. It is the only place where an exchange is given back
-// that was queued.
+// settle does at the end of a turn what must not be done in Start. An exchange that was queued is put back for reuse
+// only here.
 func (e *loopExchange) settle() {
 	switch e.state {
 	case loopBody:
@@ -65,11 +65,12 @@ func (e *loopExchange) settle() {
 	}
 	e.queued = false
 	if e.state == loopOver {
-		e.l.give(e)
+		e.l.putExchange(e)
 	}
 }
 
-// answer offers the whole response. What the connection does not take is copied, since l.bytes ends with the turn.
+// answer offers the whole response. Bytes that the connection does not take are copied, since l.bytes is reused in the
+// next turn.
 func (e *loopExchange) answer() {
 	b := e.l.bytes[e.at : e.at+e.bodyLen+e.headLen]
 	body, head := b[:e.bodyLen], b[e.bodyLen:]
@@ -94,7 +95,7 @@ func (e *loopExchange) done() {
 	e.x.Done(e.end)
 }
 
-// OutputRoom offers what the connection has not taken.
+// OutputRoom offers the bytes that the connection has not taken.
 func (e *loopExchange) OutputRoom() {
 	if e.state != loopRest {
 		return
@@ -109,15 +110,15 @@ func (e *loopExchange) OutputRoom() {
 	}
 }
 
-// over gives an exchange back that has ended outside of settle.
+// over puts back an exchange that has ended outside settle.
 func (e *loopExchange) over() {
 	if !e.queued {
-		e.l.give(e)
+		e.l.putExchange(e)
 	}
 }
 
-// BodyRoom is room for the next bytes of the body. It grows with what has arrived, not with what was announced, and is
-// one byte larger than a body may be, so that one that is too large is noticed.
+// BodyRoom returns room for the next bytes of the body. The room grows with the bytes that have arrived, not with the
+// announced length. It is one byte larger than the largest allowed body, so that a body that is too large is noticed.
 func (e *loopExchange) BodyRoom() (a, b []byte) {
 	if e.state != loopBody {
 		return nil, nil
@@ -131,7 +132,7 @@ func (e *loopExchange) BodyRoom() (a, b []byte) {
 	return e.body[len(e.body):min(cap(e.body), e.l.bodyMax+1)], nil
 }
 
-// BodyCommit says that n bytes were put into the room.
+// BodyCommit adds n bytes of the room to the body.
 func (e *loopExchange) BodyCommit(n int) {
 	if e.state != loopBody {
 		return
@@ -152,7 +153,7 @@ func (e *loopExchange) BodyEnd() {
 	e.l.queue(e)
 }
 
-// BodyAbort ends the exchange: there is no request to handle.
+// BodyAbort ends the exchange: the request is incomplete.
 func (e *loopExchange) BodyAbort(tooLarge bool) {
 	if e.state != loopBody {
 		return
@@ -165,7 +166,7 @@ func (e *loopExchange) BodyAbort(tooLarge bool) {
 	e.l.queue(e)
 }
 
-// Cancel forgets the exchange: the connection is gone.
+// Cancel drops the exchange: the connection is gone.
 func (e *loopExchange) Cancel() {
 	if e.state == loopOver || e.state == loopFree {
 		return

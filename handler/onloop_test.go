@@ -38,7 +38,7 @@ func TestOnLoopHello(t *testing.T) {
 	}
 }
 
-// All exchanges of a turn are completed at its end, each with its own bytes.
+// All exchanges of a turn are completed at the end of the turn, each with its own bytes.
 func TestOnLoopBatch(t *testing.T) {
 	b := attach(t, OnLoop(Func(func(w *Response, r *Request) {
 		w.Write(r.Path())
@@ -195,7 +195,7 @@ func TestOnLoopExpectContinue(t *testing.T) {
 	}
 }
 
-// A slow peer takes the response byte by byte, while others are served from the same room.
+// A slow peer takes the response byte by byte, while others are served from the same buffer.
 func TestOnLoopSlowPeer(t *testing.T) {
 	b := attach(t, OnLoop(Func(func(w *Response, r *Request) { fmt.Fprintf(w, "body of %s", r.Path()) })))
 	var slow []*fakeConn
@@ -272,7 +272,7 @@ func TestOnLoopCancel(t *testing.T) {
 				if c.outcome() != "cancelled" {
 					t.Error(c.outcome())
 				}
-				// What was given back serves others, once.
+				// An exchange that was put back is reused once.
 				x, y := b.start(-1, post, "x", true), b.start(-1, post, "y", true)
 				x.send([]byte("xx"))
 				y.send([]byte("yy"))
@@ -284,29 +284,29 @@ func TestOnLoopCancel(t *testing.T) {
 					t.Errorf("got %q", body)
 				}
 			}
-			checkFree(t, b.lb.(*loopPart))
+			checkFree(t, b.lb.(*onLoopBackend))
 		})
 	}
 }
 
-// checkFree checks the list of exchanges that are kept: no one twice, and as many as are counted.
-func checkFree(t *testing.T, l *loopPart) {
+// checkFree checks the list of exchanges kept for reuse: none is in it twice, and their number is that counted.
+func checkFree(t *testing.T, l *onLoopBackend) {
 	t.Helper()
 	seen := map[*loopExchange]bool{}
 	for e := l.free; e != nil; e = e.next {
 		if seen[e] {
-			t.Fatal("an exchange was given back twice")
+			t.Fatal("an exchange was put back twice")
 		}
 		seen[e] = true
 		if e.state != loopFree || e.x != nil {
-			t.Error("an exchange in use was given back")
+			t.Error("an exchange in use was put back")
 		}
 	}
 	if len(seen) != l.frees || len(seen) == 0 {
 		t.Errorf("%d exchanges kept, counted %d", len(seen), l.frees)
 	}
 	if len(l.turn) != 0 || len(l.bytes) != 0 {
-		t.Errorf("%d exchanges and %d bytes left from the turn", len(l.turn), len(l.bytes))
+		t.Errorf("%d exchanges and %d bytes left over from the turn", len(l.turn), len(l.bytes))
 	}
 }
 
@@ -337,7 +337,7 @@ func TestOnLoopFailures(t *testing.T) {
 			if x := b.exchange("GET / HTTP/1.1\nHost: a\n\n", ""); x.text() != "HTTP/1.1 200 OK\nDate: D\nContent-Length: 0\n\n" {
 				t.Errorf("the next exchange: %q", x.text())
 			}
-			checkFree(t, b.lb.(*loopPart))
+			checkFree(t, b.lb.(*onLoopBackend))
 		})
 	}
 }
@@ -400,7 +400,7 @@ func TestOnLoopAllocatesNothing(t *testing.T) {
 	}{
 		{"hello", hello, get, "", false},
 		{"fields", func(w *Response, r *Request) {
-			w.Status(404)
+			w.SetStatus(404)
 			w.Set("Content-Type", "text/html")
 			w.Set("X-A", "b")
 			for name, value := range r.Fields() {

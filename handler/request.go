@@ -9,36 +9,36 @@ import (
 	"moonbridge/httpparse"
 )
 
-// Request is a request as a Handler sees it. It is an io.Reader of the request body.
+// Request is a request as seen by a Handler. It is an io.Reader of the request body.
 //
-// All slices are views: read-only, and gone when Serve returns.
+// All slices that it returns are read-only views and are valid until Serve returns.
 type Request struct {
 	head     *httpparse.Head
 	listener int
 
-	x    backend.Exchange // on the loop: may be asked for the address
-	body []byte           // on the loop: the whole of it
-	off  int              // how much of body was read
-	src  source           // elsewhere: what the body comes from
+	x    backend.Exchange // on the loop: for the address
+	body []byte           // on the loop: the whole body
+	off  int              // how many bytes of body were read
+	src  source           // elsewhere: where the body comes from
 }
 
-// source is what a Request asks that has not all of it at hand.
+// source provides what a Request outside the loop does not hold itself.
 type source interface {
 	read(p []byte) (int, error)
 	context() context.Context
 	remoteAddr() string
 }
 
-// Method is the method as sent: case matters (RFC 9110 §9.1).
+// Method returns the method as sent. It is case-sensitive (RFC 9110 §9.1).
 func (r *Request) Method() []byte { return r.head.Bytes(r.head.Method) }
 
-// Target is the request target as sent (RFC 9112 §3.2).
+// Target returns the request target as sent (RFC 9112 §3.2).
 func (r *Request) Target() []byte { return r.head.Bytes(r.head.Target) }
 
-// Path is the path without its leading slash, not percent-decoded. It is empty for OPTIONS *; see Asterisk.
+// Path returns the path without its leading slash, not percent-decoded. It is empty for OPTIONS *; see Asterisk.
 func (r *Request) Path() []byte { return r.head.Bytes(r.head.Path) }
 
-// Query is the query without its question mark, not percent-decoded.
+// Query returns the query without its question mark, not percent-decoded.
 func (r *Request) Query() []byte {
 	q := r.head.Bytes(r.head.Query)
 	if len(q) > 0 {
@@ -47,27 +47,27 @@ func (r *Request) Query() []byte {
 	return q
 }
 
-// Asterisk says that the request is about the server as a whole: OPTIONS *.
+// Asterisk reports whether the request is OPTIONS *, which concerns the server as a whole (RFC 9112 §3.2.4).
 func (r *Request) Asterisk() bool { return r.head.Asterisk }
 
-// Minor is the minor version of HTTP/1 that the peer speaks: 0 or 1.
+// Minor returns the minor version of the peer's HTTP/1: 0 or 1.
 func (r *Request) Minor() int { return int(r.head.Minor) }
 
-// Host is the value of the Host field, which takes over the authority of an absolute target. It is empty where
-// HTTP/1.0 left it out.
+// Host returns the value of the Host field, or the authority of an absolute target, which replaces it (RFC 9112
+// §3.2.2). It is empty if an HTTP/1.0 request has no Host field.
 func (r *Request) Host() []byte { return r.Field("Host") }
 
-// Field is the value of the first field line of this name, in any case, and nil if there is none.
+// Field returns the value of the first field line with this name, in any case, or nil if there is none.
 func (r *Request) Field(name string) []byte {
 	for _, f := range r.head.Fields {
-		if equalFold(r.head.Name(f), name) {
+		if httpparse.EqualFold(r.head.Name(f), name) {
 			return r.head.Value(f)
 		}
 	}
 	return nil
 }
 
-// Fields goes through the field lines in the order of their arrival: name as sent, and value.
+// Fields returns an iterator over the field lines in order of arrival: the name as sent, and the value.
 func (r *Request) Fields() iter.Seq2[[]byte, []byte] {
 	return func(yield func(name, value []byte) bool) {
 		for _, f := range r.head.Fields {
@@ -78,14 +78,16 @@ func (r *Request) Fields() iter.Seq2[[]byte, []byte] {
 	}
 }
 
-// ContentLength is the length of the body in bytes, 0 if there is none, -1 if the peer has not said.
+// ContentLength returns the length of the body in bytes: 0 if there is no body, -1 if its length is not known (a
+// chunked body).
 func (r *Request) ContentLength() int64 { return r.head.ContentLength }
 
-// Listener is the index of the listener that the connection came in by, in the order in which they were given to the
-// engine.
+// Listener returns the index of the listener that accepted the connection, in the order in which the listeners were
+// passed to the engine.
 func (r *Request) Listener() int { return r.listener }
 
-// RemoteAddr is the client's address and port as text, as http.Request.RemoteAddr has it; "" on a Unix socket.
+// RemoteAddr returns the client's address and port as text, in the form of http.Request.RemoteAddr, or "" on a Unix
+// socket.
 func (r *Request) RemoteAddr() string {
 	if r.src != nil {
 		return r.src.remoteAddr()
@@ -94,12 +96,12 @@ func (r *Request) RemoteAddr() string {
 	return addrText(remote)
 }
 
-// Context is done when the exchange is over or its connection is gone. On the loop it never is: neither can happen while
-// Serve runs.
+// Context returns a context that is cancelled when the exchange is over or its connection is gone. On the loop it is
+// never cancelled, since neither can happen while Serve runs.
 //
-// A peer that only says that it will send nothing more is not gone: it may have closed one direction and wait for its
-// answer. One that has closed both looks the same until something is sent to it. So a handler that waits for
-// long should write and flush something now and then if it wants to know.
+// A peer that only stops sending is not gone: it may have closed one direction and be waiting for its answer. A peer
+// that has closed both directions looks the same until something is sent to it. So a handler that waits for a long time
+// and wants to know should write and flush something from time to time.
 func (r *Request) Context() context.Context {
 	if r.src != nil {
 		return r.src.context()
@@ -107,9 +109,9 @@ func (r *Request) Context() context.Context {
 	return context.Background()
 }
 
-// Read reads from the body. It blocks until there is something, unless on the loop, where the whole body is there. After
-// the body it returns io.EOF; io.ErrUnexpectedEOF if the body broke off, ErrBodyTooLarge if it did so at the
-// engine's limit, ErrGone if the connection ended.
+// Read reads from the body. It blocks until bytes are available, except on the loop, where the whole body is in memory.
+// At the end of the body it returns io.EOF. Other errors are io.ErrUnexpectedEOF if the body is incomplete,
+// ErrBodyTooLarge if it exceeds the engine's limit, ErrGone if the connection has ended, and ErrEnded after Serve.
 func (r *Request) Read(p []byte) (int, error) {
 	if r.src != nil {
 		return r.src.read(p)
@@ -122,8 +124,8 @@ func (r *Request) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Body returns what is left of the body, or ErrBodyTooLarge if that is above max bytes; errors of Read are passed on. On
-// the loop it copies nothing.
+// Body returns the rest of the body, or ErrBodyTooLarge if that is more than max bytes. It also returns errors of Read.
+// On the loop the result is a view, not a copy.
 func (r *Request) Body(max int) ([]byte, error) {
 	if r.src == nil {
 		rest := r.body[r.off:]
@@ -139,13 +141,14 @@ func (r *Request) Body(max int) ([]byte, error) {
 	return readUpTo(r, make([]byte, 0, sizeHint(r.head.ContentLength, max)), max)
 }
 
-// sizeHint is how much room to begin with: as much as the peer has announced, but not before it sends that.
+// sizeHint is the initial size of the buffer: the announced length, but at most first bytes, since the peer may not
+// send what it announces.
 func sizeHint(announced int64, max int) int {
 	const first = 16 << 10
 	if announced < 0 || announced > first {
 		announced = first
 	}
-	return min(int(announced), max) + 1 // one more, to meet the end without growing
+	return min(int(announced), max) + 1 // one more, to reach the end without growing
 }
 
 func readUpTo(src io.Reader, b []byte, max int) ([]byte, error) {
@@ -167,30 +170,10 @@ func readUpTo(src io.Reader, b []byte, max int) ([]byte, error) {
 	}
 }
 
-// copyHead makes dst a copy of src that does not share memory with it, in the room that dst has.
+// copyHead makes dst a copy of src that shares no memory with it. It reuses the buffers of dst.
 func copyHead(dst, src *httpparse.Head) {
 	raw, fields := dst.Raw, dst.Fields
 	*dst = *src
 	dst.Raw = append(raw[:0], src.Raw...)
 	dst.Fields = append(fields[:0], src.Fields...)
-}
-
-// equalFold compares without regard to the case of ASCII letters.
-func equalFold[A, B []byte | string](a A, b B) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range len(a) {
-		if lower(a[i]) != lower(b[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-func lower(c byte) byte {
-	if c-'A' < 26 {
-		return c + 'a' - 'A'
-	}
-	return c
 }

@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"bytes"
 	"strconv"
 	"unsafe"
 
@@ -9,19 +10,19 @@ import (
 	"moonbridge/httpwrite"
 )
 
-// Response is the response as a Handler makes it: status and fields first, then the body. The head goes out with the
-// first part of the body: when Config.PartMax bytes are written, at Flush, or when Serve returns. On the loop it is
-// always the last of these.
+// Response is the response as built by a Handler: status and fields first, then the body. The head is sent with the
+// first part of the body: when Config.PartMax bytes are exceeded, at Flush, or when Serve returns. On the loop it is
+// always sent after Serve returns.
 //
-// The server sees to Content-Length, Transfer-Encoding, Connection and Date. Content-Length may be set all the same, and
-// is then held to; so may Date, and Connection: close.
+// The server sends Content-Length, Transfer-Encoding, Connection and Date itself. A handler may still set
+// Content-Length, which is then enforced, Date, and Connection: close.
 type Response struct {
-	// Of the request.
+	// From the request.
 	minor      uint8
 	isHead     bool
-	persistent bool // the peer allows the connection to go on
+	persistent bool // the peer allows further requests on the connection
 
-	// Of the head.
+	// The head.
 	status   int    // 0: not set
 	fields   []byte // field lines, checked
 	trailers []byte // the same, sent after a chunked body
@@ -30,45 +31,45 @@ type Response struct {
 	close    bool   // Connection: close was set
 	sniff    func([]byte) string
 
-	// How far it is.
+	// Progress.
 	interim bool        // an interim response was sent
 	headOut bool        // the head was built
 	ended   bool        // Serve has returned
 	chunked bool        // with headOut
 	end     backend.End // with headOut
 	written int64       // bytes of body that the handler has written
-	err     error       // what made passing on fail, for good
-	broken  bool        // the body did not fit: it lacks something
+	err     error       // why no more bytes can be passed on; permanent
+	broken  bool        // the body did not fit and is incomplete
 
-	// What was not passed on yet. The body is in part.data from base on.
+	// Bytes that are not passed on yet. The body starts at part.data[base].
 	*part
 	base    int
 	dataMax int
 	out     output
 }
 
-// part is a piece of a response on its way from the handler to the loop: prefix goes before data.
+// part is a piece of a response on its way from the handler to the loop. prefix is sent before data.
 type part struct{ prefix, data []byte }
 
-// output is where a Response goes.
+// output is the destination of a Response.
 type output interface {
-	// date is the value of the Date field.
+	// date returns the value of the Date field.
 	date() []byte
-	// unread says that the peer is still sending a body that nobody will read.
+	// unread reports whether the peer is still sending a body that the handler will not read.
 	unread() bool
 	// full is called when w.data has reached its limit. It makes room or returns an error.
 	full(w *Response) error
-	// flush passes on what there is.
+	// flush passes on all pending bytes.
 	flush(w *Response) error
-	// pass passes on w.prefix alone.
-	pass(w *Response) error
+	// passPrefix passes on w.prefix alone.
+	passPrefix(w *Response) error
 }
 
-// fieldsMax is how large the field lines of a response may grow. It is far above what any peer takes, and there to end a
-// loop that adds fields for ever.
+// fieldsMax is the largest size of the field lines of a response. It is far above what any peer accepts; it stops a
+// handler that adds fields in an endless loop.
 const fieldsMax = 256 << 10
 
-// reset makes w the response to a request, in the room that it has.
+// reset makes w the response to a request. It reuses the buffers of w.
 func (w *Response) reset(head *httpparse.Head, p *part, base, dataMax int, out output) {
 	*w = Response{
 		minor:      head.Minor,
@@ -84,9 +85,9 @@ func (w *Response) reset(head *httpparse.Head, p *part, base, dataMax int, out o
 	}
 }
 
-// Status sets the status of the final response, from 200 to 999. It can be changed until the head is sent. ErrStatus,
-// ErrHeadSent, ErrEnded; ErrBodiless if a body was begun and status allows none.
-func (w *Response) Status(status int) error {
+// SetStatus sets the status of the final response, from 200 to 999. It can be changed until the head is sent. Errors
+// are ErrStatus, ErrHeadSent, ErrEnded, and ErrBodiless if the body has been started and the status allows none.
+func (w *Response) SetStatus(status int) error {
 	if err := w.changeable(); err != nil {
 		return err
 	}
@@ -110,37 +111,39 @@ func (w *Response) changeable() error {
 	return nil
 }
 
-// Add adds a field line. Blanks around the value are not sent. ErrFieldName, ErrFieldValue, ErrFieldReserved for
-// Transfer-Encoding and for a Connection option besides close and keep-alive, ErrFieldsTooLarge, ErrHeadSent, ErrEnded.
+// Add adds a field line. Blanks around the value are removed. Errors are httpwrite.ErrFieldName,
+// httpwrite.ErrFieldValue, ErrFieldReserved (for Transfer-Encoding, and for Connection options other than close and
+// keep-alive), ErrLength (for a Content-Length smaller than the body so far), ErrFieldsTooLarge, ErrHeadSent and
+// ErrEnded.
 func (w *Response) Add(name, value string) error {
 	if err := w.changeable(); err != nil {
 		return err
 	}
-	value = trimBlanks(value)
+	value = httpparse.TrimBlanks(value)
 	if err := httpwrite.CheckField(name, value); err != nil {
 		return err
 	}
 	switch {
-	case equalFold(name, "Content-Length"):
+	case httpparse.EqualFold(name, "Content-Length"):
 		return w.setLength(value)
-	case equalFold(name, "Transfer-Encoding"):
+	case httpparse.EqualFold(name, "Transfer-Encoding"):
 		return ErrFieldReserved
-	case equalFold(name, "Connection"):
+	case httpparse.EqualFold(name, "Connection"):
 		return w.setConnection(value)
 	}
 	if len(w.fields)+len(name)+len(value) > fieldsMax {
 		return ErrFieldsTooLarge
 	}
-	w.dated = w.dated || equalFold(name, "Date")
+	w.dated = w.dated || httpparse.EqualFold(name, "Date")
 	w.fields = httpwrite.AppendField(w.fields, name, value)
 	return nil
 }
 
-// Set is Add after Del. With an error it has no effect.
+// Set replaces all field lines with this name. Its errors are those of Add; it then has no effect.
 func (w *Response) Set(name, value string) error {
 	had := len(w.fields)
 	length := w.length
-	if equalFold(name, "Content-Length") {
+	if httpparse.EqualFold(name, "Content-Length") {
 		w.length = -1
 	}
 	if err := w.Add(name, value); err != nil {
@@ -151,44 +154,34 @@ func (w *Response) Set(name, value string) error {
 	return nil
 }
 
-// Del removes all field lines of this name.
+// Del removes all field lines with this name. Errors are ErrHeadSent and ErrEnded.
 func (w *Response) Del(name string) error {
 	if err := w.changeable(); err != nil {
 		return err
 	}
 	switch {
-	case equalFold(name, "Content-Length"):
+	case httpparse.EqualFold(name, "Content-Length"):
 		w.length = -1
-	case equalFold(name, "Connection"):
+	case httpparse.EqualFold(name, "Connection"):
 		w.close = false
-	case equalFold(name, "Date"):
+	case httpparse.EqualFold(name, "Date"):
 		w.dated = false
 	}
 	w.delete(name, len(w.fields))
 	return nil
 }
 
-// delete removes field lines of this name from the first end bytes.
+// delete removes field lines with this name from the first end bytes.
 func (w *Response) delete(name string, end int) {
 	for i := 0; i < end; {
-		n := lineLen(w.fields[i:])
-		if n > len(name) && w.fields[i+len(name)] == ':' && equalFold(w.fields[i:i+len(name)], name) {
+		n := bytes.IndexByte(w.fields[i:], '\n') + 1 // AppendField ends each line with CR LF
+		if n > len(name) && w.fields[i+len(name)] == ':' && httpparse.EqualFold(w.fields[i:i+len(name)], name) {
 			w.fields = append(w.fields[:i], w.fields[i+n:]...)
 			end -= n
 			continue
 		}
 		i += n
 	}
-}
-
-// lineLen is the length of the first field line of b, which AppendField has written: with its CR LF.
-func lineLen(b []byte) int {
-	for i, c := range b {
-		if c == '\n' {
-			return i + 1
-		}
-	}
-	return len(b)
 }
 
 func (w *Response) setLength(value string) error {
@@ -213,9 +206,9 @@ func (w *Response) setConnection(value string) error {
 	list := httpparse.NewList(bytesOf(value))
 	for option, ok := list.Next(); ok; option, ok = list.Next() {
 		switch {
-		case equalFold(option, "close"):
+		case httpparse.EqualFold(option, "close"):
 			closing = true
-		case !equalFold(option, "keep-alive"):
+		case !httpparse.EqualFold(option, "keep-alive"):
 			return ErrFieldReserved
 		}
 	}
@@ -223,19 +216,20 @@ func (w *Response) setConnection(value string) error {
 	return nil
 }
 
-// AddTrailer adds a field line to the trailer section (RFC 9110 §6.5) that ends a chunked body. It can be called until
-// Serve returns, but only reaches peers that speak HTTP/1.1, and to be sent it must have been called before the head goes
-// out with a Content-Length. Errors are those of Add; fields about framing are refused.
+// AddTrailer adds a field line to the trailer section (RFC 9110 §6.5), which ends a chunked body. It can be called
+// until Serve returns. Trailers are sent only to HTTP/1.1 peers, and only if the head has not already been sent with a
+// Content-Length. Errors are those of Add, except ErrHeadSent; fields that affect framing are refused with
+// ErrFieldReserved (RFC 9110 §6.5.1).
 func (w *Response) AddTrailer(name, value string) error {
 	if w.ended {
 		return ErrEnded
 	}
-	value = trimBlanks(value)
+	value = httpparse.TrimBlanks(value)
 	if err := httpwrite.CheckField(name, value); err != nil {
 		return err
 	}
-	if equalFold(name, "Content-Length") || equalFold(name, "Transfer-Encoding") || equalFold(name, "Connection") ||
-		equalFold(name, "Trailer") || equalFold(name, "Host") {
+	if httpparse.EqualFold(name, "Content-Length") || httpparse.EqualFold(name, "Transfer-Encoding") || httpparse.EqualFold(name, "Connection") ||
+		httpparse.EqualFold(name, "Trailer") || httpparse.EqualFold(name, "Host") {
 		return ErrFieldReserved // RFC 9110 §6.5.1
 	}
 	if len(w.trailers)+len(name)+len(value) > fieldsMax {
@@ -245,9 +239,9 @@ func (w *Response) AddTrailer(name, value string) error {
 	return nil
 }
 
-// Interim sends an interim response, such as 103 (Early Hints), with the fields that are set so far; they stay set for
-// the final response. Peers that speak HTTP/1.0 would not understand it and get nothing (RFC 9110 §15.2). On the loop it
-// goes out together with the response. ErrStatus for anything but 102 to 199, ErrHeadSent, ErrEnded, ErrGone.
+// Interim sends an interim response, such as 103 (Early Hints), with the fields that are set so far. They stay set for
+// the final response. HTTP/1.0 peers get no interim response (RFC 9110 §15.2). On the loop it is sent together with the
+// final response. Errors are ErrStatus unless status is from 102 to 199, ErrHeadSent, ErrEnded and ErrGone.
 func (w *Response) Interim(status int) error {
 	if err := w.changeable(); err != nil {
 		return err
@@ -264,11 +258,11 @@ func (w *Response) Interim(status int) error {
 	h := httpwrite.Head{Status: status, Fields: w.fields, Length: httpwrite.LengthNone}
 	w.prefix = h.Append(w.prefix)
 	w.interim = true
-	return w.out.pass(w)
+	return w.out.passPrefix(w)
 }
 
-// Error makes the response an error: the status and its text as text/plain, without any field that was set before.
-// ErrHeadSent and ErrEnded, ErrStatus.
+// Error makes the response an error response: the status, from 400 to 999, and its reason phrase as a text/plain body.
+// Fields and body set so far are dropped. Errors are ErrStatus, ErrHeadSent and ErrEnded.
 func (w *Response) Error(status int) error {
 	if err := w.changeable(); err != nil {
 		return err
@@ -286,9 +280,10 @@ func (w *Response) Error(status int) error {
 	return nil
 }
 
-// Write adds to the body. For HEAD it does as if. It returns less than len(p) only with an error: ErrBodiless, ErrLength,
-// ErrEnded, ErrResponseTooLarge; ErrGone when the peer is gone. If the handler does not look at what Write returns, then a
-// body that is too short for its Content-Length or too large for the loop still ends the exchange as an error.
+// Write appends p to the body. For HEAD the bytes are only counted. Write returns less than len(p) only with an error:
+// ErrBodiless, ErrLength, ErrEnded, ErrResponseTooLarge, or ErrGone if the connection has ended. Even if the handler
+// ignores the result, a body that is shorter than its Content-Length or too large for the loop ends the exchange with
+// an error.
 func (w *Response) Write(p []byte) (int, error) {
 	switch {
 	case w.ended:
@@ -324,10 +319,11 @@ func (w *Response) append(p []byte) (n int, err error) {
 	}
 }
 
-// WriteString is Write for a string.
+// WriteString is like Write, with a string.
 func (w *Response) WriteString(s string) (int, error) { return w.Write(bytesOf(s)) }
 
-// Flush sends what was written so far, and the head before it. On the loop it does nothing: a response goes out as one.
+// Flush sends the head and the part of the body written so far. On the loop it does nothing, since a response is sent
+// as a whole. Errors are ErrEnded and ErrGone.
 func (w *Response) Flush() error {
 	switch {
 	case w.ended:
@@ -345,20 +341,10 @@ func (w *Response) statusOr200() int {
 	return w.status
 }
 
-// bytesOf is s as bytes, for reading only.
+// bytesOf returns the bytes of s without a copy. They must not be written to.
 func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
 
-func trimBlanks(s string) string {
-	for len(s) > 0 && (s[0] == ' ' || s[0] == '\t') {
-		s = s[1:]
-	}
-	for len(s) > 0 && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
-		s = s[:len(s)-1]
-	}
-	return s
-}
-
-// clearFields forgets all fields that were set.
+// clearFields removes all fields that were set.
 func (w *Response) clearFields() {
 	w.fields = w.fields[:0]
 	w.length, w.dated, w.close = -1, false, false

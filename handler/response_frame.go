@@ -7,8 +7,8 @@ import (
 	"moonbridge/httpwrite"
 )
 
-// seal makes of what the part holds what goes on the wire: the head, unless it was built before, and the framing of the
-// body. last says that nothing follows.
+// seal prepares the part for the wire: it adds the head, unless that has been built before, and the framing of the
+// body. last means that nothing follows.
 func (w *Response) seal(last bool) {
 	if !w.headOut {
 		w.buildHead(last)
@@ -32,7 +32,7 @@ func (w *Response) seal(last bool) {
 	}
 }
 
-// buildHead appends the head to the prefix. whole says that the part holds the whole body.
+// buildHead appends the head to the prefix. whole means that the part holds the whole body.
 func (w *Response) buildHead(whole bool) {
 	w.status = w.statusOr200()
 	if w.sniff != nil && len(w.data) > w.base && !httpwrite.Bodiless(w.status) {
@@ -41,7 +41,8 @@ func (w *Response) buildHead(whole bool) {
 	length, delimited := w.framing(whole)
 	persistent := w.persistent && !w.close && delimited
 	if persistent && whole && w.out.unread() {
-		// The engine will close rather than read it, so the peer should know (RFC 9112 §9.6).
+		// The engine will close the connection rather than read the rest of the body, so the peer should be told (RFC
+		// 9112 §9.6).
 		persistent = false
 	}
 	h := httpwrite.Head{
@@ -62,18 +63,18 @@ func (w *Response) buildHead(whole bool) {
 	}
 }
 
-// framing decides how the length of the body is told (RFC 9112 §6). delimited is false if only the end of the connection
-// ends it.
+// framing decides how the length of the body is stated (RFC 9112 §6). delimited is false if the body ends only with the
+// connection.
 func (w *Response) framing(whole bool) (length int64, delimited bool) {
 	switch {
 	case w.status == 205:
 		return 0, true // RFC 9110 §15.3.6
 	case w.status == 204:
-		return httpwrite.LengthNone, true // RFC 9110 §8.6: must not be there
+		return httpwrite.LengthNone, true // RFC 9110 §8.6: must not be sent
 	case w.status == 304, w.length >= 0:
 		return max(w.length, httpwrite.LengthNone), true
 	case whole && w.isHead && w.written == 0:
-		// The handler has left out the body, so its length is not known (RFC 9110 §8.6).
+		// The handler has omitted the body, so its length is not known (RFC 9110 §8.6).
 		return httpwrite.LengthNone, true
 	case whole && (len(w.trailers) == 0 || w.minor == 0):
 		return w.written, true
@@ -83,8 +84,8 @@ func (w *Response) framing(whole bool) (length int64, delimited bool) {
 	return httpwrite.LengthNone, w.isHead
 }
 
-// finish ends a response whose handler has returned: what remains is sealed, and w takes nothing more. It returns false
-// if the body is not what the head has promised or would have to; then there is nothing to send.
+// finish ends a response whose handler has returned: it seals the rest, and w accepts nothing more. It returns false if
+// the body is incomplete or does not match its Content-Length; there is then nothing to send.
 func (w *Response) finish() bool {
 	w.ended = true
 	if w.broken || w.short() {
@@ -94,7 +95,7 @@ func (w *Response) finish() bool {
 	return true
 }
 
-// short says that the body has not reached the Content-Length that was set.
+// short reports whether the body is shorter than the Content-Length that was set.
 func (w *Response) short() bool {
 	return w.length > w.written && !w.isHead && !httpwrite.Bodiless(w.statusOr200())
 }

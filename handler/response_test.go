@@ -14,7 +14,7 @@ import (
 	"moonbridge/httpwrite"
 )
 
-// Request heads of the tables below.
+// Request heads for the tables below.
 const (
 	get11     = "GET / HTTP/1.1\nHost: a\n\n"
 	get11end  = "GET / HTTP/1.1\nHost: a\nConnection: close\n\n"
@@ -24,9 +24,10 @@ const (
 	head10    = "HEAD / HTTP/1.0\n\n"
 )
 
-// TestFraming checks the bytes of whole responses. What the loop cannot do (streamed) is only run on a goroutine.
+// TestFraming checks the bytes of whole responses. Cases that the loop does not support (streamed) run only on a
+// goroutine.
 func TestFraming(t *testing.T) {
-	status := func(code int) Func { return func(w *Response, r *Request) { w.Status(code) } }
+	status := func(code int) Func { return func(w *Response, r *Request) { w.SetStatus(code) } }
 	fields := func(pairs ...string) Func {
 		return func(w *Response, r *Request) {
 			for i := 0; i < len(pairs); i += 2 {
@@ -63,10 +64,10 @@ func TestFraming(t *testing.T) {
 		{"unknown status", status(299), get11, false, "299 \nDate: D\nContent-Length: 0\n\n", "keep"},
 		{"status beyond the table", status(999), get11, false, "999 \nDate: D\nContent-Length: 0\n\n", "keep"},
 		{"204", status(204), get11, false, "204 No Content\nDate: D\n\n", "keep"},
-		{"204, length set", func(w *Response, r *Request) { w.Status(204); w.Set("Content-Length", "0") }, get11, false, "204 No Content\nDate: D\n\n", "keep"},
+		{"204, length set", func(w *Response, r *Request) { w.SetStatus(204); w.Set("Content-Length", "0") }, get11, false, "204 No Content\nDate: D\n\n", "keep"},
 		{"205", status(205), get11, false, "205 Reset Content\nDate: D\nContent-Length: 0\n\n", "keep"},
 		{"304", status(304), get11, false, "304 Not Modified\nDate: D\n\n", "keep"},
-		{"304, length set", func(w *Response, r *Request) { w.Status(304); w.Set("Content-Length", "7") }, get11, false, "304 Not Modified\nDate: D\nContent-Length: 7\n\n", "keep"},
+		{"304, length set", func(w *Response, r *Request) { w.SetStatus(304); w.Set("Content-Length", "7") }, get11, false, "304 Not Modified\nDate: D\nContent-Length: 7\n\n", "keep"},
 		{"304, HTTP/1.0 keep-alive", status(304), get10keep, false, "304 Not Modified\nDate: D\nConnection: keep-alive\n\n", "keep"},
 
 		{"fields", fields("Content-Type", "text/html", "X-A", " padded\t", "x-a", "second", "Empty", ""), get11, false,
@@ -105,7 +106,7 @@ func TestFraming(t *testing.T) {
 			w.Interim(103)
 			w.WriteString("llo")
 		}, get11, false, "103 Early Hints\nLink: </a>\n\nHTTP/1.1 103 Early Hints\nLink: </a>\nB: 1\n\nHTTP/1.1 200 OK\nDate: D\nLink: </a>\nB: 1\nContent-Length: 5\n\nhello", "keep"},
-		{"interim, HTTP/1.0", func(w *Response, r *Request) { w.Interim(103); w.Status(404) }, get10, false, "404 Not Found\nDate: D\nContent-Length: 0\nConnection: close\n\n", "close"},
+		{"interim, HTTP/1.0", func(w *Response, r *Request) { w.Interim(103); w.SetStatus(404) }, get10, false, "404 Not Found\nDate: D\nContent-Length: 0\nConnection: close\n\n", "close"},
 		{"trailers", func(w *Response, r *Request) {
 			w.AddTrailer("A", "1")
 			w.WriteString("hello")
@@ -124,7 +125,7 @@ func TestFraming(t *testing.T) {
 		{"streamed, length set, HTTP/1.0 keep-alive", func(w *Response, r *Request) { w.Set("Content-Length", "5"); flushed(w, r) }, get10keep, true,
 			"200 OK\nDate: D\nContent-Length: 5\nConnection: keep-alive\n\nhello", "keep"},
 		{"flushed first", func(w *Response, r *Request) { w.Flush() }, get11, true, "200 OK\nDate: D\nTransfer-Encoding: chunked\n\n0\n\n", "keep"},
-		{"flushed 204", func(w *Response, r *Request) { w.Status(204); w.Flush() }, get11, true, "204 No Content\nDate: D\n\n", "keep"},
+		{"flushed 204", func(w *Response, r *Request) { w.SetStatus(204); w.Flush() }, get11, true, "204 No Content\nDate: D\n\n", "keep"},
 		{"outgrown", func(w *Response, r *Request) { w.WriteString("0123456789abcdefghi") }, get11, true,
 			"200 OK\nDate: D\nTransfer-Encoding: chunked\n\n8\n01234567\n8\n89abcdef\n3\nghi\n0\n\n", "keep"},
 		{"exactly a part", func(w *Response, r *Request) { w.WriteString("01234567") }, get11, true, "200 OK\nDate: D\nContent-Length: 8\n\n01234567", "keep"},
@@ -147,7 +148,7 @@ func TestFraming(t *testing.T) {
 	}
 }
 
-// TestMisuse goes through what a handler may not do, and checks that it has no effect.
+// TestMisuse tries what a handler must not do, and checks that it has no effect.
 func TestMisuse(t *testing.T) {
 	long := strings.Repeat("x", fieldsMax)
 	for _, c := range []struct {
@@ -155,10 +156,10 @@ func TestMisuse(t *testing.T) {
 		do   func(w *Response) error
 		want error
 	}{
-		{"status 0", func(w *Response) error { return w.Status(0) }, ErrStatus},
-		{"status 100", func(w *Response) error { return w.Status(100) }, ErrStatus},
-		{"status 1000", func(w *Response) error { return w.Status(1000) }, ErrStatus},
-		{"status without body after body", func(w *Response) error { w.WriteString("x"); return w.Status(204) }, ErrBodiless},
+		{"status 0", func(w *Response) error { return w.SetStatus(0) }, ErrStatus},
+		{"status 100", func(w *Response) error { return w.SetStatus(100) }, ErrStatus},
+		{"status 1000", func(w *Response) error { return w.SetStatus(1000) }, ErrStatus},
+		{"status without body after body", func(w *Response) error { w.WriteString("x"); return w.SetStatus(204) }, ErrBodiless},
 		{"interim 100", func(w *Response) error { return w.Interim(100) }, ErrStatus},
 		{"interim 101", func(w *Response) error { return w.Interim(101) }, ErrStatus},
 		{"interim 200", func(w *Response) error { return w.Interim(200) }, ErrStatus},
@@ -205,7 +206,7 @@ func TestMisuse(t *testing.T) {
 	}
 	t.Run("body where none may be", func(t *testing.T) {
 		x := attach(t, OnLoop(Func(func(w *Response, r *Request) {
-			w.Status(204)
+			w.SetStatus(204)
 			if n, err := w.WriteString("x"); n != 0 || err != ErrBodiless {
 				t.Errorf("wrote %d: %v", n, err)
 			}
@@ -218,7 +219,7 @@ func TestMisuse(t *testing.T) {
 		x := attach(t, Blocking(Func(func(w *Response, r *Request) {
 			w.Flush()
 			for name, err := range map[string]error{
-				"Status": w.Status(404), "Add": w.Add("a", "b"), "Set": w.Set("a", "b"), "Del": w.Del("a"),
+				"SetStatus": w.SetStatus(404), "Add": w.Add("a", "b"), "Set": w.Set("a", "b"), "Del": w.Del("a"),
 				"Interim": w.Interim(103), "Error": w.Error(500),
 			} {
 				if err != ErrHeadSent {
@@ -232,7 +233,7 @@ func TestMisuse(t *testing.T) {
 	})
 }
 
-// A Response or Request that a handler has kept does nothing after Serve.
+// A Response or Request that a handler has kept has no effect after Serve.
 func TestAfterServe(t *testing.T) {
 	for name, make := range map[string]func(Handler) backend.Backend{
 		"loop":     OnLoop,
@@ -246,7 +247,7 @@ func TestAfterServe(t *testing.T) {
 			out := len(x.out)
 			_, writeErr := kept.Write([]byte("x"))
 			for what, err := range map[string]error{
-				"Status": kept.Status(404), "Add": kept.Add("a", "b"), "Set": kept.Set("a", "b"), "Del": kept.Del("a"),
+				"SetStatus": kept.SetStatus(404), "Add": kept.Add("a", "b"), "Set": kept.Set("a", "b"), "Del": kept.Del("a"),
 				"Interim": kept.Interim(103), "Error": kept.Error(500), "Write": writeErr, "Flush": kept.Flush(),
 				"AddTrailer": kept.AddTrailer("a", "b"),
 			} {
@@ -265,7 +266,7 @@ func TestAfterServe(t *testing.T) {
 	}
 }
 
-// FuzzFields has a handler set any field, and checks that net/http reads one response with that field and no other.
+// FuzzFields lets a handler set any field, and checks that net/http reads one response with only that field.
 func FuzzFields(f *testing.F) {
 	f.Add("Name", "value", "body")
 	f.Add("A", "x\r\n\r\nHTTP/1.1 200 OK", "")

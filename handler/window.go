@@ -1,15 +1,15 @@
 package handler
 
-// window is a ring of bytes of a request body, between the loop, which puts them in, and a handler, which takes them out.
-// It does not lock: whoever changes it holds the exchange's lock. Only the loop writes into the free room, also without the
-// lock, and nobody takes bytes before they are committed.
+// window is a ring buffer for the bytes of a request body: the loop writes them, and a handler reads them. It has no
+// lock; its methods are called with the exchange's lock held. The loop may write into the free room without the lock,
+// since bytes are not read before they are committed.
 type window struct {
 	room []byte
 	at   int // the first byte
-	n    int // bytes there
+	n    int // number of bytes
 }
 
-// free is the free room: two slices, the second empty unless the first reaches to the end of the ring.
+// free returns the free room as two slices. The second is empty unless the first extends to the end of the ring.
 func (w *window) free() (a, b []byte) {
 	begin := w.at + w.n
 	if begin >= len(w.room) {
@@ -18,7 +18,7 @@ func (w *window) free() (a, b []byte) {
 	return w.room[begin:], w.room[:w.at]
 }
 
-// commit says that n bytes were put into the free room.
+// commit adds the first n bytes of the free room to the contents.
 func (w *window) commit(n int) {
 	if n < 0 || n > len(w.room)-w.n {
 		panic("handler: more bytes committed than there was room")
@@ -26,9 +26,9 @@ func (w *window) commit(n int) {
 	w.n += n
 }
 
-// take moves bytes from the window to p. It leaves the free room where it is, even when the window is empty: the loop may
-// be writing into it.
-func (w *window) take(p []byte) int {
+// read moves bytes from the window to p. It does not move the free room, even if the window is empty, since the loop
+// may be writing to it.
+func (w *window) read(p []byte) int {
 	n := min(len(p), w.n)
 	m := copy(p[:n], w.room[w.at:])
 	copy(p[m:n], w.room)

@@ -2,7 +2,7 @@ package httpparse
 
 import "testing"
 
-// TestNoAllocation: nothing is allocated for a request, be it good or bad.
+// TestNoAllocation: nothing is allocated for a request, valid or not.
 func TestNoAllocation(t *testing.T) {
 	var h Head
 	var p Parser

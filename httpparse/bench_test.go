@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Requests as they come: of a load generator, of a browser, and an upload.
+// Typical requests: of a load generator, of a browser, and an upload.
 const (
 	requestSmall   = "GET / HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n\r\n"
 	requestBrowser = "GET /articles/2024/05/some-title?page=2&sort=date HTTP/1.1\r\n" +
@@ -46,7 +46,7 @@ func BenchmarkHead(b *testing.B) {
 	}
 }
 
-// BenchmarkHeadDripped is the worst case of a head that arrives in pieces: byte by byte.
+// BenchmarkHeadDripped parses a head that arrives byte by byte, the worst case.
 func BenchmarkHeadDripped(b *testing.B) {
 	var p Parser
 	var h Head

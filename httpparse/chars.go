@@ -5,19 +5,20 @@ import (
 	"math/bits"
 )
 
-// Classes of bytes, a bit each.
+// Classes of bytes, one bit each.
 const (
 	classToken   = 1 << iota // tchar (RFC 9110 §5.6.2)
-	classTarget              // may stand in a request target
-	classRegName             // unreserved and sub-delims (RFC 3986 §2): may stand in a host name
+	classTarget              // allowed in a request target
+	classRegName             // unreserved and sub-delims (RFC 3986 §2): allowed in a host name
 	classHex                 // HEXDIG, either case
 )
 
 // class is indexed by a byte.
 //
-// classTarget is wider than the grammar of RFC 3986: visible ASCII but "#", and all bytes from 0x80 on. Browsers send
-// quotes, braces and bars unencoded, other clients raw UTF-8; none of it can move the end of the target. "#" is out
-// because a fragment is never sent (RFC 9110 §7.1), and who cuts it off sees another target than who does not.
+// classTarget is wider than the grammar of RFC 3986: visible ASCII except "#", and all bytes from 0x80 up. Browsers
+// send quotes, braces and bars unencoded, and other clients send raw UTF-8. None of this can move the end of the
+// target. "#" is excluded because a fragment is never sent (RFC 9110 §7.1): a recipient that cuts it off sees a
+// different target from one that does not.
 var class = makeClass()
 
 func makeClass() (t [256]uint8) {
@@ -49,7 +50,7 @@ func within(c int, set string) bool {
 	return false
 }
 
-// IsToken says whether b is a token (RFC 9110 §5.6.2): not empty, and nothing but tchar.
+// IsToken reports whether b is a token (RFC 9110 §5.6.2): not empty, and only tchar.
 func IsToken(b []byte) bool {
 	for _, c := range b {
 		if class[c]&classToken == 0 {
@@ -59,17 +60,17 @@ func IsToken(b []byte) bool {
 	return len(b) > 0
 }
 
-// IsFieldValue says whether b may be sent as a field value (RFC 9110 §5.5): no control characters but HTAB, so no line
-// end either. Whitespace at its ends is not looked at.
+// IsFieldValue reports whether b may be sent as a field value (RFC 9110 §5.5): it has no control characters except
+// HTAB, and therefore no line ends. Whitespace at either end is allowed.
 func IsFieldValue(b []byte) bool { return scanText(b, 0) == len(b) }
 
-// EqualFold says whether b is s, without regard to the case of ASCII letters. s has to be in lower case.
-func EqualFold(b []byte, s string) bool {
-	if len(b) != len(s) {
+// EqualFold reports whether a and b are equal apart from the case of ASCII letters.
+func EqualFold[A, B []byte | string](a A, b B) bool {
+	if len(a) != len(b) {
 		return false
 	}
-	for i, c := range b {
-		if lower(c) != s[i] {
+	for i := range len(a) {
+		if a[i] != b[i] && lower(a[i]) != lower(b[i]) {
 			return false
 		}
 	}
@@ -85,8 +86,8 @@ func lower(c byte) byte {
 
 func isBlank(c byte) bool { return c == ' ' || c == '\t' }
 
-// trimBlanks removes OWS (RFC 9110 §5.6.3) from both ends.
-func trimBlanks(b []byte) []byte {
+// TrimBlanks returns b without the OWS (RFC 9110 §5.6.3) at its ends: spaces and tabs.
+func TrimBlanks[T []byte | string](b T) T {
 	for len(b) > 0 && isBlank(b[0]) {
 		b = b[1:]
 	}
@@ -101,7 +102,7 @@ const (
 	highs = 0x8080808080808080
 )
 
-// scanText returns the place of the first byte from i on that cannot stand in a field value, or len(b).
+// scanText returns the index of the first byte at or after i that is not allowed in a field value, or len(b).
 func scanText(b []byte, i int) int {
 	for {
 		i = scanControl(b, i)
@@ -112,10 +113,11 @@ func scanText(b []byte, i int) int {
 	}
 }
 
-// scanControl returns the place of the first control character (CTL of RFC 5234) from i on, or len(b).
+// scanControl returns the index of the first control character (CTL of RFC 5234) at or after i, or len(b).
 //
-// It looks at eight bytes at once: (x-0x20…)&^x has the high bit of each byte below 0x20 set, (y-1…)&^y, with y being x
-// exclusive-or 0x7f…, that of each DEL. A borrow can set further bits, but only above a true one, so the lowest is exact.
+// It looks at eight bytes at once. (x-0x20…)&^x has the high bit of each byte below 0x20 set; (y-1…)&^y, where y is x
+// exclusive-or 0x7f…, has that of each DEL set. A borrow can set further bits, but only above a true one, so the lowest
+// bit is exact.
 func scanControl(b []byte, i int) int {
 	for ; i+8 <= len(b); i += 8 {
 		x := binary.LittleEndian.Uint64(b[i:])

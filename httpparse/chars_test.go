@@ -19,7 +19,7 @@ func TestIsToken(t *testing.T) {
 	}
 }
 
-// TestScanText puts every byte to every place of texts of all lengths up to three words.
+// TestScanText puts every byte at every position of texts of all lengths up to three words.
 func TestScanText(t *testing.T) {
 	for n := range 25 {
 		for i := range n {
@@ -52,19 +52,25 @@ func TestScanText(t *testing.T) {
 
 func TestEqualFold(t *testing.T) {
 	for _, tt := range []struct {
-		b, s string
+		a, b string
 		want bool
 	}{
 		{"Content-Length", "content-length", true},
 		{"CONTENT-LENGTH", "content-length", true},
+		{"Content-length", "Content-Length", true},
 		{"Content_Length", "content-length", false},
 		{"Content\rLength", "content-length", false},
 		{"Content-Lengt", "content-length", false},
+		{"[x", "{x", false}, // 0x20 apart, but not letters
 		{"", "", true},
 		{"\u212aeep", "keep", false}, // the Kelvin sign folds to k, but not in ASCII
 	} {
-		if got := EqualFold([]byte(tt.b), tt.s); got != tt.want {
-			t.Errorf("%q, %q: %v", tt.b, tt.s, got)
+		for i, got := range []bool{
+			EqualFold(tt.a, tt.b), EqualFold(tt.b, tt.a), EqualFold([]byte(tt.a), tt.b), EqualFold([]byte(tt.a), []byte(tt.b)),
+		} {
+			if got != tt.want {
+				t.Errorf("%q, %q, form %d: %v", tt.a, tt.b, i, got)
+			}
 		}
 	}
 	for c := range 256 {

@@ -2,15 +2,17 @@ package httpparse
 
 import "math"
 
-// Bounds of what a chunked body may consist of besides data. They keep a peer from having us read for ever without the
-// body growing towards its size limit: every chunk but the last has at least one byte of data, and what surrounds it is
-// at most chunkDigitsMax+4 bytes, plus extensions. Nobody uses extensions, so these are kept short as well: those of
-// one chunk by chunkExtBytesMax, all together by chunkExtBytesFree plus the number of data bytes so far.
+// These bounds apply to the bytes of a chunked body that are not data. Without them a peer could make us read forever
+// while the body does not grow towards its size limit. Every chunk but the last has at least one byte of data and at
+// most chunkDigitsMax+4 bytes around it, plus extensions. Extensions are not used in practice, so they are kept short
+// too: those of one chunk by chunkExtBytesMax, all of them together by chunkExtBytesFree plus the number of data bytes
+// so far.
 const (
 	chunkDigitsMax    = 16
 	chunkExtBytesMax  = 1024
 	chunkExtBytesFree = 16 << 10
-	// trailerBytesMax bounds the trailer section. It is thrown away, so there is no reason to take much of it.
+	// trailerBytesMax bounds the trailer section. Trailers are dropped, so there is no reason to accept a large
+	// section.
 	trailerBytesMax = 8 << 10
 )
 
@@ -24,19 +26,20 @@ const (
 	chunkData                       // in data, left > 0
 	chunkDataCR                     // at the CR after data
 	chunkDataLF                     // at the LF after data
-	trailerStart                    // at the begin of a trailer line
+	trailerStart                    // at the start of a trailer line
 	trailerName                     // in the name of a trailer field
 	trailerValue                    // in its value
 	trailerLF                       // at the LF of a trailer line
 	trailerEndLF                    // at the LF of the empty line
-	chunkDone                       // after the body: nothing is taken any more
-	chunkFailed                     // after an error: it is returned again
+	chunkDone                       // after the body: takes no more bytes
+	chunkFailed                     // after an error, which every further call returns
 )
 
-// Chunked decodes a chunked body (RFC 9112 §7.1), piece by piece as it arrives. The zero value is ready; Reset makes it
-// ready again. Extensions and trailer fields are checked, bounded and dropped. It never allocates.
+// Chunked decodes a chunked body (RFC 9112 §7.1), piece by piece as it arrives. The zero value is ready for use; Reset
+// prepares it for another body. Extensions and trailer fields are checked, bounded and dropped. Chunked never
+// allocates.
 type Chunked struct {
-	left    int64 // data bytes of this chunk that are still to come; while a size is read, the size
+	left    int64 // remaining data bytes of this chunk; while the size is being read, the size so far
 	total   int64 // data bytes so far
 	ext     int64 // bytes of extensions so far
 	lineExt int16 // bytes of extensions of this chunk
@@ -46,23 +49,24 @@ type Chunked struct {
 	err     *Error
 }
 
-// Reset makes d ready for another body.
+// Reset prepares d for another body.
 func (d *Chunked) Reset() { *d = Chunked{} }
 
-// Total is the number of data bytes returned so far.
+// Total returns the number of data bytes returned so far.
 func (d *Chunked) Total() int64 { return d.total }
 
-// Next takes n bytes of buf. data, if not empty, are the next bytes of the body, a view of buf that ends at n. done says
-// that these n bytes complete the body, its trailer section included; it comes without data. If there is neither data
-// nor done nor an error, then all of buf was taken. Call it again with what is left of buf and what follows.
+// Next takes n bytes of buf. data, if not empty, is the next part of the body, a view of buf that ends at n. done means
+// that these n bytes complete the body, including its trailer section; data is then empty. If there is no data, done is
+// false and there is no error, Next took all of buf. Call it again with the rest of buf and the bytes that follow.
 //
-// An error is an *Error, and final.
+// An error is an *Error and is final.
 func (d *Chunked) Next(buf []byte) (data []byte, n int, done bool, err error) {
 	return d.next(buf, math.MaxInt)
 }
 
-// Decode takes bytes of src and writes the data among them to a, and when that is full, to b. It stops when the body
-// ends or when there is data and no room, whichever comes first; otherwise it takes all of src.
+// Decode takes bytes of src and writes the data in them to a and, when a is full, to b. It stops when the body ends or
+// when there is data but no room, whichever comes first; otherwise it takes all of src. An error is an *Error and is
+// final.
 func (d *Chunked) Decode(a, b, src []byte) (written, consumed int, done bool, err error) {
 	for {
 		room := len(a) + len(b)
@@ -78,7 +82,7 @@ func (d *Chunked) Decode(a, b, src []byte) (written, consumed int, done bool, er
 	}
 }
 
-// next is Next with a bound on the length of data; if it is 0, next stops before data.
+// next is Next with a limit on the length of data. With a limit of 0 it stops before data.
 func (d *Chunked) next(buf []byte, room int) (data []byte, n int, done bool, err error) {
 	for n < len(buf) && d.state < chunkDone {
 		if d.state == chunkData {
@@ -102,7 +106,7 @@ func (d *Chunked) next(buf []byte, room int) (data []byte, n int, done bool, err
 	return nil, n, d.state == chunkDone, nil
 }
 
-// step takes one byte that is not data.
+// step processes one byte that is not data.
 func (d *Chunked) step(c byte) *Error {
 	switch d.state {
 	case chunkSize, chunkSizeMore:
@@ -159,13 +163,13 @@ func (d *Chunked) stepSize(c byte) *Error {
 	case '\n':
 		return errLineEnd
 	}
-	// Also whitespace before an extension, which RFC 9112 §7.1.1 would have us ignore: nobody sends it, and others differ
-	// about it.
+	// This includes whitespace before an extension. RFC 9112 §7.1.1 asks recipients to ignore it, but clients do not
+	// send it, and implementations treat it differently.
 	return errChunkSize
 }
 
-// stepExt is lenient about the grammar of extensions (RFC 9112 §7.1.1), but not about where their line ends: a bare LF
-// in them is a line end for some.
+// stepExt is lenient about the grammar of extensions (RFC 9112 §7.1.1), but not about the end of their line: some
+// implementations take a bare LF for a line end.
 func (d *Chunked) stepExt(c byte) *Error {
 	switch {
 	case c == '\r':
@@ -182,7 +186,7 @@ func (d *Chunked) stepExt(c byte) *Error {
 	return nil
 }
 
-// stepTrailer checks the trailer section (RFC 9112 §7.1.2) as parseFields checks a field section.
+// stepTrailer checks the trailer section (RFC 9112 §7.1.2) by the rules of parseFields.
 func (d *Chunked) stepTrailer(c byte) *Error {
 	if d.trailer++; d.trailer > trailerBytesMax {
 		return errTrailerLarge
@@ -225,7 +229,7 @@ func (d *Chunked) stepTrailer(c byte) *Error {
 	return nil
 }
 
-// hexValue is the value of a hexadecimal digit, or -1.
+// hexValue returns the value of a hexadecimal digit, or -1.
 func hexValue(c byte) int {
 	switch {
 	case '0' <= c && c <= '9':

@@ -20,7 +20,7 @@ func TestChunkedNext(t *testing.T) {
 			t.Fatalf("%q %d %v %v, want %+v", data, n, done, err, want)
 		}
 		if len(data) > 0 && &data[len(data)-1] != &in[n-1] {
-			t.Fatal("data is no view that ends at n")
+			t.Fatal("data is not a view that ends at n")
 		}
 		in = in[n:]
 	}
@@ -46,7 +46,7 @@ func TestChunkedErrorIsFinal(t *testing.T) {
 	}
 }
 
-// TestChunkedDecode decodes into rooms of all sizes, cut at all places.
+// TestChunkedDecode decodes into buffers of all sizes, with the input split at every position.
 func TestChunkedDecode(t *testing.T) {
 	const body = "3\r\nabc\r\n4\r\ndefg\r\n0\r\nT: u\r\n\r\nrest"
 	for sizeA := range 6 {
@@ -89,7 +89,7 @@ func TestChunkedDecodeWithoutRoom(t *testing.T) {
 	if _, consumed, _, _ := d.Decode(nil, nil, src[3:]); consumed != 0 {
 		t.Fatal("data was taken without room:", consumed)
 	}
-	// The end needs no room.
+	// The end of the body needs no room.
 	if written, consumed, done, err := d.Decode(make([]byte, 1), nil, src[3:]); written != 1 || consumed != 8 || !done ||
 		err != nil {
 		t.Fatal(written, consumed, done, err)
@@ -105,23 +105,23 @@ func TestChunkedDecodeError(t *testing.T) {
 	}
 }
 
-// TestChunkedBounds: what is no data is bounded.
+// TestChunkedBounds: everything that is not data is bounded.
 func TestChunkedBounds(t *testing.T) {
 	ext := func(n int) string { return ";" + strings.Repeat("e", n-1) }
 	for _, tt := range []struct {
 		name, in string
 		want     *Error
 	}{
-		{"extension of the greatest length", "1" + ext(chunkExtBytesMax) + "\r\nx\r\n", nil},
+		{"longest extension", "1" + ext(chunkExtBytesMax) + "\r\nx\r\n", nil},
 		{"extension one byte longer", "1" + ext(chunkExtBytesMax+1) + "\r\nx\r\n", errChunkExtLong},
-		{"blanks in an extension count", "1;" + strings.Repeat(" ", chunkExtBytesMax), errChunkExtLong},
+		{"blanks in an extension are counted", "1;" + strings.Repeat(" ", chunkExtBytesMax), errChunkExtLong},
 		{"all free bytes of extensions", strings.Repeat("1"+ext(1024)+"\r\nx\r\n", 16), nil},
-		{"more with little data", strings.Repeat("1"+ext(1024)+"\r\nx\r\n", 17), errChunkExtLong},
-		{"more with as much data", strings.Repeat("400"+ext(1024)+"\r\n"+strings.Repeat("x", 1024)+"\r\n", 100), nil},
-		{"greatest number of digits", "000000000000000f\r\n", nil},
-		{"one digit more", "0000000000000000f\r\n", errChunkSize},
-		{"greatest trailer section", "0\r\nX:" + strings.Repeat("y", trailerBytesMax-6) + "\r\n\r\n", nil},
-		{"one byte more", "0\r\nX:" + strings.Repeat("y", trailerBytesMax-5) + "\r\n\r\n", errTrailerLarge},
+		{"too many, with little data", strings.Repeat("1"+ext(1024)+"\r\nx\r\n", 17), errChunkExtLong},
+		{"as many, with as much data", strings.Repeat("400"+ext(1024)+"\r\n"+strings.Repeat("x", 1024)+"\r\n", 100), nil},
+		{"largest number of digits", "000000000000000f\r\n", nil},
+		{"one more digit", "0000000000000000f\r\n", errChunkSize},
+		{"largest trailer section", "0\r\nX:" + strings.Repeat("y", trailerBytesMax-6) + "\r\n\r\n", nil},
+		{"one more byte", "0\r\nX:" + strings.Repeat("y", trailerBytesMax-5) + "\r\n\r\n", errTrailerLarge},
 	} {
 		var d Chunked
 		var err error

@@ -2,18 +2,19 @@ package httpparse
 
 import "bytes"
 
-// Cookies goes through the pairs of a Cookie field (RFC 6265 §4.2.1), leniently as browsers and applications disagree
-// about details: pairs are what stands between ";", split at the first "=", without whitespace around name and value.
-// Quotes around a value are removed. What has no "=" or an empty name is skipped. Nothing is decoded.
+// Cookies iterates over the pairs of a Cookie field (RFC 6265 §4.2.1). It is lenient, since browsers and applications
+// disagree about details. Pairs are separated by ";" and split at the first "=". Whitespace around name and value is
+// removed, and so are quotes around a value. A pair without "=" or with an empty name is skipped. Nothing is decoded.
 //
-// Equal names are returned as often as they come. User agents send the more specific cookie first (RFC 6265 §5.4), so
-// the caller takes the first of them; a request may also have several Cookie fields, which count in their order.
+// A name that occurs several times is returned several times. User agents send the more specific cookie first (RFC 6265
+// §5.4), so the caller should take the first one. A request may also have several Cookie fields, which are used in
+// order.
 type Cookies struct{ rest []byte }
 
-// NewCookies begins to go through the pairs of a field value.
+// NewCookies returns an iterator over the pairs of a field value.
 func NewCookies(value []byte) Cookies { return Cookies{value} }
 
-// Next returns the next pair, views of the field value. ok is false when there are no more.
+// Next returns the next pair, as views of the field value. ok is false if there are no more pairs.
 func (c *Cookies) Next() (name, value []byte, ok bool) {
 	for len(c.rest) > 0 {
 		pair := c.rest
@@ -26,10 +27,10 @@ func (c *Cookies) Next() (name, value []byte, ok bool) {
 		if n < 0 {
 			continue
 		}
-		if name = trimBlanks(pair[:n]); len(name) == 0 {
+		if name = TrimBlanks(pair[:n]); len(name) == 0 {
 			continue
 		}
-		value = trimBlanks(pair[n+1:])
+		value = TrimBlanks(pair[n+1:])
 		if n := len(value); n >= 2 && value[0] == '"' && value[n-1] == '"' {
 			value = value[1 : n-1]
 		}

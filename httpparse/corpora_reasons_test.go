@@ -1,34 +1,34 @@
 package httpparse
 
-// disagreement is our verdict where it is not the expected one.
+// disagreement is our verdict where it differs from the expected one.
 type disagreement struct {
 	verdict string
 	reason  string
-	// then, if not empty, are the bytes with which an incomplete request is refused after all.
+	// then, if not empty, holds the bytes that cause an incomplete request to be refused.
 	then string
 }
 
 // Reasons that several cases share.
 const (
 	theirLimit    = "a limit of that project's configuration; ours are wider (RFC 6585 §5 and RFC 9112 §3 leave them to the server)"
-	anyMethod     = "any token is a method (RFC 9110 §9.1); it is for the application to answer 501 or 405"
-	anyUnderscore = "\"_\" is a token character (RFC 9110 §5.6.2); who maps names to variables has to tell \"_\" from \"-\", we do not map"
-	trailersDrop  = "trailer fields are dropped without looking at their names, so none is merged (RFC 9110 §6.5.1)"
-	noFragment    = "a fragment is not sent, and not in the grammar of a target (RFC 9110 §7.1, RFC 9112 §3.2)"
-	oneCoding     = "only chunked is implemented; another coding is 501 (RFC 9112 §6.1), identity is none any more (RFC 9112 §7)"
-	noFold        = "folded lines are refused, as RFC 9112 §5.2 has it unless they are replaced"
-	noProxy       = "the PROXY protocol is not implemented; without it these bytes are no request line (RFC 9112 §3)"
-	noUserinfo    = "user information in a target is to be treated as an error (RFC 9110 §4.2.4)"
-	noConnect     = "we are no proxy; CONNECT is 501 (RFC 9110 §9.3.6, §15.6.2)"
-	noUpgrade     = "Upgrade may be ignored (RFC 9110 §7.8), and then what follows is the next request"
-	onlyHTTP      = "only HTTP is spoken here; the version has another name (RFC 9112 §2.3)"
-	needsMore     = "framing is decided at the end of the head, which is not there yet (RFC 9112 §6.3)"
-	extGrammar    = "extensions are ignored, not parsed (RFC 9112 §7.1.1); only control characters could end their line elsewhere"
+	anyMethod     = "any token is a method (RFC 9110 §9.1); the application decides whether to answer 501 or 405"
+	anyUnderscore = "\"_\" is a token character (RFC 9110 §5.6.2); servers that map names to variables must tell \"_\" from \"-\", but we do not map"
+	trailersDrop  = "trailer fields are dropped whatever their names, so none is merged (RFC 9110 §6.5.1)"
+	noFragment    = "a fragment is never sent and is not in the grammar of a target (RFC 9110 §7.1, RFC 9112 §3.2)"
+	oneCoding     = "only chunked is implemented; another coding is 501 (RFC 9112 §6.1), and identity is no longer one (RFC 9112 §7)"
+	noFold        = "folded lines are refused, one of the two ways that RFC 9112 §5.2 allows"
+	noProxy       = "the PROXY protocol is not implemented; without it these bytes are not a request line (RFC 9112 §3)"
+	noUserinfo    = "user information in a target must be treated as an error (RFC 9110 §4.2.4)"
+	noConnect     = "we are not a proxy; CONNECT is 501 (RFC 9110 §9.3.6, §15.6.2)"
+	noUpgrade     = "Upgrade may be ignored (RFC 9110 §7.8); the bytes that follow are then the next request"
+	onlyHTTP      = "only HTTP is supported; the version has a different name (RFC 9112 §2.3)"
+	needsMore     = "framing is decided at the end of the head, which has not arrived (RFC 9112 §6.3)"
+	extGrammar    = "extensions are ignored, not parsed (RFC 9112 §7.1.1); only control characters could end their line early"
 )
 
 var corporaDisagreements = map[string]map[string]disagreement{
 	"gunicorn.jsonl": {
-		"invalid/001":                     {"incomplete", "the bytes end in a field name (RFC 9112 §8); the line as such is refused", "\r\n"},
+		"invalid/001":                     {"incomplete", "the bytes end in a field name (RFC 9112 §8); the complete line is refused", "\r\n"},
 		"invalid/003c":                    {"accept", anyMethod, ""},
 		"invalid/006":                     {"accept", theirLimit, ""},
 		"invalid/007":                     {"accept", theirLimit, ""},
@@ -39,9 +39,9 @@ var corporaDisagreements = map[string]map[string]disagreement{
 		"invalid/012":                     {"accept", theirLimit, ""},
 		"invalid/017":                     {"accept", theirLimit, ""},
 		"invalid/limit_header_default_01": {"accept", theirLimit, ""},
-		"invalid/019":                     {"accept", "X-Forwarded fields mean nothing to a parser (RFC 9110 §5.1: unknown fields are to be ignored)", ""},
+		"invalid/019":                     {"accept", "X-Forwarded fields mean nothing to a parser (RFC 9110 §5.1: unknown fields are ignored)", ""},
 		"invalid/040":                     {"accept", anyUnderscore, ""},
-		"invalid/041":                     {"accept", "Content-Type does not frame; RFC 9110 §5.3 leaves lines that may not be repeated to the recipient", ""},
+		"invalid/041":                     {"accept", "Content-Type does not affect framing; RFC 9110 §5.3 leaves repeated lines to the recipient", ""},
 		"invalid/chunked_07":              {"accept", anyUnderscore, ""},
 		"invalid/rfc9110_trailer_forbidden_cl_01":       {"accept", trailersDrop, ""},
 		"invalid/rfc9110_trailer_forbidden_host_01":     {"accept", trailersDrop, ""},
@@ -54,7 +54,7 @@ var corporaDisagreements = map[string]map[string]disagreement{
 		"valid/028":                             {"reject", "whitespace before the colon must be refused (RFC 9112 §5.1)", ""},
 		"valid/029":                             {"reject", oneCoding, ""},
 		"valid/030":                             {"reject", oneCoding, ""},
-		"valid/099":                             {"incomplete", "Content-Length is 17914, and 8599 bytes of body are there (RFC 9112 §6.3, rule 6)", ""},
+		"valid/099":                             {"incomplete", "Content-Length is 17914, but the body has only 8599 bytes (RFC 9112 §6.3, rule 6)", ""},
 		"valid/compat_obs_fold":                 {"reject", noFold, ""},
 		"valid/compat_obs_fold_huge":            {"reject", noFold, ""},
 		"valid/pp_01":                           {"reject", noProxy, ""},
@@ -68,7 +68,7 @@ var corporaDisagreements = map[string]map[string]disagreement{
 		"valid/rfc9112_target_authority_ipv6_01":       {"reject", noConnect, ""},
 	},
 	"llhttp.jsonl": {
-		"connection: No restart when keep-alive is off (1.0)": {"accept", "after a request that is not persistent further bytes are not read (RFC 9112 §9.6)", ""},
+		"connection: No restart when keep-alive is off (1.0)": {"accept", "bytes after a request that is not persistent are not read (RFC 9112 §9.6)", ""},
 		"connection: Multiple tokens with folding and LWS":    {"reject", noUpgrade, ""},
 		"connection: Emitting part of body and pausing":       {"incomplete", noUpgrade, ""},
 		"connection: Upgrade GET request":                     {"reject", noUpgrade, ""},
@@ -84,8 +84,8 @@ var corporaDisagreements = map[string]map[string]disagreement{
 		"method: SOURCE request with ICE":                     {"reject", onlyHTTP, ""},
 		"method: OPTIONS request with RTSP":                   {"reject", onlyHTTP, ""},
 		"method: ANNOUNCE request with RTSP":                  {"reject", onlyHTTP, ""},
-		"pipelining: Should parse multiple events":            {"incomplete", "the last Content-Length is 5, and 4 bytes of body are there (RFC 9112 §6.3, rule 6)", ""},
-		"sample: No HTTP version":                             {"reject", "HTTP/0.9 is not spoken; the version is no optional part (RFC 9112 §3)", ""},
+		"pipelining: Should parse multiple events":            {"incomplete", "the last Content-Length is 5, but the body has only 4 bytes (RFC 9112 §6.3, rule 6)", ""},
+		"sample: No HTTP version":                             {"reject", "HTTP/0.9 is not supported; the version is not optional (RFC 9112 §3)", ""},
 		"transfer-encoding: No extension after semicolon":     {"accept", extGrammar, ""},
 		"transfer-encoding: Unbalanced chunk extensions quoting": {"incomplete", extGrammar +
 			"; the empty line after the last chunk is missing", ""},

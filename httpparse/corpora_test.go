@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// corporaDir holds requests that other projects test their parsers with. It is no part of this repository.
+// corporaDir holds requests from the parser tests of other projects. It is not part of this repository.
 const corporaDir = "../../shared/corpora"
 
 type corpusCase struct {
@@ -19,8 +19,8 @@ type corpusCase struct {
 	Expect               any
 }
 
-// input is the bytes of the case: Raw holds them as characters. HTTP/1.1 requests without Host get one, as most cases
-// are about something else.
+// input returns the bytes of the case, which Raw holds as characters. HTTP/1.1 requests without Host get one, since
+// most cases are about something else.
 func (c corpusCase) input() []byte {
 	var b []byte
 	for _, r := range c.Raw {
@@ -29,8 +29,8 @@ func (c corpusCase) input() []byte {
 	return addHost(b)
 }
 
-// addHost puts a Host field into every HTTP/1.1 head of a connection that has none. It goes by the line ends that are
-// there, so it does not have to understand the requests.
+// addHost adds a Host field to every HTTP/1.1 head of a connection that has none. It relies on line ends alone, so it
+// need not understand the requests.
 func addHost(b []byte) []byte {
 	mark := []byte(" HTTP/1.1\r\n")
 	var out []byte
@@ -61,7 +61,8 @@ func verdict(tr transcript) string {
 	return tr.end
 }
 
-// agrees says whether a verdict is the expected one. "any" expects nothing, and ranges of status codes are all of errors.
+// agrees reports whether a verdict is the expected one. "any" matches every verdict. All ranges of status codes are
+// errors.
 func (c corpusCase) agrees(verdict string) bool {
 	switch want := c.Expect.(type) {
 	case string:
@@ -75,7 +76,7 @@ func loadCorpus(t *testing.T, name string) []corpusCase {
 	t.Helper()
 	f, err := os.Open(filepath.Join(corporaDir, name))
 	if errors.Is(err, fs.ErrNotExist) {
-		t.Skipf("%s is not there: these data are not part of the repository", corporaDir)
+		t.Skipf("%s does not exist: these data are not part of the repository", corporaDir)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -97,8 +98,8 @@ func loadCorpus(t *testing.T, name string) []corpusCase {
 	return cases
 }
 
-// TestCorpora compares our verdict on every case with the expected one. Each disagreement stands in a table with its
-// verdict and reason; one that is not there, or is there in vain, is a failure.
+// TestCorpora compares our verdict on every case with the expected one. A table lists each disagreement with its
+// verdict and reason. A missing or unused entry is a failure.
 func TestCorpora(t *testing.T) {
 	for name, disagreements := range corporaDisagreements {
 		t.Run(name, func(t *testing.T) {

@@ -1,20 +1,20 @@
 // Package httpparse turns bytes into HTTP/1 requests.
 //
 // Nouns: a [Parser] finds request heads in the bytes of a connection and fills a [Head]; [Limits] bounds them. Framing,
-// which is where a request ends and the next one begins, is decided in one place (framing.go) and stands in the Head:
-// ContentLength, Chunked, Persistent. [Chunked] decodes the body if it is chunked. [Form], [Cookies] and [List] go
-// through what heads and bodies contain; [Multipart] takes multipart/form-data apart as it arrives. An [Error] is why
-// a peer's bytes are refused, with the status to answer.
+// that is, where a request ends and the next one begins, is decided in one place (framing.go). The decision is in the
+// Head: ContentLength, Chunked, Persistent. A [Body] follows a body to its end and applies the size limit; [Chunked]
+// decodes a chunked one. [Form], [Cookies] and [List] iterate over the contents of heads and bodies. [Multipart] parses
+// multipart/form-data as it arrives. An [Error] says why a peer's bytes are refused, and with which status.
 //
-// All of it is functions of their arguments: no I/O, no clock, no goroutine, no global state but constant tables. The
-// caller owns every buffer. What is returned are views of the bytes that were given, and they live as long as those do;
-// nothing is allocated for a request, but for the room of Head.Fields, a form's scratch and the head of a part, which are
-// all used again.
+// Results depend on the arguments alone: there is no I/O, no clock, no goroutine, and no global state except constant
+// tables. The caller owns every buffer. The returned slices are views of the caller's bytes and are valid as long as
+// those are. A request needs no allocation, except that Head.Fields, the scratch buffer of a form and the buffer for
+// the head of a part grow as needed. All three are reused.
 //
-// The parser is strict: whatever could be framed in two ways is refused, be it allowed or not. It is lenient only
-// where that cannot matter to framing, and says so there. testdata has the cases, one by one with the clause of the RFC;
-// package conformance loads them, also for the tests of a server.
+// The parser is strict. It refuses everything that could be framed in two ways, even where the RFC allows it. It is
+// lenient only where framing cannot be affected, and a comment says so there. testdata holds the test cases, each with
+// the section of the RFC. Package conformance loads them; server tests use it too.
 //
-// It does not: read or write; count body bytes against a limit; look at the method beyond HEAD, OPTIONS and CONNECT; decode
-// paths; join field lines of equal names; parse responses.
+// The package does not read or write, look at methods other than HEAD, OPTIONS and CONNECT, decode paths, join field
+// lines of the same name, or parse responses.
 package httpparse

@@ -1,7 +1,7 @@
 package httpparse
 
-// parseFields appends the field lines of raw from pos on to fields (RFC 9112 §5), and notes those that decide about
-// framing in s. It returns where the empty line begins, or 0 if raw ends before the end of the empty line.
+// parseFields appends the field lines of raw, starting at pos, to fields (RFC 9112 §5), and notes in s those that
+// affect framing. It returns the offset of the empty line, or 0 if raw ends before the end of the empty line.
 func parseFields(fields []Field, raw []byte, pos, fieldsMax int, s *special) ([]Field, int, *Error) {
 	for {
 		if pos >= len(raw) {
@@ -59,7 +59,7 @@ func parseFields(fields []Field, raw []byte, pos, fieldsMax int, s *special) ([]
 	}
 }
 
-// nameError says what is wrong with a field name that is followed by c instead of a colon.
+// nameError returns the error for a field name that is followed by c instead of a colon.
 func nameError(c byte, empty bool) *Error {
 	switch {
 	case c == '\n':
@@ -74,7 +74,7 @@ func nameError(c byte, empty bool) *Error {
 	return errNameByte
 }
 
-// valueError says what is wrong with a field value that c has put an end to.
+// valueError returns the error for a field value that contains c.
 func valueError(c byte) *Error {
 	if c == '\n' {
 		return errLineEnd
@@ -82,13 +82,13 @@ func valueError(c byte) *Error {
 	return errValueByte
 }
 
-// Name returns the name of f as it was sent, a view.
+// Name returns the name of f as sent, as a view of Raw.
 func (h *Head) Name(f Field) []byte { return h.Raw[f.NameOff : f.NameOff+f.NameLen] }
 
-// Value returns the value of f without whitespace around it, a view.
+// Value returns the value of f without surrounding whitespace, as a view of Raw.
 func (h *Head) Value(f Field) []byte { return h.Raw[f.ValueOff : f.ValueOff+f.ValueLen] }
 
-// Find returns the index of the first field line from i on that has this name, or -1. name has to be in lower case.
+// Find returns the index of the first field line at or after i that has this name, in any case, or -1.
 func (h *Head) Find(name string, i int) int {
 	for ; i < len(h.Fields); i++ {
 		if EqualFold(h.Name(h.Fields[i]), name) {
@@ -98,19 +98,19 @@ func (h *Head) Find(name string, i int) int {
 	return -1
 }
 
-// List goes through the elements of a field value that is a comma separated list (RFC 9110 §5.6.1).
+// List iterates over the elements of a comma-separated field value (RFC 9110 §5.6.1).
 type List struct{ rest []byte }
 
-// NewList begins to go through the elements of a field value.
+// NewList returns an iterator over the elements of a field value.
 func NewList(value []byte) List { return List{value} }
 
-// Next returns the next element, without whitespace around it, a view of the value. Empty elements are skipped. Commas
-// inside quoted strings (RFC 9110 §5.6.4) do not split; a quoted string without an end reaches to the end of the value.
-// ok is false when there are no more.
+// Next returns the next element without surrounding whitespace, as a view of the value. Empty elements are skipped. A
+// comma inside a quoted string (RFC 9110 §5.6.4) does not separate elements; an unterminated quoted string extends to
+// the end of the value. ok is false if there are no more elements.
 func (l *List) Next() (element []byte, ok bool) {
 	for len(l.rest) > 0 {
 		n := elementLen(l.rest)
-		element = trimBlanks(l.rest[:n])
+		element = TrimBlanks(l.rest[:n])
 		l.rest = l.rest[min(n+1, len(l.rest)):]
 		if len(element) > 0 {
 			return element, true
@@ -119,7 +119,7 @@ func (l *List) Next() (element []byte, ok bool) {
 	return nil, false
 }
 
-// elementLen is the number of bytes up to the first comma outside of a quoted string.
+// elementLen is the number of bytes before the first comma outside a quoted string.
 func elementLen(b []byte) int {
 	quoted := false
 	for i := 0; i < len(b); i++ {

@@ -2,23 +2,24 @@ package httpparse
 
 import "bytes"
 
-// Form goes through the items of an urlencoded form: a query (without its question mark), or a body of the type
+// Form iterates over the items of a urlencoded form: a query (without its question mark), or a body of the type
 // application/x-www-form-urlencoded.
 //
-// Items are what stands between "&"; empty ones are skipped. An item is split at its first "="; without one its value is
-// empty. In both halves "+" is a blank and %XX the byte XX; a "%" without two hexadecimal digits after it stays as it is.
+// Items are separated by "&"; empty ones are skipped. An item is split at its first "="; an item without one has an
+// empty value. In both halves "+" means a space and %XX the byte XX; a "%" that is not followed by two hexadecimal
+// digits is left as it is.
 type Form struct {
 	rest    []byte
 	scratch []byte
 }
 
-// NewForm begins to go through the items of src. What has to be decoded is put into scratch, whose content is lost; an
-// item that does not fit into it has a larger one allocated, which Scratch returns. With a scratch as long as the longest
-// item (len(src) at most) nothing is allocated.
+// NewForm returns an iterator over the items of src. Decoded items are written to scratch, which is overwritten. If an
+// item does not fit, a larger buffer is allocated, which Scratch returns. Nothing is allocated if scratch is as long as
+// the longest item (len(src) at most).
 func NewForm(src, scratch []byte) Form { return Form{src, scratch[:cap(scratch)]} }
 
-// Next returns the next item. key and value are views of src or of the scratch, and valid until the next call. ok is
-// false when there are no more.
+// Next returns the next item. key and value are views of src or of scratch and are valid until the next call. ok is
+// false if there are no more items.
 func (f *Form) Next() (key, value []byte, ok bool) {
 	for len(f.rest) > 0 {
 		item := f.rest
@@ -44,11 +45,11 @@ func (f *Form) Next() (key, value []byte, ok bool) {
 	return nil, nil, false
 }
 
-// Scratch is the buffer to give to the next NewForm: the one given, or a larger one.
+// Scratch returns the buffer to pass to the next NewForm: the one passed to this one, or a larger one.
 func (f *Form) Scratch() []byte { return f.scratch }
 
-// decodeForm returns b decoded, and how many bytes of dst that took: none if b stands for itself. dst has room for
-// len(b) bytes.
+// decodeForm returns b decoded, and how many bytes of dst it used: none if b needs no decoding. dst has room for len(b)
+// bytes.
 func decodeForm(dst, b []byte) ([]byte, int) {
 	i := 0
 	for i < len(b) && b[i] != '+' && b[i] != '%' {

@@ -33,7 +33,7 @@ func TestForm(t *testing.T) {
 		{"invalid sequences stay", "%=%4&a%zz=%4g%g4%%41", []string{"%", "%4", "a%zz", "%4g%g4%A"}},
 		{"decoded once", "%2541", []string{"%41", ""}},
 		{"other bytes stay", "\xe4=\x00", []string{"\xe4", "\x00"}},
-		{"question mark is no part of the syntax", "?a=b", []string{"?a", "b"}},
+		{"question mark is not part of the syntax", "?a=b", []string{"?a", "b"}},
 	} {
 		for _, scratch := range [][]byte{nil, make([]byte, 3), make([]byte, len(tt.in))} {
 			if got := formItems(tt.in, scratch); !slices.Equal(got, tt.want) {
@@ -50,12 +50,12 @@ func TestFormScratch(t *testing.T) {
 	}
 	scratch := f.Scratch()
 	if len(scratch) < 600 || len(scratch) > len(src) {
-		t.Errorf("the scratch has grown to %d", len(scratch))
+		t.Errorf("scratch has grown to %d bytes", len(scratch))
 	}
 	f = NewForm(src, scratch[:0])
 	f.Next()
 	if &f.Scratch()[0] != &scratch[0] {
-		t.Error("the scratch was not used again")
+		t.Error("scratch was not reused")
 	}
 	if string(src[:4]) != "a=b&" || !strings.HasSuffix(string(src), "&d=+") {
 		t.Error("the source was written to")

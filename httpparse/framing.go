@@ -2,12 +2,12 @@ package httpparse
 
 import "math"
 
-// special is where the fields stand that decide about framing and connection.
+// special records the fields that decide the framing and whether the connection persists.
 type special struct {
 	host, connection, length, coding, expect mark
 }
 
-// mark is where a field stands.
+// mark records where a field occurs.
 type mark struct {
 	first uint32 // index into Head.Fields, if count > 0
 	count uint32
@@ -20,7 +20,7 @@ func (m *mark) add(i int) {
 	m.count++
 }
 
-// note remembers field line i if its name is one of the special ones.
+// note records field line i if its name is one of the special ones.
 func (s *special) note(name []byte, i int) {
 	switch len(name) {
 	case len("host"):
@@ -46,9 +46,9 @@ func (s *special) note(name []byte, i int) {
 	}
 }
 
-// decideFraming decides, and nobody else does, what body follows the head and whether the connection goes on after it.
-// Whatever could be understood in two ways is refused: a server behind or before us that understands it in the other
-// way would take part of a body for a request (RFC 9112 §11.2).
+// decideFraming is the only place that decides what body follows the head and whether the connection persists. It
+// refuses everything that could be understood in two ways: another server in the chain that understands it differently
+// would take part of a body for a request (RFC 9112 §11.2).
 func decideFraming(h *Head, s *special) *Error {
 	if err := h.decideHost(s.host); err != nil {
 		return err
@@ -71,8 +71,8 @@ func decideFraming(h *Head, s *special) *Error {
 }
 
 // decideHost checks Host (RFC 9112 §3.2): exactly one in HTTP/1.1, at most one in HTTP/1.0, with a valid value, which
-// may be empty. With an absolute-form target its value is replaced by the authority of that (RFC 9112 §3.2.2), so that
-// nobody who looks for the host has to know. Where HTTP/1.0 comes without the field there is nothing to replace.
+// may be empty. If the target is in absolute form, its authority replaces the value (RFC 9112 §3.2.2), so that code
+// that reads the host need not know the form. An HTTP/1.0 request without the field has nothing to replace.
 func (h *Head) decideHost(host mark) *Error {
 	switch {
 	case host.count > 1:
@@ -97,7 +97,8 @@ func (h *Head) decideHost(host mark) *Error {
 // decideBody sets ContentLength and Chunked from Content-Length and Transfer-Encoding (RFC 9112 §6.3).
 func (h *Head) decideBody(s *special) *Error {
 	if s.coding.count > 0 {
-		// RFC 9112 §6.1 lets a server handle these two as well and close afterwards; every known smuggling attack uses them.
+		// RFC 9112 §6.1 also allows a server to accept these two cases and close afterwards. Every known smuggling
+		// attack uses them.
 		if h.Minor == 0 {
 			return errCoding10
 		}
@@ -106,7 +107,8 @@ func (h *Head) decideBody(s *special) *Error {
 		}
 		return h.decideCoding(s.coding)
 	}
-	// RFC 9110 §8.6 allows to collapse equal values. No client that is not broken repeats it, and refusing cannot be wrong.
+	// RFC 9110 §8.6 allows equal values to be collapsed. Only a broken client repeats the field, and refusing cannot be
+	// wrong.
 	if s.length.count > 1 {
 		return errLengthTwice
 	}
@@ -134,8 +136,8 @@ func (h *Head) decideBody(s *special) *Error {
 	return nil
 }
 
-// decideCoding takes nothing but one line with exactly "chunked", and says why it does not take the rest: a coding
-// that we do not know is 501 (RFC 9112 §6.1), one that is known and wrong 400 (RFC 9112 §6.3, §7).
+// decideCoding accepts only a single line with exactly "chunked". It refuses an unknown coding with 501 (RFC 9112
+// §6.1), and a known one that is used wrongly with 400 (RFC 9112 §6.3, §7).
 func (h *Head) decideCoding(coding mark) *Error {
 	if coding.count == 1 && EqualFold(h.Value(h.Fields[coding.first]), "chunked") {
 		h.Chunked, h.ContentLength = true, LengthUnknown
@@ -150,7 +152,7 @@ func (h *Head) decideCoding(coding mark) *Error {
 			last = EqualFold(name, "chunked")
 			switch {
 			case len(name) == 0 || len(name) < len(e) && (last || e[len(name)] != ';' && !isBlank(e[len(name)])):
-				return errCoding // no coding, or chunked with a parameter
+				return errCoding // not a coding, or chunked with a parameter
 			case last:
 				chunked++
 			default:
@@ -164,11 +166,11 @@ func (h *Head) decideCoding(coding mark) *Error {
 	case unknown > 0:
 		return errCodingUnknown
 	}
-	// No coding at all, or chunked among empty elements.
+	// No coding at all, or chunked next to empty elements.
 	return errCoding
 }
 
-// tokenLen is the number of token bytes that b begins with.
+// tokenLen is the number of token bytes at the start of b.
 func tokenLen(b []byte) int {
 	n := 0
 	for n < len(b) && class[b[n]]&classToken != 0 {
@@ -196,8 +198,8 @@ func (h *Head) decidePersistent(connection mark) {
 	}
 }
 
-// decideExpect takes 100-continue and refuses all other expectations (RFC 9110 §10.1.1). Without a body there is
-// nothing to continue with, so it is not set then.
+// decideExpect accepts 100-continue and refuses all other expectations (RFC 9110 §10.1.1). It does not set
+// ExpectContinue if there is no body, since the client then has nothing to continue with.
 func (h *Head) decideExpect(expect mark) *Error {
 	for i := int(expect.first); i >= 0; i = h.Find("expect", i+1) {
 		list := NewList(h.Value(h.Fields[i]))

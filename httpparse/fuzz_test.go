@@ -12,10 +12,10 @@ import (
 	"testing"
 )
 
-// A fuzz test is a property. Seeds are the conformance cases, and what was found (testdata/fuzz).
+// Each fuzz test checks a property. The seeds are the conformance cases and earlier findings (testdata/fuzz).
 
-// FuzzHead: incremental equals one-shot, places are within reach, and net/http does not understand what we take in
-// another way.
+// FuzzHead checks that incremental and one-shot parsing agree, that all ranges lie within the input, and that net/http
+// does not understand an accepted request differently.
 func FuzzHead(f *testing.F) {
 	for _, c := range loadCases(f) {
 		if len(c.Input) <= 4*shortHead {
@@ -43,7 +43,7 @@ func FuzzHead(f *testing.F) {
 	})
 }
 
-// checkPlaces looks at the places in the first head.
+// checkPlaces checks the ranges in the first head.
 func checkPlaces(t *testing.T, input []byte) {
 	var p Parser
 	var h Head
@@ -69,7 +69,7 @@ func checkPlaces(t *testing.T, input []byte) {
 		t.Fatalf("path %q, query %q", h.Bytes(h.Path), h.Bytes(h.Query))
 	}
 	for _, field := range h.Fields {
-		if !IsToken(h.Name(field)) || !IsFieldValue(h.Value(field)) || len(trimBlanks(h.Value(field))) != int(field.ValueLen) {
+		if !IsToken(h.Name(field)) || !IsFieldValue(h.Value(field)) || len(TrimBlanks(h.Value(field))) != int(field.ValueLen) {
 			t.Fatalf("field %q: %q", h.Name(field), h.Value(field))
 		}
 	}
@@ -78,8 +78,8 @@ func checkPlaces(t *testing.T, input []byte) {
 	}
 }
 
-// checkAgainstNetHTTP reads the same connection with net/http. It may take what we refuse. What we take it may refuse
-// for being no URL, but otherwise has to see the same requests.
+// checkAgainstNetHTTP reads the same connection with net/http. net/http may accept what we refuse. It may refuse what
+// we accept if the target is not a URL; otherwise it must see the same requests.
 func checkAgainstNetHTTP(t *testing.T, input []byte) {
 	got := pieces(input, nil)
 	theirs := bufio.NewReader(bytes.NewReader(input))
@@ -88,12 +88,12 @@ func checkAgainstNetHTTP(t *testing.T, input []byte) {
 		r, err := http.ReadRequest(theirs)
 		if err != nil {
 			if _, e := url.ParseRequestURI(x.target); e != nil && x.target != "*" {
-				return // as "%zz", which we leave to the handler
+				return // such as "%zz", which we leave to the handler
 			}
 			t.Fatalf("net/http: %v, we: %+v", err, x)
 		}
 		if x.minor == 0 && x.host == "" && x.target[0] != '/' {
-			r.Host = "" // there is no Host field to put that of the target into
+			r.Host = "" // there is no Host field to replace with the host of the target
 		}
 		if r.Method != x.method || r.RequestURI != x.target || r.Host != x.host {
 			t.Fatalf("net/http: %s %s host %q, we: %+v", r.Method, r.RequestURI, r.Host, x)
@@ -115,7 +115,7 @@ func checkAgainstNetHTTP(t *testing.T, input []byte) {
 	}
 }
 
-// skipLineEnds does for net/http what it only does after a POST.
+// skipLineEnds skips line ends before a request, which net/http does only after a POST.
 func skipLineEnds(r *bufio.Reader) {
 	for {
 		b, err := r.Peek(1)
@@ -126,7 +126,8 @@ func skipLineEnds(r *bufio.Reader) {
 	}
 }
 
-// FuzzChunked: incremental equals one-shot, Decode equals Next, and httputil reads the same data.
+// FuzzChunked checks that incremental and one-shot decoding agree, that Decode and Next agree, and that httputil reads
+// the same data.
 func FuzzChunked(f *testing.F) {
 	for _, c := range loadCases(f) {
 		if _, body, ok := bytes.Cut(c.Input, []byte("chunked\r\n\r\n")); ok && len(body) <= 4*shortHead {
@@ -158,7 +159,7 @@ func FuzzChunked(f *testing.F) {
 	})
 }
 
-// decodeNext decodes with Next, given pieces of size bytes.
+// decodeNext decodes with Next, in pieces of size bytes.
 func decodeNext(t *testing.T, input []byte, size int) (data, rest string, done bool, err error) {
 	var d Chunked
 	for piece := range slices.Chunk(input, size) {
@@ -180,7 +181,7 @@ func decodeNext(t *testing.T, input []byte, size int) (data, rest string, done b
 	return data, string(input), done, err
 }
 
-// decodeInto decodes with Decode into room for size bytes.
+// decodeInto decodes with Decode, into buffers for size bytes.
 func decodeInto(t *testing.T, input []byte, size int) (data, rest string, done bool, err error) {
 	var d Chunked
 	room := make([]byte, size)
@@ -196,7 +197,7 @@ func decodeInto(t *testing.T, input []byte, size int) (data, rest string, done b
 	return data, string(input), done, err
 }
 
-// FuzzForm compares with a model that cares for nothing but the rules.
+// FuzzForm compares Form with a model that follows the rules without regard to speed.
 func FuzzForm(f *testing.F) {
 	for _, seed := range []string{"a=b&c=%41+&&d&=e", "%=%4&a%zz=%4g", "+%2b%+", "a=b=c&;"} {
 		f.Add([]byte(seed), uint8(0))
@@ -237,7 +238,7 @@ func formModel(src string) []string {
 	return items
 }
 
-// FuzzCookie compares with a model, and with net/http where that takes all of it.
+// FuzzCookie compares Cookies with a model, and with net/http where it accepts the whole value.
 func FuzzCookie(f *testing.F) {
 	for _, seed := range []string{"a=b; c=d", `a="b c";b="`, "a; =b; c = d\t;;", "a=b=c"} {
 		f.Add(seed)
@@ -260,7 +261,7 @@ func FuzzCookie(f *testing.F) {
 			t.Errorf("%q: %q, want %q", value, got, want)
 		}
 		if parsed, err := http.ParseCookie(value); err == nil && IsFieldValue([]byte(value)) {
-			// It keeps whitespace within the value, and only removes that around the pair.
+			// net/http keeps whitespace within the value and removes it only around the pair.
 			var theirs []string
 			for _, c := range parsed {
 				theirs = append(theirs, strings.Trim(c.Name, " \t"), strings.Trim(c.Value, " \t"))
@@ -275,7 +276,7 @@ func FuzzCookie(f *testing.F) {
 	})
 }
 
-// FuzzList: elements are in order, without whitespace around them, not empty, and split at commas only.
+// FuzzList checks that elements are in order, not empty, without surrounding whitespace, and split at commas only.
 func FuzzList(f *testing.F) {
 	for _, seed := range []string{"a, b", `"a,b",c`, `"\",",,x`, `a"`} {
 		f.Add(seed)

@@ -1,14 +1,14 @@
 package httpparse
 
-// Span is a place in Head.Raw, in bytes.
+// Span is a range of Head.Raw: offset and length in bytes.
 type Span struct{ Off, Len uint32 }
 
-// Field is one field line (RFC 9112 §5): places in Head.Raw. Its layout is that of mb_field in handler/shm/layout.h, so
-// that a head is handed to a worker with one copy.
+// Field is one field line (RFC 9112 §5), as two ranges of Head.Raw. It has the layout of mb_field in
+// handler/shm/layout.h, so that one copy hands all fields of a head to a worker.
 type Field struct{ NameOff, NameLen, ValueOff, ValueLen uint32 }
 
-// Head is a parsed request head. It is made to be used again: Parse overwrites all of it and keeps the room of Fields.
-// Raw is a view of the parsed bytes and lives as long as they do.
+// Head is a parsed request head. It can be reused: Parse overwrites all of it, but keeps the array of Fields. Raw is a
+// view of the parsed bytes and is valid as long as they are.
 type Head struct {
 	Raw    []byte  // request line and field lines, without the empty line at the end
 	Fields []Field // in the order of arrival
@@ -19,19 +19,19 @@ type Head struct {
 	Query  Span // with its question mark, or empty
 
 	Minor          uint8 // HTTP/1.Minor: 0 or 1
-	Asterisk       bool  // OPTIONS *: there is neither path nor query
+	Asterisk       bool  // OPTIONS *: no path and no query
 	IsHead         bool  // method HEAD
-	Persistent     bool  // the client allows the connection to go on (RFC 9112 §9.3)
+	Persistent     bool  // the client allows further requests on the connection (RFC 9112 §9.3)
 	ExpectContinue bool  // Expect: 100-continue (RFC 9110 §10.1.1); only in HTTP/1.1, and if there is a body
 	Chunked        bool  // the body is chunked
 	ContentLength  int64 // bytes of body: 0 without a body, LengthUnknown if chunked
 
-	// ID names the request in logs. The parser does not know it: whoever logs requests sets it before the head goes on.
+	// ID identifies the request in logs. The parser leaves it alone; the engine sets it before it passes the head on.
 	ID []byte
 }
 
 // LengthUnknown is the ContentLength of a chunked body.
 const LengthUnknown int64 = -1
 
-// Bytes returns the bytes of s, a view.
+// Bytes returns the bytes of s, as a view of Raw.
 func (h *Head) Bytes(s Span) []byte { return h.Raw[s.Off : s.Off+s.Len] }

@@ -1,14 +1,15 @@
 package httpparse
 
-// Limits bounds a request head. The zero value, and a nil pointer, stand for the defaults.
+// Limits bounds a request head. The zero value and a nil pointer stand for the defaults.
 type Limits struct {
-	// HeadBytes is the most bytes of a head from the first (an empty line before the request line included) to the end
-	// of the empty line after it. 0: DefaultHeadBytes; more than 1 GiB counts as 1 GiB. Beyond it: 431.
+	// HeadBytes is the largest size of a head in bytes, including empty lines before the request line and the empty
+	// line at the end. 0 means DefaultHeadBytes; more than 1 GiB counts as 1 GiB. A larger head is refused with 431.
 	HeadBytes int
-	// Fields is the most field lines of a head. 0: DefaultFields. Beyond it: 431.
+	// Fields is the largest number of field lines in a head. 0 means DefaultFields. A head with more is refused with
+	// 431.
 	Fields int
-	// TargetBytes is the most bytes of a request target. 0: DefaultTargetBytes. Beyond it: 414, or 431 if HeadBytes
-	// ends first.
+	// TargetBytes is the largest size of a request target in bytes. 0 means DefaultTargetBytes. A longer target is
+	// refused with 414, or with 431 if HeadBytes is reached first.
 	TargetBytes int
 }
 
@@ -17,20 +18,20 @@ const (
 	DefaultHeadBytes = 1 << 20
 	// DefaultFields is far above what clients send (browsers: about 20), and keeps Head.Fields at 16 kB.
 	DefaultFields = 1000
-	// DefaultTargetBytes is eight times what RFC 9112 §3 wants supported at the least (8000 bytes).
+	// DefaultTargetBytes is eight times the minimum that RFC 9112 §3 recommends (8000 bytes).
 	DefaultTargetBytes = 64 << 10
 
-	// headBytesCeiling keeps every place in a head well inside a Span.
+	// headBytesCeiling keeps every offset in a head well within the range of a Span.
 	headBytesCeiling = 1 << 30
-	// methodBytesMax: the longest method in the IANA registry has 17 bytes (UPDATEREDIRECTREF). Longer ones than this are
-	// answered 501 (RFC 9112 §3) before their end has been seen.
+	// methodBytesMax bounds a method. The longest one in the IANA registry has 17 bytes (UPDATEREDIRECTREF). A method
+	// longer than this limit is answered with 501 (RFC 9112 §3) before its end is seen.
 	methodBytesMax = 32
-	// emptyLinesMax: RFC 9112 §2.2 asks to ignore at least one empty line before a request. Broken clients send one
-	// after a body; whoever sends more than these only keeps us busy.
+	// emptyLinesMax bounds the empty lines before a request. RFC 9112 §2.2 asks servers to ignore at least one, since
+	// broken clients send one after a body. A client that sends more than this limit only wastes our time.
 	emptyLinesMax = 4
 )
 
-// HeadBytesMax is the effective HeadBytes.
+// HeadBytesMax returns the effective HeadBytes.
 func (l *Limits) HeadBytesMax() int {
 	if l == nil || l.HeadBytes <= 0 {
 		return DefaultHeadBytes
@@ -38,7 +39,7 @@ func (l *Limits) HeadBytesMax() int {
 	return min(l.HeadBytes, headBytesCeiling)
 }
 
-// FieldsMax is the effective Fields.
+// FieldsMax returns the effective Fields.
 func (l *Limits) FieldsMax() int {
 	if l == nil || l.Fields <= 0 {
 		return DefaultFields
@@ -46,7 +47,7 @@ func (l *Limits) FieldsMax() int {
 	return l.Fields
 }
 
-// TargetBytesMax is the effective TargetBytes.
+// TargetBytesMax returns the effective TargetBytes.
 func (l *Limits) TargetBytesMax() int {
 	if l == nil || l.TargetBytes <= 0 {
 		return DefaultTargetBytes

@@ -3,30 +3,32 @@ package httpparse
 import "bytes"
 
 const (
-	// MultipartBoundaryBytesMax is the longest boundary that is taken. RFC 2046 §5.1.1 allows 70; some tools make longer
-	// ones, and what we keep of a body is little more than this.
+	// MultipartBoundaryBytesMax is the longest boundary that is accepted. RFC 2046 §5.1.1 allows 70 bytes; some tools
+	// use longer ones. A Multipart buffers little more than this of a body.
 	MultipartBoundaryBytesMax = 200
-	// MultipartHeadBytesMax bounds the head of one part, its line ends included: 431 beyond. Browsers send less than 1 kB;
-	// the room is for long file names.
+	// MultipartHeadBytesMax is the largest size of the head of a part, including line ends; a larger one is refused
+	// with 431. Browsers send less than 1 kB; the rest leaves room for long file names.
 	MultipartHeadBytesMax = 16 << 10
-	// MultipartHeadLinesMax bounds the number of its lines: 431 beyond. Browsers send 2.
+	// MultipartHeadLinesMax is the largest number of lines in the head of a part; one with more is refused with 431.
+	// Browsers send 2.
 	MultipartHeadLinesMax = 64
-	// multipartPaddingMax bounds the blanks between a boundary and its line end: 400 beyond. They have to be kept, as they
-	// are content if no line end follows. Nobody sends any since gateways to other mail systems have gone.
+	// multipartPaddingMax is the largest number of blanks between a boundary and its line end; more are refused with
+	// 400. They must be buffered, since they are content if no line end follows. They stem from old mail gateways;
+	// clients do not send any today.
 	multipartPaddingMax = 64
 
-	multipartHeadRoom = 512 // first size of the buffer for heads: enough for those of browsers
+	multipartHeadRoom = 512 // initial size of the buffer for heads: enough for browsers
 )
 
-// MultipartEvent is what Multipart.Next has found.
+// MultipartEvent is what Multipart.Next found.
 type MultipartEvent uint8
 
 const (
-	MultipartMore    MultipartEvent = iota // all of in was taken: more is needed
-	MultipartPart                          // a part begins: see Multipart.Part
-	MultipartData                          // data, never empty, is content of the part
+	MultipartMore    MultipartEvent = iota // all of in was taken: more bytes are needed
+	MultipartPart                          // a part starts: see Multipart.Part
+	MultipartData                          // data, never empty, is part of its content
 	MultipartPartEnd                       // the part is complete
-	MultipartDone                          // the closing boundary was seen
+	MultipartDone                          // the closing boundary was found
 )
 
 type multipartState uint8
@@ -37,37 +39,40 @@ const (
 	multipartTail                           // after a boundary; then multipartScan, multipartHead, multipartClosing, multipartEpilogue
 	multipartHead                           // in the head of a part; then multipartScan
 	multipartClosing                        // between MultipartPartEnd and MultipartDone; then multipartEpilogue
-	multipartEpilogue                       // after the closing boundary: all is ignored
-	multipartFailed                         // after an error: it is returned again
+	multipartEpilogue                       // after the closing boundary: the rest is ignored
+	multipartFailed                         // after an error, which every further call returns
 )
 
-// Multipart takes a multipart/form-data body (RFC 7578, RFC 2046 §5.1) apart, piece by piece as it arrives. Reset makes
-// it ready, and ready again for another body. It keeps at most a delimiter and one part's head, whatever the body is.
+// Multipart parses a multipart/form-data body (RFC 7578, RFC 2046 §5.1), piece by piece as it arrives. Reset must be
+// called before each body. A Multipart buffers at most one delimiter and the head of one part, whatever the body
+// contains.
 //
-// What is a delimiter: CR LF, "--", the boundary, and then either "--", which closes the body whatever follows, or blanks
-// and CR LF. The first CR LF may be missing at the beginning of the body and right after the head of a part (a part
-// without content, in the grammar of RFC 2046). A boundary before anything else is content: other boundaries may begin
-// with ours. A bare LF is nowhere a line end: before a boundary it is content; after one, where some would see a
-// delimiter and some would not, and in a head it is an error. Preamble and epilogue are ignored. Content comes out as it
-// is, whatever its Content-Transfer-Encoding says (RFC 7578 §4.7), nested multipart included.
+// A delimiter consists of CR LF, "--", the boundary, and either "--", which closes the body whatever follows, or blanks
+// and CR LF. The first CR LF may be missing at the start of the body and right after the head of a part (a part without
+// content, in the grammar of RFC 2046). A boundary followed by anything else is content: other boundaries may start
+// with ours. A bare LF is never a line end. Before a boundary it is content; in a head it is an error, and so is one
+// after a boundary, where implementations disagree about whether that is a delimiter. Preamble and epilogue are
+// ignored. Content, including nested multipart, is returned as it is, whatever its Content-Transfer-Encoding says (RFC
+// 7578 §4.7).
 //
-// It bounds neither the size of content nor the number of parts.
+// Multipart does not limit the size of the content or the number of parts.
 type Multipart struct {
-	// Part is the part in progress, from MultipartPart to MultipartPartEnd, inclusively: views of what Next keeps.
+	// Part is the current part, valid from MultipartPart up to and including MultipartPartEnd. Its slices are views of
+	// buffers that belong to the Multipart.
 	Part Part
 
 	state multipartState
 	open  bool  // in a part
 	begun bool  // the body is not empty
-	ghost uint8 // so many of the first bytes held were not in the body: 2 where the delimiter's CR LF may be missing
-	delim int   // length of the delimiter, which hold begins with: CR LF, "--", boundary
-	held  int   // bytes of hold that were taken, and may be a delimiter or content
+	ghost uint8 // number of leading bytes of hold that were not in the body: 2 where the delimiter's CR LF may be missing
+	delim int   // length of the delimiter at the start of hold: CR LF, "--", boundary
+	held  int   // bytes of hold that are either a delimiter or content
 	hold  [4 + MultipartBoundaryBytesMax + multipartPaddingMax + 2]byte
 	head  partHead
 	err   *Error
 }
 
-// Reset makes m ready for a body with this boundary, which is copied. The error is an *Error: the boundary is empty, too
+// Reset prepares m for a body with this boundary, which it copies. It returns an *Error if the boundary is empty, too
 // long, ends in a blank or has control characters. m keeps its buffer.
 func (m *Multipart) Reset(boundary []byte) error {
 	m.Part, m.err = Part{}, nil
@@ -83,20 +88,21 @@ func (m *Multipart) Reset(boundary []byte) error {
 	return nil
 }
 
-// isBoundary says whether b can be a boundary. More than the grammar has (RFC 2046 §5.1.1) is taken; but a blank at the
-// end could be padding, and CR is how the begin of a delimiter is known.
+// isBoundary reports whether b can be a boundary. It accepts more than the grammar of RFC 2046 §5.1.1. A blank at the
+// end is not allowed because it could be padding, and CR is not because it marks the start of a delimiter.
 func isBoundary(b []byte) bool {
 	return len(b) > 0 && len(b) <= MultipartBoundaryBytesMax && scanText(b, 0) == len(b) && !isBlank(b[len(b)-1])
 }
 
-// Next takes n bytes of in and says what it found. in may be cut anywhere. Call it again with what is left of in, be
-// that empty, until the event is MultipartMore, for which all of in is taken; then with the bytes that follow.
+// Next takes n bytes of in and returns what it found. The body may be split anywhere. Call Next again with the rest of
+// in, even if that is empty, until the event is MultipartMore. All of in is then taken, and the next call gets the
+// bytes that follow.
 //
-// data comes with MultipartData only. It is a view of in, or of a few bytes that m kept, and valid until the next call.
-// Parts come as MultipartPart, any number of MultipartData, MultipartPartEnd. After MultipartDone Next goes on to take
-// bytes, and answers MultipartMore.
+// data is set only with MultipartData. It is a view of in, or of a few bytes that m has buffered, and is valid until
+// the next call. The events of a part are MultipartPart, any number of MultipartData, and MultipartPartEnd. After
+// MultipartDone, Next continues to take bytes and returns MultipartMore.
 //
-// An error is an *Error, and final.
+// An error is an *Error and is final.
 func (m *Multipart) Next(in []byte) (ev MultipartEvent, data []byte, n int, err error) {
 	m.begun = m.begun || len(in) > 0
 	for {
@@ -137,11 +143,11 @@ func (m *Multipart) Next(in []byte) (ev MultipartEvent, data []byte, n int, err 
 	}
 }
 
-// End says that the body is over. It is an error, an *Error, if the closing boundary has not come. The line end after it
-// may be missing.
+// End is called at the end of the body. It returns an *Error if the closing boundary is missing. The line end after
+// that boundary may be missing.
 //
-// A form without fields is a closing boundary and nothing else: that is what browsers send, and what the encoding of
-// HTML says. No byte at all is accepted as well: it can only be meant the same way, and no part can be lost.
+// A form without fields consists of a closing boundary only: browsers send it this way, as the encoding algorithm of
+// HTML says. An empty body is accepted too: it can only mean the same, and no part can be lost.
 func (m *Multipart) End() error {
 	switch {
 	case m.state == multipartFresh:
@@ -156,18 +162,18 @@ func (m *Multipart) End() error {
 
 func (m *Multipart) fail(e *Error) { m.state, m.err = multipartFailed, e }
 
-// scanLine begins to scan where a delimiter may stand without its CR LF.
+// scanLine starts a scan at a place where the delimiter's CR LF may be missing.
 func (m *Multipart) scanLine() { m.state, m.held, m.ghost = multipartScan, 2, 2 }
 
-// release returns what was held as the content that it turned out to be.
+// release returns the bytes held, which have turned out to be content.
 func (m *Multipart) release() []byte {
 	data := m.hold[m.ghost:m.held]
 	m.state, m.held, m.ghost = multipartScan, 0, 0
 	return data
 }
 
-// scan takes n bytes of b up to the end of a boundary. data is what is before the delimiter. If there is no data, it took
-// all of b or has gone over to multipartTail.
+// scan takes n bytes of b, up to the end of a boundary. data is the part before the delimiter. If there is no data,
+// scan took all of b or has changed to multipartTail.
 func (m *Multipart) scan(b []byte) (data []byte, n int) {
 	delim := m.hold[:m.delim]
 	if m.held > 0 {
@@ -176,7 +182,7 @@ func (m *Multipart) scan(b []byte) (data []byte, n int) {
 			m.hit(m.held + n)
 			return nil, n
 		}
-		// The bytes in common are looked at again, which is right: without a CR they begin no other delimiter.
+		// The common bytes are scanned again. That is correct: without a CR they cannot start another delimiter.
 		if data = m.release(); len(data) > 0 {
 			return data, 0
 		}
@@ -189,16 +195,17 @@ func (m *Multipart) scan(b []byte) (data []byte, n int) {
 	return b[:len(b)-m.held], len(b)
 }
 
-// hit notes how much of the delimiter is there.
+// hit records how many bytes of the delimiter have been found.
 func (m *Multipart) hit(held int) {
 	if m.held = held; held == m.delim {
 		m.state = multipartTail
 	}
 }
 
-// findDelimiter returns the place of the first boundary in b that is, or could be, that of a delimiter, or -1. It searches for the first eight bytes of it:
-// bytes.Index goes from CR to CR, and where those are dense it compares in registers at every place, which costs more the
-// longer the needle is. Fewer than eight would be found too often in content made for that.
+// findDelimiter returns the index of the first delimiter in b, or of the first boundary that may still become one, or
+// -1. It searches for the first eight bytes of the delimiter. bytes.Index jumps from CR to CR; where those are dense,
+// it compares in registers at every position, which costs more the longer the needle is. Fewer than eight bytes would
+// match too often in content crafted for that purpose.
 func findDelimiter(b, delim []byte) int {
 	probe := delim[:min(len(delim), 8)]
 	for i := 0; ; i += len(probe) {
@@ -213,8 +220,8 @@ func findDelimiter(b, delim []byte) int {
 	}
 }
 
-// heldLen is the number of bytes at the end of b that a delimiter begins with. Only the last CR can begin one, as there
-// is no other in a delimiter.
+// heldLen is the number of bytes at the end of b that may be the start of a delimiter. Only the last CR can start one,
+// since a delimiter has no other CR.
 func heldLen(b, delim []byte) int {
 	b = b[max(0, len(b)-len(delim)+1):]
 	if i := bytes.LastIndexByte(b, '\r'); i >= 0 && bytes.HasPrefix(delim, b[i:]) {
@@ -223,7 +230,7 @@ func heldLen(b, delim []byte) int {
 	return 0
 }
 
-// commonLen is the number of bytes that a and b have in common at their begin.
+// commonLen is the length of the common prefix of a and b.
 func commonLen(a, b []byte) int {
 	n := 0
 	for n < len(a) && n < len(b) && a[n] == b[n] {
@@ -237,14 +244,14 @@ type tailVerdict uint8
 
 const (
 	tailMore    tailVerdict = iota // too little to say
-	tailContent                    // nothing that makes it a delimiter
+	tailContent                    // not a delimiter
 	tailPart                       // padding and a line end
 	tailClose                      // two hyphens
 	tailLF                         // padding and a bare LF
 	tailLong                       // too much padding
 )
 
-// afterBoundary says what b, which follows a boundary, makes of it.
+// afterBoundary classifies b, the bytes that follow a boundary.
 func afterBoundary(b []byte) tailVerdict {
 	padding := 0
 	for padding < len(b) && isBlank(b[padding]) {
@@ -273,7 +280,8 @@ func afterBoundary(b []byte) tailVerdict {
 	return tailContent
 }
 
-// tail takes n bytes of b after a boundary. MultipartMore: it took all of b, failed, or has gone on to another state.
+// tail takes n bytes of b after a boundary. MultipartMore means that it took all of b, failed, or has changed to
+// another state.
 func (m *Multipart) tail(b []byte) (ev MultipartEvent, data []byte, n int) {
 	for ; n < len(b); n++ {
 		m.hold[m.held] = b[n]
@@ -281,7 +289,7 @@ func (m *Multipart) tail(b []byte) (ev MultipartEvent, data []byte, n int) {
 		case tailMore:
 			m.held++
 			continue
-		case tailContent: // of which b[n], which may begin a delimiter, is not yet taken
+		case tailContent: // without b[n], which may start a delimiter and is not taken yet
 			if data = m.release(); m.open {
 				return MultipartData, data, n
 			}
@@ -306,7 +314,7 @@ func (m *Multipart) tail(b []byte) (ev MultipartEvent, data []byte, n int) {
 	return MultipartMore, nil, n
 }
 
-// takeHead takes n bytes of b of the head of a part, and begins the part at its end.
+// takeHead takes n bytes of b for the head of a part. At the end of the head it starts the part.
 func (m *Multipart) takeHead(b []byte) (n int) {
 	done, n, e := m.head.take(b)
 	if done {
@@ -322,7 +330,7 @@ func (m *Multipart) takeHead(b []byte) (n int) {
 	return n
 }
 
-// close ends the part, if there is one; otherwise the event is the given one.
+// close ends the current part, if there is one, and returns MultipartPartEnd; otherwise it returns ev.
 func (m *Multipart) close(ev MultipartEvent) MultipartEvent {
 	if !m.open {
 		return ev

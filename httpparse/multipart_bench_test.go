@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// BenchmarkMultipart is a file of 4 MiB, in pieces as large as a read, with content that makes the search for a delimiter
-// easy or hard; and a form of small fields.
+// BenchmarkMultipart parses a file of 4 MiB in pieces as large as a read, with content that makes the search for a
+// delimiter easy or hard, and a form of small fields.
 func BenchmarkMultipart(b *testing.B) {
 	const boundary = "----WebKitFormBoundary7MA4YWxkTrZu0gWq"
 	random := make([]byte, 4<<20)
@@ -57,7 +57,7 @@ func multipartFile(boundary string, content []byte) []byte {
 	return b.Bytes()
 }
 
-// drainMultipart takes a body in pieces of the given size.
+// drainMultipart parses a body in pieces of the given size.
 func drainMultipart(m *Multipart, boundary string, body []byte, size int) error {
 	var room [MultipartBoundaryBytesMax]byte
 	if err := m.Reset(room[:copy(room[:], boundary)]); err != nil {

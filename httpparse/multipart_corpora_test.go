@@ -10,15 +10,15 @@ import (
 	"testing"
 )
 
-// multipartReasons are the cases where our verdict is not the one of the project that the case is from. Those without an
-// expectation should be accepted.
+// multipartReasons lists the cases where our verdict differs from that of the project the case is from. Cases without
+// an expectation should be accepted.
 var multipartReasons = map[string]struct{ got, reason string }{
 	"bad_initial_boundary.http": {
-		"done", "the line with the other boundary is preamble, which is ignored (RFC 2046 §5.1.1); then the body is closed",
+		"done", "the line with the other boundary belongs to the preamble, which is ignored (RFC 2046 §5.1.1); the body is then closed",
 	},
 	"single_field_blocks.http": {
-		"multipart body without its closing boundary",
-		"the boundary is given as --boundary, so the delimiter is ----boundary (RFC 2046 §5.1.1), and not in the body",
+		errMultipartEnd.Reason,
+		"the boundary is given as --boundary, so the delimiter is ----boundary (RFC 2046 §5.1.1), which is not in the body",
 	},
 	"base64_encoding.http":                 {"done", notDecoded},
 	"mixed_case_headers.http":              {"done", notDecoded},
@@ -38,13 +38,13 @@ var multipartReasons = map[string]struct{ got, reason string }{
 }
 
 const (
-	notDecoded = "Content-Transfer-Encoding is not to be sent, and has no meaning (RFC 7578 §4.7): content is taken as it is"
-	bareQuote  = "a quote in a quoted string has to be escaped (RFC 9110 §5.6.4), and is by the browsers of today; where the string ends is a guess"
-	noClose    = "the closing boundary is not optional (RFC 2046 §5.1.1): without it the body may have been cut off"
+	notDecoded = "Content-Transfer-Encoding must not be sent and has no meaning (RFC 7578 §4.7): content is not decoded"
+	bareQuote  = "a quote in a quoted string must be escaped (RFC 9110 §5.6.4), and current browsers do; where this string ends is a guess"
+	noClose    = "the closing boundary is not optional (RFC 2046 §5.1.1): without it the body may be truncated"
 )
 
-// TestMultipartCorpora compares what comes out with what is expected, and where nothing is expected and we accept, with
-// what mime/multipart makes of it.
+// TestMultipartCorpora compares the result with the expected one. Where none is stated and we accept the body, it
+// compares with the result of mime/multipart.
 func TestMultipartCorpora(t *testing.T) {
 	seen := map[string]bool{}
 	for _, c := range loadCorpus(t, "multipart.jsonl") {
@@ -52,7 +52,7 @@ func TestMultipartCorpora(t *testing.T) {
 			seen[c.ID] = true
 			boundary, body, want := multipartCase(t, c)
 			if boundary == "" {
-				return // no multipart body, which multipartCase has checked
+				return // not a multipart body, as multipartCase has checked
 			}
 			r := multipartSplit(t, boundary, body)
 			got := "done"
@@ -67,9 +67,9 @@ func TestMultipartCorpora(t *testing.T) {
 			case !listed && differs != "":
 				t.Errorf("%s, without a reason: %s\n%.500q", differs, r, body)
 			case listed && (differs == "" || known.got != got || known.reason == ""):
-				t.Errorf("%s (%s), and listed is: %s", got, differs, known.got)
+				t.Errorf("%s (%s), but the table says: %s", got, differs, known.got)
 			}
-			// What we accept without being told to is what mime/multipart makes of it.
+			// What we accept without an expectation must match the result of mime/multipart.
 			if r.done && (want.any || listed) {
 				parts, err := stdParts(boundary, body)
 				if differs := (multipartWant{parts: parts}).differs(r); err != nil || differs != "" {
@@ -85,14 +85,14 @@ func TestMultipartCorpora(t *testing.T) {
 	}
 }
 
-// multipartWant is what a case expects. Only name, data and, if not empty, file and kind of its parts count.
+// multipartWant is what a case expects. Of its parts, only name, data and, if not empty, file and kind are compared.
 type multipartWant struct {
 	refused bool
-	any     bool // nothing is known of the parts
+	any     bool // nothing is known about the parts
 	parts   []replayedPart
 }
 
-// differs says in what r is not what is wanted, or "".
+// differs says how r differs from w, or "".
 func (w multipartWant) differs(r *multipartReplay) string {
 	switch {
 	case w.refused != (r.err != nil):
@@ -111,8 +111,8 @@ func (w multipartWant) differs(r *multipartReplay) string {
 	return ""
 }
 
-// multipartCase takes a case apart: the boundary is in the expectation, or in the head of the request that the body is
-// in, or in the body's first line.
+// multipartCase parses a case. The boundary is in the expectation, in the head of the request that contains the body,
+// or in the body's first line.
 func multipartCase(t *testing.T, c corpusCase) (boundary string, body []byte, want multipartWant) {
 	t.Helper()
 	for _, r := range c.Raw {
@@ -144,7 +144,7 @@ func multipartCase(t *testing.T, c corpusCase) (boundary string, body []byte, wa
 	return strings.TrimPrefix(strings.TrimSuffix(line, "\r"), "--"), body, multipartWant{any: true}
 }
 
-// readExpectation reads the little YAML that these cases use.
+// readExpectation reads the subset of YAML that these cases use.
 func readExpectation(t *testing.T, text string) (want multipartWant) {
 	t.Helper()
 	var part *replayedPart
@@ -161,7 +161,7 @@ func readExpectation(t *testing.T, text string) (want multipartWant) {
 			part = &want.parts[len(want.parts)-1]
 		case key == "file_name":
 			part.file = "=" + value
-		case key == "content_type" && part.file != "": // of fields it is not compared there either
+		case key == "content_type" && part.file != "": // not compared there for fields either
 			part.kind = "=" + value
 		}
 	}
@@ -175,7 +175,8 @@ func readExpectation(t *testing.T, text string) (want multipartWant) {
 	return want
 }
 
-// stdParts is what mime/multipart makes of a body. It has no file names: it removes their directories.
+// stdParts returns the parts that mime/multipart finds in a body, without file names, since it removes their
+// directories.
 func stdParts(boundary string, body []byte) (parts []replayedPart, err error) {
 	for r := multipart.NewReader(bytes.NewReader(body), boundary); ; {
 		p, err := r.NextRawPart()

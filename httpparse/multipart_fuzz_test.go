@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// The alphabet of these bodies is small, so that mutations hit what matters: the boundary is B.
+// The alphabet of these bodies is small, so that mutations hit the interesting bytes: the boundary is B.
 var multipartSeeds = []string{
 	"",
 	"--B--",
@@ -20,9 +20,9 @@ var multipartSeeds = []string{
 	"--B\nX: y\n z\n\n\n--B--\n",
 }
 
-// FuzzMultipart: the outcome does not depend on how a body is cut, the input is not written to, no more comes out than
-// goes in (both in multipartReplay), and what has no preamble and is accepted by us and mime/multipart has the same
-// contents for both.
+// FuzzMultipart checks that the outcome does not depend on how a body is split, that the input is not written to, that
+// no more bytes come out than go in (multipartReplay checks both), and that a body without a preamble that we and
+// mime/multipart accept has the same contents for both.
 func FuzzMultipart(f *testing.F) {
 	for _, seed := range multipartSeeds {
 		f.Add([]byte(strings.ReplaceAll(seed, "\n", "\r\n")), "B", uint16(len(seed)/2), uint16(len(seed)))
@@ -50,8 +50,8 @@ func FuzzMultipart(f *testing.F) {
 	})
 }
 
-// compareStd compares contents with those that mime/multipart reads. That takes a bare LF for a line end in a preamble, so
-// only bodies without one count.
+// compareStd compares contents with those that mime/multipart reads. mime/multipart accepts a bare LF as a line end in
+// a preamble, so only bodies without one are compared.
 func compareStd(t *testing.T, r *multipartReplay, boundary string, body []byte) {
 	if !r.done || !bytes.HasPrefix(body, []byte("--"+boundary+"\r\n")) {
 		return
@@ -61,16 +61,16 @@ func compareStd(t *testing.T, r *multipartReplay, boundary string, body []byte) 
 		return
 	}
 	if len(parts) != len(r.parts) {
-		t.Fatalf("%d parts for mime/multipart, for us: %s", len(parts), r)
+		t.Fatalf("mime/multipart has %d parts, we have %s", len(parts), r)
 	}
 	for i, p := range parts {
 		if p.data != r.parts[i].data {
-			t.Fatalf("part %d for mime/multipart: %q, for us: %s", i, p.data, r)
+			t.Fatalf("part %d: mime/multipart has %q, we have %s", i, p.data, r)
 		}
 	}
 }
 
-// FuzzMultipartWriter: what mime/multipart writes comes back.
+// FuzzMultipartWriter checks that a body written by mime/multipart is read back unchanged.
 func FuzzMultipartWriter(f *testing.F) {
 	f.Add("a", "b.txt", "text/plain", []byte("content"), []byte("\r\n--B"), "B", uint16(1))
 	f.Add("a\"\\b", `C:\x`, "", []byte(""), []byte("\r\n--"), "a b", uint16(100))
@@ -84,7 +84,7 @@ func FuzzMultipartWriter(f *testing.F) {
 		delimiter := []byte("\r\n--" + boundary)
 		for _, data := range [][]byte{one, two} {
 			if bytes.Contains(append([]byte("\r\n"), data...), delimiter) {
-				return // no boundary for this content (RFC 2046 §5.1.1)
+				return // not a boundary for this content (RFC 2046 §5.1.1)
 			}
 		}
 		header := map[string][]string{
@@ -98,7 +98,7 @@ func FuzzMultipartWriter(f *testing.F) {
 		w.Close()
 		r := multipartPieces(t, boundary, buf.Bytes(), int(cut)%(buf.Len()+1))
 		want := []replayedPart{
-			{writtenName(name), "=" + writtenName(file), "=" + string(trimBlanks([]byte(kind))), string(one), true},
+			{writtenName(name), "=" + writtenName(file), "=" + string(TrimBlanks([]byte(kind))), string(one), true},
 			{writtenName(name), "-", "-", string(two), true},
 		}
 		if !r.done || len(r.parts) != 2 || r.parts[0] != want[0] || r.parts[1] != want[1] {
@@ -107,13 +107,13 @@ func FuzzMultipartWriter(f *testing.F) {
 	})
 }
 
-// writtenName is what becomes of a name: nobody escapes percent signs.
+// writtenName returns a name as it is read back: percent signs are not escaped by any writer.
 func writtenName(s string) string {
 	return strings.NewReplacer("%22", `"`, "%0D", "\r", "%0A", "\n").Replace(s)
 }
 
-// FuzzMultipartBoundary: what is found can be used, and is what mime finds. That knows escapes of some characters only, and
-// parameters in several parts.
+// FuzzMultipartBoundary checks that a boundary that is found can be used, and is the one that package mime finds.
+// Package mime knows escapes of some characters only, and supports parameters in several parts.
 func FuzzMultipartBoundary(f *testing.F) {
 	f.Add(`multipart/form-data; charset=utf-8; boundary="a \"b\\c"`)
 	f.Add(`multipart/form-data;boundary=----x;`)
@@ -129,7 +129,7 @@ func FuzzMultipartBoundary(f *testing.F) {
 		}
 		_, params, err := mime.ParseMediaType(value)
 		if ok && err == nil && !strings.ContainsAny(value, `\*`) && params["boundary"] != string(boundary) {
-			t.Fatalf("%q: %q, for mime %q", value, boundary, params["boundary"])
+			t.Fatalf("%q: %q, package mime has %q", value, boundary, params["boundary"])
 		}
 	})
 }

@@ -5,25 +5,25 @@ import (
 	"unicode/utf8"
 )
 
-// Part is what the head of a part says. The slices live as long as Multipart.Part says.
+// Part is the content of the head of a part. Its slices are valid as long as Multipart.Part.
 type Part struct {
-	Name        []byte // of the field, decoded; may be empty
-	FileName    []byte // decoded; may be empty: browsers send an empty one for a file input without a file
-	ContentType []byte // as sent, without whitespace around it
+	Name        []byte // name of the field, decoded; may be empty
+	FileName    []byte // decoded; may be empty: browsers send an empty name for a file input without a file
+	ContentType []byte // as sent, without surrounding whitespace
 
 	HasFileName, HasContentType bool
 }
 
 // partHead collects the head of a part up to its empty line.
 type partHead struct {
-	raw   []byte // what was taken; decoded in place by parse
-	line  int    // where the current line begins
+	raw   []byte // bytes so far; decoded in place by parse
+	line  int    // offset of the current line
 	lines int    // complete lines
 }
 
 func (h *partHead) reset() { h.raw, h.line, h.lines = h.raw[:0], 0, 0 }
 
-// take takes n bytes of b, up to the end of the head if that is there.
+// take takes n bytes of b, up to the end of the head if b contains it.
 func (h *partHead) take(b []byte) (done bool, n int, e *Error) {
 	for n < len(b) {
 		piece := b[n:]
@@ -58,7 +58,7 @@ func (h *partHead) take(b []byte) (done bool, n int, e *Error) {
 
 var crlf = []byte("\r\n")
 
-// grow makes room for n more bytes, doubling, but never beyond what the largest head needs.
+// grow makes room for n more bytes. It doubles the buffer, but never beyond the size of the largest head.
 func (h *partHead) grow(n int) {
 	need := len(h.raw) + n
 	if need <= cap(h.raw) {
@@ -68,9 +68,9 @@ func (h *partHead) grow(n int) {
 	h.raw = append(make([]byte, 0, room), h.raw...)
 }
 
-// parse parses the field lines of a complete head into p (RFC 7578 §4). They are those of a request head, and as strict:
-// no folding, which MIME has, but no browser sends, and parsers differ about. Other fields than the two that matter are
-// checked and ignored (RFC 7578 §4.8).
+// parse parses the field lines of a complete head into p (RFC 7578 §4), as strictly as those of a request head. Folding
+// is refused: MIME allows it, but browsers do not send it, and parsers disagree about it. Fields other than the two
+// that matter are checked and ignored (RFC 7578 §4.8).
 func (h *partHead) parse(p *Part) *Error {
 	*p = Part{}
 	disposed := false
@@ -115,15 +115,15 @@ func splitField(line []byte) (name, value []byte, e *Error) {
 	if line[colon] != ':' || colon == 0 {
 		return nil, nil, nameError(line[colon], colon == 0)
 	}
-	value = trimBlanks(line[colon+1:])
+	value = TrimBlanks(line[colon+1:])
 	if !IsFieldValue(value) {
 		return nil, nil, errValueByte
 	}
 	return line[:colon], value, nil
 }
 
-// parseDisposition parses a Content-Disposition (RFC 7578 §4.2). Parameters that are there twice are refused: who takes
-// the first sees another form than who takes the last.
+// parseDisposition parses a Content-Disposition (RFC 7578 §4.2). Repeated parameters are refused: a recipient that
+// takes the first sees a different form from one that takes the last.
 func (p *Part) parseDisposition(value []byte) *Error {
 	kind, ps := splitParams(value)
 	if !EqualFold(kind, "form-data") {
@@ -166,11 +166,11 @@ func (p *Part) parseDisposition(value []byte) *Error {
 
 // decodeFormName decodes the value of name and filename, in place.
 //
-// Browsers write a quote, CR and LF as %22, %0D and %0A, and nothing else in another way (HTML, multipart/form-data
-// encoding algorithm); so neither is anything else decoded. Programs escape quotes and backslashes by a backslash.
-// Browsers do not, and old ones send paths with backslashes as they are. Who escapes backslashes has none that stands
-// before something else than a quote or another one: where there is such a backslash, as in C:\dir\a.txt, all of
-// them stand for themselves, but for those before a quote.
+// Browsers encode a quote, CR and LF as %22, %0D and %0A, and encode nothing else (HTML, multipart/form-data encoding
+// algorithm), so nothing else is decoded. Programs escape quotes and backslashes with a backslash. Browsers do not, and
+// old ones send paths with plain backslashes. A sender that escapes backslashes never has one before anything other
+// than a quote or another backslash. If there is such a backslash, as in C:\dir\a.txt, all backslashes are literal,
+// except those before a quote.
 func (p *params) decodeFormName() []byte {
 	b := p.value
 	if !p.quoted {
@@ -200,7 +200,7 @@ func (p *params) decodeFormName() []byte {
 	return b[:n]
 }
 
-// allPairs says whether every backslash in b escapes a quote or a backslash.
+// allPairs reports whether every backslash in b escapes a quote or a backslash.
 func allPairs(b []byte) bool {
 	for i := 0; i < len(b); i++ {
 		if b[i] == '\\' {
@@ -212,9 +212,10 @@ func allPairs(b []byte) bool {
 	return true
 }
 
-// decodeExtended decodes an extended value (RFC 8187 §3.2) in place: UTF-8, the only charset that has to be known, an
-// optional language, %XX. RFC 7578 §4.2 does not want it, but programs send it. It is not ok, and to be ignored (RFC
-// 8187 §3.2.1), if it has an error of syntax or encoding, or has control characters, which no file name needs.
+// decodeExtended decodes an extended value (RFC 8187 §3.2) in place: UTF-8, the only charset that recipients must
+// support, an optional language, and %XX. RFC 7578 §4.2 forbids it, but programs send it. ok is false if the value has
+// a syntax or encoding error, or control characters, which no file name needs. Such a value is to be ignored (RFC 8187
+// §3.2.1).
 func decodeExtended(b []byte) (decoded []byte, ok bool) {
 	if len(b) < 6 || !EqualFold(b[:6], "utf-8'") {
 		return nil, false

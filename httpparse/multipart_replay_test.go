@@ -11,12 +11,12 @@ import (
 
 // replayedPart is a part as multipartReplay saw it.
 type replayedPart struct {
-	name, file, kind string // file and kind: "-" if not there, else "=" and the value
+	name, file, kind string // file and kind: "-" if absent, else "=" and the value
 	data             string
 	complete         bool
 }
 
-// multipartReplay feeds a Multipart with pieces of a body, and checks the order of its events.
+// multipartReplay feeds pieces of a body to a Multipart and checks the order of its events.
 type multipartReplay struct {
 	t     testing.TB
 	m     Multipart
@@ -27,7 +27,7 @@ type multipartReplay struct {
 }
 
 func (r *multipartReplay) feed(piece []byte) {
-	// A new buffer each time, exactly as long as its content: reads past the end show, and writes to it do.
+	// Each piece gets a new buffer, exactly as long as its content, so that reads past the end and writes are noticed.
 	in := slices.Clip(bytes.Clone(piece))
 	for rest := in; r.err == nil; {
 		ev, data, n, err := r.m.Next(rest)
@@ -41,7 +41,7 @@ func (r *multipartReplay) feed(piece []byte) {
 		}
 		if ev == MultipartMore {
 			if len(rest) > 0 {
-				r.t.Fatalf("wants more, with %d bytes left", len(rest))
+				r.t.Fatalf("asks for more with %d bytes left", len(rest))
 			}
 			break
 		}
@@ -54,7 +54,7 @@ func (r *multipartReplay) feed(piece []byte) {
 
 func (r *multipartReplay) fail(err error) {
 	if !errors.As(err, &r.err) {
-		r.t.Fatalf("%v is no *Error", err)
+		r.t.Fatalf("%v is not an *Error", err)
 	}
 }
 
@@ -95,7 +95,7 @@ func optional(value []byte, has bool) string {
 
 func (r *multipartReplay) finish() {
 	if err := r.m.End(); r.err != nil && err != error(r.err) {
-		r.t.Fatalf("End says %v after %v", err, r.err)
+		r.t.Fatalf("End returned %v after %v", err, r.err)
 	} else if err != nil {
 		r.fail(err)
 	}
@@ -137,8 +137,8 @@ func multipartPieces(t testing.TB, boundary string, body []byte, ends ...int) *m
 	return r
 }
 
-// multipartSplit is the split rule for multipart bodies: what comes out does not depend on how they are cut. A long body
-// is cut at some 200 places.
+// multipartSplit checks the split rule for multipart bodies: the result does not depend on how they are split. A long
+// body is split at about 200 places.
 func multipartSplit(t testing.TB, boundary string, body []byte) *multipartReplay {
 	t.Helper()
 	whole := multipartPieces(t, boundary, body)

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// multipartText makes a body of a readable case: a line end of the text stands for CR LF; \n and \r are what they say.
+// multipartText makes a body from a readable case: a line end of the text stands for CR LF; \n and \r stand for LF and
+// CR.
 func multipartText(s string) []byte {
 	s = strings.ReplaceAll(strings.TrimPrefix(s, "\n"), "\n", "\r\n")
 	return []byte(strings.NewReplacer(`\n`, "\n", `\r`, "\r").Replace(s))
@@ -15,7 +16,8 @@ func multipartText(s string) []byte {
 // textOf is how multipartReplay writes a text field.
 func textOf(name, data string) string { return `"` + name + `" file"-" kind"-": "` + data + "\"\n" }
 
-// The boundary is B everywhere. What is wanted is the parts, and in the last line "done", nothing or the error.
+// TestMultipart uses the boundary B everywhere. A case states the parts and, in its last line, "done", nothing, or the
+// error.
 func TestMultipart(t *testing.T) {
 	for _, tt := range []struct{ name, body, want string }{
 		{"a form as browsers send it", `
@@ -49,7 +51,7 @@ Content-Type: application/octet-stream
 
 --B--
 `, `"f" file"=" kind"=application/octet-stream": ""` + "\ndone"},
-		{"multipart inside of a part is content", `
+		{"multipart inside a part is content", `
 --B
 Content-Disposition: form-data; name=a
 Content-Type: multipart/mixed; boundary=BC
@@ -75,12 +77,12 @@ func checkMultipart(t *testing.T, text, want string) {
 	}
 }
 
-// TestMultipartDelimiters: the line ends, boundaries and what is around them (RFC 2046 §5.1.1).
+// TestMultipartDelimiters: line ends, boundaries and the bytes around them (RFC 2046 §5.1.1).
 func TestMultipartDelimiters(t *testing.T) {
 	const (
 		begin = "--B\nContent-Disposition: form-data; name=a\n\n"
 		end   = "\n--B--\n"
-		unend = "multipart body without its closing boundary"
+		unend = "multipart body without closing boundary"
 	)
 	a := func(data string) string { return textOf("a", data) }
 	long := strings.Repeat(" ", multipartPaddingMax)
@@ -92,7 +94,7 @@ func TestMultipartDelimiters(t *testing.T) {
 		{"preamble that ends in half a delimiter", "\r\n-\n" + begin + "1" + end, a("1") + "done"},
 		{"preamble only", "--b\n", unend},
 		{"line end only", "\n\n", unend},
-		{"boundary inside of a line of the preamble", "x" + begin, unend},
+		{"boundary within a line of the preamble", "x" + begin, unend},
 		{"epilogue", begin + "1" + end + "--B\nmore\n--B--\n", a("1") + "done"},
 		{"epilogue right after the closing boundary", begin + "1\n--B--x", a("1") + "done"},
 		{"padding (transport-padding in the grammar)", "--B \t" + begin[3:] + "1\n--B  \n" + begin[4:] + "2\n--B-- \t \n", a("1") + a("2") + "done"},
@@ -132,7 +134,7 @@ func TestMultipartHeads(t *testing.T) {
 		{"empty", "", "part without Content-Disposition"},
 		{"no disposition", "Content-Type: text/plain\n", "part without Content-Disposition"},
 		{"two dispositions", disposition + disposition, "more than one Content-Disposition in a part"},
-		{"another disposition", "Content-Disposition: attachment; name=a\n", "Content-Disposition of a part that is not form-data"},
+		{"another disposition", "Content-Disposition: attachment; name=a\n", "Content-Disposition of a part is not form-data"},
 		{"two types", disposition + "Content-Type: a/b\ncontent-type: a/b\n", "more than one Content-Type in a part"},
 		{"no name", "Content-Disposition: form-data; filename=a\n", "part without a name"},
 		{"no parameters", "Content-Disposition: form-data\n", "part without a name"},
@@ -143,15 +145,15 @@ func TestMultipartHeads(t *testing.T) {
 		{"line without a colon", disposition + "Content\n", "field line without a colon"},
 		{"line without a name", disposition + ": a\n", "field line without a name"},
 		{"blank before the colon", "Content-Disposition : form-data; name=a\n", "whitespace between field name and colon"},
-		{"byte in a field name", disposition + "Cont<nt: a\n", "byte in a field name that may not be there"},
+		{"byte in a field name", disposition + "Cont<nt: a\n", "invalid byte in a field name"},
 		{"NUL in a value", disposition + "X: a\x00\n", "control character in a field value"},
 		{"CR in a value", disposition + `X: a\rb` + "\n", "control character in a field value"},
 		{"CR before CR LF", disposition + `X: a\r` + "\n", "control character in a field value"},
 		{"bare LF", disposition + `X: a\n`, "line end that is not CR LF"},
 		{"empty line with a bare LF", disposition + `\n`, "line end that is not CR LF"},
-		{"CR instead of the empty line", disposition + `\rx: y` + "\n", "byte in a field name that may not be there"},
-		{"as many lines as may be", disposition + strings.Repeat("X: a\n", MultipartHeadLinesMax-1), textOf("a", "") + "done"},
-		{"a line more", disposition + strings.Repeat("X: a\n", MultipartHeadLinesMax), "too many field lines in the head of a part"},
+		{"CR instead of the empty line", disposition + `\rx: y` + "\n", "invalid byte in a field name"},
+		{"as many lines as allowed", disposition + strings.Repeat("X: a\n", MultipartHeadLinesMax-1), textOf("a", "") + "done"},
+		{"one line more", disposition + strings.Repeat("X: a\n", MultipartHeadLinesMax), "too many field lines in the head of a part"},
 	} {
 		t.Run(tt.name, func(t *testing.T) { checkMultipart(t, "--B\n"+tt.head+"\n\n--B--\n", tt.want) })
 	}
@@ -166,7 +168,7 @@ func TestMultipartHeadBytes(t *testing.T) {
 	if got := multipartSplit(t, "B", body(name)).String(); got != textOf(name, "1")+"done" {
 		t.Errorf("the largest head: %.100s", got)
 	}
-	// In these pieces the buffer for heads has an odd size before it has to grow to the largest.
+	// In pieces of this size, the buffer for heads has an odd size before it grows to the largest.
 	if r := multipartPieces(t, "B", body(name), 9000); cap(r.m.head.raw) != MultipartHeadBytesMax {
 		t.Errorf("a buffer of %d bytes for the largest head", cap(r.m.head.raw))
 	}
@@ -179,7 +181,7 @@ func TestMultipartHeadBytes(t *testing.T) {
 	}
 }
 
-// TestMultipartBoundaries: Reset takes what MultipartBoundary returns, and bodies with such boundaries come apart.
+// TestMultipartBoundaries: Reset accepts what MultipartBoundary returns, and bodies with such boundaries can be parsed.
 func TestMultipartBoundaries(t *testing.T) {
 	longest := strings.Repeat("-", MultipartBoundaryBytesMax)
 	for _, b := range []string{"B", "-", "--", "- -", `\/\/`, longest, "----WebKitFormBoundary7MA4YWxkTrZu0gW", "'()+_,-./:=?", "\xff"} {
@@ -208,7 +210,7 @@ func TestMultipartBoundaries(t *testing.T) {
 	}
 }
 
-// TestMultipartReset: nothing of a body before, wherever that was left, is seen in the next one.
+// TestMultipartReset: nothing of the previous body shows in the next one, wherever parsing stopped.
 func TestMultipartReset(t *testing.T) {
 	body := multipartText("--B\nContent-Disposition: form-data; name=a; filename=b\nContent-Type: c\n\n1\n--B--")
 	bad := multipartText("--B\n: x\n\n")
@@ -234,8 +236,8 @@ func TestMultipartReset(t *testing.T) {
 	}
 }
 
-// TestMultipartMemory: whatever a body is, nothing is allocated for it but the room for heads, once; and content comes in
-// pieces as large as the input, as views of it.
+// TestMultipartMemory: the only allocation for any body is the buffer for heads, once. Content is returned as views of
+// the input, in pieces as large as the input.
 func TestMultipartMemory(t *testing.T) {
 	small := multipartFile("B", []byte("\r\n--"))
 	large := multipartFile("B", bytes.Repeat([]byte("\r\n--B-\r\n--C"), 1<<16))
@@ -262,7 +264,7 @@ func TestMultipartMemory(t *testing.T) {
 	}
 }
 
-// TestMultipartEndBeforeDone: the closing boundary was taken, even if nobody has asked for MultipartDone.
+// TestMultipartEndBeforeDone: the closing boundary was read, even if the caller has not asked for MultipartDone.
 func TestMultipartEndBeforeDone(t *testing.T) {
 	var m Multipart
 	m.Reset([]byte("B"))
@@ -280,7 +282,7 @@ func TestMultipartEndBeforeDone(t *testing.T) {
 	}
 }
 
-// TestMultipartDataIsView: one event for what is content, however much it resembles a delimiter.
+// TestMultipartDataIsView: content is returned with a single event, however much it resembles a delimiter.
 func TestMultipartDataIsView(t *testing.T) {
 	content := bytes.Repeat([]byte("x\r\n--B-\r\n--B \tx\r\n--BB\r\n--B\r\r\n--"), 1000)
 	body := multipartFile("B", content)

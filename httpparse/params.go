@@ -2,40 +2,40 @@ package httpparse
 
 import "bytes"
 
-// params goes through the parameters of a field value (RFC 9110 §5.6.6): what follows the first semicolon of
-// Content-Type and Content-Disposition.
+// params iterates over the parameters of a field value (RFC 9110 §5.6.6): the part of Content-Type and
+// Content-Disposition after the first semicolon.
 type params struct {
 	rest []byte
 
 	name    []byte // of the current one
 	value   []byte // without quotes, not decoded
-	quoted  bool   // it was a quoted string
-	escaped bool   // backslashes in it may be escapes
-	bad     bool   // there is something that is no parameter; then there are no more
+	quoted  bool   // the value was a quoted string
+	escaped bool   // backslashes in the value may be escapes
+	bad     bool   // the rest is malformed; there are no more parameters
 }
 
-// splitParams returns what is before the first semicolon, and the parameters.
+// splitParams returns the part before the first semicolon, and the parameters.
 func splitParams(value []byte) (kind []byte, p params) {
 	i := bytes.IndexByte(value, ';')
 	if i < 0 {
-		return trimBlanks(value), params{}
+		return TrimBlanks(value), params{}
 	}
-	return trimBlanks(value[:i]), params{rest: value[i:]}
+	return TrimBlanks(value[:i]), params{rest: value[i:]}
 }
 
-// next goes on to the next parameter; false: there are no more, or the rest is bad. Empty ones are skipped. Blanks around
-// "=" are tolerated, as MIME allows them (RFC 822 §3.1.4), and so is in plain values what no token has, but for quotes:
-// "form[]" or a path.
+// next moves to the next parameter. It returns false if there are no more, or if the rest is malformed. Empty
+// parameters are skipped. Blanks around "=" are accepted, since MIME allows them (RFC 822 §3.1.4). Unquoted values may
+// contain bytes that are not allowed in a token, except quotes: "form[]" or a path.
 func (p *params) next() bool {
 	for {
-		p.rest = trimBlanks(p.rest)
+		p.rest = TrimBlanks(p.rest)
 		if len(p.rest) == 0 {
 			return false
 		}
 		if p.rest[0] != ';' {
 			return p.fail()
 		}
-		p.rest = trimBlanks(p.rest[1:])
+		p.rest = TrimBlanks(p.rest[1:])
 		if len(p.rest) > 0 && p.rest[0] != ';' {
 			break
 		}
@@ -44,8 +44,8 @@ func (p *params) next() bool {
 	if i < 0 {
 		return p.fail()
 	}
-	p.name = trimBlanks(p.rest[:i])
-	p.rest = trimBlanks(p.rest[i+1:])
+	p.name = TrimBlanks(p.rest[:i])
+	p.rest = TrimBlanks(p.rest[i+1:])
 	if !IsToken(p.name) {
 		return p.fail()
 	}
@@ -72,9 +72,9 @@ func (p *params) takePlain() bool {
 	return true
 }
 
-// takeQuoted takes a quoted string (RFC 9110 §5.6.4). Browsers do not escape backslashes, so one at the end of a name
-// stands before the closing quote: if the string, read with escapes, is not followed by what may follow it, then it is
-// read without.
+// takeQuoted takes a quoted string (RFC 9110 §5.6.4). Browsers do not escape backslashes, so a name that ends in a
+// backslash has it before the closing quote. If the string, read with escapes, is not followed by the end of the
+// parameter, it is read without escapes.
 func (p *params) takeQuoted() bool {
 	b := p.rest[1:]
 	p.escaped = true
@@ -89,8 +89,8 @@ func (p *params) takeQuoted() bool {
 	return true
 }
 
-// quotedEnd is the place of the quote that closes a quoted string with escapes, or -1 if it has no end or something
-// follows that may not.
+// quotedEnd returns the index of the quote that closes a quoted string with escapes. It returns -1 if there is none, or
+// if the parameter does not end there.
 func quotedEnd(b []byte) int {
 	for i := 0; i < len(b); i++ {
 		switch b[i] {
@@ -109,13 +109,13 @@ func quotedEnd(b []byte) int {
 }
 
 func endsParam(b []byte) bool {
-	b = trimBlanks(b)
+	b = TrimBlanks(b)
 	return len(b) == 0 || b[0] == ';'
 }
 
-// MultipartBoundary finds the boundary in the value of a request's Content-Type. It is a view of that, or a copy if it
-// has escapes. ok is false if the type is not multipart/form-data, or if there is no boundary, more than one, or one that
-// Multipart.Reset would refuse.
+// MultipartBoundary returns the boundary in the value of a request's Content-Type: a view of the value, or a copy if it
+// has escapes. ok is false if the type is not multipart/form-data, or if there is no boundary, more than one, or one
+// that Multipart.Reset would refuse.
 func MultipartBoundary(contentType []byte) (boundary []byte, ok bool) {
 	kind, ps := splitParams(contentType)
 	if !EqualFold(kind, "multipart/form-data") {
@@ -140,7 +140,7 @@ func MultipartBoundary(contentType []byte) (boundary []byte, ok bool) {
 	return boundary, true
 }
 
-// unescape returns a copy of the inside of a quoted string with its escapes undone (RFC 9110 §5.6.4).
+// unescape returns a copy of the contents of a quoted string with its escapes resolved (RFC 9110 §5.6.4).
 func unescape(b []byte) []byte {
 	out := make([]byte, 0, len(b))
 	for i := 0; i < len(b); i++ {

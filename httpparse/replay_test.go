@@ -8,17 +8,17 @@ import (
 	"testing"
 )
 
-// exchange is one request as replay saw it.
+// exchange is one request as seen by replay.
 type exchange struct {
 	method, target, path, query, host, body string
 	fields                                  string
 	minor                                   uint8
 	asterisk, isHead, persistent, expect    bool
 	length                                  int64
-	complete                                bool // the body has come to its end
+	complete                                bool // the body is complete
 }
 
-// transcript is what became of a connection.
+// transcript is the outcome of a connection.
 type transcript struct {
 	exchanges []exchange
 	end       string // end, incomplete, close, reject
@@ -42,27 +42,28 @@ func (tr transcript) status() int {
 	return tr.err.Status
 }
 
-// replay is the smallest server: it is fed with pieces of input, and keeps what was not yet taken.
+// replay is a minimal server: it is fed pieces of input and keeps the bytes that are not yet consumed.
 type replay struct {
 	lim     *Limits
 	parser  Parser
 	head    Head
 	chunked Chunked
-	left    int64 // bytes of body still to come
+	left    int64 // remaining bytes of the body
 	inBody  bool
 	pending []byte
 	out     transcript
 }
 
 func (r *replay) feed(piece []byte) {
-	// A new buffer each time, exactly as long as its content: views into the old one, and reads past the end, show.
+	// Each piece gets a new buffer, exactly as long as its content, so that views of the old one and reads past the end
+	// are noticed.
 	r.pending = append(bytes.Clone(r.pending), piece...)
 	r.pending = r.pending[:len(r.pending):len(r.pending)]
 	for r.out.end == "" && r.turn() {
 	}
 }
 
-// turn takes a head or a piece of a body; false: more bytes are needed.
+// turn consumes a head or a piece of a body. It returns false if more bytes are needed.
 func (r *replay) turn() bool {
 	if !r.inBody {
 		n, err := r.parser.Parse(&r.head, r.pending, r.lim)
@@ -124,7 +125,7 @@ func (r *replay) begin() {
 
 func (r *replay) reject(err error) bool {
 	if !errors.As(err, &r.out.err) {
-		panic("an error that is no *Error")
+		panic("an error that is not an *Error")
 	}
 	r.out.end = "reject"
 	return false
@@ -133,7 +134,7 @@ func (r *replay) reject(err error) bool {
 func (r *replay) finish() transcript {
 	if r.out.end == "" {
 		r.out.end = "end"
-		// Empty lines at the end begin no request yet (RFC 9112 §2.2).
+		// Empty lines at the end do not start a request (RFC 9112 §2.2).
 		if r.inBody || len(bytes.TrimLeft(r.pending, "\r\n")) > 0 {
 			r.out.end = "incomplete"
 		}
@@ -161,10 +162,10 @@ func bytewise(input []byte, lim *Limits) transcript {
 	return pieces(input, lim, ends...)
 }
 
-// split is the split rule: the outcome does not depend on how the bytes are cut. It returns that outcome.
+// split checks the split rule: the outcome does not depend on how the bytes are split. It returns that outcome.
 //
-// Long input is cut at some 50 places only, and an error in a long head may be noticed late if the head has no end: so
-// it is given twice as many bytes as it has, which by the same rule cannot change what is wrong with it.
+// Long input is split at about 50 positions only. An error in a long head without an end may be noticed late, so the
+// input is padded to twice its length. By the same rule that cannot change the error.
 func split(t testing.TB, input []byte, lim *Limits) transcript {
 	t.Helper()
 	whole := pieces(input, lim)

@@ -5,27 +5,27 @@ import (
 	"encoding/binary"
 )
 
-// Parser finds and parses the request heads of one connection. It only remembers how far it has looked. The zero value
-// is ready.
+// Parser finds and parses the request heads of one connection. It remembers only how far it has looked. The zero value
+// is ready for use.
 type Parser struct {
-	seen  uint32 // bytes looked at in vain so far
-	again uint32 // bytes at which an incomplete head is parsed once more
+	seen  uint32 // bytes examined so far without finding the end of the head
+	again uint32 // size at which an incomplete head is parsed again
 }
 
-// Reset forgets an incomplete head.
+// Reset discards an incomplete head.
 func (p *Parser) Reset() { *p = Parser{} }
 
-// Parse parses the head that buf begins with, into h.
+// Parse parses the head at the start of buf into h.
 //
-//   - n > 0: a complete head. It took n bytes, which include empty lines before it and the empty line at its end.
+//   - n > 0: the head is complete. It took n bytes, including any empty lines before it and the empty line at its end.
 //     h.Raw is a view of buf. The Parser is ready for the next head.
-//   - n = 0 without an error: incomplete. Call again with the same bytes and more. h is undefined.
-//   - An error, always an *Error: the bytes can be no request that we take, whatever follows. h is undefined, and
-//     nothing that follows on this connection can be trusted to be a request.
+//   - n = 0 and no error: the head is incomplete. Call Parse again with the same bytes and more. h is undefined.
+//   - An error, always an *Error: the bytes cannot become a request that we accept, whatever follows. h is undefined.
+//     Nothing that follows on this connection can be trusted to be a request.
 //
-// The outcome does not depend on how the bytes are cut. Up to 1 kB an error is noticed with the byte that makes it one;
-// beyond, at the latest when the head ends or has grown to twice its size. lim may be nil. Nothing is allocated, but that
-// h.Fields grows when it must.
+// The outcome does not depend on how the bytes are split. In the first 1 kB an error is noticed at the byte that causes
+// it; after that, it is noticed when the head ends or has doubled in size, at the latest. lim may be nil. Parse
+// allocates only if h.Fields has to grow.
 func (p *Parser) Parse(h *Head, buf []byte, lim *Limits) (n int, err error) {
 	headMax := lim.HeadBytesMax()
 	full := len(buf) >= headMax
@@ -53,17 +53,17 @@ func (p *Parser) Parse(h *Head, buf []byte, lim *Limits) (n int, err error) {
 	return 0, nil
 }
 
-// shortHead is how many bytes are parsed again without much ado. It costs less than the read that brought the new ones.
+// shortHead is the size up to which an incomplete head is parsed again on every read. That costs less than the read.
 const shortHead = 1 << 10
 
-// due says whether a head that was incomplete before is to be parsed again: it is short, it has doubled, or an empty
-// line, or a line end that is an error, is among what is new. So the work is linear in the number of bytes, however small
-// the pieces are that they come in.
+// due reports whether a head that was incomplete is to be parsed again: it is short, it has doubled in size, or the new
+// bytes contain an empty line or an invalid line end. So the work is linear in the number of bytes, however small the
+// pieces are.
 func (p *Parser) due(buf []byte) bool {
 	if len(buf) <= shortHead || uint32(len(buf)) >= p.again {
 		return true
 	}
-	// The empty line may have begun up to two bytes before.
+	// The empty line may start up to two bytes earlier.
 	for i := max(int(p.seen)-2, 0); i < len(buf); i++ {
 		j := bytes.IndexByte(buf[i:], '\n')
 		if j < 0 {
@@ -80,7 +80,7 @@ func (p *Parser) due(buf []byte) bool {
 	return false
 }
 
-// parseHead goes through buf from front to back and reports the first error by place, so that a longer buf can never
+// parseHead scans buf from front to back and returns the error at the lowest offset, so that a longer buf can never
 // turn one error into another. It returns 0, nil if buf ends first.
 func parseHead(h *Head, buf []byte, lim *Limits) (int, *Error) {
 	start, err := skipEmptyLines(buf)
@@ -104,7 +104,7 @@ func parseHead(h *Head, buf []byte, lim *Limits) (int, *Error) {
 	return start + pos + 2, nil
 }
 
-// skipEmptyLines returns where the request line begins (RFC 9112 §2.2), or len(buf) if that cannot be told yet.
+// skipEmptyLines returns the offset of the request line (RFC 9112 §2.2), or len(buf) if it is not known yet.
 func skipEmptyLines(buf []byte) (int, *Error) {
 	i := 0
 	for i < len(buf) && buf[i] == '\r' {
@@ -127,7 +127,8 @@ const (
 	version10 = 0x302e312f50545448 // "HTTP/1.0"
 )
 
-// parseRequestLine (RFC 9112 §3) returns where the field section begins, or 0 if raw ends first.
+// parseRequestLine parses the request line (RFC 9112 §3). It returns the offset of the field section, or 0 if raw ends
+// first.
 func parseRequestLine(h *Head, raw []byte, targetMax int) (int, *Error) {
 	m := 0
 	for m < len(raw) && class[raw[m]]&classToken != 0 {
@@ -159,7 +160,7 @@ func parseRequestLine(h *Head, raw []byte, targetMax int) (int, *Error) {
 		return 0, errTarget
 	}
 	if raw[end] != ' ' {
-		// A line end here is HTTP/0.9, which nobody speaks any more.
+		// A line end here is HTTP/0.9, which is obsolete.
 		return 0, errTargetByte
 	}
 
@@ -176,7 +177,7 @@ func parseRequestLine(h *Head, raw []byte, targetMax int) (int, *Error) {
 	return end + 1 + next, nil
 }
 
-// parseVersion parses the HTTP version and the line end after it, and returns their length, or 0 if b ends first.
+// parseVersion parses the HTTP version and the line end after it. It returns their length, or 0 if b ends first.
 func parseVersion(h *Head, b []byte) (int, *Error) {
 	const length = len("HTTP/1.1\r\n")
 	if len(b) >= length && b[8] == '\r' && b[9] == '\n' {
@@ -200,13 +201,13 @@ func parseVersion(h *Head, b []byte) (int, *Error) {
 	case len(b) < length:
 		return 0, nil
 	case b[5] == '0':
-		// The version of HTTP/0.9 is not written into the request.
+		// A request of HTTP/0.9 does not state its version.
 		return 0, errVersion
 	case b[5] != '1':
-		// The preface of HTTP/2 (RFC 9113 §3.4) ends here as well.
+		// The HTTP/2 connection preface (RFC 9113 §3.4) ends up here too.
 		return 0, errVersionUnknown
 	}
-	// HTTP/1.2 and up: as the highest version that we know (RFC 9110 §2.5).
+	// HTTP/1.2 and later are treated as HTTP/1.1, the highest version that we know (RFC 9110 §2.5).
 	h.Minor = 1
 	return length, nil
 }

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// parse parses a whole head that has to be good.
+// parse parses a whole head, which must be valid.
 func parse(t *testing.T, request string) *Head {
 	t.Helper()
 	var p Parser
@@ -85,7 +85,7 @@ func TestHeadOverwritten(t *testing.T) {
 	}
 }
 
-// TestPrefixes: every prefix of a good request is incomplete, and the rest of the buffer is left alone.
+// TestPrefixes: every prefix of a valid request is incomplete, and the bytes after a request are left alone.
 func TestPrefixes(t *testing.T) {
 	for _, request := range []string{requestSmall, requestBrowser, requestUpload} {
 		for i := range request {
@@ -103,7 +103,7 @@ func TestPrefixes(t *testing.T) {
 	}
 }
 
-// TestRefusedEarly: what can be no request is not waited for.
+// TestRefusedEarly: bytes that cannot become a request are refused at once.
 func TestRefusedEarly(t *testing.T) {
 	lim := &Limits{TargetBytes: 100}
 	for _, tt := range []struct {
@@ -146,20 +146,20 @@ func TestLimits(t *testing.T) {
 		want     int // 0: accepted
 	}{
 		{"target", "GET /234567 HTTP/1.1\r\nHost: a\r\n\r\n", 0},
-		{"target of the greatest length", "GET /2345678 HTTP/1.1\r\nHost: a\r\n\r\n", 0},
+		{"longest target", "GET /2345678 HTTP/1.1\r\nHost: a\r\n\r\n", 0},
 		{"target one byte longer", "GET /23456789 HTTP/1.1\r\nHost: a\r\n\r\n", 414},
 		{"long target, wrong byte within the limit", "GET /23#456789 HTTP/1.1\r\nHost: a\r\n\r\n", 400},
 		{"long target, wrong byte beyond it", "GET /23456789# HTTP/1.1\r\nHost: a\r\n\r\n", 414},
 		{"fields", line + "X:y\r\n\r\n", 0},
-		{"one field more", line + "X:y\r\nX:y\r\n\r\n", 431},
-		{"one field more, whatever it is", line + "X:y\r\n \r\n\r\n", 431},
-		{"head of the greatest size", line + "X:" + pad(64-len(line)-6) + "\r\n\r\n", 0},
+		{"one more field", line + "X:y\r\nX:y\r\n\r\n", 431},
+		{"one more field, whatever it is", line + "X:y\r\n \r\n\r\n", 431},
+		{"largest head", line + "X:" + pad(64-len(line)-6) + "\r\n\r\n", 0},
 		{"head one byte larger", line + "X:" + pad(64-len(line)-5) + "\r\n\r\n", 431},
-		{"head that fills the limit and has not ended", (line + pad(64))[:64], 431},
+		{"head that reaches the limit without an end", (line + pad(64))[:64], 431},
 		{"head much larger", line + "X:" + pad(1000) + "\r\n\r\n", 431},
 		{"large head with an error within the limit", line + "X:\x00" + pad(1000) + "\r\n\r\n", 400},
 		{"large head with an error beyond it", line + "X:" + pad(64) + "\x00\r\n\r\n", 431},
-		{"large head of empty lines and little else", "\r\n\r\n\r\n" + line + "X:" + pad(64-len(line)-11) + "\r\n\r\n", 431},
+		{"large head that consists mostly of empty lines", "\r\n\r\n\r\n" + line + "X:" + pad(64-len(line)-11) + "\r\n\r\n", 431},
 	} {
 		tr := split(t, []byte(tt.in), lim)
 		if tr.status() != tt.want || tt.want == 0 && tr.end != "end" {
@@ -186,7 +186,7 @@ func TestLimitsDefaults(t *testing.T) {
 	}
 }
 
-// TestLongHead cuts a head that is longer than what is parsed again without being due.
+// TestLongHead splits a head that is too long to be parsed again on every read.
 func TestLongHead(t *testing.T) {
 	line := "X-Padding: " + strings.Repeat("p", 50) + "\r\n"
 	good := "GET / HTTP/1.1\r\nHost: a\r\n" + strings.Repeat(line, 40) + "\r\n"
@@ -206,8 +206,8 @@ func TestLongHead(t *testing.T) {
 	}
 }
 
-// TestLongHeadBareLF: a client that ends its lines with LF alone waits for an answer, so it has to get one with the line
-// and not when the head has doubled.
+// TestLongHeadBareLF: a client that ends its lines with a bare LF waits for an answer, so it must get one at the end of
+// the line, not when the head has doubled.
 func TestLongHeadBareLF(t *testing.T) {
 	start := []byte("GET / HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("y", 2*shortHead))
 	for _, more := range []string{"\n", "\n\n", "\r\n\n", "\r\nY: z\n"} {
@@ -222,7 +222,7 @@ func TestLongHeadBareLF(t *testing.T) {
 	}
 }
 
-// TestWorkIsLinear counts how often a long head that comes byte by byte is parsed.
+// TestWorkIsLinear counts how often a long head that arrives byte by byte is parsed.
 func TestWorkIsLinear(t *testing.T) {
 	head := []byte("GET / HTTP/1.1\r\nHost: a\r\n" + strings.Repeat("X: "+strings.Repeat("y", 995)+"\r\n", 500) + "\r\n")
 	var p Parser
@@ -245,7 +245,7 @@ func TestWorkIsLinear(t *testing.T) {
 	}
 }
 
-// TestParserReset: an incomplete head is forgotten, and a new one on the same Parser is found.
+// TestParserReset: an incomplete head is discarded, and the same Parser finds a new one.
 func TestParserReset(t *testing.T) {
 	var p Parser
 	var h Head

@@ -2,14 +2,15 @@ package httpparse
 
 import "bytes"
 
-// parseTarget finds path and query in h.Target (RFC 9112 §3.2). Method and target are set, and the target has no byte
-// that may not be there.
+// parseTarget finds the path and the query in h.Target (RFC 9112 §3.2). h.Method and h.Target are set, and the target
+// has only allowed bytes.
 func parseTarget(h *Head, raw []byte) *Error {
 	h.Asterisk = false
 	target := h.Target
 	method, b := raw[:h.Method.Len], raw[target.Off:target.Off+target.Len]
 	if string(method) == "CONNECT" {
-		// We are no proxy: there is nothing to connect to (RFC 9110 §9.3.6), be the authority valid or not.
+		// This server is not a proxy: there is nothing to connect to (RFC 9110 §9.3.6), whether or not the authority is
+		// valid.
 		return errConnect
 	}
 	if b[0] == '/' {
@@ -35,7 +36,7 @@ func parseTarget(h *Head, raw []byte) *Error {
 	return nil
 }
 
-// splitPath takes what is between off and the end of the target for path and query.
+// splitPath sets path and query to the bytes between off and the end of the target.
 func splitPath(h *Head, raw []byte, off uint32, target Span) {
 	end := target.Off + target.Len
 	b := raw[off:end]
@@ -51,9 +52,9 @@ func splitPath(h *Head, raw []byte, off uint32, target Span) {
 	}
 }
 
-// absoluteAuthority returns the place of the authority in an absolute-form target (RFC 9112 §3.2.2); it is empty if b
-// is none, and also if it has an empty authority, which RFC 9110 §4.2.1 has us refuse. Other schemes than http and
-// https name nothing that we could serve.
+// absoluteAuthority returns the range of the authority in an absolute-form target (RFC 9112 §3.2.2). It is empty if b
+// is not in that form, or if the authority is empty, which RFC 9110 §4.2.1 requires us to refuse. Schemes other than
+// http and https name nothing that we could serve.
 func absoluteAuthority(b []byte) Span {
 	off := bytes.IndexByte(b, ':')
 	if off < 0 || !EqualFold(b[:off], "http") && !EqualFold(b[:off], "https") {
@@ -70,9 +71,9 @@ func absoluteAuthority(b []byte) Span {
 	return Span{uint32(off), uint32(n)}
 }
 
-// validAuthority says whether b is uri-host [ ":" port ] (RFC 9110 §7.2, RFC 3986 §3.2) with a host that is not empty.
-// User information is refused with it (RFC 9110 §4.2.4), and so is percent-encoding: no host name needs it, and who
-// decodes it sees another host than who does not.
+// validAuthority reports whether b is uri-host [ ":" port ] (RFC 9110 §7.2, RFC 3986 §3.2) with a non-empty host. User
+// information is not valid (RFC 9110 §4.2.4). Neither is percent-encoding: no host name needs it, and a recipient that
+// decodes it sees a different host from one that does not.
 func validAuthority(b []byte) bool {
 	if len(b) == 0 || b[0] == ':' {
 		return false
@@ -103,8 +104,8 @@ func validAuthority(b []byte) bool {
 	return true
 }
 
-// validIPLiteral says whether b can stand between brackets (RFC 3986 §3.2.2). Of an IPv6 address only the bytes are
-// checked: a wrong one names no host of ours, but it cannot be taken for anything else either.
+// validIPLiteral reports whether b is allowed between brackets (RFC 3986 §3.2.2). Only the bytes of an IPv6 address are
+// checked: a malformed one names no host of ours, but it cannot be mistaken for anything else either.
 func validIPLiteral(b []byte) bool {
 	if len(b) < 2 {
 		return false

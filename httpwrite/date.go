@@ -2,7 +2,7 @@ package httpwrite
 
 import "time"
 
-// dateLen is the length of an IMF-fixdate (RFC 9110 §5.6.7), as in "Sun, 06 Nov 1994 08:49:37 GMT".
+// DateLen is the length in bytes of an IMF-fixdate (RFC 9110 §5.6.7), such as "Sun, 06 Nov 1994 08:49:37 GMT".
 const DateLen = 29
 
 const (
@@ -10,8 +10,8 @@ const (
 	monthNames = "JanFebMarAprMayJunJulAugSepOctNovDec"
 )
 
-// AppendDate appends a time, in seconds since 1970, as HTTP wants it in Date and other fields. Years beyond 9999 have no
-// such form; their last four digits are used.
+// AppendDate appends a time, in seconds since 1970, as an IMF-fixdate (RFC 9110 §5.6.7), the format of Date and other
+// fields. The format has no room for years beyond 9999; their last four digits are used.
 func AppendDate(dst []byte, unix int64) []byte {
 	t := time.Unix(unix, 0).UTC()
 	year, month, day := t.Date()
@@ -38,19 +38,20 @@ func appendTwo(dst []byte, n int) []byte {
 	return append(dst, byte('0'+n/10), byte('0'+n%10))
 }
 
-// Date is the date of now, formatted once a second. It belongs to one goroutine, usually that of a loop. The zero value is
-// ready for use.
+// Date is the value of the Date field, formatted once a second. It is not safe for concurrent use; a loop has its own.
+// The zero value is ready for use.
 type Date struct {
 	until int64 // on the monotonic clock: the first nanosecond of the next second
 	text  [DateLen]byte
 	set   bool
 }
 
-// wallClock tells the time of day; tests put their own in its place.
+// wallClock returns the time of day. Tests replace it.
 var wallClock = time.Now
 
-// At is the date for the time mono of a monotonic clock in nanoseconds (Loop.Now). The wall clock is only read when that
-// clock has reached the next second, so that a step of the wall clock is seen within a second. The result is a view of d.
+// At returns the date at the time mono, in nanoseconds on a monotonic clock (Loop.Now). It reads the wall clock only
+// when mono reaches the next second, so a step of the wall clock shows within a second. The result is a view of d and
+// is valid until the next call.
 func (d *Date) At(mono int64) []byte {
 	if !d.set || mono >= d.until {
 		now := wallClock()

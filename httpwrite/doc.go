@@ -1,6 +1,6 @@
 // Package httpwrite builds what the server sends: status lines, dates, response heads, and error pages. It is the
-// counterpart of package httpparse, which reads what a peer sends. The engine, the Go handlers, and the workers use it, so
-// that a response looks the same wherever it was made.
+// counterpart of package httpparse, which reads what a peer sends. The engine, the Go handlers, and the workers use it,
+// so a response looks the same wherever it is built.
 //
 // All functions append to a slice and return it, as append does. None of them keeps a reference to its arguments, allocates
 // when the slice has room, or reads a clock; only Date.At does, once a second.

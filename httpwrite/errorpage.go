@@ -2,8 +2,8 @@ package httpwrite
 
 import "strconv"
 
-// AppendError appends a whole response to an exchange that failed: the status and its text as text/plain, and nothing
-// else that could tell the peer about the cause.
+// AppendError appends a complete response for an exchange that failed: the status, with its reason phrase as a
+// text/plain body. The response tells the peer nothing else about the cause. It allocates only if dst is too small.
 //
 //	unix        time of day in seconds since 1970, for Date
 //	retryAfter  seconds, sent as Retry-After if above 0
@@ -32,7 +32,7 @@ func AppendError(dst []byte, unix int64, status, retryAfter int, closeConn, noBo
 	return AppendErrorText(dst, status)
 }
 
-// appendErrorText appends the body of an error response.
+// AppendErrorText appends the body of an error response: the reason phrase of the status and a line feed.
 func AppendErrorText(dst []byte, status int) []byte {
 	dst = append(dst, errorText(status)...)
 	return append(dst, '\n')

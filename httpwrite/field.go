@@ -8,15 +8,16 @@ import (
 
 // Errors of CheckField.
 var (
-	// ErrFieldName says that a field name is no token (RFC 9110 §5.1).
+	// ErrFieldName is returned for a field name that is not a token (RFC 9110 §5.1).
 	ErrFieldName = errors.New("invalid field name")
-	// ErrFieldValue says that a field value has a control character such as CR, LF or NUL in it (RFC 9110 §5.5), or is not
-	// what this field may be.
+	// ErrFieldValue is returned for a field value that contains a control character such as CR, LF or NUL (RFC 9110
+	// §5.5), or that is not valid for the field.
 	ErrFieldValue = errors.New("invalid field value")
 )
 
-// CheckField says whether a field line may be sent: ErrFieldName unless name is a token, ErrFieldValue if value has
-// control characters besides HTAB. CR and LF would begin another line, which is how responses are split.
+// CheckField checks whether a field line may be sent. It returns ErrFieldName unless name is a token, and ErrFieldValue
+// if value has control characters other than HTAB. CR and LF would start another line, which is how response splitting
+// works.
 func CheckField(name, value string) error {
 	if !httpparse.IsToken([]byte(name)) {
 		return ErrFieldName
@@ -27,7 +28,7 @@ func CheckField(name, value string) error {
 	return nil
 }
 
-// AppendField appends a field line. It is for names and values that are known to be right; see CheckField.
+// AppendField appends a field line. It does not check name and value; see CheckField.
 func AppendField(dst []byte, name, value string) []byte {
 	dst = append(dst, name...)
 	dst = append(dst, ": "...)

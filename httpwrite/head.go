@@ -5,25 +5,26 @@ import "strconv"
 // Continue is the interim response to Expect: 100-continue (RFC 9110 §10.1.1).
 const Continue = "HTTP/1.1 100 Continue\r\n\r\n"
 
-// Values of ResponseHead.Length besides a number of bytes.
+// Special values of Head.Length.
 const (
-	// LengthNone: no field speaks of the length. Either there is no body, or it ends with the connection.
+	// LengthNone means that no field states the length. Either there is no body, or it ends with the connection (RFC
+	// 9112 §6.3).
 	LengthNone int64 = -1
-	// LengthChunked: Transfer-Encoding: chunked.
+	// LengthChunked means Transfer-Encoding: chunked (RFC 9112 §7.1).
 	LengthChunked int64 = -2
 )
 
-// ResponseHead is what the head of a response consists of. All response heads that Go code sends are built here.
+// Head is the content of a response head. All response heads that Go code sends are built by its Append.
 type Head struct {
 	Status    int    // three digits
-	Date      []byte // as AppendDate writes it; empty: no Date field
-	Fields    []byte // the handler's field lines, each with its CR LF, checked (AppendField does not check)
+	Date      []byte // in the form of AppendDate; empty: no Date field
+	Fields    []byte // the handler's field lines, already checked, each with its CR LF
 	Length    int64  // bytes of body, LengthNone or LengthChunked
 	Close     bool   // Connection: close
-	KeepAlive bool   // Connection: keep-alive, which only a client of HTTP/1.0 needs to be told
+	KeepAlive bool   // Connection: keep-alive, needed only for HTTP/1.0 clients (RFC 9112 §9.3)
 }
 
-// Append appends the head with the empty line at its end.
+// Append appends the head, including the empty line at its end.
 func (h *Head) Append(dst []byte) []byte {
 	dst = appendStatusLine(dst, h.Status)
 	if len(h.Date) > 0 {

@@ -2,8 +2,8 @@ package httpwrite
 
 import "strconv"
 
-// statusText holds the reason phrases of the codes in IANA's HTTP Status Code Registry. 418 is registered as unused,
-// with a name that everybody knows.
+// statusText holds the reason phrases of the codes in IANA's HTTP Status Code Registry. 418 is registered as unused;
+// its phrase here is the well-known one.
 var statusText = map[int]string{
 	100: "Continue",
 	101: "Switching Protocols",
@@ -74,10 +74,10 @@ var statusText = map[int]string{
 	511: "Network Authentication Required",
 }
 
-// StatusText is the reason phrase of a registered status code, "" of any other.
+// StatusText returns the reason phrase of a registered status code, or "" for any other code.
 func StatusText(status int) string { return statusText[status] }
 
-// statusLines holds the status line of every code from 100 to 599, since one is needed for each response.
+// statusLines holds the status line of every code from 100 to 599, since every response needs one.
 var statusLines = func() (lines [500]string) {
 	for i := range lines {
 		lines[i] = statusLine(100 + i)
@@ -85,13 +85,13 @@ var statusLines = func() (lines [500]string) {
 	return lines
 }()
 
-// statusLine builds a status line. The blank after the code stays where there is no phrase (RFC 9112 §4). The version is
-// always our own and not that of the request (RFC 9110 §6.2).
+// statusLine builds a status line. The space after the code is required even if there is no phrase (RFC 9112 §4). The
+// version is always our own, not that of the request (RFC 9110 §6.2).
 func statusLine(status int) string {
 	return "HTTP/1.1 " + strconv.Itoa(status) + " " + statusText[status] + "\r\n"
 }
 
-// appendStatusLine appends the status line for a code of three digits.
+// appendStatusLine appends the status line for a three-digit code.
 func appendStatusLine(dst []byte, status int) []byte {
 	if i := status - 100; i >= 0 && i < len(statusLines) {
 		return append(dst, statusLines[i]...)
@@ -99,8 +99,8 @@ func appendStatusLine(dst []byte, status int) []byte {
 	return append(dst, statusLine(status)...)
 }
 
-// bodiless says that a response of this status has no body, whatever the request was (RFC 9110 §6.4.1). 205 is among
-// them although it has a length, of 0 (RFC 9110 §15.3.6).
+// Bodiless reports whether a response with this status has no body, whatever the request method (RFC 9110 §6.4.1). 205
+// is included, although it has a length, of 0 (RFC 9110 §15.3.6).
 func Bodiless(status int) bool {
 	return status < 200 || status == 204 || status == 205 || status == 304
 }

@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// model runs random operations on a wheel and on a list of what should be armed.
+// model runs random operations on a wheel and on a list of the timers that should be armed.
 type model struct {
 	t      *testing.T
 	rand   *rand.Rand
 	wheel  *Wheel
 	timers []modelTimer
-	target uint64         // the tick that is being advanced to
+	target uint64         // the tick that Advance is moving to
 	last   uint64         // deadline of the last that expired in this Advance
 	armed  map[int]uint64 // index in timers → deadline
-	late   map[int]bool   // set past due inside the running Advance: must wait for the next
+	late   map[int]bool   // set past due inside the running Advance: must wait for the next one
 	first  map[int]bool   // set past due before: come first, in any order
 	inside bool
 }
@@ -52,7 +52,7 @@ func (mt *modelTimer) Expired(t *Timer) {
 	}
 }
 
-// distance is mostly short, sometimes days or beyond the levels.
+// distance returns a random distance: mostly short, sometimes days, sometimes beyond the levels.
 func (m *model) distance() uint64 {
 	return m.rand.Uint64N(1 << (1 + m.rand.IntN(38)))
 }
@@ -85,7 +85,7 @@ func (m *model) change(i int) {
 	}
 }
 
-// earliest is the least deadline of the list.
+// earliest returns the earliest deadline of the list.
 func (m *model) earliest() (deadline uint64, ok bool) {
 	deadlines := []uint64{}
 	for _, d := range m.armed {
@@ -165,7 +165,7 @@ func TestModel(t *testing.T) {
 		}
 		for range 300 {
 			switch r.IntN(5) {
-			case 0: // as a loop does: sleep until Next
+			case 0: // like a loop: sleep until Next
 				if next, ok := m.wheel.Next(); ok {
 					m.advance(next)
 				}

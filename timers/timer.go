@@ -1,12 +1,12 @@
 package timers
 
-// Expirer is told when a timer has passed its deadline.
+// Expirer is notified when a timer has reached its deadline.
 type Expirer interface {
-	// Expired is called by Wheel.Advance. t is not armed any more; Expired may set and cancel any timer, t included.
+	// Expired is called by Wheel.Advance. t is no longer armed. Expired may set and cancel any timer, including t.
 	Expired(t *Timer)
 }
 
-// Timer is one deadline. It is embedded in the structure that it serves, and needs Init before its first Set.
+// Timer is one deadline. It is embedded in the structure that it serves. Init must be called before the first Set.
 type Timer struct {
 	next, prev *Timer // neighbours in a slot's ring; nil while the timer is not armed
 	expirer    Expirer
@@ -14,7 +14,7 @@ type Timer struct {
 	place      uint16 // index in Wheel.slots
 }
 
-// Init says who is called when t expires. It must not be called while t is armed.
+// Init sets the Expirer that is called when t expires. It panics if t is armed.
 func (t *Timer) Init(e Expirer) {
 	if t.Armed() {
 		panic("timers: Init of an armed timer")
@@ -22,10 +22,10 @@ func (t *Timer) Init(e Expirer) {
 	t.expirer = e
 }
 
-// Armed says whether t is in a wheel: set, and neither cancelled nor expired since.
+// Armed reports whether t is in a wheel: set, and neither cancelled nor expired since.
 func (t *Timer) Armed() bool { return t.next != nil }
 
-// Deadline is the tick that t was last set to, also after it has expired.
+// Deadline returns the tick that t was last set to, even after t has expired.
 func (t *Timer) Deadline() uint64 { return t.deadline }
 
 // unlink takes t out of its ring.
@@ -37,7 +37,7 @@ func (t *Timer) unlink() {
 // ring makes t the head of an empty ring.
 func (t *Timer) ring() { t.next, t.prev = t, t }
 
-// alone says whether the ring of head t holds no timer.
+// alone reports whether the ring of head t holds no timer.
 func (t *Timer) alone() bool { return t.next == t }
 
 // push puts t at the end of the ring of head h.
@@ -46,8 +46,8 @@ func (h *Timer) push(t *Timer) {
 	h.prev.next, h.prev = t, t
 }
 
-// take moves all timers of from to the empty ring of head h.
-func (h *Timer) take(from *Timer) {
+// takeAll moves all timers of from to the empty ring of head h.
+func (h *Timer) takeAll(from *Timer) {
 	if from.alone() {
 		return
 	}

@@ -9,7 +9,7 @@ const (
 	levels    = 6
 	spanBits  = levels * slotBits // the levels reach to the next multiple of 2^36 ticks: 795 days
 
-	// Places beside the slots of the levels. The two queues come last: they have no bit in a bitmap.
+	// Places other than the slots of the levels. The two queues come last: they have no bit in a bitmap.
 	placeFar    = levels * slotCount // beyond the reach of the levels
 	placeDue    = placeFar + 1       // past due: for the next Advance
 	placeFiring = placeFar + 2       // being fired by the running Advance
@@ -18,12 +18,12 @@ const (
 
 // Wheel holds the armed timers of one loop.
 //
-// A timer stands in the level of the highest base-64 digit in which its deadline differs from the time that the wheel has
-// reached, in the slot of that digit. So every deadline of a lower level comes before every deadline of a higher one, and
-// within a level the slots are in the order of time without wrapping: the next thing to do is always in the first occupied
-// slot of the lowest occupied level.
+// The level of a timer is that of the highest base-64 digit in which its deadline differs from the time that the wheel
+// has reached; its slot is that digit of the deadline. So every deadline in a lower level comes before every deadline
+// in a higher one, and within a level the slots are in order of time, without wrapping. The next thing to do is always
+// in the first occupied slot of the lowest occupied level.
 type Wheel struct {
-	reached  uint64 // the tick up to which slots were handled; lags behind now only inside Advance
+	reached  uint64 // the tick up to which slots are done; less than now only inside Advance
 	now      uint64 // the tick of the last Advance
 	size     int    // armed timers
 	firing   bool   // inside Advance
@@ -31,7 +31,7 @@ type Wheel struct {
 	slots    [places]Timer // heads of rings
 }
 
-// NewWheel returns an empty wheel that stands at tick nowMS.
+// NewWheel returns an empty wheel at tick nowMS.
 func NewWheel(nowMS uint64) *Wheel {
 	w := &Wheel{reached: nowMS, now: nowMS}
 	for i := range w.slots {
@@ -40,17 +40,19 @@ func NewWheel(nowMS uint64) *Wheel {
 	return w
 }
 
-// Len is the number of armed timers.
+// Len returns the number of armed timers.
 func (w *Wheel) Len() int { return w.size }
 
-// Due says whether timers wait that were past due when they were set: the next Advance fires them, at whatever tick.
+// Due reports whether there are timers that were past due when they were set. The next Advance fires them, whatever its
+// tick.
 func (w *Wheel) Due() bool { return !w.slots[placeDue].alone() }
 
-// Now is the tick of the last Advance.
+// Now returns the tick of the last Advance.
 func (w *Wheel) Now() uint64 { return w.now }
 
-// Set arms t for tick deadlineMS, or moves it there if it is armed. A deadline that is not after Now expires at the next
-// Advance, never at the one that is running. t must not be armed in another wheel.
+// Set arms t for tick deadlineMS, or moves it there if it is armed. A timer whose deadline is not after Now expires in
+// the next Advance, never in the one that is running. t must not be armed in another wheel. Set panics if Init has not
+// been called.
 func (w *Wheel) Set(t *Timer, deadlineMS uint64) {
 	if t.expirer == nil {
 		panic("timers: Set before Init")
@@ -68,7 +70,7 @@ func (w *Wheel) Set(t *Timer, deadlineMS uint64) {
 	w.insert(t)
 }
 
-// Cancel disarms t and says whether it was armed.
+// Cancel disarms t and reports whether it was armed.
 func (w *Wheel) Cancel(t *Timer) bool {
 	if !t.Armed() {
 		return false
@@ -78,8 +80,8 @@ func (w *Wheel) Cancel(t *Timer) bool {
 	return true
 }
 
-// Advance moves the wheel to tick nowMS and calls Expired of every timer whose deadline is not after it, in the order of
-// their ticks (timers that were past due when they were set come first). It returns how many it called. A nowMS before
+// Advance moves the wheel to tick nowMS and calls Expired for every timer whose deadline is not after it, in order of
+// their ticks; timers that were past due when they were set come first. It returns the number of calls. A nowMS before
 // Now counts as Now. Expired must not call Advance.
 func (w *Wheel) Advance(nowMS uint64) (fired int) {
 	if w.firing {
@@ -105,9 +107,10 @@ func (w *Wheel) Advance(nowMS uint64) (fired int) {
 	return fired
 }
 
-// Next returns a tick at which Advance should be called, and false if no timer is armed. It is never after the earliest
-// deadline. Where the earliest deadline is further away than 64 ticks it may be before it: Advance then moves timers to
-// finer levels, after which Next is later. That happens at most 6 times for one timer within the wheel's reach.
+// Next returns the tick at which Advance should be called next, and false if no timer is armed. The tick is never after
+// the earliest deadline. If that deadline is more than 64 ticks away, the tick may be before it: Advance then moves
+// timers to finer levels, and Next returns a later tick. This happens at most 6 times for one timer within the wheel's
+// reach.
 func (w *Wheel) Next() (deadlineMS uint64, ok bool) {
 	if w.Due() {
 		return w.now, true
@@ -116,7 +119,7 @@ func (w *Wheel) Next() (deadlineMS uint64, ok bool) {
 	return start, ok
 }
 
-// first finds the first occupied slot, and the tick at which it begins.
+// first finds the first occupied slot, and the tick at which it starts.
 func (w *Wheel) first() (place int, start uint64, ok bool) {
 	for level, map64 := range w.occupied {
 		if map64 == 0 {
@@ -133,7 +136,7 @@ func (w *Wheel) first() (place int, start uint64, ok bool) {
 	return 0, 0, false
 }
 
-// fire calls Expired of all timers that stand in a place now; timers that come to it meanwhile stay.
+// fire calls Expired for all timers that are in a place now. Timers that are added to it meanwhile stay.
 func (w *Wheel) fire(place int) (fired int) {
 	queue := &w.slots[placeFiring]
 	w.drain(place)
@@ -147,7 +150,7 @@ func (w *Wheel) fire(place int) (fired int) {
 	return fired
 }
 
-// cascade moves the timers of a place to finer levels: the wheel has just reached its begin. Those that are due at
+// cascade moves the timers of a place, whose start the wheel has just reached, to finer levels. Timers that are due at
 // exactly this tick have no finer level and are fired.
 func (w *Wheel) cascade(place int) (fired int) {
 	queue := &w.slots[placeFiring]
@@ -175,7 +178,7 @@ func (w *Wheel) drain(place int) {
 	if place == placeFiring {
 		return
 	}
-	queue.take(&w.slots[place])
+	queue.takeAll(&w.slots[place])
 	for t := queue.next; t != queue; t = t.next {
 		t.place = placeFiring
 	}
@@ -201,7 +204,7 @@ func (w *Wheel) put(t *Timer, place int) {
 	w.slots[place].push(t)
 }
 
-// remove takes an armed t out of its place.
+// remove removes an armed t from its place.
 func (w *Wheel) remove(t *Timer) {
 	t.unlink()
 	if place := int(t.place); place < placeFar && w.slots[place].alone() {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// note is a timer that writes down when it expired.
+// note is a timer that records when it expired.
 type note struct {
 	timer Timer
 	wheel *Wheel
@@ -80,7 +80,7 @@ func TestPastDue(t *testing.T) {
 			t.Errorf("deadline %d: fired %d", deadline, fired)
 		}
 	}
-	w.Advance(10) // time never goes back
+	w.Advance(10) // time never goes backwards
 	if w.Now() != 1000 {
 		t.Errorf("Now is %d", w.Now())
 	}
@@ -96,7 +96,8 @@ func TestNeverIsADeadline(t *testing.T) {
 	}
 }
 
-// TestSetInsideExpired: what is past due when set inside Advance waits for the next one, so that Advance ends.
+// TestSetInsideExpired: a timer that is past due when it is set inside Advance waits for the next Advance, so that
+// Advance ends.
 func TestSetInsideExpired(t *testing.T) {
 	w := NewWheel(0)
 	n := newNote(w)
@@ -112,7 +113,7 @@ func TestSetInsideExpired(t *testing.T) {
 	later := newNote(w)
 	n.then = func() { w.Set(&later.timer, 500) }
 	w.Set(&n.timer, 100)
-	w.Advance(1000) // 500 is not after the tick that is being reached
+	w.Advance(1000) // 500 is not after the tick that Advance is moving to
 	if len(later.at) != 0 {
 		t.Error("expired in the Advance that set it")
 	}
@@ -129,7 +130,7 @@ func TestCancelInsideExpired(t *testing.T) {
 		first, same, later := newNote(w), newNote(w), newNote(w)
 		first.then = func() {
 			if !w.Cancel(&same.timer) || !w.Cancel(&later.timer) || w.Cancel(&first.timer) {
-				t.Errorf("tick %d: wrong answer of Cancel", at)
+				t.Errorf("tick %d: Cancel returned the wrong result", at)
 			}
 		}
 		w.Set(&first.timer, at)
@@ -169,7 +170,7 @@ func TestMisusePanics(t *testing.T) {
 	}
 }
 
-// TestStall: a jump of days with timers spread over it takes no time to speak of. Visiting each tick would take seconds.
+// TestStall: jumps of a day each take almost no time. Visiting every tick would take seconds.
 func TestStall(t *testing.T) {
 	w := NewWheel(0)
 	n := newNote(w)
@@ -223,7 +224,7 @@ func BenchmarkSetCancel(b *testing.B) {
 	}
 }
 
-// BenchmarkKeepAlive is the usual life of a timeout: moved on and on, among many others.
+// BenchmarkKeepAlive models a typical timeout, which is moved again and again among many others.
 func BenchmarkKeepAlive(b *testing.B) {
 	w := NewWheel(0)
 	timers := make([]silent, 10_000)

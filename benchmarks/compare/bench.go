@@ -26,9 +26,9 @@ type measurement struct {
 	serverCPU time.Duration // of all processes of the server during the run
 	wrkCPU    time.Duration
 	wall      time.Duration
-	idleCPU   time.Duration // the most that one of the servers not loaded used
-	idleName  string        // which one that was
-	otherCPU  time.Duration // of the whole machine, without all of the servers and wrk
+	idleCPU   time.Duration // the highest of any server that was not loaded
+	idleName  string        // the name of that server
+	otherCPU  time.Duration // of the whole machine, excluding the servers and wrk
 	steal     time.Duration
 }
 
@@ -40,7 +40,7 @@ func (m measurement) perRequest(cpu time.Duration) float64 {
 	return float64(cpu) / float64(time.Microsecond) / float64(m.wrk.Requests)
 }
 
-// workloadResult is all that was measured and found of one workload.
+// workloadResult holds all results of one workload.
 type workloadResult struct {
 	workload servers.Workload
 	names    []string
@@ -59,7 +59,7 @@ type bench struct {
 	servers  []*servers.Server
 }
 
-// run starts the servers, checks that they answer alike, and loads them in turns. result holds what was measured, also
+// run starts the servers, checks that they answer alike, and loads them in turn. result holds the measurements, even
 // after an error.
 func (b *bench) run(ctx context.Context) (err error) {
 	b.result.workload = b.workload
@@ -80,7 +80,7 @@ func (b *bench) run(ctx context.Context) (err error) {
 	for round := range b.options.rounds {
 		for step, conns := range b.options.conns {
 			for turn := range b.servers {
-				// Another server begins each time, so that none always comes after the same other one's load.
+				// A different server starts each time, so that no server always follows the same other one.
 				server := b.servers[(turn+step+round)%len(b.servers)]
 				if err := b.turn(ctx, server, conns, round); err != nil {
 					return err
@@ -99,7 +99,7 @@ func (b *bench) stop() error {
 	return errors.Join(all...)
 }
 
-// verify refuses servers that do not answer alike.
+// verify returns an error if the servers do not answer alike.
 func (b *bench) verify() error {
 	r := &b.result
 	for _, server := range b.servers {
@@ -121,7 +121,7 @@ func (b *bench) verify() error {
 	return nil
 }
 
-// turn warms one server up and measures it.
+// turn warms up one server and measures it.
 func (b *bench) turn(ctx context.Context, server *servers.Server, conns, round int) error {
 	load := wrk.Load{
 		URL: "http://" + server.Address + "/", Threads: b.options.threads, Conns: conns,
@@ -166,7 +166,7 @@ func (b *bench) failed(server *servers.Server, err error) error {
 	return err
 }
 
-// reading is the CPU times at one moment.
+// reading holds the CPU times at one moment.
 type reading struct {
 	at        time.Time
 	names     []string

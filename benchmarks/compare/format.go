@@ -10,7 +10,7 @@ import (
 	"moonbridge/benchmarks/internal/stats"
 )
 
-// number writes a value with three or more significant digits, and "-" for what was not measured.
+// number formats a value with three or more significant digits, or as "-" if it was not measured.
 func number(v float64) string {
 	switch {
 	case math.IsNaN(v) || math.IsInf(v, 0):
@@ -24,12 +24,12 @@ func number(v float64) string {
 	}
 }
 
-// spread writes "median (smallest–largest)".
+// spread formats a summary as "median (smallest–largest)".
 func spread(s stats.Summary) string {
 	return fmt.Sprintf("%s (%s–%s)", number(s.Median), number(s.Min), number(s.Max))
 }
 
-// ratio writes a median ratio with its spread, and "-" where there is nothing to compare with.
+// ratio formats a median ratio with its spread, or as "-" if there is nothing to compare with.
 func ratio(s stats.Summary) string {
 	if math.IsNaN(s.Median) {
 		return "-"
@@ -37,7 +37,7 @@ func ratio(s stats.Summary) string {
 	return fmt.Sprintf("%.2f (%.2f–%.2f)", s.Median, s.Min, s.Max)
 }
 
-// milliseconds makes a latency readable over five orders of magnitude in one unit.
+// milliseconds formats a latency so that it is readable over five orders of magnitude in one unit.
 func milliseconds(d float64) string {
 	if math.IsNaN(d) {
 		return "-"
@@ -45,7 +45,7 @@ func milliseconds(d float64) string {
 	return strconv.FormatFloat(d/float64(time.Millisecond), 'f', 3, 64)
 }
 
-// percent writes CPU time as a part of the wall time of one core.
+// percent formats CPU time as a share of the wall time of one core.
 func percent(cpu, wall time.Duration) string {
 	if wall <= 0 {
 		return "-"
@@ -53,7 +53,7 @@ func percent(cpu, wall time.Duration) string {
 	return fmt.Sprintf("%.1f %%", 100*float64(cpu)/float64(wall))
 }
 
-// troubles says what went wrong in a run, or "".
+// troubles returns a description of the errors in a run, or "".
 func troubles(m measurement) string {
 	var out []string
 	if n := m.wrk.Errors.Total(); n > 0 {

@@ -31,12 +31,12 @@ func main() {
 	}
 }
 
-// run does the whole comparison. What was measured until an error or a signal is written all the same.
+// run runs the whole comparison. Measurements made before an error or a signal are still written.
 func run(ctx context.Context, o options) (err error) {
 	if _, err := exec.LookPath("wrk"); err != nil {
 		return fmt.Errorf("%w; benchmarks/install.sh installs it", err)
 	}
-	// A connection is one file in wrk and one in the server; the rest is for what a server opens besides.
+	// A connection is one file in wrk and one in the server; the rest is for a server's other files.
 	most := slices.Max(o.conns)
 	files, err := servers.RaiseFiles(most + 2048)
 	if err != nil {

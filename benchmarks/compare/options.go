@@ -31,13 +31,13 @@ type options struct {
 
 const usage = `usage: compare [flags]
 
-Loads HTTP servers with equal handlers in turns, with wrk on the same machine, and writes
+Loads HTTP servers with equivalent handlers in turn, with wrk on the same machine, and writes
 requests per second, latency and CPU time per request to a text file in benchmarks/results.
 
 flags:
 `
 
-// parseOptions reads the command line without the program's name.
+// parseOptions parses the command line without the program name.
 func parseOptions(args []string, errout io.Writer) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("compare", flag.ContinueOnError)
@@ -60,7 +60,7 @@ func parseOptions(args []string, errout io.Writer) (options, error) {
 	flags.IntVar(&o.threads, "threads", 2, "threads of wrk")
 	flags.StringVar(&o.name, "name", "", "`name` of the result file after the date (default: the workloads)")
 	flags.StringVar(&o.out, "out", "", "`folder` of the result file (default: benchmarks/results); - for none")
-	flags.StringVar(&o.note, "note", "", "`text` to stand in the result file")
+	flags.StringVar(&o.note, "note", "", "`text` to include in the result file")
 	dir := flags.String("dir", "", "the `folder` benchmarks of the source tree (default: found from the working directory)")
 	flags.StringVar(&s.Mbserve, "mbserve", "", "`path` of the binary mbserve (default: bin/mbserve of the source tree)")
 	mbFlags := flags.String("mbserve-flags", "", "further command line `arguments` for mbserve, separated by blanks")
@@ -118,7 +118,7 @@ func (o *options) check() error {
 	return nil
 }
 
-// findPaths fills in the paths that were not given, and makes all of them absolute.
+// findPaths fills in missing paths and makes all paths absolute.
 func (o *options) findPaths(dir string) error {
 	benchmarks, err := servers.FindBenchmarks(dir)
 	if err != nil {
@@ -160,7 +160,7 @@ func splitWorkloads(list string) ([]servers.Workload, error) {
 }
 
 func splitConns(list string) ([]int, error) {
-	// wrk holds its connections from one address to one port: the range of client ports is the limit.
+	// wrk connects from one address to one port, so the range of client ports is the limit.
 	const connsMax = 28000
 	var out []int
 	for text := range strings.SplitSeq(list, ",") {

@@ -11,13 +11,13 @@ import (
 	"moonbridge/benchmarks/internal/stats"
 )
 
-// bases are the servers that ratios are made to.
+// bases are the servers to which ratios are computed.
 var bases = []string{"nginx", "nethttp"}
 
-// idlePercentMax is how busy, in percent of one core, a server without load may be before the report warns of it.
+// idlePercentMax is how busy a server without load may be, in percent of one core, before the report warns about it.
 const idlePercentMax = 2
 
-// report writes the whole result file. failure is what ended the comparison early, or nil.
+// report returns the text of the result file. failure is the error that ended the comparison early, or nil.
 func report(o options, facts []machine.Fact, results []workloadResult, failure error) string {
 	var out strings.Builder
 	for _, f := range facts {
@@ -44,7 +44,7 @@ func table(out *strings.Builder, rows func(w *tabwriter.Writer)) {
 	w.Flush()
 }
 
-// writeAnswers shows in what the answers, checked to be alike, still differ.
+// writeAnswers shows the differences that remain between the answers, which have been checked to be alike.
 func writeAnswers(out *strings.Builder, r workloadResult) {
 	fmt.Fprintf(out, "\nAll servers answer alike: status, body (%d bytes), Content-Type, Content-Length, a Date, persistent connections.\n",
 		len(r.answers[0].Body))
@@ -77,7 +77,7 @@ func perSecond(m measurement) float64 { return m.wrk.PerSecond }
 
 func writeTable(out *strings.Builder, r workloadResult, conns int) {
 	if !slices.ContainsFunc(r.runs, func(m measurement) bool { return m.conns == conns }) {
-		return // the comparison ended before
+		return // the comparison ended before it
 	}
 	noun := "connections"
 	if conns == 1 {
@@ -133,7 +133,7 @@ func (r workloadResult) sum(server string, conns int, value func(measurement) in
 	return total
 }
 
-// writeQuality says how far the numbers of this workload can be trusted.
+// writeQuality says how reliable the numbers of this workload are.
 func writeQuality(out *strings.Builder, r workloadResult) {
 	var idle, other, steal float64
 	var idleName string
@@ -169,9 +169,9 @@ func warn(bad bool, text string) string {
 	return "  WARNING: " + text
 }
 
-// writeRuns lists every single run in the order of time, so that the medians can be checked.
+// writeRuns lists every run in order of time, so that the medians can be checked.
 func writeRuns(out *strings.Builder, r workloadResult) {
-	fmt.Fprintf(out, "\nAll runs in their order:\n")
+	fmt.Fprintf(out, "\nAll runs in order:\n")
 	table(out, func(w *tabwriter.Writer) {
 		fmt.Fprintln(w, "round\tconns\tserver\trequests\trequests/s\tp50 ms\tp99 ms\tmax ms\tserver CPU\twrk CPU\tother CPU\tprocesses\tsocket errors\tnot 2xx")
 		for _, m := range r.runs {

@@ -136,7 +136,7 @@ func TestWriteResultKeepsWhatIsThere(t *testing.T) {
 		t.Errorf("the first result: %q, %v", text, err)
 	}
 	if _, err := writeResult(filepath.Join(dir, "none"), "x", ""); err == nil {
-		t.Error("no error for a folder that is not there")
+		t.Error("no error for a folder that does not exist")
 	}
 }
 

@@ -39,7 +39,7 @@ func collectFacts(o options, results []workloadResult) []machine.Fact {
 	return append(facts, machine.Fact{Name: "plan", Value: plan})
 }
 
-// moduleVersion reads a version out of go.mod.
+// moduleVersion reads a version from go.mod.
 func moduleVersion(dir, module string) string {
 	text, _ := os.ReadFile(filepath.Join(dir, "go.mod"))
 	for line := range strings.Lines(string(text)) {
@@ -50,7 +50,7 @@ func moduleVersion(dir, module string) string {
 	return "unknown"
 }
 
-// givenArgs returns the arguments that the user gave, without the folder that run.sh puts before them.
+// givenArgs returns the user's arguments, without the folder that run.sh puts before them.
 func givenArgs(args []string) []string {
 	if len(args) >= 2 && args[0] == "-dir" {
 		return args[2:]
@@ -58,7 +58,7 @@ func givenArgs(args []string) []string {
 	return args
 }
 
-// quoteCommand writes a command so that a shell reads the same arguments.
+// quoteCommand quotes a command so that a shell reads the same arguments.
 func quoteCommand(program string, args []string) string {
 	out := program
 	for _, arg := range args {
@@ -70,8 +70,8 @@ func quoteCommand(program string, args []string) string {
 	return out
 }
 
-// writeResult writes a new file "<date>-<name>.txt", with a number behind the name if there is one already, and returns
-// its path.
+// writeResult writes a new file "<date>-<name>.txt", with a number after the name if that file exists, and returns its
+// path.
 func writeResult(dir, name, text string) (string, error) {
 	base := time.Now().Format("2006-01-02") + "-" + name
 	for n := 1; ; n++ {

@@ -12,7 +12,7 @@ import (
 	"moonbridge/benchmarks/internal/servers"
 )
 
-// A whole comparison in small: servers take turns in an order that rotates, and every run is accounted for.
+// A small but complete comparison: servers take turns in an order that rotates, and every run is recorded.
 func TestBench(t *testing.T) {
 	if _, err := exec.LookPath("wrk"); err != nil {
 		t.Skip("wrk is not installed: benchmarks/install.sh")

@@ -17,7 +17,7 @@ import (
 	"moonbridge/benchmarks/internal/servers"
 )
 
-// sets are the options that are compared; the empty one is the defaults.
+// sets lists the sets of options to compare. The empty one means the defaults.
 var sets = []string{
 	"",
 	"pre_fork=8,max_fork=64",
@@ -25,10 +25,10 @@ var sets = []string{
 	"min_fork=64,max_fork=64",
 }
 
-// common is so short that the end of the workers can be seen as well.
+// common is in all sets. The delay is short, so that the end of the workers is seen too.
 const common = "exit_delay=0.25"
 
-// step is a part of the load.
+// step is one step of the load.
 type step struct {
 	clients int
 	span    time.Duration

@@ -15,19 +15,19 @@ import (
 	"moonbridge/benchmarks/internal/stats"
 )
 
-// patience bounds an exchange: the server itself gives up after queue_timeout, which is 10 s.
+// patience bounds a request. The server gives up after queue_timeout, which is 10 s.
 const patience = 15 * time.Second
 
-// moment is what was seen at one time.
+// moment is the measurement at one time.
 type moment struct {
-	at        time.Duration // since the beginning of the load
+	at        time.Duration // since the start of the load
 	clients   int
 	workers   int
 	perSecond float64
 	p50       float64 // milliseconds
 }
 
-// series is what was seen with one set of options.
+// series holds the measurements with one set of options.
 type series struct {
 	moments                 []moment
 	refused                 int
@@ -39,10 +39,10 @@ func (s series) perWorker() string {
 	if s.manyWorkers <= s.fewWorkers {
 		return "no difference to divide"
 	}
-	return fmt.Sprintf("%.2f MiB for each more", mebibytes(s.many-min(s.few, s.many))/float64(s.manyWorkers-s.fewWorkers))
+	return fmt.Sprintf("%.2f MiB for each additional one", mebibytes(s.many-min(s.few, s.many))/float64(s.manyWorkers-s.fewWorkers))
 }
 
-// notWorkers are the processes of mbserve that are no workers: the server and the fork server.
+// notWorkers is the number of mbserve processes that are not workers: the server and the fork server.
 const notWorkers = 2
 
 // measure starts mbserve, loads it step by step, and stops it.
@@ -66,7 +66,7 @@ func measure(ctx context.Context, settings servers.Settings, set string) (s seri
 		}
 		err = errors.Join(err, server.Stop())
 	}()
-	time.Sleep(2 * every) // the pool comes to its size at rest
+	time.Sleep(2 * every) // the pool reaches its size at rest
 	if err := s.remember(server, &s.few, &s.fewWorkers); err != nil {
 		return s, err
 	}
@@ -82,7 +82,7 @@ func measure(ctx context.Context, settings servers.Settings, set string) (s seri
 				return s, ctx.Err()
 			case <-time.After(time.Until(began.Add(at))):
 			}
-			times, refused := c.take()
+			times, refused := c.takeNotes()
 			s.refused += refused
 			m := moment{at: at, clients: p.clients, perSecond: float64(len(times)) / every.Seconds()}
 			m.workers = len(server.Tree.PIDs()) - notWorkers
@@ -100,7 +100,7 @@ func measure(ctx context.Context, settings servers.Settings, set string) (s seri
 	return s, c.err()
 }
 
-// most is how many clients there are in the heaviest step.
+// most returns the number of clients in the heaviest step.
 func most() (n int) {
 	for _, p := range steps {
 		n = max(n, p.clients)
@@ -114,7 +114,7 @@ func (s *series) remember(server *servers.Server, bytes *uint64, workers *int) e
 	return err
 }
 
-// clients send requests, each over a connection of its own.
+// clients send requests, each over a separate connection.
 type clients struct {
 	address string
 	request []byte
@@ -123,12 +123,12 @@ type clients struct {
 	all   sync.WaitGroup
 
 	mu      sync.Mutex
-	times   []float64 // nanoseconds, of the answers since the last take
+	times   []float64 // nanoseconds, of the answers since the last takeNotes
 	refused int
 	failure error
 }
 
-// set brings the number of clients to n. Those that are too many complete what they are at.
+// set changes the number of clients to n. Excess clients complete their current request.
 func (c *clients) set(n int) {
 	for len(c.stops) < n {
 		stop := make(chan struct{})
@@ -186,8 +186,8 @@ func (c *clients) note(took time.Duration, ok bool, err error) {
 	}
 }
 
-// take returns what was noted since the last call.
-func (c *clients) take() (times []float64, refused int) {
+// takeNotes returns the results since the last call.
+func (c *clients) takeNotes() (times []float64, refused int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	times, refused = c.times, c.refused

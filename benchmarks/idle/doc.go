@@ -1,6 +1,6 @@
-// Command idle measures what a connection costs a server while nothing happens on it, and what many of them do to new
-// requests.
+// Command idle measures what an idle connection costs a server, and how many idle connections affect new requests.
 //
-// For each server in turn it opens connections, sends one request over each, and leaves them open. Memory is that of all
-// processes of the server before and after; what the kernel keeps for the sockets is not in it, and is the same for all.
+// For each server in turn it opens connections, sends one request over each, and leaves them open. It compares the
+// memory of all processes of the server before and after. The kernel's memory for the sockets is not included; it is
+// the same for all servers.
 package main

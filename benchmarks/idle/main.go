@@ -51,7 +51,7 @@ func run(ctx context.Context, o options) error {
 	for _, f := range machine.Facts(o.settings.Benchmarks) {
 		fmt.Printf("%s  %s\n", f.Name, f.Value)
 	}
-	fmt.Printf("\n%d idle connections, left alone for %v; latencies over %d requests one after another\n\n", o.conns, o.hold, o.samples)
+	fmt.Printf("\n%d connections, left idle for %v; latencies over %d successive requests\n\n", o.conns, o.hold, o.samples)
 	var all []observation
 	for _, name := range o.servers {
 		fmt.Fprintln(os.Stderr, "measuring", name)
@@ -74,7 +74,7 @@ func print(all []observation) {
 			mebibytes(s.before.PSS), mebibytes(s.after.PSS), s.perConn(s.before.PSS, s.after.PSS), s.closed, 100*s.idleCPU)
 	}
 	fmt.Fprintln(w)
-	fmt.Fprintln(w, "latency in µs\tnew conn, before: p50\tp99\tmeanwhile: p50\tp99\tan idle conn awakes: p50\tp99")
+	fmt.Fprintln(w, "latency in µs\tnew conn, before: p50\tp99\tduring: p50\tp99\tan idle conn wakes up: p50\tp99")
 	for _, s := range all {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", s.server, micros(s.freshBefore, 0.5), micros(s.freshBefore, 0.99),
 			micros(s.fresh, 0.5), micros(s.fresh, 0.99), micros(s.awake, 0.5), micros(s.awake, 0.99))

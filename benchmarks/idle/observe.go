@@ -19,25 +19,25 @@ import (
 )
 
 const (
-	// dialers is how many connections are opened at a time: well below any server's backlog.
+	// dialers is how many connections are opened at the same time: well below any server's backlog.
 	dialers = 32
-	// requestTimeout bounds a dial with its request; one that takes longer ends the measurement.
+	// requestTimeout bounds a dial with its request. If one takes longer, the measurement fails.
 	requestTimeout = 10 * time.Second
-	// warmRequests are sent before the first look, so that memory which any use of a server takes is there already.
+	// warmRequests is the number of requests sent before the first measurement, so that one-time allocations are done.
 	warmRequests = 5000
 )
 
-// observation is what was seen of one server.
+// observation holds the measurements of one server.
 type observation struct {
 	server        string
 	conns         int
 	processes     int
 	before, after proc.Memory
-	closed        int     // connections that the server had closed at the end
+	closed        int     // connections that the server had closed by the end
 	idleCPU       float64 // of the server while the connections were left alone; 1 is one core
 
-	freshBefore []float64 // nanoseconds from the dial to the whole answer, without idle connections
-	fresh       []float64 // the same beside them
+	freshBefore []float64 // nanoseconds from the dial to the end of the answer, without idle connections
+	fresh       []float64 // the same with idle connections
 	awake       []float64 // from the request to the answer on a connection that was idle
 }
 
@@ -129,7 +129,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// each calls work n times from several goroutines, and returns the first error; after one no more calls are begun.
+// each calls work n times from several goroutines, and returns the first error. It starts no more calls after an error.
 func each(ctx context.Context, n int, work func(i int) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -152,7 +152,7 @@ func each(ctx context.Context, n int, work func(i int) error) error {
 	return context.Cause(ctx)
 }
 
-// warm sends requests over several connections, so that all that a server sets up at its first use is set up.
+// warm sends requests over several connections, so that the server has set up everything that it sets up on first use.
 func warm(ctx context.Context, address string, request []byte) error {
 	return each(ctx, dialers, func(int) error {
 		conn, err := dial(address)
@@ -170,7 +170,8 @@ func warm(ctx context.Context, address string, request []byte) error {
 	})
 }
 
-// open returns n connections over each of which one request went. Those that were opened are returned also with an error.
+// open returns n connections, each of which has been used for one request. With an error it still returns the
+// connections opened so far.
 func open(ctx context.Context, address string, request []byte, n int) ([]net.Conn, error) {
 	slots := make([]net.Conn, n)
 	err := each(ctx, n, func(i int) error {
@@ -250,7 +251,7 @@ func ask(conn net.Conn, r *bufio.Reader, request []byte) error {
 	return err
 }
 
-// alive tells whether the peer has neither closed the connection nor sent anything.
+// alive reports whether the peer has neither closed the connection nor sent anything.
 func alive(conn net.Conn) bool {
 	raw, err := conn.(syscall.Conn).SyscallConn()
 	if err != nil {

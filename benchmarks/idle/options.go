@@ -23,12 +23,12 @@ type options struct {
 const usage = `usage: idle [flags]
 
 Opens many keep-alive connections to each server in turn, leaves them idle, and prints the
-server's memory per connection and the latency of new requests, before and meanwhile.
+server's memory per connection and the latency of new requests, before and during that time.
 
 flags:
 `
 
-// connsMax is what fits into Linux's usual range of client ports, from one address to one port.
+// connsMax is the number of connections from one address to one port that fits Linux's usual range of client ports.
 const connsMax = 28000
 
 func parseOptions(args []string, errout io.Writer) (options, error) {
@@ -42,7 +42,7 @@ func parseOptions(args []string, errout io.Writer) (options, error) {
 	s := &o.settings
 	names := flags.String("servers", "mbserve,nginx,nethttp", "`list` of servers: "+strings.Join(servers.Names, ", "))
 	flags.IntVar(&o.conns, "conns", 10000, "idle connections")
-	flags.DurationVar(&o.hold, "hold", 3*time.Second, "how long the connections are left alone before the second measurement")
+	flags.DurationVar(&o.hold, "hold", 3*time.Second, "how long the connections stay idle before the second measurement")
 	flags.IntVar(&o.samples, "samples", 500, "requests for each latency")
 	dir := flags.String("dir", "", "the `folder` benchmarks of the source tree (default: found from the working directory)")
 	flags.StringVar(&s.Mbserve, "mbserve", "", "`path` of the binary mbserve (default: bin/mbserve of the source tree)")
@@ -77,7 +77,7 @@ func parseOptions(args []string, errout io.Writer) (options, error) {
 		return o, err
 	}
 	s.MbserveFlags = strings.Fields(*mbFlags)
-	// The other servers are set to keep idle connections for an hour or for ever.
+	// The other servers keep idle connections for an hour or forever.
 	s.MbserveOptions = []string{"http.idle_timeout=3600"}
 	if *mbOptions != "" {
 		s.MbserveOptions = append(s.MbserveOptions, strings.Split(*mbOptions, ",")...)

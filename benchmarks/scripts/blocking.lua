@@ -1,5 +1,5 @@
--- A handler that blocks its worker for 2 ms, as one does that waits for a database.
--- mbserve blocking.lua PORT [name=value ...]
+-- A handler that blocks its worker for 2 ms, like one that waits for a database. mbserve blocking.lua PORT [name=value
+-- ...]
 
 local serve = require "serve"
 local ffi = require "ffi"

@@ -1,5 +1,4 @@
--- A short constant answer: what a request costs at least.
--- mbserve hello.lua PORT [name=value ...]
+-- A short constant answer: the minimum cost of a request. mbserve hello.lua PORT [name=value ...]
 
 local serve = require "serve"
 

@@ -1,5 +1,5 @@
--- The page of the workload "page": about 4 KB, built anew for each request. mbserve and nginx load this same file;
--- peers/workload holds its counterpart in Go, and the comparison refuses to start if the pages differ.
+-- The page of the workload "page": about 4 KB, built for each request. mbserve and nginx load this same file;
+-- peers/workload is its counterpart in Go. The comparison does not start if the pages differ.
 
 local rows = 50
 

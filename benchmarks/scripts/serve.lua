@@ -1,5 +1,5 @@
 -- serve(callback, port, option...) listens for HTTP on 127.0.0.1. Each option is a string name=value: an option of the
--- pool (min_fork=4), or of the HTTP module if it begins with "http." (http.idle_timeout=3600).
+-- pool (min_fork=4), or of the HTTP module if it starts with "http." (http.idle_timeout=3600).
 
 local http = require "moonbridge_http"
 

@@ -1,5 +1,4 @@
--- A handler that waits for 20 ms, as one does whose database takes so long.
--- mbserve waiting.lua PORT [name=value ...]
+-- A handler that waits for 20 ms, like one with a slow database. mbserve waiting.lua PORT [name=value ...]
 
 local serve = require "serve"
 local ffi = require "ffi"

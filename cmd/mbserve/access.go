@@ -12,59 +12,60 @@ import (
 	"moonbridge/engine"
 )
 
-// The access log is written by one goroutine: loops never wait for a disk or for the reader of a pipe. Each loop puts its
-// lines into a buffer of its own; what has no room there is dropped and counted.
+// One goroutine writes the access log, so loops never wait for a disk or for the reader of a pipe. Each loop appends
+// its lines to a separate buffer. Lines that do not fit are dropped and counted.
 
 const (
-	// accessBufferMax bounds the lines that a loop holds for the writer, in bytes. Twice as much is held while it writes.
+	// accessBufferMax bounds the lines that a loop holds for the writer, in bytes. Up to twice as much is held while it
+	// writes.
 	accessBufferMax = 1 << 20
 	// accessDelay is how long lines are collected before they are written.
 	accessDelay = 50 * time.Millisecond
-	// accessCloseTimeout is how long the end of the server waits for the last lines to be taken.
+	// accessCloseTimeout is how long the server waits at exit for the last lines to be written.
 	accessCloseTimeout = 2 * time.Second
-	// accessReportEvery is how often it is said that lines are lost.
+	// accessReportEvery is how often lost lines are reported.
 	accessReportEvery = time.Second
 )
 
 // accessLog is the access log of a server.
 type accessLog struct {
 	// Immutable.
-	name   string // of the file; "-": standard output
+	name   string // file name; "-": standard output
 	format accessFormat
 	log    *slog.Logger
 	zone   *time.Location
 
-	buffers []accessBuffer // by loop
-	wake    chan struct{}  // a buffer is not empty any more
-	hurry   chan struct{}  // one is half full
-	anew    chan struct{}  // the file is to be opened anew
-	ending  chan struct{}  // closed by close
-	ended   chan struct{}  // closed when everything is written
+	buffers   []accessBuffer // by loop
+	wake      chan struct{}  // a buffer is no longer empty
+	hurry     chan struct{}  // a buffer is half full
+	reopening chan struct{}  // the file must be reopened
+	ending    chan struct{}  // closed by close
+	ended     chan struct{}  // closed when all lines are written
 
-	// Of the writing goroutine.
+	// Owned by the writing goroutine.
 	f    *os.File
-	torn bool // the last line is not complete: the disk was full
+	torn bool // the last line is incomplete: the disk was full
 
 	mu     sync.Mutex
-	lost   int   // lines, since it was said last
-	reason error // of the last write that failed; nil: there was no room
+	lost   int   // lines since the last report
+	reason error // error of the last failed write; nil: the buffer was full
 }
 
-// accessBuffer is what a loop has for the writer.
+// accessBuffer holds the lines of one loop for the writer.
 type accessBuffer struct {
 	mu    sync.Mutex
 	lines []byte
-	spare []byte // the other of two buffers that take turns; of the writer
+	spare []byte // the other of two alternating buffers; owned by the writer
 }
 
-// openAccessLog opens the access log, and starts its writer. name is not empty.
+// openAccessLog opens the access log and starts its writer. name is not empty.
 func openAccessLog(name string, format accessFormat, loops int, log *slog.Logger) (*accessLog, error) {
 	if loops == 0 {
 		loops = runtime.NumCPU()
 	}
 	l := &accessLog{
 		name: name, format: format, log: log, zone: time.Local, buffers: make([]accessBuffer, loops),
-		wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1), anew: make(chan struct{}, 1),
+		wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1), reopening: make(chan struct{}, 1),
 		ending: make(chan struct{}), ended: make(chan struct{}),
 	}
 	f, err := l.openFile()
@@ -72,12 +73,12 @@ func openAccessLog(name string, format accessFormat, loops int, log *slog.Logger
 		return nil, err
 	}
 	l.f = f
-	go l.write()
+	go l.run()
 	return l, nil
 }
 
-// openFile opens the file. It is not locked: a process that takes over from this one writes to it at the same time, whole
-// lines each.
+// openFile opens the file without locking it: a process that takes over from this one writes to it at the same time.
+// Both write whole lines.
 func (l *accessLog) openFile() (*os.File, error) {
 	if l.name == "-" {
 		return os.Stdout, nil
@@ -89,7 +90,7 @@ func (l *accessLog) openFile() (*os.File, error) {
 	return f, nil
 }
 
-// record is engine.Options.AccessLog.
+// record implements engine.Options.AccessLog.
 func (l *accessLog) record(a *engine.Access) {
 	b := &l.buffers[a.Loop%len(l.buffers)]
 	b.mu.Lock()
@@ -110,7 +111,7 @@ func (l *accessLog) record(a *engine.Access) {
 	}
 }
 
-// signalTo sends on a channel with room for one, where one is enough.
+// signalTo sends on a channel with a buffer of one; a pending signal is enough.
 func signalTo(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
@@ -118,12 +119,12 @@ func signalTo(c chan struct{}) {
 	}
 }
 
-// lose counts lines that are not in the log, and has it said.
+// lose counts lines that are not in the log, and schedules a report.
 func (l *accessLog) lose(n int, reason error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.lost == 0 {
-		// Not by the writer, which may be what does not get on.
+		// Not in the writer, which may be blocked.
 		time.AfterFunc(accessReportEvery, l.report)
 	}
 	l.lost += n
@@ -132,7 +133,7 @@ func (l *accessLog) lose(n int, reason error) {
 	}
 }
 
-// report says how many lines were lost.
+// report logs how many lines were lost.
 func (l *accessLog) report() {
 	l.mu.Lock()
 	lost, reason := l.lost, l.reason
@@ -143,18 +144,18 @@ func (l *accessLog) report() {
 	case reason != nil:
 		l.log.Error("access log: lines lost", "count", lost, "err", reason)
 	default:
-		l.log.Warn("access log: lines lost: they are not taken fast enough", "count", lost)
+		l.log.Warn("access log: lines lost: they cannot be written fast enough", "count", lost)
 	}
 }
 
-// reopen has the file opened anew, after it was moved away.
+// reopen makes the writer reopen the file after it was moved away.
 func (l *accessLog) reopen() {
 	if l != nil && l.name != "-" {
-		signalTo(l.anew)
+		signalTo(l.reopening)
 	}
 }
 
-// close writes what there is, unless nobody takes it.
+// close waits until all lines are written, for at most accessCloseTimeout.
 func (l *accessLog) close() {
 	if l == nil {
 		return
@@ -165,21 +166,21 @@ func (l *accessLog) close() {
 	select {
 	case <-l.ended:
 	case <-t.C:
-		l.log.Warn("access log: the last lines are not taken")
+		l.log.Warn("access log: the last lines could not be written in time")
 	}
 	l.report()
 }
 
-// write is the goroutine that writes.
-func (l *accessLog) write() {
+// run is the writing goroutine.
+func (l *accessLog) run() {
 	defer close(l.ended)
 	for ending := false; !ending; {
 		select {
 		case <-l.wake:
 			ending = l.collect()
-		case <-l.anew:
+		case <-l.reopening:
 			l.writeAll()
-			l.openAnew()
+			l.reopenFile()
 			continue
 		case <-l.ending:
 			ending = true
@@ -191,7 +192,7 @@ func (l *accessLog) write() {
 	}
 }
 
-// collect waits for more lines, so that they are written together. It reports whether the end has come.
+// collect waits for more lines, so that they are written together. It reports whether the log is being closed.
 func (l *accessLog) collect() (ending bool) {
 	t := time.NewTimer(accessDelay)
 	defer t.Stop()
@@ -204,7 +205,7 @@ func (l *accessLog) collect() (ending bool) {
 	return false
 }
 
-func (l *accessLog) openAnew() {
+func (l *accessLog) reopenFile() {
 	f, err := l.openFile()
 	if err != nil {
 		l.log.Error("access log not reopened: the old file stays in use", "err", err)
@@ -226,7 +227,7 @@ func (l *accessLog) writeAll() {
 	}
 }
 
-// writeLines writes whole lines. What cannot be written is lost.
+// writeLines writes whole lines. Lines that cannot be written are lost.
 func (l *accessLog) writeLines(lines []byte) {
 	if len(lines) == 0 {
 		return

@@ -11,12 +11,12 @@ import (
 	"moonbridge/engine"
 )
 
-// accessFormat is how a line of the access log looks.
+// accessFormat is the format of a line of the access log.
 type accessFormat string
 
 const (
-	accessCombined accessFormat = "combined" // what web servers usually write, with id and times after it
-	accessJSON     accessFormat = "json"     // one object a line
+	accessCombined accessFormat = "combined" // the usual format of web servers, followed by id and times
+	accessJSON     accessFormat = "json"     // one object per line
 )
 
 func (f *accessFormat) String() string { return string(*f) }
@@ -31,7 +31,7 @@ func (f *accessFormat) Set(s string) error {
 	return errors.New("combined or json")
 }
 
-// append appends the line. Bytes of the peer can neither end it nor leave their quotes.
+// append appends the line for a. Bytes of the peer can neither end the line nor escape from their quotes.
 func (f accessFormat) append(dst []byte, a *engine.Access, zone *time.Location) []byte {
 	if f == accessJSON {
 		return appendJSONLine(dst, a)
@@ -91,7 +91,7 @@ func appendPeer(dst []byte, peer netip.AddrPort) []byte {
 	return peer.Addr().Unmap().WithZone("").AppendTo(dst)
 }
 
-// appendStatus appends three digits, 000 where there was no response.
+// appendStatus appends three digits, or 000 if there was no response.
 func appendStatus(dst []byte, status int) []byte {
 	if status == 0 {
 		return append(dst, "000"...)
@@ -99,7 +99,7 @@ func appendStatus(dst []byte, status int) []byte {
 	return strconv.AppendInt(dst, int64(status), 10)
 }
 
-// appendSeconds appends seconds with six digits after the point.
+// appendSeconds appends d in seconds, with six decimal places.
 func appendSeconds(dst []byte, d time.Duration) []byte {
 	us := d.Microseconds()
 	dst = strconv.AppendInt(dst, us/1e6, 10)
@@ -112,7 +112,7 @@ func appendSeconds(dst []byte, d time.Duration) []byte {
 
 const hexDigits = "0123456789abcdef"
 
-// appendEscaped appends printable ASCII as it is, and all else, with the quotation mark and the backslash, as \xNN.
+// appendEscaped appends printable ASCII unchanged, and all other bytes, quotation marks and backslashes as \xNN.
 func appendEscaped(dst, p []byte) []byte {
 	for _, b := range p {
 		if b < ' ' || b > '~' || b == '"' || b == '\\' {
@@ -153,7 +153,7 @@ func appendJSONLine(dst []byte, a *engine.Access) []byte {
 	return append(dst, "}\n"...)
 }
 
-// appendTime appends a member in seconds, null if it is not known.
+// appendTime appends a member in seconds, or null if d is not known.
 func appendTime(dst []byte, key string, d time.Duration) []byte {
 	dst = append(dst, `,"`...)
 	dst = append(dst, key...)
@@ -164,8 +164,8 @@ func appendTime(dst []byte, key string, d time.Duration) []byte {
 	return appendSeconds(dst, d)
 }
 
-// appendText appends a member that is a string (RFC 8259 §7). What cannot be shown is escaped; bytes that are no UTF-8
-// become the text \xNN.
+// appendText appends a member that is a string (RFC 8259 §7). Unprintable characters are escaped; bytes that are not
+// UTF-8 become the text \xNN.
 func appendText(dst []byte, key string, p []byte) []byte {
 	dst = append(dst, `,"`...)
 	dst = append(dst, key...)
@@ -181,7 +181,7 @@ func appendText(dst []byte, key string, p []byte) []byte {
 			dst = append(dst, p[:n]...)
 		case r < 0x10000:
 			dst = append(dst, '\\', 'u', hexDigits[r>>12], hexDigits[r>>8&15], hexDigits[r>>4&15], hexDigits[r&15])
-		default: // nothing that anybody would look for
+		default: // rare: no need to preserve it
 			dst = utf8.AppendRune(dst, utf8.RuneError)
 		}
 		p = p[n:]

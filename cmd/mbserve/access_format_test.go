@@ -13,7 +13,7 @@ import (
 
 var combinedLine = regexp.MustCompile(`^\S+ - - \[[^]]+\] "[^"]*" \d{3} \d+ "[^"]*" "[^"]*" \S+ \S+ \S+ \S+\n$`)
 
-// Whatever a peer sends: a line is one line, with the fields that it ought to have, all of it printable.
+// Whatever a peer sends, its entry is a single printable line with the expected fields.
 func FuzzAccessLine(f *testing.F) {
 	f.Add([]byte("GET"), []byte("/"), []byte("http://r/"), []byte("agent"))
 	f.Add([]byte("G\"T"), []byte("/\n127.0.0.1 - - forged"), []byte("\\"), []byte("\x00\x1b[31m\u009b\u2028\xff\xc3"))
@@ -51,7 +51,7 @@ func FuzzAccessLine(f *testing.F) {
 	})
 }
 
-// printableText says that a text needs no escaping but that of JSON.
+// printableText reports whether a text needs no escaping other than that of JSON.
 func printableText(s string) bool {
 	for _, r := range s {
 		if r < ' ' || r == '\ufffd' || r >= 0x7f {

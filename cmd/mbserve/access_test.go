@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// entry is a line of the access log in JSON.
+// entry is a line of the JSON access log.
 type entry struct {
 	Time           time.Time
 	Client         string
@@ -33,7 +33,7 @@ type entry struct {
 	Total          float64
 }
 
-// fileLines waits until a file has n lines.
+// fileLines waits until a file has n lines, and returns them.
 func fileLines(t testing.TB, file string, n int) []string {
 	t.Helper()
 	var got []string
@@ -150,7 +150,7 @@ func TestAccessLogTimes(t *testing.T) {
 		queued = max(queued, *e.Queue)
 	}
 	if queued < 0.1 {
-		t.Errorf("nobody has waited: %v", queued)
+		t.Errorf("no request has waited: %v", queued)
 	}
 }
 
@@ -167,7 +167,7 @@ func TestAccessLogCombined(t *testing.T) {
 	s.out.wait(t, 0, `"-" 400 12 "-" "-"`)
 }
 
-// USR1 opens the file anew; everything is there when the server has ended.
+// USR1 reopens the file. All lines are in it when the server has ended.
 func TestAccessLogReopen(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "access.log")
 	s := start(t, "--access-log", file, "testdata/access.lua")
@@ -181,7 +181,7 @@ func TestAccessLogReopen(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.signal(syscall.SIGUSR1)
-	eventually(t, "file opened anew", func() bool { _, err := os.Stat(file); return err == nil })
+	eventually(t, "file reopened", func() bool { _, err := os.Stat(file); return err == nil })
 	for i := range 20 {
 		get(fmt.Sprintf("/after/%d", i))
 	}
@@ -194,7 +194,7 @@ func TestAccessLogReopen(t *testing.T) {
 	}
 }
 
-// A disk that is full is said, once a second at most, and nothing else.
+// A full disk is reported at most once a second, and has no other effect.
 func TestAccessLogDiskFull(t *testing.T) {
 	if _, err := os.Stat("/dev/full"); err != nil {
 		t.Skip("there is no /dev/full")
@@ -207,11 +207,11 @@ func TestAccessLogDiskFull(t *testing.T) {
 	}
 	s.wait("access log: lines lost", "no space left")
 	if n := strings.Count(s.log.String(), "access log"); n > 10 {
-		t.Errorf("said %d times", n)
+		t.Errorf("reported %d times", n)
 	}
 }
 
-// Nobody reads standard output: the server serves all the same, lines are lost, and the end comes.
+// If nothing reads standard output, the server still serves, lines are lost, and the server can stop.
 func TestAccessLogNobodyReads(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -247,9 +247,9 @@ func TestAccessLogNobodyReads(t *testing.T) {
 			t.Fatal(resp.Status)
 		}
 	}
-	s.wait("access log: lines lost", "not taken fast enough")
+	s.wait("access log: lines lost", "cannot be written fast enough")
 	s.stop()
-	s.wait("access log: the last lines are not taken")
+	s.wait("access log: the last lines could not be written in time")
 }
 
 func TestAccessLogOptions(t *testing.T) {

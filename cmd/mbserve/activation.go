@@ -11,17 +11,18 @@ import (
 	"moonbridge/reactor"
 )
 
-// inherited are listening sockets that another process has opened for us: the service manager, or the server that we
-// take over from. A listener of the script takes those of its address.
+// inherited holds listening sockets that another process has opened for us: the service manager, or the server that we
+// take over from. A listener of the script takes those with its address.
 type inherited struct {
 	byKey   map[string][]int
 	foreign bool // opened by the service manager, which removes files of Unix sockets itself
 }
 
-// key of a listening socket: the network and address as the script asks for them.
+// key identifies a listening socket by network and address, in the form that the script uses.
 func key(network, address string) string { return network + " " + address }
 
-// inheritListeners reads what the environment says, and removes it: it is not meant for the processes that we start.
+// inheritListeners reads the environment variables about listening sockets, and removes them, since they are not meant
+// for our child processes.
 func inheritListeners() (*inherited, error) {
 	defer func() {
 		for _, name := range []string{"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", upgradeEnv} {
@@ -34,7 +35,7 @@ func inheritListeners() (*inherited, error) {
 	return inheritFromManager(os.Getenv("LISTEN_PID"), os.Getenv("LISTEN_FDS"))
 }
 
-// inheritFromManager follows sd_listen_fds(3): descriptors from 3 on.
+// inheritFromManager follows sd_listen_fds(3): the sockets are descriptors 3 and up.
 func inheritFromManager(pid, count string) (*inherited, error) {
 	in := &inherited{byKey: make(map[string][]int), foreign: true}
 	if pid == "" || pid != strconv.Itoa(os.Getpid()) {
@@ -55,8 +56,7 @@ func inheritFromManager(pid, count string) (*inherited, error) {
 	return in, nil
 }
 
-// upgradeEnv names the listening sockets that a server passes to its successor: "network address=fd,fd", separated by
-// newlines.
+// upgradeEnv lists the listening sockets that a server passes to its successor: lines of "network address=fd,fd".
 const upgradeEnv = "MOONBRIDGE_LISTENERS"
 
 func inheritFromServer(list string) (*inherited, error) {
@@ -69,7 +69,7 @@ func inheritFromServer(list string) (*inherited, error) {
 		for number := range strings.SplitSeq(numbers, ",") {
 			fd, err := strconv.Atoi(number)
 			if err != nil || fd < 3 {
-				return nil, fmt.Errorf("%s: %q is no descriptor", upgradeEnv, number)
+				return nil, fmt.Errorf("%s: %q is not a descriptor", upgradeEnv, number)
 			}
 			unix.CloseOnExec(fd)
 			in.byKey[k] = append(in.byKey[k], fd)
@@ -78,7 +78,7 @@ func inheritFromServer(list string) (*inherited, error) {
 	return in, nil
 }
 
-// cutLast is strings.Cut at the last separator: a path may contain it.
+// cutLast is like strings.Cut, but cuts at the last separator: a path may contain others.
 func cutLast(s, sep string) (before, after string, found bool) {
 	if i := strings.LastIndex(s, sep); i >= 0 {
 		return s[:i], s[i+len(sep):], true
@@ -86,8 +86,8 @@ func cutLast(s, sep string) (before, after string, found bool) {
 	return s, "", false
 }
 
-// take is the sockets for a listener; nil if there are none. They are the caller's then.
-func (in *inherited) take(network, address string) []int {
+// takeSockets returns the sockets for a listener, or nil if there are none. The caller owns them.
+func (in *inherited) takeSockets(network, address string) []int {
 	if in == nil {
 		return nil
 	}
@@ -96,7 +96,7 @@ func (in *inherited) take(network, address string) []int {
 	return fds
 }
 
-// closeRest closes what no listener has taken, and returns what that was.
+// closeRest closes the sockets that no listener has taken, and returns their keys.
 func (in *inherited) closeRest() (keys []string) {
 	for k, fds := range in.byKey {
 		keys = append(keys, k)

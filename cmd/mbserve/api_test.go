@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// What a script is told of a request, on its whole way from the socket.
+// What a script sees of a request, all the way from the socket.
 func TestRequestObject(t *testing.T) {
 	t.Parallel()
 	s := start(t, "testdata/api.lua")

@@ -12,14 +12,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Go program cannot fork, so it goes into the background by starting itself once more, in a session of its own. The
-// first process waits until the second one is ready, and shows what keeps it from that: who types the command sees errors,
-// and its exit code, as in the foreground.
+// A Go program cannot fork, so mbserve goes into the background by starting itself again in a new session. The first
+// process waits until the second one is ready. Until then errors are shown as in the foreground, and a failed start
+// sets the exit code.
 
-// backgroundEnv tells the second process the descriptor on which it says that it is ready.
+// backgroundEnv gives the second process the descriptor on which it reports that it is ready.
 const backgroundEnv = "MOONBRIDGE_BACKGROUND"
 
-// goBackground starts the second process, and returns the exit code of the first.
+// goBackground starts the second process and returns the exit code of the first.
 func goBackground(args []string, stderr io.Writer) int {
 	program, err := os.Executable()
 	if err != nil {
@@ -34,7 +34,7 @@ func goBackground(args []string, stderr io.Writer) int {
 	cmd.Args = append([]string{os.Args[0]}, args...)
 	cmd.Env = append(os.Environ(), backgroundEnv+"=3")
 	cmd.ExtraFiles = []*os.File{w}
-	cmd.Stderr = os.Stderr // for errors at the start
+	cmd.Stderr = os.Stderr // for errors at start
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	err = cmd.Start()
 	w.Close()
@@ -47,7 +47,7 @@ func goBackground(args []string, stderr io.Writer) int {
 	}
 	err = cmd.Wait()
 	if code := cmd.ProcessState.ExitCode(); code > 0 {
-		return code // it has said why
+		return code // it has printed the reason
 	}
 	if err == nil {
 		err = errors.New("ended before it was ready")
@@ -55,11 +55,11 @@ func goBackground(args []string, stderr io.Writer) int {
 	return complain(stderr, fmt.Errorf("server in the background: %w", err))
 }
 
-// detacher is what a process in the background has to do when it is ready; nil in the foreground.
+// detacher detaches a background process when it is ready. It is nil in the foreground.
 type detacher struct{ ready *os.File }
 
-// inBackground reports whether this is the second process. Its standard output is nowhere from the beginning: the script
-// and its workers get that.
+// inBackground returns a detacher if this is the second process. Standard output is /dev/null from the start, since the
+// script and its workers inherit it.
 func inBackground() (*detacher, error) {
 	text := os.Getenv(backgroundEnv)
 	os.Unsetenv(backgroundEnv)
@@ -68,13 +68,13 @@ func inBackground() (*detacher, error) {
 	}
 	fd, err := strconv.Atoi(text)
 	if err != nil || fd < 3 {
-		return nil, fmt.Errorf("%s=%s: no descriptor", backgroundEnv, text)
+		return nil, fmt.Errorf("%s=%s: not a descriptor", backgroundEnv, text)
 	}
 	syscall.CloseOnExec(fd)
 	return &detacher{os.NewFile(uintptr(fd), "ready")}, nil
 }
 
-// detach lets go of the terminal, and of the one who waits.
+// detach disconnects the process from the terminal and from the waiting first process.
 func (d *detacher) detach() error {
 	if d == nil {
 		return nil

@@ -17,7 +17,7 @@ import (
 
 func itoa(n int) string { return strconv.Itoa(n) }
 
-// With -b the command returns when the server is ready, and the server lives on without the terminal.
+// With -b the command returns when the server is ready, and the server keeps running without the terminal.
 func TestBackground(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -28,7 +28,7 @@ func TestBackground(t *testing.T) {
 	if code := s.cmd.ProcessState.ExitCode(); code != 0 {
 		t.Fatalf("exit code %d: %s", code, s.log)
 	}
-	s.log.all(t) // nobody has our standard error any more
+	s.log.all(t) // no process holds our standard error any longer
 	s.out.all(t)
 	text, err := os.ReadFile(pidName)
 	if err != nil {
@@ -48,7 +48,7 @@ func TestBackground(t *testing.T) {
 	}
 	s.endOf(pid)
 	if _, err := os.Lstat(pidName); err == nil {
-		t.Error("the pid file is left")
+		t.Error("the pid file still exists")
 	}
 }
 
@@ -60,7 +60,7 @@ func getsid(pid int) (int, error) {
 	return int(r), nil
 }
 
-// What keeps the server from starting is said at the terminal, with the exit code of the foreground.
+// An error at start is shown on the terminal, with the exit code of a start in the foreground.
 func TestBackgroundFails(t *testing.T) {
 	t.Parallel()
 	logName := filepath.Join(t.TempDir(), "log")
@@ -83,7 +83,7 @@ func TestBackgroundFails(t *testing.T) {
 	}
 }
 
-// systemLog is a system log of the test's own.
+// systemLog is a system log for the test.
 func systemLog(t *testing.T) (next func() string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "log")
@@ -162,14 +162,14 @@ func TestLogFormats(t *testing.T) {
 	}
 }
 
-// Root is given up: script, workers and server run as another user, with files that only root could have opened.
+// Root privileges are dropped: script, workers and server run as another user, with files that only root could open.
 func TestUser(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() != 0 {
 		if _, stderr := runToEnd(t, exitUsage, "-u", "root", "testdata/hello.lua"); !strings.Contains(stderr, "started as root") {
 			t.Error(stderr)
 		}
-		t.Skip("only root can give up root")
+		t.Skip("needs root")
 	}
 	nobody, err := user.Lookup("nobody")
 	if err != nil {
@@ -189,7 +189,7 @@ func TestUser(t *testing.T) {
 			request:send_status("200 OK")
 			request:send_data(io.popen("id -u; id -G"):read("*a"))
 		end) }`)
-	// The test binary lies where only root gets at it.
+	// The test binary is in a directory that only root can access.
 	program, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

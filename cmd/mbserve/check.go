@@ -10,7 +10,7 @@ import (
 	"moonbridge/handler/pool"
 )
 
-// check loads the script, shows what it asks for and binds nothing. It returns the exit code.
+// check loads the script and shows its pools and listeners, without binding any. It returns the exit code.
 func check(o *options, stdout, stderr io.Writer) int {
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP)
 	defer cancel()
@@ -36,6 +36,6 @@ func check(o *options, stdout, stderr io.Writer) int {
 			fmt.Fprintf(stdout, "  %s%s\n", l, what)
 		}
 	}
-	fmt.Fprintf(stdout, "%s: good\n", o.script)
+	fmt.Fprintf(stdout, "%s: OK\n", o.script)
 	return exitOK
 }

@@ -11,14 +11,14 @@ import (
 	"time"
 )
 
-// newClient is an HTTP client with connections of its own.
+// newClient returns an HTTP client with separate connections.
 func newClient(t testing.TB) *http.Client {
 	tr := &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true}
 	t.Cleanup(tr.CloseIdleConnections)
 	return &http.Client{Transport: tr, Timeout: 4 * patience} // for large bodies on a busy machine
 }
 
-// fetch makes one request on a connection of its own.
+// fetch makes one request on a new connection.
 func fetch(method, url, body string) (*http.Response, string, error) {
 	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DisableCompression: true}, Timeout: patience}
 	req, err := http.NewRequest(method, url, strings.NewReader(body))
@@ -38,7 +38,7 @@ func do(c *http.Client, req *http.Request) (*http.Response, string, error) {
 	return resp, string(text), err
 }
 
-// get wants status 200 and returns the body.
+// get expects status 200 and returns the body.
 func get(t testing.TB, url string) string {
 	t.Helper()
 	resp, body, err := fetch("GET", url, "")
@@ -51,7 +51,7 @@ func get(t testing.TB, url string) string {
 	return body
 }
 
-// status is that of a request; the connection must not fail.
+// status returns the status of a request; the connection must not fail.
 func status(t testing.TB, method, url string) int {
 	t.Helper()
 	resp, _, err := fetch(method, url, "")
@@ -61,7 +61,7 @@ func status(t testing.TB, method, url string) int {
 	return resp.StatusCode
 }
 
-// peer is a client that speaks in bytes.
+// peer is a client that sends and receives bytes.
 type peer struct {
 	t testing.TB
 	net.Conn
@@ -92,7 +92,7 @@ func (p *peer) get(path string) {
 	p.say("GET %s HTTP/1.1\r\nHost: h\r\n\r\n", path)
 }
 
-// hears reads a response and wants its status; it returns the body.
+// hears reads a response, checks its status, and returns the body.
 func (p *peer) hears(status int) string {
 	p.t.Helper()
 	resp, err := http.ReadResponse(p.r, nil)
@@ -110,16 +110,16 @@ func (p *peer) hears(status int) string {
 	return string(body)
 }
 
-// hearsEnd wants the connection to end, in an orderly way, without another byte.
+// hearsEnd expects the connection to end in an orderly way, without another byte.
 func (p *peer) hearsEnd() {
 	p.t.Helper()
 	if b, err := p.r.ReadByte(); err != io.EOF {
 		p.t.Fatalf("read %q, %v; want the end of the connection", b, err)
 	}
-	p.Close() // or the server waits for that
+	p.Close() // otherwise the server waits for that
 }
 
-// hearsBreak wants the connection to end in any way.
+// hearsBreak expects the connection to end in any way.
 func (p *peer) hearsBreak() {
 	p.t.Helper()
 	_, err := io.Copy(io.Discard, p.r)
@@ -129,7 +129,7 @@ func (p *peer) hearsBreak() {
 	p.Close()
 }
 
-// refuses reports whether nobody listens at an address any more.
+// refuses reports whether connections to an address are refused.
 func refuses(address string) bool {
 	c, err := net.DialTimeout("tcp", address, patience)
 	if err == nil {
@@ -138,7 +138,7 @@ func refuses(address string) bool {
 	return err != nil
 }
 
-// ask makes a GET on the connection, which stays open. Unlike the client of net/http it tries nothing twice.
+// ask makes a GET on the connection, which stays open. Unlike the client of net/http it never retries.
 func (p *peer) ask(path string) (status int, body string, err error) {
 	if _, err = fmt.Fprintf(p, "GET %s HTTP/1.1\r\nHost: h\r\n\r\n", path); err != nil {
 		return 0, "", err

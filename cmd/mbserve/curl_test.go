@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// curl runs the real one, and returns standard output. It must succeed.
+// curl runs curl and returns its standard output. It must succeed.
 func curl(t *testing.T, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -25,7 +25,7 @@ func curl(t *testing.T, args ...string) string {
 	return out.String()
 }
 
-// A client that nobody here has written.
+// The server works with a client that is not ours.
 func TestCurl(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("curl"); err != nil {

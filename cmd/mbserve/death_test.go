@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// load is a number of clients that make one GET after the other on connections that stay open. None may fail.
+// load is a number of clients that make one GET after another on persistent connections. None may fail.
 type load struct {
 	t    *testing.T
 	over atomic.Bool
@@ -21,7 +21,7 @@ type load struct {
 	all  sync.WaitGroup
 
 	mu   sync.Mutex
-	last map[string]int // secret → requests since the last look
+	last map[string]int // secret → requests since the last check
 }
 
 func startLoad(t *testing.T, s *instance, clients int) *load {
@@ -52,7 +52,7 @@ func (l *load) run(p *peer) {
 	}
 }
 
-// secrets are those of answers since the last call.
+// secrets returns the secrets in the answers since the last call.
 func (l *load) secrets() map[string]int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -66,7 +66,7 @@ func (l *load) stop() {
 	l.all.Wait()
 }
 
-// wantWorkers waits until the pool has so many workers, all of one fork server.
+// wantWorkers waits until the pool has n workers, all of one fork server.
 func (s *instance) wantWorkers(n int) {
 	s.t.Helper()
 	if !holds(patience, func() bool { return len(s.workers()) == n && len(s.forkServers()) == 1 }) {
@@ -81,11 +81,11 @@ func kill(t testing.TB, pid int) {
 	}
 }
 
-// Workers may die all the time: no GET is lost, and afterwards everything is as before.
+// Workers die all the time: no GET is lost, and afterwards everything is as before.
 func TestWorkersKilledUnderLoad(t *testing.T) {
 	s := start(t, "testdata/state.lua")
 	s.wantWorkers(4)
-	// The fork server has a handle too.
+	// The fork server has a pidfd too.
 	eventually(t, "all handles", func() bool { return files(t, s.pid())["[pidfd]"] == 1+4 })
 	before := files(t, s.pid())
 	l := startLoad(t, s, 32)
@@ -112,7 +112,7 @@ func TestWorkersKilledUnderLoad(t *testing.T) {
 	}
 }
 
-// A GET whose worker dies is answered by another one, and nobody notices.
+// A GET whose worker dies is answered by another one, without the client noticing.
 func TestGetIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	fifo, open := newFIFO(t)
@@ -130,7 +130,7 @@ func TestGetIsTriedAgain(t *testing.T) {
 	p.hears(200)
 }
 
-// One that kills its second worker too is given up.
+// A GET that kills its second worker too is not tried again.
 func TestGetIsNotTriedForEver(t *testing.T) {
 	t.Parallel()
 	fifo, _ := newFIFO(t)
@@ -148,7 +148,7 @@ func TestGetIsNotTriedForEver(t *testing.T) {
 	p.hears(200)
 }
 
-// A POST must not be done twice: its client learns that it may or may not have been.
+// A POST must not be processed twice: its client is told that it may or may not have been processed.
 func TestPostIsNotTriedAgain(t *testing.T) {
 	t.Parallel()
 	fifo, _ := newFIFO(t)
@@ -166,7 +166,7 @@ func TestPostIsNotTriedAgain(t *testing.T) {
 	}
 }
 
-// A worker that dies in the middle of a body: the client of an upload is told so, that of a download notices.
+// A worker dies in the middle of a body: the client of an upload is told, and the client of a download notices.
 func TestWorkerKilledInTheMiddle(t *testing.T) {
 	t.Parallel()
 	s := start(t, "testdata/stream.lua") // one worker
@@ -200,7 +200,7 @@ func TestWorkerKilledInTheMiddle(t *testing.T) {
 	}
 }
 
-// The fork server may die: workers go on until those of a new one have taken over.
+// The fork server dies: workers keep running until those of a new one have taken over.
 func TestForkServerKilled(t *testing.T) {
 	s := start(t, "testdata/state.lua")
 	s.wantWorkers(4)
@@ -213,7 +213,7 @@ func TestForkServerKilled(t *testing.T) {
 	}
 	kill(t, old)
 	s.wait("fork server died", fmt.Sprint("pid=", old))
-	s.wait("fork server started anew")
+	s.wait("fork server restarted")
 	eventually(t, "all old workers are gone", func() bool {
 		for _, pid := range oldWorkers {
 			if _, ok := readProcess(pid); ok {
@@ -228,7 +228,7 @@ func TestForkServerKilled(t *testing.T) {
 	l.stop()
 	for secret := range l.secrets() {
 		if oldSecrets[secret] != 0 {
-			t.Error("an answer of a worker of the old fork server")
+			t.Error("an answer from a worker of the old fork server")
 		}
 	}
 	s.wantWorkers(4)
@@ -237,7 +237,8 @@ func TestForkServerKilled(t *testing.T) {
 	}
 }
 
-// In whatever phase a fork server dies, loading, forking or idle, the next one makes the pool whole, and nobody is left over.
+// Whenever a fork server dies, while loading, forking or idle, the next one restores the pool, and no process is left
+// over.
 func TestForkServersKilledAtAnyTime(t *testing.T) {
 	t.Parallel()
 	s := start(t, "testdata/state.lua")
@@ -255,12 +256,12 @@ func TestForkServersKilledAtAnyTime(t *testing.T) {
 		kill(t, old)
 		eventually(t, "it is gone", func() bool { return !slices.Contains(s.forkServers(), old) })
 	}
-	s.wait("fork server started anew")
+	s.wait("fork server restarted")
 	s.wantWorkers(4) // and one fork server
 	get(t, s.url("/"))
 }
 
-// Even when all are killed at the same time, the server comes back.
+// Even if all are killed at the same time, the server recovers.
 func TestEverybodyKilled(t *testing.T) {
 	t.Parallel()
 	s := start(t, "testdata/state.lua")
@@ -271,7 +272,7 @@ func TestEverybodyKilled(t *testing.T) {
 		for _, pid := range append(s.forkServers(), s.workers()...) {
 			kill(t, pid)
 		}
-		s.log.wait(t, from, "fork server started anew")
+		s.log.wait(t, from, "fork server restarted")
 		eventually(t, "an answer", func() bool {
 			status, _, err := p.ask("/")
 			if err != nil || status != 200 && status != 503 && status != 502 {

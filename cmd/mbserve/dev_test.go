@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// answerTo is the response to a request, with its body. fields are names and values.
+// answerTo returns the response to a request, with its body. fields are names and values.
 func answerTo(t testing.TB, method, url string, fields ...string) (*http.Response, string) {
 	t.Helper()
 	req, err := http.NewRequest(method, url, nil)
@@ -61,7 +61,7 @@ func TestErrorPages(t *testing.T) {
 			}
 		}
 	}
-	s.wait("GET /fail [dev-test-1]", "on purpose") // in the log as ever
+	s.wait("GET /fail [dev-test-1]", "on purpose") // in the log as usual
 
 	if resp, body := answerTo(t, "HEAD", s.url("/fail")); resp.StatusCode != 500 || body != "" || resp.ContentLength < 1000 {
 		t.Errorf("HEAD: %s, %d bytes, %q", resp.Status, resp.ContentLength, body)
@@ -69,17 +69,17 @@ func TestErrorPages(t *testing.T) {
 	if _, body := answerTo(t, "GET", s.url("/good")); body != "good" {
 		t.Errorf("%q", body)
 	}
-	// What has begun can only break off.
+	// A response that has started can only be cut off.
 	if resp, err := http.Get(s.url("/out")); err == nil {
 		_, err = io.ReadAll(resp.Body)
 		resp.Body.Close()
 		if err == nil {
-			t.Error("the response has not broken off")
+			t.Error("the response was not cut off")
 		}
 	}
 }
 
-// Without the option nobody is told anything.
+// Without the option the client is told nothing.
 func TestNoErrorPages(t *testing.T) {
 	s := start(t, "testdata/dev.lua")
 	for _, path := range []string{"/fail", "/module", "/after"} {
@@ -89,7 +89,7 @@ func TestNoErrorPages(t *testing.T) {
 	}
 }
 
-// A script that cannot be loaded is shown, to connections that are open too, until it is mended.
+// If a script cannot be loaded, the error is shown, even on open connections, until the script is fixed.
 func TestFailurePage(t *testing.T) {
 	a := newApplication(t)
 	a.write(`@ listen{port, connect = say "one"} listen{port, connect = say "two"} listen{{ proto = "interval", delay = 1 }, connect = function() end}`)

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// endureTime is how long TestEndure goes on: MBSERVE_ENDURE=60s for a long run.
+// endureTime is how long TestEndure runs: MBSERVE_ENDURE=60s for a long run.
 func endureTime(t *testing.T) time.Duration {
 	text := os.Getenv("MBSERVE_ENDURE")
 	if text == "" {
@@ -24,8 +24,8 @@ func endureTime(t *testing.T) time.Duration {
 	return d
 }
 
-// While wrk asks on 256 connections, workers are killed, the script is loaded anew and the server replaced by a new process.
-// Nobody may notice: no socket error, no other status than 200, nothing left over.
+// While wrk sends requests on 256 connections, workers are killed, the script is reloaded, and the server is replaced
+// by a new process. Clients must not notice: no socket error, no status other than 200, and nothing is left over.
 func TestEndure(t *testing.T) {
 	wrk, err := exec.LookPath("wrk")
 	if err != nil {
@@ -91,12 +91,12 @@ func TestEndure(t *testing.T) {
 		all := marked(s.mark)
 		return settled() && len(all) == 2+3
 	})
-	eventually(t, "no descriptors are left over", func() bool { return openFiles(t, last) <= before })
+	eventually(t, "no descriptors are leaked", func() bool { return openFiles(t, last) <= before })
 	<-s.exited
 	s.endOf(last)
 }
 
-// openFiles is how many descriptors a process has.
+// openFiles returns how many descriptors a process has.
 func openFiles(t *testing.T, pid int) int {
 	t.Helper()
 	list, err := os.ReadDir("/proc/" + itoa(pid) + "/fd")
@@ -106,7 +106,7 @@ func openFiles(t *testing.T, pid int) int {
 	return len(list)
 }
 
-// workersOf are the children of the children of a server.
+// workersOf returns the children of the children of a server.
 func (s *instance) workersOf(pid int) (pids []int) {
 	for _, fork := range s.childrenOf(pid) {
 		pids = append(pids, s.childrenOf(fork)...)

@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// proof says which tests show that an entry of the manual is true. shown stands for the manual's own examples under the
+// proof says which tests show that an entry of the manual is true. shown stands for the manual's examples under the
 // entry's heading, which TestManual runs; the others are package.TestName or package.TestName/subtest.
 type proof struct {
 	entry string // as chapter: entry
@@ -24,7 +24,7 @@ type proof struct {
 const shown = "example"
 
 // TestEntries checks the table in entry_table_test.go against the manual and the tests: every entry of the manual's
-// reference has its proof, every proof is of something that the manual says, and every test in it exists.
+// reference has a proof, every proof belongs to an entry of the manual, and every test in it exists.
 func TestEntries(t *testing.T) {
 	entries := manualEntries(t)
 	proven := map[string]bool{}
@@ -52,7 +52,7 @@ func TestEntries(t *testing.T) {
 	}
 }
 
-// original is what the manual of the original has entries for.
+// original lists the entries of the original's manual.
 var original = strings.Fields(`listen
 	socket:cancel socket:close socket:flush socket.input socket.interval socket:lines socket.local_ip4 socket.local_ip6
 	socket.local_tcpport socket.output socket:read socket:readuntil socket.remote_ip4 socket.remote_ip6
@@ -66,7 +66,7 @@ var original = strings.Fields(`listen
 	request:send_data request:send_header request:send_status request.socket request:stream_post_param
 	request:stream_post_params request:stream_request_body`)
 
-// bare is the name of an entry, without its chapter and arguments.
+// bare returns the name of an entry, without chapter and arguments.
 func bare(entry string) string {
 	_, name, _ := strings.Cut(entry, ": ")
 	name, _, _ = strings.Cut(name, "(")
@@ -81,7 +81,8 @@ func TestEntriesHaveTests(t *testing.T) {
 		examples[e.heading] = true
 	}
 	packages := map[string]map[string]*ast.FuncDecl{}
-	for name, dir := range map[string]string{"main": ".", "worker": "../../handler/worker", "pool": "../../handler/pool",
+	for name, dir := range map[string]string{"main": ".", "worker": "../../handler/worker",
+		"rawhttp": "../../handler/worker/rawhttp", "form": "../../handler/worker/form", "pool": "../../handler/pool",
 		"listen": "../../handler/pool/listen", "policy": "../../handler/pool/policy",
 		"engine": "../../engine", "httpparse": "../../httpparse"} {
 		packages[name] = testsOf(t, dir)
@@ -90,7 +91,7 @@ func TestEntriesHaveTests(t *testing.T) {
 		for _, name := range p.tests {
 			if name == shown {
 				if !examples[entries[p.entry]] {
-					t.Errorf("%s: there is no example under %q", p.entry, entries[p.entry])
+					t.Errorf("%s: no example under %q", p.entry, entries[p.entry])
 				}
 				continue
 			}
@@ -98,15 +99,15 @@ func TestEntriesHaveTests(t *testing.T) {
 			test, sub, hasSub := strings.Cut(test, "/")
 			f := packages[where][test]
 			if f == nil {
-				t.Errorf("%s: there is no test %s", p.entry, name)
+				t.Errorf("%s: no test %s", p.entry, name)
 			} else if hasSub && test == "TestManual" && !examples[sub] || hasSub && test != "TestManual" && !hasString(f, sub) {
-				t.Errorf("%s: there is no subtest %s", p.entry, name)
+				t.Errorf("%s: no subtest %s", p.entry, name)
 			}
 		}
 	}
 }
 
-// testsOf are the tests of a package by name, whatever the build tags of their files.
+// testsOf returns the tests of a package by name, whatever the build tags of their files.
 func testsOf(t *testing.T, dir string) map[string]*ast.FuncDecl {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
@@ -128,7 +129,7 @@ func testsOf(t *testing.T, dir string) map[string]*ast.FuncDecl {
 	return tests
 }
 
-// hasString reports whether a string stands in a function: the name of a subtest.
+// hasString reports whether a function contains a string: the name of a subtest.
 func hasString(f *ast.FuncDecl, s string) (found bool) {
 	ast.Inspect(f, func(n ast.Node) bool {
 		if l, ok := n.(*ast.BasicLit); ok && l.Kind == token.STRING {
@@ -142,8 +143,8 @@ func hasString(f *ast.FuncDecl, s string) (found bool) {
 
 var firstCell = regexp.MustCompile("^\\| `?([^`|]+?)`? *\\|")
 
-// manualEntries are the entries of the reference chapter, each with the heading that it stands under: the headings of the
-// two lowest levels, and the rows of tables whose first column is headed "parameter" or "status".
+// manualEntries returns the entries of the reference chapter, each with the heading above it. Entries are the headings
+// of the two lowest levels, and the rows of tables whose first column is "parameter" or "status".
 func manualEntries(t *testing.T) map[string]string {
 	t.Helper()
 	text, err := os.ReadFile(manual)
@@ -153,7 +154,7 @@ func manualEntries(t *testing.T) map[string]string {
 	_, reference, found := strings.Cut(string(text), "\n## Reference\n")
 	reference, _, end := strings.Cut(reference, "\n## ")
 	if !found || !end {
-		t.Fatal("the manual has no chapter Reference with another one behind it")
+		t.Fatal("the manual has no chapter Reference followed by another chapter")
 	}
 	entries := map[string]string{}
 	var chapter, heading, column string
@@ -189,12 +190,12 @@ func manualEntries(t *testing.T) map[string]string {
 		}
 	}
 	if len(entries) < 100 {
-		t.Fatalf("the manual has %d entries only", len(entries))
+		t.Fatalf("the manual has only %d entries", len(entries))
 	}
 	return entries
 }
 
-// splitList splits a heading at the commas that stand outside of brackets.
+// splitList splits a heading at commas outside brackets.
 func splitList(s string) (parts []string) {
 	depth, from := 0, 0
 	for i, c := range s {

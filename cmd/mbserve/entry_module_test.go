@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// generate_handler takes its arguments in either order, and its options in every combination.
+// generate_handler accepts its arguments in either order, and its options in every combination.
 func TestEntryGenerateHandler(t *testing.T) {
 	t.Parallel()
 	s := start(t, "testdata/entry_handler.lua")
@@ -22,7 +22,7 @@ func TestEntryGenerateHandler(t *testing.T) {
 	}
 }
 
-// chunk_size is what the other two sizes are, unless they are given.
+// chunk_size is the default of the other two sizes.
 func TestEntryChunkSize(t *testing.T) {
 	t.Parallel()
 	s := start(t, "testdata/entry_handler.lua")
@@ -45,7 +45,7 @@ func TestEntryResponseTimeout(t *testing.T) {
 	p.hearsBreak()
 }
 
-// What a limit that a handler sets itself does, and does not.
+// The effects of a limit that a handler sets itself.
 func TestEntryTimeout(t *testing.T) {
 	t.Parallel()
 	s := start(t, "testdata/entry_timeout.lua")
@@ -79,7 +79,7 @@ func TestEntryTimeout(t *testing.T) {
 	}
 }
 
-// Which addresses a listener takes.
+// The addresses that a listener binds.
 func TestEntryListeners(t *testing.T) {
 	t.Parallel()
 	if ln, err := net.Listen("tcp6", "[::1]:0"); err != nil {
@@ -90,7 +90,7 @@ func TestEntryListeners(t *testing.T) {
 	s := start(t, "testdata/entry_ports.lua")
 	for i, want := range []string{"127.0.0.1", "::1", "0.0.0.0", "::", "", "::"} {
 		host, port, _ := net.SplitHostPort(s.tcp(i))
-		if want == "" && (host == "127.0.0.1" || host == "::1") { // what "localhost" is, is up to the machine
+		if want == "" && (host == "127.0.0.1" || host == "::1") { // the meaning of "localhost" depends on the machine
 			want = host
 		}
 		if host != want || port == "0" {
@@ -104,13 +104,13 @@ func TestEntryListeners(t *testing.T) {
 	}
 	_, stderr := runToEnd(t, 3, "testdata/entry_ports.lua", "no-such-service")
 	checkMessage(t, stderr, `listen: listener 7: port: unknown service "no-such-service"`)
-	// A name is looked up: that it is somebody else's port does not matter here.
+	// A service name is looked up; whether another program uses the port does not matter here.
 	if out, _ := runToEnd(t, 0, "--check", "testdata/entry_ports.lua", "http"); !strings.Contains(out, ":80") {
 		t.Errorf("the service http is not port 80:\n%s", out)
 	}
 }
 
-// Statuses that the server answers, of its own accord.
+// Statuses that the server itself sends.
 func TestEntryStatus(t *testing.T) {
 	t.Parallel()
 	s := start(t, "testdata/entry_response.lua")

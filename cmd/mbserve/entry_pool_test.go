@@ -10,7 +10,7 @@ import (
 
 var listening = regexp.MustCompile(`msg=listening .*address=(?:http|tcp)://([^/\s]+)`)
 
-// tcp is where the n-th TCP listener can be reached, whatever it serves.
+// tcp returns the address of the n-th TCP listener, whatever it serves.
 func (s *instance) tcp(n int) string {
 	s.t.Helper()
 	all := listening.FindAllStringSubmatch(s.log.String(), -1)
@@ -20,23 +20,23 @@ func (s *instance) tcp(n int) string {
 	return all[n][1]
 }
 
-// count is how many lines of the log say text.
+// count returns how many lines of the log contain text.
 func (s *instance) count(text string) int { return strings.Count(s.log.String(), text) }
 
-// How many workers a pool makes by itself.
+// How many workers a pool starts by itself.
 func TestEntryNumberOfWorkers(t *testing.T) {
 	tests := []struct {
 		pool     string
 		min, max int
 	}{
 		{"", 2, 2},             // min_fork is 2
-		{"min_fork = 1", 1, 1}, // which is the spare one, too
+		{"min_fork = 1", 1, 1}, // which is also the spare one
 		{"min_fork = 3", 3, 3},
-		{"max_fork = 1", 1, 1}, // min_fork gives way
-		{"pre_fork = 4", 4, 4}, // min_fork follows
+		{"max_fork = 1", 1, 1}, // min_fork is lowered
+		{"pre_fork = 4", 4, 4}, // min_fork is raised
 		{"min_fork = 1, pre_fork = 3, fork_delay = 0.1", 3, 3},
 		{"min_fork = 1, pre_fork = 0", 1, 1},
-		// Without a pause, a worker may be taken for busy before it has gone to sleep for the first time.
+		// Without a pause, a worker may count as busy before it has gone to sleep for the first time.
 		{"min_fork = 1, pre_fork = 3, max_fork = 9, fork_delay = false", 3, 9},
 	}
 	for _, test := range tests {
@@ -44,7 +44,7 @@ func TestEntryNumberOfWorkers(t *testing.T) {
 			t.Parallel()
 			s := start(t, "testdata/entry_births.lua", test.pool)
 			eventually(t, "as many workers as asked for", func() bool { return s.count("msg=born") >= test.min })
-			for range 10 { // requests one after the other need no more
+			for range 10 { // successive requests need no more workers
 				get(t, s.url("/"))
 			}
 			s.stop()
@@ -55,19 +55,19 @@ func TestEntryNumberOfWorkers(t *testing.T) {
 	}
 }
 
-// With fork_delay of an hour, the spare workers do not come before that.
+// With a fork_delay of an hour, no spare workers start before that.
 func TestEntryForkDelay(t *testing.T) {
 	t.Parallel()
 	s := start(t, "testdata/entry_births.lua", "min_fork = 1, pre_fork = 5, fork_delay = 3600")
 	s.wait("msg=born")
-	time.Sleep(1500 * time.Millisecond) // time for workers at the default's pace
+	time.Sleep(1500 * time.Millisecond) // enough for workers at the default rate
 	s.stop()
-	if got := s.count("msg=born"); got > 2 { // the first spare worker has nothing to wait for
+	if got := s.count("msg=born"); got > 2 { // the first spare worker starts without a delay
 		t.Errorf("%d workers", got)
 	}
 }
 
-// fork_error_delay passes between workers that fail in prepare. It is longer than the default here.
+// fork_error_delay is the time between workers that fail in prepare. Here it is longer than the default.
 func TestEntryForkErrorDelay(t *testing.T) {
 	t.Parallel()
 	const delay = 3 * time.Second
@@ -79,18 +79,18 @@ func TestEntryForkErrorDelay(t *testing.T) {
 	}
 }
 
-// A worker that nothing is asked of ends after idle_timeout, and so does the one after it.
+// A worker without requests ends after idle_timeout, and so does its successor.
 func TestEntryIdleTimeout(t *testing.T) {
 	t.Parallel()
 	s := start(t, "testdata/entry_births.lua", "min_fork = 1, max_fork = 1, idle_timeout = 0.2")
 	eventually(t, "three workers", func() bool { return s.count("msg=born") >= 3 })
 	get(t, s.url("/"))
 	if strings.Contains(s.log.String(), "worker ended") {
-		t.Error("a planned end is logged as if it were none")
+		t.Error("a planned end is logged as unplanned")
 	}
 }
 
-// failures are the times at which workers have failed in prepare.
+// failures returns the times at which workers failed in prepare.
 func failures(t *testing.T, s *instance) (at []time.Time) {
 	t.Helper()
 	for line := range strings.Lines(s.log.String()) {
@@ -105,7 +105,8 @@ func failures(t *testing.T, s *instance) (at []time.Time) {
 	return at
 }
 
-// false ends the worker, whose finish runs; everything else keeps it: of a request and of a raw connection alike.
+// A handler that returns false ends its worker, which runs finish; any other value keeps the worker. This applies to
+// requests and raw connections.
 func TestEntryResultOfConnect(t *testing.T) {
 	t.Parallel()
 	s := start(t, "testdata/entry_result.lua")
@@ -138,7 +139,7 @@ func TestEntryResultOfConnect(t *testing.T) {
 	}
 }
 
-// listen is closed when the script has ended, for each handler.
+// After the script has ended, no handler can call listen.
 func TestEntryListenTooLate(t *testing.T) {
 	t.Parallel()
 	s := start(t, "testdata/entry_late.lua")
@@ -151,7 +152,7 @@ func TestEntryListenTooLate(t *testing.T) {
 	}
 }
 
-// A timer's object has its name, which may be empty, and no connection. The first tick comes after the delay.
+// A timer's object has a name, which may be empty, and no connection. The first tick comes after the delay.
 func TestEntryTimerObject(t *testing.T) {
 	t.Parallel()
 	const delay = 300 * time.Millisecond
@@ -166,7 +167,7 @@ func TestEntryTimerObject(t *testing.T) {
 	tick := s.wait("tick [] nil nil")
 	s.wait("tick [a name] nil nil")
 	s.wait("own field")
-	// The lines are written by different threads: a little earlier is no mistake.
+	// Different threads write the lines, so slightly too early is not an error.
 	if d := when(tick).Sub(when(s.wait("msg=ready"))); d < delay*8/10 {
 		t.Errorf("the first tick comes after %v", d)
 	}

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// The sizes that hold where a script sets none.
+// The default sizes.
 func TestEntryDefaultSizes(t *testing.T) {
 	t.Parallel()
 	s := start(t, "testdata/entry_defaults.lua")
@@ -17,7 +17,7 @@ func TestEntryDefaultSizes(t *testing.T) {
 	if err != nil || body != "16384" {
 		t.Errorf("longest piece: %q, %v", body, err)
 	}
-	// A client that asks first is told before it sends anything.
+	// A client that sends Expect: 100-continue is refused before it sends anything.
 	for length, status := range map[int]string{64 << 20: "100 Continue", 64<<20 + 1: "413 Content Too Large"} {
 		p := dial(t, s.address(0))
 		p.say("POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n", length)
@@ -33,7 +33,7 @@ func TestEntryDefaultSizes(t *testing.T) {
 	}
 }
 
-// pairs lists what the client has sent, header fields in lower case.
+// pairs lists the client's data, with header names in lower case.
 func TestEntryPairs(t *testing.T) {
 	t.Parallel()
 	s := start(t, "testdata/entry_pairs.lua")
@@ -67,7 +67,7 @@ func TestEntryPairs(t *testing.T) {
 	}
 }
 
-// One form, in the tables and given to stream handlers.
+// The same form in the tables and in stream handlers.
 func TestEntryForm(t *testing.T) {
 	t.Parallel()
 	s := start(t, "testdata/entry_form.lua")
@@ -90,9 +90,9 @@ Content-Disposition: form-data; name="text"
 
 plain
 --b--`, "\n", "\r\n")
-	const late = "stream_post_param: the request body was read as a form already\n" +
-		"stream_post_params: the request body was read as a form already\n" +
-		"stream_request_body: the request body was read as a form already\n"
+	const late = "stream_post_param: the request body has already been read as a form\n" +
+		"stream_post_params: the request body has already been read as a form\n" +
+		"stream_request_body: the request body has already been read as a form\n"
 	const urlencoded = "application/x-www-form-urlencoded"
 	tests := []struct{ name, query, kind, body, want string }{
 		{"tables", "", "multipart/form-data; charset=utf-8; boundary=\"b\"", body,
@@ -127,7 +127,7 @@ plain
 	}
 }
 
-// A form is read before the status goes out, unless defer_reading was called, in either spelling.
+// A form is read before the status is sent, unless defer_reading was called, in either spelling.
 func TestEntryDeferReading(t *testing.T) {
 	for _, query := range []string{"", "?dot", "?colon"} {
 		t.Run("query "+query, func(t *testing.T) {
@@ -144,7 +144,7 @@ func TestEntryDeferReading(t *testing.T) {
 				}
 			}
 			if query == "" && s.count("msg=sent") != 0 {
-				t.Error("the status is sent before the form was read")
+				t.Error("the status was sent before the form was read")
 			}
 			p.say("3\r\na=b\r\n0\r\n\r\n")
 			if got := p.hears(200); got != "early\nb\n" {
@@ -155,8 +155,8 @@ func TestEntryDeferReading(t *testing.T) {
 	}
 }
 
-// Data is collected up to minimum_output_chunk_size, or chunk_size; the default is 1024. What has reached it goes out while
-// the handler waits, and the length of the body is not known then.
+// Data is collected up to minimum_output_chunk_size, or chunk_size; the default is 1024. When it is reached, the data
+// is sent while the handler waits, before the length of the body is known.
 func TestEntryOutputChunk(t *testing.T) {
 	for _, test := range []struct {
 		options string
@@ -183,7 +183,7 @@ func TestEntryOutputChunk(t *testing.T) {
 					t.Fatal(err)
 				}
 			} else {
-				time.Sleep(300 * time.Millisecond) // it would go out after about 50 ms
+				time.Sleep(300 * time.Millisecond) // it would be sent after about 50 ms
 			}
 			open()
 			resp, err := http.ReadResponse(p.r, nil)
@@ -201,8 +201,8 @@ func TestEntryOutputChunk(t *testing.T) {
 	}
 }
 
-// A client that goes on to send after it was refused is listened to for drain_timeout, which is longer than the default
-// here, so that it has the time to read the answer.
+// If a refused client keeps sending, its data is read for drain_timeout, so that it has time to read the answer. Here
+// drain_timeout is longer than the default.
 func TestEntryDrainTimeout(t *testing.T) {
 	t.Parallel()
 	s := start(t, "testdata/entry_drain.lua")

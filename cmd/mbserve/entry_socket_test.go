@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// talk sends text on a connection of its own, ends it, and returns all that comes back.
+// talk sends text on a new connection, ends its side, and returns everything that it receives.
 func talk(t *testing.T, network, address, text string) string {
 	t.Helper()
 	c, err := net.DialTimeout(network, address, patience)
@@ -33,7 +33,7 @@ func talk(t *testing.T, network, address, text string) string {
 	return string(got)
 }
 
-// What the formats of read, lines and readuntil make of the same bytes.
+// The results of read, lines and readuntil for various formats and the same bytes.
 func TestEntrySocketRead(t *testing.T) {
 	t.Parallel()
 	s := start(t, "testdata/entry_read.lua")
@@ -61,7 +61,7 @@ func TestEntrySocketRead(t *testing.T) {
 		got := talk(t, "tcp", s.tcp(0), test.formats+"\n"+test.text)
 		want := strings.ReplaceAll(test.want, `" `, "\"\n") + "\n"
 		want = strings.ReplaceAll(want, "nil ", "nil\n")
-		// Lua 5.4 escapes fewer characters when it quotes.
+		// Lua 5.4 escapes fewer characters in quoted strings.
 		got = strings.ReplaceAll(strings.ReplaceAll(got, "\r", `\13`), "\x00", `\0`)
 		got = strings.ReplaceAll(got, `\13\`+"\n", `\13\`+"\n")
 		if got != want {
@@ -70,7 +70,7 @@ func TestEntrySocketRead(t *testing.T) {
 	}
 }
 
-// Addresses have the bytes of their family and nothing else, on raw connections and in requests.
+// Addresses consist of exactly the bytes of their family, on raw connections and in requests.
 func TestEntrySocketAddresses(t *testing.T) {
 	t.Parallel()
 	if ln, err := net.Listen("tcp6", "[::1]:0"); err != nil {
@@ -105,7 +105,7 @@ func TestEntrySocketAddresses(t *testing.T) {
 	}
 }
 
-// close waits for a client that reads, and resets one that does not when the time is over.
+// close waits for a client that reads, and resets one that does not after the timeout.
 func TestEntrySocketCloseTimeout(t *testing.T) {
 	t.Parallel()
 	s := start(t, "testdata/entry_close.lua")
@@ -115,7 +115,7 @@ func TestEntrySocketCloseTimeout(t *testing.T) {
 		t.Errorf("%d bytes, %v", n, err)
 	}
 	s.wait("close: true nil")
-	// This one reads nothing, and its system takes next to nothing for it.
+	// This client reads nothing, and its system buffers next to nothing.
 	const size = 60000
 	d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
 		return c.Control(func(fd uintptr) { syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4096) })
@@ -133,7 +133,7 @@ func TestEntrySocketCloseTimeout(t *testing.T) {
 	}
 }
 
-// Objects that a script keeps are found out when their time is over.
+// Objects that a script keeps are detected when they are used after their end.
 func TestEntryKeptObjects(t *testing.T) {
 	t.Parallel()
 	s := start(t, "testdata/entry_kept.lua")

@@ -1,6 +1,7 @@
 package main
 
-// proofs is the table that TestEntries checks: in the order of the manual, then rules that no single entry has.
+// proofs is the table that TestEntries checks: first in the order of the manual, then rules that belong to no single
+// entry.
 var proofs = []proof{
 	{"Globals: listen", tests(shown, "main.TestListeners", "main.TestListenIsCaught", "main.TestBadScripts", "main.TestEntryListenTooLate",
 		"main.TestPortInUse", "worker.TestListen", "listen.TestDecodeErrors", "pool.TestTwoPools")},
@@ -69,7 +70,7 @@ var proofs = []proof{
 	{"The HTTP module: http.generate_handler(callback[, options])", tests(shown, "worker.TestOptions", "main.TestEntryGenerateHandler")},
 	{"The HTTP module: When the callback returns", tests(shown, "main.TestHandlerFails")},
 	{"The HTTP module: When the callback fails", tests(shown, "main.TestHandlerFails", "main.TestErrorAfterTheHead", "main.TestWorkerSurvivesErrors")},
-	{"The HTTP module: A connection of your own", tests(shown, "worker.TestLocalRequests", "worker.TestBoth", "main.TestRawHTTPConformance")},
+	{"The HTTP module: A connection of your own", tests(shown, "worker.TestRawHTTPRequests", "worker.TestBoth", "main.TestRawHTTPConformance")},
 	{"The HTTP module: Options", tests(shown, "worker.TestOptions")},
 	{"The HTTP module: request_header_size_limit", tests(shown, "main.TestLimitsForClients/head too large", "main.TestEntryDefaultSizes")},
 	{"The HTTP module: request_body_size_limit", tests(shown, "main.TestLimitsForClients/body too large", "main.TestLimitsForClients/chunked body too large",
@@ -78,11 +79,11 @@ var proofs = []proof{
 	{"The HTTP module: minimum_output_chunk_size", tests(shown, "main.TestEarlyOutput", "main.TestEntryOutputChunk", "worker.TestChunks")},
 	{"The HTTP module: chunk_size", tests(shown, "main.TestEntryChunkSize", "main.TestEntryOutputChunk")},
 	{"The HTTP module: static_headers", tests(shown, "main.TestResponseHead", "worker.TestStaticHeaders")},
-	{"The HTTP module: idle_timeout", tests(shown, "main.TestLimitsForClients/nothing at all")},
+	{"The HTTP module: idle_timeout", tests(shown, "main.TestLimitsForClients/nothing")},
 	{"The HTTP module: request_header_timeout", tests(shown, "main.TestLimitsForClients/half a head")},
 	{"The HTTP module: stall_timeout", tests(shown, "main.TestLimitsForClients/half a body", "main.TestLimitsForClients/half a chunked body")},
 	{"The HTTP module: response_timeout", tests("main.TestEntryResponseTimeout", "engine.TestTimeouts/response")},
-	{"The HTTP module: drain_timeout", tests("main.TestEntryDrainTimeout", "worker.TestListen", "listen.TestDecodeListen", "engine.TestUnreadBody", "worker.TestConnLingers")},
+	{"The HTTP module: drain_timeout", tests("main.TestEntryDrainTimeout", "worker.TestListen", "listen.TestDecodeListen", "engine.TestUnreadBody", "rawhttp.TestLingers")},
 
 	{"The request: request.method", tests(shown, "main.TestRequestObject", "worker.TestRequest")},
 	{"The request: request.path", tests(shown, "main.TestRequestObject", "worker.TestRequest")},
@@ -97,7 +98,7 @@ var proofs = []proof{
 	{"The request: request.cookies", tests(shown, "main.TestRequestObject", "main.TestEntryPairs", "httpparse.TestCookies")},
 	{"The request: request.socket", tests(shown, "main.TestEntrySocketAddresses", "main.TestRequestCancelsConnection", "worker.TestRequestSocket",
 		"worker.TestRequestSocketCancel", "main.TestRequestCancelsAtOnce",
-		"worker.TestLocalSocketOfRequest")},
+		"worker.TestRawHTTPSocketOfRequest")},
 
 	{"The request body: request.body", tests(shown, "main.TestRequestObject", "worker.TestBody", "worker.TestBodyExclusive")},
 	{"The request body: request.post_params", tests(shown, "main.TestRequestObject", "main.TestEntryForm", "main.TestEntryPairs", "worker.TestPostTables")},
@@ -118,7 +119,7 @@ var proofs = []proof{
 	{"The response: request:flush()", tests(shown, "main.TestEarlyOutput", "worker.TestStreamOut", "worker.TestAfterFinish")},
 	{"The response: request:finish()", tests(shown, "worker.TestResponse", "worker.TestMisuse", "worker.TestAfterFinish")},
 
-	{"Errors that the server answers: 400", tests(shown, "main.TestLimitsForClients/no request", "main.TestLimitsForClients/no host",
+	{"Errors that the server answers: 400", tests(shown, "main.TestLimitsForClients/not a request", "main.TestLimitsForClients/no host",
 		"main.TestLimitsForClients/two framings", "engine.TestConformance")},
 	{"Errors that the server answers: 408", tests("main.TestLimitsForClients/half a head", "main.TestLimitsForClients/half a body")},
 	{"Errors that the server answers: 413", tests("main.TestLimitsForClients/body too large")},

@@ -19,10 +19,10 @@ import (
 	"moonbridge/handler/worker"
 )
 
-// example is the path of an example.
+// example returns the path of an example.
 func example(name string) string { return filepath.Join("../../examples", name) }
 
-// All examples load, and say where they would listen.
+// All examples load and show where they would listen.
 func TestExamplesLoad(t *testing.T) {
 	t.Parallel()
 	scripts, err := filepath.Glob(example("*.lua"))
@@ -38,24 +38,24 @@ func TestExamplesLoad(t *testing.T) {
 			continue // a module
 		}
 		if filepath.Base(script) == "lua54.lua" && !strings.HasPrefix(worker.Version(), "Lua 5.4") {
-			continue // LuaJIT does not know its syntax
+			continue // its syntax is not that of LuaJIT
 		}
 		t.Run(filepath.Base(script), func(t *testing.T) {
 			t.Parallel()
 			wantModules(t, requiredModules(string(text))...)
 			args := []string{"--check", "--", script, "0"}
 			if filepath.Base(script) == "sqlite.lua" {
-				args = append(args, filepath.Join(t.TempDir(), "book")) // it makes the table before it listens
+				args = append(args, filepath.Join(t.TempDir(), "book")) // it creates the table before it listens
 			}
 			stdout, _ := runToEnd(t, 0, args...)
-			if !strings.Contains(stdout, script+": good") {
+			if !strings.Contains(stdout, script+": OK") {
 				t.Errorf("--check says %q", stdout)
 			}
 		})
 	}
 }
 
-// answer is what a request with a body of some type gets.
+// answer returns the answer to a request with a body of some type.
 func answer(t *testing.T, method, url, contentType, body string) (*http.Response, string) {
 	t.Helper()
 	req, err := http.NewRequest(method, url, strings.NewReader(body))
@@ -97,13 +97,13 @@ func TestExampleJSON(t *testing.T) {
 		{"DELETE", "/notes/1", "", "", 204, "", ``},
 		{"GET", "/notes/1", "", "", 404, "", `{"error":"there is no note 1"}`},
 		{"PUT", "/notes/1", js, `{"text": "late"}`, 404, "", `{"error":"there is no note 1"}`},
-		{"GET", "/", "", "", 404, "", `{"error":"nothing is here but notes"}`},
-		{"POST", "/notes", js, `{"text": `, 400, "", `{"error":"this is no JSON: Expected value but found T_END at character 10"}`},
-		{"POST", "/notes", js, ``, 400, "", `{"error":"this is no JSON: Expected value but found T_END at character 1"}`},
-		{"POST", "/notes", js, `{"text": NaN}`, 400, "", `{"error":"this is no JSON: Expected value but found invalid token at character 10"}`},
-		{"POST", "/notes", js, `null`, 422, "", `{"error":"a note is an object with a text of 1 to 10000 bytes"}`},
-		{"POST", "/notes", js, `{"text": ["a"]}`, 422, "", `{"error":"a note is an object with a text of 1 to 10000 bytes"}`},
-		{"POST", "/notes", js, `{"text": "a", "done": 1}`, 422, "", `{"error":"done is true or false"}`},
+		{"GET", "/", "", "", 404, "", `{"error":"there is nothing here but notes"}`},
+		{"POST", "/notes", js, `{"text": `, 400, "", `{"error":"this is not JSON: Expected value but found T_END at character 10"}`},
+		{"POST", "/notes", js, ``, 400, "", `{"error":"this is not JSON: Expected value but found T_END at character 1"}`},
+		{"POST", "/notes", js, `{"text": NaN}`, 400, "", `{"error":"this is not JSON: Expected value but found invalid token at character 10"}`},
+		{"POST", "/notes", js, `null`, 422, "", `{"error":"a note must be an object with a text of 1 to 10000 bytes"}`},
+		{"POST", "/notes", js, `{"text": ["a"]}`, 422, "", `{"error":"a note must be an object with a text of 1 to 10000 bytes"}`},
+		{"POST", "/notes", js, `{"text": "a", "done": 1}`, 422, "", `{"error":"done must be true or false"}`},
 		{"POST", "/notes", "application/x-www-form-urlencoded", `text=a`, 415, "", `{"error":"the Content-Type must be that of JSON"}`},
 		{"POST", "/notes", "application/jsonp", `{"text": "a"}`, 415, "", `{"error":"the Content-Type must be that of JSON"}`},
 		{"POST", "/notes", "", `{"text": "a"}`, 415, "", `{"error":"the Content-Type must be that of JSON"}`},
@@ -129,7 +129,7 @@ func TestExampleJSON(t *testing.T) {
 	}
 }
 
-// sortedJSON writes JSON anew, with the keys of objects in order: Lua's tables have none.
+// sortedJSON rewrites JSON with sorted keys, since Lua's tables have no order.
 func sortedJSON(t *testing.T, text string) string {
 	t.Helper()
 	if text == "" {
@@ -156,7 +156,7 @@ func TestExampleSQLite(t *testing.T) {
 		return answer(t, "POST", s.url("/"), "application/x-www-form-urlencoded", form.Encode())
 	}
 
-	// Quotes belong neither to SQL nor to HTML.
+	// Quotes are escaped in SQL and in HTML.
 	resp, _ := sign("O'Brien", `'); DROP TABLE entry; --<script>"`)
 	if resp.StatusCode != 303 || resp.Header.Get("Location") != "/" {
 		t.Errorf("%s, Location %q", resp.Status, resp.Header.Get("Location"))
@@ -179,7 +179,7 @@ func TestExampleSQLite(t *testing.T) {
 		t.Errorf("/other: %d", got)
 	}
 
-	// Several workers write at the same time, and wait for one another.
+	// Several workers write at the same time and wait for each other.
 	const writers, each = 6, 10
 	failed := make(chan string, writers*each)
 	done := make(chan struct{})
@@ -194,7 +194,7 @@ func TestExampleSQLite(t *testing.T) {
 				}
 				io.Copy(io.Discard, resp.Body)
 				resp.Body.Close()
-				if resp.StatusCode != 200 { // of the page that the redirection led to
+				if resp.StatusCode != 200 { // status of the page after the redirection
 					failed <- resp.Status
 				}
 			}
@@ -211,14 +211,14 @@ func TestExampleSQLite(t *testing.T) {
 		t.Errorf("no %q in\n%s", want, page)
 	}
 
-	// What was written outlives the server.
+	// The data outlives the server.
 	s.stop()
 	again := start(t, example("sqlite.lua"), "0", file)
 	if page := get(t, again.url("/")); !strings.Contains(page, fmt.Sprintf(">%d entries", 1+writers*each)) {
 		t.Errorf("after a restart:\n%s", page)
 	}
 
-	// A file that cannot be opened is noticed at the start.
+	// A file that cannot be opened is an error at start.
 	_, stderr := runToEnd(t, 3, example("sqlite.lua"), "0", t.TempDir())
 	checkMessage(t, stderr, "sqlite.lua:", "unable to open database file")
 }
@@ -235,7 +235,7 @@ func TestExampleTimerAndHTTP(t *testing.T) {
 		}
 	}
 	if strings.Contains(page, "{{") {
-		t.Errorf("a place was not filled:\n%s", page)
+		t.Errorf("a placeholder was not filled:\n%s", page)
 	}
 	eventually(t, "no more than 60 measurements", func() bool { return strings.Count(get(t, s.url("/load.txt")), "\n") == 60 })
 	if got := status(t, "GET", s.url("/other")); got != 404 {
@@ -247,7 +247,7 @@ func TestExampleTimerAndHTTP(t *testing.T) {
 	}
 }
 
-// The module for the upload example, with lengths around the ends of blocks, and in pieces of all sizes.
+// The module of the upload example, with lengths around block boundaries, in pieces of all sizes.
 func TestExampleSHA256(t *testing.T) {
 	t.Parallel()
 	s := start(t, "testdata/sha256.lua", example(""))
@@ -266,8 +266,8 @@ func TestExampleSHA256(t *testing.T) {
 	}
 }
 
-// formOf makes a multipart form: for each field its name, the name of the file, its type, and the content. Without a name of
-// the file the field is not one.
+// formOf builds a multipart form from the name, file name, type and content of each field. A field without a file name
+// is not a file.
 func formOf(t *testing.T, fields [][4]string) (contentType, body string) {
 	t.Helper()
 	var b bytes.Buffer
@@ -333,14 +333,14 @@ func TestExampleUpload(t *testing.T) {
 		t.Errorf("%d rows, want 4:\n%s", n, page)
 	}
 
-	// Programs get what sha256sum prints.
+	// Programs get the output format of sha256sum.
 	contentType, body = formOf(t, [][4]string{{"a", "one", "", "1"}, {"b", "two", "", "2"}, {"c", "-", "", "3"}})
 	want := fmt.Sprintf("%x  one\n%x  two\n", sha256.Sum256([]byte("1")), sha256.Sum256([]byte("2")))
 	if resp, text := answer(t, "POST", s.url("/"), contentType, body); resp.StatusCode != 200 || text != want {
 		t.Errorf("%s: %q, want %q", resp.Status, text, want)
 	}
 	contentType, body = formOf(t, [][4]string{{"file", "", "application/octet-stream", ""}})
-	if resp, text := answer(t, "POST", s.url("/"), contentType, body); resp.StatusCode != 400 || !strings.Contains(text, "No file was chosen") {
+	if resp, text := answer(t, "POST", s.url("/"), contentType, body); resp.StatusCode != 400 || !strings.Contains(text, "No file was selected") {
 		t.Errorf("an empty form: %s: %s", resp.Status, text)
 	}
 	if resp, _ := answer(t, "POST", s.url("/"), contentType, "--other\r\n\r\nx"); resp.StatusCode != 400 {
@@ -350,7 +350,7 @@ func TestExampleUpload(t *testing.T) {
 		t.Errorf("DELETE: %s, Allow %q", resp.Status, resp.Header.Get("Allow"))
 	}
 
-	// Of very many fields, not all are kept.
+	// If a form has very many fields, not all are kept.
 	many := make([][4]string, 600)
 	for i := range many {
 		many[i] = [4]string{"f", fmt.Sprint(i), "", "x"}
@@ -398,7 +398,7 @@ func TestExampleLines(t *testing.T) {
 	}
 	p.hearsEnd()
 
-	// A result belongs to its connection, an end of input is no mistake, and a last line may do without a line feed.
+	// A result belongs to its connection, the end of input is not an error, and the last line may lack a line feed.
 	p = dial(t, address)
 	line(p)
 	p.say("ans\n1+1")

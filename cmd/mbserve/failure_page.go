@@ -8,10 +8,10 @@ import (
 	"moonbridge/handler/backend"
 )
 
-// With --dev a reload that failed is shown in the browser: a developer who sees the old application there would wonder why a
-// change does nothing. The old workers stay, and timers and raw connections go on.
+// With --dev, the browser shows a failed reload: a developer who saw the old application would wonder why a change has
+// no effect. The old workers keep running, as do timers and raw connections.
 
-// failurePage is the backend of HTTP listeners as long as the script is broken.
+// failurePage is the backend of HTTP listeners while the script is broken.
 type failurePage struct{ backend.Backend }
 
 func newFailurePage(script, text string) *failurePage {
@@ -23,12 +23,12 @@ pre{background:#f4f4f4;padding:.8em;white-space:pre-wrap}p{color:#666}</style></
 <body>
 <h1>%s could not be loaded</h1>
 <pre>%s</pre>
-<p>This page is shown because mbserve runs with --dev. It looks again every two seconds.</p>
+<p>This page is shown because mbserve runs with --dev. It refreshes every two seconds.</p>
 </body>
 </html>
 `, html.EscapeString(script), html.EscapeString(text))
 	return &failurePage{handler.OnLoop(handler.Func(func(w *handler.Response, r *handler.Request) {
-		w.Status(500)
+		w.SetStatus(500)
 		w.Set("Content-Type", "text/html; charset=utf-8")
 		w.Set("Cache-Control", "no-store")
 		w.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
@@ -36,7 +36,7 @@ pre{background:#f4f4f4;padding:.8em;white-space:pre-wrap}p{color:#666}</style></
 	}))}
 }
 
-// showFailure has all HTTP listeners answered with why the script could not be loaded.
+// showFailure makes all HTTP listeners answer with the reason why the script could not be loaded.
 func (s *server) showFailure(err error) {
 	s.mu.Lock()
 	g := s.serving
@@ -49,20 +49,20 @@ func (s *server) showFailure(err error) {
 				continue
 			}
 			if err := s.engine.Serve(l.at.ln, s.failure, i, limitsOf(l.spec.HTTP)); err != nil {
-				s.log.Error("the failure is not shown to clients", "err", err)
+				s.log.Error("cannot show the failure to clients", "err", err)
 			}
 		}
 	}
-	s.forget(before)
+	s.detachFailure(before)
 }
 
-// failureOver is called when a script has been loaded: its listeners are its own again.
+// failureOver is called when a script has been loaded and serves its listeners again.
 func (s *server) failureOver() {
-	s.forget(s.failure)
+	s.detachFailure(s.failure)
 	s.failure = nil
 }
 
-func (s *server) forget(p *failurePage) {
+func (s *server) detachFailure(p *failurePage) {
 	if p != nil {
 		s.engine.Detach(p)
 	}

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// What goes wrong in a handler costs that request and nothing else.
+// A failure in a handler affects only its request.
 func TestHandlerFails(t *testing.T) {
 	t.Parallel()
 	s := start(t, "testdata/errors.lua")
@@ -38,7 +38,7 @@ func TestHandlerFails(t *testing.T) {
 				t.Errorf("%s, %v, want status %d", resp.Status, resp.Header, test.status)
 			}
 			if strings.Contains(body, "lua") {
-				t.Errorf("the client is told %q", body)
+				t.Errorf("the client got %q", body)
 			}
 			for _, part := range test.log {
 				s.log.wait(t, from, part)
@@ -48,7 +48,7 @@ func TestHandlerFails(t *testing.T) {
 	}
 }
 
-// An error of Lua does not end the worker.
+// A Lua error does not end the worker.
 func TestWorkerSurvivesErrors(t *testing.T) {
 	t.Parallel()
 	s := start(t, "testdata/errors.lua")
@@ -60,7 +60,7 @@ func TestWorkerSurvivesErrors(t *testing.T) {
 		p.get("/error")
 		p.hears(500)
 	}
-	after := s.workers() // there may be more, where requests were slow
+	after := s.workers() // there may be more if requests were slow
 	for _, pid := range before {
 		if !slices.Contains(after, pid) {
 			t.Errorf("worker %d of %v is not among %v", pid, before, after)
@@ -71,7 +71,8 @@ func TestWorkerSurvivesErrors(t *testing.T) {
 	}
 }
 
-// A response that has begun cannot become an error any more: it breaks off, so that nobody takes it for complete.
+// A response that has started can no longer become an error. It is cut off, so that clients do not take it for
+// complete.
 func TestErrorAfterTheHead(t *testing.T) {
 	t.Parallel()
 	s := start(t, "testdata/errors.lua")
@@ -83,7 +84,7 @@ func TestErrorAfterTheHead(t *testing.T) {
 	get(t, s.url("/pid"))
 }
 
-// A handler that returns false has its worker replaced, without a word in the log.
+// If a handler returns false, its worker is replaced, without a warning in the log.
 func TestHandlerEndsItsWorker(t *testing.T) {
 	t.Parallel()
 	s := start(t, "testdata/errors.lua")
@@ -98,14 +99,14 @@ func TestHandlerEndsItsWorker(t *testing.T) {
 		}
 	}
 	if len(seen) < 4 {
-		t.Errorf("only the workers %v", seen)
+		t.Errorf("only workers %v", seen)
 	}
 	if strings.Contains(s.log.String(), "worker ended") {
-		t.Error("a planned end is logged as if it were none")
+		t.Error("a planned end is logged as unplanned")
 	}
 }
 
-// As long as prepare fails there is nobody to answer: clients are told to come again, and the log says why.
+// While prepare fails, there is no worker to answer: clients are told to retry later, and the log says why.
 func TestPrepareFails(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "file")
@@ -127,7 +128,7 @@ func TestPrepareFails(t *testing.T) {
 	}
 	attempts := func() int { return strings.Count(s.log.String(), "prepare failed") }
 	eventually(t, "further attempts", func() bool { return attempts() >= 6 })
-	// min_fork is 2, and there may be some more that were on their way when a failure became known.
+	// min_fork is 2, and a few more may have been starting when a failure became known.
 	if n, most := attempts(), 10*(2+int(time.Since(began)/(300*time.Millisecond))); n > most {
 		t.Errorf("%d attempts, with a pause of 0.3 s at most %d", n, most)
 	}
@@ -137,7 +138,7 @@ func TestPrepareFails(t *testing.T) {
 	eventually(t, "an answer", func() bool { return status(t, "GET", s.url("/")) == 200 })
 }
 
-// finish runs in every worker that ends in a regular way.
+// finish runs in every worker that ends normally.
 func TestFinish(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "file")
@@ -162,11 +163,11 @@ func TestFinish(t *testing.T) {
 		set[pid] = true
 	}
 	if len(began) != 4 || len(ended) != 4 {
-		t.Errorf("%d workers have begun, %d have finished, want 4:\n%s", len(began), len(ended), read(file))
+		t.Errorf("%d workers have started, %d have finished, want 4:\n%s", len(began), len(ended), read(file))
 	}
 	for pid := range ended {
 		if !began[pid] {
-			t.Errorf("%s has finished without a begin", pid)
+			t.Errorf("%s has finished without a start", pid)
 		}
 	}
 }
@@ -176,7 +177,7 @@ func read(name string) string {
 	return string(text)
 }
 
-// A handler that runs for too long is ended, whatever it does.
+// A handler that runs too long is stopped, whatever it does.
 func TestRequestTimeout(t *testing.T) {
 	t.Parallel()
 	s := start(t, "testdata/timeout.lua")
@@ -190,7 +191,7 @@ func TestRequestTimeout(t *testing.T) {
 	s.wait("worker ended", "signal SIGKILL", "request_timeout")
 }
 
-// What is too much for the pool is told so, at once or after a while.
+// Requests that are too many for the pool are refused, at once or after a while.
 func TestQueueLimits(t *testing.T) {
 	t.Parallel()
 	fifo, open := newFIFO(t)
@@ -204,7 +205,7 @@ func TestQueueLimits(t *testing.T) {
 		waiting[i] = dial(t, s.address(0))
 		waiting[i].get("/")
 	}
-	// One waits for as long as queue_timeout says, the others are refused at once; which, depends on the loops.
+	// One request waits for queue_timeout, the others are refused at once. Which one waits depends on the loops.
 	for _, p := range waiting {
 		p.hears(503)
 	}

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// startFault starts the server with the script of faults, in one of its modes. file is one that the script looks for.
+// startFault starts the server with the fault script, in one of its modes. file is a file that the script looks for.
 func startFault(t *testing.T, mode string, there bool) (s *instance, file string) {
 	t.Helper()
 	file = filepath.Join(t.TempDir(), "file")
@@ -30,7 +30,7 @@ func touch(t *testing.T, file string) {
 	}
 }
 
-// wantFFI skips what is only possible with the ffi of LuaJIT.
+// wantFFI skips a test that needs LuaJIT's ffi.
 func wantFFI(t *testing.T, s *instance) {
 	t.Helper()
 	if get(t, s.url("/ffi")) != "true" {
@@ -38,7 +38,7 @@ func wantFFI(t *testing.T, s *instance) {
 	}
 }
 
-// recovers wants the server to answer well again.
+// recovers expects the server to answer normally again.
 func recovers(t *testing.T, s *instance) {
 	t.Helper()
 	eventually(t, "an answer", func() bool {
@@ -50,7 +50,7 @@ func recovers(t *testing.T, s *instance) {
 	})
 }
 
-// A worker that dies while it has nothing to do costs nothing: connections are not its own.
+// A worker that dies while idle has no effect: it owns no connections.
 func TestFaultIdleWorkerKilled(t *testing.T) {
 	t.Parallel()
 	s, _ := startFault(t, "", false)
@@ -67,7 +67,7 @@ func TestFaultIdleWorkerKilled(t *testing.T) {
 	s.wantWorkers(2)
 }
 
-// A timer whose worker dies goes on with another one.
+// A timer whose worker dies continues with another one.
 func TestFaultTickKilled(t *testing.T) {
 	t.Parallel()
 	s, _ := startFault(t, "tick", true)
@@ -88,7 +88,7 @@ func TestFaultTickKilled(t *testing.T) {
 	kill(t, number(t, last))
 }
 
-// A crash in a module written in C is that of one worker.
+// A crash in a module written in C affects one worker.
 func TestFaultCrashInC(t *testing.T) {
 	t.Parallel()
 	s, _ := startFault(t, "", false)
@@ -103,8 +103,8 @@ func TestFaultCrashInC(t *testing.T) {
 	}
 }
 
-// A worker that stands still, because it was stopped or hangs in a module written in C, is ended by request_timeout; the
-// others go on.
+// A worker that hangs, because it was stopped or is stuck in a module written in C, is ended by request_timeout. The
+// others keep running.
 func TestFaultWorkerStopped(t *testing.T) {
 	t.Parallel()
 	s, _ := startFault(t, "timeout", false)
@@ -115,7 +115,7 @@ func TestFaultWorkerStopped(t *testing.T) {
 	p.hears(504)
 	s.wait("request_timeout: ending the worker", `request="GET /hang"`)
 
-	// Whoever gets a stopped worker waits for request_timeout; then all is well again.
+	// A request that gets a stopped worker waits for request_timeout; then everything works again.
 	for _, pid := range s.workers() {
 		syscall.Kill(pid, syscall.SIGSTOP)
 	}
@@ -132,7 +132,8 @@ func TestFaultWorkerStopped(t *testing.T) {
 	}
 }
 
-// Workers that end in prepare, or before the first request, without an error: a pause, 503, and recovery by itself.
+// If workers exit in prepare or before the first request, without an error, there is a pause, clients get 503, and the
+// server recovers by itself.
 func TestFaultDyingAtBirth(t *testing.T) {
 	t.Parallel()
 	for mode, end := range map[string]string{"exit": `end="status 7"`, "once": `end="status 0"`} {
@@ -154,7 +155,7 @@ func TestFaultDyingAtBirth(t *testing.T) {
 	}
 }
 
-// A prepare that does not end: clients are told after queue_timeout, and the server can be stopped.
+// If prepare does not return, clients get an error after queue_timeout, and the server can be stopped.
 func TestFaultEndlessPrepare(t *testing.T) {
 	t.Parallel()
 	s, file := startFault(t, "endless", true)
@@ -179,7 +180,7 @@ func TestFaultEndlessPrepare(t *testing.T) {
 	s.exit(0)
 }
 
-// The fork server dies while it loads the script: that is an error at start.
+// If the fork server dies while it loads the script, that is an error at start.
 func TestFaultForkServerKilledWhileLoading(t *testing.T) {
 	t.Parallel()
 	fifo, _ := newFIFO(t)
@@ -190,14 +191,14 @@ func TestFaultForkServerKilledWhileLoading(t *testing.T) {
 	s.wait("testdata/loading.lua: its process ended before the script was loaded (signal: killed)")
 }
 
-// It dies while it forks, again and again: the pauses grow, workers that are there go on, and it comes back.
+// If it dies repeatedly while it forks, the pauses grow, existing workers keep running, and it recovers.
 func TestFaultForkServerKilledWhileForking(t *testing.T) {
 	t.Parallel()
 	s, _ := startFault(t, "", false)
 	for i := range 6 {
 		eventually(t, "a fork server", func() bool { return len(s.forkServers()) == 1 })
 		from := s.log.size()
-		for _, pid := range s.workers() { // so that it has to fork
+		for _, pid := range s.workers() { // so that it must fork
 			kill(t, pid)
 		}
 		time.Sleep(time.Duration(i) * time.Millisecond)
@@ -205,13 +206,13 @@ func TestFaultForkServerKilledWhileForking(t *testing.T) {
 			kill(t, pid)
 		}
 		s.log.wait(t, from, "fork server died", `end="signal: killed"`)
-		s.log.wait(t, from, "fork server started anew")
+		s.log.wait(t, from, "fork server restarted")
 	}
 	recovers(t, s)
 	s.wantWorkers(2)
 }
 
-// One that does not answer is ended, and a new one started.
+// A fork server that does not answer is ended, and a new one is started.
 func TestFaultForkServerHangs(t *testing.T) {
 	t.Parallel()
 	s, _ := startFault(t, "", false)
@@ -223,12 +224,12 @@ func TestFaultForkServerHangs(t *testing.T) {
 	}
 	get(t, s.url("/"))
 	s.wait("fork server hangs: ending it", "pid="+itoa(hung))
-	s.wait("fork server started anew")
+	s.wait("fork server restarted")
 	recovers(t, s)
 	s.wantWorkers(2)
 }
 
-// The system gives no further process.
+// The system allows no further process.
 func TestFaultForkFails(t *testing.T) {
 	t.Parallel()
 	s := startLimited(t)
@@ -236,7 +237,7 @@ func TestFaultForkFails(t *testing.T) {
 	fork := s.forkServers()[0]
 	old, err := limitProcesses(fork, 1)
 	if err != nil {
-		t.Skip("no limit of processes: ", err)
+		t.Skip("cannot limit processes: ", err)
 	}
 	p := dial(t, s.address(0))
 	p.get("/pid")
@@ -244,12 +245,12 @@ func TestFaultForkFails(t *testing.T) {
 	from := s.log.size()
 	kill(t, number(t, pid))
 	s.log.wait(t, from, "fork failed", `err="resource temporarily unavailable"`)
-	p.get("/") // the other one is still there
+	p.get("/") // the other worker still runs
 	p.hears(200)
 	for _, pid := range s.workers() {
 		kill(t, pid)
 	}
-	eventually(t, "nobody is left to answer", func() bool {
+	eventually(t, "no worker is left to answer", func() bool {
 		status, _, err := p.ask("/")
 		if err != nil {
 			t.Fatal(err)
@@ -266,8 +267,8 @@ func TestFaultForkFails(t *testing.T) {
 	s.wantWorkers(2)
 }
 
-// limitProcesses sets how many processes the user of a process may have, as that process sees it, and returns what that
-// was. It is done by a thread that belongs to that user: not every root may do it to others.
+// limitProcesses sets the process limit of a process, which counts all processes of its user, and returns the old
+// limit. A thread that runs as that user does it, since not every root may do it for others.
 func limitProcesses(pid int, limit uint64) (was uint64, err error) {
 	var stat unix.Stat_t
 	if err := unix.Stat("/proc/"+itoa(pid), &stat); err != nil {
@@ -275,7 +276,7 @@ func limitProcesses(pid int, limit uint64) (was uint64, err error) {
 	}
 	done := make(chan error)
 	go func() {
-		runtime.LockOSThread() // and never unlock it: the thread ends with this goroutine
+		runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
 		var old unix.Rlimit
 		uid, gid := uintptr(stat.Uid), uintptr(stat.Gid)
 		if _, _, e := unix.RawSyscall(unix.SYS_SETRESGID, gid, gid, gid); e != 0 {
@@ -297,7 +298,7 @@ func limitProcesses(pid int, limit uint64) (was uint64, err error) {
 	return was, err
 }
 
-// startLimited starts the server so that a limit of processes counts for its workers: not as root.
+// startLimited starts the server not as root, so that a process limit applies to its workers.
 func startLimited(t *testing.T) *instance {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -331,7 +332,7 @@ func startLimited(t *testing.T) *instance {
 	return s
 }
 
-// What a pool asks for has bounds, and what the system does not give is said at start.
+// The resources of a pool are bounded, and resources that the system does not provide are reported at start.
 func TestFaultNoMemorySegment(t *testing.T) {
 	t.Parallel()
 	_, stderr := runToEnd(t, 3, "testdata/fault_size.lua", "1000000")

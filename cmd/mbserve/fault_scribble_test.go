@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// scribbleTime is for how long TestScribbledMemory goes on: MBSERVE_SCRIBBLE=10m for a long run.
+// scribbleTime is how long TestScribbledMemory runs: MBSERVE_SCRIBBLE=10m for a long run.
 func scribbleTime(t *testing.T) time.Duration {
 	text := os.Getenv("MBSERVE_SCRIBBLE")
 	if text == "" {
@@ -39,7 +39,7 @@ func startScribble(t *testing.T) *instance {
 	return s
 }
 
-// asker makes requests to one pool, each with a nonce of its own, and looks whose answers it gets.
+// asker makes requests to one pool, each with its own nonce, and checks whose answers it gets.
 type asker struct {
 	t       *testing.T
 	address string
@@ -50,7 +50,7 @@ type asker struct {
 	right, failed, garbage, foreign atomic.Int64
 }
 
-// counted is a connection that counts what is read. impatient: after the first bytes it does not wait for long.
+// counted is a connection that counts the bytes read. impatient means that it does not wait long after the first bytes.
 type counted struct {
 	net.Conn
 	n         int
@@ -60,7 +60,7 @@ type counted struct {
 func (c *counted) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if c.n += n; c.impatient {
-		c.SetReadDeadline(time.Now().Add(5 * time.Second)) // the rest may never come, if its length is garbage
+		c.SetReadDeadline(time.Now().Add(5 * time.Second)) // the rest may never arrive, if its length is garbage
 	}
 	return n, err
 }
@@ -97,7 +97,7 @@ func (a *asker) run(client int) {
 	}
 }
 
-// one makes a request. It returns false if the connection cannot be used any more.
+// one makes a request. It returns false if the connection can no longer be used.
 func (a *asker) one(c net.Conn, r *bufio.Reader, nonce string) bool {
 	size, body, method := rand.IntN(50), "", "GET"
 	switch rand.IntN(10) {
@@ -107,7 +107,7 @@ func (a *asker) one(c net.Conn, r *bufio.Reader, nonce string) bool {
 		method, body = "POST", strings.Repeat("b", rand.IntN(100000))
 	}
 	c.(*counted).n = 0
-	// One reads while the other writes: an answer may come before the end of the body.
+	// Reading and writing happen concurrently: an answer may arrive before the end of the body.
 	written := make(chan error, 1)
 	go func() {
 		_, err := fmt.Fprintf(c, "%s /?%s:%d HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%s", method, nonce, size, len(body), body)
@@ -120,7 +120,7 @@ func (a *asker) one(c net.Conn, r *bufio.Reader, nonce string) bool {
 	}
 	want := strings.Repeat(nonce+";", size) + body
 	right := err == nil && resp.StatusCode == 200 && string(got) == want && resp.Header.Get("X-Nonce") == nonce
-	// With a length that is garbage an answer may seem to have no end; but there must be one.
+	// If its length is garbage, an answer may seem endless; but there must be an answer.
 	if timeout, ok := err.(net.Error); ok && timeout.Timeout() && c.(*counted).n == 0 {
 		a.t.Errorf("%s %s: no answer: %v", method, nonce, err)
 	}
@@ -132,7 +132,7 @@ func (a *asker) one(c net.Conn, r *bufio.Reader, nonce string) bool {
 	case err != nil || resp.StatusCode >= 500 && resp.StatusCode <= 504:
 		a.failed.Add(1)
 	case len(got) > 0 && resp.Header.Get("X-Nonce") != nonce && strings.HasPrefix(string(got), resp.Header.Get("X-Nonce")+";"):
-		a.foreign.Add(1) // somebody else's
+		a.foreign.Add(1) // for another request
 	default:
 		a.garbage.Add(1)
 	}
@@ -147,8 +147,8 @@ func (a *asker) stop() {
 	a.all.Wait()
 }
 
-// A worker that writes random numbers over all of the memory that it can write to harms nobody but its own pool, and that
-// only as long as it lives.
+// A worker that writes random numbers over all memory that it can write to harms only its own pool, and only while it
+// runs.
 func TestScribbledMemory(t *testing.T) {
 	s := startScribble(t)
 	settled := func() bool { return len(s.workers()) == 6 }
@@ -161,7 +161,7 @@ func TestScribbledMemory(t *testing.T) {
 	seeds := rand.New(rand.NewPCG(seed, 0))
 	for end := time.Now().Add(scribbleTime(t)); time.Now().Before(end); rounds++ {
 		url := s.url(fmt.Sprintf("/scribble?%d,%d", seeds.IntN(1e9), 50+seeds.IntN(200)))
-		fetch("GET", url, "") // what comes of it is of no interest
+		fetch("GET", url, "") // the result does not matter
 		select {
 		case <-s.exited:
 			t.Fatal("the server has ended")
@@ -173,10 +173,10 @@ func TestScribbledMemory(t *testing.T) {
 	t.Logf("seed %d, %d rounds; own pool: %d right, %d failed, %d garbage, %d of another request; other pool: %d right",
 		seed, rounds, own.right.Load(), own.failed.Load(), own.garbage.Load(), own.foreign.Load(), other.right.Load())
 	if own.right.Load() == 0 || other.right.Load() == 0 || own.failed.Load()+own.garbage.Load() == 0 {
-		t.Error("one kind of answer was never there")
+		t.Error("one kind of answer never occurred")
 	}
 
-	// The last scribbler is gone: now all is well again.
+	// The last scribbler is gone: everything must work again.
 	recovered := 0
 	eventually(t, "its own pool has recovered", func() bool {
 		if status, _, err := fetchStatus(s.url("/?again:3")); err != nil || status != 200 {
@@ -208,7 +208,7 @@ func fetchStatus(url string) (int, string, error) {
 	return resp.StatusCode, body, nil
 }
 
-// quiet wants the server to do nothing when nobody asks.
+// quiet expects the server to use no processor time without requests.
 func quiet(t *testing.T, s *instance) {
 	t.Helper()
 	used := func() time.Duration { return processorTime(t, s.pid()) }
@@ -217,11 +217,11 @@ func quiet(t *testing.T, s *instance) {
 		time.Sleep(500 * time.Millisecond)
 		return used()-from < 100*time.Millisecond
 	}) {
-		t.Error("the server is busy with nothing")
+		t.Error("the server is busy without requests")
 	}
 }
 
-// processorTime is what a process has used.
+// processorTime returns the processor time used by a process.
 func processorTime(t *testing.T, pid int) time.Duration {
 	t.Helper()
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
@@ -232,7 +232,7 @@ func processorTime(t *testing.T, pid int) time.Duration {
 	return time.Duration(number(t, f[11])+number(t, f[12])) * 10 * time.Millisecond // in hundredths of a second
 }
 
-// The memory with the requests cannot be written to by a worker, whatever it tries.
+// A worker cannot write to the memory with the requests, whatever it tries.
 func TestRequestsCannotBeChanged(t *testing.T) {
 	s := startScribble(t)
 	for _, way := range []string{"mem", "mprotect", "map_files", "server"} {

@@ -15,17 +15,17 @@ import (
 	"time"
 )
 
-// stopped is what clients saw of a server that was told to stop in the middle of their requests.
+// stopped records what clients see of a server that is told to stop in the middle of their requests.
 type stopped struct {
 	t    *testing.T
-	at   atomic.Int64 // when the signal was about to be sent: nanoseconds; 0: not yet
+	at   atomic.Int64 // time right before the signal was sent, in nanoseconds; 0: not yet
 	all  sync.WaitGroup
-	dead atomic.Bool // somebody was refused
+	dead atomic.Bool // a client was refused
 
 	answered, late, refused atomic.Int64
 }
 
-// exchange makes a request; over is true when the server has ended the connection, or says that it will.
+// exchange makes a request. over is true if the server has ended the connection or announced that it will.
 func (s *stopped) exchange(c net.Conn, r *bufio.Reader, request string) (over bool) {
 	c.SetDeadline(time.Now().Add(patience))
 	_, err := io.WriteString(c, request)
@@ -41,7 +41,7 @@ func (s *stopped) exchange(c net.Conn, r *bufio.Reader, request string) (over bo
 			return resp.Close
 		}
 	}
-	// What was sent before the signal must be answered. What comes later is not accepted; nothing of an answer is seen then.
+	// A request sent before the signal must be answered. A later one is not accepted, and no byte of an answer arrives.
 	if at := s.at.Load(); at == 0 || sent < at {
 		s.t.Errorf("a request that was sent %v before the signal: %v", time.Duration(at-sent), err)
 	}
@@ -52,7 +52,7 @@ func (s *stopped) exchange(c net.Conn, r *bufio.Reader, request string) (over bo
 	return true
 }
 
-// client is a client that makes one request after the other; on a connection that stays open, or on a new one for each.
+// client makes one request after another, on a persistent connection or on a new one for each.
 func (s *stopped) client(address string, i int, persistent bool) {
 	body := strings.Repeat("b", i%3*5000)
 	for n := 0; ; n++ {
@@ -78,8 +78,8 @@ func (s *stopped) client(address string, i int, persistent bool) {
 	}
 }
 
-// TERM under load: every request that was sent before is answered, as many as handlers have run for; new connections
-// are refused at once, and the end comes well within the grace time.
+// TERM under load: every request sent before is answered, as many as handlers have run; new connections are refused at
+// once, and the server exits well within the grace time.
 func TestStopUnderLoad(t *testing.T) {
 	for round := range 3 {
 		s := start(t, "-s", "--grace", "30s", "testdata/state.lua")
@@ -87,7 +87,7 @@ func TestStopUnderLoad(t *testing.T) {
 		for i := range 64 {
 			clients.all.Go(func() { clients.client(s.address(0), i, i%4 != 0) })
 		}
-		eventually(t, "there is a load", func() bool { return clients.answered.Load() > 200 })
+		eventually(t, "enough requests are answered", func() bool { return clients.answered.Load() > 200 })
 		time.Sleep(time.Duration(round) * 7 * time.Millisecond)
 		began := time.Now()
 		clients.at.Store(began.UnixNano())

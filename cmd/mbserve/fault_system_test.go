@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// A handler that fails at every request costs what it costs, but neither a full disk nor memory.
+// A handler that fails on every request fills neither the disk nor memory.
 func TestFaultErrorStorm(t *testing.T) {
 	s, _ := startFault(t, "", false)
 	storm := func(n int) {
@@ -30,7 +30,7 @@ func TestFaultErrorStorm(t *testing.T) {
 	if after.anon > before.anon+32<<20 {
 		t.Errorf("memory: %v, before %v", after, before)
 	}
-	// A reserve of 2000 lines is used up by then; 200 a second come back. Each is shorter than 500 bytes.
+	// The reserve of 2000 lines is then used up; it is refilled by 200 a second. Each line is shorter than 500 bytes.
 	if got, most := s.log.size()-logged, (400+int(took.Seconds()*200))*500; got > most {
 		t.Errorf("%d bytes were logged, want at most %d", got, most)
 	}
@@ -41,7 +41,7 @@ func TestFaultErrorStorm(t *testing.T) {
 	}
 }
 
-// A disk that is full takes no lines; requests are served all the same.
+// A full disk accepts no lines, but requests are still served.
 func TestFaultLogDiskFull(t *testing.T) {
 	t.Parallel()
 	if _, err := os.Stat("/dev/full"); err != nil {
@@ -63,13 +63,13 @@ func TestFaultLogDiskFull(t *testing.T) {
 		}
 	}
 	for _, pid := range s.workers() {
-		kill(t, pid) // of which nothing can be logged
+		kill(t, pid) // which cannot be logged
 	}
 	eventually(t, "it serves", func() bool { return len(s.workers()) > 0 })
 	s.stop()
 }
 
-// The directory of the pid file goes away: that is noticed by nobody but the one who looks for the file.
+// If the directory of the pid file is removed, the server is not affected.
 func TestFaultPidDirectoryGone(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "run")
@@ -83,20 +83,20 @@ func TestFaultPidDirectoryGone(t *testing.T) {
 	get(t, s.url("/"))
 	s.stop()
 	if _, err := os.Stat(dir); !os.IsNotExist(err) {
-		t.Errorf("the directory is there again: %v", err)
+		t.Errorf("the directory exists again: %v", err)
 	}
 	_, stderr := runToEnd(t, 3, "-p", filepath.Join(dir, "pid"), "testdata/fault.lua")
 	checkMessage(t, stderr, "pid file "+filepath.Join(dir, "pid"), "no such file or directory")
 }
 
-// Clients that stop reading do not hold workers for longer than stall_timeout.
+// Clients that stop reading do not hold workers longer than stall_timeout.
 func TestFaultSlowReaders(t *testing.T) {
 	t.Parallel()
 	s, _ := startFault(t, "stall", false)
 	s.wantWorkers(2)
 	before := sockets(t, s.pid())
 	var peers []*peer
-	for range 4 { // as many as there may be workers
+	for range 4 { // the largest number of workers
 		p := dial(t, s.address(0))
 		p.get("/big")
 		peers = append(peers, p)
@@ -105,16 +105,16 @@ func TestFaultSlowReaders(t *testing.T) {
 		status, _, err := fetchStatus(s.url("/"))
 		return err == nil && status == 200
 	})
-	// The server has a socket for each worker, too.
+	// The server also has a socket for each worker.
 	eventually(t, "all are reset", func() bool { return sockets(t, s.pid())-len(s.workers()) <= before-2 })
 	for _, p := range peers {
 		if n, err := io.Copy(io.Discard, p.r); err == nil || n >= 1e8 {
-			t.Errorf("%d bytes, %v: the response seems complete", n, err)
+			t.Errorf("%d bytes, %v: the response looks complete", n, err)
 		}
 	}
 }
 
-// Clients that send garbage, in pieces of any size, get a refusal or the end of the connection.
+// Clients that send garbage, in pieces of any size, are refused or disconnected.
 func TestFaultGarbage(t *testing.T) {
 	t.Parallel()
 	s, _ := startFault(t, "", false)
@@ -122,7 +122,7 @@ func TestFaultGarbage(t *testing.T) {
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
 	s.wantWorkers(2)
-	idle := func() int { return sockets(t, s.pid()) - len(s.workers()) } // the server has a socket for each worker, too
+	idle := func() int { return sockets(t, s.pid()) - len(s.workers()) } // the server also has a socket for each worker
 	before := idle()
 	words := []string{"GET ", "POST ", "/", " HTTP/1.1", "\r\n", "\n", "\r\n\r\n", "Host: h", "Content-Length: ", "5", "-1",
 		"99999999999999999999", "Transfer-Encoding: chunked", "chunked", ":", " ", "\x00", "\xff", "0\r\n\r\n", "PRI * HTTP/2.0", "\x16\x03\x01"}

@@ -11,7 +11,7 @@ import (
 
 const operations = "../../docs/operations.md"
 
-// faultRows are the rows of the table of faults: cells by the first one, in order.
+// faultRows returns the rows of the fault table: cells by the first cell, in order.
 func faultRows(t *testing.T) (rows [][]string) {
 	t.Helper()
 	text, err := os.ReadFile(operations)
@@ -21,7 +21,7 @@ func faultRows(t *testing.T) (rows [][]string) {
 	_, section, found := strings.Cut(string(text), "\n## When something goes wrong\n")
 	section, _, _ = strings.Cut(section, "\n## ")
 	if !found {
-		t.Fatal("there is no table of faults")
+		t.Fatal("there is no fault table")
 	}
 	for line := range strings.Lines(section) {
 		line = strings.TrimSpace(line)
@@ -44,7 +44,7 @@ func faultRows(t *testing.T) (rows [][]string) {
 	return rows
 }
 
-// TestFaultTable checks the table of faults: each row is proven by tests that exist, and the messages that it quotes are
+// TestFaultTable checks the fault table: each row is proven by existing tests, and the messages that it quotes are
 // messages of the program.
 func TestFaultTable(t *testing.T) {
 	proven := map[string]bool{}
@@ -57,9 +57,9 @@ func TestFaultTable(t *testing.T) {
 		for _, name := range p.tests {
 			test, sub, hasSub := strings.Cut(strings.TrimPrefix(name, "main."), "/")
 			if f := known[test]; f == nil {
-				t.Errorf("%s: there is no test %s", p.entry, name)
+				t.Errorf("%s: no test %s", p.entry, name)
 			} else if hasSub && !hasString(f, sub) {
-				t.Errorf("%s: there is no subtest %s", p.entry, name)
+				t.Errorf("%s: no subtest %s", p.entry, name)
 			}
 		}
 		if len(p.tests) == 0 {
@@ -88,14 +88,15 @@ func TestFaultTable(t *testing.T) {
 		}
 	}
 	if len(seen) < 40 {
-		t.Errorf("%d rows only", len(seen))
+		t.Errorf("only %d rows", len(seen))
 	}
 }
 
-// fromSystem are messages that the table quotes and others make, or the program in two parts: the system, Lua, names of calls.
+// fromSystem lists messages quoted in the table that come from elsewhere, or that the program builds from two parts:
+// messages of the system and of Lua, and names of calls.
 var fromSystem = map[string]bool{"bind: address already in use": true, "not enough memory": true, "listen": true, "requests refused": true}
 
-// sources is the text of the program.
+// sources returns the source text of the program.
 func sources(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder

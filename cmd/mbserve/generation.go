@@ -12,31 +12,31 @@ import (
 	"moonbridge/handler/pool/listen"
 )
 
-// generation is a script as it was loaded once, with its processes and what it listens on. A reload makes a new one.
+// generation is one load of the script, with its processes and listeners. A reload creates a new one.
 type generation struct {
 	s         *server
-	number    int // from 0
+	number    int // counted from 0
 	log       *slog.Logger
 	host      *pool.Host
 	listeners [][]listener // by pool
 }
 
-// listener is a listener of a script: what it asked for, and the address that is listened on for it (nil for an interval).
+// listener is a listener of a script: its specification, and its open address (nil for an interval).
 type listener struct {
 	spec *listen.Listener
 	at   *address
 }
 
-// address is what the server listens on. Generations share it: one that asks for what the last one had gets the same
-// socket, and no connection is refused in between.
+// address is an address that the server listens on. Generations share it: if a new generation asks for the same
+// address, it gets the same socket, so that no connection is refused in between.
 type address struct {
 	key  string
 	ln   *engine.Listener
-	used *generation // the youngest that uses it
-	old  *generation // that used it before, until the young one serves
+	used *generation // the latest generation that uses it
+	old  *generation // the one that used it before, until the latest one serves
 }
 
-// load starts a generation: the script is run, its listeners are opened, and workers are forked. Nothing is served by it
+// load starts a generation: it runs the script, opens its listeners and forks workers. The generation does not serve
 // yet.
 func (s *server) load(ctx context.Context) (g *generation, err error) {
 	if err := readable(s.o.script); err != nil {
@@ -64,16 +64,16 @@ func (s *server) load(ctx context.Context) (g *generation, err error) {
 	return g, nil
 }
 
-// open opens the listeners of one listen{} call; its error becomes that of the call.
+// open opens the listeners of one listen{} call. Its error becomes the error of that call.
 func (g *generation) open(n int, spec *listen.Spec) error {
 	var opened []listener
 	for i := range spec.Listeners {
 		l := listener{spec: &spec.Listeners[i]}
 		if l.spec.Network() != "" {
-			at, err := g.address(l.spec)
+			at, err := g.claimAddress(l.spec)
 			if err != nil {
 				for _, l := range opened {
-					g.giveBack(l.at)
+					g.releaseAddress(l.at)
 				}
 				return err
 			}
@@ -85,8 +85,8 @@ func (g *generation) open(n int, spec *listen.Spec) error {
 	return nil
 }
 
-// address is where a listener listens: one that is open and that this generation does not use yet, or a new one.
-func (g *generation) address(spec *listen.Listener) (*address, error) {
+// claimAddress returns the address for a listener: an open one that this generation does not use yet, or a new one.
+func (g *generation) claimAddress(spec *listen.Listener) (*address, error) {
 	s := g.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -106,7 +106,7 @@ func (g *generation) address(spec *listen.Listener) (*address, error) {
 	if spec.HasMode {
 		o.Mode = spec.Mode
 	}
-	if fds := s.inherited.take(spec.Network(), spec.Address()); fds != nil {
+	if fds := s.inherited.takeSockets(spec.Network(), spec.Address()); fds != nil {
 		o.Inherited, o.Foreign = fds, s.inherited.foreign
 	}
 	ln, err := s.engine.Open(spec.Network(), spec.Address(), o)
@@ -118,8 +118,8 @@ func (g *generation) address(spec *listen.Listener) (*address, error) {
 	return a, nil
 }
 
-// giveBack undoes address, for a generation that does not get to serve.
-func (g *generation) giveBack(a *address) {
+// releaseAddress undoes claimAddress, for a generation that will not serve.
+func (g *generation) releaseAddress(a *address) {
 	if a == nil {
 		return
 	}
@@ -137,13 +137,13 @@ func (g *generation) giveBack(a *address) {
 func (g *generation) closeListeners() {
 	for _, ls := range g.listeners {
 		for _, l := range ls {
-			g.giveBack(l.at)
+			g.releaseAddress(l.at)
 		}
 	}
 }
 
-// serve has the engine give its listeners to this generation: from then on no exchange reaches the one before it. What
-// only that one listened on is closed.
+// serve makes the engine serve the listeners with this generation. After that, no new exchange reaches the previous
+// one. Addresses that only the previous one used are closed.
 func (g *generation) serve() error {
 	s := g.s
 	for _, p := range g.host.Pools() {
@@ -179,7 +179,8 @@ func (g *generation) serve() error {
 	return nil
 }
 
-// end ends a generation that has no listeners any more: exchanges are completed, workers run finish, until ctx ends.
+// end ends a generation that has no more listeners: it lets exchanges complete and workers run finish, until ctx is
+// done.
 func (g *generation) end(ctx context.Context) error {
 	err := g.host.Stop(ctx)
 	for _, p := range g.host.Pools() {
@@ -191,7 +192,7 @@ func (g *generation) end(ctx context.Context) error {
 	return nil
 }
 
-// announce says where the server can be reached.
+// announce logs where the server can be reached.
 func (g *generation) announce() {
 	for n, ls := range g.listeners {
 		for _, l := range ls {
@@ -204,7 +205,7 @@ func (g *generation) announce() {
 	}
 }
 
-// urlOf is the address of a listener in a form that can be clicked on, where there is one.
+// urlOf returns the address of a listener as a URL that can be clicked, if there is one.
 func urlOf(l listener) string {
 	switch {
 	case l.spec.Proto == "local":
@@ -215,7 +216,7 @@ func urlOf(l listener) string {
 	return "http://" + l.at.ln.Addr() + "/"
 }
 
-// servedAt is what peers of a listener have to speak, as far as it is known here.
+// servedAt returns the protocol of a listener, as far as it is known here.
 func servedAt(l listener) string {
 	if l.spec.Raw() {
 		return "raw"
@@ -223,7 +224,7 @@ func servedAt(l listener) string {
 	return "http"
 }
 
-// logStats writes the figures of each pool.
+// logStats logs the statistics of each pool.
 func (g *generation) logStats() {
 	for n, p := range g.host.Pools() {
 		st := p.Stats()

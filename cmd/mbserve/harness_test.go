@@ -17,7 +17,7 @@ import (
 // patience bounds every wait of a test. It is long: nothing here depends on speed.
 const patience = 40 * time.Second
 
-// instance is a running server: this test binary, or the one that MBSERVE_BINARY names, started again.
+// instance is a running server: this test binary, or the binary named by MBSERVE_BINARY, started again.
 type instance struct {
 	t      testing.TB
 	mark   string // value of envServer in the environment of all its processes
@@ -28,8 +28,8 @@ type instance struct {
 	ended  bool // a test has waited for the end
 }
 
-// start starts mbserve with a command line and waits until it is ready. At the end of the test it is stopped, must exit
-// with 0, and must have left no process behind.
+// start starts mbserve with a command line and waits until it is ready. At the end of the test the server is stopped.
+// It must exit with 0 and leave no process behind.
 func start(t testing.TB, args ...string) *instance {
 	t.Helper()
 	s := launch(t, args...)
@@ -55,12 +55,12 @@ func launchProgram(t testing.TB, program string, args ...string) *instance {
 	return launchWith(t, program, nil, nil, args...)
 }
 
-// launchWith is launchProgram with files, from descriptor 3 on, and additions to the environment.
+// launchWith is like launchProgram, with files from descriptor 3 up and additions to the environment.
 func launchWith(t testing.TB, program string, files []*os.File, env []string, args ...string) *instance {
 	t.Helper()
 	s := &instance{t: t, mark: newMark(), exited: make(chan struct{})}
 	s.cmd = exec.Command(program, args...)
-	// The race detector otherwise sleeps for a second at the end of each process.
+	// Without this, the race detector sleeps for a second at the end of each process.
 	s.cmd.Env = append(os.Environ(), envServer+"="+s.mark, "GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	s.cmd.Env = append(s.cmd.Env, env...)
 	s.cmd.ExtraFiles = files
@@ -84,13 +84,13 @@ func launchWith(t testing.TB, program string, files []*os.File, env []string, ar
 
 func (s *instance) pid() int { return s.cmd.Process.Pid }
 
-// wait waits for a line of the log that contains all of the parts, and returns the first.
+// wait waits for a line of the log that contains all parts, and returns the first one.
 func (s *instance) wait(parts ...string) string {
 	s.t.Helper()
 	return s.log.wait(s.t, 0, parts...)
 }
 
-// address is where the n-th listener can be reached, as the log says: "127.0.0.1:8080".
+// address returns the address of the n-th listener, as logged: "127.0.0.1:8080".
 func (s *instance) address(n int) string {
 	s.t.Helper()
 	all := regexp.MustCompile(`msg=listening .*address=http://(\S+)/`).FindAllStringSubmatch(s.log.String(), -1)
@@ -100,7 +100,7 @@ func (s *instance) address(n int) string {
 	return all[n][1]
 }
 
-// url is the address of a path at the first listener.
+// url returns the URL of a path at the first listener.
 func (s *instance) url(path string) string { return "http://" + s.address(0) + path }
 
 func (s *instance) signal(sig syscall.Signal) {
@@ -117,7 +117,7 @@ func (s *instance) stop() {
 	s.exit(0)
 }
 
-// exit waits for the end of the server, and checks that it has the exit code and has left no process behind.
+// exit waits for the end of the server, and checks its exit code and that it has left no process behind.
 func (s *instance) exit(code int) {
 	s.t.Helper()
 	s.ended = true
@@ -125,7 +125,7 @@ func (s *instance) exit(code int) {
 	case <-s.exited:
 	case <-time.After(patience):
 		s.cmd.Process.Signal(syscall.SIGQUIT)
-		s.t.Errorf("the server does not end:\n%s", s.log)
+		s.t.Errorf("the server does not exit:\n%s", s.log)
 		s.killAll()
 		return
 	}
@@ -136,8 +136,8 @@ func (s *instance) exit(code int) {
 	s.checkLog()
 }
 
-// checkProcesses looks for processes that the server should have taken along. Those that the system is about to remove
-// have a moment for it.
+// checkProcesses looks for processes that should have ended with the server. It gives the system a moment to remove
+// them.
 func (s *instance) checkProcesses() {
 	s.t.Helper()
 	if !holds(patience, func() bool { return len(marked(s.mark)) == 0 }) {
@@ -146,7 +146,7 @@ func (s *instance) checkProcesses() {
 	}
 }
 
-// checkLog looks for what must never be in a log.
+// checkLog looks for text that must never be in a log.
 func (s *instance) checkLog() {
 	s.t.Helper()
 	for _, bad := range []string{"DATA RACE", "panic:", "fatal error:", "SIGSEGV: segmentation violation"} {
@@ -162,7 +162,7 @@ func (s *instance) killAll() {
 	}
 }
 
-// logShown is how many bytes of the log of a test that failed are shown.
+// logShown is how many bytes of the log a failed test shows.
 const logShown = 8 << 10
 
 func (s *instance) cleanUp() {
@@ -184,7 +184,7 @@ func (s *instance) cleanUp() {
 	}
 }
 
-// run starts mbserve, waits for its end, and returns what it has printed. The exit code is checked.
+// run starts mbserve, waits for its end, checks its exit code, and returns its output.
 func runToEnd(t testing.TB, code int, args ...string) (stdout, stderr string) {
 	t.Helper()
 	s := launch(t, args...)
@@ -192,13 +192,13 @@ func runToEnd(t testing.TB, code int, args ...string) (stdout, stderr string) {
 	return s.out.all(t), s.log.all(t)
 }
 
-// output collects what a process writes.
+// output collects the output of a process.
 type output struct {
 	r *os.File
 
 	mu   sync.Mutex
 	b    bytes.Buffer
-	more chan struct{} // closed, and made anew, when something has come
+	more chan struct{} // closed and replaced when data has arrived
 	end  chan struct{}
 }
 
@@ -213,7 +213,7 @@ func newOutput(t testing.TB) (*output, *os.File) {
 	return o, w
 }
 
-// close stops reading: what is written from now on finds nobody.
+// close stops reading: later output has no reader.
 func (o *output) close() { o.r.Close() }
 
 func (o *output) collect() {
@@ -239,14 +239,14 @@ func (o *output) String() string {
 	return o.b.String()
 }
 
-// size is how much has come so far: a place to wait from.
+// size returns how much has arrived so far: an offset to wait from.
 func (o *output) size() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.b.Len()
 }
 
-// wait waits for a complete line after offset from that contains all of the parts.
+// wait waits for a complete line after offset from that contains all parts.
 func (o *output) wait(t testing.TB, from int, parts ...string) string {
 	t.Helper()
 	timeout := time.After(patience)
@@ -292,7 +292,7 @@ func containsAll(s string, parts []string) bool {
 	return true
 }
 
-// holds waits until a condition holds.
+// holds waits until a condition holds, and reports whether it does.
 func holds(limit time.Duration, cond func() bool) bool {
 	for end := time.Now().Add(limit); ; time.Sleep(5 * time.Millisecond) {
 		if cond() {
@@ -324,7 +324,7 @@ func newMark() string {
 	return fmt.Sprintf("%d.%d", os.Getpid(), marks.n)
 }
 
-// field is the value of a key in a line of the log.
+// field returns the value of a key in a line of the log.
 func field(line, key string) string {
 	m := regexp.MustCompile(`(?:^|\s)` + key + `=("(?:[^"\\]|\\.)*"|\S*)`).FindStringSubmatch(line)
 	if m == nil {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Connections without a request cost a little memory and no worker, before and after their first one.
+// A connection without a request costs a little memory and no worker, before and after its first request.
 func TestIdleConnections(t *testing.T) {
 	const conns = 2000
 	var limit syscall.Rlimit
@@ -19,7 +19,7 @@ func TestIdleConnections(t *testing.T) {
 	s := start(t, "testdata/queue.lua", fifo) // one worker
 	s.wantWorkers(1)
 	base := sockets(t, s.pid())
-	for range 200 { // so that what is only needed once is there
+	for range 200 { // so that one-time allocations are done
 		get(t, s.url("/"))
 	}
 	connect := func(how string) (peers []*peer) {
@@ -38,7 +38,7 @@ func TestIdleConnections(t *testing.T) {
 		each := (after.resident - before.resident) / conns
 		t.Logf("%s: %d bytes a connection (server before: %v, after: %v)", how, each, before, after)
 		if each > 2<<10 && !raceEnabled {
-			t.Errorf("%s: a connection takes %d bytes, want at most 2 KiB", how, each)
+			t.Errorf("%s: a connection uses %d bytes, want at most 2 KiB", how, each)
 		}
 		return peers
 	}
@@ -47,7 +47,7 @@ func TestIdleConnections(t *testing.T) {
 	eventually(t, "all are closed", func() bool { return sockets(t, s.pid()) == base })
 	served := connect("served")
 
-	// Half a request is no request: it takes no worker either.
+	// An incomplete request occupies no worker either.
 	for i, p := range served {
 		switch i % 4 {
 		case 0:
@@ -59,7 +59,7 @@ func TestIdleConnections(t *testing.T) {
 	if got := get(t, s.url("/")); got != "done" {
 		t.Errorf("body %q", got)
 	}
-	// The same with the worker at work: what waits is complete.
+	// The same while the worker is busy: only complete requests wait.
 	busy := dial(t, s.address(0))
 	busy.get("/wait")
 	s.wait("msg=waiting")
@@ -89,7 +89,7 @@ func closeAll(peers []*peer) {
 	}
 }
 
-// Idle connections that a graceful stop finds end at once, also when there are many, and however the client takes it.
+// A graceful stop ends idle connections at once, even if there are many, and however the client reacts.
 func TestStopWithManyConnections(t *testing.T) {
 	t.Parallel()
 	s := start(t, "testdata/hello.lua")

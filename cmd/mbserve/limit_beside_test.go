@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// stream is a stream of requests beside what a test does: none of them may fail.
+// stream is a series of requests that run in parallel with a test. None of them may fail.
 type stream struct {
 	t    testing.TB
 	stop atomic.Bool
@@ -16,7 +16,7 @@ type stream struct {
 	errs chan error
 }
 
-// askBeside asks for a path on some connections, one request after the other, until the test has called end.
+// askBeside requests a path on a few connections, one request after another, until the test calls end.
 func askBeside(t testing.TB, address, path string) *stream {
 	b := &stream{t: t, errs: make(chan error, 2)}
 	for range cap(b.errs) {
@@ -40,16 +40,16 @@ func askBeside(t testing.TB, address, path string) *stream {
 	return b
 }
 
-// end wants that all was well, and that there was something.
+// end checks that there were requests and that none has failed.
 func (b *stream) end() {
 	b.t.Helper()
 	b.stop.Store(true)
 	b.wg.Wait()
 	close(b.errs)
 	for err := range b.errs {
-		b.t.Errorf("a request beside: %v", err)
+		b.t.Errorf("a parallel request: %v", err)
 	}
 	if b.done.Load() == 0 {
-		b.t.Error("no request beside has come through")
+		b.t.Error("no parallel request was answered")
 	}
 }

@@ -2,7 +2,7 @@ package main
 
 import "testing"
 
-// Recursion without an end is an error of Lua where Lua notices, and the end of the process where it does not.
+// Infinite recursion is a Lua error if Lua notices it, and the end of the process if it does not.
 func TestRecursion(t *testing.T) {
 	t.Parallel()
 	s := start(t, "testdata/limit_recursion.lua")
@@ -15,7 +15,7 @@ func TestRecursion(t *testing.T) {
 		{"lua", []int{500}, []string{"POST /lua: ", "stack overflow"}},
 		{"pattern", []int{500}, []string{"POST /pattern: ", "too complex"}},
 		{"syntax", []int{500}, []string{"POST /syntax: "}},
-		// LuaJIT lets each level have its buffer on the stack of C; Lua 5.4 counts levels.
+		// LuaJIT puts a buffer on the C stack for each level; Lua 5.4 counts levels.
 		{"gsub", []int{500, 502}, nil},
 		{"coroutine", []int{500, 502}, nil},
 	} {

@@ -20,14 +20,15 @@ func startMemory(t *testing.T) *instance {
 	return start(t, "testdata/limit_memory.lua", memoryLimit, filepath.Join(t.TempDir(), "none"))
 }
 
-// A handler that wants more memory than its pool allows fails, and its worker is replaced in order. Nobody else notices.
+// A handler that uses more memory than its pool allows fails, and its worker is replaced. Other requests are not
+// affected.
 func TestMemoryLimit(t *testing.T) {
 	t.Parallel()
 	s := startMemory(t)
 	beside := askBeside(t, s.address(0), "/pid")
 	for _, test := range []struct {
 		path   string
-		status int // 0: the response breaks off
+		status int // 0: the response is cut off
 		body   string
 	}{
 		{"hog", 500, "Internal Server Error\n"},
@@ -62,11 +63,11 @@ func TestMemoryLimit(t *testing.T) {
 	}
 	beside.end()
 	if strings.Contains(s.log.String(), "worker ended") {
-		t.Error("a planned end is logged as if it were none")
+		t.Error("a planned end is logged as unplanned")
 	}
 }
 
-// Garbage is no use of memory, and does not end a worker.
+// Garbage does not count as used memory, and does not end a worker.
 func TestMemoryLimitAndGarbage(t *testing.T) {
 	t.Parallel()
 	s := startMemory(t)
@@ -74,15 +75,15 @@ func TestMemoryLimitAndGarbage(t *testing.T) {
 		get(t, s.url("/garbage"))
 	}
 	if strings.Contains(s.log.String(), "memory_limit") {
-		t.Error("garbage has come up to the limit")
+		t.Error("garbage has reached the limit")
 	}
 }
 
-// A worker that keeps more and more is replaced before a request fails for it.
+// A worker whose memory keeps growing is replaced before a request fails.
 func TestMemoryLimitAndLeak(t *testing.T) {
 	t.Parallel()
 	s := startMemory(t)
-	const full = "worker: memory_limit of 16000000 bytes is nearly used up, garbage not counted: it is replaced"
+	const full = "worker: memory_limit of 16000000 bytes is nearly used up, not counting garbage: the worker is replaced"
 	p := dial(t, s.address(0))
 	eventually(t, "three workers that are full", func() bool {
 		p.get("/leak")
@@ -90,11 +91,11 @@ func TestMemoryLimitAndLeak(t *testing.T) {
 		return strings.Count(s.log.String(), full) >= 3
 	})
 	if strings.Contains(s.log.String(), "was reached") {
-		t.Error("a request has come up to the limit")
+		t.Error("a request has reached the limit")
 	}
 }
 
-// The limit holds for connections and timers, and for HTTP that a connect handler serves.
+// The limit applies to connections and timers, and to HTTP served by a connect handler.
 func TestMemoryLimitElsewhere(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "hungry")
@@ -126,12 +127,12 @@ func TestMemoryLimitElsewhere(t *testing.T) {
 	get(t, s.url("/pid"))
 }
 
-// prepare has the same limit. As long as it fails, workers are made with pauses in between, and the log says why.
+// prepare has the same limit. While it fails, workers are started with pauses in between, and the log says why.
 func TestMemoryLimitInPrepare(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ what, log string }{
 		{"prepare", `err="not enough memory`},
-		{"script", `err="memory_limit: what the script has left behind takes `},
+		{"script", `err="memory_limit: the script already uses `},
 	} {
 		t.Run(test.what, func(t *testing.T) {
 			t.Parallel()
@@ -141,7 +142,7 @@ func TestMemoryLimitInPrepare(t *testing.T) {
 			if test.what == "prepare" {
 				s.wait("prepare: memory_limit of 1000000 bytes was reached")
 			} else {
-				s.wait("bytes already; the limit is 1000000")
+				s.wait("bytes; the limit is 1000000")
 			}
 			s.wait("worker ended", `end="status 1"`)
 			for range 3 {
@@ -150,7 +151,7 @@ func TestMemoryLimitInPrepare(t *testing.T) {
 				}
 			}
 			attempts := strings.Count(s.log.String(), "prepare failed")
-			// min_fork is 2, and there may be some more on their way when a failure becomes known.
+			// min_fork is 2, and a few more may be starting when a failure becomes known.
 			if most := 10 * (2 + int(time.Since(began)/(200*time.Millisecond))); attempts > most {
 				t.Errorf("%d attempts, with a pause of 0.2 s at most %d", attempts, most)
 			}

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// rawAddress is where the n-th listener for raw connections can be reached.
+// rawAddress returns the address of the n-th listener for raw connections.
 func rawAddress(t testing.TB, s *instance, n int) string {
 	t.Helper()
 	all := regexp.MustCompile(`address=tcp://(\S+)`).FindAllStringSubmatch(s.log.String(), -1)
@@ -18,7 +18,7 @@ func rawAddress(t testing.TB, s *instance, n int) string {
 	return all[n][1]
 }
 
-// served asks for a path, and returns which worker has answered, and how many requests it had had.
+// served requests a path. It returns the worker that answered, and its number of requests so far.
 func (p *peer) served(path string) (pid string, n int) {
 	p.t.Helper()
 	p.get(path)
@@ -28,7 +28,7 @@ func (p *peer) served(path string) (pid string, n int) {
 	return pid, n
 }
 
-// false ends a worker only if it has had min_requests_per_fork requests, this one included.
+// false ends a worker only if it has had min_requests_per_fork requests, including this one.
 func TestMinRequestsPerFork(t *testing.T) {
 	t.Parallel()
 	s := start(t, "testdata/limit_recycle.lua", "5")
@@ -45,7 +45,7 @@ func TestMinRequestsPerFork(t *testing.T) {
 	}
 }
 
-// Without the option the first false counts.
+// Without the option, the first false ends the worker.
 func TestNoMinRequestsPerFork(t *testing.T) {
 	t.Parallel()
 	s := start(t, "testdata/limit_recycle.lua")
@@ -53,20 +53,21 @@ func TestNoMinRequestsPerFork(t *testing.T) {
 	for range 3 {
 		pid, n := p.served("/false")
 		if n > 1 {
-			t.Errorf("worker %s goes on", pid)
+			t.Errorf("worker %s was not replaced", pid)
 		}
 		s.wait("msg=finish", "pid="+pid)
 	}
 }
 
-// With recycle_on_error an error of Lua ends the worker, which runs finish; one that is caught, or is the client's, does not.
+// With recycle_on_error a Lua error ends the worker, which runs finish. An error that is caught, or that the client
+// causes, does not.
 func TestRecycleOnError(t *testing.T) {
 	t.Parallel()
 	s := start(t, "testdata/limit_recycle.lua", "error")
 	for _, address := range []string{s.address(0), rawAddress(t, s, 0)} {
 		first := dial(t, address)
 		before, _ := first.served("/caught")
-		first.Close() // else it keeps the only worker, at the second address
+		first.Close() // otherwise it keeps the only worker, at the second address
 		c, err := net.Dial("tcp", address)
 		if err != nil {
 			t.Fatal(err)
@@ -80,7 +81,7 @@ func TestRecycleOnError(t *testing.T) {
 		line := s.wait("GET /error: testdata/limit_recycle.lua:6: it is broken")
 		s.wait("msg=finish", "pid="+field(line, "pid"))
 		if now, _ := dial(t, address).served("/count"); now == before {
-			t.Errorf("worker %s goes on", now)
+			t.Errorf("worker %s was not replaced", now)
 		}
 	}
 }
@@ -96,6 +97,6 @@ func TestRecycleOnErrorOfTimer(t *testing.T) {
 		from = strings.Index(s.log.String(), line) + len(line)
 	}
 	if strings.Contains(s.log.String(), "worker ended") {
-		t.Error("a planned end is logged as if it were none")
+		t.Error("a planned end is logged as unplanned")
 	}
 }

@@ -6,13 +6,13 @@ import (
 	"testing"
 )
 
-// What a client sends has limits of size and time, which the script has set.
+// The script's limits on the size and time of client data apply.
 func TestLimitsForClients(t *testing.T) {
 	t.Parallel()
 	s := start(t, "testdata/limits.lua")
 	tests := []struct {
 		name, request string
-		status        int // 0: the connection ends without a word
+		status        int // 0: the connection ends without an answer
 	}{
 		{"body that fits", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n" + strings.Repeat("x", 1000), 200},
 		{"body too large", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1001\r\n\r\n" + strings.Repeat("x", 1001), 413},
@@ -21,12 +21,12 @@ func TestLimitsForClients(t *testing.T) {
 		{"chunked body too large", "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n" +
 			strings.Repeat("x", 1001) + "\r\n0\r\n\r\n", 413},
 		{"head too large", "GET / HTTP/1.1\r\nHost: h\r\nX: " + strings.Repeat("x", 2000) + "\r\n\r\n", 431},
-		{"no request", "nonsense\r\n\r\n", 400},
+		{"not a request", "nonsense\r\n\r\n", 400},
 		{"no host", "GET / HTTP/1.1\r\n\r\n", 400},
 		{"two framings", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
 		{"unknown coding", "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501},
 		{"other version", "GET / HTTP/2.0\r\nHost: h\r\n\r\n", 505},
-		{"nothing at all", "", 0},
+		{"nothing", "", 0},
 		{"half a head", "GET / HTT", 408},
 		{"half a body", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nhalf", 408},
 		{"half a chunked body", "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n64\r\nhalf", 400},
@@ -57,7 +57,8 @@ func TestTargetTooLong(t *testing.T) {
 	p.hearsEnd()
 }
 
-// What a handler has sent reaches the client while it goes on, at once after flush, else soon if it is worth it.
+// Data that a handler has sent reaches the client while the handler runs: at once after flush, otherwise soon if there
+// is enough of it.
 func TestEarlyOutput(t *testing.T) {
 	for _, path := range []string{"/flush?1", "/flush?2000", "/wait?1024", "/wait?200000"} {
 		t.Run(path, func(t *testing.T) {

@@ -7,15 +7,16 @@ import (
 	"time"
 )
 
-// startTime starts a server whose handlers may run for so many seconds. open ends who waits at the FIFO.
+// startTime starts a server whose handlers may run for the given number of seconds. open releases handlers that wait at
+// the FIFO.
 func startTime(t *testing.T, limit string) (s *instance, open func()) {
 	t.Helper()
 	fifo, open := newFIFO(t)
 	return start(t, "testdata/limit_time.lua", limit, fifo), open
 }
 
-// Whatever a handler does when request_timeout is over: the client gets its answer, the worker ends, the log says of
-// which request and, where Lua can be asked, of which line. Requests beside it are not disturbed.
+// Whatever a handler is doing when request_timeout is over, the client gets an answer, the worker ends, and the log
+// names the request and, where Lua can tell, the line. Parallel requests are not disturbed.
 func TestRequestTimeoutOfEveryKind(t *testing.T) {
 	t.Parallel()
 	s, open := startTime(t, "1")
@@ -23,8 +24,8 @@ func TestRequestTimeoutOfEveryKind(t *testing.T) {
 	const place = "limit_time.lua:11: in function"
 	for _, test := range []struct {
 		path   string
-		status int    // 0: the response breaks off
-		phase  string // that the log names
+		status int    // 0: the response is cut off
+		phase  string // named by the log
 		trace  string // part of the traceback; empty: there may be none
 	}{
 		{"compiled", 504, "no response yet", ""},
@@ -53,15 +54,15 @@ func TestRequestTimeoutOfEveryKind(t *testing.T) {
 				return worker
 			})
 			if test.path == "command" {
-				open() // the command is a process of its own, and goes on
+				open() // the command is a separate process and keeps running
 			}
 		})
 	}
 	beside.end()
 }
 
-// traced has something happen that ends a worker, until the log has a traceback of it: on a busy machine the worker may be
-// killed before it has written one.
+// traced repeats something that ends a worker until the log has a traceback: on a busy machine the worker may be killed
+// before it has written one.
 func traced(t *testing.T, s *instance, who, place string, happen func(from int) (worker string)) {
 	t.Helper()
 	for range 20 {
@@ -76,7 +77,7 @@ func traced(t *testing.T, s *instance, who, place string, happen func(from int) 
 			return false
 		}
 		if place == "" || holds(time.Second, func() bool {
-			return has(who+": request_timeout: still running, the worker is ended") && has(place)
+			return has(who+": request_timeout: still running, ending the worker") && has(place)
 		}) {
 			return
 		}
@@ -84,14 +85,15 @@ func traced(t *testing.T, s *instance, who, place string, happen func(from int) 
 	t.Errorf("no traceback of %s", who)
 }
 
-// A client that is slow to send its body is no matter of the handler's time, but for what is streamed to it.
+// A client that sends its body slowly does not use up the handler's time, except for a body that is streamed to the
+// handler.
 func TestRequestTimeoutWaitsForBody(t *testing.T) {
 	t.Parallel()
 	s, _ := startTime(t, "0.5")
 	p := dial(t, s.address(0))
 	p.say("POST /body HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n%s", strings.Repeat("x", 100000))
 	p.hears(504)
-	s.wait("request_timeout: ending the worker", `request="POST /body"`, "request body: not yet there in full")
+	s.wait("request_timeout: ending the worker", `request="POST /body"`, "request body: incomplete")
 }
 
 func TestRequestTimeoutElsewhere(t *testing.T) {
@@ -105,14 +107,14 @@ func TestRequestTimeoutElsewhere(t *testing.T) {
 		l := dialLines(t, "tcp", rawAddress(t, s, 0))
 		fmt.Fprintln(l, "interpreted")
 		if err := l.end(); err == nil {
-			t.Error("the connection ends as if all was well")
+			t.Error("the connection ends normally")
 		}
 		return ending(from, "connection")
 	})
 	traced(t, s, "interval slow", place, func(from int) string { return ending(from, `"interval slow"`) })
 }
 
-// What a script sets for itself names the exchange as well.
+// The message of a timeout that a script sets itself also names the exchange.
 func TestOwnTimeoutIsLogged(t *testing.T) {
 	t.Parallel()
 	s, _ := startTime(t, "30")
@@ -120,11 +122,11 @@ func TestOwnTimeoutIsLogged(t *testing.T) {
 	if got := status(t, "GET", s.url("/own")); got != 504 {
 		t.Errorf("status %d, want 504", got)
 	}
-	s.wait("GET /own: ", "limit_time.lua:30: timeout: still running, the worker is ended")
+	s.wait("GET /own: ", "limit_time.lua:30: timeout: still running, ending the worker")
 	beside.end()
 }
 
-// A raw connection that finds all workers busy and the queue full, or waits in it for too long, is reset.
+// A raw connection is reset if all workers are busy and the queue is full, or if it waits too long.
 func TestQueueLimitsOfConnections(t *testing.T) {
 	t.Parallel()
 	fifo, open := newFIFO(t)
@@ -132,10 +134,10 @@ func TestQueueLimitsOfConnections(t *testing.T) {
 	busy := dialLines(t, "tcp", rawAddress(t, s, 0))
 	fmt.Fprintln(busy, "wait")
 	s.wait("msg=waiting")
-	for range 3 { // one of them waits, the others find no room
+	for range 3 { // one of them waits; there is no room for the others
 		l := dialLines(t, "tcp", rawAddress(t, s, 0))
 		if err := l.end(); err == nil {
-			t.Error("the connection ends as if all was well")
+			t.Error("the connection ends normally")
 		}
 	}
 	open()

@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// getLocal is get through a Unix socket.
+// getLocal is like get, through a Unix socket.
 func getLocal(t *testing.T, path string) string {
 	t.Helper()
 	tr := &http.Transport{
@@ -32,7 +32,7 @@ func getLocal(t *testing.T, path string) string {
 	return string(body)
 }
 
-// Each listener has its handler, each pool its workers.
+// Each listener has its own handler, each pool its own workers.
 func TestListeners(t *testing.T) {
 	t.Parallel()
 	if ln, err := net.Listen("tcp6", "[::1]:0"); err != nil {
@@ -60,7 +60,7 @@ func TestListeners(t *testing.T) {
 		}
 		check(getLocal(t, path), "local", "first")
 		check(get(t, "http://"+s.address(4)+"/"), "second pool", "second")
-		_, port, _ := net.SplitHostPort(s.address(5)) // on ::, which serves both
+		_, port, _ := net.SplitHostPort(s.address(5)) // on ::, which serves both families
 		check(get(t, "http://[::1]:"+port+"/"), "second pool", "second")
 		check(get(t, "http://127.0.0.1:"+port+"/"), "second pool", "second")
 	}
@@ -78,11 +78,11 @@ func TestListeners(t *testing.T) {
 	}
 	s.stop()
 	if _, err := os.Lstat(path); err == nil {
-		t.Error("the socket file is left")
+		t.Error("the socket file still exists")
 	}
 }
 
-// The file of a server that was killed is replaced, that of a living one is not touched.
+// The socket file of a killed server is replaced; that of a running server is left alone.
 func TestSocketFile(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "socket")
@@ -107,11 +107,11 @@ func TestErrorAfterListen(t *testing.T) {
 	_, stderr := runToEnd(t, 3, "testdata/local.lua", path, "fail")
 	checkMessage(t, stderr, "testdata/local.lua:12: after listen")
 	if _, err := os.Lstat(path); err == nil {
-		t.Error("the socket file is left")
+		t.Error("the socket file still exists")
 	}
 }
 
-// A listen{} that fails can be caught, and leaves none of its listeners open.
+// An error of listen{} can be caught, and leaves none of its listeners open.
 func TestListenIsCaught(t *testing.T) {
 	t.Parallel()
 	ln, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -131,10 +131,10 @@ func TestListenIsCaught(t *testing.T) {
 	}
 }
 
-// tick is one begin and end of a timer's handler, in ms.
+// tick is the start and end of one run of a timer's handler, in ms.
 type tick struct{ begin, end float64 }
 
-// readTicks reads the file that interval.lua writes. A timer must not overlap with itself.
+// readTicks reads the file that interval.lua writes. A timer's runs must not overlap.
 func readTicks(t *testing.T, file string) (start float64, ticks map[string][]tick) {
 	t.Helper()
 	ticks = map[string][]tick{}
@@ -142,7 +142,7 @@ func readTicks(t *testing.T, file string) (start float64, ticks map[string][]tic
 	for line := range strings.Lines(read(file)) {
 		f := strings.Fields(line)
 		if len(f) != 3 {
-			break // it is being written
+			break // the line is being written
 		}
 		name, what := f[0], f[1]
 		ms, err := strconv.ParseFloat(f[2], 64)
@@ -172,7 +172,7 @@ func TestInterval(t *testing.T) {
 	const delay = 100
 	eventually(t, "ticks", func() bool {
 		_, ticks := readTicks(t, file)
-		// A strict one is to come sooner than delay after the last has ended, if the machine lets it.
+		// A strict tick should come less than delay after the end of the last one, if the machine permits.
 		soon := false
 		for i, tick := range ticks["strict"] {
 			if i > 0 && tick.begin-ticks["strict"][i-1].end < delay-10 {
@@ -185,7 +185,7 @@ func TestInterval(t *testing.T) {
 	s.wait("interval : testdata/interval.lua:", "this one always fails")
 	s.stop()
 	began, ticks := readTicks(t, file)
-	const tolerance = 2 // the loop counts in ms
+	const tolerance = 2 // the loop's clock counts ms
 	for name, all := range ticks {
 		if all[0].begin < began+delay-tolerance {
 			t.Errorf("%s: first tick after %.1f ms", name, all[0].begin-began)
@@ -195,7 +195,7 @@ func TestInterval(t *testing.T) {
 				t.Errorf("loose: only %.1f ms after the last end", all[i].begin-all[i-1].end)
 			}
 		}
-		// Strict ticks do not come earlier on the whole either.
+		// Over the whole time there are not too many strict ticks either.
 		if last := all[len(all)-1].begin; last < began+float64(len(all))*delay-tolerance {
 			t.Errorf("%s: %d ticks in %.1f ms", name, len(all), last-began)
 		}
@@ -205,7 +205,7 @@ func TestInterval(t *testing.T) {
 	}
 }
 
-// A tick that fails, or is lost with its worker, is not the last.
+// A timer continues after a tick that fails or is lost with its worker.
 func TestIntervalGoesOn(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "ticks")

@@ -11,10 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// errLocked says that a file belongs to a running server.
+// errLocked means that a running server has locked the file.
 var errLocked = errors.New("in use by a running server")
 
-// logFile is a writer whose file can be opened anew under the same name, after it was moved away.
+// logFile is a writer whose file can be reopened under the same name after it was moved away.
 type logFile struct {
 	name string
 
@@ -22,8 +22,7 @@ type logFile struct {
 	f  *os.File
 }
 
-// openLogFile opens and locks the file. inherited is the file that a process which we take over from has locked; nil if
-// there is none.
+// openLogFile opens and locks the file. inherited is the file locked by the process that we take over from, or nil.
 func openLogFile(name string, inherited *os.File) (*logFile, error) {
 	if inherited != nil {
 		return &logFile{name: name, f: inherited}, nil
@@ -41,16 +40,17 @@ func (l *logFile) Write(p []byte) (int, error) {
 	return l.f.Write(p)
 }
 
-// file is the file that is written to now.
+// file returns the current file.
 func (l *logFile) file() *os.File {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.f
 }
 
-// reopen goes on with the file that has the name now. On an error the old file stays in use.
+// reopen switches to the file that has the name now. If that fails, the old file stays in use.
 func (l *logFile) reopen() error {
-	// The old file is only unlocked when it is closed; if it was not moved away, it is the same file, which we hold.
+	// The old file stays locked until it is closed. If it was not moved away, it is the file with that name, which we
+	// have locked.
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	old, errOld := l.f.Stat()
@@ -67,8 +67,8 @@ func (l *logFile) reopen() error {
 	return nil
 }
 
-// openLocked opens name for writing, and locks it until it is closed. A device or pipe is not locked: it may be used by
-// many.
+// openLocked opens name for writing and locks it until it is closed. A device or pipe is not locked: several servers
+// may use it.
 func openLocked(name string, flag int) (*os.File, error) {
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|flag, 0o644)
 	if err != nil {
@@ -91,7 +91,7 @@ func openLocked(name string, flag int) (*os.File, error) {
 	return f, nil
 }
 
-// logFormat is how a line of the log looks.
+// logFormat is the format of a line of the log.
 type logFormat string
 
 const (
@@ -125,7 +125,7 @@ func handlerOptions(debug bool) *slog.HandlerOptions {
 	return &slog.HandlerOptions{Level: slog.LevelInfo}
 }
 
-// newLogger writes lines to w; at a terminal the time is short.
+// newLogger returns a logger that writes to w. On a terminal it shortens the time.
 func newLogger(w io.Writer, format logFormat, debug bool) *slog.Logger {
 	o := handlerOptions(debug)
 	if f, ok := w.(*os.File); ok && format == logText && isTerminal(f) {
@@ -144,7 +144,7 @@ func isTerminal(f *os.File) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// openLog opens the log that the command line asks for. file is nil unless it is a file.
+// openLog opens the log specified on the command line. file is nil if the log is not a file.
 func openLog(o *options, stderr io.Writer, inherited *os.File) (log *slog.Logger, file *logFile, err error) {
 	switch {
 	case o.logFile != "":

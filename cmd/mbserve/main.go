@@ -1,5 +1,5 @@
-// Command mbserve serves the application that a Lua script describes: it runs the script, which calls listen{…}, and
-// answers its listeners with the script's handlers in forked worker processes.
+// Command mbserve serves the web application that a Lua script describes. It runs the script, which calls listen{…},
+// and answers requests on the script's listeners with its handlers, in forked worker processes.
 package main
 
 import (
@@ -16,14 +16,14 @@ import (
 	"moonbridge/handler/worker"
 )
 
-// version is set by the Makefile.
+// version is set by scripts/build.
 var version = "development"
 
 // Exit codes.
 const (
 	exitOK      = 0
 	exitUsage   = 1 // bad command line
-	exitLocked  = 2 // the pid or log file belongs to a running server
+	exitLocked  = 2 // pid or log file in use by a running server
 	exitStart   = 3 // error at start: script, bind, no listener
 	exitRunning = 4 // fatal error while running
 )
@@ -55,7 +55,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return serve(o, d, stderr)
 }
 
-// complain prints an error at start, and returns the exit code for it.
+// complain prints an error at start and returns its exit code.
 func complain(stderr io.Writer, err error) int {
 	text := err.Error()
 	var script *pool.ScriptError
@@ -69,7 +69,7 @@ func complain(stderr io.Writer, err error) int {
 	return exitStart
 }
 
-// readable reports why a script cannot be opened, in the words of this program and not of Lua.
+// readable returns an error if the script cannot be opened, in this program's words rather than Lua's.
 func readable(script string) error {
 	f, err := os.Open(script)
 	if err != nil {

@@ -5,10 +5,10 @@ import (
 	"testing"
 )
 
-// envServer makes this test binary the server: its value marks all processes of one server, which inherit it.
+// envServer makes this test binary run as the server. Its value marks all processes of one server, which inherit it.
 const envServer = "MBSERVE_TEST_SERVER"
 
-// TestMain is never reached by fork servers and workers, which package lua takes over before.
+// TestMain is not reached in fork servers and workers: package worker takes over before.
 func TestMain(m *testing.M) {
 	if os.Getenv(envServer) != "" {
 		os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))

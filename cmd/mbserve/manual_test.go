@@ -16,9 +16,9 @@ import (
 	"testing"
 )
 
-// The examples of docs/manual.md are run, and what the manual says that a client sees is checked.
+// The examples of docs/manual.md are run, and the client's view that the manual shows is checked.
 //
-// An example is a block ```lua. The word after it says what is wrapped around it:
+// An example is a ```lua block. The word after it says what is wrapped around it:
 //
 //	```lua           a script, if it calls listen; else the body of an HTTP handler, function(request) … end
 //	```lua options   entries of the options of generate_handler
@@ -26,7 +26,7 @@ import (
 //	```lua connect   the body of a connect handler, function(socket) … end
 //	```lua wrong     a script that the server refuses
 //
-// The blocks behind it, up to the next example, are its checks; an example without one fails.
+// The blocks after it, up to the next example, are its checks. An example without a check fails.
 //
 //	```console       lines "$ command" are run by sh, and print the lines that follow each. curl is silent, as if it
 //	                 had the options -sS. "$ mbserve app.lua" starts a wrong script, which must end with code 3
@@ -35,10 +35,10 @@ import (
 //	                 "= text" begins another connection (the text tells the reader why)
 //	```log           texts that the log gets, one a line, in this order
 //
-// In what is wanted, … stands for any text in a line; alone in a line, for any number of lines.
+// In expected text, … stands for any text in a line; alone in a line, it stands for any number of lines.
 //
-// localhost:8080 is the listener that the example writes "port = 8080" for: the system chooses the real port. /run/app/
-// is an empty directory. A module that an example requires may lie in testdata/manual.
+// localhost:8080 is the listener for which the example has "port = 8080"; the system chooses the real port. /run/app/
+// is an empty directory. Modules that examples require may be in testdata/manual.
 func TestManual(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Skip(err)
@@ -58,8 +58,8 @@ func TestManual(t *testing.T) {
 
 // fenced is a fenced block of the manual.
 type fenced struct {
-	line    int    // where it begins
-	heading string // that it stands under
+	line    int    // number of its first line
+	heading string // the heading above it
 	kind    string
 	text    []string
 }
@@ -85,7 +85,7 @@ func readManual(t *testing.T) (examples []*sample) {
 			}
 			last := examples[len(examples)-1]
 			last.checks = append(last.checks, b)
-		case "sh", "html", "text": // for the reader alone
+		case "sh", "html", "text": // for the reader only
 		default:
 			t.Fatalf("line %d: a block of kind %q", b.line, b.kind)
 		}
@@ -146,12 +146,12 @@ end }`,
 	"lua wrong": "%s",
 }
 
-// open matches a listener of an example that is open to everybody; a test is not.
+// open matches a listener of an example that is reachable from other hosts, which a test must not be.
 var open = regexp.MustCompile(`(\{ proto = "tcp[46]", port = \d+)( \})`)
 
 var portGiven = regexp.MustCompile(`\bport = (\d+)`)
 
-// script is the whole script of an example, whose directory is dir. ports are the numbers that its listeners have.
+// script returns the complete script of an example, whose directory is dir. ports are the ports of its listeners.
 func (e *sample) script(t *testing.T, dir string) (file string, ports []string) {
 	t.Helper()
 	text := strings.Join(e.text, "\n")
@@ -179,7 +179,7 @@ func (e *sample) run(t *testing.T) {
 	if len(e.checks) == 0 {
 		t.Fatal("the example has no check")
 	}
-	dir, err := os.MkdirTemp("", "mb") // shorter than t.TempDir: messages of Lua cut long file names
+	dir, err := os.MkdirTemp("", "mb") // shorter than t.TempDir: Lua's messages truncate long file names
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,25 +211,25 @@ func (e *sample) run(t *testing.T) {
 	}
 }
 
-// refused checks what the server says to a script that it cannot use.
+// refused checks the server's message about a script that it cannot use.
 func (e *sample) refused(t *testing.T, dir, file string) {
 	if c := e.checks[0]; len(e.checks) != 1 || c.kind != "console" || len(c.text) < 2 || c.text[0] != "$ mbserve app.lua" {
-		t.Fatal(`a wrong script has one check: "$ mbserve app.lua", and what that says`)
+		t.Fatal(`a wrong script has one check: "$ mbserve app.lua" and its output`)
 	}
 	_, stderr := runToEnd(t, 3, file)
 	compare(t, e.checks[0].line+1, e.checks[0].text[1:], strings.ReplaceAll(stderr, dir+"/", ""))
 }
 
-// sampleRun does what the checks of one example say.
+// sampleRun runs the checks of one example.
 type sampleRun struct {
 	t     *testing.T
 	dir   string
 	s     *instance
 	ports []string
-	from  int // how much of the log was looked at
+	from  int // how much of the log has been checked
 }
 
-// real is a text of the manual with the addresses and directories of this test.
+// real returns a text of the manual with the addresses and directories of this test.
 func (r *sampleRun) real(text string) string {
 	for i, port := range r.ports {
 		text = strings.ReplaceAll(text, "localhost:"+port, r.s.tcp(i))
@@ -251,7 +251,7 @@ func (r *sampleRun) console(c fenced) {
 	}
 }
 
-// shell runs a command, and returns what it prints. It may fail: curl does when a connection breaks.
+// shell runs a command and returns its output. The command may fail: curl does if a connection breaks.
 func (r *sampleRun) shell(command string) string {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -267,7 +267,7 @@ func (r *sampleRun) shell(command string) string {
 	return out.String()
 }
 
-// compare wants the lines of the manual, whose first is at line n.
+// compare compares the output with the lines of the manual, the first of which is line n.
 func compare(t *testing.T, n int, want []string, got string) {
 	t.Helper()
 	got = strings.TrimSuffix(strings.ReplaceAll(got, "\r\n", "\n"), "\n")
@@ -293,7 +293,7 @@ func linePattern(line string) string {
 
 func (r *sampleRun) exchange(c fenced) {
 	p := dial(r.t, r.s.tcp(0))
-	skip := false // lines are passed over until one matches
+	skip := false // lines are skipped until one matches
 	for i, line := range c.text {
 		n, mark, text := c.line+1+i, line[:min(1, len(line))], strings.TrimPrefix(line[min(1, len(line)):], " ")
 		switch {
@@ -314,13 +314,13 @@ func (r *sampleRun) exchange(c fenced) {
 			r.hears(p, n, text, skip)
 			skip = false
 		default:
-			r.t.Fatalf("line %d: %q is no line of an exchange", n, line)
+			r.t.Fatalf("line %d: %q is not a line of an exchange", n, line)
 		}
 	}
 	p.Close()
 }
 
-// hears wants a line.
+// hears expects a line.
 func (r *sampleRun) hears(p *peer, n int, want string, skip bool) {
 	pattern := regexp.MustCompile(`\A` + linePattern(r.real(want)) + `\z`)
 	for {
@@ -335,7 +335,7 @@ func (r *sampleRun) hears(p *peer, n int, want string, skip bool) {
 	}
 }
 
-// ends wants the connection to end in the given way.
+// ends expects the connection to end in the given way.
 func (r *sampleRun) ends(p *peer, n int, reset, skip bool) {
 	rest, err := io.ReadAll(p.r)
 	if len(rest) > 0 && !skip {

@@ -9,19 +9,19 @@ import (
 	"testing"
 )
 
-// A mistake in a script, and what its author gets to read of it: the place, and parts of the text in their order.
+// mistake is a mistake in a script, and the message about it: the place, and parts of the text in order.
 type mistake struct {
 	name   string
 	script string
 	want   []string
 }
 
-// Mistakes that keep the server from starting: the message is all that it says. The first part begins with the line.
+// Mistakes that keep the server from starting: the message is its only output. The first part starts with the line.
 var mistakesAtStart = []mistake{
 	{"listen without a table", `listen("tcp4", 8080)`,
 		[]string{"1: listen: one table expected, as in listen{ { proto = \"tcp4\"", "got string"}},
 	{"listener without braces", `listen{ proto = "tcp4", port = 0, connect = print }`,
-		[]string{`1: listen: "p`, `" belongs into a listener's own table, as in listen{ { proto = `}},
+		[]string{`1: listen: "p`, `" belongs in a listener's own table, as in listen{ { proto = `}},
 	{"listener without names", `listen{ { "tcp4", 8080 }, connect = print }`,
 		[]string{"1: listen: listener 1 has an unexpected entry [", "values need names, as in {"}},
 	{"proto missing", `listen{ { port = 8080 }, connect = print }`,
@@ -57,7 +57,7 @@ listen{ { proto = "tcp4", port = 0 }, connect = http.generate_handler{ chunk_siz
 		[]string{"2: generate_handler: there is no callback function among the arguments"}},
 	{"handler option mistyped", `local http = require "moonbridge_http"
 listen{ { proto = "tcp4", port = 0 }, connect = http.generate_handler(print, { body_size_limit = 1 }) }`,
-		[]string{"2: generate_handler: unknown option 'body_size_limit'; there are", "request_body_size_limit"}},
+		[]string{"2: generate_handler: unknown option 'body_size_limit'; valid options are", "request_body_size_limit"}},
 	{"handler option negative", `local http = require "moonbridge_http"
 listen{ { proto = "tcp4", port = 0 }, connect = http.generate_handler(print, { request_body_size_limit = -1 }) }`,
 		[]string{"2: generate_handler: option 'request_body_size_limit' is out of range"}},
@@ -69,11 +69,11 @@ listen{ { proto = "tcp4", port = 0 }, connect = http.generate_handler(print, { s
 		[]string{"2: generate_handler: option 'static_headers': a line without a colon: 'X-Frame'"}},
 	{"module not loaded", `listen{ { proto = "tcp4", port = 0 }, connect = http.generate_handler(print) }`,
 		[]string{"1: attempt to index ", "global 'http'"}},
-	{"module not there", "\nlocal redis = require \"redis.client\"", []string{"2: module 'redis.client' not found", "no file"}},
+	{"module not found", "\nlocal redis = require \"redis.client\"", []string{"2: module 'redis.client' not found", "no file"}},
 	{"syntax", "listen{\n\t{ proto = \"tcp4\" port = 0 },\n}", []string{"2: '}' expected", "near 'port'"}},
 	{"error that is a table", "local function load()\n\terror{ code = 7 }\nend\nload()",
 		[]string{"", "(error object is a table value: code = 7)", "script.lua:2: in "}},
-	{"timeout outside of a handler", "timeout(5)",
+	{"timeout outside a handler", "timeout(5)",
 		[]string{"1: timeout: only prepare, connect and finish handlers can set it"}},
 	{"nothing to do", `print "hello"`, []string{" the script has not called listen"}},
 }
@@ -85,7 +85,7 @@ func TestMistakesAtStart(t *testing.T) {
 			t.Parallel()
 			_, stderr := runToEnd(t, 3, writeScript(t, m.script))
 			place := "script.lua:"
-			if m.want[0] == "" { // it is in the traceback
+			if m.want[0] == "" { // the place is in the traceback
 				place = ""
 			}
 			checkMessage(t, stderr, append([]string{place + m.want[0]}, m.want[1:]...)...)
@@ -113,13 +113,13 @@ func writeScript(t *testing.T, text string) string {
 	return path
 }
 
-// Mistakes in an HTTP handler: each is a case of one script, which begins at line 6 of it. What is logged names the request.
+// Mistakes in an HTTP handler: each is a case in one script and starts at its line 6. The log line names the request.
 var mistakesInHandlers = []mistake{
-	{"header before status", `request:send_header("A", "b")`, []string{"send_header: no status was sent yet"}},
-	{"data before status", `request:send_data("x")`, []string{"send_data: no status was sent yet"}},
-	{"finish before status", `request:finish()`, []string{"finish: no status was sent yet"}},
-	{"second status", `request:send_status("200 OK") request:send_status("200 OK")`, []string{"send_status: a status was sent already"}},
-	{"status without a number", `request:send_status("OK")`, []string{`send_status: a status is three digits, and a text after a blank, as in`}},
+	{"header before status", `request:send_header("A", "b")`, []string{"send_header: no status has been sent yet"}},
+	{"data before status", `request:send_data("x")`, []string{"send_data: no status has been sent yet"}},
+	{"finish before status", `request:finish()`, []string{"finish: no status has been sent yet"}},
+	{"second status", `request:send_status("200 OK") request:send_status("200 OK")`, []string{"send_status: a status has already been sent"}},
+	{"status without a number", `request:send_status("OK")`, []string{`send_status: a status is three digits, optionally followed by a space and a text, as in`}},
 	{"status missing", `request:send_status()`, []string{"bad argument #1 to 'send_status' (string expected, got no value)"}},
 	{"status with a line break", `request:send_status("200 OK\r\nA: b")`, []string{"send_status: a status must not contain line breaks (CR, LF) or NUL"}},
 	{"header with a line break", `request:send_status("200 OK") request:send_header("Location", "/a\nb")`,
@@ -135,26 +135,26 @@ var mistakesInHandlers = []mistake{
 	{"length negative", `request:send_status("200 OK") request:send_header("Content-Length", -1)`,
 		[]string{"send_header: Content-Length must be a whole number of bytes"}},
 	{"header after data", `request:send_status("200 OK") request:send_data("x") request:send_header("A", "b")`,
-		[]string{"send_header: the header section is finished already"}},
+		[]string{"send_header: the header section is already finished"}},
 	{"data after finish", `request:send_status("200 OK") request:finish() request:send_data("x")`,
-		[]string{"send_data: the response is finished already"}},
+		[]string{"send_data: the response is already finished"}},
 	{"data without a body", `request:send_status("204 No Content") request:send_data("x")`,
 		[]string{"send_data: a response with status 204 has no body"}},
 	{"data beyond the length", `request:send_status("200 OK") request:send_header("Content-Length", 3) request:send_data("abcd")`,
 		[]string{"send_data: more data than the Content-Length that was sent (3)"}},
-	{"no status at all", ``, []string{"the handler has sent no status: it has returned without a call of send_status"}},
+	{"no status at all", ``, []string{"the handler has sent no status: it returned without calling send_status"}},
 	{"less data than the length", `request:send_status("200 OK") request:send_header("Content-Length", 3) request:send_data("a")`,
 		[]string{"finish: less data (1 bytes) than the Content-Length that was sent (3)"}},
 	{"method with a dot", `request.send_status("200 OK")`,
 		[]string{"bad argument #1 to 'send_status' (request expected: call it as a method, with a colon)"}},
 	{"body and form", `local b = request.body local p = request.post_params`,
-		[]string{"request.post_params: the request body was read as request.body already"}},
+		[]string{"request.post_params: the request body has already been read as request.body"}},
 	{"form and body", `local p = request.post_params local b = request.body`,
-		[]string{"request.body: the request body was read as a form already"}},
+		[]string{"request.body: the request body has already been read as a form"}},
 	{"body and stream", `local b = request.body request:stream_request_body(print)`,
-		[]string{"stream_request_body: the request body was read as request.body already"}},
+		[]string{"stream_request_body: the request body has already been read as request.body"}},
 	{"stream registered too late", `request:send_status("200 OK") request:stream_post_param("a", print)`,
-		[]string{"stream_post_param: the request body was read as a form already"}},
+		[]string{"stream_post_param: the request body has already been read as a form"}},
 	{"stream without a function", `request:stream_post_param("a")`,
 		[]string{"bad argument #2 to 'stream_post_param' (function expected, got no value)"}},
 	{"stream without a name", `request:stream_post_param(print)`,
@@ -164,13 +164,13 @@ var mistakesInHandlers = []mistake{
 	{"method mistyped", `request:send("x")`, []string{"attempt to call ", "method 'send'"}},
 	{"listen in a handler", `listen{ { proto = "tcp4", port = 0 }, connect = print }`,
 		[]string{"listen() must be called by the script itself, not from a handler"}},
-	{"module not there", `local m = require "no.such.module"`, []string{"module 'no.such.module' not found"}},
+	{"module not found", `local m = require "no.such.module"`, []string{"module 'no.such.module' not found"}},
 	{"handler called in a handler", `require("moonbridge_http").generate_handler(print)(request)`,
-		[]string{"handler: called while a request is being handled already; a connect handler is to call it"}},
+		[]string{"handler: called while a request is already being handled; only a connect handler may call it"}},
 	{"timeout negative", `timeout(-1)`, []string{"timeout: seconds are out of range (0 to 1e9)"}},
 	{"timeout with a text", `timeout("soon")`, []string{"timeout: seconds must be a number, not a string"}},
 	{"timeout without a function", `timeout(1, 2)`, []string{"timeout: argument 2 must be a function, not a number"}},
-	{"timeout over", `timeout(0.01) while true do end`, []string{"timeout: still running, the worker is ended"}},
+	{"timeout over", `timeout(0.01) while true do end`, []string{"timeout: still running, ending the worker"}},
 }
 
 func TestMistakesInHandlers(t *testing.T) {
@@ -205,25 +205,25 @@ func wantParts(t *testing.T, line string, parts []string) {
 	}
 }
 
-// Mistakes with sockets, likewise.
+// Mistakes with sockets, in the same way.
 var mistakesWithSockets = []mistake{
 	{"HTTP callback as connect", `socket:send_status("200 OK")`,
 		[]string{"socket: send_status is a method of HTTP requests: connect must be what generate_handler returns"}},
 	{"method with a dot", `socket.write("x")`, []string{"bad argument #1 to 'write' (socket expected: call it as a method, with a colon)"}},
-	{"format unknown", `socket:read("*x")`, []string{"read: unknown format '*x', there are"}},
+	{"format unknown", `socket:read("*x")`, []string{"read: unknown format '*x'; valid formats are"}},
 	{"format of a wrong type", `socket:read({})`, []string{"read: argument 1 must be a format or a number of bytes, not a table"}},
 	{"writing a table", `socket:write("x", {})`, []string{"write: argument 2 must be a string or a number, not a table"}},
 	{"writing nil", `socket:write(nil)`, []string{"write: argument 1 must be a string or a number, not a nil"}},
 	{"terminator of two bytes", `socket:readuntil("\r\n")`, []string{"readuntil: the terminator must be one byte, not 2"}},
 	{"terminator missing", `socket:readuntil()`, []string{"readuntil: the terminator must be a string of one byte"}},
-	{"length negative", `socket:readuntil("\n", -1)`, []string{"readuntil: maxlen must be a whole number from 0 on"}},
+	{"length negative", `socket:readuntil("\n", -1)`, []string{"readuntil: maxlen must be a whole number of 0 or more"}},
 	{"writing after close", `socket:close() socket:write("x")`, []string{"write: the socket is closed"}},
 	{"reading after close", `socket:close() socket:read("*l")`, []string{"read: the socket is closed"}},
 	{"close with a text", `socket:close("soon")`, []string{"close: timeout must be a number of seconds, not a string"}},
 	{"close with a negative time", `socket:close(-1)`, []string{"close: timeout is out of range (0 to 1e9 seconds)"}},
 	{"field mistyped", `local ip = socket.remote_ip .. ""`, []string{"attempt to concatenate ", "field 'remote_ip'"}},
 	{"HTTP handler without the socket", `require("moonbridge_http").generate_handler(print)()`,
-		[]string{"handler: the socket of the connect handler expected as argument, got a nil"}},
+		[]string{"handler: expected the socket of the connect handler as its argument, got a nil"}},
 	{"error that is a table", `error{ code = 7, {}, [print] = 1 }`, []string{}},
 }
 
@@ -251,7 +251,7 @@ func TestMistakesWithSockets(t *testing.T) {
 	}
 }
 
-// What is kept beyond its exchange says so.
+// An object that is used after its exchange raises an error that says so.
 func TestMistakeKeptRequest(t *testing.T) {
 	t.Parallel()
 	s := start(t, writeScript(t, `local http = require "moonbridge_http"
@@ -273,7 +273,7 @@ listen{
 	s.wait("GET /second: ", "script.lua:7: request: the exchange is over: its handler has returned")
 }
 
-// A field that a request does not have is nil, so that scripts can ask for what later versions have.
+// An unknown field of a request is nil, so that scripts can check for features of later versions.
 func TestMistakeUnknownField(t *testing.T) {
 	t.Parallel()
 	s := start(t, writeScript(t, `local http = require "moonbridge_http"

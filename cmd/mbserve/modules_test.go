@@ -26,7 +26,7 @@ func wantModules(t *testing.T, names ...string) {
 	}
 }
 
-// requiredModules are the modules that a script names.
+// requiredModules returns the modules that a script requires.
 func requiredModules(script string) (names []string) {
 	for _, m := range regexp.MustCompile(`require\s*\(?\s*"([^"]+)"`).FindAllStringSubmatch(script, -1) {
 		names = append(names, m[1])
@@ -34,7 +34,7 @@ func requiredModules(script string) (names []string) {
 	return names
 }
 
-// Modules of Debian's packages, written in C or using such, do in a worker what they do elsewhere.
+// Modules from Debian packages, written in C or using C modules, work in a worker as elsewhere.
 func TestModules(t *testing.T) {
 	t.Parallel()
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -75,7 +75,7 @@ func TestModules(t *testing.T) {
 	}
 }
 
-// A handler that waits in a call of a module holds its own worker and nobody else.
+// A handler that waits in a module call blocks only its own worker.
 func TestBlockingModule(t *testing.T) {
 	t.Parallel()
 	wantModules(t, "socket")
@@ -94,18 +94,18 @@ func TestBlockingModule(t *testing.T) {
 	}
 	defer upstream.Close()
 	s.wait("msg=connected")
-	// All of these are answered while that one waits: it cannot go on before its upstream is closed, below.
+	// All of these are answered while that handler waits: it cannot continue before its upstream is closed, below.
 	for range 20 {
 		if got := get(t, s.url("/hello")); got != "hello" {
 			t.Errorf("got %q", got)
 		}
 	}
 	if got := get(t, s.url("/socket_timeout?port="+port)); got != "timeout" {
-		t.Errorf("got %q, want a timeout of the module", got)
+		t.Errorf("got %q, want a timeout from the module", got)
 	}
 	upstream.Close()
 	if got := blocked.hears(200); got != "closed" {
-		t.Errorf("the handler that waited got %q, want that its upstream has closed", got)
+		t.Errorf("the waiting handler got %q, want that its upstream has closed", got)
 	}
 }
 
@@ -123,12 +123,12 @@ func TestModuleRedis(t *testing.T) {
 	}
 }
 
-// redisServer starts one that keeps everything in memory, and returns its port. Redis is one program, which is the server or
-// a tool according to the name that it is called by. Debian's package redis-tools has it, but unlike redis-server it installs
-// no service.
+// redisServer starts a Redis server that keeps everything in memory, and returns its port. Redis is a single program,
+// which acts as the server or as a tool depending on the name by which it is called. Debian's package redis-tools
+// contains it, but unlike redis-server it installs no service.
 func redisServer(t *testing.T, program string) string {
 	t.Helper()
-	for range 10 { // somebody else may take the port between the two
+	for range 10 { // another program may take the port in between
 		ln, err := net.Listen("tcp4", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)

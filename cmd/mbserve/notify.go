@@ -9,12 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// notifier tells the service manager about the server's state, by the protocol of sd_notify(3). Without a manager that
-// asks for it, it does nothing.
+// notifier tells the service manager about the server's state, with the protocol of sd_notify(3). It does nothing if
+// there is no service manager.
 type notifier struct{ address *net.UnixAddr }
 
-// newNotifier takes the address from the environment, out of which it is removed: scripts and what they start are not the
-// service.
+// newNotifier reads the address from the environment and removes it there: scripts and their child processes are not
+// the service.
 func newNotifier() (*notifier, error) {
 	name := os.Getenv("NOTIFY_SOCKET")
 	os.Unsetenv("NOTIFY_SOCKET")
@@ -45,13 +45,13 @@ func (n *notifier) send(assignments ...string) error {
 
 func (n *notifier) ready(status string) error { return n.send("READY=1", "STATUS="+status) }
 
-// reloading is to be followed by ready, whether the reload succeeds or not. The time says which reload is meant.
+// reloading must be followed by ready, whether or not the reload succeeds. The time identifies the reload.
 func (n *notifier) reloading() error {
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
 		return err
 	}
-	return n.send("RELOADING=1", fmt.Sprintf("MONOTONIC_USEC=%d", now.Nano()/1000), "STATUS=loading the script anew")
+	return n.send("RELOADING=1", fmt.Sprintf("MONOTONIC_USEC=%d", now.Nano()/1000), "STATUS=reloading the script")
 }
 
 func (n *notifier) stopping() error { return n.send("STOPPING=1", "STATUS=stopping") }

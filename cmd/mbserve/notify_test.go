@@ -74,6 +74,6 @@ func TestNotifierWithoutManager(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n.ready("") == nil {
-		t.Error("no error where nobody listens")
+		t.Error("no error without a listener")
 	}
 }

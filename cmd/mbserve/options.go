@@ -8,10 +8,10 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// options are what the command line says.
+// options is the parsed command line.
 type options struct {
 	script string
-	args   []string // of the script
+	args   []string // for the script
 
 	version, check, debug, stats, background bool
 
@@ -33,7 +33,7 @@ type options struct {
 
 func (o *options) flags() *pflag.FlagSet {
 	f := pflag.NewFlagSet("mbserve", pflag.ContinueOnError)
-	f.SetInterspersed(false) // what follows the script belongs to the script
+	f.SetInterspersed(false) // arguments after the script belong to it
 	f.SortFlags = false
 	f.Usage = func() {}
 	f.BoolVarP(&o.check, "check", "t", false, "load the script, show its listeners and pools, and exit (0 or 3) without binding")
@@ -48,15 +48,15 @@ func (o *options) flags() *pflag.FlagSet {
 	f.StringVar(&o.accessLog, "access-log", "", "write a line for each response to `FILE` (reopened on USR1), or to standard output if it is -")
 	o.accessFormat = accessCombined
 	f.Var(&o.accessFormat, "access-format", "`FORMAT` of these lines: combined or json")
-	f.StringVarP(&o.user, "user", "u", "", "run the script as `USER`, and give up root when the listeners are open")
-	f.StringVar(&o.group, "group", "", "the same with a `GROUP` (default: the groups of the user)")
+	f.StringVarP(&o.user, "user", "u", "", "run the script as `USER`, and drop root privileges once the listeners are open")
+	f.StringVar(&o.group, "group", "", "run the script with this `GROUP` (default: the groups of the user)")
 	f.StringVarP(&o.pidFile, "pidfile", "p", "", "write the process id to `FILE`, which is locked while the server runs")
-	f.BoolVarP(&o.stats, "stats", "s", false, "log figures of each pool once a minute and at the end")
-	f.BoolVar(&o.watch, "watch", false, "for development: load the script anew when it or a module that it has loaded changes")
+	f.BoolVarP(&o.stats, "stats", "s", false, "log statistics of each pool once a minute and at exit")
+	f.BoolVar(&o.watch, "watch", false, "for development: reload the script when it or a module that it has loaded changes")
 	f.BoolVar(&o.dev, "dev", false,
-		"for development: --watch, and Lua errors in HTTP handlers are shown in the browser, with traceback and source; never use it where strangers come")
+		"for development: --watch, and Lua errors in HTTP handlers are shown in the browser, with traceback and source; never use it on a public server")
 	o.grace = 30 * time.Second
-	f.Var((*seconds)(&o.grace), "grace", "`SECONDS` for running requests at a graceful stop")
+	f.Var((*seconds)(&o.grace), "grace", "`SECONDS` that running requests have to finish at a graceful stop")
 	f.IntVar(&o.loops, "loops", 0, "`NUMBER` of event loops; 0: one per processor")
 	f.BoolVar(&o.noPairing, "no-pairing", false, "do not keep a busy worker on the processor of its event loop")
 	f.BoolVarP(&o.version, "version", "v", false, "show the version and exit")
@@ -83,7 +83,7 @@ func parseOptions(args []string) (*options, error) {
 	case o.logFacility != "" && facilities[o.logFacility] == 0 && o.logFacility != "kern":
 		return nil, fmt.Errorf("--logfacility %s: unknown; one of %s", o.logFacility, facilityNames())
 	case o.logFacility != "" && o.logFile != "":
-		return nil, errors.New("--logfile and --logfacility exclude each other")
+		return nil, errors.New("--logfile and --logfacility cannot be used together")
 	case o.background && o.accessLog == "-":
 		return nil, errors.New("--access-log -: there is no standard output in the background")
 	}

@@ -68,7 +68,7 @@ func TestBadCommandLine(t *testing.T) {
 	}
 }
 
-// -t loads the script and says what it asks for, without opening anything.
+// -t loads the script and shows its pools and listeners, without binding any.
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "socket")
@@ -82,12 +82,12 @@ func TestCheck(t *testing.T) {
 		"pool 1: 1 to 1 workers, 1 spare\n" +
 		"  interval \"clean\"\n" +
 		"  tcp4 0.0.0.0:7, raw connections\n" +
-		"testdata/check.lua: good\n"
+		"testdata/check.lua: OK\n"
 	if stdout != want || stderr != "" {
 		t.Errorf("standard output %q, want %q; standard error %q", stdout, want, stderr)
 	}
 	if _, err := os.Lstat(path); err == nil {
-		t.Error("a socket was made")
+		t.Error("a socket was created")
 	}
 }
 
@@ -104,7 +104,7 @@ func TestCheckBadScript(t *testing.T) {
 	checkMessage(t, stderr, "cannot open testdata/missing.lua: no such file or directory")
 }
 
-// A check can be given up, and leaves nothing.
+// A check can be interrupted, and leaves nothing behind.
 func TestCheckInterrupted(t *testing.T) {
 	t.Parallel()
 	fifo, _ := newFIFO(t)
@@ -140,7 +140,7 @@ func TestScriptArguments(t *testing.T) {
 func TestPidFile(t *testing.T) {
 	t.Parallel()
 	name := filepath.Join(t.TempDir(), "pid")
-	if err := os.WriteFile(name, []byte("1234567890 left by somebody else\n"), 0o644); err != nil {
+	if err := os.WriteFile(name, []byte("1234567890 left by another program\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	s := start(t, "-p", name, "testdata/hello.lua")
@@ -153,14 +153,14 @@ func TestPidFile(t *testing.T) {
 	if text, _ := os.ReadFile(name); string(text) != want {
 		t.Errorf("pid file %q after another server has tried, want %q", text, want)
 	}
-	// The lock is the server's alone: its processes do not hold it when it is gone.
+	// Only the server holds the lock: its child processes do not hold it after it has exited.
 	s.stop()
 	if _, err := os.Lstat(name); err == nil {
-		t.Error("the pid file is left")
+		t.Error("the pid file still exists")
 	}
 	runToEnd(t, 3, "-p", name, "testdata/bad/error.lua")
 	if _, err := os.Lstat(name); err == nil {
-		t.Error("the pid file is left after an error at start")
+		t.Error("the pid file still exists after an error at start")
 	}
 	_, stderr = runToEnd(t, 3, "-p", filepath.Join(name, "pid"), "testdata/hello.lua")
 	checkMessage(t, stderr, "pid file "+filepath.Join(name, "pid")+": no such file or directory")
@@ -179,7 +179,7 @@ func TestPidFileIsADevice(t *testing.T) {
 	}
 }
 
-// A pid file of a server that was killed is no obstacle.
+// The pid file of a killed server does not prevent a start.
 func TestPidFileOfKilledServer(t *testing.T) {
 	t.Parallel()
 	name := filepath.Join(t.TempDir(), "pid")
@@ -195,7 +195,7 @@ func TestPidFileOfKilledServer(t *testing.T) {
 	}
 }
 
-// fileLog is a log file of a server.
+// fileLog waits for a line that contains all parts in the log file of a server.
 func fileLog(t *testing.T, name string, parts ...string) {
 	t.Helper()
 	eventually(t, fmt.Sprintf("a line with %q in %s", parts, name), func() bool {
@@ -222,7 +222,7 @@ func TestLogFile(t *testing.T) {
 	text, _ := os.ReadFile(name)
 	url := "http://" + field(string(text), "address")[len("http://"):]
 
-	// Nothing was moved away: USR1 changes nothing.
+	// The file has not been moved, so USR1 changes nothing.
 	s.signal(syscall.SIGUSR1)
 	get(t, url+"?first")
 	fileLog(t, name, "first", "pool=0", "pid=")
@@ -237,12 +237,12 @@ func TestLogFile(t *testing.T) {
 	get(t, url+"?third")
 	fileLog(t, name, "third")
 	if text, _ := os.ReadFile(moved); strings.Contains(string(text), "third") {
-		t.Error("the old file is still written to")
+		t.Error("the old file is still being written to")
 	}
 
 	_, stderr := runToEnd(t, 2, "-l", name, "testdata/hello.lua")
 	checkMessage(t, stderr, "log file "+name+": in use by a running server")
-	// The old one is free.
+	// The old file is no longer locked.
 	runToEnd(t, 3, "-l", moved, "testdata/bad/error.lua")
 
 	s.stop()
@@ -252,7 +252,7 @@ func TestLogFile(t *testing.T) {
 	}
 }
 
-// What is no file is not locked: any number of servers may throw their logs away.
+// A device is not locked: any number of servers may log to it.
 func TestLogDevice(t *testing.T) {
 	t.Parallel()
 	for range 2 {
@@ -272,7 +272,7 @@ func TestLogDevice(t *testing.T) {
 	s.wait("msg=stopped")
 }
 
-// The new file cannot be opened: the old one stays in use, and says so.
+// If the new file cannot be opened, the old one stays in use and contains an error.
 func TestLogFileNotReopened(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "logs")

@@ -7,14 +7,13 @@ import (
 	"os"
 )
 
-// pidFile is a file that holds our process id, locked while we run.
+// pidFile is a file with our process id, locked while we run.
 type pidFile struct {
 	name string
 	f    *os.File
 }
 
-// writePidFile locks the file and writes it. inherited is the file that a process which we take over from has locked; nil
-// if there is none.
+// writePidFile locks and writes the file. inherited is the file locked by the process that we take over from, or nil.
 func writePidFile(name string, inherited *os.File) (*pidFile, error) {
 	f := inherited
 	var err error
@@ -23,7 +22,7 @@ func writePidFile(name string, inherited *os.File) (*pidFile, error) {
 	}
 	if err == nil {
 		if info, errStat := f.Stat(); errStat == nil && !info.Mode().IsRegular() {
-			err = errors.New("is not a regular file") // it is removed at the end
+			err = errors.New("is not a regular file") // it would be removed at exit
 		} else if inherited == nil {
 			err = writePid(f)
 		}
@@ -37,8 +36,9 @@ func writePidFile(name string, inherited *os.File) (*pidFile, error) {
 	return &pidFile{name, f}, nil
 }
 
-// writePid puts our process id into the file, which may hold another one. Whoever reads it meanwhile does not find it empty: the
-// file gets its longer length first, then the number is written over the other in one piece, then the rest is cut off.
+// writePid writes our process id to the file, which may contain another one. A concurrent reader never finds it empty:
+// the file is first extended to the longer length, then the new id overwrites the old one in a single write, and then
+// the rest is cut off.
 func writePid(f *os.File) error {
 	info, err := f.Stat()
 	if err != nil {
@@ -46,7 +46,7 @@ func writePid(f *os.File) error {
 	}
 	size := int(info.Size())
 	if size > pidMax {
-		size = 0 // that was no pid file
+		size = 0 // not a pid file
 		if err := f.Truncate(0); err != nil {
 			return err
 		}
@@ -65,7 +65,7 @@ func writePid(f *os.File) error {
 // pidMax is more than the length of any pid file.
 const pidMax = 16
 
-// takeOver writes our id into a file that was inherited.
+// takeOver writes our id to an inherited file.
 func (p *pidFile) takeOver() error {
 	if p == nil {
 		return nil
@@ -73,7 +73,7 @@ func (p *pidFile) takeOver() error {
 	return writePid(p.f)
 }
 
-// remove removes the file, or empties it where we may not remove it any more.
+// remove removes the file, or empties it if we no longer have permission to remove it.
 func (p *pidFile) remove() {
 	if p == nil {
 		return

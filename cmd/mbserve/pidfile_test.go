@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// While the file is written anew there is no moment in which it is empty.
+// While the file is rewritten, it is never empty.
 func TestPidFileIsTakenOver(t *testing.T) {
 	ours := fmt.Sprint(os.Getpid())
 	for _, other := range []string{"1", "12345678"} {
@@ -31,7 +31,7 @@ func TestPidFileIsTakenOver(t *testing.T) {
 			read <- bad
 		}()
 		for range 2000 {
-			// As another process would have left it.
+			// As another process would leave it.
 			longer := strings.Repeat("\n", max(len(ours), len(other))+1)
 			if _, err := p.f.WriteAt([]byte(longer[len(ours)+1:]), int64(len(ours)+1)); err != nil {
 				t.Fatal(err)

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// A pool grows with what is asked of it, as far as max_fork, and shrinks again.
+// A pool grows with its load, up to max_fork, and shrinks again.
 func TestPoolGrowsAndShrinks(t *testing.T) {
 	t.Parallel()
 	fifo, _ := newFIFO(t)
@@ -22,7 +22,7 @@ func TestPoolGrowsAndShrinks(t *testing.T) {
 	waiting := func() int { return strings.Count(s.log.String(), "msg=waiting") }
 	eventually(t, "eight requests at the same time", func() bool { return waiting() == most })
 	s.wantWorkers(most)
-	f, err := os.OpenFile(fifo, os.O_RDWR, 0) // as long as it is open, nobody waits there
+	f, err := os.OpenFile(fifo, os.O_RDWR, 0) // while it is open, no handler waits there
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,11 +34,11 @@ func TestPoolGrowsAndShrinks(t *testing.T) {
 	peers[0].get("/")
 	peers[0].hears(200)
 	if strings.Contains(s.log.String(), "worker ended") {
-		t.Error("a planned end is logged as if it were none")
+		t.Error("a planned end is logged as unplanned")
 	}
 }
 
-// max_requests_per_fork replaces workers, and no request notices.
+// max_requests_per_fork replaces workers without affecting requests.
 func TestWorkersAreRecycled(t *testing.T) {
 	t.Parallel()
 	s := start(t, "testdata/recycle.lua")
@@ -49,14 +49,14 @@ func TestWorkersAreRecycled(t *testing.T) {
 		served[p.hears(200)]++
 		return len(served) >= 5
 	})
-	// A worker goes on until its successor is ready, so that the number is no hard limit; it is spread by a tenth.
+	// A worker continues until its successor is ready, so the number is not a hard limit. It varies by a tenth.
 	enough := 0
 	for _, n := range served {
 		if n >= 9 {
 			enough++
 		}
 	}
-	if enough < 2 { // two may have just begun, one may never have been asked again
+	if enough < 2 { // two may have just started, one may never have been used again
 		t.Errorf("requests by worker: %v", served)
 	}
 }

@@ -9,12 +9,12 @@ import (
 	"syscall"
 )
 
-// privileges are the user and the groups that the server goes on as, after its listeners are open, and that the script
-// and its workers run as from the start.
+// privileges are the user and groups of the server after its listeners are open, and of the script and its workers from
+// the start.
 type privileges struct{ cred *syscall.Credential }
 
-// lookupPrivileges finds user and group by name or number. nil if neither is given. Without a group the user's own groups
-// are taken.
+// lookupPrivileges finds user and group by name or number. It returns nil if neither is given. Without a group, the
+// user's own groups are used.
 func lookupPrivileges(userName, groupName string) (*privileges, error) {
 	if userName == "" && groupName == "" {
 		return nil, nil
@@ -61,9 +61,9 @@ func lookupPrivileges(userName, groupName string) (*privileges, error) {
 	case os.Getuid() == 0:
 		return &privileges{cred}, nil
 	case uint32(os.Getuid()) == cred.Uid && uint32(os.Getgid()) == cred.Gid:
-		return nil, nil // so it is already: this process takes over from one that has given up root
+		return nil, nil // nothing to do: this process takes over from one that has dropped root privileges
 	}
-	return nil, errors.New("--user and --group are for a server that is started as root")
+	return nil, errors.New("--user and --group require a server that is started as root")
 }
 
 func id(s string) (uint32, error) {
@@ -74,7 +74,7 @@ func id(s string) (uint32, error) {
 	return uint32(n), nil
 }
 
-// credential is for processes that are started; nil: as ourselves.
+// credential returns the credential for child processes, or nil for our own.
 func (p *privileges) credential() *syscall.Credential {
 	if p == nil {
 		return nil
@@ -82,7 +82,7 @@ func (p *privileges) credential() *syscall.Credential {
 	return p.cred
 }
 
-// drop gives up root, in all threads, for good.
+// drop gives up root privileges permanently, in all threads.
 func (p *privileges) drop() error {
 	if p == nil {
 		return nil
@@ -92,16 +92,16 @@ func (p *privileges) drop() error {
 		groups[i] = int(g)
 	}
 	if err := syscall.Setgroups(groups); err != nil {
-		return fmt.Errorf("give up root: setgroups: %w", err)
+		return fmt.Errorf("drop root privileges: setgroups: %w", err)
 	}
 	if err := syscall.Setgid(int(p.cred.Gid)); err != nil {
-		return fmt.Errorf("give up root: setgid: %w", err)
+		return fmt.Errorf("drop root privileges: setgid: %w", err)
 	}
 	if err := syscall.Setuid(int(p.cred.Uid)); err != nil {
-		return fmt.Errorf("give up root: setuid: %w", err)
+		return fmt.Errorf("drop root privileges: setuid: %w", err)
 	}
 	if p.cred.Uid != 0 && syscall.Setuid(0) == nil {
-		return errors.New("give up root: the system gives it back")
+		return errors.New("drop root privileges: they can be regained")
 	}
 	return nil
 }

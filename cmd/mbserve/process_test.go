@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// process is what /proc says of one.
+// process is the information in /proc about a process.
 type process struct {
 	pid, parent int
 	state       string
@@ -22,8 +22,8 @@ func (p process) String() string {
 	return fmt.Sprintf("%d (%s, %s, of %d)", p.pid, p.name, p.state, p.parent)
 }
 
-// marked are the processes of one server, wherever they have gone: all of them have its mark in their environment. A
-// process that has ended has none.
+// marked returns all processes of one server, even reparented ones: each has the server's mark in its environment. A
+// process that has ended has no environment.
 func marked(mark string) (found []process) {
 	entries, _ := filepath.Glob("/proc/[0-9]*/environ")
 	want := []byte(envServer + "=" + mark)
@@ -58,10 +58,10 @@ func readProcess(pid int) (p process, ok bool) {
 	return process{pid: pid, parent: parent, state: f[0], name: string(stat[open+1 : end])}, true
 }
 
-// forkServers are the children of the server.
+// forkServers returns the children of the server.
 func (s *instance) forkServers() []int { return s.childrenOf(s.pid()) }
 
-// workers are the children of the fork server.
+// workers returns the children of the fork server.
 func (s *instance) workers() (pids []int) {
 	for _, f := range s.forkServers() {
 		pids = append(pids, s.childrenOf(f)...)
@@ -78,7 +78,7 @@ func (s *instance) childrenOf(parent int) (pids []int) {
 	return pids
 }
 
-// files is how many descriptors a process has open, by kind: "socket", "pipe", "[eventfd]", "[pidfd]", ….
+// files returns how many descriptors a process has open, by kind: "socket", "pipe", "[eventfd]", "[pidfd]", ….
 func files(t testing.TB, pid int) map[string]int {
 	t.Helper()
 	dir := fmt.Sprintf("/proc/%d/fd", pid)
@@ -101,13 +101,13 @@ func files(t testing.TB, pid int) map[string]int {
 	return kinds
 }
 
-// sockets is how many sockets a process has open.
+// sockets returns how many sockets a process has open.
 func sockets(t testing.TB, pid int) int {
 	t.Helper()
 	return files(t, pid)["socket"]
 }
 
-// memory is what a process occupies, in bytes: pages of its own, and pages that it shares (the segments are such).
+// memory is the memory of a process in bytes: private pages, and shared pages such as the segments.
 type memory struct{ anon, shared, resident int64 }
 
 func readMemory(t testing.TB, pid int) memory {

@@ -17,14 +17,14 @@ import (
 	"time"
 )
 
-// rawServer is a server of testdata/raw.lua.
+// rawServer is a server that runs testdata/raw.lua.
 type rawServer struct {
 	*instance
 	path  string // of the Unix socket
 	ticks string // file that a timer writes to
 }
 
-// startRaw starts it. args are the arguments of the script behind the names of files.
+// startRaw starts a rawServer. args are the arguments of the script after the file names.
 func startRaw(t *testing.T, options []string, args ...string) rawServer {
 	t.Helper()
 	dir := t.TempDir()
@@ -34,7 +34,7 @@ func startRaw(t *testing.T, options []string, args ...string) rawServer {
 	return s
 }
 
-// raw is where the server takes raw connections.
+// raw returns the address of the raw listener.
 func (s rawServer) raw() string {
 	s.t.Helper()
 	m := regexp.MustCompile(`msg=listening pool=0 address=tcp://(\S+) serves=raw`).FindStringSubmatch(s.log.String())
@@ -44,7 +44,7 @@ func (s rawServer) raw() string {
 	return m[1]
 }
 
-// lines is a peer that speaks in lines.
+// lines is a peer that sends and receives lines.
 type lines struct {
 	t testing.TB
 	net.Conn
@@ -62,7 +62,7 @@ func dialLines(t testing.TB, network, addr string) *lines {
 	return &lines{t, c, bufio.NewReader(c)}
 }
 
-// try sends a line and returns the one that comes back.
+// try sends a line and returns the answer.
 func (l *lines) try(line string) (string, error) {
 	if _, err := fmt.Fprintln(l, line); err != nil {
 		return "", err
@@ -80,13 +80,13 @@ func (l *lines) ask(line string) string {
 	return answer
 }
 
-// end reads to the end of the connection.
+// end reads up to the end of the connection.
 func (l *lines) end() error {
 	_, err := io.Copy(io.Discard, l.r)
 	return err
 }
 
-// leave ends the connection from this side, and hears that the server does.
+// leave ends the connection from this side, and expects the server to end it too.
 func (l *lines) leave() {
 	l.t.Helper()
 	l.Conn.(interface{ CloseWrite() error }).CloseWrite()
@@ -96,8 +96,8 @@ func (l *lines) leave() {
 	l.Close()
 }
 
-// More connections at once than there may be workers: each is served, in its turn, and the HTTP listener and the timer of
-// the same pool get their turn too.
+// With more simultaneous connections than workers, each connection is served in turn, and so are the HTTP listener and
+// the timer of the same pool.
 func TestRawMany(t *testing.T) {
 	t.Parallel()
 	s := startRaw(t, nil, "8")
@@ -147,11 +147,11 @@ func TestRawMany(t *testing.T) {
 	s.wait("msg=listening", "address=unix:"+s.path, "serves=raw")
 	s.stop()
 	if strings.Contains(s.log.String(), "level=WARN") || strings.Contains(s.log.String(), "level=ERROR") {
-		t.Error("there is something to complain of in the log")
+		t.Error("the log has errors or warnings")
 	}
 }
 
-// A connection that stays open holds a worker and nothing else.
+// A connection that stays open occupies one worker and nothing else.
 func TestRawBesideRequests(t *testing.T) {
 	t.Parallel()
 	s := startRaw(t, nil, "2")
@@ -175,7 +175,7 @@ func TestRawBesideRequests(t *testing.T) {
 	l.leave()
 }
 
-// A worker that is killed takes its connection along, and nobody else's.
+// When a worker is killed, only its own connection ends.
 func TestRawKilled(t *testing.T) {
 	t.Parallel()
 	s := startRaw(t, nil, "4")
@@ -199,8 +199,8 @@ func TestRawKilled(t *testing.T) {
 	c.leave()
 }
 
-// A handler that fails resets its connection and ends its worker, which is replaced at once: not after fork_error_delay,
-// which is an hour.
+// A handler that fails resets its connection and ends its worker. The worker is replaced at once, not after
+// fork_error_delay, which is an hour here.
 func TestRawHandlerFails(t *testing.T) {
 	t.Parallel()
 	s := startRaw(t, nil, "1")
@@ -220,11 +220,11 @@ func TestRawHandlerFails(t *testing.T) {
 	s.wait("raw.lua", "a mistake of the handler")
 	s.stop()
 	if text := s.log.String(); strings.Contains(text, "level=WARN") || strings.Contains(text, "lost=") {
-		t.Error("the log warns of what was to be expected")
+		t.Error("the log warns about an expected event")
 	}
 }
 
-// Ends of connections and handlers after which the worker is still good.
+// Ways to end a connection or a handler after which the worker can still be used.
 func TestRawEnds(t *testing.T) {
 	t.Parallel()
 	s := startRaw(t, nil, "1")
@@ -237,7 +237,7 @@ func TestRawEnds(t *testing.T) {
 	if err := l.end(); !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("error %v, want a reset", err)
 	}
-	// Peers that go before anybody has looked at them.
+	// Peers that disconnect before a worker takes them.
 	for range 20 {
 		c, err := net.Dial("tcp", s.raw())
 		if err != nil {
@@ -262,14 +262,14 @@ func TestRawTimeout(t *testing.T) {
 	s.wait("worker ended", "err=request_timeout")
 }
 
-// A graceful stop waits for a connection that is open, and takes no new one.
+// A graceful stop waits for an open connection, and accepts no new one.
 func TestRawGracefulStop(t *testing.T) {
 	t.Parallel()
 	s := startRaw(t, nil, "2")
 	l := dialLines(t, "tcp", s.raw())
 	l.ask("hello")
 	s.signal(syscall.SIGTERM)
-	eventually(t, "the listener is still open", func() bool { return refuses(s.raw()) })
+	eventually(t, "the listener is closed", func() bool { return refuses(s.raw()) })
 	for range 10 {
 		if got := l.ask("still"); got != "still" {
 			t.Errorf("got %q", got)
@@ -281,11 +281,11 @@ func TestRawGracefulStop(t *testing.T) {
 		t.Error("workers were killed")
 	}
 	if _, err := os.Lstat(s.path); err == nil {
-		t.Error("the socket file is left")
+		t.Error("the socket file still exists")
 	}
 }
 
-// When the grace time is over, or at QUIT, a connection that is open ends with its worker.
+// After the grace time, or at QUIT, an open connection ends with its worker.
 func TestRawStopAtOnce(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -309,7 +309,7 @@ func TestRawStopAtOnce(t *testing.T) {
 	}
 }
 
-// The handler of a request resets its connection; the worker is as good as before.
+// The handler of a request resets its connection; the worker can still be used.
 func TestRequestCancelsConnection(t *testing.T) {
 	t.Parallel()
 	s := startRaw(t, nil, "1")
@@ -326,7 +326,7 @@ func TestRequestCancelsConnection(t *testing.T) {
 	}
 }
 
-// The peer sees the reset at once, and not when the handler is through.
+// The peer sees the reset at once, not when the handler has returned.
 func TestRequestCancelsAtOnce(t *testing.T) {
 	t.Parallel()
 	a := newApplication(t)
@@ -341,5 +341,5 @@ func TestRequestCancelsAtOnce(t *testing.T) {
 	if got, err := io.ReadAll(l.r); len(got) > 0 || !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("got %q, %v, want a reset", got, err)
 	}
-	open() // the handler was still there
+	open() // the handler was still running
 }

@@ -18,9 +18,9 @@ import (
 	"moonbridge/httpparse/conformance"
 )
 
-// HTTP on raw sockets must answer the same bytes as the server does for the same handler.
+// HTTP on raw sockets must send the same bytes as the server does for the same handler.
 
-// twin is a handler that is served in two ways.
+// twin is a handler that is served in both ways.
 type twin struct{ server, raw string }
 
 // Pairs of listeners of testdata/rawhttp.lua.
@@ -31,7 +31,7 @@ const (
 	twins
 )
 
-// startTwins starts a server of testdata/rawhttp.lua.
+// startTwins starts a server that runs testdata/rawhttp.lua.
 func startTwins(t *testing.T, args ...string) (*instance, []twin) {
 	t.Helper()
 	s := start(t, append([]string{"--grace", "20", "testdata/rawhttp.lua"}, args...)...)
@@ -48,7 +48,7 @@ func startTwins(t *testing.T, args ...string) (*instance, []twin) {
 
 var dateLine = regexp.MustCompile(`(?m)^Date: .*GMT\r$`)
 
-// say sends bytes on a connection of its own, and its end if that is wanted, and returns what comes back, without dates.
+// say sends bytes on a new connection, ends its side if requested, and returns the answer without dates.
 func say(t *testing.T, address, text string, end bool) string {
 	t.Helper()
 	c, err := net.Dial("tcp", address)
@@ -58,7 +58,7 @@ func say(t *testing.T, address, text string, end bool) string {
 	defer c.Close()
 	c.SetDeadline(time.Now().Add(patience))
 	go func() {
-		io.WriteString(c, text) // fails where the server refuses early
+		io.WriteString(c, text) // fails if the server refuses early
 		if end {
 			c.(*net.TCPConn).CloseWrite()
 		}
@@ -66,7 +66,7 @@ func say(t *testing.T, address, text string, end bool) string {
 	b, err := io.ReadAll(c)
 	got := dateLine.ReplaceAllString(string(b), "Date: now\r")
 	if errors.Is(err, syscall.ECONNRESET) {
-		return "(reset)" // how much comes before it depends on who is faster
+		return "(reset)" // how much arrives before it depends on timing
 	}
 	if err != nil {
 		t.Errorf("%s, %.200q: %v", address, text, err)
@@ -74,7 +74,7 @@ func say(t *testing.T, address, text string, end bool) string {
 	return got
 }
 
-// same has both answer, and compares.
+// same sends bytes to both listeners and compares the answers.
 func (w twin) same(t *testing.T, name, text string, end bool) string {
 	t.Helper()
 	want, got := say(t, w.server, text, end), say(t, w.raw, text, end)
@@ -84,7 +84,7 @@ func (w twin) same(t *testing.T, name, text string, end bool) string {
 	return got
 }
 
-// The cases that the parser is tested with.
+// The test cases of the parser.
 func TestRawHTTPConformance(t *testing.T) {
 	t.Parallel()
 	cases, err := conformance.Load("../../httpparse/testdata")
@@ -103,7 +103,7 @@ func TestRawHTTPConformance(t *testing.T) {
 	}
 }
 
-// Responses of every shape, for the kinds of requests that they depend on; all that keep the connection on one.
+// Responses of every kind, for the kinds of requests that they depend on. Those that keep the connection share one.
 func TestRawHTTPResponses(t *testing.T) {
 	t.Parallel()
 	s, all := startTwins(t)
@@ -172,7 +172,7 @@ func TestRawHTTPLimits(t *testing.T) {
 	}
 }
 
-// What happens to a peer that does not go on.
+// Peers that stop sending.
 func TestRawHTTPTimeouts(t *testing.T) {
 	t.Parallel()
 	_, all := startTwins(t)
@@ -190,7 +190,7 @@ func TestRawHTTPTimeouts(t *testing.T) {
 	}
 }
 
-// Output that has reached the minimum goes out while the handler goes on.
+// Output that has reached the minimum size is sent while the handler runs.
 func TestRawHTTPOutputGoesOut(t *testing.T) {
 	t.Parallel()
 	mark := filepath.Join(t.TempDir(), "mark")
@@ -215,7 +215,8 @@ func TestRawHTTPOutputGoesOut(t *testing.T) {
 	}
 }
 
-// More connections than workers: idle ones hold their workers no longer than idle_timeout, and none is lost.
+// With more connections than workers, idle connections hold their workers no longer than idle_timeout, and none is
+// lost.
 func TestRawHTTPMany(t *testing.T) {
 	t.Parallel()
 	_, all := startTwins(t)
@@ -243,7 +244,7 @@ func TestRawHTTPMany(t *testing.T) {
 	}
 }
 
-// An idle connection does not hold up a graceful stop.
+// An idle connection does not delay a graceful stop.
 func TestRawHTTPGracefulStop(t *testing.T) {
 	t.Parallel()
 	s, all := startTwins(t)

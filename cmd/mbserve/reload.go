@@ -9,22 +9,22 @@ import (
 	"moonbridge/handler/pool"
 )
 
-// A reload loads the script beside the generation that serves. When the new one has workers, the listeners go over to it
-// in one step, and the old one completes what it has begun. If anything goes wrong before that step, the old one goes on as
-// if nothing had happened. There are never more than two generations with processes: a further reload first waits for the
-// old one.
+// A reload loads the script next to the generation that is serving. When the new generation has workers, the listeners
+// switch to it in one step, and the old one completes its running requests. If anything fails before that step, the old
+// generation keeps serving as if nothing had happened. At most two generations have processes at any time: another
+// reload first waits for the old one to end.
 
-// workersTimeout is how long the workers of a new generation may take to get ready.
+// workersTimeout is how long the workers of a new generation may take to become ready.
 const workersTimeout = time.Minute
 
-// reloader is the one reload that is in progress.
+// reloader is the reload in progress; there is at most one.
 type reloader struct {
-	cancel context.CancelFunc // ends it
+	cancel context.CancelFunc // aborts it
 	done   chan struct{}      // closed when it is over
-	again  bool               // a further one was asked for meanwhile
+	again  bool               // another one was requested meanwhile
 }
 
-// over is closed when the reload is over. nil if there is none, which blocks for ever.
+// over returns a channel that is closed when the reload is over. It is nil, which blocks forever, if there is none.
 func (r *reloader) over() <-chan struct{} {
 	if r == nil {
 		return nil
@@ -32,7 +32,7 @@ func (r *reloader) over() <-chan struct{} {
 	return r.done
 }
 
-// reload begins a reload, or has one follow that is in progress. It returns at once.
+// reload starts a reload, or requests another one after the one in progress. It returns at once.
 func (s *server) reload() {
 	if s.reloading != nil {
 		s.reloading.again = true
@@ -45,7 +45,7 @@ func (s *server) reload() {
 	go func() {
 		defer close(r.done)
 		if err := s.replace(ctx); ctx.Err() != nil {
-			s.log.Info("reload given up")
+			s.log.Info("reload aborted")
 		} else if err != nil {
 			s.log.Error("reload failed: the running script stays in use", "err", errorText(err))
 			if s.o.dev {
@@ -55,7 +55,7 @@ func (s *server) reload() {
 	}()
 }
 
-// reloaded is called when the reload is over. It begins the one that was asked for meanwhile.
+// reloaded is called when the reload is over. It starts the one that was requested meanwhile.
 func (s *server) reloaded() {
 	again := s.reloading.again
 	s.reloading.cancel()
@@ -66,7 +66,7 @@ func (s *server) reloaded() {
 	}
 }
 
-// replace loads a new generation and lets it take over.
+// replace loads a new generation and makes it serve.
 func (s *server) replace(ctx context.Context) error {
 	if err := s.awaitOld(ctx); err != nil {
 		return err
@@ -89,13 +89,13 @@ func (s *server) replace(ctx context.Context) error {
 	}
 	g.announce()
 	s.log.Info("reloaded", "script", s.o.script, "generation", g.number)
-	s.files.settle(g.number)
+	s.files.forgetBefore(g.number)
 	s.failureOver()
 	s.retire(g)
 	return nil
 }
 
-// retire makes g the generation that serves, and ends the one before it in the background.
+// retire makes g the serving generation and ends the previous one in the background.
 func (s *server) retire(g *generation) {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.mu.Lock()
@@ -105,21 +105,21 @@ func (s *server) retire(g *generation) {
 	go func() {
 		defer close(old.done)
 		if err := old.g.end(ctx); err != nil {
-			old.g.log.Warn("the replaced script has not ended by itself", "err", err)
+			old.g.log.Warn("the replaced script did not end by itself", "err", err)
 		} else {
 			old.g.log.Info("the replaced script has ended")
 		}
 	}()
 }
 
-// retired is a generation that ends.
+// retired is a generation that is ending.
 type retired struct {
 	g      *generation
 	cancel context.CancelFunc // cuts it short
 	done   chan struct{}      // closed when it has ended
 }
 
-// awaitOld waits until the generation before the one that serves has ended; it has no longer than the grace time now.
+// awaitOld waits until the previous generation has ended, for at most the grace time; then it is killed.
 func (s *server) awaitOld(ctx context.Context) error {
 	s.mu.Lock()
 	old := s.old
@@ -132,7 +132,7 @@ func (s *server) awaitOld(ctx context.Context) error {
 		return nil
 	default:
 	}
-	s.log.Info("reload waits for the script that was replaced before", "grace", s.o.grace)
+	s.log.Info("reload waits for the previously replaced script to end", "grace", s.o.grace)
 	t := time.NewTimer(s.o.grace)
 	defer t.Stop()
 	select {
@@ -147,7 +147,7 @@ func (s *server) awaitOld(ctx context.Context) error {
 	}
 }
 
-// endReload ends a reload in progress, before the server itself ends.
+// endReload aborts a reload in progress, before the server ends.
 func (s *server) endReload() {
 	if r := s.reloading; r != nil {
 		r.cancel()
@@ -156,7 +156,7 @@ func (s *server) endReload() {
 	}
 }
 
-// errorText is an error as it is to stand in the log.
+// errorText returns the text of an error for the log.
 func errorText(err error) string {
 	var script *pool.ScriptError
 	if errors.As(err, &script) {

@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// application is a directory with a script that tests write anew.
+// application is a directory with a script that tests rewrite.
 type application struct {
 	t      testing.TB
 	script string
@@ -24,7 +24,7 @@ func newApplication(t testing.TB) *application {
 	return &application{t, filepath.Join(t.TempDir(), "app.lua")}
 }
 
-// write puts the script there. @ in it stands for the common beginning.
+// write writes the script. @ in it stands for the common start.
 func (a *application) write(text string, args ...any) {
 	a.t.Helper()
 	text = strings.Replace(fmt.Sprintf(text, args...), "@", `
@@ -42,7 +42,7 @@ local port = { proto = "tcp4", port = 0, localhost = true }
 	}
 }
 
-// reload has the server load its script anew, and waits until that is over. It returns the line of the log.
+// reload makes the server reload its script, and waits until that is over. It returns the log line.
 func (s *instance) reload() string {
 	s.t.Helper()
 	from := s.log.size()
@@ -66,7 +66,7 @@ func (s *instance) mustReload() {
 	}
 }
 
-// The script and its modules are loaded anew, and an open connection gets to the new script with its next request.
+// The script and its modules are reloaded, and the next request of an open connection goes to the new script.
 func TestReload(t *testing.T) {
 	t.Parallel()
 	a := newApplication(t)
@@ -97,7 +97,7 @@ func TestReload(t *testing.T) {
 	s.wait("the replaced script has ended")
 }
 
-// A script that is broken in any way changes nothing.
+// A broken script changes nothing, in whatever way it is broken.
 func TestReloadBroken(t *testing.T) {
 	t.Parallel()
 	a := newApplication(t)
@@ -144,7 +144,7 @@ func TestReloadBroken(t *testing.T) {
 	}
 }
 
-// No request is refused and no connection broken by reloads under load.
+// Reloads under load refuse no request and break no connection.
 func TestReloadUnderLoad(t *testing.T) {
 	t.Parallel()
 	a := newApplication(t)
@@ -179,7 +179,7 @@ func TestReloadUnderLoad(t *testing.T) {
 	stop.Store(true)
 	for range 5 {
 		if <-ended == 0 {
-			t.Error("somebody has got no answer at all")
+			t.Error("a client got no answer")
 		}
 	}
 	if got := get(t, "http://"+at+"/"); got != fmt.Sprint(reloads) {
@@ -190,8 +190,8 @@ func TestReloadUnderLoad(t *testing.T) {
 	}
 }
 
-// What was begun is completed by the script that began it. There are no more than two scripts at a time, and the end of the
-// old one is not waited for longer than the grace time.
+// A running exchange is completed by the script that started it. At most two scripts run at a time, and the old one
+// gets no longer than the grace time to end.
 func TestReloadWaits(t *testing.T) {
 	t.Parallel()
 	a := newApplication(t)
@@ -213,11 +213,11 @@ func TestReloadWaits(t *testing.T) {
 	a.write(slow, fifo, "two")
 	s.mustReload()
 	if got := get(t, "http://"+at+"/"); got != "two" {
-		t.Errorf("%q beside the exchange that runs", got)
+		t.Errorf("%q in parallel with the running exchange", got)
 	}
 	open()
 	if got := busy.hears(200); got != "one" {
-		t.Errorf("%q of the exchange that was running", got)
+		t.Errorf("%q from the exchange that was running", got)
 	}
 	s.wait("the replaced script has ended")
 
@@ -227,16 +227,16 @@ func TestReloadWaits(t *testing.T) {
 	a.write(slow, fifo, "three")
 	s.mustReload()
 	a.write(slow, fifo, "four")
-	s.mustReload() // it has to wait for the second
+	s.mustReload() // it must wait for the second one
 	s.wait("reload waits")
-	s.wait("the replaced script has not ended by itself")
+	s.wait("the replaced script did not end by itself")
 	busy.hearsBreak()
 	if got := get(t, "http://"+at+"/"); got != "four" {
 		t.Errorf("%q", got)
 	}
 }
 
-// Listeners that the new script has too stay open; those that it has not are closed, and their connections end.
+// Listeners that the new script also has stay open. The others are closed, and their connections end.
 func TestReloadListeners(t *testing.T) {
 	t.Parallel()
 	a := newApplication(t)
@@ -305,7 +305,7 @@ func TestReloadRaw(t *testing.T) {
 	}
 }
 
-// The timers of the old script stop, those of the new one run.
+// The timers of the old script stop, and those of the new one start.
 func TestReloadTimers(t *testing.T) {
 	t.Parallel()
 	a := newApplication(t)
@@ -322,11 +322,12 @@ func TestReloadTimers(t *testing.T) {
 		from = s.log.size()
 	}
 	if strings.Contains(s.log.String()[from:], "tick one") {
-		t.Error("the old timer runs")
+		t.Error("the old timer still runs")
 	}
 }
 
-// Any number of signals at once lead to one more reload, not to a queue of them; and the end can come in the middle.
+// Any number of signals during a reload lead to one more reload, not to a queue of them; and the server can be stopped
+// in the middle.
 func TestReloadFlood(t *testing.T) {
 	t.Parallel()
 	s := start(t, "testdata/hello.lua")

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// A script that cannot be used ends the server with code 3 and one message that says what is wrong, and where.
+// If the script cannot be used, the server exits with code 3 and one message that says what is wrong, and where.
 func TestBadScripts(t *testing.T) {
 	tests := []struct {
 		script string // in testdata/bad, without its suffix
@@ -48,7 +48,7 @@ func TestBadScripts(t *testing.T) {
 	}
 }
 
-// checkMessage wants one message, with the parts in their order.
+// checkMessage expects a single message with the parts in order.
 func checkMessage(t *testing.T, stderr string, parts ...string) {
 	t.Helper()
 	if !strings.HasPrefix(stderr, "mbserve: ") || strings.Count(stderr, "mbserve: ") != 1 {
@@ -65,7 +65,7 @@ func checkMessage(t *testing.T, stderr string, parts ...string) {
 	}
 }
 
-// A script that is not there, or cannot be read.
+// A script that does not exist or cannot be read.
 func TestScriptFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -77,7 +77,7 @@ func TestScriptFile(t *testing.T) {
 	if err := os.WriteFile(locked, []byte("listen{}"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if os.Geteuid() != 0 { // who may read everything
+	if os.Geteuid() != 0 { // root may read everything
 		os.Chmod(locked, 0)
 		_, stderr = runToEnd(t, 3, locked)
 		checkMessage(t, stderr, locked, "permission denied")
@@ -92,7 +92,7 @@ func TestModulesBesideTheScript(t *testing.T) {
 	}
 }
 
-// A port that somebody else has.
+// A port that another program uses.
 func TestPortInUse(t *testing.T) {
 	t.Parallel()
 	ln, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -104,7 +104,7 @@ func TestPortInUse(t *testing.T) {
 	_, stderr := runToEnd(t, 3, "testdata/bad/port.lua", port)
 	checkMessage(t, stderr, "testdata/bad/port.lua:3: listen: listen 127.0.0.1:"+port+": bind: address already in use")
 
-	// Also another mbserve, which shares its port among sockets of its own.
+	// Another mbserve too, which shares its port among its own sockets.
 	s := start(t, "testdata/hello.lua")
 	_, port, _ = net.SplitHostPort(s.address(0))
 	_, stderr = runToEnd(t, 3, "testdata/bad/port.lua", port)

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// seconds is the value of an option that is a time: a number of seconds, or a number with a unit as in 500ms or 2m.
+// seconds is the value of an option that is a duration: a number of seconds, or a number with a unit, such as 500ms or
+// 2m.
 type seconds time.Duration
 
 func (s *seconds) Set(text string) error {

@@ -24,27 +24,27 @@ type server struct {
 	pid        *pidFile   // nil: none
 	manager    *notifier
 	inherited  *inherited
-	heir       *heir               // nil: we do not take over from another process
-	credential *syscall.Credential // for fork servers, as long as we are root
+	heir       *heir               // nil: not taking over from another process
+	credential *syscall.Credential // for fork servers, while we are root
 	engine     *engine.Engine
 	signals    chan os.Signal
-	files      *fileWatch // of the script; nil: not watched
+	files      *fileWatch // the script's files; nil: not watched
 
-	// Of the goroutine that handles signals.
+	// Owned by the goroutine that handles signals.
 	reloading *reloader // nil: none is in progress
-	upgrading *upgrade  // nil: likewise
+	upgrading *upgrade  // nil: none is in progress
 
-	// Of whoever loads a generation.
-	loaded  int          // generations so far
-	failure *failurePage // --dev: what is shown instead of the one that serves; nil: nothing
+	// Owned by the goroutine that loads a generation.
+	loaded  int          // number of generations so far
+	failure *failurePage // --dev: shown instead of the serving generation; nil: none
 
 	mu        sync.Mutex
 	addresses []*address
 	serving   *generation
-	old       *retired // the generation before it
+	old       *retired // the previous generation
 }
 
-// serve is the ordinary run of mbserve. It returns the exit code.
+// serve runs the server until it is stopped. It returns the exit code.
 func serve(o *options, d *detacher, stderr io.Writer) int {
 	s := &server{o: o, credential: o.privileges.credential(), signals: make(chan os.Signal, 8)}
 	if err := s.open(stderr); err != nil {
@@ -53,12 +53,12 @@ func serve(o *options, d *detacher, stderr io.Writer) int {
 	defer s.access.close()
 	defer func() { s.files.end() }()
 	signal.Notify(s.signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
-	// A peer or a reader of our output that goes away is an error of that write, not the end of the server.
+	// If a peer or a reader of our output goes away, the write fails; that must not end the server.
 	signal.Ignore(syscall.SIGPIPE)
 
 	if err := s.start(); err != nil {
 		if s.heir == nil {
-			s.pid.remove() // else it is the other's
+			s.pid.remove() // otherwise it belongs to the other process
 		}
 		if errors.Is(err, errStopped) {
 			s.log.Info(err.Error())
@@ -73,23 +73,23 @@ func serve(o *options, d *detacher, stderr io.Writer) int {
 	return exitOK
 }
 
-// tellReady tells everybody who waits for it that the server serves.
+// tellReady tells all waiting processes that the server is serving.
 func (s *server) tellReady(d *detacher) {
 	if err := d.detach(); err != nil {
-		s.log.Error("going into the background", "err", err)
+		s.log.Error("cannot detach from the terminal", "err", err)
 	}
 	if s.heir != nil {
 		if err := s.pid.takeOver(); err != nil {
 			s.log.Error("pid file not written", "err", err)
 		}
 		if err := s.heir.tellReady(); err != nil {
-			s.log.Error("taking over: the other process is gone", "err", err)
+			s.log.Error("takeover: the old process is gone", "err", err)
 		}
 	}
 	s.notify(s.manager.ready(s.status()))
 }
 
-// open opens what the server needs besides its script: logs, pid file, and what other processes have left to it.
+// open opens the logs, the pid file, and the files passed by other processes.
 func (s *server) open(stderr io.Writer) (err error) {
 	if s.manager, err = newNotifier(); err != nil {
 		return err
@@ -100,11 +100,11 @@ func (s *server) open(stderr io.Writer) (err error) {
 	if s.heir, err = newHeir(); err != nil {
 		return err
 	}
-	left := s.heir
-	if left == nil {
-		left = &heir{}
+	passed := s.heir
+	if passed == nil {
+		passed = &heir{}
 	}
-	if s.log, s.out, err = openLog(s.o, stderr, left.log); err != nil {
+	if s.log, s.out, err = openLog(s.o, stderr, passed.log); err != nil {
 		return err
 	}
 	if s.o.accessLog != "" {
@@ -113,16 +113,16 @@ func (s *server) open(stderr io.Writer) (err error) {
 		}
 	}
 	if s.o.pidFile != "" {
-		s.pid, err = writePidFile(s.o.pidFile, left.pid)
+		s.pid, err = writePidFile(s.o.pidFile, passed.pid)
 	}
 	return err
 }
 
-// errStopped says that a signal ended the server before the script was loaded.
+// errStopped means that a signal ended the server before the script was loaded.
 var errStopped = errors.New("stopped while the script was loading")
 
-// start loads the script, opens its listeners and serves them. The error is errStopped if a signal asked for the end before
-// all of that was done.
+// start loads the script, opens its listeners and serves them. It returns errStopped if a signal asks the server to
+// stop before that is done.
 func (s *server) start() (err error) {
 	if err := readable(s.o.script); err != nil {
 		return err
@@ -138,9 +138,9 @@ func (s *server) start() (err error) {
 	if err != nil {
 		return err
 	}
-	ctx, stopWatching := s.watch()
+	ctx, release := s.stopOnSignal()
 	s.serving, err = s.load(ctx)
-	stopWatching()
+	release()
 	switch {
 	case ctx.Err() != nil:
 		err = errStopped
@@ -154,7 +154,7 @@ func (s *server) start() (err error) {
 		s.credential = nil
 	}
 	for _, k := range s.inherited.closeRest() {
-		s.log.Warn("a socket that was passed to the server is not listened on by the script", "socket", k)
+		s.log.Warn("the script does not listen on a socket that was passed to the server", "socket", k)
 	}
 	if err != nil {
 		s.stopNow()
@@ -162,9 +162,9 @@ func (s *server) start() (err error) {
 	return err
 }
 
-// watch handles signals while the script is loading. The context ends with a signal that asks for the end; no signal is
-// taken any more when stop has returned.
-func (s *server) watch() (ctx context.Context, stop func()) {
+// stopOnSignal handles signals while the script is loading. A signal to stop cancels the context. After release has
+// returned, no more signals are consumed.
+func (s *server) stopOnSignal() (ctx context.Context, release func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	over, left := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -177,7 +177,7 @@ func (s *server) watch() (ctx context.Context, stop func()) {
 				switch sig {
 				case syscall.SIGUSR1:
 					s.reopenLog()
-				case syscall.SIGHUP, syscall.SIGUSR2: // what would be loaded anew is being loaded
+				case syscall.SIGHUP, syscall.SIGUSR2: // the script is being loaded anyway
 				default:
 					cancel()
 					return
@@ -188,7 +188,8 @@ func (s *server) watch() (ctx context.Context, stop func()) {
 	return ctx, func() { close(over); <-left }
 }
 
-// limitsOf translates the options of an HTTP handler; there a time of 0 means no limit, and a size is never 0.
+// limitsOf translates the options of an HTTP handler. There a timeout of 0 means no limit, which the engine expresses
+// as a negative value, and a size of at least 1 is required.
 func limitsOf(h *listen.HTTPOptions) engine.Limits {
 	return engine.Limits{
 		HeadBytes:       max(1, h.RequestHeaderSizeLimit),
@@ -208,13 +209,13 @@ func orNone(timeout time.Duration) time.Duration {
 	return timeout
 }
 
-// announce says that the server is there, and where.
+// announce logs that the server is ready, and its addresses.
 func (s *server) announce() {
 	s.serving.announce()
 	s.log.Info("ready", "version", version, "script", s.o.script, "pid", os.Getpid(), "loops", s.engine.Loops())
 }
 
-// wait handles signals until the server is to end, and ends it.
+// wait handles signals and other events until the server is told to stop, and stops it.
 func (s *server) wait() {
 	var tick <-chan time.Time
 	if s.o.stats {
@@ -262,14 +263,14 @@ func (s *server) wait() {
 	}
 }
 
-// notify reports what went wrong when the service manager was told something: nothing depends on it.
+// notify logs an error of a message to the service manager. Nothing else depends on these messages.
 func (s *server) notify(err error) {
 	if err != nil {
 		s.log.Warn(err.Error())
 	}
 }
 
-// status is a line for the service manager.
+// status is the status line for the service manager.
 func (s *server) status() string { return "serving " + s.o.script }
 
 func (s *server) reopenLog() {
@@ -282,7 +283,7 @@ func (s *server) reopenLog() {
 	}
 }
 
-// stop ends the server gracefully, at once when a second signal asks for it. drain ends the connections.
+// stop ends the server gracefully, or at once after a second signal. drain ends the connections.
 func (s *server) stop(drain func(context.Context) error) {
 	s.log.Info("stopping", "grace", s.o.grace, "connections", s.engine.Conns())
 	ctx, cancel := context.WithTimeout(context.Background(), s.o.grace)
@@ -313,7 +314,7 @@ func (s *server) stop(drain func(context.Context) error) {
 	s.log.Info("stopped")
 }
 
-// endOld ends the generation before the one that serves, if it is still there.
+// endOld ends the previous generation if it is still running.
 func (s *server) endOld(ctx context.Context) {
 	s.mu.Lock()
 	old := s.old
@@ -339,7 +340,7 @@ func (s *server) stopNow() {
 	s.engine.Shutdown(done)
 }
 
-// lastStats comes before the pools end, and with them their figures.
+// lastStats logs the statistics a last time. It is called before the pools end.
 func (s *server) lastStats() {
 	if s.o.stats {
 		s.logStats()

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// told is what a request to state.lua tells.
+// told is the parsed answer of state.lua.
 type told struct {
 	pid    int
 	secret string
@@ -43,7 +43,7 @@ func TestWorkersShareTheScriptAndNothingElse(t *testing.T) {
 					counts[w.pid] = map[int]bool{}
 				}
 				if counts[w.pid][w.count] {
-					t.Errorf("worker %d has counted to %d twice", w.pid, w.count)
+					t.Errorf("worker %d reached the count %d twice", w.pid, w.count)
 				}
 				counts[w.pid][w.count] = true
 				mu.Unlock()

@@ -6,8 +6,7 @@ import (
 	"testing"
 )
 
-// What workers write to standard error comes into the log line by line, with pool and process, and can neither forge lines nor
-// fill the log.
+// Standard error of workers is logged line by line, with pool and process. It can neither forge lines nor fill the log.
 func TestStandardErrorOfWorkers(t *testing.T) {
 	s := start(t, "testdata/stderr.lua")
 	get := func(path string) {
@@ -46,7 +45,7 @@ func TestStandardErrorOfWorkers(t *testing.T) {
 	}
 }
 
-// In JSON too.
+// The same in JSON.
 func TestStandardErrorInJSON(t *testing.T) {
 	s := launch(t, "--log-format", "json", "testdata/stderr.lua")
 	s.wait(`"msg":"ready"`)

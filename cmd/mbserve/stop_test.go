@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// newFIFO makes a FIFO: to open it for reading waits until open is called.
+// newFIFO creates a FIFO. Opening it for reading blocks until open is called.
 func newFIFO(t testing.TB) (name string, open func()) {
 	t.Helper()
 	name = filepath.Join(t.TempDir(), "fifo")
@@ -17,7 +17,7 @@ func newFIFO(t testing.TB) (name string, open func()) {
 	}
 	return name, func() {
 		t.Helper()
-		eventually(t, "nobody waits at the FIFO", func() bool {
+		eventually(t, "no reader waits at the FIFO", func() bool {
 			fd, err := syscall.Open(name, syscall.O_WRONLY|syscall.O_NONBLOCK, 0)
 			if err == nil {
 				syscall.Close(fd)
@@ -40,7 +40,7 @@ func TestHello(t *testing.T) {
 	s.stop()
 	s.wait("msg=stopped")
 	if !refuses(s.address(0)) {
-		t.Error("somebody still listens")
+		t.Error("the port is still open")
 	}
 }
 
@@ -59,7 +59,7 @@ func TestSignalsThatEnd(t *testing.T) {
 	}
 }
 
-// A graceful stop closes the listeners and idle connections at once, and gives a running request its answer.
+// A graceful stop closes listeners and idle connections at once, and completes a running request.
 func TestGracefulStop(t *testing.T) {
 	t.Parallel()
 	fifo, open := newFIFO(t)
@@ -155,7 +155,7 @@ func TestGracefulStopOfTimers(t *testing.T) {
 	}
 }
 
-// A finish that does not end is given no more than the grace time.
+// A finish that does not return is stopped after the grace time.
 func TestFinishHangs(t *testing.T) {
 	t.Parallel()
 	tick, endTick := newFIFO(t)
@@ -169,7 +169,7 @@ func TestFinishHangs(t *testing.T) {
 	s.wait("workers were killed")
 }
 
-// A request that is not done within the grace time does not keep the server.
+// A request that takes longer than the grace time does not keep the server running.
 func TestGraceOver(t *testing.T) {
 	t.Parallel()
 	fifo, _ := newFIFO(t)
@@ -209,7 +209,7 @@ func TestStopWhileLoading(t *testing.T) {
 	}
 }
 
-// Signals that do not mean the end are no reason to give up loading, and the one that does still counts after them.
+// Signals other than those to stop do not abort loading, and a signal to stop still works after them.
 func TestOtherSignalsWhileLoading(t *testing.T) {
 	t.Parallel()
 	fifo, _ := newFIFO(t)
@@ -226,7 +226,7 @@ func TestOtherSignalsWhileLoading(t *testing.T) {
 	s.exit(0)
 }
 
-// The processes of a server that is killed see to their own end.
+// The child processes of a killed server end by themselves.
 func TestServerKilled(t *testing.T) {
 	t.Parallel()
 	fifo, _ := newFIFO(t)

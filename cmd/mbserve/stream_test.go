@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// pattern is the data of stream.lua.
+// pattern returns the data of stream.lua.
 var pattern = sync.OnceValue(func() []byte {
 	p := make([]byte, 65521)
 	for i := range p {
@@ -58,7 +58,7 @@ func checksumOf(n int64) string {
 	return c.String()
 }
 
-// bulk is more than fits anywhere on the way.
+// bulk returns a size that exceeds all buffers on the way.
 func bulk() int64 {
 	if raceEnabled {
 		return 32 << 20
@@ -66,8 +66,8 @@ func bulk() int64 {
 	return 256 << 20
 }
 
-// watchMemory looks at the memory of a server and its workers until the returned function is called, which wants it to
-// have been below a bound at all times.
+// watchMemory samples the memory of a server and its workers until the returned function is called, which checks that
+// it was below a bound at all times.
 func watchMemory(t *testing.T, s *instance) (stop func()) {
 	var most [2]memory // server, any worker
 	var over atomic.Bool
@@ -90,7 +90,7 @@ func watchMemory(t *testing.T, s *instance) (stop func()) {
 		<-done
 		t.Logf("server: %v; worker: %v", most[0], most[1])
 		if raceEnabled {
-			return // which has memory of its own
+			return // the race detector needs extra memory
 		}
 		for i, who := range []string{"server", "worker"} {
 			if most[i].resident > 64<<20 {
@@ -143,7 +143,7 @@ func TestDownload(t *testing.T) {
 	stop()
 }
 
-// Sizes around those of windows and chunks, both ways.
+// Sizes around those of windows and chunks, in both directions.
 func TestSizes(t *testing.T) {
 	t.Parallel()
 	s := start(t, "testdata/stream.lua")
@@ -177,7 +177,8 @@ func TestSizes(t *testing.T) {
 	}
 }
 
-// A client that reads nothing makes nothing grow. It holds a worker, but neither its own end nor that of the server.
+// A client that reads nothing makes no buffer grow. It occupies a worker, but delays neither its own end nor that of
+// the server.
 func TestClientReadsNothing(t *testing.T) {
 	t.Parallel()
 	s := start(t, "--grace", "500ms", "testdata/stream.lua")
@@ -188,7 +189,7 @@ func TestClientReadsNothing(t *testing.T) {
 	p.get("/1e12")
 	full := 0
 	eventually(t, "the worker waits", func() bool {
-		// It does not run whenever it is looked at.
+		// It is not running at any check.
 		if w, ok := readProcess(worker); ok && w.state == "S" {
 			full++
 		} else {
@@ -213,7 +214,7 @@ func TestClientReadsNothing(t *testing.T) {
 	p.hearsBreak()
 }
 
-// A client that vanishes in the middle, in one way or another, sets its worker free.
+// A client that disappears in the middle, in whatever way, releases its worker.
 func TestClientVanishes(t *testing.T) {
 	for _, reset := range []bool{false, true} {
 		for _, head := range []string{
@@ -253,7 +254,7 @@ func TestClientVanishes(t *testing.T) {
 	}
 }
 
-// A client that has only finished sending still gets its answer.
+// A client that has only closed its sending side still gets its answer.
 func TestHalfClose(t *testing.T) {
 	t.Parallel()
 	s := start(t, "testdata/stream.lua")
@@ -271,7 +272,7 @@ func TestHalfClose(t *testing.T) {
 	p.hearsEnd()
 }
 
-// Requests that were sent before the first was answered are answered in their order.
+// Pipelined requests are answered in order.
 func TestPipelining(t *testing.T) {
 	t.Parallel()
 	s := start(t, "testdata/stream.lua")
@@ -296,7 +297,7 @@ func TestPipelining(t *testing.T) {
 	}
 }
 
-// TERM in the middle of a download: it is completed.
+// A download is completed if TERM arrives in the middle.
 func TestStopDuringDownload(t *testing.T) {
 	t.Parallel()
 	s := start(t, "testdata/stream.lua")

@@ -12,7 +12,7 @@ import (
 	"sync"
 )
 
-// facilities are the names that --logfacility takes.
+// facilities are the values of --logfacility.
 var facilities = map[string]syslog.Priority{
 	"kern": syslog.LOG_KERN, "user": syslog.LOG_USER, "mail": syslog.LOG_MAIL, "daemon": syslog.LOG_DAEMON,
 	"auth": syslog.LOG_AUTH, "syslog": syslog.LOG_SYSLOG, "lpr": syslog.LOG_LPR, "news": syslog.LOG_NEWS,
@@ -23,10 +23,11 @@ var facilities = map[string]syslog.Priority{
 
 func facilityNames() string { return strings.Join(slices.Sorted(maps.Keys(facilities)), ", ") }
 
-// syslogAt is where the system log listens; tests have one of their own. Empty: the system's usual places.
+// syslogAt is the address of the system log, for tests. Empty means the system's usual addresses.
 var syslogAt struct{ network, address string }
 
-// openSyslog makes a logger that writes to the system log. Time and level are part of its own protocol, and not of the text.
+// openSyslog returns a logger that writes to the system log. Time and level are part of the syslog protocol, not of the
+// text.
 func openSyslog(facility, ident string, format logFormat, debug bool) (*slog.Logger, error) {
 	w, err := syslog.Dial(syslogAt.network, syslogAt.address, facilities[facility]|syslog.LOG_INFO, ident)
 	if err != nil {
@@ -43,7 +44,7 @@ func openSyslog(facility, ident string, format logFormat, debug bool) (*slog.Log
 	return slog.New(&syslogHandler{line: line, inner: format.handler(&line.b, o)}), nil
 }
 
-// syslogLine is the line in the making, and where it goes.
+// syslogLine is the current line, and its destination.
 type syslogLine struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -63,7 +64,7 @@ func (l *syslogLine) send(level slog.Level) error {
 	return l.w.Err(text)
 }
 
-// syslogHandler has its lines formatted by inner, which writes into line.
+// syslogHandler formats lines with inner, which writes to line.
 type syslogHandler struct {
 	line  *syslogLine
 	inner slog.Handler

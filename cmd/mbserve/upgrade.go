@@ -13,27 +13,27 @@ import (
 	"time"
 )
 
-// USR2 puts a new binary into the place of the running one: it is started with the listening sockets, the pid file and the
-// log file of this process. When it serves, this process stops accepting, completes what it has begun, and ends. If it does
-// not get so far, this process goes on as if nothing had happened. No connection is refused, because the sockets never
-// close.
+// USR2 replaces the running binary with a new one. The new binary is started with the listening sockets, the pid file
+// and the log file of this process. When it serves, this process stops accepting, completes its running requests, and
+// exits. If the new process does not get that far, this process keeps serving as if nothing had happened. No connection
+// is refused, because the sockets are never closed.
 
-// heirEnv tells a process that it takes over: "ready=FD pid=FD log=FD", the last two if there are such files.
+// heirEnv tells a process to take over: "ready=FD pid=FD log=FD". The last two are present if there are such files.
 const heirEnv = "MOONBRIDGE_HEIR"
 
-// upgradeTimeout is how long a new process may take until it serves.
+// upgradeTimeout is how long a new process may take to start serving.
 const upgradeTimeout = 2 * workersTimeout
 
-// quitGrace is how long a new process that is given up has for its end.
+// quitGrace is how long a new process has to exit after the upgrade is aborted.
 const quitGrace = 5 * time.Second
 
 // upgrade is a new process that is about to take over.
 type upgrade struct {
 	cmd  *exec.Cmd
-	done chan error // receives once: it serves, or why not
+	done chan error // receives once: nil when it serves, or an error
 }
 
-// over is where the end of an upgrade is told. nil if there is none, which blocks for ever.
+// over returns the channel that receives the result of the upgrade. It is nil, which blocks forever, if there is none.
 func (u *upgrade) over() <-chan error {
 	if u == nil {
 		return nil
@@ -41,7 +41,7 @@ func (u *upgrade) over() <-chan error {
 	return u.done
 }
 
-// end gives up an upgrade in progress, before the server itself ends.
+// end aborts an upgrade in progress, before the server ends.
 func (u *upgrade) end() {
 	if u != nil {
 		u.stop()
@@ -49,13 +49,13 @@ func (u *upgrade) end() {
 	}
 }
 
-// stop ends the new process, which has processes of its own to end, and has a moment for it.
+// stop ends the new process. It gets quitGrace to end its own child processes.
 func (u *upgrade) stop() {
 	u.cmd.Process.Signal(syscall.SIGQUIT)
 	time.AfterFunc(quitGrace, func() { u.cmd.Process.Kill() })
 }
 
-// upgrade begins an upgrade. It returns at once.
+// upgrade starts an upgrade. It returns at once.
 func (s *server) upgrade() {
 	if s.upgrading != nil {
 		s.log.Warn("upgrade: another one is in progress", "pid", s.upgrading.cmd.Process.Pid)
@@ -79,7 +79,7 @@ func (u *upgrade) await(ready *os.File) error {
 	var b [1]byte
 	_, err := io.ReadFull(ready, b[:])
 	if err == nil {
-		go u.cmd.Wait() // it outlives us, unless it ends while we drain
+		go u.cmd.Wait() // reaps it if it exits while we drain
 		return nil
 	}
 	u.stop()
@@ -90,12 +90,12 @@ func (u *upgrade) await(ready *os.File) error {
 	return fmt.Errorf("the new process has ended: %v", u.cmd.ProcessState)
 }
 
-// upgraded is called when an upgrade is over. It reports whether this process is to end.
+// upgraded is called when an upgrade is over. It reports whether this process must exit.
 func (s *server) upgraded(err error) bool {
 	u := s.upgrading
 	s.upgrading = nil
 	if err != nil {
-		s.log.Error("upgrade failed: this process goes on", "err", err)
+		s.log.Error("upgrade failed: this process keeps running", "err", err)
 		return false
 	}
 	s.notify(s.manager.send(fmt.Sprintf("MAINPID=%d", u.cmd.Process.Pid)))
@@ -105,14 +105,14 @@ func (s *server) upgraded(err error) bool {
 	}
 	s.addresses = nil
 	s.mu.Unlock()
-	s.pid = nil // the file is the other's now
+	s.pid = nil // the file now belongs to the new process
 	s.log.Info("handed over", "pid", u.cmd.Process.Pid)
 	return true
 }
 
-// startHeir starts the new process. ready is where it says that it serves.
+// startHeir starts the new process, which writes to ready when it serves.
 func (s *server) startHeir() (u *upgrade, ready *os.File, err error) {
-	program, err := os.Executable() // as it was when this process began: the file may be another now
+	program, err := os.Executable() // the path at the start of this process; it may be a new file by now
 	if err != nil {
 		return nil, nil, err
 	}
@@ -149,7 +149,7 @@ func (s *server) startHeir() (u *upgrade, ready *os.File, err error) {
 	return &upgrade{cmd: cmd, done: make(chan error, 1)}, ready, nil
 }
 
-// passListeners names all listening sockets in the words of upgradeEnv.
+// passListeners lists all listening sockets in the format of upgradeEnv.
 func (s *server) passListeners(pass *passing) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -169,10 +169,10 @@ func (s *server) passListeners(pass *passing) (string, error) {
 	return strings.Join(lines, "\n"), nil
 }
 
-// passing collects what a new process gets.
+// passing collects the files for a new process.
 type passing struct {
-	files []*os.File // from descriptor 3 on
-	close []*os.File // to be closed here
+	files []*os.File // descriptors 3 and up
+	close []*os.File // to be closed in this process
 }
 
 // add returns the number that a file will have.
@@ -187,10 +187,10 @@ func (p *passing) done() {
 	}
 }
 
-// heir is what a process that takes over has got; nil for one that does not.
+// heir holds the files passed to a process that takes over. It is nil in any other process.
 type heir struct{ ready, pid, log *os.File }
 
-// newHeir reads what the environment says, and removes it.
+// newHeir reads heirEnv and removes it from the environment.
 func newHeir() (*heir, error) {
 	text := os.Getenv(heirEnv)
 	os.Unsetenv(heirEnv)
@@ -221,7 +221,7 @@ func newHeir() (*heir, error) {
 	return h, nil
 }
 
-// tellReady has the process that this one takes over from hand over.
+// tellReady tells the old process to hand over.
 func (h *heir) tellReady() error {
 	if h == nil {
 		return nil
@@ -230,7 +230,7 @@ func (h *heir) tellReady() error {
 	return errors.Join(err, h.ready.Close())
 }
 
-// awaitWorkers holds back a process that takes over until it can serve: until then the other one does.
+// awaitWorkers delays a process that takes over until its workers are ready. Until then the old process serves.
 func (h *heir) awaitWorkers(g *generation) error {
 	if h == nil {
 		return nil

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// endOf ends a process that is not the one that the test has started, and waits until nothing is left.
+// endOf ends a process that the test has not started itself, and waits until it is gone.
 func (s *instance) endOf(pid int) {
 	s.t.Helper()
 	s.ended = true
@@ -23,7 +23,7 @@ func (s *instance) endOf(pid int) {
 	s.checkLog()
 }
 
-// The server is replaced by a new process twice while requests come in: none is refused, none is lost.
+// The server is replaced by a new process twice under load: no request is refused or lost.
 func TestUpgrade(t *testing.T) {
 	t.Parallel()
 	a := newApplication(t)
@@ -81,7 +81,7 @@ func TestUpgrade(t *testing.T) {
 	stop.Store(true)
 	for range 3 {
 		if <-ended == 0 {
-			t.Error("somebody has got no answer at all")
+			t.Error("a client got no answer")
 		}
 	}
 	<-s.exited
@@ -91,7 +91,7 @@ func TestUpgrade(t *testing.T) {
 	s.endOf(pid)
 	for _, name := range []string{socket, pidName} {
 		if _, err := os.Lstat(name); err == nil {
-			t.Errorf("%s is left", name)
+			t.Errorf("%s still exists", name)
 		}
 	}
 }
@@ -106,7 +106,7 @@ func gone(pid int) bool {
 	return strings.HasPrefix(rest, "Z")
 }
 
-// A new process that does not get to serve changes nothing.
+// A new process that fails before it serves changes nothing.
 func TestUpgradeBroken(t *testing.T) {
 	t.Parallel()
 	a := newApplication(t)
@@ -135,7 +135,7 @@ func TestUpgradeBroken(t *testing.T) {
 	}
 }
 
-// The server is stopped while a new process is loading: that one is not left behind.
+// If the server is stopped while a new process is loading, that process ends too.
 func TestStopWhileUpgrading(t *testing.T) {
 	t.Parallel()
 	a := newApplication(t)
@@ -148,7 +148,7 @@ func TestStopWhileUpgrading(t *testing.T) {
 	s.stop()
 }
 
-// A service manager opens the sockets, and is told how the server is.
+// A service manager opens the sockets and is told the state of the server.
 func TestServiceManager(t *testing.T) {
 	t.Parallel()
 	shell, err := exec.LookPath("sh")
@@ -175,7 +175,7 @@ func TestServiceManager(t *testing.T) {
 	if program == "" {
 		program, _ = os.Executable()
 	}
-	early := dial(t, ln.Addr().String()) // before there is a server
+	early := dial(t, ln.Addr().String()) // before the server starts
 	early.get("/")
 	s := launchWith(t, shell, []*os.File{f}, []string{"NOTIFY_SOCKET=" + notify},
 		"-c", `LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$@"`, program, a.script)
@@ -199,7 +199,7 @@ func TestServiceManager(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	s.exit(0)
-	// The socket is the manager's: it listens on.
+	// The socket belongs to the manager and still listens.
 	late, err := net.DialTimeout("tcp4", ln.Addr().String(), time.Second)
 	if err != nil {
 		t.Fatal(err)
@@ -207,7 +207,7 @@ func TestServiceManager(t *testing.T) {
 	late.Close()
 }
 
-// Sockets that do not fit are said so.
+// Sockets that the script does not use are logged.
 func TestForeignSockets(t *testing.T) {
 	t.Parallel()
 	shell, err := exec.LookPath("sh")
@@ -238,6 +238,6 @@ func TestForeignSockets(t *testing.T) {
 	}
 	defer f.Close()
 	s = launchWith(t, shell, []*os.File{f}, nil, "-c", `LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$@"`, program, "testdata/hello.lua")
-	s.wait("is not listened on by the script", ln.Addr().String())
+	s.wait("the script does not listen on a socket", ln.Addr().String())
 	s.wait("msg=ready")
 }

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// Forms as a client sends them that nobody here has written.
+// Forms sent by a client that is not ours.
 func TestFormUpload(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("curl"); err != nil {
@@ -83,7 +83,7 @@ func TestFormUpload(t *testing.T) {
 			"--x\r\nContent-Disposition: form-data; name=file_1\r\n\r\n")
 		p.Write(large[:200000])
 		p.Close()
-		// There is one worker: it has given up the other form when it takes this one.
+		// There is one worker: it has dropped the other form when it takes this one.
 		if got := curl(t, "-F", "a=1", s.url("/save")); got != "a=1 nil nil\n" {
 			t.Errorf("got %q", got)
 		}

@@ -7,10 +7,10 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// The help fits into a terminal of 80 columns.
+// The help fits a terminal of 80 columns.
 const (
 	usageWidth  = 79
-	usageColumn = 28 // where the explanations begin
+	usageColumn = 28 // start of the explanations
 )
 
 func usage() string {
@@ -18,8 +18,8 @@ func usage() string {
 	b.WriteString(`Usage: mbserve [options] [--] script.lua [script arguments]
 
 Serves the web application that script.lua describes. The script calls listen{…}
-with its listeners and handlers; it runs once, and worker processes are forked
-from it. A first script:
+with its listeners and handlers. It runs once; worker processes are forked
+from it. An example:
 
     local http = require "moonbridge_http"
     listen{
@@ -40,15 +40,15 @@ Signals:
   TERM, INT   stop gracefully: no new connections, running requests finish
               within --grace; a second one stops at once
   QUIT        stop at once
-  HUP         load the script anew; if it is broken, the old one stays in use
+  HUP         reload the script; if it does not load, the old one stays in use
   USR1        reopen the log files
-  USR2        put a new mbserve binary into the place of this process
+  USR2        replace this process with a new mbserve binary
 
-Exit codes: 0 regular end, 1 bad command line, 2 pid or log file in use by a
+Exit codes: 0 normal exit, 1 bad command line, 2 pid or log file in use by a
 running server, 3 error at start (script, bind, no listener), 4 fatal error.
 
 The script finds its arguments in "..." and in the table "arg".
-The manual for scripts is docs/manual.md, the one for operators
+The manual for scripts is docs/manual.md, the manual for operators
 docs/operations.md.
 `)
 	return b.String()

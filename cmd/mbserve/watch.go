@@ -11,38 +11,38 @@ import (
 	"moonbridge/handler/pool"
 )
 
-// With --watch the script is loaded anew when one of the files changes that it is made of. They are looked at twice a second:
-// that costs next to nothing for some dozens of files, and works where the system tells nobody about changes, as on
-// network file systems and in containers.
+// With --watch the script is reloaded when one of its files changes. The files are checked twice a second. That costs
+// next to nothing for a few dozen files, and works where the system does not report changes, such as on network file
+// systems and in containers.
 
 const (
 	watchEvery = 500 * time.Millisecond
-	// watchSettle is how long a file that has changed must stay as it is: editors write in several steps.
+	// watchSettle is how long a changed file must stay unchanged before it counts: editors write in several steps.
 	watchSettle = 100 * time.Millisecond
-	// watchGone is how long a file must be missing before that counts as a change: some editors remove it first.
+	// watchGone is how long a file must be missing before that counts as a change: some editors remove the file first.
 	watchGone = 2 * time.Second
-	// watchFilesMax bounds the files that are watched. Further ones are not.
+	// watchFilesMax is the largest number of watched files.
 	watchFilesMax = 4096
 )
 
-// fileWatch knows the files of the script. A nil fileWatch knows none.
+// fileWatch watches the files of the script. A nil fileWatch watches none.
 type fileWatch struct {
 	log     *slog.Logger
-	changed chan struct{} // something has changed
+	changed chan struct{} // a file has changed
 	cancel  context.CancelFunc
 	ended   chan struct{}
 
 	mu    sync.Mutex
 	files map[string]*watchedFile
-	since int  // generations before this one do not count any more
-	full  bool // it was said that there are too many files
+	since int  // earlier generations no longer count
+	full  bool // it has been logged that there are too many files
 }
 
-// watchedFile is what is known of a file.
+// watchedFile is the state of a watched file.
 type watchedFile struct {
-	generation  int       // the last that has loaded it
-	loaded, now pool.File // as it was loaded, and as it was when it was looked at last
-	at          time.Time // since when it is as it is now
+	generation  int       // the latest that has loaded it
+	loaded, now pool.File // as it was loaded, and as it was at the last check
+	at          time.Time // time of the last change seen
 }
 
 func newFileWatch(log *slog.Logger) *fileWatch {
@@ -52,7 +52,7 @@ func newFileWatch(log *slog.Logger) *fileWatch {
 	return w
 }
 
-// changes tells of changes; nil, which blocks for ever, if nothing is watched.
+// changes returns a channel that signals changes. It is nil, which blocks forever, if nothing is watched.
 func (w *fileWatch) changes() <-chan struct{} {
 	if w == nil {
 		return nil
@@ -60,7 +60,7 @@ func (w *fileWatch) changes() <-chan struct{} {
 	return w.changed
 }
 
-// end ends the watch.
+// end stops watching.
 func (w *fileWatch) end() {
 	if w != nil {
 		w.cancel()
@@ -68,7 +68,7 @@ func (w *fileWatch) end() {
 	}
 }
 
-// listener is pool.Config.Files for a generation.
+// listener returns the pool.Config.Files of a generation.
 func (w *fileWatch) listener(generation int) func([]pool.File) {
 	if w == nil {
 		return nil
@@ -76,8 +76,8 @@ func (w *fileWatch) listener(generation int) func([]pool.File) {
 	return func(files []pool.File) { w.add(generation, files, time.Now()) }
 }
 
-// add takes note of files that a generation has loaded. What a file was like is taken from the youngest: how it was when an
-// older one loaded it does not matter any more.
+// add records the files that a generation has loaded. The state of a file is that seen by the latest generation; its
+// state when an earlier one loaded it no longer matters.
 func (w *fileWatch) add(generation int, files []pool.File, now time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -90,7 +90,7 @@ func (w *fileWatch) add(generation int, files []pool.File, now time.Time) {
 		case known == nil && len(w.files) >= watchFilesMax:
 			if !w.full {
 				w.full = true
-				w.log.Warn("watch: too many files: further ones are not watched", "limit", watchFilesMax)
+				w.log.Warn("watch: too many files: the rest are not watched", "limit", watchFilesMax)
 			}
 		case known == nil || known.generation < generation:
 			w.files[f.Path] = &watchedFile{generation: generation, loaded: f, now: f, at: now}
@@ -98,9 +98,9 @@ func (w *fileWatch) add(generation int, files []pool.File, now time.Time) {
 	}
 }
 
-// settle says that a generation serves: files that only older ones have loaded are forgotten. Until then they are watched
-// with those of a newer one, which may fail because of either.
-func (w *fileWatch) settle(generation int) {
+// forgetBefore is called when a generation serves. It drops the files that only earlier generations have loaded. Until
+// then they are watched together with those of the new generation, whose load may fail because of either.
+func (w *fileWatch) forgetBefore(generation int) {
 	if w == nil {
 		return
 	}
@@ -123,7 +123,7 @@ func (w *fileWatch) run(ctx context.Context) {
 			return
 		case <-time.After(pause):
 		}
-		path, unsettled := w.look(time.Now(), statFile)
+		path, unsettled := w.check(time.Now(), statFile)
 		if path != "" {
 			w.log.Info("file has changed", "file", path)
 			signalTo(w.changed)
@@ -135,9 +135,9 @@ func (w *fileWatch) run(ctx context.Context) {
 	}
 }
 
-// look looks at all files. It returns one that has changed, and whether there are some of which that is not clear yet. What
-// has been reported is not reported again.
-func (w *fileWatch) look(now time.Time, stat func(string) pool.File) (changed string, unsettled bool) {
+// check checks all files. It returns one that has changed, and whether some changes have not settled yet. A change is
+// reported only once.
+func (w *fileWatch) check(now time.Time, stat func(string) pool.File) (changed string, unsettled bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for path, f := range w.files {
@@ -161,7 +161,7 @@ func (w *fileWatch) look(now time.Time, stat func(string) pool.File) (changed st
 		}
 	}
 	if changed == "" || unsettled {
-		return "", unsettled // wait for those that change at the same time
+		return "", unsettled // wait for files that change at the same time
 	}
 	for _, f := range w.files {
 		f.loaded = f.now
@@ -169,7 +169,7 @@ func (w *fileWatch) look(now time.Time, stat func(string) pool.File) (changed st
 	return changed, false
 }
 
-// statFile is what a file is like; all numbers are 0 if it is not there.
+// statFile returns the state of a file. All numbers are 0 if it does not exist.
 func statFile(path string) pool.File {
 	f := pool.File{Path: path}
 	var st unix.Stat_t

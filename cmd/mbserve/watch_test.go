@@ -13,7 +13,7 @@ import (
 	"moonbridge/handler/pool"
 )
 
-// files on a disk that a test invents.
+// files simulates the files on a disk.
 type fakeDisk map[string]pool.File
 
 func (d fakeDisk) stat(path string) pool.File {
@@ -28,7 +28,7 @@ func (d fakeDisk) write(path string, modTime int64) pool.File {
 	return d[path]
 }
 
-// watchTest is a watch of which the test is the clock.
+// watchTest is a fileWatch whose clock is controlled by the test.
 type watchTest struct {
 	*testing.T
 	w    *fileWatch
@@ -41,11 +41,11 @@ func newWatchTest(t *testing.T) *watchTest {
 	return &watchTest{t, w, make(fakeDisk), time.Unix(1000, 0)}
 }
 
-// after lets time go by, looks, and wants this to be found.
+// after advances the time, checks, and compares the result.
 func (t *watchTest) after(d time.Duration, changed string, unsettled bool) {
 	t.Helper()
 	t.now = t.now.Add(d)
-	if c, u := t.w.look(t.now, t.disk.stat); c != changed || u != unsettled {
+	if c, u := t.w.check(t.now, t.disk.stat); c != changed || u != unsettled {
 		t.Errorf("look: %q, %v, want %q, %v", c, u, changed, unsettled)
 	}
 }
@@ -58,7 +58,7 @@ func TestWatchWaitsUntilFilesSettle(t0 *testing.T) {
 	t.after(watchEvery, "", true)
 	t.disk.write("/a", 3)
 	t.after(watchSettle, "", true)
-	t.disk.write("/b", 2) // both are told of together
+	t.disk.write("/b", 2) // both are reported together
 	t.after(watchSettle, "", true)
 	t.after(watchSettle, "/a", false)
 	t.after(watchEvery, "", false)
@@ -74,7 +74,7 @@ func TestWatchFileVanishes(t0 *testing.T) {
 	delete(t.disk, "/a")
 	t.after(watchEvery, "", true)
 	t.disk["/a"] = was
-	t.after(watchSettle, "", false) // for a moment only
+	t.after(watchSettle, "", false) // only for a moment
 	delete(t.disk, "/a")
 	t.after(watchEvery, "", true)
 	t.disk.write("/a", 2)
@@ -97,7 +97,7 @@ func TestWatchGenerations(t0 *testing.T) {
 	t.disk.write("/a", 2)
 	t.after(watchEvery, "", true)
 	t.after(watchSettle, "/a", false)
-	// The next one loads a, which changes once more meanwhile, and fails.
+	// The next generation loads /a, which changes again meanwhile, and fails.
 	t.w.add(1, []pool.File{t.disk["/a"]}, t.now)
 	t.disk.write("/a", 3)
 	t.after(watchSettle, "", true)
@@ -105,10 +105,10 @@ func TestWatchGenerations(t0 *testing.T) {
 	t.w.add(2, []pool.File{t.disk["/a"], {Path: "/new"}}, t.now)
 	t.disk.write("/old", 2)
 	t.after(watchEvery, "", true)
-	t.w.settle(2)
-	t.after(watchSettle, "", false) // nobody needs it any more
+	t.w.forgetBefore(2)
+	t.after(watchSettle, "", false) // no generation needs it any longer
 	t.w.add(0, []pool.File{{Path: "/late"}}, t.now)
-	t.w.add(2, []pool.File{{Path: "/later"}, {Path: "/a"}}, t.now) // a worker; /a is known already
+	t.w.add(2, []pool.File{{Path: "/later"}, {Path: "/a"}}, t.now) // from a worker; /a is already known
 	if len(t.w.files) != 3 || t.w.files["/late"] != nil {
 		t.Errorf("watched: %v", t.w.files)
 	}
@@ -121,13 +121,13 @@ func TestWatchGenerations(t0 *testing.T) {
 	}
 }
 
-// A nil watch is one that sees nothing.
+// A nil fileWatch sees no changes.
 func TestWatchNothing(t *testing.T) {
 	var w *fileWatch
-	w.settle(1)
+	w.forgetBefore(1)
 	w.end()
 	if w.changes() != nil || w.listener(0) != nil {
-		t.Error("a nil watch watches")
+		t.Error("a nil fileWatch reports changes")
 	}
 }
 
@@ -145,7 +145,7 @@ func page(t testing.TB, url string) string {
 	return string(body)
 }
 
-// replaceFile writes a file as some editors do: beside, and then in its place.
+// replaceFile writes a file as some editors do: it writes a new file and renames it over the old one.
 func replaceFile(t testing.TB, name, text string) {
 	t.Helper()
 	if err := os.WriteFile(name+"~", []byte(text), 0o644); err != nil {
@@ -156,8 +156,8 @@ func replaceFile(t testing.TB, name, text string) {
 	}
 }
 
-// Whatever the script is made of: a change reaches the next requests. What is broken leaves the old one in use, and is tried
-// again when it changes.
+// A change of any file of the script reaches the next requests. A broken file leaves the old script in use, and is
+// tried again when it changes.
 func TestWatch(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name string) string { return filepath.Join(dir, name) }
@@ -198,7 +198,7 @@ listen{
 		changed(filepath.Base(name)+"1", filepath.Base(name)+"2")
 	}
 
-	// Broken, in a module that is new, and mended there.
+	// Broken in a new module, and fixed there.
 	from := s.log.size()
 	replaceFile(t, file("module.lua"), `return require "fresh"`)
 	s.log.wait(t, from, "reload failed", "module 'fresh' not found")
@@ -212,7 +212,7 @@ listen{
 	replaceFile(t, file("fresh.lua"), `return "module3"`)
 	changed("module2", "module3")
 
-	// Written in place, gone for a while, there again.
+	// Written in place; removed for a while, then restored.
 	if err := os.WriteFile(file("chunk.lua"), []byte(`return "chunk3"`), 0o644); err != nil {
 		t.Fatal(err)
 	}

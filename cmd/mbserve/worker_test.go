@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// A worker is an ordinary process, which may start others. They inherit nothing of the server's.
+// A worker is an ordinary process, which may start others. They inherit nothing from the server.
 func TestHandlerStartsProcesses(t *testing.T) {
 	t.Parallel()
 	s := start(t, "testdata/process.lua")
@@ -20,18 +20,18 @@ func TestHandlerStartsProcesses(t *testing.T) {
 	if got := do("/popen", "echo hello | tr a-z A-Z"); got != "HELLO\n" {
 		t.Errorf("popen: %q", got)
 	}
-	if got := do("/execute", "exit 3"); got != "768" { // as waitpid has it, in Lua 5.1
+	if got := do("/execute", "exit 3"); got != "768" { // the format of waitpid, in Lua 5.1
 		t.Errorf("execute: %q", got)
 	}
 	if got := do("/execute", "kill -TERM $$"); got != "15" {
 		t.Errorf("execute: %q", got)
 	}
-	// SIGPIPE is as usual there, or this would never end.
+	// SIGPIPE has its default action there, otherwise this would never end.
 	if got := do("/popen", "yes | head -n 1"); got != "y\n" {
 		t.Errorf("yes: %q", got)
 	}
-	// Descriptors, and signals that are blocked and ignored, are the same as in a process that this test has started, but
-	// for signal 32, which glibc uses itself and ignores in some processes that it starts.
+	// Descriptors and blocked and ignored signals are the same as in a process that this test starts, except signal 32,
+	// which glibc uses itself and ignores in some processes that it starts.
 	plain := func(s string) string { return strings.Replace(s, "Ign 8", "Ign 0", 1) }
 	for _, command := range []string{"ls /proc/self/fd", `sed -n 's/^Sig\(Blk\|Ign\).*\(........\)$/\1 \2/p' /proc/self/status`} {
 		want, err := exec.Command("sh", "-c", command).Output()
@@ -46,7 +46,7 @@ func TestHandlerStartsProcesses(t *testing.T) {
 	s.out.wait(t, 0, "printed\tsomething")
 }
 
-// Nobody reads the server's output any more: it goes on.
+// The server keeps running if its output has no reader.
 func TestOutputIsGone(t *testing.T) {
 	t.Parallel()
 	s := start(t, "testdata/process.lua")
@@ -54,13 +54,13 @@ func TestOutputIsGone(t *testing.T) {
 	s.log.close()
 	for range 3 {
 		get(t, s.url("/print?c=x"))
-		s.signal(syscall.SIGHUP) // has a line written
+		s.signal(syscall.SIGHUP) // makes it write a line
 	}
 	s.signal(syscall.SIGTERM)
 	s.exit(0)
 }
 
-// Few descriptors: what does not fit is turned away, what has come in is served.
+// With few descriptors, excess connections are turned away, and accepted ones are served.
 func TestFewDescriptors(t *testing.T) {
 	t.Parallel()
 	shell, err := exec.LookPath("sh")

@@ -1,9 +1,9 @@
-// What the page does beyond plain HTML. Everything but the upload also works without it.
+// Enhances the page beyond plain HTML. Everything except the upload also works without it.
 "use strict";
 
 const $ = (id) => document.getElementById(id);
 
-// The timer: asks /clock once a second, and remembers which workers answered.
+// The timer: fetches /clock once a second, and records which workers answered.
 if ($("ticks")) {
 	const answered = new Map([[$("workers").textContent, 1]]);
 	const refresh = async () => {
@@ -26,7 +26,7 @@ if ($("ticks")) {
 	refresh();
 }
 
-// The stream: one lamp for each line, at the moment when the line arrives.
+// The stream: lights one lamp for each line when it arrives.
 if ($("lamps")) {
 	const lamps = [];
 	for (let i = 0; i < 20; i++) {
@@ -59,7 +59,7 @@ if ($("lamps")) {
 	});
 }
 
-// The upload: XMLHttpRequest, because fetch does not tell how much has been sent.
+// The upload: uses XMLHttpRequest, because fetch does not report upload progress.
 if ($("upload-form")) {
 	const form = $("upload-form");
 	const [button, bar, result] = [form.querySelector("button"), form.querySelector("progress"), $("upload-result")];

@@ -18,14 +18,14 @@ import (
 
 const root = "../.."
 
-// block is a piece of Go in a document.
+// block is a block of Go code in a document.
 type block struct {
 	file string
-	line int // of its first line
+	line int // number of its first line
 	text string
 }
 
-// blocks are the pieces of Go in a document.
+// blocks returns the blocks of Go code in a document.
 func blocks(t *testing.T, file string) (found []block) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(root, file))
@@ -38,19 +38,20 @@ func blocks(t *testing.T, file string) (found []block) {
 	return found
 }
 
-// known are the packages that declarations in documents may use without an import.
+// known lists the packages that declarations in documents may use without an import.
 var known = map[string]string{}
 
 func init() {
 	for path := range strings.FieldsSeq(`
-		bytes context database/sql encoding/json errors fmt hash/crc32 io log log/slog net net/http net/netip net/url os strconv sync/atomic time
-		moonbridge/engine moonbridge/handler moonbridge/handler/pool moonbridge/httpparse`) {
+		bytes context database/sql encoding/json errors fmt hash/crc32 io log log/slog net net/http net/netip net/url os os/exec strconv sync/atomic time
+		moonbridge/engine moonbridge/handler moonbridge/handler/backend moonbridge/handler/pool moonbridge/handler/pool/listen
+		moonbridge/httpparse moonbridge/httpwrite moonbridge/reactor`) {
 		known[path[strings.LastIndexByte(path, '/')+1:]] = path
 	}
 }
 
-// source makes a file of a block. One that is not a whole file gets a package clause, and imports for the names that it
-// does not declare. Errors of the compiler speak of the document, thanks to a line directive.
+// source returns a source file for a block. A block that is not a complete file gets a package clause, and imports for
+// the names that it does not declare. A line directive makes compiler errors refer to the document.
 func (b block) source() (string, error) {
 	where := fmt.Sprintf("//line %s:%d\n", b.file, b.line)
 	if strings.HasPrefix(b.text, "package ") {
@@ -78,7 +79,7 @@ func (b block) source() (string, error) {
 	return head + where + b.text, nil
 }
 
-// TestDocuments compiles all Go of the documents, in a module of its own that is made as the guide says.
+// TestDocuments compiles all Go code in the documents, in a separate module that is set up as the guide says.
 func TestDocuments(t *testing.T) {
 	dir := t.TempDir()
 	n := 0
@@ -107,7 +108,7 @@ func TestDocuments(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The sums are those of the module, since nothing is to be fetched.
+	// Use the checksums of this module, since nothing may be downloaded.
 	sums, err := os.ReadFile(filepath.Join(root, "go.sum"))
 	if err != nil {
 		t.Fatal(err)
@@ -120,7 +121,7 @@ func TestDocuments(t *testing.T) {
 	goCommand(t, dir, "vet", "-mod=mod", "./...")
 }
 
-// TestDocumentsAreFormatted: what is shown is what gofmt would make of it.
+// TestDocumentsAreFormatted checks that the code is formatted with gofmt.
 func TestDocumentsAreFormatted(t *testing.T) {
 	for _, file := range []string{"docs/go.md", "README.md"} {
 		for _, b := range blocks(t, file) {
@@ -132,43 +133,6 @@ func TestDocumentsAreFormatted(t *testing.T) {
 			}
 		}
 	}
-}
-
-// TestLinksOfGuide: what the guide points to is there.
-func TestLinksOfGuide(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join(root, "docs/go.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	prose := regexp.MustCompile("(?ms)^```.*?^```$").ReplaceAllString(string(text), "")
-	links := regexp.MustCompile(`\]\(([^)#]*)(#[^)]*)?\)`).FindAllStringSubmatch(prose, -1)
-	if len(links) == 0 {
-		t.Fatal("no links found")
-	}
-	for _, link := range links {
-		target := filepath.Join(root, "docs", link[1])
-		if link[1] == "" {
-			target = filepath.Join(root, "docs/go.md")
-		}
-		content, err := os.ReadFile(target)
-		if err != nil {
-			t.Error(err)
-			continue
-		}
-		if link[2] != "" && !anchors(content)[link[2]] {
-			t.Errorf("%s has no heading for %s", target, link[2])
-		}
-	}
-}
-
-// anchors are the names by which the headings of a document can be linked to.
-func anchors(text []byte) map[string]bool {
-	found := make(map[string]bool)
-	for _, m := range regexp.MustCompile(`(?m)^##+ (.*)$`).FindAllSubmatch(text, -1) {
-		name := regexp.MustCompile(`[^a-z0-9 _-]`).ReplaceAllString(strings.ToLower(string(m[1])), "")
-		found["#"+strings.ReplaceAll(name, " ", "-")] = true
-	}
-	return found
 }
 
 // goCommand runs the go command, without the network.

@@ -1,5 +1,5 @@
-// Package examples_test builds the programs in the directories below, and uses them as their readers would. It also
-// compiles the Go in the documents.
+// Package examples_test builds the programs in the directories below and uses them as a reader would. It also compiles
+// the Go code in the documents.
 package examples_test
 
 import (
@@ -21,16 +21,16 @@ import (
 // patience bounds every wait of a test. It is long: nothing here depends on speed.
 const patience = 30 * time.Second
 
-// program is one of the programs, running.
+// program is a running program.
 type program struct {
 	t      *testing.T
 	cmd    *exec.Cmd
 	log    *log
 	exited chan struct{}
-	err    error // with exited
+	err    error // valid after exited is closed
 }
 
-// run builds a program and starts it. At the end of the test it is killed if it still runs.
+// run builds a program and starts it. At the end of the test the program is killed if it is still running.
 func run(t *testing.T, name string, args ...string) *program {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
@@ -41,7 +41,7 @@ func run(t *testing.T, name string, args ...string) *program {
 	goCommand(t, here, "build", "-o", path, "./"+name)
 	p := &program{t: t, cmd: exec.Command(path, args...), log: new(log), exited: make(chan struct{})}
 	p.cmd.Stderr = p.log
-	p.cmd.WaitDelay = patience // workers that outlive the program hold its standard output
+	p.cmd.WaitDelay = patience // workers that outlive the program keep its standard output open
 	p.cmd.Stdout = io.Discard
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -64,7 +64,7 @@ func run(t *testing.T, name string, args ...string) *program {
 	return p
 }
 
-// wait waits until the log matches n times, and returns what the first group matched.
+// wait waits until the log has n matches, and returns those of the first group.
 func (p *program) wait(pattern string, n int) []string {
 	p.t.Helper()
 	re := regexp.MustCompile(pattern)
@@ -82,7 +82,7 @@ func (p *program) wait(pattern string, n int) []string {
 		default:
 		}
 		if time.Now().After(deadline) {
-			p.t.Fatalf("the log never has %q", pattern)
+			p.t.Fatalf("the log does not have %q", pattern)
 		}
 	}
 }
@@ -94,7 +94,7 @@ func (p *program) terminate() {
 	}
 }
 
-// exit waits for the end of the program, which must be a good one.
+// exit waits for the end of the program, which must succeed.
 func (p *program) exit() {
 	p.t.Helper()
 	select {
@@ -107,7 +107,7 @@ func (p *program) exit() {
 	}
 }
 
-// log is written by a program and read by its test.
+// log collects the output of a program for its test.
 type log struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -127,7 +127,7 @@ func (l *log) String() string {
 
 var client = &http.Client{Timeout: patience}
 
-// send sends a request, and returns the status and the body of the response.
+// send sends a request and returns the status and the body of the response.
 func send(t *testing.T, method, url, body string) (int, string) {
 	t.Helper()
 	req, err := http.NewRequest(method, url, strings.NewReader(body))
@@ -153,7 +153,7 @@ func check(t *testing.T, method, url, body string, status int, want string) {
 	}
 }
 
-// refused: nobody listens at an address any more.
+// refused checks that an address no longer accepts connections.
 func refused(t *testing.T, address string) {
 	t.Helper()
 	if conn, err := net.DialTimeout("tcp", address, patience); err == nil {
@@ -168,7 +168,7 @@ func TestHello(t *testing.T) {
 	check(t, "GET", "http://"+at[0]+"/", "", 200, "Hello, world!\n")
 	check(t, "GET", "http://"+at[1]+"/a", "", 200, "0: GET /a\n1: GET /a\n2: GET /a\n")
 
-	// A response that is on its way when the end is asked for arrives as a whole.
+	// A response that is being sent when the program is told to stop arrives in full.
 	res, err := client.Get("http://" + at[1] + "/b")
 	if err != nil {
 		t.Fatal(err)
@@ -190,7 +190,7 @@ func TestLuapool(t *testing.T) {
 	status := p.wait(`go: http://(\S+)/`, 1)[0]
 	check(t, "GET", "http://"+lua+"/a", "", 200, "Hi a 0\n")
 	check(t, "POST", "http://"+lua+"/b", strings.Repeat("x", 100), 200, "Hi b 100\n")
-	// The limit of the script has reached the engine.
+	// The script's limit is in effect in the engine.
 	check(t, "POST", "http://"+lua+"/b", strings.Repeat("x", 101), 413, "Content Too Large\n")
 	p.wait("timer tick", 2)
 	if code, text := send(t, "GET", "http://"+status+"/", ""); code != 200 ||
@@ -198,7 +198,7 @@ func TestLuapool(t *testing.T) {
 		t.Errorf("the Go handler: %d %q", code, text)
 	}
 
-	// A request that is in progress when the end is asked for is answered.
+	// A request that is in progress when the program is told to stop is answered.
 	answered := make(chan struct{})
 	go func() {
 		defer close(answered)

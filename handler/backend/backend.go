@@ -6,15 +6,15 @@ import (
 	"moonbridge/httpparse"
 )
 
-// Backend runs exchanges for the engine: a pool of worker processes, or Go code in this process.
-// It lives on every loop of the engine with a part of its own, so that an exchange never leaves its loop.
+// Backend runs exchanges for the engine: a pool of worker processes, or Go code in this process. It has an instance
+// on every loop of the engine, so that an exchange never leaves its loop.
 type Backend interface {
-	// Attach creates the part of the backend that belongs to loop l. It is called once for each loop, on that loop,
-	// before the first exchange.
+	// Attach creates the instance of the backend on loop l. It is called once for each loop, on that loop, before the first
+	// exchange.
 	Attach(l Loop) (LoopBackend, error)
 }
 
-// LoopBackend is the part of a Backend on one loop. Only the loop's goroutine calls it.
+// LoopBackend is the instance of a Backend on one loop. It is called on that loop only.
 type LoopBackend interface {
 	// Start takes an exchange. head and body are views that are valid during the call only. body is the part of the request
 	// body that has arrived; more says that the rest will be put into the window of the returned Running.
@@ -27,9 +27,9 @@ type LoopBackend interface {
 	Start(x Exchange, head *httpparse.Head, listener int, body []byte, more bool) (Running, error)
 }
 
-// SocketBackend is implemented by a LoopBackend that takes whole connections, of which the engine has read nothing.
+// SocketBackend is implemented by a LoopBackend that takes whole connections from which the engine has read nothing.
 type SocketBackend interface {
-	// StartSocket takes the connection with the non-blocking socket fd, which it owns from then on, unless it returns an
-	// error: those of Start.
+	// StartSocket takes the connection with the non-blocking socket fd. It owns fd from then on, unless it returns an
+	// error. Its errors are those of Start.
 	StartSocket(fd int, listener int, local, remote netip.AddrPort) error
 }

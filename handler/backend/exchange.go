@@ -5,59 +5,62 @@ import (
 	"time"
 )
 
-// Running is an exchange in progress, seen from the connection. Only the loop's goroutine calls it, and only until
+// Running is an exchange in progress, as seen by the connection. Its methods are called on the loop, and only until
 // Done, Failed or Cancel.
 type Running interface {
-	// BodyRoom is the free room for body bytes: two slices because it is a ring, both empty if it is full. When it was
-	// found full, Exchange.BodyRoom is called once there is room again.
+	// BodyRoom returns the free room for body bytes: two slices, because it is a ring buffer. Both are empty if it is
+	// full; the backend then calls Exchange.BodyRoom when there is room again.
 	BodyRoom() (a, b []byte)
-	// BodyCommit says that n bytes were put into the room, filling a first.
+	// BodyCommit says that n bytes were written to the room, to a first and then to b.
 	BodyCommit(n int)
 	// BodyEnd says that the body is complete.
 	BodyEnd()
-	// BodyAbort says that the rest of the body will never come; tooLarge: because it passed the size limit.
+	// BodyAbort says that the rest of the body will never arrive. tooLarge means that the body exceeded the size limit.
 	BodyAbort(tooLarge bool)
-	// OutputRoom says that the connection can take output again after Exchange.Output took less than offered.
+	// OutputRoom says that the connection can take output again, after Exchange.Output took less than was offered.
 	OutputRoom()
-	// Cancel says that the connection is gone. No further call is made on the Exchange.
+	// Cancel says that the connection is gone. The backend must make no further call on the Exchange.
 	Cancel()
 }
 
-// Timed is what a Running may implement besides, for logs.
+// Timed is an optional interface of a Running, for logs.
 type Timed interface {
-	// Times are how long the exchange has waited until somebody took it up, and how long that one had it. It is called
-	// on the loop, once, right when Done, Failed or Cancel is due, and only if httpparse.Head.ID was given to Start.
+	// Times returns how long the exchange waited for a handler, and how long the handler had it. It is called on the
+	// loop, once, within the call of Done, Failed or Cancel, and only if the head that Start got had an ID.
 	Times() (queue, service time.Duration)
 }
 
-// Exchange is one request and its response, seen from the handler: the engine's connection. It is called on the loop.
+// Exchange is one request and its response, as seen by the backend: the engine's connection. Its methods must be called
+// on the loop.
 type Exchange interface {
-	// Output offers response bytes (a, then b) that are ready for the wire, head included. The connection takes n of
-	// them, by sending or by copying; if n is less than offered it calls Running.OutputRoom when it can take more.
-	// last says that Done follows at once if everything is taken.
+	// Output offers response bytes that are ready for the wire, including the head: a, then b. The connection takes n
+	// of them, by sending or by copying. If n is less than offered, it calls Running.OutputRoom when it can take more.
+	// last means that Done follows at once if everything is taken.
 	Output(a, b []byte, last bool) (n int)
-	// Done ends an exchange whose output was taken in full; with EndReset it may come at any time.
+	// Done ends an exchange whose output was taken in full. With EndReset it may be called at any time.
 	Done(end End)
-	// Failed ends an exchange that has no (more) response: the engine answers with the status if no byte of a final
-	// response was sent, else it resets the connection. retryAfter > 0 becomes a Retry-After field, in whole seconds.
+	// Failed ends an exchange whose response cannot be completed. If no byte of a response was sent, the engine answers
+	// with the status; otherwise it resets the connection. retryAfter > 0 becomes a Retry-After field, in whole
+	// seconds.
 	Failed(status int, retryAfter time.Duration)
-	// BodyRoom says that Running.BodyRoom, found full before, has room again.
+	// BodyRoom says that there is room again after Running.BodyRoom returned none.
 	BodyRoom()
-	// BodyWanted says that the handler reads the body: an open Expect: 100-continue is to be answered now.
+	// BodyWanted says that the handler reads the body: a pending Expect: 100-continue is to be answered now (RFC 9110
+	// §10.1.1).
 	BodyWanted()
-	// Addrs are the two ends of a TCP connection; not valid for a Unix socket. On a dual-stack socket IPv4 addresses are in
-	// their IPv6 form: the family is that of the socket.
+	// Addrs returns the two ends of a TCP connection. They are not valid (IsValid is false) on a Unix socket. On a
+	// dual-stack socket, IPv4 addresses are in IPv4-mapped IPv6 form: the address family is that of the socket.
 	Addrs() (local, remote netip.AddrPort)
 }
 
-// End says what becomes of the connection after an exchange.
+// End says what happens to the connection after an exchange.
 type End uint8
 
 const (
 	// EndKeep keeps the connection for the next request.
 	EndKeep End = iota
-	// EndClose closes the connection when everything is sent.
+	// EndClose closes the connection after everything is sent.
 	EndClose
-	// EndReset resets the connection: the response broke off.
+	// EndReset resets the connection: the response is incomplete.
 	EndReset
 )

@@ -2,36 +2,38 @@ package backend
 
 import "time"
 
-// Loop is what a backend may ask of the loop that it is attached to. Only Post may be called from elsewhere.
+// Loop is the event loop that a backend is attached to, as far as the backend may use it. Only Post may be called from
+// other goroutines.
 type Loop interface {
-	// Index counts loops from 0; Count is how many there are.
+	// Index is the index of the loop, from 0. Count is the number of loops.
 	Index() int
 	Count() int
-	// Post has fn called on the loop.
+	// Post makes the loop call fn.
 	Post(fn func())
-	// Now is the time of this turn in nanoseconds on a monotonic clock; Clock reads that clock anew.
+	// Now is the time of the current turn in nanoseconds on a monotonic clock. Clock reads that clock.
 	Now() int64
 	Clock() int64
-	// After calls fn once, after d, on the loop.
+	// After makes the loop call fn once, after d.
 	After(d time.Duration, fn func()) Timer
-	// Watch calls ready on each edge of fd's readability. The loop does not own fd.
+	// Watch makes the loop call ready each time fd becomes readable (edge-triggered), until Unwatch. The loop does not
+	// own fd.
 	Watch(fd int, ready func()) error
 	Unwatch(fd int) error
-	// OnTurn has t called around each turn of the loop, until OffTurn.
+	// OnTurn makes the loop call t around each turn, until OffTurn.
 	OnTurn(t Turn)
 	OffTurn(t Turn)
 }
 
-// Timer is what Loop.After returns.
+// Timer is a pending call of Loop.After.
 type Timer interface {
-	// Stop keeps the timer from firing; false: it has fired or was stopped already.
+	// Stop prevents the timer from firing. It returns false if the timer has already fired or been stopped.
 	Stop() bool
 }
 
-// Turn is called around each turn (one batch of events) of a loop.
+// Turn is called around each turn of a loop, which handles one batch of events.
 type Turn interface {
-	// BeginTurn comes before the first event of a turn.
+	// BeginTurn is called before the first event of a turn.
 	BeginTurn()
-	// EndTurn comes when the events of the turn are handled. again asks for another turn without blocking in between.
+	// EndTurn is called after the last event of a turn. again asks for another turn without waiting for events.
 	EndTurn() (again bool)
 }

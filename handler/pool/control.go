@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"syscall"
 	"time"
 	"unsafe"
 
@@ -15,8 +14,8 @@ import (
 	"moonbridge/handler/shm"
 )
 
-// controlTimeout bounds the wait for room in a control socket's buffer, which many messages fit into: a process that does
-// not read for so long hangs.
+// controlTimeout bounds the wait for room in a control socket's buffer. Many messages fit into it, so a process that does
+// not read for that long hangs.
 const controlTimeout = 5 * time.Second
 
 var errMessage = errors.New("malformed message")
@@ -57,7 +56,7 @@ func readMsg(c io.Reader, buf *[]byte) (typ uint32, body []byte, err error) {
 	return m.Type, body, nil
 }
 
-// as reads the content of a message of fixed size.
+// as reads the body of a message of fixed size.
 func as[T any](body []byte) (t T, err error) {
 	if len(body) != int(unsafe.Sizeof(t)) {
 		return t, fmt.Errorf("%w: %d bytes", errMessage, len(body))
@@ -68,18 +67,12 @@ func as[T any](body []byte) (t T, err error) {
 
 // controlPair makes a control socket: our end, and the one for the other process, which blocks.
 func controlPair() (ours *net.UnixConn, theirs *os.File, err error) {
-	syscall.ForkLock.RLock()
-	p, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
-	if err == nil {
-		unix.CloseOnExec(p[0])
-		unix.CloseOnExec(p[1])
-	}
-	syscall.ForkLock.RUnlock()
+	a, b, err := shm.SocketPair()
 	if err != nil {
-		return nil, nil, fmt.Errorf("socketpair: %w", err)
+		return nil, nil, err
 	}
-	theirs = os.NewFile(uintptr(p[1]), "control")
-	f := os.NewFile(uintptr(p[0]), "control")
+	theirs = os.NewFile(uintptr(b), "control")
+	f := os.NewFile(uintptr(a), "control")
 	c, err := net.FileConn(f) // has a duplicate
 	if err = errors.Join(err, f.Close()); err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("control socket: %w", err), theirs.Close())
@@ -90,19 +83,12 @@ func controlPair() (ours *net.UnixConn, theirs *os.File, err error) {
 // logPipe makes a pipe for standard error: our end, and the one for the other process, which blocks: a program does not
 // expect EAGAIN there.
 func logPipe() (ours, theirs *os.File, err error) {
-	var p [2]int
-	syscall.ForkLock.RLock()
-	err = unix.Pipe(p[:])
-	if err == nil {
-		unix.CloseOnExec(p[0])
-		unix.CloseOnExec(p[1])
-	}
-	syscall.ForkLock.RUnlock()
-	if err == nil {
-		err = unix.SetNonblock(p[0], true) // so that Close ends a Read
-	}
+	r, w, err := shm.Pipe()
 	if err != nil {
-		return nil, nil, fmt.Errorf("pipe: %w", err)
+		return nil, nil, err
 	}
-	return os.NewFile(uintptr(p[0]), "stderr"), os.NewFile(uintptr(p[1]), "stderr"), nil
+	if err := unix.SetNonblock(r, true); err != nil { // so that Close ends a Read
+		return nil, nil, errors.Join(fmt.Errorf("pipe: %w", err), unix.Close(r), unix.Close(w))
+	}
+	return os.NewFile(uintptr(r), "stderr"), os.NewFile(uintptr(w), "stderr"), nil
 }

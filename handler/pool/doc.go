@@ -1,24 +1,61 @@
 // Package pool serves exchanges with worker processes.
 //
-// Nouns: a [Host] runs one script: it starts the fork server, which loads the script and forks workers on demand. Each
-// listen{} call of the script makes a [Pool], which is a backend.Backend with worker processes and shared memory of its own.
-// A [Worker] is our record of one worker process; it has a slot in the shared memory. On each loop of the engine a pool has
-// a part (type loop) with a queue, and a cell for each exchange in progress.
+// # Nouns
 //
-// Who owns what: a loop and its cells belong to the loop's goroutine, and nothing on the way of an exchange takes a lock.
-// Workers, slots and counts of processes belong to the pool's supervisor (supervise.go) and stand under Pool.mu; loops see
-// them through atomic words, and speak to the supervisor by leaving a word in the Worker and kicking it. What workers write
-// into shared memory is checked in complete.go before it is used; whoever breaks the protocol is killed.
+// A [Host] runs one script: it starts the fork server, which loads the script and forks workers on demand. Each listen{}
+// call of the script makes a [Pool], which is a backend.Backend with worker processes and shared memory of its own. A
+// [Worker] is the record of one worker process; it has a slot in the shared memory. On each loop of the engine a pool has a
+// part (type loop) with a queue, and a cell for each exchange in progress.
 //
-// Where to look: listen.go what a script may ask for · forkserver.go, host.go start and end · state.go a worker's life ·
-// policy.go, census.go how many workers there should be · supervise.go, birth.go how that comes about · dispatch.go, body.go
-// the way to a worker · complete.go the way back · turn.go when to ring and when to sleep · tick.go limits of time ·
-// reclaim.go death · interval.go timers · socket.go raw connections.
+// # Ownership
 //
-// Lifetimes: the views that Exchange.Output is given are of shared memory, and valid during the call. The memory of a pool
-// goes when all its loops have let go of it after Stop.
+// A loop and its cells belong to the loop's goroutine; no exchange takes a lock. Workers, slots and counts of processes
+// belong to the pool's supervisor (supervise.go) and are protected by Pool.mu. Loops see them through atomic words. They
+// speak to the supervisor by setting a word of the Worker and kicking it. What workers write into shared memory is checked
+// before it is used, and a worker that breaks the protocol is killed.
 //
-// A raw connection's descriptor belongs to its cell from StartSocket on, until it was passed to a worker or closed.
+// Only a loop, the supervisor and those who bring news to it read the clock. Everything below them that depends on time has
+// an argument now.
 //
-// It does not open sockets, know HTTP beyond the parsed head, or contain Lua.
+// The views that Exchange.Output is given are of shared memory, and are valid during the call. The memory of a pool is
+// freed when all its loops have let go of it after Stop. The descriptor of a raw connection belongs to its cell from
+// StartSocket on, until it has been passed to a worker or closed.
+//
+// # The life of a worker
+//
+// Its states are those of package policy.
+//
+//	Booting   newWorker takes a slot, a forkRequest is sent, forked hears of the process, prepare runs
+//	Idle      ready: prepare has returned. The loops ring it
+//	Busy      setBusy: the supervisor has seen it at an exchange. setBusy also leads back to Idle
+//	Draining  dismiss tells it to end: it finishes its exchange, then runs finish. Or the supervisor has killed it (killDue),
+//	          because a loop asked for that (kill), or because it was late (exit)
+//	Gone      end, called by workerGone: the process has ended. Each loop reclaims its cells, then freeSlots frees the slot
+//
+// A worker whose fork server has died goes on until it is replaced; its end is not reported, so it is known when its control
+// socket is closed (workerHungUp). A worker that is stale is replaced: a successor is forked, and when that one is ready the
+// old worker is dismissed.
+//
+// # Reading order
+//
+//   - host.go: a script is started. host_ready.go waits for its workers, host_relaunch.go starts the fork server again,
+//     host_stop.go ends everything, host_files.go reports the files of the script.
+//   - forkserver.go, forkserver_messages.go: one fork server process. control.go: messages and pipes. stderr.go: log lines.
+//   - pool.go: what a listen{} call makes. pool_seqs.go, pool_stop.go, stats.go.
+//   - supervise.go: the goroutine that keeps the number of workers. supervise_fork.go forks them, supervise_news.go hears of
+//     them and of fork servers, supervise_end.go kills them and frees their slots.
+//   - worker.go: the record of a worker. worker_state.go: the moves of its life. worker_control.go: its control socket. Parts
+//     of the record: worker_activity.go, worker_succession.go, worker_exit.go, worker_reclaim.go. What the system knows of
+//     the process: worker_process_*.go, worker_running_*.go.
+//   - loop.go: the pool on one loop. loop_turn.go: the steps of a turn. loop_cells.go: free cells and those in use.
+//     loop_roster.go: which workers serve. loop_wake.go: when another one is woken. loop_pair.go, loop_cpu_*.go: which CPU
+//     the home worker runs on. loop_tick.go: the slow tick, for limits of time.
+//   - cell.go, cell_state.go: one exchange. To the worker: cell_start.go, cell_head.go, cell_body.go. What the connection may
+//     call: cell_running.go. From the worker: cell_complete.go, cell_response.go, cell_end.go. Limits of time: cell_tick.go,
+//     cell_watch.go, cell_overdue.go. When its worker is gone: cell_reclaim.go. Raw connections: cell_socket.go. How long it
+//     took: cell_times.go.
+//   - interval.go: timers of scripts, which are exchanges without a peer (peerless.go).
+//
+// The package does not open sockets, know HTTP beyond the parsed head, or contain Lua. listen decodes what a listen{} call
+// asks for, policy decides how many workers there are.
 package pool

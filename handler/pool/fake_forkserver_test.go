@@ -106,7 +106,7 @@ func (s *fakeServer) serve() {
 		if cs, err := unix.ParseSocketControlMessage(oob[:oobn]); err == nil && len(cs) > 0 {
 			fds, _ = unix.ParseUnixRights(&cs[0])
 			for _, fd := range fds {
-				unix.CloseOnExec(fd) // nobody else forks meanwhile
+				unix.CloseOnExec(fd) // nothing else forks in the meantime
 			}
 		}
 		// Descriptors end a read, and only one kind of message has some.
@@ -165,7 +165,7 @@ func (s *fakeServer) fork(m shm.MsgForkBody, fds []int) {
 	}
 	pid := cmd.Process.Pid
 	if strings.Contains(os.Args[1], "dies-forking ") && marker(os.Args[1][strings.Index(os.Args[1], "/"):]) {
-		os.Exit(0) // the worker is there, and nobody was told of it
+		os.Exit(0) // the worker exists, and the server does not know
 	}
 	r.Pid = int32(pid)
 	s.mu.Lock()

@@ -13,13 +13,13 @@ import (
 	"moonbridge/handler/shm"
 )
 
-// What the fake worker does with a raw connection before it asks for the socket says the number of the listener; what
-// it does with the socket says the peer, line by line.
+// The number of the listener says what the fake worker does with a raw connection before it asks for the socket. The peer
+// says, line by line, what it does with the socket.
 const (
 	rawAsk         = iota // asks at once
 	rawDie                // dies
 	rawDieAsking          // dies when it has asked
-	rawDone               // is through without the socket
+	rawDone               // finishes without the socket
 	rawFailed             // the same, with a reset
 	rawOutput             // writes output, which it must not have
 	rawSleep              // sleeps for a while, then asks
@@ -32,7 +32,7 @@ func (s *served) raw() {
 	case rawDie:
 		die()
 	case rawDieAsking:
-		// The loop sees it at work before it hears of its death, or not.
+		// The loop may or may not see it at work before it hears of its end.
 		s.out.Flags.Or(shm.OutSocketWanted)
 		die()
 	case rawDone:

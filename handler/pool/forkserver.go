@@ -16,11 +16,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"moonbridge/handler/pool/listen"
 	"moonbridge/handler/shm"
 )
 
-// ScriptError says that the script could not be loaded. Text is for the one who wrote it.
+// ScriptError says that the script could not be loaded. Text is for the author of the script.
 type ScriptError struct{ Text string }
 
 func (e *ScriptError) Error() string { return e.Text }
@@ -32,21 +31,21 @@ type forkServer struct {
 	generation int // 0: the first of its host
 	conn       *net.UnixConn
 	cmd        *exec.Cmd
-	born       time.Time
+	started    time.Time
 	ready      chan error    // receives once: the script has been loaded, or not
 	gone       chan struct{} // closed when the process has ended and is reaped
 	isDead     atomic.Bool   // it has closed its control socket
 
-	wmu sync.Mutex // of writing to conn
+	wmu sync.Mutex // for writing to conn
 
 	mu      sync.Mutex
-	workers map[int32]*Worker // by pid, that have not exited
+	workers map[int32]*Worker // by pid; those that have not exited
 	tail    []string          // last lines of its standard error
 
-	listens int // listen{} calls so far; of the reading goroutine
+	listens int // listen{} calls so far; belongs to the reading goroutine
 }
 
-// title is argv[0] of fork servers and workers, which makes them known in a list of processes.
+// title is argv[0] of fork servers and workers: what a list of processes shows.
 const title = "moonbridge: worker"
 
 // tailLines are kept of a fork server's standard error, to explain an early end.
@@ -66,7 +65,7 @@ func startForkServer(h *Host, generation int) (*forkServer, error) {
 	}
 	defer stderr.Close()
 	fs := &forkServer{
-		h: h, generation: generation, conn: conn, born: time.Now(),
+		h: h, generation: generation, conn: conn, started: time.Now(),
 		ready: make(chan error, 1), gone: make(chan struct{}), workers: make(map[int32]*Worker),
 	}
 	fs.cmd = &exec.Cmd{
@@ -76,7 +75,7 @@ func startForkServer(h *Host, generation int) (*forkServer, error) {
 		Stdout:     os.Stdout,
 		Stderr:     stderr,
 		ExtraFiles: []*os.File{ctl},
-		// A session of its own: what is typed at a terminal reaches the server only, which then decides.
+		// In a session of its own, so that only the server gets the signals of a terminal. It decides what to do then.
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true, Credential: h.cfg.Credential},
 	}
 	if err := fs.cmd.Start(); err != nil {
@@ -87,188 +86,6 @@ func startForkServer(h *Host, generation int) (*forkServer, error) {
 	go h.lines.copy(log, fs.note, slog.Int("pid", fs.cmd.Process.Pid))
 	go fs.run()
 	return fs, nil
-}
-
-// note keeps the last lines of standard error.
-func (fs *forkServer) note(line string) {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	if len(fs.tail) == tailLines {
-		fs.tail = append(fs.tail[:0], fs.tail[1:]...)
-	}
-	fs.tail = append(fs.tail, line)
-}
-
-// run reads the control socket to its end, and then sees the process off.
-func (fs *forkServer) run() {
-	err := fs.read()
-	fs.isDead.Store(true)
-	fs.cmd.Process.Kill() // it may have closed the socket only
-	state := fs.wait()
-	fs.conn.Close()
-	for _, p := range fs.h.Pools() {
-		p.orphaned(fs)
-	}
-	fs.settle(fmt.Errorf("%s: its process ended before the script was loaded (%s)%s", fs.h.cfg.Script, state, fs.lastWords()))
-	if !errors.Is(err, errMessage) {
-		err = nil
-	}
-	fs.h.log.Debug("fork server ended", "pid", fs.cmd.Process.Pid, "end", state, "err", err)
-	close(fs.gone)
-}
-
-func (fs *forkServer) wait() string {
-	err := fs.cmd.Wait()
-	if s := fs.cmd.ProcessState; s != nil {
-		return s.String()
-	}
-	return err.Error()
-}
-
-func (fs *forkServer) lastWords() string {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	if len(fs.tail) == 0 {
-		return ""
-	}
-	return ": " + strings.Join(fs.tail, "\n")
-}
-
-// settle answers whoever waits for the script, once.
-func (fs *forkServer) settle(err error) {
-	if err != nil {
-		err = &ScriptError{Text: err.Error()}
-	}
-	select {
-	case fs.ready <- err:
-	default:
-	}
-}
-
-func (fs *forkServer) read() error {
-	var buf []byte
-	for {
-		typ, body, err := readMsg(fs.conn, &buf)
-		if err != nil {
-			return err
-		}
-		switch typ {
-		case shm.MsgListen:
-			err = fs.listen(body)
-		case shm.MsgReady:
-			fs.settle(nil)
-		case shm.MsgFiles:
-			err = fs.h.loaded(body)
-		case shm.MsgFailed:
-			fs.settle(errors.New(string(body)))
-		case shm.MsgForked:
-			var m shm.MsgForkedBody
-			if m, err = as[shm.MsgForkedBody](body); err == nil {
-				fs.forked(m)
-			}
-		case shm.MsgExited:
-			var m shm.MsgExitedBody
-			if m, err = as[shm.MsgExitedBody](body); err == nil {
-				fs.exited(m)
-			}
-		default:
-			err = fmt.Errorf("%w: type %d", errMessage, typ)
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
-// listen answers a listen{} call.
-func (fs *forkServer) listen(body []byte) error {
-	n := fs.listens
-	spec, err := listen.Decode(body)
-	if err == nil {
-		err = fs.h.listen(fs.generation, n, spec)
-	}
-	if err != nil {
-		return fs.send(shm.MsgListenErr, []byte("listen: "+err.Error()))
-	}
-	fs.listens++ // a failed call makes no pool
-	return fs.send(shm.MsgListenOK, nil)
-}
-
-func (fs *forkServer) forked(m shm.MsgForkedBody) {
-	if pools := fs.h.Pools(); m.Pool < uint32(len(pools)) {
-		pools[m.Pool].forked(fs, m)
-	}
-}
-
-func (fs *forkServer) adopt(w *Worker) {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	fs.workers[w.pid.Load()] = w
-}
-
-func (fs *forkServer) exited(m shm.MsgExitedBody) {
-	fs.mu.Lock()
-	w := fs.workers[m.Pid]
-	delete(fs.workers, m.Pid)
-	fs.mu.Unlock()
-	if w != nil {
-		w.p.workerGone(w, unix.WaitStatus(m.Status), true)
-	}
-}
-
-// send sends a message. A fork server that does not take it for a long time is ended.
-func (fs *forkServer) send(typ uint32, body []byte, fds ...int) error {
-	fs.wmu.Lock()
-	defer fs.wmu.Unlock()
-	err := writeMsg(fs.conn, typ, body, fds...)
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		fs.hangs()
-	}
-	if err != nil {
-		return fmt.Errorf("fork server: %w", err)
-	}
-	return nil
-}
-
-// dead reports whether the fork server has ended. Its workers may live on.
-func (fs *forkServer) dead() bool { return fs.isDead.Load() }
-
-// hangs ends a fork server that does not do its work; a new one is started then.
-func (fs *forkServer) hangs() {
-	fs.h.log.Error("fork server hangs: ending it", "pid", fs.cmd.Process.Pid)
-	fs.cmd.Process.Kill()
-}
-
-// end has the fork server exit, and ends it with all of its process group if it does not do so within the timeout.
-func (fs *forkServer) end(timeout time.Duration) {
-	fs.conn.CloseWrite()
-	t := time.NewTimer(timeout)
-	defer t.Stop()
-	select {
-	case <-fs.gone:
-		return
-	case <-t.C:
-	}
-	fs.killGroup()
-	<-fs.gone
-}
-
-// killGroup ends the fork server and its workers, and whatever they have started and not sent away.
-func (fs *forkServer) killGroup() {
-	if !fs.dead() {
-		unix.Kill(-fs.cmd.Process.Pid, unix.SIGKILL)
-	}
-	fs.cmd.Process.Kill()
-}
-
-// await waits until the script is loaded.
-func (fs *forkServer) await(ctx context.Context) error {
-	select {
-	case err := <-fs.ready:
-		return err
-	case <-ctx.Done():
-		return fmt.Errorf("script %s: %w", fs.h.cfg.Script, ctx.Err())
-	}
 }
 
 // env is the variables that make a program a fork server.
@@ -285,4 +102,78 @@ func (h *Host) env() []string {
 		letters += "p"
 	}
 	return []string{env, shm.EnvDevelopment + "=" + letters}
+}
+
+// note keeps the last lines of standard error.
+func (fs *forkServer) note(line string) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if len(fs.tail) == tailLines {
+		fs.tail = append(fs.tail[:0], fs.tail[1:]...)
+	}
+	fs.tail = append(fs.tail, line)
+}
+
+func (fs *forkServer) lastWords() string {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if len(fs.tail) == 0 {
+		return ""
+	}
+	return ": " + strings.Join(fs.tail, "\n")
+}
+
+// await waits until the script is loaded.
+func (fs *forkServer) await(ctx context.Context) error {
+	select {
+	case err := <-fs.ready:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("script %s: %w", fs.h.cfg.Script, ctx.Err())
+	}
+}
+
+// send sends a message. A fork server that does not read for a long time is ended.
+func (fs *forkServer) send(typ uint32, body []byte, fds ...int) error {
+	fs.wmu.Lock()
+	defer fs.wmu.Unlock()
+	err := writeMsg(fs.conn, typ, body, fds...)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		fs.hangs()
+	}
+	if err != nil {
+		return fmt.Errorf("fork server: %w", err)
+	}
+	return nil
+}
+
+// dead reports whether the fork server has ended. Its workers may live on.
+func (fs *forkServer) dead() bool { return fs.isDead.Load() }
+
+// hangs ends a fork server that does not respond. A new one is started then.
+func (fs *forkServer) hangs() {
+	fs.h.log.Error("fork server hangs: ending it", "pid", fs.cmd.Process.Pid)
+	fs.cmd.Process.Kill()
+}
+
+// end tells the fork server to exit. If it does not do so within the timeout, its process group is killed.
+func (fs *forkServer) end(timeout time.Duration) {
+	fs.conn.CloseWrite()
+	t := time.NewTimer(timeout)
+	defer t.Stop()
+	select {
+	case <-fs.gone:
+		return
+	case <-t.C:
+	}
+	fs.killGroup()
+	<-fs.gone
+}
+
+// killGroup kills the fork server, its workers, and all processes that these have started and left in their group.
+func (fs *forkServer) killGroup() {
+	if !fs.dead() {
+		unix.Kill(-fs.cmd.Process.Pid, unix.SIGKILL)
+	}
+	fs.cmd.Process.Kill()
 }

@@ -15,8 +15,7 @@ import (
 
 var forkServerHello = regexp.MustCompile(`fork server says hello" pid=(\d+)`)
 
-// forkServers are the process ids of all fork servers that there were, the youngest last: their sessions are their own, and
-// those of their workers.
+// forkServers are the process ids of all fork servers so far, the youngest last. Each has a session, with its workers.
 func (r *rig) forkServers() (pids []int) {
 	for _, m := range forkServerHello.FindAllStringSubmatch(r.log.String(), -1) {
 		pid, _ := strconv.Atoi(m[1])
@@ -49,7 +48,7 @@ func inSessions(sessions []int) (pids []int) {
 // onlyWorkers checks that there are no other processes than those that the host knows of.
 func (r *rig) onlyWorkers() {
 	r.t.Helper()
-	eventually(r.t, "nobody but the fork server and its workers", func() bool {
+	eventually(r.t, "no process but the fork server and its workers", func() bool {
 		known := map[int]bool{r.h.server().cmd.Process.Pid: true}
 		for _, pid := range r.h.pids() {
 			known[pid] = true
@@ -63,8 +62,8 @@ func (r *rig) onlyWorkers() {
 	})
 }
 
-// A fork server may die in any phase: while it loads the script, while it forks, and while it has nothing to do. The pool
-// works again then, and nobody is left over.
+// A fork server may die in any phase: while it loads the script, while it forks, and while it is idle. The pool recovers, and
+// no process is left over.
 func TestForkServerDiesInAnyPhase(t *testing.T) {
 	marked := filepath.Join(t.TempDir(), "m")
 	for _, c := range []struct {
@@ -81,10 +80,10 @@ func TestForkServerDiesInAnyPhase(t *testing.T) {
 			for _, pid := range r.h.pids() {
 				unix.Kill(pid, unix.SIGKILL)
 			}
-			eventually(t, "births", func() bool { s := r.p.Stats(); return s.Booting > 0 })
+			eventually(t, "workers booting", func() bool { s := r.p.Stats(); return s.Booting > 0 })
 		}},
 		{"between the fork and the news of it", "dies-forking " + marked, func(r *rig) {
-			r.log.await(t, "fork server started anew")
+			r.log.await(t, "fork server restarted")
 			os.Remove(marked) // the next one does it again, for the first of its workers
 			for _, pid := range r.h.pids() {
 				unix.Kill(pid, unix.SIGKILL)

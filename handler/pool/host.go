@@ -2,7 +2,6 @@ package pool
 
 import (
 	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"os"
@@ -11,16 +10,15 @@ import (
 	"slices"
 	"sync"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"moonbridge/handler/pool/listen"
 )
 
-// Config says what to run. Zero values of optional fields are their defaults.
+// Config says what to run. The zero value of an optional field stands for its default.
 type Config struct {
-	Program string   // to be started as fork server; default: the program that runs now
+	Program string   // started as the fork server; default: the running program
 	Script  string   // argv[1] of the fork server
 	Args    []string // script arguments
 	Loops   int      // of the engine; default 1
@@ -32,22 +30,23 @@ type Config struct {
 	// listeners; its error becomes that of the call. Optional.
 	Listen func(pool int, spec *listen.Spec) error
 
-	// NoPairing leaves it to the system on which CPUs workers run. (Otherwise a worker with short exchanges follows its
-	// loop, on Linux, where that was measured to be faster.)
+	// NoPairing leaves it to the system on which CPUs workers run. Otherwise, on Linux, a worker with short exchanges
+	// follows its loop: that was measured to be faster.
 	NoPairing bool
 
-	// Files is called with files that the script is made of, when they are about to be loaded or were: before Start returns
-	// with all that the fork server has loaded, also if the script fails, and later with what workers load. It may be
-	// called by several goroutines. nil: nobody wants to know.
+	// Files is called with the files that make up the script, when they have been loaded or are about to be: before Start
+	// returns with all that the fork server has loaded, even if the script fails, and later with what workers load. It may
+	// be called by several goroutines at once. Optional.
 	Files func([]File)
 
-	// ErrorPages has a Lua error in an HTTP handler answered with a page that shows it. For developers only.
+	// ErrorPages answers a Lua error in an HTTP handler with a page that shows it. For developers only.
 	ErrorPages bool
 
-	// Credential is who the fork server and its workers run as; nil: as this process. To change it takes root.
+	// Credential is the user and groups that the fork server and its workers run as; nil: those of this process. Changing
+	// them takes root.
 	Credential *syscall.Credential
 
-	// InWindow and OutWindow are the bytes of the windows of a cell: powers of two from 64 to 16 MiB; default 64 KiB.
+	// InWindow and OutWindow are the sizes of a cell's windows in bytes: powers of two from 64 to 16 MiB; default 64 KiB.
 	InWindow, OutWindow int
 }
 
@@ -69,7 +68,7 @@ type Host struct {
 }
 
 // Start loads the script and begins to fork workers. It returns when the script has been loaded, with a *ScriptError if it
-// failed, and when ctx ends. The host must be stopped, also if no listener is of use.
+// failed, or when ctx ends. The host must be stopped, even if none of its listeners is used.
 func Start(ctx context.Context, cfg Config) (*Host, error) {
 	h, fs, err := load(ctx, cfg)
 	if err != nil {
@@ -77,15 +76,15 @@ func Start(ctx context.Context, cfg Config) (*Host, error) {
 	}
 	h.fs = fs
 	for _, p := range h.pools {
-		p.employ(fs)
+		p.useForkServer(fs)
 		go p.supervise()
 	}
 	go h.keep(fs)
 	return h, nil
 }
 
-// Check loads the script as Start does, and returns what its listen{} calls ask for. No worker is forked, and nothing is
-// left running. Config.Listen may be nil: then nothing is opened.
+// Check loads the script as Start does, and returns what its listen{} calls ask for. It forks no worker, and leaves nothing
+// running. If Config.Listen is nil, nothing is opened.
 func Check(ctx context.Context, cfg Config) ([]*listen.Spec, error) {
 	h, fs, err := load(ctx, cfg)
 	if err != nil {
@@ -158,13 +157,13 @@ func (h *Host) Pools() []*Pool {
 	return slices.Clip(h.pools)
 }
 
-// listen makes the pool of a listen{} call. When the script runs anew, after the death of a fork server, the pool is there
-// already and its sockets are open: the call finds what the one before it has made.
+// listen makes the pool of a listen{} call. When the script is run again because its fork server has died, the pool exists
+// and its sockets are open: the call gets the pool that the first one made.
 func (h *Host) listen(generation, n int, spec *listen.Spec) error {
 	if generation > 0 {
 		pools := h.Pools()
 		if n >= len(pools) || !reflect.DeepEqual(pools[n].spec, spec) {
-			h.log.Error("fork server: script run anew calls listen differently: the first call holds", "pool", n)
+			h.log.Error("fork server: the restarted script calls listen differently; keeping the first call's settings", "pool", n)
 		}
 		return nil
 	}
@@ -184,104 +183,11 @@ func (h *Host) listen(generation, n int, spec *listen.Spec) error {
 	return nil
 }
 
-// keep starts a new fork server whenever the last one has died.
-func (h *Host) keep(fs *forkServer) {
-	defer close(h.kept)
-	var b backoff
-	for {
-		select {
-		case <-h.stop:
-			return
-		case <-fs.gone:
-		}
-		h.log.Error("fork server died", "pid", fs.cmd.Process.Pid, "end", fs.cmd.ProcessState.String())
-		if fs = h.relaunch(fs.generation+1, &b, time.Since(fs.born)); fs == nil {
-			return
-		}
-	}
-}
-
-// relaunch tries until a fork server has loaded the script, or the host is stopped (nil).
-func (h *Host) relaunch(generation int, b *backoff, lived time.Duration) *forkServer {
-	for ; ; generation++ {
-		select {
-		case <-h.stop:
-			return nil
-		case <-time.After(b.pause(lived)):
-		}
-		born := time.Now()
-		fs, err := h.again(generation)
-		if err == nil {
-			return fs
-		}
-		if errors.Is(err, errStopped) {
-			return nil
-		}
-		h.log.Error("fork server not started", "err", err)
-		lived = time.Since(born)
-	}
-}
-
-var errStopped = errors.New("host stopped")
-
-// again starts one more fork server and has the pools use it.
-func (h *Host) again(generation int) (*forkServer, error) {
-	fs, err := startForkServer(h, generation)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	go func() {
-		select {
-		case <-h.stop:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	err = fs.await(ctx)
-	h.mu.Lock()
-	if h.ended {
-		err = errStopped
-	}
-	if err == nil {
-		h.fs = fs
-	}
-	h.mu.Unlock()
-	if err != nil {
-		fs.killGroup()
-		<-fs.gone
-		return nil, err
-	}
-	for _, p := range h.Pools() {
-		p.employ(fs)
-	}
-	if fs.dead() {
-		for _, p := range h.Pools() {
-			p.orphaned(fs)
-		}
-	}
-	h.log.Info("fork server started anew", "pid", fs.cmd.Process.Pid)
-	return fs, nil
-}
-
 // server is the fork server in use.
 func (h *Host) server() *forkServer {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.fs
-}
-
-// pids of the workers, for logs and tests.
-func (h *Host) pids() (pids []int) {
-	for _, p := range h.Pools() {
-		for _, w := range p.processes() {
-			if pid := int(w.pid.Load()); pid > 0 {
-				pids = append(pids, pid)
-			}
-		}
-	}
-	return pids
 }
 
 // signalAll sends a signal to all workers.

@@ -1,15 +1,10 @@
 package pool
 
 import (
-	"bytes"
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
-	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,240 +15,7 @@ import (
 
 	"moonbridge/handler/backend"
 	"moonbridge/handler/pool/listen"
-	"moonbridge/handler/pool/listen/listentest"
 )
-
-// rig is a host with its loops.
-type rig struct {
-	t     *testing.T
-	h     *Host
-	p     *Pool // the first
-	loops []*fakeLoop
-	lbs   []backend.LoopBackend // of the first pool
-	log   *logBuffer
-}
-
-// setup is what a test wants. Zero: one loop, small memory, an HTTP listener.
-type setup struct {
-	loops     int
-	script    string
-	options   [][3]any // entries of the listen{} call
-	more      [][3]any // of a second call
-	in, out   int
-	listen    func(int, *listen.Spec) error
-	noPairing bool
-}
-
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
-// await waits until the log contains a text.
-func (l *logBuffer) await(t *testing.T, text string) {
-	t.Helper()
-	eventually(t, "log line "+text, func() bool { return strings.Contains(l.String(), text) })
-}
-
-func eventually(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	for end := time.Now().Add(testPatience); !is(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("not within %v: %s", testPatience, what)
-		}
-	}
-}
-
-func (s setup) config(log *logBuffer) Config {
-	c := Config{
-		Script: s.script, Loops: max(1, s.loops), Listen: s.listen, NoPairing: s.noPairing,
-		InWindow: s.in, OutWindow: s.out,
-		Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-	}
-	if c.Script == "" {
-		c.Script = "ok"
-	}
-	if c.InWindow == 0 {
-		c.InWindow, c.OutWindow = 4096, 4096
-	}
-	c.Args = []string{hex.EncodeToString(listentest.Message(append(append([][3]any{}, s.options...), listentest.Listener...)...))}
-	if s.more != nil {
-		c.Args = append(c.Args, hex.EncodeToString(listentest.Message(append(append([][3]any{}, s.more...), listentest.Listener...)...)))
-	}
-	return c
-}
-
-func start(t *testing.T, s setup) *rig {
-	t.Helper()
-	r := &rig{t: t, log: &logBuffer{}}
-	for i := range max(1, s.loops) {
-		r.loops = append(r.loops, startLoop(t, i, max(1, s.loops)))
-	}
-	fds := listFiles()
-	ctx, cancel := context.WithTimeout(context.Background(), testPatience)
-	defer cancel()
-	h, err := Start(ctx, s.config(r.log))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.h, r.p = h, h.Pools()[0]
-	t.Cleanup(func() {
-		r.stop(10 * time.Second)
-		if t.Failed() {
-			t.Logf("log:\n%s", r.log)
-		}
-		for _, l := range r.loops {
-			l.do(func() {}) // has let go of the pool
-		}
-		if len(r.loops) == 0 {
-			return // nobody lets go of the memory
-		}
-		for end := time.Now().Add(testPatience); openFiles() > len(fds); time.Sleep(2 * time.Millisecond) {
-			if time.Now().After(end) {
-				t.Fatalf("descriptors left: %q before, %q now", fds, listFiles())
-			}
-			runtime.GC()
-		}
-	})
-	for _, l := range r.loops {
-		for j, p := range h.Pools() {
-			l.do(func() {
-				lb, err := p.Attach(l)
-				if err != nil {
-					t.Error(err)
-				}
-				if j == 0 {
-					r.lbs = append(r.lbs, lb)
-				}
-			})
-		}
-	}
-	return r
-}
-
-func openFiles() int {
-	return len(listFiles())
-}
-
-// listFiles says what the open descriptors are.
-func listFiles() (names []string) {
-	es, _ := os.ReadDir("/proc/self/fd")
-	for _, e := range es {
-		to, err := os.Readlink("/proc/self/fd/" + e.Name())
-		if err == nil {
-			names = append(names, e.Name()+" "+to)
-		}
-	}
-	return names
-}
-
-// stop ends the host, and checks that nothing is left.
-func (r *rig) stop(grace time.Duration) error {
-	r.t.Helper()
-	pids := append(r.h.pids(), r.h.server().cmd.Process.Pid)
-	ctx, cancel := context.WithTimeout(context.Background(), grace)
-	defer cancel()
-	err := r.h.Stop(ctx)
-	for _, pid := range pids {
-		if unix.Kill(pid, 0) == nil && !zombie(pid) {
-			r.t.Errorf("process %d is left", pid)
-		}
-	}
-	return err
-}
-
-func zombie(pid int) bool {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	return err != nil || strings.Contains(string(b), ") Z ")
-}
-
-// quiet waits until no exchange is left, and checks that all cells are free.
-func (r *rig) quiet() {
-	r.t.Helper()
-	eventually(r.t, "no exchange in flight", func() bool { return r.p.inFlight.Load() == 0 })
-	for i, l := range r.loops {
-		l.do(func() {
-			b := r.lbs[i].(*loop)
-			if len(b.inUse) != 0 || len(b.free) != len(b.cells) || b.open != 0 || b.living.Load() != 0 {
-				r.t.Errorf("loop %d: %d in use, %d free of %d, %d open, %d living",
-					i, len(b.inUse), len(b.free), len(b.cells), b.open, b.living.Load())
-			}
-		})
-	}
-}
-
-func (r *rig) send(q *request) *request { return r.sendOn(0, q) }
-
-func (r *rig) sendOn(loop int, q *request) *request {
-	return q.start(r.t, r.loops[loop], r.lbs[loop])
-}
-
-func (r *rig) get(target string) result {
-	r.t.Helper()
-	return r.send(&request{target: target}).wait()
-}
-
-func (r *rig) ready(n int) {
-	r.t.Helper()
-	eventually(r.t, fmt.Sprintf("%d workers ready", n), func() bool {
-		s := r.p.Stats()
-		return s.Idle+s.Busy >= n && s.Booting == 0
-	})
-}
-
-// occupy has a worker at an exchange until the function that it returns is called. However long that takes to begin: it is
-// sent again if it has been given up before a worker had it.
-func (r *rig) occupy() (release func()) {
-	r.t.Helper()
-	name := filepath.Join(r.t.TempDir(), "released")
-	var q *request
-	eventually(r.t, "a worker is occupied", func() (is bool) {
-		if q == nil {
-			q = r.send(&request{target: "hold?" + name})
-		}
-		r.loops[0].do(func() {
-			if q.over {
-				q = nil
-			} else {
-				is = q.r.(*cell).state == cellClaimed
-			}
-		})
-		return is
-	})
-	return func() {
-		r.t.Helper()
-		if !marker(name) {
-			r.t.Error("released twice")
-		}
-		wantOut(r.t, q.wait(), "held")
-	}
-}
-
-func wantOut(t *testing.T, got result, out string) {
-	t.Helper()
-	if got.out != out || got.err != nil || got.status != 0 || got.calls != 1 || got.end != backend.EndKeep {
-		t.Errorf("got %.200q %+v, want %.200q", got.out, got, out)
-	}
-}
-
-func wantStatus(t *testing.T, got result, status int) {
-	t.Helper()
-	if got.status != status || got.err != nil || got.calls != 1 {
-		t.Errorf("got %+v, want status %d", got, status)
-	}
-}
 
 func TestHello(t *testing.T) {
 	r := start(t, setup{})
@@ -379,7 +141,7 @@ func TestStopAfterLoops(t *testing.T) {
 	r.loops = nil
 }
 
-// The death of the fork server costs no exchange: its workers go on until those of a new one are there.
+// The death of the fork server costs no exchange: its workers go on until those of a new one are ready.
 func TestForkServerDies(t *testing.T) {
 	r := start(t, setup{loops: 2, options: [][3]any{{0, "min_fork", 3}, {0, "max_fork", 4}}})
 	r.ready(3)
@@ -399,7 +161,7 @@ func TestForkServerDies(t *testing.T) {
 			}
 		}
 	})
-	r.log.await(t, "fork server started anew")
+	r.log.await(t, "fork server restarted")
 	eventually(t, "old workers replaced", func() bool {
 		for _, pid := range old {
 			if unix.Kill(pid, 0) == nil && !zombie(pid) {
@@ -415,7 +177,7 @@ func TestForkServerDies(t *testing.T) {
 	r.quiet()
 }
 
-// With its fork server, all workers: exchanges wait or are refused, until it goes on.
+// The fork server dies with all its workers: exchanges wait or are refused until there are others.
 func TestEverythingDies(t *testing.T) {
 	r := start(t, setup{})
 	r.ready(2)
@@ -424,7 +186,7 @@ func TestEverythingDies(t *testing.T) {
 	r.quiet()
 }
 
-// A script that calls listen differently when it is run anew is told off in the log, and the first call holds.
+// When a script calls listen differently after a restart, the log says so, and the settings of the first call stay.
 func TestScriptChangesOnRelaunch(t *testing.T) {
 	r := start(t, setup{})
 	if err := r.h.listen(1, 0, r.p.Spec()); err != nil || strings.Contains(r.log.String(), "differently") {

@@ -1,7 +1,6 @@
 package pool
 
 import (
-	"net/netip"
 	"time"
 
 	"moonbridge/handler/backend"
@@ -9,14 +8,25 @@ import (
 	"moonbridge/handler/shm"
 )
 
-// interval is a listener that is a timer: an exchange without a peer. It belongs to loop 0, and never overlaps with itself:
-// the next tick is set when the last one is over.
+// interval is a listener that is a timer: its exchanges have no peer. It belongs to loop 0. Its ticks never overlap, since
+// the next one is set when the last one is over.
 type interval struct {
+	peerless
 	l        *loop
 	listener int
 	spec     *listen.Listener
 	timer    backend.Timer
-	due      int64 // time of the tick that is set, or in progress
+	due      int64 // time of the tick that is set or in progress
+}
+
+// intervals is how many listeners of a listen{} call are intervals.
+func intervals(spec *listen.Spec) (n int) {
+	for i := range spec.Listeners {
+		if spec.Listeners[i].Proto == "interval" {
+			n++
+		}
+	}
+	return n
 }
 
 // startIntervals sets the first tick of every interval.
@@ -32,7 +42,7 @@ func (l *loop) startIntervals() {
 	}
 }
 
-// stopIntervals ends the timers. A tick in progress is completed.
+// stopIntervals stops the timers. A tick in progress is completed.
 func (l *loop) stopIntervals() {
 	for _, t := range l.timers {
 		if t.timer != nil {
@@ -42,19 +52,19 @@ func (l *loop) stopIntervals() {
 	}
 }
 
-// fire hands a tick to a worker. It waits for one like any exchange, but for as long as it takes.
+// fire hands a tick to a worker. It waits for one like any exchange, but without a limit.
 func (t *interval) fire() {
 	t.timer = nil
 	l := t.l
 	if l.closed || l.p.stopping.Load() {
 		return
 	}
-	if len(l.free) == 0 || l.queue.Full() {
+	if len(l.cells.free) == 0 || l.queue.Full() {
 		t.over()
 		return
 	}
 	l.p.inFlight.Add(1)
-	c := l.take()
+	c := l.cells.take()
 	if err := c.putTick(t); err != nil {
 		l.release(c)
 		l.p.log.Error("tick not taken", "name", t.spec.Name, "err", err)
@@ -63,20 +73,15 @@ func (t *interval) fire() {
 	}
 	c.x, c.kind = t, shm.KindInterval
 	l.taken.Add(1)
-	l.publish(c)
+	l.publish(c, l.on.Now())
 }
 
-// putTick writes a tick where the worker finds it.
+// putTick writes into the window that it is time.
 func (c *cell) putTick(t *interval) error {
-	l := c.l
-	l.number++
-	l.head = shm.Head{
-		Kind: shm.KindInterval, Listener: uint16(t.listener),
-		Exchange: l.number*uint64(len(l.p.bells)) + uint64(l.index),
-		RawOff:   headSize, RawLen: uint32(len(t.spec.Name)),
-	}
-	c.flags = shm.InEnd
-	return c.put(&l.head, nil, []byte(t.spec.Name), nil, nil)
+	b := c.l.headBlock(shm.KindInterval, t.listener)
+	b.Timer = t.spec.Name
+	c.body.flags = shm.InEnd
+	return c.put(&b, nil)
 }
 
 // over sets the next tick.
@@ -90,8 +95,8 @@ func (t *interval) over() {
 	t.timer = l.on.After(time.Duration(t.due-now), t.fire)
 }
 
-// nextDue is when the tick after the one that was due at due comes, if that is over now: delay from now on, or strictly
-// delay after it was due. A strict tick that is past already is left out: there are no bursts.
+// nextDue is when the next tick is due, after one that was due at due and is over now: delay from now on, or, if strict,
+// delay after it was due. Strict ticks that are already past are left out, so there are no bursts.
 func nextDue(due, now, delay int64, strict bool) int64 {
 	if !strict {
 		return now + delay
@@ -102,16 +107,8 @@ func nextDue(due, now, delay int64, strict bool) int64 {
 	return due + delay
 }
 
-// What follows is backend.Exchange. A tick has no response; whatever a worker writes all the same is thrown away.
-
-func (t *interval) Output(a, b []byte, _ bool) int { return len(a) + len(b) }
-
+// Done implements backend.Exchange.
 func (t *interval) Done(backend.End) { t.over() }
 
+// Failed implements backend.Exchange.
 func (t *interval) Failed(int, time.Duration) { t.over() }
-
-func (t *interval) BodyRoom() {}
-
-func (t *interval) BodyWanted() {}
-
-func (t *interval) Addrs() (local, remote netip.AddrPort) { return }

@@ -2,16 +2,15 @@ package pool
 
 import (
 	"fmt"
+	"iter"
 	"log/slog"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"moonbridge/handler/backend"
 	"moonbridge/handler/pool/listen"
-	"moonbridge/handler/pool/policy"
 	"moonbridge/handler/shm"
 )
 
@@ -28,64 +27,48 @@ type Pool struct {
 	cpus  cpus
 	limit int64 // exchanges in progress, all loops together
 
-	// Read by the loops.
+	// Shared with the loops.
 	stopping atomic.Bool
 	noWorker atomic.Bool
-	epoch    atomic.Uint64 // counts changes of who serves
-	slots    []atomic.Pointer[Worker]
-	oldest   atomic.Uint64 // seq of the oldest worker that is not reclaimed
-	seq      atomic.Uint64 // seq of the youngest
 	inFlight atomic.Int64
+	epoch    atomic.Uint64 // counts changes of which workers serve
+	slots    []atomic.Pointer[Worker]
+	seqs     seqs
 
-	recycleTo atomic.Uint64 // workers up to this seq are to be replaced
-
-	kicked chan struct{}
-	quit   chan struct{}
-	idle   chan struct{} // closed when the supervisor has ended
+	sv supervisor
 
 	mu     sync.Mutex
 	loops  []*loop     // attached
 	ending bool        // workers are to end
 	fs     *forkServer // that forks workers; nil: there is none
-	sv     supervisor
 	counts counts
 }
-
-// counts are events since the start, for Stats.
-type counts struct{ forks, deaths, lost, retried uint64 }
 
 // spareSlots are for workers that are gone but not yet reclaimed while their successors are forked.
 const spareSlots = 4
 
-// spareCells are beyond what may be in progress: for the ticks of intervals, and for cells that are lost for a while.
+// spareCells are for ticks whose predecessor still holds a cell, because its worker is being killed or memory was destroyed:
+// what may be in progress, and a tick of each interval, have cells without these.
 const spareCells = 8
 
 // newPool makes a pool without workers.
 func newPool(h *Host, index int, spec *listen.Spec) (*Pool, error) {
 	o := &spec.Options
-	intervals := 0
-	for i := range spec.Listeners {
-		if spec.Listeners[i].Proto == "interval" {
-			intervals++
-		}
-	}
 	p := &Pool{
 		h: h, index: index, spec: spec,
-		log:    h.log.With("pool", index),
-		lines:  newLineLog(h.log),
-		limit:  int64(o.QueueLimit + o.MaxFork),
-		cpus:   allCPUs(),
-		kicked: make(chan struct{}, 1),
-		quit:   make(chan struct{}),
-		idle:   make(chan struct{}),
-		loops:  make([]*loop, h.cfg.Loops),
-		slots:  make([]atomic.Pointer[Worker], o.MaxFork+spareSlots),
+		log:   h.log.With("pool", index),
+		lines: newLineLog(h.log),
+		limit: int64(o.QueueLimit + o.MaxFork),
+		cpus:  allCPUs(),
+		loops: make([]*loop, h.cfg.Loops),
+		slots: make([]atomic.Pointer[Worker], o.MaxFork+spareSlots),
+		sv:    newSupervisor(),
 	}
-	p.oldest.Store(1)
+	p.seqs.oldest.Store(1)
 	var err error
 	p.mem, err = shm.Create(shm.Geometry{
 		Loops: h.cfg.Loops, Workers: len(p.slots),
-		Cells:    o.QueueLimit + o.MaxFork + intervals + spareCells,
+		Cells:    o.QueueLimit + o.MaxFork + intervals(spec) + spareCells,
 		InWindow: h.cfg.InWindow, OutWindow: h.cfg.OutWindow,
 	})
 	if err != nil {
@@ -142,20 +125,26 @@ func (p *Pool) Attach(on backend.Loop) (backend.LoopBackend, error) {
 	return l, nil
 }
 
-// kick has the supervisor look at the pool.
-func (p *Pool) kick() {
-	select {
-	case p.kicked <- struct{}{}:
-	default:
-	}
-}
+// kick has the supervisor look at the pool. Callable from anywhere.
+func (p *Pool) kick() { p.sv.kick() }
 
-// worker is who has a slot; nil if nobody, or if there is no such slot.
+// worker is the worker that has a slot; nil if there is none, or no such slot.
 func (p *Pool) worker(slot uint32) *Worker {
 	if slot >= uint32(len(p.slots)) {
 		return nil
 	}
 	return p.slots[slot].Load()
+}
+
+// workers are the workers that have a slot: those that are not gone, and those whose cells are not reclaimed. Under mu.
+func (p *Pool) workers() iter.Seq[*Worker] {
+	return func(yield func(*Worker) bool) {
+		for i := range p.slots {
+			if w := p.slots[i].Load(); w != nil && !yield(w) {
+				return
+			}
+		}
+	}
 }
 
 // attached are the loops that the pool has parts on. Under mu.
@@ -168,135 +157,7 @@ func (p *Pool) attached() (loops []*loop) {
 	return loops
 }
 
-// forked notes the answer to a FORK message.
-func (p *Pool) forked(fs *forkServer, m shm.MsgForkedBody) {
-	p.mu.Lock()
-	w := p.worker(m.Slot)
-	if w == nil || w.fs != fs || !w.state.Alive() || w.pid.Load() != 0 {
-		p.mu.Unlock()
-		p.log.Error("fork server: answer to a fork that nobody asked for", "slot", m.Slot, "pid", m.Pid)
-		return
-	}
-	stderr := w.stderr
-	w.stderr = nil
-	if m.Err != 0 || m.Pid <= 0 {
-		p.mu.Unlock()
-		stderr.Close()
-		p.log.Error("fork failed", "err", unix.Errno(m.Err))
-		p.workerGone(w, 0, false)
-		return
-	}
-	w.pid.Store(m.Pid)
-	w.proc = openProcess(int(m.Pid))
-	fs.adopt(w)
-	p.counts.forks++
-	p.mu.Unlock()
-	w.start(stderr, p.lines)
-}
-
-// workerReady: prepare has returned.
-func (p *Pool) workerReady(w *Worker) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !w.begin(time.Now()) {
-		return
-	}
-	p.sv.policy.Ready()
-	p.noWorker.Store(false)
-	if old := w.replaces; old != nil {
-		w.replaces = nil
-		p.drain(old)
-	}
-	p.kick()
-}
-
-// workerDeaf: the worker's control socket has come to its end, so the process has ended or is about to be ended.
-func (p *Pool) workerDeaf(w *Worker) {
-	p.mu.Lock()
-	w.deaf = time.Now()
-	gone := w.fs.dead()
-	p.mu.Unlock()
-	if gone {
-		p.orphanGone(w)
-	}
-	p.kick()
-}
-
-// orphanGone: a worker has ended whose fork server has died, so that nobody tells how.
-func (p *Pool) orphanGone(w *Worker) {
-	p.mu.Lock()
-	if w.state != policy.Gone {
-		w.proc.signal(unix.SIGKILL) // in case that it has only closed the socket
-	}
-	p.mu.Unlock()
-	p.workerGone(w, 0, false)
-}
-
-// workerGone: the process does not exist any more, and touches no memory. Its cells are reclaimed on every loop.
-func (p *Pool) workerGone(w *Worker, status unix.WaitStatus, known bool) {
-	p.mu.Lock()
-	if !w.end(status, known) {
-		p.mu.Unlock()
-		return
-	}
-	loops := p.attached()
-	w.left.Store(int32(len(loops)))
-	w.reclaimed.Store(len(loops) == 0)
-	p.mu.Unlock()
-	for _, l := range loops {
-		l.on.Post(func() { l.reclaim(w) })
-	}
-	p.kick()
-}
-
-// drain tells a worker to end. Under mu.
-func (p *Pool) drain(w *Worker) {
-	if w.dismiss() {
-		w.told = true
-		w.quit()
-	}
-}
-
-// employ has workers forked by fs from now on; those of another fork server are replaced.
-func (p *Pool) employ(fs *forkServer) {
-	p.mu.Lock()
-	p.fs = fs
-	p.sv.policy.Renewed()
-	p.mu.Unlock()
-	p.kick()
-}
-
-// orphaned: fs has died. Its workers go on until they are replaced; of those that are known to have ended nobody else
-// will tell.
-func (p *Pool) orphaned(fs *forkServer) {
-	p.mu.Lock()
-	if p.fs == fs {
-		p.fs = nil
-	}
-	var gone, unknown []*Worker
-	for i := range p.slots {
-		w := p.slots[i].Load()
-		switch {
-		case w == nil || w.fs != fs || w.state == policy.Gone:
-		case !w.deaf.IsZero():
-			gone = append(gone, w)
-		case w.pid.Load() == 0:
-			unknown = append(unknown, w)
-		}
-	}
-	p.mu.Unlock()
-	for _, w := range gone {
-		p.orphanGone(w)
-	}
-	for _, w := range unknown {
-		// Whether it was forked is not known. If so, it ends at the end of file, and then there is one for us.
-		w.conn.CloseWrite()
-		go w.listen()
-	}
-	p.kick()
-}
-
-// living is how many exchanges somebody waits for.
+// living is how many exchanges a connection waits for.
 func (p *Pool) living() (n int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -310,8 +171,8 @@ func (p *Pool) living() (n int64) {
 func (p *Pool) processes() (ws []*Worker) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for i := range p.slots {
-		if w := p.slots[i].Load(); w != nil && w.state.Alive() {
+	for w := range p.workers() {
+		if w.state.Alive() {
 			ws = append(ws, w)
 		}
 	}
@@ -326,3 +187,5 @@ func (p *Pool) signalAll(sig unix.Signal) {
 		p.mu.Unlock()
 	}
 }
+
+var _ backend.Backend = (*Pool)(nil)

@@ -3,8 +3,10 @@ package pool
 import (
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 	"time"
+	"unsafe"
 
 	"moonbridge/handler/shm"
 )
@@ -84,7 +86,7 @@ func TestDestroyedWords(t *testing.T) {
 	r.ready(2)
 	wantOut(t, r.get("old-result"), "mine")
 	wantStatus(t, r.get("lost-result"), 502)
-	r.log.await(t, "claimed an exchange that it is not at")
+	r.log.await(t, "claimed an exchange that it is not working on")
 	wantOut(t, r.get("numb"), "rung")
 	wantOut(t, r.get("hello?x"), "hello x")
 	r.quiet()
@@ -102,11 +104,41 @@ func TestSocketLostOnItsWay(t *testing.T) {
 	}
 	q := r.connect(rawKeepsAsking)
 	q.end()
-	r.log.await(t, "does not take the socket that it wants")
+	r.log.await(t, "does not take the socket that it asked for")
 	time.Sleep(takeSpan)
 	if got := p.ask("still there"); got != "still there" {
 		t.Errorf("got %q", got)
 	}
 	p.finish()
 	r.quiet()
+}
+
+// scribble writes random numbers over all control words of the out segment, for a moment.
+func (p *fakeProc) scribble(seed int) {
+	h := p.m.Header()
+	r := rand.New(rand.NewPCG(uint64(seed), 7))
+	var words []*atomic.Uint32
+	span := func(at unsafe.Pointer, n uintptr) {
+		for i := uintptr(0); i < n; i += 4 {
+			words = append(words, (*atomic.Uint32)(unsafe.Add(at, i)))
+		}
+	}
+	for l := range int(h.Loops) {
+		out, _ := p.m.OutLoop(l)
+		span(unsafe.Pointer(out), uintptr(h.OutLoopStride))
+		for c := range min(int(h.Cells), 16) {
+			o, _ := p.m.OutCell(l, c)
+			span(unsafe.Pointer(o), 64)
+		}
+	}
+	for w := range int(h.Workers) {
+		span(unsafe.Pointer(p.m.OutWorker(w)), 64)
+	}
+	for range 20 * len(words) {
+		v := r.Uint32()
+		if r.IntN(2) == 0 {
+			v &= 0xff
+		}
+		words[r.IntN(len(words))].Store(v)
+	}
 }

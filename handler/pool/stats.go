@@ -1,24 +1,34 @@
 package pool
 
-import (
-	"moonbridge/handler/pool/policy"
-)
+import "moonbridge/handler/pool/policy"
 
 // Stats are the numbers of a pool at one moment.
 type Stats struct {
 	Booting, Idle, Busy, Draining int // workers
 
 	Waiting  int // exchanges in queues
-	InFlight int // exchanges in progress, waiting ones included
+	InFlight int // exchanges in progress, including those that wait
 
 	Exchanges uint64 // taken since the start
 	Forks     uint64 // workers forked since the start
-	Deaths    uint64 // of workers that were not told to end
-	Retries   uint64 // exchanges given to another worker after a death
-	Lost      uint64 // exchanges that a death ended
+	Deaths    uint64 // workers that ended without being told to
+	Retries   uint64 // exchanges given to another worker because theirs had ended
+	Lost      uint64 // exchanges that ended with their worker
 }
 
-// Stats returns the numbers of the pool. It is callable from everywhere.
+// counts are events since the start, for Stats. Under Pool.mu.
+type counts struct{ forks, deaths, lost, retried uint64 }
+
+// add counts the end of a worker.
+func (c *counts) add(w *Worker) {
+	c.lost += uint64(w.reclaim.lost.Load())
+	c.retried += uint64(w.reclaim.retried.Load())
+	if !w.exit.expected {
+		c.deaths++
+	}
+}
+
+// Stats returns the numbers of the pool. It can be called from anywhere.
 func (p *Pool) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -29,25 +39,24 @@ func (p *Pool) Stats() Stats {
 	for _, l := range p.attached() {
 		s.Exchanges += l.taken.Load()
 	}
-	for i := range p.slots {
-		w := p.slots[i].Load()
-		if w == nil {
-			continue
-		}
-		switch w.state {
-		case policy.Booting:
-			s.Booting++
-		case policy.Idle, policy.Busy:
-			if w.occupied() {
-				s.Busy++
-			} else {
-				s.Idle++
-			}
-		case policy.Draining:
-			s.Draining++
-		}
+	for w := range p.workers() {
+		s.count(w)
 	}
 	return s
+}
+
+// count counts a worker by its state. Whether one that serves is at work is seen now: the supervisor looks less often.
+func (s *Stats) count(w *Worker) {
+	switch {
+	case w.state == policy.Booting:
+		s.Booting++
+	case w.state == policy.Draining:
+		s.Draining++
+	case w.state.Serving() && w.occupied():
+		s.Busy++
+	case w.state.Serving():
+		s.Idle++
+	}
 }
 
 // waiting is how many exchanges wait for a worker, at most: the queues are not looked through. Under mu.
@@ -57,7 +66,3 @@ func (p *Pool) waiting() (n int) {
 	}
 	return n
 }
-
-// occupied reports whether the worker is at an exchange, as far as can be seen from here: it does not sleep, or a loop
-// knows of an exchange that it has (in which it may sleep, waiting for its peer).
-func (w *Worker) occupied() bool { return w.claims.Load() > 0 || w.out.Asleep.Load() == 0 }

@@ -23,7 +23,7 @@ func TestWakeForBlocking(t *testing.T) {
 		for range 8 {
 			qs = append(qs, r.send(&request{target: "meet?8," + dir}))
 		}
-		for _, q := range qs { // it is answered when all the others are worked on, too
+		for _, q := range qs { // each is answered when a worker is at each of them
 			wantOut(t, q.wait(), "met")
 		}
 	}
@@ -82,7 +82,7 @@ func TestGrowAndShrink(t *testing.T) {
 	wantOut(t, r.get("hello?x"), "hello x")
 }
 
-// Without a minimum there is no worker until somebody comes.
+// Without a minimum there is no worker until an exchange comes.
 func TestForkOnDemand(t *testing.T) {
 	r := start(t, setup{options: [][3]any{{0, "pre_fork", 0}, {0, "min_fork", 0}, {0, "exit_delay", 0.01}, {0, "fork_delay", 0}}})
 	if s := r.p.Stats(); s.Forks != 0 {
@@ -139,7 +139,7 @@ func TestJitter(t *testing.T) {
 	}
 }
 
-// While prepare fails nobody is made to wait, and workers are forked slowly.
+// While prepare fails no exchange is made to wait, and workers are forked slowly.
 func TestPrepareFails(t *testing.T) {
 	r := start(t, setup{script: "prepare-fail", options: [][3]any{{0, "fork_error_delay", 0.05}}})
 	r.log.await(t, "prepare: boom")
@@ -154,7 +154,7 @@ func TestPrepareFails(t *testing.T) {
 	}
 }
 
-// Without a minimum too, although nobody is let in to ask for a worker while the pool is taken for broken.
+// The same without a minimum, although exchanges, which have workers forked, are refused while the pool seems broken.
 func TestPrepareRecoversOnDemand(t *testing.T) {
 	r := start(t, setup{script: "prepare-once " + filepath.Join(t.TempDir(), "m"),
 		options: [][3]any{{0, "pre_fork", 0}, {0, "min_fork", 0}, {0, "fork_error_delay", 0.5}, {0, "queue_timeout", 0.1}}})
@@ -164,7 +164,7 @@ func TestPrepareRecoversOnDemand(t *testing.T) {
 	r.quiet()
 }
 
-// What a worker does after its exchange, nobody tells: when it has gone to sleep at last, its idleness is noticed.
+// A worker does not report what it does after an exchange. When it goes to sleep at last, that is noticed.
 func TestIdleAfterLingering(t *testing.T) {
 	r := start(t, setup{options: [][3]any{{0, "pre_fork", 0}, {0, "min_fork", 0}, {0, "max_fork", 1}, {0, "exit_delay", 0.01}}})
 	wantOut(t, r.get("linger?200"), "lingers")

@@ -1,13 +1,9 @@
 package pool
 
 import (
-	"log/slog"
 	"net"
 	"os"
 	"sync/atomic"
-	"time"
-
-	"golang.org/x/sys/unix"
 
 	"moonbridge/handler/pool/policy"
 	"moonbridge/handler/shm"
@@ -26,127 +22,50 @@ type Worker struct {
 	in   *shm.InWorker
 	out  *shm.OutWorker
 
-	// Known when it is forked.
+	// Set once, when it is forked.
 	pid atomic.Int32
 
 	// Shared with the loops.
-	serving   atomic.Bool            // it takes exchanges
-	gone      atomic.Bool            // its process has ended
-	claims    atomic.Int32           // exchanges that a loop has seen it at for some time
-	away      atomic.Int32           // raw connections that it is alone with
-	pinned    atomic.Bool            // it is bound to a CPU
-	condemned atomic.Pointer[string] // why it has to be killed
-	retired   atomic.Bool            // it takes no further exchange by its own decision
-	worked    atomic.Bool            // it has had an exchange
-	left      atomic.Int32           // loops that have not yet reclaimed its cells
-	reclaimed atomic.Bool
-	lost      atomic.Int32 // exchanges that its death ended
-	retried   atomic.Int32 // exchanges that its death gave to another worker
+	serving atomic.Bool            // it takes exchanges
+	gone    atomic.Bool            // its process has ended
+	claims  atomic.Int32           // exchanges that a loop has seen it at for some time
+	away    atomic.Int32           // raw connections that it is alone with
+	pinned  atomic.Bool            // it is bound to a CPU
+	fault   atomic.Pointer[string] // why it has to be killed
+	retired atomic.Bool            // it takes no further exchange by its own decision
+	worked  atomic.Bool            // it has had an exchange
+	reclaim reclaim
 
 	// Under Pool.mu.
-	stderr     *os.File // our end, until somebody reads it
-	proc       process
 	state      policy.State
-	since      time.Time // of the fork
-	active     time.Time // last seen busy
-	finished   uint64    // as of then
-	limit      uint64    // exchanges after which it is recycled; 0: none
-	recycle    bool      // to be replaced
-	successor  *Worker   // that is forked to replace it
-	replaces   *Worker   // that it is forked to replace
-	wasReady   bool
-	told       bool // to end: it is not missed then
-	expected   bool // its end was
-	killed     bool
-	endBy      time.Time // when it is killed if it has not ended; zero: never
-	deaf       time.Time // when its control socket came to its end
-	status     unix.WaitStatus
-	statusSeen bool // status is what waitpid said
+	stderr     *os.File // our end, until it is being read
+	proc       process
+	activity   activity
+	succession succession
+	exit       exit
 }
 
-// condemn has the worker killed, for the first reason that is given. Callable from anywhere.
-func (w *Worker) condemn(why string) {
-	if w.condemned.CompareAndSwap(nil, &why) {
+// kill has the worker killed, for the first reason that is given. Callable from anywhere.
+func (w *Worker) kill(why string) {
+	if w.fault.CompareAndSwap(nil, &why) {
 		w.p.kick()
 	}
 }
 
-// poke rings the worker if it sleeps.
-func (w *Worker) poke() {
+// wake rings the worker if it sleeps.
+func (w *Worker) wake() {
 	if w.out.Asleep.Load() != 0 && w.out.Asleep.Swap(0) != 0 {
 		w.bell.Ring()
 	}
 }
 
-// ask sends the worker one of the control bytes that come alone. It does not block: if the socket is full, the worker has
-// been asked often enough.
-func (w *Worker) ask(what byte) {
-	raw, err := w.conn.SyscallConn()
-	if err != nil {
-		return
-	}
-	raw.Write(func(fd uintptr) bool {
-		unix.SendmsgN(int(fd), []byte{what}, nil, nil, unix.MSG_DONTWAIT)
-		return true
-	})
-}
+// occupied reports whether the worker is at an exchange, as far as can be seen from here: it does not sleep, or a loop
+// knows of an exchange that it has (in which it may sleep, waiting for its peer).
+func (w *Worker) occupied() bool { return w.claims.Load() > 0 || w.out.Asleep.Load() == 0 }
 
-// quit tells the worker to end. Under Pool.mu.
-func (w *Worker) quit() {
-	w.in.Quit.Store(1)
-	w.out.Asleep.Store(0)
-	w.bell.Ring()
-}
-
-// signal sends a signal. Only the supervisor and Host call it, under Pool.mu.
-func (w *Worker) signal(sig unix.Signal) {
-	pid := int(w.pid.Load())
-	if pid <= 0 || w.state == policy.Gone || w.proc.signal(sig) {
-		return
-	}
-	if !w.fs.dead() {
-		w.fs.send(shm.MsgKill, shm.Bytes(&shm.MsgKillBody{Pid: int32(pid), Sig: int32(sig)}))
-		return
-	}
-	if w.deaf.IsZero() {
-		// Nobody has reaped it yet, as far as its control socket tells, so the number is still its own.
-		unix.Kill(pid, sig)
-	}
-}
-
-// listen reads the worker's control socket to its end.
-func (w *Worker) listen() {
-	var buf []byte
-	for {
-		typ, body, err := readMsg(w.conn, &buf)
-		if err != nil {
-			break
-		}
-		switch typ {
-		case shm.MsgWorkerReady:
-			w.p.workerReady(w)
-		case shm.MsgWorkerFailed:
-			w.p.log.Error("worker: prepare failed", "pid", w.pid.Load(), "err", string(body))
-		case shm.MsgFiles:
-			if w.fs.h.loaded(body) != nil {
-				w.condemn("malformed list of files")
-			}
-		default:
-			w.condemn("unknown message on its control socket")
-		}
-	}
-	w.p.workerDeaf(w)
-}
-
-// start begins to listen to a worker whose process has just been forked.
-func (w *Worker) start(stderr *os.File, lines *lineLog) {
-	go lines.copy(stderr, nil, slog.Int("pool", w.p.index), slog.Int("pid", int(w.pid.Load())))
-	go w.listen()
-}
-
-// release closes what belongs to a worker whose process has ended, but for the doorbell: loops may still ring it until
-// they have reclaimed its cells.
-func (w *Worker) release() {
+// close closes what belongs to a worker whose process has ended, except the doorbell: loops may still ring it until they
+// have reclaimed its cells.
+func (w *Worker) close() {
 	w.conn.Close()
 	if w.stderr != nil {
 		w.stderr.Close()

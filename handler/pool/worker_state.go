@@ -9,8 +9,10 @@ import (
 	"moonbridge/handler/pool/policy"
 )
 
-// move is the only place where a worker's state changes, under Pool.mu. What others tell may come too late for a move: then the verbs do
-// not get here. An illegal one is a mistake of ours.
+// The moves of a worker through its life, which has the states of package policy. All of them are made under Pool.mu. News
+// of a worker may come too late for a move: then the verb reports that it has done nothing.
+
+// move is the only place where a worker's state changes. An illegal move is a mistake of this package.
 func (w *Worker) move(to policy.State) {
 	from := w.state
 	if !from.CanBecome(to) {
@@ -26,18 +28,18 @@ func (w *Worker) move(to policy.State) {
 	}
 }
 
-// begin: prepare has returned, and it takes exchanges. false: it is not to any more.
-func (w *Worker) begin(now time.Time) bool {
+// ready: prepare has returned, and the worker takes exchanges. false: it is not to take any, now.
+func (w *Worker) ready(now time.Time) bool {
 	if w.state != policy.Booting {
 		return false
 	}
-	w.wasReady, w.active = true, now
+	w.activity.ready, w.activity.last = true, now
 	w.move(policy.Idle)
 	return true
 }
 
-// seem: the supervisor sees it at work, or not. For those that serve.
-func (w *Worker) seem(busy bool) {
+// setBusy: the supervisor sees the worker at an exchange, or not. For workers that serve.
+func (w *Worker) setBusy(busy bool) {
 	switch {
 	case busy && w.state == policy.Idle:
 		w.move(policy.Busy)
@@ -46,8 +48,9 @@ func (w *Worker) seem(busy bool) {
 	}
 }
 
-// dismiss: it is to take no further exchange. One that boots sees that when prepare has returned. false: that was known.
-func (w *Worker) dismiss() bool {
+// drain: the worker takes no further exchange. One that is booting finds out when prepare has returned. false: that was
+// known.
+func (w *Worker) drain() bool {
 	if w.state == policy.Draining || w.state == policy.Gone {
 		return false
 	}
@@ -55,12 +58,12 @@ func (w *Worker) dismiss() bool {
 	return true
 }
 
-// end: its process has ended. false: that was known.
-func (w *Worker) end(status unix.WaitStatus, known bool) bool {
+// end: the process has ended. reaped: status is what waitpid said. false: that was known.
+func (w *Worker) end(status unix.WaitStatus, reaped bool) bool {
 	if w.state == policy.Gone {
 		return false
 	}
-	w.status, w.statusSeen = status, known
+	w.exit.status, w.exit.reaped = status, reaped
 	w.move(policy.Gone)
 	return true
 }

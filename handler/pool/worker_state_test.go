@@ -14,12 +14,12 @@ func TestWorkerStates(t *testing.T) {
 		do   func(w *Worker) bool           // whether it says that it has done something
 		want [policy.NumStates]policy.State // by the state before
 	}{
-		{"begin", func(w *Worker) bool { return w.begin(time.Now()) }, [policy.NumStates]policy.State{policy.Idle, policy.Idle, policy.Busy, policy.Draining, policy.Gone}},
-		{"seem busy", func(w *Worker) bool { s := w.state; w.seem(true); return w.state != s },
+		{"ready", func(w *Worker) bool { return w.ready(time.Now()) }, [policy.NumStates]policy.State{policy.Idle, policy.Idle, policy.Busy, policy.Draining, policy.Gone}},
+		{"setBusy true", func(w *Worker) bool { s := w.state; w.setBusy(true); return w.state != s },
 			[policy.NumStates]policy.State{policy.Booting, policy.Busy, policy.Busy, policy.Draining, policy.Gone}},
-		{"seem idle", func(w *Worker) bool { s := w.state; w.seem(false); return w.state != s },
+		{"setBusy false", func(w *Worker) bool { s := w.state; w.setBusy(false); return w.state != s },
 			[policy.NumStates]policy.State{policy.Booting, policy.Idle, policy.Idle, policy.Draining, policy.Gone}},
-		{"dismiss", func(w *Worker) bool { return w.dismiss() },
+		{"drain", func(w *Worker) bool { return w.drain() },
 			[policy.NumStates]policy.State{policy.Draining, policy.Draining, policy.Draining, policy.Draining, policy.Gone}},
 		{"end", func(w *Worker) bool { return w.end(9, true) }, [policy.NumStates]policy.State{policy.Gone, policy.Gone, policy.Gone, policy.Gone, policy.Gone}},
 	}

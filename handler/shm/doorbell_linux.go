@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Doorbell tells a process that sleeps that there is work. On Linux it is an eventfd.
+// Doorbell tells a sleeping process that there is work. On Linux it is an eventfd.
 //
-// It is no os.File: the runtime's own poller would wake up with every ring.
+// It is not an os.File, because the runtime's own poller would wake up with every ring.
 type Doorbell struct {
 	fd   int
 	once sync.Once
@@ -28,8 +28,8 @@ func NewDoorbell() (*Doorbell, error) {
 	return d, nil
 }
 
-// Ring wakes whoever waits at the reading end. It never blocks: a doorbell that is full has been rung.
-func (d *Doorbell) Ring() { RingFd(d.fd) }
+// Ring wakes the process that waits at the reading end. It never blocks: a doorbell that is full has been rung already.
+func (d *Doorbell) Ring() { ringFd(d.fd) }
 
 // Drain takes back all rings so far.
 func (d *Doorbell) Drain() {
@@ -37,22 +37,22 @@ func (d *Doorbell) Drain() {
 	unix.RawSyscall(unix.SYS_READ, uintptr(d.fd), uintptr(unsafe.Pointer(&b)), 8)
 }
 
-// Reader is the descriptor to wait at.
+// Reader is the descriptor to wait on.
 func (d *Doorbell) Reader() int { return d.fd }
 
-// Writer is the descriptor to ring at: any 8 bytes that are the number 1.
+// Writer is the descriptor to ring with, by writing 8 bytes: the number 1.
 func (d *Doorbell) Writer() int { return d.fd }
 
-// Close releases the descriptors. A doorbell that nobody refers to any more is closed by the garbage collector: it must
-// not be closed while somebody might still ring it, since its number can be that of another file by then.
+// Close releases the descriptors. The garbage collector does it for a doorbell that is no longer referenced. As long as it
+// might still be rung it must stay open: otherwise its number could be that of another file.
 func (d *Doorbell) Close() (err error) {
 	d.once.Do(func() { err = unix.Close(d.fd) })
 	return err
 }
 
-// RingFd rings at the descriptor fd. It is a raw system call: it does not block, and takes less time than to tell the
-// scheduler about it.
-func RingFd(fd int) {
+// ringFd rings the doorbell with the descriptor fd. It is a raw system call: it does not block, and takes less time than
+// telling the scheduler about it.
+func ringFd(fd int) {
 	one := uint64(1)
 	unix.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(&one)), 8)
 }

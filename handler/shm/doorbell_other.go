@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Doorbell tells a process that sleeps that there is work. Here it is a pipe.
+// Doorbell tells a sleeping process that there is work. Here it is a pipe.
 //
-// It is no os.File: the runtime's own poller would wake up with every ring.
+// It is not an os.File, because the runtime's own poller would wake up with every ring.
 type Doorbell struct {
 	r, w int
 	once sync.Once
@@ -21,9 +21,9 @@ type Doorbell struct {
 
 // NewDoorbell makes a doorbell. It does not block, and does not survive an exec.
 func NewDoorbell() (*Doorbell, error) {
-	r, w, err := bellPipe()
+	r, w, err := Pipe()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("doorbell: %w", err)
 	}
 	d := &Doorbell{r: r, w: w}
 	runtime.SetFinalizer(d, (*Doorbell).Close)
@@ -33,8 +33,8 @@ func NewDoorbell() (*Doorbell, error) {
 	return d, nil
 }
 
-// Ring wakes whoever waits at the reading end. It never blocks: a doorbell that is full has been rung.
-func (d *Doorbell) Ring() { RingFd(d.w) }
+// Ring wakes the process that waits at the reading end. It never blocks: a doorbell that is full has been rung already.
+func (d *Doorbell) Ring() { ringFd(d.w) }
 
 // Drain takes back all rings so far.
 func (d *Doorbell) Drain() {
@@ -46,21 +46,21 @@ func (d *Doorbell) Drain() {
 	}
 }
 
-// Reader is the descriptor to wait at.
+// Reader is the descriptor to wait on.
 func (d *Doorbell) Reader() int { return d.r }
 
-// Writer is the descriptor to ring at: any 8 bytes.
+// Writer is the descriptor to ring with, by writing any 8 bytes.
 func (d *Doorbell) Writer() int { return d.w }
 
-// Close releases the descriptors. A doorbell that nobody refers to any more is closed by the garbage collector: it must
-// not be closed while somebody might still ring it, since its number can be that of another file by then.
+// Close releases the descriptors. The garbage collector does it for a doorbell that is no longer referenced. As long as it
+// might still be rung it must stay open: otherwise its number could be that of another file.
 func (d *Doorbell) Close() (err error) {
 	d.once.Do(func() { err = errors.Join(unix.Close(d.r), unix.Close(d.w)) })
 	return err
 }
 
-// RingFd rings at the descriptor fd. It does not block.
-func RingFd(fd int) {
+// ringFd rings the doorbell with the descriptor fd. It does not block.
+func ringFd(fd int) {
 	var one [8]byte
 	unix.Write(fd, one[:])
 }

@@ -18,7 +18,7 @@ type Geometry struct {
 const (
 	line     = 64  // bytes of a cache line
 	linePair = 128 // lines are fetched in pairs
-	// A message carries at most 253 descriptors (SCM_MAX_FD): a doorbell a loop, and five others.
+	// A message carries at most 253 descriptors (SCM_MAX_FD): one doorbell per loop, and five others.
 	loopsMax  = 248
 	windowMin = 64
 	windowMax = 16 << 20
@@ -80,7 +80,7 @@ func (g Geometry) header() (Header, error) {
 // pageSize is a multiple of every page size in use.
 const pageSize = 64 << 10
 
-// place hands out room, one array after the other.
+// place hands out room, one array after another.
 type place struct{ end uint64 }
 
 func (p *place) skip(n uint64) (at uint64) {

@@ -48,7 +48,7 @@ type InWorker struct {
 // Flags of InCell.
 const (
 	InEnd      = 1 << iota // InHead is final
-	InAbort                // the body broke off: never complete
+	InAbort                // the body broke off and will never be complete
 	InCancel               // the peer is gone: output is thrown away
 	InTooLarge             // with InAbort: the body is above its limit
 	InWantRoom             // the loop waits for room in the in-window
@@ -91,13 +91,13 @@ const (
 	WhoQueued = 0xffffffff
 )
 
-// Owner puts an owner word together.
+// Owner builds an owner word.
 func Owner(gen uint64, who uint32) uint64 { return gen<<32 | uint64(who) }
 
-// Result puts a result word together: a result that is none of this exchange counts for nothing.
+// Result builds a result word. A result that belongs to another exchange does not count.
 func Result(gen uint64, bits uint32) uint64 { return gen<<32 | uint64(bits) }
 
-// ResultOf is the bits of a result word, if it is that of an exchange, or else 0.
+// ResultOf is the bits of a result word if it belongs to the exchange, otherwise 0.
 func ResultOf(word, gen uint64) uint32 {
 	if uint32(word>>32) != uint32(gen) {
 		return 0
@@ -105,11 +105,11 @@ func ResultOf(word, gen uint64) uint32 {
 	return uint32(word)
 }
 
-// NoResult is the word of an exchange that has none yet: a few wrong bits do not make one.
+// NoResult is the result word of an exchange that has no result yet. A few flipped bits do not turn it into one.
 func NoResult(gen uint64) uint64 { return Result(^gen, 0) }
 
-// Bits of the low half of OutCell.Result. Bits from ResultStatusShift on: with ResultDone and without output, the status that the server
-// answers itself.
+// Bits of the low half of OutCell.Result. From ResultStatusShift on, with ResultDone and without output: the status that the
+// server answers itself.
 const (
 	ResultDone   = 1 << iota // the exchange is over
 	ResultClose              // close the connection when the output is sent
@@ -122,9 +122,9 @@ const (
 // Flags of OutCell.
 const (
 	OutBodyWanted   = 1 << iota // the handler reads the body
-	OutPending                  // output is held back that should go out soon
+	OutPending                  // output is held back and should be sent soon
 	OutSocketWanted             // KindSocket: the worker waits for the connection's socket
-	OutReset                    // the handler has reset the connection, and goes on
+	OutReset                    // the handler has reset the connection, and still runs
 )
 
 // OutCell is mb_out_cell: the worker's half of a cell. The out-window follows it.
@@ -151,7 +151,7 @@ const (
 	HeadIsHead    = 1 << iota // method HEAD: no response body
 	HeadHTTP10                // the client speaks HTTP/1.0
 	HeadKeepalive             // the server is willing to keep the connection
-	HeadExpect                // Expect: 100-continue is open
+	HeadExpect                // Expect: 100-continue is not answered yet
 	HeadAsterisk              // OPTIONS *: there is neither path nor query
 	HeadHasBody
 )
@@ -160,14 +160,14 @@ const (
 const LengthUnknown = ^uint64(0)
 
 // Address is mb_address: one end of a TCP connection. Family is that of the socket: on a dual-stack one an IPv4 address
-// stands in its IPv6 form.
+// has its IPv6 form.
 type Address struct {
 	Family uint16 // 0: none, 4, 6
 	Port   uint16
 	IP     [16]byte // 4 bytes or 16, as on the wire; the rest 0
 }
 
-// Head is mb_head: with the field lines and raw it begins the in-window, and the body follows it at Size.
+// Head is mb_head. The in-window starts with it, followed by the field lines and raw. The body begins at Size.
 type Head struct {
 	Size                 uint32 // bytes of this struct, fields and raw, rounded up to 8
 	Kind                 uint16
@@ -199,7 +199,7 @@ const MsgMax = 1 << 20
 // Types of messages.
 const (
 	MsgListen       = 1 + iota // fork server → server: a listen{} call
-	MsgReady                   // … the script has ended well
+	MsgReady                   // … the script has ended without an error
 	MsgFailed                  // … the script failed: text
 	MsgForked                  // … Forked
 	MsgExited                  // … Exited
@@ -228,7 +228,7 @@ type MsgForkedBody struct {
 	Pid, Err   int32 // Err: errno of a failed fork, else 0
 }
 
-// MsgExitedBody is mb_msg_exited. Status is as of waitpid.
+// MsgExitedBody is mb_msg_exited. Status is that of waitpid.
 type MsgExitedBody struct{ Pid, Status int32 }
 
 // MsgKillBody is mb_msg_kill.
@@ -252,6 +252,6 @@ const (
 // socket's descriptor, and after a blank, if there is one, what scripts see as _MOONBRIDGE_VERSION.
 const Env = "MOONBRIDGE_FORKSERVER"
 
-// EnvDevelopment is another one, with letters for what only developers want: w: MsgFiles are sent; p: a Lua error in an
-// HTTP handler is answered with a page that shows it.
+// EnvDevelopment is another environment variable, with letters for what only developers want: w: MsgFiles are sent; p: a Lua
+// error in an HTTP handler is answered with a page that shows it.
 const EnvDevelopment = "MOONBRIDGE_DEVELOPMENT"

@@ -58,7 +58,7 @@ typedef struct {
 
 /* mb_in_cell.flags */
 #define MB_IN_END       1u  /* in_head is final: no more bytes will come */
-#define MB_IN_ABORT     2u  /* the body broke off: never complete */
+#define MB_IN_ABORT     2u  /* the body broke off and will never be complete */
 #define MB_IN_CANCEL    4u  /* the peer is gone: output is thrown away */
 #define MB_IN_TOO_LARGE 8u  /* with ABORT: body above request_body_size_limit */
 #define MB_IN_WANT_ROOM 16u /* the loop waits for room in the in-window */
@@ -102,7 +102,7 @@ typedef struct {
                                   /* 1+slot: claimed by that worker */
 
 /* Low half of mb_out_cell.result, stored last (release). The high half is the low
- * half of gen: a result that is none of this exchange counts for nothing */
+ * half of gen: a result that belongs to another exchange does not count */
 #define MB_RESULT(gen, bits) ((uint64_t)(gen) << 32 | (bits))
 #define MB_DONE   1u  /* the exchange is over */
 #define MB_CLOSE  2u  /* close the connection when the output is sent */
@@ -113,12 +113,12 @@ typedef struct {
 
 /* mb_out_cell.flags */
 #define MB_OUT_BODY_WANTED 1u /* the handler reads the body: answer Expect: 100-continue */
-#define MB_OUT_PENDING     2u /* minimum_output_chunk_size or more is held back: have it
-                                 flushed ('F' on the control socket) after about 50 ms */
+#define MB_OUT_PENDING     2u /* minimum_output_chunk_size or more is held back: ask for a
+                                 flush ('F' on the control socket) after about 50 ms */
 #define MB_OUT_SOCKET_WANTED 4u /* MB_KIND_SOCKET: the worker waits for the connection's
                                  socket: send it ('S' on the control socket). Cleared
-                                 when it has come */
-#define MB_OUT_RESET 8u /* the handler has reset the connection, and goes on: no
+                                 when it has arrived */
+#define MB_OUT_RESET 8u /* the handler has reset the connection, and still runs: no
                                  more output of this exchange is wanted */
 
 /* The worker's half of a cell; the out-window follows it. */
@@ -135,7 +135,7 @@ typedef struct {
 	uint8_t  pad[16];
 } mb_out_cell;
 
-/* The in-window begins, at count 0, with this block; the body follows it at
+/* The in-window starts, at count 0, with this block; the body follows it at
  * `size`. If it is larger than the window it is streamed like a body. */
 typedef struct {
 	uint32_t name_off, name_len, value_off, value_len; /* from the start of raw */
@@ -149,14 +149,14 @@ typedef struct {
 #define MB_HEAD_IS_HEAD   1u  /* method HEAD: no response body */
 #define MB_HEAD_HTTP10    2u  /* the client speaks HTTP/1.0 */
 #define MB_HEAD_KEEPALIVE 4u  /* the server is willing to keep the connection */
-#define MB_HEAD_EXPECT    8u  /* Expect: 100-continue is open */
+#define MB_HEAD_EXPECT    8u  /* Expect: 100-continue is not answered yet */
 #define MB_HEAD_ASTERISK  16u /* OPTIONS *: path and query are nil */
 #define MB_HEAD_HAS_BODY  32u
 
 #define MB_LENGTH_UNKNOWN UINT64_MAX
 
 /* One end of a TCP connection. family is that of the socket: on a dual-stack one
- * an IPv4 address stands in its IPv6 form. */
+ * an IPv4 address has its IPv6 form. */
 typedef struct {
 	uint16_t family; /* 0: none (Unix socket, timer), 4, 6 */
 	uint16_t port;   /* in the machine's order */
@@ -191,7 +191,7 @@ typedef struct {
 /* Fork server → server */
 #define MB_MSG_LISTEN      1u /* a listen{} call (entries, see below); answered by
                                  LISTEN_OK or LISTEN_ERR */
-#define MB_MSG_READY       2u /* the script has ended well */
+#define MB_MSG_READY       2u /* the script has ended without an error */
 #define MB_MSG_FAILED      3u /* the script failed: text of the error; then exit */
 #define MB_MSG_FORKED      4u /* mb_msg_forked */
 #define MB_MSG_EXITED      5u /* mb_msg_exited: a worker was reaped */
@@ -201,7 +201,7 @@ typedef struct {
 #define MB_MSG_FORK        8u /* mb_msg_fork; descriptors: in segment, out segment,
                                  worker's control socket, standard error, worker's
                                  doorbell, doorbell of loop 0, 1, … */
-#define MB_MSG_KILL        9u /* mb_msg_kill; ignored if the pid is no living child */
+#define MB_MSG_KILL        9u /* mb_msg_kill; ignored unless the pid is that of a living child */
 /* Worker → server, on the worker's control socket */
 #define MB_MSG_WORKER_READY  10u /* prepare has returned */
 #define MB_MSG_WORKER_FAILED 11u /* prepare failed: text with traceback; then exit 1 */
@@ -218,7 +218,7 @@ typedef struct {
 
 typedef struct { uint32_t pool, slot; } mb_msg_fork;     /* pool: number of the listen{} call, from 0 */
 typedef struct { uint32_t pool, slot; int32_t pid, err; } mb_msg_forked; /* err: errno of a failed fork, else 0 */
-typedef struct { int32_t pid, status; } mb_msg_exited;   /* status as of waitpid */
+typedef struct { int32_t pid, status; } mb_msg_exited;   /* status is that of waitpid */
 typedef struct { int32_t pid, sig; } mb_msg_kill;
 
 /* LISTEN is a sequence of entries: mb_entry, key, value, without padding.
@@ -240,7 +240,7 @@ typedef struct { uint32_t scope, key_len, val_len, type; } mb_entry;
  * server: title, script, script arguments. */
 #define MB_ENV "MOONBRIDGE_FORKSERVER"
 
-/* Another one, with letters for what only developers want: w: MB_MSG_FILES are sent;
+/* Another environment variable, with letters for what only developers want: w: MB_MSG_FILES are sent;
  * p: a Lua error in an HTTP handler is answered with a page that shows it. */
 #define MB_ENV_DEVELOPMENT "MOONBRIDGE_DEVELOPMENT"
 

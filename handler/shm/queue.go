@@ -6,8 +6,8 @@ import "sync/atomic"
 //
 // An exchange is identified by its position, which is also the generation of its cell: entry position % cap names the cell,
 // and the exchange waits as long as the cell's owner word is (position, queued). A worker claims it by exchanging this
-// word, so that every exchange is claimed once, whatever the queue's entries and positions say; those only tell where to
-// look. That is why a worker may die, or write nonsense, at any point without the queue being lost.
+// word, so every exchange is claimed once, whatever the queue's entries and positions say: those only tell where to look.
+// That is why a worker may die, or write nonsense, at any point without doing harm to the queue.
 type Queue struct {
 	m     *Memory
 	loop  int
@@ -54,7 +54,7 @@ func (q *Queue) Len() int {
 	return int(min(n, uint64(len(q.q)))) // a tail beyond the head makes a huge number: nonsense of a worker
 }
 
-// Waiting is Len for other goroutines than the loop's: it reads nothing but shared memory.
+// Waiting is Len for goroutines other than the loop's: it reads nothing but shared memory.
 func (q *Queue) Waiting() int {
 	return int(min(q.in.QHead.Load()-q.out.QTail.Load(), uint64(len(q.q))))
 }
@@ -65,8 +65,8 @@ func (q *Queue) queued(pos uint64) bool {
 	return q.cells[cell].Owner.Load() == Owner(pos, WhoQueued)
 }
 
-// settleTries is how often the tail is moved in competition with workers, which move it a few times each. One that writes to
-// it all the time must not hold the loop.
+// settleTries is how often the loop tries to move the tail while workers move it, too. Each of them does so a few times. A
+// worker that writes to the tail all the time must not hold up the loop.
 const settleTries = 16
 
 // Settle moves the tail past what is claimed or cancelled at the front, as workers do, and returns Len. It also brings
@@ -86,14 +86,14 @@ func (q *Queue) Settle() int {
 			return int(q.head - pos)
 		}
 		if try == settleTries {
-			q.out.QTail.Store(pos) // nothing before it waits; where others have got to is lost, which costs them a look
+			q.out.QTail.Store(pos) // nothing before it waits; workers that were further ahead look once more
 			return int(q.head - pos)
 		}
 	}
 }
 
-// Repair is Settle for a queue in which a waiting exchange was found that the tail has passed: only nonsense of a worker
-// does that, and nobody would look at it again. pos is its position.
+// Repair is Settle for a queue whose tail has passed a waiting exchange, at position pos. That happens only when a worker
+// writes nonsense, and then no worker would ever look at the exchange again.
 func (q *Queue) Repair(pos uint64) {
 	for range settleTries {
 		tail := q.out.QTail.Load()
@@ -107,7 +107,7 @@ func (q *Queue) Repair(pos uint64) {
 // Passed reports whether the tail is beyond a position.
 func (q *Queue) Passed(pos uint64) bool { return q.out.QTail.Load() > pos }
 
-// Withdraw takes back the exchange of a cell that was pushed at pos. It returns false if it is claimed.
+// Withdraw takes back the exchange of a cell that was pushed at pos. It returns false if a worker has claimed it.
 func (q *Queue) Withdraw(cell int, pos uint64) bool {
 	return q.cells[cell].Owner.CompareAndSwap(Owner(pos, WhoQueued), Owner(pos, WhoFree))
 }

@@ -1,4 +1,4 @@
-package shm
+package shm_test
 
 import (
 	"encoding/binary"
@@ -14,11 +14,14 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"moonbridge/handler/shm"
+	"moonbridge/handler/shm/shmtest"
 )
 
-// The model: a server that pushes exchanges as fast as cells get free, and workers that claim and answer them. Each exchange
-// has a number, which the worker copies from the in-window into the out-window. The worker counts OutHead up by one, so that
-// two workers with the same exchange would be seen. A worker that dies has its exchange pushed again.
+// The model: a server that pushes exchanges as fast as cells become free, and workers that claim and answer them. Each exchange
+// has a number, which the worker copies from the in-window into the out-window. The worker increments OutHead, so that two
+// workers with the same exchange would be seen. The exchange of a worker that dies is pushed again.
 
 const workerEnv = "MOONBRIDGE_SHM_TEST_WORKER"
 
@@ -33,12 +36,12 @@ func TestMain(m *testing.M) {
 // the loops.
 func workerProcess(slot string) {
 	n, _ := strconv.Atoi(slot)
-	m, err := Map(os.NewFile(3, "in"), os.NewFile(4, "out"))
+	m, err := shmtest.Map(os.NewFile(3, "in"), os.NewFile(4, "out"))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	serve(m.Worker(n), 5, func(l int) { RingFd(6 + l) })
+	serve(m, m.Worker(n), 5, func(l int) { shmtest.Ring(6 + l) })
 	os.Exit(0)
 }
 
@@ -49,12 +52,12 @@ func readable(fd, timeoutMS int) bool {
 }
 
 // serve is the life of a worker.
-func serve(w *Worker, bell int, ring func(loop int)) {
+func serve(m *shmtest.Memory, w *shmtest.Worker, bell int, ring func(loop int)) {
 	for {
 		c, ok := w.Claim()
 		if ok {
-			answer(w, c)
-			if w.Finish(c, ResultDone) {
+			answer(m, w, c)
+			if w.Finish(c, shm.ResultDone) {
 				ring(c.Loop)
 			}
 			continue
@@ -72,9 +75,9 @@ func serve(w *Worker, bell int, ring func(loop int)) {
 	}
 }
 
-func answer(w *Worker, c Claim) {
-	_, in := w.m.InCell(c.Loop, c.Cell)
-	o, out := w.m.OutCell(c.Loop, c.Cell)
+func answer(m *shmtest.Memory, w *shmtest.Worker, c shmtest.Claim) {
+	_, in := m.InCell(c.Loop, c.Cell)
+	o, out := m.OutCell(c.Loop, c.Cell)
 	copy(out[:8], in[:8])
 	for range rand.IntN(200) { // be somewhere in the middle when killed
 		_ = w.Waiting()
@@ -85,12 +88,13 @@ func answer(w *Worker, c Claim) {
 // model is the server.
 type model struct {
 	t       *testing.T
-	m       *Memory
-	g       Geometry
+	m       *shm.Memory
+	theirs  *shmtest.Memory // what workers see
+	g       shm.Geometry
 	rnd     *rand.Rand
-	queues  []*Queue
-	bells   []*Doorbell // of loops
-	workers []*Doorbell
+	queues  []*shm.Queue
+	bells   []*shm.Doorbell // of loops
+	workers []*shm.Doorbell
 	free    [][]int
 	number  map[[2]int]uint64 // exchange in a cell (loop, cell)
 	pos     map[[2]int]uint64
@@ -99,15 +103,16 @@ type model struct {
 	retried int
 }
 
-func newModel(t *testing.T, g Geometry) *model {
+func newModel(t *testing.T, g shm.Geometry) *model {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	s := &model{
 		t: t, m: testMemory(t, g), g: g, rnd: rand.New(rand.NewPCG(seed, 1)),
 		number: map[[2]int]uint64{}, pos: map[[2]int]uint64{}, done: map[uint64]bool{},
 	}
-	bell := func() *Doorbell {
-		d, err := NewDoorbell()
+	s.theirs = shmtest.Of(s.m)
+	bell := func() *shm.Doorbell {
+		d, err := shm.NewDoorbell()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -176,7 +181,7 @@ func (s *model) collect(l int) {
 	for i := range words {
 		for word := words[i].Swap(0); word != 0; word &= word - 1 {
 			cell := i*64 + bits.TrailingZeros64(word)
-			if o, _ := s.m.OutCell(l, cell); o.Result.Load()&ResultDone != 0 {
+			if o, _ := s.m.OutCell(l, cell); o.Result.Load()&shm.ResultDone != 0 {
 				s.complete(l, cell)
 			}
 		}
@@ -187,7 +192,7 @@ func (s *model) complete(l, cell int) {
 	at := [2]int{l, cell}
 	o, win := s.m.OutCell(l, cell)
 	owner, number := o.Owner.Load(), s.number[at]
-	if owner>>32 != s.pos[at]&0xffffffff || uint32(owner) == WhoFree || uint32(owner) == WhoQueued {
+	if owner>>32 != s.pos[at]&0xffffffff || uint32(owner) == shm.WhoFree || uint32(owner) == shm.WhoQueued {
 		s.t.Errorf("exchange %d: done by owner %x, position %d", number, owner, s.pos[at])
 	}
 	if got := binary.NativeEndian.Uint64(win); got != number || o.OutHead.Load() != 1 || s.done[number] {
@@ -195,7 +200,7 @@ func (s *model) complete(l, cell int) {
 	}
 	s.done[number] = true
 	o.Result.Store(0)
-	o.Owner.Store(Owner(s.pos[at], WhoFree))
+	o.Owner.Store(shm.Owner(s.pos[at], shm.WhoFree))
 	s.free[l] = append(s.free[l], cell)
 }
 
@@ -217,7 +222,7 @@ func (s *model) sleep() {
 			p = append(p, unix.PollFd{Fd: int32(b.Reader()), Events: unix.POLLIN})
 		}
 		if n, _ := unix.Poll(p, 20000); n == 0 {
-			s.t.Error("nobody rang for 20 s: a wake-up is lost")
+			s.t.Error("no ring for 20 s: a wake-up is lost")
 		}
 	}
 	for l, b := range s.bells {
@@ -233,10 +238,10 @@ func (s *model) reclaim(slot int) {
 		for cell := range s.g.Cells {
 			o, _ := s.m.OutCell(l, cell)
 			at := [2]int{l, cell}
-			if o.Owner.Load() != Owner(s.pos[at], uint32(slot+1)) {
+			if o.Owner.Load() != shm.Owner(s.pos[at], uint32(slot+1)) {
 				continue
 			}
-			if o.Result.Load()&ResultDone != 0 { // it did not get to tell
+			if o.Result.Load()&shm.ResultDone != 0 { // it did not get to tell
 				s.complete(l, cell)
 				continue
 			}
@@ -268,7 +273,7 @@ func (s *model) check(n int) {
 	}
 }
 
-var modelSizes = []Geometry{
+var modelSizes = []shm.Geometry{
 	{Loops: 1, Workers: 1, Cells: 2, InWindow: 64, OutWindow: 64},
 	{Loops: 2, Workers: 3, Cells: 2, InWindow: 64, OutWindow: 64},
 	{Loops: 2, Workers: 4, Cells: 100, InWindow: 64, OutWindow: 128},
@@ -280,7 +285,7 @@ func TestQueueGoroutines(t *testing.T) {
 			s := newModel(t, g)
 			var wg sync.WaitGroup
 			for i := range g.Workers {
-				wg.Go(func() { serve(s.m.Worker(i), s.workers[i].Reader(), func(l int) { s.bells[l].Ring() }) })
+				wg.Go(func() { serve(s.theirs, s.theirs.Worker(i), s.workers[i].Reader(), func(l int) { s.bells[l].Ring() }) })
 			}
 			for s.turn(3000) {
 			}
@@ -365,8 +370,8 @@ func startWorker(t *testing.T, s *model, slot int) *exec.Cmd {
 
 // A tail that a worker has set to nonsense is brought back, and a waiting exchange that it has passed is found again.
 func TestQueueTailNonsense(t *testing.T) {
-	s := newModel(t, Geometry{Loops: 1, Workers: 1, Cells: 4, InWindow: 64, OutWindow: 64})
-	q, tail, w := s.queues[0], &s.m.OutLoop(0).QTail, s.m.Worker(0)
+	s := newModel(t, shm.Geometry{Loops: 1, Workers: 1, Cells: 4, InWindow: 64, OutWindow: 64})
+	q, tail, w := s.queues[0], &s.m.OutLoop(0).QTail, s.theirs.Worker(0)
 	for i := range 20 { // so that positions are past the size of the queue
 		s.push(0, 0, uint64(i))
 		if c, ok := w.Claim(); !ok || c.Gen != uint64(i) {
@@ -393,11 +398,11 @@ func TestQueueTailNonsense(t *testing.T) {
 	}
 }
 
-// One that writes to the tail all the time holds nobody: neither the loop that settles the queue, nor a worker that looks for
-// an exchange far behind those that there are.
+// A worker that writes to the tail all the time holds up neither the loop, which settles the queue, nor another worker, which
+// searches for an exchange far before those that there are.
 func TestQueueTailContested(t *testing.T) {
-	s := newModel(t, Geometry{Loops: 1, Workers: 1, Cells: 4, InWindow: 64, OutWindow: 64})
-	q, tail, w := s.queues[0], &s.m.OutLoop(0).QTail, s.m.Worker(0)
+	s := newModel(t, shm.Geometry{Loops: 1, Workers: 1, Cells: 4, InWindow: 64, OutWindow: 64})
+	q, tail, w := s.queues[0], &s.m.OutLoop(0).QTail, s.theirs.Worker(0)
 	for i := range 1000 {
 		s.push(0, 0, uint64(i))
 		if _, ok := w.Claim(); !ok {
@@ -405,7 +410,7 @@ func TestQueueTailContested(t *testing.T) {
 		}
 	}
 	tail.Store(0)
-	if _, ok := w.Claim(); ok || tail.Load() < q.Next()-uint64(len(q.q)) {
+	if _, ok := w.Claim(); ok || tail.Load() < q.Next()-uint64(s.m.Header().QueueCap) {
 		t.Errorf("claimed %v, tail %d of %d", ok, tail.Load(), q.Next())
 	}
 	s.push(0, 1, 1000)
@@ -419,7 +424,7 @@ func TestQueueTailContested(t *testing.T) {
 		}
 	}()
 	for range 20000 {
-		if q.Settle() > len(q.q) {
+		if q.Settle() > int(s.m.Header().QueueCap) {
 			t.Fatal("more wait than there is room for")
 		}
 		q.Repair(pos)
@@ -436,7 +441,7 @@ func TestQueueTailContested(t *testing.T) {
 }
 
 func TestQueueFull(t *testing.T) {
-	s := newModel(t, Geometry{Loops: 1, Workers: 1, Cells: 2, InWindow: 64, OutWindow: 64})
+	s := newModel(t, shm.Geometry{Loops: 1, Workers: 1, Cells: 2, InWindow: 64, OutWindow: 64})
 	q := s.queues[0]
 	s.push(0, 0, 0) // waits at the front, so that the tail cannot move
 	for i := 1; !q.Full(); i++ {
@@ -448,7 +453,7 @@ func TestQueueFull(t *testing.T) {
 			t.Fatal("not withdrawn")
 		}
 	}
-	if c, ok := s.m.Worker(0).Claim(); !ok || c.Cell != 0 {
+	if c, ok := s.theirs.Worker(0).Claim(); !ok || c.Cell != 0 {
 		t.Fatal("not claimed")
 	}
 	if q.Full() || q.Settle() != 0 {

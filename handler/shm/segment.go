@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Segment is one mapping and the file behind it.
+// Segment is one mapping and its file.
 type Segment struct {
 	b []byte
 	f *os.File
@@ -37,41 +37,11 @@ func Create(g Geometry) (*Memory, error) {
 	return m, nil
 }
 
-// Map maps the memory from a worker's side: in read-only. The files stay the caller's and are not needed afterwards.
-func Map(in, out *os.File) (*Memory, error) {
-	m := &Memory{}
-	stat, err := in.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("shared memory: %w", err)
-	}
-	if stat.Size() < pageSize || stat.Size() > 1<<46 {
-		return nil, fmt.Errorf("shared memory: in segment of %d bytes", stat.Size())
-	}
-	if m.in.b, err = unix.Mmap(int(in.Fd()), 0, int(stat.Size()), unix.PROT_READ, unix.MAP_SHARED); err != nil {
-		return nil, fmt.Errorf("shared memory: map in segment: %w", err)
-	}
-	m.h = *view[Header](m.in.b, 0)
-	want, err := Geometry{
-		Loops: int(m.h.Loops), Workers: int(m.h.Workers), Cells: int(m.h.Cells),
-		InWindow: int(m.h.InWindow), OutWindow: int(m.h.OutWindow),
-	}.header()
-	if err == nil && (m.h != want || uint64(stat.Size()) != want.InSize) {
-		err = errors.New("shared memory: header of another version")
-	}
-	if err == nil {
-		m.out.b, err = unix.Mmap(int(out.Fd()), 0, int(want.OutSize), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
-	}
-	if err != nil {
-		return nil, errors.Join(err, m.in.close())
-	}
-	return m, nil
-}
-
 // Header is where everything is.
 func (m *Memory) Header() *Header { return &m.h }
 
-// Files are what a worker gets to map the segments: in is open for reading only, or sealed against writing, where the
-// system can do either. They are closed by Close.
+// Files are what a worker maps the segments from. in is open for reading only, or sealed against writing, where the system
+// supports one of these. Close closes them.
 func (m *Memory) Files() (in, out *os.File) { return m.in.f, m.out.f }
 
 // Close unmaps the memory and closes the files. No view may be used afterwards.

@@ -8,11 +8,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// createSegment makes a segment that has no name, goes with its last user, and cannot change its size: a worker that
-// truncated the file would have the server die of SIGBUS at the next access.
+// createSegment makes a segment that has no name, disappears with its last user, and cannot change its size. Otherwise a
+// worker could truncate the file, and the server would die of SIGBUS at the next access.
 //
-// readOnly: nobody but the mapping that is made here can write to it (Linux 5.1 and later; before that a worker has to
-// be trusted not to map it writable).
+// readOnly: only the mapping that is made here can be written to (Linux 5.1 and later; before that a worker has to be
+// trusted not to map it writable).
 func createSegment(name string, size uint64, readOnly bool) (Segment, error) {
 	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 
 // createSegment makes a segment as an unlinked temporary file.
 //
-// There are no seals here: a worker that truncates the out segment makes the server die of SIGBUS at the next access.
+// There are no seals on these systems: if a worker truncates the out segment, the server dies of SIGBUS at the next access.
 // readOnly: the descriptor that workers get is open for reading only.
 func createSegment(name string, size uint64, readOnly bool) (Segment, error) {
 	f, err := os.CreateTemp("", name+"-*")

@@ -8,11 +8,11 @@ import (
 
 // All pointer arithmetic on the mappings is in this file.
 
-// view is the T at offset off of a mapping. Reaching out of it is a mistake of the program: numbers of a worker never
-// become offsets unchecked.
+// view is the T at offset off of a mapping. If that is not inside the mapping the program has a bug: numbers of a worker
+// never become offsets unchecked.
 func view[T any](b []byte, off uint64) *T { return &views[T](b, off, 1)[0] }
 
-// views are the n T from offset off on.
+// views are n values of type T, starting at offset off.
 func views[T any](b []byte, off, n uint64) []T {
 	var t T
 	size := uint64(unsafe.Sizeof(t))
@@ -22,12 +22,12 @@ func views[T any](b []byte, off, n uint64) []T {
 	return unsafe.Slice((*T)(unsafe.Pointer(&b[off])), int(n))
 }
 
-// window is n bytes at offset off, with no room to grow.
+// windowAt is n bytes at offset off, with no room to grow.
 func windowAt(b []byte, off uint64, n uint32) []byte {
 	return b[off : off+uint64(n) : off+uint64(n)]
 }
 
-// index checks an index that comes from code of ours.
+// index checks an index that comes from our own code.
 func index(i int, n uint32) uint64 {
 	if uint(i) >= uint(n) {
 		panic(fmt.Sprintf("shm: index %d of %d", i, n))
@@ -79,13 +79,13 @@ func (m *Memory) OutCell(l, cell int) (*OutCell, []byte) {
 	return view[OutCell](m.out.b, at), windowAt(m.out.b, at+uint64(unsafe.Sizeof(OutCell{})), m.h.OutWindow)
 }
 
-// Bytes shows a value as its bytes in memory, for messages and heads. T must not contain pointers.
+// Bytes is a value as its bytes in memory, for messages and heads. T must not contain pointers.
 func Bytes[T any](t *T) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(t)), int(unsafe.Sizeof(*t)))
 }
 
-// SliceBytes is Bytes for a slice.
-func SliceBytes[T any](s []T) []byte {
+// sliceBytes is Bytes for a slice.
+func sliceBytes[T any](s []T) []byte {
 	if len(s) == 0 {
 		return nil
 	}

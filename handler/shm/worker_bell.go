@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,9 +18,9 @@ type WorkerBell struct {
 
 // NewWorkerBell makes the doorbell of a worker. It does not survive an exec.
 func NewWorkerBell() (*WorkerBell, error) {
-	r, w, err := bellPipe()
+	r, w, err := Pipe()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("doorbell: %w", err)
 	}
 	b := &WorkerBell{r: r, w: w}
 	runtime.SetFinalizer(b, (*WorkerBell).Close)
@@ -31,29 +30,14 @@ func NewWorkerBell() (*WorkerBell, error) {
 	return b, nil
 }
 
-// Ring wakes the worker. It never blocks: a doorbell that is full has been rung.
-func (b *WorkerBell) Ring() { RingFd(b.w) }
+// Ring wakes the worker. It never blocks: a doorbell that is full has been rung already.
+func (b *WorkerBell) Ring() { ringFd(b.w) }
 
-// Reader is the descriptor that the worker waits at: it reads as many bytes as it gets.
+// Reader is the descriptor that the worker waits on. The worker reads as many bytes as it gets.
 func (b *WorkerBell) Reader() int { return b.r }
 
 // Close releases the descriptors, as Doorbell.Close does.
 func (b *WorkerBell) Close() (err error) {
 	b.once.Do(func() { err = errors.Join(unix.Close(b.r), unix.Close(b.w)) })
 	return err
-}
-
-// bellPipe makes a pipe that does not survive an exec.
-func bellPipe() (r, w int, err error) {
-	var p [2]int
-	syscall.ForkLock.RLock()
-	if err = unix.Pipe(p[:]); err == nil {
-		unix.CloseOnExec(p[0])
-		unix.CloseOnExec(p[1])
-	}
-	syscall.ForkLock.RUnlock()
-	if err != nil {
-		return 0, 0, fmt.Errorf("doorbell: pipe: %w", err)
-	}
-	return p[0], p[1], nil
 }

@@ -2,10 +2,12 @@ package worker
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	"moonbridge/handler/shm"
+	"moonbridge/httpwrite"
 )
 
 const formType = "\nContent-Type: application/x-www-form-urlencoded"
@@ -82,13 +84,13 @@ func TestBodyExclusive(t *testing.T) {
 	w := mustLoad(t, "body.lua").fork(0, small)
 	for _, c := range []struct{ ways, want string }{
 		{"body-body", "true:a=1"},
-		{"body-form", "request.post_params: the request body was read as request.body already"},
-		{"body-stream", "stream_request_body: the request body was read as request.body already"},
-		{"form-body", "request.body: the request body was read as a form already"},
-		{"form-stream", "stream_request_body: the request body was read as a form already"},
-		{"stream-body", "request.body: the request body was given to stream_request_body already"},
-		{"stream-form", "request.post_params: the request body was given to stream_request_body already"},
-		{"stream-stream", "stream_request_body: the request body was given to stream_request_body already"},
+		{"body-form", "request.post_params: the request body has already been read as request.body"},
+		{"body-stream", "stream_request_body: the request body has already been read as request.body"},
+		{"form-body", "request.body: the request body has already been read as a form"},
+		{"form-stream", "stream_request_body: the request body has already been read as a form"},
+		{"stream-body", "request.body: the request body has already been given to stream_request_body"},
+		{"stream-form", "request.post_params: the request body has already been given to stream_request_body"},
+		{"stream-stream", "stream_request_body: the request body has already been given to stream_request_body"},
 	} {
 		r := w.do(request{head: "POST /exclusive?" + c.ways + " HTTP/1.1\nHost: x" + formType, body: "a=1"})
 		got := r.body()
@@ -126,4 +128,38 @@ func TestBodyErrors(t *testing.T) {
 	r := w.do(request{head: "POST /string", body: text(1000001)})
 	r.result |= shm.ResultClose // needed only if something of the body is still on the way
 	w.check(r, "", 413<<shm.ResultStatusShift|shm.ResultClose)
+}
+
+// The server answers for a handler that has sent nothing. After an interim response the worker has to, with the same page.
+func TestBodyErrorAfterInterim(t *testing.T) {
+	w := mustLoad(t, "body.lua").fork(0, windows(4096, 4096))
+	head := "POST /interim HTTP/1.1\nHost: x"
+	for _, c := range []struct {
+		status int
+		r      request
+	}{
+		{400, request{head: head + formType, body: "a=b", cut: shm.InAbort}},
+		{413, request{head: head + formType, body: "a=b", cut: shm.InAbort | shm.InTooLarge}},
+		{431, request{head: head + multipartType, body: "--cut\r\nX: " + strings.Repeat("x", 17<<10)}},
+	} {
+		r := w.do(c.r)
+		interim, page, _ := strings.Cut(r.text, "\r\n\r\n")
+		want := dateField.ReplaceAllString(string(httpwrite.AppendError(nil, 0, c.status, 0, true, false)), "Date: X\r\n")
+		if interim != "HTTP/1.1 103 Early Hints" || !samePage(page, want) || r.result != shm.ResultDone|shm.ResultClose {
+			t.Errorf("result %#x, %q, want %q", r.result, r.text, want)
+		}
+	}
+}
+
+// samePage compares two responses without regard to the order of the fields.
+func samePage(a, b string) bool {
+	parts := func(s string) (lines []string, body string) {
+		head, body, _ := strings.Cut(s, "\r\n\r\n")
+		lines = strings.Split(head, "\r\n")
+		slices.Sort(lines)
+		return lines, body
+	}
+	la, ba := parts(a)
+	lb, bb := parts(b)
+	return slices.Equal(la, lb) && ba == bb
 }

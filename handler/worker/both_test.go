@@ -26,7 +26,7 @@ func TestBoth(t *testing.T) {
 		{"POST /body", "abcde", "HTTP/1.1 200 OK\nDate: X\nContent-Length: 12\n\nab|cd|e|dead"},
 		{"POST /form?b=get HTTP/1.1\nHost: x" + form, "a=1&a=2", "HTTP/1.1 200 OK\nDate: X\nContent-Length: 8\n\n12header"},
 		{"POST /stream", "abc", "HTTP/1.1 200 OK\nDate: X\nContent-Length: 24\n\n3 false attempt to yield"},
-		{"GET /errors", "", "HTTP/1.1 200 OK\nDate: X\nContent-Length: 135\n\ntrue send_status: a status was sent already " +
+		{"GET /errors", "", "HTTP/1.1 200 OK\nDate: X\nContent-Length: 140\n\ntrue send_status: a status has already been sent " +
 			"bad argument #1 to 'send_data' (request expected: call it as a method, with a colon) object"},
 		{"GET /library", "", "HTTP/1.1 200 \nX-Number: 5\nDate: X\nContent-Length: 17\n\n3+4 13 7 7 3 true"},
 		{"GET /whole", "", "HTTP/1.1 200 \nContent-Length: 10\nX-Number: 7\nX-Part: 1.5\nDate: X\n\n0123456789"},

@@ -1,28 +1,80 @@
-// Package lua is the Lua runtime of fork servers and workers, and the only package with C in it. Importing it is all
-// there is to do: a C constructor, which runs before the Go runtime, does nothing unless shm.Env is set in the
-// environment; then the process is a fork server, and never reaches Go. A worker is a fork of it. It does reach Go, where
-// this package's init takes over and never returns to the program's main.
+// Package worker is the Lua runtime of fork servers and workers, and the only package with C in it. Importing it is enough:
+// a C constructor, which runs before the Go runtime, does nothing unless shm.Env is set in the environment. If it is set,
+// the process is a fork server and never reaches Go. A worker is a fork of it. It does reach Go, where this package's init
+// takes over and never returns to the program's main.
 //
-// Nouns: the fork server loads the script, whose listen{} calls it sends to the server, and forks when told to
-// (forkserver.c, listen.c, control.c). A worker claims exchanges from the queues in shared memory and runs them one at a
-// time (worker.c, exchange.c). To Lua an exchange is the request object (request.c, fields.c, params.c, body.c, post.c) with the
-// methods that respond (send.c, response.c, output.c). The contract with the server is handler/shm/layout.h.
+// # What happens
 //
-// A raw connection's socket comes over the control socket (handover.c) and becomes an object with two Lua file handles
-// (socket.c, stream.c, readuntil.c). How it ends, which decides what the peer sees, is in close.c and background.c.
+// The fork server loads the script, sends its listen{} calls to the server, and forks when the server tells it to. A worker
+// claims exchanges from the queues in shared memory and runs them one at a time. Lua sees an exchange as the request object,
+// whose methods respond. The contract with the server is handler/shm/layout.h.
 //
-// On a raw connection a handler of generate_handler can be called too (local.c): then the worker serves HTTP by
-// itself. Its exchanges have a cell in memory of the process, and a conn (conn*.go) does for them what the server does for
-// all others: reads, parses, keeps time, writes.
+// The socket of a raw connection comes over the control socket and becomes an object with two Lua file handles. A handler
+// of generate_handler can be called on a raw connection too. Then the worker serves HTTP by itself: the exchanges have a
+// cell in memory of the process, and package rawhttp does for them what the server does for all others. It reads, parses,
+// keeps time and writes.
 //
-// Ownership: the Lua state belongs to the main thread. The goroutine that reads the control socket touches nothing but
-// the output of the running exchange, under a lock and only while it lies in the window (output.c); so does the one that a
-// conn has, besides what that has under a lock of its own. Lua errors are
-// longjmps or unwinding: they never pass a Go frame, since Go functions that C calls cannot raise them.
+// # The C files
 //
-// Lifetimes: everything of an exchange (views of the windows, the request's tables) ends when its result is stored; a
+// The C files form seven layers. The name of a file begins with the name of its layer. Each layer has one header, which
+// includes the headers of lower layers only. From bottom to top, and within a layer in reading order:
+//
+//	base      base.c base_lua.c base_message.c
+//	core      core.c core_files.c
+//	exchange  exchange_segment.c exchange_response.c exchange_output.c
+//	request   request.c request_fields.c request_params.c request_body.c request_form.c request_form_stream.c
+//	request   request_send.c request_errorpage.c
+//	socket    socket.c socket_handover.c socket_file.c socket_readuntil.c socket_close.c socket_background.c
+//	process   process_fork_server.c process_state.c process_traceback.c process_watch.c process_listen.c
+//	process   process_http_options.c
+//	worker    worker.c worker_exchange.c worker_rawhttp.c worker_memory.c worker_timeout.c worker_trace.c worker_orders.c
+//
+// What each layer holds:
+//
+//   - base knows nothing of this server: buffers, text, log lines, Lua values, messages on control sockets.
+//   - core holds the state of the process (the variables process, worker, exchange and memory) and the verbs that all
+//     higher layers need: wait, notify, look at the exchange in progress, say what it is.
+//   - exchange maps the shared memory and puts responses into it (the variable response).
+//   - request is the request object: its fields, its body, forms, and the methods that send.
+//   - socket is the socket object: Lua file handles, and how a raw connection ends, which decides what the peer sees.
+//   - process is the fork server: the Lua state, the run of the script, listen and generate_handler, the forks.
+//   - worker is the life of a worker: the exchanges it runs, and the limits of time and memory that end it.
+//
+// To follow a request, start at the top: worker.c claims it and worker_exchange.c runs it.
+//
+// Four uses run upward. The header of the lower layer declares what they call, and a test knows no others:
+//
+//	request.c → socket.c: mb_request_socket
+//	socket.c → process_listen.c: mb_connect_of
+//	process_state.c → worker_timeout.c: mb_timeout
+//	process_http_options.c → worker_rawhttp.c: mb_rawhttp_serve
+//
+// The reasons:
+//
+//   - mb_request_socket: request.socket is a field of the request, but what it returns is a socket object, as on a raw
+//     connection.
+//   - mb_connect_of: listen keeps the connect handlers, and the socket layer looks up that of a raw connection.
+//   - mb_timeout: the global timeout is set before the script runs, but it works in workers only.
+//   - mb_rawhttp_serve: generate_handler makes a handler in the fork server. When a connect handler calls it, a worker has
+//     to serve the connection.
+//
+// One more call runs upward, through a pointer: while worker_rawhttp.c serves an exchange, core waits and notifies through
+// the mb_transport of that file.
+//
+// C calls Go where bytes are parsed (mbParsePairs, mbPostParse), where package httpwrite has the text (mbDate,
+// mbStatusText), and where package rawhttp does its work (mbConnNext and others). The headers declare these functions
+// themselves, because the header that cgo generates would show every layer to each file.
+//
+// # Rules
+//
+// Ownership: the Lua state belongs to the main thread. The goroutine that reads the control socket touches nothing but the
+// output of the running exchange, under a lock and only while that output lies in the window (exchange_output.c). The
+// same holds for the goroutine of package rawhttp, which also has state of its own under another lock. Lua errors are
+// longjmps or unwinding: they never pass a Go frame, because the Go functions that C calls cannot raise them.
+//
+// Lifetimes: everything of an exchange (views of the windows, the request's tables) ends when its result is stored. A
 // request object that was kept longer raises an error.
 //
-// The package does not know what a valid listen{} table is, opens no sockets, and keeps no time but that of a conn and of
-// timeout(): other limits of time end a worker from outside.
+// The package does not know what a valid listen{} table is, and it opens no sockets. It keeps time for rawhttp and for
+// timeout() only: other limits of time end a worker from outside.
 package worker

@@ -4,7 +4,6 @@ import (
 	"regexp"
 	"strings"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -51,25 +50,22 @@ type exchange struct {
 // headBlock builds what an in-window begins with.
 func (w *worker) headBlock(r *request) []byte {
 	w.t.Helper()
-	h := shm.Head{Kind: shm.KindHTTP, Listener: r.listener, Local: r.local, Remote: r.remote}
-	var raw []byte
-	var fields []byte
-	if r.raw != 0 {
+	h := shm.HeadBlock{Kind: shm.KindHTTP, Listener: r.listener, Local: r.local, Remote: r.remote}
+	switch {
+	case r.raw != 0:
 		h.Kind = shm.KindSocket
-	} else if r.head == "" {
-		h.Kind = shm.KindInterval
-		raw = []byte(r.interval)
-	} else {
-		raw, fields = w.parse(r, &h)
+	case r.head == "":
+		h.Kind, h.Timer = shm.KindInterval, r.interval
+	default:
+		h.Request, h.Expect = w.parse(r), r.expect
+		h.Request.Persistent = h.Request.Persistent && !r.close
 	}
-	size := int(unsafe.Sizeof(h)) + len(fields) + len(raw)
-	h.RawOff, h.RawLen = uint32(size-len(raw)), uint32(len(raw))
-	h.Size = uint32(size+7) &^ 7
-	b := append(append(append([]byte(nil), shm.Bytes(&h)...), fields...), raw...)
-	return append(b, make([]byte, int(h.Size)-len(b))...)
+	b := make([]byte, h.Size())
+	h.Put(b)
+	return b
 }
 
-func (w *worker) parse(r *request, h *shm.Head) (raw, fields []byte) {
+func (w *worker) parse(r *request) *httpparse.Head {
 	text := r.head
 	if !strings.Contains(text, "HTTP/1.") {
 		text += " HTTP/1.1"
@@ -87,23 +83,7 @@ func (w *worker) parse(r *request, h *shm.Head) (raw, fields []byte) {
 	if n, err := p.Parse(&head, []byte(text), &lim); err != nil || n != len(text) {
 		w.t.Fatalf("request %.200q: %d, %v", text, n, err)
 	}
-	h.NFields = uint32(len(head.Fields))
-	h.ContentLength = uint64(head.ContentLength)
-	h.MethodOff, h.MethodLen = head.Method.Off, head.Method.Len
-	h.PathOff, h.PathLen = head.Path.Off, head.Path.Len
-	h.QueryOff, h.QueryLen = head.Query.Off, head.Query.Len
-	set := func(is bool, bit uint32) {
-		if is {
-			h.Flags |= bit
-		}
-	}
-	set(head.IsHead, shm.HeadIsHead)
-	set(head.Minor == 0, shm.HeadHTTP10)
-	set(head.Persistent && !r.close, shm.HeadKeepalive)
-	set(r.expect, shm.HeadExpect)
-	set(head.Asterisk, shm.HeadAsterisk)
-	set(head.Chunked || head.ContentLength != 0, shm.HeadHasBody)
-	return head.Raw, shm.SliceBytes(head.Fields)
+	return &head
 }
 
 // start publishes an exchange and rings the worker.

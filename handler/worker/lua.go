@@ -2,7 +2,7 @@ package worker
 
 /*
 #cgo CFLAGS: -I${SRCDIR}/../shm -Wall -Wextra -Wno-unused-parameter
-#include "mb.h"
+#include "worker.h"
 */
 import "C"
 
@@ -35,14 +35,14 @@ func runWorker() int {
 	// often, keeps the worker's private memory small.
 	runtime.GOMAXPROCS(2)
 	debug.SetGCPercent(25)
-	go watchControl(int(C.P.control))
+	go watchControl(int(C.process.control))
 	return int(C.mb_worker_run())
 }
 
 // watchControl takes orders from the server while Lua runs, whatever Lua does. At the end of the file the server is gone,
-// and nobody will want to know what this worker does.
+// and what this worker does is of no use to anyone.
 func watchControl(fd int) {
-	C.mb_control_watch(C.int(fd))
+	C.mb_take_orders(C.int(fd))
 	os.Exit(0)
 }
 

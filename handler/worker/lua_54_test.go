@@ -35,7 +35,7 @@ func TestLua54(t *testing.T) {
 		{"pairs", "1v 2v 3v 1"},
 		{"finalizer", "finalizer"},
 		{"collector", "incremental x generational"},
-		{"close", "inner outer! thread loop coroutine false send_status: a status was sent already closed file"},
+		{"close", "inner outer! thread loop coroutine false send_status: a status has already been sent closed file"},
 		{"utf8", "ü 2"},
 		{"keys", "GET x nil nil nil own"},
 		{"warning", "warned"},
@@ -52,7 +52,7 @@ func TestLua54(t *testing.T) {
 	w.stderr.wait(t, "GET /close_at_error: (error object is a table value)\n")
 	for _, want := range []string{
 		"Lua warning: a warning\n",
-		": send_status: a status is three digits, and a text after a blank",
+		": send_status: a status is three digits, optionally followed by a space and a text",
 		"closed\n",
 	} {
 		w.stderr.wait(t, want)

@@ -26,7 +26,7 @@ func TestPostCallbackErrors(t *testing.T) {
 					_, first, _ = strings.Cut(first, " ")
 				}
 			}
-			if first != want || second != "testdata/post.lua:N: request.post_params: processing the request body has failed already" {
+			if first != want || second != "testdata/post.lua:N: request.post_params: processing the request body has already failed" {
 				t.Errorf("%s with %d bytes: %.300q; want %q\n%s", what, len(data), got, want, w.stderr)
 			}
 		}

@@ -166,12 +166,12 @@ func escape(s string) string {
 func TestPostExclusive(t *testing.T) {
 	w := mustLoad(t, "post.lua").fork(0, small)
 	const (
-		asBody    = ": the request body was read as request.body already"
-		asForm    = ": the request body was read as a form already"
-		asStream  = ": the request body was given to stream_request_body already"
-		late      = ": the request body was processed already"
-		handler   = ": a stream handler was registered already: the request body is read as a form"
-		failed    = ": processing the request body has failed already"
+		asBody    = ": the request body has already been read as request.body"
+		asForm    = ": the request body has already been read as a form"
+		asStream  = ": the request body has already been given to stream_request_body"
+		late      = ": the request body has already been processed"
+		handler   = ": a stream handler has already been registered: the request body is read as a form"
+		failed    = ": processing the request body has already failed"
 		inForm    = ": the form is still being processed, by the caller of this stream handler"
 		metadata1 = "request.post_metadata"
 		multi, no = "multipart", "no form"
@@ -187,7 +187,7 @@ func TestPostExclusive(t *testing.T) {
 		"stream": func(s, k string) string { return unless(asStream, s == "status" || s == "defer") },
 		"param": func(s, k string) string {
 			if s == "param" {
-				return ": 'a' has a stream handler already"
+				return ": 'a' already has a stream handler"
 			}
 			return unless(handler, s != "body" && s != "stream")
 		},
@@ -200,14 +200,14 @@ func TestPostExclusive(t *testing.T) {
 		"none": func(s, k string) string { return "" },
 		"defer": func(s, k string) string {
 			if s == "status" || s == "defer" {
-				return ": a status was sent already"
+				return ": a status has already been sent"
 			}
 			return ""
 		},
 	}
 	after["pattern"] = func(s, k string) string {
 		if s == "pattern" {
-			return ": '^a$' has a stream handler already"
+			return ": '^a$' already has a stream handler"
 		}
 		return unless(handler, s != "body" && s != "stream")
 	}
@@ -225,7 +225,7 @@ func TestPostExclusive(t *testing.T) {
 	}
 	after["status"] = func(s, k string) string {
 		if s == "status" || s == "defer" {
-			return ": a status was sent already"
+			return ": a status has already been sent"
 		}
 		return processed(s, k)
 	}
@@ -282,8 +282,8 @@ func TestPostArguments(t *testing.T) {
 		"bad argument #2 to 'stream_post_params' (function expected, got string)",
 		"bad argument #1 to 'stream_post_param' (request expected: call it as a method, with a colon)",
 		"stream_post_params: pattern '[a': malformed pattern (missing ']')",
-		"stream_post_param: 'a' has a stream handler already",
-		"stream_post_params: 'b' has a stream handler already",
+		"stream_post_param: 'a' already has a stream handler",
+		"stream_post_params: 'b' already has a stream handler",
 		"stream_post_params: pattern '^file(': unfinished capture",
 	} {
 		got := w.post(fmt.Sprintf("/wrong?%d", i+1), multipartType, encode(t, field{name: "file"})).body()

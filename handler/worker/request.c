@@ -1,11 +1,11 @@
-/* The request object: a userdata of its own for each exchange, so that one kept
- * beyond it is found out. All fields come from one __index function. */
-#include "mb.h"
+/* The request object. Each exchange has its own userdata, so that the use of one that was
+ * kept too long is detected. All fields come from one __index function. */
+#include "request.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static const char magic; /* its address is in every request: what the userdata is */
+static const char magic; /* its address is in every request, and marks the userdata as one */
 static int metatable_ref, cache_ref;
 
 enum {
@@ -28,8 +28,8 @@ static const char *const names[F_ALL] = {
 	"post_params", "post_params_list", "post_metadata", "post_metadata_list", "body",
 	"socket"};
 
-/* Names are found by the address of their string: Lua has one of each (Lua 5.4:
- * of those up to 40 bytes). keep_name makes sure of that. */
+/* Names are found by the address of their string, because Lua keeps one copy of each (Lua
+ * 5.4: of strings up to 40 bytes). keep_name checks that. */
 static struct {
 	const char *s;
 	int id;
@@ -47,12 +47,12 @@ static int find_name(const char *s)
 	}
 }
 
-/* The exchange in progress has one request, which run_http keeps alive: its
- * address is enough to know it. */
+/* The exchange in progress has one request, which mb_exchange_serve keeps alive, so its
+ * address identifies it. */
 void mb_request_check(lua_State *L, int i)
 {
 	const void **r = lua_touserdata(L, i);
-	if (__builtin_expect(r && r == X.request, 1))
+	if (__builtin_expect(r && r == exchange.request, 1))
 		return;
 	if (lua_type(L, i) == LUA_TUSERDATA && mb_rawlen(L, i) == sizeof *r && *r == &magic)
 		luaL_error(L, "request: the exchange is over: its handler has returned");
@@ -63,7 +63,7 @@ void mb_request_check(lua_State *L, int i)
 
 int mb_cache_get(lua_State *L, int key)
 {
-	if (!X.has_cache)
+	if (!exchange.has_cache)
 		return 0;
 	lua_rawgeti(L, LUA_REGISTRYINDEX, cache_ref);
 	lua_rawgeti(L, -1, key);
@@ -76,10 +76,10 @@ int mb_cache_get(lua_State *L, int key)
 
 void mb_cache_set(lua_State *L, int key)
 {
-	if (!X.has_cache) {
+	if (!exchange.has_cache) {
 		lua_newtable(L);
 		lua_rawseti(L, LUA_REGISTRYINDEX, cache_ref);
-		X.has_cache = 1;
+		exchange.has_cache = 1;
 	}
 	lua_rawgeti(L, LUA_REGISTRYINDEX, cache_ref);
 	lua_pushvalue(L, -2);
@@ -87,14 +87,15 @@ void mb_cache_set(lua_State *L, int key)
 	lua_pop(L, 1);
 }
 
-void mb_request_over(lua_State *L)
+void mb_request_end(lua_State *L)
 {
-	if (X.has_cache) {
-		lua_pushboolean(L, 0); /* not nil: luaL_ref would give the number away */
+	if (exchange.has_cache) {
+		lua_pushboolean(L, 0); /* not nil: luaL_ref would reuse the number */
 		lua_rawseti(L, LUA_REGISTRYINDEX, cache_ref);
 	}
-	X.has_cache = X.has_own = X.has_streams = X.in_callback = X.processed = 0;
-	X.request = NULL;
+	exchange.has_cache = exchange.has_own_fields = exchange.has_stream_handlers = 0;
+	exchange.in_stream_handler = exchange.body_processed = 0;
+	exchange.request = NULL;
 }
 
 /* --- access ----------------------------------------------------------------- */
@@ -125,7 +126,7 @@ static int push_params(lua_State *L, int key)
 
 static int push_field(lua_State *L, int id)
 {
-	const mb_head *h = &X.hd;
+	const mb_head *h = &exchange.head;
 	switch (id) {
 	case F_METHOD:
 		return push_span(L, h->method_off, h->method_len);
@@ -165,11 +166,11 @@ static int push_field(lua_State *L, int id)
 	return 0;
 }
 
-/* Upvalues: the methods, in the order of their numbers. */
+/* The upvalues are the methods, in the order of their numbers. */
 static int request_index(lua_State *L)
 {
 	mb_request_check(L, 1);
-	if (X.has_own && mb_cache_get(L, MB_CACHE_OWN)) {
+	if (exchange.has_own_fields && mb_cache_get(L, MB_CACHE_OWN)) {
 		lua_pushvalue(L, 2);
 		lua_rawget(L, -2);
 		if (!lua_isnil(L, -1))
@@ -186,7 +187,7 @@ static int request_index(lua_State *L)
 	return push_field(L, id);
 }
 
-/* Handlers may keep what they like at the request. */
+/* Handlers may store fields of their own in the request. */
 static int request_newindex(lua_State *L)
 {
 	mb_request_check(L, 1);
@@ -195,7 +196,7 @@ static int request_newindex(lua_State *L)
 	if (!mb_cache_get(L, MB_CACHE_OWN)) {
 		lua_newtable(L);
 		mb_cache_set(L, MB_CACHE_OWN);
-		X.has_own = 1;
+		exchange.has_own_fields = 1;
 	}
 	lua_insert(L, 2);
 	lua_rawset(L, 2);
@@ -208,14 +209,14 @@ static int request_tostring(lua_State *L)
 	return 1;
 }
 
-/* The manual writes it with a dot, so it works without an argument. */
+/* The manual writes it with a dot, so it must work without an argument. */
 static int defer_reading(lua_State *L)
 {
 	if (lua_gettop(L) > 0)
 		mb_request_check(L, 1);
-	else if (!X.active)
+	else if (!exchange.active)
 		return luaL_error(L, "defer_reading: the exchange is over");
-	X.deferred = 1;
+	exchange.reading_deferred = 1;
 	return 0;
 }
 
@@ -223,13 +224,13 @@ void mb_request_push(lua_State *L)
 {
 	const void **r = lua_newuserdata(L, sizeof *r);
 	*r = &magic;
-	X.request = r;
+	exchange.request = r;
 	lua_rawgeti(L, LUA_REGISTRYINDEX, metatable_ref);
 	lua_setmetatable(L, -2);
 }
 
-/* Pushes a name. The second string is made from other bytes in other memory, as
- * one that a script computes: it must be the first. */
+/* Pushes a name. A second string is made from a copy of its bytes, like one that a script
+ * computes. Lua must return the first string for it. */
 static const char *keep_name(lua_State *L, const char *name)
 {
 	char copy[64];
@@ -238,12 +239,12 @@ static const char *keep_name(lua_State *L, const char *name)
 	lua_pushstring(L, copy);
 	const char *s = lua_tostring(L, -2);
 	if (lua_tostring(L, -1) != s)
-		luaL_error(L, "request.%s: this Lua has two strings of it", name);
+		luaL_error(L, "request.%s: this Lua keeps two strings for the name", name);
 	lua_pop(L, 1);
 	return s;
 }
 
-void mb_request_open(lua_State *L)
+void mb_request_install(lua_State *L)
 {
 	static const lua_CFunction methods[F_METHODS] = {
 		mb_body_process, mb_body_stream, mb_stream_post_param, mb_stream_post_params,
@@ -259,7 +260,7 @@ void mb_request_open(lua_State *L)
 		names_by_address[h].id = i;
 		lua_rawseti(L, -2, i + 1);
 	}
-	luaL_ref(L, LUA_REGISTRYINDEX); /* keeps the strings where they are */
+	luaL_ref(L, LUA_REGISTRYINDEX); /* keeps the strings alive, and so their addresses */
 
 	lua_createtable(L, 0, 3);
 	for (int i = 0; i < F_METHODS; i++)

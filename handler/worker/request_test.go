@@ -98,12 +98,12 @@ func TestMisuse(t *testing.T) {
 	w := mustLoad(t, "misuse.lua").fork(0, small)
 	w.get("/status_twice")
 	for _, c := range []struct{ path, want string }{
-		{"status_twice", "send_status: a status was sent already"},
-		{"header_before_status", "send_header: no status was sent yet"},
-		{"data_before_status", "send_data: no status was sent yet"},
-		{"finish_before_status", "finish: no status was sent yet"},
-		{"headers_before_status", "finish_headers: no status was sent yet"},
-		{"header_after_headers", "send_header: the header section is finished already"},
+		{"status_twice", "send_status: a status has already been sent"},
+		{"header_before_status", "send_header: no status has been sent yet"},
+		{"data_before_status", "send_data: no status has been sent yet"},
+		{"finish_before_status", "finish: no status has been sent yet"},
+		{"headers_before_status", "finish_headers: no status has been sent yet"},
+		{"header_after_headers", "send_header: the header section is already finished"},
 		{"crlf_value", "send_header: a header must not contain line breaks (CR, LF) or NUL"},
 		{"crlf_name", "send_header: a header must not contain line breaks (CR, LF) or NUL"},
 		{"nul_value", "send_header: a header must not contain line breaks (CR, LF) or NUL"},
@@ -112,14 +112,14 @@ func TestMisuse(t *testing.T) {
 		{"length_no_number", "send_header: Content-Length must be a whole number of bytes"},
 		{"transfer_encoding", "send_header: Transfer-Encoding is chosen by the server"},
 		{"head_too_long", "send_header: the head of the response is too long"},
-		{"status_text", "send_status: a status is three digits, and a text after a blank, as in \"200 OK\""},
-		{"status_short", "send_status: a status is three digits, and a text after a blank, as in \"200 OK\""},
-		{"status_long", "send_status: a status is three digits, and a text after a blank, as in \"200 OK\""},
+		{"status_text", "send_status: a status is three digits, optionally followed by a space and a text, as in \"200 OK\""},
+		{"status_short", "send_status: a status is three digits, optionally followed by a space and a text, as in \"200 OK\""},
+		{"status_long", "send_status: a status is three digits, optionally followed by a space and a text, as in \"200 OK\""},
 		{"status_crlf", "send_status: a status must not contain line breaks (CR, LF) or NUL"},
 		{"status_type", "bad argument #1 to 'send_status' (string expected, got table)"},
 		{"status_101", "send_status: status 101 is not supported"},
 		{"no_self", "bad argument #1 to 'send_status' (request expected: call it as a method, with a colon)"},
-		{"handler_called", "handler: called while a request is being handled already; a connect handler is to call it, with its socket"},
+		{"handler_called", "handler: called while a request is already being handled; only a connect handler may call it, with its socket"},
 		{"listen_called", "listen() must be called by the script itself, not from a handler"},
 		{"kept", "request: the exchange is over: its handler has returned"},
 	} {
@@ -131,8 +131,8 @@ func TestMisuse(t *testing.T) {
 	}
 	// After these the body is fixed: the message is in the response's middle, or the data that was asked for.
 	for _, c := range []struct{ path, want string }{
-		{"header_after_data", "x%ssend_header: the header section is finished already"},
-		{"status_after_data", "x%ssend_status: a status was sent already"},
+		{"header_after_data", "x%ssend_header: the header section is already finished"},
+		{"status_after_data", "x%ssend_status: a status has already been sent"},
 	} {
 		r := w.get("/" + c.path)
 		if got := r.body(); !strings.HasPrefix(got, "xtestdata/misuse.lua:") || !strings.HasSuffix(got, c.want[3:]) {

@@ -2,8 +2,10 @@ package worker
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"moonbridge/handler/shm"
 )
@@ -51,6 +53,20 @@ func TestResponse(t *testing.T) {
 	w.check(w.do(request{head: "GET /empty", close: true}), ok+"Date: X\nContent-Length: 0\nConnection: close\n\n", shm.ResultClose)
 	if s := w.stderr.String(); s != "" {
 		t.Errorf("standard error: %s", s)
+	}
+}
+
+func TestDate(t *testing.T) {
+	w := mustLoad(t, "send.lua").fork(0, small)
+	before := time.Now()
+	e := w.start(request{head: "GET /empty"})
+	e.finish()
+	after := time.Now()
+	_, date, _ := strings.Cut(string(e.got), "Date: ")
+	date, _, _ = strings.Cut(date, "\r\n")
+	got, err := time.Parse(http.TimeFormat, date)
+	if err != nil || got.Before(before.Truncate(time.Second)) || got.After(after) {
+		t.Errorf("date %q, %v, between %v and %v", date, err, before, after)
 	}
 }
 

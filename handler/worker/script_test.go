@@ -86,7 +86,7 @@ func TestListen(t *testing.T) {
 		example + "number\n",
 		"false\tlisten: listener 1 is a string, not a table\n",
 		"false\tlisten: listener 1 has an unexpected entry [1]: values need names, as in { proto = \"tcp4\", port = 8080 }\n",
-		"false\tlisten: the table has a boolean as key\n",
+		"false\tlisten: the table has a boolean as a key\n",
 		"false\tlisten: the table has an unexpected entry [7]: values need names, as in { proto = \"tcp4\", port = 8080 }\n",
 		"false\tport 81: permission denied\n",
 		"false\tlisten: more than 1048576 bytes of options\n",
@@ -126,10 +126,10 @@ func TestOptions(t *testing.T) {
 		"false\tgenerate_handler: there is no callback function among the arguments",
 		"false\tgenerate_handler: there is no callback function among the arguments",
 		"false\tgenerate_handler: options must be a table, not a number",
-		"false\tgenerate_handler: unknown option 'nonsense'; there are static_headers, request_body_size_limit, " +
+		"false\tgenerate_handler: unknown option 'nonsense'; valid options are static_headers, request_body_size_limit, " +
 			"request_header_size_limit, chunk_size, maximum_input_chunk_size, minimum_output_chunk_size, idle_timeout, " +
 			"request_header_timeout, stall_timeout, response_timeout, drain_timeout",
-		"false\tgenerate_handler: options need names, as in { chunk_size = 4096 }; there is a number as key",
+		"false\tgenerate_handler: options need names, as in { chunk_size = 4096 }; got a number as a key",
 		must + "'chunk_size' is out of range (a whole number of at least 1)",
 		must + "'chunk_size' must be a number of bytes, not a string",
 		must + "'minimum_output_chunk_size' is out of range (a whole number of at least 1)",

@@ -1,11 +1,10 @@
-/* The socket object: of a raw connection, where it reads and writes, and as
- * request.socket of a connection that the server has, where it has addresses and
- * cancel.
+/* The socket object. On a raw connection it reads and writes. As request.socket, where the
+ * server has the connection, it only has addresses and cancel.
  *
- * Reading is that of Lua file handles: lines, readuntil, or read(n), which waits for
- * n bytes or the end. A protocol whose pieces say neither their length nor their
- * end is read with readuntil(last byte of a piece) or read(1). */
-#include "mb.h"
+ * Reading works as with Lua file handles: lines, readuntil, or read(n), which waits for n
+ * bytes or the end. If a protocol announces neither the length of its messages nor their
+ * end, it is read with readuntil(last byte of a message) or read(1). */
+#include "socket.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,12 +12,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Bytes of stdio's buffer for each direction. What is larger passes it by, all but
- * its first bytes, which are copied: an echo of 64 KiB pieces took 0.57 s of processor
- * time per GB with 32 KiB, 0.69 s with 64 KiB, 0.62 s with 256 KiB. */
+/* Bytes of stdio's buffer for each direction. Larger pieces bypass it, except for their
+ * first bytes, which are copied. An echo of 64 KiB pieces took 0.57 s of processor time per
+ * GB with 32 KiB, 0.69 s with 64 KiB, 0.62 s with 256 KiB. */
 #define BUFFER (32u << 10)
 
-static const char magic; /* its address is in every object */
+static const char magic; /* its address is in every object, and marks it */
 static mb_socket *current;
 static int metatable_ref, object_ref, in_ref, out_ref;
 
@@ -36,24 +35,24 @@ mb_socket *mb_socket_current(void) { return current; }
 
 void mb_socket_push(lua_State *L) { lua_rawgeti(L, LUA_REGISTRYINDEX, object_ref); }
 
-/* The exchange that is running is known by how many have ended. */
-static uint64_t serial(void) { return W.outw->finished; }
+/* The running exchange is identified by the number of those that have ended. */
+static uint64_t serial(void) { return worker.out_slot->finished; }
 
-static mb_socket *any(lua_State *L, int i)
+static mb_socket *check_socket(lua_State *L, int i)
 {
 	mb_socket *s = lua_touserdata(L, i);
 	if (s && s == current)
 		return s;
 	if (!s || lua_type(L, i) != LUA_TUSERDATA || mb_rawlen(L, i) != sizeof *s || s->magic != &magic)
 		luaL_argerror(L, i, "socket expected: call it as a method, with a colon");
-	if (s->raw || !X.request || s->serial != serial())
+	if (s->raw || !exchange.request || s->serial != serial())
 		luaL_error(L, "socket: the exchange is over: its handler has returned");
 	return s;
 }
 
 mb_socket *mb_socket_check(lua_State *L, int i)
 {
-	mb_socket *s = any(L, i);
+	mb_socket *s = check_socket(L, i);
 	if (!s->raw)
 		luaL_argerror(L, i, "socket of a raw connect handler expected, got request.socket");
 	return s;
@@ -61,17 +60,17 @@ mb_socket *mb_socket_check(lua_State *L, int i)
 
 static mb_socket *check_raw(lua_State *L, const char *what)
 {
-	mb_socket *s = any(L, 1);
+	mb_socket *s = check_socket(L, 1);
 	if (!s->raw)
 		luaL_error(L, "%s: the server reads and writes this connection; "
-			"that is for sockets of raw connect handlers", what);
+			"only sockets of raw connect handlers can be read or written", what);
 	return s;
 }
 
 /* --- methods -------------------------------------------------------------------- */
 
-/* What the methods of file handles would complain about without a name to say, since
- * it is C that calls them. */
+/* The methods of file handles would report these mistakes without the name of the method,
+ * because C calls them. */
 static void check_written(lua_State *L)
 {
 	for (int i = 2, n = lua_gettop(L); i <= n; i++)
@@ -89,13 +88,13 @@ static void check_formats(lua_State *L)
 				i - 1, luaL_typename(L, i));
 		f += *f == '*';
 		if (!*f || !strchr("lLna", *f))
-			luaL_error(L, "read: unknown format '%s', there are \"*l\", \"*L\", \"*n\", \"*a\" and "
+			luaL_error(L, "read: unknown format '%s'; valid formats are \"*l\", \"*L\", \"*n\", \"*a\" and "
 				"numbers of bytes", lua_tostring(L, i));
 	}
 }
 
-/* Calls the method of that name of input or output, with our arguments. */
-static int alias(lua_State *L, int handle_ref, const char *name)
+/* Calls the method of that name on the input or the output, with our arguments. */
+static int call_handle(lua_State *L, int handle_ref, const char *name)
 {
 	if (check_raw(L, name)->fd < 0)
 		return luaL_error(L, "%s: the socket is closed", name);
@@ -103,26 +102,26 @@ static int alias(lua_State *L, int handle_ref, const char *name)
 	lua_replace(L, 1);
 	lua_getfield(L, 1, name);
 	lua_insert(L, 1);
-	return mb_forward(L, lua_gettop(L) - 1);
+	return mb_forward_call(L, lua_gettop(L) - 1);
 }
 
-static int socket_flush(lua_State *L) { return alias(L, out_ref, "flush"); }
-static int socket_lines(lua_State *L) { return alias(L, in_ref, "lines"); }
+static int socket_flush(lua_State *L) { return call_handle(L, out_ref, "flush"); }
+static int socket_lines(lua_State *L) { return call_handle(L, in_ref, "lines"); }
 
 static int socket_read(lua_State *L)
 {
 	if (check_raw(L, "read")->fd >= 0)
 		check_formats(L);
-	return alias(L, in_ref, "read");
+	return call_handle(L, in_ref, "read");
 }
 
-static int socket_readuntil(lua_State *L) { return alias(L, in_ref, "readuntil"); }
+static int socket_readuntil(lua_State *L) { return call_handle(L, in_ref, "readuntil"); }
 
 static int socket_write(lua_State *L)
 {
 	if (check_raw(L, "write")->fd >= 0)
 		check_written(L);
-	return alias(L, out_ref, "write");
+	return call_handle(L, out_ref, "write");
 }
 
 static int socket_close(lua_State *L)
@@ -137,28 +136,28 @@ static int socket_close(lua_State *L)
 		if (!(timeout >= 0 && timeout <= 1e9))
 			return luaL_error(L, "close: timeout is out of range (0 to 1e9 seconds)");
 	}
-	return mb_file_result(L, mb_socket_close(s, timeout) == 0);
+	return mb_push_result(L, mb_socket_close(s, timeout) == 0);
 }
 
-/* The server resets its connection at once; what the handler sends is refused. */
+/* The server resets its connection at once. Whatever the handler sends is refused. */
 static void cancel_exchange(void)
 {
-	mb_lock();
-	R.broken = 1;
-	R.pending = 0;
-	X.cancelled = 1;
-	X.out_flags |= MB_OUT_RESET;
-	__atomic_store_n(&X.oc->flags, X.out_flags, __ATOMIC_RELEASE);
-	mb_unlock();
+	mb_response_lock();
+	response.broken = 1;
+	response.pending = 0;
+	exchange.cancelled = 1;
+	exchange.out_flags |= MB_OUT_RESET;
+	__atomic_store_n(&exchange.out_cell->flags, exchange.out_flags, __ATOMIC_RELEASE);
+	mb_response_unlock();
 	mb_notify();
 }
 
 static int socket_cancel(lua_State *L)
 {
-	mb_socket *s = any(L, 1);
+	mb_socket *s = check_socket(L, 1);
 	if (s->raw)
 		mb_socket_cancel(s);
-	else if (!(X.out_flags & MB_OUT_RESET))
+	else if (!(exchange.out_flags & MB_OUT_RESET))
 		cancel_exchange();
 	lua_pushboolean(L, 1);
 	return 1;
@@ -166,10 +165,10 @@ static int socket_cancel(lua_State *L)
 
 /* --- fields --------------------------------------------------------------------- */
 
-/* Upvalue 1: the methods. */
+/* Upvalue 1 is the table of methods. */
 static int socket_index(lua_State *L)
 {
-	mb_socket *s = any(L, 1);
+	mb_socket *s = check_socket(L, 1);
 	get_own(L, 1);
 	lua_pushvalue(L, 2);
 	lua_rawget(L, -2);
@@ -186,10 +185,10 @@ static int socket_index(lua_State *L)
 	return 1;
 }
 
-/* Handlers may keep what they like at the socket. */
+/* Handlers may store fields of their own in the socket. */
 static int socket_newindex(lua_State *L)
 {
-	any(L, 1);
+	check_socket(L, 1);
 	luaL_argcheck(L, !lua_isnoneornil(L, 2), 2, "index is nil");
 	lua_settop(L, 3);
 	get_own(L, 1);
@@ -206,7 +205,7 @@ static int socket_tostring(lua_State *L)
 	return 1;
 }
 
-/* Into the table on top. */
+/* Stores an address in the table on top. */
 static void set_address(lua_State *L, const mb_address *a, const char *ip4, const char *ip6,
 	const char *port)
 {
@@ -222,10 +221,10 @@ static mb_socket *push_object(lua_State *L, int raw)
 {
 	mb_socket *s = lua_newuserdata(L, sizeof *s);
 	*s = (mb_socket){.magic = &magic, .raw = raw, .fd = -1, .serial = serial(),
-		.tcp = X.hd.local.family != 0};
+		.tcp = exchange.head.local.family != 0};
 	lua_newtable(L);
-	set_address(L, &X.hd.local, "local_ip4", "local_ip6", "local_tcpport");
-	set_address(L, &X.hd.remote, "remote_ip4", "remote_ip6", "remote_tcpport");
+	set_address(L, &exchange.head.local, "local_ip4", "local_ip6", "local_tcpport");
+	set_address(L, &exchange.head.remote, "remote_ip4", "remote_ip6", "remote_tcpport");
 	set_own(L, -2);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, metatable_ref);
 	lua_setmetatable(L, -2);
@@ -245,17 +244,17 @@ int mb_request_socket(lua_State *L)
 
 /* --- a raw exchange --------------------------------------------------------------- */
 
-static mb_stream *push_handle(lua_State *L, int own, const char *name, int ref)
+static mb_file *push_handle(lua_State *L, int own, const char *name, int ref)
 {
-	mb_stream *h = mb_stream_push(L);
+	mb_file *h = mb_file_push(L);
 	lua_pushvalue(L, -1);
 	lua_setfield(L, own, name);
 	lua_rawseti(L, LUA_REGISTRYINDEX, ref);
 	return h;
 }
 
-/* Object and handles exist before the server is asked, so that nothing can fail
- * for want of memory while there is a descriptor to care for. */
+/* Object and handles are made before the server is asked for the socket, so that no lack of
+ * memory can leave a descriptor without an owner. */
 static mb_socket *push_raw(lua_State *L)
 {
 	mb_socket *s = push_object(L, 1);
@@ -268,7 +267,7 @@ static mb_socket *push_raw(lua_State *L)
 	return s;
 }
 
-static int open_handle(mb_stream *h, int fd, const char *mode, char *buffer)
+static int open_handle(mb_file *h, int fd, const char *mode, char *buffer)
 {
 	int own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	FILE *f = own < 0 ? NULL : fdopen(own, mode);
@@ -280,17 +279,17 @@ static int open_handle(mb_stream *h, int fd, const char *mode, char *buffer)
 		return -1;
 	}
 	setvbuf(f, buffer, _IOFBF, BUFFER);
-	mb_stream_attach(h, f);
+	mb_file_attach(h, f);
 	return 0;
 }
 
 static void open_handles(lua_State *L, mb_socket *s, int fd)
 {
-	/* One exchange at a time, and its handles are closed when it is over. */
+	/* There is one exchange at a time, and its handles are closed when it is over. */
 	static char in[BUFFER], out[BUFFER];
 	s->fd = fd;
 	current = s;
-	mb_socket_abort(s); /* until it is closed in order */
+	mb_socket_abort(s); /* until it is closed properly */
 	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
 	if (open_handle(s->in, fd, "r", in) || open_handle(s->out, fd, "w", out))
 		luaL_error(L, "connection: file handle: %s", strerror(errno));
@@ -298,14 +297,14 @@ static void open_handles(lua_State *L, mb_socket *s, int fd)
 
 int mb_socket_run(lua_State *L)
 {
-	const mb_connect *c = mb_connect_of(W.pool, X.hd.listener);
+	const mb_connect *c = mb_connect_of(worker.pool, exchange.head.listener);
 	if (!c || c->http)
 		return luaL_error(L, "this listener has no handler for raw connections");
 	mb_socket *s = push_raw(L);
-	int fd = mb_handover_take();
+	int fd = mb_handover_receive();
 	if (fd < 0) {
-		/* The server has taken it back. If the socket is on its way all the same, the
-		 * next exchange must not get it: this was the worker's last one. */
+		/* The server has taken the connection back. Its socket may still be on the
+		 * way. The next exchange must not get it, so this was the worker's last one. */
 		lua_pushboolean(L, 0);
 		return 1;
 	}
@@ -316,7 +315,7 @@ int mb_socket_run(lua_State *L)
 	return 1;
 }
 
-void mb_socket_over(int failed)
+void mb_socket_after_exchange(int failed)
 {
 	mb_socket *s = current;
 	if (!s)
@@ -328,12 +327,12 @@ void mb_socket_over(int failed)
 	current = NULL;
 	const int refs[] = {object_ref, in_ref, out_ref};
 	for (size_t i = 0; i < sizeof refs / sizeof *refs; i++) {
-		lua_pushboolean(P.L, 0);
-		lua_rawseti(P.L, LUA_REGISTRYINDEX, refs[i]);
+		lua_pushboolean(process.L, 0);
+		lua_rawseti(process.L, LUA_REGISTRYINDEX, refs[i]);
 	}
 }
 
-void mb_socket_open(lua_State *L)
+void mb_socket_install(lua_State *L)
 {
 	static const luaL_Reg methods[] = {{"cancel", socket_cancel}, {"close", socket_close},
 		{"flush", socket_flush}, {"lines", socket_lines}, {"read", socket_read},

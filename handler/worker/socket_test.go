@@ -63,18 +63,12 @@ func unixPair(t testing.TB) (client, server net.Conn) {
 	return ours, server
 }
 
-func address(a net.Addr) (to shm.Address) {
+func address(a net.Addr) shm.Address {
 	if a, ok := a.(*net.TCPAddr); ok {
-		ip, _ := netip.AddrFromSlice(a.IP)
-		if ip = ip.Unmap(); ip.Is4() {
-			to.Family = 4
-		} else {
-			to.Family = 6
-		}
-		to.Port = uint16(a.Port)
-		copy(to.IP[:], ip.AsSlice())
+		ip := a.AddrPort()
+		return shm.AddressOf(netip.AddrPortFrom(ip.Addr().Unmap(), ip.Port()))
 	}
-	return to
+	return shm.Address{}
 }
 
 // connect has a raw connection served and waits until the worker has it.
@@ -236,7 +230,7 @@ func TestSocketMisuse(t *testing.T) {
 	const at, colon = `^false testdata/socket\.lua:\d+: `, `bad argument #1 to '\S+' \(socket expected: call it as a method, with a colon\)$`
 	for i, want := range []string{
 		at + colon, at + colon, at + colon, at + colon,
-		at + `read: unknown format 'x', there are "\*l", "\*L", "\*n", "\*a" and numbers of bytes$`,
+		at + `read: unknown format 'x'; valid formats are "\*l", "\*L", "\*n", "\*a" and numbers of bytes$`,
 		at + `write: argument 1 must be a string or a number, not a table$`,
 		at + `close: timeout must be a number of seconds, not a string$`,
 		at + `close: timeout is out of range \(0 to 1e9 seconds\)$`,
@@ -479,7 +473,7 @@ func TestRequestSocket(t *testing.T) {
 		remote: shm.Address{Family: 4, Port: 5000, IP: [16]byte{127, 0, 0, 2}}}
 	want := "true true nil 5000 true 80 nil\nown\n"
 	for _, name := range []string{"input", "output", "read", "write", "flush", "lines", "readuntil", "close"} {
-		want += name + ": the server reads and writes this connection; that is for sockets of raw connect handlers\n"
+		want += name + ": the server reads and writes this connection; only sockets of raw connect handlers can be read or written\n"
 	}
 	position := regexp.MustCompile(`testdata/request_socket\.lua:\d+: `)
 	for i := range 2 {

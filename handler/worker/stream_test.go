@@ -85,9 +85,9 @@ false|at: readuntil: the terminator must be a string of one byte, not a number
 false|at: readuntil: the terminator must be one byte, not 0
 false|at: readuntil: the terminator must be one byte, not 2
 false|at: readuntil: maxlen must be a number of bytes, not a string
-false|at: readuntil: maxlen must be a whole number from 0 on
-false|at: readuntil: maxlen must be a whole number from 0 on
-false|at: readuntil: maxlen must be a whole number from 0 on
+false|at: readuntil: maxlen must be a whole number of 0 or more
+false|at: readuntil: maxlen must be a whole number of 0 or more
+false|at: readuntil: maxlen must be a whole number of 0 or more
 false|at: bad argument #1 (FILE* expected, got string)
 false|at: attempt to use a closed file
 `

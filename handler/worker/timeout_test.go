@@ -22,7 +22,7 @@ func (w *worker) timedOut(who string) {
 	}
 	s := w.stderr.all(w.t)
 	s = regexp.MustCompile(` testdata/timeout\.lua:\d+:`).ReplaceAllString(s, "")
-	if want := who + ": timeout: still running, the worker is ended\n"; s != want {
+	if want := who + ": timeout: still running, ending the worker\n"; s != want {
 		w.t.Errorf("standard error %q; want %q", s, want)
 	}
 }

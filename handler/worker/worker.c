@@ -1,36 +1,32 @@
-/* A worker: prepare, then exchanges from the queues, one at a time, then
- * finish. Its whole life is this one call from Go, on the main thread. */
-#include "mb.h"
+/* A worker: prepare, then exchanges from the queues, one at a time, then finish. Its whole
+ * life is one call of mb_worker_run from Go, on the main thread. */
+#include "worker.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
-mb_worker W;
-
-/* Calls a function of the pool's under the message handler; 0, or the text of
- * the error is on top. */
+/* Calls a function of the pool with the message handler. Returns 0, or the text of the error
+ * is on top. */
 static int call_hook(lua_State *L, int ref)
 {
 	lua_settop(L, 0);
 	if (ref == LUA_NOREF)
 		return 0;
-	lua_rawgeti(L, LUA_REGISTRYINDEX, P.traceback_ref);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, process.traceback_ref);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, ref);
-	mb_memory.armed = 1;
+	memory.armed = 1;
 	int failed = lua_pcall(L, 0, 0, 1);
-	mb_memory.armed = 0;
+	memory.armed = 0;
 	return failed;
 }
 
-static int stillborn(const char *why, size_t n)
+static int fail_start(const char *why, size_t n)
 {
 	fflush(NULL);
-	mb_send(P.control, MB_MSG_WORKER_FAILED, why, n > MB_TEXT_MAX ? MB_TEXT_MAX : n);
+	mb_message_send(process.control, MB_MSG_WORKER_FAILED, why, n > MB_TEXT_MAX ? MB_TEXT_MAX : n);
 	return -1;
 }
 
@@ -38,35 +34,35 @@ static int prepare(lua_State *L, const mb_pool *p)
 {
 	const char *why = mb_memory_begin(L, p->memory_limit);
 	if (why)
-		return stillborn(why, strlen(why));
-	mb_timeout_who("prepare");
+		return fail_start(why, strlen(why));
+	mb_timeout_set_name("prepare");
 	int failed = call_hook(L, p->prepare);
-	mb_timeout_over();
-	mb_timeout_who(NULL);
-	if (mb_memory.failed)
+	mb_timeout_clear();
+	mb_timeout_set_name(NULL);
+	if (memory.failed)
 		mb_memory_was_reached("prepare");
 	if (!failed) {
 		mb_memory_ready();
-		mb_send(P.control, MB_MSG_WORKER_READY, NULL, 0);
+		mb_message_send(process.control, MB_MSG_WORKER_READY, NULL, 0);
 		return 0;
 	}
 	size_t n;
 	const char *s = lua_tolstring(L, -1, &n);
-	return stillborn(s ? s : "unknown error", s ? n : 13);
+	return fail_start(s ? s : "unknown error", s ? n : 13);
 }
 
 static void finish(lua_State *L, const mb_pool *p)
 {
-	mb_timeout_who("finish");
+	mb_timeout_set_name("finish");
 	mb_memory_for_finish(L);
 	int failed = call_hook(L, p->finish);
-	mb_timeout_over();
+	mb_timeout_clear();
 	if (failed) {
 		size_t n;
 		const char *s = lua_tolstring(L, -1, &n);
 		mb_log("finish", s ? s : "unknown error", s ? n : 13);
 	}
-	if (mb_memory.failed)
+	if (memory.failed)
 		mb_memory_was_reached("finish");
 	lua_settop(L, 0);
 	mb_memory_end(L);
@@ -74,8 +70,8 @@ static void finish(lua_State *L, const mb_pool *p)
 	fflush(NULL);
 }
 
-/* Looks at one loop's queue. The owner word decides who has an exchange; tail
- * and entries only tell where to look, so a stale or wrong one does no harm. */
+/* Tries to claim an exchange from one loop's queue. The owner word decides who has an
+ * exchange. Tail and entries only say where to look, so stale or wrong ones do no harm. */
 static int claim_from(uint32_t loop, uint32_t *cell, uint32_t *gen)
 {
 	const mb_in_loop *in = mb_in_loop_at(loop);
@@ -85,20 +81,22 @@ static int claim_from(uint32_t loop, uint32_t *cell, uint32_t *gen)
 		uint64_t h = __atomic_load_n(&in->q_head, __ATOMIC_ACQUIRE);
 		if (t >= h)
 			return 0;
-		if (h - t > W.h.queue_cap) {
-			/* Somebody has destroyed it: what waits is among the last entries. */
-			__atomic_compare_exchange_n(&out->q_tail, &t, h - W.h.queue_cap, 0, __ATOMIC_ACQ_REL,
+		if (h - t > worker.header.queue_cap) {
+			/* Some worker has damaged the tail. The exchanges that wait are
+			 * among the last entries. */
+			__atomic_compare_exchange_n(&out->q_tail, &t, h - worker.header.queue_cap, 0, __ATOMIC_ACQ_REL,
 				__ATOMIC_RELAXED);
 			continue;
 		}
-		uint32_t c = __atomic_load_n(&in->q[t & (W.h.queue_cap - 1)], __ATOMIC_RELAXED);
+		uint32_t c = __atomic_load_n(&in->q[t & (worker.header.queue_cap - 1)], __ATOMIC_RELAXED);
 		int got = 0;
-		if (c < W.h.cells) {
-			uint64_t want = t << 32 | MB_WHO_QUEUED, mine = t << 32 | (1 + W.slot);
+		if (c < worker.header.cells) {
+			uint64_t want = t << 32 | MB_WHO_QUEUED, mine = t << 32 | (1 + worker.slot);
 			got = __atomic_compare_exchange_n(&mb_out_cell_at(loop, c)->owner, &want, mine, 0,
 				__ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 		}
-		/* Also when another one has it: that one may have died before it got here. */
+		/* Even if another worker has it, because that worker may have died before it
+		 * got here. */
 		uint64_t tail = t;
 		__atomic_compare_exchange_n(&out->q_tail, &tail, t + 1, 0, __ATOMIC_ACQ_REL,
 			__ATOMIC_RELAXED);
@@ -110,80 +108,39 @@ static int claim_from(uint32_t loop, uint32_t *cell, uint32_t *gen)
 	}
 }
 
-static int claim(uint32_t *loop, uint32_t *cell, uint32_t *gen)
+static int claim_any(uint32_t *loop, uint32_t *cell, uint32_t *gen)
 {
-	uint32_t l = __atomic_load_n(&W.inw->home, __ATOMIC_RELAXED);
-	if (l >= W.h.loops)
+	uint32_t l = __atomic_load_n(&worker.in_slot->home, __ATOMIC_RELAXED);
+	if (l >= worker.header.loops)
 		l = 0;
-	for (uint32_t i = 0; i < W.h.loops; i++) {
+	for (uint32_t i = 0; i < worker.header.loops; i++) {
 		if (claim_from(l, cell, gen)) {
 			*loop = l;
 			return 1;
 		}
-		if (++l == W.h.loops)
+		if (++l == worker.header.loops)
 			l = 0;
 	}
 	return 0;
 }
 
-static int quitting(void) { return __atomic_load_n(&W.inw->quit, __ATOMIC_ACQUIRE) != 0; }
-
-/* Blocks until somebody has rung; -1 if nobody can any more. One read takes all
- * rings back; the descriptor blocks, but need not. */
-int mb_doorbell_wait(void)
-{
-	char rings[512];
-	for (;;) {
-		ssize_t k = read(W.doorbell, rings, sizeof rings);
-		if (k > 0)
-			return 0;
-		if (k == 0)
-			return -1;
-		if (errno == EAGAIN) {
-			struct pollfd p = {.fd = W.doorbell, .events = POLLIN};
-			poll(&p, 1, -1);
-		} else if (errno != EINTR) {
-			return -1;
-		}
-	}
-}
-
-/* The sleep protocol, for everything a worker waits for: say that we are about
- * to block, look once more, then block. The server does it the other way round:
- * it changes something, then looks whether we are asleep. Both sides have a
- * full barrier in between, so that one of them sees the other. */
-void mb_wait(int (*ready)(void))
-{
-	if (X.active && X.via) {
-		X.via->wait(ready);
-		return;
-	}
-	while (!ready()) {
-		__atomic_store_n(&W.outw->asleep, 1, __ATOMIC_SEQ_CST);
-		__atomic_thread_fence(__ATOMIC_SEQ_CST);
-		if (!ready() && mb_doorbell_wait()) {
-			fflush(NULL);
-			_exit(0); /* a pipe's other end is closed: the server is gone */
-		}
-		__atomic_store_n(&W.outw->asleep, 0, __ATOMIC_RELAXED);
-	}
-}
+static int quitting(void) { return __atomic_load_n(&worker.in_slot->quit, __ATOMIC_ACQUIRE) != 0; }
 
 static struct {
 	uint32_t loop, cell, gen;
 	int have;
-} next;
+} claimed;
 
 static int have_work(void)
 {
-	if (!next.have)
-		next.have = claim(&next.loop, &next.cell, &next.gen);
-	return next.have || quitting();
+	if (!claimed.have)
+		claimed.have = claim_any(&claimed.loop, &claimed.cell, &claimed.gen);
+	return claimed.have || quitting();
 }
 
-/* A crash of a handler or of a C module is to be seen as what it is: the Go
- * runtime, whose signal handlers are there by now, would hide it in an exit
- * status, after pages about goroutines that nobody asked for. */
+/* Makes a crash of a handler or of a C module visible as a crash. The Go runtime has
+ * installed its signal handlers by now. They would turn it into an exit status, after pages
+ * of irrelevant goroutine traces. */
 static void crash_plainly(void)
 {
 	static const int fatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
@@ -196,22 +153,22 @@ int mb_worker_run(void)
 	crash_plainly();
 	mb_timeout_begin();
 	mb_handover_open();
-	lua_State *L = P.L;
-	const mb_pool *p = mb_pool_at(W.pool);
+	lua_State *L = process.L;
+	const mb_pool *p = mb_pool_at(worker.pool);
 	if (!p || prepare(L, p))
 		return 1;
-	mb_exchange_open(L);
+	mb_exchange_prepare_stack(L);
 	while (!quitting()) {
 		if (!have_work()) {
 			for (int i = 0; i < MB_YIELDS && !have_work(); i++)
 				sched_yield();
 			mb_wait(have_work);
 		}
-		/* What was claimed is run even if quit was set meanwhile: nobody else
-		 * would. */
-		if (next.have) {
-			next.have = 0;
-			int what = mb_exchange_run(next.loop, next.cell, next.gen);
+		/* A claimed exchange is run even if quit has been set since: no other worker
+		 * would run it. */
+		if (claimed.have) {
+			claimed.have = 0;
+			int what = mb_exchange_run(claimed.loop, claimed.cell, claimed.gen);
 			if (what == MB_RUN_EXIT) {
 				mb_background_wait();
 				fflush(NULL);

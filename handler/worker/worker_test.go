@@ -308,7 +308,7 @@ func TestErrors(t *testing.T) {
 		{"error", "", status(500), "GET /error: testdata/errors.lua:6: first line\nsecond line\nstack traceback:\n"},
 		{"table", "", status(500), "GET /table: (error object is a table value)"},
 		{"object", "", status(500), "GET /object: an object\n"},
-		{"none", "", status(500), "GET /none: testdata/errors.lua:27: the handler has sent no status: it has returned without a call of send_status\n"},
+		{"none", "", status(500), "GET /none: testdata/errors.lua:27: the handler has sent no status: it returned without calling send_status\n"},
 		{"after_data", "", status(500), "GET /after_data: testdata/errors.lua:10: late\n"},
 		{"after_flush", "HTTP/1.1 200 OK\nDate: X\nTransfer-Encoding: chunked\n\n1\r\nx\r\n", shm.ResultReset,
 			"GET /after_flush: testdata/errors.lua:11: too late\n"},
@@ -332,7 +332,7 @@ func TestAfterFinish(t *testing.T) {
 	w := mustLoad(t, "after_finish.lua").fork(0, small)
 	for _, method := range []string{"send_status", "send_header", "send_data", "flush", "finish_headers"} {
 		w.check(w.get("/"+method), "HTTP/1.1 200 OK\nDate: X\nContent-Length: 4\n\ndone", 0)
-		w.stderr.wait(t, "after_finish.lua:10: "+method+": the response is finished already\n")
+		w.stderr.wait(t, "after_finish.lua:10: "+method+": the response is already finished\n")
 	}
 	w.check(w.get("/finish"), "HTTP/1.1 200 OK\nDate: X\nContent-Length: 4\n\ndone", 0)
 }

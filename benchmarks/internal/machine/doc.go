@@ -1,4 +1,4 @@
-// Package machine tells on what machine and with what versions a result was measured.
+// Package machine describes the machine and the versions of the tools with which a result was measured.
 //
-// Everything here is best effort: what cannot be found out is reported as "unknown" and is no error.
+// Everything here is best effort: facts that cannot be determined are reported as "unknown", not as errors.
 package machine

@@ -28,7 +28,7 @@ func Facts(dir string) []Fact {
 	}
 }
 
-// describeCPU takes the text of /proc/cpuinfo.
+// describeCPU returns the CPU model and count from the text of /proc/cpuinfo.
 func describeCPU(cpuinfo string, cores int) string {
 	model := orUnknown(field(cpuinfo, "model name"))
 	description := fmt.Sprintf("%s, %d cores", model, cores)
@@ -63,10 +63,10 @@ func commit(dir string) string {
 	return hash
 }
 
-// Version returns the first line that a program prints when it is asked for its version.
+// Version returns the first line of a program's version output.
 func Version(program string, args ...string) string { return orUnknown(output("", program, args...)) }
 
-// output returns the first line of what a program writes, or "" if it fails.
+// output returns the first line of a program's output, or "" if the program fails.
 func output(dir, program string, args ...string) string {
 	cmd := exec.Command(program, args...)
 	cmd.Dir = dir

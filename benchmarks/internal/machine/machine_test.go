@@ -40,9 +40,9 @@ func TestFacts(t *testing.T) {
 		t.Errorf("go: %q", facts["go"])
 	}
 	if facts["commit"] != unknown {
-		t.Errorf("a folder outside of the repository has commit %q", facts["commit"])
+		t.Errorf("a folder outside the repository has commit %q", facts["commit"])
 	}
 	if got := Version("/nothing/here"); got != unknown {
-		t.Errorf("a program that is not there has version %q", got)
+		t.Errorf("a program that does not exist has version %q", got)
 	}
 }

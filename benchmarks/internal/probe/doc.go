@@ -1,4 +1,4 @@
-// Package probe is a minimal HTTP/1.1 client for looking at answers one at a time: it keeps the head as it came over the
-// wire, and does nothing behind its caller's back. It understands answers with a Content-Length only, which is what all
-// servers of the comparison are made to send.
+// Package probe is a minimal HTTP/1.1 client for examining single answers. It keeps the head as received, and has no
+// hidden behaviour. It understands only answers with a Content-Length, which all servers of the comparison are
+// configured to send.
 package probe

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Bounds of what is read: far above what the workloads send.
+// Limits on the answers: far above those of the workloads.
 const (
 	headBytesMax = 64 << 10
 	bodyBytesMax = 16 << 20
@@ -21,14 +21,14 @@ const (
 type Answer struct {
 	Status string  // the status line without the version, "200 OK"
 	Fields []Field // in the order of arrival
-	Head   int     // bytes of the head, with the empty line at its end
+	Head   int     // bytes of the head, including the empty line at its end
 	Body   []byte
 }
 
 // Field is one line of the head.
 type Field struct{ Name, Value string }
 
-// Get returns the value of the first field of that name, in any case, and whether there is one.
+// Get returns the value of the first field with this name, in any case, and whether there is one.
 func (a Answer) Get(name string) (string, bool) {
 	for _, f := range a.Fields {
 		if strings.EqualFold(f.Name, name) {
@@ -38,7 +38,7 @@ func (a Answer) Get(name string) (string, bool) {
 	return "", false
 }
 
-// Request returns the bytes of a request to address; a body is sent if it is not nil.
+// Request returns the bytes of a request to address, with a body unless it is nil.
 func Request(method, address string, body []byte) []byte {
 	head := method + " / HTTP/1.1\r\nHost: " + address + "\r\n"
 	if body != nil {
@@ -56,7 +56,7 @@ func Read(r *bufio.Reader) (Answer, error) {
 	}
 	version, rest, found := strings.Cut(status, " ")
 	if !found || version != "HTTP/1.1" {
-		return a, fmt.Errorf("status line %.80q", status)
+		return a, fmt.Errorf("invalid status line %.80q", status)
 	}
 	a.Status = rest
 	for {
@@ -69,7 +69,7 @@ func Read(r *bufio.Reader) (Answer, error) {
 		}
 		name, value, found := strings.Cut(line, ":")
 		if !found {
-			return a, fmt.Errorf("field line %.80q", line)
+			return a, fmt.Errorf("invalid field line %.80q", line)
 		}
 		a.Fields = append(a.Fields, Field{name, strings.TrimSpace(value)})
 	}
@@ -79,7 +79,7 @@ func Read(r *bufio.Reader) (Answer, error) {
 	text, _ := a.Get("Content-Length")
 	length, err := strconv.Atoi(text)
 	if err != nil || length < 0 || length > bodyBytesMax {
-		return a, fmt.Errorf("answer with Content-Length %.80q", text)
+		return a, fmt.Errorf("answer with invalid Content-Length %.80q", text)
 	}
 	a.Body = make([]byte, length)
 	if _, err = io.ReadFull(r, a.Body); err != nil {
@@ -100,8 +100,8 @@ func readLine(r *bufio.Reader, read *int) (string, error) {
 	return strings.TrimRight(string(line), "\r\n"), nil
 }
 
-// Get opens a connection to address, sends the request twice over it, and returns both answers: a server that does not
-// keep the connection fails.
+// Get opens a connection to address, sends the request over it twice, and returns both answers. It fails if the server
+// does not keep the connection.
 func Get(address string, request []byte, timeout time.Duration) (first, second Answer, err error) {
 	conn, err := net.DialTimeout("tcp", address, timeout)
 	if err != nil {

@@ -59,8 +59,8 @@ func TestRequest(t *testing.T) {
 	}
 }
 
-// serve answers each request on a listener of its own with what respond returns for the n-th request of a connection,
-// and closes the connection on "".
+// serve answers requests on a new listener. respond returns the answer to the n-th request of a connection; "" closes
+// the connection.
 func serve(t *testing.T, respond func(n int) string) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

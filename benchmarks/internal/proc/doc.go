@@ -1,5 +1,6 @@
-// Package proc reads from Linux's /proc what a server costs: CPU time and memory of all its processes together.
+// Package proc reads the cost of a server from Linux's /proc: the total CPU time and memory of its processes.
 //
-// A Tree is the processes of one server: its first process, all that descend from it, and all of its session. The
-// functions that parse take the text of a file and return numbers; only Tree and the functions named Read touch /proc.
+// A Tree holds the processes of one server: its first process, all descendants of that, and all processes of its
+// session. The parse functions take the text of a file and return numbers; only Tree and the functions named Read
+// access /proc.
 package proc

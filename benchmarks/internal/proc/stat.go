@@ -8,24 +8,25 @@ import (
 	"time"
 )
 
-// userHz is the unit of all CPU times in /proc; 100 on every Linux architecture that Go supports (it is part of the
-// kernel's interface and has nothing to do with the timer's frequency).
+// userHz is the unit of all CPU times in /proc. It is 100 on every Linux architecture that Go supports: it is part of
+// the kernel's interface and independent of the timer frequency.
 const userHz = 100
 
 func ticks(n uint64) time.Duration { return time.Duration(n) * (time.Second / userHz) }
 
-// Stat is what is of use here in /proc/PID/stat.
+// Stat holds the fields of /proc/PID/stat that are used here.
 type Stat struct {
 	PID, Parent, Session int
 	State                byte
-	Start                uint64 // clock ticks after boot: tells a process from a later one of the same id
+	Start                uint64 // clock ticks after boot: distinguishes a process from a later one with the same id
 	CPU                  time.Duration
-	ReapedCPU            time.Duration // of the children that ended and were waited for, and theirs
+	ReapedCPU            time.Duration // of children that were waited for, and of their children
 }
 
-// ParseStat reads the text of /proc/PID/stat.
+// ParseStat parses the text of /proc/PID/stat.
 func ParseStat(text string) (Stat, error) {
-	// The second field is the name in brackets, and a name may hold blanks and brackets itself: the last bracket counts.
+	// The second field is the name in parentheses. A name may itself contain spaces and parentheses, so the last
+	// parenthesis counts.
 	open, end := strings.IndexByte(text, '('), strings.LastIndexByte(text, ')')
 	if open < 1 || end < open {
 		return Stat{}, errors.New("process stat: no name in brackets")
@@ -34,7 +35,7 @@ func ParseStat(text string) (Stat, error) {
 	if err != nil {
 		return Stat{}, fmt.Errorf("process stat: pid: %w", err)
 	}
-	// fields[0] is the state, which proc(5) counts as field 3.
+	// fields[0] is the state, which is field 3 in proc(5).
 	fields := strings.Fields(text[end+1:])
 	const first = 3
 	if len(fields) < 22-first+1 || len(fields[0]) != 1 {
@@ -62,8 +63,8 @@ func ParseStat(text string) (Stat, error) {
 
 // Memory is the memory of one or several processes, in bytes.
 type Memory struct {
-	RSS uint64 // resident; pages that processes share count once for each of them
-	PSS uint64 // resident; a shared page is split between those that share it
+	RSS uint64 // resident; shared pages count once for each process
+	PSS uint64 // resident; a shared page is divided among its processes
 }
 
 // Add adds other to m.
@@ -72,7 +73,7 @@ func (m *Memory) Add(other Memory) {
 	m.PSS += other.PSS
 }
 
-// ParseRollup reads the text of /proc/PID/smaps_rollup.
+// ParseRollup parses the text of /proc/PID/smaps_rollup.
 func ParseRollup(text string) (Memory, error) {
 	var m Memory
 	var seen int
@@ -94,31 +95,31 @@ func ParseRollup(text string) (Memory, error) {
 		}
 	}
 	if seen != 2 {
-		return Memory{}, errors.New("smaps_rollup: no Rss and Pss in it")
+		return Memory{}, errors.New("smaps_rollup: no Rss and Pss")
 	}
 	return m, nil
 }
 
 // Machine is CPU time of the whole machine since boot.
 type Machine struct {
-	Busy  time.Duration // spent on anything but idling and waiting for disks
-	Steal time.Duration // the hypervisor gave to others while there was something to do
+	Busy  time.Duration // all time except idle and waiting for disks
+	Steal time.Duration // time that the hypervisor gave to others while there was work
 	Total time.Duration
 }
 
-// Sub returns what passed between the reading before and the reading m.
+// Sub returns the time between the reading before and the reading m.
 func (m Machine) Sub(before Machine) Machine {
 	return Machine{m.Busy - before.Busy, m.Steal - before.Steal, m.Total - before.Total}
 }
 
-// ParseMachine reads the first line of /proc/stat.
+// ParseMachine parses the first line of /proc/stat.
 func ParseMachine(text string) (Machine, error) {
 	line, _, _ := strings.Cut(text, "\n")
 	fields := strings.Fields(line)
 	if len(fields) < 9 || fields[0] != "cpu" {
 		return Machine{}, errors.New("/proc/stat: no line of all CPUs")
 	}
-	// user nice system idle iowait irq softirq steal; what follows (guest times) is part of user and nice already.
+	// user nice system idle iowait irq softirq steal. The guest times that follow are already part of user and nice.
 	var n [8]uint64
 	var total uint64
 	for i := range n {

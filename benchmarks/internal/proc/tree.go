@@ -6,26 +6,26 @@ import (
 	"time"
 )
 
-// Tree is the processes of one server. It remembers whom it has seen, so that a process whose parent ended, and which
-// was then given to another parent, still counts. A Tree is for one goroutine.
+// Tree holds the processes of one server. It remembers the processes it has seen, so that a process that was reparented
+// after its parent ended still counts. A Tree is not safe for concurrent use.
 type Tree struct {
 	root      int
-	rootStart uint64         // 0 until the root was seen
+	rootStart uint64         // 0 until the root has been seen
 	known     map[int]uint64 // pid to start time
 }
 
-// NewTree returns the tree of the process root, which should lead a session of its own.
+// NewTree returns the tree of the process root, which should be the leader of a new session.
 func NewTree(root int) *Tree {
 	return &Tree{root: root, known: make(map[int]uint64)}
 }
 
-// update takes the processes of the machine and returns those of the tree.
+// update takes the list of all processes and returns those of the tree.
 func (t *Tree) update(all []Stat) []Stat {
 	byPID := make(map[int]Stat, len(all))
 	for _, s := range all {
 		byPID[s.PID] = s
 	}
-	// The id of an ended process may have been given to another one by now.
+	// The id of an ended process may be in use by another process now.
 	for pid, start := range t.known {
 		if now, there := byPID[pid]; !there || now.Start != start {
 			delete(t.known, pid)
@@ -35,14 +35,14 @@ func (t *Tree) update(all []Stat) []Stat {
 	if rootThere && t.rootStart == 0 {
 		t.rootStart = root.Start
 	}
-	// The kernel gives the root's id to somebody else only after the last process of its session has ended.
+	// The kernel does not reuse the root's id before the last process of its session has ended.
 	strange := rootThere && root.Start != t.rootStart
 	for _, s := range all {
 		if !strange && (s.PID == t.root || s.Session == t.root) {
 			t.known[s.PID] = s.Start
 		}
 	}
-	// A child may stand before its parent in the list: go on until nobody joins any more.
+	// A child may come before its parent in the list, so repeat until no process is added.
 	for joined := true; joined; {
 		joined = false
 		for _, s := range all {
@@ -60,8 +60,8 @@ func (t *Tree) update(all []Stat) []Stat {
 	return members
 }
 
-// cpuOf adds up CPU times. The time of a child that has ended is in its parent's ReapedCPU, so that the sum never falls
-// as long as members wait for their children; only children of a process that ignores SIGCHLD are lost.
+// cpuOf adds up CPU times. The time of a child that has ended is in its parent's ReapedCPU, so the sum never decreases
+// as long as processes wait for their children. Only the children of a process that ignores SIGCHLD are lost.
 func cpuOf(members []Stat) time.Duration {
 	var sum time.Duration
 	for _, s := range members {
@@ -70,14 +70,14 @@ func cpuOf(members []Stat) time.Duration {
 	return sum
 }
 
-// CPU returns the user and system time that the tree has used since its start, with a resolution of 10 ms for each
-// process, and the number of its processes.
+// CPU returns the number of processes of the tree, and the user and system time that it has used since its start, with
+// a resolution of 10 ms per process.
 func (t *Tree) CPU() (used time.Duration, processes int) {
 	members := t.update(readAll())
 	return cpuOf(members), len(members)
 }
 
-// Memory returns the memory of the tree. A process that ends meanwhile counts as nothing.
+// Memory returns the memory of the tree. A process that ends meanwhile does not count.
 func (t *Tree) Memory() (Memory, error) {
 	var sum Memory
 	for _, s := range t.update(readAll()) {
@@ -119,7 +119,7 @@ func readStat(pid int) (Stat, bool) {
 	return s, err == nil
 }
 
-// readAll returns all processes of the machine that did not end while they were looked at.
+// readAll returns all processes of the machine, except those that ended while it read them.
 func readAll() []Stat {
 	dir, err := os.Open("/proc")
 	if err != nil {

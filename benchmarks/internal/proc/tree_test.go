@@ -25,22 +25,22 @@ func TestTreeMembers(t *testing.T) {
 		all  []Stat
 		want []int
 	}{
-		{"children stand before their parents in the list", []Stat{
+		{"children before their parents in the list", []Stat{
 			{PID: 1}, {PID: 103, Parent: 102, Session: 5, Start: 3}, {PID: 102, Parent: 100, Session: 5, Start: 2},
 			{PID: 100, Parent: 1, Session: 100, Start: 1}, {PID: 200, Parent: 1, Session: 200},
 		}, []int{100, 102, 103}},
-		{"an orphan in a session of its own stays known", []Stat{
+		{"an orphan in a new session stays known", []Stat{
 			{PID: 1}, {PID: 103, Parent: 1, Session: 103, Start: 3}, {PID: 100, Parent: 1, Session: 100, Start: 1},
 		}, []int{100, 103}},
 		{"a member by its session alone", []Stat{
 			{PID: 1}, {PID: 100, Parent: 1, Session: 100, Start: 1}, {PID: 104, Parent: 1, Session: 100, Start: 4},
 		}, []int{100, 104}},
-		{"an id that was given to a stranger", []Stat{
+		{"an id reused by an unrelated process", []Stat{
 			{PID: 1}, {PID: 100, Parent: 1, Session: 100, Start: 1}, {PID: 104, Parent: 1, Session: 7, Start: 99},
 			{PID: 105, Parent: 104, Session: 7, Start: 100},
 		}, []int{100}},
 		{"all gone", []Stat{{PID: 1}}, []int{}},
-		{"a stranger with the root's id, and a session of it", []Stat{
+		{"an unrelated process with the root's id, and its session", []Stat{
 			{PID: 1}, {PID: 100, Parent: 1, Session: 100, Start: 500}, {PID: 106, Parent: 100, Session: 100, Start: 501},
 		}, []int{}},
 	}
@@ -53,13 +53,13 @@ func TestTreeMembers(t *testing.T) {
 
 func TestCPUKeepsTheTimeOfTheDead(t *testing.T) {
 	before := []Stat{{PID: 1, CPU: 10, ReapedCPU: 5}, {PID: 2, Parent: 1, CPU: 7}}
-	after := []Stat{{PID: 1, CPU: 11, ReapedCPU: 5 + 8}} // 2 ended after one unit more and was waited for
+	after := []Stat{{PID: 1, CPU: 11, ReapedCPU: 5 + 8}} // 2 ended after one more unit and was waited for
 	if used := cpuOf(after) - cpuOf(before); used != 2 {
 		t.Errorf("used %d units, want 2", used)
 	}
 }
 
-// A shell whose child burns CPU time: both must be seen, the child's time also after its end.
+// A shell whose child uses CPU time: both must be seen, and the child's time even after its end.
 func TestTreeOfRealProcesses(t *testing.T) {
 	cmd := exec.Command("sh", "-c", "sh -c 'i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done'; echo done; read line")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -89,14 +89,14 @@ func TestTreeOfRealProcesses(t *testing.T) {
 		t.Errorf("CPU time of the tree is %v, though the ended child counted to 300,000", used)
 	}
 	if processes != 1 {
-		t.Errorf("%d processes, want the shell alone", processes)
+		t.Errorf("%d processes, want only the shell", processes)
 	}
 	memory, err := tree.Memory()
 	if err != nil || memory.RSS == 0 || memory.PSS > memory.RSS {
 		t.Errorf("memory %+v, %v", memory, err)
 	}
 	in.Close()
-	// The shell's exit status is that of a read at the end of its input.
+	// The shell's exit status is that of a read at end of file.
 	if err := cmd.Wait(); err != nil && cmd.ProcessState.ExitCode() != 1 {
 		t.Error(err)
 	}

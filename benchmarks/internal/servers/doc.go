@@ -1,7 +1,7 @@
 // Package servers starts, checks and stops the servers of the comparison.
 //
-// A Workload says what is asked and what the handlers do; it exists once for each kind of server (scripts/ for mbserve,
-// nginx/ in this package, peers/ for Go), and Compare refuses to take handlers for equal that do not answer alike.
-// A Server is a running process with its children. Whoever starts it stops it; a Server is for one goroutine.
-// All servers listen on 127.0.0.1.
+// A Workload defines a request and what the handlers do with it. Each kind of server has its own handlers (scripts/ for
+// mbserve, nginx/ in this package, peers/ for Go); Compare checks that they answer alike. A Server is a running process
+// with its children. The caller of Start must call Stop. A Server is not safe for concurrent use. All servers listen on
+// 127.0.0.1.
 package servers

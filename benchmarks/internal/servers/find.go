@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// FindBenchmarks returns the folder benchmarks of the source tree as an absolute path: dir if it is not "", else the
-// working directory or one above it, or a folder benchmarks in one of them.
+// FindBenchmarks returns the folder benchmarks of the source tree as an absolute path: dir if it is not "", otherwise
+// the working directory, one of its parents, or a folder benchmarks in one of these.
 func FindBenchmarks(dir string) (string, error) {
 	if dir != "" {
 		absolute, err := filepath.Abs(dir)
@@ -29,7 +29,7 @@ func FindBenchmarks(dir string) (string, error) {
 		}
 		above := filepath.Dir(at)
 		if above == at {
-			return "", fmt.Errorf("no folder benchmarks here or above: name it with -dir")
+			return "", fmt.Errorf("no folder benchmarks here or above: specify it with -dir")
 		}
 		at = above
 	}

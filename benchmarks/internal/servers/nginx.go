@@ -23,14 +23,14 @@ func (s *Settings) nginxConfig(w Workload, port int, dir string) ([]byte, error)
 		return nil, fmt.Errorf("nginx has no handler for workload %s: %w", w.Name, err)
 	}
 	for _, path := range []string{dir, s.Benchmarks, s.NginxModules} {
-		// nginx would take these for the end of a word or a string.
+		// nginx would take these bytes for the end of a word or string.
 		if strings.ContainsAny(path, " \t\n\";{}'\\$") {
-			return nil, fmt.Errorf("the path %q cannot stand in nginx' configuration", path)
+			return nil, fmt.Errorf("the path %q cannot be used in nginx's configuration", path)
 		}
 	}
 	name := ""
 	if os.Geteuid() == 0 {
-		// Started by root, nginx would give its workers to another user, who may not be able to read our files.
+		// If started by root, nginx would run its workers as another user, who may not be able to read our files.
 		me, err := user.Current()
 		if err != nil {
 			return nil, err
@@ -42,7 +42,7 @@ func (s *Settings) nginxConfig(w Workload, port int, dir string) ([]byte, error)
 		"Modules": s.NginxModules, "User": name, "Workers": s.nginxWorkers(), "Affinity": s.NginxAffinity,
 		"Reuseport": s.NginxReuseport, "Files": s.Files, "Dir": dir, "Port": port, "Handler": string(handler),
 		"Scripts": filepath.Join(s.Benchmarks, "scripts"),
-		// One worker may get all connections of a run; nginx counts some of its own too.
+		// One worker may get all connections of a run. nginx also counts some of its own.
 		"Connections": s.Connections + 256,
 	})
 	return out.Bytes(), err
@@ -57,7 +57,7 @@ func (s *Settings) writeNginxConfig(w Workload, port int, dir string) (string, e
 	return path, os.WriteFile(path, config, 0o644)
 }
 
-// nginxVersions returns what the running nginx said of its Lua module and of LuaJIT.
+// nginxVersions returns the versions of the Lua module and of LuaJIT that the running nginx has reported.
 func nginxVersions(dir string) string {
 	text, err := os.ReadFile(filepath.Join(dir, "versions"))
 	if err != nil {

@@ -24,12 +24,12 @@ type Server struct {
 	Name     string
 	Address  string // host:port
 	Tree     *proc.Tree
-	Versions string // what the server told of its libraries, or ""
+	Versions string // library versions reported by the server, or ""
 	Command  string
 
 	dir   string
 	cmd   *exec.Cmd
-	ended chan struct{} // closed when the first process was waited for
+	ended chan struct{} // closed when the first process has been waited for
 }
 
 // Start starts a server and waits until it answers a request of the workload with 200.
@@ -52,7 +52,7 @@ func (s *Settings) Start(name string, w Workload) (*Server, error) {
 	}
 	defer log.Close()
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, log, log
-	// A session of its own: its processes are told apart by it, and a Ctrl-C ends them through Stop.
+	// A new session identifies the server's processes, and leaves it to Stop to end them after a Ctrl-C.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
@@ -62,7 +62,7 @@ func (s *Settings) Start(name string, w Workload) (*Server, error) {
 		Command: cmd.String(), dir: dir, cmd: cmd, ended: make(chan struct{}),
 	}
 	go func() {
-		cmd.Wait() // its error is no news: Running and the log tell of an early end
+		cmd.Wait() // the error is not needed: Running and the log show an early end
 		close(server.ended)
 	}()
 	if err := server.awaitReady(w); err != nil {
@@ -85,7 +85,7 @@ func (s *Server) awaitReady(w Workload) error {
 		case err == nil && first.Status != "200 OK":
 			return fmt.Errorf("it answers %q", first.Status)
 		case err == nil:
-			s.Tree.PIDs() // learn who belongs to it
+			s.Tree.PIDs() // record its processes
 			return nil
 		case time.Now().After(deadline):
 			return fmt.Errorf("no answer within %v: %w", startTimeout, err)
@@ -94,7 +94,7 @@ func (s *Server) awaitReady(w Workload) error {
 	}
 }
 
-// Running tells whether the first process still runs.
+// Running reports whether the first process is still running.
 func (s *Server) Running() bool {
 	select {
 	case <-s.ended:
@@ -104,10 +104,10 @@ func (s *Server) Running() bool {
 	}
 }
 
-// Stop ends the server: by SIGTERM to its first process, and after ten seconds by SIGKILL to all that are left of its
-// processes. It is an error if the first process had to be killed.
+// Stop ends the server: it sends SIGTERM to the first process, and after ten seconds SIGKILL to all remaining
+// processes. It returns an error if the first process had to be killed.
 func (s *Server) Stop() error {
-	s.Tree.PIDs() // also those who joined since
+	s.Tree.PIDs() // including processes started since
 	s.cmd.Process.Signal(syscall.SIGTERM)
 	limit := time.NewTimer(stopTimeout)
 	defer limit.Stop()
@@ -130,7 +130,7 @@ func (s *Server) Stop() error {
 	return err
 }
 
-// LogTail returns the end of what the server wrote, for error messages.
+// LogTail returns the end of the server's output, for error messages.
 func (s *Server) LogTail() string {
 	const bytesMax = 4096
 	var out []byte

@@ -67,7 +67,7 @@ func TestExpected(t *testing.T) {
 	}
 	for _, w := range Workloads {
 		if err := w.Expected(answer("something else")); err == nil {
-			t.Errorf("%s takes anything", w.Name)
+			t.Errorf("%s accepts anything", w.Name)
 		}
 	}
 	if _, err := FindWorkload("goodbye"); err == nil {
@@ -90,7 +90,7 @@ func TestNginxConfig(t *testing.T) {
 			}
 		}
 		if strings.Contains(config, "affinity") {
-			t.Error("affinity without being asked")
+			t.Error("affinity although it was not requested")
 		}
 	}
 	s.NginxReuseport, s.NginxAffinity = true, true
@@ -112,7 +112,7 @@ func TestCheckNamesWhatIsMissing(t *testing.T) {
 	}
 }
 
-// The peers must answer every workload alike, nginx too where it is installed, and leave no process behind.
+// The peers, and nginx if it is installed, must answer every workload alike and leave no process behind.
 func TestPeersAnswerAlike(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	if err != nil {
@@ -148,7 +148,7 @@ func TestPeersAnswerAlike(t *testing.T) {
 					t.Errorf("%s has %d processes", name, processes)
 				}
 				if name == "nginx" && !strings.Contains(server.Versions, "LuaJIT") {
-					t.Errorf("nginx told the versions %q", server.Versions)
+					t.Errorf("nginx reported the versions %q", server.Versions)
 				}
 				if err := server.Stop(); err != nil {
 					t.Error(err)
@@ -173,7 +173,7 @@ func TestStartTellsWhyNot(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := exec.LookPath("sh"); err != nil {
-		t.Skip("no shell to play a server that fails")
+		t.Skip("no shell to simulate a server that fails")
 	}
 	s := Settings{Benchmarks: t.TempDir(), Temp: t.TempDir(), Mbserve: script}
 	_, err := s.Start("mbserve", Workloads[0])

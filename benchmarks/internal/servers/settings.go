@@ -12,10 +12,10 @@ import (
 	"strings"
 )
 
-// Names are the servers that can be started, in the order of reports.
+// Names lists the servers that can be started, in the order of the reports.
 var Names = []string{"mbserve", "nginx", "nethttp", "fasthttp"}
 
-// Settings say how servers are started. They are not changed after Check.
+// Settings says how servers are started. It must not be changed after Check.
 type Settings struct {
 	Benchmarks string // the folder benchmarks of the source tree, absolute
 	Temp       string // an existing folder for binaries, configurations and logs, absolute
@@ -24,23 +24,23 @@ type Settings struct {
 	MbserveFlags   []string // further arguments before the script
 	MbserveOptions []string // name=value, given to the script
 
-	NginxModules   string // folder of nginx' loadable modules
-	NginxWorkers   int    // 0: as many as there are cores
+	NginxModules   string // folder of nginx's loadable modules
+	NginxWorkers   int    // 0: one per core
 	NginxReuseport bool
 	NginxAffinity  bool
 
-	Connections int // most connections that a server will be asked to hold
-	Files       int // limit of open files, as set for this process
+	Connections int // largest number of connections that a server must hold
+	Files       int // open file limit of this process
 }
 
-// SplitNames turns a list with commas into names of servers; unknown and doubled names are errors.
+// SplitNames splits a comma-separated list of server names. Unknown and repeated names are errors.
 func SplitNames(list string) ([]string, error) {
 	var names []string
 	for name := range strings.SplitSeq(list, ",") {
 		name = strings.TrimSpace(name)
 		switch {
 		case !slices.Contains(Names, name):
-			return nil, fmt.Errorf("unknown server %q; there are %s", name, strings.Join(Names, ", "))
+			return nil, fmt.Errorf("unknown server %q; the servers are %s", name, strings.Join(Names, ", "))
 		case slices.Contains(names, name):
 			return nil, fmt.Errorf("server %q is named twice", name)
 		}
@@ -49,7 +49,7 @@ func SplitNames(list string) ([]string, error) {
 	return names, nil
 }
 
-// Check tells, before anything is started, what is missing for these servers, and builds the ones written in Go.
+// Check reports what is missing for these servers before any is started, and builds those written in Go.
 func (s *Settings) Check(names []string) error {
 	var missing []error
 	for _, name := range names {
@@ -63,7 +63,7 @@ func (s *Settings) Check(names []string) error {
 	return errors.Join(missing...)
 }
 
-// others names the servers that are not missing, as an example of what works.
+// others lists the servers that are not missing, as an example of what works.
 func others(names []string, missing []error) string {
 	var there []string
 	for _, name := range names {
@@ -82,7 +82,7 @@ func (s *Settings) checkOne(name string) error {
 	case "mbserve":
 		info, err := os.Stat(s.Mbserve)
 		if err != nil {
-			return fmt.Errorf("no binary: %w; build it with make, or name it with -mbserve", err)
+			return fmt.Errorf("no binary: %w; build it with make, or specify it with -mbserve", err)
 		}
 		if info.IsDir() || info.Mode()&0o111 == 0 {
 			return fmt.Errorf("%s is not an executable file", s.Mbserve)
@@ -93,7 +93,7 @@ func (s *Settings) checkOne(name string) error {
 		}
 		for _, module := range []string{"ndk_http_module.so", "ngx_http_lua_module.so"} {
 			if _, err := os.Stat(filepath.Join(s.NginxModules, module)); err != nil {
-				return fmt.Errorf("no Lua module: %w; benchmarks/install.sh installs it, -nginx-modules says where it is", err)
+				return fmt.Errorf("no Lua module: %w; benchmarks/install.sh installs it, -nginx-modules sets its folder", err)
 			}
 		}
 	default:
@@ -115,14 +115,14 @@ func (s *Settings) nginxWorkers() int {
 	return runtime.NumCPU()
 }
 
-// command returns what starts a server; dir is a folder of its own.
+// command returns the command that starts a server. dir is a separate folder for it.
 func (s *Settings) command(name string, w Workload, port int, dir string) (*exec.Cmd, error) {
 	address := fmt.Sprintf("127.0.0.1:%d", port)
 	switch name {
 	case "mbserve":
 		args := slices.Clone(s.MbserveFlags)
 		args = append(args, filepath.Join(s.Benchmarks, "scripts", w.Name+".lua"), fmt.Sprint(port))
-		// What the user asked for comes last and so wins over what the workload suggests.
+		// The user's options come last and so override those of the workload.
 		args = append(append(args, w.mbOptions...), s.MbserveOptions...)
 		return exec.Command(s.Mbserve, args...), nil
 	case "nginx":
@@ -136,7 +136,7 @@ func (s *Settings) command(name string, w Workload, port int, dir string) (*exec
 	}
 }
 
-// freePort returns a port of 127.0.0.1 that nobody listens on at the moment.
+// freePort returns a port of 127.0.0.1 that is currently free.
 func freePort() (int, error) {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {

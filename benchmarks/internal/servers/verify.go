@@ -8,7 +8,7 @@ import (
 	"moonbridge/benchmarks/internal/probe"
 )
 
-// Fetch asks the server twice over one connection and returns the second answer.
+// Fetch sends the request twice over one connection and returns the second answer.
 func (s *Server) Fetch(w Workload) (probe.Answer, error) {
 	_, second, err := probe.Get(s.Address, w.Request(s.Address), probeTimeout)
 	if err != nil {
@@ -17,9 +17,9 @@ func (s *Server) Fetch(w Workload) (probe.Answer, error) {
 	return second, nil
 }
 
-// Compare returns an error for each point in which an answer differs from the first one, so that no server wins by
-// sending less: status, body, Content-Type and Content-Length must be equal, Date must be there, and the connection must
-// not be announced as closing. Server and Connection may differ.
+// Compare returns an error for each difference between an answer and the first one, so that no server wins by sending
+// less. Status, body, Content-Type and Content-Length must be equal, there must be a Date, and the connection must not
+// be announced as closing. Server and Connection may differ.
 func Compare(names []string, answers []probe.Answer) error {
 	var wrong []error
 	for i, a := range answers {
@@ -49,12 +49,12 @@ func Compare(names []string, answers []probe.Answer) error {
 	return errors.Join(wrong...)
 }
 
-// Expected checks the first answer itself, since equal answers may all be wrong.
+// Expected checks the first answer, since equal answers may all be wrong.
 func (w Workload) Expected(a probe.Answer) error {
 	switch w.Name {
 	case "echo":
 		if !bytes.Equal(a.Body, w.body) {
-			return errors.New("echo: the body did not come back")
+			return errors.New("echo: the body was not sent back")
 		}
 	case "page":
 		if rows := bytes.Count(a.Body, []byte("<tr ")); rows != 50 || len(a.Body) < 3500 || len(a.Body) > 5000 {

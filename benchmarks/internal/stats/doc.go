@@ -1,4 +1,4 @@
-// Package stats summarises repeated measurements: median, smallest and largest, and ratios of runs that belong together.
+// Package stats summarises repeated measurements: median, smallest and largest value, and ratios of corresponding runs.
 //
-// A Summary is a value; nothing here keeps or changes the slices that it is given.
+// No function keeps or changes its argument slices.
 package stats

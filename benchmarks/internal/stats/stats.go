@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// Summary is what is told of a series of measurements. All fields are NaN for an empty series.
+// Summary summarises a series of measurements. All fields are NaN for an empty series.
 type Summary struct {
 	Median, Min, Max float64
 }
@@ -26,8 +26,8 @@ func Summarise(values []float64) Summary {
 	return Summary{Median: quantileSorted(finite, 0.5), Min: finite[0], Max: finite[len(finite)-1]}
 }
 
-// Ratios divides a[i] by b[i] for as many rounds as both have. Runs of the same round are close together in time, so
-// that a disturbance of the machine weighs on both; the ratio of two medians would not have that property.
+// Ratios divides a[i] by b[i] for as many rounds as both have. Runs of the same round are close together in time, so a
+// disturbance of the machine affects both. The ratio of two medians would not have that property.
 func Ratios(a, b []float64) []float64 {
 	n := min(len(a), len(b))
 	out := make([]float64, n)
@@ -37,8 +37,7 @@ func Ratios(a, b []float64) []float64 {
 	return out
 }
 
-// Quantile returns the value below which the part q (0 to 1) of the series lies, with linear interpolation between
-// neighbours, and NaN for an empty series.
+// Quantile returns the q-quantile (0 to 1) of the series, with linear interpolation, or NaN for an empty series.
 func Quantile(values []float64, q float64) float64 {
 	if len(values) == 0 {
 		return math.NaN()

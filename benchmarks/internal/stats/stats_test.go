@@ -17,7 +17,7 @@ func TestSummarise(t *testing.T) {
 		{"odd, unsorted", []float64{3, 1, 2}, Summary{2, 1, 3}},
 		{"even: mean of the two in the middle", []float64{4, 1, 3, 2}, Summary{2.5, 1, 4}},
 		{"one outlier does not move the median", []float64{10, 11, 1000}, Summary{11, 10, 1000}},
-		{"what was not measured is left out", []float64{nan, 5, math.Inf(1), 7}, Summary{6, 5, 7}},
+		{"missing measurements are left out", []float64{nan, 5, math.Inf(1), 7}, Summary{6, 5, 7}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

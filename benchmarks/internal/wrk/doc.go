@@ -1,5 +1,5 @@
-// Package wrk starts the load generator wrk and reads the numbers out of its report.
+// Package wrk starts the load generator wrk and parses its report.
 //
-// wrk reports latencies as the clients saw them, without correction for requests that could not be sent while a client
-// waited: at a given number of connections they tell how long an answer took, not what happens at a given rate.
+// wrk reports latencies as seen by the clients, without correction for requests that could not be sent while a client
+// waited. They show how long an answer takes with a given number of connections, not at a given rate.
 package wrk

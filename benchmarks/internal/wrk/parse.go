@@ -10,15 +10,15 @@ import (
 	"time"
 )
 
-// Result is what wrk reports of one run with --latency.
+// Result is wrk's report of one run with --latency.
 type Result struct {
-	Requests   int           // responses that arrived whole
+	Requests   int           // complete responses
 	Duration   time.Duration // as measured by wrk
 	PerSecond  float64       // responses per second
 	P50, P99   time.Duration // latency as seen by the clients
 	Max        time.Duration
 	Errors     SocketErrors
-	BadStatus  int // responses with a status outside of 2xx and 3xx
+	BadStatus  int // responses with a status other than 2xx and 3xx
 	percentile bool
 }
 
@@ -28,11 +28,11 @@ type SocketErrors struct {
 	Connect, Read, Write, Timeout int
 }
 
-// Total is the number of errors of all kinds.
+// Total returns the number of errors of all kinds.
 func (e SocketErrors) Total() int { return e.Connect + e.Read + e.Write + e.Timeout }
 
-// Parse reads wrk's report. It fails if a number that the comparison rests on is missing or cannot be read: a report in
-// a form that is not known must not pass as a measurement.
+// Parse parses wrk's report. It fails if a number that the comparison needs is missing or malformed: a report in an
+// unknown format must not pass for a measurement.
 func Parse(report string) (Result, error) {
 	var r Result
 	var seenRequests, seenRate bool
@@ -52,7 +52,7 @@ func Parse(report string) (Result, error) {
 		case strings.HasPrefix(line, "Non-2xx or 3xx responses:"):
 			r.BadStatus, err = strconv.Atoi(strings.TrimSpace(strings.TrimPrefix(line, "Non-2xx or 3xx responses:")))
 		case strings.HasPrefix(line, "Latency Distribution"):
-			// A heading, though it begins like the line of the thread statistics.
+			// A heading, which starts like the line of the thread statistics.
 		case strings.HasPrefix(line, "Latency "):
 			err = r.parseThreadLatency(line)
 		case strings.HasPrefix(line, "50%"):
@@ -67,14 +67,14 @@ func Parse(report string) (Result, error) {
 	}
 	switch {
 	case !seenRequests || !seenRate:
-		return Result{}, errors.New("wrk report: no number of requests in it")
+		return Result{}, errors.New("wrk report: no number of requests")
 	case !r.percentile && r.Requests > 0:
-		return Result{}, errors.New("wrk report: no latency distribution in it (--latency)")
+		return Result{}, errors.New("wrk report: no latency distribution (--latency)")
 	}
 	return r, nil
 }
 
-// parseRequests reads "613513 requests in 5.10s, 87.76MB read".
+// parseRequests parses "613513 requests in 5.10s, 87.76MB read".
 func (r *Result) parseRequests(line string) error {
 	count, rest, _ := strings.Cut(line, " requests in ")
 	length, _, _ := strings.Cut(rest, ",")
@@ -86,19 +86,19 @@ func (r *Result) parseRequests(line string) error {
 	return err
 }
 
-// parseErrors reads "Socket errors: connect 0, read 3, write 0, timeout 1".
+// parseErrors parses "Socket errors: connect 0, read 3, write 0, timeout 1".
 func (r *Result) parseErrors(line string) error {
 	e := &r.Errors
 	n, err := fmt.Sscanf(line, "Socket errors: connect %d, read %d, write %d, timeout %d",
 		&e.Connect, &e.Read, &e.Write, &e.Timeout)
 	if err == nil && n != 4 {
-		err = errors.New("not all counters are there")
+		err = errors.New("a counter is missing")
 	}
 	return err
 }
 
-// parseThreadLatency reads the maximum from "Latency   515.38us  230.53us   9.04ms   77.68%": mean, deviation, maximum
-// and the part within one deviation.
+// parseThreadLatency parses the maximum in "Latency 515.38us 230.53us 9.04ms 77.68%": mean, standard deviation,
+// maximum, and the share within one standard deviation.
 func (r *Result) parseThreadLatency(line string) error {
 	fields := strings.Fields(line)
 	if len(fields) != 5 {
@@ -109,7 +109,7 @@ func (r *Result) parseThreadLatency(line string) error {
 	return err
 }
 
-// parsePercentile reads "99%    1.24ms".
+// parsePercentile parses "99% 1.24ms".
 func parsePercentile(line string) (time.Duration, error) {
 	_, value, _ := strings.Cut(line, "%")
 	return parseTime(strings.TrimSpace(value))
@@ -142,5 +142,5 @@ func parseTime(text string) (time.Duration, error) {
 		}
 		return time.Duration(math.Round(value * float64(u.unit))), nil
 	}
-	return 0, fmt.Errorf("no known unit in %q", text)
+	return 0, fmt.Errorf("unknown unit in %q", text)
 }

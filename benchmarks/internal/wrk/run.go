@@ -14,13 +14,13 @@ import (
 // Load describes one run.
 type Load struct {
 	URL      string
-	Threads  int // wrk's threads; never more than Conns are used, since wrk refuses that
+	Threads  int // number of threads; at most Conns are used, since wrk refuses more
 	Conns    int
-	Duration time.Duration // whole seconds, at least one: wrk knows nothing finer
+	Duration time.Duration // whole seconds, at least one: wrk's resolution
 	Script   string        // Lua script of wrk, or "" for a plain GET
 }
 
-// Args returns the arguments that wrk is started with.
+// Args returns wrk's arguments.
 func (l Load) Args() []string {
 	seconds := max(int(l.Duration.Round(time.Second)/time.Second), 1)
 	args := []string{
@@ -35,16 +35,16 @@ func (l Load) Args() []string {
 	return append(args, l.URL)
 }
 
-// Run starts wrk, waits for it, and returns its result and the CPU time that wrk itself took. When the
-// caller's context ends, wrk is ended and the context's error is returned.
+// Run starts wrk, waits for it, and returns its result and the CPU time that wrk used. If ctx is done, Run ends wrk and
+// returns the error of ctx.
 func (l Load) Run(caller context.Context) (Result, time.Duration, error) {
-	// wrk's own clock ends the run; the limit here is for a wrk that hangs.
+	// wrk ends the run itself; this limit is for a wrk that hangs.
 	ctx, cancel := context.WithTimeout(caller, l.Duration+30*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "wrk", l.Args()...)
 	var out, errout bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errout
-	// Out of reach of a Ctrl-C: wrk would end at once, and report the part of a run as if it were the whole.
+	// Keep a Ctrl-C from wrk, which would end at once and report a partial run as if it were complete.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	err := cmd.Run()
 	if caller.Err() != nil {
@@ -58,9 +58,9 @@ func (l Load) Run(caller context.Context) (Result, time.Duration, error) {
 	return result, cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), err
 }
 
-// Version returns the version that wrk tells of itself, or "" if there is no wrk.
+// Version returns wrk's version, or "" if there is no wrk.
 func Version() string {
-	// wrk -v exits with status 1, so the output counts and not the error.
+	// wrk -v exits with status 1, so use the output and ignore the error.
 	out, _ := exec.Command("wrk", "-v").CombinedOutput()
 	line, _, _ := strings.Cut(string(out), "\n")
 	line, _, _ = strings.Cut(line, " Copyright")

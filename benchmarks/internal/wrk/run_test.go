@@ -12,7 +12,7 @@ func TestRunEndsWithItsContext(t *testing.T) {
 	if Version() == "" {
 		t.Skip("wrk is not installed: benchmarks/install.sh")
 	}
-	silent, err := net.Listen("tcp", "127.0.0.1:0") // accepts in the kernel, and never answers
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // the kernel accepts, but there is never an answer
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +34,7 @@ func TestArgs(t *testing.T) {
 	}{
 		{"two threads", Load{URL: "u", Threads: 2, Conns: 64, Duration: 5 * time.Second},
 			[]string{"-t2", "-c64", "-d5s", "--latency", "u"}},
-		{"never more threads than connections", Load{URL: "u", Threads: 2, Conns: 1, Duration: time.Second},
+		{"no more threads than connections", Load{URL: "u", Threads: 2, Conns: 1, Duration: time.Second},
 			[]string{"-t1", "-c1", "-d1s", "--latency", "u"}},
 		{"script, duration rounded up to a second", Load{URL: "u", Threads: 2, Conns: 2, Duration: 1, Script: "s.lua"},
 			[]string{"-t2", "-c2", "-d1s", "--latency", "-s", "s.lua", "u"}},

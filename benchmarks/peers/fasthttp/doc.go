@@ -1,3 +1,2 @@
-// Command fasthttp answers the workloads of the comparison with the fasthttp library. It listens until it is ended by a
-// signal.
+// Command fasthttp answers the workloads of the comparison with the fasthttp library. It runs until a signal ends it.
 package main

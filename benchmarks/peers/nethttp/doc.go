@@ -1,2 +1,2 @@
-// Command nethttp answers the workloads of the comparison with Go's net/http. It listens until it is ended by a signal.
+// Command nethttp answers the workloads of the comparison with Go's net/http. It runs until a signal ends it.
 package main

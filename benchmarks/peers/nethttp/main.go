@@ -37,7 +37,8 @@ var handlers = map[string]http.HandlerFunc{
 	},
 }
 
-// answer sends a body. net/http counts the length of short bodies itself; a page would go out in chunks without it.
+// answer sends a body with its Content-Length. net/http sets that itself only for short bodies; a page would be sent in
+// chunks.
 func answer(w http.ResponseWriter, body string) {
 	header := w.Header()
 	header.Set("Content-Type", workload.ContentType)

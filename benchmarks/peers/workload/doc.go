@@ -1,3 +1,3 @@
-// Package workload holds what the handlers of the peers written in Go have in common, so that both do the same work as
-// the Lua handlers in benchmarks/scripts. Its functions may be called from any goroutine.
+// Package workload contains the code shared by the handlers of the Go peers, so that both do the same work as the Lua
+// handlers in benchmarks/scripts. Its functions are safe for concurrent use.
 package workload

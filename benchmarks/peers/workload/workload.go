@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// ContentType is that of all answers.
+// ContentType is the Content-Type of all answers.
 const ContentType = "text/plain"
 
 // Hello is the answer to the workloads hello and blocking.
@@ -17,11 +17,11 @@ const Hello = "Hello, world!\n"
 // Sleep is how long the handler of the workload blocking sleeps.
 const Sleep = 2 * time.Millisecond
 
-// rows is the number of rows of a page; with it a page has about 4 KB.
+// rows is the number of rows of a page, which makes it about 4 KB.
 const rows = 50
 
-// Page builds the page of the workload page: each row by concatenation, the rows gathered as one does it in Go. It is
-// the counterpart of scripts/rows.lua, byte for byte.
+// Page builds the page of the workload page: it concatenates each row and collects the rows in the usual Go way. The
+// result is the same as that of scripts/rows.lua, byte for byte.
 func Page() string {
 	var page strings.Builder
 	page.Grow(4096)
@@ -35,7 +35,7 @@ func Page() string {
 	return page.String()
 }
 
-// Args returns what a peer was started with: ADDRESS WORKLOAD. It ends the program where there is something else.
+// Args returns the arguments of a peer: ADDRESS WORKLOAD. It ends the program if they are different.
 func Args() (address, name string) {
 	if len(os.Args) != 3 {
 		fmt.Fprintf(os.Stderr, "usage: %s ADDRESS hello|page|blocking|echo\n", os.Args[0])

@@ -1,4 +1,4 @@
--- For the access log: answers, a failure, a slow handler, and a stream that breaks off.
+-- For the access log: answers, a failure, a slow handler, and a stream that is cut off.
 local http = require "moonbridge_http"
 
 local function nap(seconds)

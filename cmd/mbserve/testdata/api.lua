@@ -1,4 +1,4 @@
--- Evaluates the Lua expressions in the field "Show" of a request, separated by ";", and shows what they are, one a line.
+-- Evaluates the Lua expressions in the field "Show" of a request, separated by ";", and shows their values, one per line.
 local http = require "moonbridge_http"
 
 local function show(v)

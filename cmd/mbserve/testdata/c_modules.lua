@@ -42,7 +42,7 @@ function cases.lfs(p)
 	return table.concat(names, " ") .. " " .. attributes.mode .. " " .. attributes.size
 end
 
--- A pipe, a child and its status: what takes signals and descriptors seriously.
+-- A pipe, a child and its exit status: these depend on signals and descriptors.
 function cases.posix()
 	local unistd, wait = require "posix.unistd", require "posix.sys.wait"
 	local reader, writer = unistd.pipe()
@@ -77,7 +77,7 @@ function cases.sqlite(p)
 	return ("%d %s %s %s"):format(count, word, tostring(wrong), message)
 end
 
--- Speaks HTTP with a server: p.port.
+-- Sends an HTTP request to a server at p.port.
 function cases.socket(p)
 	local client = assert(require("socket").connect("127.0.0.1", p.port))
 	client:settimeout(30)
@@ -96,7 +96,7 @@ end
 
 function cases.socket_mime(p) return (require("mime").b64(p.text)) end
 
--- Waits for an answer that never comes, and then some.
+-- Waits for an answer that never comes, then sleeps for a moment.
 function cases.socket_wait(p)
 	local socket = require "socket"
 	local client = assert(socket.connect("127.0.0.1", p.port))

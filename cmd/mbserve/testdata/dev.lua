@@ -1,4 +1,4 @@
--- For --dev: handlers that fail in all the ways there are.
+-- For --dev: handlers that fail in every possible way.
 local http = require "moonbridge_http"
 local broken = require "broken_module"
 

@@ -1,4 +1,4 @@
--- Sends a first part, of as many bytes as the query says, then waits until somebody opens the FIFO that is the argument.
+-- Sends a first part, of as many bytes as the query says, then waits until the FIFO given as argument is opened.
 -- Only /flush calls flush.
 local http = require "moonbridge_http"
 local fifo = ...

@@ -1,4 +1,4 @@
--- Sends back what it gets, with the method before it. /refuse does not want the body.
+-- Sends back the body, preceded by the method. /refuse does not read the body.
 local http = require "moonbridge_http"
 local path = ...
 

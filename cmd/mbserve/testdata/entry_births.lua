@@ -1,4 +1,4 @@
--- Writes a line for each worker that is made. The argument is a Lua expression: options of the pool.
+-- Writes a line for each worker that starts. The argument is a Lua expression: options of the pool.
 local http = require "moonbridge_http"
 local load = loadstring or load
 local pool = load("return { " .. (...) .. " }")()

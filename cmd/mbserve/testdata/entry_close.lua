@@ -1,4 +1,4 @@
--- Writes as many bytes as the client asks for, and closes with the timeout that it asks for; then says how that went.
+-- Writes the number of bytes and closes with the timeout that the client requests, then shows the result.
 listen{
 	{ proto = "tcp4", port = 0, localhost = true },
 	connect = function(socket)

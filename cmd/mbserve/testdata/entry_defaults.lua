@@ -1,4 +1,4 @@
--- Shows the defaults of the sizes: longest piece of a streamed body. GET sends pieces of 100 bytes, with pauses.
+-- Shows the default sizes: the longest piece of a streamed body. GET sends pieces of 100 bytes, with pauses.
 local http = require "moonbridge_http"
 
 listen{

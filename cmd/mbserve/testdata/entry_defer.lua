@@ -1,4 +1,4 @@
--- Answers before the form has come in: with ?dot and ?colon by both spellings of defer_reading, else not.
+-- Answers before the form has arrived, if ?dot or ?colon calls defer_reading in one of its spellings.
 local http = require "moonbridge_http"
 
 listen{

@@ -1,4 +1,4 @@
--- Refuses large bodies, and takes leave of their senders for a while.
+-- Refuses large bodies, and drains their connections for a while.
 local http = require "moonbridge_http"
 
 listen{

@@ -1,4 +1,4 @@
--- Shows a form: the tables, or with ?stream what stream handlers are given. Then tries what is too late.
+-- Shows a form: the tables, or with ?stream the arguments of stream handlers. Then tries calls that are too late.
 local http = require "moonbridge_http"
 
 local function show(about)
@@ -21,7 +21,7 @@ listen{
 			request:stream_post_param("file", handler("file"))
 		end
 		request:process_request_body()
-		request:process_request_body() -- to no effect
+		request:process_request_body() -- has no effect
 		for _, name in ipairs{ "file", "fire", "text" } do
 			local about = request.post_metadata and request.post_metadata[name]
 			line(name, tostring(request.post_params[name]), #request.post_params_list[name], about and show(about) or tostring(about),

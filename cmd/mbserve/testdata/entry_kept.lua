@@ -1,8 +1,8 @@
--- Keeps request and socket objects beyond their time.
+-- Keeps request and socket objects after their end.
 local http = require "moonbridge_http"
 local request_before, socket_before, raw_before
 
--- The message of an error, without its place.
+-- The message of an error, without the place.
 local function try(f, ...) return (select(2, pcall(f, ...)):gsub("^.-:%d+: ", "")) end
 local function index(object, name) return object[name] end
 

@@ -1,4 +1,4 @@
--- Calls listen when it is too late, from each handler there is.
+-- Calls listen too late, from every kind of handler.
 local http = require "moonbridge_http"
 
 local function late(where)

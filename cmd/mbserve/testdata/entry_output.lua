@@ -1,4 +1,4 @@
--- Sends as many bytes as the path says, then waits until somebody opens the FIFO that is the first argument, then sends the
+-- Sends the number of bytes given by the path, waits until the FIFO given as first argument is opened, then sends the
 -- end. The second argument is a Lua expression: options of generate_handler.
 local http = require "moonbridge_http"
 local load = loadstring or load

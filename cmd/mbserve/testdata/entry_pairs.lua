@@ -1,4 +1,4 @@
--- Lists with pairs what is in the table that the path names.
+-- Lists, with pairs, the contents of the table named by the path.
 local http = require "moonbridge_http"
 
 listen{

@@ -1,4 +1,4 @@
--- The first line is a Lua expression: the formats to read what follows with. Says what they have read.
+-- The first line is a Lua expression: the formats for reading the rest. Shows the results.
 local load = loadstring or load
 local unpack = unpack or table.unpack
 

@@ -1,4 +1,4 @@
--- A response that takes longer than it may.
+-- A response that takes longer than allowed.
 local http = require "moonbridge_http"
 
 listen{

@@ -1,4 +1,4 @@
--- What a handler returns decides whether its worker goes on: the path is a Lua expression, on both listeners.
+-- What a handler returns decides whether its worker continues: the path is a Lua expression, on both listeners.
 local http = require "moonbridge_http"
 local load = loadstring or load
 local function value(text) return load("return " .. text)() end

@@ -1,8 +1,8 @@
--- Sets limits of time in every way. The path is what to do.
+-- Sets time limits in every way. The path selects one.
 local http = require "moonbridge_http"
 local cases = {}
 
--- Not longer than a limit allows, if it is asked for, else for ever.
+-- Runs for the given number of seconds of processor time, or forever without one.
 local function busy(seconds)
 	local stop = seconds and os.clock() + seconds
 	repeat until stop and os.clock() > stop

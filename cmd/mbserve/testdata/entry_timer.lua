@@ -1,4 +1,4 @@
--- What the handler of a timer is given. The argument is a delay.
+-- Shows the argument of a timer's handler. The argument of the script is a delay.
 listen{
 	{ proto = "interval", delay = tonumber((...)) },
 	{ proto = "interval", delay = tonumber((...)), name = "a name" },

@@ -1,7 +1,7 @@
--- One way to fail a path.
+-- Each path fails in a different way.
 local http = require "moonbridge_http"
--- A signal comes from a shell, whose parent is the worker: there is no way to raise one that
--- both LuaJIT and Lua 5.4 have.
+-- A shell, whose parent is the worker, sends the signal: there is no way to raise one that
+-- exists in both LuaJIT and Lua 5.4.
 local cases = {}
 
 local function deep()

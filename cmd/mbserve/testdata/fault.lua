@@ -1,4 +1,4 @@
--- Faults that a worker can have. Arguments: how prepare behaves, a file.
+-- Faults of a worker. Arguments: the behaviour of prepare, a file.
 local http = require "moonbridge_http"
 local mode, file = ...
 local found, ffi = pcall(require, "ffi")
@@ -12,7 +12,7 @@ end
 local prepare = {}
 function prepare.exit() os.exit(7) end
 function prepare.endless() while exists(file) do end end
-function prepare.once() -- dies as long as the file is missing
+function prepare.once() -- dies while the file is missing
 	if not exists(file) then os.exit(0) end
 end
 

@@ -1,4 +1,4 @@
--- A pool that asks for too much, or for what the system does not give.
+-- A pool that requests too much, or more than the system provides.
 local http = require "moonbridge_http"
 listen{
 	{ proto = "tcp4", port = 0, localhost = true },

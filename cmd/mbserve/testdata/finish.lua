@@ -1,4 +1,4 @@
--- Each worker writes a line to the file that is the argument when it begins, and one when it ends.
+-- Each worker writes a line to the file given as argument when it starts, and one when it ends.
 local http = require "moonbridge_http"
 local file = ...
 

@@ -1,4 +1,4 @@
--- One worker to begin with, up to eight. /wait waits until somebody opens the FIFO that is the argument.
+-- One worker at first, up to eight. /wait waits until the FIFO given as argument is opened.
 local http = require "moonbridge_http"
 local fifo = ...
 

@@ -1,4 +1,4 @@
--- Prints which of the modules in the command line are not installed. It is only checked, never served.
+-- Prints which of the modules on the command line are not installed. The script is only checked, never served.
 for _, name in ipairs(arg) do
 	local found, message = pcall(require, name)
 	if not found then print("missing: " .. name .. ": " .. message:match("[^\n]*")) end

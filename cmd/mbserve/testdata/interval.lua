@@ -1,5 +1,5 @@
--- Two timers, strict and not, whose handlers take more than half of the delay. The argument is a file that every begin and
--- end is written to, with the time in ms.
+-- Two timers, strict and not, whose handlers take more than half of the delay. The argument is a file to which every start
+-- and end is written, with the time in ms.
 local http = require "moonbridge_http"
 local ffi = require "ffi"
 ffi.cdef [[

@@ -1,5 +1,5 @@
--- Handlers that want more memory than the first argument allows, and some that only look like it. When
--- the file exists that the second argument names, the timer wants more, too.
+-- Handlers that use more memory than the first argument allows, and some that only seem to. If the file
+-- named by the second argument exists, the timer uses more too.
 local http = require "moonbridge_http"
 local limit, file = ...
 local cases, kept = {}, {}
@@ -31,7 +31,7 @@ function cases.late(request)
 	hog()
 end
 
--- Garbage beside what is kept for good, some of it in large pieces.
+-- Garbage next to data that is kept, some of it in large pieces.
 function cases.garbage()
 	for i = 1, 100 do kept[i] = kept[i] or ("x"):rep(tonumber(limit) / 200 + i) end
 	local sum = 0
@@ -43,7 +43,7 @@ function cases.garbage()
 	return sum
 end
 
--- Never fails, but is full one day.
+-- Never fails, but its memory fills up.
 function cases.leak()
 	for _ = 1, 1000 do kept[#kept + 1] = { #kept } end
 	return pid()

@@ -1,4 +1,4 @@
--- Too much memory before the first request. The argument says who wants it: prepare, or the script.
+-- Too much memory before the first request. The argument says which one uses it: prepare, or the script.
 local http = require "moonbridge_http"
 local who = ...
 

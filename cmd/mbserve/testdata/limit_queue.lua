@@ -1,5 +1,5 @@
--- Raw connections for one worker, with one place in the queue. "wait" occupies the worker until somebody opens the FIFO
--- that is the argument.
+-- Raw connections for one worker, with one place in the queue. "wait" occupies the worker until the FIFO
+-- given as argument is opened.
 local fifo = ...
 
 listen{

@@ -1,4 +1,4 @@
--- Ways to call oneself for ever.
+-- Various infinite recursions.
 local http = require "moonbridge_http"
 local cases = {}
 

@@ -1,4 +1,4 @@
--- When a worker is replaced. The argument is min_requests_per_fork, or what is to fail: "error" or "timer".
+-- When a worker is replaced. The argument is min_requests_per_fork, or what should fail: "error" or "timer".
 local http = require "moonbridge_http"
 local what = ...
 local served, cases = 0, {}

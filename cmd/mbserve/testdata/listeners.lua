@@ -1,4 +1,4 @@
--- Every kind of listener, each with a handler of its own that says which it is, and a second pool. The socket file is the
+-- Every kind of listener, each with its own handler that says which it is, and a second pool. The socket file is the
 -- argument.
 local http = require "moonbridge_http"
 

@@ -1,4 +1,4 @@
--- Never gets to the end: waits for somebody to open the FIFO that is the argument.
+-- Never ends: waits until the FIFO given as argument is opened.
 io.stderr:write("loading\n")
 io.open((...))
 listen{}

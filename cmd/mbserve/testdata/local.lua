@@ -1,4 +1,4 @@
--- A Unix socket, whose path is the argument. With one more argument the script fails after listen.
+-- A Unix socket, whose path is the argument. With a second argument the script fails after listen.
 local http = require "moonbridge_http"
 local path, fail = ...
 

@@ -1,4 +1,4 @@
--- The port that is the argument is in use: the script finds out and takes another one.
+-- The port given as argument is in use: the script catches the error and uses another one.
 local http = require "moonbridge_http"
 local port, path = ...
 local handler = http.generate_handler(function(request)

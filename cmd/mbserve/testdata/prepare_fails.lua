@@ -1,4 +1,4 @@
--- No worker can be made as long as the file that is the argument is missing.
+-- No worker can start while the file given as argument is missing.
 local http = require "moonbridge_http"
 local file = ...
 

@@ -1,4 +1,4 @@
--- What a handler may do as a process: start others, write to standard output, change its directory. The query is a command.
+-- What a handler may do as a process: start other processes, write to standard output, change its directory. The query is a command.
 local http = require "moonbridge_http"
 
 listen{
@@ -11,7 +11,7 @@ listen{
 			p:close()
 		elseif request.path == "execute" then
 			local status, how, code = os.execute(request.get_params.c)
-			if how then status = how == "exit" and code * 256 or code end -- Lua 5.4; LuaJIT has it as waitpid has
+			if how then status = how == "exit" and code * 256 or code end -- Lua 5.4; LuaJIT returns the value of waitpid
 			request:send_data(status)
 		else
 			print("printed", request.get_params.c)

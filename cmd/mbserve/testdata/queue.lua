@@ -1,4 +1,4 @@
--- One worker, one place in the queue. /wait occupies the worker until somebody opens the FIFO that is the argument.
+-- One worker, one place in the queue. /wait occupies the worker until the FIFO given as argument is opened.
 local http = require "moonbridge_http"
 local fifo = ...
 

@@ -1,4 +1,4 @@
--- Raw connections: a line echo server in a pool with an HTTP listener and a timer. What a line says is done: see raw_test.go.
+-- Raw connections: a line echo server in a pool with an HTTP listener and a timer. Lines are commands: see raw_test.go.
 local http = require "moonbridge_http"
 local path, ticks, max_fork, request_timeout = ...
 max_fork = tonumber(max_fork) or 8
@@ -14,7 +14,7 @@ local commands = {
 }
 
 local function serve(socket)
-	-- (socket:lines() raises an error where the connection is reset.)
+	-- (socket:lines() raises an error if the connection is reset.)
 	for line in function() return (socket:read("*l")) end do
 		local command = commands[line]
 		if not command then

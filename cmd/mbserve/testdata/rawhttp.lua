@@ -1,4 +1,4 @@
--- The same HTTP handler, served by the server and on raw sockets: both must answer the same bytes.
+-- The same HTTP handler, served by the server and on raw sockets. Both must send the same bytes.
 local http = require "moonbridge_http"
 local mark = ...
 
@@ -69,7 +69,7 @@ function paths.unread(request)
 	request:send_data("unread")
 end
 
--- Goes on until somebody has seen what it has sent so far.
+-- Runs until the test has read the output so far.
 function paths.hold(request)
 	request:send_status("200 OK")
 	request:send_data(("x"):rep(2000))

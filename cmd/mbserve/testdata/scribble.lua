@@ -1,5 +1,5 @@
 -- Two pools. The handler of the first one can write random numbers over everything that its worker may write to: an
--- application with a C module gone mad. The second one must not notice.
+-- application with a broken C module. The second pool must not notice.
 local http = require "moonbridge_http"
 local found, ffi = pcall(require, "ffi")
 
@@ -20,7 +20,7 @@ if found then
 	]]
 end
 
--- The places of the two segments, as numbers, with the names of their mappings.
+-- The addresses of the two segments, as numbers, with the names of their mappings.
 local function segments()
 	local place = {}
 	for line in io.lines("/proc/self/maps") do
@@ -39,7 +39,7 @@ local function milliseconds(t)
 	return tonumber(t.s) * 1e3 + tonumber(t.ns) / 1e6
 end
 
--- Values that are nonsense, and values that might be true.
+-- Nonsensical values, and plausible ones.
 local function value(random, words, count, kind)
 	if kind == 0 then return random(0, 2^32 - 1) end
 	if kind == 1 then return random(0, 255) end
@@ -61,7 +61,7 @@ local function scribble(seed, span)
 	local total = number(h.out_size) / 4
 	local t = ffi.new("struct scribble_time")
 	local stop, n = milliseconds(t) + span, 0
-	-- Some seeds leave the owner words alone, for they are noticed first.
+	-- Some seeds leave the owner words alone, since changes there are noticed first.
 	local first = seed % 3 == 0 and 2 or 0
 	repeat
 		for _ = 1, 50 do
@@ -91,7 +91,7 @@ local function say(request, text)
 	request:send_data(text)
 end
 
--- The answer says which request it belongs to, all over.
+-- Every part of the answer says which request it belongs to.
 local function nonce(request)
 	local name, size = request.query:match("^%?(%w+):(%d+)$")
 	local body = request.method == "POST" and request.body or ""

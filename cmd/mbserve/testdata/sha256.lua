@@ -1,5 +1,5 @@
--- Hashes with examples/sha256.lua, which is in the directory arg[1], as many bytes of a pattern as the query says, in pieces
--- of as many.
+-- Hashes with examples/sha256.lua, which is in the directory arg[1], the number of bytes of a pattern given in the query, in pieces
+-- of the given size.
 package.path = arg[1] .. "/?.lua;" .. package.path
 local http = require "moonbridge_http"
 local sha256 = require "sha256"

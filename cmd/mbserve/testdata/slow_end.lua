@@ -1,4 +1,4 @@
--- A tick and a finish that wait until somebody opens the FIFO that is the first argument, or the second.
+-- A tick and a finish that wait until the FIFO given as first or second argument is opened.
 local http = require "moonbridge_http"
 local tick, last = ...
 

@@ -1,4 +1,4 @@
--- Tells what a worker has from the script, and what it has of its own: pid, secret, count. A request takes some
+-- Shows which state a worker has from the script, and which it has itself: pid, secret, count. A request takes some
 -- milliseconds, so that several workers are needed.
 local http = require "moonbridge_http"
 local ffi = require "ffi"

@@ -1,9 +1,9 @@
--- One worker. POST counts the body and computes a checksum of it. GET /N sends N bytes in pieces; what goes over is cut.
+-- One worker. POST counts the body and computes a checksum of it. GET /N sends N bytes in pieces, the last one cut.
 local http = require "moonbridge_http"
 local ffi = require "ffi"
 local bit = require "bit"
 
--- Byte i of all data is this at i modulo the length, which is a prime, so that every piece begins elsewhere.
+-- Byte i of all data is this at i modulo the length, which is a prime, so that every piece starts at another offset.
 local t = {}
 for i = 0, 65520 do t[#t + 1] = string.char((i * i + 7 * i) % 251) end
 local pattern = table.concat(t)

@@ -1,4 +1,4 @@
--- /wait answers when somebody opens the FIFO that is the argument; everything else answers at once.
+-- /wait answers when the FIFO given as argument is opened; everything else answers at once.
 local http = require "moonbridge_http"
 local fifo = ...
 

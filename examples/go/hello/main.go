@@ -1,4 +1,4 @@
-// Command hello serves two Go handlers with the engine of moonbridge: one that runs on the event loops because it never
+// Command hello serves two Go handlers with Moonbridge's engine: one that runs on the event loops because it never
 // blocks, and one that may block and therefore runs on goroutines.
 //
 //	go run ./examples/go/hello            # then: curl -i http://127.0.0.1:8081/
@@ -20,7 +20,7 @@ import (
 	"moonbridge/handler/backend"
 )
 
-// hello does not block: it may run on a loop.
+// hello does not block, so it may run on a loop.
 func hello(w *handler.Response, r *handler.Request) {
 	w.Set("Content-Type", "text/plain")
 	w.WriteString("Hello, world!\n")
@@ -68,6 +68,6 @@ func main() {
 	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	if err := e.Shutdown(grace); err != nil {
-		log.Print("connections were cut: ", err)
+		log.Print("connections were closed: ", err)
 	}
 }

@@ -1,5 +1,5 @@
-// Command luapool is a Go program with a pool of Lua workers in it: one listener is served by a Go handler, and those that
-// a script asks for by listen{} are served by its worker processes.
+// Command luapool is a Go program that contains a pool of Lua workers. A Go handler serves one listener, and worker
+// processes serve the listeners of a script's listen{} calls.
 //
 //	go run ./examples/go/luapool examples/hello.lua   # then: curl http://127.0.0.1:8081/
 //	                                                  #       curl http://127.0.0.1:8080/
@@ -18,9 +18,9 @@ import (
 
 	"moonbridge/engine"
 	"moonbridge/handler"
-	_ "moonbridge/handler/worker" // lets this program be started again as fork server
 	"moonbridge/handler/pool"
 	"moonbridge/handler/pool/listen"
+	_ "moonbridge/handler/worker" // lets this program start again as the fork server
 )
 
 func main() {
@@ -40,7 +40,7 @@ func main() {
 	}
 }
 
-// run serves until a signal asks for the end.
+// run serves until a signal stops it.
 func run(address string, grace time.Duration, script string, args []string) error {
 	signalled, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -51,7 +51,7 @@ func run(address string, grace time.Duration, script string, args []string) erro
 	}
 	now, cancel := context.WithCancel(context.Background())
 	cancel()
-	defer e.Shutdown(now) // whatever else has happened
+	defer e.Shutdown(now) // whatever else happens
 
 	s := &scripted{e: e}
 	host, err := pool.Start(signalled, pool.Config{
@@ -74,12 +74,12 @@ func run(address string, grace time.Duration, script string, args []string) erro
 	log.Print("ready")
 
 	<-signalled.Done()
-	stop() // from here on a second signal ends the program as usual, and the workers with it
+	stop() // from here on a second signal ends the program, and the workers with it
 	log.Print("stopping")
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
-	// First the connections, while there still are workers to answer them; then the workers; then the loops.
-	e.Drain(ctx) // when it fails, Shutdown does as well
+	// First end the connections, while there are still workers to answer them; then the workers; then the loops.
+	e.Drain(ctx) // if it fails, so does Shutdown
 	if err := host.Stop(ctx); err != nil {
 		return fmt.Errorf("workers were killed: %w", err)
 	}
@@ -90,7 +90,7 @@ func run(address string, grace time.Duration, script string, args []string) erro
 	return nil
 }
 
-// serveGo serves the Go handler: it tells how the pools are.
+// serveGo serves the Go handler, which shows the state of the pools.
 func serveGo(e *engine.Engine, address string, pools []*pool.Pool) error {
 	status := func(w *handler.Response, r *handler.Request) {
 		w.Set("Content-Type", "text/plain")
@@ -104,18 +104,18 @@ func serveGo(e *engine.Engine, address string, pools []*pool.Pool) error {
 		return err
 	}
 	log.Printf("go: http://%s/", ln.Addr())
-	// Stats takes a lock, for a moment: not on a loop.
+	// Not on a loop, since Stats takes a lock for a moment.
 	return e.Serve(ln, handler.Blocking(handler.Func(status), 0), 0, engine.Limits{})
 }
 
-// scripted are the listeners that the script has asked for, by pool; nil for timers.
+// scripted holds the listeners of the script, by pool; nil for timers.
 type scripted struct {
 	e         *engine.Engine
 	listeners [][]*engine.Listener
 }
 
-// open opens what one listen{} asks for. Its error becomes an error in the script, which may try something else: so nothing
-// is left open.
+// open opens the listeners of one listen{} call. Its error becomes an error in the script, which may handle it, so no
+// listener is left open.
 func (s *scripted) open(n int, spec *listen.Spec) error {
 	opened := make([]*engine.Listener, len(spec.Listeners))
 	for i := range spec.Listeners {
@@ -138,10 +138,10 @@ func (s *scripted) open(n int, spec *listen.Spec) error {
 	return nil
 }
 
-// serve gives each listener to its pool.
+// serve serves each listener with its pool.
 func (s *scripted) serve(pools []*pool.Pool) error {
 	for n, p := range pools {
-		// For a pool that has timers only. Otherwise Serve would do it.
+		// Needed for a pool that has only timers. Otherwise Serve does it.
 		if err := s.e.Attach(p); err != nil {
 			return err
 		}
@@ -165,7 +165,7 @@ func (s *scripted) serve(pools []*pool.Pool) error {
 	return nil
 }
 
-// limits are those that the script has given to http.generate_handler.
+// limits returns the limits that the script has passed to http.generate_handler.
 func limits(o *listen.HTTPOptions) engine.Limits {
 	return engine.Limits{
 		HeadBytes:       orNone(o.RequestHeaderSizeLimit),
@@ -178,7 +178,7 @@ func limits(o *listen.HTTPOptions) engine.Limits {
 	}
 }
 
-// orNone translates: to the pool 0 is no limit, to the engine a negative number is.
+// orNone translates "no limit": it is 0 for the pool, and a negative number for the engine.
 func orNone[T int64 | time.Duration](v T) T {
 	if v == 0 {
 		return -1

@@ -28,7 +28,7 @@ type entry struct {
 // listenersMax bounds the listeners of one listen{} call: shm.Head.Listener has 16 bits.
 const listenersMax = 1 << 10
 
-// decodeListen reads the content of a MsgListen: what a listen{} call says. An error is the text for the script.
+// Decode reads the body of a MsgListen: what a listen{} call asks for. The text of an error is for the author of the script.
 func Decode(msg []byte) (*Spec, error) {
 	entries, err := splitEntries(msg)
 	if err != nil {
@@ -100,7 +100,7 @@ func splitEntries(msg []byte) (entries []entry, err error) {
 	return entries, nil
 }
 
-// set takes an option of the pool.
+// set sets an option of the pool.
 func (o *Options) set(e entry, connect *value) error {
 	if e.name == "connect" {
 		*connect = e.value
@@ -108,7 +108,7 @@ func (o *Options) set(e entry, connect *value) error {
 	}
 	set := poolOptions[e.name]
 	if set == nil && isParameter(e.name) {
-		return fmt.Errorf("%q belongs into a listener's own table, as in listen{ { proto = \"tcp4\", port = 8080 }, … }", e.name)
+		return fmt.Errorf("%q belongs in a listener's own table, as in listen{ { proto = \"tcp4\", port = 8080 }, … }", e.name)
 	}
 	if set == nil {
 		names := append(slices.Collect(maps.Keys(poolOptions)), "connect")
@@ -127,7 +127,7 @@ func checkConnect(e entry) error {
 	return fmt.Errorf("connect: %w", e.value.wrong("function"))
 }
 
-// unknown complains about a name; where it looks like a typing mistake, it says of what.
+// unknown is the error for an unknown name. If the name looks mistyped, it suggests the right one.
 func unknown(what, name string, names []string) error {
 	if like := nearest(name, names); like != "" {
 		return fmt.Errorf("unknown %s %.64q (did you mean %q?)", what, name, like)
@@ -147,7 +147,7 @@ var parameters = map[string]map[string]parameter{
 	"interval": {"delay": setDelay, "name": setName, "strict": setStrict},
 }
 
-// required is the parameter that each proto cannot do without.
+// required is the parameter that each proto needs.
 var required = map[string]string{"tcp4": "port", "tcp6": "port", "tcp": "port", "local": "path", "interval": "delay"}
 
 // protos lists them, for messages.
@@ -221,12 +221,12 @@ func (l *Listener) setConnect(v value, own bool) (err error) {
 	case v.is(shm.TypeNone):
 		return errors.New("there is no connect handler, neither here nor in the pool's options")
 	case v.is(shm.TypeHTTP) && interval && own:
-		return errors.New("connect is an HTTP handler, but a timer has no requests: give a plain function")
+		return errors.New("connect is an HTTP handler, but a timer has no requests: use a plain function")
 	case v.is(shm.TypeHTTP) && interval:
 		return errors.New("the pool's connect is an HTTP handler, but a timer has no requests: " +
-			"give this listener a connect function of its own")
+			"use a plain function for this listener")
 	case v.is(shm.TypeHTTP):
-		if l.HTTP, err = httpOptions(v.text); err != nil {
+		if l.HTTP, err = newHTTPOptions(v.text); err != nil {
 			return fmt.Errorf("HTTP handler: %w", err)
 		}
 	}

@@ -15,10 +15,11 @@ import (
 func TestDecodeListen(t *testing.T) {
 	o := Defaults()
 	o.complete()
-	h, _ := httpOptions("")
+	h := &HTTPOptions{RequestBodySizeLimit: 1, RequestHeaderSizeLimit: 1, IdleTimeout: time.Second,
+		RequestHeaderTimeout: time.Second, StallTimeout: time.Second, ResponseTimeout: time.Second, DrainTimeout: time.Second}
 	spec, err := Decode(listentest.Message(
 		[3]any{2, "proto", "local"}, [3]any{2, "path", "/tmp/x"}, [3]any{2, "mode", "0660"},
-		[3]any{0, "connect", listentest.HTTP("request_body_size_limit=1000\nidle_timeout=0.5\nmaximum_input_chunk_size=16384\n")},
+		[3]any{0, "connect", listentest.HTTP("request_body_size_limit=1000\nidle_timeout=0.5\n")},
 		[3]any{1, "proto", "tcp4"}, [3]any{1, "port", 8080}, [3]any{1, "localhost", true},
 		[3]any{3, "proto", "interval"}, [3]any{3, "delay", 1.5}, [3]any{3, "name", "tidy"}, [3]any{3, "strict", true}, [3]any{3, "connect", listentest.Func{}},
 		[3]any{4, "proto", "tcp"}, [3]any{4, "port", "http"}, [3]any{4, "connect", listentest.HTTP("")},
@@ -117,8 +118,8 @@ func TestDecodeErrors(t *testing.T) {
 		{http([3]any{1, "proto", "local"}, [3]any{1, "path", "x"}, [3]any{1, "mode", 432}), "mode: string expected, got number"},
 		{http([3]any{1, "proto", "interval"}, [3]any{1, "delay", 0}), "delay: must be greater than 0"},
 		{http([3]any{1, "proto", "interval"}, [3]any{1, "delay", -1}), "delay: must not be negative"},
-		{http([3]any{1, "proto", "interval"}, [3]any{1, "delay", 1}), "give this listener a connect function of its own"},
-		{[][3]any{{1, "proto", "interval"}, {1, "delay", 1}, {1, "connect", listentest.HTTP("")}}, "give a plain function"},
+		{http([3]any{1, "proto", "interval"}, [3]any{1, "delay", 1}), "use a plain function for this listener"},
+		{[][3]any{{1, "proto", "interval"}, {1, "delay", 1}, {1, "connect", listentest.HTTP("")}}, "use a plain function"},
 		{[][3]any{{1, "proto", "tcp4"}, {1, "port", 1}}, "listener 1: there is no connect handler"},
 		{[][3]any{{1, "proto", "tcp4"}, {1, "port", 1}, {1, "connect", listentest.Other("table")}}, `connect: function expected, got "table"`},
 		{http([3]any{0, "prefork", 1}), `unknown option "prefork" (did you mean "pre_fork"?)`},
@@ -139,12 +140,36 @@ func TestDecodeErrors(t *testing.T) {
 			"min_requests_per_fork (5) is greater than max_requests_per_fork (4)"},
 		{http([3]any{0, "prepare", 1}), "option prepare: function expected, got number"},
 		{[][3]any{{1, "proto", "tcp4"}, {1, "port", 1}, {0, "connect", listentest.HTTP("idle_timeout=inf\n")}}, "not a finite number"},
+		{[][3]any{{1, "proto", "tcp4"}, {1, "port", 1}, {0, "connect", listentest.HTTP("chunk_size=1\n")}}, `HTTP handler: unknown option "chunk_size"`},
 		{[][3]any{{2, "proto", "tcp4"}}, "malformed message"},
 	} {
 		_, err := Decode(listentest.Message(c.entries...))
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v: %v, want %q", c.entries, err, c.want)
 		}
+	}
+}
+
+// Options of an HTTP handler have no defaults here: each has to be sent, and arrives in its own field.
+func TestDecodeHTTPOptions(t *testing.T) {
+	text := ""
+	for i, name := range listentest.HTTPOptions {
+		text += fmt.Sprintf("%s=%d\n", name, i+1)
+	}
+	const s = time.Second
+	if got, err := newHTTPOptions(text); err != nil || *got != (HTTPOptions{1, 2, 3 * s, 4 * s, 5 * s, 6 * s, 7 * s}) {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	for i, name := range listentest.HTTPOptions {
+		without := strings.Replace(text, fmt.Sprintf("%s=%d\n", name, i+1), "", 1)
+		_, err := Decode(listentest.Message([3]any{1, "proto", "tcp4"}, [3]any{1, "port", 1},
+			[3]any{1, "connect", listentest.HTTPText(without)}))
+		if err == nil || !strings.Contains(err.Error(), "missing options: "+name) {
+			t.Errorf("without %s: %v", name, err)
+		}
+	}
+	if len(httpOptions) != len(listentest.HTTPOptions) {
+		t.Errorf("%d options are read, %d are tested", len(httpOptions), len(listentest.HTTPOptions))
 	}
 }
 

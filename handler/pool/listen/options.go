@@ -2,6 +2,9 @@ package listen
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"moonbridge/handler/shm"
@@ -9,15 +12,16 @@ import (
 
 // Bounds of options, and why these numbers.
 const (
-	maxForkLimit    = 1024    // processes of one pool: beyond, something else is wrong
-	queueLimitMax   = 4096    // a waiting exchange holds a cell: 128 KiB of address space, and what it uses of that in memory
+	maxForkDefault  = 16      // or min_fork, if that is greater
+	maxForkLimit    = 1024    // processes of one pool: a larger number is a mistake
+	queueLimitMax   = 4096    // a waiting exchange holds a cell: 128 KiB of address space, of which memory is used as needed
 	maxRequestsMax  = 1 << 31 // any integer will do
 	sizeLimitMax    = 1 << 50 // bytes of a request body; below what a float64 counts exactly
 	headerSizeLimit = 1 << 30 // the parser counts in 32 bits
-	memoryLimitMin  = 1 << 16 // less than any script leaves behind: a number of kilobytes, or of megabytes
+	memoryLimitMin  = 1 << 16 // any script leaves more in memory: a smaller number was meant in kilobytes or megabytes
 )
 
-// Defaults returns the defaults of a pool's options. MinFork and MaxFork are -1 there: their defaults depend on other options.
+// Defaults returns the defaults of a pool's options. MinFork and MaxFork are -1, since their defaults depend on other options.
 func Defaults() Options {
 	return Options{
 		PreFork: 1, MinFork: -1, MaxFork: -1,
@@ -26,7 +30,7 @@ func Defaults() Options {
 	}
 }
 
-// poolOptions are the names that may stand in the table beside the listeners. connect is handled by its reader.
+// poolOptions are the options that the table of a listen{} call may contain besides the listeners and connect.
 var poolOptions = map[string]func(o *Options, v value) error{
 	"pre_fork": func(o *Options, v value) (err error) { o.PreFork, err = v.integer(0, maxForkLimit); return },
 	"min_fork": func(o *Options, v value) (err error) { o.MinFork, err = v.integer(0, maxForkLimit); return },
@@ -58,7 +62,7 @@ func (v value) requests() (int, error) {
 	return v.integer(1, maxRequestsMax)
 }
 
-// memory is a number of bytes, a fraction of one left off; false is none.
+// memory is a number of bytes, rounded down; false is none.
 func (v value) memory() (int64, error) {
 	if v.no() {
 		return 0, nil
@@ -93,7 +97,7 @@ func (o *Options) complete() error {
 		}
 	}
 	if o.MaxFork < 0 {
-		o.MaxFork = max(o.MinFork, 16)
+		o.MaxFork = max(o.MinFork, maxForkDefault)
 	}
 	switch {
 	case o.MinFork > o.MaxFork:
@@ -106,38 +110,45 @@ func (o *Options) complete() error {
 	return nil
 }
 
-// httpOptions reads the options of an HTTP handler, "name=number\n" each. The sender writes all that it has: names that are
-// of no use to the server are passed over.
-func httpOptions(text string) (*HTTPOptions, error) {
-	h := &HTTPOptions{
-		RequestBodySizeLimit: 64 << 20, RequestHeaderSizeLimit: 1 << 20,
-		IdleTimeout: 65 * time.Second, RequestHeaderTimeout: 120 * time.Second, StallTimeout: time.Minute,
-		ResponseTimeout: time.Hour, DrainTimeout: 2 * time.Second,
-	}
-	sizes := map[string]*int64{
-		"request_body_size_limit":   &h.RequestBodySizeLimit,
-		"request_header_size_limit": &h.RequestHeaderSizeLimit,
-	}
-	times := map[string]*time.Duration{
-		"idle_timeout":           &h.IdleTimeout,
-		"request_header_timeout": &h.RequestHeaderTimeout,
-		"stall_timeout":          &h.StallTimeout,
-		"response_timeout":       &h.ResponseTimeout,
-		"drain_timeout":          &h.DrainTimeout,
-	}
+// httpOptions are the options of an HTTP handler that the server needs. The table of options in http.c marks the same ones,
+// and has their defaults.
+var httpOptions = map[string]func(o *HTTPOptions, f float64) error{
+	"request_body_size_limit": func(o *HTTPOptions, f float64) (err error) { o.RequestBodySizeLimit, err = byteCount(f); return },
+	"request_header_size_limit": func(o *HTTPOptions, f float64) (err error) {
+		o.RequestHeaderSizeLimit, err = byteCount(f)
+		o.RequestHeaderSizeLimit = min(o.RequestHeaderSizeLimit, headerSizeLimit)
+		return
+	},
+	"idle_timeout":           func(o *HTTPOptions, f float64) (err error) { o.IdleTimeout, err = seconds(f); return },
+	"request_header_timeout": func(o *HTTPOptions, f float64) (err error) { o.RequestHeaderTimeout, err = seconds(f); return },
+	"stall_timeout":          func(o *HTTPOptions, f float64) (err error) { o.StallTimeout, err = seconds(f); return },
+	"response_timeout":       func(o *HTTPOptions, f float64) (err error) { o.ResponseTimeout, err = seconds(f); return },
+	"drain_timeout":          func(o *HTTPOptions, f float64) (err error) { o.DrainTimeout, err = seconds(f); return },
+}
+
+// newHTTPOptions reads the options of an HTTP handler, "name=number\n" each. All of them have to be there: those that the
+// script does not give have their defaults already.
+func newHTTPOptions(text string) (*HTTPOptions, error) {
+	o := &HTTPOptions{}
+	missing := maps.Clone(httpOptions)
 	for name, number := range optionLines(text) {
+		set := httpOptions[name]
+		if set == nil {
+			return nil, unknown("option", name, slices.Collect(maps.Keys(httpOptions)))
+		}
+		delete(missing, name)
 		f, err := parseNumber(number)
-		if size := sizes[name]; size != nil && err == nil {
-			*size, err = byteCount(f)
-		} else if t := times[name]; t != nil && err == nil {
-			*t, err = seconds(f)
+		if err == nil {
+			err = set(o, f)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%.64q: %w", name, err)
+			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 	}
-	h.RequestHeaderSizeLimit = min(h.RequestHeaderSizeLimit, headerSizeLimit)
-	return h, nil
+	if len(missing) > 0 {
+		return nil, fmt.Errorf("missing options: %s", strings.Join(slices.Sorted(maps.Keys(missing)), ", "))
+	}
+	return o, nil
 }
 
 func byteCount(f float64) (int64, error) {

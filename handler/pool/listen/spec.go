@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// PoolSpec is what one listen{} call asks for, checked and completed with defaults.
+// Spec is what one listen{} call asks for, checked and completed with defaults.
 type Spec struct {
 	Options   Options
 	Listeners []Listener
@@ -17,26 +17,26 @@ type Spec struct {
 type Options struct {
 	PreFork int // spare workers to keep ready
 	MinFork int // fewest workers
-	MaxFork int // most workers, those that end included
+	MaxFork int // most workers, including those that are ending
 
 	ForkDelay      time.Duration // between the creation of spare workers
 	ForkErrorDelay time.Duration // after a failed fork, or a worker that died in prepare
 	ExitDelay      time.Duration // between the ends of surplus workers
 	IdleTimeout    time.Duration // a worker idle this long ends; 0: never
 
-	MemoryLimit    int64 // bytes of the Lua heap of a worker; 0: none. Workers see to it themselves, as they do to the next two
+	MemoryLimit    int64 // bytes of the Lua heap of a worker; 0: no limit. Workers enforce this and the next two options
 	MinRequests    int   // exchanges before which a handler cannot end its worker by returning false
 	RecycleOnError bool  // an error of the handler ends the worker
 
 	MaxRequests    int           // exchanges after which a worker is replaced, give or take a tenth; 0: never
 	RequestTimeout time.Duration // of a handler; 0: none
 	QueueLimit     int           // exchanges that may wait for a worker
-	QueueTimeout   time.Duration // how long they may wait; 0: for ever
+	QueueTimeout   time.Duration // how long they may wait; 0: forever
 
 	Prepare, Finish bool // whether there are such functions
 }
 
-// ListenerSpec is one listener of a listen{} call.
+// Listener is one listener of a listen{} call.
 type Listener struct {
 	Proto string // "tcp", "tcp4", "tcp6", "local", "interval"
 
@@ -55,8 +55,8 @@ type Listener struct {
 	HTTP *HTTPOptions // of the HTTP handler that serves this listener; nil for an interval, and for raw connections
 }
 
-// HTTPOptions are the options of http.generate_handler that the server has to know. Sizes are in bytes; a duration of 0 is
-// no limit.
+// HTTPOptions are the options of http.generate_handler that the server needs. The fork server sends all of them, so they
+// have no defaults here. Sizes are in bytes. A duration of 0 is no limit.
 type HTTPOptions struct {
 	RequestBodySizeLimit   int64
 	RequestHeaderSizeLimit int64
@@ -80,10 +80,10 @@ func (l *Listener) Network() string {
 	return l.Proto
 }
 
-// Raw reports whether the handler gets whole connections: it is neither that of an interval nor one of HTTP.
+// Raw reports whether the handler gets whole connections: it is neither an HTTP handler nor that of an interval.
 func (l *Listener) Raw() bool { return l.HTTP == nil && l.Proto != "interval" }
 
-// Address is the address to listen at, as package net writes it.
+// Address is the address to listen on, as package net writes it.
 func (l *Listener) Address() string {
 	port := strconv.Itoa(l.Port)
 	switch l.Proto {

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// nearest is the name that a mistyped one looks like: at most two letters apart, and less than half of it. Empty if there
+// nearest is the name that a mistyped one looks like: at most two letters differ, and less than half of them. Empty if there
 // is none.
 func nearest(name string, names []string) (best string) {
 	if len(name) > 64 {

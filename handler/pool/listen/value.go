@@ -84,7 +84,7 @@ func (v value) integer(lowest, highest int) (int, error) {
 	return int(f), nil
 }
 
-// secondsMax is ten years: more is a mistake, and would overflow somewhere.
+// secondsMax is ten years: a longer time is a mistake, and would overflow somewhere.
 const secondsMax = 10 * 366 * 24 * 3600
 
 // duration is a time in seconds; false is 0.
@@ -111,7 +111,7 @@ func seconds(f float64) (time.Duration, error) {
 	}
 	d := time.Duration(f * float64(time.Second))
 	if d == 0 && f > 0 {
-		d = 1 // 0 would switch it off
+		d = 1 // 0 would mean no limit
 	}
 	return d, nil
 }

@@ -2,32 +2,32 @@ package policy
 
 import "time"
 
-// member is what the policy knows of one worker.
+// Member is what the policy knows of one worker.
 type Member struct {
-	State    State     // Gone: it is not reclaimed yet, and whether its birth has failed is not known
+	State    State     // Gone: its cells are not reclaimed, and whether it failed to start is not known yet
 	IdleFrom time.Time // Idle: since when
 	Stale    bool      // serving: it is to be replaced
-	Leaving  bool      // serving: it takes nothing more, by its own decision
-	Followed bool      // serving: a worker was forked to replace it
+	Leaving  bool      // serving: it has decided to take nothing more
+	Followed bool      // serving: its successor has been forked
 }
 
-// census is who is there, and who waits.
+// Census is the workers that there are, and the exchanges that wait for them.
 type Census struct {
-	members []Member
-	Waiting int  // exchanges in queues
-	Barren  bool // nobody is there who could fork
+	members      []Member
+	Waiting      int  // exchanges in queues
+	NoForkServer bool // no worker can be forked
 
 	// Sums over the members.
 	booting, idle, serving int
 	live                   int // workers that count as the pool's: a worker and its successor count once
-	unknown                int // that have ended before they were ready
-	processes              int // that max_fork counts
+	unknown                int // members that ended before they were ready
+	processes              int // members that count towards max_fork
 }
 
-// reset makes the census empty.
+// Reset makes the census empty.
 func (c *Census) Reset() { *c = Census{members: c.members[:0]} }
 
-// count adds a member.
+// Count adds a member.
 func (c *Census) Count(m Member) {
 	c.members = append(c.members, m)
 	c.processes++

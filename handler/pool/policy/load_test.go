@@ -8,24 +8,24 @@ import (
 	"moonbridge/handler/pool/listen"
 )
 
-// calm are the rules of a pool whose births do not fail and whose workers do not die.
+// calm are the rules of a pool whose workers do not fail to start and do not die.
 func (s *sim) calm() {
 	s.t.Helper()
 	n := s.tally()
 	serving := n[Idle] + n[Busy]
 	if s.served && serving == 0 && s.o.MaxFork > 1 && max(s.o.MinFork, s.o.PreFork) > 0 {
-		s.t.Fatalf("%v: nobody serves", s)
+		s.t.Fatalf("%v: no worker serves", s)
 	}
 
 	least := s.o.MinFork
 	if s.limit+int(s.o.IdleTimeout) > 0 && least == s.o.MaxFork {
 		least-- // one at a time is replaced in its place
 	}
-	s.lasts(&s.lowSince, s.served && serving < least, s.birth+s.serve+s.finish, "fewer than min_fork")
+	s.lasts(&s.lowSince, s.served && serving < least, s.boot+s.serve+s.finish, "fewer than min_fork")
 
 	missing := n[Idle]+n[Booting] < s.o.PreFork || n[Idle] == 0 && s.waiting() > n[Booting]
 	s.lasts(&s.missSince, missing && len(s.workers) < s.o.MaxFork,
-		max(patienceOf(s.o), s.o.ForkDelay)+2*SampleEvery, "nobody forked")
+		max(patienceOf(s.o), s.o.ForkDelay)+2*SampleEvery, "no worker forked")
 }
 
 // patienceOf is for how long something has to be missing until a worker is forked for it.
@@ -44,15 +44,15 @@ func (s *sim) lasts(since *time.Time, is bool, most time.Duration, what string) 
 	}
 }
 
-// A pool under a load that rises and falls: nobody → a burst → a load that lasts → more than it can do → nobody.
+// A pool under a load that rises and falls: none → a burst → a load that lasts → more than it can handle → none.
 func TestPolicyUnderLoad(t *testing.T) {
 	const s = time.Second
 	const ms = time.Millisecond
 	for i, c := range []struct {
-		pre, min, max        int
-		delay, exit, idle    time.Duration
-		limit                int
-		birth, serve, finish time.Duration
+		pre, min, max       int
+		delay, exit, idle   time.Duration
+		limit               int
+		boot, serve, finish time.Duration
 	}{
 		{1, 2, 16, 250 * ms, 60 * s, 0, 0, 30 * ms, 10 * ms, 5 * ms}, // the defaults
 		{1, 1, 1, 250 * ms, 60 * s, 0, 0, 30 * ms, 10 * ms, 5 * ms},
@@ -72,7 +72,7 @@ func TestPolicyUnderLoad(t *testing.T) {
 		{3, 2, 5, 1 * s, 0, 0, 0, 30 * ms, 10 * ms, 5 * ms},
 		{3, 2, 5, 10 * ms, 100 * ms, 0, 0, 30 * ms, 10 * ms, 5 * ms},
 		{3, 2, 5, 0, 100 * ms, 300 * ms, 10, 30 * ms, 10 * ms, 5 * ms},
-		{1, 2, 16, 250 * ms, 60 * s, 30 * s, 0, 2 * s, 10 * ms, 5 * ms}, // births that take long
+		{1, 2, 16, 250 * ms, 60 * s, 30 * s, 0, 2 * s, 10 * ms, 5 * ms}, // workers that take long to start
 		{4, 4, 16, 250 * ms, 60 * s, 0, 4000, 2 * s, 10 * ms, 1 * s},    // ends as well
 		{1, 2, 16, 250 * ms, 60 * s, 0, 0, 30 * ms, 1 * ms, 0},
 		{1, 2, 16, 250 * ms, 60 * s, 0, 0, 0, 1 * ms, 0},
@@ -83,7 +83,7 @@ func TestPolicyUnderLoad(t *testing.T) {
 			ForkErrorDelay: 2 * s}
 		t.Run(fmt.Sprintf("%d/pre=%d,min=%d,max=%d", i, c.pre, c.min, c.max), func(t *testing.T) {
 			s := newSim(t, o)
-			s.limit, s.birth, s.serve, s.finish = c.limit, c.birth, c.serve, c.finish
+			s.limit, s.boot, s.serve, s.finish = c.limit, c.boot, c.serve, c.finish
 			s.rules = s.calm
 			steppedLoad(s)
 		})
@@ -95,8 +95,8 @@ func steppedLoad(s *sim) {
 	t, o := s.t, s.o
 	rest := max(o.MinFork, o.PreFork)
 	// step is within what time a worker is forked that is missing.
-	step := max(o.ForkDelay, patienceOf(o)) + 2*SampleEvery + s.birth
-	most := func(n int) time.Duration { return time.Duration(n)*step + s.birth + s.finish + time.Second }
+	step := max(o.ForkDelay, patienceOf(o)) + 2*SampleEvery + s.boot
+	most := func(n int) time.Duration { return time.Duration(n)*step + s.boot + s.finish + time.Second }
 	isLive := func(when string, least, most int) {
 		t.Helper()
 		if n := s.live(); n < least || n > most {
@@ -116,7 +116,7 @@ func steppedLoad(s *sim) {
 		grown = 2 + int(50*time.Millisecond/max(o.ForkDelay, lastsShort))
 	}
 	if rest == 0 {
-		grown = max(grown, 1) // somebody has to do it
+		grown = max(grown, 1) // one is needed
 	}
 	isLive("after a burst", min(rest, o.MaxFork), min(rest+grown, o.MaxFork))
 	s.run(time.Duration(o.MaxFork+1)*(o.ExitDelay+time.Millisecond) + time.Second)
@@ -148,7 +148,7 @@ func steppedLoad(s *sim) {
 		s.run(o.ExitDelay)
 		isLive("after exit_delay", min(peak, max(peak-2, rest)), max(peak-1, rest))
 	}
-	s.run(time.Duration(peak-rest)*(o.ExitDelay+25*time.Millisecond) + o.ExitDelay + 2*s.birth + s.finish + time.Second)
+	s.run(time.Duration(peak-rest)*(o.ExitDelay+25*time.Millisecond) + o.ExitDelay + 2*s.boot + s.finish + time.Second)
 	isLive("after a long rest", rest, rest)
 	looks := s.looks
 	if o.IdleTimeout == 0 {

@@ -7,56 +7,56 @@ import (
 	"moonbridge/handler/pool/listen"
 )
 
-// How many workers a pool should have is decided here, without a clock, a process or a lock: from the options, a census and
-// the time, decide says what is to be done now, and when to ask again if nothing happens. Whatever is done shows in the next
-// census, so that nothing has to be taken back when it fails.
+// How many workers a pool should have is decided here, without a clock, a process or a lock. From the options, a census and
+// the time, Decide says what is to be done now, and when to ask again if nothing happens. What has been done shows in the
+// next census, so nothing has to be undone when it fails.
 //
-// The rules, those that are more urgent first:
+// The rules, the more urgent first:
 //
-//   - There are never more processes than max_fork: those included that are about to end.
-//   - After a birth that failed there is none for fork_error_delay, then for twice that, and so on up to birthPauseMax. The
-//     first one then is a trial: the others follow when it is ready.
-//   - Below min_fork workers are forked at once. So are those for workers that have died or left, if they are missed, and the
-//     first one of a pool that has none, if somebody waits.
-//   - Workers that are to be replaced go on until their successors are ready. At max_fork there is no room for that: there one
-//     ends at a time, and not the last one that serves, unless max_fork is 1.
-//   - With fewer than pre_fork idle workers, or with exchanges that wait, for lastsLong, one more worker is forked, and the
-//     next one after fork_delay. What is over sooner is a burst, and the workers that are there get through it.
-//   - With more than min_fork workers and more than pre_fork idle ones for exit_delay, one ends.
+//   - There are never more processes than max_fork, including those that are about to end.
+//   - When a worker has failed to start, none is forked for fork_error_delay, then for twice that, and so on up to
+//     startPauseMax. The first one after the pause is a trial: the others follow when it is ready.
+//   - Below min_fork workers are forked at once. So are replacements for workers that have died or left, if they are missed,
+//     and the first worker of a pool that has none, if an exchange waits.
+//   - Workers that are to be replaced go on until their successors are ready. At max_fork there is no room for that: there they
+//     end one at a time, and never the last one that serves, unless max_fork is 1.
+//   - When for lastsLong fewer than pre_fork workers are idle, or exchanges wait, one more worker is forked, and the next one
+//     after fork_delay. A shorter shortage is a burst, which the existing workers get through.
+//   - When for exit_delay there are more than min_fork workers, and more than pre_fork of them are idle, one ends.
 
 const (
 	// SampleEvery is how often a pool with exchanges in progress samples which of its workers are idle.
 	SampleEvery = 25 * time.Millisecond
-	// lastsLong is for how long there have to be too few idle workers, or waiting exchanges, before a worker is forked for
-	// that, unless fork_delay is shorter. Who is idle is seen in samples, every SampleEvery: several of them agree then.
+	// lastsLong is how long idle workers have to be too few, or exchanges have to wait, before a worker is forked for that,
+	// unless fork_delay is shorter. Idle workers are seen in samples, every SampleEvery: several samples agree then.
 	lastsLong = 100 * time.Millisecond
 	// lastsShort is the same if there is no fork_delay: a worker that has just become ready looks busy for a moment.
 	lastsShort = 10 * time.Millisecond
-	// birthPauseMin is the shortest pause after a birth that failed, whatever fork_error_delay is.
-	birthPauseMin = 10 * time.Millisecond
-	// birthPauseMax bounds the pause, unless fork_error_delay is longer.
-	birthPauseMax = 30 * time.Second
+	// startPauseMin is the shortest pause after a worker has failed to start, whatever fork_error_delay is.
+	startPauseMin = 10 * time.Millisecond
+	// startPauseMax bounds the pause, unless fork_error_delay is longer.
+	startPauseMax = 30 * time.Second
 )
 
-// policy is what is remembered from one decision to the next. Zero: of a pool that begins.
+// Policy is what is remembered from one decision to the next. The zero value is that of a new pool.
 type Policy struct {
-	Failing bool      // no worker has become ready since a birth failed
-	series  int       // births that failed in a row, those after one pause together counted once
+	Failing bool      // no worker has become ready since one failed to start
+	series  int       // failures to start in a row; those after the same pause count once
 	Hold    time.Time // no fork before
-	owed    int       // workers that have died or left, and were not replaced yet
+	owed    int       // workers that have died or left and have not been replaced
 
 	lastSpare time.Time // fork of a worker that is not for another one
 	short     time.Time // since when fewer than pre_fork workers are idle; zero: not so
-	queued    time.Time // since when exchanges wait and nobody is idle; zero: not so
+	queued    time.Time // since when exchanges wait and no worker is idle; zero: not so
 	surplus   time.Time // since when there are more workers than needed; zero: there are not
 }
 
-// decision is what is to be done.
+// Decision is what is to be done.
 type Decision struct {
-	Fork    int       // so many new workers
-	Replace []int     // members that a worker is forked for, which ends them when it is ready
+	Fork    int       // number of new workers
+	Replace []int     // members to fork a successor for, which ends them when it is ready
 	End     []int     // members that are to end now
-	Next    time.Time // ask again then, or when something happens; zero: only then
+	Next    time.Time // when to ask again if nothing happens; zero: never
 }
 
 // at has the policy be asked again at t, if not sooner.
@@ -66,66 +66,66 @@ func (d *Decision) at(t time.Time) {
 	}
 }
 
-// failed: a fork has failed, or a worker has died at birth.
-func (y *Policy) Failed(o *listen.Options, now time.Time) {
-	if !now.Before(y.Hold) {
-		y.series++
+// Failed: a fork has failed, or a worker has died before it was ready.
+func (p *Policy) Failed(o *listen.Options, now time.Time) {
+	if !now.Before(p.Hold) {
+		p.series++
 	}
-	y.Failing = true
-	if hold := now.Add(birthPause(o.ForkErrorDelay, y.series)); hold.After(y.Hold) {
-		y.Hold = hold
+	p.Failing = true
+	if hold := now.Add(startPause(o.ForkErrorDelay, p.series)); hold.After(p.Hold) {
+		p.Hold = hold
 	}
 }
 
-// birthPause is the pause after the last one of a series of births that failed.
-func birthPause(delay time.Duration, series int) time.Duration {
-	delay = max(delay, birthPauseMin)
-	for ; series > 1 && delay < birthPauseMax; series-- {
-		delay = min(2*delay, birthPauseMax)
+// startPause is the pause after the last of a series of failures to start.
+func startPause(delay time.Duration, series int) time.Duration {
+	delay = max(delay, startPauseMin)
+	for ; series > 1 && delay < startPauseMax; series-- {
+		delay = min(2*delay, startPauseMax)
 	}
 	return delay
 }
 
-// ready: a worker has become ready.
-func (y *Policy) Ready() { y.Failing, y.series = false, 0 }
+// Ready: a worker has become ready.
+func (p *Policy) Ready() { p.Failing, p.series = false, 0 }
 
-// lost: a worker has ended, or was not born, that nobody else was to replace.
-func (y *Policy) Lost() { y.owed++ }
+// Lost: a worker has ended, or has failed to start, and no other one was to replace it.
+func (p *Policy) Lost() { p.owed++ }
 
-// renewed: there is another fork server, with another state of the script: what failed may not fail any more.
-func (y *Policy) Renewed() { y.Hold = time.Time{} }
+// Renewed: there is a new fork server, with a new state of the script. What has failed may work now.
+func (p *Policy) Renewed() { p.Hold = time.Time{} }
 
-// refuses reports whether exchanges are not to be taken: nobody serves, and nobody is about to, as far as can be known. If
-// nobody is even on trial, the next exchange is taken, and has one forked.
-func (y *Policy) Refuses(c *Census, now time.Time) bool {
-	return c.serving == 0 && (c.Barren || y.Failing && (now.Before(y.Hold) || c.booting > 0))
+// Refuses reports whether exchanges are to be refused: no worker serves, and as far as can be known none will soon. When the
+// pause is over and no worker is on trial, the next exchange is taken, so that one is forked for it.
+func (p *Policy) Refuses(c *Census, now time.Time) bool {
+	return c.serving == 0 && (c.NoForkServer || p.Failing && (now.Before(p.Hold) || c.booting > 0))
 }
 
-// decide is the policy. The census is changed to what it will be.
-func (y *Policy) Decide(o *listen.Options, now time.Time, c *Census) (d Decision) {
-	y.leave(c, &d)
-	y.retire(o, now, c, &d)
-	y.remember(o, now, c)
-	if c.Barren {
-		return d // those that are there are precious
+// Decide is the policy. It changes the census to what it will be when the decision has been carried out.
+func (p *Policy) Decide(o *listen.Options, now time.Time, c *Census) (d Decision) {
+	p.leave(c, &d)
+	p.retire(o, now, c, &d)
+	p.remember(o, now, c)
+	if c.NoForkServer {
+		return d // there will be no others: none is ended
 	}
-	if now.Before(y.Hold) {
-		d.at(y.Hold)
+	if now.Before(p.Hold) {
+		d.at(p.Hold)
 		return d
 	}
-	y.need(o, c, &d)
-	y.succeed(o, c, &d)
-	y.grow(o, now, c, &d)
-	y.shrink(o, now, c, &d)
+	p.need(o, c, &d)
+	p.succeed(o, c, &d)
+	p.grow(o, now, c, &d)
+	p.shrink(o, now, c, &d)
 	return d
 }
 
-// leave ends the workers that take nothing more.
-func (y *Policy) leave(c *Census, d *Decision) {
+// leave ends the workers that have decided to take nothing more.
+func (p *Policy) leave(c *Census, d *Decision) {
 	for i, m := range c.members {
 		if m.State.Serving() && m.Leaving {
 			if !m.Followed {
-				y.owed++
+				p.owed++
 			}
 			d.End = append(d.End, i)
 			c.ended(i)
@@ -133,8 +133,8 @@ func (y *Policy) leave(c *Census, d *Decision) {
 	}
 }
 
-// retire ends the workers that have been idle for too long, but those that the pool has to have are replaced.
-func (y *Policy) retire(o *listen.Options, now time.Time, c *Census, d *Decision) {
+// retire ends the workers that have been idle for too long. Those that the pool needs are replaced instead.
+func (p *Policy) retire(o *listen.Options, now time.Time, c *Census, d *Decision) {
 	if o.IdleTimeout <= 0 {
 		return
 	}
@@ -155,13 +155,13 @@ func (y *Policy) retire(o *listen.Options, now time.Time, c *Census, d *Decision
 	}
 }
 
-// surplus reports whether the pool can do with one worker fewer. Whether those that boot will be there is not known yet.
+// surplus reports whether the pool can do with one worker fewer. Booting workers do not count: they may never serve.
 func (c *Census) surplus(o *listen.Options) bool {
 	return c.idle > o.PreFork && c.live-c.booting-c.unknown > o.MinFork
 }
 
-// remember notes since when what lasts has been so.
-func (y *Policy) remember(o *listen.Options, now time.Time, c *Census) {
+// remember notes since when each condition that has to last has been true.
+func (p *Policy) remember(o *listen.Options, now time.Time, c *Census) {
 	since := func(t *time.Time, is bool) {
 		switch {
 		case !is:
@@ -170,55 +170,55 @@ func (y *Policy) remember(o *listen.Options, now time.Time, c *Census) {
 			*t = now
 		}
 	}
-	since(&y.short, c.idle+c.booting < o.PreFork)
-	since(&y.queued, c.Waiting > c.booting && c.idle == 0)
-	since(&y.surplus, c.surplus(o))
+	since(&p.short, c.idle+c.booting < o.PreFork)
+	since(&p.queued, c.Waiting > c.booting && c.idle == 0)
+	since(&p.surplus, c.surplus(o))
 }
 
 // room is how many workers may be forked now.
-func (y *Policy) room(o *listen.Options, c *Census) int {
+func (p *Policy) room(o *listen.Options, c *Census) int {
 	n := o.MaxFork - c.processes
-	if y.Failing {
+	if p.Failing {
 		n = min(n, 1-c.booting) // a trial
 	}
 	return max(n, 0)
 }
 
-// fork adds a worker that is not to replace a member.
+// fork decides on a new worker that does not replace a member.
 func (c *Census) fork(d *Decision) {
 	d.Fork++
 	c.forked(-1)
 }
 
-// need forks what must be there at once.
-func (y *Policy) need(o *listen.Options, c *Census, d *Decision) {
-	y.owed = min(y.owed, o.MaxFork)
-	for c.live < o.MinFork && y.room(o, c) > 0 {
+// need forks the workers that are needed at once.
+func (p *Policy) need(o *listen.Options, c *Census, d *Decision) {
+	p.owed = min(p.owed, o.MaxFork)
+	for c.live < o.MinFork && p.room(o, c) > 0 {
 		c.fork(d)
-		y.owed--
+		p.owed--
 	}
 	missed := func() bool { return c.idle+c.booting < o.PreFork || c.Waiting > c.booting && c.idle == 0 }
-	for y.owed > 0 && missed() && y.room(o, c) > 0 {
+	for p.owed > 0 && missed() && p.room(o, c) > 0 {
 		c.fork(d)
-		y.owed--
+		p.owed--
 	}
-	y.owed = max(y.owed, 0)
+	p.owed = max(p.owed, 0)
 	if !missed() {
-		y.owed = 0
+		p.owed = 0
 	}
-	if c.live == 0 && c.Waiting > 0 && y.room(o, c) > 0 {
+	if c.live == 0 && c.Waiting > 0 && p.room(o, c) > 0 {
 		c.fork(d)
 	}
 }
 
 // succeed replaces the members that are stale.
-func (y *Policy) succeed(o *listen.Options, c *Census, d *Decision) {
+func (p *Policy) succeed(o *listen.Options, c *Census, d *Decision) {
 	for i, m := range c.members {
 		if !m.State.Serving() || !m.Stale || m.Followed {
 			continue
 		}
-		if y.room(o, c) == 0 {
-			y.succeedInPlace(o, c, d)
+		if p.room(o, c) == 0 {
+			p.succeedInPlace(o, c, d)
 			return
 		}
 		d.Replace = append(d.Replace, i)
@@ -226,11 +226,10 @@ func (y *Policy) succeed(o *listen.Options, c *Census, d *Decision) {
 	}
 }
 
-// succeedInPlace ends one of the stale members, at max_fork, so that there is room for another worker: one that is idle
-// if there is one.
-func (y *Policy) succeedInPlace(o *listen.Options, c *Census, d *Decision) {
-	full := c.processes >= o.MaxFork && c.processes == c.serving // nobody is about to go, or to come: the others go on serving
-	if !full || y.Failing {
+// succeedInPlace ends one of the stale members, at max_fork, to make room for another worker. An idle one is preferred.
+func (p *Policy) succeedInPlace(o *listen.Options, c *Census, d *Decision) {
+	full := c.processes >= o.MaxFork && c.processes == c.serving // none is about to end or to start: the others go on serving
+	if !full || p.Failing {
 		return
 	}
 	worst := -1
@@ -241,21 +240,21 @@ func (y *Policy) succeedInPlace(o *listen.Options, c *Census, d *Decision) {
 	}
 	d.End = append(d.End, worst)
 	c.ended(worst)
-	y.owed++
+	p.owed++
 }
 
-// grow forks a worker if spare ones are missing, or exchanges wait, for long enough.
-func (y *Policy) grow(o *listen.Options, now time.Time, c *Census, d *Decision) {
-	y.remember(o, now, c) // as it is after what was decided above
-	if y.short.IsZero() && y.queued.IsZero() || y.room(o, c) == 0 {
+// grow forks a worker if for long enough spare ones have been missing, or exchanges have waited.
+func (p *Policy) grow(o *listen.Options, now time.Time, c *Census, d *Decision) {
+	p.remember(o, now, c) // including what was decided above
+	if p.short.IsZero() && p.queued.IsZero() || p.room(o, c) == 0 {
 		return
 	}
-	since := y.short
-	if since.IsZero() || !y.queued.IsZero() && y.queued.Before(since) {
-		since = y.queued
+	since := p.short
+	if since.IsZero() || !p.queued.IsZero() && p.queued.Before(since) {
+		since = p.queued
 	}
 	due := since.Add(min(lastsLong, max(o.ForkDelay, lastsShort)))
-	if pause := y.lastSpare.Add(o.ForkDelay); !y.lastSpare.IsZero() && pause.After(due) {
+	if pause := p.lastSpare.Add(o.ForkDelay); !p.lastSpare.IsZero() && pause.After(due) {
 		due = pause
 	}
 	if now.Before(due) {
@@ -263,23 +262,23 @@ func (y *Policy) grow(o *listen.Options, now time.Time, c *Census, d *Decision) 
 		return
 	}
 	c.fork(d)
-	y.lastSpare = now
-	y.remember(o, now, c)
-	if !y.short.IsZero() || !y.queued.IsZero() {
+	p.lastSpare = now
+	p.remember(o, now, c)
+	if !p.short.IsZero() || !p.queued.IsZero() {
 		d.at(now.Add(max(o.ForkDelay, lastsShort)))
 	}
 }
 
-// shrink ends a worker if there have been more than needed for long enough: one that would have to be replaced if there is
-// such a one, else the last one, since loops prefer to wake the others, whose caches are warm.
-func (y *Policy) shrink(o *listen.Options, now time.Time, c *Census, d *Decision) {
+// shrink ends a worker if for long enough there have been more than needed. It prefers one that would have to be replaced,
+// then the last one: loops prefer to wake the others, whose caches are warm.
+func (p *Policy) shrink(o *listen.Options, now time.Time, c *Census, d *Decision) {
 	if !c.surplus(o) {
-		y.surplus = time.Time{}
+		p.surplus = time.Time{}
 	}
-	if y.surplus.IsZero() {
+	if p.surplus.IsZero() {
 		return
 	}
-	if due := y.surplus.Add(o.ExitDelay); now.Before(due) {
+	if due := p.surplus.Add(o.ExitDelay); now.Before(due) {
 		d.at(due)
 		return
 	}
@@ -290,9 +289,9 @@ func (y *Policy) shrink(o *listen.Options, now time.Time, c *Census, d *Decision
 		}
 	}
 	if last < 0 {
-		return // those that are idle are about to go
+		return // the idle ones are being replaced
 	}
-	y.surplus = now
+	p.surplus = now
 	d.End = append(d.End, last)
 	c.ended(last)
 	if c.surplus(o) {

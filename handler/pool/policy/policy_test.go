@@ -14,27 +14,28 @@ func defaults(pre, least, most int) listen.Options {
 	return o
 }
 
-// While births fail, fewer and fewer are tried, nobody is made to wait, and when they succeed again the pool is whole at once.
+// While workers fail to start, fewer and fewer are tried, and no exchange is made to wait. When they start again, the pool is
+// complete at once.
 func TestPolicyBirthsFail(t *testing.T) {
 	for _, at := range []string{"in prepare", "at the fork"} {
 		t.Run(at, func(t *testing.T) {
 			s := newSim(t, defaults(1, 4, 16))
-			s.doomed, s.noFork = at == "in prepare", at != "in prepare"
+			s.failing, s.noFork = at == "in prepare", at != "in prepare"
 			s.clients = 3
-			s.run(s.birth + time.Millisecond)
+			s.run(s.boot + time.Millisecond)
 			s.rules = func() {
 				if s.waiting() > 0 {
-					t.Fatalf("%v: somebody waits", s)
+					t.Fatalf("%v: an exchange waits", s)
 				}
 			}
 			before := s.looks
 			s.run(time.Hour)
 			if tries := s.looks - before; tries < 100 || tries > 300 { // two looks for each, or one
-				t.Errorf("%d looks in an hour with a pause of up to %v", tries, birthPauseMax)
+				t.Errorf("%d looks in an hour with a pause of up to %v", tries, startPauseMax)
 			}
 			s.rules = nil
-			s.doomed, s.noFork = false, false
-			s.run(birthPauseMax + 3*s.birth)
+			s.failing, s.noFork = false, false
+			s.run(startPauseMax + 3*s.boot)
 			if n := s.live(); n < 4 || s.refused || s.inside() == 0 {
 				t.Errorf("%v: not whole again", s)
 			}
@@ -49,26 +50,26 @@ func TestBirthPause(t *testing.T) {
 		series int
 		want   time.Duration
 	}{
-		{2 * s, 1, 2 * s}, {2 * s, 2, 4 * s}, {2 * s, 4, 16 * s}, {2 * s, 5, birthPauseMax}, {2 * s, 1e9, birthPauseMax},
-		{0, 1, birthPauseMin}, {0, 2, 2 * birthPauseMin}, {0, 1e9, birthPauseMax},
+		{2 * s, 1, 2 * s}, {2 * s, 2, 4 * s}, {2 * s, 4, 16 * s}, {2 * s, 5, startPauseMax}, {2 * s, 1e9, startPauseMax},
+		{0, 1, startPauseMin}, {0, 2, 2 * startPauseMin}, {0, 1e9, startPauseMax},
 		{3600 * s, 1, 3600 * s}, {3600 * s, 7, 3600 * s},
 	} {
-		if got := birthPause(c.delay, c.series); got != c.want {
-			t.Errorf("birthPause(%v, %d) = %v, want %v", c.delay, c.series, got, c.want)
+		if got := startPause(c.delay, c.series); got != c.want {
+			t.Errorf("startPause(%v, %d) = %v, want %v", c.delay, c.series, got, c.want)
 		}
 	}
 }
 
-// A pool that has no worker without being asked for one takes exchanges again when the pause after a failure is over:
-// otherwise nobody would ever ask for one.
+// A pool that only forks on demand takes exchanges again when the pause after a failure is over: otherwise there would never
+// be a demand.
 func TestPolicyRecoversWithoutMinimum(t *testing.T) {
 	s := newSim(t, defaults(0, 0, 4))
-	s.doomed, s.clients = true, 1
+	s.failing, s.clients = true, 1
 	s.run(time.Second)
 	if !s.refused {
 		t.Fatalf("%v: exchanges are taken after a failure", s)
 	}
-	s.clients, s.doomed = 0, false
+	s.clients, s.failing = 0, false
 	s.run(time.Minute)
 	if s.refused {
 		t.Fatalf("%v: exchanges are refused for ever", s)
@@ -76,26 +77,26 @@ func TestPolicyRecoversWithoutMinimum(t *testing.T) {
 	s.clients = 1
 	s.run(time.Second)
 	if s.inside() != 1 {
-		t.Errorf("%v: nobody serves", s)
+		t.Errorf("%v: no worker serves", s)
 	}
 }
 
 // At max_fork the last worker that serves does not make room for its successor while another one boots, or fails to.
 func TestPolicyKeepsTheLastOne(t *testing.T) {
-	for _, doomed := range []bool{false, true} {
+	for _, failing := range []bool{false, true} {
 		s := newSim(t, defaults(1, 2, 2))
 		s.run(time.Second)
-		s.birth, s.doomed, s.kicked = 5*time.Second, doomed, true
+		s.boot, s.failing, s.kicked = 5*time.Second, failing, true
 		for _, w := range s.workers {
 			w.stale = true
 		}
 		s.rules = func() {
 			if n := s.tally(); n[Idle]+n[Busy] == 0 {
-				t.Fatalf("%v: nobody serves", s)
+				t.Fatalf("%v: no worker serves", s)
 			}
 		}
 		s.run(time.Minute)
-		s.doomed = false
+		s.failing = false
 		s.run(time.Minute)
 		if n := s.tally(); n[Idle] != 2 || s.workers[0].stale || s.workers[1].stale {
 			t.Errorf("%v: not replaced: %+v %+v", s, s.workers[0], s.workers[1])
@@ -103,25 +104,25 @@ func TestPolicyKeepsTheLastOne(t *testing.T) {
 	}
 }
 
-// Nor are the last ones ended because they are idle, or because they are in the way, while nobody can be forked.
+// The last workers are not ended for being idle, or to make room, while none can be forked.
 func TestPolicyKeepsWhatCannotBeReplaced(t *testing.T) {
 	for _, why := range []string{"no fork server", "no fork"} {
 		o := defaults(1, 2, 2)
 		o.IdleTimeout = 10 * time.Second
 		s := newSim(t, o)
 		s.run(time.Second)
-		s.barren, s.noFork = why == "no fork server", why == "no fork"
+		s.noServer, s.noFork = why == "no fork server", why == "no fork"
 		s.run(time.Hour)
 		n := s.tally()
 		if why == "no fork" && n[Idle] < 1 || why == "no fork server" && n[Idle] < 2 {
 			t.Errorf("%s: %v", why, s)
 		}
-		s.barren, s.noFork = false, false
-		s.y.Renewed()
+		s.noServer, s.noFork = false, false
+		s.policy.Renewed()
 		s.kicked = true
 		s.run(time.Second)
-		if n := s.live(); n < 1 || s.births < 3 {
-			t.Errorf("%s is over: %v, %d births", why, s, s.births)
+		if n := s.live(); n < 1 || s.boots < 3 {
+			t.Errorf("%s is over: %v, %d boots", why, s, s.boots)
 		}
 	}
 }
@@ -137,11 +138,11 @@ func TestPolicyReplacesTheDeadAtOnce(t *testing.T) {
 	for range 8 {
 		s.die(s.workers[0])
 	}
-	s.run(s.birth + 3*time.Millisecond)
+	s.run(s.boot + 3*time.Millisecond)
 	if n := s.tally(); n[Idle]+n[Busy] < 12 {
 		t.Errorf("%v: not replaced at once", s)
 	}
-	// At rest, nobody misses them.
+	// At rest they are not missed.
 	s.clients = 0
 	s.run(time.Second)
 	for s.live() > 5 {
@@ -154,12 +155,12 @@ func TestPolicyReplacesTheDeadAtOnce(t *testing.T) {
 	}
 }
 
-// Births that take long do not make a queue wait for one after the other.
+// Workers that take long to start do not make a queue wait for one after the other.
 func TestPolicyGrowsDuringLongBirths(t *testing.T) {
 	s := newSim(t, defaults(1, 1, 9))
 	s.run(time.Second)
-	s.birth, s.serve, s.clients = 5*time.Second, time.Hour, 9
-	s.run(lastsLong + 8*s.o.ForkDelay + s.birth)
+	s.boot, s.serve, s.clients = 5*time.Second, time.Hour, 9
+	s.run(lastsLong + 8*s.o.ForkDelay + s.boot)
 	if n := s.tally(); n[Busy] != 9 {
 		t.Errorf("%v: want 9 busy", s)
 	}
@@ -176,10 +177,10 @@ func TestPolicyWorkersLeave(t *testing.T) {
 		}
 		s.run(100 * time.Millisecond)
 		if s.live() == 0 {
-			t.Fatalf("%v: nobody there", s)
+			t.Fatalf("%v: no worker is there", s)
 		}
 	}
-	s.run(s.birth)
+	s.run(s.boot)
 	if s.live() != 4 {
 		t.Errorf("%v: want 4", s)
 	}
@@ -188,8 +189,8 @@ func TestPolicyWorkersLeave(t *testing.T) {
 // After a failure one worker is tried before the others.
 func TestPolicyTries(t *testing.T) {
 	s := newSim(t, defaults(2, 8, 8))
-	s.doomed = true
-	s.run(s.birth + time.Millisecond)
+	s.failing = true
+	s.run(s.boot + time.Millisecond)
 	if s.forks != 8 {
 		t.Fatalf("%v: %d forks, want 8: nothing had failed yet", s, s.forks)
 	}
@@ -199,9 +200,9 @@ func TestPolicyTries(t *testing.T) {
 		}
 	}
 	s.run(10 * time.Minute)
-	s.doomed = false
+	s.failing = false
 	s.rules = nil
-	s.run(birthPauseMax + 3*s.birth)
+	s.run(startPauseMax + 3*s.boot)
 	if n := s.tally(); n[Idle] != 8 {
 		t.Errorf("%v: want 8 idle", s)
 	}
@@ -226,7 +227,7 @@ func TestPolicyForkDelay(t *testing.T) {
 	}
 }
 
-// A worker is not taken for one too many because another one boots, who may never serve.
+// A booting worker does not make another one superfluous: it may never serve.
 func TestPolicySurplus(t *testing.T) {
 	o := defaults(0, 1, 2)
 	o.ExitDelay = 0

@@ -9,7 +9,7 @@ import (
 	"moonbridge/handler/pool/listen"
 )
 
-// Spans that options are made of: from off to longer than anybody waits.
+// Spans that options are made of, from off to longer than anything lasts.
 var oddSpans = []time.Duration{0, 1, time.Millisecond, 10 * time.Millisecond, 250 * time.Millisecond, 2 * time.Second,
 	time.Minute, time.Hour, 87840 * time.Hour}
 
@@ -35,7 +35,7 @@ func oddOptions(r *rand.Rand) listen.Options {
 
 func oddWorld(s *sim, r *rand.Rand) {
 	span := func(most time.Duration) time.Duration { return time.Duration(r.Int64N(int64(most))) + time.Millisecond }
-	s.birth, s.serve, s.finish = span(200*time.Millisecond), span(100*time.Millisecond), span(100*time.Millisecond)
+	s.boot, s.serve, s.finish = span(200*time.Millisecond), span(100*time.Millisecond), span(100*time.Millisecond)
 	if r.IntN(4) == 0 {
 		s.serve = span(20 * time.Second)
 	}
@@ -44,20 +44,20 @@ func oddWorld(s *sim, r *rand.Rand) {
 	}
 }
 
-// settle lets the time pass within which a pool is what it should be, when nothing is wrong any more and nobody comes.
+// settle lets the time pass that a pool needs to reach its resting size, when nothing is wrong and nothing comes.
 func (s *sim) settle() {
 	o := s.o
-	s.run(birthPause(max(o.ForkErrorDelay, birthPauseMax), 1) + s.birth)
+	s.run(startPause(max(o.ForkErrorDelay, startPauseMax), 1) + s.boot)
 	for range max(o.MinFork, o.PreFork) + 2 {
-		s.run(o.ForkDelay + lastsLong + s.birth + s.serve + s.finish)
+		s.run(o.ForkDelay + lastsLong + s.boot + s.serve + s.finish)
 	}
 	for range o.MaxFork + 1 {
-		s.run(o.ExitDelay + s.birth + time.Second)
+		s.run(o.ExitDelay + s.boot + time.Second)
 	}
 }
 
-// Everything goes wrong at any time, with any options. There are never too many workers, nobody forks when he should not, and
-// when it is over the pool serves, and comes back to its resting size.
+// Everything goes wrong at any time, with any options. There are never too many workers, none is forked when
+// that is not allowed, and when it is over the pool serves, and returns to its resting size.
 func TestPolicyAtRandom(t *testing.T) {
 	seeds := uint64(300)
 	if testing.Short() {
@@ -73,8 +73,8 @@ func TestPolicyAtRandom(t *testing.T) {
 				s.mishap(r)
 				s.run(time.Duration(r.Int64N(int64(10*time.Millisecond) << r.IntN(11))))
 			}
-			s.doomed, s.noFork, s.clients = false, false, 0
-			if s.barren {
+			s.failing, s.noFork, s.clients = false, false, 0
+			if s.noServer {
 				s.newForkServer()
 			}
 			s.limit = 0
@@ -88,17 +88,17 @@ func TestPolicyAtRandom(t *testing.T) {
 				}
 			}
 			if n := s.live(); n > rest || n < least {
-				t.Errorf("%v: %d workers at rest, want %d to %d; options %+v, %+v", s, n, least, rest, s.o, s.y)
+				t.Errorf("%v: %d workers at rest, want %d to %d; options %+v, %+v", s, n, least, rest, s.o, s.policy)
 			}
 			s.clients = 1
-			s.run(s.birth + 2*SampleEvery)
+			s.run(s.boot + 2*SampleEvery)
 			for range 100 { // with idle_timeout next to nothing, it takes luck
 				if s.inside() == 0 {
-					s.run(s.birth)
+					s.run(s.boot)
 				}
 			}
 			if s.refused || s.inside() == 0 && s.o.IdleTimeout == 0 {
-				t.Errorf("%v: nobody serves; options %+v, %+v", s, s.o, s.y)
+				t.Errorf("%v: no worker serves; options %+v, %+v", s, s.o, s.policy)
 			}
 		})
 	}
@@ -111,7 +111,7 @@ func (s *sim) wakes() {
 		if s.now.Sub(from) < time.Second {
 			return
 		}
-		events := 4*(s.forks+s.births+s.ends) + int(s.now.Sub(from)/SampleEvery)
+		events := 4*(s.forks+s.boots+s.ends) + int(s.now.Sub(from)/SampleEvery)
 		if s.looks-looks > 1000+events {
 			s.t.Fatalf("%v: %d looks in %v", s, s.looks-looks, s.now.Sub(from))
 		}
@@ -127,14 +127,14 @@ func (s *sim) mishap(r *rand.Rand) {
 	}
 	switch r.IntN(12) {
 	case 0:
-		s.doomed = !s.doomed
+		s.failing = !s.failing
 	case 1:
 		s.noFork = !s.noFork
 	case 2:
-		if s.barren {
+		if s.noServer {
 			s.newForkServer()
 		} else {
-			s.barren = true
+			s.noServer = true
 		}
 	case 3:
 		if victim != nil {
@@ -165,15 +165,15 @@ func (s *sim) mishap(r *rand.Rand) {
 
 // newForkServer ends a time without one. The workers of the old one are replaced.
 func (s *sim) newForkServer() {
-	s.barren = false
-	s.y.Renewed()
+	s.noServer = false
+	s.policy.Renewed()
 	for _, w := range s.workers {
 		w.stale = true
 	}
 	s.kicked = true
 }
 
-// Workers that are replaced, all at the same time and again and again, under any load: somebody serves in every moment.
+// Workers are replaced, all at the same time, again and again, under any load: one serves at every moment.
 func TestPolicyRecyclesAtRandom(t *testing.T) {
 	for seed := range uint64(100) {
 		r := rand.New(rand.NewPCG(seed, 2))
@@ -184,7 +184,7 @@ func TestPolicyRecyclesAtRandom(t *testing.T) {
 		oddWorld(s, r)
 		s.rules = func() {
 			if n := s.tally(); s.served && n[Idle]+n[Busy] == 0 {
-				t.Fatalf("seed %d: %v: nobody serves; options %+v, %+v", seed, s, o, s.y)
+				t.Fatalf("seed %d: %v: no worker serves; options %+v, %+v", seed, s, o, s.policy)
 			}
 		}
 		for range 30 {

@@ -8,24 +8,24 @@ import (
 	"moonbridge/handler/pool/listen"
 )
 
-// sim is a pool without processes and without a clock: workers whose births, exchanges and ends take the time that is
-// said, and clients that send the next request as soon as they have an answer.
+// sim is a pool without processes and without a clock. Starts, exchanges and ends of its workers take the times that are set
+// here. Its clients send the next request as soon as they have an answer.
 type sim struct {
 	t *testing.T
 	o listen.Options
 
-	// The world. To be changed between two runs.
-	clients int           // requests that wait or are worked on
-	birth   time.Duration // from the fork until it is ready
-	serve   time.Duration // one exchange
-	finish  time.Duration // from the last exchange to the end of the process
-	limit   int           // exchanges after which a worker is stale; 0: none
-	doomed  bool          // births fail, when their time is over
-	noFork  bool          // births fail at once
-	barren  bool          // no fork server
+	// The world. A test changes it between runs.
+	clients  int           // requests that wait or are worked on
+	boot     time.Duration // from the fork until it is ready
+	serve    time.Duration // one exchange
+	finish   time.Duration // from the last exchange to the end of the process
+	limit    int           // exchanges after which a worker is stale; 0: none
+	failing  bool          // workers fail to start, when their time is over
+	noFork   bool          // forks fail at once
+	noServer bool          // no fork server
 
 	now     time.Time
-	y       Policy
+	policy  Policy
 	c       Census
 	wake    time.Time // that the policy has asked for
 	tick    time.Time // of the loops, while exchanges are in progress
@@ -33,20 +33,20 @@ type sim struct {
 	refused bool
 	workers []*simWorker
 
-	forks, births, ends, looks, vain int
-	served                           bool      // somebody has served, ever
-	lowSince                         time.Time // since when fewer than min_fork serve
-	missSince                        time.Time // since when a worker is missing, and none was forked
-	rules                            func()    // checked in every moment, beside those that always hold
+	forks, boots, ends, looks, vain int
+	served                          bool      // a worker has served
+	lowSince                        time.Time // since when fewer than min_fork serve
+	missSince                       time.Time // since when a worker is missing and none was forked
+	rules                           func()    // checked at every moment, besides those that always hold
 }
 
 type simWorker struct {
 	state     State
-	due       time.Time // ready, through with its exchange, or gone
+	due       time.Time // ready, finished with its exchange, or gone
 	idleFrom  time.Time
 	exchanges int
 	inside    bool // Draining: at an exchange until due
-	doomed    bool
+	failing   bool
 	stale     bool
 	leaving   bool
 	told      bool
@@ -56,7 +56,7 @@ type simWorker struct {
 
 func newSim(t *testing.T, o listen.Options) *sim {
 	return &sim{t: t, o: o, now: time.Unix(1e9, 0), wake: time.Unix(1e9, 0),
-		birth: 30 * time.Millisecond, serve: 10 * time.Millisecond, finish: 5 * time.Millisecond}
+		boot: 30 * time.Millisecond, serve: 10 * time.Millisecond, finish: 5 * time.Millisecond}
 }
 
 // run lets time pass.
@@ -114,7 +114,7 @@ func (s *sim) turn() {
 			s.vain = 0
 		}
 		if s.vain > s.o.MaxFork+3 { // each worker may have a time of its own when it has been idle for too long
-			s.t.Fatalf("%v: the policy asks to be asked, and does nothing: %+v", s, s.y)
+			s.t.Fatalf("%v: the policy asks to be asked, and does nothing: %+v", s, s.policy)
 		}
 	}
 	s.check()
@@ -143,13 +143,13 @@ func (s *sim) waiting() int {
 func (s *sim) happen(w *simWorker) bool {
 	switch w.state {
 	case Booting:
-		if w.doomed {
+		if w.failing {
 			s.die(w)
 			return true
 		}
 		w.state, w.idleFrom, s.served = Idle, s.now, true
-		s.births++
-		s.y.Ready()
+		s.boots++
+		s.policy.Ready()
 		s.refused = false
 		if w.replaces != nil {
 			s.drain(w.replaces)
@@ -197,11 +197,11 @@ func (s *sim) drain(w *simWorker) {
 // die ends a worker at once, whatever it is at.
 func (s *sim) die(w *simWorker) {
 	if w.state == Booting {
-		s.y.Failed(&s.o, s.now)
+		s.policy.Failed(&s.o, s.now)
 	}
 	s.remove(w)
 	if !w.told && w.successor == nil && (w.replaces == nil || !w.replaces.state.Serving()) {
-		s.y.Lost()
+		s.policy.Lost()
 	}
 	s.kicked = true
 }
@@ -224,12 +224,12 @@ func (s *sim) remove(w *simWorker) {
 func (s *sim) look() bool {
 	s.looks++
 	s.c.Reset()
-	s.c.Waiting, s.c.Barren = s.waiting(), s.barren
+	s.c.Waiting, s.c.NoForkServer = s.waiting(), s.noServer
 	who := append([]*simWorker{}, s.workers...)
 	for _, w := range who {
 		s.c.Count(Member{State: w.state, IdleFrom: w.idleFrom, Stale: w.stale, Leaving: w.leaving, Followed: w.successor != nil})
 	}
-	d := s.y.Decide(&s.o, s.now, &s.c)
+	d := s.policy.Decide(&s.o, s.now, &s.c)
 	s.wake = d.Next
 	for _, i := range d.End {
 		if !who[i].state.Serving() {
@@ -249,27 +249,27 @@ func (s *sim) look() bool {
 	if soon := s.now.Add(time.Millisecond); !s.wake.IsZero() && s.wake.Before(soon) {
 		s.wake = soon
 	}
-	s.refused = s.y.Refuses(&s.c, s.now)
+	s.refused = s.policy.Refuses(&s.c, s.now)
 	return d.Fork+len(d.Replace)+len(d.End) > 0
 }
 
 func (s *sim) fork(replaces *simWorker) {
 	if s.noFork {
-		s.y.Failed(&s.o, s.now)
-		if s.wake.IsZero() || s.y.Hold.Before(s.wake) {
-			s.wake = s.y.Hold
+		s.policy.Failed(&s.o, s.now)
+		if s.wake.IsZero() || s.policy.Hold.Before(s.wake) {
+			s.wake = s.policy.Hold
 		}
 		return
 	}
-	if s.now.Before(s.y.Hold) {
+	if s.now.Before(s.policy.Hold) {
 		s.t.Errorf("%v: a fork in the pause after a failure", s)
 	}
-	if s.barren {
+	if s.noServer {
 		s.t.Errorf("%v: a fork without a fork server", s)
 	}
 	s.forks++
 	s.missSince = time.Time{}
-	w := &simWorker{due: s.now.Add(s.birth), doomed: s.doomed, replaces: replaces}
+	w := &simWorker{due: s.now.Add(s.boot), failing: s.failing, replaces: replaces}
 	if replaces != nil {
 		replaces.successor = w
 	}
@@ -300,8 +300,8 @@ func (s *sim) check() {
 	if len(s.workers) > s.o.MaxFork {
 		s.t.Fatalf("%v: more than max_fork", s)
 	}
-	if s.y.owed < 0 || s.y.owed > 2*s.o.MaxFork+1 {
-		s.t.Fatalf("%v: owes %d workers", s, s.y.owed)
+	if s.policy.owed < 0 || s.policy.owed > 2*s.o.MaxFork+1 {
+		s.t.Fatalf("%v: owes %d workers", s, s.policy.owed)
 	}
 	if s.rules != nil {
 		s.rules()

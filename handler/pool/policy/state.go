@@ -4,15 +4,15 @@ package policy
 type State uint8
 
 const (
-	// Booting: the fork is asked for, or prepare runs. Next: Idle, Draining, Gone.
+	// Booting: the fork has been requested, or prepare runs. Next: Idle, Draining, Gone.
 	Booting State = iota
-	// Idle: it waits for exchanges, as far as the supervisor saw. Next: Busy, Draining, Gone.
+	// Idle: it waits for exchanges, as far as the supervisor has seen. Next: Busy, Draining, Gone.
 	Idle
-	// Busy: it is at an exchange, as far as the supervisor saw. Next: Idle, Draining, Gone.
+	// Busy: it is at an exchange, as far as the supervisor has seen. Next: Idle, Draining, Gone.
 	Busy
-	// Draining: it takes no further exchange. It completes what it is at, runs finish, or is being killed. Next: Gone.
+	// Draining: it takes no further exchange. It completes its exchange and runs finish, or it is being killed. Next: Gone.
 	Draining
-	// Gone: the process has ended. When every loop has reclaimed its cells, the slot is free for another worker.
+	// Gone: the process has ended. Its slot is free when every loop has reclaimed its cells.
 	Gone
 
 	// NumStates is the number of states.
@@ -21,7 +21,7 @@ const (
 
 var stateNames = [NumStates]string{"booting", "idle", "busy", "draining", "gone"}
 
-// legal[from][to]: the moves that there are.
+// legal[from][to]: the moves that a worker can make.
 var legal = [NumStates][NumStates]bool{
 	Booting:  {Idle: true, Draining: true, Gone: true},
 	Idle:     {Busy: true, Draining: true, Gone: true},
@@ -34,7 +34,7 @@ func (s State) String() string { return stateNames[s] }
 // Serving reports whether the worker takes exchanges.
 func (s State) Serving() bool { return s == Idle || s == Busy }
 
-// Alive reports whether there is a process, or may be.
+// Alive reports whether there is a process, or may be one.
 func (s State) Alive() bool { return s != Gone }
 
 // CanBecome reports whether a worker may move from s to another state.

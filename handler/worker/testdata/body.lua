@@ -1,4 +1,4 @@
--- /string, /stream, /ignore, /form: what is done with the body.
+-- /string, /stream, /ignore, /form …: what is done with the body.
 local http = require "moonbridge_http"
 
 local ways = {}
@@ -31,6 +31,13 @@ end
 function ways.late(request)
 	request:send_status("200 OK")
 	return "late:" .. request.post_params.a
+end
+
+-- An interim response goes out before the body is read.
+function ways.interim(request)
+	request:send_status("103 Early Hints")
+	request:finish_headers()
+	return request.post_params.a
 end
 
 function ways.exclusive(request)

@@ -1,4 +1,4 @@
--- Modules beside the script are found, wherever the server was started, at the top level and in a handler.
+-- Modules next to the script are found wherever the server was started, at the top level and in a handler.
 local http = require "moonbridge_http"
 local sibling = require "sibling"
 

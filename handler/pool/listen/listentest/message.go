@@ -2,24 +2,42 @@ package listentest
 
 import (
 	"strconv"
+	"strings"
 
 	"moonbridge/handler/shm"
 )
 
 // Types of values that Message takes besides string, int, float64 and bool.
 type (
-	// fn is a Lua function.
+	// Func is a Lua function.
 	Func struct{}
-	// httpFn is a handler of generate_handler, with its options.
+	// HTTP is a handler of generate_handler. It names options, "name=number\n" each; those that it does not name are 1.
 	HTTP string
-	// other is a value of another Lua type, which it names.
+	// HTTPText is the same with these options and no others.
+	HTTPText string
+	// Other is a value of another Lua type, which it names.
 	Other string
 )
 
-// httpListener is one TCP listener that serves HTTP on a free port.
+// HTTPOptions are the names of the options of an HTTP handler.
+var HTTPOptions = []string{"request_body_size_limit", "request_header_size_limit", "idle_timeout", "request_header_timeout",
+	"stall_timeout", "response_timeout", "drain_timeout"}
+
+// complete adds the options that h does not name.
+func (h HTTP) complete() string {
+	text := string(h)
+	for _, name := range HTTPOptions {
+		if !strings.Contains("\n"+text, "\n"+name+"=") {
+			text += name + "=1\n"
+		}
+	}
+	return text
+}
+
+// Listener is one TCP listener that serves HTTP on a free port.
 var Listener = [][3]any{{1, "proto", "tcp4"}, {1, "port", 0}, {1, "connect", HTTP("")}}
 
-// listenMessage builds the message that a listen{} call sends. An entry is a scope (0 for the pool, or the number of a
+// Message builds the message that a listen{} call sends. An entry is a scope (0 for the pool, or the number of a
 // listener), a name, and a value.
 func Message(entries ...[3]any) (msg []byte) {
 	for _, e := range entries {
@@ -39,6 +57,8 @@ func Message(entries ...[3]any) (msg []byte) {
 		case Func:
 			typ = shm.TypeFunc
 		case HTTP:
+			val, typ = v.complete(), shm.TypeHTTP
+		case HTTPText:
 			val, typ = string(v), shm.TypeHTTP
 		case Other:
 			val, typ = string(v), shm.TypeOther

@@ -1,4 +1,4 @@
--- Stands for the database driver of this name: each connection answers every query with one row.
+-- Replaces the database driver of this name: each connection answers every query with one row.
 local connection = {}
 connection.__index = connection
 

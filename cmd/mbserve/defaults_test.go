@@ -1,0 +1,26 @@
+package main
+
+import (
+	"context"
+	"testing"
+
+	"moonbridge/engine"
+	"moonbridge/handler/pool"
+)
+
+// The defaults of generate_handler are written in C, where a script gets them, and those of engine.Limits in Go. A handler
+// without options gets the limits that the engine has by itself.
+func TestHTTPDefaults(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	specs, err := pool.Check(ctx, pool.Config{Script: "testdata/hello.lua"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := engine.DefaultLimits()
+	got := limitsOf(specs[0].Listeners[0].HTTP)
+	got.BufferBody, got.OutputBytes = want.BufferBody, want.OutputBytes // no options of generate_handler
+	if got != want {
+		t.Errorf("generate_handler without options: %+v, engine.DefaultLimits: %+v", got, want)
+	}
+}

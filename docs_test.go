@@ -1,0 +1,56 @@
+package moonbridge_test
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// section returns what stands under a heading of a document, up to the next heading of the same level.
+func section(t *testing.T, file, heading string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(string(text), "\n"+heading+"\n")
+	if !ok {
+		t.Fatalf("%s has no heading %q", file, heading)
+	}
+	level, _, _ := strings.Cut(heading, " ")
+	rest, _, _ = strings.Cut(rest, "\n"+level+" ")
+	return rest
+}
+
+// tableUnder returns the cells of the one table that stands under a heading of a document, without its head.
+func tableUnder(t *testing.T, file, heading string) (rows [][]string) {
+	t.Helper()
+	rule := regexp.MustCompile(`^[-:| ]+$`)
+	rules := 0
+	for line := range strings.Lines(section(t, file, heading)) {
+		line = strings.TrimSpace(line)
+		switch {
+		case !strings.HasPrefix(line, "|"):
+			continue
+		case rule.MatchString(line):
+			rules++
+			rows = rows[:max(len(rows)-1, 0)] // the head stands above the rule
+		default:
+			rows = append(rows, cells(line))
+		}
+	}
+	if rules != 1 {
+		t.Fatalf("%s has %d tables under %q, want one", file, rules, heading)
+	}
+	return rows
+}
+
+// cells splits a row of a table. No cell has a vertical bar in it.
+func cells(line string) []string {
+	list := strings.Split(strings.Trim(line, "|"), "|")
+	for i := range list {
+		list[i] = strings.TrimSpace(list[i])
+	}
+	return list
+}

@@ -1,0 +1,87 @@
+package pool
+
+import "moonbridge/handler/shm"
+
+// response is the output of an exchange on its way through the out-window. Amounts count bytes from its start.
+type response struct {
+	window []byte // immutable
+
+	begun     bool   // start is fixed
+	start     uint32 // place of the first byte in the window
+	published uint64 // amount that the worker has written
+	taken     uint64 // amount that the connection has taken
+	blocked   bool   // the connection took less than was offered
+	result    uint32 // cellDone: Result*
+}
+
+// clean makes it the response of a new exchange.
+func (r *response) clean() { *r = response{window: r.window} }
+
+// read reads how much the worker has written. broken says what is impossible about it; "": nothing.
+func (r *response) read(out *shm.OutCell) (broken string) {
+	published := out.OutHead.Load()
+	if !r.begun && published > 0 {
+		start := out.OutStart.Load()
+		if start >= uint32(len(r.window)) {
+			return "place of the response"
+		}
+		r.begun, r.start = true, start
+	}
+	if published < r.published || published-r.taken > uint64(len(r.window)) {
+		return "amount of output"
+	}
+	r.published = published
+	return ""
+}
+
+// left is how much of what the worker has written the connection has not taken.
+func (r *response) left() uint64 { return r.published - r.taken }
+
+// unsent is what is left, as two slices of the window.
+func (r *response) unsent() (a, b []byte) {
+	return shm.Ring(r.window, uint64(r.start)+r.taken, r.left())
+}
+
+// deliver offers what is published to the connection, and ends the exchange if that was all of it.
+func (c *cell) deliver() {
+	r, pos := &c.response, c.pos
+	if c.x == nil {
+		c.discard()
+		return
+	}
+	for r.left() > 0 {
+		if r.blocked {
+			return
+		}
+		a, b := r.unsent()
+		n := c.x.Output(a, b, c.state == cellDone)
+		if c.pos != pos || c.x == nil {
+			return // cancelled within the call
+		}
+		if n < 0 || n > len(a)+len(b) {
+			panic("pool: Exchange.Output took more than it was offered")
+		}
+		c.took(uint64(n))
+		r.blocked = n < len(a)+len(b)
+	}
+	if c.state == cellDone {
+		c.finish()
+	}
+}
+
+// discard throws away output that no one waits for.
+func (c *cell) discard() {
+	c.took(c.response.left())
+	if c.state == cellDone {
+		c.l.release(c)
+	}
+}
+
+// took gives the room of n bytes back to the worker.
+func (c *cell) took(n uint64) {
+	c.response.taken += n
+	if n > 0 && c.state == cellClaimed {
+		c.in.OutTail.Store(c.response.taken)
+		c.poke()
+	}
+}

@@ -1,0 +1,202 @@
+package pool
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"moonbridge/handler/shm"
+)
+
+func die() {
+	unix.Kill(os.Getpid(), unix.SIGKILL)
+	time.Sleep(time.Hour)
+}
+
+func number(query string) int {
+	n, _ := strconv.Atoi(query)
+	return n
+}
+
+// behaviours by path.
+var behaviours = map[string]func(s *served, query string){
+	"hello": func(s *served, query string) {
+		s.write([]byte("hello " + query))
+		s.finish(0)
+	},
+	"close": func(s *served, query string) {
+		s.write([]byte("bye"))
+		s.finish(shm.ResultClose)
+	},
+	"fields": func(s *served, query string) { // its own head, as it sees it
+		var f shm.Field
+		for i := range int(s.head.NFields) {
+			copy(shm.Bytes(&f), s.block[16*i:])
+			raw := s.block[s.head.RawOff-headSize:]
+			s.write([]byte(fmt.Sprintf("%s=%s;", raw[f.NameOff:][:f.NameLen], raw[f.ValueOff:][:f.ValueLen])))
+		}
+		s.write([]byte(fmt.Sprintf("flags=%d length=%d listener=%d", s.head.Flags, int64(s.head.ContentLength), s.head.Listener)))
+		s.finish(0)
+	},
+	"echo": func(s *served, query string) {
+		s.out.Flags.Or(shm.OutBodyWanted)
+		s.signal()
+		buf := make([]byte, 1000)
+		for n := s.read(buf); n > 0; n = s.read(buf) {
+			if !s.write(buf[:n]) {
+				break
+			}
+		}
+		result := uint32(0)
+		if flags := s.in.Flags.Load(); flags&shm.InAbort != 0 {
+			s.write([]byte(fmt.Sprintf("!aborted %v", flags&shm.InTooLarge != 0)))
+		}
+		s.finish(result)
+	},
+	"big": func(s *served, query string) {
+		left := number(query)
+		chunk := make([]byte, 700)
+		for i := range chunk {
+			chunk[i] = byte(i)
+		}
+		for left > 0 {
+			n := min(left, len(chunk))
+			if !s.write(chunk[:n]) {
+				break
+			}
+			left -= n
+		}
+		s.finish(0)
+	},
+	"linger": func(s *served, query string) { // answers, and is not asleep for some time after that
+		s.write([]byte("lingers"))
+		s.finish(0)
+		time.Sleep(time.Duration(number(query)) * time.Millisecond)
+	},
+	"hold": func(s *served, query string) { // until there is a file of this name
+		for {
+			if _, err := os.Stat(query); err == nil {
+				break
+			}
+			time.Sleep(time.Millisecond)
+		}
+		s.write([]byte("held"))
+		s.finish(0)
+	},
+	"meet": func(s *served, query string) { // waits until so many have come to the folder: "number,folder"
+		most, dir, _ := strings.Cut(query, ",")
+		if f, err := os.CreateTemp(dir, ""); err == nil {
+			f.Close()
+		}
+		for {
+			if es, _ := os.ReadDir(dir); len(es) >= number(most) {
+				break
+			}
+			time.Sleep(time.Millisecond)
+		}
+		s.write([]byte("met"))
+		s.finish(0)
+	},
+	"sleep": func(s *served, query string) {
+		time.Sleep(time.Duration(number(query)) * time.Millisecond)
+		s.write([]byte("slept"))
+		s.finish(0)
+	},
+	"status": func(s *served, query string) { s.finish(uint32(number(query)) << shm.ResultStatusShift) },
+	"reset":  func(s *served, query string) { s.write([]byte("par")); s.finish(shm.ResultReset) },
+	"pid":    func(s *served, query string) { s.write([]byte(strconv.Itoa(os.Getpid()))); s.finish(0) },
+	"retire": func(s *served, query string) {
+		s.write([]byte("last"))
+		s.finish(shm.ResultRetire)
+		s.p.quit = true
+	},
+	"pending": func(s *served, query string) {
+		s.out.Flags.Or(shm.OutPending)
+		<-s.p.flush
+		s.out.Flags.And(^uint32(shm.OutPending))
+		s.write([]byte("flushed"))
+		s.signal()
+		time.Sleep(20 * time.Millisecond)
+		s.finish(0)
+	},
+	"exit":      func(s *served, query string) { os.Exit(0) },
+	"die":       func(s *served, query string) { die() },
+	"die-after": func(s *served, query string) { s.write([]byte("partial")); s.signal(); die() },
+	"die-done": func(s *served, query string) { // finished, but without telling the loop
+		s.write([]byte("done"))
+		s.out.Result.Store(shm.Result(s.c.Gen, shm.ResultDone))
+		die()
+	},
+	"die-once": func(s *served, query string) {
+		if marker(query) {
+			die()
+		}
+		s.write([]byte("survived"))
+		s.finish(0)
+	},
+	"die-once-partial": func(s *served, query string) {
+		if marker(query) {
+			s.write([]byte("partial"))
+			die()
+		}
+		s.write([]byte("survived"))
+		s.finish(0)
+	},
+	"babble": func(s *served, query string) {
+		unix.Write(fdControl, shm.Bytes(&shm.Msg{Type: 99}))
+		time.Sleep(time.Hour)
+	},
+	"reset-now": func(s *served, query string) { // and goes on as if nothing had happened
+		s.write([]byte("never"))
+		s.out.Flags.Or(shm.OutReset)
+		s.signal()
+		for n := number(query); n > 0 && s.write(make([]byte, 700)); n -= 700 {
+		}
+		for buf := make([]byte, 100); s.read(buf) > 0; {
+		}
+		s.finish(0)
+	},
+	"reset-done": func(s *served, query string) {
+		s.write([]byte("never"))
+		s.out.Flags.Or(shm.OutReset)
+		s.finish(0)
+	},
+	"bad-socket": func(s *served, query string) { s.out.Flags.Or(shm.OutSocketWanted); s.signal(); hang() },
+	"hang-up":    func(s *served, query string) { unix.Shutdown(fdControl, unix.SHUT_WR); time.Sleep(time.Hour) },
+	"bad-start": func(s *served, query string) {
+		s.out.OutStart.Store(1 << 30)
+		s.out.OutHead.Store(5)
+		s.signal()
+		hang()
+	},
+	"bad-head": func(s *served, query string) { s.out.OutHead.Store(1 << 40); s.signal(); hang() },
+	"bad-back": func(s *served, query string) {
+		s.write([]byte("12345678"))
+		s.signal()
+		time.Sleep(30 * time.Millisecond)
+		s.out.OutHead.Store(3)
+		s.signal()
+		hang()
+	},
+	"bad-tail":  func(s *served, query string) { s.out.InTail.Store(1 << 40); s.signal(); hang() },
+	"bad-owner": func(s *served, query string) { s.out.Owner.Store(0x1234567800000123); s.signal(); hang() },
+	"scribble": func(s *served, query string) {
+		seed := number(query)
+		if seed == 0 {
+			seed = rand.Int()
+		}
+		s.p.scribble(seed)
+		if seed%2 == 0 {
+			die()
+		}
+		s.write([]byte("scribbled"))
+		s.finish(0)
+	},
+}
+
+func hang() { time.Sleep(time.Hour) }

@@ -1,0 +1,201 @@
+package pool
+
+import (
+	"bytes"
+	"net/netip"
+	"testing"
+	"time"
+
+	"moonbridge/handler/backend"
+	"moonbridge/httpparse"
+)
+
+// request is an exchange from the side of the connection.
+type request struct {
+	method, target string
+	fields         [][2]string
+	body           []byte // that is there from the beginning
+	rest           []byte // that comes later
+	chunked        bool
+	abort          bool // break off after the rest
+	listener       int
+	take           int  // bytes of output that are taken at a time; 0: all
+	stuck          bool // takes no output at all
+
+	// Of the loop.
+	t      *testing.T
+	l      *fakeLoop
+	lb     backend.LoopBackend
+	r      backend.Running
+	wanted bool
+	full   bool
+	over   bool
+	got    result
+	after  func() // called on the loop when it is over
+	done   chan struct{}
+}
+
+// result is how an exchange ended.
+type result struct {
+	out        string
+	end        backend.End
+	status     int // of Failed
+	retryAfter time.Duration
+	err        error // of Start
+	calls      int   // of Done and Failed
+}
+
+// makeHead builds the head as the parser would.
+func (q *request) head() *httpparse.Head {
+	h := &httpparse.Head{Minor: 1, Persistent: true}
+	var raw bytes.Buffer
+	span := func(s string) httpparse.Span {
+		at := raw.Len()
+		raw.WriteString(s)
+		return httpparse.Span{Off: uint32(at), Len: uint32(len(s))}
+	}
+	h.Method = span(q.method)
+	raw.WriteString(" /")
+	path, query, found := bytes.Cut([]byte(q.target), []byte("?"))
+	h.Path = span(string(path))
+	if found {
+		h.Query = span("?" + string(query))
+	}
+	raw.WriteString(" HTTP/1.1")
+	for _, f := range q.fields {
+		raw.WriteString("\r\n")
+		n := span(f[0])
+		raw.WriteString(": ")
+		v := span(f[1])
+		h.Fields = append(h.Fields, httpparse.Field{NameOff: n.Off, NameLen: n.Len, ValueOff: v.Off, ValueLen: v.Len})
+	}
+	h.Raw = raw.Bytes()
+	h.IsHead = q.method == "HEAD"
+	h.Chunked = q.chunked
+	if h.ContentLength = int64(len(q.body) + len(q.rest)); q.chunked {
+		h.ContentLength = httpparse.LengthUnknown
+	}
+	return h
+}
+
+// start begins the exchange on its loop.
+func (q *request) start(t *testing.T, l *fakeLoop, lb backend.LoopBackend) *request {
+	q.t, q.l, q.lb, q.done = t, l, lb, make(chan struct{})
+	l.Post(q.begin)
+	return q
+}
+
+func (q *request) begin() {
+	if q.method == "" {
+		q.method = "GET"
+	}
+	more := len(q.rest) > 0 || q.chunked || q.abort
+	r, err := q.lb.Start(q, q.head(), q.listener, q.body, more)
+	if err != nil {
+		q.got.err = err
+		q.finished()
+		return
+	}
+	q.r = r
+	if more {
+		q.pump()
+	}
+}
+
+func (q *request) pump() {
+	for len(q.rest) > 0 {
+		a, b := q.r.BodyRoom()
+		if len(a) == 0 {
+			q.full = true
+			return
+		}
+		n := copy(a, q.rest)
+		n += copy(b, q.rest[n:])
+		q.rest = q.rest[n:]
+		q.r.BodyCommit(n)
+	}
+	if q.abort {
+		q.r.BodyAbort(true)
+	} else {
+		q.r.BodyEnd()
+	}
+}
+
+func (q *request) Output(a, b []byte, last bool) int {
+	q.use()
+	n := len(a) + len(b)
+	if q.stuck {
+		return 0
+	}
+	if q.take > 0 && n > q.take {
+		n = q.take
+		q.l.Post(func() {
+			if !q.over {
+				q.r.OutputRoom()
+			}
+		})
+	}
+	q.got.out += string(a[:min(n, len(a))]) + string(b[:max(0, n-len(a))])
+	return n
+}
+
+func (q *request) Done(end backend.End) {
+	q.use()
+	q.got.end = end
+	q.finished()
+}
+
+func (q *request) Failed(status int, retryAfter time.Duration) {
+	q.use()
+	q.got.status, q.got.retryAfter = status, retryAfter
+	q.finished()
+}
+
+func (q *request) BodyRoom() {
+	q.use()
+	if q.full {
+		q.full = false
+		q.pump()
+	}
+}
+
+func (q *request) BodyWanted()                           { q.use(); q.wanted = true }
+func (q *request) Addrs() (local, remote netip.AddrPort) { return local, remote }
+
+// use is part of every call of the backend.
+func (q *request) use() {
+	if q.over {
+		q.t.Errorf("%s: called after its end", q.target)
+	}
+}
+
+func (q *request) finished() {
+	q.over = true
+	q.got.calls++
+	if q.after != nil {
+		q.after()
+	}
+	close(q.done)
+}
+
+// cancel ends it from the connection's side.
+func (q *request) cancel() {
+	q.l.do(func() {
+		if !q.over {
+			q.over = true
+			q.r.Cancel()
+			close(q.done)
+		}
+	})
+}
+
+// wait returns the result.
+func (q *request) wait() result {
+	q.t.Helper()
+	select {
+	case <-q.done:
+	case <-time.After(testPatience):
+		q.t.Fatalf("%s: no answer for %v", q.target, testPatience)
+	}
+	return q.got
+}

@@ -1,0 +1,83 @@
+package pool
+
+import "sync/atomic"
+
+// refuse has Start refuse exchanges, and ends the timers.
+func (p *Pool) refuse() {
+	p.mu.Lock()
+	p.stopping.Store(true)
+	loops := p.attached()
+	p.mu.Unlock()
+	for _, l := range loops {
+		l.on.Post(l.stopIntervals)
+	}
+}
+
+// dismissAway tells the workers at raw connections to end when they have finished. One that speaks HTTP on its connection
+// closes it then as soon as no request is in progress.
+func (p *Pool) dismissAway() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for w := range p.workers() {
+		if w.away.Load() != 0 {
+			w.dismiss()
+		}
+	}
+}
+
+// dismissAll tells all workers to end, and forks no more.
+func (p *Pool) dismissAll() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ending = true
+	for w := range p.workers() {
+		w.dismiss()
+	}
+	p.kick()
+}
+
+// detach takes the pool off its loops, and frees the memory when the last one has let go. If the loops have ended already,
+// what is posted here is never called, and the memory stays until the process ends.
+func (p *Pool) detach() {
+	p.mu.Lock()
+	loops := p.attached()
+	p.loops = make([]*loop, len(p.loops))
+	unreclaimed := p.clearSlots()
+	p.mu.Unlock()
+	for _, w := range unreclaimed {
+		p.report(w)
+	}
+	letGo := func() {
+		for _, w := range unreclaimed {
+			w.bell.Close()
+		}
+		p.close()
+	}
+	if len(loops) == 0 {
+		letGo()
+		return
+	}
+	var left atomic.Int32
+	left.Store(int32(len(loops)))
+	for _, l := range loops {
+		l.on.Post(func() {
+			l.close(503)
+			if left.Add(-1) == 0 {
+				letGo()
+			}
+		})
+	}
+}
+
+// clearSlots ends the record of every worker, and returns those whose cells the loops have not reclaimed: the loops may
+// still ring their doorbells. Under mu.
+func (p *Pool) clearSlots() (unreclaimed []*Worker) {
+	for w := range p.workers() {
+		p.slots[w.slot].Store(nil)
+		w.end(0, false)
+		w.judge()
+		w.close()
+		unreclaimed = append(unreclaimed, w)
+	}
+	return unreclaimed
+}

@@ -1,0 +1,113 @@
+package pool
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"moonbridge/handler/pool/policy"
+)
+
+const (
+	// forkTimeout is how long the fork server may take to fork.
+	forkTimeout = 10 * time.Second
+	// startSpan is how soon after its fork the end of a worker that had no exchange counts as a failure of prepare.
+	startSpan = time.Second
+)
+
+// killDue kills the workers that have broken the protocol or exceeded a limit of time, that have closed their control
+// socket and live on, and that do not end after memory was destroyed. It returns when to do so again if nothing happens;
+// zero: never. Under mu.
+func (p *Pool) killDue(now time.Time) (next time.Time) {
+	for w := range p.workers() {
+		if w.state == policy.Gone {
+			continue
+		}
+		if p.seqs.isStale(w.seq) && w.exit.due.IsZero() {
+			w.exit.due = now.Add(corruptGrace)
+		}
+		faulty := w.fault.Load() != nil
+		if (faulty || w.exit.late(now)) && !w.exit.killed && w.pid.Load() > 0 {
+			w.exit.killed = true
+			w.signal(unix.SIGKILL)
+			w.drain()
+		}
+		if w.state == policy.Booting && w.pid.Load() == 0 && w.activity.age(now) > forkTimeout {
+			w.fs.hangs()
+		}
+		switch {
+		case faulty || !w.exit.hungUp.IsZero() || w.state == policy.Booting:
+			next = earlier(next, now.Add(checkEvery))
+		case !w.exit.due.IsZero() && !w.exit.killed:
+			next = earlier(next, w.exit.due)
+		}
+	}
+	return next
+}
+
+// freeSlots frees the slots of workers that are gone and whose cells are reclaimed. It returns these workers. Under mu.
+func (p *Pool) freeSlots(now time.Time) (ended []*Worker) {
+	oldest := p.seqs.youngest.Load() + 1
+	for w := range p.workers() {
+		if !w.reclaim.done.Load() {
+			oldest = min(oldest, w.seq)
+			continue
+		}
+		p.slots[w.slot].Store(nil)
+		w.close()
+		w.bell.Close()
+		w.judge()
+		p.counts.add(w)
+		p.tellPolicy(w, now)
+		ended = append(ended, w)
+	}
+	p.seqs.oldest.Store(oldest)
+	return ended
+}
+
+// tellPolicy tells the policy of the end of a worker, if that leaves a gap. Under mu.
+func (p *Pool) tellPolicy(w *Worker, now time.Time) {
+	old := w.succession.replaces
+	if old != nil {
+		old.succession.successor = nil
+	}
+	if p.ending || w.exit.told {
+		return
+	}
+	if w.failedToStart(now) && !w.fs.dead() {
+		p.sv.policy.Failed(&p.spec.Options, now)
+	}
+	if w.succession.successor == nil && (old == nil || !old.state.Serving()) {
+		p.sv.policy.Lost()
+	}
+}
+
+// judge decides whether the worker ended because it was told to, or by its handler's decision.
+func (w *Worker) judge() { w.exit.judge(w.in.Quit.Load() != 0 || w.retired.Load()) }
+
+// failedToStart reports whether a worker has ended before its first exchange, and has probably failed in prepare. (That it
+// is ready may not have been read yet when its first exchange ends it.)
+func (w *Worker) failedToStart(now time.Time) bool {
+	if w.worked.Load() {
+		return false
+	}
+	return !w.activity.ready || !w.exit.expected && w.activity.age(now) < startSpan
+}
+
+// report logs the end of a worker: one line.
+func (p *Pool) report(w *Worker) {
+	level := slog.LevelWarn
+	if w.exit.expected {
+		level = slog.LevelDebug
+	}
+	attrs := []slog.Attr{
+		slog.Int("pid", int(w.pid.Load())), slog.String("end", w.exit.how()),
+		slog.Int("lost", int(w.reclaim.lost.Load())), slog.Int("retried", int(w.reclaim.retried.Load())),
+	}
+	if why := w.fault.Load(); why != nil {
+		attrs = append(attrs, slog.String("err", *why))
+	}
+	p.log.LogAttrs(context.Background(), level, "worker ended", attrs...)
+}

@@ -1,0 +1,103 @@
+package pool
+
+import (
+	"log/slog"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"moonbridge/handler/pool/policy"
+	"moonbridge/handler/shm"
+)
+
+// start begins to listen to a worker whose process has just been forked.
+func (w *Worker) start(stderr *os.File, lines *lineLog) {
+	go lines.copy(stderr, nil, slog.Int("pool", w.p.index), slog.Int("pid", int(w.pid.Load())))
+	go w.listen()
+}
+
+// listen reads the worker's control socket to its end.
+func (w *Worker) listen() {
+	var buf []byte
+	for {
+		typ, body, err := readMsg(w.conn, &buf)
+		if err != nil {
+			break
+		}
+		switch typ {
+		case shm.MsgWorkerReady:
+			w.p.workerReady(w, time.Now())
+		case shm.MsgWorkerFailed:
+			w.p.log.Error("worker: prepare failed", "pid", w.pid.Load(), "err", string(body))
+		case shm.MsgFiles:
+			if w.fs.h.loaded(body) != nil {
+				w.kill("malformed list of files")
+			}
+		default:
+			w.kill("unknown message on its control socket")
+		}
+	}
+	w.p.workerHungUp(w, time.Now())
+}
+
+// ask sends the worker one of the control bytes that come alone. It does not block: if the socket is full, the worker has
+// been asked often enough.
+func (w *Worker) ask(what byte) {
+	raw, err := w.conn.SyscallConn()
+	if err != nil {
+		return
+	}
+	raw.Write(func(fd uintptr) bool {
+		unix.SendmsgN(int(fd), []byte{what}, nil, nil, unix.MSG_DONTWAIT)
+		return true
+	})
+}
+
+// pass gives the worker a descriptor; the caller keeps its own. It does not block: a worker that has left so much unread
+// that there is no room hangs.
+func (w *Worker) pass(fd int) error {
+	raw, err := w.conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	rights := unix.UnixRights(fd)
+	failed := raw.Write(func(to uintptr) bool {
+		for {
+			_, err = unix.SendmsgN(int(to), []byte{shm.CtlSocket}, rights, nil, unix.MSG_DONTWAIT)
+			if err != unix.EINTR {
+				return true
+			}
+		}
+	})
+	if failed != nil {
+		return failed
+	}
+	return err
+}
+
+// dismiss tells the worker to end when it has finished what it is at. Under Pool.mu.
+func (w *Worker) dismiss() {
+	if w.drain() {
+		w.exit.told = true
+		w.in.Quit.Store(1)
+		w.out.Asleep.Store(0)
+		w.bell.Ring()
+	}
+}
+
+// signal sends a signal. Only the supervisor and Host call it, under Pool.mu.
+func (w *Worker) signal(sig unix.Signal) {
+	pid := int(w.pid.Load())
+	if pid <= 0 || w.state == policy.Gone || w.proc.signal(sig) {
+		return
+	}
+	if !w.fs.dead() {
+		w.fs.send(shm.MsgKill, shm.Bytes(&shm.MsgKillBody{Pid: int32(pid), Sig: int32(sig)}))
+		return
+	}
+	if w.exit.hungUp.IsZero() {
+		// Its control socket is open, so it has not been reaped, and the number is still its own.
+		unix.Kill(pid, sig)
+	}
+}

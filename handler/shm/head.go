@@ -1,0 +1,101 @@
+package shm
+
+import (
+	"net/netip"
+	"unsafe"
+
+	"moonbridge/httpparse"
+)
+
+// HeadBlock describes an exchange to the worker. Put writes it to the start of the in-window: a Head, the field lines, the
+// request as the peer sent it, and the request's id. The body follows.
+type HeadBlock struct {
+	Kind          uint16 // Kind*
+	Listener      uint16
+	Exchange      uint64
+	Local, Remote Address
+
+	Request *httpparse.Head // KindHTTP. Its Persistent says whether the server is willing to keep the connection
+	Expect  bool            // the peer waits for an answer to Expect: 100-continue (RFC 9110 §10.1.1)
+
+	Timer string // KindInterval: the timer's name
+}
+
+const headSize = int(unsafe.Sizeof(Head{}))
+
+// The field lines of a request are copied as they are, which needs the same layout on both sides.
+var _ = Field(httpparse.Field{})
+
+// end is where the last part ends. Padding follows, so that the body is aligned.
+func (b *HeadBlock) end() int {
+	n := headSize + len(b.Timer)
+	if r := b.Request; r != nil {
+		n += len(sliceBytes(r.Fields)) + len(r.Raw) + len(r.ID)
+	}
+	return n
+}
+
+// Size is the length of the block in bytes. The caller has to compare it with what a worker accepts.
+func (b *HeadBlock) Size() int { return (b.end() + 7) &^ 7 }
+
+// Put writes the block to the start of to, which must have room for Size bytes. It writes every byte once, and allocates
+// nothing.
+func (b *HeadBlock) Put(to []byte) {
+	size := b.Size()
+	h := view[Head](to, 0)
+	*h = Head{
+		Size: uint32(size), Kind: b.Kind, Listener: b.Listener, Exchange: b.Exchange,
+		RawOff: uint32(headSize), RawLen: uint32(len(b.Timer)),
+		Local: b.Local, Remote: b.Remote,
+	}
+	n := headSize + copy(to[headSize:], b.Timer)
+	if r := b.Request; r != nil {
+		h.Flags = b.flags()
+		h.NFields = uint32(len(r.Fields))
+		h.ContentLength = uint64(r.ContentLength) // LengthUnknown is -1 there and all ones here
+		h.MethodOff, h.MethodLen = r.Method.Off, r.Method.Len
+		h.PathOff, h.PathLen = r.Path.Off, r.Path.Len
+		h.QueryOff, h.QueryLen = r.Query.Off, r.Query.Len
+		n += copy(to[n:], sliceBytes(r.Fields))
+		h.RawOff, h.RawLen = uint32(n), uint32(len(r.Raw))
+		n += copy(to[n:], r.Raw)
+		h.IDOff, h.IDLen = uint32(n), uint32(len(r.ID))
+		n += copy(to[n:], r.ID)
+	}
+	clear(to[n:size])
+}
+
+func (b *HeadBlock) flags() (flags uint32) {
+	r := b.Request
+	for _, f := range [...]struct {
+		is  bool
+		bit uint32
+	}{
+		{r.IsHead, HeadIsHead},
+		{r.Minor == 0, HeadHTTP10},
+		{r.Persistent, HeadKeepalive},
+		{b.Expect, HeadExpect},
+		{r.Asterisk, HeadAsterisk},
+		{r.Chunked || r.ContentLength != 0, HeadHasBody},
+	} {
+		if f.is {
+			flags |= f.bit
+		}
+	}
+	return flags
+}
+
+// AddressOf converts one end of a connection. The zero AddrPort has family 0.
+func AddressOf(a netip.AddrPort) (to Address) {
+	switch ip := a.Addr(); {
+	case ip.Is4():
+		to.Family = 4
+		b := ip.As4()
+		copy(to.IP[:], b[:])
+	case ip.Is6():
+		to.Family = 6
+		to.IP = ip.As16()
+	}
+	to.Port = a.Port()
+	return to
+}

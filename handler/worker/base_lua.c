@@ -1,0 +1,69 @@
+/* Helpers for Lua values: text, counts, tables of functions. */
+#include "base.h"
+
+#include <stdio.h>
+
+/* Does what tostring() does, in place, and does not use the global of that name. */
+const char *mb_tostring(lua_State *L, int i, size_t *n)
+{
+	switch (lua_type(L, i)) {
+	case LUA_TSTRING:
+	case LUA_TNUMBER:
+		return lua_tolstring(L, i, n);
+	case LUA_TBOOLEAN:
+		lua_pushstring(L, lua_toboolean(L, i) ? "true" : "false");
+		break;
+	case LUA_TNIL:
+	case LUA_TNONE:
+		lua_pushliteral(L, "nil");
+		break;
+	default:
+#if LUA_VERSION_NUM >= 503
+		luaL_tolstring(L, i, NULL); /* it knows __name */
+#else
+		if (luaL_callmeta(L, i, "__tostring")) {
+			if (!lua_isstring(L, -1))
+				luaL_error(L, "'__tostring' must return a string");
+		} else {
+			lua_pushfstring(L, "%s: %p", luaL_typename(L, i), lua_topointer(L, i));
+		}
+#endif
+	}
+	lua_replace(L, i);
+	return lua_tolstring(L, i, n);
+}
+
+/* Pushes a count as digits. lua_pushfstring cannot do it: depending on the version, its %f
+ * shows 10.0 or 1e+15, and its %d takes an int. */
+const char *mb_push_count(lua_State *L, uint64_t n)
+{
+	char text[24];
+	snprintf(text, sizeof text, "%llu", (unsigned long long)n);
+	lua_pushstring(L, text);
+	return lua_tostring(L, -1);
+}
+
+/* Returns argument i as text, for places where numbers are whole. Lua 5.4 shows the float
+ * 200.0 as such, but here it is "200", as in versions with one kind of number. */
+const char *mb_check_text(lua_State *L, int i, size_t *n)
+{
+#if LUA_VERSION_NUM >= 503
+	if (lua_type(L, i) == LUA_TNUMBER && !lua_isinteger(L, i)) {
+		int whole;
+		lua_Integer v = lua_tointegerx(L, i, &whole);
+		if (whole) {
+			lua_pushinteger(L, v);
+			lua_replace(L, i);
+		}
+	}
+#endif
+	return luaL_checklstring(L, i, n);
+}
+
+void mb_set_functions(lua_State *L, const luaL_Reg *f)
+{
+	for (; f->name; f++) {
+		lua_pushcfunction(L, f->func);
+		lua_setfield(L, -2, f->name);
+	}
+}

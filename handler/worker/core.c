@@ -1,0 +1,179 @@
+/* The state of a process, and what all higher layers do with it: wait for the server, notify
+ * it, look at the exchange in progress. */
+#include "core.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+int mb_role;
+mb_process process;
+mb_worker worker;
+mb_exchange exchange;
+mb_memory memory;
+
+/* --- waiting and waking ------------------------------------------------------ */
+
+/* Blocks until the doorbell rings; -1 if it cannot ring any more. One read clears all rings.
+ * The descriptor usually blocks, but it works if it does not. */
+int mb_doorbell_wait(void)
+{
+	char rings[512];
+	for (;;) {
+		ssize_t k = read(worker.doorbell, rings, sizeof rings);
+		if (k > 0)
+			return 0;
+		if (k == 0)
+			return -1;
+		if (errno == EAGAIN) {
+			struct pollfd p = {.fd = worker.doorbell, .events = POLLIN};
+			poll(&p, 1, -1);
+		} else if (errno != EINTR) {
+			return -1;
+		}
+	}
+}
+
+/* The sleep protocol, for everything that a worker waits for: announce that we are about to
+ * block, check once more, then block. The server does the reverse: it changes something,
+ * then checks whether we are asleep. Both sides have a full barrier in between, so at least
+ * one of them sees the other's write. */
+void mb_wait(int (*ready)(void))
+{
+	if (exchange.active && exchange.transport) {
+		exchange.transport->wait(ready);
+		return;
+	}
+	while (!ready()) {
+		__atomic_store_n(&worker.out_slot->asleep, 1, __ATOMIC_SEQ_CST);
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		if (!ready() && mb_doorbell_wait()) {
+			fflush(NULL);
+			_exit(0); /* the other end of the pipe is closed: the server is gone */
+		}
+		__atomic_store_n(&worker.out_slot->asleep, 0, __ATOMIC_RELAXED);
+	}
+}
+
+/* Tells the loop that this cell has changed, and wakes the loop if it sleeps. */
+void mb_notify(void)
+{
+	if (exchange.transport) {
+		exchange.transport->notify();
+		return;
+	}
+	mb_out_loop *l = exchange.out_loop;
+	__atomic_fetch_or(&l->ready[exchange.cell >> 6], 1ull << (exchange.cell & 63), __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&l->asleep, __ATOMIC_SEQ_CST) &&
+	    __atomic_exchange_n(&l->asleep, 0, __ATOMIC_SEQ_CST)) {
+		uint64_t one = 1;
+		ssize_t k = write(worker.loop_doorbells[exchange.loop], &one, sizeof one);
+		(void)k; /* full: it has already been rung */
+	}
+}
+
+/* --- the exchange in progress ----------------------------------------------- */
+
+int mb_cancelled(void)
+{
+	return (__atomic_load_n(&exchange.in_cell->flags, __ATOMIC_ACQUIRE) & MB_IN_CANCEL) != 0;
+}
+
+int mb_raise_cancelled(lua_State *L)
+{
+	exchange.cancelled = 1;
+	return luaL_error(L, "client has closed the connection");
+}
+
+int mb_body_complete(void)
+{
+	uint32_t f = __atomic_load_n(&exchange.in_cell->flags, __ATOMIC_ACQUIRE);
+	return !mb_has_body() || ((f & MB_IN_END) && !(f & MB_IN_ABORT));
+}
+
+void mb_input_consume(uint64_t n)
+{
+	exchange.taken += n;
+	__atomic_store_n(&exchange.out_cell->in_tail, exchange.taken, __ATOMIC_RELEASE);
+	/* The loop sets WANT_ROOM and then checks in_tail once more. It is notified only
+	 * when half of the window is free: reading a socket in small pieces makes TCP send
+	 * small pieces (2 GiB took three times as long). */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	const mb_in_cell *c = exchange.in_cell;
+	if ((__atomic_load_n(&c->flags, __ATOMIC_RELAXED) & MB_IN_WANT_ROOM) &&
+	    __atomic_load_n(&c->in_head, __ATOMIC_RELAXED) - exchange.taken <= worker.header.in_window / 2)
+		mb_notify();
+}
+
+/* Moves the head out of the window. It must be called before body bytes are consumed,
+ * because their room may then be overwritten. */
+void mb_detach_head(lua_State *L)
+{
+	if (exchange.head_bytes != exchange.in_window)
+		return;
+	if ((__atomic_load_n(&exchange.in_cell->flags, __ATOMIC_ACQUIRE) & MB_IN_END) &&
+	    __atomic_load_n(&exchange.in_cell->in_head, __ATOMIC_RELAXED) <= worker.header.in_window)
+		return; /* no more bytes will come, and none were overwritten */
+	exchange.head_copy.len = 0;
+	if (mb_buf_add(&exchange.head_copy, exchange.in_window, exchange.head.size))
+		luaL_error(L, "not enough memory");
+	exchange.head_bytes = exchange.head_copy.p;
+}
+
+/* Returns len bytes of raw at off, checked. */
+const uint8_t *mb_span(lua_State *L, uint32_t off, uint32_t len)
+{
+	if (off > exchange.head.raw_len || len > exchange.head.raw_len - off)
+		luaL_error(L, "request: bad head");
+	return exchange.head_bytes + exchange.head.raw_off + off;
+}
+
+const mb_field *mb_field_at(lua_State *L, uint32_t i)
+{
+	const mb_field *f = (const mb_field *)(exchange.head_bytes + sizeof(mb_head)) + i;
+	mb_span(L, f->name_off, f->name_len);
+	mb_span(L, f->value_off, f->value_len);
+	return f;
+}
+
+/* --- its name -------------------------------------------------------------- */
+
+#define ID_SHOWN 80 /* room for the id of a request and its brackets */
+
+/* Appends the request's id, written as in the access log, if it has one. */
+static void describe_id(char *to, size_t cap)
+{
+	const mb_head *h = &exchange.head;
+	if (h->id_len == 0 || h->id_off > h->size || h->id_len > h->size - h->id_off)
+		return;
+	size_t n = (size_t)snprintf(to, cap, " [");
+	n += mb_quote(to + n, cap - n - 1, exchange.head_bytes + h->id_off, h->id_len);
+	memcpy(to + n, "]", 2);
+}
+
+/* Names the exchange: "GET /path [id]", "interval name" or "connection". */
+void mb_describe(char *to, size_t cap)
+{
+	const uint8_t *raw = exchange.head_bytes + exchange.head.raw_off;
+	const mb_head *h = &exchange.head;
+	if (h->kind == MB_KIND_INTERVAL) {
+		size_t n = (size_t)snprintf(to, cap, "interval ");
+		mb_quote(to + n, cap - n, raw, h->raw_len);
+		return;
+	}
+	if (h->kind == MB_KIND_SOCKET) {
+		snprintf(to, cap, "connection");
+		return;
+	}
+	*to = 0;
+	if (h->method_off > h->raw_len || h->method_len > h->raw_len - h->method_off ||
+	    h->path_off > h->raw_len || h->path_len > h->raw_len - h->path_off)
+		return;
+	size_t n = mb_quote(to, 40, raw + h->method_off, h->method_len);
+	to[n++] = ' ';
+	to[n++] = h->flags & MB_HEAD_ASTERISK ? '*' : '/';
+	n += mb_quote(to + n, cap - ID_SHOWN - n, raw + h->path_off, h->path_len);
+	describe_id(to + n, cap - n);
+}

@@ -1,0 +1,167 @@
+/* Layer 2: the state of a process (of the fork server, then of a worker, then of the
+ * exchange that it runs), and the verbs that all higher layers need. */
+#ifndef MB_CORE_H
+#define MB_CORE_H
+
+#include "base.h"
+
+/* Limits. The code that uses one says what happens when it is reached. */
+#define MB_REQUEST_HEAD_MAX (2u << 20) /* head block, including the table of fields */
+#define MB_FILES_MAX 1024u             /* watched files of one script */
+
+#pragma GCC visibility push(hidden)
+
+/* --- process ----------------------------------------------------------- */
+
+enum { MB_ROLE_NONE, MB_ROLE_WORKER }; /* a fork server never reaches Go */
+extern int mb_role;
+
+typedef struct {
+	lua_State *L;
+	int script_ended;    /* listen can no longer be called */
+	int traceback_ref;   /* registry: mb_traceback as a Lua value */
+	const char *release; /* _MOONBRIDGE_VERSION */
+	int control;         /* control socket: of the fork server, then of the worker */
+	/* For developers. */
+	int report_files; /* the server is told which files are loaded */
+	int error_pages;  /* an error of an HTTP handler is answered with a page that shows it */
+} mb_process;
+extern mb_process process;
+
+typedef struct {
+	size_t limit; /* bytes; 0: none */
+	int armed;    /* allocations beyond the limit are refused: while code of the application runs
+	                 and errors can be raised */
+	int failed;   /* 1: one was refused; 2: that was also logged */
+} mb_memory;
+extern mb_memory memory;
+
+/* --- worker ------------------------------------------------------------ */
+
+/* A worker's place in the segments. The server writes what is named in, workers write what
+ * is named out. */
+typedef struct {
+	uint32_t pool, slot;
+	uint32_t generation; /* of the exchange claimed last */
+	int doorbell;
+	int loop_doorbells[MB_FDS_MAX];
+	const uint8_t *in_segment;
+	uint8_t *out_segment;
+	mb_in_header header; /* a copy, checked once */
+	const mb_in_worker *in_slot;
+	mb_out_worker *out_slot;
+} mb_worker;
+extern mb_worker worker;
+
+static inline const mb_in_loop *mb_in_loop_at(uint32_t i)
+{
+	return (const mb_in_loop *)(worker.in_segment + worker.header.in_loops + i * worker.header.in_loop_stride);
+}
+
+static inline mb_out_loop *mb_out_loop_at(uint32_t i)
+{
+	return (mb_out_loop *)(worker.out_segment + worker.header.out_loops + i * worker.header.out_loop_stride);
+}
+
+static inline const mb_in_cell *mb_in_cell_at(uint32_t loop, uint32_t cell)
+{
+	uint64_t i = (uint64_t)loop * worker.header.cells + cell;
+	return (const mb_in_cell *)(worker.in_segment + worker.header.in_cells + i * worker.header.in_cell_stride);
+}
+
+static inline mb_out_cell *mb_out_cell_at(uint32_t loop, uint32_t cell)
+{
+	uint64_t i = (uint64_t)loop * worker.header.cells + cell;
+	return (mb_out_cell *)(worker.out_segment + worker.header.out_cells + i * worker.header.out_cell_stride);
+}
+
+/* --- exchange ---------------------------------------------------------- */
+
+/* The options of generate_handler. */
+typedef struct {
+	double request_body_size_limit, request_header_size_limit;
+	double chunk_size; /* 0: not given */
+	double maximum_input_chunk_size, minimum_output_chunk_size;
+	double idle_timeout, request_header_timeout, stall_timeout;
+	double response_timeout, drain_timeout;
+	int static_date, static_close; /* what the static headers contain */
+	size_t static_len;
+	char static_text[];
+} mb_http_options;
+
+/* What the request body was used for. */
+enum {
+	MB_BODY_UNREAD, MB_BODY_STRING, MB_BODY_PARSED, MB_BODY_STREAMED,
+	MB_BODY_BROKEN /* it is being parsed as a form, or parsing it failed */
+};
+
+/* Moves the bytes of an exchange that this worker serves by itself, on its own socket. For
+ * all other exchanges the server's loop does that. */
+typedef struct {
+	void (*notify)(void);            /* the cell has changed */
+	void (*wait)(int (*ready)(void)); /* blocks until ready() */
+} mb_transport;
+
+typedef struct {
+	int active;
+	const mb_transport *transport; /* NULL: the server's loop */
+	const void *request;           /* the userdata; NULL when the exchange is over */
+	uint32_t loop, cell;
+	const mb_in_cell *in_cell;
+	mb_out_cell *out_cell;
+	mb_out_loop *out_loop;
+	const uint8_t *in_window;
+	uint8_t *out_window;
+	mb_head head;              /* a copy */
+	const uint8_t *head_bytes; /* the head block: in the window or in head_copy */
+	const mb_http_options *options;
+	uint32_t out_flags;      /* MB_OUT_* as stored; changed under the lock of response */
+	uint64_t taken;          /* bytes taken out of the in-window */
+	int body_wanted;         /* MB_OUT_BODY_WANTED was set, or is not needed */
+	int body_use;            /* MB_BODY_* */
+	int reading_deferred;    /* defer_reading was called */
+	int peer_status;         /* not 0: the body is the peer's fault; the status to answer with */
+	int cancelled;           /* the error "client has closed the connection" was raised */
+	int has_cache;           /* the cache table exists */
+	int has_own_fields;      /* the table of the handler's own fields exists */
+	int has_stream_handlers; /* a stream handler is registered */
+	int in_stream_handler;   /* a stream handler is running */
+	int body_processed;      /* as a form, if it is one: too late to register stream handlers */
+	mb_buf head_copy, scratch; /* scratch: a body being assembled */
+} mb_exchange;
+extern mb_exchange exchange;
+
+static inline int mb_is_head(void) { return (exchange.head.flags & MB_HEAD_IS_HEAD) != 0; }
+static inline int mb_has_body(void) { return (exchange.head.flags & MB_HEAD_HAS_BODY) != 0; }
+
+/* Is the response in progress the last on its connection because the worker has to end? Only
+ * asked for connections that this worker serves by itself; the server knows it for all
+ * others. */
+static inline int mb_is_last_response(void)
+{
+	return exchange.transport && __atomic_load_n(&worker.in_slot->quit, __ATOMIC_ACQUIRE);
+}
+
+/* --- core.c ------------------------------------------------------------- */
+
+void mb_notify(void);                   /* tells the loop that this cell has changed */
+void mb_wait(int (*ready)(void));       /* blocks until ready() */
+int mb_doorbell_wait(void);
+int mb_cancelled(void);
+int mb_raise_cancelled(lua_State *L);
+int mb_body_complete(void);             /* all of it was read or is in the window */
+void mb_input_consume(uint64_t n);      /* n more bytes of the in-window are no longer needed */
+void mb_detach_head(lua_State *L);
+const uint8_t *mb_span(lua_State *L, uint32_t off, uint32_t len);
+const mb_field *mb_field_at(lua_State *L, uint32_t i);
+void mb_describe(char *to, size_t cap); /* names the exchange, for logs */
+
+/* --- core_files.c -------------------------------------------------------- */
+
+void mb_files_note(const char *path);        /* a file is about to be loaded */
+void mb_files_report(void);                  /* tells the server what was noted */
+const char *mb_files_find(const char *name); /* the path for a name in a traceback, or NULL */
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,346 @@
+/* The bytes of a response on their way through the out-window.
+ *
+ * A response starts in window mode: the body is collected in the place that it will be sent
+ * from. At the end the head, whose length is only known then, is put directly before it. If
+ * the body outgrows the window, or if part of it has to go out earlier, the response
+ * switches to ring mode: the window becomes a ring, with back-pressure.
+ *
+ * In window mode another thread may flush (mb_flush_now), so everything happens under the
+ * lock. In ring mode all that has reached the minimum is already published. The other thread
+ * then has nothing to do, and no lock is needed. */
+#include "exchange.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Room for an ordinary head before the body. A longer head gets more. */
+#define HEADROOM 1024u
+#define HEAD_GROWTH 256u /* added by completion and a chunk header */
+#define TAILROOM 8u      /* CR LF after a chunk */
+
+void mb_response_lock_slow(void)
+{
+	/* It is held for the duration of a copy, or longer if its thread lost the CPU. */
+	while (__atomic_exchange_n(&response.lock, 1, __ATOMIC_ACQUIRE))
+		sched_yield();
+}
+
+static int in_ring_mode(void) { return __atomic_load_n(&response.ring, __ATOMIC_ACQUIRE); }
+
+static void enter_ring_mode(void) { __atomic_store_n(&response.ring, 1, __ATOMIC_RELEASE); }
+
+/* out_head counts the bytes of the response. The first of them is at out_start in the ring. */
+void mb_output_store(void)
+{
+	__atomic_store_n(&exchange.out_cell->out_start, response.out_start, __ATOMIC_RELAXED);
+	__atomic_store_n(&exchange.out_cell->out_head, response.written, __ATOMIC_RELEASE);
+	if (response.head_written)
+		response.published = 1;
+}
+
+/* Called under the lock, unless nothing is pending, as always in ring mode. */
+static void clear_pending(void)
+{
+	if (!response.pending)
+		return;
+	response.pending = 0;
+	exchange.out_flags &= ~MB_OUT_PENDING;
+	__atomic_store_n(&exchange.out_cell->flags, exchange.out_flags, __ATOMIC_RELAXED);
+}
+
+void mb_output_publish(void)
+{
+	clear_pending();
+	mb_output_store();
+	mb_notify();
+}
+
+/* The loop sees the flag when it goes through its exchanges. Ringing for it would cost every
+ * page a wake-up that its end is about to cause anyway. */
+static void set_pending(void)
+{
+	if (response.pending)
+		return;
+	response.pending = 1;
+	exchange.out_flags |= MB_OUT_PENDING;
+	__atomic_store_n(&exchange.out_cell->flags, exchange.out_flags, __ATOMIC_RELEASE);
+}
+
+/* --- the ring ----------------------------------------------------------------- */
+
+static uint64_t ring_room(void)
+{
+	uint64_t used = response.written - __atomic_load_n(&exchange.in_cell->out_tail, __ATOMIC_ACQUIRE);
+	return used < worker.header.out_window ? worker.header.out_window - used : 0;
+}
+
+static int room_or_cancelled(void) { return ring_room() > 0 || mb_cancelled(); }
+
+/* Copies n bytes, for which there is room. */
+static void ring_copy(const void *p, size_t n)
+{
+	uint64_t at = (response.out_start + response.written) & (worker.header.out_window - 1);
+	size_t first = worker.header.out_window - at;
+	if (first > n)
+		first = n;
+	memcpy(exchange.out_window + at, p, first);
+	memcpy(exchange.out_window, (const uint8_t *)p + first, n - first);
+	response.written += n;
+}
+
+/* Puts n bytes into the ring and waits for room if necessary. If it raises an error, the
+ * response is cut off at some point and can only be reset. */
+static void ring_put(lua_State *L, const void *p, size_t n)
+{
+	const uint8_t *s = p;
+	while (n) {
+		size_t k = ring_room();
+		if (k == 0) {
+			mb_output_publish();
+			mb_wait(room_or_cancelled);
+			if (mb_cancelled()) {
+				response.broken = 1;
+				mb_raise_cancelled(L);
+			}
+			continue;
+		}
+		if (k > n)
+			k = n;
+		ring_copy(s, k);
+		s += k;
+		n -= k;
+	}
+}
+
+static size_t chunk_header(char *to, size_t cap, uint64_t n)
+{
+	return (size_t)snprintf(to, cap, "%llx\r\n", (unsigned long long)n);
+}
+
+/* --- window mode -------------------------------------------------------------- */
+
+/* Chooses where the body is collected. If the head leaves no room for it, the response goes
+ * through the ring from the start. */
+static void place_body(void)
+{
+	uint32_t off = HEADROOM, need = (uint32_t)response.head.len + HEAD_GROWTH;
+	if (off < need)
+		off = (need + 63) & ~63u;
+	if (off > worker.header.out_window / 2)
+		enter_ring_mode();
+	else
+		response.body_off = off;
+}
+
+/* Puts the complete head (and a chunk header) directly before the body. */
+static void join_head(const char *chunk, size_t n)
+{
+	response.out_start = (uint32_t)(response.body_off - n - response.head.len);
+	memcpy(exchange.out_window + response.out_start, response.head.p, response.head.len);
+	memcpy(exchange.out_window + response.out_start + response.head.len, chunk, n);
+	response.written = response.head.len + n + response.body_len;
+	response.head_written = 1;
+}
+
+/* Switches to ring mode. The bytes collected so far, and extra bytes that the caller will
+ * add, are the first chunk. The lock is held. */
+static void leave_window(uint64_t extra)
+{
+	char chunk[24];
+	size_t n = 0;
+	clear_pending();
+	mb_response_complete(0);
+	if (response.chunked && response.body_len + extra)
+		n = chunk_header(chunk, sizeof chunk, response.body_len + extra);
+	join_head(chunk, n);
+	if (n && !extra)
+		ring_copy("\r\n", 2); /* TAILROOM is for this */
+	enter_ring_mode();
+}
+
+/* Returns 1 if the bytes were accepted in window mode. */
+static int window_data(lua_State *L, const char *p, size_t n)
+{
+	mb_response_lock();
+	if (!in_ring_mode() && !response.body_off)
+		place_body();
+	if (in_ring_mode()) {
+		mb_response_unlock();
+		return 0;
+	}
+	uint32_t end = response.body_off + response.body_len;
+	if (n <= worker.header.out_window - TAILROOM - end) {
+		memcpy(exchange.out_window + end, p, n);
+		response.body_len += (uint32_t)n;
+		response.sent += n;
+		if (response.body_len >= response.min_chunk)
+			set_pending();
+		mb_response_unlock();
+		return 1;
+	}
+	leave_window(n);
+	response.sent += n;
+	mb_response_unlock();
+	ring_put(L, p, n);
+	if (response.chunked)
+		ring_put(L, "\r\n", 2);
+	mb_output_publish();
+	return 1;
+}
+
+/* --- stream mode -------------------------------------------------------------- */
+
+static void put_head(lua_State *L, int length_known)
+{
+	if (response.head_written)
+		return;
+	mb_response_complete(length_known);
+	response.head_written = 1;
+	ring_put(L, response.head.p, response.head.len);
+}
+
+/* Sends the held bytes and n more as one chunk. */
+static void put_chunk(lua_State *L, const char *p, size_t n)
+{
+	char chunk[24];
+	uint64_t all = response.held.len + n;
+	put_head(L, 0);
+	if (all) {
+		if (response.chunked)
+			ring_put(L, chunk, chunk_header(chunk, sizeof chunk, all));
+		ring_put(L, response.held.p, response.held.len);
+		ring_put(L, p, n);
+		if (response.chunked)
+			ring_put(L, "\r\n", 2);
+	}
+	response.held.len = 0;
+	mb_output_publish();
+}
+
+static void ring_data(lua_State *L, const char *p, size_t n)
+{
+	if (mb_cancelled()) {
+		response.broken = 1;
+		mb_raise_cancelled(L);
+	}
+	if (response.held.len + n >= response.min_chunk)
+		put_chunk(L, p, n);
+	else if (mb_buf_add(&response.held, p, n))
+		luaL_error(L, "send_data: not enough memory");
+	response.sent += n;
+}
+
+/* --- verbs ---------------------------------------------------------------------- */
+
+void mb_output_data(lua_State *L, const char *p, size_t n)
+{
+	if (mb_is_head()) {
+		response.sent += n; /* counted for the Content-Length, which is that of GET */
+		return;
+	}
+	if (n == 0 || (!in_ring_mode() && window_data(L, p, n)))
+		return;
+	ring_data(L, p, n);
+}
+
+/* Sends everything so far. The header section is closed. */
+void mb_output_flush(lua_State *L)
+{
+	mb_response_lock();
+	if (!in_ring_mode() && !response.body_off)
+		place_body();
+	if (in_ring_mode()) {
+		mb_response_unlock();
+		put_chunk(L, NULL, 0);
+		return;
+	}
+	leave_window(0);
+	mb_output_publish();
+	mb_response_unlock();
+}
+
+/* The application has closed the header section: it need not wait for the body. */
+void mb_output_head(lua_State *L)
+{
+	mb_response_lock();
+	if (!in_ring_mode() && !response.body_off)
+		place_body();
+	if (!in_ring_mode()) {
+		set_pending();
+		mb_response_unlock();
+		return;
+	}
+	mb_response_unlock();
+	put_chunk(L, NULL, 0);
+}
+
+/* Sends the head of a 1xx. What follows goes through the ring. */
+void mb_output_interim(lua_State *L)
+{
+	/* An HTTP/1.0 client would take it for the response (RFC 9110 §15.2). */
+	if (!(exchange.head.flags & MB_HEAD_HTTP10)) {
+		mb_response_lock();
+		enter_ring_mode();
+		mb_response_unlock();
+		ring_put(L, response.head.p, response.head.len);
+		ring_put(L, "\r\n", 2);
+		mb_output_publish();
+	}
+}
+
+/* The response is complete. It is published when the handler returns: then the loop is woken
+ * once, for output and end together. If the handler keeps running, the loop has it flushed. */
+void mb_output_finish(lua_State *L)
+{
+	mb_response_lock();
+	if (!in_ring_mode()) {
+		response.state = MB_RESPONSE_DONE;
+		mb_response_complete(1);
+		if (!response.body_off && response.head.len <= worker.header.out_window)
+			response.body_off = (uint32_t)response.head.len; /* only a head */
+		if (response.body_off) {
+			join_head(NULL, 0);
+			set_pending();
+			mb_response_unlock();
+			return;
+		}
+		enter_ring_mode(); /* a head longer than the window */
+		mb_response_unlock();
+		response.state = MB_RESPONSE_BODY;
+		response.head_written = 1;
+		ring_put(L, response.head.p, response.head.len);
+		response.state = MB_RESPONSE_DONE;
+		return;
+	}
+	mb_response_unlock();
+	if (!response.head_written) {
+		response.state = MB_RESPONSE_DONE; /* for the Connection field */
+		mb_response_complete(1);
+		response.state = MB_RESPONSE_BODY;
+		response.head_written = 1;
+		ring_put(L, response.head.p, response.head.len);
+		ring_put(L, response.held.p, response.held.len);
+	} else if (response.held.len) {
+		put_chunk(L, NULL, 0);
+	}
+	if (response.chunked)
+		ring_put(L, "0\r\n\r\n", 5);
+	mb_response_lock();
+	response.state = MB_RESPONSE_DONE;
+	set_pending();
+	mb_response_unlock();
+}
+
+/* Handles MB_CTL_FLUSH, on a thread of its own: the handler is busy in Lua code, perhaps for
+ * long, and pending output has waited long enough. */
+void mb_flush_now(void)
+{
+	mb_response_lock();
+	if (exchange.active && response.pending) {
+		if (response.state != MB_RESPONSE_DONE)
+			leave_window(0);
+		mb_output_publish();
+	}
+	mb_response_unlock();
+}

@@ -1,0 +1,58 @@
+/* Layer 6: the fork server. It has the Lua state, runs the script, keeps what the script
+ * passes to listen and generate_handler, and forks. */
+#ifndef MB_PROCESS_H
+#define MB_PROCESS_H
+
+#include "socket.h"
+
+#define MB_CHUNK_MAX (16u << 20) /* the two chunk sizes of generate_handler */
+
+#pragma GCC visibility push(hidden)
+
+/* --- process_state.c ----------------------------------------------------- */
+
+lua_State *mb_state_new(int argc, char **argv);
+int mb_state_run(lua_State *L, int argc, char **argv); /* 0; otherwise the text of the error is on top */
+
+/* --- process_traceback.c ------------------------------------------------- */
+
+int mb_traceback(lua_State *L);
+
+/* --- process_watch.c ------------------------------------------------------ */
+
+void mb_watch_install(lua_State *L); /* from now on, files that Lua loads are noted */
+
+/* --- process_http_options.c ------------------------------------------------ */
+
+int mb_http_load(lua_State *L); /* loader of moonbridge_http */
+/* If the function at index i is an HTTP handler, pushes its callback and returns its
+ * options. Otherwise returns NULL. */
+const mb_http_options *mb_http_handler(lua_State *L, int i);
+size_t mb_http_options_text(const mb_http_options *o, char *to, size_t cap);
+
+/* --- process_listen.c ------------------------------------------------------- */
+
+typedef struct {
+	int prepare, finish;
+	double memory_limit; /* bytes; 0: none */
+	double min_requests; /* exchanges */
+	int recycle_on_error;
+	mb_connect connect;
+	uint32_t listeners;
+	mb_connect *listener; /* own connect of each listener */
+} mb_pool;
+
+int mb_listen(lua_State *L);
+uint32_t mb_pools(void);
+const mb_pool *mb_pool_at(uint32_t i);
+
+/* --- upward: doc.go has the reasons ------------------------------------------- */
+
+int mb_timeout(lua_State *L); /* worker_timeout.c: the global */
+/* worker_rawhttp.c: serves the socket at 1 with the callback at 2. Pushes the result for the
+ * connect handler. */
+int mb_rawhttp_serve(lua_State *L, const mb_http_options *o);
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,252 @@
+/* The fork server. It runs before the Go runtime starts, because a child that is forked from
+ * a process with threads cannot go on. It loads the script, then forks a worker for each
+ * FORK message. The child returns from the constructor, so that the Go runtime starts in it.
+ * The fork server itself never gets that far. */
+#include "process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static int chld[2];   /* the handler of SIGCHLD writes to it */
+static pid_t *living; /* forked and not yet reaped */
+static size_t nliving, cap_living;
+
+static void fail(const char *text, size_t n)
+{
+	fflush(NULL);
+	mb_files_report();
+	mb_message_send(process.control, MB_MSG_FAILED, text, n > MB_TEXT_MAX ? MB_TEXT_MAX : n);
+	_exit(3);
+}
+
+static void on_sigchld(int sig)
+{
+	int e = errno;
+	ssize_t k = write(chld[1], "", 1); /* full: it already holds a byte */
+	(void)sig;
+	(void)k;
+	errno = e;
+}
+
+static void open_sigchld_pipe(void)
+{
+	if (pipe(chld)) {
+		const char *e = strerror(errno);
+		fail(e, strlen(e));
+	}
+	for (int i = 0; i < 2; i++) {
+		fcntl(chld[i], F_SETFL, O_NONBLOCK);
+		fcntl(chld[i], F_SETFD, FD_CLOEXEC);
+	}
+	struct sigaction a = {.sa_handler = on_sigchld, .sa_flags = SA_RESTART | SA_NOCLDSTOP};
+	sigaction(SIGCHLD, &a, NULL);
+}
+
+static void reap_children(void)
+{
+	char b[64];
+	while (read(chld[0], b, sizeof b) > 0)
+		;
+	int status;
+	pid_t pid;
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		for (size_t i = 0; i < nliving; i++) {
+			if (living[i] != pid)
+				continue; /* children of the script itself are not reported */
+			living[i] = living[--nliving];
+			mb_msg_exited m = {.pid = pid, .status = status};
+			mb_message_send(process.control, MB_MSG_EXITED, &m, sizeof m);
+			break;
+		}
+	}
+}
+
+/* Called in the child. It only does what cannot wait for the Go runtime. */
+static void become_worker(const mb_msg_fork *f, int *fds, int nfds)
+{
+	signal(SIGCHLD, SIG_DFL);
+	close(process.control);
+	close(chld[0]);
+	close(chld[1]);
+	free(living);
+	living = NULL;
+	process.control = fds[2];
+	/* The goroutine that reads it has its own thread and may block. */
+	fcntl(process.control, F_SETFL, fcntl(process.control, F_GETFL) & ~O_NONBLOCK);
+	if (fds[3] == 2)
+		fcntl(2, F_SETFD, 0); /* it was closed, so the received descriptor got its number */
+	else
+		dup2(fds[3], 2);
+	worker.pool = f->pool;
+	worker.slot = f->slot;
+	worker.doorbell = fds[4];
+	const char *e = mb_segment_map(fds[0], fds[1]);
+	if (!e && (uint32_t)(nfds - 5) != worker.header.loops)
+		e = "fork: number of doorbells differs from number of loops";
+	if (e) {
+		mb_message_send(process.control, MB_MSG_WORKER_FAILED, e, strlen(e));
+		_exit(1);
+	}
+	memcpy(worker.loop_doorbells, fds + 5, sizeof(int) * (size_t)(nfds - 5));
+	close(fds[0]);
+	close(fds[1]);
+	if (fds[3] != 2)
+		close(fds[3]);
+	mb_role = MB_ROLE_WORKER;
+}
+
+/* Forks once, for one message. Returns 1 in the child. */
+static int do_fork(const mb_msg *m, const uint8_t *payload, int *fds, int nfds)
+{
+	mb_msg_fork f = {0};
+	mb_msg_forked r = {.err = EINVAL};
+	if (m->len == sizeof f) {
+		memcpy(&f, payload, sizeof f);
+		r.pool = f.pool;
+		r.slot = f.slot;
+		if (nliving == cap_living) {
+			size_t cap = cap_living ? cap_living * 2 : 16;
+			pid_t *p = realloc(living, cap * sizeof *p);
+			if (p) {
+				living = p;
+				cap_living = cap;
+			}
+		}
+		if (nliving == cap_living) {
+			r.err = ENOMEM;
+		} else if (f.pool < mb_pools() && nfds >= 6) {
+			fflush(NULL); /* otherwise the child would write the same bytes again */
+			pid_t pid = fork();
+			if (pid == 0) {
+				become_worker(&f, fds, nfds);
+				return 1;
+			}
+			r.err = pid < 0 ? errno : 0;
+			if (pid > 0)
+				living[nliving++] = r.pid = pid;
+		}
+	}
+	mb_close_all(fds, nfds);
+	mb_message_send(process.control, MB_MSG_FORKED, &r, sizeof r);
+	return 0;
+}
+
+static void do_kill(const mb_msg *m, const uint8_t *payload)
+{
+	mb_msg_kill k;
+	if (m->len != sizeof k)
+		return;
+	memcpy(&k, payload, sizeof k);
+	/* The child has not been reaped, so no other process can have its pid. */
+	for (size_t i = 0; i < nliving; i++)
+		if (living[i] == k.pid)
+			kill(k.pid, k.sig);
+}
+
+/* Returns 1 in a new worker, never in the fork server. */
+static int serve_messages(void)
+{
+	for (;;) {
+		struct pollfd p[2] = {{.fd = process.control, .events = POLLIN},
+		                      {.fd = chld[0], .events = POLLIN}};
+		if (poll(p, 2, -1) < 0)
+			continue;
+		if (p[1].revents)
+			reap_children();
+		if (!p[0].revents)
+			continue;
+		mb_msg m;
+		uint8_t *payload;
+		int fds[MB_FDS_MAX], nfds, child = 0;
+		if (mb_message_receive(process.control, &m, &payload, fds, &nfds) != 1) {
+			fflush(NULL);
+			_exit(0); /* the server is gone; the workers notice by themselves */
+		}
+		if (m.type == MB_MSG_FORK) {
+			child = do_fork(&m, payload, fds, nfds);
+		} else {
+			mb_close_all(fds, nfds);
+			if (m.type == MB_MSG_KILL)
+				do_kill(&m, payload);
+		}
+		free(payload);
+		if (child)
+			return 1;
+	}
+}
+
+static void fork_server(int argc, char **argv)
+{
+	fcntl(process.control, F_SETFD, FD_CLOEXEC);
+	signal(SIGPIPE, SIG_IGN);
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	lua_State *L = process.L = mb_state_new(argc, argv);
+	if (!L)
+		fail("not enough memory", 17);
+	if (mb_state_run(L, argc, argv)) {
+		size_t n;
+		const char *s = lua_tolstring(L, -1, &n);
+		fail(s ? s : "unknown error", s ? n : 13);
+	}
+	process.script_ended = 1;
+	/* Garbage that is collected now is not copied into workers. */
+	lua_gc(L, LUA_GCCOLLECT, 0);
+	lua_gc(L, LUA_GCCOLLECT, 0);
+	fflush(NULL);
+	open_sigchld_pipe();
+	mb_files_report();
+	mb_message_send(process.control, MB_MSG_READY, NULL, 0);
+	serve_messages();
+}
+
+static void read_development(void)
+{
+	const char *e = getenv(MB_ENV_DEVELOPMENT);
+	process.report_files = e && strchr(e, 'w');
+	process.error_pages = e && strchr(e, 'p');
+	unsetenv(MB_ENV_DEVELOPMENT);
+}
+
+#if defined(__GLIBC__) || defined(__APPLE__) || defined(__FreeBSD__)
+/* The loaders of these systems call constructors with main's arguments. */
+__attribute__((constructor)) static void start(int argc, char **argv)
+{
+#else
+static char cmdline[1 << 17], *cmdargv[1024];
+
+__attribute__((constructor)) static void start(void)
+{
+	int argc = 0;
+	char **argv = cmdargv;
+#endif
+	const char *e = getenv(MB_ENV);
+	if (!e)
+		return;
+	char *end;
+	errno = 0;
+	long fd = strtol(e, &end, 10);
+	if (errno || end == e || (*end && *end != ' ') || fd < 0 || fd > 1 << 20 || fcntl((int)fd, F_GETFD) < 0) {
+		fprintf(stderr, "%s: no control socket\n", MB_ENV);
+		_exit(3);
+	}
+	if (*end == ' ')
+		process.release = strdup(end + 1);
+	unsetenv(MB_ENV);
+	read_development();
+#if !(defined(__GLIBC__) || defined(__APPLE__) || defined(__FreeBSD__))
+	int f = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
+	ssize_t n = f < 0 ? 0 : read(f, cmdline, sizeof cmdline - 1);
+	for (char *p = cmdline; p < cmdline + n && argc < 1023; p += strlen(p) + 1)
+		cmdargv[argc++] = p;
+	close(f);
+#endif
+	process.control = (int)fd;
+	fork_server(argc, argv);
+}

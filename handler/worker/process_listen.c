@@ -1,0 +1,241 @@
+/* The global function listen. It sends the table to the server unchecked, and the server
+ * reports what is wrong with it. */
+#include "process.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static mb_pool *pools;
+static uint32_t npools;
+
+uint32_t mb_pools(void) { return npools; }
+const mb_pool *mb_pool_at(uint32_t i) { return i < npools ? &pools[i] : NULL; }
+
+const mb_connect *mb_connect_of(uint32_t pool, uint32_t listener)
+{
+	const mb_pool *p = mb_pool_at(pool);
+	if (!p)
+		return NULL;
+	if (listener < p->listeners && p->listener[listener].ref != LUA_NOREF)
+		return &p->listener[listener];
+	return p->connect.ref != LUA_NOREF ? &p->connect : NULL;
+}
+
+/* The message is built in a userdata, so that Lua frees it after an error. */
+typedef struct {
+	size_t len;
+	uint8_t text[MB_MSG_MAX];
+} message;
+
+static void add_bytes(lua_State *L, message *m, const void *p, size_t n)
+{
+	if (n > sizeof m->text - m->len)
+		luaL_error(L, "listen: more than %d bytes of options", (int)MB_MSG_MAX);
+	if (n)
+		memcpy(m->text + m->len, p, n);
+	m->len += n;
+}
+
+static void add_entry(lua_State *L, message *m, uint32_t scope, const char *k, size_t kn,
+	uint32_t type, const char *v, size_t vn)
+{
+	mb_entry e = {.scope = scope, .key_len = (uint32_t)kn, .val_len = (uint32_t)vn, .type = type};
+	add_bytes(L, m, &e, sizeof e);
+	add_bytes(L, m, k, kn);
+	add_bytes(L, m, v, vn);
+}
+
+/* The value is on top of the stack. */
+static void add_value(lua_State *L, message *m, uint32_t scope, const char *k, size_t kn)
+{
+	char text[1024];
+	size_t n;
+	const char *s;
+	const mb_http_options *o;
+	switch (lua_type(L, -1)) {
+	case LUA_TBOOLEAN:
+		add_entry(L, m, scope, k, kn, MB_T_BOOL, lua_toboolean(L, -1) ? "1" : "0", 1);
+		return;
+	case LUA_TNUMBER:
+		n = (size_t)snprintf(text, sizeof text, "%.17g", (double)lua_tonumber(L, -1));
+		add_entry(L, m, scope, k, kn, MB_T_NUMBER, text, n);
+		return;
+	case LUA_TSTRING:
+		s = lua_tolstring(L, -1, &n);
+		add_entry(L, m, scope, k, kn, MB_T_STRING, s, n);
+		return;
+	case LUA_TFUNCTION:
+		if ((o = mb_http_handler(L, -1))) {
+			lua_pop(L, 1);
+			n = mb_http_options_text(o, text, sizeof text);
+			add_entry(L, m, scope, k, kn, MB_T_HTTP, text, n);
+		} else {
+			add_entry(L, m, scope, k, kn, MB_T_FUNC, NULL, 0);
+		}
+		return;
+	}
+	s = luaL_typename(L, -1);
+	add_entry(L, m, scope, k, kn, MB_T_OTHER, s, strlen(s));
+}
+
+static void bad_key(lua_State *L, const char *where, int i)
+{
+	if (lua_type(L, i) == LUA_TNUMBER) {
+		lua_pushvalue(L, i); /* a copy: lua_tostring would change the key that lua_next needs */
+		luaL_error(L, "listen: %s has an unexpected entry [%s]: values need names, as in "
+			"{ proto = \"tcp4\", port = 8080 }", where, lua_tostring(L, -1));
+	}
+	luaL_error(L, "listen: %s has a %s as a key", where, luaL_typename(L, i));
+}
+
+static void add_listener(lua_State *L, message *m, int t, uint32_t scope)
+{
+	int any = 0;
+	char where[32];
+	snprintf(where, sizeof where, "listener %u", scope);
+	for (lua_pushnil(L); lua_next(L, t); lua_pop(L, 1), any = 1) {
+		size_t n;
+		if (lua_type(L, -2) != LUA_TSTRING)
+			bad_key(L, where, -2);
+		const char *k = lua_tolstring(L, -2, &n);
+		if (!n)
+			luaL_error(L, "listen: %s has an option without a name", where);
+		add_value(L, m, scope, k, n);
+	}
+	if (!any)
+		add_entry(L, m, scope, NULL, 0, MB_T_NONE, NULL, 0);
+}
+
+static void serialise(lua_State *L, message *m)
+{
+	size_t count = mb_rawlen(L, 1);
+	for (size_t i = 1; i <= count; i++) {
+		lua_rawgeti(L, 1, (int)i);
+		if (!lua_istable(L, -1))
+			luaL_error(L, "listen: listener %d is a %s, not a table", (int)i, luaL_typename(L, -1));
+		add_listener(L, m, lua_gettop(L), (uint32_t)i);
+		lua_pop(L, 1);
+	}
+	for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1)) {
+		if (lua_type(L, -2) == LUA_TNUMBER) {
+			lua_Number k = lua_tonumber(L, -2);
+			if (k >= 1 && k <= (lua_Number)count && k == (lua_Number)(size_t)k)
+				continue;
+		}
+		if (lua_type(L, -2) != LUA_TSTRING)
+			bad_key(L, "the table", -2);
+		size_t n;
+		const char *k = lua_tolstring(L, -2, &n);
+		add_value(L, m, 0, k, n);
+	}
+}
+
+/* Sends the message and waits for the answer. If the server refuses, its text is raised as
+ * an error. */
+static void ask_server(lua_State *L, const message *m)
+{
+	mb_msg h;
+	uint8_t *payload = NULL;
+	int fds[MB_FDS_MAX], nfds;
+	if (mb_message_send(process.control, MB_MSG_LISTEN, m->text, m->len) ||
+	    mb_message_receive(process.control, &h, &payload, fds, &nfds) != 1)
+		luaL_error(L, "listen: the server is gone");
+	mb_close_all(fds, nfds);
+	if (h.type == MB_MSG_LISTEN_OK) {
+		free(payload);
+		return;
+	}
+	if (h.type != MB_MSG_LISTEN_ERR) {
+		free(payload);
+		luaL_error(L, "listen: unexpected message %d from the server", (int)h.type);
+	}
+	size_t n = h.len > MB_TEXT_MAX ? MB_TEXT_MAX : h.len;
+	char *text = lua_newuserdata(L, n + 1);
+	memcpy(text, payload, n);
+	text[n] = 0;
+	free(payload);
+	luaL_error(L, "%s", text);
+}
+
+static int keep_function(lua_State *L, int t, const char *name)
+{
+	lua_pushstring(L, name);
+	lua_rawget(L, t);
+	if (lua_isfunction(L, -1))
+		return luaL_ref(L, LUA_REGISTRYINDEX);
+	lua_pop(L, 1);
+	return LUA_NOREF;
+}
+
+/* The server has refused all values that are neither a number nor false. */
+static double get_number(lua_State *L, const char *name)
+{
+	lua_pushstring(L, name);
+	lua_rawget(L, 1);
+	double n = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : 0;
+	lua_pop(L, 1);
+	return n;
+}
+
+/* Options that workers apply themselves. */
+static void keep_options(lua_State *L, mb_pool *p)
+{
+	p->memory_limit = get_number(L, "memory_limit");
+	p->min_requests = get_number(L, "min_requests_per_fork");
+	lua_pushliteral(L, "recycle_on_error");
+	lua_rawget(L, 1);
+	p->recycle_on_error = lua_toboolean(L, -1);
+	lua_pop(L, 1);
+}
+
+static mb_connect keep_connect(lua_State *L, int t)
+{
+	mb_connect c = {.ref = LUA_NOREF};
+	lua_pushliteral(L, "connect");
+	lua_rawget(L, t);
+	if (lua_isfunction(L, -1)) {
+		lua_pushvalue(L, -1);
+		c.ref = luaL_ref(L, LUA_REGISTRYINDEX);
+		if ((c.http = mb_http_handler(L, -1)))
+			/* The closure owns the options, so its reference is kept, too. */
+			c.ref = luaL_ref(L, LUA_REGISTRYINDEX);
+	}
+	lua_pop(L, 1);
+	return c;
+}
+
+int mb_listen(lua_State *L)
+{
+	if (process.script_ended)
+		return luaL_error(L, "listen() must be called by the script itself, not from a handler");
+	if (!lua_istable(L, 1))
+		return luaL_error(L, "listen: one table expected, as in "
+			"listen{ { proto = \"tcp4\", port = 8080 }, connect = handler }, got %s", luaL_typename(L, 1));
+	lua_settop(L, 1);
+	message *m = lua_newuserdata(L, sizeof *m);
+	m->len = 0;
+	serialise(L, m);
+	size_t count = mb_rawlen(L, 1);
+	/* Room is allocated before the server opens anything. */
+	mb_pool *p = realloc(pools, (npools + 1) * sizeof *p);
+	if (!p)
+		return luaL_error(L, "not enough memory");
+	pools = p;
+	mb_connect *l = lua_newuserdata(L, (count + 1) * sizeof *l);
+	p = &pools[npools];
+	*p = (mb_pool){.listeners = (uint32_t)count, .listener = l};
+	ask_server(L, m);
+	luaL_ref(L, LUA_REGISTRYINDEX); /* keeps l as long as the process lives */
+	p->prepare = keep_function(L, 1, "prepare");
+	p->finish = keep_function(L, 1, "finish");
+	keep_options(L, p);
+	p->connect = keep_connect(L, 1);
+	for (size_t i = 0; i < count; i++) {
+		lua_rawgeti(L, 1, (int)i + 1);
+		l[i] = keep_connect(L, lua_gettop(L));
+		lua_pop(L, 1);
+	}
+	npools++;
+	return 0;
+}

@@ -1,0 +1,111 @@
+package worker
+
+// #include "worker.h"
+import "C"
+
+import (
+	"errors"
+	"math"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"moonbridge/bufio"
+	"moonbridge/handler/shm"
+	"moonbridge/handler/worker/rawhttp"
+	"moonbridge/httpparse"
+)
+
+// rawHTTP is the connection that this worker serves by itself. It belongs to the main thread, which has one at a time.
+var rawHTTP *rawhttp.Conn
+
+// inputPool is kept for the next connection. Most workers never need it.
+var inputPool = sync.OnceValue(bufio.NewPool)
+
+// mbConnOpen begins to serve a connection. It returns 0, and has taken over the descriptor, or an errno.
+//
+//export mbConnOpen
+func mbConnOpen(l *C.mb_rawhttp) C.int {
+	raw := (*shm.Head)(unsafe.Pointer(l.raw))
+	c, err := rawhttp.New(int(l.fd), rawhttp.Config{
+		Bell:      int(l.bell),
+		Socket:    (*atomic.Int32)(unsafe.Pointer(l.socket)),
+		Pool:      inputPool(),
+		In:        (*shm.InCell)(unsafe.Pointer(l.in_cell)),
+		Out:       (*shm.OutCell)(unsafe.Pointer(l.out_cell)),
+		InWindow:  windowAfter(unsafe.Pointer(l.in_cell), unsafe.Sizeof(*l.in_cell), l.in_window),
+		OutWindow: windowAfter(unsafe.Pointer(l.out_cell), unsafe.Sizeof(*l.out_cell), l.out_window),
+		Quit:      (*atomic.Uint32)(unsafe.Pointer(l.quit)),
+		Asleep:    (*atomic.Uint32)(unsafe.Pointer(l.asleep)),
+		Flush:     func() { C.mb_flush_now() },
+		Block:     shm.HeadBlock{Listener: raw.Listener, Exchange: raw.Exchange, Local: raw.Local, Remote: raw.Remote},
+		Limits:    limitsOf(l.options),
+	}, unsafe.Slice((*byte)(l.early), int(l.early_len)))
+	if err != nil {
+		var errno syscall.Errno
+		if !errors.As(err, &errno) {
+			errno = syscall.EIO
+		}
+		return C.int(errno)
+	}
+	rawHTTP = c
+	return 0
+}
+
+func limitsOf(o *C.mb_http_options) rawhttp.Limits {
+	return rawhttp.Limits{
+		Head:           httpparse.Limits{HeadBytes: int(min(o.request_header_size_limit, math.MaxInt32))},
+		HeadBlockBytes: C.MB_REQUEST_HEAD_MAX,
+		BodyBytes:      int64(o.request_body_size_limit),
+		Idle:           seconds(o.idle_timeout),
+		Header:         seconds(o.request_header_timeout),
+		Stall:          seconds(o.stall_timeout),
+		Response:       seconds(o.response_timeout),
+		Drain:          seconds(o.drain_timeout),
+	}
+}
+
+// windowAfter is the window that follows one side of a cell.
+func windowAfter(cell unsafe.Pointer, size uintptr, n C.uint32_t) []byte {
+	return unsafe.Slice((*byte)(unsafe.Add(cell, size)), int(n))
+}
+
+// seconds is an option of generate_handler as a duration. It is at most 1e9 seconds, and 0 stays 0.
+func seconds(s C.double) time.Duration {
+	return time.Duration(math.Ceil(float64(s) * float64(time.Second)))
+}
+
+// mbConnNext waits for a request, and has put it into the cell when it returns 1; 0: the connection has ended.
+//
+//export mbConnNext
+func mbConnNext() C.int { return truth(rawHTTP.Next()) }
+
+// mbConnStep waits until something has moved; first: a new wait starts.
+//
+//export mbConnStep
+func mbConnStep(first C.int) { rawHTTP.Step(first != 0) }
+
+// mbConnNotify looks at what the handler has put into the cell.
+//
+//export mbConnNotify
+func mbConnNotify() { rawHTTP.Notify() }
+
+// mbConnEnd ends an exchange with this result. It returns 0 if it was the last one.
+//
+//export mbConnEnd
+func mbConnEnd(result C.uint32_t) C.int { return truth(rawHTTP.End(uint32(result))) }
+
+// mbConnClose ends the connection. It returns 1 if the peer is to see a reset when the last descriptor of the socket is
+// closed.
+//
+//export mbConnClose
+func mbConnClose(failed C.int) C.int { return truth(rawHTTP.Close(failed != 0)) }
+
+func truth(b bool) C.int {
+	if b {
+		return 1
+	}
+	return 0
+}

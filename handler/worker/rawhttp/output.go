@@ -1,0 +1,100 @@
+package rawhttp
+
+import (
+	"time"
+
+	"moonbridge/handler/shm"
+	"moonbridge/httpwrite"
+)
+
+// unsent reports that output waits for the socket.
+func (c *Conn) unsent() bool { return len(c.own) > 0 || c.running && c.cfg.Out.OutHead.Load() > c.sent }
+
+// send writes what the socket takes of the output, without blocking.
+func (c *Conn) send() (moved bool) {
+	for c.unsent() && !c.broken {
+		var n int
+		if len(c.own) > 0 {
+			n = c.write(c.own)
+			c.own = c.own[n:]
+		} else {
+			head, start := c.cfg.Out.OutHead.Load(), uint64(c.cfg.Out.OutStart.Load())
+			part, _ := shm.Ring(c.cfg.OutWindow, start+c.sent, head-c.sent)
+			n = c.write(part)
+			c.sent += uint64(n)
+			c.cfg.In.OutTail.Store(c.sent)
+		}
+		if n == 0 {
+			break
+		}
+		moved = true
+	}
+	if stuck := c.unsent(); stuck != c.stuck {
+		c.stuck = stuck
+		c.movedAt = time.Now()
+	}
+	return moved
+}
+
+// drain waits until the kernel has all output. It returns false if the peer does not take it.
+func (c *Conn) drain() bool {
+	c.movedAt = time.Now()
+	for {
+		c.send()
+		if c.broken {
+			return false
+		}
+		if !c.unsent() {
+			return true
+		}
+		deadline := earlier(c.respondAt, c.stallAt())
+		if !c.wait(pollOut, deadline) && passed(deadline) && !c.send() {
+			return false
+		}
+	}
+}
+
+// End ends an exchange. result is what a worker stores in the cell for the server. It returns false if this was the last
+// exchange of the connection.
+func (c *Conn) End(result uint32) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lookAtSocket()
+	c.retired = c.retired || result&shm.ResultRetire != 0
+	keep := c.persistent && !c.body.Missing()
+	switch {
+	case c.broken || result&shm.ResultReset != 0:
+		c.running = false
+		c.how = closeReset
+		return false
+	case c.cfg.Out.OutHead.Load() == 0:
+		c.running = false
+		return c.answer(int(result>>shm.ResultStatusShift), keep && !c.ending())
+	}
+	sent := c.drain()
+	c.running = false
+	if sent && keep && result&shm.ResultClose == 0 {
+		return true
+	}
+	if sent {
+		c.how = closeLinger
+	}
+	return false
+}
+
+// refuse answers a request that no handler gets to see, and ends the connection: what follows cannot be told apart from the
+// request. It returns false.
+func (c *Conn) refuse(status int) bool { return c.answer(status, false) }
+
+// answer sends a response of our own. It returns keep, or false if it could not be sent.
+func (c *Conn) answer(status int, keep bool) bool {
+	if status < 400 || status > 599 {
+		status = 502 // a handler that has ended without a response
+	}
+	c.own = httpwrite.AppendError(c.own, time.Now().Unix(), status, 0, !keep, c.isHead)
+	sent := c.drain()
+	if sent && !keep {
+		c.how = closeLinger
+	}
+	return sent && keep
+}

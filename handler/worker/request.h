@@ -1,0 +1,115 @@
+/* Layer 4: the request object of Lua, with its methods for reading and for responding. */
+#ifndef MB_REQUEST_H
+#define MB_REQUEST_H
+
+#include "exchange.h"
+
+#define MB_PARAMS_MAX (1u << 16) /* items of a form, a query, the cookies */
+
+#pragma GCC visibility push(hidden)
+
+/* --- request.c ---------------------------------------------------------- */
+
+enum { /* keys of the cache table */
+	MB_CACHE_OWN = 1, MB_CACHE_HEADERS, MB_CACHE_CSV_STRING, MB_CACHE_CSV_TABLE,
+	MB_CACHE_FLAGS, MB_CACHE_VALUE, MB_CACHE_COOKIES, MB_CACHE_GET,
+	MB_CACHE_GET_LIST, MB_CACHE_POST, MB_CACHE_POST_LIST, MB_CACHE_METADATA,
+	MB_CACHE_METADATA_LIST, MB_CACHE_BODY, MB_CACHE_SOCKET, MB_CACHE_STREAMS, MB_CACHE_ERROR,
+	MB_CACHE_TRACE
+};
+void mb_request_install(lua_State *L);
+void mb_request_push(lua_State *L);
+void mb_request_end(lua_State *L);
+void mb_request_check(lua_State *L, int i);
+int mb_cache_get(lua_State *L, int key);  /* 1: pushed; 0: nothing there */
+void mb_cache_set(lua_State *L, int key); /* stores the value on top, which stays there */
+
+/* --- request_fields.c ----------------------------------------------------- */
+
+void mb_fields_install(lua_State *L);
+void mb_fields_push(lua_State *L, int key); /* MB_CACHE_HEADERS … VALUE */
+int mb_field_find(lua_State *L, const char *lower, const char **v, size_t *n);
+
+/* --- request_params.c ----------------------------------------------------- */
+
+enum { MB_PARSE_FORM, MB_PARSE_COOKIE };
+void mb_params_install(lua_State *L);
+void mb_params_form(lua_State *L, int key, int list_key, const uint8_t *p, size_t n);
+void mb_params_new(lua_State *L);            /* pushes two tables: first values, sequences */
+void mb_params_add(lua_State *L, int first); /* adds name and value to the tables at first, first + 1 */
+void mb_params_get(lua_State *L);
+void mb_params_cookies(lua_State *L);
+
+/* --- request_body.c ------------------------------------------------------- */
+
+int mb_body_push(lua_State *L);                       /* request.body */
+int mb_body_form(lua_State *L, int cache_key);        /* post_params … post_metadata_list */
+void mb_body_before_status(lua_State *L);
+int mb_body_process(lua_State *L);
+int mb_body_stream(lua_State *L);
+void mb_body_exclude(lua_State *L, const char *what); /* an error if the body was read otherwise */
+size_t mb_body_next(lua_State *L, const uint8_t **p); /* waits for bytes; 0: the end */
+void mb_body_consume(lua_State *L, size_t n);
+void mb_body_too_large(lua_State *L);
+
+/* --- request_form.c -------------------------------------------------------- */
+
+/* What Go finds in a piece of a form body: records, each with this head, followed by bytes. */
+enum {
+	MB_POST_PART,  /* a: length of the name, b: of file_name, c: of content_type */
+	MB_POST_VIEW,  /* data: b bytes at a in the piece */
+	MB_POST_BYTES, /* data: the a bytes that follow */
+	MB_POST_END    /* of the part */
+};
+#define MB_POST_NONE 0xffffffffu /* as a length: the part has none */
+typedef struct { uint32_t kind, a, b, c; } mb_post_record;
+
+typedef struct {
+	uint32_t taken, used; /* bytes of the piece, bytes of records */
+	uint32_t more;        /* the records are full: call again */
+	uint32_t status;      /* not 0: the bytes after the records are malformed; reason says why */
+	char reason[120];
+} mb_post_result;
+
+void mb_form_process(lua_State *L, int multipart, const char *type, size_t n);
+
+/* --- request_form_stream.c --------------------------------------------------- */
+
+void mb_form_stream_install(lua_State *L);
+void mb_form_stream_find(lua_State *L, int name);  /* pushes the handler for the field, or nil */
+void mb_form_stream_call(lua_State *L, int nargs); /* mb_form_stream_failed must be below it */
+int mb_form_stream_failed(lua_State *L);
+int mb_form_stream_traceback(lua_State *L);        /* 1: pushed that of a handler's error, at 1 */
+int mb_stream_post_param(lua_State *L);
+int mb_stream_post_params(lua_State *L);
+
+/* --- request_send.c ----------------------------------------------------------- */
+
+int mb_send_status(lua_State *L);
+int mb_send_header(lua_State *L);
+int mb_send_data(lua_State *L);
+int mb_flush(lua_State *L);
+int mb_finish_headers(lua_State *L);
+int mb_finish(lua_State *L);
+void mb_response_finish(lua_State *L);
+void mb_response_error(lua_State *L, int status);
+size_t mb_status_line(int status, char *to, size_t cap); /* "500 Internal Server Error": its length */
+
+/* --- request_errorpage.c -------------------------------------------------------- */
+
+int mb_errorpage_answer(lua_State *L); /* shows the error on top; -1: not possible */
+
+/* --- upward: doc.go has the reasons ------------------------------------------------ */
+
+int mb_request_socket(lua_State *L); /* socket.c: pushes request.socket */
+
+#pragma GCC visibility pop
+
+/* --- in Go ------------------------------------------------------------------------- */
+
+size_t mbParsePairs(int kind, void *p, size_t n, void *dst, size_t room);
+void mbPostBegin(int multipart, void *type, size_t n, mb_post_result *r);
+size_t mbStatusText(int status, void *to, size_t room);
+void mbPostParse(void *p, size_t n, int end, void *out, size_t room, mb_post_result *r);
+
+#endif

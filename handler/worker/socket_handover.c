@@ -1,0 +1,83 @@
+/* How the socket of a raw connection gets from the server to the worker. The worker asks for
+ * it in its cell. The descriptor arrives on the control socket, which another thread reads.
+ * That thread passes it to the one that waits. */
+#include "socket.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { NOT_ASKED = -1, ASKED = -2 }; /* otherwise the descriptor */
+static int offered = NOT_ASKED;
+static int bell[2] = {-1, -1}; /* the other thread wakes this one with it */
+
+void mb_handover_open(void)
+{
+	if (pipe(bell)) {
+		mb_log("worker: pipe", strerror(errno), strlen(strerror(errno)));
+		_exit(4);
+	}
+	for (int i = 0; i < 2; i++) {
+		fcntl(bell[i], F_SETFL, O_NONBLOCK);
+		fcntl(bell[i], F_SETFD, FD_CLOEXEC);
+	}
+}
+
+void mb_handover_offer(int fd)
+{
+	int asked = ASKED;
+	if (!__atomic_compare_exchange_n(&offered, &asked, fd, 0, __ATOMIC_ACQ_REL,
+			__ATOMIC_RELAXED)) {
+		close(fd);
+		return;
+	}
+	ssize_t k = write(bell[1], "", 1);
+	(void)k; /* full: it has already been rung */
+}
+
+static int socket_arrived(void)
+{
+	return __atomic_load_n(&offered, __ATOMIC_ACQUIRE) >= 0 || mb_cancelled();
+}
+
+/* Like mb_wait, with two bells. */
+static void wait_for_socket(void)
+{
+	while (!socket_arrived()) {
+		struct pollfd p[2] = {{.fd = bell[0], .events = POLLIN},
+			{.fd = worker.doorbell, .events = POLLIN}};
+		__atomic_store_n(&worker.out_slot->asleep, 1, __ATOMIC_SEQ_CST);
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		if (!socket_arrived() && poll(p, 2, -1) > 0) {
+			char rings[64];
+			while (p[0].revents && read(bell[0], rings, sizeof rings) > 0)
+				;
+			if (p[1].revents && mb_doorbell_wait()) {
+				fflush(NULL);
+				_exit(0); /* the server is gone */
+			}
+		}
+		__atomic_store_n(&worker.out_slot->asleep, 0, __ATOMIC_RELAXED);
+	}
+}
+
+static void set_socket_wanted(uint32_t flag)
+{
+	mb_response_lock();
+	exchange.out_flags = (exchange.out_flags & ~MB_OUT_SOCKET_WANTED) | flag;
+	__atomic_store_n(&exchange.out_cell->flags, exchange.out_flags, __ATOMIC_RELEASE);
+	mb_response_unlock();
+}
+
+int mb_handover_receive(void)
+{
+	__atomic_store_n(&offered, ASKED, __ATOMIC_RELEASE);
+	set_socket_wanted(MB_OUT_SOCKET_WANTED);
+	mb_notify();
+	wait_for_socket();
+	int fd = __atomic_exchange_n(&offered, NOT_ASKED, __ATOMIC_ACQ_REL);
+	set_socket_wanted(0); /* else the loop would take it for a worker that still waits */
+	return fd >= 0 ? fd : -1;
+}

@@ -1,0 +1,219 @@
+/* timeout(): a limit of time that a handler sets for itself. When it is reached the worker
+ * ends, whatever it is doing. A signal makes sure of that: a debug hook runs neither in a
+ * compiled loop nor in a C function. */
+#include "worker.h"
+
+#include <errno.h>
+#include <math.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#define SECONDS_MAX 1e9
+#define LOCK_TRIES 1000
+
+/* Absolute times in seconds; 0: none. */
+static double limit; /* set by this call of the handler, or of f */
+static double outer; /* the limit around it */
+static int armed;    /* a limit is set: the signal counts */
+static const char *hook; /* prepare or finish, or NULL: the exchange */
+static pthread_t main_thread;
+static char where[128]; /* the place of the call, as "script.lua:5: " */
+static char log_line[512]; /* for the log */
+static size_t log_line_len;
+
+/* Returns the earlier of the two. */
+static double deadline(void)
+{
+	if (limit == 0 || outer == 0)
+		return limit + outer;
+	return limit < outer ? limit : outer;
+}
+
+/* --- the end -------------------------------------------------------------------- */
+
+/* Ends the exchange of the claimed cell, even while a request on its raw connection is
+ * served. If this thread holds the lock, it will not give it back. If the thread that
+ * flushes holds it, it will do so soon. */
+static void give_up_exchange(int raw)
+{
+	for (int i = 0; i < LOCK_TRIES && __atomic_exchange_n(&response.lock, 1, __ATOMIC_ACQUIRE); i++)
+		sched_yield();
+	mb_out_cell *oc = mb_out_cell_at(exchange.loop, exchange.cell);
+	uint32_t result = MB_DONE | MB_RETIRE;
+	if (!raw && exchange.head.kind == MB_KIND_HTTP) {
+		if (__atomic_load_n(&oc->out_head, __ATOMIC_ACQUIRE))
+			result |= MB_RESET;
+		else
+			result |= MB_CLOSE | 504u << MB_STATUS_SHIFT;
+	}
+	exchange.active = 0;
+	exchange.transport = NULL;
+	__atomic_store_n(&oc->result, MB_RESULT(worker.generation, result), __ATOMIC_RELEASE);
+	mb_notify();
+}
+
+/* It only does what is safe in a signal handler. */
+static void on_alarm(int sig)
+{
+	int e = errno;
+	if (!pthread_equal(pthread_self(), main_thread)) {
+		pthread_kill(main_thread, sig); /* the thread that runs Lua must be interrupted */
+		errno = e;
+		return;
+	}
+	/* The signal came too late, or because the server wants to know what Lua is doing
+	 * before it ends the worker. */
+	if (mb_trace_set_hook() || !__atomic_load_n(&armed, __ATOMIC_ACQUIRE)) {
+		errno = e;
+		return;
+	}
+	ssize_t k = write(2, log_line, log_line_len);
+	(void)k;
+	mb_socket *s = mb_socket_current();
+	if (s)
+		mb_socket_abort(s);
+	if (!hook)
+		give_up_exchange(s != NULL);
+	_exit(MB_EXIT_TIMEOUT);
+}
+
+void mb_timeout_begin(void)
+{
+	main_thread = pthread_self();
+	/* Every thread has Go's signal stack by now, which is large enough. */
+	struct sigaction a = {.sa_handler = on_alarm, .sa_flags = SA_ONSTACK | SA_RESTART};
+	sigfillset(&a.sa_mask);
+	sigaction(SIGALRM, &a, NULL);
+}
+
+void mb_timeout_interrupt(void) { pthread_kill(main_thread, SIGALRM); }
+
+/* --- the timer -------------------------------------------------------------------- */
+
+/* Formats the line for the log now, because a signal handler cannot. */
+static void prepare_line(void)
+{
+	char who[256];
+	if (hook)
+		snprintf(who, sizeof who, "%s", hook);
+	else
+		mb_describe(who, sizeof who);
+	int n = snprintf(log_line, sizeof log_line, "%s: %stimeout: still running, ending the worker\n", who, where);
+	log_line_len = n < 0 ? 0 : (size_t)n < sizeof log_line ? (size_t)n : sizeof log_line - 1;
+}
+
+static void set_timer(void)
+{
+	double d = deadline(), rest = d ? d - mb_now() : 0;
+	struct itimerval t = {0};
+	if (d) {
+		/* A signal that arrives while the line is being changed is ignored, but the
+		 * timer is set again below. */
+		__atomic_store_n(&armed, 0, __ATOMIC_RELEASE);
+		prepare_line();
+		if (rest < 1e-6)
+			rest = 1e-6; /* 0 would stop the timer */
+		t.it_value.tv_sec = (time_t)rest;
+		t.it_value.tv_usec = (suseconds_t)((rest - floor(rest)) * 1e6);
+		if (!t.it_value.tv_sec && !t.it_value.tv_usec)
+			t.it_value.tv_usec = 1;
+	}
+	__atomic_store_n(&armed, d != 0, __ATOMIC_RELEASE);
+	setitimer(ITIMER_REAL, &t, NULL);
+}
+
+void mb_timeout_clear(void)
+{
+	limit = outer = 0;
+	if (armed)
+		set_timer();
+}
+
+void mb_timeout_save(mb_limits *l)
+{
+	l->limit = limit;
+	l->outer = outer;
+}
+
+void mb_timeout_restore(const mb_limits *l)
+{
+	int changed = limit != l->limit || outer != l->outer;
+	limit = l->limit;
+	outer = l->outer;
+	if (changed)
+		set_timer();
+}
+
+void mb_timeout_set_name(const char *name) { hook = name; }
+
+/* --- the global --------------------------------------------------------------------- */
+
+static double check_seconds(lua_State *L)
+{
+	if (lua_type(L, 1) != LUA_TNUMBER)
+		luaL_error(L, "timeout: seconds must be a number, not a %s", luaL_typename(L, 1));
+	double s = lua_tonumber(L, 1);
+	if (!(s >= 0 && s <= SECONDS_MAX))
+		luaL_error(L, "timeout: seconds are out of range (0 to 1e9)");
+	return s;
+}
+
+static int rest(lua_State *L)
+{
+	double d = deadline(), r = d ? d - mb_now() : 0;
+	if (r > 0)
+		lua_pushnumber(L, r);
+	else
+		lua_pushinteger(L, 0); /* an integer, because Lua 5.4 would show 0.0 */
+	return 1;
+}
+
+/* Keeps the line of the call, because it cannot be found out when the time is over. */
+static void keep_place(lua_State *L)
+{
+	luaL_where(L, 1);
+	snprintf(where, sizeof where, "%s", lua_tostring(L, -1));
+	lua_pop(L, 1);
+}
+
+/* f and its arguments are on the stack, starting at 2. */
+static int limited_call(lua_State *L, double seconds)
+{
+	double limit_before = limit, outer_before = outer;
+	char where_before[sizeof where];
+	memcpy(where_before, where, sizeof where);
+	keep_place(L);
+	outer = deadline();
+	limit = seconds > 0 ? mb_now() + seconds : 0;
+	set_timer();
+	int failed = lua_pcall(L, lua_gettop(L) - 2, LUA_MULTRET, 0);
+	limit = limit_before;
+	outer = outer_before;
+	memcpy(where, where_before, sizeof where);
+	set_timer();
+	return failed ? lua_error(L) : lua_gettop(L) - 1;
+}
+
+int mb_timeout(lua_State *L)
+{
+	if (mb_role != MB_ROLE_WORKER)
+		return luaL_error(L, "timeout: only prepare, connect and finish handlers can set it");
+	int n = lua_gettop(L);
+	if (n == 0)
+		return rest(L);
+	double seconds = check_seconds(L);
+	if (n > 1) {
+		if (lua_type(L, 2) != LUA_TFUNCTION)
+			return luaL_error(L, "timeout: argument 2 must be a function, not a %s",
+				luaL_typename(L, 2));
+		return limited_call(L, seconds);
+	}
+	keep_place(L);
+	limit = seconds > 0 ? mb_now() + seconds : 0;
+	set_timer();
+	return 0;
+}

@@ -1,0 +1,38 @@
+/* Logs a traceback of what Lua is doing before the server ends this worker because of
+ * request_timeout. A hook runs neither in a compiled loop nor in a C function. In these
+ * cases the log only has the server's own line. */
+#include "worker.h"
+
+static int wanted;
+
+void mb_trace_wanted(void)
+{
+	__atomic_store_n(&wanted, 1, __ATOMIC_RELEASE);
+	mb_timeout_interrupt(); /* hooks may be set in a signal handler, but by no other thread */
+}
+
+static void log_traceback(lua_State *L, lua_Debug *ar)
+{
+	(void)ar;
+	lua_sethook(L, NULL, 0, 0);
+	if (!exchange.active)
+		return; /* the exchange has ended */
+	int armed = memory.armed;
+	memory.armed = 0;
+	char who[256];
+	size_t n;
+	mb_describe(who, sizeof who);
+	luaL_traceback(L, L, "request_timeout: still running, ending the worker", 0);
+	const char *s = lua_tolstring(L, -1, &n);
+	mb_log(who, s, n);
+	lua_pop(L, 1);
+	memory.armed = armed;
+}
+
+int mb_trace_set_hook(void)
+{
+	if (!__atomic_exchange_n(&wanted, 0, __ATOMIC_ACQ_REL))
+		return 0;
+	lua_sethook(process.L, log_traceback, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
+	return 1;
+}
