@@ -27,6 +27,7 @@ type conn struct {
 	exchange  exchange
 	body      body
 	output    output
+	spool     *spooled // nil: nothing of this connection is in the spool
 	deadline  deadline
 
 	prev, next *conn // in the list of the loop's connections

@@ -35,7 +35,7 @@ func (c *conn) logAccess(complete bool) {
 	c.exchange.record = nil
 	bytes := a.response.body
 	if !complete {
-		bytes = max(0, bytes-int64(c.output.Len()))
+		bytes = max(0, bytes-int64(c.output.Len())-c.spooledOutput())
 	}
 	l.logged = Access{
 		Loop: l.index, Peer: c.socket.peer, Time: a.at,

@@ -25,6 +25,7 @@ func (c *conn) close() {
 	}
 	c.input.Release(c.l.pool)
 	c.output.Release(c.l.pool)
+	c.dropSpool()
 	c.forget()
 	c.l.sys.close(c.socket.fd)
 }

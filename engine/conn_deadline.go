@@ -59,7 +59,7 @@ func (c *conn) setTimeout(nowMS, timeoutMS uint64) {
 // ends first and we wait for the peer. It is called when bytes have moved, and when we start or stop waiting.
 func (c *conn) updateDeadline(nowMS uint64) {
 	switch c.state {
-	case stateBody, stateDispatched, stateWriting:
+	case stateBody, stateSpooling, stateDispatched, stateWriting:
 	default:
 		return
 	}
@@ -78,12 +78,31 @@ func (c *conn) waitsForPeer() bool {
 	return c.output.Len() > 0 || c.body.Missing() && !c.body.full && !c.body.Expecting()
 }
 
+// peerAdvances reports whether the peer has taken output since we began to wait for it, and then gives it the same time once
+// more. It need not have made room in the socket for that: the kernel reports room when a third of its buffer is free, which
+// may take a slow peer minutes.
+func (c *conn) peerAdvances(nowMS uint64) bool {
+	if c.output.Len() == 0 || c.state != stateDispatched && c.state != stateWriting || c.deadline.responseDue(nowMS) {
+		return false
+	}
+	left := c.l.sys.unacknowledged(c.socket.fd)
+	if left < 0 || left >= c.output.unacknowledged {
+		return false
+	}
+	c.output.unacknowledged = left
+	c.updateDeadline(nowMS)
+	return true
+}
+
 // timedOut is what a connection does at its deadline.
 func (c *conn) timedOut(nowMS uint64) {
+	if c.peerAdvances(nowMS) {
+		return
+	}
 	switch c.state {
 	case stateIdle:
 		c.linger(nowMS)
-	case stateHead, stateBody:
+	case stateHead, stateBody, stateSpooling:
 		c.refuse(nowMS, statusTimeout)
 	case stateDispatched:
 		if c.output.Len() == 0 && c.body.Missing() && !c.deadline.responseDue(nowMS) {

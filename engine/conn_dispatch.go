@@ -53,6 +53,9 @@ func (c *conn) begin(nowMS uint64, h *httpparse.Head, n int) bool {
 		c.input.Discard(n)
 		c.refuse(nowMS, httpparse.StatusOf(err))
 		return true
+	case await == httpparse.AwaitWhole:
+		c.beginSpooling(nowMS, h, n)
+		return true
 	case await > 0:
 		c.state = stateBody
 		c.input.need = n + await
@@ -70,6 +73,11 @@ func (c *conn) dispatch(nowMS uint64, h *httpparse.Head, n int, rest []byte) {
 	h.Persistent = c.exchange.persistent
 	running, err := c.service.backend.Start(c, h, c.service.index, part, c.body.Missing())
 	c.input.Discard(n + len(part))
+	c.started(nowMS, running, err)
+}
+
+// started notes what the backend has said to an exchange.
+func (c *conn) started(nowMS uint64, running backend.Running, err error) {
 	if err != nil {
 		c.startFailed(nowMS, err)
 		return

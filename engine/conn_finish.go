@@ -44,6 +44,7 @@ func (c *conn) refuse(nowMS uint64, status int) { c.answer(nowMS, status, 0, fal
 // answer sends a response of the engine's own. retryAfter is in seconds, 0 leaves the field out.
 func (c *conn) answer(nowMS uint64, status, retryAfter int, keep bool) {
 	keep = keep && !c.ending()
+	c.dropSpool()
 	page := c.l.makeErrorPage(status, retryAfter, !keep, c.exchange.isHead)
 	c.exchange.begun = true
 	c.send(page)

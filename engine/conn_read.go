@@ -8,6 +8,8 @@ const roomMin = 4 << 10
 func (c *conn) advance(nowMS uint64) {
 	c.receive(nowMS)
 	switch c.state {
+	case stateSpooling:
+		c.spoolBody(nowMS)
 	case stateDispatched:
 		c.pumpBody(nowMS)
 	case stateLingering:
@@ -48,7 +50,7 @@ func (c *conn) fill(nowMS uint64) bool {
 	switch c.state {
 	case stateIdle:
 		c.beginHead(nowMS)
-	case stateBody:
+	case stateBody, stateSpooling:
 		c.updateDeadline(nowMS)
 	}
 	return true
@@ -71,7 +73,7 @@ func (c *conn) inputEnded(nowMS uint64) {
 	switch c.state {
 	case stateIdle, stateLingering:
 		c.close()
-	case stateHead, stateBody:
+	case stateHead, stateBody, stateSpooling:
 		// An incomplete message (RFC 9112 §8). A peer that has only shut down its sending side is told why.
 		c.refuse(nowMS, statusBadRequest)
 	case stateDispatched:

@@ -6,11 +6,14 @@ type connState uint8
 const (
 	// stateIdle: no byte of a request has arrived. → head, lingering, closed
 	stateIdle connState = iota
-	// stateHead: a head has begun. → body, dispatched, writing (the engine answers), closed
+	// stateHead: a head has begun. → body, spooling, dispatched, writing (the engine answers), closed
 	stateHead
 	// stateBody: the head is complete. The body is small, and no handler is occupied before it is complete.
 	// → dispatched, writing, closed
 	stateBody
+	// stateSpooling: the head is complete. The body goes to the spool, and no handler is occupied before it is complete.
+	// → dispatched, writing, closed
+	stateSpooling
 	// stateDispatched: the backend runs the exchange. It may still be taking the body, and may already be answering.
 	// → writing, closed
 	stateDispatched
@@ -24,7 +27,7 @@ const (
 )
 
 func (s connState) String() string {
-	return [...]string{"idle", "head", "body", "dispatched", "writing", "lingering", "closed"}[s]
+	return [...]string{"idle", "head", "body", "spooling", "dispatched", "writing", "lingering", "closed"}[s]
 }
 
 // receiving reports whether the connection waits for the bytes of a request.

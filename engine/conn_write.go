@@ -26,18 +26,39 @@ func (c *conn) takeOutput(nowMS uint64, a, b []byte, last bool) int {
 		c.updateDeadline(nowMS)
 		return total
 	}
-	room := total
-	if !last {
-		room = max(0, c.service.limits.outputBytes-c.output.Len())
-	}
 	restA, restB := from(a, b, sent)
-	taken := sent + c.output.keep(c.l.pool, restA, restB, room)
+	taken := sent + c.keepOutput(restA, restB, last)
 	c.exchange.wantsRoom = taken < total
 	if !stalled {
 		// Otherwise the peer has taken nothing, however often a handler adds to what waits for it.
-		c.updateDeadline(nowMS)
+		c.awaitPeer(nowMS)
 	}
 	return taken
+}
+
+// keepOutput keeps what the socket does not take of a response, in memory or in the spool, and returns how many bytes it kept.
+func (c *conn) keepOutput(a, b []byte, last bool) (kept int) {
+	lim := &c.service.limits
+	if lim.spoolOutput > 0 && (c.spool != nil || len(a)+len(b) > lim.outputBytes-c.output.Len()) {
+		kept = c.spoolOutput(a, b)
+		if c.spool != nil {
+			return kept // what is in memory now is sent before the file
+		}
+		a, b = from(a, b, kept)
+	}
+	room := max(0, lim.outputBytes-c.output.Len())
+	if last {
+		room = len(a) + len(b)
+	}
+	return kept + c.output.keep(c.l.pool, a, b, room)
+}
+
+// awaitPeer begins to wait for the peer to take more output.
+func (c *conn) awaitPeer(nowMS uint64) {
+	if c.output.Len() > 0 {
+		c.output.unacknowledged = c.l.sys.unacknowledged(c.socket.fd)
+	}
+	c.updateDeadline(nowMS)
 }
 
 // write writes a, then b, as far as the socket takes them now and nothing else waits to be sent.
@@ -61,22 +82,50 @@ func (c *conn) send(p []byte) {
 	}
 }
 
-// flush sends what waits in the output, after the socket has become writable.
+// flush sends what waits in the output and in the spool, after the socket has become writable.
 func (c *conn) flush(nowMS uint64) {
-	for c.output.Len() > 0 && c.socket.writable {
+	if c.output.Len() > 0 {
 		n := c.socket.write(&c.l.sys, c.output.Unsent(), nil)
-		if c.socket.broken {
-			c.close()
-			return
-		}
 		c.output.Discard(c.l.pool, n)
 	}
-	c.updateDeadline(nowMS)
-	if c.exchange.wantsRoom && c.output.Len() <= c.service.limits.outputBytes/2 {
+	if c.spool != nil && c.output.Len() == 0 && c.flushFile() {
+		c.flushLater()
+	}
+	switch {
+	case c.socket.broken:
+		c.close()
+	case c.state != stateClosed:
+		c.flushed(nowMS)
+	}
+}
+
+// flushed: some output was sent.
+func (c *conn) flushed(nowMS uint64) {
+	c.awaitPeer(nowMS)
+	if c.exchange.wantsRoom && c.roomForBackend() {
 		c.exchange.wantsRoom = false
 		c.exchange.running.OutputRoom()
 	}
 	if c.state == stateWriting && c.output.Len() == 0 {
 		c.finish(nowMS)
 	}
+}
+
+// roomForBackend reports whether enough output was sent for the backend to go on.
+func (c *conn) roomForBackend() bool {
+	enough := int64(c.service.limits.outputBytes / 2)
+	if c.spool == nil {
+		return int64(c.output.Len()) <= enough
+	}
+	own, shared := c.outputRoom()
+	return min(own, shared) >= enough
+}
+
+// flushLater has flush called in the next turn, though the socket reports nothing: it has room.
+func (c *conn) flushLater() {
+	c.l.sys.post(func() {
+		if c.state != stateClosed {
+			c.flush(c.l.sys.nowMS())
+		}
+	})
 }

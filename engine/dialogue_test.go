@@ -52,16 +52,21 @@ func newDialogue(t *testing.T, lim Limits) *dialogue {
 func newLoggedDialogue(t *testing.T, lim Limits, log func(*Access)) *dialogue {
 	t.Helper()
 	e := &Engine{log: slog.New(slog.DiscardHandler), connsMax: 10, accessLog: log, idPrefix: "prefix"}
+	e.spool = newSpooling(Spool{Dir: t.TempDir()}, 20)
 	d := &dialogue{t: t, e: e, wheel: timers.NewWheel(0)}
 	d.peer = &scriptedPeer{d: d, room: anyRoom}
 	d.handler = &scriptedHandler{d: d}
 	d.l = makeLoop(e, 0, d.system())
-	d.service = &service{backend: d.handler, limits: lim.resolve(), addrs: &addrs{}}
+	d.service = newService(d.handler, 0, lim)
+	d.service.addrs = &addrs{}
 	d.connects()
 	t.Cleanup(func() {
 		d.c.close()
 		if n := d.l.pool.InUse(); n != 0 {
 			t.Errorf("%d buffers are not given back", n)
+		}
+		if use := e.Spool(); use.Bytes != 0 || use.Files != 0 {
+			t.Errorf("left in the spool: %+v", use)
 		}
 		if d.wheel.Len() != 0 || d.l.conns.len != 0 || e.conns.Load() != 0 {
 			t.Errorf("left: %d timers, %d connections, %d counted", d.wheel.Len(), d.l.conns.len, e.conns.Load())
@@ -79,9 +84,11 @@ func (d *dialogue) connects() {
 func (d *dialogue) system() system {
 	p := d.peer
 	return system{
-		read:          p.read,
-		write:         func(fd int, b []byte) (int, syscall.Errno) { return p.write(fd, b, nil) },
-		writev:        p.write,
+		read:           p.read,
+		write:          func(fd int, b []byte) (int, syscall.Errno) { return p.write(fd, b, nil) },
+		writev:         p.write,
+		unacknowledged: func(fd int) int { p.check(fd); return p.unacknowledged },
+
 		shutdownWrite: func(fd int) error { p.check(fd); p.sawFIN = true; return nil },
 		resetOnClose:  func(fd int) error { p.check(fd); p.willReset = true; return nil },
 		add:           func(fd int, h reactor.Handler) error { p.check(fd); d.c = h.(*conn); return nil },
@@ -168,6 +175,8 @@ type scriptedPeer struct {
 	finished bool   // it has sent its FIN
 	gone     bool   // calls on the socket fail
 	room     int    // bytes that it still takes
+
+	unacknowledged int // bytes that it has not acknowledged
 
 	got       []byte // written by the connection, not yet heard
 	sawFIN    bool

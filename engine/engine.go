@@ -18,6 +18,7 @@ type Engine struct {
 	log      *slog.Logger
 	loops    []*loop
 	connsMax int64
+	spool    *spooling
 
 	accessLog func(*Access) // nil: none
 	idPrefix  string        // of requests, for the access log
@@ -45,6 +46,7 @@ var ErrStopped = errors.New("engine: stopped")
 // Go's scheduler for a while, and timers and other goroutines must not wait for it.
 func New(o Options) (*Engine, error) {
 	e := &Engine{log: o.logger(), connsMax: connsMax(o.MaxConns, openFilesMax()), accessLog: o.AccessLog}
+	e.spool = newSpooling(o.Spool, connsMax(0, openFilesMax()))
 	if e.accessLog != nil {
 		e.idPrefix = newIDPrefix()
 	}
@@ -118,13 +120,12 @@ func (e *Engine) Detach(b backend.Backend) {
 // open connection, then go to the new one. When Serve has returned, no further exchange of this listener reaches the old
 // one.
 func (e *Engine) Serve(ln *Listener, b backend.Backend, index int, lim Limits) error {
-	resolved := lim.resolve()
 	return e.onEveryLoop(func(l *loop) error {
 		lb, err := l.attach(b)
 		if err != nil {
 			return err
 		}
-		return l.bind(ln, &service{backend: lb, index: index, limits: resolved}, nil)
+		return l.bind(ln, newService(lb, index, lim), nil)
 	})
 }
 

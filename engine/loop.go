@@ -33,6 +33,7 @@ type loop struct {
 	// Room that is used again for each request.
 	head      httpparse.Head // of the request that is being parsed
 	errorPage []byte         // of the engine's own response
+	spooled   []byte         // on their way to or from a file; see spoolRoom
 	logged    Access         // what the access log is called with
 }
 
@@ -91,7 +92,7 @@ func (l *loop) resumeAll() {
 
 // accept takes over a new connection of a listener that s serves.
 func (l *loop) accept(s *service, fd int, peer netip.AddrPort) {
-	if l.e.conns.Add(1) > l.e.connsMax {
+	if n := l.e.conns.Add(1); n > l.e.connsMax || n+l.e.spool.Files() > l.e.spool.filesMax {
 		l.e.conns.Add(-1)
 		l.turnAway(fd, peer)
 		return

@@ -18,10 +18,22 @@ type Options struct {
 	MaxConns int
 	// Logger receives what operators need to know. nil: slog.Default().
 	Logger *slog.Logger
+	// Spool is for listeners whose Limits ask for it.
+	Spool Spool
 	// AccessLog is called for each exchange when it is over, because a response (a backend's or the engine's own) was sent
 	// or broke off. It is called on the loop of the connection, so it must not block and must not call the Engine. Calls on
 	// different loops overlap. nil: nothing is recorded, and no clock is read.
 	AccessLog func(*Access)
+}
+
+// Spool is where request bodies (Limits.SpoolBody) and responses (Limits.SpoolOutput) wait for slow peers: in files without a
+// name. Each is an open file of the process, which counts like a connection.
+type Spool struct {
+	// Dir is the directory of the files. "" means os.TempDir(). If it is in memory (tmpfs), so is what is spooled.
+	Dir string
+	// Bytes bounds the files together. A request body that does not fit is refused with 503, one that could never fit with 507.
+	// A response that does not fit waits in its backend. 0 means 4 GiB, a negative number no limit.
+	Bytes int64
 }
 
 func (o Options) loops() int {
@@ -45,7 +57,15 @@ type Limits struct {
 	HeadBytes   int64 // request line and fields. Above: 431, or 414 for the target. Default 1 MiB, at most 1 GiB
 	BodyBytes   int64 // content of a request body. Above: 413. Default 64 MiB
 	BufferBody  int64 // a body up to this many bytes is awaited before a handler is occupied. Default 64 KiB
-	OutputBytes int64 // response bytes held for a peer that reads slowly. Default 128 KiB
+	OutputBytes int64 // response bytes held in memory for a peer that reads slowly. Default 128 KiB
+
+	// SpoolBody has every request body arrive completely before a handler is occupied. A body of more than BufferBody waits in a
+	// file of Options.Spool, and Expect: 100-continue is answered at once. It has no effect if the backend takes no files (it
+	// is no backend.FileBackend).
+	SpoolBody bool
+	// SpoolOutput is how many bytes of a response beyond OutputBytes may wait in a file of Options.Spool, so that a slow peer
+	// does not occupy a handler. 0 means none.
+	SpoolOutput int64
 
 	IdleTimeout     time.Duration // waiting for a request. Then the connection is closed. Default 65 s
 	HeadTimeout     time.Duration // from the first byte of a request to the end of its head. Then 408. Default 120 s
@@ -60,6 +80,7 @@ const (
 	bodyBytesDefault   = 64 << 20
 	bufferBodyDefault  = 64 << 10
 	outputBytesDefault = 128 << 10
+	spoolBytesDefault  = 4 << 30
 
 	idleTimeoutDefault     = 65 * time.Second
 	headTimeoutDefault     = 120 * time.Second
@@ -87,6 +108,7 @@ type limits struct {
 
 	body        httpparse.BodyLimits
 	outputBytes int
+	spoolOutput int64 // 0: none
 
 	idleMS, headMS, stallMS, responseMS, drainMS uint64
 }
@@ -97,8 +119,10 @@ func (l Limits) resolve() limits {
 		body: httpparse.BodyLimits{
 			Bytes: orDefault(l.BodyBytes, bodyBytesDefault, noLimit),
 			Await: orDefault(l.BufferBody, bufferBodyDefault, 0),
+			Whole: l.SpoolBody,
 		},
 		outputBytes: int(orDefault(l.OutputBytes, outputBytesDefault, 0)),
+		spoolOutput: max(l.SpoolOutput, 0),
 		idleMS:      milliseconds(l.IdleTimeout, idleTimeoutDefault),
 		headMS:      milliseconds(l.HeadTimeout, headTimeoutDefault),
 		stallMS:     milliseconds(l.StallTimeout, stallTimeoutDefault),

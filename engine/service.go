@@ -18,6 +18,14 @@ type service struct {
 	ended bool     // it has no successor: its connections end
 }
 
+func newService(lb backend.LoopBackend, index int, lim Limits) *service {
+	s := &service{backend: lb, index: index, limits: lim.resolve()}
+	if _, takesFiles := lb.(backend.FileBackend); !takesFiles {
+		s.limits.body.Whole = false
+	}
+	return s
+}
+
 // binding is what serves new connections of a listener, on one loop: either http or sockets.
 type binding struct {
 	http    *service

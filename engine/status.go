@@ -8,6 +8,8 @@ const (
 	statusHeadTooLarge    = 431
 	statusInternal        = 500
 	statusUnavailable     = 503
+
+	statusInsufficientStorage = 507
 )
 
 // retryAfterSeconds is what a peer is told with a 503 that the engine decides on.

@@ -17,7 +17,9 @@ type system struct {
 	write         func(fd int, p []byte) (n int, errno syscall.Errno)
 	writev        func(fd int, a, b []byte) (n int, errno syscall.Errno)
 	shutdownWrite func(fd int) error
-	resetOnClose  func(fd int) error
+	// unacknowledged is how many bytes the peer has not acknowledged; -1: unknown.
+	unacknowledged func(fd int) int
+	resetOnClose   func(fd int) error
 
 	// What the loop does for a connection.
 	add         func(fd int, h reactor.Handler) error
@@ -40,13 +42,16 @@ func systemOf(r *reactor.Loop) system {
 		write:         reactor.Write,
 		writev:        reactor.Writev,
 		shutdownWrite: reactor.ShutdownWrite,
-		resetOnClose:  reactor.SetLinger0,
-		add:           r.Add,
-		close:         r.Close,
-		post:          r.Post,
-		setTimer:      r.SetTimer,
-		cancelTimer:   r.CancelTimer,
-		nowMS:         r.NowMS,
-		wallClock:     time.Now,
+
+		unacknowledged: reactor.Unacknowledged,
+
+		resetOnClose: reactor.SetLinger0,
+		add:          r.Add,
+		close:        r.Close,
+		post:         r.Post,
+		setTimer:     r.SetTimer,
+		cancelTimer:  r.CancelTimer,
+		nowMS:        r.NowMS,
+		wallClock:    time.Now,
 	}
 }

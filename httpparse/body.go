@@ -27,12 +27,18 @@ type BodyLimits struct {
 	// Await is the largest body of known length that is read completely before a handler is called, so that a slow peer
 	// does not occupy the handler.
 	Await int64
+	Whole bool // a larger body, or one of unknown length, is read completely too
 }
+
+// AwaitWhole is what Begin returns for a body whose bytes do not wait in one piece after the head.
+const AwaitWhole = -1
 
 // Begin starts the body of the request h. follow is the number of bytes after the head that have arrived.
 //
 //   - await > 0: wait until that many bytes have arrived after the head, then call Begin again. This does not happen
-//     with Expect: 100-continue, because the peer then waits for the handler.
+//     with Expect: 100-continue, because the peer then waits for an answer.
+//   - AwaitWhole, which only BodyLimits.Whole allows: Move or Take the body to its end before a handler is called. Begin is not
+//     called again.
 //   - An error, always an *Error: the body exceeds its limit.
 func (b *Body) Begin(h *Head, follow int, lim *BodyLimits) (await int, err error) {
 	*b = Body{limit: lim.Bytes, expect: h.ExpectContinue && follow == 0}
@@ -42,13 +48,26 @@ func (b *Body) Begin(h *Head, follow int, lim *BodyLimits) (await int, err error
 		return 0, errBodyLarge
 	case h.Chunked:
 		b.framing = bodyChunked
+		return lim.rest(), nil
 	case length > 0:
 		b.framing, b.left = bodyLength, length
-		if length > int64(follow) && length <= lim.Await && !h.ExpectContinue {
+		switch {
+		case length <= int64(follow):
+		case length <= lim.Await && !h.ExpectContinue:
 			return int(length), nil
+		default:
+			return lim.rest(), nil
 		}
 	}
 	return 0, nil
+}
+
+// rest is what Begin returns for a body that Await does not cover.
+func (lim *BodyLimits) rest() int {
+	if lim.Whole {
+		return AwaitWhole
+	}
+	return 0
 }
 
 // Missing reports whether a part of the body has not arrived yet. While it is missing, the next request cannot be told

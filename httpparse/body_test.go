@@ -22,31 +22,36 @@ func TestBodyBegin(t *testing.T) {
 	lim := BodyLimits{Bytes: 100, Await: 10}
 	const expect = "Expect: 100-continue\r\n"
 	for _, tt := range []struct {
-		fields             string
-		follow             int
-		await, status      int
-		missing, expecting bool
+		fields               string
+		follow               int
+		await, whole, status int // whole: await with BodyLimits.Whole
+		missing, expecting   bool
 	}{
-		{"", 0, 0, 0, false, false},
-		{"", 50, 0, 0, false, false}, // the next request
-		{"Content-Length: 0\r\n", 0, 0, 0, false, false},
-		{"Content-Length: 10\r\n", 0, 10, 0, true, false},
-		{"Content-Length: 10\r\n", 9, 10, 0, true, false},
-		{"Content-Length: 10\r\n", 10, 0, 0, true, false},
-		{"Content-Length: 11\r\n", 0, 0, 0, true, false},
-		{"Content-Length: 100\r\n", 0, 0, 0, true, false},
-		{"Content-Length: 101\r\n", 0, 0, 413, false, false},
-		{"Content-Length: 101\r\n", 101, 0, 413, false, false},
-		{"Content-Length: 9223372036854775807\r\n", 0, 0, 413, false, false},
-		{"Transfer-Encoding: chunked\r\n", 0, 0, 0, true, false},
-		{"Content-Length: 10\r\n" + expect, 0, 0, 0, true, true},
-		{"Content-Length: 10\r\n" + expect, 1, 0, 0, true, false},
-		{"Content-Length: 101\r\n" + expect, 0, 0, 413, false, true},
-		{"Transfer-Encoding: chunked\r\n" + expect, 0, 0, 0, true, true},
+		{"", 0, 0, 0, 0, false, false},
+		{"", 50, 0, 0, 0, false, false}, // the next request
+		{"Content-Length: 0\r\n", 0, 0, 0, 0, false, false},
+		{"Content-Length: 10\r\n", 0, 10, 10, 0, true, false},
+		{"Content-Length: 10\r\n", 9, 10, 10, 0, true, false},
+		{"Content-Length: 10\r\n", 10, 0, 0, 0, true, false},
+		{"Content-Length: 11\r\n", 0, 0, AwaitWhole, 0, true, false},
+		{"Content-Length: 11\r\n", 11, 0, 0, 0, true, false},
+		{"Content-Length: 100\r\n", 0, 0, AwaitWhole, 0, true, false},
+		{"Content-Length: 101\r\n", 0, 0, 0, 413, false, false},
+		{"Content-Length: 101\r\n", 101, 0, 0, 413, false, false},
+		{"Content-Length: 9223372036854775807\r\n", 0, 0, 0, 413, false, false},
+		{"Transfer-Encoding: chunked\r\n", 0, 0, AwaitWhole, 0, true, false},
+		{"Content-Length: 10\r\n" + expect, 0, 0, AwaitWhole, 0, true, true},
+		{"Content-Length: 10\r\n" + expect, 1, 0, AwaitWhole, 0, true, false},
+		{"Content-Length: 101\r\n" + expect, 0, 0, 0, 413, false, true},
+		{"Transfer-Encoding: chunked\r\n" + expect, 0, 0, AwaitWhole, 0, true, true},
 	} {
 		var b Body
 		b.framing, b.left, b.chunked.state = bodyChunked, 7, chunkFailed // left over from another request
 		await, err := b.Begin(requestOf(t, tt.fields), tt.follow, &lim)
+		whole, _ := new(Body).Begin(requestOf(t, tt.fields), tt.follow, &BodyLimits{Bytes: lim.Bytes, Await: lim.Await, Whole: true})
+		if whole != tt.whole {
+			t.Errorf("%q, %d bytes follow: await %d with Whole, want %d", tt.fields, tt.follow, whole, tt.whole)
+		}
 		status := 0
 		if err != nil {
 			status = StatusOf(err)

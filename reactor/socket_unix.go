@@ -36,3 +36,13 @@ func addrPort(address unix.Sockaddr) netip.AddrPort {
 	}
 	return netip.AddrPort{}
 }
+
+// Unacknowledged is how many bytes that were written to a socket its peer has not acknowledged, or on a Unix socket, not read.
+// It is -1 if the system does not tell.
+func Unacknowledged(fd int) int {
+	n, err := unix.IoctlGetInt(fd, unix.TIOCOUTQ) // Linux calls it SIOCOUTQ for sockets
+	if err != nil {
+		return -1
+	}
+	return n
+}

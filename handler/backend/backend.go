@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"io"
 	"net/netip"
 
 	"moonbridge/httpparse"
@@ -25,6 +26,25 @@ type LoopBackend interface {
 	// with 413, and the others (ErrQueueFull, ErrNoWorker, ErrStopped) with 503. Any other error is a fault of the backend
 	// and is answered with 500.
 	Start(x Exchange, head *httpparse.Head, listener int, body []byte, more bool) (Running, error)
+}
+
+// FileBackend is implemented by a LoopBackend that takes request bodies in files. Without it, a large body goes through the
+// window of the Running while the handler runs.
+type FileBackend interface {
+	// StartFile is Start for a request whose whole body is in a file. Unless it returns an error, the backend owns the file. It
+	// closes the file when the handler has ended, which may be long after the end of the exchange.
+	StartFile(x Exchange, h *httpparse.Head, listener int, body File) (Running, error)
+}
+
+// File is a request body in a file without a name. Any goroutine may call its methods, but none after Close.
+type File interface {
+	io.ReaderAt
+	// Size is the length of the body in bytes.
+	Size() int64
+	// Open opens the file once more, for reading. The caller closes the descriptor.
+	Open() (fd int, err error)
+	// Close gives back the descriptor and the room on the disk.
+	Close() error
 }
 
 // SocketBackend is implemented by a LoopBackend that takes whole connections from which the engine has read nothing.

@@ -1,0 +1,182 @@
+package engine
+
+import (
+	"fmt"
+
+	"moonbridge/bufio"
+	"moonbridge/handler/backend"
+	"moonbridge/httpparse"
+	"moonbridge/spool"
+)
+
+// spooled is what a connection has in the spool: a request while its body arrives (this file), or a response while the peer
+// takes it (conn_spool_output.go). The two never meet: a request is taken up when the response before it is out.
+type spooled struct {
+	head   []byte       // the bytes of the request's head
+	memory bufio.Output // its body, as long as that is small
+	body   *spool.File  // its body, if it is not; nil: none
+	output *spool.File  // the response; nil: none
+	sent   int64        // bytes of the response that were taken out of its file
+}
+
+// release gives back everything.
+func (s *spooled) release(p *bufio.Pool) {
+	s.memory.Release(p)
+	for _, f := range []*spool.File{s.body, s.output} {
+		if f != nil {
+			f.Close()
+		}
+	}
+}
+
+// dropSpool gives up what the connection has in the spool.
+func (c *conn) dropSpool() {
+	if s := c.spool; s != nil {
+		c.spool = nil
+		s.release(c.l.pool)
+	}
+}
+
+// beginSpooling: the head h takes the first n bytes of the input, and the body does not wait there. It arrives before a
+// handler is called.
+func (c *conn) beginSpooling(nowMS uint64, h *httpparse.Head, n int) {
+	c.spool = &spooled{head: append([]byte(nil), c.input.Unread()[:n]...)}
+	c.input.Discard(n)
+	c.state = stateSpooling
+	if err := c.spoolFits(h); err != nil {
+		c.notSpooled(nowMS, err)
+		return
+	}
+	if c.body.Continue() {
+		c.send(continueBytes)
+	}
+	c.updateDeadline(nowMS)
+}
+
+// spoolFits looks whether an announced body has a chance. Nothing is reserved for it: it would be easy to fill the spool with
+// announcements.
+func (c *conn) spoolFits(h *httpparse.Head) error {
+	if h.ContentLength <= c.service.limits.body.Await {
+		return nil
+	}
+	return c.l.e.spool.Room(h.ContentLength)
+}
+
+// spoolBody moves bytes of the body to the spool as they arrive, and dispatches the request when it is complete.
+func (c *conn) spoolBody(nowMS uint64) {
+	for reads := 0; c.state == stateSpooling; {
+		if c.input.Len() > 0 {
+			c.spoolInput(nowMS)
+			continue
+		}
+		if !c.socket.readable {
+			return
+		}
+		if reads == readsPerTurn {
+			c.again()
+			return
+		}
+		reads++
+		if !c.fill(nowMS) {
+			return
+		}
+	}
+}
+
+// spoolInput moves body bytes from the input to the spool.
+func (c *conn) spoolInput(nowMS uint64) {
+	part, consumed, err := c.bodyPart()
+	if err != nil {
+		c.refuse(nowMS, httpparse.StatusOf(err))
+		return
+	}
+	if err := c.spoolPart(part); err != nil {
+		c.notSpooled(nowMS, err)
+		return
+	}
+	c.input.Discard(consumed)
+	if !c.body.Missing() {
+		c.dispatchSpooled(nowMS)
+	}
+}
+
+// bodyPart takes a part of the body from the input: as it lies there, or decoded in room of the loop.
+func (c *conn) bodyPart() (part []byte, consumed int, err error) {
+	unread := c.input.Unread()
+	if part = c.body.Take(unread); len(part) > 0 {
+		return part, len(part), nil
+	}
+	room := c.l.spoolRoom()
+	n, consumed, err := c.body.Move(room, nil, unread)
+	return room[:n], consumed, err
+}
+
+// spoolPart adds a part to the body: in memory while that is small, then in a file.
+func (c *conn) spoolPart(part []byte) (err error) {
+	s := c.spool
+	if s.body == nil {
+		if int64(s.memory.Len()+len(part)) <= c.service.limits.body.Await {
+			s.memory.Append(c.l.pool, part)
+			return nil
+		}
+		if s.body, err = c.l.e.createFile(); err != nil {
+			return err
+		}
+		if _, err = s.body.Append(s.memory.Unsent()); err != nil {
+			return err
+		}
+		s.memory.Release(c.l.pool)
+	}
+	_, err = s.body.Append(part)
+	return err
+}
+
+// notSpooled refuses a request whose body does not fit into the spool.
+func (c *conn) notSpooled(nowMS uint64, err error) {
+	c.l.logSpool("request bodies refused", err, c.l.e.spool.refused.Add(1))
+	status, retryAfter := statusOfSpool(err), 0
+	if status == statusUnavailable {
+		retryAfter = retryAfterSeconds
+	}
+	c.answer(nowMS, status, retryAfter, false)
+}
+
+// dispatchSpooled gives the exchange to the backend, with its whole body.
+func (c *conn) dispatchSpooled(nowMS uint64) {
+	s := c.spool
+	c.spool = nil
+	defer s.release(c.l.pool)
+	c.current()
+	h := &c.l.head
+	if _, err := c.input.parser.Parse(h, s.head, &c.service.limits.head); err != nil {
+		c.refuse(nowMS, httpparse.StatusOf(err)) // the service has changed, and its limits
+		return
+	}
+	c.input.parser.Reset()
+	if c.l.e.accessLog != nil {
+		c.recordHead(h)
+	}
+	c.exchange.persistent = h.Persistent && !c.ending()
+	h.Persistent = c.exchange.persistent
+	running, err := c.startSpooled(h, s)
+	c.started(nowMS, running, err)
+}
+
+// errNoFiles: the service has changed, and its backend takes no files.
+var errNoFiles = fmt.Errorf("%w: its successor takes no request bodies in files", backend.ErrStopped)
+
+func (c *conn) startSpooled(h *httpparse.Head, s *spooled) (backend.Running, error) {
+	lb, index := c.service.backend, c.service.index
+	if s.body == nil {
+		return lb.Start(c, h, index, s.memory.Unsent(), false)
+	}
+	taker, ok := lb.(backend.FileBackend)
+	if !ok {
+		return nil, errNoFiles
+	}
+	running, err := taker.StartFile(c, h, index, s.body)
+	if err == nil {
+		s.body = nil // it is the backend's
+	}
+	return running, err
+}

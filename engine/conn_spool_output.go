@@ -1,0 +1,126 @@
+package engine
+
+import "moonbridge/spool"
+
+// A response that the peer takes slowly waits in the output (memory), then in a file. While the file holds unsent bytes, the
+// output is not empty and its bytes come before those of the file.
+
+// spoolOutput moves a, then b, to the file of the response, as far as they fit, and returns how many bytes that were. When the
+// file is opened, the first bytes stay in memory.
+func (c *conn) spoolOutput(a, b []byte) (n int) {
+	if c.spool == nil {
+		n = c.output.keep(c.l.pool, a, b, max(0, spoolAhead-c.output.Len()))
+		a, b = from(a, b, n)
+		if !c.openOutput() {
+			return n
+		}
+	}
+	total := int64(len(a) + len(b))
+	own, shared := c.outputRoom()
+	room := int(max(0, min(own, shared, total)))
+	m, err := c.appendOutput(a[:min(len(a), room)], b[:min(len(b), max(0, room-len(a)))])
+	if err == nil && shared < min(own, total) {
+		err = spool.ErrFull
+	}
+	if err != nil {
+		c.outputNotSpooled(err)
+	}
+	return n + m
+}
+
+// appendOutput appends a and b to the file of the response.
+func (c *conn) appendOutput(a, b []byte) (n int, err error) {
+	if n, err = c.spool.output.Append(a); err != nil || len(b) == 0 {
+		return n, err
+	}
+	m, err := c.spool.output.Append(b)
+	return n + m, err
+}
+
+// openOutput opens the file of a response, and moves all but the start of the output to it.
+func (c *conn) openOutput() bool {
+	f, err := c.l.e.createOutput()
+	if err != nil {
+		c.outputNotSpooled(err)
+		return false
+	}
+	c.spool = &spooled{output: f}
+	unsent := c.output.Unsent()
+	ahead := min(len(unsent), spoolAhead)
+	if n, err := f.Append(unsent[ahead:]); err != nil || n < len(unsent)-ahead {
+		c.outputNotSpooled(err)
+		c.dropSpool()
+		return false
+	}
+	start := c.l.spoolRoom()[:ahead]
+	copy(start, unsent)
+	c.output.Release(c.l.pool)
+	c.output.Append(c.l.pool, start)
+	return true
+}
+
+// outputNotSpooled: the rest of the response waits in the backend, as without a spool.
+func (c *conn) outputNotSpooled(err error) {
+	c.l.logSpool("responses wait in their handlers", err, c.l.e.spool.waited.Add(1))
+}
+
+// outputRoom is how many bytes more the file of the response may take: by its own limit, and by that of the spool.
+func (c *conn) outputRoom() (own, shared int64) {
+	lim, all := &c.service.limits, c.l.e.spool
+	own = int64(lim.outputBytes) + lim.spoolOutput - int64(c.output.Len()) - c.spool.output.Held()
+	return own, all.outputRoom()
+}
+
+// spooledOutput is how many bytes of the response wait in a file.
+func (c *conn) spooledOutput() int64 {
+	if c.spool == nil || c.spool.output == nil {
+		return 0
+	}
+	return c.spool.output.Size() - c.spool.sent
+}
+
+// flushFile sends the bytes of the file, after those of the output. It reports whether there is more that the socket would
+// take now, in a later turn.
+func (c *conn) flushFile() (more bool) {
+	s := c.spool
+	for writes := 0; c.spooledOutput() > 0 && c.output.Len() == 0; writes++ {
+		p := c.l.spoolRoom()
+		p = p[:min(int64(len(p)), c.spooledOutput())]
+		if _, err := s.output.ReadAt(p, s.sent); err != nil {
+			c.outputLost(err)
+			return false
+		}
+		n := 0
+		if more = c.socket.writable && writes == spoolWritesPerTurn; !more {
+			n = c.socket.write(&c.l.sys, p, nil)
+		}
+		ahead := min(len(p), n+spoolAhead)
+		c.output.Append(c.l.pool, p[n:ahead])
+		s.sent += int64(ahead)
+		if c.socket.broken {
+			return false
+		}
+	}
+	c.shrinkFile(s.output)
+	return more
+}
+
+// shrinkFile gives back the room of what was sent: now and then, or soon if the backend waits for it.
+func (c *conn) shrinkFile(f *spool.File) {
+	s, enough := c.spool, int64(spoolDrop)
+	if c.exchange.wantsRoom {
+		enough = spoolPiece
+	}
+	switch {
+	case s.sent == f.Size():
+		c.dropSpool()
+	case s.sent-(f.Size()-f.Held()) >= enough:
+		f.Drop(s.sent)
+	}
+}
+
+// outputLost: the rest of the response cannot be read.
+func (c *conn) outputLost(err error) {
+	c.l.e.log.Error("response lost", "loop", c.l.index, "err", err)
+	c.reset()
+}

@@ -1,0 +1,100 @@
+package engine
+
+import (
+	"errors"
+	"os"
+	"sync/atomic"
+	"syscall"
+
+	"moonbridge/spool"
+)
+
+// spooling is the spool of an engine, shared by its loops.
+type spooling struct {
+	*spool.Spool
+	filesMax int64 // bound on connections and spool files together
+
+	refused atomic.Uint64 // request bodies
+	waited  atomic.Uint64 // responses
+	log     logLimit
+}
+
+func newSpooling(o Spool, filesMax int64) *spooling {
+	if o.Dir == "" {
+		o.Dir = os.TempDir()
+	}
+	return &spooling{Spool: spool.New(o.Dir, orDefault(o.Bytes, spoolBytesDefault, noLimit)), filesMax: filesMax}
+}
+
+// SpoolUse is what an engine's spool holds at one moment.
+type SpoolUse struct {
+	Bytes int64 // in files
+	Files int64 // open
+
+	Refused uint64 // request bodies that were refused since the start, because they did not fit or could not be written
+	Waited  uint64 // responses that had to wait in their backend since the start, for the same reasons
+}
+
+// Spool returns what the spool holds.
+func (e *Engine) Spool() SpoolUse {
+	s := e.spool
+	return SpoolUse{Bytes: s.Bytes(), Files: s.Files(), Refused: s.refused.Load(), Waited: s.waited.Load()}
+}
+
+// CheckSpool reports whether a file can be created in the spool's directory.
+func (e *Engine) CheckSpool() error { return e.spool.Check() }
+
+// createFile opens a spool file, unless that would leave too few descriptors for the rest of the process.
+func (e *Engine) createFile() (*spool.File, error) {
+	if e.conns.Load()+e.spool.Files() >= e.spool.filesMax {
+		return nil, syscall.EMFILE
+	}
+	return e.spool.Create()
+}
+
+// createOutput opens a file for a response, unless there is so little room that it is better off in memory.
+func (e *Engine) createOutput() (*spool.File, error) {
+	if e.spool.outputRoom() < outputBytesDefault {
+		return nil, spool.ErrFull
+	}
+	return e.createFile()
+}
+
+// outputRoom is how many bytes more of responses fit. All responses together get half of the spool, so that slow readers do not
+// keep it from uploads, which would have to be refused.
+func (s *spooling) outputRoom() int64 { return s.Limit()/2 - s.Bytes() }
+
+// statusOfSpool is the answer to a request body that is not spooled because of err.
+func statusOfSpool(err error) int {
+	if errors.Is(err, spool.ErrTooLarge) {
+		return statusInsufficientStorage
+	}
+	return statusUnavailable
+}
+
+// logSpool logs, at most once a second, that something is not spooled.
+func (l *loop) logSpool(what string, err error, total uint64) {
+	s := l.e.spool
+	if s.log.allow(l.sys.nowMS()) {
+		l.e.log.Warn(what, "err", err, "total", total, "dir", s.Dir(), "bytes", s.Bytes(), "files", s.Files())
+	}
+}
+
+// spoolRoom is room for bytes on their way to or from a file.
+func (l *loop) spoolRoom() []byte {
+	if l.spooled == nil {
+		l.spooled = make([]byte, spoolPiece)
+	}
+	return l.spooled
+}
+
+const (
+	// spoolPiece is how many bytes are read from a spool file at a time.
+	spoolPiece = 64 << 10
+	// spoolAhead is how many bytes of a spooled response are held in memory for a peer that takes no more now.
+	spoolAhead = 16 << 10
+	// spoolDrop is how many bytes of a file have been sent before their room is given back.
+	spoolDrop = 1 << 20
+	// spoolWritesPerTurn bounds how often one connection writes from a file before the others get their turn.
+	spoolWritesPerTurn = 16
+)
