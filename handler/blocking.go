@@ -16,7 +16,8 @@ const limitDefault = 256
 // served at the same time (256 if limit is 0 or less); the others wait in a queue.
 //
 // Request and response are streamed: a window of the request body is read ahead, and parts of the response are passed
-// on while Serve runs. Each side waits if the other is slow. When the connection ends, reading and writing return
+// on while Serve runs. Each side waits if the other is slow. With engine.Limits.SpoolBody the body is complete before Serve is
+// called, and Request.Read reads a large one from a file. When the connection ends, reading and writing return
 // ErrGone, and Request.Context is cancelled.
 func Blocking(h Handler, limit int) backend.Backend { return Config{}.Blocking(h, limit) }
 
@@ -158,7 +159,10 @@ type blockingBackend struct {
 
 // Start copies the head and the part of the body that has arrived, and starts or queues the exchange.
 func (p *blockingBackend) Start(x backend.Exchange, head *httpparse.Head, listener int, body []byte, more bool) (backend.Running, error) {
-	e := newBlockingExchange(p, x, head, listener, body, more)
+	return p.start(newBlockingExchange(p, x, head, listener, body, more))
+}
+
+func (p *blockingBackend) start(e *blockingExchange) (backend.Running, error) {
 	waits, err := p.b.admit(e)
 	if err != nil {
 		e.release()

@@ -25,6 +25,7 @@ type blockingExchange struct {
 	head     httpparse.Head
 	listener int
 	remote   netip.AddrPort
+	file     *fileBody // the body, if it is in a file; otherwise nil
 
 	// Owned by the loop.
 	timer   backend.Timer // while it is in the queue
@@ -223,6 +224,7 @@ func (e *blockingExchange) waitedTooLong() {
 		return
 	}
 	e.over = true
+	e.file.close()
 	e.markGone()
 	e.release()
 	e.x.Failed(503, time.Second)
@@ -279,7 +281,9 @@ func (e *blockingExchange) Cancel() {
 		return
 	}
 	e.over = true
-	e.p.b.removeFromQueue(e)
+	if e.p.b.removeFromQueue(e) {
+		e.file.close()
+	}
 	e.markGone()
 	if !e.busy {
 		e.release()

@@ -37,6 +37,7 @@ func (e *blockingExchange) afterHandler(returned *bool) {
 	e.w.ended = true
 	e.p.b.putPart(e.w.part)
 	e.w.part = nil
+	e.file.close()
 
 	e.mu.Lock()
 	e.readBy.stop()
@@ -150,6 +151,9 @@ func (b *blocking) putPart(p *part) {
 // read implements Request.Read. It copies under the lock, so that even a read that outlives the exchange does not touch
 // another one's buffers, and in pieces, so that the loop does not wait long.
 func (e *blockingExchange) read(p []byte) (int, error) {
+	if e.file != nil {
+		return e.readFile(p)
+	}
 	const piece = 16 << 10
 	e.mu.Lock()
 	defer e.mu.Unlock()

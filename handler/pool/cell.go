@@ -26,12 +26,12 @@ type cell struct {
 	until      uint64 // cellLost: free when all workers up to this seq are gone
 
 	// The worker that was seen to have it, and what is known of the parts of the exchange.
-	worker   *Worker
-	watch    watch
-	body     body
-	response response
-	socket   socket
-	times    times
+	worker     *Worker
+	watch      watch
+	body       body
+	response   response
+	descriptor descriptor
+	times      times
 }
 
 // init sets what is immutable.
@@ -47,7 +47,7 @@ func (c *cell) init(l *loop, index int) {
 func (c *cell) clean() {
 	c.idempotent, c.retried, c.title = false, false, ""
 	c.body.clean()
-	c.socket.state = socketNone
+	c.descriptor.state = descriptorNone
 	c.times.timed = false
 }
 
@@ -60,7 +60,7 @@ func (c *cell) setState(s cellState) {
 			n = -1
 		}
 		c.l.cells.open += n
-		if c.socket.away {
+		if c.descriptor.away {
 			c.l.cells.handed += n
 		}
 	}

@@ -18,7 +18,7 @@ func (c *cell) inspect(now int64) {
 		c.violated(broken)
 		return
 	}
-	if !done && !c.wantsSocket(flags&shm.OutSocketWanted != 0, now) {
+	if !done && !c.wantsDescriptor(flags&shm.OutDescriptorWanted != 0, now) {
 		return
 	}
 	if flags&shm.OutReset != 0 && c.kind == shm.KindHTTP {

@@ -14,7 +14,7 @@ const retryAfter = time.Second
 // first on the list.
 func (c *cell) finish() {
 	result, silent := c.response.result, c.response.published == 0
-	c.socket.close(result&shm.ResultReset != 0)
+	c.descriptor.close(result&shm.ResultReset != 0)
 	x := c.leave()
 	c.l.release(c)
 	if x == nil {
@@ -104,7 +104,7 @@ func (c *cell) fail(status int, retryAfter time.Duration) {
 
 // leave lets go of the exchange, and returns it for one last call, or nil if no one waits for it.
 func (c *cell) leave() backend.Exchange {
-	c.socket.close(true)
+	c.descriptor.close(true)
 	x := c.x
 	if x != nil && c.kind != shm.KindInterval {
 		c.l.living.Add(-1)

@@ -29,10 +29,11 @@ func (l *loop) headBlock(kind uint16, listener int) shm.HeadBlock {
 	}
 }
 
-// putRequest writes a request into the window: its head, and what has arrived of its body.
-func (c *cell) putRequest(x backend.Exchange, h *httpparse.Head, listener int, body []byte, more bool) error {
+// putRequest writes a request into the window: its head, and what has arrived of its body. file is the size of a body in a
+// file, or 0.
+func (c *cell) putRequest(x backend.Exchange, h *httpparse.Head, listener int, body []byte, more bool, file int64) error {
 	b := c.l.headBlock(shm.KindHTTP, listener)
-	b.Request, b.Expect = h, h.ExpectContinue && more && len(body) == 0
+	b.Request, b.Expect, b.File = h, h.ExpectContinue && more && len(body) == 0, file
 	local, remote := x.Addrs()
 	b.Local, b.Remote = shm.AddressOf(local), shm.AddressOf(remote)
 	if !more {

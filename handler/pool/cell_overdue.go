@@ -78,7 +78,7 @@ func quoted(b []byte) string {
 // phase says how far the exchange has come, as far as can be seen from here.
 func (c *cell) phase() string {
 	switch {
-	case c.kind == shm.KindSocket && c.socket.state == socketHeld:
+	case c.kind == shm.KindSocket && c.descriptor.state == descriptorHeld:
 		return "waiting for the socket"
 	case c.kind != shm.KindHTTP:
 		return "running"

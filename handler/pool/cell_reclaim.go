@@ -42,6 +42,7 @@ func (c *cell) workerGone(w *Worker, now int64) {
 	if c.x != nil && c.mayRetry() {
 		c.retried = true
 		c.forgetWorker()
+		c.descriptor.retry()
 		c.l.publish(c, now)
 		w.reclaim.retried.Add(1)
 		return
@@ -59,5 +60,5 @@ func (c *cell) workerGone(w *Worker, now int64) {
 // its socket is still here.
 func (c *cell) mayRetry() bool {
 	return c.state.open() && c.idempotent && !c.retried && !c.body.spilled && c.response.published == 0 &&
-		c.socket.state <= socketHeld && !c.l.queue.Full()
+		c.descriptor.mayRetry() && !c.l.queue.Full()
 }

@@ -209,7 +209,7 @@ func TestSocketViolations(t *testing.T) {
 	p.end()
 	eventually(t, "both killed", func() bool { return r.p.Stats().Deaths == 2 })
 	eventually(t, "two lines in the log", func() bool { // they are counted first
-		return strings.Count(r.log.String(), "asks for a socket that it must not have") == 2
+		return strings.Count(r.log.String(), "asks for a descriptor that it must not have") == 2
 	})
 	r.quiet()
 }
@@ -228,12 +228,12 @@ func TestSocketNotTaken(t *testing.T) {
 		}
 	}
 	p := r.connect(rawAsk)
-	r.log.await(t, "does not take a socket")
+	r.log.await(t, "does not take a descriptor")
 	// The next worker gets the connection: its control socket has room.
 	eventually(t, "passed to another one", func() (is bool) {
 		r.loops[0].do(func() {
 			c := r.lbs[0].(*loop).cells.inUse
-			is = len(c) == 1 && c[0].socket.state == socketPassed
+			is = len(c) == 1 && c[0].descriptor.state == descriptorPassed
 		})
 		return is
 	})

@@ -12,10 +12,16 @@ func (l *loop) Start(x backend.Exchange, h *httpparse.Head, listener int, body [
 	if err != nil {
 		return nil, err
 	}
-	if err := c.putRequest(x, h, listener, body, more); err != nil {
+	if err := c.putRequest(x, h, listener, body, more, 0); err != nil {
 		l.release(c)
 		return nil, err
 	}
+	l.begin(c, x, h)
+	return c, nil
+}
+
+// begin publishes an exchange whose request is in place.
+func (l *loop) begin(c *cell, x backend.Exchange, h *httpparse.Head) {
 	c.x, c.kind = x, shm.KindHTTP
 	c.idempotent = idempotent(h.Bytes(h.Method))
 	if len(h.ID) > 0 {
@@ -24,7 +30,6 @@ func (l *loop) Start(x backend.Exchange, h *httpparse.Head, listener int, body [
 	l.living.Add(1)
 	l.taken.Add(1)
 	l.publish(c, l.on.Now())
-	return c, nil
 }
 
 // publish puts a cell with a complete request into the queue.

@@ -19,7 +19,8 @@
 //
 // The views that Exchange.Output is given are of shared memory, and are valid during the call. The memory of a pool is
 // freed when all its loops have let go of it after Stop. The descriptor of a raw connection belongs to its cell from
-// StartSocket on, until it has been passed to a worker or closed.
+// StartSocket on, until it has been passed to a worker or closed. The file of a request body belongs to its cell from StartFile
+// on, until the cell is free.
 //
 // # The life of a worker
 //
@@ -52,7 +53,8 @@
 //     the home worker runs on. loop_tick.go: the slow tick, for limits of time.
 //   - cell.go, cell_state.go: one exchange. To the worker: cell_start.go, cell_head.go, cell_body.go. What the connection may
 //     call: cell_running.go. From the worker: cell_complete.go, cell_response.go, cell_end.go. Limits of time: cell_tick.go,
-//     cell_watch.go, cell_overdue.go. When its worker is gone: cell_reclaim.go. Raw connections: cell_socket.go. How long it
+//     cell_watch.go, cell_overdue.go. When its worker is gone: cell_reclaim.go. What a worker gets over its control socket:
+//     cell_descriptor.go, for raw connections (cell_socket.go) and for request bodies in files (cell_file.go). How long it
 //     took: cell_times.go.
 //   - interval.go: timers of scripts, which are exchanges without a peer (peerless.go).
 //

@@ -166,7 +166,7 @@ var behaviours = map[string]func(s *served, query string){
 		s.out.Flags.Or(shm.OutReset)
 		s.finish(0)
 	},
-	"bad-socket": func(s *served, query string) { s.out.Flags.Or(shm.OutSocketWanted); s.signal(); hang() },
+	"bad-socket": func(s *served, query string) { s.out.Flags.Or(shm.OutDescriptorWanted); s.signal(); hang() },
 	"hang-up":    func(s *served, query string) { unix.Shutdown(fdControl, unix.SHUT_WR); time.Sleep(time.Hour) },
 	"bad-start": func(s *served, query string) {
 		s.out.OutStart.Store(1 << 30)

@@ -33,7 +33,7 @@ func (s *served) raw() {
 		die()
 	case rawDieAsking:
 		// The loop may or may not see it at work before it hears of its end.
-		s.out.Flags.Or(shm.OutSocketWanted)
+		s.out.Flags.Or(shm.OutDescriptorWanted)
 		die()
 	case rawDone:
 		s.finish(0)
@@ -61,13 +61,13 @@ func (s *served) raw() {
 		case "die":
 			die()
 		case "again":
-			s.out.Flags.And(^uint32(shm.OutSocketWanted))
+			s.out.Flags.And(^uint32(shm.OutDescriptorWanted))
 			s.signal()
 			time.Sleep(100 * time.Millisecond)
-			s.out.Flags.Or(shm.OutSocketWanted)
+			s.out.Flags.Or(shm.OutDescriptorWanted)
 			s.signal()
 		case "settle":
-			s.out.Flags.And(^uint32(shm.OutSocketWanted))
+			s.out.Flags.And(^uint32(shm.OutDescriptorWanted))
 			s.signal()
 			fmt.Fprintln(f, "settled")
 		case "fail": // as a handler that has raised an error
@@ -87,11 +87,11 @@ func (s *served) raw() {
 
 // socket asks for the connection's socket.
 func (s *served) socket() *os.File {
-	s.out.Flags.Or(shm.OutSocketWanted)
+	s.out.Flags.Or(shm.OutDescriptorWanted)
 	s.signal()
 	fd := <-s.p.socks
 	if s.head.Listener != rawKeepsAsking {
-		s.out.Flags.And(^uint32(shm.OutSocketWanted))
+		s.out.Flags.And(^uint32(shm.OutDescriptorWanted))
 	}
 	return os.NewFile(uintptr(fd), "socket "+strconv.Itoa(fd)) // non-blocking, as it was made
 }

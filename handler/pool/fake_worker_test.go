@@ -77,7 +77,7 @@ func (p *fakeProc) control() {
 		if n <= 0 {
 			os.Exit(0)
 		}
-		if b[0] == shm.CtlSocket {
+		if b[0] == shm.CtlDescriptor {
 			cs, _ := unix.ParseSocketControlMessage(oob[:oobn])
 			fds, _ := unix.ParseUnixRights(&cs[0])
 			p.socks <- fds[0]

@@ -68,6 +68,7 @@ func (l *loop) close(status int) {
 		if c.x != nil {
 			c.fail(status, retryAfter)
 		}
+		c.descriptor.release()
 	}
 	l.closed = true
 	l.cells, l.roster, l.pair = cells{}, roster{}, pair{}

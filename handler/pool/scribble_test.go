@@ -104,7 +104,7 @@ func TestSocketLostOnItsWay(t *testing.T) {
 	}
 	q := r.connect(rawKeepsAsking)
 	q.end()
-	r.log.await(t, "does not take the socket that it asked for")
+	r.log.await(t, "does not take the descriptor that it asked for")
 	time.Sleep(takeSpan)
 	if got := p.ask("still there"); got != "still there" {
 		t.Errorf("got %q", got)

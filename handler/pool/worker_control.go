@@ -64,7 +64,7 @@ func (w *Worker) pass(fd int) error {
 	rights := unix.UnixRights(fd)
 	failed := raw.Write(func(to uintptr) bool {
 		for {
-			_, err = unix.SendmsgN(int(to), []byte{shm.CtlSocket}, rights, nil, unix.MSG_DONTWAIT)
+			_, err = unix.SendmsgN(int(to), []byte{shm.CtlDescriptor}, rights, nil, unix.MSG_DONTWAIT)
 			if err != unix.EINTR {
 				return true
 			}

@@ -17,6 +17,7 @@ type HeadBlock struct {
 
 	Request *httpparse.Head // KindHTTP. Its Persistent says whether the server is willing to keep the connection
 	Expect  bool            // the peer waits for an answer to Expect: 100-continue (RFC 9110 §10.1.1)
+	File    int64           // bytes of the body if it is in a file, which is not empty; 0: the body follows the block
 
 	Timer string // KindInterval: the timer's name
 }
@@ -53,6 +54,10 @@ func (b *HeadBlock) Put(to []byte) {
 		h.Flags = b.flags()
 		h.NFields = uint32(len(r.Fields))
 		h.ContentLength = uint64(r.ContentLength) // LengthUnknown is -1 there and all ones here
+		if b.File > 0 {
+			h.Flags |= HeadBodyFile
+			h.ContentLength = uint64(b.File)
+		}
 		h.MethodOff, h.MethodLen = r.Method.Off, r.Method.Len
 		h.PathOff, h.PathLen = r.Path.Off, r.Path.Len
 		h.QueryOff, h.QueryLen = r.Query.Off, r.Query.Len

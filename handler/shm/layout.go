@@ -121,10 +121,10 @@ const (
 
 // Flags of OutCell.
 const (
-	OutBodyWanted   = 1 << iota // the handler reads the body
-	OutPending                  // output is held back and should be sent soon
-	OutSocketWanted             // KindSocket: the worker waits for the connection's socket
-	OutReset                    // the handler has reset the connection, and still runs
+	OutBodyWanted       = 1 << iota // the handler reads the body
+	OutPending                      // output is held back and should be sent soon
+	OutDescriptorWanted             // the worker waits for the connection's socket (KindSocket) or the file of the body (HeadBodyFile)
+	OutReset                        // the handler has reset the connection, and still runs
 )
 
 // OutCell is mb_out_cell: the worker's half of a cell. The out-window follows it.
@@ -154,9 +154,10 @@ const (
 	HeadExpect                // Expect: 100-continue is not answered yet
 	HeadAsterisk              // OPTIONS *: there is neither path nor query
 	HeadHasBody
+	HeadBodyFile // the body is in a file of ContentLength bytes, which the worker asks for
 )
 
-// LengthUnknown is Head.ContentLength of a chunked body.
+// LengthUnknown is Head.ContentLength of a chunked body that is not in a file.
 const LengthUnknown = ^uint64(0)
 
 // Address is mb_address: one end of a TCP connection. Family is that of the socket: on a dual-stack one an IPv4 address
@@ -214,9 +215,9 @@ const (
 
 // Bytes on a worker's control socket.
 const (
-	CtlFlush     = 'F' // publish what is held back
-	CtlTraceback = 'T' // log what Lua is at: the worker is about to be killed
-	CtlSocket    = 'S' // with a descriptor: the socket that was asked for (OutSocketWanted)
+	CtlFlush      = 'F' // publish what is held back
+	CtlTraceback  = 'T' // log what Lua is at: the worker is about to be killed
+	CtlDescriptor = 'D' // with a descriptor: the one that was asked for (OutDescriptorWanted)
 )
 
 // MsgForkBody is mb_msg_fork.

@@ -115,9 +115,10 @@ typedef struct {
 #define MB_OUT_BODY_WANTED 1u /* the handler reads the body: answer Expect: 100-continue */
 #define MB_OUT_PENDING     2u /* minimum_output_chunk_size or more is held back: ask for a
                                  flush ('F' on the control socket) after about 50 ms */
-#define MB_OUT_SOCKET_WANTED 4u /* MB_KIND_SOCKET: the worker waits for the connection's
-                                 socket: send it ('S' on the control socket). Cleared
-                                 when it has arrived */
+#define MB_OUT_DESCRIPTOR_WANTED 4u /* the worker waits for the connection's socket
+                                 (MB_KIND_SOCKET) or the file of the body
+                                 (MB_HEAD_BODY_FILE): send it ('D' on the control socket).
+                                 Cleared when it has arrived */
 #define MB_OUT_RESET 8u /* the handler has reset the connection, and still runs: no
                                  more output of this exchange is wanted */
 
@@ -144,7 +145,7 @@ typedef struct {
 #define MB_KIND_HTTP     1u
 #define MB_KIND_INTERVAL 2u /* raw is the timer's name; no response */
 #define MB_KIND_SOCKET   3u /* a raw connection: raw is empty, no response. The worker asks
-                               for the socket (MB_OUT_SOCKET_WANTED) and then owns it */
+                               for the socket (MB_OUT_DESCRIPTOR_WANTED) and then owns it */
 
 #define MB_HEAD_IS_HEAD   1u  /* method HEAD: no response body */
 #define MB_HEAD_HTTP10    2u  /* the client speaks HTTP/1.0 */
@@ -152,6 +153,8 @@ typedef struct {
 #define MB_HEAD_EXPECT    8u  /* Expect: 100-continue is not answered yet */
 #define MB_HEAD_ASTERISK  16u /* OPTIONS *: path and query are nil */
 #define MB_HEAD_HAS_BODY  32u
+#define MB_HEAD_BODY_FILE 64u /* the body is in a file of content_length bytes: the worker asks
+                                 for it (MB_OUT_DESCRIPTOR_WANTED) and reads it from the start */
 
 #define MB_LENGTH_UNKNOWN UINT64_MAX
 
@@ -169,7 +172,7 @@ typedef struct {
 	uint16_t listener; /* index of the listener in its listen{} call, from 0 */
 	uint32_t flags;    /* MB_HEAD_* */
 	uint32_t nfields;  /* mb_field follow this struct */
-	uint64_t content_length; /* bytes of body; MB_LENGTH_UNKNOWN if chunked */
+	uint64_t content_length; /* bytes of body; MB_LENGTH_UNKNOWN if chunked and not in a file */
 	uint64_t exchange; /* number of the exchange, for logs */
 	uint32_t raw_off, raw_len;       /* from the start of this struct */
 	uint32_t method_off, method_len; /* these from the start of raw */
@@ -213,7 +216,7 @@ typedef struct {
 /* Server → worker: single bytes without a header */
 #define MB_CTL_FLUSH 'F' /* publish what send_data holds back */
 #define MB_CTL_TRACEBACK 'T' /* log what Lua is at: the worker is about to be killed */
-#define MB_CTL_SOCKET 'S' /* with a descriptor: the socket that was asked for */
+#define MB_CTL_DESCRIPTOR 'D' /* with a descriptor: the one that was asked for */
 /* End of file on either socket: the server is gone, exit. */
 
 typedef struct { uint32_t pool, slot; } mb_msg_fork;     /* pool: number of the listen{} call, from 0 */

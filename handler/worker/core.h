@@ -133,6 +133,7 @@ extern mb_exchange exchange;
 
 static inline int mb_is_head(void) { return (exchange.head.flags & MB_HEAD_IS_HEAD) != 0; }
 static inline int mb_has_body(void) { return (exchange.head.flags & MB_HEAD_HAS_BODY) != 0; }
+static inline int mb_body_in_file(void) { return (exchange.head.flags & MB_HEAD_BODY_FILE) != 0; }
 
 /* Is the response in progress the last on its connection because the worker has to end? Only
  * asked for connections that this worker serves by itself; the server knows it for all

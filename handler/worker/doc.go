@@ -9,7 +9,8 @@
 // claims exchanges from the queues in shared memory and runs them one at a time. Lua sees an exchange as the request object,
 // whose methods respond. The contract with the server is handler/shm/layout.h.
 //
-// The socket of a raw connection comes over the control socket and becomes an object with two Lua file handles. A handler
+// A large request body is in a file, whose descriptor the worker asks for when the handler reads it. The socket of a raw
+// connection comes over the control socket in the same way and becomes an object with two Lua file handles. A handler
 // of generate_handler can be called on a raw connection too. Then the worker serves HTTP by itself: the exchanges have a
 // cell in memory of the process, and package rawhttp does for them what the server does for all others. It reads, parses,
 // keeps time and writes.
@@ -21,10 +22,10 @@
 //
 //	base      base.c base_lua.c base_message.c
 //	core      core.c core_files.c
-//	exchange  exchange_segment.c exchange_response.c exchange_output.c
-//	request   request.c request_fields.c request_params.c request_body.c request_form.c request_form_stream.c
+//	exchange  exchange_segment.c exchange_descriptor.c exchange_response.c exchange_output.c
+//	request   request.c request_fields.c request_params.c request_body.c request_body_file.c request_form.c request_form_stream.c
 //	request   request_send.c request_errorpage.c
-//	socket    socket.c socket_handover.c socket_file.c socket_readuntil.c socket_close.c socket_background.c
+//	socket    socket.c socket_file.c socket_readuntil.c socket_close.c socket_background.c
 //	process   process_fork_server.c process_state.c process_traceback.c process_watch.c process_listen.c
 //	process   process_http_options.c
 //	worker    worker.c worker_exchange.c worker_rawhttp.c worker_memory.c worker_timeout.c worker_trace.c worker_orders.c
@@ -34,7 +35,8 @@
 //   - base knows nothing of this server: buffers, text, log lines, Lua values, messages on control sockets.
 //   - core holds the state of the process (the variables process, worker, exchange and memory) and the verbs that all
 //     higher layers need: wait, notify, look at the exchange in progress, say what it is.
-//   - exchange maps the shared memory and puts responses into it (the variable response).
+//   - exchange maps the shared memory, puts responses into it (the variable response), and asks the server for the descriptor
+//     of an exchange.
 //   - request is the request object: its fields, its body, forms, and the methods that send.
 //   - socket is the socket object: Lua file handles, and how a raw connection ends, which decides what the peer sees.
 //   - process is the fork server: the Lua state, the run of the script, listen and generate_handler, the forks.

@@ -71,6 +71,13 @@ void mb_output_finish(lua_State *L);
 void mb_output_interim(lua_State *L);
 void mb_flush_now(void);    /* from another thread: MB_CTL_FLUSH */
 
+/* --- exchange_descriptor.c ------------------------------------------------ */
+
+void mb_descriptor_open(void);    /* when the worker starts */
+/* Asks for the descriptor of the exchange. -1: cancelled, if that ends the wait. */
+int mb_descriptor_receive(int cancellable);
+void mb_descriptor_offer(int fd); /* called on the thread that reads the control socket */
+
 /* --- exchange_segment.c --------------------------------------------------- */
 
 const char *mb_segment_map(int in, int out); /* NULL, or what is wrong */

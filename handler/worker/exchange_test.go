@@ -123,7 +123,7 @@ func (e *exchange) feed() {
 		e.wanted = true
 		e.rest = append(e.rest, e.r.body...)
 	}
-	if !e.handed && e.r.raw > 0 && e.out.Flags.Load()&shm.OutSocketWanted != 0 {
+	if !e.handed && e.r.raw > 0 && e.out.Flags.Load()&shm.OutDescriptorWanted != 0 {
 		e.handed = true
 		e.w.hand(e.r.raw)
 	}

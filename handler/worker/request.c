@@ -93,6 +93,8 @@ void mb_request_end(lua_State *L)
 		lua_pushboolean(L, 0); /* not nil: luaL_ref would reuse the number */
 		lua_rawseti(L, LUA_REGISTRYINDEX, cache_ref);
 	}
+	if (mb_body_in_file())
+		mb_body_file_close();
 	exchange.has_cache = exchange.has_own_fields = exchange.has_stream_handlers = 0;
 	exchange.in_stream_handler = exchange.body_processed = 0;
 	exchange.request = NULL;

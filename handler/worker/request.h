@@ -52,6 +52,14 @@ size_t mb_body_next(lua_State *L, const uint8_t **p); /* waits for bytes; 0: the
 void mb_body_consume(lua_State *L, size_t n);
 void mb_body_too_large(lua_State *L);
 
+/* --- request_body_file.c ------------------------------------------------------ */
+
+/* For a body in a file (mb_body_in_file). */
+size_t mb_body_file_next(lua_State *L, const uint8_t **p);        /* like mb_body_next */
+void mb_body_file_consume(size_t n);
+const uint8_t *mb_body_file_whole(lua_State *L, size_t *n);       /* into exchange.scratch; at the start only */
+void mb_body_file_close(void);                                    /* at the end of the exchange */
+
 /* --- request_form.c -------------------------------------------------------- */
 
 /* What Go finds in a piece of a form body: records, each with this head, followed by bytes. */

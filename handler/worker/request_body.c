@@ -36,6 +36,8 @@ size_t mb_body_next(lua_State *L, const uint8_t **p)
 {
 	if (!mb_has_body())
 		return 0;
+	if (mb_body_in_file())
+		return mb_body_file_next(L, p);
 	for (;;) {
 		/* END is set after the final in_head, so it must be read first. */
 		uint32_t f = __atomic_load_n(&exchange.in_cell->flags, __ATOMIC_ACQUIRE);
@@ -64,6 +66,10 @@ size_t mb_body_next(lua_State *L, const uint8_t **p)
 
 void mb_body_consume(lua_State *L, size_t n)
 {
+	if (mb_body_in_file()) {
+		mb_body_file_consume(n);
+		return;
+	}
 	mb_detach_head(L);
 	mb_input_consume(n);
 }
@@ -74,6 +80,8 @@ static const uint8_t *whole_body(lua_State *L, size_t *n)
 {
 	const uint8_t *p = (const uint8_t *)"";
 	size_t k;
+	if (mb_body_in_file())
+		return mb_body_file_whole(L, n);
 	exchange.scratch.len = 0;
 	while ((k = mb_body_next(L, &p))) {
 		uint64_t head = __atomic_load_n(&exchange.in_cell->in_head, __ATOMIC_ACQUIRE);

@@ -301,7 +301,7 @@ int mb_socket_run(lua_State *L)
 	if (!c || c->http)
 		return luaL_error(L, "this listener has no handler for raw connections");
 	mb_socket *s = push_raw(L);
-	int fd = mb_handover_receive();
+	int fd = mb_descriptor_receive(1);
 	if (fd < 0) {
 		/* The server has taken the connection back. Its socket may still be on the
 		 * way. The next exchange must not get it, so this was the worker's last one. */

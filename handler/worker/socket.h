@@ -29,12 +29,6 @@ int mb_push_result(lua_State *L, int ok);        /* pushes true, or nil, message
 int mb_forward_call(lua_State *L, int n);        /* calls; errors get the position of our caller */
 int mb_readuntil(lua_State *L);                  /* method of every handle */
 
-/* --- socket_handover.c ---------------------------------------------------------- */
-
-void mb_handover_open(void);    /* when the worker starts */
-int mb_handover_receive(void);  /* asks for the socket: its descriptor, or -1: cancelled */
-void mb_handover_offer(int fd); /* called on the thread that reads the control socket */
-
 /* --- socket.c --------------------------------------------------------------------- */
 
 /* A socket object. What follows raw is for raw connections only. */

@@ -21,7 +21,7 @@ import (
 // hand sends a descriptor that a raw exchange has asked for.
 func (w *worker) hand(fd int) {
 	w.t.Helper()
-	if _, _, err := w.control.WriteMsgUnix([]byte{shm.CtlFlush, shm.CtlSocket}, unix.UnixRights(fd), nil); err != nil {
+	if _, _, err := w.control.WriteMsgUnix([]byte{shm.CtlFlush, shm.CtlDescriptor}, unix.UnixRights(fd), nil); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -384,7 +384,7 @@ func TestSocketWorkerDies(t *testing.T) {
 func TestSocketTaken(t *testing.T) {
 	w := mustLoad(t, "socket.lua").fork(0, small)
 	r := w.connect(0)
-	for end := time.Now().Add(patience); r.out.Flags.Load()&shm.OutSocketWanted != 0; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); r.out.Flags.Load()&shm.OutDescriptorWanted != 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("it still asks")
 		}
@@ -400,7 +400,7 @@ func TestSocketWithdrawn(t *testing.T) {
 	client, server := tcpPair(t, "tcp4", "127.0.0.1:0")
 	client.SetDeadline(time.Now().Add(patience))
 	e := w.start(request{raw: -1})
-	e.until("question", func() bool { return e.out.Flags.Load()&shm.OutSocketWanted != 0 })
+	e.until("question", func() bool { return e.out.Flags.Load()&shm.OutDescriptorWanted != 0 })
 	e.flags = shm.InCancel
 	e.feed()
 	if r := e.finish(); r.result != shm.ResultDone|shm.ResultRetire {
@@ -411,7 +411,7 @@ func TestSocketWithdrawn(t *testing.T) {
 		t.Fatal(err)
 	}
 	raw.Control(func(fd uintptr) {
-		w.control.WriteMsgUnix([]byte{shm.CtlSocket}, unix.UnixRights(int(fd)), nil) // it may be gone already
+		w.control.WriteMsgUnix([]byte{shm.CtlDescriptor}, unix.UnixRights(int(fd)), nil) // it may be gone already
 	})
 	server.Close()
 	if b, err := io.ReadAll(client); len(b) > 0 || err != nil && !errors.Is(err, unix.ECONNRESET) {

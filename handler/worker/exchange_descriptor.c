@@ -1,11 +1,13 @@
-/* How the socket of a raw connection gets from the server to the worker. The worker asks for
- * it in its cell. The descriptor arrives on the control socket, which another thread reads.
- * That thread passes it to the one that waits. */
-#include "socket.h"
+/* How the descriptor of an exchange gets from the server to the worker: the socket of a raw
+ * connection, or the file of a request body. The worker asks for it in its cell. It arrives
+ * on the control socket, which another thread reads. That thread passes it to the one that
+ * waits. */
+#include "exchange.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -13,7 +15,7 @@ enum { NOT_ASKED = -1, ASKED = -2 }; /* otherwise the descriptor */
 static int offered = NOT_ASKED;
 static int bell[2] = {-1, -1}; /* the other thread wakes this one with it */
 
-void mb_handover_open(void)
+void mb_descriptor_open(void)
 {
 	if (pipe(bell)) {
 		mb_log("worker: pipe", strerror(errno), strlen(strerror(errno)));
@@ -25,7 +27,7 @@ void mb_handover_open(void)
 	}
 }
 
-void mb_handover_offer(int fd)
+void mb_descriptor_offer(int fd)
 {
 	int asked = ASKED;
 	if (!__atomic_compare_exchange_n(&offered, &asked, fd, 0, __ATOMIC_ACQ_REL,
@@ -37,20 +39,20 @@ void mb_handover_offer(int fd)
 	(void)k; /* full: it has already been rung */
 }
 
-static int socket_arrived(void)
+static int arrived(int cancellable)
 {
-	return __atomic_load_n(&offered, __ATOMIC_ACQUIRE) >= 0 || mb_cancelled();
+	return __atomic_load_n(&offered, __ATOMIC_ACQUIRE) >= 0 || (cancellable && mb_cancelled());
 }
 
 /* Like mb_wait, with two bells. */
-static void wait_for_socket(void)
+static void wait_for_it(int cancellable)
 {
-	while (!socket_arrived()) {
+	while (!arrived(cancellable)) {
 		struct pollfd p[2] = {{.fd = bell[0], .events = POLLIN},
 			{.fd = worker.doorbell, .events = POLLIN}};
 		__atomic_store_n(&worker.out_slot->asleep, 1, __ATOMIC_SEQ_CST);
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
-		if (!socket_arrived() && poll(p, 2, -1) > 0) {
+		if (!arrived(cancellable) && poll(p, 2, -1) > 0) {
 			char rings[64];
 			while (p[0].revents && read(bell[0], rings, sizeof rings) > 0)
 				;
@@ -63,21 +65,23 @@ static void wait_for_socket(void)
 	}
 }
 
-static void set_socket_wanted(uint32_t flag)
+static void set_wanted(uint32_t flag)
 {
 	mb_response_lock();
-	exchange.out_flags = (exchange.out_flags & ~MB_OUT_SOCKET_WANTED) | flag;
+	exchange.out_flags = (exchange.out_flags & ~MB_OUT_DESCRIPTOR_WANTED) | flag;
 	__atomic_store_n(&exchange.out_cell->flags, exchange.out_flags, __ATOMIC_RELEASE);
 	mb_response_unlock();
 }
 
-int mb_handover_receive(void)
+/* If a cancelled wait ends without it, the descriptor may still be on the way. Then the worker
+ * must not ask again: it would get it for another exchange. */
+int mb_descriptor_receive(int cancellable)
 {
 	__atomic_store_n(&offered, ASKED, __ATOMIC_RELEASE);
-	set_socket_wanted(MB_OUT_SOCKET_WANTED);
+	set_wanted(MB_OUT_DESCRIPTOR_WANTED);
 	mb_notify();
-	wait_for_socket();
+	wait_for_it(cancellable);
 	int fd = __atomic_exchange_n(&offered, NOT_ASKED, __ATOMIC_ACQ_REL);
-	set_socket_wanted(0); /* else the loop would take it for a worker that still waits */
+	set_wanted(0); /* else the loop would take it for a worker that still waits */
 	return fd >= 0 ? fd : -1;
 }
