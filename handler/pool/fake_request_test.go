@@ -17,7 +17,8 @@ type request struct {
 	body           []byte // that is there from the beginning
 	rest           []byte // that comes later
 	chunked        bool
-	abort          bool // break off after the rest
+	abort          bool      // break off after the rest
+	file           *testFile // the body, instead
 	listener       int
 	take           int  // bytes of output that are taken at a time; 0: all
 	stuck          bool // takes no output at all
@@ -72,7 +73,11 @@ func (q *request) head() *httpparse.Head {
 	h.Raw = raw.Bytes()
 	h.IsHead = q.method == "HEAD"
 	h.Chunked = q.chunked
-	if h.ContentLength = int64(len(q.body) + len(q.rest)); q.chunked {
+	h.ContentLength = int64(len(q.body) + len(q.rest))
+	if q.file != nil {
+		h.ContentLength = q.file.size
+	}
+	if q.chunked {
 		h.ContentLength = httpparse.LengthUnknown
 	}
 	return h
@@ -90,7 +95,14 @@ func (q *request) begin() {
 		q.method = "GET"
 	}
 	more := len(q.rest) > 0 || q.chunked || q.abort
-	r, err := q.lb.Start(q, q.head(), q.listener, q.body, more)
+	var r backend.Running
+	var err error
+	if q.file != nil {
+		more = false
+		r, err = q.lb.(backend.FileBackend).StartFile(q, q.head(), q.listener, q.file)
+	} else {
+		r, err = q.lb.Start(q, q.head(), q.listener, q.body, more)
+	}
 	if err != nil {
 		q.got.err = err
 		q.finished()
