@@ -96,6 +96,13 @@ func TestHeadBlockFlags(t *testing.T) {
 			t.Errorf("%q: flags %#x, length %d, want %#x, %d", tt.text, h.Flags, h.ContentLength, tt.want, tt.length)
 		}
 	}
+	// A body in a file has the length of the file, whatever the peer has said.
+	for _, text := range []string{"\nContent-Length: 5", "\nTransfer-Encoding: chunked"} {
+		h, _ := putBlock(t, &HeadBlock{Kind: KindHTTP, Request: parseRequest(t, post+text), File: 5})
+		if want := uint32(HeadHasBody | HeadBodyFile | HeadKeepalive); h.Flags != want || h.ContentLength != 5 {
+			t.Errorf("%q in a file: flags %#x, length %d, want %#x, 5", text, h.Flags, h.ContentLength, want)
+		}
+	}
 }
 
 // Exchanges without a request.

@@ -32,12 +32,20 @@ func TestBody(t *testing.T) {
 					if got := r.body(); r.result != shm.ResultDone || got[strings.IndexByte(got, ':')+1:] != fmt.Sprintf("%d:%s", size, b) {
 						t.Errorf("window %d, %s of %d bytes: %#x %.100q\n%s", window, way, size, r.result, r.text, w.stderr)
 					}
+					r = w.do(request{head: "POST /" + way + " HTTP/1.1\nHost: x" + length, body: b, file: true})
+					if got := r.body(); r.result != shm.ResultDone || got[strings.IndexByte(got, ':')+1:] != fmt.Sprintf("%d:%s", size, b) {
+						t.Errorf("window %d, %s of %d bytes in a file: %#x %.100q\n%s", window, way, size, r.result, r.text, w.stderr)
+					}
 				}
 			}
 			form := "a=" + b + "&b=1&b=2"
 			r := w.do(request{head: "POST /form HTTP/1.1\nHost: x" + formType, body: form})
 			if got := r.body(); got != "form:"+b+":2" {
 				t.Errorf("window %d, form of %d bytes: %.100q\n%s", window, len(form), r.text, w.stderr)
+			}
+			r = w.do(request{head: "POST /form HTTP/1.1\nHost: x" + formType, body: form, file: true})
+			if got := r.body(); got != "form:"+b+":2" {
+				t.Errorf("window %d, form of %d bytes in a file: %.100q\n%s", window, len(form), r.text, w.stderr)
 			}
 			r = w.do(request{head: "POST /late HTTP/1.1\nHost: x" + formType + "; charset=utf-8", body: form})
 			if got := r.body(); got != "late:"+b {

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"os"
 	"regexp"
 	"strings"
 	"time"
@@ -19,6 +20,7 @@ type request struct {
 	listener uint16
 	interval string // the name of a timer: no HTTP
 	expect   bool   // Expect: 100-continue is open, and the body comes when it is wanted
+	file     bool   // the body is in a file
 	cut      uint32 // flags to set instead of END when body is used up
 	close    bool   // the server does not want to keep the connection
 
@@ -44,7 +46,8 @@ type exchange struct {
 	wanted  bool
 	flags   uint32
 	pending bool // OutPending was seen
-	handed  bool // the socket was handed over
+	handed  bool // the socket or the file was handed over
+	file    *os.File
 }
 
 // headBlock builds what an in-window begins with.
@@ -59,6 +62,9 @@ func (w *worker) headBlock(r *request) []byte {
 	default:
 		h.Request, h.Expect = w.parse(r), r.expect
 		h.Request.Persistent = h.Request.Persistent && !r.close
+		if r.file {
+			h.File = int64(len(r.body))
+		}
 	}
 	b := make([]byte, h.Size())
 	h.Put(b)
@@ -107,7 +113,10 @@ func (w *worker) start(r request) *exchange {
 	e.in.Flags.Store(0)
 	e.in.Gen.Store(q.Next())
 	e.rest = w.headBlock(&r)
-	if !r.expect {
+	if r.file {
+		e.file = w.bodyFile(r.body)
+		e.wanted = true
+	} else if !r.expect {
 		e.rest = append(e.rest, r.body...)
 		e.wanted = true
 	}
@@ -115,6 +124,21 @@ func (w *worker) start(r request) *exchange {
 	q.Push(e.cell)
 	w.ring()
 	return e
+}
+
+// bodyFile returns a file with this content and without a name.
+func (w *worker) bodyFile(content string) *os.File {
+	w.t.Helper()
+	f, err := os.CreateTemp(w.t.TempDir(), "")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { f.Close() })
+	os.Remove(f.Name())
+	if _, err := f.WriteString(content); err != nil {
+		w.t.Fatal(err)
+	}
+	return f
 }
 
 // feed puts into the in-window what there is room for.
@@ -126,6 +150,10 @@ func (e *exchange) feed() {
 	if !e.handed && e.r.raw > 0 && e.out.Flags.Load()&shm.OutDescriptorWanted != 0 {
 		e.handed = true
 		e.w.hand(e.r.raw)
+	}
+	if !e.handed && e.file != nil && e.out.Flags.Load()&shm.OutDescriptorWanted != 0 {
+		e.handed = true
+		e.w.hand(int(e.file.Fd()))
 	}
 	room := uint64(len(e.inWin)) - (e.inHead - e.out.InTail.Load())
 	n := min(room, uint64(len(e.rest)))

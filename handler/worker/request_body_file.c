@@ -65,6 +65,8 @@ const uint8_t *mb_body_file_whole(lua_State *L, size_t *n)
 {
 	if (mb_cancelled())
 		mb_raise_cancelled(L);
+	if (exchange.options && (double)left() > exchange.options->request_body_size_limit)
+		mb_body_too_large(L);
 	*n = (size_t)left();
 	exchange.scratch.len = 0;
 	if (mb_buf_room(&exchange.scratch, *n))

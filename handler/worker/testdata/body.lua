@@ -27,6 +27,11 @@ function ways.ignore()
 	return "ignored"
 end
 
+-- The body is read in part.
+function ways.broken(request)
+	request:stream_request_body(function() error("on purpose") end)
+end
+
 -- What was kept by send_status is still there afterwards.
 function ways.late(request)
 	request:send_status("200 OK")
