@@ -48,7 +48,7 @@ func (s *server) showFailure(err error) {
 			if l.at == nil || l.spec.Raw() {
 				continue
 			}
-			if err := s.engine.Serve(l.at.ln, s.failure, i, limitsOf(l.spec.HTTP)); err != nil {
+			if err := s.engine.Serve(l.at.ln, s.failure, i, s.limits(l.spec.HTTP)); err != nil {
 				s.log.Error("cannot show the failure to clients", "err", err)
 			}
 		}

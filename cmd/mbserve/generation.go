@@ -159,7 +159,7 @@ func (g *generation) serve() error {
 			case l.spec.Raw():
 				err = s.engine.ServeSockets(l.at.ln, p, i)
 			default:
-				err = s.engine.Serve(l.at.ln, p, i, limitsOf(l.spec.HTTP))
+				err = s.engine.Serve(l.at.ln, p, i, s.limits(l.spec.HTTP))
 			}
 			if err != nil {
 				return err
@@ -226,9 +226,10 @@ func servedAt(l listener) string {
 
 // logStats logs the statistics of each pool.
 func (g *generation) logStats() {
+	spool := g.s.engine.Spool()
 	for n, p := range g.host.Pools() {
 		st := p.Stats()
-		g.log.Info("stats", "pool", n, "connections", g.s.engine.Conns(),
+		g.log.Info("stats", "pool", n, "connections", g.s.engine.Conns(), "spool", spool.Bytes, "spool_files", spool.Files,
 			"booting", st.Booting, "idle", st.Idle, "busy", st.Busy, "draining", st.Draining, "waiting", st.Waiting,
 			"exchanges", st.Exchanges, "forks", st.Forks, "deaths", st.Deaths, "retries", st.Retries, "lost", st.Lost)
 	}

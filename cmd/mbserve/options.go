@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -29,6 +30,9 @@ type options struct {
 	grace       time.Duration
 	loops       int
 	noPairing   bool
+
+	spoolDir   string
+	spoolLimit byteCount // 0: nothing is spooled
 }
 
 func (o *options) flags() *pflag.FlagSet {
@@ -57,6 +61,9 @@ func (o *options) flags() *pflag.FlagSet {
 		"for development: --watch, and Lua errors in HTTP handlers are shown in the browser, with traceback and source; never use it on a public server")
 	o.grace = 30 * time.Second
 	f.Var((*seconds)(&o.grace), "grace", "`SECONDS` that running requests have to finish at a graceful stop")
+	f.StringVar(&o.spoolDir, "spool-dir", os.TempDir(), "keep request bodies and responses that wait for slow clients in files in `DIRECTORY`")
+	o.spoolLimit = 4 << 30
+	f.Var(&o.spoolLimit, "spool-limit", "`BYTES` of these files together, such as 512M; 0: no files, slow clients occupy workers")
 	f.IntVar(&o.loops, "loops", 0, "`NUMBER` of event loops; 0: one per processor")
 	f.BoolVar(&o.noPairing, "no-pairing", false, "do not keep a busy worker on the processor of its event loop")
 	f.BoolVarP(&o.version, "version", "v", false, "show the version and exit")

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -130,7 +131,7 @@ func (s *server) start() (err error) {
 	if s.o.watch {
 		s.files = newFileWatch(s.log)
 	}
-	o := engine.Options{Loops: s.o.loops, Logger: s.log}
+	o := engine.Options{Loops: s.o.loops, Logger: s.log, Spool: engine.Spool{Dir: s.o.spoolDir, Bytes: int64(s.o.spoolLimit)}}
 	if s.access != nil {
 		o.AccessLog = s.access.record
 	}
@@ -145,13 +146,20 @@ func (s *server) start() (err error) {
 	case ctx.Err() != nil:
 		err = errStopped
 	case err == nil:
-		if err = s.heir.awaitWorkers(s.serving); err == nil {
+		err = s.checkSpool()
+		if err == nil {
+			err = s.heir.awaitWorkers(s.serving)
+		}
+		if err == nil {
 			err = s.serving.serve()
 		}
 	}
 	if err == nil {
 		err = s.o.privileges.drop()
 		s.credential = nil
+	}
+	if err == nil && s.o.privileges != nil {
+		err = s.checkSpool()
 	}
 	for _, k := range s.inherited.closeRest() {
 		s.log.Warn("the script does not listen on a socket that was passed to the server", "socket", k)
@@ -188,10 +196,30 @@ func (s *server) stopOnSignal() (ctx context.Context, release func()) {
 	return ctx, func() { close(over); <-left }
 }
 
+// checkSpool looks whether files can be created in the spool directory, with the rights that the server has now.
+func (s *server) checkSpool() error {
+	if s.o.spoolLimit == 0 {
+		return nil
+	}
+	if err := s.engine.CheckSpool(); err != nil {
+		return fmt.Errorf("%w; choose another --spool-dir", err)
+	}
+	return nil
+}
+
+// limits are the limits for the clients of an HTTP handler.
+func (s *server) limits(h *listen.HTTPOptions) engine.Limits {
+	l := limitsOf(h)
+	if s.o.spoolLimit == 0 {
+		l.SpoolBody, l.SpoolOutput = false, 0
+	}
+	return l
+}
+
 // limitsOf translates the options of an HTTP handler. There a timeout of 0 means no limit, which the engine expresses
 // as a negative value, and a size of at least 1 is required.
 func limitsOf(h *listen.HTTPOptions) engine.Limits {
-	return engine.Limits{
+	l := engine.Limits{
 		HeadBytes:       max(1, h.RequestHeaderSizeLimit),
 		BodyBytes:       max(1, h.RequestBodySizeLimit),
 		IdleTimeout:     orNone(h.IdleTimeout),
@@ -199,7 +227,13 @@ func limitsOf(h *listen.HTTPOptions) engine.Limits {
 		StallTimeout:    orNone(h.StallTimeout),
 		ResponseTimeout: orNone(h.ResponseTimeout),
 		DrainTimeout:    orNone(h.DrainTimeout),
+		SpoolBody:       !h.StreamBody,
+		SpoolOutput:     h.BufferResponse,
 	}
+	if h.StreamBody {
+		l.BufferBody = -1
+	}
+	return l
 }
 
 func orNone(timeout time.Duration) time.Duration {

@@ -84,6 +84,8 @@ typedef struct {
 	double maximum_input_chunk_size, minimum_output_chunk_size;
 	double idle_timeout, request_header_timeout, stall_timeout;
 	double response_timeout, drain_timeout;
+	double buffer_response; /* 0: nothing is buffered beyond memory */
+	double stream_body;     /* 0 or 1 */
 	int static_date, static_close; /* what the static headers contain */
 	size_t static_len;
 	char static_text[];

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { T_SIZE, T_CHUNK, T_TIME };
+enum { T_SIZE, T_CHUNK, T_TIME, T_ROOM, T_BOOL };
 
 typedef struct {
 	const char *name;
@@ -28,6 +28,8 @@ static const option options[] = {
 	OPT(stall_timeout, T_TIME, 1, 60),
 	OPT(response_timeout, T_TIME, 1, 3600),
 	OPT(drain_timeout, T_TIME, 1, 2),
+	OPT(buffer_response, T_ROOM, 1, 1 << 30),
+	OPT(stream_body, T_BOOL, 1, 0),
 };
 #define OPTIONS (sizeof options / sizeof *options)
 
@@ -52,20 +54,27 @@ static int bad_option(lua_State *L, const char *name, const char *want, int i)
 		luaL_typename(L, i));
 }
 
+static const char *const wanted[] = {
+	[T_SIZE] = "a number of bytes", [T_CHUNK] = "a number of bytes",
+	[T_TIME] = "a number of seconds or false", [T_ROOM] = "a number of bytes or false",
+	[T_BOOL] = "a boolean"};
+
 /* The value is on top of the stack. */
 static double number_option(lua_State *L, const option *d)
 {
-	if (d->type == T_TIME && lua_type(L, -1) == LUA_TBOOLEAN && !lua_toboolean(L, -1))
+	if (d->type == T_BOOL && lua_type(L, -1) == LUA_TBOOLEAN)
+		return lua_toboolean(L, -1);
+	if ((d->type == T_TIME || d->type == T_ROOM) && lua_type(L, -1) == LUA_TBOOLEAN && !lua_toboolean(L, -1))
 		return 0;
-	if (lua_type(L, -1) != LUA_TNUMBER)
-		bad_option(L, d->name, d->type == T_TIME ? "a number of seconds or false" : "a number of bytes", -1);
+	if (d->type == T_BOOL || lua_type(L, -1) != LUA_TNUMBER)
+		bad_option(L, d->name, wanted[d->type], -1);
 	double v = lua_tonumber(L, -1);
 	if (d->type == T_TIME) {
 		if (!(v >= 0) || v > 1e9)
 			luaL_error(L, "generate_handler: option '%s' is out of range (0 to 1e9 seconds)", d->name);
 		return v;
 	}
-	const double min = 1; /* 0 could mean "no limit" or "nothing" */
+	const double min = d->type == T_ROOM ? 0 : 1; /* 0 could mean "no limit" or "nothing" */
 	double max = d->type == T_CHUNK ? MB_CHUNK_MAX : 9007199254740992.0;
 	if (!(v >= min) || v > max || v != floor(v))
 		luaL_error(L, "generate_handler: option '%s' is out of range (a whole number of at least %d)",

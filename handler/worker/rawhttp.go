@@ -59,6 +59,7 @@ func limitsOf(o *C.mb_http_options) rawhttp.Limits {
 		Head:           httpparse.Limits{HeadBytes: int(min(o.request_header_size_limit, math.MaxInt32))},
 		HeadBlockBytes: C.MB_REQUEST_HEAD_MAX,
 		BodyBytes:      int64(o.request_body_size_limit),
+		StreamBody:     o.stream_body != 0,
 		Idle:           seconds(o.idle_timeout),
 		Header:         seconds(o.request_header_timeout),
 		Stall:          seconds(o.stall_timeout),

@@ -167,7 +167,7 @@ func (s *scripted) serve(pools []*pool.Pool) error {
 
 // limits returns the limits that the script has passed to http.generate_handler.
 func limits(o *listen.HTTPOptions) engine.Limits {
-	return engine.Limits{
+	l := engine.Limits{
 		HeadBytes:       orNone(o.RequestHeaderSizeLimit),
 		BodyBytes:       orNone(o.RequestBodySizeLimit),
 		IdleTimeout:     orNone(o.IdleTimeout),
@@ -175,7 +175,13 @@ func limits(o *listen.HTTPOptions) engine.Limits {
 		StallTimeout:    orNone(o.StallTimeout),
 		ResponseTimeout: orNone(o.ResponseTimeout),
 		DrainTimeout:    orNone(o.DrainTimeout),
+		SpoolBody:       !o.StreamBody,
+		SpoolOutput:     o.BufferResponse,
 	}
+	if o.StreamBody {
+		l.BufferBody = -1 // the handler is called with whatever has arrived
+	}
+	return l
 }
 
 // orNone translates "no limit": it is 0 for the pool, and a negative number for the engine.

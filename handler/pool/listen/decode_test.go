@@ -16,10 +16,11 @@ func TestDecodeListen(t *testing.T) {
 	o := Defaults()
 	o.complete()
 	h := &HTTPOptions{RequestBodySizeLimit: 1, RequestHeaderSizeLimit: 1, IdleTimeout: time.Second,
-		RequestHeaderTimeout: time.Second, StallTimeout: time.Second, ResponseTimeout: time.Second, DrainTimeout: time.Second}
+		RequestHeaderTimeout: time.Second, StallTimeout: time.Second, ResponseTimeout: time.Second, DrainTimeout: time.Second,
+		BufferResponse: 1, StreamBody: true}
 	spec, err := Decode(listentest.Message(
 		[3]any{2, "proto", "local"}, [3]any{2, "path", "/tmp/x"}, [3]any{2, "mode", "0660"},
-		[3]any{0, "connect", listentest.HTTP("request_body_size_limit=1000\nidle_timeout=0.5\n")},
+		[3]any{0, "connect", listentest.HTTP("request_body_size_limit=1000\nidle_timeout=0.5\nstream_body=0\nbuffer_response=7\n")},
 		[3]any{1, "proto", "tcp4"}, [3]any{1, "port", 8080}, [3]any{1, "localhost", true},
 		[3]any{3, "proto", "interval"}, [3]any{3, "delay", 1.5}, [3]any{3, "name", "tidy"}, [3]any{3, "strict", true}, [3]any{3, "connect", listentest.Func{}},
 		[3]any{4, "proto", "tcp"}, [3]any{4, "port", "http"}, [3]any{4, "connect", listentest.HTTP("")},
@@ -37,6 +38,7 @@ func TestDecodeListen(t *testing.T) {
 	o.MemoryLimit, o.MinRequests, o.RecycleOnError = 1e6, 2, true
 	shared := *h
 	shared.RequestBodySizeLimit, shared.IdleTimeout = 1000, 500*time.Millisecond
+	shared.StreamBody, shared.BufferResponse = false, 7
 	want := &Spec{Options: o, Listeners: []Listener{
 		{Proto: "tcp4", Port: 8080, Localhost: true, HTTP: &shared},
 		{Proto: "local", Path: "/tmp/x", Mode: 0o660, HasMode: true, HTTP: &shared},
@@ -157,7 +159,7 @@ func TestDecodeHTTPOptions(t *testing.T) {
 		text += fmt.Sprintf("%s=%d\n", name, i+1)
 	}
 	const s = time.Second
-	if got, err := newHTTPOptions(text); err != nil || *got != (HTTPOptions{1, 2, 3 * s, 4 * s, 5 * s, 6 * s, 7 * s}) {
+	if got, err := newHTTPOptions(text); err != nil || *got != (HTTPOptions{1, 2, 3 * s, 4 * s, 5 * s, 6 * s, 7 * s, 8, true}) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	for i, name := range listentest.HTTPOptions {

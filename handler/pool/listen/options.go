@@ -124,6 +124,8 @@ var httpOptions = map[string]func(o *HTTPOptions, f float64) error{
 	"stall_timeout":          func(o *HTTPOptions, f float64) (err error) { o.StallTimeout, err = seconds(f); return },
 	"response_timeout":       func(o *HTTPOptions, f float64) (err error) { o.ResponseTimeout, err = seconds(f); return },
 	"drain_timeout":          func(o *HTTPOptions, f float64) (err error) { o.DrainTimeout, err = seconds(f); return },
+	"buffer_response":        func(o *HTTPOptions, f float64) (err error) { o.BufferResponse, err = byteCount(f); return },
+	"stream_body":            func(o *HTTPOptions, f float64) error { o.StreamBody = f != 0; return nil },
 }
 
 // newHTTPOptions reads the options of an HTTP handler, "name=number\n" each. All of them have to be there: those that the

@@ -66,6 +66,9 @@ type HTTPOptions struct {
 	StallTimeout         time.Duration // without progress in body or response
 	ResponseTimeout      time.Duration
 	DrainTimeout         time.Duration
+
+	BufferResponse int64 // of a response that its client takes slowly; 0: none
+	StreamBody     bool  // the handler is called before the body is there
 }
 
 // Network is the listener's network, as package net names it: "tcp", "tcp4", "tcp6", "unix", or "" for an interval. On

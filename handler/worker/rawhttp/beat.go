@@ -84,7 +84,7 @@ func (c *Conn) comeBy(h *heldBack) bool {
 		}
 	}
 	c.lookAtSocket()
-	if c.waiting == 0 && (passed(c.respondAt) || c.stuck && passed(c.stallAt())) {
+	if c.waiting == 0 && (passed(c.respondAt) || c.stuck && passed(c.stallAt()) && !c.peerAdvances()) {
 		// The handler is told. The peer sees the reset when the socket object is closed, which we cannot do.
 		c.fail()
 		c.shut()

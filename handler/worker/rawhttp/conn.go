@@ -54,6 +54,7 @@ type Conn struct {
 	sent       uint64 // bytes taken out of the out-window
 	own        []byte // bytes of our own that are sent before those of the out-window
 	stuck      bool   // output has been waiting for the socket since movedAt
+	onTheWay   int    // bytes that the peer had not acknowledged when it was last looked at; -1: unknown
 	number     uint64 // of exchanges so far
 
 	beatState
@@ -94,6 +95,7 @@ type Limits struct {
 	Head           httpparse.Limits
 	HeadBlockBytes int   // above: 431
 	BodyBytes      int64 // above: 413
+	StreamBody     bool  // a handler is called with whatever has arrived of the body
 
 	Idle, Header, Stall, Response, Drain time.Duration
 }
@@ -112,6 +114,9 @@ func New(fd int, cfg Config, early []byte) (*Conn, error) {
 		return nil, err
 	}
 	c := &Conn{fd: fd, cfg: cfg, bodyLimits: httpparse.BodyLimits{Bytes: cfg.Limits.BodyBytes, Await: bufferBody}}
+	if cfg.Limits.StreamBody {
+		c.bodyLimits.Await = 0
+	}
 	c.cfg.Block.Kind = shm.KindHTTP
 	c.input.Commit(copy(c.input.Reserve(c.cfg.Pool, len(early)), early))
 	c.startBeat()
@@ -176,7 +181,7 @@ func (c *Conn) Step(first bool) {
 	case c.broken || ready && events == 0: // a hangup
 		c.fail()
 	case ready || !passed(earlier(c.respondAt, c.stallAt())): // or the beat has moved something
-	case c.send() || c.pump(): // at the last moment
+	case c.send() || c.pump() || c.peerAdvances(): // at the last moment
 	case events == pollIn && !passed(c.respondAt):
 		c.abortBody(false) // it does not come; the handler is told and may still answer
 	default:

@@ -325,6 +325,115 @@ func TestExpect(t *testing.T) {
 	s.hears("<POST b abc>")
 }
 
+// Without StreamBody the connection answers the expectation itself, and a handler gets a small body whole.
+func TestExpectAnsweredAtOnce(t *testing.T) {
+	lim := noLimits
+	lim.BodyBytes = 100_000
+	called := make(chan string, 1)
+	s := serveConn(t, lim, "", func(x *call) uint32 {
+		called <- fmt.Sprint(x.path(), x.head.Flags&shm.HeadExpect, x.flags()&shm.InEnd)
+		return echo(x)
+	})
+	const expects = "Expect: 100-continue\r\n\r\n"
+	s.say("POST /small HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n" + expects)
+	s.hears(httpwrite.Continue)
+	if len(called) > 0 {
+		t.Error("the handler is called before its small body is there")
+	}
+	s.say("abc")
+	s.hears("<POST small abc>")
+	if got, want := <-called, fmt.Sprint("small", 0, shm.InEnd); got != want {
+		t.Errorf("called with %q, want %q", got, want)
+	}
+	s.say("GET /none HTTP/1.1\r\nHost: x\r\n" + expects) // nothing follows that one could go on with
+	s.hears("<GET none >")
+	<-called
+	s.say("POST /chunks HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n" + expects)
+	s.hears(httpwrite.Continue)
+	<-called
+	s.say("1\r\na\r\n0\r\n\r\n")
+	s.hears("<POST chunks a>")
+	s.say("POST /large HTTP/1.1\r\nHost: x\r\nContent-Length: 100001\r\n" + expects)
+	if got := s.hearsAll(); !strings.HasPrefix(got, "HTTP/1.1 413 ") {
+		t.Errorf("got %q", got)
+	}
+	s.ends(false)
+}
+
+// With StreamBody a handler is called with what has arrived of any body, and answers the expectation by reading.
+func TestStreamBody(t *testing.T) {
+	lim := noLimits
+	lim.StreamBody = true
+	read := make(chan bool)
+	s := serveConn(t, lim, "", func(x *call) uint32 {
+		if x.flags()&shm.InEnd != 0 {
+			t.Error("the body is complete")
+		}
+		x.put("called ")
+		<-read
+		return echo(x)
+	})
+	s.say("POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nab")
+	s.hears("called ")
+	s.say("c")
+	read <- true
+	s.hears("<POST a abc>")
+
+	quiet := serveConn(t, lim, "", func(x *call) uint32 {
+		if x.head.Flags&shm.HeadExpect == 0 {
+			t.Error("the handler cannot know that the peer waits")
+		}
+		read <- true
+		<-read
+		return echo(x)
+	})
+	quiet.say("POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
+	<-read
+	read <- true
+	quiet.hears(httpwrite.Continue)
+	quiet.say("abc")
+	quiet.hears("<POST a abc>")
+}
+
+// A peer that takes output too slowly for its socket to have room is not stalled. When it takes nothing more, it is.
+func TestSlowReaderLives(t *testing.T) {
+	defer func(before func(int) int) { unacknowledged = before }(unacknowledged)
+	for _, when := range []string{"while the handler waits", "while it computes", "after it"} {
+		t.Run(when, func(t *testing.T) {
+			const progress = 5
+			var looks atomic.Int32
+			unacknowledged = func(int) int { return max(1000-int(looks.Add(1)), 1000-progress) }
+			lim := noLimits
+			lim.Stall = 30 * time.Millisecond
+			large := strings.Repeat("x", 1<<20)
+			s := serveConn(t, lim, "", func(x *call) uint32 {
+				switch when {
+				case "while the handler waits":
+					x.put(large)
+				case "while it computes":
+					for x.flags()&shm.InCancel == 0 {
+						x.placed += x.room()
+						x.s.out.OutHead.Store(x.placed)
+						time.Sleep(time.Millisecond)
+					}
+				case "after it":
+					for x.room() > 0 { // until the socket is full too
+						x.placed += x.room()
+						x.s.out.OutHead.Store(x.placed)
+						x.s.c.Notify()
+					}
+				}
+				return shm.ResultDone
+			})
+			s.say("GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+			s.ends(true)
+			if n := looks.Load(); n <= progress {
+				t.Errorf("reset after %d looks at the socket, which still showed progress", n)
+			}
+		})
+	}
+}
+
 // dateless is a response with the value of its Date field cut out.
 func dateless(s string) string {
 	before, after, ok := strings.Cut(s, "Date: ")

@@ -3,6 +3,8 @@ package rawhttp
 import (
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"moonbridge/handler/shm"
 	"moonbridge/httpwrite"
 )
@@ -29,11 +31,41 @@ func (c *Conn) send() (moved bool) {
 		}
 		moved = true
 	}
-	if stuck := c.unsent(); stuck != c.stuck {
+	stuck := c.unsent()
+	if stuck && (moved || !c.stuck) {
+		c.look()
+	}
+	if stuck != c.stuck {
 		c.stuck = stuck
 		c.movedAt = time.Now()
 	}
 	return moved
+}
+
+// look notes how much is on the way to the peer. It reports whether that has become less since the last time.
+func (c *Conn) look() (less bool) {
+	before := c.onTheWay
+	c.onTheWay = unacknowledged(c.fd)
+	return c.onTheWay >= 0 && c.onTheWay < before
+}
+
+// unacknowledged is how many bytes of a socket its peer has not acknowledged; -1: unknown. A variable for tests.
+var unacknowledged = func(fd int) int {
+	n, err := unix.IoctlGetInt(fd, unix.TIOCOUTQ) // Linux calls it SIOCOUTQ
+	if err != nil {
+		return -1
+	}
+	return n
+}
+
+// peerAdvances reports whether the peer has taken output since the last time, though the socket has no room yet: that takes a
+// third of its buffer. The peer then has the same time once more.
+func (c *Conn) peerAdvances() bool {
+	if !c.unsent() || passed(c.respondAt) || !c.look() {
+		return false
+	}
+	c.movedAt = time.Now()
+	return true
 }
 
 // drain waits until the kernel has all output. It returns false if the peer does not take it.
@@ -48,7 +80,7 @@ func (c *Conn) drain() bool {
 			return true
 		}
 		deadline := earlier(c.respondAt, c.stallAt())
-		if !c.wait(pollOut, deadline) && passed(deadline) && !c.send() {
+		if !c.wait(pollOut, deadline) && passed(deadline) && !c.send() && !c.peerAdvances() {
 			return false
 		}
 	}

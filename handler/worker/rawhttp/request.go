@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"moonbridge/httpparse"
+	"moonbridge/httpwrite"
 )
 
 // Next waits for a request and puts it into the cell. It returns false if the connection has ended and only Close remains to
@@ -77,9 +78,14 @@ func (c *Conn) begin(n int) bool {
 	c.isHead = h.IsHead
 	c.persistent = h.Persistent && !c.ending()
 	c.parser.Reset()
+	expects := c.ownsExpect(h)
 	await, err := c.body.Begin(h, c.input.Len()-n, &c.bodyLimits)
 	if err != nil {
 		return c.refuse(httpparse.StatusOf(err))
+	}
+	if expects && c.body.Missing() && c.input.Len() == n {
+		c.own = append(c.own, httpwrite.Continue...)
+		c.send()
 	}
 	if await > 0 {
 		if !c.await(n + await) {
@@ -89,9 +95,19 @@ func (c *Conn) begin(n int) bool {
 		if m, err := c.parser.Parse(h, c.input.Unread(), &c.cfg.Limits.Head); m != n || err != nil {
 			return c.refuse(400)
 		}
+		c.ownsExpect(h)
 		c.body.Begin(h, c.input.Len()-n, &c.bodyLimits)
 	}
 	return c.dispatch(n)
+}
+
+// ownsExpect reports whether Expect: 100-continue is answered here and not by the handler, and then removes it from h.
+func (c *Conn) ownsExpect(h *httpparse.Head) bool {
+	if c.cfg.Limits.StreamBody || !h.ExpectContinue {
+		return false
+	}
+	h.ExpectContinue = false
+	return true
 }
 
 // await waits until the input has n bytes. It returns false if they do not come.

@@ -21,7 +21,7 @@ type (
 
 // HTTPOptions are the names of the options of an HTTP handler.
 var HTTPOptions = []string{"request_body_size_limit", "request_header_size_limit", "idle_timeout", "request_header_timeout",
-	"stall_timeout", "response_timeout", "drain_timeout"}
+	"stall_timeout", "response_timeout", "drain_timeout", "buffer_response", "stream_body"}
 
 // complete adds the options that h does not name.
 func (h HTTP) complete() string {
