@@ -87,7 +87,11 @@ func (c *conn) spoolBody(nowMS uint64) {
 func (c *conn) spoolInput(nowMS uint64) {
 	part, consumed, err := c.bodyPart()
 	if err != nil {
-		c.refuse(nowMS, httpparse.StatusOf(err))
+		status := statusBadRequest
+		if httpparse.StatusOf(err) == statusContentTooLarge {
+			status = statusContentTooLarge
+		}
+		c.refuse(nowMS, status)
 		return
 	}
 	if err := c.spoolPart(part); err != nil {
@@ -133,7 +137,7 @@ func (c *conn) spoolPart(part []byte) (err error) {
 
 // notSpooled refuses a request whose body does not fit into the spool.
 func (c *conn) notSpooled(nowMS uint64, err error) {
-	c.l.logSpool("request bodies refused", err, c.l.e.spool.refused.Add(1))
+	c.l.notSpooled("request bodies refused", &c.l.e.spool.refused, err)
 	status, retryAfter := statusOfSpool(err), 0
 	if status == statusUnavailable {
 		retryAfter = retryAfterSeconds

@@ -61,7 +61,7 @@ func (c *conn) openOutput() bool {
 
 // outputNotSpooled: the rest of the response waits in the backend, as without a spool.
 func (c *conn) outputNotSpooled(err error) {
-	c.l.logSpool("responses wait in their handlers", err, c.l.e.spool.waited.Add(1))
+	c.l.notSpooled("responses wait in their handlers", &c.l.e.spool.waited, err)
 }
 
 // outputRoom is how many bytes more the file of the response may take: by its own limit, and by that of the spool.

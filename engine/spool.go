@@ -14,9 +14,13 @@ type spooling struct {
 	*spool.Spool
 	filesMax int64 // bound on connections and spool files together
 
-	refused atomic.Uint64 // request bodies
-	waited  atomic.Uint64 // responses
-	log     logLimit
+	refused, waited unspooled
+}
+
+// unspooled counts what was not spooled, and bounds what is logged about that.
+type unspooled struct {
+	total atomic.Uint64
+	log   logLimit
 }
 
 func newSpooling(o Spool, filesMax int64) *spooling {
@@ -38,7 +42,7 @@ type SpoolUse struct {
 // Spool returns what the spool holds.
 func (e *Engine) Spool() SpoolUse {
 	s := e.spool
-	return SpoolUse{Bytes: s.Bytes(), Files: s.Files(), Refused: s.refused.Load(), Waited: s.waited.Load()}
+	return SpoolUse{Bytes: s.Bytes(), Files: s.Files(), Refused: s.refused.total.Load(), Waited: s.waited.total.Load()}
 }
 
 // CheckSpool reports whether a file can be created in the spool's directory.
@@ -72,10 +76,10 @@ func statusOfSpool(err error) int {
 	return statusUnavailable
 }
 
-// logSpool logs, at most once a second, that something is not spooled.
-func (l *loop) logSpool(what string, err error, total uint64) {
-	s := l.e.spool
-	if s.log.allow(l.sys.nowMS()) {
+// notSpooled notes that something is not spooled. It is logged at most once a second.
+func (l *loop) notSpooled(what string, u *unspooled, err error) {
+	total := u.total.Add(1)
+	if s := l.e.spool; u.log.allow(l.sys.nowMS()) {
 		l.e.log.Warn(what, "err", err, "total", total, "dir", s.Dir(), "bytes", s.Bytes(), "files", s.Files())
 	}
 }

@@ -179,7 +179,7 @@ func TestWorkerKilledInTheMiddle(t *testing.T) {
 		s.wantWorkers(1)
 		from := s.log.size()
 		worker := s.workers()[0]
-		p := dial(t, s.address(0))
+		p := dial(t, s.address(1))
 		p.say("%s", head)
 		if head[0] == 'G' {
 			if _, err := p.r.ReadByte(); err != nil {

@@ -29,7 +29,7 @@ func TestLimitsForClients(t *testing.T) {
 		{"nothing", "", 0},
 		{"half a head", "GET / HTT", 408},
 		{"half a body", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nhalf", 408},
-		{"half a chunked body", "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n64\r\nhalf", 400},
+		{"half a chunked body", "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n64\r\nhalf", 408},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -85,8 +85,7 @@ func traced(t *testing.T, s *instance, who, place string, happen func(from int) 
 	t.Errorf("no traceback of %s", who)
 }
 
-// A client that sends its body slowly does not use up the handler's time, except for a body that is streamed to the
-// handler.
+// A client that sends its body slowly uses up the handler's time only if the body is streamed to the handler.
 func TestRequestTimeoutWaitsForBody(t *testing.T) {
 	t.Parallel()
 	s, _ := startTime(t, "0.5")

@@ -106,18 +106,21 @@ func TestUpload(t *testing.T) {
 	s.wantWorkers(1)
 	stop := watchMemory(t, s)
 	want := checksumOf(bulk())
-	for i, length := range []int64{bulk(), -1} { // Content-Length, chunked
-		req, err := http.NewRequest("POST", s.url("/"), &patternReader{n: bulk()})
+	for i, c := range []struct {
+		listener int // the second one streams
+		length   int64
+	}{{0, bulk()}, {0, -1}, {1, bulk()}, {1, -1}} {
+		req, err := http.NewRequest("POST", "http://"+s.address(c.listener)+"/", &patternReader{n: bulk()})
 		if err != nil {
 			t.Fatal(err)
 		}
-		req.ContentLength = length
+		req.ContentLength = c.length
 		resp, body, err := do(newClient(t), req)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if resp.StatusCode != 200 || body != fmt.Sprintf("%s %d", want, i+1) {
-			t.Errorf("length %d: %s, %q, want %q", length, resp.Status, body, want)
+			t.Errorf("%+v: %s, %q, want %q", c, resp.Status, body, want)
 		}
 	}
 	stop()
@@ -177,11 +180,11 @@ func TestSizes(t *testing.T) {
 	}
 }
 
-// A client that reads nothing makes no buffer grow. It occupies a worker, but delays neither its own end nor that of
-// the server.
+// A client that reads nothing makes no buffer grow. When the spool has no more room for its response it occupies a worker,
+// but delays neither its own end nor that of the server.
 func TestClientReadsNothing(t *testing.T) {
 	t.Parallel()
-	s := start(t, "--grace", "500ms", "testdata/stream.lua")
+	s := start(t, "--grace", "500ms", "--spool-limit", "64M", "testdata/stream.lua")
 	s.wantWorkers(1)
 	worker := s.workers()[0]
 	stop := watchMemory(t, s)
@@ -227,7 +230,7 @@ func TestClientVanishes(t *testing.T) {
 				s := start(t, "testdata/stream.lua")
 				s.wantWorkers(1)
 				worker := s.workers()[0]
-				p := dial(t, s.address(0))
+				p := dial(t, s.address(1))
 				p.say("%s", head)
 				if head[0] == 'G' {
 					if _, err := p.r.ReadByte(); err != nil {

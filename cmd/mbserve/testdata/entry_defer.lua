@@ -3,7 +3,7 @@ local http = require "moonbridge_http"
 
 listen{
 	{ proto = "tcp4", port = 0, localhost = true },
-	connect = http.generate_handler(function(request)
+	connect = http.generate_handler({ stream_body = true }, function(request)
 		if request.query == "?dot" then request.defer_reading() end
 		if request.query == "?colon" then request:defer_reading() end
 		io.stderr:write("status\n")

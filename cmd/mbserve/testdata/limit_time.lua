@@ -44,7 +44,7 @@ listen{
 	{ proto = "interval", name = "slow", delay = 0.1, connect = function() if limit == "0.3" then interpreted() end end },
 	max_fork = tonumber(max_fork) or 16,
 	request_timeout = tonumber(limit),
-	connect = http.generate_handler(function(request)
+	connect = http.generate_handler({ stream_body = true }, function(request)
 		local result = cases[request.path](request)
 		request:send_status("200 OK")
 		request:send_data(tostring(result))

@@ -101,6 +101,7 @@ local all = {
 	handler{},
 	handler{ request_header_size_limit = 200, request_body_size_limit = 10 },
 	handler{ idle_timeout = 1, request_header_timeout = 0.3, stall_timeout = 0.3 },
+	handler{ idle_timeout = 1, request_header_timeout = 0.3, stall_timeout = 0.3, stream_body = true },
 }
 
 local listeners = { min_fork = 2, max_fork = 8, fork_delay = 0 }
