@@ -42,6 +42,23 @@ func TestLinks(t *testing.T) {
 	}
 }
 
+// TestFilesNamedInDocuments: the files of the source that documents name, without a link, exist.
+func TestFilesNamedInDocuments(t *testing.T) {
+	named := regexp.MustCompile("`((?:bufio|cmd|docs|engine|handler|http\\w+|reactor|scripts|timers)/[\\w/.-]+)`")
+	found := 0
+	for _, file := range files(t, ".md") {
+		for _, m := range named.FindAllStringSubmatch(read(t, file), -1) {
+			found++
+			if _, err := os.Stat(m[1]); err != nil {
+				t.Errorf("%s: %v", file, err)
+			}
+		}
+	}
+	if found < 10 {
+		t.Errorf("%d names found: this test looks in the wrong place", found)
+	}
+}
+
 // TestDocumentsNamedInCode: the documents that comments and programs name exist.
 func TestDocumentsNamedInCode(t *testing.T) {
 	named := regexp.MustCompile(`docs/[\w/]+\.md`)

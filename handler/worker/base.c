@@ -1,4 +1,4 @@
-/* Small things that every other file needs. */
+/* Small helpers for all other files. */
 #include "base.h"
 
 #include <errno.h>
@@ -77,8 +77,8 @@ void mb_log(const char *what, const char *text, size_t len)
 		free(p);
 }
 
-/* Bytes of a peer for a log: printable, and cut short with an ellipsis. The
- * result is NUL-terminated; its length is returned. */
+/* Makes bytes of a peer fit for a log: printable, and shortened with an ellipsis if they are
+ * too many. The result is NUL-terminated. Returns its length. */
 size_t mb_quote(char *to, size_t cap, const uint8_t *p, size_t n)
 {
 	size_t len = 0;
@@ -109,8 +109,8 @@ int mb_same_word(const char *a, size_t n, const char *lower)
 	return lower[n] == 0;
 }
 
-/* Cuts the next member off a comma separated list (RFC 9110 §5.6.1). Commas in
- * quoted strings do not count, empty members are none. */
+/* Takes the next member from a comma-separated list (RFC 9110 §5.6.1). Commas in quoted
+ * strings do not separate members, and empty members are skipped. */
 int mb_list_next(const char **s, const char *end, const char **m, size_t *n)
 {
 	const char *p = *s;

@@ -1,5 +1,5 @@
-/* Layer 1: what knows nothing of this server's state. The subset of the Lua C API that all
- * versions have, buffers, text, log lines, messages on control sockets. */
+/* Layer 1: what knows nothing of this server's state: the subset of the Lua C API that all
+ * versions share, buffers, text, log lines, messages on control sockets. */
 #ifndef MB_BASE_H
 #define MB_BASE_H
 
@@ -27,8 +27,8 @@
 #define MB_FDS_MAX 253         /* descriptors of one message (SCM_MAX_FD) */
 #define MB_TEXT_MAX (64u << 10) /* text of an error on a control socket */
 
-/* C modules of the application live in the same process: no name of ours may get in the way
- * of theirs, so none is visible to the dynamic linker. The same in every header. */
+/* C modules of the application run in the same process. Our names must not clash with
+ * theirs, so the dynamic linker does not see ours. Every header does the same. */
 #pragma GCC visibility push(hidden)
 
 /* --- base.c ------------------------------------------------------------- */
@@ -38,23 +38,23 @@ typedef struct {
 	size_t len, cap;
 } mb_buf;
 
-int mb_buf_room(mb_buf *b, size_t n);                   /* 0, or -1: no memory */
-int mb_buf_add(mb_buf *b, const void *p, size_t n);     /* likewise */
+int mb_buf_room(mb_buf *b, size_t n);                                         /* 0, or -1: no memory */
+int mb_buf_add(mb_buf *b, const void *p, size_t n);                           /* 0, or -1: no memory */
 void mb_buf_free(mb_buf *b);
 void mb_close_all(int *fds, int n);
-void mb_log(const char *what, const char *text, size_t len); /* one write to stderr */
+void mb_log(const char *what, const char *text, size_t len);                  /* one write to stderr */
 size_t mb_quote(char *to, size_t cap, const uint8_t *p, size_t n);
-int mb_same_word(const char *a, size_t n, const char *lower); /* ignores case */
+int mb_same_word(const char *a, size_t n, const char *lower);                 /* ignores case */
 int mb_list_next(const char **s, const char *end, const char **m, size_t *n); /* 0: no more members */
 int mb_list_has(const char *v, size_t n, const char *lower);
-double mb_now(void); /* seconds, monotonic */
+double mb_now(void);                                                          /* seconds, monotonic */
 
 /* --- base_lua.c --------------------------------------------------------- */
 
-const char *mb_tostring(lua_State *L, int i, size_t *n); /* replaces slot i */
-const char *mb_push_count(lua_State *L, uint64_t n); /* pushes the digits */
+const char *mb_tostring(lua_State *L, int i, size_t *n);   /* replaces slot i */
+const char *mb_push_count(lua_State *L, uint64_t n);       /* pushes the digits */
 const char *mb_check_text(lua_State *L, int i, size_t *n); /* string or number */
-void mb_set_functions(lua_State *L, const luaL_Reg *f);  /* into the table on top */
+void mb_set_functions(lua_State *L, const luaL_Reg *f);    /* into the table on top */
 
 /* --- base_message.c ----------------------------------------------------- */
 

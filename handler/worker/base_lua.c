@@ -1,9 +1,9 @@
-/* Lua values as the bindings need them: text, counts, tables of functions. */
+/* Helpers for Lua values: text, counts, tables of functions. */
 #include "base.h"
 
 #include <stdio.h>
 
-/* tostring(), in place and without a look at the global of that name. */
+/* Does what tostring() does, in place, and does not use the global of that name. */
 const char *mb_tostring(lua_State *L, int i, size_t *n)
 {
 	switch (lua_type(L, i)) {
@@ -19,7 +19,7 @@ const char *mb_tostring(lua_State *L, int i, size_t *n)
 		break;
 	default:
 #if LUA_VERSION_NUM >= 503
-		luaL_tolstring(L, i, NULL); /* which knows __name */
+		luaL_tolstring(L, i, NULL); /* it knows __name */
 #else
 		if (luaL_callmeta(L, i, "__tostring")) {
 			if (!lua_isstring(L, -1))
@@ -33,8 +33,8 @@ const char *mb_tostring(lua_State *L, int i, size_t *n)
 	return lua_tolstring(L, i, n);
 }
 
-/* Pushes a count in digits. The %f and %d of lua_pushfstring will not do: one
- * shows 10.0 or 1e+15, depending on the version, the other is an int. */
+/* Pushes a count as digits. lua_pushfstring cannot do it: depending on the version, its %f
+ * shows 10.0 or 1e+15, and its %d takes an int. */
 const char *mb_push_count(lua_State *L, uint64_t n)
 {
 	char text[24];
@@ -43,8 +43,8 @@ const char *mb_push_count(lua_State *L, uint64_t n)
 	return lua_tostring(L, -1);
 }
 
-/* Argument i as text, for places where numbers are whole: 200.0, which Lua 5.4
- * shows like this, is "200" there as it is with one kind of number. */
+/* Returns argument i as text, for places where numbers are whole. Lua 5.4 shows the float
+ * 200.0 as such, but here it is "200", as in versions with one kind of number. */
 const char *mb_check_text(lua_State *L, int i, size_t *n)
 {
 #if LUA_VERSION_NUM >= 503

@@ -1,4 +1,4 @@
-/* Messages on control sockets, with the descriptors that come with them. */
+/* Messages on control sockets, and the descriptors that come with them. */
 #include "base.h"
 
 #include <errno.h>
@@ -47,7 +47,7 @@ int mb_message_send(int fd, uint32_t type, const void *p, size_t n)
 		n = MB_MSG_MAX;
 	mb_msg m = {.type = type, .len = (uint32_t)n};
 	if (n <= 1024) {
-		/* Short messages in one piece: they are the rule. */
+		/* Most messages are short, and are sent in one piece. */
 		uint8_t b[sizeof m + 1024];
 		memcpy(b, &m, sizeof m);
 		if (n)
@@ -78,7 +78,7 @@ static void take_fds(struct msghdr *h, int *fds, int *nfds)
 	}
 }
 
-/* One message's worth of bytes, at least one; 0: end of file; -1: error. */
+/* Returns the number of bytes received, at least one. 0: end of file; -1: error. */
 ssize_t mb_receive_some(int fd, uint8_t *p, size_t n, int *fds, int *nfds)
 {
 	union {

@@ -1,5 +1,5 @@
-/* The state of a process, and what everything above needs to do with it: wait for the
- * server, notify it, look at the exchange in progress. */
+/* The state of a process, and what all higher layers do with it: wait for the server, notify
+ * it, look at the exchange in progress. */
 #include "core.h"
 
 #include <errno.h>
@@ -16,8 +16,8 @@ mb_memory memory;
 
 /* --- waiting and waking ------------------------------------------------------ */
 
-/* Blocks until somebody has rung; -1 if nobody can any more. One read takes all
- * rings back; the descriptor blocks, but need not. */
+/* Blocks until the doorbell rings; -1 if it cannot ring any more. One read clears all rings.
+ * The descriptor usually blocks, but it works if it does not. */
 int mb_doorbell_wait(void)
 {
 	char rings[512];
@@ -36,10 +36,10 @@ int mb_doorbell_wait(void)
 	}
 }
 
-/* The sleep protocol, for everything a worker waits for: say that we are about
- * to block, look once more, then block. The server does it the other way round:
- * it changes something, then looks whether we are asleep. Both sides have a
- * full barrier in between, so that one of them sees the other. */
+/* The sleep protocol, for everything that a worker waits for: announce that we are about to
+ * block, check once more, then block. The server does the reverse: it changes something,
+ * then checks whether we are asleep. Both sides have a full barrier in between, so at least
+ * one of them sees the other's write. */
 void mb_wait(int (*ready)(void))
 {
 	if (exchange.active && exchange.transport) {
@@ -51,13 +51,13 @@ void mb_wait(int (*ready)(void))
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 		if (!ready() && mb_doorbell_wait()) {
 			fflush(NULL);
-			_exit(0); /* a pipe's other end is closed: the server is gone */
+			_exit(0); /* the other end of the pipe is closed: the server is gone */
 		}
 		__atomic_store_n(&worker.out_slot->asleep, 0, __ATOMIC_RELAXED);
 	}
 }
 
-/* Has the loop look at this cell, and wakes it if it sleeps. */
+/* Tells the loop that this cell has changed, and wakes the loop if it sleeps. */
 void mb_notify(void)
 {
 	if (exchange.transport) {
@@ -70,7 +70,7 @@ void mb_notify(void)
 	    __atomic_exchange_n(&l->asleep, 0, __ATOMIC_SEQ_CST)) {
 		uint64_t one = 1;
 		ssize_t k = write(worker.loop_doorbells[exchange.loop], &one, sizeof one);
-		(void)k; /* full: it was rung already */
+		(void)k; /* full: it has already been rung */
 	}
 }
 
@@ -97,9 +97,9 @@ void mb_input_consume(uint64_t n)
 {
 	exchange.taken += n;
 	__atomic_store_n(&exchange.out_cell->in_tail, exchange.taken, __ATOMIC_RELEASE);
-	/* The loop sets WANT_ROOM and then looks at in_tail once more. It is told when half
-	 * of the window is free: reading a socket in small pieces makes TCP send small
-	 * pieces (2 GiB took three times as long). */
+	/* The loop sets WANT_ROOM and then checks in_tail once more. It is notified only
+	 * when half of the window is free: reading a socket in small pieces makes TCP send
+	 * small pieces (2 GiB took three times as long). */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	const mb_in_cell *c = exchange.in_cell;
 	if ((__atomic_load_n(&c->flags, __ATOMIC_RELAXED) & MB_IN_WANT_ROOM) &&
@@ -107,22 +107,22 @@ void mb_input_consume(uint64_t n)
 		mb_notify();
 }
 
-/* Before body bytes are taken out of the window, and others may be put there,
- * the head has to be somewhere else. */
+/* Moves the head out of the window. It must be called before body bytes are consumed,
+ * because their room may then be overwritten. */
 void mb_detach_head(lua_State *L)
 {
 	if (exchange.head_bytes != exchange.in_window)
 		return;
 	if ((__atomic_load_n(&exchange.in_cell->flags, __ATOMIC_ACQUIRE) & MB_IN_END) &&
 	    __atomic_load_n(&exchange.in_cell->in_head, __ATOMIC_RELAXED) <= worker.header.in_window)
-		return; /* nothing more will come, and what came was not overwritten */
+		return; /* no more bytes will come, and none were overwritten */
 	exchange.head_copy.len = 0;
 	if (mb_buf_add(&exchange.head_copy, exchange.in_window, exchange.head.size))
 		luaL_error(L, "not enough memory");
 	exchange.head_bytes = exchange.head_copy.p;
 }
 
-/* The bytes of a place in raw. */
+/* Returns len bytes of raw at off, checked. */
 const uint8_t *mb_span(lua_State *L, uint32_t off, uint32_t len)
 {
 	if (off > exchange.head.raw_len || len > exchange.head.raw_len - off)
@@ -138,11 +138,11 @@ const mb_field *mb_field_at(lua_State *L, uint32_t i)
 	return f;
 }
 
-/* --- who it is ---------------------------------------------------------------- */
+/* --- its name -------------------------------------------------------------- */
 
-#define ID_SHOWN 80 /* room for the id of a request, with brackets */
+#define ID_SHOWN 80 /* room for the id of a request and its brackets */
 
-/* Appends the request's id as the access log has it, if there is one. */
+/* Appends the request's id, written as in the access log, if it has one. */
 static void describe_id(char *to, size_t cap)
 {
 	const mb_head *h = &exchange.head;
@@ -153,7 +153,7 @@ static void describe_id(char *to, size_t cap)
 	memcpy(to + n, "]", 2);
 }
 
-/* Who failed: "GET /path [id]", "interval name" or "connection". */
+/* Names the exchange: "GET /path [id]", "interval name" or "connection". */
 void mb_describe(char *to, size_t cap)
 {
 	const uint8_t *raw = exchange.head_bytes + exchange.head.raw_off;

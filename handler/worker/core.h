@@ -1,13 +1,13 @@
-/* Layer 2: the state of a process (of the fork server, then of a worker, then of the exchange
- * that it runs), and the verbs that everything above needs. */
+/* Layer 2: the state of a process (of the fork server, then of a worker, then of the
+ * exchange that it runs), and the verbs that all higher layers need. */
 #ifndef MB_CORE_H
 #define MB_CORE_H
 
 #include "base.h"
 
-/* Limits; what happens at them stands where they are used. */
-#define MB_REQUEST_HEAD_MAX (2u << 20) /* head block, fields table included */
-#define MB_FILES_MAX 1024u             /* files that are watched, of one script */
+/* Limits. The code that uses one says what happens when it is reached. */
+#define MB_REQUEST_HEAD_MAX (2u << 20) /* head block, including the table of fields */
+#define MB_FILES_MAX 1024u             /* watched files of one script */
 
 #pragma GCC visibility push(hidden)
 
@@ -18,7 +18,7 @@ extern int mb_role;
 
 typedef struct {
 	lua_State *L;
-	int script_ended;    /* listen is closed */
+	int script_ended;    /* listen can no longer be called */
 	int traceback_ref;   /* registry: mb_traceback as a Lua value */
 	const char *release; /* _MOONBRIDGE_VERSION */
 	int control;         /* control socket: of the fork server, then of the worker */
@@ -30,23 +30,24 @@ extern mb_process process;
 
 typedef struct {
 	size_t limit; /* bytes; 0: none */
-	int armed;    /* what goes beyond is refused: while code of the application runs,
+	int armed;    /* allocations beyond the limit are refused: while code of the application runs
 	                 and errors can be raised */
-	int failed;   /* 1: that has happened; 2: and was logged */
+	int failed;   /* 1: one was refused; 2: that was also logged */
 } mb_memory;
 extern mb_memory memory;
 
 /* --- worker ------------------------------------------------------------ */
 
-/* A worker's place in the segments. in: written by the server; out: written by workers. */
+/* A worker's place in the segments. The server writes what is named in, workers write what
+ * is named out. */
 typedef struct {
 	uint32_t pool, slot;
-	uint32_t generation; /* of the exchange that was claimed last */
+	uint32_t generation; /* of the exchange claimed last */
 	int doorbell;
 	int loop_doorbells[MB_FDS_MAX];
 	const uint8_t *in_segment;
 	uint8_t *out_segment;
-	mb_in_header header; /* a copy that was checked once */
+	mb_in_header header; /* a copy, checked once */
 	const mb_in_worker *in_slot;
 	mb_out_worker *out_slot;
 } mb_worker;
@@ -83,28 +84,28 @@ typedef struct {
 	double maximum_input_chunk_size, minimum_output_chunk_size;
 	double idle_timeout, request_header_timeout, stall_timeout;
 	double response_timeout, drain_timeout;
-	int static_date, static_close; /* what the static headers say */
+	int static_date, static_close; /* what the static headers contain */
 	size_t static_len;
 	char static_text[];
 } mb_http_options;
 
-/* What became of the request body. */
+/* What the request body was used for. */
 enum {
 	MB_BODY_UNREAD, MB_BODY_STRING, MB_BODY_PARSED, MB_BODY_STREAMED,
-	MB_BODY_BROKEN /* it is being taken apart as a form, or that came to no good end */
+	MB_BODY_BROKEN /* it is being parsed as a form, or parsing it failed */
 };
 
-/* How an exchange that this worker serves by itself, on a socket of its own, gets
- * its bytes moved: what the server's loop does for all others. */
+/* Moves the bytes of an exchange that this worker serves by itself, on its own socket. For
+ * all other exchanges the server's loop does that. */
 typedef struct {
-	void (*notify)(void);            /* "look at the cell" */
-	void (*wait)(int (*ready)(void)); /* until ready() */
+	void (*notify)(void);            /* the cell has changed */
+	void (*wait)(int (*ready)(void)); /* blocks until ready() */
 } mb_transport;
 
 typedef struct {
 	int active;
 	const mb_transport *transport; /* NULL: the server's loop */
-	const void *request;           /* the userdata, while the exchange lasts */
+	const void *request;           /* the userdata; NULL when the exchange is over */
 	uint32_t loop, cell;
 	const mb_in_cell *in_cell;
 	mb_out_cell *out_cell;
@@ -116,25 +117,26 @@ typedef struct {
 	const mb_http_options *options;
 	uint32_t out_flags;      /* MB_OUT_* as stored; changed under the lock of response */
 	uint64_t taken;          /* bytes taken out of the in-window */
-	int body_wanted;         /* MB_OUT_BODY_WANTED was set, or need not be */
+	int body_wanted;         /* MB_OUT_BODY_WANTED was set, or is not needed */
 	int body_use;            /* MB_BODY_* */
 	int reading_deferred;    /* defer_reading was called */
-	int peer_status;         /* not 0: the peer broke the body; status for it */
-	int cancelled;           /* "client has closed the connection" was raised */
+	int peer_status;         /* not 0: the body is the peer's fault; the status to answer with */
+	int cancelled;           /* the error "client has closed the connection" was raised */
 	int has_cache;           /* the cache table exists */
-	int has_own_fields;      /* so does the table of the handler's own fields */
+	int has_own_fields;      /* the table of the handler's own fields exists */
 	int has_stream_handlers; /* a stream handler is registered */
-	int in_stream_handler;   /* one is being called */
-	int body_processed;      /* as a form, if it is one: no handler comes in any more */
-	mb_buf head_copy, scratch; /* scratch: a body in the making */
+	int in_stream_handler;   /* a stream handler is running */
+	int body_processed;      /* as a form, if it is one: too late to register stream handlers */
+	mb_buf head_copy, scratch; /* scratch: a body being assembled */
 } mb_exchange;
 extern mb_exchange exchange;
 
 static inline int mb_is_head(void) { return (exchange.head.flags & MB_HEAD_IS_HEAD) != 0; }
 static inline int mb_has_body(void) { return (exchange.head.flags & MB_HEAD_HAS_BODY) != 0; }
 
-/* The worker is to end: the response in progress is the last on its connection. Only for
- * what this worker serves by itself; for all others that is known to the server. */
+/* Is the response in progress the last on its connection because the worker has to end? Only
+ * asked for connections that this worker serves by itself; the server knows it for all
+ * others. */
 static inline int mb_is_last_response(void)
 {
 	return exchange.transport && __atomic_load_n(&worker.in_slot->quit, __ATOMIC_ACQUIRE);
@@ -142,23 +144,23 @@ static inline int mb_is_last_response(void)
 
 /* --- core.c ------------------------------------------------------------- */
 
-void mb_notify(void);                 /* has the loop look at this cell */
-void mb_wait(int (*ready)(void));     /* blocks until ready() */
+void mb_notify(void);                   /* tells the loop that this cell has changed */
+void mb_wait(int (*ready)(void));       /* blocks until ready() */
 int mb_doorbell_wait(void);
 int mb_cancelled(void);
 int mb_raise_cancelled(lua_State *L);
-int mb_body_complete(void); /* all of it was read, or lies in the window */
-void mb_input_consume(uint64_t n); /* n more bytes of the in-window are no longer needed */
+int mb_body_complete(void);             /* all of it was read or is in the window */
+void mb_input_consume(uint64_t n);      /* n more bytes of the in-window are no longer needed */
 void mb_detach_head(lua_State *L);
 const uint8_t *mb_span(lua_State *L, uint32_t off, uint32_t len);
 const mb_field *mb_field_at(lua_State *L, uint32_t i);
-void mb_describe(char *to, size_t cap); /* who failed: names the exchange */
+void mb_describe(char *to, size_t cap); /* names the exchange, for logs */
 
 /* --- core_files.c -------------------------------------------------------- */
 
-void mb_files_note(const char *path);  /* one is about to be loaded */
-void mb_files_report(void);            /* tells the server what was noted */
-const char *mb_files_find(const char *name); /* the path that a name in a traceback means, or NULL */
+void mb_files_note(const char *path);        /* a file is about to be loaded */
+void mb_files_report(void);                  /* tells the server what was noted */
+const char *mb_files_find(const char *name); /* the path for a name in a traceback, or NULL */
 
 #pragma GCC visibility pop
 

@@ -1,4 +1,4 @@
-/* The files that the script is made of, with the state that each was in before it was read. */
+/* The files that make up the script, each with its state before it was read. */
 #include "core.h"
 
 #include <limits.h>
@@ -11,7 +11,7 @@
 #define st_mtim st_mtimespec
 #endif
 
-static mb_buf notes; /* as in MB_MSG_FILES */
+static mb_buf notes; /* in the format of MB_MSG_FILES */
 static unsigned count;
 
 static int noted(const char *path)
@@ -30,8 +30,8 @@ void mb_files_note(const char *path)
 	char whole[PATH_MAX], note[PATH_MAX + 80];
 	size_t n = 0;
 	if (*path != '/') {
-		/* The script may change its directory later. Links stay what they are:
-		 * they may lead elsewhere in a moment. */
+		/* The script may change its directory later. Links are not resolved, because
+		 * they may point elsewhere in a moment. */
 		if (!getcwd(whole, sizeof whole - 1))
 			return;
 		n = strlen(whole);
@@ -63,7 +63,7 @@ void mb_files_report(void)
 		mb_message_send(process.control, MB_MSG_FILES, notes.p, notes.len);
 }
 
-/* Lua shows the beginning of a long name as "...". */
+/* Lua replaces the beginning of a long name by "...". */
 const char *mb_files_find(const char *name)
 {
 	const char *p = (const char *)notes.p, *end = p + notes.len;

@@ -61,16 +61,16 @@
 // One more call runs upward, through a pointer: while worker_rawhttp.c serves an exchange, core waits and notifies through
 // the mb_transport of that file.
 //
-// C calls Go where bytes are parsed (mbParsePairs, mbPostParse), where package httpwrite has the text (mbDate, mbStatusText), and where package rawhttp does
-// its work (mbConnNext and others). The
-// headers declare these functions themselves, because the header that cgo generates would show every layer to each file.
+// C calls Go where bytes are parsed (mbParsePairs, mbPostParse), where package httpwrite has the text (mbDate,
+// mbStatusText), and where package rawhttp does its work (mbConnNext and others). The headers declare these functions
+// themselves, because the header that cgo generates would show every layer to each file.
 //
 // # Rules
 //
 // Ownership: the Lua state belongs to the main thread. The goroutine that reads the control socket touches nothing but the
 // output of the running exchange, under a lock and only while that output lies in the window (exchange_output.c). The
-// same holds for the goroutine of package rawhttp, which also has state of its own under another lock. Lua errors are longjmps or
-// unwinding: they never pass a Go frame, because the Go functions that C calls cannot raise them.
+// same holds for the goroutine of package rawhttp, which also has state of its own under another lock. Lua errors are
+// longjmps or unwinding: they never pass a Go frame, because the Go functions that C calls cannot raise them.
 //
 // Lifetimes: everything of an exchange (views of the windows, the request's tables) ends when its result is stored. A
 // request object that was kept longer raises an error.

@@ -1,15 +1,14 @@
-/* Layer 3: the response of an exchange on its way into shared memory, and the mapping of that
- * memory. */
+/* Layer 3: the mapping of shared memory, and the response of an exchange on its way into it. */
 #ifndef MB_EXCHANGE_H
 #define MB_EXCHANGE_H
 
 #include "core.h"
 
-#define MB_RESPONSE_HEAD_MAX (256u << 10) /* status line and fields */
+#define MB_RESPONSE_HEAD_MAX (256u << 10) /* status line and header fields */
 
 #pragma GCC visibility push(hidden)
 
-/* Where a response is. */
+/* How far a response has come. */
 enum {
 	MB_RESPONSE_IDLE,   /* no exchange → NONE */
 	MB_RESPONSE_NONE,   /* no status yet → STATUS */
@@ -19,24 +18,24 @@ enum {
 };
 
 typedef struct {
-	uint8_t lock;        /* guards all of this against mb_flush_now while ring is 0 */
-	uint8_t ring;        /* 0: the body is collected in the window, from body_off on;
-	                        1: bytes go through the ring */
+	uint8_t lock;        /* guards this struct against mb_flush_now while ring is 0 */
+	uint8_t ring;        /* 0: window mode: the body is collected in the window from body_off;
+	                        1: ring mode: bytes go through the ring */
 	int state;           /* MB_RESPONSE_* */
 	int status, interim; /* interim: the status in progress is a 1xx */
 	int bodiless;        /* 204, 205, 304 */
 	int has_date, has_length, close, chunked, close_delimited;
 	int head_written;    /* the final head is in the ring */
-	int published;       /* a byte of the final response may have been seen */
+	int published;       /* the server may have seen a byte of the final response */
 	int pending;         /* MB_OUT_PENDING is set */
-	int broken;          /* the response can only be reset */
-	uint64_t length;     /* Content-Length of the application */
-	uint64_t sent;       /* body bytes that the application gave */
+	int broken;          /* all that is left is a reset */
+	uint64_t length;     /* Content-Length as sent by the application */
+	uint64_t sent;       /* body bytes that the application has sent */
 	uint32_t min_chunk;
 	uint32_t out_start;
-	uint32_t body_off, body_len; /* body_off 0: no place chosen yet */
+	uint32_t body_off, body_len; /* body_off 0: no place has been chosen yet */
 	uint64_t written;    /* bytes in the ring, counted from out_start */
-	mb_buf head, held;   /* head in the making; ring mode: bytes below min_chunk */
+	mb_buf head, held;   /* head: being built; held, in ring mode: fewer bytes than min_chunk */
 } mb_response;
 extern mb_response response;
 
@@ -63,14 +62,14 @@ const char *mb_field_error(const char *k, size_t kn, const char *v, size_t vn);
 
 /* --- exchange_output.c ---------------------------------------------------- */
 
-void mb_output_store(void); /* publishes without a word to the loop */
+void mb_output_store(void); /* publishes without notifying the loop */
 void mb_output_publish(void);
 void mb_output_data(lua_State *L, const char *p, size_t n);
 void mb_output_head(lua_State *L);
 void mb_output_flush(lua_State *L);
 void mb_output_finish(lua_State *L);
 void mb_output_interim(lua_State *L);
-void mb_flush_now(void); /* from another thread: MB_CTL_FLUSH */
+void mb_flush_now(void);    /* from another thread: MB_CTL_FLUSH */
 
 /* --- exchange_segment.c --------------------------------------------------- */
 

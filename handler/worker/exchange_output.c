@@ -1,27 +1,27 @@
 /* The bytes of a response on their way through the out-window.
  *
- * It begins in window mode: the body is collected where it will be sent from,
- * and at the end the head, whose length is known only then, is put right before
- * it. If the body outgrows the window, or something is to go out earlier, the
- * response goes over to stream mode: a ring, with back-pressure.
+ * A response starts in window mode: the body is collected in the place that it will be sent
+ * from. At the end the head, whose length is only known then, is put directly before it. If
+ * the body outgrows the window, or if part of it has to go out earlier, the response
+ * switches to ring mode: the window becomes a ring, with back-pressure.
  *
- * In window mode another thread may flush (mb_flush_now), so everything is done
- * under the lock. In stream mode what has reached the minimum is published
- * already, that thread has nothing to do, and no lock is needed. */
+ * In window mode another thread may flush (mb_flush_now), so everything happens under the
+ * lock. In ring mode all that has reached the minimum is already published. The other thread
+ * then has nothing to do, and no lock is needed. */
 #include "exchange.h"
 
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
-/* Room for an ordinary head before the body; more is left for a longer one. */
+/* Room for an ordinary head before the body. A longer head gets more. */
 #define HEADROOM 1024u
-#define HEAD_GROWTH 256u /* what completion and a chunk header add */
+#define HEAD_GROWTH 256u /* added by completion and a chunk header */
 #define TAILROOM 8u      /* CR LF after a chunk */
 
 void mb_response_lock_slow(void)
 {
-	/* Held for the time of a copy, unless its thread lost the CPU. */
+	/* It is held for the duration of a copy, or longer if its thread lost the CPU. */
 	while (__atomic_exchange_n(&response.lock, 1, __ATOMIC_ACQUIRE))
 		sched_yield();
 }
@@ -30,8 +30,7 @@ static int in_ring_mode(void) { return __atomic_load_n(&response.ring, __ATOMIC_
 
 static void enter_ring_mode(void) { __atomic_store_n(&response.ring, 1, __ATOMIC_RELEASE); }
 
-/* out_head counts the bytes of the response; their place in the ring begins at
- * out_start. */
+/* out_head counts the bytes of the response. The first of them is at out_start in the ring. */
 void mb_output_store(void)
 {
 	__atomic_store_n(&exchange.out_cell->out_start, response.out_start, __ATOMIC_RELAXED);
@@ -40,7 +39,7 @@ void mb_output_store(void)
 		response.published = 1;
 }
 
-/* Under the lock, unless nothing is pending, which is the rule in stream mode. */
+/* Called under the lock, unless nothing is pending, as always in ring mode. */
 static void clear_pending(void)
 {
 	if (!response.pending)
@@ -57,8 +56,8 @@ void mb_output_publish(void)
 	mb_notify();
 }
 
-/* The loop looks at the flag when it goes through its exchanges; to ring for it
- * would cost every page a wake-up that its end is about to cause anyway. */
+/* The loop sees the flag when it goes through its exchanges. Ringing for it would cost every
+ * page a wake-up that its end is about to cause anyway. */
 static void set_pending(void)
 {
 	if (response.pending)
@@ -90,8 +89,8 @@ static void ring_copy(const void *p, size_t n)
 	response.written += n;
 }
 
-/* Puts n bytes into the ring and waits for room where there is none. Until it
- * has returned, the response is cut somewhere: an error makes that final. */
+/* Puts n bytes into the ring and waits for room if necessary. If it raises an error, the
+ * response is cut off at some point and can only be reset. */
 static void ring_put(lua_State *L, const void *p, size_t n)
 {
 	const uint8_t *s = p;
@@ -121,8 +120,8 @@ static size_t chunk_header(char *to, size_t cap, uint64_t n)
 
 /* --- window mode -------------------------------------------------------------- */
 
-/* Chooses where the body is collected. If the head leaves no place for that the
- * response goes through the ring from the start. */
+/* Chooses where the body is collected. If the head leaves no room for it, the response goes
+ * through the ring from the start. */
 static void place_body(void)
 {
 	uint32_t off = HEADROOM, need = (uint32_t)response.head.len + HEAD_GROWTH;
@@ -134,7 +133,7 @@ static void place_body(void)
 		response.body_off = off;
 }
 
-/* Puts the complete head (and a chunk header) right before the body. */
+/* Puts the complete head (and a chunk header) directly before the body. */
 static void join_head(const char *chunk, size_t n)
 {
 	response.out_start = (uint32_t)(response.body_off - n - response.head.len);
@@ -144,8 +143,8 @@ static void join_head(const char *chunk, size_t n)
 	response.head_written = 1;
 }
 
-/* Goes over to stream mode. What was collected, with extra bytes that the caller
- * will put after it, is the first chunk. The lock is held. */
+/* Switches to ring mode. The bytes collected so far, and extra bytes that the caller will
+ * add, are the first chunk. The lock is held. */
 static void leave_window(uint64_t extra)
 {
 	char chunk[24];
@@ -156,11 +155,11 @@ static void leave_window(uint64_t extra)
 		n = chunk_header(chunk, sizeof chunk, response.body_len + extra);
 	join_head(chunk, n);
 	if (n && !extra)
-		ring_copy("\r\n", 2); /* TAILROOM is for that */
+		ring_copy("\r\n", 2); /* TAILROOM is for this */
 	enter_ring_mode();
 }
 
-/* Returns 1 if the bytes were taken in window mode. */
+/* Returns 1 if the bytes were accepted in window mode. */
 static int window_data(lua_State *L, const char *p, size_t n)
 {
 	mb_response_lock();
@@ -190,7 +189,7 @@ static int window_data(lua_State *L, const char *p, size_t n)
 	return 1;
 }
 
-/* --- stream mode -------------------------------------------------------------- */
+/* --- ring mode ---------------------------------------------------------------- */
 
 static void put_head(lua_State *L, int length_known)
 {
@@ -201,7 +200,7 @@ static void put_head(lua_State *L, int length_known)
 	ring_put(L, response.head.p, response.head.len);
 }
 
-/* One chunk of what is held back and n more bytes. */
+/* Sends the held bytes and n more as one chunk. */
 static void put_chunk(lua_State *L, const char *p, size_t n)
 {
 	char chunk[24];
@@ -232,12 +231,12 @@ static void ring_data(lua_State *L, const char *p, size_t n)
 	response.sent += n;
 }
 
-/* --- verbs ---------------------------------------------------------------------- */
+/* --- what the methods call ----------------------------------------------------- */
 
 void mb_output_data(lua_State *L, const char *p, size_t n)
 {
 	if (mb_is_head()) {
-		response.sent += n; /* counted, so that HEAD has the Content-Length of GET */
+		response.sent += n; /* counted for the Content-Length, which is that of GET */
 		return;
 	}
 	if (n == 0 || (!in_ring_mode() && window_data(L, p, n)))
@@ -245,7 +244,7 @@ void mb_output_data(lua_State *L, const char *p, size_t n)
 	ring_data(L, p, n);
 }
 
-/* Everything so far goes out. The header section is closed. */
+/* Sends everything so far. The header section is closed. */
 void mb_output_flush(lua_State *L)
 {
 	mb_response_lock();
@@ -261,8 +260,7 @@ void mb_output_flush(lua_State *L)
 	mb_response_unlock();
 }
 
-/* The header section is closed, and the application said so: it need not wait
- * for the body. */
+/* The application has closed the header section: it need not wait for the body. */
 void mb_output_head(lua_State *L)
 {
 	mb_response_lock();
@@ -277,10 +275,10 @@ void mb_output_head(lua_State *L)
 	put_chunk(L, NULL, 0);
 }
 
-/* The head of a 1xx. What follows goes through the ring. */
+/* Sends the head of a 1xx. What follows goes through the ring. */
 void mb_output_interim(lua_State *L)
 {
-	/* A client of HTTP/1.0 would take it for the response (RFC 9110 §15.2). */
+	/* An HTTP/1.0 client would take it for the response (RFC 9110 §15.2). */
 	if (!(exchange.head.flags & MB_HEAD_HTTP10)) {
 		mb_response_lock();
 		enter_ring_mode();
@@ -291,9 +289,8 @@ void mb_output_interim(lua_State *L)
 	}
 }
 
-/* The response is complete. It is published when the handler has returned: then
- * the loop is woken once, for output and end together. If the handler goes on
- * for long, the loop has it flushed. */
+/* The response is complete. It is published when the handler returns: then the loop is woken
+ * once, for output and end together. If the handler keeps running, the loop has it flushed. */
 void mb_output_finish(lua_State *L)
 {
 	mb_response_lock();
@@ -301,7 +298,7 @@ void mb_output_finish(lua_State *L)
 		response.state = MB_RESPONSE_DONE;
 		mb_response_complete(1);
 		if (!response.body_off && response.head.len <= worker.header.out_window)
-			response.body_off = (uint32_t)response.head.len; /* a head alone */
+			response.body_off = (uint32_t)response.head.len; /* only a head */
 		if (response.body_off) {
 			join_head(NULL, 0);
 			set_pending();
@@ -335,8 +332,8 @@ void mb_output_finish(lua_State *L)
 	mb_response_unlock();
 }
 
-/* MB_CTL_FLUSH, on a thread of its own: the handler is in Lua code, perhaps for
- * long, and what is pending has waited. */
+/* Handles MB_CTL_FLUSH, on a thread of its own: the handler is busy in Lua code, perhaps for
+ * long, and pending output has waited long enough. */
 void mb_flush_now(void)
 {
 	mb_response_lock();

@@ -1,5 +1,5 @@
-/* The head of a response: what the application may put into it, and what is
- * added when it is complete. Nothing here touches shared memory. */
+/* The head of a response: what the application may put into it, and what is added at its
+ * completion. Nothing here touches shared memory. */
 #include "exchange.h"
 
 #include <string.h>
@@ -7,8 +7,8 @@
 
 mb_response response;
 
-/* Room for what mb_response_complete adds, made beforehand: the thread that
- * flushes cannot report that there is no memory. */
+/* Room for what mb_response_complete adds. It is allocated in advance, because the thread
+ * that flushes cannot report a lack of memory. */
 #define COMPLETE_ROOM 192
 
 void mb_response_begin(void)
@@ -26,7 +26,7 @@ void mb_response_begin(void)
 	response.min_chunk = o ? (uint32_t)o->minimum_output_chunk_size : 1024;
 }
 
-/* Room for n bytes, and for what completion adds. */
+/* Makes room for n bytes and for what completion adds. */
 static const char *head_room(size_t n)
 {
 	if (response.head.len + n + COMPLETE_ROOM > MB_RESPONSE_HEAD_MAX)
@@ -34,7 +34,7 @@ static const char *head_room(size_t n)
 	return mb_buf_room(&response.head, n + COMPLETE_ROOM) ? "not enough memory" : NULL;
 }
 
-/* Adds bytes for which there is room. */
+/* Adds bytes. There must be room for them. */
 static void add(const char *s, size_t n)
 {
 	memcpy(response.head.p + response.head.len, s, n);
@@ -42,8 +42,8 @@ static void add(const char *s, size_t n)
 }
 #define ADD(s) add(s, sizeof s - 1)
 
-/* TOKEN: characters of a token (RFC 9110 §5.6.2). CUT: bytes that would end a
- * line early, or are taken for an end somewhere. */
+/* TOKEN: characters of a token (RFC 9110 §5.6.2). CUT: bytes that would end a line early, or
+ * that some recipients take for its end. */
 enum { TOKEN = 1, CUT = 2 };
 static const uint8_t class[256] = {
 	['a' ... 'z'] = TOKEN, ['A' ... 'Z'] = TOKEN, ['0' ... '9'] = TOKEN, ['!'] = TOKEN,
@@ -59,8 +59,8 @@ static int has_cut(const char *s, size_t n)
 	return any & CUT;
 }
 
-/* Starts a head with a status line. s is "200 OK", "200 " or "200". Returns
- * what is wrong, or NULL. */
+/* Starts a head with a status line. s is "200 OK", "200 " or "200". Returns NULL, or what is
+ * wrong. */
 const char *mb_response_start(const char *s, size_t n)
 {
 	if (n < 3 || s[0] < '1' || s[0] > '9' || s[1] < '0' || s[1] > '9' || s[2] < '0' ||
@@ -79,7 +79,7 @@ const char *mb_response_start(const char *s, size_t n)
 	add("HTTP/1.1 ", 9);
 	add(s, n);
 	if (n == 3)
-		ADD(" "); /* RFC 9112 §4: the blank is mandatory */
+		ADD(" "); /* RFC 9112 §4: the space is mandatory */
 	ADD("\r\n");
 	response.status = status;
 	response.interim = status < 200;
@@ -111,7 +111,7 @@ const char *mb_field_error(const char *k, size_t kn, const char *v, size_t vn)
 		: "the name of a header consists of letters, digits and hyphens";
 }
 
-/* Content-Length as the application gives it: digits only (RFC 9110 §8.6). */
+/* Takes the application's Content-Length: digits only (RFC 9110 §8.6). */
 static const char *set_length(const char *v, size_t n)
 {
 	uint64_t x = 0;
@@ -129,7 +129,7 @@ static const char *set_length(const char *v, size_t n)
 	return NULL;
 }
 
-/* Fields that mean something to us. *drop: the field is not passed on. */
+/* Handles fields that have a meaning here. *drop is set if the field is not passed on. */
 static const char *special_field(const char *k, size_t kn, const char *v, size_t vn, int *drop)
 {
 	switch (kn) {
@@ -140,7 +140,7 @@ static const char *special_field(const char *k, size_t kn, const char *v, size_t
 	case 10:
 		if (!mb_same_word(k, kn, "connection"))
 			break;
-		/* The server has the last word, and says so in a field of its own. */
+		/* The server decides, and sends its own field. */
 		if (mb_list_has(v, vn, "close")) {
 			response.close = 1;
 			*drop = 1;
@@ -151,7 +151,7 @@ static const char *special_field(const char *k, size_t kn, const char *v, size_t
 	case 14:
 		if (!mb_same_word(k, kn, "content-length"))
 			break;
-		/* RFC 9110 §8.6 forbids it in 1xx and 204; a 205 gets "0" from us. */
+		/* RFC 9110 §8.6 forbids it in 1xx and 204. For 205 we send "0". */
 		if (response.interim || response.status == 204 || response.status == 205)
 			*drop = 1;
 		else
@@ -181,7 +181,7 @@ const char *mb_response_field(const char *k, size_t kn, const char *v, size_t vn
 
 /* --- completion ------------------------------------------------------------- */
 
-/* The text is made once a second. */
+/* Adds the Date field. Its text is made once a second. */
 static void add_date(void)
 {
 	static time_t then = -1;
@@ -205,7 +205,7 @@ static void add_length(uint64_t n)
 	ADD("\r\n");
 }
 
-/* RFC 9112 §6.3: how the end of the body is found. */
+/* Adds the fields by which the client finds the end of the body (RFC 9112 §6.3). */
 static void add_framing(int length_known)
 {
 	if (response.status == 205)
@@ -222,7 +222,7 @@ static void add_framing(int length_known)
 	}
 }
 
-/* Completes the final head. length_known: response.sent is all there will be. */
+/* Completes the final head. length_known: response.sent is the length of the whole body. */
 void mb_response_complete(int length_known)
 {
 	if (!response.has_date)

@@ -1,5 +1,5 @@
-/* Maps the two segments and checks once that everything the header promises
- * lies inside them. */
+/* Maps the two segments and checks once that everything that their header describes is
+ * inside them. */
 #include "exchange.h"
 
 #include <errno.h>
@@ -9,7 +9,8 @@
 
 static int power_of_two(uint64_t n) { return n && !(n & (n - 1)); }
 
-/* n elements of at least `need` bytes, `stride` apart, from `off` on. */
+/* Do n elements of at least `need` bytes, `stride` apart, starting at `off`, fit into size
+ * bytes? */
 static int fits(uint64_t off, uint64_t stride, uint64_t n, uint64_t need, uint64_t size)
 {
 	if (off % 8 || stride % 8 || stride < need || off > size)

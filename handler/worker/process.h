@@ -1,5 +1,5 @@
-/* Layer 6: the fork server: the Lua state, the run of the script, what it passes to listen and
- * generate_handler, and the forks. */
+/* Layer 6: the fork server. It has the Lua state, runs the script, keeps what the script
+ * passes to listen and generate_handler, and forks. */
 #ifndef MB_PROCESS_H
 #define MB_PROCESS_H
 
@@ -12,7 +12,7 @@
 /* --- process_state.c ----------------------------------------------------- */
 
 lua_State *mb_state_new(int argc, char **argv);
-int mb_state_run(lua_State *L, int argc, char **argv); /* 0, or error text on top */
+int mb_state_run(lua_State *L, int argc, char **argv); /* 0; otherwise the text of the error is on top */
 
 /* --- process_traceback.c ------------------------------------------------- */
 
@@ -20,13 +20,13 @@ int mb_traceback(lua_State *L);
 
 /* --- process_watch.c ------------------------------------------------------ */
 
-void mb_watch_install(lua_State *L); /* has the files noted that Lua loads */
+void mb_watch_install(lua_State *L); /* from now on, files that Lua loads are noted */
 
 /* --- process_http_options.c ------------------------------------------------ */
 
 int mb_http_load(lua_State *L); /* loader of moonbridge_http */
-/* Options of the HTTP handler at index i, or NULL if it is none; pushes the
- * callback in the first case. */
+/* If the function at index i is an HTTP handler, pushes its callback and returns its
+ * options. Otherwise returns NULL. */
 const mb_http_options *mb_http_handler(lua_State *L, int i);
 size_t mb_http_options_text(const mb_http_options *o, char *to, size_t cap);
 
@@ -49,8 +49,8 @@ const mb_pool *mb_pool_at(uint32_t i);
 /* --- upward: doc.go has the reasons ------------------------------------------- */
 
 int mb_timeout(lua_State *L); /* worker_timeout.c: the global */
-/* worker_rawhttp.c: the call of a handler with a socket: 1 is that, 2 the callback. Returns
- * what the connect handler is to return. */
+/* worker_rawhttp.c: serves the socket at 1 with the callback at 2. Pushes the result for the
+ * connect handler. */
 int mb_rawhttp_serve(lua_State *L, const mb_http_options *o);
 
 #pragma GCC visibility pop

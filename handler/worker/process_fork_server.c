@@ -1,7 +1,7 @@
-/* The fork server: runs before the Go runtime does, because a process with
- * threads cannot be forked and go on. It loads the script, then forks a worker
- * for each FORK message. The child returns from the constructor, so that the
- * Go runtime starts in it; the fork server itself never gets there. */
+/* The fork server. It runs before the Go runtime starts, because a child that is forked from
+ * a process with threads cannot go on. It loads the script, then forks a worker for each
+ * FORK message. The child returns from the constructor, so that the Go runtime starts in it.
+ * The fork server itself never gets that far. */
 #include "process.h"
 
 #include <errno.h>
@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static int chld[2];   /* SIGCHLD writes into it */
+static int chld[2];   /* the handler of SIGCHLD writes to it */
 static pid_t *living; /* forked and not yet reaped */
 static size_t nliving, cap_living;
 
@@ -29,7 +29,7 @@ static void fail(const char *text, size_t n)
 static void on_sigchld(int sig)
 {
 	int e = errno;
-	ssize_t k = write(chld[1], "", 1); /* full: a byte is there already */
+	ssize_t k = write(chld[1], "", 1); /* full: it already holds a byte */
 	(void)sig;
 	(void)k;
 	errno = e;
@@ -68,7 +68,7 @@ static void reap_children(void)
 	}
 }
 
-/* In the child. Only what cannot wait for the Go runtime is done here. */
+/* Called in the child. It only does what cannot wait for the Go runtime. */
 static void become_worker(const mb_msg_fork *f, int *fds, int nfds)
 {
 	signal(SIGCHLD, SIG_DFL);
@@ -78,10 +78,10 @@ static void become_worker(const mb_msg_fork *f, int *fds, int nfds)
 	free(living);
 	living = NULL;
 	process.control = fds[2];
-	/* The goroutine that reads it has a thread of its own to block. */
+	/* The goroutine that reads it has its own thread and may block. */
 	fcntl(process.control, F_SETFL, fcntl(process.control, F_GETFL) & ~O_NONBLOCK);
 	if (fds[3] == 2)
-		fcntl(2, F_SETFD, 0); /* it was closed, and came back with this number */
+		fcntl(2, F_SETFD, 0); /* it was closed, so the received descriptor got its number */
 	else
 		dup2(fds[3], 2);
 	worker.pool = f->pool;
@@ -102,7 +102,7 @@ static void become_worker(const mb_msg_fork *f, int *fds, int nfds)
 	mb_role = MB_ROLE_WORKER;
 }
 
-/* One message, one fork. Returns 1 in the child. */
+/* Forks once, for one message. Returns 1 in the child. */
 static int do_fork(const mb_msg *m, const uint8_t *payload, int *fds, int nfds)
 {
 	mb_msg_fork f = {0};
@@ -122,7 +122,7 @@ static int do_fork(const mb_msg *m, const uint8_t *payload, int *fds, int nfds)
 		if (nliving == cap_living) {
 			r.err = ENOMEM;
 		} else if (f.pool < mb_pools() && nfds >= 6) {
-			fflush(NULL); /* else the child writes the same bytes once more */
+			fflush(NULL); /* otherwise the child would write the same bytes again */
 			pid_t pid = fork();
 			if (pid == 0) {
 				become_worker(&f, fds, nfds);
@@ -144,7 +144,7 @@ static void do_kill(const mb_msg *m, const uint8_t *payload)
 	if (m->len != sizeof k)
 		return;
 	memcpy(&k, payload, sizeof k);
-	/* Not reaped, so the pid cannot have been given to anybody else. */
+	/* The child has not been reaped, so no other process can have its pid. */
 	for (size_t i = 0; i < nliving; i++)
 		if (living[i] == k.pid)
 			kill(k.pid, k.sig);
@@ -167,7 +167,7 @@ static int serve_messages(void)
 		int fds[MB_FDS_MAX], nfds, child = 0;
 		if (mb_message_receive(process.control, &m, &payload, fds, &nfds) != 1) {
 			fflush(NULL);
-			_exit(0); /* the server is gone; the workers see it for themselves */
+			_exit(0); /* the server is gone; the workers notice by themselves */
 		}
 		if (m.type == MB_MSG_FORK) {
 			child = do_fork(&m, payload, fds, nfds);
@@ -196,7 +196,7 @@ static void fork_server(int argc, char **argv)
 		fail(s ? s : "unknown error", s ? n : 13);
 	}
 	process.script_ended = 1;
-	/* Garbage collected now is never copied into a worker. */
+	/* Garbage that is collected now is not copied into workers. */
 	lua_gc(L, LUA_GCCOLLECT, 0);
 	lua_gc(L, LUA_GCCOLLECT, 0);
 	fflush(NULL);
@@ -215,7 +215,7 @@ static void read_development(void)
 }
 
 #if defined(__GLIBC__) || defined(__APPLE__) || defined(__FreeBSD__)
-/* The loader of these systems calls constructors with main's arguments. */
+/* The loaders of these systems call constructors with main's arguments. */
 __attribute__((constructor)) static void start(int argc, char **argv)
 {
 #else

@@ -65,7 +65,7 @@ static double number_option(lua_State *L, const option *d)
 			luaL_error(L, "generate_handler: option '%s' is out of range (0 to 1e9 seconds)", d->name);
 		return v;
 	}
-	const double min = 1; /* 0 would be taken for "none" by one reader and for "nothing" by another */
+	const double min = 1; /* 0 could mean "no limit" or "nothing" */
 	double max = d->type == T_CHUNK ? MB_CHUNK_MAX : 9007199254740992.0;
 	if (!(v >= min) || v > max || v != floor(v))
 		luaL_error(L, "generate_handler: option '%s' is out of range (a whole number of at least %d)",
@@ -75,7 +75,7 @@ static double number_option(lua_State *L, const option *d)
 
 /* --- static_headers ------------------------------------------------------ */
 
-/* Collects the text; used again by each call, so that no Lua error leaks it. */
+/* Collects the text. Each call reuses the buffer, so that a Lua error does not leak it. */
 static struct {
 	mb_buf text;
 	int date, close;
@@ -133,7 +133,8 @@ static void fixed_lines(lua_State *L, const char *s, size_t n)
 	}
 }
 
-/* Key and value are the two topmost values; both must be strings or numbers. */
+/* Key and value are the two values on top. The key must be a string, the value a string or a
+ * number. */
 static void fixed_pair(lua_State *L)
 {
 	size_t kn, vn;
@@ -190,7 +191,7 @@ static const option *find_option(const char *name)
 	return NULL;
 }
 
-/* A typing mistake, most often: the names to choose from help best. */
+/* This is usually a typing mistake, so the message lists the valid names. */
 static void unknown_option(lua_State *L, const char *name)
 {
 	lua_pushliteral(L, "static_headers");
@@ -234,8 +235,8 @@ static void read_options(lua_State *L, int t, mb_http_options *v)
 		v->minimum_output_chunk_size = v->chunk_size;
 }
 
-/* The handler itself. Given to listen it is never called: listen recognises it,
- * and has the server parse requests. */
+/* The handler itself. If it is passed to listen it is never called: listen recognises it and
+ * lets the server parse requests. */
 static int handler_call(lua_State *L)
 {
 	lua_settop(L, 1);

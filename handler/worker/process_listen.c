@@ -1,5 +1,5 @@
-/* Global function listen. The table is sent to the server as it is, and the server
- * says what is wrong with it. */
+/* The global function listen. It sends the table to the server unchecked, and the server
+ * reports what is wrong with it. */
 #include "process.h"
 
 #include <stdio.h>
@@ -22,7 +22,7 @@ const mb_connect *mb_connect_of(uint32_t pool, uint32_t listener)
 	return p->connect.ref != LUA_NOREF ? &p->connect : NULL;
 }
 
-/* The message is built in a userdata of Lua's, so that no error loses it. */
+/* The message is built in a userdata, so that Lua frees it after an error. */
 typedef struct {
 	size_t len;
 	uint8_t text[MB_MSG_MAX];
@@ -82,7 +82,7 @@ static void add_value(lua_State *L, message *m, uint32_t scope, const char *k, s
 static void bad_key(lua_State *L, const char *where, int i)
 {
 	if (lua_type(L, i) == LUA_TNUMBER) {
-		lua_pushvalue(L, i); /* lua_next needs the number that is there */
+		lua_pushvalue(L, i); /* a copy: lua_tostring would change the key that lua_next needs */
 		luaL_error(L, "listen: %s has an unexpected entry [%s]: values need names, as in "
 			"{ proto = \"tcp4\", port = 8080 }", where, lua_tostring(L, -1));
 	}
@@ -131,7 +131,8 @@ static void serialise(lua_State *L, message *m)
 	}
 }
 
-/* Sends the message and waits for the verdict; raises the server's text. */
+/* Sends the message and waits for the answer. If the server refuses, its text is raised as
+ * an error. */
 static void ask_server(lua_State *L, const message *m)
 {
 	mb_msg h;
@@ -167,7 +168,7 @@ static int keep_function(lua_State *L, int t, const char *name)
 	return LUA_NOREF;
 }
 
-/* What is no number, the server has refused, or it is false. */
+/* The server has refused all values that are neither a number nor false. */
 static double get_number(lua_State *L, const char *name)
 {
 	lua_pushstring(L, name);
@@ -177,7 +178,7 @@ static double get_number(lua_State *L, const char *name)
 	return n;
 }
 
-/* Options that workers see to themselves. */
+/* Options that workers apply themselves. */
 static void keep_options(lua_State *L, mb_pool *p)
 {
 	p->memory_limit = get_number(L, "memory_limit");
@@ -197,7 +198,7 @@ static mb_connect keep_connect(lua_State *L, int t)
 		lua_pushvalue(L, -1);
 		c.ref = luaL_ref(L, LUA_REGISTRYINDEX);
 		if ((c.http = mb_http_handler(L, -1)))
-			/* The closure, which owns the options, keeps its reference too. */
+			/* The closure owns the options, so its reference is kept, too. */
 			c.ref = luaL_ref(L, LUA_REGISTRYINDEX);
 	}
 	lua_pop(L, 1);
@@ -216,7 +217,7 @@ int mb_listen(lua_State *L)
 	m->len = 0;
 	serialise(L, m);
 	size_t count = mb_rawlen(L, 1);
-	/* Room is made before the server opens anything. */
+	/* Room is allocated before the server opens anything. */
 	mb_pool *p = realloc(pools, (npools + 1) * sizeof *p);
 	if (!p)
 		return luaL_error(L, "not enough memory");
@@ -225,7 +226,7 @@ int mb_listen(lua_State *L)
 	p = &pools[npools];
 	*p = (mb_pool){.listeners = (uint32_t)count, .listener = l};
 	ask_server(L, m);
-	luaL_ref(L, LUA_REGISTRYINDEX); /* l lives as long as the process */
+	luaL_ref(L, LUA_REGISTRYINDEX); /* keeps l as long as the process lives */
 	p->prepare = keep_function(L, 1, "prepare");
 	p->finish = keep_function(L, 1, "finish");
 	keep_options(L, p);

@@ -1,5 +1,5 @@
-/* The Lua state of a fork server: libraries, search paths, what the script
- * finds in its globals, and the run of the script. */
+/* The Lua state of a fork server: libraries, search paths, globals for the script, and the
+ * run of the script. */
 #include "process.h"
 
 #include <libgen.h>
@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 
-/* Where distributions install modules for this version of Lua; a LuaJIT that
- * was built by hand does not look there. */
+/* Where distributions install modules for this version of Lua. A LuaJIT that was built by
+ * hand does not search there. */
 #if LUA_VERSION_NUM == 501
 #define VDIR "5.1"
 #elif LUA_VERSION_NUM == 502
@@ -45,7 +45,7 @@ static int has_template(const char *path, const char *t)
 	return 0;
 }
 
-/* package[name] = own templates, then what was there, then the system's. The
+/* Sets package[name] to our templates, then its old value, then the system's templates. The
  * table `package` is on top. */
 static void extend_path(lua_State *L, const char *name, const char *dir,
 	const char *const *own, const char *const *system)
@@ -80,8 +80,8 @@ static void open_paths(lua_State *L, const char *script)
 	int usable = strlen(script) < sizeof copy;
 	if (usable) {
 		strcpy(copy, script);
-		/* Absolute, so that a chdir of the script changes nothing. A directory
-		 * with ; or ? in its name cannot stand in a search path. */
+		/* The path is made absolute, so that a chdir of the script changes nothing.
+		 * A directory with ; or ? in its name cannot be part of a search path. */
 		usable = realpath(dirname(copy), dir) && !strpbrk(dir, ";?");
 	}
 	lua_getglobal(L, "package");
@@ -110,7 +110,7 @@ static int raw_len(lua_State *L)
 	return 1;
 }
 
-/* What Lua 5.2 has and LuaJIT without 5.2 compatibility has not. */
+/* Adds functions of Lua 5.2 that LuaJIT without 5.2 compatibility lacks. */
 static void open_missing(lua_State *L)
 {
 	lua_getglobal(L, "table");
@@ -147,7 +147,7 @@ static void open_globals(lua_State *L, int argc, char **argv)
 	lua_pushcfunction(L, mb_http_load);
 	lua_setfield(L, -2, "moonbridge_http");
 	lua_pop(L, 2);
-	/* As the standalone interpreter has it: the script is arg[0]. */
+	/* As in the standalone interpreter, arg[0] is the script. */
 	lua_createtable(L, argc > 2 ? argc - 2 : 0, 2);
 	for (int i = 0; i < argc; i++) {
 		lua_pushstring(L, argv[i]);

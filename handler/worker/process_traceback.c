@@ -1,11 +1,11 @@
-/* The message handler of every call of the application's functions: an error gets its
- * traceback while the stack is still there. */
+/* The message handler for all calls of the application's functions. It makes the traceback
+ * of an error while the stack still exists. */
 #include "process.h"
 
 #define SHOWN_FIELDS 8
 
-/* What is known of the error object at index 1, which has no text of its own. The
- * fields of a table are what its author wanted to say; nothing of it is called. */
+/* Describes the error object at index 1, which has no text of its own. The fields of a table
+ * tell what its author meant. None of its functions is called. */
 static void push_object_text(lua_State *L)
 {
 	lua_pushfstring(L, "(error object is a %s value", luaL_typename(L, 1));
@@ -24,8 +24,8 @@ static void push_object_text(lua_State *L)
 	lua_concat(L, 2);
 }
 
-/* Message handler: makes a string of any error value and puts a traceback
- * after it. Upvalue 1 is debug.traceback as it was before the script ran. */
+/* Turns any error value into a string and appends a traceback. Upvalue 1 is debug.traceback
+ * as it was before the script ran. */
 static int traceback(lua_State *L)
 {
 	if (mb_form_stream_traceback(L))
@@ -44,7 +44,7 @@ static int traceback(lua_State *L)
 	return 1;
 }
 
-/* The memory that the error may be about is still in use then. */
+/* If the error is a lack of memory, that memory is still in use here. */
 int mb_traceback(lua_State *L)
 {
 	int armed = memory.armed;

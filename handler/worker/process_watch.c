@@ -1,12 +1,12 @@
-/* Which files the script is made of: for a server that loads it anew when one of
- * them changes. Noted is what require, dofile and loadfile are about to read,
- * with the state that the file is in before that: a change that comes while it is
- * read is seen as one. Not noted are files that a script opens to read. */
+/* Notes which files make up the script, for a server that reloads it when one of them
+ * changes. These are the files that require, dofile and loadfile are about to read. Their
+ * state is noted before they are read, so that a change during the read counts as a change.
+ * Files that a script opens to read are not noted. */
 #include "process.h"
 
 #include <string.h>
 
-/* Calls upvalue 1 with the arguments, for its results. */
+/* Calls upvalue 1 with the arguments and returns its results. */
 static int pass_on(lua_State *L)
 {
 	lua_pushvalue(L, lua_upvalueindex(1));
@@ -15,7 +15,7 @@ static int pass_on(lua_State *L)
 	return lua_gettop(L);
 }
 
-/* dofile and loadfile. */
+/* Replaces dofile and loadfile. */
 static int load_noting(lua_State *L)
 {
 	if (lua_type(L, 1) == LUA_TSTRING)
@@ -23,8 +23,8 @@ static int load_noting(lua_State *L)
 	return pass_on(L);
 }
 
-/* A searcher of require: upvalue 2 is the table package, 3 the name of the path in it,
- * 4 package.searchpath, 5 whether it looks for the root of the name. */
+/* Replaces a searcher of require. Upvalue 2 is the table package, 3 the name of the path in
+ * it, 4 package.searchpath, 5 whether it searches for the root of the name. */
 static int search_noting(lua_State *L)
 {
 	if (lua_type(L, 1) == LUA_TSTRING) {
@@ -58,7 +58,7 @@ void mb_watch_install(lua_State *L)
 	lua_getglobal(L, "package");
 	int package = lua_gettop(L);
 	lua_getfield(L, package, LUA_VERSION_NUM >= 502 ? "searchers" : "loaders");
-	for (int i = 0; i < 3; i++) { /* the first one of all is for what is preloaded */
+	for (int i = 0; i < 3; i++) { /* the first searcher is for preloaded modules */
 		lua_rawgeti(L, -1, i + 2);
 		lua_pushvalue(L, package);
 		lua_pushstring(L, path[i]);

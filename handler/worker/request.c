@@ -1,11 +1,11 @@
-/* The request object: a userdata of its own for each exchange, so that one kept
- * beyond it is found out. All fields come from one __index function. */
+/* The request object. Each exchange has its own userdata, so that the use of one that was
+ * kept too long is detected. All fields come from one __index function. */
 #include "request.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static const char magic; /* its address is in every request: what the userdata is */
+static const char magic; /* its address is in every request, and marks the userdata as one */
 static int metatable_ref, cache_ref;
 
 enum {
@@ -28,8 +28,8 @@ static const char *const names[F_ALL] = {
 	"post_params", "post_params_list", "post_metadata", "post_metadata_list", "body",
 	"socket"};
 
-/* Names are found by the address of their string: Lua has one of each (Lua 5.4:
- * of those up to 40 bytes). keep_name makes sure of that. */
+/* Names are found by the address of their string, because Lua keeps one copy of each (Lua
+ * 5.4: of strings up to 40 bytes). keep_name checks that. */
 static struct {
 	const char *s;
 	int id;
@@ -47,8 +47,8 @@ static int find_name(const char *s)
 	}
 }
 
-/* The exchange in progress has one request, which run_http keeps alive: its
- * address is enough to know it. */
+/* The exchange in progress has one request, which mb_exchange_serve keeps alive, so its
+ * address identifies it. */
 void mb_request_check(lua_State *L, int i)
 {
 	const void **r = lua_touserdata(L, i);
@@ -59,7 +59,7 @@ void mb_request_check(lua_State *L, int i)
 	luaL_argerror(L, i, "request expected: call it as a method, with a colon");
 }
 
-/* --- what is kept for the time of the exchange ----------------------------- */
+/* --- the cache, which lasts as long as the exchange ----------------------- */
 
 int mb_cache_get(lua_State *L, int key)
 {
@@ -90,7 +90,7 @@ void mb_cache_set(lua_State *L, int key)
 void mb_request_end(lua_State *L)
 {
 	if (exchange.has_cache) {
-		lua_pushboolean(L, 0); /* not nil: luaL_ref would give the number away */
+		lua_pushboolean(L, 0); /* not nil: luaL_ref would reuse the number */
 		lua_rawseti(L, LUA_REGISTRYINDEX, cache_ref);
 	}
 	exchange.has_cache = exchange.has_own_fields = exchange.has_stream_handlers = 0;
@@ -166,7 +166,7 @@ static int push_field(lua_State *L, int id)
 	return 0;
 }
 
-/* Upvalues: the methods, in the order of their numbers. */
+/* The upvalues are the methods, in the order of their numbers. */
 static int request_index(lua_State *L)
 {
 	mb_request_check(L, 1);
@@ -187,7 +187,7 @@ static int request_index(lua_State *L)
 	return push_field(L, id);
 }
 
-/* Handlers may keep what they like at the request. */
+/* Handlers may store fields of their own in the request. */
 static int request_newindex(lua_State *L)
 {
 	mb_request_check(L, 1);
@@ -209,7 +209,7 @@ static int request_tostring(lua_State *L)
 	return 1;
 }
 
-/* The manual writes it with a dot, so it works without an argument. */
+/* The manual writes it with a dot, so it must work without an argument. */
 static int defer_reading(lua_State *L)
 {
 	if (lua_gettop(L) > 0)
@@ -229,8 +229,8 @@ void mb_request_push(lua_State *L)
 	lua_setmetatable(L, -2);
 }
 
-/* Pushes a name. The second string is made from other bytes in other memory, as
- * one that a script computes: it must be the first. */
+/* Pushes a name. A second string is made from a copy of its bytes, like one that a script
+ * computes. Lua must return the first string for it. */
 static const char *keep_name(lua_State *L, const char *name)
 {
 	char copy[64];
@@ -260,7 +260,7 @@ void mb_request_install(lua_State *L)
 		names_by_address[h].id = i;
 		lua_rawseti(L, -2, i + 1);
 	}
-	luaL_ref(L, LUA_REGISTRYINDEX); /* keeps the strings where they are */
+	luaL_ref(L, LUA_REGISTRYINDEX); /* keeps the strings alive, and so their addresses */
 
 	lua_createtable(L, 0, 3);
 	for (int i = 0; i < F_METHODS; i++)

@@ -1,4 +1,4 @@
-/* Layer 4: the request object of Lua, with the methods that read and those that respond. */
+/* Layer 4: the request object of Lua, with its methods for reading and for responding. */
 #ifndef MB_REQUEST_H
 #define MB_REQUEST_H
 
@@ -21,8 +21,8 @@ void mb_request_install(lua_State *L);
 void mb_request_push(lua_State *L);
 void mb_request_end(lua_State *L);
 void mb_request_check(lua_State *L, int i);
-int mb_cache_get(lua_State *L, int key); /* 1: pushed; 0: nothing there */
-void mb_cache_set(lua_State *L, int key); /* value on top, stays there */
+int mb_cache_get(lua_State *L, int key);  /* 1: pushed; 0: nothing there */
+void mb_cache_set(lua_State *L, int key); /* stores the value on top, which stays there */
 
 /* --- request_fields.c ----------------------------------------------------- */
 
@@ -35,26 +35,26 @@ int mb_field_find(lua_State *L, const char *lower, const char **v, size_t *n);
 enum { MB_PARSE_FORM, MB_PARSE_COOKIE };
 void mb_params_install(lua_State *L);
 void mb_params_form(lua_State *L, int key, int list_key, const uint8_t *p, size_t n);
-void mb_params_new(lua_State *L); /* pushes two tables: first values, sequences */
-void mb_params_add(lua_State *L, int first); /* to the tables at first, first + 1: name, value */
+void mb_params_new(lua_State *L);            /* pushes two tables: first values, sequences */
+void mb_params_add(lua_State *L, int first); /* adds name and value to the tables at first, first + 1 */
 void mb_params_get(lua_State *L);
 void mb_params_cookies(lua_State *L);
 
 /* --- request_body.c ------------------------------------------------------- */
 
-int mb_body_push(lua_State *L);               /* request.body */
-int mb_body_form(lua_State *L, int cache_key); /* post_params … post_metadata_list */
+int mb_body_push(lua_State *L);                       /* request.body */
+int mb_body_form(lua_State *L, int cache_key);        /* post_params … post_metadata_list */
 void mb_body_before_status(lua_State *L);
 int mb_body_process(lua_State *L);
 int mb_body_stream(lua_State *L);
-void mb_body_exclude(lua_State *L, const char *what); /* error: the body was read otherwise */
-size_t mb_body_next(lua_State *L, const uint8_t **p);  /* waits; 0: the end */
+void mb_body_exclude(lua_State *L, const char *what); /* an error if the body was read otherwise */
+size_t mb_body_next(lua_State *L, const uint8_t **p); /* waits for bytes; 0: the end */
 void mb_body_consume(lua_State *L, size_t n);
 void mb_body_too_large(lua_State *L);
 
 /* --- request_form.c -------------------------------------------------------- */
 
-/* What Go finds in a piece of a form body: records, each of this head and bytes. */
+/* What Go finds in a piece of a form body: records, each with this head, followed by bytes. */
 enum {
 	MB_POST_PART,  /* a: length of the name, b: of file_name, c: of content_type */
 	MB_POST_VIEW,  /* data: b bytes at a in the piece */
@@ -67,7 +67,7 @@ typedef struct { uint32_t kind, a, b, c; } mb_post_record;
 typedef struct {
 	uint32_t taken, used; /* bytes of the piece, bytes of records */
 	uint32_t more;        /* the records are full: call again */
-	uint32_t status;      /* not 0: what came after them is malformed; why stands in */
+	uint32_t status;      /* not 0: the bytes after the records are malformed; reason says why */
 	char reason[120];
 } mb_post_result;
 
@@ -76,10 +76,10 @@ void mb_form_process(lua_State *L, int multipart, const char *type, size_t n);
 /* --- request_form_stream.c --------------------------------------------------- */
 
 void mb_form_stream_install(lua_State *L);
-void mb_form_stream_find(lua_State *L, int name); /* pushes the handler for the field, or nil */
-void mb_form_stream_call(lua_State *L, int nargs); /* calls a handler: below it is mb_form_stream_failed */
+void mb_form_stream_find(lua_State *L, int name);  /* pushes the handler for the field, or nil */
+void mb_form_stream_call(lua_State *L, int nargs); /* mb_form_stream_failed must be below it */
 int mb_form_stream_failed(lua_State *L);
-int mb_form_stream_traceback(lua_State *L); /* 1: pushed the traceback of a callback's error, at 1 */
+int mb_form_stream_traceback(lua_State *L);        /* 1: pushed that of a handler's error, at 1 */
 int mb_stream_post_param(lua_State *L);
 int mb_stream_post_params(lua_State *L);
 
@@ -93,11 +93,11 @@ int mb_finish_headers(lua_State *L);
 int mb_finish(lua_State *L);
 void mb_response_finish(lua_State *L);
 void mb_response_error(lua_State *L, int status);
-size_t mb_status_line(int status, char *to, size_t cap); /* "500 Internal Server Error"; returns its length */
+size_t mb_status_line(int status, char *to, size_t cap); /* "500 Internal Server Error": its length */
 
 /* --- request_errorpage.c -------------------------------------------------------- */
 
-int mb_errorpage_answer(lua_State *L); /* answers with the error on top; -1: that cannot be done */
+int mb_errorpage_answer(lua_State *L); /* shows the error on top; -1: not possible */
 
 /* --- upward: doc.go has the reasons ------------------------------------------------ */
 

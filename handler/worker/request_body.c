@@ -1,5 +1,5 @@
-/* The request body: in one string, as a form, or in pieces. The three exclude
- * each other, because the bytes pass through a window once. */
+/* The request body: as one string, as a form, or in pieces. A handler can use only one of
+ * the three, because the bytes pass through the window once. */
 #include "request.h"
 
 #include <string.h>
@@ -11,7 +11,7 @@ static int body_ready(void)
 	       __atomic_load_n(&exchange.in_cell->in_head, __ATOMIC_ACQUIRE) > exchange.taken;
 }
 
-/* The client may be waiting for leave to send (RFC 9110 §10.1.1). */
+/* The client may be waiting for 100 Continue (RFC 9110 §10.1.1). */
 static void want_body(void)
 {
 	if (exchange.body_wanted || !(exchange.head.flags & MB_HEAD_EXPECT))
@@ -30,13 +30,14 @@ void mb_body_too_large(lua_State *L)
 	luaL_error(L, "request body exceeds request_body_size_limit");
 }
 
-/* Waits for bytes of the body. *p: what is there in one piece; 0: the end. */
+/* Waits for bytes of the body. *p: those that are contiguous; returns their number, 0 at the
+ * end. */
 size_t mb_body_next(lua_State *L, const uint8_t **p)
 {
 	if (!mb_has_body())
 		return 0;
 	for (;;) {
-		/* END is set after the final in_head, so it has to be read before. */
+		/* END is set after the final in_head, so it must be read first. */
 		uint32_t f = __atomic_load_n(&exchange.in_cell->flags, __ATOMIC_ACQUIRE);
 		uint64_t head = __atomic_load_n(&exchange.in_cell->in_head, __ATOMIC_ACQUIRE);
 		if (f & MB_IN_CANCEL)
@@ -67,8 +68,8 @@ void mb_body_consume(lua_State *L, size_t n)
 	mb_input_consume(n);
 }
 
-/* All of the body in one piece: in the window if it lies there, and was not
- * taken yet, else in exchange.scratch. */
+/* Returns the whole body in one piece: in the window if it is there and none of it was
+ * consumed, otherwise in exchange.scratch. */
 static const uint8_t *whole_body(lua_State *L, size_t *n)
 {
 	const uint8_t *p = (const uint8_t *)"";
@@ -78,7 +79,7 @@ static const uint8_t *whole_body(lua_State *L, size_t *n)
 		uint64_t head = __atomic_load_n(&exchange.in_cell->in_head, __ATOMIC_ACQUIRE);
 		if (exchange.scratch.len == 0 && head - exchange.taken == k && mb_body_complete() &&
 		    head <= worker.header.in_window) {
-			exchange.taken += k; /* nobody waits for this room */
+			exchange.taken += k; /* the loop does not wait for this room */
 			*n = k;
 			return p;
 		}
@@ -104,7 +105,7 @@ void mb_body_exclude(lua_State *L, const char *what)
 		luaL_error(L, "%s: the request body has already been %s", what, how[exchange.body_use]);
 }
 
-/* Stream handlers would wait for a form in vain. */
+/* Once a stream handler is registered, the body can only be read as a form. */
 static void exclude_streams(lua_State *L, const char *what)
 {
 	mb_body_exclude(L, what);
@@ -127,7 +128,7 @@ int mb_body_push(lua_State *L)
 
 enum { TYPE_OTHER, TYPE_FORM, TYPE_MULTIPART };
 
-/* What kind of form the body is. *v: the value of Content-Type. */
+/* Returns which kind of form the body is. *v: the value of Content-Type. */
 static int content_type(lua_State *L, const char **v, size_t *vn)
 {
 	if (!mb_has_body() || !mb_field_find(L, "content-type", v, vn))
@@ -155,11 +156,11 @@ static void process_form(lua_State *L)
 	int type = content_type(L, &v, &n);
 	exchange.body_processed = 1;
 	if (type == TYPE_OTHER) {
-		/* A body that is no form stays where it is; it may still be read. */
+		/* A body that is not a form stays where it is, and can still be read. */
 		mb_params_form(L, MB_CACHE_POST, MB_CACHE_POST_LIST, NULL, 0);
 		return;
 	}
-	exchange.body_use = MB_BODY_BROKEN; /* until it is known to be whole */
+	exchange.body_use = MB_BODY_BROKEN; /* until all of it has been parsed */
 	if (type == TYPE_FORM && !exchange.has_stream_handlers)
 		parse_form(L);
 	else
@@ -174,7 +175,7 @@ int mb_body_form(lua_State *L, int key)
 	if (mb_cache_get(L, key))
 		return 1;
 	if (mb_cache_get(L, MB_CACHE_POST))
-		return 0; /* there is no metadata but in multipart/form-data */
+		return 0; /* only multipart/form-data has metadata */
 	mb_body_exclude(L, what[key - MB_CACHE_POST]);
 	process_form(L);
 	return mb_cache_get(L, key);
@@ -191,9 +192,9 @@ int mb_body_process(lua_State *L)
 	return 0;
 }
 
-/* Clients may not read the response before they have sent the whole request.
- * A form is read now and kept. What is no form is left to the handler, who may
- * still want it, and to the server, which takes up to a window of it. */
+/* A client may not read the response until it has sent the whole request. So a form is read
+ * now and kept. Any other body is left to the handler, which may still read it, and to the
+ * server, which accepts up to a window of it. */
 void mb_body_before_status(lua_State *L)
 {
 	const char *v;

@@ -1,5 +1,5 @@
-/* For developers: a Lua error in an HTTP handler is answered with a page that shows
- * it, with the lines of the script that the traceback names. */
+/* For developers: a Lua error in an HTTP handler is answered with a page that shows the
+ * error and the lines of the script that the traceback names. */
 #include "request.h"
 
 #include <ctype.h>
@@ -13,12 +13,12 @@
 #define PAGE_LINE_MAX 300         /* bytes of a line that are shown */
 
 static mb_buf page;
-static int failed; /* there was no memory */
+static int failed; /* there was not enough memory */
 
 static void add(const char *s, size_t n) { failed |= mb_buf_add(&page, s, n); }
 static void put(const char *s) { add(s, strlen(s)); }
 
-/* Text that means nothing but itself in HTML. What cannot be shown is written \xNN. */
+/* Adds text, escaped for HTML. Bytes that cannot be shown are written as \xNN. */
 static void put_text(const char *s, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
@@ -41,7 +41,7 @@ static void put_text(const char *s, size_t n)
 	}
 }
 
-/* One line of a file, without its end. Returns 0 at the end of the file. */
+/* Reads one line of a file, without its line break. Returns 0 at the end of the file. */
 static int read_line(FILE *f, char *to, size_t cap, size_t *n)
 {
 	int c = getc(f);
@@ -76,8 +76,8 @@ static void put_source(const char *path, long wanted)
 	fclose(f);
 }
 
-/* A place that a line of a traceback begins with: "name:line:". Only files that Lua has
- * loaded are shown, whatever the text says. Returns the path, or NULL. */
+/* Finds the place at the start of a line of a traceback: "name:line:". Only files that Lua
+ * has loaded are shown, whatever the text says. Returns the path, or NULL. */
 static const char *place_in(const char *s, size_t n, long *line)
 {
 	char name[PAGE_LINE_MAX];
@@ -99,7 +99,7 @@ static const char *place_in(const char *s, size_t n, long *line)
 	return NULL;
 }
 
-/* The places that the lines of the text begin with, each one once. */
+/* Adds the sources for the places at the start of each line, each place once. */
 static void put_sources(const char *s, size_t n)
 {
 	struct {
@@ -161,13 +161,13 @@ static void build_page(const char *s, size_t n)
 	put("</pre>\n<p>This page is shown because mbserve runs with --dev.</p>\n</body>\n</html>\n");
 }
 
-/* Protected. The response begins anew: nothing of it is out. */
+/* Called protected. The response starts again: none of it has been sent. */
 static int send_page(lua_State *L)
 {
 	static const char *const fields[][2] = {{"Content-Type", "text/html; charset=utf-8"},
 		{"Cache-Control", "no-store"},
 		{"Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'"}};
-	exchange.options = NULL; /* its static fields are for the handler's own responses */
+	exchange.options = NULL; /* the static fields are for responses of the handler */
 	mb_response_lock();
 	int close = response.close;
 	mb_response_begin();

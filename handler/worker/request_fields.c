@@ -1,18 +1,18 @@
-/* The five header tables of a request. Each is built whole when it is first
- * asked for, with real keys in lower case, so that pairs() works; a metatable
- * finds names in other spellings and has the answer for unknown ones. */
+/* The five header tables of a request. Each is built completely when it is first used, with
+ * lower-case keys, so that pairs() works. A metatable finds names in other spellings, and
+ * supplies the value for unknown ones. */
 #include "request.h"
 
 #include <string.h>
 
-/* By MB_CACHE_HEADERS … MB_CACHE_VALUE, then that of one header's flags. */
+/* Indexed by MB_CACHE_HEADERS … MB_CACHE_VALUE. The last one is for the flags of one header. */
 static int metatables[MB_CACHE_VALUE + 2];
 #define ONE_HEADERS_FLAGS (MB_CACHE_VALUE + 1)
 
 static void push_lower(lua_State *L, const char *s, size_t n)
 {
 	char small[128] = {0};
-	/* Longer names are rare; Lua's memory is freed on an error, too. */
+	/* Longer names are rare. Lua frees its memory even after an error. */
 	char *to = n <= sizeof small ? small : lua_newuserdata(L, n);
 	for (size_t i = 0; i < n; i++)
 		to[i] = s[i] >= 'A' && s[i] <= 'Z' ? (char)(s[i] + 'a' - 'A') : s[i];
@@ -27,7 +27,7 @@ static void set_metatable(lua_State *L, int kind)
 	lua_setmetatable(L, -2);
 }
 
-/* Upvalue 1: the kind of table. Called for keys that are not there. */
+/* Called for missing keys. Upvalue 1: the kind of table. */
 static int fields_index(lua_State *L)
 {
 	int kind = (int)lua_tointeger(L, lua_upvalueindex(1));
@@ -82,7 +82,7 @@ int mb_field_find(lua_State *L, const char *lower, const char **v, size_t *n)
 	return 0;
 }
 
-/* Adds one field line to what the table (on top) has under that name. */
+/* Adds one field line to the entry for its name, which is the table on top. */
 static void add_line(lua_State *L, int kind, const char *v, size_t vn)
 {
 	const char *s = v, *m;
@@ -107,7 +107,7 @@ static void add_line(lua_State *L, int kind, const char *v, size_t vn)
 	}
 }
 
-/* The tables whose entries are tables. */
+/* Builds the tables whose entries are tables. */
 static void build_tables(lua_State *L, int kind)
 {
 	for (uint32_t i = 0; i < exchange.head.nfields; i++) {
@@ -148,8 +148,7 @@ static void build_values(lua_State *L)
 	}
 }
 
-/* From the finished table of sequences: joining line by line would take time
- * in the square of their number. */
+/* Uses the finished table of sequences. Joining line by line would take quadratic time. */
 static void build_strings(lua_State *L)
 {
 	int t = lua_gettop(L);
@@ -158,7 +157,7 @@ static void build_strings(lua_State *L)
 	int h = lua_gettop(L);
 	for (lua_pushnil(L); lua_next(L, h); lua_settop(L, h + 1)) {
 		if (!lua_istable(L, h + 2) || lua_type(L, h + 1) != LUA_TSTRING)
-			continue; /* the application wrote into its table */
+			continue; /* the application has changed its table */
 		luaL_Buffer b;
 		int n = (int)mb_rawlen(L, h + 2);
 		lua_pushvalue(L, h + 1);

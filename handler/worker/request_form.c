@@ -1,27 +1,27 @@
-/* Form bodies that are taken apart while they arrive: all of multipart/form-data,
- * and urlencoded ones that have stream handlers. Go finds the parts; here their
- * bytes go to stream handlers, or are collected for the tables. */
+/* Form bodies that are parsed while they arrive: multipart/form-data, and urlencoded forms
+ * if there are stream handlers. Go finds the parts. This file passes their bytes to stream
+ * handlers, or collects them for the tables. */
 #include "request.h"
 
 #include <string.h>
 
-/* Bytes of data: less waits for what follows it in the same piece. */
+/* Bytes of data. Fewer wait for the data that follows in the same piece. */
 #define GATHER 512
 
-#define RECORDS_ROOM (64u << 10) /* of one piece */
+#define RECORDS_ROOM (64u << 10) /* for one piece */
 
-/* Of one processing, which an error may leave at any call of Lua: the stack is
- * its only memory, but for exchange.scratch with the field in the making, or what goes to
- * its handler next. */
+/* The state of parsing one form. An error may end it at any call of Lua, so it has no memory
+ * of its own: everything is on the Lua stack, apart from exchange.scratch, which holds the
+ * current field, or the bytes that its handler gets next. */
 typedef struct {
-	int top;        /* stack below; above it are the slots */
+	int top;        /* the slots are above this index */
 	int multipart;
 	uint32_t parts;
-	int streamed;   /* the part has a handler … */
-	int first;      /* … which was not called yet */
+	int streamed;   /* the part has a stream handler */
+	int first;      /* which has not been called yet */
 } form;
 
-enum { /* slots, from f->top */
+enum { /* slots, counted from f->top */
 	PARAMS = 1, PARAMS_LIST, METADATA, METADATA_LIST, NAME, CALLBACK, PART, SLOTS = PART
 };
 
@@ -29,8 +29,8 @@ static uint8_t records[RECORDS_ROOM];
 
 /* --- parts ------------------------------------------------------------------ */
 
-/* Sets an entry of the table on top, if the part has it. Returns where the next
- * one's bytes are. */
+/* Sets an entry of the table on top, if the part has one. Returns the place of the next
+ * one's bytes. */
 static const char *set_text(lua_State *L, const char *key, const char *s, uint32_t n)
 {
 	if (n == MB_POST_NONE)
@@ -64,7 +64,7 @@ static void begin_part(lua_State *L, form *f, const mb_post_record *r, const cha
 	lua_replace(L, f->top + PART);
 }
 
-/* n 0: an empty field. */
+/* n is 0 for an empty field. */
 static void give_data(lua_State *L, form *f, const char *p, size_t n)
 {
 	lua_pushcfunction(L, mb_form_stream_failed);
@@ -92,8 +92,8 @@ static void collect_data(lua_State *L, const uint8_t *p, size_t n)
 		luaL_error(L, "request body: not enough memory");
 }
 
-/* Content that looks like boundaries comes in many small parts. For a handler they
- * are put together, within a piece, so that nobody can have it called every few
+/* Content that looks like boundaries comes in many small pieces of data. They are put
+ * together before a handler gets them, so that a client cannot have it called every few
  * bytes. */
 static void part_data(lua_State *L, form *f, const uint8_t *p, size_t n)
 {
@@ -147,7 +147,7 @@ static void malformed(lua_State *L, const mb_post_result *r)
 	luaL_error(L, "request body: %s", r->reason);
 }
 
-/* Goes through the first n bytes of records of the piece p. */
+/* Handles the first n bytes of records about the piece p. */
 static void read_records(lua_State *L, form *f, const uint8_t *p, size_t n)
 {
 	mb_post_record r;
@@ -173,8 +173,8 @@ static void read_records(lua_State *L, form *f, const uint8_t *p, size_t n)
 	}
 }
 
-/* A piece of the body, or its end. The window's bytes are given back when their
- * records are worked off. */
+/* Parses a piece of the body, or its end. Bytes of the window are given back after their
+ * records have been handled. */
 static void parse_piece(lua_State *L, form *f, const uint8_t *p, size_t rest, int end)
 {
 	mb_post_result r;
@@ -182,7 +182,7 @@ static void parse_piece(lua_State *L, form *f, const uint8_t *p, size_t rest, in
 		mbPostParse((void *)p, rest, end, records, sizeof records, &r);
 		read_records(L, f, p, r.used);
 		if (f->streamed)
-			give_gathered(L, f); /* what is there is not kept for what may come */
+			give_gathered(L, f); /* the handler does not wait for more */
 		if (r.status)
 			malformed(L, &r);
 		if (r.taken)
@@ -201,7 +201,7 @@ static void store_tables(lua_State *L, form *f)
 	}
 }
 
-/* Takes the whole body apart. The order of slots is that of the cache's keys. */
+/* Parses the whole body. The slots have the order of the cache's keys. */
 void mb_form_process(lua_State *L, int multipart, const char *type, size_t n)
 {
 	form f = {.top = lua_gettop(L), .multipart = multipart};
@@ -213,7 +213,7 @@ void mb_form_process(lua_State *L, int multipart, const char *type, size_t n)
 	mbPostBegin(multipart, (void *)type, n, &r);
 	if (r.status)
 		malformed(L, &r);
-	/* Small enough that the server fills the window while handlers are at work. */
+	/* Small enough for the server to fill the window while handlers run. */
 	const size_t most = worker.header.in_window / 4;
 	const uint8_t *p;
 	double all = 0;

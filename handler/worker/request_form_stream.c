@@ -1,5 +1,5 @@
-/* Stream handlers of POST fields: their registration, who gets a field, and what
- * becomes of their errors. */
+/* Stream handlers of POST fields: how they are registered, which of them gets a field, and
+ * what happens to their errors. */
 #include "request.h"
 
 static int find_ref; /* string.find as it was before the script ran */
@@ -28,8 +28,7 @@ static void push_handlers(lua_State *L)
 	mb_cache_set(L, MB_CACHE_STREAMS);
 }
 
-/* Checks the arguments, and that it is not too late; pushes the table that the
- * callback comes to. */
+/* Checks the arguments and that it is not too late. Pushes the table for the callback. */
 static void begin_registration(lua_State *L, const char *verb, int table)
 {
 	mb_request_check(L, 1);
@@ -43,8 +42,8 @@ static void begin_registration(lua_State *L, const char *verb, int table)
 	lua_rawgeti(L, -1, table);
 }
 
-/* A second handler for the same name would have to share the data with the
- * first, or silence it. Neither is what somebody means who writes that. */
+/* A second handler for the same name would have to share the data with the first, or replace
+ * it. A script that registers one most likely means neither. */
 int mb_stream_post_param(lua_State *L)
 {
 	begin_registration(L, "stream_post_param", BY_NAME);
@@ -60,7 +59,7 @@ int mb_stream_post_param(lua_State *L)
 	return 0;
 }
 
-/* Pushes whether the name matches. A malformed pattern is an error. */
+/* Returns whether the name matches. A malformed pattern is an error. */
 static int name_matches(lua_State *L, int name, int pattern)
 {
 	lua_rawgeti(L, LUA_REGISTRYINDEX, find_ref);
@@ -82,7 +81,8 @@ int mb_stream_post_params(lua_State *L)
 		if (lua_rawequal(L, -1, 2))
 			return luaL_error(L, "stream_post_params: '%s' already has a stream handler", lua_tostring(L, 2));
 	}
-	/* Many mistakes show only with a name that gets as far as there. */
+	/* This finds many malformed patterns. Others are found only by a name that matches
+	 * up to the mistake. */
 	lua_pushliteral(L, "");
 	name_matches(L, t + 1, 2);
 	lua_pop(L, 1);
@@ -94,7 +94,7 @@ int mb_stream_post_params(lua_State *L)
 	return 0;
 }
 
-/* Exact names go first, then patterns, in the order of their registration. */
+/* Exact names come first, then patterns in the order of their registration. */
 void mb_form_stream_find(lua_State *L, int name)
 {
 	int top = lua_gettop(L);
@@ -122,8 +122,8 @@ void mb_form_stream_find(lua_State *L, int name)
 	lua_settop(L, top + 1);
 }
 
-/* Message handler: the traceback is made where the error is raised, and kept for
- * the case that nobody catches the error; the error itself goes on as it is. */
+/* Message handler. It makes the traceback where the error is raised, and keeps it in case
+ * the error is not caught. The error itself is passed on unchanged. */
 int mb_form_stream_failed(lua_State *L)
 {
 	lua_settop(L, 1);
@@ -148,7 +148,7 @@ int mb_form_stream_traceback(lua_State *L)
 	return 0;
 }
 
-/* Function and arguments are on top, and mb_form_stream_failed right below them. */
+/* Function and arguments are on top, mb_form_stream_failed is directly below them. */
 void mb_form_stream_call(lua_State *L, int nargs)
 {
 	int failed_at = lua_gettop(L) - nargs - 1;

@@ -1,5 +1,5 @@
-/* Query, form and cookie tables. The bytes are taken apart in Go, by the same
- * package that parses requests; here the pairs become tables. */
+/* Query, form and cookie tables. Go parses the bytes, with the package that also parses
+ * requests. This file makes tables of the pairs. */
 #include "request.h"
 
 #include <string.h>
@@ -7,7 +7,7 @@
 static int list_metatable;
 static mb_buf pairs; /* length of name, length of value (uint32_t), name, value … */
 
-/* An unknown name has an empty sequence of values. */
+/* Unknown names have an empty sequence of values. */
 static int list_index(lua_State *L)
 {
 	lua_newtable(L);
@@ -23,7 +23,7 @@ void mb_params_install(lua_State *L)
 	mb_form_stream_install(L);
 }
 
-/* Appends the pairs in p. Their number is bounded before any room is made. */
+/* Appends the pairs in p. Their number is checked before room is allocated. */
 static void parse_pairs(lua_State *L, int kind, const uint8_t *p, size_t n)
 {
 	char sep = kind == MB_PARSE_FORM ? '&' : ';';
@@ -50,7 +50,7 @@ void mb_params_new(lua_State *L)
 	lua_setmetatable(L, -2);
 }
 
-/* Name and value are on top, and are popped. */
+/* Pops name and value from the top. */
 void mb_params_add(lua_State *L, int first)
 {
 	int name = lua_gettop(L) - 1, value = name + 1, list = first + 1;

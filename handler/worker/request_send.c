@@ -1,11 +1,11 @@
-/* The methods that send: they guard the order of calls (status, headers, body,
- * end) and leave the bytes to exchange_output.c. Every error is raised before anything
- * was changed, so that a handler that catches it can go on. */
+/* The methods that send. They check the order of calls (status, headers, body, end) and
+ * leave the bytes to exchange_output.c. Every error is raised before anything has changed,
+ * so that a handler that catches it can go on. */
 #include "request.h"
 
 #include <stdio.h>
 
-/* Raises what is wrong with calling `verb` now. */
+/* Raises an error that says why `verb` cannot be called now. */
 static int misuse(lua_State *L, const char *verb)
 {
 	if (response.broken)
@@ -68,12 +68,12 @@ int mb_finish_headers(lua_State *L)
 		response.head.len = 0;
 		return 0;
 	}
-	response.state = MB_RESPONSE_BODY; /* without the lock: nothing is pending yet */
+	response.state = MB_RESPONSE_BODY; /* no lock is needed: nothing is pending yet */
 	mb_output_head(L);
 	return 0;
 }
 
-/* Called with the number of body bytes that a call is about to add. */
+/* n: body bytes that a call is about to add. */
 static void check_length(lua_State *L, uint64_t n)
 {
 	if (n && response.bodiless)
@@ -97,7 +97,7 @@ int mb_send_data(lua_State *L)
 			s = mb_tostring(L, i, &n);
 		all += n;
 	}
-	/* A __tostring may have used the request. */
+	/* A __tostring may have changed the response. */
 	if ((response.state != MB_RESPONSE_STATUS && response.state != MB_RESPONSE_BODY) || response.interim)
 		return misuse(L, "send_data");
 	check_length(L, all);
@@ -122,14 +122,14 @@ int mb_flush(lua_State *L)
 		return misuse(L, "flush");
 	if (response.broken)
 		return mb_raise_cancelled(L);
-	/* An open header section cannot go out: its end is not known. */
+	/* An open header section cannot be sent: its end is not known yet. */
 	if (response.state == MB_RESPONSE_BODY)
 		mb_output_flush(L);
 	return 0;
 }
 
-/* Where the callback begins, for mistakes that show only after it has returned, when
- * no line of the script runs any more. The callback is at the bottom of the stack. */
+/* Returns where the callback begins, for mistakes that are found only after it has returned,
+ * when no line of the script is running. The callback is at the bottom of the stack. */
 static const char *callback_place(lua_State *L)
 {
 	lua_Debug ar;
@@ -159,11 +159,11 @@ int mb_finish(lua_State *L)
 	return 0;
 }
 
-/* After the callback has returned. */
+/* Called after the callback has returned. */
 void mb_response_finish(lua_State *L)
 {
 	if (exchange.out_flags & MB_OUT_RESET)
-		return; /* request.socket:cancel() is an end, too */
+		return; /* request.socket:cancel() also ends the response */
 	if (response.state == MB_RESPONSE_NONE)
 		luaL_error(L, "%sthe handler has sent no status: it returned without calling send_status",
 			callback_place(L));
@@ -176,8 +176,8 @@ size_t mb_status_line(int status, char *to, size_t cap)
 	return (size_t)n + mbStatusText(status, to + n, cap - (size_t)n);
 }
 
-/* An answer of our own, where the server cannot give one any more because
- * interim responses are out. */
+/* Sends an error response from here, when the server can no longer send one because interim
+ * responses have gone out. */
 void mb_response_error(lua_State *L, int status)
 {
 	char line[64];

@@ -1,10 +1,9 @@
-/* The socket object: of a raw connection, where it reads and writes, and as
- * request.socket of a connection that the server has, where it has addresses and
- * cancel.
+/* The socket object. On a raw connection it reads and writes. As request.socket, where the
+ * server has the connection, it only has addresses and cancel.
  *
- * Reading is that of Lua file handles: lines, readuntil, or read(n), which waits for
- * n bytes or the end. A protocol whose pieces say neither their length nor their
- * end is read with readuntil(last byte of a piece) or read(1). */
+ * Reading works as with Lua file handles: lines, readuntil, or read(n), which waits for n
+ * bytes or the end. If a protocol announces neither the length of its messages nor their
+ * end, it is read with readuntil(last byte of a message) or read(1). */
 #include "socket.h"
 
 #include <errno.h>
@@ -13,12 +12,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Bytes of stdio's buffer for each direction. What is larger passes it by, all but
- * its first bytes, which are copied: an echo of 64 KiB pieces took 0.57 s of processor
- * time per GB with 32 KiB, 0.69 s with 64 KiB, 0.62 s with 256 KiB. */
+/* Bytes of stdio's buffer for each direction. Larger pieces bypass it, except for their
+ * first bytes, which are copied. An echo of 64 KiB pieces took 0.57 s of processor time per
+ * GB with 32 KiB, 0.69 s with 64 KiB, 0.62 s with 256 KiB. */
 #define BUFFER (32u << 10)
 
-static const char magic; /* its address is in every object */
+static const char magic; /* its address is in every object, and marks it */
 static mb_socket *current;
 static int metatable_ref, object_ref, in_ref, out_ref;
 
@@ -30,13 +29,13 @@ static int metatable_ref, object_ref, in_ref, out_ref;
 #define set_own lua_setfenv
 #endif
 
-/* --- which one ------------------------------------------------------------------ */
+/* --- finding and checking -------------------------------------------------------- */
 
 mb_socket *mb_socket_current(void) { return current; }
 
 void mb_socket_push(lua_State *L) { lua_rawgeti(L, LUA_REGISTRYINDEX, object_ref); }
 
-/* The exchange that is running is known by how many have ended. */
+/* The running exchange is identified by the number of those that have ended. */
 static uint64_t serial(void) { return worker.out_slot->finished; }
 
 static mb_socket *check_socket(lua_State *L, int i)
@@ -70,8 +69,8 @@ static mb_socket *check_raw(lua_State *L, const char *what)
 
 /* --- methods -------------------------------------------------------------------- */
 
-/* What the methods of file handles would complain about without a name to say, since
- * it is C that calls them. */
+/* The methods of file handles would report these mistakes without the name of the method,
+ * because C calls them. */
 static void check_written(lua_State *L)
 {
 	for (int i = 2, n = lua_gettop(L); i <= n; i++)
@@ -94,7 +93,7 @@ static void check_formats(lua_State *L)
 	}
 }
 
-/* Calls the method of that name of input or output, with our arguments. */
+/* Calls the method of that name on the input or the output, with our arguments. */
 static int call_handle(lua_State *L, int handle_ref, const char *name)
 {
 	if (check_raw(L, name)->fd < 0)
@@ -140,7 +139,7 @@ static int socket_close(lua_State *L)
 	return mb_push_result(L, mb_socket_close(s, timeout) == 0);
 }
 
-/* The server resets its connection at once; what the handler sends is refused. */
+/* The server resets its connection at once. Whatever the handler sends is refused. */
 static void cancel_exchange(void)
 {
 	mb_response_lock();
@@ -166,7 +165,7 @@ static int socket_cancel(lua_State *L)
 
 /* --- fields --------------------------------------------------------------------- */
 
-/* Upvalue 1: the methods. */
+/* Upvalue 1 is the table of methods. */
 static int socket_index(lua_State *L)
 {
 	mb_socket *s = check_socket(L, 1);
@@ -186,7 +185,7 @@ static int socket_index(lua_State *L)
 	return 1;
 }
 
-/* Handlers may keep what they like at the socket. */
+/* Handlers may store fields of their own in the socket. */
 static int socket_newindex(lua_State *L)
 {
 	check_socket(L, 1);
@@ -206,7 +205,7 @@ static int socket_tostring(lua_State *L)
 	return 1;
 }
 
-/* Into the table on top. */
+/* Stores an address in the table on top. */
 static void set_address(lua_State *L, const mb_address *a, const char *ip4, const char *ip6,
 	const char *port)
 {
@@ -254,8 +253,8 @@ static mb_file *push_handle(lua_State *L, int own, const char *name, int ref)
 	return h;
 }
 
-/* Object and handles exist before the server is asked, so that nothing can fail
- * for want of memory while there is a descriptor to care for. */
+/* Object and handles are made before the server is asked for the socket, so that no lack of
+ * memory can leave a descriptor without an owner. */
 static mb_socket *push_raw(lua_State *L)
 {
 	mb_socket *s = push_object(L, 1);
@@ -286,11 +285,11 @@ static int open_handle(mb_file *h, int fd, const char *mode, char *buffer)
 
 static void open_handles(lua_State *L, mb_socket *s, int fd)
 {
-	/* One exchange at a time, and its handles are closed when it is over. */
+	/* There is one exchange at a time, and its handles are closed when it is over. */
 	static char in[BUFFER], out[BUFFER];
 	s->fd = fd;
 	current = s;
-	mb_socket_abort(s); /* until it is closed in order */
+	mb_socket_abort(s); /* until it is closed properly */
 	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
 	if (open_handle(s->in, fd, "r", in) || open_handle(s->out, fd, "w", out))
 		luaL_error(L, "connection: file handle: %s", strerror(errno));
@@ -304,8 +303,8 @@ int mb_socket_run(lua_State *L)
 	mb_socket *s = push_raw(L);
 	int fd = mb_handover_receive();
 	if (fd < 0) {
-		/* The server has taken it back. If the socket is on its way all the same, the
-		 * next exchange must not get it: this was the worker's last one. */
+		/* The server has taken the connection back. Its socket may still be on the
+		 * way. The next exchange must not get it, so this was the worker's last one. */
 		lua_pushboolean(L, 0);
 		return 1;
 	}

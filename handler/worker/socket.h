@@ -1,5 +1,4 @@
-/* Layer 5: the socket of a connection as Lua sees it, Lua file handles, and the end of raw
- * connections. */
+/* Layer 5: the socket object of Lua, Lua file handles, and the end of raw connections. */
 #ifndef MB_SOCKET_H
 #define MB_SOCKET_H
 
@@ -9,7 +8,7 @@
 
 /* --- socket_file.c, socket_readuntil.c: Lua file handles -------------------------------- */
 
-/* What the userdata of a Lua file handle begins with. */
+/* The beginning of the userdata of a Lua file handle. */
 #if LUA_VERSION_NUM >= 502
 typedef luaL_Stream mb_file;
 #else
@@ -19,61 +18,61 @@ typedef struct {
 #endif
 
 void mb_file_install(lua_State *L);
-mb_file *mb_file_push(lua_State *L);       /* pushes a handle that is closed */
-void mb_file_attach(mb_file *s, FILE *f);  /* opens it: owns f from now on */
-FILE *mb_file_stdio(const mb_file *s);      /* NULL: closed */
-int mb_file_close(mb_file *s);             /* as fclose; 0 if it is closed */
-const char *mb_stdio_peek(FILE *f, size_t *n);  /* what is in the input buffer */
-void mb_stdio_skip(FILE *f, size_t n);          /* takes bytes that were peeked at */
+mb_file *mb_file_push(lua_State *L);             /* pushes a handle that is closed */
+void mb_file_attach(mb_file *s, FILE *f);        /* opens it; it owns f from now on */
+FILE *mb_file_stdio(const mb_file *s);           /* NULL: closed */
+int mb_file_close(mb_file *s);                   /* like fclose; 0 if it is already closed */
+const char *mb_stdio_peek(FILE *f, size_t *n);   /* what is in the input buffer */
+void mb_stdio_skip(FILE *f, size_t n);           /* consumes bytes that were peeked at */
 const char *mb_stdio_unsent(FILE *f, size_t *n); /* what is in the output buffer */
-int mb_push_result(lua_State *L, int ok); /* pushes true, or nil, message, errno */
-int mb_forward_call(lua_State *L, int n); /* calls; errors get the position of our caller */
-int mb_readuntil(lua_State *L);      /* method of every handle */
+int mb_push_result(lua_State *L, int ok);        /* pushes true, or nil, message, errno */
+int mb_forward_call(lua_State *L, int n);        /* calls; errors get the position of our caller */
+int mb_readuntil(lua_State *L);                  /* method of every handle */
 
 /* --- socket_handover.c ---------------------------------------------------------- */
 
-void mb_handover_open(void);      /* when the worker starts */
-int mb_handover_receive(void);       /* asks for the socket: descriptor, or -1: cancelled */
-void mb_handover_offer(int fd);   /* from the thread that reads the control socket */
+void mb_handover_open(void);    /* when the worker starts */
+int mb_handover_receive(void);  /* asks for the socket: its descriptor, or -1: cancelled */
+void mb_handover_offer(int fd); /* called on the thread that reads the control socket */
 
 /* --- socket.c --------------------------------------------------------------------- */
 
-/* What a socket object is. All but magic to request is for raw connections. */
+/* A socket object. What follows raw is for raw connections only. */
 typedef struct {
 	const void *magic;
-	uint64_t serial;   /* of the server's connection: the exchange that it belongs to */
+	uint64_t serial;   /* if the server has the connection: the exchange that it belongs to */
 	int raw;           /* 0: the server has the connection */
-	int fd;            /* -1: closed. Input and output have descriptors of their own,
-	                      and the peer sees no end before this one is closed */
+	int fd;            /* -1: closed. Input and output have their own descriptors, and the peer
+	                      sees no end until this one is closed too */
 	int tcp;
-	int half_closed;   /* the output was closed by itself: FIN is out */
-	mb_file *in, *out; /* anchored in the object */
+	int half_closed;   /* the script closed the output alone: FIN is sent */
+	mb_file *in, *out; /* the object keeps them alive */
 } mb_socket;
 
 void mb_socket_install(lua_State *L);
-int mb_socket_run(lua_State *L);     /* protected function: an exchange of MB_KIND_SOCKET */
-void mb_socket_after_exchange(int failed);     /* after it, whatever it was */
-/* The raw socket at index i, or an error is raised; it may be closed already. */
+int mb_socket_run(lua_State *L);           /* called protected, for an exchange of MB_KIND_SOCKET */
+void mb_socket_after_exchange(int failed); /* after an exchange of any kind */
+/* Returns the raw socket at index i, which may be closed, or raises an error. */
 mb_socket *mb_socket_check(lua_State *L, int i);
-mb_socket *mb_socket_current(void); /* of the raw exchange in progress, or NULL */
+mb_socket *mb_socket_current(void); /* the socket of the raw exchange in progress, or NULL */
 void mb_socket_push(lua_State *L);  /* pushes the object of mb_socket_current */
 
 /* --- socket_close.c ----------------------------------------------------------------- */
 
-/* 0, or -1 with errno where the output could not be sent, or not in time (then the
- * peer sees a reset). timeout in seconds; 0: the kernel sends in the background. */
+/* Returns 0, or -1 with errno if the output could not be sent, or not in time; then the peer
+ * sees a reset. timeout is in seconds; 0: the output is sent in the background. */
 int mb_socket_close(mb_socket *s, double timeout);
-void mb_socket_cancel(mb_socket *s); /* reset; drops what was not sent */
-void mb_socket_end(int fd);          /* FIN, in order */
+void mb_socket_cancel(mb_socket *s); /* resets the connection; unsent output is dropped */
+void mb_socket_end(int fd); /* closes with FIN */
 int mb_send_until(int fd, const char *p, size_t n, double deadline); /* 0, or -1 */
-void mb_socket_half_close(void);     /* some handle was closed: was it the output? */
-void mb_socket_abort(mb_socket *s);  /* async-signal-safe: reset when the process ends */
+void mb_socket_half_close(void); /* after a handle was closed: sends FIN if it was the output */
+void mb_socket_abort(mb_socket *s); /* async-signal-safe: reset when the process ends */
 
 /* --- socket_background.c --------------------------------------------------------------- */
 
-/* Sends bytes, then ends and closes the connection; -1: somebody else must. */
+/* Sends bytes, then ends and closes the connection. -1: the caller must do that. */
 int mb_background_send(int fd, const char *bytes, size_t n);
-void mb_background_wait(void); /* until all is sent, or given up */
+void mb_background_wait(void); /* until all output has been sent or given up */
 
 /* --- upward: doc.go has the reasons ------------------------------------------------------ */
 

@@ -1,5 +1,5 @@
-/* Output of closed raw connections that the kernel had no room for: threads send it
- * while the worker goes on with other things. */
+/* Output of closed raw connections that the kernel had no room for. Threads send it while
+ * the worker goes on. */
 #include "socket.h"
 
 #include <errno.h>
@@ -10,9 +10,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define PARCELS_MAX 64       /* at once; then close() waits for its peer */
-#define PARCEL_SECONDS 60    /* what the server allows a response that does not move;
-                                then the peer is reset */
+#define PARCELS_MAX 64       /* at the same time; at the limit close() waits for its peer */
+#define PARCEL_SECONDS 60    /* as long as the server allows for a response that makes no progress;
+                                then the connection is reset */
 #define STACK (64u << 10)
 
 typedef struct {
@@ -31,7 +31,7 @@ static void *deliver(void *arg)
 	if (mb_send_until(p->fd, p->bytes, p->n, mb_now() + PARCEL_SECONDS) == 0)
 		mb_socket_end(p->fd);
 	else
-		close(p->fd); /* with a reset: nobody has said otherwise */
+		close(p->fd); /* this sends a reset, as set for the socket */
 	free(p);
 	pthread_mutex_lock(&lock);
 	running--;
@@ -48,7 +48,7 @@ static int start(parcel *p)
 	pthread_attr_init(&a);
 	pthread_attr_setstacksize(&a, STACK);
 	pthread_attr_setdetachstate(&a, PTHREAD_CREATE_DETACHED);
-	/* Signals are for Go's threads, which have a stack for them. */
+	/* Signals must go to Go's threads, which have a stack for them. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	int e = pthread_create(&t, &a, deliver, p);

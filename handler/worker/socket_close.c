@@ -1,6 +1,6 @@
-/* The end of a raw connection. While a handler has it, the socket is set up so that
- * the kernel resets it when the process ends: a worker that crashes or is killed
- * must not look like one that has said everything. */
+/* The end of a raw connection. While a handler has the socket, it is set up so that the
+ * kernel resets the connection when the process ends: a worker that crashes or is killed
+ * must not look like one that has sent everything. */
 #include "socket.h"
 
 #include <errno.h>
@@ -18,9 +18,9 @@
 #define SIOCOUTQ TIOCOUTQ
 #endif
 
-#define PAUSE_MIN_NS 100000  /* between two looks at what the peer has acknowledged */
+#define PAUSE_MIN_NS 100000  /* between two checks of what the peer has acknowledged */
 #define PAUSE_MAX_NS 5000000
-#define WAIT_SECONDS 60      /* for a peer that does not read, where close() has to wait */
+#define WAIT_SECONDS 60      /* for a peer that does not read, if close() has to wait */
 
 static void set_reset(int fd, int on)
 {
@@ -39,7 +39,7 @@ static void close_handles(mb_socket *s)
 	if (mb_file_stdio(s->in))
 		mb_file_close(s->in);
 	if (mb_file_stdio(s->out)) {
-		__fpurge(mb_file_stdio(s->out)); /* what is there by now is not wanted */
+		__fpurge(mb_file_stdio(s->out)); /* what is left in the buffer must not be sent */
 		mb_file_close(s->out);
 	}
 }
@@ -95,8 +95,8 @@ int mb_send_until(int fd, const char *p, size_t n, double deadline)
 	return 0;
 }
 
-/* fflush, with an end: the C library would begin anew after each part that the
- * kernel has taken, however slowly the peer reads. */
+/* Like fflush, with a deadline. The C library would start again after each part that the
+ * kernel accepts, however slowly the peer reads. */
 static int flush_until(mb_socket *s, FILE *f, double deadline)
 {
 	size_t n;
@@ -115,7 +115,7 @@ static int flush_until(mb_socket *s, FILE *f, double deadline)
 	return fflush(f);
 }
 
-/* Until the peer's system has all of it. A Unix socket's peer has what was sent. */
+/* Waits until the peer's system has all output. With a Unix socket that is so at once. */
 static int wait_acknowledged(mb_socket *s, double deadline)
 {
 	struct timespec pause = {.tv_nsec = PAUSE_MIN_NS};
@@ -124,7 +124,7 @@ static int wait_acknowledged(mb_socket *s, double deadline)
 		int left = 0, e = 0;
 		socklen_t n = sizeof e;
 		if (!s->tcp || ioctl(s->fd, SIOCOUTQ, &left) || left == 0) {
-			/* Nothing is left of what was thrown away, either. */
+			/* The kernel may have discarded output because of an error. */
 			if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &e, &n) == 0 && e) {
 				errno = e;
 				return -1;
@@ -145,9 +145,9 @@ static int wait_acknowledged(mb_socket *s, double deadline)
 	}
 }
 
-/* The kernel answers a close with a reset if there is input that nobody has read,
- * and the peer may lose what it was sent. What is there by now is thrown away; to
- * wait for more would be the handler's business. */
+/* If there is unread input, the kernel resets the connection at close, and the peer may lose
+ * what was sent to it. So input that has arrived by now is discarded. Waiting for more is up
+ * to the handler. */
 static void discard_input(int fd)
 {
 	char b[16384];
@@ -170,8 +170,8 @@ void mb_socket_end(int fd)
 	close(fd);
 }
 
-/* Sends what the kernel takes without waiting. 1: the rest is sent in the background,
- * and the descriptor belongs to that. */
+/* Sends what the kernel accepts without waiting. 1: the rest is sent in the background,
+ * which now owns the descriptor. */
 static int flush_without_waiting(mb_socket *s, FILE *f)
 {
 	size_t n;

@@ -1,6 +1,5 @@
-/* Lua file handles: how one is put on a descriptor of ours, so that io.type, the
- * read formats, io.input and C modules take it for what it is, and a look into the
- * buffers of the C library. */
+/* Lua file handles. One is made for a descriptor of ours so that io.type, the read formats,
+ * io.input and C modules accept it. Also, access to the buffers of the C library. */
 #include "socket.h"
 
 #include <errno.h>
@@ -47,7 +46,7 @@ int mb_file_close(mb_file *s)
 
 static int io_open_ref;
 
-/* LuaJIT knows its handles by a mark that only its own functions can make. */
+/* LuaJIT recognises its handles by a mark that only its own functions can set. */
 mb_file *mb_file_push(lua_State *L)
 {
 	lua_rawgeti(L, LUA_REGISTRYINDEX, io_open_ref);
@@ -73,7 +72,7 @@ int mb_file_close(mb_file *s)
 	return f ? fclose(f) : 0;
 }
 
-/* As in the versions of Lua after 5.1, so that calls can be chained. */
+/* Returns the handle, as later versions of Lua do, so that calls can be chained. */
 static int handle_write(lua_State *L)
 {
 	mb_file *s = luaL_checkudata(L, 1, LUA_FILEHANDLE);
@@ -105,8 +104,8 @@ int mb_push_result(lua_State *L, int ok)
 	return 3;
 }
 
-/* A function of C that is called by another one does not find the line of the
- * script, so its errors get it here. */
+/* A C function that is called by another C function does not find the line of the script.
+ * Its errors get it here. */
 int mb_forward_call(lua_State *L, int n)
 {
 	int below = lua_gettop(L) - n - 1;
@@ -123,7 +122,7 @@ int mb_forward_call(lua_State *L, int n)
 
 /* --- buffers ------------------------------------------------------------------ */
 
-/* Both C libraries let us look: no copy, and a search at the speed of memchr. */
+/* Both C libraries give access to the buffer. That saves a copy, and memchr can search it. */
 const char *mb_stdio_peek(FILE *f, size_t *n)
 {
 #ifdef __GLIBC__
@@ -145,7 +144,7 @@ void mb_stdio_skip(FILE *f, size_t n)
 #endif
 }
 
-/* NULL where the library hides it. */
+/* Returns NULL if the library hides the buffer. */
 const char *mb_stdio_unsent(FILE *f, size_t *n)
 {
 	*n = __fpending(f);
@@ -158,7 +157,7 @@ const char *mb_stdio_unsent(FILE *f, size_t *n)
 
 /* --- closing ------------------------------------------------------------------ */
 
-/* file:close and io.close. Upvalue 1 is what they were. */
+/* Replaces file:close and io.close. Upvalue 1 is the original. */
 static int handle_closed(lua_State *L)
 {
 	int n = lua_gettop(L);

@@ -1,6 +1,6 @@
-/* How a raw connection's socket comes from the server: the worker asks for it in
- * its cell, the descriptor arrives on the control socket, which another thread
- * reads, and that hands it to the one that waits. */
+/* How the socket of a raw connection gets from the server to the worker. The worker asks for
+ * it in its cell. The descriptor arrives on the control socket, which another thread reads.
+ * That thread passes it to the one that waits. */
 #include "socket.h"
 
 #include <errno.h>
@@ -9,9 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { NOT_ASKED = -1, ASKED = -2 }; /* else the descriptor */
+enum { NOT_ASKED = -1, ASKED = -2 }; /* otherwise the descriptor */
 static int offered = NOT_ASKED;
-static int bell[2] = {-1, -1}; /* the other thread wakes this one */
+static int bell[2] = {-1, -1}; /* the other thread wakes this one with it */
 
 void mb_handover_open(void)
 {
@@ -34,7 +34,7 @@ void mb_handover_offer(int fd)
 		return;
 	}
 	ssize_t k = write(bell[1], "", 1);
-	(void)k; /* full: it was rung already */
+	(void)k; /* full: it has already been rung */
 }
 
 static int socket_arrived(void)
@@ -42,7 +42,7 @@ static int socket_arrived(void)
 	return __atomic_load_n(&offered, __ATOMIC_ACQUIRE) >= 0 || mb_cancelled();
 }
 
-/* As mb_wait, with two bells. */
+/* Like mb_wait, with two bells. */
 static void wait_for_socket(void)
 {
 	while (!socket_arrived()) {
@@ -78,6 +78,6 @@ int mb_handover_receive(void)
 	mb_notify();
 	wait_for_socket();
 	int fd = __atomic_exchange_n(&offered, NOT_ASKED, __ATOMIC_ACQ_REL);
-	set_socket_wanted(0); /* the loop looks at that every now and then: a worker that waits for long waits in vain */
+	set_socket_wanted(0); /* else the loop would take it for a worker that still waits */
 	return fd >= 0 ? fd : -1;
 }

@@ -5,13 +5,14 @@
 #include <math.h>
 #include <string.h>
 
-/* What is in the buffer, filled if it is empty. NULL: end of file or an error. */
+/* Returns the bytes in the buffer, which is filled if it is empty. NULL: end of file or an
+ * error. */
 static const char *next_bytes(FILE *f, size_t *n)
 {
 	const char *p = mb_stdio_peek(f, n);
 	if (*n)
 		return p;
-	int c = getc(f); /* blocks until there is something, and takes all of that */
+	int c = getc(f); /* blocks until bytes arrive, and fetches all of them */
 	if (c == EOF)
 		return NULL;
 	ungetc(c, f);
@@ -31,8 +32,8 @@ static size_t check_maxlen(lua_State *L, int i)
 	return v < 9007199254740992.0 ? (size_t)v : SIZE_MAX;
 }
 
-/* Bytes up to and including the terminator, but no more than max: pushes them, or
- * nil at the end of the file. Each byte is looked at once and copied once. */
+/* Pushes the bytes up to and including the terminator, but no more than max, or nil at the
+ * end of the file. Each byte is examined once and copied once. */
 static int read_until(lua_State *L, FILE *f, char terminator, size_t max)
 {
 	luaL_Buffer b;
@@ -40,7 +41,7 @@ static int read_until(lua_State *L, FILE *f, char terminator, size_t max)
 	size_t n, got = 0;
 	const char *p = NULL;
 	int end = 0;
-	clearerr(f); /* as Lua's own functions: a terminal goes on after an end of file */
+	clearerr(f); /* like Lua's own functions: a terminal can deliver more after an end of file */
 	while (!end && (got < max || !got) && (p = next_bytes(f, &n))) {
 		if (n > max - got)
 			n = max - got;

@@ -1,5 +1,5 @@
-/* A worker: prepare, then exchanges from the queues, one at a time, then
- * finish. Its whole life is this one call from Go, on the main thread. */
+/* A worker: prepare, then exchanges from the queues, one at a time, then finish. Its whole
+ * life is one call of mb_worker_run from Go, on the main thread. */
 #include "worker.h"
 
 #include <errno.h>
@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Calls a function of the pool's under the message handler; 0, or the text of
- * the error is on top. */
+/* Calls a function of the pool with the message handler. Returns 0, or the text of the error
+ * is on top. */
 static int call_hook(lua_State *L, int ref)
 {
 	lua_settop(L, 0);
@@ -70,8 +70,8 @@ static void finish(lua_State *L, const mb_pool *p)
 	fflush(NULL);
 }
 
-/* Looks at one loop's queue. The owner word decides who has an exchange; tail
- * and entries only tell where to look, so a stale or wrong one does no harm. */
+/* Tries to claim an exchange from one loop's queue. The owner word decides who has an
+ * exchange. Tail and entries only say where to look, so stale or wrong ones do no harm. */
 static int claim_from(uint32_t loop, uint32_t *cell, uint32_t *gen)
 {
 	const mb_in_loop *in = mb_in_loop_at(loop);
@@ -82,7 +82,8 @@ static int claim_from(uint32_t loop, uint32_t *cell, uint32_t *gen)
 		if (t >= h)
 			return 0;
 		if (h - t > worker.header.queue_cap) {
-			/* Somebody has destroyed it: what waits is among the last entries. */
+			/* Some worker has damaged the tail. The exchanges that wait are
+			 * among the last entries. */
 			__atomic_compare_exchange_n(&out->q_tail, &t, h - worker.header.queue_cap, 0, __ATOMIC_ACQ_REL,
 				__ATOMIC_RELAXED);
 			continue;
@@ -94,7 +95,8 @@ static int claim_from(uint32_t loop, uint32_t *cell, uint32_t *gen)
 			got = __atomic_compare_exchange_n(&mb_out_cell_at(loop, c)->owner, &want, mine, 0,
 				__ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 		}
-		/* Also when another one has it: that one may have died before it got here. */
+		/* Even if another worker has it, because that worker may have died before it
+		 * got here. */
 		uint64_t tail = t;
 		__atomic_compare_exchange_n(&out->q_tail, &tail, t + 1, 0, __ATOMIC_ACQ_REL,
 			__ATOMIC_RELAXED);
@@ -136,9 +138,9 @@ static int have_work(void)
 	return claimed.have || quitting();
 }
 
-/* A crash of a handler or of a C module is to be seen as what it is: the Go
- * runtime, whose signal handlers are there by now, would hide it in an exit
- * status, after pages about goroutines that nobody asked for. */
+/* Makes a crash of a handler or of a C module visible as a crash. The Go runtime has
+ * installed its signal handlers by now. They would turn it into an exit status, after pages
+ * of irrelevant goroutine traces. */
 static void crash_plainly(void)
 {
 	static const int fatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
@@ -162,8 +164,8 @@ int mb_worker_run(void)
 				sched_yield();
 			mb_wait(have_work);
 		}
-		/* What was claimed is run even if quit was set meanwhile: nobody else
-		 * would. */
+		/* A claimed exchange is run even if quit has been set since: no other worker
+		 * would run it. */
 		if (claimed.have) {
 			claimed.have = 0;
 			int what = mb_exchange_run(claimed.loop, claimed.cell, claimed.gen);

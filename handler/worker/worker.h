@@ -1,16 +1,14 @@
-/* Layer 7: the life of a worker: the exchanges that it runs, and the limits of time and memory
- * that end it. */
+/* Layer 7: the life of a worker. It runs exchanges, and limits of time and memory end it. */
 #ifndef MB_WORKER_H
 #define MB_WORKER_H
 
 #include "process.h"
 
-/* A worker that found nothing gives its CPU away a few times before it blocks:
- * its loop, which runs on the same CPU, then often has the next batch ready, and
- * need not ring. */
+/* A worker that finds no exchange yields its CPU a few times before it blocks. Its loop,
+ * which runs on the same CPU, often has the next batch ready by then, and need not ring. */
 #define MB_YIELDS 2
 
-#define MB_EXIT_TIMEOUT 124 /* as timeout(1) has it */
+#define MB_EXIT_TIMEOUT 124 /* like timeout(1) */
 
 #pragma GCC visibility push(hidden)
 
@@ -21,44 +19,44 @@ int mb_worker_run(void); /* exit code */
 /* --- worker_exchange.c --------------------------------------------------- */
 
 void mb_exchange_prepare_stack(lua_State *L);
-enum { MB_RUN_ON, MB_RUN_RETIRE, MB_RUN_EXIT }; /* EXIT: without finish */
+enum { MB_RUN_ON, MB_RUN_RETIRE, MB_RUN_EXIT }; /* EXIT: end without finish */
 int mb_exchange_run(uint32_t loop, uint32_t cell, uint32_t gen); /* MB_RUN_* */
-/* The parts of it, for an exchange on another transport. */
+/* The steps of mb_exchange_run, for an exchange on another transport. */
 void mb_exchange_begin(const mb_in_cell *ic, mb_out_cell *oc, const mb_transport *via);
-int mb_exchange_head(void);           /* -1: the peer is gone */
-int mb_exchange_serve(lua_State *L);  /* protected: calls the HTTP callback at 1 */
-int mb_exchange_log(lua_State *L);    /* the error on top; 0: no, it is the peer's fault */
-int mb_exchange_may_retire(void);        /* min_requests_per_fork is reached */
-uint32_t mb_exchange_settle(lua_State *L, int failed); /* result without RETIRE */
-void mb_exchange_end(uint32_t result); /* the cell may not be touched any more */
+int mb_exchange_head(void); /* -1: the peer has gone */
+int mb_exchange_serve(lua_State *L); /* called protected: calls the HTTP callback at 1 */
+int mb_exchange_log(lua_State *L); /* logs the error on top; 0: not logged, it is the peer's fault */
+int mb_exchange_may_retire(void); /* min_requests_per_fork is reached */
+uint32_t mb_exchange_settle(lua_State *L, int failed); /* returns the result, without RETIRE */
+void mb_exchange_end(uint32_t result); /* after this the cell must not be touched */
 
 /* --- worker_rawhttp.c, rawhttp.go: HTTP on a raw socket ----------------------- */
 
-/* What Go is given to serve a connection with. All of it outlives the connection. */
+/* What Go needs to serve a connection. Everything that it points to outlives the connection. */
 typedef struct {
 	int fd, bell;
-	const int *socket; /* descriptor of the socket object: -1 when somebody closes that */
+	const int *socket; /* the descriptor in the socket object: -1 after a handler has closed that */
 	mb_in_cell *in_cell;
 	mb_out_cell *out_cell;
 	uint32_t in_window, out_window;
 	const uint32_t *quit;
 	uint32_t *asleep;
 	const mb_http_options *options;
-	const mb_head *raw; /* of the exchange that brought the socket */
-	const void *early;  /* what was read from it before */
+	const mb_head *raw; /* the head of the exchange that brought the socket */
+	const void *early;  /* bytes read from the socket before */
 	size_t early_len;
 } mb_rawhttp;
 
 /* --- worker_memory.c ----------------------------------------------------------- */
 
-const char *mb_memory_begin(lua_State *L, double limit); /* NULL, or why not */
-void mb_memory_ready(void);                 /* after prepare */
-void mb_memory_was_reached(const char *who); /* logs it, and forgets it */
+const char *mb_memory_begin(lua_State *L, double limit); /* NULL, or what is wrong */
+void mb_memory_ready(void);                              /* after prepare */
+void mb_memory_was_reached(const char *who);             /* logs it, and forgets it */
 void mb_memory_for_finish(lua_State *L);
-void mb_memory_end(lua_State *L);           /* before lua_close */
+void mb_memory_end(lua_State *L);                        /* before lua_close */
 int mb_memory_exhausted_slow(lua_State *L);
 
-/* After an exchange: is the worker to be replaced? mb_describe must still work. */
+/* Is the worker to be replaced? Called after an exchange, while mb_describe still works. */
 static inline int mb_memory_exhausted(lua_State *L)
 {
 	return memory.limit && mb_memory_exhausted_slow(L);
@@ -66,19 +64,19 @@ static inline int mb_memory_exhausted(lua_State *L)
 
 /* --- worker_timeout.c ------------------------------------------------------------ */
 
-void mb_timeout_begin(void);          /* when the worker starts, on the main thread */
-void mb_timeout_clear(void);           /* the handler has returned */
-/* A handler inside of a handler: what the inner one sets ends with it. */
+void mb_timeout_begin(void); /* when the worker starts, on the main thread */
+void mb_timeout_clear(void); /* called when the handler has returned */
+/* For a handler that runs inside another one: limits that the inner one sets end with it. */
 typedef struct { double limit, outer; } mb_limits;
 void mb_timeout_save(mb_limits *l);
 void mb_timeout_restore(const mb_limits *l);
-void mb_timeout_interrupt(void);      /* from another thread: calls mb_trace_set_hook */
-void mb_timeout_set_name(const char *hook); /* NULL: the exchange in progress */
+void mb_timeout_interrupt(void);            /* from another thread: calls mb_trace_set_hook */
+void mb_timeout_set_name(const char *hook); /* prepare, finish, or NULL: an exchange */
 
 /* --- worker_trace.c ---------------------------------------------------------------- */
 
-void mb_trace_wanted(void); /* from another thread: MB_CTL_TRACEBACK */
-int mb_trace_set_hook(void);     /* in a signal handler on the main thread; 0: nobody wants it */
+void mb_trace_wanted(void);  /* from another thread: MB_CTL_TRACEBACK */
+int mb_trace_set_hook(void); /* in a signal handler on the main thread; 0: not wanted */
 
 /* --- worker_orders.c ----------------------------------------------------------------- */
 

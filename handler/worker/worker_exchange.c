@@ -15,8 +15,8 @@ static _Noreturn void broken_segment(const char *what)
 	_exit(4);
 }
 
-/* Bytes of the head block, which starts at count 0. The server checks heads
- * before it hands them over, so a wrong one means that the memory is broken. */
+/* Have bytes of the head block arrived? It starts at count 0. The server checks heads before
+ * it passes them on, so a bad one means that the memory is broken. */
 static int head_arrived(void)
 {
 	uint32_t f = __atomic_load_n(&exchange.in_cell->flags, __ATOMIC_ACQUIRE);
@@ -24,8 +24,8 @@ static int head_arrived(void)
 	       __atomic_load_n(&exchange.in_cell->in_head, __ATOMIC_ACQUIRE) > exchange.taken;
 }
 
-/* A head larger than the window is taken out of it like a body. -1: the peer is
- * gone before all of it was there. */
+/* Copies a head that is larger than the window out of it, piece by piece, like a body. -1:
+ * the peer has gone before all of it arrived. */
 static int copy_long_head(uint32_t size)
 {
 	exchange.head_copy.len = 0;
@@ -70,11 +70,11 @@ int mb_exchange_head(void)
 
 /* --- running --------------------------------------------------------------- */
 
-/* The protected functions. Their stack is theirs alone; what the callback
- * returned, or nil, is their result. */
+/* The functions that are called protected. Each has a stack of its own. It returns what the
+ * callback has returned, or nil. */
 int mb_exchange_serve(lua_State *L)
 {
-	mb_request_push(L); /* stays here, so that it is not collected */
+	mb_request_push(L); /* it stays here, so that it is not collected */
 	lua_pushvalue(L, 1);
 	lua_pushvalue(L, -2);
 	lua_call(L, 1, 1);
@@ -105,7 +105,7 @@ static int run_interval(lua_State *L)
 	return 1;
 }
 
-/* For the access log; the server believes it within limits. */
+/* For the access log. The server accepts the time within limits. */
 static void note_claim(void)
 {
 	struct timespec t;
@@ -114,8 +114,8 @@ static void note_claim(void)
 	__atomic_store_n(&exchange.out_cell->claimed, now, __ATOMIC_RELAXED);
 }
 
-/* A client that went away, or sent a body that broke off or is malformed, is no
- * fault of the application: errors that say only that are not logged. */
+/* A client that has gone, or has sent an incomplete or malformed body, is not the
+ * application's fault. Errors that say no more than that are not logged. */
 static int peers_fault(const char *s)
 {
 	return (exchange.cancelled && strstr(s, "client has closed the connection")) ||
@@ -141,14 +141,14 @@ static int answer_status(lua_State *L)
 	return 0;
 }
 
-/* What becomes of the response after the handler. */
+/* Decides what happens to the response after the handler has ended. */
 uint32_t mb_exchange_settle(lua_State *L, int failed)
 {
 	if (exchange.head.kind != MB_KIND_HTTP)
 		return MB_DONE;
 	if (response.state == MB_RESPONSE_DONE && !response.broken)
 		return MB_DONE | (response.close || !mb_body_complete() ? MB_CLOSE : 0);
-	/* What is not finished now is not flushed any more. */
+	/* A response that is not finished now is no longer flushed. */
 	mb_response_lock();
 	response.pending = 0;
 	mb_response_unlock();
@@ -163,8 +163,8 @@ uint32_t mb_exchange_settle(lua_State *L, int failed)
 	}
 	if (response.written == 0)
 		return MB_DONE | (mb_body_complete() ? 0 : MB_CLOSE) | status << MB_STATUS_SHIFT;
-	/* Interim responses are out. The server's own answer is for exchanges
-	 * without output, so it is ours to give here. */
+	/* Interim responses have gone out. The server only answers exchanges without output,
+	 * so the answer has to come from here. */
 	lua_pushcfunction(L, answer_status);
 	lua_pushinteger(L, (lua_Integer)status);
 	if (lua_pcall(L, 1, 0, 0) || response.broken)
@@ -172,11 +172,11 @@ uint32_t mb_exchange_settle(lua_State *L, int failed)
 	return MB_DONE | MB_CLOSE;
 }
 
-/* Gives the cell back: nothing of it may be touched afterwards. */
+/* Gives the cell back. It must not be touched after this. */
 void mb_exchange_end(uint32_t result)
 {
 	mb_request_end(process.L);
-	/* Buffers are kept for the next exchange, but not what a large one made of them. */
+	/* Buffers are kept for the next exchange, unless a large one has made them grow. */
 	mb_buf *kept[] = {&exchange.scratch, &exchange.head_copy, &response.held};
 	for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
 		if (kept[i]->cap > 1u << 18)
@@ -224,7 +224,7 @@ static void begin_exchange(uint32_t loop, uint32_t cell, uint32_t gen)
 	mb_exchange_begin(mb_in_cell_at(loop, cell), mb_out_cell_at(loop, cell), NULL);
 }
 
-/* Between exchanges the stack holds these, so that they are at hand. */
+/* The stack holds these values between exchanges, so that they need not be fetched. */
 enum { AT_TRACEBACK = 1, AT_HTTP, AT_INTERVAL, AT_SOCKET };
 
 void mb_exchange_prepare_stack(lua_State *L)
@@ -238,8 +238,7 @@ void mb_exchange_prepare_stack(lua_State *L)
 
 enum { WENT_WELL, FAILED, FAILED_BY_PEER };
 
-/* Runs the handler under the message handler. What it returned is on top, or
- * the text of its error. */
+/* Runs the handler with the message handler. Its result is on top, or the text of its error. */
 static int run_handler(lua_State *L)
 {
 	if (exchange.head.kind == MB_KIND_HTTP) {
@@ -268,14 +267,14 @@ int mb_exchange_may_retire(void)
 	return !p || (double)worker.out_slot->finished + 1 >= p->min_requests;
 }
 
-/* What becomes of the worker after the handler, whose result is on top. */
+/* Decides what happens to the worker after the handler, whose result is on top. */
 static int verdict(lua_State *L, int how)
 {
 	const mb_pool *p = mb_pool_at(worker.pool);
 	if (how != WENT_WELL && exchange.head.kind == MB_KIND_SOCKET)
-		return MB_RUN_EXIT; /* who knows what state the failed handler has left behind */
+		return MB_RUN_EXIT; /* the failed handler may have left any state behind */
 	if (how == WENT_WELL && lua_isboolean(L, -1) && !lua_toboolean(L, -1) && mb_exchange_may_retire())
-		return MB_RUN_RETIRE; /* false from the handler: this was the worker's last exchange */
+		return MB_RUN_RETIRE; /* the handler wants no other exchange here */
 	if (how == FAILED && p && p->recycle_on_error)
 		return MB_RUN_RETIRE;
 	return mb_memory_exhausted(L) ? MB_RUN_RETIRE : MB_RUN_ON;

@@ -1,20 +1,20 @@
-/* memory_limit: the allocator of a worker whose pool has one counts, and refuses
- * what goes beyond; Lua makes its "not enough memory" of that. Without a limit Lua
- * keeps its own allocator. What C modules get from malloc is not counted. */
+/* memory_limit. If a pool has one, the allocator of its workers counts, and refuses what
+ * exceeds the limit. Lua then raises "not enough memory". Without a limit Lua keeps its own
+ * allocator. Memory that C modules get from malloc is not counted. */
 #include "worker.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static lua_Alloc original_alloc; /* Lua's own allocator, and what it is given */
+static lua_Alloc original_alloc; /* Lua's own allocator and its argument */
 static void *original_ud;
 static size_t used;
-static size_t collect_from;   /* use from which the heap is collected after an exchange */
-static size_t full_from; /* use from which it is full for good */
+static size_t collect_from;   /* with this much in use, the heap is collected after an exchange */
+static size_t full_from; /* with this much in use after a collection, the worker is replaced */
 
 #define SOFT(limit) ((limit) / 4 * 3)
 
-/* Half of what is left, but no less than a fiftieth of all. */
+/* n plus half of what is left, but at least a fiftieth of the limit. */
 static size_t step_from(size_t n)
 {
 	size_t limit = memory.limit, half = n < limit ? (limit - n) / 2 : 0;
@@ -31,13 +31,13 @@ static size_t next_step(size_t n)
 
 #if LUA_VERSION_NUM == 501
 
-/* LuaJIT begins a collection when the heap has doubled, and never because memory is
- * short: garbage would fill the limit. So the allocator sees to it that the next
- * place where Lua may collect does so, at three quarters of the limit, and then at
- * each half of the rest: all at once, since a collection in steps lets the heap
- * grow on. The options of lua_gc that are used here only set numbers, which is
- * why they may be used in an allocator. (Lua 5.4 collects before it gives up.) */
-static size_t high, low; /* beyond these there is something to do */
+/* LuaJIT starts a collection when the heap has doubled, and never because memory is short,
+ * so garbage alone could reach the limit. Therefore the allocator makes Lua collect at the
+ * next place where it can, first at three quarters of the limit, then at each half of the
+ * rest. The collection is done in one step, because the heap keeps growing during a
+ * collection in several steps. The options of lua_gc that are used here only set numbers, so
+ * an allocator may use them. (Lua 5.4 collects before it gives up.) */
+static size_t high, low; /* outside of these bounds the thresholds are set again */
 static int hurried, speed; /* speed: the script's, while hurried */
 
 static void hurry(int on)
@@ -46,7 +46,7 @@ static void hurry(int on)
 		return;
 	hurried = on;
 	if (on)
-		speed = lua_gc(process.L, LUA_GCSETSTEPMUL, 0); /* 0: no end before the cycle's */
+		speed = lua_gc(process.L, LUA_GCSETSTEPMUL, 0); /* 0: the step ends with the cycle */
 	else
 		lua_gc(process.L, LUA_GCSETSTEPMUL, speed);
 }
@@ -63,7 +63,7 @@ static void collect_soon(void)
 {
 	hurry(1);
 	if (lua_gc(process.L, LUA_GCISRUNNING, 0)) /* the script may have stopped it */
-		lua_gc(process.L, LUA_GCRESTART, 0); /* sets the threshold to what is in use */
+		lua_gc(process.L, LUA_GCRESTART, 0); /* sets the threshold to the memory in use */
 }
 
 static void after_change(void)
@@ -87,7 +87,7 @@ static int collect(lua_State *L)
 	return 0;
 }
 
-/* Finalizers may raise errors, and allocate. */
+/* Finalizers may raise errors and may allocate. */
 static void collect_all(lua_State *L)
 {
 	int armed = memory.armed;
@@ -107,9 +107,9 @@ static void collect_all(lua_State *L)
 #if LUA_VERSION_NUM == 501
 
 /* LuaJIT before the end of 2023 crashes if an allocation fails in compiled code, and
- * from here that cannot be told from other code. So what goes beyond the limit by
- * no more than an eighth is granted, and a hook comes to it at the next instruction
- * that is not compiled: collections leave compiled code, so that it soon comes. */
+ * compiled code cannot be recognised from here. So an allocation that exceeds the limit by
+ * no more than an eighth is granted, and a hook deals with it at the next instruction that
+ * is not compiled. That comes soon, because collections leave compiled code. */
 static struct {
 	int set;
 	lua_Hook f; /* the script's own */
@@ -123,17 +123,17 @@ static void settle_overdraft(lua_State *L, lua_Debug *ar)
 	lua_sethook(L, hook.f, hook.mask, hook.count);
 	if (!memory.armed)
 		return;
-	for (int i = 0; i < 2; i++) { /* what finalizers were called for goes at the second time */
+	for (int i = 0; i < 2; i++) { /* objects with finalizers are freed by the second collection */
 		collect_all(L);
 		if (used <= memory.limit / 50 * 49)
-			return; /* that was garbage */
+			return; /* it was garbage */
 	}
 	memory.failed = 1;
 	lua_pushliteral(L, "not enough memory");
 	lua_error(L);
 }
 
-/* Is it granted? n: bytes that would be in use then. */
+/* Returns whether the allocation is granted. n: bytes that would be in use then. */
 static int overdraw(size_t n, size_t asked)
 {
 	(void)asked;
@@ -147,7 +147,7 @@ static int overdraw(size_t n, size_t asked)
 		hook.f = lua_gethook(process.L);
 		hook.mask = lua_gethookmask(process.L);
 		hook.count = lua_gethookcount(process.L);
-		/* Not at calls: one may be that of the message handler. */
+		/* Not at calls, because one may call the message handler. */
 		lua_sethook(process.L, settle_overdraft, LUA_MASKCOUNT, 1);
 	}
 	return 1;
@@ -155,7 +155,7 @@ static int overdraw(size_t n, size_t asked)
 
 #else
 
-/* Lua 5.4 asks once more when it has collected: only then it is short of memory. */
+/* Lua 5.4 collects and asks again. Only then is it short of memory. */
 static size_t refused;
 
 static int overdraw(size_t n, size_t asked)
@@ -172,7 +172,7 @@ static int overdraw(size_t n, size_t asked)
 
 static void *counted(void *ud, void *p, size_t osize, size_t nsize)
 {
-	size_t before = p ? osize : 0; /* without a block osize may be a type */
+	size_t before = p ? osize : 0; /* without a block, osize may be a type */
 	size_t n = used - before + nsize;
 	if (nsize > before && memory.armed && (n > memory.limit || n < used) && !overdraw(n, nsize))
 		return NULL;
@@ -188,7 +188,7 @@ static void *counted(void *ud, void *p, size_t osize, size_t nsize)
 	return q;
 }
 
-/* --- in the life of a worker ---------------------------------------------------- */
+/* --- calls from the worker ------------------------------------------------------- */
 
 const char *mb_memory_begin(lua_State *L, double limit)
 {
@@ -221,7 +221,7 @@ void mb_memory_end(lua_State *L)
 {
 	memory.armed = 0;
 	if (original_alloc)
-		lua_setallocf(L, original_alloc, original_ud); /* Lua looks at it when it frees its last block */
+		lua_setallocf(L, original_alloc, original_ud); /* read when the last block is freed */
 }
 
 void mb_memory_for_finish(lua_State *L)

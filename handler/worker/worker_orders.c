@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-/* Orders from the server while Lua runs, whatever Lua does: single bytes, and for a
- * raw connection its socket, on a thread of its own. */
+/* Takes orders on a thread of its own, whatever Lua does: single bytes, and the socket of a
+ * raw connection. */
 void mb_take_orders(int fd)
 {
 	for (;;) {
@@ -12,7 +12,7 @@ void mb_take_orders(int fd)
 		int fds[MB_FDS_MAX], nfds = 0;
 		ssize_t k = mb_receive_some(fd, b, sizeof b, fds, &nfds);
 		for (int i = 0; i < nfds; i++)
-			mb_handover_offer(fds[i]); /* MB_CTL_SOCKET; which byte it came with is all one */
+			mb_handover_offer(fds[i]); /* MB_CTL_SOCKET, whichever byte carried it */
 		if (k <= 0)
 			return;
 		if (memchr(b, MB_CTL_FLUSH, (size_t)k))

@@ -1,12 +1,12 @@
-/* HTTP on a raw socket: a handler of generate_handler, called by a connect handler
- * of the script's own. It serves the requests of the connection in this worker,
- * one after the other, until the connection ends.
+/* HTTP on a raw socket: a handler of generate_handler that a connect handler of the script
+ * has called. It serves the requests of the connection in this worker, one after the other,
+ * until the connection ends.
  *
- * The exchanges are the same to all other files as those from the server: they have
- * a cell, but one in memory of this process, and what the server's loop does with it
- * is done by rawhttp.Conn. While a request is served `exchange` is that one; the one that
- * brought the socket waits in rawhttp.other. The two change places under the lock of the
- * response, because other threads look at them. */
+ * To all other files these exchanges look like those from the server. They have a cell too,
+ * but in memory of this process, and a rawhttp.Conn does with it what the server's loop does
+ * with others. While a request is served, `exchange` is that of the request, and the one
+ * that brought the socket waits in rawhttp.other. The two change places under the lock of
+ * the response, because other threads look at them. */
 #include "worker.h"
 
 #include <errno.h>
@@ -16,8 +16,8 @@
 #include <unistd.h>
 
 static struct {
-	mb_exchange other; /* the one of the two that is not in progress; its buffers are kept */
-	mb_in_cell *in_cell; /* the in-window follows it; made when first needed */
+	mb_exchange other; /* the exchange that is not in progress; its buffers are kept */
+	mb_in_cell *in_cell; /* the in-window follows it; allocated when first needed */
 	mb_out_cell *out_cell;
 	const mb_http_options *options;
 	int retired;       /* a callback has returned false */
@@ -39,7 +39,8 @@ static void change_places(void)
 	mb_exchange before = exchange;
 	exchange = rawhttp.other;
 	rawhttp.other = before;
-	/* Whoever gives up this exchange gives up the cell that the worker has claimed. */
+	/* If this exchange is given up, the cell to give up is the one that the worker has
+	 * claimed. */
 	exchange.loop = before.loop;
 	exchange.cell = before.cell;
 	exchange.out_loop = before.out_loop;
@@ -75,7 +76,7 @@ static uint32_t run_exchange(lua_State *L)
 	return mb_exchange_settle(L, failed) | (rawhttp.retired ? MB_RETIRE : 0);
 }
 
-/* Protected; its argument is the callback. */
+/* Called protected. Its argument is the callback. */
 static int run_exchanges(lua_State *L)
 {
 	lua_rawgeti(L, LUA_REGISTRYINDEX, process.traceback_ref);
@@ -125,8 +126,8 @@ static mb_socket *check_socket(lua_State *L)
 	return s;
 }
 
-/* The connection gets a descriptor of its own, so that no close() of the application
- * can take it away in the middle of a write. -1: it could not be opened. */
+/* The connection gets its own descriptor, so that close() in the application cannot take it
+ * away in the middle of a write. -1: it could not be opened. */
 static int open_conn(const mb_socket *s, const mb_http_options *o)
 {
 	int fd = fcntl(s->fd, F_DUPFD_CLOEXEC, 3);
@@ -154,7 +155,7 @@ int mb_rawhttp_serve(lua_State *L, const mb_http_options *o)
 {
 	mb_socket *s = check_socket(L);
 	make_cell(L);
-	if (fflush(mb_file_stdio(s->out))) { /* the peer is gone */
+	if (fflush(mb_file_stdio(s->out))) { /* the peer has gone */
 		mb_socket_cancel(s);
 		lua_pushboolean(L, 1);
 		return 1;
@@ -166,7 +167,7 @@ int mb_rawhttp_serve(lua_State *L, const mb_http_options *o)
 	lua_pushcfunction(L, run_exchanges);
 	lua_pushvalue(L, 2);
 	change_places();
-	int failed = lua_pcall(L, 1, 0, 0); /* not enough memory, at the most */
+	int failed = lua_pcall(L, 1, 0, 0); /* this can only be a lack of memory */
 	if (exchange.active)
 		mb_exchange_end(MB_DONE | MB_RESET);
 	int reset = mbConnClose(failed);

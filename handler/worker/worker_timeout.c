@@ -1,6 +1,6 @@
-/* timeout(): a limit of time that a handler sets itself. At its end the worker ends,
- * whatever it does: a debug hook would hear neither a compiled loop nor a function
- * of C, a signal does. */
+/* timeout(): a limit of time that a handler sets for itself. When it is reached the worker
+ * ends, whatever it is doing. A signal makes sure of that: a debug hook runs neither in a
+ * compiled loop nor in a C function. */
 #include "worker.h"
 
 #include <errno.h>
@@ -16,16 +16,16 @@
 #define LOCK_TRIES 1000
 
 /* Absolute times in seconds; 0: none. */
-static double limit; /* what this call of the handler, or of f, has set */
-static double outer; /* what stands around it */
-static int armed;    /* the signal means something */
+static double limit; /* set by this call of the handler, or of f */
+static double outer; /* the limit around it */
+static int armed;    /* a limit is set: the signal counts */
 static const char *hook; /* prepare or finish, or NULL: the exchange */
 static pthread_t main_thread;
 static char where[128]; /* the place of the call, as "script.lua:5: " */
 static char log_line[512]; /* for the log */
 static size_t log_line_len;
 
-/* The earlier one of the two. */
+/* Returns the earlier of the two. */
 static double deadline(void)
 {
 	if (limit == 0 || outer == 0)
@@ -35,10 +35,9 @@ static double deadline(void)
 
 /* --- the end -------------------------------------------------------------------- */
 
-/* What becomes of the exchange, which is that of the cell that was claimed, also
- * where a request on a raw connection is served in it. The lock is held by this
- * thread, and will not be given back, or by the one that flushes, which is soon
- * done. */
+/* Ends the exchange of the claimed cell, even while a request on its raw connection is
+ * served. If this thread holds the lock, it will not give it back. If the thread that
+ * flushes holds it, it will do so soon. */
 static void give_up_exchange(int raw)
 {
 	for (int i = 0; i < LOCK_TRIES && __atomic_exchange_n(&response.lock, 1, __ATOMIC_ACQUIRE); i++)
@@ -57,16 +56,16 @@ static void give_up_exchange(int raw)
 	mb_notify();
 }
 
-/* Only what is safe in a signal handler. */
+/* It only does what is safe in a signal handler. */
 static void on_alarm(int sig)
 {
 	int e = errno;
 	if (!pthread_equal(pthread_self(), main_thread)) {
-		pthread_kill(main_thread, sig); /* the one that runs Lua is to stop */
+		pthread_kill(main_thread, sig); /* the thread that runs Lua must be interrupted */
 		errno = e;
 		return;
 	}
-	/* One that came too late, or because the server wants to know what Lua is at
+	/* The signal came too late, or because the server wants to know what Lua is doing
 	 * before it ends the worker. */
 	if (mb_trace_set_hook() || !__atomic_load_n(&armed, __ATOMIC_ACQUIRE)) {
 		errno = e;
@@ -85,7 +84,7 @@ static void on_alarm(int sig)
 void mb_timeout_begin(void)
 {
 	main_thread = pthread_self();
-	/* Go's stack for signals, which every thread has by now, is large enough. */
+	/* Every thread has Go's signal stack by now, which is large enough. */
 	struct sigaction a = {.sa_handler = on_alarm, .sa_flags = SA_ONSTACK | SA_RESTART};
 	sigfillset(&a.sa_mask);
 	sigaction(SIGALRM, &a, NULL);
@@ -95,7 +94,7 @@ void mb_timeout_interrupt(void) { pthread_kill(main_thread, SIGALRM); }
 
 /* --- the timer -------------------------------------------------------------------- */
 
-/* The line that will be written, since nothing can be formatted then. */
+/* Formats the line for the log now, because a signal handler cannot. */
 static void prepare_line(void)
 {
 	char who[256];
@@ -112,12 +111,12 @@ static void set_timer(void)
 	double d = deadline(), rest = d ? d - mb_now() : 0;
 	struct itimerval t = {0};
 	if (d) {
-		/* A signal that comes while the line is written anew is not heard, but the timer
-		 * is set anew as well. */
+		/* A signal that arrives while the line is being changed is ignored, but the
+		 * timer is set again below. */
 		__atomic_store_n(&armed, 0, __ATOMIC_RELEASE);
 		prepare_line();
 		if (rest < 1e-6)
-			rest = 1e-6; /* 0 would mean never */
+			rest = 1e-6; /* 0 would stop the timer */
 		t.it_value.tv_sec = (time_t)rest;
 		t.it_value.tv_usec = (suseconds_t)((rest - floor(rest)) * 1e6);
 		if (!t.it_value.tv_sec && !t.it_value.tv_usec)
@@ -169,11 +168,11 @@ static int rest(lua_State *L)
 	if (r > 0)
 		lua_pushnumber(L, r);
 	else
-		lua_pushinteger(L, 0); /* not 0.0, as Lua 5.4 would show it */
+		lua_pushinteger(L, 0); /* an integer, because Lua 5.4 would show 0.0 */
 	return 1;
 }
 
-/* No line can be asked for when the time is over. */
+/* Keeps the line of the call, because it cannot be found out when the time is over. */
 static void keep_place(lua_State *L)
 {
 	luaL_where(L, 1);
@@ -181,7 +180,7 @@ static void keep_place(lua_State *L)
 	lua_pop(L, 1);
 }
 
-/* f and its arguments are on the stack, from 2 on. */
+/* f and its arguments are on the stack, starting at 2. */
 static int limited_call(lua_State *L, double seconds)
 {
 	double limit_before = limit, outer_before = outer;

@@ -1,6 +1,6 @@
-/* A traceback of what Lua is at, for the log, before the server ends this worker:
- * request_timeout is over. A hook hears neither a compiled loop nor a function of C;
- * then the server's own line has to do. */
+/* Logs a traceback of what Lua is doing before the server ends this worker because of
+ * request_timeout. A hook runs neither in a compiled loop nor in a C function. In these
+ * cases the log only has the server's own line. */
 #include "worker.h"
 
 static int wanted;
@@ -16,7 +16,7 @@ static void log_traceback(lua_State *L, lua_Debug *ar)
 	(void)ar;
 	lua_sethook(L, NULL, 0, 0);
 	if (!exchange.active)
-		return; /* it has come to its end */
+		return; /* the exchange has ended */
 	int armed = memory.armed;
 	memory.armed = 0;
 	char who[256];
