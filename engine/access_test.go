@@ -140,7 +140,7 @@ func TestAccessLogFields(t *testing.T) {
 		t.Helper()
 		p.say("GET /hello HTTP/1.1\r\nHost: h\r\n" + fields + "\r\n")
 		p.hears(200)
-		return <-got
+		return wait(t, got, "a record")
 	}
 	if r := ask("REFERER: http://a/\r\nuser-Agent: \"x\"\r\nX-Request-ID: abc.DEF-123_\r\n"); r != (record{"GET", "/hello", "http://a/", `"x"`, "abc.DEF-123_"}) {
 		t.Errorf("%+v", r)
@@ -160,7 +160,7 @@ func TestAccessLogFields(t *testing.T) {
 	}
 	p.say("GET /hello?" + long + " HTTP/1.1\r\nHost: h\r\n\r\n")
 	p.hears(200)
-	if r := <-got; len(r.target) != accessTargetMax || r.referer != "" || r.agent != "" {
+	if r := wait(t, got, "a record"); len(r.target) != accessTargetMax || r.referer != "" || r.agent != "" {
 		t.Errorf("%d bytes of target, referer %q, user agent %q", len(r.target), r.referer, r.agent)
 	}
 }

@@ -12,6 +12,19 @@ import (
 
 // The numbers in this file are those of the documentation, not the constants of the code: what they promise is tested.
 
+// A request that arrives whole costs one read: a short one means that the socket is empty.
+func TestOneReadPerRequest(t *testing.T) {
+	d := newDialogue(t, Limits{})
+	for range 100 {
+		d.peer.says(post("/", "body"))
+		d.handler.answers("hello")
+		d.peer.hears(200, "hello")
+	}
+	if d.peer.reads != 100 {
+		t.Errorf("%d reads for 100 requests", d.peer.reads)
+	}
+}
+
 // However much a peer sends, a connection reads 16 times and then lets others have their turn.
 func TestReadsPerTurn(t *testing.T) {
 	const perTurn = 16

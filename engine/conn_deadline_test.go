@@ -254,6 +254,18 @@ func TestHandlerMayBeSlow(t *testing.T) {
 	}
 }
 
+// The response timeout of a request ends with it: it does not cut off what the engine says to a later one.
+func TestResponseTimeoutEndsWithItsRequest(t *testing.T) {
+	d := newDialogue(t, Limits{IdleTimeout: -1})
+	d.peer.says(get("/"))
+	d.handler.answers("hello")
+	d.peer.hears(200, "hello")
+	d.passes(2 * time.Hour)
+	d.peer.room = 10
+	d.peer.says("nonsense\r\n\r\n")
+	d.actsAfter(60*time.Second, stateWriting, func() bool { return d.peer.wasReset() })
+}
+
 // A connection that is to end, and that its peer knows as persistent, waits a second for a last request, or the idle timeout
 // if that is shorter.
 func TestLastRequest(t *testing.T) {

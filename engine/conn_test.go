@@ -136,9 +136,13 @@ func TestChunkedDialogue(t *testing.T) {
 func TestAnswerBeforeBody(t *testing.T) {
 	d := newDialogue(t, Limits{})
 	d.peer.says(upload)
+	d.peer.says(strings.Repeat("x", 90_000))
 	d.handler.answers("I know enough")
 	d.peer.hears(200, "")
 	d.peer.hearsEnd()
+	if n := len(d.peer.unread); n != 0 {
+		t.Errorf("%d bytes are not read: a close would become a reset", n)
+	}
 }
 
 func TestContinueDialogue(t *testing.T) {
@@ -287,6 +291,14 @@ func TestWriteFailsInOutput(t *testing.T) {
 			t.Error("an exchange that had ended was cancelled")
 		}
 	})
+	t.Run("the engine answers, after 100 Continue", func(t *testing.T) {
+		d := newDialogue(t, Limits{})
+		d.peer.says("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
+		d.peer.gone = true
+		d.handler.x.BodyWanted()
+		d.handler.fails(500)
+		d.is(stateClosed)
+	})
 	t.Run("the engine answers", func(t *testing.T) {
 		d := newDialogue(t, Limits{})
 		d.peer.says(get("/"))
@@ -431,6 +443,17 @@ func TestDrainDialogue(t *testing.T) {
 		d.e.stopping.Store(true)
 		d.l.drain(false)
 		if resp := d.peer.hears(503, ""); !resp.Close {
+			t.Error("the response does not say that the connection ends")
+		}
+		d.peer.hearsEnd()
+	})
+	t.Run("failed", func(t *testing.T) {
+		d := newDialogue(t, Limits{})
+		d.peer.says(get("/"))
+		d.e.stopping.Store(true)
+		d.l.drain(false)
+		d.handler.fails(502)
+		if resp := d.peer.hears(502, ""); !resp.Close {
 			t.Error("the response does not say that the connection ends")
 		}
 		d.peer.hearsEnd()

@@ -167,6 +167,7 @@ type scriptedPeer struct {
 	endless  bool   // every read is filled to the last byte
 	finished bool   // it has sent its FIN
 	gone     bool   // calls on the socket fail
+	failed   bool   // a write has
 	room     int    // bytes that it still takes
 
 	got       []byte // written by the connection, not yet heard
@@ -208,11 +209,12 @@ func (p *scriptedPeer) read(fd int, b []byte) (int, syscall.Errno) {
 
 func (p *scriptedPeer) write(fd int, a, b []byte) (int, syscall.Errno) {
 	p.check(fd)
-	if p.gone {
-		return 0, syscall.EPIPE
+	if p.sawFIN || p.failed {
+		p.d.t.Errorf("write after the FIN (%v) or after an error (%v)", p.sawFIN, p.failed)
 	}
-	if p.sawFIN {
-		p.d.t.Error("written after the FIN")
+	if p.gone {
+		p.failed = true
+		return 0, syscall.EPIPE
 	}
 	if p.room == 0 {
 		return 0, syscall.EAGAIN

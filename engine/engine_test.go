@@ -388,7 +388,7 @@ func TestShutdown(t *testing.T) {
 	b.release()
 	busy.hears(200)
 	busy.endsAfterRequest(released)
-	if err := <-done; err != nil {
+	if err := wait(t, done, "the end of the shutdown"); err != nil {
 		t.Error(err)
 	}
 }

@@ -118,7 +118,7 @@ func TestServeAnewUnderLoad(t *testing.T) {
 	}
 	stop.Store(true)
 	for range 4 {
-		if n := <-ended; n == 0 {
+		if n := wait(t, ended, "a connection ends"); n == 0 {
 			t.Error("a connection has had no request answered")
 		}
 	}
@@ -222,7 +222,7 @@ func TestHandOver(t *testing.T) {
 	first.release()
 	busy.hears(200)
 	busy.endsAfterRequest(released)
-	if err := <-drained; err != nil {
+	if err := wait(t, drained, "the end of Retire"); err != nil {
 		t.Error(err)
 	}
 	if n := second.count(&second.started); n < 19 {
@@ -250,7 +250,7 @@ func TestRetire(t *testing.T) {
 	b.release()
 	busy.hears(200) // it was promised that the connection persists
 	busy.endsAfterRequest(released)
-	if err := <-over; err != nil {
+	if err := wait(t, over, "the end of Retire"); err != nil {
 		t.Error(err)
 	}
 }

@@ -43,7 +43,7 @@ func TestShutdownAnswersWhatWaits(t *testing.T) {
 				l.r.Post(func() { busy <- struct{}{}; <-release })
 			}
 			for range e.loops {
-				<-busy
+				wait(t, busy, "the loop is busy")
 			}
 			for range each {
 				peers = append(peers, dialOn(t, network, address))
@@ -61,7 +61,7 @@ func TestShutdownAnswersWhatWaits(t *testing.T) {
 				}
 				p.hearsEnd()
 			}
-			if err := <-done; err != nil {
+			if err := wait(t, done, "the end of the shutdown"); err != nil {
 				t.Error(err)
 			}
 		})
@@ -79,7 +79,7 @@ func TestShutdownClosesListenersFirst(t *testing.T) {
 		q.hears(200)
 		n := make(chan int, 1)
 		e.loops[0].r.Post(func() { n <- e.loops[0].conns.len })
-		if <-n > 0 {
+		if wait(t, n, "an answer of the loop") > 0 {
 			p = q
 		} else {
 			q.Close()
@@ -89,20 +89,20 @@ func TestShutdownClosesListenersFirst(t *testing.T) {
 	letGo := sync.OnceFunc(func() { close(release) })
 	defer letGo()
 	e.loops[1].r.Post(func() { close(busy); <-release })
-	<-busy
+	wait(t, busy, "the loop is busy")
 	done := make(chan error, 1)
 	go func() { done <- e.Shutdown(context.Background()) }()
 	eventually(t, "the shutdown begins", func() bool { e.mu.Lock(); defer e.mu.Unlock(); return e.stopped })
 	closed := make(chan struct{})
 	e.loops[0].r.Post(func() { close(closed) })
-	<-closed
+	wait(t, closed, "the listener is closed")
 	for range 3 {
 		p.say(get("/hello"))
 		p.hears(200)
 	}
 	letGo()
 	p.hearsEnd()
-	if err := <-done; err != nil {
+	if err := wait(t, done, "the end of the shutdown"); err != nil {
 		t.Error(err)
 	}
 }
