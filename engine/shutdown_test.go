@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// What has reached this machine before the shutdown began is answered, whether the loop has noticed it or not: requests on
-// connections that were idle, and on connections that nobody has accepted yet.
+// Requests that reached the machine before the shutdown are answered, even if no loop has noticed them: on idle connections, and
+// on connections that are not accepted yet.
 func TestShutdownAnswersWhatWaits(t *testing.T) {
 	for _, network := range []string{"tcp4", "unix"} {
 		t.Run(network, func(t *testing.T) {
@@ -37,7 +37,7 @@ func TestShutdownAnswersWhatWaits(t *testing.T) {
 				p.hears(200)
 				peers = append(peers, p)
 			}
-			// Now the loops do not get to anything else until Shutdown has begun.
+			// From now on the loops are busy, until Shutdown has started.
 			busy, release := make(chan struct{}), make(chan struct{})
 			for _, l := range e.loops {
 				l.r.Post(func() { busy <- struct{}{}; <-release })
@@ -68,8 +68,8 @@ func TestShutdownAnswersWhatWaits(t *testing.T) {
 	}
 }
 
-// No connection ends because of the shutdown as long as one listening socket is still open: its peer might come back
-// through that, only to be turned away.
+// The shutdown ends no connection while a listening socket is still open: the peer might connect again through that, only to be
+// turned away.
 func TestShutdownClosesListenersFirst(t *testing.T) {
 	e, addr := start(t, Options{Loops: 2}, Limits{}, &testBackend{window: 64})
 	var p *peer
