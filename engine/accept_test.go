@@ -24,9 +24,6 @@ func TestPollerRefusesConnection(t *testing.T) {
 		}
 		s := &service{backend: lb, limits: Limits{}.resolve(), addrs: &addrs{}}
 		l.accept(s, fd, netip.AddrPort{})
-		if n := l.Timers(); n != 0 {
-			t.Errorf("%d timers left", n)
-		}
 		if l.conns.len != 0 {
 			t.Errorf("%d connections left", l.conns.len)
 		}

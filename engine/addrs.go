@@ -7,16 +7,17 @@ import (
 	"moonbridge/reactor"
 )
 
-// localsMax bounds the local addresses that are remembered for a listener on all interfaces: what a byte counts.
+// localsMax bounds the local addresses that are remembered for a listener on all interfaces: as many as a byte can number.
 const localsMax = 255
 
 // addrs finds the addresses of a listener's connections. It belongs to one loop.
 //
-// Of a listener that is bound to one address the local end is known. On all interfaces the kernel has to be asked for each
-// connection; but a machine has few addresses, so a connection only keeps a byte, which says which of them it is.
+// If the listener is bound to one address, that is the local end of all its connections. On all interfaces the kernel has to
+// be asked for each connection. But a machine has few addresses, so a connection keeps no more than a byte, which says which
+// of them it is.
 type addrs struct {
-	local netip.AddrPort   // of all connections; not valid if there are several
-	dual  bool             // IPv6 sockets, also for peers that speak IPv4
+	local netip.AddrPort   // of all connections; not valid if they may have several
+	dual  bool             // the sockets are IPv6 sockets even if the peer uses IPv4
 	seen  []netip.AddrPort // local addresses that were found, at most localsMax
 }
 
@@ -25,8 +26,8 @@ func newAddrs(ln *Listener) *addrs {
 	return &addrs{local: local, dual: dual}
 }
 
-// of returns the two ends of the connection fd, in the form of its socket's family. peer is the remote end as accept told
-// it, not valid on a Unix socket. known is what the connection keeps: at first 0.
+// of returns the two ends of the connection fd, in the form of its socket's family. peer is the remote end that accept
+// returned, not valid on a Unix socket. known is what the connection keeps: 0 at first.
 func (a *addrs) of(fd int, peer netip.AddrPort, known *uint8) (local, remote netip.AddrPort) {
 	if !peer.IsValid() {
 		return local, peer
@@ -46,7 +47,7 @@ func (a *addrs) of(fd int, peer netip.AddrPort, known *uint8) (local, remote net
 	return local, peer
 }
 
-// remember returns the number of an address, from 1; 0: there is no room for it, or it is none.
+// remember returns the number of an address, from 1; or 0 if there is no room for it, or it is not valid.
 func (a *addrs) remember(local netip.AddrPort) uint8 {
 	if !local.IsValid() {
 		return 0
@@ -62,7 +63,7 @@ func (a *addrs) remember(local netip.AddrPort) uint8 {
 	return uint8(i + 1)
 }
 
-// mapped is an address as it stands on an IPv6 socket (RFC 4291 §2.5.5.2).
+// mapped is an address in the form that it has on an IPv6 socket (RFC 4291 §2.5.5.2).
 func mapped(a netip.AddrPort) netip.AddrPort {
 	if !a.IsValid() {
 		return a

@@ -25,7 +25,6 @@ import (
 //	/slow          answers when the test calls release
 //	/never-read    answers without taking the body
 //	/reset/N       N bytes, which the connection may be holding, then the reset that a handler has asked for
-//	/drip/N        N bytes, then one more every 10 ms for ever
 type testBackend struct {
 	window int
 
@@ -34,6 +33,7 @@ type testBackend struct {
 	cancelled int
 	bodies    int // complete
 	ended     int
+	held      int    // times that output was not taken whole
 	aborted   []bool // tooLarge of each abort
 	slow      []*testRun
 	refuse    error
@@ -106,8 +106,6 @@ func (r *testRun) begin() {
 		local, remote := r.x.Addrs()
 		again, _ := r.x.Addrs()
 		r.answer(fmt.Appendf(nil, "%v %v %v", local, again, remote))
-	case "drip":
-		r.drip(bytes.Repeat([]byte("x"), n))
 	case "begin-fail":
 		r.x.Output([]byte("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"), nil, false)
 		r.finished()
@@ -116,13 +114,6 @@ func (r *testRun) begin() {
 		r.lb.b.mu.Lock()
 		r.lb.b.slow = append(r.lb.b.slow, r)
 		r.lb.b.mu.Unlock()
-	}
-}
-
-func (r *testRun) drip(part []byte) {
-	if !r.over {
-		r.x.Output(part, nil, false)
-		r.lb.l.After(10*time.Millisecond, func() { r.drip([]byte("x")) })
 	}
 }
 
@@ -145,6 +136,9 @@ func (r *testRun) OutputRoom() {
 		n := r.x.Output(part[:half], part[half:], len(part) == len(r.output))
 		r.output = r.output[n:]
 		if n < len(part) {
+			r.lb.b.mu.Lock()
+			r.lb.b.held++
+			r.lb.b.mu.Unlock()
 			return
 		}
 	}

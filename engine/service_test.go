@@ -46,7 +46,7 @@ func TestServeAnew(t *testing.T) {
 	eventually(t, "the slow exchange runs", func() bool { return first.count(&first.started) == 2 })
 	body.say("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nab")
 	head.say("GET /hello HT")
-	time.Sleep(50 * time.Millisecond) // for the engine to read both; if it has not, the test is no less valid
+	eventually(t, "the engine has read both", func() bool { return inState(e, stateBody) == 1 && inState(e, stateHead) == 1 })
 
 	mustServe(t, e, ln, second)
 	idle.say(get("/hello"))
@@ -77,11 +77,26 @@ func TestServeAnew(t *testing.T) {
 	})
 }
 
+// inState counts connections.
+func inState(e *Engine, s connState) int {
+	var n atomic.Int64
+	e.onEveryLoop(func(l *loop) error {
+		for c := l.conns.first; c != nil; c = c.next {
+			if c.state == s {
+				n.Add(1)
+			}
+		}
+		return nil
+	})
+	return int(n.Load())
+}
+
 // Under load no request is refused and no connection broken, however often the backend changes.
 func TestServeAnewUnderLoad(t *testing.T) {
 	first := &testBackend{window: 64}
 	e, ln := served(t, first)
 	var stop atomic.Bool
+	var answered atomic.Int64
 	ended := make(chan int)
 	for range 4 {
 		p := dial(t, ln.Addr())
@@ -91,13 +106,15 @@ func TestServeAnewUnderLoad(t *testing.T) {
 				p.say(get("/hello") + get("/hello"))
 				p.hears(200)
 				p.hears(200)
+				answered.Add(1)
 			}
 			ended <- n
 		}()
 	}
 	for range 50 {
+		before := answered.Load()
 		mustServe(t, e, ln, &testBackend{window: 64})
-		time.Sleep(time.Millisecond)
+		eventually(t, "requests are answered", func() bool { return answered.Load() > before+4 })
 	}
 	stop.Store(true)
 	for range 4 {
@@ -116,13 +133,15 @@ func TestServeAnewRaw(t *testing.T) {
 	idle.hears(200)
 	busy.say(get("/slow"))
 	eventually(t, "the slow exchange runs", func() bool { return b.count(&b.started) == 2 })
+	changed := time.Now()
 	if err := e.ServeSockets(ln, &rawBackend{}, 0); err != nil {
 		t.Fatal(err)
 	}
-	idle.hearsEnd()
+	idle.endsAfterRequest(changed)
+	released := time.Now()
 	b.release()
 	busy.hears(200)
-	busy.hearsEnd()
+	busy.endsAfterRequest(released)
 }
 
 // A closed listener takes its connections along, as soon as they have had their answer; others stay.
@@ -142,13 +161,15 @@ func TestListenerCloseEndsConnections(t *testing.T) {
 	idle.hears(200)
 	busy.say(get("/slow"))
 	eventually(t, "the slow exchange runs", func() bool { return b.count(&b.started) == 3 })
+	closed := time.Now()
 	if err := ln.Close(); err != nil {
 		t.Fatal(err)
 	}
-	idle.hearsEnd()
+	idle.endsAfterRequest(closed)
+	released := time.Now()
 	b.release()
 	busy.hears(200)
-	busy.hearsEnd()
+	busy.endsAfterRequest(released)
 	stays.say(get("/hello"))
 	stays.hears(200)
 	if c, err := net.Dial("tcp4", ln.Addr()); err == nil {
@@ -197,9 +218,10 @@ func TestHandOver(t *testing.T) {
 		p.hears(200)
 		p.hearsEnd()
 	}
+	released := time.Now()
 	first.release()
 	busy.hears(200)
-	busy.hearsEnd()
+	busy.endsAfterRequest(released)
 	if err := <-drained; err != nil {
 		t.Error(err)
 	}
@@ -208,30 +230,26 @@ func TestHandOver(t *testing.T) {
 	}
 }
 
-// A connection that is to end has the time for one more request, which is answered; then, or after a second, it ends.
+// A connection that is to end has the time for one more request, which is answered; then it ends. For one without a further
+// request see TestLastRequest.
 func TestRetire(t *testing.T) {
 	b := &testBackend{window: 64}
 	e, ln := served(t, b)
-	late, silent, busy := dial(t, ln.Addr()), dial(t, ln.Addr()), dial(t, ln.Addr())
-	for _, p := range []*peer{late, silent} {
-		p.say(get("/hello"))
-		p.hears(200)
-	}
-	busy.say(get("/slow"))
-	eventually(t, "the slow exchange runs", func() bool { return b.count(&b.started) == 3 })
-	ln.HandOver()
-	over := make(chan error)
-	go func() { over <- e.Retire(context.Background()) }()
-	eventually(t, "it has begun", func() bool { return e.stopping.Load() })
+	late, busy := dial(t, ln.Addr()), dial(t, ln.Addr())
 	late.say(get("/hello"))
 	late.hears(200)
-	late.hearsEnd()
+	busy.say(get("/slow"))
+	eventually(t, "the slow exchange runs", func() bool { return b.count(&b.started) == 2 })
+	ln.HandOver()
+	over := make(chan error)
+	retired := time.Now()
+	go func() { over <- e.Retire(context.Background()) }()
+	eventually(t, "it has begun", func() bool { return e.stopping.Load() })
+	late.endsAfterRequest(retired)
+	released := time.Now()
 	b.release()
 	busy.hears(200) // it was promised that the connection persists
-	busy.say(get("/hello"))
-	busy.hears(200)
-	busy.hearsEnd()
-	silent.hearsEnd()
+	busy.endsAfterRequest(released)
 	if err := <-over; err != nil {
 		t.Error(err)
 	}

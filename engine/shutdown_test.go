@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 )
@@ -41,7 +40,7 @@ func TestShutdownAnswersWhatWaits(t *testing.T) {
 			// Now the loops do not get to anything else until Shutdown has begun.
 			busy, release := make(chan struct{}), make(chan struct{})
 			for _, l := range e.loops {
-				l.Post(func() { busy <- struct{}{}; <-release })
+				l.r.Post(func() { busy <- struct{}{}; <-release })
 			}
 			for range e.loops {
 				<-busy
@@ -61,36 +60,11 @@ func TestShutdownAnswersWhatWaits(t *testing.T) {
 					t.Errorf("body %q, want %d", got, i)
 				}
 				p.hearsEnd()
-				p.Close()
 			}
 			if err := <-done; err != nil {
 				t.Error(err)
 			}
 		})
-	}
-}
-
-// A connection that has sent its body to the last byte looks as if there was more to read. When its exchange ends after the
-// shutdown has begun there is nothing, and it must not be kept waiting for the next request.
-func TestShutdownAfterBody(t *testing.T) {
-	b := &testBackend{window: 64}
-	e, addr := start(t, Options{Loops: 1}, Limits{BufferBody: 10}, b)
-	p := dial(t, addr)
-	p.say("POST /slow HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n")
-	eventually(t, "the exchange starts", func() bool { b.mu.Lock(); defer b.mu.Unlock(); return len(b.slow) == 1 })
-	p.say(strings.Repeat("x", 100))
-	eventually(t, "the body is there", func() bool { b.mu.Lock(); defer b.mu.Unlock(); return b.bodies == 1 })
-	done := make(chan error, 1)
-	go func() { done <- e.Shutdown(context.Background()) }()
-	eventually(t, "idle connections are closed", func() bool { return e.stopping.Load() })
-	e.onEveryLoop(func(*loop) error { return nil })
-	e.onEveryLoop(func(*loop) error { return nil })
-	b.release()
-	p.hears(200)
-	p.hearsEnd()
-	p.Close()
-	if err := <-done; err != nil {
-		t.Error(err)
 	}
 }
 
@@ -104,7 +78,7 @@ func TestShutdownClosesListenersFirst(t *testing.T) {
 		q.say(get("/hello"))
 		q.hears(200)
 		n := make(chan int, 1)
-		e.loops[0].Post(func() { n <- e.loops[0].conns.len })
+		e.loops[0].r.Post(func() { n <- e.loops[0].conns.len })
 		if <-n > 0 {
 			p = q
 		} else {
@@ -114,13 +88,13 @@ func TestShutdownClosesListenersFirst(t *testing.T) {
 	busy, release := make(chan struct{}), make(chan struct{})
 	letGo := sync.OnceFunc(func() { close(release) })
 	defer letGo()
-	e.loops[1].Post(func() { close(busy); <-release })
+	e.loops[1].r.Post(func() { close(busy); <-release })
 	<-busy
 	done := make(chan error, 1)
 	go func() { done <- e.Shutdown(context.Background()) }()
 	eventually(t, "the shutdown begins", func() bool { e.mu.Lock(); defer e.mu.Unlock(); return e.stopped })
 	closed := make(chan struct{})
-	e.loops[0].Post(func() { close(closed) })
+	e.loops[0].r.Post(func() { close(closed) })
 	<-closed
 	for range 3 {
 		p.say(get("/hello"))
@@ -128,7 +102,6 @@ func TestShutdownClosesListenersFirst(t *testing.T) {
 	}
 	letGo()
 	p.hearsEnd()
-	p.Close()
 	if err := <-done; err != nil {
 		t.Error(err)
 	}

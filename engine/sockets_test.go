@@ -196,6 +196,7 @@ func TestServeSocketsWithoutBackend(t *testing.T) {
 	p := dial(t, ln.Addr())
 	p.say(get("/hello"))
 	p.hears(200)
+	p.Close()
 }
 
 // wantReset connects, and is reset at once: before the connection is seen to be there, or after.

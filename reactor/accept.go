@@ -7,14 +7,15 @@ import (
 )
 
 const (
-	// acceptsPerTurn bounds what one turn does for new connections; the rest waits for the next turn.
+	// acceptsPerTurn bounds how many connections are accepted before other events and tasks get their turn. The rest waits in
+	// the kernel.
 	acceptsPerTurn = 64
 	// acceptsAtClose bounds what is accepted when the listener closes: a full queue.
 	acceptsAtClose = backlogDefault
-	// acceptPause is how long accepting rests when the process or the system has run out of descriptors or memory. The
-	// connections wait in the kernel; a retry at once would only burn time that closing connections needs.
+	// acceptPause is how long accepting pauses when the process or the system has run out of descriptors or memory. The
+	// connections wait in the kernel. To retry at once would only use up time that closing connections needs.
 	acceptPause = 100 * time.Millisecond
-	// acceptLogPause: at most one line about it per listening socket and second.
+	// acceptLogPause bounds log lines about it to one a second per listening socket.
 	acceptLogPause = int64(time.Second)
 )
 
@@ -29,7 +30,7 @@ type acceptor struct {
 
 	// Owned by the loop.
 	room     acceptRoom
-	waiting  bool // acceptMore will be called: there may be more connections, and no edge will tell
+	waiting  bool // acceptMore will be called: there may be more connections, and no edge will report them
 	closed   bool
 	loggedAt int64 // ns; 0: never
 }
@@ -40,7 +41,7 @@ func newAcceptor(ln *Listener, l *Loop, fd int, accept AcceptFunc) *acceptor {
 	return a
 }
 
-// Ready is called on each edge: there are connections.
+// Ready is called on each edge: connections have arrived.
 func (a *acceptor) Ready(Readiness) {
 	if !a.waiting {
 		a.acceptSome()
@@ -55,7 +56,7 @@ func (a *acceptor) acceptMore() {
 	}
 }
 
-// acceptSome accepts until there is nothing left, the turn's share is used up, or the system refuses.
+// acceptSome accepts until no connection is left, the turn's share is used up, or the system refuses.
 func (a *acceptor) acceptSome() {
 	more, errno := a.acceptUpTo(acceptsPerTurn)
 	switch {
@@ -67,7 +68,8 @@ func (a *acceptor) acceptSome() {
 	}
 }
 
-// acceptUpTo accepts at most n connections. more: there may be others; an error is one of the process or the system.
+// acceptUpTo accepts at most n connections. more says that there may be others. An error is one of the process or the
+// system, not of a connection.
 func (a *acceptor) acceptUpTo(n int) (more bool, err unix.Errno) {
 	for range n {
 		fd, peer, errno := accept(a.fd, &a.room)
@@ -82,7 +84,7 @@ func (a *acceptor) acceptUpTo(n int) (more bool, err unix.Errno) {
 			return false, 0
 		case unix.EINTR, unix.ECONNABORTED, unix.EPROTO, unix.EPERM, unix.ENETDOWN, unix.ENOPROTOOPT, unix.EHOSTDOWN,
 			unix.EHOSTUNREACH, unix.EOPNOTSUPP, unix.ENETUNREACH, unix.ETIMEDOUT:
-			// An error of the connection that is passed on by accept: that connection is gone, the next may be fine.
+			// An error of the connection, which accept passes on: that connection is gone, but the next may be fine.
 		default:
 			return true, errno
 		}
@@ -90,7 +92,7 @@ func (a *acceptor) acceptUpTo(n int) (more bool, err unix.Errno) {
 	return true, 0
 }
 
-// pause is the answer to EMFILE, ENFILE, ENOBUFS, ENOMEM, and to what cannot happen.
+// pause is the answer to EMFILE, ENFILE, ENOBUFS and ENOMEM, and to anything unexpected.
 func (a *acceptor) pause(err error) {
 	if now := a.loop.Clock(); a.loggedAt == 0 || now-a.loggedAt >= acceptLogPause {
 		a.loggedAt = now
@@ -100,9 +102,9 @@ func (a *acceptor) pause(err error) {
 	a.loop.After(acceptPause, a.again)
 }
 
-// close closes the listening socket. Those who have connected before get in: for them the listener was open. The descriptor
-// lives until the end of the batch, but nobody else gets in from now on: on Linux shutdown ends listening (elsewhere it is an
-// error, and a connection may come in that moment).
+// close closes the listening socket. Connections that are waiting are accepted first: for their peers the listener was open.
+// The descriptor stays open until the end of the batch, but on Linux shutdown ends listening now. Elsewhere shutdown is an
+// error, and a connection that arrives in this moment is reset.
 func (a *acceptor) close() {
 	a.closed = true
 	if e := a.loop.lookup(a.fd); e == nil || e.handler != a {

@@ -36,8 +36,8 @@ func TestTimersFire(t *testing.T) {
 		t.Errorf("only %d of %d timers less than 2 s late", soon, count)
 	}
 	on(t, l, func() {
-		if l.Timers() != 0 {
-			t.Errorf("%d timers left", l.Timers())
+		if l.wheel.Len() != 0 {
+			t.Errorf("%d timers left", l.wheel.Len())
 		}
 	})
 }
@@ -132,8 +132,8 @@ func TestClocks(t *testing.T) {
 		if l.NowMS() != uint64(now/1e6) {
 			t.Errorf("NowMS is %d at %d ns", l.NowMS(), now)
 		}
-		if at := l.TickAfter(time.Millisecond); int64(at)*1e6 < l.Clock()-int64(time.Second) || int64(at)*1e6 < now+1e6 {
-			t.Errorf("TickAfter is %d at %d ns", at, now)
+		if at := l.tickAfter(time.Millisecond); int64(at)*1e6 < l.Clock()-int64(time.Second) || int64(at)*1e6 < now+1e6 {
+			t.Errorf("tickAfter is %d at %d ns", at, now)
 		}
 	})
 }

@@ -38,7 +38,7 @@ func TestHalfClose(t *testing.T) {
 	if err != nil || string(got) != "last words" {
 		t.Errorf("%q, %v", got, err)
 	}
-	eventually(t, l, "closed", func() bool { return l.Open() == 1 })
+	eventually(t, l, "closed", func() bool { return l.openCount() == 1 })
 }
 
 func TestManyConns(t *testing.T) {
@@ -59,7 +59,7 @@ func TestManyConns(t *testing.T) {
 		})
 	}
 	all.Wait()
-	eventually(t, l, "all closed", func() bool { return l.Open() == 1 })
+	eventually(t, l, "all closed", func() bool { return l.openCount() == 1 })
 }
 
 // pauser reads only when it is told to, one piece at a time, and remembers readiness meanwhile.
@@ -78,7 +78,7 @@ func (p *pauser) Ready(got Readiness) {
 func (p *pauser) read() {
 	b := make([]byte, 1000)
 	n, errno := Read(p.fd, b)
-	if errno == Again {
+	if errno == unix.EAGAIN {
 		p.readable = false
 	}
 	p.got = append(p.got, b[:n]...)
@@ -99,7 +99,7 @@ func TestPauseAndContinue(t *testing.T) {
 	piece := bytes.Repeat([]byte("x"), 4096)
 	for {
 		n, errno := Write(b, piece)
-		if errno == Again {
+		if errno == unix.EAGAIN {
 			break
 		}
 		sent += n
@@ -176,7 +176,7 @@ func TestCloseIsFinal(t *testing.T) {
 				Write(fd, []byte("x"))
 			}
 		})
-		eventually(t, l, "all closed", func() bool { return l.Open() == 0 && closed[0] })
+		eventually(t, l, "all closed", func() bool { return l.openCount() == 0 && closed[0] })
 		if reused > 0 {
 			t.Fatalf("%d numbers were used again too early", reused)
 		}
@@ -242,7 +242,7 @@ func TestWatch(t *testing.T) {
 		if err := l.Watch(a, func() { rings++ }); err != nil {
 			t.Error(err)
 		}
-		if l.Open() != 0 {
+		if l.openCount() != 0 {
 			t.Error("a watched descriptor counts as owned")
 		}
 	})
@@ -269,7 +269,7 @@ func TestWatch(t *testing.T) {
 		}
 		l.Close(a) // also of a watched one
 	})
-	eventually(t, l, "closed", func() bool { return !isOpen(a) || l.lookup(a) == nil && l.Open() == 0 })
+	eventually(t, l, "closed", func() bool { return !isOpen(a) || l.lookup(a) == nil && l.openCount() == 0 })
 }
 
 func TestRegisterErrors(t *testing.T) {
@@ -286,7 +286,7 @@ func TestRegisterErrors(t *testing.T) {
 		if err := l.Add(a, ready(func(Readiness) {})); err == nil {
 			t.Error("registered twice")
 		}
-		if err := l.Add(1<<20+7, ready(nil)); err == nil || l.Open() != 1 {
+		if err := l.Add(1<<20+7, ready(nil)); err == nil || l.openCount() != 1 {
 			t.Errorf("a descriptor that is not open: %v", err)
 		}
 		func() {
@@ -347,7 +347,7 @@ func TestCloseAtTheBell(t *testing.T) {
 	time.Sleep(time.Millisecond)
 	Write(firstPeer, []byte("x")) // and no posts until all is over
 	wait(t, opened, "connection")
-	eventually(t, l, "the other closed", func() bool { return l.Open() == 4 })
+	eventually(t, l, "the other closed", func() bool { return l.openCount() == 4 })
 	unix.Close(firstPeer)
 	unix.Close(betweenPeer)
 }

@@ -7,9 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Ends is what is known of the connections of a TCP listener before they are there. local is their address at this end,
-// without a zone; it is not valid if they may have several: on all interfaces. dual: they have IPv6 sockets also where the
-// peer speaks IPv4. Of a Unix socket, and of a listener that was closed, nothing is known.
+// Ends is what is known of a TCP listener's connections in advance. local is their address at this end, without a zone; it is
+// not valid if they may have several, because the listener is on all interfaces. dual says that they have IPv6 sockets even
+// if the peer uses IPv4. For a Unix socket or a closed listener both are zero.
 func (ln *Listener) Ends() (local netip.AddrPort, dual bool) {
 	at, ok := ln.addr.(*net.TCPAddr)
 	if !ok {
@@ -26,8 +26,8 @@ func (ln *Listener) Ends() (local netip.AddrPort, dual bool) {
 	} else if len(ln.acceptors) > 0 {
 		fd = ln.acceptors[0].fd
 	}
-	// The socket is asked: one that was inherited may be of another kind than those that are opened here. On a socket of
-	// IPv4 the question is an error.
+	// Ask the socket: an inherited one may be of another kind than those that are opened here. On an IPv4 socket this is an
+	// error.
 	only, err := unix.GetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY)
 	dual = err == nil && only == 0
 	if ip, ok := netip.AddrFromSlice(at.IP); ok && !ip.Unmap().IsUnspecified() {

@@ -41,8 +41,8 @@ func runLoop(t testing.TB, l *Loop) {
 		case <-time.After(patience):
 			t.Error("the loop does not stop")
 		}
-		if l.Open() != 0 {
-			t.Errorf("%d descriptors left open", l.Open())
+		if l.openCount() != 0 {
+			t.Errorf("%d descriptors left open", l.openCount())
 		}
 	})
 }
@@ -78,6 +78,18 @@ func eventually(t testing.TB, l *Loop, what string, condition func() bool) {
 		}
 	}
 	t.Fatalf("never %s", what)
+}
+
+// openCount is the number of descriptors that the loop owns, including those that are about to be closed.
+func (l *Loop) openCount() int { return l.open + len(l.closing) }
+
+// peerAddr is the address of the other end of a TCP socket.
+func peerAddr(fd int) netip.AddrPort {
+	address, err := unix.Getpeername(fd)
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	return addrPort(address)
 }
 
 func listen(t testing.TB, network, address string, o ListenOptions) *Listener {
@@ -142,7 +154,7 @@ func (e *echo) Ready(got Readiness) {
 	for {
 		for len(e.left) > 0 {
 			n, errno := Write(e.fd, e.left)
-			if errno == Again {
+			if errno == unix.EAGAIN {
 				return
 			}
 			if errno != 0 {
@@ -152,7 +164,7 @@ func (e *echo) Ready(got Readiness) {
 			e.left = e.left[n:]
 		}
 		n, errno := Read(e.fd, e.buf[:])
-		if errno == Again {
+		if errno == unix.EAGAIN {
 			return
 		}
 		if errno != 0 || n == 0 {

@@ -200,7 +200,7 @@ func TestInheritErrors(t *testing.T) {
 		want    string
 	}{
 		{"tcp4", fd(packets), "not a listening stream socket"},
-		{"unix", fd(stream), "is of network tcp4, not unix"},
+		{"unix", fd(stream), "is on network tcp4, not unix"},
 		{"tcp4", null, "socket operation on non-socket"},
 		{"tcp4", 1 << 20, "bad file descriptor"},
 	} {

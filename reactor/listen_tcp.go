@@ -29,8 +29,8 @@ func listenTCP(network, address string, o ListenOptions) (fds []int, addr net.Ad
 	return listenFamily(family, false, at, o)
 }
 
-// listenFamily binds one socket alone, so that a port which another process listens on is refused even if that process
-// would share it with its own user; only then the port is opened for the further sockets.
+// listenFamily binds one socket alone first, so that a port on which another process listens is refused even if that process
+// would share it with the same user. Only then is the port opened for the other sockets.
 func listenFamily(family int, dualStack bool, at *net.TCPAddr, o ListenOptions) (fds []int, addr net.Addr, err error) {
 	defer func() {
 		if err != nil {
@@ -76,8 +76,8 @@ func listenFamily(family int, dualStack bool, at *net.TCPAddr, o ListenOptions) 
 	return fds, &to, nil
 }
 
-// bindTCP sets the options of a listening socket and binds it. SO_REUSEADDR allows for connections of a former process
-// that are in TIME_WAIT. TCP_NODELAY is for the accepted sockets, which inherit it.
+// bindTCP sets the options of a listening socket and binds it. SO_REUSEADDR permits this while connections of an earlier
+// process are in TIME_WAIT. TCP_NODELAY is for the accepted sockets, which inherit it.
 func bindTCP(fd, family int, dualStack bool, at *net.TCPAddr, sharePort bool) error {
 	if err := setOption(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
 		return err
@@ -111,7 +111,7 @@ func setOption(fd, level, name, value int) error {
 	return os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, level, name, value))
 }
 
-// zoneID is the number of a network interface that was named or numbered; 0 if there is none of that name.
+// zoneID is the index of the network interface that a zone names, by its name or index; 0 if there is none.
 func zoneID(zone string) uint32 {
 	if zone == "" {
 		return 0

@@ -10,11 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sockPathMax is what fits in an address, the NUL at the end left out.
+// sockPathMax is the number of bytes that fit into an address, without the final NUL.
 const sockPathMax = len(unix.RawSockaddrUnix{}.Path) - 1
 
-// sockFile is the file of a bound Unix socket. It is known by its inode and, as numbers of inodes are used again, its time
-// of creation (nothing modifies a socket file later), so that a file that somebody else has put there since is left alone.
+// sockFile is the file of a bound Unix socket. It is identified by its inode and, since inode numbers are reused, its time of
+// creation (nothing modifies a socket file later), so that a file which somebody else has put there since is left alone.
 type sockFile struct {
 	path string
 	info fs.FileInfo
@@ -42,7 +42,7 @@ func listenUnix(path string, o ListenOptions) (file *sockFile, fds []int, err er
 	return file, []int{fd}, nil
 }
 
-// bindUnix binds, sets the permissions, and only then listens: nobody connects who may not.
+// bindUnix binds, sets the permissions, and only then listens, so that nobody without permission can connect.
 func bindUnix(fd int, path string, o ListenOptions) (file *sockFile, err error) {
 	if err = unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
 		return nil, os.NewSyscallError("bind", err)
@@ -65,7 +65,7 @@ func bindUnix(fd int, path string, o ListenOptions) (file *sockFile, err error) 
 	return file, nil
 }
 
-// clearPath removes a stale socket file: one that refuses connections. Everything else at path is an error.
+// clearPath removes a stale socket file, that is, one that refuses connections. Anything else at path is an error.
 func clearPath(path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -75,7 +75,7 @@ func clearPath(path string) error {
 		return causeOf(err)
 	}
 	if info.Mode().Type() != fs.ModeSocket {
-		return errors.New("there is a file that is not a socket")
+		return errors.New("file exists and is not a socket")
 	}
 	fd, err := openSocket(unix.AF_UNIX)
 	if err != nil {
@@ -92,7 +92,7 @@ func clearPath(path string) error {
 	return os.NewSyscallError("connect", err)
 }
 
-// remove removes the file if it is still the socket's.
+// remove removes the file if it still is that of the socket.
 func (f *sockFile) remove() error {
 	info, err := os.Lstat(f.path)
 	if err != nil || !os.SameFile(info, f.info) || !info.ModTime().Equal(f.info.ModTime()) {
@@ -101,7 +101,7 @@ func (f *sockFile) remove() error {
 	return os.Remove(f.path)
 }
 
-// causeOf takes the path out of an error that will be shown behind it.
+// causeOf removes the path from an error that will be shown after it.
 func causeOf(err error) error {
 	var pathError *fs.PathError
 	if errors.As(err, &pathError) {
