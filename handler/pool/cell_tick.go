@@ -33,7 +33,9 @@ func (c *cell) tickQueued(now int64) {
 	if limit > 0 && now-c.queued >= int64(limit) && c.kind != shm.KindInterval && q.Withdraw(c.index, c.pos) {
 		x := c.leave()
 		c.l.release(c)
-		x.Failed(503, retryAfter)
+		if x != nil { // without a connection it waits only if a worker has claimed it and destroyed the owner word
+			x.Failed(503, retryAfter)
+		}
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 // Two threads use it. The main thread, which runs Lua, calls the exported methods. These may block, and release mu while
 // they do (wait). The goroutine of beat comes by every few milliseconds while a handler runs, moves what can be moved without
 // blocking, and leaves the rest. All fields except the immutable ones are guarded by mu. A thread that holds mu must not take
-// the lock of the response (mb_lock); the other order is allowed.
+// the lock of the response (mb_response_lock); the other order is allowed.
 //
 // The numbers in the cell were written by this process. They are no more trusted than its Lua state is.
 type Conn struct {
