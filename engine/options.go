@@ -2,7 +2,9 @@ package engine
 
 import (
 	"log/slog"
+	"os"
 	"runtime"
+	"sync"
 	"time"
 
 	"moonbridge/httpparse"
@@ -10,7 +12,7 @@ import (
 
 // Options configure an Engine. The zero value is a usable default.
 type Options struct {
-	// Loops is the number of event loops, each with an operating system thread of its own. 0 means one per processor.
+	// Loops is the number of event loops, each with an operating system thread of its own. 0 means DefaultLoops.
 	Loops int
 	// MaxConns bounds the connections of all listeners together. A connection above it is answered with 503 and closed; a
 	// raw one is reset. 0, or more than the limit on open files (RLIMIT_NOFILE) allows: what that limit leaves after 256
@@ -28,7 +30,21 @@ func (o Options) loops() int {
 	if o.Loops > 0 {
 		return o.Loops
 	}
-	return runtime.NumCPU()
+	return DefaultLoops()
+}
+
+// DefaultLoops is the number of event loops of an Engine whose Options do not say: what GOMAXPROCS was when New or DefaultLoops
+// was first called. So it is the number of processors that the environment, the program, or the CPU limit of the cgroup allows.
+func DefaultLoops() int { return procsAtFirst() }
+
+// procsAtFirst is the number of processors before New has raised it.
+var procsAtFirst = sync.OnceValue(func() int { return runtime.GOMAXPROCS(0) })
+
+// raiseProcs gives Go's scheduler two processors more than there are loops, unless the environment says how many it has.
+func raiseProcs(loops int) {
+	if os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) < loops+2 {
+		runtime.GOMAXPROCS(loops + 2)
+	}
 }
 
 func (o Options) logger() *slog.Logger {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"runtime"
 	"sync"
 	"time"
 
@@ -61,7 +60,7 @@ type accessBuffer struct {
 // openAccessLog opens the access log and starts its writer. name is not empty.
 func openAccessLog(name string, format accessFormat, loops int, log *slog.Logger) (*accessLog, error) {
 	if loops == 0 {
-		loops = runtime.NumCPU()
+		loops = engine.DefaultLoops()
 	}
 	l := &accessLog{
 		name: name, format: format, log: log, zone: time.Local, buffers: make([]accessBuffer, loops),

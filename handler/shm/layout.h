@@ -155,8 +155,8 @@ typedef struct {
 
 #define MB_LENGTH_UNKNOWN UINT64_MAX
 
-/* One end of a TCP connection. family is that of the socket: on a dual-stack one
- * an IPv4 address has its IPv6 form. */
+/* One end of a TCP connection. An IPv4 address has family 4 on a dual-stack
+ * socket too. */
 typedef struct {
 	uint16_t family; /* 0: none (Unix socket, timer), 4, 6 */
 	uint16_t port;   /* in the machine's order */
