@@ -8,6 +8,7 @@ import (
 	"moonbridge/bufio"
 	"moonbridge/handler/backend"
 	"moonbridge/httpparse"
+	"moonbridge/httpwrite"
 	"moonbridge/reactor"
 )
 
@@ -94,7 +95,7 @@ func (l *loop) accept(s *service, fd int, peer netip.AddrPort) {
 	if l.e.conns.Add(1) > l.e.connsMax {
 		l.e.conns.Add(-1)
 		l.logLimit()
-		l.turnAway(fd, peer)
+		l.turnAway(s, fd, peer)
 		return
 	}
 	c := newConn(l, s, fd, peer)
@@ -106,8 +107,9 @@ func (l *loop) accept(s *service, fd int, peer netip.AddrPort) {
 }
 
 // turnAway answers a connection that there is no room for, as far as that works without waiting.
-func (l *loop) turnAway(fd int, peer netip.AddrPort) {
-	page := l.makeErrorPage(statusUnavailable, retryAfterSeconds, true, false)
+func (l *loop) turnAway(s *service, fd int, peer netip.AddrPort) {
+	page := l.makeErrorPage(httpwrite.ErrorPage{
+		Status: statusUnavailable, RetryAfter: retryAfterSeconds, Close: true, Fixed: &s.limits.fixed})
 	l.sys.write(fd, page)
 	syscall.Close(fd)
 	if l.e.accessLog != nil {

@@ -39,7 +39,7 @@ func (l *loop) bind(ln *Listener, http *service, sockets *socketService) error {
 		}, func(fd int, peer netip.AddrPort) {
 			l.logNoFiles()
 			if b.http != nil {
-				l.turnAway(fd, peer)
+				l.turnAway(b.http, fd, peer)
 			} else {
 				resetNow(fd)
 			}

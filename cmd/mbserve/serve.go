@@ -199,6 +199,7 @@ func limitsOf(h *listen.HTTPOptions) engine.Limits {
 		StallTimeout:    orNone(h.StallTimeout),
 		ResponseTimeout: orNone(h.ResponseTimeout),
 		DrainTimeout:    orNone(h.DrainTimeout),
+		Fields:          h.StaticHeaders,
 	}
 }
 

@@ -231,7 +231,8 @@ typedef struct { uint32_t scope, key_len, val_len, type; } mb_entry;
 #define MB_T_STRING 3u
 #define MB_T_FUNC   4u /* a Lua function; no value */
 #define MB_T_HTTP   5u /* result of http.generate_handler; value: its options, one
-                          "name=decimal number\n" each, those that the server needs */
+                          "name=decimal number\n" each, those that the server needs,
+                          then "\n" and the field lines of static_headers */
 #define MB_T_OTHER  6u /* anything else; value: its Lua type name */
 
 /* Environment variable that makes the constructor become a fork server; its

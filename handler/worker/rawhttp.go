@@ -16,6 +16,7 @@ import (
 	"moonbridge/handler/shm"
 	"moonbridge/handler/worker/rawhttp"
 	"moonbridge/httpparse"
+	"moonbridge/httpwrite"
 )
 
 // rawHTTP is the connection that this worker serves by itself. It belongs to the main thread, which has one at a time.
@@ -64,6 +65,7 @@ func limitsOf(o *C.mb_http_options) rawhttp.Limits {
 		Stall:          seconds(o.stall_timeout),
 		Response:       seconds(o.response_timeout),
 		Drain:          seconds(o.drain_timeout),
+		Fixed:          httpwrite.NewFixed(C.GoStringN(C.mb_static_text(o), C.int(o.static_len))),
 	}
 }
 

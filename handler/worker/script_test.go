@@ -106,7 +106,7 @@ func TestListen(t *testing.T) {
 		{0, shm.TypeBool, "idle_timeout", "0"}, {0, shm.TypeFunc, "prepare", ""},
 		{0, shm.TypeOther, "memory_limit", "table"},
 		{0, shm.TypeHTTP, "connect", "request_body_size_limit=67108864\nrequest_header_size_limit=1048576\n" +
-			"idle_timeout=0\nrequest_header_timeout=120\nstall_timeout=60\nresponse_timeout=3600\ndrain_timeout=0.5\n"},
+			"idle_timeout=0\nrequest_header_timeout=120\nstall_timeout=60\nresponse_timeout=3600\ndrain_timeout=0.5\n\n"},
 	}
 	got := f.listens[0]
 	order := func(a, b entry) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) }

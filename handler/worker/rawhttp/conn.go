@@ -96,6 +96,8 @@ type Limits struct {
 	BodyBytes      int64 // above: 413
 
 	Idle, Header, Stall, Response, Drain time.Duration
+
+	Fixed httpwrite.Fixed // fields of the answers that no handler gives
 }
 
 const (
