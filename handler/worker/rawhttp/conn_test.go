@@ -81,7 +81,7 @@ func serveFd(t *testing.T, lim Limits, fd int, peer net.Conn, early string, hand
 		t.Fatal(err)
 	}
 	s := &served{t: t, peer: peer, pool: bufio.NewPool(), bell: w, flush: make(chan bool, 1), over: make(chan bool, 1)}
-	c, err := New(fd, Config{
+	c := New(fd, Config{
 		Bell: int(r.Fd()), Socket: &s.socket, Pool: s.pool,
 		In: &s.in, Out: &s.out, InWindow: s.inWin[:], OutWindow: s.outWin[:],
 		Quit: &s.quit, Asleep: &s.asleep,
@@ -93,9 +93,6 @@ func serveFd(t *testing.T, lim Limits, fd int, peer net.Conn, early string, hand
 		},
 		Block: shm.HeadBlock{Listener: 3, Exchange: 77}, Limits: lim,
 	}, []byte(early))
-	if err != nil {
-		t.Fatal(err)
-	}
 	s.c = c
 	gone := make(chan struct{})
 	go func() {
