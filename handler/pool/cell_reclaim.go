@@ -46,6 +46,7 @@ func (c *cell) workerGone(w *Worker, now int64) {
 		w.reclaim.retried.Add(1)
 		return
 	}
+	c.count(502, "worker ended")
 	x := c.leave()
 	c.l.release(c)
 	if x != nil {

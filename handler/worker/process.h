@@ -17,6 +17,7 @@ int mb_state_run(lua_State *L, int argc, char **argv); /* 0; otherwise the text 
 /* --- process_traceback.c ------------------------------------------------- */
 
 int mb_traceback(lua_State *L);
+size_t mb_traceback_after(const char *s, size_t n);
 
 /* --- process_watch.c ------------------------------------------------------ */
 

@@ -15,7 +15,7 @@ func TestScriptErrors(t *testing.T) {
 	for _, c := range []struct{ script, want string }{
 		{"syntax_error.lua", "testdata/syntax_error.lua:1: unexpected symbol near '='"},
 		{"runtime_error.lua", "testdata/runtime_error.lua:2: cannot load\nstack traceback:\n"},
-		{"error_table.lua", "(error object is a table value: code = 5)\nstack traceback:\n"},
+		{"error_table.lua", "error object of type table: code = 5\nstack traceback:\n"},
 		{"absent.lua", "cannot open testdata/absent.lua"},
 		{"exit.lua", "exit status 5: "},
 	} {
