@@ -28,7 +28,7 @@ func (c *cell) overdue(now int64) {
 	w.ask(shm.CtlTraceback)
 	time.AfterFunc(traceTime, func() { w.kill("request_timeout") })
 	c.setState(cellKilling)
-	c.fail(504, 0)
+	c.failEarly(504)
 }
 
 // name says what the exchange is about, as the worker's own messages do: "GET /path", "interval name", "connection".
