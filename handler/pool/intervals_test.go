@@ -219,9 +219,11 @@ func TestIntervalOverReload(t *testing.T) {
 				t.Fatal(err)
 			}
 			in := NewIntervals()
-			first := start(t, jobTimer(job, pulse1, in))
+			two := [][3]any{{0, "min_fork", 2}, {0, "max_fork", 2}}
+			first := start(t, jobTimer(job, pulse1, in, two...))
+			first.ready(2)
 			eventually(t, "the tick begins", func() bool { return lines(job, "begins") == 1 })
-			second := start(t, jobTimer(job, pulse2, in))
+			second := start(t, jobTimer(job, pulse2, in, two...))
 			beats(t, pulse1)
 			beats(t, pulse2)
 			if n := lines(job, "begins"); n != 1 {
