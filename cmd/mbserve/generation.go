@@ -53,6 +53,7 @@ func (s *server) load(ctx context.Context) (g *generation, err error) {
 		Logger:     g.log,
 		Listen:     g.open,
 		NoPairing:  s.o.noPairing,
+		Intervals:  s.intervals,
 		Credential: s.credential,
 		Files:      s.files.listener(g.number),
 		ErrorPages: s.o.dev,
