@@ -5,7 +5,11 @@ import "moonbridge/handler/shm"
 // tick looks at the exchange once in a while: limits of time, and whatever the worker has not reported.
 func (c *cell) tick(now int64) {
 	if c.state == cellLost && c.l.p.seqs.oldest.Load() > c.until {
+		x := c.leave()
 		c.l.release(c)
+		if x != nil { // a tick
+			x.Failed(502, 0)
+		}
 		return
 	}
 	pos := c.pos
