@@ -28,9 +28,11 @@ type server struct {
 	credential *syscall.Credential // for fork servers, while we are root
 	engine     *engine.Engine
 	signals    chan os.Signal
-	files      *fileWatch // the script's files; nil: not watched
+	mains      chan mainEnd // the first end of a main handler
+	files      *fileWatch   // the script's files; nil: not watched
 
 	// Owned by the goroutine that handles signals.
+	exit      int       // exit code, when the server has stopped
 	reloading *reloader // nil: none is in progress
 	upgrading *upgrade  // nil: none is in progress
 
@@ -46,7 +48,7 @@ type server struct {
 
 // serve runs the server until it is stopped. It returns the exit code.
 func serve(o *options, d *detacher, stderr io.Writer) int {
-	s := &server{o: o, credential: o.privileges.credential(), signals: make(chan os.Signal, 8)}
+	s := &server{o: o, credential: o.privileges.credential(), signals: make(chan os.Signal, 8), mains: make(chan mainEnd, 1)}
 	if err := s.open(stderr); err != nil {
 		return complain(stderr, err)
 	}
@@ -70,7 +72,7 @@ func serve(o *options, d *detacher, stderr io.Writer) int {
 	s.tellReady(d)
 	s.wait()
 	s.pid.remove()
-	return exitOK
+	return s.exit
 }
 
 // tellReady tells all waiting processes that the server is serving.
@@ -236,6 +238,9 @@ func (s *server) wait() {
 			}
 		case <-s.files.changes():
 			s.reload()
+		case end := <-s.mains:
+			s.stopAfterMain(end)
+			return
 		case sig := <-s.signals:
 			switch sig {
 			case syscall.SIGUSR1:
@@ -253,14 +258,19 @@ func (s *server) wait() {
 				s.stopNow()
 				return
 			default:
-				s.notify(s.manager.stopping())
-				s.endReload()
-				s.upgrading.end()
-				s.stop(s.engine.Drain)
+				s.stopGracefully()
 				return
 			}
 		}
 	}
+}
+
+// stopGracefully ends the server after what is in progress.
+func (s *server) stopGracefully() {
+	s.notify(s.manager.stopping())
+	s.endReload()
+	s.upgrading.end()
+	s.stop(s.engine.Drain)
 }
 
 // notify logs an error of a message to the service manager. Nothing else depends on these messages.

@@ -106,7 +106,7 @@ func (c *cell) fail(status int, retryAfter time.Duration) {
 func (c *cell) leave() backend.Exchange {
 	c.socket.close(true)
 	x := c.x
-	if x != nil && c.kind != shm.KindInterval {
+	if x != nil && !c.withoutConnection() {
 		c.l.living.Add(-1)
 	}
 	c.x = nil

@@ -31,7 +31,8 @@ func (c *cell) overdue(now int64) {
 	c.fail(504, 0)
 }
 
-// name says what the exchange is about, as the worker's own messages do: "GET /path", "interval name", "connection".
+// name says what the exchange is about, as the worker's own messages do: "GET /path", "interval name", "main name",
+// "connection".
 func (c *cell) name() string {
 	if c.kind == shm.KindSocket {
 		return "connection"
@@ -44,8 +45,11 @@ func (c *cell) name() string {
 	copy(shm.Bytes(&h), c.body.window)
 	size := uint32(len(c.body.window))
 	raw := part(c.body.window, h.RawOff, min(h.RawLen, size-min(h.RawOff, size)))
-	if c.kind == shm.KindInterval {
+	switch c.kind {
+	case shm.KindInterval:
 		return "interval " + quoted(raw)
+	case shm.KindMain:
+		return "main " + quoted(raw)
 	}
 	return quoted(part(raw, h.MethodOff, h.MethodLen)) + " /" + quoted(part(raw, h.PathOff, h.PathLen))
 }

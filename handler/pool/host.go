@@ -42,6 +42,10 @@ type Config struct {
 	// ErrorPages answers a Lua error in an HTTP handler with a page that shows it. For developers only.
 	ErrorPages bool
 
+	// MainEnded is called when a main handler has ended, of its own accord: not because of Stop or Kill. failed: with an error,
+	// or its worker has died. It is called on a loop and must not block. Optional.
+	MainEnded func(pool int, name string, failed bool)
+
 	// Credential is the user and groups that the fork server and its workers run as; nil: those of this process. Changing
 	// them takes root.
 	Credential *syscall.Credential
@@ -57,6 +61,8 @@ type Host struct {
 	cfg   Config // immutable, completed
 	log   *slog.Logger
 	lines *lineLog // of fork servers
+
+	warned bool // http_options are ignored; belongs to the goroutine that reads listen{} calls
 
 	mu    sync.Mutex
 	pools []*Pool // appended to while the first fork server loads the script
@@ -167,6 +173,7 @@ func (h *Host) listen(generation, n int, spec *listen.Spec) error {
 		}
 		return nil
 	}
+	h.warn(n, spec)
 	p, err := newPool(h, n, spec)
 	if err != nil {
 		return err
@@ -181,6 +188,15 @@ func (h *Host) listen(generation, n int, spec *listen.Spec) error {
 	h.pools = append(h.pools, p)
 	h.mu.Unlock()
 	return nil
+}
+
+// warn says, once for a script, what is ignored.
+func (h *Host) warn(n int, spec *listen.Spec) {
+	if !spec.Options.HTTPOptions || h.warned {
+		return
+	}
+	h.warned = true
+	h.log.Warn("listen: http_options is ignored: options of an HTTP handler are an argument of generate_handler", "pool", n)
 }
 
 // server is the fork server in use.

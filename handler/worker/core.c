@@ -153,13 +153,13 @@ static void describe_id(char *to, size_t cap)
 	memcpy(to + n, "]", 2);
 }
 
-/* Names the exchange: "GET /path [id]", "interval name" or "connection". */
+/* Names the exchange: "GET /path [id]", "interval name", "main name" or "connection". */
 void mb_describe(char *to, size_t cap)
 {
 	const uint8_t *raw = exchange.head_bytes + exchange.head.raw_off;
 	const mb_head *h = &exchange.head;
-	if (h->kind == MB_KIND_INTERVAL) {
-		size_t n = (size_t)snprintf(to, cap, "interval ");
+	if (h->kind == MB_KIND_INTERVAL || h->kind == MB_KIND_MAIN) {
+		size_t n = (size_t)snprintf(to, cap, h->kind == MB_KIND_MAIN ? "main " : "interval ");
 		mb_quote(to + n, cap - n, raw, h->raw_len);
 		return;
 	}

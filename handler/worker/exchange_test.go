@@ -55,7 +55,7 @@ func (w *worker) headBlock(r *request) []byte {
 	case r.raw != 0:
 		h.Kind = shm.KindSocket
 	case r.head == "":
-		h.Kind, h.Timer = shm.KindInterval, r.interval
+		h.Kind, h.Name = shm.KindInterval, r.interval
 	default:
 		h.Request, h.Expect = w.parse(r), r.expect
 		h.Request.Persistent = h.Request.Persistent && !r.close
