@@ -30,6 +30,10 @@ int mb_http_load(lua_State *L); /* loader of moonbridge_http */
 const mb_http_options *mb_http_handler(lua_State *L, int i);
 size_t mb_http_options_text(const mb_http_options *o, char *to, size_t cap);
 
+/* --- process_http_text.c --------------------------------------------------- */
+
+void mb_http_text(lua_State *L); /* adds encode_html and others to the table on top */
+
 /* --- process_listen.c ------------------------------------------------------- */
 
 typedef struct {
