@@ -78,7 +78,7 @@ func (c *conn) conclude(nowMS uint64, end backend.End) {
 	c.finish(nowMS)
 }
 
-// finish: the response is out. The connection goes on with the next request, or closes.
+// finish: the response is out. The connection takes the next request, or closes.
 func (c *conn) finish(nowMS uint64) {
 	end := c.exchange.end
 	if c.exchange.record != nil {
@@ -92,7 +92,7 @@ func (c *conn) finish(nowMS uint64) {
 	}
 	c.awaitNext(nowMS)
 	if c.input.Len() > 0 || c.socket.readable {
-		// The next request is here, or may be. It is taken up in the next turn, not within the backend's work.
+		// The next request is here, or may be. It is parsed later, not within a call of the backend.
 		c.again()
 	}
 }

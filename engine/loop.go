@@ -24,7 +24,7 @@ type loop struct {
 	backends map[backend.Backend]backend.LoopBackend
 	bindings map[*Listener]*binding
 	conns    connList
-	agains   []*conn // to be resumed in the next turn
+	agains   []*conn // to be resumed
 	resuming []*conn // the other of two buffers that take turns
 
 	records []*accessRecord // free ones
@@ -73,7 +73,7 @@ func (l *loop) attach(b backend.Backend) (backend.LoopBackend, error) {
 	return lb, nil
 }
 
-// resumeLater has c.resume called in a later turn.
+// resumeLater makes the loop call c.resume among the next posted tasks.
 func (l *loop) resumeLater(c *conn) {
 	l.agains = append(l.agains, c)
 	if len(l.agains) == 1 {

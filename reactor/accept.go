@@ -48,7 +48,7 @@ func (a *acceptor) Ready(Readiness) {
 	}
 }
 
-// acceptMore goes on after a full turn or a pause.
+// acceptMore continues after a full share or a pause.
 func (a *acceptor) acceptMore() {
 	a.waiting = false
 	if !a.closed {
@@ -56,7 +56,7 @@ func (a *acceptor) acceptMore() {
 	}
 }
 
-// acceptSome accepts until no connection is left, the turn's share is used up, or the system refuses.
+// acceptSome accepts until no connection is left, the share is used up, or the system refuses.
 func (a *acceptor) acceptSome() {
 	more, errno := a.acceptUpTo(acceptsPerTurn)
 	switch {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// What is known of the connections of a listener before they come.
+// Ends tells in advance what the connections of a listener will be like.
 func TestEnds(t *testing.T) {
 	for _, c := range []struct {
 		network, address string

@@ -147,7 +147,7 @@ func (l *Loop) wake() {
 	l.mu.Unlock()
 }
 
-// end leaves nothing behind.
+// end does what Run does at its end.
 func (l *Loop) end() {
 	l.mu.Lock()
 	l.ended = true

@@ -116,8 +116,8 @@ func (o *Options) complete(minFork, maxFork int) error {
 	return nil
 }
 
-// httpOptions are the options of an HTTP handler that the server needs. The table of options in http.c marks the same ones,
-// and has their defaults.
+// httpOptions are the options of an HTTP handler that the server needs. The table in handler/worker/process_http_options.c
+// marks the same ones, and has their defaults.
 var httpOptions = map[string]func(o *HTTPOptions, f float64) error{
 	"request_body_size_limit": func(o *HTTPOptions, f float64) (err error) { o.RequestBodySizeLimit, err = byteCount(f); return },
 	"request_header_size_limit": func(o *HTTPOptions, f float64) (err error) {
