@@ -33,9 +33,11 @@ type server struct {
 	engine     *engine.Engine
 	intervals  *pool.Intervals // the timers of all generations
 	signals    chan os.Signal
-	files      *fileWatch // the script's files; nil: not watched
+	mains      chan mainEnd // the first end of a main handler
+	files      *fileWatch   // the script's files; nil: not watched
 
 	// Owned by the goroutine that handles signals.
+	exit       int         // exit code, when the server has stopped
 	early      []os.Signal // received before the server was ready, and not handled yet
 	reloading  *reloader   // nil: none is in progress
 	upgrading  *upgrade    // nil: none is in progress
@@ -55,13 +57,14 @@ type server struct {
 func serve(o *options, d *detacher, stderr io.Writer) int {
 	s := &server{
 		o: o, credential: o.privileges.credential(), intervals: pool.NewIntervals(), signals: make(chan os.Signal, 8),
+		mains: make(chan mainEnd, 1),
 	}
 	err := s.run(d, stderr)
 	s.closeLogs()
 	if err != nil {
 		return complain(stderr, err)
 	}
-	return exitOK
+	return s.exit
 }
 
 // run runs the server until it is stopped, or returns why it could not be started.
@@ -258,12 +261,23 @@ func (s *server) wait() {
 			}
 		case <-s.files.changes():
 			s.reload()
+		case end := <-s.mains:
+			s.stopAfterMain(end)
+			return
 		case sig := <-s.signals:
 			if s.handle(sig) {
 				return
 			}
 		}
 	}
+}
+
+// stopGracefully ends the server after what is in progress.
+func (s *server) stopGracefully() {
+	s.notify(s.manager.stopping())
+	s.endReload()
+	s.upgrading.end()
+	s.stop(s.engine.Drain)
 }
 
 // notify logs an error of a message to the service manager. Nothing else depends on these messages.

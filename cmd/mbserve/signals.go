@@ -60,17 +60,15 @@ func (s *server) handle(sig os.Signal) (stopped bool) {
 		s.upgrade()
 		return false
 	}
-	if sig == syscall.SIGQUIT {
-		s.log.Info("stopping at once", "signal", "QUIT")
+	if sig != syscall.SIGQUIT {
+		s.stopGracefully()
+		return true
 	}
+	s.log.Info("stopping at once", "signal", "QUIT")
 	s.notify(s.manager.stopping())
 	s.endReload()
 	s.upgrading.end()
-	if sig == syscall.SIGQUIT {
-		s.lastStats()
-		s.stopNow()
-	} else {
-		s.stop(s.engine.Drain)
-	}
+	s.lastStats()
+	s.stopNow()
 	return true
 }

@@ -13,7 +13,7 @@ type about struct {
 	kind         uint16 // shm.Kind*; 0: not known
 	client       netip.AddrPort
 	method, path string
-	interval     string
+	interval     string // name of the timer or the main handler
 	id           string // of the request
 }
 
@@ -24,7 +24,7 @@ func (a *about) attrs() (attrs []slog.Attr) {
 		attrs = append(attrs, slog.String("client", client.String()))
 	}
 	for _, f := range [...]struct{ key, value string }{
-		{"method", a.method}, {"path", a.path}, {"interval", a.interval}, {"request_id", a.id},
+		{"method", a.method}, {"path", a.path}, {a.timerKey(), a.interval}, {"request_id", a.id},
 	} {
 		if f.value != "" {
 			attrs = append(attrs, slog.String(f.key, f.value))
@@ -33,11 +33,19 @@ func (a *about) attrs() (attrs []slog.Attr) {
 	return attrs
 }
 
+// timerKey is the key of interval in the log.
+func (a *about) timerKey() string {
+	if a.kind == shm.KindMain {
+		return "main"
+	}
+	return "interval"
+}
+
 // String describes it as the worker's own messages do: "GET /path", "interval name", "connection".
 func (a *about) String() string {
 	switch a.kind {
-	case shm.KindInterval:
-		return "interval " + a.interval
+	case shm.KindInterval, shm.KindMain:
+		return a.timerKey() + " " + a.interval
 	case shm.KindSocket:
 		return "connection"
 	case shm.KindHTTP:
@@ -66,7 +74,7 @@ func (c *cell) about() *about {
 	size := uint32(len(c.body.window))
 	raw := part(c.body.window, h.RawOff, min(h.RawLen, size-min(h.RawOff, size)))
 	switch c.kind {
-	case shm.KindInterval:
+	case shm.KindInterval, shm.KindMain:
 		a.interval = quoted(raw)
 	case shm.KindHTTP:
 		a.method = quoted(part(raw, h.MethodOff, h.MethodLen))

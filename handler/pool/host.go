@@ -52,6 +52,10 @@ type Config struct {
 	// Default: one of the host's own.
 	Intervals *Intervals
 
+	// MainEnded is called when a main handler has ended, of its own accord: not because of Stop or Kill. failed: with an error,
+	// or its worker has died. It is called on a loop and must not block. Optional.
+	MainEnded func(pool int, name string, failed bool)
+
 	// Credential is the user and groups that the fork server and its workers run as; nil: those of this process. Changing
 	// them takes root.
 	Credential *syscall.Credential
@@ -71,6 +75,8 @@ type Host struct {
 	stdout  io.Writer      // Config.Stdout or own
 	own     *logging.Queue // before os.Stdout; nil: Config.Stdout is used
 	reading sync.WaitGroup // of what processes say: pipes and control sockets
+
+	warned bool // http_options are ignored; belongs to the goroutine that reads listen{} calls
 
 	mu    sync.Mutex
 	pools []*Pool // appended to while the first fork server loads the script
@@ -193,6 +199,7 @@ func (h *Host) listen(generation, n int, spec *listen.Spec) error {
 		}
 		return nil
 	}
+	h.warn(n, spec)
 	p, err := newPool(h, n, spec)
 	if err != nil {
 		return err
@@ -207,6 +214,15 @@ func (h *Host) listen(generation, n int, spec *listen.Spec) error {
 	h.pools = append(h.pools, p)
 	h.mu.Unlock()
 	return nil
+}
+
+// warn says, once for a script, what is ignored.
+func (h *Host) warn(n int, spec *listen.Spec) {
+	if !spec.Options.HTTPOptions || h.warned {
+		return
+	}
+	h.warned = true
+	h.log.Warn("listen: http_options is ignored: options of an HTTP handler are an argument of generate_handler", "pool", n)
 }
 
 // server is the fork server in use.

@@ -22,7 +22,7 @@ type interval struct {
 // intervals is how many listeners of a listen{} call are intervals.
 func intervals(spec *listen.Spec) (n int) {
 	for i := range spec.Listeners {
-		if spec.Listeners[i].Proto == "interval" {
+		if spec.Listeners[i].Interval() {
 			n++
 		}
 	}
@@ -33,7 +33,7 @@ func intervals(spec *listen.Spec) (n int) {
 func (l *loop) startIntervals() {
 	for i := range l.p.spec.Listeners {
 		s := &l.p.spec.Listeners[i]
-		if s.Proto != "interval" {
+		if !s.Interval() {
 			continue
 		}
 		t := &interval{l: l, id: l.p.timerID(i), listener: i, spec: s}
@@ -106,36 +106,16 @@ func (t *interval) wake() {
 	}
 }
 
-// fire hands a tick to a worker. It waits for one like any exchange, but without a limit.
+// fire hands a tick to a worker.
 func (t *interval) fire() {
 	t.timer = nil
 	l := t.l
 	if l.closed || l.p.stopping.Load() || !l.p.h.cfg.Intervals.begin(t) {
 		return
 	}
-	if len(l.cells.free) == 0 || l.queue.Full() {
+	if !l.startPeerless(t, shm.KindInterval, t.listener, t.spec.Name) {
 		t.over()
-		return
 	}
-	l.p.inFlight.Add(1)
-	c := l.cells.take()
-	if err := c.putTick(t); err != nil {
-		l.release(c)
-		l.p.log.Error("tick not taken", "name", t.spec.Name, "err", err)
-		t.over()
-		return
-	}
-	c.x, c.kind = t, shm.KindInterval
-	l.taken.Add(1)
-	l.publish(c, l.on.Now())
-}
-
-// putTick writes into the window that it is time.
-func (c *cell) putTick(t *interval) error {
-	b := c.l.headBlock(shm.KindInterval, t.listener)
-	b.Timer = t.spec.Name
-	c.body.flags = shm.InEnd
-	return c.put(&b, nil)
 }
 
 // over ends a tick. The next one is set by whatever runs the timer then.

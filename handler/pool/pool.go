@@ -127,6 +127,7 @@ func (p *Pool) Attach(on backend.Loop) (backend.LoopBackend, error) {
 	p.loops[i] = l
 	if i == 0 {
 		l.startIntervals()
+		l.startMains()
 	}
 	return l, nil
 }

@@ -2,7 +2,7 @@ package pool
 
 import "sync/atomic"
 
-// refuse has Start refuse exchanges, and ends the timers.
+// refuse has Start refuse exchanges, ends the timers, and starts no main handler any more.
 func (p *Pool) refuse() {
 	p.mu.Lock()
 	p.stopping.Store(true)
@@ -10,11 +10,12 @@ func (p *Pool) refuse() {
 	p.mu.Unlock()
 	for _, l := range loops {
 		l.on.Post(l.stopIntervals)
+		l.on.Post(l.stopMains)
 	}
 }
 
-// dismissAway tells the workers at raw connections to end when they have finished. One that speaks HTTP on its connection
-// closes it then as soon as no request is in progress.
+// dismissAway tells the workers at raw connections and main handlers to end when they have finished. One that speaks HTTP on
+// its connection closes it then as soon as no request is in progress, and a main handler can find out (moonbridge_io.poll).
 func (p *Pool) dismissAway() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

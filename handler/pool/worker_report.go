@@ -81,6 +81,9 @@ func (r *report) event() logging.Event {
 // about says which exchange it is about.
 func (r *report) about() []slog.Attr {
 	a := about{client: r.Remote.AddrPort(), method: r.method, path: r.path, interval: r.interval, id: r.id}
+	if r.in == "main" {
+		a.kind = shm.KindMain
+	}
 	return a.attrs()
 }
 

@@ -146,6 +146,7 @@ const (
 	KindHTTP     = 1
 	KindInterval = 2 // raw is the timer's name; there is no response
 	KindSocket   = 3 // a raw connection; raw is empty, there is no response
+	KindMain     = 4 // a handler that is called once; raw is the listener's name, there is no response
 )
 
 // Flags of Head.

@@ -147,6 +147,9 @@ typedef struct {
 #define MB_KIND_SOCKET   3u /* a raw connection: raw is empty, no response. The worker asks
                                for the socket (MB_OUT_SOCKET_WANTED) and then owns it */
 
+#define MB_KIND_MAIN     4u /* a handler that is called once; raw is the listener's name; no
+                               response. The result has RESET if the handler has failed */
+
 #define MB_HEAD_IS_HEAD   1u  /* method HEAD: no response body */
 #define MB_HEAD_HTTP10    2u  /* the client speaks HTTP/1.0 */
 #define MB_HEAD_KEEPALIVE 4u  /* the server is willing to keep the connection */

@@ -24,6 +24,15 @@
 #define mb_rawlen lua_objlen
 #endif
 
+/* The table that belongs to a userdata: its user value, or in old versions its environment. */
+#if LUA_VERSION_NUM >= 502
+#define mb_get_own lua_getuservalue
+#define mb_set_own lua_setuservalue
+#else
+#define mb_get_own lua_getfenv
+#define mb_set_own lua_setfenv
+#endif
+
 #define MB_FDS_MAX 253         /* descriptors of one message (SCM_MAX_FD) */
 #define MB_TEXT_MAX (64u << 10) /* text of an error on a control socket */
 

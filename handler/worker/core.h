@@ -84,6 +84,7 @@ typedef struct {
 	double maximum_input_chunk_size, minimum_output_chunk_size;
 	double idle_timeout, request_header_timeout, stall_timeout;
 	double response_timeout, drain_timeout;
+	int post_stream_1_0; /* stream handlers get the name of the field as an argument */
 	int static_date, static_close; /* what the static headers contain */
 	size_t static_len;
 	char static_text[];
@@ -91,7 +92,7 @@ typedef struct {
 
 /* What the request body was used for. */
 enum {
-	MB_BODY_UNREAD, MB_BODY_STRING, MB_BODY_PARSED, MB_BODY_STREAMED,
+	MB_BODY_UNREAD, MB_BODY_STRING, MB_BODY_PARSED, MB_BODY_STREAMED, MB_BODY_DISCARDED,
 	MB_BODY_BROKEN /* it is being parsed as a form, or parsing it failed */
 };
 
@@ -152,6 +153,7 @@ int mb_cancelled(void);
 int mb_raise_cancelled(lua_State *L);
 int mb_body_complete(void);             /* all of it was read or is in the window */
 void mb_input_consume(uint64_t n);      /* n more bytes of the in-window are no longer needed */
+void mb_input_discard(void);            /* throws away what has arrived of a discarded body */
 void mb_detach_head(lua_State *L);
 const uint8_t *mb_span(lua_State *L, uint32_t off, uint32_t len);
 const mb_field *mb_field_at(lua_State *L, uint32_t i);

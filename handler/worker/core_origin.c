@@ -82,7 +82,8 @@ void mb_origin_set(mb_origin *o)
 	o->remote = h->remote;
 	switch (h->kind) {
 	case MB_KIND_INTERVAL:
-		o->in = "interval";
+	case MB_KIND_MAIN:
+		o->in = h->kind == MB_KIND_MAIN ? "main" : "interval";
 		mb_quote(o->interval, sizeof o->interval, exchange.head_bytes + h->raw_off, h->raw_len);
 		break;
 	case MB_KIND_SOCKET:
@@ -97,7 +98,7 @@ void mb_origin_set(mb_origin *o)
 void mb_origin_line(const mb_origin *o, char *to, size_t cap)
 {
 	if (o->interval[0])
-		snprintf(to, cap, "interval %s", o->interval);
+		snprintf(to, cap, "%s %s", o->in, o->interval);
 	else if (o->method[0])
 		snprintf(to, cap, "%s %s [%s]", o->method, o->path, o->id);
 	else

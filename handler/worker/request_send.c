@@ -22,6 +22,14 @@ static int misuse(lua_State *L, const char *verb)
 	return luaL_error(L, "%s: the header section is already finished", verb);
 }
 
+void mb_close_after(lua_State *L, const char *verb)
+{
+	mb_request_check(L, 1);
+	if (response.state == MB_RESPONSE_BODY || response.state == MB_RESPONSE_DONE || response.broken)
+		misuse(L, verb);
+	response.close = 1;
+}
+
 int mb_send_status(lua_State *L)
 {
 	mb_request_check(L, 1);

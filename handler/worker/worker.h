@@ -1,4 +1,4 @@
-/* Layer 7: the life of a worker. It runs exchanges, and limits of time and memory end it. */
+/* Layer 8: the life of a worker. It runs exchanges, and limits of time and memory end it. */
 #ifndef MB_WORKER_H
 #define MB_WORKER_H
 

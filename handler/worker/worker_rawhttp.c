@@ -116,6 +116,8 @@ static mb_socket *check_socket(lua_State *L)
 			"handler may call it, with its socket");
 	if (exchange.head.kind == MB_KIND_INTERVAL)
 		luaL_error(L, "handler: an interval timer has no connection");
+	if (exchange.head.kind == MB_KIND_MAIN)
+		luaL_error(L, "handler: proto main has no connection");
 	if (lua_type(L, 1) != LUA_TUSERDATA)
 		luaL_error(L, "handler: expected the socket of the connect handler as its argument, got a %s",
 			luaL_typename(L, 1));
