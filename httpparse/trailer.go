@@ -17,7 +17,7 @@ func TrailerFields(section []byte) iter.Seq2[[]byte, []byte] {
 	return func(yield func(name, value []byte) bool) {
 		for line := range bytes.Lines(section) {
 			name, value, found := bytes.Cut(line[:len(line)-len("\r\n")], []byte(":"))
-			if found && !notInTrailer(name) && !yield(name, TrimBlanks(value)) {
+			if found && InTrailer(name) && !yield(name, TrimBlanks(value)) {
 				return
 			}
 		}
@@ -34,12 +34,12 @@ var headOnly = []string{
 	"Content-Encoding", "Content-Type", "Content-Range", // the form of the content
 }
 
-// notInTrailer reports whether a field of a request must not be in a trailer section.
-func notInTrailer(name []byte) bool {
+// InTrailer reports whether a field of a request may be in a trailer section (RFC 9110 §6.5.1).
+func InTrailer(name []byte) bool {
 	for _, f := range headOnly {
 		if EqualFold(name, f) {
-			return true
+			return false
 		}
 	}
-	return false
+	return true
 }

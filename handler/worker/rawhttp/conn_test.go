@@ -325,7 +325,7 @@ func TestExpect(t *testing.T) {
 	s.hears("<POST b abc>")
 }
 
-// After interim responses, which the peer has taken or not, the 100 follows them.
+// After interim responses the peer still waits for its 100.
 func TestExpectAfterInterim(t *testing.T) {
 	const hints = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
 	const continued = "HTTP/1.1 100 Continue\r\n\r\n"
