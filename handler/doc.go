@@ -14,8 +14,8 @@
 //
 // # Ownership
 //
-// A Request, a Response, and all slices that they return are valid until Serve returns. OnLoop keeps one of each per
-// loop; Blocking creates them for each exchange. Buffers that are reused for other exchanges are returned only when both
+// A Request, a Response, and all slices that they return are valid until Serve returns. After that the methods of a Response
+// return ErrEnded; the slices may contain anything. Buffers that are reused for other exchanges are returned only when both
 // the loop and the handler have finished with the exchange.
 //
 // # Limits

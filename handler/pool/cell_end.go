@@ -13,7 +13,8 @@ const retryAfter = time.Second
 // finish ends an exchange. The cell is free before the connection hears of it: the next request, if one waits, finds it
 // first on the list.
 func (c *cell) finish() {
-	result, silent := c.response.result, c.response.published == 0
+	result := c.response.result
+	status := result >> shm.ResultStatusShift
 	c.socket.close(result&shm.ResultReset != 0)
 	x := c.leave()
 	c.l.release(c)
@@ -23,8 +24,8 @@ func (c *cell) finish() {
 	switch {
 	case result&shm.ResultReset != 0:
 		x.Done(backend.EndReset)
-	case silent && c.kind == shm.KindHTTP:
-		x.Failed(ownStatus(result>>shm.ResultStatusShift), 0)
+	case c.kind == shm.KindHTTP && (status != 0 || c.response.published == 0):
+		x.Failed(ownStatus(status), 0) // it may have sent interim responses, but no final one
 	case result&shm.ResultClose != 0:
 		x.Done(backend.EndClose)
 	default:
