@@ -6,7 +6,7 @@
 // A [Handler] has one method, Serve, which gets a [Response] and a [Request]. Two backends call it:
 //
 //   - [OnLoop] calls it on the event loop, within Start or when the request body is complete. The handler must not
-//     block. Nothing is allocated per exchange; the responses of a turn are passed on together at its end.
+//     block. No memory is allocated per exchange but 16 bytes; the responses of a turn are passed on together at its end.
 //   - [Blocking] calls it on a goroutine. Both bodies are streamed through bounded buffers. The goroutine waits for the
 //     peer where necessary; the loop never waits for the goroutine.
 //

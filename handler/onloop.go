@@ -9,7 +9,7 @@ import (
 )
 
 // OnLoop returns a Backend that calls h on the loop. h must not block: while it runs, every other connection of the
-// loop waits. In return, nothing is allocated, copied, or passed between threads.
+// loop waits. In return, nothing is copied or passed between threads, and next to nothing is allocated.
 //
 // The handler is called when the whole request body has arrived. Its response is sent at the end of the turn, together
 // with all other responses of the turn.
