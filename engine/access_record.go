@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"moonbridge/handler/backend"
+	"moonbridge/httpwrite"
 )
 
 // recordsKept is how many records a loop keeps for further exchanges.
@@ -17,7 +18,7 @@ type accessRecord struct {
 	ends           [recordParts]uint16
 	minor          int
 	queue, service time.Duration
-	response       responseScan
+	response       httpwrite.Scan
 }
 
 // The parts of accessRecord.b, in their order.

@@ -1,9 +1,7 @@
 package engine
 
 import (
-	"bytes"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -162,51 +160,6 @@ func TestAccessLogFields(t *testing.T) {
 	p.hears(200)
 	if r := wait(t, got, "a record"); len(r.target) != accessTargetMax || r.referer != "" || r.agent != "" {
 		t.Errorf("%d bytes of target, referer %q, user agent %q", len(r.target), r.referer, r.agent)
-	}
-}
-
-// The scan finds the same in a response however it is cut into pieces.
-func TestResponseScan(t *testing.T) {
-	for _, c := range []struct {
-		name, in string
-		status   int
-		body     int64
-	}{
-		{"empty", "", 0, 0},
-		{"begun", "HTTP/1.1 20", 0, 0},
-		{"head", "HTTP/1.1 204 No Content\r\nA: b\r\n\r\n", 204, 0},
-		{"body", "HTTP/1.1 200 OK\r\nA: b\r\n\r\nhello\r\n\r\nworld", 200, 14},
-		{"interim", "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 404 Not Found\r\n\r\nno", 404, 2},
-		{"interim only", "HTTP/1.1 100 Continue\r\n\r\n", 0, 0},
-		{"two interim", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 P\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", 200, 0},
-		{"odd line ends", "HTTP/1.1 200 OK\r\nA: \r\r\nB: \r\n\r\r\n\r\nx", 200, 1},
-		{"nonsense", "HTTP/1.1 \xff\xff\xff x\r\n\r\n", 0, 0},
-	} {
-		var whole responseScan
-		whole.write([]byte(c.in))
-		if whole.final() != c.status || whole.body != c.body {
-			t.Errorf("%s: status %d, %d bytes, want %d, %d", c.name, whole.final(), whole.body, c.status, c.body)
-		}
-		for size := 1; size < 6; size++ {
-			var s responseScan
-			for part := range slices.Chunk([]byte(c.in), size) {
-				s.write(part)
-			}
-			if s.final() != c.status || s.body != c.body {
-				t.Errorf("%s in pieces of %d: status %d, %d bytes, want %d, %d", c.name, size, s.final(), s.body, c.status, c.body)
-			}
-		}
-		for range 50 {
-			var s responseScan
-			for rest := []byte(c.in); len(rest) > 0; {
-				n := 1 + rand.IntN(len(rest))
-				s.write(bytes.Clone(rest[:n]))
-				rest = rest[n:]
-			}
-			if s.final() != c.status || s.body != c.body {
-				t.Errorf("%s in pieces: status %d, %d bytes, want %d, %d", c.name, s.final(), s.body, c.status, c.body)
-			}
-		}
 	}
 }
 

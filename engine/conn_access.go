@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"moonbridge/httpparse"
+	"moonbridge/httpwrite"
 )
 
 // These methods are called only if there is an access log.
@@ -25,7 +26,7 @@ func (c *conn) recordAnswer(page []byte) {
 		c.exchange.record.setOwnID(c.l)
 	}
 	if !c.socket.broken {
-		c.exchange.record.response.write(page)
+		c.exchange.record.response.Write(page)
 	}
 }
 
@@ -33,7 +34,7 @@ func (c *conn) recordAnswer(page []byte) {
 func (c *conn) logAccess(complete bool) {
 	a, l := c.exchange.record, c.l
 	c.exchange.record = nil
-	bytes := a.response.body
+	bytes := a.response.Body()
 	if !complete {
 		bytes = max(0, bytes-int64(c.output.Len()))
 	}
@@ -41,7 +42,7 @@ func (c *conn) logAccess(complete bool) {
 		Loop: l.index, Peer: c.socket.peer, Time: a.at,
 		Method: a.part(partMethod), Target: a.part(partTarget), Minor: a.minor,
 		Referer: a.part(partReferer), UserAgent: a.part(partAgent), ID: a.part(partID),
-		Status: a.response.final(), Bytes: bytes, Complete: complete,
+		Status: a.response.Final(), Bytes: bytes, Complete: complete,
 		Queue: a.queue, Service: a.service, Total: l.sys.wallClock().Sub(a.at),
 	}
 	l.e.accessLog(&l.logged)
@@ -50,11 +51,11 @@ func (c *conn) logAccess(complete bool) {
 
 // logTurnedAway logs a connection that was answered with page before it could send anything.
 func (l *loop) logTurnedAway(peer netip.AddrPort, page []byte) {
-	var r responseScan
-	r.write(page)
+	var r httpwrite.Scan
+	r.Write(page)
 	l.logged = Access{
 		Loop: l.index, Peer: peer, Time: l.sys.wallClock(),
-		Status: r.final(), Bytes: r.body, Complete: true, Queue: -1, Service: -1,
+		Status: r.Final(), Bytes: r.Body(), Complete: true, Queue: -1, Service: -1,
 	}
 	l.e.accessLog(&l.logged)
 }

@@ -26,7 +26,7 @@ func (c *conn) Failed(status int, retryAfter time.Duration) {
 	}
 	nowMS := c.l.sys.nowMS()
 	c.exchange.leave()
-	if c.exchange.begun {
+	if c.exchange.begun || c.exchange.midHead() {
 		c.conclude(nowMS, backend.EndReset)
 		return
 	}

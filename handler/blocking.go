@@ -26,7 +26,7 @@ func (c Config) Blocking(h Handler, limit int) backend.Backend {
 		limit = limitDefault
 	}
 	b := &blocking{
-		h:            h,
+		h:            withLogger(h, c.logger()),
 		log:          c.logger(),
 		limit:        limit,
 		queueMax:     c.queueMax(),

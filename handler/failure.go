@@ -32,12 +32,13 @@ func isAbort(cause any) bool { return cause == http.ErrAbortHandler }
 const (
 	causeShort    = "response body shorter than its Content-Length"
 	causeTooLarge = "response too large for the loop"
+	causeSwitch   = "status 101 without Hijack, which is not supported"
 )
 
 // cause returns why finish returned false.
 func (w *Response) cause() string {
-	if w.short() {
+	if w.fault == "" {
 		return causeShort
 	}
-	return causeTooLarge
+	return w.fault
 }

@@ -13,11 +13,11 @@ const retryAfter = time.Second
 // finish ends an exchange. The cell is free before the connection hears of it: the next request, if one waits, finds it
 // first on the list.
 func (c *cell) finish() {
-	result, silent := c.response.result, c.response.published == 0
+	result := c.response.result
 	c.socket.close(result&shm.ResultReset != 0)
-	status := 0
-	if silent && c.kind == shm.KindHTTP && result&shm.ResultReset == 0 {
-		status = c.ownStatus(result >> shm.ResultStatusShift)
+	status, asked := 0, result>>shm.ResultStatusShift
+	if c.kind == shm.KindHTTP && result&shm.ResultReset == 0 && (asked != 0 || c.response.published == 0) {
+		status = c.ownStatus(asked) // it may have sent interim responses, but no final one
 	}
 	x := c.leave()
 	c.l.release(c)

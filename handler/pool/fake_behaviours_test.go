@@ -108,8 +108,12 @@ var behaviours = map[string]func(s *served, query string){
 		s.finish(0)
 	},
 	"status": func(s *served, query string) { s.finish(uint32(number(query)) << shm.ResultStatusShift) },
-	"reset":  func(s *served, query string) { s.write([]byte("par")); s.finish(shm.ResultReset) },
-	"pid":    func(s *served, query string) { s.write([]byte(strconv.Itoa(os.Getpid()))); s.finish(0) },
+	"hinted": func(s *served, query string) {
+		s.write([]byte("hints"))
+		s.finish(uint32(number(query)) << shm.ResultStatusShift)
+	},
+	"reset": func(s *served, query string) { s.write([]byte("par")); s.finish(shm.ResultReset) },
+	"pid":   func(s *served, query string) { s.write([]byte(strconv.Itoa(os.Getpid()))); s.finish(0) },
 	"retire": func(s *served, query string) {
 		s.write([]byte("last"))
 		s.finish(shm.ResultRetire)

@@ -110,8 +110,8 @@ func ResultOf(word, gen uint64) uint32 {
 // NoResult is the result word of an exchange that has no result yet. A few flipped bits do not turn it into one.
 func NoResult(gen uint64) uint64 { return Result(^gen, 0) }
 
-// Bits of the low half of OutCell.Result. From ResultStatusShift on, with ResultDone and without output: the status that the
-// server answers itself.
+// Bits of the low half of OutCell.Result. From ResultStatusShift on, with ResultDone and no output but interim responses: the
+// status that the server answers itself.
 const (
 	ResultDone   = 1 << iota // the exchange is over
 	ResultClose              // close the connection when the output is sent

@@ -109,7 +109,8 @@ typedef struct {
 #define MB_CLOSE  2u  /* close the connection when the output is sent */
 #define MB_RESET  4u  /* reset the connection: the response broke off */
 #define MB_RETIRE 8u  /* this worker takes no further exchange (handler returned false) */
-/* bits 16..31: with DONE and no output: status that the server answers itself */
+/* bits 16..31: with DONE and no output but interim responses: status that the server
+ * answers itself */
 #define MB_STATUS_SHIFT 16
 
 /* mb_out_cell.flags */

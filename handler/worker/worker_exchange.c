@@ -188,8 +188,8 @@ uint32_t mb_exchange_settle(lua_State *L, int failed)
 	}
 	if (response.written == 0)
 		return MB_DONE | (mb_body_complete() ? 0 : MB_CLOSE) | status << MB_STATUS_SHIFT;
-	/* Interim responses have gone out. The server only answers exchanges without output,
-	 * so the answer has to come from here. */
+	/* Interim responses have gone out. On a raw connection the answer after them has to come
+	 * from here, so it always does. */
 	lua_pushcfunction(L, answer_status);
 	lua_pushinteger(L, (lua_Integer)status);
 	if (lua_pcall(L, 1, 0, 0) || response.broken)

@@ -152,6 +152,7 @@ func (c *Conn) Step(first bool) {
 	}
 	c.lookAtSocket()
 	sent, moved := c.send(), c.pump()
+	c.sendContinue()
 	if c.broken {
 		c.cancel()
 	}
@@ -212,10 +213,8 @@ func (c *Conn) Notify() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.lookAtSocket()
-	if c.cfg.Out.Flags.Load()&shm.OutBodyWanted != 0 && c.body.Continue() && c.cfg.Out.OutHead.Load() == 0 {
-		c.own = append(c.own, httpwrite.Continue...)
-	}
 	c.send()
+	c.sendContinue()
 }
 
 // lookAtSocket notices that the application has closed the socket. The connection is none of our business then. What the
