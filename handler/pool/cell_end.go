@@ -15,9 +15,9 @@ const retryAfter = time.Second
 func (c *cell) finish() {
 	result := c.response.result
 	c.socket.close(result&shm.ResultReset != 0)
-	status, asked := 0, result>>shm.ResultStatusShift
-	if c.kind == shm.KindHTTP && result&shm.ResultReset == 0 && (asked != 0 || c.response.published == 0) {
-		status = c.ownStatus(asked) // it may have sent interim responses, but no final one
+	status := 0
+	if c.answers(result) {
+		status = c.ownStatus(result >> shm.ResultStatusShift)
 	}
 	x := c.leave()
 	c.l.release(c)
@@ -34,6 +34,12 @@ func (c *cell) finish() {
 	default:
 		x.Done(backend.EndKeep)
 	}
+}
+
+// answers reports whether the server has to answer in place of the worker, which has output nothing, or nothing but interim
+// responses.
+func (c *cell) answers(result uint32) bool {
+	return c.kind == shm.KindHTTP && result&shm.ResultReset == 0 && (c.response.published == 0 || result>>shm.ResultStatusShift != 0)
 }
 
 // ownStatus is what the server answers for a worker that sent nothing: the status that it asks for, if that is an error. Then
@@ -104,7 +110,7 @@ func (c *cell) failLater(cause string) {
 // failEarly answers an exchange whose worker may still run the handler. A tick has nobody who waits for an answer, and is
 // not over before the worker is gone: the next one must not overlap with it.
 func (c *cell) failEarly(status int, cause string) {
-	if !c.withoutConnection() {
+	if c.kind != shm.KindInterval {
 		c.fail(status, 0, cause)
 	}
 }
@@ -121,7 +127,7 @@ func (c *cell) fail(status int, retryAfter time.Duration, cause string) {
 func (c *cell) leave() backend.Exchange {
 	c.socket.close(true)
 	x := c.x
-	if x != nil && !c.withoutConnection() {
+	if x != nil && c.kind != shm.KindInterval {
 		c.l.living.Add(-1)
 	}
 	c.x = nil
