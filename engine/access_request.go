@@ -5,66 +5,44 @@ import (
 	"encoding/hex"
 	"strconv"
 
-	"moonbridge/handler/backend"
 	"moonbridge/httpparse"
 )
 
-// observe begins the record of the exchange whose head is h, and gives the exchange its id. Views of the head end with the
-// call of the backend, so what the log needs of it is copied.
-func (c *conn) observe(h *httpparse.Head) {
-	a := c.access
-	if a == nil {
-		a = c.l.newAccess()
-		c.access = a
-	} else {
-		a.b = a.b[:0] // the same head, parsed once more
-	}
+// setHead copies what the log needs of a request's head: its views end with the call of the backend.
+func (a *accessRecord) setHead(h *httpparse.Head, l *loop) {
+	a.b = a.b[:0] // a head whose body was awaited is parsed twice
 	a.minor = int(h.Minor)
-	a.set(partMethod, h.Bytes(h.Method), accessMethodMax)
-	a.set(partTarget, h.Bytes(h.Target), accessTargetMax)
+	a.add(partMethod, h.Bytes(h.Method), accessMethodMax)
+	a.add(partTarget, h.Bytes(h.Target), accessTargetMax)
 	var referer, agent, id []byte
 	for _, f := range h.Fields {
-		// Names are told apart by their length first: most fields are none of the three.
+		// The length comes first: most fields are none of the three.
 		switch f.NameLen {
 		case uint32(len("referer")):
-			takeField(&referer, h, f, "referer")
+			firstValue(&referer, h, f, "referer")
 		case uint32(len("user-agent")):
-			takeField(&agent, h, f, "user-agent")
+			firstValue(&agent, h, f, "user-agent")
 		case uint32(len("x-request-id")):
-			takeField(&id, h, f, "x-request-id")
+			firstValue(&id, h, f, "x-request-id")
 		}
 	}
-	a.set(partReferer, referer, accessRefererMax)
-	a.set(partAgent, agent, accessAgentMax)
+	a.add(partReferer, referer, accessRefererMax)
+	a.add(partAgent, agent, accessAgentMax)
 	if validID(id) {
-		a.set(partID, id, requestIDMax)
+		a.add(partID, id, requestIDMax)
 	} else {
-		c.l.setOwnID(a)
-	}
-	h.ID = a.part(partID)
-}
-
-// takeField takes the value of field f if it has the name and is the first of that.
-func takeField(to *[]byte, h *httpparse.Head, f httpparse.Field, lower string) {
-	if *to == nil && equalFold(h.Raw[f.NameOff:f.NameOff+f.NameLen], lower) {
-		*to = h.Raw[f.ValueOff : f.ValueOff+f.ValueLen]
+		a.setOwnID(l)
 	}
 }
 
-// equalFold compares a field name with one in lower case, of the same length.
-func equalFold(name []byte, lower string) bool {
-	for i, b := range name {
-		if 'A' <= b && b <= 'Z' {
-			b += 'a' - 'A'
-		}
-		if b != lower[i] {
-			return false
-		}
+// firstValue sets *value to the value of field f, if f has that name and is the first with it.
+func firstValue(value *[]byte, h *httpparse.Head, f httpparse.Field, lowerName string) {
+	if *value == nil && httpparse.EqualFold(h.Raw[f.NameOff:f.NameOff+f.NameLen], lowerName) {
+		*value = h.Raw[f.ValueOff : f.ValueOff+f.ValueLen]
 	}
-	return true
 }
 
-// validID says whether an id that a peer has chosen is taken over.
+// validID reports whether an id that a peer has chosen is used.
 func validID(id []byte) bool {
 	if len(id) < requestIDMin || len(id) > requestIDMax {
 		return false
@@ -79,39 +57,20 @@ func validID(id []byte) bool {
 	return true
 }
 
-// newIDPrefix is what the ids of this process begin with, so that they differ from those of another one.
+// setOwnID makes an id: the prefix of the process, the loop, and a number of the loop.
+func (a *accessRecord) setOwnID(l *loop) {
+	l.lastID++
+	a.b = append(a.b, l.e.idPrefix...)
+	a.b = append(a.b, '-')
+	a.b = strconv.AppendInt(a.b, int64(l.index), 10)
+	a.b = append(a.b, '-')
+	a.b = strconv.AppendUint(a.b, l.lastID, 10)
+	a.ends[partID] = uint16(len(a.b))
+}
+
+// newIDPrefix returns a random prefix, which makes the ids of this process differ from those of others.
 func newIDPrefix() string {
 	var b [5]byte
 	rand.Read(b[:]) // never fails
 	return hex.EncodeToString(b[:])
-}
-
-// setOwnID makes an id for a record: prefix, loop, and a number of the loop.
-func (l *loop) setOwnID(a *access) {
-	l.ids++
-	a.b = append(a.b, l.e.idPrefix...)
-	a.b = append(a.b, '-')
-	a.b = strconv.AppendInt(a.b, int64(l.Index()), 10)
-	a.b = append(a.b, '-')
-	a.b = strconv.AppendUint(a.b, l.ids, 10)
-	a.ends[partID] = uint16(len(a.b))
-}
-
-// noteTimes asks the backend how long the exchange has waited and run, before it forgets.
-func (c *conn) noteTimes() {
-	if t, ok := c.running.(backend.Timed); ok {
-		c.access.queue, c.access.service = t.Times()
-	}
-}
-
-// observeAnswer records a response of the engine's own, which is in errorPage. Where the request had no head that could be
-// parsed, the record begins here.
-func (c *conn) observeAnswer() {
-	if c.access == nil {
-		c.access = c.l.newAccess()
-		c.l.setOwnID(c.access)
-	}
-	if !c.broken {
-		c.access.response.write(c.l.errorPage)
-	}
 }

@@ -2,22 +2,22 @@ package engine
 
 import "bytes"
 
-// responseScan finds, in the bytes of a response as they go out, the status of the final head and where that ends. Heads
-// come from handlers in pieces of any size, with interim responses before the final one (RFC 9110 §15.2).
+// responseScan finds, in the bytes of a response as they go out, the status of the final head and where that head ends.
+// Heads come from handlers in pieces of any size, with interim responses before the final one (RFC 9110 §15.2).
 type responseScan struct {
 	status int   // of the head that is going out, or of the final one; 0: not yet known
 	line   uint8 // bytes of the status line seen, up to statusEnd
-	match  uint8 // bytes of the empty line that ends a head seen last
+	match  uint8 // bytes of headEnd seen last
 	over   bool  // the final head is out: all else is body
 	body   int64 // bytes of body
 }
 
 const (
-	statusBegin = len("HTTP/1.1 ")
-	statusEnd   = statusBegin + 3
+	statusStart = len("HTTP/1.1 ")
+	statusEnd   = statusStart + 3
 )
 
-// write goes through the next bytes.
+// write scans the next bytes.
 func (s *responseScan) write(p []byte) {
 	for len(p) > 0 && !s.over {
 		if int(s.line) < statusEnd {
@@ -29,11 +29,11 @@ func (s *responseScan) write(p []byte) {
 	s.body += int64(len(p))
 }
 
-// statusLine takes bytes up to the end of the status.
-func (s *responseScan) statusLine(p []byte) []byte {
+// statusLine consumes bytes up to the end of the status.
+func (s *responseScan) statusLine(p []byte) (rest []byte) {
 	n := min(len(p), statusEnd-int(s.line))
 	for _, b := range p[:n] {
-		if int(s.line) >= statusBegin {
+		if int(s.line) >= statusStart {
 			s.status = s.status*10 + int(b-'0')
 		}
 		s.line++
@@ -43,14 +43,14 @@ func (s *responseScan) statusLine(p []byte) []byte {
 
 var headEnd = []byte("\r\n\r\n")
 
-// fields looks for the end of the head.
-func (s *responseScan) fields(p []byte) []byte {
+// fields consumes bytes up to the end of the head.
+func (s *responseScan) fields(p []byte) (rest []byte) {
 	if s.match == 0 {
 		if i := bytes.Index(p, headEnd); i >= 0 {
 			s.headOver()
 			return p[i+len(headEnd):]
 		}
-		p = p[max(0, len(p)-len(headEnd)+1):] // where it may have begun
+		p = p[max(0, len(p)-len(headEnd)+1):] // where the end may have started
 	}
 	for i, b := range p {
 		switch {
@@ -78,6 +78,7 @@ func (s *responseScan) headOver() {
 	}
 }
 
+// interim reports whether the status is 1xx, except for 101, which is final.
 func (s *responseScan) interim() bool { return s.status < 200 && s.status != 101 }
 
 // final is the status of the final response, 0 if there is none so far.

@@ -7,26 +7,25 @@ import (
 	"moonbridge/reactor"
 )
 
-// localsMax bounds the local addresses that are remembered for a listener on all interfaces: what a byte counts.
+// localsMax bounds the local addresses that are remembered for a listener on all interfaces: as many as a byte can number.
 const localsMax = 255
 
 // addrs finds the addresses of a listener's connections. It belongs to one loop.
 //
-// Of a listener that is bound to one address the local end is known. On all interfaces the kernel has to be asked for each
-// connection; but a machine has few addresses, so a connection only keeps a byte, which says which of them it is.
+// If the listener is bound to one address, that is the local end of all its connections. On all interfaces the kernel has to
+// be asked for each connection. But a machine has few addresses, so a connection keeps no more than a byte, which says which
+// of them it is.
 type addrs struct {
-	local netip.AddrPort   // of all connections; not valid if there are several
-	dual  bool             // IPv6 sockets, also for peers that speak IPv4
+	local netip.AddrPort   // of all connections; not valid if they may have several
 	seen  []netip.AddrPort // local addresses that were found, at most localsMax
 }
 
 func newAddrs(ln *Listener) *addrs {
-	local, dual := ln.r.Ends()
-	return &addrs{local: local, dual: dual}
+	return &addrs{local: ln.r.LocalEnd()}
 }
 
-// of returns the two ends of the connection fd, in the form of its socket's family. peer is the remote end as accept told
-// it, not valid on a Unix socket. known is what the connection keeps: at first 0.
+// of returns the two ends of the connection fd. peer is the remote end that accept returned, not valid on a Unix socket. known
+// is what the connection keeps: 0 at first. An IPv4 address is in its own form, on a dual-stack socket too.
 func (a *addrs) of(fd int, peer netip.AddrPort, known *uint8) (local, remote netip.AddrPort) {
 	if !peer.IsValid() {
 		return local, peer
@@ -40,13 +39,10 @@ func (a *addrs) of(fd int, peer netip.AddrPort, known *uint8) (local, remote net
 		local = reactor.LocalAddr(fd)
 		*known = a.remember(local)
 	}
-	if a.dual {
-		return mapped(local), mapped(peer)
-	}
 	return local, peer
 }
 
-// remember returns the number of an address, from 1; 0: there is no room for it, or it is none.
+// remember returns the number of an address, from 1; or 0 if there is no room for it, or it is not valid.
 func (a *addrs) remember(local netip.AddrPort) uint8 {
 	if !local.IsValid() {
 		return 0
@@ -60,12 +56,4 @@ func (a *addrs) remember(local netip.AddrPort) uint8 {
 		a.seen = append(a.seen, local)
 	}
 	return uint8(i + 1)
-}
-
-// mapped is an address as it stands on an IPv6 socket (RFC 4291 §2.5.5.2).
-func mapped(a netip.AddrPort) netip.AddrPort {
-	if !a.IsValid() {
-		return a
-	}
-	return netip.AddrPortFrom(netip.AddrFrom16(a.Addr().As16()), a.Port())
 }

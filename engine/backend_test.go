@@ -13,7 +13,7 @@ import (
 	"moonbridge/httpparse"
 )
 
-// testBackend answers by path, in a turn of its own. Its window is small, so that every body is streamed in many parts.
+// testBackend answers by path, in a later turn. Its window is small, so every body is streamed in many parts.
 //
 //	/hello         Content-Length response
 //	/echo          the body, when it is complete
@@ -24,8 +24,7 @@ import (
 //	/close         a response that ends the connection
 //	/slow          answers when the test calls release
 //	/never-read    answers without taking the body
-//	/reset/N       N bytes, which the connection may be holding, then the reset that a handler has asked for
-//	/drip/N        N bytes, then one more every 10 ms for ever
+//	/reset/N       N bytes, which the connection may still hold, then EndReset
 type testBackend struct {
 	window int
 
@@ -34,6 +33,7 @@ type testBackend struct {
 	cancelled int
 	bodies    int // complete
 	ended     int
+	held      int    // times that output was not taken whole
 	aborted   []bool // tooLarge of each abort
 	slow      []*testRun
 	refuse    error
@@ -106,8 +106,6 @@ func (r *testRun) begin() {
 		local, remote := r.x.Addrs()
 		again, _ := r.x.Addrs()
 		r.answer(fmt.Appendf(nil, "%v %v %v", local, again, remote))
-	case "drip":
-		r.drip(bytes.Repeat([]byte("x"), n))
 	case "begin-fail":
 		r.x.Output([]byte("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"), nil, false)
 		r.finished()
@@ -116,13 +114,6 @@ func (r *testRun) begin() {
 		r.lb.b.mu.Lock()
 		r.lb.b.slow = append(r.lb.b.slow, r)
 		r.lb.b.mu.Unlock()
-	}
-}
-
-func (r *testRun) drip(part []byte) {
-	if !r.over {
-		r.x.Output(part, nil, false)
-		r.lb.l.After(10*time.Millisecond, func() { r.drip([]byte("x")) })
 	}
 }
 
@@ -145,6 +136,9 @@ func (r *testRun) OutputRoom() {
 		n := r.x.Output(part[:half], part[half:], len(part) == len(r.output))
 		r.output = r.output[n:]
 		if n < len(part) {
+			r.lb.b.mu.Lock()
+			r.lb.b.held++
+			r.lb.b.mu.Unlock()
 			return
 		}
 	}
@@ -213,7 +207,7 @@ func (r *testRun) Cancel() {
 	r.lb.b.mu.Unlock()
 }
 
-// release answers the slow exchanges that are there.
+// release answers the slow exchanges that have started.
 func (b *testBackend) release() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -244,4 +238,15 @@ func eventually(t *testing.T, what string, cond func() bool) {
 		}
 		time.Sleep(2 * time.Millisecond)
 	}
+}
+
+// wait receives a value, which has to come within a bounded time.
+func wait[T any](t *testing.T, from <-chan T, what string) (got T) {
+	t.Helper()
+	select {
+	case got = <-from:
+	case <-time.After(20 * time.Second):
+		t.Fatalf("timeout: %s", what)
+	}
+	return got
 }

@@ -3,94 +3,73 @@ package engine
 import (
 	"net/netip"
 
-	"moonbridge/bufio"
-	"moonbridge/handler/backend"
-	"moonbridge/httpparse"
 	"moonbridge/reactor"
 	"moonbridge/timers"
 )
 
-// conn is a peer's connection. It belongs to its loop: nothing else touches it. It is reactor.Handler for its
-// descriptor, timers.Expirer for its deadline, and backend.Exchange for the backend, of which it runs one exchange at a
-// time: pipelined requests wait in the input, so that responses have the order of their requests (RFC 9112 §9.3.2).
+// conn is a peer's connection. It belongs to its loop: nothing else touches it.
+//
+// Its parts know nothing of each other; each has a file with its rules. The methods of conn put them together. Calls come
+// in from the loop (Ready, Expired, resume), from the backend (the methods of backend.Exchange), and at shutdown. Each of
+// them takes the time of the turn once; within the connection nowMS is an argument.
+//
+// A connection runs one exchange at a time. Pipelined requests wait in the input, so responses have the order of their
+// requests (RFC 9112 §9.3.2).
 type conn struct {
-	// Immutable.
-	l    *loop
-	fd   int
-	peer netip.AddrPort // not valid on a Unix socket
+	l       *loop    // immutable
+	service *service // what serves the next request: see current
 
-	s     *service
-	state connState
+	state     connState
+	queued    bool // in l.agains
+	lingering lingering
+	socket    socket
+	input     input
+	exchange  exchange
+	body      body
+	output    output
+	deadline  deadline
 
-	// What the poller's edges told and nobody has used up yet.
-	readable, writable bool
-	peerClosed         bool // the peer has sent its FIN: reads end with 0
-	eof                bool // and we have read that 0
-	broken             bool // a system call on the socket failed: there is no peer to answer
-	queued             bool // in l.agains
-
-	local uint8 // which of s.addrs.seen our end is, once somebody has asked
-
-	in     bufio.Input
-	out    bufio.Output
-	parser httpparse.Parser
-	need   int // stateBody: bytes of head and body together
-
-	// Of the exchange in progress.
-	running    backend.Running
-	body       body
-	persistent bool // this exchange leaves the connection open
-	isHead     bool
-	begun      bool // a byte of its response was given to the output
-	wantsRoom  bool // the backend holds output that we did not take
-	end        backend.End
-	access     *access // what is logged of it; nil: nothing
-
-	timer      timers.Timer
-	deadlineMS uint64 // when to act; the timer may be armed for an earlier time, never for a later one. 0: none
-	respondMS  uint64 // end of the response timeout; 0: none
-	discarded  int    // bytes thrown away while lingering
-
-	prev, next *conn // of all connections of the loop
+	prev, next *conn // in the list of the loop's connections
 }
 
 // newConn takes over the accepted descriptor fd.
 func newConn(l *loop, s *service, fd int, peer netip.AddrPort) *conn {
-	c := &conn{l: l, s: s, fd: fd, peer: peer, writable: true}
-	c.timer.Init(c)
+	c := &conn{l: l, service: s, socket: socket{fd: fd, peer: peer, writable: true}}
+	c.deadline.timer.Init(c)
 	l.link(c)
-	c.setDeadline(s.limits.idleMS)
+	c.setTimeout(l.sys.nowMS(), s.limits.idleMS)
 	return c
 }
 
-// Ready is called by the loop with what happened on the descriptor.
+// Ready implements reactor.Handler: the loop reports what has happened on the descriptor.
 func (c *conn) Ready(got reactor.Readiness) {
 	if c.state == stateClosed {
 		return
 	}
-	if got&reactor.PeerClosed != 0 {
-		c.peerClosed = true
-	}
-	if got&(reactor.Readable|reactor.PeerClosed) != 0 {
-		c.readable = true
-	}
+	nowMS := c.l.sys.nowMS()
+	writable := c.socket.heard(got)
 	if got&reactor.Hangup != 0 {
-		c.hangup()
+		// Both directions are gone, or the connection was reset: there is no peer left to answer.
+		c.close()
 		return
 	}
-	if got&reactor.Writable != 0 && !c.writable {
-		c.writable = true
-		c.flush()
+	if writable {
+		c.flush(nowMS)
 	}
-	if c.readable {
-		c.advance()
+	if c.socket.readable {
+		c.advance(nowMS)
 	}
 }
 
-// hangup: both directions are gone, or the connection was reset. Nobody can be answered; an exchange that runs is told.
-func (c *conn) hangup() { c.close() }
+// Expired implements timers.Expirer: the timer of the deadline has fired.
+func (c *conn) Expired(*timers.Timer) {
+	nowMS := c.l.sys.nowMS()
+	if c.state != stateClosed && c.deadline.due(&c.l.sys, nowMS) {
+		c.timedOut(nowMS)
+	}
+}
 
-// again has the connection looked at in the next turn, which comes without blocking.
+// again makes the loop call resume when the other connections have had their turn.
 func (c *conn) again() {
 	if !c.queued {
 		c.queued = true
@@ -98,19 +77,19 @@ func (c *conn) again() {
 	}
 }
 
-// resume is what again leads to.
+// resume continues where again was called.
 func (c *conn) resume() {
 	c.queued = false
 	switch {
 	case c.state == stateClosed:
-	case c.broken:
+	case c.socket.broken:
 		c.close()
 	default:
-		c.advance()
+		c.advance(c.l.sys.nowMS())
 	}
 }
 
 // Addrs implements backend.Exchange.
 func (c *conn) Addrs() (local, remote netip.AddrPort) {
-	return c.s.addrs.of(c.fd, c.peer, &c.local)
+	return c.service.addrs.of(c.socket.fd, c.socket.peer, &c.socket.local)
 }

@@ -3,30 +3,29 @@ package engine
 import (
 	"moonbridge/httpparse"
 	"moonbridge/httpwrite"
-	"moonbridge/reactor"
 )
 
-// body is a request body that the backend takes while its handler runs.
+// body is the body of the request in progress, which the backend takes while its handler runs.
 type body struct {
 	httpparse.Body
-	full bool // the backend had no room: it calls BodyRoom
+	full bool // the backend had no room: it will call BodyRoom
 }
 
-// pumpBody moves bytes of the body into the backend's window while both sides can. Where the window is full the
-// connection stops reading, and TCP tells the peer: nothing here grows with the body.
-func (c *conn) pumpBody() {
+// pumpBody moves bytes of the body into the backend's window while both sides can. When the window is full the connection
+// stops reading, and TCP slows the peer down: nothing here grows with the body.
+func (c *conn) pumpBody(nowMS uint64) {
 	for reads := 0; c.body.Missing() && c.state == stateDispatched; {
-		x, y := c.running.BodyRoom()
+		x, y := c.exchange.running.BodyRoom()
 		if len(x) == 0 {
 			c.body.full = true
-			c.updateDeadline()
+			c.updateDeadline(nowMS)
 			return
 		}
-		if c.in.Len() > 0 {
-			c.feed(x, y)
+		if c.input.Len() > 0 {
+			c.feed(nowMS, x, y)
 			continue
 		}
-		if !c.readable {
+		if !c.socket.readable {
 			return
 		}
 		if reads == readsPerTurn {
@@ -35,68 +34,68 @@ func (c *conn) pumpBody() {
 		}
 		reads++
 		if x = c.body.Direct(x); len(x) > 0 {
-			c.readBody(x)
+			c.readBody(nowMS, x)
 		} else {
-			c.fill()
+			c.fill(nowMS)
 		}
 	}
 }
 
-// readBody reads straight into the window: no copy on our side.
-func (c *conn) readBody(x []byte) {
-	n, errno := reactor.Read(c.fd, x)
-	if c.sawRead(n, len(x), errno) {
+// readBody reads straight into the window, which saves a copy.
+func (c *conn) readBody(nowMS uint64, x []byte) {
+	if n, ok := c.read(nowMS, x); ok {
 		c.body.Took(n)
-		c.running.BodyCommit(n)
-		c.bodyMoved()
+		c.exchange.running.BodyCommit(n)
+		c.bodyMoved(nowMS)
 	}
 }
 
 // feed moves body bytes from the input into the window x, y.
-func (c *conn) feed(x, y []byte) {
-	n, consumed, err := c.body.Move(x, y, c.in.Unread())
-	c.in.Discard(consumed)
+func (c *conn) feed(nowMS uint64, x, y []byte) {
+	n, consumed, err := c.body.Move(x, y, c.input.Unread())
+	c.input.Discard(consumed)
 	if n > 0 {
-		c.running.BodyCommit(n)
+		c.exchange.running.BodyCommit(n)
 	}
 	if err != nil {
-		c.abortBody(httpparse.StatusOf(err) == statusContentTooLarge)
+		c.abortBody(nowMS, httpparse.StatusOf(err) == statusContentTooLarge)
 		return
 	}
-	c.bodyMoved()
+	c.bodyMoved(nowMS)
 }
 
-func (c *conn) bodyMoved() {
+func (c *conn) bodyMoved(nowMS uint64) {
 	if !c.body.Missing() {
-		c.running.BodyEnd()
+		c.exchange.running.BodyEnd()
 	}
-	c.updateDeadline()
+	c.updateDeadline(nowMS)
 }
 
-// abortBody gives up a body that is invalid or too large. The response, whatever it is, is the last on the connection:
-// where the next request would begin is unknown.
-func (c *conn) abortBody(tooLarge bool) {
+// abortBody gives up a body that is incomplete, invalid or too large. The response, whatever it is, is the last on the
+// connection: where the next request would begin is unknown.
+func (c *conn) abortBody(nowMS uint64, tooLarge bool) {
 	c.body.Abort()
-	c.persistent = false
-	c.running.BodyAbort(tooLarge)
-	c.updateDeadline()
+	c.exchange.persistent = false
+	c.exchange.running.BodyAbort(tooLarge)
+	c.updateDeadline(nowMS)
 }
 
-// BodyRoom is called by the backend when the window has room again.
+// BodyRoom implements backend.Exchange: the window has room again.
 func (c *conn) BodyRoom() {
 	if c.state != stateDispatched {
 		return
 	}
+	nowMS := c.l.sys.nowMS()
 	c.body.full = false
-	c.updateDeadline()
-	c.advance()
+	c.updateDeadline(nowMS)
+	c.advance(nowMS)
 }
 
-// BodyWanted is called by the backend when the handler reads the body.
+// BodyWanted implements backend.Exchange: the handler reads the body.
 func (c *conn) BodyWanted() {
-	if c.state == stateDispatched && !c.begun && c.body.Continue() {
+	if c.state == stateDispatched && !c.exchange.begun && c.body.Continue() {
 		c.send(continueBytes)
-		c.updateDeadline()
+		c.updateDeadline(c.l.sys.nowMS())
 	}
 }
 

@@ -7,92 +7,94 @@ import (
 	"moonbridge/httpparse"
 )
 
-// parse looks for a complete request in the input. It returns true if the state has changed and the connection can go
-// on, false if more bytes are needed.
-func (c *conn) parse() bool {
-	if c.state == stateBody && c.in.Len() < c.need {
+// beginHead: the first byte of a request has arrived.
+func (c *conn) beginHead(nowMS uint64) {
+	c.state = stateHead
+	c.setTimeout(nowMS, c.service.limits.headMS)
+}
+
+// parse looks for a complete request in the input. It returns true if the state has changed and the connection can go on,
+// false if more bytes are needed.
+func (c *conn) parse(nowMS uint64) bool {
+	if c.state == stateBody && !c.input.complete() {
 		return false
 	}
 	c.current()
 	if c.state == stateIdle {
-		c.state = stateHead
-		c.setDeadline(c.s.limits.headMS)
+		c.beginHead(nowMS)
 	}
 	h := &c.l.head
-	n, err := c.parser.Parse(h, c.in.Unread(), &c.s.limits.head)
-	if err != nil {
-		c.refuse(httpparse.StatusOf(err))
+	n, status := c.input.head(h, &c.service.limits.head)
+	if status != 0 {
+		c.refuse(nowMS, status)
 		return true
 	}
 	if n == 0 {
 		return false
 	}
-	c.parser.Reset()
-	return c.begin(h, n)
+	return c.begin(nowMS, h, n)
 }
 
-// begin decides what becomes of the request whose head h takes the first n bytes of the input.
-func (c *conn) begin(h *httpparse.Head, n int) bool {
-	lim := &c.s.limits
+// begin decides what to do with the request whose head h is the first n bytes of the input. Its result is that of parse.
+func (c *conn) begin(nowMS uint64, h *httpparse.Head, n int) bool {
+	lim := &c.service.limits
 	if c.l.e.accessLog != nil {
-		c.observe(h)
+		c.recordHead(h)
 	}
 	if c.state != stateBody {
-		c.respondMS = c.l.after(lim.responseMS)
+		c.deadline.responseMS = after(nowMS, lim.responseMS)
 	}
-	c.isHead = h.IsHead
-	c.persistent = h.Persistent && !c.ending()
-	c.begun = false
-	rest := c.in.Unread()[n:]
+	c.exchange.isHead = h.IsHead
+	c.exchange.persistent = h.Persistent && !c.ending()
+	rest := c.input.Unread()[n:]
 	await, err := c.body.Begin(h, len(rest), &lim.body)
 	switch {
 	case err != nil:
-		c.in.Discard(n)
-		c.refuse(httpparse.StatusOf(err))
+		c.input.Discard(n)
+		c.refuse(nowMS, httpparse.StatusOf(err))
 		return true
 	case await > 0:
 		c.state = stateBody
-		c.need = n + await
-		c.updateDeadline()
+		c.input.need = n + await
+		c.updateDeadline(nowMS)
 		return false
 	}
-	return c.dispatch(h, n, rest)
-}
-
-// dispatch gives the exchange to the backend, with what is there of the body.
-func (c *conn) dispatch(h *httpparse.Head, n int, rest []byte) bool {
-	c.body.full = false
-	part := c.body.Take(rest)
-	h.Persistent = c.persistent
-	running, err := c.s.backend.Start(c, h, c.s.index, part, c.body.Missing())
-	if err != nil {
-		c.in.Discard(n + len(part))
-		c.overloaded(err)
-		return true
-	}
-	c.in.Discard(n + len(part))
-	c.running = running
-	c.state = stateDispatched
-	c.updateDeadline()
+	c.dispatch(nowMS, h, n, rest)
 	return true
 }
 
-// overloaded answers an exchange that the backend refused. If the cause is load, the connection stays open, provided that no
-// part of a body is missing: a peer that comes back later should not have to connect again.
-func (c *conn) overloaded(err error) {
+// dispatch gives the exchange to the backend, with what has arrived of the body.
+func (c *conn) dispatch(nowMS uint64, h *httpparse.Head, n int, rest []byte) {
+	c.body.full = false
+	part := c.body.Take(rest)
+	h.Persistent = c.exchange.persistent
+	running, err := c.service.backend.Start(c, h, c.service.index, part, c.body.Missing())
+	c.input.Discard(n + len(part))
+	if err != nil {
+		c.startFailed(nowMS, err)
+		return
+	}
+	c.exchange.running = running
+	c.state = stateDispatched
+	c.updateDeadline(nowMS)
+}
+
+// startFailed answers an exchange that the backend refused. If the cause is load, the connection stays open, provided that
+// no part of a body is missing: a peer that tries again later should not have to connect again.
+func (c *conn) startFailed(nowMS uint64, err error) {
 	switch {
 	case errors.Is(err, backend.ErrHeadTooLarge):
-		c.refuse(statusHeadTooLarge)
+		c.refuse(nowMS, statusHeadTooLarge)
 		return
 	case errors.Is(err, backend.ErrBodyTooLarge):
-		c.refuse(statusContentTooLarge)
+		c.refuse(nowMS, statusContentTooLarge)
 		return
 	}
 	c.l.e.refused.Add(1)
 	c.l.logRefused("requests", err)
 	if !errors.Is(err, backend.ErrQueueFull) && !errors.Is(err, backend.ErrNoWorker) && !errors.Is(err, backend.ErrStopped) {
-		c.refuse(statusInternal)
+		c.refuse(nowMS, statusInternal)
 		return
 	}
-	c.answer(statusUnavailable, retryAfterSeconds, c.persistent && !c.body.Missing())
+	c.answer(nowMS, statusUnavailable, retryAfterSeconds, c.mayPersist())
 }

@@ -1,28 +1,31 @@
 package engine
 
-// connState is where a connection is in its life. Every state has a deadline (conn_timeout.go).
+// connState is where a connection is in its life. Every state has a deadline (conn_deadline.go).
 type connState uint8
 
 const (
-	// stateIdle: no byte of a request is there. → head, closed
+	// stateIdle: no byte of a request has arrived. → head, lingering, closed
 	stateIdle connState = iota
-	// stateHead: a head has begun. → body, dispatched, writing (answered by the engine), closed
+	// stateHead: a head has begun. → body, dispatched, writing (the engine answers), closed
 	stateHead
-	// stateBody: the head is complete; its body is small and is waited for before a handler is taken.
+	// stateBody: the head is complete. The body is small, and no handler is occupied before it is complete.
 	// → dispatched, writing, closed
 	stateBody
-	// stateDispatched: a handler runs; it may still be taking the body, and may already be answering.
-	// → writing, idle, head, lingering, closed
+	// stateDispatched: the backend runs the exchange. It may still be taking the body, and may already be answering.
+	// → writing, closed
 	stateDispatched
-	// stateWriting: the exchange is over, its output is not yet sent. → idle, head, lingering, closed
+	// stateWriting: the exchange has ended, and part of its response is not sent yet. → idle, lingering, closed
 	stateWriting
-	// stateLingering: everything is sent and our side is shut down; what the peer still sends is thrown away until it
+	// stateLingering: everything is sent and our side is shut down. What the peer still sends is thrown away until it
 	// closes (RFC 9112 §9.6). → closed
 	stateLingering
-	// stateClosed: the descriptor is gone or goes at the end of the turn. The end.
+	// stateClosed: the descriptor is closed, or will be at the end of the turn. This is final.
 	stateClosed
 )
 
 func (s connState) String() string {
 	return [...]string{"idle", "head", "body", "dispatched", "writing", "lingering", "closed"}[s]
 }
+
+// receiving reports whether the connection waits for the bytes of a request.
+func (s connState) receiving() bool { return s <= stateBody }

@@ -1,17 +1,20 @@
-// Package engine is the server that can be embedded: listeners, connections, limits, shutdown.
+// Package engine is the HTTP server that can be embedded: listeners, connections, limits, shutdown.
 //
-// Its nouns: an Engine owns loops (package reactor); a Listener is an open listening address; a Service says what a
-// listener's connections are served by (a backend.Backend) and within which limits. A conn is a peer's connection: it
-// belongs to one loop from accept to close, and only that loop touches it. An exchange is one request and its response:
-// conn implements backend.Exchange, and holds the backend.Running that the backend gave it.
+// Its nouns: an Engine owns loops (package reactor). A Listener is an open listening address. Engine.Serve connects a
+// listener with a backend.Backend that answers its requests, and with Limits. On each loop that is a service, which a later
+// call of Serve replaces. A conn is a peer's connection: it belongs to one loop from accept to close, and only that loop
+// touches it. An exchange is one request and its response: conn implements backend.Exchange, and holds the backend.Running
+// that the backend returned for it.
 //
-// A request goes through the conn_*.go files in this order: conn_read.go (bytes arrive, the head is parsed),
-// conn_dispatch.go (framing, limits, hand-over to the backend), conn_body.go (bytes of the body to the backend),
-// conn_write.go (bytes of the response to the peer), and conn_close.go. conn_state.go names the states,
-// conn_timeout.go their deadlines.
+// A request passes through the conn_*.go files in this order: conn_read.go (bytes arrive), conn_dispatch.go (the head is
+// parsed, limits are applied, the backend gets the exchange), conn_body.go (bytes of the body go to the backend),
+// conn_write.go (bytes of the response go to the peer), conn_finish.go (the next request, or the end), conn_linger.go and
+// conn_close.go. conn_state.go names the states, conn_deadline.go says when a connection in each state acts by itself. The
+// other parts of a conn are in conn_socket.go, conn_input.go, conn_exchange.go, conn_output.go and conn_access.go.
+// system.go lists what connections use of the world outside.
 //
-// Lifetimes: bytes that a conn hands to the backend are views of the loop's read buffer, valid during the call only.
-// An idle conn holds no buffer at all.
+// Lifetimes: bytes that a conn hands to the backend are views of the loop's read buffer, valid during the call only. An idle
+// conn holds no buffer.
 //
-// The engine knows no process and no Lua; it does not open files, look up names or block, except in Open.
+// The engine knows nothing of processes and Lua. It does not open files, look up names or block, except in Open.
 package engine

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -12,21 +11,21 @@ import (
 	"moonbridge/handler/backend"
 )
 
-// Engine is a server: loops with the listeners and connections that live on them. Its methods may be called from any
-// goroutine but not from a loop: they wait for the loops.
+// Engine is a server: event loops, and the listeners and connections that live on them. Any goroutine may call its methods,
+// except on a loop (in a backend's or handler's call, or in AccessLog): they wait for the loops.
 type Engine struct {
 	log      *slog.Logger
 	loops    []*loop
 	connsMax int64
 
 	accessLog func(*Access) // nil: none
-	idPrefix  string        // of requests, for it
+	idPrefix  string        // of requests, for the access log
 
 	running sync.WaitGroup
 
 	// Shared by the loops.
 	conns      atomic.Int64
-	refused    atomic.Uint64 // exchanges that a backend did not take
+	refused    atomic.Uint64 // exchanges that a backend refused
 	refusedLog logLimit
 	stopping   atomic.Bool
 
@@ -38,18 +37,18 @@ type Engine struct {
 // ErrStopped is returned by calls on an Engine that is shutting down.
 var ErrStopped = errors.New("engine: stopped")
 
-// New starts an engine: its loops run, without a listener. It raises GOMAXPROCS to the number of loops and two more
-// where it is lower: a loop that waits for events holds a processor of Go's scheduler for a while, and timers and other
-// goroutines must not wait for that.
+// New starts an engine: its loops run, without a listener. The error is that of the system call which opens a loop, for
+// example because the process has no file descriptors left.
+//
+// New raises GOMAXPROCS to the number of loops plus two if it is lower, unless it is set in the environment. A loop that waits
+// for events holds a processor of Go's scheduler for a while, and timers and other goroutines should not wait for it.
 func New(o Options) (*Engine, error) {
-	e := &Engine{log: o.logger(), connsMax: connsMax(o.MaxConns), accessLog: o.AccessLog}
+	e := &Engine{log: o.logger(), connsMax: connsMax(o.MaxConns, openFilesMax()), accessLog: o.AccessLog}
 	if e.accessLog != nil {
 		e.idPrefix = newIDPrefix()
 	}
 	n := o.loops()
-	if runtime.GOMAXPROCS(0) < n+2 {
-		runtime.GOMAXPROCS(n + 2)
-	}
+	raiseProcs(n)
 	for i := range n {
 		l, err := newLoop(e, i, n)
 		if err != nil {
@@ -57,25 +56,28 @@ func New(o Options) (*Engine, error) {
 			return nil, fmt.Errorf("open loop: %w", err)
 		}
 		e.loops = append(e.loops, l)
-		e.running.Add(1)
-		go func() {
-			defer e.running.Done()
-			if err := l.Run(); err != nil {
+		e.running.Go(func() {
+			if err := l.r.Run(); err != nil {
 				e.log.Error("loop ended", "loop", i, "err", err)
 			}
-		}()
+		})
 	}
 	return e, nil
 }
 
-// connsMax is the bound on connections: what is asked for, at most what the limit on open files leaves room for.
-func connsMax(asked int) int64 {
+// openFilesMax is how many files this process may have open.
+func openFilesMax() int64 {
 	var files syscall.Rlimit
-	room := int64(1024)
-	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files) == nil {
-		room = int64(min(files.Cur, 1<<30))
+	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files) != nil {
+		return 1024
 	}
-	room = max(room-reservedFiles, room/2)
+	return int64(min(files.Cur, 1<<30))
+}
+
+// connsMax is the bound on connections: the number asked for, or what the limit on open files leaves room for if that is
+// less or asked is 0.
+func connsMax(asked int, files int64) int64 {
+	room := max(files-reservedFiles, files/2)
 	if asked > 0 {
 		room = min(room, int64(asked))
 	}
@@ -85,10 +87,11 @@ func connsMax(asked int) int64 {
 // Loops is the number of loops.
 func (e *Engine) Loops() int { return len(e.loops) }
 
-// Conns is the number of open connections.
+// Conns is the number of open connections. Raw connections (ServeSockets) are not counted.
 func (e *Engine) Conns() int64 { return e.conns.Load() }
 
-// Attach attaches b to every loop. Serve does that too: Attach is for a backend that has no listener.
+// Attach attaches b to every loop. Serve and ServeSockets do that too: Attach is for a backend without a listener. The
+// error is the first that b.Attach returned, or ErrStopped.
 func (e *Engine) Attach(b backend.Backend) error {
 	return e.onEveryLoop(func(l *loop) error {
 		_, err := l.attach(b)
@@ -96,7 +99,7 @@ func (e *Engine) Attach(b backend.Backend) error {
 	})
 }
 
-// Detach forgets a backend that no listener is served by any more. What it still runs goes on.
+// Detach forgets a backend that serves no listener any more. Exchanges that it is running continue.
 func (e *Engine) Detach(b backend.Backend) {
 	e.onEveryLoop(func(l *loop) error {
 		delete(l.backends, b)
@@ -104,12 +107,13 @@ func (e *Engine) Detach(b backend.Backend) {
 	})
 }
 
-// Serve has the connections of ln served by b within lim. index is passed to the backend with every exchange, to tell
-// its listeners apart. Connections that came since Open are waiting.
+// Serve starts serving ln's connections with b, subject to lim. Connections made since Open are waiting, and are
+// served too. The backend receives index with every exchange, to tell its listeners apart. The error is the first that
+// b.Attach returned, ErrStopped, or net.ErrClosed for a closed listener.
 //
-// It may be called again for the same listener, with another backend: then new connections, and the next request of each
-// connection that is there, go to the new one. When Serve has returned, no further exchange of this listener reaches the
-// old one.
+// Serve may be called again for the same listener, with another backend: new connections, and the next request on every
+// open connection, then go to the new one. When Serve has returned, no further exchange of this listener reaches the old
+// one.
 func (e *Engine) Serve(ln *Listener, b backend.Backend, index int, lim Limits) error {
 	resolved := lim.resolve()
 	return e.onEveryLoop(func(l *loop) error {
@@ -121,11 +125,11 @@ func (e *Engine) Serve(ln *Listener, b backend.Backend, index int, lim Limits) e
 	})
 }
 
-// onEveryLoop calls fn on each loop and waits; the first error is returned.
+// onEveryLoop calls fn on each loop and waits. It returns the first error.
 func (e *Engine) onEveryLoop(fn func(*loop) error) error {
 	results := make(chan error, len(e.loops))
 	for _, l := range e.loops {
-		if !l.Post(func() { results <- fn(l) }) {
+		if !l.r.Post(func() { results <- fn(l) }) {
 			results <- ErrStopped
 		}
 	}
@@ -138,7 +142,7 @@ func (e *Engine) onEveryLoop(fn func(*loop) error) error {
 	return first
 }
 
-// logLimit lets one line through a second, for events that come in floods.
+// logLimit lets one line a second through, for events that come in floods.
 type logLimit struct{ nextMS atomic.Uint64 }
 
 func (g *logLimit) allow(nowMS uint64) bool {

@@ -7,7 +7,8 @@ import (
 	"moonbridge/reactor"
 )
 
-// Listener is an address that is listened on. The kernel queues connections from Open on; they are served after Serve.
+// Listener is an address that is listened on. The kernel queues connections from Open on; they are served after Serve or
+// ServeSockets.
 type Listener struct {
 	e *Engine
 	r *reactor.Listener
@@ -15,26 +16,40 @@ type Listener struct {
 
 // OpenOptions are options of Open.
 type OpenOptions struct {
-	Mode os.FileMode // permissions of a Unix socket; 0 leaves what the umask makes of it
+	Mode os.FileMode // permissions of a Unix socket; 0 leaves those that the umask results in
 
-	// Inherited are listening sockets of this address that another process has opened: they are taken over, also if an error
-	// is returned, and none is opened. Foreign: another process keeps them too, and Close leaves it at that.
+	// Beside are listeners of this engine that may be closed soon. If they listen on the same port, at an address that overlaps
+	// with the new one, the port is shared for that long. The new listener then does not listen before Listen is called.
+	Beside []*Listener
+
+	// Inherited are listening sockets of this address that another process has opened. Open takes them over, even if it
+	// returns an error, and opens no others.
 	Inherited []int
-	Foreign   bool
+	// Foreign says that another process keeps the inherited sockets, so Close leaves them open there.
+	Foreign bool
 }
 
-// Open listens on address. network is "tcp4" (host:port), "tcp6" (IPv6 only), "tcp" (on "[::]:port" IPv4 clients are
-// served too) or "unix" (a path of at most 107 bytes on Linux: a stale socket file is replaced, anything else there is an
-// error, and the file is removed at the end). Port 0 takes a free one: see Addr. The error names the address and the
-// cause, as in `listen 127.0.0.1:80: bind: permission denied`.
+// Open listens on address. network is one of
+//   - "tcp4": host:port, for IPv4
+//   - "tcp6": host:port, for IPv6 only
+//   - "tcp": host:port, for both; on "[::]:port" or ":port" IPv4 clients are served too
+//   - "unix": a path of at most 107 bytes (103 on BSD and macOS). A stale socket file is replaced, anything else there is
+//     an error, and the file is removed by Close.
+//
+// A host name is looked up, which may block. Port 0 is replaced by a free port: see Addr. The error is ErrStopped, or names
+// the address and the cause, as in `listen 127.0.0.1:80: bind: permission denied`.
 func (e *Engine) Open(network, address string, o OpenOptions) (*Listener, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.stopped {
 		return nil, ErrStopped
 	}
+	var beside []*reactor.Listener
+	for _, other := range o.Beside {
+		beside = append(beside, other.r)
+	}
 	r, err := reactor.OpenListener(network, address, reactor.ListenOptions{
-		Sockets: len(e.loops), Mode: o.Mode, Logger: e.log, Inherited: o.Inherited, Foreign: o.Foreign,
+		Sockets: len(e.loops), Mode: o.Mode, Logger: e.log, Beside: beside, Inherited: o.Inherited, Foreign: o.Foreign,
 	})
 	if err != nil {
 		return nil, err
@@ -47,8 +62,15 @@ func (e *Engine) Open(network, address string, o OpenOptions) (*Listener, error)
 // Addr is the address as bound: "127.0.0.1:8080", or the path of a Unix socket.
 func (ln *Listener) Addr() string { return ln.r.Addr().String() }
 
-// Close ends listening at once. Connections that were accepted go on until the request in progress is answered, and take
-// no further one.
+// Listen starts listening if Open has only bound the address: see OpenOptions.Beside. Serve and ServeSockets do the same.
+func (ln *Listener) Listen() error { return ln.r.Listen() }
+
+// InPlace reports whether peers find the listener at its address: the file of a Unix socket may have been removed, or the
+// path may lead elsewhere by now.
+func (ln *Listener) InPlace() bool { return ln.r.InPlace() }
+
+// Close stops listening at once. Accepted connections finish the request in progress and then end. The error is that of
+// removing the file of a Unix socket.
 func (ln *Listener) Close() error {
 	ln.forget()
 	err := ln.r.Close()
@@ -56,12 +78,12 @@ func (ln *Listener) Close() error {
 	return err
 }
 
-// Files are duplicates of the listening sockets, for a process that is to take over: see OpenOptions.Inherited. The caller
-// closes them.
+// Files returns duplicates of the listening sockets, for a process that takes over: see OpenOptions.Inherited. The caller
+// closes them. The error is net.ErrClosed after Close, or that of duplicating a descriptor.
 func (ln *Listener) Files() ([]*os.File, error) { return ln.r.Files() }
 
-// HandOver is for a listener whose sockets another process serves now. This one accepts no more; those who wait to be
-// accepted, and the file of a Unix socket, are the other's. Connections that were accepted stay here and go on.
+// HandOver gives up a listener whose sockets another process serves now. This process accepts no more; the connections that
+// wait to be accepted, and the file of a Unix socket, are left to the other. Accepted connections stay here and continue.
 func (ln *Listener) HandOver() {
 	ln.forget()
 	ln.r.HandOver()

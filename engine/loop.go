@@ -14,21 +14,27 @@ import (
 
 // loop is what the engine has on each of the reactor's loops. Only that loop touches it.
 type loop struct {
-	*reactor.Loop
-	e *Engine
+	// Immutable.
+	e      *Engine
+	r      *reactor.Loop
+	index  int
+	sys    system
+	pool   *bufio.Pool
+	resume func() // resumeAll, made once
 
-	pool      *bufio.Pool
-	head      httpparse.Head // of the request that is being parsed: used up before the next one
-	errorPage []byte         // room for the engine's own responses
-	agains    []*conn        // to be resumed in the next turn
-	resuming  []*conn        // the other of two buffers that take turns
-	resume    func()         // resumeAll, made once
-	conns     connList
-	accesses  []*access // records for the access log, free
-	ids       uint64    // given to requests
-	logged    Access    // what the access log is called with
-	backends  map[backend.Backend]backend.LoopBackend
-	bindings  map[*Listener]*binding
+	backends map[backend.Backend]backend.LoopBackend
+	bindings map[*Listener]*binding
+	conns    connList
+	agains   []*conn // to be resumed
+	resuming []*conn // the other of two buffers that take turns
+
+	records []*accessRecord // free ones
+	lastID  uint64          // of a request
+
+	// Room that is used again for each request.
+	head      httpparse.Head // of the request that is being parsed
+	errorPage []byte         // of the engine's own response
+	logged    Access         // what the access log is called with
 }
 
 func newLoop(e *Engine, index, count int) (*loop, error) {
@@ -36,29 +42,31 @@ func newLoop(e *Engine, index, count int) (*loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &loop{Loop: r, e: e, pool: bufio.NewPool(), backends: make(map[backend.Backend]backend.LoopBackend),
-		bindings: make(map[*Listener]*binding)}
-	l.resume = l.resumeAll
+	l := makeLoop(e, index, systemOf(r))
+	l.r = r
 	return l, nil
 }
 
-// after is the time timeoutMS from now on the loop's wheel; 0 (none) for 0.
-func (l *loop) after(timeoutMS uint64) uint64 {
-	if timeoutMS == 0 {
-		return 0
+// makeLoop makes a loop that has no reactor yet.
+func makeLoop(e *Engine, index int, sys system) *loop {
+	l := &loop{
+		e:        e,
+		index:    index,
+		sys:      sys,
+		pool:     bufio.NewPool(),
+		backends: make(map[backend.Backend]backend.LoopBackend),
+		bindings: make(map[*Listener]*binding),
 	}
-	return l.NowMS() + timeoutMS
+	l.resume = l.resumeAll
+	return l
 }
 
-// unixNow is the time for a Date field.
-func (l *loop) unixNow() int64 { return time.Now().Unix() }
-
-// attach returns the backend's part on this loop, which is made the first time.
+// attach returns the backend's part on this loop, and makes it the first time.
 func (l *loop) attach(b backend.Backend) (backend.LoopBackend, error) {
 	if lb := l.backends[b]; lb != nil {
 		return lb, nil
 	}
-	lb, err := b.Attach(backendLoop{l.Loop})
+	lb, err := b.Attach(backendLoop{l.r})
 	if err != nil {
 		return nil, err
 	}
@@ -66,11 +74,11 @@ func (l *loop) attach(b backend.Backend) (backend.LoopBackend, error) {
 	return lb, nil
 }
 
-// resumeLater has c.resume called in a turn of its own.
+// resumeLater makes the loop call c.resume among the next posted tasks.
 func (l *loop) resumeLater(c *conn) {
 	l.agains = append(l.agains, c)
 	if len(l.agains) == 1 {
-		l.Post(l.resume)
+		l.sys.post(l.resume)
 	}
 }
 
@@ -86,41 +94,51 @@ func (l *loop) resumeAll() {
 func (l *loop) accept(s *service, fd int, peer netip.AddrPort) {
 	if l.e.conns.Add(1) > l.e.connsMax {
 		l.e.conns.Add(-1)
-		l.turnAway(fd)
-		l.logTurnedAway(peer)
+		l.logLimit()
+		l.turnAway(s, fd, peer)
 		return
 	}
 	c := newConn(l, s, fd, peer)
-	if err := l.Add(fd, c); err != nil {
-		l.e.log.Error("connection lost", "loop", l.Index(), "err", err)
+	if err := l.sys.add(fd, c); err != nil {
+		l.e.log.Error("connection lost", "loop", l.index, "err", err)
 		c.forget()
-		syscall.Close(fd) // the loop does not know it
+		syscall.Close(fd) // the reactor does not know it
 	}
 }
 
-// logRefused says, not too often, that a backend did not take an exchange.
+// turnAway answers a connection that there is no room for, as far as that works without waiting.
+func (l *loop) turnAway(s *service, fd int, peer netip.AddrPort) {
+	page := l.makeErrorPage(httpwrite.ErrorPage{
+		Status: statusUnavailable, RetryAfter: retryAfterSeconds, Close: true, Fixed: &s.limits.fixed})
+	l.sys.write(fd, page)
+	syscall.Close(fd)
+	if l.e.accessLog != nil {
+		l.logTurnedAway(peer, page)
+	}
+}
+
+// logRefused logs, at most once a second, that a backend did not take an exchange.
 func (l *loop) logRefused(what string, err error) {
-	if l.e.refusedLog.allow(l.NowMS()) {
+	if l.e.refusedLog.allow(l.sys.nowMS()) {
 		l.e.log.Warn(what+" refused", "err", err, "total", l.e.refused.Load())
 	}
 }
 
-// logLimit says, not too often, that there are too many connections.
+// logLimit logs, at most once a second, that there are too many connections.
 func (l *loop) logLimit() {
-	if l.e.refusedLog.allow(l.NowMS()) {
+	if l.e.refusedLog.allow(l.sys.nowMS()) {
 		l.e.log.Warn("connections turned away: limit reached", "limit", l.e.connsMax)
 	}
 }
 
-// turnAway answers a connection above the limit, as far as that works without waiting.
-func (l *loop) turnAway(fd int) {
-	l.logLimit()
-	l.errorPage = httpwrite.AppendError(l.errorPage[:0], l.unixNow(), statusUnavailable, retryAfterSeconds, true, false)
-	reactor.Write(fd, l.errorPage)
-	syscall.Close(fd)
+// logNoFiles logs, at most once a second, that a connection was turned away for want of a descriptor.
+func (l *loop) logNoFiles() {
+	if l.e.refusedLog.allow(l.sys.nowMS()) {
+		l.e.log.Warn("connections turned away: no descriptor left", "conns", l.e.conns.Load())
+	}
 }
 
-// connList links the connections of a loop, to find them all at shutdown.
+// connList links the connections of a loop: shutdown goes through them.
 type connList struct {
 	first *conn
 	len   int

@@ -2,23 +2,27 @@ package engine
 
 import (
 	"log/slog"
+	"os"
 	"runtime"
+	"sync"
 	"time"
 
 	"moonbridge/httpparse"
+	"moonbridge/httpwrite"
 )
 
 // Options configure an Engine. The zero value is a usable default.
 type Options struct {
-	// Loops is the number of event loops, each with an operating system thread of its own. 0: one per processor.
+	// Loops is the number of event loops, each with an operating system thread of its own. 0 means DefaultLoops.
 	Loops int
-	// MaxConns bounds the connections of all listeners together; a connection above it is answered 503 and closed, a
-	// raw one reset. 0: what the limit on open files leaves room for.
+	// MaxConns bounds the connections of all listeners together. A connection above it is answered with 503 and closed; a
+	// raw one is reset. 0, or more than the limit on open files (RLIMIT_NOFILE) allows: what that limit leaves after 256
+	// reserved files, or half of it if that is more.
 	MaxConns int
 	// Logger receives what operators need to know. nil: slog.Default().
 	Logger *slog.Logger
-	// AccessLog is called for each exchange when it is over: a response was sent, one of the engine's own included, or broke
-	// off. It is called on the loop of the connection, so it must not block, and must not call the Engine; calls on
+	// AccessLog is called for each exchange when it is over, because a response (a backend's or the engine's own) was sent
+	// or broke off. It is called on the loop of the connection, so it must not block and must not call the Engine. Calls on
 	// different loops overlap. nil: nothing is recorded, and no clock is read.
 	AccessLog func(*Access)
 }
@@ -27,7 +31,22 @@ func (o Options) loops() int {
 	if o.Loops > 0 {
 		return o.Loops
 	}
-	return runtime.NumCPU()
+	return DefaultLoops()
+}
+
+// DefaultLoops is the number of event loops of an Engine whose Options do not say: what GOMAXPROCS was when New or DefaultLoops
+// was first called. So it is the number of processors that the environment, the program, or the CPU limit of the cgroup allows.
+func DefaultLoops() int { return procsAtFirst() }
+
+// procsAtFirst is the number of processors before New has raised it.
+var procsAtFirst = sync.OnceValue(func() int { return runtime.GOMAXPROCS(0) })
+
+// raiseProcs gives Go's scheduler two processors more than there are loops, unless the environment says how many it has.
+func raiseProcs(loops int) {
+	procsAtFirst()
+	if os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) < loops+2 {
+		runtime.GOMAXPROCS(loops + 2)
+	}
 }
 
 func (o Options) logger() *slog.Logger {
@@ -37,18 +56,24 @@ func (o Options) logger() *slog.Logger {
 	return slog.Default()
 }
 
-// Limits bound what one connection may cost. For each field 0 means its default and a negative value none.
+// Limits bound what one connection may cost. A field of 0 means its default. A negative one means no limit, except that a
+// negative BufferBody or OutputBytes buffers nothing, and a negative DrainTimeout closes at once. Timeouts are rounded up
+// to milliseconds.
 type Limits struct {
-	HeadBytes   int64 // request line and fields; above: 431 (414 for the target). Default 1 MiB
-	BodyBytes   int64 // content of a request body; above: 413. Default 64 MiB
-	BufferBody  int64 // a body up to this many bytes is read before a handler is called. Default 64 KiB
+	HeadBytes   int64 // request line and fields. Above: 431, or 414 for the target. Default 1 MiB, at most 1 GiB
+	BodyBytes   int64 // content of a request body. Above: 413. Default 64 MiB
+	BufferBody  int64 // a body up to this many bytes is awaited before a handler is occupied. Default 64 KiB
 	OutputBytes int64 // response bytes held for a peer that reads slowly. Default 128 KiB
 
-	IdleTimeout     time.Duration // waiting for the next request: closed. Default 65 s
-	HeadTimeout     time.Duration // from the first byte of a request to the end of its head: 408. Default 120 s
-	StallTimeout    time.Duration // no byte moved in a body (408) or a response (reset). Default 60 s
-	ResponseTimeout time.Duration // from the request's head to the end of the response: reset. Default 3600 s
-	DrainTimeout    time.Duration // a closing connection waits this long for the peer to take everything. Default 2 s
+	IdleTimeout     time.Duration // waiting for a request. Then the connection is closed. Default 65 s
+	HeadTimeout     time.Duration // from the first byte of a request to the end of its head. Then 408. Default 120 s
+	StallTimeout    time.Duration // no byte moved in a body (then 408, or 400 where a handler runs) or a response (reset). Default 60 s
+	ResponseTimeout time.Duration // from the request's head to the end of the response. Then reset. Default 3600 s
+	DrainTimeout    time.Duration // a closing connection waits for the peer to close (RFC 9112 §9.6). Then closed. Default 2 s
+
+	// Fields are field lines, each with its CR LF, that the responses which the engine makes itself have besides their own. They
+	// must be valid. Content-Type is left out; Connection: close ends the connection.
+	Fields string
 }
 
 // The defaults of Limits, and limits that are not options.
@@ -64,34 +89,39 @@ const (
 	responseTimeoutDefault = 3600 * time.Second
 	drainTimeoutDefault    = 2 * time.Second
 
-	// readsPerTurn bounds what one connection may read in a turn, so that a fast upload does not starve the others.
+	// headBytesMax is the bound on a head that has no limit.
+	headBytesMax = 1 << 30
+	// readsPerTurn bounds how often one connection reads before the others get their turn, so that a fast upload does not
+	// starve them.
 	readsPerTurn = 16
-	// drainBytesMax is how much a lingering connection reads and throws away before it is reset.
+	// drainBytesMax is how many bytes a lingering connection reads and throws away before it is reset.
 	drainBytesMax = 16 << 20
-	// reservedFiles stay free of connections: listeners, pollers, doorbells, logs, pipes of workers.
+	// reservedFiles are kept free of connections: for listeners, pollers, doorbells, logs and the pipes of workers.
 	reservedFiles = 256
 )
 
-// noLimit stands for "none": larger than anything that is compared with it.
+// noLimit stands for "none": more than anything that is compared with it.
 const noLimit = int64(1) << 62
 
-// limits are Limits with the defaults filled in; times in milliseconds.
+// limits are Limits with the defaults filled in; times in milliseconds, 0 for none.
 type limits struct {
 	head httpparse.Limits
 
 	body        httpparse.BodyLimits
 	outputBytes int
+	fixed       httpwrite.Fixed
 
 	idleMS, headMS, stallMS, responseMS, drainMS uint64
 }
 
 func (l Limits) resolve() limits {
 	return limits{
-		head: httpparse.Limits{HeadBytes: int(orDefault(l.HeadBytes, headBytesDefault, 1<<30))},
+		head: httpparse.Limits{HeadBytes: int(min(orDefault(l.HeadBytes, headBytesDefault, headBytesMax), headBytesMax))},
 		body: httpparse.BodyLimits{
 			Bytes: orDefault(l.BodyBytes, bodyBytesDefault, noLimit),
 			Await: orDefault(l.BufferBody, bufferBodyDefault, 0),
 		},
+		fixed:       httpwrite.NewFixed(l.Fields),
 		outputBytes: int(orDefault(l.OutputBytes, outputBytesDefault, 0)),
 		idleMS:      milliseconds(l.IdleTimeout, idleTimeoutDefault),
 		headMS:      milliseconds(l.HeadTimeout, headTimeoutDefault),
@@ -111,7 +141,7 @@ func orDefault(v, def, none int64) int64 {
 	return v
 }
 
-// milliseconds rounds up, so that no timeout ends early; 0 of the result means none.
+// milliseconds rounds up, so that no timeout ends early. A result of 0 means none.
 func milliseconds(d, def time.Duration) uint64 {
 	if d < 0 {
 		return 0

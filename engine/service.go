@@ -6,7 +6,7 @@ import (
 	"moonbridge/handler/backend"
 )
 
-// service is what the connections of one listener are served by, on one loop. It belongs to that loop.
+// service is what serves the connections of one listener, on one loop. It belongs to that loop.
 type service struct {
 	// Immutable.
 	backend backend.LoopBackend
@@ -14,27 +14,34 @@ type service struct {
 	limits  limits
 	addrs   *addrs
 
-	next  *service // what has replaced it: connections go on with that when their next request comes
-	ended bool     // nothing has replaced it: connections end
+	next  *service // its successor: connections change to it with their next request
+	ended bool     // it has no successor: its connections end
 }
 
-// binding is what becomes of new connections of a listener, on one loop: one of the two.
+// binding is what serves new connections of a listener, on one loop: either http or sockets.
 type binding struct {
 	http    *service
 	sockets *socketService
 	addrs   *addrs
 }
 
-// bind has the connections of ln served by one of the two from now on.
+// bind makes one of the two, http or sockets, serve the connections of ln from now on.
 func (l *loop) bind(ln *Listener, http *service, sockets *socketService) error {
 	b := l.bindings[ln]
 	if b == nil {
 		b = &binding{addrs: newAddrs(ln)}
-		err := ln.r.Attach(l.Loop, func(fd int, peer netip.AddrPort) {
+		err := ln.r.Attach(l.r, func(fd int, peer netip.AddrPort) {
 			if b.http != nil {
 				l.accept(b.http, fd, peer)
 			} else {
 				l.handOver(b.sockets, fd, peer)
+			}
+		}, func(fd int, peer netip.AddrPort) {
+			l.logNoFiles()
+			if b.http != nil {
+				l.turnAway(b.http, fd, peer)
+			} else {
+				resetNow(fd)
 			}
 		})
 		if err != nil {
@@ -43,7 +50,7 @@ func (l *loop) bind(ln *Listener, http *service, sockets *socketService) error {
 		l.bindings[ln] = b
 	}
 	if http != nil {
-		http.addrs = b.addrs // connections that change over know their place in it
+		http.addrs = b.addrs // connections that change over keep their place in it
 	} else {
 		sockets.addrs = b.addrs
 	}
@@ -57,7 +64,7 @@ func (l *loop) bind(ln *Listener, http *service, sockets *socketService) error {
 	return nil
 }
 
-// unbind ends what the connections of ln are served by.
+// unbind ends what serves the connections of ln.
 func (l *loop) unbind(ln *Listener) {
 	b := l.bindings[ln]
 	delete(l.bindings, ln)
@@ -71,18 +78,16 @@ func (l *loop) endService(s *service) {
 	l.drain(true)
 }
 
-// current brings the connection's service up to date. It is called before each request.
-func (c *conn) current() {
-	for c.s.next != nil {
-		c.s = c.s.next
-	}
-}
-
-// ending reports whether the connection is to end after the request in progress.
-func (c *conn) ending() bool {
-	s := c.s
+// latest follows a service to its last successor.
+func (s *service) latest() *service {
 	for s.next != nil {
 		s = s.next
 	}
-	return s.ended || c.l.e.stopping.Load()
+	return s
 }
+
+// current brings the connection's service up to date. It is called before each request.
+func (c *conn) current() { c.service = c.service.latest() }
+
+// ending reports whether the connection is to end after the request in progress.
+func (c *conn) ending() bool { return c.service.latest().ended || c.l.e.stopping.Load() }

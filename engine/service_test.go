@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// served is an engine with a listener that the tests give to one backend after the other.
+// served returns an engine whose listener b serves first.
 func served(t *testing.T, b *testBackend) (e *Engine, ln *Listener) {
 	t.Helper()
 	e, err := New(Options{Loops: 2})
@@ -35,18 +35,18 @@ func mustServe(t *testing.T, e *Engine, ln *Listener, b *testBackend) {
 	}
 }
 
-// Connections change to the new backend with their next request, wherever the change finds them.
+// Connections change to the new backend with their next request, whatever state they are in.
 func TestServeAnew(t *testing.T) {
 	first, second := &testBackend{window: 64}, &testBackend{window: 64}
 	e, ln := served(t, first)
 	idle, busy, body, head := dial(t, ln.Addr()), dial(t, ln.Addr()), dial(t, ln.Addr()), dial(t, ln.Addr())
 	idle.say(get("/hello"))
 	idle.hears(200)
-	busy.say(get("/slow") + get("/hello")) // the second one waits behind the first
+	busy.say(get("/slow") + get("/hello")) // the second one waits for the first
 	eventually(t, "the slow exchange runs", func() bool { return first.count(&first.started) == 2 })
 	body.say("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nab")
 	head.say("GET /hello HT")
-	time.Sleep(50 * time.Millisecond) // for the engine to read both; if it has not, the test is no less valid
+	eventually(t, "the engine has read both", func() bool { return inState(e, stateBody) == 1 && inState(e, stateHead) == 1 })
 
 	mustServe(t, e, ln, second)
 	idle.say(get("/hello"))
@@ -77,11 +77,26 @@ func TestServeAnew(t *testing.T) {
 	})
 }
 
-// Under load no request is refused and no connection broken, however often the backend changes.
+// inState counts the connections in a state.
+func inState(e *Engine, s connState) int {
+	var n atomic.Int64
+	e.onEveryLoop(func(l *loop) error {
+		for c := l.conns.first; c != nil; c = c.next {
+			if c.state == s {
+				n.Add(1)
+			}
+		}
+		return nil
+	})
+	return int(n.Load())
+}
+
+// Under load, no request is refused and no connection breaks, however often the backend changes.
 func TestServeAnewUnderLoad(t *testing.T) {
 	first := &testBackend{window: 64}
 	e, ln := served(t, first)
 	var stop atomic.Bool
+	var answered atomic.Int64
 	ended := make(chan int)
 	for range 4 {
 		p := dial(t, ln.Addr())
@@ -91,23 +106,25 @@ func TestServeAnewUnderLoad(t *testing.T) {
 				p.say(get("/hello") + get("/hello"))
 				p.hears(200)
 				p.hears(200)
+				answered.Add(1)
 			}
 			ended <- n
 		}()
 	}
 	for range 50 {
+		before := answered.Load()
 		mustServe(t, e, ln, &testBackend{window: 64})
-		time.Sleep(time.Millisecond)
+		eventually(t, "requests are answered", func() bool { return answered.Load() > before+4 })
 	}
 	stop.Store(true)
 	for range 4 {
-		if n := <-ended; n == 0 {
-			t.Error("a connection has had no request answered")
+		if n := wait(t, ended, "a connection ends"); n == 0 {
+			t.Error("a connection got no answer")
 		}
 	}
 }
 
-// A listener whose connections become raw ones: those that are there end after the request in progress.
+// When a listener changes to raw connections, its open connections end after the request in progress.
 func TestServeAnewRaw(t *testing.T) {
 	b := &testBackend{window: 64}
 	e, ln := served(t, b)
@@ -116,16 +133,18 @@ func TestServeAnewRaw(t *testing.T) {
 	idle.hears(200)
 	busy.say(get("/slow"))
 	eventually(t, "the slow exchange runs", func() bool { return b.count(&b.started) == 2 })
+	changed := time.Now()
 	if err := e.ServeSockets(ln, &rawBackend{}, 0); err != nil {
 		t.Fatal(err)
 	}
-	idle.hearsEnd()
+	idle.endsAfterRequest(changed)
+	released := time.Now()
 	b.release()
 	busy.hears(200)
-	busy.hearsEnd()
+	busy.endsAfterRequest(released)
 }
 
-// A closed listener takes its connections along, as soon as they have had their answer; others stay.
+// When a listener closes, its connections end after the request in progress; those of other listeners stay.
 func TestListenerCloseEndsConnections(t *testing.T) {
 	b := &testBackend{window: 64}
 	e, ln := served(t, b)
@@ -142,23 +161,25 @@ func TestListenerCloseEndsConnections(t *testing.T) {
 	idle.hears(200)
 	busy.say(get("/slow"))
 	eventually(t, "the slow exchange runs", func() bool { return b.count(&b.started) == 3 })
+	closed := time.Now()
 	if err := ln.Close(); err != nil {
 		t.Fatal(err)
 	}
-	idle.hearsEnd()
+	idle.endsAfterRequest(closed)
+	released := time.Now()
 	b.release()
 	busy.hears(200)
-	busy.hearsEnd()
+	busy.endsAfterRequest(released)
 	stays.say(get("/hello"))
 	stays.hears(200)
 	if c, err := net.Dial("tcp4", ln.Addr()); err == nil {
 		c.Close()
-		t.Error("the closed listener takes connections")
+		t.Error("the closed listener accepts connections")
 	}
 }
 
-// Another engine takes over the listening sockets: what was accepted stays, and ends with the shutdown; whoever comes gets
-// to the other.
+// Another engine takes over the listening sockets. Accepted connections stay and end with Retire; new ones reach the other
+// engine.
 func TestHandOver(t *testing.T) {
 	first, second := &testBackend{window: 64}, &testBackend{window: 64}
 	e, ln := served(t, first)
@@ -197,10 +218,11 @@ func TestHandOver(t *testing.T) {
 		p.hears(200)
 		p.hearsEnd()
 	}
+	released := time.Now()
 	first.release()
 	busy.hears(200)
-	busy.hearsEnd()
-	if err := <-drained; err != nil {
+	busy.endsAfterRequest(released)
+	if err := wait(t, drained, "the end of Retire"); err != nil {
 		t.Error(err)
 	}
 	if n := second.count(&second.started); n < 19 {
@@ -208,31 +230,27 @@ func TestHandOver(t *testing.T) {
 	}
 }
 
-// A connection that is to end has the time for one more request, which is answered; then, or after a second, it ends.
+// A connection that is to end has time for one more request, which is answered; then it ends. TestLastRequest is about one
+// without a further request.
 func TestRetire(t *testing.T) {
 	b := &testBackend{window: 64}
 	e, ln := served(t, b)
-	late, silent, busy := dial(t, ln.Addr()), dial(t, ln.Addr()), dial(t, ln.Addr())
-	for _, p := range []*peer{late, silent} {
-		p.say(get("/hello"))
-		p.hears(200)
-	}
-	busy.say(get("/slow"))
-	eventually(t, "the slow exchange runs", func() bool { return b.count(&b.started) == 3 })
-	ln.HandOver()
-	over := make(chan error)
-	go func() { over <- e.Retire(context.Background()) }()
-	eventually(t, "it has begun", func() bool { return e.stopping.Load() })
+	late, busy := dial(t, ln.Addr()), dial(t, ln.Addr())
 	late.say(get("/hello"))
 	late.hears(200)
-	late.hearsEnd()
+	busy.say(get("/slow"))
+	eventually(t, "the slow exchange runs", func() bool { return b.count(&b.started) == 2 })
+	ln.HandOver()
+	over := make(chan error)
+	retired := time.Now()
+	go func() { over <- e.Retire(context.Background()) }()
+	eventually(t, "it has started", func() bool { return e.stopping.Load() })
+	late.endsAfterRequest(retired)
+	released := time.Now()
 	b.release()
 	busy.hears(200) // it was promised that the connection persists
-	busy.say(get("/hello"))
-	busy.hears(200)
-	busy.hearsEnd()
-	silent.hearsEnd()
-	if err := <-over; err != nil {
+	busy.endsAfterRequest(released)
+	if err := wait(t, over, "the end of Retire"); err != nil {
 		t.Error(err)
 	}
 }

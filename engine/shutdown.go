@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// Drain is the first part of a shutdown: listeners close at once, then idle connections; connections with a request
-// finish it and close. It returns when no connection is left, or ctx's error. Backends must go on until then.
+// Drain is the first part of a shutdown. Listeners close at once, then idle connections; connections with a request finish
+// it and close. Drain returns nil when no connection is left, or ctx's error. Backends have to keep working until then.
 func (e *Engine) Drain(ctx context.Context) error { return e.end(ctx, false) }
 
-// Retire is Drain for an engine whose listeners another process has (Listener.HandOver), so that nobody waits for its end:
-// idle connections are not closed at once but with their next response, or after a second without a request. A peer that
-// sends a request at just this moment gets an answer and not the end of the connection.
+// Retire is Drain for an engine whose listeners another process has taken over (Listener.HandOver), so its end is not
+// urgent. Idle connections are not closed at once but after their next response, or after a second without a request: a
+// peer that sends a request at this very moment is answered.
 func (e *Engine) Retire(ctx context.Context) error { return e.end(ctx, true) }
 
 func (e *Engine) end(ctx context.Context, patient bool) error {
@@ -23,16 +23,16 @@ func (e *Engine) end(ctx context.Context, patient bool) error {
 	for _, ln := range listeners {
 		ln.r.Close()
 	}
-	// The loops close listening sockets in the order of posts: when they have answered this, nobody gets in any more, and
-	// only then a peer sees that its connection ends.
+	// The loops close listening sockets in the order of posts. Once they have answered this, no new connection gets in, and
+	// only then may a peer see that its connection ends.
 	e.onEveryLoop(func(*loop) error { return nil })
 	e.stopping.Store(true)
 	e.onEveryLoop(func(l *loop) error { l.drain(patient); return nil })
 	return e.waitForConns(ctx)
 }
 
-// Shutdown ends the engine: Drain, and when ctx ends before that, what is left is reset. Then the loops stop. It returns
-// ctx's error if connections were cut, else nil. Backends are not stopped: that is their owner's to do.
+// Shutdown ends the engine: Drain, and if ctx ends first, the connections that are left are reset. Then the loops stop. It
+// returns nil, or ctx's error if connections were reset. It does not stop the backends: their owner does.
 func (e *Engine) Shutdown(ctx context.Context) error {
 	err := e.Drain(ctx)
 	if err != nil {
@@ -42,7 +42,7 @@ func (e *Engine) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// waitForConns looks every few milliseconds: a shutdown is rare, and no connection has to know of it.
+// waitForConns polls every few milliseconds: a shutdown is rare, and this way no connection has to know of it.
 func (e *Engine) waitForConns(ctx context.Context) error {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
@@ -58,44 +58,51 @@ func (e *Engine) waitForConns(ctx context.Context) error {
 
 func (e *Engine) stopLoops() {
 	for _, l := range e.loops {
-		l.Stop()
+		l.r.Stop()
 	}
 	e.running.Wait()
 }
 
-// lastRequestMS is how long a connection that is to end waits for a last request, if its peer has been told that it is
-// persistent: closing it at once would hit a request that is on its way. That one's response says that it ends.
+// lastRequestMS is how long a connection that is to end waits for a last request, if its peer was told that it is
+// persistent: closing it at once would hit a request that is on its way. The response to that request says that the
+// connection ends.
 const lastRequestMS = 1000
 
-// drain closes the connections that are to end and wait for a request; if patient, they may make a last one. The others
-// close by themselves: see conn.finish.
+// drain ends the idle connections that are to end; if patient, after the time for a last request. Connections with a request
+// end by themselves: see conn.finish.
 func (l *loop) drain(patient bool) {
+	nowMS := l.sys.nowMS()
 	for c := l.conns.first; c != nil; {
 		next := c.next
 		switch {
 		case c.state != stateIdle || !c.ending():
 		case patient:
-			c.awaitLast()
+			c.awaitLast(nowMS)
 		default:
-			// A request may be here of which no event has told yet. Its peer could not know that it was too late.
-			c.readable = true
-			c.advance()
-			if c.state == stateIdle && c.in.Len() == 0 {
-				c.linger()
-			}
+			c.endIdle(nowMS)
 		}
 		c = next
 	}
 }
 
-// awaitLast gives an idle connection that is to end the time for a last request.
-func (c *conn) awaitLast() {
+// endIdle closes an idle connection. A request may have arrived that no event has reported yet: it is answered, since its
+// peer could not know that it was too late.
+func (c *conn) endIdle(nowMS uint64) {
+	c.socket.readable = true
+	c.advance(nowMS)
+	if c.state == stateIdle && c.input.Len() == 0 {
+		c.linger(nowMS)
+	}
+}
+
+// awaitLast gives a connection that is to end the time for a last request.
+func (c *conn) awaitLast(nowMS uint64) {
 	c.state = stateIdle
 	wait := uint64(lastRequestMS)
-	if idle := c.s.limits.idleMS; idle != 0 {
+	if idle := c.service.limits.idleMS; idle != 0 {
 		wait = min(wait, idle)
 	}
-	c.setDeadline(wait)
+	c.setTimeout(nowMS, wait)
 }
 
 func (l *loop) resetAll() {

@@ -4,13 +4,12 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 )
 
-// What has reached this machine before the shutdown began is answered, whether the loop has noticed it or not: requests on
-// connections that were idle, and on connections that nobody has accepted yet.
+// Requests that reached the machine before the shutdown are answered, even if no loop has noticed them: on idle connections, and
+// on connections that are not accepted yet.
 func TestShutdownAnswersWhatWaits(t *testing.T) {
 	for _, network := range []string{"tcp4", "unix"} {
 		t.Run(network, func(t *testing.T) {
@@ -38,13 +37,13 @@ func TestShutdownAnswersWhatWaits(t *testing.T) {
 				p.hears(200)
 				peers = append(peers, p)
 			}
-			// Now the loops do not get to anything else until Shutdown has begun.
+			// From now on the loops are busy, until Shutdown has started.
 			busy, release := make(chan struct{}), make(chan struct{})
 			for _, l := range e.loops {
-				l.Post(func() { busy <- struct{}{}; <-release })
+				l.r.Post(func() { busy <- struct{}{}; <-release })
 			}
 			for range e.loops {
-				<-busy
+				wait(t, busy, "the loop is busy")
 			}
 			for range each {
 				peers = append(peers, dialOn(t, network, address))
@@ -61,41 +60,16 @@ func TestShutdownAnswersWhatWaits(t *testing.T) {
 					t.Errorf("body %q, want %d", got, i)
 				}
 				p.hearsEnd()
-				p.Close()
 			}
-			if err := <-done; err != nil {
+			if err := wait(t, done, "the end of the shutdown"); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 }
 
-// A connection that has sent its body to the last byte looks as if there was more to read. When its exchange ends after the
-// shutdown has begun there is nothing, and it must not be kept waiting for the next request.
-func TestShutdownAfterBody(t *testing.T) {
-	b := &testBackend{window: 64}
-	e, addr := start(t, Options{Loops: 1}, Limits{BufferBody: 10}, b)
-	p := dial(t, addr)
-	p.say("POST /slow HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n")
-	eventually(t, "the exchange starts", func() bool { b.mu.Lock(); defer b.mu.Unlock(); return len(b.slow) == 1 })
-	p.say(strings.Repeat("x", 100))
-	eventually(t, "the body is there", func() bool { b.mu.Lock(); defer b.mu.Unlock(); return b.bodies == 1 })
-	done := make(chan error, 1)
-	go func() { done <- e.Shutdown(context.Background()) }()
-	eventually(t, "idle connections are closed", func() bool { return e.stopping.Load() })
-	e.onEveryLoop(func(*loop) error { return nil })
-	e.onEveryLoop(func(*loop) error { return nil })
-	b.release()
-	p.hears(200)
-	p.hearsEnd()
-	p.Close()
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
-}
-
-// No connection ends because of the shutdown as long as one listening socket is still open: its peer might come back
-// through that, only to be turned away.
+// The shutdown ends no connection while a listening socket is still open: the peer might connect again through that, only to be
+// turned away.
 func TestShutdownClosesListenersFirst(t *testing.T) {
 	e, addr := start(t, Options{Loops: 2}, Limits{}, &testBackend{window: 64})
 	var p *peer
@@ -104,8 +78,8 @@ func TestShutdownClosesListenersFirst(t *testing.T) {
 		q.say(get("/hello"))
 		q.hears(200)
 		n := make(chan int, 1)
-		e.loops[0].Post(func() { n <- e.loops[0].conns.len })
-		if <-n > 0 {
+		e.loops[0].r.Post(func() { n <- e.loops[0].conns.len })
+		if wait(t, n, "an answer of the loop") > 0 {
 			p = q
 		} else {
 			q.Close()
@@ -114,22 +88,21 @@ func TestShutdownClosesListenersFirst(t *testing.T) {
 	busy, release := make(chan struct{}), make(chan struct{})
 	letGo := sync.OnceFunc(func() { close(release) })
 	defer letGo()
-	e.loops[1].Post(func() { close(busy); <-release })
-	<-busy
+	e.loops[1].r.Post(func() { close(busy); <-release })
+	wait(t, busy, "the loop is busy")
 	done := make(chan error, 1)
 	go func() { done <- e.Shutdown(context.Background()) }()
 	eventually(t, "the shutdown begins", func() bool { e.mu.Lock(); defer e.mu.Unlock(); return e.stopped })
 	closed := make(chan struct{})
-	e.loops[0].Post(func() { close(closed) })
-	<-closed
+	e.loops[0].r.Post(func() { close(closed) })
+	wait(t, closed, "the listener is closed")
 	for range 3 {
 		p.say(get("/hello"))
 		p.hears(200)
 	}
 	letGo()
 	p.hearsEnd()
-	p.Close()
-	if err := <-done; err != nil {
+	if err := wait(t, done, "the end of the shutdown"); err != nil {
 		t.Error(err)
 	}
 }

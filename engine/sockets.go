@@ -9,18 +9,17 @@ import (
 	"moonbridge/reactor"
 )
 
-// ErrNoSockets is returned by ServeSockets for a backend that does not take sockets.
-var ErrNoSockets = errors.New("engine: the backend does not take whole connections: no handler.SocketBackend")
+// ErrNoSockets is returned by ServeSockets for a backend that does not take raw connections.
+var ErrNoSockets = errors.New("engine: the backend takes no raw connections: it is no backend.SocketBackend")
 
-// ServeSockets has the connections of ln handed over to b as they are accepted: raw connections, of which nothing has been
-// read and about which the engine knows nothing from then on. b's part on each loop has to be a backend.SocketBackend, else
-// the error is ErrNoSockets and nothing is served. index is passed to the backend with every connection, to tell its
-// listeners apart. As Serve it may be called again, also for a listener that was served by Serve: connections that are there
-// then end after the request in progress.
+// ServeSockets starts handing ln's connections over to b as they are accepted: raw connections, of which the engine has read
+// nothing and knows nothing from then on. The backend receives index with every connection, to tell its listeners apart. If
+// a part of b on a loop is no backend.SocketBackend, the error is ErrNoSockets and nothing is served; other errors are those
+// of Serve. Like Serve, it may be called again, even on a listener that Serve has been given: open connections then end
+// after the request in progress.
 //
-// A connection that the backend refuses, or that comes when there are Options.MaxConns of other connections, is reset.
-// Those that were handed over are not counted, not bounded by a time, and go on after Drain and Shutdown: all of that is the
-// backend's to do.
+// A connection is reset if the backend refuses it, or if Options.MaxConns other connections are open. Connections that were
+// handed over are not counted, have no timeout, and outlive Drain and Shutdown: all of that is up to the backend.
 func (e *Engine) ServeSockets(ln *Listener, b backend.Backend, index int) error {
 	parts := make([]backend.SocketBackend, len(e.loops))
 	err := e.onEveryLoop(func(l *loop) error {
@@ -32,26 +31,26 @@ func (e *Engine) ServeSockets(ln *Listener, b backend.Backend, index int) error 
 		if !ok {
 			return ErrNoSockets
 		}
-		parts[l.Index()] = s
+		parts[l.index] = s
 		return nil
 	})
 	if err != nil {
 		return err
 	}
 	return e.onEveryLoop(func(l *loop) error {
-		return l.bind(ln, nil, &socketService{backend: parts[l.Index()], index: index})
+		return l.bind(ln, nil, &socketService{backend: parts[l.index], index: index})
 	})
 }
 
-// socketService is what the raw connections of one listener are given to, on one loop.
+// socketService is what takes the raw connections of one listener, on one loop.
 type socketService struct {
 	backend backend.SocketBackend
 	index   int
 	addrs   *addrs
 }
 
-// handOver gives a new connection to the backend. The poller never hears of it: an edge that was told here would be missing
-// there.
+// handOver gives a new connection to the backend. It never reaches the poller, which reports an edge once: an edge reported
+// here would be missing there.
 func (l *loop) handOver(s *socketService, fd int, peer netip.AddrPort) {
 	if l.e.conns.Load() >= l.e.connsMax {
 		l.logLimit()
@@ -67,7 +66,7 @@ func (l *loop) handOver(s *socketService, fd int, peer netip.AddrPort) {
 	}
 }
 
-// resetNow closes a connection that the loop does not know, with a RST: it was not served.
+// resetNow closes a connection that the reactor does not know, with a RST: it was not served.
 func resetNow(fd int) {
 	reactor.SetLinger0(fd)
 	syscall.Close(fd)

@@ -1,20 +1,23 @@
 package reactor
 
 import (
+	"net/netip"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 const (
-	// acceptsPerTurn bounds what one turn does for new connections; the rest waits for the next turn.
+	// acceptsPerTurn bounds how many connections are accepted before other events and tasks get their turn. The rest waits in
+	// the kernel.
 	acceptsPerTurn = 64
 	// acceptsAtClose bounds what is accepted when the listener closes: a full queue.
 	acceptsAtClose = backlogDefault
-	// acceptPause is how long accepting rests when the process or the system has run out of descriptors or memory. The
-	// connections wait in the kernel; a retry at once would only burn time that closing connections needs.
+	// acceptPause is how long accepting pauses when the process or the system has run out of descriptors or memory. The
+	// connections wait in the kernel. To retry at once would only use up time that closing connections needs. If there is
+	// no descriptor after the pause either, the connections that wait are turned away: see spare.go.
 	acceptPause = 100 * time.Millisecond
-	// acceptLogPause: at most one line about it per listening socket and second.
+	// acceptLogPause bounds log lines about it to one a second per listening socket.
 	acceptLogPause = int64(time.Second)
 )
 
@@ -25,29 +28,31 @@ type acceptor struct {
 	loop   *Loop
 	fd     int
 	accept AcceptFunc
-	again  func() // acceptMore, made once
+	refuse AcceptFunc // nil: connections wait for a descriptor
+	again  func()     // acceptMore, made once
 
 	// Owned by the loop.
 	room     acceptRoom
-	waiting  bool // acceptMore will be called: there may be more connections, and no edge will tell
+	paused   bool // the last attempt ended in a pause
+	waiting  bool // acceptMore will be called: there may be more connections, and no edge will report them
 	closed   bool
 	loggedAt int64 // ns; 0: never
 }
 
-func newAcceptor(ln *Listener, l *Loop, fd int, accept AcceptFunc) *acceptor {
-	a := &acceptor{ln: ln, loop: l, fd: fd, accept: accept}
+func newAcceptor(ln *Listener, l *Loop, fd int, accept, refuse AcceptFunc) *acceptor {
+	a := &acceptor{ln: ln, loop: l, fd: fd, accept: accept, refuse: refuse}
 	a.again = a.acceptMore
 	return a
 }
 
-// Ready is called on each edge: there are connections.
+// Ready is called on each edge: connections have arrived.
 func (a *acceptor) Ready(Readiness) {
 	if !a.waiting {
 		a.acceptSome()
 	}
 }
 
-// acceptMore goes on after a full turn or a pause.
+// acceptMore continues after a full share or a pause.
 func (a *acceptor) acceptMore() {
 	a.waiting = false
 	if !a.closed {
@@ -55,34 +60,39 @@ func (a *acceptor) acceptMore() {
 	}
 }
 
-// acceptSome accepts until there is nothing left, the turn's share is used up, or the system refuses.
+// acceptSome accepts until no connection is left, the share is used up, or the system refuses.
 func (a *acceptor) acceptSome() {
 	more, errno := a.acceptUpTo(acceptsPerTurn)
-	switch {
-	case errno != 0:
+	if errno != 0 {
+		if a.paused && (errno == unix.EMFILE || errno == unix.ENFILE) {
+			a.refuseSome()
+		}
+		a.paused = true
 		a.pause(errno)
-	case more:
+		return
+	}
+	a.paused = false
+	if more {
 		a.waiting = true
 		a.loop.Post(a.again)
 	}
 }
 
-// acceptUpTo accepts at most n connections. more: there may be others; an error is one of the process or the system.
+// acceptUpTo accepts at most n connections. more says that there may be others. An error is one of the process or the
+// system, not of a connection.
 func (a *acceptor) acceptUpTo(n int) (more bool, err unix.Errno) {
 	for range n {
+		scarce.RLock()
 		fd, peer, errno := accept(a.fd, &a.room)
+		scarce.RUnlock()
 		switch errno {
 		case 0:
-			if a.ln.shared {
-				a.ln.deal(a, fd, peer)
-			} else {
-				a.accept(fd, peer)
-			}
+			a.accepted(fd, peer)
 		case unix.EAGAIN:
 			return false, 0
 		case unix.EINTR, unix.ECONNABORTED, unix.EPROTO, unix.EPERM, unix.ENETDOWN, unix.ENOPROTOOPT, unix.EHOSTDOWN,
 			unix.EHOSTUNREACH, unix.EOPNOTSUPP, unix.ENETUNREACH, unix.ETIMEDOUT:
-			// An error of the connection that is passed on by accept: that connection is gone, the next may be fine.
+			// An error of the connection, which accept passes on: that connection is gone, but the next may be fine.
 		default:
 			return true, errno
 		}
@@ -90,7 +100,20 @@ func (a *acceptor) acceptUpTo(n int) (more bool, err unix.Errno) {
 	return true, 0
 }
 
-// pause is the answer to EMFILE, ENFILE, ENOBUFS, ENOMEM, and to what cannot happen.
+// accepted passes a new connection on.
+func (a *acceptor) accepted(fd int, peer netip.AddrPort) {
+	switch {
+	case a.incomplete():
+		a.refuse(fd, peer)
+		a.loop.spares.fill()
+	case a.ln.shared:
+		a.ln.deal(a, fd, peer)
+	default:
+		a.accept(fd, peer)
+	}
+}
+
+// pause is the answer to EMFILE, ENFILE, ENOBUFS and ENOMEM, and to anything unexpected.
 func (a *acceptor) pause(err error) {
 	if now := a.loop.Clock(); a.loggedAt == 0 || now-a.loggedAt >= acceptLogPause {
 		a.loggedAt = now
@@ -100,9 +123,9 @@ func (a *acceptor) pause(err error) {
 	a.loop.After(acceptPause, a.again)
 }
 
-// close closes the listening socket. Those who have connected before get in: for them the listener was open. The descriptor
-// lives until the end of the batch, but nobody else gets in from now on: on Linux shutdown ends listening (elsewhere it is an
-// error, and a connection may come in that moment).
+// close closes the listening socket. Connections that are waiting are accepted first: for their peers the listener was open.
+// The descriptor stays open until the end of the batch, but on Linux shutdown ends listening now. Elsewhere shutdown is an
+// error, and a connection that arrives in this moment is reset.
 func (a *acceptor) close() {
 	a.closed = true
 	if e := a.loop.lookup(a.fd); e == nil || e.handler != a {

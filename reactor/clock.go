@@ -11,19 +11,19 @@ var started = time.Now()
 
 const nsPerTick = int64(time.Millisecond)
 
-// Now is the time at which the turn began, in ns on a monotonic clock that all loops of the process share.
+// Now is the time at which the turn started, in nanoseconds on a monotonic clock that all loops of the process share.
 func (l *Loop) Now() int64 { return l.now }
 
-// Clock is the time of the same clock, read anew. Any goroutine may call it.
+// Clock reads the same clock now. Any goroutine may call it.
 func (l *Loop) Clock() int64 { return int64(time.Since(started)) }
 
-// NowMS is Now in ticks of the wheel, rounded down: the clock of SetTimer.
+// NowMS is Now in milliseconds, rounded down: the ticks of SetTimer.
 func (l *Loop) NowMS() uint64 { return l.tick() }
 
 func (l *Loop) tick() uint64 { return uint64(l.now / nsPerTick) }
 
-// SetTimer arms t for tick deadlineMS, or moves it there. It expires inside a turn, never before the deadline; one that
-// is past due in this turn or the next one.
+// SetTimer arms t for tick deadlineMS, or moves it there. It expires within a turn, never before the deadline. One that is
+// past due expires in this turn or the next.
 func (l *Loop) SetTimer(t *timers.Timer, deadlineMS uint64) {
 	l.wheel.Set(t, deadlineMS)
 	if !l.turning {
@@ -31,41 +31,38 @@ func (l *Loop) SetTimer(t *timers.Timer, deadlineMS uint64) {
 	}
 }
 
-// CancelTimer disarms t and says whether it was armed.
+// CancelTimer disarms t, and reports whether it was armed.
 func (l *Loop) CancelTimer(t *timers.Timer) bool { return l.wheel.Cancel(t) }
 
-// Timers is the number of armed timers.
-func (l *Loop) Timers() int { return l.wheel.Len() }
-
-// After is a function to be called later. See Loop.After.
+// After is a function that will be called later. See Loop.After.
 type After struct {
 	timer timers.Timer
 	loop  *Loop
 	fn    func()
 }
 
-// After calls fn once on the loop when at least d has passed.
+// After calls fn once on the loop, when at least d has passed.
 func (l *Loop) After(d time.Duration, fn func()) *After {
 	a := &After{loop: l, fn: fn}
 	a.timer.Init(a)
-	l.SetTimer(&a.timer, l.TickAfter(d))
+	l.SetTimer(&a.timer, l.tickAfter(d))
 	return a
 }
 
-// TickAfter is the first tick that begins at least d from now: the deadline to set for a timeout of d.
-func (l *Loop) TickAfter(d time.Duration) uint64 {
-	const far = int64(1) << 62 // keeps the sum from overflowing: 146 years
+// tickAfter is the first tick that starts at least d from now: the deadline for a timeout of d.
+func (l *Loop) tickAfter(d time.Duration) uint64 {
+	const far = int64(1) << 62 // 146 years; keeps the sum from overflowing
 	at := l.Clock() + min(max(int64(d), 0), far)
 	return uint64((at + nsPerTick - 1) / nsPerTick)
 }
 
-// Expired is for the wheel.
+// Expired implements timers.Expirer.
 func (a *After) Expired(*timers.Timer) { a.fn() }
 
-// Stop keeps fn from being called. It is false if fn was called or Stop was called before.
+// Stop keeps fn from being called. It returns false if fn was called already, or Stop was.
 func (a *After) Stop() bool { return a.loop.CancelTimer(&a.timer) }
 
-// expire fires what was due at the begin of the turn.
+// expire fires the timers that were due at the start of the turn.
 func (l *Loop) expire() {
 	if l.alarmed.Load() {
 		l.alarmed.Store(false)
@@ -76,9 +73,9 @@ func (l *Loop) expire() {
 	}
 }
 
-// setAlarm sees to it that the bell rings at the next deadline, the poller having no time limit. It says whether that is
-// now. An alarm that is too early is not moved: when it goes off with nothing due it is set anew. So timers that are set and
-// cancelled, or moved away, cost nothing here.
+// setAlarm makes the bell ring at the next deadline, since the poller has no time limit. It returns true if that is now. An
+// alarm that is too early is not moved: when it goes off and nothing is due, it is set again. So timers that are set and
+// cancelled, or moved to later, cost nothing here.
 func (l *Loop) setAlarm() (due bool) {
 	next, ok := l.wheel.Next()
 	if !ok || next >= l.alarmAt {
@@ -103,8 +100,8 @@ func (l *Loop) setAlarmOrRing() {
 	}
 }
 
-// ringAlarm is called by the alarm on a goroutine of its own. A late call for an alarm that was moved since only makes the
-// loop set it again.
+// ringAlarm is called by the alarm on a goroutine of its own. A late call, for an alarm that has been moved since, only makes
+// the loop set it again.
 func (l *Loop) ringAlarm() {
 	l.alarmed.Store(true)
 	l.wake()

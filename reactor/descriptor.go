@@ -7,31 +7,32 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// entry is what the loop knows of a descriptor; the zero value: nothing.
+// entry is what the loop knows of a descriptor. The zero value: it is not registered.
 type entry struct {
 	handler Handler
 	owned   bool // by the loop
 }
 
-// readyFunc makes a Handler of Watch's function.
+// readyFunc makes the function of Watch a Handler.
 type readyFunc func()
 
 func (f readyFunc) Ready(Readiness) { f() }
 
-// Add takes over fd, a non-blocking socket, and calls h.Ready when it has become readable or writable, from the next
-// batch of events on. After an error fd is still the caller's.
+// Add takes over fd, a non-blocking socket, and calls h.Ready when it has become readable or writable, from the next batch of
+// events on. The error is syscall.EBADF or syscall.EEXIST for a descriptor that cannot be registered or already is, or that
+// of the poller. After an error fd still belongs to the caller.
 func (l *Loop) Add(fd int, h Handler) error { return l.register(fd, h, true, true) }
 
-// AddRead is Add for a descriptor that is only read or accepted from.
+// AddRead is Add for a descriptor that is only read from, or that connections are accepted from.
 func (l *Loop) AddRead(fd int, h Handler) error { return l.register(fd, h, false, true) }
 
-// Watch calls ready when fd, which stays the caller's, has become readable. Nothing is read from it. It suits an eventfd
-// that is never read; of a pipe or socket ready has to read.
+// Watch calls ready when fd has become readable. fd stays with the caller, and the loop reads nothing from it: that is enough
+// for an eventfd that is never read; from a pipe or socket, ready has to read. Errors are those of Add.
 func (l *Loop) Watch(fd int, ready func()) error {
 	return l.register(fd, readyFunc(ready), false, false)
 }
 
-// Unwatch ends Watch. The caller may close fd in a later turn, or give it to Close.
+// Unwatch ends Watch. The caller may then close fd in a later turn. The error is syscall.ENOENT if fd is not watched.
 func (l *Loop) Unwatch(fd int) error {
 	if l.lookup(fd) == nil || l.table[fd].owned {
 		return fmt.Errorf("unwatch %d: %w", fd, syscall.ENOENT)
@@ -40,8 +41,8 @@ func (l *Loop) Unwatch(fd int) error {
 	return l.poller.remove(fd)
 }
 
-// Close ends the registration of fd, whether owned or watched, at once: its handler is not called again. The descriptor
-// itself is closed a little later, when events that were fetched before are done with.
+// Close ends the registration of fd, owned or watched, at once: its handler is not called again. The descriptor itself is
+// closed a little later, when the events that were fetched before have been handled. It panics if fd is not registered.
 func (l *Loop) Close(fd int) {
 	e := l.lookup(fd)
 	if e == nil {
@@ -87,9 +88,9 @@ func (l *Loop) lookup(fd int) *entry {
 	return &l.table[fd]
 }
 
-// closeAll closes what Close was called for: the one place where descriptors of the loop are closed. It is called at the
-// end of a batch. At the bell would be too early: the poller may have fetched events of these descriptors in the same
-// batch, and by the time that it reports them the number may belong to another connection.
+// closeAll closes what Close was called for. It is the one place where descriptors of the loop are closed, and is called at
+// the end of a batch. The bell would be too early: the poller may have fetched events of these descriptors in the same batch,
+// and by the time it reports them the number may belong to another connection.
 func (l *Loop) closeAll() {
 	for _, fd := range l.closing {
 		unix.Close(fd)

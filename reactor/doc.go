@@ -1,21 +1,23 @@
-// Package reactor runs event loops: which descriptor is ready, which task was posted, which deadline passed.
+// Package reactor runs event loops: they tell which descriptor is ready, which task was posted and which deadline has
+// passed.
 //
 // Nouns: a Loop is one goroutine with a poller (epoll or kqueue, through gnet's netpoll) and a timing wheel. A turn is one
-// pass of it: one batch of events and what belongs to it. A Handler is told of the Readiness of one descriptor. A Listener
-// is an address with one or more listening sockets, attached to loops that accept.
+// pass of the loop: one batch of events, and everything that belongs to it. A Handler is told of the Readiness of one
+// descriptor. A Listener is an address with one or more listening sockets, attached to the loops that accept.
 //
-// Ownership: everything of a Loop belongs to its goroutine (the one that is in Run), and is called there or before Run,
-// except what is documented for any goroutine: Post, Stop, Clock, Index, Count. A descriptor given to Add or AddRead
-// belongs to the loop, which closes it after Close, or at the end of Run; one given to Watch stays its owner's.
+// Ownership: everything of a Loop belongs to its goroutine, the one that is in Run. It is called there or before Run, except
+// for what is documented for any goroutine: Post, Stop, Clock, Index, Count. A descriptor given to Add or AddRead belongs to
+// the loop, which closes it after Close, or at the end of Run. One given to Watch stays with its owner.
 //
-// Readiness is edge-triggered: it is told once, and the handler remembers it until a call said Again or came back short.
-// It is a hint: a call may say Again all the same.
+// Readiness is edge-triggered: it is reported once, and the handler remembers it until a call returns EAGAIN or transfers
+// less than it was asked to. It is a hint: a call may return EAGAIN all the same.
 //
-// Lifetimes: after Close or Unwatch of a descriptor its handler is not called any more, not even for events that
-// were fetched before. The number of a closed descriptor is not used again while such events may be left.
+// Lifetimes: after Close or Unwatch of a descriptor its handler is not called again, not even for events that have already
+// been fetched. The number of a closed descriptor is not reused while such events may be left.
 //
-// The system calls of the hot way (Read, Write, Writev) are raw ones on non-blocking sockets: the scheduler does not hear
-// of them, and they allocate nothing.
+// The system calls of the hot path (Read, Write, Writev) are raw calls on non-blocking sockets: Go's scheduler is not told
+// of them, and they do not allocate.
 //
-// It does not: buffer, parse, limit the number of connections, or block anywhere but in the poller.
+// The package does not buffer, parse, or limit the number of connections. It blocks only in the poller, and in OpenListener
+// while a name is looked up.
 package reactor

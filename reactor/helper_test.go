@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// patience bounds waiting for what must happen soon. It is long because the machine may be busy.
+// patience bounds every wait. It is long because the machine may be busy.
 const patience = 20 * time.Second
 
 // startLoop runs a loop until the end of the test, and checks that it leaves nothing open.
@@ -41,8 +41,8 @@ func runLoop(t testing.TB, l *Loop) {
 		case <-time.After(patience):
 			t.Error("the loop does not stop")
 		}
-		if l.Open() != 0 {
-			t.Errorf("%d descriptors left open", l.Open())
+		if l.openCount() != 0 {
+			t.Errorf("%d descriptors left open", l.openCount())
 		}
 	})
 }
@@ -67,7 +67,7 @@ func wait[T any](t testing.TB, from <-chan T, what string) (got T) {
 	return got
 }
 
-// eventually waits for a condition, asked on the loop.
+// eventually waits for a condition, which it evaluates on the loop.
 func eventually(t testing.TB, l *Loop, what string, condition func() bool) {
 	t.Helper()
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
@@ -78,6 +78,18 @@ func eventually(t testing.TB, l *Loop, what string, condition func() bool) {
 		}
 	}
 	t.Fatalf("never %s", what)
+}
+
+// openCount is the number of descriptors that the loop owns, including those that are about to be closed.
+func (l *Loop) openCount() int { return l.open + len(l.closing) }
+
+// peerAddr is the address of the other end of a TCP socket.
+func peerAddr(fd int) netip.AddrPort {
+	address, err := unix.Getpeername(fd)
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	return addrPort(address)
 }
 
 func listen(t testing.TB, network, address string, o ListenOptions) *Listener {
@@ -109,7 +121,7 @@ func attach(t testing.TB, ln *Listener, l *Loop, handler func(l *Loop, fd int) H
 			t.Error(err)
 			unix.Close(fd)
 		}
-	}); err != nil {
+	}, nil); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -142,7 +154,7 @@ func (e *echo) Ready(got Readiness) {
 	for {
 		for len(e.left) > 0 {
 			n, errno := Write(e.fd, e.left)
-			if errno == Again {
+			if errno == unix.EAGAIN {
 				return
 			}
 			if errno != 0 {
@@ -152,7 +164,7 @@ func (e *echo) Ready(got Readiness) {
 			e.left = e.left[n:]
 		}
 		n, errno := Read(e.fd, e.buf[:])
-		if errno == Again {
+		if errno == unix.EAGAIN {
 			return
 		}
 		if errno != 0 || n == 0 {
@@ -170,7 +182,7 @@ func (e *echo) close() {
 	}
 }
 
-// exchange writes b and reads as much.
+// exchange writes b and reads it back.
 func exchange(t testing.TB, conn net.Conn, b []byte) {
 	t.Helper()
 	go conn.Write(b)
@@ -198,12 +210,12 @@ func pair(t testing.TB) (a, b int) {
 	return fds[0], fds[1]
 }
 
-// ready makes a Handler of a function.
+// ready makes a function a Handler.
 type ready func(got Readiness)
 
 func (f ready) Ready(got Readiness) { f(got) }
 
-// lines is a log to be read by tests.
+// lines is a log that tests can read.
 type lines struct {
 	mu    sync.Mutex
 	bytes bytes.Buffer
@@ -226,7 +238,7 @@ func newLog() (*slog.Logger, *lines) {
 	return slog.New(slog.NewTextHandler(w, nil)), w
 }
 
-// isOpen says whether a descriptor number is in use.
+// isOpen reports whether a descriptor number is in use.
 func isOpen(fd int) bool {
 	_, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
 	return err == nil

@@ -10,11 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A listening socket can pass from process to process: a new version of a server takes it over from the old one, a service
-// manager opens it for a server. Connections that wait to be accepted stay with the socket, so that none is refused.
+// A listening socket can be passed from process to process: a new version of a server takes it over from the old one, or a
+// service manager opens it for a server. Connections that wait to be accepted stay with the socket, so none is refused.
 
-// SocketAddress says which network and address a listening stream socket has, in the terms of OpenListener. It is an error
-// if fd is none.
+// SocketAddress returns the network and address of the listening stream socket fd, in the terms of OpenListener. It returns an
+// error if fd is not such a socket.
 func SocketAddress(fd int) (network, address string, err error) {
 	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
 	if err != nil {
@@ -46,7 +46,7 @@ func SocketAddress(fd int) (network, address string, err error) {
 	return "", "", errors.New("not an IP or Unix socket")
 }
 
-// inherit takes over o.Inherited. With another number of sockets than loops, which is so if another program has opened
+// inherit takes over o.Inherited. If the number of sockets differs from that of the loops, because another program has opened
 // them, one loop accepts for all.
 func (ln *Listener) inherit(network, address string, o ListenOptions) (err error) {
 	defer func() {
@@ -59,7 +59,7 @@ func (ln *Listener) inherit(network, address string, o ListenOptions) (err error
 			return fmt.Errorf("inherited socket %d: %w", fd, err)
 		}
 	}
-	_, actual, err := SocketAddress(o.Inherited[0])
+	is, actual, err := SocketAddress(o.Inherited[0])
 	if err != nil {
 		return err
 	}
@@ -71,7 +71,8 @@ func (ln *Listener) inherit(network, address string, o ListenOptions) (err error
 		if err != nil {
 			return err
 		}
-		ln.addr = net.TCPAddrFromAddrPort(at)
+		tcp := net.TCPAddrFromAddrPort(at)
+		ln.addr, ln.at = tcp, endpointOf(is, tcp)
 	}
 	ln.foreign = o.Foreign
 	ln.shared = network == "unix" || !reusePortBalances || len(o.Inherited) != o.Sockets
@@ -79,14 +80,14 @@ func (ln *Listener) inherit(network, address string, o ListenOptions) (err error
 	return nil
 }
 
-// prepareInherited gives an inherited socket what openSocket and bindTCP give to ours.
+// prepareInherited sets on an inherited socket what openSocket and bindTCP set on ours.
 func prepareInherited(fd int, network string) error {
 	is, _, err := SocketAddress(fd)
 	if err != nil {
 		return err
 	}
 	if (is == "unix") != (network == "unix") {
-		return fmt.Errorf("is of network %s, not %s", is, network)
+		return fmt.Errorf("is on network %s, not %s", is, network)
 	}
 	unix.CloseOnExec(fd)
 	if err := unix.SetNonblock(fd, true); err != nil {
@@ -98,16 +99,17 @@ func prepareInherited(fd int, network string) error {
 	return setOption(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 }
 
-// inheritFile is the file of an inherited Unix socket; nil if there is none, or something else, at its path.
+// inheritFile is the file of an inherited Unix socket. It is known to be gone if there is nothing, or no socket, at its path.
 func inheritFile(path string) *sockFile {
-	info, err := os.Lstat(path)
-	if err != nil || info.Mode().Type() != os.ModeSocket {
-		return nil
+	f, err := newSockFile(path)
+	if err != nil || f.info.Mode().Type() != os.ModeSocket {
+		f.info = nil
 	}
-	return &sockFile{path: path, info: info}
+	return f
 }
 
-// Files are duplicates of the listening sockets, to be passed on to another process. The caller closes them.
+// Files returns duplicates of the listening sockets, to be passed to another process. The caller closes them. The error is
+// net.ErrClosed after Close or HandOver, or that of duplicating a descriptor.
 func (ln *Listener) Files() (files []*os.File, err error) {
 	ln.mu.Lock()
 	defer ln.mu.Unlock()
@@ -131,8 +133,8 @@ func (ln *Listener) Files() (files []*os.File, err error) {
 	return files, nil
 }
 
-// HandOver is Close for a listener whose sockets another process has now (Files): they go on listening, those who wait are
-// left to that process, and the file of a Unix socket stays.
+// HandOver is Close for a listener whose sockets another process has now (Files). The sockets stay open there, connections that
+// wait to be accepted are left to that process, and the file of a Unix socket stays.
 func (ln *Listener) HandOver() {
 	ln.mu.Lock()
 	defer ln.mu.Unlock()
@@ -147,8 +149,8 @@ func (ln *Listener) HandOver() {
 	}
 }
 
-// leave gives up a socket that listens on in another process. The poller has to be told: it would report events of the
-// socket as long as anybody has it.
+// leave gives up a socket on which another process keeps listening. It has to be removed from the poller, which would report
+// events of the socket for as long as any process has it open.
 func (a *acceptor) leave() {
 	a.closed = true
 	if e := a.loop.lookup(a.fd); e == nil || e.handler != a {

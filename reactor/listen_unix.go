@@ -5,19 +5,31 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// sockPathMax is what fits in an address, the NUL at the end left out.
+// sockPathMax is the number of bytes that fit into an address, without the final NUL.
 const sockPathMax = len(unix.RawSockaddrUnix{}.Path) - 1
 
-// sockFile is the file of a bound Unix socket. It is known by its inode and, as numbers of inodes are used again, its time
-// of creation (nothing modifies a socket file later), so that a file that somebody else has put there since is left alone.
+// sockFile is the file of a bound Unix socket. It is identified by its inode and, since inode numbers are reused, its time of
+// creation (nothing modifies a socket file later), so that a file which somebody else has put there since is left alone.
 type sockFile struct {
-	path string
-	info fs.FileInfo
+	asked string      // path as it was given
+	path  string      // the same without symbolic links, which may lead elsewhere later
+	info  fs.FileInfo // nil: the file was gone when the socket was inherited
+}
+
+func newSockFile(path string) (*sockFile, error) {
+	f := &sockFile{asked: path, path: path}
+	if dir, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
+		f.path = filepath.Join(dir, filepath.Base(path))
+	}
+	var err error
+	f.info, err = os.Lstat(f.path)
+	return f, err
 }
 
 // listenUnix opens the listening socket of a path.
@@ -42,13 +54,12 @@ func listenUnix(path string, o ListenOptions) (file *sockFile, fds []int, err er
 	return file, []int{fd}, nil
 }
 
-// bindUnix binds, sets the permissions, and only then listens: nobody connects who may not.
+// bindUnix binds, sets the permissions, and only then listens, so that nobody without permission can connect.
 func bindUnix(fd int, path string, o ListenOptions) (file *sockFile, err error) {
 	if err = unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
 		return nil, os.NewSyscallError("bind", err)
 	}
-	file = &sockFile{path: path}
-	if file.info, err = os.Lstat(path); err != nil {
+	if file, err = newSockFile(path); err != nil {
 		os.Remove(path)
 		return nil, err
 	}
@@ -65,7 +76,7 @@ func bindUnix(fd int, path string, o ListenOptions) (file *sockFile, err error) 
 	return file, nil
 }
 
-// clearPath removes a stale socket file: one that refuses connections. Everything else at path is an error.
+// clearPath removes a stale socket file, that is, one that refuses connections. Anything else at path is an error.
 func clearPath(path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -75,7 +86,7 @@ func clearPath(path string) error {
 		return causeOf(err)
 	}
 	if info.Mode().Type() != fs.ModeSocket {
-		return errors.New("there is a file that is not a socket")
+		return errors.New("file exists and is not a socket")
 	}
 	fd, err := openSocket(unix.AF_UNIX)
 	if err != nil {
@@ -92,16 +103,25 @@ func clearPath(path string) error {
 	return os.NewSyscallError("connect", err)
 }
 
-// remove removes the file if it is still the socket's.
+// remove removes the file if it still is that of the socket.
 func (f *sockFile) remove() error {
-	info, err := os.Lstat(f.path)
-	if err != nil || !os.SameFile(info, f.info) || !info.ModTime().Equal(f.info.ModTime()) {
+	if !f.isAt(f.path) {
 		return nil
 	}
 	return os.Remove(f.path)
 }
 
-// causeOf takes the path out of an error that will be shown behind it.
+// isAt reports whether the file of the socket is at a path.
+func (f *sockFile) isAt(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && os.SameFile(info, f.info) && info.ModTime().Equal(f.info.ModTime())
+}
+
+// InPlace reports whether peers find the listener at the address that was given: the file of a Unix socket may have been
+// removed, or the path may lead elsewhere by now.
+func (ln *Listener) InPlace() bool { return ln.sockFile == nil || ln.sockFile.isAt(ln.sockFile.asked) }
+
+// causeOf removes the path from an error that will be shown after it.
 func causeOf(err error) error {
 	var pathError *fs.PathError
 	if errors.As(err, &pathError) {

@@ -12,46 +12,55 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// backlogDefault is the accept queue of a listening socket, if the system allows as many: what arrives while a loop is
-// busy for some milliseconds, at the rate at which connections can be accepted at all.
+// backlogDefault is the length of a listening socket's accept queue, if the system permits that many. It holds what arrives
+// while a loop is busy for some milliseconds, at the highest rate at which connections can be accepted.
 const backlogDefault = 4096
 
 // ListenOptions are the options of OpenListener. The zero value is fine for one loop.
 type ListenOptions struct {
-	Sockets int          // loops that will be attached: how many sockets are opened where the kernel spreads connections; 0 means 1
+	Sockets int          // loops that will be attached, and sockets to open if the kernel spreads connections; 0 means 1
 	Backlog int          // connections waiting to be accepted, per socket; 0 means 4096. The system may have a lower limit
-	Mode    fs.FileMode  // permissions of a Unix socket; 0: as the umask has it
-	Logger  *slog.Logger // nil: slog.Default
+	Mode    fs.FileMode  // permissions of a Unix socket; 0 leaves those that the umask results in
+	Logger  *slog.Logger // nil: slog.Default()
 
-	// Inherited are listening sockets of this address that another process has opened. They are taken over, also if an error
-	// is returned, and no other is opened.
+	// Beside are listeners of this process that may have to be closed before the address is free, because they listen on the same
+	// port at addresses that overlap with it. OpenListener binds the new sockets beside them. The listener then does not listen
+	// before Listen is called, so that no connection meets it while it is uncertain whether it will be used.
+	Beside []*Listener
+
+	// Inherited are listening sockets of this address that another process has opened. They are taken over, even if an error
+	// is returned, and no others are opened.
 	Inherited []int
-	// Foreign: somebody else keeps inherited sockets, and goes on listening with them: Close hands them over (HandOver).
+	// Foreign says that another process keeps the inherited sockets and keeps listening on them: Close hands them over
+	// (HandOver).
 	Foreign bool
 }
 
-// AcceptFunc is given an accepted connection: a non-blocking descriptor, closed on exec, with TCP_NODELAY, and the address
-// of the peer (without a zone; not valid for a Unix socket). It is called on the loop that it was attached with, and owns
+// AcceptFunc receives an accepted connection: a non-blocking descriptor, closed on exec, with TCP_NODELAY, and the address of
+// the peer, without its zone and not valid for a Unix socket. It is called on the loop with which it was attached, and owns
 // fd.
 type AcceptFunc func(fd int, peer netip.AddrPort)
 
-// Listener is an address that is listened on. Its methods may be called by any goroutine where nothing else is said.
+// Listener is an address that is listened on. Any goroutine may call its methods, unless they say otherwise.
 //
-// For TCP there is one socket for each loop, and the kernel spreads the connections. For Unix sockets, and on systems that
-// do not spread, there is one socket: the loop that was attached first accepts and deals the connections out in turn.
+// For TCP there is one socket for each loop, and the kernel spreads the connections over them. For Unix sockets, and on
+// systems that do not spread connections, there is one socket: the loop that was attached first accepts, and deals the
+// connections out to all loops in turn.
 type Listener struct {
 	// Immutable.
 	addr     net.Addr
+	at       Endpoint // for TCP
 	log      *slog.Logger
 	shared   bool      // the loop that is attached first accepts for all loops
 	sockFile *sockFile // of a Unix socket
-	foreign  bool      // somebody else listens with the sockets, too
+	foreign  bool      // another process listens on the sockets too
 
 	mu        sync.Mutex
-	free      []int // listening sockets that are not attached yet
+	beside    *beside // not nil: the sockets are bound and do not listen yet
+	free      []int   // sockets that are not attached yet
 	acceptors []*acceptor
 	shares    []share // if shared
-	turn      int     // index in shares of the next to get a connection
+	turn      int     // index in shares of the last that got a connection
 	closed    bool
 }
 
@@ -61,14 +70,14 @@ type share struct {
 	accept AcceptFunc
 }
 
-// OpenListener listens. Connections wait until loops are attached. It may block: names are looked up.
+// OpenListener starts listening. Connections wait until loops are attached. It may block, because names are looked up.
 //
-// The network is tcp4, tcp6 (IPv6 only), tcp or unix. A TCP address is "host:port"; a name is looked up, the port may be
-// the name of a service. Without a host, or with "::" on network tcp, all interfaces are meant; IPv4 clients are then
-// served too on network tcp, and alone where there is no IPv6. A port that another socket listens on is an error, also if
-// that one would share it. Port 0 is any that is free.
+// The network is tcp4, tcp6 (IPv6 only), tcp or unix. A TCP address is "host:port". The host may be a name, and the port the
+// name of a service. No host, or "::" on network tcp, means all interfaces; on network tcp, IPv4 clients are then served too,
+// and only they if the system has no IPv6. A port on which another socket listens is an error, even if that socket would share
+// it. Port 0 is any free port.
 //
-// The address of a Unix socket is a path of at most 107 bytes (103 on BSD and macOS). A socket file that nobody listens on
+// The address of a Unix socket is a path of at most 107 bytes (103 on BSD and macOS). A socket file on which nobody listens
 // any more is replaced; anything else at that path is an error.
 //
 // Errors read like "listen 127.0.0.1:80: bind: address already in use".
@@ -92,7 +101,7 @@ func OpenListener(network, address string, o ListenOptions) (*Listener, error) {
 		if ln.shared {
 			o.Sockets = 1
 		}
-		ln.free, ln.addr, err = listenTCP(network, address, o)
+		err = ln.listenTCP(network, address, o)
 	case "unix":
 		if len(o.Inherited) > 0 {
 			err = ln.inherit(network, address, o)
@@ -110,16 +119,23 @@ func OpenListener(network, address string, o ListenOptions) (*Listener, error) {
 	return ln, nil
 }
 
-// Addr is the address that is listened on, with the port that was found for port 0.
+// Addr is the address that is listened on, with the port that was chosen for port 0.
 func (ln *Listener) Addr() net.Addr { return ln.addr }
 
-// Attach has accept called on l for connections from now on. It is called on l, or before l.Run; for TCP at most as often
-// as ListenOptions.Sockets says.
-func (ln *Listener) Attach(l *Loop, accept AcceptFunc) error {
+// Attach makes l accept connections and call accept for each from now on. If the process has run out of descriptors and stays
+// so for 100 ms, refuse is called for the connections that wait; it must close the descriptor before it returns. With nil, they
+// wait.
+//
+// Attach is called on l, or before l.Run. For TCP it may be called ListenOptions.Sockets times. The error is net.ErrClosed,
+// that there are more loops than sockets, or that of Listen or Loop.AddRead.
+func (ln *Listener) Attach(l *Loop, accept, refuse AcceptFunc) error {
 	ln.mu.Lock()
 	defer ln.mu.Unlock()
 	if ln.closed {
 		return fmt.Errorf("attach %v: %w", ln.addr, net.ErrClosed)
+	}
+	if err := ln.listenNow(); err != nil {
+		return err
 	}
 	if ln.shared && len(ln.acceptors) > 0 {
 		ln.shares = append(ln.shares, share{l, accept})
@@ -134,7 +150,7 @@ func (ln *Listener) Attach(l *Loop, accept AcceptFunc) error {
 	}
 	for range sockets {
 		fd := ln.free[0]
-		a := newAcceptor(ln, l, fd, accept)
+		a := newAcceptor(ln, l, fd, accept, refuse)
 		if err := l.AddRead(fd, a); err != nil {
 			return fmt.Errorf("attach %v: %w", ln.addr, err)
 		}
@@ -145,10 +161,10 @@ func (ln *Listener) Attach(l *Loop, accept AcceptFunc) error {
 	return nil
 }
 
-// Close ends listening: each loop closes its socket in a turn of its own that is due at once. Connections that were
-// accepted go on; those that wait to be accepted are accepted then, also when Close has returned, unless no loop was
-// attached or the loop has ended: then they are reset. The file of a Unix socket is removed, if it is still ours. Further
-// calls do nothing.
+// Close stops listening: each loop closes its socket in its next turn, which is due at once. Accepted connections continue. Those
+// that wait to be accepted are accepted first, even if Close has already returned; they are reset if no loop was attached or
+// the loop has ended. The file of a Unix socket is removed, if it is still ours: the error is that of removing it. Further calls
+// do nothing.
 func (ln *Listener) Close() error {
 	if ln.foreign {
 		ln.HandOver()

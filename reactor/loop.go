@@ -15,74 +15,76 @@ import (
 type Readiness uint8
 
 const (
-	// Readable: a read will find bytes, the end of file or an error; for a listening socket a connection.
+	// Readable: a read will find bytes, the end of file or an error. On a listening socket: a connection can be accepted.
 	Readable Readiness = 1 << iota
-	// Writable: there is room in the socket's send buffer again.
+	// Writable: the socket's send buffer has room again.
 	Writable
-	// PeerClosed: the peer will send no more (it may still read): after the bytes that are left comes the end of file. So
-	// the one who got it must read on after a short read. Always together with Readable.
+	// PeerClosed: the peer will send no more, though it may still read. The end of file follows the bytes that are left, and
+	// no further edge reports it, so the handler must keep reading after a short read. Always together with Readable.
 	PeerClosed
-	// Hangup: both directions are over, or there is an error: reading and writing will tell. Always together with Readable.
+	// Hangup: both directions are closed, or there is an error, which a read or write will return. Always together with
+	// Readable.
 	Hangup
 )
 
 // Handler is told of the readiness of one descriptor.
 type Handler interface {
-	// Ready is called on the loop, inside a turn, when the descriptor has become ready for something.
+	// Ready is called on the loop, within a turn, when the descriptor has become ready for something.
 	Ready(got Readiness)
 }
 
 // Turn is called around each turn of a loop.
 type Turn interface {
-	// BeginTurn comes before anything else in a turn.
+	// BeginTurn is called before anything else in a turn.
 	BeginTurn()
-	// EndTurn comes when events, posted tasks and timers of the turn are handled. again asks for another turn without
-	// blocking in between.
+	// EndTurn is called when the events, posted tasks and timers of the turn are handled. again asks for another turn,
+	// without blocking in between.
 	EndTurn() (again bool)
 }
 
-// Options of a Loop. The zero value is a loop that is the only one.
+// Options of a Loop. The zero value is for a loop that is the only one.
 type Options struct {
 	Index  int          // which of the loops this is, from 0
 	Count  int          // how many loops there are; 0 means 1
-	Logger *slog.Logger // nil: slog.Default
+	Logger *slog.Logger // nil: slog.Default()
 }
 
-// Loop is an event loop. See the package comment for what may be called where.
+// Loop is an event loop. The package comment says what may be called where.
 type Loop struct {
 	// Immutable.
 	index, count int
 	log          *slog.Logger
 	poller       *poller
-	bell         bell // reports an event of the loop's own
+	bell         bell // makes the poller report an event of the loop's own
 
 	// Owned by the loop.
 	table   []entry // by descriptor
 	open    int     // owned descriptors in table
-	closing []int   // to be closed when the batch is over
+	closing []int   // to be closed at the end of the batch
+	spares  spares  // descriptors in reserve
 	hooks   []Turn
 	turning bool  // between BeginTurn and EndTurn
-	rung    bool  // the loop itself has rung the bell and not heard it yet
-	now     int64 // ns, begin of the turn
+	rung    bool  // the loop itself has rung the bell and has not heard it yet
+	now     int64 // start of the turn, in ns
 	wheel   *timers.Wheel
 	alarm   *time.Timer // rings the bell at tick alarmAt
 	alarmAt uint64      // never: not armed
 	taken   []func()    // posted tasks that were taken from the queue
-	next    int         // index in taken of the first that was not run
+	next    int         // index in taken of the first one that has not run
 
 	// Shared.
 	stopping atomic.Bool // Stop was called
 	posted   atomic.Bool // queue is not empty
-	alarmed  atomic.Bool // alarm has fired since alarmAt was set
+	alarmed  atomic.Bool // alarm has gone off since alarmAt was set
 	mu       sync.Mutex
 	queue    []func() // posted tasks
-	ended    bool     // no more tasks are taken, the bell may be gone
+	ended    bool     // no more tasks are taken, and the bell may be closed
 }
 
 const never = math.MaxUint64
 
-// NewLoop opens a loop. It holds descriptors until Run has returned; a loop that is not to run after all is given up by
-// Stop and Run.
+// NewLoop opens a loop. It holds descriptors until Run has returned: to give up a loop that is not needed after all, call
+// Stop and then Run. The error is that of the system call which opens the poller or its bell.
 func NewLoop(o Options) (*Loop, error) {
 	l := &Loop{index: o.Index, count: max(o.Count, 1), log: o.Logger, alarmAt: never}
 	if l.log == nil {
@@ -103,27 +105,26 @@ func NewLoop(o Options) (*Loop, error) {
 		l.poller.close()
 		return nil, fmt.Errorf("loop %d: %w", l.index, err)
 	}
-	l.bell.ring() // so that Run begins with a turn
+	l.spares.fill() // if that fails, the next connection tries again
+	l.bell.ring()   // so that Run starts with a turn
 	return l, nil
 }
 
-// Index counts loops from 0. Any goroutine may call it.
+// Index is the number of this loop, from 0. Any goroutine may call it.
 func (l *Loop) Index() int { return l.index }
 
 // Count is how many loops there are. Any goroutine may call it.
 func (l *Loop) Count() int { return l.count }
 
-// Open is the number of descriptors that the loop owns, those that are about to be closed included.
-func (l *Loop) Open() int { return l.open + len(l.closing) }
-
-// Run is the loop: it returns after Stop, or with an error of the poller. At the end, in this order, it refuses further
-// posts, runs the tasks that were posted before, calls EndTurn once more, and closes all descriptors that the loop owns.
-// Timers that are armed then never fire. Run may be called once.
+// Run is the loop. It returns nil after Stop, or an error of the poller. At the end, in this order, it refuses further posts,
+// runs the tasks that were posted before, calls EndTurn once more, and closes all descriptors that the loop owns. Timers
+// that are still armed never fire. Run may be called once.
 //
-// Run does not lock its goroutine to a thread, though it rarely changes it: gnet's poller calls runtime.Gosched before it
-// blocks, which on a locked goroutine is two switches of threads. With one connection that was 17,000 requests per second
-// instead of 28,000, at twice the CPU time; with 16 and more no difference. GOMAXPROCS should be the number of loops plus
-// two at least, since a loop that blocks in the poller holds on to its processor for a while.
+// Run does not lock its goroutine to a thread, though the goroutine rarely changes threads. gnet's Polling, which waits for
+// events on kqueue, calls runtime.Gosched before it blocks; on a locked goroutine that is two switches of threads. (Measured
+// on Linux, when Polling was used there too: with one connection 17,000 requests per second instead of 28,000, at twice the
+// CPU time; with 16 and more no difference.) GOMAXPROCS should be at least the number of loops plus two, since a loop that
+// blocks in the poller holds its processor for a while.
 func (l *Loop) Run() error {
 	err := l.poller.run(l.event, l.batchDone)
 	l.end()
@@ -133,14 +134,13 @@ func (l *Loop) Run() error {
 	return nil
 }
 
-// Stop makes Run return at the end of the turn. Any goroutine may call it, any number of times, also before Run and
-// after.
+// Stop makes Run return at the end of the turn. Any goroutine may call it, any number of times, even before Run and after it.
 func (l *Loop) Stop() {
 	l.stopping.Store(true)
 	l.wake()
 }
 
-// wake rings the bell. Any goroutine may call it: the lock keeps it from a descriptor that is closed.
+// wake rings the bell. Any goroutine may call it: the lock keeps it from ringing a closed one.
 func (l *Loop) wake() {
 	l.mu.Lock()
 	if !l.ended {
@@ -149,7 +149,7 @@ func (l *Loop) wake() {
 	l.mu.Unlock()
 }
 
-// end leaves nothing behind.
+// end does what Run does at its end.
 func (l *Loop) end() {
 	l.mu.Lock()
 	l.ended = true
@@ -170,6 +170,7 @@ func (l *Loop) end() {
 	}
 	clear(l.table)
 	l.closeAll()
+	l.spares.close()
 	l.bell.close()
 	l.poller.close()
 }

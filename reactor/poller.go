@@ -9,12 +9,12 @@ import (
 	"github.com/panjf2000/gnet/v2/pkg/queue"
 )
 
-// poller wraps gnet's poller: all of gnet is in this file. On Linux it registers descriptors, and poller_linux.go waits for
-// their events; on kqueue its own Polling waits, too.
+// poller wraps gnet's poller. No other file uses gnet. On Linux gnet's poller registers descriptors, and poller_linux.go waits
+// for their events; on kqueue gnet's Polling waits too.
 //
-// What Polling does decides the shape of a turn there (turn.go): it waits for a batch of events, calls back for each, then
-// runs queued tasks if its own wake-up was in the batch, and waits again: once without blocking, then until something
-// happens. It has no time limit, and no hook at the end of a batch.
+// Polling determines the shape of a turn there (turn.go): it waits for a batch of events, calls back for each, then runs
+// queued tasks if its own wake-up was in the batch, and waits again, once without blocking and then until something happens.
+// It has no time limit, and no hook at the end of a batch.
 type poller struct {
 	epoll    *netpoll.Poller
 	batchEnd queue.Func
@@ -29,7 +29,7 @@ func openPoller(batchEnd func()) (*poller, error) {
 	return &poller{epoll, func(any) error { batchEnd(); return nil }}, nil
 }
 
-// polling calls event for each event until event says stop.
+// polling calls event for each event until that returns true.
 func (p *poller) polling(event func(fd int, got Readiness) (stop bool)) error {
 	err := p.epoll.Polling(func(fd int, what netpoll.IOEvent, flags netpoll.IOFlags) error {
 		if event(fd, readiness(what, flags)) {
@@ -43,12 +43,12 @@ func (p *poller) polling(event func(fd int, got Readiness) (stop bool)) error {
 	return err
 }
 
-// trigger has batchEnd called once at the end of the next batch of Polling, when no event that was fetched by now is left.
+// trigger makes Polling call batchEnd once, at the end of its next batch, when all events fetched before have been reported.
 // It writes to the poller's wake-up and allocates a few bytes.
 func (p *poller) trigger() error { return p.epoll.Trigger(queue.HighPriority, p.batchEnd, nil) }
 
-// descriptor is that of the poller itself, which gnet does not export. The version of gnet is fixed, and nothing works
-// without it: a test would tell.
+// descriptor is that of the poller itself, which gnet does not export. The version of gnet is fixed in go.mod, and no test of
+// this package passes without it.
 func (p *poller) descriptor() int {
 	return int(reflect.ValueOf(p.epoll).Elem().FieldByName("fd").Int())
 }

@@ -7,12 +7,12 @@ import "golang.org/x/sys/unix"
 // batchesKnown: gnet's Polling does not tell where a batch of events ends.
 const batchesKnown = false
 
-// run calls event for each event until it says stop.
+// run calls event for each event until that returns true.
 func (p *poller) run(event func(fd int, got Readiness) (stop bool), _ func() (stop bool)) error {
 	return p.polling(event)
 }
 
-// atBatchEnd has batchEnd called at the end of the next batch.
+// atBatchEnd makes the poller call batchEnd at the end of the next batch.
 func (p *poller) atBatchEnd() error { return p.trigger() }
 
 // lowestFD is the lowest descriptor that can be registered: gnet's poller takes 0 for its own wake-up.
@@ -51,7 +51,7 @@ func openBell() (bell, error) {
 
 var one = []byte{1}
 
-// ring ignores a full pipe: the event is under way then.
+// ring ignores a full pipe: then the event is on its way.
 func (b bell) ring() { unix.Write(b.end, one) }
 
 // heard empties the pipe.

@@ -9,17 +9,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// batchesKnown: run tells where a batch of events ends.
+// batchesKnown: run knows where a batch of events ends.
 const batchesKnown = true
 
 // eventsMax is how many events a batch has at most: work for a few milliseconds.
 const eventsMax = 512
 
-// run calls event for each event, and batchDone behind the last one of each batch, until one of them says stop.
+// run calls event for each event, and batchDone after the last one of each batch, until one of them returns true.
 //
-// It is not gnet's Polling, because that calls runtime.Gosched before it blocks, which wakes another thread to look for
-// work: with small batches that cost as much processor time as the requests (measured, see docs/ARCHITECTURE.md). As long
-// as there are events this asks for more without telling Go's scheduler; only to block it does.
+// It replaces gnet's Polling, which calls runtime.Gosched before it blocks. That wakes another thread to look for work, which
+// with small batches cost as much processor time as the requests (for the figures see docs/ARCHITECTURE.md). As long as there
+// are events, run asks for more without telling Go's scheduler. It tells the scheduler only when it blocks.
 func (p *poller) run(event func(fd int, got Readiness) (stop bool), batchDone func() (stop bool)) error {
 	fd := p.descriptor()
 	events := make([]unix.EpollEvent, eventsMax)
@@ -45,7 +45,7 @@ func (p *poller) run(event func(fd int, got Readiness) (stop bool), batchDone fu
 	}
 }
 
-// readyEvents fetches what is there, without blocking.
+// readyEvents fetches the events that are there, without blocking.
 func readyEvents(fd int, events []unix.EpollEvent) (int, syscall.Errno) {
 	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(fd), uintptr(unsafe.Pointer(&events[0])),
 		uintptr(len(events)), 0, 0, 0)
@@ -68,7 +68,7 @@ func waitEvents(fd int, events []unix.EpollEvent) (int, syscall.Errno) {
 	return n, 0
 }
 
-// atBatchEnd has nothing to do: batchDone comes anyway.
+// atBatchEnd has nothing to do: run calls batchDone anyway.
 func (p *poller) atBatchEnd() error { return nil }
 
 // lowestFD is the lowest descriptor that can be registered.
@@ -91,8 +91,8 @@ func readiness(events uint32, _ uint16) (got Readiness) {
 	return got
 }
 
-// bell makes the poller report an event: an eventfd, edge-triggered and therefore never read. It overflows after 2^64
-// rings.
+// bell makes the poller report an event. It is an eventfd, edge-triggered and therefore never read. Its counter overflows
+// after 2^64 rings.
 type bell struct{ fd int }
 
 func openBell() (bell, error) {

@@ -3,13 +3,13 @@ package reactor
 const (
 	// postedPerTurn keeps a flood of posts from starving events: the rest waits for the next turn, which does not block.
 	postedPerTurn = 256
-	// queueKept is the capacity of an empty task queue that is kept for later; a larger one is left over from a flood.
+	// queueKept is the capacity up to which an empty task queue is kept for later. A larger one is left over from a flood.
 	queueKept = 4096
 )
 
-// Post has fn called on the loop, in a later turn or at the end of this one, in the order of posts. Any goroutine may
-// call it. It is false if the loop has ended: fn is not called then, while every fn for which it is true is. The queue has
-// no bound of its own: it is as long as those who post let it become.
+// Post makes the loop call fn, at the end of this turn or in a later one, in the order of posts. Any goroutine may call it.
+// It returns false if the loop has ended: then fn is not called, while every fn for which it returned true is. The queue has
+// no bound of its own: those who post have to limit it.
 func (l *Loop) Post(fn func()) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -24,8 +24,8 @@ func (l *Loop) Post(fn func()) bool {
 	return true
 }
 
-// runPosted runs what was posted, up to the limit of a turn, and says whether there is more. What a task posts is left
-// for the next turn.
+// runPosted runs posted tasks, up to the limit of a turn, and reports whether there are more. What a task posts is left for
+// the next turn.
 func (l *Loop) runPosted() (more bool) {
 	if l.next == len(l.taken) && !l.takePosted() {
 		return false
@@ -35,14 +35,14 @@ func (l *Loop) runPosted() (more bool) {
 	return l.next < len(l.taken) || l.posted.Load()
 }
 
-// runAllPosted runs everything that was posted.
+// runAllPosted runs all posted tasks.
 func (l *Loop) runAllPosted() {
 	for l.next < len(l.taken) || l.takePosted() {
 		l.runTaken(len(l.taken))
 	}
 }
 
-// takePosted changes the queue for the one that was run, and says whether there is something in it.
+// takePosted swaps the queue with the one that was run, and reports whether it holds any task.
 func (l *Loop) takePosted() bool {
 	if !l.posted.Load() {
 		return false
@@ -58,8 +58,9 @@ func (l *Loop) takePosted() bool {
 	return true
 }
 
-func (l *Loop) runTaken(until int) {
-	for l.next < until {
+// runTaken runs taken tasks up to index end.
+func (l *Loop) runTaken(end int) {
+	for l.next < end {
 		fn := l.taken[l.next]
 		l.taken[l.next] = nil
 		l.next++

@@ -10,10 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// reusePortBalances: here the last socket of an address gets all connections.
+// reusePortBalances: on these systems the last socket of an address gets all connections.
 const reusePortBalances = false
 
-// Read reads from a non-blocking socket. n is 0 with errno 0 at the end of file; errno is Again if there is nothing now.
+// Read reads from a non-blocking socket into p, which must not be empty. n is 0 with errno 0 at the end of file; errno is
+// EAGAIN if there is nothing to read now.
 func Read(fd int, p []byte) (n int, errno syscall.Errno) {
 	for {
 		n, err := unix.Read(fd, p)
@@ -26,8 +27,8 @@ func Read(fd int, p []byte) (n int, errno syscall.Errno) {
 	}
 }
 
-// Write writes to a non-blocking socket, and may take only the first n bytes. errno is Again if there is no room now.
-// A connection that is gone is an errno; the Go runtime catches the signal.
+// Write writes to a non-blocking socket, which may take only the first n bytes of p. errno is EAGAIN if there is no room now. A
+// connection that is gone is an errno; the Go runtime catches the signal.
 func Write(fd int, p []byte) (n int, errno syscall.Errno) {
 	for {
 		n, err := unix.Write(fd, p)
@@ -40,7 +41,7 @@ func Write(fd int, p []byte) (n int, errno syscall.Errno) {
 	}
 }
 
-// Writev is Write for the bytes of a, then those of b: two calls here.
+// Writev is Write for the bytes of a followed by those of b: two calls on these systems.
 func Writev(fd int, a, b []byte) (n int, errno syscall.Errno) {
 	if len(a) > 0 {
 		if n, errno = Write(fd, a); errno != 0 || n < len(a) || len(b) == 0 {
@@ -49,15 +50,12 @@ func Writev(fd int, a, b []byte) (n int, errno syscall.Errno) {
 	}
 	m, errno := Write(fd, b)
 	if errno != 0 && n > 0 {
-		return n, 0 // the next call tells
+		return n, 0 // the next call will return the error
 	}
 	return n + m, errno
 }
 
-// Yield does nothing here.
-func Yield() {}
-
-// acceptRoom is not needed here.
+// acceptRoom is not needed on these systems.
 type acceptRoom struct{}
 
 // accept takes one connection from a listening socket: non-blocking, closed on exec.

@@ -9,10 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// reusePortBalances says that the kernel spreads connections over all sockets of one address.
+// reusePortBalances: the kernel spreads connections over all sockets of one address (SO_REUSEPORT).
 const reusePortBalances = true
 
-// Read reads from a non-blocking socket. n is 0 with errno 0 at the end of file; errno is Again if there is nothing now.
+// Read reads from a non-blocking socket into p, which must not be empty. n is 0 with errno 0 at the end of file; errno is
+// EAGAIN if there is nothing to read now.
 func Read(fd int, p []byte) (n int, errno syscall.Errno) {
 	for {
 		r, _, e := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), 0, 0, 0)
@@ -25,8 +26,8 @@ func Read(fd int, p []byte) (n int, errno syscall.Errno) {
 	}
 }
 
-// Write writes to a non-blocking socket, and may take only the first n bytes. errno is Again if there is no room now.
-// A connection that is gone is an errno, never a signal.
+// Write writes to a non-blocking socket, which may take only the first n bytes of p. errno is EAGAIN if there is no room now. A
+// connection that is gone is an errno, never a signal.
 func Write(fd int, p []byte) (n int, errno syscall.Errno) {
 	for {
 		r, _, e := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), unix.MSG_NOSIGNAL, 0, 0)
@@ -39,7 +40,7 @@ func Write(fd int, p []byte) (n int, errno syscall.Errno) {
 	}
 }
 
-// Writev is Write for the bytes of a, then those of b.
+// Writev is Write for the bytes of a followed by those of b.
 func Writev(fd int, a, b []byte) (n int, errno syscall.Errno) {
 	if len(b) == 0 {
 		return Write(fd, a)
@@ -64,9 +65,6 @@ func Writev(fd int, a, b []byte) (n int, errno syscall.Errno) {
 	}
 }
 
-// Yield lets other threads run on this CPU first (sched_yield).
-func Yield() { syscall.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0) }
-
 // rawWrite writes to a non-blocking descriptor of any kind.
 func rawWrite(fd int, p []byte) {
 	for {
@@ -77,14 +75,14 @@ func rawWrite(fd int, p []byte) {
 	}
 }
 
-// acceptRoom is what accept4 fills; it is kept so that accepting allocates nothing.
+// acceptRoom is what accept4 fills. It is kept, so that accepting does not allocate.
 type acceptRoom struct {
 	address unix.RawSockaddrAny
 	size    uint32
 }
 
-// accept takes one connection from a listening socket: non-blocking, closed on exec. TCP_NODELAY was set on the listening
-// socket, and is inherited.
+// accept takes one connection from a listening socket: non-blocking, closed on exec. It inherits TCP_NODELAY from the
+// listening socket.
 func accept(fd int, room *acceptRoom) (conn int, peer netip.AddrPort, errno syscall.Errno) {
 	room.size = uint32(unsafe.Sizeof(room.address))
 	room.address.Addr.Family = unix.AF_UNSPEC
@@ -96,7 +94,7 @@ func accept(fd int, room *acceptRoom) (conn int, peer netip.AddrPort, errno sysc
 	return int(r), rawAddrPort(&room.address), 0
 }
 
-// rawAddrPort translates an address of the kernel, without the zone; the zero value if it is not one of IP.
+// rawAddrPort translates an address of the kernel, without its zone. The result is zero if it is not an IP address.
 func rawAddrPort(raw *unix.RawSockaddrAny) netip.AddrPort {
 	switch raw.Addr.Family {
 	case unix.AF_INET:
@@ -109,7 +107,7 @@ func rawAddrPort(raw *unix.RawSockaddrAny) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-// hostOrder turns a port in network byte order, as it stands in memory, into a number.
+// hostOrder turns a port in network byte order, as it is in memory, into a number.
 func hostOrder(port uint16) uint16 {
 	b := (*[2]byte)(unsafe.Pointer(&port))
 	return uint16(b[0])<<8 | uint16(b[1])

@@ -10,14 +10,14 @@ package reactor
 //  6. descriptors are closed
 //
 // On Linux a turn is a batch of events: batchDone. On kqueue gnet's Polling calls back for each event and does not say where
-// a batch ends. There the loop rings its own bell at the first event of a turn: the bell is the first that the poller
-// reports in its next batch, but for events that were ready before it, and fetching that batch does not block. What comes
-// before the bell belongs to the turn, and the bell is its end: steps 3 to 5. Cost: one write per turn. Step 6 has to wait
-// until the poller has reported the rest of the batch, see closeAll.
+// a batch ends. There the loop rings its own bell at the first event of a turn. The poller reports the bell in its next
+// batch, which it fetches without blocking, after any events that were ready before. What comes before the bell belongs to
+// the turn, and the bell ends it: steps 3 to 5. This costs one write per turn. Step 6 has to wait until the poller has
+// reported the rest of the batch: see closeAll.
 //
-// Ringing by others (a post, a timer, Stop) is a turn without events.
+// When others ring the bell (a post, a timer, Stop), that is a turn without events.
 
-// event is what the poller calls. It says stop at the end of the turn in which Stop was noticed.
+// event is what the poller calls for each event. It returns true at the end of the turn in which Stop was noticed.
 func (l *Loop) event(fd int, got Readiness) (stop bool) {
 	if fd == l.bell.fd {
 		l.bell.heard()
@@ -43,7 +43,7 @@ func (l *Loop) event(fd int, got Readiness) (stop bool) {
 	return false
 }
 
-// batchDone is what the poller calls behind the last event of a batch, where it knows that.
+// batchDone is what the poller calls after the last event of a batch, if it knows which that is.
 func (l *Loop) batchDone() (stop bool) {
 	if l.turning {
 		stop = l.endTurn()
@@ -52,7 +52,7 @@ func (l *Loop) batchDone() (stop bool) {
 	return stop
 }
 
-// begin begins a turn if the loop is not in one.
+// begin starts a turn, unless the loop is in one.
 func (l *Loop) begin() {
 	if l.turning {
 		return
@@ -80,18 +80,18 @@ func (l *Loop) endTurn() (stop bool) {
 	return l.stopping.Load()
 }
 
-// ring has the poller report the bell in its next batch, without blocking before.
+// ring makes the poller report the bell in its next batch, without blocking first.
 func (l *Loop) ring() {
 	l.rung = true
 	l.bell.ring()
 }
 
-// OnTurn has t called around each turn from now on, in the order of the calls of OnTurn.
+// OnTurn makes the loop call t around each turn from now on. Several are called in the order of the calls of OnTurn.
 func (l *Loop) OnTurn(t Turn) { l.hooks = append(l.hooks, t) }
 
-// OffTurn ends OnTurn. In a turn that has begun t is not called any more.
+// OffTurn ends OnTurn. In a turn that has started, t may still be called.
 func (l *Loop) OffTurn(t Turn) {
-	// A new slice: the old one may be gone through at this moment, and calls t then once more, or not.
+	// A new slice: a range over the old one may be in progress, and stays valid.
 	hooks := make([]Turn, 0, len(l.hooks))
 	for _, hook := range l.hooks {
 		if hook != t {

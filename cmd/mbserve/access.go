@@ -3,7 +3,6 @@ package main
 import (
 	"log/slog"
 	"os"
-	"runtime"
 	"time"
 
 	"moonbridge/engine"
@@ -35,7 +34,7 @@ type accessLog struct {
 // openAccessLog opens the access log. name is not empty; "-" is standard output.
 func openAccessLog(name string, format accessFormat, loops int, log *slog.Logger) (*accessLog, error) {
 	if loops == 0 {
-		loops = runtime.NumCPU()
+		loops = engine.DefaultLoops()
 	}
 	l := &accessLog{format: format, log: log, zone: time.Local, lanes: loops}
 	if name == "-" {

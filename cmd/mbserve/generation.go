@@ -54,6 +54,7 @@ func (s *server) load(ctx context.Context) (g *generation, err error) {
 		Stdout:     s.stdout,
 		Listen:     g.open,
 		NoPairing:  s.o.noPairing,
+		Intervals:  s.intervals,
 		Credential: s.credential,
 		Files:      s.files.listener(g.number),
 		ErrorPages: s.o.dev,

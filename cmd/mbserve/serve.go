@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"moonbridge/engine"
+	"moonbridge/handler/pool"
 	"moonbridge/handler/pool/listen"
 	"moonbridge/logging"
 )
@@ -30,13 +31,15 @@ type server struct {
 	heir       *heir               // nil: not taking over from another process
 	credential *syscall.Credential // for fork servers, while we are root
 	engine     *engine.Engine
+	intervals  *pool.Intervals // the timers of all generations
 	signals    chan os.Signal
 	files      *fileWatch // the script's files; nil: not watched
 
 	// Owned by the goroutine that handles signals.
-	early     []os.Signal // received before the server was ready, and not handled yet
-	reloading *reloader   // nil: none is in progress
-	upgrading *upgrade    // nil: none is in progress
+	early      []os.Signal // received before the server was ready, and not handled yet
+	reloading  *reloader   // nil: none is in progress
+	upgrading  *upgrade    // nil: none is in progress
+	handedOver bool        // another process has taken over
 
 	// Owned by the goroutine that loads a generation.
 	loaded  int          // number of generations so far
@@ -50,7 +53,9 @@ type server struct {
 
 // serve runs the server until it is stopped. It returns the exit code.
 func serve(o *options, d *detacher, stderr io.Writer) int {
-	s := &server{o: o, credential: o.privileges.credential(), signals: make(chan os.Signal, 8)}
+	s := &server{
+		o: o, credential: o.privileges.credential(), intervals: pool.NewIntervals(), signals: make(chan os.Signal, 8),
+	}
 	err := s.run(d, stderr)
 	s.closeLogs()
 	if err != nil {
@@ -98,6 +103,9 @@ func (s *server) tellReady(d *detacher) {
 		}
 		if err := s.heir.tellReady(); err != nil {
 			s.log.Error("takeover: the old process is gone", "err", err)
+		}
+		if s.heir.timers != nil {
+			go s.followTimers(s.heir.timers)
 		}
 	}
 	s.notify(s.manager.ready(s.status()))
@@ -171,6 +179,9 @@ func (s *server) start() (err error) {
 	if err != nil {
 		return err
 	}
+	if s.heir != nil && s.heir.timers != nil {
+		s.intervals.Await()
+	}
 	ctx, release := s.stopOnSignal()
 	if s.serving, err = s.load(ctx); err == nil {
 		err = s.heir.awaitWorkers(ctx, s.serving)
@@ -206,6 +217,7 @@ func limitsOf(h *listen.HTTPOptions) engine.Limits {
 		StallTimeout:    orNone(h.StallTimeout),
 		ResponseTimeout: orNone(h.ResponseTimeout),
 		DrainTimeout:    orNone(h.DrainTimeout),
+		Fields:          h.StaticHeaders,
 	}
 }
 
@@ -303,6 +315,9 @@ func (s *server) stop(drain func(context.Context) error) {
 		s.log.Warn("workers were killed", "err", err)
 	}
 	s.endOld(ctx)
+	if s.handedOver {
+		s.intervals.Quiet(ctx)
+	}
 	s.engine.Shutdown(ctx)
 	s.log.Info("stopped")
 }

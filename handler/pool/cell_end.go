@@ -96,9 +96,17 @@ func (c *cell) failLater(cause string) {
 	pos := c.pos
 	c.l.on.Post(func() {
 		if c.pos == pos && !c.state.open() {
-			c.fail(502, 0, cause)
+			c.failEarly(502, cause)
 		}
 	})
+}
+
+// failEarly answers an exchange whose worker may still run the handler. A tick has nobody who waits for an answer, and is
+// not over before the worker is gone: the next one must not overlap with it.
+func (c *cell) failEarly(status int, cause string) {
+	if c.kind != shm.KindInterval {
+		c.fail(status, 0, cause)
+	}
 }
 
 // fail answers an exchange without the worker. It leaves the cell's state to the caller.

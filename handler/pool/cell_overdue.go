@@ -25,7 +25,7 @@ func (c *cell) overdue(now int64) {
 	w.ask(shm.CtlTraceback)
 	time.AfterFunc(traceTime, func() { w.kill("request_timeout") })
 	c.setState(cellKilling)
-	c.fail(504, 0, "request_timeout")
+	c.failEarly(504, "request_timeout")
 }
 
 // phase says how far the exchange has come, as far as can be seen from here.

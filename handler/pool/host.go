@@ -48,6 +48,10 @@ type Config struct {
 	// ErrorPages answers a Lua error in an HTTP handler with a page that shows it. For developers only.
 	ErrorPages bool
 
+	// Intervals is shared by hosts of which one replaces another, so that the ticks of a timer that both have do not overlap.
+	// Default: one of the host's own.
+	Intervals *Intervals
+
 	// Credential is the user and groups that the fork server and its workers run as; nil: those of this process. Changing
 	// them takes root.
 	Credential *syscall.Credential
@@ -151,6 +155,9 @@ func (h *Host) complete() (err error) {
 	}
 	if c.OutWindow == 0 {
 		c.OutWindow = defaultWindow
+	}
+	if c.Intervals == nil {
+		c.Intervals = NewIntervals()
 	}
 	if runtime.NumCPU() < 2 {
 		c.NoPairing = true

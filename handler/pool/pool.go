@@ -52,7 +52,7 @@ type Pool struct {
 // spareSlots are for workers that are gone but not yet reclaimed while their successors are forked.
 const spareSlots = 4
 
-// spareCells are for ticks whose predecessor still holds a cell, because its worker is being killed or memory was destroyed:
+// spareCells are a reserve, for cells whose worker is being killed or whose memory was destroyed:
 // what may be in progress, and a tick of each interval, have cells without these.
 const spareCells = 8
 

@@ -161,8 +161,7 @@ const (
 // LengthUnknown is Head.ContentLength of a chunked body.
 const LengthUnknown = ^uint64(0)
 
-// Address is mb_address: one end of a TCP connection. Family is that of the socket: on a dual-stack one an IPv4 address
-// has its IPv6 form.
+// Address is mb_address: one end of a TCP connection. An IPv4 address has family 4 on a dual-stack socket too.
 type Address struct {
 	Family uint16 // 0: none, 4, 6
 	Port   uint16

@@ -156,8 +156,8 @@ typedef struct {
 
 #define MB_LENGTH_UNKNOWN UINT64_MAX
 
-/* One end of a TCP connection. family is that of the socket: on a dual-stack one
- * an IPv4 address has its IPv6 form. */
+/* One end of a TCP connection. An IPv4 address has family 4 on a dual-stack
+ * socket too. */
 typedef struct {
 	uint16_t family; /* 0: none (Unix socket, timer), 4, 6 */
 	uint16_t port;   /* in the machine's order */
@@ -251,7 +251,8 @@ typedef struct { uint32_t scope, key_len, val_len, type; } mb_entry;
 #define MB_T_STRING 3u
 #define MB_T_FUNC   4u /* a Lua function; no value */
 #define MB_T_HTTP   5u /* result of http.generate_handler; value: its options, one
-                          "name=decimal number\n" each, those that the server needs */
+                          "name=decimal number\n" each, those that the server needs,
+                          then "\n" and the field lines of static_headers */
 #define MB_T_OTHER  6u /* anything else; value: its Lua type name */
 
 /* Environment variable that makes the constructor become a fork server; its

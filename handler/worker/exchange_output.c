@@ -189,7 +189,7 @@ static int window_data(lua_State *L, const char *p, size_t n)
 	return 1;
 }
 
-/* --- stream mode -------------------------------------------------------------- */
+/* --- ring mode ---------------------------------------------------------------- */
 
 static void put_head(lua_State *L, int length_known)
 {
@@ -231,7 +231,7 @@ static void ring_data(lua_State *L, const char *p, size_t n)
 	response.sent += n;
 }
 
-/* --- verbs ---------------------------------------------------------------------- */
+/* --- what the methods call ----------------------------------------------------- */
 
 void mb_output_data(lua_State *L, const char *p, size_t n)
 {

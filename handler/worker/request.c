@@ -59,7 +59,7 @@ void mb_request_check(lua_State *L, int i)
 	luaL_argerror(L, i, "request expected: call it as a method, with a colon");
 }
 
-/* --- what is kept for the time of the exchange ----------------------------- */
+/* --- the cache, which lasts as long as the exchange ----------------------- */
 
 int mb_cache_get(lua_State *L, int key)
 {

@@ -29,7 +29,7 @@ static int metatable_ref, object_ref, in_ref, out_ref;
 #define set_own lua_setfenv
 #endif
 
-/* --- which one ------------------------------------------------------------------ */
+/* --- finding and checking -------------------------------------------------------- */
 
 mb_socket *mb_socket_current(void) { return current; }
 

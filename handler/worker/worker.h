@@ -101,7 +101,7 @@ void mb_take_orders(int fd); /* returns when the server is gone */
 
 /* --- in Go ------------------------------------------------------------------------------ */
 
-int mbConnOpen(mb_rawhttp *l);
+void mbConnOpen(mb_rawhttp *l);
 int mbConnNext(void);
 void mbConnStep(int begin);
 void mbConnNotify(void);

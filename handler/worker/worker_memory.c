@@ -186,7 +186,7 @@ static void *counted(void *ud, void *p, size_t osize, size_t nsize)
 	return q;
 }
 
-/* --- in the life of a worker ---------------------------------------------------- */
+/* --- calls from the worker ------------------------------------------------------- */
 
 const char *mb_memory_begin(lua_State *L, double limit)
 {

@@ -143,12 +143,7 @@ static int open_conn(const mb_socket *s, const mb_http_options *o)
 		.quit = &worker.in_slot->quit, .asleep = &worker.out_slot->asleep,
 		.options = o, .raw = &exchange.head, .early = mb_stdio_peek(in, &early)};
 	c.early_len = early;
-	int err = mbConnOpen(&c);
-	if (err) {
-		close(fd);
-		errno = err;
-		return -1;
-	}
+	mbConnOpen(&c);
 	mb_stdio_skip(in, early);
 	return 0;
 }

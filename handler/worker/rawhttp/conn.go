@@ -5,8 +5,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"moonbridge/bufio"
 	"moonbridge/handler/shm"
 	"moonbridge/httpparse"
@@ -18,7 +16,7 @@ import (
 // Two threads use it. The main thread, which runs Lua, calls the exported methods. These may block, and release mu while
 // they do (wait). The goroutine of beat comes by every few milliseconds while a handler runs, moves what can be moved without
 // blocking, and leaves the rest. All fields except the immutable ones are guarded by mu. A thread that holds mu must not take
-// the lock of the response (mb_lock); the other order is allowed.
+// the lock of the response (mb_response_lock); the other order is allowed.
 //
 // The numbers in the cell were written by this process. They are no more trusted than its Lua state is.
 type Conn struct {
@@ -96,6 +94,8 @@ type Limits struct {
 	BodyBytes      int64 // above: 413
 
 	Idle, Header, Stall, Response, Drain time.Duration
+
+	Fixed httpwrite.Fixed // fields of the answers that no handler gives
 }
 
 const (
@@ -106,16 +106,14 @@ const (
 	lingerBytesMax = 16 << 20
 )
 
-// New takes over the descriptor of a stream socket, which it makes non-blocking. early is what has been read from it already.
-func New(fd int, cfg Config, early []byte) (*Conn, error) {
-	if err := unix.SetNonblock(fd, true); err != nil {
-		return nil, err
-	}
+// New takes over the descriptor of a stream socket. early is what has been read from it already. The socket stays as it is,
+// blocking or not, since the application may have another descriptor of it.
+func New(fd int, cfg Config, early []byte) *Conn {
 	c := &Conn{fd: fd, cfg: cfg, bodyLimits: httpparse.BodyLimits{Bytes: cfg.Limits.BodyBytes, Await: bufferBody}}
 	c.cfg.Block.Kind = shm.KindHTTP
 	c.input.Commit(copy(c.input.Reserve(c.cfg.Pool, len(early)), early))
 	c.startBeat()
-	return c, nil
+	return c
 }
 
 // ending reports that no further request is waited for.

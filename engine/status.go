@@ -10,5 +10,5 @@ const (
 	statusUnavailable     = 503
 )
 
-// retryAfterSeconds is what a peer is told with a 503 that the engine itself answers.
+// retryAfterSeconds is what a peer is told with a 503 that the engine decides on.
 const retryAfterSeconds = 1

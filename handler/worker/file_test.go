@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-func TestStreams(t *testing.T) {
-	w := mustLoad(t, "stream.lua").fork(0, small)
+func TestFiles(t *testing.T) {
+	w := mustLoad(t, "file.lua").fork(0, small)
 	for _, c := range []struct{ name, input, want string }{
 		{"types", "buffered", `
 file|file|file (
@@ -73,12 +73,12 @@ true|closed file|file
 }
 
 func TestReaduntilMisuse(t *testing.T) {
-	w := mustLoad(t, "stream.lua").fork(0, small)
+	w := mustLoad(t, "file.lua").fork(0, small)
 	c := w.connect(0)
 	c.sendEnd("readuntil_misuse\nabc")
 	got, err := c.read()
 	c.over(0)
-	got = regexp.MustCompile(`testdata/stream\.lua:\d+`).ReplaceAllString(got, "at")
+	got = regexp.MustCompile(`testdata/file\.lua:\d+`).ReplaceAllString(got, "at")
 	got = regexp.MustCompile(`#1 to '\S+'`).ReplaceAllString(got, "#1")
 	const want = `false|at: readuntil: the terminator must be a string of one byte, not a no value
 false|at: readuntil: the terminator must be a string of one byte, not a number
@@ -97,7 +97,7 @@ false|at: attempt to use a closed file
 }
 
 func TestReaduntilLarge(t *testing.T) {
-	w := mustLoad(t, "stream.lua").fork(0, small)
+	w := mustLoad(t, "file.lua").fork(0, small)
 	c := w.connect(0)
 	go func() {
 		io.WriteString(c.client, "large\n"+strings.Repeat("\n", 1<<20)+".\n"+strings.Repeat("y", 8<<20)+".")
@@ -109,7 +109,7 @@ func TestReaduntilLarge(t *testing.T) {
 
 // Terminator and input are cut at every place between two segments.
 func TestReaduntilCut(t *testing.T) {
-	w := mustLoad(t, "stream.lua").fork(0, small)
+	w := mustLoad(t, "file.lua").fork(0, small)
 	const input = "ab;c;;x"
 	for cut := range len(input) + 1 {
 		c := w.connect(0)

@@ -1,0 +1,26 @@
+package engine
+
+import (
+	"moonbridge/handler/backend"
+)
+
+// exchange is what a connection knows of the request in progress, until its response is out.
+type exchange struct {
+	running backend.Running // nil: the backend does not have it, or has ended it
+	record  *accessRecord   // for the access log; nil: nothing is logged
+
+	persistent bool        // it leaves the connection open (RFC 9112 §9.3)
+	isHead     bool        // its response has no body (RFC 9110 §9.3.2)
+	begun      bool        // a byte of its response was given to the output
+	wantsRoom  bool        // the backend holds output that the connection did not take
+	end        backend.End // what happens to the connection when the response is out
+}
+
+// leave ends the backend's part: no further call is made on what was running.
+func (x *exchange) leave() {
+	if x.record != nil {
+		x.record.noteTimes(x.running)
+	}
+	x.running = nil
+	x.wantsRoom = false
+}

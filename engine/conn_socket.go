@@ -1,0 +1,93 @@
+package engine
+
+import (
+	"net/netip"
+	"syscall"
+
+	"moonbridge/reactor"
+)
+
+// socket is our end of a connection, and what the poller's edges and the system calls have told about it. An edge is
+// reported once, so it is remembered here until a call has used it up.
+type socket struct {
+	fd    int
+	peer  netip.AddrPort // not valid on a Unix socket
+	local uint8          // place of our address in the listener's addrs, from 1; 0: not asked for yet
+
+	readable   bool // a read may return bytes, the end, or an error
+	writable   bool // a write may find room
+	peerClosed bool // the peer has sent its FIN: after the bytes that are left a read returns 0
+	eof        bool // a read has returned that 0
+	broken     bool // a write has failed: there is no peer to answer
+}
+
+// readResult is what came of a read.
+type readResult uint8
+
+const (
+	readBytes   readResult = iota // at least one byte
+	readNothing                   // nothing there yet: an edge will come
+	readEnd                       // the peer has finished sending
+	readFailed                    // the connection is gone
+)
+
+// heard notes an edge. It reports whether the socket has become writable.
+func (s *socket) heard(got reactor.Readiness) (writable bool) {
+	if got&reactor.PeerClosed != 0 {
+		s.peerClosed = true
+	}
+	if got&(reactor.Readable|reactor.PeerClosed) != 0 {
+		s.readable = true
+	}
+	if got&reactor.Writable != 0 && !s.writable {
+		s.writable = true
+		return true
+	}
+	return false
+}
+
+// read reads once into p, which is not empty.
+//
+// A short read has emptied the socket, and the next byte makes a new edge: this saves the second read that would only
+// return EAGAIN. After the FIN there is no further edge, so then it reads until it has the 0.
+func (s *socket) read(sys *system, p []byte) (n int, result readResult) {
+	n, errno := sys.read(s.fd, p)
+	switch {
+	case errno == syscall.EAGAIN:
+		s.readable = false
+		return 0, readNothing
+	case errno != 0:
+		return 0, readFailed
+	case n == 0:
+		s.readable, s.eof = false, true
+		return 0, readEnd
+	}
+	if n < len(p) && !s.peerClosed {
+		s.readable = false
+	}
+	return n, readBytes
+}
+
+// write writes a, then b, as far as the socket takes them now. An error leaves the socket broken.
+func (s *socket) write(sys *system, a, b []byte) (n int) {
+	if !s.writable || s.broken {
+		return 0
+	}
+	var errno syscall.Errno
+	if len(b) == 0 {
+		n, errno = sys.write(s.fd, a)
+	} else {
+		n, errno = sys.writev(s.fd, a, b)
+	}
+	switch {
+	case errno == syscall.EAGAIN:
+		n = 0
+	case errno != 0:
+		s.broken = true
+		return 0
+	}
+	if n < len(a)+len(b) {
+		s.writable = false
+	}
+	return n
+}
