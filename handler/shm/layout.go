@@ -210,7 +210,7 @@ const (
 	MsgFork                    // … Fork, with descriptors
 	MsgKill                    // … Kill
 	MsgWorkerReady             // worker → server: prepare has returned
-	MsgWorkerFailed            // … prepare failed: text
+	MsgWorkerFailed            // … it cannot use the shared memory: text
 	MsgFiles                   // fork server or worker → server: files that were loaded
 	MsgReport                  // worker → server: Report
 )

@@ -209,7 +209,7 @@ typedef struct {
 #define MB_MSG_KILL        9u /* mb_msg_kill; ignored unless the pid is that of a living child */
 /* Worker → server, on the worker's control socket */
 #define MB_MSG_WORKER_READY  10u /* prepare has returned */
-#define MB_MSG_WORKER_FAILED 11u /* prepare failed: text with traceback; then exit 1 */
+#define MB_MSG_WORKER_FAILED 11u /* it cannot use the shared memory: text; then exit 1 */
 /* Fork server or worker → server, if MB_ENV_DEVELOPMENT asks for it */
 #define MB_MSG_FILES 12u /* files that were loaded: of the script before READY or FAILED, then
                             what a worker loads. Each one is text with a NUL after it: "M S I P",
