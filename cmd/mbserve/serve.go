@@ -146,6 +146,10 @@ func (s *server) start() (err error) {
 	if err != nil {
 		return err
 	}
+	if err := s.adoptSockets(); err != nil {
+		s.stopNow()
+		return err
+	}
 	if s.heir != nil && s.heir.timers != nil {
 		s.intervals.Await()
 	}
@@ -164,7 +168,7 @@ func (s *server) start() (err error) {
 		err = s.o.privileges.drop()
 		s.credential = nil
 	}
-	for _, k := range s.inherited.closeRest() {
+	for _, k := range s.inherited.unused() {
 		s.log.Warn("the script does not listen on a socket that was passed to the server", "socket", k)
 	}
 	if err != nil {

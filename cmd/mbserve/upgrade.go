@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // USR2 replaces the running binary with a new one. The new binary is started with the listening sockets, the pid file
@@ -168,20 +170,41 @@ func (s *server) startHeir() (u *upgrade, ready *os.File, err error) {
 func (s *server) passListeners(pass *passing) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var lines []string
+	var list strings.Builder
 	for _, a := range s.addresses {
 		files, err := a.ln.Files()
 		if err != nil {
 			return "", err
 		}
-		var numbers []string
-		for _, f := range files {
-			numbers = append(numbers, pass.add(f))
+		pass.close = append(pass.close, files...)
+		list.WriteString(pass.line(a.key, files, a.foreign))
+	}
+	for k, fds := range s.inherited.foreign {
+		var files []*os.File
+		for _, fd := range fds {
+			other, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
+			if err != nil {
+				return "", os.NewSyscallError("dup", err)
+			}
+			files = append(files, os.NewFile(uintptr(other), k))
 		}
 		pass.close = append(pass.close, files...)
-		lines = append(lines, a.key+"="+strings.Join(numbers, ","))
+		list.WriteString(pass.line(k, files, true))
 	}
-	return strings.Join(lines, "\n"), nil
+	return list.String(), nil
+}
+
+// line passes the sockets of an address.
+func (p *passing) line(k string, files []*os.File, foreign bool) string {
+	var numbers []string
+	for _, f := range files {
+		numbers = append(numbers, p.add(f))
+	}
+	line := k + "=" + strings.Join(numbers, ",")
+	if foreign {
+		line += foreignMark
+	}
+	return line + "\n"
 }
 
 // passing collects the files for a new process.
