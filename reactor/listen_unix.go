@@ -17,8 +17,8 @@ const sockPathMax = len(unix.RawSockaddrUnix{}.Path) - 1
 // sockFile is the file of a bound Unix socket. It is identified by its inode and, since inode numbers are reused, its time of
 // creation (nothing modifies a socket file later), so that a file which somebody else has put there since is left alone.
 type sockFile struct {
-	asked string // path as it was given
-	path  string // the same without symbolic links, which may lead elsewhere later
+	asked string      // path as it was given
+	path  string      // the same without symbolic links, which may lead elsewhere later
 	info  fs.FileInfo // nil: the file was gone when the socket was inherited
 }
 

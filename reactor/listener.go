@@ -122,10 +122,13 @@ func OpenListener(network, address string, o ListenOptions) (*Listener, error) {
 // Addr is the address that is listened on, with the port that was chosen for port 0.
 func (ln *Listener) Addr() net.Addr { return ln.addr }
 
-// Attach makes l accept connections and call accept for each from now on. It is called on l, or before l.Run. For TCP it may be
-// called ListenOptions.Sockets times. The error is net.ErrClosed, that there are more loops than sockets, or that of
-// Listen or Loop.AddRead.
-func (ln *Listener) Attach(l *Loop, accept AcceptFunc) error {
+// Attach makes l accept connections and call accept for each from now on. If the process has run out of descriptors and stays
+// so for 100 ms, refuse is called for the connections that wait; it must close the descriptor before it returns. With nil, they
+// wait.
+//
+// Attach is called on l, or before l.Run. For TCP it may be called ListenOptions.Sockets times. The error is net.ErrClosed,
+// that there are more loops than sockets, or that of Listen or Loop.AddRead.
+func (ln *Listener) Attach(l *Loop, accept, refuse AcceptFunc) error {
 	ln.mu.Lock()
 	defer ln.mu.Unlock()
 	if ln.closed {
@@ -147,7 +150,7 @@ func (ln *Listener) Attach(l *Loop, accept AcceptFunc) error {
 	}
 	for range sockets {
 		fd := ln.free[0]
-		a := newAcceptor(ln, l, fd, accept)
+		a := newAcceptor(ln, l, fd, accept, refuse)
 		if err := l.AddRead(fd, a); err != nil {
 			return fmt.Errorf("attach %v: %w", ln.addr, err)
 		}

@@ -39,6 +39,7 @@ func (s *server) load(ctx context.Context) (g *generation, err error) {
 		Script: s.o.script, Args: s.o.args, Version: version,
 		Loops:      s.engine.Loops(),
 		Logger:     g.log,
+		Stdout:     s.stdout,
 		Listen:     g.open,
 		NoPairing:  s.o.noPairing,
 		Intervals:  s.intervals,

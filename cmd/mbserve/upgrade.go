@@ -274,11 +274,11 @@ func (h *heir) tellReady() error {
 }
 
 // awaitWorkers delays a process that takes over until its workers are ready. Until then the old process serves.
-func (h *heir) awaitWorkers(g *generation) error {
+func (h *heir) awaitWorkers(ctx context.Context, g *generation) error {
 	if h == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), workersTimeout)
+	ctx, cancel := context.WithTimeout(ctx, workersTimeout)
 	defer cancel()
 	return g.host.AwaitWorkers(ctx)
 }

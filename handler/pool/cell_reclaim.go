@@ -47,6 +47,9 @@ func (c *cell) workerGone(w *Worker, now int64) {
 		return
 	}
 	killed := c.state == cellKilling // as far as the log is concerned, the exchange was over then
+	if !killed {
+		c.count(502, "worker ended")
+	}
 	x := c.leave()
 	c.l.release(c)
 	if x == nil {

@@ -35,6 +35,7 @@ func (c *cell) tickQueued(now int64) {
 	}
 	limit := c.l.p.spec.Options.QueueTimeout
 	if limit > 0 && now-c.queued >= int64(limit) && c.kind != shm.KindInterval && q.Withdraw(c.index, c.pos) {
+		c.count(503, "queue_timeout")
 		x := c.leave()
 		c.l.release(c)
 		if x != nil { // without a connection it waits only if a worker has claimed it and destroyed the owner word
