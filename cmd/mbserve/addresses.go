@@ -24,6 +24,7 @@ type address struct {
 	at      reactor.Endpoint // for TCP
 	ln      *engine.Listener
 	foreign bool        // of the service manager, which keeps it
+	shared  bool        // the process that we take over from still serves it
 	used    *generation // the latest generation that uses it; nil: none yet, for one that another process has opened
 	old     *generation // the one that used it before, until the latest one serves
 }
@@ -122,9 +123,22 @@ func (s *server) adoptSockets() error {
 		if err != nil {
 			return err
 		}
-		s.addresses = append(s.addresses, newAddress(p.key, network, ln, false))
+		a := newAddress(p.key, network, ln, false)
+		a.shared = true
+		s.addresses = append(s.addresses, a)
 	}
 	return nil
+}
+
+// leaveShared leaves the sockets to the process that we did not take over from after all.
+func (s *server) leaveShared() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, a := range s.addresses {
+		if a.shared {
+			a.ln.HandOver()
+		}
+	}
 }
 
 // releaseAddress undoes claimAddress, for a generation that will not serve.
@@ -135,7 +149,7 @@ func (g *generation) releaseAddress(a *address) {
 	s := g.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if a.old != nil {
+	if a.old != nil || a.shared {
 		a.used, a.old = a.old, nil
 		return
 	}
@@ -204,7 +218,7 @@ func (g *generation) leaveOthers() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.addresses = slices.DeleteFunc(s.addresses, func(a *address) bool {
-		a.old = nil
+		a.old, a.shared = nil, false
 		if a.used == g || g.serveIncluded(a) {
 			return false
 		}

@@ -35,6 +35,7 @@ func (s *server) load(ctx context.Context) (g *generation, err error) {
 		g.log = s.log.With("generation", g.number)
 	}
 	s.loaded++
+	s.files.addScript(g.number, s.dir.abs(s.o.script))
 	g.host, err = pool.Start(ctx, pool.Config{
 		Script: s.o.script, Args: s.o.args, Version: version,
 		Loops:      s.engine.Loops(),
