@@ -46,6 +46,10 @@ func (c *cell) workerGone(w *Worker, now int64) {
 		w.reclaim.retried.Add(1)
 		return
 	}
+	if c.response.whole && c.x != nil && !c.answered {
+		c.outlive()
+		return
+	}
 	x := c.leave()
 	c.l.release(c)
 	if x != nil {

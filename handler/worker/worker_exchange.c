@@ -152,6 +152,8 @@ uint32_t mb_exchange_settle(lua_State *L, int failed)
 	mb_response_lock();
 	response.pending = 0;
 	mb_response_unlock();
+	if (exchange.out_flags & MB_OUT_COMPLETE) /* the client has it, whatever went wrong then */
+		return MB_DONE | (exchange.out_flags & MB_OUT_CLOSE ? MB_CLOSE : 0);
 	if (response.published || response.broken || mb_cancelled())
 		return MB_DONE | MB_RESET;
 	uint32_t status = failed && exchange.peer_status ? (uint32_t)exchange.peer_status : 500;
