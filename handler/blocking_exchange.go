@@ -33,6 +33,7 @@ type blockingExchange struct {
 	blocked bool          // the connection took less than offered
 	begun   bool          // bytes of the final response were offered
 	interim bool          // bytes of an interim response were offered
+	left    bool          // x was told that the response is complete: only its end is left
 
 	// Owned by the goroutine.
 	w        Response
@@ -61,8 +62,9 @@ type blockingExchange struct {
 	out      *part       // offered to the connection by the loop; when it is empty, the handler puts the next part here
 	outOff   int         // how many bytes were taken
 	outFinal bool        // out contains bytes of the final response
+	whole    bool        // nothing will follow out, although the handler has not returned
 	ended    bool        // the handler has returned
-	end      backend.End // with ended
+	end      backend.End // with whole or ended
 	failed   int         // with ended: the status, if the response is not complete
 	gone     bool        // the connection is gone, or the exchange is over
 
@@ -105,7 +107,7 @@ func (e *blockingExchange) attend() {
 	if wanted {
 		e.x.BodyWanted()
 	}
-	if roomFreed && !e.over {
+	if roomFreed && !e.over && !e.left {
 		e.x.BodyRoom()
 	}
 	if !e.over {
@@ -137,6 +139,16 @@ func (e *blockingExchange) OutputRoom() {
 // offer offers the current part to the connection, and ends the exchange after the last one.
 func (e *blockingExchange) offer() {
 	e.mu.Lock()
+	if e.left {
+		over := e.ended
+		e.mu.Unlock()
+		if over {
+			e.over = true
+			e.markGone()
+			e.x.Left(e)
+		}
+		return
+	}
 	if e.failed != 0 && !e.answerFailure() {
 		e.mu.Unlock()
 		e.over = true
@@ -149,7 +161,7 @@ func (e *blockingExchange) offer() {
 		return
 	}
 	a, b := e.untaken()
-	last := e.ended
+	last, whole := e.ended, e.whole
 	if len(a)+len(b) > 0 {
 		e.begun = e.begun || e.outFinal
 		e.interim = true
@@ -157,7 +169,7 @@ func (e *blockingExchange) offer() {
 	e.mu.Unlock()
 
 	if total := len(a) + len(b); total > 0 {
-		n := e.x.Output(a, b, last)
+		n := e.x.Output(a, b, last || whole)
 		if e.over {
 			return
 		}
@@ -172,10 +184,14 @@ func (e *blockingExchange) offer() {
 		e.emptied()
 		e.mu.Unlock()
 	}
-	if last {
+	switch {
+	case last:
 		e.over = true
 		e.markGone()
 		e.x.Done(e.end)
+	case whole:
+		e.left = true
+		e.x.Complete(e, e.end)
 	}
 }
 

@@ -214,8 +214,12 @@ func TestBlockingCancel(t *testing.T) {
 	})
 	t.Run("within Output", func(t *testing.T) {
 		b := attachBlocking(t, Config{}, hello, 0)
-		c := b.start(-1, get11, "", false)
-		c.hook = (*fakeConn).cancel
+		c := &fakeConn{t: t, l: b.fakeLoop, takes: -1, hook: (*fakeConn).cancel}
+		b.turn(func() {
+			if err := b.startIn(c, get11, "", false); err != nil {
+				t.Error(err)
+			}
+		})
 		b.until("the end", func() bool { return c.over })
 		if c.outcome() != "cancelled" {
 			t.Error(c.outcome())
