@@ -51,7 +51,7 @@ func (a *accessRecord) noteTimes(running backend.Running) {
 	}
 }
 
-// newRecord returns an empty record for an exchange that begins now.
+// newRecord returns an empty record for an exchange that starts now.
 func (l *loop) newRecord() *accessRecord {
 	n := len(l.records)
 	if n == 0 {

@@ -23,7 +23,7 @@ type cell struct {
 	idempotent bool             // RFC 9110 §9.2.2
 	retried    bool
 	answered   bool   // the connection has the whole response, and goes on; the worker still has the exchange
-	title      string // name of the request, kept when its head is about to be overwritten
+	kept       *about // what is known of it, kept when its head is about to be overwritten
 	until      uint64 // cellLost: free when all workers up to this seq are gone
 
 	// The worker that was seen to have it, and what is known of the parts of the exchange.
@@ -46,7 +46,7 @@ func (c *cell) init(l *loop, index int) {
 
 // clean prepares a cell for another exchange.
 func (c *cell) clean() {
-	c.idempotent, c.retried, c.answered, c.title = false, false, false, ""
+	c.idempotent, c.retried, c.answered, c.kept = false, false, false, nil
 	c.body.clean()
 	c.socket.state = socketNone
 	c.times.timed = false

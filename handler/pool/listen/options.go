@@ -110,8 +110,8 @@ func (o *Options) complete() error {
 	return nil
 }
 
-// httpOptions are the options of an HTTP handler that the server needs. The table of options in http.c marks the same ones,
-// and has their defaults.
+// httpOptions are the options of an HTTP handler that the server needs. The table in handler/worker/process_http_options.c
+// marks the same ones, and has their defaults.
 var httpOptions = map[string]func(o *HTTPOptions, f float64) error{
 	"request_body_size_limit": func(o *HTTPOptions, f float64) (err error) { o.RequestBodySizeLimit, err = byteCount(f); return },
 	"request_header_size_limit": func(o *HTTPOptions, f float64) (err error) {
@@ -126,10 +126,11 @@ var httpOptions = map[string]func(o *HTTPOptions, f float64) error{
 	"drain_timeout":          func(o *HTTPOptions, f float64) (err error) { o.DrainTimeout, err = seconds(f); return },
 }
 
-// newHTTPOptions reads the options of an HTTP handler, "name=number\n" each. All of them have to be there: those that the
-// script does not give have their defaults already.
+// newHTTPOptions reads the options of an HTTP handler, "name=number\n" each, and after an empty line the field lines of
+// static_headers. All options have to be there: those that the script does not give have their defaults already.
 func newHTTPOptions(text string) (*HTTPOptions, error) {
-	o := &HTTPOptions{}
+	text, headers, _ := strings.Cut(text, "\n\n")
+	o := &HTTPOptions{StaticHeaders: headers}
 	missing := maps.Clone(httpOptions)
 	for name, number := range optionLines(text) {
 		set := httpOptions[name]
