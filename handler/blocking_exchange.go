@@ -32,6 +32,7 @@ type blockingExchange struct {
 	busy    bool          // within a call to x
 	over    bool          // x is no longer called
 	blocked bool          // the connection took less than offered
+	left    bool          // x was told that the response is complete: only its end is left
 
 	// Owned by the goroutine.
 	call     call // refers to w and r
@@ -62,8 +63,9 @@ type blockingExchange struct {
 	out    *part       // offered to the connection by the loop; when it is empty, the handler puts the next part here
 	outOff int         // how many bytes were taken
 	begun  bool        // a part of the final response was passed to the loop
+	whole  bool        // nothing will follow out, although the handler has not returned
 	ended  bool        // the handler has returned
-	end    backend.End // with ended
+	end    backend.End // with whole or ended
 	failed int         // with ended: the status, if there is no response
 	gone   bool        // the connection is gone, or the exchange is over
 
@@ -106,7 +108,7 @@ func (e *blockingExchange) attend() {
 	if wanted {
 		e.x.BodyWanted()
 	}
-	if roomFreed && !e.over {
+	if roomFreed && !e.over && !e.left {
 		e.x.BodyRoom()
 	}
 	if !e.over {
@@ -139,20 +141,34 @@ func (e *blockingExchange) OutputRoom() {
 // connection to take everything.
 func (e *blockingExchange) offer() {
 	e.mu.Lock()
-	ended, end, failed := e.ended, e.end, e.failed
+	if e.left {
+		over := e.ended
+		e.mu.Unlock()
+		if over {
+			e.over = true
+			e.markGone()
+			e.x.Left(e)
+		}
+		return
+	}
+	ended, whole, end, failed := e.ended, e.whole, e.end, e.failed
 	a, b := e.untaken()
 	e.mu.Unlock()
 
 	resets := ended && end == backend.EndReset
 	if total := len(a) + len(b); total > 0 && !e.blocked {
-		n := e.x.Output(a, b, ended && failed == 0 && !resets)
+		n := e.x.Output(a, b, (ended || whole) && failed == 0 && !resets)
 		if e.over {
 			return
 		}
 		e.took(n, total)
 	}
-	if resets || ended && !e.blocked {
+	switch {
+	case resets || ended && !e.blocked:
 		e.conclude(end, failed)
+	case whole && !e.blocked:
+		e.left = true
+		e.x.Complete(e, end)
 	}
 }
 

@@ -112,7 +112,10 @@ func (e *blockingExchange) endWith(end backend.End, failed int) {
 	if e.gone {
 		return
 	}
-	e.ended, e.end, e.failed = true, end, failed
+	e.ended = true
+	if !e.whole {
+		e.end, e.failed = end, failed
+	}
 	e.p.notify(e)
 }
 
@@ -138,6 +141,8 @@ func (e *blockingExchange) handOver(w *Response, data, last bool) error {
 	}
 	if last {
 		e.ended, e.end = true, w.end
+	} else if data && e.inEnd && w.whole() {
+		e.whole, e.end = true, w.end
 	}
 	e.p.notify(e)
 	return nil
@@ -251,10 +256,21 @@ func (e *blockingExchange) full(w *Response) error {
 
 func (e *blockingExchange) flush(w *Response) error {
 	if w.headOut && len(w.data) == 0 {
-		return nil
+		return e.nothing(w)
 	}
 	w.seal(false)
 	return e.handOver(w, true, false)
+}
+
+// nothing is called in place of handOver when there is nothing to pass on. A handler whose output is dropped learns in this
+// way that the connection is gone.
+func (e *blockingExchange) nothing(w *Response) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.gone {
+		w.err = ErrGone
+	}
+	return w.err
 }
 
 func (e *blockingExchange) passPrefix(w *Response) error { return e.handOver(w, false, false) }

@@ -389,6 +389,8 @@ func (c *quietConn) Output(a, b []byte, last bool) int {
 	return len(a) + len(b)
 }
 func (c *quietConn) Done(backend.End)                      { c.done++ }
+func (c *quietConn) Complete(backend.Running, backend.End) {}
+func (c *quietConn) Left(backend.Running)                  {}
 func (c *quietConn) Failed(int, time.Duration)             {}
 func (c *quietConn) BodyRoom()                             {}
 func (c *quietConn) BodyWanted()                           {}

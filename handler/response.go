@@ -308,6 +308,9 @@ func (w *Response) Write(p []byte) (int, error) {
 		return 0, ErrLength
 	}
 	if w.headOut && w.isHead {
+		if err := w.out.flush(w); err != nil {
+			return 0, err
+		}
 		w.written += int64(len(p))
 		return len(p), nil
 	}

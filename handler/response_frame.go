@@ -108,6 +108,11 @@ func (w *Response) has(name string) bool {
 	return false
 }
 
+// whole reports whether the client has the whole response once what is sealed is sent, whatever the handler still does.
+func (w *Response) whole() bool {
+	return w.headOut && (w.isHead || httpwrite.Bodiless(w.status) || w.length >= 0 && w.written == w.length)
+}
+
 // short reports whether the body is shorter than the Content-Length that was set.
 func (w *Response) short() bool {
 	return w.length > w.written && !w.isHead && !httpwrite.Bodiless(w.statusOr200())

@@ -127,9 +127,14 @@ func (c *cell) fail(status int, retryAfter time.Duration, cause string) {
 func (c *cell) leave() backend.Exchange {
 	c.socket.close(true)
 	x := c.x
-	if x != nil && c.kind != shm.KindInterval {
+	c.x = nil
+	switch {
+	case x == nil:
+	case c.answered:
+		x.Left(c)
+		return nil
+	case c.kind != shm.KindInterval:
 		c.l.living.Add(-1)
 	}
-	c.x = nil
 	return x
 }

@@ -127,6 +127,8 @@ const (
 	OutPending                  // output is held back and should be sent soon
 	OutSocketWanted             // KindSocket: the worker waits for the connection's socket
 	OutReset                    // the handler has reset the connection, and still runs
+	OutComplete                 // all of the response is published, whatever the handler still does
+	OutClose                    // with OutComplete: close the connection after the response
 )
 
 // OutCell is mb_out_cell: the worker's half of a cell. The out-window follows it.

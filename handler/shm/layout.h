@@ -122,6 +122,9 @@ typedef struct {
                                  when it has arrived */
 #define MB_OUT_RESET 8u /* the handler has reset the connection, and still runs: no
                                  more output of this exchange is wanted */
+#define MB_OUT_COMPLETE 16u /* all of the response is published: the client waits for nothing
+                                 more, whatever the handler still does */
+#define MB_OUT_CLOSE 32u /* with COMPLETE: close the connection after the response */
 
 /* The worker's half of a cell; the out-window follows it. */
 typedef struct {

@@ -48,7 +48,9 @@ static void give_up_exchange(int raw)
 	uint32_t result = MB_DONE | MB_RETIRE;
 	if (!raw && exchange.head.kind == MB_KIND_HTTP) {
 		/* Interim responses do not keep the server from answering. */
-		if (response.published)
+		if (exchange.out_flags & MB_OUT_COMPLETE)
+			result |= exchange.out_flags & MB_OUT_CLOSE ? MB_CLOSE : 0;
+		else if (response.published)
 			result |= MB_RESET;
 		else
 			result |= MB_CLOSE | 504u << MB_STATUS_SHIFT;

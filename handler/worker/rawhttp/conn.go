@@ -52,6 +52,7 @@ type Conn struct {
 	sent       uint64 // bytes taken out of the out-window
 	own        []byte // bytes of our own that are sent before those of the out-window
 	stuck      bool   // output has been waiting for the socket since movedAt
+	settled    bool   // the response is complete and out: see settle
 	number     uint64 // of exchanges so far
 
 	beatState

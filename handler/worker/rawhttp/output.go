@@ -60,6 +60,7 @@ func (c *Conn) End(result uint32) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.lookAtSocket()
+	c.unsettle()
 	c.retired = c.retired || result&shm.ResultRetire != 0
 	keep := c.persistent && !c.body.Missing()
 	switch {
