@@ -226,6 +226,7 @@ func (e *blockingExchange) waitedTooLong() {
 	e.over = true
 	e.markGone()
 	e.release()
+	e.p.b.failures.refused(503, causeQueueTimeout, &e.head, e.remoteAddr())
 	e.x.Failed(503, time.Second)
 }
 

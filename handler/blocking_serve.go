@@ -30,7 +30,7 @@ func (e *blockingExchange) afterHandler(returned *bool) {
 		e.fail(500)
 	default:
 		if !isAbort(cause) {
-			logFailure(e.p.b.log, e.p.loop.Index(), &e.r, cause, true)
+			e.p.b.failures.handler(e.p.loop.Index(), &e.r, cause, true)
 		}
 		e.fail(500)
 	}
@@ -51,6 +51,11 @@ func (e *blockingExchange) afterHandler(returned *bool) {
 // finish passes on the end of the response after the handler has returned.
 func (e *blockingExchange) finish() {
 	if status := e.refusal(); status != 0 {
+		cause := causeBodyBroken
+		if status == 413 {
+			cause = causeBodyLarge
+		}
+		e.p.b.failures.refused(status, cause, &e.head, e.remoteAddr())
 		e.fail(status)
 		return
 	}
@@ -59,7 +64,7 @@ func (e *blockingExchange) finish() {
 		return
 	}
 	if !e.w.finish() {
-		logFailure(e.p.b.log, e.p.loop.Index(), &e.r, e.w.cause(), false)
+		e.p.b.failures.handler(e.p.loop.Index(), &e.r, e.w.cause(), false)
 		e.fail(500)
 		return
 	}

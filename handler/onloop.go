@@ -1,7 +1,6 @@
 package handler
 
 import (
-	"log/slog"
 
 	"moonbridge/handler/backend"
 	"moonbridge/httpparse"
@@ -28,7 +27,7 @@ func (b *onLoop) Attach(l backend.Loop) (backend.LoopBackend, error) {
 	lb := &onLoopBackend{
 		h:           b.h,
 		loop:        l,
-		log:         b.config.logger(),
+		failures:    newFailures(b.config.logger()),
 		bodyMax:     b.config.bodyMax(),
 		responseMax: b.config.responseMax(),
 	}
@@ -41,7 +40,7 @@ type onLoopBackend struct {
 	// Immutable.
 	h           Handler
 	loop        backend.Loop
-	log         *slog.Logger
+	failures    *failures
 	bodyMax     int
 	responseMax int
 
@@ -73,7 +72,7 @@ func (l *onLoopBackend) Start(x backend.Exchange, head *httpparse.Head, listener
 	e.listener = listener
 	switch {
 	case head.ContentLength > int64(l.bodyMax) || len(body) > l.bodyMax:
-		e.fail(413)
+		e.refuse(413, causeBodyLarge, head)
 	case more:
 		copyHead(&e.head, head)
 		e.body = append(e.body[:0], body...)
@@ -119,7 +118,7 @@ func (l *onLoopBackend) callHandler() (ok bool) {
 	defer l.recoverPanic(&ok)
 	l.h.Serve(&l.w, &l.r)
 	if !l.w.finish() {
-		logFailure(l.log, l.loop.Index(), &l.r, l.w.cause(), false)
+		l.failures.handler(l.loop.Index(), &l.r, l.w.cause(), false)
 		return false
 	}
 	return true
@@ -134,7 +133,7 @@ func (l *onLoopBackend) recoverPanic(ok *bool) {
 	*ok = false
 	l.w.ended = true
 	if !isAbort(cause) {
-		logFailure(l.log, l.loop.Index(), &l.r, cause, true)
+		l.failures.handler(l.loop.Index(), &l.r, cause, true)
 	}
 }
 
