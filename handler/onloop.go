@@ -1,7 +1,6 @@
 package handler
 
 import (
-
 	"moonbridge/handler/backend"
 	"moonbridge/httpparse"
 	"moonbridge/httpwrite"
