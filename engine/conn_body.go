@@ -62,6 +62,7 @@ func (c *conn) feed(nowMS uint64, x, y []byte) {
 		c.exchange.running.BodyCommit(n)
 	}
 	if err != nil {
+		c.countBody(err.Error())
 		c.abortBody(nowMS, httpparse.StatusOf(err) == statusContentTooLarge)
 		return
 	}

@@ -15,6 +15,7 @@ import (
 
 	"moonbridge/handler/backend"
 	"moonbridge/httpparse"
+	"moonbridge/logging"
 	"moonbridge/reactor"
 	"moonbridge/timers"
 )
@@ -52,6 +53,7 @@ func newDialogue(t *testing.T, lim Limits) *dialogue {
 func newLoggedDialogue(t *testing.T, lim Limits, log func(*Access)) *dialogue {
 	t.Helper()
 	e := &Engine{log: slog.New(slog.DiscardHandler), connsMax: 10, accessLog: log, idPrefix: "prefix"}
+	e.tally = logging.NewTally(e.log)
 	d := &dialogue{t: t, e: e, wheel: timers.NewWheel(0)}
 	d.peer = &scriptedPeer{d: d, room: anyRoom}
 	d.handler = &scriptedHandler{d: d}

@@ -222,6 +222,7 @@ func (e *blockingExchange) waitedTooLong() {
 	e.over = true
 	e.markGone()
 	e.release()
+	e.p.b.failures.refused(503, causeQueueTimeout, &e.head, addrText(e.remote))
 	e.x.Failed(503, time.Second)
 }
 

@@ -34,7 +34,7 @@ func (e *blockingExchange) afterHandler(returned *bool) {
 	case isAbort(cause):
 		e.abort()
 	default:
-		logFailure(e.p.b.log, e.p.loop.Index(), &e.call.r, cause, true)
+		e.p.b.failures.handler(e.p.loop.Index(), &e.call.r, cause, true)
 		e.fail(500)
 	}
 	e.w.ended = true
@@ -54,6 +54,11 @@ func (e *blockingExchange) afterHandler(returned *bool) {
 // finish passes on the end of the response after the handler has returned.
 func (e *blockingExchange) finish() {
 	if status := e.refusal(); status != 0 {
+		cause := causeBodyBroken
+		if status == 413 {
+			cause = causeBodyLarge
+		}
+		e.p.b.failures.refused(status, cause, &e.head, addrText(e.remote))
 		e.fail(status)
 		return
 	}
@@ -62,7 +67,7 @@ func (e *blockingExchange) finish() {
 		return
 	}
 	if !e.call.w.finish() {
-		logFailure(e.p.b.log, e.p.loop.Index(), &e.call.r, e.call.w.cause(), false)
+		e.p.b.failures.handler(e.p.loop.Index(), &e.call.r, e.call.w.cause(), false)
 		e.fail(500)
 		return
 	}

@@ -1,8 +1,6 @@
 package handler
 
 import (
-	"log/slog"
-
 	"moonbridge/handler/backend"
 	"moonbridge/httpparse"
 	"moonbridge/httpwrite"
@@ -30,7 +28,7 @@ func (b *onLoop) Attach(l backend.Loop) (backend.LoopBackend, error) {
 	lb := &onLoopBackend{
 		h:           b.h,
 		loop:        l,
-		log:         b.config.logger(),
+		failures:    newFailures(b.config.logger()),
 		bodyMax:     b.config.bodyMax(),
 		responseMax: b.config.responseMax(),
 	}
@@ -43,7 +41,7 @@ type onLoopBackend struct {
 	// Immutable.
 	h           Handler
 	loop        backend.Loop
-	log         *slog.Logger
+	failures    *failures
 	bodyMax     int
 	responseMax int
 
@@ -76,7 +74,7 @@ func (l *onLoopBackend) Start(x backend.Exchange, head *httpparse.Head, listener
 	e.listener = listener
 	switch {
 	case head.ContentLength > int64(l.bodyMax) || len(body) > l.bodyMax:
-		e.fail(413)
+		e.refuse(413, causeBodyLarge, head)
 	case more:
 		copyHead(&e.head, head)
 		e.body = append(e.body[:0], body...)
@@ -146,7 +144,7 @@ func (l *onLoopBackend) callHandler(c *call) (end backend.End, failed int) {
 	defer l.recoverPanic(c, &end, &failed)
 	l.h.Serve(&c.w, &c.r)
 	if !c.w.finish() {
-		logFailure(l.log, l.loop.Index(), &c.r, c.w.cause(), false)
+		l.failures.handler(l.loop.Index(), &c.r, c.w.cause(), false)
 		return 0, 500
 	}
 	return c.w.end, 0
@@ -161,7 +159,7 @@ func (l *onLoopBackend) recoverPanic(c *call, end *backend.End, failed *int) {
 		*end = backend.EndReset
 	default:
 		*failed = 500
-		logFailure(l.log, l.loop.Index(), &c.r, cause, true)
+		l.failures.handler(l.loop.Index(), &c.r, cause, true)
 	}
 }
 

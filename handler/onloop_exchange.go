@@ -51,6 +51,13 @@ func (e *loopExchange) fail(status int) {
 	e.status = status
 }
 
+// refuse ends the exchange without a call of the handler.
+func (e *loopExchange) refuse(status int, cause string, head *httpparse.Head) {
+	_, client := e.x.Addrs()
+	e.l.failures.refused(status, cause, head, addrText(client))
+	e.fail(status)
+}
+
 // settle does at the end of a turn what must not be done in Start. An exchange that was queued is put back for reuse
 // only here.
 func (e *loopExchange) settle() {
@@ -146,7 +153,7 @@ func (e *loopExchange) BodyCommit(n int) {
 	}
 	e.body = e.body[:len(e.body)+n]
 	if len(e.body) > e.l.bodyMax {
-		e.fail(413)
+		e.refuse(413, causeBodyLarge, &e.head)
 		e.l.queue(e)
 	}
 }
@@ -169,9 +176,9 @@ func (e *loopExchange) BodyAbort(tooLarge bool) {
 		return
 	}
 	if tooLarge {
-		e.fail(413)
+		e.refuse(413, causeBodyLarge, &e.head)
 	} else {
-		e.fail(400)
+		e.refuse(400, causeBodyBroken, &e.head)
 	}
 	e.l.queue(e)
 }

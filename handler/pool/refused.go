@@ -27,6 +27,8 @@ func (c *cell) count(status int, cause string) {
 		e.Message, e.Status = connectionsRefused, 0
 	case status == 503:
 		e.Message = requestsRefused
+	case c.response.taken > 0:
+		e.Status = 0 // the response breaks off
 	}
 	c.l.p.tally.Add(e, func() []slog.Attr { return c.about().attrs() })
 }
