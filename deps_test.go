@@ -29,20 +29,21 @@ const module = "moonbridge"
 // Lua (engine): it meets them only through the contract (handler/backend).
 var imports = map[string][]string{
 	"timers":                 {},
+	"accesslog":              {"httpparse"},
 	"bufio":                  {},
 	"httpparse":              {},
 	"httpwrite":              {"httpparse"},
 	"reactor":                {"timers", "gnet", "x/sys"},
 	"handler/backend":        {"httpparse"},
-	"engine":                 {"reactor", "bufio", "timers", "httpparse", "httpwrite", "handler/backend"},
+	"engine":                 {"reactor", "bufio", "timers", "accesslog", "httpparse", "httpwrite", "handler/backend"},
 	"handler":                {"handler/backend", "httpparse", "httpwrite"},
 	"handler/shm":            {"httpparse", "x/sys"},
 	"handler/pool/listen":    {"handler/shm"},
 	"handler/pool/policy":    {"handler/pool/listen"},
-	"handler/pool":           {"handler/pool/listen", "handler/pool/policy", "handler/backend", "handler/shm", "httpparse", "x/sys"},
-	"handler/worker/rawhttp": {"bufio", "handler/shm", "httpparse", "httpwrite", "x/sys"},
+	"handler/pool":           {"handler/pool/listen", "handler/pool/policy", "handler/backend", "handler/shm", "accesslog", "httpparse", "x/sys"},
+	"handler/worker/rawhttp": {"accesslog", "bufio", "handler/shm", "httpparse", "httpwrite", "x/sys"},
 	"handler/worker/form":    {"httpparse"},
-	"handler/worker":         {"handler/worker/form", "handler/worker/rawhttp", "handler/shm", "bufio", "httpparse", "httpwrite"},
+	"handler/worker":         {"handler/worker/form", "handler/worker/rawhttp", "handler/shm", "accesslog", "bufio", "httpparse", "httpwrite"},
 	"cmd/mbserve":            {"*", "pflag", "x/sys"},
 	"examples/go":            {"*"}, // the programs below it too
 

@@ -10,8 +10,8 @@ func (c *conn) Output(a, b []byte, last bool) int {
 	}
 	taken := c.takeOutput(c.l.sys.nowMS(), a, b, last)
 	if record := c.exchange.record; record != nil && !c.socket.broken {
-		record.response.write(a[:min(taken, len(a))])
-		record.response.write(b[:max(0, taken-len(a))])
+		record.Response.Write(a[:min(taken, len(a))])
+		record.Response.Write(b[:max(0, taken-len(a))])
 	}
 	return taken
 }

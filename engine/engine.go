@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"moonbridge/accesslog"
 	"moonbridge/handler/backend"
 )
 
@@ -46,7 +47,7 @@ var ErrStopped = errors.New("engine: stopped")
 func New(o Options) (*Engine, error) {
 	e := &Engine{log: o.logger(), connsMax: connsMax(o.MaxConns, openFilesMax()), accessLog: o.AccessLog}
 	if e.accessLog != nil {
-		e.idPrefix = newIDPrefix()
+		e.idPrefix = accesslog.NewIDPrefix()
 	}
 	n := o.loops()
 	if runtime.GOMAXPROCS(0) < n+2 {

@@ -111,6 +111,14 @@ func (l *accessLog) record(a *engine.Access) {
 	}
 }
 
+// recordRaw implements pool.Config.RawAccess.
+func (l *accessLog) recordRaw(e *engine.Access, lost int) {
+	if lost > 0 {
+		l.lose(lost, nil)
+	}
+	l.record(e)
+}
+
 // signalTo sends on a channel with a buffer of one; a pending signal is enough.
 func signalTo(c chan struct{}) {
 	select {

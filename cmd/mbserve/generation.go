@@ -47,7 +47,7 @@ func (s *server) load(ctx context.Context) (g *generation, err error) {
 		g.log = s.log.With("generation", g.number)
 	}
 	s.loaded++
-	g.host, err = pool.Start(ctx, pool.Config{
+	cfg := pool.Config{
 		Script: s.o.script, Args: s.o.args, Version: version,
 		Loops:      s.engine.Loops(),
 		Logger:     g.log,
@@ -57,7 +57,11 @@ func (s *server) load(ctx context.Context) (g *generation, err error) {
 		Credential: s.credential,
 		Files:      s.files.listener(g.number),
 		ErrorPages: s.o.dev,
-	})
+	}
+	if s.access != nil {
+		cfg.RawAccess = s.access.recordRaw
+	}
+	g.host, err = pool.Start(ctx, cfg)
 	if err != nil {
 		g.closeListeners()
 		return nil, err

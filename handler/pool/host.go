@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"moonbridge/accesslog"
 	"moonbridge/handler/pool/listen"
 )
 
@@ -45,6 +46,10 @@ type Config struct {
 	// MainEnded is called when a main handler has ended, of its own accord: not because of Stop or Kill. failed: with an error,
 	// or its worker has died. It is called on a loop and must not block. Optional.
 	MainEnded func(pool int, name string, failed bool)
+
+	// RawAccess is called for each request that a worker has served on a raw connection, for an access log; nil: there is
+	// none. lost is how many other such requests the worker could not report. It is called by several goroutines at once.
+	RawAccess func(e *accesslog.Entry, lost int)
 
 	// Credential is the user and groups that the fork server and its workers run as; nil: those of this process. Changing
 	// them takes root.

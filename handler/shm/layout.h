@@ -155,6 +155,7 @@ typedef struct {
 #define MB_HEAD_EXPECT    8u  /* Expect: 100-continue is not answered yet */
 #define MB_HEAD_ASTERISK  16u /* OPTIONS *: path and query are nil */
 #define MB_HEAD_HAS_BODY  32u
+#define MB_HEAD_LOGGED    64u /* MB_KIND_SOCKET: requests on the connection are for the access log */
 
 #define MB_LENGTH_UNKNOWN UINT64_MAX
 
@@ -213,6 +214,8 @@ typedef struct {
                             what a worker loads. Each one is text with a NUL after it: "M S I P",
                             time of change in ns, size, inode, and absolute path; three times 0
                             if there was no such file */
+#define MB_MSG_ACCESS 14u /* worker → server: mb_msg_access and its text: a request on a raw connection,
+                             for the access log. Not sent while the socket is full */
 /* Server → worker: single bytes without a header */
 #define MB_CTL_FLUSH 'F' /* publish what send_data holds back */
 #define MB_CTL_TRACEBACK 'T' /* log what Lua is at: the worker is about to be killed */
@@ -223,6 +226,18 @@ typedef struct { uint32_t pool, slot; } mb_msg_fork;     /* pool: number of the 
 typedef struct { uint32_t pool, slot; int32_t pid, err; } mb_msg_forked; /* err: errno of a failed fork, else 0 */
 typedef struct { int32_t pid, status; } mb_msg_exited;   /* status is that of waitpid */
 typedef struct { int32_t pid, sig; } mb_msg_kill;
+
+#define MB_NOT_SERVED UINT64_MAX
+typedef struct {
+	int64_t time;            /* ns since 1970: when the request's head was complete */
+	uint64_t service, total; /* ns; service: MB_NOT_SERVED if no handler was called */
+	uint64_t bytes;          /* of the response's body, as sent */
+	uint32_t status;
+	uint32_t lost;           /* messages of this type that could not be sent before this one */
+	uint16_t ends[5];        /* of method, target, referer, user agent, id: their places in the text */
+	uint8_t minor, complete;
+	mb_address remote;
+} mb_msg_access;
 
 /* LISTEN is a sequence of entries: mb_entry, key, value, without padding.
  * scope 0: the pool's options; scope i: listener i, counted from 1.

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"moonbridge/accesslog"
 	"moonbridge/bufio"
 	"moonbridge/handler/shm"
 	"moonbridge/httpparse"
@@ -54,6 +55,7 @@ type Conn struct {
 	sent       uint64 // bytes taken out of the out-window
 	own        []byte // bytes of our own that are sent before those of the out-window
 	stuck      bool   // output has been waiting for the socket since movedAt
+	access     access
 	number     uint64 // of exchanges so far
 
 	beatState
@@ -87,6 +89,11 @@ type Config struct {
 
 	Block  shm.HeadBlock // what the head blocks of all requests have in common
 	Limits Limits
+
+	// Log is called with mu held when an exchange is over, for the access log; nil: there is none. IDs makes ids for
+	// requests then.
+	Log func(*accesslog.Entry)
+	IDs accesslog.IDs
 }
 
 // Limits are the options of generate_handler. A timeout of 0 means none.

@@ -1,0 +1,71 @@
+package worker
+
+// #include "worker.h"
+import "C"
+
+import (
+	"strconv"
+	"sync"
+	"unsafe"
+
+	"moonbridge/accesslog"
+	"moonbridge/handler/shm"
+)
+
+// Requests on raw connections are logged by the server, which is sent one message for each of them. A worker never waits for
+// the server to read it.
+
+// accessLost is how many messages could not be sent since the last one that was. It belongs to the main thread, like idPrefix
+// and lastID.
+var accessLost uint32
+
+var (
+	idPrefix = sync.OnceValue(accesslog.NewIDPrefix)
+	lastID   uint64
+)
+
+// rawIDs makes the ids of requests on raw connections: a prefix of the worker, and a number.
+type rawIDs struct{}
+
+func (rawIDs) AppendID(to []byte) []byte {
+	lastID++
+	to = append(to, idPrefix()...)
+	to = append(to, "-raw-"...)
+	return strconv.AppendUint(to, lastID, 10)
+}
+
+// accessOf says how requests of the connection that raw describes are logged: not at all, unless the server has a log.
+func accessOf(raw *shm.Head) (log func(*accesslog.Entry), ids accesslog.IDs) {
+	if raw.Flags&shm.HeadLogged == 0 {
+		return nil, nil
+	}
+	remote := raw.Remote
+	return func(e *accesslog.Entry) { sendAccess(e, remote) }, rawIDs{}
+}
+
+// sendAccess sends an entry to the server.
+func sendAccess(e *accesslog.Entry, remote shm.Address) {
+	m := shm.MsgAccessBody{
+		Time: e.Time.UnixNano(), Service: uint64(max(e.Service, 0)), Total: uint64(e.Total), Bytes: uint64(e.Bytes),
+		Status: uint32(e.Status), Lost: accessLost, Minor: uint8(e.Minor), Remote: remote,
+	}
+	if e.Complete {
+		m.Complete = 1
+	}
+	if e.Service < 0 {
+		m.Service = shm.NotServed
+	}
+	b := shm.Bytes(&m)
+	text := len(b)
+	b = append(make([]byte, 0, text+accesslog.PartsMax), b...)
+	for i, part := range [...][]byte{e.Method, e.Target, e.Referer, e.UserAgent, e.ID} {
+		b = append(b, part...)
+		m.Ends[i] = uint16(len(b) - text)
+	}
+	copy(b, shm.Bytes(&m))
+	if C.mb_message_try(C.process.control, shm.MsgAccess, unsafe.Pointer(&b[0]), C.size_t(len(b))) != 0 {
+		accessLost++
+	} else {
+		accessLost = 0
+	}
+}
