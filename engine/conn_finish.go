@@ -43,8 +43,10 @@ func (c *conn) refuse(nowMS uint64, status int) { c.answer(nowMS, status, 0, fal
 
 // answer sends a response of the engine's own. retryAfter is in seconds, 0 leaves the field out.
 func (c *conn) answer(nowMS uint64, status, retryAfter int, keep bool) {
-	keep = keep && !c.ending()
-	page := c.l.makeErrorPage(status, retryAfter, !keep, c.exchange.isHead)
+	fixed := &c.service.limits.fixed
+	keep = keep && !c.ending() && !fixed.Close()
+	page := c.l.makeErrorPage(httpwrite.ErrorPage{
+		Status: status, RetryAfter: retryAfter, Close: !keep, NoBody: c.exchange.isHead, Fixed: fixed})
 	c.exchange.begun = true
 	c.send(page)
 	if c.l.e.accessLog != nil {
@@ -58,8 +60,9 @@ func (c *conn) answer(nowMS uint64, status, retryAfter int, keep bool) {
 }
 
 // makeErrorPage makes a response of the engine's own, in room that the next one uses again.
-func (l *loop) makeErrorPage(status, retryAfter int, closes, isHead bool) []byte {
-	l.errorPage = httpwrite.AppendError(l.errorPage[:0], l.sys.wallClock().Unix(), status, retryAfter, closes, isHead)
+func (l *loop) makeErrorPage(p httpwrite.ErrorPage) []byte {
+	p.Unix = l.sys.wallClock().Unix()
+	l.errorPage = p.Append(l.errorPage[:0])
 	return l.errorPage
 }
 

@@ -8,6 +8,7 @@ import (
 	"moonbridge/bufio"
 	"moonbridge/handler/backend"
 	"moonbridge/httpparse"
+	"moonbridge/httpwrite"
 	"moonbridge/reactor"
 )
 
@@ -93,7 +94,8 @@ func (l *loop) resumeAll() {
 func (l *loop) accept(s *service, fd int, peer netip.AddrPort) {
 	if l.e.conns.Add(1) > l.e.connsMax {
 		l.e.conns.Add(-1)
-		l.turnAway(fd, peer)
+		l.logLimit()
+		l.turnAway(s, fd, peer)
 		return
 	}
 	c := newConn(l, s, fd, peer)
@@ -104,10 +106,10 @@ func (l *loop) accept(s *service, fd int, peer netip.AddrPort) {
 	}
 }
 
-// turnAway answers a connection above the limit, as far as that works without waiting.
-func (l *loop) turnAway(fd int, peer netip.AddrPort) {
-	l.logLimit()
-	page := l.makeErrorPage(statusUnavailable, retryAfterSeconds, true, false)
+// turnAway answers a connection that there is no room for, as far as that works without waiting.
+func (l *loop) turnAway(s *service, fd int, peer netip.AddrPort) {
+	page := l.makeErrorPage(httpwrite.ErrorPage{
+		Status: statusUnavailable, RetryAfter: retryAfterSeconds, Close: true, Fixed: &s.limits.fixed})
 	l.sys.write(fd, page)
 	syscall.Close(fd)
 	if l.e.accessLog != nil {
@@ -126,6 +128,13 @@ func (l *loop) logRefused(what string, err error) {
 func (l *loop) logLimit() {
 	if l.e.refusedLog.allow(l.sys.nowMS()) {
 		l.e.log.Warn("connections turned away: limit reached", "limit", l.e.connsMax)
+	}
+}
+
+// logNoFiles logs, at most once a second, that a connection was turned away for want of a descriptor.
+func (l *loop) logNoFiles() {
+	if l.e.refusedLog.allow(l.sys.nowMS()) {
+		l.e.log.Warn("connections turned away: no descriptor left", "conns", l.e.conns.Load())
 	}
 }
 

@@ -80,18 +80,17 @@ func startRaw(t *testing.T, o Options, network, address string, b backend.Backen
 	return e, ln.Addr()
 }
 
-// listensAt are addresses of every kind, how peers reach them, and the form in which backends get the addresses of connections.
+// listensAt are addresses of every kind, how peers reach them, and the host that peers dial.
 var listensAt = []struct {
 	name, network, address, dialNetwork string
-	host                                string // that is dialled
-	mapped                              bool
+	host                                string
 }{
-	{"one address", "tcp4", "127.0.0.1:0", "tcp4", "127.0.0.1", false},
-	{"all of IPv4", "tcp4", "0.0.0.0:0", "tcp4", "127.0.0.1", false},
-	{"one of IPv6", "tcp6", "[::1]:0", "tcp6", "::1", false},
-	{"all of IPv6", "tcp6", "[::]:0", "tcp6", "::1", false},
-	{"both, from IPv6", "tcp", "[::]:0", "tcp6", "::1", false},
-	{"both, from IPv4", "tcp", "[::]:0", "tcp4", "127.0.0.1", true},
+	{"one address", "tcp4", "127.0.0.1:0", "tcp4", "127.0.0.1"},
+	{"all of IPv4", "tcp4", "0.0.0.0:0", "tcp4", "127.0.0.1"},
+	{"one of IPv6", "tcp6", "[::1]:0", "tcp6", "::1"},
+	{"all of IPv6", "tcp6", "[::]:0", "tcp6", "::1"},
+	{"both, from IPv6", "tcp", "[::]:0", "tcp6", "::1"},
+	{"both, from IPv4", "tcp", "[::]:0", "tcp4", "127.0.0.1"},
 }
 
 // withFamily skips a test on machines without IPv6.
@@ -107,15 +106,6 @@ func withFamily(t *testing.T, network string) {
 	ln.Close()
 }
 
-// form is an address in the form that a socket of its family has.
-func form(a net.Addr, mappedForm bool) string {
-	at := a.(*net.TCPAddr).AddrPort()
-	if mappedForm {
-		return fmt.Sprintf("[::ffff:%v]:%d", at.Addr().Unmap(), at.Port())
-	}
-	return at.String()
-}
-
 // A backend gets raw connections with their addresses, and the engine does not count them.
 func TestServeSockets(t *testing.T) {
 	for _, at := range listensAt {
@@ -126,7 +116,7 @@ func TestServeSockets(t *testing.T) {
 			_, port, _ := net.SplitHostPort(addr)
 			for range 5 {
 				p := dialOn(t, at.dialNetwork, net.JoinHostPort(at.host, port))
-				want := "7 " + form(p.RemoteAddr(), at.mapped) + " " + form(p.LocalAddr(), at.mapped) + "\n"
+				want := "7 " + p.RemoteAddr().String() + " " + p.LocalAddr().String() + "\n"
 				if line, err := p.r.ReadString('\n'); line != want {
 					t.Errorf("line %q, %v, want %q", line, err, want)
 				}
@@ -277,7 +267,7 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// An exchange has the addresses of its connection in the form of its socket's family.
+// An exchange has the addresses of its connection, IPv4 ones in their own form on every socket.
 func TestAddrs(t *testing.T) {
 	for _, at := range listensAt {
 		t.Run(at.name, func(t *testing.T) {
@@ -297,7 +287,7 @@ func TestAddrs(t *testing.T) {
 			_, port, _ := net.SplitHostPort(ln.Addr())
 			for range 3 {
 				p := dialOn(t, at.dialNetwork, net.JoinHostPort(at.host, port))
-				local, remote := form(p.RemoteAddr(), at.mapped), form(p.LocalAddr(), at.mapped)
+				local, remote := p.RemoteAddr().String(), p.LocalAddr().String()
 				want := fmt.Sprintf("%s %s %s", local, local, remote)
 				for range 2 {
 					p.say(get("/addrs"))

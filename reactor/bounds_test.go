@@ -80,7 +80,7 @@ func TestAcceptsPerTurn(t *testing.T) {
 			t.Fatal(err)
 		}
 		accepted := 0
-		if err := ln.Attach(l, func(fd int, _ netip.AddrPort) { accepted++; unix.Close(fd) }); err != nil {
+		if err := ln.Attach(l, func(fd int, _ netip.AddrPort) { accepted++; unix.Close(fd) }, nil); err != nil {
 			t.Fatal(err)
 		}
 		for range conns {

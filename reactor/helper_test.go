@@ -121,7 +121,7 @@ func attach(t testing.TB, ln *Listener, l *Loop, handler func(l *Loop, fd int) H
 			t.Error(err)
 			unix.Close(fd)
 		}
-	}); err != nil {
+	}, nil); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -216,3 +216,51 @@ func TestInheritErrors(t *testing.T) {
 		}
 	}
 }
+
+// It is noticed when the file of a Unix socket is removed, or its path leads elsewhere; then only the socket's own file is
+// removed at the end.
+func TestUnixInPlace(t *testing.T) {
+	dir := t.TempDir()
+	link := filepath.Join(dir, "current")
+	lead := func(to string) {
+		os.Remove(link)
+		if err := os.Symlink(to, link); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, release := range []string{"1", "2"} {
+		if err := os.Mkdir(filepath.Join(dir, release), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lead("1")
+	path := filepath.Join(link, "sock")
+	first := listen(t, "unix", path, ListenOptions{})
+	heir := listen(t, "unix", path, ListenOptions{Inherited: descriptors(t, first)})
+	if !first.InPlace() || !heir.InPlace() {
+		t.Error("not in place")
+	}
+	lead("2")
+	if first.InPlace() || heir.InPlace() {
+		t.Error("in place although the path leads elsewhere")
+	}
+	second := listen(t, "unix", path, ListenOptions{})
+	first.HandOver()
+	if err := heir.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Lstat(filepath.Join(dir, "1", "sock")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the first file: %v", err)
+	}
+	if !second.InPlace() {
+		t.Error("the second file is gone")
+	}
+	os.Remove(path)
+	last := listen(t, "unix", path, ListenOptions{Inherited: descriptors(t, second)})
+	if second.InPlace() || last.InPlace() {
+		t.Error("in place although the file is gone")
+	}
+	if err := last.Close(); err != nil {
+		t.Error(err)
+	}
+}

@@ -34,7 +34,7 @@ func TestPortInUse(t *testing.T) {
 			return newEcho(l, fd)
 		})
 		if i == loops-1 {
-			if err := ln.Attach(l, nil); reusePortBalances && err == nil {
+			if err := ln.Attach(l, nil, nil); reusePortBalances && err == nil {
 				t.Error("attached to more loops than there are sockets")
 			}
 		}
@@ -167,7 +167,7 @@ func TestCloseListener(t *testing.T) {
 		return err != nil
 	})
 	exchange(t, conn, []byte("still there"))
-	if err := ln.Attach(l, nil); !errors.Is(err, net.ErrClosed) {
+	if err := ln.Attach(l, nil, nil); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Attach after Close: %v", err)
 	}
 	again := listen(t, "tcp4", ln.Addr().String(), ListenOptions{})
@@ -244,7 +244,7 @@ func TestCloseInsideAccept(t *testing.T) {
 		if err := ln.Attach(l, func(fd int, _ netip.AddrPort) {
 			unix.Close(fd)
 			ln.Close()
-		}); err != nil {
+		}, nil); err != nil {
 			t.Error(err)
 		}
 	})
@@ -458,7 +458,7 @@ func fewDescriptors() int {
 		if err := l.Add(fd, newEcho(l, fd)); err != nil {
 			unix.Close(fd)
 		}
-	}); err != nil {
+	}, nil); err != nil {
 		return fail(err)
 	}
 	if err := os.WriteFile(os.Getenv("ADDRESS_FILE"), []byte(ln.Addr().String()), 0o600); err != nil {

@@ -147,7 +147,7 @@ func TestAddresses(t *testing.T) {
 				}
 				got <- ends{peer, peerAddr(fd), LocalAddr(fd)}
 				unix.Close(fd)
-			}); err != nil {
+			}, nil); err != nil {
 				t.Error(err)
 			}
 		})

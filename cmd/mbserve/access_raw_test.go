@@ -36,7 +36,7 @@ func TestAccessLogRaw(t *testing.T) {
 			}
 		}
 		own := line(s.tcp(1), "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
-		if !regexp.MustCompile(`\b[0-9a-f]{10}-raw-[0-9]+\b`).MatchString(own) {
+		if !regexp.MustCompile(`\b[0-9a-f]{10}-0-[0-9]+\.1\b`).MatchString(own) {
 			t.Errorf("no id of a worker: %s", own)
 		}
 	}
@@ -46,7 +46,7 @@ func TestAccessLogRaw(t *testing.T) {
 func variable(line string) string {
 	for _, c := range [][2]string{
 		{`\b\d+\.\d{6}\b`, "0.0"}, {`\[[^]]*\]`, "[time]"}, {`"time":"[^"]*"`, `"time":""`}, {`"port":\d+`, `"port":0`},
-		{`\b[0-9a-f]{10}-(raw|\d+)-\d+\b`, "own"},
+		{`\b[0-9a-f]{10}-\d+-\d+(\.\d+)?\b`, "own"},
 	} {
 		line = regexp.MustCompile(c[0]).ReplaceAllString(line, c[1])
 	}

@@ -5,7 +5,11 @@ import "moonbridge/handler/shm"
 // tick looks at the exchange once in a while: limits of time, and whatever the worker has not reported.
 func (c *cell) tick(now int64) {
 	if c.state == cellLost && c.l.p.seqs.oldest.Load() > c.until {
+		x := c.leave()
 		c.l.release(c)
+		if x != nil { // a tick
+			x.Failed(502, 0)
+		}
 		return
 	}
 	pos := c.pos
@@ -31,6 +35,7 @@ func (c *cell) tickQueued(now int64) {
 	}
 	limit := c.l.p.spec.Options.QueueTimeout
 	if limit > 0 && now-c.queued >= int64(limit) && !c.withoutConnection() && q.Withdraw(c.index, c.pos) {
+		c.count(503, "queue_timeout")
 		x := c.leave()
 		c.l.release(c)
 		if x != nil { // without a connection it waits only if a worker has claimed it and destroyed the owner word

@@ -15,6 +15,7 @@ import (
 
 	"moonbridge/accesslog"
 	"moonbridge/handler/pool/listen"
+	"moonbridge/logging"
 )
 
 // Config says what to run. The zero value of an optional field stands for its default.
@@ -25,7 +26,12 @@ type Config struct {
 	Loops   int      // of the engine; default 1
 	Version string   // what the script sees as _MOONBRIDGE_VERSION; default "development"
 
-	Logger *slog.Logger // default: nothing is logged
+	Logger *slog.Logger // must not block: loops use it. Default: nothing is logged
+
+	// Stdout gets what fork server and workers write to their standard output. Each Write is what one Read gave, a whole
+	// number of lines if possible. While it blocks, they do when they write; an error means that the bytes are lost. Default:
+	// a queue of the host before os.Stdout, which loses lines if that does not take them.
+	Stdout io.Writer
 
 	// Listen is called for each listen{} call of the script, while Start runs, with the number of the call. It opens the
 	// listeners; its error becomes that of the call. Optional.
@@ -50,6 +56,9 @@ type Config struct {
 	// RawAccess is called for each request that a worker has served on a raw connection, for an access log; nil: there is
 	// none. lost is how many other such requests the worker could not report. It is called by several goroutines at once.
 	RawAccess func(e *accesslog.Entry, lost int)
+	// Intervals is shared by hosts of which one replaces another, so that the ticks of a timer that both have do not overlap.
+	// Default: one of the host's own.
+	Intervals *Intervals
 
 	// Credential is the user and groups that the fork server and its workers run as; nil: those of this process. Changing
 	// them takes root.
@@ -68,6 +77,10 @@ type Host struct {
 	lines *lineLog // of fork servers
 
 	warned bool // http_options are ignored; belongs to the goroutine that reads listen{} calls
+
+	stdout  io.Writer      // Config.Stdout or own
+	own     *logging.Queue // before os.Stdout; nil: Config.Stdout is used
+	reading sync.WaitGroup // of what processes say: pipes and control sockets
 
 	mu    sync.Mutex
 	pools []*Pool // appended to while the first fork server loads the script
@@ -102,6 +115,7 @@ func Check(ctx context.Context, cfg Config) ([]*listen.Spec, error) {
 		return nil, err
 	}
 	fs.end(endTimeout)
+	h.hearOut()
 	var specs []*listen.Spec
 	for _, p := range h.Pools() {
 		specs = append(specs, p.spec)
@@ -118,6 +132,7 @@ func load(ctx context.Context, cfg Config) (*Host, *forkServer, error) {
 	}
 	fs, err := startForkServer(h, 0)
 	if err != nil {
+		h.hearOut()
 		return nil, nil, err
 	}
 	if err = fs.await(ctx); err == nil && len(h.Pools()) == 0 {
@@ -126,6 +141,7 @@ func load(ctx context.Context, cfg Config) (*Host, *forkServer, error) {
 	if err != nil {
 		fs.killGroup()
 		<-fs.gone
+		h.hearOut()
 		for _, p := range h.Pools() {
 			p.close()
 		}
@@ -150,6 +166,9 @@ func (h *Host) complete() (err error) {
 	if c.OutWindow == 0 {
 		c.OutWindow = defaultWindow
 	}
+	if c.Intervals == nil {
+		c.Intervals = NewIntervals()
+	}
 	if runtime.NumCPU() < 2 {
 		c.NoPairing = true
 	}
@@ -158,6 +177,12 @@ func (h *Host) complete() (err error) {
 		h.log = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
 	h.lines = newLineLog(h.log)
+	if h.stdout = c.Stdout; h.stdout == nil {
+		h.own = logging.NewQueue(os.Stdout, logging.Options{Lost: func(lost int, err error) {
+			h.log.Warn("standard output: lines lost", "count", lost, "err", err)
+		}})
+		h.stdout = h.own
+	}
 	return nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"moonbridge/handler/backend"
 	"moonbridge/handler/pool/listen"
 	"moonbridge/handler/shm"
+	"moonbridge/logging"
 )
 
 // Pool is the worker processes of one listen{} call: a backend.Backend.
@@ -22,18 +23,23 @@ type Pool struct {
 	spec  *listen.Spec
 	log   *slog.Logger
 	lines *lineLog
+
+	reports *reportLog
+	tally   *logging.Tally // of refused and failed exchanges
+
 	mem   *shm.Memory
 	bells []*shm.Doorbell // of the loops
 	cpus  cpus
 	limit int64 // exchanges in progress, all loops together
 
 	// Shared with the loops.
-	stopping atomic.Bool
-	noWorker atomic.Bool
-	inFlight atomic.Int64
-	epoch    atomic.Uint64 // counts changes of which workers serve
-	slots    []atomic.Pointer[Worker]
-	seqs     seqs
+	stopping    atomic.Bool
+	mainsEnding atomic.Bool // main handlers have been told to end
+	noWorker    atomic.Bool
+	inFlight    atomic.Int64
+	epoch       atomic.Uint64 // counts changes of which workers serve
+	slots       []atomic.Pointer[Worker]
+	seqs        seqs
 
 	sv supervisor
 
@@ -47,7 +53,7 @@ type Pool struct {
 // spareSlots are for workers that are gone but not yet reclaimed while their successors are forked.
 const spareSlots = 4
 
-// spareCells are for ticks whose predecessor still holds a cell, because its worker is being killed or memory was destroyed:
+// spareCells are a reserve, for cells whose worker is being killed or whose memory was destroyed:
 // what may be in progress, and a tick of each interval, have cells without these.
 const spareCells = 8
 
@@ -64,6 +70,7 @@ func newPool(h *Host, index int, spec *listen.Spec) (*Pool, error) {
 		slots: make([]atomic.Pointer[Worker], o.MaxFork+spareSlots),
 		sv:    newSupervisor(),
 	}
+	p.reports, p.tally = newReportLog(p.log), logging.NewTally(p.log)
 	p.seqs.oldest.Store(1)
 	var err error
 	p.mem, err = shm.Create(shm.Geometry{
@@ -121,7 +128,6 @@ func (p *Pool) Attach(on backend.Loop) (backend.LoopBackend, error) {
 	p.loops[i] = l
 	if i == 0 {
 		l.startIntervals()
-		l.startMains()
 	}
 	return l, nil
 }

@@ -4,13 +4,13 @@ import "sync/atomic"
 
 // refuse has Start refuse exchanges, ends the timers, and starts no main handler any more.
 func (p *Pool) refuse() {
+	p.endMains()
 	p.mu.Lock()
 	p.stopping.Store(true)
 	loops := p.attached()
 	p.mu.Unlock()
 	for _, l := range loops {
 		l.on.Post(l.stopIntervals)
-		l.on.Post(l.stopMains)
 	}
 }
 
@@ -49,6 +49,7 @@ func (p *Pool) detach() {
 		p.report(w)
 	}
 	letGo := func() {
+		p.flushLogs()
 		for _, w := range unreclaimed {
 			w.bell.Close()
 		}
@@ -62,12 +63,19 @@ func (p *Pool) detach() {
 	left.Store(int32(len(loops)))
 	for _, l := range loops {
 		l.on.Post(func() {
-			l.close(503)
+			l.close(503, "stopped")
 			if left.Add(-1) == 0 {
 				letGo()
 			}
 		})
 	}
+}
+
+// flushLogs logs what is counted and not logged yet.
+func (p *Pool) flushLogs() {
+	p.tally.Flush()
+	p.lines.quota.report()
+	p.reports.quota.report()
 }
 
 // clearSlots ends the record of every worker, and returns those whose cells the loops have not reclaimed: the loops may

@@ -2,7 +2,6 @@ package pool
 
 import (
 	"math"
-	"net/netip"
 	"time"
 	"unsafe"
 
@@ -26,7 +25,7 @@ func (w *Worker) logAccess(body []byte) error {
 		return errMessage
 	}
 	e := accesslog.Entry{
-		Peer: addrPort(&m.Remote), Time: time.Unix(0, m.Time),
+		Peer: m.Remote.AddrPort(), Time: time.Unix(0, m.Time),
 		Method: parts[accesslog.PartMethod], Target: parts[accesslog.PartTarget], Minor: int(m.Minor),
 		Referer: parts[accesslog.PartReferer], UserAgent: parts[accesslog.PartAgent], ID: parts[accesslog.PartID],
 		Status: int(m.Status), Bytes: int64(min(m.Bytes, math.MaxInt64)), Complete: m.Complete != 0,
@@ -52,14 +51,3 @@ func splitParts(ends [accesslog.Parts]uint16, text []byte) (parts [accesslog.Par
 }
 
 func duration(ns uint64) time.Duration { return time.Duration(min(ns, math.MaxInt64)) }
-
-// addrPort converts one end of a connection. It is not valid if there is no address.
-func addrPort(a *shm.Address) netip.AddrPort {
-	switch a.Family {
-	case 4:
-		return netip.AddrPortFrom(netip.AddrFrom4([4]byte(a.IP[:4])), a.Port)
-	case 6:
-		return netip.AddrPortFrom(netip.AddrFrom16(a.IP), a.Port)
-	}
-	return netip.AddrPort{}
-}

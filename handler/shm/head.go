@@ -90,6 +90,17 @@ func (b *HeadBlock) flags() (flags uint32) {
 	return flags
 }
 
+// AddrPort is the address in the form that AddressOf has converted; not valid if there is none.
+func (a *Address) AddrPort() netip.AddrPort {
+	switch a.Family {
+	case 4:
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte(a.IP[:4])), a.Port)
+	case 6:
+		return netip.AddrPortFrom(netip.AddrFrom16(a.IP), a.Port)
+	}
+	return netip.AddrPort{}
+}
+
 // AddressOf converts one end of a connection. The zero AddrPort has family 0.
 func AddressOf(a netip.AddrPort) (to Address) {
 	switch ip := a.Addr(); {

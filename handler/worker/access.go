@@ -4,8 +4,7 @@ package worker
 import "C"
 
 import (
-	"strconv"
-	"sync"
+	"fmt"
 	"unsafe"
 
 	"moonbridge/accesslog"
@@ -15,23 +14,20 @@ import (
 // Requests on raw connections are logged by the server, which is sent one message for each of them. A worker never waits for
 // the server to read it.
 
-// accessLost is how many messages could not be sent since the last one that was. It belongs to the main thread, like idPrefix
-// and lastID.
+// accessLost is how many messages could not be sent since the last one that was. It belongs to the main thread.
 var accessLost uint32
 
-var (
-	idPrefix = sync.OnceValue(accesslog.NewIDPrefix)
-	lastID   uint64
-)
+// rawIDs makes the ids of requests on a raw connection. They look like those that workers make without an access log: what
+// the ids of the pool begin with, its number, that of the exchange that brought the connection, and a number of the
+// connection.
+type rawIDs struct {
+	exchange uint64
+	last     int
+}
 
-// rawIDs makes the ids of requests on raw connections: a prefix of the worker, and a number.
-type rawIDs struct{}
-
-func (rawIDs) AppendID(to []byte) []byte {
-	lastID++
-	to = append(to, idPrefix()...)
-	to = append(to, "-raw-"...)
-	return strconv.AppendUint(to, lastID, 10)
+func (r *rawIDs) AppendID(to []byte) []byte {
+	r.last++
+	return fmt.Appendf(to, "%010x-%d-%d.%d", uint64(C.worker.header.id_prefix), uint32(C.worker.pool), r.exchange, r.last)
 }
 
 // accessOf says how requests of the connection that raw describes are logged: not at all, unless the server has a log.
@@ -40,7 +36,7 @@ func accessOf(raw *shm.Head) (log func(*accesslog.Entry), ids accesslog.IDs) {
 		return nil, nil
 	}
 	remote := raw.Remote
-	return func(e *accesslog.Entry) { sendAccess(e, remote) }, rawIDs{}
+	return func(e *accesslog.Entry) { sendAccess(e, remote) }, &rawIDs{exchange: raw.Exchange}
 }
 
 // sendAccess sends an entry to the server.

@@ -108,6 +108,7 @@ typedef struct {
 	const mb_transport *transport; /* NULL: the server's loop */
 	const void *request;           /* the userdata; NULL when the exchange is over */
 	uint32_t loop, cell;
+	uint32_t nth;                  /* request of its raw connection, from 1; 0: of the server */
 	const mb_in_cell *in_cell;
 	mb_out_cell *out_cell;
 	mb_out_loop *out_loop;
@@ -156,7 +157,21 @@ void mb_input_discard(void);            /* throws away what has arrived of a dis
 void mb_detach_head(lua_State *L);
 const uint8_t *mb_span(lua_State *L, uint32_t off, uint32_t len);
 const mb_field *mb_field_at(lua_State *L, uint32_t i);
-void mb_describe(char *to, size_t cap); /* names the exchange, for logs */
+
+/* --- core_origin.c -------------------------------------------------------- */
+
+/* Where something comes from that is logged: printable text, shortened. What does not apply is
+ * empty. */
+typedef struct {
+	const char *in; /* request, interval, connection, or something else than an exchange */
+	char method[40], path[216], id[80]; /* of a request */
+	char interval[256];                 /* its name */
+	mb_address remote;
+} mb_origin;
+
+void mb_origin_set(mb_origin *o); /* to the exchange in progress */
+void mb_origin_line(const mb_origin *o, char *to, size_t cap);
+size_t mb_request_id(char *to, size_t cap); /* needs room for 80 bytes; returns the length */
 
 /* --- core_files.c -------------------------------------------------------- */
 

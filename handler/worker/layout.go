@@ -25,6 +25,7 @@ func layoutInC() map[string][]uintptr {
 		exited    C.mb_msg_exited
 		kill      C.mb_msg_kill
 		access    C.mb_msg_access
+		report    C.mb_msg_report
 		entry     C.mb_entry
 	)
 	return map[string][]uintptr{
@@ -37,7 +38,8 @@ func layoutInC() map[string][]uintptr {
 			unsafe.Offsetof(header.in_cells), unsafe.Offsetof(header.in_cell_stride),
 			unsafe.Offsetof(header.out_loops), unsafe.Offsetof(header.out_loop_stride),
 			unsafe.Offsetof(header.out_workers), unsafe.Offsetof(header.out_worker_stride),
-			unsafe.Offsetof(header.out_cells), unsafe.Offsetof(header.out_cell_stride)},
+			unsafe.Offsetof(header.out_cells), unsafe.Offsetof(header.out_cell_stride),
+			unsafe.Offsetof(header.id_prefix)},
 		"InLoop":   {unsafe.Sizeof(inLoop), unsafe.Offsetof(inLoop.q_head)},
 		"InWorker": {unsafe.Sizeof(inWorker), unsafe.Offsetof(inWorker.home), unsafe.Offsetof(inWorker.quit)},
 		"InCell": {unsafe.Sizeof(inCell), unsafe.Offsetof(inCell.gen), unsafe.Offsetof(inCell.in_head),
@@ -71,6 +73,11 @@ func layoutInC() map[string][]uintptr {
 			unsafe.Offsetof(access.total), unsafe.Offsetof(access.bytes), unsafe.Offsetof(access.status),
 			unsafe.Offsetof(access.lost), unsafe.Offsetof(access.ends), unsafe.Offsetof(access.minor),
 			unsafe.Offsetof(access.complete), unsafe.Offsetof(access.remote)},
+		"MsgReportBody": {unsafe.Sizeof(report), unsafe.Offsetof(report.level), unsafe.Offsetof(report.status),
+			unsafe.Offsetof(report.message_cut), unsafe.Offsetof(report.traceback_cut),
+			unsafe.Offsetof(report.message_len), unsafe.Offsetof(report.traceback_len),
+			unsafe.Offsetof(report.in_len), unsafe.Offsetof(report.method_len), unsafe.Offsetof(report.path_len),
+			unsafe.Offsetof(report.id_len), unsafe.Offsetof(report.interval_len), unsafe.Offsetof(report.remote)},
 		"Entry": {unsafe.Sizeof(entry), unsafe.Offsetof(entry.scope), unsafe.Offsetof(entry.key_len),
 			unsafe.Offsetof(entry.val_len), unsafe.Offsetof(entry._type)},
 	}
@@ -95,7 +102,9 @@ func constantsInC() map[string]uint64 {
 		"MsgForked": C.MB_MSG_FORKED, "MsgExited": C.MB_MSG_EXITED, "MsgListenOK": C.MB_MSG_LISTEN_OK,
 		"MsgListenErr": C.MB_MSG_LISTEN_ERR, "MsgFork": C.MB_MSG_FORK, "MsgKill": C.MB_MSG_KILL,
 		"MsgWorkerReady": C.MB_MSG_WORKER_READY, "MsgWorkerFailed": C.MB_MSG_WORKER_FAILED,
-		"MsgFiles": C.MB_MSG_FILES, "MsgAccess": C.MB_MSG_ACCESS, "NotServed": C.MB_NOT_SERVED,
+		"MsgFiles": C.MB_MSG_FILES, "MsgReport": C.MB_MSG_REPORT, "MsgAccess": C.MB_MSG_ACCESS, "NotServed": C.MB_NOT_SERVED,
+		"ReportTextMax": C.MB_REPORT_TEXT_MAX,
+		"LevelInfo":     C.MB_LEVEL_INFO, "LevelWarn": C.MB_LEVEL_WARN, "LevelError": C.MB_LEVEL_ERROR,
 		"CtlFlush": C.MB_CTL_FLUSH, "CtlSocket": C.MB_CTL_SOCKET,
 		"CtlTraceback": C.MB_CTL_TRACEBACK,
 		"TypeNone":     C.MB_T_NONE, "TypeBool": C.MB_T_BOOL, "TypeNumber": C.MB_T_NUMBER, "TypeString": C.MB_T_STRING,

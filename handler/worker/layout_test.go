@@ -27,7 +27,7 @@ func TestLayout(t *testing.T) {
 		"OutLoop": shm.OutLoop{}, "OutWorker": shm.OutWorker{}, "OutCell": shm.OutCell{},
 		"Address": shm.Address{}, "Head": shm.Head{}, "Field": shm.Field{}, "Msg": shm.Msg{}, "MsgForkBody": shm.MsgForkBody{},
 		"MsgForkedBody": shm.MsgForkedBody{}, "MsgExitedBody": shm.MsgExitedBody{},
-		"MsgKillBody": shm.MsgKillBody{}, "MsgAccessBody": shm.MsgAccessBody{}, "Entry": shm.Entry{},
+		"MsgKillBody": shm.MsgKillBody{}, "MsgReportBody": shm.MsgReportBody{}, "MsgAccessBody": shm.MsgAccessBody{}, "Entry": shm.Entry{},
 	}
 	inC := layoutInC()
 	if len(inC) != len(inGo) {
@@ -59,7 +59,9 @@ func TestConstants(t *testing.T) {
 		"MsgListen": shm.MsgListen, "MsgReady": shm.MsgReady, "MsgFailed": shm.MsgFailed, "MsgForked": shm.MsgForked,
 		"MsgExited": shm.MsgExited, "MsgListenOK": shm.MsgListenOK, "MsgListenErr": shm.MsgListenErr,
 		"MsgFork": shm.MsgFork, "MsgKill": shm.MsgKill, "MsgWorkerReady": shm.MsgWorkerReady,
-		"MsgFiles": shm.MsgFiles, "MsgAccess": shm.MsgAccess, "NotServed": shm.NotServed, "MsgWorkerFailed": shm.MsgWorkerFailed, "CtlFlush": shm.CtlFlush, "CtlSocket": shm.CtlSocket, "CtlTraceback": shm.CtlTraceback,
+		"MsgReport": shm.MsgReport, "MsgAccess": shm.MsgAccess, "NotServed": shm.NotServed, "ReportTextMax": shm.ReportTextMax,
+		"LevelInfo": shm.LevelInfo, "LevelWarn": shm.LevelWarn, "LevelError": shm.LevelError,
+		"MsgFiles": shm.MsgFiles, "MsgWorkerFailed": shm.MsgWorkerFailed, "CtlFlush": shm.CtlFlush, "CtlSocket": shm.CtlSocket, "CtlTraceback": shm.CtlTraceback,
 		"TypeNone": shm.TypeNone, "TypeBool": shm.TypeBool, "TypeNumber": shm.TypeNumber,
 		"TypeString": shm.TypeString, "TypeFunc": shm.TypeFunc, "TypeHTTP": shm.TypeHTTP, "TypeOther": shm.TypeOther,
 	}

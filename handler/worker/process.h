@@ -17,6 +17,7 @@ int mb_state_run(lua_State *L, int argc, char **argv); /* 0; otherwise the text 
 /* --- process_traceback.c ------------------------------------------------- */
 
 int mb_traceback(lua_State *L);
+size_t mb_traceback_after(const char *s, size_t n);
 
 /* --- process_watch.c ------------------------------------------------------ */
 
@@ -29,6 +30,7 @@ int mb_http_load(lua_State *L); /* loader of moonbridge_http */
  * options. Otherwise returns NULL. */
 const mb_http_options *mb_http_handler(lua_State *L, int i);
 size_t mb_http_options_text(const mb_http_options *o, char *to, size_t cap);
+const char *mb_static_text(const mb_http_options *o); /* for Go, which cannot see it */
 
 /* --- process_http_text.c --------------------------------------------------- */
 

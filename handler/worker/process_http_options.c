@@ -301,3 +301,5 @@ int mb_http_load(lua_State *L)
 	mb_http_text(L);
 	return 1;
 }
+
+const char *mb_static_text(const mb_http_options *o) { return o->static_text; }

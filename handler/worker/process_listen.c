@@ -46,6 +46,23 @@ static void add_entry(lua_State *L, message *m, uint32_t scope, const char *k, s
 	add_bytes(L, m, v, vn);
 }
 
+/* The options as numbers, an empty line, and static_headers. */
+static void add_http(lua_State *L, message *m, uint32_t scope, const char *k, size_t kn,
+	const mb_http_options *o)
+{
+	static const char close[] = "Connection: close\r\n";
+	char text[1024];
+	size_t n = mb_http_options_text(o, text, sizeof text), cn = o->static_close ? sizeof close - 1 : 0;
+	size_t all = n + 1 + o->static_len + cn;
+	mb_entry e = {.scope = scope, .key_len = (uint32_t)kn, .val_len = (uint32_t)all, .type = MB_T_HTTP};
+	add_bytes(L, m, &e, sizeof e);
+	add_bytes(L, m, k, kn);
+	add_bytes(L, m, text, n);
+	add_bytes(L, m, "\n", 1);
+	add_bytes(L, m, o->static_text, o->static_len);
+	add_bytes(L, m, close, cn);
+}
+
 /* The value is on top of the stack. */
 static void add_value(lua_State *L, message *m, uint32_t scope, const char *k, size_t kn)
 {
@@ -68,8 +85,7 @@ static void add_value(lua_State *L, message *m, uint32_t scope, const char *k, s
 	case LUA_TFUNCTION:
 		if ((o = mb_http_handler(L, -1))) {
 			lua_pop(L, 1);
-			n = mb_http_options_text(o, text, sizeof text);
-			add_entry(L, m, scope, k, kn, MB_T_HTTP, text, n);
+			add_http(L, m, scope, k, kn, o);
 		} else {
 			add_entry(L, m, scope, k, kn, MB_T_FUNC, NULL, 0);
 		}

@@ -16,7 +16,7 @@ enum {
 	F_METHODS, /* the rest are fields */
 	F_METHOD = F_METHODS, F_PATH, F_QUERY, F_HEADERS, F_CSV_STRING, F_CSV_TABLE,
 	F_FLAGS, F_VALUE, F_COOKIES, F_GET, F_GET_LIST, F_POST, F_POST_LIST,
-	F_METADATA, F_METADATA_LIST, F_BODY, F_SOCKET, F_HOST, F_FRESH, F_FAULTY,
+	F_METADATA, F_METADATA_LIST, F_BODY, F_SOCKET, F_ID, F_HOST, F_FRESH, F_FAULTY,
 	F_ALL
 };
 
@@ -28,7 +28,7 @@ static const char *const names[F_ALL] = {
 	"method", "path", "query", "headers", "headers_csv_string", "headers_csv_table",
 	"headers_flags", "headers_value", "cookies", "get_params", "get_params_list",
 	"post_params", "post_params_list", "post_metadata", "post_metadata_list", "body",
-	"socket", "host", "fresh", "faulty"};
+	"socket", "id", "host", "fresh", "faulty"};
 
 /* Names are found by the address of their string, because Lua keeps one copy of each (Lua
  * 5.4: of strings up to 40 bytes). keep_name checks that. */
@@ -126,6 +126,13 @@ static int push_params(lua_State *L, int key)
 	return mb_cache_get(L, key);
 }
 
+static int push_id(lua_State *L)
+{
+	char id[80];
+	lua_pushlstring(L, id, mb_request_id(id, sizeof id));
+	return 1;
+}
+
 static int push_field(lua_State *L, int id)
 {
 	const mb_head *h = &exchange.head;
@@ -170,6 +177,8 @@ static int push_field(lua_State *L, int id)
 		return mb_push_fresh(L);
 	case F_FAULTY:
 		return mb_push_faulty(L);
+	case F_ID:
+		return push_id(L);
 	}
 	return 0;
 }

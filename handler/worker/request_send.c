@@ -167,11 +167,22 @@ int mb_finish(lua_State *L)
 	return 0;
 }
 
+/* Whether the application has answered on a raw connection by itself, with request.socket, and closed it. */
+static int taken_over(void)
+{
+	if (!exchange.transport)
+		return 0;
+	exchange.transport->notify(); /* so that it looks at the socket */
+	return mb_cancelled();
+}
+
 /* Called after the callback has returned. */
 void mb_response_finish(lua_State *L)
 {
 	if (exchange.out_flags & MB_OUT_RESET)
 		return; /* request.socket:cancel() also ends the response */
+	if (response.state == MB_RESPONSE_NONE && taken_over())
+		return;
 	if (response.state == MB_RESPONSE_NONE)
 		luaL_error(L, "%sthe handler has sent no status: it returned without calling send_status",
 			callback_place(L));

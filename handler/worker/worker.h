@@ -16,6 +16,21 @@
 
 int mb_worker_run(void); /* exit code */
 
+/* --- worker_report.c ------------------------------------------------------ */
+
+typedef struct {
+	uint32_t level;  /* MB_LEVEL_* */
+	uint32_t status; /* not 0: the peer is at fault and is answered with it */
+	const char *message, *traceback;
+	size_t message_len, traceback_len;
+} mb_report;
+
+void mb_report_send(const mb_report *r, const mb_origin *o);
+void mb_report_text(uint32_t level, const mb_origin *o, const char *s, size_t n);
+void mb_report_error(lua_State *L, const mb_origin *o); /* the error on top, with its traceback */
+/* Builds the message for mb_message_send_now. Returns its length, 0 if there is no room. */
+size_t mb_report_build(uint8_t *to, size_t cap, const mb_report *r, const mb_origin *o);
+
 /* --- worker_exchange.c --------------------------------------------------- */
 
 void mb_exchange_prepare_stack(lua_State *L);
@@ -51,12 +66,12 @@ typedef struct {
 
 const char *mb_memory_begin(lua_State *L, double limit); /* NULL, or what is wrong */
 void mb_memory_ready(void);                              /* after prepare */
-void mb_memory_was_reached(const char *who);             /* logs it, and forgets it */
+void mb_memory_was_reached(const char *in);              /* logs it, and forgets it */
 void mb_memory_for_finish(lua_State *L);
 void mb_memory_end(lua_State *L);                        /* before lua_close */
 int mb_memory_exhausted_slow(lua_State *L);
 
-/* Is the worker to be replaced? Called after an exchange, while mb_describe still works. */
+/* Is the worker to be replaced? Called after an exchange, while mb_origin_set still works. */
 static inline int mb_memory_exhausted(lua_State *L)
 {
 	return memory.limit && mb_memory_exhausted_slow(L);
@@ -86,7 +101,7 @@ void mb_take_orders(int fd); /* returns when the server is gone */
 
 /* --- in Go ------------------------------------------------------------------------------ */
 
-int mbConnOpen(mb_rawhttp *l);
+void mbConnOpen(mb_rawhttp *l);
 int mbConnNext(void);
 void mbConnStep(int begin);
 void mbConnNotify(void);

@@ -134,7 +134,7 @@ static void note_claim(void)
 }
 
 /* A client that has gone, or has sent an incomplete or malformed body, is not the
- * application's fault. Errors that say no more than that are not logged. */
+ * application's fault. Errors that say no more than that are not logged as errors. */
 static int peers_fault(const char *s)
 {
 	return (exchange.cancelled && strstr(s, "client has closed the connection")) ||
@@ -144,14 +144,20 @@ static int peers_fault(const char *s)
 
 int mb_exchange_log(lua_State *L)
 {
-	char who[256];
+	mb_origin o;
+	mb_origin_set(&o);
 	size_t n;
 	const char *s = lua_tolstring(L, -1, &n);
-	if (s && peers_fault(s))
-		return 0;
-	mb_describe(who, sizeof who);
-	mb_log(who, s ? s : "unknown error", s ? n : 13);
-	return 1;
+	if (!s || !peers_fault(s)) {
+		mb_report_error(L, &o);
+		return 1;
+	}
+	if (exchange.peer_status) {
+		mb_report r = {.level = MB_LEVEL_INFO, .status = (uint32_t)exchange.peer_status,
+			.message = s, .message_len = mb_traceback_after(s, n)};
+		mb_report_send(&r, &o);
+	}
+	return 0;
 }
 
 static int answer_status(lua_State *L)
@@ -231,6 +237,7 @@ void mb_exchange_begin(const mb_in_cell *ic, mb_out_cell *oc, const mb_transport
 	exchange.out_flags = 0;
 	exchange.body_wanted = exchange.reading_deferred = exchange.peer_status = exchange.cancelled = 0;
 	exchange.body_use = MB_BODY_UNREAD;
+	exchange.nth = 0;
 }
 
 static void begin_exchange(uint32_t loop, uint32_t cell, uint32_t gen)

@@ -21,6 +21,7 @@ static struct {
 	mb_out_cell *out_cell;
 	const mb_http_options *options;
 	int retired;       /* a callback has returned false */
+	uint32_t requests; /* of this connection so far */
 } rawhttp;
 
 static void notify_conn(void) { mbConnNotify(); }
@@ -55,6 +56,7 @@ static uint32_t run_exchange(lua_State *L)
 {
 	mb_exchange_begin(rawhttp.in_cell, rawhttp.out_cell, &transport);
 	exchange.options = rawhttp.options;
+	exchange.nth = ++rawhttp.requests;
 	if (mb_exchange_head())
 		return MB_DONE | MB_RESET;
 	mb_response_begin();
@@ -143,12 +145,7 @@ static int open_conn(const mb_socket *s, const mb_http_options *o)
 		.quit = &worker.in_slot->quit, .asleep = &worker.out_slot->asleep,
 		.options = o, .raw = &exchange.head, .early = mb_stdio_peek(in, &early)};
 	c.early_len = early;
-	int err = mbConnOpen(&c);
-	if (err) {
-		close(fd);
-		errno = err;
-		return -1;
-	}
+	mbConnOpen(&c);
 	mb_stdio_skip(in, early);
 	return 0;
 }
@@ -166,6 +163,7 @@ int mb_rawhttp_serve(lua_State *L, const mb_http_options *o)
 		return luaL_error(L, "handler: %s", strerror(errno));
 	rawhttp.options = o;
 	rawhttp.retired = 0;
+	rawhttp.requests = 0;
 	lua_pushcfunction(L, run_exchanges);
 	lua_pushvalue(L, 2);
 	change_places();

@@ -22,7 +22,9 @@ static int armed;    /* a limit is set: the signal counts */
 static const char *hook; /* prepare or finish, or NULL: the exchange */
 static pthread_t main_thread;
 static char where[128]; /* the place of the call, as "script.lua:5: " */
-static char log_line[512]; /* for the log */
+static uint8_t report[1024]; /* for the log: the message, and the same as a line */
+static size_t report_len;
+static char log_line[768];
 static size_t log_line_len;
 
 /* Returns the earlier of the two. */
@@ -71,8 +73,10 @@ static void on_alarm(int sig)
 		errno = e;
 		return;
 	}
-	ssize_t k = write(2, log_line, log_line_len);
-	(void)k;
+	if (mb_message_send_now(process.control, report, report_len)) {
+		ssize_t k = write(2, log_line, log_line_len);
+		(void)k;
+	}
 	mb_socket *s = mb_socket_current();
 	if (s)
 		mb_socket_abort(s);
@@ -94,15 +98,18 @@ void mb_timeout_interrupt(void) { pthread_kill(main_thread, SIGALRM); }
 
 /* --- the timer -------------------------------------------------------------------- */
 
-/* Formats the line for the log now, because a signal handler cannot. */
-static void prepare_line(void)
+/* Makes what is logged now, because a signal handler cannot. */
+static void prepare_report(void)
 {
-	char who[256];
-	if (hook)
-		snprintf(who, sizeof who, "%s", hook);
-	else
-		mb_describe(who, sizeof who);
-	int n = snprintf(log_line, sizeof log_line, "%s: %stimeout: still running, ending the worker\n", who, where);
+	char who[512], text[256];
+	mb_origin o = {.in = hook};
+	if (!hook)
+		mb_origin_set(&o);
+	int n = snprintf(text, sizeof text, "%stimeout: still running, ending the worker", where);
+	mb_report r = {.level = MB_LEVEL_ERROR, .message = text, .message_len = n < 0 ? 0 : (size_t)n};
+	report_len = mb_report_build(report, sizeof report, &r, &o);
+	mb_origin_line(&o, who, sizeof who);
+	n = snprintf(log_line, sizeof log_line, "%s: %s\n", who, text);
 	log_line_len = n < 0 ? 0 : (size_t)n < sizeof log_line ? (size_t)n : sizeof log_line - 1;
 }
 
@@ -114,7 +121,7 @@ static void set_timer(void)
 		/* A signal that arrives while the line is being changed is ignored, but the
 		 * timer is set again below. */
 		__atomic_store_n(&armed, 0, __ATOMIC_RELEASE);
-		prepare_line();
+		prepare_report();
 		if (rest < 1e-6)
 			rest = 1e-6; /* 0 would stop the timer */
 		t.it_value.tv_sec = (time_t)rest;

@@ -165,8 +165,13 @@ func TestDecodeHTTPOptions(t *testing.T) {
 		text += fmt.Sprintf("%s=%d\n", name, i+1)
 	}
 	const s = time.Second
-	if got, err := newHTTPOptions(text); err != nil || *got != (HTTPOptions{1, 2, 3 * s, 4 * s, 5 * s, 6 * s, 7 * s}) {
+	want := HTTPOptions{1, 2, 3 * s, 4 * s, 5 * s, 6 * s, 7 * s, ""}
+	if got, err := newHTTPOptions(text); err != nil || *got != want {
 		t.Errorf("got %+v, %v", got, err)
+	}
+	want.StaticHeaders = "A: b=c\r\nD: e\r\n"
+	if got, err := newHTTPOptions(text + "\n" + want.StaticHeaders); err != nil || *got != want {
+		t.Errorf("with static headers: %+v, %v", got, err)
 	}
 	for i, name := range listentest.HTTPOptions {
 		without := strings.Replace(text, fmt.Sprintf("%s=%d\n", name, i+1), "", 1)

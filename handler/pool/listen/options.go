@@ -132,10 +132,11 @@ var httpOptions = map[string]func(o *HTTPOptions, f float64) error{
 	"drain_timeout":          func(o *HTTPOptions, f float64) (err error) { o.DrainTimeout, err = seconds(f); return },
 }
 
-// newHTTPOptions reads the options of an HTTP handler, "name=number\n" each. All of them have to be there: those that the
-// script does not give have their defaults already.
+// newHTTPOptions reads the options of an HTTP handler, "name=number\n" each, and after an empty line the field lines of
+// static_headers. All options have to be there: those that the script does not give have their defaults already.
 func newHTTPOptions(text string) (*HTTPOptions, error) {
-	o := &HTTPOptions{}
+	text, headers, _ := strings.Cut(text, "\n\n")
+	o := &HTTPOptions{StaticHeaders: headers}
 	missing := maps.Clone(httpOptions)
 	for name, number := range optionLines(text) {
 		set := httpOptions[name]

@@ -68,6 +68,9 @@ type HTTPOptions struct {
 	StallTimeout         time.Duration // without progress in body or response
 	ResponseTimeout      time.Duration
 	DrainTimeout         time.Duration
+
+	// StaticHeaders are field lines, each with its CR LF, that every response has, also those that the server makes itself.
+	StaticHeaders string
 }
 
 // Network is the listener's network, as package net names it: "tcp", "tcp4", "tcp6", "unix", or "" for an interval
