@@ -7,6 +7,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"moonbridge/accesslog"
+	"moonbridge/httpparse"
 )
 
 // accessLines collects what the engine logs, as text.
@@ -146,32 +149,33 @@ func TestAccessLogFields(t *testing.T) {
 	seen := make(map[string]bool)
 	for _, id := range []string{"", "short", strings.Repeat("x", 65), "with blank in it", "quote\"quote", "umlaut\xc3\xa4\xc3\xa4"} {
 		r := ask("X-Request-Id: " + id + "\r\n")
-		if r.id == id || !validID([]byte(r.id)) || seen[r.id] {
+		if r.id == id || !accesslog.ValidID([]byte(r.id)) || seen[r.id] {
 			t.Errorf("id %q for %q", r.id, id)
 		}
 		seen[r.id] = true
 	}
 	long := strings.Repeat("y", 5000)
 	r := ask("Referer: " + long + "\r\nUser-Agent: " + long + "\r\nX-Request-Id: 12345678\r\n")
-	if len(r.referer) != accessRefererMax || len(r.agent) != accessAgentMax || r.id != "12345678" {
+	if len(r.referer) != accesslog.RefererMax || len(r.agent) != accesslog.AgentMax || r.id != "12345678" {
 		t.Errorf("%d bytes of referer, %d of user agent, id %q", len(r.referer), len(r.agent), r.id)
 	}
 	p.say("GET /hello?" + long + " HTTP/1.1\r\nHost: h\r\n\r\n")
 	p.hears(200)
-	if r := wait(t, got, "a record"); len(r.target) != accessTargetMax || r.referer != "" || r.agent != "" {
+	if r := wait(t, got, "a record"); len(r.target) != accesslog.TargetMax || r.referer != "" || r.agent != "" {
 		t.Errorf("%d bytes of target, referer %q, user agent %q", len(r.target), r.referer, r.agent)
 	}
 }
 
 // Logging does not allocate once there are records to use again.
 func TestAccessRecordsAreUsedAgain(t *testing.T) {
-	l := &loop{sys: system{wallClock: time.Now}}
+	l := &loop{sys: system{wallClock: time.Now}, e: new(Engine)}
+	h := new(httpparse.Head)
 	a := l.newRecord()
-	a.add(partMethod, []byte("GET"), accessMethodMax)
+	a.SetHead(h, l)
 	l.releaseRecord(a)
 	if n := testing.AllocsPerRun(100, func() {
 		a := l.newRecord()
-		a.add(partMethod, []byte("GET"), accessMethodMax)
+		a.SetHead(h, l)
 		l.releaseRecord(a)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)

@@ -11,8 +11,8 @@ func (c *conn) Output(a, b []byte, last bool) int {
 	taken := c.takeOutput(c.l.sys.nowMS(), a, b, last)
 	a, b = a[:min(taken, len(a))], b[:max(0, taken-len(a))]
 	if record := c.exchange.record; record != nil && !c.socket.broken {
-		record.response.Write(a)
-		record.response.Write(b)
+		record.Response.Write(a)
+		record.Response.Write(b)
 	}
 	if !c.exchange.begun {
 		c.tookInterim(a, b)

@@ -36,7 +36,7 @@ func (s *server) load(ctx context.Context) (g *generation, err error) {
 	}
 	s.loaded++
 	s.files.addScript(g.number, s.dir.abs(s.o.script))
-	g.host, err = pool.Start(ctx, pool.Config{
+	cfg := pool.Config{
 		Script: s.o.script, Args: s.o.args, Version: version,
 		Loops:      s.engine.Loops(),
 		Logger:     g.log,
@@ -48,7 +48,11 @@ func (s *server) load(ctx context.Context) (g *generation, err error) {
 		Credential: s.credential,
 		Files:      s.files.listener(g.number),
 		ErrorPages: s.o.dev,
-	})
+	}
+	if s.access != nil {
+		cfg.RawAccess = s.access.recordRaw
+	}
+	g.host, err = pool.Start(ctx, cfg)
 	if err != nil {
 		g.closeListeners()
 		return nil, err

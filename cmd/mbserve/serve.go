@@ -287,10 +287,15 @@ func (s *server) wait() {
 
 // stopGracefully ends the server after what is in progress.
 func (s *server) stopGracefully() {
+	s.beginStop()
+	s.stop(s.engine.Drain)
+}
+
+// beginStop is the first step of every stop.
+func (s *server) beginStop() {
 	s.notify(s.manager.stopping())
 	s.endReload()
 	s.upgrading.end()
-	s.stop(s.engine.Drain)
 }
 
 // notify logs an error of a message to the service manager. Nothing else depends on these messages.
@@ -336,6 +341,7 @@ func (s *server) stop(drain func(context.Context) error) {
 			}
 		}
 	}()
+	s.serving.host.EndMains()
 	drain(ctx)
 	s.lastStats()
 	if err := s.serving.host.Stop(ctx); err != nil {

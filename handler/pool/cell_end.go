@@ -110,7 +110,7 @@ func (c *cell) failLater(cause string) {
 // failEarly answers an exchange whose worker may still run the handler. A tick has nobody who waits for an answer, and is
 // not over before the worker is gone: the next one must not overlap with it.
 func (c *cell) failEarly(status int, cause string) {
-	if c.kind != shm.KindInterval {
+	if !c.withoutConnection() {
 		c.fail(status, 0, cause)
 	}
 }

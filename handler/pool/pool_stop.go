@@ -4,13 +4,13 @@ import "sync/atomic"
 
 // refuse has Start refuse exchanges, ends the timers, and starts no main handler any more.
 func (p *Pool) refuse() {
+	p.endMains()
 	p.mu.Lock()
 	p.stopping.Store(true)
 	loops := p.attached()
 	p.mu.Unlock()
 	for _, l := range loops {
 		l.on.Post(l.stopIntervals)
-		l.on.Post(l.stopMains)
 	}
 }
 

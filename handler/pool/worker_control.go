@@ -40,6 +40,10 @@ func (w *Worker) listen() {
 			if w.fs.h.loaded(body) != nil {
 				w.kill("malformed list of files")
 			}
+		case shm.MsgAccess:
+			if w.logAccess(body) != nil {
+				w.kill("malformed record of a request")
+			}
 		default:
 			w.kill("unknown message on its control socket")
 		}

@@ -81,7 +81,7 @@ func (r *report) event() logging.Event {
 func (r *report) about() []slog.Attr {
 	a := about{client: r.Remote.AddrPort(), method: r.method, path: r.path, interval: r.interval, id: r.id}
 	if r.in == "main" {
-		a.kind = shm.KindMain
+		a.interval, a.main = "", r.interval
 	}
 	return a.attrs()
 }

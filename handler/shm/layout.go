@@ -159,6 +159,7 @@ const (
 	HeadExpect                // Expect: 100-continue is not answered yet
 	HeadAsterisk              // OPTIONS *: there is neither path nor query
 	HeadHasBody
+	HeadLogged // KindSocket: requests on the connection are for the access log
 )
 
 // LengthUnknown is Head.ContentLength of a chunked body.
@@ -215,6 +216,7 @@ const (
 	MsgWorkerFailed            // … it cannot use the shared memory: text
 	MsgFiles                   // fork server or worker → server: files that were loaded
 	MsgReport                  // worker → server: Report
+	MsgAccess                  // worker → server: MsgAccessBody and its text: a request on a raw connection
 )
 
 // Bytes on a worker's control socket.
@@ -235,6 +237,21 @@ type MsgForkedBody struct {
 
 // MsgExitedBody is mb_msg_exited. Status is that of waitpid.
 type MsgExitedBody struct{ Pid, Status int32 }
+
+// NotServed is MsgAccessBody.Service of a request that no handler was called for.
+const NotServed = ^uint64(0)
+
+// MsgAccessBody is mb_msg_access.
+type MsgAccessBody struct {
+	Time            int64  // ns since 1970: when the request's head was complete
+	Service, Total  uint64 // ns
+	Bytes           uint64 // of the response's body, as sent
+	Status          uint32
+	Lost            uint32    // messages of this type that could not be sent before this one
+	Ends            [5]uint16 // of method, target, referer, user agent, id: their places in the text
+	Minor, Complete uint8
+	Remote          Address
+}
 
 // MsgKillBody is mb_msg_kill.
 type MsgKillBody struct{ Pid, Sig int32 }

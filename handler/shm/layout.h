@@ -160,6 +160,7 @@ typedef struct {
 #define MB_HEAD_EXPECT    8u  /* Expect: 100-continue is not answered yet */
 #define MB_HEAD_ASTERISK  16u /* OPTIONS *: path and query are nil */
 #define MB_HEAD_HAS_BODY  32u
+#define MB_HEAD_LOGGED    64u /* MB_KIND_SOCKET: requests on the connection are for the access log */
 
 #define MB_LENGTH_UNKNOWN UINT64_MAX
 
@@ -220,6 +221,8 @@ typedef struct {
                             if there was no such file */
 /* Worker → server, on the worker's control socket */
 #define MB_MSG_REPORT 13u /* mb_msg_report: what is to be logged of an error */
+#define MB_MSG_ACCESS 14u /* worker → server: mb_msg_access and its text: a request on a raw connection,
+                             for the access log. Not sent while the socket is full */
 /* Server → worker: single bytes without a header */
 #define MB_CTL_FLUSH 'F' /* publish what send_data holds back */
 #define MB_CTL_TRACEBACK 'T' /* log what Lua is at: the worker is about to be killed */
@@ -231,6 +234,17 @@ typedef struct { uint32_t pool, slot; int32_t pid, err; } mb_msg_forked; /* err:
 typedef struct { int32_t pid, status; } mb_msg_exited;   /* status is that of waitpid */
 typedef struct { int32_t pid, sig; } mb_msg_kill;
 
+#define MB_NOT_SERVED UINT64_MAX
+typedef struct {
+	int64_t time;            /* ns since 1970: when the request's head was complete */
+	uint64_t service, total; /* ns; service: MB_NOT_SERVED if no handler was called */
+	uint64_t bytes;          /* of the response's body, as sent */
+	uint32_t status;
+	uint32_t lost;           /* messages of this type that could not be sent before this one */
+	uint16_t ends[5];        /* of method, target, referer, user agent, id: their places in the text */
+	uint8_t minor, complete;
+	mb_address remote;
+} mb_msg_access;
 /* The parts of a REPORT follow it, in the order of their lengths, without padding. Only message and
  * traceback may contain any bytes. */
 typedef struct {
@@ -240,7 +254,7 @@ typedef struct {
 	uint32_t message_len, traceback_len; /* at most MB_REPORT_TEXT_MAX together */
 	uint32_t in_len; /* what was running: request, interval, connection, prepare, finish … */
 	uint32_t method_len, path_len, id_len; /* of a request */
-	uint32_t interval_len; /* name of an interval */
+	uint32_t interval_len; /* name of an interval or a main handler */
 	mb_address remote; /* of a request or a connection */
 } mb_msg_report;
 #define MB_REPORT_TEXT_MAX (64u << 10)

@@ -23,7 +23,8 @@ type request struct {
 	cut      uint32 // flags to set instead of END when body is used up
 	close    bool   // the server does not want to keep the connection
 
-	raw           int // a raw connection: the descriptor to hand over, -1 to hand over none
+	logged        bool // a raw connection: the server has an access log
+	raw           int  // a raw connection: the descriptor to hand over, -1 to hand over none
 	local, remote shm.Address
 }
 
@@ -54,7 +55,7 @@ func (w *worker) headBlock(r *request) []byte {
 	h := shm.HeadBlock{Kind: shm.KindHTTP, Listener: r.listener, Local: r.local, Remote: r.remote}
 	switch {
 	case r.raw != 0:
-		h.Kind = shm.KindSocket
+		h.Kind, h.Logged = shm.KindSocket, r.logged
 	case r.head == "":
 		h.Kind, h.Name = shm.KindInterval, r.interval
 		if r.main {
