@@ -201,7 +201,8 @@ typedef struct {
 #define MB_MSG_FORK        8u /* mb_msg_fork; descriptors: in segment, out segment,
                                  worker's control socket, standard error, worker's
                                  doorbell, doorbell of loop 0, 1, … */
-#define MB_MSG_KILL        9u /* mb_msg_kill; ignored unless the pid is that of a living child */
+#define MB_MSG_KILL        9u /* mb_msg_kill; ignored unless the pid is that of a living child. A
+                                 negative pid: its group of processes, too */
 /* Worker → server, on the worker's control socket */
 #define MB_MSG_WORKER_READY  10u /* prepare has returned */
 #define MB_MSG_WORKER_FAILED 11u /* prepare failed: text with traceback; then exit 1 */

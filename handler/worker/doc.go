@@ -20,7 +20,7 @@
 // includes the headers of lower layers only. From bottom to top, and within a layer in reading order:
 //
 //	base      base.c base_lua.c base_message.c
-//	core      core.c core_files.c
+//	core      core.c core_fork.c core_files.c
 //	exchange  exchange_segment.c exchange_response.c exchange_output.c
 //	request   request.c request_fields.c request_params.c request_body.c request_form.c request_form_stream.c
 //	request   request_send.c request_errorpage.c

@@ -224,6 +224,7 @@ int mb_body_stream(lua_State *L)
 		lua_pushlstring(L, (const char *)p, n);
 		mb_body_consume(L, n);
 		lua_call(L, 1, 0);
+		mb_own_only();
 	}
 	return 0;
 }

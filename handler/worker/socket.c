@@ -8,6 +8,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdio_ext.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -40,6 +42,7 @@ static uint64_t serial(void) { return worker.out_slot->finished; }
 
 static mb_socket *check_socket(lua_State *L, int i)
 {
+	mb_own_only();
 	mb_socket *s = lua_touserdata(L, i);
 	if (s && s == current)
 		return s;
@@ -332,12 +335,21 @@ void mb_socket_after_exchange(int failed)
 	}
 }
 
+/* What the handler has written and not sent belongs to the worker. A child of its own that
+ * ends with exit() must not send it a second time. */
+static void in_child(void)
+{
+	if (current && mb_file_stdio(current->out))
+		__fpurge(mb_file_stdio(current->out));
+}
+
 void mb_socket_install(lua_State *L)
 {
 	static const luaL_Reg methods[] = {{"cancel", socket_cancel}, {"close", socket_close},
 		{"flush", socket_flush}, {"lines", socket_lines}, {"read", socket_read},
 		{"readuntil", socket_readuntil}, {"write", socket_write}, {NULL, NULL}};
 	int *const refs[] = {&object_ref, &in_ref, &out_ref};
+	pthread_atfork(NULL, NULL, in_child);
 	for (size_t i = 0; i < sizeof refs / sizeof *refs; i++) {
 		lua_pushboolean(L, 0);
 		*refs[i] = luaL_ref(L, LUA_REGISTRYINDEX);

@@ -60,6 +60,7 @@ void mb_socket_half_close(void)
 	mb_socket *s = mb_socket_current();
 	if (!s || s->fd < 0 || s->half_closed || mb_file_stdio(s->out))
 		return;
+	mb_own_only();
 	s->half_closed = 1;
 	shutdown(s->fd, SHUT_WR);
 }

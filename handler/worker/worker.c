@@ -19,6 +19,7 @@ static int call_hook(lua_State *L, int ref)
 	lua_rawgeti(L, LUA_REGISTRYINDEX, ref);
 	memory.armed = 1;
 	int failed = lua_pcall(L, 0, 0, 1);
+	mb_own_only_after(L, failed);
 	memory.armed = 0;
 	return failed;
 }
