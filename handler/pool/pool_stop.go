@@ -42,13 +42,14 @@ func (p *Pool) detach() {
 	p.mu.Lock()
 	loops := p.attached()
 	p.loops = make([]*loop, len(p.loops))
-	unreclaimed := p.clearSlots()
+	unreclaimed := p.endWorkers()
 	p.mu.Unlock()
 	for _, w := range unreclaimed {
 		p.report(w)
 	}
 	letGo := func() {
 		for _, w := range unreclaimed {
+			p.slots[w.slot].Store(nil)
 			w.bell.Close()
 		}
 		p.close()
@@ -69,11 +70,10 @@ func (p *Pool) detach() {
 	}
 }
 
-// clearSlots ends the record of every worker, and returns those whose cells the loops have not reclaimed: the loops may
-// still ring their doorbells. Under mu.
-func (p *Pool) clearSlots() (unreclaimed []*Worker) {
+// endWorkers ends the record of every worker, and returns those whose cells the loops have not reclaimed. They keep their
+// slots, since the loops still find their names in cells and ring their doorbells. Under mu.
+func (p *Pool) endWorkers() (unreclaimed []*Worker) {
 	for w := range p.workers() {
-		p.slots[w.slot].Store(nil)
 		w.end(0, false)
 		w.judge()
 		w.close()

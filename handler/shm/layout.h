@@ -215,6 +215,8 @@ typedef struct {
 #define MB_CTL_FLUSH 'F' /* publish what send_data holds back */
 #define MB_CTL_TRACEBACK 'T' /* log what Lua is at: the worker is about to be killed */
 #define MB_CTL_SOCKET 'S' /* with a descriptor: the socket that was asked for */
+#define MB_CTL_END_INPUT 'E' /* the server is stopping: end the input of the raw connection, if
+                               nothing has happened on it since the last of these bytes */
 /* End of file on either socket: the server is gone, exit. */
 
 typedef struct { uint32_t pool, slot; } mb_msg_fork;     /* pool: number of the listen{} call, from 0 */

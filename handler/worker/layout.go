@@ -91,7 +91,7 @@ func constantsInC() map[string]uint64 {
 		"MsgListenErr": C.MB_MSG_LISTEN_ERR, "MsgFork": C.MB_MSG_FORK, "MsgKill": C.MB_MSG_KILL,
 		"MsgWorkerReady": C.MB_MSG_WORKER_READY, "MsgWorkerFailed": C.MB_MSG_WORKER_FAILED,
 		"MsgFiles": C.MB_MSG_FILES,
-		"CtlFlush": C.MB_CTL_FLUSH, "CtlSocket": C.MB_CTL_SOCKET,
+		"CtlFlush": C.MB_CTL_FLUSH, "CtlSocket": C.MB_CTL_SOCKET, "CtlEndInput": C.MB_CTL_END_INPUT,
 		"CtlTraceback": C.MB_CTL_TRACEBACK,
 		"TypeNone":     C.MB_T_NONE, "TypeBool": C.MB_T_BOOL, "TypeNumber": C.MB_T_NUMBER, "TypeString": C.MB_T_STRING,
 		"TypeFunc": C.MB_T_FUNC, "TypeHTTP": C.MB_T_HTTP, "TypeOther": C.MB_T_OTHER,

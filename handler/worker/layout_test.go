@@ -59,7 +59,7 @@ func TestConstants(t *testing.T) {
 		"MsgListen": shm.MsgListen, "MsgReady": shm.MsgReady, "MsgFailed": shm.MsgFailed, "MsgForked": shm.MsgForked,
 		"MsgExited": shm.MsgExited, "MsgListenOK": shm.MsgListenOK, "MsgListenErr": shm.MsgListenErr,
 		"MsgFork": shm.MsgFork, "MsgKill": shm.MsgKill, "MsgWorkerReady": shm.MsgWorkerReady,
-		"MsgFiles": shm.MsgFiles, "MsgWorkerFailed": shm.MsgWorkerFailed, "CtlFlush": shm.CtlFlush, "CtlSocket": shm.CtlSocket, "CtlTraceback": shm.CtlTraceback,
+		"MsgFiles": shm.MsgFiles, "MsgWorkerFailed": shm.MsgWorkerFailed, "CtlFlush": shm.CtlFlush, "CtlSocket": shm.CtlSocket, "CtlEndInput": shm.CtlEndInput, "CtlTraceback": shm.CtlTraceback,
 		"TypeNone": shm.TypeNone, "TypeBool": shm.TypeBool, "TypeNumber": shm.TypeNumber,
 		"TypeString": shm.TypeString, "TypeFunc": shm.TypeFunc, "TypeHTTP": shm.TypeHTTP, "TypeOther": shm.TypeOther,
 	}

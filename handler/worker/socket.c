@@ -111,14 +111,26 @@ static int call_handle(lua_State *L, int handle_ref, const char *name)
 static int socket_flush(lua_State *L) { return call_handle(L, out_ref, "flush"); }
 static int socket_lines(lua_State *L) { return call_handle(L, in_ref, "lines"); }
 
+/* n results of reading are on top. If the input was ended from here, a message that broke off
+ * must not look complete. */
+static int check_end(lua_State *L, int n)
+{
+	FILE *f = current ? mb_file_stdio(current->in) : NULL;
+	if (!mb_quiet_ended() || !f || !feof(f))
+		return n;
+	lua_pushnil(L);
+	lua_pushliteral(L, "the server is stopping");
+	return 2;
+}
+
 static int socket_read(lua_State *L)
 {
 	if (check_raw(L, "read")->fd >= 0)
 		check_formats(L);
-	return call_handle(L, in_ref, "read");
+	return check_end(L, call_handle(L, in_ref, "read"));
 }
 
-static int socket_readuntil(lua_State *L) { return call_handle(L, in_ref, "readuntil"); }
+static int socket_readuntil(lua_State *L) { return check_end(L, call_handle(L, in_ref, "readuntil")); }
 
 static int socket_write(lua_State *L)
 {
@@ -312,6 +324,7 @@ int mb_socket_run(lua_State *L)
 		return 1;
 	}
 	open_handles(L, s, fd);
+	mb_quiet_watch(fd);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, c->ref);
 	lua_pushvalue(L, -2);
 	lua_call(L, 1, 1);

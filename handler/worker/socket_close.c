@@ -50,6 +50,7 @@ void mb_socket_cancel(mb_socket *s)
 		return;
 	int fd = s->fd;
 	s->fd = -1;
+	mb_quiet_watch(-1);
 	set_reset(fd, 1);
 	close_handles(s);
 	close(fd);
@@ -199,6 +200,7 @@ int mb_socket_close(mb_socket *s, double timeout)
 {
 	if (s->fd < 0)
 		return 0;
+	mb_quiet_watch(-1);
 	double deadline = timeout > 0 ? mb_now() + timeout : 0;
 	FILE *out = mb_file_stdio(s->out);
 	int r = 0;

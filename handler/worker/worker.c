@@ -154,6 +154,7 @@ int mb_worker_run(void)
 	crash_plainly();
 	mb_timeout_begin();
 	mb_handover_open();
+	mb_quiet_open();
 	lua_State *L = process.L;
 	const mb_pool *p = mb_pool_at(worker.pool);
 	if (!p || prepare(L, p))

@@ -149,6 +149,7 @@ static int open_conn(const mb_socket *s, const mb_http_options *o)
 		return -1;
 	}
 	mb_stdio_skip(in, early);
+	mb_quiet_watch(-1); /* the connection knows by itself when it is idle */
 	return 0;
 }
 
