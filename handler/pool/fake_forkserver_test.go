@@ -81,7 +81,11 @@ func fakeForkServer() {
 	if has("slow-load") {
 		time.Sleep(100 * time.Millisecond)
 	}
-	s.send(shm.MsgReady, nil)
+	warning := ""
+	if word, found := strings.CutPrefix(script, "warn "); found {
+		warning = "the machine is " + word
+	}
+	s.send(shm.MsgReady, []byte(warning))
 	os.Setenv(scriptEnv, script)
 	s.serve()
 }

@@ -191,7 +191,8 @@ typedef struct {
 /* Fork server → server */
 #define MB_MSG_LISTEN      1u /* a listen{} call (entries, see below); answered by
                                  LISTEN_OK or LISTEN_ERR */
-#define MB_MSG_READY       2u /* the script has ended without an error */
+#define MB_MSG_READY       2u /* the script has ended without an error. Text of a
+                                 warning for the log, if there is one */
 #define MB_MSG_FAILED      3u /* the script failed: text of the error; then exit */
 #define MB_MSG_FORKED      4u /* mb_msg_forked */
 #define MB_MSG_EXITED      5u /* mb_msg_exited: a worker was reaped */

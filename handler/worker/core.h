@@ -22,6 +22,7 @@ typedef struct {
 	int script_ended;    /* listen can no longer be called */
 	int traceback_ref;   /* registry: mb_traceback as a Lua value */
 	const char *release; /* _MOONBRIDGE_VERSION */
+	const char *warning; /* for the server's log; NULL: none */
 	int control;         /* control socket: of the fork server, then of the worker */
 	/* For developers. */
 	int report_files; /* the server is told which files are loaded */

@@ -26,8 +26,8 @@
 //	request   request_send.c request_errorpage.c
 //	socket    socket.c socket_handover.c socket_file.c socket_readuntil.c socket_close.c socket_quiet.c
 //	socket    socket_background.c
-//	process   process_fork_server.c process_state.c process_traceback.c process_watch.c process_listen.c
-//	process   process_http_options.c
+//	process   process_fork_server.c process_state.c process_compiler.c process_random.c process_traceback.c
+//	process   process_watch.c process_listen.c process_http_options.c
 //	worker    worker.c worker_exchange.c worker_rawhttp.c worker_memory.c worker_timeout.c worker_trace.c worker_orders.c
 //
 // What each layer holds:

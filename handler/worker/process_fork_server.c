@@ -227,7 +227,8 @@ static void fork_server(int argc, char **argv)
 	fflush(NULL);
 	open_sigchld_pipe();
 	mb_files_report();
-	mb_message_send(process.control, MB_MSG_READY, NULL, 0);
+	const char *warning = process.warning ? process.warning : "";
+	mb_message_send(process.control, MB_MSG_READY, warning, strlen(warning));
 	serve_messages();
 }
 

@@ -157,6 +157,7 @@ int mb_worker_run(void)
 	mb_quiet_open();
 	lua_State *L = process.L;
 	const mb_pool *p = mb_pool_at(worker.pool);
+	mb_random_seed(L);
 	if (!p || prepare(L, p))
 		return 1;
 	mb_exchange_prepare_stack(L);
