@@ -342,6 +342,7 @@ func (s *server) stop(drain func(context.Context) error) {
 		}
 	}()
 	s.serving.host.EndMains()
+	s.drainHosts(ctx)
 	drain(ctx)
 	s.lastStats()
 	if err := s.serving.host.Stop(ctx); err != nil {
@@ -353,6 +354,16 @@ func (s *server) stop(drain func(context.Context) error) {
 	}
 	s.engine.Shutdown(ctx)
 	s.log.Info("stopped")
+}
+
+// drainHosts has workers end the connections that they are alone with, while the engine ends all others.
+func (s *server) drainHosts(ctx context.Context) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.serving.host.Drain(ctx)
+	if s.old != nil {
+		s.old.g.host.Drain(ctx)
+	}
 }
 
 // endOld ends the previous generation if it is still running.

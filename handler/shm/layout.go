@@ -224,6 +224,7 @@ const (
 	CtlFlush     = 'F' // publish what is held back
 	CtlTraceback = 'T' // log what Lua is at: the worker is about to be killed
 	CtlSocket    = 'S' // with a descriptor: the socket that was asked for (OutSocketWanted)
+	CtlEndInput  = 'E' // end the input of the raw connection, if nothing has happened on it since the last of these bytes
 )
 
 // MsgForkBody is mb_msg_fork.
