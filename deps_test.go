@@ -29,15 +29,15 @@ const module = "moonbridge"
 // Lua (engine): it meets them only through the contract (handler/backend).
 var imports = map[string][]string{
 	"timers":                 {},
-	"accesslog":              {"httpparse"},
+	"accesslog":              {"httpparse", "httpwrite"},
 	"bufio":                  {},
 	"httpparse":              {},
 	"httpwrite":              {"httpparse"},
 	"logging":                {},
 	"reactor":                {"timers", "gnet", "x/sys"},
 	"handler/backend":        {"httpparse"},
-	"engine":                 {"reactor", "bufio", "timers", "accesslog", "httpparse", "httpwrite", "handler/backend"},
-	"handler":                {"handler/backend", "httpparse", "httpwrite"},
+	"engine":                 {"reactor", "bufio", "timers", "accesslog", "httpparse", "httpwrite", "handler/backend", "logging"},
+	"handler":                {"handler/backend", "httpparse", "httpwrite", "logging"},
 	"handler/shm":            {"httpparse", "x/sys"},
 	"handler/pool/listen":    {"handler/shm"},
 	"handler/pool/policy":    {"handler/pool/listen"},

@@ -4,12 +4,13 @@ import (
 	"time"
 
 	"moonbridge/httpparse"
+	"moonbridge/httpwrite"
 )
 
 // Record is what an entry will need of an exchange in progress. It can be used again: Start empties it and keeps its memory.
 type Record struct {
 	At       time.Time // when the request's head was complete
-	Response ResponseScan
+	Response httpwrite.Scan
 
 	b     []byte // the parts, one after the other
 	ends  [Parts]uint16
@@ -91,5 +92,5 @@ func (r *Record) Fill(e *Entry, unsent int64) {
 	e.Time, e.Minor = r.At, r.minor
 	e.Method, e.Target = r.Part(PartMethod), r.Part(PartTarget)
 	e.Referer, e.UserAgent, e.ID = r.Part(PartReferer), r.Part(PartAgent), r.Part(PartID)
-	e.Status, e.Bytes = r.Response.Status(), max(0, r.Response.Body()-unsent)
+	e.Status, e.Bytes = r.Response.Final(), max(0, r.Response.Body()-unsent)
 }

@@ -5,6 +5,7 @@ import (
 
 	"moonbridge/accesslog"
 	"moonbridge/httpparse"
+	"moonbridge/httpwrite"
 )
 
 // These methods are called only if there is an access log.
@@ -49,11 +50,11 @@ func (c *conn) logAccess(complete bool) {
 
 // logTurnedAway logs a connection that was answered with page before it could send anything.
 func (l *loop) logTurnedAway(peer netip.AddrPort, page []byte) {
-	var r accesslog.ResponseScan
+	var r httpwrite.Scan
 	r.Write(page)
 	l.logged = Access{
 		Loop: l.index, Peer: peer, Time: l.sys.wallClock(),
-		Status: r.Status(), Bytes: r.Body(), Complete: true, Queue: -1, Service: -1,
+		Status: r.Final(), Bytes: r.Body(), Complete: true, Queue: -1, Service: -1,
 	}
 	l.e.accessLog(&l.logged)
 }

@@ -73,6 +73,7 @@ const defaultWindow = 64 << 10
 // Host runs one script, with its fork server and its pools.
 type Host struct {
 	cfg   Config // immutable, completed
+	self  string // path of the running program, if Config.Program is not set
 	log   *slog.Logger
 	lines *lineLog // of fork servers
 
@@ -153,7 +154,7 @@ func load(ctx context.Context, cfg Config) (*Host, *forkServer, error) {
 func (h *Host) complete() (err error) {
 	c := &h.cfg
 	if c.Program == "" {
-		if c.Program, err = os.Executable(); err != nil {
+		if h.self, err = os.Executable(); err != nil {
 			return err
 		}
 	}

@@ -74,8 +74,8 @@ func (p *Pool) detach() {
 // flushLogs logs what is counted and not logged yet.
 func (p *Pool) flushLogs() {
 	p.tally.Flush()
-	p.lines.quota.report()
-	p.reports.quota.report()
+	p.lines.quota.Flush()
+	p.reports.quota.Flush()
 }
 
 // clearSlots ends the record of every worker, and returns those whose cells the loops have not reclaimed: the loops may

@@ -31,7 +31,7 @@ func (w *Worker) listen() {
 		case shm.MsgWorkerReady:
 			w.p.workerReady(w, time.Now())
 		case shm.MsgWorkerFailed:
-			w.p.log.Error("worker: prepare failed", "pid", w.pid.Load(), "err", string(body))
+			w.p.log.Error("worker: not started", "pid", w.pid.Load(), "err", string(body))
 		case shm.MsgReport:
 			if w.report(body) != nil {
 				w.kill("malformed report")

@@ -110,8 +110,8 @@ func ResultOf(word, gen uint64) uint32 {
 // NoResult is the result word of an exchange that has no result yet. A few flipped bits do not turn it into one.
 func NoResult(gen uint64) uint64 { return Result(^gen, 0) }
 
-// Bits of the low half of OutCell.Result. From ResultStatusShift on, with ResultDone and without output: the status that the
-// server answers itself.
+// Bits of the low half of OutCell.Result. From ResultStatusShift on, with ResultDone and no output but interim responses: the
+// status that the server answers itself.
 const (
 	ResultDone   = 1 << iota // the exchange is over
 	ResultClose              // close the connection when the output is sent
@@ -127,6 +127,8 @@ const (
 	OutPending                  // output is held back and should be sent soon
 	OutSocketWanted             // KindSocket: the worker waits for the connection's socket
 	OutReset                    // the handler has reset the connection, and still runs
+	OutComplete                 // all of the response is published, whatever the handler still does
+	OutClose                    // with OutComplete: close the connection after the response
 )
 
 // OutCell is mb_out_cell: the worker's half of a cell. The out-window follows it.
@@ -211,7 +213,7 @@ const (
 	MsgFork                    // … Fork, with descriptors
 	MsgKill                    // … Kill
 	MsgWorkerReady             // worker → server: prepare has returned
-	MsgWorkerFailed            // … prepare failed: text
+	MsgWorkerFailed            // … it cannot use the shared memory: text
 	MsgFiles                   // fork server or worker → server: files that were loaded
 	MsgReport                  // worker → server: Report
 	MsgAccess                  // worker → server: MsgAccessBody and its text: a request on a raw connection

@@ -109,7 +109,8 @@ typedef struct {
 #define MB_CLOSE  2u  /* close the connection when the output is sent */
 #define MB_RESET  4u  /* reset the connection: the response broke off */
 #define MB_RETIRE 8u  /* this worker takes no further exchange (handler returned false) */
-/* bits 16..31: with DONE and no output: status that the server answers itself */
+/* bits 16..31: with DONE and no output but interim responses: status that the server
+ * answers itself */
 #define MB_STATUS_SHIFT 16
 
 /* mb_out_cell.flags */
@@ -121,6 +122,9 @@ typedef struct {
                                  when it has arrived */
 #define MB_OUT_RESET 8u /* the handler has reset the connection, and still runs: no
                                  more output of this exchange is wanted */
+#define MB_OUT_COMPLETE 16u /* all of the response is published: the client waits for nothing
+                                 more, whatever the handler still does */
+#define MB_OUT_CLOSE 32u /* with COMPLETE: close the connection after the response */
 
 /* The worker's half of a cell; the out-window follows it. */
 typedef struct {
@@ -209,7 +213,7 @@ typedef struct {
 #define MB_MSG_KILL        9u /* mb_msg_kill; ignored unless the pid is that of a living child */
 /* Worker → server, on the worker's control socket */
 #define MB_MSG_WORKER_READY  10u /* prepare has returned */
-#define MB_MSG_WORKER_FAILED 11u /* prepare failed: text with traceback; then exit 1 */
+#define MB_MSG_WORKER_FAILED 11u /* it cannot use the shared memory: text; then exit 1 */
 /* Fork server or worker → server, if MB_ENV_DEVELOPMENT asks for it */
 #define MB_MSG_FILES 12u /* files that were loaded: of the script before READY or FAILED, then
                             what a worker loads. Each one is text with a NUL after it: "M S I P",

@@ -94,6 +94,7 @@ func constantsInC() map[string]uint64 {
 		"ResultStatusShift": C.MB_STATUS_SHIFT,
 		"OutBodyWanted":     C.MB_OUT_BODY_WANTED, "OutPending": C.MB_OUT_PENDING,
 		"OutSocketWanted": C.MB_OUT_SOCKET_WANTED, "OutReset": C.MB_OUT_RESET, "KindSocket": C.MB_KIND_SOCKET,
+		"OutComplete": C.MB_OUT_COMPLETE, "OutClose": C.MB_OUT_CLOSE,
 		"KindHTTP": C.MB_KIND_HTTP, "KindInterval": C.MB_KIND_INTERVAL, "KindMain": C.MB_KIND_MAIN,
 		"HeadIsHead": C.MB_HEAD_IS_HEAD, "HeadHTTP10": C.MB_HEAD_HTTP10, "HeadKeepalive": C.MB_HEAD_KEEPALIVE,
 		"HeadExpect": C.MB_HEAD_EXPECT, "HeadAsterisk": C.MB_HEAD_ASTERISK, "HeadHasBody": C.MB_HEAD_HAS_BODY, "HeadLogged": C.MB_HEAD_LOGGED,

@@ -52,6 +52,7 @@ func TestConstants(t *testing.T) {
 		"ResultRetire": shm.ResultRetire, "ResultStatusShift": shm.ResultStatusShift,
 		"OutBodyWanted": shm.OutBodyWanted, "OutPending": shm.OutPending,
 		"OutSocketWanted": shm.OutSocketWanted, "OutReset": shm.OutReset, "KindSocket": shm.KindSocket,
+		"OutComplete": shm.OutComplete, "OutClose": shm.OutClose,
 		"KindHTTP": shm.KindHTTP, "KindInterval": shm.KindInterval, "KindMain": shm.KindMain,
 		"HeadIsHead": shm.HeadIsHead, "HeadHTTP10": shm.HeadHTTP10, "HeadKeepalive": shm.HeadKeepalive,
 		"HeadExpect": shm.HeadExpect, "HeadAsterisk": shm.HeadAsterisk, "HeadHasBody": shm.HeadHasBody, "HeadLogged": shm.HeadLogged,

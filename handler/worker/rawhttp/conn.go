@@ -53,6 +53,7 @@ type Conn struct {
 	sent       uint64 // bytes taken out of the out-window
 	own        []byte // bytes of our own that are sent before those of the out-window
 	stuck      bool   // output has been waiting for the socket since movedAt
+	settled    bool   // the response is complete and out: see settle
 	access     access
 	number     uint64 // of exchanges so far
 
@@ -159,6 +160,7 @@ func (c *Conn) Step(first bool) {
 	}
 	c.lookAtSocket()
 	sent, moved := c.send(), c.pump()
+	c.sendContinue()
 	if c.broken {
 		c.cancel()
 	}
@@ -219,10 +221,8 @@ func (c *Conn) Notify() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.lookAtSocket()
-	if c.cfg.Out.Flags.Load()&shm.OutBodyWanted != 0 && c.body.Continue() && c.cfg.Out.OutHead.Load() == 0 {
-		c.own = append(c.own, httpwrite.Continue...)
-	}
 	c.send()
+	c.sendContinue()
 }
 
 // lookAtSocket notices that the application has closed the socket. The connection is none of our business then. What the

@@ -62,6 +62,7 @@ func (c *Conn) End(result uint32) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.lookAtSocket()
+	c.unsettle()
 	c.recordEnd()
 	c.retired = c.retired || result&shm.ResultRetire != 0
 	keep := c.persistent && !c.body.Missing()

@@ -1,10 +1,11 @@
-package accesslog
+package httpwrite
 
 import "bytes"
 
-// ResponseScan finds, in the bytes of a response as they go out, the status of the final head and where that head ends.
-// Heads come from handlers in pieces of any size, with interim responses before the final one (RFC 9110 §15.2).
-type ResponseScan struct {
+// Scan finds, in the bytes of a response as they go out, the status of the final head and where that head ends. Heads come
+// from handlers in pieces of any size, with interim responses before the final one (RFC 9110 §15.2). The zero value is at
+// the start of a response.
+type Scan struct {
 	status int   // of the head that is going out, or of the final one; 0: not yet known
 	line   uint8 // bytes of the status line seen, up to statusEnd
 	match  uint8 // bytes of headEnd seen last
@@ -18,7 +19,7 @@ const (
 )
 
 // Write scans the next bytes.
-func (s *ResponseScan) Write(p []byte) {
+func (s *Scan) Write(p []byte) {
 	for len(p) > 0 && !s.over {
 		if int(s.line) < statusEnd {
 			p = s.statusLine(p)
@@ -30,7 +31,7 @@ func (s *ResponseScan) Write(p []byte) {
 }
 
 // statusLine consumes bytes up to the end of the status.
-func (s *ResponseScan) statusLine(p []byte) (rest []byte) {
+func (s *Scan) statusLine(p []byte) (rest []byte) {
 	n := min(len(p), statusEnd-int(s.line))
 	for _, b := range p[:n] {
 		if int(s.line) >= statusStart {
@@ -44,7 +45,7 @@ func (s *ResponseScan) statusLine(p []byte) (rest []byte) {
 var headEnd = []byte("\r\n\r\n")
 
 // fields consumes bytes up to the end of the head.
-func (s *ResponseScan) fields(p []byte) (rest []byte) {
+func (s *Scan) fields(p []byte) (rest []byte) {
 	if s.match == 0 {
 		if i := bytes.Index(p, headEnd); i >= 0 {
 			s.headOver()
@@ -70,22 +71,26 @@ func (s *ResponseScan) fields(p []byte) (rest []byte) {
 }
 
 // headOver ends a head. After an interim one another follows.
-func (s *ResponseScan) headOver() {
+func (s *Scan) headOver() {
 	if s.interim() {
-		*s = ResponseScan{}
+		*s = Scan{}
 	} else {
 		s.over = true
 	}
 }
 
 // interim reports whether the status is 1xx, except for 101, which is final.
-func (s *ResponseScan) interim() bool { return s.status < 200 && s.status != 101 }
+func (s *Scan) interim() bool { return s.status < 200 && s.status != 101 }
 
-// Body is how many bytes of the body there were.
-func (s *ResponseScan) Body() int64 { return s.body }
+// Between reports whether the next byte starts a head: none has started, or the last one was interim and is complete. Another
+// interim response may be sent there.
+func (s *Scan) Between() bool { return s.line == 0 }
 
-// Status is the status of the final response, 0 if there is none so far.
-func (s *ResponseScan) Status() int {
+// Body returns how many bytes of the final response's body were scanned.
+func (s *Scan) Body() int64 { return s.body }
+
+// Final returns the status of the final response, 0 if its status line is not complete.
+func (s *Scan) Final() int {
 	if int(s.line) < statusEnd || s.interim() || s.status > 999 {
 		return 0
 	}
