@@ -336,7 +336,7 @@ func (s *server) endOld(ctx context.Context) {
 	select {
 	case <-old.done:
 	case <-ctx.Done():
-		old.cancel()
+		old.cancel(ctx.Err())
 		<-old.done
 	}
 }
