@@ -377,7 +377,7 @@ func (s *server) endOld(ctx context.Context) {
 	select {
 	case <-old.done:
 	case <-ctx.Done():
-		old.cancel()
+		old.cancel(ctx.Err())
 		<-old.done
 	}
 }
