@@ -48,6 +48,9 @@ type Config struct {
 	// ErrorPages answers a Lua error in an HTTP handler with a page that shows it. For developers only.
 	ErrorPages bool
 
+	// Env is added to the environment of the fork server, and takes precedence over this process's.
+	Env []string
+
 	// Intervals is shared by hosts of which one replaces another, so that the ticks of a timer that both have do not overlap.
 	// Default: one of the host's own.
 	Intervals *Intervals
