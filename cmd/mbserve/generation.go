@@ -18,7 +18,7 @@ type generation struct {
 	listeners [][]listener // by pool
 }
 
-// listener is a listener of a script: its specification, and its open address (nil for an interval).
+// listener is a listener of a script: its specification, and its open address (nil for an interval and for main).
 type listener struct {
 	spec *listen.Listener
 	at   *address
@@ -36,19 +36,24 @@ func (s *server) load(ctx context.Context) (g *generation, err error) {
 	}
 	s.loaded++
 	s.files.addScript(g.number, s.dir.abs(s.o.script))
-	g.host, err = pool.Start(ctx, pool.Config{
+	cfg := pool.Config{
 		Script: s.o.script, Args: s.o.args, Version: version,
 		Loops:      s.engine.Loops(),
 		Logger:     g.log,
 		Stdout:     s.stdout,
 		Listen:     g.open,
+		MainEnded:  s.mainEnded,
 		NoPairing:  s.o.noPairing,
 		Intervals:  s.intervals,
 		Credential: s.credential,
 		Env:        s.o.privileges.environment(),
 		Files:      s.files.listener(g.number),
 		ErrorPages: s.o.dev,
-	})
+	}
+	if s.access != nil {
+		cfg.RawAccess = s.access.recordRaw
+	}
+	g.host, err = pool.Start(ctx, cfg)
 	if err != nil {
 		g.closeListeners()
 		return nil, err
@@ -136,6 +141,10 @@ func (g *generation) end(ctx context.Context) error {
 func (g *generation) announce() {
 	for n, ls := range g.listeners {
 		for _, l := range ls {
+			if l.spec.Main() {
+				g.log.Info("main", "pool", n, "name", l.spec.Name)
+				continue
+			}
 			if l.at == nil {
 				g.log.Info("timer", "pool", n, "name", l.spec.Name, "delay", l.spec.Delay)
 				continue

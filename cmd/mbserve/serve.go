@@ -36,9 +36,11 @@ type server struct {
 	engine     *engine.Engine
 	intervals  *pool.Intervals // the timers of all generations
 	signals    chan os.Signal
-	files      *fileWatch // the script's files; nil: not watched
+	mains      chan mainEnd // the first end of a main handler
+	files      *fileWatch   // the script's files; nil: not watched
 
 	// Owned by the goroutine that handles signals.
+	exit       int         // exit code, when the server has stopped
 	early      []os.Signal // received before the server was ready, and not handled yet
 	reloading  *reloader   // nil: none is in progress
 	upgrading  *upgrade    // nil: none is in progress
@@ -58,13 +60,14 @@ type server struct {
 func serve(o *options, d *detacher, stderr io.Writer) int {
 	s := &server{
 		o: o, credential: o.privileges.credential(), intervals: pool.NewIntervals(), signals: make(chan os.Signal, 8),
+		mains: make(chan mainEnd, 1),
 	}
 	err := s.run(d, stderr)
 	s.closeLogs()
 	if err != nil {
 		return complain(stderr, err)
 	}
-	return exitOK
+	return s.exit
 }
 
 // run runs the server until it is stopped, or returns why it could not be started.
@@ -275,12 +278,28 @@ func (s *server) wait() {
 			}
 		case <-s.files.changes():
 			s.reload()
+		case end := <-s.mains:
+			s.stopAfterMain(end)
+			return
 		case sig := <-s.signals:
 			if s.handle(sig) {
 				return
 			}
 		}
 	}
+}
+
+// stopGracefully ends the server after what is in progress.
+func (s *server) stopGracefully() {
+	s.beginStop()
+	s.stop(s.engine.Drain)
+}
+
+// beginStop is the first step of every stop.
+func (s *server) beginStop() {
+	s.notify(s.manager.stopping())
+	s.endReload()
+	s.upgrading.end()
 }
 
 // notify logs an error of a message to the service manager. Nothing else depends on these messages.
@@ -326,6 +345,8 @@ func (s *server) stop(drain func(context.Context) error) {
 			}
 		}
 	}()
+	s.serving.host.EndMains()
+	s.drainHosts(ctx)
 	drain(ctx)
 	s.lastStats()
 	if err := s.serving.host.Stop(ctx); err != nil {
@@ -339,6 +360,16 @@ func (s *server) stop(drain func(context.Context) error) {
 	s.log.Info("stopped")
 }
 
+// drainHosts has workers end the connections that they are alone with, while the engine ends all others.
+func (s *server) drainHosts(ctx context.Context) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.serving.host.Drain(ctx)
+	if s.old != nil {
+		s.old.g.host.Drain(ctx)
+	}
+}
+
 // endOld ends the previous generation if it is still running.
 func (s *server) endOld(ctx context.Context) {
 	s.mu.Lock()
@@ -350,7 +381,7 @@ func (s *server) endOld(ctx context.Context) {
 	select {
 	case <-old.done:
 	case <-ctx.Done():
-		old.cancel()
+		old.cancel(ctx.Err())
 		<-old.done
 	}
 }

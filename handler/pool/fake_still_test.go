@@ -141,10 +141,12 @@ func (s *still) answer(worker int, c shmtest.Claim, n uint64) {
 }
 
 // plain is an exchange that takes everything.
-type plain struct{ bytes, done, failed int }
+type plain struct{ bytes, done, failed, complete, left int }
 
 func (x *plain) Output(a, b []byte, _ bool) int        { x.bytes += len(a) + len(b); return len(a) + len(b) }
 func (x *plain) Done(backend.End)                      { x.done++ }
+func (x *plain) Complete(backend.Running, backend.End) { x.complete++ }
+func (x *plain) Left(backend.Running)                  { x.left++ }
 func (x *plain) Failed(int, time.Duration)             { x.failed++ }
 func (x *plain) BodyRoom()                             {}
 func (x *plain) BodyWanted()                           {}
