@@ -46,6 +46,9 @@ type Config struct {
 	// ErrorPages answers a Lua error in an HTTP handler with a page that shows it. For developers only.
 	ErrorPages bool
 
+	// Env is added to the environment of the fork server, and takes precedence over this process's.
+	Env []string
+
 	// MainEnded is called when a main handler has ended, of its own accord: not because of Stop or Kill. failed: with an error,
 	// or its worker has died. It is called on a loop and must not block. Optional.
 	MainEnded func(pool int, name string, failed bool)
@@ -53,6 +56,7 @@ type Config struct {
 	// RawAccess is called for each request that a worker has served on a raw connection, for an access log; nil: there is
 	// none. lost is how many other such requests the worker could not report. It is called by several goroutines at once.
 	RawAccess func(e *accesslog.Entry, lost int)
+
 	// Intervals is shared by hosts of which one replaces another, so that the ticks of a timer that both have do not overlap.
 	// Default: one of the host's own.
 	Intervals *Intervals
