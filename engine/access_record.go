@@ -6,7 +6,6 @@ import (
 
 	"moonbridge/accesslog"
 	"moonbridge/handler/backend"
-	"moonbridge/httpwrite"
 )
 
 // recordsKept is how many records a loop keeps for further exchanges.
