@@ -330,7 +330,11 @@ func TestOnLoopFailures(t *testing.T) {
 				}
 			})
 			b := attach(t, Config{ResponseMax: 100, Logger: slog.New(&log)}.OnLoop(h))
-			if x := b.exchange(get, ""); x.outcome() != "failed 500" || len(x.out) > 0 {
+			want := "failed 500"
+			if c.name == "abort" {
+				want = "reset"
+			}
+			if x := b.exchange(get, ""); x.outcome() != want || len(x.out) > 0 {
 				t.Errorf("%s %q", x.outcome(), x.out)
 			}
 			log.expect(t, c.lines, c.words...)

@@ -20,6 +20,8 @@ import (
 // server is a running mbserve.
 type server struct {
 	o          *options
+	dir        workDir
+	program    string // started by USR2
 	log        *slog.Logger
 	logQueue   *logging.Queue // before the log
 	out        *logFile       // nil: standard error, or the system log
@@ -33,9 +35,11 @@ type server struct {
 	engine     *engine.Engine
 	intervals  *pool.Intervals // the timers of all generations
 	signals    chan os.Signal
-	files      *fileWatch // the script's files; nil: not watched
+	mains      chan mainEnd // the first end of a main handler
+	files      *fileWatch   // the script's files; nil: not watched
 
 	// Owned by the goroutine that handles signals.
+	exit       int         // exit code, when the server has stopped
 	early      []os.Signal // received before the server was ready, and not handled yet
 	reloading  *reloader   // nil: none is in progress
 	upgrading  *upgrade    // nil: none is in progress
@@ -55,13 +59,14 @@ type server struct {
 func serve(o *options, d *detacher, stderr io.Writer) int {
 	s := &server{
 		o: o, credential: o.privileges.credential(), intervals: pool.NewIntervals(), signals: make(chan os.Signal, 8),
+		mains: make(chan mainEnd, 1),
 	}
 	err := s.run(d, stderr)
 	s.closeLogs()
 	if err != nil {
 		return complain(stderr, err)
 	}
-	return exitOK
+	return s.exit
 }
 
 // run runs the server until it is stopped, or returns why it could not be started.
@@ -70,6 +75,11 @@ func (s *server) run(d *detacher, stderr io.Writer) error {
 	signal.Ignore(syscall.SIGPIPE)
 	// Signals that would end a process that does not handle them are remembered until the server can do what they ask for.
 	signal.Notify(s.signals, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
+	s.dir = findWorkDir()
+	var err error
+	if s.program, err = s.dir.program(os.Args[0]); err != nil {
+		return err
+	}
 	if err := s.open(stderr); err != nil {
 		return err
 	}
@@ -179,6 +189,11 @@ func (s *server) start() (err error) {
 	if err != nil {
 		return err
 	}
+	if err := s.heir.inOldDir(s.adoptSockets); err != nil {
+		s.leaveShared()
+		s.stopNow()
+		return err
+	}
 	if s.heir != nil && s.heir.timers != nil {
 		s.intervals.Await()
 	}
@@ -197,10 +212,11 @@ func (s *server) start() (err error) {
 		err = s.o.privileges.drop()
 		s.credential = nil
 	}
-	for _, k := range s.inherited.closeRest() {
+	for _, k := range s.inherited.unused() {
 		s.log.Warn("the script does not listen on a socket that was passed to the server", "socket", k)
 	}
 	if err != nil {
+		s.leaveShared()
 		s.stopNow()
 	}
 	return err
@@ -258,12 +274,28 @@ func (s *server) wait() {
 			}
 		case <-s.files.changes():
 			s.reload()
+		case end := <-s.mains:
+			s.stopAfterMain(end)
+			return
 		case sig := <-s.signals:
 			if s.handle(sig) {
 				return
 			}
 		}
 	}
+}
+
+// stopGracefully ends the server after what is in progress.
+func (s *server) stopGracefully() {
+	s.beginStop()
+	s.stop(s.engine.Drain)
+}
+
+// beginStop is the first step of every stop.
+func (s *server) beginStop() {
+	s.notify(s.manager.stopping())
+	s.endReload()
+	s.upgrading.end()
 }
 
 // notify logs an error of a message to the service manager. Nothing else depends on these messages.
@@ -309,6 +341,8 @@ func (s *server) stop(drain func(context.Context) error) {
 			}
 		}
 	}()
+	s.serving.host.EndMains()
+	s.drainHosts(ctx)
 	drain(ctx)
 	s.lastStats()
 	if err := s.serving.host.Stop(ctx); err != nil {
@@ -322,6 +356,16 @@ func (s *server) stop(drain func(context.Context) error) {
 	s.log.Info("stopped")
 }
 
+// drainHosts has workers end the connections that they are alone with, while the engine ends all others.
+func (s *server) drainHosts(ctx context.Context) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.serving.host.Drain(ctx)
+	if s.old != nil {
+		s.old.g.host.Drain(ctx)
+	}
+}
+
 // endOld ends the previous generation if it is still running.
 func (s *server) endOld(ctx context.Context) {
 	s.mu.Lock()
@@ -333,7 +377,7 @@ func (s *server) endOld(ctx context.Context) {
 	select {
 	case <-old.done:
 	case <-ctx.Done():
-		old.cancel()
+		old.cancel(ctx.Err())
 		<-old.done
 	}
 }

@@ -31,12 +31,23 @@ type Timed interface {
 	Times() (queue, service time.Duration)
 }
 
+// Trailered is an optional interface of a Running, for the trailer section of a chunked request body (RFC 9110 §6.5). Without
+// it the section is checked and dropped.
+type Trailered interface {
+	// BodyTrailer gets the trailer section, at most 8 KiB, before BodyEnd. It is called only if there are trailer fields.
+	// section is a view that is valid during the call only. httpparse.TrailerFields returns its fields.
+	BodyTrailer(section []byte)
+}
+
 // Exchange is one request and its response, as seen by the backend: the engine's connection. Its methods must be called
 // on the loop.
 type Exchange interface {
 	// Output offers response bytes that are ready for the wire, including the head: a, then b. The connection takes n
 	// of them, by sending or by copying. If n is less than offered, it calls Running.OutputRoom when it can take more.
 	// last means that Done or Complete follows at once if everything is taken.
+	//
+	// Interim responses (1xx, RFC 9110 §15.2) are output before the final one. The connection tells them apart by their
+	// status lines. They do not begin the response: BodyWanted and Failed still work after them.
 	Output(a, b []byte, last bool) (n int)
 	// Done ends an exchange whose output was taken in full. With EndReset it may be called at any time.
 	Done(end End)
@@ -47,9 +58,9 @@ type Exchange interface {
 	Complete(r Running, end End)
 	// Left says that the handler of an exchange has ended that was complete before.
 	Left(r Running)
-	// Failed ends an exchange whose response cannot be completed. If no byte of a response was sent, the engine answers
-	// with the status; otherwise it resets the connection. retryAfter > 0 becomes a Retry-After field, in whole
-	// seconds.
+	// Failed ends an exchange whose response cannot be completed. If no byte of the final response was taken, and no
+	// interim response in part, the engine answers with the status; otherwise it resets the connection. retryAfter > 0
+	// becomes a Retry-After field, in whole seconds.
 	Failed(status int, retryAfter time.Duration)
 	// BodyRoom says that there is room again after Running.BodyRoom returned none.
 	BodyRoom()

@@ -14,6 +14,7 @@ type about struct {
 	client       netip.AddrPort
 	method, path string
 	interval     string
+	main         string
 	id           string // of the request
 }
 
@@ -24,7 +25,7 @@ func (a *about) attrs() (attrs []slog.Attr) {
 		attrs = append(attrs, slog.String("client", client.String()))
 	}
 	for _, f := range [...]struct{ key, value string }{
-		{"method", a.method}, {"path", a.path}, {"interval", a.interval}, {"request_id", a.id},
+		{"method", a.method}, {"path", a.path}, {"interval", a.interval}, {"main", a.main}, {"request_id", a.id},
 	} {
 		if f.value != "" {
 			attrs = append(attrs, slog.String(f.key, f.value))
@@ -33,11 +34,14 @@ func (a *about) attrs() (attrs []slog.Attr) {
 	return attrs
 }
 
-// String describes it as the worker's own messages do: "GET /path", "interval name", "connection".
+// String describes it as the worker's own messages do: "GET /path", "interval name", "main name",
+// "connection".
 func (a *about) String() string {
 	switch a.kind {
 	case shm.KindInterval:
 		return "interval " + a.interval
+	case shm.KindMain:
+		return "main " + a.main
 	case shm.KindSocket:
 		return "connection"
 	case shm.KindHTTP:
@@ -68,6 +72,8 @@ func (c *cell) about() *about {
 	switch c.kind {
 	case shm.KindInterval:
 		a.interval = quoted(raw)
+	case shm.KindMain:
+		a.main = quoted(raw)
 	case shm.KindHTTP:
 		a.method = quoted(part(raw, h.MethodOff, h.MethodLen))
 		a.path = "/" + quoted(part(raw, h.PathOff, h.PathLen))

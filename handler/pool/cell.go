@@ -83,6 +83,9 @@ func (c *cell) countWorker() {
 // forgetWorker ends what ties the cell to its worker.
 func (c *cell) forgetWorker() {
 	c.setAway(false)
+	if c.worker != nil && c.kind == shm.KindMain {
+		c.worker.main.Store(false)
+	}
 	if c.watch.counted {
 		c.watch.counted = false
 		c.worker.claims.Add(-1)

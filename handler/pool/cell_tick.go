@@ -34,7 +34,7 @@ func (c *cell) tickQueued(now int64) {
 		c.l.fresh = true
 	}
 	limit := c.l.p.spec.Options.QueueTimeout
-	if limit > 0 && now-c.queued >= int64(limit) && c.kind != shm.KindInterval && q.Withdraw(c.index, c.pos) {
+	if limit > 0 && now-c.queued >= int64(limit) && !c.withoutConnection() && q.Withdraw(c.index, c.pos) {
 		c.count(503, "queue_timeout")
 		x := c.leave()
 		c.l.release(c)
@@ -48,6 +48,10 @@ func (c *cell) tickClaimed(now int64) {
 	c.watch.start(now)
 	c.countWorker()
 	if c.deserted(now) {
+		return
+	}
+	if c.kind == shm.KindMain {
+		c.runsMain()
 		return
 	}
 	limit := c.l.p.spec.Options.RequestTimeout

@@ -107,6 +107,15 @@ void mb_input_consume(uint64_t n)
 		mb_notify();
 }
 
+void mb_input_discard(void)
+{
+	if (exchange.body_use != MB_BODY_DISCARDED)
+		return;
+	uint64_t n = __atomic_load_n(&exchange.in_cell->in_head, __ATOMIC_ACQUIRE) - exchange.taken;
+	if (n)
+		mb_input_consume(n);
+}
+
 /* Moves the head out of the window. It must be called before body bytes are consumed,
  * because their room may then be overwritten. */
 void mb_detach_head(lua_State *L)

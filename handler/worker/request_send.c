@@ -22,6 +22,14 @@ static int misuse(lua_State *L, const char *verb)
 	return luaL_error(L, "%s: the header section is already finished", verb);
 }
 
+void mb_close_after(lua_State *L, const char *verb)
+{
+	mb_request_check(L, 1);
+	if (response.state == MB_RESPONSE_BODY || response.state == MB_RESPONSE_DONE || response.broken)
+		misuse(L, verb);
+	response.close = 1;
+}
+
 int mb_send_status(lua_State *L)
 {
 	mb_request_check(L, 1);
@@ -97,7 +105,8 @@ int mb_send_data(lua_State *L)
 			s = mb_tostring(L, i, &n);
 		all += n;
 	}
-	/* A __tostring may have changed the response. */
+	/* A __tostring may have changed the response, or have forked. */
+	mb_own_only();
 	if ((response.state != MB_RESPONSE_STATUS && response.state != MB_RESPONSE_BODY) || response.interim)
 		return misuse(L, "send_data");
 	check_length(L, all);

@@ -126,7 +126,7 @@ func TestOptions(t *testing.T) {
 		"false\tgenerate_handler: there is no callback function among the arguments",
 		"false\tgenerate_handler: there is no callback function among the arguments",
 		"false\tgenerate_handler: options must be a table, not a number",
-		"false\tgenerate_handler: unknown option 'nonsense'; valid options are static_headers, request_body_size_limit, " +
+		"false\tgenerate_handler: unknown option 'nonsense'; valid options are static_headers, post_stream_style, request_body_size_limit, " +
 			"request_header_size_limit, chunk_size, maximum_input_chunk_size, minimum_output_chunk_size, idle_timeout, " +
 			"request_header_timeout, stall_timeout, response_timeout, drain_timeout",
 		"false\tgenerate_handler: options need names, as in { chunk_size = 4096 }; got a number as a key",

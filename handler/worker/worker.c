@@ -19,22 +19,18 @@ static int call_hook(lua_State *L, int ref)
 	lua_rawgeti(L, LUA_REGISTRYINDEX, ref);
 	memory.armed = 1;
 	int failed = lua_pcall(L, 0, 0, 1);
+	mb_own_only_after(L, failed);
 	memory.armed = 0;
 	return failed;
-}
-
-static int fail_start(const char *why, size_t n)
-{
-	fflush(NULL);
-	mb_message_send(process.control, MB_MSG_WORKER_FAILED, why, n > MB_TEXT_MAX ? MB_TEXT_MAX : n);
-	return -1;
 }
 
 static int prepare(lua_State *L, const mb_pool *p)
 {
 	const char *why = mb_memory_begin(L, p->memory_limit);
-	if (why)
-		return fail_start(why, strlen(why));
+	if (why) {
+		mb_report_text(MB_LEVEL_ERROR, &(mb_origin){.in = "prepare"}, why, strlen(why));
+		return -1;
+	}
 	mb_timeout_set_name("prepare");
 	int failed = call_hook(L, p->prepare);
 	mb_timeout_clear();
@@ -150,8 +146,10 @@ int mb_worker_run(void)
 	crash_plainly();
 	mb_timeout_begin();
 	mb_handover_open();
+	mb_quiet_open();
 	lua_State *L = process.L;
 	const mb_pool *p = mb_pool_at(worker.pool);
+	mb_random_seed(L);
 	if (!p || prepare(L, p))
 		return 1;
 	mb_exchange_prepare_stack(L);

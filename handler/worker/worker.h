@@ -1,4 +1,4 @@
-/* Layer 7: the life of a worker. It runs exchanges, and limits of time and memory end it. */
+/* Layer 8: the life of a worker. It runs exchanges, and limits of time and memory end it. */
 #ifndef MB_WORKER_H
 #define MB_WORKER_H
 
@@ -7,8 +7,6 @@
 /* A worker that finds no exchange yields its CPU a few times before it blocks. Its loop,
  * which runs on the same CPU, often has the next batch ready by then, and need not ring. */
 #define MB_YIELDS 2
-
-#define MB_EXIT_TIMEOUT 124 /* like timeout(1) */
 
 #pragma GCC visibility push(hidden)
 

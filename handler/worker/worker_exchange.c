@@ -78,6 +78,7 @@ int mb_exchange_serve(lua_State *L)
 	lua_pushvalue(L, 1);
 	lua_pushvalue(L, -2);
 	lua_call(L, 1, 1);
+	mb_own_only();
 	if (response.state != MB_RESPONSE_DONE)
 		mb_response_finish(L);
 	return 1;
@@ -92,15 +93,34 @@ static int run_http(lua_State *L)
 	return mb_exchange_serve(L);
 }
 
-static int run_interval(lua_State *L)
+/* What the handler of proto main gets can be called as moonbridge_io.poll: handlers that are
+ * written for WebMCP get that function itself. */
+static int call_poll(lua_State *L)
+{
+	lua_remove(L, 1);
+	return mb_io_poll(L);
+}
+
+static void make_callable(lua_State *L)
+{
+	lua_createtable(L, 0, 1);
+	lua_pushcfunction(L, call_poll);
+	lua_setfield(L, -2, "__call");
+	lua_setmetatable(L, -2);
+}
+
+static int run_named(lua_State *L)
 {
 	const mb_connect *c = mb_connect_of(worker.pool, exchange.head.listener);
+	int is_main = exchange.head.kind == MB_KIND_MAIN;
 	if (!c || c->http)
-		return luaL_error(L, "this interval has no handler");
+		return luaL_error(L, "this listener has no handler");
 	lua_rawgeti(L, LUA_REGISTRYINDEX, c->ref);
 	lua_createtable(L, 0, 1);
 	lua_pushlstring(L, (const char *)mb_span(L, 0, exchange.head.raw_len), exchange.head.raw_len);
-	lua_setfield(L, -2, "interval");
+	lua_setfield(L, -2, is_main ? "main" : "interval");
+	if (is_main)
+		make_callable(L);
 	lua_call(L, 1, 1);
 	return 1;
 }
@@ -155,7 +175,7 @@ static int answer_status(lua_State *L)
 uint32_t mb_exchange_settle(lua_State *L, int failed)
 {
 	if (exchange.head.kind != MB_KIND_HTTP)
-		return MB_DONE;
+		return MB_DONE | (failed && exchange.head.kind == MB_KIND_MAIN ? MB_RESET : 0);
 	if (response.state == MB_RESPONSE_DONE && !response.broken)
 		return MB_DONE | (response.close || !mb_body_complete() ? MB_CLOSE : 0);
 	/* A response that is not finished now is no longer flushed. */
@@ -175,8 +195,8 @@ uint32_t mb_exchange_settle(lua_State *L, int failed)
 	}
 	if (response.written == 0)
 		return MB_DONE | (mb_body_complete() ? 0 : MB_CLOSE) | status << MB_STATUS_SHIFT;
-	/* Interim responses have gone out. The server only answers exchanges without output,
-	 * so the answer has to come from here. */
+	/* Interim responses have gone out. On a raw connection the answer after them has to come
+	 * from here, so it always does. */
 	lua_pushcfunction(L, answer_status);
 	lua_pushinteger(L, (lua_Integer)status);
 	if (lua_pcall(L, 1, 0, 0) || response.broken)
@@ -238,14 +258,14 @@ static void begin_exchange(uint32_t loop, uint32_t cell, uint32_t gen)
 }
 
 /* The stack holds these values between exchanges, so that they need not be fetched. */
-enum { AT_TRACEBACK = 1, AT_HTTP, AT_INTERVAL, AT_SOCKET };
+enum { AT_TRACEBACK = 1, AT_HTTP, AT_NAMED, AT_SOCKET };
 
 void mb_exchange_prepare_stack(lua_State *L)
 {
 	lua_settop(L, 0);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, process.traceback_ref);
 	lua_pushcfunction(L, run_http);
-	lua_pushcfunction(L, run_interval);
+	lua_pushcfunction(L, run_named);
 	lua_pushcfunction(L, mb_socket_run);
 }
 
@@ -260,10 +280,11 @@ static int run_handler(lua_State *L)
 		mb_response_begin();
 		lua_pushvalue(L, AT_HTTP);
 	} else {
-		lua_pushvalue(L, exchange.head.kind == MB_KIND_SOCKET ? AT_SOCKET : AT_INTERVAL);
+		lua_pushvalue(L, exchange.head.kind == MB_KIND_SOCKET ? AT_SOCKET : AT_NAMED);
 	}
 	memory.armed = 1;
 	int failed = lua_pcall(L, 0, 1, AT_TRACEBACK);
+	mb_own_only_after(L, failed);
 	memory.armed = 0;
 	if (failed == LUA_ERRMEM && !memory.failed)
 		memory.failed = 1;

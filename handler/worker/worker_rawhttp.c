@@ -65,6 +65,7 @@ static uint32_t run_exchange(lua_State *L)
 	lua_pushvalue(L, AT_SERVE);
 	lua_pushvalue(L, AT_CALLBACK);
 	int failed = lua_pcall(L, 1, 1, AT_TRACEBACK);
+	mb_own_only_after(L, failed);
 	mb_timeout_restore(&before);
 	if (failed) {
 		const mb_pool *p = mb_pool_at(worker.pool);
@@ -116,6 +117,8 @@ static mb_socket *check_socket(lua_State *L)
 			"handler may call it, with its socket");
 	if (exchange.head.kind == MB_KIND_INTERVAL)
 		luaL_error(L, "handler: an interval timer has no connection");
+	if (exchange.head.kind == MB_KIND_MAIN)
+		luaL_error(L, "handler: proto main has no connection");
 	if (lua_type(L, 1) != LUA_TUSERDATA)
 		luaL_error(L, "handler: expected the socket of the connect handler as its argument, got a %s",
 			luaL_typename(L, 1));
@@ -145,6 +148,7 @@ static int open_conn(const mb_socket *s, const mb_http_options *o)
 	c.early_len = early;
 	mbConnOpen(&c);
 	mb_stdio_skip(in, early);
+	mb_quiet_watch(-1); /* the connection knows by itself when it is idle */
 	return 0;
 }
 

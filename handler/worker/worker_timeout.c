@@ -47,9 +47,10 @@ static void give_up_exchange(int raw)
 	mb_out_cell *oc = mb_out_cell_at(exchange.loop, exchange.cell);
 	uint32_t result = MB_DONE | MB_RETIRE;
 	if (!raw && exchange.head.kind == MB_KIND_HTTP) {
+		/* Interim responses do not keep the server from answering. */
 		if (exchange.out_flags & MB_OUT_COMPLETE)
 			result |= exchange.out_flags & MB_OUT_CLOSE ? MB_CLOSE : 0;
-		else if (__atomic_load_n(&oc->out_head, __ATOMIC_ACQUIRE))
+		else if (response.published)
 			result |= MB_RESET;
 		else
 			result |= MB_CLOSE | 504u << MB_STATUS_SHIFT;
@@ -69,6 +70,8 @@ static void on_alarm(int sig)
 		errno = e;
 		return;
 	}
+	if (!mb_is_own())
+		_exit(MB_EXIT_TIMEOUT); /* in a process that a handler has forked */
 	/* The signal came too late, or because the server wants to know what Lua is doing
 	 * before it ends the worker. */
 	if (mb_trace_set_hook() || !__atomic_load_n(&armed, __ATOMIC_ACQUIRE)) {
@@ -87,8 +90,12 @@ static void on_alarm(int sig)
 	_exit(MB_EXIT_TIMEOUT);
 }
 
+/* In a process that a handler forks, SIGALRM means what it means elsewhere. */
+static void in_child(void) { signal(SIGALRM, SIG_DFL); }
+
 void mb_timeout_begin(void)
 {
+	pthread_atfork(NULL, NULL, in_child);
 	main_thread = pthread_self();
 	/* Every thread has Go's signal stack by now, which is large enough. */
 	struct sigaction a = {.sa_handler = on_alarm, .sa_flags = SA_ONSTACK | SA_RESTART};
@@ -200,6 +207,7 @@ static int limited_call(lua_State *L, double seconds)
 	limit = seconds > 0 ? mb_now() + seconds : 0;
 	set_timer();
 	int failed = lua_pcall(L, lua_gettop(L) - 2, LUA_MULTRET, 0);
+	mb_own_only_after(L, failed);
 	limit = limit_before;
 	outer = outer_before;
 	memcpy(where, where_before, sizeof where);
@@ -209,6 +217,7 @@ static int limited_call(lua_State *L, double seconds)
 
 int mb_timeout(lua_State *L)
 {
+	mb_own_only();
 	if (mb_role != MB_ROLE_WORKER)
 		return luaL_error(L, "timeout: only prepare, connect and finish handlers can set it");
 	int n = lua_gettop(L);
