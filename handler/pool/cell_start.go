@@ -41,6 +41,7 @@ func (l *loop) publish(c *cell, now int64) {
 		c.out.Claimed.Store(0)
 	}
 	c.in.OutTail.Store(0)
+	c.in.Published.Store(now + l.clockAt)
 	c.body.publish()
 	c.in.Gen.Store(c.pos)
 	c.setState(cellQueued)

@@ -20,9 +20,10 @@ type loop struct {
 	clockAt int64           // what the workers' clock shows when the loop's shows 0
 
 	// Exchanges.
-	cells  cells
-	number uint64      // of the last exchange
-	timers []*interval // of loop 0
+	cells    cells
+	number   uint64      // of the last exchange
+	finished uint64      // exchanges that workers have finished
+	timers   []*interval // of loop 0
 
 	// Workers.
 	roster roster

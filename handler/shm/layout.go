@@ -52,6 +52,7 @@ const (
 	InCancel               // the peer is gone: output is thrown away
 	InTooLarge             // with InAbort: the body is above its limit
 	InWantRoom             // the loop waits for room in the in-window
+	InPeerEnd              // the peer has sent its FIN: it may still read, or have gone
 )
 
 // InCell is mb_in_cell: the server's half of a cell. The in-window follows it.
@@ -61,7 +62,10 @@ type InCell struct {
 	OutTail atomic.Uint64 // bytes taken out of the out-window so far
 	Flags   atomic.Uint32 // In*
 	_       uint32
-	_       [32]byte
+	// Published is ns of CLOCK_MONOTONIC when the exchange was put into the queue: workers compare exchanges of different
+	// loops by it.
+	Published atomic.Int64
+	_         [24]byte
 }
 
 // OutLoop is mb_out_loop without the ready bitmap, which follows it.

@@ -62,6 +62,7 @@ typedef struct {
 #define MB_IN_CANCEL    4u  /* the peer is gone: output is thrown away */
 #define MB_IN_TOO_LARGE 8u  /* with ABORT: body above request_body_size_limit */
 #define MB_IN_WANT_ROOM 16u /* the loop waits for room in the in-window */
+#define MB_IN_PEER_END  32u /* the peer has sent its FIN: it may still read, or have gone */
 
 /* The server's half of a cell; the in-window follows it. */
 typedef struct {
@@ -70,7 +71,9 @@ typedef struct {
 	uint64_t out_tail; /* bytes taken out of the out-window so far */
 	uint32_t flags;    /* MB_IN_* */
 	uint32_t pad0;
-	uint8_t  pad[32];
+	uint64_t published; /* ns of CLOCK_MONOTONIC when it was put into the queue: workers
+	                       compare exchanges of different loops by it */
+	uint8_t  pad[24];
 } mb_in_cell;
 
 /* One per loop, in the out segment. */

@@ -27,7 +27,8 @@
 //	socket    socket.c socket_handover.c socket_file.c socket_readuntil.c socket_close.c socket_background.c
 //	process   process_fork_server.c process_state.c process_traceback.c process_watch.c process_listen.c
 //	process   process_http_options.c
-//	worker    worker.c worker_exchange.c worker_rawhttp.c worker_memory.c worker_timeout.c worker_trace.c worker_orders.c
+//	worker    worker.c worker_claim.c worker_exchange.c worker_rawhttp.c worker_memory.c worker_timeout.c worker_trace.c
+//	worker    worker_orders.c
 //
 // What each layer holds:
 //
@@ -40,7 +41,7 @@
 //   - process is the fork server: the Lua state, the run of the script, listen and generate_handler, the forks.
 //   - worker is the life of a worker: the exchanges it runs, and the limits of time and memory that end it.
 //
-// To follow a request, start at the top: worker.c claims it and worker_exchange.c runs it.
+// To follow a request, start at the top: worker_claim.c claims it and worker_exchange.c runs it.
 //
 // Four uses run upward. The header of the lower layer declares what they call, and a test knows no others:
 //

@@ -16,6 +16,10 @@
 
 int mb_worker_run(void); /* exit code */
 
+/* --- worker_claim.c ------------------------------------------------------ */
+
+int mb_claim(uint32_t *loop, uint32_t *cell, uint32_t *gen); /* 0: no exchange waits */
+
 /* --- worker_exchange.c --------------------------------------------------- */
 
 void mb_exchange_prepare_stack(lua_State *L);
