@@ -23,7 +23,7 @@ type Access struct {
 	// otherwise one that the engine has made. Backends can put it into their logs too (httpparse.Head.ID).
 	ID []byte
 
-	Status   int   // of the final response; 0: none of it was sent
+	Status   int   // of the final response; 0: none of it was sent; 499 (backend.StatusClientGone): the peer had gone before
 	Bytes    int64 // of the response's body, with its framing, that the socket has taken
 	Complete bool  // the whole response was sent
 

@@ -18,6 +18,7 @@ type accessRecord struct {
 	minor          int
 	queue, service time.Duration
 	response       responseScan
+	own            int // status of an exchange that ended without a response, if it has one
 }
 
 // The parts of accessRecord.b, in their order.
@@ -49,6 +50,14 @@ func (a *accessRecord) noteTimes(running backend.Running) {
 	if t, ok := running.(backend.Timed); ok {
 		a.queue, a.service = t.Times()
 	}
+}
+
+// status is that of the final response, or of an exchange that ended without one; 0: there is none.
+func (a *accessRecord) status() int {
+	if a.own != 0 {
+		return a.own
+	}
+	return a.response.final()
 }
 
 // newRecord returns an empty record for an exchange that begins now.

@@ -41,7 +41,7 @@ func (c *conn) logAccess(complete bool) {
 		Loop: l.index, Peer: c.socket.peer, Time: a.at,
 		Method: a.part(partMethod), Target: a.part(partTarget), Minor: a.minor,
 		Referer: a.part(partReferer), UserAgent: a.part(partAgent), ID: a.part(partID),
-		Status: a.response.final(), Bytes: bytes, Complete: complete,
+		Status: a.status(), Bytes: bytes, Complete: complete,
 		Queue: a.queue, Service: a.service, Total: l.sys.wallClock().Sub(a.at),
 	}
 	l.e.accessLog(&l.logged)

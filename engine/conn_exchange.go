@@ -14,6 +14,8 @@ type exchange struct {
 	begun      bool        // a byte of its response was given to the output
 	wantsRoom  bool        // the backend holds output that the connection did not take
 	end        backend.End // what becomes of the connection when the response is out
+
+	peerEndTold bool // the backend knows that the peer has finished sending
 }
 
 // leave ends the backend's part: no further call is made on what was running.

@@ -52,6 +52,8 @@ type Limits struct {
 	StallTimeout    time.Duration // no byte moved in a body (then 408, or 400 where a handler runs) or a response (reset). Default 60 s
 	ResponseTimeout time.Duration // from the request's head to the end of the response. Then reset. Default 3600 s
 	DrainTimeout    time.Duration // a closing connection waits for the peer to close (RFC 9112 §9.6). Then closed. Default 2 s
+
+	PeerEnd PeerEnd // what it means that the peer has sent its FIN during an exchange. Default PeerEndCancel
 }
 
 // The defaults of Limits, and limits that are not options.
@@ -89,6 +91,8 @@ type limits struct {
 	outputBytes int
 
 	idleMS, headMS, stallMS, responseMS, drainMS uint64
+
+	peerEnd PeerEnd
 }
 
 func (l Limits) resolve() limits {
@@ -104,6 +108,7 @@ func (l Limits) resolve() limits {
 		stallMS:     milliseconds(l.StallTimeout, stallTimeoutDefault),
 		responseMS:  milliseconds(l.ResponseTimeout, responseTimeoutDefault),
 		drainMS:     milliseconds(l.DrainTimeout, drainTimeoutDefault),
+		peerEnd:     l.PeerEnd,
 	}
 }
 

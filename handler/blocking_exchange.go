@@ -27,12 +27,12 @@ type blockingExchange struct {
 	remote   netip.AddrPort
 
 	// Owned by the loop.
-	timer   backend.Timer // while it is in the queue
-	busy    bool          // within a call to x
-	over    bool          // x is no longer called
-	blocked bool          // the connection took less than offered
-	begun   bool          // bytes of the final response were offered
-	interim bool          // bytes of an interim response were offered
+	wait    wait
+	busy    bool // within a call to x
+	over    bool // x is no longer called
+	blocked bool // the connection took less than offered
+	begun   bool // bytes of the final response were offered
+	interim bool // bytes of an interim response were offered
 
 	// Owned by the goroutine.
 	w        Response
@@ -65,6 +65,7 @@ type blockingExchange struct {
 	end      backend.End // with ended
 	failed   int         // with ended: the status, if the response is not complete
 	gone     bool        // the connection is gone, or the exchange is over
+	peerEnd  bool        // the peer has finished sending, and has probably gone
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -217,17 +218,6 @@ func (e *blockingExchange) emptied() {
 	e.changed.Broadcast()
 }
 
-// waitedTooLong is called when the queue timeout of an exchange has passed.
-func (e *blockingExchange) waitedTooLong() {
-	if e.over || !e.p.b.removeFromQueue(e) {
-		return
-	}
-	e.over = true
-	e.markGone()
-	e.release()
-	e.x.Failed(503, time.Second)
-}
-
 // BodyRoom returns the free room of the window.
 func (e *blockingExchange) BodyRoom() (a, b []byte) {
 	if e.over {
@@ -288,10 +278,7 @@ func (e *blockingExchange) Cancel() {
 
 // markGone tells the handler that the exchange is over on the loop.
 func (e *blockingExchange) markGone() {
-	if e.timer != nil {
-		e.timer.Stop()
-		e.timer = nil
-	}
+	e.wait.stop()
 	e.mu.Lock()
 	e.gone = true
 	cancel := e.cancel

@@ -14,8 +14,8 @@ import (
 //
 // It differs from net/http's own server as follows. There is no Hijack, and http.MaxBytesReader does not close the
 // connection. Read and write deadlines, Flush and full duplex work, including through http.ResponseController.
-// RemoteAddr is empty on a Unix socket. The context has none of http.Server's values, and it is not cancelled when the
-// peer only stops sending (see Request.Context). Interim responses are not sent to HTTP/1.0 peers.
+// RemoteAddr is empty on a Unix socket. The context has none of http.Server's values. As with http.Server it is cancelled
+// when the peer has finished sending (see Request.Context). Interim responses are not sent to HTTP/1.0 peers.
 func HTTP(h http.Handler) Handler { return &httpHandler{h} }
 
 type httpHandler struct{ h http.Handler }
