@@ -52,7 +52,8 @@ func (c *cell) name() string {
 
 // keepTitle is called before bytes are put into the in-window: they may overwrite the head if the worker has taken it.
 func (c *cell) keepTitle() {
-	if c.body.tail > 0 && c.title == "" && c.body.holdsHead() && c.l.p.spec.Options.RequestTimeout > 0 {
+	named := c.l.p.spec.Options.RequestTimeout > 0 || c.peer.handler != nil
+	if named && c.body.tail > 0 && c.title == "" && c.body.holdsHead() {
 		c.title = c.name()
 	}
 }

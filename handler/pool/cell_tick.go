@@ -29,6 +29,9 @@ func (c *cell) tickQueued(now int64) {
 		q.Repair(c.pos)
 		c.l.fresh = true
 	}
+	if c.outwaited(now) && c.withdraw() {
+		return
+	}
 	limit := c.l.p.spec.Options.QueueTimeout
 	if limit > 0 && now-c.queued >= int64(limit) && c.kind != shm.KindInterval && q.Withdraw(c.index, c.pos) {
 		x := c.leave()
@@ -42,7 +45,7 @@ func (c *cell) tickQueued(now int64) {
 func (c *cell) tickClaimed(now int64) {
 	c.watch.start(now)
 	c.countWorker()
-	if c.deserted(now) {
+	if c.deserted(now) || c.outlived(now) {
 		return
 	}
 	limit := c.l.p.spec.Options.RequestTimeout

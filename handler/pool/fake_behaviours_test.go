@@ -88,6 +88,24 @@ var behaviours = map[string]func(s *served, query string){
 		s.write([]byte("held"))
 		s.finish(0)
 	},
+	"until-gone": func(s *served, query string) { // until its client has gone
+		s.out.Flags.Or(shm.OutPending) // visible: it has begun
+		s.signal()
+		<-s.p.gone
+		s.finish(shm.ResultClose | 499<<shm.ResultStatusShift)
+	},
+	"peer": func(s *served, query string) { // says what it is told of its client
+		if query != "" {
+			for {
+				if _, err := os.Stat(query); err == nil {
+					break
+				}
+				time.Sleep(time.Millisecond)
+			}
+		}
+		s.write([]byte(fmt.Sprintf("ended %v, told %d times", s.in.Flags.Load()&shm.InPeerEnd != 0, len(s.p.gone))))
+		s.finish(0)
+	},
 	"meet": func(s *served, query string) { // waits until so many have come to the folder: "number,folder"
 		most, dir, _ := strings.Cut(query, ",")
 		if f, err := os.CreateTemp(dir, ""); err == nil {

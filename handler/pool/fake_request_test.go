@@ -189,6 +189,15 @@ func (q *request) cancel() {
 	})
 }
 
+// peerEnds says that the peer has finished sending.
+func (q *request) peerEnds() {
+	q.l.do(func() {
+		if !q.over {
+			q.r.PeerEnd()
+		}
+	})
+}
+
 // wait returns the result.
 func (q *request) wait() result {
 	q.t.Helper()

@@ -22,7 +22,8 @@ type fakeProc struct {
 	w     *shmtest.Worker
 	in    *shm.InWorker
 	flush chan bool
-	socks chan int // sockets that were passed
+	gone  chan bool // the client of the exchange has gone
+	socks chan int  // sockets that were passed
 	quit  bool
 }
 
@@ -39,7 +40,7 @@ func fakeWorker() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	p := &fakeProc{m: m, w: m.Worker(slot), flush: make(chan bool, 1), socks: make(chan int, 8)}
+	p := &fakeProc{m: m, w: m.Worker(slot), flush: make(chan bool, 1), gone: make(chan bool, 8), socks: make(chan int, 8)}
 	ctl := os.NewFile(fdControl, "control")
 	say := func(typ uint32, text string) {
 		ctl.Write(append(shm.Bytes(&shm.Msg{Type: typ, Len: uint32(len(text))}), text...))
@@ -81,6 +82,10 @@ func (p *fakeProc) control() {
 			cs, _ := unix.ParseSocketControlMessage(oob[:oobn])
 			fds, _ := unix.ParseUnixRights(&cs[0])
 			p.socks <- fds[0]
+			continue
+		}
+		if b[0] == shm.CtlClientGone {
+			p.gone <- true
 			continue
 		}
 		select {

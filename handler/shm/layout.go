@@ -218,9 +218,10 @@ const (
 
 // Bytes on a worker's control socket.
 const (
-	CtlFlush     = 'F' // publish what is held back
-	CtlTraceback = 'T' // log what Lua is at: the worker is about to be killed
-	CtlSocket    = 'S' // with a descriptor: the socket that was asked for (OutSocketWanted)
+	CtlFlush      = 'F' // publish what is held back
+	CtlTraceback  = 'T' // log what Lua is at: the worker is about to be killed
+	CtlClientGone = 'G' // end the handler whose client has gone (on_client_gone)
+	CtlSocket     = 'S' // with a descriptor: the socket that was asked for (OutSocketWanted)
 )
 
 // MsgForkBody is mb_msg_fork.

@@ -216,6 +216,7 @@ typedef struct {
 /* Server → worker: single bytes without a header */
 #define MB_CTL_FLUSH 'F' /* publish what send_data holds back */
 #define MB_CTL_TRACEBACK 'T' /* log what Lua is at: the worker is about to be killed */
+#define MB_CTL_CLIENT_GONE 'G' /* end the handler whose client has gone (on_client_gone) */
 #define MB_CTL_SOCKET 'S' /* with a descriptor: the socket that was asked for */
 /* End of file on either socket: the server is gone, exit. */
 

@@ -92,8 +92,8 @@ func constantsInC() map[string]uint64 {
 		"MsgWorkerReady": C.MB_MSG_WORKER_READY, "MsgWorkerFailed": C.MB_MSG_WORKER_FAILED,
 		"MsgFiles": C.MB_MSG_FILES,
 		"CtlFlush": C.MB_CTL_FLUSH, "CtlSocket": C.MB_CTL_SOCKET,
-		"CtlTraceback": C.MB_CTL_TRACEBACK,
-		"TypeNone":     C.MB_T_NONE, "TypeBool": C.MB_T_BOOL, "TypeNumber": C.MB_T_NUMBER, "TypeString": C.MB_T_STRING,
+		"CtlTraceback": C.MB_CTL_TRACEBACK, "CtlClientGone": C.MB_CTL_CLIENT_GONE,
+		"TypeNone": C.MB_T_NONE, "TypeBool": C.MB_T_BOOL, "TypeNumber": C.MB_T_NUMBER, "TypeString": C.MB_T_STRING,
 		"TypeFunc": C.MB_T_FUNC, "TypeHTTP": C.MB_T_HTTP, "TypeOther": C.MB_T_OTHER,
 	}
 }

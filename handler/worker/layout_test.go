@@ -60,7 +60,8 @@ func TestConstants(t *testing.T) {
 		"MsgExited": shm.MsgExited, "MsgListenOK": shm.MsgListenOK, "MsgListenErr": shm.MsgListenErr,
 		"MsgFork": shm.MsgFork, "MsgKill": shm.MsgKill, "MsgWorkerReady": shm.MsgWorkerReady,
 		"MsgFiles": shm.MsgFiles, "MsgWorkerFailed": shm.MsgWorkerFailed, "CtlFlush": shm.CtlFlush, "CtlSocket": shm.CtlSocket, "CtlTraceback": shm.CtlTraceback,
-		"TypeNone": shm.TypeNone, "TypeBool": shm.TypeBool, "TypeNumber": shm.TypeNumber,
+		"CtlClientGone": shm.CtlClientGone,
+		"TypeNone":      shm.TypeNone, "TypeBool": shm.TypeBool, "TypeNumber": shm.TypeNumber,
 		"TypeString": shm.TypeString, "TypeFunc": shm.TypeFunc, "TypeHTTP": shm.TypeHTTP, "TypeOther": shm.TypeOther,
 	}
 	inC := constantsInC()
