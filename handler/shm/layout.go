@@ -123,6 +123,9 @@ const (
 	ResultStatusShift = 16
 )
 
+// ClientGone is a status in a result: the client has gone, and there is no one to answer.
+const ClientGone = 499
+
 // Flags of OutCell.
 const (
 	OutBodyWanted   = 1 << iota // the handler reads the body

@@ -25,10 +25,11 @@
 //	request   request.c request_fields.c request_params.c request_body.c request_form.c request_form_stream.c
 //	request   request_send.c request_errorpage.c
 //	socket    socket.c socket_handover.c socket_file.c socket_readuntil.c socket_close.c socket_background.c
+//	socket    socket_alive.c
 //	process   process_fork_server.c process_state.c process_traceback.c process_watch.c process_listen.c
 //	process   process_http_options.c
 //	worker    worker.c worker_claim.c worker_exchange.c worker_rawhttp.c worker_memory.c worker_timeout.c worker_trace.c
-//	worker    worker_orders.c
+//	worker    worker_gone.c worker_orders.c
 //
 // What each layer holds:
 //

@@ -50,6 +50,7 @@ func TestConstants(t *testing.T) {
 		"InWantRoom": shm.InWantRoom, "InPeerEnd": shm.InPeerEnd, "WhoFree": shm.WhoFree, "WhoQueued": shm.WhoQueued,
 		"ResultDone": shm.ResultDone, "ResultClose": shm.ResultClose, "ResultReset": shm.ResultReset,
 		"ResultRetire": shm.ResultRetire, "ResultStatusShift": shm.ResultStatusShift,
+		"ClientGone":    shm.ClientGone,
 		"OutBodyWanted": shm.OutBodyWanted, "OutPending": shm.OutPending,
 		"OutSocketWanted": shm.OutSocketWanted, "OutReset": shm.OutReset, "KindSocket": shm.KindSocket,
 		"KindHTTP": shm.KindHTTP, "KindInterval": shm.KindInterval,

@@ -27,6 +27,7 @@ enum { MB_RUN_ON, MB_RUN_RETIRE, MB_RUN_EXIT }; /* EXIT: end without finish */
 int mb_exchange_run(uint32_t loop, uint32_t cell, uint32_t gen); /* MB_RUN_* */
 /* The steps of mb_exchange_run, for an exchange on another transport. */
 void mb_exchange_begin(const mb_in_cell *ic, mb_out_cell *oc, const mb_transport *via);
+void mb_exchange_use(const mb_http_options *o); /* the options of its handler */
 int mb_exchange_head(void); /* -1: the peer has gone */
 int mb_exchange_serve(lua_State *L); /* called protected: calls the HTTP callback at 1 */
 int mb_exchange_log(lua_State *L); /* logs the error on top; 0: not logged, it is the peer's fault */
@@ -82,6 +83,14 @@ void mb_timeout_set_name(const char *hook); /* prepare, finish, or NULL: an exch
 void mb_trace_wanted(void);  /* from another thread: MB_CTL_TRACEBACK */
 int mb_trace_set_hook(void); /* in a signal handler on the main thread; 0: not wanted */
 
+/* --- worker_gone.c ----------------------------------------------------------------- */
+
+int mb_gone_applies(void);  /* the handler is to be ended because its client has gone */
+void mb_gone_wanted(void);  /* from another thread: MB_CTL_CLIENT_GONE */
+void mb_gone_set_hook(void); /* in a signal handler on the main thread: if it is wanted */
+void mb_gone_overdue(void); /* from another thread: the worker is to end */
+const char *mb_gone_end(size_t *n); /* in a signal handler: the line for the log, or NULL: not wanted */
+
 /* --- worker_orders.c ----------------------------------------------------------------- */
 
 void mb_take_orders(int fd); /* returns when the server is gone */
@@ -94,6 +103,7 @@ int mbConnOpen(mb_rawhttp *l);
 int mbConnNext(void);
 void mbConnStep(int begin);
 void mbConnNotify(void);
+int mbConnGone(void);
 int mbConnEnd(uint32_t result);
 int mbConnClose(int failed);
 

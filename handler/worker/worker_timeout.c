@@ -14,6 +14,7 @@
 
 #define SECONDS_MAX 1e9
 #define LOCK_TRIES 1000
+#define TIMER_ERROR 1e-3 /* seconds by which the timer may be early, at most */
 
 /* Absolute times in seconds; 0: none. */
 static double limit; /* set by this call of the handler, or of f */
@@ -56,6 +57,25 @@ static void give_up_exchange(int raw)
 	mb_notify();
 }
 
+/* Logs the line and ends the worker. */
+static _Noreturn void end_worker(const char *line, size_t n)
+{
+	ssize_t k = write(2, line, n);
+	(void)k;
+	mb_socket *s = mb_socket_current();
+	if (s)
+		mb_socket_abort(s);
+	if (!hook)
+		give_up_exchange(s != NULL);
+	_exit(MB_EXIT_TIMEOUT);
+}
+
+/* The signal may have come for another reason, or too late. */
+static int timed_out(void)
+{
+	return __atomic_load_n(&armed, __ATOMIC_ACQUIRE) && mb_now() > deadline() - TIMER_ERROR;
+}
+
 /* It only does what is safe in a signal handler. */
 static void on_alarm(int sig)
 {
@@ -65,20 +85,17 @@ static void on_alarm(int sig)
 		errno = e;
 		return;
 	}
-	/* The signal came too late, or because the server wants to know what Lua is doing
-	 * before it ends the worker. */
-	if (mb_trace_set_hook() || !__atomic_load_n(&armed, __ATOMIC_ACQUIRE)) {
-		errno = e;
-		return;
-	}
-	ssize_t k = write(2, log_line, log_line_len);
-	(void)k;
-	mb_socket *s = mb_socket_current();
-	if (s)
-		mb_socket_abort(s);
-	if (!hook)
-		give_up_exchange(s != NULL);
-	_exit(MB_EXIT_TIMEOUT);
+	size_t n;
+	const char *line = mb_gone_end(&n);
+	if (line)
+		end_worker(line, n);
+	/* The server wants to know what Lua is doing before it ends the worker; or the client has
+	 * gone; or the time is over. Several signals may come as one. */
+	int ending = mb_trace_set_hook();
+	mb_gone_set_hook();
+	if (!ending && timed_out())
+		end_worker(log_line, log_line_len);
+	errno = e;
 }
 
 void mb_timeout_begin(void)

@@ -67,6 +67,10 @@ func (c *Conn) End(result uint32) bool {
 		c.running = false
 		c.how = closeReset
 		return false
+	case c.cfg.Out.OutHead.Load() == 0 && result>>shm.ResultStatusShift == shm.ClientGone:
+		c.running = false
+		c.how = closeNow
+		return false
 	case c.cfg.Out.OutHead.Load() == 0:
 		c.running = false
 		return c.answer(int(result>>shm.ResultStatusShift), keep && !c.ending())

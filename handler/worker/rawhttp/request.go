@@ -121,6 +121,7 @@ func (c *Conn) dispatch(n int) bool {
 	c.spill = c.block
 	c.number++
 	c.inHead, c.sent, c.flags, c.own = 0, 0, 0, nil
+	c.peer = peer{}
 	c.cfg.Out.InTail.Store(0)
 	c.cfg.Out.OutHead.Store(0)
 	c.cfg.Out.OutStart.Store(0)
@@ -131,6 +132,7 @@ func (c *Conn) dispatch(n int) bool {
 	c.cfg.In.InHead.Store(0)
 	c.cfg.In.Gen.Store(c.number)
 	c.running = true
+	c.lookAtPeer()
 	c.pump()
 	c.wake()
 	return true
