@@ -13,15 +13,19 @@ import (
 )
 
 const (
-	ignoring, ending, rawLine = 0, 1, 2 // listeners of gone.lua
-	clientGone                = shm.ResultDone | shm.ResultClose | shm.ClientGone<<shm.ResultStatusShift
+	ignoring, ending, rawLine, rawIgnoring, rawEnding, rawEnded = 0, 1, 2, 3, 4, 5 // listeners of gone.lua
+	clientGone                                        = shm.ResultDone | shm.ResultClose | shm.ClientGone<<shm.ResultStatusShift
 )
 
 // goneWorker is a worker of gone.lua, and the name of the file that its handlers wait for.
 func goneWorker(t *testing.T) (w *worker, released string) {
 	t.Helper()
 	released = filepath.Join(t.TempDir(), "released")
-	return mustLoad(t, "gone.lua", released).fork(0, small), released
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return mustLoad(t, "gone.lua", released, fifo).fork(0, small), released
 }
 
 func release(t *testing.T, name string) {

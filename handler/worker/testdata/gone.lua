@@ -1,6 +1,6 @@
 -- What a handler does whose client has gone, or goes: the path names it. Listener 1 has its handlers ended.
 local http = require "moonbridge_http"
-local released = ...
+local released, fifo = ...
 
 if jit then jit.off() end -- compiled loops hear no hook
 
@@ -76,6 +76,11 @@ function paths.short()
 	forever()
 end
 
+function paths.blocked()
+	io.stderr:write("runs\n")
+	io.open(fifo) -- nobody writes to it
+end
+
 function paths.hello(request) answer(request, "hello") end
 
 function paths.ask(request)
@@ -86,6 +91,8 @@ function paths.ask(request)
 end
 
 local function handle(request) return paths[request.path](request) end
+local ignores = http.generate_handler(handle)
+local ends = http.generate_handler(handle, { on_client_gone = "error", client_gone_timeout = 0.3 })
 
 listen{
 	{ proto = "tcp4", port = 1 },
@@ -105,6 +112,12 @@ listen{
 				return
 			end
 		end
+	end },
+	{ proto = "tcp4", port = 4, connect = function(socket) return ignores(socket) end },
+	{ proto = "tcp4", port = 5, connect = function(socket) return ends(socket) end },
+	{ proto = "tcp4", port = 6, connect = function(socket)
+		repeat until not socket:alive()
+		return ends(socket)
 	end },
 	recycle_on_error = true,
 	connect = http.generate_handler(handle, { on_client_gone = "ignore" }),
