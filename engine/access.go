@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Access is what there is to log about one exchange on a connection. Its slices are views, valid until AccessLog returns.
-// They hold bytes of the peer as they were sent, cut at the lengths given here: quote them.
+// Access describes one exchange on a connection, for a log. Its slices are views, valid until AccessLog returns. They hold bytes
+// as the peer sent them, cut at the lengths given here: quote them.
 type Access struct {
 	Loop int            // index of the loop; calls with the same one never overlap
 	Peer netip.AddrPort // not valid on a Unix socket

@@ -60,7 +60,7 @@ func (a *accessRecord) status() int {
 	return a.response.final()
 }
 
-// newRecord returns an empty record for an exchange that begins now.
+// newRecord returns an empty record for an exchange that starts now.
 func (l *loop) newRecord() *accessRecord {
 	n := len(l.records)
 	if n == 0 {

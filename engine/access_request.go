@@ -68,7 +68,7 @@ func (a *accessRecord) setOwnID(l *loop) {
 	a.ends[partID] = uint16(len(a.b))
 }
 
-// newIDPrefix returns what the ids of this process begin with, to make them differ from those of another process.
+// newIDPrefix returns a random prefix, which makes the ids of this process differ from those of others.
 func newIDPrefix() string {
 	var b [5]byte
 	rand.Read(b[:]) // never fails

@@ -25,7 +25,7 @@ func (l *accessLines) log(a *Access) {
 	l.all = append(l.all, fmt.Sprintf("%s %s %d %d %v", a.Method, a.Target, a.Status, a.Bytes, a.Complete))
 }
 
-// want waits until exactly these lines are there, in any order, and forgets them.
+// want waits for as many lines, checks that they are exactly these, in any order, and removes them.
 func (l *accessLines) want(t *testing.T, lines ...string) Access {
 	t.Helper()
 	slices.Sort(lines)
@@ -75,7 +75,7 @@ func TestAccessLog(t *testing.T) {
 	lines.want(t, "POST /echo 413 18 true")
 }
 
-// What never reaches a handler is logged too, and what breaks off.
+// Requests that never reach a handler, and responses that break off, are logged too.
 func TestAccessLogFailures(t *testing.T) {
 	var lines accessLines
 	b := &testBackend{window: 64}
@@ -91,7 +91,7 @@ func TestAccessLogFailures(t *testing.T) {
 		p.say(c.say)
 		line, err := p.r.ReadString('\n')
 		if want := fmt.Sprintf("HTTP/1.1 %d ", c.status); !strings.HasPrefix(line, want) {
-			// What is reset may lose even what was sent before.
+			// A reset may destroy even bytes that were sent before.
 			if c.status != 200 || err == nil {
 				t.Errorf("%q: answered %q, %v, want %s", c.say, line, err, want)
 			}
@@ -115,7 +115,7 @@ func TestAccessLogTurnedAway(t *testing.T) {
 	}
 }
 
-// A peer that goes away before it is answered leaves a line without a status.
+// A peer that disconnects before it is answered leaves a line without a status.
 func TestAccessLogPeerGone(t *testing.T) {
 	var lines accessLines
 	b := &testBackend{window: 64}
@@ -140,7 +140,7 @@ func TestAccessLogFields(t *testing.T) {
 		t.Helper()
 		p.say("GET /hello HTTP/1.1\r\nHost: h\r\n" + fields + "\r\n")
 		p.hears(200)
-		return <-got
+		return wait(t, got, "a record")
 	}
 	if r := ask("REFERER: http://a/\r\nuser-Agent: \"x\"\r\nX-Request-ID: abc.DEF-123_\r\n"); r != (record{"GET", "/hello", "http://a/", `"x"`, "abc.DEF-123_"}) {
 		t.Errorf("%+v", r)
@@ -160,12 +160,12 @@ func TestAccessLogFields(t *testing.T) {
 	}
 	p.say("GET /hello?" + long + " HTTP/1.1\r\nHost: h\r\n\r\n")
 	p.hears(200)
-	if r := <-got; len(r.target) != accessTargetMax || r.referer != "" || r.agent != "" {
+	if r := wait(t, got, "a record"); len(r.target) != accessTargetMax || r.referer != "" || r.agent != "" {
 		t.Errorf("%d bytes of target, referer %q, user agent %q", len(r.target), r.referer, r.agent)
 	}
 }
 
-// However a response is cut into pieces, the same is found in it.
+// The scan finds the same in a response however it is cut into pieces.
 func TestResponseScan(t *testing.T) {
 	for _, c := range []struct {
 		name, in string
@@ -210,7 +210,7 @@ func TestResponseScan(t *testing.T) {
 	}
 }
 
-// What is logged costs no allocation, once the records are there.
+// Logging does not allocate once there are records to use again.
 func TestAccessRecordsAreUsedAgain(t *testing.T) {
 	l := &loop{sys: system{wallClock: time.Now}}
 	a := l.newRecord()

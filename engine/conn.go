@@ -69,7 +69,7 @@ func (c *conn) Expired(*timers.Timer) {
 	}
 }
 
-// again has resume called in the next turn, which comes without blocking.
+// again makes the loop call resume when the other connections have had their turn.
 func (c *conn) again() {
 	if !c.queued {
 		c.queued = true
@@ -77,7 +77,7 @@ func (c *conn) again() {
 	}
 }
 
-// resume goes on where again was called.
+// resume continues where again was called.
 func (c *conn) resume() {
 	c.queued = false
 	switch {

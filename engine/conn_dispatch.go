@@ -35,7 +35,7 @@ func (c *conn) parse(nowMS uint64) bool {
 	return c.begin(nowMS, h, n)
 }
 
-// begin decides what becomes of the request whose head h takes the first n bytes of the input. It returns as parse does.
+// begin decides what to do with the request whose head h is the first n bytes of the input. Its result is that of parse.
 func (c *conn) begin(nowMS uint64, h *httpparse.Head, n int) bool {
 	lim := &c.service.limits
 	if c.l.e.accessLog != nil {

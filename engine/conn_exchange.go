@@ -13,7 +13,7 @@ type exchange struct {
 	isHead     bool        // its response has no body (RFC 9110 §9.3.2)
 	begun      bool        // a byte of its response was given to the output
 	wantsRoom  bool        // the backend holds output that the connection did not take
-	end        backend.End // what becomes of the connection when the response is out
+	end        backend.End // what happens to the connection when the response is out
 
 	peerEndTold bool // the backend knows that the peer has finished sending
 }

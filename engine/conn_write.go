@@ -47,7 +47,7 @@ func (c *conn) write(a, b []byte) (n int) {
 	}
 	n = c.socket.write(&c.l.sys, a, b)
 	if c.socket.broken {
-		// The backend is in the middle of its work. It is told in the next turn.
+		// The backend is in the middle of its work, so it is told later.
 		c.again()
 	}
 	return n

@@ -20,8 +20,8 @@ import (
 )
 
 // dialogue is a connection without a socket, between a peer and a handler that do what the test says, on a loop whose clock
-// stands still until the test moves it. A turn ends after each call of the peer, of the handler and of passes, with all
-// further turns that the connection asks for.
+// stands still until the test moves it. Each verb of the peer and the handler is a turn, followed by all further turns that the
+// connection asks for.
 type dialogue struct {
 	t       *testing.T
 	e       *Engine
@@ -40,7 +40,7 @@ type dialogue struct {
 // startedAt is when the loop of every dialogue started, on the wall clock.
 var startedAt = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
-// fakeFD is the descriptor of a dialogue's connection. No call may get it that is not in the loop's system.
+// fakeFD is the descriptor of a dialogue's connection. A system call that does not go through the loop's system would fail.
 const fakeFD = -7
 
 func newDialogue(t *testing.T, lim Limits) *dialogue {
@@ -94,7 +94,7 @@ func (d *dialogue) system() system {
 	}
 }
 
-// turn runs what was posted so far.
+// turn runs the tasks that were posted so far.
 func (d *dialogue) turn() {
 	tasks := d.posted
 	d.posted = nil
@@ -141,8 +141,8 @@ func (d *dialogue) is(want connState) {
 	}
 }
 
-// actsAfter checks that span passes without an event, until its last millisecond: the connection is in the state, and acted
-// says afterwards whether it has done what it should.
+// actsAfter lets span pass, and checks that the connection stays in state and acted reports false until the last millisecond, in
+// which acted becomes true.
 func (d *dialogue) actsAfter(span time.Duration, state connState, acted func() bool) {
 	d.t.Helper()
 	d.passes(span - time.Millisecond)
@@ -158,7 +158,7 @@ func (d *dialogue) actsAfter(span time.Duration, state connState, acted func() b
 // anyRoom is the room of a peer that takes everything.
 const anyRoom = 1 << 40
 
-// scriptedPeer is the socket of a dialogue's connection, and who is at its other end.
+// scriptedPeer is the socket of a dialogue's connection and the peer at its other end.
 type scriptedPeer struct {
 	d *dialogue
 
@@ -167,6 +167,7 @@ type scriptedPeer struct {
 	endless  bool   // every read is filled to the last byte
 	finished bool   // it has sent its FIN
 	gone     bool   // calls on the socket fail
+	failed   bool   // a write has
 	room     int    // bytes that it still takes
 
 	got       []byte // written by the connection, not yet heard
@@ -208,11 +209,12 @@ func (p *scriptedPeer) read(fd int, b []byte) (int, syscall.Errno) {
 
 func (p *scriptedPeer) write(fd int, a, b []byte) (int, syscall.Errno) {
 	p.check(fd)
-	if p.gone {
-		return 0, syscall.EPIPE
+	if p.sawFIN || p.failed {
+		p.d.t.Errorf("write after the FIN (%v) or after an error (%v)", p.sawFIN, p.failed)
 	}
-	if p.sawFIN {
-		p.d.t.Error("written after the FIN")
+	if p.gone {
+		p.failed = true
+		return 0, syscall.EPIPE
 	}
 	if p.room == 0 {
 		return 0, syscall.EAGAIN
@@ -226,7 +228,7 @@ func (p *scriptedPeer) write(fd int, a, b []byte) (int, syscall.Errno) {
 	return n, 0
 }
 
-// event reports readiness to the connection, and lets all turns end that follow from it.
+// event reports readiness to the connection, and makes all turns that follow from it.
 func (p *scriptedPeer) event(got reactor.Readiness) {
 	p.d.t.Helper()
 	p.d.c.Ready(got)
@@ -247,13 +249,13 @@ func (p *scriptedPeer) finishes(text string) {
 	p.event(reactor.Readable | reactor.PeerClosed)
 }
 
-// readable has the connection read, of what there is.
+// readable makes the connection read again.
 func (p *scriptedPeer) readable() {
 	p.d.t.Helper()
 	p.event(reactor.Readable)
 }
 
-// takes makes room for n bytes more.
+// takes makes room for n more bytes.
 func (p *scriptedPeer) takes(n int) {
 	p.d.t.Helper()
 	p.room = n
@@ -283,7 +285,7 @@ func (p *scriptedPeer) hears(status int, body string) *http.Response {
 	return resp
 }
 
-// hearsText reads exactly these bytes.
+// hearsText reads everything that the connection has written, and compares it.
 func (p *scriptedPeer) hearsText(want string) {
 	p.d.t.Helper()
 	if string(p.got) != want {
@@ -393,7 +395,7 @@ func (h *scriptedHandler) PeerEnd() {
 	}
 }
 
-// gets checks that exactly this request has come.
+// gets checks that exactly this request has arrived.
 func (h *scriptedHandler) gets(want string) {
 	h.d.t.Helper()
 	if len(h.started) != 1 || h.started[0] != want {
@@ -409,7 +411,7 @@ func (h *scriptedHandler) getsNothing() {
 	}
 }
 
-// hasRoom says that the window has n free bytes.
+// hasRoom reports that the window has n free bytes.
 func (h *scriptedHandler) hasRoom(n int) {
 	h.d.t.Helper()
 	h.window = n
@@ -430,7 +432,7 @@ func response(body string) string {
 	return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 }
 
-// answers gives a whole response, which has to be taken.
+// answers gives a whole response, all of which has to be taken.
 func (h *scriptedHandler) answers(body string) {
 	h.d.t.Helper()
 	if text := response(body); h.outputs(text, true) != len(text) {

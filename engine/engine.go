@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -41,17 +40,15 @@ var ErrStopped = errors.New("engine: stopped")
 // New starts an engine: its loops run, without a listener. The error is that of the system call which opens a loop, for
 // example because the process has no file descriptors left.
 //
-// New raises GOMAXPROCS to the number of loops plus two if it is lower. A loop that waits for events holds a processor of
-// Go's scheduler for a while, and timers and other goroutines must not wait for it.
+// New raises GOMAXPROCS to the number of loops plus two if it is lower, unless it is set in the environment. A loop that waits
+// for events holds a processor of Go's scheduler for a while, and timers and other goroutines should not wait for it.
 func New(o Options) (*Engine, error) {
 	e := &Engine{log: o.logger(), connsMax: connsMax(o.MaxConns, openFilesMax()), accessLog: o.AccessLog}
 	if e.accessLog != nil {
 		e.idPrefix = newIDPrefix()
 	}
 	n := o.loops()
-	if runtime.GOMAXPROCS(0) < n+2 {
-		runtime.GOMAXPROCS(n + 2)
-	}
+	raiseProcs(n)
 	for i := range n {
 		l, err := newLoop(e, i, n)
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"moonbridge/bufio"
 	"moonbridge/handler/backend"
 	"moonbridge/httpparse"
+	"moonbridge/httpwrite"
 	"moonbridge/reactor"
 )
 
@@ -24,7 +25,7 @@ type loop struct {
 	backends map[backend.Backend]backend.LoopBackend
 	bindings map[*Listener]*binding
 	conns    connList
-	agains   []*conn // to be resumed in the next turn
+	agains   []*conn // to be resumed
 	resuming []*conn // the other of two buffers that take turns
 
 	records []*accessRecord // free ones
@@ -73,7 +74,7 @@ func (l *loop) attach(b backend.Backend) (backend.LoopBackend, error) {
 	return lb, nil
 }
 
-// resumeLater has c.resume called in a later turn.
+// resumeLater makes the loop call c.resume among the next posted tasks.
 func (l *loop) resumeLater(c *conn) {
 	l.agains = append(l.agains, c)
 	if len(l.agains) == 1 {
@@ -93,7 +94,8 @@ func (l *loop) resumeAll() {
 func (l *loop) accept(s *service, fd int, peer netip.AddrPort) {
 	if l.e.conns.Add(1) > l.e.connsMax {
 		l.e.conns.Add(-1)
-		l.turnAway(fd, peer)
+		l.logLimit()
+		l.turnAway(s, fd, peer)
 		return
 	}
 	c := newConn(l, s, fd, peer)
@@ -104,10 +106,10 @@ func (l *loop) accept(s *service, fd int, peer netip.AddrPort) {
 	}
 }
 
-// turnAway answers a connection above the limit, as far as that works without waiting.
-func (l *loop) turnAway(fd int, peer netip.AddrPort) {
-	l.logLimit()
-	page := l.makeErrorPage(statusUnavailable, retryAfterSeconds, true, false)
+// turnAway answers a connection that there is no room for, as far as that works without waiting.
+func (l *loop) turnAway(s *service, fd int, peer netip.AddrPort) {
+	page := l.makeErrorPage(httpwrite.ErrorPage{
+		Status: statusUnavailable, RetryAfter: retryAfterSeconds, Close: true, Fixed: &s.limits.fixed})
 	l.sys.write(fd, page)
 	syscall.Close(fd)
 	if l.e.accessLog != nil {
@@ -126,6 +128,13 @@ func (l *loop) logRefused(what string, err error) {
 func (l *loop) logLimit() {
 	if l.e.refusedLog.allow(l.sys.nowMS()) {
 		l.e.log.Warn("connections turned away: limit reached", "limit", l.e.connsMax)
+	}
+}
+
+// logNoFiles logs, at most once a second, that a connection was turned away for want of a descriptor.
+func (l *loop) logNoFiles() {
+	if l.e.refusedLog.allow(l.sys.nowMS()) {
+		l.e.log.Warn("connections turned away: no descriptor left", "conns", l.e.conns.Load())
 	}
 }
 

@@ -7,20 +7,9 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"testing"
-	"time"
 
 	"moonbridge/handler"
 )
-
-// wait returns when the channel is closed.
-func wait(t *testing.T, what string, c <-chan struct{}) {
-	t.Helper()
-	select {
-	case <-c:
-	case <-time.After(20 * time.Second):
-		t.Fatalf("timeout: %s", what)
-	}
-}
 
 // A client that closes its connection ends the context of the handler, and with it the request that a proxy has sent.
 func TestReverseProxyPeerEnd(t *testing.T) {
@@ -39,9 +28,9 @@ func TestReverseProxyPeerEnd(t *testing.T) {
 	_, addr := start(t, Options{}, Limits{}, handler.Blocking(handler.HTTP(proxy), 0))
 	p := dial(t, addr)
 	p.say(get("/"))
-	wait(t, "the request at the upstream server", began)
+	wait(t, began, "the request at the upstream server")
 	p.Close()
-	wait(t, "the end of the upstream request", ended)
+	wait(t, ended, "the end of the upstream request")
 }
 
 // With PeerEndWait a client that has closed its sending side only is waited for, as long as it reads.
@@ -65,7 +54,7 @@ func TestReverseProxyPeerEndWait(t *testing.T) {
 	_, addr := start(t, Options{}, Limits{PeerEnd: PeerEndWait}, handler.Blocking(handler.HTTP(h), 0))
 	p := dial(t, addr)
 	p.say(get("/"))
-	wait(t, "the request", seen)
+	wait(t, seen, "the request")
 	p.CloseWrite()
 	close(closed)
 	if body := p.hears(200); body != "from upstream" {

@@ -192,7 +192,8 @@ func (e *blockingExchange) answerFailure() bool {
 	if e.outFinal {
 		e.out.prefix, e.out.data, e.outOff = e.out.prefix[:0], e.out.data[:0], 0
 	}
-	e.out.prefix = httpwrite.AppendError(e.out.prefix, time.Now().Unix(), e.failed, 0, true, e.head.IsHead)
+	page := httpwrite.ErrorPage{Status: e.failed, Unix: time.Now().Unix(), Close: true, NoBody: e.head.IsHead}
+	e.out.prefix = page.Append(e.out.prefix)
 	e.outFinal = true
 	e.failed = 0
 	e.end = backend.EndClose

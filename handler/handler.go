@@ -90,5 +90,5 @@ func addrText(a netip.AddrPort) string {
 	if !a.IsValid() {
 		return ""
 	}
-	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()).String()
+	return a.String()
 }

@@ -19,6 +19,7 @@ type Head struct {
 	Status    int    // three digits
 	Date      []byte // in the form of AppendDate; empty: no Date field
 	Fields    []byte // the handler's field lines, already checked, each with its CR LF
+	Fixed     string // further field lines in the same form
 	Length    int64  // bytes of body, LengthNone or LengthChunked
 	Close     bool   // Connection: close
 	KeepAlive bool   // Connection: keep-alive, needed only for HTTP/1.0 clients (RFC 9112 §9.3)
@@ -33,6 +34,7 @@ func (h *Head) Append(dst []byte) []byte {
 		dst = append(dst, "\r\n"...)
 	}
 	dst = append(dst, h.Fields...)
+	dst = append(dst, h.Fixed...)
 	switch {
 	case h.Length >= 0:
 		dst = append(dst, "Content-Length: "...)

@@ -260,7 +260,7 @@ func TestAccessLogOptions(t *testing.T) {
 	}{
 		{[]string{"--access-format", "xml", "x.lua"}, exitUsage, "combined or json"},
 		{[]string{"-b", "--access-log", "-", "x.lua"}, exitUsage, "no standard output in the background"},
-		{[]string{"--access-log", "/nowhere/access.log", "testdata/access.lua"}, exitStart, "access log: open /nowhere/access.log: no such file"},
+		{[]string{"--access-log", "/nowhere/access.log", "testdata/access.lua"}, exitStart, "access log /nowhere/access.log: no such file"},
 	} {
 		if _, stderr := runToEnd(t, c.code, c.args...); !strings.Contains(stderr, c.want) {
 			t.Errorf("%v: %s", c.args, stderr)

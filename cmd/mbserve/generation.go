@@ -21,7 +21,7 @@ type generation struct {
 	listeners [][]listener // by pool
 }
 
-// listener is a listener of a script: its specification, and its open address (nil for an interval).
+// listener is a listener of a script: its specification, and its open address (nil for an interval and for main).
 type listener struct {
 	spec *listen.Listener
 	at   *address
@@ -51,8 +51,11 @@ func (s *server) load(ctx context.Context) (g *generation, err error) {
 		Script: s.o.script, Args: s.o.args, Version: version,
 		Loops:      s.engine.Loops(),
 		Logger:     g.log,
+		Stdout:     s.stdout,
 		Listen:     g.open,
+		MainEnded:  s.mainEnded,
 		NoPairing:  s.o.noPairing,
+		Intervals:  s.intervals,
 		Credential: s.credential,
 		Files:      s.files.listener(g.number),
 		ErrorPages: s.o.dev,
@@ -196,6 +199,10 @@ func (g *generation) end(ctx context.Context) error {
 func (g *generation) announce() {
 	for n, ls := range g.listeners {
 		for _, l := range ls {
+			if l.spec.Main() {
+				g.log.Info("main", "pool", n, "name", l.spec.Name)
+				continue
+			}
 			if l.at == nil {
 				g.log.Info("timer", "pool", n, "name", l.spec.Name, "delay", l.spec.Delay)
 				continue

@@ -57,7 +57,7 @@ func (o *options) flags() *pflag.FlagSet {
 		"for development: --watch, and Lua errors in HTTP handlers are shown in the browser, with traceback and source; never use it on a public server")
 	o.grace = 30 * time.Second
 	f.Var((*seconds)(&o.grace), "grace", "`SECONDS` that running requests have to finish at a graceful stop")
-	f.IntVar(&o.loops, "loops", 0, "`NUMBER` of event loops; 0: one per processor")
+	f.IntVar(&o.loops, "loops", 0, "`NUMBER` of event loops; 0: as many as GOMAXPROCS or the CPU limit of the cgroup allows")
 	f.BoolVar(&o.noPairing, "no-pairing", false, "do not keep a busy worker on the processor of its event loop")
 	f.BoolVarP(&o.version, "version", "v", false, "show the version and exit")
 	f.BoolP("help", "h", false, "show this help and exit")

@@ -261,7 +261,7 @@ func TestLogDevice(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer f.f.Close()
-		if err := f.reopen(); err != nil {
+		if err := f.reopenNow(); err != nil {
 			t.Error(err)
 		}
 	}

@@ -18,7 +18,8 @@ import (
 // exits. If the new process does not get that far, this process keeps serving as if nothing had happened. No connection
 // is refused, because the sockets are never closed.
 
-// heirEnv tells a process to take over: "ready=FD pid=FD log=FD". The last two are present if there are such files.
+// heirEnv tells a process to take over: "ready=FD timers=FD pid=FD log=FD". The last two are present if there are such
+// files.
 const heirEnv = "MOONBRIDGE_HEIR"
 
 // upgradeTimeout is how long a new process may take to start serving.
@@ -29,8 +30,9 @@ const quitGrace = 5 * time.Second
 
 // upgrade is a new process that is about to take over.
 type upgrade struct {
-	cmd  *exec.Cmd
-	done chan error // receives once: nil when it serves, or an error
+	cmd    *exec.Cmd
+	timers *os.File   // for reports about our timers
+	done   chan error // receives once: nil when it serves, or an error
 }
 
 // over returns the channel that receives the result of the upgrade. It is nil, which blocks forever, if there is none.
@@ -95,9 +97,12 @@ func (s *server) upgraded(err error) bool {
 	u := s.upgrading
 	s.upgrading = nil
 	if err != nil {
+		u.timers.Close()
 		s.log.Error("upgrade failed: this process keeps running", "err", err)
 		return false
 	}
+	handOverTimers(s.intervals, u.timers)
+	s.handedOver = true
 	s.notify(s.manager.send(fmt.Sprintf("MAINPID=%d", u.cmd.Process.Pid)))
 	s.mu.Lock()
 	for _, a := range s.addresses {
@@ -116,13 +121,25 @@ func (s *server) startHeir() (u *upgrade, ready *os.File, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	ready, theirs, err := os.Pipe()
+	ready, theirReady, err := os.Pipe()
 	if err != nil {
 		return nil, nil, err
 	}
-	pass := passing{files: []*os.File{theirs}, close: []*os.File{theirs}}
+	theirTimers, timers, err := os.Pipe()
+	if err != nil {
+		ready.Close()
+		theirReady.Close()
+		return nil, nil, err
+	}
+	defer func() {
+		if err != nil {
+			ready.Close()
+			timers.Close()
+		}
+	}()
+	pass := passing{close: []*os.File{theirReady, theirTimers}}
 	defer pass.done()
-	heir := "ready=3"
+	heir := "ready=" + pass.add(theirReady) + " timers=" + pass.add(theirTimers)
 	if s.pid != nil {
 		heir += " pid=" + pass.add(s.pid.f)
 	}
@@ -131,7 +148,6 @@ func (s *server) startHeir() (u *upgrade, ready *os.File, err error) {
 	}
 	sockets, err := s.passListeners(&pass)
 	if err != nil {
-		ready.Close()
 		return nil, nil, err
 	}
 	cmd := exec.Command(program, os.Args[1:]...)
@@ -142,11 +158,10 @@ func (s *server) startHeir() (u *upgrade, ready *os.File, err error) {
 	}
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.ExtraFiles = pass.files
-	if err := cmd.Start(); err != nil {
-		ready.Close()
+	if err = cmd.Start(); err != nil {
 		return nil, nil, err
 	}
-	return &upgrade{cmd: cmd, done: make(chan error, 1)}, ready, nil
+	return &upgrade{cmd: cmd, timers: timers, done: make(chan error, 1)}, ready, nil
 }
 
 // passListeners lists all listening sockets in the format of upgradeEnv.
@@ -188,7 +203,7 @@ func (p *passing) done() {
 }
 
 // heir holds the files passed to a process that takes over. It is nil in any other process.
-type heir struct{ ready, pid, log *os.File }
+type heir struct{ ready, timers, pid, log *os.File }
 
 // newHeir reads heirEnv and removes it from the environment.
 func newHeir() (*heir, error) {
@@ -205,10 +220,15 @@ func newHeir() (*heir, error) {
 			return nil, fmt.Errorf("%s=%s: malformed", heirEnv, text)
 		}
 		syscall.CloseOnExec(fd)
+		if name == "timers" {
+			syscall.SetNonblock(fd, true) // so that reading it can have a deadline
+		}
 		f := os.NewFile(uintptr(fd), name)
 		switch name {
 		case "ready":
 			h.ready = f
+		case "timers":
+			h.timers = f
 		case "pid":
 			h.pid = f
 		case "log":
@@ -231,11 +251,11 @@ func (h *heir) tellReady() error {
 }
 
 // awaitWorkers delays a process that takes over until its workers are ready. Until then the old process serves.
-func (h *heir) awaitWorkers(g *generation) error {
+func (h *heir) awaitWorkers(ctx context.Context, g *generation) error {
 	if h == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), workersTimeout)
+	ctx, cancel := context.WithTimeout(ctx, workersTimeout)
 	defer cancel()
 	return g.host.AwaitWorkers(ctx)
 }

@@ -169,6 +169,14 @@ func (w *fileWatch) check(now time.Time, stat func(string) pool.File) (changed s
 	return changed, false
 }
 
+// signalTo sends on a channel with a buffer of one; a pending signal is enough.
+func signalTo(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
 // statFile returns the state of a file. All numbers are 0 if it does not exist.
 func statFile(path string) pool.File {
 	f := pool.File{Path: path}

@@ -53,8 +53,8 @@ type Exchange interface {
 	// BodyWanted says that the handler reads the body: a pending Expect: 100-continue is to be answered now (RFC 9110
 	// §10.1.1).
 	BodyWanted()
-	// Addrs returns the two ends of a TCP connection. They are not valid (IsValid is false) on a Unix socket. On a
-	// dual-stack socket, IPv4 addresses are in IPv4-mapped IPv6 form: the address family is that of the socket.
+	// Addrs returns the two ends of a TCP connection. They are not valid (IsValid is false) on a Unix socket. IPv4 addresses
+	// are in IPv4 form, also on a dual-stack socket.
 	Addrs() (local, remote netip.AddrPort)
 }
 

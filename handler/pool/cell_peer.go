@@ -94,8 +94,10 @@ func (c *cell) outlived(now int64) bool {
 		return false
 	}
 	c.worker.in.Quit.Store(1) // if the handler returns now, the worker takes no other exchange that would be killed with it
-	c.worker.kill(fmt.Sprintf("on_client_gone: %s has not ended within %v", c.name(), c.peer.handler.patience))
+	c.worker.kill(fmt.Sprintf("on_client_gone: %s has not ended within %v", c.about(), c.peer.handler.patience))
 	c.setState(cellKilling)
-	c.fail(backend.StatusClientGone, 0)
+	if x := c.leave(); x != nil {
+		x.Failed(backend.StatusClientGone, 0)
+	}
 	return true
 }

@@ -20,7 +20,7 @@ func (c *cell) BodyRoom() (x, y []byte) {
 			return nil, nil
 		}
 	}
-	c.keepTitle()
+	c.keepAbout()
 	return b.free()
 }
 
@@ -48,7 +48,7 @@ func (c *cell) readTail() bool {
 func (c *cell) pump() bool {
 	b := &c.body
 	if len(b.spill) > 0 && b.room() > 0 {
-		c.keepTitle()
+		c.keepAbout()
 		b.moveSpill()
 		c.poke()
 	}

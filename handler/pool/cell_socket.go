@@ -132,8 +132,8 @@ func (c *cell) passSocket(now int64) {
 	c.setAway(true)
 }
 
-// setAway says whether the cell's worker is alone with a raw connection, for an unknown time. No loop counts on such a
-// worker for anything else, and it need not stay on the CPU of one.
+// setAway says whether the cell's worker is alone with a raw connection or a main handler, for an unknown time. No loop counts
+// on such a worker for anything else, and it need not stay on the CPU of one.
 func (c *cell) setAway(away bool) {
 	if c.socket.away == away {
 		return

@@ -54,7 +54,8 @@
 //     call: cell_running.go. From the worker: cell_complete.go, cell_response.go, cell_end.go. Limits of time: cell_tick.go,
 //     cell_watch.go, cell_overdue.go. When its worker is gone: cell_reclaim.go. Raw connections: cell_socket.go. How long it
 //     took: cell_times.go.
-//   - interval.go: timers of scripts, which are exchanges without a peer (peerless.go).
+//   - interval.go: timers of scripts, which are exchanges without a peer (peerless.go). intervals.go: which generation of the
+//     script runs a timer. intervals_handover.go: which process does.
 //
 // The package does not open sockets, know HTTP beyond the parsed head, or contain Lua. listen decodes what a listen{} call
 // asks for, policy decides how many workers there are.

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"strconv"
@@ -238,10 +239,34 @@ func (s *served) readFull(p []byte) {
 }
 
 func (s *served) tick(name string) {
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
 	if err == nil {
-		fmt.Fprintf(f, "%d\n", time.Now().UnixNano())
+		if strings.HasSuffix(name, ".job") {
+			job(f)
+		} else {
+			fmt.Fprintf(f, "%d\n", time.Now().UnixNano())
+		}
 		f.Close()
 	}
 	s.finish(0)
+}
+
+// job is a tick that takes as long as there is a file with the suffix ".hold". Its begin and its end are lines of f. A tick
+// that begins while the process of another one is still there, in the middle of it, says so.
+func job(f *os.File) {
+	text, _ := io.ReadAll(f)
+	lines := strings.Fields(string(text))
+	if n := len(lines); n > 0 {
+		if pid, err := strconv.Atoi(strings.TrimPrefix(lines[n-1], "begins:")); err == nil && unix.Kill(pid, 0) == nil && !zombie(pid) {
+			fmt.Fprintln(f, "overlaps")
+		}
+	}
+	fmt.Fprintf(f, "begins:%d\n", os.Getpid())
+	for {
+		if _, err := os.Stat(f.Name() + ".hold"); err != nil {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	fmt.Fprintln(f, "ends")
 }

@@ -64,6 +64,13 @@ func startForkServer(h *Host, generation int) (*forkServer, error) {
 		return nil, err
 	}
 	defer stderr.Close()
+	out, stdout, err := logPipe()
+	if err != nil {
+		conn.Close()
+		log.Close()
+		return nil, err
+	}
+	defer stdout.Close()
 	fs := &forkServer{
 		h: h, generation: generation, conn: conn, started: time.Now(),
 		ready: make(chan error, 1), gone: make(chan struct{}), workers: make(map[int32]*Worker),
@@ -72,7 +79,7 @@ func startForkServer(h *Host, generation int) (*forkServer, error) {
 		Path:       h.cfg.Program,
 		Args:       append([]string{title, h.cfg.Script}, h.cfg.Args...),
 		Env:        append(os.Environ(), h.env()...),
-		Stdout:     os.Stdout,
+		Stdout:     stdout,
 		Stderr:     stderr,
 		ExtraFiles: []*os.File{ctl},
 		// In a session of its own, so that only the server gets the signals of a terminal. It decides what to do then.
@@ -81,9 +88,11 @@ func startForkServer(h *Host, generation int) (*forkServer, error) {
 	if err := fs.cmd.Start(); err != nil {
 		conn.Close()
 		log.Close()
+		out.Close()
 		return nil, fmt.Errorf("fork server: %w", err)
 	}
-	go h.lines.copy(log, fs.note, slog.Int("pid", fs.cmd.Process.Pid))
+	h.reading.Go(func() { h.lines.copy(log, fs.note, slog.Int("pid", fs.cmd.Process.Pid)) })
+	h.reading.Go(func() { (&relay{to: h.stdout}).copy(out) })
 	go fs.run()
 	return fs, nil
 }

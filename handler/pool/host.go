@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"moonbridge/handler/pool/listen"
+	"moonbridge/logging"
 )
 
 // Config says what to run. The zero value of an optional field stands for its default.
@@ -24,7 +25,12 @@ type Config struct {
 	Loops   int      // of the engine; default 1
 	Version string   // what the script sees as _MOONBRIDGE_VERSION; default "development"
 
-	Logger *slog.Logger // default: nothing is logged
+	Logger *slog.Logger // must not block: loops use it. Default: nothing is logged
+
+	// Stdout gets what fork server and workers write to their standard output. Each Write is what one Read gave, a whole
+	// number of lines if possible. While it blocks, they do when they write; an error means that the bytes are lost. Default:
+	// a queue of the host before os.Stdout, which loses lines if that does not take them.
+	Stdout io.Writer
 
 	// Listen is called for each listen{} call of the script, while Start runs, with the number of the call. It opens the
 	// listeners; its error becomes that of the call. Optional.
@@ -42,6 +48,14 @@ type Config struct {
 	// ErrorPages answers a Lua error in an HTTP handler with a page that shows it. For developers only.
 	ErrorPages bool
 
+	// Intervals is shared by hosts of which one replaces another, so that the ticks of a timer that both have do not overlap.
+	// Default: one of the host's own.
+	Intervals *Intervals
+
+	// MainEnded is called when a main handler has ended, of its own accord: not because of Stop or Kill. failed: with an error,
+	// or its worker has died. It is called on a loop and must not block. Optional.
+	MainEnded func(pool int, name string, failed bool)
+
 	// Credential is the user and groups that the fork server and its workers run as; nil: those of this process. Changing
 	// them takes root.
 	Credential *syscall.Credential
@@ -57,6 +71,12 @@ type Host struct {
 	cfg   Config // immutable, completed
 	log   *slog.Logger
 	lines *lineLog // of fork servers
+
+	stdout  io.Writer      // Config.Stdout or own
+	own     *logging.Queue // before os.Stdout; nil: Config.Stdout is used
+	reading sync.WaitGroup // of what processes say: pipes and control sockets
+
+	warned bool // http_options are ignored; belongs to the goroutine that reads listen{} calls
 
 	mu    sync.Mutex
 	pools []*Pool // appended to while the first fork server loads the script
@@ -91,6 +111,7 @@ func Check(ctx context.Context, cfg Config) ([]*listen.Spec, error) {
 		return nil, err
 	}
 	fs.end(endTimeout)
+	h.hearOut()
 	var specs []*listen.Spec
 	for _, p := range h.Pools() {
 		specs = append(specs, p.spec)
@@ -107,6 +128,7 @@ func load(ctx context.Context, cfg Config) (*Host, *forkServer, error) {
 	}
 	fs, err := startForkServer(h, 0)
 	if err != nil {
+		h.hearOut()
 		return nil, nil, err
 	}
 	if err = fs.await(ctx); err == nil && len(h.Pools()) == 0 {
@@ -115,6 +137,7 @@ func load(ctx context.Context, cfg Config) (*Host, *forkServer, error) {
 	if err != nil {
 		fs.killGroup()
 		<-fs.gone
+		h.hearOut()
 		for _, p := range h.Pools() {
 			p.close()
 		}
@@ -139,6 +162,9 @@ func (h *Host) complete() (err error) {
 	if c.OutWindow == 0 {
 		c.OutWindow = defaultWindow
 	}
+	if c.Intervals == nil {
+		c.Intervals = NewIntervals()
+	}
 	if runtime.NumCPU() < 2 {
 		c.NoPairing = true
 	}
@@ -147,6 +173,12 @@ func (h *Host) complete() (err error) {
 		h.log = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
 	h.lines = newLineLog(h.log)
+	if h.stdout = c.Stdout; h.stdout == nil {
+		h.own = logging.NewQueue(os.Stdout, logging.Options{Lost: func(lost int, err error) {
+			h.log.Warn("standard output: lines lost", "count", lost, "err", err)
+		}})
+		h.stdout = h.own
+	}
 	return nil
 }
 
@@ -167,6 +199,7 @@ func (h *Host) listen(generation, n int, spec *listen.Spec) error {
 		}
 		return nil
 	}
+	h.warn(n, spec)
 	p, err := newPool(h, n, spec)
 	if err != nil {
 		return err
@@ -181,6 +214,15 @@ func (h *Host) listen(generation, n int, spec *listen.Spec) error {
 	h.pools = append(h.pools, p)
 	h.mu.Unlock()
 	return nil
+}
+
+// warn says, once for a script, what is ignored.
+func (h *Host) warn(n int, spec *listen.Spec) {
+	if !spec.Options.HTTPOptions || h.warned {
+		return
+	}
+	h.warned = true
+	h.log.Warn("listen: http_options is ignored: options of an HTTP handler are an argument of generate_handler", "pool", n)
 }
 
 // server is the fork server in use.

@@ -12,6 +12,9 @@ const (
 	termGrace  = 300 * time.Millisecond // between TERM and KILL
 	killWait   = 2 * time.Second        // for the news of killed workers
 	endTimeout = time.Second            // for the fork server's own end
+
+	hearTimeout   = 250 * time.Millisecond // for the last words of ended processes
+	stdoutTimeout = 2 * time.Second        // for the last lines of standard output
 )
 
 // Stop ends the pools. No further exchange is taken, those in progress are completed, then workers run finish and end.
@@ -86,6 +89,7 @@ func (h *Host) finish() {
 		fs.killGroup()
 	}
 	fs.end(endTimeout)
+	h.hearOut()
 	for _, p := range h.Pools() {
 		p.sv.stop()
 		p.detach()
@@ -110,4 +114,24 @@ func (h *Host) waitFor(ctx context.Context, is func(*Pool) bool) error {
 		}
 	}
 	return nil
+}
+
+// hearOut waits until everything that the processes have said is passed on, and ends the queue before standard output. A
+// program that a handler has left running may hold a pipe open; it is not waited for.
+func (h *Host) hearOut() {
+	done := make(chan struct{})
+	go func() {
+		h.reading.Wait()
+		close(done)
+	}()
+	t := time.NewTimer(hearTimeout)
+	defer t.Stop()
+	select {
+	case <-done:
+	case <-t.C:
+	}
+	h.lines.quota.report()
+	if h.own != nil {
+		h.own.Close(stdoutTimeout)
+	}
 }

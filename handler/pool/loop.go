@@ -65,11 +65,11 @@ func (l *loop) waiting() int { return l.queue.Waiting() }
 
 // close takes the pool off this loop. Exchanges that are left fail with a status. The loop goes on without the pool, whose
 // memory must not be touched any more.
-func (l *loop) close(status int) {
+func (l *loop) close(status int, cause string) {
 	for i := range l.cells.all {
 		c := &l.cells.all[i]
 		if c.x != nil {
-			c.fail(status, retryAfter)
+			c.fail(status, retryAfter, cause)
 		}
 	}
 	l.closed = true

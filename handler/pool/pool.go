@@ -12,6 +12,7 @@ import (
 	"moonbridge/handler/backend"
 	"moonbridge/handler/pool/listen"
 	"moonbridge/handler/shm"
+	"moonbridge/logging"
 )
 
 // Pool is the worker processes of one listen{} call: a backend.Backend.
@@ -22,6 +23,10 @@ type Pool struct {
 	spec  *listen.Spec
 	log   *slog.Logger
 	lines *lineLog
+
+	reports *reportLog
+	tally   *logging.Tally // of refused and failed exchanges
+
 	mem   *shm.Memory
 	bells []*shm.Doorbell // of the loops
 	cpus  cpus
@@ -48,7 +53,7 @@ type Pool struct {
 // spareSlots are for workers that are gone but not yet reclaimed while their successors are forked.
 const spareSlots = 4
 
-// spareCells are for ticks whose predecessor still holds a cell, because its worker is being killed or memory was destroyed:
+// spareCells are a reserve, for cells whose worker is being killed or whose memory was destroyed:
 // what may be in progress, and a tick of each interval, have cells without these.
 const spareCells = 8
 
@@ -66,6 +71,7 @@ func newPool(h *Host, index int, spec *listen.Spec) (*Pool, error) {
 		slots: make([]atomic.Pointer[Worker], o.MaxFork+spareSlots),
 		sv:    newSupervisor(),
 	}
+	p.reports, p.tally = newReportLog(p.log), logging.NewTally(p.log)
 	p.seqs.oldest.Store(1)
 	var err error
 	p.mem, err = shm.Create(shm.Geometry{
@@ -123,6 +129,7 @@ func (p *Pool) Attach(on backend.Loop) (backend.LoopBackend, error) {
 	p.loops[i] = l
 	if i == 0 {
 		l.startIntervals()
+		l.startMains()
 	}
 	return l, nil
 }

@@ -2,7 +2,7 @@ package pool
 
 import "sync/atomic"
 
-// refuse has Start refuse exchanges, and ends the timers.
+// refuse has Start refuse exchanges, ends the timers, and starts no main handler any more.
 func (p *Pool) refuse() {
 	p.mu.Lock()
 	p.stopping.Store(true)
@@ -10,11 +10,12 @@ func (p *Pool) refuse() {
 	p.mu.Unlock()
 	for _, l := range loops {
 		l.on.Post(l.stopIntervals)
+		l.on.Post(l.stopMains)
 	}
 }
 
-// dismissAway tells the workers at raw connections to end when they have finished. One that speaks HTTP on its connection
-// closes it then as soon as no request is in progress.
+// dismissAway tells the workers at raw connections and main handlers to end when they have finished. One that speaks HTTP on
+// its connection closes it then as soon as no request is in progress, and a main handler can find out (moonbridge_io.poll).
 func (p *Pool) dismissAway() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -48,6 +49,7 @@ func (p *Pool) detach() {
 		p.report(w)
 	}
 	letGo := func() {
+		p.flushLogs()
 		for _, w := range unreclaimed {
 			w.bell.Close()
 		}
@@ -61,12 +63,19 @@ func (p *Pool) detach() {
 	left.Store(int32(len(loops)))
 	for _, l := range loops {
 		l.on.Post(func() {
-			l.close(503)
+			l.close(503, "stopped")
 			if left.Add(-1) == 0 {
 				letGo()
 			}
 		})
 	}
+}
+
+// flushLogs logs what is counted and not logged yet.
+func (p *Pool) flushLogs() {
+	p.tally.Flush()
+	p.lines.quota.report()
+	p.reports.quota.report()
 }
 
 // clearSlots ends the record of every worker, and returns those whose cells the loops have not reclaimed: the loops may

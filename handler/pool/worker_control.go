@@ -13,12 +13,14 @@ import (
 
 // start begins to listen to a worker whose process has just been forked.
 func (w *Worker) start(stderr *os.File, lines *lineLog) {
-	go lines.copy(stderr, nil, slog.Int("pool", w.p.index), slog.Int("pid", int(w.pid.Load())))
-	go w.listen()
+	pid := slog.Int("pid", int(w.pid.Load()))
+	w.p.h.reading.Go(func() { lines.copy(stderr, nil, slog.Int("pool", w.p.index), pid) })
+	w.p.h.reading.Go(w.listen)
 }
 
-// listen reads the worker's control socket to its end.
+// listen reads the worker's control socket to its end, and closes it.
 func (w *Worker) listen() {
+	defer w.conn.Close()
 	var buf []byte
 	for {
 		typ, body, err := readMsg(w.conn, &buf)
@@ -30,6 +32,10 @@ func (w *Worker) listen() {
 			w.p.workerReady(w, time.Now())
 		case shm.MsgWorkerFailed:
 			w.p.log.Error("worker: prepare failed", "pid", w.pid.Load(), "err", string(body))
+		case shm.MsgReport:
+			if w.report(body) != nil {
+				w.kill("malformed report")
+			}
 		case shm.MsgFiles:
 			if w.fs.h.loaded(body) != nil {
 				w.kill("malformed list of files")

@@ -30,6 +30,8 @@ type Header struct {
 	OutLoops, OutLoopStride     uint64
 	OutWorkers, OutWorkerStride uint64
 	OutCells, OutCellStride     uint64
+
+	IDPrefix uint64 // ids of requests that workers make begin with it: 40 bits
 }
 
 // InLoop is mb_in_loop without the queue's entries, which follow it.
@@ -151,6 +153,7 @@ const (
 	KindHTTP     = 1
 	KindInterval = 2 // raw is the timer's name; there is no response
 	KindSocket   = 3 // a raw connection; raw is empty, there is no response
+	KindMain     = 4 // a handler that is called once; raw is the listener's name, there is no response
 )
 
 // Flags of Head.
@@ -166,8 +169,7 @@ const (
 // LengthUnknown is Head.ContentLength of a chunked body.
 const LengthUnknown = ^uint64(0)
 
-// Address is mb_address: one end of a TCP connection. Family is that of the socket: on a dual-stack one an IPv4 address
-// has its IPv6 form.
+// Address is mb_address: one end of a TCP connection. An IPv4 address has family 4 on a dual-stack socket too.
 type Address struct {
 	Family uint16 // 0: none, 4, 6
 	Port   uint16
@@ -217,6 +219,7 @@ const (
 	MsgWorkerReady             // worker → server: prepare has returned
 	MsgWorkerFailed            // … prepare failed: text
 	MsgFiles                   // fork server or worker → server: files that were loaded
+	MsgReport                  // worker → server: Report
 )
 
 // Bytes on a worker's control socket.
@@ -241,6 +244,29 @@ type MsgExitedBody struct{ Pid, Status int32 }
 
 // MsgKillBody is mb_msg_kill.
 type MsgKillBody struct{ Pid, Sig int32 }
+
+// MsgReportBody is mb_msg_report: what is to be logged of an error. The parts follow it, in the order of their lengths. Only
+// message and traceback may contain any bytes.
+type MsgReportBody struct {
+	Level                     uint32 // Level*
+	Status                    uint32 // not 0: the peer is at fault and is answered with it
+	MessageCut, TracebackCut  uint32 // bytes that are missing at the end of each
+	MessageLen, TracebackLen  uint32 // at most ReportTextMax together
+	InLen                     uint32 // what was running: request, interval, connection, prepare, finish …
+	MethodLen, PathLen, IDLen uint32 // of a request
+	IntervalLen               uint32 // name of an interval
+	Remote                    Address
+}
+
+// ReportTextMax bounds message and traceback of a report, in bytes.
+const ReportTextMax = 64 << 10
+
+// Levels of a report.
+const (
+	LevelInfo = 1 + iota
+	LevelWarn
+	LevelError
+)
 
 // Entry is mb_entry: key and value follow it without padding.
 type Entry struct{ Scope, KeyLen, ValLen, Type uint32 }

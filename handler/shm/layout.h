@@ -40,6 +40,7 @@ typedef struct {
 	uint64_t out_loops, out_loop_stride;    /* mb_out_loop, by loop */
 	uint64_t out_workers, out_worker_stride;/* mb_out_worker, by slot */
 	uint64_t out_cells, out_cell_stride;    /* mb_out_cell, by loop*cells+cell */
+	uint64_t id_prefix; /* ids of requests that workers make begin with it: 40 bits */
 } mb_in_header;
 
 /* One per loop: the queue of exchanges that wait for a worker. */
@@ -150,6 +151,9 @@ typedef struct {
 #define MB_KIND_SOCKET   3u /* a raw connection: raw is empty, no response. The worker asks
                                for the socket (MB_OUT_SOCKET_WANTED) and then owns it */
 
+#define MB_KIND_MAIN     4u /* a handler that is called once; raw is the listener's name; no
+                               response. The result has RESET if the handler has failed */
+
 #define MB_HEAD_IS_HEAD   1u  /* method HEAD: no response body */
 #define MB_HEAD_HTTP10    2u  /* the client speaks HTTP/1.0 */
 #define MB_HEAD_KEEPALIVE 4u  /* the server is willing to keep the connection */
@@ -159,8 +163,8 @@ typedef struct {
 
 #define MB_LENGTH_UNKNOWN UINT64_MAX
 
-/* One end of a TCP connection. family is that of the socket: on a dual-stack one
- * an IPv4 address has its IPv6 form. */
+/* One end of a TCP connection. An IPv4 address has family 4 on a dual-stack
+ * socket too. */
 typedef struct {
 	uint16_t family; /* 0: none (Unix socket, timer), 4, 6 */
 	uint16_t port;   /* in the machine's order */
@@ -214,6 +218,8 @@ typedef struct {
                             what a worker loads. Each one is text with a NUL after it: "M S I P",
                             time of change in ns, size, inode, and absolute path; three times 0
                             if there was no such file */
+/* Worker → server, on the worker's control socket */
+#define MB_MSG_REPORT 13u /* mb_msg_report: what is to be logged of an error */
 /* Server → worker: single bytes without a header */
 #define MB_CTL_FLUSH 'F' /* publish what send_data holds back */
 #define MB_CTL_TRACEBACK 'T' /* log what Lua is at: the worker is about to be killed */
@@ -226,6 +232,23 @@ typedef struct { uint32_t pool, slot; int32_t pid, err; } mb_msg_forked; /* err:
 typedef struct { int32_t pid, status; } mb_msg_exited;   /* status is that of waitpid */
 typedef struct { int32_t pid, sig; } mb_msg_kill;
 
+/* The parts of a REPORT follow it, in the order of their lengths, without padding. Only message and
+ * traceback may contain any bytes. */
+typedef struct {
+	uint32_t level;  /* MB_LEVEL_* */
+	uint32_t status; /* not 0: the peer is at fault and is answered with it */
+	uint32_t message_cut, traceback_cut; /* bytes that are missing at the end of each */
+	uint32_t message_len, traceback_len; /* at most MB_REPORT_TEXT_MAX together */
+	uint32_t in_len; /* what was running: request, interval, connection, prepare, finish … */
+	uint32_t method_len, path_len, id_len; /* of a request */
+	uint32_t interval_len; /* name of an interval */
+	mb_address remote; /* of a request or a connection */
+} mb_msg_report;
+#define MB_REPORT_TEXT_MAX (64u << 10)
+#define MB_LEVEL_INFO  1u
+#define MB_LEVEL_WARN  2u
+#define MB_LEVEL_ERROR 3u
+
 /* LISTEN is a sequence of entries: mb_entry, key, value, without padding.
  * scope 0: the pool's options; scope i: listener i, counted from 1.
  * An empty listener table is an entry with an empty key and type MB_T_NONE. */
@@ -236,7 +259,8 @@ typedef struct { uint32_t scope, key_len, val_len, type; } mb_entry;
 #define MB_T_STRING 3u
 #define MB_T_FUNC   4u /* a Lua function; no value */
 #define MB_T_HTTP   5u /* result of http.generate_handler; value: its options, one
-                          "name=decimal number\n" each, those that the server needs */
+                          "name=decimal number\n" each, those that the server needs,
+                          then "\n" and the field lines of static_headers */
 #define MB_T_OTHER  6u /* anything else; value: its Lua type name */
 
 /* Environment variable that makes the constructor become a fork server; its

@@ -86,6 +86,7 @@ typedef struct {
 	double response_timeout, drain_timeout;
 	double on_client_gone; /* 1: the handler is ended by an error; 0: it goes on */
 	double client_gone_timeout;
+	int post_stream_1_0; /* stream handlers get the name of the field as an argument */
 	int static_date, static_close; /* what the static headers contain */
 	size_t static_len;
 	char static_text[];
@@ -93,7 +94,7 @@ typedef struct {
 
 /* What the request body was used for. */
 enum {
-	MB_BODY_UNREAD, MB_BODY_STRING, MB_BODY_PARSED, MB_BODY_STREAMED,
+	MB_BODY_UNREAD, MB_BODY_STRING, MB_BODY_PARSED, MB_BODY_STREAMED, MB_BODY_DISCARDED,
 	MB_BODY_BROKEN /* it is being parsed as a form, or parsing it failed */
 };
 
@@ -110,6 +111,7 @@ typedef struct {
 	const mb_transport *transport; /* NULL: the server's loop */
 	const void *request;           /* the userdata; NULL when the exchange is over */
 	uint32_t loop, cell;
+	uint32_t nth;                  /* request of its raw connection, from 1; 0: of the server */
 	const mb_in_cell *in_cell;
 	mb_out_cell *out_cell;
 	mb_out_loop *out_loop;
@@ -156,10 +158,25 @@ int mb_client_gone(void);               /* the client has gone, as far as is kno
 int mb_raise_cancelled(lua_State *L);
 int mb_body_complete(void);             /* all of it was read or is in the window */
 void mb_input_consume(uint64_t n);      /* n more bytes of the in-window are no longer needed */
+void mb_input_discard(void);            /* throws away what has arrived of a discarded body */
 void mb_detach_head(lua_State *L);
 const uint8_t *mb_span(lua_State *L, uint32_t off, uint32_t len);
 const mb_field *mb_field_at(lua_State *L, uint32_t i);
-void mb_describe(char *to, size_t cap); /* names the exchange, for logs */
+
+/* --- core_origin.c -------------------------------------------------------- */
+
+/* Where something comes from that is logged: printable text, shortened. What does not apply is
+ * empty. */
+typedef struct {
+	const char *in; /* request, interval, connection, or something else than an exchange */
+	char method[40], path[216], id[80]; /* of a request */
+	char interval[256];                 /* its name */
+	mb_address remote;
+} mb_origin;
+
+void mb_origin_set(mb_origin *o); /* to the exchange in progress */
+void mb_origin_line(const mb_origin *o, char *to, size_t cap);
+size_t mb_request_id(char *to, size_t cap); /* needs room for 80 bytes; returns the length */
 
 /* --- core_files.c -------------------------------------------------------- */
 

@@ -75,7 +75,11 @@ static uint64_t ring_room(void)
 	return used < worker.header.out_window ? worker.header.out_window - used : 0;
 }
 
-static int room_or_cancelled(void) { return ring_room() > 0 || mb_cancelled(); }
+static int room_or_cancelled(void)
+{
+	mb_input_discard();
+	return ring_room() > 0 || mb_cancelled();
+}
 
 /* Copies n bytes, for which there is room. */
 static void ring_copy(const void *p, size_t n)

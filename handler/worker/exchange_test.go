@@ -18,6 +18,7 @@ type request struct {
 	loop     int
 	listener uint16
 	interval string // the name of a timer: no HTTP
+	main     bool   // interval is the name of a main listener
 	expect   bool   // Expect: 100-continue is open, and the body comes when it is wanted
 	cut      uint32 // flags to set instead of END when body is used up
 	close    bool   // the server does not want to keep the connection
@@ -57,7 +58,10 @@ func (w *worker) headBlock(r *request) []byte {
 	case r.raw != 0:
 		h.Kind = shm.KindSocket
 	case r.head == "":
-		h.Kind, h.Timer = shm.KindInterval, r.interval
+		h.Kind, h.Name = shm.KindInterval, r.interval
+		if r.main {
+			h.Kind = shm.KindMain
+		}
 	default:
 		h.Request, h.Expect = w.parse(r), r.expect
 		h.Request.Persistent = h.Request.Persistent && !r.close

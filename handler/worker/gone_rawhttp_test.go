@@ -79,7 +79,7 @@ func TestRawHTTPHandlerOutlivesClient(t *testing.T) {
 	if status := w.wait(); status.ExitStatus() != exitTimeout {
 		t.Errorf("worker ended with %#x", status)
 	}
-	if s := w.stderr.all(t); strings.Count(s, "\n") != 2 || !strings.Contains(s, "has not ended within client_gone_timeout, ending the worker\n") {
+	if s := w.stderr.all(t); strings.Count(s, "\n") != 2 || !strings.Contains(s, "on_client_gone: still running, ending the worker") {
 		t.Errorf("standard error: %s", s)
 	}
 }

@@ -24,6 +24,7 @@ func layoutInC() map[string][]uintptr {
 		forked    C.mb_msg_forked
 		exited    C.mb_msg_exited
 		kill      C.mb_msg_kill
+		report    C.mb_msg_report
 		entry     C.mb_entry
 	)
 	return map[string][]uintptr{
@@ -36,7 +37,8 @@ func layoutInC() map[string][]uintptr {
 			unsafe.Offsetof(header.in_cells), unsafe.Offsetof(header.in_cell_stride),
 			unsafe.Offsetof(header.out_loops), unsafe.Offsetof(header.out_loop_stride),
 			unsafe.Offsetof(header.out_workers), unsafe.Offsetof(header.out_worker_stride),
-			unsafe.Offsetof(header.out_cells), unsafe.Offsetof(header.out_cell_stride)},
+			unsafe.Offsetof(header.out_cells), unsafe.Offsetof(header.out_cell_stride),
+			unsafe.Offsetof(header.id_prefix)},
 		"InLoop":   {unsafe.Sizeof(inLoop), unsafe.Offsetof(inLoop.q_head)},
 		"InWorker": {unsafe.Sizeof(inWorker), unsafe.Offsetof(inWorker.home), unsafe.Offsetof(inWorker.quit)},
 		"InCell": {unsafe.Sizeof(inCell), unsafe.Offsetof(inCell.gen), unsafe.Offsetof(inCell.in_head),
@@ -66,6 +68,11 @@ func layoutInC() map[string][]uintptr {
 			unsafe.Offsetof(forked.pid), unsafe.Offsetof(forked.err)},
 		"MsgExitedBody": {unsafe.Sizeof(exited), unsafe.Offsetof(exited.pid), unsafe.Offsetof(exited.status)},
 		"MsgKillBody":   {unsafe.Sizeof(kill), unsafe.Offsetof(kill.pid), unsafe.Offsetof(kill.sig)},
+		"MsgReportBody": {unsafe.Sizeof(report), unsafe.Offsetof(report.level), unsafe.Offsetof(report.status),
+			unsafe.Offsetof(report.message_cut), unsafe.Offsetof(report.traceback_cut),
+			unsafe.Offsetof(report.message_len), unsafe.Offsetof(report.traceback_len),
+			unsafe.Offsetof(report.in_len), unsafe.Offsetof(report.method_len), unsafe.Offsetof(report.path_len),
+			unsafe.Offsetof(report.id_len), unsafe.Offsetof(report.interval_len), unsafe.Offsetof(report.remote)},
 		"Entry": {unsafe.Sizeof(entry), unsafe.Offsetof(entry.scope), unsafe.Offsetof(entry.key_len),
 			unsafe.Offsetof(entry.val_len), unsafe.Offsetof(entry._type)},
 	}
@@ -82,7 +89,7 @@ func constantsInC() map[string]uint64 {
 		"ResultStatusShift": C.MB_STATUS_SHIFT, "ClientGone": C.MB_CLIENT_GONE,
 		"OutBodyWanted": C.MB_OUT_BODY_WANTED, "OutPending": C.MB_OUT_PENDING,
 		"OutSocketWanted": C.MB_OUT_SOCKET_WANTED, "OutReset": C.MB_OUT_RESET, "KindSocket": C.MB_KIND_SOCKET,
-		"KindHTTP": C.MB_KIND_HTTP, "KindInterval": C.MB_KIND_INTERVAL,
+		"KindHTTP": C.MB_KIND_HTTP, "KindInterval": C.MB_KIND_INTERVAL, "KindMain": C.MB_KIND_MAIN,
 		"HeadIsHead": C.MB_HEAD_IS_HEAD, "HeadHTTP10": C.MB_HEAD_HTTP10, "HeadKeepalive": C.MB_HEAD_KEEPALIVE,
 		"HeadExpect": C.MB_HEAD_EXPECT, "HeadAsterisk": C.MB_HEAD_ASTERISK, "HeadHasBody": C.MB_HEAD_HAS_BODY,
 		"LengthUnknown": C.MB_LENGTH_UNKNOWN, "MsgMax": C.MB_MSG_MAX,
@@ -90,7 +97,9 @@ func constantsInC() map[string]uint64 {
 		"MsgForked": C.MB_MSG_FORKED, "MsgExited": C.MB_MSG_EXITED, "MsgListenOK": C.MB_MSG_LISTEN_OK,
 		"MsgListenErr": C.MB_MSG_LISTEN_ERR, "MsgFork": C.MB_MSG_FORK, "MsgKill": C.MB_MSG_KILL,
 		"MsgWorkerReady": C.MB_MSG_WORKER_READY, "MsgWorkerFailed": C.MB_MSG_WORKER_FAILED,
-		"MsgFiles": C.MB_MSG_FILES,
+		"MsgFiles": C.MB_MSG_FILES, "MsgReport": C.MB_MSG_REPORT,
+		"ReportTextMax": C.MB_REPORT_TEXT_MAX,
+		"LevelInfo":     C.MB_LEVEL_INFO, "LevelWarn": C.MB_LEVEL_WARN, "LevelError": C.MB_LEVEL_ERROR,
 		"CtlFlush": C.MB_CTL_FLUSH, "CtlSocket": C.MB_CTL_SOCKET,
 		"CtlTraceback": C.MB_CTL_TRACEBACK, "CtlClientGone": C.MB_CTL_CLIENT_GONE,
 		"TypeNone": C.MB_T_NONE, "TypeBool": C.MB_T_BOOL, "TypeNumber": C.MB_T_NUMBER, "TypeString": C.MB_T_STRING,

@@ -90,6 +90,17 @@ static double number_option(lua_State *L, const option *d)
 	return v;
 }
 
+/* The only value is "1.0": of the version of the original that changed what stream handlers
+ * get. The value is on top of the stack. */
+static int style_option(lua_State *L)
+{
+	if (lua_type(L, -1) == LUA_TBOOLEAN && !lua_toboolean(L, -1))
+		return 0;
+	if (lua_type(L, -1) != LUA_TSTRING || strcmp(lua_tostring(L, -1), "1.0"))
+		luaL_error(L, "generate_handler: option 'post_stream_style' must be \"1.0\" or false");
+	return 1;
+}
+
 /* --- static_headers ------------------------------------------------------ */
 
 /* Collects the text. Each call reuses the buffer, so that a Lua error does not leak it. */
@@ -211,7 +222,7 @@ static const option *find_option(const char *name)
 /* This is usually a typing mistake, so the message lists the valid names. */
 static void unknown_option(lua_State *L, const char *name)
 {
-	lua_pushliteral(L, "static_headers");
+	lua_pushliteral(L, "static_headers, post_stream_style");
 	for (size_t i = 0; i < OPTIONS; i++) {
 		lua_pushfstring(L, ", %s", options[i].name);
 		lua_concat(L, 2);
@@ -237,6 +248,10 @@ static void read_options(lua_State *L, int t, mb_http_options *v)
 		const char *name = lua_tostring(L, -2);
 		if (!strcmp(name, "static_headers")) {
 			fixed_headers(L);
+			continue;
+		}
+		if (!strcmp(name, "post_stream_style")) {
+			v->post_stream_1_0 = style_option(L);
 			continue;
 		}
 		const option *d = find_option(name);
@@ -300,5 +315,8 @@ int mb_http_load(lua_State *L)
 	static const luaL_Reg f[] = {{"generate_handler", generate_handler}, {NULL, NULL}};
 	lua_newtable(L);
 	mb_set_functions(L, f);
+	mb_http_text(L);
 	return 1;
 }
+
+const char *mb_static_text(const mb_http_options *o) { return o->static_text; }

@@ -186,6 +186,7 @@ lua_State *mb_state_new(int argc, char **argv)
 	mb_params_install(L);
 	mb_file_install(L);
 	mb_socket_install(L);
+	mb_io_install(L);
 	return L;
 }
 

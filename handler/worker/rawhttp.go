@@ -4,11 +4,9 @@ package worker
 import "C"
 
 import (
-	"errors"
 	"math"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 	"unsafe"
 
@@ -16,6 +14,7 @@ import (
 	"moonbridge/handler/shm"
 	"moonbridge/handler/worker/rawhttp"
 	"moonbridge/httpparse"
+	"moonbridge/httpwrite"
 )
 
 // rawHTTP is the connection that this worker serves by itself. It belongs to the main thread, which has one at a time.
@@ -24,12 +23,12 @@ var rawHTTP *rawhttp.Conn
 // inputPool is kept for the next connection. Most workers never need it.
 var inputPool = sync.OnceValue(bufio.NewPool)
 
-// mbConnOpen begins to serve a connection. It returns 0, and has taken over the descriptor, or an errno.
+// mbConnOpen begins to serve a connection, whose descriptor it takes over.
 //
 //export mbConnOpen
-func mbConnOpen(l *C.mb_rawhttp) C.int {
+func mbConnOpen(l *C.mb_rawhttp) {
 	raw := (*shm.Head)(unsafe.Pointer(l.raw))
-	c, err := rawhttp.New(int(l.fd), rawhttp.Config{
+	rawHTTP = rawhttp.New(int(l.fd), rawhttp.Config{
 		Bell:      int(l.bell),
 		Socket:    (*atomic.Int32)(unsafe.Pointer(l.socket)),
 		Pool:      inputPool(),
@@ -44,15 +43,6 @@ func mbConnOpen(l *C.mb_rawhttp) C.int {
 		Block:     shm.HeadBlock{Listener: raw.Listener, Exchange: raw.Exchange, Local: raw.Local, Remote: raw.Remote},
 		Limits:    limitsOf(l.options),
 	}, unsafe.Slice((*byte)(l.early), int(l.early_len)))
-	if err != nil {
-		var errno syscall.Errno
-		if !errors.As(err, &errno) {
-			errno = syscall.EIO
-		}
-		return C.int(errno)
-	}
-	rawHTTP = c
-	return 0
 }
 
 // handlerEnd says how a handler is ended whose client has gone; nil: it is not.
@@ -77,6 +67,7 @@ func limitsOf(o *C.mb_http_options) rawhttp.Limits {
 		Stall:          seconds(o.stall_timeout),
 		Response:       seconds(o.response_timeout),
 		Drain:          seconds(o.drain_timeout),
+		Fixed:          httpwrite.NewFixed(C.GoStringN(C.mb_static_text(o), C.int(o.static_len))),
 	}
 }
 

@@ -96,7 +96,7 @@ static const uint8_t *whole_body(lua_State *L, size_t *n)
 void mb_body_exclude(lua_State *L, const char *what)
 {
 	static const char *const how[] = {"", "read as request.body", "read as a form",
-		"given to stream_request_body"};
+		"given to stream_request_body", "discarded by monologue"};
 	if (exchange.in_stream_handler)
 		luaL_error(L, "%s: the form is still being processed, by the caller of this stream handler", what);
 	if (exchange.body_use == MB_BODY_BROKEN)
@@ -181,15 +181,20 @@ int mb_body_form(lua_State *L, int key)
 	return mb_cache_get(L, key);
 }
 
-int mb_body_process(lua_State *L)
+int mb_body_process_as(lua_State *L, const char *name)
 {
-	mb_request_check(L, 1);
 	if (exchange.body_use == MB_BODY_PARSED)
 		return 0;
-	mb_body_exclude(L, "process_request_body");
+	mb_body_exclude(L, name);
 	if (!mb_cache_get(L, MB_CACHE_POST))
 		process_form(L);
 	return 0;
+}
+
+int mb_body_process(lua_State *L)
+{
+	mb_request_check(L, 1);
+	return mb_body_process_as(L, "process_request_body");
 }
 
 /* A client may not read the response until it has sent the whole request. So a form is read
@@ -208,11 +213,11 @@ void mb_body_before_status(lua_State *L)
 	exchange.body_processed = 1;
 }
 
-int mb_body_stream(lua_State *L)
+static int stream_body(lua_State *L, const char *name)
 {
 	mb_request_check(L, 1);
 	luaL_checktype(L, 2, LUA_TFUNCTION);
-	exclude_streams(L, "stream_request_body");
+	exclude_streams(L, name);
 	exchange.body_use = MB_BODY_STREAMED;
 	size_t max = (size_t)exchange.options->maximum_input_chunk_size;
 	const uint8_t *p;
@@ -227,3 +232,6 @@ int mb_body_stream(lua_State *L)
 	}
 	return 0;
 }
+
+int mb_body_stream(lua_State *L) { return stream_body(L, "stream_request_body"); }
+int mb_body_stream_now(lua_State *L) { return stream_body(L, "stream_request_body_now"); }

@@ -22,6 +22,14 @@ static int misuse(lua_State *L, const char *verb)
 	return luaL_error(L, "%s: the header section is already finished", verb);
 }
 
+void mb_close_after(lua_State *L, const char *verb)
+{
+	mb_request_check(L, 1);
+	if (response.state == MB_RESPONSE_BODY || response.state == MB_RESPONSE_DONE || response.broken)
+		misuse(L, verb);
+	response.close = 1;
+}
+
 int mb_send_status(lua_State *L)
 {
 	mb_request_check(L, 1);
@@ -159,11 +167,22 @@ int mb_finish(lua_State *L)
 	return 0;
 }
 
+/* Whether the application has answered on a raw connection by itself, with request.socket, and closed it. */
+static int taken_over(void)
+{
+	if (!exchange.transport)
+		return 0;
+	exchange.transport->notify(); /* so that it looks at the socket */
+	return mb_cancelled();
+}
+
 /* Called after the callback has returned. */
 void mb_response_finish(lua_State *L)
 {
 	if (exchange.out_flags & MB_OUT_RESET)
 		return; /* request.socket:cancel() also ends the response */
+	if (response.state == MB_RESPONSE_NONE && taken_over())
+		return;
 	if (response.state == MB_RESPONSE_NONE)
 		luaL_error(L, "%sthe handler has sent no status: it returned without calling send_status",
 			callback_place(L));

@@ -21,14 +21,6 @@ static const char magic; /* its address is in every object, and marks it */
 static mb_socket *current;
 static int metatable_ref, object_ref, in_ref, out_ref;
 
-#if LUA_VERSION_NUM >= 502
-#define get_own lua_getuservalue
-#define set_own lua_setuservalue
-#else
-#define get_own lua_getfenv
-#define set_own lua_setfenv
-#endif
-
 /* --- finding and checking -------------------------------------------------------- */
 
 mb_socket *mb_socket_current(void) { return current; }
@@ -56,6 +48,13 @@ mb_socket *mb_socket_check(lua_State *L, int i)
 	if (!s->raw)
 		luaL_argerror(L, i, "socket of a raw connect handler expected, got request.socket");
 	return s;
+}
+
+mb_socket *mb_socket_test(lua_State *L, int i)
+{
+	mb_socket *s = lua_touserdata(L, i);
+	int is = s && lua_type(L, i) == LUA_TUSERDATA && mb_rawlen(L, i) == sizeof *s && s->magic == &magic;
+	return is ? s : NULL;
 }
 
 static mb_socket *check_raw(lua_State *L, const char *what)
@@ -176,7 +175,7 @@ static int socket_alive(lua_State *L)
 static int socket_index(lua_State *L)
 {
 	mb_socket *s = check_socket(L, 1);
-	get_own(L, 1);
+	mb_get_own(L, 1);
 	lua_pushvalue(L, 2);
 	lua_rawget(L, -2);
 	if (!lua_isnil(L, -1))
@@ -198,7 +197,7 @@ static int socket_newindex(lua_State *L)
 	check_socket(L, 1);
 	luaL_argcheck(L, !lua_isnoneornil(L, 2), 2, "index is nil");
 	lua_settop(L, 3);
-	get_own(L, 1);
+	mb_get_own(L, 1);
 	lua_replace(L, 1);
 	lua_rawset(L, 1);
 	return 0;
@@ -232,7 +231,7 @@ static mb_socket *push_object(lua_State *L, int raw)
 	lua_newtable(L);
 	set_address(L, &exchange.head.local, "local_ip4", "local_ip6", "local_tcpport");
 	set_address(L, &exchange.head.remote, "remote_ip4", "remote_ip6", "remote_tcpport");
-	set_own(L, -2);
+	mb_set_own(L, -2);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, metatable_ref);
 	lua_setmetatable(L, -2);
 	return s;
@@ -265,7 +264,7 @@ static mb_file *push_handle(lua_State *L, int own, const char *name, int ref)
 static mb_socket *push_raw(lua_State *L)
 {
 	mb_socket *s = push_object(L, 1);
-	get_own(L, -1);
+	mb_get_own(L, -1);
 	s->in = push_handle(L, lua_gettop(L), "input", in_ref);
 	s->out = push_handle(L, lua_gettop(L), "output", out_ref);
 	lua_pop(L, 1);

@@ -54,6 +54,7 @@ int mb_socket_run(lua_State *L);           /* called protected, for an exchange 
 void mb_socket_after_exchange(int failed); /* after an exchange of any kind */
 /* Returns the raw socket at index i, which may be closed, or raises an error. */
 mb_socket *mb_socket_check(lua_State *L, int i);
+mb_socket *mb_socket_test(lua_State *L, int i); /* any socket object; NULL: something else */
 mb_socket *mb_socket_current(void); /* the socket of the raw exchange in progress, or NULL */
 void mb_socket_push(lua_State *L);  /* pushes the object of mb_socket_current */
 

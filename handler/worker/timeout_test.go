@@ -78,8 +78,13 @@ func TestTimeoutOfOthers(t *testing.T) {
 
 func TestTimeoutInPrepare(t *testing.T) {
 	f := mustLoad(t, "timeout.lua", "prepare")
-	f.stillborn = true
-	f.fork(0, small).timedOut("prepare")
+	w := f.fork(0, small)
+	if want := "timeout.lua"; !strings.Contains(w.failed, want) || !strings.HasSuffix(w.failed, ": timeout: still running, ending the worker") {
+		t.Errorf("reported %q", w.failed)
+	}
+	if status := w.wait(); status.ExitStatus() != exitTimeout {
+		t.Errorf("worker ended with %#x", status)
+	}
 }
 
 // While a closing socket waits for its peer, too.

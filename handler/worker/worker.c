@@ -46,9 +46,9 @@ static int prepare(lua_State *L, const mb_pool *p)
 		mb_message_send(process.control, MB_MSG_WORKER_READY, NULL, 0);
 		return 0;
 	}
-	size_t n;
-	const char *s = lua_tolstring(L, -1, &n);
-	return fail_start(s ? s : "unknown error", s ? n : 13);
+	fflush(NULL);
+	mb_report_error(L, &(mb_origin){.in = "prepare"});
+	return -1;
 }
 
 static void finish(lua_State *L, const mb_pool *p)
@@ -57,11 +57,8 @@ static void finish(lua_State *L, const mb_pool *p)
 	mb_memory_for_finish(L);
 	int failed = call_hook(L, p->finish);
 	mb_timeout_clear();
-	if (failed) {
-		size_t n;
-		const char *s = lua_tolstring(L, -1, &n);
-		mb_log("finish", s ? s : "unknown error", s ? n : 13);
-	}
+	if (failed)
+		mb_report_error(L, &(mb_origin){.in = "finish"});
 	if (memory.failed)
 		mb_memory_was_reached("finish");
 	lua_settop(L, 0);

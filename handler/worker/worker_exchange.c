@@ -92,15 +92,34 @@ static int run_http(lua_State *L)
 	return mb_exchange_serve(L);
 }
 
-static int run_interval(lua_State *L)
+/* What the handler of proto main gets can be called as moonbridge_io.poll: handlers that are
+ * written for WebMCP get that function itself. */
+static int call_poll(lua_State *L)
+{
+	lua_remove(L, 1);
+	return mb_io_poll(L);
+}
+
+static void make_callable(lua_State *L)
+{
+	lua_createtable(L, 0, 1);
+	lua_pushcfunction(L, call_poll);
+	lua_setfield(L, -2, "__call");
+	lua_setmetatable(L, -2);
+}
+
+static int run_named(lua_State *L)
 {
 	const mb_connect *c = mb_connect_of(worker.pool, exchange.head.listener);
+	int is_main = exchange.head.kind == MB_KIND_MAIN;
 	if (!c || c->http)
-		return luaL_error(L, "this interval has no handler");
+		return luaL_error(L, "this listener has no handler");
 	lua_rawgeti(L, LUA_REGISTRYINDEX, c->ref);
 	lua_createtable(L, 0, 1);
 	lua_pushlstring(L, (const char *)mb_span(L, 0, exchange.head.raw_len), exchange.head.raw_len);
-	lua_setfield(L, -2, "interval");
+	lua_setfield(L, -2, is_main ? "main" : "interval");
+	if (is_main)
+		make_callable(L);
 	lua_call(L, 1, 1);
 	return 1;
 }
@@ -115,7 +134,7 @@ static void note_claim(void)
 }
 
 /* A client that has gone, or has sent an incomplete or malformed body, is not the
- * application's fault. Errors that say no more than that are not logged. */
+ * application's fault. Errors that say no more than that are not logged as errors. */
 static int peers_fault(const char *s)
 {
 	return (exchange.cancelled && strstr(s, "client has closed the connection")) ||
@@ -125,14 +144,20 @@ static int peers_fault(const char *s)
 
 int mb_exchange_log(lua_State *L)
 {
-	char who[256];
+	mb_origin o;
+	mb_origin_set(&o);
 	size_t n;
 	const char *s = lua_tolstring(L, -1, &n);
-	if (s && peers_fault(s))
-		return 0;
-	mb_describe(who, sizeof who);
-	mb_log(who, s ? s : "unknown error", s ? n : 13);
-	return 1;
+	if (!s || !peers_fault(s)) {
+		mb_report_error(L, &o);
+		return 1;
+	}
+	if (exchange.peer_status) {
+		mb_report r = {.level = MB_LEVEL_INFO, .status = (uint32_t)exchange.peer_status,
+			.message = s, .message_len = mb_traceback_after(s, n)};
+		mb_report_send(&r, &o);
+	}
+	return 0;
 }
 
 static int answer_status(lua_State *L)
@@ -152,7 +177,7 @@ static int ended_by_client(void)
 uint32_t mb_exchange_settle(lua_State *L, int failed)
 {
 	if (exchange.head.kind != MB_KIND_HTTP)
-		return MB_DONE;
+		return MB_DONE | (failed && exchange.head.kind == MB_KIND_MAIN ? MB_RESET : 0);
 	if (response.state == MB_RESPONSE_DONE && !response.broken)
 		return MB_DONE | (response.close || !mb_body_complete() ? MB_CLOSE : 0);
 	/* A response that is not finished now is no longer flushed. */
@@ -222,6 +247,7 @@ void mb_exchange_begin(const mb_in_cell *ic, mb_out_cell *oc, const mb_transport
 	exchange.out_flags = 0;
 	exchange.body_wanted = exchange.reading_deferred = exchange.peer_status = exchange.cancelled = 0;
 	exchange.body_use = MB_BODY_UNREAD;
+	exchange.nth = 0;
 }
 
 static void begin_exchange(uint32_t loop, uint32_t cell, uint32_t gen)
@@ -242,14 +268,14 @@ void mb_exchange_use(const mb_http_options *o)
 }
 
 /* The stack holds these values between exchanges, so that they need not be fetched. */
-enum { AT_TRACEBACK = 1, AT_HTTP, AT_INTERVAL, AT_SOCKET };
+enum { AT_TRACEBACK = 1, AT_HTTP, AT_NAMED, AT_SOCKET };
 
 void mb_exchange_prepare_stack(lua_State *L)
 {
 	lua_settop(L, 0);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, process.traceback_ref);
 	lua_pushcfunction(L, run_http);
-	lua_pushcfunction(L, run_interval);
+	lua_pushcfunction(L, run_named);
 	lua_pushcfunction(L, mb_socket_run);
 }
 
@@ -268,7 +294,7 @@ static int run_handler(lua_State *L)
 		}
 		lua_pushvalue(L, AT_HTTP);
 	} else {
-		lua_pushvalue(L, exchange.head.kind == MB_KIND_SOCKET ? AT_SOCKET : AT_INTERVAL);
+		lua_pushvalue(L, exchange.head.kind == MB_KIND_SOCKET ? AT_SOCKET : AT_NAMED);
 	}
 	memory.armed = 1;
 	int failed = lua_pcall(L, 0, 1, AT_TRACEBACK);

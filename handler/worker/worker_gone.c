@@ -52,8 +52,17 @@ void mb_gone_set_hook(void)
 
 /* --- on a raw connection ------------------------------------------------------- */
 
-static const char line[] = "connection: on_client_gone: the handler has not ended within client_gone_timeout, "
-	"ending the worker\n";
+static mb_last_words words;
+
+/* Makes what is logged, in case the worker is ended. */
+void mb_gone_prepare(void)
+{
+	if (exchange.options->on_client_gone == 0 || exchange.options->client_gone_timeout == 0)
+		return;
+	mb_origin o = {0};
+	mb_origin_set(&o);
+	mb_words_set(&words, &o, "on_client_gone: still running, ending the worker");
+}
 
 void mb_gone_overdue(void)
 {
@@ -61,8 +70,7 @@ void mb_gone_overdue(void)
 	mb_timeout_interrupt();
 }
 
-const char *mb_gone_end(size_t *n)
+const mb_last_words *mb_gone_end(void)
 {
-	*n = sizeof line - 1;
-	return __atomic_exchange_n(&overdue, 0, __ATOMIC_ACQ_REL) && mb_gone_applies() ? line : NULL;
+	return __atomic_exchange_n(&overdue, 0, __ATOMIC_ACQ_REL) && mb_gone_applies() ? &words : NULL;
 }

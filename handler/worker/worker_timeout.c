@@ -23,8 +23,7 @@ static int armed;    /* a limit is set: the signal counts */
 static const char *hook; /* prepare or finish, or NULL: the exchange */
 static pthread_t main_thread;
 static char where[128]; /* the place of the call, as "script.lua:5: " */
-static char log_line[512]; /* for the log */
-static size_t log_line_len;
+static mb_last_words words;
 
 /* Returns the earlier of the two. */
 static double deadline(void)
@@ -57,11 +56,9 @@ static void give_up_exchange(int raw)
 	mb_notify();
 }
 
-/* Logs the line and ends the worker. */
-static _Noreturn void end_worker(const char *line, size_t n)
+static _Noreturn void end_worker(const mb_last_words *w)
 {
-	ssize_t k = write(2, line, n);
-	(void)k;
+	mb_words_say(w);
 	mb_socket *s = mb_socket_current();
 	if (s)
 		mb_socket_abort(s);
@@ -85,16 +82,15 @@ static void on_alarm(int sig)
 		errno = e;
 		return;
 	}
-	size_t n;
-	const char *line = mb_gone_end(&n);
-	if (line)
-		end_worker(line, n);
+	const mb_last_words *gone = mb_gone_end();
+	if (gone)
+		end_worker(gone);
 	/* The server wants to know what Lua is doing before it ends the worker; or the client has
 	 * gone; or the time is over. Several signals may come as one. */
 	int ending = mb_trace_set_hook();
 	mb_gone_set_hook();
 	if (!ending && timed_out())
-		end_worker(log_line, log_line_len);
+		end_worker(&words);
 	errno = e;
 }
 
@@ -111,16 +107,14 @@ void mb_timeout_interrupt(void) { pthread_kill(main_thread, SIGALRM); }
 
 /* --- the timer -------------------------------------------------------------------- */
 
-/* Formats the line for the log now, because a signal handler cannot. */
-static void prepare_line(void)
+static void prepare_words(void)
 {
-	char who[256];
-	if (hook)
-		snprintf(who, sizeof who, "%s", hook);
-	else
-		mb_describe(who, sizeof who);
-	int n = snprintf(log_line, sizeof log_line, "%s: %stimeout: still running, ending the worker\n", who, where);
-	log_line_len = n < 0 ? 0 : (size_t)n < sizeof log_line ? (size_t)n : sizeof log_line - 1;
+	char text[256];
+	mb_origin o = {.in = hook};
+	if (!hook)
+		mb_origin_set(&o);
+	snprintf(text, sizeof text, "%stimeout: still running, ending the worker", where);
+	mb_words_set(&words, &o, text);
 }
 
 static void set_timer(void)
@@ -128,10 +122,10 @@ static void set_timer(void)
 	double d = deadline(), rest = d ? d - mb_now() : 0;
 	struct itimerval t = {0};
 	if (d) {
-		/* A signal that arrives while the line is being changed is ignored, but the
+		/* A signal that arrives while the words are being changed is ignored, but the
 		 * timer is set again below. */
 		__atomic_store_n(&armed, 0, __ATOMIC_RELEASE);
-		prepare_line();
+		prepare_words();
 		if (rest < 1e-6)
 			rest = 1e-6; /* 0 would stop the timer */
 		t.it_value.tv_sec = (time_t)rest;

@@ -19,12 +19,11 @@ static void log_traceback(lua_State *L, lua_Debug *ar)
 		return; /* the exchange has ended */
 	int armed = memory.armed;
 	memory.armed = 0;
-	char who[256];
-	size_t n;
-	mb_describe(who, sizeof who);
-	luaL_traceback(L, L, "request_timeout: still running, ending the worker", 0);
-	const char *s = lua_tolstring(L, -1, &n);
-	mb_log(who, s, n);
+	static const char text[] = "request_timeout: still running, ending the worker";
+	mb_origin o;
+	mb_origin_set(&o);
+	luaL_traceback(L, L, text, 0);
+	mb_report_error(L, &o);
 	lua_pop(L, 1);
 	memory.armed = armed;
 }

@@ -14,7 +14,7 @@ import (
 
 func TestDecodeListen(t *testing.T) {
 	o := Defaults()
-	o.complete()
+	o.complete(minForkDefault, maxForkDefault)
 	h := &HTTPOptions{RequestBodySizeLimit: 1, RequestHeaderSizeLimit: 1, IdleTimeout: time.Second,
 		RequestHeaderTimeout: time.Second, StallTimeout: time.Second, ResponseTimeout: time.Second, DrainTimeout: time.Second,
 		ClientGoneTimeout: time.Second}
@@ -121,7 +121,15 @@ func TestDecodeErrors(t *testing.T) {
 		{http([3]any{1, "proto", "interval"}, [3]any{1, "delay", 0}), "delay: must be greater than 0"},
 		{http([3]any{1, "proto", "interval"}, [3]any{1, "delay", -1}), "delay: must not be negative"},
 		{http([3]any{1, "proto", "interval"}, [3]any{1, "delay", 1}), "use a plain function for this listener"},
-		{[][3]any{{1, "proto", "interval"}, {1, "delay", 1}, {1, "connect", listentest.HTTP("")}}, "use a plain function"},
+		{[][3]any{{1, "proto", "interval"}, {1, "delay", 1}, {1, "connect", listentest.HTTP("")}}, "connect is an HTTP handler, but a timer has no requests: use a plain function"},
+		{[][3]any{{1, "proto", "interval"}, {1, "delay", 1}, {1, "handler", listentest.HTTP("")}}, "handler is an HTTP handler, but a timer has no requests"},
+		{[][3]any{{1, "proto", "main"}, {1, "handler", listentest.HTTP("")}}, "handler is an HTTP handler, but proto main has no requests"},
+		{http([3]any{1, "proto", "main"}), "the pool's connect is an HTTP handler, but proto main has no requests"},
+		{[][3]any{{1, "proto", "main"}, {1, "delay", 1}, {1, "connect", listentest.Func{}}}, `unknown parameter of proto main: "delay"`},
+		{[][3]any{{1, "proto", "main"}, {1, "name", 1}, {1, "connect", listentest.Func{}}}, "name: string expected, got number"},
+		{[][3]any{{1, "proto", "main"}}, "there is no connect handler"},
+		{[][3]any{{1, "proto", "main"}, {1, "connect", listentest.Func{}}, {1, "handler", listentest.Func{}}}, "connect and handler are two names for the same"},
+		{[][3]any{{1, "proto", "tcp4"}, {1, "port", 1}, {1, "handler", listentest.Other("table")}}, `handler: function expected, got "table"`},
 		{[][3]any{{1, "proto", "tcp4"}, {1, "port", 1}}, "listener 1: there is no connect handler"},
 		{[][3]any{{1, "proto", "tcp4"}, {1, "port", 1}, {1, "connect", listentest.Other("table")}}, `connect: function expected, got "table"`},
 		{http([3]any{0, "prefork", 1}), `unknown option "prefork" (did you mean "pre_fork"?)`},
@@ -160,8 +168,13 @@ func TestDecodeHTTPOptions(t *testing.T) {
 		text += fmt.Sprintf("%s=%d\n", name, i+1)
 	}
 	const s = time.Second
-	if got, err := newHTTPOptions(text); err != nil || *got != (HTTPOptions{1, 2, 3 * s, 4 * s, 5 * s, 6 * s, 7 * s, true, 9 * s}) {
+	want := HTTPOptions{1, 2, 3 * s, 4 * s, 5 * s, 6 * s, 7 * s, true, 9 * s, ""}
+	if got, err := newHTTPOptions(text); err != nil || *got != want {
 		t.Errorf("got %+v, %v", got, err)
+	}
+	want.StaticHeaders = "A: b=c\r\nD: e\r\n"
+	if got, err := newHTTPOptions(text + "\n" + want.StaticHeaders); err != nil || *got != want {
+		t.Errorf("with static headers: %+v, %v", got, err)
 	}
 	for i, name := range listentest.HTTPOptions {
 		without := strings.Replace(text, fmt.Sprintf("%s=%d\n", name, i+1), "", 1)
@@ -205,6 +218,50 @@ func TestNearest(t *testing.T) {
 	}
 	if got := nearest(strings.Repeat("a", 1000), []string{"a"}); got != "" {
 		t.Error(got)
+	}
+}
+
+// What scripts for the later original have: http_options, which say nothing, handler for connect, and proto main.
+func TestDecodeLaterNames(t *testing.T) {
+	spec, err := Decode(listentest.Message(
+		[3]any{0, "http_options", listentest.Other("table")},
+		[3]any{1, "proto", "tcp4"}, [3]any{1, "port", 1}, [3]any{1, "handler", listentest.HTTP("")},
+		[3]any{2, "proto", "interval"}, [3]any{2, "delay", 1}, [3]any{2, "handler", listentest.Func{}},
+		[3]any{3, "proto", "main"}, [3]any{3, "name", "events"}, [3]any{3, "handler", listentest.Func{}},
+	))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := spec.Listeners
+	if l[0].HTTP == nil || l[1].Raw() || !l[1].Peerless() || !spec.Options.HTTPOptions {
+		t.Errorf("%+v", spec)
+	}
+	if m := l[2]; !m.Main() || m.Raw() || m.Network() != "" || m.Address() != "" || m.String() != `main "events"` {
+		t.Errorf("%+v: %s", m, &m)
+	}
+	if o := spec.Options; o.MinFork != 2 || o.MaxFork != 16 {
+		t.Errorf("%d to %d workers", o.MinFork, o.MaxFork)
+	}
+}
+
+// A pool that has nothing to do but to run main handlers has a worker for each.
+func TestDecodeMainDefaults(t *testing.T) {
+	mains := [][3]any{{0, "connect", listentest.Func{}}, {1, "proto", "main"}, {2, "proto", "main"}, {3, "proto", "main"}}
+	for _, c := range []struct {
+		option    [3]any
+		min, most int
+	}{
+		{[3]any{0, "finish", listentest.Func{}}, 3, 3},
+		{[3]any{0, "pre_fork", 5}, 5, 5},
+		{[3]any{0, "max_fork", 8}, 3, 8},
+	} {
+		spec, err := Decode(listentest.Message(append(mains, c.option)...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o := spec.Options; o.MinFork != c.min || o.MaxFork != c.most {
+			t.Errorf("%v: %d to %d workers", c.option, o.MinFork, o.MaxFork)
+		}
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 // Bounds of options, and why these numbers.
 const (
+	minForkDefault  = 2       // or pre_fork, if that is greater
 	maxForkDefault  = 16      // or min_fork, if that is greater
 	maxForkLimit    = 1024    // processes of one pool: a larger number is a mistake
 	queueLimitMax   = 4096    // a waiting exchange holds a cell: 128 KiB of address space, of which memory is used as needed
@@ -29,6 +30,10 @@ func Defaults() Options {
 		QueueLimit: 1024, QueueTimeout: 10 * time.Second, GoneAfter: 100 * time.Millisecond,
 	}
 }
+
+// httpOptionsName is an option of WebMCP's own listen function, which leaves it in the table that it passes on. It means
+// nothing here: whatever is in it was meant for generate_handler.
+const httpOptionsName = "http_options"
 
 // poolOptions are the options that the table of a listen{} call may contain besides the listeners and connect.
 var poolOptions = map[string]func(o *Options, v value) error{
@@ -89,16 +94,17 @@ func (v value) function() (bool, error) {
 	return false, v.wrong("function")
 }
 
-// complete sets the defaults that depend on other options, and checks that they agree.
-func (o *Options) complete() error {
+// complete sets the defaults that depend on other options, and checks that they agree. minFork and maxFork are what min_fork
+// and max_fork are at least by default.
+func (o *Options) complete(minFork, maxFork int) error {
 	if o.MinFork < 0 {
-		o.MinFork = max(o.PreFork, 2)
+		o.MinFork = max(o.PreFork, minFork)
 		if o.MaxFork >= 0 {
 			o.MinFork = min(o.MinFork, o.MaxFork)
 		}
 	}
 	if o.MaxFork < 0 {
-		o.MaxFork = max(o.MinFork, maxForkDefault)
+		o.MaxFork = max(o.MinFork, maxFork)
 	}
 	switch {
 	case o.MinFork > o.MaxFork:
@@ -129,10 +135,11 @@ var httpOptions = map[string]func(o *HTTPOptions, f float64) error{
 	"client_gone_timeout":    func(o *HTTPOptions, f float64) (err error) { o.ClientGoneTimeout, err = seconds(f); return },
 }
 
-// newHTTPOptions reads the options of an HTTP handler, "name=number\n" each. All of them have to be there: those that the
-// script does not give have their defaults already.
+// newHTTPOptions reads the options of an HTTP handler, "name=number\n" each, and after an empty line the field lines of
+// static_headers. All options have to be there: those that the script does not give have their defaults already.
 func newHTTPOptions(text string) (*HTTPOptions, error) {
-	o := &HTTPOptions{}
+	text, headers, _ := strings.Cut(text, "\n\n")
+	o := &HTTPOptions{StaticHeaders: headers}
 	missing := maps.Clone(httpOptions)
 	for name, number := range optionLines(text) {
 		set := httpOptions[name]

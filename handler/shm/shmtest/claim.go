@@ -19,29 +19,32 @@ type Claim struct {
 func (w *Worker) Claim() (Claim, bool) {
 	home := int(w.in.Home.Load()) % int(w.m.h.Loops)
 	for {
-		waiting := w.listWaiting(home)
-		if len(waiting) == 0 {
+		var loops [compared]int
+		n := w.listWaiting(home, &loops)
+		if n == 0 {
 			return w.claimAny(home)
 		}
-		if c, ok := w.oldest(home, waiting); ok && w.claim(c) {
+		if c, ok := w.oldest(home, loops[:n]); ok && w.claim(c) {
 			return c, true
 		}
 	}
 }
 
-// listWaiting lists loops with exchanges that wait, home first.
-func (w *Worker) listWaiting(home int) (loops []int) {
-	n := int(w.m.h.Loops)
-	if w.m.waiting(home) {
-		loops = append(loops, home)
-	}
-	for range min(n, compared) - 1 {
-		if l := (home + 1 + w.turn) % n; w.m.waiting(l) {
-			loops = append(loops, l)
+// listWaiting lists loops with exchanges that wait, home first, and returns how many.
+func (w *Worker) listWaiting(home int, loops *[compared]int) (n int) {
+	all := int(w.m.h.Loops)
+	add := func(loop int) {
+		if w.m.waiting(loop) {
+			loops[n] = loop
+			n++
 		}
-		w.turn = (w.turn + 1) % (n - 1)
 	}
-	return loops
+	add(home)
+	for range min(all, compared) - 1 {
+		add((home + 1 + w.turn) % all)
+		w.turn = (w.turn + 1) % (all - 1)
+	}
+	return n
 }
 
 // waiting reports whether a queue has something in it that looks unclaimed.

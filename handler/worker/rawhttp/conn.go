@@ -5,8 +5,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"moonbridge/bufio"
 	"moonbridge/handler/shm"
 	"moonbridge/httpparse"
@@ -98,6 +96,8 @@ type Limits struct {
 	BodyBytes      int64 // above: 413
 
 	Idle, Header, Stall, Response, Drain time.Duration
+
+	Fixed httpwrite.Fixed // fields of the answers that no handler gives
 }
 
 const (
@@ -108,16 +108,14 @@ const (
 	lingerBytesMax = 16 << 20
 )
 
-// New takes over the descriptor of a stream socket, which it makes non-blocking. early is what has been read from it already.
-func New(fd int, cfg Config, early []byte) (*Conn, error) {
-	if err := unix.SetNonblock(fd, true); err != nil {
-		return nil, err
-	}
+// New takes over the descriptor of a stream socket. early is what has been read from it already. The socket stays as it is,
+// blocking or not, since the application may have another descriptor of it.
+func New(fd int, cfg Config, early []byte) *Conn {
 	c := &Conn{fd: fd, cfg: cfg, bodyLimits: httpparse.BodyLimits{Bytes: cfg.Limits.BodyBytes, Await: bufferBody}}
 	c.cfg.Block.Kind = shm.KindHTTP
 	c.input.Commit(copy(c.input.Reserve(c.cfg.Pool, len(early)), early))
 	c.startBeat()
-	return c, nil
+	return c
 }
 
 // ending reports that no further request is waited for.

@@ -81,7 +81,7 @@ func serveFd(t *testing.T, lim Limits, fd int, peer net.Conn, early string, hand
 		t.Fatal(err)
 	}
 	s := &served{t: t, peer: peer, pool: bufio.NewPool(), bell: w, flush: make(chan bool, 1), over: make(chan bool, 1)}
-	c, err := New(fd, Config{
+	c := New(fd, Config{
 		Bell: int(r.Fd()), Socket: &s.socket, Pool: s.pool,
 		In: &s.in, Out: &s.out, InWindow: s.inWin[:], OutWindow: s.outWin[:],
 		Quit: &s.quit, Asleep: &s.asleep,
@@ -93,9 +93,6 @@ func serveFd(t *testing.T, lim Limits, fd int, peer net.Conn, early string, hand
 		},
 		Block: shm.HeadBlock{Listener: 3, Exchange: 77}, Limits: lim,
 	}, []byte(early))
-	if err != nil {
-		t.Fatal(err)
-	}
 	s.c = c
 	gone := make(chan struct{})
 	go func() {
@@ -359,7 +356,7 @@ func TestRefuses(t *testing.T) {
 				return shm.ResultDone
 			})
 			s.say(tt.in)
-			want := httpwrite.AppendError(nil, 0, tt.status, 0, true, tt.noBody)
+			want := errorPage(tt.status, true, tt.noBody)
 			if got := s.hearsAll(); dateless(got) != dateless(string(want)) {
 				t.Errorf("got %q, want %q", got, want)
 			}
@@ -430,7 +427,7 @@ func TestOwnStatus(t *testing.T) {
 	for status, want := range map[int]int{0: 502, 399: 502, 400: 400, 413: 413, 500: 500, 599: 599, 600: 502} {
 		for _, method := range []string{"GET", "HEAD"} {
 			s.say(fmt.Sprintf("%s /%d HTTP/1.1\r\nHost: x\r\n\r\n", method, status))
-			want := string(httpwrite.AppendError(nil, 0, want, 0, false, method == "HEAD"))
+			want := string(errorPage(want, false, method == "HEAD"))
 			b := make([]byte, len(want))
 			if io.ReadFull(s.peer, b); dateless(string(b)) != dateless(want) {
 				t.Errorf("%d: got %q, want %q", status, b, want)
@@ -676,7 +673,7 @@ func TestLingers(t *testing.T) {
 	s := serveFd(t, lim, fd, peer, "", echo)
 	file.Close()
 	go s.say("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n\r\n" + strings.Repeat("x", 4_000_000))
-	want := string(httpwrite.AppendError(nil, 0, 413, 0, true, false))
+	want := string(errorPage(413, true, false))
 	if got := s.hearsAll(); dateless(got) != dateless(want) {
 		t.Errorf("got %q", got)
 	}
@@ -734,4 +731,10 @@ func TestPoolGivenBack(t *testing.T) {
 	if n := s.pool.InUse(); n != 0 {
 		t.Errorf("%d buffers in use", n)
 	}
+}
+
+// errorPage is the answer of the server itself, dated 1970.
+func errorPage(status int, closes, noBody bool) []byte {
+	page := httpwrite.ErrorPage{Status: status, Close: closes, NoBody: noBody}
+	return page.Append(nil)
 }

@@ -18,7 +18,7 @@ const roomMin = 4 << 10
 // read reads what is there. It returns 0 if nothing is (c.eof and c.broken say why).
 func (c *Conn) read(p []byte) int {
 	for !c.eof && !c.broken {
-		n, err := unix.Read(c.fd, p)
+		n, _, err := unix.Recvfrom(c.fd, p, unix.MSG_DONTWAIT)
 		switch {
 		case err == unix.EINTR:
 			continue
@@ -47,7 +47,7 @@ func (c *Conn) fill() bool {
 // write writes what the socket takes. It returns less than len(p) if that was not all.
 func (c *Conn) write(p []byte) (n int) {
 	for n < len(p) && !c.broken {
-		k, err := unix.Write(c.fd, p[n:])
+		k, err := unix.SendmsgN(c.fd, p[n:], nil, nil, unix.MSG_DONTWAIT)
 		switch {
 		case err == unix.EINTR:
 		case err == unix.EAGAIN:

@@ -95,7 +95,9 @@ func (c *Conn) answer(status int, keep bool) bool {
 	if status < 400 || status > 599 {
 		status = 502 // a handler that has ended without a response
 	}
-	c.own = httpwrite.AppendError(c.own, time.Now().Unix(), status, 0, !keep, c.isHead)
+	keep = keep && !c.cfg.Limits.Fixed.Close()
+	page := httpwrite.ErrorPage{Status: status, Unix: time.Now().Unix(), Close: !keep, NoBody: c.isHead, Fixed: &c.cfg.Limits.Fixed}
+	c.own = page.Append(c.own)
 	sent := c.drain()
 	if sent && !keep {
 		c.how = closeLinger
