@@ -27,7 +27,7 @@ func (c *conn) Failed(status int, retryAfter time.Duration) {
 	nowMS := c.l.sys.nowMS()
 	c.exchange.leave()
 	switch {
-	case c.exchange.begun:
+	case c.exchange.begun || c.exchange.midHead():
 		c.conclude(nowMS, backend.EndReset)
 		return
 	case status == backend.StatusClientGone:
@@ -42,8 +42,13 @@ func (c *conn) Failed(status int, retryAfter time.Duration) {
 // which might be taken for a request.
 func (c *conn) mayPersist() bool { return c.exchange.persistent && !c.body.Missing() }
 
-// refuse answers a request that never reaches a handler, and closes: where the next request would begin is unknown.
-func (c *conn) refuse(nowMS uint64, status int) { c.answer(nowMS, status, 0, false) }
+// refuse answers the request at the start of the input, which never reaches a handler, and closes: where the next request
+// would begin is unknown.
+func (c *conn) refuse(nowMS uint64, status int, cause string) {
+	c.countRefused(status, cause)
+	c.input.Discard(c.input.Len())
+	c.answer(nowMS, status, 0, false)
+}
 
 // answer sends a response of the engine's own. retryAfter is in seconds, 0 leaves the field out.
 func (c *conn) answer(nowMS uint64, status, retryAfter int, keep bool) {

@@ -29,7 +29,7 @@ func (c *conn) tellPeerEnd() {
 // clientGone ends an exchange that the backend has given up because its peer had gone.
 func (c *conn) clientGone() {
 	if c.exchange.record != nil {
-		c.exchange.record.own = backend.StatusClientGone
+		c.exchange.record.Status = backend.StatusClientGone
 	}
 	c.close()
 }

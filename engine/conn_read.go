@@ -74,7 +74,11 @@ func (c *conn) inputEnded(nowMS uint64) {
 		c.close()
 	case stateHead, stateBody:
 		// An incomplete message (RFC 9112 §8). A peer that has only shut down its sending side is told why.
-		c.refuse(nowMS, statusBadRequest)
+		cause := causeHeadCut
+		if c.state == stateBody {
+			cause = causeBodyCut
+		}
+		c.refuse(nowMS, statusBadRequest, cause)
 	case stateDispatched:
 		if c.body.Missing() {
 			c.abortBody(nowMS, false)

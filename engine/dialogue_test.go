@@ -15,6 +15,7 @@ import (
 
 	"moonbridge/handler/backend"
 	"moonbridge/httpparse"
+	"moonbridge/logging"
 	"moonbridge/reactor"
 	"moonbridge/timers"
 )
@@ -52,6 +53,7 @@ func newDialogue(t *testing.T, lim Limits) *dialogue {
 func newLoggedDialogue(t *testing.T, lim Limits, log func(*Access)) *dialogue {
 	t.Helper()
 	e := &Engine{log: slog.New(slog.DiscardHandler), connsMax: 10, accessLog: log, idPrefix: "prefix"}
+	e.tally = logging.NewTally(e.log)
 	d := &dialogue{t: t, e: e, wheel: timers.NewWheel(0)}
 	d.peer = &scriptedPeer{d: d, room: anyRoom}
 	d.handler = &scriptedHandler{d: d}
@@ -340,6 +342,7 @@ type scriptedHandler struct {
 	started   []string // requests not yet taken by gets: method, target, "body" if there is one, "..." if more is to come
 	body      []byte
 	complete  bool   // the body
+	trailer   string // of the body
 	aborts    string // of the body: "incomplete" or "too large" for each
 	rooms     int    // calls of OutputRoom
 	peerEnds  int    // of all exchanges
@@ -361,7 +364,7 @@ func (h *scriptedHandler) Start(x backend.Exchange, head *httpparse.Head, listen
 		what += " ..."
 	}
 	h.started = append(h.started, what)
-	h.x, h.body, h.complete, h.aborts = x, bytes.Clone(body), !more, ""
+	h.x, h.body, h.complete, h.aborts, h.trailer = x, bytes.Clone(body), !more, "", ""
 	return h, nil
 }
 
@@ -377,6 +380,12 @@ func (h *scriptedHandler) BodyCommit(n int) {
 	h.body = append(h.body, h.room[:n]...)
 }
 func (h *scriptedHandler) BodyEnd() { h.complete = true }
+func (h *scriptedHandler) BodyTrailer(section []byte) {
+	if h.complete {
+		h.d.t.Error("a trailer section after the end of the body")
+	}
+	h.trailer += string(section)
+}
 func (h *scriptedHandler) BodyAbort(tooLarge bool) {
 	if tooLarge {
 		h.aborts += "too large"

@@ -8,7 +8,9 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"moonbridge/accesslog"
 	"moonbridge/handler/backend"
+	"moonbridge/logging"
 )
 
 // Engine is a server: event loops, and the listeners and connections that live on them. Any goroutine may call its methods,
@@ -24,10 +26,9 @@ type Engine struct {
 	running sync.WaitGroup
 
 	// Shared by the loops.
-	conns      atomic.Int64
-	refused    atomic.Uint64 // exchanges that a backend refused
-	refusedLog logLimit
-	stopping   atomic.Bool
+	conns    atomic.Int64
+	tally    *logging.Tally // of what is refused
+	stopping atomic.Bool
 
 	mu        sync.Mutex
 	listeners []*Listener
@@ -44,8 +45,9 @@ var ErrStopped = errors.New("engine: stopped")
 // for events holds a processor of Go's scheduler for a while, and timers and other goroutines should not wait for it.
 func New(o Options) (*Engine, error) {
 	e := &Engine{log: o.logger(), connsMax: connsMax(o.MaxConns, openFilesMax()), accessLog: o.AccessLog}
+	e.tally = logging.NewTally(e.log)
 	if e.accessLog != nil {
-		e.idPrefix = newIDPrefix()
+		e.idPrefix = accesslog.NewIDPrefix()
 	}
 	n := o.loops()
 	raiseProcs(n)
@@ -140,12 +142,4 @@ func (e *Engine) onEveryLoop(fn func(*loop) error) error {
 		}
 	}
 	return first
-}
-
-// logLimit lets one line a second through, for events that come in floods.
-type logLimit struct{ nextMS atomic.Uint64 }
-
-func (g *logLimit) allow(nowMS uint64) bool {
-	next := g.nextMS.Load()
-	return nowMS >= next && g.nextMS.CompareAndSwap(next, nowMS+1000)
 }

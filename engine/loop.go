@@ -28,6 +28,8 @@ type loop struct {
 	agains   []*conn // to be resumed
 	resuming []*conn // the other of two buffers that take turns
 
+	remainders map[*conn]*remainder // rarely any: they would make every conn larger
+
 	records []*accessRecord // free ones
 	lastID  uint64          // of a request
 
@@ -56,6 +58,8 @@ func makeLoop(e *Engine, index int, sys system) *loop {
 		pool:     bufio.NewPool(),
 		backends: make(map[backend.Backend]backend.LoopBackend),
 		bindings: make(map[*Listener]*binding),
+
+		remainders: make(map[*conn]*remainder),
 	}
 	l.resume = l.resumeAll
 	return l
@@ -94,7 +98,7 @@ func (l *loop) resumeAll() {
 func (l *loop) accept(s *service, fd int, peer netip.AddrPort) {
 	if l.e.conns.Add(1) > l.e.connsMax {
 		l.e.conns.Add(-1)
-		l.logLimit()
+		l.countConnection(aboveLimit, "", peer)
 		l.turnAway(s, fd, peer)
 		return
 	}
@@ -114,27 +118,6 @@ func (l *loop) turnAway(s *service, fd int, peer netip.AddrPort) {
 	syscall.Close(fd)
 	if l.e.accessLog != nil {
 		l.logTurnedAway(peer, page)
-	}
-}
-
-// logRefused logs, at most once a second, that a backend did not take an exchange.
-func (l *loop) logRefused(what string, err error) {
-	if l.e.refusedLog.allow(l.sys.nowMS()) {
-		l.e.log.Warn(what+" refused", "err", err, "total", l.e.refused.Load())
-	}
-}
-
-// logLimit logs, at most once a second, that there are too many connections.
-func (l *loop) logLimit() {
-	if l.e.refusedLog.allow(l.sys.nowMS()) {
-		l.e.log.Warn("connections turned away: limit reached", "limit", l.e.connsMax)
-	}
-}
-
-// logNoFiles logs, at most once a second, that a connection was turned away for want of a descriptor.
-func (l *loop) logNoFiles() {
-	if l.e.refusedLog.allow(l.sys.nowMS()) {
-		l.e.log.Warn("connections turned away: no descriptor left", "conns", l.e.conns.Load())
 	}
 }
 

@@ -37,7 +37,7 @@ func (l *loop) bind(ln *Listener, http *service, sockets *socketService) error {
 				l.handOver(b.sockets, fd, peer)
 			}
 		}, func(fd int, peer netip.AddrPort) {
-			l.logNoFiles()
+			l.countConnection(outOfFiles, "", peer)
 			if b.http != nil {
 				l.turnAway(b.http, fd, peer)
 			} else {

@@ -39,6 +39,7 @@ func (e *Engine) Shutdown(ctx context.Context) error {
 		e.onEveryLoop(func(l *loop) error { l.resetAll(); return nil })
 	}
 	e.stopLoops()
+	e.tally.Flush()
 	return err
 }
 

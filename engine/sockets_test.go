@@ -212,10 +212,9 @@ func TestSocketsRefused(t *testing.T) {
 	for range 20 {
 		wantReset(t, addr)
 	}
-	if n := e.refused.Load(); n != 20 {
-		t.Errorf("%d refused were counted", n)
-	}
-	if text := out.String(); !strings.Contains(text, "connections refused") || strings.Count(text, "\n") > 10 {
+	e.tally.Flush()
+	if text := out.String(); !strings.Contains(text, `msg="connections refused" cause=queue_limit count=1 total=1`) ||
+		!strings.Contains(text, "total=20 client=127.0.0.1:") || strings.Count(text, "\n") > 10 {
 		t.Errorf("log: %s", text)
 	}
 	b.mu.Lock()

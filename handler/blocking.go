@@ -1,7 +1,6 @@
 package handler
 
 import (
-	"log/slog"
 	"sync"
 	"time"
 
@@ -26,8 +25,8 @@ func (c Config) Blocking(h Handler, limit int) backend.Backend {
 		limit = limitDefault
 	}
 	b := &blocking{
-		h:            h,
-		log:          c.logger(),
+		h:            withLogger(h, c.logger()),
+		failures:     newFailures(c.logger()),
 		limit:        limit,
 		queueMax:     c.queueMax(),
 		queueTimeout: c.queueTimeout(),
@@ -44,7 +43,7 @@ func (c Config) Blocking(h Handler, limit int) backend.Backend {
 type blocking struct {
 	// Immutable.
 	h            Handler
-	log          *slog.Logger
+	failures     *failures
 	limit        int
 	queueMax     int
 	queueTimeout time.Duration // 0: none

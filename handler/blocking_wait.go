@@ -26,19 +26,27 @@ func (w *wait) stop() {
 func (e *blockingExchange) beginWait() {
 	e.wait.waits, e.wait.since = true, e.p.loop.Now()
 	if limit := e.p.b.queueTimeout; limit > 0 {
-		e.wait.timeout = e.p.loop.After(limit, func() { e.leaveQueue(503, time.Second) })
+		e.wait.timeout = e.p.loop.After(limit, e.waitedTooLong)
 	}
 }
 
-// leaveQueue ends an exchange that has waited long enough, unless its handler has started.
-func (e *blockingExchange) leaveQueue(status int, retryAfter time.Duration) {
+// waitedTooLong is called when the queue timeout of an exchange has passed.
+func (e *blockingExchange) waitedTooLong() {
+	if e.leaveQueue() {
+		e.p.b.failures.refused(503, causeQueueTimeout, &e.head, addrText(e.remote))
+		e.x.Failed(503, time.Second)
+	}
+}
+
+// leaveQueue ends an exchange, up to the last call. false: it is over, or its handler has started.
+func (e *blockingExchange) leaveQueue() bool {
 	if e.over || !e.p.b.removeFromQueue(e) {
-		return
+		return false
 	}
 	e.over = true
 	e.markGone()
 	e.release()
-	e.x.Failed(status, retryAfter)
+	return true
 }
 
 // PeerEnd ends the context: the peer has probably gone. The handler may go on, and what it writes is sent. An exchange in
@@ -64,7 +72,11 @@ func (e *blockingExchange) endWait() {
 	if !e.wait.waits || patience == 0 {
 		return
 	}
-	leave := func() { e.leaveQueue(backend.StatusClientGone, 0) }
+	leave := func() {
+		if e.leaveQueue() {
+			e.x.Failed(backend.StatusClientGone, 0)
+		}
+	}
 	if rest := patience - time.Duration(e.p.loop.Now()-e.wait.since); rest > 0 {
 		e.wait.gone = e.p.loop.After(rest, leave)
 	} else {

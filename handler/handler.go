@@ -11,7 +11,8 @@ import (
 // Serve may use w and r, and all slices that r returns, until it returns.
 //
 // The default status of a response is 200. A panic is logged with its stack; the peer gets a 500, or the connection is
-// reset if part of the response was sent. A panic with http.ErrAbortHandler has the same effect, without a log line.
+// reset if part of the response was passed on. A panic with http.ErrAbortHandler resets the connection, without a log
+// line.
 type Handler interface {
 	Serve(w *Response, r *Request)
 }

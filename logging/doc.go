@@ -8,7 +8,7 @@
 // must not wait for each other use separate lanes.
 //
 // A Tally counts events by their cause. It logs the first of a cause at once, and later ones at most once a second,
-// together.
+// together. A Quota bounds records that are all to be logged, as long as there are not too many of them.
 //
 // # Ownership
 //

@@ -119,6 +119,9 @@ func (q *Queue) Append(n int, record func(b []byte) []byte) bool {
 	return true
 }
 
+// Lose counts records that were lost before they came here.
+func (q *Queue) Lose(n int) { q.lose(n, nil) }
+
 // signal sends on a channel with a buffer of one; a pending signal is enough.
 func signal(c chan struct{}) {
 	select {

@@ -18,7 +18,7 @@ type Event struct {
 	Level   slog.Level
 	Message string // of the log line
 	Status  int    // that a peer was answered with; 0: none
-	Cause   string
+	Cause   string // empty: the message says it
 }
 
 // Tally counts events and logs them at a bounded rate.
@@ -112,7 +112,10 @@ func (c *count) line(e *Event, now time.Time) []slog.Attr {
 	if e.Status != 0 {
 		line = append(line, slog.Int("status", e.Status))
 	}
-	line = append(line, slog.String("cause", e.Cause), slog.Uint64("count", c.total-c.told), slog.Uint64("total", c.total))
+	if e.Cause != "" {
+		line = append(line, slog.String("cause", e.Cause))
+	}
+	line = append(line, slog.Uint64("count", c.total-c.told), slog.Uint64("total", c.total))
 	line = append(line, c.about...)
 	c.told, c.at, c.about = c.total, now, nil
 	return line

@@ -24,10 +24,16 @@ type sockFile struct {
 
 func newSockFile(path string) (*sockFile, error) {
 	f := &sockFile{asked: path, path: path}
-	if dir, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
+	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+	if err == nil {
+		dir, err = filepath.Abs(dir)
+	}
+	if err == nil { // Abs may use PWD
+		dir, err = filepath.EvalSymlinks(dir)
+	}
+	if err == nil {
 		f.path = filepath.Join(dir, filepath.Base(path))
 	}
-	var err error
 	f.info, err = os.Lstat(f.path)
 	return f, err
 }

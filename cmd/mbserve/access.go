@@ -61,6 +61,14 @@ func (l *accessLog) record(a *engine.Access) {
 	l.queue.Append(a.Loop%l.lanes, func(b []byte) []byte { return l.format.append(b, a, l.zone) })
 }
 
+// recordRaw implements pool.Config.RawAccess.
+func (l *accessLog) recordRaw(e *engine.Access, lost int) {
+	if lost > 0 {
+		l.queue.Lose(lost)
+	}
+	l.record(e)
+}
+
 // reopen reopens the file after it was moved away.
 func (l *accessLog) reopen() {
 	if l == nil || l.file.name == "" {

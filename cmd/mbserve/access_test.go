@@ -105,10 +105,10 @@ func TestAccessLogJSON(t *testing.T) {
 	if e = last(); e.Status != 500 || e.RequestID == "" {
 		t.Errorf("%+v", e)
 	}
-	s.wait("GET /fail ["+e.RequestID+"]", "on purpose")
+	s.wait("on purpose", "path=/fail", "request_id="+e.RequestID+" ")
 	get("/fail", "X-Request-Id: from-a-proxy\r\n")
 	last()
-	s.wait("GET /fail [from-a-proxy]", "on purpose")
+	s.wait("on purpose", "path=/fail", "request_id=from-a-proxy ")
 
 	get("/broken", "")
 	if e = last(); e.Status != 200 || e.Complete || e.Bytes != len("only this") {

@@ -96,6 +96,7 @@ var proofs = []proof{
 	{"The request: request.headers_flags", tests(shown, "main.TestRequestObject", "main.TestEntryPairs")},
 	{"The request: request.headers_value", tests(shown, "main.TestRequestObject", "main.TestEntryPairs")},
 	{"The request: request.cookies", tests(shown, "main.TestRequestObject", "main.TestEntryPairs", "httpparse.TestCookies")},
+	{"The request: request.id", tests(shown, "worker.TestRequestID", "main.TestRequestIDsAgree")},
 	{"The request: request.socket", tests(shown, "main.TestEntrySocketAddresses", "main.TestRequestCancelsConnection", "worker.TestRequestSocket",
 		"worker.TestRequestSocketCancel", "main.TestRequestCancelsAtOnce",
 		"worker.TestRawHTTPSocketOfRequest")},

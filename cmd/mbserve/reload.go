@@ -67,10 +67,15 @@ func (s *server) reloaded() {
 }
 
 // replace loads a new generation and makes it serve.
-func (s *server) replace(ctx context.Context) error {
+func (s *server) replace(ctx context.Context) (err error) {
 	if err := s.awaitOld(ctx); err != nil {
 		return err
 	}
+	settle, err := s.dir.enter()
+	if err != nil {
+		return err
+	}
+	defer func() { settle(err == nil) }()
 	s.log.Info("reloading", "script", s.o.script)
 	g, err := s.load(ctx)
 	if err != nil {

@@ -20,6 +20,8 @@ import (
 // server is a running mbserve.
 type server struct {
 	o          *options
+	dir        workDir
+	program    string // started by USR2
 	log        *slog.Logger
 	logQueue   *logging.Queue // before the log
 	out        *logFile       // nil: standard error, or the system log
@@ -73,6 +75,11 @@ func (s *server) run(d *detacher, stderr io.Writer) error {
 	signal.Ignore(syscall.SIGPIPE)
 	// Signals that would end a process that does not handle them are remembered until the server can do what they ask for.
 	signal.Notify(s.signals, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
+	s.dir = findWorkDir()
+	var err error
+	if s.program, err = s.dir.program(os.Args[0]); err != nil {
+		return err
+	}
 	if err := s.open(stderr); err != nil {
 		return err
 	}
@@ -182,6 +189,11 @@ func (s *server) start() (err error) {
 	if err != nil {
 		return err
 	}
+	if err := s.heir.inOldDir(s.adoptSockets); err != nil {
+		s.leaveShared()
+		s.stopNow()
+		return err
+	}
 	if s.heir != nil && s.heir.timers != nil {
 		s.intervals.Await()
 	}
@@ -200,10 +212,11 @@ func (s *server) start() (err error) {
 		err = s.o.privileges.drop()
 		s.credential = nil
 	}
-	for _, k := range s.inherited.closeRest() {
+	for _, k := range s.inherited.unused() {
 		s.log.Warn("the script does not listen on a socket that was passed to the server", "socket", k)
 	}
 	if err != nil {
+		s.leaveShared()
 		s.stopNow()
 	}
 	return err
@@ -274,10 +287,15 @@ func (s *server) wait() {
 
 // stopGracefully ends the server after what is in progress.
 func (s *server) stopGracefully() {
+	s.beginStop()
+	s.stop(s.engine.Drain)
+}
+
+// beginStop is the first step of every stop.
+func (s *server) beginStop() {
 	s.notify(s.manager.stopping())
 	s.endReload()
 	s.upgrading.end()
-	s.stop(s.engine.Drain)
 }
 
 // notify logs an error of a message to the service manager. Nothing else depends on these messages.
@@ -323,6 +341,7 @@ func (s *server) stop(drain func(context.Context) error) {
 			}
 		}
 	}()
+	s.serving.host.EndMains()
 	drain(ctx)
 	s.lastStats()
 	if err := s.serving.host.Stop(ctx); err != nil {

@@ -65,9 +65,7 @@ func (s *server) handle(sig os.Signal) (stopped bool) {
 		return true
 	}
 	s.log.Info("stopping at once", "signal", "QUIT")
-	s.notify(s.manager.stopping())
-	s.endReload()
-	s.upgrading.end()
+	s.beginStop()
 	s.lastStats()
 	s.stopNow()
 	return true

@@ -13,7 +13,8 @@ type about struct {
 	kind         uint16 // shm.Kind*; 0: not known
 	client       netip.AddrPort
 	method, path string
-	interval     string // name of the timer or the main handler
+	interval     string
+	main         string
 	id           string // of the request
 }
 
@@ -24,7 +25,7 @@ func (a *about) attrs() (attrs []slog.Attr) {
 		attrs = append(attrs, slog.String("client", client.String()))
 	}
 	for _, f := range [...]struct{ key, value string }{
-		{"method", a.method}, {"path", a.path}, {a.timerKey(), a.interval}, {"request_id", a.id},
+		{"method", a.method}, {"path", a.path}, {"interval", a.interval}, {"main", a.main}, {"request_id", a.id},
 	} {
 		if f.value != "" {
 			attrs = append(attrs, slog.String(f.key, f.value))
@@ -33,19 +34,14 @@ func (a *about) attrs() (attrs []slog.Attr) {
 	return attrs
 }
 
-// timerKey is the key of interval in the log.
-func (a *about) timerKey() string {
-	if a.kind == shm.KindMain {
-		return "main"
-	}
-	return "interval"
-}
-
-// String describes it as the worker's own messages do: "GET /path", "interval name", "connection".
+// String describes it as the worker's own messages do: "GET /path", "interval name", "main name",
+// "connection".
 func (a *about) String() string {
 	switch a.kind {
-	case shm.KindInterval, shm.KindMain:
-		return a.timerKey() + " " + a.interval
+	case shm.KindInterval:
+		return "interval " + a.interval
+	case shm.KindMain:
+		return "main " + a.main
 	case shm.KindSocket:
 		return "connection"
 	case shm.KindHTTP:
@@ -74,8 +70,10 @@ func (c *cell) about() *about {
 	size := uint32(len(c.body.window))
 	raw := part(c.body.window, h.RawOff, min(h.RawLen, size-min(h.RawOff, size)))
 	switch c.kind {
-	case shm.KindInterval, shm.KindMain:
+	case shm.KindInterval:
 		a.interval = quoted(raw)
+	case shm.KindMain:
+		a.main = quoted(raw)
 	case shm.KindHTTP:
 		a.method = quoted(part(raw, h.MethodOff, h.MethodLen))
 		a.path = "/" + quoted(part(raw, h.PathOff, h.PathLen))

@@ -21,8 +21,11 @@ func (c *cell) inspect(now int64) {
 	if !done && !c.wantsSocket(flags&shm.OutSocketWanted != 0, now) {
 		return
 	}
-	if flags&shm.OutReset != 0 && c.kind == shm.KindHTTP {
-		c.reset()
+	if c.kind == shm.KindHTTP {
+		c.response.readEnd(flags)
+		if flags&shm.OutReset != 0 && !c.response.whole {
+			c.reset()
+		}
 	}
 	if flags&shm.OutBodyWanted != 0 && !c.wantsBody() {
 		return
@@ -63,7 +66,7 @@ func (c *cell) wantsBody() bool {
 		return true
 	}
 	c.body.wanted = true
-	if c.x == nil {
+	if c.x == nil || c.answered {
 		return true
 	}
 	pos := c.pos

@@ -79,7 +79,7 @@ func (c *cell) outwaited(now int64) bool {
 // endHandler tells the worker to end the handler, if the peer has gone and the script wants that. A worker that has claimed
 // the exchange unseen is told in the next slow tick.
 func (c *cell) endHandler() {
-	if c.peer.handler == nil || c.peer.told || c.state != cellClaimed || !c.peer.finished && !c.peer.gone {
+	if c.peer.handler == nil || c.peer.told || c.state != cellClaimed || c.complete() || !c.peer.finished && !c.peer.gone {
 		return
 	}
 	c.peer.told, c.peer.since = true, c.l.on.Now()
@@ -87,10 +87,13 @@ func (c *cell) endHandler() {
 	c.worker.ask(shm.CtlClientGone)
 }
 
+// complete reports whether the handler has finished its response. It may go on then, whoever has gone.
+func (c *cell) complete() bool { return c.answered || c.response.whole }
+
 // outlived: the peer has gone, and the handler does not end. true: the worker is killed, and the exchange over.
 func (c *cell) outlived(now int64) bool {
 	c.endHandler()
-	if !c.peer.told || c.peer.handler.patience == 0 || now-c.peer.since < int64(c.peer.handler.patience) {
+	if !c.peer.told || c.complete() || c.peer.handler.patience == 0 || now-c.peer.since < int64(c.peer.handler.patience) {
 		return false
 	}
 	c.worker.in.Quit.Store(1) // if the handler returns now, the worker takes no other exchange that would be killed with it

@@ -97,6 +97,10 @@ func (c *cell) OutputRoom() {
 // Cancel implements backend.Running. An exchange that no worker has claimed is withdrawn. Otherwise its output is thrown
 // away until the worker has finished it, and the handler is ended if the script wants that.
 func (c *cell) Cancel() {
+	if c.answered {
+		c.cancelAnswered()
+		return
+	}
 	c.leave()
 	switch {
 	case c.state == cellDone:

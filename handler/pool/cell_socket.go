@@ -95,6 +95,7 @@ func (l *loop) StartSocket(fd, listener int, local, remote netip.AddrPort) error
 func (c *cell) putSocket(listener int, local, remote netip.AddrPort) error {
 	b := c.l.headBlock(shm.KindSocket, listener)
 	b.Local, b.Remote = shm.AddressOf(local), shm.AddressOf(remote)
+	b.Logged = c.l.p.h.cfg.RawAccess != nil
 	c.body.flags = shm.InEnd
 	return c.put(&b, nil)
 }

@@ -151,10 +151,12 @@ func (s *still) answer(worker int, c shmtest.Claim, n uint64) {
 }
 
 // plain is an exchange that takes everything.
-type plain struct{ bytes, done, failed, status int }
+type plain struct{ bytes, done, failed, status, complete, left int }
 
 func (x *plain) Output(a, b []byte, _ bool) int        { x.bytes += len(a) + len(b); return len(a) + len(b) }
 func (x *plain) Done(backend.End)                      { x.done++ }
+func (x *plain) Complete(backend.Running, backend.End) { x.complete++ }
+func (x *plain) Left(backend.Running)                  { x.left++ }
 func (x *plain) Failed(status int, _ time.Duration)    { x.failed++; x.status = status }
 func (x *plain) BodyRoom()                             {}
 func (x *plain) BodyWanted()                           {}

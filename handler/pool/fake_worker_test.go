@@ -134,6 +134,7 @@ type served struct {
 	taken uint64
 	head  shm.Head
 	block []byte
+	ends  uint32 // In* that end a read
 }
 
 func (s *served) signal() {
@@ -146,6 +147,13 @@ func (s *served) finish(result uint32) {
 	if s.p.w.Finish(s.c, result) {
 		shmtest.Ring(fdLoops + s.c.Loop)
 	}
+}
+
+// complete says that the response is whole, and goes on.
+func (s *served) complete(flags uint32) {
+	s.ends &^= shm.InCancel // a client that has gone after its response is not missed
+	s.out.Flags.Or(shm.OutComplete | flags)
+	s.signal()
 }
 
 // read takes up to len(to) bytes of the in-window. 0: there will be no more.
@@ -163,11 +171,11 @@ func (s *served) read(to []byte) int {
 			}
 			return int(n)
 		}
-		if flags&(shm.InEnd|shm.InAbort|shm.InCancel) != 0 && s.in.InHead.Load() == s.taken {
+		if flags&s.ends != 0 && s.in.InHead.Load() == s.taken {
 			return 0
 		}
 		s.p.sleep(func() bool {
-			return s.in.InHead.Load() != s.taken || s.in.Flags.Load()&(shm.InEnd|shm.InAbort|shm.InCancel) != 0
+			return s.in.InHead.Load() != s.taken || s.in.Flags.Load()&s.ends != 0
 		})
 	}
 }
@@ -196,7 +204,7 @@ func (s *served) write(p []byte) bool {
 }
 
 func (p *fakeProc) exchange(c shmtest.Claim) {
-	s := &served{p: p, c: c}
+	s := &served{p: p, c: c, ends: shm.InEnd | shm.InAbort | shm.InCancel}
 	s.in, s.iw = p.m.InCell(c.Loop, c.Cell)
 	s.out, s.ow = p.m.OutCell(c.Loop, c.Cell)
 	if s.in.Gen.Load() != c.Gen {

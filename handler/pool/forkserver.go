@@ -76,7 +76,7 @@ func startForkServer(h *Host, generation int) (*forkServer, error) {
 		ready: make(chan error, 1), gone: make(chan struct{}), workers: make(map[int32]*Worker),
 	}
 	fs.cmd = &exec.Cmd{
-		Path:       h.cfg.Program,
+		Path:       h.program(),
 		Args:       append([]string{title, h.cfg.Script}, h.cfg.Args...),
 		Env:        append(os.Environ(), h.env()...),
 		Stdout:     stdout,
@@ -95,6 +95,21 @@ func startForkServer(h *Host, generation int) (*forkServer, error) {
 	h.reading.Go(func() { (&relay{to: h.stdout}).copy(out) })
 	go fs.run()
 	return fs, nil
+}
+
+// program is what is started. By default it is the running program, not one that has been installed under its name since:
+// that one may have another idea of the shared memory.
+func (h *Host) program() string {
+	if h.cfg.Program != "" {
+		return h.cfg.Program
+	}
+	const running = "/proc/self/exe" // on Linux
+	now, errNow := os.Stat(h.self)
+	was, err := os.Stat(running)
+	if err == nil && (errNow != nil || !os.SameFile(now, was)) {
+		return running
+	}
+	return h.self
 }
 
 // env is the variables that make a program a fork server.

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"moonbridge/accesslog"
 	"moonbridge/handler/pool/listen"
 	"moonbridge/logging"
 )
@@ -48,13 +49,16 @@ type Config struct {
 	// ErrorPages answers a Lua error in an HTTP handler with a page that shows it. For developers only.
 	ErrorPages bool
 
-	// Intervals is shared by hosts of which one replaces another, so that the ticks of a timer that both have do not overlap.
-	// Default: one of the host's own.
-	Intervals *Intervals
-
 	// MainEnded is called when a main handler has ended, of its own accord: not because of Stop or Kill. failed: with an error,
 	// or its worker has died. It is called on a loop and must not block. Optional.
 	MainEnded func(pool int, name string, failed bool)
+
+	// RawAccess is called for each request that a worker has served on a raw connection, for an access log; nil: there is
+	// none. lost is how many other such requests the worker could not report. It is called by several goroutines at once.
+	RawAccess func(e *accesslog.Entry, lost int)
+	// Intervals is shared by hosts of which one replaces another, so that the ticks of a timer that both have do not overlap.
+	// Default: one of the host's own.
+	Intervals *Intervals
 
 	// Credential is the user and groups that the fork server and its workers run as; nil: those of this process. Changing
 	// them takes root.
@@ -69,14 +73,15 @@ const defaultWindow = 64 << 10
 // Host runs one script, with its fork server and its pools.
 type Host struct {
 	cfg   Config // immutable, completed
+	self  string // path of the running program, if Config.Program is not set
 	log   *slog.Logger
 	lines *lineLog // of fork servers
+
+	warned bool // http_options are ignored; belongs to the goroutine that reads listen{} calls
 
 	stdout  io.Writer      // Config.Stdout or own
 	own     *logging.Queue // before os.Stdout; nil: Config.Stdout is used
 	reading sync.WaitGroup // of what processes say: pipes and control sockets
-
-	warned bool // http_options are ignored; belongs to the goroutine that reads listen{} calls
 
 	mu    sync.Mutex
 	pools []*Pool // appended to while the first fork server loads the script
@@ -149,7 +154,7 @@ func load(ctx context.Context, cfg Config) (*Host, *forkServer, error) {
 func (h *Host) complete() (err error) {
 	c := &h.cfg
 	if c.Program == "" {
-		if c.Program, err = os.Executable(); err != nil {
+		if h.self, err = os.Executable(); err != nil {
 			return err
 		}
 	}

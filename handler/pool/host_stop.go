@@ -130,7 +130,7 @@ func (h *Host) hearOut() {
 	case <-done:
 	case <-t.C:
 	}
-	h.lines.quota.report()
+	h.lines.quota.Flush()
 	if h.own != nil {
 		h.own.Close(stdoutTimeout)
 	}

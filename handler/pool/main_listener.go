@@ -1,65 +1,68 @@
 package pool
 
-import (
-	"time"
+import "moonbridge/handler/shm"
 
-	"moonbridge/handler/backend"
-	"moonbridge/handler/pool/listen"
-	"moonbridge/handler/shm"
-)
+// A listener of proto main is a timer whose only tick is due when it starts, and lasts as long as the server is to run. What
+// is true of ticks is true of it: over a reload or a replacement the next generation's begins when the old one has ended. A
+// worker that runs such a handler counts as one that is away, like one with a raw connection.
 
-// mainListener is a listener of proto main: its handler is called once, in a worker that has nothing else to do meanwhile.
-// It belongs to loop 0. A worker that runs such a handler counts as one that is away, like one with a raw connection.
-type mainListener struct {
-	peerless
-	l    *loop
-	spec *listen.Listener
-}
-
-// startMains hands each main handler to a worker.
-func (l *loop) startMains() {
-	for i := range l.p.spec.Listeners {
-		s := &l.p.spec.Listeners[i]
-		if !s.Main() {
-			continue
-		}
-		m := &mainListener{l: l, spec: s}
-		if !l.startPeerless(m, shm.KindMain, i, s.Name) {
-			m.Failed(503, 0)
-		}
-	}
-}
-
-// stopMains takes back the main handlers that no worker has begun.
-func (l *loop) stopMains() {
-	s := &l.cells
-	for i := len(s.inUse) - 1; i >= 0; i-- {
-		c := s.inUse[i]
-		if c.kind == shm.KindMain && c.state == cellQueued && l.queue.Withdraw(c.index, c.pos) {
-			c.leave()
-			l.release(c)
-		}
-	}
-}
-
-// Done implements backend.Exchange. A worker resets what it has failed at.
-func (m *mainListener) Done(end backend.End) { m.ended(end == backend.EndReset) }
-
-// Failed implements backend.Exchange.
-func (m *mainListener) Failed(int, time.Duration) { m.ended(true) }
-
-// ended reports the end, unless the pool is being stopped, which is why a handler ends then.
-func (m *mainListener) ended(failed bool) {
-	p := m.l.p
-	if p.stopping.Load() || p.h.cfg.MainEnded == nil {
-		return
-	}
-	p.h.cfg.MainEnded(p.index, m.spec.Name, failed)
-}
-
-// runsMain takes note that the cell's worker runs a main handler. It may do so for as long as the server runs, so
-// request_timeout does not apply.
+// runsMain takes note that the cell's worker runs a main handler. No limit of time applies to it.
 func (c *cell) runsMain() {
 	c.worker.main.Store(true)
 	c.setAway(true)
+}
+
+// EndMains tells the main handlers to end, and begins none any more. Stop does that too, but what is to end first, such as
+// connections, may take long.
+func (h *Host) EndMains() {
+	for _, p := range h.Pools() {
+		p.endMains()
+	}
+}
+
+func (p *Pool) endMains() {
+	p.mainsEnding.Store(true)
+	p.mu.Lock()
+	loops := p.attached()
+	p.mu.Unlock()
+	for _, l := range loops {
+		l.on.Post(l.endMains)
+	}
+}
+
+// endMains takes back the main handlers that no worker has begun, and tells the workers of the others.
+func (l *loop) endMains() {
+	now := l.on.Now()
+	for i := len(l.cells.inUse) - 1; i >= 0; i-- {
+		c := l.cells.inUse[i]
+		switch {
+		case c.kind != shm.KindMain:
+		case c.state == cellQueued && l.queue.Withdraw(c.index, c.pos):
+			x := c.leave()
+			l.release(c)
+			x.Failed(503, 0)
+		default:
+			c.inspect(now) // who has it
+			c.dismissWorker()
+		}
+	}
+}
+
+// dismissWorker tells the worker that has the exchange to end when it has finished it.
+func (c *cell) dismissWorker() {
+	w := c.worker
+	if w == nil || !c.state.open() {
+		return
+	}
+	c.l.p.mu.Lock()
+	defer c.l.p.mu.Unlock()
+	w.dismiss()
+}
+
+// mainOver reports the end of a main handler, unless it was told to end. failed: with an error, or its worker has died.
+func (t *interval) mainOver(failed bool) {
+	p := t.l.p
+	if !p.mainsEnding.Load() && p.h.cfg.MainEnded != nil {
+		p.h.cfg.MainEnded(p.index, t.spec.Name, failed)
+	}
 }

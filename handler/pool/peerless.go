@@ -16,6 +16,10 @@ func (peerless) Output(a, b []byte, _ bool) int { return len(a) + len(b) }
 
 func (peerless) Done(backend.End) {}
 
+func (peerless) Complete(backend.Running, backend.End) {}
+
+func (peerless) Left(backend.Running) {}
+
 func (peerless) Failed(int, time.Duration) {}
 
 func (peerless) BodyRoom() {}

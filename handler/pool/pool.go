@@ -34,12 +34,13 @@ type Pool struct {
 	ends  []*handlerEnd // by listener
 
 	// Shared with the loops.
-	stopping atomic.Bool
-	noWorker atomic.Bool
-	inFlight atomic.Int64
-	epoch    atomic.Uint64 // counts changes of which workers serve
-	slots    []atomic.Pointer[Worker]
-	seqs     seqs
+	stopping    atomic.Bool
+	mainsEnding atomic.Bool // main handlers have been told to end
+	noWorker    atomic.Bool
+	inFlight    atomic.Int64
+	epoch       atomic.Uint64 // counts changes of which workers serve
+	slots       []atomic.Pointer[Worker]
+	seqs        seqs
 
 	sv supervisor
 
@@ -129,7 +130,6 @@ func (p *Pool) Attach(on backend.Loop) (backend.LoopBackend, error) {
 	p.loops[i] = l
 	if i == 0 {
 		l.startIntervals()
-		l.startMains()
 	}
 	return l, nil
 }

@@ -4,13 +4,13 @@ import "sync/atomic"
 
 // refuse has Start refuse exchanges, ends the timers, and starts no main handler any more.
 func (p *Pool) refuse() {
+	p.endMains()
 	p.mu.Lock()
 	p.stopping.Store(true)
 	loops := p.attached()
 	p.mu.Unlock()
 	for _, l := range loops {
 		l.on.Post(l.stopIntervals)
-		l.on.Post(l.stopMains)
 	}
 }
 
@@ -74,8 +74,8 @@ func (p *Pool) detach() {
 // flushLogs logs what is counted and not logged yet.
 func (p *Pool) flushLogs() {
 	p.tally.Flush()
-	p.lines.quota.report()
-	p.reports.quota.report()
+	p.lines.quota.Flush()
+	p.reports.quota.Flush()
 }
 
 // clearSlots ends the record of every worker, and returns those whose cells the loops have not reclaimed: the loops may

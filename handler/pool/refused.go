@@ -19,7 +19,7 @@ const (
 func (c *cell) count(status int, cause string) {
 	e := logging.Event{Level: slog.LevelWarn, Message: requestsFailed, Status: status, Cause: cause}
 	switch {
-	case c.x == nil || c.withoutConnection():
+	case c.x == nil || c.answered || c.withoutConnection():
 		return
 	case c.kind == shm.KindSocket && (status != 503 || c.socket.state != socketHeld):
 		return
@@ -27,6 +27,8 @@ func (c *cell) count(status int, cause string) {
 		e.Message, e.Status = connectionsRefused, 0
 	case status == 503:
 		e.Message = requestsRefused
+	case c.response.taken > 0:
+		e.Status = 0 // the response breaks off
 	}
 	c.l.p.tally.Add(e, func() []slog.Attr { return c.about().attrs() })
 }

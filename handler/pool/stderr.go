@@ -7,9 +7,10 @@ import (
 	"io"
 	"log/slog"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"moonbridge/logging"
 )
 
 const (
@@ -23,19 +24,17 @@ const (
 // lineLog writes the standard error of processes into the log, line by line. Safe for concurrent use.
 type lineLog struct {
 	log   *slog.Logger
-	quota quota
+	quota *logging.Quota
 }
 
 func newLineLog(log *slog.Logger) *lineLog {
-	l := &lineLog{log: log}
-	l.quota.init(linesPerSecond, linesBurst, func(count int) {
+	return &lineLog{log: log, quota: logging.NewQuota(linesPerSecond, linesBurst, func(count int) {
 		log.LogAttrs(context.Background(), slog.LevelWarn, "lines of standard error dropped: too many", slog.Int("count", count))
-	})
-	return l
+	})}
 }
 
 func (l *lineLog) line(text string, attrs []slog.Attr) {
-	if l.quota.allow(time.Now()) {
+	if l.quota.Allow() {
 		l.log.LogAttrs(context.Background(), slog.LevelInfo, text, attrs...)
 	}
 }

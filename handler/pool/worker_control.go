@@ -31,7 +31,7 @@ func (w *Worker) listen() {
 		case shm.MsgWorkerReady:
 			w.p.workerReady(w, time.Now())
 		case shm.MsgWorkerFailed:
-			w.p.log.Error("worker: prepare failed", "pid", w.pid.Load(), "err", string(body))
+			w.p.log.Error("worker: not started", "pid", w.pid.Load(), "err", string(body))
 		case shm.MsgReport:
 			if w.report(body) != nil {
 				w.kill("malformed report")
@@ -39,6 +39,10 @@ func (w *Worker) listen() {
 		case shm.MsgFiles:
 			if w.fs.h.loaded(body) != nil {
 				w.kill("malformed list of files")
+			}
+		case shm.MsgAccess:
+			if w.logAccess(body) != nil {
+				w.kill("malformed record of a request")
 			}
 		default:
 			w.kill("unknown message on its control socket")

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"time"
 	"unsafe"
 
 	"moonbridge/handler/shm"
@@ -82,7 +81,7 @@ func (r *report) event() logging.Event {
 func (r *report) about() []slog.Attr {
 	a := about{client: r.Remote.AddrPort(), method: r.method, path: r.path, interval: r.interval, id: r.id}
 	if r.in == "main" {
-		a.kind = shm.KindMain
+		a.interval, a.main = "", r.interval
 	}
 	return a.attrs()
 }
@@ -90,20 +89,18 @@ func (r *report) about() []slog.Attr {
 // reportLog writes reports into the log: one record each.
 type reportLog struct {
 	log   *slog.Logger
-	quota quota
+	quota *logging.Quota
 }
 
 func newReportLog(log *slog.Logger) *reportLog {
-	l := &reportLog{log: log}
-	l.quota.init(reportsPerSecond, reportsBurst, func(count int) {
+	return &reportLog{log: log, quota: logging.NewQuota(reportsPerSecond, reportsBurst, func(count int) {
 		log.LogAttrs(context.Background(), slog.LevelError, "errors of handlers not logged: too many", slog.Int("count", count))
-	})
-	return l
+	})}
 }
 
 // write logs a report, unless there have been too many.
 func (l *reportLog) write(w *Worker, r *report) {
-	if !l.quota.allow(time.Now()) {
+	if !l.quota.Allow() {
 		return
 	}
 	attrs := []slog.Attr{slog.Int("pid", int(w.pid.Load())), slog.String("in", r.in)}

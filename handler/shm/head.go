@@ -18,6 +18,8 @@ type HeadBlock struct {
 	Request *httpparse.Head // KindHTTP. Its Persistent says whether the server is willing to keep the connection
 	Expect  bool            // the peer waits for an answer to Expect: 100-continue (RFC 9110 §10.1.1)
 
+	Logged bool // KindSocket: requests on the connection are for the access log
+
 	Name string // KindInterval, KindMain: the name of the listener
 }
 
@@ -47,6 +49,9 @@ func (b *HeadBlock) Put(to []byte) {
 		Size: uint32(size), Kind: b.Kind, Listener: b.Listener, Exchange: b.Exchange,
 		RawOff: uint32(headSize), RawLen: uint32(len(b.Name)),
 		Local: b.Local, Remote: b.Remote,
+	}
+	if b.Logged {
+		h.Flags = HeadLogged
 	}
 	n := headSize + copy(to[headSize:], b.Name)
 	if r := b.Request; r != nil {

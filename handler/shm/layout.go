@@ -114,8 +114,8 @@ func ResultOf(word, gen uint64) uint32 {
 // NoResult is the result word of an exchange that has no result yet. A few flipped bits do not turn it into one.
 func NoResult(gen uint64) uint64 { return Result(^gen, 0) }
 
-// Bits of the low half of OutCell.Result. From ResultStatusShift on, with ResultDone and without output: the status that the
-// server answers itself.
+// Bits of the low half of OutCell.Result. From ResultStatusShift on, with ResultDone and no output but interim responses: the
+// status that the server answers itself.
 const (
 	ResultDone   = 1 << iota // the exchange is over
 	ResultClose              // close the connection when the output is sent
@@ -134,6 +134,8 @@ const (
 	OutPending                  // output is held back and should be sent soon
 	OutSocketWanted             // KindSocket: the worker waits for the connection's socket
 	OutReset                    // the handler has reset the connection, and still runs
+	OutComplete                 // all of the response is published, whatever the handler still does
+	OutClose                    // with OutComplete: close the connection after the response
 )
 
 // OutCell is mb_out_cell: the worker's half of a cell. The out-window follows it.
@@ -164,6 +166,7 @@ const (
 	HeadExpect                // Expect: 100-continue is not answered yet
 	HeadAsterisk              // OPTIONS *: there is neither path nor query
 	HeadHasBody
+	HeadLogged // KindSocket: requests on the connection are for the access log
 )
 
 // LengthUnknown is Head.ContentLength of a chunked body.
@@ -217,9 +220,10 @@ const (
 	MsgFork                    // … Fork, with descriptors
 	MsgKill                    // … Kill
 	MsgWorkerReady             // worker → server: prepare has returned
-	MsgWorkerFailed            // … prepare failed: text
+	MsgWorkerFailed            // … it cannot use the shared memory: text
 	MsgFiles                   // fork server or worker → server: files that were loaded
 	MsgReport                  // worker → server: Report
+	MsgAccess                  // worker → server: MsgAccessBody and its text: a request on a raw connection
 )
 
 // Bytes on a worker's control socket.
@@ -241,6 +245,21 @@ type MsgForkedBody struct {
 
 // MsgExitedBody is mb_msg_exited. Status is that of waitpid.
 type MsgExitedBody struct{ Pid, Status int32 }
+
+// NotServed is MsgAccessBody.Service of a request that no handler was called for.
+const NotServed = ^uint64(0)
+
+// MsgAccessBody is mb_msg_access.
+type MsgAccessBody struct {
+	Time            int64  // ns since 1970: when the request's head was complete
+	Service, Total  uint64 // ns
+	Bytes           uint64 // of the response's body, as sent
+	Status          uint32
+	Lost            uint32    // messages of this type that could not be sent before this one
+	Ends            [5]uint16 // of method, target, referer, user agent, id: their places in the text
+	Minor, Complete uint8
+	Remote          Address
+}
 
 // MsgKillBody is mb_msg_kill.
 type MsgKillBody struct{ Pid, Sig int32 }

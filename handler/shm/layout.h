@@ -112,7 +112,8 @@ typedef struct {
 #define MB_CLOSE  2u  /* close the connection when the output is sent */
 #define MB_RESET  4u  /* reset the connection: the response broke off */
 #define MB_RETIRE 8u  /* this worker takes no further exchange (handler returned false) */
-/* bits 16..31: with DONE and no output: status that the server answers itself */
+/* bits 16..31: with DONE and no output but interim responses: status that the server
+ * answers itself */
 #define MB_STATUS_SHIFT 16
 #define MB_CLIENT_GONE 499u /* as status: the client has gone, there is no one to answer */
 
@@ -125,6 +126,9 @@ typedef struct {
                                  when it has arrived */
 #define MB_OUT_RESET 8u /* the handler has reset the connection, and still runs: no
                                  more output of this exchange is wanted */
+#define MB_OUT_COMPLETE 16u /* all of the response is published: the client waits for nothing
+                                 more, whatever the handler still does */
+#define MB_OUT_CLOSE 32u /* with COMPLETE: close the connection after the response */
 
 /* The worker's half of a cell; the out-window follows it. */
 typedef struct {
@@ -160,6 +164,7 @@ typedef struct {
 #define MB_HEAD_EXPECT    8u  /* Expect: 100-continue is not answered yet */
 #define MB_HEAD_ASTERISK  16u /* OPTIONS *: path and query are nil */
 #define MB_HEAD_HAS_BODY  32u
+#define MB_HEAD_LOGGED    64u /* MB_KIND_SOCKET: requests on the connection are for the access log */
 
 #define MB_LENGTH_UNKNOWN UINT64_MAX
 
@@ -212,7 +217,7 @@ typedef struct {
 #define MB_MSG_KILL        9u /* mb_msg_kill; ignored unless the pid is that of a living child */
 /* Worker → server, on the worker's control socket */
 #define MB_MSG_WORKER_READY  10u /* prepare has returned */
-#define MB_MSG_WORKER_FAILED 11u /* prepare failed: text with traceback; then exit 1 */
+#define MB_MSG_WORKER_FAILED 11u /* it cannot use the shared memory: text; then exit 1 */
 /* Fork server or worker → server, if MB_ENV_DEVELOPMENT asks for it */
 #define MB_MSG_FILES 12u /* files that were loaded: of the script before READY or FAILED, then
                             what a worker loads. Each one is text with a NUL after it: "M S I P",
@@ -220,6 +225,8 @@ typedef struct {
                             if there was no such file */
 /* Worker → server, on the worker's control socket */
 #define MB_MSG_REPORT 13u /* mb_msg_report: what is to be logged of an error */
+#define MB_MSG_ACCESS 14u /* worker → server: mb_msg_access and its text: a request on a raw connection,
+                             for the access log. Not sent while the socket is full */
 /* Server → worker: single bytes without a header */
 #define MB_CTL_FLUSH 'F' /* publish what send_data holds back */
 #define MB_CTL_TRACEBACK 'T' /* log what Lua is at: the worker is about to be killed */
@@ -232,6 +239,17 @@ typedef struct { uint32_t pool, slot; int32_t pid, err; } mb_msg_forked; /* err:
 typedef struct { int32_t pid, status; } mb_msg_exited;   /* status is that of waitpid */
 typedef struct { int32_t pid, sig; } mb_msg_kill;
 
+#define MB_NOT_SERVED UINT64_MAX
+typedef struct {
+	int64_t time;            /* ns since 1970: when the request's head was complete */
+	uint64_t service, total; /* ns; service: MB_NOT_SERVED if no handler was called */
+	uint64_t bytes;          /* of the response's body, as sent */
+	uint32_t status;
+	uint32_t lost;           /* messages of this type that could not be sent before this one */
+	uint16_t ends[5];        /* of method, target, referer, user agent, id: their places in the text */
+	uint8_t minor, complete;
+	mb_address remote;
+} mb_msg_access;
 /* The parts of a REPORT follow it, in the order of their lengths, without padding. Only message and
  * traceback may contain any bytes. */
 typedef struct {
@@ -241,7 +259,7 @@ typedef struct {
 	uint32_t message_len, traceback_len; /* at most MB_REPORT_TEXT_MAX together */
 	uint32_t in_len; /* what was running: request, interval, connection, prepare, finish … */
 	uint32_t method_len, path_len, id_len; /* of a request */
-	uint32_t interval_len; /* name of an interval */
+	uint32_t interval_len; /* name of an interval or a main handler */
 	mb_address remote; /* of a request or a connection */
 } mb_msg_report;
 #define MB_REPORT_TEXT_MAX (64u << 10)

@@ -94,7 +94,7 @@ void mb_origin_set(mb_origin *o)
 	}
 }
 
-/* Describes it in one line: "GET /path [id]", "interval name" or what it is in. */
+/* Describes it in one line: "GET /path [id]", "interval name", "main name", or what it is in. */
 void mb_origin_line(const mb_origin *o, char *to, size_t cap)
 {
 	if (o->interval[0])

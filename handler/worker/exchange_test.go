@@ -25,7 +25,8 @@ type request struct {
 
 	published int64 // InCell.Published
 
-	raw           int // a raw connection: the descriptor to hand over, -1 to hand over none
+	logged        bool // a raw connection: the server has an access log
+	raw           int  // a raw connection: the descriptor to hand over, -1 to hand over none
 	local, remote shm.Address
 }
 
@@ -56,7 +57,7 @@ func (w *worker) headBlock(r *request) []byte {
 	h := shm.HeadBlock{Kind: shm.KindHTTP, Listener: r.listener, Local: r.local, Remote: r.remote}
 	switch {
 	case r.raw != 0:
-		h.Kind = shm.KindSocket
+		h.Kind, h.Logged = shm.KindSocket, r.logged
 	case r.head == "":
 		h.Kind, h.Name = shm.KindInterval, r.interval
 		if r.main {

@@ -412,7 +412,7 @@ func (w *worker) note(body []byte) {
 	r := w.report(body)
 	who := r.in
 	if r.interval != "" {
-		who = "interval " + r.interval
+		who = r.in + " " + r.interval
 	} else if r.method != "" {
 		who = r.method + " " + r.path
 	}

@@ -24,6 +24,7 @@ func layoutInC() map[string][]uintptr {
 		forked    C.mb_msg_forked
 		exited    C.mb_msg_exited
 		kill      C.mb_msg_kill
+		access    C.mb_msg_access
 		report    C.mb_msg_report
 		entry     C.mb_entry
 	)
@@ -68,6 +69,10 @@ func layoutInC() map[string][]uintptr {
 			unsafe.Offsetof(forked.pid), unsafe.Offsetof(forked.err)},
 		"MsgExitedBody": {unsafe.Sizeof(exited), unsafe.Offsetof(exited.pid), unsafe.Offsetof(exited.status)},
 		"MsgKillBody":   {unsafe.Sizeof(kill), unsafe.Offsetof(kill.pid), unsafe.Offsetof(kill.sig)},
+		"MsgAccessBody": {unsafe.Sizeof(access), unsafe.Offsetof(access.time), unsafe.Offsetof(access.service),
+			unsafe.Offsetof(access.total), unsafe.Offsetof(access.bytes), unsafe.Offsetof(access.status),
+			unsafe.Offsetof(access.lost), unsafe.Offsetof(access.ends), unsafe.Offsetof(access.minor),
+			unsafe.Offsetof(access.complete), unsafe.Offsetof(access.remote)},
 		"MsgReportBody": {unsafe.Sizeof(report), unsafe.Offsetof(report.level), unsafe.Offsetof(report.status),
 			unsafe.Offsetof(report.message_cut), unsafe.Offsetof(report.traceback_cut),
 			unsafe.Offsetof(report.message_len), unsafe.Offsetof(report.traceback_len),
@@ -89,15 +94,16 @@ func constantsInC() map[string]uint64 {
 		"ResultStatusShift": C.MB_STATUS_SHIFT, "ClientGone": C.MB_CLIENT_GONE,
 		"OutBodyWanted": C.MB_OUT_BODY_WANTED, "OutPending": C.MB_OUT_PENDING,
 		"OutSocketWanted": C.MB_OUT_SOCKET_WANTED, "OutReset": C.MB_OUT_RESET, "KindSocket": C.MB_KIND_SOCKET,
+		"OutComplete": C.MB_OUT_COMPLETE, "OutClose": C.MB_OUT_CLOSE,
 		"KindHTTP": C.MB_KIND_HTTP, "KindInterval": C.MB_KIND_INTERVAL, "KindMain": C.MB_KIND_MAIN,
 		"HeadIsHead": C.MB_HEAD_IS_HEAD, "HeadHTTP10": C.MB_HEAD_HTTP10, "HeadKeepalive": C.MB_HEAD_KEEPALIVE,
-		"HeadExpect": C.MB_HEAD_EXPECT, "HeadAsterisk": C.MB_HEAD_ASTERISK, "HeadHasBody": C.MB_HEAD_HAS_BODY,
+		"HeadExpect": C.MB_HEAD_EXPECT, "HeadAsterisk": C.MB_HEAD_ASTERISK, "HeadHasBody": C.MB_HEAD_HAS_BODY, "HeadLogged": C.MB_HEAD_LOGGED,
 		"LengthUnknown": C.MB_LENGTH_UNKNOWN, "MsgMax": C.MB_MSG_MAX,
 		"MsgListen": C.MB_MSG_LISTEN, "MsgReady": C.MB_MSG_READY, "MsgFailed": C.MB_MSG_FAILED,
 		"MsgForked": C.MB_MSG_FORKED, "MsgExited": C.MB_MSG_EXITED, "MsgListenOK": C.MB_MSG_LISTEN_OK,
 		"MsgListenErr": C.MB_MSG_LISTEN_ERR, "MsgFork": C.MB_MSG_FORK, "MsgKill": C.MB_MSG_KILL,
 		"MsgWorkerReady": C.MB_MSG_WORKER_READY, "MsgWorkerFailed": C.MB_MSG_WORKER_FAILED,
-		"MsgFiles": C.MB_MSG_FILES, "MsgReport": C.MB_MSG_REPORT,
+		"MsgFiles": C.MB_MSG_FILES, "MsgReport": C.MB_MSG_REPORT, "MsgAccess": C.MB_MSG_ACCESS, "NotServed": C.MB_NOT_SERVED,
 		"ReportTextMax": C.MB_REPORT_TEXT_MAX,
 		"LevelInfo":     C.MB_LEVEL_INFO, "LevelWarn": C.MB_LEVEL_WARN, "LevelError": C.MB_LEVEL_ERROR,
 		"CtlFlush": C.MB_CTL_FLUSH, "CtlSocket": C.MB_CTL_SOCKET,

@@ -28,7 +28,9 @@ var inputPool = sync.OnceValue(bufio.NewPool)
 //export mbConnOpen
 func mbConnOpen(l *C.mb_rawhttp) {
 	raw := (*shm.Head)(unsafe.Pointer(l.raw))
+	log, ids := accessOf(raw)
 	rawHTTP = rawhttp.New(int(l.fd), rawhttp.Config{
+		Log: log, IDs: ids,
 		Bell:      int(l.bell),
 		Socket:    (*atomic.Int32)(unsafe.Pointer(l.socket)),
 		Pool:      inputPool(),

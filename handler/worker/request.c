@@ -173,14 +173,14 @@ static int push_field(lua_State *L, int id)
 		return mb_body_push(L);
 	case F_SOCKET:
 		return mb_request_socket(L);
-	case F_ID:
-		return push_id(L);
 	case F_HOST:
 		return mb_push_host(L);
 	case F_FRESH:
 		return mb_push_fresh(L);
 	case F_FAULTY:
 		return mb_push_faulty(L);
+	case F_ID:
+		return push_id(L);
 	}
 	return 0;
 }

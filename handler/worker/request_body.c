@@ -4,9 +4,17 @@
 
 #include <string.h>
 
-static int body_ready(void)
+/* The MB_IN_* of the body. A client that has gone after it had its whole response does not
+ * keep the handler from reading what has arrived. */
+static uint32_t in_flags(void)
 {
 	uint32_t f = __atomic_load_n(&exchange.in_cell->flags, __ATOMIC_ACQUIRE);
+	return response.state == MB_RESPONSE_DONE ? f & ~MB_IN_CANCEL : f;
+}
+
+static int body_ready(void)
+{
+	uint32_t f = in_flags();
 	return (f & (MB_IN_END | MB_IN_ABORT | MB_IN_CANCEL)) ||
 	       __atomic_load_n(&exchange.in_cell->in_head, __ATOMIC_ACQUIRE) > exchange.taken;
 }
@@ -38,7 +46,7 @@ size_t mb_body_next(lua_State *L, const uint8_t **p)
 		return 0;
 	for (;;) {
 		/* END is set after the final in_head, so it must be read first. */
-		uint32_t f = __atomic_load_n(&exchange.in_cell->flags, __ATOMIC_ACQUIRE);
+		uint32_t f = in_flags();
 		uint64_t head = __atomic_load_n(&exchange.in_cell->in_head, __ATOMIC_ACQUIRE);
 		if (f & MB_IN_CANCEL)
 			mb_raise_cancelled(L);

@@ -130,7 +130,10 @@ int mb_flush(lua_State *L)
 		return misuse(L, "flush");
 	if (response.broken)
 		return mb_raise_cancelled(L);
-	/* An open header section cannot be sent: its end is not known yet. */
+	/* An open header section cannot be sent: its end is not known yet. A response without
+	 * a body is an exception, because nothing else is left that could be flushed. */
+	if (response.state == MB_RESPONSE_STATUS && response.bodiless)
+		response.state = MB_RESPONSE_BODY;
 	if (response.state == MB_RESPONSE_BODY)
 		mb_output_flush(L);
 	return 0;
@@ -156,7 +159,7 @@ static void finish(lua_State *L, int returned)
 		luaL_error(L, "%sfinish: less data (%s bytes) than the Content-Length that was sent (%s)",
 			returned ? callback_place(L) : "", mb_push_count(L, response.sent), mb_push_count(L, response.length));
 	response.state = MB_RESPONSE_BODY;
-	mb_output_finish(L);
+	mb_output_finish(L, returned);
 }
 
 int mb_finish(lua_State *L)
@@ -213,5 +216,5 @@ void mb_response_error(lua_State *L, int status)
 	response.state = MB_RESPONSE_BODY;
 	line[n++] = '\n';
 	mb_output_data(L, line + 4, n - 4);
-	mb_output_finish(L);
+	mb_output_finish(L, 1);
 }

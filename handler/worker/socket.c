@@ -156,8 +156,8 @@ static int socket_cancel(lua_State *L)
 	mb_socket *s = check_socket(L, 1);
 	if (s->raw)
 		mb_socket_cancel(s);
-	else if (!(exchange.out_flags & MB_OUT_RESET))
-		cancel_exchange();
+	else if (!(exchange.out_flags & (MB_OUT_RESET | MB_OUT_COMPLETE)))
+		cancel_exchange(); /* the connection is still that of this request */
 	lua_pushboolean(L, 1);
 	return 1;
 }

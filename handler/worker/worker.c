@@ -23,18 +23,13 @@ static int call_hook(lua_State *L, int ref)
 	return failed;
 }
 
-static int fail_start(const char *why, size_t n)
-{
-	fflush(NULL);
-	mb_message_send(process.control, MB_MSG_WORKER_FAILED, why, n > MB_TEXT_MAX ? MB_TEXT_MAX : n);
-	return -1;
-}
-
 static int prepare(lua_State *L, const mb_pool *p)
 {
 	const char *why = mb_memory_begin(L, p->memory_limit);
-	if (why)
-		return fail_start(why, strlen(why));
+	if (why) {
+		mb_report_text(MB_LEVEL_ERROR, &(mb_origin){.in = "prepare"}, why, strlen(why));
+		return -1;
+	}
 	mb_timeout_set_name("prepare");
 	int failed = call_hook(L, p->prepare);
 	mb_timeout_clear();

@@ -134,11 +134,15 @@ static void note_claim(void)
 }
 
 /* A client that has gone, or has sent an incomplete or malformed body, is not the
- * application's fault. Errors that say no more than that are not logged as errors. */
+ * application's fault. Errors that say no more than that are not logged as errors. To read a
+ * body after the response is: the server does not wait for the rest of it then. */
 static int peers_fault(const char *s)
 {
-	return (exchange.cancelled && strstr(s, "client has closed the connection")) ||
-	       (exchange.peer_status && strstr(s, "request body: ")) ||
+	if (exchange.cancelled && strstr(s, "client has closed the connection"))
+		return 1;
+	if (exchange.out_flags & MB_OUT_COMPLETE)
+		return 0;
+	return (exchange.peer_status && strstr(s, "request body: ")) ||
 	       (exchange.peer_status == 413 && strstr(s, "request body exceeds request_body_size_limit"));
 }
 
@@ -184,6 +188,8 @@ uint32_t mb_exchange_settle(lua_State *L, int failed)
 	mb_response_lock();
 	response.pending = 0;
 	mb_response_unlock();
+	if (exchange.out_flags & MB_OUT_COMPLETE) /* the client has it, whatever went wrong then */
+		return MB_DONE | (exchange.out_flags & MB_OUT_CLOSE ? MB_CLOSE : 0);
 	if (ended_by_client() && response.written == 0 && !response.broken)
 		return MB_DONE | MB_CLOSE | MB_CLIENT_GONE << MB_STATUS_SHIFT;
 	if (response.published || response.broken || mb_cancelled())
@@ -197,8 +203,8 @@ uint32_t mb_exchange_settle(lua_State *L, int failed)
 	}
 	if (response.written == 0)
 		return MB_DONE | (mb_body_complete() ? 0 : MB_CLOSE) | status << MB_STATUS_SHIFT;
-	/* Interim responses have gone out. The server only answers exchanges without output,
-	 * so the answer has to come from here. */
+	/* Interim responses have gone out. On a raw connection the answer after them has to come
+	 * from here, so it always does. */
 	lua_pushcfunction(L, answer_status);
 	lua_pushinteger(L, (lua_Integer)status);
 	if (lua_pcall(L, 1, 0, 0) || response.broken)

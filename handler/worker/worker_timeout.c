@@ -45,7 +45,10 @@ static void give_up_exchange(int raw)
 	mb_out_cell *oc = mb_out_cell_at(exchange.loop, exchange.cell);
 	uint32_t result = MB_DONE | MB_RETIRE;
 	if (!raw && exchange.head.kind == MB_KIND_HTTP) {
-		if (__atomic_load_n(&oc->out_head, __ATOMIC_ACQUIRE))
+		/* Interim responses do not keep the server from answering. */
+		if (exchange.out_flags & MB_OUT_COMPLETE)
+			result |= exchange.out_flags & MB_OUT_CLOSE ? MB_CLOSE : 0;
+		else if (response.published)
 			result |= MB_RESET;
 		else
 			result |= MB_CLOSE | 504u << MB_STATUS_SHIFT;

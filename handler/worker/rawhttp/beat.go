@@ -84,6 +84,10 @@ func (c *Conn) comeBy(h *heldBack) bool {
 		}
 	}
 	c.lookAtSocket()
+	if c.complete() {
+		c.afterResponse()
+		return true
+	}
 	if !c.endHandler() {
 		return true
 	}

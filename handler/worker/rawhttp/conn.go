@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"moonbridge/accesslog"
 	"moonbridge/bufio"
 	"moonbridge/handler/shm"
 	"moonbridge/httpparse"
@@ -53,6 +54,8 @@ type Conn struct {
 	sent       uint64 // bytes taken out of the out-window
 	own        []byte // bytes of our own that are sent before those of the out-window
 	stuck      bool   // output has been waiting for the socket since movedAt
+	settled    bool   // the response is complete and out: see settle
+	access     access
 	number     uint64 // of exchanges so far
 
 	beatState
@@ -87,6 +90,11 @@ type Config struct {
 
 	Block  shm.HeadBlock // what the head blocks of all requests have in common
 	Limits Limits
+
+	// Log is called with mu held when an exchange is over, for the access log; nil: there is none. IDs makes ids for
+	// requests then.
+	Log func(*accesslog.Entry)
+	IDs accesslog.IDs
 }
 
 // Limits are the options of generate_handler. A timeout of 0 means none.
@@ -154,6 +162,7 @@ func (c *Conn) Step(first bool) {
 	}
 	c.lookAtSocket()
 	sent, moved := c.send(), c.pump()
+	c.sendContinue()
 	if c.broken {
 		c.cancel()
 	}
@@ -218,10 +227,8 @@ func (c *Conn) Notify() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.lookAtSocket()
-	if c.cfg.Out.Flags.Load()&shm.OutBodyWanted != 0 && c.body.Continue() && c.cfg.Out.OutHead.Load() == 0 {
-		c.own = append(c.own, httpwrite.Continue...)
-	}
 	c.send()
+	c.sendContinue()
 }
 
 // lookAtSocket notices that the application has closed the socket. The connection is none of our business then. What the

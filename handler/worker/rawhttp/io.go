@@ -126,6 +126,7 @@ func (c *Conn) Close(failed bool) (reset bool) {
 		c.linger()
 	}
 	c.shut()
+	c.logAccess(false) // of a request whose peer has gone before it was complete
 	c.input.Release(c.cfg.Pool)
 	return c.how == closeReset
 }

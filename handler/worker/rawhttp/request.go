@@ -77,6 +77,7 @@ func (c *Conn) begin(n int) bool {
 	c.isHead = h.IsHead
 	c.persistent = h.Persistent && !c.ending()
 	c.parser.Reset()
+	c.recordHead()
 	await, err := c.body.Begin(h, c.input.Len()-n, &c.bodyLimits)
 	if err != nil {
 		return c.refuse(httpparse.StatusOf(err))
@@ -89,6 +90,7 @@ func (c *Conn) begin(n int) bool {
 		if m, err := c.parser.Parse(h, c.input.Unread(), &c.cfg.Limits.Head); m != n || err != nil {
 			return c.refuse(400)
 		}
+		c.recordHead()
 		c.body.Begin(h, c.input.Len()-n, &c.bodyLimits)
 	}
 	return c.dispatch(n)
@@ -135,6 +137,7 @@ func (c *Conn) dispatch(n int) bool {
 	c.lookAtPeer()
 	c.pump()
 	c.wake()
+	c.recordStart()
 	return true
 }
 
