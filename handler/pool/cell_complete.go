@@ -102,6 +102,7 @@ func (c *cell) giveRoom() bool {
 // done notes that the worker has finished the exchange.
 func (c *cell) done(result uint32) {
 	c.setState(cellDone)
+	c.l.finished++
 	c.response.result = result
 	if c.times.timed {
 		c.times.done = c.l.on.Clock()

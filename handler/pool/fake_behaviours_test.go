@@ -93,6 +93,19 @@ var behaviours = map[string]func(s *served, query string){
 		s.write([]byte("held"))
 		s.finish(0)
 	},
+	"until-gone": func(s *served, query string) { // until its client has gone
+		s.out.Flags.Or(shm.OutPending) // visible: it has begun
+		s.signal()
+		<-s.p.gone
+		s.finish(shm.ResultClose | 499<<shm.ResultStatusShift)
+	},
+	"peer": func(s *served, query string) { // says what it is told of its client
+		if query != "" {
+			awaitFile(query)
+		}
+		s.write([]byte(fmt.Sprintf("ended %v, told %d times", s.in.Flags.Load()&shm.InPeerEnd != 0, len(s.p.gone))))
+		s.finish(0)
+	},
 	"finish": func(s *served, query string) { // and works on until there is a file of this name
 		s.write([]byte("finished"))
 		s.complete(0)

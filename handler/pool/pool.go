@@ -30,7 +30,8 @@ type Pool struct {
 	mem   *shm.Memory
 	bells []*shm.Doorbell // of the loops
 	cpus  cpus
-	limit int64 // exchanges in progress, all loops together
+	limit int64         // exchanges in progress, all loops together
+	ends  []*handlerEnd // by listener
 
 	// Shared with the loops.
 	stopping    atomic.Bool
@@ -67,6 +68,7 @@ func newPool(h *Host, index int, spec *listen.Spec) (*Pool, error) {
 		lines: newLineLog(h.log),
 		limit: int64(o.QueueLimit + o.MaxFork),
 		cpus:  allCPUs(),
+		ends:  handlerEnds(spec),
 		loops: make([]*loop, h.cfg.Loops),
 		slots: make([]atomic.Pointer[Worker], o.MaxFork+spareSlots),
 		sv:    newSupervisor(),

@@ -63,6 +63,7 @@ typedef struct {
 #define MB_IN_CANCEL    4u  /* the peer is gone: output is thrown away */
 #define MB_IN_TOO_LARGE 8u  /* with ABORT: body above request_body_size_limit */
 #define MB_IN_WANT_ROOM 16u /* the loop waits for room in the in-window */
+#define MB_IN_PEER_END  32u /* the peer has sent its FIN: it may still read, or have gone */
 
 /* The server's half of a cell; the in-window follows it. */
 typedef struct {
@@ -71,7 +72,9 @@ typedef struct {
 	uint64_t out_tail; /* bytes taken out of the out-window so far */
 	uint32_t flags;    /* MB_IN_* */
 	uint32_t pad0;
-	uint8_t  pad[32];
+	uint64_t published; /* ns of CLOCK_MONOTONIC when it was put into the queue: workers
+	                       compare exchanges of different loops by it */
+	uint8_t  pad[24];
 } mb_in_cell;
 
 /* One per loop, in the out segment. */
@@ -112,6 +115,7 @@ typedef struct {
 /* bits 16..31: with DONE and no output but interim responses: status that the server
  * answers itself */
 #define MB_STATUS_SHIFT 16
+#define MB_CLIENT_GONE 499u /* as status: the client has gone, there is no one to answer */
 
 /* mb_out_cell.flags */
 #define MB_OUT_BODY_WANTED 1u /* the handler reads the body: answer Expect: 100-continue */
@@ -228,6 +232,7 @@ typedef struct {
 /* Server → worker: single bytes without a header */
 #define MB_CTL_FLUSH 'F' /* publish what send_data holds back */
 #define MB_CTL_TRACEBACK 'T' /* log what Lua is at: the worker is about to be killed */
+#define MB_CTL_CLIENT_GONE 'G' /* end the handler whose client has gone (on_client_gone) */
 #define MB_CTL_SOCKET 'S' /* with a descriptor: the socket that was asked for */
 #define MB_CTL_END_INPUT 'E' /* the server is stopping: end the input of the raw connection, if
                                nothing has happened on it since the last of these bytes */

@@ -123,6 +123,8 @@ typedef struct {
 	double maximum_input_chunk_size, minimum_output_chunk_size;
 	double idle_timeout, request_header_timeout, stall_timeout;
 	double response_timeout, drain_timeout;
+	double on_client_gone; /* 1: the handler is ended by an error; 0: it goes on */
+	double client_gone_timeout;
 	int post_stream_1_0; /* stream handlers get the name of the field as an argument */
 	int static_date, static_close; /* what the static headers contain */
 	size_t static_len;
@@ -140,6 +142,7 @@ enum {
 typedef struct {
 	void (*notify)(void);            /* the cell has changed */
 	void (*wait)(int (*ready)(void)); /* blocks until ready() */
+	int (*gone)(void);               /* has the client gone? */
 } mb_transport;
 
 typedef struct {
@@ -156,6 +159,7 @@ typedef struct {
 	mb_head head;              /* a copy */
 	const uint8_t *head_bytes; /* the head block: in the window or in head_copy */
 	const mb_http_options *options;
+	uint32_t end_flags;      /* MB_IN_* that mean that the handler has to end */
 	uint32_t out_flags;      /* MB_OUT_* as stored; changed under the lock of response */
 	uint64_t taken;          /* bytes taken out of the in-window */
 	int body_wanted;         /* MB_OUT_BODY_WANTED was set, or is not needed */
@@ -188,7 +192,8 @@ static inline int mb_is_last_response(void)
 void mb_notify(void);                   /* tells the loop that this cell has changed */
 void mb_wait(int (*ready)(void));       /* blocks until ready() */
 int mb_doorbell_wait(void);
-int mb_cancelled(void);
+int mb_cancelled(void);                 /* the handler has to end: it has no client */
+int mb_client_gone(void);               /* the client has gone, as far as is known */
 int mb_raise_cancelled(lua_State *L);
 int mb_body_complete(void);             /* all of it was read or is in the window */
 void mb_input_consume(uint64_t n);      /* n more bytes of the in-window are no longer needed */

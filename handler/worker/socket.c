@@ -177,6 +177,13 @@ static int socket_cancel(lua_State *L)
 	return 1;
 }
 
+static int socket_alive(lua_State *L)
+{
+	mb_socket *s = check_socket(L, 1);
+	lua_pushboolean(L, s->raw ? s->fd >= 0 && mb_peer_is_there(s->fd) : !mb_client_gone());
+	return 1;
+}
+
 /* --- fields --------------------------------------------------------------------- */
 
 /* Upvalue 1 is the table of methods. */
@@ -357,7 +364,7 @@ static void in_child(void)
 
 void mb_socket_install(lua_State *L)
 {
-	static const luaL_Reg methods[] = {{"cancel", socket_cancel}, {"close", socket_close},
+	static const luaL_Reg methods[] = {{"alive", socket_alive}, {"cancel", socket_cancel}, {"close", socket_close},
 		{"flush", socket_flush}, {"lines", socket_lines}, {"read", socket_read},
 		{"readuntil", socket_readuntil}, {"write", socket_write}, {NULL, NULL}};
 	int *const refs[] = {&object_ref, &in_ref, &out_ref};

@@ -58,6 +58,10 @@ mb_socket *mb_socket_test(lua_State *L, int i); /* any socket object; NULL: some
 mb_socket *mb_socket_current(void); /* the socket of the raw exchange in progress, or NULL */
 void mb_socket_push(lua_State *L);  /* pushes the object of mb_socket_current */
 
+/* --- socket_alive.c ------------------------------------------------------------------ */
+
+int mb_peer_is_there(int fd); /* 0: it has finished sending, or the connection is gone */
+
 /* --- socket_close.c ----------------------------------------------------------------- */
 
 /* Returns 0, or -1 with errno if the output could not be sent, or not in time; then the peer
