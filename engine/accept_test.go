@@ -7,12 +7,12 @@ import (
 	"testing"
 )
 
-// The poller can refuse a connection, for want of memory or because of fs.epoll.max_user_watches. Only that connection is
-// lost.
+// The poller can refuse a connection, because memory is short or because of fs.epoll.max_user_watches. Only that connection
+// is lost.
 func TestPollerRefusesConnection(t *testing.T) {
 	b := &testBackend{window: 64}
 	e, addr := start(t, Options{Loops: 1}, Limits{}, b)
-	// A regular file is refused as well.
+	// A regular file is refused too.
 	fd, err := syscall.Open(filepath.Join(t.TempDir(), "file"), syscall.O_CREAT|syscall.O_RDWR|syscall.O_CLOEXEC, 0o600)
 	if err != nil {
 		t.Fatal(err)
@@ -30,7 +30,7 @@ func TestPollerRefusesConnection(t *testing.T) {
 		return nil
 	})
 	if err := syscall.Close(fd); err != syscall.EBADF {
-		t.Errorf("close: %v, want that it was closed already", err)
+		t.Errorf("close: %v, want EBADF: closed already", err)
 	}
 	p := dial(t, addr)
 	p.say(get("/hello"))

@@ -11,7 +11,7 @@ import (
 	"moonbridge/handler"
 )
 
-// An exchange costs no allocation, whether it is logged or not.
+// An exchange does not allocate, whether it is logged or not.
 func TestAccessLogAllocatesNothing(t *testing.T) {
 	hello := handler.Func(func(w *handler.Response, r *handler.Request) { w.WriteString("hello") })
 	for _, c := range []struct {

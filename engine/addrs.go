@@ -17,17 +17,15 @@ const localsMax = 255
 // of them it is.
 type addrs struct {
 	local netip.AddrPort   // of all connections; not valid if they may have several
-	dual  bool             // the sockets are IPv6 sockets even if the peer uses IPv4
 	seen  []netip.AddrPort // local addresses that were found, at most localsMax
 }
 
 func newAddrs(ln *Listener) *addrs {
-	local, dual := ln.r.Ends()
-	return &addrs{local: local, dual: dual}
+	return &addrs{local: ln.r.LocalEnd()}
 }
 
-// of returns the two ends of the connection fd, in the form of its socket's family. peer is the remote end that accept
-// returned, not valid on a Unix socket. known is what the connection keeps: 0 at first.
+// of returns the two ends of the connection fd. peer is the remote end that accept returned, not valid on a Unix socket. known
+// is what the connection keeps: 0 at first. An IPv4 address is in its own form, on a dual-stack socket too.
 func (a *addrs) of(fd int, peer netip.AddrPort, known *uint8) (local, remote netip.AddrPort) {
 	if !peer.IsValid() {
 		return local, peer
@@ -40,9 +38,6 @@ func (a *addrs) of(fd int, peer netip.AddrPort, known *uint8) (local, remote net
 	default:
 		local = reactor.LocalAddr(fd)
 		*known = a.remember(local)
-	}
-	if a.dual {
-		return mapped(local), mapped(peer)
 	}
 	return local, peer
 }
@@ -61,12 +56,4 @@ func (a *addrs) remember(local netip.AddrPort) uint8 {
 		a.seen = append(a.seen, local)
 	}
 	return uint8(i + 1)
-}
-
-// mapped is an address in the form that it has on an IPv6 socket (RFC 4291 §2.5.5.2).
-func mapped(a netip.AddrPort) netip.AddrPort {
-	if !a.IsValid() {
-		return a
-	}
-	return netip.AddrPortFrom(netip.AddrFrom16(a.Addr().As16()), a.Port())
 }

@@ -13,7 +13,7 @@ import (
 	"moonbridge/httpparse"
 )
 
-// testBackend answers by path, in a turn of its own. Its window is small, so that every body is streamed in many parts.
+// testBackend answers by path, in a later turn. Its window is small, so every body is streamed in many parts.
 //
 //	/hello         Content-Length response
 //	/echo          the body, when it is complete
@@ -24,7 +24,7 @@ import (
 //	/close         a response that ends the connection
 //	/slow          answers when the test calls release
 //	/never-read    answers without taking the body
-//	/reset/N       N bytes, which the connection may be holding, then the reset that a handler has asked for
+//	/reset/N       N bytes, which the connection may still hold, then EndReset
 type testBackend struct {
 	window int
 
@@ -200,6 +200,8 @@ func (r *testRun) BodyAbort(tooLarge bool) {
 	})
 }
 
+func (r *testRun) PeerEnd() {}
+
 func (r *testRun) Cancel() {
 	r.over = true
 	r.lb.b.mu.Lock()
@@ -207,7 +209,7 @@ func (r *testRun) Cancel() {
 	r.lb.b.mu.Unlock()
 }
 
-// release answers the slow exchanges that are there.
+// release answers the slow exchanges that have started.
 func (b *testBackend) release() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -238,4 +240,15 @@ func eventually(t *testing.T, what string, cond func() bool) {
 		}
 		time.Sleep(2 * time.Millisecond)
 	}
+}
+
+// wait receives a value, which has to come within a bounded time.
+func wait[T any](t *testing.T, from <-chan T, what string) (got T) {
+	t.Helper()
+	select {
+	case got = <-from:
+	case <-time.After(20 * time.Second):
+		t.Fatalf("timeout: %s", what)
+	}
+	return got
 }

@@ -10,7 +10,7 @@ import (
 	"moonbridge/reactor"
 )
 
-// benchBackend answers when it is told to.
+// benchBackend holds the exchange, which the benchmark answers.
 type benchBackend struct{ x backend.Exchange }
 
 func (b *benchBackend) Start(x backend.Exchange, _ *httpparse.Head, _ int, _ []byte, _ bool) (backend.Running, error) {
@@ -21,11 +21,12 @@ func (b *benchBackend) BodyRoom() (x, y []byte) { return nil, nil }
 func (b *benchBackend) BodyCommit(int)          {}
 func (b *benchBackend) BodyEnd()                {}
 func (b *benchBackend) BodyAbort(bool)          {}
+func (b *benchBackend) PeerEnd()                {}
 func (b *benchBackend) OutputRoom()             {}
 func (b *benchBackend) Cancel()                 {}
 
-// BenchmarkExchange is one request and its response on a connection that stays open: all that the engine does for it,
-// with a real socket, but without the reactor's turn.
+// BenchmarkExchange measures one request and its response on a persistent connection: everything that the engine does for it,
+// on a real socket, but without the reactor's turn.
 func BenchmarkExchange(b *testing.B) {
 	e, err := New(Options{Loops: 1})
 	if err != nil {

@@ -10,9 +10,23 @@ import (
 	"moonbridge/reactor"
 )
 
-// The numbers in this file are those of the documentation, not the constants of the code: what they promise is tested.
+// This file tests what the documentation promises, so it has the numbers of the documentation and not the constants of the
+// code.
 
-// However much a peer sends, a connection reads 16 times and then lets others have their turn.
+// A request that arrives in one piece costs one read: a short read means that the socket is empty.
+func TestOneReadPerRequest(t *testing.T) {
+	d := newDialogue(t, Limits{})
+	for range 100 {
+		d.peer.says(post("/", "body"))
+		d.handler.answers("hello")
+		d.peer.hears(200, "hello")
+	}
+	if d.peer.reads != 100 {
+		t.Errorf("%d reads for 100 requests", d.peer.reads)
+	}
+}
+
+// However much a peer sends, its connection reads 16 times and then lets the others have their turn.
 func TestReadsPerTurn(t *testing.T) {
 	const perTurn = 16
 	chunked := "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nffffff\r\n"
@@ -31,7 +45,7 @@ func TestReadsPerTurn(t *testing.T) {
 			d := newDialogue(t, Limits{})
 			d.handler.window = c.window
 			d.peer.says(c.start)
-			// With the FIN a short read does not end a turn's reading.
+			// After the FIN a short read does not mean that the socket is empty.
 			d.peer.unread = []byte(c.sends)
 			d.peer.readMax = 1
 			d.peer.reads = 0
@@ -50,7 +64,7 @@ func TestReadsPerTurn(t *testing.T) {
 	}
 }
 
-// A peer that never stops sending after its last response is reset when it has sent 16 MiB more.
+// A peer that keeps sending after its last response is reset once it has sent 16 MiB more.
 func TestDrainBytes(t *testing.T) {
 	const most, read = 16 << 20, 64 << 10
 	d := newDialogue(t, Limits{})
@@ -71,7 +85,7 @@ func TestDrainBytes(t *testing.T) {
 	}
 }
 
-// A peer that takes nothing has the connection hold 128 KiB, and the last part of a response.
+// For a peer that takes nothing, the connection holds 128 KiB, and the last part of a response.
 func TestOutputBytes(t *testing.T) {
 	const most, part = 128 << 10, 50_000
 	for _, c := range []struct {
@@ -113,7 +127,7 @@ func TestOutputBytes(t *testing.T) {
 	}
 }
 
-// Whatever a connection holds when it ends goes back to the loop's pool, and its exchange is cancelled.
+// When a connection ends, its buffers go back to the loop's pool, and its exchange is cancelled.
 func TestClosedConnectionHoldsNothing(t *testing.T) {
 	for _, c := range []struct {
 		name      string
@@ -170,7 +184,7 @@ func TestClosedConnectionHoldsNothing(t *testing.T) {
 	}
 }
 
-// A connection without a request holds no buffer, and its own memory is within a size class of Go's allocator.
+// A connection without a request holds no buffer, and the conn itself fits into a size class of Go's allocator.
 func TestIdleConnectionIsSmall(t *testing.T) {
 	const most = 384 // the next class is 416
 	if n := unsafe.Sizeof(conn{}); unsafe.Sizeof(uintptr(0)) == 8 && n > most {
@@ -187,7 +201,7 @@ func TestIdleConnectionIsSmall(t *testing.T) {
 	}
 }
 
-// The defaults that are not timeouts, as the documentation has them; for the timeouts see TestTimeouts.
+// The documented defaults, except those of the timeouts, which TestTimeouts checks.
 func TestDefaultsAreDocumented(t *testing.T) {
 	lim := Limits{}.resolve()
 	for _, c := range []struct {
@@ -215,7 +229,7 @@ func TestDefaultsAreDocumented(t *testing.T) {
 	}
 }
 
-// What the limits on bytes do to requests that are at them, and one byte above.
+// Requests of exactly the limit, and one byte above it.
 func TestLimitsAreExact(t *testing.T) {
 	head := "GET / HTTP/1.1\r\nHost: h\r\nX: "
 	for _, c := range []struct {
@@ -242,7 +256,7 @@ func TestLimitsAreExact(t *testing.T) {
 	}
 }
 
-// Of the files that a process may open, 256 are not for connections; at least half are.
+// Of the files that a process may open, 256 are reserved, but never more than half.
 func TestConnsMax(t *testing.T) {
 	for _, c := range []struct {
 		asked       int

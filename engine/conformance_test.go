@@ -14,8 +14,8 @@ import (
 	"moonbridge/httpparse/conformance"
 )
 
-// The cases that the parser is tested with, through a socket: what reaches a handler, what is answered, and when the
-// connection ends.
+// The conformance cases of the parser, sent through a socket: what reaches a handler, what is answered, and when the connection
+// ends.
 func TestConformance(t *testing.T) {
 	cases, err := conformance.Load("../httpparse/testdata")
 	if err != nil {
@@ -52,7 +52,7 @@ func replay(t *testing.T, addr string, c conformance.Case) {
 	r := bufio.NewReader(conn)
 	complete := len(c.Requests)
 	if n := complete; n > 0 && (c.End == conformance.Incomplete || c.End == conformance.Reject) {
-		// The last one may be refused for its body, of which a handler hears nothing.
+		// The last one may be refused because of its body. Then it reaches no handler.
 		resp, body := hear(t, r, c.Requests[0].Method, n == 1)
 		for i := 0; resp != nil && resp.StatusCode == 200; {
 			check(t, c.Requests[i], body)
@@ -86,7 +86,7 @@ func replay(t *testing.T, addr string, c conformance.Case) {
 	}
 }
 
-// hear reads a final response. If the connection may have ended it returns nil for that.
+// hear reads a final response. It returns nil if the connection has ended, where that is permitted.
 func hear(t *testing.T, r *bufio.Reader, method string, mayEnd bool) (*http.Response, string) {
 	t.Helper()
 	for {
@@ -118,9 +118,9 @@ func check(t *testing.T, want conformance.Request, body string) {
 	}
 }
 
-// refused checks the answer to what is no request. The end of the connection may be noticed before a line that is too long
-// (400 instead of 414), the engine says 400 to every broken body (also to a trailer section that is too long: 431), and
-// knows a limit of the body's length that the parser alone does not (413).
+// refused checks the answer to bytes that are not a request. It may differ from the parser's: the end of the connection may be
+// noticed before a line that is too long (400 instead of 414); the engine answers every broken body with 400, even a trailer
+// section that is too long (431); and it has a limit on the length of a body, which the parser alone does not have (413).
 func refused(t *testing.T, c conformance.Case, resp *http.Response) {
 	t.Helper()
 	status := 0
@@ -133,6 +133,6 @@ func refused(t *testing.T, c conformance.Case, resp *http.Response) {
 	case c.End == conformance.Incomplete && status != 0 && status != 400 && status != 413:
 		t.Errorf("%s: status %d for an incomplete request", c.Name, status)
 	case resp != nil && !resp.Close:
-		t.Errorf("%s: the connection goes on after status %d", c.Name, resp.StatusCode)
+		t.Errorf("%s: the connection stays open after status %d", c.Name, resp.StatusCode)
 	}
 }

@@ -21,6 +21,7 @@ type conn struct {
 
 	state     connState
 	queued    bool // in l.agains
+	remains   bool // it has remainders
 	lingering lingering
 	socket    socket
 	input     input
@@ -70,7 +71,7 @@ func (c *conn) Expired(*timers.Timer) {
 	}
 }
 
-// again has resume called in the next turn, which comes without blocking.
+// again makes the loop call resume when the other connections have had their turn.
 func (c *conn) again() {
 	if !c.queued {
 		c.queued = true
@@ -78,7 +79,7 @@ func (c *conn) again() {
 	}
 }
 
-// resume goes on where again was called.
+// resume continues where again was called.
 func (c *conn) resume() {
 	c.queued = false
 	switch {

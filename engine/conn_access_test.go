@@ -8,7 +8,7 @@ import (
 	"moonbridge/handler/backend"
 )
 
-// What is logged of an exchange, to the millisecond and to the byte.
+// The record of an exchange is exact, to the millisecond and to the byte.
 func TestAccessDialogue(t *testing.T) {
 	const second = time.Second
 	for _, c := range []struct {

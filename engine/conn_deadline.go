@@ -102,8 +102,10 @@ func (c *conn) timedOut(nowMS uint64) {
 	switch c.state {
 	case stateIdle:
 		c.linger(nowMS)
-	case stateHead, stateBody, stateSpooling:
-		c.refuse(nowMS, statusTimeout)
+	case stateHead:
+		c.refuse(nowMS, statusTimeout, causeHeadTimeout)
+	case stateBody, stateSpooling:
+		c.refuse(nowMS, statusTimeout, causeBodyTimeout)
 	case stateDispatched:
 		if c.output.Len() == 0 && c.body.Missing() && !c.deadline.responseDue(nowMS) {
 			// The body does not come. The handler is told, and may still answer.

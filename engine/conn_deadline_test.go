@@ -11,7 +11,7 @@ import (
 
 const upload = "POST /up HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n"
 
-// Every timeout ends in its millisecond: the default, one that was chosen, and none.
+// Every timeout ends in exactly its millisecond: the default, and a chosen one. None never ends.
 func TestTimeouts(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -123,7 +123,7 @@ func TestTimeouts(t *testing.T) {
 			})
 		}
 		t.Run(c.name+", none", func(t *testing.T) {
-			// All are off, or another one would act.
+			// All timeouts are off, since another one would act otherwise.
 			d := newDialogue(t, Limits{IdleTimeout: -1, HeadTimeout: -1, StallTimeout: -1, ResponseTimeout: -1, DrainTimeout: -1})
 			c.begin(d)
 			if c.state == stateLingering {
@@ -139,13 +139,13 @@ func TestTimeouts(t *testing.T) {
 	}
 }
 
-// A timeout that is no whole number of milliseconds is rounded up.
+// A timeout that is not a whole number of milliseconds is rounded up.
 func TestTimeoutsAreRoundedUp(t *testing.T) {
 	d := newDialogue(t, Limits{IdleTimeout: 5*time.Millisecond + 1})
 	d.actsAfter(6*time.Millisecond, stateIdle, func() bool { return d.peer.sawFIN })
 }
 
-// The head timeout is for the whole head, however many bytes come meanwhile.
+// The head timeout is for the whole head. Bytes that arrive do not extend it.
 func TestHeadTimeoutIsNotExtended(t *testing.T) {
 	d := newDialogue(t, Limits{})
 	d.peer.says("GET / HTTP/1.1\r\n")
@@ -157,7 +157,7 @@ func TestHeadTimeoutIsNotExtended(t *testing.T) {
 	d.peer.hears(408, "")
 }
 
-// The stall timeout starts again with every byte of a body. The response timeout ends it all the same.
+// The stall timeout starts again with every byte of a body. The response timeout does not.
 func TestSlowBody(t *testing.T) {
 	for _, c := range []struct {
 		name, head string
@@ -182,7 +182,7 @@ func TestSlowBody(t *testing.T) {
 	}
 }
 
-// While the window is full, or the peer waits for 100 Continue, it is not the peer's turn: only the response timeout counts.
+// While the window is full, or the peer waits for 100 Continue, it is not the peer's turn. Only the response timeout runs.
 func TestStallIsThePeers(t *testing.T) {
 	t.Run("window full", func(t *testing.T) {
 		d := newDialogue(t, Limits{})
@@ -211,7 +211,7 @@ func TestStallIsThePeers(t *testing.T) {
 	})
 }
 
-// A peer that takes nothing has stalled, even if the handler adds to what waits for it. One that takes a byte has not.
+// A peer that takes nothing has stalled, even if the handler keeps adding output. One that takes a byte has not.
 func TestStallBesideOutput(t *testing.T) {
 	d := newDialogue(t, Limits{})
 	d.peer.says(get("/"))
@@ -228,8 +228,8 @@ func TestStallBesideOutput(t *testing.T) {
 	d.actsAfter(10*time.Second, stateDispatched, func() bool { return d.peer.wasReset() })
 }
 
-// A handler that has its body may take until the response timeout, even if the peer has closed its side meanwhile or cut the
-// body short.
+// A handler that has its body may take until the response timeout, even if the peer closes its side meanwhile or cuts the body
+// short.
 func TestHandlerMayBeSlow(t *testing.T) {
 	for _, c := range []struct {
 		name, says string
@@ -254,8 +254,20 @@ func TestHandlerMayBeSlow(t *testing.T) {
 	}
 }
 
-// A connection that is to end, and that its peer knows as persistent, waits a second for a last request, or the idle timeout
-// if that is shorter.
+// The response timeout of a request ends with it, and does not cut off the engine's answer to a later one.
+func TestResponseTimeoutEndsWithItsRequest(t *testing.T) {
+	d := newDialogue(t, Limits{IdleTimeout: -1})
+	d.peer.says(get("/"))
+	d.handler.answers("hello")
+	d.peer.hears(200, "hello")
+	d.passes(2 * time.Hour)
+	d.peer.room = 10
+	d.peer.says("nonsense\r\n\r\n")
+	d.actsAfter(60*time.Second, stateWriting, func() bool { return d.peer.wasReset() })
+}
+
+// A connection that is to end, although its peer was told that it is persistent, waits for a last request: a second, or the idle
+// timeout if that is shorter.
 func TestLastRequest(t *testing.T) {
 	for _, c := range []struct {
 		idle, want time.Duration
@@ -281,7 +293,7 @@ func TestLastRequest(t *testing.T) {
 	}
 }
 
-// Deadlines are lazy: a connection with one request after the other does not touch the wheel.
+// Deadlines are lazy: requests that follow one another do not touch the wheel.
 func TestRequestsLeaveTheWheelAlone(t *testing.T) {
 	d := newDialogue(t, Limits{})
 	exchange := func() {

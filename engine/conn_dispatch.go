@@ -1,8 +1,6 @@
 package engine
 
 import (
-	"errors"
-
 	"moonbridge/handler/backend"
 	"moonbridge/httpparse"
 )
@@ -24,9 +22,9 @@ func (c *conn) parse(nowMS uint64) bool {
 		c.beginHead(nowMS)
 	}
 	h := &c.l.head
-	n, status := c.input.head(h, &c.service.limits.head)
-	if status != 0 {
-		c.refuse(nowMS, status)
+	n, err := c.input.head(h, &c.service.limits.head)
+	if err != nil {
+		c.refuse(nowMS, httpparse.StatusOf(err), err.Error())
 		return true
 	}
 	if n == 0 {
@@ -35,7 +33,7 @@ func (c *conn) parse(nowMS uint64) bool {
 	return c.begin(nowMS, h, n)
 }
 
-// begin decides what becomes of the request whose head h takes the first n bytes of the input. It returns as parse does.
+// begin decides what to do with the request whose head h is the first n bytes of the input. Its result is that of parse.
 func (c *conn) begin(nowMS uint64, h *httpparse.Head, n int) bool {
 	lim := &c.service.limits
 	if c.l.e.accessLog != nil {
@@ -50,8 +48,7 @@ func (c *conn) begin(nowMS uint64, h *httpparse.Head, n int) bool {
 	await, err := c.body.Begin(h, len(rest), &lim.body)
 	switch {
 	case err != nil:
-		c.input.Discard(n)
-		c.refuse(nowMS, httpparse.StatusOf(err))
+		c.refuse(nowMS, httpparse.StatusOf(err), err.Error())
 		return true
 	case await == httpparse.AwaitWhole:
 		c.beginSpooling(nowMS, h, n)
@@ -72,37 +69,31 @@ func (c *conn) dispatch(nowMS uint64, h *httpparse.Head, n int, rest []byte) {
 	part := c.body.Take(rest)
 	h.Persistent = c.exchange.persistent
 	running, err := c.service.backend.Start(c, h, c.service.index, part, c.body.Missing())
-	c.input.Discard(n + len(part))
-	c.started(nowMS, running, err)
-}
-
-// started notes what the backend has said to an exchange.
-func (c *conn) started(nowMS uint64, running backend.Running, err error) {
 	if err != nil {
-		c.startFailed(nowMS, err)
+		c.startFailed(nowMS, err, n+len(part))
 		return
 	}
+	c.input.Discard(n + len(part))
+	c.started(nowMS, running)
+}
+
+// started: the backend has taken the exchange.
+func (c *conn) started(nowMS uint64, running backend.Running) {
 	c.exchange.running = running
 	c.state = stateDispatched
 	c.updateDeadline(nowMS)
 }
 
-// startFailed answers an exchange that the backend refused. If the cause is load, the connection stays open, provided that
-// no part of a body is missing: a peer that tries again later should not have to connect again.
-func (c *conn) startFailed(nowMS uint64, err error) {
-	switch {
-	case errors.Is(err, backend.ErrHeadTooLarge):
-		c.refuse(nowMS, statusHeadTooLarge)
-		return
-	case errors.Is(err, backend.ErrBodyTooLarge):
-		c.refuse(nowMS, statusContentTooLarge)
+// startFailed answers an exchange that the backend refused; its request is the first n bytes of the input. If the cause is
+// load, the connection stays open, provided that no part of a body is missing: a peer that tries again later should not have
+// to connect again.
+func (c *conn) startFailed(nowMS uint64, err error, n int) {
+	status, cause := startRefusal(err)
+	if status != statusUnavailable {
+		c.refuse(nowMS, status, cause)
 		return
 	}
-	c.l.e.refused.Add(1)
-	c.l.logRefused("requests", err)
-	if !errors.Is(err, backend.ErrQueueFull) && !errors.Is(err, backend.ErrNoWorker) && !errors.Is(err, backend.ErrStopped) {
-		c.refuse(nowMS, statusInternal)
-		return
-	}
-	c.answer(nowMS, statusUnavailable, retryAfterSeconds, c.mayPersist())
+	c.countRefused(status, cause)
+	c.input.Discard(n)
+	c.answer(nowMS, status, retryAfterSeconds, c.mayPersist())
 }

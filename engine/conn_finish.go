@@ -26,8 +26,12 @@ func (c *conn) Failed(status int, retryAfter time.Duration) {
 	}
 	nowMS := c.l.sys.nowMS()
 	c.exchange.leave()
-	if c.exchange.begun {
+	switch {
+	case c.exchange.begun || c.exchange.midHead():
 		c.conclude(nowMS, backend.EndReset)
+		return
+	case status == backend.StatusClientGone:
+		c.clientGone()
 		return
 	}
 	seconds := int((retryAfter + time.Second - 1) / time.Second)
@@ -38,14 +42,21 @@ func (c *conn) Failed(status int, retryAfter time.Duration) {
 // which might be taken for a request.
 func (c *conn) mayPersist() bool { return c.exchange.persistent && !c.body.Missing() }
 
-// refuse answers a request that never reaches a handler, and closes: where the next request would begin is unknown.
-func (c *conn) refuse(nowMS uint64, status int) { c.answer(nowMS, status, 0, false) }
+// refuse answers the request at the start of the input, which never reaches a handler, and closes: where the next request
+// would begin is unknown.
+func (c *conn) refuse(nowMS uint64, status int, cause string) {
+	c.countRefused(status, cause)
+	c.input.Discard(c.input.Len())
+	c.answer(nowMS, status, 0, false)
+}
 
 // answer sends a response of the engine's own. retryAfter is in seconds, 0 leaves the field out.
 func (c *conn) answer(nowMS uint64, status, retryAfter int, keep bool) {
-	keep = keep && !c.ending()
+	fixed := &c.service.limits.fixed
+	keep = keep && !c.ending() && !fixed.Close()
 	c.dropSpool()
-	page := c.l.makeErrorPage(status, retryAfter, !keep, c.exchange.isHead)
+	page := c.l.makeErrorPage(httpwrite.ErrorPage{
+		Status: status, RetryAfter: retryAfter, Close: !keep, NoBody: c.exchange.isHead, Fixed: fixed})
 	c.exchange.begun = true
 	c.send(page)
 	if c.l.e.accessLog != nil {
@@ -59,8 +70,9 @@ func (c *conn) answer(nowMS uint64, status, retryAfter int, keep bool) {
 }
 
 // makeErrorPage makes a response of the engine's own, in room that the next one uses again.
-func (l *loop) makeErrorPage(status, retryAfter int, closes, isHead bool) []byte {
-	l.errorPage = httpwrite.AppendError(l.errorPage[:0], l.sys.wallClock().Unix(), status, retryAfter, closes, isHead)
+func (l *loop) makeErrorPage(p httpwrite.ErrorPage) []byte {
+	p.Unix = l.sys.wallClock().Unix()
+	l.errorPage = p.Append(l.errorPage[:0])
 	return l.errorPage
 }
 
@@ -79,7 +91,7 @@ func (c *conn) conclude(nowMS uint64, end backend.End) {
 	c.finish(nowMS)
 }
 
-// finish: the response is out. The connection goes on with the next request, or closes.
+// finish: the response is out. The connection takes the next request, or closes.
 func (c *conn) finish(nowMS uint64) {
 	end := c.exchange.end
 	if c.exchange.record != nil {
@@ -93,7 +105,7 @@ func (c *conn) finish(nowMS uint64) {
 	}
 	c.awaitNext(nowMS)
 	if c.input.Len() > 0 || c.socket.readable {
-		// The next request is here, or may be. It is taken up in the next turn, not within the backend's work.
+		// The next request is here, or may be. It is parsed later, not within a call of the backend.
 		c.again()
 	}
 }

@@ -15,15 +15,12 @@ type input struct {
 // complete reports whether the request of a connection in stateBody is there.
 func (in *input) complete() bool { return in.Len() >= in.need }
 
-// head parses the head that the unread bytes begin with, into h. n is its length, or 0 if it is incomplete. A status that
-// is not 0 says that the bytes are refused with it.
-func (in *input) head(h *httpparse.Head, lim *httpparse.Limits) (n, status int) {
-	n, err := in.parser.Parse(h, in.Unread(), lim)
-	if err != nil {
-		return 0, httpparse.StatusOf(err)
-	}
-	if n > 0 {
+// head parses the head that the unread bytes begin with, into h. n is its length, or 0 if it is incomplete. An error says
+// why the bytes are refused.
+func (in *input) head(h *httpparse.Head, lim *httpparse.Limits) (n int, err error) {
+	n, err = in.parser.Parse(h, in.Unread(), lim)
+	if err == nil && n > 0 {
 		in.parser.Reset()
 	}
-	return n, 0
+	return n, err
 }

@@ -15,6 +15,7 @@ func (c *conn) advance(nowMS uint64) {
 	case stateLingering:
 		c.discard(nowMS)
 	}
+	c.tellPeerEnd()
 	if c.state != stateClosed {
 		c.input.Settle(c.l.pool)
 	}
@@ -75,7 +76,11 @@ func (c *conn) inputEnded(nowMS uint64) {
 		c.close()
 	case stateHead, stateBody, stateSpooling:
 		// An incomplete message (RFC 9112 §8). A peer that has only shut down its sending side is told why.
-		c.refuse(nowMS, statusBadRequest)
+		cause := causeHeadCut
+		if c.state != stateHead {
+			cause = causeBodyCut
+		}
+		c.refuse(nowMS, statusBadRequest, cause)
 	case stateDispatched:
 		if c.body.Missing() {
 			c.abortBody(nowMS, false)

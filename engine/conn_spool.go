@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 
 	"moonbridge/bufio"
@@ -12,11 +13,12 @@ import (
 // spooled is what a connection has in the spool: a request while its body arrives (this file), or a response while the peer
 // takes it (conn_spool_output.go). The two never meet: a request is taken up when the response before it is out.
 type spooled struct {
-	head   []byte       // the bytes of the request's head
-	memory bufio.Output // its body, as long as that is small
-	body   *spool.File  // its body, if it is not; nil: none
-	output *spool.File  // the response; nil: none
-	sent   int64        // bytes of the response that were taken out of its file
+	head    []byte       // the bytes of the request's head
+	memory  bufio.Output // its body, as long as that is small
+	body    *spool.File  // its body, if it is not; nil: none
+	trailer []byte       // the trailer section of its body
+	output  *spool.File  // the response; nil: none
+	sent    int64        // bytes of the response that were taken out of its file
 }
 
 // release gives back everything.
@@ -91,7 +93,7 @@ func (c *conn) spoolInput(nowMS uint64) {
 		if httpparse.StatusOf(err) == statusContentTooLarge {
 			status = statusContentTooLarge
 		}
-		c.refuse(nowMS, status)
+		c.refuse(nowMS, status, err.Error())
 		return
 	}
 	if err := c.spoolPart(part); err != nil {
@@ -110,9 +112,19 @@ func (c *conn) bodyPart() (part []byte, consumed int, err error) {
 	if part = c.body.Take(unread); len(part) > 0 {
 		return part, len(part), nil
 	}
-	room := c.l.spoolRoom()
+	room, before := c.l.spoolRoom(), c.body.TrailerLen()
 	n, consumed, err := c.body.Move(room, nil, unread)
+	if added := c.body.TrailerLen() - before; added > 0 {
+		c.spool.keepTrailer(unread[consumed-added : consumed])
+	}
 	return room[:n], consumed, err
+}
+
+// keepTrailer keeps the next bytes of the trailer section. Most sections are empty: only the empty line that ends them.
+func (s *spooled) keepTrailer(p []byte) {
+	if len(s.trailer) > 0 || p[0] != '\r' {
+		s.trailer = append(s.trailer, p...)
+	}
 }
 
 // spoolPart adds a part to the body: in memory while that is small, then in a file.
@@ -137,23 +149,22 @@ func (c *conn) spoolPart(part []byte) (err error) {
 
 // notSpooled refuses a request whose body does not fit into the spool.
 func (c *conn) notSpooled(nowMS uint64, err error) {
-	c.l.notSpooled("request bodies refused", &c.l.e.spool.refused, err)
-	status, retryAfter := statusOfSpool(err), 0
-	if status == statusUnavailable {
-		retryAfter = retryAfterSeconds
+	c.l.e.spool.refused.Add(1)
+	if errors.Is(err, spool.ErrTooLarge) {
+		c.refuse(nowMS, statusInsufficientStorage, err.Error())
+		return
 	}
-	c.answer(nowMS, status, retryAfter, false)
+	c.countRefused(statusUnavailable, err.Error())
+	c.input.Discard(c.input.Len())
+	c.answer(nowMS, statusUnavailable, retryAfterSeconds, false)
 }
 
 // dispatchSpooled gives the exchange to the backend, with its whole body.
 func (c *conn) dispatchSpooled(nowMS uint64) {
-	s := c.spool
-	c.spool = nil
-	defer s.release(c.l.pool)
 	c.current()
 	h := &c.l.head
-	if _, err := c.input.parser.Parse(h, s.head, &c.service.limits.head); err != nil {
-		c.refuse(nowMS, httpparse.StatusOf(err)) // the service has changed, and its limits
+	if _, err := c.input.parser.Parse(h, c.spool.head, &c.service.limits.head); err != nil {
+		c.refuse(nowMS, httpparse.StatusOf(err), err.Error()) // the service has changed, and its limits
 		return
 	}
 	c.input.parser.Reset()
@@ -161,24 +172,42 @@ func (c *conn) dispatchSpooled(nowMS uint64) {
 		c.recordHead(h)
 	}
 	c.exchange.persistent = h.Persistent && !c.ending()
-	h.Persistent = c.exchange.persistent
-	running, err := c.startSpooled(h, s)
-	c.started(nowMS, running, err)
+	h.Persistent, h.ExpectContinue = c.exchange.persistent, false
+	inFile := c.spool.body != nil
+	running, err := c.startSpooled(h, c.spool)
+	if err != nil {
+		c.startFailed(nowMS, err, 0)
+		return
+	}
+	s := c.spool
+	c.spool = nil
+	c.started(nowMS, running)
+	if !inFile && len(s.trailer) > 0 {
+		endWithTrailer(running, s.trailer)
+	}
+	s.release(c.l.pool)
+}
+
+// endWithTrailer ends a body that was not complete at Start because its trailer section follows.
+func endWithTrailer(running backend.Running, trailer []byte) {
+	if t, wanted := running.(backend.Trailered); wanted {
+		t.BodyTrailer(trailer)
+	}
+	running.BodyEnd()
 }
 
 // errNoFiles: the service has changed, and its backend takes no files.
 var errNoFiles = fmt.Errorf("%w: its successor takes no request bodies in files", backend.ErrStopped)
 
 func (c *conn) startSpooled(h *httpparse.Head, s *spooled) (backend.Running, error) {
-	lb, index := c.service.backend, c.service.index
 	if s.body == nil {
-		return lb.Start(c, h, index, s.memory.Unsent(), false)
+		return c.service.backend.Start(c, h, c.service.index, s.memory.Unsent(), len(s.trailer) > 0)
 	}
-	taker, ok := lb.(backend.FileBackend)
+	taker, ok := c.service.backend.(backend.FileBackend)
 	if !ok {
 		return nil, errNoFiles
 	}
-	running, err := taker.StartFile(c, h, index, s.body)
+	running, err := taker.StartFile(c, h, c.service.index, s.body, s.trailer)
 	if err == nil {
 		s.body = nil // it is the backend's
 	}

@@ -1,6 +1,11 @@
 package engine
 
-import "moonbridge/spool"
+import (
+	"log/slog"
+
+	"moonbridge/logging"
+	"moonbridge/spool"
+)
 
 // A response that the peer takes slowly waits in the output (memory), then in a file. While the file holds unsent bytes, the
 // output is not empty and its bytes come before those of the file.
@@ -61,7 +66,10 @@ func (c *conn) openOutput() bool {
 
 // outputNotSpooled: the rest of the response waits in the backend, as without a spool.
 func (c *conn) outputNotSpooled(err error) {
-	c.l.notSpooled("responses wait in their handlers", &c.l.e.spool.waited, err)
+	c.l.e.spool.waited.Add(1)
+	c.l.e.tally.Add(logging.Event{Level: slog.LevelWarn, Message: responsesWait, Cause: err.Error()}, func() []slog.Attr {
+		return clientAttr(c.socket.peer)
+	})
 }
 
 // outputRoom is how many bytes more the file of the response may take: by its own limit, and by that of the spool.

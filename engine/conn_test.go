@@ -11,7 +11,7 @@ import (
 	"moonbridge/reactor"
 )
 
-// Of a connection that the poller refuses nothing is left.
+// A connection that the poller refuses leaves nothing behind.
 func TestRefusedByPoller(t *testing.T) {
 	d := newDialogue(t, Limits{})
 	d.c.close()
@@ -58,8 +58,8 @@ func TestDialogue(t *testing.T) {
 	d.peer.wantsClosed()
 }
 
-// Pipelined requests are answered one after the other, and a response is never begun within the call that ended the one
-// before it.
+// Pipelined requests are answered one after the other, and the backend does not get the next one within the call that ends the
+// exchange before it.
 func TestPipelinedDialogue(t *testing.T) {
 	d := newDialogue(t, Limits{})
 	d.peer.says(get("/one") + post("/two", "body") + "GET /thr")
@@ -80,7 +80,7 @@ func TestPipelinedDialogue(t *testing.T) {
 	d.peer.hears(200, "third")
 }
 
-// A body of a known length is read straight into the window, and not one byte of what follows it.
+// A body of known length is read straight into the window, and no byte of what follows it.
 func TestBodyDialogue(t *testing.T) {
 	d := newDialogue(t, Limits{BufferBody: -1})
 	d.peer.says("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n01")
@@ -132,13 +132,17 @@ func TestChunkedDialogue(t *testing.T) {
 	}
 }
 
-// A handler that answers without its body ends the connection, since the rest of the body would be taken for a request.
+// A handler that answers before the end of the body ends the connection: the rest of the body would be taken for a request.
 func TestAnswerBeforeBody(t *testing.T) {
 	d := newDialogue(t, Limits{})
 	d.peer.says(upload)
+	d.peer.says(strings.Repeat("x", 90_000))
 	d.handler.answers("I know enough")
 	d.peer.hears(200, "")
 	d.peer.hearsEnd()
+	if n := len(d.peer.unread); n != 0 {
+		t.Errorf("%d bytes are not read: a close would become a reset", n)
+	}
 }
 
 func TestContinueDialogue(t *testing.T) {
@@ -176,7 +180,7 @@ func TestContinueDialogue(t *testing.T) {
 	})
 }
 
-// What becomes of the peer's FIN depends on what it has left unfinished.
+// What the peer's FIN leads to depends on what it leaves unfinished.
 func TestFINDialogue(t *testing.T) {
 	for _, c := range []struct {
 		name, says string
@@ -207,7 +211,7 @@ func TestFINDialogue(t *testing.T) {
 	}
 }
 
-// A peer that vanishes is noticed in every state, and its exchange is cancelled once.
+// The loss of the peer is noticed in every state, and its exchange is cancelled once.
 func TestPeerVanishes(t *testing.T) {
 	for _, c := range []struct {
 		state     connState
@@ -232,7 +236,7 @@ func TestPeerVanishes(t *testing.T) {
 				d.is(c.state)
 				how(d)
 				if d.c.state != stateClosed {
-					// It does not read or write now, so it cannot know yet.
+					// In this state it does not read or write, so it cannot know yet.
 					reads := c.state.receiving() || c.state == stateLingering
 					if name == "hangup" || name == "read fails" && reads || name == "write fails" && c.state == stateWriting {
 						t.Fatalf("still in state %v", d.c.state)
@@ -243,7 +247,7 @@ func TestPeerVanishes(t *testing.T) {
 				if d.handler.cancelled != c.cancelled {
 					t.Errorf("cancelled %d times, want %d", d.handler.cancelled, c.cancelled)
 				}
-				// Nothing that comes too late has an effect.
+				// Calls that come too late have no effect.
 				d.c.Ready(reactor.Readable | reactor.Writable | reactor.PeerClosed)
 				d.c.Expired(nil)
 				d.c.Done(backend.EndKeep)
@@ -257,7 +261,7 @@ func TestPeerVanishes(t *testing.T) {
 	}
 }
 
-// A write that fails while the backend is at work is told in the next turn, as a cancellation.
+// If a write fails within a call of the backend, the backend is told later, by a cancellation.
 func TestWriteFailsInOutput(t *testing.T) {
 	t.Run("the backend goes on", func(t *testing.T) {
 		d := newDialogue(t, Limits{})
@@ -287,6 +291,14 @@ func TestWriteFailsInOutput(t *testing.T) {
 			t.Error("an exchange that had ended was cancelled")
 		}
 	})
+	t.Run("the engine answers, after 100 Continue", func(t *testing.T) {
+		d := newDialogue(t, Limits{})
+		d.peer.says("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
+		d.peer.gone = true
+		d.handler.x.BodyWanted()
+		d.handler.fails(500)
+		d.is(stateClosed)
+	})
 	t.Run("the engine answers", func(t *testing.T) {
 		d := newDialogue(t, Limits{})
 		d.peer.says(get("/"))
@@ -313,7 +325,7 @@ func TestFailedDialogue(t *testing.T) {
 	d.peer.wantsReset() // half a response is no response
 }
 
-// A backend that is overloaded does not cost the peer its connection.
+// If the backend is overloaded, the peer keeps its connection.
 func TestRefusedByBackend(t *testing.T) {
 	for _, c := range []struct {
 		err    error
@@ -348,7 +360,7 @@ func TestRefusedByBackend(t *testing.T) {
 	}
 }
 
-// The end that a handler asks for.
+// A handler can ask for the end of the connection.
 func TestEnds(t *testing.T) {
 	d := newDialogue(t, Limits{})
 	d.peer.says(get("/"))
@@ -368,7 +380,7 @@ func TestEnds(t *testing.T) {
 	}
 }
 
-// Requests go to the service that replaces the one they came to know, and what ends a service ends its connections.
+// The next request on a connection goes to the successor of its service. When a service ends, so do its connections.
 func TestServiceChanges(t *testing.T) {
 	d := newDialogue(t, Limits{})
 	second := &scriptedHandler{d: d}
@@ -396,7 +408,7 @@ func TestServiceChanges(t *testing.T) {
 	d.peer.hearsEnd()
 }
 
-// At a shutdown idle connections end at once, unless a request has arrived that no event has reported yet.
+// At shutdown, idle connections end at once, unless a request has arrived that no event has reported yet.
 func TestDrainDialogue(t *testing.T) {
 	t.Run("idle", func(t *testing.T) {
 		d := newDialogue(t, Limits{})
@@ -435,6 +447,17 @@ func TestDrainDialogue(t *testing.T) {
 		}
 		d.peer.hearsEnd()
 	})
+	t.Run("failed", func(t *testing.T) {
+		d := newDialogue(t, Limits{})
+		d.peer.says(get("/"))
+		d.e.stopping.Store(true)
+		d.l.drain(false)
+		d.handler.fails(502)
+		if resp := d.peer.hears(502, ""); !resp.Close {
+			t.Error("the response does not say that the connection ends")
+		}
+		d.peer.hearsEnd()
+	})
 	t.Run("what is left is reset", func(t *testing.T) {
 		d := newDialogue(t, Limits{})
 		d.peer.says(get("/"))
@@ -446,8 +469,8 @@ func TestDrainDialogue(t *testing.T) {
 	})
 }
 
-// A connection that has sent its body to the last byte looks as if there was more to read. When its exchange ends after the
-// shutdown has begun there is nothing, and it waits no longer than for a last request.
+// After a body that was read to its last byte, the socket still counts as readable. If the exchange ends during a shutdown and
+// there is nothing to read, the connection waits only as long as for a last request.
 func TestDrainAfterBody(t *testing.T) {
 	d := newDialogue(t, Limits{})
 	d.handler.window = 200_000

@@ -15,13 +15,14 @@ import (
 
 	"moonbridge/handler/backend"
 	"moonbridge/httpparse"
+	"moonbridge/logging"
 	"moonbridge/reactor"
 	"moonbridge/timers"
 )
 
 // dialogue is a connection without a socket, between a peer and a handler that do what the test says, on a loop whose clock
-// stands still until the test moves it. A turn ends after each call of the peer, of the handler and of passes, with all
-// further turns that the connection asks for.
+// stands still until the test moves it. Each verb of the peer and the handler is a turn, followed by all further turns that the
+// connection asks for.
 type dialogue struct {
 	t       *testing.T
 	e       *Engine
@@ -40,7 +41,7 @@ type dialogue struct {
 // startedAt is when the loop of every dialogue started, on the wall clock.
 var startedAt = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
-// fakeFD is the descriptor of a dialogue's connection. No call may get it that is not in the loop's system.
+// fakeFD is the descriptor of a dialogue's connection. A system call that does not go through the loop's system would fail.
 const fakeFD = -7
 
 func newDialogue(t *testing.T, lim Limits) *dialogue {
@@ -53,6 +54,7 @@ func newLoggedDialogue(t *testing.T, lim Limits, log func(*Access)) *dialogue {
 	t.Helper()
 	e := &Engine{log: slog.New(slog.DiscardHandler), connsMax: 10, accessLog: log, idPrefix: "prefix"}
 	e.spool = newSpooling(Spool{Dir: t.TempDir()}, 20)
+	e.tally = logging.NewTally(e.log)
 	d := &dialogue{t: t, e: e, wheel: timers.NewWheel(0)}
 	d.peer = &scriptedPeer{d: d, room: anyRoom}
 	d.handler = &scriptedHandler{d: d}
@@ -101,7 +103,7 @@ func (d *dialogue) system() system {
 	}
 }
 
-// turn runs what was posted so far.
+// turn runs the tasks that were posted so far.
 func (d *dialogue) turn() {
 	tasks := d.posted
 	d.posted = nil
@@ -148,8 +150,8 @@ func (d *dialogue) is(want connState) {
 	}
 }
 
-// actsAfter checks that span passes without an event, until its last millisecond: the connection is in the state, and acted
-// says afterwards whether it has done what it should.
+// actsAfter lets span pass, and checks that the connection stays in state and acted reports false until the last millisecond, in
+// which acted becomes true.
 func (d *dialogue) actsAfter(span time.Duration, state connState, acted func() bool) {
 	d.t.Helper()
 	d.passes(span - time.Millisecond)
@@ -165,7 +167,7 @@ func (d *dialogue) actsAfter(span time.Duration, state connState, acted func() b
 // anyRoom is the room of a peer that takes everything.
 const anyRoom = 1 << 40
 
-// scriptedPeer is the socket of a dialogue's connection, and who is at its other end.
+// scriptedPeer is the socket of a dialogue's connection and the peer at its other end.
 type scriptedPeer struct {
 	d *dialogue
 
@@ -174,6 +176,7 @@ type scriptedPeer struct {
 	endless  bool   // every read is filled to the last byte
 	finished bool   // it has sent its FIN
 	gone     bool   // calls on the socket fail
+	failed   bool   // a write has
 	room     int    // bytes that it still takes
 
 	unacknowledged int // bytes that it has not acknowledged
@@ -217,11 +220,12 @@ func (p *scriptedPeer) read(fd int, b []byte) (int, syscall.Errno) {
 
 func (p *scriptedPeer) write(fd int, a, b []byte) (int, syscall.Errno) {
 	p.check(fd)
-	if p.gone {
-		return 0, syscall.EPIPE
+	if p.sawFIN || p.failed {
+		p.d.t.Errorf("write after the FIN (%v) or after an error (%v)", p.sawFIN, p.failed)
 	}
-	if p.sawFIN {
-		p.d.t.Error("written after the FIN")
+	if p.gone {
+		p.failed = true
+		return 0, syscall.EPIPE
 	}
 	if p.room == 0 {
 		return 0, syscall.EAGAIN
@@ -235,7 +239,7 @@ func (p *scriptedPeer) write(fd int, a, b []byte) (int, syscall.Errno) {
 	return n, 0
 }
 
-// event reports readiness to the connection, and lets all turns end that follow from it.
+// event reports readiness to the connection, and makes all turns that follow from it.
 func (p *scriptedPeer) event(got reactor.Readiness) {
 	p.d.t.Helper()
 	p.d.c.Ready(got)
@@ -256,13 +260,13 @@ func (p *scriptedPeer) finishes(text string) {
 	p.event(reactor.Readable | reactor.PeerClosed)
 }
 
-// readable has the connection read, of what there is.
+// readable makes the connection read again.
 func (p *scriptedPeer) readable() {
 	p.d.t.Helper()
 	p.event(reactor.Readable)
 }
 
-// takes makes room for n bytes more.
+// takes makes room for n more bytes.
 func (p *scriptedPeer) takes(n int) {
 	p.d.t.Helper()
 	p.room = n
@@ -292,7 +296,7 @@ func (p *scriptedPeer) hears(status int, body string) *http.Response {
 	return resp
 }
 
-// hearsText reads exactly these bytes.
+// hearsText reads everything that the connection has written, and compares it.
 func (p *scriptedPeer) hearsText(want string) {
 	p.d.t.Helper()
 	if string(p.got) != want {
@@ -347,8 +351,11 @@ type scriptedHandler struct {
 	started   []string // requests not yet taken by gets: method, target, "body" if there is one, "..." if more is to come
 	body      []byte
 	complete  bool   // the body
+	trailer   string // of the body
 	aborts    string // of the body: "incomplete" or "too large" for each
 	rooms     int    // calls of OutputRoom
+	peerEnds  int    // of all exchanges
+	onPeerEnd func() // called then
 	cancelled int
 	queue     time.Duration
 	ran       time.Duration
@@ -366,7 +373,7 @@ func (h *scriptedHandler) Start(x backend.Exchange, head *httpparse.Head, listen
 		what += " ..."
 	}
 	h.started = append(h.started, what)
-	h.x, h.body, h.complete, h.aborts = x, bytes.Clone(body), !more, ""
+	h.x, h.body, h.complete, h.aborts, h.trailer = x, bytes.Clone(body), !more, "", ""
 	return h, nil
 }
 
@@ -382,6 +389,12 @@ func (h *scriptedHandler) BodyCommit(n int) {
 	h.body = append(h.body, h.room[:n]...)
 }
 func (h *scriptedHandler) BodyEnd() { h.complete = true }
+func (h *scriptedHandler) BodyTrailer(section []byte) {
+	if h.complete {
+		h.d.t.Error("a trailer section after the end of the body")
+	}
+	h.trailer += string(section)
+}
 func (h *scriptedHandler) BodyAbort(tooLarge bool) {
 	if tooLarge {
 		h.aborts += "too large"
@@ -393,7 +406,14 @@ func (h *scriptedHandler) OutputRoom()                           { h.rooms++ }
 func (h *scriptedHandler) Cancel()                               { h.cancelled++ }
 func (h *scriptedHandler) Times() (queue, service time.Duration) { return h.queue, h.ran }
 
-// gets checks that exactly this request has come.
+func (h *scriptedHandler) PeerEnd() {
+	h.peerEnds++
+	if h.onPeerEnd != nil {
+		h.onPeerEnd()
+	}
+}
+
+// gets checks that exactly this request has arrived.
 func (h *scriptedHandler) gets(want string) {
 	h.d.t.Helper()
 	if len(h.started) != 1 || h.started[0] != want {
@@ -409,7 +429,7 @@ func (h *scriptedHandler) getsNothing() {
 	}
 }
 
-// hasRoom says that the window has n free bytes.
+// hasRoom reports that the window has n free bytes.
 func (h *scriptedHandler) hasRoom(n int) {
 	h.d.t.Helper()
 	h.window = n
@@ -430,7 +450,7 @@ func response(body string) string {
 	return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 }
 
-// answers gives a whole response, which has to be taken.
+// answers gives a whole response, all of which has to be taken.
 func (h *scriptedHandler) answers(body string) {
 	h.d.t.Helper()
 	if text := response(body); h.outputs(text, true) != len(text) {

@@ -4,12 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
 
+	"moonbridge/accesslog"
 	"moonbridge/handler/backend"
+	"moonbridge/logging"
 )
 
 // Engine is a server: event loops, and the listeners and connections that live on them. Any goroutine may call its methods,
@@ -26,10 +27,9 @@ type Engine struct {
 	running sync.WaitGroup
 
 	// Shared by the loops.
-	conns      atomic.Int64
-	refused    atomic.Uint64 // exchanges that a backend refused
-	refusedLog logLimit
-	stopping   atomic.Bool
+	conns    atomic.Int64
+	tally    *logging.Tally // of what is refused
+	stopping atomic.Bool
 
 	mu        sync.Mutex
 	listeners []*Listener
@@ -42,18 +42,17 @@ var ErrStopped = errors.New("engine: stopped")
 // New starts an engine: its loops run, without a listener. The error is that of the system call which opens a loop, for
 // example because the process has no file descriptors left.
 //
-// New raises GOMAXPROCS to the number of loops plus two if it is lower. A loop that waits for events holds a processor of
-// Go's scheduler for a while, and timers and other goroutines must not wait for it.
+// New raises GOMAXPROCS to the number of loops plus two if it is lower, unless it is set in the environment. A loop that waits
+// for events holds a processor of Go's scheduler for a while, and timers and other goroutines should not wait for it.
 func New(o Options) (*Engine, error) {
 	e := &Engine{log: o.logger(), connsMax: connsMax(o.MaxConns, openFilesMax()), accessLog: o.AccessLog}
 	e.spool = newSpooling(o.Spool, connsMax(0, openFilesMax()))
+	e.tally = logging.NewTally(e.log)
 	if e.accessLog != nil {
-		e.idPrefix = newIDPrefix()
+		e.idPrefix = accesslog.NewIDPrefix()
 	}
 	n := o.loops()
-	if runtime.GOMAXPROCS(0) < n+2 {
-		runtime.GOMAXPROCS(n + 2)
-	}
+	raiseProcs(n)
 	for i := range n {
 		l, err := newLoop(e, i, n)
 		if err != nil {
@@ -144,12 +143,4 @@ func (e *Engine) onEveryLoop(fn func(*loop) error) error {
 		}
 	}
 	return first
-}
-
-// logLimit lets one line a second through, for events that come in floods.
-type logLimit struct{ nextMS atomic.Uint64 }
-
-func (g *logLimit) allow(nowMS uint64) bool {
-	next := g.nextMS.Load()
-	return nowMS >= next && g.nextMS.CompareAndSwap(next, nowMS+1000)
 }

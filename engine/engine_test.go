@@ -15,7 +15,7 @@ import (
 	"moonbridge/handler/backend"
 )
 
-// start serves b on a free port and returns the address. At the end every connection must be gone.
+// start serves b on a free port and returns the address. At the end of the test no connection may be left.
 func start(t *testing.T, o Options, lim Limits, b backend.Backend) (*Engine, string) {
 	t.Helper()
 	e, err := New(o)
@@ -47,7 +47,7 @@ type peer struct {
 	r *bufio.Reader
 }
 
-// stream is a connection of which one direction can be closed.
+// stream is a connection that can be closed in one direction.
 type stream interface {
 	net.Conn
 	CloseWrite() error
@@ -102,8 +102,8 @@ func (p *peer) hearsEnd() {
 	p.Close()
 }
 
-// endsAfterRequest makes the last request on a connection that has been ending since then. The engine waits for it for a
-// second: only a test that is slower than that may find the connection ended.
+// endsAfterRequest makes the last request on a connection that has been ending since the given time. The engine waits a second
+// for it. Only a test that is slower than that may find the connection ended.
 func (p *peer) endsAfterRequest(since time.Time) {
 	p.t.Helper()
 	io.WriteString(p, get("/hello"))
@@ -221,7 +221,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// A body of any size and framing goes through a small window unchanged.
+// Bodies of any size and framing pass through a small window unchanged.
 func TestBodies(t *testing.T) {
 	b := &testBackend{window: 1000}
 	_, addr := start(t, Options{Loops: 2}, Limits{}, b)
@@ -257,7 +257,7 @@ func TestExpectContinue(t *testing.T) {
 	}
 }
 
-// A peer that does not read gets its whole response later, and the backend's output waits meanwhile.
+// While a peer does not read, the backend's output waits. In the end the peer gets the whole response.
 func TestSlowReader(t *testing.T) {
 	const size = 32 << 20
 	b := &testBackend{window: 64}
@@ -350,7 +350,7 @@ func TestTruncatedBody(t *testing.T) {
 	p.hearsEnd()
 }
 
-// A handler that answers without the body ends the connection: the rest of the body must not be taken for a request.
+// A handler that answers without its body ends the connection: the rest of the body must not be taken for a request.
 func TestUnreadBody(t *testing.T) {
 	b := &testBackend{window: 10}
 	_, addr := start(t, Options{Loops: 1}, Limits{BufferBody: 10}, b)
@@ -363,7 +363,7 @@ func TestUnreadBody(t *testing.T) {
 	}
 }
 
-// The reactor's timers reach the connections. When they fire is tested without sockets: see conn_deadline_test.go.
+// The reactor's timers reach the connections. conn_deadline_test.go tests, without sockets, when they fire.
 func TestIdleTimeout(t *testing.T) {
 	_, addr := start(t, Options{Loops: 1}, Limits{IdleTimeout: time.Millisecond}, &testBackend{window: 64})
 	dial(t, addr).hearsEnd()
@@ -388,7 +388,7 @@ func TestShutdown(t *testing.T) {
 	b.release()
 	busy.hears(200)
 	busy.endsAfterRequest(released)
-	if err := <-done; err != nil {
+	if err := wait(t, done, "the end of the shutdown"); err != nil {
 		t.Error(err)
 	}
 }

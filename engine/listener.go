@@ -18,6 +18,10 @@ type Listener struct {
 type OpenOptions struct {
 	Mode os.FileMode // permissions of a Unix socket; 0 leaves those that the umask results in
 
+	// Beside are listeners of this engine that may be closed soon. If they listen on the same port, at an address that overlaps
+	// with the new one, the port is shared for that long. The new listener then does not listen before Listen is called.
+	Beside []*Listener
+
 	// Inherited are listening sockets of this address that another process has opened. Open takes them over, even if it
 	// returns an error, and opens no others.
 	Inherited []int
@@ -40,8 +44,12 @@ func (e *Engine) Open(network, address string, o OpenOptions) (*Listener, error)
 	if e.stopped {
 		return nil, ErrStopped
 	}
+	var beside []*reactor.Listener
+	for _, other := range o.Beside {
+		beside = append(beside, other.r)
+	}
 	r, err := reactor.OpenListener(network, address, reactor.ListenOptions{
-		Sockets: len(e.loops), Mode: o.Mode, Logger: e.log, Inherited: o.Inherited, Foreign: o.Foreign,
+		Sockets: len(e.loops), Mode: o.Mode, Logger: e.log, Beside: beside, Inherited: o.Inherited, Foreign: o.Foreign,
 	})
 	if err != nil {
 		return nil, err
@@ -53,6 +61,13 @@ func (e *Engine) Open(network, address string, o OpenOptions) (*Listener, error)
 
 // Addr is the address as bound: "127.0.0.1:8080", or the path of a Unix socket.
 func (ln *Listener) Addr() string { return ln.r.Addr().String() }
+
+// Listen starts listening if Open has only bound the address: see OpenOptions.Beside. Serve and ServeSockets do the same.
+func (ln *Listener) Listen() error { return ln.r.Listen() }
+
+// InPlace reports whether peers find the listener at its address: the file of a Unix socket may have been removed, or the
+// path may lead elsewhere by now.
+func (ln *Listener) InPlace() bool { return ln.r.InPlace() }
 
 // Close stops listening at once. Accepted connections finish the request in progress and then end. The error is that of
 // removing the file of a Unix socket.

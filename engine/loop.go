@@ -8,6 +8,7 @@ import (
 	"moonbridge/bufio"
 	"moonbridge/handler/backend"
 	"moonbridge/httpparse"
+	"moonbridge/httpwrite"
 	"moonbridge/reactor"
 )
 
@@ -24,8 +25,10 @@ type loop struct {
 	backends map[backend.Backend]backend.LoopBackend
 	bindings map[*Listener]*binding
 	conns    connList
-	agains   []*conn // to be resumed in the next turn
+	agains   []*conn // to be resumed
 	resuming []*conn // the other of two buffers that take turns
+
+	remainders map[*conn]*remainder // rarely any: they would make every conn larger
 
 	records []*accessRecord // free ones
 	lastID  uint64          // of a request
@@ -56,6 +59,8 @@ func makeLoop(e *Engine, index int, sys system) *loop {
 		pool:     bufio.NewPool(),
 		backends: make(map[backend.Backend]backend.LoopBackend),
 		bindings: make(map[*Listener]*binding),
+
+		remainders: make(map[*conn]*remainder),
 	}
 	l.resume = l.resumeAll
 	return l
@@ -74,7 +79,7 @@ func (l *loop) attach(b backend.Backend) (backend.LoopBackend, error) {
 	return lb, nil
 }
 
-// resumeLater has c.resume called in a later turn.
+// resumeLater makes the loop call c.resume among the next posted tasks.
 func (l *loop) resumeLater(c *conn) {
 	l.agains = append(l.agains, c)
 	if len(l.agains) == 1 {
@@ -94,7 +99,8 @@ func (l *loop) resumeAll() {
 func (l *loop) accept(s *service, fd int, peer netip.AddrPort) {
 	if n := l.e.conns.Add(1); n > l.e.connsMax || n+l.e.spool.Files() > l.e.spool.filesMax {
 		l.e.conns.Add(-1)
-		l.turnAway(fd, peer)
+		l.countConnection(aboveLimit, "", peer)
+		l.turnAway(s, fd, peer)
 		return
 	}
 	c := newConn(l, s, fd, peer)
@@ -105,28 +111,14 @@ func (l *loop) accept(s *service, fd int, peer netip.AddrPort) {
 	}
 }
 
-// turnAway answers a connection above the limit, as far as that works without waiting.
-func (l *loop) turnAway(fd int, peer netip.AddrPort) {
-	l.logLimit()
-	page := l.makeErrorPage(statusUnavailable, retryAfterSeconds, true, false)
+// turnAway answers a connection that there is no room for, as far as that works without waiting.
+func (l *loop) turnAway(s *service, fd int, peer netip.AddrPort) {
+	page := l.makeErrorPage(httpwrite.ErrorPage{
+		Status: statusUnavailable, RetryAfter: retryAfterSeconds, Close: true, Fixed: &s.limits.fixed})
 	l.sys.write(fd, page)
 	syscall.Close(fd)
 	if l.e.accessLog != nil {
 		l.logTurnedAway(peer, page)
-	}
-}
-
-// logRefused logs, at most once a second, that a backend did not take an exchange.
-func (l *loop) logRefused(what string, err error) {
-	if l.e.refusedLog.allow(l.sys.nowMS()) {
-		l.e.log.Warn(what+" refused", "err", err, "total", l.e.refused.Load())
-	}
-}
-
-// logLimit logs, at most once a second, that there are too many connections.
-func (l *loop) logLimit() {
-	if l.e.refusedLog.allow(l.sys.nowMS()) {
-		l.e.log.Warn("connections turned away: limit reached", "limit", l.e.connsMax)
 	}
 }
 

@@ -2,15 +2,18 @@ package engine
 
 import (
 	"log/slog"
+	"os"
 	"runtime"
+	"sync"
 	"time"
 
 	"moonbridge/httpparse"
+	"moonbridge/httpwrite"
 )
 
 // Options configure an Engine. The zero value is a usable default.
 type Options struct {
-	// Loops is the number of event loops, each with an operating system thread of its own. 0 means one per processor.
+	// Loops is the number of event loops, each with an operating system thread of its own. 0 means DefaultLoops.
 	Loops int
 	// MaxConns bounds the connections of all listeners together. A connection above it is answered with 503 and closed; a
 	// raw one is reset. 0, or more than the limit on open files (RLIMIT_NOFILE) allows: what that limit leaves after 256
@@ -40,7 +43,22 @@ func (o Options) loops() int {
 	if o.Loops > 0 {
 		return o.Loops
 	}
-	return runtime.NumCPU()
+	return DefaultLoops()
+}
+
+// DefaultLoops is the number of event loops of an Engine whose Options do not say: what GOMAXPROCS was when New or DefaultLoops
+// was first called. So it is the number of processors that the environment, the program, or the CPU limit of the cgroup allows.
+func DefaultLoops() int { return procsAtFirst() }
+
+// procsAtFirst is the number of processors before New has raised it.
+var procsAtFirst = sync.OnceValue(func() int { return runtime.GOMAXPROCS(0) })
+
+// raiseProcs gives Go's scheduler two processors more than there are loops, unless the environment says how many it has.
+func raiseProcs(loops int) {
+	procsAtFirst()
+	if os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) < loops+2 {
+		runtime.GOMAXPROCS(loops + 2)
+	}
 }
 
 func (o Options) logger() *slog.Logger {
@@ -72,6 +90,12 @@ type Limits struct {
 	StallTimeout    time.Duration // no byte moved in a body (then 408, or 400 where a handler runs) or a response (reset). Default 60 s
 	ResponseTimeout time.Duration // from the request's head to the end of the response. Then reset. Default 3600 s
 	DrainTimeout    time.Duration // a closing connection waits for the peer to close (RFC 9112 §9.6). Then closed. Default 2 s
+
+	PeerEnd PeerEnd // what it means that the peer has sent its FIN during an exchange. Default PeerEndCancel
+
+	// Fields are field lines, each with its CR LF, that the responses which the engine makes itself have besides their own. They
+	// must be valid. Content-Type is left out; Connection: close ends the connection.
+	Fields string
 }
 
 // The defaults of Limits, and limits that are not options.
@@ -109,8 +133,11 @@ type limits struct {
 	body        httpparse.BodyLimits
 	outputBytes int
 	spoolOutput int64 // 0: none
+	fixed       httpwrite.Fixed
 
 	idleMS, headMS, stallMS, responseMS, drainMS uint64
+
+	peerEnd PeerEnd
 }
 
 func (l Limits) resolve() limits {
@@ -121,6 +148,7 @@ func (l Limits) resolve() limits {
 			Await: orDefault(l.BufferBody, bufferBodyDefault, 0),
 			Whole: l.SpoolBody,
 		},
+		fixed:       httpwrite.NewFixed(l.Fields),
 		outputBytes: int(orDefault(l.OutputBytes, outputBytesDefault, 0)),
 		spoolOutput: max(l.SpoolOutput, 0),
 		idleMS:      milliseconds(l.IdleTimeout, idleTimeoutDefault),
@@ -128,6 +156,7 @@ func (l Limits) resolve() limits {
 		stallMS:     milliseconds(l.StallTimeout, stallTimeoutDefault),
 		responseMS:  milliseconds(l.ResponseTimeout, responseTimeoutDefault),
 		drainMS:     milliseconds(l.DrainTimeout, drainTimeoutDefault),
+		peerEnd:     l.PeerEnd,
 	}
 }
 

@@ -17,8 +17,8 @@ import (
 	"moonbridge/handler/backend"
 )
 
-// Peers send random requests in random pieces, and some of them vanish in the middle. Who stays gets the responses that
-// belong to the requests, in their order; at the end nothing is held for anybody.
+// Peers send random requests in random pieces, and some of them vanish in the middle. Those that stay get the right responses in
+// the right order. At the end no connection and no buffer is left.
 func TestRandomPipelines(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
@@ -51,7 +51,7 @@ func TestRandomPipelines(t *testing.T) {
 				})
 			}
 			peers.Wait()
-			// A peer that has reset its connection may be gone before that is accepted, so this looks more than once.
+			// A connection may be accepted only after its peer has reset it, so one look is not enough.
 			held := atomic.Int64{}
 			eventually(t, "connections and buffers are given back", func() bool {
 				held.Store(0)
@@ -133,7 +133,7 @@ func randomPeer(rnd *rand.Rand, addr string) error {
 	return nil
 }
 
-// randomBody is of a size around which something changes, or of none.
+// randomBody has a size around which something changes, or none.
 func randomBody(rnd *rand.Rand) []byte {
 	sizes := [...]int{0, 1, 63, 64, 65, 499, 500, 501, 5000, 60_000}
 	body := make([]byte, sizes[rnd.IntN(len(sizes))])

@@ -44,6 +44,13 @@ func (l *loop) bind(ln *Listener, http *service, sockets *socketService) error {
 			} else {
 				l.handOver(b.sockets, fd, peer)
 			}
+		}, func(fd int, peer netip.AddrPort) {
+			l.countConnection(outOfFiles, "", peer)
+			if b.http != nil {
+				l.turnAway(b.http, fd, peer)
+			} else {
+				resetNow(fd)
+			}
 		})
 		if err != nil {
 			return err

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// served is an engine with a listener that the tests give to one backend after the other.
+// served returns an engine whose listener b serves first.
 func served(t *testing.T, b *testBackend) (e *Engine, ln *Listener) {
 	t.Helper()
 	e, err := New(Options{Loops: 2})
@@ -35,14 +35,14 @@ func mustServe(t *testing.T, e *Engine, ln *Listener, b *testBackend) {
 	}
 }
 
-// Connections change to the new backend with their next request, wherever the change finds them.
+// Connections change to the new backend with their next request, whatever state they are in.
 func TestServeAnew(t *testing.T) {
 	first, second := &testBackend{window: 64}, &testBackend{window: 64}
 	e, ln := served(t, first)
 	idle, busy, body, head := dial(t, ln.Addr()), dial(t, ln.Addr()), dial(t, ln.Addr()), dial(t, ln.Addr())
 	idle.say(get("/hello"))
 	idle.hears(200)
-	busy.say(get("/slow") + get("/hello")) // the second one waits behind the first
+	busy.say(get("/slow") + get("/hello")) // the second one waits for the first
 	eventually(t, "the slow exchange runs", func() bool { return first.count(&first.started) == 2 })
 	body.say("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nab")
 	head.say("GET /hello HT")
@@ -77,7 +77,7 @@ func TestServeAnew(t *testing.T) {
 	})
 }
 
-// inState counts connections.
+// inState counts the connections in a state.
 func inState(e *Engine, s connState) int {
 	var n atomic.Int64
 	e.onEveryLoop(func(l *loop) error {
@@ -91,7 +91,7 @@ func inState(e *Engine, s connState) int {
 	return int(n.Load())
 }
 
-// Under load no request is refused and no connection broken, however often the backend changes.
+// Under load, no request is refused and no connection breaks, however often the backend changes.
 func TestServeAnewUnderLoad(t *testing.T) {
 	first := &testBackend{window: 64}
 	e, ln := served(t, first)
@@ -118,13 +118,13 @@ func TestServeAnewUnderLoad(t *testing.T) {
 	}
 	stop.Store(true)
 	for range 4 {
-		if n := <-ended; n == 0 {
-			t.Error("a connection has had no request answered")
+		if n := wait(t, ended, "a connection ends"); n == 0 {
+			t.Error("a connection got no answer")
 		}
 	}
 }
 
-// A listener whose connections become raw ones: those that are there end after the request in progress.
+// When a listener changes to raw connections, its open connections end after the request in progress.
 func TestServeAnewRaw(t *testing.T) {
 	b := &testBackend{window: 64}
 	e, ln := served(t, b)
@@ -144,7 +144,7 @@ func TestServeAnewRaw(t *testing.T) {
 	busy.endsAfterRequest(released)
 }
 
-// A closed listener takes its connections along, as soon as they have had their answer; others stay.
+// When a listener closes, its connections end after the request in progress; those of other listeners stay.
 func TestListenerCloseEndsConnections(t *testing.T) {
 	b := &testBackend{window: 64}
 	e, ln := served(t, b)
@@ -174,12 +174,12 @@ func TestListenerCloseEndsConnections(t *testing.T) {
 	stays.hears(200)
 	if c, err := net.Dial("tcp4", ln.Addr()); err == nil {
 		c.Close()
-		t.Error("the closed listener takes connections")
+		t.Error("the closed listener accepts connections")
 	}
 }
 
-// Another engine takes over the listening sockets: what was accepted stays, and ends with the shutdown; whoever comes gets
-// to the other.
+// Another engine takes over the listening sockets. Accepted connections stay and end with Retire; new ones reach the other
+// engine.
 func TestHandOver(t *testing.T) {
 	first, second := &testBackend{window: 64}, &testBackend{window: 64}
 	e, ln := served(t, first)
@@ -222,7 +222,7 @@ func TestHandOver(t *testing.T) {
 	first.release()
 	busy.hears(200)
 	busy.endsAfterRequest(released)
-	if err := <-drained; err != nil {
+	if err := wait(t, drained, "the end of Retire"); err != nil {
 		t.Error(err)
 	}
 	if n := second.count(&second.started); n < 19 {
@@ -230,8 +230,8 @@ func TestHandOver(t *testing.T) {
 	}
 }
 
-// A connection that is to end has the time for one more request, which is answered; then it ends. For one without a further
-// request see TestLastRequest.
+// A connection that is to end has time for one more request, which is answered; then it ends. TestLastRequest is about one
+// without a further request.
 func TestRetire(t *testing.T) {
 	b := &testBackend{window: 64}
 	e, ln := served(t, b)
@@ -244,13 +244,13 @@ func TestRetire(t *testing.T) {
 	over := make(chan error)
 	retired := time.Now()
 	go func() { over <- e.Retire(context.Background()) }()
-	eventually(t, "it has begun", func() bool { return e.stopping.Load() })
+	eventually(t, "it has started", func() bool { return e.stopping.Load() })
 	late.endsAfterRequest(retired)
 	released := time.Now()
 	b.release()
 	busy.hears(200) // it was promised that the connection persists
 	busy.endsAfterRequest(released)
-	if err := <-over; err != nil {
+	if err := wait(t, over, "the end of Retire"); err != nil {
 		t.Error(err)
 	}
 }

@@ -9,8 +9,8 @@ import (
 // it and close. Drain returns nil when no connection is left, or ctx's error. Backends have to keep working until then.
 func (e *Engine) Drain(ctx context.Context) error { return e.end(ctx, false) }
 
-// Retire is Drain for an engine whose listeners another process has taken over (Listener.HandOver), so that nobody waits for
-// its end. Idle connections are not closed at once but after their next response, or after a second without a request: a
+// Retire is Drain for an engine whose listeners another process has taken over (Listener.HandOver), so its end is not
+// urgent. Idle connections are not closed at once but after their next response, or after a second without a request: a
 // peer that sends a request at this very moment is answered.
 func (e *Engine) Retire(ctx context.Context) error { return e.end(ctx, true) }
 
@@ -39,6 +39,7 @@ func (e *Engine) Shutdown(ctx context.Context) error {
 		e.onEveryLoop(func(l *loop) error { l.resetAll(); return nil })
 	}
 	e.stopLoops()
+	e.tally.Flush()
 	return err
 }
 

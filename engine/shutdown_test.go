@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// What has reached this machine before the shutdown began is answered, whether the loop has noticed it or not: requests on
-// connections that were idle, and on connections that nobody has accepted yet.
+// Requests that reached the machine before the shutdown are answered, even if no loop has noticed them: on idle connections, and
+// on connections that are not accepted yet.
 func TestShutdownAnswersWhatWaits(t *testing.T) {
 	for _, network := range []string{"tcp4", "unix"} {
 		t.Run(network, func(t *testing.T) {
@@ -37,13 +37,13 @@ func TestShutdownAnswersWhatWaits(t *testing.T) {
 				p.hears(200)
 				peers = append(peers, p)
 			}
-			// Now the loops do not get to anything else until Shutdown has begun.
+			// From now on the loops are busy, until Shutdown has started.
 			busy, release := make(chan struct{}), make(chan struct{})
 			for _, l := range e.loops {
 				l.r.Post(func() { busy <- struct{}{}; <-release })
 			}
 			for range e.loops {
-				<-busy
+				wait(t, busy, "the loop is busy")
 			}
 			for range each {
 				peers = append(peers, dialOn(t, network, address))
@@ -61,15 +61,15 @@ func TestShutdownAnswersWhatWaits(t *testing.T) {
 				}
 				p.hearsEnd()
 			}
-			if err := <-done; err != nil {
+			if err := wait(t, done, "the end of the shutdown"); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 }
 
-// No connection ends because of the shutdown as long as one listening socket is still open: its peer might come back
-// through that, only to be turned away.
+// The shutdown ends no connection while a listening socket is still open: the peer might connect again through that, only to be
+// turned away.
 func TestShutdownClosesListenersFirst(t *testing.T) {
 	e, addr := start(t, Options{Loops: 2}, Limits{}, &testBackend{window: 64})
 	var p *peer
@@ -79,7 +79,7 @@ func TestShutdownClosesListenersFirst(t *testing.T) {
 		q.hears(200)
 		n := make(chan int, 1)
 		e.loops[0].r.Post(func() { n <- e.loops[0].conns.len })
-		if <-n > 0 {
+		if wait(t, n, "an answer of the loop") > 0 {
 			p = q
 		} else {
 			q.Close()
@@ -89,20 +89,20 @@ func TestShutdownClosesListenersFirst(t *testing.T) {
 	letGo := sync.OnceFunc(func() { close(release) })
 	defer letGo()
 	e.loops[1].r.Post(func() { close(busy); <-release })
-	<-busy
+	wait(t, busy, "the loop is busy")
 	done := make(chan error, 1)
 	go func() { done <- e.Shutdown(context.Background()) }()
 	eventually(t, "the shutdown begins", func() bool { e.mu.Lock(); defer e.mu.Unlock(); return e.stopped })
 	closed := make(chan struct{})
 	e.loops[0].r.Post(func() { close(closed) })
-	<-closed
+	wait(t, closed, "the listener is closed")
 	for range 3 {
 		p.say(get("/hello"))
 		p.hears(200)
 	}
 	letGo()
 	p.hearsEnd()
-	if err := <-done; err != nil {
+	if err := wait(t, done, "the end of the shutdown"); err != nil {
 		t.Error(err)
 	}
 }

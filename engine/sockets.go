@@ -53,15 +53,15 @@ type socketService struct {
 // here would be missing there.
 func (l *loop) handOver(s *socketService, fd int, peer netip.AddrPort) {
 	if l.e.conns.Load() >= l.e.connsMax {
-		l.logLimit()
+		l.countConnection(aboveLimit, "", peer)
 		resetNow(fd)
 		return
 	}
 	var known uint8
 	local, remote := s.addrs.of(fd, peer, &known)
 	if err := s.backend.StartSocket(fd, s.index, local, remote); err != nil {
-		l.e.refused.Add(1)
-		l.logRefused("connections", err)
+		_, cause := startRefusal(err)
+		l.countConnection(connectionsRefused, cause, peer)
 		resetNow(fd)
 	}
 }

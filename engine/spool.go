@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"errors"
 	"os"
 	"sync/atomic"
 	"syscall"
@@ -14,13 +13,8 @@ type spooling struct {
 	*spool.Spool
 	filesMax int64 // bound on connections and spool files together
 
-	refused, waited unspooled
-}
-
-// unspooled counts what was not spooled, and bounds what is logged about that.
-type unspooled struct {
-	total atomic.Uint64
-	log   logLimit
+	refused atomic.Uint64 // request bodies
+	waited  atomic.Uint64 // responses
 }
 
 func newSpooling(o Spool, filesMax int64) *spooling {
@@ -42,7 +36,7 @@ type SpoolUse struct {
 // Spool returns what the spool holds.
 func (e *Engine) Spool() SpoolUse {
 	s := e.spool
-	return SpoolUse{Bytes: s.Bytes(), Files: s.Files(), Refused: s.refused.total.Load(), Waited: s.waited.total.Load()}
+	return SpoolUse{Bytes: s.Bytes(), Files: s.Files(), Refused: s.refused.Load(), Waited: s.waited.Load()}
 }
 
 // CheckSpool reports whether a file can be created in the spool's directory.
@@ -67,22 +61,6 @@ func (e *Engine) createOutput() (*spool.File, error) {
 // outputRoom is how many bytes more of responses fit. All responses together get half of the spool, so that slow readers do not
 // keep it from uploads, which would have to be refused.
 func (s *spooling) outputRoom() int64 { return s.Limit()/2 - s.Bytes() }
-
-// statusOfSpool is the answer to a request body that is not spooled because of err.
-func statusOfSpool(err error) int {
-	if errors.Is(err, spool.ErrTooLarge) {
-		return statusInsufficientStorage
-	}
-	return statusUnavailable
-}
-
-// notSpooled notes that something is not spooled. It is logged at most once a second.
-func (l *loop) notSpooled(what string, u *unspooled, err error) {
-	total := u.total.Add(1)
-	if s := l.e.spool; u.log.allow(l.sys.nowMS()) {
-		l.e.log.Warn(what, "err", err, "total", total, "dir", s.Dir(), "bytes", s.Bytes(), "files", s.Files())
-	}
-}
 
 // spoolRoom is room for bytes on their way to or from a file.
 func (l *loop) spoolRoom() []byte {

@@ -17,16 +17,18 @@ import (
 // fileTaker is a scripted handler that takes request bodies in files.
 type fileTaker struct {
 	*scriptedHandler
-	file backend.File // of the last request
+	file    backend.File // of the last request
+	trailer string
 }
 
-func (f *fileTaker) StartFile(x backend.Exchange, head *httpparse.Head, listener int, body backend.File) (backend.Running, error) {
+func (f *fileTaker) StartFile(x backend.Exchange, head *httpparse.Head, listener int, body backend.File, trailer []byte) (backend.Running, error) {
 	if f.refuses != nil {
 		return nil, f.refuses
 	}
 	f.file = body
 	f.started = append(f.started, fmt.Sprintf("%s %s file", head.Bytes(head.Method), head.Bytes(head.Target)))
 	f.x, f.body, f.complete = x, nil, true
+	f.trailer = string(trailer)
 	return f.scriptedHandler, nil
 }
 

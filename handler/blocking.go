@@ -1,7 +1,6 @@
 package handler
 
 import (
-	"log/slog"
 	"sync"
 	"time"
 
@@ -27,11 +26,12 @@ func (c Config) Blocking(h Handler, limit int) backend.Backend {
 		limit = limitDefault
 	}
 	b := &blocking{
-		h:            h,
-		log:          c.logger(),
+		h:            withLogger(h, c.logger()),
+		failures:     newFailures(c.logger()),
 		limit:        limit,
 		queueMax:     c.queueMax(),
 		queueTimeout: c.queueTimeout(),
+		goneAfter:    c.goneAfter(),
 		partMax:      c.partMax(),
 		windowSize:   c.window(),
 	}
@@ -44,10 +44,11 @@ func (c Config) Blocking(h Handler, limit int) backend.Backend {
 type blocking struct {
 	// Immutable.
 	h            Handler
-	log          *slog.Logger
+	failures     *failures
 	limit        int
 	queueMax     int
 	queueTimeout time.Duration // 0: none
+	goneAfter    time.Duration // 0: never
 	partMax      int
 	windowSize   int
 
@@ -168,8 +169,8 @@ func (p *blockingBackend) start(e *blockingExchange) (backend.Running, error) {
 		e.release()
 		return nil, err
 	}
-	if waits && p.b.queueTimeout > 0 {
-		e.timer = p.loop.After(p.b.queueTimeout, e.waitedTooLong)
+	if waits {
+		e.beginWait()
 	}
 	return e, nil
 }

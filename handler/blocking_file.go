@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"bytes"
 	"io"
 	"sync"
 
@@ -16,9 +17,9 @@ type fileBody struct {
 }
 
 // StartFile is Start for a request whose body is in a file.
-func (p *blockingBackend) StartFile(x backend.Exchange, head *httpparse.Head, listener int, body backend.File) (backend.Running, error) {
+func (p *blockingBackend) StartFile(x backend.Exchange, head *httpparse.Head, listener int, body backend.File, trailer []byte) (backend.Running, error) {
 	e := newBlockingExchange(p, x, head, listener, nil, false)
-	e.file = &fileBody{file: body}
+	e.file, e.trailer = &fileBody{file: body}, bytes.Clone(trailer)
 	return p.start(e)
 }
 
@@ -28,10 +29,10 @@ func (e *blockingExchange) readFile(p []byte) (int, error) {
 	gone, ended := e.gone, e.ended
 	e.mu.Unlock()
 	switch {
-	case gone:
-		return 0, ErrGone
 	case ended:
 		return 0, ErrEnded
+	case gone:
+		return 0, ErrGone
 	case len(p) == 0:
 		return 0, nil
 	}

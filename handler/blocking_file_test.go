@@ -43,7 +43,7 @@ func (b *fakeBackend) startFile(head string, f *fakeFile) (c *fakeConn, err erro
 	b.t.Helper()
 	c = &fakeConn{t: b.t, l: b.fakeLoop, takes: -1}
 	b.turn(func() {
-		c.running, err = b.lb.(backend.FileBackend).StartFile(c, parse(b.t, head), 3, f)
+		c.running, err = b.lb.(backend.FileBackend).StartFile(c, parse(b.t, head), 3, f, nil)
 		c.started = true
 	})
 	return c, err

@@ -1,6 +1,8 @@
 package handler
 
 import (
+	"bytes"
+
 	"moonbridge/httpparse"
 
 	"moonbridge/handler/backend"
@@ -27,10 +29,11 @@ type loopExchange struct {
 	listener int
 
 	// While the body is not complete.
-	head httpparse.Head
-	body []byte
+	head    httpparse.Head
+	body    []byte
+	trailer []byte
 
-	status int // loopFailed
+	status int // loopFailed; 0: reset
 
 	// loopAnswer: the body of the response is bodyLen bytes at l.bytes[at:], the head headLen bytes after it.
 	at, bodyLen, headLen int
@@ -42,10 +45,17 @@ type loopExchange struct {
 	next *loopExchange
 }
 
-// fail ends the exchange without a response.
+// fail ends the exchange without a response: with an error response of the engine, or with a reset if status is 0.
 func (e *loopExchange) fail(status int) {
 	e.state = loopFailed
 	e.status = status
+}
+
+// refuse ends the exchange without a call of the handler.
+func (e *loopExchange) refuse(status int, cause string, head *httpparse.Head) {
+	_, client := e.x.Addrs()
+	e.l.failures.refused(status, cause, head, addrText(client))
+	e.fail(status)
 }
 
 // settle does at the end of a turn what must not be done in Start. An exchange that was queued is put back for reuse
@@ -59,7 +69,11 @@ func (e *loopExchange) settle() {
 	case loopFailed:
 		x, status := e.x, e.status
 		e.state = loopOver
-		x.Failed(status, 0)
+		if status == 0 {
+			x.Done(backend.EndReset)
+		} else {
+			x.Failed(status, 0)
+		}
 	case loopAnswer:
 		e.answer()
 	}
@@ -139,10 +153,13 @@ func (e *loopExchange) BodyCommit(n int) {
 	}
 	e.body = e.body[:len(e.body)+n]
 	if len(e.body) > e.l.bodyMax {
-		e.fail(413)
+		e.refuse(413, causeBodyLarge, &e.head)
 		e.l.queue(e)
 	}
 }
+
+// BodyTrailer keeps the trailer section for the handler.
+func (e *loopExchange) BodyTrailer(section []byte) { e.trailer = bytes.Clone(section) }
 
 // BodyEnd runs the handler.
 func (e *loopExchange) BodyEnd() {
@@ -159,12 +176,15 @@ func (e *loopExchange) BodyAbort(tooLarge bool) {
 		return
 	}
 	if tooLarge {
-		e.fail(413)
+		e.refuse(413, causeBodyLarge, &e.head)
 	} else {
-		e.fail(400)
+		e.refuse(400, causeBodyBroken, &e.head)
 	}
 	e.l.queue(e)
 }
+
+// PeerEnd does nothing: the handler is not waited for.
+func (e *loopExchange) PeerEnd() {}
 
 // Cancel drops the exchange: the connection is gone.
 func (e *loopExchange) Cancel() {

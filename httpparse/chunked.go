@@ -4,11 +4,10 @@ import "math"
 
 // These bounds apply to the bytes of a chunked body that are not data. Without them a peer could make us read forever
 // while the body does not grow towards its size limit. Every chunk but the last has at least one byte of data and at
-// most chunkDigitsMax+4 bytes around it, plus extensions. Extensions are not used in practice, so they are kept short
-// too: those of one chunk by chunkExtBytesMax, all of them together by chunkExtBytesFree plus the number of data bytes
-// so far.
+// most 20 bytes around it, plus extensions and leading zeros of the size. These are not used in practice, so they are kept
+// short too: those of one chunk by chunkExtBytesMax, all of them together by chunkExtBytesFree plus the number of data
+// bytes so far.
 const (
-	chunkDigitsMax    = 16
 	chunkExtBytesMax  = 1024
 	chunkExtBytesFree = 16 << 10
 	// trailerBytesMax bounds the trailer section. Trailers are dropped, so there is no reason to accept a large
@@ -21,7 +20,15 @@ type chunkState uint8
 const (
 	chunkSize     chunkState = iota // before the first digit of a size
 	chunkSizeMore                   // after a digit
-	chunkExt                        // in extensions
+	extSemicolon                    // in whitespace before the semicolon of an extension
+	extNameStart                    // before the name of an extension
+	extName                         // in the name
+	extEquals                       // in whitespace after the name
+	extValueStart                   // before the value
+	extValue                        // in a value that is a token
+	extQuoted                       // in a value that is a quoted string
+	extEscaped                      // after a backslash in it
+	extQuotedEnd                    // after the closing quote
 	chunkSizeLF                     // at the LF of a size line
 	chunkData                       // in data, left > 0
 	chunkDataCR                     // at the CR after data
@@ -44,7 +51,6 @@ type Chunked struct {
 	ext     int64 // bytes of extensions so far
 	lineExt int16 // bytes of extensions of this chunk
 	trailer int16 // bytes of the trailer section
-	digits  uint8
 	state   chunkState
 	err     *Error
 }
@@ -111,13 +117,11 @@ func (d *Chunked) step(c byte) *Error {
 	switch d.state {
 	case chunkSize, chunkSizeMore:
 		return d.stepSize(c)
-	case chunkExt:
-		return d.stepExt(c)
 	case chunkSizeLF:
 		if c != '\n' {
 			return errLineEnd
 		}
-		d.lineExt, d.digits = 0, 0
+		d.lineExt = 0
 		d.state = chunkData
 		if d.left == 0 {
 			d.state = trailerStart
@@ -132,23 +136,17 @@ func (d *Chunked) step(c byte) *Error {
 			return errChunkEnd
 		}
 		d.state = chunkSize
-	default:
+	case trailerStart, trailerName, trailerValue, trailerLF, trailerEndLF:
 		return d.stepTrailer(c)
+	default:
+		return d.stepExt(c)
 	}
 	return nil
 }
 
 func (d *Chunked) stepSize(c byte) *Error {
 	if v := hexValue(c); v >= 0 {
-		if d.left > math.MaxInt64>>4 {
-			return errChunkSizeLarge
-		}
-		if d.digits++; d.digits > chunkDigitsMax {
-			return errChunkSize
-		}
-		d.left = d.left<<4 | int64(v)
-		d.state = chunkSizeMore
-		return nil
+		return d.addDigit(v)
 	}
 	if d.state == chunkSize {
 		return errChunkSize
@@ -157,33 +155,104 @@ func (d *Chunked) stepSize(c byte) *Error {
 	case '\r':
 		d.state = chunkSizeLF
 		return nil
-	case ';':
-		d.state = chunkExt
+	case ';', ' ', '\t':
+		d.state = extSemicolon
 		return d.stepExt(c)
 	case '\n':
 		return errLineEnd
 	}
-	// This includes whitespace before an extension. RFC 9112 §7.1.1 asks recipients to ignore it, but clients do not
-	// send it, and implementations treat it differently.
 	return errChunkSize
 }
 
-// stepExt is lenient about the grammar of extensions (RFC 9112 §7.1.1), but not about the end of their line: some
-// implementations take a bare LF for a line end.
-func (d *Chunked) stepExt(c byte) *Error {
-	switch {
-	case c == '\r':
-		d.state = chunkSizeLF
-		return nil
-	case c < ' ' && c != '\t' || c == 0x7f:
-		return errChunkExt
+// addDigit adds a digit of the size. Leading zeros are bounded like extensions.
+func (d *Chunked) addDigit(v int) *Error {
+	d.state = chunkSizeMore
+	if d.left == 0 && v == 0 {
+		return d.countExt()
 	}
+	if d.left > math.MaxInt64>>4 {
+		return errChunkSizeLarge
+	}
+	d.left = d.left<<4 | int64(v)
+	return nil
+}
+
+// countExt counts a byte of a size line that says nothing.
+func (d *Chunked) countExt() *Error {
 	d.lineExt++
 	d.ext++
 	if d.lineExt > chunkExtBytesMax || d.ext > chunkExtBytesFree+d.total {
 		return errChunkExtLong
 	}
 	return nil
+}
+
+// stepExt checks the grammar of extensions (RFC 9112 §7.1.1): a name, and perhaps a value, which is a token or a quoted
+// string. Whitespace around the separators is dropped (RFC 9110 §5.6.3).
+func (d *Chunked) stepExt(c byte) *Error {
+	if next := d.extNext(c); next != chunkFailed {
+		d.state = next
+		if next == chunkSizeLF {
+			return nil
+		}
+		return d.countExt()
+	}
+	if c == '\n' {
+		return errLineEnd
+	}
+	return errChunkExt
+}
+
+// extNext returns the state after a byte of an extension, or chunkFailed if the byte is invalid.
+func (d *Chunked) extNext(c byte) chunkState {
+	token := class[c]&classToken != 0
+	switch s := d.state; {
+	case s == extQuoted:
+		return quotedNext(c)
+	case s == extEscaped:
+		if c == '\t' || c >= ' ' && c != 0x7f {
+			return extQuoted
+		}
+	case token && (s == extNameStart || s == extName):
+		return extName
+	case token && (s == extValueStart || s == extValue):
+		return extValue
+	case c == '"' && s == extValueStart:
+		return extQuoted
+	case c == ' ' || c == '\t':
+		return blankNext(s)
+	case c == ';' && s != extNameStart && s != extValueStart:
+		return extNameStart
+	case c == '=' && (s == extName || s == extEquals):
+		return extValueStart
+	case c == '\r' && (s == extName || s == extValue || s == extQuotedEnd):
+		return chunkSizeLF
+	}
+	return chunkFailed
+}
+
+// quotedNext returns the state after a byte of a quoted string (RFC 9110 §5.6.4).
+func quotedNext(c byte) chunkState {
+	switch {
+	case c == '"':
+		return extQuotedEnd
+	case c == '\\':
+		return extEscaped
+	case c == '\t' || c >= ' ' && c != 0x7f:
+		return extQuoted
+	}
+	return chunkFailed
+}
+
+// blankNext returns the state after whitespace.
+func blankNext(s chunkState) chunkState {
+	switch s {
+	case extName:
+		return extEquals
+	case extValue, extQuotedEnd:
+		return extSemicolon
+	}
+	return s
 }
 
 // stepTrailer checks the trailer section (RFC 9112 §7.1.2) by the rules of parseFields.

@@ -43,6 +43,12 @@ func FuzzHead(f *testing.F) {
 	})
 }
 
+// stricterSizes reports whether net/http has refused a chunk size line that RFC 9112 §7.1 allows: more than 16 digits, or
+// whitespace before an extension.
+func stricterSizes(err error) bool {
+	return err != nil && (strings.Contains(err.Error(), "chunk length") || strings.Contains(err.Error(), "chunk header"))
+}
+
 // checkPlaces checks the ranges in the first head.
 func checkPlaces(t *testing.T, input []byte) {
 	var p Parser
@@ -105,6 +111,9 @@ func checkAgainstNetHTTP(t *testing.T, input []byte) {
 			t.Fatalf("net/http: close %v, we: %+v", r.Close, x)
 		}
 		body, err := io.ReadAll(r.Body)
+		if x.complete && stricterSizes(err) {
+			return
+		}
 		if x.complete && (err != nil || string(body) != x.body) {
 			t.Fatalf("net/http: %q %v, we: %+v", body, err, x)
 		}
@@ -151,6 +160,7 @@ func FuzzChunked(f *testing.F) {
 		r := bytes.NewReader(input)
 		theirs, theirErr := io.ReadAll(httputil.NewChunkedReader(r))
 		switch {
+		case done && stricterSizes(theirErr):
 		case done && (theirErr != nil || string(theirs) != data):
 			t.Fatalf("httputil: %q %v, we: %q", theirs, theirErr, data)
 		case !strings.HasPrefix(string(theirs), data) && !strings.HasPrefix(data, string(theirs)):

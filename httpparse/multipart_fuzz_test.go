@@ -98,7 +98,7 @@ func FuzzMultipartWriter(f *testing.F) {
 		w.Close()
 		r := multipartPieces(t, boundary, buf.Bytes(), int(cut)%(buf.Len()+1))
 		want := []replayedPart{
-			{writtenName(name), "=" + writtenName(file), "=" + string(TrimBlanks([]byte(kind))), string(one), true},
+			{writtenName(name), "=" + strings.ReplaceAll(file, "%22", `"`), "=" + string(TrimBlanks([]byte(kind))), string(one), true},
 			{writtenName(name), "-", "-", string(two), true},
 		}
 		if !r.done || len(r.parts) != 2 || r.parts[0] != want[0] || r.parts[1] != want[1] {

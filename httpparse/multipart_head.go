@@ -138,12 +138,12 @@ func (p *Part) parseDisposition(value []byte) *Error {
 			if named {
 				return errPartNameTwice
 			}
-			named, p.Name = true, ps.decodeFormName()
+			named, p.Name = true, ps.decodeFormName(true)
 		case EqualFold(ps.name, "filename"):
 			if p.HasFileName {
 				return errFileNameTwice
 			}
-			p.HasFileName, p.FileName = true, ps.decodeFormName()
+			p.HasFileName, p.FileName = true, ps.decodeFormName(false)
 		case EqualFold(ps.name, "filename*"):
 			if extended {
 				return errFileNameTwice
@@ -167,11 +167,12 @@ func (p *Part) parseDisposition(value []byte) *Error {
 // decodeFormName decodes the value of name and filename, in place.
 //
 // Browsers encode a quote, CR and LF as %22, %0D and %0A, and encode nothing else (HTML, multipart/form-data encoding
-// algorithm), so nothing else is decoded. Programs escape quotes and backslashes with a backslash. Browsers do not, and
+// algorithm), so nothing else is decoded. CR and LF are decoded only with lines: a field name may contain them, but a file
+// name with a line break would surprise whatever the application passes it to. Programs escape quotes and backslashes with a backslash. Browsers do not, and
 // old ones send paths with plain backslashes. A sender that escapes backslashes never has one before anything other
 // than a quote or another backslash. If there is such a backslash, as in C:\dir\a.txt, all backslashes are literal,
 // except those before a quote.
-func (p *params) decodeFormName() []byte {
+func (p *params) decodeFormName(lines bool) []byte {
 	b := p.value
 	if !p.quoted {
 		return b
@@ -182,12 +183,12 @@ func (p *params) decodeFormName() []byte {
 		c := b[i]
 		switch {
 		case c == '%' && i+2 < len(b):
-			switch string(b[i+1 : i+3]) {
-			case "22":
+			switch code := string(b[i+1 : i+3]); {
+			case code == "22":
 				c, i = '"', i+2
-			case "0D":
+			case code == "0D" && lines:
 				c, i = '\r', i+2
-			case "0A":
+			case code == "0A" && lines:
 				c, i = '\n', i+2
 			}
 		case c == '\\' && p.escaped && i+1 < len(b) && (b[i+1] == '"' || pairs):

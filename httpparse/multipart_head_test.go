@@ -15,6 +15,7 @@ func TestPartNames(t *testing.T) {
 		{"empty", `name=""; filename=""`, "", "="},
 		{"valid and invalid UTF-8", "name=\"\xc3\xa4\xff\"; filename=\xc3\xa4", "\xc3\xa4\xff", "=\xc3\xa4"},
 		{"browsers", `name="a%22b%0D%0Ac"; filename="%22"`, "a\"b\r\nc", `="`},
+		{"line breaks in a file name", `name="a"; filename="b%0D%0Ac%0A.txt"`, "a", `=b%0D%0Ac%0A.txt`},
 		{"browsers encode nothing else", `name="%41%2522%0a%0d%"; filename="100%2"`, "%41%2522%0a%0d%", "=100%2"},
 		{"percent in plain values", `name=%22`, "%22", "-"},
 		{"programs", `name="a\"b\\c"; filename="\\\""`, `a"b\c`, `=\"`},

@@ -72,31 +72,19 @@ func absoluteAuthority(b []byte) Span {
 }
 
 // validAuthority reports whether b is uri-host [ ":" port ] (RFC 9110 §7.2, RFC 3986 §3.2) with a non-empty host. User
-// information is not valid (RFC 9110 §4.2.4). Neither is percent-encoding: no host name needs it, and a recipient that
-// decodes it sees a different host from one that does not.
+// information is not valid (RFC 9110 §4.2.4).
 func validAuthority(b []byte) bool {
-	if len(b) == 0 || b[0] == ':' {
+	n := hostLen(b)
+	if n <= 0 {
 		return false
 	}
-	i := 0
-	if b[0] == '[' {
-		end := bytes.IndexByte(b, ']')
-		if end < 0 || !validIPLiteral(b[1:end]) {
-			return false
-		}
-		i = end + 1
-	} else {
-		for i < len(b) && class[b[i]]&classRegName != 0 {
-			i++
-		}
-	}
-	if i == len(b) {
+	if n == len(b) {
 		return true
 	}
-	if b[i] != ':' {
+	if b[n] != ':' {
 		return false
 	}
-	for _, c := range b[i+1:] {
+	for _, c := range b[n+1:] {
 		if c < '0' || c > '9' {
 			return false
 		}
@@ -104,27 +92,30 @@ func validAuthority(b []byte) bool {
 	return true
 }
 
-// validIPLiteral reports whether b is allowed between brackets (RFC 3986 §3.2.2). Only the bytes of an IPv6 address are
-// checked: a malformed one names no host of ours, but it cannot be mistaken for anything else either.
-func validIPLiteral(b []byte) bool {
-	if len(b) < 2 {
-		return false
+// hostLen returns the number of bytes of the host at the start of b (RFC 3986 §3.2.2), or -1 if it is invalid.
+func hostLen(b []byte) int {
+	if len(b) > 0 && b[0] == '[' {
+		end := bytes.IndexByte(b, ']')
+		if end < 0 || !validIPLiteral(b[1:end]) {
+			return -1
+		}
+		return end + 1
 	}
-	future := lower(b[0]) == 'v'
-	colons := 0
-	for _, c := range b {
+	return regNameLen(b)
+}
+
+// regNameLen returns the length of the reg-name at the start of b, or -1 if it contains an invalid percent-encoding.
+func regNameLen(b []byte) int {
+	for i := 0; i < len(b); i++ {
 		switch {
-		case c == ':':
-			colons++
-		case class[c]&classHex != 0 || c == '.':
-		case future && class[c]&classRegName != 0:
+		case class[b[i]]&classRegName != 0:
+		case b[i] != '%':
+			return i
+		case len(b)-i < 3 || hexValue(b[i+1]) < 0 || hexValue(b[i+2]) < 0:
+			return -1
 		default:
-			return false
+			i += 2
 		}
 	}
-	if future {
-		dot := bytes.IndexByte(b, '.')
-		return dot > 1 && dot < len(b)-1
-	}
-	return colons >= 2
+	return len(b)
 }

@@ -2,34 +2,44 @@ package httpwrite
 
 import "strconv"
 
-// AppendError appends a complete response for an exchange that failed: the status, with its reason phrase as a
-// text/plain body. The response tells the peer nothing else about the cause. It allocates only if dst is too small.
-//
-//	unix        time of day in seconds since 1970, for Date
-//	retryAfter  seconds, sent as Retry-After if above 0
-//	closeConn   the connection ends after this response; always so where the client speaks HTTP/1.0
-//	noBody      the request was HEAD: the same head, no body
-func AppendError(dst []byte, unix int64, status, retryAfter int, closeConn, noBody bool) []byte {
+// ErrorPage is a complete response for an exchange that failed: the status, with its reason phrase as a text/plain body. The
+// response tells the peer nothing else about the cause.
+type ErrorPage struct {
+	Status     int
+	RetryAfter int    // seconds, sent as Retry-After if above 0
+	Unix       int64  // time of day in seconds since 1970, for Date
+	Close      bool   // the connection ends after this response; always so where the client speaks HTTP/1.0
+	NoBody     bool   // the request was HEAD: the same head, no body
+	Fixed      *Fixed // fields that all responses of the listener have; nil: none
+}
+
+// Append appends the response. It allocates only if dst is too small.
+func (p *ErrorPage) Append(dst []byte) []byte {
 	var date [DateLen]byte
 	var room [96]byte
 	fields := AppendField(room[:0], "Content-Type", "text/plain")
-	if retryAfter > 0 {
+	if p.RetryAfter > 0 {
 		fields = append(fields, "Retry-After: "...)
-		fields = strconv.AppendInt(fields, int64(retryAfter), 10)
+		fields = strconv.AppendInt(fields, int64(p.RetryAfter), 10)
 		fields = append(fields, "\r\n"...)
 	}
 	head := Head{
-		Status: status,
-		Date:   AppendDate(date[:0], unix),
+		Status: p.Status,
 		Fields: fields,
-		Length: int64(len(errorText(status)) + 1),
-		Close:  closeConn,
+		Length: int64(len(errorText(p.Status)) + 1),
+		Close:  p.Close,
+	}
+	if p.Fixed != nil {
+		head.Fixed = p.Fixed.lines
+	}
+	if p.Fixed == nil || !p.Fixed.dated {
+		head.Date = AppendDate(date[:0], p.Unix)
 	}
 	dst = head.Append(dst)
-	if noBody {
+	if p.NoBody {
 		return dst
 	}
-	return AppendErrorText(dst, status)
+	return AppendErrorText(dst, p.Status)
 }
 
 // AppendErrorText appends the body of an error response: the reason phrase of the status and a line feed.

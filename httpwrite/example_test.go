@@ -36,8 +36,9 @@ func ExampleCheckField() {
 	// Output: true
 }
 
-func ExampleAppendError() {
-	response := httpwrite.AppendError(nil, 784111777, 503, 10, true, false)
+func ExampleErrorPage() {
+	page := httpwrite.ErrorPage{Status: 503, RetryAfter: 10, Unix: 784111777, Close: true}
+	response := page.Append(nil)
 	fmt.Print(strings.ReplaceAll(string(response), "\r\n", "\n"))
 	// Output:
 	// HTTP/1.1 503 Service Unavailable

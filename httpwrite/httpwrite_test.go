@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-func TestAppendError(t *testing.T) {
+func TestErrorPage(t *testing.T) {
 	const unix = 784111777 // the example of RFC 9110 §5.6.7
 	const date = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
 	for _, c := range []struct {
@@ -30,14 +30,16 @@ func TestAppendError(t *testing.T) {
 			"HTTP/1.1 799 \r\n" + date + "Content-Type: text/plain\r\nContent-Length: 6\r\n\r\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := string(AppendError([]byte("before"), unix, c.status, c.retryAfter, c.closeConn, c.noBody))
+			got := string((&ErrorPage{Status: c.status, RetryAfter: c.retryAfter, Unix: unix, Close: c.closeConn, NoBody: c.noBody}).Append([]byte("before")))
 			if want := "before" + c.want; got != want {
 				t.Errorf("got %q\nwant %q", got, want)
 			}
 		})
 	}
 	dst := make([]byte, 0, 512)
-	if n := testing.AllocsPerRun(100, func() { AppendError(dst, unix, 503, 7, true, false) }); n != 0 {
+	fixed := NewFixed("X-A: b\r\n")
+	page := ErrorPage{Status: 503, RetryAfter: 7, Unix: unix, Close: true, Fixed: &fixed}
+	if n := testing.AllocsPerRun(100, func() { page.Append(dst) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }
@@ -91,5 +93,25 @@ func TestDateIsFormattedOnceASecond(t *testing.T) {
 	wall = time.Unix(90, 0) // the wall clock is set back
 	if got := at(6_400_000_000); !strings.Contains(got, "00:01:30") {
 		t.Errorf("got %q", got)
+	}
+}
+
+func TestFixed(t *testing.T) {
+	for _, c := range []struct {
+		lines, want string
+		closes      bool
+	}{
+		{"", "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\nContent-Type: text/plain\r\n", false},
+		{"X-A: b\r\nX-C: d\r\n", "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\nContent-Type: text/plain\r\nX-A: b\r\nX-C: d\r\n", false},
+		{"content-type: text/html\r\nX-A: b\r\n", "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\nContent-Type: text/plain\r\nX-A: b\r\n", false},
+		{"Date: never\r\n", "Content-Type: text/plain\r\nDate: never\r\n", false},
+		{"Connection: Close\r\n", "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\nContent-Type: text/plain\r\n", true},
+	} {
+		f := NewFixed(c.lines)
+		page := ErrorPage{Status: 404, NoBody: true, Fixed: &f}
+		want := "HTTP/1.1 404 Not Found\r\n" + c.want + "Content-Length: 10\r\n\r\n"
+		if got := string(page.Append(nil)); got != want || f.Close() != c.closes {
+			t.Errorf("%q: got %q, %v", c.lines, got, f.Close())
+		}
 	}
 }

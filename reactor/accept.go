@@ -1,6 +1,7 @@
 package reactor
 
 import (
+	"net/netip"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -13,7 +14,8 @@ const (
 	// acceptsAtClose bounds what is accepted when the listener closes: a full queue.
 	acceptsAtClose = backlogDefault
 	// acceptPause is how long accepting pauses when the process or the system has run out of descriptors or memory. The
-	// connections wait in the kernel. To retry at once would only use up time that closing connections needs.
+	// connections wait in the kernel. To retry at once would only use up time that closing connections needs. If there is
+	// no descriptor after the pause either, the connections that wait are turned away: see spare.go.
 	acceptPause = 100 * time.Millisecond
 	// acceptLogPause bounds log lines about it to one a second per listening socket.
 	acceptLogPause = int64(time.Second)
@@ -26,17 +28,19 @@ type acceptor struct {
 	loop   *Loop
 	fd     int
 	accept AcceptFunc
-	again  func() // acceptMore, made once
+	refuse AcceptFunc // nil: connections wait for a descriptor
+	again  func()     // acceptMore, made once
 
 	// Owned by the loop.
 	room     acceptRoom
+	paused   bool // the last attempt ended in a pause
 	waiting  bool // acceptMore will be called: there may be more connections, and no edge will report them
 	closed   bool
 	loggedAt int64 // ns; 0: never
 }
 
-func newAcceptor(ln *Listener, l *Loop, fd int, accept AcceptFunc) *acceptor {
-	a := &acceptor{ln: ln, loop: l, fd: fd, accept: accept}
+func newAcceptor(ln *Listener, l *Loop, fd int, accept, refuse AcceptFunc) *acceptor {
+	a := &acceptor{ln: ln, loop: l, fd: fd, accept: accept, refuse: refuse}
 	a.again = a.acceptMore
 	return a
 }
@@ -48,7 +52,7 @@ func (a *acceptor) Ready(Readiness) {
 	}
 }
 
-// acceptMore goes on after a full turn or a pause.
+// acceptMore continues after a full share or a pause.
 func (a *acceptor) acceptMore() {
 	a.waiting = false
 	if !a.closed {
@@ -56,13 +60,19 @@ func (a *acceptor) acceptMore() {
 	}
 }
 
-// acceptSome accepts until no connection is left, the turn's share is used up, or the system refuses.
+// acceptSome accepts until no connection is left, the share is used up, or the system refuses.
 func (a *acceptor) acceptSome() {
 	more, errno := a.acceptUpTo(acceptsPerTurn)
-	switch {
-	case errno != 0:
+	if errno != 0 {
+		if a.paused && (errno == unix.EMFILE || errno == unix.ENFILE) {
+			a.refuseSome()
+		}
+		a.paused = true
 		a.pause(errno)
-	case more:
+		return
+	}
+	a.paused = false
+	if more {
 		a.waiting = true
 		a.loop.Post(a.again)
 	}
@@ -72,14 +82,12 @@ func (a *acceptor) acceptSome() {
 // system, not of a connection.
 func (a *acceptor) acceptUpTo(n int) (more bool, err unix.Errno) {
 	for range n {
+		scarce.RLock()
 		fd, peer, errno := accept(a.fd, &a.room)
+		scarce.RUnlock()
 		switch errno {
 		case 0:
-			if a.ln.shared {
-				a.ln.deal(a, fd, peer)
-			} else {
-				a.accept(fd, peer)
-			}
+			a.accepted(fd, peer)
 		case unix.EAGAIN:
 			return false, 0
 		case unix.EINTR, unix.ECONNABORTED, unix.EPROTO, unix.EPERM, unix.ENETDOWN, unix.ENOPROTOOPT, unix.EHOSTDOWN,
@@ -90,6 +98,19 @@ func (a *acceptor) acceptUpTo(n int) (more bool, err unix.Errno) {
 		}
 	}
 	return true, 0
+}
+
+// accepted passes a new connection on.
+func (a *acceptor) accepted(fd int, peer netip.AddrPort) {
+	switch {
+	case a.incomplete():
+		a.refuse(fd, peer)
+		a.loop.spares.fill()
+	case a.ln.shared:
+		a.ln.deal(a, fd, peer)
+	default:
+		a.accept(fd, peer)
+	}
 }
 
 // pause is the answer to EMFILE, ENFILE, ENOBUFS and ENOMEM, and to anything unexpected.

@@ -8,9 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The numbers in this file are those of the documentation, not the constants of the code: what they promise is tested.
+// This file tests what the documentation promises, so it has the numbers of the documentation and not the constants of the
+// code.
 
-// However many tasks were posted, a turn runs 256 of them, in their order.
+// However many tasks are posted, a turn runs 256 of them.
 func TestPostedPerTurn(t *testing.T) {
 	const posted = 1000
 	l, err := NewLoop(Options{})
@@ -39,7 +40,7 @@ func TestPostedPerTurn(t *testing.T) {
 	}
 }
 
-// However many tasks a task posts, they leave the turn: events and timers come first.
+// A task that a task posts runs in the next turn, after events and timers.
 func TestPostInPost(t *testing.T) {
 	const tasks = 10_000
 	l, err := NewLoop(Options{})
@@ -79,7 +80,7 @@ func TestAcceptsPerTurn(t *testing.T) {
 			t.Fatal(err)
 		}
 		accepted := 0
-		if err := ln.Attach(l, func(fd int, _ netip.AddrPort) { accepted++; unix.Close(fd) }); err != nil {
+		if err := ln.Attach(l, func(fd int, _ netip.AddrPort) { accepted++; unix.Close(fd) }, nil); err != nil {
 			t.Fatal(err)
 		}
 		for range conns {
@@ -87,7 +88,7 @@ func TestAcceptsPerTurn(t *testing.T) {
 		}
 		a := ln.acceptors[0]
 		a.Ready(Readable)
-		a.Ready(Readable) // another edge does not count while it is to go on
+		a.Ready(Readable) // an edge changes nothing while acceptMore is posted
 		if accepted != 64 {
 			t.Errorf("%s: %d connections accepted at the edge, want 64", where[0], accepted)
 		}

@@ -10,7 +10,8 @@ import (
 	"moonbridge/timers"
 )
 
-// TestTimersFire: never early, none forgotten, and half of them about on time even on a busy machine.
+// TestTimersFire: timers never fire early, none is forgotten, and at least half of them fire about on time even on a busy
+// machine.
 func TestTimersFire(t *testing.T) {
 	l := startLoop(t, Options{})
 	const count = 200
@@ -62,7 +63,7 @@ func TestAfterStop(t *testing.T) {
 	})
 }
 
-// TestEarlierTimer: a deadline before the one that the alarm is set to is not missed, nor the later one after it.
+// TestEarlierTimer: neither a deadline before the one that the alarm is set to is missed, nor the later one after it.
 func TestEarlierTimer(t *testing.T) {
 	l := startLoop(t, Options{})
 	fired := make(chan int, 3)
@@ -78,12 +79,12 @@ func TestEarlierTimer(t *testing.T) {
 	}
 }
 
-// mover is a timer that is moved away again and again, as the timeouts of a busy connection are.
+// mover is a timer that is moved to later again and again, like the timeouts of a busy connection.
 type mover struct{ timers.Timer }
 
 func (m *mover) Expired(*timers.Timer) {}
 
-// TestAlarmIsLazy: moving a timer to later neither rings the bell nor makes turns, beyond the one of its old deadline.
+// TestAlarmIsLazy: moving a timer to later neither rings the bell nor makes turns, except at its old deadline.
 func TestAlarmIsLazy(t *testing.T) {
 	l := startLoop(t, Options{})
 	var m mover
@@ -102,7 +103,7 @@ func TestAlarmIsLazy(t *testing.T) {
 	}
 }
 
-// TestIdleLoopSleeps: with a timer far away an idle loop has no turns to speak of.
+// TestIdleLoopSleeps: an idle loop whose only timer is far away has hardly any turns.
 func TestIdleLoopSleeps(t *testing.T) {
 	l := startLoop(t, Options{})
 	turns := &turnCounter{}

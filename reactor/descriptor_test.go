@@ -27,7 +27,7 @@ func TestEcho(t *testing.T) {
 	}
 }
 
-// TestHalfClose: bytes and the end of the peer's stream in one event are both seen, and answered.
+// TestHalfClose: bytes and the FIN that arrive in one event are both seen.
 func TestHalfClose(t *testing.T) {
 	ln := listen(t, "tcp4", "127.0.0.1:0", ListenOptions{})
 	l := serve(t, ln, newEcho)
@@ -62,7 +62,7 @@ func TestManyConns(t *testing.T) {
 	eventually(t, l, "all closed", func() bool { return l.openCount() == 1 })
 }
 
-// pauser reads only when it is told to, one piece at a time, and remembers readiness meanwhile.
+// pauser reads only when the test calls read, one piece at a time, and remembers readiness meanwhile.
 type pauser struct {
 	fd       int
 	readable bool
@@ -84,8 +84,7 @@ func (p *pauser) read() {
 	p.got = append(p.got, b[:n]...)
 }
 
-// TestPauseAndContinue: a paused reader holds the writer up by the full socket buffers, without turns; continuing loses
-// nothing.
+// TestPauseAndContinue: while a reader pauses, full socket buffers stop the writer, and there are no turns. No byte is lost.
 func TestPauseAndContinue(t *testing.T) {
 	l := startLoop(t, Options{})
 	a, b := pair(t)
@@ -124,8 +123,8 @@ func TestPauseAndContinue(t *testing.T) {
 	unix.Close(b)
 }
 
-// TestCloseIsFinal: closed inside the first handler of a batch, others get no event of that batch, their numbers are not
-// used again while it lasts, and nothing is delivered to the wrong connection.
+// TestCloseIsFinal: the first handler of a batch closes all descriptors. The others then get no event of that batch, their
+// numbers are not reused before it ends, and no event reaches the wrong connection.
 func TestCloseIsFinal(t *testing.T) {
 	for range 100 {
 		l := startLoop(t, Options{})
@@ -138,7 +137,7 @@ func TestCloseIsFinal(t *testing.T) {
 				l.Close(fd)
 				closed[i] = true
 			}
-			// What is opened now must not get a number that still has events coming.
+			// A new descriptor must not get a number for which events are still pending.
 			for range 5 {
 				a, b := pair(t)
 				for _, fd := range fds {
@@ -178,7 +177,7 @@ func TestCloseIsFinal(t *testing.T) {
 		})
 		eventually(t, l, "all closed", func() bool { return l.openCount() == 0 && closed[0] })
 		if reused > 0 {
-			t.Fatalf("%d numbers were used again too early", reused)
+			t.Fatalf("%d numbers were reused too early", reused)
 		}
 		for _, fd := range peers {
 			unix.Close(fd)
@@ -186,8 +185,8 @@ func TestCloseIsFinal(t *testing.T) {
 	}
 }
 
-// TestReuseUnderChurn: descriptors are closed and opened as fast as possible; a stale event that reached a new connection
-// would be a Hangup for one whose peer is there.
+// TestReuseUnderChurn: descriptors are closed and opened as fast as possible. A stale event would reach a new connection as a
+// Hangup although its peer is still there.
 func TestReuseUnderChurn(t *testing.T) {
 	rounds := 3000
 	if testing.Short() {
@@ -300,8 +299,8 @@ func TestRegisterErrors(t *testing.T) {
 	})
 }
 
-// TestCloseAtTheBell: the end of a turn comes in the middle of a batch. What is closed in it must keep its number while
-// events of that batch are left, or its hangup would reach the connection that has the number next.
+// TestCloseAtTheBell: a turn can end in the middle of a batch. A descriptor that is closed then must keep its number while events
+// of that batch are left. Otherwise its hangup would reach the next connection with that number.
 func TestCloseAtTheBell(t *testing.T) {
 	l := startLoop(t, Options{})
 	first, firstPeer := pair(t)
@@ -318,7 +317,7 @@ func TestCloseAtTheBell(t *testing.T) {
 			if got&(Readable|PeerClosed) != Readable {
 				return
 			}
-			// The bell has been rung for this turn. The next batch is: bell (with the task), between, doomed.
+			// The bell has been rung for this turn, so the next batch is: bell (with the task), between, doomed.
 			Write(betweenPeer, []byte("x"))
 			unix.Close(doomedPeer)
 			l.Post(func() { l.Close(doomed) })

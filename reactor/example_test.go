@@ -49,7 +49,7 @@ func Example() {
 		if err := loop.Add(fd, &echo{loop: loop, fd: fd}); err != nil {
 			panic(err)
 		}
-	})
+	}, nil)
 	if err != nil {
 		panic(err)
 	}

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// patience bounds waiting for what must happen soon. It is long because the machine may be busy.
+// patience bounds every wait. It is long because the machine may be busy.
 const patience = 20 * time.Second
 
 // startLoop runs a loop until the end of the test, and checks that it leaves nothing open.
@@ -67,7 +67,7 @@ func wait[T any](t testing.TB, from <-chan T, what string) (got T) {
 	return got
 }
 
-// eventually waits for a condition, asked on the loop.
+// eventually waits for a condition, which it evaluates on the loop.
 func eventually(t testing.TB, l *Loop, what string, condition func() bool) {
 	t.Helper()
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
@@ -121,7 +121,7 @@ func attach(t testing.TB, ln *Listener, l *Loop, handler func(l *Loop, fd int) H
 			t.Error(err)
 			unix.Close(fd)
 		}
-	}); err != nil {
+	}, nil); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -182,7 +182,7 @@ func (e *echo) close() {
 	}
 }
 
-// exchange writes b and reads as much.
+// exchange writes b and reads it back.
 func exchange(t testing.TB, conn net.Conn, b []byte) {
 	t.Helper()
 	go conn.Write(b)
@@ -210,12 +210,12 @@ func pair(t testing.TB) (a, b int) {
 	return fds[0], fds[1]
 }
 
-// ready makes a Handler of a function.
+// ready makes a function a Handler.
 type ready func(got Readiness)
 
 func (f ready) Ready(got Readiness) { f(got) }
 
-// lines is a log to be read by tests.
+// lines is a log that tests can read.
 type lines struct {
 	mu    sync.Mutex
 	bytes bytes.Buffer
@@ -238,7 +238,7 @@ func newLog() (*slog.Logger, *lines) {
 	return slog.New(slog.NewTextHandler(w, nil)), w
 }
 
-// isOpen says whether a descriptor number is in use.
+// isOpen reports whether a descriptor number is in use.
 func isOpen(fd int) bool {
 	_, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
 	return err == nil

@@ -59,7 +59,7 @@ func (ln *Listener) inherit(network, address string, o ListenOptions) (err error
 			return fmt.Errorf("inherited socket %d: %w", fd, err)
 		}
 	}
-	_, actual, err := SocketAddress(o.Inherited[0])
+	is, actual, err := SocketAddress(o.Inherited[0])
 	if err != nil {
 		return err
 	}
@@ -71,7 +71,8 @@ func (ln *Listener) inherit(network, address string, o ListenOptions) (err error
 		if err != nil {
 			return err
 		}
-		ln.addr = net.TCPAddrFromAddrPort(at)
+		tcp := net.TCPAddrFromAddrPort(at)
+		ln.addr, ln.at = tcp, endpointOf(is, tcp)
 	}
 	ln.foreign = o.Foreign
 	ln.shared = network == "unix" || !reusePortBalances || len(o.Inherited) != o.Sockets
@@ -98,13 +99,13 @@ func prepareInherited(fd int, network string) error {
 	return setOption(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 }
 
-// inheritFile is the file of an inherited Unix socket; nil if there is nothing, or no socket, at its path.
+// inheritFile is the file of an inherited Unix socket. It is known to be gone if there is nothing, or no socket, at its path.
 func inheritFile(path string) *sockFile {
-	info, err := os.Lstat(path)
-	if err != nil || info.Mode().Type() != os.ModeSocket {
-		return nil
+	f, err := newSockFile(path)
+	if err != nil || f.info.Mode().Type() != os.ModeSocket {
+		f.info = nil
 	}
-	return &sockFile{path: path, info: info}
+	return f
 }
 
 // Files returns duplicates of the listening sockets, to be passed to another process. The caller closes them. The error is

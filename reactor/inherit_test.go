@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// descriptors are what another process would get of a listener.
+// descriptors returns what another process would inherit of a listener.
 func descriptors(t testing.TB, ln *Listener) (fds []int) {
 	t.Helper()
 	files, err := ln.Files()
@@ -32,7 +32,7 @@ func descriptors(t testing.TB, ln *Listener) (fds []int) {
 	return fds
 }
 
-// ask has an echo server answer on a connection of its own.
+// ask exchanges a message with an echo server on a new connection.
 func ask(t *testing.T, ln *Listener) bool {
 	conn, err := net.DialTimeout(ln.Addr().Network(), ln.Addr().String(), patience)
 	if err != nil {
@@ -45,13 +45,13 @@ func ask(t *testing.T, ln *Listener) bool {
 	return !t.Failed()
 }
 
-// attachOn attaches a loop that runs.
+// attachOn attaches a running loop.
 func attachOn(t *testing.T, ln *Listener, l *Loop, handler func(l *Loop, fd int) Handler) {
 	t.Helper()
 	on(t, l, func() { attach(t, ln, l, handler) })
 }
 
-// A listener is handed over while connections come: each gets an answer, and in the end all from the heir.
+// A listener is handed over while connections arrive. Each of them is answered, in the end by the heir.
 func TestHandOver(t *testing.T) {
 	for _, network := range []string{"tcp4", "unix"} {
 		t.Run(network, func(t *testing.T) {
@@ -116,7 +116,7 @@ func TestHandOver(t *testing.T) {
 	}
 }
 
-// One socket that somebody else has opened serves all loops, and a file that is not ours stays.
+// One socket that another program has opened serves all loops, and its file stays.
 func TestInheritForeign(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sock")
 	theirs, err := net.Listen("unix", path)
@@ -155,7 +155,7 @@ func TestInheritForeign(t *testing.T) {
 	late.Close()
 }
 
-// With more sockets than loops none is forgotten.
+// If there are more sockets than loops, all of them are served.
 func TestInheritMoreThanLoops(t *testing.T) {
 	first := listen(t, "tcp4", "127.0.0.1:0", ListenOptions{Sockets: 4})
 	second := listen(t, "tcp4", "127.0.0.1:0", ListenOptions{Sockets: 1, Inherited: descriptors(t, first)})
@@ -214,5 +214,53 @@ func TestInheritErrors(t *testing.T) {
 		if _, err := unix.FcntlInt(uintptr(c.fd), unix.F_GETFD, 0); err == nil {
 			t.Errorf("%s: descriptor not closed", c.want)
 		}
+	}
+}
+
+// It is noticed when the file of a Unix socket is removed, or its path leads elsewhere; then only the socket's own file is
+// removed at the end.
+func TestUnixInPlace(t *testing.T) {
+	dir := t.TempDir()
+	link := filepath.Join(dir, "current")
+	lead := func(to string) {
+		os.Remove(link)
+		if err := os.Symlink(to, link); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, release := range []string{"1", "2"} {
+		if err := os.Mkdir(filepath.Join(dir, release), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lead("1")
+	path := filepath.Join(link, "sock")
+	first := listen(t, "unix", path, ListenOptions{})
+	heir := listen(t, "unix", path, ListenOptions{Inherited: descriptors(t, first)})
+	if !first.InPlace() || !heir.InPlace() {
+		t.Error("not in place")
+	}
+	lead("2")
+	if first.InPlace() || heir.InPlace() {
+		t.Error("in place although the path leads elsewhere")
+	}
+	second := listen(t, "unix", path, ListenOptions{})
+	first.HandOver()
+	if err := heir.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Lstat(filepath.Join(dir, "1", "sock")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the first file: %v", err)
+	}
+	if !second.InPlace() {
+		t.Error("the second file is gone")
+	}
+	os.Remove(path)
+	last := listen(t, "unix", path, ListenOptions{Inherited: descriptors(t, second)})
+	if second.InPlace() || last.InPlace() {
+		t.Error("in place although the file is gone")
+	}
+	if err := last.Close(); err != nil {
+		t.Error(err)
 	}
 }

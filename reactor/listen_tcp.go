@@ -9,71 +9,97 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// listenTCP opens o.Sockets listening sockets of one address.
-func listenTCP(network, address string, o ListenOptions) (fds []int, addr net.Addr, err error) {
+// listenTCP opens o.Sockets sockets of one address.
+func (ln *Listener) listenTCP(network, address string, o ListenOptions) error {
 	at, err := net.ResolveTCPAddr(network, address)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
 	if network == "tcp" && (at.IP == nil || at.IP.Equal(net.IPv6unspecified)) {
-		fds, addr, err = listenFamily(unix.AF_INET6, true, at, o)
+		err = ln.listenFamily(unix.AF_INET6, true, at, o)
 		if !errors.Is(err, unix.EAFNOSUPPORT) && !errors.Is(err, unix.EADDRNOTAVAIL) {
-			return fds, addr, err
+			return err
 		}
-		return listenFamily(unix.AF_INET, false, &net.TCPAddr{IP: net.IPv4zero, Port: at.Port}, o)
+		return ln.listenFamily(unix.AF_INET, false, &net.TCPAddr{IP: net.IPv4zero, Port: at.Port}, o)
 	}
 	family := unix.AF_INET6
 	if network == "tcp4" || at.IP.To4() != nil {
 		family = unix.AF_INET
 	}
-	return listenFamily(family, false, at, o)
+	return ln.listenFamily(family, false, at, o)
 }
 
-// listenFamily binds one socket alone first, so that a port on which another process listens is refused even if that process
-// would share it with the same user. Only then is the port opened for the other sockets.
-func listenFamily(family int, dualStack bool, at *net.TCPAddr, o ListenOptions) (fds []int, addr net.Addr, err error) {
-	defer func() {
-		if err != nil {
-			closeFDs(fds)
-			fds = nil
-		}
-	}()
+// listenFamily opens the sockets, and has them listen unless they had to be bound beside others.
+func (ln *Listener) listenFamily(family int, dualStack bool, at *net.TCPAddr, o ListenOptions) (err error) {
 	to := *at
-	for i := range o.Sockets {
-		fd, err := openSocket(family)
-		if err != nil {
-			return fds, nil, os.NewSyscallError("socket", err)
-		}
-		fds = append(fds, fd)
-		if err = bindTCP(fd, family, dualStack, &to, i > 0); err != nil {
-			return fds, nil, err
-		}
-		if i > 0 {
-			continue
-		}
-		bound, err := unix.Getsockname(fd)
-		if err != nil {
-			return fds, nil, os.NewSyscallError("getsockname", err)
-		}
-		to.Port = portOf(bound)
-		if o.Sockets > 1 {
-			if err = setOption(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
-				return fds, nil, err
-			}
-		}
-	}
-	for _, fd := range fds {
-		if err = unix.Listen(fd, o.Backlog); err != nil {
-			return fds, nil, os.NewSyscallError("listen", err)
-		}
-	}
 	if to.IP == nil {
 		to.IP = net.IPv6unspecified
 		if family == unix.AF_INET {
 			to.IP = net.IPv4zero
 		}
 	}
-	return fds, &to, nil
+	defer func() {
+		if err != nil {
+			closeFDs(ln.free)
+			ln.free, ln.beside = nil, nil
+		}
+	}()
+	for len(ln.free) < o.Sockets && err == nil {
+		err = ln.addSocket(family, dualStack, &to, o)
+	}
+	if err != nil {
+		return err
+	}
+	network := "tcp"
+	if !dualStack && family == unix.AF_INET6 {
+		network = "tcp6"
+	}
+	ln.addr, ln.at = &to, endpointOf(network, &to)
+	if ln.beside != nil {
+		return nil
+	}
+	return listenAll(ln.free, o.Backlog)
+}
+
+// addSocket opens and binds one more socket. The first one is bound alone, so that a port on which another process listens
+// is refused even if that process would share it with the same user. Only then is the port opened for the other sockets. to
+// gets the port that was chosen for port 0.
+func (ln *Listener) addSocket(family int, dualStack bool, to *net.TCPAddr, o ListenOptions) error {
+	fd, err := openSocket(family)
+	if err != nil {
+		return os.NewSyscallError("socket", err)
+	}
+	first := len(ln.free) == 0
+	ln.free = append(ln.free, fd)
+	bind := func(sharePort bool) error { return bindTCP(fd, family, dualStack, to, sharePort) }
+	if !first {
+		return bind(true)
+	}
+	err = bind(false)
+	if errors.Is(err, unix.EADDRINUSE) {
+		ln.beside, err = bindBeside(bind, err, family, dualStack, to, o)
+	}
+	if err != nil {
+		return err
+	}
+	bound, err := unix.Getsockname(fd)
+	if err != nil {
+		return os.NewSyscallError("getsockname", err)
+	}
+	to.Port = portOf(bound)
+	if o.Sockets > 1 {
+		return setOption(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
+	}
+	return nil
+}
+
+func listenAll(fds []int, backlog int) error {
+	for _, fd := range fds {
+		if err := unix.Listen(fd, backlog); err != nil {
+			return os.NewSyscallError("listen", err)
+		}
+	}
+	return nil
 }
 
 // bindTCP sets the options of a listening socket and binds it. SO_REUSEADDR permits this while connections of an earlier

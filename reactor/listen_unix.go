@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -16,8 +17,25 @@ const sockPathMax = len(unix.RawSockaddrUnix{}.Path) - 1
 // sockFile is the file of a bound Unix socket. It is identified by its inode and, since inode numbers are reused, its time of
 // creation (nothing modifies a socket file later), so that a file which somebody else has put there since is left alone.
 type sockFile struct {
-	path string
-	info fs.FileInfo
+	asked string      // path as it was given
+	path  string      // the same without symbolic links, which may lead elsewhere later
+	info  fs.FileInfo // nil: the file was gone when the socket was inherited
+}
+
+func newSockFile(path string) (*sockFile, error) {
+	f := &sockFile{asked: path, path: path}
+	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+	if err == nil {
+		dir, err = filepath.Abs(dir)
+	}
+	if err == nil { // Abs may use PWD
+		dir, err = filepath.EvalSymlinks(dir)
+	}
+	if err == nil {
+		f.path = filepath.Join(dir, filepath.Base(path))
+	}
+	f.info, err = os.Lstat(f.path)
+	return f, err
 }
 
 // listenUnix opens the listening socket of a path.
@@ -47,8 +65,7 @@ func bindUnix(fd int, path string, o ListenOptions) (file *sockFile, err error) 
 	if err = unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
 		return nil, os.NewSyscallError("bind", err)
 	}
-	file = &sockFile{path: path}
-	if file.info, err = os.Lstat(path); err != nil {
+	if file, err = newSockFile(path); err != nil {
 		os.Remove(path)
 		return nil, err
 	}
@@ -94,11 +111,27 @@ func clearPath(path string) error {
 
 // remove removes the file if it still is that of the socket.
 func (f *sockFile) remove() error {
-	info, err := os.Lstat(f.path)
-	if err != nil || !os.SameFile(info, f.info) || !info.ModTime().Equal(f.info.ModTime()) {
+	if !f.isAt(f.path) {
 		return nil
 	}
 	return os.Remove(f.path)
+}
+
+// isAt reports whether the file of the socket is at a path.
+func (f *sockFile) isAt(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && os.SameFile(info, f.info) && info.ModTime().Equal(f.info.ModTime())
+}
+
+// InPlace reports whether peers find the listener at the address that was given: the file of a Unix socket may have been
+// removed, or the path may lead elsewhere by now. If the process is not permitted to look, the answer is yes.
+func (ln *Listener) InPlace() bool {
+	f := ln.sockFile
+	if f == nil || f.isAt(f.asked) {
+		return true
+	}
+	_, err := os.Lstat(f.asked)
+	return errors.Is(err, fs.ErrPermission)
 }
 
 // causeOf removes the path from an error that will be shown after it.

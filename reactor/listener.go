@@ -23,6 +23,11 @@ type ListenOptions struct {
 	Mode    fs.FileMode  // permissions of a Unix socket; 0 leaves those that the umask results in
 	Logger  *slog.Logger // nil: slog.Default()
 
+	// Beside are listeners of this process that may have to be closed before the address is free, because they listen on the same
+	// port at addresses that overlap with it. OpenListener binds the new sockets beside them. The listener then does not listen
+	// before Listen is called, so that no connection meets it while it is uncertain whether it will be used.
+	Beside []*Listener
+
 	// Inherited are listening sockets of this address that another process has opened. They are taken over, even if an error
 	// is returned, and no others are opened.
 	Inherited []int
@@ -44,13 +49,15 @@ type AcceptFunc func(fd int, peer netip.AddrPort)
 type Listener struct {
 	// Immutable.
 	addr     net.Addr
+	at       Endpoint // for TCP
 	log      *slog.Logger
 	shared   bool      // the loop that is attached first accepts for all loops
 	sockFile *sockFile // of a Unix socket
 	foreign  bool      // another process listens on the sockets too
 
 	mu        sync.Mutex
-	free      []int // listening sockets that are not attached yet
+	beside    *beside // not nil: the sockets are bound and do not listen yet
+	free      []int   // sockets that are not attached yet
 	acceptors []*acceptor
 	shares    []share // if shared
 	turn      int     // index in shares of the last that got a connection
@@ -94,7 +101,7 @@ func OpenListener(network, address string, o ListenOptions) (*Listener, error) {
 		if ln.shared {
 			o.Sockets = 1
 		}
-		ln.free, ln.addr, err = listenTCP(network, address, o)
+		err = ln.listenTCP(network, address, o)
 	case "unix":
 		if len(o.Inherited) > 0 {
 			err = ln.inherit(network, address, o)
@@ -115,14 +122,20 @@ func OpenListener(network, address string, o ListenOptions) (*Listener, error) {
 // Addr is the address that is listened on, with the port that was chosen for port 0.
 func (ln *Listener) Addr() net.Addr { return ln.addr }
 
-// Attach makes l accept connections and call accept for each from now on. It is called on l, or before l.Run. For TCP it may be
-// called ListenOptions.Sockets times. The error is net.ErrClosed, that there are more loops than sockets, or that of
-// Loop.AddRead.
-func (ln *Listener) Attach(l *Loop, accept AcceptFunc) error {
+// Attach makes l accept connections and call accept for each from now on. If the process has run out of descriptors and stays
+// so for 100 ms, refuse is called for the connections that wait; it must close the descriptor before it returns. With nil, they
+// wait.
+//
+// Attach is called on l, or before l.Run. For TCP it may be called ListenOptions.Sockets times. The error is net.ErrClosed,
+// that there are more loops than sockets, or that of Listen or Loop.AddRead.
+func (ln *Listener) Attach(l *Loop, accept, refuse AcceptFunc) error {
 	ln.mu.Lock()
 	defer ln.mu.Unlock()
 	if ln.closed {
 		return fmt.Errorf("attach %v: %w", ln.addr, net.ErrClosed)
+	}
+	if err := ln.listenNow(); err != nil {
+		return err
 	}
 	if ln.shared && len(ln.acceptors) > 0 {
 		ln.shares = append(ln.shares, share{l, accept})
@@ -137,7 +150,7 @@ func (ln *Listener) Attach(l *Loop, accept AcceptFunc) error {
 	}
 	for range sockets {
 		fd := ln.free[0]
-		a := newAcceptor(ln, l, fd, accept)
+		a := newAcceptor(ln, l, fd, accept, refuse)
 		if err := l.AddRead(fd, a); err != nil {
 			return fmt.Errorf("attach %v: %w", ln.addr, err)
 		}

@@ -19,7 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestPortInUse: all sockets of a listener get connections, and nobody else gets the port, whatever options he sets.
+// TestPortInUse: all sockets of a listener get connections, and no other socket gets the port, whatever its options.
 func TestPortInUse(t *testing.T) {
 	const loops = 3
 	ln := listen(t, "tcp4", "127.0.0.1:0", ListenOptions{Sockets: loops})
@@ -34,7 +34,7 @@ func TestPortInUse(t *testing.T) {
 			return newEcho(l, fd)
 		})
 		if i == loops-1 {
-			if err := ln.Attach(l, nil); reusePortBalances && err == nil {
+			if err := ln.Attach(l, nil, nil); reusePortBalances && err == nil {
 				t.Error("attached to more loops than there are sockets")
 			}
 		}
@@ -97,7 +97,7 @@ func haveIPv6() bool {
 	return err == nil
 }
 
-// TestFamilies: who can connect to what.
+// TestFamilies: which addresses of a listener can be reached from where.
 func TestFamilies(t *testing.T) {
 	for _, c := range []struct {
 		network, address string
@@ -167,7 +167,7 @@ func TestCloseListener(t *testing.T) {
 		return err != nil
 	})
 	exchange(t, conn, []byte("still there"))
-	if err := ln.Attach(l, nil); !errors.Is(err, net.ErrClosed) {
+	if err := ln.Attach(l, nil, nil); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Attach after Close: %v", err)
 	}
 	again := listen(t, "tcp4", ln.Addr().String(), ListenOptions{})
@@ -175,7 +175,7 @@ func TestCloseListener(t *testing.T) {
 	exchange(t, dial(t, again), []byte("hello again"))
 }
 
-// TestCloseListenerAtOnce: when Close has been through the loop, nobody gets in, also before the descriptor is closed.
+// TestCloseListenerAtOnce: once the loop has handled Close, no connection gets in, even before the descriptor is closed.
 func TestCloseListenerAtOnce(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux ends listening by shutdown")
@@ -200,7 +200,7 @@ func TestCloseListenerAtOnce(t *testing.T) {
 	}
 }
 
-// TestCloseListenerAcceptsFirst: those who connected before Close get in, however many they are.
+// TestCloseListenerAcceptsFirst: all connections that were made before Close get in, however many there are.
 func TestCloseListenerAcceptsFirst(t *testing.T) {
 	const conns = 197
 	for _, where := range [][2]string{{"tcp4", "127.0.0.1:0"}, {"unix", t.TempDir() + "/s"}} {
@@ -219,7 +219,7 @@ func TestCloseListenerAcceptsFirst(t *testing.T) {
 	}
 }
 
-// TestAcceptBurst: more connections than one turn accepts, all there before the loop runs: one edge tells of all.
+// TestAcceptBurst: more connections than are accepted at a time have arrived before the loop runs, and one edge reports them all.
 func TestAcceptBurst(t *testing.T) {
 	const conns = 197
 	ln := listen(t, "tcp4", "127.0.0.1:0", ListenOptions{})
@@ -244,7 +244,7 @@ func TestCloseInsideAccept(t *testing.T) {
 		if err := ln.Attach(l, func(fd int, _ netip.AddrPort) {
 			unix.Close(fd)
 			ln.Close()
-		}); err != nil {
+		}, nil); err != nil {
 			t.Error(err)
 		}
 	})
@@ -252,7 +252,7 @@ func TestCloseInsideAccept(t *testing.T) {
 	eventually(t, l, "closed", func() bool { return l.openCount() == 0 })
 }
 
-// TestUnixIsDealtOut: one socket, connections for all loops in turn.
+// TestUnixIsDealtOut: the connections of one socket go to all loops in turn.
 func TestUnixIsDealtOut(t *testing.T) {
 	const loops = 3
 	ln := listen(t, "unix", t.TempDir()+"/s", ListenOptions{})
@@ -333,7 +333,7 @@ func TestUnixFile(t *testing.T) {
 	}
 	refuse("socket of a living server", path, "bind: address already in use")
 
-	// Left over: the server is gone, its file is not.
+	// A server has left its file behind.
 	closeFDs(ln.free)
 	ln.free = nil
 	second, err := open(path, 0)
@@ -377,7 +377,7 @@ func TestUnixFullBacklogIsAlive(t *testing.T) {
 
 const fewDescriptorsEnv = "MOONBRIDGE_TEST_FEW_DESCRIPTORS"
 
-// TestFewDescriptors runs a server that has too few descriptors, in a process of its own.
+// TestFewDescriptors runs a server with too few descriptors, in another process.
 func TestFewDescriptors(t *testing.T) {
 	exe, err := os.Executable()
 	if err != nil {
@@ -422,7 +422,7 @@ func TestFewDescriptors(t *testing.T) {
 	}
 	exchange(t, all[0], []byte("served although descriptors have run out"))
 	time.Sleep(3 * acceptPause)
-	// As connections end, the others are accepted, without a further edge of the listening socket.
+	// As connections end, the others are accepted, without another edge of the listening socket.
 	var done sync.WaitGroup
 	for _, conn := range all {
 		done.Go(func() {
@@ -458,7 +458,7 @@ func fewDescriptors() int {
 		if err := l.Add(fd, newEcho(l, fd)); err != nil {
 			unix.Close(fd)
 		}
-	}); err != nil {
+	}, nil); err != nil {
 		return fail(err)
 	}
 	if err := os.WriteFile(os.Getenv("ADDRESS_FILE"), []byte(ln.Addr().String()), 0o600); err != nil {

@@ -61,6 +61,7 @@ type Loop struct {
 	table   []entry // by descriptor
 	open    int     // owned descriptors in table
 	closing []int   // to be closed at the end of the batch
+	spares  spares  // descriptors in reserve
 	hooks   []Turn
 	turning bool  // between BeginTurn and EndTurn
 	rung    bool  // the loop itself has rung the bell and has not heard it yet
@@ -104,7 +105,8 @@ func NewLoop(o Options) (*Loop, error) {
 		l.poller.close()
 		return nil, fmt.Errorf("loop %d: %w", l.index, err)
 	}
-	l.bell.ring() // so that Run starts with a turn
+	l.spares.fill() // if that fails, the next connection tries again
+	l.bell.ring()   // so that Run starts with a turn
 	return l, nil
 }
 
@@ -147,7 +149,7 @@ func (l *Loop) wake() {
 	l.mu.Unlock()
 }
 
-// end leaves nothing behind.
+// end does what Run does at its end.
 func (l *Loop) end() {
 	l.mu.Lock()
 	l.ended = true
@@ -168,6 +170,7 @@ func (l *Loop) end() {
 	}
 	clear(l.table)
 	l.closeAll()
+	l.spares.close()
 	l.bell.close()
 	l.poller.close()
 }

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// diary writes down what happens in a turn.
+// diary records what happens in a turn.
 type diary struct {
 	got   []string
 	again int
@@ -24,7 +24,7 @@ func (d *diary) EndTurn() bool {
 	return d.again >= 0
 }
 
-// TestOrderOfATurn has everything due at once.
+// TestOrderOfATurn makes everything due at once.
 func TestOrderOfATurn(t *testing.T) {
 	l, err := NewLoop(Options{})
 	if err != nil {
@@ -66,7 +66,7 @@ func TestOrderOfATurn(t *testing.T) {
 	}
 }
 
-// TestAgain: EndTurn's answer makes a turn follow without anything else happening.
+// TestAgain: if EndTurn returns true, another turn follows even though nothing else happens.
 func TestAgain(t *testing.T) {
 	l := startLoop(t, Options{})
 	d := &diary{}
@@ -105,7 +105,7 @@ func TestHooksAlternate(t *testing.T) {
 	})
 }
 
-// TestPostOrder posts from many goroutines: each one's tasks run in its order, all of them, on the loop.
+// TestPostOrder posts from many goroutines. All tasks run on the loop, those of each goroutine in their order.
 func TestPostOrder(t *testing.T) {
 	const posters, posts = 8, 5000
 	l := startLoop(t, Options{})
@@ -135,7 +135,7 @@ func TestPostOrder(t *testing.T) {
 	})
 }
 
-// TestPostFloodDoesNotStarve: tasks that post themselves for ever leave room for events and timers.
+// TestPostFloodDoesNotStarve: tasks that keep posting themselves do not starve events and timers.
 func TestPostFloodDoesNotStarve(t *testing.T) {
 	ln := listen(t, "tcp4", "127.0.0.1:0", ListenOptions{})
 	l := serve(t, ln, newEcho)
@@ -159,7 +159,7 @@ func TestPostFloodDoesNotStarve(t *testing.T) {
 	on(t, l, func() { stop = true })
 }
 
-// TestStopRunsWhatWasPosted: every task that was not refused runs, also when Stop comes in between.
+// TestStopRunsWhatWasPosted: every task that was not refused runs, even if Stop is called meanwhile.
 func TestStopRunsWhatWasPosted(t *testing.T) {
 	for range 50 {
 		l, err := NewLoop(Options{})
@@ -212,7 +212,7 @@ func TestStopBeforeRun(t *testing.T) {
 	}
 }
 
-// TestStopClosesEverything: connections, the listening socket, but not what is only watched.
+// TestStopClosesEverything: connections and the listening socket, but not a watched descriptor.
 func TestStopClosesEverything(t *testing.T) {
 	watched, other := pair(t)
 	defer unix.Close(watched)

@@ -29,7 +29,7 @@ func TestLinger0Resets(t *testing.T) {
 	}
 }
 
-// TestSocketCalls checks what the handlers rely on: EAGAIN, short writes, the end of file, errors without signals.
+// TestSocketCalls checks what handlers rely on: EAGAIN, short writes, the end of file, errors without signals.
 func TestSocketCalls(t *testing.T) {
 	a, b := pair(t)
 	buf := make([]byte, 16)
@@ -103,7 +103,7 @@ func TestSocketCallsDoNotAllocate(t *testing.T) {
 	}
 }
 
-// TestTurnsDoNotAllocate runs exchanges through a loop from raw sockets.
+// TestTurnsDoNotAllocate makes exchanges with a loop over raw sockets.
 func TestTurnsDoNotAllocate(t *testing.T) {
 	l := startLoop(t, Options{})
 	a, b := pair(t)
@@ -147,7 +147,7 @@ func TestAddresses(t *testing.T) {
 				}
 				got <- ends{peer, peerAddr(fd), LocalAddr(fd)}
 				unix.Close(fd)
-			}); err != nil {
+			}, nil); err != nil {
 				t.Error(err)
 			}
 		})
@@ -167,7 +167,7 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
-// BenchmarkExchange is one turn each: a read and a write on either side.
+// BenchmarkExchange measures one turn with a read and a write on each side.
 func BenchmarkExchange(b *testing.B) {
 	l := startLoop(b, Options{})
 	one, other := pair(b)

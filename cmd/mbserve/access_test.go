@@ -105,10 +105,10 @@ func TestAccessLogJSON(t *testing.T) {
 	if e = last(); e.Status != 500 || e.RequestID == "" {
 		t.Errorf("%+v", e)
 	}
-	s.wait("GET /fail ["+e.RequestID+"]", "on purpose")
+	s.wait("on purpose", "path=/fail", "request_id="+e.RequestID+" ")
 	get("/fail", "X-Request-Id: from-a-proxy\r\n")
 	last()
-	s.wait("GET /fail [from-a-proxy]", "on purpose")
+	s.wait("on purpose", "path=/fail", "request_id=from-a-proxy ")
 
 	get("/broken", "")
 	if e = last(); e.Status != 200 || e.Complete || e.Bytes != len("only this") {
@@ -260,7 +260,7 @@ func TestAccessLogOptions(t *testing.T) {
 	}{
 		{[]string{"--access-format", "xml", "x.lua"}, exitUsage, "combined or json"},
 		{[]string{"-b", "--access-log", "-", "x.lua"}, exitUsage, "no standard output in the background"},
-		{[]string{"--access-log", "/nowhere/access.log", "testdata/access.lua"}, exitStart, "access log: open /nowhere/access.log: no such file"},
+		{[]string{"--access-log", "/nowhere/access.log", "testdata/access.lua"}, exitStart, "access log /nowhere/access.log: no such file"},
 	} {
 		if _, stderr := runToEnd(t, c.code, c.args...); !strings.Contains(stderr, c.want) {
 			t.Errorf("%v: %s", c.args, stderr)

@@ -110,10 +110,11 @@ func systemLog(t *testing.T) (next func() string) {
 
 func TestSystemLog(t *testing.T) {
 	next := systemLog(t)
-	log, err := openSyslog("local3", "app", logText, true)
+	log, queue, err := openSyslog("local3", "app", logText, true)
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer queue.Close(patience)
 	const facility = 19 << 3 // RFC 5424 §6.2.1: local3
 	for _, c := range []struct {
 		write func()

@@ -39,7 +39,7 @@ func TestErrorPages(t *testing.T) {
 			"    6    -- &lt;b&gt;the line before&lt;/b&gt;\n", "<b>    7    error(&quot;on purpose", "stack traceback:", "/testdata/dev.lua:7</h2>", "request dev-test-1"}},
 		{"/module", []string{"broken_module.lua:3</h2>", "<b>    3      return x.field -- x is nil</b>", "/testdata/dev.lua:12</h2>"}},
 		{"/after", []string{"after send_data"}},
-		{"/table", []string{"(error object is a table value)"}},
+		{"/table", []string{"error object of type table"}},
 		{"/nothing", []string{"the handler has sent no status"}},
 		{"/long", []string{"xxxxxxxxxx", "--dev"}},
 	} {
@@ -61,7 +61,7 @@ func TestErrorPages(t *testing.T) {
 			}
 		}
 	}
-	s.wait("GET /fail [dev-test-1]", "on purpose") // in the log as usual
+	s.wait("on purpose", "path=/fail", "request_id=dev-test-1 ") // in the log as usual
 
 	if resp, body := answerTo(t, "HEAD", s.url("/fail")); resp.StatusCode != 500 || body != "" || resp.ContentLength < 1000 {
 		t.Errorf("HEAD: %s, %d bytes, %q", resp.Status, resp.ContentLength, body)

@@ -17,13 +17,13 @@ func TestHandlerFails(t *testing.T) {
 	tests := []struct {
 		path   string
 		status int
-		log    []string // parts of a line each
+		log    []string // parts of a line
 	}{
-		{"error", 500, []string{"POST /error: testdata/errors.lua:8: it is broken", "stack traceback:", "errors.lua:11: in function"}},
-		{"object", 500, []string{"POST /object: an object that explains itself"}},
-		{"nothing", 500, []string{"POST /nothing: testdata/errors.lua:", "the handler has sent no status"}},
-		{"unknown", 500, []string{"POST /unknown: testdata/errors.lua:39: attempt to call"}},
-		{"held", 500, []string{"POST /held: testdata/errors.lua:24: early enough"}},
+		{"error", 500, []string{"level=ERROR", `msg="testdata/errors.lua:8: it is broken"`, "method=POST path=/error request_id=", "stack traceback:", "errors.lua:11: in function"}},
+		{"object", 500, []string{`msg="an object that explains itself"`, "path=/object"}},
+		{"nothing", 500, []string{"testdata/errors.lua:", "the handler has sent no status", "path=/nothing"}},
+		{"unknown", 500, []string{"testdata/errors.lua:39: attempt to call", "path=/unknown"}},
+		{"held", 500, []string{"testdata/errors.lua:24: early enough", "path=/held"}},
 		{"exit", 502, []string{`msg="worker ended"`}},
 		{"segfault", 502, []string{`end="signal SIGSEGV"`}},
 	}
@@ -40,9 +40,7 @@ func TestHandlerFails(t *testing.T) {
 			if strings.Contains(body, "lua") {
 				t.Errorf("the client got %q", body)
 			}
-			for _, part := range test.log {
-				s.log.wait(t, from, part)
-			}
+			s.log.wait(t, from, test.log...)
 			get(t, s.url("/pid"))
 		})
 	}
@@ -80,7 +78,7 @@ func TestErrorAfterTheHead(t *testing.T) {
 	if err == nil {
 		t.Errorf("%s with a complete body of %d bytes", resp.Status, len(body))
 	}
-	s.wait("GET /late: testdata/errors.lua:19: too late")
+	s.wait("testdata/errors.lua:19: too late", "path=/late")
 	get(t, s.url("/pid"))
 }
 
@@ -111,7 +109,7 @@ func TestPrepareFails(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "file")
 	s := start(t, "testdata/prepare_fails.lua", file)
-	s.wait("prepare failed", "testdata/prepare_fails.lua:8: "+file+": No such file or directory", "pool=0", "pid=")
+	s.wait("level=ERROR", "testdata/prepare_fails.lua:8: "+file+": No such file or directory", "pool=0", "pid=", "in=prepare", "stack traceback:")
 	s.wait("worker ended")
 	began := time.Now()
 	for time.Since(began) < time.Second {
@@ -126,7 +124,7 @@ func TestPrepareFails(t *testing.T) {
 			t.Fatalf("Retry-After %q", resp.Header.Get("Retry-After"))
 		}
 	}
-	attempts := func() int { return strings.Count(s.log.String(), "prepare failed") }
+	attempts := func() int { return strings.Count(s.log.String(), "in=prepare") }
 	eventually(t, "further attempts", func() bool { return attempts() >= 6 })
 	// min_fork is 2, and a few more may have been starting when a failure became known.
 	if n, most := attempts(), 10*(2+int(time.Since(began)/(300*time.Millisecond))); n > most {

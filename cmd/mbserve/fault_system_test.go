@@ -30,11 +30,11 @@ func TestFaultErrorStorm(t *testing.T) {
 	if after.anon > before.anon+32<<20 {
 		t.Errorf("memory: %v, before %v", after, before)
 	}
-	// The reserve of 2000 lines is then used up; it is refilled by 200 a second. Each line is shorter than 500 bytes.
-	if got, most := s.log.size()-logged, (400+int(took.Seconds()*200))*500; got > most {
+	// The reserve of 500 records is then used up; it is refilled by 50 a second. Each record is shorter than 1000 bytes.
+	if got, most := s.log.size()-logged, (100+int(took.Seconds()*50))*1000; got > most {
 		t.Errorf("%d bytes were logged, want at most %d", got, most)
 	}
-	s.wait("lines of standard error dropped: too many", "count=")
+	s.wait("errors of handlers not logged: too many", "count=")
 	get(t, s.url("/"))
 	if strings.Contains(s.log.String(), "worker ended") {
 		t.Error("a worker has ended")

@@ -54,10 +54,10 @@ func TestMemoryLimit(t *testing.T) {
 			case resp.StatusCode != test.status || body != test.body:
 				t.Errorf("%s: %q, want %d: %q", resp.Status, body, test.status, test.body)
 			}
-			worker := field(s.log.wait(t, from, "POST /"+test.path+": "+reached), "pid")
+			worker := field(s.log.wait(t, from, reached, "path=/"+test.path), "pid")
 			s.log.wait(t, from, "msg=finish", "pid="+worker)
 			if test.status == 500 {
-				s.log.wait(t, from, "POST /"+test.path+": ", "not enough memory", "pid="+worker)
+				s.log.wait(t, from, "path=/"+test.path, "not enough memory", "pid="+worker)
 			}
 		})
 	}
@@ -83,7 +83,7 @@ func TestMemoryLimitAndGarbage(t *testing.T) {
 func TestMemoryLimitAndLeak(t *testing.T) {
 	t.Parallel()
 	s := startMemory(t)
-	const full = "worker: memory_limit of 16000000 bytes is nearly used up, not counting garbage: the worker is replaced"
+	const full = "memory_limit of 16000000 bytes is nearly used up, not counting garbage: the worker is replaced"
 	p := dial(t, s.address(0))
 	eventually(t, "three workers that are full", func() bool {
 		p.get("/leak")
@@ -105,25 +105,25 @@ func TestMemoryLimitElsewhere(t *testing.T) {
 	if err := l.end(); !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("error %v, want a reset", err)
 	}
-	s.wait("connection: not enough memory")
+	s.wait("level=ERROR", "not enough memory", "in=connection")
 	from := s.log.size()
 	l = dialLines(t, "tcp", rawAddress(t, s, 0))
 	if got := l.ask("caught"); got != "not enough memory" {
 		t.Errorf("%q", got)
 	}
-	s.log.wait(t, from, "connection: "+reached)
+	s.log.wait(t, from, reached, "level=WARN", "in=connection")
 
 	p := dial(t, rawAddress(t, s, 1))
 	p.get("/pid")
 	p.hears(200)
 	p.get("/hog")
 	p.hears(500)
-	s.wait("GET /hog: " + reached)
+	s.wait(reached, "path=/hog")
 
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.wait("interval hungry: " + reached)
+	s.wait(reached, "interval=hungry")
 	get(t, s.url("/pid"))
 }
 
@@ -131,16 +131,16 @@ func TestMemoryLimitElsewhere(t *testing.T) {
 func TestMemoryLimitInPrepare(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ what, log string }{
-		{"prepare", `err="not enough memory`},
-		{"script", `err="memory_limit: the script already uses `},
+		{"prepare", `msg="not enough memory"`},
+		{"script", `msg="memory_limit: the script already uses `},
 	} {
 		t.Run(test.what, func(t *testing.T) {
 			t.Parallel()
 			s := start(t, "testdata/limit_prepare.lua", test.what)
 			began := time.Now()
-			s.wait("worker: prepare failed", test.log, "pool=0", "pid=")
+			s.wait("level=ERROR", test.log, "pool=0", "pid=", "in=prepare")
 			if test.what == "prepare" {
-				s.wait("prepare: memory_limit of 1000000 bytes was reached")
+				s.wait("memory_limit of 1000000 bytes was reached", "in=prepare")
 			} else {
 				s.wait("bytes; the limit is 1000000")
 			}
@@ -150,7 +150,7 @@ func TestMemoryLimitInPrepare(t *testing.T) {
 					t.Errorf("status %d, want 503", got)
 				}
 			}
-			attempts := strings.Count(s.log.String(), "prepare failed")
+			attempts := strings.Count(s.log.String(), test.log)
 			// min_fork is 2, and a few more may be starting when a failure becomes known.
 			if most := 10 * (2 + int(time.Since(began)/(200*time.Millisecond))); attempts > most {
 				t.Errorf("%d attempts, with a pause of 0.2 s at most %d", attempts, most)

@@ -78,7 +78,7 @@ func TestRecycleOnError(t *testing.T) {
 		p := dial(t, address)
 		p.get("/error")
 		p.hears(500)
-		line := s.wait("GET /error: testdata/limit_recycle.lua:6: it is broken")
+		line := s.wait("testdata/limit_recycle.lua:6: it is broken", "path=/error")
 		s.wait("msg=finish", "pid="+field(line, "pid"))
 		if now, _ := dial(t, address).served("/count"); now == before {
 			t.Errorf("worker %s was not replaced", now)
@@ -92,7 +92,7 @@ func TestRecycleOnErrorOfTimer(t *testing.T) {
 	s := start(t, "testdata/limit_recycle.lua", "timer")
 	from := 0
 	for range 2 {
-		line := s.log.wait(t, from, "interval broken: testdata/limit_recycle.lua:25: it is broken")
+		line := s.log.wait(t, from, "testdata/limit_recycle.lua:25: it is broken", "interval=broken")
 		s.log.wait(t, from, "msg=finish", "pid="+field(line, "pid"))
 		from = strings.Index(s.log.String(), line) + len(line)
 	}

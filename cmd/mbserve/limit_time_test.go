@@ -36,7 +36,7 @@ func TestRequestTimeoutOfEveryKind(t *testing.T) {
 		{"late", 0, "response: 1", place},
 	} {
 		t.Run(test.path, func(t *testing.T) {
-			traced(t, s, "GET /"+test.path, test.trace, func(from int) (worker string) {
+			traced(t, s, "path=/"+test.path, test.trace, func(from int) (worker string) {
 				resp, _, err := fetch("GET", s.url("/"+test.path+"?secret"), "")
 				switch {
 				case test.status == 0:
@@ -77,7 +77,7 @@ func traced(t *testing.T, s *instance, who, place string, happen func(from int) 
 			return false
 		}
 		if place == "" || holds(time.Second, func() bool {
-			return has(who+": request_timeout: still running, ending the worker") && has(place)
+			return has("level=ERROR", "request_timeout: still running, ending the worker", who, place)
 		}) {
 			return
 		}
@@ -102,7 +102,7 @@ func TestRequestTimeoutElsewhere(t *testing.T) {
 		return field(s.log.wait(t, from, "request_timeout: ending the worker", "request="+who, "phase=running"), "pid")
 	}
 	const place = "limit_time.lua:11: in function"
-	traced(t, s, "connection", place, func(from int) string {
+	traced(t, s, "in=connection", place, func(from int) string {
 		l := dialLines(t, "tcp", rawAddress(t, s, 0))
 		fmt.Fprintln(l, "interpreted")
 		if err := l.end(); err == nil {
@@ -110,7 +110,7 @@ func TestRequestTimeoutElsewhere(t *testing.T) {
 		}
 		return ending(from, "connection")
 	})
-	traced(t, s, "interval slow", place, func(from int) string { return ending(from, `"interval slow"`) })
+	traced(t, s, "interval=slow", place, func(from int) string { return ending(from, `"interval slow"`) })
 }
 
 // The message of a timeout that a script sets itself also names the exchange.
@@ -121,7 +121,7 @@ func TestOwnTimeoutIsLogged(t *testing.T) {
 	if got := status(t, "GET", s.url("/own")); got != 504 {
 		t.Errorf("status %d, want 504", got)
 	}
-	s.wait("GET /own: ", "limit_time.lua:30: timeout: still running, ending the worker")
+	s.wait("level=ERROR", "limit_time.lua:30: timeout: still running, ending the worker", "path=/own")
 	beside.end()
 }
 

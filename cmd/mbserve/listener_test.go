@@ -182,7 +182,7 @@ func TestInterval(t *testing.T) {
 		return soon && len(ticks["strict"]) >= 5 && len(ticks["loose"]) >= 5
 	})
 	get(t, s.url("/"))
-	s.wait("interval : testdata/interval.lua:", "this one always fails")
+	s.wait("testdata/interval.lua:", "this one always fails", "in=interval")
 	s.stop()
 	began, ticks := readTicks(t, file)
 	const tolerance = 2 // the loop's clock counts ms

@@ -1,95 +1,18 @@
 package main
 
 import (
+	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
-	"sync"
+	"time"
 
-	"golang.org/x/sys/unix"
+	"moonbridge/logging"
 )
 
-// errLocked means that a running server has locked the file.
-var errLocked = errors.New("in use by a running server")
-
-// logFile is a writer whose file can be reopened under the same name after it was moved away.
-type logFile struct {
-	name string
-
-	mu sync.Mutex
-	f  *os.File
-}
-
-// openLogFile opens and locks the file. inherited is the file locked by the process that we take over from, or nil.
-func openLogFile(name string, inherited *os.File) (*logFile, error) {
-	if inherited != nil {
-		return &logFile{name: name, f: inherited}, nil
-	}
-	f, err := openLocked(name, os.O_APPEND)
-	if err != nil {
-		return nil, fmt.Errorf("log file %s: %w", name, err)
-	}
-	return &logFile{name: name, f: f}, nil
-}
-
-func (l *logFile) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.f.Write(p)
-}
-
-// file returns the current file.
-func (l *logFile) file() *os.File {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.f
-}
-
-// reopen switches to the file that has the name now. If that fails, the old file stays in use.
-func (l *logFile) reopen() error {
-	// The old file stays locked until it is closed. If it was not moved away, it is the file with that name, which we
-	// have locked.
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	old, errOld := l.f.Stat()
-	now, errNow := os.Stat(l.name)
-	if errOld == nil && errNow == nil && os.SameFile(old, now) {
-		return nil
-	}
-	f, err := openLocked(l.name, os.O_APPEND)
-	if err != nil {
-		return fmt.Errorf("log file %s: %w", l.name, err)
-	}
-	l.f.Close()
-	l.f = f
-	return nil
-}
-
-// openLocked opens name for writing and locks it until it is closed. A device or pipe is not locked: several servers
-// may use it.
-func openLocked(name string, flag int) (*os.File, error) {
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|flag, 0o644)
-	if err != nil {
-		var perr *os.PathError
-		if errors.As(err, &perr) {
-			err = perr.Err
-		}
-		return nil, err
-	}
-	if info, err := f.Stat(); err == nil && !info.Mode().IsRegular() {
-		return f, nil
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, errLocked
-		}
-		return nil, err
-	}
-	return f, nil
-}
+// logCloseTimeout is how long the server waits at exit for the last lines of each log to be written.
+const logCloseTimeout = 2 * time.Second
 
 // logFormat is the format of a line of the log.
 type logFormat string
@@ -125,10 +48,10 @@ func handlerOptions(debug bool) *slog.HandlerOptions {
 	return &slog.HandlerOptions{Level: slog.LevelInfo}
 }
 
-// newLogger returns a logger that writes to w. On a terminal it shortens the time.
-func newLogger(w io.Writer, format logFormat, debug bool) *slog.Logger {
+// lineHandler returns a function that makes the handler for a writer of lines. On a terminal it shortens the time.
+func lineHandler(format logFormat, debug, terminal bool) func(io.Writer) slog.Handler {
 	o := handlerOptions(debug)
-	if f, ok := w.(*os.File); ok && format == logText && isTerminal(f) {
+	if format == logText && terminal {
 		o.ReplaceAttr = func(groups []string, a slog.Attr) slog.Attr {
 			if a.Key == slog.TimeKey && len(groups) == 0 {
 				return slog.String(a.Key, a.Value.Time().Format("15:04:05.000"))
@@ -136,25 +59,62 @@ func newLogger(w io.Writer, format logFormat, debug bool) *slog.Logger {
 			return a
 		}
 	}
-	return slog.New(format.handler(w, o))
+	return func(w io.Writer) slog.Handler { return format.handler(w, o) }
 }
 
-func isTerminal(f *os.File) bool {
+// newLogger returns a logger that writes to w, and blocks when w does.
+func newLogger(w io.Writer, format logFormat, debug bool) *slog.Logger {
+	return slog.New(lineHandler(format, debug, isTerminal(w))(w))
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
 	info, err := f.Stat()
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// openLog opens the log specified on the command line. file is nil if the log is not a file.
-func openLog(o *options, stderr io.Writer, inherited *os.File) (log *slog.Logger, file *logFile, err error) {
+// queuedLogger returns a logger that never blocks, and the queue before its target. handler makes the handler for a
+// writer of records.
+func queuedLogger(target io.Writer, handler func(io.Writer) slog.Handler) (*slog.Logger, *logging.Queue) {
+	var record bytes.Buffer
+	marker := slog.New(handler(&record))
+	q := logging.NewQueue(target, logging.Options{Mark: func(b []byte, lost int, err error) []byte {
+		record.Reset()
+		warnLost(marker, "log", lost, err)
+		return append(b, record.Bytes()...)
+	}})
+	return slog.New(handler(q)), q
+}
+
+// warnLost logs that lines of one of the logs were lost. err is why they could not be written; nil: they were too many.
+func warnLost(log *slog.Logger, what string, lost int, err error) {
+	if err != nil {
+		log.Error(what+": lines lost", "count", lost, "err", err)
+		return
+	}
+	log.Warn(what+": lines lost: they cannot be written fast enough", "count", lost)
+}
+
+// openServerLog opens the log specified on the command line. file is nil if the log is not a file.
+func openServerLog(o *options, stderr io.Writer, open func(string) (*os.File, error), inherited *os.File) (log *slog.Logger, queue *logging.Queue, file *logFile, err error) {
 	switch {
 	case o.logFile != "":
-		if file, err = openLogFile(o.logFile, inherited); err != nil {
-			return nil, nil, err
+		if file, err = newLogFile("log file", o.logFile, true, open, inherited); err != nil {
+			return nil, nil, nil, err
 		}
-		return newLogger(file, o.logFormat, o.debug), file, nil
+		log, queue = queuedLogger(eachRecord{file}, lineHandler(o.logFormat, o.debug, false))
+		return log, queue, file, nil
 	case o.logFacility != "":
-		log, err = openSyslog(o.logFacility, o.logIdent, o.logFormat, o.debug)
-		return log, nil, err
+		log, queue, err = openSyslog(o.logFacility, o.logIdent, o.logFormat, o.debug)
+		return log, queue, nil, err
 	}
-	return newLogger(stderr, o.logFormat, o.debug), nil, nil
+	target := stderr
+	if f, ok := stderr.(*os.File); ok {
+		target = eachRecord{&logFile{f: f}}
+	}
+	log, queue = queuedLogger(target, lineHandler(o.logFormat, o.debug, isTerminal(stderr)))
+	return log, queue, nil, nil
 }

@@ -8,12 +8,11 @@ import (
 	"io"
 	"os"
 	"runtime"
-	"strings"
 
 	"github.com/spf13/pflag"
 
-	"moonbridge/handler/pool"
 	"moonbridge/handler/worker"
+	"moonbridge/logging"
 )
 
 // version is set by scripts/build.
@@ -31,6 +30,9 @@ const (
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 func run(args []string, stdout, stderr io.Writer) int {
+	if isRootFiles() {
+		return runRootFiles(args)
+	}
 	o, err := parseOptions(args)
 	switch {
 	case errors.Is(err, pflag.ErrHelp):
@@ -55,14 +57,11 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return serve(o, d, stderr)
 }
 
-// complain prints an error at start and returns its exit code.
+// complain prints an error at start and returns its exit code. It does not wait forever for a terminal that is stopped.
 func complain(stderr io.Writer, err error) int {
-	text := err.Error()
-	var script *pool.ScriptError
-	if errors.As(err, &script) {
-		text = strings.TrimRight(script.Text, "\n")
-	}
-	fmt.Fprintf(stderr, "mbserve: %s\n", text)
+	queue := logging.NewQueue(stderr, logging.Options{})
+	fmt.Fprintf(queue, "mbserve: %s\n", errorText(err))
+	queue.Close(logCloseTimeout)
 	if errors.Is(err, errLocked) {
 		return exitLocked
 	}

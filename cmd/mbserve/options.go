@@ -64,7 +64,7 @@ func (o *options) flags() *pflag.FlagSet {
 	f.StringVar(&o.spoolDir, "spool-dir", os.TempDir(), "keep request bodies and responses that wait for slow clients in files in `DIRECTORY`")
 	o.spoolLimit = 4 << 30
 	f.Var(&o.spoolLimit, "spool-limit", "`BYTES` of these files together, such as 512M; 0: no files, slow clients occupy workers")
-	f.IntVar(&o.loops, "loops", 0, "`NUMBER` of event loops; 0: one per processor")
+	f.IntVar(&o.loops, "loops", 0, "`NUMBER` of event loops; 0: as many as GOMAXPROCS or the CPU limit of the cgroup allows")
 	f.BoolVar(&o.noPairing, "no-pairing", false, "do not keep a busy worker on the processor of its event loop")
 	f.BoolVarP(&o.version, "version", "v", false, "show the version and exit")
 	f.BoolP("help", "h", false, "show this help and exit")

@@ -130,7 +130,7 @@ func TestRawHTTPResponses(t *testing.T) {
 		}
 	}
 	w.same(t, "pipeline", pipeline.String(), true)
-	s.wait("GET /fail", "a mistake")
+	s.wait("path=/fail", "a mistake")
 }
 
 func TestRawHTTPBodies(t *testing.T) {

@@ -13,27 +13,39 @@ import (
 	"time"
 
 	"moonbridge/engine"
+	"moonbridge/handler/pool"
 	"moonbridge/handler/pool/listen"
+	"moonbridge/logging"
 )
 
 // server is a running mbserve.
 type server struct {
 	o          *options
+	dir        workDir
+	program    string // started by USR2
 	log        *slog.Logger
-	out        *logFile   // nil: standard error, or the system log
-	access     *accessLog // nil: none
-	pid        *pidFile   // nil: none
+	logQueue   *logging.Queue // before the log
+	out        *logFile       // nil: standard error, or the system log
+	stdout     *logging.Queue // before standard output, for what scripts print
+	access     *accessLog     // nil: none
+	pid        *pidFile       // nil: none
 	manager    *notifier
 	inherited  *inherited
 	heir       *heir               // nil: not taking over from another process
 	credential *syscall.Credential // for fork servers, while we are root
+	root       *rootFiles          // opens files as root when we are not; nil: not needed, or not there
 	engine     *engine.Engine
+	intervals  *pool.Intervals // the timers of all generations
 	signals    chan os.Signal
-	files      *fileWatch // the script's files; nil: not watched
+	mains      chan mainEnd // the first end of a main handler
+	files      *fileWatch   // the script's files; nil: not watched
 
 	// Owned by the goroutine that handles signals.
-	reloading *reloader // nil: none is in progress
-	upgrading *upgrade  // nil: none is in progress
+	exit       int         // exit code, when the server has stopped
+	early      []os.Signal // received before the server was ready, and not handled yet
+	reloading  *reloader   // nil: none is in progress
+	upgrading  *upgrade    // nil: none is in progress
+	handedOver bool        // another process has taken over
 
 	// Owned by the goroutine that loads a generation.
 	loaded  int          // number of generations so far
@@ -47,31 +59,49 @@ type server struct {
 
 // serve runs the server until it is stopped. It returns the exit code.
 func serve(o *options, d *detacher, stderr io.Writer) int {
-	s := &server{o: o, credential: o.privileges.credential(), signals: make(chan os.Signal, 8)}
-	if err := s.open(stderr); err != nil {
+	s := &server{
+		o: o, credential: o.privileges.credential(), intervals: pool.NewIntervals(), signals: make(chan os.Signal, 8),
+		mains: make(chan mainEnd, 1),
+	}
+	err := s.run(d, stderr)
+	s.closeLogs()
+	if err != nil {
 		return complain(stderr, err)
 	}
-	defer s.access.close()
-	defer func() { s.files.end() }()
-	signal.Notify(s.signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
+	return s.exit
+}
+
+// run runs the server until it is stopped, or returns why it could not be started.
+func (s *server) run(d *detacher, stderr io.Writer) error {
 	// If a peer or a reader of our output goes away, the write fails; that must not end the server.
 	signal.Ignore(syscall.SIGPIPE)
-
+	// Signals that would end a process that does not handle them are remembered until the server can do what they ask for.
+	signal.Notify(s.signals, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
+	s.dir = findWorkDir()
+	var err error
+	if s.program, err = s.dir.program(os.Args[0]); err != nil {
+		return err
+	}
+	if err := s.open(stderr); err != nil {
+		return err
+	}
+	defer func() { s.files.end() }()
+	signal.Notify(s.signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT)
 	if err := s.start(); err != nil {
 		if s.heir == nil {
-			s.pid.remove() // otherwise it belongs to the other process
+			s.pid.remove(s.root) // otherwise it belongs to the other process
 		}
 		if errors.Is(err, errStopped) {
 			s.log.Info(err.Error())
-			return exitOK
+			return nil
 		}
-		return complain(stderr, err)
+		return err
 	}
 	s.announce()
 	s.tellReady(d)
 	s.wait()
-	s.pid.remove()
-	return exitOK
+	s.pid.remove(s.root)
+	return nil
 }
 
 // tellReady tells all waiting processes that the server is serving.
@@ -85,6 +115,9 @@ func (s *server) tellReady(d *detacher) {
 		}
 		if err := s.heir.tellReady(); err != nil {
 			s.log.Error("takeover: the old process is gone", "err", err)
+		}
+		if s.heir.timers != nil {
+			go s.followTimers(s.heir.timers)
 		}
 	}
 	s.notify(s.manager.ready(s.status()))
@@ -105,18 +138,40 @@ func (s *server) open(stderr io.Writer) (err error) {
 	if passed == nil {
 		passed = &heir{}
 	}
-	if s.log, s.out, err = openLog(s.o, stderr, passed.log); err != nil {
+	if err = s.startHelper(); err != nil {
 		return err
 	}
+	if s.log, s.logQueue, s.out, err = openServerLog(s.o, stderr, s.opener(rootLog, os.O_APPEND), passed.log); err != nil {
+		return err
+	}
+	s.stdout = logging.NewQueue(&logFile{f: os.Stdout}, logging.Options{
+		Lost: func(lost int, err error) { warnLost(s.log, "standard output", lost, err) },
+	})
 	if s.o.accessLog != "" {
-		if s.access, err = openAccessLog(s.o.accessLog, s.o.accessFormat, s.o.loops, s.log); err != nil {
+		if s.access, err = openAccessLog(s.o, s.log, s.opener(rootAccess, os.O_APPEND), passed.access); err != nil {
 			return err
 		}
 	}
 	if s.o.pidFile != "" {
-		s.pid, err = writePidFile(s.o.pidFile, passed.pid)
+		s.pid, err = writePidFile(s.o.pidFile, s.opener(rootPid, 0), passed.pid)
 	}
 	return err
+}
+
+// closeLogs waits until all logs are written, for a bounded time. A log that says that another one is incomplete is closed
+// last.
+func (s *server) closeLogs() {
+	var others sync.WaitGroup
+	others.Go(s.access.close)
+	others.Go(func() {
+		if s.stdout != nil && !s.stdout.Close(logCloseTimeout) {
+			s.log.Warn("standard output: the last lines could not be written in time")
+		}
+	})
+	others.Wait()
+	if s.logQueue != nil {
+		s.logQueue.Close(logCloseTimeout)
+	}
 }
 
 // errStopped means that a signal ended the server before the script was loaded.
@@ -139,61 +194,40 @@ func (s *server) start() (err error) {
 	if err != nil {
 		return err
 	}
+	if err := s.heir.inOldDir(s.adoptSockets); err != nil {
+		s.leaveShared()
+		s.stopNow()
+		return err
+	}
+	if s.heir != nil && s.heir.timers != nil {
+		s.intervals.Await()
+	}
 	ctx, release := s.stopOnSignal()
-	s.serving, err = s.load(ctx)
+	if s.serving, err = s.load(ctx); err == nil {
+		err = s.heir.awaitWorkers(ctx, s.serving)
+	}
 	release()
-	switch {
-	case ctx.Err() != nil:
+	if ctx.Err() != nil {
 		err = errStopped
-	case err == nil:
-		err = s.checkSpool()
-		if err == nil {
-			err = s.heir.awaitWorkers(s.serving)
-		}
-		if err == nil {
-			err = s.serving.serve()
-		}
 	}
 	if err == nil {
 		err = s.o.privileges.drop()
 		s.credential = nil
 	}
-	if err == nil && s.o.privileges != nil {
+	if err == nil {
 		err = s.checkSpool()
 	}
-	for _, k := range s.inherited.closeRest() {
+	if err == nil {
+		err = s.serving.serve()
+	}
+	for _, k := range s.inherited.unused() {
 		s.log.Warn("the script does not listen on a socket that was passed to the server", "socket", k)
 	}
 	if err != nil {
+		s.leaveShared()
 		s.stopNow()
 	}
 	return err
-}
-
-// stopOnSignal handles signals while the script is loading. A signal to stop cancels the context. After release has
-// returned, no more signals are consumed.
-func (s *server) stopOnSignal() (ctx context.Context, release func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	over, left := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(left)
-		for {
-			select {
-			case <-over:
-				return
-			case sig := <-s.signals:
-				switch sig {
-				case syscall.SIGUSR1:
-					s.reopenLog()
-				case syscall.SIGHUP, syscall.SIGUSR2: // the script is being loaded anyway
-				default:
-					cancel()
-					return
-				}
-			}
-		}
-	}()
-	return ctx, func() { close(over); <-left }
 }
 
 // checkSpool looks whether files can be created in the spool directory, with the rights that the server has now.
@@ -229,6 +263,7 @@ func limitsOf(h *listen.HTTPOptions) engine.Limits {
 		DrainTimeout:    orNone(h.DrainTimeout),
 		SpoolBody:       !h.StreamBody,
 		SpoolOutput:     h.BufferResponse,
+		Fields:          h.StaticHeaders,
 	}
 	if h.StreamBody {
 		l.BufferBody = -1
@@ -257,6 +292,9 @@ func (s *server) wait() {
 		defer t.Stop()
 		tick = t.C
 	}
+	for _, sig := range s.early {
+		s.handle(sig) // none of them stops the server
+	}
 	for {
 		select {
 		case <-tick:
@@ -270,31 +308,28 @@ func (s *server) wait() {
 			}
 		case <-s.files.changes():
 			s.reload()
+		case end := <-s.mains:
+			s.stopAfterMain(end)
+			return
 		case sig := <-s.signals:
-			switch sig {
-			case syscall.SIGUSR1:
-				s.reopenLog()
-			case syscall.SIGHUP:
-				s.reload()
-			case syscall.SIGUSR2:
-				s.upgrade()
-			case syscall.SIGQUIT:
-				s.log.Info("stopping at once", "signal", "QUIT")
-				s.notify(s.manager.stopping())
-				s.endReload()
-				s.upgrading.end()
-				s.lastStats()
-				s.stopNow()
-				return
-			default:
-				s.notify(s.manager.stopping())
-				s.endReload()
-				s.upgrading.end()
-				s.stop(s.engine.Drain)
+			if s.handle(sig) {
 				return
 			}
 		}
 	}
+}
+
+// stopGracefully ends the server after what is in progress.
+func (s *server) stopGracefully() {
+	s.beginStop()
+	s.stop(s.engine.Drain)
+}
+
+// beginStop is the first step of every stop.
+func (s *server) beginStop() {
+	s.notify(s.manager.stopping())
+	s.endReload()
+	s.upgrading.end()
 }
 
 // notify logs an error of a message to the service manager. Nothing else depends on these messages.
@@ -312,9 +347,11 @@ func (s *server) reopenLog() {
 	if s.out == nil {
 		return
 	}
-	if err := s.out.reopen(); err != nil {
-		s.log.Error("log file not reopened: the old one stays in use", "err", err)
-	}
+	s.out.reopen(func(err error) {
+		if err != nil {
+			s.log.Error("log file not reopened: the old one stays in use", "err", err)
+		}
+	})
 }
 
 // stop ends the server gracefully, or at once after a second signal. drain ends the connections.
@@ -338,14 +375,29 @@ func (s *server) stop(drain func(context.Context) error) {
 			}
 		}
 	}()
+	s.serving.host.EndMains()
+	s.drainHosts(ctx)
 	drain(ctx)
 	s.lastStats()
 	if err := s.serving.host.Stop(ctx); err != nil {
 		s.log.Warn("workers were killed", "err", err)
 	}
 	s.endOld(ctx)
+	if s.handedOver {
+		s.intervals.Quiet(ctx)
+	}
 	s.engine.Shutdown(ctx)
 	s.log.Info("stopped")
+}
+
+// drainHosts has workers end the connections that they are alone with, while the engine ends all others.
+func (s *server) drainHosts(ctx context.Context) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.serving.host.Drain(ctx)
+	if s.old != nil {
+		s.old.g.host.Drain(ctx)
+	}
 }
 
 // endOld ends the previous generation if it is still running.
@@ -359,7 +411,7 @@ func (s *server) endOld(ctx context.Context) {
 	select {
 	case <-old.done:
 	case <-ctx.Done():
-		old.cancel()
+		old.cancel(ctx.Err())
 		<-old.done
 	}
 }

@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"log/syslog"
 	"maps"
 	"slices"
 	"strings"
 	"sync"
+
+	"moonbridge/logging"
 )
 
 // facilities are the values of --logfacility.
@@ -26,14 +29,13 @@ func facilityNames() string { return strings.Join(slices.Sorted(maps.Keys(facili
 // syslogAt is the address of the system log, for tests. Empty means the system's usual addresses.
 var syslogAt struct{ network, address string }
 
-// openSyslog returns a logger that writes to the system log. Time and level are part of the syslog protocol, not of the
-// text.
-func openSyslog(facility, ident string, format logFormat, debug bool) (*slog.Logger, error) {
+// openSyslog returns a logger that writes to the system log, and the queue before it. Time and level are part of the
+// syslog protocol, not of the text.
+func openSyslog(facility, ident string, format logFormat, debug bool) (*slog.Logger, *logging.Queue, error) {
 	w, err := syslog.Dial(syslogAt.network, syslogAt.address, facilities[facility]|syslog.LOG_INFO, ident)
 	if err != nil {
-		return nil, fmt.Errorf("system log: %w (use --logfile)", err)
+		return nil, nil, fmt.Errorf("system log: %w (use --logfile)", err)
 	}
-	line := &syslogLine{w: w}
 	o := handlerOptions(debug)
 	o.ReplaceAttr = func(groups []string, a slog.Attr) slog.Attr {
 		if len(groups) == 0 && (a.Key == slog.TimeKey || a.Key == slog.LevelKey) {
@@ -41,30 +43,71 @@ func openSyslog(facility, ident string, format logFormat, debug bool) (*slog.Log
 		}
 		return a
 	}
-	return slog.New(&syslogHandler{line: line, inner: format.handler(&line.b, o)}), nil
+	log, queue := queuedLogger(syslogTarget{w}, func(to io.Writer) slog.Handler {
+		line := &syslogLine{to: to}
+		return &syslogHandler{line: line, inner: format.handler(&line.b, o)}
+	})
+	return log, queue, nil
 }
 
-// syslogLine is the current line, and its destination.
+// A record on its way to the system log begins with a byte for its level.
+const (
+	levelDebug   = 'd'
+	levelInfo    = 'i'
+	levelWarning = 'w'
+	levelError   = 'e'
+)
+
+func levelByte(level slog.Level) byte {
+	switch {
+	case level < slog.LevelInfo:
+		return levelDebug
+	case level < slog.LevelWarn:
+		return levelInfo
+	case level < slog.LevelError:
+		return levelWarning
+	}
+	return levelError
+}
+
+// syslogTarget sends records to the system log, each with its level.
+type syslogTarget struct{ w *syslog.Writer }
+
+func (t syslogTarget) Write(p []byte) (n int, err error) {
+	for n < len(p) {
+		line, _, _ := bytes.Cut(p[n:], lineBreak)
+		if err = t.send(line); err != nil {
+			return n, err
+		}
+		n = min(n+len(line)+1, len(p))
+	}
+	return n, nil
+}
+
+func (t syslogTarget) send(line []byte) error {
+	if len(line) == 0 {
+		return nil
+	}
+	text := string(line[1:])
+	switch line[0] {
+	case levelDebug:
+		return t.w.Debug(text)
+	case levelInfo:
+		return t.w.Info(text)
+	case levelWarning:
+		return t.w.Warning(text)
+	}
+	return t.w.Err(text)
+}
+
+// syslogLine is the current record, and where it goes.
 type syslogLine struct {
 	mu sync.Mutex
 	b  bytes.Buffer
-	w  *syslog.Writer
+	to io.Writer
 }
 
-func (l *syslogLine) send(level slog.Level) error {
-	text := strings.TrimSuffix(l.b.String(), "\n")
-	switch {
-	case level < slog.LevelInfo:
-		return l.w.Debug(text)
-	case level < slog.LevelWarn:
-		return l.w.Info(text)
-	case level < slog.LevelError:
-		return l.w.Warning(text)
-	}
-	return l.w.Err(text)
-}
-
-// syslogHandler formats lines with inner, which writes to line.
+// syslogHandler formats records with inner, which writes to line.
 type syslogHandler struct {
 	line  *syslogLine
 	inner slog.Handler
@@ -78,10 +121,12 @@ func (h *syslogHandler) Handle(ctx context.Context, r slog.Record) error {
 	h.line.mu.Lock()
 	defer h.line.mu.Unlock()
 	h.line.b.Reset()
+	h.line.b.WriteByte(levelByte(r.Level))
 	if err := h.inner.Handle(ctx, r); err != nil {
 		return err
 	}
-	return h.line.send(r.Level)
+	_, err := h.line.to.Write(h.line.b.Bytes())
+	return err
 }
 
 func (h *syslogHandler) WithAttrs(attrs []slog.Attr) slog.Handler {

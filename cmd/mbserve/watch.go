@@ -98,6 +98,14 @@ func (w *fileWatch) add(generation int, files []pool.File, now time.Time) {
 	}
 }
 
+// addScript records the script of a generation under the path by which the next one will be found: a link in it may lead
+// elsewhere by then.
+func (w *fileWatch) addScript(generation int, path string) {
+	if w != nil {
+		w.add(generation, []pool.File{statFile(path)}, time.Now())
+	}
+}
+
 // forgetBefore is called when a generation serves. It drops the files that only earlier generations have loaded. Until
 // then they are watched together with those of the new generation, whose load may fail because of either.
 func (w *fileWatch) forgetBefore(generation int) {
@@ -167,6 +175,14 @@ func (w *fileWatch) check(now time.Time, stat func(string) pool.File) (changed s
 		f.loaded = f.now
 	}
 	return changed, false
+}
+
+// signalTo sends on a channel with a buffer of one; a pending signal is enough.
+func signalTo(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
 }
 
 // statFile returns the state of a file. All numbers are 0 if it does not exist.

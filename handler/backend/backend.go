@@ -32,8 +32,9 @@ type LoopBackend interface {
 // window of the Running while the handler runs.
 type FileBackend interface {
 	// StartFile is Start for a request whose whole body is in a file. Unless it returns an error, the backend owns the file. It
-	// closes the file when the handler has ended, which may be long after the end of the exchange.
-	StartFile(x Exchange, h *httpparse.Head, listener int, body File) (Running, error)
+	// closes the file when the handler has ended, which may be long after the end of the exchange. trailer is the trailer
+	// section of a chunked body, as in Trailered.BodyTrailer, or empty.
+	StartFile(x Exchange, h *httpparse.Head, listener int, body File, trailer []byte) (Running, error)
 }
 
 // File is a request body in a file without a name. Any goroutine may call its methods, but none after Close.

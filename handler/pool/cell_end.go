@@ -13,8 +13,12 @@ const retryAfter = time.Second
 // finish ends an exchange. The cell is free before the connection hears of it: the next request, if one waits, finds it
 // first on the list.
 func (c *cell) finish() {
-	result, silent := c.response.result, c.response.published == 0
+	result := c.response.result
 	c.descriptor.close(result&shm.ResultReset != 0)
+	status := 0
+	if c.answers(result) {
+		status = c.ownStatus(result >> shm.ResultStatusShift)
+	}
 	x := c.leave()
 	c.l.release(c)
 	if x == nil {
@@ -23,8 +27,8 @@ func (c *cell) finish() {
 	switch {
 	case result&shm.ResultReset != 0:
 		x.Done(backend.EndReset)
-	case silent && c.kind == shm.KindHTTP:
-		x.Failed(ownStatus(result>>shm.ResultStatusShift), 0)
+	case status != 0:
+		x.Failed(status, 0)
 	case result&shm.ResultClose != 0:
 		x.Done(backend.EndClose)
 	default:
@@ -32,9 +36,17 @@ func (c *cell) finish() {
 	}
 }
 
-// ownStatus is what the server answers for a worker that sent nothing: the status that it asks for, if that is an error.
-func ownStatus(status uint32) int {
+// answers reports whether the server has to answer in place of the worker, which has output nothing, or nothing but interim
+// responses.
+func (c *cell) answers(result uint32) bool {
+	return c.kind == shm.KindHTTP && result&shm.ResultReset == 0 && (c.response.published == 0 || result>>shm.ResultStatusShift != 0)
+}
+
+// ownStatus is what the server answers for a worker that sent nothing: the status that it asks for, if that is an error. Then
+// the worker has reported why.
+func (c *cell) ownStatus(status uint32) int {
 	if status < 400 || status > 599 {
+		c.count(502, "no response from the worker")
 		return 502
 	}
 	return int(status)
@@ -62,7 +74,7 @@ func (c *cell) violated(what string) {
 	}
 	c.worker.kill("broken protocol: " + what)
 	c.setState(cellKilling)
-	c.failLater()
+	c.failLater("broken protocol")
 }
 
 // corrupted: the owner word of the cell is destroyed. Which worker did that cannot be known, so all of them are replaced.
@@ -81,22 +93,31 @@ func (c *cell) corrupted() {
 	c.setState(cellLost)
 	c.forgetWorker()
 	c.until = p.seqs.stale.Load()
-	c.failLater()
+	c.failLater("shared memory destroyed")
 }
 
 // failLater answers an exchange that has no worker any more, in a later turn: the connection may be in the middle of a call
 // to the cell.
-func (c *cell) failLater() {
+func (c *cell) failLater(cause string) {
 	pos := c.pos
 	c.l.on.Post(func() {
 		if c.pos == pos && !c.state.open() {
-			c.fail(502, 0)
+			c.failEarly(502, cause)
 		}
 	})
 }
 
+// failEarly answers an exchange whose worker may still run the handler. A tick has nobody who waits for an answer, and is
+// not over before the worker is gone: the next one must not overlap with it.
+func (c *cell) failEarly(status int, cause string) {
+	if !c.withoutConnection() {
+		c.fail(status, 0, cause)
+	}
+}
+
 // fail answers an exchange without the worker. It leaves the cell's state to the caller.
-func (c *cell) fail(status int, retryAfter time.Duration) {
+func (c *cell) fail(status int, retryAfter time.Duration, cause string) {
+	c.count(status, cause)
 	if x := c.leave(); x != nil {
 		x.Failed(status, retryAfter)
 	}
@@ -106,9 +127,14 @@ func (c *cell) fail(status int, retryAfter time.Duration) {
 func (c *cell) leave() backend.Exchange {
 	c.descriptor.close(true)
 	x := c.x
-	if x != nil && c.kind != shm.KindInterval {
+	c.x = nil
+	switch {
+	case x == nil:
+	case c.answered:
+		x.Left(c)
+		return nil
+	case !c.withoutConnection():
 		c.l.living.Add(-1)
 	}
-	c.x = nil
 	return x
 }

@@ -9,8 +9,8 @@ import (
 // body, gets a descriptor of its own, and reads. The cell has the file until it is free: another worker may get it, and a
 // worker may ask for it after the connection has gone.
 
-// StartFile implements backend.FileBackend.
-func (l *loop) StartFile(x backend.Exchange, h *httpparse.Head, listener int, body backend.File) (backend.Running, error) {
+// StartFile implements backend.FileBackend. Workers are not told of trailer fields.
+func (l *loop) StartFile(x backend.Exchange, h *httpparse.Head, listener int, body backend.File, _ []byte) (backend.Running, error) {
 	c, err := l.reserve()
 	if err != nil {
 		return nil, err
@@ -20,7 +20,7 @@ func (l *loop) StartFile(x backend.Exchange, h *httpparse.Head, listener int, bo
 		return nil, err
 	}
 	c.descriptor.holdFile(body)
-	l.begin(c, x, h)
+	l.begin(c, x, h, listener)
 	return c, nil
 }
 

@@ -47,12 +47,23 @@ func (c *cell) workerGone(w *Worker, now int64) {
 		w.reclaim.retried.Add(1)
 		return
 	}
+	if c.response.whole && c.x != nil && !c.answered {
+		c.outlive()
+		return
+	}
+	killed := c.state == cellKilling // as far as the log is concerned, the exchange was over then
+	if !killed {
+		c.count(502, "worker ended")
+	}
 	x := c.leave()
 	c.l.release(c)
-	if x != nil {
-		w.reclaim.lost.Add(1)
-		x.Failed(502, 0)
+	if x == nil {
+		return
 	}
+	if !killed {
+		w.reclaim.lost.Add(1)
+	}
+	x.Failed(502, 0)
 }
 
 // mayRetry reports whether the exchange may be given to another worker: once, if the method allows it (RFC 9110 §9.2.2),

@@ -176,6 +176,7 @@ func TestSocketQueueTimeout(t *testing.T) {
 	first.ask("hello")
 	r.connect(rawAsk).wantReset()
 	wantStatus(t, r.get("hello?"), 503)
+	r.log.await(t, `level=WARN msg="connections refused" pool=0 cause=queue_timeout count=1 total=1 client=`)
 	if got := first.ask("still"); got != "still" {
 		t.Errorf("got %q", got)
 	}

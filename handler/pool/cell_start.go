@@ -16,14 +16,15 @@ func (l *loop) Start(x backend.Exchange, h *httpparse.Head, listener int, body [
 		l.release(c)
 		return nil, err
 	}
-	l.begin(c, x, h)
+	l.begin(c, x, h, listener)
 	return c, nil
 }
 
 // begin publishes an exchange whose request is in place.
-func (l *loop) begin(c *cell, x backend.Exchange, h *httpparse.Head) {
+func (l *loop) begin(c *cell, x backend.Exchange, h *httpparse.Head, listener int) {
 	c.x, c.kind = x, shm.KindHTTP
 	c.idempotent = idempotent(h.Bytes(h.Method))
+	c.peer.handler = l.p.handlerEnd(listener)
 	if len(h.ID) > 0 {
 		c.times.start(l.on.Clock())
 	}
@@ -37,6 +38,7 @@ func (l *loop) publish(c *cell, now int64) {
 	c.pos = l.queue.Next()
 	c.queued = now
 	c.watch = watch{}
+	c.peer.told = false
 	c.response.clean()
 	c.out.OutHead.Store(0)
 	c.out.OutStart.Store(0)
@@ -46,6 +48,7 @@ func (l *loop) publish(c *cell, now int64) {
 		c.out.Claimed.Store(0)
 	}
 	c.in.OutTail.Store(0)
+	c.in.Published.Store(now + l.clockAt)
 	c.body.publish()
 	c.in.Gen.Store(c.pos)
 	c.setState(cellQueued)

@@ -12,7 +12,8 @@ const (
 	cellClaimed
 	// cellDone: the worker has finished it; output may be left. Next: free.
 	cellDone
-	// cellKilling: the exchange is answered; its worker is being killed, and has the cell until it is gone. Next: free.
+	// cellKilling: the exchange is answered (not a tick, which then is over only at the end); its worker is being killed, and
+	// has the cell until it is gone. Next: free.
 	cellKilling
 	// cellLost: its owner word was destroyed, and any worker of that time may still write to it. Next: free, when they are
 	// all gone.

@@ -103,6 +103,8 @@ func TestResults(t *testing.T) {
 		{"status?500", result{status: 500}},
 		{"status?0", result{status: 502}},
 		{"status?200", result{status: 502}},
+		{"hinted?504", result{out: "hints", status: 504}},
+		{"hinted?0", result{out: "hints"}},
 		{"unknown", result{status: 404}},
 		{"pending", result{out: "flushed"}},
 	} {
@@ -217,6 +219,11 @@ func TestQueueTimeout(t *testing.T) {
 	if got.retryAfter <= 0 {
 		t.Error("no Retry-After")
 	}
+	wantStatus(t, r.get("hello?"), 503)
+	r.p.tally.Flush()
+	r.log.await(t, `level=WARN msg="requests refused" pool=0 status=503 cause=queue_timeout count=1 total=1`)
+	r.log.await(t, `level=WARN msg="requests refused" pool=0 status=503 cause=queue_timeout count=1 total=2`)
+	r.log.await(t, "method=GET path=/hello\n")
 	release()
 	r.quiet()
 }
@@ -227,6 +234,7 @@ func TestRequestTimeout(t *testing.T) {
 	eventually(t, "in time", func() bool { return r.get("sleep?1").out == "slept" })
 	r.log.await(t, "request_timeout")
 	r.log.await(t, "signal SIGKILL")
+	r.log.await(t, `level=WARN msg="requests failed" pool=0 status=504 cause=request_timeout count=1 total=1`)
 	r.quiet()
 }
 

@@ -5,7 +5,11 @@ import "moonbridge/handler/shm"
 // tick looks at the exchange once in a while: limits of time, and whatever the worker has not reported.
 func (c *cell) tick(now int64) {
 	if c.state == cellLost && c.l.p.seqs.oldest.Load() > c.until {
+		x := c.leave()
 		c.l.release(c)
+		if x != nil { // a tick
+			x.Failed(502, 0)
+		}
 		return
 	}
 	pos := c.pos
@@ -29,8 +33,12 @@ func (c *cell) tickQueued(now int64) {
 		q.Repair(c.pos)
 		c.l.fresh = true
 	}
+	if c.outwaited(now) && c.withdraw() {
+		return
+	}
 	limit := c.l.p.spec.Options.QueueTimeout
-	if limit > 0 && now-c.queued >= int64(limit) && c.kind != shm.KindInterval && q.Withdraw(c.index, c.pos) {
+	if limit > 0 && now-c.queued >= int64(limit) && !c.withoutConnection() && q.Withdraw(c.index, c.pos) {
+		c.count(503, "queue_timeout")
 		x := c.leave()
 		c.l.release(c)
 		if x != nil { // without a connection it waits only if a worker has claimed it and destroyed the owner word
@@ -42,7 +50,11 @@ func (c *cell) tickQueued(now int64) {
 func (c *cell) tickClaimed(now int64) {
 	c.watch.start(now)
 	c.countWorker()
-	if c.deserted(now) {
+	if c.deserted(now) || c.outlived(now) {
+		return
+	}
+	if c.kind == shm.KindMain {
+		c.runsMain()
 		return
 	}
 	limit := c.l.p.spec.Options.RequestTimeout

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"strconv"
@@ -22,7 +23,9 @@ type fakeProc struct {
 	w     *shmtest.Worker
 	in    *shm.InWorker
 	flush chan bool
-	socks chan int // sockets that were passed
+	gone  chan bool // the client of the exchange has gone
+	socks chan int  // sockets that were passed
+	ends  chan bool // orders to end the input
 	quit  bool
 }
 
@@ -39,7 +42,7 @@ func fakeWorker() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	p := &fakeProc{m: m, w: m.Worker(slot), flush: make(chan bool, 1), socks: make(chan int, 8)}
+	p := &fakeProc{m: m, w: m.Worker(slot), flush: make(chan bool, 1), gone: make(chan bool, 8), socks: make(chan int, 8), ends: make(chan bool)}
 	ctl := os.NewFile(fdControl, "control")
 	say := func(typ uint32, text string) {
 		ctl.Write(append(shm.Bytes(&shm.Msg{Type: typ, Len: uint32(len(text))}), text...))
@@ -81,6 +84,17 @@ func (p *fakeProc) control() {
 			cs, _ := unix.ParseSocketControlMessage(oob[:oobn])
 			fds, _ := unix.ParseUnixRights(&cs[0])
 			p.socks <- fds[0]
+			continue
+		}
+		if b[0] == shm.CtlEndInput {
+			select {
+			case p.ends <- true:
+			default:
+			}
+			continue
+		}
+		if b[0] == shm.CtlClientGone {
+			p.gone <- true
 			continue
 		}
 		select {
@@ -128,6 +142,7 @@ type served struct {
 	taken uint64
 	head  shm.Head
 	block []byte
+	ends  uint32 // In* that end a read
 }
 
 func (s *served) signal() {
@@ -140,6 +155,13 @@ func (s *served) finish(result uint32) {
 	if s.p.w.Finish(s.c, result) {
 		shmtest.Ring(fdLoops + s.c.Loop)
 	}
+}
+
+// complete says that the response is whole, and goes on.
+func (s *served) complete(flags uint32) {
+	s.ends &^= shm.InCancel // a client that has gone after its response is not missed
+	s.out.Flags.Or(shm.OutComplete | flags)
+	s.signal()
 }
 
 // read takes up to len(to) bytes of the in-window. 0: there will be no more.
@@ -157,11 +179,11 @@ func (s *served) read(to []byte) int {
 			}
 			return int(n)
 		}
-		if flags&(shm.InEnd|shm.InAbort|shm.InCancel) != 0 && s.in.InHead.Load() == s.taken {
+		if flags&s.ends != 0 && s.in.InHead.Load() == s.taken {
 			return 0
 		}
 		s.p.sleep(func() bool {
-			return s.in.InHead.Load() != s.taken || s.in.Flags.Load()&(shm.InEnd|shm.InAbort|shm.InCancel) != 0
+			return s.in.InHead.Load() != s.taken || s.in.Flags.Load()&s.ends != 0
 		})
 	}
 }
@@ -190,7 +212,7 @@ func (s *served) write(p []byte) bool {
 }
 
 func (p *fakeProc) exchange(c shmtest.Claim) {
-	s := &served{p: p, c: c}
+	s := &served{p: p, c: c, ends: shm.InEnd | shm.InAbort | shm.InCancel}
 	s.in, s.iw = p.m.InCell(c.Loop, c.Cell)
 	s.out, s.ow = p.m.OutCell(c.Loop, c.Cell)
 	if s.in.Gen.Load() != c.Gen {
@@ -233,10 +255,34 @@ func (s *served) readFull(p []byte) {
 }
 
 func (s *served) tick(name string) {
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
 	if err == nil {
-		fmt.Fprintf(f, "%d\n", time.Now().UnixNano())
+		if strings.HasSuffix(name, ".job") {
+			job(f)
+		} else {
+			fmt.Fprintf(f, "%d\n", time.Now().UnixNano())
+		}
 		f.Close()
 	}
 	s.finish(0)
+}
+
+// job is a tick that takes as long as there is a file with the suffix ".hold". Its begin and its end are lines of f. A tick
+// that begins while the process of another one is still there, in the middle of it, says so.
+func job(f *os.File) {
+	text, _ := io.ReadAll(f)
+	lines := strings.Fields(string(text))
+	if n := len(lines); n > 0 {
+		if pid, err := strconv.Atoi(strings.TrimPrefix(lines[n-1], "begins:")); err == nil && unix.Kill(pid, 0) == nil && !zombie(pid) {
+			fmt.Fprintln(f, "overlaps")
+		}
+	}
+	fmt.Fprintf(f, "begins:%d\n", os.Getpid())
+	for {
+		if _, err := os.Stat(f.Name() + ".hold"); err != nil {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	fmt.Fprintln(f, "ends")
 }

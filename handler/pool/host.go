@@ -11,9 +11,9 @@ import (
 	"sync"
 	"syscall"
 
-	"golang.org/x/sys/unix"
-
+	"moonbridge/accesslog"
 	"moonbridge/handler/pool/listen"
+	"moonbridge/logging"
 )
 
 // Config says what to run. The zero value of an optional field stands for its default.
@@ -24,7 +24,11 @@ type Config struct {
 	Loops   int      // of the engine; default 1
 	Version string   // what the script sees as _MOONBRIDGE_VERSION; default "development"
 
-	Logger *slog.Logger // default: nothing is logged
+	Logger *slog.Logger // must not block: loops use it. Default: nothing is logged
+
+	// Stdout gets what fork server and workers write to their standard output, byte by byte. Lines that find no room in it
+	// are lost. Default: a queue of the host's own before os.Stdout.
+	Stdout *logging.Queue
 
 	// Listen is called for each listen{} call of the script, while Start runs, with the number of the call. It opens the
 	// listeners; its error becomes that of the call. Optional.
@@ -42,6 +46,21 @@ type Config struct {
 	// ErrorPages answers a Lua error in an HTTP handler with a page that shows it. For developers only.
 	ErrorPages bool
 
+	// Env is added to the environment of the fork server, and takes precedence over this process's.
+	Env []string
+
+	// MainEnded is called when a main handler has ended, of its own accord: not because of Stop or Kill. failed: with an error,
+	// or its worker has died. It is called on a loop and must not block. Optional.
+	MainEnded func(pool int, name string, failed bool)
+
+	// RawAccess is called for each request that a worker has served on a raw connection, for an access log; nil: there is
+	// none. lost is how many other such requests the worker could not report. It is called by several goroutines at once.
+	RawAccess func(e *accesslog.Entry, lost int)
+
+	// Intervals is shared by hosts of which one replaces another, so that the ticks of a timer that both have do not overlap.
+	// Default: one of the host's own.
+	Intervals *Intervals
+
 	// Credential is the user and groups that the fork server and its workers run as; nil: those of this process. Changing
 	// them takes root.
 	Credential *syscall.Credential
@@ -55,8 +74,15 @@ const defaultWindow = 64 << 10
 // Host runs one script, with its fork server and its pools.
 type Host struct {
 	cfg   Config // immutable, completed
+	self  string // path of the running program, if Config.Program is not set
 	log   *slog.Logger
 	lines *lineLog // of fork servers
+
+	warned bool // http_options are ignored; belongs to the goroutine that reads listen{} calls
+
+	stdout  *logging.Queue
+	own     bool           // stdout is the host's own queue
+	reading sync.WaitGroup // of what processes say: pipes and control sockets
 
 	mu    sync.Mutex
 	pools []*Pool // appended to while the first fork server loads the script
@@ -65,6 +91,9 @@ type Host struct {
 
 	stop chan struct{} // closed by Stop and Kill
 	kept chan struct{} // closed when no fork server is started any more
+	over chan struct{} // closed by Stop and Kill when everything has ended
+
+	signalled bool // workers were killed; belongs to Stop and Kill
 }
 
 // Start loads the script and begins to fork workers. It returns when the script has been loaded, with a *ScriptError if it
@@ -91,6 +120,7 @@ func Check(ctx context.Context, cfg Config) ([]*listen.Spec, error) {
 		return nil, err
 	}
 	fs.end(endTimeout)
+	h.hearOut()
 	var specs []*listen.Spec
 	for _, p := range h.Pools() {
 		specs = append(specs, p.spec)
@@ -101,12 +131,13 @@ func Check(ctx context.Context, cfg Config) ([]*listen.Spec, error) {
 
 // load makes a host and a fork server that has loaded the script. After an error nothing is left.
 func load(ctx context.Context, cfg Config) (*Host, *forkServer, error) {
-	h := &Host{cfg: cfg, stop: make(chan struct{}), kept: make(chan struct{})}
+	h := &Host{cfg: cfg, stop: make(chan struct{}), kept: make(chan struct{}), over: make(chan struct{})}
 	if err := h.complete(); err != nil {
 		return nil, nil, err
 	}
 	fs, err := startForkServer(h, 0)
 	if err != nil {
+		h.hearOut()
 		return nil, nil, err
 	}
 	if err = fs.await(ctx); err == nil && len(h.Pools()) == 0 {
@@ -115,6 +146,7 @@ func load(ctx context.Context, cfg Config) (*Host, *forkServer, error) {
 	if err != nil {
 		fs.killGroup()
 		<-fs.gone
+		h.hearOut()
 		for _, p := range h.Pools() {
 			p.close()
 		}
@@ -126,7 +158,7 @@ func load(ctx context.Context, cfg Config) (*Host, *forkServer, error) {
 func (h *Host) complete() (err error) {
 	c := &h.cfg
 	if c.Program == "" {
-		if c.Program, err = os.Executable(); err != nil {
+		if h.self, err = os.Executable(); err != nil {
 			return err
 		}
 	}
@@ -139,6 +171,9 @@ func (h *Host) complete() (err error) {
 	if c.OutWindow == 0 {
 		c.OutWindow = defaultWindow
 	}
+	if c.Intervals == nil {
+		c.Intervals = NewIntervals()
+	}
 	if runtime.NumCPU() < 2 {
 		c.NoPairing = true
 	}
@@ -147,6 +182,12 @@ func (h *Host) complete() (err error) {
 		h.log = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
 	h.lines = newLineLog(h.log)
+	if h.stdout = c.Stdout; h.stdout == nil {
+		h.own = true
+		h.stdout = logging.NewQueue(os.Stdout, logging.Options{Lost: func(lost int, err error) {
+			h.log.Warn("standard output: lines lost", "count", lost, "err", err)
+		}})
+	}
 	return nil
 }
 
@@ -167,6 +208,7 @@ func (h *Host) listen(generation, n int, spec *listen.Spec) error {
 		}
 		return nil
 	}
+	h.warnIgnored(n, spec)
 	p, err := newPool(h, n, spec)
 	if err != nil {
 		return err
@@ -183,16 +225,18 @@ func (h *Host) listen(generation, n int, spec *listen.Spec) error {
 	return nil
 }
 
+// warnIgnored says, once for a script, what is ignored.
+func (h *Host) warnIgnored(n int, spec *listen.Spec) {
+	if !spec.Options.HTTPOptions || h.warned {
+		return
+	}
+	h.warned = true
+	h.log.Warn("listen: http_options is ignored: options of an HTTP handler are an argument of generate_handler", "pool", n)
+}
+
 // server is the fork server in use.
 func (h *Host) server() *forkServer {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.fs
-}
-
-// signalAll sends a signal to all workers.
-func (h *Host) signalAll(sig unix.Signal) {
-	for _, p := range h.Pools() {
-		p.signalAll(sig)
-	}
 }

@@ -8,21 +8,22 @@ import (
 	"moonbridge/handler/shm"
 )
 
-// interval is a listener that is a timer: its exchanges have no peer. It belongs to loop 0. Its ticks never overlap, since
-// the next one is set when the last one is over.
+// interval is a listener that is a timer, or of proto main: its exchanges have no peer. It belongs to loop 0. Its ticks never
+// overlap, neither with each other nor with those of the same timer in another generation: see Intervals.
 type interval struct {
 	peerless
 	l        *loop
+	id       TimerID
 	listener int
 	spec     *listen.Listener
-	timer    backend.Timer
-	due      int64 // time of the tick that is set or in progress
+	timer    backend.Timer // nil: the next tick is not set
+	begun    bool          // proto main: its only tick has begun
 }
 
-// intervals is how many listeners of a listen{} call are intervals.
+// intervals is how many listeners of a listen{} call are intervals or of proto main.
 func intervals(spec *listen.Spec) (n int) {
 	for i := range spec.Listeners {
-		if spec.Listeners[i].Proto == "interval" {
+		if spec.Listeners[i].Peerless() {
 			n++
 		}
 	}
@@ -33,66 +34,102 @@ func intervals(spec *listen.Spec) (n int) {
 func (l *loop) startIntervals() {
 	for i := range l.p.spec.Listeners {
 		s := &l.p.spec.Listeners[i]
-		if s.Proto != "interval" {
+		if !s.Peerless() {
 			continue
 		}
-		t := &interval{l: l, listener: i, spec: s, due: l.on.Now() + int64(s.Delay)}
+		t := &interval{l: l, id: l.p.timerID(i), listener: i, spec: s}
 		l.timers = append(l.timers, t)
-		t.timer = l.on.After(s.Delay, t.fire)
+		l.p.h.cfg.Intervals.claim(t)
+		t.schedule()
 	}
+}
+
+// timerID is the id of the interval that is the n-th listener of the pool.
+func (p *Pool) timerID(n int) TimerID {
+	l := &p.spec.Listeners[n]
+	id := TimerID{Name: l.Name, Main: l.Main(), Number: namesakes(p.spec.Listeners[:n], l)}
+	if l.Name == "" {
+		id.Pool = p.index
+		return id
+	}
+	for _, q := range p.h.Pools() {
+		if q.index < p.index {
+			id.Number += namesakes(q.spec.Listeners, l)
+		}
+	}
+	return id
+}
+
+// namesakes is how many listeners have the proto and the name of l.
+func namesakes(listeners []listen.Listener, l *listen.Listener) (n int) {
+	for i := range listeners {
+		if s := &listeners[i]; s.Proto == l.Proto && s.Name == l.Name {
+			n++
+		}
+	}
+	return n
 }
 
 // stopIntervals stops the timers. A tick in progress is completed.
 func (l *loop) stopIntervals() {
 	for _, t := range l.timers {
-		if t.timer != nil {
-			t.timer.Stop()
-			t.timer = nil
-		}
+		t.stop()
+		l.p.h.cfg.Intervals.release(t)
+	}
+	l.timers = nil
+}
+
+func (t *interval) stop() {
+	if t.timer != nil {
+		t.timer.Stop()
+		t.timer = nil
 	}
 }
 
-// fire hands a tick to a worker. It waits for one like any exchange, but without a limit.
+// schedule sets the next tick. If that has to wait, it is called again later (wake).
+func (t *interval) schedule() {
+	l := t.l
+	if l.closed || l.p.stopping.Load() || t.begun {
+		return
+	}
+	now := l.on.Now() + l.clockAt
+	due, ok := l.p.h.cfg.Intervals.next(t, now)
+	if !ok {
+		return
+	}
+	t.stop()
+	t.timer = l.on.After(time.Duration(due-now), t.fire)
+}
+
+// wake has the next tick set, on the loop. t may be nil. Callable from anywhere.
+func (t *interval) wake() {
+	if t != nil {
+		t.l.on.Post(t.schedule)
+	}
+}
+
+// fire hands a tick to a worker.
 func (t *interval) fire() {
 	t.timer = nil
 	l := t.l
-	if l.closed || l.p.stopping.Load() {
+	if l.closed || l.p.stopping.Load() || t.spec.Main() && l.p.mainsEnding.Load() || !l.p.h.cfg.Intervals.begin(t) {
 		return
 	}
-	if len(l.cells.free) == 0 || l.queue.Full() {
-		t.over()
-		return
+	kind := uint16(shm.KindInterval)
+	if t.spec.Main() {
+		kind, t.begun = shm.KindMain, true
 	}
-	l.p.inFlight.Add(1)
-	c := l.cells.take()
-	if err := c.putTick(t); err != nil {
-		l.release(c)
-		l.p.log.Error("tick not taken", "name", t.spec.Name, "err", err)
-		t.over()
-		return
+	if !l.startPeerless(t, kind, t.listener, t.spec.Name) {
+		t.over(true)
 	}
-	c.x, c.kind = t, shm.KindInterval
-	l.taken.Add(1)
-	l.publish(c, l.on.Now())
 }
 
-// putTick writes into the window that it is time.
-func (c *cell) putTick(t *interval) error {
-	b := c.l.headBlock(shm.KindInterval, t.listener)
-	b.Timer = t.spec.Name
-	c.body.flags = shm.InEnd
-	return c.put(&b, nil)
-}
-
-// over sets the next tick.
-func (t *interval) over() {
-	l := t.l
-	if l.closed || l.p.stopping.Load() {
-		return
+// over ends a tick. The next one is set by whatever runs the timer then.
+func (t *interval) over(failed bool) {
+	t.l.p.h.cfg.Intervals.end(t.id)
+	if t.spec.Main() {
+		t.mainOver(failed)
 	}
-	now := l.on.Now()
-	t.due = nextDue(t.due, now, int64(t.spec.Delay), t.spec.Strict)
-	t.timer = l.on.After(time.Duration(t.due-now), t.fire)
 }
 
 // nextDue is when the next tick is due, after one that was due at due and is over now: delay from now on, or, if strict,
@@ -107,8 +144,8 @@ func nextDue(due, now, delay int64, strict bool) int64 {
 	return due + delay
 }
 
-// Done implements backend.Exchange.
-func (t *interval) Done(backend.End) { t.over() }
+// Done implements backend.Exchange. A main handler that has failed ends with a reset.
+func (t *interval) Done(end backend.End) { t.over(end == backend.EndReset) }
 
 // Failed implements backend.Exchange.
-func (t *interval) Failed(int, time.Duration) { t.over() }
+func (t *interval) Failed(int, time.Duration) { t.over(true) }

@@ -12,6 +12,7 @@ import (
 	"moonbridge/handler/backend"
 	"moonbridge/handler/pool/listen"
 	"moonbridge/handler/shm"
+	"moonbridge/logging"
 )
 
 // Pool is the worker processes of one listen{} call: a backend.Backend.
@@ -22,32 +23,39 @@ type Pool struct {
 	spec  *listen.Spec
 	log   *slog.Logger
 	lines *lineLog
+
+	reports *reportLog
+	tally   *logging.Tally // of refused and failed exchanges
+
 	mem   *shm.Memory
 	bells []*shm.Doorbell // of the loops
 	cpus  cpus
-	limit int64 // exchanges in progress, all loops together
+	limit int64         // exchanges in progress, all loops together
+	ends  []*handlerEnd // by listener
 
 	// Shared with the loops.
-	stopping atomic.Bool
-	noWorker atomic.Bool
-	inFlight atomic.Int64
-	epoch    atomic.Uint64 // counts changes of which workers serve
-	slots    []atomic.Pointer[Worker]
-	seqs     seqs
+	stopping    atomic.Bool
+	mainsEnding atomic.Bool // main handlers have been told to end
+	noWorker    atomic.Bool
+	inFlight    atomic.Int64
+	epoch       atomic.Uint64 // counts changes of which workers serve
+	slots       []atomic.Pointer[Worker]
+	seqs        seqs
 
 	sv supervisor
 
-	mu     sync.Mutex
-	loops  []*loop     // attached
-	ending bool        // workers are to end
-	fs     *forkServer // that forks workers; nil: there is none
-	counts counts
+	mu       sync.Mutex
+	loops    []*loop     // attached
+	draining bool        // no worker is forked without need
+	ending   bool        // workers are to end
+	fs       *forkServer // that forks workers; nil: there is none
+	counts   counts
 }
 
 // spareSlots are for workers that are gone but not yet reclaimed while their successors are forked.
 const spareSlots = 4
 
-// spareCells are for ticks whose predecessor still holds a cell, because its worker is being killed or memory was destroyed:
+// spareCells are a reserve, for cells whose worker is being killed or whose memory was destroyed:
 // what may be in progress, and a tick of each interval, have cells without these.
 const spareCells = 8
 
@@ -60,10 +68,12 @@ func newPool(h *Host, index int, spec *listen.Spec) (*Pool, error) {
 		lines: newLineLog(h.log),
 		limit: int64(o.QueueLimit + o.MaxFork),
 		cpus:  allCPUs(),
+		ends:  handlerEnds(spec),
 		loops: make([]*loop, h.cfg.Loops),
 		slots: make([]atomic.Pointer[Worker], o.MaxFork+spareSlots),
 		sv:    newSupervisor(),
 	}
+	p.reports, p.tally = newReportLog(p.log), logging.NewTally(p.log)
 	p.seqs.oldest.Store(1)
 	var err error
 	p.mem, err = shm.Create(shm.Geometry{
@@ -179,13 +189,39 @@ func (p *Pool) processes() (ws []*Worker) {
 	return ws
 }
 
-// signalAll sends a signal to all workers.
-func (p *Pool) signalAll(sig unix.Signal) {
-	for _, w := range p.processes() {
-		p.mu.Lock()
-		w.signal(sig)
-		p.mu.Unlock()
+// has reports whether there is a worker of this kind, which is not gone.
+func (p *Pool) has(kind func(*Worker) bool) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for w := range p.workers() {
+		if w.state.Alive() && kind(w) {
+			return true
+		}
 	}
+	return false
+}
+
+// signal sends a signal to all workers of this kind. It reports whether there are any.
+func (p *Pool) signal(sig unix.Signal, kind func(*Worker) bool) (any bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for w := range p.workers() {
+		if w.state.Alive() && kind(w) {
+			any = true
+			w.signal(sig)
+		}
+	}
+	return any
+}
+
+// reclaimed reports whether every worker is gone, and all loops have taken back its cells.
+func (p *Pool) reclaimed() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for range p.workers() {
+		return false
+	}
+	return true
 }
 
 var _ backend.Backend = (*Pool)(nil)

@@ -2,8 +2,9 @@ package pool
 
 import "sync/atomic"
 
-// refuse has Start refuse exchanges, and ends the timers.
+// refuse has Start refuse exchanges, ends the timers, and starts no main handler any more.
 func (p *Pool) refuse() {
+	p.endMains()
 	p.mu.Lock()
 	p.stopping.Store(true)
 	loops := p.attached()
@@ -13,8 +14,8 @@ func (p *Pool) refuse() {
 	}
 }
 
-// dismissAway tells the workers at raw connections to end when they have finished. One that speaks HTTP on its connection
-// closes it then as soon as no request is in progress.
+// dismissAway tells the workers at raw connections and main handlers to end when they have finished. One that speaks HTTP on
+// its connection closes it then as soon as no request is in progress, and a main handler can find out (moonbridge_io.poll).
 func (p *Pool) dismissAway() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -42,13 +43,15 @@ func (p *Pool) detach() {
 	p.mu.Lock()
 	loops := p.attached()
 	p.loops = make([]*loop, len(p.loops))
-	unreclaimed := p.clearSlots()
+	unreclaimed := p.endWorkers()
 	p.mu.Unlock()
 	for _, w := range unreclaimed {
 		p.report(w)
 	}
 	letGo := func() {
+		p.flushLogs()
 		for _, w := range unreclaimed {
+			p.slots[w.slot].Store(nil)
 			w.bell.Close()
 		}
 		p.close()
@@ -61,7 +64,7 @@ func (p *Pool) detach() {
 	left.Store(int32(len(loops)))
 	for _, l := range loops {
 		l.on.Post(func() {
-			l.close(503)
+			l.close(503, "stopped")
 			if left.Add(-1) == 0 {
 				letGo()
 			}
@@ -69,11 +72,17 @@ func (p *Pool) detach() {
 	}
 }
 
-// clearSlots ends the record of every worker, and returns those whose cells the loops have not reclaimed: the loops may
-// still ring their doorbells. Under mu.
-func (p *Pool) clearSlots() (unreclaimed []*Worker) {
+// flushLogs logs what is counted and not logged yet.
+func (p *Pool) flushLogs() {
+	p.tally.Flush()
+	p.lines.quota.Flush()
+	p.reports.quota.Flush()
+}
+
+// endWorkers ends the record of every worker, and returns those whose cells the loops have not reclaimed. They keep their
+// slots, since the loops still find their names in cells and ring their doorbells. Under mu.
+func (p *Pool) endWorkers() (unreclaimed []*Worker) {
 	for w := range p.workers() {
-		p.slots[w.slot].Store(nil)
 		w.end(0, false)
 		w.judge()
 		w.close()

@@ -40,6 +40,7 @@ type setup struct {
 	in, out   int
 	listen    func(int, *listen.Spec) error
 	noPairing bool
+	intervals *Intervals
 }
 
 type logBuffer struct {
@@ -77,7 +78,7 @@ func eventually(t *testing.T, what string, is func() bool) {
 func (s setup) config(log *logBuffer) Config {
 	c := Config{
 		Script: s.script, Loops: max(1, s.loops), Listen: s.listen, NoPairing: s.noPairing,
-		InWindow: s.in, OutWindow: s.out,
+		InWindow: s.in, OutWindow: s.out, Intervals: s.intervals,
 		Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	if c.Script == "" {
@@ -250,6 +251,15 @@ func (r *rig) occupy() (release func()) {
 		}
 		wantOut(r.t, q.wait(), "held")
 	}
+}
+
+// claimed waits until a worker was seen to have an exchange.
+func (r *rig) claimed(q *request) {
+	r.t.Helper()
+	eventually(r.t, "the exchange is claimed", func() (is bool) {
+		q.l.do(func() { is = q.over || q.r != nil && q.r.(*cell).state == cellClaimed })
+		return is
+	})
 }
 
 func wantOut(t *testing.T, got result, out string) {

@@ -7,64 +7,34 @@ import (
 	"io"
 	"log/slog"
 	"strings"
-	"sync"
-	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"moonbridge/logging"
 )
 
 const (
 	lineMax = 8 << 10 // bytes of a logged line; the rest is cut off
 
-	// A script that writes in a loop must not fill the disk. The log takes linesPerSecond, and linesBurst at once, since
-	// tracebacks come in bursts. Further lines are counted, and the count is logged once a second.
+	// A script that writes in a loop must not fill the disk. The log takes linesPerSecond, and linesBurst at once.
 	linesPerSecond = 200
 	linesBurst     = 2000
-	droppedEvery   = time.Second
 )
 
 // lineLog writes the standard error of processes into the log, line by line. Safe for concurrent use.
 type lineLog struct {
-	log *slog.Logger
-
-	mu      sync.Mutex
-	tokens  float64
-	at      time.Time
-	dropped int
+	log   *slog.Logger
+	quota *logging.Quota
 }
 
 func newLineLog(log *slog.Logger) *lineLog {
-	return &lineLog{log: log, tokens: linesBurst, at: time.Now()}
-}
-
-// allow reports whether a line may be logged.
-func (l *lineLog) allow(now time.Time) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.tokens = min(linesBurst, l.tokens+now.Sub(l.at).Seconds()*linesPerSecond)
-	l.at = now
-	if l.tokens < 1 {
-		if l.dropped == 0 {
-			time.AfterFunc(droppedEvery, l.report)
-		}
-		l.dropped++
-		return false
-	}
-	l.tokens--
-	return true
-}
-
-// report says how many lines were dropped.
-func (l *lineLog) report() {
-	l.mu.Lock()
-	dropped := l.dropped
-	l.dropped = 0
-	l.mu.Unlock()
-	l.log.LogAttrs(context.Background(), slog.LevelWarn, "lines of standard error dropped: too many", slog.Int("count", dropped))
+	return &lineLog{log: log, quota: logging.NewQuota(linesPerSecond, linesBurst, func(count int) {
+		log.LogAttrs(context.Background(), slog.LevelWarn, "lines of standard error dropped: too many", slog.Int("count", count))
+	})}
 }
 
 func (l *lineLog) line(text string, attrs []slog.Attr) {
-	if l.allow(time.Now()) {
+	if l.quota.Allow() {
 		l.log.LogAttrs(context.Background(), slog.LevelInfo, text, attrs...)
 	}
 }
@@ -128,26 +98,30 @@ func (s *splitter) end() {
 
 // printable is a line in which all bytes that are neither text nor a tab are written as \xNN. The formats of the log escape
 // too, but some of them make such bytes indistinguishable, and the last lines of a fork server are shown on a terminal.
-func printable(line []byte) string {
-	line = bytes.TrimSuffix(line, []byte("\r"))
+func printable(line []byte) string { return printableText(bytes.TrimSuffix(line, []byte("\r"))) }
+
+// printableText is printable for text with line breaks, which are kept.
+func printableText(text []byte) string {
 	clean := true
-	for _, r := range string(line) {
-		clean = clean && (r == '\t' || r != utf8.RuneError && unicode.IsPrint(r))
+	for _, r := range string(text) {
+		clean = clean && isText(r)
 	}
 	if clean {
-		return string(line)
+		return string(text)
 	}
 	var b strings.Builder
-	for len(line) > 0 {
-		r, n := utf8.DecodeRune(line)
-		if r == '\t' || r != utf8.RuneError && unicode.IsPrint(r) {
-			b.Write(line[:n])
+	for len(text) > 0 {
+		r, n := utf8.DecodeRune(text)
+		if isText(r) {
+			b.Write(text[:n])
 		} else {
-			for _, c := range line[:n] {
+			for _, c := range text[:n] {
 				fmt.Fprintf(&b, `\x%02x`, c)
 			}
 		}
-		line = line[n:]
+		text = text[n:]
 	}
 	return b.String()
 }
+
+func isText(r rune) bool { return r == '\t' || r == '\n' || r != utf8.RuneError && unicode.IsPrint(r) }

@@ -124,7 +124,7 @@ func (p *Pool) forkServerDied(fs *forkServer) {
 	for _, w := range unknown {
 		// Whether it was forked is not known. If so, it ends when it reads the end of its control socket, and closes it.
 		w.conn.CloseWrite()
-		go w.listen()
+		p.h.reading.Go(w.listen)
 	}
 	p.kick()
 }

@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 	"sync/atomic"
+	"time"
 
 	"moonbridge/handler/pool/policy"
 	"moonbridge/handler/shm"
@@ -29,7 +30,8 @@ type Worker struct {
 	serving atomic.Bool            // it takes exchanges
 	gone    atomic.Bool            // its process has ended
 	claims  atomic.Int32           // exchanges that a loop has seen it at for some time
-	away    atomic.Int32           // raw connections that it is alone with
+	away    atomic.Int32           // raw connections that it is alone with, and a main handler
+	main    atomic.Bool            // it runs a main handler
 	pinned  atomic.Bool            // it is bound to a CPU
 	fault   atomic.Pointer[string] // why it has to be killed
 	retired atomic.Bool            // it takes no further exchange by its own decision
@@ -63,10 +65,18 @@ func (w *Worker) wake() {
 // knows of an exchange that it has (in which it may sleep, waiting for its peer).
 func (w *Worker) occupied() bool { return w.claims.Load() > 0 || w.out.Asleep.Load() == 0 }
 
+// lastWords is how long it may take to read what a worker has said before its end. It is all there then: only a process
+// that the worker has left can hold its control socket open.
+const lastWords = time.Second
+
 // close closes what belongs to a worker whose process has ended, except the doorbell: loops may still ring it until they
 // have reclaimed its cells.
 func (w *Worker) close() {
-	w.conn.Close()
+	if w.pid.Load() > 0 {
+		w.conn.SetReadDeadline(time.Now().Add(lastWords)) // listen closes it
+	} else {
+		w.conn.Close()
+	}
 	if w.stderr != nil {
 		w.stderr.Close()
 	}

@@ -13,12 +13,14 @@ import (
 
 // start begins to listen to a worker whose process has just been forked.
 func (w *Worker) start(stderr *os.File, lines *lineLog) {
-	go lines.copy(stderr, nil, slog.Int("pool", w.p.index), slog.Int("pid", int(w.pid.Load())))
-	go w.listen()
+	pid := slog.Int("pid", int(w.pid.Load()))
+	w.p.h.reading.Go(func() { lines.copy(stderr, nil, slog.Int("pool", w.p.index), pid) })
+	w.p.h.reading.Go(w.listen)
 }
 
-// listen reads the worker's control socket to its end.
+// listen reads the worker's control socket to its end, and closes it.
 func (w *Worker) listen() {
+	defer w.conn.Close()
 	var buf []byte
 	for {
 		typ, body, err := readMsg(w.conn, &buf)
@@ -29,10 +31,18 @@ func (w *Worker) listen() {
 		case shm.MsgWorkerReady:
 			w.p.workerReady(w, time.Now())
 		case shm.MsgWorkerFailed:
-			w.p.log.Error("worker: prepare failed", "pid", w.pid.Load(), "err", string(body))
+			w.p.log.Error("worker: not started", "pid", w.pid.Load(), "err", string(body))
+		case shm.MsgReport:
+			if w.report(body) != nil {
+				w.kill("malformed report")
+			}
 		case shm.MsgFiles:
 			if w.fs.h.loaded(body) != nil {
 				w.kill("malformed list of files")
+			}
+		case shm.MsgAccess:
+			if w.logAccess(body) != nil {
+				w.kill("malformed record of a request")
 			}
 		default:
 			w.kill("unknown message on its control socket")
@@ -86,18 +96,37 @@ func (w *Worker) dismiss() {
 	}
 }
 
-// signal sends a signal. Only the supervisor and Host call it, under Pool.mu.
+// stuck reports whether the worker is at an exchange, or still in prepare: it cannot run finish now. Under Pool.mu.
+func (w *Worker) stuck() bool { return w.state == policy.Booting || w.out.At.Load() != 0 }
+
+// signal sends a signal to the worker and to what it has started and left in its group of processes. Only the supervisor and
+// Host call it, under Pool.mu.
 func (w *Worker) signal(sig unix.Signal) {
 	pid := int(w.pid.Load())
-	if pid <= 0 || w.state == policy.Gone || w.proc.signal(sig) {
+	if pid <= 0 || w.state == policy.Gone || w.proc.signalGroup(pid, sig) {
 		return
 	}
 	if !w.fs.dead() {
-		w.fs.send(shm.MsgKill, shm.Bytes(&shm.MsgKillBody{Pid: int32(pid), Sig: int32(sig)}))
+		w.askKill(-pid, sig)
 		return
 	}
 	if w.exit.hungUp.IsZero() {
 		// Its control socket is open, so it has not been reaped, and the number is still its own.
+		unix.Kill(-pid, sig)
 		unix.Kill(pid, sig)
 	}
+}
+
+// signalAlone sends a signal to a worker that has closed its control socket. It has probably ended, and what it has left
+// running may go on. Under Pool.mu.
+func (w *Worker) signalAlone(sig unix.Signal) {
+	pid := int(w.pid.Load())
+	if pid > 0 && w.state != policy.Gone && !w.proc.signal(sig) && !w.fs.dead() {
+		w.askKill(pid, sig)
+	}
+}
+
+// askKill has the fork server send a signal. It knows whether a number still means its child.
+func (w *Worker) askKill(pid int, sig unix.Signal) {
+	w.fs.send(shm.MsgKill, shm.Bytes(&shm.MsgKillBody{Pid: int32(pid), Sig: int32(sig)}))
 }

@@ -19,7 +19,9 @@ type HeadBlock struct {
 	Expect  bool            // the peer waits for an answer to Expect: 100-continue (RFC 9110 §10.1.1)
 	File    int64           // bytes of the body if it is in a file, which is not empty; 0: the body follows the block
 
-	Timer string // KindInterval: the timer's name
+	Logged bool // KindSocket: requests on the connection are for the access log
+
+	Name string // KindInterval, KindMain: the name of the listener
 }
 
 const headSize = int(unsafe.Sizeof(Head{}))
@@ -29,7 +31,7 @@ var _ = Field(httpparse.Field{})
 
 // end is where the last part ends. Padding follows, so that the body is aligned.
 func (b *HeadBlock) end() int {
-	n := headSize + len(b.Timer)
+	n := headSize + len(b.Name)
 	if r := b.Request; r != nil {
 		n += len(sliceBytes(r.Fields)) + len(r.Raw) + len(r.ID)
 	}
@@ -46,10 +48,13 @@ func (b *HeadBlock) Put(to []byte) {
 	h := view[Head](to, 0)
 	*h = Head{
 		Size: uint32(size), Kind: b.Kind, Listener: b.Listener, Exchange: b.Exchange,
-		RawOff: uint32(headSize), RawLen: uint32(len(b.Timer)),
+		RawOff: uint32(headSize), RawLen: uint32(len(b.Name)),
 		Local: b.Local, Remote: b.Remote,
 	}
-	n := headSize + copy(to[headSize:], b.Timer)
+	if b.Logged {
+		h.Flags = HeadLogged
+	}
+	n := headSize + copy(to[headSize:], b.Name)
 	if r := b.Request; r != nil {
 		h.Flags = b.flags()
 		h.NFields = uint32(len(r.Fields))
@@ -88,6 +93,17 @@ func (b *HeadBlock) flags() (flags uint32) {
 		}
 	}
 	return flags
+}
+
+// AddrPort is the address in the form that AddressOf has converted; not valid if there is none.
+func (a *Address) AddrPort() netip.AddrPort {
+	switch a.Family {
+	case 4:
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte(a.IP[:4])), a.Port)
+	case 6:
+		return netip.AddrPortFrom(netip.AddrFrom16(a.IP), a.Port)
+	}
+	return netip.AddrPort{}
 }
 
 // AddressOf converts one end of a connection. The zero AddrPort has family 0.

@@ -30,6 +30,8 @@ type Header struct {
 	OutLoops, OutLoopStride     uint64
 	OutWorkers, OutWorkerStride uint64
 	OutCells, OutCellStride     uint64
+
+	IDPrefix uint64 // ids of requests that workers make begin with it: 40 bits
 }
 
 // InLoop is mb_in_loop without the queue's entries, which follow it.
@@ -52,6 +54,7 @@ const (
 	InCancel               // the peer is gone: output is thrown away
 	InTooLarge             // with InAbort: the body is above its limit
 	InWantRoom             // the loop waits for room in the in-window
+	InPeerEnd              // the peer has sent its FIN: it may still read, or have gone
 )
 
 // InCell is mb_in_cell: the server's half of a cell. The in-window follows it.
@@ -61,7 +64,10 @@ type InCell struct {
 	OutTail atomic.Uint64 // bytes taken out of the out-window so far
 	Flags   atomic.Uint32 // In*
 	_       uint32
-	_       [32]byte
+	// Published is ns of CLOCK_MONOTONIC when the exchange was put into the queue: workers compare exchanges of different
+	// loops by it.
+	Published atomic.Int64
+	_         [24]byte
 }
 
 // OutLoop is mb_out_loop without the ready bitmap, which follows it.
@@ -108,8 +114,8 @@ func ResultOf(word, gen uint64) uint32 {
 // NoResult is the result word of an exchange that has no result yet. A few flipped bits do not turn it into one.
 func NoResult(gen uint64) uint64 { return Result(^gen, 0) }
 
-// Bits of the low half of OutCell.Result. From ResultStatusShift on, with ResultDone and without output: the status that the
-// server answers itself.
+// Bits of the low half of OutCell.Result. From ResultStatusShift on, with ResultDone and no output but interim responses: the
+// status that the server answers itself.
 const (
 	ResultDone   = 1 << iota // the exchange is over
 	ResultClose              // close the connection when the output is sent
@@ -119,12 +125,17 @@ const (
 	ResultStatusShift = 16
 )
 
+// ClientGone is a status in a result: the client has gone, and there is no one to answer.
+const ClientGone = 499
+
 // Flags of OutCell.
 const (
 	OutBodyWanted       = 1 << iota // the handler reads the body
 	OutPending                      // output is held back and should be sent soon
 	OutDescriptorWanted             // the worker waits for the connection's socket (KindSocket) or the file of the body (HeadBodyFile)
 	OutReset                        // the handler has reset the connection, and still runs
+	OutComplete                     // all of the response is published, whatever the handler still does
+	OutClose                        // with OutComplete: close the connection after the response
 )
 
 // OutCell is mb_out_cell: the worker's half of a cell. The out-window follows it.
@@ -144,6 +155,7 @@ const (
 	KindHTTP     = 1
 	KindInterval = 2 // raw is the timer's name; there is no response
 	KindSocket   = 3 // a raw connection; raw is empty, there is no response
+	KindMain     = 4 // a handler that is called once; raw is the listener's name, there is no response
 )
 
 // Flags of Head.
@@ -154,14 +166,14 @@ const (
 	HeadExpect                // Expect: 100-continue is not answered yet
 	HeadAsterisk              // OPTIONS *: there is neither path nor query
 	HeadHasBody
+	HeadLogged   // KindSocket: requests on the connection are for the access log
 	HeadBodyFile // the body is in a file of ContentLength bytes, which the worker asks for
 )
 
 // LengthUnknown is Head.ContentLength of a chunked body that is not in a file.
 const LengthUnknown = ^uint64(0)
 
-// Address is mb_address: one end of a TCP connection. Family is that of the socket: on a dual-stack one an IPv4 address
-// has its IPv6 form.
+// Address is mb_address: one end of a TCP connection. An IPv4 address has family 4 on a dual-stack socket too.
 type Address struct {
 	Family uint16 // 0: none, 4, 6
 	Port   uint16
@@ -209,15 +221,19 @@ const (
 	MsgFork                    // … Fork, with descriptors
 	MsgKill                    // … Kill
 	MsgWorkerReady             // worker → server: prepare has returned
-	MsgWorkerFailed            // … prepare failed: text
+	MsgWorkerFailed            // … it cannot use the shared memory: text
 	MsgFiles                   // fork server or worker → server: files that were loaded
+	MsgReport                  // worker → server: Report
+	MsgAccess                  // worker → server: MsgAccessBody and its text: a request on a raw connection
 )
 
 // Bytes on a worker's control socket.
 const (
 	CtlFlush      = 'F' // publish what is held back
 	CtlTraceback  = 'T' // log what Lua is at: the worker is about to be killed
+	CtlClientGone = 'G' // end the handler whose client has gone (on_client_gone)
 	CtlDescriptor = 'D' // with a descriptor: the one that was asked for (OutDescriptorWanted)
+	CtlEndInput   = 'E' // end the input of the raw connection, if nothing has happened on it since the last of these bytes
 )
 
 // MsgForkBody is mb_msg_fork.
@@ -232,8 +248,46 @@ type MsgForkedBody struct {
 // MsgExitedBody is mb_msg_exited. Status is that of waitpid.
 type MsgExitedBody struct{ Pid, Status int32 }
 
+// NotServed is MsgAccessBody.Service of a request that no handler was called for.
+const NotServed = ^uint64(0)
+
+// MsgAccessBody is mb_msg_access.
+type MsgAccessBody struct {
+	Time            int64  // ns since 1970: when the request's head was complete
+	Service, Total  uint64 // ns
+	Bytes           uint64 // of the response's body, as sent
+	Status          uint32
+	Lost            uint32    // messages of this type that could not be sent before this one
+	Ends            [5]uint16 // of method, target, referer, user agent, id: their places in the text
+	Minor, Complete uint8
+	Remote          Address
+}
+
 // MsgKillBody is mb_msg_kill.
 type MsgKillBody struct{ Pid, Sig int32 }
+
+// MsgReportBody is mb_msg_report: what is to be logged of an error. The parts follow it, in the order of their lengths. Only
+// message and traceback may contain any bytes.
+type MsgReportBody struct {
+	Level                     uint32 // Level*
+	Status                    uint32 // not 0: the peer is at fault and is answered with it
+	MessageCut, TracebackCut  uint32 // bytes that are missing at the end of each
+	MessageLen, TracebackLen  uint32 // at most ReportTextMax together
+	InLen                     uint32 // what was running: request, interval, connection, prepare, finish …
+	MethodLen, PathLen, IDLen uint32 // of a request
+	IntervalLen               uint32 // name of an interval
+	Remote                    Address
+}
+
+// ReportTextMax bounds message and traceback of a report, in bytes.
+const ReportTextMax = 64 << 10
+
+// Levels of a report.
+const (
+	LevelInfo = 1 + iota
+	LevelWarn
+	LevelError
+)
 
 // Entry is mb_entry: key and value follow it without padding.
 type Entry struct{ Scope, KeyLen, ValLen, Type uint32 }

@@ -40,6 +40,7 @@ typedef struct {
 	uint64_t out_loops, out_loop_stride;    /* mb_out_loop, by loop */
 	uint64_t out_workers, out_worker_stride;/* mb_out_worker, by slot */
 	uint64_t out_cells, out_cell_stride;    /* mb_out_cell, by loop*cells+cell */
+	uint64_t id_prefix; /* ids of requests that workers make begin with it: 40 bits */
 } mb_in_header;
 
 /* One per loop: the queue of exchanges that wait for a worker. */
@@ -62,6 +63,7 @@ typedef struct {
 #define MB_IN_CANCEL    4u  /* the peer is gone: output is thrown away */
 #define MB_IN_TOO_LARGE 8u  /* with ABORT: body above request_body_size_limit */
 #define MB_IN_WANT_ROOM 16u /* the loop waits for room in the in-window */
+#define MB_IN_PEER_END  32u /* the peer has sent its FIN: it may still read, or have gone */
 
 /* The server's half of a cell; the in-window follows it. */
 typedef struct {
@@ -70,7 +72,9 @@ typedef struct {
 	uint64_t out_tail; /* bytes taken out of the out-window so far */
 	uint32_t flags;    /* MB_IN_* */
 	uint32_t pad0;
-	uint8_t  pad[32];
+	uint64_t published; /* ns of CLOCK_MONOTONIC when it was put into the queue: workers
+	                       compare exchanges of different loops by it */
+	uint8_t  pad[24];
 } mb_in_cell;
 
 /* One per loop, in the out segment. */
@@ -108,8 +112,10 @@ typedef struct {
 #define MB_CLOSE  2u  /* close the connection when the output is sent */
 #define MB_RESET  4u  /* reset the connection: the response broke off */
 #define MB_RETIRE 8u  /* this worker takes no further exchange (handler returned false) */
-/* bits 16..31: with DONE and no output: status that the server answers itself */
+/* bits 16..31: with DONE and no output but interim responses: status that the server
+ * answers itself */
 #define MB_STATUS_SHIFT 16
+#define MB_CLIENT_GONE 499u /* as status: the client has gone, there is no one to answer */
 
 /* mb_out_cell.flags */
 #define MB_OUT_BODY_WANTED 1u /* the handler reads the body: answer Expect: 100-continue */
@@ -121,6 +127,9 @@ typedef struct {
                                  Cleared when it has arrived */
 #define MB_OUT_RESET 8u /* the handler has reset the connection, and still runs: no
                                  more output of this exchange is wanted */
+#define MB_OUT_COMPLETE 16u /* all of the response is published: the client waits for nothing
+                                 more, whatever the handler still does */
+#define MB_OUT_CLOSE 32u /* with COMPLETE: close the connection after the response */
 
 /* The worker's half of a cell; the out-window follows it. */
 typedef struct {
@@ -147,19 +156,23 @@ typedef struct {
 #define MB_KIND_SOCKET   3u /* a raw connection: raw is empty, no response. The worker asks
                                for the socket (MB_OUT_DESCRIPTOR_WANTED) and then owns it */
 
+#define MB_KIND_MAIN     4u /* a handler that is called once; raw is the listener's name; no
+                               response. The result has RESET if the handler has failed */
+
 #define MB_HEAD_IS_HEAD   1u  /* method HEAD: no response body */
 #define MB_HEAD_HTTP10    2u  /* the client speaks HTTP/1.0 */
 #define MB_HEAD_KEEPALIVE 4u  /* the server is willing to keep the connection */
 #define MB_HEAD_EXPECT    8u  /* Expect: 100-continue is not answered yet */
 #define MB_HEAD_ASTERISK  16u /* OPTIONS *: path and query are nil */
 #define MB_HEAD_HAS_BODY  32u
-#define MB_HEAD_BODY_FILE 64u /* the body is in a file of content_length bytes: the worker asks
+#define MB_HEAD_LOGGED    64u /* MB_KIND_SOCKET: requests on the connection are for the access log */
+#define MB_HEAD_BODY_FILE 128u /* the body is in a file of content_length bytes: the worker asks
                                  for it (MB_OUT_DESCRIPTOR_WANTED) and reads it from the start */
 
 #define MB_LENGTH_UNKNOWN UINT64_MAX
 
-/* One end of a TCP connection. family is that of the socket: on a dual-stack one
- * an IPv4 address has its IPv6 form. */
+/* One end of a TCP connection. An IPv4 address has family 4 on a dual-stack
+ * socket too. */
 typedef struct {
 	uint16_t family; /* 0: none (Unix socket, timer), 4, 6 */
 	uint16_t port;   /* in the machine's order */
@@ -194,7 +207,8 @@ typedef struct {
 /* Fork server → server */
 #define MB_MSG_LISTEN      1u /* a listen{} call (entries, see below); answered by
                                  LISTEN_OK or LISTEN_ERR */
-#define MB_MSG_READY       2u /* the script has ended without an error */
+#define MB_MSG_READY       2u /* the script has ended without an error. Text of a
+                                 warning for the log, if there is one */
 #define MB_MSG_FAILED      3u /* the script failed: text of the error; then exit */
 #define MB_MSG_FORKED      4u /* mb_msg_forked */
 #define MB_MSG_EXITED      5u /* mb_msg_exited: a worker was reaped */
@@ -204,25 +218,61 @@ typedef struct {
 #define MB_MSG_FORK        8u /* mb_msg_fork; descriptors: in segment, out segment,
                                  worker's control socket, standard error, worker's
                                  doorbell, doorbell of loop 0, 1, … */
-#define MB_MSG_KILL        9u /* mb_msg_kill; ignored unless the pid is that of a living child */
+#define MB_MSG_KILL        9u /* mb_msg_kill; ignored unless the pid is that of a living child. A
+                                 negative pid: its group of processes, too */
 /* Worker → server, on the worker's control socket */
 #define MB_MSG_WORKER_READY  10u /* prepare has returned */
-#define MB_MSG_WORKER_FAILED 11u /* prepare failed: text with traceback; then exit 1 */
+#define MB_MSG_WORKER_FAILED 11u /* it cannot use the shared memory: text; then exit 1 */
 /* Fork server or worker → server, if MB_ENV_DEVELOPMENT asks for it */
 #define MB_MSG_FILES 12u /* files that were loaded: of the script before READY or FAILED, then
                             what a worker loads. Each one is text with a NUL after it: "M S I P",
                             time of change in ns, size, inode, and absolute path; three times 0
                             if there was no such file */
+/* Worker → server, on the worker's control socket */
+#define MB_MSG_REPORT 13u /* mb_msg_report: what is to be logged of an error */
+#define MB_MSG_ACCESS 14u /* worker → server: mb_msg_access and its text: a request on a raw connection,
+                             for the access log. Not sent while the socket is full */
 /* Server → worker: single bytes without a header */
 #define MB_CTL_FLUSH 'F' /* publish what send_data holds back */
 #define MB_CTL_TRACEBACK 'T' /* log what Lua is at: the worker is about to be killed */
+#define MB_CTL_CLIENT_GONE 'G' /* end the handler whose client has gone (on_client_gone) */
 #define MB_CTL_DESCRIPTOR 'D' /* with a descriptor: the one that was asked for */
+#define MB_CTL_END_INPUT 'E' /* the server is stopping: end the input of the raw connection, if
+                                nothing has happened on it since the last of these bytes */
 /* End of file on either socket: the server is gone, exit. */
 
 typedef struct { uint32_t pool, slot; } mb_msg_fork;     /* pool: number of the listen{} call, from 0 */
 typedef struct { uint32_t pool, slot; int32_t pid, err; } mb_msg_forked; /* err: errno of a failed fork, else 0 */
 typedef struct { int32_t pid, status; } mb_msg_exited;   /* status is that of waitpid */
 typedef struct { int32_t pid, sig; } mb_msg_kill;
+
+#define MB_NOT_SERVED UINT64_MAX
+typedef struct {
+	int64_t time;            /* ns since 1970: when the request's head was complete */
+	uint64_t service, total; /* ns; service: MB_NOT_SERVED if no handler was called */
+	uint64_t bytes;          /* of the response's body, as sent */
+	uint32_t status;
+	uint32_t lost;           /* messages of this type that could not be sent before this one */
+	uint16_t ends[5];        /* of method, target, referer, user agent, id: their places in the text */
+	uint8_t minor, complete;
+	mb_address remote;
+} mb_msg_access;
+/* The parts of a REPORT follow it, in the order of their lengths, without padding. Only message and
+ * traceback may contain any bytes. */
+typedef struct {
+	uint32_t level;  /* MB_LEVEL_* */
+	uint32_t status; /* not 0: the peer is at fault and is answered with it */
+	uint32_t message_cut, traceback_cut; /* bytes that are missing at the end of each */
+	uint32_t message_len, traceback_len; /* at most MB_REPORT_TEXT_MAX together */
+	uint32_t in_len; /* what was running: request, interval, connection, prepare, finish … */
+	uint32_t method_len, path_len, id_len; /* of a request */
+	uint32_t interval_len; /* name of an interval or a main handler */
+	mb_address remote; /* of a request or a connection */
+} mb_msg_report;
+#define MB_REPORT_TEXT_MAX (64u << 10)
+#define MB_LEVEL_INFO  1u
+#define MB_LEVEL_WARN  2u
+#define MB_LEVEL_ERROR 3u
 
 /* LISTEN is a sequence of entries: mb_entry, key, value, without padding.
  * scope 0: the pool's options; scope i: listener i, counted from 1.
@@ -234,7 +284,8 @@ typedef struct { uint32_t scope, key_len, val_len, type; } mb_entry;
 #define MB_T_STRING 3u
 #define MB_T_FUNC   4u /* a Lua function; no value */
 #define MB_T_HTTP   5u /* result of http.generate_handler; value: its options, one
-                          "name=decimal number\n" each, those that the server needs */
+                          "name=decimal number\n" each, those that the server needs,
+                          then "\n" and the field lines of static_headers */
 #define MB_T_OTHER  6u /* anything else; value: its Lua type name */
 
 /* Environment variable that makes the constructor become a fork server; its

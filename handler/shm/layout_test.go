@@ -12,7 +12,7 @@ func TestLayoutSizes(t *testing.T) {
 		name      string
 		got, want uintptr
 	}{
-		{"Header", unsafe.Sizeof(Header{}), 144},
+		{"Header", unsafe.Sizeof(Header{}), 152},
 		{"InLoop", unsafe.Sizeof(InLoop{}), 64},
 		{"InWorker", unsafe.Sizeof(InWorker{}), 64},
 		{"InCell", unsafe.Sizeof(InCell{}), 64},
@@ -60,7 +60,7 @@ func TestGeometry(t *testing.T) {
 					t.Errorf("segment of %d bytes, arrays up to %d", size, from)
 				}
 			}
-			check(h.InSize, 144,
+			check(h.InSize, 152,
 				array{h.InLoops, h.InLoopStride, uint64(g.Loops), 64 + 4*uint64(h.QueueCap), 128},
 				array{h.InWorkers, h.InWorkerStride, uint64(g.Workers), 64, 128},
 				array{h.InCells, h.InCellStride, cells, 64 + uint64(g.InWindow), 64})

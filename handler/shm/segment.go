@@ -1,6 +1,8 @@
 package shm
 
 import (
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -26,6 +28,7 @@ func Create(g Geometry) (*Memory, error) {
 	if err != nil {
 		return nil, err
 	}
+	h.IDPrefix = newIDPrefix()
 	m := &Memory{h: h}
 	if m.in, err = createSegment("moonbridge-in", h.InSize, true); err != nil {
 		return nil, fmt.Errorf("shared memory: %w", err)
@@ -35,6 +38,13 @@ func Create(g Geometry) (*Memory, error) {
 	}
 	*view[Header](m.in.b, 0) = h
 	return m, nil
+}
+
+// newIDPrefix is a prefix by which the requests of this memory differ from those of any other.
+func newIDPrefix() uint64 {
+	var b [8]byte
+	rand.Read(b[3:]) // never fails
+	return binary.BigEndian.Uint64(b[:])
 }
 
 // Header is where everything is.

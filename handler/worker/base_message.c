@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -16,6 +17,8 @@
 #ifndef MSG_CMSG_CLOEXEC
 #define MSG_CMSG_CLOEXEC 0
 #endif
+
+#define TRY_MAX 8192u /* longest message of mb_message_try */
 
 static void wait_for(int fd, short events)
 {
@@ -41,10 +44,10 @@ static int send_all(int fd, const uint8_t *p, size_t n)
 	return 0;
 }
 
-int mb_message_send(int fd, uint32_t type, const void *p, size_t n)
+static volatile sig_atomic_t sending;
+
+static int send_message(int fd, uint32_t type, const void *p, size_t n)
 {
-	if (n > MB_MSG_MAX)
-		n = MB_MSG_MAX;
 	mb_msg m = {.type = type, .len = (uint32_t)n};
 	if (n <= 1024) {
 		/* Most messages are short, and are sent in one piece. */
@@ -57,6 +60,38 @@ int mb_message_send(int fd, uint32_t type, const void *p, size_t n)
 	if (send_all(fd, (const uint8_t *)&m, sizeof m))
 		return -1;
 	return send_all(fd, p, n);
+}
+
+int mb_message_send(int fd, uint32_t type, const void *p, size_t n)
+{
+	sending = 1;
+	int r = send_message(fd, type, p, n > MB_MSG_MAX ? MB_MSG_MAX : n);
+	sending = 0;
+	return r;
+}
+
+int mb_message_send_now(int fd, const void *p, size_t n)
+{
+	if (sending || !n)
+		return -1;
+	return send(fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)n ? 0 : -1;
+}
+
+/* Never waits for room. The kernel takes a short message whole or not at all on most systems;
+ * where it takes a part, the rest has to follow. */
+int mb_message_try(int fd, uint32_t type, const void *p, size_t n)
+{
+	uint8_t b[TRY_MAX];
+	mb_msg m = {.type = type, .len = (uint32_t)n};
+	if (n > sizeof b - sizeof m)
+		return -1;
+	memcpy(b, &m, sizeof m);
+	memcpy(b + sizeof m, p, n);
+	ssize_t k;
+	do
+		k = send(fd, b, sizeof m + n, MSG_NOSIGNAL | MSG_DONTWAIT);
+	while (k < 0 && errno == EINTR);
+	return k < 0 ? -1 : send_all(fd, b + k, sizeof m + n - (size_t)k);
 }
 
 static void take_fds(struct msghdr *h, int *fds, int *nfds)

@@ -152,7 +152,7 @@ func TestBodyErrorAfterInterim(t *testing.T) {
 	} {
 		r := w.do(c.r)
 		interim, page, _ := strings.Cut(r.text, "\r\n\r\n")
-		want := dateField.ReplaceAllString(string(httpwrite.AppendError(nil, 0, c.status, 0, true, false)), "Date: X\r\n")
+		want := dateField.ReplaceAllString(string(errorPage(c.status, true, false)), "Date: X\r\n")
 		if interim != "HTTP/1.1 103 Early Hints" || !samePage(page, want) || r.result != shm.ResultDone|shm.ResultClose {
 			t.Errorf("result %#x, %q, want %q", r.result, r.text, want)
 		}
@@ -170,4 +170,10 @@ func samePage(a, b string) bool {
 	la, ba := parts(a)
 	lb, bb := parts(b)
 	return slices.Equal(la, lb) && ba == bb
+}
+
+// errorPage is the answer of the server itself, dated 1970.
+func errorPage(status int, closes, noBody bool) []byte {
+	page := httpwrite.ErrorPage{Status: status, Close: closes, NoBody: noBody}
+	return page.Append(nil)
 }

@@ -78,7 +78,16 @@ void mb_notify(void)
 
 int mb_cancelled(void)
 {
-	return (__atomic_load_n(&exchange.in_cell->flags, __ATOMIC_ACQUIRE) & MB_IN_CANCEL) != 0;
+	return (__atomic_load_n(&exchange.in_cell->flags, __ATOMIC_ACQUIRE) & exchange.end_flags) != 0;
+}
+
+int mb_client_gone(void)
+{
+	if (exchange.cancelled)
+		return 1;
+	if (exchange.transport)
+		return exchange.transport->gone();
+	return (__atomic_load_n(&exchange.in_cell->flags, __ATOMIC_ACQUIRE) & (MB_IN_CANCEL | MB_IN_PEER_END)) != 0;
 }
 
 int mb_raise_cancelled(lua_State *L)
@@ -105,6 +114,15 @@ void mb_input_consume(uint64_t n)
 	if ((__atomic_load_n(&c->flags, __ATOMIC_RELAXED) & MB_IN_WANT_ROOM) &&
 	    __atomic_load_n(&c->in_head, __ATOMIC_RELAXED) - exchange.taken <= worker.header.in_window / 2)
 		mb_notify();
+}
+
+void mb_input_discard(void)
+{
+	if (exchange.body_use != MB_BODY_DISCARDED)
+		return;
+	uint64_t n = __atomic_load_n(&exchange.in_cell->in_head, __ATOMIC_ACQUIRE) - exchange.taken;
+	if (n)
+		mb_input_consume(n);
 }
 
 /* Moves the head out of the window. It must be called before body bytes are consumed,
@@ -136,44 +154,4 @@ const mb_field *mb_field_at(lua_State *L, uint32_t i)
 	mb_span(L, f->name_off, f->name_len);
 	mb_span(L, f->value_off, f->value_len);
 	return f;
-}
-
-/* --- its name -------------------------------------------------------------- */
-
-#define ID_SHOWN 80 /* room for the id of a request and its brackets */
-
-/* Appends the request's id, written as in the access log, if it has one. */
-static void describe_id(char *to, size_t cap)
-{
-	const mb_head *h = &exchange.head;
-	if (h->id_len == 0 || h->id_off > h->size || h->id_len > h->size - h->id_off)
-		return;
-	size_t n = (size_t)snprintf(to, cap, " [");
-	n += mb_quote(to + n, cap - n - 1, exchange.head_bytes + h->id_off, h->id_len);
-	memcpy(to + n, "]", 2);
-}
-
-/* Names the exchange: "GET /path [id]", "interval name" or "connection". */
-void mb_describe(char *to, size_t cap)
-{
-	const uint8_t *raw = exchange.head_bytes + exchange.head.raw_off;
-	const mb_head *h = &exchange.head;
-	if (h->kind == MB_KIND_INTERVAL) {
-		size_t n = (size_t)snprintf(to, cap, "interval ");
-		mb_quote(to + n, cap - n, raw, h->raw_len);
-		return;
-	}
-	if (h->kind == MB_KIND_SOCKET) {
-		snprintf(to, cap, "connection");
-		return;
-	}
-	*to = 0;
-	if (h->method_off > h->raw_len || h->method_len > h->raw_len - h->method_off ||
-	    h->path_off > h->raw_len || h->path_len > h->raw_len - h->path_off)
-		return;
-	size_t n = mb_quote(to, 40, raw + h->method_off, h->method_len);
-	to[n++] = ' ';
-	to[n++] = h->flags & MB_HEAD_ASTERISK ? '*' : '/';
-	n += mb_quote(to + n, cap - ID_SHOWN - n, raw + h->path_off, h->path_len);
-	describe_id(to + n, cap - n);
 }

@@ -42,21 +42,22 @@ static void add(const char *s, size_t n)
 }
 #define ADD(s) add(s, sizeof s - 1)
 
-/* TOKEN: characters of a token (RFC 9110 §5.6.2). CUT: bytes that would end a line early, or
- * that some recipients take for its end. */
-enum { TOKEN = 1, CUT = 2 };
+/* TOKEN: characters of a token (RFC 9110 §5.6.2). CONTROL: control characters but TAB, which neither a
+ * field value (RFC 9110 §5.5) nor a reason phrase (RFC 9112 §4) may contain. */
+enum { TOKEN = 1, CONTROL = 2 };
 static const uint8_t class[256] = {
 	['a' ... 'z'] = TOKEN, ['A' ... 'Z'] = TOKEN, ['0' ... '9'] = TOKEN, ['!'] = TOKEN,
 	['#'] = TOKEN, ['$'] = TOKEN, ['%'] = TOKEN, ['&'] = TOKEN, ['\''] = TOKEN, ['*'] = TOKEN,
 	['+'] = TOKEN, ['-'] = TOKEN, ['.'] = TOKEN, ['^'] = TOKEN, ['_'] = TOKEN, ['`'] = TOKEN,
-	['|'] = TOKEN, ['~'] = TOKEN, ['\r'] = CUT, ['\n'] = CUT, [0] = CUT};
+	['|'] = TOKEN, ['~'] = TOKEN, [0 ... 8] = CONTROL, [10 ... 31] = CONTROL,
+	[127] = CONTROL};
 
-static int has_cut(const char *s, size_t n)
+static int has_control(const char *s, size_t n)
 {
 	uint8_t any = 0;
 	for (size_t i = 0; i < n; i++)
 		any |= class[(unsigned char)s[i]];
-	return any & CUT;
+	return any & CONTROL;
 }
 
 /* Starts a head with a status line. s is "200 OK", "200 " or "200". Returns NULL, or what is
@@ -66,9 +67,11 @@ const char *mb_response_start(const char *s, size_t n)
 	if (n < 3 || s[0] < '1' || s[0] > '9' || s[1] < '0' || s[1] > '9' || s[2] < '0' ||
 	    s[2] > '9' || (n > 3 && s[3] != ' '))
 		return "a status is three digits, optionally followed by a space and a text, as in \"200 OK\"";
-	if (has_cut(s, n))
-		return "a status must not contain line breaks (CR, LF) or NUL";
+	if (has_control(s, n))
+		return "a status must not contain control characters such as line breaks";
 	int status = (s[0] - '0') * 100 + (s[1] - '0') * 10 + (s[2] - '0');
+	if (status > 599) /* RFC 9110 §15 */
+		return "a status is a number from 100 to 599";
 	if (status == 101)
 		return "status 101 is not supported";
 	const mb_http_options *o = status < 200 ? NULL : exchange.options;
@@ -103,11 +106,11 @@ static int is_token(const char *s, size_t n)
 
 const char *mb_field_error(const char *k, size_t kn, const char *v, size_t vn)
 {
-	if (has_cut(v, vn))
-		return "a header must not contain line breaks (CR, LF) or NUL";
+	if (has_control(v, vn))
+		return "a header must not contain control characters such as line breaks";
 	if (is_token(k, kn))
 		return NULL;
-	return has_cut(k, kn) ? "a header must not contain line breaks (CR, LF) or NUL"
+	return has_control(k, kn) ? "a header must not contain control characters such as line breaks"
 		: "the name of a header consists of letters, digits and hyphens";
 }
 
@@ -147,6 +150,8 @@ static const char *special_field(const char *k, size_t kn, const char *v, size_t
 		} else if (mb_list_has(v, vn, "keep-alive")) {
 			*drop = 1;
 		}
+		if (*drop && mb_list_has(v, vn, "upgrade"))
+			ADD("Connection: Upgrade\r\n"); /* RFC 9110 §7.8: it belongs to an Upgrade field */
 		break;
 	case 14:
 		if (!mb_same_word(k, kn, "content-length"))

@@ -44,35 +44,38 @@ type fork struct {
 	stillborn bool // workers may end before they say anything
 }
 
-// output collects what a process writes to a pipe.
+// output collects what a process writes to a pipe, and what else is put into it.
 type output struct {
-	mu   sync.Mutex
-	b    bytes.Buffer
-	more chan struct{}
-	end  chan struct{}
+	mu      sync.Mutex
+	b       bytes.Buffer
+	more    chan struct{}
+	sources sync.WaitGroup
 }
 
 func collect(r *os.File) *output {
-	o := &output{more: make(chan struct{}, 1), end: make(chan struct{})}
-	go func() {
-		defer close(o.end)
+	o := &output{more: make(chan struct{}, 1)}
+	o.sources.Go(func() {
 		defer r.Close()
 		var b [4096]byte
 		for {
 			n, err := r.Read(b[:])
-			o.mu.Lock()
-			o.b.Write(b[:n])
-			o.mu.Unlock()
-			select {
-			case o.more <- struct{}{}:
-			default:
-			}
+			o.put(b[:n])
 			if err != nil {
 				return
 			}
 		}
-	}()
+	})
 	return o
+}
+
+func (o *output) put(b []byte) {
+	o.mu.Lock()
+	o.b.Write(b)
+	o.mu.Unlock()
+	select {
+	case o.more <- struct{}{}:
+	default:
+	}
 }
 
 func (o *output) String() string {
@@ -97,8 +100,13 @@ func (o *output) wait(t testing.TB, s string) {
 // all waits for the end of the output.
 func (o *output) all(t testing.TB) string {
 	t.Helper()
+	end := make(chan struct{})
+	go func() {
+		o.sources.Wait()
+		close(end)
+	}()
 	select {
-	case <-o.end:
+	case <-end:
 	case <-time.After(patience):
 		t.Fatal("output does not end")
 	}
@@ -240,19 +248,23 @@ func recv(c *net.UnixConn) (typ uint32, body []byte, err error) {
 
 // worker is a worker process and its memory, with one loop unless geometry says otherwise.
 type worker struct {
-	t       testing.TB
-	f       *fork
-	slot    int
-	swapped bool // give it the segments in the wrong order
-	pid     int
-	control *net.UnixConn
-	stderr  *output
-	mem     *shm.Memory
-	bell    *shm.Doorbell
-	bells   []*shm.Doorbell
-	queues  []*shm.Queue
-	cell    int // the next one to use
-	failed  string
+	t        testing.TB
+	f        *fork
+	slot     int
+	swapped  bool // give it the segments in the wrong order
+	pid      int
+	control  *net.UnixConn
+	accesses chan []byte // records of requests; nothing else is read while one waits
+	stderr   *output     // its standard error, and what it reports
+	mem      *shm.Memory
+	bell     *shm.Doorbell
+	bells    []*shm.Doorbell
+	queues   []*shm.Queue
+	cell     int // the next one to use
+	failed   string
+
+	mu      sync.Mutex
+	reports []report
 }
 
 // small is the geometry of most tests.
@@ -323,7 +335,7 @@ func (w *worker) attach(pool uint32) {
 	send(t, f.control, shm.MsgFork, shm.Bytes(&shm.MsgForkBody{Pool: pool, Slot: uint32(w.slot)}), fds...)
 	stderr.Close()
 	theirs.Close()
-	w.control, w.stderr = ours, collect(r)
+	w.control, w.stderr, w.accesses = ours, collect(r), make(chan []byte)
 	t.Cleanup(w.close)
 	forked := message[shm.MsgForkedBody](t, f.control, shm.MsgForked)
 	if forked.Err != 0 || forked.Pid <= 0 || forked.Pool != pool || int(forked.Slot) != w.slot {
@@ -331,14 +343,107 @@ func (w *worker) attach(pool uint32) {
 	}
 	w.pid = int(forked.Pid)
 	typ, text, err := recv(w.control)
+	for ; err == nil && typ == shm.MsgReport && !isFailure(text); typ, text, err = recv(w.control) {
+		w.note(text)
+	}
 	switch {
 	case err != nil && f.stillborn:
 	case err != nil:
 		t.Fatalf("worker: %v\n%s", err, w.stderr)
 	case typ == shm.MsgWorkerFailed:
 		w.failed = string(text)
+	case typ == shm.MsgReport:
+		r := w.report(text)
+		w.failed = strings.TrimSuffix(r.message+"\n"+r.traceback, "\n")
 	case typ != shm.MsgWorkerReady:
 		t.Fatalf("worker: message %d", typ)
+	}
+	w.stderr.sources.Go(w.listen)
+}
+
+// listen takes the reports of the worker until its control socket is closed.
+func (w *worker) listen() {
+	for {
+		typ, body, err := recv(w.control)
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+		case err != nil:
+			return
+		case typ == shm.MsgReport:
+			w.note(body)
+		case typ == shm.MsgAccess:
+			select {
+			case w.accesses <- body:
+			case <-w.t.Context().Done():
+				return
+			}
+		case typ != shm.MsgFiles:
+			w.t.Errorf("worker: message %d", typ)
+		}
+	}
+}
+
+// report is what a worker reports.
+type report struct {
+	shm.MsgReportBody
+	message, traceback, in, method, path, id, interval string
+}
+
+func isFailure(body []byte) bool { return binary.NativeEndian.Uint32(body) == shm.LevelError }
+
+func (w *worker) report(body []byte) (r report) {
+	n := copy(shm.Bytes(&r.MsgReportBody), body)
+	for _, part := range []struct {
+		to  *string
+		len uint32
+	}{{&r.message, r.MessageLen}, {&r.traceback, r.TracebackLen}, {&r.in, r.InLen}, {&r.method, r.MethodLen},
+		{&r.path, r.PathLen}, {&r.id, r.IDLen}, {&r.interval, r.IntervalLen}} {
+		if uint64(len(body)) < uint64(n)+uint64(part.len) {
+			w.t.Errorf("malformed report: %q", body)
+			return r
+		}
+		*part.to = string(body[n : n+int(part.len)])
+		n += int(part.len)
+	}
+	if n != len(body) || r.message == "" || r.in == "" {
+		w.t.Errorf("malformed report: %q", body)
+	}
+	w.mu.Lock()
+	w.reports = append(w.reports, r)
+	w.mu.Unlock()
+	return r
+}
+
+// note adds a report to the output, as text. What is the peer's fault is no error and does not count as one.
+func (w *worker) note(body []byte) {
+	r := w.report(body)
+	who := r.in
+	if r.interval != "" {
+		who = r.in + " " + r.interval
+	} else if r.method != "" {
+		who = r.method + " " + r.path
+	}
+	if r.Level != shm.LevelInfo {
+		w.stderr.put(fmt.Appendf(nil, "%s: %s\n", who, strings.TrimSuffix(r.message+"\n"+r.traceback, "\n")))
+	}
+}
+
+// last returns the report that came last, after waiting for n of them.
+func (w *worker) last(n int) (r report) {
+	w.t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		w.mu.Lock()
+		got := len(w.reports)
+		if got > 0 {
+			r = w.reports[got-1]
+		}
+		w.mu.Unlock()
+		if got == n {
+			return r
+		}
+		if time.Now().After(end) {
+			w.t.Fatalf("%d reports, want %d\n%s", got, n, w.stderr)
+		}
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 const (
 	luaName    = "Lua 5.4."
 	luaModules = "5.4" // in the names of directories
+	luaPackage = "lua5.4"
 )
 
 // What Lua 5.4 has and LuaJIT has not does in a handler what it does elsewhere.
@@ -49,7 +50,7 @@ func TestLua54(t *testing.T) {
 	}
 	w.check(w.get("/part_of_a_status"), "", 500<<shm.ResultStatusShift)
 	w.check(w.get("/close_at_error"), "", 500<<shm.ResultStatusShift)
-	w.stderr.wait(t, "GET /close_at_error: (error object is a table value)\n")
+	w.stderr.wait(t, "GET /close_at_error: error object of type table\n")
 	for _, want := range []string{
 		"Lua warning: a warning\n",
 		": send_status: a status is three digits, optionally followed by a space and a text",

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { T_SIZE, T_CHUNK, T_TIME, T_ROOM, T_BOOL };
+enum { T_SIZE, T_CHUNK, T_TIME, T_ROOM, T_BOOL, T_GONE };
 
 typedef struct {
 	const char *name;
@@ -30,6 +30,8 @@ static const option options[] = {
 	OPT(drain_timeout, T_TIME, 1, 2),
 	OPT(buffer_response, T_ROOM, 1, 1 << 30),
 	OPT(stream_body, T_BOOL, 1, 0),
+	OPT(on_client_gone, T_GONE, 1, 0),
+	OPT(client_gone_timeout, T_TIME, 1, 5),
 };
 #define OPTIONS (sizeof options / sizeof *options)
 
@@ -57,11 +59,26 @@ static int bad_option(lua_State *L, const char *name, const char *want, int i)
 static const char *const wanted[] = {
 	[T_SIZE] = "a number of bytes", [T_CHUNK] = "a number of bytes",
 	[T_TIME] = "a number of seconds or false", [T_ROOM] = "a number of bytes or false",
-	[T_BOOL] = "a boolean"};
+	[T_BOOL] = "a boolean", [T_GONE] = "\"ignore\" or \"error\""};
+
+/* on_client_gone: is it "error"? */
+static double gone_option(lua_State *L, const option *d)
+{
+	const char *s = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+	if (!s)
+		bad_option(L, d->name, wanted[T_GONE], -1);
+	if (!strcmp(s, "error"))
+		return 1;
+	if (strcmp(s, "ignore"))
+		luaL_error(L, "generate_handler: option '%s' must be %s", d->name, wanted[T_GONE]);
+	return 0;
+}
 
 /* The value is on top of the stack. */
 static double number_option(lua_State *L, const option *d)
 {
+	if (d->type == T_GONE)
+		return gone_option(L, d);
 	if (d->type == T_BOOL && lua_type(L, -1) == LUA_TBOOLEAN)
 		return lua_toboolean(L, -1);
 	if ((d->type == T_TIME || d->type == T_ROOM) && lua_type(L, -1) == LUA_TBOOLEAN && !lua_toboolean(L, -1))
@@ -80,6 +97,17 @@ static double number_option(lua_State *L, const option *d)
 		luaL_error(L, "generate_handler: option '%s' is out of range (a whole number of at least %d)",
 			d->name, (int)min);
 	return v;
+}
+
+/* The only value is "1.0": of the version of the original that changed what stream handlers
+ * get. The value is on top of the stack. */
+static int style_option(lua_State *L)
+{
+	if (lua_type(L, -1) == LUA_TBOOLEAN && !lua_toboolean(L, -1))
+		return 0;
+	if (lua_type(L, -1) != LUA_TSTRING || strcmp(lua_tostring(L, -1), "1.0"))
+		luaL_error(L, "generate_handler: option 'post_stream_style' must be \"1.0\" or false");
+	return 1;
 }
 
 /* --- static_headers ------------------------------------------------------ */
@@ -203,7 +231,7 @@ static const option *find_option(const char *name)
 /* This is usually a typing mistake, so the message lists the valid names. */
 static void unknown_option(lua_State *L, const char *name)
 {
-	lua_pushliteral(L, "static_headers");
+	lua_pushliteral(L, "static_headers, post_stream_style");
 	for (size_t i = 0; i < OPTIONS; i++) {
 		lua_pushfstring(L, ", %s", options[i].name);
 		lua_concat(L, 2);
@@ -229,6 +257,10 @@ static void read_options(lua_State *L, int t, mb_http_options *v)
 		const char *name = lua_tostring(L, -2);
 		if (!strcmp(name, "static_headers")) {
 			fixed_headers(L);
+			continue;
+		}
+		if (!strcmp(name, "post_stream_style")) {
+			v->post_stream_1_0 = style_option(L);
 			continue;
 		}
 		const option *d = find_option(name);
@@ -292,5 +324,8 @@ int mb_http_load(lua_State *L)
 	static const luaL_Reg f[] = {{"generate_handler", generate_handler}, {NULL, NULL}};
 	lua_newtable(L);
 	mb_set_functions(L, f);
+	mb_http_text(L);
 	return 1;
 }
+
+const char *mb_static_text(const mb_http_options *o) { return o->static_text; }

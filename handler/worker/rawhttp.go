@@ -4,11 +4,9 @@ package worker
 import "C"
 
 import (
-	"errors"
 	"math"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 	"unsafe"
 
@@ -16,6 +14,7 @@ import (
 	"moonbridge/handler/shm"
 	"moonbridge/handler/worker/rawhttp"
 	"moonbridge/httpparse"
+	"moonbridge/httpwrite"
 )
 
 // rawHTTP is the connection that this worker serves by itself. It belongs to the main thread, which has one at a time.
@@ -24,12 +23,14 @@ var rawHTTP *rawhttp.Conn
 // inputPool is kept for the next connection. Most workers never need it.
 var inputPool = sync.OnceValue(bufio.NewPool)
 
-// mbConnOpen begins to serve a connection. It returns 0, and has taken over the descriptor, or an errno.
+// mbConnOpen begins to serve a connection, whose descriptor it takes over.
 //
 //export mbConnOpen
-func mbConnOpen(l *C.mb_rawhttp) C.int {
+func mbConnOpen(l *C.mb_rawhttp) {
 	raw := (*shm.Head)(unsafe.Pointer(l.raw))
-	c, err := rawhttp.New(int(l.fd), rawhttp.Config{
+	log, ids := accessOf(raw)
+	rawHTTP = rawhttp.New(int(l.fd), rawhttp.Config{
+		Log: log, IDs: ids,
 		Bell:      int(l.bell),
 		Socket:    (*atomic.Int32)(unsafe.Pointer(l.socket)),
 		Pool:      inputPool(),
@@ -40,18 +41,22 @@ func mbConnOpen(l *C.mb_rawhttp) C.int {
 		Quit:      (*atomic.Uint32)(unsafe.Pointer(l.quit)),
 		Asleep:    (*atomic.Uint32)(unsafe.Pointer(l.asleep)),
 		Flush:     func() { C.mb_flush_now() },
+		End:       handlerEnd(l.options),
 		Block:     shm.HeadBlock{Listener: raw.Listener, Exchange: raw.Exchange, Local: raw.Local, Remote: raw.Remote},
 		Limits:    limitsOf(l.options),
 	}, unsafe.Slice((*byte)(l.early), int(l.early_len)))
-	if err != nil {
-		var errno syscall.Errno
-		if !errors.As(err, &errno) {
-			errno = syscall.EIO
-		}
-		return C.int(errno)
+}
+
+// handlerEnd says how a handler is ended whose client has gone; nil: it is not.
+func handlerEnd(o *C.mb_http_options) *rawhttp.End {
+	if o.on_client_gone == 0 {
+		return nil
 	}
-	rawHTTP = c
-	return 0
+	return &rawhttp.End{
+		Tell:    func() { C.mb_gone_wanted() },
+		Timeout: seconds(o.client_gone_timeout),
+		Overdue: func() { C.mb_gone_overdue() },
+	}
 }
 
 func limitsOf(o *C.mb_http_options) rawhttp.Limits {
@@ -65,6 +70,7 @@ func limitsOf(o *C.mb_http_options) rawhttp.Limits {
 		Stall:          seconds(o.stall_timeout),
 		Response:       seconds(o.response_timeout),
 		Drain:          seconds(o.drain_timeout),
+		Fixed:          httpwrite.NewFixed(C.GoStringN(C.mb_static_text(o), C.int(o.static_len))),
 	}
 }
 
@@ -92,6 +98,11 @@ func mbConnStep(first C.int) { rawHTTP.Step(first != 0) }
 //
 //export mbConnNotify
 func mbConnNotify() { rawHTTP.Notify() }
+
+// mbConnGone reports whether the client has gone.
+//
+//export mbConnGone
+func mbConnGone() C.int { return truth(rawHTTP.Gone()) }
 
 // mbConnEnd ends an exchange with this result. It returns 0 if it was the last one.
 //

@@ -4,6 +4,7 @@
 #include "request.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,12 +17,17 @@ static struct {
 	size_t off, len;  /* piece[off] to piece[len] was read and not consumed */
 } file = {.fd = -1};
 
-/* The server sends the file although the exchange may be cancelled: it never gives up a cell
+/* A process that a handler forks gives up its copy of the descriptor, so that it does not keep
+ * the room on the disk. The server sends the file although the exchange may be cancelled: it never gives up a cell
  * that a worker has. */
 static void open_file(void)
 {
-	if (file.fd < 0)
-		file.fd = mb_descriptor_receive(0);
+	static int prepared;
+	if (file.fd >= 0)
+		return;
+	if (!prepared)
+		prepared = !pthread_atfork(NULL, NULL, mb_body_file_close);
+	file.fd = mb_descriptor_receive(0);
 }
 
 static uint64_t left(void) { return exchange.head.content_length - file.at; }
@@ -44,8 +50,7 @@ static void read_file(lua_State *L, uint8_t *to, size_t n)
 
 size_t mb_body_file_next(lua_State *L, const uint8_t **p)
 {
-	if (mb_cancelled())
-		mb_raise_cancelled(L);
+	mb_body_check_client(L);
 	if (file.off == file.len) {
 		const size_t room = worker.header.in_window;
 		const size_t n = left() < room ? (size_t)left() : room;
@@ -63,8 +68,7 @@ void mb_body_file_consume(size_t n) { file.off += n; }
 
 const uint8_t *mb_body_file_whole(lua_State *L, size_t *n)
 {
-	if (mb_cancelled())
-		mb_raise_cancelled(L);
+	mb_body_check_client(L);
 	if (exchange.options && (double)left() > exchange.options->request_body_size_limit)
 		mb_body_too_large(L);
 	*n = (size_t)left();

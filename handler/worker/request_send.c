@@ -22,6 +22,14 @@ static int misuse(lua_State *L, const char *verb)
 	return luaL_error(L, "%s: the header section is already finished", verb);
 }
 
+void mb_close_after(lua_State *L, const char *verb)
+{
+	mb_request_check(L, 1);
+	if (response.state == MB_RESPONSE_BODY || response.state == MB_RESPONSE_DONE || response.broken)
+		misuse(L, verb);
+	response.close = 1;
+}
+
 int mb_send_status(lua_State *L)
 {
 	mb_request_check(L, 1);
@@ -97,7 +105,8 @@ int mb_send_data(lua_State *L)
 			s = mb_tostring(L, i, &n);
 		all += n;
 	}
-	/* A __tostring may have changed the response. */
+	/* A __tostring may have changed the response, or have forked. */
+	mb_own_only();
 	if ((response.state != MB_RESPONSE_STATUS && response.state != MB_RESPONSE_BODY) || response.interim)
 		return misuse(L, "send_data");
 	check_length(L, all);
@@ -122,7 +131,10 @@ int mb_flush(lua_State *L)
 		return misuse(L, "flush");
 	if (response.broken)
 		return mb_raise_cancelled(L);
-	/* An open header section cannot be sent: its end is not known yet. */
+	/* An open header section cannot be sent: its end is not known yet. A response without
+	 * a body is an exception, because nothing else is left that could be flushed. */
+	if (response.state == MB_RESPONSE_STATUS && response.bodiless)
+		response.state = MB_RESPONSE_BODY;
 	if (response.state == MB_RESPONSE_BODY)
 		mb_output_flush(L);
 	return 0;
@@ -148,7 +160,7 @@ static void finish(lua_State *L, int returned)
 		luaL_error(L, "%sfinish: less data (%s bytes) than the Content-Length that was sent (%s)",
 			returned ? callback_place(L) : "", mb_push_count(L, response.sent), mb_push_count(L, response.length));
 	response.state = MB_RESPONSE_BODY;
-	mb_output_finish(L);
+	mb_output_finish(L, returned);
 }
 
 int mb_finish(lua_State *L)
@@ -159,11 +171,22 @@ int mb_finish(lua_State *L)
 	return 0;
 }
 
+/* Whether the application has answered on a raw connection by itself, with request.socket, and closed it. */
+static int taken_over(void)
+{
+	if (!exchange.transport)
+		return 0;
+	exchange.transport->notify(); /* so that it looks at the socket */
+	return mb_cancelled();
+}
+
 /* Called after the callback has returned. */
 void mb_response_finish(lua_State *L)
 {
 	if (exchange.out_flags & MB_OUT_RESET)
 		return; /* request.socket:cancel() also ends the response */
+	if (response.state == MB_RESPONSE_NONE && taken_over())
+		return;
 	if (response.state == MB_RESPONSE_NONE)
 		luaL_error(L, "%sthe handler has sent no status: it returned without calling send_status",
 			callback_place(L));
@@ -194,5 +217,5 @@ void mb_response_error(lua_State *L, int status)
 	response.state = MB_RESPONSE_BODY;
 	line[n++] = '\n';
 	mb_output_data(L, line + 4, n - 4);
-	mb_output_finish(L);
+	mb_output_finish(L, 1);
 }

@@ -15,7 +15,7 @@ func TestScriptErrors(t *testing.T) {
 	for _, c := range []struct{ script, want string }{
 		{"syntax_error.lua", "testdata/syntax_error.lua:1: unexpected symbol near '='"},
 		{"runtime_error.lua", "testdata/runtime_error.lua:2: cannot load\nstack traceback:\n"},
-		{"error_table.lua", "(error object is a table value: code = 5)\nstack traceback:\n"},
+		{"error_table.lua", "error object of type table: code = 5\nstack traceback:\n"},
 		{"absent.lua", "cannot open testdata/absent.lua"},
 		{"exit.lua", "exit status 5: "},
 	} {
@@ -107,7 +107,7 @@ func TestListen(t *testing.T) {
 		{0, shm.TypeOther, "memory_limit", "table"},
 		{0, shm.TypeHTTP, "connect", "request_body_size_limit=67108864\nrequest_header_size_limit=1048576\n" +
 			"idle_timeout=0\nrequest_header_timeout=120\nstall_timeout=60\nresponse_timeout=3600\ndrain_timeout=0.5\n" +
-			"buffer_response=1073741824\nstream_body=0\n"},
+			"buffer_response=1073741824\nstream_body=0\non_client_gone=1\nclient_gone_timeout=0.5\n\n"},
 	}
 	got := f.listens[0]
 	order := func(a, b entry) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) }
@@ -127,9 +127,9 @@ func TestOptions(t *testing.T) {
 		"false\tgenerate_handler: there is no callback function among the arguments",
 		"false\tgenerate_handler: there is no callback function among the arguments",
 		"false\tgenerate_handler: options must be a table, not a number",
-		"false\tgenerate_handler: unknown option 'nonsense'; valid options are static_headers, request_body_size_limit, " +
+		"false\tgenerate_handler: unknown option 'nonsense'; valid options are static_headers, post_stream_style, request_body_size_limit, " +
 			"request_header_size_limit, chunk_size, maximum_input_chunk_size, minimum_output_chunk_size, idle_timeout, " +
-			"request_header_timeout, stall_timeout, response_timeout, drain_timeout, buffer_response, stream_body",
+			"request_header_timeout, stall_timeout, response_timeout, drain_timeout, buffer_response, stream_body, on_client_gone, client_gone_timeout",
 		"false\tgenerate_handler: options need names, as in { chunk_size = 4096 }; got a number as a key",
 		must + "'chunk_size' is out of range (a whole number of at least 1)",
 		must + "'chunk_size' must be a number of bytes, not a string",
@@ -143,10 +143,13 @@ func TestOptions(t *testing.T) {
 		must + "'buffer_response' must be a number of bytes or false, not a boolean",
 		must + "'buffer_response' is out of range (a whole number of at least 0)",
 		must + "'stream_body' must be a boolean, not a number",
+		must + "'on_client_gone' must be \"ignore\" or \"error\", not a boolean",
+		must + "'on_client_gone' must be \"ignore\" or \"error\"",
+		must + "'client_gone_timeout' must be a number of seconds or false, not a string",
 		must + "'static_headers' must be a string or a table, not a number",
 		must + "'static_headers': a line without a colon: 'no colon'",
-		must + "'static_headers': a header must not contain line breaks (CR, LF) or NUL",
-		must + "'static_headers': a header must not contain line breaks (CR, LF) or NUL",
+		must + "'static_headers': a header must not contain control characters such as line breaks",
+		must + "'static_headers': a header must not contain control characters such as line breaks",
 		must + "'static_headers': key and value must be strings",
 		must + "'static_headers': key and value must be strings",
 		must + "'static_headers': entry 1 is a boolean",

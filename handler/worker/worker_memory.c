@@ -94,9 +94,7 @@ static void collect_all(lua_State *L)
 	memory.armed = 0;
 	lua_pushcfunction(L, collect);
 	if (lua_pcall(L, 0, 0, 0)) {
-		size_t n;
-		const char *s = lua_tolstring(L, -1, &n);
-		mb_log("garbage collection", s ? s : "unknown error", s ? n : 13);
+		mb_report_error(L, &(mb_origin){.in = "garbage collection"});
 		lua_pop(L, 1);
 	}
 	memory.armed = armed;
@@ -232,26 +230,26 @@ void mb_memory_for_finish(lua_State *L)
 	memory.failed = 0;
 }
 
-static void log_limit(const char *who, const char *what)
+static void log_limit(const mb_origin *o, const char *what)
 {
 	char text[160];
 	int n = snprintf(text, sizeof text, "memory_limit of %zu bytes %s", memory.limit, what);
-	mb_log(who, text, (size_t)n);
+	mb_report_text(MB_LEVEL_WARN, o, text, (size_t)n);
 }
 
-void mb_memory_was_reached(const char *who)
+void mb_memory_was_reached(const char *in)
 {
-	log_limit(who, "was reached");
+	log_limit(&(mb_origin){.in = in}, "was reached");
 	memory.failed = 0;
 }
 
 int mb_memory_exhausted_slow(lua_State *L)
 {
 	if (memory.failed) {
-		char who[256];
-		mb_describe(who, sizeof who);
+		mb_origin o;
+		mb_origin_set(&o);
 		if (memory.failed == 1)
-			log_limit(who, "was reached: the worker is replaced");
+			log_limit(&o, "was reached: the worker is replaced");
 		memory.failed = 2;
 		return 1;
 	}
@@ -261,6 +259,6 @@ int mb_memory_exhausted_slow(lua_State *L)
 	collect_from = next_step(used);
 	if (used < full_from)
 		return 0;
-	log_limit("worker", "is nearly used up, not counting garbage: the worker is replaced");
+	log_limit(&(mb_origin){.in = "worker"}, "is nearly used up, not counting garbage: the worker is replaced");
 	return 1;
 }

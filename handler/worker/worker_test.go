@@ -306,7 +306,7 @@ func TestErrors(t *testing.T) {
 		log        string
 	}{
 		{"error", "", status(500), "GET /error: testdata/errors.lua:6: first line\nsecond line\nstack traceback:\n"},
-		{"table", "", status(500), "GET /table: (error object is a table value)"},
+		{"table", "", status(500), "GET /table: error object of type table\n"},
 		{"object", "", status(500), "GET /object: an object\n"},
 		{"none", "", status(500), "GET /none: testdata/errors.lua:27: the handler has sent no status: it returned without calling send_status\n"},
 		{"after_data", "", status(500), "GET /after_data: testdata/errors.lua:10: late\n"},

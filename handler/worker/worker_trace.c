@@ -15,16 +15,15 @@ static void log_traceback(lua_State *L, lua_Debug *ar)
 {
 	(void)ar;
 	lua_sethook(L, NULL, 0, 0);
-	if (!exchange.active)
-		return; /* the exchange has ended */
+	if (!exchange.active || !mb_is_own())
+		return; /* the exchange has ended, or a handler has forked this process */
 	int armed = memory.armed;
 	memory.armed = 0;
-	char who[256];
-	size_t n;
-	mb_describe(who, sizeof who);
-	luaL_traceback(L, L, "request_timeout: still running, ending the worker", 0);
-	const char *s = lua_tolstring(L, -1, &n);
-	mb_log(who, s, n);
+	static const char text[] = "request_timeout: still running, ending the worker";
+	mb_origin o;
+	mb_origin_set(&o);
+	luaL_traceback(L, L, text, 0);
+	mb_report_error(L, &o);
 	lua_pop(L, 1);
 	memory.armed = armed;
 }

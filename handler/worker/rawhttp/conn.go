@@ -5,8 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"moonbridge/accesslog"
 	"moonbridge/bufio"
 	"moonbridge/handler/shm"
 	"moonbridge/httpparse"
@@ -48,6 +47,7 @@ type Conn struct {
 	respondAt  time.Time // end of the response timeout; zero: none
 	block      []byte    // head block; its memory is used again
 	spill      []byte    // the part of block that is not in the in-window yet
+	peer       peer
 	body       httpparse.Body
 	flags      uint32 // InCell.Flags
 	inHead     uint64
@@ -55,6 +55,8 @@ type Conn struct {
 	own        []byte // bytes of our own that are sent before those of the out-window
 	stuck      bool   // output has been waiting for the socket since movedAt
 	onTheWay   int    // bytes that the peer had not acknowledged when it was last looked at; -1: unknown
+	settled    bool   // the response is complete and out: see settle
+	access     access
 	number     uint64 // of exchanges so far
 
 	beatState
@@ -85,9 +87,15 @@ type Config struct {
 	Quit   *atomic.Uint32 // not 0: the server wants this worker to end
 	Asleep *atomic.Uint32 // tells the server that it has to ring
 	Flush  func()         // publishes what the handler holds back; called without mu
+	End    *End           // nil: the handler goes on when its client has gone
 
 	Block  shm.HeadBlock // what the head blocks of all requests have in common
 	Limits Limits
+
+	// Log is called with mu held when an exchange is over, for the access log; nil: there is none. IDs makes ids for
+	// requests then.
+	Log func(*accesslog.Entry)
+	IDs accesslog.IDs
 }
 
 // Limits are the options of generate_handler. A timeout of 0 means none.
@@ -98,6 +106,8 @@ type Limits struct {
 	StreamBody     bool  // a handler is called with whatever has arrived of the body
 
 	Idle, Header, Stall, Response, Drain time.Duration
+
+	Fixed httpwrite.Fixed // fields of the answers that no handler gives
 }
 
 const (
@@ -108,11 +118,9 @@ const (
 	lingerBytesMax = 16 << 20
 )
 
-// New takes over the descriptor of a stream socket, which it makes non-blocking. early is what has been read from it already.
-func New(fd int, cfg Config, early []byte) (*Conn, error) {
-	if err := unix.SetNonblock(fd, true); err != nil {
-		return nil, err
-	}
+// New takes over the descriptor of a stream socket. early is what has been read from it already. The socket stays as it is,
+// blocking or not, since the application may have another descriptor of it.
+func New(fd int, cfg Config, early []byte) *Conn {
 	c := &Conn{fd: fd, cfg: cfg, bodyLimits: httpparse.BodyLimits{Bytes: cfg.Limits.BodyBytes, Await: bufferBody}}
 	if cfg.Limits.StreamBody {
 		c.bodyLimits.Await = 0
@@ -120,7 +128,7 @@ func New(fd int, cfg Config, early []byte) (*Conn, error) {
 	c.cfg.Block.Kind = shm.KindHTTP
 	c.input.Commit(copy(c.input.Reserve(c.cfg.Pool, len(early)), early))
 	c.startBeat()
-	return c, nil
+	return c
 }
 
 // ending reports that no further request is waited for.
@@ -159,6 +167,7 @@ func (c *Conn) Step(first bool) {
 	}
 	c.lookAtSocket()
 	sent, moved := c.send(), c.pump()
+	c.sendContinue()
 	if c.broken {
 		c.cancel()
 	}
@@ -177,6 +186,10 @@ func (c *Conn) Step(first bool) {
 		deadline = earlier(deadline, c.stallAt())
 	}
 	ready := c.wait(events, deadline)
+	if c.stirred {
+		c.stirred = false
+		return
+	}
 	switch {
 	case c.broken || ready && events == 0: // a hangup
 		c.fail()
@@ -219,10 +232,8 @@ func (c *Conn) Notify() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.lookAtSocket()
-	if c.cfg.Out.Flags.Load()&shm.OutBodyWanted != 0 && c.body.Continue() && c.cfg.Out.OutHead.Load() == 0 {
-		c.own = append(c.own, httpwrite.Continue...)
-	}
 	c.send()
+	c.sendContinue()
 }
 
 // lookAtSocket notices that the application has closed the socket. The connection is none of our business then. What the

@@ -81,7 +81,7 @@ func serveFd(t *testing.T, lim Limits, fd int, peer net.Conn, early string, hand
 		t.Fatal(err)
 	}
 	s := &served{t: t, peer: peer, pool: bufio.NewPool(), bell: w, flush: make(chan bool, 1), over: make(chan bool, 1)}
-	c, err := New(fd, Config{
+	c := New(fd, Config{
 		Bell: int(r.Fd()), Socket: &s.socket, Pool: s.pool,
 		In: &s.in, Out: &s.out, InWindow: s.inWin[:], OutWindow: s.outWin[:],
 		Quit: &s.quit, Asleep: &s.asleep,
@@ -93,9 +93,6 @@ func serveFd(t *testing.T, lim Limits, fd int, peer net.Conn, early string, hand
 		},
 		Block: shm.HeadBlock{Listener: 3, Exchange: 77}, Limits: lim,
 	}, []byte(early))
-	if err != nil {
-		t.Fatal(err)
-	}
 	s.c = c
 	gone := make(chan struct{})
 	go func() {
@@ -434,6 +431,46 @@ func TestSlowReaderLives(t *testing.T) {
 	}
 }
 
+// After interim responses the peer still waits for its 100.
+func TestExpectAfterInterim(t *testing.T) {
+	const hints = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+	const continued = "HTTP/1.1 100 Continue\r\n\r\n"
+	lim := noLimits
+	lim.StreamBody = true
+	s := serveConn(t, lim, "", func(x *call) uint32 {
+		x.put(hints)
+		x.s.out.Flags.Store(shm.OutBodyWanted)
+		x.s.c.Notify()
+		x.s.c.Notify()
+		x.put(hints)
+		body, _ := x.body()
+		x.put("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n" + body)
+		return shm.ResultDone
+	})
+	s.say("POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
+	s.hears(hints + continued + hints)
+	s.say("abc")
+	s.hears("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc")
+}
+
+// No 100 goes out within a head or after the start of the final response.
+func TestExpectTooLate(t *testing.T) {
+	lim := noLimits
+	lim.StreamBody = true
+	for _, begun := range []string{"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"} {
+		s := serveConn(t, lim, "", func(x *call) uint32 {
+			x.put(begun)
+			x.s.out.Flags.Store(shm.OutBodyWanted)
+			x.s.c.Notify()
+			return shm.ResultDone | shm.ResultClose
+		})
+		s.say("POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
+		if got := s.hearsAll(); got != begun {
+			t.Errorf("got %q, want %q", got, begun)
+		}
+	}
+}
+
 // dateless is a response with the value of its Date field cut out.
 func dateless(s string) string {
 	before, after, ok := strings.Cut(s, "Date: ")
@@ -468,7 +505,7 @@ func TestRefuses(t *testing.T) {
 				return shm.ResultDone
 			})
 			s.say(tt.in)
-			want := httpwrite.AppendError(nil, 0, tt.status, 0, true, tt.noBody)
+			want := errorPage(tt.status, true, tt.noBody)
 			if got := s.hearsAll(); dateless(got) != dateless(string(want)) {
 				t.Errorf("got %q, want %q", got, want)
 			}
@@ -539,7 +576,7 @@ func TestOwnStatus(t *testing.T) {
 	for status, want := range map[int]int{0: 502, 399: 502, 400: 400, 413: 413, 500: 500, 599: 599, 600: 502} {
 		for _, method := range []string{"GET", "HEAD"} {
 			s.say(fmt.Sprintf("%s /%d HTTP/1.1\r\nHost: x\r\n\r\n", method, status))
-			want := string(httpwrite.AppendError(nil, 0, want, 0, false, method == "HEAD"))
+			want := string(errorPage(want, false, method == "HEAD"))
 			b := make([]byte, len(want))
 			if io.ReadFull(s.peer, b); dateless(string(b)) != dateless(want) {
 				t.Errorf("%d: got %q, want %q", status, b, want)
@@ -785,7 +822,7 @@ func TestLingers(t *testing.T) {
 	s := serveFd(t, lim, fd, peer, "", echo)
 	file.Close()
 	go s.say("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n\r\n" + strings.Repeat("x", 4_000_000))
-	want := string(httpwrite.AppendError(nil, 0, 413, 0, true, false))
+	want := string(errorPage(413, true, false))
 	if got := s.hearsAll(); dateless(got) != dateless(want) {
 		t.Errorf("got %q", got)
 	}
@@ -843,4 +880,10 @@ func TestPoolGivenBack(t *testing.T) {
 	if n := s.pool.InUse(); n != 0 {
 		t.Errorf("%d buffers in use", n)
 	}
+}
+
+// errorPage is the answer of the server itself, dated 1970.
+func errorPage(status int, closes, noBody bool) []byte {
+	page := httpwrite.ErrorPage{Status: status, Close: closes, NoBody: noBody}
+	return page.Append(nil)
 }

@@ -78,6 +78,7 @@ func (c *Conn) begin(n int) bool {
 	c.isHead = h.IsHead
 	c.persistent = h.Persistent && !c.ending()
 	c.parser.Reset()
+	c.recordHead()
 	expects := c.ownsExpect(h)
 	await, err := c.body.Begin(h, c.input.Len()-n, &c.bodyLimits)
 	if err != nil {
@@ -95,6 +96,7 @@ func (c *Conn) begin(n int) bool {
 		if m, err := c.parser.Parse(h, c.input.Unread(), &c.cfg.Limits.Head); m != n || err != nil {
 			return c.refuse(400)
 		}
+		c.recordHead()
 		c.ownsExpect(h)
 		c.body.Begin(h, c.input.Len()-n, &c.bodyLimits)
 	}
@@ -137,6 +139,7 @@ func (c *Conn) dispatch(n int) bool {
 	c.spill = c.block
 	c.number++
 	c.inHead, c.sent, c.flags, c.own = 0, 0, 0, nil
+	c.peer = peer{}
 	c.cfg.Out.InTail.Store(0)
 	c.cfg.Out.OutHead.Store(0)
 	c.cfg.Out.OutStart.Store(0)
@@ -147,8 +150,10 @@ func (c *Conn) dispatch(n int) bool {
 	c.cfg.In.InHead.Store(0)
 	c.cfg.In.Gen.Store(c.number)
 	c.running = true
+	c.lookAtPeer()
 	c.pump()
 	c.wake()
+	c.recordStart()
 	return true
 }
 

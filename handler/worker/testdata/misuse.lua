@@ -14,6 +14,8 @@ function cases.status_after_data(r) r:send_status("200 OK") r:send_data("x") r:s
 function cases.crlf_value(r) r:send_status("200 OK") r:send_header("A", "b\r\nC: d") end
 function cases.crlf_name(r) r:send_status("200 OK") r:send_header("A\nB", "c") end
 function cases.nul_value(r) r:send_status("200 OK") r:send_header("A", "b\0c") end
+function cases.control_value(r) r:send_status("200 OK") r:send_header("A", "b\1c") end
+function cases.del_value(r) r:send_status("200 OK") r:send_header("A", "b\127c") end
 function cases.name_no_token(r) r:send_status("200 OK") r:send_header("A b", "c") end
 function cases.name_empty(r) r:send_status("200 OK") r:send_header("", "c") end
 function cases.length_no_number(r) r:send_status("200 OK") r:send_header("Content-Length", "x") end
@@ -26,6 +28,8 @@ function cases.status_text(r) r:send_status("OK") end
 function cases.status_short(r) r:send_status("20") end
 function cases.status_long(r) r:send_status("2000") end
 function cases.status_crlf(r) r:send_status("200 OK\r\nA: b") end
+function cases.status_control(r) r:send_status("200 O\27K") end
+function cases.status_600(r) r:send_status("600 x") end
 function cases.status_type(r) r:send_status({}) end
 function cases.status_101(r) r:send_status("101 Switching Protocols") end
 function cases.bodiless_data(r) r:send_status("204 No Content") r:send_data("x") end

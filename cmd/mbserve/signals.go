@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"os"
+	"slices"
+	"syscall"
+)
+
+// stopOnSignal handles signals while the script is loading. A signal to stop cancels the context. What cannot be done
+// before the server is ready is remembered in s.early. After release has returned, no more signals are consumed.
+func (s *server) stopOnSignal() (ctx context.Context, release func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	over, left := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(left)
+		for {
+			select {
+			case <-over:
+				return
+			case sig := <-s.signals:
+				switch sig {
+				case syscall.SIGUSR1:
+					s.reopenLog()
+				case syscall.SIGHUP, syscall.SIGUSR2:
+					s.remember(sig)
+				default:
+					cancel()
+					return
+				}
+			}
+		}
+	}()
+	return ctx, func() { close(over); <-left }
+}
+
+// remember keeps a signal until the server is ready. Several of a kind have the effect of one.
+func (s *server) remember(sig os.Signal) {
+	if slices.Contains(s.early, sig) {
+		return
+	}
+	s.early = append(s.early, sig)
+	name := "HUP"
+	if sig == syscall.SIGUSR2 {
+		name = "USR2"
+	}
+	s.log.Info("signal remembered until the server is ready", "signal", name)
+}
+
+// handle does what a signal asks for. It reports whether the server has been stopped.
+func (s *server) handle(sig os.Signal) (stopped bool) {
+	switch sig {
+	case syscall.SIGUSR1:
+		s.reopenLog()
+		return false
+	case syscall.SIGHUP:
+		s.reload()
+		return false
+	case syscall.SIGUSR2:
+		s.upgrade()
+		return false
+	}
+	if sig != syscall.SIGQUIT {
+		s.stopGracefully()
+		return true
+	}
+	s.log.Info("stopping at once", "signal", "QUIT")
+	s.beginStop()
+	s.lastStats()
+	s.stopNow()
+	return true
+}

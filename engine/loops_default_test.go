@@ -1,0 +1,43 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+const loopsEnv = "MOONBRIDGE_TEST_LOOPS"
+
+// TestDefaultLoops starts engines in processes of their own: GOMAXPROCS says how many loops there are, also for a second engine,
+// and where the user has set it, it stays.
+func TestDefaultLoops(t *testing.T) {
+	for procs, want := range map[string]string{"1": "1 1 1", "3": "3 3 3"} {
+		cmd := exec.Command(os.Args[0], "-test.run=^TestLoopsOfChild$", "-test.v")
+		cmd.Env = append(os.Environ(), loopsEnv+"=1", "GOMAXPROCS="+procs)
+		out, err := cmd.CombinedOutput()
+		if err != nil || !strings.Contains(string(out), "loops: "+want+"\n") {
+			t.Errorf("GOMAXPROCS=%s: %v, want %q in\n%s", procs, err, want, out)
+		}
+	}
+}
+
+// TestLoopsOfChild is the program of TestDefaultLoops.
+func TestLoopsOfChild(t *testing.T) {
+	if os.Getenv(loopsEnv) == "" {
+		return
+	}
+	var loops [2]int
+	for i := range loops {
+		e, err := New(Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		loops[i] = e.Loops()
+		defer e.Shutdown(context.Background())
+	}
+	fmt.Printf("loops: %d %d %d\n", loops[0], loops[1], runtime.GOMAXPROCS(0))
+}

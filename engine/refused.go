@@ -1,0 +1,126 @@
+package engine
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+
+	"moonbridge/handler/backend"
+	"moonbridge/logging"
+)
+
+// Everything that the engine refuses is counted by its cause, and logged at a bounded rate with what is known of one case.
+// What a backend fails (Exchange.Failed) is up to the backend to log.
+
+// Messages of the log.
+const (
+	requestsRefused      = "requests refused"
+	requestBodiesRefused = "request bodies refused"
+	connectionsRefused   = "connections refused"
+	aboveLimit           = "connections turned away: limit reached"
+	outOfFiles           = "connections turned away: no descriptor left"
+	responsesWait        = "responses wait in their handlers"
+)
+
+// Causes that no other package has a text for.
+const (
+	causeHeadTimeout  = "request head not received in time"
+	causeBodyTimeout  = "request body not received in time"
+	causeHeadCut      = "end of input in a request head"
+	causeBodyCut      = "end of input in a request body"
+	causeQueueLimit   = "queue_limit"
+	causeNoWorker     = "no_worker"
+	causeServerStops  = "stopped"
+	shownOfRequest    = 128 // bytes of a method or a path in the log
+	shownOfNoRequest  = 24  // bytes in the log of what does not look like a request
+	requestLineLooked = 8 << 10
+)
+
+// startRefusal is the answer to a request that a backend's Start refuses, and the cause for the log.
+func startRefusal(err error) (status int, cause string) {
+	switch {
+	case errors.Is(err, backend.ErrHeadTooLarge):
+		return statusHeadTooLarge, err.Error()
+	case errors.Is(err, backend.ErrBodyTooLarge):
+		return statusContentTooLarge, err.Error()
+	case errors.Is(err, backend.ErrQueueFull):
+		return statusUnavailable, causeQueueLimit
+	case errors.Is(err, backend.ErrNoWorker):
+		return statusUnavailable, causeNoWorker
+	case errors.Is(err, backend.ErrStopped):
+		return statusUnavailable, causeServerStops
+	}
+	return statusInternal, err.Error()
+}
+
+// requestStart is the request that is being received, as far as it is known.
+func (c *conn) requestStart() []byte {
+	if c.state == stateSpooling {
+		return c.spool.head
+	}
+	return c.input.Unread()
+}
+
+// countRefused counts the request that is being received, which is answered with a status.
+func (c *conn) countRefused(status int, cause string) {
+	level := slog.LevelInfo // the peer's fault
+	if status == statusInternal || status == statusUnavailable || status == statusInsufficientStorage {
+		level = slog.LevelWarn
+	}
+	c.l.e.tally.Add(logging.Event{Level: level, Message: requestsRefused, Status: status, Cause: cause}, func() []slog.Attr {
+		return append(clientAttr(c.socket.peer), requestAttrs(c.requestStart())...)
+	})
+}
+
+// countBody counts a body whose rest is malformed or too large. What the peer is answered is up to the handler.
+func (c *conn) countBody(cause string) {
+	c.l.e.tally.Add(logging.Event{Level: slog.LevelInfo, Message: requestBodiesRefused, Cause: cause}, func() []slog.Attr {
+		return clientAttr(c.socket.peer)
+	})
+}
+
+// countConnection counts a connection that is not served.
+func (l *loop) countConnection(message, cause string, peer netip.AddrPort) {
+	l.e.tally.Add(logging.Event{Level: slog.LevelWarn, Message: message, Cause: cause}, func() []slog.Attr {
+		return append(clientAttr(peer), slog.Int64("conns", l.e.conns.Load()))
+	})
+}
+
+// clientAttr is the peer's address, unless it has none.
+func clientAttr(peer netip.AddrPort) []slog.Attr {
+	if !peer.IsValid() {
+		return nil
+	}
+	return []slog.Attr{slog.String("client", peer.String())}
+}
+
+// requestAttrs are method and path of what may be a request, which may be malformed or incomplete. The query may be secret.
+func requestAttrs(b []byte) []slog.Attr {
+	b = bytes.TrimLeft(b[:min(len(b), requestLineLooked)], "\r\n")
+	line, _, _ := bytes.Cut(b, []byte("\r"))
+	line, _, _ = bytes.Cut(line, []byte("\n"))
+	method, rest, isRequest := bytes.Cut(line, []byte(" "))
+	if !isRequest {
+		if len(line) == 0 {
+			return nil
+		}
+		return []slog.Attr{slog.String("start", shown(line, shownOfNoRequest))}
+	}
+	path, _, _ := bytes.Cut(rest, []byte(" "))
+	path, _, _ = bytes.Cut(path, []byte("?"))
+	return []slog.Attr{
+		slog.String("method", shown(method, shownOfRequest)), slog.String("path", shown(path, shownOfRequest)),
+	}
+}
+
+// shown is bytes of a peer, fit for a log.
+func shown(b []byte, most int) string {
+	cut := ""
+	if len(b) > most {
+		b, cut = b[:most], "…"
+	}
+	q := fmt.Sprintf("%q", b)
+	return q[1:len(q)-1] + cut
+}

@@ -1,0 +1,111 @@
+package pool
+
+import (
+	"fmt"
+	"log/slog"
+	"net/netip"
+
+	"moonbridge/handler/shm"
+)
+
+// about says which exchange a log line is about. What is not known is empty.
+type about struct {
+	kind         uint16 // shm.Kind*; 0: not known
+	client       netip.AddrPort
+	method, path string
+	interval     string
+	main         string
+	id           string // of the request
+}
+
+// attrs is what is known, for the log.
+func (a *about) attrs() (attrs []slog.Attr) {
+	if a.client.IsValid() {
+		client := netip.AddrPortFrom(a.client.Addr().Unmap(), a.client.Port())
+		attrs = append(attrs, slog.String("client", client.String()))
+	}
+	for _, f := range [...]struct{ key, value string }{
+		{"method", a.method}, {"path", a.path}, {"interval", a.interval}, {"main", a.main}, {"request_id", a.id},
+	} {
+		if f.value != "" {
+			attrs = append(attrs, slog.String(f.key, f.value))
+		}
+	}
+	return attrs
+}
+
+// String describes it as the worker's own messages do: "GET /path", "interval name", "main name",
+// "connection".
+func (a *about) String() string {
+	switch a.kind {
+	case shm.KindInterval:
+		return "interval " + a.interval
+	case shm.KindMain:
+		return "main " + a.main
+	case shm.KindSocket:
+		return "connection"
+	case shm.KindHTTP:
+		return a.method + " " + a.path
+	}
+	return ""
+}
+
+// about says what is known of the exchange in the cell.
+func (c *cell) about() *about {
+	if c.kept != nil {
+		return c.kept
+	}
+	a := &about{}
+	if !c.body.holdsHead() {
+		if c.x != nil {
+			_, a.client = c.x.Addrs()
+		}
+		return a
+	}
+	a.kind = c.kind
+	// On some systems workers can write to the window: nothing in it is trusted.
+	var h shm.Head
+	copy(shm.Bytes(&h), c.body.window)
+	a.client = h.Remote.AddrPort()
+	size := uint32(len(c.body.window))
+	raw := part(c.body.window, h.RawOff, min(h.RawLen, size-min(h.RawOff, size)))
+	switch c.kind {
+	case shm.KindInterval:
+		a.interval = quoted(raw)
+	case shm.KindMain:
+		a.main = quoted(raw)
+	case shm.KindHTTP:
+		a.method = quoted(part(raw, h.MethodOff, h.MethodLen))
+		a.path = "/" + quoted(part(raw, h.PathOff, h.PathLen))
+	}
+	return a
+}
+
+// keepAbout is called before bytes are put into the in-window: they may overwrite the head if the worker has taken it.
+func (c *cell) keepAbout() {
+	named := c.l.p.spec.Options.RequestTimeout > 0 || c.peer.handler != nil
+	if named && c.body.tail > 0 && c.kept == nil && c.body.holdsHead() {
+		c.kept = c.about()
+	}
+}
+
+// namedMax is how many bytes of a method or a path are logged.
+const namedMax = 200
+
+// part is n bytes of b; nil if there are no such bytes.
+func part(b []byte, off, n uint32) []byte {
+	if uint64(off)+uint64(n) > uint64(len(b)) {
+		return nil
+	}
+	return b[off:][:n]
+}
+
+// quoted is what a peer has sent, fit for a log.
+func quoted(b []byte) string {
+	cut := ""
+	if len(b) > namedMax {
+		b, cut = b[:namedMax], "…"
+	}
+	q := fmt.Sprintf("%q", b)
+	return q[1:len(q)-1] + cut
+}

@@ -1,0 +1,41 @@
+package logging
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// A burst is let through, then so many in a second. What is dropped is told a second later, without a further record.
+func TestQuota(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told []int
+		q := NewQuota(2, 5, func(count int) { told = append(told, count) })
+		allowed := func(n int) (k int) {
+			for range n {
+				if q.Allow() {
+					k++
+				}
+			}
+			return k
+		}
+		if n := allowed(10); n != 5 {
+			t.Errorf("%d of a burst, want 5", n)
+		}
+		time.Sleep(tellEvery)
+		synctest.Wait()
+		if n := allowed(10); n != 2 {
+			t.Errorf("%d after a second, want 2", n)
+		}
+		time.Sleep(time.Hour)
+		if n := allowed(10); n != 5 {
+			t.Errorf("%d after an hour, want 5", n)
+		}
+		q.Flush()
+		time.Sleep(time.Hour)
+		if got := fmt.Sprint(told); got != "[5 8 5]" {
+			t.Errorf("told %s", got)
+		}
+	})
+}
