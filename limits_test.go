@@ -138,9 +138,9 @@ func (p place) value() (quantity, error) {
 
 var (
 	inBackquotes = regexp.MustCompile("`[^`]*`")
-	quantityOf   = regexp.MustCompile(`(\d+)(?: (KiB|MiB|ms|s)\b)?`)
+	quantityOf   = regexp.MustCompile(`(\d+)(?: (KiB|MiB|GiB|ms|s)\b)?`)
 	units        = map[string]quantity{
-		"": {1, false}, "KiB": {1 << 10, false}, "MiB": {1 << 20, false},
+		"": {1, false}, "KiB": {1 << 10, false}, "MiB": {1 << 20, false}, "GiB": {1 << 30, false},
 		"ms": {int64(time.Millisecond), true}, "s": {int64(time.Second), true},
 	}
 )
@@ -162,6 +162,7 @@ func TestQuantities(t *testing.T) {
 		want []quantity
 	}{
 		{"64 KiB", []quantity{{64 << 10, false}}},
+		{"4 GiB", []quantity{{4 << 30, false}}},
 		{"1024 (`max_2`), at most 16 MiB", []quantity{{1024, false}, {16 << 20, false}}},
 		{"from 100 ms to 2 s", []quantity{{100_000_000, true}, {2_000_000_000, true}}},
 		{"8 to 64 bytes", []quantity{{8, false}, {64, false}}},

@@ -78,6 +78,8 @@ var proofs = []proof{
 	{"The HTTP module: maximum_input_chunk_size", tests(shown, "main.TestEntryDefaultSizes", "main.TestEntryForm")},
 	{"The HTTP module: minimum_output_chunk_size", tests(shown, "main.TestEarlyOutput", "main.TestEntryOutputChunk", "worker.TestChunks")},
 	{"The HTTP module: chunk_size", tests(shown, "main.TestEntryChunkSize", "main.TestEntryOutputChunk")},
+	{"The HTTP module: stream_body", tests(shown, "main.TestStreamBody", "main.TestExpectAndStreamBody", "rawhttp.TestStreamBody")},
+	{"The HTTP module: buffer_response", tests(shown, "main.TestSlowReadersLeaveTheWorkerFree", "main.TestNotBuffered", "engine.TestSpooledResponseIsBounded")},
 	{"The HTTP module: static_headers", tests(shown, "main.TestResponseHead", "worker.TestStaticHeaders")},
 	{"The HTTP module: idle_timeout", tests(shown, "main.TestLimitsForClients/nothing")},
 	{"The HTTP module: request_header_timeout", tests(shown, "main.TestLimitsForClients/half a head")},

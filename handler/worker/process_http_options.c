@@ -15,6 +15,9 @@ typedef struct {
 	double def;
 } option;
 
+/* More than any page, and no more than a disk bears of a few slow clients. */
+#define BUFFER_RESPONSE (1u << 30)
+
 #define OPT(n, type, server, def) {#n, type, offsetof(mb_http_options, n), server, def}
 
 static const option options[] = {
@@ -28,7 +31,7 @@ static const option options[] = {
 	OPT(stall_timeout, T_TIME, 1, 60),
 	OPT(response_timeout, T_TIME, 1, 3600),
 	OPT(drain_timeout, T_TIME, 1, 2),
-	OPT(buffer_response, T_ROOM, 1, 1 << 30),
+	OPT(buffer_response, T_ROOM, 1, BUFFER_RESPONSE),
 	OPT(stream_body, T_BOOL, 1, 0),
 	OPT(on_client_gone, T_GONE, 1, 0),
 	OPT(client_gone_timeout, T_TIME, 1, 5),
