@@ -98,7 +98,7 @@ func (l *logFile) writeTo(f *os.File, p []byte) (n int, err error) {
 		l.torn = false
 	}
 	n, err = f.Write(p)
-	l.torn = n > 0 && p[n-1] != '\n'
+	l.torn = err != nil && n > 0 && p[n-1] != '\n'
 	return n, err
 }
 

@@ -26,10 +26,9 @@ type Config struct {
 
 	Logger *slog.Logger // must not block: loops use it. Default: nothing is logged
 
-	// Stdout gets what fork server and workers write to their standard output. Each Write is what one Read gave, a whole
-	// number of lines if possible. While it blocks, they do when they write; an error means that the bytes are lost. Default:
-	// a queue of the host before os.Stdout, which loses lines if that does not take them.
-	Stdout io.Writer
+	// Stdout gets what fork server and workers write to their standard output, byte by byte. Lines that find no room in it
+	// are lost. Default: a queue of the host's own before os.Stdout.
+	Stdout *logging.Queue
 
 	// Listen is called for each listen{} call of the script, while Start runs, with the number of the call. It opens the
 	// listeners; its error becomes that of the call. Optional.
@@ -81,8 +80,8 @@ type Host struct {
 
 	warned bool // http_options are ignored; belongs to the goroutine that reads listen{} calls
 
-	stdout  io.Writer      // Config.Stdout or own
-	own     *logging.Queue // before os.Stdout; nil: Config.Stdout is used
+	stdout  *logging.Queue
+	own     bool           // stdout is the host's own queue
 	reading sync.WaitGroup // of what processes say: pipes and control sockets
 
 	mu    sync.Mutex
@@ -184,10 +183,10 @@ func (h *Host) complete() (err error) {
 	}
 	h.lines = newLineLog(h.log)
 	if h.stdout = c.Stdout; h.stdout == nil {
-		h.own = logging.NewQueue(os.Stdout, logging.Options{Lost: func(lost int, err error) {
+		h.own = true
+		h.stdout = logging.NewQueue(os.Stdout, logging.Options{Lost: func(lost int, err error) {
 			h.log.Warn("standard output: lines lost", "count", lost, "err", err)
 		}})
-		h.stdout = h.own
 	}
 	return nil
 }
