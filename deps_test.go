@@ -29,21 +29,22 @@ const module = "moonbridge"
 // Lua (engine): it meets them only through the contract (handler/backend).
 var imports = map[string][]string{
 	"timers":                 {},
+	"accesslog":              {"httpparse", "httpwrite"},
 	"bufio":                  {},
 	"httpparse":              {},
 	"httpwrite":              {"httpparse"},
 	"logging":                {},
 	"reactor":                {"timers", "gnet", "x/sys"},
 	"handler/backend":        {"httpparse"},
-	"engine":                 {"reactor", "bufio", "timers", "httpparse", "httpwrite", "handler/backend", "logging"},
+	"engine":                 {"reactor", "bufio", "timers", "accesslog", "httpparse", "httpwrite", "handler/backend", "logging"},
 	"handler":                {"handler/backend", "httpparse", "httpwrite", "logging"},
 	"handler/shm":            {"httpparse", "x/sys"},
 	"handler/pool/listen":    {"handler/shm"},
 	"handler/pool/policy":    {"handler/pool/listen"},
-	"handler/pool":           {"handler/pool/listen", "handler/pool/policy", "handler/backend", "handler/shm", "httpparse", "logging", "x/sys"},
-	"handler/worker/rawhttp": {"bufio", "handler/shm", "httpparse", "httpwrite", "x/sys"},
+	"handler/pool":           {"handler/pool/listen", "handler/pool/policy", "handler/backend", "handler/shm", "accesslog", "httpparse", "logging", "x/sys"},
+	"handler/worker/rawhttp": {"accesslog", "bufio", "handler/shm", "httpparse", "httpwrite", "x/sys"},
 	"handler/worker/form":    {"httpparse"},
-	"handler/worker":         {"handler/worker/form", "handler/worker/rawhttp", "handler/shm", "bufio", "httpparse", "httpwrite"},
+	"handler/worker":         {"handler/worker/form", "handler/worker/rawhttp", "handler/shm", "accesslog", "bufio", "httpparse", "httpwrite"},
 	"cmd/mbserve":            {"*", "pflag", "x/sys"},
 	"examples/go":            {"*"}, // the programs below it too
 

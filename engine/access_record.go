@@ -1,8 +1,10 @@
 package engine
 
 import (
+	"strconv"
 	"time"
 
+	"moonbridge/accesslog"
 	"moonbridge/handler/backend"
 )
 
@@ -12,36 +14,8 @@ const recordsKept = 256
 // accessRecord is what the access log will need of an exchange in progress. It belongs to the loop, which uses it again when
 // the exchange is over.
 type accessRecord struct {
-	at             time.Time
-	b              []byte // the parts, one after the other
-	ends           [recordParts]uint16
-	minor          int
+	accesslog.Record
 	queue, service time.Duration
-	response       responseScan
-}
-
-// The parts of accessRecord.b, in their order.
-const (
-	partMethod = iota
-	partTarget
-	partReferer
-	partAgent
-	partID
-	recordParts
-)
-
-func (a *accessRecord) part(i int) []byte {
-	start := uint16(0)
-	if i > 0 {
-		start = a.ends[i-1]
-	}
-	return a.b[start:a.ends[i]]
-}
-
-// add appends part i, cut at limit bytes. The parts are added in their order.
-func (a *accessRecord) add(i int, p []byte, limit int) {
-	a.b = append(a.b, p[:min(len(p), limit)]...)
-	a.ends[i] = uint16(len(a.b))
 }
 
 // noteTimes asks the backend how long the exchange has waited and run, before it forgets.
@@ -60,7 +34,8 @@ func (l *loop) newRecord() *accessRecord {
 	}
 	a := l.records[n-1]
 	l.records = l.records[:n-1]
-	*a = accessRecord{at: l.sys.wallClock(), b: a.b[:0], queue: -1, service: -1}
+	a.Start(l.sys.wallClock())
+	a.queue, a.service = -1, -1
 	return a
 }
 
@@ -69,4 +44,14 @@ func (l *loop) releaseRecord(a *accessRecord) {
 	if len(l.records) < recordsKept {
 		l.records = append(l.records, a)
 	}
+}
+
+// AppendID implements accesslog.IDs: the prefix of the process, the loop, and a number of the loop.
+func (l *loop) AppendID(to []byte) []byte {
+	l.lastID++
+	to = append(to, l.e.idPrefix...)
+	to = append(to, '-')
+	to = strconv.AppendInt(to, int64(l.index), 10)
+	to = append(to, '-')
+	return strconv.AppendUint(to, l.lastID, 10)
 }

@@ -1,14 +1,15 @@
 package engine
 
 import (
-	"bytes"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"moonbridge/accesslog"
+	"moonbridge/httpparse"
 )
 
 // accessLines collects what the engine logs, as text.
@@ -148,77 +149,33 @@ func TestAccessLogFields(t *testing.T) {
 	seen := make(map[string]bool)
 	for _, id := range []string{"", "short", strings.Repeat("x", 65), "with blank in it", "quote\"quote", "umlaut\xc3\xa4\xc3\xa4"} {
 		r := ask("X-Request-Id: " + id + "\r\n")
-		if r.id == id || !validID([]byte(r.id)) || seen[r.id] {
+		if r.id == id || !accesslog.ValidID([]byte(r.id)) || seen[r.id] {
 			t.Errorf("id %q for %q", r.id, id)
 		}
 		seen[r.id] = true
 	}
 	long := strings.Repeat("y", 5000)
 	r := ask("Referer: " + long + "\r\nUser-Agent: " + long + "\r\nX-Request-Id: 12345678\r\n")
-	if len(r.referer) != accessRefererMax || len(r.agent) != accessAgentMax || r.id != "12345678" {
+	if len(r.referer) != accesslog.RefererMax || len(r.agent) != accesslog.AgentMax || r.id != "12345678" {
 		t.Errorf("%d bytes of referer, %d of user agent, id %q", len(r.referer), len(r.agent), r.id)
 	}
 	p.say("GET /hello?" + long + " HTTP/1.1\r\nHost: h\r\n\r\n")
 	p.hears(200)
-	if r := wait(t, got, "a record"); len(r.target) != accessTargetMax || r.referer != "" || r.agent != "" {
+	if r := wait(t, got, "a record"); len(r.target) != accesslog.TargetMax || r.referer != "" || r.agent != "" {
 		t.Errorf("%d bytes of target, referer %q, user agent %q", len(r.target), r.referer, r.agent)
-	}
-}
-
-// The scan finds the same in a response however it is cut into pieces.
-func TestResponseScan(t *testing.T) {
-	for _, c := range []struct {
-		name, in string
-		status   int
-		body     int64
-	}{
-		{"empty", "", 0, 0},
-		{"begun", "HTTP/1.1 20", 0, 0},
-		{"head", "HTTP/1.1 204 No Content\r\nA: b\r\n\r\n", 204, 0},
-		{"body", "HTTP/1.1 200 OK\r\nA: b\r\n\r\nhello\r\n\r\nworld", 200, 14},
-		{"interim", "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 404 Not Found\r\n\r\nno", 404, 2},
-		{"interim only", "HTTP/1.1 100 Continue\r\n\r\n", 0, 0},
-		{"two interim", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 P\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", 200, 0},
-		{"odd line ends", "HTTP/1.1 200 OK\r\nA: \r\r\nB: \r\n\r\r\n\r\nx", 200, 1},
-		{"nonsense", "HTTP/1.1 \xff\xff\xff x\r\n\r\n", 0, 0},
-	} {
-		var whole responseScan
-		whole.write([]byte(c.in))
-		if whole.final() != c.status || whole.body != c.body {
-			t.Errorf("%s: status %d, %d bytes, want %d, %d", c.name, whole.final(), whole.body, c.status, c.body)
-		}
-		for size := 1; size < 6; size++ {
-			var s responseScan
-			for part := range slices.Chunk([]byte(c.in), size) {
-				s.write(part)
-			}
-			if s.final() != c.status || s.body != c.body {
-				t.Errorf("%s in pieces of %d: status %d, %d bytes, want %d, %d", c.name, size, s.final(), s.body, c.status, c.body)
-			}
-		}
-		for range 50 {
-			var s responseScan
-			for rest := []byte(c.in); len(rest) > 0; {
-				n := 1 + rand.IntN(len(rest))
-				s.write(bytes.Clone(rest[:n]))
-				rest = rest[n:]
-			}
-			if s.final() != c.status || s.body != c.body {
-				t.Errorf("%s in pieces: status %d, %d bytes, want %d, %d", c.name, s.final(), s.body, c.status, c.body)
-			}
-		}
 	}
 }
 
 // Logging does not allocate once there are records to use again.
 func TestAccessRecordsAreUsedAgain(t *testing.T) {
-	l := &loop{sys: system{wallClock: time.Now}}
+	l := &loop{sys: system{wallClock: time.Now}, e: new(Engine)}
+	h := new(httpparse.Head)
 	a := l.newRecord()
-	a.add(partMethod, []byte("GET"), accessMethodMax)
+	a.SetHead(h, l)
 	l.releaseRecord(a)
 	if n := testing.AllocsPerRun(100, func() {
 		a := l.newRecord()
-		a.add(partMethod, []byte("GET"), accessMethodMax)
+		a.SetHead(h, l)
 		l.releaseRecord(a)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)

@@ -21,6 +21,7 @@ type conn struct {
 
 	state     connState
 	queued    bool // in l.agains
+	remains   bool // it has remainders
 	lingering lingering
 	socket    socket
 	input     input

@@ -3,7 +3,9 @@ package engine
 import (
 	"net/netip"
 
+	"moonbridge/accesslog"
 	"moonbridge/httpparse"
+	"moonbridge/httpwrite"
 )
 
 // These methods are called only if there is an access log.
@@ -13,8 +15,8 @@ func (c *conn) recordHead(h *httpparse.Head) {
 	if c.exchange.record == nil {
 		c.exchange.record = c.l.newRecord()
 	}
-	c.exchange.record.setHead(h, c.l)
-	h.ID = c.exchange.record.part(partID)
+	c.exchange.record.SetHead(h, c.l)
+	h.ID = c.exchange.record.Part(accesslog.PartID)
 }
 
 // recordAnswer records a response of the engine's own. If the head of the request could not be parsed, the record starts
@@ -22,10 +24,10 @@ func (c *conn) recordHead(h *httpparse.Head) {
 func (c *conn) recordAnswer(page []byte) {
 	if c.exchange.record == nil {
 		c.exchange.record = c.l.newRecord()
-		c.exchange.record.setOwnID(c.l)
+		c.exchange.record.SetID(c.l)
 	}
 	if !c.socket.broken {
-		c.exchange.record.response.write(page)
+		c.exchange.record.Response.Write(page)
 	}
 }
 
@@ -33,28 +35,26 @@ func (c *conn) recordAnswer(page []byte) {
 func (c *conn) logAccess(complete bool) {
 	a, l := c.exchange.record, c.l
 	c.exchange.record = nil
-	bytes := a.response.body
+	unsent := 0
 	if !complete {
-		bytes = max(0, bytes-int64(c.output.Len()))
+		unsent = c.output.Len()
 	}
 	l.logged = Access{
-		Loop: l.index, Peer: c.socket.peer, Time: a.at,
-		Method: a.part(partMethod), Target: a.part(partTarget), Minor: a.minor,
-		Referer: a.part(partReferer), UserAgent: a.part(partAgent), ID: a.part(partID),
-		Status: a.response.final(), Bytes: bytes, Complete: complete,
-		Queue: a.queue, Service: a.service, Total: l.sys.wallClock().Sub(a.at),
+		Loop: l.index, Peer: c.socket.peer, Complete: complete,
+		Queue: a.queue, Service: a.service, Total: l.sys.wallClock().Sub(a.At),
 	}
+	a.Fill(&l.logged, int64(unsent))
 	l.e.accessLog(&l.logged)
 	l.releaseRecord(a)
 }
 
 // logTurnedAway logs a connection that was answered with page before it could send anything.
 func (l *loop) logTurnedAway(peer netip.AddrPort, page []byte) {
-	var r responseScan
-	r.write(page)
+	var r httpwrite.Scan
+	r.Write(page)
 	l.logged = Access{
 		Loop: l.index, Peer: peer, Time: l.sys.wallClock(),
-		Status: r.final(), Bytes: r.body, Complete: true, Queue: -1, Service: -1,
+		Status: r.Final(), Bytes: r.Body(), Complete: true, Queue: -1, Service: -1,
 	}
 	l.e.accessLog(&l.logged)
 }

@@ -52,7 +52,11 @@ func (c *conn) readBody(nowMS uint64, x []byte) {
 
 // feed moves body bytes from the input into the window x, y.
 func (c *conn) feed(nowMS uint64, x, y []byte) {
+	before := c.body.TrailerLen()
 	n, consumed, err := c.body.Move(x, y, c.input.Unread())
+	if added := c.body.TrailerLen() - before; added > 0 {
+		c.keepTrailer(c.input.Unread()[consumed-added : consumed])
+	}
 	c.input.Discard(consumed)
 	if n > 0 {
 		c.exchange.running.BodyCommit(n)
@@ -67,6 +71,7 @@ func (c *conn) feed(nowMS uint64, x, y []byte) {
 
 func (c *conn) bodyMoved(nowMS uint64) {
 	if !c.body.Missing() {
+		c.passTrailer()
 		c.exchange.running.BodyEnd()
 	}
 	c.updateDeadline(nowMS)
@@ -94,6 +99,10 @@ func (c *conn) BodyRoom() {
 
 // BodyWanted implements backend.Exchange: the handler reads the body.
 func (c *conn) BodyWanted() {
+	if c.exchange.midHead() {
+		c.exchange.extras.interim.wanted = true
+		return
+	}
 	if c.state == stateDispatched && !c.exchange.begun && c.body.Continue() {
 		c.send(continueBytes)
 		c.updateDeadline(c.l.sys.nowMS())

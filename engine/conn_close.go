@@ -20,6 +20,9 @@ func (c *conn) close() {
 		c.exchange.leave()
 		running.Cancel()
 	}
+	if c.remains {
+		c.cancelRemainders()
+	}
 	if c.exchange.record != nil {
 		c.logAccess(false)
 	}

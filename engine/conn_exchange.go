@@ -8,12 +8,29 @@ import (
 type exchange struct {
 	running backend.Running // nil: the backend does not have it, or has ended it
 	record  *accessRecord   // for the access log; nil: nothing is logged
+	extras  *extras         // nil: it has none of them
 
 	persistent bool        // it leaves the connection open (RFC 9112 §9.3)
 	isHead     bool        // its response has no body (RFC 9110 §9.3.2)
-	begun      bool        // a byte of its response was given to the output
+	begun      bool        // a byte of its final response was given to the output
 	wantsRoom  bool        // the backend holds output that the connection did not take
 	end        backend.End // what happens to the connection when the response is out
+
+	peerEndTold bool // the backend knows that the peer has finished sending
+}
+
+// extras are what few exchanges have.
+type extras struct {
+	interim interim
+	trailer []byte // trailer section of the request body, for the backend
+}
+
+// extra returns the extras, to add one.
+func (x *exchange) extra() *extras {
+	if x.extras == nil {
+		x.extras = new(extras)
+	}
+	return x.extras
 }
 
 // leave ends the backend's part: no further call is made on what was running.

@@ -4,14 +4,18 @@ package engine
 // take goes into the output, up to its bound. The last part of a response is taken whole (it is at most a window), so that
 // a slow reader costs some memory but occupies no worker.
 func (c *conn) Output(a, b []byte, last bool) int {
-	c.exchange.begun = true
+	c.exchange.begun = c.exchange.begun || c.exchange.beginsFinal(a)
 	if c.socket.broken {
 		return len(a) + len(b)
 	}
 	taken := c.takeOutput(c.l.sys.nowMS(), a, b, last)
+	a, b = a[:min(taken, len(a))], b[:max(0, taken-len(a))]
 	if record := c.exchange.record; record != nil && !c.socket.broken {
-		record.response.write(a[:min(taken, len(a))])
-		record.response.write(b[:max(0, taken-len(a))])
+		record.Response.Write(a)
+		record.Response.Write(b)
+	}
+	if !c.exchange.begun {
+		c.tookInterim(a, b)
 	}
 	return taken
 }

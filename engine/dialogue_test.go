@@ -342,8 +342,11 @@ type scriptedHandler struct {
 	started   []string // requests not yet taken by gets: method, target, "body" if there is one, "..." if more is to come
 	body      []byte
 	complete  bool   // the body
+	trailer   string // of the body
 	aborts    string // of the body: "incomplete" or "too large" for each
 	rooms     int    // calls of OutputRoom
+	peerEnds  int    // of all exchanges
+	onPeerEnd func() // called then
 	cancelled int
 	queue     time.Duration
 	ran       time.Duration
@@ -361,7 +364,7 @@ func (h *scriptedHandler) Start(x backend.Exchange, head *httpparse.Head, listen
 		what += " ..."
 	}
 	h.started = append(h.started, what)
-	h.x, h.body, h.complete, h.aborts = x, bytes.Clone(body), !more, ""
+	h.x, h.body, h.complete, h.aborts, h.trailer = x, bytes.Clone(body), !more, "", ""
 	return h, nil
 }
 
@@ -377,6 +380,12 @@ func (h *scriptedHandler) BodyCommit(n int) {
 	h.body = append(h.body, h.room[:n]...)
 }
 func (h *scriptedHandler) BodyEnd() { h.complete = true }
+func (h *scriptedHandler) BodyTrailer(section []byte) {
+	if h.complete {
+		h.d.t.Error("a trailer section after the end of the body")
+	}
+	h.trailer += string(section)
+}
 func (h *scriptedHandler) BodyAbort(tooLarge bool) {
 	if tooLarge {
 		h.aborts += "too large"
@@ -387,6 +396,13 @@ func (h *scriptedHandler) BodyAbort(tooLarge bool) {
 func (h *scriptedHandler) OutputRoom()                           { h.rooms++ }
 func (h *scriptedHandler) Cancel()                               { h.cancelled++ }
 func (h *scriptedHandler) Times() (queue, service time.Duration) { return h.queue, h.ran }
+
+func (h *scriptedHandler) PeerEnd() {
+	h.peerEnds++
+	if h.onPeerEnd != nil {
+		h.onPeerEnd()
+	}
+}
 
 // gets checks that exactly this request has arrived.
 func (h *scriptedHandler) gets(want string) {

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"moonbridge/accesslog"
 	"moonbridge/handler/backend"
 	"moonbridge/logging"
 )
@@ -46,7 +47,7 @@ func New(o Options) (*Engine, error) {
 	e := &Engine{log: o.logger(), connsMax: connsMax(o.MaxConns, openFilesMax()), accessLog: o.AccessLog}
 	e.tally = logging.NewTally(e.log)
 	if e.accessLog != nil {
-		e.idPrefix = newIDPrefix()
+		e.idPrefix = accesslog.NewIDPrefix()
 	}
 	n := o.loops()
 	raiseProcs(n)

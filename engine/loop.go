@@ -28,6 +28,8 @@ type loop struct {
 	agains   []*conn // to be resumed
 	resuming []*conn // the other of two buffers that take turns
 
+	remainders map[*conn]*remainder // rarely any: they would make every conn larger
+
 	records []*accessRecord // free ones
 	lastID  uint64          // of a request
 
@@ -56,6 +58,8 @@ func makeLoop(e *Engine, index int, sys system) *loop {
 		pool:     bufio.NewPool(),
 		backends: make(map[backend.Backend]backend.LoopBackend),
 		bindings: make(map[*Listener]*binding),
+
+		remainders: make(map[*conn]*remainder),
 	}
 	l.resume = l.resumeAll
 	return l

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/netip"
 	"sync"
-	"time"
 
 	"moonbridge/handler/backend"
 	"moonbridge/httpparse"
@@ -24,19 +23,20 @@ type blockingExchange struct {
 	x        backend.Exchange
 	head     httpparse.Head
 	listener int
+	local    netip.AddrPort
 	remote   netip.AddrPort
 
 	// Owned by the loop.
-	timer   backend.Timer // while it is in the queue
-	busy    bool          // within a call to x
-	over    bool          // x is no longer called
-	blocked bool          // the connection took less than offered
-	begun   bool          // bytes of the final response were offered
-	interim bool          // bytes of an interim response were offered
+	wait    wait
+	busy    bool // within a call to x
+	over    bool // x is no longer called
+	blocked bool // the connection took less than offered
+	left    bool // x was told that the response is complete: only its end is left
 
 	// Owned by the goroutine.
-	w        Response
-	r        Request
+	call     call // refers to w and r
+	w        responseState
+	r        requestState
 	dateRoom [httpwrite.DateLen]byte
 
 	// Under p.b.mu.
@@ -53,18 +53,21 @@ type blockingExchange struct {
 	in         *window // nil: no body
 	inEnd      bool    // no more bytes will follow
 	inErr      error   // why no more bytes will follow although the body is incomplete
+	trailer    []byte  // the trailer section, before inEnd
 	roomWanted bool    // the loop found the window full
 	roomFreed  bool    // there is room again: the loop must report it
 	wanted     bool    // the handler reads: the loop must report it
 	asked      bool    // wanted has been set before
 
-	out      *part       // offered to the connection by the loop; when it is empty, the handler puts the next part here
-	outOff   int         // how many bytes were taken
-	outFinal bool        // out contains bytes of the final response
-	ended    bool        // the handler has returned
-	end      backend.End // with ended
-	failed   int         // with ended: the status, if the response is not complete
-	gone     bool        // the connection is gone, or the exchange is over
+	out     *part       // offered to the connection by the loop; when it is empty, the handler puts the next part here
+	outOff  int         // how many bytes were taken
+	begun   bool        // a part of the final response was passed to the loop
+	whole   bool        // nothing will follow out, although the handler has not returned
+	ended   bool        // the handler has returned
+	end     backend.End // with whole or ended
+	failed  int         // with ended: the status, if there is no response
+	gone    bool        // the connection is gone, or the exchange is over
+	peerEnd bool        // the peer has finished sending, and has probably gone
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -76,8 +79,8 @@ type blockingExchange struct {
 const smallBody = 4 << 10
 
 func newBlockingExchange(p *blockingBackend, x backend.Exchange, head *httpparse.Head, listener int, body []byte, more bool) *blockingExchange {
-	_, remote := x.Addrs()
-	e := &blockingExchange{p: p, x: x, listener: listener, remote: remote, inEnd: !more}
+	e := &blockingExchange{p: p, x: x, listener: listener, inEnd: !more}
+	e.local, e.remote = x.Addrs()
 	e.changed.L = &e.mu
 	copyHead(&e.head, head)
 	switch {
@@ -105,7 +108,7 @@ func (e *blockingExchange) attend() {
 	if wanted {
 		e.x.BodyWanted()
 	}
-	if roomFreed && !e.over {
+	if roomFreed && !e.over && !e.left {
 		e.x.BodyRoom()
 	}
 	if !e.over {
@@ -134,69 +137,62 @@ func (e *blockingExchange) OutputRoom() {
 	}
 }
 
-// offer offers the current part to the connection, and ends the exchange after the last one.
+// offer offers the current part to the connection, and ends the exchange after the last one. A reset does not wait for the
+// connection to take everything.
 func (e *blockingExchange) offer() {
 	e.mu.Lock()
-	if e.failed != 0 && !e.answerFailure() {
+	if e.left {
+		over := e.ended
 		e.mu.Unlock()
-		e.over = true
-		e.markGone()
-		e.x.Failed(e.failed, 0)
+		if over {
+			e.over = true
+			e.markGone()
+			e.x.Left(e)
+		}
 		return
 	}
-	if e.blocked {
-		e.mu.Unlock()
-		return
-	}
+	ended, whole, end, failed := e.ended, e.whole, e.end, e.failed
 	a, b := e.untaken()
-	last := e.ended
-	if len(a)+len(b) > 0 {
-		e.begun = e.begun || e.outFinal
-		e.interim = true
-	}
 	e.mu.Unlock()
 
-	if total := len(a) + len(b); total > 0 {
-		n := e.x.Output(a, b, last)
+	resets := ended && end == backend.EndReset
+	if total := len(a) + len(b); total > 0 && !e.blocked {
+		n := e.x.Output(a, b, (ended || whole) && failed == 0 && !resets)
 		if e.over {
 			return
 		}
-		if n < total {
-			e.mu.Lock()
-			e.outOff += n
-			e.mu.Unlock()
-			e.blocked = true
-			return
-		}
-		e.mu.Lock()
-		e.emptied()
-		e.mu.Unlock()
+		e.took(n, total)
 	}
-	if last {
-		e.over = true
-		e.markGone()
-		e.x.Done(e.end)
+	switch {
+	case resets || ended && !e.blocked:
+		e.conclude(end, failed)
+	case whole && !e.blocked:
+		e.left = true
+		e.x.Complete(e, end)
 	}
 }
 
-// answerFailure puts an error response into the part if Failed cannot be used: after an interim response, the engine
-// cannot know that no byte of the final response was sent. It returns false if Failed can be used.
-func (e *blockingExchange) answerFailure() bool {
-	if e.begun || !e.interim {
-		return false
+// took notes that the connection has taken n bytes of those that are left of the part.
+func (e *blockingExchange) took(n, left int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if n < left {
+		e.outOff += n
+		e.blocked = true
+		return
 	}
-	if e.out == nil {
-		e.out = e.p.b.parts.Get().(*part)
+	e.emptied()
+}
+
+// conclude ends the exchange on the loop.
+func (e *blockingExchange) conclude(end backend.End, failed int) {
+	e.over = true
+	e.markGone()
+	if failed != 0 {
+		e.x.Failed(failed, 0)
+	} else {
+		e.x.Done(end)
 	}
-	if e.outFinal {
-		e.out.prefix, e.out.data, e.outOff = e.out.prefix[:0], e.out.data[:0], 0
-	}
-	page := httpwrite.ErrorPage{Status: e.failed, Unix: time.Now().Unix(), Close: true, NoBody: e.head.IsHead}
-	e.out.prefix = page.Append(e.out.prefix)
-	e.outFinal = true
-	e.failed = 0
-	e.end = backend.EndClose
-	return true
 }
 
 // untaken returns the bytes of the part that the connection has not taken.
@@ -216,18 +212,6 @@ func (e *blockingExchange) emptied() {
 	e.out.prefix, e.out.data = e.out.prefix[:0], e.out.data[:0]
 	e.outOff = 0
 	e.changed.Broadcast()
-}
-
-// waitedTooLong is called when the queue timeout of an exchange has passed.
-func (e *blockingExchange) waitedTooLong() {
-	if e.over || !e.p.b.removeFromQueue(e) {
-		return
-	}
-	e.over = true
-	e.markGone()
-	e.release()
-	e.p.b.failures.refused(503, causeQueueTimeout, &e.head, e.remoteAddr())
-	e.x.Failed(503, time.Second)
 }
 
 // BodyRoom returns the free room of the window.
@@ -254,6 +238,13 @@ func (e *blockingExchange) BodyCommit(n int) {
 	defer e.mu.Unlock()
 	e.in.commit(n)
 	e.changed.Broadcast()
+}
+
+// BodyTrailer keeps the trailer section for the handler.
+func (e *blockingExchange) BodyTrailer(section []byte) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.trailer = bytes.Clone(section)
 }
 
 // BodyEnd marks the body as complete.
@@ -290,10 +281,7 @@ func (e *blockingExchange) Cancel() {
 
 // markGone tells the handler that the exchange is over on the loop.
 func (e *blockingExchange) markGone() {
-	if e.timer != nil {
-		e.timer.Stop()
-		e.timer = nil
-	}
+	e.wait.stop()
 	e.mu.Lock()
 	e.gone = true
 	cancel := e.cancel

@@ -3,20 +3,23 @@ package handler
 import (
 	"context"
 	"io"
+	"net/netip"
 	"os"
 	"time"
 
+	"moonbridge/handler/backend"
 	"moonbridge/httpwrite"
 )
 
 // serve runs the handler, on its goroutine.
 func (e *blockingExchange) serve() {
 	b := e.p.b
-	e.r = Request{head: &e.head, listener: e.listener, src: e}
+	e.r = requestState{head: &e.head, listener: e.listener, src: e}
 	e.w.reset(&e.head, b.parts.Get().(*part), 0, b.partMax, e)
+	e.call = call{Response{&e.w}, Request{&e.r}}
 	returned := false
 	defer e.afterHandler(&returned)
-	b.h.Serve(&e.w, &e.r)
+	b.h.Serve(&e.call.w, &e.call.r)
 	returned = true
 }
 
@@ -28,10 +31,10 @@ func (e *blockingExchange) afterHandler(returned *bool) {
 		e.finish()
 	case cause == nil:
 		e.fail(500)
+	case isAbort(cause):
+		e.abort()
 	default:
-		if !isAbort(cause) {
-			e.p.b.failures.handler(e.p.loop.Index(), &e.r, cause, true)
-		}
+		e.p.b.failures.handler(e.p.loop.Index(), &e.call.r, cause, true)
 		e.fail(500)
 	}
 	e.w.ended = true
@@ -55,20 +58,20 @@ func (e *blockingExchange) finish() {
 		if status == 413 {
 			cause = causeBodyLarge
 		}
-		e.p.b.failures.refused(status, cause, &e.head, e.remoteAddr())
+		e.p.b.failures.refused(status, cause, &e.head, addrText(e.remote))
 		e.fail(status)
 		return
 	}
-	if e.w.err != nil {
+	if e.w.err != nil && e.w.fault == "" {
 		e.fail(500)
 		return
 	}
-	if !e.w.finish() {
-		e.p.b.failures.handler(e.p.loop.Index(), &e.r, e.w.cause(), false)
+	if !e.call.w.finish() {
+		e.p.b.failures.handler(e.p.loop.Index(), &e.call.r, e.call.w.cause(), false)
 		e.fail(500)
 		return
 	}
-	if e.handOver(&e.w, true, true) != nil {
+	if e.handOver(&e.call.w, true, true) != nil {
 		e.fail(500)
 	}
 }
@@ -90,15 +93,34 @@ func (e *blockingExchange) refusal() int {
 	return 400
 }
 
-// fail ends the exchange without a response, or without the rest of it.
+// fail ends the exchange without a response. If a part of one was passed to the loop, the handler may count on its being sent,
+// so the peer must not get another response: the connection is reset.
 func (e *blockingExchange) fail(status int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.begun {
+		e.endWith(backend.EndReset, 0)
+	} else {
+		e.endWith(0, status)
+	}
+}
+
+// abort resets the connection, as the handler wants it.
+func (e *blockingExchange) abort() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.endWith(backend.EndReset, 0)
+}
+
+// endWith makes the loop end the exchange without the rest of a response. The caller holds e.mu.
+func (e *blockingExchange) endWith(end backend.End, failed int) {
 	if e.gone {
 		return
 	}
 	e.ended = true
-	e.failed = status
+	if !e.whole {
+		e.end, e.failed = end, failed
+	}
 	e.p.notify(e)
 }
 
@@ -124,6 +146,8 @@ func (e *blockingExchange) handOver(w *Response, data, last bool) error {
 	}
 	if last {
 		e.ended, e.end = true, w.end
+	} else if data && e.inEnd && w.whole() {
+		e.whole, e.end = true, w.end
 	}
 	e.p.notify(e)
 	return nil
@@ -131,7 +155,7 @@ func (e *blockingExchange) handOver(w *Response, data, last bool) error {
 
 // swapParts swaps the part of w and the empty one of the loop. After the last part, w needs none.
 func (e *blockingExchange) swapParts(w *Response, data, last bool) {
-	e.outFinal = w.headOut
+	e.begun = e.begun || w.headOut
 	if e.out == nil && !last {
 		e.out = e.p.b.parts.Get().(*part)
 	}
@@ -160,10 +184,10 @@ func (e *blockingExchange) read(p []byte) (int, error) {
 	defer e.mu.Unlock()
 	for {
 		switch {
-		case e.gone:
-			return 0, ErrGone
 		case e.ended:
 			return 0, ErrEnded
+		case e.gone:
+			return 0, ErrGone
 		case len(p) == 0:
 			return 0, nil
 		case e.in != nil && e.in.n > 0:
@@ -200,14 +224,24 @@ func (e *blockingExchange) context() context.Context {
 	defer e.mu.Unlock()
 	if e.ctx == nil {
 		e.ctx, e.cancel = context.WithCancel(context.Background())
-		if e.gone || e.ended {
+		if e.gone || e.ended || e.peerEnd {
 			e.cancel()
 		}
 	}
 	return e.ctx
 }
 
-func (e *blockingExchange) remoteAddr() string { return addrText(e.remote) }
+func (e *blockingExchange) addrs() (local, remote netip.AddrPort) { return e.local, e.remote }
+
+// trailerSection implements Request.Trailers.
+func (e *blockingExchange) trailerSection() []byte {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.inEnd || e.in != nil && e.in.n > 0 {
+		return nil
+	}
+	return e.trailer
+}
 
 // The following methods implement output.
 func (e *blockingExchange) date() []byte {
@@ -227,10 +261,21 @@ func (e *blockingExchange) full(w *Response) error {
 
 func (e *blockingExchange) flush(w *Response) error {
 	if w.headOut && len(w.data) == 0 {
-		return nil
+		return e.nothing(w)
 	}
 	w.seal(false)
 	return e.handOver(w, true, false)
+}
+
+// nothing is called in place of handOver when there is nothing to pass on. A handler whose output is dropped learns in this
+// way that the connection is gone.
+func (e *blockingExchange) nothing(w *Response) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.gone {
+		w.err = ErrGone
+	}
+	return w.err
 }
 
 func (e *blockingExchange) passPrefix(w *Response) error { return e.handOver(w, false, false) }

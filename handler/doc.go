@@ -6,7 +6,7 @@
 // A [Handler] has one method, Serve, which gets a [Response] and a [Request]. Two backends call it:
 //
 //   - [OnLoop] calls it on the event loop, within Start or when the request body is complete. The handler must not
-//     block. Nothing is allocated per exchange; the responses of a turn are passed on together at its end.
+//     block. No memory is allocated per exchange but 16 bytes; the responses of a turn are passed on together at its end.
 //   - [Blocking] calls it on a goroutine. Both bodies are streamed through bounded buffers. The goroutine waits for the
 //     peer where necessary; the loop never waits for the goroutine.
 //
@@ -14,8 +14,8 @@
 //
 // # Ownership
 //
-// A Request, a Response, and all slices that they return are valid until Serve returns. OnLoop keeps one of each per
-// loop; Blocking creates them for each exchange. Buffers that are reused for other exchanges are returned only when both
+// A Request, a Response, and all slices that they return are valid until Serve returns. After that the methods of a Response
+// return ErrEnded; the slices may contain anything. Buffers that are reused for other exchanges are returned only when both
 // the loop and the handler have finished with the exchange.
 //
 // # Limits

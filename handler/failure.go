@@ -92,6 +92,7 @@ func isAbort(cause any) bool { return cause == http.ErrAbortHandler }
 const (
 	causeShort    = "response body shorter than its Content-Length"
 	causeTooLarge = "response too large for the loop"
+	causeSwitch   = "status 101 without Hijack, which is not supported"
 )
 
 // Causes that are logged if a request does not reach its handler, or cannot be read by it.
@@ -103,8 +104,8 @@ const (
 
 // cause returns why finish returned false.
 func (w *Response) cause() string {
-	if w.short() {
+	if w.fault == "" {
 		return causeShort
 	}
-	return causeTooLarge
+	return w.fault
 }

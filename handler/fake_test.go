@@ -150,6 +150,8 @@ type fakeConn struct {
 	over      bool
 	done      bool
 	cancelled bool
+	complete  bool
+	left      bool
 	lastSeen  bool // all bytes that were offered with last were taken
 	end       backend.End
 	failed    int
@@ -197,6 +199,21 @@ func (c *fakeConn) Output(a, b []byte, last bool) int {
 func (c *fakeConn) Done(end backend.End) {
 	c.check("Done")
 	c.over, c.done, c.end = true, true, end
+}
+
+func (c *fakeConn) Complete(running backend.Running, end backend.End) {
+	c.check("Complete")
+	if running != c.running {
+		c.t.Error("Complete for another exchange")
+	}
+	c.over, c.complete, c.end = true, true, end
+}
+
+func (c *fakeConn) Left(running backend.Running) {
+	if !c.complete || c.left || c.cancelled || running != c.running {
+		c.t.Errorf("Left: complete %v, left %v, cancelled %v", c.complete, c.left, c.cancelled)
+	}
+	c.left = true
 }
 
 func (c *fakeConn) Failed(status int, retryAfter time.Duration) {

@@ -11,7 +11,8 @@ import (
 // Serve may use w and r, and all slices that r returns, until it returns.
 //
 // The default status of a response is 200. A panic is logged with its stack; the peer gets a 500, or the connection is
-// reset if part of the response was sent. A panic with http.ErrAbortHandler has the same effect, without a log line.
+// reset if part of the response was passed on. A panic with http.ErrAbortHandler resets the connection, without a log
+// line.
 type Handler interface {
 	Serve(w *Response, r *Request)
 }
@@ -38,6 +39,9 @@ type Config struct {
 	// QueueTimeout is how long an exchange may wait. The default is 10 s; a negative value means no limit. An exchange
 	// that waits longer is answered with 503 and a Retry-After field.
 	QueueTimeout time.Duration
+	// GoneAfter is how long an exchange must have waited until it leaves the queue because its peer has sent its FIN. The
+	// default is 100 ms; a negative value means never. Its connection is closed, without an answer.
+	GoneAfter time.Duration
 	// Window is how many bytes of a request body are read ahead of a blocking handler. The default is 64 KiB. The peer
 	// has to wait when the window is full.
 	Window int
@@ -58,11 +62,14 @@ func (c Config) window() int          { return max(intOr(c.Window, 64<<10), 1) }
 func (c Config) partMax() int         { return max(intOr(c.PartMax, 32<<10), 1) }
 func (c Config) logger() *slog.Logger { return loggerOr(c.Logger) }
 
-func (c Config) queueTimeout() time.Duration {
-	if c.QueueTimeout == 0 {
-		return 10 * time.Second
+func (c Config) queueTimeout() time.Duration { return durationOr(c.QueueTimeout, 10*time.Second) }
+func (c Config) goneAfter() time.Duration    { return durationOr(c.GoneAfter, 100*time.Millisecond) }
+
+func durationOr(d, def time.Duration) time.Duration {
+	if d == 0 {
+		return def
 	}
-	return max(c.QueueTimeout, 0)
+	return max(d, 0)
 }
 
 func intOr(n, def int) int {

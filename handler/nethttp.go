@@ -4,9 +4,16 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"log"
+	"log/slog"
+	"maps"
+	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
+
+	"moonbridge/httpparse"
 )
 
 // HTTP makes a Handler from a net/http handler. It is meant for Blocking. It also works with OnLoop if h does not
@@ -14,18 +21,46 @@ import (
 //
 // It differs from net/http's own server as follows. There is no Hijack, and http.MaxBytesReader does not close the
 // connection. Read and write deadlines, Flush and full duplex work, including through http.ResponseController.
-// RemoteAddr is empty on a Unix socket. The context has none of http.Server's values, and it is not cancelled when the
-// peer only stops sending (see Request.Context). Interim responses are not sent to HTTP/1.0 peers.
-func HTTP(h http.Handler) Handler { return &httpHandler{h} }
+// RemoteAddr is empty on a Unix socket. The context is cancelled when the peer has finished sending (see
+// Request.Context). Interim responses are not sent to HTTP/1.0 peers. WriteHeader(101) is logged and answered with 500.
+//
+// Like that of net/http, the context of a request has the values http.ServerContextKey and http.LocalAddrContextKey. The
+// http.Server serves nothing; its Handler is h, and its ErrorLog leads to the Logger of the Config. httputil.ReverseProxy
+// breaks a response off only if it finds a server in the context.
+func HTTP(h http.Handler) Handler { return newHTTPHandler(h, nil) }
 
-type httpHandler struct{ h http.Handler }
+type httpHandler struct {
+	h      http.Handler
+	server *http.Server
+}
+
+// newHTTPHandler returns a handler whose server logs to l, or to slog.Default() if l is nil.
+func newHTTPHandler(h http.Handler, l *slog.Logger) *httpHandler {
+	return &httpHandler{h, &http.Server{Handler: h, ErrorLog: log.New(errorLog{l}, "", 0)}}
+}
+
+// withLogger returns h with the logger of a Config, if it is a handler for net/http.
+func withLogger(h Handler, l *slog.Logger) Handler {
+	if a, ok := h.(*httpHandler); ok {
+		return newHTTPHandler(a.h, l)
+	}
+	return h
+}
+
+// errorLog makes records of the lines that handlers for net/http write to the server's ErrorLog.
+type errorLog struct{ to *slog.Logger }
+
+func (l errorLog) Write(line []byte) (int, error) {
+	loggerOr(l.to).Error(strings.TrimRight(string(line), "\n"))
+	return len(line), nil
+}
 
 // Serve calls the net/http handler.
 func (a *httpHandler) Serve(w *Response, r *Request) {
 	if r.Asterisk() {
 		return // like http.Server, which answers OPTIONS * itself by default
 	}
-	req, ok := newHTTPRequest(r)
+	req, ok := a.request(r)
 	if !ok {
 		w.Error(400)
 		return
@@ -35,9 +70,9 @@ func (a *httpHandler) Serve(w *Response, r *Request) {
 	hw.finish()
 }
 
-// newHTTPRequest makes a net/http request, which shares no memory with r except the body. ok is false if net/url cannot
-// parse the target.
-func newHTTPRequest(r *Request) (req *http.Request, ok bool) {
+// request makes a net/http request, which shares no memory with r except the body. ok is false if net/url cannot parse the
+// target.
+func (a *httpHandler) request(r *Request) (req *http.Request, ok bool) {
 	raw := string(r.head.Raw) // all strings of the request are substrings of this one
 	target := raw[r.head.Target.Off:][:r.head.Target.Len]
 	u, err := url.ParseRequestURI(target)
@@ -62,21 +97,55 @@ func newHTTPRequest(r *Request) (req *http.Request, ok bool) {
 	if r.Minor() == 0 {
 		req.Proto = "HTTP/1.0"
 	}
+	if r.head.Chunked {
+		req.TransferEncoding = []string{"chunked"}
+		req.Trailer = announcedTrailer(header)
+	}
+	req = req.WithContext(a.context(r))
 	switch {
 	case r.ContentLength() == 0:
 	case r.src == nil:
 		// net/http lets a handler keep reading in its own goroutine, which may outlive the loop's view.
-		req.Body = io.NopCloser(bytes.NewReader(bytes.Clone(r.body)))
+		body := &httpBody{Reader: bytes.NewReader(bytes.Clone(r.body)), req: req}
+		if r.trailer != nil {
+			body.trailer = bytes.Clone(r.trailer)
+		}
+		req.Body = body
 	default:
-		req.Body = httpBody{r.src}
-	}
-	if r.head.Chunked {
-		req.TransferEncoding = []string{"chunked"}
-	}
-	if ctx := r.Context(); ctx != context.Background() {
-		req = req.WithContext(ctx)
+		req.Body = &httpBody{Reader: sourceReader{r.src}, src: r.src, req: req}
 	}
 	return req, true
+}
+
+// httpContext is the context of a request, with the values that net/http's own server gives it.
+type httpContext struct {
+	context.Context
+	server *http.Server
+	local  netip.AddrPort
+}
+
+func (a *httpHandler) context(r *Request) context.Context {
+	local, _ := r.addrs()
+	return &httpContext{r.Context(), a.server, local}
+}
+
+// Value returns the server, the local address, or a value of the context within.
+func (c *httpContext) Value(key any) any {
+	switch key {
+	case http.ServerContextKey:
+		return c.server
+	case http.LocalAddrContextKey:
+		return netAddr(c.local)
+	}
+	return c.Context.Value(key)
+}
+
+// netAddr returns an address as a net.Addr. One that is not valid is that of a Unix socket.
+func netAddr(a netip.AddrPort) net.Addr {
+	if !a.IsValid() {
+		return &net.UnixAddr{Net: "unix"}
+	}
+	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(a.Addr().Unmap(), a.Port()))
 }
 
 // httpHeader returns the host and the header fields, without the fields that net/http keeps elsewhere.
@@ -104,12 +173,60 @@ func httpHeader(r *Request, raw string) (header http.Header, host string) {
 }
 
 // httpBody is the request body for net/http.
-type httpBody struct{ src source }
+type httpBody struct {
+	io.Reader
+	src     source // nil: on the loop
+	trailer []byte // on the loop
+	req     *http.Request
+}
 
-func (b httpBody) Read(p []byte) (int, error) { return b.src.read(p) }
+// Read reads. At the end of the body it fills req.Trailer, as net/http does.
+func (b *httpBody) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if err == io.EOF && b.req.TransferEncoding != nil {
+		b.addTrailer()
+	}
+	return n, err
+}
+
+func (b *httpBody) addTrailer() {
+	section := b.trailer
+	if b.src != nil {
+		section = b.src.trailerSection()
+	}
+	added := make(http.Header)
+	for name, value := range httpparse.TrailerFields(section) {
+		added.Add(string(name), string(value))
+	}
+	if len(added) > 0 && b.req.Trailer == nil {
+		b.req.Trailer = make(http.Header)
+	}
+	maps.Copy(b.req.Trailer, added)
+}
 
 // Close does nothing: the engine deals with unread bytes.
-func (b httpBody) Close() error { return nil }
+func (b *httpBody) Close() error { return nil }
+
+// sourceReader makes a Reader of a source.
+type sourceReader struct{ source }
+
+func (r sourceReader) Read(p []byte) (int, error) { return r.read(p) }
+
+// announcedTrailer moves the Trailer field of a request into the map that its trailer fields will be in.
+func announcedTrailer(header http.Header) http.Header {
+	names := trailerNames(header)
+	if len(names) == 0 {
+		return nil
+	}
+	delete(header, "Trailer")
+	announced := make(http.Header, len(names))
+	for _, name := range names {
+		if name != "" && httpparse.InTrailer([]byte(name)) {
+			announced[name] = nil
+		}
+	}
+	return announced
+}
 
 // trailerNames returns the canonical names in the Trailer fields of header.
 func trailerNames(header http.Header) (names []string) {

@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
+	"net/netip"
 	"net/url"
 	"os"
 	"slices"
@@ -79,6 +80,23 @@ func differentialMux() http.Handler {
 		w.Write([]byte("a"))
 		w.(http.Flusher).Flush()
 		w.Write([]byte("b"))
+	})
+	handle("typed-304", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/plain")
+		w.Header().Set("Content-Length", "5")
+		w.Header().Set("ETag", `"x"`)
+		w.WriteHeader(304)
+	})
+	handle("upgrade", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Upgrade", "TLS/1.0")
+		w.Header().Set("Connection", "Upgrade")
+		w.WriteHeader(426)
+		w.Write([]byte("x"))
+	})
+	handle("trailer", func(w http.ResponseWriter, r *http.Request) {
+		before := fmt.Sprint(r.Trailer, r.Header["Trailer"])
+		io.ReadAll(r.Body)
+		fmt.Fprint(w, before, r.Trailer)
 	})
 	for _, status := range []int{204, 304, 299, 700} {
 		handle(fmt.Sprint("status-", status), func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(status) })
@@ -159,7 +177,7 @@ func TestHTTPLikeNetHTTP(t *testing.T) {
 	for _, path := range []string{
 		"nothing", "hello", "html", "type", "no-type", "encoded", "no-date", "error", "redirect", "cookie", "late", "length",
 		"close", "large", "flush", "split", "timeout", "status-204", "status-304", "status-299", "status-700",
-		"write-204", "write-299", "write-304", "missing", "path/a%20b", "files/f.txt", "files/",
+		"write-204", "write-299", "write-304", "typed-304", "missing", "path/a%20b", "files/f.txt", "files/",
 	} {
 		for _, method := range []string{"GET", "HEAD"} {
 			add(method+" /"+path+" HTTP/1.1\nHost: a\n\n", "")
@@ -173,6 +191,7 @@ func TestHTTPLikeNetHTTP(t *testing.T) {
 	add("GET /hints HTTP/1.1\nHost: a\n\n", "")
 	add("HEAD /hints HTTP/1.1\nHost: a\n\n", "")
 	add("GET /trailers HTTP/1.1\nHost: a\n\n", "")
+	add("GET /upgrade HTTP/1.1\nHost: a\n\n", "")
 	add("GET /request?a=b&c=%20 HTTP/1.1\nHost: h:80\nx-a: 1\nX-A: 2\nCookie: c=d\nConnection: keep-alive, x\n\n", "")
 	add("GET http://other/request HTTP/1.1\nHost: h\n\n", "")
 	add("GET /request HTTP/1.0\nHost: h\n\n", "")
@@ -347,6 +366,95 @@ func TestHTTPChunkedRequest(t *testing.T) {
 	}
 }
 
+// Trailer fields are in the map when the body has been read: those that were announced, which the map names before, and others.
+func TestHTTPRequestTrailer(t *testing.T) {
+	const section = "Sum: 1\r\nOther: 2\r\nsum: 3\r\nHost: evil\r\nContent-Length: 7\r\nAuthorization: evil\r\n\r\n"
+	for name, make := range map[string]func(Handler) backend.Backend{
+		"loop":     OnLoop,
+		"blocking": func(h Handler) backend.Backend { return Blocking(h, 1) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, c := range []struct{ announced, section, before, after string }{
+				{"Trailer: Sum, Missing, Host\n", section, "map[Missing:[] Sum:[]]", "map[Missing:[] Other:[2] Sum:[1 3]]"},
+				{"", section, "map[]", "map[Other:[2] Sum:[1 3]]"},
+				{"Trailer: Sum\n", "", "map[Sum:[]]", "map[Sum:[]]"},
+				{"", "", "map[]", "map[]"},
+			} {
+				b := attach(t, make(HTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					fmt.Fprint(w, r.Trailer, r.Header["Trailer"])
+					body, err := io.ReadAll(r.Body)
+					fmt.Fprintf(w, " %s %v %v", body, err, r.Trailer)
+				}))))
+				x := b.start(-1, "POST / HTTP/1.1\nHost: a\nTransfer-Encoding: chunked\n"+c.announced+"\n", "", true)
+				x.send([]byte("abc"))
+				b.turn(func() {
+					if c.section != "" {
+						x.running.(backend.Trailered).BodyTrailer([]byte(c.section))
+					}
+					x.running.BodyEnd()
+				})
+				b.until("the end", func() bool { return x.over })
+				if _, body := x.response("POST"); body != c.before+" [] abc <nil> "+c.after {
+					t.Errorf("got %q", body)
+				}
+			}
+		})
+	}
+}
+
+// A handler can tell that a server serves it, and where.
+func TestHTTPContextValues(t *testing.T) {
+	var lines logLines
+	c := Config{Logger: slog.New(&lines)}
+	for name, make := range map[string]func(Handler) backend.Backend{
+		"loop":     c.OnLoop,
+		"blocking": func(h Handler) backend.Backend { return c.Blocking(h, 1) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			type own struct{}
+			b := attach(t, make(HTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				server, _ := r.Context().Value(http.ServerContextKey).(*http.Server)
+				local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+				if server == nil || server.Handler == nil || local == nil || r.Context().Value(own{}) != nil {
+					t.Fatalf("server %v, address %v", server, local)
+				}
+				server.ErrorLog.Print("from the handler")
+				ctx, cancel := context.WithCancel(context.WithValue(r.Context(), own{}, 1))
+				cancel()
+				fmt.Fprint(w, local.Network(), local, ctx.Err(), ctx.Value(own{}))
+			}))))
+			if _, body := b.exchange(get11, "").response("GET"); body != "tcp192.0.2.9:80 context canceled 1" {
+				t.Errorf("got %q", body)
+			}
+			lines.expect(t, 1, "from the handler")
+			lines = logLines{}
+		})
+	}
+	if a := netAddr(netip.AddrPort{}); a.Network() != "unix" {
+		t.Errorf("the address of a Unix socket: %v", a)
+	}
+}
+
+// Without Hijack a connection cannot be switched to another protocol.
+func TestHTTPSwitchingProtocols(t *testing.T) {
+	var lines logLines
+	b := httpOver(t, Config{Logger: slog.New(&lines)}, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Upgrade", "x")
+		w.WriteHeader(101)
+		if _, err := w.Write([]byte("x")); err == nil {
+			t.Error("written")
+		}
+		if err := http.NewResponseController(w).Flush(); err == nil {
+			t.Error("flushed")
+		}
+		w.WriteHeader(200)
+	})
+	if c := b.exchange(get11, ""); c.outcome() != "failed 500" || len(c.out) > 0 {
+		t.Errorf("%s %q", c.outcome(), c.out)
+	}
+	lines.expect(t, 1, causeSwitch)
+}
+
 // The context of the request ends when the peer is gone.
 func TestHTTPContext(t *testing.T) {
 	heard := make(chan error)
@@ -401,7 +509,7 @@ func TestHTTPWriteDeadline(t *testing.T) {
 	})
 	c := b.start(20, get11, "", false)
 	b.until("the end", func() bool { return c.over })
-	if c.outcome() != "failed 500" {
+	if c.outcome() != "reset" {
 		t.Error(c.outcome())
 	}
 }
@@ -453,7 +561,7 @@ func TestHTTPOnLoop(t *testing.T) {
 	if res, body := c.response("POST"); body != "abc" || res.ContentLength != 3 {
 		t.Errorf("got %q", c.text())
 	}
-	control := http.NewResponseController(&httpWriter{w: new(Response)})
+	control := http.NewResponseController(&httpWriter{w: &Response{endedResponse}})
 	if err := control.SetReadDeadline(time.Now()); !errors.Is(err, http.ErrNotSupported) {
 		t.Errorf("got %v", err)
 	}
@@ -462,12 +570,11 @@ func TestHTTPOnLoop(t *testing.T) {
 	}
 }
 
-// Statuses that handlers must not send: a number without three digits is a mistake, and 100 and 101 are ignored.
+// Statuses that handlers must not send: a number without three digits is a mistake, and 100 is ignored.
 func TestHTTPStatuses(t *testing.T) {
 	var lines logLines
 	b := httpOver(t, Config{Logger: slog.New(&lines)}, func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(100)
-		w.WriteHeader(101)
 		if r.Method == "PUT" {
 			w.WriteHeader(1000)
 		}

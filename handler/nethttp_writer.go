@@ -28,11 +28,15 @@ func (hw *httpWriter) WriteHeader(status int) {
 	if hw.wrote {
 		return
 	}
-	if status < 200 {
+	if status < 200 && status != http.StatusSwitchingProtocols {
 		hw.interim(status)
 		return
 	}
 	hw.wrote = true
+	if status == http.StatusSwitchingProtocols {
+		hw.w.fail(causeSwitch)
+		return
+	}
 	if hw.w.SetStatus(status) != nil {
 		return // the exchange is over
 	}
@@ -44,7 +48,7 @@ func (hw *httpWriter) WriteHeader(status int) {
 }
 
 // interim sends an interim response with the current fields of the map. The server sends 100 itself, on the first read
-// of the body; 101 would need Hijack.
+// of the body.
 func (hw *httpWriter) interim(status int) {
 	if status < 102 {
 		return
@@ -75,6 +79,9 @@ func (hw *httpWriter) setFields(interim bool) {
 		}
 		if interim && (name == "Content-Length" || name == "Connection") {
 			continue // RFC 9110 §8.6
+		}
+		if hw.w.status == http.StatusNotModified && (name == "Content-Length" || name == "Content-Type") {
+			continue // as in net/http (RFC 9110 §15.4.5)
 		}
 		for _, value := range hw.header[name] {
 			hw.w.Add(name, oneLine(value))

@@ -7,14 +7,16 @@ import (
 )
 
 // OnLoop returns a Backend that calls h on the loop. h must not block: while it runs, every other connection of the
-// loop waits. In return, nothing is allocated, copied, or passed between threads.
+// loop waits. In return, nothing is copied or passed between threads, and next to nothing is allocated.
 //
 // The handler is called when the whole request body has arrived. Its response is sent at the end of the turn, together
 // with all other responses of the turn.
 func OnLoop(h Handler) backend.Backend { return Config{}.OnLoop(h) }
 
 // OnLoop is like the function OnLoop, with the limits of c.
-func (c Config) OnLoop(h Handler) backend.Backend { return &onLoop{h: h, config: c} }
+func (c Config) OnLoop(h Handler) backend.Backend {
+	return &onLoop{h: withLogger(h, c.logger()), config: c}
+}
 
 type onLoop struct {
 	h      Handler
@@ -45,8 +47,9 @@ type onLoopBackend struct {
 
 	// Owned by the loop.
 	dates httpwrite.Date
-	w     Response        // of the running call
-	r     Request         // the same
+	w     responseState   // of the running call
+	r     requestState    // the same
+	calls []call          // for the next calls
 	head  part            // buffers of w
 	turn  []*loopExchange // started or completed in this turn, for EndTurn
 	bytes []byte          // their responses, in the same order
@@ -96,43 +99,67 @@ func (l *onLoopBackend) serve(e *loopExchange, head *httpparse.Head, body []byte
 	base := len(l.bytes)
 	l.head.prefix, l.head.data = l.head.prefix[:0], l.bytes
 	l.w.reset(head, &l.head, base, l.responseMax, l)
-	l.r = Request{head: head, listener: e.listener, x: e.x, body: body}
-	ok := l.callHandler()
-	l.r = Request{}
+	l.r = requestState{head: head, listener: e.listener, x: e.x, body: body, trailer: e.trailer}
+	end, failed := l.callHandler(l.nextCall())
+	l.r = requestState{}
 	l.bytes = l.head.data
-	if !ok {
+	if failed != 0 || end == backend.EndReset {
 		l.bytes = l.bytes[:base]
-		e.fail(500)
+		e.fail(failed)
 		return
 	}
 	e.state = loopAnswer
-	e.end = l.w.end
+	e.end = end
 	e.at, e.bodyLen = base, len(l.bytes)-base
 	l.bytes = append(l.bytes, l.head.prefix...)
 	e.headLen = len(l.head.prefix)
 }
 
-// callHandler calls the handler. It returns false if there is no response.
-func (l *onLoopBackend) callHandler() (ok bool) {
-	defer l.recoverPanic(&ok)
-	l.h.Serve(&l.w, &l.r)
-	if !l.w.finish() {
-		l.failures.handler(l.loop.Index(), &l.r, l.w.cause(), false)
-		return false
+// call is what a handler gets. Each exchange has its own, which is the reason why a handler that keeps it, in a goroutine for
+// example, cannot reach the exchanges that follow. What it refers to belongs to the loop, so a call is small.
+type call struct {
+	w Response
+	r Request
+}
+
+// callsAtOnce is how many calls are allocated together: 4 KiB.
+const callsAtOnce = 256
+
+func (l *onLoopBackend) nextCall() *call {
+	if len(l.calls) == 0 {
+		l.calls = make([]call, callsAtOnce)
 	}
-	return true
+	c := &l.calls[0]
+	l.calls = l.calls[1:]
+	c.w.responseState, c.r.requestState = &l.w, &l.r
+	return c
+}
+
+// end makes c useless for a handler that still has it.
+func (c *call) end() { c.w.responseState, c.r.requestState = endedResponse, endedRequest }
+
+// callHandler calls the handler. failed is the status if there is no response. With backend.EndReset there is none either.
+func (l *onLoopBackend) callHandler(c *call) (end backend.End, failed int) {
+	defer c.end()
+	defer l.recoverPanic(c, &end, &failed)
+	l.h.Serve(&c.w, &c.r)
+	if !c.w.finish() {
+		l.failures.handler(l.loop.Index(), &c.r, c.w.cause(), false)
+		return 0, 500
+	}
+	return c.w.end, 0
 }
 
 // recoverPanic is deferred by callHandler.
-func (l *onLoopBackend) recoverPanic(ok *bool) {
+func (l *onLoopBackend) recoverPanic(c *call, end *backend.End, failed *int) {
 	cause := recover()
-	if cause == nil {
-		return
-	}
-	*ok = false
-	l.w.ended = true
-	if !isAbort(cause) {
-		l.failures.handler(l.loop.Index(), &l.r, cause, true)
+	switch {
+	case cause == nil:
+	case isAbort(cause):
+		*end = backend.EndReset
+	default:
+		*failed = 500
+		l.failures.handler(l.loop.Index(), &c.r, cause, true)
 	}
 }
 
@@ -213,7 +240,7 @@ func (l *onLoopBackend) date() []byte { return l.dates.At(l.loop.Now()) }
 func (l *onLoopBackend) unread() bool { return false }
 
 func (l *onLoopBackend) full(w *Response) error {
-	w.broken = true
+	w.fault = causeTooLarge
 	return ErrResponseTooLarge
 }
 

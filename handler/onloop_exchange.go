@@ -1,6 +1,8 @@
 package handler
 
 import (
+	"bytes"
+
 	"moonbridge/httpparse"
 
 	"moonbridge/handler/backend"
@@ -27,10 +29,11 @@ type loopExchange struct {
 	listener int
 
 	// While the body is not complete.
-	head httpparse.Head
-	body []byte
+	head    httpparse.Head
+	body    []byte
+	trailer []byte
 
-	status int // loopFailed
+	status int // loopFailed; 0: reset
 
 	// loopAnswer: the body of the response is bodyLen bytes at l.bytes[at:], the head headLen bytes after it.
 	at, bodyLen, headLen int
@@ -42,7 +45,7 @@ type loopExchange struct {
 	next *loopExchange
 }
 
-// fail ends the exchange without a response.
+// fail ends the exchange without a response: with an error response of the engine, or with a reset if status is 0.
 func (e *loopExchange) fail(status int) {
 	e.state = loopFailed
 	e.status = status
@@ -66,7 +69,11 @@ func (e *loopExchange) settle() {
 	case loopFailed:
 		x, status := e.x, e.status
 		e.state = loopOver
-		x.Failed(status, 0)
+		if status == 0 {
+			x.Done(backend.EndReset)
+		} else {
+			x.Failed(status, 0)
+		}
 	case loopAnswer:
 		e.answer()
 	}
@@ -151,6 +158,9 @@ func (e *loopExchange) BodyCommit(n int) {
 	}
 }
 
+// BodyTrailer keeps the trailer section for the handler.
+func (e *loopExchange) BodyTrailer(section []byte) { e.trailer = bytes.Clone(section) }
+
 // BodyEnd runs the handler.
 func (e *loopExchange) BodyEnd() {
 	if e.state != loopBody {
@@ -172,6 +182,9 @@ func (e *loopExchange) BodyAbort(tooLarge bool) {
 	}
 	e.l.queue(e)
 }
+
+// PeerEnd does nothing: the handler is not waited for.
+func (e *loopExchange) PeerEnd() {}
 
 // Cancel drops the exchange: the connection is gone.
 func (e *loopExchange) Cancel() {

@@ -330,7 +330,11 @@ func TestOnLoopFailures(t *testing.T) {
 				}
 			})
 			b := attach(t, Config{ResponseMax: 100, Logger: slog.New(&log)}.OnLoop(h))
-			if x := b.exchange(get, ""); x.outcome() != "failed 500" || len(x.out) > 0 {
+			want := "failed 500"
+			if c.name == "abort" {
+				want = "reset"
+			}
+			if x := b.exchange(get, ""); x.outcome() != want || len(x.out) > 0 {
 				t.Errorf("%s %q", x.outcome(), x.out)
 			}
 			log.expect(t, c.lines, c.words...)
@@ -385,6 +389,8 @@ func (c *quietConn) Output(a, b []byte, last bool) int {
 	return len(a) + len(b)
 }
 func (c *quietConn) Done(backend.End)                      { c.done++ }
+func (c *quietConn) Complete(backend.Running, backend.End) {}
+func (c *quietConn) Left(backend.Running)                  {}
 func (c *quietConn) Failed(int, time.Duration)             {}
 func (c *quietConn) BodyRoom()                             {}
 func (c *quietConn) BodyWanted()                           {}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"iter"
+	"net/netip"
 
 	"moonbridge/handler/backend"
 	"moonbridge/httpparse"
@@ -11,23 +12,46 @@ import (
 
 // Request is a request as seen by a Handler. It is an io.Reader of the request body.
 //
-// All slices that it returns are read-only views and are valid until Serve returns.
-type Request struct {
+// All slices that it returns are read-only views and are valid until Serve returns. After that, a Request of OnLoop is empty,
+// and Read returns ErrEnded.
+type Request struct{ *requestState }
+
+// requestState is what a Request refers to until Serve returns.
+type requestState struct {
 	head     *httpparse.Head
 	listener int
 
-	x    backend.Exchange // on the loop: for the address
-	body []byte           // on the loop: the whole body
-	off  int              // how many bytes of body were read
-	src  source           // elsewhere: where the body comes from
+	x       backend.Exchange // on the loop: for the addresses
+	body    []byte           // on the loop: the whole body
+	trailer []byte           // on the loop: the trailer section
+	off     int              // how many bytes of body were read
+	src     source           // elsewhere: where the body comes from
 }
+
+// endedRequest is the state of each Request of OnLoop after Serve.
+var endedRequest = &requestState{head: new(httpparse.Head), src: endedSource{}}
 
 // source provides what a Request outside the loop does not hold itself.
 type source interface {
 	read(p []byte) (int, error)
+	trailerSection() []byte
 	context() context.Context
-	remoteAddr() string
+	addrs() (local, remote netip.AddrPort)
 }
+
+// endedSource is the source of endedRequest.
+type endedSource struct{}
+
+func (endedSource) read([]byte) (int, error)              { return 0, ErrEnded }
+func (endedSource) trailerSection() []byte                { return nil }
+func (endedSource) context() context.Context              { return endedContext }
+func (endedSource) addrs() (local, remote netip.AddrPort) { return local, remote }
+
+var endedContext = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
 
 // Method returns the method as sent. It is case-sensitive (RFC 9110 §9.1).
 func (r *Request) Method() []byte { return r.head.Bytes(r.head.Method) }
@@ -89,19 +113,24 @@ func (r *Request) Listener() int { return r.listener }
 // RemoteAddr returns the client's address and port as text, in the form of http.Request.RemoteAddr, or "" on a Unix
 // socket.
 func (r *Request) RemoteAddr() string {
-	if r.src != nil {
-		return r.src.remoteAddr()
-	}
-	_, remote := r.x.Addrs()
+	_, remote := r.addrs()
 	return addrText(remote)
+}
+
+func (r *Request) addrs() (local, remote netip.AddrPort) {
+	if r.src != nil {
+		return r.src.addrs()
+	}
+	return r.x.Addrs()
 }
 
 // Context returns a context that is cancelled when the exchange is over or its connection is gone. On the loop it is
 // never cancelled, since neither can happen while Serve runs.
 //
-// A peer that only stops sending is not gone: it may have closed one direction and be waiting for its answer. A peer
-// that has closed both directions looks the same until something is sent to it. So a handler that waits for a long time
-// and wants to know should write and flush something from time to time.
+// It is also cancelled when the peer has finished sending (FIN): most peers have closed the connection then. One that has
+// closed its sending side only, and waits for the response, looks the same: what Serve writes is still sent. With
+// engine.PeerEndWait the context lasts until the peer resets the connection, or something that was sent to it has not
+// arrived. A handler that waits for a long time then learns of its end by writing and flushing something from time to time.
 func (r *Request) Context() context.Context {
 	if r.src != nil {
 		return r.src.context()
@@ -122,6 +151,20 @@ func (r *Request) Read(p []byte) (int, error) {
 	n := copy(p, r.body[r.off:])
 	r.off += n
 	return n, nil
+}
+
+// Trailers returns an iterator over the trailer fields of a chunked body (RFC 9110 §6.5), in order of arrival: the name as
+// sent, and the value. There are none before Read has returned io.EOF. Fields that must not be in a trailer section, such as
+// Content-Length, Host and Authorization, are left out. The section is at most 8 KiB long; a longer one makes the body
+// incomplete.
+func (r *Request) Trailers() iter.Seq2[[]byte, []byte] {
+	if r.src != nil {
+		return httpparse.TrailerFields(r.src.trailerSection())
+	}
+	if r.off < len(r.body) {
+		return httpparse.TrailerFields(nil)
+	}
+	return httpparse.TrailerFields(r.trailer)
 }
 
 // Body returns the rest of the body, or ErrBodyTooLarge if that is more than max bytes. It also returns errors of Read.

@@ -15,8 +15,14 @@ import (
 // always sent after Serve returns.
 //
 // The server sends Content-Length, Transfer-Encoding, Connection and Date itself. A handler may still set
-// Content-Length, which is then enforced, Date, and Connection: close.
-type Response struct {
+// Content-Length, which is then enforced, Date, Connection: close, and, next to an Upgrade field, Connection: Upgrade.
+//
+// After Serve, all methods return ErrEnded.
+type Response struct{ *responseState }
+
+// responseState is what a Response refers to until Serve returns. Only a Response of Blocking keeps it for ever: that of OnLoop
+// is used again for other exchanges.
+type responseState struct {
 	// From the request.
 	minor      uint8
 	isHead     bool
@@ -29,17 +35,17 @@ type Response struct {
 	length   int64  // the Content-Length that was set, or -1
 	dated    bool   // fields has a Date
 	close    bool   // Connection: close was set
+	upgrade  bool   // Connection: Upgrade was set
 	sniff    func([]byte) string
 
 	// Progress.
-	interim bool        // an interim response was sent
 	headOut bool        // the head was built
 	ended   bool        // Serve has returned
 	chunked bool        // with headOut
 	end     backend.End // with headOut
 	written int64       // bytes of body that the handler has written
 	err     error       // why no more bytes can be passed on; permanent
-	broken  bool        // the body did not fit and is incomplete
+	fault   string      // why the response is invalid, for the log
 
 	// Bytes that are not passed on yet. The body starts at part.data[base].
 	*part
@@ -69,9 +75,12 @@ type output interface {
 // handler that adds fields in an endless loop.
 const fieldsMax = 256 << 10
 
+// endedResponse is the state of each Response of OnLoop after Serve.
+var endedResponse = &responseState{ended: true}
+
 // reset makes w the response to a request. It reuses the buffers of w.
-func (w *Response) reset(head *httpparse.Head, p *part, base, dataMax int, out output) {
-	*w = Response{
+func (w *responseState) reset(head *httpparse.Head, p *part, base, dataMax int, out output) {
+	*w = responseState{
 		minor:      head.Minor,
 		isHead:     head.IsHead,
 		persistent: head.Persistent,
@@ -112,8 +121,8 @@ func (w *Response) changeable() error {
 }
 
 // Add adds a field line. Blanks around the value are removed. Errors are httpwrite.ErrFieldName,
-// httpwrite.ErrFieldValue, ErrFieldReserved (for Transfer-Encoding, and for Connection options other than close and
-// keep-alive), ErrLength (for a Content-Length smaller than the body so far), ErrFieldsTooLarge, ErrHeadSent and
+// httpwrite.ErrFieldValue, ErrFieldReserved (for Transfer-Encoding, and for Connection options other than close,
+// keep-alive and Upgrade), ErrLength (for a Content-Length smaller than the body so far), ErrFieldsTooLarge, ErrHeadSent and
 // ErrEnded.
 func (w *Response) Add(name, value string) error {
 	if err := w.changeable(); err != nil {
@@ -163,7 +172,7 @@ func (w *Response) Del(name string) error {
 	case httpparse.EqualFold(name, "Content-Length"):
 		w.length = -1
 	case httpparse.EqualFold(name, "Connection"):
-		w.close = false
+		w.close, w.upgrade = false, false
 	case httpparse.EqualFold(name, "Date"):
 		w.dated = false
 	}
@@ -202,17 +211,19 @@ func (w *Response) setLength(value string) error {
 }
 
 func (w *Response) setConnection(value string) error {
-	closing := false
+	closing, upgrade := false, false
 	list := httpparse.NewList(bytesOf(value))
 	for option, ok := list.Next(); ok; option, ok = list.Next() {
 		switch {
 		case httpparse.EqualFold(option, "close"):
 			closing = true
+		case httpparse.EqualFold(option, "Upgrade"):
+			upgrade = true
 		case !httpparse.EqualFold(option, "keep-alive"):
 			return ErrFieldReserved
 		}
 	}
-	w.close = w.close || closing
+	w.close, w.upgrade = w.close || closing, w.upgrade || upgrade
 	return nil
 }
 
@@ -257,7 +268,6 @@ func (w *Response) Interim(status int) error {
 	}
 	h := httpwrite.Head{Status: status, Fields: w.fields, Length: httpwrite.LengthNone}
 	w.prefix = h.Append(w.prefix)
-	w.interim = true
 	return w.out.passPrefix(w)
 }
 
@@ -298,6 +308,9 @@ func (w *Response) Write(p []byte) (int, error) {
 		return 0, ErrLength
 	}
 	if w.headOut && w.isHead {
+		if err := w.out.flush(w); err != nil {
+			return 0, err
+		}
 		w.written += int64(len(p))
 		return len(p), nil
 	}
@@ -347,5 +360,12 @@ func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)
 // clearFields removes all fields that were set.
 func (w *Response) clearFields() {
 	w.fields = w.fields[:0]
-	w.length, w.dated, w.close = -1, false, false
+	w.length, w.dated, w.close, w.upgrade = -1, false, false, false
+}
+
+// fail makes the response invalid: nothing more of it is passed on, and the exchange ends with an error that names the cause.
+func (w *Response) fail(cause string) {
+	if w.changeable() == nil {
+		w.fault, w.err = cause, ErrStatus
+	}
 }

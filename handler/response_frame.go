@@ -1,9 +1,11 @@
 package handler
 
 import (
+	"bytes"
 	"strconv"
 
 	"moonbridge/handler/backend"
+	"moonbridge/httpparse"
 	"moonbridge/httpwrite"
 )
 
@@ -51,6 +53,7 @@ func (w *Response) buildHead(whole bool) {
 		Length:    length,
 		Close:     !persistent,
 		KeepAlive: persistent && w.minor == 0,
+		Upgrade:   w.upgrade && w.has("Upgrade"), // RFC 9110 §7.8: an option without its field says nothing
 	}
 	if !w.dated {
 		h.Date = w.out.date()
@@ -88,11 +91,26 @@ func (w *Response) framing(whole bool) (length int64, delimited bool) {
 // the body is incomplete or does not match its Content-Length; there is then nothing to send.
 func (w *Response) finish() bool {
 	w.ended = true
-	if w.broken || w.short() {
+	if w.fault != "" || w.short() {
 		return false
 	}
 	w.seal(true)
 	return true
+}
+
+// has reports whether a field was added. It is not meant for those that the server sends itself.
+func (w *Response) has(name string) bool {
+	for line := range bytes.Lines(w.fields) {
+		if len(line) > len(name) && line[len(name)] == ':' && httpparse.EqualFold(line[:len(name)], name) {
+			return true
+		}
+	}
+	return false
+}
+
+// whole reports whether the client has the whole response once what is sealed is sent, whatever the handler still does.
+func (w *Response) whole() bool {
+	return w.headOut && (w.isHead || httpwrite.Bodiless(w.status) || w.length >= 0 && w.written == w.length)
 }
 
 // short reports whether the body is shorter than the Content-Length that was set.

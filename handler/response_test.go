@@ -66,6 +66,11 @@ func TestFraming(t *testing.T) {
 		{"204", status(204), get11, false, "204 No Content\nDate: D\n\n", "keep"},
 		{"204, length set", func(w *Response, r *Request) { w.SetStatus(204); w.Set("Content-Length", "0") }, get11, false, "204 No Content\nDate: D\n\n", "keep"},
 		{"205", status(205), get11, false, "205 Reset Content\nDate: D\nContent-Length: 0\n\n", "keep"},
+		{"426", fields("Connection", "Upgrade", "Upgrade", "TLS/1.0"), get11, false, "200 OK\nDate: D\nUpgrade: TLS/1.0\nContent-Length: 5\nConnection: Upgrade\n\nhello", "keep"},
+		{"426, close", fields("upgrade", "x", "connection", "close, upgrade"), get11, false, "200 OK\nDate: D\nupgrade: x\nContent-Length: 5\nConnection: close, Upgrade\n\nhello", "close"},
+		{"426, HTTP/1.0", fields("Upgrade", "x", "Connection", "upgrade"), get10keep, false, "200 OK\nDate: D\nUpgrade: x\nContent-Length: 5\nConnection: keep-alive, Upgrade\n\nhello", "keep"},
+		{"Upgrade without its option", fields("Upgrade", "x"), get11, false, "200 OK\nDate: D\nUpgrade: x\nContent-Length: 5\n\nhello", "keep"},
+		{"option without Upgrade", fields("Upgraded", "x", "Connection", "upgrade"), get11, false, "200 OK\nDate: D\nUpgraded: x\nContent-Length: 5\n\nhello", "keep"},
 		{"304", status(304), get11, false, "304 Not Modified\nDate: D\n\n", "keep"},
 		{"304, length set", func(w *Response, r *Request) { w.SetStatus(304); w.Set("Content-Length", "7") }, get11, false, "304 Not Modified\nDate: D\nContent-Length: 7\n\n", "keep"},
 		{"304, HTTP/1.0 keep-alive", status(304), get10keep, false, "304 Not Modified\nDate: D\nConnection: keep-alive\n\n", "keep"},
@@ -175,7 +180,14 @@ func TestMisuse(t *testing.T) {
 		{"value ends with LF", func(w *Response) error { return w.Add("a", "x\n") }, httpwrite.ErrFieldValue},
 		{"value too long", func(w *Response) error { return w.Add("a", long) }, ErrFieldsTooLarge},
 		{"Transfer-Encoding", func(w *Response) error { return w.Add("transfer-encoding", "chunked") }, ErrFieldReserved},
-		{"Connection: upgrade", func(w *Response) error { return w.Add("Connection", "close, upgrade") }, ErrFieldReserved},
+		{"Connection: x", func(w *Response) error { return w.Add("Connection", "close, upgrade, x") }, ErrFieldReserved},
+		{"Connection: upgrade without Upgrade", func(w *Response) error { return w.Add("Connection", "upgrade") }, nil},
+		{"Connection: upgrade, deleted", func(w *Response) error {
+			w.Add("Connection", "upgrade")
+			w.Set("Upgrade", "x")
+			w.Del("Upgrade")
+			return w.Del("Connection")
+		}, nil},
 		{"Content-Length: x", func(w *Response) error { return w.Set("Content-Length", "x") }, httpwrite.ErrFieldValue},
 		{"Content-Length: -1", func(w *Response) error { return w.Set("Content-Length", "-1") }, httpwrite.ErrFieldValue},
 		{"Content-Length: +1", func(w *Response) error { return w.Set("Content-Length", "+1") }, httpwrite.ErrFieldValue},
@@ -255,12 +267,59 @@ func TestAfterServe(t *testing.T) {
 					t.Errorf("%s: %v", what, err)
 				}
 			}
-			if n, err := request.Read([]byte("x")); n != 0 || err == nil {
+			if n, err := request.Read([]byte("x")); n != 0 || err != ErrEnded {
 				t.Errorf("Read: %d %v", n, err)
+			}
+			if request.Context().Err() == nil {
+				t.Error("the context goes on")
+			}
+			for range request.Trailers() {
+				t.Error("there are trailers")
 			}
 			b.turn(nil)
 			if len(x.out) != out {
 				t.Error("something was sent")
+			}
+		})
+	}
+}
+
+// A handler that keeps what it got cannot reach the exchanges that follow, not even while the next handler runs.
+func TestKeptForTheNextExchange(t *testing.T) {
+	for name, make := range map[string]func(Handler) backend.Backend{
+		"loop":     OnLoop,
+		"blocking": func(h Handler) backend.Backend { return Blocking(h, 1) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var kept []*Response
+			var requests []*Request
+			b := attach(t, make(Func(func(w *Response, r *Request) {
+				for i, old := range kept {
+					if n, err := old.WriteString("SECRET"); n != 0 || err != ErrEnded {
+						t.Errorf("Write: %d, %v", n, err)
+					}
+					if err := old.Set("A", "SECRET"); err != ErrEnded {
+						t.Errorf("Set: %v", err)
+					}
+					if err := old.Flush(); err != ErrEnded {
+						t.Errorf("Flush: %v", err)
+					}
+					if got := requests[i].Path(); string(got) == string(r.Path()) {
+						t.Errorf("an earlier request has become /%s", got)
+					}
+					if _, err := requests[i].Body(10); err != ErrEnded {
+						t.Errorf("Body: %v", err)
+					}
+				}
+				kept, requests = append(kept, w), append(requests, r)
+				w.Write(r.Path())
+			})))
+			for i := range 5 {
+				path := string(rune('a' + i))
+				x := b.exchange("POST /"+path+" HTTP/1.1\nHost: a\nContent-Length: 3\n\n", "abc")
+				if _, body := x.response("POST"); body != path || strings.Contains(x.text(), "SECRET") {
+					t.Errorf("%q", x.text())
+				}
 			}
 		})
 	}

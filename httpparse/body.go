@@ -8,8 +8,7 @@ import "errors"
 type Body struct {
 	framing bodyFraming
 	expect  bool  // Expect: 100-continue is not answered yet (RFC 9110 §10.1.1)
-	left    int64 // bodyLength: bytes missing
-	limit   int64 // bodyChunked: largest number of data bytes
+	left    int64 // bodyLength: bytes missing; bodyChunked: largest number of data bytes
 	chunked Chunked
 }
 
@@ -35,13 +34,13 @@ type BodyLimits struct {
 //     with Expect: 100-continue, because the peer then waits for the handler.
 //   - An error, always an *Error: the body exceeds its limit.
 func (b *Body) Begin(h *Head, follow int, lim *BodyLimits) (await int, err error) {
-	*b = Body{limit: lim.Bytes, expect: h.ExpectContinue && follow == 0}
+	*b = Body{expect: h.ExpectContinue && follow == 0}
 	length := h.ContentLength
 	switch {
 	case length > lim.Bytes:
 		return 0, errBodyLarge
 	case h.Chunked:
-		b.framing = bodyChunked
+		b.framing, b.left = bodyChunked, lim.Bytes
 	case length > 0:
 		b.framing, b.left = bodyLength, length
 		if length > int64(follow) && length <= lim.Await && !h.ExpectContinue {
@@ -117,7 +116,7 @@ func (b *Body) Move(x, y, src []byte) (written, consumed int, err error) {
 
 func (b *Body) decode(x, y, src []byte) (written, consumed int, err error) {
 	written, consumed, done, err := b.chunked.Decode(x, y, src)
-	if err == nil && b.chunked.Total() > b.limit {
+	if err == nil && b.chunked.Total() > b.left {
 		err = errBodyLarge
 	}
 	if done || err != nil {

@@ -23,6 +23,7 @@ type Head struct {
 	Length    int64  // bytes of body, LengthNone or LengthChunked
 	Close     bool   // Connection: close
 	KeepAlive bool   // Connection: keep-alive, needed only for HTTP/1.0 clients (RFC 9112 §9.3)
+	Upgrade   bool   // Connection: Upgrade, for an Upgrade field in Fields (RFC 9110 §7.8)
 }
 
 // Append appends the head, including the empty line at its end.
@@ -44,10 +45,23 @@ func (h *Head) Append(dst []byte) []byte {
 		dst = append(dst, "Transfer-Encoding: chunked\r\n"...)
 	}
 	switch {
+	case h.Upgrade:
+		dst = h.appendUpgrade(dst)
 	case h.Close:
 		dst = append(dst, "Connection: close\r\n"...)
 	case h.KeepAlive:
 		dst = append(dst, "Connection: keep-alive\r\n"...)
 	}
 	return append(dst, "\r\n"...)
+}
+
+// appendUpgrade appends a Connection field with the option Upgrade, and the option that says what becomes of the connection.
+func (h *Head) appendUpgrade(dst []byte) []byte {
+	switch {
+	case h.Close:
+		return append(dst, "Connection: close, Upgrade\r\n"...)
+	case h.KeepAlive:
+		return append(dst, "Connection: keep-alive, Upgrade\r\n"...)
+	}
+	return append(dst, "Connection: Upgrade\r\n"...)
 }

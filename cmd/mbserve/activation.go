@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -11,11 +13,19 @@ import (
 	"moonbridge/reactor"
 )
 
-// inherited holds listening sockets that another process has opened for us: the service manager, or the server that we
-// take over from. A listener of the script takes those with its address.
+// inherited holds listening sockets that another process has opened for us.
 type inherited struct {
-	byKey   map[string][]int
-	foreign bool // opened by the service manager, which removes files of Unix sockets itself
+	// foreign are those of the service manager, by key. They stay open even if no listener of the script uses them, since the
+	// manager keeps them open anyway: another generation may use them.
+	foreign map[string][]int
+	// own are those of the server that we take over from, in the order of its addresses.
+	own []passedSockets
+}
+
+// passedSockets are the sockets of one address.
+type passedSockets struct {
+	key string
+	fds []int
 }
 
 // key identifies a listening socket by network and address, in the form that the script uses.
@@ -37,7 +47,7 @@ func inheritListeners() (*inherited, error) {
 
 // inheritFromManager follows sd_listen_fds(3): the sockets are descriptors 3 and up.
 func inheritFromManager(pid, count string) (*inherited, error) {
-	in := &inherited{byKey: make(map[string][]int), foreign: true}
+	in := &inherited{foreign: make(map[string][]int)}
 	if pid == "" || pid != strconv.Itoa(os.Getpid()) {
 		return in, nil
 	}
@@ -51,31 +61,50 @@ func inheritFromManager(pid, count string) (*inherited, error) {
 		if err != nil {
 			return nil, fmt.Errorf("socket %d from the service manager: %w", fd, err)
 		}
-		in.byKey[key(network, address)] = append(in.byKey[key(network, address)], fd)
+		in.addForeign(key(network, address), fd)
 	}
 	return in, nil
 }
 
-// upgradeEnv lists the listening sockets that a server passes to its successor: lines of "network address=fd,fd".
+func (in *inherited) addForeign(k string, fds ...int) { in.foreign[k] = append(in.foreign[k], fds...) }
+
+// upgradeEnv lists the listening sockets that a server passes to its successor: lines of "network address=fd,fd". The list
+// of descriptors ends with ",foreign" if they are those of the service manager.
 const upgradeEnv = "MOONBRIDGE_LISTENERS"
 
+const foreignMark = ",foreign"
+
 func inheritFromServer(list string) (*inherited, error) {
-	in := &inherited{byKey: make(map[string][]int)}
+	in := &inherited{foreign: make(map[string][]int)}
 	for line := range strings.Lines(list) {
 		k, numbers, ok := cutLast(strings.TrimSuffix(line, "\n"), "=")
 		if !ok {
 			return nil, fmt.Errorf("%s: %q is malformed", upgradeEnv, line)
 		}
-		for number := range strings.SplitSeq(numbers, ",") {
-			fd, err := strconv.Atoi(number)
-			if err != nil || fd < 3 {
-				return nil, fmt.Errorf("%s: %q is not a descriptor", upgradeEnv, number)
-			}
-			unix.CloseOnExec(fd)
-			in.byKey[k] = append(in.byKey[k], fd)
+		numbers, foreign := strings.CutSuffix(numbers, foreignMark)
+		fds, err := inheritedDescriptors(numbers)
+		if err != nil {
+			return nil, err
+		}
+		if foreign {
+			in.addForeign(k, fds...)
+		} else {
+			in.own = append(in.own, passedSockets{k, fds})
 		}
 	}
 	return in, nil
+}
+
+func inheritedDescriptors(numbers string) (fds []int, err error) {
+	for number := range strings.SplitSeq(numbers, ",") {
+		fd, err := strconv.Atoi(number)
+		if err != nil || fd < 3 {
+			return nil, fmt.Errorf("%s: %q is not a descriptor", upgradeEnv, number)
+		}
+		unix.CloseOnExec(fd)
+		fds = append(fds, fd)
+	}
+	return fds, nil
 }
 
 // cutLast is like strings.Cut, but cuts at the last separator: a path may contain others.
@@ -86,24 +115,12 @@ func cutLast(s, sep string) (before, after string, found bool) {
 	return s, "", false
 }
 
-// takeSockets returns the sockets for a listener, or nil if there are none. The caller owns them.
-func (in *inherited) takeSockets(network, address string) []int {
-	if in == nil {
-		return nil
-	}
-	fds := in.byKey[key(network, address)]
-	delete(in.byKey, key(network, address))
+// takeForeign returns the sockets for a listener, or nil if there are none. The caller owns them.
+func (in *inherited) takeForeign(k string) []int {
+	fds := in.foreign[k]
+	delete(in.foreign, k)
 	return fds
 }
 
-// closeRest closes the sockets that no listener has taken, and returns their keys.
-func (in *inherited) closeRest() (keys []string) {
-	for k, fds := range in.byKey {
-		keys = append(keys, k)
-		for _, fd := range fds {
-			unix.Close(fd)
-		}
-	}
-	clear(in.byKey)
-	return keys
-}
+// unused returns the keys of the manager's sockets that no listener has taken.
+func (in *inherited) unused() []string { return slices.Sorted(maps.Keys(in.foreign)) }

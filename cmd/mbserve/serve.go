@@ -20,6 +20,8 @@ import (
 // server is a running mbserve.
 type server struct {
 	o          *options
+	dir        workDir
+	program    string // started by USR2
 	log        *slog.Logger
 	logQueue   *logging.Queue // before the log
 	out        *logFile       // nil: standard error, or the system log
@@ -30,12 +32,15 @@ type server struct {
 	inherited  *inherited
 	heir       *heir               // nil: not taking over from another process
 	credential *syscall.Credential // for fork servers, while we are root
+	root       *rootFiles          // opens files as root when we are not; nil: not needed, or not there
 	engine     *engine.Engine
 	intervals  *pool.Intervals // the timers of all generations
 	signals    chan os.Signal
-	files      *fileWatch // the script's files; nil: not watched
+	mains      chan mainEnd // the first end of a main handler
+	files      *fileWatch   // the script's files; nil: not watched
 
 	// Owned by the goroutine that handles signals.
+	exit       int         // exit code, when the server has stopped
 	early      []os.Signal // received before the server was ready, and not handled yet
 	reloading  *reloader   // nil: none is in progress
 	upgrading  *upgrade    // nil: none is in progress
@@ -55,13 +60,14 @@ type server struct {
 func serve(o *options, d *detacher, stderr io.Writer) int {
 	s := &server{
 		o: o, credential: o.privileges.credential(), intervals: pool.NewIntervals(), signals: make(chan os.Signal, 8),
+		mains: make(chan mainEnd, 1),
 	}
 	err := s.run(d, stderr)
 	s.closeLogs()
 	if err != nil {
 		return complain(stderr, err)
 	}
-	return exitOK
+	return s.exit
 }
 
 // run runs the server until it is stopped, or returns why it could not be started.
@@ -70,6 +76,11 @@ func (s *server) run(d *detacher, stderr io.Writer) error {
 	signal.Ignore(syscall.SIGPIPE)
 	// Signals that would end a process that does not handle them are remembered until the server can do what they ask for.
 	signal.Notify(s.signals, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
+	s.dir = findWorkDir()
+	var err error
+	if s.program, err = s.dir.program(os.Args[0]); err != nil {
+		return err
+	}
 	if err := s.open(stderr); err != nil {
 		return err
 	}
@@ -77,7 +88,7 @@ func (s *server) run(d *detacher, stderr io.Writer) error {
 	signal.Notify(s.signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT)
 	if err := s.start(); err != nil {
 		if s.heir == nil {
-			s.pid.remove() // otherwise it belongs to the other process
+			s.pid.remove(s.root) // otherwise it belongs to the other process
 		}
 		if errors.Is(err, errStopped) {
 			s.log.Info(err.Error())
@@ -88,7 +99,7 @@ func (s *server) run(d *detacher, stderr io.Writer) error {
 	s.announce()
 	s.tellReady(d)
 	s.wait()
-	s.pid.remove()
+	s.pid.remove(s.root)
 	return nil
 }
 
@@ -126,19 +137,22 @@ func (s *server) open(stderr io.Writer) (err error) {
 	if passed == nil {
 		passed = &heir{}
 	}
-	if s.log, s.logQueue, s.out, err = openServerLog(s.o, stderr, passed.log); err != nil {
+	if err = s.startHelper(); err != nil {
+		return err
+	}
+	if s.log, s.logQueue, s.out, err = openServerLog(s.o, stderr, s.opener(rootLog, os.O_APPEND), passed.log); err != nil {
 		return err
 	}
 	s.stdout = logging.NewQueue(&logFile{f: os.Stdout}, logging.Options{
 		Lost: func(lost int, err error) { warnLost(s.log, "standard output", lost, err) },
 	})
 	if s.o.accessLog != "" {
-		if s.access, err = openAccessLog(s.o.accessLog, s.o.accessFormat, s.o.loops, s.log); err != nil {
+		if s.access, err = openAccessLog(s.o, s.log, s.opener(rootAccess, os.O_APPEND), passed.access); err != nil {
 			return err
 		}
 	}
 	if s.o.pidFile != "" {
-		s.pid, err = writePidFile(s.o.pidFile, passed.pid)
+		s.pid, err = writePidFile(s.o.pidFile, s.opener(rootPid, 0), passed.pid)
 	}
 	return err
 }
@@ -179,6 +193,11 @@ func (s *server) start() (err error) {
 	if err != nil {
 		return err
 	}
+	if err := s.heir.inOldDir(s.adoptSockets); err != nil {
+		s.leaveShared()
+		s.stopNow()
+		return err
+	}
 	if s.heir != nil && s.heir.timers != nil {
 		s.intervals.Await()
 	}
@@ -187,20 +206,21 @@ func (s *server) start() (err error) {
 		err = s.heir.awaitWorkers(ctx, s.serving)
 	}
 	release()
-	switch {
-	case ctx.Err() != nil:
+	if ctx.Err() != nil {
 		err = errStopped
-	case err == nil:
-		err = s.serving.serve()
 	}
 	if err == nil {
 		err = s.o.privileges.drop()
 		s.credential = nil
 	}
-	for _, k := range s.inherited.closeRest() {
+	if err == nil {
+		err = s.serving.serve()
+	}
+	for _, k := range s.inherited.unused() {
 		s.log.Warn("the script does not listen on a socket that was passed to the server", "socket", k)
 	}
 	if err != nil {
+		s.leaveShared()
 		s.stopNow()
 	}
 	return err
@@ -258,12 +278,28 @@ func (s *server) wait() {
 			}
 		case <-s.files.changes():
 			s.reload()
+		case end := <-s.mains:
+			s.stopAfterMain(end)
+			return
 		case sig := <-s.signals:
 			if s.handle(sig) {
 				return
 			}
 		}
 	}
+}
+
+// stopGracefully ends the server after what is in progress.
+func (s *server) stopGracefully() {
+	s.beginStop()
+	s.stop(s.engine.Drain)
+}
+
+// beginStop is the first step of every stop.
+func (s *server) beginStop() {
+	s.notify(s.manager.stopping())
+	s.endReload()
+	s.upgrading.end()
 }
 
 // notify logs an error of a message to the service manager. Nothing else depends on these messages.
@@ -309,6 +345,8 @@ func (s *server) stop(drain func(context.Context) error) {
 			}
 		}
 	}()
+	s.serving.host.EndMains()
+	s.drainHosts(ctx)
 	drain(ctx)
 	s.lastStats()
 	if err := s.serving.host.Stop(ctx); err != nil {
@@ -322,6 +360,16 @@ func (s *server) stop(drain func(context.Context) error) {
 	s.log.Info("stopped")
 }
 
+// drainHosts has workers end the connections that they are alone with, while the engine ends all others.
+func (s *server) drainHosts(ctx context.Context) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.serving.host.Drain(ctx)
+	if s.old != nil {
+		s.old.g.host.Drain(ctx)
+	}
+}
+
 // endOld ends the previous generation if it is still running.
 func (s *server) endOld(ctx context.Context) {
 	s.mu.Lock()
@@ -333,7 +381,7 @@ func (s *server) endOld(ctx context.Context) {
 	select {
 	case <-old.done:
 	case <-ctx.Done():
-		old.cancel()
+		old.cancel(ctx.Err())
 		<-old.done
 	}
 }

@@ -60,17 +60,13 @@ func (s *server) handle(sig os.Signal) (stopped bool) {
 		s.upgrade()
 		return false
 	}
-	if sig == syscall.SIGQUIT {
-		s.log.Info("stopping at once", "signal", "QUIT")
+	if sig != syscall.SIGQUIT {
+		s.stopGracefully()
+		return true
 	}
-	s.notify(s.manager.stopping())
-	s.endReload()
-	s.upgrading.end()
-	if sig == syscall.SIGQUIT {
-		s.lastStats()
-		s.stopNow()
-	} else {
-		s.stop(s.engine.Drain)
-	}
+	s.log.Info("stopping at once", "signal", "QUIT")
+	s.beginStop()
+	s.lastStats()
+	s.stopNow()
 	return true
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // USR2 replaces the running binary with a new one. The new binary is started with the listening sockets, the pid file
@@ -18,8 +20,8 @@ import (
 // exits. If the new process does not get that far, this process keeps serving as if nothing had happened. No connection
 // is refused, because the sockets are never closed.
 
-// heirEnv tells a process to take over: "ready=FD timers=FD pid=FD log=FD". The last two are present if there are such
-// files.
+// heirEnv tells a process to take over: "ready=FD timers=FD pid=FD log=FD access=FD root=FD dir=FD". Those of the files and of
+// the root helper are present if there are such. dir is the working directory of the old process.
 const heirEnv = "MOONBRIDGE_HEIR"
 
 // upgradeTimeout is how long a new process may take to start serving.
@@ -117,10 +119,6 @@ func (s *server) upgraded(err error) bool {
 
 // startHeir starts the new process, which writes to ready when it serves.
 func (s *server) startHeir() (u *upgrade, ready *os.File, err error) {
-	program, err := os.Executable() // the path at the start of this process; it may be a new file by now
-	if err != nil {
-		return nil, nil, err
-	}
 	ready, theirReady, err := os.Pipe()
 	if err != nil {
 		return nil, nil, err
@@ -146,11 +144,24 @@ func (s *server) startHeir() (u *upgrade, ready *os.File, err error) {
 	if s.out != nil {
 		heir += " log=" + pass.add(s.out.file())
 	}
+	if s.access != nil && s.access.file.name != "" {
+		heir += " access=" + pass.add(s.access.file.file())
+	}
+	if s.root != nil {
+		heir += " root=" + pass.add(s.root.conn)
+	}
+	if dir, err := os.Open("."); err == nil {
+		pass.close = append(pass.close, dir)
+		heir += " dir=" + pass.add(dir)
+	}
 	sockets, err := s.passListeners(&pass)
 	if err != nil {
 		return nil, nil, err
 	}
-	cmd := exec.Command(program, os.Args[1:]...)
+	cmd := exec.Command(s.program, os.Args[1:]...)
+	if s.dir.enterable() {
+		cmd.Dir = s.dir.path
+	}
 	cmd.Args[0] = os.Args[0]
 	cmd.Env = append(os.Environ(), heirEnv+"="+heir, upgradeEnv+"="+sockets)
 	if s.manager.address != nil {
@@ -168,20 +179,41 @@ func (s *server) startHeir() (u *upgrade, ready *os.File, err error) {
 func (s *server) passListeners(pass *passing) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var lines []string
+	var list strings.Builder
 	for _, a := range s.addresses {
 		files, err := a.ln.Files()
 		if err != nil {
 			return "", err
 		}
-		var numbers []string
-		for _, f := range files {
-			numbers = append(numbers, pass.add(f))
+		pass.close = append(pass.close, files...)
+		list.WriteString(pass.line(a.key, files, a.foreign))
+	}
+	for k, fds := range s.inherited.foreign {
+		var files []*os.File
+		for _, fd := range fds {
+			other, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
+			if err != nil {
+				return "", os.NewSyscallError("dup", err)
+			}
+			files = append(files, os.NewFile(uintptr(other), k))
 		}
 		pass.close = append(pass.close, files...)
-		lines = append(lines, a.key+"="+strings.Join(numbers, ","))
+		list.WriteString(pass.line(k, files, true))
 	}
-	return strings.Join(lines, "\n"), nil
+	return list.String(), nil
+}
+
+// line passes the sockets of an address.
+func (p *passing) line(k string, files []*os.File, foreign bool) string {
+	var numbers []string
+	for _, f := range files {
+		numbers = append(numbers, p.add(f))
+	}
+	line := k + "=" + strings.Join(numbers, ",")
+	if foreign {
+		line += foreignMark
+	}
+	return line + "\n"
 }
 
 // passing collects the files for a new process.
@@ -203,7 +235,10 @@ func (p *passing) done() {
 }
 
 // heir holds the files passed to a process that takes over. It is nil in any other process.
-type heir struct{ ready, timers, pid, log *os.File }
+type heir struct {
+	ready, timers, pid, log, access, dir *os.File
+	root                                 *rootFiles
+}
 
 // newHeir reads heirEnv and removes it from the environment.
 func newHeir() (*heir, error) {
@@ -233,12 +268,37 @@ func newHeir() (*heir, error) {
 			h.pid = f
 		case "log":
 			h.log = f
+		case "access":
+			h.access = f
+		case "dir":
+			h.dir = f
+		case "root":
+			h.root = &rootFiles{f}
 		}
 	}
 	if h.ready == nil {
 		return nil, fmt.Errorf("%s=%s: malformed", heirEnv, text)
 	}
 	return h, nil
+}
+
+// inOldDir calls fn in the working directory of the old process, where the paths of its sockets have the meaning that they had
+// there.
+func (h *heir) inOldDir(fn func() error) error {
+	if h == nil || h.dir == nil {
+		return fn()
+	}
+	defer h.dir.Close()
+	here, err := os.Open(".")
+	if err != nil {
+		return err
+	}
+	defer here.Close()
+	if err := h.dir.Chdir(); err != nil {
+		return err
+	}
+	defer here.Chdir()
+	return fn()
 }
 
 // tellReady tells the old process to hand over.

@@ -110,13 +110,16 @@ func gone(pid int) bool {
 func TestUpgradeBroken(t *testing.T) {
 	t.Parallel()
 	a := newApplication(t)
-	pidName := filepath.Join(t.TempDir(), "pid")
-	a.write(`@ listen{ port, connect = say("good") }`)
+	dir := t.TempDir()
+	pidName, socket := filepath.Join(dir, "pid"), filepath.Join(dir, "socket")
+	a.write(`@ listen{ port, { proto = "local", path = %q }, connect = say("good") }`, socket)
 	s := start(t, "-p", pidName, a.script)
 	stays := dial(t, s.address(0))
 	for _, script := range []string{
 		`error("on purpose")`,
-		`@ listen{ port, connect = say("bad"), prepare = function() error("in prepare") end }`,
+		`@ listen{ port, connect = say("bad") } error("after listen")`,
+		`@ listen{ port, { proto = "local", path = "` + socket + `" }, connect = say("bad") } error("after listen")`,
+		`@ listen{ port, { proto = "local", path = "` + socket + `" }, connect = say("bad"), prepare = function() error("in prepare") end }`,
 	} {
 		a.write("%s", script)
 		from := s.log.size()
@@ -128,6 +131,9 @@ func TestUpgradeBroken(t *testing.T) {
 		}
 		if got := get(t, s.url("/")); got != "good" {
 			t.Errorf("%q", got)
+		}
+		if got := getLocal(t, socket); got != "good" {
+			t.Errorf("%q at the Unix socket", got)
 		}
 		if text, err := os.ReadFile(pidName); err != nil || strings.TrimSpace(string(text)) != itoa(s.pid()) {
 			t.Errorf("pid file %q, %v", text, err)

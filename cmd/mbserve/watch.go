@@ -98,6 +98,14 @@ func (w *fileWatch) add(generation int, files []pool.File, now time.Time) {
 	}
 }
 
+// addScript records the script of a generation under the path by which the next one will be found: a link in it may lead
+// elsewhere by then.
+func (w *fileWatch) addScript(generation int, path string) {
+	if w != nil {
+		w.add(generation, []pool.File{statFile(path)}, time.Now())
+	}
+}
+
 // forgetBefore is called when a generation serves. It drops the files that only earlier generations have loaded. Until
 // then they are watched together with those of the new generation, whose load may fail because of either.
 func (w *fileWatch) forgetBefore(generation int) {

@@ -11,6 +11,10 @@
 // An exchange ends with the first of Exchange.Done, Exchange.Failed and Running.Cancel. Neither side calls the other after
 // that, except that Timed.Times may still be asked for within the call that ends the exchange.
 //
+// A handler may go on after its response is complete. Exchange.Complete says so: the connection goes on with its next
+// request, and of the exchange only its end is left. That is Exchange.Left, when the handler has ended, or Running.Cancel,
+// when the connection is gone before. A backend that sees both at the same time calls Done and nothing else.
+//
 // # Ownership
 //
 // The head and the first body bytes are views of the connection's input. They are valid during Start only. The slices given

@@ -6,7 +6,7 @@ import (
 )
 
 // Running is an exchange in progress, as seen by the connection. Its methods are called on the loop, and only until
-// Done, Failed or Cancel.
+// Done, Failed or Cancel. After Complete only Cancel is called.
 type Running interface {
 	// BodyRoom returns the free room for body bytes: two slices, because it is a ring buffer. Both are empty if it is
 	// full; the backend then calls Exchange.BodyRoom when there is room again.
@@ -19,15 +19,28 @@ type Running interface {
 	BodyAbort(tooLarge bool)
 	// OutputRoom says that the connection can take output again, after Exchange.Output took less than was offered.
 	OutputRoom()
-	// Cancel says that the connection is gone. The backend must make no further call on the Exchange.
+	// PeerEnd says that the peer has sent its FIN. It has closed the connection, or its sending side only: then it still
+	// waits for the response. PeerEnd is called at most once for an exchange, soon after Start if it was known by then. The
+	// backend may end the exchange within the call.
+	PeerEnd()
+	// Cancel says that the connection is gone, or, after Complete, that the response timeout of the exchange has ended too.
+	// Whatever the handler still writes is to fail. The backend must make no further call on the Exchange.
 	Cancel()
 }
 
 // Timed is an optional interface of a Running, for logs.
 type Timed interface {
 	// Times returns how long the exchange waited for a handler, and how long the handler had it. It is called on the
-	// loop, once, within the call of Done, Failed or Cancel, and only if the head that Start got had an ID.
+	// loop, once, within the call of Done, Complete, Failed or Cancel, and only if the head that Start got had an ID.
 	Times() (queue, service time.Duration)
+}
+
+// Trailered is an optional interface of a Running, for the trailer section of a chunked request body (RFC 9110 §6.5). Without
+// it the section is checked and dropped.
+type Trailered interface {
+	// BodyTrailer gets the trailer section, at most 8 KiB, before BodyEnd. It is called only if there are trailer fields.
+	// section is a view that is valid during the call only. httpparse.TrailerFields returns its fields.
+	BodyTrailer(section []byte)
 }
 
 // Exchange is one request and its response, as seen by the backend: the engine's connection. Its methods must be called
@@ -35,13 +48,24 @@ type Timed interface {
 type Exchange interface {
 	// Output offers response bytes that are ready for the wire, including the head: a, then b. The connection takes n
 	// of them, by sending or by copying. If n is less than offered, it calls Running.OutputRoom when it can take more.
-	// last means that Done follows at once if everything is taken.
+	// last means that Done or Complete follows at once if everything is taken.
+	//
+	// Interim responses (1xx, RFC 9110 §15.2) are output before the final one. The connection tells them apart by their
+	// status lines. They do not begin the response: BodyWanted and Failed still work after them.
 	Output(a, b []byte, last bool) (n int)
 	// Done ends an exchange whose output was taken in full. With EndReset it may be called at any time.
 	Done(end End)
-	// Failed ends an exchange whose response cannot be completed. If no byte of a response was sent, the engine answers
-	// with the status; otherwise it resets the connection. retryAfter > 0 becomes a Retry-After field, in whole
-	// seconds.
+	// Complete is Done for an exchange whose handler still runs: the client has its whole response, and the connection goes
+	// on without waiting for the handler. r is what Start has returned. One call may follow on this Exchange for r, Left.
+	// Until then the connection calls r.Cancel when it is gone. A body that has not arrived in full is not passed on any
+	// more.
+	Complete(r Running, end End)
+	// Left says that the handler of an exchange has ended that was complete before.
+	Left(r Running)
+	// Failed ends an exchange whose response cannot be completed. If no byte of the final response was taken, and no
+	// interim response in part, the engine answers with the status; otherwise it resets the connection. retryAfter > 0
+	// becomes a Retry-After field, in whole seconds. With StatusClientGone the engine answers nothing, closes the
+	// connection, and writes the status to the access log.
 	Failed(status int, retryAfter time.Duration)
 	// BodyRoom says that there is room again after Running.BodyRoom returned none.
 	BodyRoom()
@@ -52,6 +76,10 @@ type Exchange interface {
 	// are in IPv4 form, also on a dual-stack socket.
 	Addrs() (local, remote netip.AddrPort)
 }
+
+// StatusClientGone is the status with which a backend gives up an exchange whose peer has ended the connection (see
+// Running.PeerEnd). It is the number that other servers have in their access logs for that, and is never sent.
+const StatusClientGone = 499
 
 // End says what happens to the connection after an exchange.
 type End uint8

@@ -14,6 +14,7 @@ type about struct {
 	client       netip.AddrPort
 	method, path string
 	interval     string
+	main         string
 	id           string // of the request
 }
 
@@ -24,7 +25,7 @@ func (a *about) attrs() (attrs []slog.Attr) {
 		attrs = append(attrs, slog.String("client", client.String()))
 	}
 	for _, f := range [...]struct{ key, value string }{
-		{"method", a.method}, {"path", a.path}, {"interval", a.interval}, {"request_id", a.id},
+		{"method", a.method}, {"path", a.path}, {"interval", a.interval}, {"main", a.main}, {"request_id", a.id},
 	} {
 		if f.value != "" {
 			attrs = append(attrs, slog.String(f.key, f.value))
@@ -33,11 +34,14 @@ func (a *about) attrs() (attrs []slog.Attr) {
 	return attrs
 }
 
-// String describes it as the worker's own messages do: "GET /path", "interval name", "connection".
+// String describes it as the worker's own messages do: "GET /path", "interval name", "main name",
+// "connection".
 func (a *about) String() string {
 	switch a.kind {
 	case shm.KindInterval:
 		return "interval " + a.interval
+	case shm.KindMain:
+		return "main " + a.main
 	case shm.KindSocket:
 		return "connection"
 	case shm.KindHTTP:
@@ -68,6 +72,8 @@ func (c *cell) about() *about {
 	switch c.kind {
 	case shm.KindInterval:
 		a.interval = quoted(raw)
+	case shm.KindMain:
+		a.main = quoted(raw)
 	case shm.KindHTTP:
 		a.method = quoted(part(raw, h.MethodOff, h.MethodLen))
 		a.path = "/" + quoted(part(raw, h.PathOff, h.PathLen))
@@ -77,7 +83,8 @@ func (c *cell) about() *about {
 
 // keepAbout is called before bytes are put into the in-window: they may overwrite the head if the worker has taken it.
 func (c *cell) keepAbout() {
-	if c.body.tail > 0 && c.kept == nil && c.body.holdsHead() && c.l.p.spec.Options.RequestTimeout > 0 {
+	named := c.l.p.spec.Options.RequestTimeout > 0 || c.peer.handler != nil
+	if named && c.body.tail > 0 && c.kept == nil && c.body.holdsHead() {
 		c.kept = c.about()
 	}
 }

@@ -22,12 +22,14 @@ type cell struct {
 	queued     int64            // time of publication
 	idempotent bool             // RFC 9110 §9.2.2
 	retried    bool
+	answered   bool   // the connection has the whole response, and goes on; the worker still has the exchange
 	kept       *about // what is known of it, kept when its head is about to be overwritten
 	until      uint64 // cellLost: free when all workers up to this seq are gone
 
 	// The worker that was seen to have it, and what is known of the parts of the exchange.
 	worker   *Worker
 	watch    watch
+	peer     peer
 	body     body
 	response response
 	socket   socket
@@ -45,10 +47,11 @@ func (c *cell) init(l *loop, index int) {
 
 // clean prepares a cell for another exchange.
 func (c *cell) clean() {
-	c.idempotent, c.retried, c.kept = false, false, nil
+	c.idempotent, c.retried, c.answered, c.kept = false, false, false, nil
 	c.body.clean()
 	c.socket.state = socketNone
 	c.times.timed = false
+	c.peer = peer{}
 }
 
 // setState moves a cell from state to state, and keeps the loop's counts.
@@ -82,6 +85,9 @@ func (c *cell) countWorker() {
 // forgetWorker ends what ties the cell to its worker.
 func (c *cell) forgetWorker() {
 	c.setAway(false)
+	if c.worker != nil && c.kind == shm.KindMain {
+		c.worker.main.Store(false)
+	}
 	if c.watch.counted {
 		c.watch.counted = false
 		c.worker.claims.Add(-1)

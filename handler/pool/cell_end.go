@@ -13,10 +13,10 @@ const retryAfter = time.Second
 // finish ends an exchange. The cell is free before the connection hears of it: the next request, if one waits, finds it
 // first on the list.
 func (c *cell) finish() {
-	result, silent := c.response.result, c.response.published == 0
+	result := c.response.result
 	c.socket.close(result&shm.ResultReset != 0)
 	status := 0
-	if silent && c.kind == shm.KindHTTP && result&shm.ResultReset == 0 {
+	if c.answers(result) {
 		status = c.ownStatus(result >> shm.ResultStatusShift)
 	}
 	x := c.leave()
@@ -34,6 +34,12 @@ func (c *cell) finish() {
 	default:
 		x.Done(backend.EndKeep)
 	}
+}
+
+// answers reports whether the server has to answer in place of the worker, which has output nothing, or nothing but interim
+// responses.
+func (c *cell) answers(result uint32) bool {
+	return c.kind == shm.KindHTTP && result&shm.ResultReset == 0 && (c.response.published == 0 || result>>shm.ResultStatusShift != 0)
 }
 
 // ownStatus is what the server answers for a worker that sent nothing: the status that it asks for, if that is an error. Then
@@ -104,7 +110,7 @@ func (c *cell) failLater(cause string) {
 // failEarly answers an exchange whose worker may still run the handler. A tick has nobody who waits for an answer, and is
 // not over before the worker is gone: the next one must not overlap with it.
 func (c *cell) failEarly(status int, cause string) {
-	if c.kind != shm.KindInterval {
+	if !c.withoutConnection() {
 		c.fail(status, 0, cause)
 	}
 }
@@ -121,9 +127,14 @@ func (c *cell) fail(status int, retryAfter time.Duration, cause string) {
 func (c *cell) leave() backend.Exchange {
 	c.socket.close(true)
 	x := c.x
-	if x != nil && c.kind != shm.KindInterval {
+	c.x = nil
+	switch {
+	case x == nil:
+	case c.answered:
+		x.Left(c)
+		return nil
+	case !c.withoutConnection():
 		c.l.living.Add(-1)
 	}
-	c.x = nil
 	return x
 }

@@ -35,6 +35,8 @@ func (c *cell) phase() string {
 		return "waiting for the socket"
 	case c.kind != shm.KindHTTP:
 		return "running"
+	case c.answered:
+		return "after the response"
 	case c.response.left() > 0:
 		return fmt.Sprintf("response: %d bytes sent, the peer has stopped reading", c.response.taken)
 	case c.response.published > 0:

@@ -46,6 +46,10 @@ func (c *cell) workerGone(w *Worker, now int64) {
 		w.reclaim.retried.Add(1)
 		return
 	}
+	if c.response.whole && c.x != nil && !c.answered {
+		c.outlive()
+		return
+	}
 	killed := c.state == cellKilling // as far as the log is concerned, the exchange was over then
 	if !killed {
 		c.count(502, "worker ended")

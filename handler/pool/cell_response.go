@@ -11,6 +11,8 @@ type response struct {
 	published uint64 // amount that the worker has written
 	taken     uint64 // amount that the connection has taken
 	blocked   bool   // the connection took less than was offered
+	whole     bool   // nothing will follow what is published
+	closes    bool   // with whole: the connection is closed after it
 	result    uint32 // cellDone: Result*
 }
 
@@ -34,6 +36,13 @@ func (r *response) read(out *shm.OutCell) (broken string) {
 	return ""
 }
 
+// readEnd reads whether the worker has published all of the response.
+func (r *response) readEnd(flags uint32) {
+	if flags&shm.OutComplete != 0 {
+		r.whole, r.closes = true, flags&shm.OutClose != 0
+	}
+}
+
 // left is how much of what the worker has written the connection has not taken.
 func (r *response) left() uint64 { return r.published - r.taken }
 
@@ -45,7 +54,7 @@ func (r *response) unsent() (a, b []byte) {
 // deliver offers what is published to the connection, and ends the exchange if that was all of it.
 func (c *cell) deliver() {
 	r, pos := &c.response, c.pos
-	if c.x == nil {
+	if c.x == nil || c.answered {
 		c.discard()
 		return
 	}
@@ -54,7 +63,7 @@ func (c *cell) deliver() {
 			return
 		}
 		a, b := r.unsent()
-		n := c.x.Output(a, b, c.state == cellDone)
+		n := c.x.Output(a, b, c.state == cellDone || r.whole)
 		if c.pos != pos || c.x == nil {
 			return // cancelled within the call
 		}
@@ -64,8 +73,11 @@ func (c *cell) deliver() {
 		c.took(uint64(n))
 		r.blocked = n < len(a)+len(b)
 	}
-	if c.state == cellDone {
+	switch {
+	case c.state == cellDone:
 		c.finish()
+	case r.whole:
+		c.answer()
 	}
 }
 
@@ -73,7 +85,7 @@ func (c *cell) deliver() {
 func (c *cell) discard() {
 	c.took(c.response.left())
 	if c.state == cellDone {
-		c.l.release(c)
+		c.finish()
 	}
 }
 

@@ -95,6 +95,7 @@ func (l *loop) StartSocket(fd, listener int, local, remote netip.AddrPort) error
 func (c *cell) putSocket(listener int, local, remote netip.AddrPort) error {
 	b := c.l.headBlock(shm.KindSocket, listener)
 	b.Local, b.Remote = shm.AddressOf(local), shm.AddressOf(remote)
+	b.Logged = c.l.p.h.cfg.RawAccess != nil
 	c.body.flags = shm.InEnd
 	return c.put(&b, nil)
 }
@@ -132,8 +133,8 @@ func (c *cell) passSocket(now int64) {
 	c.setAway(true)
 }
 
-// setAway says whether the cell's worker is alone with a raw connection, for an unknown time. No loop counts on such a
-// worker for anything else, and it need not stay on the CPU of one.
+// setAway says whether the cell's worker is alone with a raw connection or a main handler, for an unknown time. No loop counts
+// on such a worker for anything else, and it need not stay on the CPU of one.
 func (c *cell) setAway(away bool) {
 	if c.socket.away == away {
 		return

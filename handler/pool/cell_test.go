@@ -103,6 +103,8 @@ func TestResults(t *testing.T) {
 		{"status?500", result{status: 500}},
 		{"status?0", result{status: 502}},
 		{"status?200", result{status: 502}},
+		{"hinted?504", result{out: "hints", status: 504}},
+		{"hinted?0", result{out: "hints"}},
 		{"unknown", result{status: 404}},
 		{"pending", result{out: "flushed"}},
 	} {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"time"
@@ -16,6 +17,15 @@ import (
 func die() {
 	unix.Kill(os.Getpid(), unix.SIGKILL)
 	time.Sleep(time.Hour)
+}
+
+func awaitFile(name string) {
+	for {
+		if _, err := os.Stat(name); err == nil {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
 func number(query string) int {
@@ -79,15 +89,76 @@ var behaviours = map[string]func(s *served, query string){
 		time.Sleep(time.Duration(number(query)) * time.Millisecond)
 	},
 	"hold": func(s *served, query string) { // until there is a file of this name
-		for {
-			if _, err := os.Stat(query); err == nil {
-				break
-			}
-			time.Sleep(time.Millisecond)
-		}
+		awaitFile(query)
 		s.write([]byte("held"))
 		s.finish(0)
 	},
+	"until-gone": func(s *served, query string) { // until its client has gone
+		s.out.Flags.Or(shm.OutPending) // visible: it has begun
+		s.signal()
+		<-s.p.gone
+		s.finish(shm.ResultClose | 499<<shm.ResultStatusShift)
+	},
+	"peer": func(s *served, query string) { // says what it is told of its client
+		if query != "" {
+			awaitFile(query)
+		}
+		s.write([]byte(fmt.Sprintf("ended %v, told %d times", s.in.Flags.Load()&shm.InPeerEnd != 0, len(s.p.gone))))
+		s.finish(0)
+	},
+	"finish": func(s *served, query string) { // and works on until there is a file of this name
+		s.write([]byte("finished"))
+		s.complete(0)
+		awaitFile(query)
+		s.finish(0)
+	},
+	"finish-close": func(s *served, query string) {
+		s.write([]byte("finished"))
+		s.complete(shm.OutClose)
+		awaitFile(query)
+		s.finish(shm.ResultClose)
+	},
+	"finish-die": func(s *served, query string) { // of a file of this name
+		s.write([]byte("finished"))
+		s.complete(0)
+		awaitFile(query)
+		die()
+	},
+	"finish-die-at-once": func(s *served, query string) { // without telling the loop
+		s.write([]byte("finished"))
+		s.out.Flags.Or(shm.OutComplete)
+		die()
+	},
+	"finish-reset": func(s *served, query string) { // resets what is not its own any more
+		s.write([]byte("finished"))
+		s.complete(0)
+		awaitFile(query)
+		s.out.Flags.Or(shm.OutReset)
+		s.signal()
+		s.write([]byte("more"))
+		s.finish(shm.ResultReset)
+	},
+	"finish-read": func(s *served, query string) { // and then reads its body, into a file of this name
+		s.write([]byte("finished"))
+		s.complete(0)
+		awaitFile(query)
+		var all []byte
+		buf := make([]byte, 1000)
+		for n := s.read(buf); n > 0; n = s.read(buf) {
+			all = append(all, buf[:n]...)
+		}
+		os.WriteFile(query+".body", fmt.Appendf(all, " aborted: %v", s.in.Flags.Load()&shm.InAbort != 0), 0o600)
+		s.finish(0)
+	},
+	"finish-write": func(s *served, query string) { // as a handler of HEAD that writes until no one is there
+		s.write([]byte("finished"))
+		s.complete(0)
+		for gone := func() bool { return s.in.Flags.Load()&shm.InCancel != 0 }; !gone(); {
+			s.p.sleep(gone)
+		}
+		s.finish(0)
+	},
+	"finish-nothing": func(s *served, query string) { s.complete(0); hang() },
 	"meet": func(s *served, query string) { // waits until so many have come to the folder: "number,folder"
 		most, dir, _ := strings.Cut(query, ",")
 		if f, err := os.CreateTemp(dir, ""); err == nil {
@@ -108,8 +179,12 @@ var behaviours = map[string]func(s *served, query string){
 		s.finish(0)
 	},
 	"status": func(s *served, query string) { s.finish(uint32(number(query)) << shm.ResultStatusShift) },
-	"reset":  func(s *served, query string) { s.write([]byte("par")); s.finish(shm.ResultReset) },
-	"pid":    func(s *served, query string) { s.write([]byte(strconv.Itoa(os.Getpid()))); s.finish(0) },
+	"hinted": func(s *served, query string) {
+		s.write([]byte("hints"))
+		s.finish(uint32(number(query)) << shm.ResultStatusShift)
+	},
+	"reset": func(s *served, query string) { s.write([]byte("par")); s.finish(shm.ResultReset) },
+	"pid":   func(s *served, query string) { s.write([]byte(strconv.Itoa(os.Getpid()))); s.finish(0) },
 	"retire": func(s *served, query string) {
 		s.write([]byte("last"))
 		s.finish(shm.ResultRetire)
@@ -122,6 +197,14 @@ var behaviours = map[string]func(s *served, query string){
 		s.write([]byte("flushed"))
 		s.signal()
 		time.Sleep(20 * time.Millisecond)
+		s.finish(0)
+	},
+	"spawn": func(s *served, query string) { // starts a process that lives on, and says which one
+		cmd := exec.Command("sleep", "1000")
+		if err := cmd.Start(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+		s.write([]byte(strconv.Itoa(cmd.Process.Pid)))
 		s.finish(0)
 	},
 	"exit":      func(s *served, query string) { os.Exit(0) },

@@ -18,6 +18,7 @@ type request struct {
 	rest           []byte // that comes later
 	chunked        bool
 	abort          bool // break off after the rest
+	stall          bool // send nothing after the first part of the body
 	listener       int
 	take           int  // bytes of output that are taken at a time; 0: all
 	stuck          bool // takes no output at all
@@ -33,6 +34,7 @@ type request struct {
 	got    result
 	after  func() // called on the loop when it is over
 	done   chan struct{}
+	left   chan struct{} // closed by Left
 }
 
 // result is how an exchange ended.
@@ -42,7 +44,8 @@ type result struct {
 	status     int // of Failed
 	retryAfter time.Duration
 	err        error // of Start
-	calls      int   // of Done and Failed
+	calls      int   // of Done, Complete and Failed
+	complete   bool  // the worker still had it
 }
 
 // makeHead builds the head as the parser would.
@@ -80,7 +83,7 @@ func (q *request) head() *httpparse.Head {
 
 // start begins the exchange on its loop.
 func (q *request) start(t *testing.T, l *fakeLoop, lb backend.LoopBackend) *request {
-	q.t, q.l, q.lb, q.done = t, l, lb, make(chan struct{})
+	q.t, q.l, q.lb, q.done, q.left = t, l, lb, make(chan struct{}), make(chan struct{})
 	l.Post(q.begin)
 	return q
 }
@@ -97,7 +100,7 @@ func (q *request) begin() {
 		return
 	}
 	q.r = r
-	if more {
+	if more && !q.stall {
 		q.pump()
 	}
 }
@@ -145,6 +148,22 @@ func (q *request) Done(end backend.End) {
 	q.finished()
 }
 
+func (q *request) Complete(r backend.Running, end backend.End) {
+	q.use()
+	if r != q.r {
+		q.t.Errorf("%s: Complete of another exchange", q.target)
+	}
+	q.got.end, q.got.complete = end, true
+	q.finished()
+}
+
+func (q *request) Left(r backend.Running) {
+	if r != q.r || !q.got.complete {
+		q.t.Errorf("%s: Left, complete: %v", q.target, q.got.complete)
+	}
+	close(q.left)
+}
+
 func (q *request) Failed(status int, retryAfter time.Duration) {
 	q.use()
 	q.got.status, q.got.retryAfter = status, retryAfter
@@ -187,6 +206,30 @@ func (q *request) cancel() {
 			close(q.done)
 		}
 	})
+}
+
+// peerEnds says that the peer has finished sending.
+func (q *request) peerEnds() {
+	q.l.do(func() {
+		if !q.over {
+			q.r.PeerEnd()
+		}
+	})
+}
+
+// cancelComplete tells it that the connection is gone, after Complete.
+func (q *request) cancelComplete() {
+	q.l.do(func() { q.r.Cancel() })
+}
+
+// awaitLeft waits until its handler has ended, after Complete.
+func (q *request) awaitLeft() {
+	q.t.Helper()
+	select {
+	case <-q.left:
+	case <-time.After(testPatience):
+		q.t.Fatalf("%s: the handler has not left for %v", q.target, testPatience)
+	}
 }
 
 // wait returns the result.

@@ -23,7 +23,9 @@ type fakeProc struct {
 	w     *shmtest.Worker
 	in    *shm.InWorker
 	flush chan bool
-	socks chan int // sockets that were passed
+	gone  chan bool // the client of the exchange has gone
+	socks chan int  // sockets that were passed
+	ends  chan bool // orders to end the input
 	quit  bool
 }
 
@@ -40,7 +42,7 @@ func fakeWorker() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	p := &fakeProc{m: m, w: m.Worker(slot), flush: make(chan bool, 1), socks: make(chan int, 8)}
+	p := &fakeProc{m: m, w: m.Worker(slot), flush: make(chan bool, 1), gone: make(chan bool, 8), socks: make(chan int, 8), ends: make(chan bool)}
 	ctl := os.NewFile(fdControl, "control")
 	say := func(typ uint32, text string) {
 		ctl.Write(append(shm.Bytes(&shm.Msg{Type: typ, Len: uint32(len(text))}), text...))
@@ -82,6 +84,17 @@ func (p *fakeProc) control() {
 			cs, _ := unix.ParseSocketControlMessage(oob[:oobn])
 			fds, _ := unix.ParseUnixRights(&cs[0])
 			p.socks <- fds[0]
+			continue
+		}
+		if b[0] == shm.CtlEndInput {
+			select {
+			case p.ends <- true:
+			default:
+			}
+			continue
+		}
+		if b[0] == shm.CtlClientGone {
+			p.gone <- true
 			continue
 		}
 		select {
@@ -129,6 +142,7 @@ type served struct {
 	taken uint64
 	head  shm.Head
 	block []byte
+	ends  uint32 // In* that end a read
 }
 
 func (s *served) signal() {
@@ -141,6 +155,13 @@ func (s *served) finish(result uint32) {
 	if s.p.w.Finish(s.c, result) {
 		shmtest.Ring(fdLoops + s.c.Loop)
 	}
+}
+
+// complete says that the response is whole, and goes on.
+func (s *served) complete(flags uint32) {
+	s.ends &^= shm.InCancel // a client that has gone after its response is not missed
+	s.out.Flags.Or(shm.OutComplete | flags)
+	s.signal()
 }
 
 // read takes up to len(to) bytes of the in-window. 0: there will be no more.
@@ -158,11 +179,11 @@ func (s *served) read(to []byte) int {
 			}
 			return int(n)
 		}
-		if flags&(shm.InEnd|shm.InAbort|shm.InCancel) != 0 && s.in.InHead.Load() == s.taken {
+		if flags&s.ends != 0 && s.in.InHead.Load() == s.taken {
 			return 0
 		}
 		s.p.sleep(func() bool {
-			return s.in.InHead.Load() != s.taken || s.in.Flags.Load()&(shm.InEnd|shm.InAbort|shm.InCancel) != 0
+			return s.in.InHead.Load() != s.taken || s.in.Flags.Load()&s.ends != 0
 		})
 	}
 }
@@ -191,7 +212,7 @@ func (s *served) write(p []byte) bool {
 }
 
 func (p *fakeProc) exchange(c shmtest.Claim) {
-	s := &served{p: p, c: c}
+	s := &served{p: p, c: c, ends: shm.InEnd | shm.InAbort | shm.InCancel}
 	s.in, s.iw = p.m.InCell(c.Loop, c.Cell)
 	s.out, s.ow = p.m.OutCell(c.Loop, c.Cell)
 	if s.in.Gen.Load() != c.Gen {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -76,9 +77,9 @@ func startForkServer(h *Host, generation int) (*forkServer, error) {
 		ready: make(chan error, 1), gone: make(chan struct{}), workers: make(map[int32]*Worker),
 	}
 	fs.cmd = &exec.Cmd{
-		Path:       h.cfg.Program,
+		Path:       h.program(),
 		Args:       append([]string{title, h.cfg.Script}, h.cfg.Args...),
-		Env:        append(os.Environ(), h.env()...),
+		Env:        slices.Concat(os.Environ(), h.cfg.Env, h.env()),
 		Stdout:     stdout,
 		Stderr:     stderr,
 		ExtraFiles: []*os.File{ctl},
@@ -95,6 +96,21 @@ func startForkServer(h *Host, generation int) (*forkServer, error) {
 	h.reading.Go(func() { (&relay{to: h.stdout}).copy(out) })
 	go fs.run()
 	return fs, nil
+}
+
+// program is what is started. By default it is the running program, not one that has been installed under its name since:
+// that one may have another idea of the shared memory.
+func (h *Host) program() string {
+	if h.cfg.Program != "" {
+		return h.cfg.Program
+	}
+	const running = "/proc/self/exe" // on Linux
+	now, errNow := os.Stat(h.self)
+	was, err := os.Stat(running)
+	if err == nil && (errNow != nil || !os.SameFile(now, was)) {
+		return running
+	}
+	return h.self
 }
 
 // env is the variables that make a program a fork server.
@@ -179,7 +195,8 @@ func (fs *forkServer) end(timeout time.Duration) {
 	<-fs.gone
 }
 
-// killGroup kills the fork server, its workers, and all processes that these have started and left in their group.
+// killGroup kills the fork server, and all processes that the script has started and left in its group. Workers have groups
+// of their own.
 func (fs *forkServer) killGroup() {
 	if !fs.dead() {
 		unix.Kill(-fs.cmd.Process.Pid, unix.SIGKILL)

@@ -11,8 +11,7 @@ import (
 	"sync"
 	"syscall"
 
-	"golang.org/x/sys/unix"
-
+	"moonbridge/accesslog"
 	"moonbridge/handler/pool/listen"
 	"moonbridge/logging"
 )
@@ -47,6 +46,17 @@ type Config struct {
 	// ErrorPages answers a Lua error in an HTTP handler with a page that shows it. For developers only.
 	ErrorPages bool
 
+	// Env is added to the environment of the fork server, and takes precedence over this process's.
+	Env []string
+
+	// MainEnded is called when a main handler has ended, of its own accord: not because of Stop or Kill. failed: with an error,
+	// or its worker has died. It is called on a loop and must not block. Optional.
+	MainEnded func(pool int, name string, failed bool)
+
+	// RawAccess is called for each request that a worker has served on a raw connection, for an access log; nil: there is
+	// none. lost is how many other such requests the worker could not report. It is called by several goroutines at once.
+	RawAccess func(e *accesslog.Entry, lost int)
+
 	// Intervals is shared by hosts of which one replaces another, so that the ticks of a timer that both have do not overlap.
 	// Default: one of the host's own.
 	Intervals *Intervals
@@ -64,8 +74,11 @@ const defaultWindow = 64 << 10
 // Host runs one script, with its fork server and its pools.
 type Host struct {
 	cfg   Config // immutable, completed
+	self  string // path of the running program, if Config.Program is not set
 	log   *slog.Logger
 	lines *lineLog // of fork servers
+
+	warned bool // http_options are ignored; belongs to the goroutine that reads listen{} calls
 
 	stdout  *logging.Queue
 	own     bool           // stdout is the host's own queue
@@ -78,6 +91,9 @@ type Host struct {
 
 	stop chan struct{} // closed by Stop and Kill
 	kept chan struct{} // closed when no fork server is started any more
+	over chan struct{} // closed by Stop and Kill when everything has ended
+
+	signalled bool // workers were killed; belongs to Stop and Kill
 }
 
 // Start loads the script and begins to fork workers. It returns when the script has been loaded, with a *ScriptError if it
@@ -115,7 +131,7 @@ func Check(ctx context.Context, cfg Config) ([]*listen.Spec, error) {
 
 // load makes a host and a fork server that has loaded the script. After an error nothing is left.
 func load(ctx context.Context, cfg Config) (*Host, *forkServer, error) {
-	h := &Host{cfg: cfg, stop: make(chan struct{}), kept: make(chan struct{})}
+	h := &Host{cfg: cfg, stop: make(chan struct{}), kept: make(chan struct{}), over: make(chan struct{})}
 	if err := h.complete(); err != nil {
 		return nil, nil, err
 	}
@@ -142,7 +158,7 @@ func load(ctx context.Context, cfg Config) (*Host, *forkServer, error) {
 func (h *Host) complete() (err error) {
 	c := &h.cfg
 	if c.Program == "" {
-		if c.Program, err = os.Executable(); err != nil {
+		if h.self, err = os.Executable(); err != nil {
 			return err
 		}
 	}
@@ -192,6 +208,7 @@ func (h *Host) listen(generation, n int, spec *listen.Spec) error {
 		}
 		return nil
 	}
+	h.warnIgnored(n, spec)
 	p, err := newPool(h, n, spec)
 	if err != nil {
 		return err
@@ -208,16 +225,18 @@ func (h *Host) listen(generation, n int, spec *listen.Spec) error {
 	return nil
 }
 
+// warnIgnored says, once for a script, what is ignored.
+func (h *Host) warnIgnored(n int, spec *listen.Spec) {
+	if !spec.Options.HTTPOptions || h.warned {
+		return
+	}
+	h.warned = true
+	h.log.Warn("listen: http_options is ignored: options of an HTTP handler are an argument of generate_handler", "pool", n)
+}
+
 // server is the fork server in use.
 func (h *Host) server() *forkServer {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.fs
-}
-
-// signalAll sends a signal to all workers.
-func (h *Host) signalAll(sig unix.Signal) {
-	for _, p := range h.Pools() {
-		p.signalAll(sig)
-	}
 }

@@ -8,8 +8,8 @@ import (
 	"moonbridge/handler/shm"
 )
 
-// interval is a listener that is a timer: its exchanges have no peer. It belongs to loop 0. Its ticks never overlap, neither
-// with each other nor with those of the same timer in another generation: see Intervals.
+// interval is a listener that is a timer, or of proto main: its exchanges have no peer. It belongs to loop 0. Its ticks never
+// overlap, neither with each other nor with those of the same timer in another generation: see Intervals.
 type interval struct {
 	peerless
 	l        *loop
@@ -17,12 +17,13 @@ type interval struct {
 	listener int
 	spec     *listen.Listener
 	timer    backend.Timer // nil: the next tick is not set
+	begun    bool          // proto main: its only tick has begun
 }
 
-// intervals is how many listeners of a listen{} call are intervals.
+// intervals is how many listeners of a listen{} call are intervals or of proto main.
 func intervals(spec *listen.Spec) (n int) {
 	for i := range spec.Listeners {
-		if spec.Listeners[i].Proto == "interval" {
+		if spec.Listeners[i].Peerless() {
 			n++
 		}
 	}
@@ -33,7 +34,7 @@ func intervals(spec *listen.Spec) (n int) {
 func (l *loop) startIntervals() {
 	for i := range l.p.spec.Listeners {
 		s := &l.p.spec.Listeners[i]
-		if s.Proto != "interval" {
+		if !s.Peerless() {
 			continue
 		}
 		t := &interval{l: l, id: l.p.timerID(i), listener: i, spec: s}
@@ -45,23 +46,24 @@ func (l *loop) startIntervals() {
 
 // timerID is the id of the interval that is the n-th listener of the pool.
 func (p *Pool) timerID(n int) TimerID {
-	name := p.spec.Listeners[n].Name
-	number := namesakes(p.spec.Listeners[:n], name)
-	if name == "" {
-		return TimerID{Pool: p.index, Number: number}
+	l := &p.spec.Listeners[n]
+	id := TimerID{Name: l.Name, Main: l.Main(), Number: namesakes(p.spec.Listeners[:n], l)}
+	if l.Name == "" {
+		id.Pool = p.index
+		return id
 	}
 	for _, q := range p.h.Pools() {
 		if q.index < p.index {
-			number += namesakes(q.spec.Listeners, name)
+			id.Number += namesakes(q.spec.Listeners, l)
 		}
 	}
-	return TimerID{Name: name, Number: number}
+	return id
 }
 
-// namesakes is how many intervals have a name.
-func namesakes(listeners []listen.Listener, name string) (n int) {
+// namesakes is how many listeners have the proto and the name of l.
+func namesakes(listeners []listen.Listener, l *listen.Listener) (n int) {
 	for i := range listeners {
-		if s := &listeners[i]; s.Proto == "interval" && s.Name == name {
+		if s := &listeners[i]; s.Proto == l.Proto && s.Name == l.Name {
 			n++
 		}
 	}
@@ -87,7 +89,7 @@ func (t *interval) stop() {
 // schedule sets the next tick. If that has to wait, it is called again later (wake).
 func (t *interval) schedule() {
 	l := t.l
-	if l.closed || l.p.stopping.Load() {
+	if l.closed || l.p.stopping.Load() || t.begun {
 		return
 	}
 	now := l.on.Now() + l.clockAt
@@ -106,40 +108,29 @@ func (t *interval) wake() {
 	}
 }
 
-// fire hands a tick to a worker. It waits for one like any exchange, but without a limit.
+// fire hands a tick to a worker.
 func (t *interval) fire() {
 	t.timer = nil
 	l := t.l
-	if l.closed || l.p.stopping.Load() || !l.p.h.cfg.Intervals.begin(t) {
+	if l.closed || l.p.stopping.Load() || t.spec.Main() && l.p.mainsEnding.Load() || !l.p.h.cfg.Intervals.begin(t) {
 		return
 	}
-	if len(l.cells.free) == 0 || l.queue.Full() {
-		t.over()
-		return
+	kind := uint16(shm.KindInterval)
+	if t.spec.Main() {
+		kind, t.begun = shm.KindMain, true
 	}
-	l.p.inFlight.Add(1)
-	c := l.cells.take()
-	if err := c.putTick(t); err != nil {
-		l.release(c)
-		l.p.log.Error("tick not taken", "name", t.spec.Name, "err", err)
-		t.over()
-		return
+	if !l.startPeerless(t, kind, t.listener, t.spec.Name) {
+		t.over(true)
 	}
-	c.x, c.kind = t, shm.KindInterval
-	l.taken.Add(1)
-	l.publish(c, l.on.Now())
-}
-
-// putTick writes into the window that it is time.
-func (c *cell) putTick(t *interval) error {
-	b := c.l.headBlock(shm.KindInterval, t.listener)
-	b.Timer = t.spec.Name
-	c.body.flags = shm.InEnd
-	return c.put(&b, nil)
 }
 
 // over ends a tick. The next one is set by whatever runs the timer then.
-func (t *interval) over() { t.l.p.h.cfg.Intervals.end(t.id) }
+func (t *interval) over(failed bool) {
+	t.l.p.h.cfg.Intervals.end(t.id)
+	if t.spec.Main() {
+		t.mainOver(failed)
+	}
+}
 
 // nextDue is when the next tick is due, after one that was due at due and is over now: delay from now on, or, if strict,
 // delay after it was due. Strict ticks that are already past are left out, so there are no bursts.
@@ -153,8 +144,8 @@ func nextDue(due, now, delay int64, strict bool) int64 {
 	return due + delay
 }
 
-// Done implements backend.Exchange.
-func (t *interval) Done(backend.End) { t.over() }
+// Done implements backend.Exchange. A main handler that has failed ends with a reset.
+func (t *interval) Done(end backend.End) { t.over(end == backend.EndReset) }
 
 // Failed implements backend.Exchange.
-func (t *interval) Failed(int, time.Duration) { t.over() }
+func (t *interval) Failed(int, time.Duration) { t.over(true) }

@@ -22,6 +22,7 @@ type Intervals struct {
 type TimerID struct {
 	Name   string // of the listener; may be empty
 	Pool   int    // index of the pool, if the name is empty; otherwise 0
+	Main   bool   // of proto main
 	Number int    // among those for which the rest is the same, in the order of the script
 }
 

@@ -172,14 +172,15 @@ func TestIntervalOfDeadProcess(t *testing.T) {
 
 func TestTimerID(t *testing.T) {
 	timer := func(name string) listen.Listener { return listen.Listener{Proto: "interval", Name: name} }
-	spec := &listen.Spec{Listeners: []listen.Listener{timer("a"), {Proto: "tcp4"}, timer(""), timer(""), timer("a")}}
+	spec := &listen.Spec{Listeners: []listen.Listener{timer("a"), {Proto: "tcp4"}, timer(""), timer(""), timer("a"), {Proto: "main", Name: "a"}}}
 	h := &Host{}
 	for i := range 2 {
 		h.pools = append(h.pools, &Pool{h: h, index: i, spec: spec})
 	}
 	want := map[[2]int]TimerID{
-		{0, 0}: {"a", 0, 0}, {0, 4}: {"a", 0, 1}, {1, 0}: {"a", 0, 2}, {1, 4}: {"a", 0, 3},
-		{0, 2}: {"", 0, 0}, {0, 3}: {"", 0, 1}, {1, 2}: {"", 1, 0}, {1, 3}: {"", 1, 1},
+		{0, 0}: {"a", 0, false, 0}, {0, 4}: {"a", 0, false, 1}, {1, 0}: {"a", 0, false, 2}, {1, 4}: {"a", 0, false, 3},
+		{0, 2}: {"", 0, false, 0}, {0, 3}: {"", 0, false, 1}, {1, 2}: {"", 1, false, 0}, {1, 3}: {"", 1, false, 1},
+		{0, 5}: {"a", 0, true, 0}, {1, 5}: {"a", 0, true, 1},
 	}
 	for at, id := range want {
 		if got := h.pools[at[0]].timerID(at[1]); got != id {

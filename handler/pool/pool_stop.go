@@ -2,8 +2,9 @@ package pool
 
 import "sync/atomic"
 
-// refuse has Start refuse exchanges, and ends the timers.
+// refuse has Start refuse exchanges, ends the timers, and starts no main handler any more.
 func (p *Pool) refuse() {
+	p.endMains()
 	p.mu.Lock()
 	p.stopping.Store(true)
 	loops := p.attached()
@@ -13,8 +14,8 @@ func (p *Pool) refuse() {
 	}
 }
 
-// dismissAway tells the workers at raw connections to end when they have finished. One that speaks HTTP on its connection
-// closes it then as soon as no request is in progress.
+// dismissAway tells the workers at raw connections and main handlers to end when they have finished. One that speaks HTTP on
+// its connection closes it then as soon as no request is in progress, and a main handler can find out (moonbridge_io.poll).
 func (p *Pool) dismissAway() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -42,7 +43,7 @@ func (p *Pool) detach() {
 	p.mu.Lock()
 	loops := p.attached()
 	p.loops = make([]*loop, len(p.loops))
-	unreclaimed := p.clearSlots()
+	unreclaimed := p.endWorkers()
 	p.mu.Unlock()
 	for _, w := range unreclaimed {
 		p.report(w)
@@ -50,6 +51,7 @@ func (p *Pool) detach() {
 	letGo := func() {
 		p.flushLogs()
 		for _, w := range unreclaimed {
+			p.slots[w.slot].Store(nil)
 			w.bell.Close()
 		}
 		p.close()
@@ -77,11 +79,10 @@ func (p *Pool) flushLogs() {
 	p.reports.quota.Flush()
 }
 
-// clearSlots ends the record of every worker, and returns those whose cells the loops have not reclaimed: the loops may
-// still ring their doorbells. Under mu.
-func (p *Pool) clearSlots() (unreclaimed []*Worker) {
+// endWorkers ends the record of every worker, and returns those whose cells the loops have not reclaimed. They keep their
+// slots, since the loops still find their names in cells and ring their doorbells. Under mu.
+func (p *Pool) endWorkers() (unreclaimed []*Worker) {
 	for w := range p.workers() {
-		p.slots[w.slot].Store(nil)
 		w.end(0, false)
 		w.judge()
 		w.close()

@@ -19,7 +19,7 @@ const (
 func (c *cell) count(status int, cause string) {
 	e := logging.Event{Level: slog.LevelWarn, Message: requestsFailed, Status: status, Cause: cause}
 	switch {
-	case c.x == nil || c.kind == shm.KindInterval:
+	case c.x == nil || c.answered || c.withoutConnection():
 		return
 	case c.kind == shm.KindSocket && (status != 503 || c.socket.state != socketHeld):
 		return

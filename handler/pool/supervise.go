@@ -92,7 +92,7 @@ func (p *Pool) decide(now time.Time) (forks []forkRequest, next time.Time) {
 	if p.takeCensus(now) {
 		next = now.Add(checkEvery) // that a worker has gone to sleep is not reported
 	}
-	d := s.policy.Decide(&p.spec.Options, now, &s.census)
+	d := s.policy.Decide(p.options(), now, &s.census)
 	next = earlier(next, d.Next)
 	forks = p.carryOut(d, now)
 	if len(forks) < d.Fork+len(d.Replace) && s.policy.Hold.After(now) {
@@ -137,8 +137,8 @@ func (p *Pool) takeCensus(now time.Time) (busy bool) {
 func (p *Pool) observe(w *Worker, now time.Time) {
 	w.setBusy(w.occupied())
 	w.activity.update(w.state == policy.Busy, w.out.Finished.Load(), now)
-	// How a worker ends that has outlived its fork server is not reported.
-	if w.activity.exhausted() || w.fs.dead() || p.seqs.isStale(w.seq) {
+	// How a worker ends that has outlived its fork server is not reported. A main handler must not be told to end for that.
+	if (w.activity.exhausted() || w.fs.dead()) && !w.main.Load() || p.seqs.isStale(w.seq) {
 		w.succession.stale = true
 	}
 }

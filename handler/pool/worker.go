@@ -30,7 +30,8 @@ type Worker struct {
 	serving atomic.Bool            // it takes exchanges
 	gone    atomic.Bool            // its process has ended
 	claims  atomic.Int32           // exchanges that a loop has seen it at for some time
-	away    atomic.Int32           // raw connections that it is alone with
+	away    atomic.Int32           // raw connections that it is alone with, and a main handler
+	main    atomic.Bool            // it runs a main handler
 	pinned  atomic.Bool            // it is bound to a CPU
 	fault   atomic.Pointer[string] // why it has to be killed
 	retired atomic.Bool            // it takes no further exchange by its own decision

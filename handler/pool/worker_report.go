@@ -80,6 +80,9 @@ func (r *report) event() logging.Event {
 // about says which exchange it is about.
 func (r *report) about() []slog.Attr {
 	a := about{client: r.Remote.AddrPort(), method: r.method, path: r.path, interval: r.interval, id: r.id}
+	if r.in == "main" {
+		a.interval, a.main = "", r.interval
+	}
 	return a.attrs()
 }
 

@@ -18,7 +18,9 @@ type HeadBlock struct {
 	Request *httpparse.Head // KindHTTP. Its Persistent says whether the server is willing to keep the connection
 	Expect  bool            // the peer waits for an answer to Expect: 100-continue (RFC 9110 §10.1.1)
 
-	Timer string // KindInterval: the timer's name
+	Logged bool // KindSocket: requests on the connection are for the access log
+
+	Name string // KindInterval, KindMain: the name of the listener
 }
 
 const headSize = int(unsafe.Sizeof(Head{}))
@@ -28,7 +30,7 @@ var _ = Field(httpparse.Field{})
 
 // end is where the last part ends. Padding follows, so that the body is aligned.
 func (b *HeadBlock) end() int {
-	n := headSize + len(b.Timer)
+	n := headSize + len(b.Name)
 	if r := b.Request; r != nil {
 		n += len(sliceBytes(r.Fields)) + len(r.Raw) + len(r.ID)
 	}
@@ -45,10 +47,13 @@ func (b *HeadBlock) Put(to []byte) {
 	h := view[Head](to, 0)
 	*h = Head{
 		Size: uint32(size), Kind: b.Kind, Listener: b.Listener, Exchange: b.Exchange,
-		RawOff: uint32(headSize), RawLen: uint32(len(b.Timer)),
+		RawOff: uint32(headSize), RawLen: uint32(len(b.Name)),
 		Local: b.Local, Remote: b.Remote,
 	}
-	n := headSize + copy(to[headSize:], b.Timer)
+	if b.Logged {
+		h.Flags = HeadLogged
+	}
+	n := headSize + copy(to[headSize:], b.Name)
 	if r := b.Request; r != nil {
 		h.Flags = b.flags()
 		h.NFields = uint32(len(r.Fields))

@@ -101,7 +101,7 @@ func TestHeadBlockFlags(t *testing.T) {
 // Exchanges without a request.
 func TestHeadBlockOther(t *testing.T) {
 	for _, name := range []string{"", "n", "a longer name"} {
-		h, block := putBlock(t, &HeadBlock{Kind: KindInterval, Listener: 1, Exchange: 9, Timer: name})
+		h, block := putBlock(t, &HeadBlock{Kind: KindInterval, Listener: 1, Exchange: 9, Name: name})
 		if got := string(block[h.RawOff:][:h.RawLen]); got != name {
 			t.Errorf("name %q, want %q", got, name)
 		}

@@ -54,6 +54,7 @@ const (
 	InCancel               // the peer is gone: output is thrown away
 	InTooLarge             // with InAbort: the body is above its limit
 	InWantRoom             // the loop waits for room in the in-window
+	InPeerEnd              // the peer has sent its FIN: it may still read, or have gone
 )
 
 // InCell is mb_in_cell: the server's half of a cell. The in-window follows it.
@@ -63,7 +64,10 @@ type InCell struct {
 	OutTail atomic.Uint64 // bytes taken out of the out-window so far
 	Flags   atomic.Uint32 // In*
 	_       uint32
-	_       [32]byte
+	// Published is ns of CLOCK_MONOTONIC when the exchange was put into the queue: workers compare exchanges of different
+	// loops by it.
+	Published atomic.Int64
+	_         [24]byte
 }
 
 // OutLoop is mb_out_loop without the ready bitmap, which follows it.
@@ -110,8 +114,8 @@ func ResultOf(word, gen uint64) uint32 {
 // NoResult is the result word of an exchange that has no result yet. A few flipped bits do not turn it into one.
 func NoResult(gen uint64) uint64 { return Result(^gen, 0) }
 
-// Bits of the low half of OutCell.Result. From ResultStatusShift on, with ResultDone and without output: the status that the
-// server answers itself.
+// Bits of the low half of OutCell.Result. From ResultStatusShift on, with ResultDone and no output but interim responses: the
+// status that the server answers itself.
 const (
 	ResultDone   = 1 << iota // the exchange is over
 	ResultClose              // close the connection when the output is sent
@@ -121,12 +125,17 @@ const (
 	ResultStatusShift = 16
 )
 
+// ClientGone is a status in a result: the client has gone, and there is no one to answer.
+const ClientGone = 499
+
 // Flags of OutCell.
 const (
 	OutBodyWanted   = 1 << iota // the handler reads the body
 	OutPending                  // output is held back and should be sent soon
 	OutSocketWanted             // KindSocket: the worker waits for the connection's socket
 	OutReset                    // the handler has reset the connection, and still runs
+	OutComplete                 // all of the response is published, whatever the handler still does
+	OutClose                    // with OutComplete: close the connection after the response
 )
 
 // OutCell is mb_out_cell: the worker's half of a cell. The out-window follows it.
@@ -146,6 +155,7 @@ const (
 	KindHTTP     = 1
 	KindInterval = 2 // raw is the timer's name; there is no response
 	KindSocket   = 3 // a raw connection; raw is empty, there is no response
+	KindMain     = 4 // a handler that is called once; raw is the listener's name, there is no response
 )
 
 // Flags of Head.
@@ -156,6 +166,7 @@ const (
 	HeadExpect                // Expect: 100-continue is not answered yet
 	HeadAsterisk              // OPTIONS *: there is neither path nor query
 	HeadHasBody
+	HeadLogged // KindSocket: requests on the connection are for the access log
 )
 
 // LengthUnknown is Head.ContentLength of a chunked body.
@@ -212,13 +223,16 @@ const (
 	MsgWorkerFailed            // … it cannot use the shared memory: text
 	MsgFiles                   // fork server or worker → server: files that were loaded
 	MsgReport                  // worker → server: Report
+	MsgAccess                  // worker → server: MsgAccessBody and its text: a request on a raw connection
 )
 
 // Bytes on a worker's control socket.
 const (
-	CtlFlush     = 'F' // publish what is held back
-	CtlTraceback = 'T' // log what Lua is at: the worker is about to be killed
-	CtlSocket    = 'S' // with a descriptor: the socket that was asked for (OutSocketWanted)
+	CtlFlush      = 'F' // publish what is held back
+	CtlTraceback  = 'T' // log what Lua is at: the worker is about to be killed
+	CtlClientGone = 'G' // end the handler whose client has gone (on_client_gone)
+	CtlSocket     = 'S' // with a descriptor: the socket that was asked for (OutSocketWanted)
+	CtlEndInput   = 'E' // end the input of the raw connection, if nothing has happened on it since the last of these bytes
 )
 
 // MsgForkBody is mb_msg_fork.
@@ -232,6 +246,21 @@ type MsgForkedBody struct {
 
 // MsgExitedBody is mb_msg_exited. Status is that of waitpid.
 type MsgExitedBody struct{ Pid, Status int32 }
+
+// NotServed is MsgAccessBody.Service of a request that no handler was called for.
+const NotServed = ^uint64(0)
+
+// MsgAccessBody is mb_msg_access.
+type MsgAccessBody struct {
+	Time            int64  // ns since 1970: when the request's head was complete
+	Service, Total  uint64 // ns
+	Bytes           uint64 // of the response's body, as sent
+	Status          uint32
+	Lost            uint32    // messages of this type that could not be sent before this one
+	Ends            [5]uint16 // of method, target, referer, user agent, id: their places in the text
+	Minor, Complete uint8
+	Remote          Address
+}
 
 // MsgKillBody is mb_msg_kill.
 type MsgKillBody struct{ Pid, Sig int32 }

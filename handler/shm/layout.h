@@ -63,6 +63,7 @@ typedef struct {
 #define MB_IN_CANCEL    4u  /* the peer is gone: output is thrown away */
 #define MB_IN_TOO_LARGE 8u  /* with ABORT: body above request_body_size_limit */
 #define MB_IN_WANT_ROOM 16u /* the loop waits for room in the in-window */
+#define MB_IN_PEER_END  32u /* the peer has sent its FIN: it may still read, or have gone */
 
 /* The server's half of a cell; the in-window follows it. */
 typedef struct {
@@ -71,7 +72,9 @@ typedef struct {
 	uint64_t out_tail; /* bytes taken out of the out-window so far */
 	uint32_t flags;    /* MB_IN_* */
 	uint32_t pad0;
-	uint8_t  pad[32];
+	uint64_t published; /* ns of CLOCK_MONOTONIC when it was put into the queue: workers
+	                       compare exchanges of different loops by it */
+	uint8_t  pad[24];
 } mb_in_cell;
 
 /* One per loop, in the out segment. */
@@ -109,8 +112,10 @@ typedef struct {
 #define MB_CLOSE  2u  /* close the connection when the output is sent */
 #define MB_RESET  4u  /* reset the connection: the response broke off */
 #define MB_RETIRE 8u  /* this worker takes no further exchange (handler returned false) */
-/* bits 16..31: with DONE and no output: status that the server answers itself */
+/* bits 16..31: with DONE and no output but interim responses: status that the server
+ * answers itself */
 #define MB_STATUS_SHIFT 16
+#define MB_CLIENT_GONE 499u /* as status: the client has gone, there is no one to answer */
 
 /* mb_out_cell.flags */
 #define MB_OUT_BODY_WANTED 1u /* the handler reads the body: answer Expect: 100-continue */
@@ -121,6 +126,9 @@ typedef struct {
                                  when it has arrived */
 #define MB_OUT_RESET 8u /* the handler has reset the connection, and still runs: no
                                  more output of this exchange is wanted */
+#define MB_OUT_COMPLETE 16u /* all of the response is published: the client waits for nothing
+                                 more, whatever the handler still does */
+#define MB_OUT_CLOSE 32u /* with COMPLETE: close the connection after the response */
 
 /* The worker's half of a cell; the out-window follows it. */
 typedef struct {
@@ -147,12 +155,16 @@ typedef struct {
 #define MB_KIND_SOCKET   3u /* a raw connection: raw is empty, no response. The worker asks
                                for the socket (MB_OUT_SOCKET_WANTED) and then owns it */
 
+#define MB_KIND_MAIN     4u /* a handler that is called once; raw is the listener's name; no
+                               response. The result has RESET if the handler has failed */
+
 #define MB_HEAD_IS_HEAD   1u  /* method HEAD: no response body */
 #define MB_HEAD_HTTP10    2u  /* the client speaks HTTP/1.0 */
 #define MB_HEAD_KEEPALIVE 4u  /* the server is willing to keep the connection */
 #define MB_HEAD_EXPECT    8u  /* Expect: 100-continue is not answered yet */
 #define MB_HEAD_ASTERISK  16u /* OPTIONS *: path and query are nil */
 #define MB_HEAD_HAS_BODY  32u
+#define MB_HEAD_LOGGED    64u /* MB_KIND_SOCKET: requests on the connection are for the access log */
 
 #define MB_LENGTH_UNKNOWN UINT64_MAX
 
@@ -192,7 +204,8 @@ typedef struct {
 /* Fork server → server */
 #define MB_MSG_LISTEN      1u /* a listen{} call (entries, see below); answered by
                                  LISTEN_OK or LISTEN_ERR */
-#define MB_MSG_READY       2u /* the script has ended without an error */
+#define MB_MSG_READY       2u /* the script has ended without an error. Text of a
+                                 warning for the log, if there is one */
 #define MB_MSG_FAILED      3u /* the script failed: text of the error; then exit */
 #define MB_MSG_FORKED      4u /* mb_msg_forked */
 #define MB_MSG_EXITED      5u /* mb_msg_exited: a worker was reaped */
@@ -202,7 +215,8 @@ typedef struct {
 #define MB_MSG_FORK        8u /* mb_msg_fork; descriptors: in segment, out segment,
                                  worker's control socket, standard error, worker's
                                  doorbell, doorbell of loop 0, 1, … */
-#define MB_MSG_KILL        9u /* mb_msg_kill; ignored unless the pid is that of a living child */
+#define MB_MSG_KILL        9u /* mb_msg_kill; ignored unless the pid is that of a living child. A
+                                 negative pid: its group of processes, too */
 /* Worker → server, on the worker's control socket */
 #define MB_MSG_WORKER_READY  10u /* prepare has returned */
 #define MB_MSG_WORKER_FAILED 11u /* it cannot use the shared memory: text; then exit 1 */
@@ -213,10 +227,15 @@ typedef struct {
                             if there was no such file */
 /* Worker → server, on the worker's control socket */
 #define MB_MSG_REPORT 13u /* mb_msg_report: what is to be logged of an error */
+#define MB_MSG_ACCESS 14u /* worker → server: mb_msg_access and its text: a request on a raw connection,
+                             for the access log. Not sent while the socket is full */
 /* Server → worker: single bytes without a header */
 #define MB_CTL_FLUSH 'F' /* publish what send_data holds back */
 #define MB_CTL_TRACEBACK 'T' /* log what Lua is at: the worker is about to be killed */
+#define MB_CTL_CLIENT_GONE 'G' /* end the handler whose client has gone (on_client_gone) */
 #define MB_CTL_SOCKET 'S' /* with a descriptor: the socket that was asked for */
+#define MB_CTL_END_INPUT 'E' /* the server is stopping: end the input of the raw connection, if
+                               nothing has happened on it since the last of these bytes */
 /* End of file on either socket: the server is gone, exit. */
 
 typedef struct { uint32_t pool, slot; } mb_msg_fork;     /* pool: number of the listen{} call, from 0 */
@@ -224,6 +243,17 @@ typedef struct { uint32_t pool, slot; int32_t pid, err; } mb_msg_forked; /* err:
 typedef struct { int32_t pid, status; } mb_msg_exited;   /* status is that of waitpid */
 typedef struct { int32_t pid, sig; } mb_msg_kill;
 
+#define MB_NOT_SERVED UINT64_MAX
+typedef struct {
+	int64_t time;            /* ns since 1970: when the request's head was complete */
+	uint64_t service, total; /* ns; service: MB_NOT_SERVED if no handler was called */
+	uint64_t bytes;          /* of the response's body, as sent */
+	uint32_t status;
+	uint32_t lost;           /* messages of this type that could not be sent before this one */
+	uint16_t ends[5];        /* of method, target, referer, user agent, id: their places in the text */
+	uint8_t minor, complete;
+	mb_address remote;
+} mb_msg_access;
 /* The parts of a REPORT follow it, in the order of their lengths, without padding. Only message and
  * traceback may contain any bytes. */
 typedef struct {
@@ -233,7 +263,7 @@ typedef struct {
 	uint32_t message_len, traceback_len; /* at most MB_REPORT_TEXT_MAX together */
 	uint32_t in_len; /* what was running: request, interval, connection, prepare, finish … */
 	uint32_t method_len, path_len, id_len; /* of a request */
-	uint32_t interval_len; /* name of an interval */
+	uint32_t interval_len; /* name of an interval or a main handler */
 	mb_address remote; /* of a request or a connection */
 } mb_msg_report;
 #define MB_REPORT_TEXT_MAX (64u << 10)

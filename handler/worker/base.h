@@ -24,6 +24,15 @@
 #define mb_rawlen lua_objlen
 #endif
 
+/* The table that belongs to a userdata: its user value, or in old versions its environment. */
+#if LUA_VERSION_NUM >= 502
+#define mb_get_own lua_getuservalue
+#define mb_set_own lua_setuservalue
+#else
+#define mb_get_own lua_getfenv
+#define mb_set_own lua_setfenv
+#endif
+
 #define MB_FDS_MAX 253         /* descriptors of one message (SCM_MAX_FD) */
 #define MB_TEXT_MAX (64u << 10) /* text of an error on a control socket */
 
@@ -59,6 +68,7 @@ void mb_set_functions(lua_State *L, const luaL_Reg *f);    /* into the table on 
 /* --- base_message.c ----------------------------------------------------- */
 
 int mb_message_send(int fd, uint32_t type, const void *p, size_t n); /* 0 or -1 */
+int mb_message_try(int fd, uint32_t type, const void *p, size_t n);  /* -1: too long, or there is no room now */
 /* Sends a whole message with its header, or returns -1. For signal handlers: it does not
  * block, and does not break into a message that is being sent. */
 int mb_message_send_now(int fd, const void *p, size_t n);

@@ -18,6 +18,8 @@
 #define MSG_CMSG_CLOEXEC 0
 #endif
 
+#define TRY_MAX 8192u /* longest message of mb_message_try */
+
 static void wait_for(int fd, short events)
 {
 	struct pollfd p = {.fd = fd, .events = events};
@@ -73,6 +75,23 @@ int mb_message_send_now(int fd, const void *p, size_t n)
 	if (sending || !n)
 		return -1;
 	return send(fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)n ? 0 : -1;
+}
+
+/* Never waits for room. The kernel takes a short message whole or not at all on most systems;
+ * where it takes a part, the rest has to follow. */
+int mb_message_try(int fd, uint32_t type, const void *p, size_t n)
+{
+	uint8_t b[TRY_MAX];
+	mb_msg m = {.type = type, .len = (uint32_t)n};
+	if (n > sizeof b - sizeof m)
+		return -1;
+	memcpy(b, &m, sizeof m);
+	memcpy(b + sizeof m, p, n);
+	ssize_t k;
+	do
+		k = send(fd, b, sizeof m + n, MSG_NOSIGNAL | MSG_DONTWAIT);
+	while (k < 0 && errno == EINTR);
+	return k < 0 ? -1 : send_all(fd, b + k, sizeof m + n - (size_t)k);
 }
 
 static void take_fds(struct msghdr *h, int *fds, int *nfds)

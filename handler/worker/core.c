@@ -78,7 +78,16 @@ void mb_notify(void)
 
 int mb_cancelled(void)
 {
-	return (__atomic_load_n(&exchange.in_cell->flags, __ATOMIC_ACQUIRE) & MB_IN_CANCEL) != 0;
+	return (__atomic_load_n(&exchange.in_cell->flags, __ATOMIC_ACQUIRE) & exchange.end_flags) != 0;
+}
+
+int mb_client_gone(void)
+{
+	if (exchange.cancelled)
+		return 1;
+	if (exchange.transport)
+		return exchange.transport->gone();
+	return (__atomic_load_n(&exchange.in_cell->flags, __ATOMIC_ACQUIRE) & (MB_IN_CANCEL | MB_IN_PEER_END)) != 0;
 }
 
 int mb_raise_cancelled(lua_State *L)
@@ -105,6 +114,15 @@ void mb_input_consume(uint64_t n)
 	if ((__atomic_load_n(&c->flags, __ATOMIC_RELAXED) & MB_IN_WANT_ROOM) &&
 	    __atomic_load_n(&c->in_head, __ATOMIC_RELAXED) - exchange.taken <= worker.header.in_window / 2)
 		mb_notify();
+}
+
+void mb_input_discard(void)
+{
+	if (exchange.body_use != MB_BODY_DISCARDED)
+		return;
+	uint64_t n = __atomic_load_n(&exchange.in_cell->in_head, __ATOMIC_ACQUIRE) - exchange.taken;
+	if (n)
+		mb_input_consume(n);
 }
 
 /* Moves the head out of the window. It must be called before body bytes are consumed,

@@ -82,7 +82,8 @@ void mb_origin_set(mb_origin *o)
 	o->remote = h->remote;
 	switch (h->kind) {
 	case MB_KIND_INTERVAL:
-		o->in = "interval";
+	case MB_KIND_MAIN:
+		o->in = h->kind == MB_KIND_MAIN ? "main" : "interval";
 		mb_quote(o->interval, sizeof o->interval, exchange.head_bytes + h->raw_off, h->raw_len);
 		break;
 	case MB_KIND_SOCKET:
@@ -93,11 +94,11 @@ void mb_origin_set(mb_origin *o)
 	}
 }
 
-/* Describes it in one line: "GET /path [id]", "interval name" or what it is in. */
+/* Describes it in one line: "GET /path [id]", "interval name", "main name", or what it is in. */
 void mb_origin_line(const mb_origin *o, char *to, size_t cap)
 {
 	if (o->interval[0])
-		snprintf(to, cap, "interval %s", o->interval);
+		snprintf(to, cap, "%s %s", o->in, o->interval);
 	else if (o->method[0])
 		snprintf(to, cap, "%s %s [%s]", o->method, o->path, o->id);
 	else

@@ -67,7 +67,7 @@ void mb_output_publish(void);
 void mb_output_data(lua_State *L, const char *p, size_t n);
 void mb_output_head(lua_State *L);
 void mb_output_flush(lua_State *L);
-void mb_output_finish(lua_State *L);
+void mb_output_finish(lua_State *L, int returned); /* returned: by the handler, not by finish() */
 void mb_output_interim(lua_State *L);
 void mb_flush_now(void);    /* from another thread: MB_CTL_FLUSH */
 

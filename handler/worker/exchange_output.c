@@ -39,14 +39,19 @@ void mb_output_store(void)
 		response.published = 1;
 }
 
+static void store_flags(uint32_t flags)
+{
+	exchange.out_flags = flags;
+	__atomic_store_n(&exchange.out_cell->flags, flags, __ATOMIC_RELEASE);
+}
+
 /* Called under the lock, unless nothing is pending, as always in ring mode. */
 static void clear_pending(void)
 {
 	if (!response.pending)
 		return;
 	response.pending = 0;
-	exchange.out_flags &= ~MB_OUT_PENDING;
-	__atomic_store_n(&exchange.out_cell->flags, exchange.out_flags, __ATOMIC_RELAXED);
+	store_flags(exchange.out_flags & ~MB_OUT_PENDING);
 }
 
 void mb_output_publish(void)
@@ -56,6 +61,41 @@ void mb_output_publish(void)
 	mb_notify();
 }
 
+/* Has the application sent as much as it has announced? Nothing may follow then. */
+static int length_reached(void) { return response.has_length && response.sent == response.length; }
+
+/* Does the client wait for nothing more, once all that the application has sent is
+ * published? A request body that is still on its way may be read by the handler, unless that
+ * has finished the response. */
+static int is_whole(void)
+{
+	if (response.state == MB_RESPONSE_DONE)
+		return 1;
+	return response.head_written && mb_body_complete() &&
+	       (mb_is_head() || response.bodiless || length_reached());
+}
+
+/* Publishes what the application has sent so far, all of it. If that is the whole response,
+ * the server is told: then it does not wait for the handler. */
+static void publish_all(void)
+{
+	clear_pending();
+	mb_output_store();
+	if (is_whole())
+		store_flags(exchange.out_flags | MB_OUT_COMPLETE |
+			(response.close || !mb_body_complete() ? MB_OUT_CLOSE : 0));
+	mb_notify();
+}
+
+/* Writing into nothing fails when the peer has gone. */
+static void check_peer(lua_State *L)
+{
+	if (mb_cancelled()) {
+		response.broken = 1;
+		mb_raise_cancelled(L);
+	}
+}
+
 /* The loop sees the flag when it goes through its exchanges. Ringing for it would cost every
  * page a wake-up that its end is about to cause anyway. */
 static void set_pending(void)
@@ -63,8 +103,7 @@ static void set_pending(void)
 	if (response.pending)
 		return;
 	response.pending = 1;
-	exchange.out_flags |= MB_OUT_PENDING;
-	__atomic_store_n(&exchange.out_cell->flags, exchange.out_flags, __ATOMIC_RELEASE);
+	store_flags(exchange.out_flags | MB_OUT_PENDING);
 }
 
 /* --- the ring ----------------------------------------------------------------- */
@@ -75,7 +114,11 @@ static uint64_t ring_room(void)
 	return used < worker.header.out_window ? worker.header.out_window - used : 0;
 }
 
-static int room_or_cancelled(void) { return ring_room() > 0 || mb_cancelled(); }
+static int room_or_cancelled(void)
+{
+	mb_input_discard();
+	return ring_room() > 0 || mb_cancelled();
+}
 
 /* Copies n bytes, for which there is room. */
 static void ring_copy(const void *p, size_t n)
@@ -99,10 +142,7 @@ static void ring_put(lua_State *L, const void *p, size_t n)
 		if (k == 0) {
 			mb_output_publish();
 			mb_wait(room_or_cancelled);
-			if (mb_cancelled()) {
-				response.broken = 1;
-				mb_raise_cancelled(L);
-			}
+			check_peer(L);
 			continue;
 		}
 		if (k > n)
@@ -143,8 +183,8 @@ static void join_head(const char *chunk, size_t n)
 	response.head_written = 1;
 }
 
-/* Switches to ring mode. The bytes collected so far, and extra bytes that the caller will
- * add, are the first chunk. The lock is held. */
+/* Prepares for ring mode, which the caller enters. The bytes collected so far, and extra
+ * bytes that the caller will add, are the first chunk. The lock is held. */
 static void leave_window(uint64_t extra)
 {
 	char chunk[24];
@@ -156,7 +196,6 @@ static void leave_window(uint64_t extra)
 	join_head(chunk, n);
 	if (n && !extra)
 		ring_copy("\r\n", 2); /* TAILROOM is for this */
-	enter_ring_mode();
 }
 
 /* Returns 1 if the bytes were accepted in window mode. */
@@ -174,18 +213,19 @@ static int window_data(lua_State *L, const char *p, size_t n)
 		memcpy(exchange.out_window + end, p, n);
 		response.body_len += (uint32_t)n;
 		response.sent += n;
-		if (response.body_len >= response.min_chunk)
+		if (response.body_len >= response.min_chunk || length_reached())
 			set_pending();
 		mb_response_unlock();
 		return 1;
 	}
 	leave_window(n);
+	enter_ring_mode();
 	response.sent += n;
 	mb_response_unlock();
 	ring_put(L, p, n);
 	if (response.chunked)
 		ring_put(L, "\r\n", 2);
-	mb_output_publish();
+	publish_all();
 	return 1;
 }
 
@@ -215,20 +255,41 @@ static void put_chunk(lua_State *L, const char *p, size_t n)
 			ring_put(L, "\r\n", 2);
 	}
 	response.held.len = 0;
-	mb_output_publish();
+	publish_all();
 }
 
 static void ring_data(lua_State *L, const char *p, size_t n)
 {
-	if (mb_cancelled()) {
-		response.broken = 1;
-		mb_raise_cancelled(L);
-	}
-	if (response.held.len + n >= response.min_chunk)
-		put_chunk(L, p, n);
-	else if (mb_buf_add(&response.held, p, n))
-		luaL_error(L, "send_data: not enough memory");
+	check_peer(L);
 	response.sent += n;
+	if (response.held.len + n >= response.min_chunk || length_reached()) {
+		put_chunk(L, p, n);
+	} else if (mb_buf_add(&response.held, p, n)) {
+		response.sent -= n;
+		luaL_error(L, "send_data: not enough memory");
+	}
+}
+
+/* The data of a response to HEAD is only counted, for the Content-Length, which is that of
+ * GET. The head goes out when that of GET would. */
+static void head_data(lua_State *L, size_t n)
+{
+	response.sent += n;
+	if (in_ring_mode() && response.head_written) {
+		check_peer(L);
+		return;
+	}
+	if (response.sent < response.min_chunk && !length_reached())
+		return;
+	mb_response_lock();
+	if (!in_ring_mode() && !response.body_off)
+		place_body();
+	int full = in_ring_mode() || response.sent > worker.header.out_window - TAILROOM - response.body_off;
+	if (!full)
+		set_pending();
+	mb_response_unlock();
+	if (full)
+		mb_output_flush(L);
 }
 
 /* --- what the methods call ----------------------------------------------------- */
@@ -236,12 +297,29 @@ static void ring_data(lua_State *L, const char *p, size_t n)
 void mb_output_data(lua_State *L, const char *p, size_t n)
 {
 	if (mb_is_head()) {
-		response.sent += n; /* counted for the Content-Length, which is that of GET */
+		head_data(L, n);
 		return;
 	}
 	if (n == 0 || (!in_ring_mode() && window_data(L, p, n)))
 		return;
 	ring_data(L, p, n);
+}
+
+static void flush_ring(lua_State *L)
+{
+	if (response.head_written)
+		check_peer(L);
+	if (!(exchange.out_flags & MB_OUT_COMPLETE))
+		put_chunk(L, NULL, 0);
+}
+
+/* Publishes a response in window mode, and ends that. The lock is held. The mode changes
+ * last, because the other thread does not need the lock in ring mode. */
+static void flush_window(void)
+{
+	leave_window(0);
+	publish_all();
+	enter_ring_mode();
 }
 
 /* Sends everything so far. The header section is closed. */
@@ -250,14 +328,12 @@ void mb_output_flush(lua_State *L)
 	mb_response_lock();
 	if (!in_ring_mode() && !response.body_off)
 		place_body();
-	if (in_ring_mode()) {
-		mb_response_unlock();
-		put_chunk(L, NULL, 0);
-		return;
-	}
-	leave_window(0);
-	mb_output_publish();
+	int ring = in_ring_mode();
+	if (!ring)
+		flush_window();
 	mb_response_unlock();
+	if (ring)
+		flush_ring(L);
 }
 
 /* The application has closed the header section: it need not wait for the body. */
@@ -289,11 +365,34 @@ void mb_output_interim(lua_State *L)
 	}
 }
 
-/* The response is complete. It is published when the handler returns: then the loop is woken
- * once, for output and end together. If the handler keeps running, the loop has it flushed. */
-void mb_output_finish(lua_State *L)
+/* The response is finished. If the handler has returned, the loop is woken once, for output
+ * and end together. If not, the output does not wait for the end. The end is usually seen
+ * together with it all the same, because the loop takes longer to wake up than the handler
+ * takes to return. */
+static void finished(int returned)
+{
+	response.state = MB_RESPONSE_DONE;
+	if (returned)
+		set_pending();
+	else
+		publish_all();
+}
+
+static void finish_ring(int returned)
 {
 	mb_response_lock();
+	finished(returned);
+	mb_response_unlock();
+}
+
+void mb_output_finish(lua_State *L, int returned)
+{
+	mb_response_lock();
+	if (exchange.out_flags & MB_OUT_COMPLETE) { /* nothing is left to be sent */
+		response.state = MB_RESPONSE_DONE;
+		mb_response_unlock();
+		return;
+	}
 	if (!in_ring_mode()) {
 		response.state = MB_RESPONSE_DONE;
 		mb_response_complete(1);
@@ -301,7 +400,7 @@ void mb_output_finish(lua_State *L)
 			response.body_off = (uint32_t)response.head.len; /* only a head */
 		if (response.body_off) {
 			join_head(NULL, 0);
-			set_pending();
+			finished(returned);
 			mb_response_unlock();
 			return;
 		}
@@ -310,7 +409,7 @@ void mb_output_finish(lua_State *L)
 		response.state = MB_RESPONSE_BODY;
 		response.head_written = 1;
 		ring_put(L, response.head.p, response.head.len);
-		response.state = MB_RESPONSE_DONE;
+		finish_ring(returned);
 		return;
 	}
 	mb_response_unlock();
@@ -326,10 +425,7 @@ void mb_output_finish(lua_State *L)
 	}
 	if (response.chunked)
 		ring_put(L, "0\r\n\r\n", 5);
-	mb_response_lock();
-	response.state = MB_RESPONSE_DONE;
-	set_pending();
-	mb_response_unlock();
+	finish_ring(returned);
 }
 
 /* Handles MB_CTL_FLUSH, on a thread of its own: the handler is busy in Lua code, perhaps for
@@ -338,9 +434,10 @@ void mb_flush_now(void)
 {
 	mb_response_lock();
 	if (exchange.active && response.pending) {
-		if (response.state != MB_RESPONSE_DONE)
-			leave_window(0);
-		mb_output_publish();
+		if (response.state == MB_RESPONSE_DONE)
+			publish_all();
+		else
+			flush_window();
 	}
 	mb_response_unlock();
 }

@@ -150,6 +150,8 @@ static const char *special_field(const char *k, size_t kn, const char *v, size_t
 		} else if (mb_list_has(v, vn, "keep-alive")) {
 			*drop = 1;
 		}
+		if (*drop && mb_list_has(v, vn, "upgrade"))
+			ADD("Connection: Upgrade\r\n"); /* RFC 9110 §7.8: it belongs to an Upgrade field */
 		break;
 	case 14:
 		if (!mb_same_word(k, kn, "content-length"))

@@ -18,11 +18,15 @@ type request struct {
 	loop     int
 	listener uint16
 	interval string // the name of a timer: no HTTP
+	main     bool   // interval is the name of a main listener
 	expect   bool   // Expect: 100-continue is open, and the body comes when it is wanted
 	cut      uint32 // flags to set instead of END when body is used up
 	close    bool   // the server does not want to keep the connection
 
-	raw           int // a raw connection: the descriptor to hand over, -1 to hand over none
+	published int64 // InCell.Published
+
+	logged        bool // a raw connection: the server has an access log
+	raw           int  // a raw connection: the descriptor to hand over, -1 to hand over none
 	local, remote shm.Address
 }
 
@@ -53,9 +57,12 @@ func (w *worker) headBlock(r *request) []byte {
 	h := shm.HeadBlock{Kind: shm.KindHTTP, Listener: r.listener, Local: r.local, Remote: r.remote}
 	switch {
 	case r.raw != 0:
-		h.Kind = shm.KindSocket
+		h.Kind, h.Logged = shm.KindSocket, r.logged
 	case r.head == "":
-		h.Kind, h.Timer = shm.KindInterval, r.interval
+		h.Kind, h.Name = shm.KindInterval, r.interval
+		if r.main {
+			h.Kind = shm.KindMain
+		}
 	default:
 		h.Request, h.Expect = w.parse(r), r.expect
 		h.Request.Persistent = h.Request.Persistent && !r.close
@@ -105,6 +112,7 @@ func (w *worker) start(r request) *exchange {
 	e.in.OutTail.Store(0)
 	e.in.InHead.Store(0)
 	e.in.Flags.Store(0)
+	e.in.Published.Store(r.published)
 	e.in.Gen.Store(q.Next())
 	e.rest = w.headBlock(&r)
 	if !r.expect {

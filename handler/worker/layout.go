@@ -24,6 +24,7 @@ func layoutInC() map[string][]uintptr {
 		forked    C.mb_msg_forked
 		exited    C.mb_msg_exited
 		kill      C.mb_msg_kill
+		access    C.mb_msg_access
 		report    C.mb_msg_report
 		entry     C.mb_entry
 	)
@@ -42,7 +43,7 @@ func layoutInC() map[string][]uintptr {
 		"InLoop":   {unsafe.Sizeof(inLoop), unsafe.Offsetof(inLoop.q_head)},
 		"InWorker": {unsafe.Sizeof(inWorker), unsafe.Offsetof(inWorker.home), unsafe.Offsetof(inWorker.quit)},
 		"InCell": {unsafe.Sizeof(inCell), unsafe.Offsetof(inCell.gen), unsafe.Offsetof(inCell.in_head),
-			unsafe.Offsetof(inCell.out_tail), unsafe.Offsetof(inCell.flags)},
+			unsafe.Offsetof(inCell.out_tail), unsafe.Offsetof(inCell.flags), unsafe.Offsetof(inCell.published)},
 		"OutLoop": {unsafe.Sizeof(outLoop), unsafe.Offsetof(outLoop.q_tail), unsafe.Offsetof(outLoop.asleep)},
 		"OutWorker": {unsafe.Sizeof(outWorker), unsafe.Offsetof(outWorker.asleep),
 			unsafe.Offsetof(outWorker.finished), unsafe.Offsetof(outWorker.at)},
@@ -68,6 +69,10 @@ func layoutInC() map[string][]uintptr {
 			unsafe.Offsetof(forked.pid), unsafe.Offsetof(forked.err)},
 		"MsgExitedBody": {unsafe.Sizeof(exited), unsafe.Offsetof(exited.pid), unsafe.Offsetof(exited.status)},
 		"MsgKillBody":   {unsafe.Sizeof(kill), unsafe.Offsetof(kill.pid), unsafe.Offsetof(kill.sig)},
+		"MsgAccessBody": {unsafe.Sizeof(access), unsafe.Offsetof(access.time), unsafe.Offsetof(access.service),
+			unsafe.Offsetof(access.total), unsafe.Offsetof(access.bytes), unsafe.Offsetof(access.status),
+			unsafe.Offsetof(access.lost), unsafe.Offsetof(access.ends), unsafe.Offsetof(access.minor),
+			unsafe.Offsetof(access.complete), unsafe.Offsetof(access.remote)},
 		"MsgReportBody": {unsafe.Sizeof(report), unsafe.Offsetof(report.level), unsafe.Offsetof(report.status),
 			unsafe.Offsetof(report.message_cut), unsafe.Offsetof(report.traceback_cut),
 			unsafe.Offsetof(report.message_len), unsafe.Offsetof(report.traceback_len),
@@ -83,26 +88,27 @@ func constantsInC() map[string]uint64 {
 	return map[string]uint64{
 		"Magic": C.MB_MAGIC, "Version": C.MB_VERSION,
 		"InEnd": C.MB_IN_END, "InAbort": C.MB_IN_ABORT, "InCancel": C.MB_IN_CANCEL, "InTooLarge": C.MB_IN_TOO_LARGE,
-		"InWantRoom": C.MB_IN_WANT_ROOM,
-		"WhoFree":    C.MB_WHO_FREE, "WhoQueued": C.MB_WHO_QUEUED,
+		"InWantRoom": C.MB_IN_WANT_ROOM, "InPeerEnd": C.MB_IN_PEER_END,
+		"WhoFree": C.MB_WHO_FREE, "WhoQueued": C.MB_WHO_QUEUED,
 		"ResultDone": C.MB_DONE, "ResultClose": C.MB_CLOSE, "ResultReset": C.MB_RESET, "ResultRetire": C.MB_RETIRE,
-		"ResultStatusShift": C.MB_STATUS_SHIFT,
-		"OutBodyWanted":     C.MB_OUT_BODY_WANTED, "OutPending": C.MB_OUT_PENDING,
+		"ResultStatusShift": C.MB_STATUS_SHIFT, "ClientGone": C.MB_CLIENT_GONE,
+		"OutBodyWanted": C.MB_OUT_BODY_WANTED, "OutPending": C.MB_OUT_PENDING,
 		"OutSocketWanted": C.MB_OUT_SOCKET_WANTED, "OutReset": C.MB_OUT_RESET, "KindSocket": C.MB_KIND_SOCKET,
-		"KindHTTP": C.MB_KIND_HTTP, "KindInterval": C.MB_KIND_INTERVAL,
+		"OutComplete": C.MB_OUT_COMPLETE, "OutClose": C.MB_OUT_CLOSE,
+		"KindHTTP": C.MB_KIND_HTTP, "KindInterval": C.MB_KIND_INTERVAL, "KindMain": C.MB_KIND_MAIN,
 		"HeadIsHead": C.MB_HEAD_IS_HEAD, "HeadHTTP10": C.MB_HEAD_HTTP10, "HeadKeepalive": C.MB_HEAD_KEEPALIVE,
-		"HeadExpect": C.MB_HEAD_EXPECT, "HeadAsterisk": C.MB_HEAD_ASTERISK, "HeadHasBody": C.MB_HEAD_HAS_BODY,
+		"HeadExpect": C.MB_HEAD_EXPECT, "HeadAsterisk": C.MB_HEAD_ASTERISK, "HeadHasBody": C.MB_HEAD_HAS_BODY, "HeadLogged": C.MB_HEAD_LOGGED,
 		"LengthUnknown": C.MB_LENGTH_UNKNOWN, "MsgMax": C.MB_MSG_MAX,
 		"MsgListen": C.MB_MSG_LISTEN, "MsgReady": C.MB_MSG_READY, "MsgFailed": C.MB_MSG_FAILED,
 		"MsgForked": C.MB_MSG_FORKED, "MsgExited": C.MB_MSG_EXITED, "MsgListenOK": C.MB_MSG_LISTEN_OK,
 		"MsgListenErr": C.MB_MSG_LISTEN_ERR, "MsgFork": C.MB_MSG_FORK, "MsgKill": C.MB_MSG_KILL,
 		"MsgWorkerReady": C.MB_MSG_WORKER_READY, "MsgWorkerFailed": C.MB_MSG_WORKER_FAILED,
-		"MsgFiles": C.MB_MSG_FILES, "MsgReport": C.MB_MSG_REPORT,
+		"MsgFiles": C.MB_MSG_FILES, "MsgReport": C.MB_MSG_REPORT, "MsgAccess": C.MB_MSG_ACCESS, "NotServed": C.MB_NOT_SERVED,
 		"ReportTextMax": C.MB_REPORT_TEXT_MAX,
 		"LevelInfo":     C.MB_LEVEL_INFO, "LevelWarn": C.MB_LEVEL_WARN, "LevelError": C.MB_LEVEL_ERROR,
-		"CtlFlush": C.MB_CTL_FLUSH, "CtlSocket": C.MB_CTL_SOCKET,
-		"CtlTraceback": C.MB_CTL_TRACEBACK,
-		"TypeNone":     C.MB_T_NONE, "TypeBool": C.MB_T_BOOL, "TypeNumber": C.MB_T_NUMBER, "TypeString": C.MB_T_STRING,
+		"CtlFlush": C.MB_CTL_FLUSH, "CtlSocket": C.MB_CTL_SOCKET, "CtlEndInput": C.MB_CTL_END_INPUT,
+		"CtlTraceback": C.MB_CTL_TRACEBACK, "CtlClientGone": C.MB_CTL_CLIENT_GONE,
+		"TypeNone": C.MB_T_NONE, "TypeBool": C.MB_T_BOOL, "TypeNumber": C.MB_T_NUMBER, "TypeString": C.MB_T_STRING,
 		"TypeFunc": C.MB_T_FUNC, "TypeHTTP": C.MB_T_HTTP, "TypeOther": C.MB_T_OTHER,
 	}
 }

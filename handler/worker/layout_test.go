@@ -27,7 +27,7 @@ func TestLayout(t *testing.T) {
 		"OutLoop": shm.OutLoop{}, "OutWorker": shm.OutWorker{}, "OutCell": shm.OutCell{},
 		"Address": shm.Address{}, "Head": shm.Head{}, "Field": shm.Field{}, "Msg": shm.Msg{}, "MsgForkBody": shm.MsgForkBody{},
 		"MsgForkedBody": shm.MsgForkedBody{}, "MsgExitedBody": shm.MsgExitedBody{},
-		"MsgKillBody": shm.MsgKillBody{}, "MsgReportBody": shm.MsgReportBody{}, "Entry": shm.Entry{},
+		"MsgKillBody": shm.MsgKillBody{}, "MsgReportBody": shm.MsgReportBody{}, "MsgAccessBody": shm.MsgAccessBody{}, "Entry": shm.Entry{},
 	}
 	inC := layoutInC()
 	if len(inC) != len(inGo) {
@@ -47,21 +47,23 @@ func TestConstants(t *testing.T) {
 	inGo := map[string]uint64{
 		"Magic": shm.Magic, "Version": shm.Version,
 		"InEnd": shm.InEnd, "InAbort": shm.InAbort, "InCancel": shm.InCancel, "InTooLarge": shm.InTooLarge,
-		"InWantRoom": shm.InWantRoom, "WhoFree": shm.WhoFree, "WhoQueued": shm.WhoQueued,
+		"InWantRoom": shm.InWantRoom, "InPeerEnd": shm.InPeerEnd, "WhoFree": shm.WhoFree, "WhoQueued": shm.WhoQueued,
 		"ResultDone": shm.ResultDone, "ResultClose": shm.ResultClose, "ResultReset": shm.ResultReset,
 		"ResultRetire": shm.ResultRetire, "ResultStatusShift": shm.ResultStatusShift,
+		"ClientGone":    shm.ClientGone,
 		"OutBodyWanted": shm.OutBodyWanted, "OutPending": shm.OutPending,
 		"OutSocketWanted": shm.OutSocketWanted, "OutReset": shm.OutReset, "KindSocket": shm.KindSocket,
-		"KindHTTP": shm.KindHTTP, "KindInterval": shm.KindInterval,
+		"OutComplete": shm.OutComplete, "OutClose": shm.OutClose,
+		"KindHTTP": shm.KindHTTP, "KindInterval": shm.KindInterval, "KindMain": shm.KindMain,
 		"HeadIsHead": shm.HeadIsHead, "HeadHTTP10": shm.HeadHTTP10, "HeadKeepalive": shm.HeadKeepalive,
-		"HeadExpect": shm.HeadExpect, "HeadAsterisk": shm.HeadAsterisk, "HeadHasBody": shm.HeadHasBody,
+		"HeadExpect": shm.HeadExpect, "HeadAsterisk": shm.HeadAsterisk, "HeadHasBody": shm.HeadHasBody, "HeadLogged": shm.HeadLogged,
 		"LengthUnknown": shm.LengthUnknown, "MsgMax": shm.MsgMax,
 		"MsgListen": shm.MsgListen, "MsgReady": shm.MsgReady, "MsgFailed": shm.MsgFailed, "MsgForked": shm.MsgForked,
 		"MsgExited": shm.MsgExited, "MsgListenOK": shm.MsgListenOK, "MsgListenErr": shm.MsgListenErr,
 		"MsgFork": shm.MsgFork, "MsgKill": shm.MsgKill, "MsgWorkerReady": shm.MsgWorkerReady,
-		"MsgReport": shm.MsgReport, "ReportTextMax": shm.ReportTextMax,
+		"MsgReport": shm.MsgReport, "MsgAccess": shm.MsgAccess, "NotServed": shm.NotServed, "ReportTextMax": shm.ReportTextMax,
 		"LevelInfo": shm.LevelInfo, "LevelWarn": shm.LevelWarn, "LevelError": shm.LevelError,
-		"MsgFiles": shm.MsgFiles, "MsgWorkerFailed": shm.MsgWorkerFailed, "CtlFlush": shm.CtlFlush, "CtlSocket": shm.CtlSocket, "CtlTraceback": shm.CtlTraceback,
+		"MsgFiles": shm.MsgFiles, "MsgWorkerFailed": shm.MsgWorkerFailed, "CtlFlush": shm.CtlFlush, "CtlSocket": shm.CtlSocket, "CtlEndInput": shm.CtlEndInput, "CtlTraceback": shm.CtlTraceback, "CtlClientGone": shm.CtlClientGone,
 		"TypeNone": shm.TypeNone, "TypeBool": shm.TypeBool, "TypeNumber": shm.TypeNumber,
 		"TypeString": shm.TypeString, "TypeFunc": shm.TypeFunc, "TypeHTTP": shm.TypeHTTP, "TypeOther": shm.TypeOther,
 	}

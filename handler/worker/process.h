@@ -1,9 +1,9 @@
-/* Layer 6: the fork server. It has the Lua state, runs the script, keeps what the script
+/* Layer 7: the fork server. It has the Lua state, runs the script, keeps what the script
  * passes to listen and generate_handler, and forks. */
 #ifndef MB_PROCESS_H
 #define MB_PROCESS_H
 
-#include "socket.h"
+#include "io.h"
 
 #define MB_CHUNK_MAX (16u << 20) /* the two chunk sizes of generate_handler */
 
@@ -13,6 +13,15 @@
 
 lua_State *mb_state_new(int argc, char **argv);
 int mb_state_run(lua_State *L, int argc, char **argv); /* 0; otherwise the text of the error is on top */
+
+/* --- process_random.c ---------------------------------------------------- */
+
+void mb_random_install(lua_State *L); /* before the script runs; seeds for the first time */
+void mb_random_seed(lua_State *L);
+
+/* --- process_compiler.c -------------------------------------------------- */
+
+void mb_compiler_check(lua_State *L); /* turns LuaJIT's compiler off if it could not work */
 
 /* --- process_traceback.c ------------------------------------------------- */
 
@@ -31,6 +40,10 @@ int mb_http_load(lua_State *L); /* loader of moonbridge_http */
 const mb_http_options *mb_http_handler(lua_State *L, int i);
 size_t mb_http_options_text(const mb_http_options *o, char *to, size_t cap);
 const char *mb_static_text(const mb_http_options *o); /* for Go, which cannot see it */
+
+/* --- process_http_text.c --------------------------------------------------- */
+
+void mb_http_text(lua_State *L); /* adds encode_html and others to the table on top */
 
 /* --- process_listen.c ------------------------------------------------------- */
 

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { T_SIZE, T_CHUNK, T_TIME };
+enum { T_SIZE, T_CHUNK, T_TIME, T_GONE };
 
 typedef struct {
 	const char *name;
@@ -28,6 +28,8 @@ static const option options[] = {
 	OPT(stall_timeout, T_TIME, 1, 60),
 	OPT(response_timeout, T_TIME, 1, 3600),
 	OPT(drain_timeout, T_TIME, 1, 2),
+	OPT(on_client_gone, T_GONE, 1, 0),
+	OPT(client_gone_timeout, T_TIME, 1, 5),
 };
 #define OPTIONS (sizeof options / sizeof *options)
 
@@ -52,9 +54,24 @@ static int bad_option(lua_State *L, const char *name, const char *want, int i)
 		luaL_typename(L, i));
 }
 
+/* on_client_gone: is it "error"? */
+static double gone_option(lua_State *L, const option *d)
+{
+	const char *s = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+	if (!s)
+		bad_option(L, d->name, "\"ignore\" or \"error\"", -1);
+	if (!strcmp(s, "error"))
+		return 1;
+	if (strcmp(s, "ignore"))
+		luaL_error(L, "generate_handler: option '%s' must be \"ignore\" or \"error\"", d->name);
+	return 0;
+}
+
 /* The value is on top of the stack. */
 static double number_option(lua_State *L, const option *d)
 {
+	if (d->type == T_GONE)
+		return gone_option(L, d);
 	if (d->type == T_TIME && lua_type(L, -1) == LUA_TBOOLEAN && !lua_toboolean(L, -1))
 		return 0;
 	if (lua_type(L, -1) != LUA_TNUMBER)
@@ -71,6 +88,17 @@ static double number_option(lua_State *L, const option *d)
 		luaL_error(L, "generate_handler: option '%s' is out of range (a whole number of at least %d)",
 			d->name, (int)min);
 	return v;
+}
+
+/* The only value is "1.0": of the version of the original that changed what stream handlers
+ * get. The value is on top of the stack. */
+static int style_option(lua_State *L)
+{
+	if (lua_type(L, -1) == LUA_TBOOLEAN && !lua_toboolean(L, -1))
+		return 0;
+	if (lua_type(L, -1) != LUA_TSTRING || strcmp(lua_tostring(L, -1), "1.0"))
+		luaL_error(L, "generate_handler: option 'post_stream_style' must be \"1.0\" or false");
+	return 1;
 }
 
 /* --- static_headers ------------------------------------------------------ */
@@ -194,7 +222,7 @@ static const option *find_option(const char *name)
 /* This is usually a typing mistake, so the message lists the valid names. */
 static void unknown_option(lua_State *L, const char *name)
 {
-	lua_pushliteral(L, "static_headers");
+	lua_pushliteral(L, "static_headers, post_stream_style");
 	for (size_t i = 0; i < OPTIONS; i++) {
 		lua_pushfstring(L, ", %s", options[i].name);
 		lua_concat(L, 2);
@@ -220,6 +248,10 @@ static void read_options(lua_State *L, int t, mb_http_options *v)
 		const char *name = lua_tostring(L, -2);
 		if (!strcmp(name, "static_headers")) {
 			fixed_headers(L);
+			continue;
+		}
+		if (!strcmp(name, "post_stream_style")) {
+			v->post_stream_1_0 = style_option(L);
 			continue;
 		}
 		const option *d = find_option(name);
@@ -283,6 +315,7 @@ int mb_http_load(lua_State *L)
 	static const luaL_Reg f[] = {{"generate_handler", generate_handler}, {NULL, NULL}};
 	lua_newtable(L);
 	mb_set_functions(L, f);
+	mb_http_text(L);
 	return 1;
 }
 

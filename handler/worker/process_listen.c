@@ -205,10 +205,11 @@ static void keep_options(lua_State *L, mb_pool *p)
 	lua_pop(L, 1);
 }
 
-static mb_connect keep_connect(lua_State *L, int t)
+/* name is connect or handler. */
+static mb_connect keep_connect(lua_State *L, int t, const char *name)
 {
 	mb_connect c = {.ref = LUA_NOREF};
-	lua_pushliteral(L, "connect");
+	lua_pushstring(L, name);
 	lua_rawget(L, t);
 	if (lua_isfunction(L, -1)) {
 		lua_pushvalue(L, -1);
@@ -221,8 +222,53 @@ static mb_connect keep_connect(lua_State *L, int t)
 	return c;
 }
 
+/* Does the function at the top mention a word, as socket.word or otherwise? It is popped. */
+static int mentions(lua_State *L, const char *word)
+{
+	size_t n;
+	const char *s = NULL;
+	lua_getglobal(L, "string");
+	lua_getfield(L, -1, "dump");
+	lua_pushvalue(L, -3);
+	lua_pushboolean(L, 1); /* without names of files and variables */
+	if (lua_pcall(L, 2, 1, 0) == 0)
+		s = lua_tolstring(L, -1, &n);
+	int found = s && memmem(s, n, word, strlen(word));
+	lua_pop(L, 3);
+	return found;
+}
+
+/* Does the connect handler of the pool call the handler of the listener at t itself? That of
+ * WebMCP does, after it has made everything ready. It tells timers, and mains, from
+ * connections by a field of its argument. */
+static int pool_dispatches(lua_State *L, int t)
+{
+	lua_pushliteral(L, "proto");
+	lua_rawget(L, t);
+	const char *proto = lua_tostring(L, -1);
+	int named = proto && (!strcmp(proto, "interval") || !strcmp(proto, "main")), dispatches = 0;
+	lua_pushliteral(L, "connect");
+	lua_rawget(L, 1);
+	if (named && lua_isfunction(L, -1))
+		dispatches = mentions(L, proto);
+	else
+		lua_pop(L, 1);
+	lua_pop(L, 1);
+	return dispatches;
+}
+
+/* The own handler of the listener at t. */
+static mb_connect keep_own(lua_State *L, int t)
+{
+	mb_connect c = keep_connect(L, t, "connect");
+	if (c.ref == LUA_NOREF && !pool_dispatches(L, t))
+		c = keep_connect(L, t, "handler");
+	return c;
+}
+
 int mb_listen(lua_State *L)
 {
+	mb_own_only();
 	if (process.script_ended)
 		return luaL_error(L, "listen() must be called by the script itself, not from a handler");
 	if (!lua_istable(L, 1))
@@ -246,10 +292,10 @@ int mb_listen(lua_State *L)
 	p->prepare = keep_function(L, 1, "prepare");
 	p->finish = keep_function(L, 1, "finish");
 	keep_options(L, p);
-	p->connect = keep_connect(L, 1);
+	p->connect = keep_connect(L, 1, "connect");
 	for (size_t i = 0; i < count; i++) {
 		lua_rawgeti(L, 1, (int)i + 1);
-		l[i] = keep_connect(L, lua_gettop(L));
+		l[i] = keep_own(L, lua_gettop(L));
 		lua_pop(L, 1);
 	}
 	npools++;

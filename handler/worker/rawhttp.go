@@ -28,7 +28,9 @@ var inputPool = sync.OnceValue(bufio.NewPool)
 //export mbConnOpen
 func mbConnOpen(l *C.mb_rawhttp) {
 	raw := (*shm.Head)(unsafe.Pointer(l.raw))
+	log, ids := accessOf(raw)
 	rawHTTP = rawhttp.New(int(l.fd), rawhttp.Config{
+		Log: log, IDs: ids,
 		Bell:      int(l.bell),
 		Socket:    (*atomic.Int32)(unsafe.Pointer(l.socket)),
 		Pool:      inputPool(),
@@ -40,6 +42,7 @@ func mbConnOpen(l *C.mb_rawhttp) {
 		Asleep:    (*atomic.Uint32)(unsafe.Pointer(l.asleep)),
 		Flush:     func() { C.mb_flush_now() },
 		Refused:   reportRefused,
+		End:       handlerEnd(l.options),
 		Block:     shm.HeadBlock{Listener: raw.Listener, Exchange: raw.Exchange, Local: raw.Local, Remote: raw.Remote},
 		Limits:    limitsOf(l.options),
 	}, unsafe.Slice((*byte)(l.early), int(l.early_len)))
@@ -54,6 +57,18 @@ func reportRefused(status int, cause string, method, path []byte) {
 
 // pointer is where a slice is, for C.
 func pointer(b []byte) *C.uint8_t { return (*C.uint8_t)(unsafe.SliceData(b)) }
+
+// handlerEnd says how a handler is ended whose client has gone; nil: it is not.
+func handlerEnd(o *C.mb_http_options) *rawhttp.End {
+	if o.on_client_gone == 0 {
+		return nil
+	}
+	return &rawhttp.End{
+		Tell:    func() { C.mb_gone_wanted() },
+		Timeout: seconds(o.client_gone_timeout),
+		Overdue: func() { C.mb_gone_overdue() },
+	}
+}
 
 func limitsOf(o *C.mb_http_options) rawhttp.Limits {
 	return rawhttp.Limits{
@@ -93,6 +108,11 @@ func mbConnStep(first C.int) { rawHTTP.Step(first != 0) }
 //
 //export mbConnNotify
 func mbConnNotify() { rawHTTP.Notify() }
+
+// mbConnGone reports whether the client has gone.
+//
+//export mbConnGone
+func mbConnGone() C.int { return truth(rawHTTP.Gone()) }
 
 // mbConnEnd ends an exchange with this result. It returns 0 if it was the last one.
 //

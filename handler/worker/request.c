@@ -12,10 +12,12 @@ enum {
 	F_PROCESS_REQUEST_BODY, F_STREAM_REQUEST_BODY, F_STREAM_POST_PARAM,
 	F_STREAM_POST_PARAMS, F_DEFER_READING, F_SEND_STATUS,
 	F_SEND_HEADER, F_SEND_DATA, F_FLUSH, F_FINISH_HEADERS, F_FINISH,
+	F_CLOSE_AFTER_FINISH, F_CONSUME_INPUT, F_MONOLOGUE, F_STREAM_REQUEST_BODY_NOW,
+	F_CLIENT_GONE,
 	F_METHODS, /* the rest are fields */
 	F_METHOD = F_METHODS, F_PATH, F_QUERY, F_HEADERS, F_CSV_STRING, F_CSV_TABLE,
 	F_FLAGS, F_VALUE, F_COOKIES, F_GET, F_GET_LIST, F_POST, F_POST_LIST,
-	F_METADATA, F_METADATA_LIST, F_BODY, F_SOCKET, F_ID,
+	F_METADATA, F_METADATA_LIST, F_BODY, F_SOCKET, F_ID, F_HOST, F_FRESH, F_FAULTY,
 	F_ALL
 };
 
@@ -23,10 +25,12 @@ static const char *const names[F_ALL] = {
 	"process_request_body", "stream_request_body", "stream_post_param",
 	"stream_post_params", "defer_reading", "send_status",
 	"send_header", "send_data", "flush", "finish_headers", "finish",
+	"close_after_finish", "consume_input", "monologue", "stream_request_body_now",
+	"client_gone",
 	"method", "path", "query", "headers", "headers_csv_string", "headers_csv_table",
 	"headers_flags", "headers_value", "cookies", "get_params", "get_params_list",
 	"post_params", "post_params_list", "post_metadata", "post_metadata_list", "body",
-	"socket", "id"};
+	"socket", "id", "host", "fresh", "faulty"};
 
 /* Names are found by the address of their string, because Lua keeps one copy of each (Lua
  * 5.4: of strings up to 40 bytes). keep_name checks that. */
@@ -51,6 +55,7 @@ static int find_name(const char *s)
  * address identifies it. */
 void mb_request_check(lua_State *L, int i)
 {
+	mb_own_only();
 	const void **r = lua_touserdata(L, i);
 	if (__builtin_expect(r && r == exchange.request, 1))
 		return;
@@ -169,6 +174,12 @@ static int push_field(lua_State *L, int id)
 		return mb_body_push(L);
 	case F_SOCKET:
 		return mb_request_socket(L);
+	case F_HOST:
+		return mb_push_host(L);
+	case F_FRESH:
+		return mb_push_fresh(L);
+	case F_FAULTY:
+		return mb_push_faulty(L);
 	case F_ID:
 		return push_id(L);
 	}
@@ -221,12 +232,20 @@ static int request_tostring(lua_State *L)
 /* The manual writes it with a dot, so it must work without an argument. */
 static int defer_reading(lua_State *L)
 {
+	mb_own_only();
 	if (lua_gettop(L) > 0)
 		mb_request_check(L, 1);
 	else if (!exchange.active)
 		return luaL_error(L, "defer_reading: the exchange is over");
 	exchange.reading_deferred = 1;
 	return 0;
+}
+
+static int client_gone(lua_State *L)
+{
+	mb_request_check(L, 1);
+	lua_pushboolean(L, mb_client_gone());
+	return 1;
 }
 
 void mb_request_push(lua_State *L)
@@ -258,7 +277,8 @@ void mb_request_install(lua_State *L)
 	static const lua_CFunction methods[F_METHODS] = {
 		mb_body_process, mb_body_stream, mb_stream_post_param, mb_stream_post_params,
 		defer_reading, mb_send_status, mb_send_header, mb_send_data, mb_flush,
-		mb_finish_headers, mb_finish};
+		mb_finish_headers, mb_finish, mb_close_after_finish, mb_consume_input, mb_monologue,
+		mb_body_stream_now, client_gone};
 	lua_createtable(L, F_ALL, 0);
 	for (int i = 0; i < F_ALL; i++) {
 		const char *s = keep_name(L, names[i]);

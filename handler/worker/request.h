@@ -46,7 +46,9 @@ int mb_body_push(lua_State *L);                       /* request.body */
 int mb_body_form(lua_State *L, int cache_key);        /* post_params … post_metadata_list */
 void mb_body_before_status(lua_State *L);
 int mb_body_process(lua_State *L);
+int mb_body_process_as(lua_State *L, const char *name); /* name: of the method, for errors */
 int mb_body_stream(lua_State *L);
+int mb_body_stream_now(lua_State *L);
 void mb_body_exclude(lua_State *L, const char *what); /* an error if the body was read otherwise */
 size_t mb_body_next(lua_State *L, const uint8_t **p); /* waits for bytes; 0: the end */
 void mb_body_consume(lua_State *L, size_t n);
@@ -91,9 +93,19 @@ int mb_send_data(lua_State *L);
 int mb_flush(lua_State *L);
 int mb_finish_headers(lua_State *L);
 int mb_finish(lua_State *L);
+void mb_close_after(lua_State *L, const char *verb); /* the connection ends with this response */
 void mb_response_finish(lua_State *L);
 void mb_response_error(lua_State *L, int status);
 size_t mb_status_line(int status, char *to, size_t cap); /* "500 Internal Server Error": its length */
+
+/* --- request_later.c ------------------------------------------------------------ */
+
+int mb_consume_input(lua_State *L);
+int mb_monologue(lua_State *L);
+int mb_close_after_finish(lua_State *L);
+int mb_push_host(lua_State *L);
+int mb_push_fresh(lua_State *L);
+int mb_push_faulty(lua_State *L);
 
 /* --- request_errorpage.c -------------------------------------------------------- */
 

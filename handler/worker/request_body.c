@@ -4,9 +4,17 @@
 
 #include <string.h>
 
-static int body_ready(void)
+/* The MB_IN_* of the body. A client that has gone after it had its whole response does not
+ * keep the handler from reading what has arrived. */
+static uint32_t in_flags(void)
 {
 	uint32_t f = __atomic_load_n(&exchange.in_cell->flags, __ATOMIC_ACQUIRE);
+	return response.state == MB_RESPONSE_DONE ? f & ~MB_IN_CANCEL : f;
+}
+
+static int body_ready(void)
+{
+	uint32_t f = in_flags();
 	return (f & (MB_IN_END | MB_IN_ABORT | MB_IN_CANCEL)) ||
 	       __atomic_load_n(&exchange.in_cell->in_head, __ATOMIC_ACQUIRE) > exchange.taken;
 }
@@ -38,7 +46,7 @@ size_t mb_body_next(lua_State *L, const uint8_t **p)
 		return 0;
 	for (;;) {
 		/* END is set after the final in_head, so it must be read first. */
-		uint32_t f = __atomic_load_n(&exchange.in_cell->flags, __ATOMIC_ACQUIRE);
+		uint32_t f = in_flags();
 		uint64_t head = __atomic_load_n(&exchange.in_cell->in_head, __ATOMIC_ACQUIRE);
 		if (f & MB_IN_CANCEL)
 			mb_raise_cancelled(L);
@@ -96,7 +104,7 @@ static const uint8_t *whole_body(lua_State *L, size_t *n)
 void mb_body_exclude(lua_State *L, const char *what)
 {
 	static const char *const how[] = {"", "read as request.body", "read as a form",
-		"given to stream_request_body"};
+		"given to stream_request_body", "discarded by monologue"};
 	if (exchange.in_stream_handler)
 		luaL_error(L, "%s: the form is still being processed, by the caller of this stream handler", what);
 	if (exchange.body_use == MB_BODY_BROKEN)
@@ -181,15 +189,20 @@ int mb_body_form(lua_State *L, int key)
 	return mb_cache_get(L, key);
 }
 
-int mb_body_process(lua_State *L)
+int mb_body_process_as(lua_State *L, const char *name)
 {
-	mb_request_check(L, 1);
 	if (exchange.body_use == MB_BODY_PARSED)
 		return 0;
-	mb_body_exclude(L, "process_request_body");
+	mb_body_exclude(L, name);
 	if (!mb_cache_get(L, MB_CACHE_POST))
 		process_form(L);
 	return 0;
+}
+
+int mb_body_process(lua_State *L)
+{
+	mb_request_check(L, 1);
+	return mb_body_process_as(L, "process_request_body");
 }
 
 /* A client may not read the response until it has sent the whole request. So a form is read
@@ -208,11 +221,11 @@ void mb_body_before_status(lua_State *L)
 	exchange.body_processed = 1;
 }
 
-int mb_body_stream(lua_State *L)
+static int stream_body(lua_State *L, const char *name)
 {
 	mb_request_check(L, 1);
 	luaL_checktype(L, 2, LUA_TFUNCTION);
-	exclude_streams(L, "stream_request_body");
+	exclude_streams(L, name);
 	exchange.body_use = MB_BODY_STREAMED;
 	size_t max = (size_t)exchange.options->maximum_input_chunk_size;
 	const uint8_t *p;
@@ -224,6 +237,10 @@ int mb_body_stream(lua_State *L)
 		lua_pushlstring(L, (const char *)p, n);
 		mb_body_consume(L, n);
 		lua_call(L, 1, 0);
+		mb_own_only();
 	}
 	return 0;
 }
+
+int mb_body_stream(lua_State *L) { return stream_body(L, "stream_request_body"); }
+int mb_body_stream_now(lua_State *L) { return stream_body(L, "stream_request_body_now"); }

@@ -181,7 +181,7 @@ static int send_page(lua_State *L)
 		return luaL_error(L, "%s", e);
 	response.state = MB_RESPONSE_BODY;
 	mb_output_data(L, (const char *)page.p, page.len);
-	mb_output_finish(L);
+	mb_output_finish(L, 1);
 	return 0;
 }
 

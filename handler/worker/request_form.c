@@ -70,9 +70,15 @@ static void give_data(lua_State *L, form *f, const char *p, size_t n)
 	lua_pushcfunction(L, mb_form_stream_failed);
 	lua_pushvalue(L, f->top + CALLBACK);
 	lua_pushlstring(L, p, n);
-	if (f->first)
+	int nargs = 1;
+	if (f->first && exchange.options->post_stream_1_0) {
+		lua_pushvalue(L, f->top + NAME);
+		nargs++;
+	}
+	if (f->first) {
 		lua_pushvalue(L, f->top + PART);
-	int nargs = f->first ? 2 : 1;
+		nargs++;
+	}
 	f->first = 0;
 	mb_form_stream_call(L, nargs);
 	lua_pop(L, 1);

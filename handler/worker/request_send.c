@@ -22,6 +22,14 @@ static int misuse(lua_State *L, const char *verb)
 	return luaL_error(L, "%s: the header section is already finished", verb);
 }
 
+void mb_close_after(lua_State *L, const char *verb)
+{
+	mb_request_check(L, 1);
+	if (response.state == MB_RESPONSE_BODY || response.state == MB_RESPONSE_DONE || response.broken)
+		misuse(L, verb);
+	response.close = 1;
+}
+
 int mb_send_status(lua_State *L)
 {
 	mb_request_check(L, 1);
@@ -97,7 +105,8 @@ int mb_send_data(lua_State *L)
 			s = mb_tostring(L, i, &n);
 		all += n;
 	}
-	/* A __tostring may have changed the response. */
+	/* A __tostring may have changed the response, or have forked. */
+	mb_own_only();
 	if ((response.state != MB_RESPONSE_STATUS && response.state != MB_RESPONSE_BODY) || response.interim)
 		return misuse(L, "send_data");
 	check_length(L, all);
@@ -122,7 +131,10 @@ int mb_flush(lua_State *L)
 		return misuse(L, "flush");
 	if (response.broken)
 		return mb_raise_cancelled(L);
-	/* An open header section cannot be sent: its end is not known yet. */
+	/* An open header section cannot be sent: its end is not known yet. A response without
+	 * a body is an exception, because nothing else is left that could be flushed. */
+	if (response.state == MB_RESPONSE_STATUS && response.bodiless)
+		response.state = MB_RESPONSE_BODY;
 	if (response.state == MB_RESPONSE_BODY)
 		mb_output_flush(L);
 	return 0;
@@ -148,7 +160,7 @@ static void finish(lua_State *L, int returned)
 		luaL_error(L, "%sfinish: less data (%s bytes) than the Content-Length that was sent (%s)",
 			returned ? callback_place(L) : "", mb_push_count(L, response.sent), mb_push_count(L, response.length));
 	response.state = MB_RESPONSE_BODY;
-	mb_output_finish(L);
+	mb_output_finish(L, returned);
 }
 
 int mb_finish(lua_State *L)
@@ -205,5 +217,5 @@ void mb_response_error(lua_State *L, int status)
 	response.state = MB_RESPONSE_BODY;
 	line[n++] = '\n';
 	mb_output_data(L, line + 4, n - 4);
-	mb_output_finish(L);
+	mb_output_finish(L, 1);
 }

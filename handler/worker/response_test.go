@@ -27,6 +27,8 @@ func TestResponse(t *testing.T) {
 		{"GET /length", ok + "Content-Length: 5\nDate: X\n\n12345", 0},
 		{"GET /date", ok + "Date: today\nContent-Length: 0\n\n", 0},
 		{"GET /close", ok + "Date: X\nContent-Length: 0\nConnection: close\n\n", shm.ResultClose},
+		{"GET /upgrade", "HTTP/1.1 426 Upgrade Required\nUpgrade: TLS/1.0\nConnection: Upgrade\nDate: X\nContent-Length: 0\n\n", 0},
+		{"GET /close_upgrade", "HTTP/1.1 426 Upgrade Required\nUpgrade: TLS/1.0\nConnection: Upgrade\nDate: X\nContent-Length: 0\nConnection: close\n\n", shm.ResultClose},
 		{"GET /keep", ok + "Date: X\nContent-Length: 0\n\n", 0},
 		{"GET /flush", ok + "Date: X\nTransfer-Encoding: chunked\n\n1\r\na\r\n1\r\nb\r\n0\r\n\r\n", 0},
 		{"GET /headers", ok + "Date: X\nContent-Length: 1\n\nx", 0},

@@ -8,6 +8,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdio_ext.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -21,14 +23,6 @@ static const char magic; /* its address is in every object, and marks it */
 static mb_socket *current;
 static int metatable_ref, object_ref, in_ref, out_ref;
 
-#if LUA_VERSION_NUM >= 502
-#define get_own lua_getuservalue
-#define set_own lua_setuservalue
-#else
-#define get_own lua_getfenv
-#define set_own lua_setfenv
-#endif
-
 /* --- finding and checking -------------------------------------------------------- */
 
 mb_socket *mb_socket_current(void) { return current; }
@@ -40,6 +34,7 @@ static uint64_t serial(void) { return worker.out_slot->finished; }
 
 static mb_socket *check_socket(lua_State *L, int i)
 {
+	mb_own_only();
 	mb_socket *s = lua_touserdata(L, i);
 	if (s && s == current)
 		return s;
@@ -56,6 +51,13 @@ mb_socket *mb_socket_check(lua_State *L, int i)
 	if (!s->raw)
 		luaL_argerror(L, i, "socket of a raw connect handler expected, got request.socket");
 	return s;
+}
+
+mb_socket *mb_socket_test(lua_State *L, int i)
+{
+	mb_socket *s = lua_touserdata(L, i);
+	int is = s && lua_type(L, i) == LUA_TUSERDATA && mb_rawlen(L, i) == sizeof *s && s->magic == &magic;
+	return is ? s : NULL;
 }
 
 static mb_socket *check_raw(lua_State *L, const char *what)
@@ -108,14 +110,26 @@ static int call_handle(lua_State *L, int handle_ref, const char *name)
 static int socket_flush(lua_State *L) { return call_handle(L, out_ref, "flush"); }
 static int socket_lines(lua_State *L) { return call_handle(L, in_ref, "lines"); }
 
+/* n results of reading are on top. If the input was ended from here, a message that broke off
+ * must not look complete. */
+static int check_end(lua_State *L, int n)
+{
+	FILE *f = current ? mb_file_stdio(current->in) : NULL;
+	if (!mb_quiet_ended() || !f || !feof(f))
+		return n;
+	lua_pushnil(L);
+	lua_pushliteral(L, "the server is stopping");
+	return 2;
+}
+
 static int socket_read(lua_State *L)
 {
 	if (check_raw(L, "read")->fd >= 0)
 		check_formats(L);
-	return call_handle(L, in_ref, "read");
+	return check_end(L, call_handle(L, in_ref, "read"));
 }
 
-static int socket_readuntil(lua_State *L) { return call_handle(L, in_ref, "readuntil"); }
+static int socket_readuntil(lua_State *L) { return check_end(L, call_handle(L, in_ref, "readuntil")); }
 
 static int socket_write(lua_State *L)
 {
@@ -157,9 +171,16 @@ static int socket_cancel(lua_State *L)
 	mb_socket *s = check_socket(L, 1);
 	if (s->raw)
 		mb_socket_cancel(s);
-	else if (!(exchange.out_flags & MB_OUT_RESET))
-		cancel_exchange();
+	else if (!(exchange.out_flags & (MB_OUT_RESET | MB_OUT_COMPLETE)))
+		cancel_exchange(); /* the connection is still that of this request */
 	lua_pushboolean(L, 1);
+	return 1;
+}
+
+static int socket_alive(lua_State *L)
+{
+	mb_socket *s = check_socket(L, 1);
+	lua_pushboolean(L, s->raw ? s->fd >= 0 && mb_peer_is_there(s->fd) : !mb_client_gone());
 	return 1;
 }
 
@@ -169,7 +190,7 @@ static int socket_cancel(lua_State *L)
 static int socket_index(lua_State *L)
 {
 	mb_socket *s = check_socket(L, 1);
-	get_own(L, 1);
+	mb_get_own(L, 1);
 	lua_pushvalue(L, 2);
 	lua_rawget(L, -2);
 	if (!lua_isnil(L, -1))
@@ -191,7 +212,7 @@ static int socket_newindex(lua_State *L)
 	check_socket(L, 1);
 	luaL_argcheck(L, !lua_isnoneornil(L, 2), 2, "index is nil");
 	lua_settop(L, 3);
-	get_own(L, 1);
+	mb_get_own(L, 1);
 	lua_replace(L, 1);
 	lua_rawset(L, 1);
 	return 0;
@@ -225,7 +246,7 @@ static mb_socket *push_object(lua_State *L, int raw)
 	lua_newtable(L);
 	set_address(L, &exchange.head.local, "local_ip4", "local_ip6", "local_tcpport");
 	set_address(L, &exchange.head.remote, "remote_ip4", "remote_ip6", "remote_tcpport");
-	set_own(L, -2);
+	mb_set_own(L, -2);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, metatable_ref);
 	lua_setmetatable(L, -2);
 	return s;
@@ -258,7 +279,7 @@ static mb_file *push_handle(lua_State *L, int own, const char *name, int ref)
 static mb_socket *push_raw(lua_State *L)
 {
 	mb_socket *s = push_object(L, 1);
-	get_own(L, -1);
+	mb_get_own(L, -1);
 	s->in = push_handle(L, lua_gettop(L), "input", in_ref);
 	s->out = push_handle(L, lua_gettop(L), "output", out_ref);
 	lua_pop(L, 1);
@@ -309,6 +330,7 @@ int mb_socket_run(lua_State *L)
 		return 1;
 	}
 	open_handles(L, s, fd);
+	mb_quiet_watch(fd);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, c->ref);
 	lua_pushvalue(L, -2);
 	lua_call(L, 1, 1);
@@ -332,12 +354,21 @@ void mb_socket_after_exchange(int failed)
 	}
 }
 
+/* What the handler has written and not sent belongs to the worker. A child of its own that
+ * ends with exit() must not send it a second time. */
+static void in_child(void)
+{
+	if (current && mb_file_stdio(current->out))
+		__fpurge(mb_file_stdio(current->out));
+}
+
 void mb_socket_install(lua_State *L)
 {
-	static const luaL_Reg methods[] = {{"cancel", socket_cancel}, {"close", socket_close},
+	static const luaL_Reg methods[] = {{"alive", socket_alive}, {"cancel", socket_cancel}, {"close", socket_close},
 		{"flush", socket_flush}, {"lines", socket_lines}, {"read", socket_read},
 		{"readuntil", socket_readuntil}, {"write", socket_write}, {NULL, NULL}};
 	int *const refs[] = {&object_ref, &in_ref, &out_ref};
+	pthread_atfork(NULL, NULL, in_child);
 	for (size_t i = 0; i < sizeof refs / sizeof *refs; i++) {
 		lua_pushboolean(L, 0);
 		*refs[i] = luaL_ref(L, LUA_REGISTRYINDEX);

@@ -79,6 +79,12 @@ func (w *worker) connect(listener uint16) *rawConn {
 }
 
 func (w *worker) serve(listener uint16, client, server net.Conn) *rawConn {
+	w.t.Helper()
+	return w.serveRaw(request{listener: listener}, client, server)
+}
+
+// serveRaw is serve with an exchange that the request describes further.
+func (w *worker) serveRaw(r request, client, server net.Conn) *rawConn {
 	t := w.t
 	t.Helper()
 	client.SetDeadline(time.Now().Add(patience))
@@ -88,8 +94,8 @@ func (w *worker) serve(listener uint16, client, server net.Conn) *rawConn {
 	}
 	c := &rawConn{client: client}
 	raw.Control(func(fd uintptr) {
-		c.exchange = w.start(request{listener: listener, raw: int(fd), local: address(server.LocalAddr()),
-			remote: address(server.RemoteAddr())})
+		r.raw, r.local, r.remote = int(fd), address(server.LocalAddr()), address(server.RemoteAddr())
+		c.exchange = w.start(r)
 		c.until("handover", func() bool { return c.handed })
 	})
 	server.Close()

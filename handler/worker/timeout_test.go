@@ -42,7 +42,7 @@ func TestTimeoutEndsHandler(t *testing.T) {
 		{"loop", none, ""}, {"c", none, ""}, {"nested", none, ""}, {"outer", none, ""}, {"outer_off", none, ""},
 		{"past", none, ""}, {"after_error", none, ""}, {"held", none, ""},
 		{"late", shm.ResultReset, "HTTP/1.1 200 OK\r\nDate: X\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nearly\r\n"},
-		{"interim", shm.ResultReset, "HTTP/1.1 103 Early Hints\r\n\r\n"},
+		{"interim", none, "HTTP/1.1 103 Early Hints\r\n\r\n"},
 	} {
 		w := f.fork(0, small)
 		r := w.get("/" + c.path)

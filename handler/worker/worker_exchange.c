@@ -78,6 +78,7 @@ int mb_exchange_serve(lua_State *L)
 	lua_pushvalue(L, 1);
 	lua_pushvalue(L, -2);
 	lua_call(L, 1, 1);
+	mb_own_only();
 	if (response.state != MB_RESPONSE_DONE)
 		mb_response_finish(L);
 	return 1;
@@ -92,15 +93,34 @@ static int run_http(lua_State *L)
 	return mb_exchange_serve(L);
 }
 
-static int run_interval(lua_State *L)
+/* What the handler of proto main gets can be called as moonbridge_io.poll: handlers that are
+ * written for WebMCP get that function itself. */
+static int call_poll(lua_State *L)
+{
+	lua_remove(L, 1);
+	return mb_io_poll(L);
+}
+
+static void make_callable(lua_State *L)
+{
+	lua_createtable(L, 0, 1);
+	lua_pushcfunction(L, call_poll);
+	lua_setfield(L, -2, "__call");
+	lua_setmetatable(L, -2);
+}
+
+static int run_named(lua_State *L)
 {
 	const mb_connect *c = mb_connect_of(worker.pool, exchange.head.listener);
+	int is_main = exchange.head.kind == MB_KIND_MAIN;
 	if (!c || c->http)
-		return luaL_error(L, "this interval has no handler");
+		return luaL_error(L, "this listener has no handler");
 	lua_rawgeti(L, LUA_REGISTRYINDEX, c->ref);
 	lua_createtable(L, 0, 1);
 	lua_pushlstring(L, (const char *)mb_span(L, 0, exchange.head.raw_len), exchange.head.raw_len);
-	lua_setfield(L, -2, "interval");
+	lua_setfield(L, -2, is_main ? "main" : "interval");
+	if (is_main)
+		make_callable(L);
 	lua_call(L, 1, 1);
 	return 1;
 }
@@ -115,11 +135,15 @@ static void note_claim(void)
 }
 
 /* A client that has gone, or has sent an incomplete or malformed body, is not the
- * application's fault. Errors that say no more than that are not logged as errors. */
+ * application's fault. Errors that say no more than that are not logged as errors. To read a
+ * body after the response is: the server does not wait for the rest of it then. */
 static int peers_fault(const char *s)
 {
-	return (exchange.cancelled && strstr(s, "client has closed the connection")) ||
-	       (exchange.peer_status && strstr(s, "request body: ")) ||
+	if (exchange.cancelled && strstr(s, "client has closed the connection"))
+		return 1;
+	if (exchange.out_flags & MB_OUT_COMPLETE)
+		return 0;
+	return (exchange.peer_status && strstr(s, "request body: ")) ||
 	       (exchange.peer_status == 413 && strstr(s, "request body exceeds request_body_size_limit"));
 }
 
@@ -147,17 +171,28 @@ static int answer_status(lua_State *L)
 	return 0;
 }
 
+/* Was the handler ended because its client had gone, on a connection that is still there? */
+static int ended_by_client(void)
+{
+	uint32_t f = __atomic_load_n(&exchange.in_cell->flags, __ATOMIC_ACQUIRE);
+	return exchange.cancelled && (f & (MB_IN_PEER_END | MB_IN_CANCEL)) == MB_IN_PEER_END;
+}
+
 /* Decides what happens to the response after the handler has ended. */
 uint32_t mb_exchange_settle(lua_State *L, int failed)
 {
 	if (exchange.head.kind != MB_KIND_HTTP)
-		return MB_DONE;
+		return MB_DONE | (failed && exchange.head.kind == MB_KIND_MAIN ? MB_RESET : 0);
 	if (response.state == MB_RESPONSE_DONE && !response.broken)
 		return MB_DONE | (response.close || !mb_body_complete() ? MB_CLOSE : 0);
 	/* A response that is not finished now is no longer flushed. */
 	mb_response_lock();
 	response.pending = 0;
 	mb_response_unlock();
+	if (exchange.out_flags & MB_OUT_COMPLETE) /* the client has it, whatever went wrong then */
+		return MB_DONE | (exchange.out_flags & MB_OUT_CLOSE ? MB_CLOSE : 0);
+	if (ended_by_client() && response.written == 0 && !response.broken)
+		return MB_DONE | MB_CLOSE | MB_CLIENT_GONE << MB_STATUS_SHIFT;
 	if (response.published || response.broken || mb_cancelled())
 		return MB_DONE | MB_RESET;
 	uint32_t status = failed && exchange.peer_status ? (uint32_t)exchange.peer_status : 500;
@@ -169,8 +204,8 @@ uint32_t mb_exchange_settle(lua_State *L, int failed)
 	}
 	if (response.written == 0)
 		return MB_DONE | (mb_body_complete() ? 0 : MB_CLOSE) | status << MB_STATUS_SHIFT;
-	/* Interim responses have gone out. The server only answers exchanges without output,
-	 * so the answer has to come from here. */
+	/* Interim responses have gone out. On a raw connection the answer after them has to come
+	 * from here, so it always does. */
 	lua_pushcfunction(L, answer_status);
 	lua_pushinteger(L, (lua_Integer)status);
 	if (lua_pcall(L, 1, 0, 0) || response.broken)
@@ -214,6 +249,7 @@ void mb_exchange_begin(const mb_in_cell *ic, mb_out_cell *oc, const mb_transport
 	exchange.in_window = (const uint8_t *)(ic + 1);
 	exchange.out_window = (uint8_t *)(oc + 1);
 	exchange.options = NULL;
+	exchange.end_flags = MB_IN_CANCEL;
 	exchange.taken = 0;
 	exchange.out_flags = 0;
 	exchange.body_wanted = exchange.reading_deferred = exchange.peer_status = exchange.cancelled = 0;
@@ -231,15 +267,22 @@ static void begin_exchange(uint32_t loop, uint32_t cell, uint32_t gen)
 	mb_exchange_begin(mb_in_cell_at(loop, cell), mb_out_cell_at(loop, cell), NULL);
 }
 
+void mb_exchange_use(const mb_http_options *o)
+{
+	exchange.options = o;
+	if (o && o->on_client_gone != 0)
+		exchange.end_flags |= MB_IN_PEER_END;
+}
+
 /* The stack holds these values between exchanges, so that they need not be fetched. */
-enum { AT_TRACEBACK = 1, AT_HTTP, AT_INTERVAL, AT_SOCKET };
+enum { AT_TRACEBACK = 1, AT_HTTP, AT_NAMED, AT_SOCKET };
 
 void mb_exchange_prepare_stack(lua_State *L)
 {
 	lua_settop(L, 0);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, process.traceback_ref);
 	lua_pushcfunction(L, run_http);
-	lua_pushcfunction(L, run_interval);
+	lua_pushcfunction(L, run_named);
 	lua_pushcfunction(L, mb_socket_run);
 }
 
@@ -250,14 +293,19 @@ static int run_handler(lua_State *L)
 {
 	if (exchange.head.kind == MB_KIND_HTTP) {
 		const mb_connect *c = mb_connect_of(worker.pool, exchange.head.listener);
-		exchange.options = c ? c->http : NULL;
+		mb_exchange_use(c ? c->http : NULL);
 		mb_response_begin();
+		if (mb_gone_applies()) { /* before it began */
+			exchange.cancelled = 1;
+			return FAILED_BY_PEER;
+		}
 		lua_pushvalue(L, AT_HTTP);
 	} else {
-		lua_pushvalue(L, exchange.head.kind == MB_KIND_SOCKET ? AT_SOCKET : AT_INTERVAL);
+		lua_pushvalue(L, exchange.head.kind == MB_KIND_SOCKET ? AT_SOCKET : AT_NAMED);
 	}
 	memory.armed = 1;
 	int failed = lua_pcall(L, 0, 1, AT_TRACEBACK);
+	mb_own_only_after(L, failed);
 	memory.armed = 0;
 	if (failed == LUA_ERRMEM && !memory.failed)
 		memory.failed = 1;

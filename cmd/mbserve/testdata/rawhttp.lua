@@ -48,6 +48,19 @@ function paths.hints(request)
 	request:send_data("hinted")
 end
 
+-- The hints go out some time before the body is read.
+function paths.hints_read(request)
+	request:defer_reading()
+	request:send_status("103 Early Hints")
+	request:send_header("Link", "</x>")
+	request:finish_headers()
+	local start = os.clock()
+	repeat until os.clock() > start + 0.05
+	local body = request.body
+	request:send_status("200 OK")
+	request:send_data("read ", body)
+end
+
 function paths.hints_only(request)
 	request:send_status("103 Early Hints")
 	request:finish_headers()

@@ -44,7 +44,7 @@ func Decode(msg []byte) (*Spec, error) {
 			return nil, err
 		}
 	}
-	if err := spec.Options.complete(); err != nil {
+	if err := spec.Options.complete(forkDefaults(entries)); err != nil {
 		return nil, err
 	}
 	for len(entries) > 0 {
@@ -66,6 +66,22 @@ func Decode(msg []byte) (*Spec, error) {
 		return nil, errors.New("no listener in the table")
 	}
 	return spec, nil
+}
+
+// forkDefaults returns the defaults of min_fork and max_fork. A pool whose listeners are all of proto main has one worker for
+// each of them: it has nothing else to do.
+func forkDefaults(entries []entry) (minFork, maxFork int) {
+	listeners, mains := uint32(0), uint32(0)
+	for _, e := range entries {
+		listeners = max(listeners, e.scope)
+		if e.scope > 0 && e.name == "proto" && e.value.text == "main" {
+			mains++
+		}
+	}
+	if mains > 0 && mains == listeners {
+		return int(mains), int(mains)
+	}
+	return minForkDefault, maxForkDefault
 }
 
 // splitEntries takes the message apart, ordered by scope. Scopes of listeners have no gaps.
@@ -106,6 +122,10 @@ func (o *Options) set(e entry, connect *value) error {
 		*connect = e.value
 		return checkConnect(e)
 	}
+	if e.name == httpOptionsName {
+		o.HTTPOptions = true
+		return nil
+	}
 	set := poolOptions[e.name]
 	if set == nil && isParameter(e.name) {
 		return fmt.Errorf("%q belongs in a listener's own table, as in listen{ { proto = \"tcp4\", port = 8080 }, … }", e.name)
@@ -124,7 +144,7 @@ func checkConnect(e entry) error {
 	if e.value.is(shm.TypeFunc) || e.value.is(shm.TypeHTTP) {
 		return nil
 	}
-	return fmt.Errorf("connect: %w", e.value.wrong("function"))
+	return fmt.Errorf("%s: %w", e.name, e.value.wrong("function"))
 }
 
 // unknown is the error for an unknown name. If the name looks mistyped, it suggests the right one.
@@ -138,16 +158,17 @@ func unknown(what, name string, names []string) error {
 // parameter reads one parameter of a listener.
 type parameter func(l *Listener, v value) error
 
-// parameters are those of each proto, besides proto and connect.
+// parameters are those of each proto, besides proto, connect and handler.
 var parameters = map[string]map[string]parameter{
 	"tcp4":     {"port": setPort, "localhost": setLocalhost},
 	"tcp6":     {"port": setPort, "localhost": setLocalhost},
 	"tcp":      {"port": setPort, "host": setHost},
 	"local":    {"path": setPath, "mode": setMode},
 	"interval": {"delay": setDelay, "name": setName, "strict": setStrict},
+	"main":     {"name": setName},
 }
 
-// required is the parameter that each proto needs.
+// required is the parameter that each proto needs, if it needs one.
 var required = map[string]string{"tcp4": "port", "tcp6": "port", "tcp": "port", "local": "path", "interval": "delay"}
 
 // protos lists them, for messages.
@@ -167,70 +188,109 @@ func isParameter(name string) bool {
 
 // newListener reads the entries of one listener. connect is the pool's.
 func newListener(entries []entry, connect value) (l Listener, err error) {
-	own := false
-	for _, e := range entries {
-		switch e.name {
-		case "proto":
-			if l.Proto, err = e.value.str(); err != nil {
-				return l, fmt.Errorf("proto: %w", err)
-			}
-		case "connect":
-			connect, own = e.value, true
-			if err := checkConnect(e); err != nil {
-				return l, err
-			}
-		}
+	own, err := handlerOf(entries)
+	if err != nil {
+		return l, err
 	}
-	known := parameters[l.Proto]
-	if l.Proto == "" {
-		return l, errors.New("proto is missing: " + protos())
+	if own != nil {
+		connect = own.value
 	}
-	if known == nil {
-		return l, fmt.Errorf("%w: %s", unknown("proto", l.Proto, slices.Collect(maps.Keys(parameters))), protos())
+	if l.Proto, err = protoOf(entries); err != nil {
+		return l, err
 	}
 	if l.Proto == "tcp" {
 		l.Host = "::"
 	}
-	needs := required[l.Proto]
+	if err := l.setParameters(entries); err != nil {
+		return l, err
+	}
+	return l, l.setConnect(connect, own)
+}
+
+// handlerOf returns the entry that is the listener's own handler; nil if it has none. handler is the name that WebMCP uses.
+func handlerOf(entries []entry) (own *entry, err error) {
+	for i, e := range entries {
+		if e.name != "connect" && e.name != "handler" {
+			continue
+		}
+		if own != nil {
+			return nil, errors.New("connect and handler are two names for the same: use one of them")
+		}
+		own = &entries[i]
+		if err := checkConnect(e); err != nil {
+			return nil, err
+		}
+	}
+	return own, nil
+}
+
+// protoOf returns the proto of a listener.
+func protoOf(entries []entry) (proto string, err error) {
 	for _, e := range entries {
-		if e.name == "proto" || e.name == "connect" {
+		if e.name == "proto" {
+			if proto, err = e.value.str(); err != nil {
+				return "", fmt.Errorf("proto: %w", err)
+			}
+		}
+	}
+	if proto == "" {
+		return "", errors.New("proto is missing: " + protos())
+	}
+	if parameters[proto] == nil {
+		return "", fmt.Errorf("%w: %s", unknown("proto", proto, slices.Collect(maps.Keys(parameters))), protos())
+	}
+	return proto, nil
+}
+
+// setParameters reads the parameters of the listener's proto.
+func (l *Listener) setParameters(entries []entry) error {
+	known, needs := parameters[l.Proto], required[l.Proto]
+	for _, e := range entries {
+		if e.name == "proto" || e.name == "connect" || e.name == "handler" {
 			continue
 		}
 		set := known[e.name]
 		if set == nil {
 			names := append(slices.Collect(maps.Keys(known)), "proto", "connect")
-			return l, unknown("parameter of proto "+l.Proto+":", e.name, names)
+			return unknown("parameter of proto "+l.Proto+":", e.name, names)
 		}
-		if err := set(&l, e.value); err != nil {
-			return l, fmt.Errorf("%s: %w", e.name, err)
+		if err := set(l, e.value); err != nil {
+			return fmt.Errorf("%s: %w", e.name, err)
 		}
 		if e.name == needs {
 			needs = ""
 		}
 	}
 	if needs != "" {
-		return l, fmt.Errorf("%s is missing", needs)
+		return fmt.Errorf("%s is missing", needs)
 	}
-	return l, l.setConnect(connect, own)
+	return nil
 }
 
 // setConnect decides how the listener is served. own: the handler is the listener's, not the pool's.
-func (l *Listener) setConnect(v value, own bool) (err error) {
-	interval := l.Proto == "interval"
+func (l *Listener) setConnect(v value, own *entry) (err error) {
 	switch {
 	case v.is(shm.TypeNone):
 		return errors.New("there is no connect handler, neither here nor in the pool's options")
-	case v.is(shm.TypeHTTP) && interval && own:
-		return errors.New("connect is an HTTP handler, but a timer has no requests: use a plain function")
-	case v.is(shm.TypeHTTP) && interval:
-		return errors.New("the pool's connect is an HTTP handler, but a timer has no requests: " +
-			"use a plain function for this listener")
+	case v.is(shm.TypeHTTP) && l.Peerless() && own != nil:
+		return fmt.Errorf("%s is an HTTP handler, but %s has no requests: use a plain function", own.name, l.kind())
+	case v.is(shm.TypeHTTP) && l.Peerless():
+		return fmt.Errorf("the pool's connect is an HTTP handler, but %s has no requests: "+
+			"use a plain function for this listener", l.kind())
 	case v.is(shm.TypeHTTP):
 		if l.HTTP, err = newHTTPOptions(v.text); err != nil {
 			return fmt.Errorf("HTTP handler: %w", err)
 		}
 	}
 	return nil
+}
+
+// kind names a listener without a peer in messages.
+func (l *Listener) kind() string {
+	if l.Main() {
+		return "proto main"
+	}
+	return "a timer"
 }
 
 func setPort(l *Listener, v value) (err error) {

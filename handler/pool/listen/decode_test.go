@@ -14,9 +14,10 @@ import (
 
 func TestDecodeListen(t *testing.T) {
 	o := Defaults()
-	o.complete()
+	o.complete(minForkDefault, maxForkDefault)
 	h := &HTTPOptions{RequestBodySizeLimit: 1, RequestHeaderSizeLimit: 1, IdleTimeout: time.Second,
-		RequestHeaderTimeout: time.Second, StallTimeout: time.Second, ResponseTimeout: time.Second, DrainTimeout: time.Second}
+		RequestHeaderTimeout: time.Second, StallTimeout: time.Second, ResponseTimeout: time.Second, DrainTimeout: time.Second,
+		ClientGoneTimeout: time.Second}
 	spec, err := Decode(listentest.Message(
 		[3]any{2, "proto", "local"}, [3]any{2, "path", "/tmp/x"}, [3]any{2, "mode", "0660"},
 		[3]any{0, "connect", listentest.HTTP("request_body_size_limit=1000\nidle_timeout=0.5\n")},
@@ -29,12 +30,13 @@ func TestDecodeListen(t *testing.T) {
 		[3]any{8, "proto", "local"}, [3]any{8, "path", "/tmp/y"}, [3]any{8, "connect", listentest.Func{}},
 		[3]any{0, "min_fork", 3}, [3]any{0, "fork_delay", false}, [3]any{0, "exit_delay", 0.25}, [3]any{0, "prepare", listentest.Func{}},
 		[3]any{0, "memory_limit", 1e6 + 0.5}, [3]any{0, "min_requests_per_fork", 2}, [3]any{0, "recycle_on_error", true},
+		[3]any{0, "gone_after", false},
 	))
 	if err != nil {
 		t.Fatal(err)
 	}
 	o.MinFork, o.ForkDelay, o.ExitDelay, o.Prepare = 3, 0, 250*time.Millisecond, true
-	o.MemoryLimit, o.MinRequests, o.RecycleOnError = 1e6, 2, true
+	o.MemoryLimit, o.MinRequests, o.RecycleOnError, o.GoneAfter = 1e6, 2, true, 0
 	shared := *h
 	shared.RequestBodySizeLimit, shared.IdleTimeout = 1000, 500*time.Millisecond
 	want := &Spec{Options: o, Listeners: []Listener{
@@ -82,7 +84,7 @@ func TestDecodeDefaults(t *testing.T) {
 		if o.PreFork != c.pre || o.MinFork != c.min || o.MaxFork != c.most {
 			t.Errorf("%v: %d, %d, %d", c.options, o.PreFork, o.MinFork, o.MaxFork)
 		}
-		if o.QueueLimit != 1024 || o.QueueTimeout != 10*time.Second || o.ForkErrorDelay != 2*time.Second {
+		if o.QueueLimit != 1024 || o.QueueTimeout != 10*time.Second || o.GoneAfter != 100*time.Millisecond || o.ForkErrorDelay != 2*time.Second {
 			t.Errorf("%+v", o)
 		}
 	}
@@ -119,7 +121,15 @@ func TestDecodeErrors(t *testing.T) {
 		{http([3]any{1, "proto", "interval"}, [3]any{1, "delay", 0}), "delay: must be greater than 0"},
 		{http([3]any{1, "proto", "interval"}, [3]any{1, "delay", -1}), "delay: must not be negative"},
 		{http([3]any{1, "proto", "interval"}, [3]any{1, "delay", 1}), "use a plain function for this listener"},
-		{[][3]any{{1, "proto", "interval"}, {1, "delay", 1}, {1, "connect", listentest.HTTP("")}}, "use a plain function"},
+		{[][3]any{{1, "proto", "interval"}, {1, "delay", 1}, {1, "connect", listentest.HTTP("")}}, "connect is an HTTP handler, but a timer has no requests: use a plain function"},
+		{[][3]any{{1, "proto", "interval"}, {1, "delay", 1}, {1, "handler", listentest.HTTP("")}}, "handler is an HTTP handler, but a timer has no requests"},
+		{[][3]any{{1, "proto", "main"}, {1, "handler", listentest.HTTP("")}}, "handler is an HTTP handler, but proto main has no requests"},
+		{http([3]any{1, "proto", "main"}), "the pool's connect is an HTTP handler, but proto main has no requests"},
+		{[][3]any{{1, "proto", "main"}, {1, "delay", 1}, {1, "connect", listentest.Func{}}}, `unknown parameter of proto main: "delay"`},
+		{[][3]any{{1, "proto", "main"}, {1, "name", 1}, {1, "connect", listentest.Func{}}}, "name: string expected, got number"},
+		{[][3]any{{1, "proto", "main"}}, "there is no connect handler"},
+		{[][3]any{{1, "proto", "main"}, {1, "connect", listentest.Func{}}, {1, "handler", listentest.Func{}}}, "connect and handler are two names for the same"},
+		{[][3]any{{1, "proto", "tcp4"}, {1, "port", 1}, {1, "handler", listentest.Other("table")}}, `handler: function expected, got "table"`},
 		{[][3]any{{1, "proto", "tcp4"}, {1, "port", 1}}, "listener 1: there is no connect handler"},
 		{[][3]any{{1, "proto", "tcp4"}, {1, "port", 1}, {1, "connect", listentest.Other("table")}}, `connect: function expected, got "table"`},
 		{http([3]any{0, "prefork", 1}), `unknown option "prefork" (did you mean "pre_fork"?)`},
@@ -129,6 +139,7 @@ func TestDecodeErrors(t *testing.T) {
 		{http([3]any{0, "max_fork", 0}), "option max_fork: 0 is not in the range from 1 to 1024"},
 		{http([3]any{0, "fork_delay", true}), "option fork_delay: number (of seconds) or false expected, got boolean"},
 		{http([3]any{0, "fork_delay", 1e12}), "more than ten years"},
+		{http([3]any{0, "gone_after", -1}), "option gone_after: must not be negative"},
 		{http([3]any{0, "queue_limit", 4097}), "option queue_limit: 4097 is not in the range from 0 to 4096"},
 		{http([3]any{0, "min_fork", 5}, [3]any{0, "max_fork", 4}), "min_fork (5) is greater than max_fork (4)"},
 		{http([3]any{0, "pre_fork", 5}, [3]any{0, "max_fork", 4}), "pre_fork (5) is greater than max_fork (4)"},
@@ -157,7 +168,7 @@ func TestDecodeHTTPOptions(t *testing.T) {
 		text += fmt.Sprintf("%s=%d\n", name, i+1)
 	}
 	const s = time.Second
-	want := HTTPOptions{1, 2, 3 * s, 4 * s, 5 * s, 6 * s, 7 * s, ""}
+	want := HTTPOptions{1, 2, 3 * s, 4 * s, 5 * s, 6 * s, 7 * s, true, 9 * s, ""}
 	if got, err := newHTTPOptions(text); err != nil || *got != want {
 		t.Errorf("got %+v, %v", got, err)
 	}
@@ -207,6 +218,50 @@ func TestNearest(t *testing.T) {
 	}
 	if got := nearest(strings.Repeat("a", 1000), []string{"a"}); got != "" {
 		t.Error(got)
+	}
+}
+
+// What scripts for the later original have: http_options, which say nothing, handler for connect, and proto main.
+func TestDecodeLaterNames(t *testing.T) {
+	spec, err := Decode(listentest.Message(
+		[3]any{0, "http_options", listentest.Other("table")},
+		[3]any{1, "proto", "tcp4"}, [3]any{1, "port", 1}, [3]any{1, "handler", listentest.HTTP("")},
+		[3]any{2, "proto", "interval"}, [3]any{2, "delay", 1}, [3]any{2, "handler", listentest.Func{}},
+		[3]any{3, "proto", "main"}, [3]any{3, "name", "events"}, [3]any{3, "handler", listentest.Func{}},
+	))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := spec.Listeners
+	if l[0].HTTP == nil || l[1].Raw() || !l[1].Peerless() || !spec.Options.HTTPOptions {
+		t.Errorf("%+v", spec)
+	}
+	if m := l[2]; !m.Main() || m.Raw() || m.Network() != "" || m.Address() != "" || m.String() != `main "events"` {
+		t.Errorf("%+v: %s", m, &m)
+	}
+	if o := spec.Options; o.MinFork != 2 || o.MaxFork != 16 {
+		t.Errorf("%d to %d workers", o.MinFork, o.MaxFork)
+	}
+}
+
+// A pool that has nothing to do but to run main handlers has a worker for each.
+func TestDecodeMainDefaults(t *testing.T) {
+	mains := [][3]any{{0, "connect", listentest.Func{}}, {1, "proto", "main"}, {2, "proto", "main"}, {3, "proto", "main"}}
+	for _, c := range []struct {
+		option    [3]any
+		min, most int
+	}{
+		{[3]any{0, "finish", listentest.Func{}}, 3, 3},
+		{[3]any{0, "pre_fork", 5}, 5, 5},
+		{[3]any{0, "max_fork", 8}, 3, 8},
+	} {
+		spec, err := Decode(listentest.Message(append(mains, c.option)...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o := spec.Options; o.MinFork != c.min || o.MaxFork != c.most {
+			t.Errorf("%v: %d to %d workers", c.option, o.MinFork, o.MaxFork)
+		}
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 // Bounds of options, and why these numbers.
 const (
+	minForkDefault  = 2       // or pre_fork, if that is greater
 	maxForkDefault  = 16      // or min_fork, if that is greater
 	maxForkLimit    = 1024    // processes of one pool: a larger number is a mistake
 	queueLimitMax   = 4096    // a waiting exchange holds a cell: 128 KiB of address space, of which memory is used as needed
@@ -26,9 +27,13 @@ func Defaults() Options {
 	return Options{
 		PreFork: 1, MinFork: -1, MaxFork: -1,
 		ForkDelay: 250 * time.Millisecond, ForkErrorDelay: 2 * time.Second, ExitDelay: time.Minute,
-		QueueLimit: 1024, QueueTimeout: 10 * time.Second,
+		QueueLimit: 1024, QueueTimeout: 10 * time.Second, GoneAfter: 100 * time.Millisecond,
 	}
 }
+
+// httpOptionsName is an option of WebMCP's own listen function, which leaves it in the table that it passes on. It means
+// nothing here: whatever is in it was meant for generate_handler.
+const httpOptionsName = "http_options"
 
 // poolOptions are the options that the table of a listen{} call may contain besides the listeners and connect.
 var poolOptions = map[string]func(o *Options, v value) error{
@@ -42,6 +47,7 @@ var poolOptions = map[string]func(o *Options, v value) error{
 	"idle_timeout":     func(o *Options, v value) (err error) { o.IdleTimeout, err = v.duration(); return },
 	"request_timeout":  func(o *Options, v value) (err error) { o.RequestTimeout, err = v.duration(); return },
 	"queue_timeout":    func(o *Options, v value) (err error) { o.QueueTimeout, err = v.duration(); return },
+	"gone_after":       func(o *Options, v value) (err error) { o.GoneAfter, err = v.duration(); return },
 
 	"queue_limit": func(o *Options, v value) (err error) { o.QueueLimit, err = v.integer(0, queueLimitMax); return },
 
@@ -88,16 +94,17 @@ func (v value) function() (bool, error) {
 	return false, v.wrong("function")
 }
 
-// complete sets the defaults that depend on other options, and checks that they agree.
-func (o *Options) complete() error {
+// complete sets the defaults that depend on other options, and checks that they agree. minFork and maxFork are what min_fork
+// and max_fork are at least by default.
+func (o *Options) complete(minFork, maxFork int) error {
 	if o.MinFork < 0 {
-		o.MinFork = max(o.PreFork, 2)
+		o.MinFork = max(o.PreFork, minFork)
 		if o.MaxFork >= 0 {
 			o.MinFork = min(o.MinFork, o.MaxFork)
 		}
 	}
 	if o.MaxFork < 0 {
-		o.MaxFork = max(o.MinFork, maxForkDefault)
+		o.MaxFork = max(o.MinFork, maxFork)
 	}
 	switch {
 	case o.MinFork > o.MaxFork:
@@ -124,6 +131,8 @@ var httpOptions = map[string]func(o *HTTPOptions, f float64) error{
 	"stall_timeout":          func(o *HTTPOptions, f float64) (err error) { o.StallTimeout, err = seconds(f); return },
 	"response_timeout":       func(o *HTTPOptions, f float64) (err error) { o.ResponseTimeout, err = seconds(f); return },
 	"drain_timeout":          func(o *HTTPOptions, f float64) (err error) { o.DrainTimeout, err = seconds(f); return },
+	"on_client_gone":         func(o *HTTPOptions, f float64) error { o.EndOnClientGone = f != 0; return nil },
+	"client_gone_timeout":    func(o *HTTPOptions, f float64) (err error) { o.ClientGoneTimeout, err = seconds(f); return },
 }
 
 // newHTTPOptions reads the options of an HTTP handler, "name=number\n" each, and after an empty line the field lines of

@@ -32,13 +32,16 @@ type Options struct {
 	RequestTimeout time.Duration // of a handler; 0: none
 	QueueLimit     int           // exchanges that may wait for a worker
 	QueueTimeout   time.Duration // how long they may wait; 0: forever
+	GoneAfter      time.Duration // how long one must have waited to be dropped because its peer has sent its FIN; 0: never
 
 	Prepare, Finish bool // whether there are such functions
+
+	HTTPOptions bool // the table had http_options, which are ignored
 }
 
 // Listener is one listener of a listen{} call.
 type Listener struct {
-	Proto string // "tcp", "tcp4", "tcp6", "local", "interval"
+	Proto string // "tcp", "tcp4", "tcp6", "local", "interval", "main"
 
 	Host      string // tcp: address or name
 	Port      int    // tcp, tcp4, tcp6; 0: any that is free
@@ -49,10 +52,10 @@ type Listener struct {
 	HasMode bool
 
 	Delay  time.Duration // interval
-	Name   string        // interval
+	Name   string        // interval, main
 	Strict bool          // interval: ticks are counted from when they were due
 
-	HTTP *HTTPOptions // of the HTTP handler that serves this listener; nil for an interval, and for raw connections
+	HTTP *HTTPOptions // of the HTTP handler that serves this listener; nil for an interval, for main, and for raw connections
 }
 
 // HTTPOptions are the options of http.generate_handler that the server needs. The fork server sends all of them, so they
@@ -67,24 +70,36 @@ type HTTPOptions struct {
 	ResponseTimeout      time.Duration
 	DrainTimeout         time.Duration
 
+	EndOnClientGone   bool          // a handler is ended when its client has gone
+	ClientGoneTimeout time.Duration // how long it may take to end; then its worker is killed
+
 	// StaticHeaders are field lines, each with its CR LF, that every response has, also those that the server makes itself.
 	StaticHeaders string
 }
 
-// Network is the listener's network, as package net names it: "tcp", "tcp4", "tcp6", "unix", or "" for an interval. On
-// "tcp6" only IPv6 is served.
+// Network is the listener's network, as package net names it: "tcp", "tcp4", "tcp6", "unix", or "" for an interval
+// and for main. On "tcp6" only IPv6 is served.
 func (l *Listener) Network() string {
 	switch l.Proto {
 	case "local":
 		return "unix"
-	case "interval":
+	case "interval", "main":
 		return ""
 	}
 	return l.Proto
 }
 
-// Raw reports whether the handler gets whole connections: it is neither an HTTP handler nor that of an interval.
-func (l *Listener) Raw() bool { return l.HTTP == nil && l.Proto != "interval" }
+// Interval reports whether the listener is a timer.
+func (l *Listener) Interval() bool { return l.Proto == "interval" }
+
+// Main reports whether the handler is to be called once, for as long as the server runs.
+func (l *Listener) Main() bool { return l.Proto == "main" }
+
+// Peerless reports whether the listener has no socket.
+func (l *Listener) Peerless() bool { return l.Interval() || l.Main() }
+
+// Raw reports whether the handler gets whole connections.
+func (l *Listener) Raw() bool { return l.HTTP == nil && !l.Peerless() }
 
 // Address is the address to listen on, as package net writes it.
 func (l *Listener) Address() string {
@@ -110,8 +125,8 @@ func (l *Listener) Address() string {
 
 // String names the listener in messages: "tcp4 127.0.0.1:8080", "interval \"clean\"".
 func (l *Listener) String() string {
-	if l.Proto == "interval" {
-		return "interval " + strconv.Quote(l.Name)
+	if l.Peerless() {
+		return l.Proto + " " + strconv.Quote(l.Name)
 	}
 	return l.Proto + " " + l.Address()
 }

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"moonbridge/accesslog"
 	"moonbridge/bufio"
 	"moonbridge/handler/shm"
 	"moonbridge/httpparse"
@@ -46,12 +47,15 @@ type Conn struct {
 	respondAt  time.Time // end of the response timeout; zero: none
 	block      []byte    // head block; its memory is used again
 	spill      []byte    // the part of block that is not in the in-window yet
+	peer       peer
 	body       httpparse.Body
 	flags      uint32 // InCell.Flags
 	inHead     uint64
 	sent       uint64 // bytes taken out of the out-window
 	own        []byte // bytes of our own that are sent before those of the out-window
 	stuck      bool   // output has been waiting for the socket since movedAt
+	settled    bool   // the response is complete and out: see settle
+	access     access
 	number     uint64 // of exchanges so far
 
 	beatState
@@ -82,6 +86,7 @@ type Config struct {
 	Quit   *atomic.Uint32 // not 0: the server wants this worker to end
 	Asleep *atomic.Uint32 // tells the server that it has to ring
 	Flush  func()         // publishes what the handler holds back; called without mu
+	End    *End           // nil: the handler goes on when its client has gone
 
 	// Refused is told of each request that the connection answers itself, with method and path as far as they are known. It
 	// is called by the main thread. Optional.
@@ -89,6 +94,11 @@ type Config struct {
 
 	Block  shm.HeadBlock // what the head blocks of all requests have in common
 	Limits Limits
+
+	// Log is called with mu held when an exchange is over, for the access log; nil: there is none. IDs makes ids for
+	// requests then.
+	Log func(*accesslog.Entry)
+	IDs accesslog.IDs
 }
 
 // Limits are the options of generate_handler. A timeout of 0 means none.
@@ -156,6 +166,7 @@ func (c *Conn) Step(first bool) {
 	}
 	c.lookAtSocket()
 	sent, moved := c.send(), c.pump()
+	c.sendContinue()
 	if c.broken {
 		c.cancel()
 	}
@@ -174,6 +185,10 @@ func (c *Conn) Step(first bool) {
 		deadline = earlier(deadline, c.stallAt())
 	}
 	ready := c.wait(events, deadline)
+	if c.stirred {
+		c.stirred = false
+		return
+	}
 	switch {
 	case c.broken || ready && events == 0: // a hangup
 		c.fail()
@@ -216,10 +231,8 @@ func (c *Conn) Notify() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.lookAtSocket()
-	if c.cfg.Out.Flags.Load()&shm.OutBodyWanted != 0 && c.body.Continue() && c.cfg.Out.OutHead.Load() == 0 {
-		c.own = append(c.own, httpwrite.Continue...)
-	}
 	c.send()
+	c.sendContinue()
 }
 
 // lookAtSocket notices that the application has closed the socket. The connection is none of our business then. What the

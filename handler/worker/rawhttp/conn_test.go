@@ -322,6 +322,42 @@ func TestExpect(t *testing.T) {
 	s.hears("<POST b abc>")
 }
 
+// After interim responses the peer still waits for its 100.
+func TestExpectAfterInterim(t *testing.T) {
+	const hints = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+	const continued = "HTTP/1.1 100 Continue\r\n\r\n"
+	s := serveConn(t, noLimits, "", func(x *call) uint32 {
+		x.put(hints)
+		x.s.out.Flags.Store(shm.OutBodyWanted)
+		x.s.c.Notify()
+		x.s.c.Notify()
+		x.put(hints)
+		body, _ := x.body()
+		x.put("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n" + body)
+		return shm.ResultDone
+	})
+	s.say("POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
+	s.hears(hints + continued + hints)
+	s.say("abc")
+	s.hears("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc")
+}
+
+// No 100 goes out within a head or after the start of the final response.
+func TestExpectTooLate(t *testing.T) {
+	for _, begun := range []string{"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"} {
+		s := serveConn(t, noLimits, "", func(x *call) uint32 {
+			x.put(begun)
+			x.s.out.Flags.Store(shm.OutBodyWanted)
+			x.s.c.Notify()
+			return shm.ResultDone | shm.ResultClose
+		})
+		s.say("POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
+		if got := s.hearsAll(); got != begun {
+			t.Errorf("got %q, want %q", got, begun)
+		}
+	}
+}
+
 // dateless is a response with the value of its Date field cut out.
 func dateless(s string) string {
 	before, after, ok := strings.Cut(s, "Date: ")

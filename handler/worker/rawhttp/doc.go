@@ -6,7 +6,8 @@
 //
 // The engine's connection is a state machine. This one may block, so that it reads from top to bottom: request.go waits for
 // a request and puts it into the cell, body.go moves the body, output.go sends the response, io.go has the system calls, and
-// beat.go does what has to go on while the handler computes. The rules of HTTP are those of packages httpparse and httpwrite.
+// beat.go does what has to go on while the handler computes, complete.go what remains after its response. The rules of HTTP
+// are those of packages httpparse and httpwrite.
 //
 // The package has no cgo and knows no Lua. It exports what the worker's C code calls, and nothing else.
 package rawhttp

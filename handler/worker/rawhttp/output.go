@@ -17,11 +17,13 @@ func (c *Conn) send() (moved bool) {
 		var n int
 		if len(c.own) > 0 {
 			n = c.write(c.own)
+			c.recordOutput(c.own[:n])
 			c.own = c.own[n:]
 		} else {
 			head, start := c.cfg.Out.OutHead.Load(), uint64(c.cfg.Out.OutStart.Load())
 			part, _ := shm.Ring(c.cfg.OutWindow, start+c.sent, head-c.sent)
 			n = c.write(part)
+			c.recordOutput(part[:n])
 			c.sent += uint64(n)
 			c.cfg.In.OutTail.Store(c.sent)
 		}
@@ -61,12 +63,21 @@ func (c *Conn) End(result uint32) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.lookAtSocket()
+	c.unsettle()
+	c.recordEnd()
 	c.retired = c.retired || result&shm.ResultRetire != 0
 	keep := c.persistent && !c.body.Missing()
 	switch {
 	case c.broken || result&shm.ResultReset != 0:
 		c.running = false
 		c.how = closeReset
+		c.logAccess(false)
+		return false
+	case c.cfg.Out.OutHead.Load() == 0 && result>>shm.ResultStatusShift == shm.ClientGone:
+		c.running = false
+		c.how = closeNow
+		c.access.record.Status = shm.ClientGone
+		c.logAccess(false)
 		return false
 	case c.cfg.Out.OutHead.Load() == 0:
 		c.running = false
@@ -74,6 +85,7 @@ func (c *Conn) End(result uint32) bool {
 	}
 	sent := c.drain()
 	c.running = false
+	c.logAccess(sent)
 	if sent && keep && result&shm.ResultClose == 0 {
 		return true
 	}
@@ -110,10 +122,12 @@ func (c *Conn) answer(status int, keep bool) bool {
 	if status < 400 || status > 599 {
 		status = 502 // a handler that has ended without a response
 	}
+	c.recordAnswer()
 	keep = keep && !c.cfg.Limits.Fixed.Close()
 	page := httpwrite.ErrorPage{Status: status, Unix: time.Now().Unix(), Close: !keep, NoBody: c.isHead, Fixed: &c.cfg.Limits.Fixed}
 	c.own = page.Append(c.own)
 	sent := c.drain()
+	c.logAccess(sent)
 	if sent && !keep {
 		c.how = closeLinger
 	}

@@ -77,6 +77,7 @@ func (c *Conn) begin(n int) bool {
 	c.isHead = h.IsHead
 	c.persistent = h.Persistent && !c.ending()
 	c.parser.Reset()
+	c.recordHead()
 	await, err := c.body.Begin(h, c.input.Len()-n, &c.bodyLimits)
 	if err != nil {
 		return c.refuse(httpparse.StatusOf(err), err.Error())
@@ -89,6 +90,7 @@ func (c *Conn) begin(n int) bool {
 		if m, err := c.parser.Parse(h, c.input.Unread(), &c.cfg.Limits.Head); m != n || err != nil {
 			return c.refuse(400, "request changed while its body was awaited")
 		}
+		c.recordHead()
 		c.body.Begin(h, c.input.Len()-n, &c.bodyLimits)
 	}
 	return c.dispatch(n)
@@ -121,6 +123,7 @@ func (c *Conn) dispatch(n int) bool {
 	c.spill = c.block
 	c.number++
 	c.inHead, c.sent, c.flags, c.own = 0, 0, 0, nil
+	c.peer = peer{}
 	c.cfg.Out.InTail.Store(0)
 	c.cfg.Out.OutHead.Store(0)
 	c.cfg.Out.OutStart.Store(0)
@@ -131,8 +134,10 @@ func (c *Conn) dispatch(n int) bool {
 	c.cfg.In.InHead.Store(0)
 	c.cfg.In.Gen.Store(c.number)
 	c.running = true
+	c.lookAtPeer()
 	c.pump()
 	c.wake()
+	c.recordStart()
 	return true
 }
 

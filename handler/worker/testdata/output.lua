@@ -16,7 +16,6 @@ listen{
 			request:send_data(string.char(96 + i % 26):rep(size))
 			if request.get_params.flush then request:flush() end
 		end
-		if request.get_params.wait == "finished" then request:finish() end
 		if request.get_params.wait == "headers" then request:finish_headers() end
 		if request.get_params.wait then
 			local f = assert(io.open(fifo))

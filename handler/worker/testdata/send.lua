@@ -26,6 +26,16 @@ function cases.hints(r)
 	r:send_header("A", "b")
 	r:send_data("body")
 end
+function cases.upgrade(r)
+	r:send_status("426 Upgrade Required")
+	r:send_header("Upgrade", "TLS/1.0")
+	r:send_header("Connection", "Upgrade")
+end
+function cases.close_upgrade(r)
+	r:send_status("426 Upgrade Required")
+	r:send_header("Upgrade", "TLS/1.0")
+	r:send_header("Connection", "close, upgrade")
+end
 function cases.long_head(r)
 	r:send_status("200 OK")
 	r:send_header("X-Long", ("x"):rep(tonumber(r.query:sub(2))))

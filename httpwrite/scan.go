@@ -1,10 +1,11 @@
-package engine
+package httpwrite
 
 import "bytes"
 
-// responseScan finds, in the bytes of a response as they go out, the status of the final head and where that head ends.
-// Heads come from handlers in pieces of any size, with interim responses before the final one (RFC 9110 §15.2).
-type responseScan struct {
+// Scan finds, in the bytes of a response as they go out, the status of the final head and where that head ends. Heads come
+// from handlers in pieces of any size, with interim responses before the final one (RFC 9110 §15.2). The zero value is at
+// the start of a response.
+type Scan struct {
 	status int   // of the head that is going out, or of the final one; 0: not yet known
 	line   uint8 // bytes of the status line seen, up to statusEnd
 	match  uint8 // bytes of headEnd seen last
@@ -17,8 +18,8 @@ const (
 	statusEnd   = statusStart + 3
 )
 
-// write scans the next bytes.
-func (s *responseScan) write(p []byte) {
+// Write scans the next bytes.
+func (s *Scan) Write(p []byte) {
 	for len(p) > 0 && !s.over {
 		if int(s.line) < statusEnd {
 			p = s.statusLine(p)
@@ -30,7 +31,7 @@ func (s *responseScan) write(p []byte) {
 }
 
 // statusLine consumes bytes up to the end of the status.
-func (s *responseScan) statusLine(p []byte) (rest []byte) {
+func (s *Scan) statusLine(p []byte) (rest []byte) {
 	n := min(len(p), statusEnd-int(s.line))
 	for _, b := range p[:n] {
 		if int(s.line) >= statusStart {
@@ -44,7 +45,7 @@ func (s *responseScan) statusLine(p []byte) (rest []byte) {
 var headEnd = []byte("\r\n\r\n")
 
 // fields consumes bytes up to the end of the head.
-func (s *responseScan) fields(p []byte) (rest []byte) {
+func (s *Scan) fields(p []byte) (rest []byte) {
 	if s.match == 0 {
 		if i := bytes.Index(p, headEnd); i >= 0 {
 			s.headOver()
@@ -70,19 +71,26 @@ func (s *responseScan) fields(p []byte) (rest []byte) {
 }
 
 // headOver ends a head. After an interim one another follows.
-func (s *responseScan) headOver() {
+func (s *Scan) headOver() {
 	if s.interim() {
-		*s = responseScan{}
+		*s = Scan{}
 	} else {
 		s.over = true
 	}
 }
 
 // interim reports whether the status is 1xx, except for 101, which is final.
-func (s *responseScan) interim() bool { return s.status < 200 && s.status != 101 }
+func (s *Scan) interim() bool { return s.status < 200 && s.status != 101 }
 
-// final is the status of the final response, 0 if there is none so far.
-func (s *responseScan) final() int {
+// Between reports whether the next byte starts a head: none has started, or the last one was interim and is complete. Another
+// interim response may be sent there.
+func (s *Scan) Between() bool { return s.line == 0 }
+
+// Body returns how many bytes of the final response's body were scanned.
+func (s *Scan) Body() int64 { return s.body }
+
+// Final returns the status of the final response, 0 if its status line is not complete.
+func (s *Scan) Final() int {
 	if int(s.line) < statusEnd || s.interim() || s.status > 999 {
 		return 0
 	}

@@ -1,0 +1,47 @@
+package accesslog
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Entry describes one exchange on a connection, for a log. Its slices are views, valid until the log returns. They hold bytes
+// as the peer sent them, cut at the lengths given here: quote them.
+type Entry struct {
+	Loop int            // index of the loop; calls with the same one never overlap
+	Peer netip.AddrPort // not valid on a Unix socket
+	Time time.Time      // when the request's head was complete
+
+	// Of the request. All are empty if its head could not be parsed.
+	Method    []byte // up to 32 bytes
+	Target    []byte // up to 2 KiB
+	Minor     int    // HTTP/1.Minor
+	Referer   []byte // up to 1 KiB
+	UserAgent []byte // up to 512 bytes
+
+	// ID names the request: the peer's X-Request-Id if that is 8 to 64 letters, digits, dots, dashes and underscores,
+	// otherwise one that the server has made. Backends can put it into their logs too (httpparse.Head.ID).
+	ID []byte
+
+	Status   int   // of the final response; 0: none of it was sent; 499: none, because the peer had gone before
+	Bytes    int64 // of the response's body, with its framing, that the socket has taken
+	Complete bool  // the whole response was sent
+
+	// Queue is how long the exchange waited for a worker or a handler, Service how long that took; -1: not known. Total is
+	// from Time until the socket took the last byte, or until the connection broke.
+	Queue, Service, Total time.Duration
+}
+
+// Bounds of what is kept of a request.
+const (
+	MethodMax  = 32
+	TargetMax  = 2 << 10
+	RefererMax = 1 << 10
+	AgentMax   = 512
+
+	IDMin = 8
+	IDMax = 64
+
+	// PartsMax is the most that all of it can be.
+	PartsMax = MethodMax + TargetMax + RefererMax + AgentMax + IDMax
+)

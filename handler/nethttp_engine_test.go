@@ -1,0 +1,192 @@
+package handler_test
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"moonbridge/handler"
+)
+
+// patience bounds every wait of a test.
+const patience = 20 * time.Second
+
+var quiet = handler.Config{Logger: slog.New(slog.DiscardHandler)}
+
+// serveHTTP serves a net/http handler on an engine, and returns its address.
+func serveHTTP(t *testing.T, h http.HandlerFunc) (address string) {
+	u, stop := serve(quiet.Blocking(handler.HTTP(h), 0))
+	t.Cleanup(stop)
+	return strings.TrimPrefix(u, "http://")
+}
+
+// talk connects and sends a request.
+func talk(t *testing.T, address, request string) (net.Conn, *bufio.Reader) {
+	t.Helper()
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(patience))
+	if _, err := io.WriteString(c, request); err != nil {
+		t.Fatal(err)
+	}
+	return c, bufio.NewReader(c)
+}
+
+// brokenUpstream answers each connection with text, and resets it when the peer has read that.
+func brokenUpstream(t *testing.T, text string) *url.URL {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			bufio.NewReader(c).ReadString('\n')
+			io.WriteString(c, text)
+			c.(*net.TCPConn).SetLinger(0)
+			c.Close()
+		}
+	}()
+	return &url.URL{Scheme: "http", Host: ln.Addr().String()}
+}
+
+// A response that the upstream breaks off must not look complete. Small parts are collected, so the break may come before or
+// after the first byte has gone out.
+func TestReverseProxyBreaksOff(t *testing.T) {
+	for _, flush := range []time.Duration{0, -1} {
+		for name, head := range map[string]string{
+			"chunked":     "Transfer-Encoding: chunked\r\n\r\n",
+			"length":      "Content-Length: 1000000\r\n\r\n",
+			"until close": "Connection: close\r\n\r\n",
+		} {
+			for _, size := range []int{8, 100_000} {
+				t.Run(fmt.Sprintf("%s, %d bytes, flush %d", name, size, flush), func(t *testing.T) {
+					part := strings.Repeat("x", size)
+					if name == "chunked" {
+						part = fmt.Sprintf("%x\r\n%s\r\n", size, part)
+					}
+					proxy := httputil.NewSingleHostReverseProxy(brokenUpstream(t, "HTTP/1.1 200 OK\r\n"+head+part))
+					proxy.FlushInterval = flush
+					proxy.ErrorLog = log.New(io.Discard, "", 0)
+					_, in := talk(t, serveHTTP(t, proxy.ServeHTTP), "GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+					res, err := http.ReadResponse(in, nil)
+					if err != nil {
+						return // nothing but a reset
+					}
+					body, err := io.ReadAll(res.Body)
+					if err == nil && res.StatusCode != http.StatusBadGateway { // the reset was faster than the head
+						t.Errorf("status %d, a complete body of %d bytes", res.StatusCode, len(body))
+					}
+				})
+			}
+		}
+	}
+}
+
+// Early hints before the body of a request with Expect: 100-continue.
+func TestHintsBeforeContinue(t *testing.T) {
+	read := make(chan struct{})
+	address := serveHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Link", "</a>")
+		w.WriteHeader(103)
+		<-read
+		body, err := io.ReadAll(r.Body)
+		fmt.Fprintf(w, "%s %v", body, err)
+	})
+	c, in := talk(t, address, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+	for _, status := range []int{103, 100} {
+		if res, err := http.ReadResponse(in, nil); err != nil || res.StatusCode != status {
+			t.Fatalf("%v %v, want %d", res, err, status)
+		}
+		if status == 103 {
+			close(read)
+		}
+	}
+	io.WriteString(c, "hello")
+	res, err := http.ReadResponse(in, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body, err := io.ReadAll(res.Body); string(body) != "hello <nil>" || err != nil {
+		t.Errorf("%q %v", body, err)
+	}
+}
+
+// What a handler's panic becomes on the wire.
+func TestPanicOnTheWire(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		h      http.HandlerFunc
+		status int // 0: no response
+		whole  bool
+	}{
+		{"panic", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "x"); panic("x") }, 500, true},
+		{"panic after hints", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(103); panic("x") }, 500, true},
+		{"panic after flush", func(w http.ResponseWriter, r *http.Request) { flushed(w); panic("x") }, 200, false},
+		{"abort", func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) }, 0, false},
+		{"abort after bytes", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "x"); panic(http.ErrAbortHandler) }, 0, false},
+		{"abort after flush", func(w http.ResponseWriter, r *http.Request) { flushed(w); panic(http.ErrAbortHandler) }, 200, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			address := serveHTTP(t, c.h)
+			for range 20 {
+				_, in := talk(t, address, "GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+				res, err := http.ReadResponse(in, nil)
+				for err == nil && res.StatusCode < 200 {
+					res, err = http.ReadResponse(in, nil)
+				}
+				if err != nil && (c.whole || !errors.Is(err, syscall.ECONNRESET)) {
+					t.Fatal(err)
+				}
+				if err != nil {
+					continue // the reset may overtake the head
+				}
+				_, err = io.ReadAll(res.Body)
+				if res.StatusCode != c.status || (err == nil) != c.whole {
+					t.Fatalf("status %d, %v", res.StatusCode, err)
+				}
+			}
+		})
+	}
+}
+
+func flushed(w http.ResponseWriter) {
+	if err := http.NewResponseController(w).Flush(); err != nil {
+		panic(err)
+	}
+}
+
+// Trailer fields of a request travel to the handler.
+func TestRequestTrailerOnTheWire(t *testing.T) {
+	address := serveHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		fmt.Fprintf(w, "%s %v %v", body, err, r.Trailer)
+	})
+	c, in := talk(t, address, "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nTrailer: Sum\r\n\r\n3\r\nabc\r\n0\r\nSum: ")
+	io.WriteString(c, "7\r\n\r\n")
+	res, err := http.ReadResponse(in, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body, _ := io.ReadAll(res.Body); string(body) != "abc <nil> map[Sum:[7]]" {
+		t.Errorf("got %q", body)
+	}
+}
