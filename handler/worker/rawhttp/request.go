@@ -23,7 +23,7 @@ func (c *Conn) Next() bool {
 			}
 			n, err := c.parser.Parse(&c.head, c.input.Unread(), &c.cfg.Limits.Head)
 			if err != nil {
-				return c.refuse(httpparse.StatusOf(err))
+				return c.refuse(httpparse.StatusOf(err), err.Error())
 			}
 			if n > 0 {
 				return c.begin(n)
@@ -36,10 +36,10 @@ func (c *Conn) Next() bool {
 			return false
 		case c.eof:
 			// RFC 9112 §8: an incomplete message. A peer that has only shut down its sending side is told why.
-			return c.refuse(400)
+			return c.refuse(400, causeHeadCut)
 		case begun:
 			if c.lapsed(deadline, false) {
-				return c.refuse(408)
+				return c.refuse(408, causeHeadTimeout)
 			}
 		default:
 			if !last && c.ending() {
@@ -80,7 +80,7 @@ func (c *Conn) begin(n int) bool {
 	c.recordHead()
 	await, err := c.body.Begin(h, c.input.Len()-n, &c.bodyLimits)
 	if err != nil {
-		return c.refuse(httpparse.StatusOf(err))
+		return c.refuse(httpparse.StatusOf(err), err.Error())
 	}
 	if await > 0 {
 		if !c.await(n + await) {
@@ -88,7 +88,7 @@ func (c *Conn) begin(n int) bool {
 		}
 		// The input has moved: what was parsed is parsed again.
 		if m, err := c.parser.Parse(h, c.input.Unread(), &c.cfg.Limits.Head); m != n || err != nil {
-			return c.refuse(400)
+			return c.refuse(400, "request changed while its body was awaited")
 		}
 		c.recordHead()
 		c.body.Begin(h, c.input.Len()-n, &c.bodyLimits)
@@ -104,10 +104,10 @@ func (c *Conn) await(n int) bool {
 		case c.broken:
 			return false
 		case c.eof:
-			return c.refuse(400)
+			return c.refuse(400, causeBodyCut)
 		default:
 			if c.lapsed(earlier(c.respondAt, c.stallAt()), false) {
-				return c.refuse(408)
+				return c.refuse(408, causeBodyTimeout)
 			}
 		}
 	}
@@ -117,7 +117,7 @@ func (c *Conn) await(n int) bool {
 // dispatch puts the request into the cell: the head block, then as much of the body as is there.
 func (c *Conn) dispatch(n int) bool {
 	if !c.makeBlock() {
-		return c.refuse(431)
+		return c.refuse(431, causeHeadLarge)
 	}
 	c.input.Discard(n)
 	c.spill = c.block
