@@ -1,13 +1,13 @@
 package engine
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
 
 	"moonbridge/handler/backend"
+	"moonbridge/httpparse"
 	"moonbridge/logging"
 )
 
@@ -26,16 +26,18 @@ const (
 
 // Causes that no other package has a text for.
 const (
-	causeHeadTimeout  = "request head not received in time"
-	causeBodyTimeout  = "request body not received in time"
-	causeHeadCut      = "end of input in a request head"
-	causeBodyCut      = "end of input in a request body"
-	causeQueueLimit   = "queue_limit"
-	causeNoWorker     = "no_worker"
-	causeServerStops  = "stopped"
-	shownOfRequest    = 128 // bytes of a method or a path in the log
-	shownOfNoRequest  = 24  // bytes in the log of what does not look like a request
-	requestLineLooked = 8 << 10
+	causeHeadTimeout = "request head not received in time"
+	causeBodyTimeout = "request body not received in time"
+	causeHeadCut     = "end of input in a request head"
+	causeBodyCut     = "end of input in a request body"
+	causeQueueLimit  = "queue_limit"
+	causeNoWorker    = "no_worker"
+	causeServerStops = "stopped"
+)
+
+const (
+	shownOfRequest   = 128 // bytes of a method or a path in the log
+	shownOfNoRequest = 24  // bytes in the log of what does not look like a request
 )
 
 // startRefusal is the answer to a request that a backend's Start refuses, and the cause for the log.
@@ -96,23 +98,18 @@ func clientAttr(peer netip.AddrPort) []slog.Attr {
 	return []slog.Attr{slog.String("client", peer.String())}
 }
 
-// requestAttrs are method and path of what may be a request, which may be malformed or incomplete. The query may be secret.
+// requestAttrs says what a request is about that may be malformed or incomplete. The query may be secret.
 func requestAttrs(b []byte) []slog.Attr {
-	b = bytes.TrimLeft(b[:min(len(b), requestLineLooked)], "\r\n")
-	line, _, _ := bytes.Cut(b, []byte("\r"))
-	line, _, _ = bytes.Cut(line, []byte("\n"))
-	method, rest, isRequest := bytes.Cut(line, []byte(" "))
-	if !isRequest {
-		if len(line) == 0 {
-			return nil
+	method, path, isRequest := httpparse.RequestStart(b)
+	switch {
+	case isRequest:
+		return []slog.Attr{
+			slog.String("method", shown(method, shownOfRequest)), slog.String("path", shown(path, shownOfRequest)),
 		}
-		return []slog.Attr{slog.String("start", shown(line, shownOfNoRequest))}
+	case len(path) > 0:
+		return []slog.Attr{slog.String("start", shown(path, shownOfNoRequest))}
 	}
-	path, _, _ := bytes.Cut(rest, []byte(" "))
-	path, _, _ = bytes.Cut(path, []byte("?"))
-	return []slog.Attr{
-		slog.String("method", shown(method, shownOfRequest)), slog.String("path", shown(path, shownOfRequest)),
-	}
+	return nil
 }
 
 // shown is bytes of a peer, fit for a log.

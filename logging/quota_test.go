@@ -29,11 +29,13 @@ func TestQuota(t *testing.T) {
 			t.Errorf("%d after a second, want 2", n)
 		}
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		if n := allowed(10); n != 5 {
 			t.Errorf("%d after an hour, want 5", n)
 		}
 		q.Flush()
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		if got := fmt.Sprint(told); got != "[5 8 5]" {
 			t.Errorf("told %s", got)
 		}

@@ -94,7 +94,7 @@ func TestFaultTable(t *testing.T) {
 
 // fromSystem lists messages quoted in the table that come from elsewhere, or that the program builds from two parts:
 // messages of the system and of Lua, and names of calls.
-var fromSystem = map[string]bool{"bind: address already in use": true, "not enough memory": true, "listen": true, "requests refused": true}
+var fromSystem = map[string]bool{"bind: address already in use": true, "not enough memory": true, "listen": true}
 
 // sources returns the source text of the program.
 func sources(t *testing.T) string {

@@ -88,38 +88,47 @@ func TestRefusedConnectionsAreCounted(t *testing.T) {
 	busy.end()
 }
 
-// What the server refuses by itself is logged with its reason, on the listener of the server and on a raw connection of a worker.
+// What is refused without a handler is logged with its reason, on a listener of the server and on a raw connection of a worker.
 func TestRefusedWithReason(t *testing.T) {
 	t.Parallel()
-	s := start(t, writeScript(t, `local http = require "moonbridge_http"
+	script := writeScript(t, `local http = require "moonbridge_http"
+local handler = http.generate_handler({ request_header_timeout = 0.3, stall_timeout = 0.3 }, function(request)
+	request:send_status("200 OK")
+	request:send_data(request.post_params.a or "")
+end)
 listen{
-	{ proto = "tcp4", port = 0, localhost = true },
-	connect = http.generate_handler({ request_header_timeout = 0.3, stall_timeout = 0.3 }, function(request)
-		request:send_status("200 OK")
-		request:send_data(request.post_params.a or "")
-	end),
+	{ proto = "tcp4", port = 0, localhost = true, connect = handler },
+	{ proto = "tcp4", port = 0, localhost = true, connect = function(socket) return handler(socket) end },
 }
-`))
-	for _, c := range []struct{ text, log string }{
-		{"GET /a HTTP/1.1\r\n\r\n", `status=400 cause="no Host field" count=1 total=1 client=CLIENT method=GET path=/a`},
-		{"\x16\x03\x01\r\n", `status=400 cause="malformed method" count=1 total=1 client=CLIENT start=\x16\x03\x01`},
-		{"GET / HTTP/3.0\r\n\r\n", `status=505 cause="HTTP version other than 1.x" count=1 total=1 client=CLIENT method=GET path=/`},
-		{"GET /slow HTTP/1.1\r\n", `status=408 cause="request head not received in time" count=1 total=1 client=CLIENT method=GET path=/slow`},
-		{"POST /form HTTP/1.1\r\nHost: h\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 4\r\n\r\nxxxx",
-			`status=400 cause="request body: multipart body without closing boundary" count=1 total=1 client=CLIENT method=POST path=/form request_id=ID`},
-	} {
-		conn, err := net.Dial("tcp", s.address(0))
-		if err != nil {
-			t.Fatal(err)
+`)
+	for _, raw := range []bool{false, true} {
+		s := start(t, script)
+		address := s.address(0)
+		if raw {
+			address = rawAddress(t, s, 0)
 		}
-		conn.SetDeadline(time.Now().Add(patience))
-		fmt.Fprint(conn, c.text)
-		line := s.wait(`level=INFO msg="requests refused"`, strings.SplitAfter(c.log, " count")[0])
-		line = regexp.MustCompile(`request_id=\S+`).ReplaceAllString(line, "request_id=ID")
-		if want := strings.ReplaceAll(c.log, "CLIENT", conn.LocalAddr().String()) + "\n"; !strings.HasSuffix(line, want) {
-			t.Errorf("%s\nwant %s", line, want)
+		for _, c := range []struct{ text, log string }{
+			{"GET /a HTTP/1.1\r\n\r\n", `status=400 cause="no Host field" count=1 total=1 client=CLIENT method=GET path=/a`},
+			{"\x16\x03\x01\r\n", `status=400 cause="malformed method" count=1 total=1 client=CLIENT`},
+			{"GET / HTTP/3.0\r\n\r\n", `status=505 cause="HTTP version other than 1.x" count=1 total=1 client=CLIENT method=GET path=/`},
+			{"GET /slow HTTP/1.1\r\n", `status=408 cause="request head not received in time" count=1 total=1 client=CLIENT method=GET path=/slow`},
+			{"POST /b HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nx", `status=408 cause="request body not received in time" count=1 total=1 client=CLIENT method=POST path=/b`},
+			{"POST /form HTTP/1.1\r\nHost: h\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 4\r\n\r\nxxxx",
+				`status=400 cause="request body: multipart body without closing boundary" count=1 total=1 client=CLIENT method=POST path=/form request_id=`},
+		} {
+			conn, err := net.Dial("tcp", address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			conn.SetDeadline(time.Now().Add(patience))
+			fmt.Fprint(conn, c.text)
+			want := strings.ReplaceAll(c.log, "CLIENT", conn.LocalAddr().String())
+			line := s.wait(`level=INFO msg="requests refused"`, strings.SplitAfter(c.log, " count")[0])
+			if !strings.Contains(line, want) {
+				t.Errorf("raw: %v: %s\nwant %s", raw, line, want)
+			}
+			conn.Close()
 		}
-		conn.Close()
 	}
 }
 

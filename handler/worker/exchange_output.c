@@ -240,7 +240,7 @@ static void put_head(lua_State *L, int length_known)
 	ring_put(L, response.head.p, response.head.len);
 }
 
-/* Sends the held bytes and n more as one chunk. */
+/* Puts the held bytes and n more into the ring as one chunk. */
 static void put_chunk(lua_State *L, const char *p, size_t n)
 {
 	char chunk[24];
@@ -255,6 +255,11 @@ static void put_chunk(lua_State *L, const char *p, size_t n)
 			ring_put(L, "\r\n", 2);
 	}
 	response.held.len = 0;
+}
+
+static void send_chunk(lua_State *L, const char *p, size_t n)
+{
+	put_chunk(L, p, n);
 	publish_all();
 }
 
@@ -263,7 +268,7 @@ static void ring_data(lua_State *L, const char *p, size_t n)
 	check_peer(L);
 	response.sent += n;
 	if (response.held.len + n >= response.min_chunk || length_reached()) {
-		put_chunk(L, p, n);
+		send_chunk(L, p, n);
 	} else if (mb_buf_add(&response.held, p, n)) {
 		response.sent -= n;
 		luaL_error(L, "send_data: not enough memory");
@@ -310,7 +315,7 @@ static void flush_ring(lua_State *L)
 	if (response.head_written)
 		check_peer(L);
 	if (!(exchange.out_flags & MB_OUT_COMPLETE))
-		put_chunk(L, NULL, 0);
+		send_chunk(L, NULL, 0);
 }
 
 /* Publishes a response in window mode, and ends that. The lock is held. The mode changes
@@ -348,7 +353,7 @@ void mb_output_head(lua_State *L)
 		return;
 	}
 	mb_response_unlock();
-	put_chunk(L, NULL, 0);
+	send_chunk(L, NULL, 0);
 }
 
 /* Sends the head of a 1xx. What follows goes through the ring. */

@@ -41,11 +41,22 @@ func mbConnOpen(l *C.mb_rawhttp) {
 		Quit:      (*atomic.Uint32)(unsafe.Pointer(l.quit)),
 		Asleep:    (*atomic.Uint32)(unsafe.Pointer(l.asleep)),
 		Flush:     func() { C.mb_flush_now() },
+		Refused:   reportRefused,
 		End:       handlerEnd(l.options),
 		Block:     shm.HeadBlock{Listener: raw.Listener, Exchange: raw.Exchange, Local: raw.Local, Remote: raw.Remote},
 		Limits:    limitsOf(l.options),
 	}, unsafe.Slice((*byte)(l.early), int(l.early_len)))
 }
+
+// reportRefused reports a request that the connection answers itself.
+func reportRefused(status int, cause string, method, path []byte) {
+	text := []byte(cause)
+	C.mb_rawhttp_refused(C.uint32_t(status), pointer(text), C.size_t(len(text)),
+		pointer(method), C.size_t(len(method)), pointer(path), C.size_t(len(path)))
+}
+
+// pointer is where a slice is, for C.
+func pointer(b []byte) *C.uint8_t { return (*C.uint8_t)(unsafe.SliceData(b)) }
 
 // handlerEnd says how a handler is ended whose client has gone; nil: it is not.
 func handlerEnd(o *C.mb_http_options) *rawhttp.End {

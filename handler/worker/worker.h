@@ -65,6 +65,9 @@ typedef struct {
 	size_t early_len;
 } mb_rawhttp;
 
+void mb_rawhttp_refused(uint32_t status, const uint8_t *cause, size_t n, const uint8_t *method, size_t method_len,
+	const uint8_t *path, size_t path_len);
+
 /* --- worker_memory.c ----------------------------------------------------------- */
 
 const char *mb_memory_begin(lua_State *L, double limit); /* NULL, or what is wrong */

@@ -32,6 +32,17 @@ static void wait_for_conn(int (*ready)(void))
 		mbConnStep(begin);
 }
 
+/* Called from Go. */
+void mb_rawhttp_refused(uint32_t status, const uint8_t *cause, size_t n, const uint8_t *method, size_t method_len,
+	const uint8_t *path, size_t path_len)
+{
+	mb_origin o = {.in = "request", .remote = rawhttp.other.head.remote};
+	mb_quote(o.method, sizeof o.method, method, method_len);
+	mb_quote(o.path, sizeof o.path, path, path_len);
+	mb_report r = {.level = MB_LEVEL_INFO, .status = status, .message = (const char *)cause, .message_len = n};
+	mb_report_send(&r, &o);
+}
+
 static int client_has_gone(void) { return mbConnGone(); }
 
 static const mb_transport transport = {notify_conn, wait_for_conn, client_has_gone};

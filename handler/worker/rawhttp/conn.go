@@ -89,6 +89,10 @@ type Config struct {
 	Flush  func()         // publishes what the handler holds back; called without mu
 	End    *End           // nil: the handler goes on when its client has gone
 
+	// Refused is told of each request that the connection answers itself, with method and path as far as they are known. It
+	// is called by the main thread. Optional.
+	Refused func(status int, cause string, method, path []byte)
+
 	Block  shm.HeadBlock // what the head blocks of all requests have in common
 	Limits Limits
 

@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"moonbridge/handler/shm"
+	"moonbridge/httpparse"
 	"moonbridge/httpwrite"
 )
 
@@ -126,9 +127,27 @@ func (c *Conn) End(result uint32) bool {
 	return false
 }
 
-// refuse answers a request that no handler gets to see, and ends the connection: what follows cannot be told apart from the
-// request. It returns false.
-func (c *Conn) refuse(status int) bool { return c.answer(status, false) }
+// refuse answers the request at the start of the input, which no handler gets to see, and ends the connection: what follows
+// cannot be told apart from the request. It returns false.
+func (c *Conn) refuse(status int, cause string) bool {
+	if c.cfg.Refused != nil {
+		method, path, ok := httpparse.RequestStart(c.input.Unread())
+		if !ok {
+			path = nil
+		}
+		c.cfg.Refused(status, cause, method, path)
+	}
+	return c.answer(status, false)
+}
+
+// Causes that package httpparse has no text for: as in the server.
+const (
+	causeHeadTimeout = "request head not received in time"
+	causeBodyTimeout = "request body not received in time"
+	causeHeadCut     = "end of input in a request head"
+	causeBodyCut     = "end of input in a request body"
+	causeHeadLarge   = "request head too large for a worker"
+)
 
 // answer sends a response of our own. It returns keep, or false if it could not be sent.
 func (c *Conn) answer(status int, keep bool) bool {

@@ -24,7 +24,7 @@ func (c *Conn) Next() bool {
 			}
 			n, err := c.parser.Parse(&c.head, c.input.Unread(), &c.cfg.Limits.Head)
 			if err != nil {
-				return c.refuse(httpparse.StatusOf(err))
+				return c.refuse(httpparse.StatusOf(err), err.Error())
 			}
 			if n > 0 {
 				return c.begin(n)
@@ -37,10 +37,10 @@ func (c *Conn) Next() bool {
 			return false
 		case c.eof:
 			// RFC 9112 §8: an incomplete message. A peer that has only shut down its sending side is told why.
-			return c.refuse(400)
+			return c.refuse(400, causeHeadCut)
 		case begun:
 			if c.lapsed(deadline, false) {
-				return c.refuse(408)
+				return c.refuse(408, causeHeadTimeout)
 			}
 		default:
 			if !last && c.ending() {
@@ -82,7 +82,7 @@ func (c *Conn) begin(n int) bool {
 	expects := c.ownsExpect(h)
 	await, err := c.body.Begin(h, c.input.Len()-n, &c.bodyLimits)
 	if err != nil {
-		return c.refuse(httpparse.StatusOf(err))
+		return c.refuse(httpparse.StatusOf(err), err.Error())
 	}
 	if expects && c.body.Missing() && c.input.Len() == n {
 		c.own = append(c.own, httpwrite.Continue...)
@@ -94,7 +94,7 @@ func (c *Conn) begin(n int) bool {
 		}
 		// The input has moved: what was parsed is parsed again.
 		if m, err := c.parser.Parse(h, c.input.Unread(), &c.cfg.Limits.Head); m != n || err != nil {
-			return c.refuse(400)
+			return c.refuse(400, "request changed while its body was awaited")
 		}
 		c.recordHead()
 		c.ownsExpect(h)
@@ -120,10 +120,10 @@ func (c *Conn) await(n int) bool {
 		case c.broken:
 			return false
 		case c.eof:
-			return c.refuse(400)
+			return c.refuse(400, causeBodyCut)
 		default:
 			if c.lapsed(earlier(c.respondAt, c.stallAt()), false) {
-				return c.refuse(408)
+				return c.refuse(408, causeBodyTimeout)
 			}
 		}
 	}
@@ -133,7 +133,7 @@ func (c *Conn) await(n int) bool {
 // dispatch puts the request into the cell: the head block, then as much of the body as is there.
 func (c *Conn) dispatch(n int) bool {
 	if !c.makeBlock() {
-		return c.refuse(431)
+		return c.refuse(431, causeHeadLarge)
 	}
 	c.input.Discard(n)
 	c.spill = c.block
