@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,7 +20,7 @@ func startTime(t *testing.T, limit string) (s *instance, open func()) {
 // names the request and, where Lua can tell, the line. Parallel requests are not disturbed.
 func TestRequestTimeoutOfEveryKind(t *testing.T) {
 	t.Parallel()
-	s, open := startTime(t, "1")
+	s, _ := startTime(t, "1")
 	beside := askBeside(t, s.address(0), "/pid")
 	const place = "limit_time.lua:11: in function"
 	for _, test := range []struct {
@@ -54,7 +55,9 @@ func TestRequestTimeoutOfEveryKind(t *testing.T) {
 				return worker
 			})
 			if test.path == "command" {
-				open() // the command is a separate process and keeps running
+				eventually(t, "the command is killed too", func() bool {
+					return !slices.ContainsFunc(marked(s.mark), func(p process) bool { return p.name == "cat" || p.name == "sh" })
+				})
 			}
 		})
 	}
