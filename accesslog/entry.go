@@ -23,7 +23,7 @@ type Entry struct {
 	// otherwise one that the server has made. Backends can put it into their logs too (httpparse.Head.ID).
 	ID []byte
 
-	Status   int   // of the final response; 0: none of it was sent
+	Status   int   // of the final response; 0: none of it was sent; 499: none, because the peer had gone before
 	Bytes    int64 // of the response's body, with its framing, that the socket has taken
 	Complete bool  // the whole response was sent
 

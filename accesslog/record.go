@@ -11,6 +11,7 @@ import (
 type Record struct {
 	At       time.Time // when the request's head was complete
 	Response httpwrite.Scan
+	Status   int // of an exchange that ends without a response; 0: that of the response counts
 
 	b     []byte // the parts, one after the other
 	ends  [Parts]uint16
@@ -93,4 +94,7 @@ func (r *Record) Fill(e *Entry, unsent int64) {
 	e.Method, e.Target = r.Part(PartMethod), r.Part(PartTarget)
 	e.Referer, e.UserAgent, e.ID = r.Part(PartReferer), r.Part(PartAgent), r.Part(PartID)
 	e.Status, e.Bytes = r.Response.Final(), max(0, r.Response.Body()-unsent)
+	if r.Status != 0 {
+		e.Status = r.Status
+	}
 }

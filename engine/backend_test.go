@@ -200,6 +200,8 @@ func (r *testRun) BodyAbort(tooLarge bool) {
 	})
 }
 
+func (r *testRun) PeerEnd() {}
+
 func (r *testRun) Cancel() {
 	r.over = true
 	r.lb.b.mu.Lock()

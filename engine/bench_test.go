@@ -21,6 +21,7 @@ func (b *benchBackend) BodyRoom() (x, y []byte) { return nil, nil }
 func (b *benchBackend) BodyCommit(int)          {}
 func (b *benchBackend) BodyEnd()                {}
 func (b *benchBackend) BodyAbort(bool)          {}
+func (b *benchBackend) PeerEnd()                {}
 func (b *benchBackend) OutputRoom()             {}
 func (b *benchBackend) Cancel()                 {}
 

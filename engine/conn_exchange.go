@@ -15,6 +15,8 @@ type exchange struct {
 	begun      bool        // a byte of its final response was given to the output
 	wantsRoom  bool        // the backend holds output that the connection did not take
 	end        backend.End // what happens to the connection when the response is out
+
+	peerEndTold bool // the backend knows that the peer has finished sending
 }
 
 // extras are what few exchanges have.

@@ -26,8 +26,12 @@ func (c *conn) Failed(status int, retryAfter time.Duration) {
 	}
 	nowMS := c.l.sys.nowMS()
 	c.exchange.leave()
-	if c.exchange.begun || c.exchange.midHead() {
+	switch {
+	case c.exchange.begun || c.exchange.midHead():
 		c.conclude(nowMS, backend.EndReset)
+		return
+	case status == backend.StatusClientGone:
+		c.clientGone()
 		return
 	}
 	seconds := int((retryAfter + time.Second - 1) / time.Second)

@@ -13,6 +13,7 @@ func (c *conn) advance(nowMS uint64) {
 	case stateLingering:
 		c.discard(nowMS)
 	}
+	c.tellPeerEnd()
 	if c.state != stateClosed {
 		c.input.Settle(c.l.pool)
 	}

@@ -21,6 +21,9 @@ type socket struct {
 	broken     bool // a write has failed: there is no peer to answer
 }
 
+// ended reports whether the peer has finished sending, though bytes may be left to read.
+func (s *socket) ended() bool { return s.peerClosed || s.eof }
+
 // readResult is what came of a read.
 type readResult uint8
 

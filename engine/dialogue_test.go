@@ -345,6 +345,8 @@ type scriptedHandler struct {
 	trailer   string // of the body
 	aborts    string // of the body: "incomplete" or "too large" for each
 	rooms     int    // calls of OutputRoom
+	peerEnds  int    // of all exchanges
+	onPeerEnd func() // called then
 	cancelled int
 	queue     time.Duration
 	ran       time.Duration
@@ -394,6 +396,13 @@ func (h *scriptedHandler) BodyAbort(tooLarge bool) {
 func (h *scriptedHandler) OutputRoom()                           { h.rooms++ }
 func (h *scriptedHandler) Cancel()                               { h.cancelled++ }
 func (h *scriptedHandler) Times() (queue, service time.Duration) { return h.queue, h.ran }
+
+func (h *scriptedHandler) PeerEnd() {
+	h.peerEnds++
+	if h.onPeerEnd != nil {
+		h.onPeerEnd()
+	}
+}
 
 // gets checks that exactly this request has arrived.
 func (h *scriptedHandler) gets(want string) {

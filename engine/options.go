@@ -71,6 +71,8 @@ type Limits struct {
 	ResponseTimeout time.Duration // from the request's head to the end of the response. Then reset. Default 3600 s
 	DrainTimeout    time.Duration // a closing connection waits for the peer to close (RFC 9112 §9.6). Then closed. Default 2 s
 
+	PeerEnd PeerEnd // what it means that the peer has sent its FIN during an exchange. Default PeerEndCancel
+
 	// Fields are field lines, each with its CR LF, that the responses which the engine makes itself have besides their own. They
 	// must be valid. Content-Type is left out; Connection: close ends the connection.
 	Fields string
@@ -112,6 +114,8 @@ type limits struct {
 	fixed       httpwrite.Fixed
 
 	idleMS, headMS, stallMS, responseMS, drainMS uint64
+
+	peerEnd PeerEnd
 }
 
 func (l Limits) resolve() limits {
@@ -128,6 +132,7 @@ func (l Limits) resolve() limits {
 		stallMS:     milliseconds(l.StallTimeout, stallTimeoutDefault),
 		responseMS:  milliseconds(l.ResponseTimeout, responseTimeoutDefault),
 		drainMS:     milliseconds(l.DrainTimeout, drainTimeoutDefault),
+		peerEnd:     l.PeerEnd,
 	}
 }
 

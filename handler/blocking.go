@@ -30,6 +30,7 @@ func (c Config) Blocking(h Handler, limit int) backend.Backend {
 		limit:        limit,
 		queueMax:     c.queueMax(),
 		queueTimeout: c.queueTimeout(),
+		goneAfter:    c.goneAfter(),
 		partMax:      c.partMax(),
 		windowSize:   c.window(),
 	}
@@ -46,6 +47,7 @@ type blocking struct {
 	limit        int
 	queueMax     int
 	queueTimeout time.Duration // 0: none
+	goneAfter    time.Duration // 0: never
 	partMax      int
 	windowSize   int
 
@@ -163,8 +165,8 @@ func (p *blockingBackend) Start(x backend.Exchange, head *httpparse.Head, listen
 		e.release()
 		return nil, err
 	}
-	if waits && p.b.queueTimeout > 0 {
-		e.timer = p.loop.After(p.b.queueTimeout, e.waitedTooLong)
+	if waits {
+		e.beginWait()
 	}
 	return e, nil
 }

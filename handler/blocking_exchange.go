@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/netip"
 	"sync"
-	"time"
 
 	"moonbridge/handler/backend"
 	"moonbridge/httpparse"
@@ -28,11 +27,11 @@ type blockingExchange struct {
 	remote   netip.AddrPort
 
 	// Owned by the loop.
-	timer   backend.Timer // while it is in the queue
-	busy    bool          // within a call to x
-	over    bool          // x is no longer called
-	blocked bool          // the connection took less than offered
-	left    bool          // x was told that the response is complete: only its end is left
+	wait    wait
+	busy    bool // within a call to x
+	over    bool // x is no longer called
+	blocked bool // the connection took less than offered
+	left    bool // x was told that the response is complete: only its end is left
 
 	// Owned by the goroutine.
 	call     call // refers to w and r
@@ -60,14 +59,15 @@ type blockingExchange struct {
 	wanted     bool    // the handler reads: the loop must report it
 	asked      bool    // wanted has been set before
 
-	out    *part       // offered to the connection by the loop; when it is empty, the handler puts the next part here
-	outOff int         // how many bytes were taken
-	begun  bool        // a part of the final response was passed to the loop
-	whole  bool        // nothing will follow out, although the handler has not returned
-	ended  bool        // the handler has returned
-	end    backend.End // with whole or ended
-	failed int         // with ended: the status, if there is no response
-	gone   bool        // the connection is gone, or the exchange is over
+	out     *part       // offered to the connection by the loop; when it is empty, the handler puts the next part here
+	outOff  int         // how many bytes were taken
+	begun   bool        // a part of the final response was passed to the loop
+	whole   bool        // nothing will follow out, although the handler has not returned
+	ended   bool        // the handler has returned
+	end     backend.End // with whole or ended
+	failed  int         // with ended: the status, if there is no response
+	gone    bool        // the connection is gone, or the exchange is over
+	peerEnd bool        // the peer has finished sending, and has probably gone
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -214,18 +214,6 @@ func (e *blockingExchange) emptied() {
 	e.changed.Broadcast()
 }
 
-// waitedTooLong is called when the queue timeout of an exchange has passed.
-func (e *blockingExchange) waitedTooLong() {
-	if e.over || !e.p.b.removeFromQueue(e) {
-		return
-	}
-	e.over = true
-	e.markGone()
-	e.release()
-	e.p.b.failures.refused(503, causeQueueTimeout, &e.head, addrText(e.remote))
-	e.x.Failed(503, time.Second)
-}
-
 // BodyRoom returns the free room of the window.
 func (e *blockingExchange) BodyRoom() (a, b []byte) {
 	if e.over {
@@ -293,10 +281,7 @@ func (e *blockingExchange) Cancel() {
 
 // markGone tells the handler that the exchange is over on the loop.
 func (e *blockingExchange) markGone() {
-	if e.timer != nil {
-		e.timer.Stop()
-		e.timer = nil
-	}
+	e.wait.stop()
 	e.mu.Lock()
 	e.gone = true
 	cancel := e.cancel

@@ -224,7 +224,7 @@ func (e *blockingExchange) context() context.Context {
 	defer e.mu.Unlock()
 	if e.ctx == nil {
 		e.ctx, e.cancel = context.WithCancel(context.Background())
-		if e.gone || e.ended {
+		if e.gone || e.ended || e.peerEnd {
 			e.cancel()
 		}
 	}

@@ -39,6 +39,9 @@ type Config struct {
 	// QueueTimeout is how long an exchange may wait. The default is 10 s; a negative value means no limit. An exchange
 	// that waits longer is answered with 503 and a Retry-After field.
 	QueueTimeout time.Duration
+	// GoneAfter is how long an exchange must have waited until it leaves the queue because its peer has sent its FIN. The
+	// default is 100 ms; a negative value means never. Its connection is closed, without an answer.
+	GoneAfter time.Duration
 	// Window is how many bytes of a request body are read ahead of a blocking handler. The default is 64 KiB. The peer
 	// has to wait when the window is full.
 	Window int
@@ -59,11 +62,14 @@ func (c Config) window() int          { return max(intOr(c.Window, 64<<10), 1) }
 func (c Config) partMax() int         { return max(intOr(c.PartMax, 32<<10), 1) }
 func (c Config) logger() *slog.Logger { return loggerOr(c.Logger) }
 
-func (c Config) queueTimeout() time.Duration {
-	if c.QueueTimeout == 0 {
-		return 10 * time.Second
+func (c Config) queueTimeout() time.Duration { return durationOr(c.QueueTimeout, 10*time.Second) }
+func (c Config) goneAfter() time.Duration    { return durationOr(c.GoneAfter, 100*time.Millisecond) }
+
+func durationOr(d, def time.Duration) time.Duration {
+	if d == 0 {
+		return def
 	}
-	return max(c.QueueTimeout, 0)
+	return max(d, 0)
 }
 
 func intOr(n, def int) int {

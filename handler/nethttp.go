@@ -21,7 +21,7 @@ import (
 //
 // It differs from net/http's own server as follows. There is no Hijack, and http.MaxBytesReader does not close the
 // connection. Read and write deadlines, Flush and full duplex work, including through http.ResponseController.
-// RemoteAddr is empty on a Unix socket. The context is not cancelled when the peer only stops sending (see
+// RemoteAddr is empty on a Unix socket. The context is cancelled when the peer has finished sending (see
 // Request.Context). Interim responses are not sent to HTTP/1.0 peers. WriteHeader(101) is logged and answered with 500.
 //
 // Like that of net/http, the context of a request has the values http.ServerContextKey and http.LocalAddrContextKey. The

@@ -183,6 +183,9 @@ func (e *loopExchange) BodyAbort(tooLarge bool) {
 	e.l.queue(e)
 }
 
+// PeerEnd does nothing: the handler is not waited for.
+func (e *loopExchange) PeerEnd() {}
+
 // Cancel drops the exchange: the connection is gone.
 func (e *loopExchange) Cancel() {
 	if e.state == loopOver || e.state == loopFree {

@@ -127,9 +127,10 @@ func (r *Request) addrs() (local, remote netip.AddrPort) {
 // Context returns a context that is cancelled when the exchange is over or its connection is gone. On the loop it is
 // never cancelled, since neither can happen while Serve runs.
 //
-// A peer that only stops sending is not gone: it may have closed one direction and be waiting for its answer. A peer
-// that has closed both directions looks the same until something is sent to it. So a handler that waits for a long time
-// and wants to know should write and flush something from time to time.
+// It is also cancelled when the peer has finished sending (FIN): most peers have closed the connection then. One that has
+// closed its sending side only, and waits for the response, looks the same: what Serve writes is still sent. With
+// engine.PeerEndWait the context lasts until the peer resets the connection, or something that was sent to it has not
+// arrived. A handler that waits for a long time then learns of its end by writing and flushing something from time to time.
 func (r *Request) Context() context.Context {
 	if r.src != nil {
 		return r.src.context()

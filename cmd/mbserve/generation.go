@@ -46,6 +46,7 @@ func (s *server) load(ctx context.Context) (g *generation, err error) {
 		NoPairing:  s.o.noPairing,
 		Intervals:  s.intervals,
 		Credential: s.credential,
+		Env:        s.o.privileges.environment(),
 		Files:      s.files.listener(g.number),
 		ErrorPages: s.o.dev,
 	}
@@ -178,6 +179,7 @@ func (g *generation) logStats() {
 		st := p.Stats()
 		g.log.Info("stats", "pool", n, "connections", g.s.engine.Conns(),
 			"booting", st.Booting, "idle", st.Idle, "busy", st.Busy, "draining", st.Draining, "waiting", st.Waiting,
-			"exchanges", st.Exchanges, "forks", st.Forks, "deaths", st.Deaths, "retries", st.Retries, "lost", st.Lost)
+			"exchanges", st.Exchanges, "forks", st.Forks, "deaths", st.Deaths, "retries", st.Retries, "lost", st.Lost,
+			"abandoned", st.Abandoned)
 	}
 }

@@ -73,6 +73,7 @@ func (m *mirrored) BodyRoom() (a, b []byte) { return m.room[:], nil }
 func (m *mirrored) BodyCommit(n int)        {}
 func (m *mirrored) BodyEnd()                {}
 func (m *mirrored) BodyAbort(tooLarge bool) {}
+func (m *mirrored) PeerEnd()                {} // it may still read
 func (m *mirrored) Cancel()                 { m.over = true }
 
 // A backend of one's own, served by an engine.

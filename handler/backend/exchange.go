@@ -19,6 +19,10 @@ type Running interface {
 	BodyAbort(tooLarge bool)
 	// OutputRoom says that the connection can take output again, after Exchange.Output took less than was offered.
 	OutputRoom()
+	// PeerEnd says that the peer has sent its FIN. It has closed the connection, or its sending side only: then it still
+	// waits for the response. PeerEnd is called at most once for an exchange, soon after Start if it was known by then. The
+	// backend may end the exchange within the call.
+	PeerEnd()
 	// Cancel says that the connection is gone, or, after Complete, that the response timeout of the exchange has ended too.
 	// Whatever the handler still writes is to fail. The backend must make no further call on the Exchange.
 	Cancel()
@@ -52,14 +56,16 @@ type Exchange interface {
 	// Done ends an exchange whose output was taken in full. With EndReset it may be called at any time.
 	Done(end End)
 	// Complete is Done for an exchange whose handler still runs: the client has its whole response, and the connection goes
-	// on without waiting for the handler. One call may follow on this Exchange for r, Left. Until then the connection calls
-	// r.Cancel when it is gone. A body that has not arrived in full is not passed on any more.
+	// on without waiting for the handler. r is what Start has returned. One call may follow on this Exchange for r, Left.
+	// Until then the connection calls r.Cancel when it is gone. A body that has not arrived in full is not passed on any
+	// more.
 	Complete(r Running, end End)
 	// Left says that the handler of an exchange has ended that was complete before.
 	Left(r Running)
 	// Failed ends an exchange whose response cannot be completed. If no byte of the final response was taken, and no
 	// interim response in part, the engine answers with the status; otherwise it resets the connection. retryAfter > 0
-	// becomes a Retry-After field, in whole seconds.
+	// becomes a Retry-After field, in whole seconds. With StatusClientGone the engine answers nothing, closes the
+	// connection, and writes the status to the access log.
 	Failed(status int, retryAfter time.Duration)
 	// BodyRoom says that there is room again after Running.BodyRoom returned none.
 	BodyRoom()
@@ -70,6 +76,10 @@ type Exchange interface {
 	// are in IPv4 form, also on a dual-stack socket.
 	Addrs() (local, remote netip.AddrPort)
 }
+
+// StatusClientGone is the status with which a backend gives up an exchange whose peer has ended the connection (see
+// Running.PeerEnd). It is the number that other servers have in their access logs for that, and is never sent.
+const StatusClientGone = 499
 
 // End says what happens to the connection after an exchange.
 type End uint8

@@ -83,7 +83,8 @@ func (c *cell) about() *about {
 
 // keepAbout is called before bytes are put into the in-window: they may overwrite the head if the worker has taken it.
 func (c *cell) keepAbout() {
-	if c.body.tail > 0 && c.kept == nil && c.body.holdsHead() && c.l.p.spec.Options.RequestTimeout > 0 {
+	named := c.l.p.spec.Options.RequestTimeout > 0 || c.peer.handler != nil
+	if named && c.body.tail > 0 && c.kept == nil && c.body.holdsHead() {
 		c.kept = c.about()
 	}
 }

@@ -29,6 +29,7 @@ type cell struct {
 	// The worker that was seen to have it, and what is known of the parts of the exchange.
 	worker   *Worker
 	watch    watch
+	peer     peer
 	body     body
 	response response
 	socket   socket
@@ -50,6 +51,7 @@ func (c *cell) clean() {
 	c.body.clean()
 	c.socket.state = socketNone
 	c.times.timed = false
+	c.peer = peer{}
 }
 
 // setState moves a cell from state to state, and keeps the loop's counts.

@@ -95,7 +95,7 @@ func (c *cell) OutputRoom() {
 }
 
 // Cancel implements backend.Running. An exchange that no worker has claimed is withdrawn. Otherwise its output is thrown
-// away until the worker has finished it.
+// away until the worker has finished it, and the handler is ended if the script wants that.
 func (c *cell) Cancel() {
 	if c.answered {
 		c.cancelAnswered()
@@ -106,10 +106,11 @@ func (c *cell) Cancel() {
 	case c.state == cellDone:
 		c.l.release(c)
 	case !c.state.open():
-	case c.l.queue.Withdraw(c.index, c.pos):
-		c.l.release(c)
+	case c.withdraw():
 	default:
+		c.peer.gone = true
 		c.abandon()
+		c.endHandler()
 	}
 }
 

@@ -18,6 +18,7 @@ func (l *loop) Start(x backend.Exchange, h *httpparse.Head, listener int, body [
 	}
 	c.x, c.kind = x, shm.KindHTTP
 	c.idempotent = idempotent(h.Bytes(h.Method))
+	c.peer.handler = l.p.handlerEnd(listener)
 	if len(h.ID) > 0 {
 		c.times.start(l.on.Clock())
 	}
@@ -32,6 +33,7 @@ func (l *loop) publish(c *cell, now int64) {
 	c.pos = l.queue.Next()
 	c.queued = now
 	c.watch = watch{}
+	c.peer.told = false
 	c.response.clean()
 	c.out.OutHead.Store(0)
 	c.out.OutStart.Store(0)
@@ -41,6 +43,7 @@ func (l *loop) publish(c *cell, now int64) {
 		c.out.Claimed.Store(0)
 	}
 	c.in.OutTail.Store(0)
+	c.in.Published.Store(now + l.clockAt)
 	c.body.publish()
 	c.in.Gen.Store(c.pos)
 	c.setState(cellQueued)

@@ -33,6 +33,9 @@ func (c *cell) tickQueued(now int64) {
 		q.Repair(c.pos)
 		c.l.fresh = true
 	}
+	if c.outwaited(now) && c.withdraw() {
+		return
+	}
 	limit := c.l.p.spec.Options.QueueTimeout
 	if limit > 0 && now-c.queued >= int64(limit) && !c.withoutConnection() && q.Withdraw(c.index, c.pos) {
 		c.count(503, "queue_timeout")
@@ -47,7 +50,7 @@ func (c *cell) tickQueued(now int64) {
 func (c *cell) tickClaimed(now int64) {
 	c.watch.start(now)
 	c.countWorker()
-	if c.deserted(now) {
+	if c.deserted(now) || c.outlived(now) {
 		return
 	}
 	if c.kind == shm.KindMain {

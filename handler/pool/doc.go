@@ -39,7 +39,7 @@
 // # Reading order
 //
 //   - host.go: a script is started. host_ready.go waits for its workers, host_relaunch.go starts the fork server again,
-//     host_stop.go ends everything, host_files.go reports the files of the script.
+//     host_drain.go and host_stop.go end everything, host_files.go reports the files of the script.
 //   - forkserver.go, forkserver_messages.go: one fork server process. control.go: messages and pipes. stderr.go: log lines.
 //   - pool.go: what a listen{} call makes. pool_seqs.go, pool_stop.go, stats.go.
 //   - supervise.go: the goroutine that keeps the number of workers. supervise_fork.go forks them, supervise_news.go hears of
@@ -51,9 +51,9 @@
 //     loop_roster.go: which workers serve. loop_wake.go: when another one is woken. loop_pair.go, loop_cpu_*.go: which CPU
 //     the home worker runs on. loop_tick.go: the slow tick, for limits of time.
 //   - cell.go, cell_state.go: one exchange. To the worker: cell_start.go, cell_head.go, cell_body.go. What the connection may
-//     call: cell_running.go. From the worker: cell_complete.go, cell_response.go, cell_end.go. Limits of time: cell_tick.go,
-//     cell_watch.go, cell_overdue.go. When its worker is gone: cell_reclaim.go. Raw connections: cell_socket.go. How long it
-//     took: cell_times.go.
+//     call: cell_running.go. From the worker: cell_complete.go, cell_response.go, cell_answered.go, cell_end.go. Limits of
+//     time: cell_tick.go, cell_watch.go, cell_overdue.go. When its worker is gone: cell_reclaim.go. Raw connections:
+//     cell_socket.go. How long it took: cell_times.go.
 //   - interval.go: timers of scripts, which are exchanges without a peer (peerless.go). intervals.go: which generation of the
 //     script runs a timer. intervals_handover.go: which process does.
 //

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"time"
@@ -90,6 +91,19 @@ var behaviours = map[string]func(s *served, query string){
 	"hold": func(s *served, query string) { // until there is a file of this name
 		awaitFile(query)
 		s.write([]byte("held"))
+		s.finish(0)
+	},
+	"until-gone": func(s *served, query string) { // until its client has gone
+		s.out.Flags.Or(shm.OutPending) // visible: it has begun
+		s.signal()
+		<-s.p.gone
+		s.finish(shm.ResultClose | 499<<shm.ResultStatusShift)
+	},
+	"peer": func(s *served, query string) { // says what it is told of its client
+		if query != "" {
+			awaitFile(query)
+		}
+		s.write([]byte(fmt.Sprintf("ended %v, told %d times", s.in.Flags.Load()&shm.InPeerEnd != 0, len(s.p.gone))))
 		s.finish(0)
 	},
 	"finish": func(s *served, query string) { // and works on until there is a file of this name
@@ -183,6 +197,14 @@ var behaviours = map[string]func(s *served, query string){
 		s.write([]byte("flushed"))
 		s.signal()
 		time.Sleep(20 * time.Millisecond)
+		s.finish(0)
+	},
+	"spawn": func(s *served, query string) { // starts a process that lives on, and says which one
+		cmd := exec.Command("sleep", "1000")
+		if err := cmd.Start(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+		s.write([]byte(strconv.Itoa(cmd.Process.Pid)))
 		s.finish(0)
 	},
 	"exit":      func(s *served, query string) { os.Exit(0) },

@@ -30,6 +30,13 @@ func (r *rig) connect(listener int) *rawPeer { return r.connectOn(0, listener) }
 func (r *rig) connectOn(loop, listener int) *rawPeer {
 	r.t.Helper()
 	p, fd := r.tcpPair()
+	r.startSocket(loop, p, fd, listener)
+	return p
+}
+
+// startSocket gives the other end of a connection to a pool.
+func (r *rig) startSocket(loop int, p *rawPeer, fd, listener int) {
+	r.t.Helper()
 	local, remote := p.RemoteAddr().(*net.TCPAddr).AddrPort(), p.LocalAddr().(*net.TCPAddr).AddrPort()
 	r.loops[loop].do(func() {
 		p.err = r.lbs[loop].(backend.SocketBackend).StartSocket(fd, listener, local, remote)
@@ -37,7 +44,6 @@ func (r *rig) connectOn(loop, listener int) *rawPeer {
 	if p.err != nil {
 		unix.Close(fd) // still ours
 	}
-	return p
 }
 
 // tcpPair makes a TCP connection: the peer's end, and a descriptor as the engine has it.

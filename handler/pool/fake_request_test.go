@@ -208,6 +208,15 @@ func (q *request) cancel() {
 	})
 }
 
+// peerEnds says that the peer has finished sending.
+func (q *request) peerEnds() {
+	q.l.do(func() {
+		if !q.over {
+			q.r.PeerEnd()
+		}
+	})
+}
+
 // cancelComplete tells it that the connection is gone, after Complete.
 func (q *request) cancelComplete() {
 	q.l.do(func() { q.r.Cancel() })

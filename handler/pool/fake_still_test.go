@@ -116,6 +116,16 @@ func (s *still) start(x backend.Exchange, h *httpparse.Head) {
 	}
 }
 
+// begin starts an exchange on a listener, and returns it.
+func (s *still) begin(x backend.Exchange, listener int) *cell {
+	s.t.Helper()
+	r, err := s.l.Start(x, testHead(), listener, nil, false)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return r.(*cell)
+}
+
 // turn is a turn of the loop some time after the last one.
 func (s *still) turn(after time.Duration) {
 	s.on.now += int64(after)
@@ -141,13 +151,13 @@ func (s *still) answer(worker int, c shmtest.Claim, n uint64) {
 }
 
 // plain is an exchange that takes everything.
-type plain struct{ bytes, done, failed, complete, left int }
+type plain struct{ bytes, done, failed, status, complete, left int }
 
 func (x *plain) Output(a, b []byte, _ bool) int        { x.bytes += len(a) + len(b); return len(a) + len(b) }
 func (x *plain) Done(backend.End)                      { x.done++ }
 func (x *plain) Complete(backend.Running, backend.End) { x.complete++ }
 func (x *plain) Left(backend.Running)                  { x.left++ }
-func (x *plain) Failed(int, time.Duration)             { x.failed++ }
+func (x *plain) Failed(status int, _ time.Duration)    { x.failed++; x.status = status }
 func (x *plain) BodyRoom()                             {}
 func (x *plain) BodyWanted()                           {}
 func (x *plain) Addrs() (local, remote netip.AddrPort) { return local, remote }

@@ -23,7 +23,9 @@ type fakeProc struct {
 	w     *shmtest.Worker
 	in    *shm.InWorker
 	flush chan bool
-	socks chan int // sockets that were passed
+	gone  chan bool // the client of the exchange has gone
+	socks chan int  // sockets that were passed
+	ends  chan bool // orders to end the input
 	quit  bool
 }
 
@@ -40,7 +42,7 @@ func fakeWorker() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	p := &fakeProc{m: m, w: m.Worker(slot), flush: make(chan bool, 1), socks: make(chan int, 8)}
+	p := &fakeProc{m: m, w: m.Worker(slot), flush: make(chan bool, 1), gone: make(chan bool, 8), socks: make(chan int, 8), ends: make(chan bool)}
 	ctl := os.NewFile(fdControl, "control")
 	say := func(typ uint32, text string) {
 		ctl.Write(append(shm.Bytes(&shm.Msg{Type: typ, Len: uint32(len(text))}), text...))
@@ -82,6 +84,17 @@ func (p *fakeProc) control() {
 			cs, _ := unix.ParseSocketControlMessage(oob[:oobn])
 			fds, _ := unix.ParseUnixRights(&cs[0])
 			p.socks <- fds[0]
+			continue
+		}
+		if b[0] == shm.CtlEndInput {
+			select {
+			case p.ends <- true:
+			default:
+			}
+			continue
+		}
+		if b[0] == shm.CtlClientGone {
+			p.gone <- true
 			continue
 		}
 		select {

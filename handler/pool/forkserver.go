@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -78,7 +79,7 @@ func startForkServer(h *Host, generation int) (*forkServer, error) {
 	fs.cmd = &exec.Cmd{
 		Path:       h.program(),
 		Args:       append([]string{title, h.cfg.Script}, h.cfg.Args...),
-		Env:        append(os.Environ(), h.env()...),
+		Env:        slices.Concat(os.Environ(), h.cfg.Env, h.env()),
 		Stdout:     stdout,
 		Stderr:     stderr,
 		ExtraFiles: []*os.File{ctl},
@@ -194,7 +195,8 @@ func (fs *forkServer) end(timeout time.Duration) {
 	<-fs.gone
 }
 
-// killGroup kills the fork server, its workers, and all processes that these have started and left in their group.
+// killGroup kills the fork server, and all processes that the script has started and left in its group. Workers have groups
+// of their own.
 func (fs *forkServer) killGroup() {
 	if !fs.dead() {
 		unix.Kill(-fs.cmd.Process.Pid, unix.SIGKILL)

@@ -20,9 +20,10 @@ type loop struct {
 	clockAt int64           // what the workers' clock shows when the loop's shows 0
 
 	// Exchanges.
-	cells  cells
-	number uint64      // of the last exchange
-	timers []*interval // of loop 0
+	cells    cells
+	number   uint64      // of the last exchange
+	finished uint64      // exchanges that workers have finished
+	timers   []*interval // of loop 0
 
 	// Workers.
 	roster roster
@@ -34,11 +35,13 @@ type loop struct {
 	pokes    []*Worker // to be rung at the end of the turn, if they sleep
 	sleeping bool      // flag is set
 	ticker   ticker
+	peers    peers
 	closed   bool // the pool has been taken off this loop
 
 	// Written by the loop, read by others.
-	living atomic.Int64  // exchanges that a connection waits for, ticks not counted
-	taken  atomic.Uint64 // exchanges taken
+	living    atomic.Int64  // exchanges that a connection waits for, ticks not counted
+	taken     atomic.Uint64 // exchanges taken
+	abandoned atomic.Uint64 // exchanges withdrawn because their peers had gone
 }
 
 func newLoop(p *Pool, on backend.Loop) *loop {

@@ -51,6 +51,7 @@ func (l *loop) tick() {
 		return
 	}
 	now := l.on.Now()
+	l.lookAtPeers()
 	s := &l.cells
 	for i := len(s.inUse) - 1; i >= 0; i-- {
 		// Calls made here may end other exchanges and start new ones. What is missed this time has its turn next time.

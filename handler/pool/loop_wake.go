@@ -17,7 +17,7 @@ const (
 
 // wake is what a loop remembers of the workers that it has woken besides its home worker. Times are of the loop's clock.
 type wake struct {
-	finished uint64 // exchanges finished by all workers, at the last look
+	finished uint64 // exchanges of this loop that were finished at the last look
 	since    int64  // time of the last progress; 0: no exchange waited at the last look
 	eager    int64  // until then further workers are woken at once
 	woken    int    // workers woken at the time at
@@ -28,7 +28,8 @@ type wake struct {
 	idle    []*Worker // scratch of wakeOthers
 }
 
-// progress notes how many exchanges have been finished by now.
+// progress notes how many exchanges of the loop have been finished by now. Those of other loops do not count: a worker that
+// goes from one to the next of them need not come to this loop soon.
 func (s *wake) progress(now int64, finished uint64) {
 	if s.since == 0 || finished != s.finished {
 		s.finished, s.since = finished, now
@@ -63,13 +64,13 @@ func (l *loop) wakeOthers() {
 		return
 	}
 	l.refresh()
-	finished := l.findIdle()
+	l.findIdle()
 	if len(s.idle) == 0 {
 		s.since = 0
 		return // all of them work, and each looks at the queue when it has finished
 	}
 	now := l.on.Clock()
-	s.progress(now, finished)
+	s.progress(now, l.finished)
 	switch {
 	case now < s.eager:
 		l.wakeIdle(l.halfWaiting(), now)
@@ -82,17 +83,15 @@ func (l *loop) wakeOthers() {
 	l.recheck()
 }
 
-// findIdle lists the workers that sleep without an exchange, and returns how many exchanges all workers have finished.
-func (l *loop) findIdle() (finished uint64) {
+// findIdle lists the workers that sleep without an exchange.
+func (l *loop) findIdle() {
 	s := &l.wake
 	s.idle = s.idle[:0]
 	for _, w := range l.roster.workers {
-		finished += w.out.Finished.Load()
 		if w.out.Asleep.Load() != 0 && w.claims.Load() == 0 {
 			s.idle = append(s.idle, w)
 		}
 	}
-	return finished
 }
 
 func (l *loop) halfWaiting() int { return (min(l.queue.Len(), l.cells.open) + 1) / 2 }

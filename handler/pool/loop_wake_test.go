@@ -52,3 +52,18 @@ func TestNoWakeWhileProgress(t *testing.T) {
 		t.Error("another worker was woken although the home worker gets through its exchanges")
 	}
 }
+
+// What workers finish of other loops is no progress for a loop that is home to none of them.
+func TestWakeWhileOthersProgress(t *testing.T) {
+	s := newStill(t, 2)
+	s.workers[0].home, s.workers[1].home = 1, 1
+	s.workers[1].out.Asleep.Store(1)
+	s.start(&plain{}, testHead())
+	for spent := time.Duration(0); s.workers[1].out.Asleep.Load() != 0; spent += 100 * time.Microsecond {
+		if spent > 2*stallSpan {
+			t.Fatalf("no idle worker was woken although an exchange has waited for %v", spent)
+		}
+		s.workers[0].out.Finished.Add(1)
+		s.turn(100 * time.Microsecond)
+	}
+}

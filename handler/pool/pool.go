@@ -30,7 +30,8 @@ type Pool struct {
 	mem   *shm.Memory
 	bells []*shm.Doorbell // of the loops
 	cpus  cpus
-	limit int64 // exchanges in progress, all loops together
+	limit int64         // exchanges in progress, all loops together
+	ends  []*handlerEnd // by listener
 
 	// Shared with the loops.
 	stopping    atomic.Bool
@@ -43,11 +44,12 @@ type Pool struct {
 
 	sv supervisor
 
-	mu     sync.Mutex
-	loops  []*loop     // attached
-	ending bool        // workers are to end
-	fs     *forkServer // that forks workers; nil: there is none
-	counts counts
+	mu       sync.Mutex
+	loops    []*loop     // attached
+	draining bool        // no worker is forked without need
+	ending   bool        // workers are to end
+	fs       *forkServer // that forks workers; nil: there is none
+	counts   counts
 }
 
 // spareSlots are for workers that are gone but not yet reclaimed while their successors are forked.
@@ -66,6 +68,7 @@ func newPool(h *Host, index int, spec *listen.Spec) (*Pool, error) {
 		lines: newLineLog(h.log),
 		limit: int64(o.QueueLimit + o.MaxFork),
 		cpus:  allCPUs(),
+		ends:  handlerEnds(spec),
 		loops: make([]*loop, h.cfg.Loops),
 		slots: make([]atomic.Pointer[Worker], o.MaxFork+spareSlots),
 		sv:    newSupervisor(),
@@ -186,13 +189,39 @@ func (p *Pool) processes() (ws []*Worker) {
 	return ws
 }
 
-// signalAll sends a signal to all workers.
-func (p *Pool) signalAll(sig unix.Signal) {
-	for _, w := range p.processes() {
-		p.mu.Lock()
-		w.signal(sig)
-		p.mu.Unlock()
+// has reports whether there is a worker of this kind, which is not gone.
+func (p *Pool) has(kind func(*Worker) bool) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for w := range p.workers() {
+		if w.state.Alive() && kind(w) {
+			return true
+		}
 	}
+	return false
+}
+
+// signal sends a signal to all workers of this kind. It reports whether there are any.
+func (p *Pool) signal(sig unix.Signal, kind func(*Worker) bool) (any bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for w := range p.workers() {
+		if w.state.Alive() && kind(w) {
+			any = true
+			w.signal(sig)
+		}
+	}
+	return any
+}
+
+// reclaimed reports whether every worker is gone, and all loops have taken back its cells.
+func (p *Pool) reclaimed() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for range p.workers() {
+		return false
+	}
+	return true
 }
 
 var _ backend.Backend = (*Pool)(nil)

@@ -254,6 +254,15 @@ func (r *rig) occupy() (release func()) {
 	}
 }
 
+// claimed waits until a worker was seen to have an exchange.
+func (r *rig) claimed(q *request) {
+	r.t.Helper()
+	eventually(r.t, "the exchange is claimed", func() (is bool) {
+		q.l.do(func() { is = q.over || q.r != nil && q.r.(*cell).state == cellClaimed })
+		return is
+	})
+}
+
 func wantOut(t *testing.T, got result, out string) {
 	t.Helper()
 	if got.out != out || got.err != nil || got.status != 0 || got.calls != 1 || got.end != backend.EndKeep {

@@ -14,6 +14,7 @@ type Stats struct {
 	Deaths    uint64 // workers that ended without being told to
 	Retries   uint64 // exchanges given to another worker because theirs had ended
 	Lost      uint64 // exchanges that ended with their worker
+	Abandoned uint64 // exchanges that left the queue because their clients had gone
 }
 
 // counts are events since the start, for Stats. Under Pool.mu.
@@ -38,6 +39,7 @@ func (p *Pool) Stats() Stats {
 	}
 	for _, l := range p.attached() {
 		s.Exchanges += l.taken.Load()
+		s.Abandoned += l.abandoned.Load()
 	}
 	for w := range p.workers() {
 		s.count(w)

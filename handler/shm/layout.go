@@ -54,6 +54,7 @@ const (
 	InCancel               // the peer is gone: output is thrown away
 	InTooLarge             // with InAbort: the body is above its limit
 	InWantRoom             // the loop waits for room in the in-window
+	InPeerEnd              // the peer has sent its FIN: it may still read, or have gone
 )
 
 // InCell is mb_in_cell: the server's half of a cell. The in-window follows it.
@@ -63,7 +64,10 @@ type InCell struct {
 	OutTail atomic.Uint64 // bytes taken out of the out-window so far
 	Flags   atomic.Uint32 // In*
 	_       uint32
-	_       [32]byte
+	// Published is ns of CLOCK_MONOTONIC when the exchange was put into the queue: workers compare exchanges of different
+	// loops by it.
+	Published atomic.Int64
+	_         [24]byte
 }
 
 // OutLoop is mb_out_loop without the ready bitmap, which follows it.
@@ -120,6 +124,9 @@ const (
 
 	ResultStatusShift = 16
 )
+
+// ClientGone is a status in a result: the client has gone, and there is no one to answer.
+const ClientGone = 499
 
 // Flags of OutCell.
 const (
@@ -221,9 +228,11 @@ const (
 
 // Bytes on a worker's control socket.
 const (
-	CtlFlush     = 'F' // publish what is held back
-	CtlTraceback = 'T' // log what Lua is at: the worker is about to be killed
-	CtlSocket    = 'S' // with a descriptor: the socket that was asked for (OutSocketWanted)
+	CtlFlush      = 'F' // publish what is held back
+	CtlTraceback  = 'T' // log what Lua is at: the worker is about to be killed
+	CtlClientGone = 'G' // end the handler whose client has gone (on_client_gone)
+	CtlSocket     = 'S' // with a descriptor: the socket that was asked for (OutSocketWanted)
+	CtlEndInput   = 'E' // end the input of the raw connection, if nothing has happened on it since the last of these bytes
 )
 
 // MsgForkBody is mb_msg_fork.

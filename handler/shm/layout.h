@@ -63,6 +63,7 @@ typedef struct {
 #define MB_IN_CANCEL    4u  /* the peer is gone: output is thrown away */
 #define MB_IN_TOO_LARGE 8u  /* with ABORT: body above request_body_size_limit */
 #define MB_IN_WANT_ROOM 16u /* the loop waits for room in the in-window */
+#define MB_IN_PEER_END  32u /* the peer has sent its FIN: it may still read, or have gone */
 
 /* The server's half of a cell; the in-window follows it. */
 typedef struct {
@@ -71,7 +72,9 @@ typedef struct {
 	uint64_t out_tail; /* bytes taken out of the out-window so far */
 	uint32_t flags;    /* MB_IN_* */
 	uint32_t pad0;
-	uint8_t  pad[32];
+	uint64_t published; /* ns of CLOCK_MONOTONIC when it was put into the queue: workers
+	                       compare exchanges of different loops by it */
+	uint8_t  pad[24];
 } mb_in_cell;
 
 /* One per loop, in the out segment. */
@@ -112,6 +115,7 @@ typedef struct {
 /* bits 16..31: with DONE and no output but interim responses: status that the server
  * answers itself */
 #define MB_STATUS_SHIFT 16
+#define MB_CLIENT_GONE 499u /* as status: the client has gone, there is no one to answer */
 
 /* mb_out_cell.flags */
 #define MB_OUT_BODY_WANTED 1u /* the handler reads the body: answer Expect: 100-continue */
@@ -200,7 +204,8 @@ typedef struct {
 /* Fork server → server */
 #define MB_MSG_LISTEN      1u /* a listen{} call (entries, see below); answered by
                                  LISTEN_OK or LISTEN_ERR */
-#define MB_MSG_READY       2u /* the script has ended without an error */
+#define MB_MSG_READY       2u /* the script has ended without an error. Text of a
+                                 warning for the log, if there is one */
 #define MB_MSG_FAILED      3u /* the script failed: text of the error; then exit */
 #define MB_MSG_FORKED      4u /* mb_msg_forked */
 #define MB_MSG_EXITED      5u /* mb_msg_exited: a worker was reaped */
@@ -210,7 +215,8 @@ typedef struct {
 #define MB_MSG_FORK        8u /* mb_msg_fork; descriptors: in segment, out segment,
                                  worker's control socket, standard error, worker's
                                  doorbell, doorbell of loop 0, 1, … */
-#define MB_MSG_KILL        9u /* mb_msg_kill; ignored unless the pid is that of a living child */
+#define MB_MSG_KILL        9u /* mb_msg_kill; ignored unless the pid is that of a living child. A
+                                 negative pid: its group of processes, too */
 /* Worker → server, on the worker's control socket */
 #define MB_MSG_WORKER_READY  10u /* prepare has returned */
 #define MB_MSG_WORKER_FAILED 11u /* it cannot use the shared memory: text; then exit 1 */
@@ -226,7 +232,10 @@ typedef struct {
 /* Server → worker: single bytes without a header */
 #define MB_CTL_FLUSH 'F' /* publish what send_data holds back */
 #define MB_CTL_TRACEBACK 'T' /* log what Lua is at: the worker is about to be killed */
+#define MB_CTL_CLIENT_GONE 'G' /* end the handler whose client has gone (on_client_gone) */
 #define MB_CTL_SOCKET 'S' /* with a descriptor: the socket that was asked for */
+#define MB_CTL_END_INPUT 'E' /* the server is stopping: end the input of the raw connection, if
+                               nothing has happened on it since the last of these bytes */
 /* End of file on either socket: the server is gone, exit. */
 
 typedef struct { uint32_t pool, slot; } mb_msg_fork;     /* pool: number of the listen{} call, from 0 */

@@ -78,7 +78,16 @@ void mb_notify(void)
 
 int mb_cancelled(void)
 {
-	return (__atomic_load_n(&exchange.in_cell->flags, __ATOMIC_ACQUIRE) & MB_IN_CANCEL) != 0;
+	return (__atomic_load_n(&exchange.in_cell->flags, __ATOMIC_ACQUIRE) & exchange.end_flags) != 0;
+}
+
+int mb_client_gone(void)
+{
+	if (exchange.cancelled)
+		return 1;
+	if (exchange.transport)
+		return exchange.transport->gone();
+	return (__atomic_load_n(&exchange.in_cell->flags, __ATOMIC_ACQUIRE) & (MB_IN_CANCEL | MB_IN_PEER_END)) != 0;
 }
 
 int mb_raise_cancelled(lua_State *L)

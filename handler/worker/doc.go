@@ -20,16 +20,17 @@
 // includes the headers of lower layers only. From bottom to top, and within a layer in reading order:
 //
 //	base      base.c base_lua.c base_message.c
-//	core      core.c core_origin.c core_files.c
+//	core      core.c core_fork.c core_origin.c core_files.c
 //	exchange  exchange_segment.c exchange_response.c exchange_output.c
 //	request   request.c request_fields.c request_params.c request_body.c request_form.c request_form_stream.c
 //	request   request_send.c request_later.c request_errorpage.c
-//	socket    socket.c socket_handover.c socket_file.c socket_readuntil.c socket_close.c socket_background.c
+//	socket    socket.c socket_handover.c socket_file.c socket_readuntil.c socket_close.c socket_quiet.c
+//	socket    socket_alive.c socket_background.c
 //	io        io.c io_handle.c io_read.c io_write.c io_connect.c io_exec.c io_poll.c
-//	process   process_fork_server.c process_state.c process_traceback.c process_watch.c process_listen.c
-//	process   process_http_options.c process_http_text.c
-//	worker    worker.c worker_exchange.c worker_rawhttp.c worker_report.c worker_memory.c worker_timeout.c
-//	worker    worker_trace.c worker_orders.c
+//	process   process_fork_server.c process_state.c process_compiler.c process_random.c process_traceback.c
+//	process   process_watch.c process_listen.c process_http_options.c process_http_text.c
+//	worker    worker.c worker_claim.c worker_exchange.c worker_rawhttp.c worker_report.c worker_memory.c
+//	worker    worker_words.c worker_timeout.c worker_trace.c worker_gone.c worker_orders.c
 //
 // What each layer holds:
 //
@@ -43,7 +44,7 @@
 //   - process is the fork server: the Lua state, the run of the script, listen and generate_handler, the forks.
 //   - worker is the life of a worker: the exchanges it runs, and the limits of time and memory that end it.
 //
-// To follow a request, start at the top: worker.c claims it and worker_exchange.c runs it.
+// To follow a request, start at the top: worker_claim.c claims it and worker_exchange.c runs it.
 //
 // Four uses run upward. The header of the lower layer declares what they call, and a test knows no others:
 //

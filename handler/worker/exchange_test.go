@@ -23,6 +23,8 @@ type request struct {
 	cut      uint32 // flags to set instead of END when body is used up
 	close    bool   // the server does not want to keep the connection
 
+	published int64 // InCell.Published
+
 	logged        bool // a raw connection: the server has an access log
 	raw           int  // a raw connection: the descriptor to hand over, -1 to hand over none
 	local, remote shm.Address
@@ -110,6 +112,7 @@ func (w *worker) start(r request) *exchange {
 	e.in.OutTail.Store(0)
 	e.in.InHead.Store(0)
 	e.in.Flags.Store(0)
+	e.in.Published.Store(r.published)
 	e.in.Gen.Store(q.Next())
 	e.rest = w.headBlock(&r)
 	if !r.expect {

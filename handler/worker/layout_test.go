@@ -47,9 +47,10 @@ func TestConstants(t *testing.T) {
 	inGo := map[string]uint64{
 		"Magic": shm.Magic, "Version": shm.Version,
 		"InEnd": shm.InEnd, "InAbort": shm.InAbort, "InCancel": shm.InCancel, "InTooLarge": shm.InTooLarge,
-		"InWantRoom": shm.InWantRoom, "WhoFree": shm.WhoFree, "WhoQueued": shm.WhoQueued,
+		"InWantRoom": shm.InWantRoom, "InPeerEnd": shm.InPeerEnd, "WhoFree": shm.WhoFree, "WhoQueued": shm.WhoQueued,
 		"ResultDone": shm.ResultDone, "ResultClose": shm.ResultClose, "ResultReset": shm.ResultReset,
 		"ResultRetire": shm.ResultRetire, "ResultStatusShift": shm.ResultStatusShift,
+		"ClientGone":    shm.ClientGone,
 		"OutBodyWanted": shm.OutBodyWanted, "OutPending": shm.OutPending,
 		"OutSocketWanted": shm.OutSocketWanted, "OutReset": shm.OutReset, "KindSocket": shm.KindSocket,
 		"OutComplete": shm.OutComplete, "OutClose": shm.OutClose,
@@ -62,7 +63,7 @@ func TestConstants(t *testing.T) {
 		"MsgFork": shm.MsgFork, "MsgKill": shm.MsgKill, "MsgWorkerReady": shm.MsgWorkerReady,
 		"MsgReport": shm.MsgReport, "MsgAccess": shm.MsgAccess, "NotServed": shm.NotServed, "ReportTextMax": shm.ReportTextMax,
 		"LevelInfo": shm.LevelInfo, "LevelWarn": shm.LevelWarn, "LevelError": shm.LevelError,
-		"MsgFiles": shm.MsgFiles, "MsgWorkerFailed": shm.MsgWorkerFailed, "CtlFlush": shm.CtlFlush, "CtlSocket": shm.CtlSocket, "CtlTraceback": shm.CtlTraceback,
+		"MsgFiles": shm.MsgFiles, "MsgWorkerFailed": shm.MsgWorkerFailed, "CtlFlush": shm.CtlFlush, "CtlSocket": shm.CtlSocket, "CtlEndInput": shm.CtlEndInput, "CtlTraceback": shm.CtlTraceback, "CtlClientGone": shm.CtlClientGone,
 		"TypeNone": shm.TypeNone, "TypeBool": shm.TypeBool, "TypeNumber": shm.TypeNumber,
 		"TypeString": shm.TypeString, "TypeFunc": shm.TypeFunc, "TypeHTTP": shm.TypeHTTP, "TypeOther": shm.TypeOther,
 	}

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { T_SIZE, T_CHUNK, T_TIME };
+enum { T_SIZE, T_CHUNK, T_TIME, T_GONE };
 
 typedef struct {
 	const char *name;
@@ -28,6 +28,8 @@ static const option options[] = {
 	OPT(stall_timeout, T_TIME, 1, 60),
 	OPT(response_timeout, T_TIME, 1, 3600),
 	OPT(drain_timeout, T_TIME, 1, 2),
+	OPT(on_client_gone, T_GONE, 1, 0),
+	OPT(client_gone_timeout, T_TIME, 1, 5),
 };
 #define OPTIONS (sizeof options / sizeof *options)
 
@@ -52,9 +54,24 @@ static int bad_option(lua_State *L, const char *name, const char *want, int i)
 		luaL_typename(L, i));
 }
 
+/* on_client_gone: is it "error"? */
+static double gone_option(lua_State *L, const option *d)
+{
+	const char *s = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+	if (!s)
+		bad_option(L, d->name, "\"ignore\" or \"error\"", -1);
+	if (!strcmp(s, "error"))
+		return 1;
+	if (strcmp(s, "ignore"))
+		luaL_error(L, "generate_handler: option '%s' must be \"ignore\" or \"error\"", d->name);
+	return 0;
+}
+
 /* The value is on top of the stack. */
 static double number_option(lua_State *L, const option *d)
 {
+	if (d->type == T_GONE)
+		return gone_option(L, d);
 	if (d->type == T_TIME && lua_type(L, -1) == LUA_TBOOLEAN && !lua_toboolean(L, -1))
 		return 0;
 	if (lua_type(L, -1) != LUA_TNUMBER)

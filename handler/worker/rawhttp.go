@@ -41,9 +41,22 @@ func mbConnOpen(l *C.mb_rawhttp) {
 		Quit:      (*atomic.Uint32)(unsafe.Pointer(l.quit)),
 		Asleep:    (*atomic.Uint32)(unsafe.Pointer(l.asleep)),
 		Flush:     func() { C.mb_flush_now() },
+		End:       handlerEnd(l.options),
 		Block:     shm.HeadBlock{Listener: raw.Listener, Exchange: raw.Exchange, Local: raw.Local, Remote: raw.Remote},
 		Limits:    limitsOf(l.options),
 	}, unsafe.Slice((*byte)(l.early), int(l.early_len)))
+}
+
+// handlerEnd says how a handler is ended whose client has gone; nil: it is not.
+func handlerEnd(o *C.mb_http_options) *rawhttp.End {
+	if o.on_client_gone == 0 {
+		return nil
+	}
+	return &rawhttp.End{
+		Tell:    func() { C.mb_gone_wanted() },
+		Timeout: seconds(o.client_gone_timeout),
+		Overdue: func() { C.mb_gone_overdue() },
+	}
 }
 
 func limitsOf(o *C.mb_http_options) rawhttp.Limits {
@@ -84,6 +97,11 @@ func mbConnStep(first C.int) { rawHTTP.Step(first != 0) }
 //
 //export mbConnNotify
 func mbConnNotify() { rawHTTP.Notify() }
+
+// mbConnGone reports whether the client has gone.
+//
+//export mbConnGone
+func mbConnGone() C.int { return truth(rawHTTP.Gone()) }
 
 // mbConnEnd ends an exchange with this result. It returns 0 if it was the last one.
 //

@@ -13,6 +13,7 @@ enum {
 	F_STREAM_POST_PARAMS, F_DEFER_READING, F_SEND_STATUS,
 	F_SEND_HEADER, F_SEND_DATA, F_FLUSH, F_FINISH_HEADERS, F_FINISH,
 	F_CLOSE_AFTER_FINISH, F_CONSUME_INPUT, F_MONOLOGUE, F_STREAM_REQUEST_BODY_NOW,
+	F_CLIENT_GONE,
 	F_METHODS, /* the rest are fields */
 	F_METHOD = F_METHODS, F_PATH, F_QUERY, F_HEADERS, F_CSV_STRING, F_CSV_TABLE,
 	F_FLAGS, F_VALUE, F_COOKIES, F_GET, F_GET_LIST, F_POST, F_POST_LIST,
@@ -25,6 +26,7 @@ static const char *const names[F_ALL] = {
 	"stream_post_params", "defer_reading", "send_status",
 	"send_header", "send_data", "flush", "finish_headers", "finish",
 	"close_after_finish", "consume_input", "monologue", "stream_request_body_now",
+	"client_gone",
 	"method", "path", "query", "headers", "headers_csv_string", "headers_csv_table",
 	"headers_flags", "headers_value", "cookies", "get_params", "get_params_list",
 	"post_params", "post_params_list", "post_metadata", "post_metadata_list", "body",
@@ -53,6 +55,7 @@ static int find_name(const char *s)
  * address identifies it. */
 void mb_request_check(lua_State *L, int i)
 {
+	mb_own_only();
 	const void **r = lua_touserdata(L, i);
 	if (__builtin_expect(r && r == exchange.request, 1))
 		return;
@@ -229,12 +232,20 @@ static int request_tostring(lua_State *L)
 /* The manual writes it with a dot, so it must work without an argument. */
 static int defer_reading(lua_State *L)
 {
+	mb_own_only();
 	if (lua_gettop(L) > 0)
 		mb_request_check(L, 1);
 	else if (!exchange.active)
 		return luaL_error(L, "defer_reading: the exchange is over");
 	exchange.reading_deferred = 1;
 	return 0;
+}
+
+static int client_gone(lua_State *L)
+{
+	mb_request_check(L, 1);
+	lua_pushboolean(L, mb_client_gone());
+	return 1;
 }
 
 void mb_request_push(lua_State *L)
@@ -267,7 +278,7 @@ void mb_request_install(lua_State *L)
 		mb_body_process, mb_body_stream, mb_stream_post_param, mb_stream_post_params,
 		defer_reading, mb_send_status, mb_send_header, mb_send_data, mb_flush,
 		mb_finish_headers, mb_finish, mb_close_after_finish, mb_consume_input, mb_monologue,
-		mb_body_stream_now};
+		mb_body_stream_now, client_gone};
 	lua_createtable(L, F_ALL, 0);
 	for (int i = 0; i < F_ALL; i++) {
 		const char *s = keep_name(L, names[i]);

@@ -106,7 +106,8 @@ func TestListen(t *testing.T) {
 		{0, shm.TypeBool, "idle_timeout", "0"}, {0, shm.TypeFunc, "prepare", ""},
 		{0, shm.TypeOther, "memory_limit", "table"},
 		{0, shm.TypeHTTP, "connect", "request_body_size_limit=67108864\nrequest_header_size_limit=1048576\n" +
-			"idle_timeout=0\nrequest_header_timeout=120\nstall_timeout=60\nresponse_timeout=3600\ndrain_timeout=0.5\n\n"},
+			"idle_timeout=0\nrequest_header_timeout=120\nstall_timeout=60\nresponse_timeout=3600\ndrain_timeout=0.5\n" +
+			"on_client_gone=1\nclient_gone_timeout=0.5\n\n"},
 	}
 	got := f.listens[0]
 	order := func(a, b entry) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) }
@@ -128,7 +129,7 @@ func TestOptions(t *testing.T) {
 		"false\tgenerate_handler: options must be a table, not a number",
 		"false\tgenerate_handler: unknown option 'nonsense'; valid options are static_headers, post_stream_style, request_body_size_limit, " +
 			"request_header_size_limit, chunk_size, maximum_input_chunk_size, minimum_output_chunk_size, idle_timeout, " +
-			"request_header_timeout, stall_timeout, response_timeout, drain_timeout",
+			"request_header_timeout, stall_timeout, response_timeout, drain_timeout, on_client_gone, client_gone_timeout",
 		"false\tgenerate_handler: options need names, as in { chunk_size = 4096 }; got a number as a key",
 		must + "'chunk_size' is out of range (a whole number of at least 1)",
 		must + "'chunk_size' must be a number of bytes, not a string",
@@ -139,6 +140,9 @@ func TestOptions(t *testing.T) {
 		must + "'idle_timeout' is out of range (0 to 1e9 seconds)",
 		must + "'stall_timeout' must be a number of seconds or false, not a boolean",
 		must + "'response_timeout' must be a number of seconds or false, not a string",
+		must + "'on_client_gone' must be \"ignore\" or \"error\", not a boolean",
+		must + "'on_client_gone' must be \"ignore\" or \"error\"",
+		must + "'client_gone_timeout' must be a number of seconds or false, not a string",
 		must + "'static_headers' must be a string or a table, not a number",
 		must + "'static_headers': a line without a colon: 'no colon'",
 		must + "'static_headers': a header must not contain control characters such as line breaks",

@@ -58,6 +58,10 @@ mb_socket *mb_socket_test(lua_State *L, int i); /* any socket object; NULL: some
 mb_socket *mb_socket_current(void); /* the socket of the raw exchange in progress, or NULL */
 void mb_socket_push(lua_State *L);  /* pushes the object of mb_socket_current */
 
+/* --- socket_alive.c ------------------------------------------------------------------ */
+
+int mb_peer_is_there(int fd); /* 0: it has finished sending, or the connection is gone */
+
 /* --- socket_close.c ----------------------------------------------------------------- */
 
 /* Returns 0, or -1 with errno if the output could not be sent, or not in time; then the peer
@@ -68,6 +72,13 @@ void mb_socket_end(int fd); /* closes with FIN */
 int mb_send_until(int fd, const char *p, size_t n, double deadline); /* 0, or -1 */
 void mb_socket_half_close(void); /* after a handle was closed: sends FIN if it was the output */
 void mb_socket_abort(mb_socket *s); /* async-signal-safe: reset when the process ends */
+
+/* --- socket_quiet.c ---------------------------------------------------------------------- */
+
+void mb_quiet_open(void);      /* when the worker starts, on the thread that runs Lua */
+void mb_quiet_watch(int fd);   /* -1: none */
+void mb_quiet_order(void);     /* from another thread */
+int mb_quiet_ended(void);      /* the input of the connection was ended by an order */
 
 /* --- socket_background.c --------------------------------------------------------------- */
 

@@ -19,6 +19,7 @@ static int call_hook(lua_State *L, int ref)
 	lua_rawgeti(L, LUA_REGISTRYINDEX, ref);
 	memory.armed = 1;
 	int failed = lua_pcall(L, 0, 0, 1);
+	mb_own_only_after(L, failed);
 	memory.armed = 0;
 	return failed;
 }
@@ -62,60 +63,6 @@ static void finish(lua_State *L, const mb_pool *p)
 	fflush(NULL);
 }
 
-/* Tries to claim an exchange from one loop's queue. The owner word decides who has an
- * exchange. Tail and entries only say where to look, so stale or wrong ones do no harm. */
-static int claim_from(uint32_t loop, uint32_t *cell, uint32_t *gen)
-{
-	const mb_in_loop *in = mb_in_loop_at(loop);
-	mb_out_loop *out = mb_out_loop_at(loop);
-	for (;;) {
-		uint64_t t = __atomic_load_n(&out->q_tail, __ATOMIC_ACQUIRE);
-		uint64_t h = __atomic_load_n(&in->q_head, __ATOMIC_ACQUIRE);
-		if (t >= h)
-			return 0;
-		if (h - t > worker.header.queue_cap) {
-			/* Some worker has damaged the tail. The exchanges that wait are
-			 * among the last entries. */
-			__atomic_compare_exchange_n(&out->q_tail, &t, h - worker.header.queue_cap, 0, __ATOMIC_ACQ_REL,
-				__ATOMIC_RELAXED);
-			continue;
-		}
-		uint32_t c = __atomic_load_n(&in->q[t & (worker.header.queue_cap - 1)], __ATOMIC_RELAXED);
-		int got = 0;
-		if (c < worker.header.cells) {
-			uint64_t want = t << 32 | MB_WHO_QUEUED, mine = t << 32 | (1 + worker.slot);
-			got = __atomic_compare_exchange_n(&mb_out_cell_at(loop, c)->owner, &want, mine, 0,
-				__ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
-		}
-		/* Even if another worker has it, because that worker may have died before it
-		 * got here. */
-		uint64_t tail = t;
-		__atomic_compare_exchange_n(&out->q_tail, &tail, t + 1, 0, __ATOMIC_ACQ_REL,
-			__ATOMIC_RELAXED);
-		if (got) {
-			*cell = c;
-			*gen = (uint32_t)t;
-			return 1;
-		}
-	}
-}
-
-static int claim_any(uint32_t *loop, uint32_t *cell, uint32_t *gen)
-{
-	uint32_t l = __atomic_load_n(&worker.in_slot->home, __ATOMIC_RELAXED);
-	if (l >= worker.header.loops)
-		l = 0;
-	for (uint32_t i = 0; i < worker.header.loops; i++) {
-		if (claim_from(l, cell, gen)) {
-			*loop = l;
-			return 1;
-		}
-		if (++l == worker.header.loops)
-			l = 0;
-	}
-	return 0;
-}
-
 static int quitting(void) { return __atomic_load_n(&worker.in_slot->quit, __ATOMIC_ACQUIRE) != 0; }
 
 static struct {
@@ -126,7 +73,7 @@ static struct {
 static int have_work(void)
 {
 	if (!claimed.have)
-		claimed.have = claim_any(&claimed.loop, &claimed.cell, &claimed.gen);
+		claimed.have = mb_claim(&claimed.loop, &claimed.cell, &claimed.gen);
 	return claimed.have || quitting();
 }
 
@@ -145,8 +92,10 @@ int mb_worker_run(void)
 	crash_plainly();
 	mb_timeout_begin();
 	mb_handover_open();
+	mb_quiet_open();
 	lua_State *L = process.L;
 	const mb_pool *p = mb_pool_at(worker.pool);
+	mb_random_seed(L);
 	if (!p || prepare(L, p))
 		return 1;
 	mb_exchange_prepare_stack(L);

@@ -8,13 +8,15 @@
  * which runs on the same CPU, often has the next batch ready by then, and need not ring. */
 #define MB_YIELDS 2
 
-#define MB_EXIT_TIMEOUT 124 /* like timeout(1) */
-
 #pragma GCC visibility push(hidden)
 
 /* --- worker.c ----------------------------------------------------------- */
 
 int mb_worker_run(void); /* exit code */
+
+/* --- worker_claim.c ------------------------------------------------------ */
+
+int mb_claim(uint32_t *loop, uint32_t *cell, uint32_t *gen); /* 0: no exchange waits */
 
 /* --- worker_report.c ------------------------------------------------------ */
 
@@ -38,6 +40,7 @@ enum { MB_RUN_ON, MB_RUN_RETIRE, MB_RUN_EXIT }; /* EXIT: end without finish */
 int mb_exchange_run(uint32_t loop, uint32_t cell, uint32_t gen); /* MB_RUN_* */
 /* The steps of mb_exchange_run, for an exchange on another transport. */
 void mb_exchange_begin(const mb_in_cell *ic, mb_out_cell *oc, const mb_transport *via);
+void mb_exchange_use(const mb_http_options *o); /* the options of its handler */
 int mb_exchange_head(void); /* -1: the peer has gone */
 int mb_exchange_serve(lua_State *L); /* called protected: calls the HTTP callback at 1 */
 int mb_exchange_log(lua_State *L); /* logs the error on top; 0: not logged, it is the peer's fault */
@@ -77,6 +80,19 @@ static inline int mb_memory_exhausted(lua_State *L)
 	return memory.limit && mb_memory_exhausted_slow(L);
 }
 
+/* --- worker_words.c --------------------------------------------------------------- */
+
+/* What a signal handler logs before it ends the worker: the message for the server, and the
+ * same as a line for standard error if that message cannot be sent. */
+typedef struct {
+	uint8_t report[1024];
+	size_t report_len, line_len;
+	char line[768];
+} mb_last_words;
+
+void mb_words_set(mb_last_words *w, const mb_origin *o, const char *text);
+void mb_words_say(const mb_last_words *w); /* async-signal-safe */
+
 /* --- worker_timeout.c ------------------------------------------------------------ */
 
 void mb_timeout_begin(void); /* when the worker starts, on the main thread */
@@ -93,6 +109,15 @@ void mb_timeout_set_name(const char *hook); /* prepare, finish, or NULL: an exch
 void mb_trace_wanted(void);  /* from another thread: MB_CTL_TRACEBACK */
 int mb_trace_set_hook(void); /* in a signal handler on the main thread; 0: not wanted */
 
+/* --- worker_gone.c ----------------------------------------------------------------- */
+
+int mb_gone_applies(void);  /* the handler is to be ended because its client has gone */
+void mb_gone_wanted(void);  /* from another thread: MB_CTL_CLIENT_GONE */
+void mb_gone_set_hook(void); /* in a signal handler on the main thread: if it is wanted */
+void mb_gone_prepare(void); /* a request on a raw connection begins */
+void mb_gone_overdue(void); /* from another thread: the worker is to end */
+const mb_last_words *mb_gone_end(void); /* in a signal handler: what is logged; NULL: not wanted */
+
 /* --- worker_orders.c ----------------------------------------------------------------- */
 
 void mb_take_orders(int fd); /* returns when the server is gone */
@@ -105,6 +130,7 @@ void mbConnOpen(mb_rawhttp *l);
 int mbConnNext(void);
 void mbConnStep(int begin);
 void mbConnNotify(void);
+int mbConnGone(void);
 int mbConnEnd(uint32_t result);
 int mbConnClose(int failed);
 

@@ -78,6 +78,7 @@ int mb_exchange_serve(lua_State *L)
 	lua_pushvalue(L, 1);
 	lua_pushvalue(L, -2);
 	lua_call(L, 1, 1);
+	mb_own_only();
 	if (response.state != MB_RESPONSE_DONE)
 		mb_response_finish(L);
 	return 1;
@@ -170,6 +171,13 @@ static int answer_status(lua_State *L)
 	return 0;
 }
 
+/* Was the handler ended because its client had gone, on a connection that is still there? */
+static int ended_by_client(void)
+{
+	uint32_t f = __atomic_load_n(&exchange.in_cell->flags, __ATOMIC_ACQUIRE);
+	return exchange.cancelled && (f & (MB_IN_PEER_END | MB_IN_CANCEL)) == MB_IN_PEER_END;
+}
+
 /* Decides what happens to the response after the handler has ended. */
 uint32_t mb_exchange_settle(lua_State *L, int failed)
 {
@@ -183,6 +191,8 @@ uint32_t mb_exchange_settle(lua_State *L, int failed)
 	mb_response_unlock();
 	if (exchange.out_flags & MB_OUT_COMPLETE) /* the client has it, whatever went wrong then */
 		return MB_DONE | (exchange.out_flags & MB_OUT_CLOSE ? MB_CLOSE : 0);
+	if (ended_by_client() && response.written == 0 && !response.broken)
+		return MB_DONE | MB_CLOSE | MB_CLIENT_GONE << MB_STATUS_SHIFT;
 	if (response.published || response.broken || mb_cancelled())
 		return MB_DONE | MB_RESET;
 	uint32_t status = failed && exchange.peer_status ? (uint32_t)exchange.peer_status : 500;
@@ -239,6 +249,7 @@ void mb_exchange_begin(const mb_in_cell *ic, mb_out_cell *oc, const mb_transport
 	exchange.in_window = (const uint8_t *)(ic + 1);
 	exchange.out_window = (uint8_t *)(oc + 1);
 	exchange.options = NULL;
+	exchange.end_flags = MB_IN_CANCEL;
 	exchange.taken = 0;
 	exchange.out_flags = 0;
 	exchange.body_wanted = exchange.reading_deferred = exchange.peer_status = exchange.cancelled = 0;
@@ -254,6 +265,13 @@ static void begin_exchange(uint32_t loop, uint32_t cell, uint32_t gen)
 	exchange.cell = cell;
 	exchange.out_loop = mb_out_loop_at(loop);
 	mb_exchange_begin(mb_in_cell_at(loop, cell), mb_out_cell_at(loop, cell), NULL);
+}
+
+void mb_exchange_use(const mb_http_options *o)
+{
+	exchange.options = o;
+	if (o && o->on_client_gone != 0)
+		exchange.end_flags |= MB_IN_PEER_END;
 }
 
 /* The stack holds these values between exchanges, so that they need not be fetched. */
@@ -275,14 +293,19 @@ static int run_handler(lua_State *L)
 {
 	if (exchange.head.kind == MB_KIND_HTTP) {
 		const mb_connect *c = mb_connect_of(worker.pool, exchange.head.listener);
-		exchange.options = c ? c->http : NULL;
+		mb_exchange_use(c ? c->http : NULL);
 		mb_response_begin();
+		if (mb_gone_applies()) { /* before it began */
+			exchange.cancelled = 1;
+			return FAILED_BY_PEER;
+		}
 		lua_pushvalue(L, AT_HTTP);
 	} else {
 		lua_pushvalue(L, exchange.head.kind == MB_KIND_SOCKET ? AT_SOCKET : AT_NAMED);
 	}
 	memory.armed = 1;
 	int failed = lua_pcall(L, 0, 1, AT_TRACEBACK);
+	mb_own_only_after(L, failed);
 	memory.armed = 0;
 	if (failed == LUA_ERRMEM && !memory.failed)
 		memory.failed = 1;

@@ -32,7 +32,9 @@ static void wait_for_conn(int (*ready)(void))
 		mbConnStep(begin);
 }
 
-static const mb_transport transport = {notify_conn, wait_for_conn};
+static int client_has_gone(void) { return mbConnGone(); }
+
+static const mb_transport transport = {notify_conn, wait_for_conn, client_has_gone};
 
 static void change_places(void)
 {
@@ -55,16 +57,22 @@ enum { AT_CALLBACK = 1, AT_TRACEBACK, AT_SERVE };
 static uint32_t run_exchange(lua_State *L)
 {
 	mb_exchange_begin(rawhttp.in_cell, rawhttp.out_cell, &transport);
-	exchange.options = rawhttp.options;
+	mb_exchange_use(rawhttp.options);
 	exchange.nth = ++rawhttp.requests;
 	if (mb_exchange_head())
 		return MB_DONE | MB_RESET;
 	mb_response_begin();
+	if (mb_gone_applies()) { /* before it began */
+		exchange.cancelled = 1;
+		return mb_exchange_settle(L, 1) | (rawhttp.retired ? MB_RETIRE : 0);
+	}
+	mb_gone_prepare();
 	mb_limits before;
 	mb_timeout_save(&before);
 	lua_pushvalue(L, AT_SERVE);
 	lua_pushvalue(L, AT_CALLBACK);
 	int failed = lua_pcall(L, 1, 1, AT_TRACEBACK);
+	mb_own_only_after(L, failed);
 	mb_timeout_restore(&before);
 	if (failed) {
 		const mb_pool *p = mb_pool_at(worker.pool);
@@ -147,6 +155,7 @@ static int open_conn(const mb_socket *s, const mb_http_options *o)
 	c.early_len = early;
 	mbConnOpen(&c);
 	mb_stdio_skip(in, early);
+	mb_quiet_watch(-1); /* the connection knows by itself when it is idle */
 	return 0;
 }
 

@@ -14,6 +14,7 @@
 
 #define SECONDS_MAX 1e9
 #define LOCK_TRIES 1000
+#define TIMER_ERROR 1e-3 /* seconds by which the timer may be early, at most */
 
 /* Absolute times in seconds; 0: none. */
 static double limit; /* set by this call of the handler, or of f */
@@ -22,10 +23,7 @@ static int armed;    /* a limit is set: the signal counts */
 static const char *hook; /* prepare or finish, or NULL: the exchange */
 static pthread_t main_thread;
 static char where[128]; /* the place of the call, as "script.lua:5: " */
-static uint8_t report[1024]; /* for the log: the message, and the same as a line */
-static size_t report_len;
-static char log_line[768];
-static size_t log_line_len;
+static mb_last_words words;
 
 /* Returns the earlier of the two. */
 static double deadline(void)
@@ -61,6 +59,23 @@ static void give_up_exchange(int raw)
 	mb_notify();
 }
 
+static _Noreturn void end_worker(const mb_last_words *w)
+{
+	mb_words_say(w);
+	mb_socket *s = mb_socket_current();
+	if (s)
+		mb_socket_abort(s);
+	if (!hook)
+		give_up_exchange(s != NULL);
+	_exit(MB_EXIT_TIMEOUT);
+}
+
+/* The signal may have come for another reason, or too late. */
+static int timed_out(void)
+{
+	return __atomic_load_n(&armed, __ATOMIC_ACQUIRE) && mb_now() > deadline() - TIMER_ERROR;
+}
+
 /* It only does what is safe in a signal handler. */
 static void on_alarm(int sig)
 {
@@ -70,26 +85,26 @@ static void on_alarm(int sig)
 		errno = e;
 		return;
 	}
-	/* The signal came too late, or because the server wants to know what Lua is doing
-	 * before it ends the worker. */
-	if (mb_trace_set_hook() || !__atomic_load_n(&armed, __ATOMIC_ACQUIRE)) {
-		errno = e;
-		return;
-	}
-	if (mb_message_send_now(process.control, report, report_len)) {
-		ssize_t k = write(2, log_line, log_line_len);
-		(void)k;
-	}
-	mb_socket *s = mb_socket_current();
-	if (s)
-		mb_socket_abort(s);
-	if (!hook)
-		give_up_exchange(s != NULL);
-	_exit(MB_EXIT_TIMEOUT);
+	if (!mb_is_own())
+		_exit(MB_EXIT_TIMEOUT); /* in a process that a handler has forked */
+	const mb_last_words *gone = mb_gone_end();
+	if (gone)
+		end_worker(gone);
+	/* The server wants to know what Lua is doing before it ends the worker; or the client has
+	 * gone; or the time is over. Several signals may come as one. */
+	int ending = mb_trace_set_hook();
+	mb_gone_set_hook();
+	if (!ending && timed_out())
+		end_worker(&words);
+	errno = e;
 }
+
+/* In a process that a handler forks, SIGALRM means what it means elsewhere. */
+static void in_child(void) { signal(SIGALRM, SIG_DFL); }
 
 void mb_timeout_begin(void)
 {
+	pthread_atfork(NULL, NULL, in_child);
 	main_thread = pthread_self();
 	/* Every thread has Go's signal stack by now, which is large enough. */
 	struct sigaction a = {.sa_handler = on_alarm, .sa_flags = SA_ONSTACK | SA_RESTART};
@@ -101,19 +116,14 @@ void mb_timeout_interrupt(void) { pthread_kill(main_thread, SIGALRM); }
 
 /* --- the timer -------------------------------------------------------------------- */
 
-/* Makes what is logged now, because a signal handler cannot. */
-static void prepare_report(void)
+static void prepare_words(void)
 {
-	char who[512], text[256];
+	char text[256];
 	mb_origin o = {.in = hook};
 	if (!hook)
 		mb_origin_set(&o);
-	int n = snprintf(text, sizeof text, "%stimeout: still running, ending the worker", where);
-	mb_report r = {.level = MB_LEVEL_ERROR, .message = text, .message_len = n < 0 ? 0 : (size_t)n};
-	report_len = mb_report_build(report, sizeof report, &r, &o);
-	mb_origin_line(&o, who, sizeof who);
-	n = snprintf(log_line, sizeof log_line, "%s: %s\n", who, text);
-	log_line_len = n < 0 ? 0 : (size_t)n < sizeof log_line ? (size_t)n : sizeof log_line - 1;
+	snprintf(text, sizeof text, "%stimeout: still running, ending the worker", where);
+	mb_words_set(&words, &o, text);
 }
 
 static void set_timer(void)
@@ -121,10 +131,10 @@ static void set_timer(void)
 	double d = deadline(), rest = d ? d - mb_now() : 0;
 	struct itimerval t = {0};
 	if (d) {
-		/* A signal that arrives while the line is being changed is ignored, but the
+		/* A signal that arrives while the words are being changed is ignored, but the
 		 * timer is set again below. */
 		__atomic_store_n(&armed, 0, __ATOMIC_RELEASE);
-		prepare_report();
+		prepare_words();
 		if (rest < 1e-6)
 			rest = 1e-6; /* 0 would stop the timer */
 		t.it_value.tv_sec = (time_t)rest;
@@ -201,6 +211,7 @@ static int limited_call(lua_State *L, double seconds)
 	limit = seconds > 0 ? mb_now() + seconds : 0;
 	set_timer();
 	int failed = lua_pcall(L, lua_gettop(L) - 2, LUA_MULTRET, 0);
+	mb_own_only_after(L, failed);
 	limit = limit_before;
 	outer = outer_before;
 	memcpy(where, where_before, sizeof where);
@@ -210,6 +221,7 @@ static int limited_call(lua_State *L, double seconds)
 
 int mb_timeout(lua_State *L)
 {
+	mb_own_only();
 	if (mb_role != MB_ROLE_WORKER)
 		return luaL_error(L, "timeout: only prepare, connect and finish handlers can set it");
 	int n = lua_gettop(L);

@@ -16,7 +16,8 @@ func TestDecodeListen(t *testing.T) {
 	o := Defaults()
 	o.complete(minForkDefault, maxForkDefault)
 	h := &HTTPOptions{RequestBodySizeLimit: 1, RequestHeaderSizeLimit: 1, IdleTimeout: time.Second,
-		RequestHeaderTimeout: time.Second, StallTimeout: time.Second, ResponseTimeout: time.Second, DrainTimeout: time.Second}
+		RequestHeaderTimeout: time.Second, StallTimeout: time.Second, ResponseTimeout: time.Second, DrainTimeout: time.Second,
+		ClientGoneTimeout: time.Second}
 	spec, err := Decode(listentest.Message(
 		[3]any{2, "proto", "local"}, [3]any{2, "path", "/tmp/x"}, [3]any{2, "mode", "0660"},
 		[3]any{0, "connect", listentest.HTTP("request_body_size_limit=1000\nidle_timeout=0.5\n")},
@@ -29,12 +30,13 @@ func TestDecodeListen(t *testing.T) {
 		[3]any{8, "proto", "local"}, [3]any{8, "path", "/tmp/y"}, [3]any{8, "connect", listentest.Func{}},
 		[3]any{0, "min_fork", 3}, [3]any{0, "fork_delay", false}, [3]any{0, "exit_delay", 0.25}, [3]any{0, "prepare", listentest.Func{}},
 		[3]any{0, "memory_limit", 1e6 + 0.5}, [3]any{0, "min_requests_per_fork", 2}, [3]any{0, "recycle_on_error", true},
+		[3]any{0, "gone_after", false},
 	))
 	if err != nil {
 		t.Fatal(err)
 	}
 	o.MinFork, o.ForkDelay, o.ExitDelay, o.Prepare = 3, 0, 250*time.Millisecond, true
-	o.MemoryLimit, o.MinRequests, o.RecycleOnError = 1e6, 2, true
+	o.MemoryLimit, o.MinRequests, o.RecycleOnError, o.GoneAfter = 1e6, 2, true, 0
 	shared := *h
 	shared.RequestBodySizeLimit, shared.IdleTimeout = 1000, 500*time.Millisecond
 	want := &Spec{Options: o, Listeners: []Listener{
@@ -82,7 +84,7 @@ func TestDecodeDefaults(t *testing.T) {
 		if o.PreFork != c.pre || o.MinFork != c.min || o.MaxFork != c.most {
 			t.Errorf("%v: %d, %d, %d", c.options, o.PreFork, o.MinFork, o.MaxFork)
 		}
-		if o.QueueLimit != 1024 || o.QueueTimeout != 10*time.Second || o.ForkErrorDelay != 2*time.Second {
+		if o.QueueLimit != 1024 || o.QueueTimeout != 10*time.Second || o.GoneAfter != 100*time.Millisecond || o.ForkErrorDelay != 2*time.Second {
 			t.Errorf("%+v", o)
 		}
 	}
@@ -137,6 +139,7 @@ func TestDecodeErrors(t *testing.T) {
 		{http([3]any{0, "max_fork", 0}), "option max_fork: 0 is not in the range from 1 to 1024"},
 		{http([3]any{0, "fork_delay", true}), "option fork_delay: number (of seconds) or false expected, got boolean"},
 		{http([3]any{0, "fork_delay", 1e12}), "more than ten years"},
+		{http([3]any{0, "gone_after", -1}), "option gone_after: must not be negative"},
 		{http([3]any{0, "queue_limit", 4097}), "option queue_limit: 4097 is not in the range from 0 to 4096"},
 		{http([3]any{0, "min_fork", 5}, [3]any{0, "max_fork", 4}), "min_fork (5) is greater than max_fork (4)"},
 		{http([3]any{0, "pre_fork", 5}, [3]any{0, "max_fork", 4}), "pre_fork (5) is greater than max_fork (4)"},
@@ -165,7 +168,7 @@ func TestDecodeHTTPOptions(t *testing.T) {
 		text += fmt.Sprintf("%s=%d\n", name, i+1)
 	}
 	const s = time.Second
-	want := HTTPOptions{1, 2, 3 * s, 4 * s, 5 * s, 6 * s, 7 * s, ""}
+	want := HTTPOptions{1, 2, 3 * s, 4 * s, 5 * s, 6 * s, 7 * s, true, 9 * s, ""}
 	if got, err := newHTTPOptions(text); err != nil || *got != want {
 		t.Errorf("got %+v, %v", got, err)
 	}

@@ -27,7 +27,7 @@ func Defaults() Options {
 	return Options{
 		PreFork: 1, MinFork: -1, MaxFork: -1,
 		ForkDelay: 250 * time.Millisecond, ForkErrorDelay: 2 * time.Second, ExitDelay: time.Minute,
-		QueueLimit: 1024, QueueTimeout: 10 * time.Second,
+		QueueLimit: 1024, QueueTimeout: 10 * time.Second, GoneAfter: 100 * time.Millisecond,
 	}
 }
 
@@ -47,6 +47,7 @@ var poolOptions = map[string]func(o *Options, v value) error{
 	"idle_timeout":     func(o *Options, v value) (err error) { o.IdleTimeout, err = v.duration(); return },
 	"request_timeout":  func(o *Options, v value) (err error) { o.RequestTimeout, err = v.duration(); return },
 	"queue_timeout":    func(o *Options, v value) (err error) { o.QueueTimeout, err = v.duration(); return },
+	"gone_after":       func(o *Options, v value) (err error) { o.GoneAfter, err = v.duration(); return },
 
 	"queue_limit": func(o *Options, v value) (err error) { o.QueueLimit, err = v.integer(0, queueLimitMax); return },
 
@@ -130,6 +131,8 @@ var httpOptions = map[string]func(o *HTTPOptions, f float64) error{
 	"stall_timeout":          func(o *HTTPOptions, f float64) (err error) { o.StallTimeout, err = seconds(f); return },
 	"response_timeout":       func(o *HTTPOptions, f float64) (err error) { o.ResponseTimeout, err = seconds(f); return },
 	"drain_timeout":          func(o *HTTPOptions, f float64) (err error) { o.DrainTimeout, err = seconds(f); return },
+	"on_client_gone":         func(o *HTTPOptions, f float64) error { o.EndOnClientGone = f != 0; return nil },
+	"client_gone_timeout":    func(o *HTTPOptions, f float64) (err error) { o.ClientGoneTimeout, err = seconds(f); return },
 }
 
 // newHTTPOptions reads the options of an HTTP handler, "name=number\n" each, and after an empty line the field lines of

@@ -32,6 +32,7 @@ type Options struct {
 	RequestTimeout time.Duration // of a handler; 0: none
 	QueueLimit     int           // exchanges that may wait for a worker
 	QueueTimeout   time.Duration // how long they may wait; 0: forever
+	GoneAfter      time.Duration // how long one must have waited to be dropped because its peer has sent its FIN; 0: never
 
 	Prepare, Finish bool // whether there are such functions
 
@@ -68,6 +69,9 @@ type HTTPOptions struct {
 	StallTimeout         time.Duration // without progress in body or response
 	ResponseTimeout      time.Duration
 	DrainTimeout         time.Duration
+
+	EndOnClientGone   bool          // a handler is ended when its client has gone
+	ClientGoneTimeout time.Duration // how long it may take to end; then its worker is killed
 
 	// StaticHeaders are field lines, each with its CR LF, that every response has, also those that the server makes itself.
 	StaticHeaders string

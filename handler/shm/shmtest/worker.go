@@ -14,54 +14,12 @@ type Worker struct {
 	slot int
 	in   *shm.InWorker
 	out  *shm.OutWorker
+	turn int // of the other loops, when it looks for the oldest exchange
 }
 
 // Worker returns the worker in a slot.
 func (m *Memory) Worker(slot int) *Worker {
 	return &Worker{m: m, slot: slot, in: m.InWorker(slot), out: m.OutWorker(slot)}
-}
-
-// Claim is a claimed exchange: the cell of a loop, and its generation.
-type Claim struct {
-	Loop, Cell int
-	Gen        uint64
-}
-
-// Claim takes an exchange, from the home queue first.
-func (w *Worker) Claim() (c Claim, ok bool) {
-	loops := int(w.m.h.Loops)
-	home := int(w.in.Home.Load()) % loops
-	for i := range loops {
-		if c, ok = w.claim((home + i) % loops); ok {
-			break
-		}
-	}
-	return c, ok
-}
-
-// claim looks at one queue from its tail on.
-func (w *Worker) claim(loop int) (Claim, bool) {
-	in, queue := w.m.inLoop(loop)
-	out, _ := w.m.OutLoop(loop)
-	for {
-		pos, head := out.QTail.Load(), in.QHead.Load()
-		if pos >= head {
-			return Claim{}, false
-		}
-		if head-pos > uint64(len(queue)) {
-			out.QTail.CompareAndSwap(pos, head-uint64(len(queue))) // somebody has destroyed it
-			continue
-		}
-		cell := int(queue[pos%uint64(len(queue))].Load())
-		o, _ := w.m.OutCell(loop, cell)
-		got := o.Owner.CompareAndSwap(shm.Owner(pos, shm.WhoQueued), shm.Owner(pos, uint32(w.slot)+1))
-		// Every worker that sees that the position is taken moves the tail: the one that took it may be dead.
-		out.QTail.CompareAndSwap(pos, pos+1)
-		if got {
-			w.out.At.Store(shm.At(loop, cell))
-			return Claim{loop, cell, pos}, true
-		}
-	}
 }
 
 // Signal makes the loop look at the cell. It returns true if the loop's doorbell has to be rung.
@@ -93,8 +51,7 @@ func (w *Worker) Quit() bool { return w.in.Quit.Load() != 0 }
 // Waiting reports whether a queue has something in it that looks unclaimed.
 func (w *Worker) Waiting() bool {
 	for l := range int(w.m.h.Loops) {
-		in, _ := w.m.inLoop(l)
-		if out, _ := w.m.OutLoop(l); out.QTail.Load() < in.QHead.Load() {
+		if w.m.waiting(l) {
 			return true
 		}
 	}

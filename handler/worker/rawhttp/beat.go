@@ -88,9 +88,13 @@ func (c *Conn) comeBy(h *heldBack) bool {
 		c.afterResponse()
 		return true
 	}
+	if !c.endHandler() {
+		return true
+	}
 	if c.waiting == 0 && (passed(c.respondAt) || c.stuck && passed(c.stallAt())) {
 		// The handler is told. The peer sees the reset when the socket object is closed, which we cannot do.
 		c.fail()
+		c.endHandler()
 		c.shut()
 		c.stirred = true
 		return true

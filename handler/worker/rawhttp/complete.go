@@ -40,10 +40,3 @@ func (c *Conn) unsettle() {
 	}
 	c.settled = false
 }
-
-// peerGone reports that the peer has closed the connection, unless there is input before that.
-func (c *Conn) peerGone() bool {
-	var b [1]byte
-	n, _, err := unix.Recvfrom(c.fd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-	return c.eof || n == 0 && err == nil || err != nil && err != unix.EAGAIN && err != unix.EINTR
-}

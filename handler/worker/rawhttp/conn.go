@@ -47,6 +47,7 @@ type Conn struct {
 	respondAt  time.Time // end of the response timeout; zero: none
 	block      []byte    // head block; its memory is used again
 	spill      []byte    // the part of block that is not in the in-window yet
+	peer       peer
 	body       httpparse.Body
 	flags      uint32 // InCell.Flags
 	inHead     uint64
@@ -85,6 +86,7 @@ type Config struct {
 	Quit   *atomic.Uint32 // not 0: the server wants this worker to end
 	Asleep *atomic.Uint32 // tells the server that it has to ring
 	Flush  func()         // publishes what the handler holds back; called without mu
+	End    *End           // nil: the handler goes on when its client has gone
 
 	Block  shm.HeadBlock // what the head blocks of all requests have in common
 	Limits Limits
@@ -179,6 +181,10 @@ func (c *Conn) Step(first bool) {
 		deadline = earlier(deadline, c.stallAt())
 	}
 	ready := c.wait(events, deadline)
+	if c.stirred {
+		c.stirred = false
+		return
+	}
 	switch {
 	case c.broken || ready && events == 0: // a hangup
 		c.fail()

@@ -78,7 +78,7 @@ func (c *Conn) waitIdle(deadline time.Time) {
 }
 
 func (c *Conn) poll(bell int, events int16, deadline time.Time) (ready bool) {
-	fds := [2]unix.PollFd{{Fd: int32(c.fd), Events: events}, {Fd: int32(bell), Events: unix.POLLIN}}
+	fds := [2]unix.PollFd{{Fd: int32(c.fd), Events: events | c.peerEvents()}, {Fd: int32(bell), Events: unix.POLLIN}}
 	c.waiting = events
 	c.mu.Unlock()
 	n, err := 0, error(nil)
@@ -92,7 +92,11 @@ func (c *Conn) poll(bell int, events int16, deadline time.Time) (ready bool) {
 	c.waiting = 0
 	if err != nil {
 		c.broken = true
-	} else if fds[1].Revents != 0 {
+	}
+	if fds[0].Revents&pollPeerEnd != 0 {
+		c.lookAtPeer()
+	}
+	if err == nil && fds[1].Revents != 0 {
 		// One read takes all rings back. It does not block, because nothing else reads them.
 		var rings [512]byte
 		unix.Read(bell, rings[:])

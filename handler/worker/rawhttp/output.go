@@ -72,6 +72,12 @@ func (c *Conn) End(result uint32) bool {
 		c.how = closeReset
 		c.logAccess(false)
 		return false
+	case c.cfg.Out.OutHead.Load() == 0 && result>>shm.ResultStatusShift == shm.ClientGone:
+		c.running = false
+		c.how = closeNow
+		c.access.record.Status = shm.ClientGone
+		c.logAccess(false)
+		return false
 	case c.cfg.Out.OutHead.Load() == 0:
 		c.running = false
 		return c.answer(int(result>>shm.ResultStatusShift), keep && !c.ending())

@@ -123,6 +123,7 @@ func (c *Conn) dispatch(n int) bool {
 	c.spill = c.block
 	c.number++
 	c.inHead, c.sent, c.flags, c.own = 0, 0, 0, nil
+	c.peer = peer{}
 	c.cfg.Out.InTail.Store(0)
 	c.cfg.Out.OutHead.Store(0)
 	c.cfg.Out.OutStart.Store(0)
@@ -133,6 +134,7 @@ func (c *Conn) dispatch(n int) bool {
 	c.cfg.In.InHead.Store(0)
 	c.cfg.In.Gen.Store(c.number)
 	c.running = true
+	c.lookAtPeer()
 	c.pump()
 	c.wake()
 	c.recordStart()

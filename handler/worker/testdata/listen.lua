@@ -17,6 +17,6 @@ listen{
 	{ proto = "tcp4", port = 80, localhost = true, path = "a\0b" },
 	{},
 	pre_fork = 2, fork_delay = 0.1, idle_timeout = false, prepare = print, memory_limit = {},
-	connect = http.generate_handler({ idle_timeout = false, drain_timeout = 0.5, chunk_size = 5 }, print),
+	connect = http.generate_handler({ idle_timeout = false, drain_timeout = 0.5, chunk_size = 5, on_client_gone = "error", client_gone_timeout = 0.5 }, print),
 }
 listen{ { proto = "tcp4", port = 81 }, connect = print }

@@ -1,0 +1,35 @@
+package engine
+
+import "moonbridge/handler/backend"
+
+// PeerEnd says what it means for an exchange in progress that the peer has sent its FIN. A peer that has closed the connection
+// cannot be told from one that has closed its sending side only, and waits for the response. Most have closed the
+// connection: that is how browsers and programs give up.
+type PeerEnd uint8
+
+const (
+	// PeerEndCancel: the backend is told, and may give up the exchange. The context of a Go handler ends, and an exchange
+	// that has waited for a while leaves its queue. What a handler writes is still sent.
+	PeerEndCancel PeerEnd = iota
+	// PeerEndWait: the peer may be waiting for its response. The backend is told when a write has failed, or when the peer
+	// resets the connection.
+	PeerEndWait
+)
+
+// tellPeerEnd tells the backend that the peer has finished sending, once for each exchange that this is true of.
+func (c *conn) tellPeerEnd() {
+	x := &c.exchange
+	if !c.socket.ended() || x.peerEndTold || c.state != stateDispatched || c.service.limits.peerEnd == PeerEndWait {
+		return
+	}
+	x.peerEndTold = true
+	x.running.PeerEnd()
+}
+
+// clientGone ends an exchange that the backend has given up because its peer had gone.
+func (c *conn) clientGone() {
+	if c.exchange.record != nil {
+		c.exchange.record.Status = backend.StatusClientGone
+	}
+	c.close()
+}

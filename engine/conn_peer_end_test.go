@@ -1,0 +1,119 @@
+package engine
+
+import (
+	"testing"
+
+	"moonbridge/handler/backend"
+)
+
+// The backend is told once for each exchange that the peer has finished sending, whenever that becomes known.
+func TestPeerEnd(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		play func(d *dialogue)
+		want int
+	}{
+		{"during the exchange", func(d *dialogue) { d.peer.says(get("/")); d.peer.finishes("") }, 1},
+		{"with the request", func(d *dialogue) { d.peer.finishes(get("/")) }, 1},
+		{"with more of the next request", func(d *dialogue) { d.peer.says(get("/")); d.peer.finishes("GET /") }, 1},
+		{"behind the rest of a body", func(d *dialogue) {
+			d.handler.window = 100
+			d.peer.says(upload + "half")
+			d.peer.finishes("rest")
+		}, 1},
+		{"in a small body", func(d *dialogue) { d.peer.finishes("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nhalf") }, 0},
+		{"and further edges", func(d *dialogue) { d.peer.finishes(get("/")); d.peer.readable(); d.peer.takes(anyRoom) }, 1},
+		{"before any request", func(d *dialogue) { d.peer.finishes("") }, 0},
+		{"never", func(d *dialogue) { d.peer.says(get("/")) }, 0},
+		{"reset", func(d *dialogue) { d.peer.says(get("/")); d.peer.vanishes() }, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := newDialogue(t, Limits{})
+			c.play(d)
+			if d.handler.peerEnds != c.want {
+				t.Errorf("the backend was told %d times, want %d", d.handler.peerEnds, c.want)
+			}
+		})
+	}
+}
+
+// A peer that still reads is answered.
+func TestPeerEndIsAnswered(t *testing.T) {
+	d := newDialogue(t, Limits{})
+	d.peer.says(get("/"))
+	d.peer.finishes("")
+	d.handler.answers("here")
+	d.peer.hears(200, "here")
+	d.peer.wantsClosed()
+}
+
+// A FIN after pipelined requests counts for each of them when its turn comes.
+func TestPeerEndOfPipeline(t *testing.T) {
+	d := newDialogue(t, Limits{})
+	d.peer.finishes(get("/one") + get("/two") + get("/three"))
+	for i, path := range []string{"/one", "/two", "/three"} {
+		d.handler.gets("GET " + path)
+		if d.handler.peerEnds != i+1 {
+			t.Fatalf("the backend was told %d times, want %d", d.handler.peerEnds, i+1)
+		}
+		d.handler.answers(path)
+		d.peer.hears(200, path)
+	}
+	d.peer.wantsClosed()
+}
+
+func TestPeerEndWait(t *testing.T) {
+	d := newDialogue(t, Limits{PeerEnd: PeerEndWait})
+	d.peer.finishes(get("/"))
+	if d.handler.peerEnds != 0 {
+		t.Error("the backend was told")
+	}
+	d.handler.answers("here")
+	d.peer.hears(200, "here")
+	d.peer.wantsClosed()
+}
+
+// A backend that gives up an exchange because its peer has gone has the connection closed, and the log says so.
+func TestClientGone(t *testing.T) {
+	giveUp := func(d *dialogue) { d.handler.x.Failed(backend.StatusClientGone, 0) }
+	for _, c := range []struct {
+		name string
+		play func(d *dialogue)
+	}{
+		{"later", func(d *dialogue) { d.peer.says(get("/path")); d.peer.finishes(""); giveUp(d) }},
+		{"when it is told", func(d *dialogue) {
+			d.handler.onPeerEnd = func() { giveUp(d) }
+			d.peer.says(get("/path"))
+			d.peer.finishes("")
+		}},
+		{"when it is told, after Start", func(d *dialogue) {
+			d.handler.onPeerEnd = func() { giveUp(d) }
+			d.peer.finishes(get("/path"))
+		}},
+		{"although the next request is there", func(d *dialogue) { d.peer.finishes(get("/path") + get("/next")); giveUp(d) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var lines accessLines
+			d := newLoggedDialogue(t, Limits{}, lines.log)
+			c.play(d)
+			d.settle()
+			d.peer.hearsText("")
+			d.peer.wantsClosed()
+			lines.want(t, "GET /path 499 0 false")
+			if d.handler.cancelled != 0 {
+				t.Error("cancelled after its end")
+			}
+		})
+	}
+}
+
+// What has begun cannot be taken back.
+func TestClientGoneLate(t *testing.T) {
+	var lines accessLines
+	d := newLoggedDialogue(t, Limits{}, lines.log)
+	d.peer.says(get("/"))
+	d.handler.outputs("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", false)
+	d.handler.fails(backend.StatusClientGone)
+	d.peer.wantsReset()
+	lines.want(t, "GET / 200 4 false")
+}
