@@ -82,11 +82,13 @@ func TestMainIsToldFirst(t *testing.T) {
 			io.open(%q):close()
 		end) }
 		listen{ { proto = "main", name = "m", connect = function()
+			io.stderr:write("main runs\n")
 			moonbridge_io.poll(nil, nil, nil, true)
 			io.open(%q):close()
 			io.stderr:write("main has gone\n")
 		end } }`, stream, fifo)
 	s := start(t, a.script)
+	s.wait("main runs")
 	p := dial(t, s.address(0))
 	p.get("/")
 	for line := ""; line != "begun\n"; {
