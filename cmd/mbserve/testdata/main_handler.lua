@@ -18,6 +18,7 @@ end
 
 -- Runs for longer than any limit of the pool, then learns that it has to end, and takes its time.
 function does.stops(poll)
+	moonbridge_io.poll(nil, nil, 1.5)
 	io.stderr:write("main runs as ", poll.main, "\n")
 	local ready, message, stop = moonbridge_io.poll(nil, nil, nil, true)
 	io.stderr:write("main is told: ", tostring(ready), ", ", tostring(stop), "\n")
@@ -28,7 +29,7 @@ end
 listen{
 	{ proto = "main", name = "events", handler = does[what] },
 	{ proto = "tcp4", port = 0, localhost = true },
-	request_timeout = 0.1, max_fork = 3, queue_timeout = 0.1, max_requests_per_fork = 1,
+	request_timeout = what == "stops" and 1 or nil, max_fork = 3, max_requests_per_fork = 1,
 	finish = function() io.stderr:write("finish\n") end,
 	connect = http.generate_handler(function(request)
 		request:send_status("200 OK")
