@@ -102,7 +102,7 @@ func (s *server) replace(ctx context.Context) (err error) {
 
 // retire makes g the serving generation and ends the previous one in the background.
 func (s *server) retire(g *generation) {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancelCause(context.Background())
 	s.mu.Lock()
 	old := &retired{g: s.serving, cancel: cancel, done: make(chan struct{})}
 	s.serving, s.old = g, old
@@ -120,8 +120,8 @@ func (s *server) retire(g *generation) {
 // retired is a generation that is ending.
 type retired struct {
 	g      *generation
-	cancel context.CancelFunc // cuts it short
-	done   chan struct{}      // closed when it has ended
+	cancel context.CancelCauseFunc // cuts it short: see pool.Host.Stop
+	done   chan struct{}           // closed when it has ended
 }
 
 // awaitOld waits until the previous generation has ended, for at most the grace time; then it is killed.
@@ -138,18 +138,20 @@ func (s *server) awaitOld(ctx context.Context) error {
 	default:
 	}
 	s.log.Info("reload waits for the previously replaced script to end", "grace", s.o.grace)
-	t := time.NewTimer(s.o.grace)
-	defer t.Stop()
+	limit, cancel := context.WithTimeout(ctx, s.o.grace)
+	defer cancel()
+	old.g.host.Drain(limit)
 	select {
 	case <-old.done:
 		return nil
-	case <-t.C:
-		old.cancel()
-		<-old.done
-		return nil
-	case <-ctx.Done():
+	case <-limit.Done():
+	}
+	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	old.cancel(context.DeadlineExceeded)
+	<-old.done
+	return nil
 }
 
 // endReload aborts a reload in progress, before the server ends.

@@ -342,6 +342,7 @@ func (s *server) stop(drain func(context.Context) error) {
 		}
 	}()
 	s.serving.host.EndMains()
+	s.drainHosts(ctx)
 	drain(ctx)
 	s.lastStats()
 	if err := s.serving.host.Stop(ctx); err != nil {
@@ -355,6 +356,16 @@ func (s *server) stop(drain func(context.Context) error) {
 	s.log.Info("stopped")
 }
 
+// drainHosts has workers end the connections that they are alone with, while the engine ends all others.
+func (s *server) drainHosts(ctx context.Context) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.serving.host.Drain(ctx)
+	if s.old != nil {
+		s.old.g.host.Drain(ctx)
+	}
+}
+
 // endOld ends the previous generation if it is still running.
 func (s *server) endOld(ctx context.Context) {
 	s.mu.Lock()
@@ -366,7 +377,7 @@ func (s *server) endOld(ctx context.Context) {
 	select {
 	case <-old.done:
 	case <-ctx.Done():
-		old.cancel()
+		old.cancel(ctx.Err())
 		<-old.done
 	}
 }

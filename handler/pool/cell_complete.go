@@ -41,21 +41,27 @@ func (c *cell) inspect(now int64) {
 // identify finds out which worker has the cell. false: none yet, or the owner word is nonsense.
 func (c *cell) identify() bool {
 	owner := c.out.Owner.Load()
-	who := uint32(owner)
-	if owner == shm.Owner(c.pos, shm.WhoQueued) && c.worker == nil {
-		return false // a bit that was set late for the previous use of the cell
-	}
-	w := c.l.p.worker(who - 1)
-	if owner != shm.Owner(c.pos, who) || w == nil || c.worker != nil && c.worker != w {
+	if w := c.worker; w != nil {
+		if owner == shm.Owner(c.pos, uint32(w.slot)+1) {
+			return true
+		}
 		c.corrupted()
 		return false
 	}
-	if c.worker == nil {
-		c.worker = w
-		c.setState(cellClaimed)
-		if !w.worked.Load() {
-			w.worked.Store(true)
-		}
+	if owner == shm.Owner(c.pos, shm.WhoQueued) {
+		return false // a bit that was set late for the previous use of the cell
+	}
+	// A worker has its slot until every loop has taken back its cells.
+	who := uint32(owner)
+	w := c.l.p.worker(who - 1)
+	if owner != shm.Owner(c.pos, who) || w == nil {
+		c.corrupted()
+		return false
+	}
+	c.worker = w
+	c.setState(cellClaimed)
+	if !w.worked.Load() {
+		w.worked.Store(true)
 	}
 	return true
 }

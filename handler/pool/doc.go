@@ -39,7 +39,7 @@
 // # Reading order
 //
 //   - host.go: a script is started. host_ready.go waits for its workers, host_relaunch.go starts the fork server again,
-//     host_stop.go ends everything, host_files.go reports the files of the script.
+//     host_drain.go and host_stop.go end everything, host_files.go reports the files of the script.
 //   - forkserver.go, forkserver_messages.go: one fork server process. control.go: messages and pipes. stderr.go: log lines.
 //   - pool.go: what a listen{} call makes. pool_seqs.go, pool_stop.go, stats.go.
 //   - supervise.go: the goroutine that keeps the number of workers. supervise_fork.go forks them, supervise_news.go hears of

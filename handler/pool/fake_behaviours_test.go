@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"time"
@@ -196,6 +197,14 @@ var behaviours = map[string]func(s *served, query string){
 		s.write([]byte("flushed"))
 		s.signal()
 		time.Sleep(20 * time.Millisecond)
+		s.finish(0)
+	},
+	"spawn": func(s *served, query string) { // starts a process that lives on, and says which one
+		cmd := exec.Command("sleep", "1000")
+		if err := cmd.Start(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+		s.write([]byte(strconv.Itoa(cmd.Process.Pid)))
 		s.finish(0)
 	},
 	"exit":      func(s *served, query string) { os.Exit(0) },

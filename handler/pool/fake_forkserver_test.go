@@ -81,7 +81,11 @@ func fakeForkServer() {
 	if has("slow-load") {
 		time.Sleep(100 * time.Millisecond)
 	}
-	s.send(shm.MsgReady, nil)
+	warning := ""
+	if word, found := strings.CutPrefix(script, "warn "); found {
+		warning = "the machine is " + word
+	}
+	s.send(shm.MsgReady, []byte(warning))
 	os.Setenv(scriptEnv, script)
 	s.serve()
 }
@@ -131,7 +135,7 @@ func (s *fakeServer) message(typ uint32, body []byte, fds []int) {
 	case shm.MsgKill:
 		m, _ := as[shm.MsgKillBody](body)
 		s.mu.Lock()
-		if s.kids[int(m.Pid)] != nil {
+		if s.kids[max(int(m.Pid), -int(m.Pid))] != nil {
 			unix.Kill(int(m.Pid), unix.Signal(m.Sig))
 		}
 		s.mu.Unlock()
@@ -144,6 +148,7 @@ func (s *fakeServer) fork(m shm.MsgForkBody, fds []int) {
 	cmd.Args[0] = os.Args[0]
 	cmd.Env = append(os.Environ(), workerEnv+"="+strconv.Itoa(int(m.Slot)))
 	cmd.Stdout = os.Stdout
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	for _, fd := range fds {
 		cmd.ExtraFiles = append(cmd.ExtraFiles, os.NewFile(uintptr(fd), "passed"))
 	}

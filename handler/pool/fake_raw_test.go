@@ -75,6 +75,10 @@ func (s *served) raw() {
 			f.Close()
 			s.finish(shm.ResultRetire)
 			os.Exit(0)
+		case "orders": // waits until it was told twice to end the input
+			<-s.p.ends
+			<-s.p.ends
+			fmt.Fprintln(f, "ordered")
 		case "sleep":
 			time.Sleep(time.Duration(number(arg)) * time.Millisecond)
 		default:

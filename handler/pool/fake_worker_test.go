@@ -25,6 +25,7 @@ type fakeProc struct {
 	flush chan bool
 	gone  chan bool // the client of the exchange has gone
 	socks chan int  // sockets that were passed
+	ends  chan bool // orders to end the input
 	quit  bool
 }
 
@@ -41,7 +42,7 @@ func fakeWorker() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	p := &fakeProc{m: m, w: m.Worker(slot), flush: make(chan bool, 1), gone: make(chan bool, 8), socks: make(chan int, 8)}
+	p := &fakeProc{m: m, w: m.Worker(slot), flush: make(chan bool, 1), gone: make(chan bool, 8), socks: make(chan int, 8), ends: make(chan bool)}
 	ctl := os.NewFile(fdControl, "control")
 	say := func(typ uint32, text string) {
 		ctl.Write(append(shm.Bytes(&shm.Msg{Type: typ, Len: uint32(len(text))}), text...))
@@ -87,6 +88,13 @@ func (p *fakeProc) control() {
 		}
 		if b[0] == shm.CtlClientGone {
 			p.gone <- true
+			continue
+		}
+		if b[0] == shm.CtlEndInput {
+			select {
+			case p.ends <- true:
+			default:
+			}
 			continue
 		}
 		select {

@@ -194,7 +194,8 @@ func (fs *forkServer) end(timeout time.Duration) {
 	<-fs.gone
 }
 
-// killGroup kills the fork server, its workers, and all processes that these have started and left in their group.
+// killGroup kills the fork server, and all processes that the script has started and left in its group. Workers have groups
+// of their own.
 func (fs *forkServer) killGroup() {
 	if !fs.dead() {
 		unix.Kill(-fs.cmd.Process.Pid, unix.SIGKILL)

@@ -3,6 +3,7 @@ package pool
 import (
 	"errors"
 	"fmt"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -58,6 +59,7 @@ func (fs *forkServer) read() error {
 		case shm.MsgListen:
 			err = fs.listen(body)
 		case shm.MsgReady:
+			fs.h.warn(string(body))
 			fs.settle(nil)
 		case shm.MsgFiles:
 			err = fs.h.loaded(body)
@@ -79,6 +81,19 @@ func (fs *forkServer) read() error {
 		if err != nil {
 			return err
 		}
+	}
+}
+
+// warned has the warnings that have been logged. They are about the machine, so once is enough for this process.
+var warned sync.Map
+
+// warn logs what a fork server has to say about the machine that it runs on.
+func (h *Host) warn(text string) {
+	if text == "" {
+		return
+	}
+	if _, before := warned.LoadOrStore(text, true); !before {
+		h.log.Warn(text)
 	}
 }
 

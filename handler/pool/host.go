@@ -11,8 +11,6 @@ import (
 	"sync"
 	"syscall"
 
-	"golang.org/x/sys/unix"
-
 	"moonbridge/accesslog"
 	"moonbridge/handler/pool/listen"
 	"moonbridge/logging"
@@ -90,6 +88,9 @@ type Host struct {
 
 	stop chan struct{} // closed by Stop and Kill
 	kept chan struct{} // closed when no fork server is started any more
+	over chan struct{} // closed by Stop and Kill when everything has ended
+
+	signalled bool // workers were killed; belongs to Stop and Kill
 }
 
 // Start loads the script and begins to fork workers. It returns when the script has been loaded, with a *ScriptError if it
@@ -127,7 +128,7 @@ func Check(ctx context.Context, cfg Config) ([]*listen.Spec, error) {
 
 // load makes a host and a fork server that has loaded the script. After an error nothing is left.
 func load(ctx context.Context, cfg Config) (*Host, *forkServer, error) {
-	h := &Host{cfg: cfg, stop: make(chan struct{}), kept: make(chan struct{})}
+	h := &Host{cfg: cfg, stop: make(chan struct{}), kept: make(chan struct{}), over: make(chan struct{})}
 	if err := h.complete(); err != nil {
 		return nil, nil, err
 	}
@@ -204,7 +205,7 @@ func (h *Host) listen(generation, n int, spec *listen.Spec) error {
 		}
 		return nil
 	}
-	h.warn(n, spec)
+	h.warnIgnored(n, spec)
 	p, err := newPool(h, n, spec)
 	if err != nil {
 		return err
@@ -221,8 +222,8 @@ func (h *Host) listen(generation, n int, spec *listen.Spec) error {
 	return nil
 }
 
-// warn says, once for a script, what is ignored.
-func (h *Host) warn(n int, spec *listen.Spec) {
+// warnIgnored says, once for a script, what is ignored.
+func (h *Host) warnIgnored(n int, spec *listen.Spec) {
 	if !spec.Options.HTTPOptions || h.warned {
 		return
 	}
@@ -235,11 +236,4 @@ func (h *Host) server() *forkServer {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.fs
-}
-
-// signalAll sends a signal to all workers.
-func (h *Host) signalAll(sig unix.Signal) {
-	for _, p := range h.Pools() {
-		p.signalAll(sig)
-	}
 }

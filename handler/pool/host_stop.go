@@ -2,6 +2,7 @@ package pool
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -10,16 +11,23 @@ import (
 const (
 	pollEvery  = 2 * time.Millisecond
 	termGrace  = 300 * time.Millisecond // between TERM and KILL
+	finishSpan = time.Second            // for finish, in workers that are idle when the time is over
 	killWait   = 2 * time.Second        // for the news of killed workers
 	endTimeout = time.Second            // for the fork server's own end
 
 	hearTimeout   = 250 * time.Millisecond // for the last words of ended processes
 	stdoutTimeout = 2 * time.Second        // for the last lines of standard output
+
+	// reclaimWait is how long the loops may take to reclaim the cells of the last workers. It only matters to the log, which
+	// says what was lost with them.
+	reclaimWait = 300 * time.Millisecond
 )
 
 // Stop ends the pools. No further exchange is taken, those in progress are completed, then workers run finish and end.
-// When ctx ends first, workers get TERM, and KILL after a moment, and exchanges that are left fail. The error is that of
-// ctx if it was needed. No process is left in any case. The engine's loops may be running or have ended.
+// When ctx ends first, workers at an exchange get TERM, and KILL after a moment, with all that they have started and left in
+// their groups of processes, and exchanges that are left fail. At a deadline, or if the cause of ctx's end is
+// context.DeadlineExceeded, workers without an exchange still have a second to run finish. The error is that of ctx if
+// workers were killed. No process is left in any case. The engine's loops may be running or have ended.
 func (h *Host) Stop(ctx context.Context) error {
 	if !h.begin() {
 		<-h.kept
@@ -29,21 +37,34 @@ func (h *Host) Stop(ctx context.Context) error {
 		p.dismissAway()
 		return p.living() == 0
 	})
-	for _, p := range h.Pools() {
-		p.dismissAll()
-	}
-	gone := func(p *Pool) bool { return len(p.processes()) == 0 }
+	h.each((*Pool).dismissAll)
 	if err == nil {
-		err = h.waitFor(ctx, gone)
+		err = h.waitFor(ctx, noProcess)
 	}
 	if err != nil {
-		h.signalAll(unix.SIGTERM)
-		soon, cancel := context.WithTimeout(context.Background(), termGrace)
-		h.waitFor(soon, gone)
-		cancel()
+		h.cut(errors.Is(context.Cause(ctx), context.DeadlineExceeded))
 	}
-	h.finish()
+	if !h.finish() {
+		return nil
+	}
 	return err
+}
+
+func noProcess(p *Pool) bool { return len(p.processes()) == 0 }
+
+// cut ends what is left when the time is over. patient: workers without an exchange have finishSpan for finish.
+func (h *Host) cut(patient bool) {
+	stuck := func(w *Worker) bool { return !patient || w.stuck() }
+	nothingStuck := func(p *Pool) bool { return !p.has(stuck) }
+	finishing := time.Now().Add(finishSpan)
+	if !h.done(nothingStuck) {
+		h.signal(unix.SIGTERM, stuck)
+		h.waitUntil(time.Now().Add(termGrace), nothingStuck)
+		h.signal(unix.SIGKILL, stuck)
+	}
+	if patient {
+		h.waitUntil(finishing, noProcess)
+	}
 }
 
 // Kill ends everything at once.
@@ -52,9 +73,7 @@ func (h *Host) Kill() {
 		<-h.kept
 		return
 	}
-	for _, p := range h.Pools() {
-		p.dismissAll()
-	}
+	h.each((*Pool).dismissAll)
 	h.finish()
 }
 
@@ -68,24 +87,22 @@ func (h *Host) begin() bool {
 		return false
 	}
 	close(h.stop)
-	for _, p := range h.Pools() {
-		p.refuse()
-	}
+	h.each((*Pool).refuse)
 	return true
 }
 
-// finish kills what is left, ends the fork server and lets go of the memory.
-func (h *Host) finish() {
-	gone := func(p *Pool) bool { return len(p.processes()) == 0 }
-	soon, cancel := context.WithTimeout(context.Background(), killWait)
-	defer cancel()
-	if !h.done(gone) {
-		h.signalAll(unix.SIGKILL)
-		h.waitFor(soon, gone)
+// finish kills what is left, ends the fork server and lets go of the memory. It reports whether workers were killed, here or
+// before.
+func (h *Host) finish() (killed bool) {
+	if !h.done(noProcess) {
+		h.signal(unix.SIGKILL, func(*Worker) bool { return true })
+		h.waitUntil(time.Now().Add(killWait), noProcess)
 	}
+	// The loops take back the cells of killed workers. They may have ended, too.
+	h.waitUntil(time.Now().Add(reclaimWait), (*Pool).reclaimed)
 	<-h.kept
 	fs := h.server()
-	if !h.done(gone) {
+	if !h.done(noProcess) {
 		fs.killGroup()
 	}
 	fs.end(endTimeout)
@@ -93,6 +110,17 @@ func (h *Host) finish() {
 	for _, p := range h.Pools() {
 		p.sv.stop()
 		p.detach()
+	}
+	close(h.over)
+	return h.signalled
+}
+
+// signal sends a signal to all workers of a kind.
+func (h *Host) signal(sig unix.Signal, kind func(*Worker) bool) {
+	for _, p := range h.Pools() {
+		if p.signal(sig, kind) {
+			h.signalled = true
+		}
 	}
 }
 
@@ -134,4 +162,10 @@ func (h *Host) hearOut() {
 	if h.own != nil {
 		h.own.Close(stdoutTimeout)
 	}
+}
+
+func (h *Host) waitUntil(end time.Time, is func(*Pool) bool) {
+	ctx, cancel := context.WithDeadline(context.Background(), end)
+	defer cancel()
+	h.waitFor(ctx, is)
 }

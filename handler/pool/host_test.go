@@ -181,7 +181,9 @@ func TestForkServerDies(t *testing.T) {
 func TestEverythingDies(t *testing.T) {
 	r := start(t, setup{})
 	r.ready(2)
-	unix.Kill(-r.h.server().cmd.Process.Pid, unix.SIGKILL)
+	for _, pid := range append(r.h.pids(), r.h.server().cmd.Process.Pid) {
+		unix.Kill(pid, unix.SIGKILL)
+	}
 	eventually(t, "served again", func() bool { return r.get("hello?").out == "hello " })
 	r.quiet()
 }

@@ -44,11 +44,12 @@ type Pool struct {
 
 	sv supervisor
 
-	mu     sync.Mutex
-	loops  []*loop     // attached
-	ending bool        // workers are to end
-	fs     *forkServer // that forks workers; nil: there is none
-	counts counts
+	mu       sync.Mutex
+	loops    []*loop     // attached
+	draining bool        // no worker is forked without need
+	ending   bool        // workers are to end
+	fs       *forkServer // that forks workers; nil: there is none
+	counts   counts
 }
 
 // spareSlots are for workers that are gone but not yet reclaimed while their successors are forked.
@@ -188,13 +189,39 @@ func (p *Pool) processes() (ws []*Worker) {
 	return ws
 }
 
-// signalAll sends a signal to all workers.
-func (p *Pool) signalAll(sig unix.Signal) {
-	for _, w := range p.processes() {
-		p.mu.Lock()
-		w.signal(sig)
-		p.mu.Unlock()
+// has reports whether there is a worker of this kind, which is not gone.
+func (p *Pool) has(kind func(*Worker) bool) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for w := range p.workers() {
+		if w.state.Alive() && kind(w) {
+			return true
+		}
 	}
+	return false
+}
+
+// signal sends a signal to all workers of this kind. It reports whether there are any.
+func (p *Pool) signal(sig unix.Signal, kind func(*Worker) bool) (any bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for w := range p.workers() {
+		if w.state.Alive() && kind(w) {
+			any = true
+			w.signal(sig)
+		}
+	}
+	return any
+}
+
+// reclaimed reports whether every worker is gone, and all loops have taken back its cells.
+func (p *Pool) reclaimed() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for range p.workers() {
+		return false
+	}
+	return true
 }
 
 var _ backend.Backend = (*Pool)(nil)

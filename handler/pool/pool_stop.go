@@ -43,7 +43,7 @@ func (p *Pool) detach() {
 	p.mu.Lock()
 	loops := p.attached()
 	p.loops = make([]*loop, len(p.loops))
-	unreclaimed := p.clearSlots()
+	unreclaimed := p.endWorkers()
 	p.mu.Unlock()
 	for _, w := range unreclaimed {
 		p.report(w)
@@ -51,6 +51,7 @@ func (p *Pool) detach() {
 	letGo := func() {
 		p.flushLogs()
 		for _, w := range unreclaimed {
+			p.slots[w.slot].Store(nil)
 			w.bell.Close()
 		}
 		p.close()
@@ -78,11 +79,10 @@ func (p *Pool) flushLogs() {
 	p.reports.quota.Flush()
 }
 
-// clearSlots ends the record of every worker, and returns those whose cells the loops have not reclaimed: the loops may
-// still ring their doorbells. Under mu.
-func (p *Pool) clearSlots() (unreclaimed []*Worker) {
+// endWorkers ends the record of every worker, and returns those whose cells the loops have not reclaimed. They keep their
+// slots, since the loops still find their names in cells and ring their doorbells. Under mu.
+func (p *Pool) endWorkers() (unreclaimed []*Worker) {
 	for w := range p.workers() {
-		p.slots[w.slot].Store(nil)
 		w.end(0, false)
 		w.judge()
 		w.close()

@@ -92,7 +92,7 @@ func (p *Pool) decide(now time.Time) (forks []forkRequest, next time.Time) {
 	if p.takeCensus(now) {
 		next = now.Add(checkEvery) // that a worker has gone to sleep is not reported
 	}
-	d := s.policy.Decide(&p.spec.Options, now, &s.census)
+	d := s.policy.Decide(p.options(), now, &s.census)
 	next = earlier(next, d.Next)
 	forks = p.carryOut(d, now)
 	if len(forks) < d.Fork+len(d.Replace) && s.policy.Hold.After(now) {

@@ -31,7 +31,11 @@ func (p *Pool) killDue(now time.Time) (next time.Time) {
 		faulty := w.fault.Load() != nil
 		if (faulty || w.exit.late(now)) && !w.exit.killed && w.pid.Load() > 0 {
 			w.exit.killed = true
-			w.signal(unix.SIGKILL)
+			if faulty || w.exit.hungUp.IsZero() {
+				w.signal(unix.SIGKILL)
+			} else {
+				w.signalAlone(unix.SIGKILL)
+			}
 			w.drain()
 		}
 		if w.state == policy.Booting && w.pid.Load() == 0 && w.activity.age(now) > forkTimeout {

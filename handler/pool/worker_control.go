@@ -96,18 +96,37 @@ func (w *Worker) dismiss() {
 	}
 }
 
-// signal sends a signal. Only the supervisor and Host call it, under Pool.mu.
+// stuck reports whether the worker is at an exchange, or still in prepare: it cannot run finish now. Under Pool.mu.
+func (w *Worker) stuck() bool { return w.state == policy.Booting || w.out.At.Load() != 0 }
+
+// signal sends a signal to the worker and to what it has started and left in its group of processes. Only the supervisor and
+// Host call it, under Pool.mu.
 func (w *Worker) signal(sig unix.Signal) {
 	pid := int(w.pid.Load())
-	if pid <= 0 || w.state == policy.Gone || w.proc.signal(sig) {
+	if pid <= 0 || w.state == policy.Gone || w.proc.signalGroup(pid, sig) {
 		return
 	}
 	if !w.fs.dead() {
-		w.fs.send(shm.MsgKill, shm.Bytes(&shm.MsgKillBody{Pid: int32(pid), Sig: int32(sig)}))
+		w.askKill(-pid, sig)
 		return
 	}
 	if w.exit.hungUp.IsZero() {
 		// Its control socket is open, so it has not been reaped, and the number is still its own.
+		unix.Kill(-pid, sig)
 		unix.Kill(pid, sig)
 	}
+}
+
+// signalAlone sends a signal to a worker that has closed its control socket. It has probably ended, and what it has left
+// running may go on. Under Pool.mu.
+func (w *Worker) signalAlone(sig unix.Signal) {
+	pid := int(w.pid.Load())
+	if pid > 0 && w.state != policy.Gone && !w.proc.signal(sig) && !w.fs.dead() {
+		w.askKill(pid, sig)
+	}
+}
+
+// askKill has the fork server send a signal. It knows whether a number still means its child.
+func (w *Worker) askKill(pid int, sig unix.Signal) {
+	w.fs.send(shm.MsgKill, shm.Bytes(&shm.MsgKillBody{Pid: int32(pid), Sig: int32(sig)}))
 }

@@ -20,6 +20,22 @@ func (p process) signal(sig unix.Signal) bool {
 	return p.fd >= 0 && unix.PidfdSendSignal(p.fd, sig, nil, 0) != unix.EPERM
 }
 
+// pidfdGroup is PIDFD_SIGNAL_PROCESS_GROUP, of Linux 6.9. A variable for tests.
+var pidfdGroup = 1 << 2
+
+// signalGroup sends a signal to the process and to the group of processes that it leads. The process may have left that group.
+func (p process) signalGroup(pid int, sig unix.Signal) bool {
+	if p.fd < 0 {
+		return false
+	}
+	err := unix.PidfdSendSignal(p.fd, sig, nil, pidfdGroup)
+	// As long as the process has not been reaped, no other group can have its number.
+	if err == unix.EINVAL && unix.PidfdSendSignal(p.fd, 0, nil, 0) == nil {
+		unix.Kill(-pid, sig)
+	}
+	return p.signal(sig)
+}
+
 func (p process) close() {
 	if p.fd >= 0 {
 		unix.Close(p.fd)

@@ -12,4 +12,6 @@ func openProcess(int) process { return process{} }
 
 func (process) signal(unix.Signal) bool { return false }
 
+func (process) signalGroup(int, unix.Signal) bool { return false }
+
 func (process) close() {}

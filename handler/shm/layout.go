@@ -232,6 +232,7 @@ const (
 	CtlTraceback  = 'T' // log what Lua is at: the worker is about to be killed
 	CtlClientGone = 'G' // end the handler whose client has gone (on_client_gone)
 	CtlSocket     = 'S' // with a descriptor: the socket that was asked for (OutSocketWanted)
+	CtlEndInput   = 'E' // end the input of the raw connection, if nothing has happened on it since the last of these bytes
 )
 
 // MsgForkBody is mb_msg_fork.

@@ -204,7 +204,8 @@ typedef struct {
 /* Fork server → server */
 #define MB_MSG_LISTEN      1u /* a listen{} call (entries, see below); answered by
                                  LISTEN_OK or LISTEN_ERR */
-#define MB_MSG_READY       2u /* the script has ended without an error */
+#define MB_MSG_READY       2u /* the script has ended without an error. Text of a
+                                 warning for the log, if there is one */
 #define MB_MSG_FAILED      3u /* the script failed: text of the error; then exit */
 #define MB_MSG_FORKED      4u /* mb_msg_forked */
 #define MB_MSG_EXITED      5u /* mb_msg_exited: a worker was reaped */
@@ -214,7 +215,8 @@ typedef struct {
 #define MB_MSG_FORK        8u /* mb_msg_fork; descriptors: in segment, out segment,
                                  worker's control socket, standard error, worker's
                                  doorbell, doorbell of loop 0, 1, … */
-#define MB_MSG_KILL        9u /* mb_msg_kill; ignored unless the pid is that of a living child */
+#define MB_MSG_KILL        9u /* mb_msg_kill; ignored unless the pid is that of a living child. A
+                                 negative pid: its group of processes, too */
 /* Worker → server, on the worker's control socket */
 #define MB_MSG_WORKER_READY  10u /* prepare has returned */
 #define MB_MSG_WORKER_FAILED 11u /* it cannot use the shared memory: text; then exit 1 */
@@ -232,6 +234,8 @@ typedef struct {
 #define MB_CTL_TRACEBACK 'T' /* log what Lua is at: the worker is about to be killed */
 #define MB_CTL_CLIENT_GONE 'G' /* end the handler whose client has gone (on_client_gone) */
 #define MB_CTL_SOCKET 'S' /* with a descriptor: the socket that was asked for */
+#define MB_CTL_END_INPUT 'E' /* the server is stopping: end the input of the raw connection, if
+                               nothing has happened on it since the last of these bytes */
 /* End of file on either socket: the server is gone, exit. */
 
 typedef struct { uint32_t pool, slot; } mb_msg_fork;     /* pool: number of the listen{} call, from 0 */

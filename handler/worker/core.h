@@ -7,6 +7,7 @@
 
 /* Limits. The code that uses one says what happens when it is reached. */
 #define MB_REQUEST_HEAD_MAX (2u << 20) /* head block, including the table of fields */
+#define MB_EXIT_TIMEOUT 124             /* exit code of a worker at timeout(), as of timeout(1) */
 #define MB_FILES_MAX 1024u             /* watched files of one script */
 
 #pragma GCC visibility push(hidden)
@@ -21,6 +22,7 @@ typedef struct {
 	int script_ended;    /* listen can no longer be called */
 	int traceback_ref;   /* registry: mb_traceback as a Lua value */
 	const char *release; /* _MOONBRIDGE_VERSION */
+	const char *warning; /* for the server's log; NULL: none */
 	int control;         /* control socket: of the fork server, then of the worker */
 	/* For developers. */
 	int report_files; /* the server is told which files are loaded */
@@ -35,6 +37,43 @@ typedef struct {
 	int failed;   /* 1: one was refused; 2: that was also logged */
 } mb_memory;
 extern mb_memory memory;
+
+/* --- processes of our own ------------------------------------------------ */
+
+/* No system has larger pages. */
+#if defined(__x86_64__) || defined(__i386__)
+#define MB_PAGE_MAX 4096
+#else
+#define MB_PAGE_MAX 65536
+#endif
+
+/* mark is not 0 in the fork server and in workers. It is 0 in a process that code of the
+ * application has forked: see core_fork.c. */
+typedef union {
+	uint32_t mark;
+	char page[MB_PAGE_MAX];
+} __attribute__((aligned(MB_PAGE_MAX))) mb_own_page;
+extern mb_own_page mb_own;
+
+_Noreturn void mb_stray_end(lua_State *L, int failed);
+
+static inline int mb_is_own(void) { return __builtin_expect(mb_own.mark != 0, 1); }
+
+/* Called before anything that belongs to the server is touched: where functions of the
+ * application return, and in all functions that it calls. It does not return in a process
+ * that the application has forked. */
+static inline void mb_own_only(void)
+{
+	if (!mb_is_own())
+		mb_stray_end(NULL, 0);
+}
+
+/* The same after a protected call. */
+static inline void mb_own_only_after(lua_State *L, int failed)
+{
+	if (!mb_is_own())
+		mb_stray_end(L, failed);
+}
 
 /* --- worker ------------------------------------------------------------ */
 
@@ -177,6 +216,11 @@ typedef struct {
 void mb_origin_set(mb_origin *o); /* to the exchange in progress */
 void mb_origin_line(const mb_origin *o, char *to, size_t cap);
 size_t mb_request_id(char *to, size_t cap); /* needs room for 80 bytes; returns the length */
+
+/* --- core_fork.c ---------------------------------------------------------- */
+
+void mb_own_begin(void); /* in the fork server, before the script runs */
+pid_t mb_own_fork(void); /* forks a worker: fork() for a process of our own */
 
 /* --- core_files.c -------------------------------------------------------- */
 

@@ -53,7 +53,7 @@ void mb_files_note(const char *path)
 	if (notes.len + (size_t)len + 1 > MB_MSG_MAX || mb_buf_add(&notes, note, (size_t)len + 1))
 		return;
 	count++;
-	if (mb_role == MB_ROLE_WORKER)
+	if (mb_role == MB_ROLE_WORKER && mb_is_own())
 		mb_message_send(process.control, MB_MSG_FILES, note, (size_t)len + 1);
 }
 

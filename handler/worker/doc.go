@@ -20,15 +20,15 @@
 // includes the headers of lower layers only. From bottom to top, and within a layer in reading order:
 //
 //	base      base.c base_lua.c base_message.c
-//	core      core.c core_origin.c core_files.c
+//	core      core.c core_fork.c core_origin.c core_files.c
 //	exchange  exchange_segment.c exchange_response.c exchange_output.c
 //	request   request.c request_fields.c request_params.c request_body.c request_form.c request_form_stream.c
 //	request   request_send.c request_later.c request_errorpage.c
-//	socket    socket.c socket_handover.c socket_file.c socket_readuntil.c socket_close.c socket_background.c
-//	socket    socket_alive.c
+//	socket    socket.c socket_handover.c socket_file.c socket_readuntil.c socket_alive.c socket_close.c
+//	socket    socket_quiet.c socket_background.c
 //	io        io.c io_handle.c io_read.c io_write.c io_connect.c io_exec.c io_poll.c
-//	process   process_fork_server.c process_state.c process_traceback.c process_watch.c process_listen.c
-//	process   process_http_options.c process_http_text.c
+//	process   process_fork_server.c process_state.c process_compiler.c process_random.c process_traceback.c
+//	process   process_watch.c process_listen.c process_http_options.c process_http_text.c
 //	worker    worker.c worker_claim.c worker_exchange.c worker_rawhttp.c worker_report.c worker_memory.c
 //	worker    worker_words.c worker_timeout.c worker_trace.c worker_gone.c worker_orders.c
 //

@@ -57,6 +57,11 @@ const char *mb_segment_map(int in, int out)
 	void *b = mmap(NULL, (size_t)so.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, out, 0);
 	if (b == MAP_FAILED)
 		return strerror(errno);
+#ifdef MADV_DONTFORK
+	/* A process that a handler forks does not get the memory at all. */
+	madvise(a, (size_t)si.st_size, MADV_DONTFORK);
+	madvise(b, (size_t)so.st_size, MADV_DONTFORK);
+#endif
 	memcpy(&worker.header, a, sizeof worker.header);
 	const char *e = check_header(&worker.header, (uint64_t)si.st_size, (uint64_t)so.st_size);
 	if (e)

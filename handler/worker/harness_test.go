@@ -248,19 +248,20 @@ func recv(c *net.UnixConn) (typ uint32, body []byte, err error) {
 
 // worker is a worker process and its memory, with one loop unless geometry says otherwise.
 type worker struct {
-	t       testing.TB
-	f       *fork
-	slot    int
-	swapped bool // give it the segments in the wrong order
-	pid     int
-	control *net.UnixConn
-	stderr  *output // its standard error, and what it reports
-	mem     *shm.Memory
-	bell    *shm.Doorbell
-	bells   []*shm.Doorbell
-	queues  []*shm.Queue
-	cell    int // the next one to use
-	failed  string
+	t        testing.TB
+	f        *fork
+	slot     int
+	swapped  bool // give it the segments in the wrong order
+	pid      int
+	control  *net.UnixConn
+	accesses chan []byte // records of requests; nothing else is read while one waits
+	stderr   *output     // its standard error, and what it reports
+	mem      *shm.Memory
+	bell     *shm.Doorbell
+	bells    []*shm.Doorbell
+	queues   []*shm.Queue
+	cell     int // the next one to use
+	failed   string
 
 	mu      sync.Mutex
 	reports []report
@@ -334,7 +335,7 @@ func (w *worker) attach(pool uint32) {
 	send(t, f.control, shm.MsgFork, shm.Bytes(&shm.MsgForkBody{Pool: pool, Slot: uint32(w.slot)}), fds...)
 	stderr.Close()
 	theirs.Close()
-	w.control, w.stderr = ours, collect(r)
+	w.control, w.stderr, w.accesses = ours, collect(r), make(chan []byte)
 	t.Cleanup(w.close)
 	forked := message[shm.MsgForkedBody](t, f.control, shm.MsgForked)
 	if forked.Err != 0 || forked.Pid <= 0 || forked.Pool != pool || int(forked.Slot) != w.slot {
@@ -370,6 +371,12 @@ func (w *worker) listen() {
 			return
 		case typ == shm.MsgReport:
 			w.note(body)
+		case typ == shm.MsgAccess:
+			select {
+			case w.accesses <- body:
+			case <-w.t.Context().Done():
+				return
+			}
 		case typ != shm.MsgFiles:
 			w.t.Errorf("worker: message %d", typ)
 		}

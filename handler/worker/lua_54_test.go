@@ -14,6 +14,7 @@ import (
 const (
 	luaName    = "Lua 5.4."
 	luaModules = "5.4" // in the names of directories
+	luaPackage = "lua5.4"
 )
 
 // What Lua 5.4 has and LuaJIT has not does in a handler what it does elsewhere.

@@ -6,4 +6,5 @@ package worker
 const (
 	luaName    = "LuaJIT 2.1"
 	luaModules = "5.1" // in the names of directories
+	luaPackage = "luajit"
 )

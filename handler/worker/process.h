@@ -14,6 +14,15 @@
 lua_State *mb_state_new(int argc, char **argv);
 int mb_state_run(lua_State *L, int argc, char **argv); /* 0; otherwise the text of the error is on top */
 
+/* --- process_random.c ---------------------------------------------------- */
+
+void mb_random_install(lua_State *L); /* before the script runs; seeds for the first time */
+void mb_random_seed(lua_State *L);
+
+/* --- process_compiler.c -------------------------------------------------- */
+
+void mb_compiler_check(lua_State *L); /* turns LuaJIT's compiler off if it could not work */
+
 /* --- process_traceback.c ------------------------------------------------- */
 
 int mb_traceback(lua_State *L);

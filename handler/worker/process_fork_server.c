@@ -49,28 +49,43 @@ static void open_sigchld_pipe(void)
 	sigaction(SIGCHLD, &a, NULL);
 }
 
+/* Has a worker ended itself because of timeout()? */
+static int ended_late(const siginfo_t *i) { return i->si_code == CLD_EXITED && i->si_status == MB_EXIT_TIMEOUT; }
+
+/* Until a child is reaped, no other process and no other group can have its number. */
+static void reap(const siginfo_t *ended)
+{
+	int status = 0;
+	pid_t pid = ended->si_pid;
+	for (size_t i = 0; i < nliving; i++) {
+		if (living[i] != pid)
+			continue; /* children of the script itself are not reported */
+		living[i] = living[--nliving];
+		if (ended_late(ended))
+			kill(-pid, SIGKILL); /* with what it was waiting for */
+		waitpid(pid, &status, 0);
+		mb_msg_exited m = {.pid = pid, .status = status};
+		mb_message_send(process.control, MB_MSG_EXITED, &m, sizeof m);
+		return;
+	}
+	waitpid(pid, &status, 0);
+}
+
 static void reap_children(void)
 {
 	char b[64];
 	while (read(chld[0], b, sizeof b) > 0)
 		;
-	int status;
-	pid_t pid;
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		for (size_t i = 0; i < nliving; i++) {
-			if (living[i] != pid)
-				continue; /* children of the script itself are not reported */
-			living[i] = living[--nliving];
-			mb_msg_exited m = {.pid = pid, .status = status};
-			mb_message_send(process.control, MB_MSG_EXITED, &m, sizeof m);
-			break;
-		}
-	}
+	siginfo_t ended;
+	while (ended.si_pid = 0, waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && ended.si_pid > 0)
+		reap(&ended);
 }
 
-/* Called in the child. It only does what cannot wait for the Go runtime. */
+/* Called in the child. It only does what cannot wait for the Go runtime. A worker has a group
+ * of processes of its own: what a handler starts may signal its group without hitting others. */
 static void become_worker(const mb_msg_fork *f, int *fds, int nfds)
 {
+	setpgid(0, 0);
 	signal(SIGCHLD, SIG_DFL);
 	close(process.control);
 	close(chld[0]);
@@ -123,14 +138,16 @@ static int do_fork(const mb_msg *m, const uint8_t *payload, int *fds, int nfds)
 			r.err = ENOMEM;
 		} else if (f.pool < mb_pools() && nfds >= 6) {
 			fflush(NULL); /* otherwise the child would write the same bytes again */
-			pid_t pid = fork();
+			pid_t pid = mb_own_fork();
 			if (pid == 0) {
 				become_worker(&f, fds, nfds);
 				return 1;
 			}
 			r.err = pid < 0 ? errno : 0;
-			if (pid > 0)
+			if (pid > 0) {
+				setpgid(pid, pid); /* the child does it too: the group exists in any case */
 				living[nliving++] = r.pid = pid;
+			}
 		}
 	}
 	mb_close_all(fds, nfds);
@@ -144,10 +161,15 @@ static void do_kill(const mb_msg *m, const uint8_t *payload)
 	if (m->len != sizeof k)
 		return;
 	memcpy(&k, payload, sizeof k);
-	/* The child has not been reaped, so no other process can have its pid. */
-	for (size_t i = 0; i < nliving; i++)
-		if (living[i] == k.pid)
+	/* The child has not been reaped, so no other process can have its pid. It may have left
+	 * its group. */
+	for (size_t i = 0; i < nliving; i++) {
+		if (living[i] != k.pid && living[i] != -k.pid)
+			continue;
+		if (k.pid < 0)
 			kill(k.pid, k.sig);
+		kill(living[i], k.sig);
+	}
 }
 
 /* Returns 1 in a new worker, never in the fork server. */
@@ -187,10 +209,13 @@ static void fork_server(int argc, char **argv)
 	fcntl(process.control, F_SETFD, FD_CLOEXEC);
 	signal(SIGPIPE, SIG_IGN);
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	mb_own_begin();
 	lua_State *L = process.L = mb_state_new(argc, argv);
 	if (!L)
 		fail("not enough memory", 17);
-	if (mb_state_run(L, argc, argv)) {
+	int failed = mb_state_run(L, argc, argv);
+	mb_own_only_after(L, failed);
+	if (failed) {
 		size_t n;
 		const char *s = lua_tolstring(L, -1, &n);
 		fail(s ? s : "unknown error", s ? n : 13);
@@ -202,7 +227,8 @@ static void fork_server(int argc, char **argv)
 	fflush(NULL);
 	open_sigchld_pipe();
 	mb_files_report();
-	mb_message_send(process.control, MB_MSG_READY, NULL, 0);
+	const char *warning = process.warning ? process.warning : "";
+	mb_message_send(process.control, MB_MSG_READY, warning, strlen(warning));
 	serve_messages();
 }
 

@@ -268,6 +268,7 @@ static mb_connect keep_own(lua_State *L, int t)
 
 int mb_listen(lua_State *L)
 {
+	mb_own_only();
 	if (process.script_ended)
 		return luaL_error(L, "listen() must be called by the script itself, not from a handler");
 	if (!lua_istable(L, 1))

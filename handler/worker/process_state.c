@@ -171,6 +171,8 @@ lua_State *mb_state_new(int argc, char **argv)
 		return NULL;
 	lua_atpanic(L, on_panic);
 	luaL_openlibs(L);
+	mb_compiler_check(L);
+	mb_random_install(L);
 	lua_getglobal(L, "debug");
 	lua_getfield(L, -1, "traceback");
 	lua_pushcclosure(L, mb_traceback, 1);

@@ -55,6 +55,7 @@ static int find_name(const char *s)
  * address identifies it. */
 void mb_request_check(lua_State *L, int i)
 {
+	mb_own_only();
 	const void **r = lua_touserdata(L, i);
 	if (__builtin_expect(r && r == exchange.request, 1))
 		return;
@@ -231,6 +232,7 @@ static int request_tostring(lua_State *L)
 /* The manual writes it with a dot, so it must work without an argument. */
 static int defer_reading(lua_State *L)
 {
+	mb_own_only();
 	if (lua_gettop(L) > 0)
 		mb_request_check(L, 1);
 	else if (!exchange.active)

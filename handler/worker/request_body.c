@@ -237,6 +237,7 @@ static int stream_body(lua_State *L, const char *name)
 		lua_pushlstring(L, (const char *)p, n);
 		mb_body_consume(L, n);
 		lua_call(L, 1, 0);
+		mb_own_only();
 	}
 	return 0;
 }

@@ -154,6 +154,7 @@ void mb_form_stream_call(lua_State *L, int nargs)
 	int failed_at = lua_gettop(L) - nargs - 1;
 	exchange.in_stream_handler = 1;
 	int failed = lua_pcall(L, nargs, 0, failed_at);
+	mb_own_only_after(L, failed);
 	exchange.in_stream_handler = 0;
 	if (failed)
 		lua_error(L);

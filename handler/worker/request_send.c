@@ -105,7 +105,8 @@ int mb_send_data(lua_State *L)
 			s = mb_tostring(L, i, &n);
 		all += n;
 	}
-	/* A __tostring may have changed the response. */
+	/* A __tostring may have changed the response, or have forked. */
+	mb_own_only();
 	if ((response.state != MB_RESPONSE_STATUS && response.state != MB_RESPONSE_BODY) || response.interim)
 		return misuse(L, "send_data");
 	check_length(L, all);

@@ -8,6 +8,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdio_ext.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -32,6 +34,7 @@ static uint64_t serial(void) { return worker.out_slot->finished; }
 
 static mb_socket *check_socket(lua_State *L, int i)
 {
+	mb_own_only();
 	mb_socket *s = lua_touserdata(L, i);
 	if (s && s == current)
 		return s;
@@ -107,14 +110,26 @@ static int call_handle(lua_State *L, int handle_ref, const char *name)
 static int socket_flush(lua_State *L) { return call_handle(L, out_ref, "flush"); }
 static int socket_lines(lua_State *L) { return call_handle(L, in_ref, "lines"); }
 
+/* n results of reading are on top. If the input was ended from here, a message that broke off
+ * must not look complete. */
+static int check_end(lua_State *L, int n)
+{
+	FILE *f = current ? mb_file_stdio(current->in) : NULL;
+	if (!mb_quiet_ended() || !f || !feof(f))
+		return n;
+	lua_pushnil(L);
+	lua_pushliteral(L, "the server is stopping");
+	return 2;
+}
+
 static int socket_read(lua_State *L)
 {
 	if (check_raw(L, "read")->fd >= 0)
 		check_formats(L);
-	return call_handle(L, in_ref, "read");
+	return check_end(L, call_handle(L, in_ref, "read"));
 }
 
-static int socket_readuntil(lua_State *L) { return call_handle(L, in_ref, "readuntil"); }
+static int socket_readuntil(lua_State *L) { return check_end(L, call_handle(L, in_ref, "readuntil")); }
 
 static int socket_write(lua_State *L)
 {
@@ -315,6 +330,7 @@ int mb_socket_run(lua_State *L)
 		return 1;
 	}
 	open_handles(L, s, fd);
+	mb_quiet_watch(fd);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, c->ref);
 	lua_pushvalue(L, -2);
 	lua_call(L, 1, 1);
@@ -338,12 +354,21 @@ void mb_socket_after_exchange(int failed)
 	}
 }
 
+/* What the handler has written and not sent belongs to the worker. A child of its own that
+ * ends with exit() must not send it a second time. */
+static void in_child(void)
+{
+	if (current && mb_file_stdio(current->out))
+		__fpurge(mb_file_stdio(current->out));
+}
+
 void mb_socket_install(lua_State *L)
 {
 	static const luaL_Reg methods[] = {{"alive", socket_alive}, {"cancel", socket_cancel}, {"close", socket_close},
 		{"flush", socket_flush}, {"lines", socket_lines}, {"read", socket_read},
 		{"readuntil", socket_readuntil}, {"write", socket_write}, {NULL, NULL}};
 	int *const refs[] = {&object_ref, &in_ref, &out_ref};
+	pthread_atfork(NULL, NULL, in_child);
 	for (size_t i = 0; i < sizeof refs / sizeof *refs; i++) {
 		lua_pushboolean(L, 0);
 		*refs[i] = luaL_ref(L, LUA_REGISTRYINDEX);

@@ -73,6 +73,13 @@ int mb_send_until(int fd, const char *p, size_t n, double deadline); /* 0, or -1
 void mb_socket_half_close(void); /* after a handle was closed: sends FIN if it was the output */
 void mb_socket_abort(mb_socket *s); /* async-signal-safe: reset when the process ends */
 
+/* --- socket_quiet.c ---------------------------------------------------------------------- */
+
+void mb_quiet_open(void);      /* when the worker starts, on the thread that runs Lua */
+void mb_quiet_watch(int fd);   /* -1: none */
+void mb_quiet_order(void);     /* from another thread */
+int mb_quiet_ended(void);      /* the input of the connection was ended by an order */
+
 /* --- socket_background.c --------------------------------------------------------------- */
 
 /* Sends bytes, then ends and closes the connection. -1: the caller must do that. */

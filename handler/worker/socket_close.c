@@ -50,6 +50,7 @@ void mb_socket_cancel(mb_socket *s)
 		return;
 	int fd = s->fd;
 	s->fd = -1;
+	mb_quiet_watch(-1);
 	set_reset(fd, 1);
 	close_handles(s);
 	close(fd);
@@ -60,6 +61,7 @@ void mb_socket_half_close(void)
 	mb_socket *s = mb_socket_current();
 	if (!s || s->fd < 0 || s->half_closed || mb_file_stdio(s->out))
 		return;
+	mb_own_only();
 	s->half_closed = 1;
 	shutdown(s->fd, SHUT_WR);
 }
@@ -198,6 +200,7 @@ int mb_socket_close(mb_socket *s, double timeout)
 {
 	if (s->fd < 0)
 		return 0;
+	mb_quiet_watch(-1);
 	double deadline = timeout > 0 ? mb_now() + timeout : 0;
 	FILE *out = mb_file_stdio(s->out);
 	int r = 0;

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -13,8 +14,11 @@ enum { NOT_ASKED = -1, ASKED = -2 }; /* otherwise the descriptor */
 static int offered = NOT_ASKED;
 static int bell[2] = {-1, -1}; /* the other thread wakes this one with it */
 
+static void in_child(void) { mb_close_all(bell, 2); } /* of a fork by a handler */
+
 void mb_handover_open(void)
 {
+	pthread_atfork(NULL, NULL, in_child);
 	if (pipe(bell)) {
 		mb_log("worker: pipe", strerror(errno), strlen(strerror(errno)));
 		_exit(4);

@@ -19,6 +19,7 @@ static int call_hook(lua_State *L, int ref)
 	lua_rawgeti(L, LUA_REGISTRYINDEX, ref);
 	memory.armed = 1;
 	int failed = lua_pcall(L, 0, 0, 1);
+	mb_own_only_after(L, failed);
 	memory.armed = 0;
 	return failed;
 }
@@ -91,8 +92,10 @@ int mb_worker_run(void)
 	crash_plainly();
 	mb_timeout_begin();
 	mb_handover_open();
+	mb_quiet_open();
 	lua_State *L = process.L;
 	const mb_pool *p = mb_pool_at(worker.pool);
+	mb_random_seed(L);
 	if (!p || prepare(L, p))
 		return 1;
 	mb_exchange_prepare_stack(L);

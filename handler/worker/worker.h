@@ -8,8 +8,6 @@
  * which runs on the same CPU, often has the next batch ready by then, and need not ring. */
 #define MB_YIELDS 2
 
-#define MB_EXIT_TIMEOUT 124 /* like timeout(1) */
-
 #pragma GCC visibility push(hidden)
 
 /* --- worker.c ----------------------------------------------------------- */

@@ -78,6 +78,7 @@ int mb_exchange_serve(lua_State *L)
 	lua_pushvalue(L, 1);
 	lua_pushvalue(L, -2);
 	lua_call(L, 1, 1);
+	mb_own_only();
 	if (response.state != MB_RESPONSE_DONE)
 		mb_response_finish(L);
 	return 1;
@@ -304,6 +305,7 @@ static int run_handler(lua_State *L)
 	}
 	memory.armed = 1;
 	int failed = lua_pcall(L, 0, 1, AT_TRACEBACK);
+	mb_own_only_after(L, failed);
 	memory.armed = 0;
 	if (failed == LUA_ERRMEM && !memory.failed)
 		memory.failed = 1;

@@ -32,7 +32,7 @@ static void raise_gone(lua_State *L, lua_Debug *ar)
 	lua_sethook(process.L, before.f, before.mask, before.count);
 	if (L != process.L)
 		lua_sethook(L, before.f, before.mask, before.count);
-	if (memory.armed && !exchange.cancelled && mb_gone_applies())
+	if (mb_is_own() && memory.armed && !exchange.cancelled && mb_gone_applies())
 		mb_raise_cancelled(L);
 }
 

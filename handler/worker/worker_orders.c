@@ -21,5 +21,7 @@ void mb_take_orders(int fd)
 			mb_trace_wanted();
 		if (memchr(b, MB_CTL_CLIENT_GONE, (size_t)k))
 			mb_gone_wanted();
+		if (memchr(b, MB_CTL_END_INPUT, (size_t)k))
+			mb_quiet_order();
 	}
 }

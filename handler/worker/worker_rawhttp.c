@@ -72,6 +72,7 @@ static uint32_t run_exchange(lua_State *L)
 	lua_pushvalue(L, AT_SERVE);
 	lua_pushvalue(L, AT_CALLBACK);
 	int failed = lua_pcall(L, 1, 1, AT_TRACEBACK);
+	mb_own_only_after(L, failed);
 	mb_timeout_restore(&before);
 	if (failed) {
 		const mb_pool *p = mb_pool_at(worker.pool);
@@ -154,6 +155,7 @@ static int open_conn(const mb_socket *s, const mb_http_options *o)
 	c.early_len = early;
 	mbConnOpen(&c);
 	mb_stdio_skip(in, early);
+	mb_quiet_watch(-1); /* the connection knows by itself when it is idle */
 	return 0;
 }
 

@@ -85,6 +85,8 @@ static void on_alarm(int sig)
 		errno = e;
 		return;
 	}
+	if (!mb_is_own())
+		_exit(MB_EXIT_TIMEOUT); /* in a process that a handler has forked */
 	const mb_last_words *gone = mb_gone_end();
 	if (gone)
 		end_worker(gone);
@@ -97,8 +99,12 @@ static void on_alarm(int sig)
 	errno = e;
 }
 
+/* In a process that a handler forks, SIGALRM means what it means elsewhere. */
+static void in_child(void) { signal(SIGALRM, SIG_DFL); }
+
 void mb_timeout_begin(void)
 {
+	pthread_atfork(NULL, NULL, in_child);
 	main_thread = pthread_self();
 	/* Every thread has Go's signal stack by now, which is large enough. */
 	struct sigaction a = {.sa_handler = on_alarm, .sa_flags = SA_ONSTACK | SA_RESTART};
@@ -205,6 +211,7 @@ static int limited_call(lua_State *L, double seconds)
 	limit = seconds > 0 ? mb_now() + seconds : 0;
 	set_timer();
 	int failed = lua_pcall(L, lua_gettop(L) - 2, LUA_MULTRET, 0);
+	mb_own_only_after(L, failed);
 	limit = limit_before;
 	outer = outer_before;
 	memcpy(where, where_before, sizeof where);
@@ -214,6 +221,7 @@ static int limited_call(lua_State *L, double seconds)
 
 int mb_timeout(lua_State *L)
 {
+	mb_own_only();
 	if (mb_role != MB_ROLE_WORKER)
 		return luaL_error(L, "timeout: only prepare, connect and finish handlers can set it");
 	int n = lua_gettop(L);

@@ -15,8 +15,8 @@ static void log_traceback(lua_State *L, lua_Debug *ar)
 {
 	(void)ar;
 	lua_sethook(L, NULL, 0, 0);
-	if (!exchange.active)
-		return; /* the exchange has ended */
+	if (!exchange.active || !mb_is_own())
+		return; /* the exchange has ended, or a handler has forked this process */
 	int armed = memory.armed;
 	memory.armed = 0;
 	static const char text[] = "request_timeout: still running, ending the worker";

@@ -1,0 +1,22 @@
+package pool
+
+import (
+	"strings"
+	"testing"
+)
+
+// What a fork server has to say about the machine is logged once in a process.
+func TestWarnsOnce(t *testing.T) {
+	warned.Clear()
+	for i, c := range []struct {
+		word string
+		want int
+	}{{"odd", 1}, {"odd", 0}, {"odder", 1}} {
+		t.Run(c.word, func(t *testing.T) {
+			r := start(t, setup{script: "warn " + c.word})
+			if n := strings.Count(r.log.String(), "level=WARN msg=\"the machine is odd"); n != c.want {
+				t.Errorf("start %d: %d warnings, want %d", i, n, c.want)
+			}
+		})
+	}
+}

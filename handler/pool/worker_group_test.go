@@ -1,0 +1,97 @@
+package pool
+
+import (
+	"context"
+	"strconv"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// spawn has a worker start a process that lives on.
+func (r *rig) spawn() (pid int) {
+	r.t.Helper()
+	pid, err := strconv.Atoi(r.get("spawn").out)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { unix.Kill(pid, unix.SIGKILL) })
+	return pid
+}
+
+// ended reports whether a process that is not our child has ended.
+func ended(pid int) bool { return unix.Kill(pid, 0) != nil || zombie(pid) }
+
+// What a worker has started dies with it when it is killed, whichever way the signal takes.
+func TestGroupDiesWithOverdueWorker(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		way  func(*Worker)
+	}{
+		{"to the group of a handle", func(*Worker) {}},
+		{"by number, before Linux 6.9", func(*Worker) { setProcessGroupFlag(t, 1<<20) }},
+		{"through the fork server", func(w *Worker) {
+			w.proc.close()
+			w.proc = openProcess(-1)
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := start(t, setup{options: [][3]any{{0, "min_fork", 1}, {0, "max_fork", 1}, {0, "request_timeout", 0.05}}})
+			r.ready(1)
+			pid := r.spawn()
+			r.p.mu.Lock()
+			for w := range r.p.workers() {
+				c.way(w)
+			}
+			r.p.mu.Unlock()
+			wantStatus(t, r.get("sleep?3600000"), 504)
+			eventually(t, "the process is killed", func() bool { return ended(pid) })
+			r.quiet()
+		})
+	}
+}
+
+// What it has started lives on when it ends in the regular way, and when it has closed its control socket and is only waited
+// for.
+func TestGroupOutlivesRegularEnd(t *testing.T) {
+	r := start(t, setup{options: [][3]any{{0, "min_fork", 1}, {0, "max_fork", 1}}})
+	r.ready(1)
+	first := r.spawn()
+	wantOut(t, r.get("retire"), "last")
+	r.log.await(t, "worker ended")
+	second := r.spawn()
+	if err := r.stop(testPatience); err != nil {
+		t.Error(err)
+	}
+	if ended(first) || ended(second) {
+		t.Error("a process has ended with its worker")
+	}
+}
+
+func TestGroupOutlivesHungUpWorker(t *testing.T) {
+	r := start(t, setup{options: [][3]any{{0, "min_fork", 1}, {0, "max_fork", 1}}})
+	r.ready(1)
+	pid := r.spawn()
+	wantStatus(t, r.get("hang-up"), 502)
+	if ended(pid) {
+		t.Error("a process has ended with its worker")
+	}
+	r.quiet()
+}
+
+// A stop that takes too long kills what the workers have started, too.
+func TestGroupDiesAtStop(t *testing.T) {
+	r := start(t, setup{options: [][3]any{{0, "min_fork", 1}, {0, "max_fork", 1}}})
+	r.ready(1)
+	pid := r.spawn()
+	q := r.send(&request{target: "sleep?3600000"})
+	r.working()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+	defer cancel()
+	if err := r.h.Stop(ctx); err == nil {
+		t.Error("Stop has killed nobody")
+	}
+	q.wait()
+	eventually(t, "the process is killed", func() bool { return ended(pid) })
+}
