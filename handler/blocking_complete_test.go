@@ -156,7 +156,7 @@ func TestBlockingHeadWrites(t *testing.T) {
 	}
 }
 
-// A failure after the response is logged, and is nobody else's business.
+// A failure after the response is logged. The connection does not notice.
 func TestBlockingCompleteFails(t *testing.T) {
 	for _, released := range []bool{false, true} {
 		var log logLines

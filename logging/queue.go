@@ -91,36 +91,58 @@ func (q *Queue) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Append has record append records to the buffer of a lane. It returns false if they find no room. Nothing blocks but
-// other calls for the same lane.
+// Append has record append records to the buffer of a lane. It returns false if they find no room; then they are lost.
+// Nothing blocks but other calls for the same lane.
 func (q *Queue) Append(n int, record func(b []byte) []byte) bool {
 	l := &q.lanes[n]
 	l.mu.Lock()
+	refused, ok := q.put(l, record)
+	lost := Lines(refused) // before others overwrite it
+	l.mu.Unlock()
+	if !ok {
+		q.loseFrom(l, lost)
+	}
+	return ok
+}
+
+// Offer is Write for a caller that counts by itself what is lost: p is not, if there is no room for it.
+func (q *Queue) Offer(p []byte) bool {
+	l := &q.lanes[0]
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, ok := q.put(l, func(b []byte) []byte { return append(b, p...) })
+	return ok
+}
+
+// Lose counts records that were not put into the queue.
+func (q *Queue) Lose(n int) { q.loseFrom(&q.lanes[0], n) }
+
+// put appends records to a lane. If there is no room, it returns them instead, for as long as the lane is locked. Under l.mu.
+func (q *Queue) put(l *lane, record func(b []byte) []byte) (refused []byte, ok bool) {
 	before := len(l.records)
 	l.records = record(l.records)
 	after := len(l.records)
-	lost := 0
-	if after > q.o.Bytes {
-		lost = lines(l.records[before:])
-		l.lost += lost
-		l.records = l.records[:before]
-	}
-	l.mu.Unlock()
 	switch {
-	case lost > 0:
-		q.lose(lost, nil)
-		signal(q.wake) // the lane may be empty: the record was longer than its room
-		return false
+	case after > q.o.Bytes:
+		refused = l.records[before:]
+		l.records = l.records[:before]
+		return refused, false
 	case before == 0:
 		signal(q.wake)
 	case before < q.o.Bytes/2 && after >= q.o.Bytes/2:
 		signal(q.hurry)
 	}
-	return true
+	return nil, true
 }
 
-// Lose counts records that were lost before they came here.
-func (q *Queue) Lose(n int) { q.lose(n, nil) }
+// loseFrom counts records that found no room in a lane.
+func (q *Queue) loseFrom(l *lane, n int) {
+	l.mu.Lock()
+	l.lost += n
+	l.mu.Unlock()
+	q.lose(n, nil)
+	signal(q.wake) // the lane may be empty: the record was longer than its room
+}
 
 // signal sends on a channel with a buffer of one; a pending signal is enough.
 func signal(c chan struct{}) {
@@ -130,8 +152,8 @@ func signal(c chan struct{}) {
 	}
 }
 
-// lines is how many records b has, the last of which may be incomplete.
-func lines(b []byte) int {
+// Lines is how many lines b has, the last of which may be incomplete.
+func Lines(b []byte) int {
 	n := bytes.Count(b, lineBreak)
 	if len(b) > 0 && b[len(b)-1] != '\n' {
 		n++

@@ -62,7 +62,7 @@ func (q *Queue) write(records []byte) {
 	if err == nil {
 		return
 	}
-	lost := lines(records[min(max(n, 0), len(records)):])
+	lost := Lines(records[min(max(n, 0), len(records)):])
 	q.missing += lost
 	q.refusal = err
 	q.lose(lost, err)

@@ -124,8 +124,15 @@ func (f *sockFile) isAt(path string) bool {
 }
 
 // InPlace reports whether peers find the listener at the address that was given: the file of a Unix socket may have been
-// removed, or the path may lead elsewhere by now.
-func (ln *Listener) InPlace() bool { return ln.sockFile == nil || ln.sockFile.isAt(ln.sockFile.asked) }
+// removed, or the path may lead elsewhere by now. If the process is not permitted to look, the answer is yes.
+func (ln *Listener) InPlace() bool {
+	f := ln.sockFile
+	if f == nil || f.isAt(f.asked) {
+		return true
+	}
+	_, err := os.Lstat(f.asked)
+	return errors.Is(err, fs.ErrPermission)
+}
 
 // causeOf removes the path from an error that will be shown after it.
 func causeOf(err error) error {

@@ -31,17 +31,20 @@ type accessLog struct {
 	lanes  int
 }
 
-// openAccessLog opens the access log. name is not empty; "-" is standard output.
-func openAccessLog(name string, format accessFormat, loops int, log *slog.Logger) (*accessLog, error) {
+// openAccessLog opens the access log. name is not empty; "-" is standard output. The file is not locked: a process that takes
+// over from this one writes to it at the same time. Both write whole lines. inherited is the file of the process that we
+// take over from, or nil.
+func openAccessLog(o *options, log *slog.Logger, open func(string) (*os.File, error), inherited *os.File) (*accessLog, error) {
+	loops := o.loops
 	if loops == 0 {
 		loops = engine.DefaultLoops()
 	}
-	l := &accessLog{format: format, log: log, zone: time.Local, lanes: loops}
-	if name == "-" {
+	l := &accessLog{format: o.accessFormat, log: log, zone: time.Local, lanes: loops}
+	if o.accessLog == "-" {
 		l.file = &logFile{f: os.Stdout}
 	} else {
-		l.file = &logFile{what: "access log", name: name, open: openAccessFile}
-		if err := l.file.openFirst(); err != nil {
+		var err error
+		if l.file, err = newLogFile("access log", o.accessLog, false, open, inherited); err != nil {
 			return nil, err
 		}
 	}
@@ -51,10 +54,6 @@ func openAccessLog(name string, format accessFormat, loops int, log *slog.Logger
 	})
 	return l, nil
 }
-
-// openAccessFile opens the file without locking it: a process that takes over from this one writes to it at the same time.
-// Both write whole lines.
-func openAccessFile(name string) (*os.File, error) { return openForWriting(name, os.O_APPEND) }
 
 // record implements engine.Options.AccessLog.
 func (l *accessLog) record(a *engine.Access) {

@@ -98,7 +98,7 @@ func (s *server) openAddress(w *wanted, spec *listen.Listener) (*address, error)
 			o.Beside = append(o.Beside, a.ln)
 		}
 	}
-	ln, err := s.engine.Open(w.network, w.address, o)
+	ln, err := s.openListener(w, o)
 	if err != nil {
 		return nil, err
 	}

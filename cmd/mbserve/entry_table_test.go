@@ -117,8 +117,10 @@ var proofs = []proof{
 	{"The response: request:send_header(key, value)", tests(shown, "main.TestResponseHead", "worker.TestResponse", "worker.TestMisuse")},
 	{"The response: request:finish_headers()", tests(shown, "worker.TestResponse", "worker.TestMisuse")},
 	{"The response: request:send_data(...)", tests(shown, "main.TestDownload", "main.TestEarlyOutput", "worker.TestResponse", "worker.TestMisuse")},
-	{"The response: request:flush()", tests(shown, "main.TestEarlyOutput", "worker.TestStreamOut", "worker.TestAfterFinish")},
-	{"The response: request:finish()", tests(shown, "worker.TestResponse", "worker.TestMisuse", "worker.TestAfterFinish")},
+	{"The response: request:flush()", tests(shown, "main.TestEarlyOutput", "worker.TestStreamOut", "worker.TestAfterFinish", "worker.TestComplete",
+		"worker.TestCompleteAndGone")},
+	{"The response: request:finish()", tests(shown, "main.TestWorkAfterFinish", "main.TestDeathAfterFinish", "main.TestBodyAfterFinish",
+		"worker.TestResponse", "worker.TestMisuse", "worker.TestAfterFinish", "worker.TestComplete")},
 
 	{"Errors that the server answers: 400", tests(shown, "main.TestLimitsForClients/not a request", "main.TestLimitsForClients/no host",
 		"main.TestLimitsForClients/two framings", "engine.TestConformance")},

@@ -46,6 +46,7 @@ func (s *server) load(ctx context.Context) (g *generation, err error) {
 		NoPairing:  s.o.noPairing,
 		Intervals:  s.intervals,
 		Credential: s.credential,
+		Env:        s.o.privileges.environment(),
 		Files:      s.files.listener(g.number),
 		ErrorPages: s.o.dev,
 	}

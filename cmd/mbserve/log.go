@@ -99,10 +99,10 @@ func warnLost(log *slog.Logger, what string, lost int, err error) {
 }
 
 // openServerLog opens the log specified on the command line. file is nil if the log is not a file.
-func openServerLog(o *options, stderr io.Writer, inherited *os.File) (log *slog.Logger, queue *logging.Queue, file *logFile, err error) {
+func openServerLog(o *options, stderr io.Writer, open func(string) (*os.File, error), inherited *os.File) (log *slog.Logger, queue *logging.Queue, file *logFile, err error) {
 	switch {
 	case o.logFile != "":
-		if file, err = openLogFile(o.logFile, inherited); err != nil {
+		if file, err = newLogFile("log file", o.logFile, true, open, inherited); err != nil {
 			return nil, nil, nil, err
 		}
 		log, queue = queuedLogger(eachRecord{file}, lineHandler(o.logFormat, o.debug, false))

@@ -21,6 +21,7 @@ type logFile struct {
 	what string // for messages, such as "log file"
 	name string // empty: cannot be reopened
 	open func(name string) (*os.File, error)
+	lock bool // it must not belong to another server
 
 	mu sync.Mutex // not held while the file is used: that may block
 	f  *os.File
@@ -32,52 +33,37 @@ type logFile struct {
 	torn bool     // the last line in it is incomplete: the disk was full
 }
 
-// openLogFile opens and locks the file. inherited is the file locked by the process that we take over from, or nil.
-func openLogFile(name string, inherited *os.File) (*logFile, error) {
-	l := &logFile{what: "log file", name: name, open: openLog, f: inherited}
+// newLogFile opens a file with open. inherited is the file of the process that we take over from, or nil.
+func newLogFile(what, name string, lock bool, open func(string) (*os.File, error), inherited *os.File) (*logFile, error) {
+	l := &logFile{what: what, name: name, open: open, lock: lock, f: inherited}
 	if inherited != nil {
 		return l, nil
 	}
-	return l, l.openFirst()
-}
-
-func openLog(name string) (*os.File, error) { return openLocked(name, os.O_APPEND) }
-
-// openFirst opens the file for the first time.
-func (l *logFile) openFirst() (err error) {
-	if l.f, err = l.open(l.name); err != nil {
-		return fmt.Errorf("%s %s: %w", l.what, l.name, err)
+	var err error
+	if l.f, err = open(name); err == nil && lock {
+		err = lockFile(l.f)
 	}
-	return nil
-}
-
-// openLocked opens name for writing and locks it until it is closed. A device or pipe is not locked: several servers
-// may use it.
-func openLocked(name string, flag int) (*os.File, error) {
-	f, err := openForWriting(name, flag)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s %s: %w", what, name, err)
 	}
-	if info, err := f.Stat(); err == nil && !info.Mode().IsRegular() {
-		return f, nil
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, errLocked
-		}
-		return nil, err
-	}
-	return f, nil
+	return l, nil
 }
 
-func openForWriting(name string, flag int) (*os.File, error) {
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|flag, 0o644)
-	var perr *os.PathError
-	if errors.As(err, &perr) {
-		err = perr.Err
+// lockFile locks a file until it is closed, and closes it if that fails. A device or pipe is not locked: several servers may
+// use it.
+func lockFile(f *os.File) error {
+	if info, err := f.Stat(); err == nil && !info.Mode().IsRegular() {
+		return nil
 	}
-	return f, err
+	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if err == nil {
+		return nil
+	}
+	f.Close()
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return errLocked
+	}
+	return err
 }
 
 // file returns the current file.
@@ -112,7 +98,7 @@ func (l *logFile) writeTo(f *os.File, p []byte) (n int, err error) {
 		l.torn = false
 	}
 	n, err = f.Write(p)
-	l.torn = n > 0 && p[n-1] != '\n'
+	l.torn = err != nil && n > 0 && p[n-1] != '\n'
 	return n, err
 }
 
@@ -145,6 +131,14 @@ func (l *logFile) reopenNow() error {
 		return nil
 	}
 	f, err := l.open(l.name)
+	if err == nil {
+		if now, errNow = f.Stat(); errOld == nil && errNow == nil && os.SameFile(old, now) {
+			return f.Close() // we could not see that before
+		}
+		if l.lock {
+			err = lockFile(f)
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", l.what, l.name, err)
 	}

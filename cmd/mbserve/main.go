@@ -30,6 +30,9 @@ const (
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 func run(args []string, stdout, stderr io.Writer) int {
+	if isRootFiles() {
+		return runRootFiles(args)
+	}
 	o, err := parseOptions(args)
 	switch {
 	case errors.Is(err, pflag.ErrHelp):

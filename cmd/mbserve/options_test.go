@@ -256,7 +256,7 @@ func TestLogFile(t *testing.T) {
 func TestLogDevice(t *testing.T) {
 	t.Parallel()
 	for range 2 {
-		f, err := openLogFile(os.DevNull, nil)
+		f, err := newLogFile("log file", os.DevNull, true, plain, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,36 +4,77 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 )
 
 // pidFile is a file with our process id, locked while we run.
 type pidFile struct {
-	name string
+	path string // without links, which may lead elsewhere later
 	f    *os.File
 }
 
 // writePidFile locks and writes the file. inherited is the file locked by the process that we take over from, or nil.
-func writePidFile(name string, inherited *os.File) (*pidFile, error) {
-	f := inherited
-	var err error
-	if f == nil {
-		f, err = openLocked(name, 0)
-	}
-	if err == nil {
-		if info, errStat := f.Stat(); errStat == nil && !info.Mode().IsRegular() {
-			err = errors.New("is not a regular file") // it would be removed at exit
-		} else if inherited == nil {
-			err = writePid(f)
-		}
-		if err != nil {
-			f.Close()
-		}
-	}
+func writePidFile(name string, open func(string) (*os.File, error), inherited *os.File) (*pidFile, error) {
+	p := &pidFile{path: withoutLinks(name), f: inherited}
+	err := p.open(name, open)
 	if err != nil {
 		return nil, fmt.Errorf("pid file %s: %w", name, err)
 	}
-	return &pidFile{name, f}, nil
+	return p, nil
+}
+
+func (p *pidFile) open(name string, open func(string) (*os.File, error)) (err error) {
+	if p.f != nil {
+		p.path = pathOf(p.f, p.path)
+		return nil
+	}
+	if p.f, err = open(name); err != nil {
+		return err
+	}
+	if info, errStat := p.f.Stat(); errStat == nil && !info.Mode().IsRegular() {
+		p.f.Close()
+		return errors.New("is not a regular file") // it would be removed at exit
+	}
+	if err = lockFile(p.f); err != nil {
+		return err
+	}
+	if err = writePid(p.f); err != nil {
+		p.f.Close()
+	}
+	return err
+}
+
+// withoutLinks returns the absolute path of a file without links in that of its directory.
+func withoutLinks(name string) string {
+	dir, err := filepath.EvalSymlinks(filepath.Dir(name))
+	if err == nil {
+		dir, err = filepath.Abs(dir)
+	}
+	if err == nil { // Abs may use PWD
+		dir, err = filepath.EvalSymlinks(dir)
+	}
+	if err != nil {
+		return name
+	}
+	return filepath.Join(dir, filepath.Base(name))
+}
+
+// pathOf returns the path of an open file that another process has opened, if the system knows it, or else the given one.
+func pathOf(f *os.File, otherwise string) string {
+	path, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", f.Fd()))
+	if err != nil || !isFile(path, f) {
+		return otherwise
+	}
+	return path
+}
+
+// isFile reports whether a path leads to an open file.
+func isFile(path string, f *os.File) bool {
+	at, errAt := os.Lstat(path)
+	is, err := f.Stat()
+	return errAt == nil && err == nil && os.SameFile(at, is)
 }
 
 // writePid writes our process id to the file, which may contain another one. A concurrent reader never finds it empty:
@@ -73,13 +114,21 @@ func (p *pidFile) takeOver() error {
 	return writePid(p.f)
 }
 
-// remove removes the file, or empties it if we no longer have permission to remove it.
-func (p *pidFile) remove() {
+// remove removes the file, or empties it if neither we nor the root helper may remove it. A file that another server has
+// put in its place stays.
+func (p *pidFile) remove(root *rootFiles) {
 	if p == nil {
 		return
 	}
-	if os.Remove(p.name) != nil {
+	defer p.f.Close()
+	if _, err := os.Lstat(p.path); !isFile(p.path, p.f) && !errors.Is(err, fs.ErrPermission) {
+		return
+	}
+	err := os.Remove(p.path)
+	if errors.Is(err, fs.ErrPermission) && root != nil {
+		_, err = root.ask(rootPid)
+	}
+	if err != nil {
 		p.f.Truncate(0)
 	}
-	p.f.Close()
 }

@@ -14,7 +14,7 @@ func TestPidFileIsTakenOver(t *testing.T) {
 	ours := fmt.Sprint(os.Getpid())
 	for _, other := range []string{"1", "12345678"} {
 		name := filepath.Join(t.TempDir(), "pid")
-		p, err := writePidFile(name, nil)
+		p, err := writePidFile(name, plain, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -53,6 +53,9 @@ func TestPidFileIsTakenOver(t *testing.T) {
 		if text, err := os.ReadFile(name); err != nil || string(text) != ours+"\n" {
 			t.Errorf("%q, %v", text, err)
 		}
-		p.remove()
+		p.remove(nil)
 	}
 }
+
+// plain opens a file as a server does that never was root.
+func plain(path string) (*os.File, error) { return openForWriting(path, 0) }

@@ -6,12 +6,17 @@ import (
 	"os"
 	"os/user"
 	"strconv"
+	"strings"
 	"syscall"
 )
 
 // privileges are the user and groups of the server after its listeners are open, and of the script and its workers from
 // the start.
-type privileges struct{ cred *syscall.Credential }
+type privileges struct {
+	cred *syscall.Credential
+	env  []string // what the environment of the script says about the user; empty if only the group changes
+	root bool     // they must be taken on; otherwise this process takes over from one that has done that
+}
 
 // lookupPrivileges finds user and group by name or number. It returns nil if neither is given. Without a group, the
 // user's own groups are used.
@@ -19,51 +24,75 @@ func lookupPrivileges(userName, groupName string) (*privileges, error) {
 	if userName == "" && groupName == "" {
 		return nil, nil
 	}
-	cred := &syscall.Credential{Uid: uint32(os.Getuid()), Gid: uint32(os.Getgid())}
+	p := &privileges{cred: &syscall.Credential{Uid: uint32(os.Getuid()), Gid: uint32(os.Getgid())}, root: os.Getuid() == 0}
 	if userName != "" {
-		u, err := user.Lookup(userName)
-		if err != nil {
-			if u, err = user.LookupId(userName); err != nil {
-				return nil, fmt.Errorf("--user: there is no user %q", userName)
-			}
-		}
-		if cred.Uid, err = id(u.Uid); err != nil {
+		if err := p.setUser(userName); err != nil {
 			return nil, err
-		}
-		if cred.Gid, err = id(u.Gid); err != nil {
-			return nil, err
-		}
-		groups, err := u.GroupIds()
-		if err != nil {
-			return nil, fmt.Errorf("--user: groups of %q: %w", userName, err)
-		}
-		for _, g := range groups {
-			n, err := id(g)
-			if err != nil {
-				return nil, err
-			}
-			cred.Groups = append(cred.Groups, n)
 		}
 	}
 	if groupName != "" {
-		g, err := user.LookupGroup(groupName)
-		if err != nil {
-			if g, err = user.LookupGroupId(groupName); err != nil {
-				return nil, fmt.Errorf("--group: there is no group %q", groupName)
-			}
-		}
-		if cred.Gid, err = id(g.Gid); err != nil {
+		if err := p.setGroup(groupName); err != nil {
 			return nil, err
 		}
-		cred.Groups = nil
 	}
-	switch {
-	case os.Getuid() == 0:
-		return &privileges{cred}, nil
-	case uint32(os.Getuid()) == cred.Uid && uint32(os.Getgid()) == cred.Gid:
-		return nil, nil // nothing to do: this process takes over from one that has dropped root privileges
+	if !p.root && (uint32(os.Getuid()) != p.cred.Uid || uint32(os.Getgid()) != p.cred.Gid) {
+		return nil, errors.New("--user and --group require a server that is started as root")
 	}
-	return nil, errors.New("--user and --group require a server that is started as root")
+	return p, nil
+}
+
+func (p *privileges) setUser(name string) error {
+	u, err := user.Lookup(name)
+	if err != nil {
+		if u, err = user.LookupId(name); err != nil {
+			return fmt.Errorf("--user: there is no user %q", name)
+		}
+	}
+	if p.cred.Uid, err = id(u.Uid); err != nil {
+		return err
+	}
+	if p.cred.Gid, err = id(u.Gid); err != nil {
+		return err
+	}
+	groups, err := u.GroupIds()
+	if err != nil {
+		return fmt.Errorf("--user: groups of %q: %w", name, err)
+	}
+	for _, g := range groups {
+		n, err := id(g)
+		if err != nil {
+			return err
+		}
+		p.cred.Groups = append(p.cred.Groups, n)
+	}
+	p.env = []string{"HOME=" + u.HomeDir, "USER=" + u.Username, "LOGNAME=" + u.Username, "SHELL=" + shellOf(u.Username)}
+	return nil
+}
+
+func (p *privileges) setGroup(name string) error {
+	g, err := user.LookupGroup(name)
+	if err != nil {
+		if g, err = user.LookupGroupId(name); err != nil {
+			return fmt.Errorf("--group: there is no group %q", name)
+		}
+	}
+	p.cred.Groups = nil
+	p.cred.Gid, err = id(g.Gid)
+	return err
+}
+
+// shellOf returns a user's shell. Package user does not know it. Users who are not in the file have the usual one.
+func shellOf(name string) string {
+	text, err := os.ReadFile("/etc/passwd")
+	if err == nil {
+		for line := range strings.Lines(string(text)) {
+			f := strings.Split(strings.TrimSpace(line), ":")
+			if len(f) == 7 && f[0] == name && f[6] != "" {
+				return f[6]
+			}
+		}
+	}
+	return "/bin/sh"
 }
 
 func id(s string) (uint32, error) {
@@ -76,22 +105,34 @@ func id(s string) (uint32, error) {
 
 // credential returns the credential for child processes, or nil for our own.
 func (p *privileges) credential() *syscall.Credential {
-	if p == nil {
+	if p == nil || !p.root {
 		return nil
 	}
 	return p.cred
 }
 
-// drop gives up root privileges permanently, in all threads.
-func (p *privileges) drop() error {
+// environment returns the variables that child processes get.
+func (p *privileges) environment() []string {
 	if p == nil {
 		return nil
 	}
-	groups := make([]int, len(p.cred.Groups))
-	for i, g := range p.cred.Groups {
+	return p.env
+}
+
+func groupsOf(cred *syscall.Credential) []int {
+	groups := make([]int, len(cred.Groups))
+	for i, g := range cred.Groups {
 		groups[i] = int(g)
 	}
-	if err := syscall.Setgroups(groups); err != nil {
+	return groups
+}
+
+// drop gives up root privileges permanently, in all threads.
+func (p *privileges) drop() error {
+	if p.credential() == nil {
+		return nil
+	}
+	if err := syscall.Setgroups(groupsOf(p.cred)); err != nil {
 		return fmt.Errorf("drop root privileges: setgroups: %w", err)
 	}
 	if err := syscall.Setgid(int(p.cred.Gid)); err != nil {

@@ -32,6 +32,7 @@ type server struct {
 	inherited  *inherited
 	heir       *heir               // nil: not taking over from another process
 	credential *syscall.Credential // for fork servers, while we are root
+	root       *rootFiles          // opens files as root when we are not; nil: not needed, or not there
 	engine     *engine.Engine
 	intervals  *pool.Intervals // the timers of all generations
 	signals    chan os.Signal
@@ -87,7 +88,7 @@ func (s *server) run(d *detacher, stderr io.Writer) error {
 	signal.Notify(s.signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT)
 	if err := s.start(); err != nil {
 		if s.heir == nil {
-			s.pid.remove() // otherwise it belongs to the other process
+			s.pid.remove(s.root) // otherwise it belongs to the other process
 		}
 		if errors.Is(err, errStopped) {
 			s.log.Info(err.Error())
@@ -98,7 +99,7 @@ func (s *server) run(d *detacher, stderr io.Writer) error {
 	s.announce()
 	s.tellReady(d)
 	s.wait()
-	s.pid.remove()
+	s.pid.remove(s.root)
 	return nil
 }
 
@@ -136,19 +137,22 @@ func (s *server) open(stderr io.Writer) (err error) {
 	if passed == nil {
 		passed = &heir{}
 	}
-	if s.log, s.logQueue, s.out, err = openServerLog(s.o, stderr, passed.log); err != nil {
+	if err = s.startHelper(); err != nil {
+		return err
+	}
+	if s.log, s.logQueue, s.out, err = openServerLog(s.o, stderr, s.opener(rootLog, os.O_APPEND), passed.log); err != nil {
 		return err
 	}
 	s.stdout = logging.NewQueue(&logFile{f: os.Stdout}, logging.Options{
 		Lost: func(lost int, err error) { warnLost(s.log, "standard output", lost, err) },
 	})
 	if s.o.accessLog != "" {
-		if s.access, err = openAccessLog(s.o.accessLog, s.o.accessFormat, s.o.loops, s.log); err != nil {
+		if s.access, err = openAccessLog(s.o, s.log, s.opener(rootAccess, os.O_APPEND), passed.access); err != nil {
 			return err
 		}
 	}
 	if s.o.pidFile != "" {
-		s.pid, err = writePidFile(s.o.pidFile, passed.pid)
+		s.pid, err = writePidFile(s.o.pidFile, s.opener(rootPid, 0), passed.pid)
 	}
 	return err
 }
@@ -202,15 +206,15 @@ func (s *server) start() (err error) {
 		err = s.heir.awaitWorkers(ctx, s.serving)
 	}
 	release()
-	switch {
-	case ctx.Err() != nil:
+	if ctx.Err() != nil {
 		err = errStopped
-	case err == nil:
-		err = s.serving.serve()
 	}
 	if err == nil {
 		err = s.o.privileges.drop()
 		s.credential = nil
+	}
+	if err == nil {
+		err = s.serving.serve()
 	}
 	for _, k := range s.inherited.unused() {
 		s.log.Warn("the script does not listen on a socket that was passed to the server", "socket", k)

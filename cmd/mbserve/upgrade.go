@@ -20,8 +20,8 @@ import (
 // exits. If the new process does not get that far, this process keeps serving as if nothing had happened. No connection
 // is refused, because the sockets are never closed.
 
-// heirEnv tells a process to take over: "ready=FD timers=FD pid=FD log=FD dir=FD". The last three are present if there are such
-// files. dir is the working directory of the old process.
+// heirEnv tells a process to take over: "ready=FD timers=FD pid=FD log=FD access=FD root=FD dir=FD". Those of the files and of
+// the root helper are present if there are such. dir is the working directory of the old process.
 const heirEnv = "MOONBRIDGE_HEIR"
 
 // upgradeTimeout is how long a new process may take to start serving.
@@ -144,6 +144,12 @@ func (s *server) startHeir() (u *upgrade, ready *os.File, err error) {
 	if s.out != nil {
 		heir += " log=" + pass.add(s.out.file())
 	}
+	if s.access != nil && s.access.file.name != "" {
+		heir += " access=" + pass.add(s.access.file.file())
+	}
+	if s.root != nil {
+		heir += " root=" + pass.add(s.root.conn)
+	}
 	if dir, err := os.Open("."); err == nil {
 		pass.close = append(pass.close, dir)
 		heir += " dir=" + pass.add(dir)
@@ -229,7 +235,10 @@ func (p *passing) done() {
 }
 
 // heir holds the files passed to a process that takes over. It is nil in any other process.
-type heir struct{ ready, timers, pid, log, dir *os.File }
+type heir struct {
+	ready, timers, pid, log, access, dir *os.File
+	root                                 *rootFiles
+}
 
 // newHeir reads heirEnv and removes it from the environment.
 func newHeir() (*heir, error) {
@@ -259,8 +268,12 @@ func newHeir() (*heir, error) {
 			h.pid = f
 		case "log":
 			h.log = f
+		case "access":
+			h.access = f
 		case "dir":
 			h.dir = f
+		case "root":
+			h.root = &rootFiles{f}
 		}
 	}
 	if h.ready == nil {

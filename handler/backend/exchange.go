@@ -56,8 +56,9 @@ type Exchange interface {
 	// Done ends an exchange whose output was taken in full. With EndReset it may be called at any time.
 	Done(end End)
 	// Complete is Done for an exchange whose handler still runs: the client has its whole response, and the connection goes
-	// on without waiting for the handler. One call may follow on this Exchange for r, Left. Until then the connection calls
-	// r.Cancel when it is gone. A body that has not arrived in full is not passed on any more.
+	// on without waiting for the handler. r is what Start has returned. One call may follow on this Exchange for r, Left.
+	// Until then the connection calls r.Cancel when it is gone. A body that has not arrived in full is not passed on any
+	// more.
 	Complete(r Running, end End)
 	// Left says that the handler of an exchange has ended that was complete before.
 	Left(r Running)

@@ -133,7 +133,7 @@ func (c *cell) leave() backend.Exchange {
 	case c.answered:
 		x.Left(c)
 		return nil
-	case c.kind != shm.KindInterval:
+	case !c.withoutConnection():
 		c.l.living.Add(-1)
 	}
 	return x

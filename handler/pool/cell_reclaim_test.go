@@ -48,6 +48,9 @@ func TestDeath(t *testing.T) {
 	})
 	r.log.await(t, "signal SIGKILL")
 	r.log.await(t, "lost=1")
+	r.p.tally.Flush()
+	r.log.await(t, `level=WARN msg="requests failed" pool=0 status=502 cause="worker ended" count=`)
+	r.log.await(t, `level=WARN msg="requests failed" pool=0 cause="worker ended" count=`) // these have begun a response
 }
 
 func setCorruptGrace(t *testing.T) {

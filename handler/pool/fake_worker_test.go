@@ -86,15 +86,15 @@ func (p *fakeProc) control() {
 			p.socks <- fds[0]
 			continue
 		}
-		if b[0] == shm.CtlClientGone {
-			p.gone <- true
-			continue
-		}
 		if b[0] == shm.CtlEndInput {
 			select {
 			case p.ends <- true:
 			default:
 			}
+			continue
+		}
+		if b[0] == shm.CtlClientGone {
+			p.gone <- true
 			continue
 		}
 		select {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -78,7 +79,7 @@ func startForkServer(h *Host, generation int) (*forkServer, error) {
 	fs.cmd = &exec.Cmd{
 		Path:       h.program(),
 		Args:       append([]string{title, h.cfg.Script}, h.cfg.Args...),
-		Env:        append(os.Environ(), h.env()...),
+		Env:        slices.Concat(os.Environ(), h.cfg.Env, h.env()),
 		Stdout:     stdout,
 		Stderr:     stderr,
 		ExtraFiles: []*os.File{ctl},

@@ -26,10 +26,9 @@ type Config struct {
 
 	Logger *slog.Logger // must not block: loops use it. Default: nothing is logged
 
-	// Stdout gets what fork server and workers write to their standard output. Each Write is what one Read gave, a whole
-	// number of lines if possible. While it blocks, they do when they write; an error means that the bytes are lost. Default:
-	// a queue of the host before os.Stdout, which loses lines if that does not take them.
-	Stdout io.Writer
+	// Stdout gets what fork server and workers write to their standard output, byte by byte. Lines that find no room in it
+	// are lost. Default: a queue of the host's own before os.Stdout.
+	Stdout *logging.Queue
 
 	// Listen is called for each listen{} call of the script, while Start runs, with the number of the call. It opens the
 	// listeners; its error becomes that of the call. Optional.
@@ -47,6 +46,9 @@ type Config struct {
 	// ErrorPages answers a Lua error in an HTTP handler with a page that shows it. For developers only.
 	ErrorPages bool
 
+	// Env is added to the environment of the fork server, and takes precedence over this process's.
+	Env []string
+
 	// MainEnded is called when a main handler has ended, of its own accord: not because of Stop or Kill. failed: with an error,
 	// or its worker has died. It is called on a loop and must not block. Optional.
 	MainEnded func(pool int, name string, failed bool)
@@ -54,6 +56,7 @@ type Config struct {
 	// RawAccess is called for each request that a worker has served on a raw connection, for an access log; nil: there is
 	// none. lost is how many other such requests the worker could not report. It is called by several goroutines at once.
 	RawAccess func(e *accesslog.Entry, lost int)
+
 	// Intervals is shared by hosts of which one replaces another, so that the ticks of a timer that both have do not overlap.
 	// Default: one of the host's own.
 	Intervals *Intervals
@@ -77,8 +80,8 @@ type Host struct {
 
 	warned bool // http_options are ignored; belongs to the goroutine that reads listen{} calls
 
-	stdout  io.Writer      // Config.Stdout or own
-	own     *logging.Queue // before os.Stdout; nil: Config.Stdout is used
+	stdout  *logging.Queue
+	own     bool           // stdout is the host's own queue
 	reading sync.WaitGroup // of what processes say: pipes and control sockets
 
 	mu    sync.Mutex
@@ -180,10 +183,10 @@ func (h *Host) complete() (err error) {
 	}
 	h.lines = newLineLog(h.log)
 	if h.stdout = c.Stdout; h.stdout == nil {
-		h.own = logging.NewQueue(os.Stdout, logging.Options{Lost: func(lost int, err error) {
+		h.own = true
+		h.stdout = logging.NewQueue(os.Stdout, logging.Options{Lost: func(lost int, err error) {
 			h.log.Warn("standard output: lines lost", "count", lost, "err", err)
 		}})
-		h.stdout = h.own
 	}
 	return nil
 }

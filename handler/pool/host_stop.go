@@ -159,8 +159,8 @@ func (h *Host) hearOut() {
 	case <-t.C:
 	}
 	h.lines.quota.Flush()
-	if h.own != nil {
-		h.own.Close(stdoutTimeout)
+	if h.own {
+		h.stdout.Close(stdoutTimeout)
 	}
 }
 

@@ -2,26 +2,30 @@ package pool
 
 import (
 	"bytes"
-	"errors"
+	"fmt"
 	"io"
+	"math/rand/v2"
 	"strings"
 	"testing"
 )
 
-// fullAt is a writer that refuses the pieces with these numbers, counted from 0.
+// fullAt is a standard output that refuses the pieces with these numbers, counted from 0.
 type fullAt struct {
 	pieces map[int]bool
 	n      int
 	got    bytes.Buffer
 }
 
-func (f *fullAt) Write(p []byte) (int, error) {
+func (f *fullAt) Offer(p []byte) bool {
 	f.n++
 	if f.pieces[f.n-1] {
-		return 0, errors.New("full")
+		return false
 	}
-	return f.got.Write(p)
+	f.got.Write(p)
+	return true
 }
+
+func (f *fullAt) Lose(int) {}
 
 // Bytes are passed on as they come. Of what is lost nothing is left that could be taken for a line.
 func TestRelay(t *testing.T) {
@@ -73,3 +77,52 @@ func (c *closed) Close() error {
 	c.closed = true
 	return nil
 }
+
+// However the pieces are cut and whichever are lost: a line is whole, or it is counted as lost, once.
+func TestRelayCounts(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	r := rand.New(rand.NewPCG(seed, 0))
+	for range 300 {
+		to := &counting{r: r}
+		s := relay{to: to}
+		const n = 50
+		var text strings.Builder
+		for i := range n {
+			fmt.Fprintf(&text, "<%d%s>\n", i, strings.Repeat("x", r.IntN(20)))
+		}
+		for rest := text.String(); rest != ""; {
+			k := 1 + r.IntN(min(len(rest), 30))
+			s.pass([]byte(rest[:k]))
+			rest = rest[k:]
+		}
+		to.r = nil
+		s.end()
+		whole := 0
+		for line := range strings.Lines(to.got.String()) {
+			if line[0] == '<' && strings.HasSuffix(line, ">\n") && strings.Count(line, "<") == 1 {
+				whole++
+			}
+		}
+		if whole+to.lost != n {
+			t.Fatalf("%d whole lines and %d lost, want %d:\n%s", whole, to.lost, n, to.got.String())
+		}
+	}
+}
+
+// counting refuses pieces at random, as long as it has r.
+type counting struct {
+	r    *rand.Rand
+	got  bytes.Buffer
+	lost int
+}
+
+func (c *counting) Offer(p []byte) bool {
+	if c.r != nil && c.r.IntN(3) == 0 {
+		return false
+	}
+	c.got.Write(p)
+	return true
+}
+
+func (c *counting) Lose(lines int) { c.lost += lines }

@@ -21,7 +21,7 @@ func (r *rig) spawn() (pid int) {
 }
 
 // ended reports whether a process that is not our child has ended.
-func ended(pid int) bool { return unix.Kill(pid, 0) != nil || zombie(pid) }
+func processEnded(pid int) bool { return unix.Kill(pid, 0) != nil || zombie(pid) }
 
 // What a worker has started dies with it when it is killed, whichever way the signal takes.
 func TestGroupDiesWithOverdueWorker(t *testing.T) {
@@ -46,7 +46,7 @@ func TestGroupDiesWithOverdueWorker(t *testing.T) {
 			}
 			r.p.mu.Unlock()
 			wantStatus(t, r.get("sleep?3600000"), 504)
-			eventually(t, "the process is killed", func() bool { return ended(pid) })
+			eventually(t, "the process is killed", func() bool { return processEnded(pid) })
 			r.quiet()
 		})
 	}
@@ -64,7 +64,7 @@ func TestGroupOutlivesRegularEnd(t *testing.T) {
 	if err := r.stop(testPatience); err != nil {
 		t.Error(err)
 	}
-	if ended(first) || ended(second) {
+	if processEnded(first) || processEnded(second) {
 		t.Error("a process has ended with its worker")
 	}
 }
@@ -74,7 +74,7 @@ func TestGroupOutlivesHungUpWorker(t *testing.T) {
 	r.ready(1)
 	pid := r.spawn()
 	wantStatus(t, r.get("hang-up"), 502)
-	if ended(pid) {
+	if processEnded(pid) {
 		t.Error("a process has ended with its worker")
 	}
 	r.quiet()
@@ -93,5 +93,5 @@ func TestGroupDiesAtStop(t *testing.T) {
 		t.Error("Stop has killed nobody")
 	}
 	q.wait()
-	eventually(t, "the process is killed", func() bool { return ended(pid) })
+	eventually(t, "the process is killed", func() bool { return processEnded(pid) })
 }

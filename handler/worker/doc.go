@@ -24,8 +24,8 @@
 //	exchange  exchange_segment.c exchange_response.c exchange_output.c
 //	request   request.c request_fields.c request_params.c request_body.c request_form.c request_form_stream.c
 //	request   request_send.c request_later.c request_errorpage.c
-//	socket    socket.c socket_handover.c socket_file.c socket_readuntil.c socket_alive.c socket_close.c
-//	socket    socket_quiet.c socket_background.c
+//	socket    socket.c socket_handover.c socket_file.c socket_readuntil.c socket_close.c socket_quiet.c
+//	socket    socket_alive.c socket_background.c
 //	io        io.c io_handle.c io_read.c io_write.c io_connect.c io_exec.c io_poll.c
 //	process   process_fork_server.c process_state.c process_compiler.c process_random.c process_traceback.c
 //	process   process_watch.c process_listen.c process_http_options.c process_http_text.c

@@ -53,7 +53,7 @@ func TestForkedChildOfRequest(t *testing.T) {
 			children := 0
 			for _, name := range []string{"returns", "returns_false", "fails", "fails_oddly", "status", "data", "flush", "finish",
 				"finish_headers", "field", "headers", "own_field", "params", "body", "form", "defer", "socket", "cancel", "timeout",
-				"listen", "coroutine"} {
+				"listen", "poll", "coroutine"} {
 				w.check(w.do(request{head: "POST /" + name + " HTTP/1.1" + form, body: "a=1"}),
 					"HTTP/1.1 200 OK\nDate: X\nContent-Length: 8\n\n"+strayEnd, 0)
 				children++
@@ -133,7 +133,8 @@ func TestForkedChildOfTick(t *testing.T) {
 		w := loadForking(t, "", way).fork(0, small)
 		w.check(w.do(request{interval: "returns", listener: 3}), "", 0)
 		w.check(w.do(request{interval: "fails", listener: 4}), "", 0)
-		if text := w.serves(); strings.Count(text, "tick "+strayEnd) != 2 {
+		w.check(w.do(request{main: true, interval: "main", listener: 5}), "", 0)
+		if text := w.serves(); strings.Count(text, "tick "+strayEnd) != 2 || !strings.Contains(text, "main "+strayEnd) {
 			t.Errorf("standard error: %s", text)
 		}
 	}

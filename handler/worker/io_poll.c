@@ -98,7 +98,10 @@ static void add_set(lua_State *L, wanted *w, int set)
 
 static int stop_wanted(void)
 {
-	return worker.in_slot && __atomic_load_n(&worker.in_slot->quit, __ATOMIC_ACQUIRE);
+	if (!worker.in_slot)
+		return 0; /* in the fork server */
+	mb_own_only();
+	return __atomic_load_n(&worker.in_slot->quit, __ATOMIC_ACQUIRE) != 0;
 }
 
 /* Rounded up, so that no timeout ends early. deadline < 0: none. */

@@ -63,9 +63,8 @@ func TestConstants(t *testing.T) {
 		"MsgFork": shm.MsgFork, "MsgKill": shm.MsgKill, "MsgWorkerReady": shm.MsgWorkerReady,
 		"MsgReport": shm.MsgReport, "MsgAccess": shm.MsgAccess, "NotServed": shm.NotServed, "ReportTextMax": shm.ReportTextMax,
 		"LevelInfo": shm.LevelInfo, "LevelWarn": shm.LevelWarn, "LevelError": shm.LevelError,
-		"MsgFiles": shm.MsgFiles, "MsgWorkerFailed": shm.MsgWorkerFailed, "CtlFlush": shm.CtlFlush, "CtlSocket": shm.CtlSocket, "CtlEndInput": shm.CtlEndInput, "CtlTraceback": shm.CtlTraceback,
-		"CtlClientGone": shm.CtlClientGone,
-		"TypeNone":      shm.TypeNone, "TypeBool": shm.TypeBool, "TypeNumber": shm.TypeNumber,
+		"MsgFiles": shm.MsgFiles, "MsgWorkerFailed": shm.MsgWorkerFailed, "CtlFlush": shm.CtlFlush, "CtlSocket": shm.CtlSocket, "CtlEndInput": shm.CtlEndInput, "CtlTraceback": shm.CtlTraceback, "CtlClientGone": shm.CtlClientGone,
+		"TypeNone": shm.TypeNone, "TypeBool": shm.TypeBool, "TypeNumber": shm.TypeNumber,
 		"TypeString": shm.TypeString, "TypeFunc": shm.TypeFunc, "TypeHTTP": shm.TypeHTTP, "TypeOther": shm.TypeOther,
 	}
 	inC := constantsInC()

@@ -14,8 +14,8 @@ import (
 
 // What the server's order to end the input does to raw connections (testdata/quiet.lua).
 
-// order sends the order until stop says that it has been followed.
-func (w *worker) order(stop <-chan struct{}) {
+// orderEnd sends the order until stop says that it has been followed.
+func (w *worker) orderEnd(stop <-chan struct{}) {
 	for {
 		select {
 		case <-stop:
@@ -32,7 +32,7 @@ func (c *rawConn) orders() string {
 	stop := make(chan struct{})
 	ordered := make(chan struct{})
 	go func() {
-		c.w.order(stop)
+		c.w.orderEnd(stop)
 		close(ordered)
 	}()
 	got, err := c.read()

@@ -19,9 +19,9 @@ void mb_take_orders(int fd)
 			mb_flush_now();
 		if (memchr(b, MB_CTL_TRACEBACK, (size_t)k))
 			mb_trace_wanted();
-		if (memchr(b, MB_CTL_CLIENT_GONE, (size_t)k))
-			mb_gone_wanted();
 		if (memchr(b, MB_CTL_END_INPUT, (size_t)k))
 			mb_quiet_order();
+		if (memchr(b, MB_CTL_CLIENT_GONE, (size_t)k))
+			mb_gone_wanted();
 	}
 }

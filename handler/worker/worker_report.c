@@ -86,7 +86,8 @@ void mb_report_send(const mb_report *r, const mb_origin *o)
 {
 	head h;
 	set_head(&h, r, o);
-	uint8_t *p = malloc(sizeof h + h.msg.len);
+	/* In a process that a handler has forked, the control socket is closed. */
+	uint8_t *p = mb_is_own() ? malloc(sizeof h + h.msg.len) : NULL;
 	if (p)
 		put_message(p, &h, r, o);
 	if (!p || mb_message_send(process.control, MB_MSG_REPORT, p + sizeof h.msg, h.msg.len))

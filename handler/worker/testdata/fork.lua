@@ -42,6 +42,7 @@ function calls.socket(request) return request.socket end
 function calls.cancel(request) request.socket:cancel() end
 function calls.timeout() timeout(10) end
 function calls.listen() pcall(listen, {}) end
+function calls.poll() moonbridge_io.poll(nil, nil, 0, true) end
 function calls.coroutine(request) coroutine.wrap(function() request:send_status("200 OK") end)() end
 
 local raw_leaves, raw_calls = { returns = leaves.returns, fails = leaves.fails, exits = leaves.exits }, {}
@@ -134,6 +135,9 @@ listen{
 	end },
 	{ proto = "interval", delay = 1, name = "fails", connect = function(socket)
 		if twice() then io.stderr:write("tick ", answer, "\n") else error("a mistake of the child") end
+	end },
+	{ proto = "main", name = "main", connect = function(socket)
+		if twice() then io.stderr:write(socket.main, " ", answer, "\n") end
 	end },
 	connect = handle,
 	prepare = function()
