@@ -254,3 +254,48 @@ func TestRetire(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A listener is opened beside another one of the same port, given up, opened again and served; then the other one is closed.
+func TestOpenBeside(t *testing.T) {
+	first, second := &testBackend{window: 64}, &testBackend{window: 64}
+	e, ln := served(t, first)
+	_, port, _ := net.SplitHostPort(ln.Addr())
+	all := net.JoinHostPort("0.0.0.0", port)
+	if other, err := e.Open("tcp4", all, OpenOptions{}); err == nil {
+		other.Close()
+		t.Error("opened although the port is in use")
+	}
+	open := func() *Listener {
+		next, err := e.Open("tcp4", all, OpenOptions{Beside: []*Listener{ln}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return next
+	}
+	ask := func(host string) {
+		t.Helper()
+		p := dialOn(t, "tcp", net.JoinHostPort(host, port))
+		p.say(get("/hello"))
+		p.hears(200)
+	}
+	if err := open().Close(); err != nil {
+		t.Error(err)
+	}
+	next := open()
+	if c, err := net.Dial("tcp", net.JoinHostPort("127.0.0.2", port)); err == nil {
+		c.Close()
+		t.Error("it listens before it is served")
+	}
+	if err := next.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	mustServe(t, e, next, second)
+	if err := ln.Close(); err != nil {
+		t.Error(err)
+	}
+	ask("127.0.0.1")
+	ask("127.0.0.2")
+	if n := second.count(&second.started); n != 2 || !next.InPlace() {
+		t.Errorf("%d requests at the new address, want 2", n)
+	}
+}

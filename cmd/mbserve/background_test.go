@@ -39,11 +39,16 @@ func TestBackground(t *testing.T) {
 	if sid, err := getsid(pid); err != nil || sid != pid {
 		t.Errorf("session %d, %v", sid, err)
 	}
-	logText, err := os.ReadFile(logName)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := get(t, field(string(logText), "address")); got != "Hello, world!\n" {
+	var address string
+	eventually(t, "the log has the address", func() bool {
+		logText, err := os.ReadFile(logName)
+		if err != nil {
+			t.Fatal(err)
+		}
+		address = field(string(logText), "address")
+		return address != ""
+	})
+	if got := get(t, address); got != "Hello, world!\n" {
 		t.Errorf("%q", got)
 	}
 	s.endOf(pid)

@@ -9,6 +9,7 @@ var proofs = []proof{
 	{"Globals: _MOONBRIDGE_VERSION", tests(shown, "main.TestVersion", "worker.TestGlobals")},
 	{"Globals: arg and ...", tests(shown, "main.TestScriptArguments")},
 	{"Globals: require", tests(shown, "main.TestModulesBesideTheScript", "worker.TestGlobals")},
+	{"Globals: math.random", tests(shown, "worker.TestRandomNumbersDiffer")},
 	{"Globals: table.pack", tests(shown, "worker.TestGlobals")},
 	{"Globals: table.unpack", tests(shown, "worker.TestGlobals")},
 	{"Globals: rawlen", tests(shown, "worker.TestGlobals")},

@@ -19,7 +19,7 @@ func startTime(t *testing.T, limit string) (s *instance, open func()) {
 // names the request and, where Lua can tell, the line. Parallel requests are not disturbed.
 func TestRequestTimeoutOfEveryKind(t *testing.T) {
 	t.Parallel()
-	s, open := startTime(t, "1")
+	s, _ := startTime(t, "1")
 	beside := askBeside(t, s.address(0), "/pid")
 	const place = "limit_time.lua:11: in function"
 	for _, test := range []struct {
@@ -53,9 +53,6 @@ func TestRequestTimeoutOfEveryKind(t *testing.T) {
 				s.log.wait(t, from, "worker ended", "pid="+worker, "signal SIGKILL", "err=request_timeout")
 				return worker
 			})
-			if test.path == "command" {
-				open() // the command is a separate process and keeps running
-			}
 		})
 	}
 	beside.end()

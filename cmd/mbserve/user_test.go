@@ -450,3 +450,38 @@ func TestUserServesWithoutPrivileges(t *testing.T) {
 	}
 	s.wait("msg=ready")
 }
+
+// Without the root helper the server goes on, with the logs that it has.
+func TestRootHelperKilled(t *testing.T) {
+	t.Parallel()
+	u := newUserTest(t)
+	u.write(`@ listen{ port, connect = say("x") }`)
+	log, pid := filepath.Join(u.dir, "log"), filepath.Join(u.dir, "pid")
+	s := launchProgram(t, u.program, "-u", "nobody", "-l", log, "-p", pid, u.script)
+	text := func(name string) string {
+		b, _ := os.ReadFile(name)
+		return string(b)
+	}
+	eventually(t, "it is ready", func() bool { return strings.Contains(text(log), "msg=ready") })
+	helpers := s.helpers()
+	if len(helpers) != 1 {
+		t.Fatalf("root helpers %v", helpers)
+	}
+	kill(t, helpers[0])
+	eventually(t, "the root helper is gone", func() bool { return len(s.helpers()) == 0 })
+	if err := os.Rename(log, log+".1"); err != nil {
+		t.Fatal(err)
+	}
+	s.signal(syscall.SIGUSR1)
+	eventually(t, "the error is logged", func() bool {
+		return strings.Contains(text(log+".1"), "log file not reopened: the old one stays in use") &&
+			strings.Contains(text(log+".1"), "root helper: ")
+	})
+	if got := get(t, field(text(log+".1"), "address")); got != "x" {
+		t.Errorf("%q", got)
+	}
+	s.stop()
+	if got := text(pid); got != "" {
+		t.Errorf("the pid file has %q", got)
+	}
+}

@@ -71,8 +71,9 @@ func Example() {
 	<-ctx.Done()
 	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	e.Drain(grace)   // first the connections, as long as there are workers to answer them
-	host.Stop(grace) // then the workers
+	host.Drain(grace) // first the connections: those that workers have,
+	e.Drain(grace)    // and all others, as long as there are workers to answer them
+	host.Stop(grace)  // then the workers
 	e.Shutdown(grace)
 }
 

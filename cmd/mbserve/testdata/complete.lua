@@ -53,7 +53,11 @@ end)
 listen{
 	{ proto = "tcp4", port = 0, localhost = true },
 	{ proto = "tcp4", port = 0, localhost = true, connect = function(socket) return handler(socket) end },
-	{ proto = "tcp4", port = 0, localhost = true, connect = http.generate_handler({ response_timeout = 0.2 }, stream) },
+	{ proto = "tcp4", port = 0, localhost = true, connect = http.generate_handler({ response_timeout = 2 }, function(request)
+		if request.path == "events" then io.stderr:write(select(2, pcall(stream, request)), "\n") return end
+		request:send_status("200 OK")
+		request:send_data("hello")
+	end) },
 	connect = handler,
 	min_fork = 2, max_fork = 2, memory_limit = 16 * 1024 * 1024, fork_error_delay = 0.01,
 	request_timeout = tonumber(limit),

@@ -79,6 +79,7 @@ func run(address string, grace time.Duration, script string, args []string) erro
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
 	// First end the connections, while there are still workers to answer them; then the workers; then the loops.
+	host.Drain(ctx)
 	e.Drain(ctx) // if it fails, so does Shutdown
 	if err := host.Stop(ctx); err != nil {
 		return fmt.Errorf("workers were killed: %w", err)
