@@ -144,27 +144,29 @@ func TestAbandonedConnections(t *testing.T) {
 	s := startLeaving(t, "", "--stats")
 	busy := s.occupy()
 	raw := rawAddress(t, s.instance, 0)
-	var waiting []*lines
-	for i := range 4 {
-		waiting = append(waiting, dialLines(t, "tcp", raw))
-		fmt.Fprintln(waiting[i], "hello")
+	l := dialLines(t, "tcp", raw)
+	l.Conn.(*net.TCPConn).SetLinger(0)
+	l.Close()
+	const n = 3
+	for range n {
+		l = dialLines(t, "tcp", raw)
+		fmt.Fprintln(l, "hello")
+		ends(t, l.Conn)
+		if err := l.end(); err == nil {
+			t.Error("a connection that has waited for too long ends normally")
+		}
 	}
-	waiting[0].Conn.(*net.TCPConn).SetLinger(0)
-	waiting[0].Close()
-	ends(t, waiting[1].Conn)
-	waiting[2].Close()
-	if err := waiting[1].end(); err == nil {
-		t.Error("a connection that has waited for too long ends normally")
-	}
+	l = dialLines(t, "tcp", raw)
+	fmt.Fprintln(l, "hello")
 	s.open()
 	busy.hears(200)
 	busy.Close()
-	if got, err := waiting[3].r.ReadString('\n'); got != "hello\n" {
+	if got, err := l.r.ReadString('\n'); got != "hello\n" {
 		t.Errorf("%q, %v", got, err)
 	}
-	waiting[3].Close()
+	l.Close()
 	s.stop()
-	if line := s.wait("msg=stats", "pool=0"); field(line, "abandoned") != "3" {
+	if line := s.wait("msg=stats", "pool=0"); field(line, "abandoned") != fmt.Sprint(n+1) {
 		t.Errorf("stats %q", line)
 	}
 }
@@ -216,13 +218,13 @@ func TestClientGoneEndsWorkers(t *testing.T) {
 	s := startLeaving(t, "")
 	for range 2 { // as many as there are workers
 		from := s.log.size()
-		p := dial(t, s.address(1))
+		p := dial(t, s.address(2))
 		p.get("/wait")
 		s.log.wait(t, from, "waiting")
 		p.Close()
 		s.log.wait(t, from, "worker ended", "on_client_gone: GET /wait has not ended within 300ms", "lost=0")
 	}
-	p := dial(t, s.address(1))
+	p := dial(t, s.address(2))
 	p.get("/finished")
 	if got := p.hears(200); got != "finished" {
 		t.Errorf("body %q", got)
