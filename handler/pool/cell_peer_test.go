@@ -98,7 +98,7 @@ func TestPeerEndIsAnswered(t *testing.T) {
 
 // The worker can see it, in this exchange only.
 func TestPeerEndIsSeen(t *testing.T) {
-	r := start(t, setup{options: append(endings, [3]any{0, "max_fork", 1})})
+	r := start(t, setup{options: [][3]any{{0, "max_fork", 1}, {0, "gone_after", false}}})
 	r.ready(1)
 	for _, ends := range []bool{true, false} {
 		name := filepath.Join(t.TempDir(), "name")

@@ -70,7 +70,7 @@ listen{
 for _, patience in ipairs{ 60, 0.3 } do
 	listen{
 		{ proto = "tcp4", port = 0, localhost = true },
-		min_fork = 2, max_fork = 2,
+		min_fork = 2, max_fork = 2, gone_after = false,
 		connect = http.generate_handler(handle, { on_client_gone = "error", client_gone_timeout = patience }),
 	}
 end
