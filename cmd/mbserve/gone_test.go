@@ -214,6 +214,23 @@ func TestClientGoneEndsHandlers(t *testing.T) {
 	}
 }
 
+// A response of HEAD is complete with its head, but its handler has not finished.
+func TestClientGoneEndsHandlerOfHead(t *testing.T) {
+	s := startLeaving(t, "")
+	for range 3 { // there are two workers
+		from := s.log.size()
+		p := dial(t, s.address(1))
+		p.say("HEAD /head HTTP/1.1\r\nHost: h\r\n\r\n")
+		p.hearsHead("HEAD")
+		s.log.wait(t, from, "silent")
+		p.Close()
+	}
+	p := dial(t, s.address(1))
+	p.get("/hello")
+	p.hears(200)
+	p.Close()
+}
+
 // A worker whose handler does not end is replaced. One that works on after its response is left alone.
 func TestClientGoneEndsWorkers(t *testing.T) {
 	s := startLeaving(t, "")

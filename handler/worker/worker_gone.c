@@ -23,7 +23,7 @@ void mb_gone_wanted(void)
 int mb_gone_applies(void)
 {
 	return exchange.active && exchange.options && exchange.options->on_client_gone != 0 &&
-	       response.state != MB_RESPONSE_DONE && !(exchange.out_flags & MB_OUT_COMPLETE) && mb_cancelled();
+	       response.state != MB_RESPONSE_DONE && mb_cancelled();
 }
 
 static void raise_gone(lua_State *L, lua_Debug *ar)

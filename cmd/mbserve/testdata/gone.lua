@@ -20,6 +20,12 @@ function paths.silent() -- without an end, and without writing
 	while true do os.execute("sleep 0.01") end
 end
 
+function paths.head(request) -- complete for HEAD, and then without an end
+	request:send_status("200 OK")
+	request:flush()
+	paths.silent()
+end
+
 function paths.events(request) -- without an end
 	request:send_status("200 OK")
 	while true do
