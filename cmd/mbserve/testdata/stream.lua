@@ -13,6 +13,7 @@ local begun = 0
 listen{
 	{ proto = "tcp4", port = 0, localhost = true },
 	min_fork = 1, max_fork = 1,
+	gone_after = false, -- clients that close their sending side at once are answered on a busy machine too
 	connect = http.generate_handler({ request_body_size_limit = 1e12 }, function(request)
 		begun = begun + 1
 		if request.method ~= "GET" then
