@@ -63,7 +63,10 @@ func (c Config) partMax() int         { return max(intOr(c.PartMax, 32<<10), 1) 
 func (c Config) logger() *slog.Logger { return loggerOr(c.Logger) }
 
 func (c Config) queueTimeout() time.Duration { return durationOr(c.QueueTimeout, 10*time.Second) }
-func (c Config) goneAfter() time.Duration    { return durationOr(c.GoneAfter, 100*time.Millisecond) }
+func (c Config) goneAfter() time.Duration    { return durationOr(c.GoneAfter, goneAfterDefault) }
+
+// goneAfterDefault: a peer that has closed its sending side only finds a free goroutine, or waits for longer than most.
+const goneAfterDefault = 100 * time.Millisecond
 
 func durationOr(d, def time.Duration) time.Duration {
 	if d == 0 {

@@ -271,3 +271,34 @@ func TestUnixSocketFiles(t *testing.T) {
 	}
 	s.end()
 }
+
+// The address of a port that the service manager has opened does not change: it would keep its socket.
+func TestForeignAddress(t *testing.T) {
+	t.Parallel()
+	shell, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip(err)
+	}
+	ln, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	f, err := ln.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	_, port, _ := net.SplitHostPort(ln.Addr().String())
+	a := newApplication(t)
+	a.write(`@ listen{ { proto = "tcp4", localhost = true, port = %s }, connect = say("one") }`, port)
+	s := launchWith(t, shell, []*os.File{f}, nil, "-c", `LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$@"`, mbserve(t), a.script)
+	s.wait("msg=ready")
+	a.write(`@ listen{ { proto = "tcp4", port = %s }, connect = say("two") }`, port)
+	if line := s.reload(); !containsAll(line, []string{"reload failed", "address already in use"}) {
+		t.Error(line)
+	}
+	if got := get(t, s.url("/")); got != "one" {
+		t.Errorf("%q", got)
+	}
+}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -53,6 +54,11 @@ func TestRequestTimeoutOfEveryKind(t *testing.T) {
 				s.log.wait(t, from, "worker ended", "pid="+worker, "signal SIGKILL", "err=request_timeout")
 				return worker
 			})
+			if test.path == "command" {
+				eventually(t, "the command is killed too", func() bool {
+					return !slices.ContainsFunc(marked(s.mark), func(p process) bool { return p.name == "cat" || p.name == "sh" })
+				})
+			}
 		})
 	}
 	beside.end()

@@ -120,13 +120,14 @@ func readBlocks(t *testing.T, file string) (blocks []fenced) {
 	return blocks
 }
 
+// wrappings of examples that are no scripts. A client that closes its sending side is answered on a busy machine too.
 var wrappings = map[string]string{
 	"lua": `local http = require "moonbridge_http"
-listen{ { proto = "tcp4", port = 8080, localhost = true }, min_fork = 1, connect = http.generate_handler(function(request)
+listen{ { proto = "tcp4", port = 8080, localhost = true }, min_fork = 1, gone_after = false, connect = http.generate_handler(function(request)
 %s
 end) }`,
 	"lua options": `local http = require "moonbridge_http"
-listen{ { proto = "tcp4", port = 8080, localhost = true }, min_fork = 1, connect = http.generate_handler({
+listen{ { proto = "tcp4", port = 8080, localhost = true }, min_fork = 1, gone_after = false, connect = http.generate_handler({
 %s
 }, function(request)
 	local body = request.body
@@ -140,7 +141,7 @@ listen{ { proto = "tcp4", port = 8080, localhost = true }, connect = http.genera
 end),
 %s
 }`,
-	"lua connect": `listen{ { proto = "tcp4", port = 8080, localhost = true }, min_fork = 1, connect = function(socket)
+	"lua connect": `listen{ { proto = "tcp4", port = 8080, localhost = true }, min_fork = 1, gone_after = false, connect = function(socket)
 %s
 end }`,
 	"lua wrong": "%s",

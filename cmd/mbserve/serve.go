@@ -194,11 +194,22 @@ func (s *server) start() (err error) {
 	if err != nil {
 		return err
 	}
-	if err := s.heir.inOldDir(s.adoptSockets); err != nil {
+	if err = s.heir.inOldDir(s.adoptSockets); err == nil {
+		err = s.serveFirst()
+	}
+	if err != nil {
 		s.leaveShared()
 		s.stopNow()
 		return err
 	}
+	for _, k := range s.inherited.unused() {
+		s.log.Warn("the script does not listen on a socket that was passed to the server", "socket", k)
+	}
+	return nil
+}
+
+// serveFirst loads the first generation and makes it serve. Root privileges are given up in between.
+func (s *server) serveFirst() (err error) {
 	if s.heir != nil && s.heir.timers != nil {
 		s.intervals.Await()
 	}
@@ -208,26 +219,19 @@ func (s *server) start() (err error) {
 	}
 	release()
 	if ctx.Err() != nil {
-		err = errStopped
-	}
-	if err == nil {
-		err = s.o.privileges.drop()
-		s.credential = nil
-	}
-	if err == nil {
-		err = s.checkSpool()
-	}
-	if err == nil {
-		err = s.serving.serve()
-	}
-	for _, k := range s.inherited.unused() {
-		s.log.Warn("the script does not listen on a socket that was passed to the server", "socket", k)
+		return errStopped
 	}
 	if err != nil {
-		s.leaveShared()
-		s.stopNow()
+		return err
 	}
-	return err
+	if err := s.o.privileges.drop(); err != nil {
+		return err
+	}
+	s.credential = nil
+	if err := s.checkSpool(); err != nil {
+		return err
+	}
+	return s.serving.serve()
 }
 
 // checkSpool looks whether files can be created in the spool directory, with the rights that the server has now.

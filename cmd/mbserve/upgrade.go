@@ -11,8 +11,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // USR2 replaces the running binary with a new one. The new binary is started with the listening sockets, the pid file
@@ -33,8 +31,18 @@ const quitGrace = 5 * time.Second
 // upgrade is a new process that is about to take over.
 type upgrade struct {
 	cmd    *exec.Cmd
+	ready  *os.File   // it writes to this when it serves
 	timers *os.File   // for reports about our timers
 	done   chan error // receives once: nil when it serves, or an error
+}
+
+// close closes what was opened for a process that could not be started.
+func (u *upgrade) close() {
+	for _, f := range []*os.File{u.ready, u.timers} {
+		if f != nil {
+			f.Close()
+		}
+	}
 }
 
 // over returns the channel that receives the result of the upgrade. It is nil, which blocks forever, if there is none.
@@ -66,22 +74,22 @@ func (s *server) upgrade() {
 		return
 	}
 	s.endReload() // the new process loads the script anyway
-	u, ready, err := s.startHeir()
+	u, err := s.startHeir()
 	if err != nil {
 		s.log.Error("upgrade failed", "err", err)
 		return
 	}
 	s.log.Info("upgrading", "pid", u.cmd.Process.Pid)
 	s.upgrading = u
-	go func() { u.done <- u.await(ready) }()
+	go func() { u.done <- u.await() }()
 }
 
 // await waits until the new process serves or has failed.
-func (u *upgrade) await(ready *os.File) error {
-	defer ready.Close()
-	ready.SetReadDeadline(time.Now().Add(upgradeTimeout))
+func (u *upgrade) await() error {
+	defer u.ready.Close()
+	u.ready.SetReadDeadline(time.Now().Add(upgradeTimeout))
 	var b [1]byte
-	_, err := io.ReadFull(ready, b[:])
+	_, err := io.ReadFull(u.ready, b[:])
 	if err == nil {
 		go u.cmd.Wait() // reaps it if it exits while we drain
 		return nil
@@ -117,121 +125,39 @@ func (s *server) upgraded(err error) bool {
 	return true
 }
 
-// startHeir starts the new process, which writes to ready when it serves.
-func (s *server) startHeir() (u *upgrade, ready *os.File, err error) {
-	ready, theirReady, err := os.Pipe()
-	if err != nil {
-		return nil, nil, err
-	}
-	theirTimers, timers, err := os.Pipe()
-	if err != nil {
-		ready.Close()
-		theirReady.Close()
-		return nil, nil, err
-	}
-	defer func() {
-		if err != nil {
-			ready.Close()
-			timers.Close()
-		}
-	}()
-	pass := passing{close: []*os.File{theirReady, theirTimers}}
+// startHeir starts the new process.
+func (s *server) startHeir() (u *upgrade, err error) {
+	var pass passing
 	defer pass.done()
-	heir := "ready=" + pass.add(theirReady) + " timers=" + pass.add(theirTimers)
-	if s.pid != nil {
-		heir += " pid=" + pass.add(s.pid.f)
+	u = &upgrade{done: make(chan error, 1)}
+	if err = s.passFiles(u, &pass); err == nil {
+		u.cmd, err = s.launchHeir(&pass)
 	}
-	if s.out != nil {
-		heir += " log=" + pass.add(s.out.file())
-	}
-	if s.access != nil && s.access.file.name != "" {
-		heir += " access=" + pass.add(s.access.file.file())
-	}
-	if s.root != nil {
-		heir += " root=" + pass.add(s.root.conn)
-	}
-	if dir, err := os.Open("."); err == nil {
-		pass.close = append(pass.close, dir)
-		heir += " dir=" + pass.add(dir)
-	}
-	sockets, err := s.passListeners(&pass)
 	if err != nil {
-		return nil, nil, err
+		u.close()
+		return nil, err
+	}
+	return u, nil
+}
+
+// launchHeir starts the program with the files that it is passed, in the directory that is the working directory now.
+func (s *server) launchHeir(pass *passing) (*exec.Cmd, error) {
+	sockets, err := s.passListeners(pass)
+	if err != nil {
+		return nil, err
 	}
 	cmd := exec.Command(s.program, os.Args[1:]...)
 	if s.dir.enterable() {
 		cmd.Dir = s.dir.path
 	}
 	cmd.Args[0] = os.Args[0]
-	cmd.Env = append(os.Environ(), heirEnv+"="+heir, upgradeEnv+"="+sockets)
+	cmd.Env = append(os.Environ(), heirEnv+"="+strings.Join(pass.named, " "), upgradeEnv+"="+sockets)
 	if s.manager.address != nil {
 		cmd.Env = append(cmd.Env, "NOTIFY_SOCKET="+s.manager.address.Name)
 	}
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.ExtraFiles = pass.files
-	if err = cmd.Start(); err != nil {
-		return nil, nil, err
-	}
-	return &upgrade{cmd: cmd, timers: timers, done: make(chan error, 1)}, ready, nil
-}
-
-// passListeners lists all listening sockets in the format of upgradeEnv.
-func (s *server) passListeners(pass *passing) (string, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var list strings.Builder
-	for _, a := range s.addresses {
-		files, err := a.ln.Files()
-		if err != nil {
-			return "", err
-		}
-		pass.close = append(pass.close, files...)
-		list.WriteString(pass.line(a.key, files, a.foreign))
-	}
-	for k, fds := range s.inherited.foreign {
-		var files []*os.File
-		for _, fd := range fds {
-			other, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
-			if err != nil {
-				return "", os.NewSyscallError("dup", err)
-			}
-			files = append(files, os.NewFile(uintptr(other), k))
-		}
-		pass.close = append(pass.close, files...)
-		list.WriteString(pass.line(k, files, true))
-	}
-	return list.String(), nil
-}
-
-// line passes the sockets of an address.
-func (p *passing) line(k string, files []*os.File, foreign bool) string {
-	var numbers []string
-	for _, f := range files {
-		numbers = append(numbers, p.add(f))
-	}
-	line := k + "=" + strings.Join(numbers, ",")
-	if foreign {
-		line += foreignMark
-	}
-	return line + "\n"
-}
-
-// passing collects the files for a new process.
-type passing struct {
-	files []*os.File // descriptors 3 and up
-	close []*os.File // to be closed in this process
-}
-
-// add returns the number that a file will have.
-func (p *passing) add(f *os.File) string {
-	p.files = append(p.files, f)
-	return strconv.Itoa(2 + len(p.files))
-}
-
-func (p *passing) done() {
-	for _, f := range p.close {
-		f.Close()
-	}
+	return cmd, cmd.Start()
 }
 
 // heir holds the files passed to a process that takes over. It is nil in any other process.
@@ -248,6 +174,10 @@ func newHeir() (*heir, error) {
 		return nil, nil
 	}
 	h := &heir{}
+	var root *os.File
+	named := map[string]**os.File{
+		"ready": &h.ready, "timers": &h.timers, "pid": &h.pid, "log": &h.log, "access": &h.access, "dir": &h.dir, "root": &root,
+	}
 	for field := range strings.FieldsSeq(text) {
 		name, number, _ := strings.Cut(field, "=")
 		fd, err := strconv.Atoi(number)
@@ -258,26 +188,15 @@ func newHeir() (*heir, error) {
 		if name == "timers" {
 			syscall.SetNonblock(fd, true) // so that reading it can have a deadline
 		}
-		f := os.NewFile(uintptr(fd), name)
-		switch name {
-		case "ready":
-			h.ready = f
-		case "timers":
-			h.timers = f
-		case "pid":
-			h.pid = f
-		case "log":
-			h.log = f
-		case "access":
-			h.access = f
-		case "dir":
-			h.dir = f
-		case "root":
-			h.root = &rootFiles{f}
+		if f := named[name]; f != nil {
+			*f = os.NewFile(uintptr(fd), name)
 		}
 	}
 	if h.ready == nil {
 		return nil, fmt.Errorf("%s=%s: malformed", heirEnv, text)
+	}
+	if root != nil {
+		h.root = &rootFiles{root}
 	}
 	return h, nil
 }

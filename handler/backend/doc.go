@@ -15,6 +15,9 @@
 // request, and of the exchange only its end is left. That is Exchange.Left, when the handler has ended, or Running.Cancel,
 // when the connection is gone before. A backend that sees both at the same time calls Done and nothing else.
 //
+// Running.PeerEnd says that the peer has finished sending. It may have gone, or still read. A backend that takes the first for
+// granted ends the exchange with Exchange.Failed and StatusClientGone.
+//
 // # Ownership
 //
 // The head and the first body bytes are views of the connection's input. They are valid during Start only. The slices given

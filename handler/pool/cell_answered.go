@@ -35,6 +35,7 @@ func (c *cell) cancelAnswered() {
 	if c.state.open() {
 		c.body.setFlags(c.body.flags | shm.InCancel)
 		c.poke()
+		c.endUnfinished()
 	}
 }
 

@@ -87,6 +87,14 @@ func (c *cell) endHandler() {
 	c.worker.ask(shm.CtlClientGone)
 }
 
+// endUnfinished does the same for an exchange that is answered. The worker knows whether its handler has called
+// request:finish(), and does nothing then. So this does not lead to its end.
+func (c *cell) endUnfinished() {
+	if c.peer.handler != nil && c.state == cellClaimed {
+		c.worker.ask(shm.CtlClientGone)
+	}
+}
+
 // complete reports whether the handler has finished its response. It may go on then, whoever has gone.
 func (c *cell) complete() bool { return c.answered || c.response.whole }
 

@@ -11,9 +11,9 @@ import (
 	"moonbridge/handler/shm"
 )
 
-// ended are listeners besides the first: handlers of listener 1 are ended when their client has gone, within 100 ms. Those
+// endings are listeners besides the first: handlers of listener 1 are ended when their client has gone, within 100 ms. Those
 // of listener 2 may take any time.
-var ended = [][3]any{
+var endings = [][3]any{
 	{2, "proto", "tcp4"}, {2, "port", 0}, {2, "connect", listentest.HTTP("on_client_gone=1\nclient_gone_timeout=0.1\n")},
 	{3, "proto", "tcp4"}, {3, "port", 0}, {3, "connect", listentest.HTTP("on_client_gone=1\nclient_gone_timeout=0\n")},
 }
@@ -98,7 +98,7 @@ func TestPeerEndIsAnswered(t *testing.T) {
 
 // The worker can see it, in this exchange only.
 func TestPeerEndIsSeen(t *testing.T) {
-	r := start(t, setup{options: append(ended, [3]any{0, "max_fork", 1})})
+	r := start(t, setup{options: [][3]any{{0, "max_fork", 1}, {0, "gone_after", false}}})
 	r.ready(1)
 	for _, ends := range []bool{true, false} {
 		name := filepath.Join(t.TempDir(), "name")
@@ -128,7 +128,7 @@ func TestVanishedInQueue(t *testing.T) {
 func TestHandlerEnded(t *testing.T) {
 	for name, gone := range map[string]func(q *request){"FIN": (*request).peerEnds, "RST": (*request).cancel} {
 		t.Run(name, func(t *testing.T) {
-			r := start(t, setup{options: append(ended, [3]any{0, "max_fork", 1})})
+			r := start(t, setup{options: append(endings, [3]any{0, "max_fork", 1})})
 			r.ready(1)
 			q := r.send(&request{target: "until-gone", listener: 2})
 			r.claimed(q)
@@ -149,7 +149,7 @@ func TestHandlerEnded(t *testing.T) {
 
 // The worker is told even if it claims the exchange at the moment at which the peer ends.
 func TestHandlerEndedUnseen(t *testing.T) {
-	s := newStill(t, 1, ended...)
+	s := newStill(t, 1, endings...)
 	s.workers[0].conn = testControl(t)
 	cell := s.begin(&plain{}, 2)
 	c := s.claim(0)
@@ -171,7 +171,7 @@ func TestHandlerEndedUnseen(t *testing.T) {
 func TestHandlerOutlivesClient(t *testing.T) {
 	for name, gone := range map[string]func(q *request){"FIN": (*request).peerEnds, "RST": (*request).cancel} {
 		t.Run(name, func(t *testing.T) {
-			r := start(t, setup{options: append(ended, [3]any{0, "max_fork", 1}, [3]any{0, "fork_error_delay", 0.01})})
+			r := start(t, setup{options: append(endings, [3]any{0, "max_fork", 1}, [3]any{0, "fork_error_delay", 0.01})})
 			r.ready(1)
 			q := r.send(&request{target: "hold?" + filepath.Join(t.TempDir(), "never"), listener: 1})
 			r.claimed(q)
@@ -196,7 +196,7 @@ func TestHandlerOutlivesClient(t *testing.T) {
 
 // Without the option the handler may take as long as it likes, whatever its client does.
 func TestHandlerIgnoresClient(t *testing.T) {
-	r := start(t, setup{options: append(ended, [3]any{0, "max_fork", 1})})
+	r := start(t, setup{options: append(endings, [3]any{0, "max_fork", 1})})
 	r.ready(1)
 	for _, listener := range []int{0, 2} { // no option; no limit of time
 		name := filepath.Join(t.TempDir(), "name")
@@ -215,7 +215,7 @@ func TestHandlerIgnoresClient(t *testing.T) {
 
 // A retried exchange has a worker of its own that is told.
 func TestHandlerEndedAfterRetry(t *testing.T) {
-	s := newStill(t, 1, ended...)
+	s := newStill(t, 1, endings...)
 	s.workers[0].conn = testControl(t)
 	cell := s.begin(&plain{}, 2)
 	s.claim(0)

@@ -75,7 +75,7 @@ func TestSocketPeerEndInQueue(t *testing.T) {
 
 // One that finds a free worker at once is served, though its peer has finished sending.
 func TestSocketPeerEndIsServed(t *testing.T) {
-	r := start(t, setup{options: [][3]any{{0, "max_fork", 1}}})
+	r := start(t, setup{options: [][3]any{{0, "max_fork", 1}, {0, "gone_after", 3600}}})
 	r.ready(1)
 	p, fd := r.tcpPair()
 	fmt.Fprintln(p, "half-closed")

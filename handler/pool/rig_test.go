@@ -40,6 +40,7 @@ type setup struct {
 	in, out   int
 	listen    func(int, *listen.Spec) error
 	noPairing bool
+	mainEnded func(pool int, name string, failed bool)
 	intervals *Intervals
 }
 
@@ -77,7 +78,7 @@ func eventually(t *testing.T, what string, is func() bool) {
 
 func (s setup) config(log *logBuffer) Config {
 	c := Config{
-		Script: s.script, Loops: max(1, s.loops), Listen: s.listen, NoPairing: s.noPairing,
+		Script: s.script, Loops: max(1, s.loops), Listen: s.listen, NoPairing: s.noPairing, MainEnded: s.mainEnded,
 		InWindow: s.in, OutWindow: s.out, Intervals: s.intervals,
 		Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}

@@ -20,11 +20,11 @@ func (r *rig) spawn() (pid int) {
 	return pid
 }
 
-// ended reports whether a process that is not our child has ended.
+// processEnded reports whether a process that is not our child has ended.
 func processEnded(pid int) bool { return unix.Kill(pid, 0) != nil || zombie(pid) }
 
 // What a worker has started dies with it when it is killed, whichever way the signal takes.
-func TestGroupDiesWithOverdueWorker(t *testing.T) {
+func TestGroupDiesWithKilledWorker(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		way  func(*Worker)
@@ -37,7 +37,7 @@ func TestGroupDiesWithOverdueWorker(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := start(t, setup{options: [][3]any{{0, "min_fork", 1}, {0, "max_fork", 1}, {0, "request_timeout", 0.05}}})
+			r := start(t, setup{options: [][3]any{{0, "min_fork", 1}, {0, "max_fork", 1}}})
 			r.ready(1)
 			pid := r.spawn()
 			r.p.mu.Lock()
@@ -45,7 +45,12 @@ func TestGroupDiesWithOverdueWorker(t *testing.T) {
 				c.way(w)
 			}
 			r.p.mu.Unlock()
-			wantStatus(t, r.get("sleep?3600000"), 504)
+			q := r.send(&request{method: "POST", target: "sleep?3600000"})
+			r.working()
+			for _, w := range r.p.processes() {
+				w.kill("a test")
+			}
+			wantStatus(t, q.wait(), 502)
 			eventually(t, "the process is killed", func() bool { return processEnded(pid) })
 			r.quiet()
 		})

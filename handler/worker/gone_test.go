@@ -35,8 +35,8 @@ func release(t *testing.T, name string) {
 	}
 }
 
-// order sends a byte on the control socket.
-func (w *worker) order(what byte) {
+// command sends a byte on the control socket.
+func (w *worker) command(what byte) {
 	w.t.Helper()
 	if _, err := w.control.Write([]byte{what}); err != nil {
 		w.t.Fatal(err)
@@ -47,7 +47,7 @@ func (w *worker) order(what byte) {
 func (e *exchange) goes(flags uint32) {
 	e.flags |= flags
 	e.feed()
-	e.w.order(shm.CtlClientGone)
+	e.w.command(shm.CtlClientGone)
 }
 
 // runs waits until the worker runs an exchange.
@@ -159,7 +159,7 @@ func TestClientGoneDoesNotApply(t *testing.T) {
 			for range 5 {
 				e.goes(c.flags)
 			}
-			w.order(shm.CtlFlush) // whatever was before it has been taken
+			w.command(shm.CtlFlush) // whatever was before it has been taken
 			if c.name == "finished" {
 				e.until("the response", func() bool { return len(e.got) > 0 })
 			}
@@ -265,7 +265,7 @@ func TestManyOrders(t *testing.T) {
 	e := w.start(request{head: "GET /limit", listener: ending})
 	e.runs()
 	for range 100 {
-		w.order(shm.CtlClientGone)
+		w.command(shm.CtlClientGone)
 		unix.Nanosleep(&unix.Timespec{Nsec: 20_000}, nil)
 	}
 	release(t, released)

@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A handler whose client has gone has time to clean up. Then its worker is needed for others. */
+#define GONE_SECONDS 5
+
 enum { T_SIZE, T_CHUNK, T_TIME, T_ROOM, T_BOOL, T_GONE };
 
 typedef struct {
@@ -34,7 +37,7 @@ static const option options[] = {
 	OPT(buffer_response, T_ROOM, 1, BUFFER_RESPONSE),
 	OPT(stream_body, T_BOOL, 1, 0),
 	OPT(on_client_gone, T_GONE, 1, 0),
-	OPT(client_gone_timeout, T_TIME, 1, 5),
+	OPT(client_gone_timeout, T_TIME, 1, GONE_SECONDS),
 };
 #define OPTIONS (sizeof options / sizeof *options)
 

@@ -23,7 +23,7 @@ void mb_gone_wanted(void)
 int mb_gone_applies(void)
 {
 	return exchange.active && exchange.options && exchange.options->on_client_gone != 0 &&
-	       response.state != MB_RESPONSE_DONE && !(exchange.out_flags & MB_OUT_COMPLETE) && mb_cancelled();
+	       response.state != MB_RESPONSE_DONE && mb_cancelled();
 }
 
 static void raise_gone(lua_State *L, lua_Debug *ar)
@@ -32,7 +32,7 @@ static void raise_gone(lua_State *L, lua_Debug *ar)
 	lua_sethook(process.L, before.f, before.mask, before.count);
 	if (L != process.L)
 		lua_sethook(L, before.f, before.mask, before.count);
-	if (memory.armed && !exchange.cancelled && mb_gone_applies())
+	if (mb_is_own() && memory.armed && !exchange.cancelled && mb_gone_applies())
 		mb_raise_cancelled(L);
 }
 

@@ -18,6 +18,7 @@ end)
 local function connect(socket) socket:write(show(socket), "\n") end
 
 listen{
+	gone_after = false, -- clients that close their sending side at once are answered on a busy machine too
 	{ proto = "tcp4", port = 0, localhost = true, connect = connect },
 	{ proto = "tcp6", port = 0, localhost = true, connect = connect },
 	{ proto = "tcp4", port = 0, localhost = true },

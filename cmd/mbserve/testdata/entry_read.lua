@@ -4,6 +4,7 @@ local unpack = unpack or table.unpack
 
 listen{
 	{ proto = "tcp4", port = 0, localhost = true },
+	gone_after = false, -- clients that close their sending side at once are answered on a busy machine too
 	connect = function(socket)
 		local formats = load("return { " .. socket:readuntil("\n") .. " }")()
 		local function show(...)

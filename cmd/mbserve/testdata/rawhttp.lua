@@ -117,7 +117,8 @@ local all = {
 	handler{ idle_timeout = 1, request_header_timeout = 0.3, stall_timeout = 0.3, stream_body = true },
 }
 
-local listeners = { min_fork = 2, max_fork = 8, fork_delay = 0 }
+-- Clients that close their sending side at once are answered on a busy machine too.
+local listeners = { min_fork = 2, max_fork = 8, fork_delay = 0, gone_after = false }
 for i, h in ipairs(all) do
 	listeners[#listeners + 1] = { proto = "tcp4", port = 0, localhost = true, connect = h }
 	listeners[#listeners + 1] = { proto = "tcp4", port = 0, localhost = true, connect = function(socket)

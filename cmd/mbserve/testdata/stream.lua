@@ -41,4 +41,5 @@ listen{
 	{ proto = "tcp4", port = 0, localhost = true, connect = http.generate_handler(size, handle) },
 	{ proto = "tcp4", port = 0, localhost = true, connect = http.generate_handler(streamed, handle) },
 	min_fork = 1, max_fork = 1,
+	gone_after = false, -- clients that close their sending side at once are answered on a busy machine too
 }

@@ -86,6 +86,7 @@ func (c *Conn) comeBy(h *heldBack) bool {
 	c.lookAtSocket()
 	if c.complete() {
 		c.afterResponse()
+		c.endHandler()
 		return true
 	}
 	if !c.endHandler() {

@@ -1,0 +1,201 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// The end of a main handler is a graceful stop of the server. The exit code tells an operator whether it has failed.
+func TestMainEnds(t *testing.T) {
+	for _, c := range []struct {
+		what string
+		code int
+		log  []string
+	}{
+		{"returns", exitOK, []string{`msg="main has ended: stopping" pool=0 name=events`}},
+		{"fails", exitRunning, []string{"level=ERROR", "main_handler.lua:", "on purpose", "in=main main=events",
+			`level=ERROR msg="main has failed: stopping" pool=0 name=events`}},
+		{"dies", exitRunning, []string{`end="status 7" lost=1`, `msg="main has failed: stopping"`}},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			t.Parallel()
+			fifo, open := newFIFO(t)
+			s := start(t, "testdata/main_handler.lua", c.what, fifo)
+			p := dial(t, s.address(0))
+			p.get("/")
+			if body := p.hears(200); body != "hello" {
+				t.Errorf("%q", body)
+			}
+			open()
+			s.exit(c.code)
+			for _, text := range c.log {
+				if !strings.Contains(s.log.String(), text) {
+					t.Errorf("the log has no %q", text)
+				}
+			}
+			if !strings.Contains(s.log.String(), "msg=finish") || strings.Contains(s.log.String(), "workers were killed") {
+				t.Error("the workers have not ended in the regular way")
+			}
+		})
+	}
+}
+
+// A main handler runs as long as the server. No limit of its pool ends it, it learns at once that the server is to stop, and
+// has the grace time to end, after which the server ends like any other.
+func TestMainIsToldToStop(t *testing.T) {
+	t.Parallel()
+	fifo, open := newFIFO(t)
+	s := start(t, "testdata/main_handler.lua", "stops", fifo)
+	s.wait("main runs as events")
+	for range 5 { // each replaces a worker
+		p := dial(t, s.address(0))
+		p.get("/")
+		p.hears(200)
+		p.Close()
+	}
+	if strings.Contains(s.log.String(), "main is told") {
+		t.Error("the handler is told to end before the server is")
+	}
+	s.signal(syscall.SIGTERM)
+	s.wait("main is told: false, true")
+	open()
+	s.exit(exitOK)
+	if log := s.log.String(); !strings.Contains(log, "main ends") || strings.Contains(log, "stopping\" pool") || strings.Contains(log, "request_timeout") {
+		t.Error("not as it should be")
+	}
+}
+
+// The handler is told before connections are waited for, which may take long.
+func TestMainIsToldFirst(t *testing.T) {
+	t.Parallel()
+	fifo, open := newFIFO(t)
+	stream, finish := newFIFO(t)
+	a := newApplication(t)
+	a.write(`@
+		listen{ port, connect = http.generate_handler(function(request)
+			request:send_status("200 OK")
+			request:send_data("begun\n")
+			request:flush()
+			io.open(%q):close()
+		end) }
+		listen{ { proto = "main", name = "m", connect = function()
+			io.stderr:write("main runs\n")
+			moonbridge_io.poll(nil, nil, nil, true)
+			io.open(%q):close()
+			io.stderr:write("main has gone\n")
+		end } }`, stream, fifo)
+	s := start(t, a.script)
+	s.wait("main runs")
+	p := dial(t, s.address(0))
+	p.get("/")
+	for line := ""; line != "begun\n"; {
+		var err error
+		if line, err = p.r.ReadString('\n'); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.signal(syscall.SIGTERM)
+	open()
+	s.wait("main has gone")
+	finish()
+	s.exit(exitOK)
+}
+
+// Over a reload the new script's main begins when that of the old one has ended, which is told to do so. That is no reason for
+// the server to stop.
+func TestMainOverReload(t *testing.T) {
+	t.Parallel()
+	fifo, open := newFIFO(t)
+	a := newApplication(t)
+	write := func(n int) {
+		a.write(`@
+			listen{ port, connect = say "script %d" }
+			listen{ { proto = "main", name = "m", connect = function()
+				io.stderr:write("begin %d\n")
+				moonbridge_io.poll(nil, nil, nil, true)
+				io.stderr:write("told %d\n")
+				io.open(%q):close()
+				io.stderr:write("end %d\n")
+			end } }`, n, n, n, fifo, n)
+	}
+	write(1)
+	s := start(t, a.script)
+	s.wait("begin 1")
+	write(2)
+	s.mustReload()
+	s.wait("told 1")
+	p := dial(t, s.address(0))
+	p.get("/")
+	if body := p.hears(200); body != "script 2" {
+		t.Errorf("%q", body)
+	}
+	if strings.Contains(s.log.String(), "begin 2") {
+		t.Error("two at a time")
+	}
+	open()
+	s.wait("begin 2")
+	s.wait("the replaced script has ended")
+	s.signal(syscall.SIGTERM)
+	s.wait("told 2")
+	open()
+	s.exit(exitOK)
+	order(t, s.log.String(), "begin 1", "told 1", "end 1", "begin 2", "told 2", "end 2")
+}
+
+// The same when another process takes over.
+func TestMainOverUpgrade(t *testing.T) {
+	t.Parallel()
+	fifo, open := newFIFO(t)
+	a := newApplication(t)
+	write := func(n int) {
+		a.write(`listen{ { proto = "main", name = "m", connect = function()
+			io.stderr:write("begin %d\n")
+			moonbridge_io.poll(nil, nil, nil, true)
+			io.stderr:write("told %d\n")
+			io.open(%q):close()
+			io.stderr:write("end %d\n")
+		end } }`, n, n, fifo, n)
+	}
+	write(1)
+	pidName := filepath.Join(t.TempDir(), "pid")
+	s := start(t, "-p", pidName, a.script)
+	s.wait("begin 1")
+	write(2)
+	s.signal(syscall.SIGUSR2)
+	s.wait("handed over")
+	s.wait("told 1")
+	if strings.Contains(s.log.String(), "begin 2") {
+		t.Error("two at a time")
+	}
+	open()
+	s.wait("begin 2")
+	<-s.exited
+	order(t, s.log.String(), "begin 1", "told 1", "end 1", "begin 2")
+	text, err := os.ReadFile(pidName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	heir := number(t, strings.TrimSpace(string(text)))
+	if err := syscall.Kill(heir, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	s.wait("told 2")
+	open()
+	s.ended = true
+	s.checkProcesses()
+}
+
+// order checks that texts are in the log, one after the other.
+func order(t testing.TB, log string, texts ...string) {
+	t.Helper()
+	for _, text := range texts {
+		_, rest, found := strings.Cut(log, text)
+		if !found {
+			t.Fatalf("no %q where it should be", text)
+		}
+		log = rest
+	}
+}
