@@ -8,7 +8,7 @@ import (
 )
 
 // A server whose address changes while its port stays, for example from one interface to all of them, would have to close
-// the old sockets before it can bind the new ones. For a moment nobody would listen, and there would be no way back. So the
+// the old sockets before it can bind the new ones. For a moment nothing would listen, and there would be no way back. So the
 // old and the new sockets agree to share the port (SO_REUSEPORT) for as long as the call takes that binds the new ones, and
 // again for the call that has them listen. In between and later the port is as exclusive as ever.
 

@@ -117,7 +117,7 @@ func TestFaultGroupSignalled(t *testing.T) {
 	}
 }
 
-// What a handler has started dies with its worker when the server kills that one: the checks after the stop find no process.
+// A program that a handler has started dies with its worker when the server kills that: the checks after the stop find no process.
 func TestFaultOverdueWithChildren(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ option, call string }{{"request_timeout = 1,", ""}, {"", "timeout(1)"}} {

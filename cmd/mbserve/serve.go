@@ -234,7 +234,7 @@ func (s *server) serveFirst() (err error) {
 	return s.serving.serve()
 }
 
-// checkSpool looks whether files can be created in the spool directory, with the rights that the server has now.
+// checkSpool checks whether files can be created in the spool directory, with the rights that the server has now.
 func (s *server) checkSpool() error {
 	if s.o.spoolLimit == 0 {
 		return nil

@@ -230,7 +230,7 @@ func TestHandlerEndedAfterRetry(t *testing.T) {
 	}
 }
 
-// testControl is our end of a control socket whose other end no one reads.
+// testControl is our end of a control socket whose other end is not read.
 func testControl(t *testing.T) *net.UnixConn {
 	t.Helper()
 	ours, theirs, err := controlPair()

@@ -64,8 +64,8 @@ func (w *Worker) ask(what byte) {
 	})
 }
 
-// pass gives the worker a descriptor; the caller keeps its own. It does not block: a worker that has left so much unread
-// that there is no room hangs.
+// pass gives the worker a descriptor; the caller keeps its own. It does not block: a worker whose control socket is full of
+// unread messages hangs.
 func (w *Worker) pass(fd int) error {
 	raw, err := w.conn.SyscallConn()
 	if err != nil {

@@ -115,7 +115,7 @@ typedef struct {
 /* bits 16..31: with DONE and no output but interim responses: status that the server
  * answers itself */
 #define MB_STATUS_SHIFT 16
-#define MB_CLIENT_GONE 499u /* as status: the client has gone, there is no one to answer */
+#define MB_CLIENT_GONE 499u /* as status: the client has gone, no response can be sent */
 
 /* mb_out_cell.flags */
 #define MB_OUT_BODY_WANTED 1u /* the handler reads the body: answer Expect: 100-continue */

@@ -8,7 +8,8 @@ import (
 	"moonbridge/handler/shm"
 )
 
-// What a stream handler raises comes out where the processing was started, as it is; the form is lost, the request not.
+// An error that a stream handler raises comes out unchanged where the processing was started; the form is lost, but not the
+// request.
 func TestPostCallbackErrors(t *testing.T) {
 	w := mustLoad(t, "post.lua").fork(0, windows(4096, 64<<10))
 	for _, data := range []string{"", "x", text(20000)} {
@@ -38,7 +39,7 @@ func TestPostCallbackErrors(t *testing.T) {
 	if s := w.stderr.String(); s != "" {
 		t.Errorf("standard error: %s", s)
 	}
-	// Nobody catches it: the log says where it was raised, and by which way that was reached.
+	// An uncaught error: the log says where it was raised, and how the code got there.
 	w.check(w.post("/uncaught", multipartType, body), "", 500<<shm.ResultStatusShift)
 	for _, part := range []string{"POST /uncaught: testdata/post.lua:", ": deep in a handler\nstack traceback:\n", "'fails'", "'send_status'", "<testdata/post.lua:"} {
 		w.stderr.wait(t, part)
@@ -62,7 +63,7 @@ func TestPostMalformed(t *testing.T) {
 		{"no disposition", multipartType, "--cut\r\nContent-Type: text/plain\r\n\r\n\r\n--cut--", 400},
 		{"head of a part too large", multipartType, "--cut\r\nX: " + text(40000) + "\r\n\r\n\r\n--cut--", 431},
 		{"as many parts as there may be", multipartType, strings.Repeat(part, 1<<14) + "--cut--", 0},
-		{"malformed behind a file", multipartType, "--cut\r\nContent-Disposition: form-data; name=file\r\n\r\n" + text(50000) + "\r\n--cut\r\n\r\n", 400},
+		{"malformed after a file", multipartType, "--cut\r\nContent-Disposition: form-data; name=file\r\n\r\n" + text(50000) + "\r\n--cut\r\n\r\n", 400},
 		{"larger than the limit", multipartType, encode(t, field{name: "a", data: text(1000001)}), 413},
 		{"file larger than the limit", multipartType, encode(t, field{name: "file", data: text(1000001)}), 413},
 	} {
