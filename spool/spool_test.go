@@ -80,7 +80,7 @@ func TestOpen(t *testing.T) {
 		t.Errorf("read %q, %v", p[:max(n, 0)], err)
 	}
 	if _, err := os.Stat("/proc/self/fd"); err != nil {
-		return // the system has no way to open a file without a name
+		return // the system has no way to open an unnamed file
 	}
 	if _, err := unix.Pwrite(fd, p, 0); err == nil {
 		t.Error("the descriptor can write")

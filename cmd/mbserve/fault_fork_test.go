@@ -81,7 +81,7 @@ func TestFaultForkedChildLivesOn(t *testing.T) {
 	s.exit(0)
 }
 
-// A shell that a handler starts signals its group of processes: that is its worker, and nothing else.
+// A shell that a handler starts signals its process group: that is its worker, and nothing else.
 func TestFaultGroupSignalled(t *testing.T) {
 	t.Parallel()
 	a := newApplication(t)

@@ -37,7 +37,7 @@ func TestMainEnds(t *testing.T) {
 				}
 			}
 			if !strings.Contains(s.log.String(), "msg=finish") || strings.Contains(s.log.String(), "workers were killed") {
-				t.Error("the workers have not ended in the regular way")
+				t.Error("the workers have not ended normally")
 			}
 		})
 	}

@@ -81,7 +81,7 @@ func (u *unread) ask(path string) (string, error) {
 	return string(body), err
 }
 
-// writes has lines written by the handlers.
+// writes makes the handlers write lines.
 func (u *unread) writes(path string) {
 	u.t.Helper()
 	if _, err := u.ask(path); err != nil {

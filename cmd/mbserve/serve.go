@@ -394,7 +394,7 @@ func (s *server) stop(drain func(context.Context) error) {
 	s.log.Info("stopped")
 }
 
-// drainHosts has workers end the connections that they are alone with, while the engine ends all others.
+// drainHosts makes workers end the connections that only they hold, while the engine ends all others.
 func (s *server) drainHosts(ctx context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// spawn has a worker start a process that lives on.
+// spawn makes a worker start a process that lives on.
 func (r *rig) spawn() (pid int) {
 	r.t.Helper()
 	pid, err := strconv.Atoi(r.get("spawn").out)

@@ -219,7 +219,7 @@ typedef struct {
                                  worker's control socket, standard error, worker's
                                  doorbell, doorbell of loop 0, 1, … */
 #define MB_MSG_KILL        9u /* mb_msg_kill; ignored unless the pid is that of a living child. A
-                                 negative pid: its group of processes, too */
+                                 negative pid: its process group, too */
 /* Worker → server, on the worker's control socket */
 #define MB_MSG_WORKER_READY  10u /* prepare has returned */
 #define MB_MSG_WORKER_FAILED 11u /* it cannot use the shared memory: text; then exit 1 */

@@ -81,7 +81,7 @@ func TestPostMalformed(t *testing.T) {
 			w.wantBody(w.post("/stream?exact=a", multipartType, whole), "after "+c.name, "exact {field_name=a}\n1:1\n"+lines("{}", "{}", "{}", "{}"))
 		}
 	}
-	// Urlencoded forms cannot be malformed, but have too much of something.
+	// Urlencoded forms cannot be malformed, but they can be too large.
 	many := strings.Repeat("a&", 1<<16)
 	r := w.post("/stream?exact=a", formType, many+"a")
 	r.result |= shm.ResultClose // needed only if something of the body is still on the way
@@ -106,7 +106,7 @@ func TestPostTooManyParts(t *testing.T) {
 	w.check(r, "", 413<<shm.ResultStatusShift|shm.ResultClose)
 }
 
-// Content that looks like boundaries does not have the handler called for every few bytes.
+// Content that looks like boundaries does not cause a call of the handler for every few bytes.
 func TestPostManyPieces(t *testing.T) {
 	w := mustLoad(t, "post.lua").fork(1, small)
 	for _, unit := range []string{"\r\n--cutX", "\r\n--cut-", "\r\n--cu", "\r", "\r\n--cut " + text(700), "x"} {

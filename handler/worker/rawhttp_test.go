@@ -340,7 +340,7 @@ func TestRawHTTPMisuse(t *testing.T) {
 	}
 }
 
-// A limit of time that a callback sets ends with its request, one around all of them does not.
+// A time limit that a callback sets ends with its request, one around all of them does not.
 func TestRawHTTPTimeouts(t *testing.T) {
 	w := rawHTTPWorker(t)
 	for listener, want := range map[uint16]string{0: "none", 4: "some"} {
