@@ -42,6 +42,6 @@ const (
 	IDMin = 8
 	IDMax = 64
 
-	// PartsMax is the most that all of it can be.
+	// PartsMax is the most that all of them can take together.
 	PartsMax = MethodMax + TargetMax + RefererMax + AgentMax + IDMax
 )

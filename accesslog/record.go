@@ -7,11 +7,11 @@ import (
 	"moonbridge/httpwrite"
 )
 
-// Record is what an entry will need of an exchange in progress. It can be used again: Start empties it and keeps its memory.
+// Record is what an entry will need from an exchange in progress. It can be used again: Start empties it and keeps its memory.
 type Record struct {
 	At       time.Time // when the request's head was complete
 	Response httpwrite.Scan
-	Status   int // of an exchange that ends without a response; 0: that of the response counts
+	Status   int // of an exchange that ends without a response; 0: use the status of the response
 
 	b     []byte // the parts, one after the other
 	ends  [Parts]uint16
@@ -87,8 +87,8 @@ func (r *Record) SetID(ids IDs) {
 	r.ends[PartID] = uint16(len(r.b))
 }
 
-// Fill sets all that the record knows in an entry. unsent is how many bytes of the response have not been sent, though they
-// were written to the record.
+// Fill sets everything that the record knows in an entry. unsent is how many bytes of the response have not been sent, though
+// they were written to the record.
 func (r *Record) Fill(e *Entry, unsent int64) {
 	e.Time, e.Minor = r.At, r.minor
 	e.Method, e.Target = r.Part(PartMethod), r.Part(PartTarget)

@@ -28,7 +28,7 @@ func parse(t testing.TB, text string) *httpparse.Head {
 	return h
 }
 
-// A record says the same of its exchange whatever it held before.
+// A record says the same about its exchange, whatever it held before.
 func TestRecord(t *testing.T) {
 	var r Record
 	var ids counter

@@ -10,7 +10,7 @@ import (
 	"moonbridge/reactor"
 )
 
-// This file tests what the documentation promises, so it has the numbers of the documentation and not the constants of the
+// This file tests what the documentation promises, so it has the numbers of the documentation, not the constants of the
 // code.
 
 // A request that arrives in one piece costs one read: a short read means that the socket is empty.

@@ -127,7 +127,7 @@ func TestTimeouts(t *testing.T) {
 			d := newDialogue(t, Limits{IdleTimeout: -1, HeadTimeout: -1, StallTimeout: -1, ResponseTimeout: -1, DrainTimeout: -1})
 			c.begin(d)
 			if c.state == stateLingering {
-				d.peer.wantsClosed() // without a drain timeout nothing is waited for
+				d.peer.wantsClosed() // without a drain timeout there is no wait
 				return
 			}
 			d.passes(10_000 * time.Hour)

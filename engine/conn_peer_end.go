@@ -9,7 +9,7 @@ type PeerEnd uint8
 
 const (
 	// PeerEndCancel: the backend is told, and may give up the exchange. The context of a Go handler ends, and an exchange
-	// that has waited for a while leaves its queue. What a handler writes is still sent.
+	// that has waited for a while leaves its queue. Data that a handler writes is still sent.
 	PeerEndCancel PeerEnd = iota
 	// PeerEndWait: the peer may be waiting for its response. The backend is told when a write has failed, or when the peer
 	// resets the connection.

@@ -73,7 +73,7 @@ func TestPeerEndWait(t *testing.T) {
 	d.peer.wantsClosed()
 }
 
-// A backend that gives up an exchange because its peer has gone has the connection closed, and the log says so.
+// When a backend gives up an exchange because its peer has gone, the connection is closed, and the log says so.
 func TestClientGone(t *testing.T) {
 	giveUp := func(d *dialogue) { d.handler.x.Failed(backend.StatusClientGone, 0) }
 	for _, c := range []struct {
@@ -107,7 +107,7 @@ func TestClientGone(t *testing.T) {
 	}
 }
 
-// What has begun cannot be taken back.
+// A response that has begun cannot be taken back.
 func TestClientGoneLate(t *testing.T) {
 	var lines accessLines
 	d := newLoggedDialogue(t, Limits{}, lines.log)

@@ -11,17 +11,17 @@ import (
 )
 
 // spooled is what a connection has in the spool: a request while its body arrives (this file), or a response while the peer
-// takes it (conn_spool_output.go). The two never meet: a request is taken up when the response before it is out.
+// takes it (conn_spool_output.go). There is never both: a request is read only when the response before it is out.
 type spooled struct {
 	head    []byte       // the bytes of the request's head
-	memory  bufio.Output // its body, as long as that is small
-	body    *spool.File  // its body, if it is not; nil: none
+	memory  bufio.Output // its body, while that is small
+	body    *spool.File  // its body, if it is large; nil: none
 	trailer []byte       // the trailer section of its body
 	output  *spool.File  // the response; nil: none
-	sent    int64        // bytes of the response that were taken out of its file
+	sent    int64        // bytes of the response that have been read from its file
 }
 
-// release gives back everything.
+// release frees everything.
 func (s *spooled) release(p *bufio.Pool) {
 	s.memory.Release(p)
 	for _, f := range []*spool.File{s.body, s.output} {
@@ -31,7 +31,7 @@ func (s *spooled) release(p *bufio.Pool) {
 	}
 }
 
-// dropSpool gives up what the connection has in the spool.
+// dropSpool discards everything that the connection has in the spool.
 func (c *conn) dropSpool() {
 	if s := c.spool; s != nil {
 		c.spool = nil
@@ -55,8 +55,8 @@ func (c *conn) beginSpooling(nowMS uint64, h *httpparse.Head, n int) {
 	c.updateDeadline(nowMS)
 }
 
-// spoolFits looks whether an announced body has a chance. Nothing is reserved for it: it would be easy to fill the spool with
-// announcements.
+// spoolFits checks whether an announced body would fit now. It reserves nothing, since announcements alone could then fill the
+// spool.
 func (c *conn) spoolFits(h *httpparse.Head) error {
 	if h.ContentLength <= c.service.limits.body.Await {
 		return nil
@@ -106,7 +106,7 @@ func (c *conn) spoolInput(nowMS uint64) {
 	}
 }
 
-// bodyPart takes a part of the body from the input: as it lies there, or decoded in room of the loop.
+// bodyPart takes a part of the body from the input: unchanged, or decoded into a buffer of the loop.
 func (c *conn) bodyPart() (part []byte, consumed int, err error) {
 	unread := c.input.Unread()
 	if part = c.body.Take(unread); len(part) > 0 {
@@ -127,7 +127,7 @@ func (s *spooled) keepTrailer(p []byte) {
 	}
 }
 
-// spoolPart adds a part to the body: in memory while that is small, then in a file.
+// spoolPart adds a part to the body: in memory while the body is small, then in a file.
 func (c *conn) spoolPart(part []byte) (err error) {
 	s := c.spool
 	if s.body == nil {
@@ -164,7 +164,7 @@ func (c *conn) dispatchSpooled(nowMS uint64) {
 	c.current()
 	h := &c.l.head
 	if _, err := c.input.parser.Parse(h, c.spool.head, &c.service.limits.head); err != nil {
-		c.refuse(nowMS, httpparse.StatusOf(err), err.Error()) // the service has changed, and its limits
+		c.refuse(nowMS, httpparse.StatusOf(err), err.Error()) // the service has changed, and with it the limits
 		return
 	}
 	c.input.parser.Reset()
@@ -209,7 +209,7 @@ func (c *conn) startSpooled(h *httpparse.Head, s *spooled) (backend.Running, err
 	}
 	running, err := taker.StartFile(c, h, c.service.index, s.body, s.trailer)
 	if err == nil {
-		s.body = nil // it is the backend's
+		s.body = nil // now it belongs to the backend
 	}
 	return running, err
 }

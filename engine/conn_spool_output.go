@@ -10,8 +10,8 @@ import (
 // A response that the peer takes slowly waits in the output (memory), then in a file. While the file holds unsent bytes, the
 // output is not empty and its bytes come before those of the file.
 
-// spoolOutput moves a, then b, to the file of the response, as far as they fit, and returns how many bytes that were. When the
-// file is opened, the first bytes stay in memory.
+// spoolOutput moves a, then b, to the file of the response, as far as they fit, and returns how many bytes it has moved. When
+// it opens the file, the first bytes of the response stay in memory.
 func (c *conn) spoolOutput(a, b []byte) (n int) {
 	if c.spool == nil {
 		n = c.output.keep(c.l.pool, a, b, max(0, spoolAhead-c.output.Len()))
@@ -72,14 +72,14 @@ func (c *conn) outputNotSpooled(err error) {
 	})
 }
 
-// outputRoom is how many bytes more the file of the response may take: by its own limit, and by that of the spool.
+// outputRoom returns how many more bytes the file of the response may take, by its own limit and by the limit of the spool.
 func (c *conn) outputRoom() (own, shared int64) {
 	lim, all := &c.service.limits, c.l.e.spool
 	own = int64(lim.outputBytes) + lim.spoolOutput - int64(c.output.Len()) - c.spool.output.Held()
 	return own, all.outputRoom()
 }
 
-// spooledOutput is how many bytes of the response wait in a file.
+// spooledOutput returns how many bytes of the response wait in a file.
 func (c *conn) spooledOutput() int64 {
 	if c.spool == nil || c.spool.output == nil {
 		return 0
@@ -87,8 +87,8 @@ func (c *conn) spooledOutput() int64 {
 	return c.spool.output.Size() - c.spool.sent
 }
 
-// flushFile sends the bytes of the file, after those of the output. It reports whether there is more that the socket would
-// take now, in a later turn.
+// flushFile sends the bytes of the output, then those of the file. It reports whether the socket would take more now: that is
+// left for a later turn.
 func (c *conn) flushFile() (more bool) {
 	s := c.spool
 	for writes := 0; c.spooledOutput() > 0 && c.output.Len() == 0; writes++ {
@@ -113,7 +113,7 @@ func (c *conn) flushFile() (more bool) {
 	return more
 }
 
-// shrinkFile gives back the room of what was sent: now and then, or soon if the backend waits for it.
+// shrinkFile frees the space of bytes that have been sent: from time to time, or soon if the backend waits for space.
 func (c *conn) shrinkFile(f *spool.File) {
 	s, enough := c.spool, int64(spoolDrop)
 	if c.exchange.wantsRoom {

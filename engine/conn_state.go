@@ -19,7 +19,7 @@ const (
 	stateDispatched
 	// stateWriting: the exchange has ended, and part of its response is not sent yet. → idle, lingering, closed
 	stateWriting
-	// stateLingering: everything is sent and our side is shut down. What the peer still sends is thrown away until it
+	// stateLingering: everything is sent and our side is shut down. Data that the peer still sends is thrown away until it
 	// closes (RFC 9112 §9.6). → closed
 	stateLingering
 	// stateClosed: the descriptor is closed, or will be at the end of the turn. This is final.

@@ -125,7 +125,7 @@ func (c *conn) roomForBackend() bool {
 	return min(own, shared) >= enough
 }
 
-// flushLater has flush called in the next turn, though the socket reports nothing: it has room.
+// flushLater schedules flush for the next turn: the socket has room already, so it will not report that.
 func (c *conn) flushLater() {
 	c.l.sys.post(func() {
 		if c.state != stateClosed {

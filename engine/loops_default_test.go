@@ -12,8 +12,8 @@ import (
 
 const loopsEnv = "MOONBRIDGE_TEST_LOOPS"
 
-// TestDefaultLoops starts engines in processes of their own: GOMAXPROCS says how many loops there are, also for a second engine,
-// and where the user has set it, it stays.
+// TestDefaultLoops starts engines in separate processes: GOMAXPROCS says how many loops there are, even for a second engine, and
+// a value that the user has set stays.
 func TestDefaultLoops(t *testing.T) {
 	for procs, want := range map[string]string{"1": "1 1 1", "3": "3 3 3"} {
 		cmd := exec.Command(os.Args[0], "-test.run=^TestLoopsOfChild$", "-test.v")

@@ -29,10 +29,10 @@ type Options struct {
 	AccessLog func(*Access)
 }
 
-// Spool is where request bodies (Limits.SpoolBody) and responses (Limits.SpoolOutput) wait for slow peers: in files without a
-// name. Each is an open file of the process, which counts like a connection.
+// Spool is where request bodies (Limits.SpoolBody) and responses (Limits.SpoolOutput) wait for slow peers: in unnamed files.
+// Each is an open file of the process, which counts like a connection.
 type Spool struct {
-	// Dir is the directory of the files. "" means os.TempDir(). If it is in memory (tmpfs), so is what is spooled.
+	// Dir is the directory of the files. "" means os.TempDir(). If it is in memory (tmpfs), so is all spooled data.
 	Dir string
 	// Bytes bounds the files together. A request body that does not fit is refused with 503, one that could never fit with 507.
 	// A response that does not fit waits in its backend. 0 means 4 GiB, a negative number no limit.
@@ -77,9 +77,9 @@ type Limits struct {
 	BufferBody  int64 // a body up to this many bytes is awaited before a handler is occupied. Default 64 KiB
 	OutputBytes int64 // response bytes held in memory for a peer that reads slowly. Default 128 KiB
 
-	// SpoolBody has every request body arrive completely before a handler is occupied. A body of more than BufferBody waits in a
-	// file of Options.Spool, and Expect: 100-continue is answered at once. It has no effect if the backend takes no files (it
-	// is no backend.FileBackend).
+	// SpoolBody means that every request body arrives completely before it occupies a handler. A body of more than BufferBody
+	// waits in a file of Options.Spool, and Expect: 100-continue is answered at once. It has no effect if the backend takes no
+	// files (it is not a backend.FileBackend).
 	SpoolBody bool
 	// SpoolOutput is how many bytes of a response beyond OutputBytes may wait in a file of Options.Spool, so that a slow peer
 	// does not occupy a handler. 0 means none.

@@ -33,7 +33,7 @@ func TestReverseProxyPeerEnd(t *testing.T) {
 	wait(t, ended, "the end of the upstream request")
 }
 
-// With PeerEndWait a client that has closed its sending side only is waited for, as long as it reads.
+// With PeerEndWait the engine waits for a client that has closed only its sending side, as long as it reads.
 func TestReverseProxyPeerEndWait(t *testing.T) {
 	closed := make(chan struct{})
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

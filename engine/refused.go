@@ -12,7 +12,7 @@ import (
 )
 
 // Everything that the engine refuses is counted by its cause, and logged at a bounded rate with what is known of one case.
-// What a backend fails (Exchange.Failed) is up to the backend to log.
+// Exchanges that a backend fails (Exchange.Failed) are logged by the backend.
 
 // Messages of the log.
 const (
@@ -76,7 +76,7 @@ func (c *conn) countRefused(status int, cause string) {
 	})
 }
 
-// countBody counts a body whose rest is malformed or too large. What the peer is answered is up to the handler.
+// countBody counts a body whose rest is malformed or too large. The handler decides on the response.
 func (c *conn) countBody(cause string) {
 	c.l.e.tally.Add(logging.Event{Level: slog.LevelInfo, Message: requestBodiesRefused, Cause: cause}, func() []slog.Attr {
 		return clientAttr(c.socket.peer)

@@ -70,7 +70,7 @@ func TestRefusedIsLogged(t *testing.T) {
 	}
 }
 
-// A flood of refused requests is two lines: the first one, and the rest, which is told without another event.
+// A flood of refused requests gives two lines: one for the first, and one for the rest, which is logged without another event.
 func TestRefusedFlood(t *testing.T) {
 	d, log := newTalliedDialogue(t, Limits{})
 	d.handler.refuses = backend.ErrQueueFull
@@ -80,7 +80,7 @@ func TestRefusedFlood(t *testing.T) {
 	}
 	for end := time.Now().Add(20 * time.Second); !strings.Contains(log.String(), "total=1000 "); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("the last ones are not told:\n%s", log)
+			t.Fatalf("the last ones are not reported:\n%s", log)
 		}
 	}
 	if n := strings.Count(log.String(), "\n"); n > 10 {

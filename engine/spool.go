@@ -29,11 +29,11 @@ type SpoolUse struct {
 	Bytes int64 // in files
 	Files int64 // open
 
-	Refused uint64 // request bodies that were refused since the start, because they did not fit or could not be written
-	Waited  uint64 // responses that had to wait in their backend since the start, for the same reasons
+	Refused uint64 // request bodies refused since the start, because they did not fit or could not be written
+	Waited  uint64 // responses that had to wait in their backends since the start, for the same reasons
 }
 
-// Spool returns what the spool holds.
+// Spool returns the present use of the spool.
 func (e *Engine) Spool() SpoolUse {
 	s := e.spool
 	return SpoolUse{Bytes: s.Bytes(), Files: s.Files(), Refused: s.refused.Load(), Waited: s.waited.Load()}
@@ -50,7 +50,7 @@ func (e *Engine) createFile() (*spool.File, error) {
 	return e.spool.Create()
 }
 
-// createOutput opens a file for a response, unless there is so little room that it is better off in memory.
+// createOutput opens a file for a response, unless so little would fit that the response is better kept in memory.
 func (e *Engine) createOutput() (*spool.File, error) {
 	if e.spool.outputRoom() < outputBytesDefault {
 		return nil, spool.ErrFull
@@ -58,11 +58,11 @@ func (e *Engine) createOutput() (*spool.File, error) {
 	return e.createFile()
 }
 
-// outputRoom is how many bytes more of responses fit. All responses together get half of the spool, so that slow readers do not
-// keep it from uploads, which would have to be refused.
+// outputRoom returns how many more bytes of responses fit. All responses together get half of the spool, so that slow readers
+// cannot fill it: uploads would have to be refused.
 func (s *spooling) outputRoom() int64 { return s.Limit()/2 - s.Bytes() }
 
-// spoolRoom is room for bytes on their way to or from a file.
+// spoolRoom is a buffer for bytes on their way to or from a file.
 func (l *loop) spoolRoom() []byte {
 	if l.spooled == nil {
 		l.spooled = make([]byte, spoolPiece)
@@ -75,8 +75,8 @@ const (
 	spoolPiece = 64 << 10
 	// spoolAhead is how many bytes of a spooled response are held in memory for a peer that takes no more now.
 	spoolAhead = 16 << 10
-	// spoolDrop is how many bytes of a file have been sent before their room is given back.
+	// spoolDrop is how many bytes of a file are sent before their space is freed.
 	spoolDrop = 1 << 20
-	// spoolWritesPerTurn bounds how often one connection writes from a file before the others get their turn.
+	// spoolWritesPerTurn bounds how many times a connection writes from a file before the others get their turn.
 	spoolWritesPerTurn = 16
 )

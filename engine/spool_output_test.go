@@ -10,7 +10,7 @@ import (
 	"moonbridge/handler/backend"
 )
 
-// A peer that takes nothing has the connection take the whole response, and hold little of it in memory.
+// When the peer takes nothing, the connection takes the whole response, and holds little of it in memory.
 func TestSpooledResponse(t *testing.T) {
 	const size, ahead = 2 << 20, 16 << 10
 	for name, part := range map[string]int{"windows": 65536, "odd parts": 4093, "at once": size} {
@@ -53,7 +53,7 @@ func TestSpooledResponse(t *testing.T) {
 	}
 }
 
-// Bytes that were sent give their room back while the response goes on, so that a stream may be longer than its limit.
+// The space of sent bytes is freed while the response goes on, so that a stream may be longer than its limit.
 func TestSpooledStream(t *testing.T) {
 	const limit = 4 << 20
 	d, _ := newSpoolDialogue(t, Limits{SpoolOutput: limit}, 0)
@@ -84,7 +84,7 @@ func TestSpooledResponseIsBounded(t *testing.T) {
 		held        int // bytes that others have in the spool
 		takes       int // bytes that the connection takes, at least
 		waited      uint64
-		givesBackAt int // the backend goes on when so many bytes are sent
+		givesBackAt int // the backend goes on when this many bytes are sent
 	}{
 		{"none", 0, 0, 0, memory, 0, memory / 2},
 		{"own limit", 500_000, 0, 0, memory + 500_000, 0, 1<<20 + 100_000},
@@ -152,7 +152,7 @@ func TestSpooledLastPartWaits(t *testing.T) {
 	d.peer.hearsText(text)
 }
 
-// A file is sent in turns: others have theirs.
+// A file is sent over several turns, so that other connections get theirs.
 func TestSpooledWritesPerTurn(t *testing.T) {
 	const perTurn, piece = 16, 64 << 10
 	d, _ := newSpoolDialogue(t, Limits{SpoolOutput: 1 << 30}, 0)
@@ -171,7 +171,7 @@ func TestSpooledWritesPerTurn(t *testing.T) {
 	d.peer.hearsText(pattern(4 << 20))
 }
 
-// What was spooled of a response is given up with its connection.
+// The spooled part of a response is discarded with its connection.
 func TestSpooledResponseBreaksOff(t *testing.T) {
 	for how, end := range map[string]func(*dialogue){
 		"peer gone":     func(d *dialogue) { d.peer.vanishes() },
@@ -197,7 +197,7 @@ func TestSpooledResponseBreaksOff(t *testing.T) {
 	}
 }
 
-// Random parts, limits and peers: the bytes that arrive are those that were taken, in their order.
+// Random parts, limits and peers: the bytes that arrive are those that were taken, in order.
 func TestSpooledOutputModel(t *testing.T) {
 	seed := rand.Uint64()
 	r := rand.New(rand.NewPCG(seed, 0))

@@ -44,7 +44,7 @@ func (f *fileTaker) gives(t *testing.T) string {
 	return string(got)
 }
 
-// newSpoolDialogue is newDialogue with a handler that takes files, and a spool of so many bytes; 0: the default.
+// newSpoolDialogue is newDialogue with a handler that takes files, and a spool of the given number of bytes; 0: the default.
 func newSpoolDialogue(t *testing.T, lim Limits, bytes int64) (*dialogue, *fileTaker) {
 	t.Helper()
 	d := newDialogue(t, lim)
@@ -67,7 +67,7 @@ var patternMax = sync.OnceValue(func() string {
 	return string(b)
 })
 
-// chunked is a body in chunks of so many bytes.
+// chunked returns a body in chunks of the given size.
 func chunked(body string, size int) string {
 	var b strings.Builder
 	for len(body) > 0 {
@@ -141,7 +141,7 @@ func TestSpooledBodies(t *testing.T) {
 	}
 }
 
-// What becomes of a body that does not arrive, in memory or in a file. The handler never hears of it.
+// What happens to a body that does not arrive, in memory or in a file. The handler is never called.
 func TestSpooledBodyFails(t *testing.T) {
 	lim := Limits{SpoolBody: true, BodyBytes: 150_000}
 	const head = "POST / HTTP/1.1\r\nHost: h\r\n"
@@ -188,7 +188,7 @@ func TestSpooledBodyFails(t *testing.T) {
 	d.handler.getsNothing()
 }
 
-// Progress gives a body its time again, however slow it is.
+// A body that makes progress gets more time, however slow it is.
 func TestSpooledBodyTrickles(t *testing.T) {
 	d, taker := newSpoolDialogue(t, Limits{SpoolBody: true, BufferBody: -1}, 0)
 	d.peer.says("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 50\r\n\r\n")
@@ -205,7 +205,7 @@ func TestSpooledBodyTrickles(t *testing.T) {
 	d.peer.hears(200, "thanks")
 }
 
-// A spool has room for so much and no more. What is refused may come again when there is room.
+// A spool holds a bounded number of bytes. A body that was refused is taken when there is room.
 func TestSpoolIsBounded(t *testing.T) {
 	head := func(n int) string { return fmt.Sprintf("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n", n) }
 	const inChunks = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -301,7 +301,7 @@ func TestSpooledRefused(t *testing.T) {
 	taker.gives(t)
 }
 
-// A backend that takes no files gets bodies as they come.
+// A backend that takes no files gets bodies as they arrive.
 func TestSpoolBodyWithoutFiles(t *testing.T) {
 	d := newDialogue(t, Limits{SpoolBody: true})
 	d.peer.says(upload)
@@ -343,7 +343,7 @@ func TestSpooledServiceChanges(t *testing.T) {
 	})
 }
 
-// The access log has the request of a spooled body once, with its own time.
+// The access log has one line for a request with a spooled body, with its own time.
 func TestSpooledAccess(t *testing.T) {
 	var got []string
 	d := newLoggedDialogue(t, Limits{SpoolBody: true}, func(a *Access) {

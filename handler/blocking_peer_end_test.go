@@ -57,7 +57,7 @@ func TestBlockingPeerEndInQueue(t *testing.T) {
 		{"option", Config{GoneAfter: 2 * time.Second}, time.Second, 999 * time.Millisecond, "open"},
 		{"option, later", Config{GoneAfter: 2 * time.Second}, time.Second, time.Second, "failed 499"},
 		{"never", Config{GoneAfter: -1}, 0, 9 * time.Second, "open"},
-		{"no limit of time", Config{QueueTimeout: -1}, 0, time.Second, "failed 499"},
+		{"no time limit", Config{QueueTimeout: -1}, 0, time.Second, "failed 499"},
 		{"queue timeout comes first", Config{QueueTimeout: 50 * time.Millisecond}, 0, 50 * time.Millisecond, "failed 503"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -20,7 +20,7 @@ import (
 // After Serve, all methods return ErrEnded.
 type Response struct{ *responseState }
 
-// responseState is what a Response refers to until Serve returns. Only a Response of Blocking keeps it for ever: that of OnLoop
+// responseState is what a Response refers to until Serve returns. Only a Response of Blocking keeps it for good: that of OnLoop
 // is used again for other exchanges.
 type responseState struct {
 	// From the request.

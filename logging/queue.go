@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// ErrLost is returned by Queue.Write for a record that found no room.
+// ErrLost is returned by Queue.Write for a record that did not fit.
 var ErrLost = errors.New("logging: record lost: the queue is full")
 
 const (
 	// bytesDefault is how much may wait in a lane: about 5000 lines of an ordinary log.
 	bytesDefault = 1 << 20
-	// tellEvery is how often lost records are told, and how often it is tried to write that they were lost.
+	// tellEvery is how often lost records are reported, and how often the writer tries to write a mark.
 	tellEvery = time.Second
 )
 
@@ -22,21 +22,21 @@ const (
 type Options struct {
 	// Lanes is the number of buffers. Default 1.
 	Lanes int
-	// Bytes bounds the records that wait in a lane. As much again may be held while it is being written. Default 1 MiB.
+	// Bytes bounds the records that wait in a lane. As many bytes again may be in a write. Default 1 MiB.
 	Bytes int
 	// Delay is how long records are collected before they are written together. A lane that is half full is written at
 	// once. Default: none.
 	Delay time.Duration
-	// Mark appends a record to b that says how many records are missing at its place in the target. err is why the target
-	// refused them; nil: there was no room. It is called by the goroutine that writes, when the target can take records
-	// again. Optional.
+	// Mark appends a record to b that says how many records are missing at that place in the target. err is why the target
+	// refused them; nil: they did not fit into the queue. It is called by the goroutine that writes, when the target can
+	// take records again. Optional.
 	Mark func(b []byte, lost int, err error) []byte
-	// Lost is told how many records were lost since the last call, at most once a second. It is called by a goroutine of
-	// its own, also while the target blocks. Optional.
+	// Lost is called with the number of records that were lost since the last call, at most once a second. It is called on
+	// a separate goroutine, even while the target blocks. Optional.
 	Lost func(lost int, err error)
 }
 
-// Queue is a bounded queue of records before a target. Its writer goroutine runs until Close.
+// Queue is a bounded queue of records in front of a target. Its writer goroutine runs until Close.
 type Queue struct {
 	// Immutable.
 	to      io.Writer
@@ -61,12 +61,12 @@ type Queue struct {
 type lane struct {
 	mu      sync.Mutex
 	records []byte
-	lost    int    // records that found no room since records was taken
+	lost    int    // records that did not fit since records was taken
 	spare   []byte // the other of two alternating buffers; owned by the writer
 }
 
-// NewQueue starts a queue before to. A write to it may block. If one fails, its rest is lost: it is not tried again. n says
-// how much of it was written, even then.
+// NewQueue starts a queue in front of to, whose writes may block. If one fails, the rest of it is lost, and is not written
+// again. Write must return the number of bytes written even if it fails.
 func NewQueue(to io.Writer, o Options) *Queue {
 	if o.Lanes == 0 {
 		o.Lanes = 1
@@ -91,8 +91,8 @@ func (q *Queue) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Append has record append records to the buffer of a lane. It returns false if they find no room; then they are lost.
-// Nothing blocks but other calls for the same lane.
+// Append calls record to append records to the buffer of a lane. It returns false if they do not fit; then they are lost.
+// It waits only for other calls for the same lane.
 func (q *Queue) Append(n int, record func(b []byte) []byte) bool {
 	l := &q.lanes[n]
 	l.mu.Lock()
@@ -105,7 +105,7 @@ func (q *Queue) Append(n int, record func(b []byte) []byte) bool {
 	return ok
 }
 
-// Offer is Write for a caller that counts by itself what is lost: p is not, if there is no room for it.
+// Offer is Write for a caller that counts lost records itself: if p does not fit, it is not counted.
 func (q *Queue) Offer(p []byte) bool {
 	l := &q.lanes[0]
 	l.mu.Lock()
@@ -135,13 +135,13 @@ func (q *Queue) put(l *lane, record func(b []byte) []byte) (refused []byte, ok b
 	return nil, true
 }
 
-// loseFrom counts records that found no room in a lane.
+// loseFrom counts records that did not fit into a lane.
 func (q *Queue) loseFrom(l *lane, n int) {
 	l.mu.Lock()
 	l.lost += n
 	l.mu.Unlock()
 	q.lose(n, nil)
-	signal(q.wake) // the lane may be empty: the record was longer than its room
+	signal(q.wake) // the lane may be empty: the record was longer than a whole lane
 }
 
 // signal sends on a channel with a buffer of one; a pending signal is enough.
@@ -152,7 +152,7 @@ func signal(c chan struct{}) {
 	}
 }
 
-// Lines is how many lines b has, the last of which may be incomplete.
+// Lines returns the number of lines in b. The last one may be incomplete.
 func Lines(b []byte) int {
 	n := bytes.Count(b, lineBreak)
 	if len(b) > 0 && b[len(b)-1] != '\n' {
@@ -163,8 +163,8 @@ func Lines(b []byte) int {
 
 var lineBreak = []byte("\n")
 
-// Close has everything written that was put into the queue before, and ends the writer. It waits for at most the given
-// time, and returns false if the target has not taken everything by then. What is put into the queue later may be lost.
+// Close writes everything that was put into the queue before, and ends the writer. It waits for at most the given time, and
+// returns false if the target has not taken everything by then. Records that are put into the queue later may be lost.
 func (q *Queue) Close(within time.Duration) (written bool) {
 	q.once.Do(func() { close(q.closing) })
 	t := time.NewTimer(within)
@@ -178,7 +178,7 @@ func (q *Queue) Close(within time.Duration) (written bool) {
 	return written
 }
 
-// lose counts lost records, and has them told soon: not by the writer, which may be blocked.
+// lose counts lost records, and schedules their report: not on the writer, which may be blocked.
 func (q *Queue) lose(n int, err error) {
 	if q.o.Lost == nil {
 		return
@@ -194,7 +194,7 @@ func (q *Queue) lose(n int, err error) {
 	}
 }
 
-// tell tells Options.Lost what was lost.
+// tell calls Options.Lost if records were lost.
 func (q *Queue) tell() {
 	q.mu.Lock()
 	lost, reason := q.lost, q.reason

@@ -97,7 +97,7 @@ func TestQueueWrites(t *testing.T) {
 	})
 }
 
-// A blocked target holds up nobody. What finds no room is counted, and the count stands where the records are missing.
+// A blocked target holds up no caller. Records that do not fit are counted, and the count is written where they are missing.
 func TestQueueBlockedTarget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		to := newTarget()
@@ -123,7 +123,7 @@ func TestQueueBlockedTarget(t *testing.T) {
 	})
 }
 
-// A record that is longer than the room of an empty queue is lost, and told.
+// A record that does not fit even into an empty queue is lost and reported.
 func TestQueueLongRecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		to := newTarget()
@@ -134,7 +134,7 @@ func TestQueueLongRecord(t *testing.T) {
 	})
 }
 
-// Records that the target refuses are counted line by line, and told when it takes records again, whether or not more come.
+// Records that the target refuses are counted line by line, and reported when it takes records again, even if no more come.
 func TestQueueRefused(t *testing.T) {
 	for _, more := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -183,7 +183,7 @@ func TestQueueTellsLost(t *testing.T) {
 		q.Close(time.Second)
 		mu.Lock()
 		defer mu.Unlock()
-		// The second report is of two that found no room, and of one that was refused.
+		// The second report is about two that did not fit and one that was refused.
 		if got := strings.Join(told, ", "); got != "3 <nil>, 3 no space left" {
 			t.Error(got)
 		}

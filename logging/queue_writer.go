@@ -41,7 +41,7 @@ func (q *Queue) collect() (ending bool) {
 	return false
 }
 
-// writeLane writes what waits in a lane. Records that found no room in it came later than those.
+// writeLane writes the records that wait in a lane. Records that did not fit into it came later.
 func (q *Queue) writeLane(l *lane) {
 	l.mu.Lock()
 	records, lost := l.records, l.lost
@@ -56,7 +56,7 @@ func (q *Queue) writeLane(l *lane) {
 	q.mark()
 }
 
-// write writes records. What the target refuses is lost.
+// write writes records. Those that the target refuses are lost.
 func (q *Queue) write(records []byte) {
 	n, err := q.to.Write(records)
 	if err == nil {
@@ -68,8 +68,7 @@ func (q *Queue) write(records []byte) {
 	q.lose(lost, err)
 }
 
-// mark writes that records are missing at this place, if there is one to say so. If it cannot be written either, it is
-// tried again.
+// mark writes how many records are missing at this place, if any are. If that fails too, run tries again.
 func (q *Queue) mark() {
 	if q.missing == 0 || q.o.Mark == nil {
 		return

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Quota bounds how many records others may put into a log: some at once, and then so many in a second. Records above it are
-// dropped and counted.
+// Quota bounds how many records others may put into a log: a burst, and then a number of records per second. Records above
+// it are dropped and counted.
 type Quota struct {
 	// Immutable.
 	perSecond, burst float64
@@ -18,8 +18,8 @@ type Quota struct {
 	count  int // of dropped records, since dropped was called
 }
 
-// NewQuota returns a Quota of burst records at once and perSecond after that. dropped is called, from a goroutine of its own,
-// at most once a second with the number of records that were dropped since the last call.
+// NewQuota returns a Quota of burst records at once and perSecond after that. dropped is called on a separate goroutine, at
+// most once a second, with the number of records that were dropped since the last call.
 func NewQuota(perSecond, burst float64, dropped func(count int)) *Quota {
 	return &Quota{perSecond: perSecond, burst: burst, dropped: dropped, tokens: burst, at: time.Now()}
 }
@@ -42,7 +42,7 @@ func (q *Quota) Allow() bool {
 	return true
 }
 
-// Flush tells how many records were dropped and not told yet, if any.
+// Flush reports the records that were dropped since the last report, if any.
 func (q *Quota) Flush() {
 	q.mu.Lock()
 	n := q.count

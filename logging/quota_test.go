@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// A burst is let through, then so many in a second. What is dropped is told a second later, without a further record.
+// A burst is let through, then a number of records per second. Drops are reported a second later, even without another record.
 func TestQuota(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var told []int

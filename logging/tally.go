@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// causesMax bounds the causes that a Tally tells apart, in case that a caller makes them up from what peers send.
+// causesMax bounds the causes that a Tally tells apart, in case a caller derives them from bytes that peers send.
 const causesMax = 256
 
 // otherCause stands for the causes above causesMax.
@@ -33,15 +33,15 @@ type Tally struct {
 type count struct {
 	total, told uint64
 	at          time.Time   // of the last line
-	about       []slog.Attr // of the first event that is not told yet
+	about       []slog.Attr // of the first event that is not reported yet
 }
 
 // NewTally returns a Tally that logs to log, which must not block.
 func NewTally(log *slog.Logger) *Tally { return &Tally{log: log, by: make(map[Event]*count)} }
 
-// Add counts an event. The first one is logged at once, the next ones together in one line for each second, with the number
-// since the last line, the total, and what about says of one of them. about is called only if its result is going to be
-// used, and before Add returns.
+// Add counts an event. The first one is logged at once, the next ones together in one line per second, with the number since
+// the last line, the total, and the attributes that about returns for one of them. about is called only if its result is
+// going to be used, and before Add returns.
 func (t *Tally) Add(e Event, about func() []slog.Attr) {
 	t.mu.Lock()
 	c := t.count(&e)
@@ -78,7 +78,7 @@ func (t *Tally) count(e *Event) *count {
 	return c
 }
 
-// tell logs what has not been told of an event.
+// tell logs the occurrences of an event that have not been reported.
 func (t *Tally) tell(e Event) {
 	t.mu.Lock()
 	c := t.by[e]
@@ -91,7 +91,7 @@ func (t *Tally) tell(e Event) {
 	t.write(&e, line)
 }
 
-// Flush logs what has not been told yet.
+// Flush logs everything that has not been reported yet.
 func (t *Tally) Flush() {
 	t.mu.Lock()
 	var left []Event
@@ -106,7 +106,7 @@ func (t *Tally) Flush() {
 	}
 }
 
-// line makes the line for what has not been told of an event.
+// line makes the line for the occurrences of an event that have not been reported.
 func (c *count) line(e *Event, now time.Time) []slog.Attr {
 	line := make([]slog.Attr, 0, 4+len(c.about))
 	if e.Status != 0 {

@@ -64,7 +64,7 @@ func TestTally(t *testing.T) {
 	})
 }
 
-// Causes that are made up by peers do not take memory without bound.
+// Causes that peers make up do not use memory without bound.
 func TestTallyManyCauses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tally, log := newTestTally()

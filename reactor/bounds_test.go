@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// This file tests what the documentation promises, so it has the numbers of the documentation and not the constants of the
+// This file tests what the documentation promises, so it has the numbers of the documentation, not the constants of the
 // code.
 
 // However many tasks are posted, a turn runs 256 of them.

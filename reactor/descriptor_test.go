@@ -266,7 +266,7 @@ func TestWatch(t *testing.T) {
 		if err := l.Watch(a, func() {}); err != nil {
 			t.Error(err)
 		}
-		l.Close(a) // also of a watched one
+		l.Close(a) // even a watched one
 	})
 	eventually(t, l, "closed", func() bool { return !isOpen(a) || l.lookup(a) == nil && l.openCount() == 0 })
 }

@@ -8,9 +8,9 @@ import (
 )
 
 // A server whose address changes while its port stays, for example from one interface to all of them, would have to close
-// the old sockets before it can bind the new ones. For a moment nobody would listen, and there would be no way back. So the
+// the old sockets before it can bind the new ones. For a moment nothing would listen, and there would be no way back. So the
 // old and the new sockets agree to share the port (SO_REUSEPORT) for as long as the call takes that binds the new ones, and
-// again for the call that has them listen. In between and later the port is as exclusive as ever.
+// again for the call that makes them listen. In between and later the port is as exclusive as ever.
 
 // beside is what a listener keeps in mind that was bound beside others.
 type beside struct {

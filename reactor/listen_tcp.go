@@ -29,7 +29,7 @@ func (ln *Listener) listenTCP(network, address string, o ListenOptions) error {
 	return ln.listenFamily(family, false, at, o)
 }
 
-// listenFamily opens the sockets, and has them listen unless they had to be bound beside others.
+// listenFamily opens the sockets, and makes them listen unless they had to be bound beside others.
 func (ln *Listener) listenFamily(family int, dualStack bool, at *net.TCPAddr, o ListenOptions) (err error) {
 	to := *at
 	if to.IP == nil {

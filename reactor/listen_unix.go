@@ -15,7 +15,7 @@ import (
 const sockPathMax = len(unix.RawSockaddrUnix{}.Path) - 1
 
 // sockFile is the file of a bound Unix socket. It is identified by its inode and, since inode numbers are reused, its time of
-// creation (nothing modifies a socket file later), so that a file which somebody else has put there since is left alone.
+// creation (nothing modifies a socket file later), so that a file which another process has put there since is left alone.
 type sockFile struct {
 	asked string      // path as it was given
 	path  string      // the same without symbolic links, which may lead elsewhere later
@@ -60,7 +60,7 @@ func listenUnix(path string, o ListenOptions) (file *sockFile, fds []int, err er
 	return file, []int{fd}, nil
 }
 
-// bindUnix binds, sets the permissions, and only then listens, so that nobody without permission can connect.
+// bindUnix binds, sets the permissions, and only then listens, so that no process without permission can connect.
 func bindUnix(fd int, path string, o ListenOptions) (file *sockFile, err error) {
 	if err = unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
 		return nil, os.NewSyscallError("bind", err)

@@ -77,7 +77,7 @@ type share struct {
 // and only they if the system has no IPv6. A port on which another socket listens is an error, even if that socket would share
 // it. Port 0 is any free port.
 //
-// The address of a Unix socket is a path of at most 107 bytes (103 on BSD and macOS). A socket file on which nobody listens
+// The address of a Unix socket is a path of at most 107 bytes (103 on BSD and macOS). A socket file on which no process listens
 // any more is replaced; anything else at that path is an error.
 //
 // Errors read like "listen 127.0.0.1:80: bind: address already in use".

@@ -123,7 +123,7 @@ func (l *Loop) Count() int { return l.count }
 // Run does not lock its goroutine to a thread, though the goroutine rarely changes threads. gnet's Polling, which waits for
 // events on kqueue, calls runtime.Gosched before it blocks; on a locked goroutine that is two switches of threads. (Measured
 // on Linux, when Polling was used there too: with one connection 17,000 requests per second instead of 28,000, at twice the
-// CPU time; with 16 and more no difference.) GOMAXPROCS should be at least the number of loops plus two, since a loop that
+// CPU time; with 16 or more, no difference.) GOMAXPROCS should be at least the number of loops plus two, since a loop that
 // blocks in the poller holds its processor for a while.
 func (l *Loop) Run() error {
 	err := l.poller.run(l.event, l.batchDone)

@@ -12,7 +12,7 @@ type File struct {
 	s       *Spool
 	fd      int
 	size    int64 // bytes appended
-	dropped int64 // bytes at the start whose room was given back
+	dropped int64 // bytes at the start whose space was freed
 }
 
 // Variables for tests.
@@ -21,8 +21,8 @@ var (
 	punch  = punchHole
 )
 
-// Append writes p to the end. If only the first n bytes were written, the error says why: ErrFull, ErrTooLarge, or that of the
-// system, such as ENOSPC.
+// Append writes p to the end. If only the first n bytes were written, the error says why: ErrFull, ErrTooLarge, or an error of
+// the system, such as ENOSPC.
 func (f *File) Append(p []byte) (n int, err error) {
 	if n := int64(len(p)); f.Held()+n > f.s.limit || f.size+n > f.s.sizeMax {
 		return 0, ErrTooLarge
@@ -66,13 +66,13 @@ func (f *File) ReadAt(p []byte, off int64) (n int, err error) {
 	return n, nil
 }
 
-// Size is how many bytes were appended. It does not shrink.
+// Size returns how many bytes have been appended. It does not shrink.
 func (f *File) Size() int64 { return f.size }
 
-// Open opens the file once more, for reading only. The caller closes the descriptor.
+// Open opens the file again, for reading only. The caller closes the descriptor.
 func (f *File) Open() (fd int, err error) { return openAgain(f.fd) }
 
-// Drop gives back the room of the bytes before off, which are not read again. A file system that cannot do that keeps them
+// Drop frees the space of the bytes before off, which must not be read again. A file system that cannot do that keeps them
 // until Close.
 func (f *File) Drop(off int64) {
 	if off > f.dropped && punch(f.fd, f.dropped, off-f.dropped) == nil {
@@ -81,10 +81,10 @@ func (f *File) Drop(off int64) {
 	}
 }
 
-// Held is how many bytes the file is counted with.
+// Held returns how many bytes the file counts for in its spool.
 func (f *File) Held() int64 { return f.size - f.dropped }
 
-// Close gives back everything. If another process has the file open, its room on the disk is free when that has closed it.
+// Close frees everything. If another process has the file open, its space on the disk is free once that process has closed it.
 func (f *File) Close() error {
 	f.s.bytes.Add(-f.Held())
 	f.s.files.Add(-1)

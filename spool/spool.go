@@ -10,9 +10,9 @@ import (
 )
 
 var (
-	// ErrFull: the files hold as much as they may together. There may be room later.
+	// ErrFull: the files have reached their common limit. There may be room later.
 	ErrFull = errors.New("spool: limit reached")
-	// ErrTooLarge: one file would be larger than all of them together may be, or than the system lets a file be
+	// ErrTooLarge: a single file would exceed the common limit, or the largest size that the system allows
 	// (RLIMIT_FSIZE).
 	ErrTooLarge = errors.New("spool: too large for the limit")
 )
@@ -27,13 +27,13 @@ type Spool struct {
 	files atomic.Int64
 }
 
-// New returns a spool in dir, whose files hold at most limit bytes together. The directory is not looked at before a file is
+// New returns a spool in dir, whose files hold at most limit bytes together. The directory is not used before a file is
 // created.
 func New(dir string, limit int64) *Spool {
 	return &Spool{dir: dir, limit: limit, sizeMax: fileSizeMax()}
 }
 
-// fileSizeMax is the largest size of a file that the system allows. A write beyond it would be a signal that ends the process.
+// fileSizeMax is the largest file size that the system allows. A write beyond it would cause a signal that ends the process.
 func fileSizeMax() int64 {
 	var size unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_FSIZE, &size) != nil || uint64(size.Cur) > 1<<62 {
@@ -42,18 +42,17 @@ func fileSizeMax() int64 {
 	return int64(size.Cur)
 }
 
-// Dir is the directory.
+// Dir returns the directory.
 func (s *Spool) Dir() string { return s.dir }
 
-// Bytes is what the files hold, and Files is their number.
+// Bytes returns how many bytes the files hold, and Files how many files there are.
 func (s *Spool) Bytes() int64 { return s.bytes.Load() }
 func (s *Spool) Files() int64 { return s.files.Load() }
 
-// Limit bounds Bytes.
+// Limit returns the bound on Bytes.
 func (s *Spool) Limit() int64 { return s.limit }
 
-// Room returns nil if a file of n bytes fits at this moment. Otherwise the error is ErrFull or ErrTooLarge. Nothing is
-// reserved.
+// Room returns nil if a file of n bytes would fit now, otherwise ErrFull or ErrTooLarge. It reserves nothing.
 func (s *Spool) Room(n int64) error {
 	switch {
 	case n > s.limit || n > s.sizeMax:
@@ -64,7 +63,7 @@ func (s *Spool) Room(n int64) error {
 	return nil
 }
 
-// Create opens an empty file. The error is that of the system.
+// Create opens an empty file. Its error is an error of the system.
 func (s *Spool) Create() (*File, error) {
 	fd, err := openUnnamed(s.dir)
 	if err != nil {
@@ -85,7 +84,7 @@ func (s *Spool) Check() error {
 	return err
 }
 
-// reserve counts n bytes more, as far as they fit.
+// reserve counts n more bytes if they fit.
 func (s *Spool) reserve(n int64) bool {
 	if s.bytes.Add(n) > s.limit {
 		s.bytes.Add(-n)

@@ -80,7 +80,7 @@ func TestOpen(t *testing.T) {
 		t.Errorf("read %q, %v", p[:max(n, 0)], err)
 	}
 	if _, err := os.Stat("/proc/self/fd"); err != nil {
-		return // the system has no way to open a file without a name
+		return // the system has no way to open an unnamed file
 	}
 	if _, err := unix.Pwrite(fd, p, 0); err == nil {
 		t.Error("the descriptor can write")
@@ -113,7 +113,7 @@ func TestLimit(t *testing.T) {
 	holds(t, s, 0, 0)
 }
 
-// A system that lets no file be larger than this is not asked to: it would answer with a signal.
+// The size limit of the system is not exceeded: the system would send a signal.
 func TestSizeMax(t *testing.T) {
 	s := New(t.TempDir(), 100)
 	s.sizeMax = 10
@@ -129,7 +129,7 @@ func TestSizeMax(t *testing.T) {
 	}
 }
 
-// A disk that is full takes a part of the bytes, and none later. All of them are counted as far as they are there.
+// A full disk takes some of the bytes, and then none. Those that it has taken are counted.
 func TestDiskFull(t *testing.T) {
 	defer func() { pwrite = unix.Pwrite }()
 	room := 7
@@ -159,7 +159,7 @@ func TestDiskFull(t *testing.T) {
 	holds(t, s, 0, 0)
 }
 
-// What a file drops is room for others, and is not counted twice.
+// Space that a file frees is available to others, and is not counted twice.
 func TestDrop(t *testing.T) {
 	for name, can := range map[string]bool{"can": true, "cannot": false} {
 		t.Run(name, func(t *testing.T) {

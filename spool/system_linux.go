@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openUnnamed opens a file for reading and writing that never had a name. Not all file systems can do that.
+// openUnnamed opens an unnamed file for reading and writing. Not all file systems can do that.
 func openUnnamed(dir string) (int, error) {
 	for {
 		fd, err := unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o400)
@@ -24,7 +24,7 @@ func openUnnamed(dir string) (int, error) {
 	}
 }
 
-// openAgain opens the file of fd once more, for reading. Where /proc is missing, the new descriptor can write too.
+// openAgain opens the file of fd again, for reading. Where /proc is missing, the new descriptor can write too.
 func openAgain(fd int) (int, error) {
 	for {
 		again, err := unix.Open("/proc/self/fd/"+strconv.Itoa(fd), unix.O_RDONLY|unix.O_CLOEXEC, 0)

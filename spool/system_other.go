@@ -10,7 +10,7 @@ import (
 
 func openUnnamed(dir string) (int, error) { return openNamed(dir) }
 
-// openAgain duplicates fd: the file has no name by which it could be opened.
+// openAgain duplicates fd: the file has no name to open.
 func openAgain(fd int) (int, error) { return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0) }
 
 func punchHole(int, int64, int64) error { return errors.ErrUnsupported }

@@ -9,7 +9,7 @@ import (
 	"moonbridge/logging"
 )
 
-// Each loop has a lane of its own in the queue before the access log, so loops wait neither for the disk nor for each
+// Each loop has a lane of its own in the queue in front of the access log, so loops wait neither for the disk nor for each
 // other.
 
 const (

@@ -233,7 +233,7 @@ func (g *generation) leaveOthers() {
 	})
 }
 
-// giveBack keeps a socket of the service manager for another generation. Nobody accepts from it until then. Under mu.
+// giveBack keeps a socket of the service manager for another generation. Nothing accepts from it until then. Under mu.
 func (s *server) giveBack(a *address) {
 	files, err := a.ln.Files()
 	if err != nil {

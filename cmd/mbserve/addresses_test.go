@@ -34,7 +34,7 @@ func reaches(host, port string) bool {
 	return err == nil
 }
 
-// checkAddress checks which address of a port is open, and that nobody else gets it.
+// checkAddress checks which address of a port is open, and that no other process gets it.
 func checkAddress(t *testing.T, n int, port string) {
 	t.Helper()
 	at := portAddresses[n]
@@ -165,7 +165,7 @@ func (r *replacing) end() {
 	}
 }
 
-// What would not start does not load either, even if the server could open it.
+// A script that would not start does not load either, even if the server could open its listeners.
 func TestReloadBothAddresses(t *testing.T) {
 	t.Parallel()
 	a := newApplication(t)

@@ -81,7 +81,7 @@ func TestFaultForkedChildLivesOn(t *testing.T) {
 	s.exit(0)
 }
 
-// A shell that a handler starts signals its group of processes: that is its worker, and nothing else.
+// A shell that a handler starts signals its process group: that is its worker, and nothing else.
 func TestFaultGroupSignalled(t *testing.T) {
 	t.Parallel()
 	a := newApplication(t)
@@ -117,7 +117,7 @@ func TestFaultGroupSignalled(t *testing.T) {
 	}
 }
 
-// What a handler has started dies with its worker when the server kills that one: the checks after the stop find no process.
+// A program that a handler has started dies with its worker when the server kills that: the checks after the stop find no process.
 func TestFaultOverdueWithChildren(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ option, call string }{{"request_timeout = 1,", ""}, {"", "timeout(1)"}} {

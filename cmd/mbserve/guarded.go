@@ -163,7 +163,7 @@ func openGuarded(path string, flag int, user *syscall.Credential) (*os.File, err
 		flag |= unix.O_NOFOLLOW
 	}
 	if !w.safe() {
-		flag |= unix.O_NONBLOCK // it may be a pipe that nobody reads
+		flag |= unix.O_NONBLOCK // it may be a pipe without a reader
 	}
 	fd, err := unix.Openat(w.dir, name, flag, 0o644)
 	if err != nil {

@@ -150,7 +150,7 @@ func (l *logFile) reopenNow() error {
 	return nil
 }
 
-// eachRecord writes every record with a write of its own, so that on a pipe the records of several processes do not mix.
+// eachRecord writes every record with a separate write, so that on a pipe the records of several processes do not mix.
 type eachRecord struct{ to *logFile }
 
 func (e eachRecord) Write(p []byte) (n int, err error) {

@@ -37,7 +37,7 @@ func TestMainEnds(t *testing.T) {
 				}
 			}
 			if !strings.Contains(s.log.String(), "msg=finish") || strings.Contains(s.log.String(), "workers were killed") {
-				t.Error("the workers have not ended in the regular way")
+				t.Error("the workers have not ended normally")
 			}
 		})
 	}
@@ -104,8 +104,8 @@ func TestMainIsToldFirst(t *testing.T) {
 	s.exit(exitOK)
 }
 
-// Over a reload the new script's main begins when that of the old one has ended, which is told to do so. That is no reason for
-// the server to stop.
+// Over a reload the old script's main handler is told to end, and the new script's begins when it has ended. That is no reason
+// for the server to stop.
 func TestMainOverReload(t *testing.T) {
 	t.Parallel()
 	fifo, open := newFIFO(t)

@@ -81,7 +81,7 @@ func (u *unread) ask(path string) (string, error) {
 	return string(body), err
 }
 
-// writes has lines written by the handlers.
+// writes makes the handlers write lines.
 func (u *unread) writes(path string) {
 	u.t.Helper()
 	if _, err := u.ask(path); err != nil {
@@ -216,7 +216,7 @@ func TestPrintNobodyReads(t *testing.T) {
 	}
 }
 
-// What handlers print comes out at once, in order, with what the script prints while it loads before it.
+// Text that handlers print comes out at once, in order, after the text that the script prints while it loads.
 func TestPrint(t *testing.T) {
 	t.Parallel()
 	s := start(t, writeScript(t, `print("loading")
@@ -314,7 +314,7 @@ func TestLogDiskIsFull(t *testing.T) {
 	}
 }
 
-// A system log that does not read holds up nothing. Afterwards it gets what has waited, and is told what was lost.
+// A system log that does not read holds up nothing. Afterwards it gets the lines that have waited, and the number of lost ones.
 func TestSystemLogNobodyReads(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "log")

@@ -23,7 +23,7 @@ func refusals(t *testing.T, log, message, cause string) (count, total int) {
 	return count, total
 }
 
-// Every 503 is counted by its cause, whether the request waited or not. The last ones are told too.
+// Every 503 is counted by cause, whether the request waited or not. The last ones are reported too.
 func TestRefusedRequestsAreCounted(t *testing.T) {
 	t.Parallel()
 	fifo, open := newFIFO(t)
@@ -88,7 +88,7 @@ func TestRefusedConnectionsAreCounted(t *testing.T) {
 	busy.end()
 }
 
-// What is refused without a handler is logged with its reason, on a listener of the server and on a raw connection of a worker.
+// Requests refused without a handler are logged with the reason, on a listener of the server and on a raw connection of a worker.
 func TestRefusedWithReason(t *testing.T) {
 	t.Parallel()
 	script := writeScript(t, `local http = require "moonbridge_http"

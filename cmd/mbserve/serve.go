@@ -234,7 +234,7 @@ func (s *server) serveFirst() (err error) {
 	return s.serving.serve()
 }
 
-// checkSpool looks whether files can be created in the spool directory, with the rights that the server has now.
+// checkSpool checks whether files can be created in the spool directory, with the rights that the server has now.
 func (s *server) checkSpool() error {
 	if s.o.spoolLimit == 0 {
 		return nil
@@ -394,7 +394,7 @@ func (s *server) stop(drain func(context.Context) error) {
 	s.log.Info("stopped")
 }
 
-// drainHosts has workers end the connections that they are alone with, while the engine ends all others.
+// drainHosts makes workers end the connections that only they hold, while the engine ends all others.
 func (s *server) drainHosts(ctx context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

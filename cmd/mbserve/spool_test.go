@@ -199,7 +199,7 @@ func TestLargeBodies(t *testing.T) {
 	spoolIsEmpty(t, s, dir)
 }
 
-// A small spool refuses what does not fit, and takes it when there is room.
+// A small spool refuses bodies that do not fit, and takes them when there is room.
 func TestSpoolLimit(t *testing.T) {
 	t.Parallel()
 	s, dir := startSpool(t, "--spool-limit", "200k")
@@ -373,7 +373,7 @@ func TestSpooledUploadsSurvive(t *testing.T) {
 	s.exit(0)
 }
 
-// What is still spooled when the time for a stop is over goes with the server.
+// Data that is still spooled when the time for a stop is over goes with the server.
 func TestSpooledAtTheEndOfGrace(t *testing.T) {
 	t.Parallel()
 	s, dir := startSpool(t, "--grace", "0.2", "--stats")

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// static_headers are in every response, also in those that the server makes itself, through the server and on a raw
+// static_headers are in every response, including those that the server makes itself, through the server and on a raw
 // connection.
 func TestStaticHeadersOfOwnAnswers(t *testing.T) {
 	t.Parallel()

@@ -42,7 +42,7 @@ func listenAsRoot(path, absolute string, mode os.FileMode, user *syscall.Credent
 	return fd, nil
 }
 
-// removeStale removes the file of a socket on which nobody listens any more.
+// removeStale removes the file of a socket on which no process listens any more.
 func (w *guardedPath) removeStale(path, name string) error {
 	var st unix.Stat_t
 	switch err := unix.Fstatat(w.dir, name, &st, unix.AT_SYMLINK_NOFOLLOW); {

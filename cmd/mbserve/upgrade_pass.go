@@ -64,7 +64,7 @@ func (s *server) passListeners(pass *passing) (string, error) {
 	return list.String(), nil
 }
 
-// line passes the sockets of an address, and has them closed in this process.
+// line passes the sockets of an address, and arranges for them to be closed in this process.
 func (p *passing) line(k string, files []*os.File, foreign bool) string {
 	p.close = append(p.close, files...)
 	var numbers []string

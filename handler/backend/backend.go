@@ -37,7 +37,7 @@ type FileBackend interface {
 	StartFile(x Exchange, h *httpparse.Head, listener int, body File, trailer []byte) (Running, error)
 }
 
-// File is a request body in a file without a name. Any goroutine may call its methods, but none after Close.
+// File is a request body in an unnamed file. Any goroutine may call its methods, but none after Close.
 type File interface {
 	io.ReaderAt
 	// Size is the length of the body in bytes.

@@ -73,7 +73,7 @@ type Exchange interface {
 	// §10.1.1).
 	BodyWanted()
 	// Addrs returns the two ends of a TCP connection. They are not valid (IsValid is false) on a Unix socket. IPv4 addresses
-	// are in IPv4 form, also on a dual-stack socket.
+	// are in IPv4 form, even on a dual-stack socket.
 	Addrs() (local, remote netip.AddrPort)
 }
 

@@ -15,7 +15,7 @@ type cell struct {
 
 	// The exchange.
 	state      cellState
-	x          backend.Exchange // nil: no one waits for it
+	x          backend.Exchange // nil: no connection or timer waits for it
 	kind       uint16           // shm.Kind*
 	pos        uint64           // place in the queue, which is the generation of the cell
 	place      int              // in loop.cells.inUse

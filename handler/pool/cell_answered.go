@@ -7,7 +7,7 @@ import (
 
 // An exchange is answered when the connection has the whole response although the worker still has the exchange: its handler
 // works on after request:finish(), or writes what no client waits for, as with HEAD. The connection goes on. The cell stays
-// in use as long as the worker has it, with the worker's limits of time, and whatever becomes of the worker, nothing is lost.
+// in use as long as the worker has it, with the worker's time limits, and whatever becomes of the worker, nothing is lost.
 
 // answer lets the connection go on. It has taken all of the response.
 func (c *cell) answer() {

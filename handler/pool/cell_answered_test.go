@@ -42,7 +42,7 @@ func TestAnswered(t *testing.T) {
 	}
 }
 
-// What a worker finishes and ends before the loop looks at it ends as any other exchange.
+// An exchange that a worker finishes and ends before the loop looks at it ends like any other.
 func TestAnsweredAndDone(t *testing.T) {
 	s := newStill(t, 1)
 	x := &plain{}

@@ -41,7 +41,7 @@ func TestBodySpill(t *testing.T) {
 	}
 }
 
-// What a worker claims to have taken is believed only if it can be true.
+// The number of bytes that a worker claims to have taken is believed only if it can be true.
 func TestBodyTail(t *testing.T) {
 	b := body{in: new(shm.InCell), out: new(shm.OutCell), window: make([]byte, 16), head: 10, tail: 4}
 	for tail, want := range map[uint64]bool{3: false, 4: true, 10: true, 11: false, 1 << 63: false} {

@@ -38,7 +38,7 @@ func (c *cell) inspect(now int64) {
 	c.deliver()
 }
 
-// identify finds out which worker has the cell. false: none yet, or the owner word is nonsense.
+// identify finds out which worker has the cell. false: none yet, or the owner word is invalid.
 func (c *cell) identify() bool {
 	owner := c.out.Owner.Load()
 	if w := c.worker; w != nil {

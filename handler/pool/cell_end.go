@@ -107,8 +107,8 @@ func (c *cell) failLater(cause string) {
 	})
 }
 
-// failEarly answers an exchange whose worker may still run the handler. A tick has nobody who waits for an answer, and is
-// not over before the worker is gone: the next one must not overlap with it.
+// failEarly answers an exchange whose worker may still run the handler. A tick needs no answer, and is not over before the
+// worker is gone: the next one must not overlap with it.
 func (c *cell) failEarly(status int, cause string) {
 	if !c.withoutConnection() {
 		c.fail(status, 0, cause)
@@ -123,7 +123,7 @@ func (c *cell) fail(status int, retryAfter time.Duration, cause string) {
 	}
 }
 
-// leave lets go of the exchange, and returns it for one last call, or nil if no one waits for it.
+// leave lets go of the exchange, and returns it for one last call, or nil if nothing waits for it.
 func (c *cell) leave() backend.Exchange {
 	c.descriptor.close(true)
 	x := c.x

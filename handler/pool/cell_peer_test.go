@@ -167,7 +167,7 @@ func TestHandlerEndedUnseen(t *testing.T) {
 	s.turn(0)
 }
 
-// A handler that does not end has its worker killed, and the log says why, once.
+// If a handler does not end, its worker is killed, and the log says why, once.
 func TestHandlerOutlivesClient(t *testing.T) {
 	for name, gone := range map[string]func(q *request){"FIN": (*request).peerEnds, "RST": (*request).cancel} {
 		t.Run(name, func(t *testing.T) {
@@ -198,7 +198,7 @@ func TestHandlerOutlivesClient(t *testing.T) {
 func TestHandlerIgnoresClient(t *testing.T) {
 	r := start(t, setup{options: append(endings, [3]any{0, "max_fork", 1})})
 	r.ready(1)
-	for _, listener := range []int{0, 2} { // no option; no limit of time
+	for _, listener := range []int{0, 2} { // no option; no time limit
 		name := filepath.Join(t.TempDir(), "name")
 		q := r.send(&request{target: "hold?" + name, listener: listener})
 		r.claimed(q)
@@ -230,7 +230,7 @@ func TestHandlerEndedAfterRetry(t *testing.T) {
 	}
 }
 
-// testControl is our end of a control socket whose other end no one reads.
+// testControl is our end of a control socket whose other end is not read.
 func testControl(t *testing.T) *net.UnixConn {
 	t.Helper()
 	ours, theirs, err := controlPair()

@@ -81,7 +81,7 @@ func (c *cell) deliver() {
 	}
 }
 
-// discard throws away output that no one waits for.
+// discard throws away output that nothing waits for.
 func (c *cell) discard() {
 	c.took(c.response.left())
 	if c.state == cellDone {

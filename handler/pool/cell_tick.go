@@ -2,7 +2,7 @@ package pool
 
 import "moonbridge/handler/shm"
 
-// tick looks at the exchange once in a while: limits of time, and whatever the worker has not reported.
+// tick looks at the exchange once in a while: time limits, and whatever the worker has not reported.
 func (c *cell) tick(now int64) {
 	if c.state == cellLost && c.l.p.seqs.oldest.Load() > c.until {
 		x := c.leave()
@@ -27,7 +27,7 @@ func (c *cell) tickQueued(now int64) {
 	q := c.l.queue
 	passed := q.Passed(c.pos)
 	if c.out.Owner.Load() != shm.Owner(c.pos, shm.WhoQueued) {
-		return // claimed this moment, or nonsense, which inspect finds next time
+		return // claimed this moment, or invalid, which inspect finds next time
 	}
 	if passed {
 		q.Repair(c.pos)

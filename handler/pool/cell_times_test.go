@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// What a worker says of the time when it took an exchange is believed as far as it can be true.
+// The time at which a worker says it took an exchange is believed as far as it can be true.
 func TestTimes(t *testing.T) {
 	const clockAt = 1_000_000 // the worker's clock when the loop's shows 0
 	for _, c := range []struct {

@@ -50,7 +50,7 @@
 //     the process: worker_process_*.go, worker_running_*.go.
 //   - loop.go: the pool on one loop. loop_turn.go: the steps of a turn. loop_cells.go: free cells and those in use.
 //     loop_roster.go: which workers serve. loop_wake.go: when another one is woken. loop_pair.go, loop_cpu_*.go: which CPU
-//     the home worker runs on. loop_tick.go: the slow tick, for limits of time. loop_peers.go: which raw connections that wait
+//     the home worker runs on. loop_tick.go: the slow tick, for time limits. loop_peers.go: which raw connections that wait
 //     have lost their peers.
 //   - cell.go, cell_state.go: one exchange. To the worker: cell_start.go, cell_head.go, cell_body.go. What the connection may
 //     call: cell_running.go. From the worker: cell_complete.go, cell_response.go, cell_answered.go, cell_end.go. Limits of

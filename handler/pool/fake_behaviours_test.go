@@ -150,7 +150,7 @@ var behaviours = map[string]func(s *served, query string){
 		os.WriteFile(query+".body", fmt.Appendf(all, " aborted: %v", s.in.Flags.Load()&shm.InAbort != 0), 0o600)
 		s.finish(0)
 	},
-	"finish-write": func(s *served, query string) { // as a handler of HEAD that writes until no one is there
+	"finish-write": func(s *served, query string) { // like a handler of HEAD that writes until its client is gone
 		s.write([]byte("finished"))
 		s.complete(0)
 		for gone := func() bool { return s.in.Flags.Load()&shm.InCancel != 0 }; !gone(); {
@@ -159,7 +159,7 @@ var behaviours = map[string]func(s *served, query string){
 		s.finish(0)
 	},
 	"finish-nothing": func(s *served, query string) { s.complete(0); hang() },
-	"meet": func(s *served, query string) { // waits until so many have come to the folder: "number,folder"
+	"meet": func(s *served, query string) { // waits until a number of exchanges have come to a folder: "number,folder"
 		most, dir, _ := strings.Cut(query, ",")
 		if f, err := os.CreateTemp(dir, ""); err == nil {
 			f.Close()

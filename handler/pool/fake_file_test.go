@@ -18,7 +18,7 @@ type testFile struct {
 	*os.File
 	size   int64
 	closed atomic.Int32
-	deny   atomic.Int32 // so many times Open fails
+	deny   atomic.Int32 // how many times Open fails
 	opened atomic.Int32
 }
 

@@ -97,5 +97,5 @@ func (s *served) socket() *os.File {
 	if s.head.Listener != rawKeepsAsking {
 		s.out.Flags.And(^uint32(shm.OutDescriptorWanted))
 	}
-	return os.NewFile(uintptr(fd), "socket "+strconv.Itoa(fd)) // non-blocking, as it was made
+	return os.NewFile(uintptr(fd), "socket "+strconv.Itoa(fd)) // non-blocking, as it was created
 }

@@ -188,7 +188,7 @@ func (s *served) read(to []byte) int {
 	}
 }
 
-// write publishes bytes as there is room. false: no one wants them.
+// write publishes bytes as there is room. false: they are not wanted any more.
 func (s *served) write(p []byte) bool {
 	for len(p) > 0 {
 		if s.in.Flags.Load()&shm.InCancel != 0 {

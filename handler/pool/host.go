@@ -26,8 +26,8 @@ type Config struct {
 
 	Logger *slog.Logger // must not block: loops use it. Default: nothing is logged
 
-	// Stdout gets what fork server and workers write to their standard output, byte by byte. Lines that find no room in it
-	// are lost. Default: a queue of the host's own before os.Stdout.
+	// Stdout gets everything that fork server and workers write to their standard output, unchanged. Lines that do not fit
+	// into it are lost. Default: a queue of the host's own in front of os.Stdout.
 	Stdout *logging.Queue
 
 	// Listen is called for each listen{} call of the script, while Start runs, with the number of the call. It opens the

@@ -29,7 +29,7 @@ func (h *Host) Drain(ctx context.Context) {
 	go h.endAway(ctx, quiet)
 }
 
-// endAway has workers end their raw connections, until ctx or the host ends.
+// endAway makes workers end their raw connections, until ctx or the host ends.
 func (h *Host) endAway(ctx context.Context, quiet time.Duration) {
 	often, sometimes := time.NewTicker(pollEvery), time.NewTicker(quiet)
 	defer often.Stop()

@@ -25,7 +25,7 @@ const (
 
 // Stop ends the pools. No further exchange is taken, those in progress are completed, then workers run finish and end.
 // When ctx ends first, workers at an exchange get TERM, and KILL after a moment, with all that they have started and left in
-// their groups of processes, and exchanges that are left fail. At a deadline, or if the cause of ctx's end is
+// their process groups, and exchanges that are left fail. At a deadline, or if the cause of ctx's end is
 // context.DeadlineExceeded, workers without an exchange still have a second to run finish. The error is that of ctx if
 // workers were killed. No process is left in any case. The engine's loops may be running or have ended.
 func (h *Host) Stop(ctx context.Context) error {

@@ -82,7 +82,7 @@ func TestTwoPools(t *testing.T) {
 	wantOut(t, r.get("hello?a"), "hello a")
 }
 
-// Stop completes what runs and what waits, and has workers run finish.
+// Stop completes running and waiting exchanges, and makes workers run finish.
 func TestStopGraceful(t *testing.T) {
 	r := start(t, setup{options: [][3]any{{0, "max_fork", 1}}})
 	running, waiting := r.send(&request{target: "sleep?100"}), r.send(&request{target: "hello?x"})

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// abandoned waits until so many exchanges have left the queue because their peers had gone.
+// abandoned waits until n exchanges have left the queue because their peers had gone.
 func (r *rig) abandoned(n uint64) {
 	r.t.Helper()
 	eventually(r.t, fmt.Sprintf("%d exchanges abandoned", n), func() bool { return r.p.Stats().Abandoned == n })

@@ -44,7 +44,7 @@ func (t *ticker) expect(l *loop) {
 	}
 }
 
-// tick looks at every exchange in progress: limits of time, and whatever a worker has not reported, or has destroyed.
+// tick looks at every exchange in progress: time limits, and whatever a worker has not reported, or has destroyed.
 func (l *loop) tick() {
 	l.ticker.on = false
 	if l.closed {

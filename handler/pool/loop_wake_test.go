@@ -53,7 +53,7 @@ func TestNoWakeWhileProgress(t *testing.T) {
 	}
 }
 
-// What workers finish of other loops is no progress for a loop that is home to none of them.
+// Exchanges of other loops that workers finish are no progress for a loop that is home to none of these workers.
 func TestWakeWhileOthersProgress(t *testing.T) {
 	s := newStill(t, 2)
 	s.workers[0].home, s.workers[1].home = 1, 1

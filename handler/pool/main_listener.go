@@ -2,18 +2,18 @@ package pool
 
 import "moonbridge/handler/shm"
 
-// A listener of proto main is a timer whose only tick is due when it starts, and lasts as long as the server is to run. What
-// is true of ticks is true of it: over a reload or a replacement the next generation's begins when the old one has ended. A
-// worker that runs such a handler counts as one that is away, like one with a raw connection.
+// A listener of proto main is a timer whose only tick is due when it starts, and lasts as long as the server runs. It behaves
+// like other ticks: over a reload or a replacement, the one of the next generation begins when the old one has ended. A worker
+// that runs such a handler counts as one that is away, like one with a raw connection.
 
-// runsMain takes note that the cell's worker runs a main handler. No limit of time applies to it.
+// runsMain takes note that the cell's worker runs a main handler. No time limit applies to it.
 func (c *cell) runsMain() {
 	c.worker.main.Store(true)
 	c.setAway(true)
 }
 
-// EndMains tells the main handlers to end, and begins none any more. Stop does that too, but what is to end first, such as
-// connections, may take long.
+// EndMains tells the main handlers to end, and starts no more of them. Stop does that too, but it is called after
+// connections have ended, which may take long.
 func (h *Host) EndMains() {
 	for _, p := range h.Pools() {
 		p.endMains()
@@ -30,7 +30,7 @@ func (p *Pool) endMains() {
 	}
 }
 
-// endMains takes back the main handlers that no worker has begun, and tells the workers of the others.
+// endMains takes back the main handlers that no worker has started, and tells the workers of the others.
 func (l *loop) endMains() {
 	now := l.on.Now()
 	for i := len(l.cells.inUse) - 1; i >= 0; i-- {

@@ -14,8 +14,8 @@ const (
 	connectionsRefused = "connections refused"
 )
 
-// count counts an exchange that ends without a response of a worker, before it is left. Ends of timers and of raw connections
-// that a worker had are told with the end of their worker.
+// count counts an exchange that ends without a response of a worker, before it is left. Ticks and raw connections that a worker
+// had are reported with the end of that worker.
 func (c *cell) count(status int, cause string) {
 	e := logging.Event{Level: slog.LevelWarn, Message: requestsFailed, Status: status, Cause: cause}
 	switch {

@@ -17,7 +17,7 @@ func setBeginSpan(t *testing.T) {
 	t.Cleanup(func() { beginSpan = old })
 }
 
-// Whatever a worker writes into shared memory, and without any limit of time that would end an exchange: each is ended once,
+// Whatever a worker writes into shared memory, and without any time limit that would end an exchange: each is ended once,
 // all cells come back, and when the worker is gone the pool is as good as new.
 func TestScribbleSeeds(t *testing.T) {
 	setCorruptGrace(t)
@@ -60,7 +60,7 @@ func init() {
 		s.p.m.OutWorker(s.p.w.Slot()).At.Store(0)
 		s.signal()
 	}
-	// The result of another exchange stands in the cell for a while, with output: a worker that was late.
+	// The result of another exchange is in the cell for a while, with output: a worker that was late.
 	behaviours["old-result"] = func(s *served, query string) {
 		s.out.Result.Store(shm.Result(s.c.Gen-1, shm.ResultDone))
 		s.signal()
@@ -79,7 +79,7 @@ func init() {
 	}
 }
 
-// Destroyed words of one exchange cost at most that exchange, and not for ever.
+// Destroyed words of one exchange cost at most that exchange, and only for a while.
 func TestDestroyedWords(t *testing.T) {
 	setBeginSpan(t)
 	r := start(t, setup{options: [][3]any{{0, "fork_error_delay", 0.01}, {0, "min_fork", 2}, {0, "max_fork", 2}}})

@@ -10,8 +10,8 @@ import (
 // stdoutPiece is how much of a standard output is passed on at once.
 const stdoutPiece = 32 << 10
 
-// relay passes on the standard output of a fork server and its workers, byte by byte as it comes. What the other side does
-// not take is lost, up to the end of a line.
+// relay passes on the standard output of a fork server and its workers, unchanged, as it comes. Output that the other side
+// does not take is lost, up to the end of a line.
 type relay struct {
 	to      stdout
 	open    bool // the last line that was passed on is not complete

@@ -27,7 +27,7 @@ func (f *fullAt) Offer(p []byte) bool {
 
 func (f *fullAt) Lose(int) {}
 
-// Bytes are passed on as they come. Of what is lost nothing is left that could be taken for a line.
+// Bytes are passed on as they come. No part of a lost line is left that could be taken for a whole one.
 func TestRelay(t *testing.T) {
 	for _, c := range []struct {
 		name, pieces, want string

@@ -17,7 +17,7 @@ const (
 	startSpan = time.Second
 )
 
-// killDue kills the workers that have broken the protocol or exceeded a limit of time, that have closed their control
+// killDue kills the workers that have broken the protocol or exceeded a time limit, that have closed their control
 // socket and live on, and that do not end after memory was destroyed. It returns when to do so again if nothing happens;
 // zero: never. Under mu.
 func (p *Pool) killDue(now time.Time) (next time.Time) {

@@ -92,7 +92,7 @@ func (p *Pool) workerGone(w *Worker, status unix.WaitStatus, reaped bool) {
 	p.kick()
 }
 
-// useForkServer has workers forked by fs from now on. Those of another fork server are replaced.
+// useForkServer makes fs fork all further workers. Those of another fork server are replaced.
 func (p *Pool) useForkServer(fs *forkServer) {
 	p.mu.Lock()
 	p.fs = fs

@@ -41,7 +41,7 @@ func TestNoSpinning(t *testing.T) {
 		r.loops[0].do(func() { n = r.loops[0].blocked })
 		return n
 	}
-	// One that turns all the time never blocks but for these calls, each of which costs it a turn at most.
+	// A loop that turns all the time never blocks except for these calls, each of which costs it at most one turn.
 	calls, before := 0, blocked()
 	eventually(t, "the loop blocks", func() bool {
 		calls++
@@ -154,7 +154,7 @@ func TestPrepareFails(t *testing.T) {
 	}
 }
 
-// The same without a minimum, although exchanges, which have workers forked, are refused while the pool seems broken.
+// The same without a minimum, although exchanges, which cause forks, are refused while the pool seems broken.
 func TestPrepareRecoversOnDemand(t *testing.T) {
 	r := start(t, setup{script: "prepare-once " + filepath.Join(t.TempDir(), "m"),
 		options: [][3]any{{0, "pre_fork", 0}, {0, "min_fork", 0}, {0, "fork_error_delay", 0.5}, {0, "queue_timeout", 0.1}}})

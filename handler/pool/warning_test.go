@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// What a fork server has to say about the machine is logged once in a process.
+// The warnings of a fork server about the machine are logged once per process.
 func TestWarnsOnce(t *testing.T) {
 	warned.Clear()
 	for i, c := range []struct {

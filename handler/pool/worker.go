@@ -47,7 +47,7 @@ type Worker struct {
 	exit       exit
 }
 
-// kill has the worker killed, for the first reason that is given. Callable from anywhere.
+// kill makes the supervisor kill the worker. If it is called several times, the first reason counts. Callable from anywhere.
 func (w *Worker) kill(why string) {
 	if w.fault.CompareAndSwap(nil, &why) {
 		w.p.kick()

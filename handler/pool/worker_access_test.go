@@ -9,7 +9,7 @@ import (
 	"moonbridge/handler/shm"
 )
 
-// What a worker says of its requests is believed as far as it can be true.
+// A worker's reports about its requests are believed as far as they can be true.
 func TestWorkerAccess(t *testing.T) {
 	var got string
 	cfg := Config{RawAccess: func(e *accesslog.Entry, lost int) {
@@ -52,6 +52,6 @@ func TestWorkerAccess(t *testing.T) {
 	}
 	w.fs.h.cfg.RawAccess = nil
 	if w.logAccess(append(shm.Bytes(&good), text...)) == nil {
-		t.Error("a message is accepted that nobody wants")
+		t.Error("an unwanted message is accepted")
 	}
 }

@@ -64,8 +64,8 @@ func (w *Worker) ask(what byte) {
 	})
 }
 
-// pass gives the worker a descriptor; the caller keeps its own. It does not block: a worker that has left so much unread
-// that there is no room hangs.
+// pass gives the worker a descriptor; the caller keeps its own. It does not block: a worker whose control socket is full of
+// unread messages hangs.
 func (w *Worker) pass(fd int) error {
 	raw, err := w.conn.SyscallConn()
 	if err != nil {
@@ -99,7 +99,7 @@ func (w *Worker) dismiss() {
 // stuck reports whether the worker is at an exchange, or still in prepare: it cannot run finish now. Under Pool.mu.
 func (w *Worker) stuck() bool { return w.state == policy.Booting || w.out.At.Load() != 0 }
 
-// signal sends a signal to the worker and to what it has started and left in its group of processes. Only the supervisor and
+// signal sends a signal to the worker and to what it has started and left in its process group. Only the supervisor and
 // Host call it, under Pool.mu.
 func (w *Worker) signal(sig unix.Signal) {
 	pid := int(w.pid.Load())

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// spawn has a worker start a process that lives on.
+// spawn makes a worker start a process that lives on.
 func (r *rig) spawn() (pid int) {
 	r.t.Helper()
 	pid, err := strconv.Atoi(r.get("spawn").out)
@@ -23,7 +23,7 @@ func (r *rig) spawn() (pid int) {
 // processEnded reports whether a process that is not our child has ended.
 func processEnded(pid int) bool { return unix.Kill(pid, 0) != nil || zombie(pid) }
 
-// What a worker has started dies with it when it is killed, whichever way the signal takes.
+// Programs that a worker has started die with it when it is killed, whichever way the signal takes.
 func TestGroupDiesWithKilledWorker(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -57,7 +57,7 @@ func TestGroupDiesWithKilledWorker(t *testing.T) {
 	}
 }
 
-// What it has started lives on when it ends in the regular way, and when it has closed its control socket and is only waited
+// Programs that it has started live on when it ends normally, and when it has closed its control socket and is only waited
 // for.
 func TestGroupOutlivesRegularEnd(t *testing.T) {
 	r := start(t, setup{options: [][3]any{{0, "min_fork", 1}, {0, "max_fork", 1}}})
@@ -95,7 +95,7 @@ func TestGroupDiesAtStop(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
 	defer cancel()
 	if err := r.h.Stop(ctx); err == nil {
-		t.Error("Stop has killed nobody")
+		t.Error("Stop has killed no worker")
 	}
 	q.wait()
 	eventually(t, "the process is killed", func() bool { return processEnded(pid) })

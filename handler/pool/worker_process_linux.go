@@ -23,7 +23,7 @@ func (p process) signal(sig unix.Signal) bool {
 // pidfdGroup is PIDFD_SIGNAL_PROCESS_GROUP, of Linux 6.9. A variable for tests.
 var pidfdGroup = 1 << 2
 
-// signalGroup sends a signal to the process and to the group of processes that it leads. The process may have left that group.
+// signalGroup sends a signal to the process and to the process group that it leads. The process may have left that group.
 func (p process) signalGroup(pid int, sig unix.Signal) bool {
 	if p.fd < 0 {
 		return false

@@ -41,7 +41,7 @@ func TestWorkerStates(t *testing.T) {
 	}
 }
 
-// What is no move is a mistake that does not pass unnoticed.
+// An invalid move is a mistake that is noticed.
 func TestIllegalMoves(t *testing.T) {
 	for from := range policy.NumStates {
 		for to := range policy.NumStates {

@@ -125,7 +125,7 @@ const (
 	ResultStatusShift = 16
 )
 
-// ClientGone is a status in a result: the client has gone, and there is no one to answer.
+// ClientGone is a status in a result: the client has gone, and no response can be sent.
 const ClientGone = 499
 
 // Flags of OutCell.

@@ -115,7 +115,7 @@ typedef struct {
 /* bits 16..31: with DONE and no output but interim responses: status that the server
  * answers itself */
 #define MB_STATUS_SHIFT 16
-#define MB_CLIENT_GONE 499u /* as status: the client has gone, there is no one to answer */
+#define MB_CLIENT_GONE 499u /* as status: the client has gone, no response can be sent */
 
 /* mb_out_cell.flags */
 #define MB_OUT_BODY_WANTED 1u /* the handler reads the body: answer Expect: 100-continue */
@@ -219,7 +219,7 @@ typedef struct {
                                  worker's control socket, standard error, worker's
                                  doorbell, doorbell of loop 0, 1, … */
 #define MB_MSG_KILL        9u /* mb_msg_kill; ignored unless the pid is that of a living child. A
-                                 negative pid: its group of processes, too */
+                                 negative pid: its process group, too */
 /* Worker → server, on the worker's control socket */
 #define MB_MSG_WORKER_READY  10u /* prepare has returned */
 #define MB_MSG_WORKER_FAILED 11u /* it cannot use the shared memory: text; then exit 1 */

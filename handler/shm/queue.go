@@ -7,7 +7,7 @@ import "sync/atomic"
 // An exchange is identified by its position, which is also the generation of its cell: entry position % cap names the cell,
 // and the exchange waits as long as the cell's owner word is (position, queued). A worker claims it by exchanging this
 // word, so every exchange is claimed once, whatever the queue's entries and positions say: those only tell where to look.
-// That is why a worker may die, or write nonsense, at any point without doing harm to the queue.
+// That is why a worker may die, or write garbage, at any point without doing harm to the queue.
 type Queue struct {
 	m     *Memory
 	loop  int
@@ -51,7 +51,7 @@ func (q *Queue) Push(cell int) {
 // Len is how many positions may be unclaimed: an upper bound, and never more than there are entries.
 func (q *Queue) Len() int {
 	n := q.head - q.out.QTail.Load()
-	return int(min(n, uint64(len(q.q)))) // a tail beyond the head makes a huge number: nonsense of a worker
+	return int(min(n, uint64(len(q.q)))) // a tail beyond the head makes a huge number: garbage from a worker
 }
 
 // Waiting is Len for goroutines other than the loop's: it reads nothing but shared memory.
@@ -70,7 +70,7 @@ func (q *Queue) queued(pos uint64) bool {
 const settleTries = 16
 
 // Settle moves the tail past what is claimed or cancelled at the front, as workers do, and returns Len. It also brings
-// back a tail that a worker has set to nonsense.
+// back a tail that a worker has overwritten.
 func (q *Queue) Settle() int {
 	oldest := q.head - min(q.head, uint64(len(q.q)))
 	for try := 0; ; try++ {
@@ -93,7 +93,7 @@ func (q *Queue) Settle() int {
 }
 
 // Repair is Settle for a queue whose tail has passed a waiting exchange, at position pos. That happens only when a worker
-// writes nonsense, and then no worker would ever look at the exchange again.
+// writes garbage, and then no worker would ever look at the exchange again.
 func (q *Queue) Repair(pos uint64) {
 	for range settleTries {
 		tail := q.out.QTail.Load()

@@ -368,7 +368,7 @@ func startWorker(t *testing.T, s *model, slot int) *exec.Cmd {
 	return cmd
 }
 
-// A tail that a worker has set to nonsense is brought back, and a waiting exchange that it has passed is found again.
+// A tail that a worker has overwritten is brought back, and a waiting exchange that it has passed is found again.
 func TestQueueTailNonsense(t *testing.T) {
 	s := newModel(t, shm.Geometry{Loops: 1, Workers: 1, Cells: 4, InWindow: 64, OutWindow: 64})
 	q, tail, w := s.queues[0], &s.m.OutLoop(0).QTail, s.theirs.Worker(0)

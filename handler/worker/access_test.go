@@ -29,7 +29,7 @@ func (w *worker) logged() (m shm.MsgAccessBody, target string) {
 	return m, string(body[n:][m.Ends[accesslog.PartMethod]:m.Ends[accesslog.PartTarget]])
 }
 
-// A worker does not wait for a server that does not read what it says of its requests. What could not be said is counted.
+// A worker does not wait for a server that does not read its reports about requests. Reports that could not be sent are counted.
 func TestAccessIsNeverWaitedFor(t *testing.T) {
 	w := rawHTTPWorker(t)
 	client, server := tcpPair(t, "tcp4", "127.0.0.1:0")

@@ -92,7 +92,7 @@ func TestBodyFileTooShort(t *testing.T) {
 	}
 }
 
-// The limit of the handler holds for a file too.
+// The limit of the handler applies to a file too.
 func TestBodyFileLimit(t *testing.T) {
 	w := mustLoad(t, "body.lua").fork(0, small)
 	for _, path := range []string{"/string", "/form"} {

@@ -61,7 +61,7 @@ func TestBody(t *testing.T) {
 	}
 }
 
-// What nobody reads is thrown away if it is all there; otherwise the connection ends.
+// A body that is not read is thrown away if all of it is there; otherwise the connection ends.
 func TestBodyIgnored(t *testing.T) {
 	w := mustLoad(t, "body.lua").fork(0, windows(4096, 4096))
 	r := w.do(request{head: "POST /ignore", body: text(100)})
@@ -113,7 +113,7 @@ func TestBodyExclusive(t *testing.T) {
 	}
 }
 
-// Bodies that break off, or grow too large, end the handler with their own status; nobody needs to know but the client.
+// Bodies that break off, or grow too large, end the handler with their own status; only the client needs to know.
 func TestBodyErrors(t *testing.T) {
 	for _, way := range []string{"string", "stream", "form", "late"} {
 		w := mustLoad(t, "body.lua").fork(0, windows(4096, 4096))

@@ -167,7 +167,7 @@ typedef struct {
 	int body_wanted;         /* MB_OUT_BODY_WANTED was set, or is not needed */
 	int body_use;            /* MB_BODY_* */
 	int reading_deferred;    /* defer_reading was called */
-	int peer_status;         /* not 0: the body is the peer's fault; the status to answer with */
+	int peer_status;         /* not 0: the peer is to blame for the body; the status to answer with */
 	int cancelled;           /* the error "client has closed the connection" was raised */
 	int has_cache;           /* the cache table exists */
 	int has_own_fields;      /* the table of the handler's own fields exists */

@@ -44,7 +44,7 @@
 //   - socket is the socket object: Lua file handles, and how a raw connection ends, which decides what the peer sees.
 //   - io is the module moonbridge_io: handles of connections and pipes, child processes, poll.
 //   - process is the fork server: the Lua state, the run of the script, listen and generate_handler, the forks.
-//   - worker is the life of a worker: the exchanges it runs, and the limits of time and memory that end it.
+//   - worker is the life of a worker: the exchanges it runs, and the time and memory limits that end it.
 //
 // To follow a request, start at the top: worker_claim.c claims it and worker_exchange.c runs it.
 //
@@ -82,5 +82,5 @@
 // request object that was kept longer raises an error.
 //
 // The package does not know what a valid listen{} table is, and it opens no sockets. It keeps time for rawhttp and for
-// timeout() only: other limits of time end a worker from outside.
+// timeout() only: other time limits end a worker from outside.
 package worker

@@ -356,7 +356,7 @@ void mb_output_head(lua_State *L)
 	send_chunk(L, NULL, 0);
 }
 
-/* Sends the head of a 1xx. What follows goes through the ring. */
+/* Sends the head of a 1xx. Everything after it goes through the ring. */
 void mb_output_interim(lua_State *L)
 {
 	/* An HTTP/1.0 client would take it for the response (RFC 9110 §15.2). */

@@ -134,7 +134,7 @@ func (w *worker) start(r request) *exchange {
 	return e
 }
 
-// bodyFile returns a file with this content and without a name.
+// bodyFile returns an unnamed file with this content.
 func (w *worker) bodyFile(content string) *os.File {
 	w.t.Helper()
 	f, err := os.CreateTemp(w.t.TempDir(), "")

@@ -104,7 +104,7 @@ func TestForkedChildOfConnection(t *testing.T) {
 	}
 }
 
-// What a handler has written and not sent is not sent by its child, too.
+// Output that a handler has written but not sent is not sent by its child as well.
 func TestForkedChildExits(t *testing.T) {
 	w := loadForking(t, "", "fork").fork(0, small)
 	c := w.connect(1)

@@ -68,7 +68,7 @@ func TestRawHTTPClientGoneEndsHandler(t *testing.T) {
 	}
 }
 
-// A handler that does not end has its worker ended.
+// If a handler does not end, its worker is ended.
 func TestRawHTTPHandlerOutlivesClient(t *testing.T) {
 	w, _ := goneWorker(t)
 	c := w.browse(rawEnding)

@@ -109,7 +109,7 @@ func TestClientGoneCaught(t *testing.T) {
 	}
 }
 
-// A handler that waits for the client to take its output is ended too, also in a coroutine.
+// A handler that waits for the client to take its output is ended too, even in a coroutine.
 func TestClientGoneWhileWriting(t *testing.T) {
 	w, _ := goneWorker(t)
 	for _, path := range []string{"/write", "/coroutine"} {

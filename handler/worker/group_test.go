@@ -9,8 +9,8 @@ import (
 	"moonbridge/handler/shm"
 )
 
-// A worker leads a group of processes (testdata/fork.lua). What handlers start is in that group, dies with a worker that is
-// killed, and outlives one that ends in the regular way.
+// A worker leads a process group (testdata/fork.lua). What handlers start is in that group, dies with a worker that is
+// killed, and outlives one that ends normally.
 
 func TestGroup(t *testing.T) {
 	w := loadForking(t, "", "fork").fork(0, small)

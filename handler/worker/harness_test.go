@@ -276,7 +276,7 @@ func windows(in, out int) shm.Geometry {
 	return g
 }
 
-// fork has a worker forked in slot 0 of memory of its own.
+// fork makes the fork server fork a worker in slot 0, with separate shared memory.
 func (f *fork) fork(pool uint32, g shm.Geometry) *worker {
 	t := f.t
 	t.Helper()
@@ -469,7 +469,7 @@ func (w *worker) wait() unix.WaitStatus {
 	return unix.WaitStatus(m.Status)
 }
 
-// quit ends the worker in the regular way.
+// quit ends the worker normally.
 func (w *worker) quit() unix.WaitStatus {
 	w.mem.InWorker(w.slot).Quit.Store(1)
 	w.ring()

@@ -210,7 +210,7 @@ static int child_kill(lua_State *L)
 	return 1;
 }
 
-/* A process that nobody can wait for any more is ended. */
+/* A process that can no longer be waited for is ended. */
 static int child_gc(lua_State *L)
 {
 	int status;

@@ -135,7 +135,7 @@ func TestLaterHandler(t *testing.T) {
 	}
 }
 
-// A main handler can wait for things, and learns when it has to end. Its failure is told.
+// A main handler can wait for things, and learns when it has to end. Its failure is reported.
 func TestMainHandler(t *testing.T) {
 	w := laterWorker(t, 3)
 	if r := w.do(request{interval: "fails", listener: 1, main: true}); r.result != shm.ResultDone|shm.ResultReset {

@@ -201,8 +201,8 @@ var noCode = regexp.MustCompile(`(?s)/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|'(?:
 // code is C without comments and the contents of literals.
 func code(text string) string { return noCode.ReplaceAllString(text, " ") }
 
-// split takes C apart into what stands outside of braces, each piece up to and with its ; or {, and what stands inside of
-// them. Where the preprocessor has a choice, each branch begins at the depth of the first.
+// split splits C into the code outside braces, each piece up to and including its ; or {, and the code inside braces. Where
+// the preprocessor has a choice, each branch begins at the depth of the first.
 func split(text string) (outside []string, inside string) {
 	var piece, within strings.Builder
 	depth, saved := 0, []int(nil)
@@ -239,7 +239,7 @@ func split(text string) (outside []string, inside string) {
 	return outside, within.String()
 }
 
-// bodies is what stands in braces.
+// bodies is the code in braces.
 func bodies(text string) string {
 	_, inside := split(text)
 	return inside

@@ -40,7 +40,7 @@ func runWorker() int {
 }
 
 // watchControl takes orders from the server while Lua runs, whatever Lua does. At the end of the file the server is gone,
-// and what this worker does is of no use to anyone.
+// and this worker has no purpose any more.
 func watchControl(fd int) {
 	C.mb_take_orders(C.int(fd))
 	os.Exit(0)

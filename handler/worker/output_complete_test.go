@@ -46,7 +46,7 @@ func (e *exchange) closes() bool { return e.out.Flags.Load()&shm.OutClose != 0 }
 
 func (e *exchange) text() string { return dateField.ReplaceAllString(string(e.got), "Date: X\r\n") }
 
-// What is the whole response is told, and rung for, while the handler goes on. Nothing follows it.
+// A complete response is reported, with a ring, while the handler goes on. Nothing follows it.
 func TestComplete(t *testing.T) {
 	const dated = "Date: X\r\n"
 	for _, c := range []struct {
@@ -125,7 +125,7 @@ func TestComplete(t *testing.T) {
 	}
 }
 
-// What is not the whole response, or not all of the exchange, is not told.
+// A response that is not complete, or is not all of the exchange, is not reported.
 func TestNotComplete(t *testing.T) {
 	for _, c := range []struct{ head, path, early, late string }{
 		{"GET", "status=200/data=5/flush/say=here/wait", "5\r\nddddd\r\n", "0\r\n\r\n"},
@@ -214,7 +214,7 @@ func TestCompleteAndFailed(t *testing.T) {
 	}
 }
 
-// A handler that writes what goes nowhere is told when the client has gone. That is no error of its own.
+// A handler whose output is discarded learns when the client has gone. That is not an error of the handler.
 func TestCompleteAndGone(t *testing.T) {
 	for _, head := range []string{
 		"HEAD /status=200/data=5/flush/forever=data", "HEAD /status=200/data=5/flush/forever", "HEAD /status=200/data=5/forever=data",

@@ -100,7 +100,7 @@ func TestBackPressure(t *testing.T) {
 	}
 }
 
-// What has reached the minimum goes out on request of the server while the handler goes on.
+// Data that has reached the minimum goes out at the request of the server while the handler goes on.
 func TestControlFlush(t *testing.T) {
 	fifo := filepath.Join(t.TempDir(), "fifo")
 	if err := unix.Mkfifo(fifo, 0o600); err != nil {

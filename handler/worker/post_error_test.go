@@ -8,7 +8,8 @@ import (
 	"moonbridge/handler/shm"
 )
 
-// What a stream handler raises comes out where the processing was started, as it is; the form is lost, the request not.
+// An error that a stream handler raises comes out unchanged where the processing was started; the form is lost, but not the
+// request.
 func TestPostCallbackErrors(t *testing.T) {
 	w := mustLoad(t, "post.lua").fork(0, windows(4096, 64<<10))
 	for _, data := range []string{"", "x", text(20000)} {
@@ -38,7 +39,7 @@ func TestPostCallbackErrors(t *testing.T) {
 	if s := w.stderr.String(); s != "" {
 		t.Errorf("standard error: %s", s)
 	}
-	// Nobody catches it: the log says where it was raised, and by which way that was reached.
+	// An uncaught error: the log says where it was raised, and how the code got there.
 	w.check(w.post("/uncaught", multipartType, body), "", 500<<shm.ResultStatusShift)
 	for _, part := range []string{"POST /uncaught: testdata/post.lua:", ": deep in a handler\nstack traceback:\n", "'fails'", "'send_status'", "<testdata/post.lua:"} {
 		w.stderr.wait(t, part)
@@ -62,7 +63,7 @@ func TestPostMalformed(t *testing.T) {
 		{"no disposition", multipartType, "--cut\r\nContent-Type: text/plain\r\n\r\n\r\n--cut--", 400},
 		{"head of a part too large", multipartType, "--cut\r\nX: " + text(40000) + "\r\n\r\n\r\n--cut--", 431},
 		{"as many parts as there may be", multipartType, strings.Repeat(part, 1<<14) + "--cut--", 0},
-		{"malformed behind a file", multipartType, "--cut\r\nContent-Disposition: form-data; name=file\r\n\r\n" + text(50000) + "\r\n--cut\r\n\r\n", 400},
+		{"malformed after a file", multipartType, "--cut\r\nContent-Disposition: form-data; name=file\r\n\r\n" + text(50000) + "\r\n--cut\r\n\r\n", 400},
 		{"larger than the limit", multipartType, encode(t, field{name: "a", data: text(1000001)}), 413},
 		{"file larger than the limit", multipartType, encode(t, field{name: "file", data: text(1000001)}), 413},
 	} {
@@ -80,7 +81,7 @@ func TestPostMalformed(t *testing.T) {
 			w.wantBody(w.post("/stream?exact=a", multipartType, whole), "after "+c.name, "exact {field_name=a}\n1:1\n"+lines("{}", "{}", "{}", "{}"))
 		}
 	}
-	// Urlencoded forms cannot be malformed, but have too much of something.
+	// Urlencoded forms cannot be malformed, but they can be too large.
 	many := strings.Repeat("a&", 1<<16)
 	r := w.post("/stream?exact=a", formType, many+"a")
 	r.result |= shm.ResultClose // needed only if something of the body is still on the way
@@ -105,7 +106,7 @@ func TestPostTooManyParts(t *testing.T) {
 	w.check(r, "", 413<<shm.ResultStatusShift|shm.ResultClose)
 }
 
-// Content that looks like boundaries does not have the handler called for every few bytes.
+// Content that looks like boundaries does not cause a call of the handler for every few bytes.
 func TestPostManyPieces(t *testing.T) {
 	w := mustLoad(t, "post.lua").fork(1, small)
 	for _, unit := range []string{"\r\n--cutX", "\r\n--cut-", "\r\n--cu", "\r", "\r\n--cut " + text(700), "x"} {

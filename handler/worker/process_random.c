@@ -9,7 +9,7 @@
 
 static int randomseed_ref; /* math.randomseed as it was before the script ran */
 
-/* Fills r with what nobody can know. */
+/* Fills r with secret random numbers. */
 static void draw(uint64_t r[2])
 {
 	if (getentropy(r, 2 * sizeof *r) == 0)

@@ -80,7 +80,7 @@ static void push_object_text(lua_State *L)
 /* --- the traceback -------------------------------------------------------- */
 
 /* Is this line of a traceback a C function without a name? Most of them are our own, and
- * their addresses tell nobody anything. */
+ * their addresses are useless. */
 static int is_nameless(const char *s, size_t n)
 {
 	static const char jit[] = "\t[C]: at 0x", puc[] = "\t[C]: in ?";

@@ -26,7 +26,7 @@ func (w *worker) orderEnd(stop <-chan struct{}) {
 	}
 }
 
-// orders has the input ended, and returns what the client reads up to the end.
+// orders ends the input, and returns what the client reads up to the end.
 func (c *rawConn) orders() string {
 	c.w.t.Helper()
 	stop := make(chan struct{})

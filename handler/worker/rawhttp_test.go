@@ -148,7 +148,7 @@ func TestRawHTTPExpect(t *testing.T) {
 	if status, body := c.hear("POST"); status != 200 || body != "body" {
 		t.Errorf("status %d, body %q", status, body)
 	}
-	// Whether anyone reads it is not known before it is there.
+	// Whether the handler reads it is not known before it is there.
 	c.send("POST /hello HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
 	if _, err := io.ReadFull(c.r, got); err != nil || string(got) != httpwrite.Continue {
 		t.Fatalf("%q, %v", got, err)
@@ -200,7 +200,7 @@ func TestRawHTTPBodyBreaksOff(t *testing.T) {
 	}
 }
 
-// What has reached minimum_output_chunk_size goes out while the handler goes on.
+// Data that has reached minimum_output_chunk_size goes out while the handler goes on.
 func TestRawHTTPOutputGoesOut(t *testing.T) {
 	w := rawHTTPWorker(t)
 	c := w.browse(0)
@@ -276,7 +276,7 @@ func TestRawHTTPRetires(t *testing.T) {
 	}
 }
 
-// What the handler does to the socket is what the peer sees.
+// The peer sees everything that the handler does to the socket.
 func TestRawHTTPSocketOfRequest(t *testing.T) {
 	f := mustLoad(t, "rawhttp.lua")
 	w := f.fork(0, small)
@@ -340,7 +340,7 @@ func TestRawHTTPMisuse(t *testing.T) {
 	}
 }
 
-// A limit of time that a callback sets ends with its request, one around all of them does not.
+// A time limit that a callback sets ends with its request, one around all of them does not.
 func TestRawHTTPTimeouts(t *testing.T) {
 	w := rawHTTPWorker(t)
 	for listener, want := range map[uint16]string{0: "none", 4: "some"} {

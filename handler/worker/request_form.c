@@ -99,7 +99,7 @@ static void collect_data(lua_State *L, const uint8_t *p, size_t n)
 }
 
 /* Content that looks like boundaries comes in many small pieces of data. They are put
- * together before a handler gets them, so that a client cannot have it called every few
+ * together before a handler gets them, so that a client cannot cause a call for every few
  * bytes. */
 static void part_data(lua_State *L, form *f, const uint8_t *p, size_t n)
 {

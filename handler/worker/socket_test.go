@@ -261,7 +261,7 @@ func TestSocketClose(t *testing.T) {
 	}
 	w.on("close_wait", "", strings.Repeat("x", 100000))
 	w.stderr.wait(t, "closed: true\n")
-	// Input that nobody reads does not make the kernel reset the connection.
+	// Unread input does not make the kernel reset the connection.
 	w.on("unread", strings.Repeat("y", 50000), "y the rest is not read\n")
 	w.on("half_close", "some line\n", "output ends\n")
 	w.stderr.wait(t, "then read some line\n")
@@ -304,7 +304,7 @@ func TestSocketCloseTimeout(t *testing.T) {
 	}
 }
 
-// What the kernel has no room for goes out while the worker serves others, and before it ends.
+// Data that the kernel has no room for goes out while the worker serves others, and before it ends.
 func TestSocketCloseInBackground(t *testing.T) {
 	w := mustLoad(t, "socket.lua").fork(0, small)
 	client, server := narrow(t, 1)
@@ -428,7 +428,7 @@ func TestSocketWithdrawn(t *testing.T) {
 	}
 }
 
-// A descriptor that nobody asked for is closed, and the exchange after it gets its own.
+// A descriptor that was not asked for is closed, and the exchange after it gets its own.
 func TestSocketUnasked(t *testing.T) {
 	w := mustLoad(t, "socket.lua").fork(0, small)
 	client, server := tcpPair(t, "tcp4", "127.0.0.1:0")

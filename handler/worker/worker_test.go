@@ -47,7 +47,7 @@ func TestHomeQueue(t *testing.T) {
 	}
 }
 
-// What another worker has claimed, or was withdrawn, is skipped, also where the queue's tail was left behind.
+// An exchange that another worker has claimed, or that was withdrawn, is skipped, even where the queue's tail was left behind.
 func TestClaimSkips(t *testing.T) {
 	w := mustLoad(t, "hello.lua").fork(0, small)
 	q := w.queues[0]

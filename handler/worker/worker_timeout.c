@@ -1,4 +1,4 @@
-/* timeout(): a limit of time that a handler sets for itself. When it is reached the worker
+/* timeout(): a time limit that a handler sets for itself. When it is reached the worker
  * ends, whatever it is doing. A signal makes sure of that: a debug hook runs neither in a
  * compiled loop nor in a C function. */
 #include "worker.h"

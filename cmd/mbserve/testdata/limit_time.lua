@@ -1,4 +1,4 @@
--- Handlers that take too long, in various ways. Arguments: request_timeout, a FIFO that nobody writes to, max_fork.
+-- Handlers that take too long, in various ways. Arguments: request_timeout, a FIFO without a writer, max_fork.
 local http = require "moonbridge_http"
 local limit, fifo, max_fork = ...
 local cases = {}

@@ -54,7 +54,7 @@ type Policy struct {
 // Decision is what is to be done.
 type Decision struct {
 	Fork    int       // number of new workers
-	Replace []int     // members to fork a successor for, which ends them when it is ready
+	Replace []int     // members that need a successor; a successor ends its member when it is ready
 	End     []int     // members that are to end now
 	Next    time.Time // when to ask again if nothing happens; zero: never
 }

@@ -101,7 +101,7 @@ func (m *Memory) first(loop int) (Claim, bool) {
 			return Claim{}, false
 		}
 		if head-pos > uint64(len(queue)) {
-			out.QTail.CompareAndSwap(pos, head-uint64(len(queue))) // somebody has destroyed it
+			out.QTail.CompareAndSwap(pos, head-uint64(len(queue))) // another process has destroyed it
 			continue
 		}
 		cell := int(queue[pos%uint64(len(queue))].Load())

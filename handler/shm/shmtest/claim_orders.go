@@ -8,7 +8,7 @@ type ClaimOrder struct {
 	Home  uint32
 	Waits []Waiting // as they were published; those of a loop in the order of their times
 	Want  []int     // indices of Waits; nil: not in a certain order
-	Soon  int       // if not 0: Waits[0] is among the first so many
+	Soon  int       // if not 0: Waits[0] is among the first Soon ones
 }
 
 // Waiting is an exchange that waits.

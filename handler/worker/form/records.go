@@ -11,9 +11,9 @@ import (
 const (
 	// RecordPart: lengths of the name, the file name and the content type, or NoField, and their bytes.
 	RecordPart = iota
-	// RecordView: a place in the piece and a length: data of the part.
+	// RecordView: data of the part, given by its place in the piece and its length.
 	RecordView
-	// RecordBytes: a length, and the bytes themselves: data of the part.
+	// RecordBytes: data of the part, given by its length and the bytes themselves.
 	RecordBytes
 	// RecordEnd: of the part.
 	RecordEnd

@@ -9,7 +9,7 @@ import (
 	"moonbridge/httpparse"
 )
 
-// pairsOf has a form taken apart in one piece.
+// pairsOf parses a form in one piece.
 func pairsOf(b []byte) (pairs []string) {
 	f := httpparse.NewForm(b, nil)
 	for name, value, ok := f.Next(); ok; name, value, ok = f.Next() {
@@ -18,7 +18,7 @@ func pairsOf(b []byte) (pairs []string) {
 	return pairs
 }
 
-// streamed has a form taken apart in pieces that end at the cuts, and checks the order of events.
+// streamed parses a form in pieces that end at the cuts, and checks the order of events.
 func streamed(t *testing.T, b []byte, cuts ...int) (pairs []string) {
 	t.Helper()
 	var f urlencoded

@@ -100,7 +100,7 @@ func (c *Conn) comeBy(h *heldBack) bool {
 		c.stirred = true
 		return true
 	}
-	// The main thread moves what it waits for: it would not notice that somebody else has.
+	// The main thread moves what it waits for: it would not notice that another thread has done so.
 	if c.waiting&pollOut == 0 && c.send() {
 		c.stirred = true
 	}

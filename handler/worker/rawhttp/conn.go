@@ -135,7 +135,7 @@ func New(fd int, cfg Config, early []byte) *Conn {
 	return c
 }
 
-// ending reports that no further request is waited for.
+// ending reports that the connection does not wait for another request.
 func (c *Conn) ending() bool { return c.retired || c.cfg.Quit.Load() != 0 }
 
 // after is when a timeout that starts now ends; zero if there is none.

@@ -57,7 +57,7 @@ const patience = 30 * time.Second
 
 var noLimits = Limits{HeadBlockBytes: 2 << 20, BodyBytes: 1 << 20}
 
-// serveConn has handle called for each request of a connection, until that ends. handle returns the result of the exchange.
+// serveConn calls handle for each request of a connection, until that ends. handle returns the result of the exchange.
 func serveConn(t *testing.T, lim Limits, early string, handle func(x *call) uint32) *served {
 	t.Helper()
 	fd, theirs, err := shm.SocketPair()

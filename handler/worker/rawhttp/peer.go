@@ -48,7 +48,7 @@ func (c *Conn) lookAtPeer() {
 	c.stirred = true
 }
 
-// peerEvents is what a wait has to end for besides the events that it is for.
+// peerEvents are the events that end a wait besides those that it waits for.
 func (c *Conn) peerEvents() int16 {
 	if c.cfg.End == nil || !c.running || c.peer.gone {
 		return 0

@@ -2,5 +2,5 @@
 
 package rawhttp
 
-// pollPeerEnd is no event: there is none for a FIN behind bytes that are not read.
+// pollPeerEnd is no event: there is none for a FIN after unread bytes.
 const pollPeerEnd = 0

@@ -103,7 +103,7 @@ func (c *Conn) begin(n int) bool {
 	return c.dispatch(n)
 }
 
-// ownsExpect reports whether Expect: 100-continue is answered here and not by the handler, and then removes it from h.
+// ownsExpect reports whether Expect: 100-continue is answered here rather than by the handler, and then removes it from h.
 func (c *Conn) ownsExpect(h *httpparse.Head) bool {
 	if c.cfg.Limits.StreamBody || !h.ExpectContinue {
 		return false

@@ -48,7 +48,7 @@ function paths.finished(request)
 	await(released)
 end
 
-function paths.write(request) -- more than anybody takes
+function paths.write(request) -- more than any client takes
 	request:send_status("200 OK")
 	for _ = 1, 1000 do request:send_data(("x"):rep(10000)) end
 end
@@ -78,7 +78,7 @@ end
 
 function paths.blocked()
 	io.stderr:write("runs\n")
-	io.open(fifo) -- nobody writes to it
+	io.open(fifo) -- it has no writer
 end
 
 function paths.hello(request) answer(request, "hello") end

@@ -115,7 +115,7 @@ function paths.misuse()
 	return table.concat(t, "\n")
 end
 
--- Writing to what nobody reads fails, then and later.
+-- Writing to a pipe without a reader fails, then and later.
 function paths.gone()
 	local p = sh("exec <&-; exec >&-; sleep 1")
 	p.stdout:read()

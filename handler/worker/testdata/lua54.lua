@@ -44,7 +44,7 @@ function cases.finalizer(r)
 	r:send_data(done)
 end
 
--- The collector is as Lua starts it; a script may choose the other one, also for what the request makes.
+-- The collector is as Lua starts it; a script may choose the other one, even for objects that the request creates.
 function cases.collector(r)
 	r:send_data(collectgarbage("generational"), " ")
 	for _ = 1, 100 do

@@ -26,7 +26,7 @@ function paths.form(request)
 	request:send_data(request.method, " ", request.post_params.a, " ", request.headers_value["x-y"])
 end
 
--- Holds output back until somebody has seen it.
+-- Holds output back until the test has seen it.
 function paths.hold(request)
 	request:send_status("200 OK")
 	request:send_data(("x"):rep(2000))

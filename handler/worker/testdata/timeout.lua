@@ -10,7 +10,7 @@ local function message(f, ...) return (select(2, pcall(f, ...))) end
 local cases = {}
 
 function cases.loop() timeout(0.05) forever() end
-function cases.c() timeout(0.05) io.open(mode) end -- a FIFO that nobody writes to
+function cases.c() timeout(0.05) io.open(mode) end -- a FIFO without a writer
 function cases.nested() timeout(60) timeout(0.05, forever) end
 function cases.outer() timeout(0.05) timeout(60, forever) end
 function cases.outer_off() timeout(0.05) timeout(60, function() timeout(0) forever() end) end
