@@ -178,7 +178,7 @@ func TestWorkerKilledInTheMiddle(t *testing.T) {
 	} {
 		s.wantWorkers(1)
 		from := s.log.size()
-		worker := s.workers()[0]
+		worker := s.worker()
 		p := dial(t, s.address(1))
 		p.say("%s", head)
 		if head[0] == 'G' {

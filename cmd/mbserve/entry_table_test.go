@@ -145,6 +145,7 @@ var proofs = []proof{
 	{"Errors that the server answers: 502", tests("main.TestManual/The life of a worker", "main.TestPostIsNotTriedAgain")},
 	{"Errors that the server answers: 503", tests("main.TestQueueLimits", "main.TestFewDescriptors")},
 	{"Errors that the server answers: 504", tests("main.TestRequestTimeout")},
+	{"Errors that the server answers: 507", tests("main.TestSpoolLimit")},
 	{"Errors that the server answers: 505", tests(shown, "main.TestLimitsForClients/other version")},
 
 	{"Rule: the script runs once, and workers are copies of its state", tests("main.TestWorkersShareTheScriptAndNothingElse", "worker.TestWorkersAreCopies")},

@@ -218,7 +218,7 @@ func TestFaultForkServerHangs(t *testing.T) {
 	s, _ := startFault(t, "", false)
 	s.wantWorkers(2)
 	hung := s.forkServers()[0]
-	kill(t, s.workers()[0])
+	kill(t, s.worker())
 	if err := syscall.Kill(hung, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}

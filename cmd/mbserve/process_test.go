@@ -69,6 +69,19 @@ func (s *instance) workers() (pids []int) {
 	return pids
 }
 
+// worker returns a worker of a server that has one.
+func (s *instance) worker() (pid int) {
+	s.t.Helper()
+	eventually(s.t, "there is a worker", func() bool {
+		pids := s.workers()
+		if len(pids) > 0 {
+			pid = pids[0]
+		}
+		return len(pids) > 0
+	})
+	return pid
+}
+
 func (s *instance) childrenOf(parent int) (pids []int) {
 	for _, p := range marked(s.mark) {
 		if p.parent == parent && p.state != "Z" {

@@ -194,7 +194,13 @@ func (s *server) start() (err error) {
 	if err != nil {
 		return err
 	}
-	if err = s.heir.inOldDir(s.adoptSockets); err == nil {
+	if s.credential == nil { // otherwise it is checked later, with the rights of the user
+		err = s.checkSpool()
+	}
+	if err == nil {
+		err = s.heir.inOldDir(s.adoptSockets)
+	}
+	if err == nil {
 		err = s.serveFirst()
 	}
 	if err != nil {
@@ -227,10 +233,12 @@ func (s *server) serveFirst() (err error) {
 	if err := s.o.privileges.drop(); err != nil {
 		return err
 	}
-	s.credential = nil
-	if err := s.checkSpool(); err != nil {
-		return err
+	if s.credential != nil {
+		if err := s.checkSpool(); err != nil {
+			return err
+		}
 	}
+	s.credential = nil
 	return s.serving.serve()
 }
 

@@ -219,7 +219,7 @@ func TestSpoolLimit(t *testing.T) {
 			t.Errorf("got %+v, %v; want 503 with Retry-After", resp, err)
 		}
 	}
-	s.wait("request bodies refused", "spool: ")
+	s.wait("requests refused", "status=503", `cause="spool: limit reached"`)
 	small := dial(t, s.address(0))
 	small.say("%ssmall", uploadHead("/echo", 5))
 	if got := small.hears(200); got != "small" {
@@ -229,6 +229,7 @@ func TestSpoolLimit(t *testing.T) {
 	if got := holds.hears(200); got != string(body) {
 		t.Errorf("%d bytes came back", len(got))
 	}
+	spoolIsEmpty(t, s, dir)
 	again := dial(t, s.address(0))
 	again.say("%s%s", uploadHead("/echo", len(body)), body)
 	again.hears(200)
@@ -257,7 +258,7 @@ func TestFaultSpoolDiskFull(t *testing.T) {
 		go p.Write(append([]byte(uploadHead("/echo", 300_000)), bytesOf(300_000)...)) // it is refused in the middle
 		p.hears(503)
 	}
-	s.wait("request bodies refused", "no space left on device")
+	s.wait("requests refused", "status=503", "no space left on device")
 	reader := dial(t, s.address(0))
 	reader.get("/big?50000000")
 	if _, err := reader.r.ReadByte(); err != nil {
@@ -349,7 +350,7 @@ func TestSpooledUploadsSurvive(t *testing.T) {
 	t.Parallel()
 	s, dir := startSpool(t)
 	body := bytesOf(200_000)
-	worker := s.workers()[0]
+	worker := s.worker()
 	p := dial(t, s.address(0))
 	p.say("%s%s", uploadHead("/echo", len(body)), body[:100_000])
 	eventually(t, "it is spooled", func() bool { return spoolFiles(t, s, dir) == 1 })

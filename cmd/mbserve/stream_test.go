@@ -186,7 +186,7 @@ func TestClientReadsNothing(t *testing.T) {
 	t.Parallel()
 	s := start(t, "--grace", "500ms", "--spool-limit", "64M", "testdata/stream.lua")
 	s.wantWorkers(1)
-	worker := s.workers()[0]
+	worker := s.worker()
 	stop := watchMemory(t, s)
 	p := dial(t, s.address(0))
 	p.get("/1e12")
@@ -229,7 +229,7 @@ func TestClientVanishes(t *testing.T) {
 				t.Parallel()
 				s := start(t, "testdata/stream.lua")
 				s.wantWorkers(1)
-				worker := s.workers()[0]
+				worker := s.worker()
 				p := dial(t, s.address(1))
 				p.say("%s", head)
 				if head[0] == 'G' {

@@ -43,7 +43,7 @@ local function stream(request)
 	end
 end
 
-local handler = http.generate_handler({ response_timeout = limit and false or 3600 }, function(request)
+local handler = http.generate_handler({ response_timeout = limit and false or 3600, stream_body = true }, function(request)
 	if after[request.path] then return finish(request) end
 	if streams[request.path] then return stream(request) end
 	request:send_status("200 OK")

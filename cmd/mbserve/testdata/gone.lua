@@ -22,6 +22,7 @@ end
 
 function paths.head(request) -- complete for HEAD, and then without an end
 	request:send_status("200 OK")
+	request:finish_headers()
 	request:flush()
 	paths.silent()
 end
