@@ -19,6 +19,7 @@ func TestMainEnds(t *testing.T) {
 		{"fails", exitRunning, []string{"level=ERROR", "main_handler.lua:", "on purpose", "in=main main=events",
 			`level=ERROR msg="main has failed: stopping" pool=0 name=events`}},
 		{"dies", exitRunning, []string{`end="status 7" lost=1`, `msg="main has failed: stopping"`}},
+		{"overdue", exitRunning, []string{"timeout: still running, ending the worker", `end="status 124"`, `msg="main has failed: stopping"`}},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			t.Parallel()

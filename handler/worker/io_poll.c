@@ -101,7 +101,8 @@ static int stop_wanted(void)
 	if (!worker.in_slot)
 		return 0; /* in the fork server */
 	mb_own_only();
-	return __atomic_load_n(&worker.in_slot->quit, __ATOMIC_ACQUIRE) != 0;
+	return __atomic_load_n(&worker.in_slot->quit, __ATOMIC_ACQUIRE) != 0 ||
+	       __atomic_load_n(&worker.in_slot->stopping, __ATOMIC_ACQUIRE) != 0;
 }
 
 /* Rounded up, so that no timeout ends early. deadline < 0: none. */

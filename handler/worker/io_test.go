@@ -90,7 +90,8 @@ func TestIOConnect(t *testing.T) {
 	ln.Close()
 	w.wants("/refused?port="+port, "nil Connection refused 111|nil No such file or directory 2|"+
 		"localconnect: the path is longer than 107 bytes, or contains a NUL|localconnect: the path is longer than 107 bytes, or contains a NUL|"+
-		"bad argument #2 (string expected, got no value)|nil")
+		"bad argument #2 (string expected, got no value)|nil|tcpconnect: the host contains a NUL"+
+		strings.Repeat("|tcpconnect: the port must be a whole number from 0 to 65535, or the name of a service", 5))
 }
 
 func TestIOPoll(t *testing.T) {

@@ -168,7 +168,10 @@ end
 function paths.refused(request)
 	return show(io_.tcpconnect("127.0.0.1", request.get_params.port)) .. "|" .. show(io_.localconnect("/nonexistent")) .. "|"
 		.. try(io_.localconnect, ("x"):rep(200)) .. "|" .. try(io_.localconnect, "a\0b") .. "|" .. try(io_.tcpconnect, "x") .. "|"
-		.. tostring(io_.tcpconnect("127.0.0.1", "no-such-service"))
+		.. tostring(io_.tcpconnect("127.0.0.1", "no-such-service")) .. "|" .. try(io_.tcpconnect, "127.0.0.1\0", 80) .. "|"
+		.. try(io_.tcpconnect, "127.0.0.1", 65536) .. "|" .. try(io_.tcpconnect, "127.0.0.1", "70000") .. "|"
+		.. try(io_.tcpconnect, "127.0.0.1", -1) .. "|" .. try(io_.tcpconnect, "127.0.0.1", 80.5) .. "|"
+		.. try(io_.tcpconnect, "127.0.0.1", "http\0")
 end
 
 function paths.poll(request)
