@@ -33,6 +33,8 @@ func TestIOExec(t *testing.T) {
 	w.wants("/signals", "-15 false the process is still running -15 true -9")
 	w.wants("/fails", "nil No such file or directory 2|bad argument #1 (string expected, got no value)|"+
 		"exec: argument 2 contains a NUL|nil Permission denied 13")
+	const alien = ": the process was started by the script, before this worker was forked"
+	w.wants("/early", "kill"+alien+"|wait"+alien+"|wait_nb"+alien)
 	w.wants("/collected", "gone\n 0")
 	if runtime.GOOS == "linux" {
 		w.wants("/clean", "4 0") // ls has a descriptor of the folder

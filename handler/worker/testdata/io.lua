@@ -3,7 +3,7 @@ local http = require "moonbridge_http"
 local io_ = require "moonbridge_io"
 assert(io_ == moonbridge_io)
 
-local paths = {}
+local paths, early = {}, nil
 
 -- The text of an error, without a place and without the name that versions of Lua find for a function.
 local function try(f, ...)
@@ -84,6 +84,9 @@ function paths.collected()
 	collectgarbage()
 	return show(filter("", "sh", "-c", "kill -0 $1 2>/dev/null || echo gone", "sh", pid))
 end
+
+-- A worker has a copy of the object of a process that the script has started.
+function paths.early() return try(early.kill, early) .. "|" .. try(early.wait, early) .. "|" .. try(early.wait_nb, early) end
 
 function paths.reads()
 	local p = sh("printf 'one\\ntwo;three'; read x; printf 'four'")
@@ -226,7 +229,7 @@ local function raw(socket)
 end
 
 -- What the script itself has started belongs to it, and ends with it.
-local early = sh("exec cat")
+early = sh("exec cat")
 print("top level", (io_.poll(nil, nil, 0, true)), early.stdout:read_nb())
 
 listen{
