@@ -16,6 +16,11 @@ function does.dies()
 	os.exit(7)
 end
 
+function does.killed()
+	io.open(fifo):close()
+	os.execute("kill -KILL $PPID")
+end
+
 function does.overdue()
 	io.open(fifo):close()
 	timeout(0.01)
