@@ -1,15 +1,16 @@
 #!/bin/sh
-# Installs the programs that the comparison needs besides Go, on Debian and its derivatives: wrk, nginx and its Lua
-# module. Does nothing if they are installed. nginx is not started as a service and not enabled at boot.
+# Installs the programs that the benchmarks need besides Go, on Debian and its derivatives: wrk, slowhttptest, nginx and
+# its Lua module. Does nothing if they are installed. nginx is not started as a service and not enabled at boot.
 set -eu
 
 packages=
 command -v wrk >/dev/null || packages="$packages wrk"
+command -v slowhttptest >/dev/null || packages="$packages slowhttptest"
 [ -x /usr/sbin/nginx ] && had_nginx=yes || had_nginx=no
 [ "$had_nginx" = yes ] || packages="$packages nginx"
 [ -e /usr/lib/nginx/modules/ngx_http_lua_module.so ] || packages="$packages libnginx-mod-http-lua"
 if [ -z "$packages" ]; then
-	echo "wrk, nginx and its Lua module are installed"
+	echo "wrk, slowhttptest, nginx and its Lua module are installed"
 	exit 0
 fi
 

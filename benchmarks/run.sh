@@ -4,6 +4,7 @@
 #   run.sh [compare] [flags]    compare servers under load (run.sh --help)
 #   run.sh idle [flags]         memory and latency with many idle connections (run.sh idle --help)
 #   run.sh growth [flags]       number of workers under a load in steps (run.sh growth --help)
+#   run.sh slow [flags]         honest clients beside slow ones (run.sh slow --help)
 #
 # Paths in flags are relative to the working directory.
 set -eu
@@ -11,7 +12,7 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 program=compare
 case "${1-}" in
-compare | idle | growth)
+compare | idle | growth | slow)
 	program=$1
 	shift
 	;;

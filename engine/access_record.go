@@ -4,7 +4,7 @@ import (
 	"strconv"
 	"time"
 
-	"moonbridge/accesslog"
+	"moonbridge/handler/accesslog"
 	"moonbridge/handler/backend"
 )
 

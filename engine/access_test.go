@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"moonbridge/accesslog"
+	"moonbridge/handler/accesslog"
 	"moonbridge/httpparse"
 )
 

@@ -3,7 +3,7 @@ package engine
 import (
 	"net/netip"
 
-	"moonbridge/accesslog"
+	"moonbridge/handler/accesslog"
 	"moonbridge/httpparse"
 	"moonbridge/httpwrite"
 )

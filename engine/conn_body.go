@@ -2,7 +2,6 @@ package engine
 
 import (
 	"moonbridge/httpparse"
-	"moonbridge/httpwrite"
 )
 
 // body is the body of the request in progress, which the backend takes while its handler runs.
@@ -96,17 +95,3 @@ func (c *conn) BodyRoom() {
 	c.updateDeadline(nowMS)
 	c.advance(nowMS)
 }
-
-// BodyWanted implements backend.Exchange: the handler reads the body.
-func (c *conn) BodyWanted() {
-	if c.exchange.midHead() {
-		c.exchange.extras.interim.wanted = true
-		return
-	}
-	if c.state == stateDispatched && !c.exchange.begun && c.body.Continue() {
-		c.send(continueBytes)
-		c.updateDeadline(c.l.sys.nowMS())
-	}
-}
-
-var continueBytes = []byte(httpwrite.Continue)

@@ -32,3 +32,17 @@ func (c *conn) tookInterim(a, b []byte) {
 		c.BodyWanted()
 	}
 }
+
+// BodyWanted implements backend.Exchange: the handler reads the body.
+func (c *conn) BodyWanted() {
+	if c.exchange.midHead() {
+		c.exchange.extras.interim.wanted = true
+		return
+	}
+	if c.state == stateDispatched && !c.exchange.begun && c.body.Continue() {
+		c.send(continueBytes)
+		c.updateDeadline(c.l.sys.nowMS())
+	}
+}
+
+var continueBytes = []byte(httpwrite.Continue)

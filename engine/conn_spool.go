@@ -5,9 +5,9 @@ import (
 	"fmt"
 
 	"moonbridge/bufio"
+	"moonbridge/engine/spool"
 	"moonbridge/handler/backend"
 	"moonbridge/httpparse"
-	"moonbridge/spool"
 )
 
 // spooled is what a connection has in the spool: a request while its body arrives (this file), or a response while the peer

@@ -3,8 +3,8 @@ package engine
 import (
 	"log/slog"
 
-	"moonbridge/logging"
-	"moonbridge/spool"
+	"moonbridge/engine/spool"
+	"moonbridge/handler/logging"
 )
 
 // A response that the peer takes slowly waits in the output (memory), then in a file. While the file holds unsent bytes, the

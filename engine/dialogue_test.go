@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"moonbridge/handler/backend"
+	"moonbridge/handler/logging"
 	"moonbridge/httpparse"
-	"moonbridge/logging"
 	"moonbridge/reactor"
 	"moonbridge/timers"
 )

@@ -9,11 +9,12 @@
 // A request passes through the conn_*.go files in this order: conn_read.go (bytes arrive), conn_dispatch.go (the head is
 // parsed, limits are applied, the backend gets the exchange), conn_body.go (bytes of the body go to the backend),
 // conn_write.go (bytes of the response go to the peer), conn_finish.go (the next request, or the end), conn_linger.go and
-// conn_close.go. Data that waits for a slow peer, a body until it is complete or a response, goes through conn_spool.go or
-// conn_spool_output.go into a file of package spool. conn_peer_end.go tells the backend that the peer has finished sending.
-// conn_state.go names the states, conn_deadline.go says when a connection in each state acts by itself. The other parts of a
-// conn are in conn_socket.go, conn_input.go, conn_exchange.go, conn_output.go and conn_access.go; conn_remainder.go has what
-// is left of exchanges whose handlers outlive their responses. system.go lists what connections use of the outside world.
+// conn_close.go. Responses of the engine itself are in conn_answer.go. Data that waits for a slow peer, a body until it is
+// complete or a response, goes through conn_spool.go or conn_spool_output.go into a file of package spool. conn_peer_end.go
+// tells the backend that the peer has finished sending. conn_state.go names the states, conn_deadline.go says when a
+// connection in each state acts by itself. The other parts of a conn are in conn_socket.go, conn_input.go, conn_exchange.go,
+// conn_output.go and conn_access.go; conn_remainder.go has what is left of exchanges whose handlers outlive their responses.
+// system.go lists what connections use of the outside world.
 //
 // Lifetimes: bytes that a conn hands to the backend are views of the loop's read buffer, valid during the call only. An idle
 // conn holds no buffer.

@@ -8,9 +8,9 @@ import (
 	"sync/atomic"
 	"syscall"
 
-	"moonbridge/accesslog"
+	"moonbridge/handler/accesslog"
 	"moonbridge/handler/backend"
-	"moonbridge/logging"
+	"moonbridge/handler/logging"
 )
 
 // Engine is a server: event loops, and the listeners and connections that live on them. Any goroutine may call its methods,

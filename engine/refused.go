@@ -7,8 +7,8 @@ import (
 	"net/netip"
 
 	"moonbridge/handler/backend"
+	"moonbridge/handler/logging"
 	"moonbridge/httpparse"
-	"moonbridge/logging"
 )
 
 // Everything that the engine refuses is counted by its cause, and logged at a bounded rate with what is known of one case.

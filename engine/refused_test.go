@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"moonbridge/handler/backend"
-	"moonbridge/logging"
+	"moonbridge/handler/logging"
 )
 
 // Every answer that the engine makes itself is logged with its status, the reason, and what is known of the request.

@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
-	"moonbridge/spool"
+	"moonbridge/engine/spool"
 )
 
 // spooling is the spool of an engine, shared by its loops.

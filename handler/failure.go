@@ -6,8 +6,8 @@ import (
 	"net/http"
 	"runtime/debug"
 
+	"moonbridge/handler/logging"
 	"moonbridge/httpparse"
-	"moonbridge/logging"
 )
 
 const (

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"moonbridge/engine"
-	"moonbridge/logging"
+	"moonbridge/handler/logging"
 )
 
 // Each loop has a lane of its own in the queue in front of the access log, so loops wait neither for the disk nor for each

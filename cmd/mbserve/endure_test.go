@@ -34,7 +34,7 @@ func TestEndure(t *testing.T) {
 	d := endureTime(t)
 	a := newApplication(t)
 	pidName := filepath.Join(t.TempDir(), "pid")
-	a.write(`@ listen{ port, min_fork = 3, max_fork = 8, connect = say("hello") }`)
+	a.write(`@ listen{ port, min_fork = 3, max_fork = 8, exit_delay = 0.2, connect = say("hello") }`)
 	s := start(t, "-p", pidName, a.script)
 	pid := func() int {
 		text, err := os.ReadFile(pidName)

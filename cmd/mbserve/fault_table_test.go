@@ -100,7 +100,7 @@ var fromSystem = map[string]bool{"bind: address already in use": true, "not enou
 func sources(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
-	for _, dir := range []string{".", "../../engine", "../../handler", "../../reactor", "../../spool"} {
+	for _, dir := range []string{".", "../../engine", "../../handler", "../../reactor"} {
 		err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() || strings.HasSuffix(name, "_test.go") || filepath.Ext(name) != ".go" && filepath.Ext(name) != ".c" {
 				return err

@@ -8,7 +8,7 @@ import (
 	"os"
 	"time"
 
-	"moonbridge/logging"
+	"moonbridge/handler/logging"
 )
 
 // logCloseTimeout is how long the server waits at exit for the last lines of each log to be written.

@@ -11,8 +11,8 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"moonbridge/handler/logging"
 	"moonbridge/handler/worker"
-	"moonbridge/logging"
 )
 
 // version is set by scripts/build.

@@ -13,9 +13,9 @@ import (
 	"time"
 
 	"moonbridge/engine"
+	"moonbridge/handler/logging"
 	"moonbridge/handler/pool"
 	"moonbridge/handler/pool/listen"
-	"moonbridge/logging"
 )
 
 // server is a running mbserve.

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"sync"
 
-	"moonbridge/logging"
+	"moonbridge/handler/logging"
 )
 
 // facilities are the values of --logfacility.

@@ -52,11 +52,12 @@
 //     loop_roster.go: which workers serve. loop_wake.go: when another one is woken. loop_pair.go, loop_cpu_*.go: which CPU
 //     the home worker runs on. loop_tick.go: the slow tick, for time limits. loop_peers.go: which raw connections that wait
 //     have lost their peers.
-//   - cell.go, cell_state.go: one exchange. To the worker: cell_start.go, cell_head.go, cell_body.go. What the connection may
+//   - cell.go, cell_state.go: one exchange. To the worker: cell_start.go, cell_request.go, cell_body.go. What the connection may
 //     call: cell_running.go. From the worker: cell_complete.go, cell_response.go, cell_answered.go, cell_end.go. Limits of
 //     time: cell_tick.go, cell_watch.go, cell_overdue.go. When its peer has gone: cell_peer.go. When its worker is gone:
 //     cell_reclaim.go. What a worker gets over its control socket: cell_descriptor.go, for raw connections (cell_socket.go) and
-//     for request bodies in files (cell_file.go). How long it took: cell_times.go.
+//     for request bodies in files (cell_file.go). How long it took: cell_times.go. Which failures are counted and
+//     logged: cell_refused.go.
 //   - interval.go: timers of scripts, which are exchanges without a peer (peerless.go). intervals.go: which generation of the
 //     script runs a timer. intervals_handover.go: which process does.
 //

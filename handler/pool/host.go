@@ -11,9 +11,9 @@ import (
 	"sync"
 	"syscall"
 
-	"moonbridge/accesslog"
+	"moonbridge/handler/accesslog"
+	"moonbridge/handler/logging"
 	"moonbridge/handler/pool/listen"
-	"moonbridge/logging"
 )
 
 // Config says what to run. The zero value of an optional field stands for its default.

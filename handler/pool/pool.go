@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"moonbridge/handler/backend"
+	"moonbridge/handler/logging"
 	"moonbridge/handler/pool/listen"
 	"moonbridge/handler/shm"
-	"moonbridge/logging"
 )
 
 // Pool is the worker processes of one listen{} call: a backend.Backend.

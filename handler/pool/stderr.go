@@ -10,7 +10,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"moonbridge/logging"
+	"moonbridge/handler/logging"
 )
 
 const (

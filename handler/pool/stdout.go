@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"io"
 
-	"moonbridge/logging"
+	"moonbridge/handler/logging"
 )
 
 // stdoutPiece is how much of a standard output is passed on at once.

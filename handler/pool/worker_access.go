@@ -5,7 +5,7 @@ import (
 	"time"
 	"unsafe"
 
-	"moonbridge/accesslog"
+	"moonbridge/handler/accesslog"
 	"moonbridge/handler/shm"
 )
 

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"moonbridge/accesslog"
+	"moonbridge/handler/accesslog"
 	"moonbridge/handler/shm"
 )
 

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"unsafe"
 
+	"moonbridge/handler/logging"
 	"moonbridge/handler/shm"
-	"moonbridge/logging"
 )
 
 const (

@@ -9,8 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"moonbridge/handler/logging"
 	"moonbridge/handler/shm"
-	"moonbridge/logging"
 )
 
 // reportOf makes the message of a worker. parts are message, traceback, in, method, path, id, interval.

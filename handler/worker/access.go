@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"unsafe"
 
-	"moonbridge/accesslog"
+	"moonbridge/handler/accesslog"
 	"moonbridge/handler/shm"
 )
 

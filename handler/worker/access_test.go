@@ -10,7 +10,7 @@ import (
 	"time"
 	"unsafe"
 
-	"moonbridge/accesslog"
+	"moonbridge/handler/accesslog"
 	"moonbridge/handler/shm"
 )
 

@@ -38,7 +38,8 @@ static void raise_gone(lua_State *L, lua_Debug *ar)
 
 void mb_gone_set_hook(void)
 {
-	if (!__atomic_exchange_n(&wanted, 0, __ATOMIC_ACQ_REL))
+	/* Without an exchange there is nothing to end, and at the end of the worker no Lua. */
+	if (!__atomic_exchange_n(&wanted, 0, __ATOMIC_ACQ_REL) || !exchange.active)
 		return;
 	lua_State *L = process.L;
 	if (lua_gethook(L) != raise_gone) {

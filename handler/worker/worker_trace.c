@@ -30,7 +30,8 @@ static void log_traceback(lua_State *L, lua_Debug *ar)
 
 int mb_trace_set_hook(void)
 {
-	if (!__atomic_exchange_n(&wanted, 0, __ATOMIC_ACQ_REL))
+	/* At the end of the worker there is no Lua any more. */
+	if (!__atomic_exchange_n(&wanted, 0, __ATOMIC_ACQ_REL) || !exchange.active)
 		return 0;
 	lua_sethook(process.L, log_traceback, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
 	return 1;

@@ -3,7 +3,7 @@ package rawhttp
 import (
 	"time"
 
-	"moonbridge/accesslog"
+	"moonbridge/handler/accesslog"
 )
 
 // access is the record of an exchange for the access log. Without a log it is not used.

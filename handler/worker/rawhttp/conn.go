@@ -5,8 +5,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"moonbridge/accesslog"
 	"moonbridge/bufio"
+	"moonbridge/handler/accesslog"
 	"moonbridge/handler/shm"
 	"moonbridge/httpparse"
 	"moonbridge/httpwrite"

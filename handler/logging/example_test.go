@@ -5,7 +5,7 @@ import (
 	"os"
 	"time"
 
-	"moonbridge/logging"
+	"moonbridge/handler/logging"
 )
 
 // A logger for standard error that never blocks, for engine.Options.Logger and others.

@@ -3,8 +3,8 @@ package pool
 import (
 	"log/slog"
 
+	"moonbridge/handler/logging"
 	"moonbridge/handler/shm"
-	"moonbridge/logging"
 )
 
 // Messages of what is counted by cause, and logged at a bounded rate.

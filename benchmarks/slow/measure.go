@@ -1,0 +1,159 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"moonbridge/benchmarks/internal/servers"
+	"moonbridge/benchmarks/internal/wrk"
+)
+
+// honest is the number of honest clients.
+const honest = 16
+
+// kind is a kind of slow clients.
+type kind struct {
+	path string
+	args []string
+}
+
+var (
+	// Each reader takes 2 MiB at 1,000 bytes a second.
+	reader = kind{"large", []string{"-X", "-w", "1024", "-y", "2048", "-n", "1", "-z", "1000"}}
+	// Each upload announces 100,000 bytes, of which some come every second.
+	upload = kind{"", []string{"-B", "-s", "100000", "-i", "1", "-x", "200"}}
+)
+
+// situation is a row of the report.
+type situation struct {
+	name  string
+	kinds []kind
+
+	perSecond, ratio, p99, connected, memory, cpu []float64 // for each round
+	bad                                           int
+}
+
+// measure starts mbserve, measures all situations in each round, and stops it.
+func measure(ctx context.Context, o options) (all []situation, err error) {
+	all = []situation{{name: "nothing"}, {name: "readers", kinds: []kind{reader}}, {name: "uploads", kinds: []kind{upload}},
+		{name: "both", kinds: []kind{reader, upload}}}
+	work, err := servers.FindWorkload("hello")
+	if err != nil {
+		return nil, err
+	}
+	work.Name = "slow" // its script; request and answer are the same
+	server, err := o.settings.Start("mbserve", work)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("%w\n%s", err, server.LogTail())
+		}
+		err = errors.Join(err, server.Stop())
+	}()
+	for round := range o.rounds {
+		fmt.Fprintln(os.Stderr, "round", round+1)
+		for i := range all {
+			if err := all[i].measure(ctx, o, server); err != nil {
+				return nil, fmt.Errorf("%s: %w", all[i].name, err)
+			}
+			all[i].ratio = append(all[i].ratio, all[i].perSecond[round]/all[0].perSecond[round])
+		}
+	}
+	return all, nil
+}
+
+// measure loads the server with honest clients while the slow ones are there.
+func (s *situation) measure(ctx context.Context, o options, server *servers.Server) error {
+	var stops []func()
+	stop := func() {
+		for _, f := range stops {
+			f()
+		}
+		stops = nil
+	}
+	defer stop()
+	for _, k := range s.kinds {
+		end, err := k.start(o.clients, server.Address, o.duration)
+		if err != nil {
+			return err
+		}
+		stops = append(stops, end)
+	}
+	if err := await(ctx, server.Address, len(s.kinds)*o.clients); err != nil {
+		return err
+	}
+	used, _ := server.Tree.CPU()
+	result, _, err := wrk.Load{URL: "http://" + server.Address + "/", Threads: 1, Conns: honest, Duration: o.duration}.Run(ctx)
+	if err != nil {
+		return err
+	}
+	usedAfter, _ := server.Tree.CPU()
+	memory, err := server.Tree.Memory()
+	if err != nil {
+		return err
+	}
+	s.perSecond = append(s.perSecond, result.PerSecond)
+	s.p99 = append(s.p99, float64(result.P99)/float64(time.Millisecond))
+	s.connected = append(s.connected, float64(established(server.Address)))
+	s.memory = append(s.memory, float64(memory.PSS)/(1<<20))
+	s.cpu = append(s.cpu, (usedAfter-used).Seconds()*1e6/float64(max(1, result.Requests)))
+	s.bad += result.BadStatus + result.Errors.Total()
+	stop()
+	return await(ctx, server.Address, 0)
+}
+
+// start starts slowhttptest.
+func (k kind) start(clients int, address string, duration time.Duration) (stop func(), err error) {
+	args := append([]string{"-c", strconv.Itoa(clients), "-r", strconv.Itoa(max(50, clients/4)), "-p", "60",
+		"-l", strconv.Itoa(int(duration.Seconds()) + 60), "-v", "0", "-u", "http://" + address + "/" + k.path}, k.args...)
+	cmd := exec.Command("slowhttptest", args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	return func() { cmd.Process.Kill(); cmd.Wait() }, nil
+}
+
+// patience bounds how long slow clients take to connect and to go.
+const patience = 60 * time.Second
+
+// await waits until there are about n connections, or if n is 0 none.
+func await(ctx context.Context, address string, n int) error {
+	for end := time.Now().Add(patience); time.Now().Before(end); {
+		if got := established(address); n == 0 && got == 0 || n > 0 && got >= n*98/100 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	return fmt.Errorf("%d connections, want %d", established(address), n)
+}
+
+// established counts the server's connections.
+func established(address string) (n int) {
+	_, port, _ := net.SplitHostPort(address)
+	number, _ := strconv.Atoi(port)
+	local := fmt.Sprintf(":%04X", number)
+	text, _ := os.ReadFile("/proc/net/tcp")
+	for line := range bytes.Lines(text) {
+		f := strings.Fields(string(line))
+		if len(f) > 3 && strings.HasSuffix(f[1], local) && f[3] == "01" {
+			n++
+		}
+	}
+	return n
+}
