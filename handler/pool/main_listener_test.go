@@ -49,7 +49,7 @@ func TestMainEnded(t *testing.T) {
 			os.WriteFile(file+".new", []byte("x"), 0o600)
 			os.Rename(file+".new", file)
 		},
-		"dies":    func(r *rig, file string) { unix.Kill(int(r.mainWorker().pid.Load()), unix.SIGKILL) },
+		"dies": func(r *rig, file string) { unix.Kill(int(r.mainWorker().pid.Load()), unix.SIGKILL) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, file, ended := startMain(t)
