@@ -115,7 +115,7 @@ func (b *bench) verify() error {
 	if err := b.workload.Expected(r.answers[0]); err != nil {
 		return fmt.Errorf("%s: %w", r.names[0], err)
 	}
-	if err := servers.Compare(r.names, r.answers); err != nil {
+	if err := b.workload.Compare(r.names, r.answers); err != nil {
 		return fmt.Errorf("the servers do not answer alike, so there is nothing to compare:\n%w", err)
 	}
 	return nil

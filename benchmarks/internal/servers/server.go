@@ -78,12 +78,12 @@ func (s *Settings) Start(name string, w Workload) (*Server, error) {
 func (s *Server) awaitReady(w Workload) error {
 	deadline := time.Now().Add(startTimeout)
 	for {
-		first, _, err := probe.Get(s.Address, w.Request(s.Address), probeTimeout)
+		answer, err := probe.GetOnce(s.Address, w.Request(s.Address), probeTimeout)
 		switch {
 		case !s.Running():
 			return fmt.Errorf("it ended with %v", s.cmd.ProcessState)
-		case err == nil && first.Status != "200 OK":
-			return fmt.Errorf("it answers %q", first.Status)
+		case err == nil && answer.Status != "200 OK":
+			return fmt.Errorf("it answers %q", answer.Status)
 		case err == nil:
 			s.Tree.PIDs() // record its processes
 			return nil
@@ -126,6 +126,19 @@ func (s *Server) Stop() error {
 			syscall.Kill(pid, syscall.SIGKILL)
 		}
 		time.Sleep(10 * time.Millisecond)
+	}
+	return err
+}
+
+// accessLogName is the file in a server's folder that its access log goes to.
+const accessLogName = "access.log"
+
+// EmptyAccessLog removes what the access log holds, so that it does not fill the disk in a long comparison. Servers open
+// the file for appending.
+func (s *Server) EmptyAccessLog() error {
+	err := os.Truncate(filepath.Join(s.dir, accessLogName), 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
 	}
 	return err
 }
