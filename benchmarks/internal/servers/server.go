@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"moonbridge/benchmarks/internal/cgroup"
 	"moonbridge/benchmarks/internal/probe"
 	"moonbridge/benchmarks/internal/proc"
 )
@@ -28,6 +29,7 @@ type Server struct {
 	Command  string
 
 	dir   string
+	group *cgroup.Group // or nil
 	cmd   *exec.Cmd
 	ended chan struct{} // closed when the first process has been waited for
 }
@@ -51,15 +53,20 @@ func (s *Settings) Start(name string, w Workload) (*Server, error) {
 		return nil, err
 	}
 	defer log.Close()
+	command := cmd.String()
+	// The folder's name is unique on the machine, since its parent's is.
+	cmd, group, err := s.Setting.prepare(cmd, filepath.Base(s.Temp)+"-"+filepath.Base(dir))
+	if err != nil {
+		return nil, err
+	}
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, log, log
-	// A new session identifies the server's processes, and leaves it to Stop to end them after a Ctrl-C.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	cmd.SysProcAttr = s.Setting.attributes()
 	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, errors.Join(fmt.Errorf("%s: %w", name, err), remove(group))
 	}
 	server := &Server{
 		Name: name, Address: fmt.Sprintf("127.0.0.1:%d", port), Tree: proc.NewTree(cmd.Process.Pid),
-		Command: cmd.String(), dir: dir, cmd: cmd, ended: make(chan struct{}),
+		Command: command, dir: dir, group: group, cmd: cmd, ended: make(chan struct{}),
 	}
 	go func() {
 		cmd.Wait() // the error is not needed: Running and the log show an early end
@@ -73,6 +80,14 @@ func (s *Settings) Start(name string, w Workload) (*Server, error) {
 		server.Versions = nginxVersions(dir)
 	}
 	return server, nil
+}
+
+// remove removes a control group, if there is one.
+func remove(group *cgroup.Group) error {
+	if group == nil {
+		return nil
+	}
+	return group.Remove()
 }
 
 func (s *Server) awaitReady(w Workload) error {
@@ -105,7 +120,7 @@ func (s *Server) Running() bool {
 }
 
 // Stop ends the server: it sends SIGTERM to the first process, and after ten seconds SIGKILL to all remaining
-// processes. It returns an error if the first process had to be killed.
+// processes. It returns an error if the first process had to be killed. Calling it again has no effect.
 func (s *Server) Stop() error {
 	s.Tree.PIDs() // including processes started since
 	s.cmd.Process.Signal(syscall.SIGTERM)
@@ -127,6 +142,8 @@ func (s *Server) Stop() error {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
+	err = errors.Join(err, remove(s.group))
+	s.group = nil
 	return err
 }
 

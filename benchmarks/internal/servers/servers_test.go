@@ -1,12 +1,15 @@
 package servers
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"moonbridge/benchmarks/internal/probe"
 )
@@ -239,6 +242,66 @@ func (s *Settings) answerOf(t *testing.T, name string, w Workload) probe.Answer 
 		t.Errorf("%s left processes %v", name, left)
 	}
 	return a
+}
+
+func TestParseSetting(t *testing.T) {
+	for _, s := range AllSettings {
+		if got, err := ParseSetting(string(s)); err != nil || got != s {
+			t.Errorf("%s: got %q, %v", s, got, err)
+		}
+	}
+	if got, err := ParseSetting("alone"); err == nil || !strings.Contains(err.Error(), "together") {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+// A server is in the session and in the control group that its setting says, and all its processes are found.
+func TestSettings(t *testing.T) {
+	for _, setting := range AllSettings {
+		t.Run(string(setting), func(t *testing.T) {
+			if err := setting.Check(); err != nil {
+				t.Skip(err)
+			}
+			s := newSettings(t)
+			s.Setting = setting
+			for _, name := range []string{"nginx", "limit"} {
+				if err := s.checkOne(name); err != nil {
+					t.Log(err)
+					continue
+				}
+				s.checkPlace(t, name)
+			}
+		})
+	}
+}
+
+func (s *Settings) checkPlace(t *testing.T, name string) {
+	server, err := s.Start(name, Workloads[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Stop()
+	pid := server.cmd.Process.Pid
+	session, err := unix.Getsid(pid)
+	if mine, _ := unix.Getsid(0); err != nil || (session == mine) != (s.Setting == Together) {
+		t.Errorf("%s: session %d, ours is %d, %v", name, session, mine, err)
+	}
+	group, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+	if inside := strings.Contains(string(group), filepath.Base(server.dir)); err != nil || inside != (s.Setting == Cgroup) {
+		t.Errorf("%s: control groups\n%s%v", name, group, err)
+	}
+	if strings.Contains(server.Command, "cgroup.procs") {
+		t.Errorf("%s: not its own command: %s", name, server.Command)
+	}
+	if n := len(server.Tree.PIDs()); name == "nginx" && n != 3 || name == "limit" && n != 1 {
+		t.Errorf("%s: %d processes", name, n)
+	}
+	if err := server.Stop(); err != nil {
+		t.Error(err)
+	}
+	if left := server.Tree.PIDs(); len(left) != 0 {
+		t.Errorf("%s left processes %v", name, left)
+	}
 }
 
 // Both servers write the access log, and the driver can empty it meanwhile.

@@ -29,8 +29,9 @@ type Settings struct {
 	NginxReuseport bool
 	NginxAffinity  bool
 
-	Connections int // largest number of connections that a server must hold
-	Files       int // open file limit of this process
+	Setting     Setting // "" is Apart
+	Connections int     // largest number of connections that a server must hold
+	Files       int     // open file limit of this process
 }
 
 // SplitNames splits a comma-separated list of server names. Unknown and repeated names are errors.
@@ -51,6 +52,9 @@ func SplitNames(list string) ([]string, error) {
 
 // Check reports what is missing for these servers before any is started, and builds the peers.
 func (s *Settings) Check(names []string) error {
+	if err := s.Setting.Check(); err != nil {
+		return err
+	}
 	var missing []error
 	for _, name := range names {
 		if err := s.checkOne(name); err != nil {
