@@ -1,5 +1,5 @@
 -- wrk's side of the workload "pipelined": 16 requests in one write, before the first answer. wrk counts each answer as a
--- request; its latency is the time until the last of the 16 has arrived.
+-- request.
 
 local requests
 
