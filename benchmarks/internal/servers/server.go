@@ -173,3 +173,6 @@ func (s *Server) LogTail() string {
 	}
 	return string(out)
 }
+
+// Signal sends a signal to the first process.
+func (s *Server) Signal(signal os.Signal) error { return s.cmd.Process.Signal(signal) }
