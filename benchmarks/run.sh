@@ -9,7 +9,7 @@
 #   run.sh growth [flags]       number of workers under a load in steps (run.sh growth --help)
 #   run.sh slow [flags]         honest clients beside slow ones (run.sh slow --help)
 #   run.sh plot RESULT          draw a result of compare as SVG (run.sh plot --help)
-#   run.sh all                  compare with all workloads, idle, workers and micro: about an hour and a half
+#   run.sh all                  compare with all workloads, idle, workers and micro: an hour and a quarter
 #
 # Flags of compare can be added to quick.
 # Paths in flags are relative to the working directory.
@@ -30,7 +30,8 @@ all)
 	[ $# -eq 1 ] || { echo "run.sh all takes no flags: run the programs one by one" >&2; exit 2; }
 	"$0" compare -workload all -rounds 5
 	"$0" idle -conns 10000 -name idle-10000
-	"$0" idle -conns 50000 -name idle-50000
+	# Where the limit of open files is lower and cannot be raised, the rest is still measured.
+	"$0" idle -conns 50000 -name idle-50000 || echo "run.sh: 50,000 idle connections were not measured" >&2
 	"$0" workers
 	exec "$0" micro
 	;;

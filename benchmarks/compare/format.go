@@ -57,6 +57,14 @@ func milliseconds(d float64) string {
 	return strconv.FormatFloat(d/float64(time.Millisecond), 'f', 3, 64)
 }
 
+// lateness formats a summary of latencies.
+func lateness(s stats.Summary) string {
+	if s.N == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%s (%s–%s)", milliseconds(s.Median), milliseconds(s.Min), milliseconds(s.Max))
+}
+
 // percent formats CPU time as a share of the wall time of one core.
 func percent(cpu, wall time.Duration) string {
 	if wall <= 0 {

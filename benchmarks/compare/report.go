@@ -115,9 +115,7 @@ func writeFigures(w *tabwriter.Writer, r workloadResult, conns int) {
 		if beside != "" {
 			fmt.Fprintf(w, "%s\t", number(summary(func(m measurement) float64 { return m.beside.PerSecond }).Median))
 		}
-		late := summary(p99)
-		fmt.Fprintf(w, "%s\t%s (%s–%s)\t%s\t%s\t%s\t%d\t%d\n", milliseconds(summary(p50).Median),
-			milliseconds(late.Median), milliseconds(late.Min), milliseconds(late.Max), spread(summary(cpu)),
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\n", milliseconds(summary(p50).Median), lateness(summary(p99)), spread(summary(cpu)),
 			number(summary(measurement.switchesPerRequest).Median),
 			number(summary(func(m measurement) float64 { return m.perRequest(m.wrkCPU) }).Median),
 			r.sum(name, conns, func(m measurement) int { return m.socketErrors().Total() }), r.sum(name, conns, measurement.badStatus))

@@ -31,6 +31,8 @@ func TestNumbers(t *testing.T) {
 		{"ratio below", ratio(stats.Summary{Median: 0.5, Min: 0.4, Max: 0.9, N: 2}), "0.50 (0.40–0.90)"},
 		{"ratio within its spread", ratio(stats.Summary{Median: 1.234, Min: 0.9, Max: 2, N: 3}), "1.23 ≈ (0.90–2.00)"},
 		{"ratio of one round", ratio(stats.Summary{Median: 1.5, Min: 1.5, Max: 1.5, N: 1}), "1.50 ?"},
+		{"latencies", lateness(stats.Summary{Median: 2e6, Min: 1e6, Max: 3e6, N: 3}), "2.000 (1.000–3.000)"},
+		{"no latencies", lateness(stats.Summary{Median: nan, Min: nan, Max: nan}), "-"},
 		{"no ratio", ratio(stats.Summary{Median: nan, Min: nan, Max: nan}), "-"},
 		{"latency", milliseconds(float64(1500 * time.Microsecond)), "1.500"},
 		{"percent", percent(time.Second, 2*time.Second), "50.0 %"},
