@@ -11,7 +11,7 @@ import (
 
 // Sizes in the picture's units, which are about a pixel.
 const (
-	pictureWidth, pictureHeight = 860, 380
+	pictureWidth, pictureHeight = 860, 404
 	plotWidth, plotHeight       = 330, 250
 	plotTop                     = 62
 	leftPlot, rightPlot         = 70, 500
@@ -42,7 +42,7 @@ func draw(title, note string, throughput, latency []line) string {
 		d.draw(&out)
 	}
 	legend(&out, throughput)
-	text(&out, pictureWidth/2, pictureHeight-8, "middle", note, ` font-size="10" fill="#666"`)
+	text(&out, pictureWidth/2, pictureHeight-10, "middle", note, ` font-size="10" fill="#666"`)
 	out.WriteString("</svg>\n")
 	return out.String()
 }
@@ -171,7 +171,7 @@ func (d diagram) drawLine(out *strings.Builder, l line, place float64) {
 
 // legend names the lines in a row below the plots.
 func legend(out *strings.Builder, lines []line) {
-	const width, y = 100, plotTop + plotHeight + 50
+	const width, y = 116, plotTop + plotHeight + 50
 	at := float64(pictureWidth)/2 - float64(len(lines))*width/2
 	for _, l := range lines {
 		fmt.Fprintf(out, `<rect x="%s" y="%d" width="12" height="12" fill="%s"/>`+"\n", short(at), y-2, l.color)
