@@ -25,10 +25,9 @@ type accessLog struct {
 	// Immutable.
 	format accessFormat
 	log    *slog.Logger
-	zone   *time.Location
 	file   *logFile
 	queue  *logging.Queue
-	lanes  int
+	clocks []accessClock // of the lanes, each under the lock of its lane
 }
 
 // openAccessLog opens the access log. name is not empty; "-" is standard output. The file is not locked: a process that takes
@@ -39,7 +38,10 @@ func openAccessLog(o *options, log *slog.Logger, open func(string) (*os.File, er
 	if loops == 0 {
 		loops = engine.DefaultLoops()
 	}
-	l := &accessLog{format: o.accessFormat, log: log, zone: time.Local, lanes: loops}
+	l := &accessLog{format: o.accessFormat, log: log, clocks: make([]accessClock, loops)}
+	for i := range l.clocks {
+		l.clocks[i].zone = time.Local
+	}
 	if o.accessLog == "-" {
 		l.file = &logFile{f: os.Stdout}
 	} else {
@@ -57,7 +59,8 @@ func openAccessLog(o *options, log *slog.Logger, open func(string) (*os.File, er
 
 // record implements engine.Options.AccessLog.
 func (l *accessLog) record(a *engine.Access) {
-	l.queue.Append(a.Loop%l.lanes, func(b []byte) []byte { return l.format.append(b, a, l.zone) })
+	lane := a.Loop % len(l.clocks)
+	l.queue.Append(lane, func(b []byte) []byte { return l.format.append(b, a, &l.clocks[lane]) })
 }
 
 // recordRaw implements pool.Config.RawAccess.

@@ -24,7 +24,7 @@ func FuzzAccessLine(f *testing.F) {
 			Method: method, Target: target, Minor: 1, Referer: referer, UserAgent: agent, ID: []byte("id-1"),
 			Status: 200, Bytes: 5, Queue: -1, Service: time.Millisecond, Total: 3*time.Second + 7*time.Microsecond,
 		}
-		line := string(accessCombined.append(nil, a, time.UTC))
+		line := string(accessCombined.append(nil, a, &accessClock{zone: time.UTC}))
 		if !combinedLine.MatchString(line) || !strings.HasPrefix(line, "192.0.2.7 - - [09/Sep/2001:01:46:40 +0000] ") ||
 			!strings.HasSuffix(line, " id-1 - 0.001000 3.000007\n") {
 			t.Errorf("%q", line)
@@ -34,7 +34,7 @@ func FuzzAccessLine(f *testing.F) {
 				t.Fatalf("%q", line)
 			}
 		}
-		object := string(accessJSON.append(nil, a, time.UTC))
+		object := string(accessJSON.append(nil, a, &accessClock{zone: time.UTC}))
 		var e entry
 		if err := json.Unmarshal([]byte(object), &e); err != nil {
 			t.Fatalf("%v: %q", err, object)
@@ -59,4 +59,16 @@ func printableText(s string) bool {
 		}
 	}
 	return true
+}
+
+// A clock that is used again shows the time of each line, whether the second is the same, later or earlier.
+func TestAccessClock(t *testing.T) {
+	c := &accessClock{zone: time.FixedZone("", 2*3600)}
+	for _, ms := range []int64{0, 999, 1000, 1001, 500, -1, 1e12} {
+		at := time.UnixMilli(ms)
+		want := at.In(c.zone).Format("02/Jan/2006:15:04:05 -0700")
+		if got := string(c.append(nil, at)); got != want {
+			t.Errorf("%d ms: %s, want %s", ms, got, want)
+		}
+	}
 }

@@ -1,10 +1,12 @@
 package worker
 
 import (
+	"fmt"
 	"os"
 	"regexp"
 	"runtime"
 	"strconv"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -12,36 +14,46 @@ import (
 	"moonbridge/handler/shm"
 )
 
-// BenchmarkHello is the CPU time of an exchange inside a worker, from claiming it to its result, as ns/exchange. The worker
-// finds batches in its queue. It runs on the CPU that has filled them, as it is paired with its loop in the server.
-func BenchmarkHello(b *testing.B) {
+// BenchmarkExchange is the CPU time of an exchange inside a worker, from claiming it to its result, as ns/exchange: of one that
+// uses nothing of its request, of one that uses a query and cookies, and of one that uses a form.
+func BenchmarkExchange(b *testing.B) {
+	const browser = "\nHost: localhost\nUser-Agent: bench\nAccept: */*"
+	var form []string
+	for i := range 8 {
+		form = append(form, fmt.Sprintf("field%d=%s", i+1, strings.Repeat("some+text,%20", 9)))
+	}
+	for _, c := range []struct {
+		name string
+		r    request
+	}{
+		{"hello", request{head: "GET /index.html HTTP/1.1" + browser}},
+		{"query", request{head: "GET /list?page=2&sort=date&name=J%C3%B6rg+M HTTP/1.1" + browser +
+			"\nCookie: session=0123456789abcdef0123456789abcdef; theme=dark"}},
+		{"form", request{head: "POST /list HTTP/1.1\nContent-Type: application/x-www-form-urlencoded" + browser, body: strings.Join(form, "&")}},
+	} {
+		b.Run(c.name, func(b *testing.B) { benchmarkExchange(b, &c.r) })
+	}
+}
+
+// benchmarkExchange has a worker run exchanges, which it finds in its queue in batches. It runs on the CPU that has filled
+// the queue, as it is paired with its loop in the server.
+func benchmarkExchange(b *testing.B, r *request) {
 	const batch = 512
-	w := mustLoad(b, "hello.lua").fork(0, shm.Geometry{Loops: 1, Workers: 1, Cells: batch, InWindow: 512, OutWindow: 2048})
-	block := w.headBlock(&request{head: "GET /index.html?a=b HTTP/1.1\nHost: localhost\nUser-Agent: bench\nAccept: */*"})
-	runtime.LockOSThread()
-	var before, one unix.CPUSet
-	if err := unix.SchedGetaffinity(0, &before); err != nil {
-		b.Skip(err)
-	}
-	defer runtime.UnlockOSThread()
-	defer unix.SchedSetaffinity(0, &before)
-	for cpu := range 1024 {
-		if before.IsSet(cpu) {
-			one.Set(cpu)
-			break
-		}
-	}
-	unix.SchedSetaffinity(0, &one)
-	unix.SchedSetaffinity(w.pid, &one)
+	w := mustLoad(b, "bench.lua").fork(0, shm.Geometry{Loops: 1, Workers: 1, Cells: batch, InWindow: 2048, OutWindow: 2048})
+	block := append(w.headBlock(r), r.body...)
+	onOneCPU(b, w.pid)
 	start := cpuTime(b, w.pid)
 	for done := 0; done < b.N; done += batch {
 		var last *shm.OutCell
+		var gen uint64
 		for i := range batch {
 			in, inWin := w.mem.InCell(0, i)
 			out, _ := w.mem.OutCell(0, i)
 			copy(inWin, block)
 			in.InHead.Store(uint64(len(block)))
-			in.Gen.Store(w.queues[0].Next())
+			in.Flags.Store(shm.InEnd)
+			gen = w.queues[0].Next()
+			in.Gen.Store(gen)
 			out.Result.Store(0)
 			last = out
 			w.queues[0].Push(i)
@@ -49,9 +61,33 @@ func BenchmarkHello(b *testing.B) {
 		for w.ring(); last.Result.Load() == 0; w.ring() {
 			unix.Nanosleep(&unix.Timespec{Nsec: 100_000}, nil)
 		}
+		if result := shm.ResultOf(last.Result.Load(), gen); result != shm.ResultDone {
+			b.Fatalf("result %#x\n%s", result, w.stderr)
+		}
 		w.queues[0].Settle()
 	}
 	b.ReportMetric(float64(cpuTime(b, w.pid)-start)/float64((b.N+batch-1)/batch*batch), "ns/exchange")
+}
+
+// onOneCPU keeps the thread of the benchmark and another process on one CPU, until the benchmark ends.
+func onOneCPU(b *testing.B, pid int) {
+	runtime.LockOSThread()
+	var before, one unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &before); err != nil {
+		b.Skip(err)
+	}
+	b.Cleanup(func() {
+		unix.SchedSetaffinity(0, &before)
+		runtime.UnlockOSThread()
+	})
+	for cpu := range 1024 {
+		if before.IsSet(cpu) {
+			one.Set(cpu)
+			break
+		}
+	}
+	unix.SchedSetaffinity(0, &one)
+	unix.SchedSetaffinity(pid, &one)
 }
 
 // cpuTime is the CPU time of a process in ns.

@@ -23,8 +23,8 @@
 //	base      base.c base_lua.c base_message.c
 //	core      core.c core_fork.c core_origin.c core_files.c
 //	exchange  exchange_segment.c exchange_descriptor.c exchange_response.c exchange_output.c
-//	request   request.c request_fields.c request_params.c request_body.c request_body_file.c request_form.c
-//	request   request_form_stream.c request_send.c request_later.c request_errorpage.c
+//	request   request.c request_fields.c request_pairs.c request_params.c request_body.c request_body_file.c
+//	request   request_form.c request_form_stream.c request_send.c request_later.c request_errorpage.c
 //	socket    socket.c socket_file.c socket_readuntil.c socket_close.c socket_quiet.c socket_alive.c
 //	socket    socket_background.c
 //	io        io.c io_handle.c io_read.c io_write.c io_connect.c io_exec.c io_poll.c
@@ -67,9 +67,9 @@
 // One more call runs upward, through a pointer: while worker_rawhttp.c serves an exchange, core waits and notifies through
 // the mb_transport of that file.
 //
-// C calls Go where bytes are parsed (mbParsePairs, mbPostParse), where package httpwrite has the text (mbDate,
-// mbStatusText), and where package rawhttp does its work (mbConnNext and others). The headers declare these functions
-// themselves, because the header that cgo generates would show every layer to each file.
+// C calls Go where the bytes of a form are parsed while they arrive (mbPostParse), where package httpwrite has the text
+// (mbDate, mbStatusText), and where package rawhttp does its work (mbConnNext and others). The headers declare these
+// functions themselves, because the header that cgo generates would show every layer to each file.
 //
 // # Rules
 //

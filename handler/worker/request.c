@@ -125,10 +125,10 @@ static int push_params(lua_State *L, int key)
 	if (mb_cache_get(L, key))
 		return 1;
 	if (key == MB_CACHE_COOKIES)
-		mb_params_cookies(L);
+		mb_params_push_cookies(L);
 	else
-		mb_params_get(L);
-	return mb_cache_get(L, key);
+		mb_params_push_get(L, key);
+	return 1;
 }
 
 static int push_id(lua_State *L)

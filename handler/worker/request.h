@@ -30,15 +30,29 @@ void mb_fields_install(lua_State *L);
 void mb_fields_push(lua_State *L, int key); /* MB_CACHE_HEADERS … VALUE */
 int mb_field_find(lua_State *L, const char *lower, const char **v, size_t *n);
 
+/* --- request_pairs.c ------------------------------------------------------ */
+
+/* Goes through a query, an urlencoded form or a Cookie field. name and value point into it. */
+typedef struct {
+	const char *at, *end; /* what is left of it */
+	const char *name, *value;
+	size_t name_len, value_len;
+} mb_pairs;
+int mb_pairs_next(mb_pairs *p);        /* of a query or form; 0: there is none */
+int mb_pairs_next_cookie(mb_pairs *p); /* 0: there is none */
+/* At least the number of pairs. Raises an error if it exceeds MB_PARAMS_MAX. */
+size_t mb_pairs_count(lua_State *L, int separator, const uint8_t *p, size_t n);
+void mb_pairs_push(lua_State *L, const char *s, size_t n); /* decodes a name or value of a query or form */
+
 /* --- request_params.c ----------------------------------------------------- */
 
-enum { MB_PARSE_FORM, MB_PARSE_COOKIE };
 void mb_params_install(lua_State *L);
-void mb_params_form(lua_State *L, int key, int list_key, const uint8_t *p, size_t n);
 void mb_params_new(lua_State *L);            /* pushes two tables: first values, sequences */
 void mb_params_add(lua_State *L, int first); /* adds name and value to the tables at first, first + 1 */
-void mb_params_get(lua_State *L);
-void mb_params_cookies(lua_State *L);
+void mb_params_push_get(lua_State *L, int key);  /* builds MB_CACHE_GET or MB_CACHE_GET_LIST */
+void mb_params_set_post(const uint8_t *p, size_t n); /* an urlencoded form, which stays there */
+void mb_params_push_post(lua_State *L, int key); /* builds MB_CACHE_POST or MB_CACHE_POST_LIST of it */
+void mb_params_push_cookies(lua_State *L);
 
 /* --- request_body.c ------------------------------------------------------- */
 
@@ -128,7 +142,6 @@ int mb_request_socket(lua_State *L); /* socket.c: pushes request.socket */
 
 /* --- in Go ------------------------------------------------------------------------- */
 
-size_t mbParsePairs(int kind, void *p, size_t n, void *dst, size_t room);
 void mbPostBegin(int multipart, void *type, size_t n, mb_post_result *r);
 size_t mbStatusText(int status, void *to, size_t room);
 void mbPostParse(void *p, size_t n, int end, void *out, size_t room, mb_post_result *r);

@@ -168,7 +168,9 @@ static void parse_form(lua_State *L)
 {
 	size_t n;
 	const uint8_t *p = whole_body(L, &n);
-	mb_params_form(L, MB_CACHE_POST, MB_CACHE_POST_LIST, p, n);
+	mb_params_set_post(p, n);
+	mb_params_push_post(L, MB_CACHE_POST);
+	lua_pop(L, 1);
 }
 
 static void process_form(lua_State *L)
@@ -179,7 +181,9 @@ static void process_form(lua_State *L)
 	exchange.body_processed = 1;
 	if (type == TYPE_OTHER) {
 		/* A body that is not a form stays where it is, and can still be read. */
-		mb_params_form(L, MB_CACHE_POST, MB_CACHE_POST_LIST, NULL, 0);
+		mb_params_set_post(NULL, 0);
+		mb_params_push_post(L, MB_CACHE_POST);
+		lua_pop(L, 1);
 		return;
 	}
 	exchange.body_use = MB_BODY_BROKEN; /* until all of it has been parsed */
@@ -196,11 +200,16 @@ int mb_body_form(lua_State *L, int key)
 		"request.post_metadata", "request.post_metadata_list"};
 	if (mb_cache_get(L, key))
 		return 1;
-	if (mb_cache_get(L, MB_CACHE_POST))
+	if (!mb_cache_get(L, MB_CACHE_POST)) {
+		mb_body_exclude(L, what[key - MB_CACHE_POST]);
+		process_form(L);
+		if (mb_cache_get(L, key))
+			return 1;
+	}
+	if (key != MB_CACHE_POST_LIST)
 		return 0; /* only multipart/form-data has metadata */
-	mb_body_exclude(L, what[key - MB_CACHE_POST]);
-	process_form(L);
-	return mb_cache_get(L, key);
+	mb_params_push_post(L, key);
+	return 1;
 }
 
 int mb_body_process_as(lua_State *L, const char *name)

@@ -1,11 +1,19 @@
-/* Query, form and cookie tables. Go parses the bytes, with the package that also parses
- * requests. This file makes tables of the pairs. */
+/* Query, form and cookie tables. The table of first values and that of sequences are built
+ * when they are first used, each from the bytes: most handlers use one of them. */
 #include "request.h"
 
 #include <string.h>
 
+/* A table is made for as many names as it will have, within reason: a client may repeat one. */
+#define ROOM_MAX 64
+
 static int list_metatable;
-static mb_buf pairs; /* length of name, length of value (uint32_t), name, value … */
+
+/* The form of the exchange in progress. Its bytes stay where they are until the end. */
+static struct {
+	const uint8_t *p;
+	size_t n;
+} post;
 
 /* Unknown names have an empty sequence of values. */
 static int list_index(lua_State *L)
@@ -23,45 +31,43 @@ void mb_params_install(lua_State *L)
 	mb_form_stream_install(L);
 }
 
-/* Appends the pairs in p. Their number is checked before room is allocated. */
-static void parse_pairs(lua_State *L, int kind, const uint8_t *p, size_t n)
+static void set_list_metatable(lua_State *L)
 {
-	char sep = kind == MB_PARSE_FORM ? '&' : ';';
-	size_t items = n > 0;
-	for (const uint8_t *s = p, *end = p + n; s < end; s++, items++)
-		if (!(s = memchr(s, sep, (size_t)(end - s))))
-			break;
-	if (items > MB_PARAMS_MAX) {
-		exchange.peer_status = 413;
-		luaL_error(L, "request: more than %d parameters", (int)MB_PARAMS_MAX);
-	}
-	if (!n)
-		return;
-	if (mb_buf_room(&pairs, n + items * 8))
-		luaL_error(L, "not enough memory");
-	pairs.len += mbParsePairs(kind, (void *)p, n, pairs.p + pairs.len, pairs.cap - pairs.len);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, list_metatable);
+	lua_setmetatable(L, -2);
 }
+
+/* --- parts of a form that come one by one ------------------------------------ */
 
 void mb_params_new(lua_State *L)
 {
 	lua_newtable(L);
 	lua_newtable(L);
-	lua_rawgeti(L, LUA_REGISTRYINDEX, list_metatable);
-	lua_setmetatable(L, -2);
+	set_list_metatable(L);
+}
+
+/* Pushes the sequence of the name on top, from the table at list. It is made if it does not
+ * exist: then 1 is returned. */
+static int push_sequence(lua_State *L, int list)
+{
+	lua_pushvalue(L, -1);
+	lua_rawget(L, list);
+	if (!lua_isnil(L, -1))
+		return 0;
+	lua_pop(L, 1);
+	lua_createtable(L, 1, 0);
+	lua_pushvalue(L, -2);
+	lua_pushvalue(L, -2);
+	lua_rawset(L, list);
+	return 1;
 }
 
 /* Pops name and value from the top. */
 void mb_params_add(lua_State *L, int first)
 {
-	int name = lua_gettop(L) - 1, value = name + 1, list = first + 1;
+	int name = lua_gettop(L) - 1, value = name + 1;
 	lua_pushvalue(L, name);
-	lua_rawget(L, list);
-	if (lua_isnil(L, -1)) {
-		lua_pop(L, 1);
-		lua_createtable(L, 1, 0);
-		lua_pushvalue(L, name);
-		lua_pushvalue(L, -2);
-		lua_rawset(L, list);
+	if (push_sequence(L, first + 1)) {
 		lua_pushvalue(L, name);
 		lua_pushvalue(L, value);
 		lua_rawset(L, first);
@@ -71,37 +77,64 @@ void mb_params_add(lua_State *L, int first)
 	lua_settop(L, name - 1);
 }
 
-/* Pushes the table of first values and the table of sequences. */
-static void push_tables(lua_State *L)
+/* --- queries and urlencoded forms -------------------------------------------- */
+
+/* Pushes a table with room for n names, or as many as seems reasonable. */
+static void push_table(lua_State *L, size_t n)
 {
 	luaL_checkstack(L, 10, "parameters");
-	mb_params_new(L);
-	int first = lua_gettop(L) - 1;
-	for (size_t at = 0; at + 8 <= pairs.len;) {
-		uint32_t len[2];
-		memcpy(len, pairs.p + at, 8);
-		const char *name = (const char *)pairs.p + at + 8;
-		at += 8 + (size_t)len[0] + len[1];
-		lua_pushlstring(L, name, len[0]);
-		lua_pushlstring(L, name + len[0], len[1]);
-		mb_params_add(L, first);
-	}
-	if (pairs.cap > 1u << 20)
-		mb_buf_free(&pairs);
+	lua_createtable(L, 0, n < ROOM_MAX ? (int)n : ROOM_MAX);
 }
 
-void mb_params_form(lua_State *L, int key, int list_key, const uint8_t *p, size_t n)
+/* Has the table below the name on top no entry of that name? */
+static int is_new(lua_State *L)
 {
-	pairs.len = 0;
-	parse_pairs(L, MB_PARSE_FORM, p, n);
-	push_tables(L);
-	mb_cache_set(L, list_key);
+	lua_pushvalue(L, -1);
+	lua_rawget(L, -3);
+	int none = lua_isnil(L, -1);
 	lua_pop(L, 1);
-	mb_cache_set(L, key);
-	lua_pop(L, 1);
+	return none;
 }
 
-void mb_params_get(lua_State *L)
+static void push_first_values(lua_State *L, const uint8_t *p, size_t n)
+{
+	mb_pairs pair = {.at = (const char *)p, .end = (const char *)p + n};
+	push_table(L, mb_pairs_count(L, '&', p, n));
+	while (mb_pairs_next(&pair)) {
+		mb_pairs_push(L, pair.name, pair.name_len);
+		if (is_new(L)) {
+			mb_pairs_push(L, pair.value, pair.value_len);
+			lua_rawset(L, -3);
+		} else {
+			lua_pop(L, 1);
+		}
+	}
+}
+
+static void push_sequences(lua_State *L, const uint8_t *p, size_t n)
+{
+	mb_pairs pair = {.at = (const char *)p, .end = (const char *)p + n};
+	push_table(L, mb_pairs_count(L, '&', p, n));
+	set_list_metatable(L);
+	int list = lua_gettop(L);
+	while (mb_pairs_next(&pair)) {
+		mb_pairs_push(L, pair.name, pair.name_len);
+		push_sequence(L, list);
+		mb_pairs_push(L, pair.value, pair.value_len);
+		lua_rawseti(L, -2, (int)mb_rawlen(L, -2) + 1);
+		lua_settop(L, list);
+	}
+}
+
+static void push_either(lua_State *L, int sequences, const uint8_t *p, size_t n)
+{
+	if (sequences)
+		push_sequences(L, p, n);
+	else
+		push_first_values(L, p, n);
+}
+
+void mb_params_push_get(lua_State *L, int key)
 {
 	const uint8_t *p = NULL;
 	size_t n = 0;
@@ -109,20 +142,47 @@ void mb_params_get(lua_State *L)
 		p = mb_span(L, exchange.head.query_off, exchange.head.query_len) + 1; /* without the question mark */
 		n = exchange.head.query_len - 1;
 	}
-	mb_params_form(L, MB_CACHE_GET, MB_CACHE_GET_LIST, p, n);
+	push_either(L, key == MB_CACHE_GET_LIST, p, n);
+	mb_cache_set(L, key);
 }
 
-void mb_params_cookies(lua_State *L)
+void mb_params_set_post(const uint8_t *p, size_t n)
 {
-	pairs.len = 0;
+	post.p = p;
+	post.n = n;
+}
+
+void mb_params_push_post(lua_State *L, int key)
+{
+	push_either(L, key == MB_CACHE_POST_LIST, post.p, post.n);
+	mb_cache_set(L, key);
+}
+
+/* --- cookies ----------------------------------------------------------------- */
+
+static void add_cookies(lua_State *L, const char *s, size_t n)
+{
+	mb_pairs pair = {.at = s, .end = s + n};
+	mb_pairs_count(L, ';', (const uint8_t *)s, n);
+	while (mb_pairs_next_cookie(&pair)) {
+		lua_pushlstring(L, pair.name, pair.name_len);
+		if (is_new(L)) {
+			lua_pushlstring(L, pair.value, pair.value_len);
+			lua_rawset(L, -3);
+		} else {
+			lua_pop(L, 1);
+		}
+	}
+}
+
+void mb_params_push_cookies(lua_State *L)
+{
+	push_table(L, 0);
 	for (uint32_t i = 0; i < exchange.head.nfields; i++) {
 		const mb_field *f = mb_field_at(L, i);
-		const uint8_t *raw = exchange.head_bytes + exchange.head.raw_off;
-		if (mb_same_word((const char *)raw + f->name_off, f->name_len, "cookie"))
-			parse_pairs(L, MB_PARSE_COOKIE, raw + f->value_off, f->value_len);
+		const char *raw = (const char *)exchange.head_bytes + exchange.head.raw_off;
+		if (mb_same_word(raw + f->name_off, f->name_len, "cookie"))
+			add_cookies(L, raw + f->value_off, f->value_len);
 	}
-	push_tables(L);
-	lua_pop(L, 1);
 	mb_cache_set(L, MB_CACHE_COOKIES);
-	lua_pop(L, 1);
 }
