@@ -4,12 +4,15 @@
 // listener with a backend.Backend that answers its requests, and with Limits. On each loop that is a service, which a later
 // call of Serve replaces. A conn is a peer's connection: it belongs to one loop from accept to close, and only that loop
 // touches it. An exchange is one request and its response: conn implements backend.Exchange, and holds the backend.Running
-// that the backend returned for it.
+// that the backend returned for it. A follower is an exchange that is in progress while the responses before its own are not
+// sent.
 //
 // A request passes through the conn_*.go files in this order: conn_read.go (bytes arrive), conn_dispatch.go (the head is
 // parsed, limits are applied, the backend gets the exchange), conn_body.go (bytes of the body go to the backend),
 // conn_write.go (bytes of the response go to the peer), conn_finish.go (the next request, or the end), conn_linger.go and
-// conn_close.go. Responses of the engine itself are in conn_answer.go. Data that waits for a slow peer, a body until it is
+// conn_close.go. Requests that follow before the response is sent are started by conn_pipeline.go; pipelined.go is the
+// backend.Exchange of such a follower, conn_cork.go sends the responses of several exchanges together, and
+// conn_access_later.go logs them. Responses of the engine itself are in conn_answer.go. Data that waits for a slow peer, a body until it is
 // complete or a response, goes through conn_spool.go or conn_spool_output.go into a file of package spool. conn_peer_end.go
 // tells the backend that the peer has finished sending. conn_state.go names the states, conn_deadline.go says when a
 // connection in each state acts by itself. The other parts of a conn are in conn_socket.go, conn_input.go, conn_exchange.go,
