@@ -54,7 +54,7 @@ func New(o Options) (*Engine, error) {
 	n := o.loops()
 	raiseProcs(n)
 	for i := range n {
-		l, err := newLoop(e, i, n)
+		l, err := newLoop(e, i, n, o.Batch)
 		if err != nil {
 			e.stopLoops()
 			return nil, fmt.Errorf("open loop: %w", err)

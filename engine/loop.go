@@ -45,8 +45,8 @@ type loop struct {
 	logged    Access         // what the access log is called with
 }
 
-func newLoop(e *Engine, index, count int) (*loop, error) {
-	r, err := reactor.NewLoop(reactor.Options{Index: index, Count: count, Logger: e.log})
+func newLoop(e *Engine, index, count int, batch bool) (*loop, error) {
+	r, err := reactor.NewLoop(reactor.Options{Index: index, Count: count, Batch: batch, Logger: e.log})
 	if err != nil {
 		return nil, err
 	}

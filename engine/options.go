@@ -15,6 +15,11 @@ import (
 type Options struct {
 	// Loops is the number of event loops, each with an operating system thread of its own. 0 means DefaultLoops.
 	Loops int
+	// Batch puts the threads of the loops into the scheduling class SCHED_BATCH. Under load, each turn of a loop then handles
+	// more requests at less cost. The price is that a loop waits, for some milliseconds at most, for the rest of another
+	// thread's time slice if both want the same processor. Linux only. If the system refuses, the loops run as without it, and
+	// say so in the log.
+	Batch bool
 	// MaxConns bounds the connections of all listeners together. A connection above it is answered with 503 and closed; a
 	// raw one is reset. 0, or more than the limit on open files (RLIMIT_NOFILE) allows: what that limit leaves after 256
 	// reserved files, or half of it if that is more.

@@ -93,6 +93,9 @@ func (s *situation) measure(ctx context.Context, o options, server *servers.Serv
 	if err := await(ctx, server.Address, len(s.kinds)*o.clients); err != nil {
 		return err
 	}
+	if err := settle(ctx, server); err != nil {
+		return err
+	}
 	used, _ := server.Tree.CPU()
 	result, _, err := wrk.Load{URL: "http://" + server.Address + "/", Threads: 1, Conns: honest, Duration: o.duration}.Run(ctx)
 	if err != nil {
@@ -141,6 +144,25 @@ func await(ctx context.Context, address string, n int) error {
 		}
 	}
 	return fmt.Errorf("%d connections, want %d", established(address), n)
+}
+
+// settle waits until the server has answered all readers, as far as it can: until it uses less than a quarter of a core.
+func settle(ctx context.Context, server *servers.Server) error {
+	const every = 500 * time.Millisecond
+	before, _ := server.Tree.CPU()
+	for end := time.Now().Add(patience); time.Now().Before(end); {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(every):
+		}
+		now, _ := server.Tree.CPU()
+		if now-before < every/4 {
+			return nil
+		}
+		before = now
+	}
+	return errors.New("the server does not come to rest")
 }
 
 // established counts the server's connections.

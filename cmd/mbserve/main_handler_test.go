@@ -19,6 +19,8 @@ func TestMainEnds(t *testing.T) {
 		{"fails", exitRunning, []string{"level=ERROR", "main_handler.lua:", "on purpose", "in=main main=events",
 			`level=ERROR msg="main has failed: stopping" pool=0 name=events`}},
 		{"dies", exitRunning, []string{`end="status 7" lost=1`, `msg="main has failed: stopping"`}},
+		{"killed", exitRunning, []string{`end="signal SIGKILL" lost=1`, `msg="main has failed: stopping"`}},
+		{"overdue", exitRunning, []string{"timeout: still running, ending the worker", `end="status 124"`, `msg="main has failed: stopping"`}},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			t.Parallel()
@@ -143,6 +145,35 @@ func TestMainOverReload(t *testing.T) {
 	open()
 	s.exit(exitOK)
 	order(t, s.log.String(), "begin 1", "told 1", "end 1", "begin 2", "told 2", "end 2")
+}
+
+// A main handler that does not listen is ended by the next reload, when the grace time is over.
+func TestMainOutstaysReload(t *testing.T) {
+	t.Parallel()
+	a := newApplication(t)
+	write := func(n int, handler string) {
+		a.write(`@
+			listen{ port, connect = say "script %d" }
+			listen{ { proto = "main", name = "m", connect = function()
+				io.stderr:write("begin %d\n")
+				%s
+			end } }`, n, n, handler)
+	}
+	write(1, "moonbridge_io.poll()")
+	s := start(t, "--grace", "1", a.script)
+	s.wait("begin 1")
+	write(2, "moonbridge_io.poll(nil, nil, nil, true)")
+	s.mustReload()
+	p := dial(t, s.address(0))
+	p.get("/")
+	if body := p.hears(200); body != "script 2" {
+		t.Errorf("%q", body)
+	}
+	s.signal(syscall.SIGHUP)
+	s.wait("reload waits for the previously replaced script to end")
+	s.wait("begin 2")
+	s.signal(syscall.SIGTERM)
+	s.exit(exitOK)
 }
 
 // The same when another process takes over.

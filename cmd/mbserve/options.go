@@ -29,6 +29,7 @@ type options struct {
 	privileges  *privileges
 	grace       time.Duration
 	loops       int
+	scheduling  scheduling
 	noPairing   bool
 
 	spoolDir   string
@@ -65,6 +66,8 @@ func (o *options) flags() *pflag.FlagSet {
 	o.spoolLimit = 4 << 30
 	f.Var(&o.spoolLimit, "spool-limit", "`BYTES` of these files together, such as 512M; 0: no files, slow clients occupy workers")
 	f.IntVar(&o.loops, "loops", 0, "`NUMBER` of event loops; 0: as many as GOMAXPROCS or the CPU limit of the cgroup allows")
+	o.scheduling = schedulingBatch
+	f.Var(&o.scheduling, "scheduling", "`CLASS` of the event loops for the scheduler of Linux: batch or normal")
 	f.BoolVar(&o.noPairing, "no-pairing", false, "do not keep a busy worker on the processor of its event loop")
 	f.BoolVarP(&o.version, "version", "v", false, "show the version and exit")
 	f.BoolP("help", "h", false, "show this help and exit")

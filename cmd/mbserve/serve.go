@@ -186,7 +186,7 @@ func (s *server) start() (err error) {
 	if s.o.watch {
 		s.files = newFileWatch(s.log)
 	}
-	o := engine.Options{Loops: s.o.loops, Logger: s.log, Spool: engine.Spool{Dir: s.o.spoolDir, Bytes: int64(s.o.spoolLimit)}}
+	o := engine.Options{Loops: s.o.loops, Batch: s.o.scheduling == schedulingBatch, Logger: s.log, Spool: engine.Spool{Dir: s.o.spoolDir, Bytes: int64(s.o.spoolLimit)}}
 	if s.access != nil {
 		o.AccessLog = s.access.record
 	}

@@ -59,7 +59,17 @@ func (p *Pool) drain() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.draining = true
+	p.announceStop()
 	p.kick()
+}
+
+// announceStop lets the handlers know that ask whether they are to end (moonbridge_io.poll). Nothing else changes for them.
+// Under mu.
+func (p *Pool) announceStop() {
+	for w := range p.workers() {
+		w.in.Stopping.Store(1)
+		w.wake()
+	}
 }
 
 // endInputs asks the workers at raw connections to end the input of those on which nothing has happened since they were last

@@ -133,3 +133,26 @@ func TestDrain(t *testing.T) {
 		t.Errorf("stats %+v", s)
 	}
 }
+
+// Workers learn of a stop when it begins, while they still take exchanges: those that are there, and those that come.
+func TestStopIsAnnounced(t *testing.T) {
+	r := start(t, setup{options: [][3]any{{0, "min_fork", 1}, {0, "max_fork", 1}}})
+	r.ready(1)
+	announced := func() bool { return !r.p.has(func(w *Worker) bool { return w.in.Stopping.Load() == 0 }) }
+	if announced() {
+		t.Error("too early")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), testPatience)
+	defer cancel()
+	r.h.Drain(ctx)
+	if !announced() {
+		t.Error("not to the worker that is there")
+	}
+	for _, pid := range r.h.pids() {
+		unix.Kill(pid, unix.SIGKILL)
+	}
+	wantOut(t, r.get("hello?x"), "hello x")
+	if !announced() {
+		t.Error("not to its successor")
+	}
+}

@@ -45,8 +45,11 @@ func (r *rig) mainWorker() *Worker {
 func TestMainEnded(t *testing.T) {
 	for name, end := range map[string]func(r *rig, file string){
 		"returns": func(r *rig, file string) { os.WriteFile(file, nil, 0o600) },
-		"fails":   func(r *rig, file string) { os.WriteFile(file, []byte("x"), 0o600) },
-		"dies":    func(r *rig, file string) { unix.Kill(int(r.mainWorker().pid.Load()), unix.SIGKILL) },
+		"fails": func(r *rig, file string) { // in one step: an empty file would mean something else
+			os.WriteFile(file+".new", []byte("x"), 0o600)
+			os.Rename(file+".new", file)
+		},
+		"dies": func(r *rig, file string) { unix.Kill(int(r.mainWorker().pid.Load()), unix.SIGKILL) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, file, ended := startMain(t)

@@ -7,6 +7,7 @@ func (p *Pool) refuse() {
 	p.endMains()
 	p.mu.Lock()
 	p.stopping.Store(true)
+	p.announceStop()
 	loops := p.attached()
 	p.mu.Unlock()
 	for _, l := range loops {

@@ -39,6 +39,10 @@ func (p *Pool) newWorker(now time.Time) (f forkRequest, ok bool) {
 	w.activity.limit = jitter(p.spec.Options.MaxRequests, w.seq)
 	w.in.Home.Store(uint32(home))
 	w.in.Quit.Store(0)
+	w.in.Stopping.Store(0)
+	if p.draining || p.stopping.Load() {
+		w.in.Stopping.Store(1)
+	}
 	w.out.Asleep.Store(0)
 	w.out.Finished.Store(0)
 	w.out.At.Store(0)

@@ -44,7 +44,9 @@ type InLoop struct {
 type InWorker struct {
 	Home atomic.Uint32 // the loop whose queue this worker looks at first
 	Quit atomic.Uint32 // not 0: take no further exchange, run finish, end
-	_    [56]byte
+	// Stopping is not 0 when the server is to end or the script is replaced. Exchanges are still taken; handlers that ask are told.
+	Stopping atomic.Uint32
+	_        [52]byte
 }
 
 // Flags of InCell.

@@ -54,7 +54,8 @@ typedef struct {
 typedef struct {
 	uint32_t home;     /* the loop whose queue this worker looks at first */
 	uint32_t quit;     /* not 0: take no further exchange, run finish, end */
-	uint8_t  pad[56];
+	uint32_t stopping; /* not 0: the server is to end, or the script is replaced; handlers that ask are told */
+	uint8_t  pad[52];
 } mb_in_worker;
 
 /* mb_in_cell.flags */

@@ -68,6 +68,8 @@ func TestClientGoneEndsHandler(t *testing.T) {
 		text   string
 	}{
 		{"/loop", shm.InPeerEnd, clientGone, ""},
+		{"/poll", shm.InPeerEnd, clientGone, ""},
+		{"/poll_for_stop", shm.InPeerEnd, clientGone, ""},
 		{"/loop", shm.InCancel, shm.ResultDone | shm.ResultReset, ""},
 		{"/late", shm.InPeerEnd, shm.ResultDone | shm.ResultReset, early},
 		{"/late", shm.InPeerEnd | shm.InCancel, shm.ResultDone | shm.ResultReset, early},
@@ -106,6 +108,17 @@ func TestClientGoneCaught(t *testing.T) {
 		if r := e.finish(); r.body() != want || r.result != shm.ResultDone {
 			t.Errorf("%s: result %#x, %q; want %q\n%s", path, r.result, r.text, want, w.stderr)
 		}
+	}
+}
+
+// The error is raised once in poll, too.
+func TestClientGoneWhilePolling(t *testing.T) {
+	w, _ := goneWorker(t)
+	e := w.start(request{head: "GET /poll_again", listener: ending})
+	e.runs()
+	e.goes(shm.InPeerEnd)
+	if r := e.finish(); r.body() != "false client has closed the connection false" || r.result != shm.ResultDone {
+		t.Errorf("result %#x, %q\n%s", r.result, r.text, w.stderr)
 	}
 }
 

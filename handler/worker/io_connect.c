@@ -59,10 +59,29 @@ static int connect_to_any(const struct addrinfo *list)
 	return fd;
 }
 
-int mb_io_tcpconnect(lua_State *L)
+/* The resolver ends a string at a NUL, and takes a port modulo 65536. */
+static const char *check_host(lua_State *L)
 {
 	size_t n;
-	const char *host = luaL_checkstring(L, 1), *port = mb_check_text(L, 2, &n);
+	const char *host = luaL_checklstring(L, 1, &n);
+	if (strlen(host) != n)
+		luaL_error(L, "tcpconnect: the host contains a NUL");
+	return host;
+}
+
+static const char *check_port(lua_State *L)
+{
+	size_t n;
+	const char *port = mb_check_text(L, 2, &n);
+	lua_Number p = lua_isnumber(L, 2) ? lua_tonumber(L, 2) : 0;
+	if (strlen(port) != n || !(p >= 0 && p <= 65535) || p != (lua_Number)(int)p)
+		luaL_error(L, "tcpconnect: the port must be a whole number from 0 to 65535, or the name of a service");
+	return port;
+}
+
+int mb_io_tcpconnect(lua_State *L)
+{
+	const char *host = check_host(L), *port = check_port(L);
 	mb_handle *h = mb_handle_push(L);
 	const struct addrinfo want = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
 	struct addrinfo *list = NULL;

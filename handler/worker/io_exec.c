@@ -160,6 +160,8 @@ static child *check_child(lua_State *L, const char *what)
 	child *c = luaL_checkudata(L, 1, METATABLE);
 	if (!c->pid)
 		luaL_error(L, "%s: wait has already returned the end of this process", what);
+	if (c->owner != getpid()) /* its number may be that of another process by now */
+		luaL_error(L, "%s: the process was started by the script, before this worker was forked", what);
 	return c;
 }
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #define SECONDS_MAX 1e9
+#define CLIENT_CHECK_MS 100 /* no hook runs during poll, so it has to look for itself */
 
 enum { READ = 1, WRITE = 2 }; /* places of the two sets among the arguments */
 
@@ -101,7 +102,15 @@ static int stop_wanted(void)
 	if (!worker.in_slot)
 		return 0; /* in the fork server */
 	mb_own_only();
-	return __atomic_load_n(&worker.in_slot->quit, __ATOMIC_ACQUIRE) != 0;
+	return __atomic_load_n(&worker.in_slot->quit, __ATOMIC_ACQUIRE) != 0 ||
+	       __atomic_load_n(&worker.in_slot->stopping, __ATOMIC_ACQUIRE) != 0;
+}
+
+/* Does the end of the client end this handler (on_client_gone = "error")? */
+static int depends_on_client(void)
+{
+	return exchange.active && exchange.options && exchange.options->on_client_gone != 0 &&
+	       response.state != MB_RESPONSE_DONE && !exchange.cancelled;
 }
 
 /* Rounded up, so that no timeout ends early. deadline < 0: none. */
@@ -113,17 +122,24 @@ static int remaining_ms(double deadline)
 	return ms <= 0 ? 0 : ms > 1e9 ? 1000000000 : (int)ms + 1;
 }
 
+/* How long one wait may take. */
+static int patience_ms(double deadline)
+{
+	int ms = remaining_ms(deadline);
+	return depends_on_client() && (ms < 0 || ms > CLIENT_CHECK_MS) ? CLIENT_CHECK_MS : ms;
+}
+
 /* Waits once. A ring of the server's ends the wait as well; fds has room for the doorbell. */
 static int wait_once(wanted *w, double deadline, int for_stop)
 {
 	if (!for_stop)
-		return poll(w->fds, (nfds_t)w->n, remaining_ms(deadline));
+		return poll(w->fds, (nfds_t)w->n, patience_ms(deadline));
 	struct pollfd *bell = &w->fds[w->n];
 	*bell = (struct pollfd){.fd = worker.doorbell, .events = POLLIN};
 	/* The sleep protocol, as in mb_wait. */
 	__atomic_store_n(&worker.out_slot->asleep, 1, __ATOMIC_SEQ_CST);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	int k = poll(w->fds, (nfds_t)w->n + 1, stop_wanted() ? 0 : remaining_ms(deadline));
+	int k = poll(w->fds, (nfds_t)w->n + 1, stop_wanted() ? 0 : patience_ms(deadline));
 	__atomic_store_n(&worker.out_slot->asleep, 0, __ATOMIC_RELAXED);
 	if (k <= 0 || !bell->revents)
 		return k;
@@ -141,6 +157,8 @@ static int wait_for(lua_State *L, wanted *w, double deadline, int for_stop)
 	for (;;) {
 		if (for_stop && stop_wanted())
 			return STOPPED;
+		if (depends_on_client() && mb_cancelled())
+			mb_raise_cancelled(L);
 		if (w->buffered)
 			return READY;
 		int k = wait_once(w, deadline, for_stop && worker.in_slot);

@@ -33,6 +33,8 @@ func TestIOExec(t *testing.T) {
 	w.wants("/signals", "-15 false the process is still running -15 true -9")
 	w.wants("/fails", "nil No such file or directory 2|bad argument #1 (string expected, got no value)|"+
 		"exec: argument 2 contains a NUL|nil Permission denied 13")
+	const alien = ": the process was started by the script, before this worker was forked"
+	w.wants("/early", "kill"+alien+"|wait"+alien+"|wait_nb"+alien)
 	w.wants("/collected", "gone\n 0")
 	if runtime.GOOS == "linux" {
 		w.wants("/clean", "4 0") // ls has a descriptor of the folder
@@ -90,7 +92,8 @@ func TestIOConnect(t *testing.T) {
 	ln.Close()
 	w.wants("/refused?port="+port, "nil Connection refused 111|nil No such file or directory 2|"+
 		"localconnect: the path is longer than 107 bytes, or contains a NUL|localconnect: the path is longer than 107 bytes, or contains a NUL|"+
-		"bad argument #2 (string expected, got no value)|nil")
+		"bad argument #2 (string expected, got no value)|nil|tcpconnect: the host contains a NUL"+
+		strings.Repeat("|tcpconnect: the port must be a whole number from 0 to 65535, or the name of a service", 5))
 }
 
 func TestIOPoll(t *testing.T) {

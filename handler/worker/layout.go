@@ -41,7 +41,7 @@ func layoutInC() map[string][]uintptr {
 			unsafe.Offsetof(header.out_cells), unsafe.Offsetof(header.out_cell_stride),
 			unsafe.Offsetof(header.id_prefix)},
 		"InLoop":   {unsafe.Sizeof(inLoop), unsafe.Offsetof(inLoop.q_head)},
-		"InWorker": {unsafe.Sizeof(inWorker), unsafe.Offsetof(inWorker.home), unsafe.Offsetof(inWorker.quit)},
+		"InWorker": {unsafe.Sizeof(inWorker), unsafe.Offsetof(inWorker.home), unsafe.Offsetof(inWorker.quit), unsafe.Offsetof(inWorker.stopping)},
 		"InCell": {unsafe.Sizeof(inCell), unsafe.Offsetof(inCell.gen), unsafe.Offsetof(inCell.in_head),
 			unsafe.Offsetof(inCell.out_tail), unsafe.Offsetof(inCell.flags), unsafe.Offsetof(inCell.published)},
 		"OutLoop": {unsafe.Sizeof(outLoop), unsafe.Offsetof(outLoop.q_tail), unsafe.Offsetof(outLoop.asleep)},

@@ -146,6 +146,8 @@ func TestOptions(t *testing.T) {
 		must + "'on_client_gone' must be \"ignore\" or \"error\", not a boolean",
 		must + "'on_client_gone' must be \"ignore\" or \"error\"",
 		must + "'client_gone_timeout' must be a number of seconds or false, not a string",
+		must + "'post_stream_style' must be \"1.0\" or false",
+		must + "'post_stream_style' must be \"1.0\" or false",
 		must + "'static_headers' must be a string or a table, not a number",
 		must + "'static_headers': a line without a colon: 'no colon'",
 		must + "'static_headers': a header must not contain control characters such as line breaks",

@@ -44,7 +44,9 @@ static void give_up_exchange(int raw)
 		sched_yield();
 	mb_out_cell *oc = mb_out_cell_at(exchange.loop, exchange.cell);
 	uint32_t result = MB_DONE | MB_RETIRE;
-	if (!raw && exchange.head.kind == MB_KIND_HTTP) {
+	if (exchange.head.kind == MB_KIND_MAIN) {
+		result |= MB_RESET; /* it has failed */
+	} else if (!raw && exchange.head.kind == MB_KIND_HTTP) {
 		/* Interim responses do not keep the server from answering. */
 		if (exchange.out_flags & MB_OUT_COMPLETE)
 			result |= exchange.out_flags & MB_OUT_CLOSE ? MB_CLOSE : 0;

@@ -16,6 +16,17 @@ function does.dies()
 	os.exit(7)
 end
 
+function does.killed()
+	io.open(fifo):close()
+	os.execute("kill -KILL $PPID")
+end
+
+function does.overdue()
+	io.open(fifo):close()
+	timeout(0.01)
+	while true do end
+end
+
 -- Runs for longer than any limit of the pool, then learns that it has to end, and takes its time.
 function does.stops(poll)
 	moonbridge_io.poll(nil, nil, 1.5)

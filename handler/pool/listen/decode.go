@@ -65,7 +65,24 @@ func Decode(msg []byte) (*Spec, error) {
 	if len(spec.Listeners) == 0 {
 		return nil, errors.New("no listener in the table")
 	}
+	if err := spec.checkMains(); err != nil {
+		return nil, err
+	}
 	return spec, nil
+}
+
+// checkMains refuses a pool in which main handlers, which do not end, would take all workers.
+func (s *Spec) checkMains() error {
+	mains := 0
+	for i := range s.Listeners {
+		if s.Listeners[i].Main() {
+			mains++
+		}
+	}
+	if others := len(s.Listeners) - mains; mains > s.Options.MaxFork || others > 0 && mains >= s.Options.MaxFork {
+		return fmt.Errorf("max_fork (%d) is not enough: each listener of proto main needs a worker of its own", s.Options.MaxFork)
+	}
+	return nil
 }
 
 // forkDefaults returns the defaults of min_fork and max_fork. A pool whose listeners are all of proto main has one worker for

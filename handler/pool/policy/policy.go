@@ -21,7 +21,8 @@ import (
 //   - Workers that are to be replaced go on until their successors are ready. At max_fork there is no room for that: there they
 //     end one at a time, and never the last one that serves, unless max_fork is 1.
 //   - When for lastsLong fewer than pre_fork workers are idle, or exchanges wait, one more worker is forked, and the next one
-//     after fork_delay. A shorter shortage is a burst, which the existing workers get through.
+//     after fork_delay. A shorter shortage is a burst, which the existing workers get through. While exchanges wait, a pool
+//     with a short fork_delay doubles with each step.
 //   - When for exit_delay there are more than min_fork workers, and more than pre_fork of them are idle, one ends.
 
 const (
@@ -32,6 +33,8 @@ const (
 	lastsLong = 100 * time.Millisecond
 	// lastsShort is the same if there is no fork_delay: a worker that has just become ready looks busy for a moment.
 	lastsShort = 10 * time.Millisecond
+	// doublesUpTo is the longest fork_delay with which a pool doubles while exchanges wait. It is the default.
+	doublesUpTo = 250 * time.Millisecond
 	// startPauseMin is the shortest pause after a worker has failed to start, whatever fork_error_delay is.
 	startPauseMin = 10 * time.Millisecond
 	// startPauseMax bounds the pause, unless fork_error_delay is longer.
@@ -261,12 +264,23 @@ func (p *Policy) grow(o *listen.Options, now time.Time, c *Census, d *Decision) 
 		d.at(due)
 		return
 	}
-	c.fork(d)
+	for range p.step(o, c) {
+		c.fork(d)
+	}
 	p.lastSpare = now
 	p.remember(o, now, c)
 	if !p.short.IsZero() || !p.queued.IsZero() {
 		d.at(now.Add(max(o.ForkDelay, lastsShort)))
 	}
+}
+
+// step is how many workers grow forks at once: one, or as many as exchanges wait for, but no more than there are. So a pool
+// that is much too small doubles with each step. A script with a longer fork_delay wants it to grow slowly.
+func (p *Policy) step(o *listen.Options, c *Census) int {
+	if p.queued.IsZero() || o.ForkDelay > doublesUpTo {
+		return 1
+	}
+	return min(max(1, min(c.Waiting-c.booting, c.live)), p.room(o, c))
 }
 
 // shrink ends a worker if for long enough there have been more than needed. It prefers one that would have to be replaced,

@@ -227,6 +227,20 @@ func TestPolicyForkDelay(t *testing.T) {
 	}
 }
 
+// With a short fork_delay, a pool for which exchanges wait doubles: it follows a load within a second.
+func TestPolicyDoubles(t *testing.T) {
+	s := newSim(t, defaults(1, 2, 64))
+	s.run(time.Second)
+	s.serve, s.clients = time.Hour, 40
+	s.run(lastsLong + 4*s.o.ForkDelay + 2*s.boot + 2*SampleEvery)
+	if n := s.tally(); n[Busy] != 40 {
+		t.Errorf("%v: want 40 busy", s)
+	}
+	if n := s.live(); n > 64 {
+		t.Errorf("%v: more than max_fork", s)
+	}
+}
+
 // A booting worker does not make another one superfluous: it may never serve.
 func TestPolicySurplus(t *testing.T) {
 	o := defaults(0, 1, 2)

@@ -76,6 +76,19 @@ function paths.short()
 	forever()
 end
 
+function paths.poll()
+	moonbridge_io.poll(nil, nil, 3600)
+end
+
+function paths.poll_for_stop()
+	moonbridge_io.poll(nil, nil, nil, true)
+end
+
+function paths.poll_again(request)
+	local ok, message = pcall(moonbridge_io.poll, nil, nil, nil, true)
+	answer(request, tostring(ok), " ", message, " ", tostring(moonbridge_io.poll(nil, nil, 0.01)))
+end
+
 function paths.blocked()
 	io.stderr:write("runs\n")
 	io.open(fifo) -- it has no writer

@@ -3,7 +3,7 @@ local http = require "moonbridge_http"
 local io_ = require "moonbridge_io"
 assert(io_ == moonbridge_io)
 
-local paths = {}
+local paths, early = {}, nil
 
 -- The text of an error, without a place and without the name that versions of Lua find for a function.
 local function try(f, ...)
@@ -84,6 +84,9 @@ function paths.collected()
 	collectgarbage()
 	return show(filter("", "sh", "-c", "kill -0 $1 2>/dev/null || echo gone", "sh", pid))
 end
+
+-- A worker has a copy of the object of a process that the script has started.
+function paths.early() return try(early.kill, early) .. "|" .. try(early.wait, early) .. "|" .. try(early.wait_nb, early) end
 
 function paths.reads()
 	local p = sh("printf 'one\\ntwo;three'; read x; printf 'four'")
@@ -168,7 +171,10 @@ end
 function paths.refused(request)
 	return show(io_.tcpconnect("127.0.0.1", request.get_params.port)) .. "|" .. show(io_.localconnect("/nonexistent")) .. "|"
 		.. try(io_.localconnect, ("x"):rep(200)) .. "|" .. try(io_.localconnect, "a\0b") .. "|" .. try(io_.tcpconnect, "x") .. "|"
-		.. tostring(io_.tcpconnect("127.0.0.1", "no-such-service"))
+		.. tostring(io_.tcpconnect("127.0.0.1", "no-such-service")) .. "|" .. try(io_.tcpconnect, "127.0.0.1\0", 80) .. "|"
+		.. try(io_.tcpconnect, "127.0.0.1", 65536) .. "|" .. try(io_.tcpconnect, "127.0.0.1", "70000") .. "|"
+		.. try(io_.tcpconnect, "127.0.0.1", -1) .. "|" .. try(io_.tcpconnect, "127.0.0.1", 80.5) .. "|"
+		.. try(io_.tcpconnect, "127.0.0.1", "http\0")
 end
 
 function paths.poll(request)
@@ -223,7 +229,7 @@ local function raw(socket)
 end
 
 -- What the script itself has started belongs to it, and ends with it.
-local early = sh("exec cat")
+early = sh("exec cat")
 print("top level", (io_.poll(nil, nil, 0, true)), early.stdout:read_nb())
 
 listen{
