@@ -157,8 +157,8 @@ func (c *conn) follow(nowMS uint64) bool {
 	c.exchange = p.exchange
 	c.deadline.responseMS = p.responseMS
 	c.state = stateDispatched
-	if c.exchange.wantsRoom || c.input.Len() > 0 || c.socket.readable {
-		c.again() // not within a call of the backend
+	if c.input.Len() > 0 || c.socket.readable {
+		c.again() // another request may follow
 	}
 	c.updateDeadline(nowMS)
 	p.takeTurn()
@@ -246,5 +246,3 @@ func (l *loop) releasePipelined(p *pipelined) {
 		l.pipelinedFree++
 	}
 }
-
-var _ backend.Exchange = (*pipelined)(nil)

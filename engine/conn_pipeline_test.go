@@ -567,6 +567,58 @@ func TestFollowersOfASlowReader(t *testing.T) {
 	h.cancelled(2)
 }
 
+// When the spool is full, what a follower has kept waits until there is room, and its handler with it.
+func TestFollowersAndFullSpool(t *testing.T) {
+	for _, end := range []string{"answered", "ended before", "vanishes", "reset"} {
+		t.Run(end, func(t *testing.T) {
+			var lines loggedLines
+			d, h := newRuns(t, Limits{OutputBytes: 40_000, SpoolOutput: 1 << 30}, lines.log)
+			d.e.spool = newSpooling(Spool{Dir: t.TempDir(), Bytes: 400_000}, 20)
+			d.peer.room = 0
+			d.peer.says(gets(3))
+			long := response(pattern(190_000))
+			h.all[1].outputs(long[:60_000])
+			if end == "ended before" {
+				h.all[1].x.Done(backend.EndClose)
+			}
+			h.all[0].outputs(long)
+			h.all[0].x.Done(backend.EndKeep)
+			d.settle()
+			if d.c.output.Len()+int(d.c.spooledOutput()) >= len(long)+60_000 {
+				t.Fatal("there was room for everything")
+			}
+			h.all[1].rest = long[60_000:]
+			switch end {
+			case "vanishes":
+				d.peer.vanishes()
+				h.cancelled(1, 2)
+				lines.want(t, "GET /0 200 0 false", "GET /1 200 0 false", "GET /2 0 0 false")
+				return
+			case "reset":
+				h.all[1].x.Done(backend.EndReset)
+				d.l.resetAll()
+				h.cancelled(2)
+				return
+			case "answered":
+				if n := h.all[1].x.Output([]byte(h.all[1].rest), nil, true); n != 0 {
+					t.Errorf("%d bytes taken before those that were kept", n)
+				}
+				h.answers(2)
+			}
+			d.peer.takes(anyRoom)
+			if end == "answered" {
+				d.peer.hearsText(long + long + responses(2))
+				lines.want(t, "GET /0 200 190000 true", "GET /1 200 190000 true", "GET /2 200 2 true")
+				d.is(stateIdle)
+				return
+			}
+			d.peer.hearsText(long + long[:60_000])
+			d.is(stateLingering)
+			h.cancelled(2)
+		})
+	}
+}
+
 // Each exchange has its own response timeout.
 func TestFollowersTimeout(t *testing.T) {
 	d, h := newRuns(t, Limits{ResponseTimeout: 10 * time.Second}, nil)

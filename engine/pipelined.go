@@ -17,7 +17,8 @@ type pipelined struct {
 	status     int // of Failed
 	retryAfter time.Duration
 
-	current   bool // its turn has come
+	current   bool // its turn has come, and the connection has taken what was kept
+	late      bool // its turn has come, but the spool has no room for what was kept
 	over      bool // Done, Complete or Failed was called before its turn
 	completed bool // Complete was called: Left may follow
 
@@ -27,17 +28,22 @@ type pipelined struct {
 // takeTurn: p is the connection's exchange from now on. The connection gets what has come so far.
 func (p *pipelined) takeTurn() {
 	c := p.c
-	p.current = true
-	wantsRoom := c.exchange.wantsRoom
 	if p.output.Len() > 0 {
-		c.Output(p.output.Unsent(), nil, true)
-		p.output.Release(c.l.pool)
-		c.exchange.wantsRoom = wantsRoom
+		p.output.Discard(c.l.pool, c.Output(p.output.Unsent(), nil, true))
+	}
+	if p.late = p.output.Len() > 0; p.late {
+		c.exchange.running = lateRunning{p}
+		return
+	}
+	p.current = true
+	c.exchange.running, c.exchange.wantsRoom = p.exchange.running, p.exchange.wantsRoom
+	if c.exchange.wantsRoom {
+		c.again() // not within a call of the backend
 	}
 	if !p.over {
 		return
 	}
-	end, status, retryAfter := c.exchange.end, p.status, p.retryAfter
+	end, status, retryAfter := p.exchange.end, p.status, p.retryAfter
 	if !p.completed {
 		c.l.releasePipelined(p)
 	}
@@ -54,6 +60,9 @@ func (p *pipelined) Output(a, b []byte, last bool) int {
 		return p.c.Output(a, b, last)
 	}
 	room := max(0, p.c.service.limits.outputBytes-p.c.pipeline.kept)
+	if p.late {
+		room = 0
+	}
 	if last && room > 0 {
 		room = len(a) + len(b)
 	}
