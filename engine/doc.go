@@ -10,14 +10,15 @@
 // A request passes through the conn_*.go files in this order: conn_read.go (bytes arrive), conn_dispatch.go (the head is
 // parsed, limits are applied, the backend gets the exchange), conn_body.go (bytes of the body go to the backend),
 // conn_write.go (bytes of the response go to the peer), conn_finish.go (the next request, or the end), conn_linger.go and
-// conn_close.go. Requests that follow before the response is sent are started by conn_pipeline.go; pipelined.go and
-// pipelined_late.go are the backend.Exchange of such a follower, conn_cork.go sends the responses of several exchanges together, and
-// conn_access_later.go logs them. Responses of the engine itself are in conn_answer.go. Data that waits for a slow peer, a body until it is
+// conn_close.go. Responses of the engine itself are in conn_answer.go. Data that waits for a slow peer, a body until it is
 // complete or a response, goes through conn_spool.go or conn_spool_output.go into a file of package spool. conn_peer_end.go
 // tells the backend that the peer has finished sending. conn_state.go names the states, conn_deadline.go says when a
 // connection in each state acts by itself. The other parts of a conn are in conn_socket.go, conn_input.go, conn_exchange.go,
 // conn_output.go and conn_access.go; conn_remainder.go has what is left of exchanges whose handlers outlive their responses.
 // system.go lists what connections use of the outside world.
+//
+// Followers are started by conn_pipeline.go. Each has an exchange object of its own (pipelined.go, pipelined_late.go), which
+// the backend outputs to. conn_cork.go sends the responses of several exchanges with one call, conn_access_later.go logs them.
 //
 // Lifetimes: bytes that a conn hands to the backend are views of the loop's read buffer, valid during the call only. An idle
 // conn holds no buffer.
