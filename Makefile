@@ -11,7 +11,7 @@ EXAMPLE = examples/$(if $(filter lua54,$(LUA)),lua54,example).lua
 # Plain Go: these are tested with the race detector as well. Programs and Lua run their tests in processes of their own.
 RACE = $$(go list ./... | grep -Ev '/handler/worker$$|/(cmd/mbserve|examples/go)(/|$$)|^moonbridge$$')
 
-.PHONY: help deps build serve test lint bench clean
+.PHONY: help deps build serve test lint bench bench-quick clean
 
 help:
 	@echo 'make serve   build, and run an example on http://127.0.0.1:$(PORT)/ (PORT=9000 for another port)'
@@ -19,7 +19,7 @@ help:
 	@echo 'make build   bin/mbserve: one file, LuaJIT included where its static library is installed'
 	@echo '             (with LUA=lua54, here and for make serve: Lua 5.4 in its place)'
 	@echo 'make lint    gofmt, go vet, and staticcheck and shellcheck where they are installed'
-	@echo 'make bench   measure, see benchmarks/README.md'
+	@echo 'make bench   measure everything in an hour and a quarter, see benchmarks/README.md; make bench-quick takes two minutes'
 	@echo 'make deps    install what building and testing need (Debian, Ubuntu), or say what to install'
 	@echo 'make clean   remove what was built'
 
@@ -52,7 +52,10 @@ lint:
 	@if command -v shellcheck >/dev/null; then set -x; shellcheck -x scripts/* .ci/run; fi
 
 bench: build
-	@cd benchmarks && ./run.sh
+	@cd benchmarks && ./run.sh all
+
+bench-quick: build
+	@cd benchmarks && ./run.sh quick
 
 clean:
 	rm -rf bin

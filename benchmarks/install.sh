@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs the programs that the benchmarks need besides Go, on Debian and its derivatives: wrk, slowhttptest, nginx and
-# its Lua module. Does nothing if they are installed. nginx is not started as a service and not enabled at boot.
+# Installs what the benchmarks need besides Go and a C compiler, on Debian and its derivatives: wrk, slowhttptest, nginx with
+# its Lua module, and lua-cjson. Does nothing if they are installed. nginx is not started as a service and not enabled at boot.
 set -eu
 
 packages=
@@ -9,8 +9,9 @@ command -v slowhttptest >/dev/null || packages="$packages slowhttptest"
 [ -x /usr/sbin/nginx ] && had_nginx=yes || had_nginx=no
 [ "$had_nginx" = yes ] || packages="$packages nginx"
 [ -e /usr/lib/nginx/modules/ngx_http_lua_module.so ] || packages="$packages libnginx-mod-http-lua"
+ls /usr/lib/*/lua/5.1/cjson.so >/dev/null 2>&1 || packages="$packages lua-cjson"
 if [ -z "$packages" ]; then
-	echo "wrk, slowhttptest, nginx and its Lua module are installed"
+	echo "wrk, slowhttptest, nginx, its Lua module and lua-cjson are installed"
 	exit 0
 fi
 
@@ -34,7 +35,13 @@ if [ ! -e $policy ]; then
 fi
 
 $as_root apt-get update
+# The development files of one LuaJIT conflict with those of another. Replacing them would change what mbserve is built with.
 # shellcheck disable=SC2086 # a list of words
+if apt-get -s install --no-install-recommends $packages | grep '^Remv'; then
+	echo "install.sh: installing$packages would remove the packages above; nothing was installed" >&2
+	exit 1
+fi
+# shellcheck disable=SC2086
 $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $packages
 
 if [ "$had_nginx" = no ]; then

@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"strings"
 	"time"
 
+	"moonbridge/benchmarks/internal/hogs"
 	"moonbridge/benchmarks/internal/probe"
 	"moonbridge/benchmarks/internal/proc"
 	"moonbridge/benchmarks/internal/servers"
@@ -21,23 +21,39 @@ type measurement struct {
 	conns  int
 	round  int
 	wrk    wrk.Result
+	beside wrk.Result // of the other requests meanwhile, if the workload has any
 
 	processes int           // of the server, after the run
+	switches  proc.Switches // of the server
 	serverCPU time.Duration // of all processes of the server during the run
 	wrkCPU    time.Duration
 	wall      time.Duration
 	idleCPU   time.Duration // the highest of any server that was not loaded
 	idleName  string        // the name of that server
-	otherCPU  time.Duration // of the whole machine, excluding the servers and wrk
+	otherCPU  time.Duration // of the whole machine, excluding the servers, wrk and the busy loops
 	steal     time.Duration
 }
 
+// requests is the number of answers of all kinds.
+func (m measurement) requests() int { return m.wrk.Requests + m.beside.Requests }
+
+func (m measurement) socketErrors() wrk.SocketErrors { return m.wrk.Errors.Add(m.beside.Errors) }
+
+func (m measurement) badStatus() int { return m.wrk.BadStatus + m.beside.BadStatus }
+
 // perRequest returns microseconds per request, NaN if there was none.
 func (m measurement) perRequest(cpu time.Duration) float64 {
-	if m.wrk.Requests == 0 {
+	return m.each(float64(cpu) / float64(time.Microsecond))
+}
+
+// switchesPerRequest returns the context switches per request, NaN if there was none.
+func (m measurement) switchesPerRequest() float64 { return m.each(float64(m.switches.Total())) }
+
+func (m measurement) each(total float64) float64 {
+	if m.requests() == 0 {
 		return math.NaN()
 	}
-	return float64(cpu) / float64(time.Microsecond) / float64(m.wrk.Requests)
+	return total / float64(m.requests())
 }
 
 // workloadResult holds all results of one workload.
@@ -57,6 +73,7 @@ type bench struct {
 	progress io.Writer
 	result   workloadResult
 	servers  []*servers.Server
+	hogs     *hogs.Hogs
 }
 
 // run starts the servers, checks that they answer alike, and loads them in turn. result holds the measurements, even
@@ -64,7 +81,7 @@ type bench struct {
 func (b *bench) run(ctx context.Context) (err error) {
 	b.result.workload = b.workload
 	defer func() { err = errors.Join(err, b.stop()) }()
-	for _, name := range b.options.servers {
+	for _, name := range b.options.serversOf(b.workload) {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -77,8 +94,12 @@ func (b *bench) run(ctx context.Context) (err error) {
 	if err := b.verify(); err != nil {
 		return err
 	}
+	if b.hogs, err = hogs.Start(b.options.hogs); err != nil {
+		return err
+	}
+	defer b.hogs.Stop()
 	for round := range b.options.rounds {
-		for step, conns := range b.options.conns {
+		for step, conns := range b.options.connsOf(b.workload) {
 			for turn := range b.servers {
 				// A different server starts each time, so that no server always follows the same other one.
 				server := b.servers[(turn+step+round)%len(b.servers)]
@@ -109,13 +130,13 @@ func (b *bench) verify() error {
 		}
 		r.names = append(r.names, server.Name)
 		r.answers = append(r.answers, answer)
-		r.commands = append(r.commands, strings.ReplaceAll(server.Command, b.options.settings.Temp, "TMP"))
+		r.commands = append(r.commands, b.options.settings.Relative(server.Command))
 		r.versions = append(r.versions, server.Versions)
 	}
 	if err := b.workload.Expected(r.answers[0]); err != nil {
 		return fmt.Errorf("%s: %w", r.names[0], err)
 	}
-	if err := servers.Compare(r.names, r.answers); err != nil {
+	if err := b.workload.Compare(r.names, r.answers); err != nil {
 		return fmt.Errorf("the servers do not answer alike, so there is nothing to compare:\n%w", err)
 	}
 	return nil
@@ -123,36 +144,62 @@ func (b *bench) verify() error {
 
 // turn warms up one server and measures it.
 func (b *bench) turn(ctx context.Context, server *servers.Server, conns, round int) error {
-	load := wrk.Load{
-		URL: "http://" + server.Address + "/", Threads: b.options.threads, Conns: conns,
-		Duration: b.options.warmup, Script: b.workload.WrkScript(b.options.settings.Benchmarks),
-	}
+	m := measurement{server: server.Name, conns: conns, round: round}
 	if b.options.warmup > 0 {
-		if _, _, err := load.Run(ctx); err != nil {
+		if err := b.load(ctx, server, &m, b.options.warmup); err != nil {
 			return b.failed(server, err)
 		}
 	}
-	load.Duration = b.options.duration
-	m := measurement{server: server.Name, conns: conns, round: round}
 	before, err := b.read()
 	if err != nil {
 		return err
 	}
-	if m.wrk, m.wrkCPU, err = load.Run(ctx); err != nil {
+	if err := b.load(ctx, server, &m, b.options.duration); err != nil {
 		return b.failed(server, err)
 	}
 	after, err := b.read()
 	if err != nil {
 		return err
 	}
-	if !server.Running() {
+	switch {
+	case !server.Running():
 		return b.failed(server, errors.New("it ended under load"))
+	case !b.hogs.Running():
+		return errors.New("a busy loop has ended")
 	}
 	m.account(before, after)
 	b.result.runs = append(b.result.runs, m)
-	fmt.Fprintf(b.progress, "%-9s round %d  %5d conns  %-9s %9.0f/s  p99 %-10v %6.2f µs CPU/request%s\n",
-		b.workload.Name, round+1, conns, server.Name, m.wrk.PerSecond, m.wrk.P99, m.perRequest(m.serverCPU), troubles(m))
-	return nil
+	fmt.Fprintf(b.progress, "%-10s round %d  %5d conns  %-9s %9.0f/s  p99 %-10v %6.2f µs CPU and %4.2f switches a request%s\n",
+		b.workload.Name, round+1, conns, server.Name, m.wrk.PerSecond, m.wrk.P99, m.perRequest(m.serverCPU), m.switchesPerRequest(), troubles(m))
+	return server.EmptyAccessLog()
+}
+
+// load sends requests to a server and sets the results in m.
+func (b *bench) load(ctx context.Context, server *servers.Server, m *measurement, duration time.Duration) (err error) {
+	url := "http://" + server.Address + "/"
+	load := wrk.Load{URL: url, Threads: b.options.threads, Conns: m.conns, Duration: duration,
+		Script: b.workload.WrkScript(b.options.settings.Benchmarks)}
+	if b.workload.Beside == "" {
+		m.wrk, m.wrkCPU, err = load.Run(ctx)
+		if b.workload.NoTimes {
+			m.wrk.P50, m.wrk.P99, m.wrk.Max = 0, 0, 0
+		}
+		return err
+	}
+	load.URL = "http://" + server.Address + b.workload.Beside
+	load.Threads, load.Conns = 1, servers.BesideConns
+	var besideCPU time.Duration
+	ended := make(chan error)
+	go func(load wrk.Load) {
+		var err error
+		m.beside, besideCPU, err = load.Run(ctx)
+		ended <- err
+	}(load)
+	load.URL, load.Threads, load.Conns = url, b.options.threads, m.conns
+	m.wrk, m.wrkCPU, err = load.Run(ctx)
+	err = errors.Join(err, <-ended)
+	m.wrkCPU += besideCPU
+	return err
 }
 
 func (b *bench) failed(server *servers.Server, err error) error {
@@ -171,7 +218,9 @@ type reading struct {
 	at        time.Time
 	names     []string
 	used      []time.Duration // of each server
+	switches  []proc.Switches
 	processes []int
+	hogs      time.Duration
 	machine   proc.Machine
 }
 
@@ -180,11 +229,12 @@ func (b *bench) read() (reading, error) {
 	if err != nil {
 		return reading{}, err
 	}
-	r := reading{at: time.Now(), machine: machine}
+	r := reading{at: time.Now(), machine: machine, hogs: b.hogs.CPU()}
 	for _, server := range b.servers {
 		used, processes := server.Tree.CPU()
 		r.names = append(r.names, server.Name)
 		r.used = append(r.used, used)
+		r.switches = append(r.switches, server.Tree.Switches())
 		r.processes = append(r.processes, processes)
 	}
 	return r, nil
@@ -196,13 +246,14 @@ func (m *measurement) account(before, after reading) {
 	m.wall = after.at.Sub(before.at)
 	machine := after.machine.Sub(before.machine)
 	m.steal = machine.Steal
-	known := m.wrkCPU
+	known := m.wrkCPU + after.hogs - before.hogs
 	for i, name := range after.names {
 		used := after.used[i] - before.used[i]
 		known += used
 		switch {
 		case name == m.server:
 			m.serverCPU, m.processes = used, after.processes[i]
+			m.switches = after.switches[i].Sub(before.switches[i])
 		case used >= m.idleCPU:
 			m.idleCPU, m.idleName = used, name
 		}

@@ -29,20 +29,40 @@ func spread(s stats.Summary) string {
 	return fmt.Sprintf("%s (%s–%s)", number(s.Median), number(s.Min), number(s.Max))
 }
 
-// ratio formats a median ratio with its spread, or as "-" if there is nothing to compare with.
+// ratioSigns explains what ratio adds to a number.
+const ratioSigns = "A ratio with ≈ is above 1 in some rounds and below 1 in others: these rounds show no difference. " +
+	"One with ? is from a single round."
+
+// ratio formats a median ratio with its spread and, unless all rounds agree, a sign that it is no difference. It is "-" if
+// there is nothing to compare with.
 func ratio(s stats.Summary) string {
 	if math.IsNaN(s.Median) {
 		return "-"
 	}
-	return fmt.Sprintf("%.2f (%.2f–%.2f)", s.Median, s.Min, s.Max)
+	switch s.Verdict() {
+	case stats.Unknown:
+		return fmt.Sprintf("%.2f ?", s.Median)
+	case stats.Equal:
+		return fmt.Sprintf("%.2f ≈ (%.2f–%.2f)", s.Median, s.Min, s.Max)
+	default:
+		return fmt.Sprintf("%.2f (%.2f–%.2f)", s.Median, s.Min, s.Max)
+	}
 }
 
-// milliseconds formats a latency so that it is readable over five orders of magnitude in one unit.
+// milliseconds formats a latency, or "-" if it was not measured, so that it is readable over five orders of magnitude in one unit.
 func milliseconds(d float64) string {
 	if math.IsNaN(d) {
 		return "-"
 	}
 	return strconv.FormatFloat(d/float64(time.Millisecond), 'f', 3, 64)
+}
+
+// lateness formats a summary of latencies.
+func lateness(s stats.Summary) string {
+	if s.N == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%s (%s–%s)", milliseconds(s.Median), milliseconds(s.Min), milliseconds(s.Max))
 }
 
 // percent formats CPU time as a share of the wall time of one core.
@@ -56,12 +76,12 @@ func percent(cpu, wall time.Duration) string {
 // troubles returns a description of the errors in a run, or "".
 func troubles(m measurement) string {
 	var out []string
-	if n := m.wrk.Errors.Total(); n > 0 {
-		e := m.wrk.Errors
+	e := m.socketErrors()
+	if e.Total() > 0 {
 		out = append(out, fmt.Sprintf("socket errors: connect %d, read %d, write %d, timeout %d", e.Connect, e.Read, e.Write, e.Timeout))
 	}
-	if m.wrk.BadStatus > 0 {
-		out = append(out, fmt.Sprintf("%d answers not 2xx", m.wrk.BadStatus))
+	if n := m.badStatus(); n > 0 {
+		out = append(out, fmt.Sprintf("%d answers not 2xx", n))
 	}
 	if len(out) == 0 {
 		return ""

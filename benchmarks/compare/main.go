@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"slices"
 	"syscall"
 
 	"moonbridge/benchmarks/internal/servers"
@@ -37,7 +36,7 @@ func run(ctx context.Context, o options) (err error) {
 		return fmt.Errorf("%w; benchmarks/install.sh installs it", err)
 	}
 	// A connection is one file in wrk and one in the server; the rest is for a server's other files.
-	most := slices.Max(o.conns)
+	most := o.connsMost()
 	files, err := servers.RaiseFiles(most + 2048)
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,11 +19,12 @@ import (
 type options struct {
 	servers   []string
 	workloads []servers.Workload
-	conns     []int
+	conns     []int // nil for those of each workload
 	rounds    int
 	duration  time.Duration
 	warmup    time.Duration
 	threads   int
+	hogs      int
 	name      string
 	out       string
 	note      string
@@ -47,17 +49,20 @@ func parseOptions(args []string, errout io.Writer) (options, error) {
 		flags.PrintDefaults()
 		fmt.Fprintln(errout, "\nworkloads:")
 		for _, w := range servers.Workloads {
-			fmt.Fprintf(errout, "  %-10s%s\n", w.Name, w.Purpose)
+			fmt.Fprintf(errout, "  %-12s%s\n", w.Name, w.Purpose)
 		}
 	}
 	s := &o.settings
-	names := flags.String("servers", strings.Join(servers.Names, ","), "`list` of servers")
+	names := flags.String("servers", strings.Join(servers.Names, ","), "`list` of servers; each workload takes those that have it")
 	workloads := flags.String("workload", "hello", "`list` of workloads, or all")
-	conns := flags.String("conns", "1,16,64,256,1024", "`list` of numbers of connections")
+	conns := flags.String("conns", "", "`list` of numbers of connections (default: those of each workload)")
 	flags.IntVar(&o.rounds, "rounds", 3, "rounds; medians are taken over them")
 	flags.DurationVar(&o.duration, "duration", 5*time.Second, "length of a run, in whole seconds")
 	flags.DurationVar(&o.warmup, "warmup", time.Second, "load before each run that is not counted, in whole seconds; 0 for none")
 	flags.IntVar(&o.threads, "threads", 2, "threads of wrk")
+	setting := flags.String("setting", string(servers.Apart), "what servers share: apart (each in a session of its own), together "+
+		"(one session, also with wrk), cgroup (each in a session and a cpu cgroup of its own)")
+	flags.IntVar(&o.hogs, "hogs", 0, "number of busy loops beside the measurements, pinned to one core after the other")
 	flags.StringVar(&o.name, "name", "", "`name` of the result file after the date (default: the workloads)")
 	flags.StringVar(&o.out, "out", "", "`folder` of the result file (default: benchmarks/results); - for none")
 	flags.StringVar(&o.note, "note", "", "`text` to include in the result file")
@@ -82,7 +87,12 @@ func parseOptions(args []string, errout io.Writer) (options, error) {
 	if o.workloads, err = splitWorkloads(*workloads); err != nil {
 		return o, err
 	}
-	if o.conns, err = splitConns(*conns); err != nil {
+	if *conns != "" {
+		if o.conns, err = splitConns(*conns); err != nil {
+			return o, err
+		}
+	}
+	if s.Setting, err = servers.ParseSetting(*setting); err != nil {
 		return o, err
 	}
 	s.MbserveFlags = strings.Fields(*mbFlags)
@@ -105,6 +115,8 @@ func (o *options) check() error {
 		return errors.New("-warmup must be whole seconds")
 	case o.threads < 1:
 		return errors.New("-threads must be at least 1")
+	case o.hogs < 0 || o.hogs > hogsMax:
+		return fmt.Errorf("-hogs must be from 0 to %d", hogsMax)
 	case strings.ContainsAny(o.name, "/\x00"):
 		return errors.New("-name must not be a path")
 	}
@@ -114,8 +126,49 @@ func (o *options) check() error {
 			names = append(names, w.Name)
 		}
 		o.name = strings.Join(names, "+")
+		if len(names) == len(servers.Workloads) {
+			o.name = "all"
+		}
+	}
+	for _, w := range o.workloads {
+		if len(o.serversOf(w)) == 0 {
+			return fmt.Errorf("none of the servers %s has the workload %s", strings.Join(o.servers, ", "), w.Name)
+		}
 	}
 	return nil
+}
+
+// hogsMax is more than any machine needs to be busy.
+const hogsMax = 1024
+
+// serversOf returns the chosen servers that have the workload.
+func (o *options) serversOf(w servers.Workload) (names []string) {
+	for _, name := range o.servers {
+		if w.Has(name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// connsOf returns the numbers of connections for a workload.
+func (o *options) connsOf(w servers.Workload) []int {
+	if o.conns != nil {
+		return o.conns
+	}
+	return w.Conns
+}
+
+// connsMost returns the largest number of connections that a server must hold.
+func (o *options) connsMost() (most int) {
+	for _, w := range o.workloads {
+		n := slices.Max(o.connsOf(w))
+		if w.Beside != "" {
+			n += servers.BesideConns
+		}
+		most = max(most, n)
+	}
+	return most
 }
 
 // findPaths fills in missing paths and makes all paths absolute.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -11,8 +12,11 @@ import (
 	"moonbridge/benchmarks/internal/stats"
 )
 
-// bases are the servers to which ratios are computed.
-var bases = []string{"nginx", "nethttp"}
+// bases are the servers to which ratios of throughput are computed.
+var bases = []string{"nginx", "nethttp", "fasthttp", "gnet", "limit"}
+
+// costBase is the server to which ratios of CPU time and latency are computed.
+const costBase = "nginx"
 
 // idlePercentMax is how busy a server without load may be, in percent of one core, before the report warns about it.
 const idlePercentMax = 2
@@ -26,11 +30,12 @@ func report(o options, facts []machine.Fact, results []workloadResult, failure e
 	if failure != nil {
 		fmt.Fprintf(&out, "\nINCOMPLETE: %v\n", failure)
 	}
+	fmt.Fprintf(&out, "\n%s\n", ratioSigns)
 	for _, r := range results {
 		fmt.Fprintf(&out, "\n\n== workload %s: %s\n", r.workload.Name, r.workload.Purpose)
 		writeAnswers(&out, r)
-		for _, conns := range o.conns {
-			writeTable(&out, r, conns)
+		for _, conns := range o.connsOf(r.workload) {
+			writeTables(&out, r, conns)
 		}
 		writeQuality(&out, r)
 		writeRuns(&out, r)
@@ -46,7 +51,7 @@ func table(out *strings.Builder, rows func(w *tabwriter.Writer)) {
 
 // writeAnswers shows the differences that remain between the answers, which have been checked to be alike.
 func writeAnswers(out *strings.Builder, r workloadResult) {
-	fmt.Fprintf(out, "\nAll servers answer alike: status, body (%d bytes), Content-Type, Content-Length, a Date, persistent connections.\n",
+	fmt.Fprintf(out, "\nAll servers answer alike: status, body (%d bytes), Content-Type, Content-Length, a Date, what becomes of the connection.\n",
 		len(r.answers[0].Body))
 	table(out, func(w *tabwriter.Writer) {
 		for i, name := range r.names {
@@ -75,7 +80,8 @@ func (r workloadResult) series(server string, conns int, value func(measurement)
 
 func perSecond(m measurement) float64 { return m.wrk.PerSecond }
 
-func writeTable(out *strings.Builder, r workloadResult, conns int) {
+// writeTables writes what was measured at a number of connections, and how the servers compare.
+func writeTables(out *strings.Builder, r workloadResult, conns int) {
 	if !slices.ContainsFunc(r.runs, func(m measurement) bool { return m.conns == conns }) {
 		return // the comparison ended before it
 	}
@@ -84,43 +90,88 @@ func writeTable(out *strings.Builder, r workloadResult, conns int) {
 		noun = "connection"
 	}
 	fmt.Fprintf(out, "\n-- %s, %d %s: medians (smallest–largest) of the rounds\n", r.workload.Name, conns, noun)
-	table(out, func(w *tabwriter.Writer) {
-		fmt.Fprint(w, "server\trequests/s\t")
-		for _, base := range bases {
-			fmt.Fprintf(w, "to %s\t", base)
-		}
-		fmt.Fprintln(w, "p50 ms\tp99 ms\tserver CPU µs/req\twrk CPU µs/req\tsocket errors\tnot 2xx")
-		for _, name := range r.names {
-			rates := r.series(name, conns, perSecond)
-			if len(rates) == 0 {
-				continue
-			}
-			median := func(value func(measurement) float64) stats.Summary {
-				return stats.Summarise(r.series(name, conns, value))
-			}
-			fmt.Fprintf(w, "%s\t%s\t", name, spread(stats.Summarise(rates)))
-			for _, base := range bases {
-				if base == name {
-					fmt.Fprint(w, "1\t")
-					continue
-				}
-				fmt.Fprintf(w, "%s\t", ratio(stats.Summarise(stats.Ratios(rates, r.series(base, conns, perSecond)))))
-			}
-			p50 := median(func(m measurement) float64 { return latency(m, m.wrk.P50) })
-			p99 := median(func(m measurement) float64 { return latency(m, m.wrk.P99) })
-			cpu := median(func(m measurement) float64 { return m.perRequest(m.serverCPU) })
-			client := median(func(m measurement) float64 { return m.perRequest(m.wrkCPU) })
-			fmt.Fprintf(w, "%s\t%s (%s–%s)\t%s\t%s\t%d\t%d\n", milliseconds(p50.Median),
-				milliseconds(p99.Median), milliseconds(p99.Min), milliseconds(p99.Max), spread(cpu), number(client.Median),
-				r.sum(name, conns, func(m measurement) int { return m.wrk.Errors.Total() }),
-				r.sum(name, conns, func(m measurement) int { return m.wrk.BadStatus }))
-		}
-	})
+	table(out, func(w *tabwriter.Writer) { writeFigures(w, r, conns) })
+	if len(r.names) > 1 {
+		fmt.Fprintf(out, "-- %s, %d %s: ratios within the rounds\n", r.workload.Name, conns, noun)
+		table(out, func(w *tabwriter.Writer) { writeRatios(w, r, conns) })
+	}
 }
 
-// latency returns nanoseconds, NaN for a run without an answer.
+func writeFigures(w *tabwriter.Writer, r workloadResult, conns int) {
+	beside := ""
+	if r.workload.Beside != "" {
+		beside = "beside it/s\t"
+	}
+	fmt.Fprintf(w, "server\trequests/s\t%sp50 ms\tp99 ms\tserver CPU µs/req\tswitches/req\twrk CPU µs/req\tsocket errors\tnot 2xx\n", beside)
+	for _, name := range r.names {
+		summary := func(value func(measurement) float64) stats.Summary {
+			return stats.Summarise(r.series(name, conns, value))
+		}
+		rates := summary(perSecond)
+		if rates.N == 0 {
+			continue
+		}
+		fmt.Fprintf(w, "%s\t%s\t", name, spread(rates))
+		if beside != "" {
+			fmt.Fprintf(w, "%s\t", number(summary(func(m measurement) float64 { return m.beside.PerSecond }).Median))
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\n", milliseconds(summary(p50).Median), lateness(summary(p99)), spread(summary(cpu)),
+			number(summary(measurement.switchesPerRequest).Median),
+			number(summary(func(m measurement) float64 { return m.perRequest(m.wrkCPU) }).Median),
+			r.sum(name, conns, func(m measurement) int { return m.socketErrors().Total() }), r.sum(name, conns, measurement.badStatus))
+	}
+}
+
+func writeRatios(w *tabwriter.Writer, r workloadResult, conns int) {
+	var present []string
+	for _, base := range bases {
+		if slices.Contains(r.names, base) {
+			present = append(present, base)
+		}
+	}
+	costs := slices.Contains(present, costBase)
+	fmt.Fprint(w, "server")
+	for _, base := range present {
+		fmt.Fprintf(w, "\trequests/s to %s", base)
+	}
+	if costs {
+		fmt.Fprintf(w, "\tCPU/req to %s\tp50 to %[1]s\tp99 to %[1]s", costBase)
+	}
+	fmt.Fprintln(w)
+	for _, name := range r.names {
+		if len(r.series(name, conns, perSecond)) == 0 {
+			continue
+		}
+		fmt.Fprint(w, name)
+		for _, base := range present {
+			fmt.Fprintf(w, "\t%s", r.ratio(name, base, conns, perSecond))
+		}
+		if costs {
+			fmt.Fprintf(w, "\t%s\t%s\t%s", r.ratio(name, costBase, conns, cpu), r.ratio(name, costBase, conns, p50),
+				r.ratio(name, costBase, conns, p99))
+		}
+		fmt.Fprintln(w)
+	}
+}
+
+// ratio compares a value of two servers, round by round.
+func (r workloadResult) ratio(name, base string, conns int, value func(measurement) float64) string {
+	if name == base {
+		return "1"
+	}
+	return ratio(stats.Summarise(stats.Ratios(r.series(name, conns, value), r.series(base, conns, value))))
+}
+
+func cpu(m measurement) float64 { return m.perRequest(m.serverCPU) }
+func p50(m measurement) float64 { return latency(m, m.wrk.P50) }
+func p99(m measurement) float64 { return latency(m, m.wrk.P99) }
+
+// latency returns nanoseconds, NaN for a run without an answer or without usable latencies.
 func latency(m measurement, d time.Duration) float64 {
-	return m.perRequest(0) + float64(d)
+	if m.wrk.Requests == 0 || d <= 0 {
+		return math.NaN()
+	}
+	return float64(d)
 }
 
 func (r workloadResult) sum(server string, conns int, value func(measurement) int) int {
@@ -152,7 +203,7 @@ func writeQuality(out *strings.Builder, r workloadResult) {
 		fmt.Fprintf(out, "  servers without load: at most %.1f %% (%s)%s\n", idle, idleName, warn(idle > idlePercentMax,
 			"a server was not idle while others were measured"))
 	}
-	fmt.Fprintf(out, "  anything but the servers and wrk: median %.1f %%, at most %.1f %%%s\n", stats.Quantile(others, 0.5), other,
+	fmt.Fprintf(out, "  anything but the servers, wrk and busy loops: median %.1f %%, at most %.1f %%%s\n", stats.Quantile(others, 0.5), other,
 		warn(stats.Quantile(others, 0.5) > 10, "the machine had other work: expect wide spreads"))
 	fmt.Fprintf(out, "  taken by the hypervisor: at most %.1f %%%s\n", steal, warn(steal > 5, "the host was busy"))
 	for _, m := range r.runs {
@@ -173,12 +224,14 @@ func warn(bad bool, text string) string {
 func writeRuns(out *strings.Builder, r workloadResult) {
 	fmt.Fprintf(out, "\nAll runs in order:\n")
 	table(out, func(w *tabwriter.Writer) {
-		fmt.Fprintln(w, "round\tconns\tserver\trequests\trequests/s\tp50 ms\tp99 ms\tmax ms\tserver CPU\twrk CPU\tother CPU\tprocesses\tsocket errors\tnot 2xx")
+		fmt.Fprintln(w, "round\tconns\tserver\trequests\trequests/s\tbeside it/s\tp50 ms\tp99 ms\tmax ms\tserver CPU\tCPU µs/req\tswitches/req\t"+
+			"of them involuntary\twrk CPU\tother CPU\tprocesses\tsocket errors\tnot 2xx")
 		for _, m := range r.runs {
-			fmt.Fprintf(w, "%d\t%d\t%s\t%d\t%.0f\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\n", m.round+1, m.conns, m.server, m.wrk.Requests,
-				m.wrk.PerSecond, milliseconds(float64(m.wrk.P50)), milliseconds(float64(m.wrk.P99)), milliseconds(float64(m.wrk.Max)),
-				percent(m.serverCPU, m.wall), percent(m.wrkCPU, m.wall), percent(m.otherCPU, m.wall), m.processes,
-				m.wrk.Errors.Total(), m.wrk.BadStatus)
+			fmt.Fprintf(w, "%d\t%d\t%s\t%d\t%.0f\t%.0f\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\n", m.round+1, m.conns, m.server,
+				m.wrk.Requests, m.wrk.PerSecond, m.beside.PerSecond, milliseconds(p50(m)), milliseconds(p99(m)),
+				milliseconds(latency(m, m.wrk.Max)), percent(m.serverCPU, m.wall), number(cpu(m)), number(m.switchesPerRequest()),
+				number(m.each(float64(m.switches.Involuntary))), percent(m.wrkCPU, m.wall), percent(m.otherCPU, m.wall), m.processes,
+				m.socketErrors().Total(), m.badStatus())
 		}
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -26,7 +27,12 @@ func TestNumbers(t *testing.T) {
 		{"small", number(4.567), "4.57"},
 		{"none", number(nan), "-"},
 		{"spread", spread(stats.Summary{Median: 5, Min: 4, Max: 6}), "5.00 (4.00–6.00)"},
-		{"ratio", ratio(stats.Summary{Median: 1.234, Min: 1, Max: 2}), "1.23 (1.00–2.00)"},
+		{"ratio above", ratio(stats.Summary{Median: 1.234, Min: 1.01, Max: 2, N: 3}), "1.23 (1.01–2.00)"},
+		{"ratio below", ratio(stats.Summary{Median: 0.5, Min: 0.4, Max: 0.9, N: 2}), "0.50 (0.40–0.90)"},
+		{"ratio within its spread", ratio(stats.Summary{Median: 1.234, Min: 0.9, Max: 2, N: 3}), "1.23 ≈ (0.90–2.00)"},
+		{"ratio of one round", ratio(stats.Summary{Median: 1.5, Min: 1.5, Max: 1.5, N: 1}), "1.50 ?"},
+		{"latencies", lateness(stats.Summary{Median: 2e6, Min: 1e6, Max: 3e6, N: 3}), "2.000 (1.000–3.000)"},
+		{"no latencies", lateness(stats.Summary{Median: nan, Min: nan, Max: nan}), "-"},
 		{"no ratio", ratio(stats.Summary{Median: nan, Min: nan, Max: nan}), "-"},
 		{"latency", milliseconds(float64(1500 * time.Microsecond)), "1.500"},
 		{"percent", percent(time.Second, 2*time.Second), "50.0 %"},
@@ -44,17 +50,24 @@ func TestAccount(t *testing.T) {
 	began := time.Unix(1000, 0)
 	names := []string{"mbserve", "nginx", "nethttp"}
 	before := reading{at: began, names: names, used: []time.Duration{100 * ms, 200 * ms, 300 * ms},
-		processes: []int{4, 3, 1}, machine: proc.Machine{Busy: 5000 * ms, Steal: 10 * ms, Total: 9000 * ms}}
+		processes: []int{4, 3, 1}, switches: []proc.Switches{{}, {Voluntary: 100, Involuntary: 10}, {}}, machine: proc.Machine{Busy: 5000 * ms, Steal: 10 * ms, Total: 9000 * ms}}
 	after := reading{at: began.Add(time.Second), names: names, used: []time.Duration{120 * ms, 900 * ms, 350 * ms},
-		processes: []int{5, 3, 1}, machine: proc.Machine{Busy: 6500 * ms, Steal: 30 * ms, Total: 11000 * ms}}
+		processes: []int{5, 3, 1}, hogs: 60 * ms, switches: []proc.Switches{{}, {Voluntary: 350, Involuntary: 60}, {}}, machine: proc.Machine{Busy: 6500 * ms, Steal: 30 * ms, Total: 11000 * ms}}
 	m := measurement{server: "nginx", wrkCPU: 400 * ms, wrk: wrk.Result{Requests: 1000}}
 	m.account(before, after)
 	if m.serverCPU != 700*ms || m.processes != 3 || m.idleCPU != 50*ms || m.idleName != "nethttp" || m.wall != time.Second ||
-		m.steal != 20*ms || m.otherCPU != 1500*ms-700*ms-50*ms-20*ms-400*ms {
+		m.steal != 20*ms || m.otherCPU != 1500*ms-700*ms-50*ms-20*ms-400*ms-60*ms || m.switches != (proc.Switches{Voluntary: 250, Involuntary: 50}) {
 		t.Errorf("got %+v", m)
 	}
 	if got := m.perRequest(m.serverCPU); got != 700 {
 		t.Errorf("CPU per request: %v µs, want 700", got)
+	}
+	if got := m.switchesPerRequest(); got != 0.3 {
+		t.Errorf("switches per request: %v, want 0.3", got)
+	}
+	m.beside.Requests = 500
+	if got := m.switchesPerRequest(); got != 0.2 {
+		t.Errorf("switches per request with others beside: %v, want 0.2", got)
 	}
 	if got := (measurement{}).perRequest(ms); !math.IsNaN(got) {
 		t.Errorf("CPU per request without a request: %v", got)
@@ -68,7 +81,7 @@ func sampleResult() workloadResult {
 	rates := map[string][]float64{"mbserve": {120000, 90000, 150000}, "nginx": {100000, 100000, 100000}}
 	for round := range 3 {
 		for _, name := range r.names {
-			r.runs = append(r.runs, measurement{server: name, conns: 64, round: round, wall: time.Second, serverCPU: time.Second, idleName: "nginx",
+			r.runs = append(r.runs, measurement{server: name, conns: 64, round: round, wall: time.Second, serverCPU: time.Second, switches: proc.Switches{Voluntary: 100000}, idleName: "nginx",
 				wrk: wrk.Result{Requests: 200000, PerSecond: rates[name][round], P50: time.Millisecond, P99: 2 * time.Millisecond}})
 		}
 	}
@@ -80,18 +93,34 @@ func TestReport(t *testing.T) {
 	text := report(o, []machine.Fact{{Name: "cpu", Value: "abacus"}}, []workloadResult{sampleResult()}, nil)
 	for _, want := range []string{
 		`cpu +abacus`,
-		`mbserve +120000 \(90000–150000\) +1\.20 \(0\.90–1\.50\) +- +1\.000 +2\.000 \(2\.000–2\.000\) +5\.00 \(5\.00–5\.00\) .* 0 +0\n`,
-		`nginx +100000 \(100000–100000\) +1 +- `,
+		`mbserve +120000 \(90000–150000\) +1\.000 +2\.000 \(2\.000–2\.000\) +5\.00 \(5\.00–5\.00\) +0\.50 .* 0 +0\n`,
+		`(?m)^mbserve +1\.20 ≈ \(0\.90–1\.50\) +1\.00 ≈ .* +1\.00 ≈ \(1\.00–1\.00\)$`,
+		`(?m)^nginx +1 +1 +1 +1$`,
 		`(?m)^2 +64 +mbserve +200000 +90000 `,
+		`no difference`,
 		`servers without load: at most 0\.0 %`,
 	} {
 		if !regexp.MustCompile(want).MatchString(text) {
 			t.Errorf("nothing like %q in\n%s", want, text)
 		}
 	}
-	for _, never := range []string{"WARNING", "INCOMPLETE", "NaN"} {
+	for _, never := range []string{"to limit", "WARNING", "INCOMPLETE", "NaN"} {
 		if strings.Contains(text, never) {
 			t.Errorf("%s in\n%s", never, text)
+		}
+	}
+}
+
+func TestReportOfBeside(t *testing.T) {
+	r := sampleResult()
+	r.workload.Beside = "/blocking"
+	for i := range r.runs {
+		r.runs[i].beside = wrk.Result{Requests: 200000, PerSecond: 7654}
+	}
+	text := report(options{conns: []int{64}}, nil, []workloadResult{r}, nil)
+	for _, want := range []string{`requests/s +beside it/s +p50`, `mbserve +120000 \(90000–150000\) +7654 +1\.000 .* 2\.50 \(2\.50–2\.50\)`} {
+		if !regexp.MustCompile(want).MatchString(text) {
+			t.Errorf("nothing like %q in\n%s", want, text)
 		}
 	}
 }
@@ -147,6 +176,14 @@ func TestQuoteCommand(t *testing.T) {
 	got := quoteCommand("run", []string{"-note", "it's cold", "-conns", "1,2", ""})
 	if want := `run -note 'it'\''s cold' -conns 1,2 ''`; got != want {
 		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestRelativeArgs(t *testing.T) {
+	s := servers.Settings{Benchmarks: "/home/x/src/benchmarks"}
+	got := relativeArgs(s, []string{"-mbserve", "/home/x/src/bin/old", "-out=/home/x/results", "-note", "it's cold"})
+	if want := []string{"-mbserve", "bin/old", "-out=results", "-note", "it's cold"}; !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
 	}
 }
 

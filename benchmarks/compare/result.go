@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"moonbridge/benchmarks/internal/machine"
+	"moonbridge/benchmarks/internal/servers"
 	"moonbridge/benchmarks/internal/wrk"
 )
 
@@ -17,7 +18,7 @@ import (
 func collectFacts(o options, results []workloadResult) []machine.Fact {
 	facts := []machine.Fact{
 		{Name: "date", Value: time.Now().Format("2006-01-02 15:04:05 -0700")},
-		{Name: "command", Value: quoteCommand("benchmarks/run.sh", givenArgs(os.Args[1:]))},
+		{Name: "command", Value: quoteCommand("benchmarks/run.sh", relativeArgs(o.settings, givenArgs(os.Args[1:])))},
 	}
 	if o.note != "" {
 		facts = append(facts, machine.Fact{Name: "note", Value: o.note})
@@ -30,13 +31,39 @@ func collectFacts(o options, results []workloadResult) []machine.Fact {
 			facts = append(facts, machine.Fact{Name: "mbserve", Value: machine.Version(o.settings.Mbserve, "--version")})
 		case results[0].versions[i] != "":
 			facts = append(facts, machine.Fact{Name: name + " + Lua", Value: results[0].versions[i]})
-		case name == "fasthttp":
-			facts = append(facts, machine.Fact{Name: "fasthttp", Value: moduleVersion(o.settings.Benchmarks, "github.com/valyala/fasthttp")})
+		case modules[name] != "":
+			facts = append(facts, machine.Fact{Name: name, Value: moduleVersion(o.settings.Benchmarks, modules[name])})
+		case name == "limit":
+			facts = append(facts, machine.Fact{Name: name, Value: machine.Version("cc", "--version")})
 		}
 	}
 	plan := fmt.Sprintf("%d rounds of %v after %v of warm-up, wrk with %d threads, open files %d",
 		o.rounds, o.duration, o.warmup, o.threads, o.settings.Files)
-	return append(facts, machine.Fact{Name: "plan", Value: plan})
+	return append(facts, machine.Fact{Name: "plan", Value: plan}, machine.Fact{Name: "setting", Value: describeSetting(o)})
+}
+
+// modules are the libraries that peers are measured for.
+var modules = map[string]string{"fasthttp": "github.com/valyala/fasthttp", "gnet": "github.com/panjf2000/gnet/v2"}
+
+func describeSetting(o options) string {
+	text := map[servers.Setting]string{
+		servers.Apart:    "apart: each server in a session of its own",
+		servers.Together: "together: servers and wrk in one session",
+		servers.Cgroup:   "cgroup: each server in a session and a cpu cgroup of its own",
+	}[o.settings.Setting]
+	if o.hogs > 0 {
+		text += fmt.Sprintf("; beside %d busy loops, pinned to one core after the other", o.hogs)
+	}
+	return text
+}
+
+// relativeArgs makes paths relative to the repository, like those of the commands of servers.
+func relativeArgs(s servers.Settings, args []string) []string {
+	out := make([]string, len(args))
+	for i, arg := range args {
+		out[i] = s.Relative(arg)
+	}
+	return out
 }
 
 // moduleVersion reads a version from go.mod.

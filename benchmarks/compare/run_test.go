@@ -3,7 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -61,5 +64,54 @@ func TestBenchStopsOnSignal(t *testing.T) {
 	b := bench{options: options{servers: []string{"nethttp"}}, workload: servers.Workloads[0]}
 	if err := b.run(ctx); err == nil || len(b.servers) != 0 {
 		t.Errorf("%v, %d servers started", err, len(b.servers))
+	}
+}
+
+// No raw result contains a path of the machine on which it was measured.
+func TestResultsHaveNoAbsolutePaths(t *testing.T) {
+	files, err := filepath.Glob("../results/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d results, %v", len(files), err)
+	}
+	absolute := regexp.MustCompile(`(?:^|[ =])/(?:home|root|work|tmp|srv|opt|mnt|Users)/`)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			if absolute.MatchString(line) {
+				t.Errorf("%s: %s", file, line)
+			}
+		}
+	}
+}
+
+// A workload with other requests beside it, and busy loops: both are counted.
+func TestBenchBeside(t *testing.T) {
+	if _, err := exec.LookPath("wrk"); err != nil {
+		t.Skip("wrk is not installed: benchmarks/install.sh")
+	}
+	o, err := parseOptions(strings.Fields("-servers nethttp -workload beside -hogs 1 -conns 2 -rounds 1 -duration 1s -warmup 0 -out -"), &bytes.Buffer{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.settings.Files, err = servers.RaiseFiles(1024); err != nil {
+		t.Fatal(err)
+	}
+	o.settings.Temp, o.settings.Connections = t.TempDir(), o.connsMost()
+	if err := o.settings.Check(o.servers); err != nil {
+		t.Fatal(err)
+	}
+	b := bench{options: o, workload: o.workloads[0], progress: &bytes.Buffer{}}
+	if err := b.run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	m := b.result.runs[0]
+	if m.wrk.Requests == 0 || m.beside.Requests == 0 || m.switches.Total() == 0 || m.requests() != m.wrk.Requests+m.beside.Requests {
+		t.Errorf("run %+v", m)
+	}
+	if b.hogs.CPU() != 0 {
+		t.Error("the busy loops still run")
 	}
 }

@@ -19,7 +19,7 @@ func TestParseOptions(t *testing.T) {
 	if err != nil || o.conns != 10000 || strings.Join(o.servers, ",") != "mbserve,nginx,nethttp" {
 		t.Errorf("defaults: %+v, %v", o, err)
 	}
-	for _, line := range []string{"-conns 0", "-conns 28001", "-hold -1s", "-samples 0", "-servers apache", "-dir /", "stray"} {
+	for _, line := range []string{"-conns 0", "-conns 2000001", "-hold -1s", "-samples 0", "-servers apache", "-dir /", "-name ../x", "stray"} {
 		if o, err := parseOptions(strings.Fields(line), io.Discard); err == nil {
 			t.Errorf("%s: taken as %+v", line, o)
 		}
@@ -27,6 +27,19 @@ func TestParseOptions(t *testing.T) {
 	var help bytes.Buffer
 	if _, err := parseOptions([]string{"-help"}, &help); err == nil || !strings.Contains(help.String(), "idle connections") {
 		t.Errorf("help: %v\n%s", err, help.String())
+	}
+}
+
+// More connections than one address has ports come from several addresses.
+func TestAddressOf(t *testing.T) {
+	tests := []struct {
+		i    int
+		want string
+	}{{0, "127.0.0.1"}, {19999, "127.0.0.1"}, {20000, "127.0.0.2"}, {39999, "127.0.0.2"}, {40000, "127.0.0.3"}, {connsMax - 1, "127.0.0.100"}}
+	for _, test := range tests {
+		if got := addressOf(test.i).String(); got != test.want {
+			t.Errorf("connection %d comes from %s, want %s", test.i, got, test.want)
+		}
 	}
 }
 

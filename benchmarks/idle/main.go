@@ -5,8 +5,10 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"text/tabwriter"
 	"time"
@@ -47,11 +49,6 @@ func run(ctx context.Context, o options) error {
 	if err := o.settings.Check(o.servers); err != nil {
 		return err
 	}
-	fmt.Printf("date    %s\n", time.Now().Format("2006-01-02 15:04:05 -0700"))
-	for _, f := range machine.Facts(o.settings.Benchmarks) {
-		fmt.Printf("%s  %s\n", f.Name, f.Value)
-	}
-	fmt.Printf("\n%d connections, left idle for %v; latencies over %d successive requests\n\n", o.conns, o.hold, o.samples)
 	var all []observation
 	for _, name := range o.servers {
 		fmt.Fprintln(os.Stderr, "measuring", name)
@@ -61,12 +58,26 @@ func run(ctx context.Context, o options) error {
 		}
 		all = append(all, seen)
 	}
-	print(all)
-	return nil
+	if o.name == "" {
+		report(os.Stdout, o, all)
+		return nil
+	}
+	file, err := os.Create(filepath.Join(o.settings.Benchmarks, "results", time.Now().Format("2006-01-02-")+o.name+".txt"))
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	report(io.MultiWriter(os.Stdout, file), o, all)
+	return file.Close()
 }
 
-func print(all []observation) {
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+func report(to io.Writer, o options, all []observation) {
+	fmt.Fprintf(to, "date    %s\n", time.Now().Format("2006-01-02 15:04:05 -0700"))
+	for _, f := range machine.Facts(o.settings.Benchmarks) {
+		fmt.Fprintf(to, "%s  %s\n", f.Name, f.Value)
+	}
+	fmt.Fprintf(to, "\n%d connections, left idle for %v; latencies over %d successive requests\n\n", o.conns, o.hold, o.samples)
+	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "memory\tprocesses\tRSS before MiB\tRSS after MiB\tbytes/conn\tPSS before MiB\tPSS after MiB\tbytes/conn\tclosed by server\tCPU while idle")
 	for _, s := range all {
 		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%.0f\t%s\t%s\t%.0f\t%d\t%.1f %%\n", s.server, s.processes,

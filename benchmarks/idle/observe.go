@@ -175,7 +175,7 @@ func warm(ctx context.Context, address string, request []byte) error {
 func open(ctx context.Context, address string, request []byte, n int) ([]net.Conn, error) {
 	slots := make([]net.Conn, n)
 	err := each(ctx, n, func(i int) error {
-		conn, err := dial(address)
+		conn, err := dialFrom(addressOf(i), address)
 		if err != nil {
 			return fmt.Errorf("connection %d: %w", i+1, err)
 		}
@@ -235,6 +235,14 @@ func awakeLatencies(ctx context.Context, conns []net.Conn, request []byte, n int
 }
 
 func dial(address string) (net.Conn, error) { return net.DialTimeout("tcp", address, requestTimeout) }
+
+// addressOf returns the address from which connection i comes. All of 127.0.0.0/8 belongs to the loopback device.
+func addressOf(i int) net.IP { return net.IPv4(127, 0, 0, byte(1+i/connsPerAddress)) }
+
+func dialFrom(from net.IP, address string) (net.Conn, error) {
+	d := net.Dialer{Timeout: requestTimeout, LocalAddr: &net.TCPAddr{IP: from}}
+	return d.Dial("tcp", address)
+}
 
 // ask sends one request and reads its answer.
 func ask(conn net.Conn, r *bufio.Reader, request []byte) error {

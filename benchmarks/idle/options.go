@@ -17,6 +17,7 @@ type options struct {
 	conns    int
 	hold     time.Duration
 	samples  int
+	name     string
 	settings servers.Settings
 }
 
@@ -28,8 +29,13 @@ server's memory per connection and the latency of new requests, before and durin
 flags:
 `
 
-// connsMax is the number of connections from one address to one port that fits Linux's usual range of client ports.
-const connsMax = 28000
+const (
+	// connsPerAddress leaves some of the 28,000 client ports that an address usually has to the connections that are opened
+	// and closed meanwhile. Further idle connections come from further addresses of the loopback device.
+	connsPerAddress = 20000
+	// connsMax is far above what the open file limit of a usual machine allows.
+	connsMax = 100 * connsPerAddress
+)
 
 func parseOptions(args []string, errout io.Writer) (options, error) {
 	var o options
@@ -41,9 +47,10 @@ func parseOptions(args []string, errout io.Writer) (options, error) {
 	}
 	s := &o.settings
 	names := flags.String("servers", "mbserve,nginx,nethttp", "`list` of servers: "+strings.Join(servers.Names, ", "))
-	flags.IntVar(&o.conns, "conns", 10000, "idle connections")
+	flags.IntVar(&o.conns, "conns", 10000, "idle connections; 20000 from each address of the loopback device")
 	flags.DurationVar(&o.hold, "hold", 3*time.Second, "how long the connections stay idle before the second measurement")
 	flags.IntVar(&o.samples, "samples", 500, "requests for each latency")
+	flags.StringVar(&o.name, "name", "", "keep the report as results/<date>-`name`.txt too")
 	dir := flags.String("dir", "", "the `folder` benchmarks of the source tree (default: found from the working directory)")
 	flags.StringVar(&s.Mbserve, "mbserve", "", "`path` of the binary mbserve (default: bin/mbserve of the source tree)")
 	mbFlags := flags.String("mbserve-flags", "", "further command line `arguments` for mbserve, separated by blanks")
@@ -60,6 +67,8 @@ func parseOptions(args []string, errout io.Writer) (options, error) {
 		return o, fmt.Errorf("-conns must be from 1 to %d", connsMax)
 	case o.hold < 0:
 		return o, errors.New("-hold must not be negative")
+	case strings.ContainsAny(o.name, "/\x00"):
+		return o, errors.New("-name must not be a path")
 	case o.samples < 1:
 		return o, errors.New("-samples must be at least 1")
 	}

@@ -39,8 +39,11 @@ func (a Answer) Get(name string) (string, bool) {
 }
 
 // Request returns the bytes of a request to address, with a body unless it is nil.
-func Request(method, address string, body []byte) []byte {
+func Request(method, address string, body []byte, fields ...Field) []byte {
 	head := method + " / HTTP/1.1\r\nHost: " + address + "\r\n"
+	for _, f := range fields {
+		head += f.Name + ": " + f.Value + "\r\n"
+	}
 	if body != nil {
 		head += "Content-Length: " + strconv.Itoa(len(body)) + "\r\n"
 	}
@@ -103,22 +106,34 @@ func readLine(r *bufio.Reader, read *int) (string, error) {
 // Get opens a connection to address, sends the request over it twice, and returns both answers. It fails if the server
 // does not keep the connection.
 func Get(address string, request []byte, timeout time.Duration) (first, second Answer, err error) {
+	err = exchange(address, request, timeout, &first, &second)
+	return first, second, err
+}
+
+// GetOnce opens a connection to address, sends the request, and returns the answer.
+func GetOnce(address string, request []byte, timeout time.Duration) (answer Answer, err error) {
+	err = exchange(address, request, timeout, &answer)
+	return answer, err
+}
+
+// exchange sends the request over one connection as often as there are answers to fill in.
+func exchange(address string, request []byte, timeout time.Duration, answers ...*Answer) error {
 	conn, err := net.DialTimeout("tcp", address, timeout)
 	if err != nil {
-		return first, second, err
+		return err
 	}
 	defer conn.Close()
 	if err = conn.SetDeadline(time.Now().Add(timeout)); err != nil {
-		return first, second, err
+		return err
 	}
 	r := bufio.NewReader(conn)
-	for _, answer := range []*Answer{&first, &second} {
+	for _, answer := range answers {
 		if _, err = conn.Write(request); err != nil {
-			return first, second, err
+			return err
 		}
 		if *answer, err = Read(r); err != nil {
-			return first, second, err
+			return err
 		}
 	}
-	return first, second, nil
+	return nil
 }

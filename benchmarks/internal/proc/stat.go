@@ -16,11 +16,11 @@ func ticks(n uint64) time.Duration { return time.Duration(n) * (time.Second / us
 
 // Stat holds the fields of /proc/PID/stat that are used here.
 type Stat struct {
-	PID, Parent, Session int
-	State                byte
-	Start                uint64 // clock ticks after boot: distinguishes a process from a later one with the same id
-	CPU                  time.Duration
-	ReapedCPU            time.Duration // of children that were waited for, and of their children
+	PID, Parent, Group, Session int
+	State                       byte
+	Start                       uint64 // clock ticks after boot: distinguishes a process from a later one with the same id
+	CPU                         time.Duration
+	ReapedCPU                   time.Duration // of children that were waited for, and of their children
 }
 
 // ParseStat parses the text of /proc/PID/stat.
@@ -53,6 +53,7 @@ func ParseStat(text string) (Stat, error) {
 		PID:       pid,
 		State:     fields[0][0],
 		Parent:    int(number(4)),
+		Group:     int(number(5)),
 		Session:   int(number(6)),
 		CPU:       ticks(number(14) + number(15)),
 		ReapedCPU: ticks(number(16) + number(17)),
@@ -61,16 +62,73 @@ func ParseStat(text string) (Stat, error) {
 	return s, numberErr
 }
 
+// ParseSchedstat parses the text of the schedstat of a task: the CPU time that it has used, with the resolution of the
+// scheduler's clock.
+func ParseSchedstat(text string) (time.Duration, error) {
+	fields := strings.Fields(text)
+	if len(fields) < 3 {
+		return 0, errors.New("schedstat: too few fields")
+	}
+	ns, err := strconv.ParseUint(fields[0], 10, 63)
+	if err != nil {
+		return 0, fmt.Errorf("schedstat: %w", err)
+	}
+	return time.Duration(ns), nil
+}
+
+// Switches are context switches.
+type Switches struct {
+	Voluntary   uint64 // the task had nothing to do
+	Involuntary uint64 // another task was to run instead
+}
+
+// Total returns the number of switches of both kinds.
+func (s Switches) Total() uint64 { return s.Voluntary + s.Involuntary }
+
+// Sub returns the switches between the reading before and the reading s.
+func (s Switches) Sub(before Switches) Switches {
+	return Switches{s.Voluntary - before.Voluntary, s.Involuntary - before.Involuntary}
+}
+
+// ParseSwitches parses the text of the status of a task.
+func ParseSwitches(text string) (Switches, error) {
+	var s Switches
+	var seen int
+	for line := range strings.Lines(text) {
+		key, value, _ := strings.Cut(line, ":")
+		to := &s.Voluntary
+		switch key {
+		case "voluntary_ctxt_switches":
+		case "nonvoluntary_ctxt_switches":
+			to = &s.Involuntary
+		default:
+			continue
+		}
+		n, err := strconv.ParseUint(strings.TrimSpace(value), 10, 64)
+		if err != nil {
+			return Switches{}, fmt.Errorf("status: %q", strings.TrimSpace(line))
+		}
+		*to = n
+		seen++
+	}
+	if seen != 2 {
+		return Switches{}, errors.New("status: no numbers of context switches")
+	}
+	return s, nil
+}
+
 // Memory is the memory of one or several processes, in bytes.
 type Memory struct {
-	RSS uint64 // resident; shared pages count once for each process
-	PSS uint64 // resident; a shared page is divided among its processes
+	RSS     uint64 // resident; shared pages count once for each process
+	PSS     uint64 // resident; a shared page is divided among its processes
+	Private uint64 // resident, and not shared with any other process
 }
 
 // Add adds other to m.
 func (m *Memory) Add(other Memory) {
 	m.RSS += other.RSS
 	m.PSS += other.PSS
+	m.Private += other.Private
 }
 
 // ParseRollup parses the text of /proc/PID/smaps_rollup.
@@ -79,23 +137,27 @@ func ParseRollup(text string) (Memory, error) {
 	var seen int
 	for line := range strings.Lines(text) {
 		key, value, found := strings.Cut(line, ":")
-		if !found || key != "Rss" && key != "Pss" {
+		var to *uint64
+		switch key {
+		case "Rss":
+			to = &m.RSS
+		case "Pss":
+			to = &m.PSS
+		case "Private_Clean", "Private_Dirty":
+			to = &m.Private
+		default:
 			continue
 		}
 		number, isKB := strings.CutSuffix(strings.TrimSpace(value), " kB")
 		kb, err := strconv.ParseUint(number, 10, 54)
-		if err != nil || !isKB {
+		if err != nil || !isKB || !found {
 			return Memory{}, fmt.Errorf("smaps_rollup: %q", strings.TrimSpace(line))
 		}
 		seen++
-		if key == "Rss" {
-			m.RSS = kb << 10
-		} else {
-			m.PSS = kb << 10
-		}
+		*to += kb << 10
 	}
-	if seen != 2 {
-		return Memory{}, errors.New("smaps_rollup: no Rss and Pss")
+	if seen != 4 {
+		return Memory{}, errors.New("smaps_rollup: not Rss, Pss, Private_Clean and Private_Dirty")
 	}
 	return m, nil
 }

@@ -10,7 +10,7 @@ const statLine = "4242 (mbserve) S 17 4242 4240 0 -1 4194560 1196 7 0 0 123 45 6
 	"18446744073709551615 1 1 0 0 0 0 0 4096 17642 0 0 0 17 1 0 0 0 0 0 0 0 0 0 0 0 0 0\n"
 
 func TestParseStat(t *testing.T) {
-	want := Stat{PID: 4242, State: 'S', Parent: 17, Session: 4240, Start: 16377853,
+	want := Stat{PID: 4242, State: 'S', Parent: 17, Group: 4242, Session: 4240, Start: 16377853,
 		CPU: 1680 * time.Millisecond, ReapedCPU: 130 * time.Millisecond}
 	for _, name := range []string{"(mbserve)", "(nginx: worker)", "(odd) name) (x)", "()"} {
 		got, err := ParseStat(strings.Replace(statLine, "(mbserve)", name, 1))
@@ -49,21 +49,50 @@ Pss:                4567 kB
 Pss_Dirty:          1200 kB
 Pss_Anon:           1100 kB
 Shared_Clean:       7000 kB
+Private_Clean:          40 kB
+Private_Dirty:        1200 kB
 Swap:                  0 kB
 `
 
 func TestParseRollup(t *testing.T) {
 	got, err := ParseRollup(rollup)
-	if want := (Memory{RSS: 12796 << 10, PSS: 4567 << 10}); err != nil || got != want {
+	if want := (Memory{RSS: 12796 << 10, PSS: 4567 << 10, Private: 1240 << 10}); err != nil || got != want {
 		t.Errorf("got %+v, %v; want %+v", got, err, want)
 	}
-	got.Add(Memory{RSS: 1, PSS: 2})
-	if want := (Memory{RSS: 12796<<10 + 1, PSS: 4567<<10 + 2}); got != want {
+	got.Add(Memory{RSS: 1, PSS: 2, Private: 3})
+	if want := (Memory{RSS: 12796<<10 + 1, PSS: 4567<<10 + 2, Private: 1240<<10 + 3}); got != want {
 		t.Errorf("sum: got %+v, want %+v", got, want)
 	}
 	for _, bad := range []string{"", "Rss: 1 kB\n", strings.Replace(rollup, "4567 kB", "4567 MB", 1),
 		strings.Replace(rollup, "4567", "-4567", 1)} {
 		if got, err := ParseRollup(bad); err == nil {
+			t.Errorf("%q taken as %+v", bad, got)
+		}
+	}
+}
+
+func TestParseSchedstat(t *testing.T) {
+	if got, err := ParseSchedstat("1234567890 55 7\n"); err != nil || got != 1234567890*time.Nanosecond {
+		t.Errorf("got %v, %v", got, err)
+	}
+	for _, bad := range []string{"", "12 3\n", "-1 2 3\n", "x 2 3\n", "18446744073709551615 1 1\n"} {
+		if got, err := ParseSchedstat(bad); err == nil {
+			t.Errorf("%q taken as %v", bad, got)
+		}
+	}
+}
+
+func TestParseSwitches(t *testing.T) {
+	const text = "Name:\tnginx\nThreads:\t1\nvoluntary_ctxt_switches:\t150\nnonvoluntary_ctxt_switches:\t7\n"
+	got, err := ParseSwitches(text)
+	if want := (Switches{150, 7}); err != nil || got != want || got.Total() != 157 {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if d := got.Sub(Switches{100, 3}); d != (Switches{50, 4}) {
+		t.Errorf("difference: %+v", d)
+	}
+	for _, bad := range []string{"", "voluntary_ctxt_switches: 1\n", strings.Replace(text, "150", "many", 1)} {
+		if got, err := ParseSwitches(bad); err == nil {
 			t.Errorf("%q taken as %+v", bad, got)
 		}
 	}

@@ -3,6 +3,7 @@ package proc
 import (
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"syscall"
 	"testing"
@@ -35,6 +36,10 @@ func TestTreeMembers(t *testing.T) {
 		{"a member by its session alone", []Stat{
 			{PID: 1}, {PID: 100, Parent: 1, Session: 100, Start: 1}, {PID: 104, Parent: 1, Session: 100, Start: 4},
 		}, []int{100, 104}},
+		{"a member by its process group alone, in the session of others", []Stat{
+			{PID: 1}, {PID: 100, Parent: 1, Session: 100, Start: 1}, {PID: 104, Parent: 1, Session: 100, Start: 4},
+			{PID: 107, Parent: 1, Group: 100, Session: 7, Start: 5},
+		}, []int{100, 104, 107}},
 		{"an id reused by an unrelated process", []Stat{
 			{PID: 1}, {PID: 100, Parent: 1, Session: 100, Start: 1}, {PID: 104, Parent: 1, Session: 7, Start: 99},
 			{PID: 105, Parent: 104, Session: 7, Start: 100},
@@ -56,6 +61,57 @@ func TestCPUKeepsTheTimeOfTheDead(t *testing.T) {
 	after := []Stat{{PID: 1, CPU: 11, ReapedCPU: 5 + 8}} // 2 ended after one more unit and was waited for
 	if used := cpuOf(after) - cpuOf(before); used != 2 {
 		t.Errorf("used %d units, want 2", used)
+	}
+}
+
+func TestSwitchesAddUp(t *testing.T) {
+	tree := NewTree(1)
+	steps := []struct {
+		name string
+		now  map[int]Switches
+		want Switches
+	}{
+		{"first", map[int]Switches{1: {10, 1}, 2: {20, 2}}, Switches{30, 3}},
+		{"one has ended, one is new", map[int]Switches{1: {15, 1}, 3: {100, 0}}, Switches{135, 3}},
+		{"an id used again", map[int]Switches{1: {2, 1}, 3: {100, 0}}, Switches{137, 4}},
+		{"all gone", nil, Switches{137, 4}},
+	}
+	for _, step := range steps {
+		if tree.addSwitches(step.now); tree.switches != step.want {
+			t.Errorf("%s: got %+v, want %+v", step.name, tree.switches, step.want)
+		}
+	}
+}
+
+// The time of this test's own threads is known more exactly than to 10 ms, and its switches are counted.
+func TestTreeOfThisProcess(t *testing.T) {
+	tree := NewTree(os.Getpid())
+	before, _ := tree.CPU()
+	switches := tree.Switches()
+	ping, pong := make(chan int), make(chan int)
+	go func() {
+		runtime.LockOSThread() // each message changes the thread
+		for n := range ping {
+			pong <- n
+		}
+		close(pong)
+	}()
+	exact := false
+	for n := range 2000 {
+		ping <- n
+		<-pong
+		if n%100 == 0 {
+			used, _ := tree.CPU()
+			exact = exact || used%(10*time.Millisecond) != 0
+		}
+	}
+	close(ping)
+	<-pong
+	if after, _ := tree.CPU(); !exact || after <= before {
+		t.Errorf("CPU time from %v to %v, exact: %v", before, after, exact)
+	}
+	if n := tree.Switches().Sub(switches); n.Voluntary == 0 {
+		t.Errorf("switches: %+v", n)
 	}
 }
 

@@ -18,7 +18,7 @@ var nginxTemplate = template.Must(template.ParseFS(nginxFiles, "nginx/nginx.conf
 
 // nginxConfig renders the configuration for a workload.
 func (s *Settings) nginxConfig(w Workload, port int, dir string) ([]byte, error) {
-	handler, err := nginxFiles.ReadFile("nginx/" + w.Name + ".lua")
+	handler, err := nginxFiles.ReadFile("nginx/" + w.handlerName() + ".lua")
 	if err != nil {
 		return nil, fmt.Errorf("nginx has no handler for workload %s: %w", w.Name, err)
 	}
@@ -37,10 +37,14 @@ func (s *Settings) nginxConfig(w Workload, port int, dir string) ([]byte, error)
 		}
 		name = me.Username
 	}
+	accessLog := "" // none
+	if w.accessLog {
+		accessLog = accessLogName
+	}
 	var out bytes.Buffer
 	err = nginxTemplate.Execute(&out, map[string]any{
 		"Modules": s.NginxModules, "User": name, "Workers": s.nginxWorkers(), "Affinity": s.NginxAffinity,
-		"Reuseport": s.NginxReuseport, "Files": s.Files, "Dir": dir, "Port": port, "Handler": string(handler),
+		"Reuseport": s.NginxReuseport, "AccessLog": accessLog, "Type": w.answerType(), "Files": s.Files, "Dir": dir, "Port": port, "Handler": string(handler),
 		"Scripts": filepath.Join(s.Benchmarks, "scripts"),
 		// One worker may get all connections of a run. nginx also counts some of its own.
 		"Connections": s.Connections + 256,

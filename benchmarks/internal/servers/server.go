@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"moonbridge/benchmarks/internal/cgroup"
 	"moonbridge/benchmarks/internal/probe"
 	"moonbridge/benchmarks/internal/proc"
 )
@@ -28,6 +29,7 @@ type Server struct {
 	Command  string
 
 	dir   string
+	group *cgroup.Group // or nil
 	cmd   *exec.Cmd
 	ended chan struct{} // closed when the first process has been waited for
 }
@@ -51,15 +53,20 @@ func (s *Settings) Start(name string, w Workload) (*Server, error) {
 		return nil, err
 	}
 	defer log.Close()
+	command := cmd.String()
+	// The folder's name is unique on the machine, since its parent's is.
+	cmd, group, err := s.Setting.prepare(cmd, filepath.Base(s.Temp)+"-"+filepath.Base(dir))
+	if err != nil {
+		return nil, err
+	}
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, log, log
-	// A new session identifies the server's processes, and leaves it to Stop to end them after a Ctrl-C.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	cmd.SysProcAttr = s.Setting.attributes()
 	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, errors.Join(fmt.Errorf("%s: %w", name, err), remove(group))
 	}
 	server := &Server{
 		Name: name, Address: fmt.Sprintf("127.0.0.1:%d", port), Tree: proc.NewTree(cmd.Process.Pid),
-		Command: cmd.String(), dir: dir, cmd: cmd, ended: make(chan struct{}),
+		Command: command, dir: dir, group: group, cmd: cmd, ended: make(chan struct{}),
 	}
 	go func() {
 		cmd.Wait() // the error is not needed: Running and the log show an early end
@@ -75,15 +82,23 @@ func (s *Settings) Start(name string, w Workload) (*Server, error) {
 	return server, nil
 }
 
+// remove removes a control group, if there is one.
+func remove(group *cgroup.Group) error {
+	if group == nil {
+		return nil
+	}
+	return group.Remove()
+}
+
 func (s *Server) awaitReady(w Workload) error {
 	deadline := time.Now().Add(startTimeout)
 	for {
-		first, _, err := probe.Get(s.Address, w.Request(s.Address), probeTimeout)
+		answer, err := probe.GetOnce(s.Address, w.Request(s.Address), probeTimeout)
 		switch {
 		case !s.Running():
 			return fmt.Errorf("it ended with %v", s.cmd.ProcessState)
-		case err == nil && first.Status != "200 OK":
-			return fmt.Errorf("it answers %q", first.Status)
+		case err == nil && answer.Status != "200 OK":
+			return fmt.Errorf("it answers %q", answer.Status)
 		case err == nil:
 			s.Tree.PIDs() // record its processes
 			return nil
@@ -105,7 +120,7 @@ func (s *Server) Running() bool {
 }
 
 // Stop ends the server: it sends SIGTERM to the first process, and after ten seconds SIGKILL to all remaining
-// processes. It returns an error if the first process had to be killed.
+// processes. It returns an error if the first process had to be killed. Calling it again has no effect.
 func (s *Server) Stop() error {
 	s.Tree.PIDs() // including processes started since
 	s.cmd.Process.Signal(syscall.SIGTERM)
@@ -127,6 +142,21 @@ func (s *Server) Stop() error {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
+	err = errors.Join(err, remove(s.group))
+	s.group = nil
+	return err
+}
+
+// accessLogName is the file in a server's folder that its access log goes to.
+const accessLogName = "access.log"
+
+// EmptyAccessLog removes what the access log holds, so that it does not fill the disk in a long comparison. Servers open
+// the file for appending.
+func (s *Server) EmptyAccessLog() error {
+	err := os.Truncate(filepath.Join(s.dir, accessLogName), 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
 	return err
 }
 
@@ -143,3 +173,6 @@ func (s *Server) LogTail() string {
 	}
 	return string(out)
 }
+
+// Signal sends a signal to the first process.
+func (s *Server) Signal(signal os.Signal) error { return s.cmd.Process.Signal(signal) }

@@ -1,12 +1,15 @@
 package servers
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"moonbridge/benchmarks/internal/probe"
 )
@@ -50,12 +53,60 @@ func TestCompare(t *testing.T) {
 		{"closing", answer("ab", kind, length, probe.Field{Name: "Connection", Value: "close"}), "closes"},
 	}
 	for _, test := range tests {
-		err := Compare([]string{"one", "two"}, []probe.Answer{good, test.other})
+		err := Workload{}.Compare([]string{"one", "two"}, []probe.Answer{good, test.other})
 		switch {
 		case test.fault == "" && err != nil:
 			t.Errorf("%s: %v", test.name, err)
 		case test.fault != "" && (err == nil || !strings.Contains(err.Error(), "two: ") || !strings.Contains(err.Error(), test.fault)):
 			t.Errorf("%s: got %v", test.name, err)
+		}
+	}
+}
+
+func TestCompareOfClosingServers(t *testing.T) {
+	kind, length := probe.Field{Name: "Content-Type", Value: "text/plain"}, probe.Field{Name: "Content-Length", Value: "2"}
+	closing := answer("ab", kind, length, probe.Field{Name: "Connection", Value: "close"})
+	w := Workload{closes: true}
+	if err := w.Compare([]string{"one", "two"}, []probe.Answer{closing, closing}); err != nil {
+		t.Error(err)
+	}
+	err := w.Compare([]string{"one", "two"}, []probe.Answer{closing, answer("ab", kind, length)})
+	if err == nil || !strings.Contains(err.Error(), "two: keeps") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestSameBody(t *testing.T) {
+	tests := []struct {
+		name, a, b string
+		want       bool
+	}{
+		{"equal", `[{"a":1,"b":"x"}]`, `[{"a":1,"b":"x"}]`, true},
+		{"another order of members", `[{"a":1,"b":"x"}]`, `[{"b":"x","a":1}]`, true},
+		{"another order of elements", `[1,2]`, `[2,1]`, false},
+		{"another value", `[{"a":1}]`, `[{"a":2}]`, false},
+		{"not JSON", `[`, `[`, false},
+	}
+	for _, test := range tests {
+		if got := (Workload{answers: "application/json"}).sameBody([]byte(test.a), []byte(test.b)); got != test.want {
+			t.Errorf("%s: got %v", test.name, got)
+		}
+		if got := (Workload{}).sameBody([]byte(test.a), []byte(test.b)); got != (test.a == test.b) {
+			t.Errorf("%s, as text: got %v", test.name, got)
+		}
+	}
+}
+
+// Each workload has servers, and every server has the workload hello.
+func TestWorkloads(t *testing.T) {
+	for _, w := range Workloads {
+		if len(w.servers) < 2 || len(w.Conns) == 0 || !w.Has("mbserve") || !w.Has("nginx") || w.Has("apache") {
+			t.Errorf("%s: servers %v, connections %v", w.Name, w.servers, w.Conns)
+		}
+	}
+	for _, name := range Names {
+		if !Workloads[0].Has(name) {
+			t.Errorf("%s has no %s", name, Workloads[0].Name)
 		}
 	}
 }
@@ -83,7 +134,11 @@ func TestNginxConfig(t *testing.T) {
 			t.Fatal(err)
 		}
 		config := string(text)
-		for _, want := range []string{"listen 127.0.0.1:8099 backlog=4096;", "worker_processes 3;", "access_log off;",
+		log := "access_log off;"
+		if w.Name == "accesslog" {
+			log = "access_log /tmp/x/access.log combined buffer=64k flush=50ms;"
+		}
+		for _, want := range []string{"listen 127.0.0.1:8099 backlog=4096;", "worker_processes 3;", log, "default_type " + w.answerType() + ";",
 			"worker_connections 1280;", "worker_rlimit_nofile 5000;", `"/src/benchmarks/scripts/?.lua;;"`, "Content-Length"} {
 			if !strings.Contains(config, want) {
 				t.Errorf("%s: no %q in\n%s", w.Name, want, config)
@@ -112,8 +167,9 @@ func TestCheckNamesWhatIsMissing(t *testing.T) {
 	}
 }
 
-// The peers, and nginx if it is installed, must answer every workload alike and leave no process behind.
-func TestPeersAnswerAlike(t *testing.T) {
+// newSettings returns settings for small tests.
+func newSettings(t *testing.T) Settings {
+	t.Helper()
 	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
@@ -122,48 +178,182 @@ func TestPeersAnswerAlike(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := Settings{Benchmarks: root, Temp: t.TempDir(), NginxModules: "/usr/lib/nginx/modules", NginxWorkers: 2,
-		Connections: 64, Files: files}
-	names := []string{"nethttp", "fasthttp"}
-	if s.checkOne("nginx") == nil {
-		names = append(names, "nginx")
-	}
+	return Settings{Benchmarks: root, Temp: t.TempDir(), Mbserve: filepath.Join(root, "..", "bin", "mbserve"),
+		NginxModules: "/usr/lib/nginx/modules", NginxWorkers: 2, Connections: 64, Files: files}
+}
+
+// The peers, and mbserve and nginx if they are there, must answer every workload alike and leave no process behind.
+func TestServersAnswerAlike(t *testing.T) {
+	s := newSettings(t)
+	names := slices.DeleteFunc(slices.Clone(Names), func(name string) bool {
+		return (name == "mbserve" || name == "nginx") && s.checkOne(name) != nil
+	})
 	if err := s.Check(names); err != nil {
 		t.Fatal(err)
 	}
 	for _, w := range Workloads {
 		t.Run(w.Name, func(t *testing.T) {
+			t.Parallel()
+			var tested []string
 			var answers []probe.Answer
 			for _, name := range names {
-				server, err := s.Start(name, w)
-				if err != nil {
-					t.Fatal(err)
-				}
-				a, err := server.Fetch(w)
-				if err != nil {
-					t.Error(err)
-				}
-				answers = append(answers, a)
-				if processes := len(server.Tree.PIDs()); name == "nginx" && processes != 3 || processes == 0 {
-					t.Errorf("%s has %d processes", name, processes)
-				}
-				if name == "nginx" && !strings.Contains(server.Versions, "LuaJIT") {
-					t.Errorf("nginx reported the versions %q", server.Versions)
-				}
-				if err := server.Stop(); err != nil {
-					t.Error(err)
-				}
-				if left := server.Tree.PIDs(); len(left) != 0 || server.Running() {
-					t.Errorf("%s left processes %v", name, left)
+				if w.Has(name) && !lacksJSON(w, name) {
+					tested = append(tested, name)
+					answers = append(answers, s.answerOf(t, name, w))
 				}
 			}
-			if err := Compare(names, answers); err != nil {
+			if err := w.Compare(tested, answers); err != nil {
 				t.Error(err)
 			}
 			if err := w.Expected(answers[0]); err != nil {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// lacksJSON reports whether a Lua server cannot answer the workload json here, because there is no lua-cjson.
+func lacksJSON(w Workload, server string) bool {
+	found, err := filepath.Glob("/usr/lib/*/lua/5.1/cjson.so")
+	return w.Name == "json" && slices.Contains(luaServers, server) && (err != nil || len(found) == 0)
+}
+
+// answerOf starts a server, fetches its answer, and stops it.
+func (s *Settings) answerOf(t *testing.T, name string, w Workload) probe.Answer {
+	t.Helper()
+	server, err := s.Start(name, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := server.Fetch(w)
+	if err != nil {
+		t.Error(err)
+	}
+	if processes := len(server.Tree.PIDs()); name == "nginx" && processes != 3 || processes == 0 {
+		t.Errorf("%s has %d processes", name, processes)
+	}
+	if name == "nginx" && !strings.Contains(server.Versions, "LuaJIT") {
+		t.Errorf("nginx reported the versions %q", server.Versions)
+	}
+	if err := server.Stop(); err != nil {
+		t.Error(err)
+	}
+	if left := server.Tree.PIDs(); len(left) != 0 || server.Running() {
+		t.Errorf("%s left processes %v", name, left)
+	}
+	return a
+}
+
+func TestParseSetting(t *testing.T) {
+	for _, s := range AllSettings {
+		if got, err := ParseSetting(string(s)); err != nil || got != s {
+			t.Errorf("%s: got %q, %v", s, got, err)
+		}
+	}
+	if got, err := ParseSetting("alone"); err == nil || !strings.Contains(err.Error(), "together") {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+// A server is in the session and in the control group that its setting says, and all its processes are found.
+func TestSettings(t *testing.T) {
+	for _, setting := range AllSettings {
+		t.Run(string(setting), func(t *testing.T) {
+			if err := setting.Check(); err != nil {
+				t.Skip(err)
+			}
+			s := newSettings(t)
+			s.Setting = setting
+			names := []string{"limit"}
+			if setting == Together { // where the session does not tell a server's processes
+				names = append(names, "nginx")
+			}
+			for _, name := range names {
+				if err := s.checkOne(name); err != nil {
+					t.Log(err)
+					continue
+				}
+				s.checkPlace(t, name)
+			}
+		})
+	}
+}
+
+func (s *Settings) checkPlace(t *testing.T, name string) {
+	server, err := s.Start(name, Workloads[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Stop()
+	pid := server.cmd.Process.Pid
+	session, err := unix.Getsid(pid)
+	if mine, _ := unix.Getsid(0); err != nil || (session == mine) != (s.Setting == Together) {
+		t.Errorf("%s: session %d, ours is %d, %v", name, session, mine, err)
+	}
+	group, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+	if inside := strings.Contains(string(group), filepath.Base(server.dir)); err != nil || inside != (s.Setting == Cgroup) {
+		t.Errorf("%s: control groups\n%s%v", name, group, err)
+	}
+	if strings.Contains(server.Command, "cgroup.procs") {
+		t.Errorf("%s: not its own command: %s", name, server.Command)
+	}
+	if n := len(server.Tree.PIDs()); name == "nginx" && n != 3 || name == "limit" && n != 1 {
+		t.Errorf("%s: %d processes", name, n)
+	}
+	if err := server.Stop(); err != nil {
+		t.Error(err)
+	}
+	if left := server.Tree.PIDs(); len(left) != 0 {
+		t.Errorf("%s left processes %v", name, left)
+	}
+}
+
+// Both servers write the access log, and the driver can empty it meanwhile.
+func TestAccessLog(t *testing.T) {
+	s := newSettings(t)
+	w, err := FindWorkload("accesslog")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range w.servers {
+		t.Run(name, func(t *testing.T) {
+			if err := s.checkOne(name); err != nil {
+				t.Skip(err)
+			}
+			server, err := s.Start(name, w)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer server.Stop()
+			if err := server.EmptyAccessLog(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := server.Fetch(w); err != nil {
+				t.Fatal(err)
+			}
+			if err := server.Stop(); err != nil { // which writes what is left
+				t.Error(err)
+			}
+			text, err := os.ReadFile(filepath.Join(server.dir, accessLogName))
+			if n := strings.Count(string(text), `"GET / HTTP/1.1" 200 14 `); err != nil || n < 2 || strings.Contains(string(text), "\x00") {
+				t.Errorf("%d requests in the log, %v:\n%s", n, err, text)
+			}
+		})
+	}
+}
+
+// Servers of fixed bytes refuse workloads for which they have none.
+func TestFixedServersHaveNoHandlers(t *testing.T) {
+	s := newSettings(t)
+	if err := s.checkOne("limit"); err != nil {
+		t.Skip(err)
+	}
+	page, err := FindWorkload("page")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Start("limit", page); err == nil || !strings.Contains(err.Error(), "unknown workload page") {
+		t.Errorf("got %v", err)
 	}
 }
 

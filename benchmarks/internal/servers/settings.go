@@ -13,7 +13,7 @@ import (
 )
 
 // Names lists the servers that can be started, in the order of the reports.
-var Names = []string{"mbserve", "nginx", "nethttp", "fasthttp"}
+var Names = []string{"mbserve", "nginx", "nethttp", "fasthttp", "onloop", "gnet", "limit"}
 
 // Settings says how servers are started. It must not be changed after Check.
 type Settings struct {
@@ -29,8 +29,9 @@ type Settings struct {
 	NginxReuseport bool
 	NginxAffinity  bool
 
-	Connections int // largest number of connections that a server must hold
-	Files       int // open file limit of this process
+	Setting     Setting // "" is Apart
+	Connections int     // largest number of connections that a server must hold
+	Files       int     // open file limit of this process
 }
 
 // SplitNames splits a comma-separated list of server names. Unknown and repeated names are errors.
@@ -49,8 +50,11 @@ func SplitNames(list string) ([]string, error) {
 	return names, nil
 }
 
-// Check reports what is missing for these servers before any is started, and builds those written in Go.
+// Check reports what is missing for these servers before any is started, and builds the peers.
 func (s *Settings) Check(names []string) error {
+	if err := s.Setting.Check(); err != nil {
+		return err
+	}
 	var missing []error
 	for _, name := range names {
 		if err := s.checkOne(name); err != nil {
@@ -96,12 +100,20 @@ func (s *Settings) checkOne(name string) error {
 				return fmt.Errorf("no Lua module: %w; benchmarks/install.sh installs it, -nginx-modules sets its folder", err)
 			}
 		}
+	case "limit":
+		return s.build("cc", "-std=gnu11", "-O2", "-pthread", "-o", s.peer(name), "peers/limit/limit.c")
 	default:
-		build := exec.Command("go", "build", "-o", s.peer(name), "./peers/"+name)
-		build.Dir = s.Benchmarks
-		if out, err := build.CombinedOutput(); err != nil {
-			return fmt.Errorf("go build: %w\n%s", err, out)
-		}
+		return s.build("go", "build", "-o", s.peer(name), "./peers/"+name)
+	}
+	return nil
+}
+
+// build runs a compiler in the folder benchmarks.
+func (s *Settings) build(compiler string, args ...string) error {
+	cmd := exec.Command(compiler, args...)
+	cmd.Dir = s.Benchmarks
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", compiler, err, out)
 	}
 	return nil
 }
@@ -120,8 +132,12 @@ func (s *Settings) command(name string, w Workload, port int, dir string) (*exec
 	address := fmt.Sprintf("127.0.0.1:%d", port)
 	switch name {
 	case "mbserve":
-		args := slices.Clone(s.MbserveFlags)
-		args = append(args, filepath.Join(s.Benchmarks, "scripts", w.Name+".lua"), fmt.Sprint(port))
+		var args []string
+		if w.accessLog {
+			args = append(args, "--access-log", filepath.Join(dir, accessLogName))
+		}
+		args = append(args, s.MbserveFlags...)
+		args = append(args, filepath.Join(s.Benchmarks, "scripts", w.handlerName()+".lua"), fmt.Sprint(port))
 		// The user's options come last and so override those of the workload.
 		args = append(append(args, w.mbOptions...), s.MbserveOptions...)
 		return exec.Command(s.Mbserve, args...), nil
@@ -131,8 +147,10 @@ func (s *Settings) command(name string, w Workload, port int, dir string) (*exec
 			return nil, err
 		}
 		return exec.Command("nginx", "-p", dir, "-c", config, "-e", filepath.Join(dir, "nginx.err")), nil
+	case "gnet", "limit":
+		return exec.Command(s.peer(name), address, w.Name), nil // what they send depends on more than the handler
 	default:
-		return exec.Command(s.peer(name), address, w.Name), nil
+		return exec.Command(s.peer(name), address, w.handlerName()), nil
 	}
 }
 

@@ -2,25 +2,41 @@ package servers
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
+	"strconv"
 
 	"moonbridge/benchmarks/internal/probe"
 )
 
-// Fetch sends the request twice over one connection and returns the second answer.
+// Fetch sends the request twice, over one connection unless the workload closes it, and returns the second answer.
 func (s *Server) Fetch(w Workload) (probe.Answer, error) {
-	_, second, err := probe.Get(s.Address, w.Request(s.Address), probeTimeout)
+	second, err := w.fetch(s.Address)
 	if err != nil {
 		return second, fmt.Errorf("%s: %w", s.Name, err)
 	}
 	return second, nil
 }
 
+func (w Workload) fetch(address string) (second probe.Answer, err error) {
+	if !w.closes {
+		_, second, err = probe.Get(address, w.Request(address), probeTimeout)
+		return second, err
+	}
+	for range 2 {
+		if second, err = probe.GetOnce(address, w.Request(address), probeTimeout); err != nil {
+			break
+		}
+	}
+	return second, err
+}
+
 // Compare returns an error for each difference between an answer and the first one, so that no server wins by sending
-// less. Status, body, Content-Type and Content-Length must be equal, there must be a Date, and the connection must not
-// be announced as closing. Server and Connection may differ.
-func Compare(names []string, answers []probe.Answer) error {
+// less. Status, body, Content-Type and Content-Length must be equal, there must be a Date, and the connection must be
+// announced as closing if, and only if, the request asked for it. Server and Connection: keep-alive may differ.
+func (w Workload) Compare(names []string, answers []probe.Answer) error {
 	var wrong []error
 	for i, a := range answers {
 		fault := func(format string, args ...any) {
@@ -29,7 +45,7 @@ func Compare(names []string, answers []probe.Answer) error {
 		if a.Status != answers[0].Status {
 			fault("status %q, %s has %q", a.Status, names[0], answers[0].Status)
 		}
-		if !bytes.Equal(a.Body, answers[0].Body) {
+		if !w.sameBody(a.Body, answers[0].Body) {
 			fault("another body (%d bytes) than %s (%d bytes)", len(a.Body), names[0], len(answers[0].Body))
 		}
 		for _, name := range []string{"Content-Type", "Content-Length"} {
@@ -42,31 +58,81 @@ func Compare(names []string, answers []probe.Answer) error {
 		if _, there := a.Get("Date"); !there {
 			fault("no Date")
 		}
-		if c, _ := a.Get("Connection"); c == "close" {
+		c, _ := a.Get("Connection")
+		switch {
+		case c == "close" && !w.closes:
 			fault("closes the connection")
+		case c != "close" && w.closes:
+			fault("keeps the connection")
 		}
 	}
 	return errors.Join(wrong...)
 }
 
+// sameBody compares two bodies. The members of a JSON object may come in any order.
+func (w Workload) sameBody(a, b []byte) bool {
+	if w.answerType() != "application/json" {
+		return bytes.Equal(a, b)
+	}
+	var values [2]any
+	for i, text := range [][]byte{a, b} {
+		if json.Unmarshal(text, &values[i]) != nil {
+			return false
+		}
+	}
+	return reflect.DeepEqual(values[0], values[1])
+}
+
 // Expected checks the first answer, since equal answers may all be wrong.
 func (w Workload) Expected(a probe.Answer) error {
+	if a.Status != "200 OK" {
+		return fmt.Errorf("%s: status %q", w.Name, a.Status)
+	}
 	switch w.Name {
 	case "echo":
 		if !bytes.Equal(a.Body, w.body) {
 			return errors.New("echo: the body was not sent back")
 		}
+		return nil
 	case "page":
 		if rows := bytes.Count(a.Body, []byte("<tr ")); rows != 50 || len(a.Body) < 3500 || len(a.Body) > 5000 {
 			return fmt.Errorf("page: %d rows in %d bytes", rows, len(a.Body))
 		}
-	default:
-		if string(a.Body) != "Hello, world!\n" {
-			return fmt.Errorf("%s: body %.80q", w.Name, a.Body)
+		return nil
+	case "json":
+		return expectItems(a.Body)
+	case "download":
+		if len(a.Body) != 10<<20 || !bytes.Equal(a.Body, bytes.Repeat([]byte("0123456789abcdef"), 10<<20/16)) {
+			return fmt.Errorf("download: %d bytes", len(a.Body))
 		}
+		return nil
+	case "upload":
+		return w.expectText(a.Body, strconv.Itoa(len(w.body))+"\n")
+	case "form":
+		return w.expectText(a.Body, "Hello, Man in the Moon!\n")
+	default:
+		return w.expectText(a.Body, "Hello, world!\n")
 	}
-	if a.Status != "200 OK" {
-		return fmt.Errorf("%s: status %q", w.Name, a.Status)
+}
+
+func (w Workload) expectText(got []byte, want string) error {
+	if string(got) != want {
+		return fmt.Errorf("%s: body %.80q", w.Name, got)
+	}
+	return nil
+}
+
+func expectItems(body []byte) error {
+	var items []struct {
+		ID, Pieces int
+		Name       string
+		Tags       []string
+	}
+	if err := json.Unmarshal(body, &items); err != nil {
+		return fmt.Errorf("json: %w", err)
+	}
+	if len(items) != 50 || items[49].ID != 50 || items[49].Pieces != 350 || items[49].Name != "Article number 50" || len(items[49].Tags) != 2 {
+		return fmt.Errorf("json: %d items, body %.80q", len(items), body)
 	}
 	return nil
 }

@@ -9,25 +9,73 @@ import (
 	"moonbridge/benchmarks/internal/probe"
 )
 
-// Workload is a request that every server answers.
+// Workload is a request that servers answer. Only Name and Purpose have no useful zero value.
 type Workload struct {
-	Name      string
-	Purpose   string
-	method    string
-	body      []byte
+	Name    string
+	Purpose string
+	Conns   []int  // the numbers of connections at which it is usually measured
+	NoTimes bool   // wrk's latencies are not to be used
+	Beside  string // path of the requests that another wrk sends meanwhile, over BesideConns connections
+
+	servers   []string // those that have a handler for it
+	handler   string   // the name of the handlers, "" if it is Name
+	body      []byte   // nil for a GET
+	bodyType  string   // Content-Type of body
+	closes    bool     // each request asks to close its connection
+	accessLog bool     // each request is logged to a file
+	answers   string   // Content-Type of the answers, "" for text/plain
 	wrkScript string   // in benchmarks/scripts, "" for a plain GET
-	mbOptions []string // pool options that mbserve needs for a fair comparison
+	mbOptions []string // options that mbserve needs for a fair comparison
 }
+
+// BesideConns is the number of connections that send requests to Workload.Beside.
+const BesideConns = 16
+
+var (
+	luaServers  = []string{"mbserve", "nginx"}
+	goServers   = []string{"nethttp", "fasthttp"}
+	waiting     = slices.Concat(luaServers, goServers) // handlers may wait
+	computing   = slices.Concat(waiting, []string{"onloop"})
+	fewConns    = []int{16}
+	usualConns  = []int{64, 256}
+	manyWorkers = []string{"pre_fork=64", "min_fork=64", "max_fork=64", "fork_delay=0.01"}
+)
 
 // Workloads lists all workloads.
 var Workloads = []Workload{
-	{Name: "hello", Purpose: "14 bytes, constant: the minimum cost of a request", method: "GET"},
-	{Name: "page", Purpose: "a page of 4 KB, 50 rows built by the handler", method: "GET"},
+	{Name: "hello", Purpose: "14 bytes, constant: the minimum cost of a request", Conns: []int{1, 16, 64, 256, 1024}, servers: Names},
+	{Name: "page", Purpose: "a page of 4 KB, 50 rows built by the handler", Conns: usualConns, servers: computing},
+	{Name: "json", Purpose: "50 items built by the handler and encoded as JSON, 4.7 KB", Conns: usualConns, servers: computing,
+		answers: "application/json"},
+	{Name: "form", Purpose: "a posted form of 1 KiB (urlencoded) of which one field is read", Conns: usualConns, servers: computing,
+		body: formBody(), bodyType: "application/x-www-form-urlencoded", wrkScript: "wrk-form.lua"},
+	{Name: "echo", Purpose: "sends a posted body of 1 KiB back", Conns: usualConns, servers: computing,
+		body: []byte(strings.Repeat("0123456789abcdef", 64)), bodyType: "application/octet-stream", wrkScript: "wrk-echo.lua"},
+	{Name: "upload", Purpose: "counts the bytes of a posted body of 10 MiB as they arrive", Conns: fewConns,
+		servers: []string{"mbserve", "nginx", "nethttp"}, wrkScript: "wrk-upload.lua", bodyType: "application/octet-stream",
+		body:      []byte(strings.Repeat("0123456789abcdef", 10<<20/16)),
+		mbOptions: []string{"http.stream_body=true", "http.maximum_input_chunk_size=65536"}},
+	{Name: "download", Purpose: "sends 10 MiB in pieces of 64 KiB", Conns: fewConns, servers: []string{"mbserve", "nginx", "nethttp"}},
 	// nginx and Go hold as many sleepers as there are connections; mbserve needs a worker for each.
-	{Name: "blocking", Purpose: "the handler sleeps 2 ms (mbserve: blocks its worker)", method: "GET",
-		mbOptions: []string{"pre_fork=64", "min_fork=64", "max_fork=64", "fork_delay=0.01"}},
-	{Name: "echo", Purpose: "sends a posted body of 1 KiB back", method: "POST",
-		body: []byte(strings.Repeat("0123456789abcdef", 64)), wrkScript: "wrk-echo.lua"},
+	{Name: "blocking", Purpose: "the handler sleeps 2 ms (mbserve: blocks its worker, 64 of them answer at most 32,000/s)",
+		Conns: usualConns, servers: waiting, mbOptions: manyWorkers},
+	{Name: "beside", Purpose: "hello, while 16 other connections keep handlers busy that sleep 2 ms", Conns: []int{16, 64},
+		servers: waiting, Beside: "/blocking", mbOptions: manyWorkers},
+	// wrk corrects latencies by the mean time between answers, which is a sixteenth of the time of a batch here, and gets
+	// percentiles of 0.
+	{Name: "pipelined", Purpose: "hello, 16 requests sent at once", Conns: usualConns, servers: Names, handler: "hello",
+		wrkScript: "wrk-pipelined.lua", NoTimes: true},
+	{Name: "connection", Purpose: "hello, a connection for each request", Conns: usualConns, servers: Names, handler: "hello",
+		closes: true, wrkScript: "wrk-connection.lua"},
+	{Name: "accesslog", Purpose: "hello, each request logged to a file in the combined format", Conns: usualConns, servers: luaServers,
+		handler: "hello", accessLog: true},
+}
+
+// formBody is the form that scripts/wrk-form.lua sends.
+func formBody() []byte {
+	form := "title=Order+no.+17&name=Man+in+the+Moon&email=moon%40example.org&agreed=yes&text=" +
+		strings.Repeat("Gr%C3%BC%C3%9Fe+vom+Mond.+", 64)
+	return []byte(form[:1024])
 }
 
 // FindWorkload returns the workload with this name.
@@ -43,8 +91,36 @@ func FindWorkload(name string) (Workload, error) {
 	return Workloads[i], nil
 }
 
+// Has reports whether a server has a handler for the workload.
+func (w Workload) Has(server string) bool { return slices.Contains(w.servers, server) }
+
+func (w Workload) handlerName() string {
+	if w.handler == "" {
+		return w.Name
+	}
+	return w.handler
+}
+
+func (w Workload) answerType() string {
+	if w.answers == "" {
+		return "text/plain"
+	}
+	return w.answers
+}
+
 // Request returns the bytes of one request of the workload.
-func (w Workload) Request(address string) []byte { return probe.Request(w.method, address, w.body) }
+func (w Workload) Request(address string) []byte {
+	method := "GET"
+	var fields []probe.Field
+	if w.body != nil {
+		method = "POST"
+		fields = append(fields, probe.Field{Name: "Content-Type", Value: w.bodyType})
+	}
+	if w.closes {
+		fields = append(fields, probe.Field{Name: "Connection", Value: "close"})
+	}
+	return probe.Request(method, address, w.body, fields...)
+}
 
 // WrkScript returns the path of wrk's script, or "".
 func (w Workload) WrkScript(benchmarks string) string {

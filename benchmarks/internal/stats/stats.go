@@ -5,9 +5,34 @@ import (
 	"slices"
 )
 
-// Summary summarises a series of measurements. All fields are NaN for an empty series.
+// Summary summarises a series of measurements. The values are NaN for an empty series.
 type Summary struct {
 	Median, Min, Max float64
+	N                int // number of finite values
+}
+
+// Verdict says what a series of ratios shows.
+type Verdict int
+
+const (
+	// Unknown: fewer than two rounds, so there is no spread.
+	Unknown Verdict = iota
+	// Equal: the ratios lie on both sides of 1, so the difference is within its spread.
+	Equal
+	// Different: all ratios lie on the same side of 1.
+	Different
+)
+
+// Verdict judges a summary of ratios.
+func (s Summary) Verdict() Verdict {
+	switch {
+	case s.N < 2:
+		return Unknown
+	case s.Min <= 1 && s.Max >= 1:
+		return Equal
+	default:
+		return Different
+	}
 }
 
 // Summarise returns the summary of the finite values of a series; NaN and infinities stand for "not measured".
@@ -20,10 +45,10 @@ func Summarise(values []float64) Summary {
 	}
 	if len(finite) == 0 {
 		nan := math.NaN()
-		return Summary{nan, nan, nan}
+		return Summary{nan, nan, nan, 0}
 	}
 	slices.Sort(finite)
-	return Summary{Median: quantileSorted(finite, 0.5), Min: finite[0], Max: finite[len(finite)-1]}
+	return Summary{Median: quantileSorted(finite, 0.5), Min: finite[0], Max: finite[len(finite)-1], N: len(finite)}
 }
 
 // Ratios divides a[i] by b[i] for as many rounds as both have. Runs of the same round are close together in time, so a

@@ -13,11 +13,11 @@ func TestSummarise(t *testing.T) {
 		in   []float64
 		want Summary
 	}{
-		{"one", []float64{7}, Summary{7, 7, 7}},
-		{"odd, unsorted", []float64{3, 1, 2}, Summary{2, 1, 3}},
-		{"even: mean of the two in the middle", []float64{4, 1, 3, 2}, Summary{2.5, 1, 4}},
-		{"one outlier does not move the median", []float64{10, 11, 1000}, Summary{11, 10, 1000}},
-		{"missing measurements are left out", []float64{nan, 5, math.Inf(1), 7}, Summary{6, 5, 7}},
+		{"one", []float64{7}, Summary{7, 7, 7, 1}},
+		{"odd, unsorted", []float64{3, 1, 2}, Summary{2, 1, 3, 3}},
+		{"even: mean of the two in the middle", []float64{4, 1, 3, 2}, Summary{2.5, 1, 4, 4}},
+		{"one outlier does not move the median", []float64{10, 11, 1000}, Summary{11, 10, 1000, 3}},
+		{"missing measurements are left out", []float64{nan, 5, math.Inf(1), 7}, Summary{6, 5, 7, 2}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -36,6 +36,27 @@ func TestSummarise(t *testing.T) {
 		s := Summarise(empty)
 		if !math.IsNaN(s.Median) || !math.IsNaN(s.Min) || !math.IsNaN(s.Max) {
 			t.Errorf("Summarise(%v) = %v, want NaN", empty, s)
+		}
+	}
+}
+
+func TestVerdict(t *testing.T) {
+	tests := []struct {
+		name string
+		in   []float64
+		want Verdict
+	}{
+		{"nothing", nil, Unknown},
+		{"one round", []float64{1.5}, Unknown},
+		{"one round and one without a measurement", []float64{1.5, math.NaN()}, Unknown},
+		{"on both sides", []float64{0.9, 1.5, 1.6}, Equal},
+		{"exactly one is not above", []float64{1, 1.5}, Equal},
+		{"above", []float64{1.01, 1.5}, Different},
+		{"below", []float64{0.5, 0.99}, Different},
+	}
+	for _, test := range tests {
+		if got := Summarise(test.in).Verdict(); got != test.want {
+			t.Errorf("%s: got %v, want %v", test.name, got, test.want)
 		}
 	}
 }

@@ -31,6 +31,11 @@ type SocketErrors struct {
 // Total returns the number of errors of all kinds.
 func (e SocketErrors) Total() int { return e.Connect + e.Read + e.Write + e.Timeout }
 
+// Add returns the sum of both.
+func (e SocketErrors) Add(other SocketErrors) SocketErrors {
+	return SocketErrors{e.Connect + other.Connect, e.Read + other.Read, e.Write + other.Write, e.Timeout + other.Timeout}
+}
+
 // Parse parses wrk's report. It fails if a number that the comparison needs is missing or malformed: a report in an
 // unknown format must not pass for a measurement.
 func Parse(report string) (Result, error) {

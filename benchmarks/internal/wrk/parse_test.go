@@ -78,6 +78,9 @@ func TestParse(t *testing.T) {
 	if got := (SocketErrors{1, 20, 300, 4000}).Total(); got != 4321 {
 		t.Errorf("Total() = %d, want 4321", got)
 	}
+	if got := (SocketErrors{1, 20, 300, 4000}).Add(SocketErrors{1, 1, 1, 1}); got != (SocketErrors{2, 21, 301, 4001}) {
+		t.Errorf("sum: %+v", got)
+	}
 }
 
 func TestParseRefuses(t *testing.T) {

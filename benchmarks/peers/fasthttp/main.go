@@ -10,20 +10,36 @@ import (
 )
 
 var handlers = map[string]fasthttp.RequestHandler{
-	"hello": func(ctx *fasthttp.RequestCtx) {
-		answer(ctx, workload.Hello)
-	},
+	"hello":    hello,
+	"blocking": blocking,
 	"page": func(ctx *fasthttp.RequestCtx) {
 		answer(ctx, workload.Page())
 	},
-	"blocking": func(ctx *fasthttp.RequestCtx) {
-		time.Sleep(workload.Sleep)
-		answer(ctx, workload.Hello)
+	"json": func(ctx *fasthttp.RequestCtx) {
+		ctx.SetContentType(workload.JSONType)
+		ctx.SetBody(workload.JSON())
+	},
+	"form": func(ctx *fasthttp.RequestCtx) {
+		answer(ctx, workload.Greeting(string(ctx.PostArgs().Peek(workload.FormField))))
 	},
 	"echo": func(ctx *fasthttp.RequestCtx) {
 		ctx.SetContentType(workload.ContentType)
 		ctx.SetBody(ctx.PostBody())
 	},
+	"beside": func(ctx *fasthttp.RequestCtx) {
+		if string(ctx.Path()) == workload.BlockingPath {
+			blocking(ctx)
+			return
+		}
+		hello(ctx)
+	},
+}
+
+func hello(ctx *fasthttp.RequestCtx) { answer(ctx, workload.Hello) }
+
+func blocking(ctx *fasthttp.RequestCtx) {
+	time.Sleep(workload.Sleep)
+	answer(ctx, workload.Hello)
 }
 
 func answer(ctx *fasthttp.RequestCtx, body string) {
@@ -35,7 +51,7 @@ func main() {
 	address, name := workload.Args()
 	handler := handlers[name]
 	if handler == nil {
-		workload.Fail(fmt.Errorf("unknown workload %q", name))
+		workload.Fail(fmt.Errorf("unknown handler %q", name))
 	}
 	// The library's default limit of connections is 262,144: out of reach here.
 	server := fasthttp.Server{Handler: handler}

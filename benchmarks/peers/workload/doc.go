@@ -1,3 +1,3 @@
-// Package workload contains the code shared by the handlers of the Go peers, so that both do the same work as the Lua
+// Package workload contains the code shared by the handlers of the Go peers, so that all do the same work as the Lua
 // handlers in benchmarks/scripts. Its functions are safe for concurrent use.
 package workload

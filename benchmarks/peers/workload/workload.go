@@ -1,6 +1,7 @@
 package workload
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"strconv"
@@ -8,16 +9,34 @@ import (
 	"time"
 )
 
-// ContentType is the Content-Type of all answers.
+// ContentType is the Content-Type of all answers but that of the workload json.
 const ContentType = "text/plain"
 
-// Hello is the answer to the workloads hello and blocking.
+// JSONType is the Content-Type of the workload json.
+const JSONType = "application/json"
+
+// Hello is the answer to the workload hello and those that differ from it only in what is around the handler.
 const Hello = "Hello, world!\n"
 
-// Sleep is how long the handler of the workload blocking sleeps.
+// Sleep is how long the handler of the workload blocking sleeps, and in the workload beside the handler of BlockingPath.
 const Sleep = 2 * time.Millisecond
 
-// rows is the number of rows of a page, which makes it about 4 KB.
+// BlockingPath is the path of the requests beside which the workload beside measures hello.
+const BlockingPath = "/blocking"
+
+// Greeting is the answer of the workload form to the field "name".
+func Greeting(name string) string { return "Hello, " + name + "!\n" }
+
+// FormField is the field of the form that is read.
+const FormField = "name"
+
+// DownloadBytes is the length of the answer of the workload download. It consists of copies of Piece.
+const DownloadBytes = 10 << 20
+
+// Piece is 64 KiB, what the handlers of upload and download handle at a time.
+var Piece = []byte(strings.Repeat("0123456789abcdef", 4096))
+
+// rows is the number of rows of a page, which makes it about 4 KB, and of items.
 const rows = 50
 
 // Page builds the page of the workload page: it concatenates each row and collects the rows in the usual Go way. The
@@ -35,10 +54,48 @@ func Page() string {
 	return page.String()
 }
 
-// Args returns the arguments of a peer: ADDRESS WORKLOAD. It ends the program if they are different.
+// item is one element of the answer of the workload json, as in scripts/items.lua.
+type item struct {
+	ID        int      `json:"id"`
+	Name      string   `json:"name"`
+	Pieces    int      `json:"pieces"`
+	Available bool     `json:"available"`
+	Tags      []string `json:"tags"`
+}
+
+// JSON builds the items of the workload json and encodes them.
+func JSON() []byte {
+	items := make([]item, rows)
+	for i := range items {
+		n := i + 1
+		items[i] = item{n, "Article number " + strconv.Itoa(n), n * 7, n%3 != 0, []string{"stock", "new"}}
+	}
+	text, err := json.Marshal(items)
+	if err != nil {
+		panic(err) // there is nothing in it that cannot be encoded
+	}
+	return text
+}
+
+// Fixed returns the bytes that servers send which do not look at requests, and whether they close the connection.
+func Fixed(name string) (answer []byte, closes, ok bool) {
+	head := "HTTP/1.1 200 OK\r\nDate: " + time.Now().UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT") +
+		"\r\nContent-Type: " + ContentType + "\r\nContent-Length: " + strconv.Itoa(len(Hello)) + "\r\n"
+	switch name {
+	case "hello", "pipelined":
+	case "connection":
+		closes = true
+		head += "Connection: close\r\n"
+	default:
+		return nil, false, false
+	}
+	return []byte(head + "\r\n" + Hello), closes, true
+}
+
+// Args returns the arguments of a peer: ADDRESS HANDLER. It ends the program if they are different.
 func Args() (address, name string) {
 	if len(os.Args) != 3 {
-		fmt.Fprintf(os.Stderr, "usage: %s ADDRESS hello|page|blocking|echo\n", os.Args[0])
+		fmt.Fprintf(os.Stderr, "usage: %s ADDRESS HANDLER\n", os.Args[0])
 		os.Exit(1)
 	}
 	return os.Args[1], os.Args[2]

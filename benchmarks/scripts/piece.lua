@@ -1,0 +1,3 @@
+-- 64 KiB, of which the answer of the workload "download" consists.
+
+return ("0123456789abcdef"):rep(4096)
