@@ -3,8 +3,10 @@
 package engine
 
 import (
+	"io"
 	"net"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +15,13 @@ import (
 
 // An exchange does not allocate, whether it is logged or not.
 func TestAccessLogAllocatesNothing(t *testing.T) {
+	for _, pipelined := range []int{1, 16} {
+		allocatesNothing(t, pipelined)
+	}
+}
+
+// allocatesNothing checks it for requests that are sent together in this number.
+func allocatesNothing(t *testing.T, together int) {
 	hello := handler.Func(func(w *handler.Response, r *handler.Request) { w.WriteString("hello") })
 	for _, c := range []struct {
 		name string
@@ -25,13 +34,16 @@ func TestAccessLogAllocatesNothing(t *testing.T) {
 		}
 		defer conn.Close()
 		conn.SetDeadline(time.Now().Add(20 * time.Second))
-		request, answer := []byte(get("/hello")), make([]byte, 4<<10)
+		request, answer := []byte(strings.Repeat(get("/hello"), together)), make([]byte, 4<<10)
+		conn.Write(request[:len(request)/together])
+		n, _ := conn.Read(answer)
+		answer = answer[:n*together] // of one size each
 		ask := func(times int) {
 			for range times {
 				if _, err := conn.Write(request); err != nil {
 					t.Fatal(err)
 				}
-				if _, err := conn.Read(answer); err != nil {
+				if _, err := io.ReadFull(conn, answer); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -43,7 +55,7 @@ func TestAccessLogAllocatesNothing(t *testing.T) {
 		ask(rounds)
 		runtime.ReadMemStats(&after)
 		if n := after.Mallocs - before.Mallocs; n > rounds/10 {
-			t.Errorf("%s: %d allocations for %d exchanges", c.name, n, rounds)
+			t.Errorf("%s: %d allocations for %d times %d exchanges", c.name, n, rounds, together)
 		}
 	}
 }

@@ -148,10 +148,20 @@ func TestClosedConnectionHoldsNothing(t *testing.T) {
 			d.handler.answers("hello")
 		}, 1, 0},
 		{"output and the next request", func(d *dialogue) {
-			d.peer.says(get("/") + get("/next"))
+			d.peer.says(get("/") + post("/next", ""))
 			d.peer.room = 10
 			d.handler.outputs(response("hello"), false)
 		}, 2, 1},
+		{"output of pipelined requests", func(d *dialogue) {
+			d.peer.says(get("/"))
+			first := d.handler.x
+			d.peer.says(get("/next"))
+			d.handler.outputs(response("hello"), true)
+			d.handler.x = first
+			d.peer.room = 10
+			d.handler.outputs(response("hello"), false)
+			d.settle()
+		}, 2, 2},
 	} {
 		for how, end := range map[string]func(*dialogue){
 			"peer gone":    func(d *dialogue) { d.peer.vanishes() },

@@ -13,8 +13,9 @@ import (
 // in from the loop (Ready, Expired, resume), from the backend (the methods of backend.Exchange), and at shutdown. Each of
 // them takes the time of the turn once; within the connection nowMS is an argument.
 //
-// A connection runs one exchange at a time. Pipelined requests wait in the input, so responses have the order of their
-// requests (RFC 9112 §9.3.2).
+// A connection has one exchange, whose response is being sent. Pipelined requests follow it: those that may overlap with it are
+// in progress too (conn_pipeline.go), the others wait in the input. So responses have the order of their requests (RFC 9112
+// §9.3.2).
 type conn struct {
 	l       *loop    // immutable
 	service *service // what serves the next request: see current
@@ -28,7 +29,8 @@ type conn struct {
 	exchange  exchange
 	body      body
 	output    output
-	spool     *spooled // nil: nothing of this connection is in the spool
+	spool     *spooled  // nil: nothing of this connection is in the spool
+	pipeline  *pipeline // nil: no request follows the exchange
 	deadline  deadline
 
 	prev, next *conn // in the list of the loop's connections
@@ -82,6 +84,9 @@ func (c *conn) again() {
 // resume continues where again was called.
 func (c *conn) resume() {
 	c.queued = false
+	if c.pipeline != nil && c.state != stateClosed && !c.socket.broken {
+		c.sendCorked(c.l.sys.nowMS())
+	}
 	switch {
 	case c.state == stateClosed:
 	case c.socket.broken:

@@ -10,6 +10,14 @@ import (
 
 // These methods are called only if there is an access log.
 
+// recordOf is a record of an exchange whose head is h. It gives the exchange its id.
+func (l *loop) recordOf(h *httpparse.Head) *accessRecord {
+	a := l.newRecord()
+	a.SetHead(h, l)
+	h.ID = a.Part(accesslog.PartID)
+	return a
+}
+
 // recordHead starts the record of the exchange whose head is h, and gives the exchange its id.
 func (c *conn) recordHead(h *httpparse.Head) {
 	if c.exchange.record == nil {
@@ -33,17 +41,25 @@ func (c *conn) recordAnswer(page []byte) {
 
 // logAccess passes the record to the access log, when the exchange is over in whatever way.
 func (c *conn) logAccess(complete bool) {
-	a, l := c.exchange.record, c.l
+	a, unsent := c.exchange.record, int64(0)
 	c.exchange.record = nil
-	unsent := 0
 	if !complete {
-		unsent = c.output.Len() + int(c.spooledOutput())
+		unsent = c.unsent()
 	}
+	c.logRecord(a, complete, unsent)
+}
+
+// unsent is how many bytes of output are not sent.
+func (c *conn) unsent() int64 { return int64(c.output.Len()) + c.spooledOutput() }
+
+// logRecord passes a record to the access log. unsent is how many bytes of its response were not sent.
+func (c *conn) logRecord(a *accessRecord, complete bool, unsent int64) {
+	l := c.l
 	l.logged = Access{
 		Loop: l.index, Peer: c.socket.peer, Complete: complete,
 		Queue: a.queue, Service: a.service, Total: l.sys.wallClock().Sub(a.At),
 	}
-	a.Fill(&l.logged, int64(unsent))
+	a.Fill(&l.logged, unsent)
 	l.e.accessLog(&l.logged)
 	l.releaseRecord(a)
 }

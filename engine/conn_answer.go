@@ -39,7 +39,7 @@ func (c *conn) refuse(nowMS uint64, status int, cause string) {
 // answer sends a response of the engine's own. retryAfter is in seconds, 0 leaves the field out.
 func (c *conn) answer(nowMS uint64, status, retryAfter int, keep bool) {
 	fixed := &c.service.limits.fixed
-	keep = keep && !c.ending() && !fixed.Close()
+	keep = keep && (!c.ending() || c.inProgress() > 1) && !fixed.Close()
 	c.dropSpool()
 	page := c.l.makeErrorPage(httpwrite.ErrorPage{
 		Status: status, RetryAfter: retryAfter, Close: !keep, NoBody: c.exchange.isHead, Fixed: fixed})

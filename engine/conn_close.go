@@ -5,6 +5,9 @@ func (c *conn) reset() {
 	if c.state == stateClosed {
 		return
 	}
+	if c.pipeline != nil {
+		c.uncork(c.l.sys.nowMS()) // the responses before are complete
+	}
 	c.l.sys.resetOnClose(c.socket.fd)
 	c.close()
 }
@@ -20,11 +23,18 @@ func (c *conn) close() {
 		c.exchange.leave()
 		running.Cancel()
 	}
+	if c.pipeline != nil {
+		c.cancelFollowers()
+		c.logUnsent()
+	}
 	if c.remains {
 		c.cancelRemainders()
 	}
 	if c.exchange.record != nil {
 		c.logAccess(false)
+	}
+	if c.pipeline != nil {
+		c.endPipeline()
 	}
 	c.input.Release(c.l.pool)
 	c.output.Release(c.l.pool)

@@ -44,6 +44,7 @@ func (c *conn) begin(nowMS uint64, h *httpparse.Head, n int) bool {
 	}
 	c.exchange.isHead = h.IsHead
 	c.exchange.persistent = h.Persistent && !c.ending()
+	c.exchange.leads = h.Overlaps()
 	rest := c.input.Unread()[n:]
 	await, err := c.body.Begin(h, len(rest), &lim.body)
 	switch {

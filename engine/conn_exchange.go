@@ -17,6 +17,7 @@ type exchange struct {
 	end        backend.End // what happens to the connection when the response is out
 
 	peerEndTold bool // the backend knows that the peer has finished sending
+	leads       bool // further requests may be taken while it is in progress
 }
 
 // extras are what few exchanges have.

@@ -26,8 +26,13 @@ func (c *conn) conclude(nowMS uint64, end backend.End) {
 	}
 	c.exchange.end = end
 	c.state = stateWriting
+	if end != backend.EndKeep && c.pipeline != nil {
+		c.cancelFollowers()
+	}
 	if c.output.Len() > 0 {
-		c.updateDeadline(nowMS)
+		if !c.follow(nowMS) {
+			c.updateDeadline(nowMS)
+		}
 		return
 	}
 	c.finish(nowMS)
@@ -41,6 +46,12 @@ func (c *conn) finish(nowMS uint64) {
 	}
 	c.exchange = exchange{}
 	c.deadline.responseMS = 0
+	if c.pipeline != nil {
+		if end == backend.EndKeep && c.follow(nowMS) {
+			return
+		}
+		c.endPipeline()
+	}
 	if end != backend.EndKeep {
 		c.linger(nowMS)
 		return

@@ -18,18 +18,25 @@ const (
 
 // tellPeerEnd tells the backend that the peer has finished sending, once for each exchange that this is true of.
 func (c *conn) tellPeerEnd() {
-	x := &c.exchange
-	if !c.socket.ended() || x.peerEndTold || c.state != stateDispatched || c.service.limits.peerEnd == PeerEndWait {
+	if !c.socket.ended() || c.service.limits.peerEnd == PeerEndWait {
 		return
 	}
-	x.peerEndTold = true
-	x.running.PeerEnd()
+	if x := &c.exchange; c.state == stateDispatched && !x.peerEndTold {
+		x.peerEndTold = true
+		x.running.PeerEnd()
+	}
+	if c.pipeline != nil {
+		c.tellFollowers()
+	}
 }
 
 // clientGone ends an exchange that the backend has given up because its peer had gone.
 func (c *conn) clientGone() {
 	if c.exchange.record != nil {
 		c.exchange.record.Status = backend.StatusClientGone
+	}
+	if c.pipeline != nil {
+		c.uncork(c.l.sys.nowMS())
 	}
 	c.close()
 }

@@ -49,7 +49,7 @@ func TestPeerEndIsAnswered(t *testing.T) {
 
 // A FIN after pipelined requests counts for each of them when its turn comes.
 func TestPeerEndOfPipeline(t *testing.T) {
-	d := newDialogue(t, Limits{})
+	d := newDialogue(t, Limits{Overlap: -1})
 	d.peer.finishes(get("/one") + get("/two") + get("/three"))
 	for i, path := range []string{"/one", "/two", "/three"} {
 		d.handler.gets("GET " + path)
@@ -94,7 +94,7 @@ func TestClientGone(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var lines accessLines
-			d := newLoggedDialogue(t, Limits{}, lines.log)
+			d := newLoggedDialogue(t, Limits{Overlap: -1}, lines.log)
 			c.play(d)
 			d.settle()
 			d.peer.hearsText("")

@@ -15,6 +15,9 @@ func (c *conn) advance(nowMS uint64) {
 	case stateLingering:
 		c.discard(nowMS)
 	}
+	if c.exchange.leads && (c.input.Len() > 0 || c.socket.readable) {
+		c.takeFollowers(nowMS)
+	}
 	c.tellPeerEnd()
 	if c.state != stateClosed {
 		c.input.Settle(c.l.pool)
@@ -84,6 +87,8 @@ func (c *conn) inputEnded(nowMS uint64) {
 	case stateDispatched:
 		if c.body.Missing() {
 			c.abortBody(nowMS, false)
+		} else {
+			c.socket.readable = true // it was read too early: the next request has to meet the end too
 		}
 	}
 }

@@ -20,15 +20,16 @@ func (c *conn) Complete(running backend.Running, end backend.End) {
 	if c.state != stateDispatched {
 		return
 	}
-	c.addRemainder(running)
+	c.addRemainder(running, c.deadline.responseMS)
 	c.Done(end)
 }
 
-func (c *conn) addRemainder(running backend.Running) {
+// addRemainder adds a remainder whose response timeout ends at atMS; 0: never.
+func (c *conn) addRemainder(running backend.Running, atMS uint64) {
 	r := &remainder{c: c, running: running, next: c.l.remainders[c]}
 	r.timer.Init(r)
-	if at := c.deadline.responseMS; at != 0 {
-		c.l.sys.setTimer(&r.timer, at)
+	if atMS != 0 {
+		c.l.sys.setTimer(&r.timer, atMS)
 	}
 	c.l.remainders[c], c.remains = r, true
 }

@@ -45,7 +45,7 @@ func (h *scriptedHandler) wantsCancelled(n int) {
 
 // A response that is complete leaves the connection to the next request, whatever its handler does.
 func TestRemainder(t *testing.T) {
-	d := newDialogue(t, Limits{})
+	d := newDialogue(t, Limits{Overlap: -1})
 	first, second := d.handler, &scriptedHandler{d: d}
 	d.peer.says(get("/one") + get("/two"))
 	first.gets("GET /one")

@@ -11,7 +11,7 @@ import (
 )
 
 // spooled is what a connection has in the spool: a request while its body arrives (this file), or a response while the peer
-// takes it (conn_spool_output.go). There is never both: a request is read only when the response before it is out.
+// takes it (conn_spool_output.go). There is never both: a body is read only when the responses before it are out.
 type spooled struct {
 	head    []byte       // the bytes of the request's head
 	memory  bufio.Output // its body, while that is small

@@ -382,7 +382,7 @@ func TestEnds(t *testing.T) {
 
 // The next request on a connection goes to the successor of its service. When a service ends, so do its connections.
 func TestServiceChanges(t *testing.T) {
-	d := newDialogue(t, Limits{})
+	d := newDialogue(t, Limits{Overlap: -1})
 	second := &scriptedHandler{d: d}
 	d.peer.says(get("/one") + get("/two"))
 	d.handler.gets("GET /one")

@@ -24,6 +24,9 @@ func (c *conn) Output(a, b []byte, last bool) int {
 // is together. A broken connection takes everything.
 func (c *conn) takeOutput(nowMS uint64, a, b []byte, last bool) int {
 	total := len(a) + len(b)
+	if c.pipeline != nil && c.cork(nowMS, a, b) {
+		return total
+	}
 	stalled := c.output.Len() > 0
 	sent := c.write(a, b)
 	if sent == total || c.socket.broken {
@@ -80,6 +83,9 @@ func (c *conn) write(a, b []byte) (n int) {
 
 // send sends bytes of the engine's own.
 func (c *conn) send(p []byte) {
+	if c.pipeline != nil && c.cork(c.l.sys.nowMS(), p, nil) {
+		return
+	}
 	n := c.write(p, nil)
 	if !c.socket.broken {
 		c.output.Append(c.l.pool, p[n:])
@@ -88,12 +94,15 @@ func (c *conn) send(p []byte) {
 
 // flush sends what waits in the output and in the spool, after the socket has become writable.
 func (c *conn) flush(nowMS uint64) {
+	before := c.unsent()
 	if c.output.Len() > 0 {
-		n := c.socket.write(&c.l.sys, c.output.Unsent(), nil)
-		c.output.Discard(c.l.pool, n)
+		c.writeOutput()
 	}
 	if c.spool != nil && c.output.Len() == 0 && c.flushFile() {
 		c.flushLater()
+	}
+	if c.pipeline != nil {
+		c.logSent(before - c.unsent())
 	}
 	switch {
 	case c.socket.broken:
@@ -103,15 +112,26 @@ func (c *conn) flush(nowMS uint64) {
 	}
 }
 
+// writeOutput sends what waits in the output, as far as the socket takes it now.
+func (c *conn) writeOutput() {
+	n := c.socket.write(&c.l.sys, c.output.Unsent(), nil)
+	c.output.Discard(c.l.pool, n)
+}
+
 // flushed: some output was sent.
 func (c *conn) flushed(nowMS uint64) {
 	c.awaitPeer(nowMS)
+	c.giveRoom()
+	if c.state == stateWriting && c.output.Len() == 0 {
+		c.finish(nowMS)
+	}
+}
+
+// giveRoom lets the backend go on, if it waits for that and enough output was sent.
+func (c *conn) giveRoom() {
 	if c.exchange.wantsRoom && c.roomForBackend() {
 		c.exchange.wantsRoom = false
 		c.exchange.running.OutputRoom()
-	}
-	if c.state == stateWriting && c.output.Len() == 0 {
-		c.finish(nowMS)
 	}
 }
 

@@ -186,8 +186,9 @@ type scriptedPeer struct {
 	willReset bool // a close now would be a reset
 	closed    bool
 
-	reads int // calls
-	taken int // bytes that were read from it
+	reads  int // calls
+	writes int // calls
+	taken  int // bytes that were read from it
 }
 
 func (p *scriptedPeer) check(fd int) {
@@ -220,6 +221,7 @@ func (p *scriptedPeer) read(fd int, b []byte) (int, syscall.Errno) {
 
 func (p *scriptedPeer) write(fd int, a, b []byte) (int, syscall.Errno) {
 	p.check(fd)
+	p.writes++
 	if p.sawFIN || p.failed {
 		p.d.t.Errorf("write after the FIN (%v) or after an error (%v)", p.sawFIN, p.failed)
 	}

@@ -4,7 +4,8 @@
 // listener with a backend.Backend that answers its requests, and with Limits. On each loop that is a service, which a later
 // call of Serve replaces. A conn is a peer's connection: it belongs to one loop from accept to close, and only that loop
 // touches it. An exchange is one request and its response: conn implements backend.Exchange, and holds the backend.Running
-// that the backend returned for it.
+// that the backend returned for it. A follower is an exchange that is in progress while the responses before its own are not
+// sent.
 //
 // A request passes through the conn_*.go files in this order: conn_read.go (bytes arrive), conn_dispatch.go (the head is
 // parsed, limits are applied, the backend gets the exchange), conn_body.go (bytes of the body go to the backend),
@@ -15,6 +16,9 @@
 // connection in each state acts by itself. The other parts of a conn are in conn_socket.go, conn_input.go, conn_exchange.go,
 // conn_output.go and conn_access.go; conn_remainder.go has what is left of exchanges whose handlers outlive their responses.
 // system.go lists what connections use of the outside world.
+//
+// Followers are started by conn_pipeline.go. Each has an exchange object of its own (pipelined.go, pipelined_late.go), which
+// the backend outputs to. conn_cork.go sends the responses of several exchanges with one call, conn_access_later.go logs them.
 //
 // Lifetimes: bytes that a conn hands to the backend are views of the loop's read buffer, valid during the call only. An idle
 // conn holds no buffer.

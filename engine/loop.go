@@ -30,6 +30,11 @@ type loop struct {
 
 	remainders map[*conn]*remainder // rarely any: they would make every conn larger
 
+	pipelines     *pipeline  // free ones
+	pipelined     *pipelined // free ones
+	pipelinesFree int
+	pipelinedFree int
+
 	records []*accessRecord // free ones
 	lastID  uint64          // of a request
 

@@ -82,6 +82,10 @@ type Limits struct {
 	BufferBody  int64 // a body up to this many bytes is awaited before a handler is occupied. Default 64 KiB
 	OutputBytes int64 // response bytes held in memory for a peer that reads slowly. Default 128 KiB
 
+	// Overlap is how many pipelined requests of one connection may be in progress at a time, if they are safe and have no
+	// body (RFC 9112 §9.3.2). A backend.Overlapping may want fewer. Default 16; a negative number means one.
+	Overlap int
+
 	// SpoolBody means that every request body arrives completely before it occupies a handler. A body of more than BufferBody
 	// waits in a file of Options.Spool, and Expect: 100-continue is answered at once. It has no effect if the backend takes no
 	// files (it is not a backend.FileBackend).
@@ -110,6 +114,7 @@ const (
 	bufferBodyDefault  = 64 << 10
 	outputBytesDefault = 128 << 10
 	spoolBytesDefault  = 4 << 30
+	overlapDefault     = 16
 
 	idleTimeoutDefault     = 65 * time.Second
 	headTimeoutDefault     = 120 * time.Second
@@ -138,6 +143,7 @@ type limits struct {
 	body        httpparse.BodyLimits
 	outputBytes int
 	spoolOutput int64 // 0: none
+	overlap     int
 	fixed       httpwrite.Fixed
 
 	idleMS, headMS, stallMS, responseMS, drainMS uint64
@@ -156,6 +162,7 @@ func (l Limits) resolve() limits {
 		fixed:       httpwrite.NewFixed(l.Fields),
 		outputBytes: int(orDefault(l.OutputBytes, outputBytesDefault, 0)),
 		spoolOutput: max(l.SpoolOutput, 0),
+		overlap:     int(orDefault(int64(l.Overlap), overlapDefault, 1)),
 		idleMS:      milliseconds(l.IdleTimeout, idleTimeoutDefault),
 		headMS:      milliseconds(l.HeadTimeout, headTimeoutDefault),
 		stallMS:     milliseconds(l.StallTimeout, stallTimeoutDefault),

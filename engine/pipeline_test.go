@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -23,6 +25,10 @@ func TestRandomPipelines(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	echo := handler.Func(func(w *handler.Response, r *handler.Request) {
+		if string(r.Method()) == "GET" {
+			w.Write(answerOf(string(r.Path())))
+			return
+		}
 		body, err := io.ReadAll(r)
 		if err == nil {
 			w.Write(body)
@@ -77,6 +83,12 @@ func randomPeer(rnd *rand.Rand, addr string) error {
 	var want [][]byte
 	for range 1 + rnd.IntN(30) {
 		body := randomBody(rnd)
+		if rnd.IntN(3) > 0 {
+			path := fmt.Sprintf("big/%d", len(body)/16*16)
+			want = append(want, answerOf(path))
+			in.WriteString(get("/" + path))
+			continue
+		}
 		want = append(want, body)
 		in.WriteString("POST /echo HTTP/1.1\r\nHost: h\r\n")
 		if rnd.IntN(2) == 0 {
@@ -131,6 +143,12 @@ func randomPeer(rnd *rand.Rand, addr string) error {
 	}
 	<-sent
 	return nil
+}
+
+// answerOf is the answer to a GET of a path: that of testBackend.
+func answerOf(path string) []byte {
+	n, _ := strconv.Atoi(strings.TrimPrefix(path, "big/"))
+	return bytes.Repeat([]byte("0123456789abcdef"), n/16)
 }
 
 // randomBody has a size around which something changes, or none.

@@ -14,6 +14,8 @@ type service struct {
 	limits  limits
 	addrs   *addrs
 
+	overlapping backend.Overlapping // the backend, or nil if it is none
+
 	next  *service // its successor: connections change to it with their next request
 	ended bool     // it has no successor: its connections end
 }
@@ -23,6 +25,7 @@ func newService(lb backend.LoopBackend, index int, lim Limits) *service {
 	if _, takesFiles := lb.(backend.FileBackend); !takesFiles {
 		s.limits.body.Whole = false
 	}
+	s.overlapping, _ = lb.(backend.Overlapping)
 	return s
 }
 

@@ -42,7 +42,7 @@ func TestServeAnew(t *testing.T) {
 	idle, busy, body, head := dial(t, ln.Addr()), dial(t, ln.Addr()), dial(t, ln.Addr()), dial(t, ln.Addr())
 	idle.say(get("/hello"))
 	idle.hears(200)
-	busy.say(get("/slow") + get("/hello")) // the second one waits for the first
+	busy.say(get("/slow") + post("/hello", "")) // the second one waits for the first
 	eventually(t, "the slow exchange runs", func() bool { return first.count(&first.started) == 2 })
 	body.say("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nab")
 	head.say("GET /hello HT")

@@ -15,7 +15,7 @@ func TestSpooledResponse(t *testing.T) {
 	const size, ahead = 2 << 20, 16 << 10
 	for name, part := range map[string]int{"windows": 65536, "odd parts": 4093, "at once": size} {
 		t.Run(name, func(t *testing.T) {
-			d, _ := newSpoolDialogue(t, Limits{SpoolOutput: 1 << 30}, 0)
+			d, _ := newSpoolDialogue(t, Limits{SpoolOutput: 1 << 30, Overlap: -1}, 0)
 			d.peer.says(get("/") + get("/next"))
 			d.handler.gets("GET /")
 			d.peer.room = 0

@@ -105,6 +105,13 @@ func (b *blocking) run(e *blockingExchange) {
 	}
 }
 
+// overlap is how many exchanges of one connection may be in progress: half of what there are goroutines for.
+func (b *blocking) overlap() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return max(1, (b.limit-b.running)/2)
+}
+
 // dequeue removes and returns the first exchange of the queue. If the queue is empty, it returns nil, and the goroutine
 // no longer counts as running.
 func (b *blocking) dequeue() *blockingExchange {
@@ -162,6 +169,9 @@ type blockingBackend struct {
 func (p *blockingBackend) Start(x backend.Exchange, head *httpparse.Head, listener int, body []byte, more bool) (backend.Running, error) {
 	return p.start(newBlockingExchange(p, x, head, listener, body, more))
 }
+
+// Overlap implements backend.Overlapping.
+func (p *blockingBackend) Overlap() int { return p.b.overlap() }
 
 func (p *blockingBackend) start(e *blockingExchange) (backend.Running, error) {
 	waits, err := p.b.admit(e)

@@ -59,7 +59,7 @@ func decideFraming(h *Head, s *special) *Error {
 			return err
 		}
 	}
-	h.Persistent = h.Minor > 0
+	h.Persistent, h.Upgrade = h.Minor > 0, false
 	if s.connection.count > 0 {
 		h.decidePersistent(s.connection)
 	}
@@ -179,7 +179,8 @@ func tokenLen(b []byte) int {
 	return n
 }
 
-// decidePersistent looks for the options close and keep-alive (RFC 9112 §9.3). close wins.
+// decidePersistent looks for the options close and keep-alive (RFC 9112 §9.3), of which close wins, and for upgrade (RFC 9110
+// §7.8).
 func (h *Head) decidePersistent(connection mark) {
 	for i := int(connection.first); i >= 0; i = h.Find("connection", i+1) {
 		list := NewList(h.Value(h.Fields[i]))
@@ -190,6 +191,9 @@ func (h *Head) decidePersistent(connection mark) {
 			}
 			if EqualFold(e, "keep-alive") {
 				h.Persistent = true
+			}
+			if EqualFold(e, "upgrade") {
+				h.Upgrade = true
 			}
 		}
 		if connection.count == 1 {

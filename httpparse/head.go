@@ -22,6 +22,7 @@ type Head struct {
 	Asterisk       bool  // OPTIONS *: no path and no query
 	IsHead         bool  // method HEAD
 	Persistent     bool  // the client allows further requests on the connection (RFC 9112 §9.3)
+	Upgrade        bool  // Connection: upgrade: the client asks for another protocol (RFC 9110 §7.8)
 	ExpectContinue bool  // Expect: 100-continue (RFC 9110 §10.1.1); only in HTTP/1.1, and if there is a body
 	Chunked        bool  // the body is chunked
 	ContentLength  int64 // bytes of body: 0 without a body, LengthUnknown if chunked
@@ -32,6 +33,19 @@ type Head struct {
 
 // LengthUnknown is the ContentLength of a chunked body.
 const LengthUnknown int64 = -1
+
+// Overlaps reports whether further requests of the connection may be processed at the same time (RFC 9112 §9.3.2): the method
+// is one of the safe ones (RFC 9110 §9.2.1), and there is nothing that what follows could depend on.
+func (h *Head) Overlaps() bool {
+	if !h.Persistent || h.Minor == 0 || h.ContentLength != 0 || h.Upgrade {
+		return false
+	}
+	switch string(h.Bytes(h.Method)) {
+	case "GET", "HEAD", "OPTIONS":
+		return true
+	}
+	return false
+}
 
 // Bytes returns the bytes of s, as a view of Raw.
 func (h *Head) Bytes(s Span) []byte { return h.Raw[s.Off : s.Off+s.Len] }

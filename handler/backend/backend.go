@@ -48,6 +48,14 @@ type File interface {
 	Close() error
 }
 
+// Overlapping is implemented by a LoopBackend that bounds how many exchanges of one connection are in progress at a time. A
+// peer that sends requests without waiting for the responses should not keep other peers waiting. Without it, the engine's
+// limit alone applies.
+type Overlapping interface {
+	// Overlap is how many exchanges of one connection may be in progress now, at least 1.
+	Overlap() int
+}
+
 // SocketBackend is implemented by a LoopBackend that takes whole connections from which the engine has read nothing.
 type SocketBackend interface {
 	// StartSocket takes the connection with the non-blocking socket fd. It owns fd from then on, unless it returns an

@@ -8,6 +8,9 @@
 // got: Start returns a Running. From then on the connection tells the backend what happens through Running, and the backend
 // tells the connection through Exchange. All these calls are made on the loop, without locks.
 //
+// Several exchanges of one connection may be in progress, each with an Exchange of its own. The connection takes output of any of
+// them, and sends it in the order of the requests. An Overlapping LoopBackend bounds their number.
+//
 // An exchange ends with the first of Exchange.Done, Exchange.Failed and Running.Cancel. Neither side calls the other after
 // that, except that Timed.Times may still be asked for within the call that ends the exchange.
 //

@@ -79,6 +79,7 @@ func (c *cell) countWorker() {
 	if !c.watch.counted {
 		c.watch.counted = true
 		c.worker.claims.Add(1)
+		c.l.p.lengthy.Add(1)
 	}
 }
 
@@ -91,6 +92,7 @@ func (c *cell) forgetWorker() {
 	if c.watch.counted {
 		c.watch.counted = false
 		c.worker.claims.Add(-1)
+		c.l.p.lengthy.Add(-1)
 	}
 	c.worker = nil
 }

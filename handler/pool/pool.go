@@ -38,6 +38,7 @@ type Pool struct {
 	mainsEnding atomic.Bool // main handlers have been told to end
 	noWorker    atomic.Bool
 	inFlight    atomic.Int64
+	lengthy     atomic.Int64  // of these, seen with their workers for some time: counted in Worker.claims
 	epoch       atomic.Uint64 // counts changes of which workers serve
 	slots       []atomic.Pointer[Worker]
 	seqs        seqs

@@ -1,0 +1,125 @@
+package engine
+
+import (
+	"net/netip"
+	"time"
+
+	"moonbridge/handler/backend"
+)
+
+// pipelined is the exchange of a follower. Until its turn comes it keeps what the backend outputs, up to a bound, and how the
+// backend has ended it. Then it is the connection's exchange, and passes everything on.
+type pipelined struct {
+	c          *conn
+	exchange   exchange // until its turn
+	responseMS uint64   // end of the response timeout; 0: none
+	output     output
+	status     int // of Failed
+	retryAfter time.Duration
+
+	current   bool // its turn has come, and the connection has taken what was kept
+	late      bool // its turn has come, but the spool has no room for what was kept
+	over      bool // Done, Complete or Failed was called before its turn
+	completed bool // Complete was called: Left may follow
+
+	next *pipelined // of the same connection, or in the loop's list of free ones
+}
+
+// takeTurn: p is the connection's exchange from now on. The connection gets what has come so far.
+func (p *pipelined) takeTurn() {
+	c := p.c
+	if p.output.Len() > 0 {
+		p.output.Discard(c.l.pool, c.Output(p.output.Unsent(), nil, true))
+	}
+	if p.late = p.output.Len() > 0; p.late {
+		c.exchange.running = lateRunning{p}
+		return
+	}
+	p.current = true
+	c.exchange.running, c.exchange.wantsRoom = p.exchange.running, p.exchange.wantsRoom
+	if c.exchange.wantsRoom {
+		c.again() // not within a call of the backend
+	}
+	if !p.over {
+		return
+	}
+	end, status, retryAfter := p.exchange.end, p.status, p.retryAfter
+	if !p.completed {
+		c.l.releasePipelined(p)
+	}
+	if status != 0 {
+		c.Failed(status, retryAfter)
+	} else {
+		c.Done(end)
+	}
+}
+
+// Output implements backend.Exchange.
+func (p *pipelined) Output(a, b []byte, last bool) int {
+	if p.current {
+		return p.c.Output(a, b, last)
+	}
+	room := max(0, p.c.service.limits.outputBytes-p.c.pipeline.kept)
+	if p.late {
+		room = 0
+	}
+	if last && room > 0 {
+		room = len(a) + len(b)
+	}
+	n := p.output.keep(p.c.l.pool, a, b, room)
+	p.c.pipeline.kept += n
+	p.exchange.wantsRoom = n < len(a)+len(b)
+	return n
+}
+
+// Done implements backend.Exchange.
+func (p *pipelined) Done(end backend.End) {
+	if !p.current {
+		p.exchange.leave()
+		p.over, p.exchange.end = true, end
+		return
+	}
+	c := p.c
+	if !p.completed {
+		c.l.releasePipelined(p)
+	}
+	c.Done(end)
+}
+
+// Complete implements backend.Exchange.
+func (p *pipelined) Complete(running backend.Running, end backend.End) {
+	p.completed = true
+	if p.current {
+		p.c.Complete(running, end)
+		return
+	}
+	p.c.addRemainder(running, p.responseMS)
+	p.Done(end)
+}
+
+// Left implements backend.Exchange.
+func (p *pipelined) Left(running backend.Running) { p.c.Left(running) }
+
+// Failed implements backend.Exchange.
+func (p *pipelined) Failed(status int, retryAfter time.Duration) {
+	if !p.current {
+		p.exchange.leave()
+		p.over, p.status, p.retryAfter = true, status, retryAfter
+		if a := p.exchange.record; a != nil && status == backend.StatusClientGone {
+			a.Status = status
+		}
+		return
+	}
+	c := p.c
+	c.l.releasePipelined(p)
+	c.Failed(status, retryAfter)
+}
+
+// BodyRoom implements backend.Exchange: a follower has no body.
+func (p *pipelined) BodyRoom() {}
+
+// BodyWanted implements backend.Exchange: a follower has no body.
+func (p *pipelined) BodyWanted() {}
+
+// Addrs implements backend.Exchange.
+func (p *pipelined) Addrs() (local, remote netip.AddrPort) { return p.c.Addrs() }
