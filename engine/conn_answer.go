@@ -16,16 +16,60 @@ func (c *conn) Failed(status int, retryAfter time.Duration) {
 	}
 	nowMS := c.l.sys.nowMS()
 	c.exchange.leave()
-	switch {
-	case c.exchange.begun || c.exchange.midHead():
+	if c.exchange.begun || c.exchange.midHead() {
 		c.conclude(nowMS, backend.EndReset)
 		return
-	case status == backend.StatusClientGone:
-		c.clientGone()
-		return
 	}
-	seconds := int((retryAfter + time.Second - 1) / time.Second)
-	c.answer(nowMS, status, seconds, c.mayPersist())
+	f := failure{is: true, status: status, retryAfter: int((retryAfter + time.Second - 1) / time.Second)}
+	if !c.postpone(nowMS, f) {
+		c.fail(nowMS, f)
+	}
+}
+
+// failure is an end of an exchange that comes after everything that is still to be sent.
+type failure struct {
+	is, reset  bool
+	status     int // unless reset
+	retryAfter int // seconds
+}
+
+// postpone lets a failure wait until the responses before it are sent: they are complete, and an error page must not come
+// in the middle of one. false: nothing has to be sent before it.
+func (c *conn) postpone(nowMS uint64, f failure) bool {
+	others := c.pipeline != nil || !f.reset && c.spooledOutput() > 0
+	if c.socket.broken || !others || c.unsent() == 0 {
+		return false
+	}
+	c.exchange.extra().failure = f
+	c.exchange.end = backend.EndReset
+	c.state = stateWriting
+	if c.pipeline != nil && (f.reset || f.status == backend.StatusClientGone) {
+		c.cancelFollowers()
+	}
+	c.updateDeadline(nowMS)
+	return true
+}
+
+// failPostponed carries out a failure that has waited, if there is one.
+func (c *conn) failPostponed(nowMS uint64) bool {
+	if c.exchange.extras == nil || !c.exchange.extras.failure.is {
+		return false
+	}
+	f := c.exchange.extras.failure
+	c.exchange.extras.failure = failure{}
+	c.fail(nowMS, f)
+	return true
+}
+
+func (c *conn) fail(nowMS uint64, f failure) {
+	switch {
+	case f.reset:
+		c.reset()
+	case f.status == backend.StatusClientGone:
+		c.clientGone()
+	default:
+		c.answer(nowMS, f.status, f.retryAfter, c.mayPersist())
+	}
 }
 
 // refuse answers the request at the start of the input, which never reaches a handler, and closes: where the next request
@@ -40,7 +84,9 @@ func (c *conn) refuse(nowMS uint64, status int, cause string) {
 func (c *conn) answer(nowMS uint64, status, retryAfter int, keep bool) {
 	fixed := &c.service.limits.fixed
 	keep = keep && (!c.ending() || c.inProgress() > 1) && !fixed.Close()
-	c.dropSpool()
+	if c.spool != nil && c.spool.output == nil {
+		c.dropSpool() // the request
+	}
 	page := c.l.makeErrorPage(httpwrite.ErrorPage{
 		Status: status, RetryAfter: retryAfter, Close: !keep, NoBody: c.exchange.isHead, Fixed: fixed})
 	c.exchange.begun = true

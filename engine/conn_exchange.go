@@ -24,6 +24,7 @@ type exchange struct {
 type extras struct {
 	interim interim
 	trailer []byte // trailer section of the request body, for the backend
+	failure failure
 }
 
 // extra returns the extras, to add one.

@@ -21,7 +21,9 @@ func (c *conn) mayPersist() bool { return c.exchange.persistent && !c.body.Missi
 // conclude ends the exchange as soon as its output is sent.
 func (c *conn) conclude(nowMS uint64, end backend.End) {
 	if c.socket.broken || end == backend.EndReset {
-		c.reset()
+		if !c.postpone(nowMS, failure{is: true, reset: true}) {
+			c.reset()
+		}
 		return
 	}
 	c.exchange.end = end
@@ -40,6 +42,9 @@ func (c *conn) conclude(nowMS uint64, end backend.End) {
 
 // finish: the response is out. The connection takes the next request, or closes.
 func (c *conn) finish(nowMS uint64) {
+	if c.failPostponed(nowMS) {
+		return
+	}
 	end := c.exchange.end
 	if c.exchange.record != nil {
 		c.logAccess(true)

@@ -115,14 +115,14 @@ func (c *conn) bodyPart() (part []byte, consumed int, err error) {
 	room, before := c.l.spoolRoom(), c.body.TrailerLen()
 	n, consumed, err := c.body.Move(room, nil, unread)
 	if added := c.body.TrailerLen() - before; added > 0 {
-		c.spool.keepTrailer(unread[consumed-added : consumed])
+		c.spool.keepTrailer(before == 0, unread[consumed-added:consumed])
 	}
 	return room[:n], consumed, err
 }
 
 // keepTrailer keeps the next bytes of the trailer section. Most sections are empty: only the empty line that ends them.
-func (s *spooled) keepTrailer(p []byte) {
-	if len(s.trailer) > 0 || p[0] != '\r' {
+func (s *spooled) keepTrailer(first bool, p []byte) {
+	if first && p[0] != '\r' || len(s.trailer) > 0 {
 		s.trailer = append(s.trailer, p...)
 	}
 }

@@ -98,7 +98,7 @@ func (c *conn) flush(nowMS uint64) {
 	if c.output.Len() > 0 {
 		c.writeOutput()
 	}
-	if c.spool != nil && c.output.Len() == 0 && c.flushFile() {
+	if c.spool != nil && c.spool.output != nil && c.output.Len() == 0 && c.flushFile() {
 		c.flushLater()
 	}
 	if c.pipeline != nil {

@@ -101,7 +101,10 @@ func TestSpooledBodies(t *testing.T) {
 		{"large, chunked", inChunks, chunked(pattern(large), 777), large, true},
 		{"large, large chunks", inChunks, chunked(pattern(large), 150_000), large, true},
 	} {
-		for _, cut := range []int{1 << 20, 50_000, 1001} {
+		for _, cut := range []int{1 << 20, 50_000, 1001, 1} {
+			if cut == 1 && c.size > 0 {
+				continue // it would take too long, and only the end matters
+			}
 			t.Run(fmt.Sprintf("%s, cut every %d", c.name, cut), func(t *testing.T) {
 				d, taker := newSpoolDialogue(t, Limits{SpoolBody: true}, 0)
 				d.peer.says("POST /a HTTP/1.1\r\nHost: h\r\n" + c.fields + "\r\n")

@@ -16,7 +16,7 @@ func (b *Body) TrailerLen() int { return int(b.chunked.trailer) }
 func TrailerFields(section []byte) iter.Seq2[[]byte, []byte] {
 	return func(yield func(name, value []byte) bool) {
 		for line := range bytes.Lines(section) {
-			name, value, found := bytes.Cut(line[:len(line)-len("\r\n")], []byte(":"))
+			name, value, found := bytes.Cut(bytes.TrimRight(line, "\r\n"), []byte(":"))
 			if found && InTrailer(name) && !yield(name, TrimBlanks(value)) {
 				return
 			}
