@@ -171,8 +171,8 @@ static int reap(child *c, int flags, int *status)
 	pid_t got;
 	while ((got = waitpid(c->pid, status, flags)) < 0 && errno == EINTR)
 		;
-	if (got > 0)
-		c->pid = 0;
+	if (got > 0 || (got < 0 && errno == ECHILD))
+		c->pid = 0; /* its number may mean another process soon */
 	return got > 0 ? 1 : (int)got;
 }
 
@@ -217,7 +217,8 @@ static int child_gc(lua_State *L)
 {
 	int status;
 	child *c = lua_touserdata(L, 1);
-	if (c->pid && c->owner == getpid()) {
+	/* Another part of the script may have waited for it. */
+	if (c->pid && c->owner == getpid() && reap(c, WNOHANG, &status) == 0) {
 		kill(c->pid, SIGKILL);
 		reap(c, 0, &status);
 	}

@@ -109,7 +109,7 @@ static int stop_wanted(void)
 /* Does the end of the client end this handler (on_client_gone = "error")? */
 static int depends_on_client(void)
 {
-	return exchange.active && exchange.options && exchange.options->on_client_gone != 0 &&
+	return mb_is_own() && exchange.active && exchange.options && exchange.options->on_client_gone != 0 &&
 	       response.state != MB_RESPONSE_DONE && !exchange.cancelled;
 }
 

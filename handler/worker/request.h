@@ -42,6 +42,7 @@ int mb_pairs_next(mb_pairs *p);        /* of a query or form; 0: there is none *
 int mb_pairs_next_cookie(mb_pairs *p); /* 0: there is none */
 /* At least the number of pairs. Raises an error if it exceeds MB_PARAMS_MAX. */
 size_t mb_pairs_count(lua_State *L, int separator, const uint8_t *p, size_t n);
+void mb_pairs_limit(lua_State *L, size_t items); /* raises that error */
 void mb_pairs_push(lua_State *L, const char *s, size_t n); /* decodes a name or value of a query or form */
 
 /* --- request_params.c ----------------------------------------------------- */

@@ -20,7 +20,7 @@ void mb_body_check_client(lua_State *L)
 
 static int body_ready(void)
 {
-	uint32_t f = in_flags();
+	uint32_t f = __atomic_load_n(&exchange.in_cell->flags, __ATOMIC_ACQUIRE);
 	return (f & (MB_IN_END | MB_IN_ABORT | MB_IN_CANCEL)) ||
 	       __atomic_load_n(&exchange.in_cell->in_head, __ATOMIC_ACQUIRE) > exchange.taken;
 }
@@ -73,6 +73,8 @@ size_t mb_body_next(lua_State *L, const uint8_t **p)
 		}
 		if (f & MB_IN_END)
 			return 0;
+		if (mb_cancelled())
+			mb_raise_cancelled(L); /* the rest will not come */
 		want_body();
 		mb_wait(body_ready);
 	}

@@ -60,16 +60,21 @@ int mb_pairs_next_cookie(mb_pairs *p)
 	return 0;
 }
 
+void mb_pairs_limit(lua_State *L, size_t items)
+{
+	if (items <= MB_PARAMS_MAX)
+		return;
+	exchange.peer_status = 413;
+	luaL_error(L, "request: more than %d parameters", (int)MB_PARAMS_MAX);
+}
+
 size_t mb_pairs_count(lua_State *L, int separator, const uint8_t *p, size_t n)
 {
 	size_t items = n > 0;
 	for (const uint8_t *s = p, *end = p + n; s < end; s++, items++)
 		if (!(s = memchr(s, separator, (size_t)(end - s))))
 			break;
-	if (items > MB_PARAMS_MAX) {
-		exchange.peer_status = 413;
-		luaL_error(L, "request: more than %d parameters", (int)MB_PARAMS_MAX);
-	}
+	mb_pairs_limit(L, items);
 	return items;
 }
 

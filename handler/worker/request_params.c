@@ -160,10 +160,11 @@ void mb_params_push_post(lua_State *L, int key)
 
 /* --- cookies ----------------------------------------------------------------- */
 
-static void add_cookies(lua_State *L, const char *s, size_t n)
+/* *count is the number of cookies of the request so far. */
+static void add_cookies(lua_State *L, const char *s, size_t n, size_t *count)
 {
 	mb_pairs pair = {.at = s, .end = s + n};
-	mb_pairs_count(L, ';', (const uint8_t *)s, n);
+	mb_pairs_limit(L, *count += mb_pairs_count(L, ';', (const uint8_t *)s, n));
 	while (mb_pairs_next_cookie(&pair)) {
 		lua_pushlstring(L, pair.name, pair.name_len);
 		if (is_new(L)) {
@@ -177,12 +178,13 @@ static void add_cookies(lua_State *L, const char *s, size_t n)
 
 void mb_params_push_cookies(lua_State *L)
 {
+	size_t count = 0;
 	push_table(L, 0);
 	for (uint32_t i = 0; i < exchange.head.nfields; i++) {
 		const mb_field *f = mb_field_at(L, i);
 		const char *raw = (const char *)exchange.head_bytes + exchange.head.raw_off;
 		if (mb_same_word(raw + f->name_off, f->name_len, "cookie"))
-			add_cookies(L, raw + f->value_off, f->value_len);
+			add_cookies(L, raw + f->value_off, f->value_len, &count);
 	}
 	mb_cache_set(L, MB_CACHE_COOKIES);
 }

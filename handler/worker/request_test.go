@@ -80,7 +80,12 @@ func TestLargeHead(t *testing.T) {
 	}
 	r := w.do(request{head: "GET /?" + strings.Repeat("&", 1<<16) + " HTTP/1.1\nHost: x\nX-What: request.get_params"})
 	w.check(r, "", 413<<shm.ResultStatusShift)
-	w.stderr.wait(t, "request: more than 65536 parameters")
+	if r := w.last(1); r.Level != shm.LevelInfo || !strings.Contains(r.message, "request: more than 65536 parameters") {
+		t.Errorf("reported %+v", r)
+	}
+	cookies := "\nCookie: " + strings.Repeat(";", 40_000)
+	r = w.do(request{head: "GET / HTTP/1.1\nHost: x\nX-What: request.cookies" + cookies + cookies})
+	w.check(r, "", 413<<shm.ResultStatusShift)
 }
 
 // The client goes away while its head is on the way.

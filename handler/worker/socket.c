@@ -316,6 +316,10 @@ static void open_handles(lua_State *L, mb_socket *s, int fd)
 		luaL_error(L, "connection: file handle: %s", strerror(errno));
 }
 
+static int withdrawn;
+
+int mb_socket_was_withdrawn(void) { return withdrawn; }
+
 int mb_socket_run(lua_State *L)
 {
 	const mb_connect *c = mb_connect_of(worker.pool, exchange.head.listener);
@@ -324,10 +328,9 @@ int mb_socket_run(lua_State *L)
 	mb_socket *s = push_raw(L);
 	int fd = mb_descriptor_receive(1);
 	if (fd < 0) {
-		/* The server has taken the connection back. Its socket may still be on the
-		 * way. The next exchange must not get it, so this was the worker's last one. */
-		lua_pushboolean(L, 0);
-		return 1;
+		/* The server has taken the connection back. Its socket may still be on the way. */
+		withdrawn = 1;
+		return 0;
 	}
 	open_handles(L, s, fd);
 	mb_quiet_watch(fd);

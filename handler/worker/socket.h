@@ -45,6 +45,7 @@ typedef struct {
 
 void mb_socket_install(lua_State *L);
 int mb_socket_run(lua_State *L);           /* called protected, for an exchange of MB_KIND_SOCKET */
+int mb_socket_was_withdrawn(void);        /* one that the server has taken back may still arrive */
 void mb_socket_after_exchange(int failed); /* after an exchange of any kind */
 /* Returns the raw socket at index i, which may be closed, or raises an error. */
 mb_socket *mb_socket_check(lua_State *L, int i);

@@ -144,7 +144,8 @@ static int peers_fault(const char *s)
 	if (exchange.out_flags & MB_OUT_COMPLETE)
 		return 0;
 	return (exchange.peer_status && strstr(s, "request body: ")) ||
-	       (exchange.peer_status == 413 && strstr(s, "request body exceeds request_body_size_limit"));
+	       (exchange.peer_status == 413 &&
+		       (strstr(s, "request body exceeds request_body_size_limit") || strstr(s, "request: more than ")));
 }
 
 int mb_exchange_log(lua_State *L)
@@ -328,6 +329,8 @@ static int verdict(lua_State *L, int how)
 	const mb_pool *p = mb_pool_at(worker.pool);
 	if (how != WENT_WELL && exchange.head.kind == MB_KIND_SOCKET)
 		return MB_RUN_EXIT; /* the failed handler may have left any state behind */
+	if (mb_socket_was_withdrawn())
+		return MB_RUN_RETIRE; /* the next exchange must not get it */
 	if (how == WENT_WELL && lua_isboolean(L, -1) && !lua_toboolean(L, -1) && mb_exchange_may_retire())
 		return MB_RUN_RETIRE; /* the handler wants no other exchange here */
 	if (how == FAILED && p && p->recycle_on_error)

@@ -75,7 +75,8 @@ static _Noreturn void end_worker(const mb_last_words *w)
 /* The signal may have come for another reason, or too late. */
 static int timed_out(void)
 {
-	return __atomic_load_n(&armed, __ATOMIC_ACQUIRE) && mb_now() > deadline() - TIMER_ERROR;
+	double d = deadline(); /* 0: it has just been cleared */
+	return __atomic_load_n(&armed, __ATOMIC_ACQUIRE) && d != 0 && mb_now() > d - TIMER_ERROR;
 }
 
 /* It only does what is safe in a signal handler. */

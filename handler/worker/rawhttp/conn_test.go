@@ -821,11 +821,16 @@ func TestLingers(t *testing.T) {
 	lim.Drain = patience
 	s := serveFd(t, lim, fd, peer, "", echo)
 	file.Close()
-	go s.say("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n\r\n" + strings.Repeat("x", 4_000_000))
+	said := make(chan struct{})
+	go func() {
+		defer close(said)
+		s.say("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n\r\n" + strings.Repeat("x", 4_000_000))
+	}()
 	want := string(errorPage(413, true, false))
 	if got := s.hearsAll(); dateless(got) != dateless(want) {
 		t.Errorf("got %q", got)
 	}
+	<-said
 	peer.Close()
 	s.ends(false)
 }

@@ -138,7 +138,7 @@ func (c *Conn) dispatch(n int) bool {
 	c.input.Discard(n)
 	c.spill = c.block
 	c.number++
-	c.inHead, c.sent, c.flags, c.own = 0, 0, 0, nil
+	c.inHead, c.sent, c.flags = 0, 0, 0
 	c.peer = peer{}
 	c.cfg.Out.InTail.Store(0)
 	c.cfg.Out.OutHead.Store(0)
