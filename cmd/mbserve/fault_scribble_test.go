@@ -190,7 +190,9 @@ func TestScribbledMemory(t *testing.T) {
 	own.stop()
 	other.stop()
 
-	eventually(t, "all workers are there, and no others", settled)
+	if !holds(patience, settled) {
+		t.Errorf("%d workers, want 6", len(s.workers()))
+	}
 	if !holds(patience, func() bool { return maps.Equal(files(t, s.pid()), before) }) {
 		t.Errorf("descriptors %v, before %v", files(t, s.pid()), before)
 	}
