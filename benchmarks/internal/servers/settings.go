@@ -3,12 +3,14 @@ package servers
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -154,12 +156,18 @@ func (s *Settings) command(name string, w Workload, port int, dir string) (*exec
 	}
 }
 
+// portMin and portMax are below the range from which Linux takes ports by itself. Another program that looks for a free port
+// at the same moment therefore finds another one.
+const portMin, portMax = 15000, 32000
+
 // freePort returns a port of 127.0.0.1 that is currently free.
-func freePort() (int, error) {
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+func freePort() (port int, err error) {
+	for range 100 {
+		port = portMin + rand.IntN(portMax-portMin)
+		var l net.Listener
+		if l, err = net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
+			return port, l.Close()
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	return 0, err
 }
