@@ -186,16 +186,22 @@ listen{
 	if got := page(t, s.url("/")); got != want {
 		t.Fatalf("%q", got)
 	}
-	changed := func(from, to string) {
+	// A worker that is forked between a change and the reload may have read the new file in prepare. So the reload is
+	// awaited, and not only a page with the new text.
+	change := func(from, to string, replace func()) {
 		t.Helper()
 		want = strings.Replace(want, from, to, 1)
-		eventually(t, want, func() bool { return page(t, s.url("/")) == want })
+		size := s.log.size()
+		replace()
+		s.log.wait(t, size, "the replaced script has ended")
+		if got := page(t, s.url("/")); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
-	replaceFile(t, file("app.lua"), script("script2"))
-	changed("script1", "script2")
+	change("script1", "script2", func() { replaceFile(t, file("app.lua"), script("script2")) })
 	for _, name := range []string{"module", "dir/sub", "chunk", "loaded", "lazy"} {
-		replaceFile(t, file(name+".lua"), `return "`+filepath.Base(name)+`2"`)
-		changed(filepath.Base(name)+"1", filepath.Base(name)+"2")
+		base := filepath.Base(name)
+		change(base+"1", base+"2", func() { replaceFile(t, file(name+".lua"), `return "`+base+`2"`) })
 	}
 
 	// Broken in a new module, and fixed there.
@@ -209,21 +215,20 @@ listen{
 	if got := page(t, s.url("/")); got != want {
 		t.Errorf("%q", got)
 	}
-	replaceFile(t, file("fresh.lua"), `return "module3"`)
-	changed("module2", "module3")
+	change("module2", "module3", func() { replaceFile(t, file("fresh.lua"), `return "module3"`) })
 
 	// Written in place; removed for a while, then restored.
-	if err := os.WriteFile(file("chunk.lua"), []byte(`return "chunk3"`), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	changed("chunk2", "chunk3")
+	change("chunk2", "chunk3", func() {
+		if err := os.WriteFile(file("chunk.lua"), []byte(`return "chunk3"`), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	})
 	from = s.log.size()
 	if err := os.Remove(file("app.lua")); err != nil {
 		t.Fatal(err)
 	}
 	s.log.wait(t, from, "reload failed", "cannot open")
-	replaceFile(t, file("app.lua"), script("script3"))
-	changed("script2", "script3")
+	change("script2", "script3", func() { replaceFile(t, file("app.lua"), script("script3")) })
 }
 
 // Without the option nothing is watched.
