@@ -206,7 +206,7 @@ func TestServiceManager(t *testing.T) {
 	}
 	s.exit(0)
 	// The socket belongs to the manager and still listens.
-	late, err := net.DialTimeout("tcp4", ln.Addr().String(), time.Second)
+	late, err := net.DialTimeout("tcp4", ln.Addr().String(), patience)
 	if err != nil {
 		t.Fatal(err)
 	}
