@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // endOf ends a process that the test has not started itself, and waits until it is gone.
