@@ -69,7 +69,7 @@ type Config struct {
 	InWindow, OutWindow int
 }
 
-const defaultWindow = 64 << 10
+const defaultWindow = 256 << 10
 
 // Host runs one script, with its fork server and its pools.
 type Host struct {
