@@ -65,7 +65,7 @@ type Config struct {
 	// them takes root.
 	Credential *syscall.Credential
 
-	// InWindow and OutWindow are the sizes of a cell's windows in bytes: powers of two from 64 to 16 MiB; default 64 KiB.
+	// InWindow and OutWindow are the sizes of a cell's windows in bytes: powers of two from 64 to 16 MiB; default 256 KiB.
 	InWindow, OutWindow int
 }
 
