@@ -66,7 +66,7 @@ func (c *conn) updateDeadline(nowMS uint64) {
 	at := c.deadline.responseMS
 	if c.waitsForPeer() {
 		at = earlier(at, after(nowMS, c.service.limits.stallMS))
-		at = earlier(at, c.exchange.patienceEndMS())
+		at = earlier(at, c.exchange.fastCheckMS())
 	}
 	c.deadline.set(&c.l.sys, at)
 }
@@ -97,7 +97,7 @@ func (c *conn) peerAdvances(nowMS uint64) bool {
 
 // timedOut is what a connection does at its deadline.
 func (c *conn) timedOut(nowMS uint64) {
-	if c.patienceEnds(nowMS) || c.peerAdvances(nowMS) {
+	if c.fastPeerChecked(nowMS) || c.peerAdvances(nowMS) {
 		return
 	}
 	switch c.state {

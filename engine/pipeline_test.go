@@ -81,7 +81,7 @@ func randomPeer(rnd *rand.Rand, addr string) error {
 	}
 	c := dialed.(*net.TCPConn)
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(2 * time.Minute))
+	c.SetDeadline(time.Now().Add(patience))
 	var in bytes.Buffer
 	var want [][]byte
 	for range 1 + rnd.IntN(30) {
