@@ -4,7 +4,8 @@
 // that is, where a request ends and the next one begins, is decided in one place (framing.go). The decision is in the
 // Head: ContentLength, Chunked, Persistent. A [Body] follows a body to its end and applies the size limit; [Chunked]
 // decodes a chunked one. [Form], [Cookies] and [List] iterate over the contents of heads and bodies. [Multipart] parses
-// multipart/form-data as it arrives. An [Error] says why a peer's bytes are refused, and with which status.
+// multipart/form-data as it arrives. [Conditions] are the fields of conditional requests; they and [Ranges] are evaluated here. An
+// [Error] says why a peer's bytes are refused, and with which status.
 //
 // Results depend on the arguments alone: there is no I/O, no clock, no goroutine, and no global state except constant
 // tables. The caller owns every buffer. The returned slices are views of the caller's bytes and are valid as long as
