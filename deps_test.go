@@ -39,6 +39,7 @@ var imports = map[string][]string{
 	"handler/backend":        {"httpparse"},
 	"engine":                 {"reactor", "bufio", "engine/spool", "timers", "handler/accesslog", "httpparse", "httpwrite", "handler/backend", "handler/logging"},
 	"handler":                {"handler/backend", "httpparse", "httpwrite", "handler/logging"},
+	"handler/files":          {"httpparse", "httpwrite"},
 	"handler/shm":            {"httpparse", "x/sys"},
 	"handler/pool/listen":    {"handler/shm"},
 	"handler/pool/policy":    {"handler/pool/listen"},
@@ -51,6 +52,7 @@ var imports = map[string][]string{
 
 	// For tests only: the row of no other package names them.
 	"httpparse/conformance":          {},
+	"handler/files/filestest":        {},
 	"handler/pool/listen/listentest": {"handler/shm"},
 	"handler/shm/shmtest":            {"handler/shm", "x/sys"},
 }
