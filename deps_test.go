@@ -38,7 +38,7 @@ var imports = map[string][]string{
 	"reactor":                {"timers", "gnet", "x/sys"},
 	"handler/backend":        {"httpparse"},
 	"engine":                 {"reactor", "bufio", "engine/spool", "timers", "handler/accesslog", "httpparse", "httpwrite", "handler/backend", "handler/logging"},
-	"handler":                {"handler/backend", "httpparse", "httpwrite", "handler/logging"},
+	"handler":                {"handler/backend", "handler/files", "httpparse", "httpwrite", "handler/logging"},
 	"handler/files":          {"httpparse", "httpwrite"},
 	"handler/shm":            {"httpparse", "x/sys"},
 	"handler/pool/listen":    {"handler/shm"},
