@@ -14,10 +14,12 @@ import (
 	"moonbridge/httpparse"
 )
 
+// contentMax is the largest file that is kept in memory. It is sent with the head in one call. Beyond that size sendfile saves more
+// than it costs. Tests change it.
+var contentMax int64 = contentDefault
+
 const (
-	// contentMax is the largest file that is kept in memory. It is sent with the head in one call. Beyond that size sendfile saves more
-	// than it costs.
-	contentMax = 16 << 10
+	contentDefault = 16 << 10
 	// readTries bounds how often a file is read that changes meanwhile.
 	readTries = 3
 )
