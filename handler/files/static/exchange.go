@@ -30,7 +30,6 @@ type exchange struct {
 	state    state
 	queued   bool // EndTurn will settle it
 	listener int
-	fixed    *fixed
 
 	// From the request.
 	isHead    bool

@@ -10,10 +10,11 @@ import (
 	"moonbridge/httpwrite"
 )
 
-// loop is a Static on one loop: its LoopBackend and its Turn.
+// loop is a backend on one loop: its LoopBackend and its Turn.
 type loop struct {
 	// Immutable.
 	s           *Static
+	fixed       *fixed
 	on          backend.Loop
 	next        backend.LoopBackend // nil: none
 	nextFiles   backend.FileBackend // next, if it is one
@@ -25,7 +26,6 @@ type loop struct {
 	entries    map[string]*entry   // that were used here
 	added      int                 // to entries since the last sweep
 	pending    map[string]*pending // lookups in progress that requests of this loop wait for
-	fixed      []*fixed            // by listener
 	dates      httpwrite.Date
 	plan       files.Plan
 	turn       []*exchange // that began in this turn, for EndTurn
@@ -43,8 +43,8 @@ const (
 	sweepEvery = 256
 )
 
-func newLoop(s *Static, on backend.Loop) *loop {
-	return &loop{s: s, on: on, entries: make(map[string]*entry), pending: make(map[string]*pending)}
+func newLoop(s *Static, on backend.Loop, f *fixed) *loop {
+	return &loop{s: s, fixed: f, on: on, entries: make(map[string]*entry), pending: make(map[string]*pending)}
 }
 
 func (l *loop) setNext(next backend.LoopBackend) {
@@ -308,11 +308,10 @@ func (l *loop) newExchange(x backend.Exchange, listener int, h *httpparse.Head, 
 		l.frees--
 	}
 	e.x, e.next = x, nil
-	e.fixed = l.fixedOf(listener)
 	e.listener = listener
 	e.isHead = h.IsHead
 	e.keepAlive = h.Persistent && h.Minor == 0
-	e.close = !h.Persistent || more || e.fixed.close
+	e.close = !h.Persistent || more || l.fixed.close
 	return e
 }
 
@@ -327,12 +326,4 @@ func (l *loop) putExchange(e *exchange) {
 	e.next = l.free
 	l.free = e
 	l.frees++
-}
-
-// fixedOf returns the fields that all responses of a listener have.
-func (l *loop) fixedOf(listener int) *fixed {
-	for len(l.fixed) <= listener {
-		l.fixed = append(l.fixed, newFixed(l.s.fields(len(l.fixed))))
-	}
-	return l.fixed[listener]
 }

@@ -107,11 +107,11 @@ func (l *loop) setBody(e *exchange, p *files.Plan, v *variant) {
 // makeHead makes the head of a response. cached: it has a Cache-Control of its own.
 func (l *loop) makeHead(e *exchange, status int, fields []byte, length int64, cached bool) {
 	e.state = stateAnswer
-	h := httpwrite.Head{Status: status, Fields: fields, Fixed: e.fixed.lines, Length: length, Close: e.close, KeepAlive: e.keepAlive}
+	h := httpwrite.Head{Status: status, Fields: fields, Fixed: l.fixed.lines, Length: length, Close: e.close, KeepAlive: e.keepAlive}
 	if cached {
-		h.Fixed = e.fixed.uncached
+		h.Fixed = l.fixed.uncached
 	}
-	if !e.fixed.dated {
+	if !l.fixed.dated {
 		h.Date = l.dates.At(l.on.Now())
 	}
 	e.at = len(l.heads)

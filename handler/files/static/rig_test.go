@@ -38,12 +38,12 @@ var echo = handler.Func(func(w *handler.Response, r *handler.Request) {
 })
 
 // serve serves a Static. A zero Fresh becomes a negative one: a test sees changes of files at once.
-func serve(t *testing.T, c Config) *rig {
+func serve(t *testing.T, c testConfig) *rig {
 	t.Helper()
 	if c.Fresh == 0 {
 		c.Fresh = -1
 	}
-	s, err := New(c)
+	s, err := New(c.Config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,11 +55,7 @@ func serve(t *testing.T, c Config) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lim := engine.Limits{}
-	if c.Fields != nil {
-		lim.Fields = c.Fields(0)
-	}
-	if err := e.Serve(ln, s, 0, lim); err != nil {
+	if err := e.Serve(ln, s.Backend(c.next, c.fields), 0, engine.Limits{Fields: c.fields}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -72,12 +68,21 @@ func serve(t *testing.T, c Config) *rig {
 	return &rig{t, ln.Addr(), s}
 }
 
-// withNext is a Config whose next backend is echo.
-func withNext(rules ...Rule) Config {
-	return Config{Rules: rules, Next: handler.Config{Logger: slog.New(slog.DiscardHandler)}.OnLoop(echo)}
+// testConfig is a Config with the rest of a backend.
+type testConfig struct {
+	Config
+	next   backend.Backend
+	fields string
 }
 
-var _ backend.Backend = (*Static)(nil)
+// alone is a testConfig without a next backend, withNext one whose next backend is echo.
+func alone(rules ...Rule) testConfig { return testConfig{Config: Config{Rules: rules}} }
+
+func withNext(rules ...Rule) testConfig {
+	c := alone(rules...)
+	c.next = handler.Config{Logger: slog.New(slog.DiscardHandler)}.OnLoop(echo)
+	return c
+}
 
 // send sends one request on a connection of its own, and reads the response. target is sent as it is.
 func (r *rig) send(method, target string, fields ...string) (*http.Response, string) {

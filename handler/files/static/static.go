@@ -12,10 +12,6 @@ import (
 // Config is what a Static serves.
 type Config struct {
 	Rules []Rule
-	// Next gets all requests that no file answers. nil: these are answered 404, or 405 if the method is not GET or HEAD.
-	Next backend.Backend
-	// Fields returns the field lines that all responses of a listener have, each with its CR LF. nil: none.
-	Fields func(listener int) string
 
 	// Fresh is how long an entry is used before it is looked up again. 0 means a second. If an entry is in use all the time, it is used
 	// for up to twice as long, until the lookup has ended. A negative value: each request is looked up.
@@ -37,18 +33,31 @@ const (
 	queueDefault       = 1024
 )
 
-// Static is a Backend that serves files.
+// Static serves files: its backends answer requests.
 type Static struct {
 	rules   []*rule
-	next    backend.Backend
-	fields  func(listener int) string
 	fresh   time.Duration
 	store   *store
 	lookups *lookups
 
 	mu     sync.Mutex
-	loops  []*loop
+	loops  []*loop // of all backends
 	closed bool
+}
+
+// Backend returns a backend that serves the files. next gets all requests that no file answers; if it is nil, these are answered
+// 404, or 405 if the method is not GET or HEAD. fields are field lines, each with its CR LF, that all responses have.
+//
+// The backends of a Static share what they know of files.
+func (s *Static) Backend(next backend.Backend, fields string) backend.Backend {
+	return &server{s, next, newFixed(fields)}
+}
+
+// server is a Static as a Backend.
+type server struct {
+	s     *Static
+	next  backend.Backend // nil: none
+	fixed *fixed
 }
 
 // New opens the directories of the rules. The error names the rule.
@@ -57,14 +66,11 @@ func New(c Config) (*Static, error) {
 		return nil, fmt.Errorf("%d rules: more than %d", len(c.Rules), RulesMax)
 	}
 	s := &Static{
-		next: c.Next, fields: c.Fields, fresh: orDefault(c.Fresh, freshDefault),
+		fresh: orDefault(c.Fresh, freshDefault),
 		store: newStore(bounds{
 			orDefault(c.Entries, entriesDefault), orDefault(c.Bytes, bytesDefault), orDefault(c.Descriptors, descriptorsDefault),
 		}),
 		lookups: newLookups(orDefault(c.Goroutines, goroutinesDefault), orDefault(c.Queue, queueDefault)),
-	}
-	if s.fields == nil {
-		s.fields = func(int) string { return "" }
 	}
 	for _, r := range c.Rules {
 		u, err := newRule(r)
@@ -98,26 +104,33 @@ func (s *Static) closeRules() {
 }
 
 // Attach creates the instance of the backend on loop l.
-func (s *Static) Attach(l backend.Loop) (backend.LoopBackend, error) {
-	lb := newLoop(s, l)
-	if s.next != nil {
-		next, err := s.next.Attach(l)
+func (b *server) Attach(l backend.Loop) (backend.LoopBackend, error) {
+	lb := newLoop(b.s, l, b.fixed)
+	if b.next != nil {
+		next, err := b.next.Attach(l)
 		if err != nil {
 			return nil, err
 		}
 		lb.setNext(next)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
+	if !b.s.add(lb) {
 		return nil, backend.ErrStopped
 	}
-	s.loops = append(s.loops, lb)
 	l.OnTurn(lb)
 	if lb.nextFiles != nil {
 		return &filesLoop{lb}, nil
 	}
 	return lb, nil
+}
+
+// add adds the part of a backend on a loop. false: the Static is closed.
+func (s *Static) add(l *loop) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.loops = append(s.loops, l)
+	}
+	return !s.closed
 }
 
 // Close closes all files that are not being sent. No exchange may start any more; those in progress continue. Lookups that are

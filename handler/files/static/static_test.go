@@ -47,7 +47,7 @@ func TestCases(t *testing.T) {
 				defer func(n int64) { contentMax = n }(contentMax)
 				contentMax = -1
 			}
-			r := serve(t, Config{Rules: []Rule{{Prefix: "/", Path: root}}})
+			r := serve(t, alone(Rule{Prefix: "/", Path: root}))
 			for _, c := range cases {
 				if c.File == "young" && strings.Contains(strings.Join(c.Fields, " "), "{date}") {
 					continue // the date of a file in the future changes with each response
@@ -119,7 +119,7 @@ func TestPaths(t *testing.T) {
 func TestMethods(t *testing.T) {
 	root := tree(t, map[string]string{"a": "text"})
 	rules := []Rule{{Prefix: "/pass/", Path: root}, {Prefix: "/own/", Path: root, NotFound: true}}
-	with, without := serve(t, withNext(rules...)), serve(t, Config{Rules: rules})
+	with, without := serve(t, withNext(rules...)), serve(t, alone(rules...))
 	for _, c := range []struct {
 		r            *rig
 		method, path string
@@ -151,7 +151,7 @@ func TestMethods(t *testing.T) {
 func TestBodies(t *testing.T) {
 	root := tree(t, map[string]string{"a": "text"})
 	rules := []Rule{{Prefix: "/f/", Path: root}}
-	with, without := serve(t, withNext(rules...)), serve(t, Config{Rules: rules})
+	with, without := serve(t, withNext(rules...)), serve(t, alone(rules...))
 	if _, body := with.send("GET", "/f/a", "Content-Length: 0"); body != "text" {
 		t.Errorf("an empty body: %q", body)
 	}
@@ -168,7 +168,7 @@ func TestBodies(t *testing.T) {
 
 func TestRedirect(t *testing.T) {
 	root := tree(t, map[string]string{"a b/index.html": "index", "bare/x": "x", "evil/.com/index.html": "x"})
-	r := serve(t, Config{Rules: []Rule{{Prefix: "/", Path: root, Index: "index.html"}}})
+	r := serve(t, alone(Rule{Prefix: "/", Path: root, Index: "index.html"}))
 	for target, want := range map[string]string{
 		"/a%20b": "301 /a%20b/", "/a%20b?x=1&y=%20": "301 /a%20b/?x=1&y=%20", "/bare": "404 ", "/x/../a%20b": "301 /a%20b/", "//a%20b": "404 ",
 		"/%61%20b": "301 /a%20b/",
@@ -182,13 +182,12 @@ func TestRedirect(t *testing.T) {
 
 func TestFields(t *testing.T) {
 	root := tree(t, map[string]string{"a.css": "css", "app.0a1b2c3d.js": "js", "page": "<p>"})
-	fields := func(int) string {
-		return "X-Fixed: yes\r\nCache-Control: private\r\nX-Content-Type-Options: other\r\nContent-Type: text/other\r\n"
-	}
-	r := serve(t, Config{Fields: fields, Rules: []Rule{
-		{Prefix: "/plain/", Path: root}, {Prefix: "/aged/", Path: root, HasMaxAge: true, MaxAge: time.Hour, Immutable: true},
-		{Prefix: "/zero/", Path: root, HasMaxAge: true}, {Prefix: "/style.css", Path: root + "/page"}, {Prefix: "/named", Path: root + "/a.css"},
-	}})
+	c := alone(
+		Rule{Prefix: "/plain/", Path: root}, Rule{Prefix: "/aged/", Path: root, HasMaxAge: true, MaxAge: time.Hour, Immutable: true},
+		Rule{Prefix: "/zero/", Path: root, HasMaxAge: true}, Rule{Prefix: "/style.css", Path: root + "/page"}, Rule{Prefix: "/named", Path: root + "/a.css"},
+	)
+	c.fields = "X-Fixed: yes\r\nCache-Control: private\r\nX-Content-Type-Options: other\r\nContent-Type: text/other\r\n"
+	r := serve(t, c)
 	for _, c := range []struct{ path, kind, cache string }{
 		{"/plain/a.css", "text/css; charset=utf-8", "private"},
 		{"/aged/a.css", "text/css; charset=utf-8", "max-age=3600"},
@@ -213,7 +212,9 @@ func TestFields(t *testing.T) {
 
 func TestConnectionClose(t *testing.T) {
 	root := tree(t, map[string]string{"a": "text"})
-	r := serve(t, Config{Fields: func(int) string { return "Connection: close\r\nDate: now\r\n" }, Rules: []Rule{{Prefix: "/", Path: root}}})
+	c := alone(Rule{Prefix: "/", Path: root})
+	c.fields = "Connection: close\r\nDate: now\r\n"
+	r := serve(t, c)
 	res, body := r.send("GET", "/a")
 	if !res.Close || body != "text" || strings.Join(res.Header["Date"], "|") != "now" {
 		t.Errorf("%+v", res)
@@ -228,7 +229,7 @@ func TestCompressed(t *testing.T) {
 	age(t, root+"/a.js", 5)
 	age(t, root+"/a.js.gz", 5) // not older
 	age(t, root+"/old.js.gz", 100)
-	r := serve(t, Config{Rules: []Rule{{Prefix: "/", Path: root}, {Prefix: "/original/", Path: root, Original: true}}})
+	r := serve(t, alone(Rule{Prefix: "/", Path: root}, Rule{Prefix: "/original/", Path: root, Original: true}))
 	for _, c := range []struct{ path, accept, body, encoding, vary string }{
 		{"/a.js", "", "original", "", "Accept-Encoding"},
 		{"/a.js", "gzip", "gz", "gzip", "Accept-Encoding"},
@@ -271,7 +272,7 @@ func TestListing(t *testing.T) {
 		"d/b.txt": "12345", "d/a & <b>.txt": "x", "d/sub/": "", "d/.hidden": "", "d/javascript:alert(1)": "", "d/\xff": "", "d/\"quote'": "",
 		"d/out": "->/etc/passwd", "d/in": "->b.txt", "d/gone": "->nowhere", "d/back\\slash": "", "with/index.html": "index",
 	})
-	r := serve(t, Config{Rules: []Rule{{Prefix: "/", Path: root, Index: "index.html", Listing: true}}})
+	r := serve(t, alone(Rule{Prefix: "/", Path: root, Index: "index.html", Listing: true}))
 	res, body := r.send("GET", "/d/")
 	for _, want := range []string{
 		`<a href="./b.txt">b.txt</a></td><td class="n">5 B</td>`, `<a href="./a%20&amp;%20%3Cb%3E.txt">a &amp; &lt;b&gt;.txt</a>`, `<a href="./sub/">sub/</a>`,
