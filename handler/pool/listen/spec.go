@@ -36,6 +36,8 @@ type Options struct {
 
 	Prepare, Finish bool // whether there are such functions
 
+	Static []StaticRule // files that are served without a worker, ordered by prefix
+
 	HTTPOptions bool // the table had http_options, which are ignored
 }
 
@@ -80,6 +82,21 @@ type HTTPOptions struct {
 
 	// StaticHeaders are field lines, each with its CR LF, that every response has, also those that the server makes itself.
 	StaticHeaders string
+}
+
+// StaticRule says which files are served for the paths with a prefix: see package static, which has the same fields.
+type StaticRule struct {
+	Prefix, Path string
+
+	MaxAge        time.Duration
+	HasMaxAge     bool
+	Immutable     bool
+	Index         string
+	Listing       bool
+	Dotfiles      bool
+	Symlinks      bool
+	NotFound      bool
+	Precompressed bool
 }
 
 // Compress says which responses are compressed.
