@@ -163,3 +163,45 @@ func age(t *testing.T, path string, seconds int) {
 }
 
 func stringBody(s string) io.ReadCloser { return io.NopCloser(strings.NewReader(s)) }
+
+// peer is a connection that stays open.
+type peer struct {
+	t *testing.T
+	c net.Conn
+	r *bufio.Reader
+}
+
+func dial(t *testing.T, r *rig) *peer {
+	c, err := net.Dial("tcp", r.address)
+	if err != nil {
+		t.Error(err)
+		return nil
+	}
+	t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(3 * patience))
+	return &peer{t, c, bufio.NewReader(c)}
+}
+
+func (p *peer) ask(target string) {
+	if _, err := io.WriteString(p.c, "GET "+target+" HTTP/1.1\r\nHost: a\r\n\r\n"); err != nil {
+		p.t.Error(err)
+	}
+}
+
+func (p *peer) read() (status int, body string) {
+	res, err := http.ReadResponse(p.r, nil)
+	if err != nil {
+		p.t.Error(err)
+		return 0, ""
+	}
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		p.t.Error(err)
+	}
+	return res.StatusCode, string(b)
+}
+
+func (p *peer) get(target string) (status int, body string) {
+	p.ask(target)
+	return p.read()
+}
