@@ -2,9 +2,6 @@ package static
 
 import (
 	"fmt"
-	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -29,20 +26,7 @@ func TestCases(t *testing.T) {
 	}
 	for _, where := range []string{"in memory", "by descriptor"} {
 		t.Run(where, func(t *testing.T) {
-			root := t.TempDir()
-			for _, name := range []string{"page", "empty", "young"} {
-				path := filepath.Join(root, name)
-				if err := os.WriteFile(path, filestest.Content(name), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				at := filestest.Modified
-				if name == "young" {
-					at = time.Now().Add(time.Hour) // stays young for as long as the test takes
-				}
-				if err := os.Chtimes(path, at, at); err != nil {
-					t.Fatal(err)
-				}
-			}
+			root := caseFiles(t)
 			if where == "by descriptor" {
 				defer func(n int64) { contentMax = n }(contentMax)
 				contentMax = -1
@@ -52,17 +36,8 @@ func TestCases(t *testing.T) {
 				if c.File == "young" && strings.Contains(strings.Join(c.Fields, " "), "{date}") {
 					continue // the date of a file in the future changes with each response
 				}
-				res, _ := r.send("HEAD", "/"+c.File)
-				modified, err := http.ParseTime(res.Header.Get("Last-Modified"))
-				if err != nil {
-					t.Fatal(err)
-				}
-				fields := c.Fill(res.Header.Get("ETag"), modified)
-				res, body := r.send(c.Method, "/"+c.File, fields...)
-				res.Body = stringBody(body)
-				got, err := filestest.Read(c.Method, res, filestest.Content(c.File))
-				if err != nil || got != c.Want {
-					t.Errorf("%s: %q: got %q, %v, want %q", c.Name, fields, got, err, c.Want)
+				if got := r.answerOf(t, &c); got != c.Want {
+					t.Errorf("%s: got %q, want %q", c.Name, got, c.Want)
 				}
 			}
 		})
