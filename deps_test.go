@@ -39,6 +39,8 @@ var imports = map[string][]string{
 	"handler/backend":        {"httpparse"},
 	"engine":                 {"reactor", "bufio", "engine/spool", "timers", "handler/accesslog", "httpparse", "httpwrite", "handler/backend", "handler/logging"},
 	"handler":                {"handler/backend", "httpparse", "httpwrite", "handler/logging"},
+	"handler/files":          {"httpparse", "httpwrite"},
+	"handler/files/static":   {"handler/backend", "handler/files", "httpparse", "httpwrite", "x/sys"},
 	"handler/compress":       {"handler/backend", "httpparse", "brotli", "klauspost"},
 	"handler/shm":            {"httpparse", "x/sys"},
 	"handler/pool/listen":    {"handler/shm"},
@@ -52,6 +54,7 @@ var imports = map[string][]string{
 
 	// For tests only: the row of no other package names them.
 	"httpparse/conformance":          {},
+	"handler/files/filestest":        {},
 	"handler/pool/listen/listentest": {"handler/shm"},
 	"handler/shm/shmtest":            {"handler/shm", "x/sys"},
 }
