@@ -42,13 +42,23 @@ func (q *query) read(h *httpparse.Head, directives bool) bool {
 	for i, f := range h.Fields {
 		q.field(i, h.Name(f), h.Value(f))
 	}
-	if q.pragma && !q.control.given && directives {
-		q.control.noCache = true // RFC 9111 §5.4
-	}
+	q.setPragma()
 	if q.origin || h.Upgrade || h.ContentLength != 0 || h.Asterisk {
 		return false
 	}
 	return q.setKey()
+}
+
+// readKey reads what the key needs. false: there is no key.
+func (q *query) readKey(h *httpparse.Head) bool {
+	*q = query{head: h, key: q.key[:0], secondary: q.secondary[:0], hostAt: h.Find("host", 0)}
+	return q.setKey()
+}
+
+func (q *query) setPragma() {
+	if q.pragma && !q.control.given && q.directives {
+		q.control.noCache = true // RFC 9111 §5.4
+	}
 }
 
 // field takes one field line into account. The first letter comes first: most fields are none of these.

@@ -194,7 +194,7 @@ func (s *Store) alone(sh *shard, hash uint64, v *variant, q *query) *fill {
 
 // waits makes r wait for f. false: too many do.
 func (s *Store) waits(f *fill, r *run) bool {
-	if len(f.waiters) >= waitersMax {
+	if r == nil || len(f.waiters) >= waitersMax {
 		return false
 	}
 	if s.waiting.Add(1) > waitingMax {
