@@ -28,6 +28,7 @@ type capture struct {
 	head    httpparse.ResponseHead
 	decided bool // the final head has come, and the response is to be kept
 
+	at       int64 // when it came, on the loop's clock
 	facts    facts
 	stored   []byte // the head as it is kept, without Content-Length
 	body     httpparse.ResponseBody
@@ -101,7 +102,7 @@ func (r *run) offer(a, b []byte, last bool) int {
 // decide: the final head is in capture.head.
 func (r *run) decide() {
 	c, s, prev := r.capture, r.l.store, r.filling.prev
-	c.facts = readFacts(&c.head, time.Now().Unix())
+	c.at, c.facts = r.l.on.Now(), readFacts(&c.head, time.Now().Unix())
 	f := &c.facts
 	switch {
 	case f.status == 304 && r.validates:
@@ -211,7 +212,7 @@ func (r *run) keepResponse() {
 		c.reserved = int64(cap(c.data))
 	}
 	head := appendLength(c.stored, c.facts.status, len(c.data))
-	v := newVariant(&c.facts, secondary, slices.Clone(head), c.data, r.l.on.Now())
+	v := newVariant(&c.facts, secondary, slices.Clone(head), c.data, c.at)
 	counted := c.reserved
 	c.reserved = 0
 	if !ok {
@@ -256,7 +257,7 @@ func (r *run) revalidated() {
 	}
 	f := readFacts(&head, time.Now().Unix())
 	secondary, ok := r.secondary(f.varies)
-	v := newVariant(&f, secondary, slices.Clone(raw), prev.body, r.l.on.Now())
+	v := newVariant(&f, secondary, slices.Clone(raw), prev.body, c.at)
 	ok = ok && f.storable(r.authorized) && s.admit(v, 0)
 	if !ok {
 		v.store = s // the client gets it all the same

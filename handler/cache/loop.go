@@ -56,7 +56,7 @@ func (l *loop) Start(x backend.Exchange, h *httpparse.Head, listener int, body [
 // begin decides what happens to a request that may be answered from the store.
 func (l *loop) begin(x backend.Exchange, h *httpparse.Head, listener int) (backend.Running, error) {
 	if l.spare == nil {
-		l.spare = new(run)
+		l.spare = &run{l: l}
 	}
 	waiter := l.spare
 	if len(h.Raw) > headMax {
@@ -75,13 +75,13 @@ func (l *loop) begin(x backend.Exchange, h *httpparse.Head, listener int) (backe
 	case actWait:
 		r := l.spare
 		l.spare = nil
-		r.init(l, x, h)
+		r.init(x, h)
 		r.kept, r.listener = keep(h, nil), listener
 		r.wait(a.fill)
 		return r, nil
 	case actFill:
-		r := new(run)
-		r.init(l, x, h)
+		r := &run{l: l}
+		r.init(x, h)
 		return l.fill(r, &a, h, listener)
 	case actFail:
 		r := l.newRun(x, h)
@@ -155,8 +155,8 @@ func (l *loop) renew(f *fill, x backend.Exchange, h *httpparse.Head, listener in
 
 // startUnsafe starts an exchange that may change what the store has of its key.
 func (l *loop) startUnsafe(x backend.Exchange, h *httpparse.Head, start func(r *run) (backend.Running, error)) (backend.Running, error) {
-	r := new(run)
-	r.init(l, x, h)
+	r := &run{l: l}
+	r.init(x, h)
 	r.state = runForward
 	if l.q.readKey(h) {
 		r.invalidates = append([]byte(nil), l.q.key...)
@@ -206,12 +206,12 @@ func (l *loop) close() {
 func (l *loop) newRun(x backend.Exchange, h *httpparse.Head) *run {
 	r := l.free
 	if r == nil {
-		r = &run{pooled: true}
+		r = &run{l: l, pooled: true}
 	} else {
 		l.free, r.next = r.next, nil
 		l.frees--
 	}
-	r.init(l, x, h)
+	r.init(x, h)
 	return r
 }
 
@@ -220,7 +220,7 @@ func (l *loop) giveBack(r *run) {
 	if !r.pooled || l.frees >= runsKept {
 		return
 	}
-	*r = run{pooled: true, rest: r.rest[:0], next: l.free}
+	*r = run{l: l, pooled: true, rest: r.rest[:0], next: l.free}
 	l.free = r
 	l.frees++
 }

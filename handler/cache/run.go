@@ -76,9 +76,9 @@ type run struct {
 	retry  time.Duration
 }
 
-// init makes it the run of an exchange that starts.
-func (r *run) init(l *loop, x backend.Exchange, h *httpparse.Head) {
-	r.l, r.x = l, x
+// init makes it the run of an exchange that starts. r.l is set already: other loops may read it by now.
+func (r *run) init(x backend.Exchange, h *httpparse.Head) {
+	r.x = x
 	r.isHead, r.persistent, r.timed = h.IsHead, h.Persistent, len(h.ID) > 0
 	r.keepAlive = h.Persistent && h.Minor == 0
 	r.queueing, r.servicing = -1, -1
