@@ -39,6 +39,7 @@ var imports = map[string][]string{
 	"handler/backend":        {"httpparse"},
 	"engine":                 {"reactor", "bufio", "engine/spool", "timers", "handler/accesslog", "httpparse", "httpwrite", "handler/backend", "handler/logging"},
 	"handler":                {"handler/backend", "httpparse", "httpwrite", "handler/logging"},
+	"handler/compress":       {"handler/backend", "httpparse", "brotli", "klauspost"},
 	"handler/shm":            {"httpparse", "x/sys"},
 	"handler/pool/listen":    {"handler/shm"},
 	"handler/pool/policy":    {"handler/pool/listen"},
@@ -64,6 +65,11 @@ var external = map[string][]string{
 	},
 	"x/sys": {"golang.org/x/sys/unix"},
 	"pflag": {"github.com/spf13/pflag"},
+	"klauspost": {
+		"github.com/klauspost/compress/gzip",
+		"github.com/klauspost/compress/zstd",
+	},
+	"brotli": {"github.com/andybalholm/brotli"},
 }
 
 const gnet = "github.com/panjf2000/gnet/v2/"

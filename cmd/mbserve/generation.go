@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"moonbridge/handler/backend"
 	"moonbridge/handler/pool"
 	"moonbridge/handler/pool/listen"
 )
@@ -16,6 +17,8 @@ type generation struct {
 	log       *slog.Logger
 	host      *pool.Host
 	listeners [][]listener // by pool
+
+	attached []backend.Backend // to the engine: the pools in their order, then what stands in front of them
 }
 
 // listener is a listener of a script: its specification, and its open address (nil for an interval and for main).
@@ -97,9 +100,11 @@ func (g *generation) serve() error {
 		return err
 	}
 	for _, p := range g.host.Pools() {
-		if err := g.s.engine.Attach(p); err != nil {
+		b := newOnce(p, g.s.engine.Loops())
+		if err := g.s.engine.Attach(b); err != nil {
 			return err
 		}
+		g.attached = append(g.attached, b)
 	}
 	for n := range g.host.Pools() {
 		for i, l := range g.listeners[n] {
@@ -117,19 +122,26 @@ func (g *generation) serve() error {
 
 // serveAt makes an address serve the i-th listener of the n-th pool.
 func (g *generation) serveAt(a *address, n, i int) error {
-	p, spec := g.host.Pools()[n], g.listeners[n][i].spec
+	b, spec := g.attached[n], g.listeners[n][i].spec
 	if spec.Raw() {
-		return g.s.engine.ServeSockets(a.ln, p, i)
+		return g.s.engine.ServeSockets(a.ln, b, i)
 	}
-	return g.s.engine.Serve(a.ln, p, i, g.s.limits(spec.HTTP))
+	first, err := g.s.chain(b, spec.HTTP)
+	if err != nil {
+		return err
+	}
+	if first != b {
+		g.attached = append(g.attached, first)
+	}
+	return g.s.engine.Serve(a.ln, first, i, g.s.limits(spec.HTTP))
 }
 
 // end ends a generation that has no more listeners: it lets exchanges complete and workers run finish, until ctx is
 // done.
 func (g *generation) end(ctx context.Context) error {
 	err := g.host.Stop(ctx)
-	for _, p := range g.host.Pools() {
-		g.s.engine.Detach(p)
+	for _, b := range g.attached {
+		g.s.engine.Detach(b)
 	}
 	if err != nil {
 		return fmt.Errorf("workers were killed: %w", err)

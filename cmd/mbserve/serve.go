@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"moonbridge/engine"
+	"moonbridge/handler/compress"
 	"moonbridge/handler/logging"
 	"moonbridge/handler/pool"
 	"moonbridge/handler/pool/listen"
@@ -36,6 +37,7 @@ type server struct {
 	root       *rootFiles          // opens files as root when we are not; nil: not needed, or not there
 	engine     *engine.Engine
 	intervals  *pool.Intervals // the timers of all generations
+	compressor *compress.Shared
 	signals    chan os.Signal
 	mains      chan mainEnd // the first end of a main handler
 	files      *fileWatch   // the script's files; nil: not watched
@@ -61,7 +63,7 @@ type server struct {
 func serve(o *options, d *detacher, stderr io.Writer) int {
 	s := &server{
 		o: o, credential: o.privileges.credential(), intervals: pool.NewIntervals(), signals: make(chan os.Signal, 8),
-		mains: make(chan mainEnd, 1),
+		mains: make(chan mainEnd, 1), compressor: compress.NewShared(),
 	}
 	err := s.run(d, stderr)
 	s.closeLogs()

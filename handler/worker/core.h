@@ -127,10 +127,14 @@ typedef struct {
 	double stream_body;     /* 0 or 1 */
 	double on_client_gone; /* 1: the handler is ended by an error; 0: it goes on */
 	double client_gone_timeout;
+	double compress;           /* 1: responses are compressed, by the server */
+	double compress_min_bytes; /* smaller ones are not */
+	double compress_level;     /* 0: the default */
+	size_t types_len;          /* of compress.types, separated by spaces; 0: the default types */
 	int post_stream_1_0; /* stream handlers get the name of the field as an argument */
 	int static_date, static_close; /* what the static headers contain */
 	size_t static_len;
-	char static_text[];
+	char static_text[]; /* static_len bytes, then the types */
 } mb_http_options;
 
 /* What the request body was used for. */

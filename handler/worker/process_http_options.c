@@ -53,6 +53,9 @@ size_t mb_http_options_text(const mb_http_options *o, char *to, size_t cap)
 		if (options[i].server)
 			n += (size_t)snprintf(to + n, cap - n, "%s=%.17g\n", options[i].name,
 				*option_in((mb_http_options *)o, &options[i]));
+	if (n < cap)
+		n += (size_t)snprintf(to + n, cap - n, "compress=%.17g\ncompress_min_bytes=%.17g\ncompress_level=%.17g\n",
+			o->compress, o->compress_min_bytes, o->compress_level);
 	return n < cap ? n : cap - 1;
 }
 
@@ -237,7 +240,7 @@ static const option *find_option(const char *name)
 /* This is usually a typing mistake, so the message lists the valid names. */
 static void unknown_option(lua_State *L, const char *name)
 {
-	lua_pushliteral(L, "static_headers, post_stream_style");
+	lua_pushliteral(L, "static_headers, post_stream_style, compress");
 	for (size_t i = 0; i < OPTIONS; i++) {
 		lua_pushfstring(L, ", %s", options[i].name);
 		lua_concat(L, 2);
@@ -254,6 +257,7 @@ static void read_options(lua_State *L, int t, mb_http_options *v)
 		*option_in(v, &options[i]) = options[i].def;
 	fixed.text.len = 0;
 	fixed.date = fixed.close = 0;
+	mb_compress_begin(v);
 	if (lua_isnoneornil(L, t))
 		return;
 	for (lua_pushnil(L); lua_next(L, t); lua_pop(L, 1)) {
@@ -267,6 +271,10 @@ static void read_options(lua_State *L, int t, mb_http_options *v)
 		}
 		if (!strcmp(name, "post_stream_style")) {
 			v->post_stream_1_0 = style_option(L);
+			continue;
+		}
+		if (!strcmp(name, "compress")) {
+			mb_compress_option(L, v);
 			continue;
 		}
 		const option *d = find_option(name);
@@ -302,13 +310,15 @@ static int generate_handler(lua_State *L)
 	mb_http_options v;
 	read_options(L, t, &v);
 	lua_pushvalue(L, f);
-	mb_http_options *o = lua_newuserdata(L, sizeof v + fixed.text.len);
+	mb_http_options *o = lua_newuserdata(L, sizeof v + fixed.text.len + v.types_len);
 	*o = v;
 	o->static_date = fixed.date;
 	o->static_close = fixed.close;
 	o->static_len = fixed.text.len;
 	if (fixed.text.len)
 		memcpy(o->static_text, fixed.text.p, fixed.text.len);
+	if (v.types_len)
+		memcpy(o->static_text + fixed.text.len, mb_compress_types(), v.types_len);
 	lua_pushcclosure(L, handler_call, 2);
 	return 1;
 }

@@ -46,18 +46,25 @@ static void add_entry(lua_State *L, message *m, uint32_t scope, const char *k, s
 	add_bytes(L, m, v, vn);
 }
 
-/* The options as numbers, an empty line, and static_headers. */
+/* The options as numbers, perhaps a line of types, an empty line, and static_headers. */
 static void add_http(lua_State *L, message *m, uint32_t scope, const char *k, size_t kn,
 	const mb_http_options *o)
 {
 	static const char close[] = "Connection: close\r\n";
 	char text[1024];
 	size_t n = mb_http_options_text(o, text, sizeof text), cn = o->static_close ? sizeof close - 1 : 0;
-	size_t all = n + 1 + o->static_len + cn;
+	static const char types[] = "compress_types=";
+	size_t tn = o->types_len ? sizeof types - 1 + o->types_len + 1 : 0;
+	size_t all = n + tn + 1 + o->static_len + cn;
 	mb_entry e = {.scope = scope, .key_len = (uint32_t)kn, .val_len = (uint32_t)all, .type = MB_T_HTTP};
 	add_bytes(L, m, &e, sizeof e);
 	add_bytes(L, m, k, kn);
 	add_bytes(L, m, text, n);
+	if (tn) {
+		add_bytes(L, m, types, sizeof types - 1);
+		add_bytes(L, m, o->static_text + o->static_len, o->types_len);
+		add_bytes(L, m, "\n", 1);
+	}
 	add_bytes(L, m, "\n", 1);
 	add_bytes(L, m, o->static_text, o->static_len);
 	add_bytes(L, m, close, cn);

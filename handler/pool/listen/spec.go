@@ -76,8 +76,18 @@ type HTTPOptions struct {
 	EndOnClientGone   bool          // a handler is ended when its client has gone
 	ClientGoneTimeout time.Duration // how long it may take to end; then its worker is killed
 
+	Compress Compress
+
 	// StaticHeaders are field lines, each with its CR LF, that every response has, also those that the server makes itself.
 	StaticHeaders string
+}
+
+// Compress says which responses are compressed.
+type Compress struct {
+	On       bool
+	MinBytes int64    // smaller ones are not
+	Level    int      // from 1 to 9; 0: the default
+	Types    []string // media types; nil: the default ones
 }
 
 // Network is the listener's network, as package net names it: "tcp", "tcp4", "tcp6", "unix", or "" for an interval
