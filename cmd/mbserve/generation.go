@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"moonbridge/handler/backend"
+	"moonbridge/handler/cache"
 	"moonbridge/handler/pool"
 	"moonbridge/handler/pool/listen"
 )
@@ -17,6 +18,9 @@ type generation struct {
 	log       *slog.Logger
 	host      *pool.Host
 	listeners [][]listener // by pool
+
+	caches      map[int]*cache.Cache // by the number of their handler
+	cachesInUse []*cache.Cache
 
 	attached []backend.Backend // to the engine: the pools in their order, then what stands in front of them
 }
@@ -52,6 +56,7 @@ func (s *server) load(ctx context.Context) (g *generation, err error) {
 		Env:        s.o.privileges.environment(),
 		Files:      s.files.listener(g.number),
 		ErrorPages: s.o.dev,
+		Purge:      s.caches.purge,
 	}
 	if s.access != nil {
 		cfg.RawAccess = s.access.recordRaw
@@ -130,7 +135,7 @@ func (g *generation) serveAt(a *address, n, i int) error {
 	if err != nil {
 		return err
 	}
-	if first != b {
+	if first = g.cached(first, spec.HTTP); first != b {
 		g.attached = append(g.attached, first)
 	}
 	return g.s.engine.Serve(a.ln, first, i, g.s.limits(spec.HTTP))
@@ -143,6 +148,7 @@ func (g *generation) end(ctx context.Context) error {
 	for _, b := range g.attached {
 		g.s.engine.Detach(b)
 	}
+	g.endCaches()
 	if err != nil {
 		return fmt.Errorf("workers were killed: %w", err)
 	}

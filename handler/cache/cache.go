@@ -64,6 +64,11 @@ func New(next backend.Backend, o Options) *Cache {
 	return &Cache{next: next, store: newStore(o.Bytes, o.EntryBytes), options: o}
 }
 
+// Wrap wraps another backend, which gives the same answers as the one that c wraps. Both caches have one store.
+func (c *Cache) Wrap(next backend.Backend) *Cache {
+	return &Cache{next: next, store: c.store, options: c.options}
+}
+
 // Attach creates the instance of the backend on loop l.
 func (c *Cache) Attach(l backend.Loop) (backend.LoopBackend, error) {
 	next, err := c.next.Attach(l)
