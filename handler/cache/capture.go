@@ -108,7 +108,7 @@ func (r *run) decide() {
 	case f.status == 304 && r.validates:
 		r.revalidated()
 		return
-	case f.status >= 500 && prev != nil && prev.answersErrors(r.l.on.Now()):
+	case f.status >= 500 && r.mayFallBack():
 		r.answer, r.ownAnswer, r.result = prev, true, backend.CacheStale
 		prev.hold()
 		r.failFill(0)
@@ -297,12 +297,18 @@ func (r *run) finishFill(v *variant, markFor time.Duration) {
 	}
 }
 
+// mayFallBack reports whether a stale response may answer if the backend fails.
+func (r *run) mayFallBack() bool {
+	prev := r.filling.prev
+	return prev != nil && !r.insists && prev.answersErrors(r.l.on.Now())
+}
+
 // fallBack makes a stale response the answer, because the backend has failed. false: there is none that may be used.
 func (r *run) fallBack() bool {
-	prev := r.filling.prev
-	if prev == nil || !prev.answersErrors(r.l.on.Now()) {
+	if !r.mayFallBack() {
 		return false
 	}
+	prev := r.filling.prev
 	prev.hold()
 	r.failFill(0)
 	if r.x == nil {

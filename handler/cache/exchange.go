@@ -77,20 +77,6 @@ func (r *run) flush() {
 	}
 }
 
-// watch looks at the response to a request with an unsafe method, and makes invalid what it may have changed (RFC 9111 §4.4).
-func (r *run) watch(a, b []byte) {
-	r.scan.Write(a)
-	r.scan.Write(b)
-	status := r.scan.Final()
-	if status == 0 {
-		return
-	}
-	if status < 400 {
-		r.l.store.purge(r.invalidates)
-	}
-	r.invalidates = nil
-}
-
 // Done implements backend.Exchange.
 func (r forwarded) Done(end backend.End) {
 	r.finished(end == backend.EndReset)

@@ -95,7 +95,8 @@ func (l *loop) begin(x backend.Exchange, h *httpparse.Head, listener int) (backe
 // fill starts an exchange whose response may be kept.
 func (l *loop) fill(r *run, a *answer, h *httpparse.Head, listener int) (backend.Running, error) {
 	r.state, r.filling, r.capture = runForward, a.fill, new(capture)
-	r.result, r.authorized, r.why = backend.CacheMiss, l.q.authorized, l.q.why(a)
+	r.result, r.why = backend.CacheMiss, l.q.why(a)
+	r.authorized, r.insists = l.q.authorized, l.q.control.noCache
 	if len(h.Raw) <= headMax {
 		r.kept = keep(h, r.kept)
 	}

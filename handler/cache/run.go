@@ -6,7 +6,6 @@ import (
 
 	"moonbridge/handler/backend"
 	"moonbridge/httpparse"
-	"moonbridge/httpwrite"
 )
 
 // runState is the state of a run, with its possible next states.
@@ -34,6 +33,7 @@ type run struct {
 	// The request.
 	isHead, persistent, keepAlive, timed bool
 	authorized, conditional              bool      // conditional: its conditions were left out of what the backend got
+	insists                              bool      // the client accepts nothing that is not validated
 	kept                                 *keptHead // for what comes after Start
 
 	// What is known for the log.
@@ -58,13 +58,13 @@ type run struct {
 	filling       *fill    // nil: its response is not kept
 	capture       *capture // nil: nothing is looked at any more
 	invalidates   []byte   // key of what a response without an error makes invalid
-	scan          httpwrite.Scan
-	validates     bool   // the request asks whether filling.prev is still valid
-	held          []byte // output that the client has not taken
-	blocked       bool   // the backend waits for OutputRoom
-	ended         bool   // the backend has called Done, Failed, or Left after Complete
-	completed     bool   // it has called Complete
-	closing       bool   // the response of the client is over when held is sent
+	seen          []byte   // of the head that decides on that, if it has not come as a whole
+	validates     bool     // the request asks whether filling.prev is still valid
+	held          []byte   // output that the client has not taken
+	blocked       bool     // the backend waits for OutputRoom
+	ended         bool     // the backend has called Done, Failed, or Left after Complete
+	completed     bool     // it has called Complete
+	closing       bool     // the response of the client is over when held is sent
 	end           backend.End
 	ownAnswer     bool     // the client does not get what the backend outputs
 	answer        *variant // but this, held, when the backend has ended

@@ -71,7 +71,9 @@ func (f *freshness) otherwise(now int64) use {
 }
 
 // answersErrors reports whether the response may answer because the backend fails (RFC 5861 §4).
-func (f *freshness) answersErrors(now int64) bool { return f.age(now) < f.lifetime+f.ifError }
+func (f *freshness) answersErrors(now int64) bool {
+	return f.ifError > 0 && f.age(now) < f.lifetime+f.ifError
+}
 
 // spent reports whether the response is of no use any more, whatever a client asks for.
 func (f *freshness) spent(now int64) bool {
