@@ -26,11 +26,11 @@ type rig struct {
 	t       *testing.T
 	cache   *Cache
 	address string
-	clock   *atomic.Int64 // nanoseconds by which the clock of the cache is ahead
+	clock   *atomic.Int64 // the clock of the cache, in nanoseconds
 	log     chan engine.Access
 }
 
-// shifted is a backend whose loops have a clock that is ahead.
+// shifted is a backend whose loops have a clock that the test moves.
 type shifted struct {
 	*Cache
 	ahead *atomic.Int64
@@ -41,7 +41,7 @@ type shiftedLoop struct {
 	ahead *atomic.Int64
 }
 
-func (l shiftedLoop) Now() int64 { return l.Loop.Now() + l.ahead.Load() }
+func (l shiftedLoop) Now() int64 { return 1e15 + l.ahead.Load() }
 
 func (s *shifted) Attach(l backend.Loop) (backend.LoopBackend, error) {
 	return s.Cache.Attach(shiftedLoop{l, s.ahead})

@@ -258,7 +258,7 @@ func (r *run) appendStatusField(dst []byte) []byte {
 		return append(dst, "\r\n"...)
 	}
 	dst = append(dst, statusName+"hit; ttl="...)
-	left := (r.v.lifetime - r.v.age(r.l.on.Now())) / int64(time.Second)
+	left := r.v.lifetime/int64(time.Second) - r.v.age(r.l.on.Now())/int64(time.Second)
 	dst = strconv.AppendInt(dst, left, 10)
 	return append(dst, "\r\n"...)
 }

@@ -50,7 +50,7 @@ func (f *freshness) use(c *requestControl, authorized bool, now int64) use {
 	switch {
 	case authorized && !f.authorized:
 		return useNothing
-	case c.noCache, c.maxAge != notGiven && age > seconds(c.maxAge), c.minFresh != notGiven && left < seconds(c.minFresh):
+	case c.noCache, c.maxAge == 0, c.maxAge != notGiven && age > seconds(c.maxAge), c.minFresh != notGiven && left < seconds(c.minFresh):
 		return f.otherwise(now)
 	case left > 0:
 		return useFresh
