@@ -33,6 +33,9 @@ func (o *once) Attach(l backend.Loop) (backend.LoopBackend, error) {
 
 // chain puts in front of a pool what the options of one of its listeners ask for. Without any, it returns the pool.
 func (s *server) chain(b backend.Backend, h *listen.HTTPOptions) (backend.Backend, error) {
+	if h.EncodedBody == listen.EncodedDecode {
+		b = compress.NewDecoder(b, h.RequestBodySizeLimit)
+	}
 	if !h.Compress.On {
 		return b, nil
 	}

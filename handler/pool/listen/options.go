@@ -141,6 +141,7 @@ var httpOptions = map[string]func(o *HTTPOptions, f float64) error{
 	"cache_wait":             func(o *HTTPOptions, f float64) (err error) { o.Cache.Wait, err = seconds(f); return },
 	"cache_status":           func(o *HTTPOptions, f float64) error { o.Cache.Status = f != 0; return nil },
 	"cache_directives":       func(o *HTTPOptions, f float64) error { o.Cache.RequestDirectives = f != 0; return nil },
+	"encoded_body":           func(o *HTTPOptions, f float64) error { o.EncodedBody = EncodedBody(min(max(f, 0), 2)); return nil },
 	"compress":               func(o *HTTPOptions, f float64) error { o.Compress.On = f != 0; return nil },
 	"compress_min_bytes":     func(o *HTTPOptions, f float64) (err error) { o.Compress.MinBytes, err = byteCount(f); return },
 	"compress_level":         func(o *HTTPOptions, f float64) error { o.Compress.Level = int(min(max(f, 0), 9)); return nil },
