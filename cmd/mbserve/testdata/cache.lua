@@ -91,6 +91,9 @@ local function answer(request)
 	request:send_status("200 OK")
 	request:send_header("Content-Type", "text/plain")
 	request:send_header("Cache-Control", request.get_params.control or "s-maxage=1000")
+	if request.path == "valid" then
+		request:send_header("ETag", '"v"')
+	end
 	if request.path == "finish" then
 		request:send_data(text)
 		request:finish()
