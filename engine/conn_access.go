@@ -50,7 +50,13 @@ func (c *conn) logAccess(complete bool) {
 }
 
 // unsent is how many bytes of output are not sent.
-func (c *conn) unsent() int64 { return int64(c.output.Len()) + c.spooledOutput() }
+func (c *conn) unsent() int64 {
+	n := int64(c.output.Len()) + c.spooledOutput()
+	if c.files != nil {
+		n += c.files.unsent
+	}
+	return n
+}
 
 // logRecord passes a record to the access log. unsent is how many bytes of its response were not sent.
 func (c *conn) logRecord(a *accessRecord, complete bool, unsent int64) {
@@ -58,6 +64,7 @@ func (c *conn) logRecord(a *accessRecord, complete bool, unsent int64) {
 	l.logged = Access{
 		Loop: l.index, Peer: c.socket.peer, Complete: complete,
 		Queue: a.queue, Service: a.service, Total: l.sys.wallClock().Sub(a.At),
+		Cache: a.cache.String(),
 	}
 	a.Fill(&l.logged, unsent)
 	l.e.accessLog(&l.logged)

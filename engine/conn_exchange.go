@@ -22,10 +22,10 @@ type exchange struct {
 
 // extras are what few exchanges have.
 type extras struct {
-	interim  interim
-	trailer  []byte // trailer section of the request body, for the backend
-	failure  failure
-	patience patience
+	interim interim
+	trailer []byte // trailer section of the request body, for the backend
+	failure failure
+	fast    fastPeer
 }
 
 // extra returns the extras, to add one.

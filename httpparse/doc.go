@@ -4,7 +4,9 @@
 // that is, where a request ends and the next one begins, is decided in one place (framing.go). The decision is in the
 // Head: ContentLength, Chunked, Persistent. A [Body] follows a body to its end and applies the size limit; [Chunked]
 // decodes a chunked one. [Form], [Cookies] and [List] iterate over the contents of heads and bodies. [Multipart] parses
-// multipart/form-data as it arrives. An [Error] says why a peer's bytes are refused, and with which status.
+// multipart/form-data as it arrives. [ResponseHead] and [ResponseBody] are their counterparts for responses, as a backend or
+// another server sends them. An [Acceptance] is what Accept-Encoding says, [Conditions] are the fields of conditional requests,
+// which are evaluated here, as [Ranges] are. An [Error] says why a peer's bytes are refused, and with which status.
 //
 // Results depend on the arguments alone: there is no I/O, no clock, no goroutine, and no global state except constant
 // tables. The caller owns every buffer. The returned slices are views of the caller's bytes and are valid as long as
@@ -15,6 +17,6 @@
 // lenient only where framing cannot be affected, and a comment says so there. testdata holds the test cases, each with
 // the section of the RFC. Package conformance loads them; server tests use it too.
 //
-// The package does not read or write, look at methods other than HEAD, OPTIONS and CONNECT, decode paths, join field
-// lines of the same name, or parse responses.
+// The package does not read or write, look at methods other than HEAD, OPTIONS and CONNECT, decode paths, or join
+// field lines of the same name.
 package httpparse

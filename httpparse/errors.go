@@ -3,7 +3,8 @@ package httpparse
 // Error says why a peer's bytes are refused. All values are static: refusing costs no allocation, and errors may be
 // compared with ==.
 type Error struct {
-	// Status is the status of the answer to the peer: 400, 413, 414, 417, 431, 501 or 505.
+	// Status is the status of the answer to the peer: 400, 413, 414, 415, 417, 431, 501, 502 or
+	// 505.
 	Status int
 	// Reason says what is wrong, for logs. It contains none of the peer's bytes and is not meant to be sent to the
 	// peer.
@@ -55,9 +56,19 @@ var (
 	errExpect          = &Error{417, "unknown expectation"}
 )
 
+// Errors in responses. The status is that of the answer of a server that has got such a response from another one.
+var (
+	errStatusLine  = &Error{502, "malformed status line"}
+	errStatus      = &Error{502, "status that is not a number from 100 to 999"}
+	errReason      = &Error{502, "control character in a reason phrase"}
+	errNoBody      = &Error{502, "response that must not have a body announces one"}
+	errResponseCut = &Error{502, "response ends before its body is complete"}
+)
+
 // Errors in bodies.
 var (
 	errBodyLarge      = &Error{413, "body too large"}
+	errBodyCoding     = &Error{415, "content coding of the body"}
 	errChunkSize      = &Error{400, "malformed chunk size"}
 	errChunkSizeLarge = &Error{413, "chunk size exceeds 63 bits"}
 	errChunkExt       = &Error{400, "malformed chunk extension"}

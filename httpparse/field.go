@@ -89,9 +89,11 @@ func (h *Head) Name(f Field) []byte { return h.Raw[f.NameOff : f.NameOff+f.NameL
 func (h *Head) Value(f Field) []byte { return h.Raw[f.ValueOff : f.ValueOff+f.ValueLen] }
 
 // Find returns the index of the first field line at or after i that has this name, in any case, or -1.
-func (h *Head) Find(name string, i int) int {
-	for ; i < len(h.Fields); i++ {
-		if EqualFold(h.Name(h.Fields[i]), name) {
+func (h *Head) Find(name string, i int) int { return find(h.Raw, h.Fields, name, i) }
+
+func find(raw []byte, fields []Field, name string, i int) int {
+	for ; i < len(fields); i++ {
+		if f := fields[i]; EqualFold(raw[f.NameOff:f.NameOff+f.NameLen], name) {
 			return i
 		}
 	}

@@ -27,16 +27,34 @@ func (p *Parser) Reset() { *p = Parser{} }
 // it; after that, it is noticed when the head ends or has doubled in size, at the latest. lim may be nil. Parse
 // allocates only if h.Fields has to grow.
 func (p *Parser) Parse(h *Head, buf []byte, lim *Limits) (n int, err error) {
-	headMax := lim.HeadBytesMax()
-	full := len(buf) >= headMax
-	if full {
-		buf = buf[:headMax]
-	}
-	if p.seen != 0 && !full && !p.due(buf) {
-		p.seen = uint32(len(buf))
+	buf, full := lim.cut(buf)
+	if p.waits(buf, full) {
 		return 0, nil
 	}
 	n, e := parseHead(h, buf, lim)
+	return p.settle(n, e, len(buf), full)
+}
+
+// cut cuts buf down to the largest head. full says that it cannot grow.
+func (l *Limits) cut(buf []byte) (head []byte, full bool) {
+	headMax := l.HeadBytesMax()
+	if len(buf) >= headMax {
+		return buf[:headMax], true
+	}
+	return buf, false
+}
+
+// waits reports whether an incomplete head is not worth another look yet.
+func (p *Parser) waits(buf []byte, full bool) bool {
+	if p.seen == 0 || full || p.due(buf) {
+		return false
+	}
+	p.seen = uint32(len(buf))
+	return true
+}
+
+// settle notes the outcome n, e of parsing a head of which size bytes have arrived, and returns that of Parse.
+func (p *Parser) settle(n int, e *Error, size int, full bool) (int, error) {
 	switch {
 	case e != nil:
 		p.Reset()
@@ -48,7 +66,7 @@ func (p *Parser) Parse(h *Head, buf []byte, lim *Limits) (n int, err error) {
 		p.Reset()
 		return 0, errHeadLarge
 	}
-	p.seen = uint32(len(buf))
+	p.seen = uint32(size)
 	p.again = 2 * p.seen
 	return 0, nil
 }

@@ -12,9 +12,9 @@ type press bool
 
 func (p *press) Pressed() bool { return bool(*p) }
 
-// newPatientDialogue is a dialogue whose peer has been offered more than its socket takes, and whose handlers are not scarce. taken
+// newFastDialogue is a dialogue whose peer has been offered more than its socket takes, and whose handlers are not scarce. taken
 // is what the connection has taken of the response text.
-func newPatientDialogue(t *testing.T, text string) (d *dialogue, pressed *press, taken int) {
+func newFastDialogue(t *testing.T, text string) (d *dialogue, pressed *press, taken int) {
 	t.Helper()
 	d, _ = newSpoolDialogue(t, Limits{SpoolOutput: 1 << 30, StallTimeout: time.Minute}, 0)
 	pressed = new(press)
@@ -32,9 +32,9 @@ func newPatientDialogue(t *testing.T, text string) (d *dialogue, pressed *press,
 func (d *dialogue) spooledFiles() int { return int(d.e.Spool().Files) }
 
 // While the peer takes the response fast, nothing is spooled: the backend keeps what the socket does not take.
-func TestPatience(t *testing.T) {
+func TestFastPeer(t *testing.T) {
 	text := response(pattern(4_000_000))
-	d, _, taken := newPatientDialogue(t, text)
+	d, _, taken := newFastDialogue(t, text)
 	for rooms := 0; taken < len(text); rooms++ {
 		if d.handler.rooms != rooms {
 			t.Fatalf("the backend was told of room %d times, want %d", d.handler.rooms, rooms)
@@ -56,9 +56,9 @@ func TestPatience(t *testing.T) {
 }
 
 // A peer that the kernel does not report to have room has progressed if it has acknowledged enough.
-func TestPatienceForAcknowledged(t *testing.T) {
+func TestFastPeerAcknowledges(t *testing.T) {
 	text := response(pattern(1_000_000))
-	d, _, taken := newPatientDialogue(t, text)
+	d, _, taken := newFastDialogue(t, text)
 	d.peer.unacknowledged -= 70_000
 	d.actsAfter(40*time.Millisecond, stateDispatched, func() bool { return d.handler.rooms == 1 })
 	if n := d.handler.outputs(text[taken:], true); n != len(text)-taken || d.spooledFiles() != 1 {
@@ -70,7 +70,7 @@ func TestPatienceForAcknowledged(t *testing.T) {
 }
 
 // A response is spooled when its peer has not taken enough for 20 ms, or when its handler is needed. From then on it stays so.
-func TestPatienceEnds(t *testing.T) {
+func TestFastPeerNoMore(t *testing.T) {
 	text := response(pattern(1_000_000))
 	for how, end := range map[string]func(*dialogue, *press){
 		"slow":    func(d *dialogue, _ *press) {},
@@ -78,7 +78,7 @@ func TestPatienceEnds(t *testing.T) {
 		"pressed": func(d *dialogue, p *press) { d.peer.unacknowledged = 0; *p = true },
 	} {
 		t.Run(how, func(t *testing.T) {
-			d, pressed, taken := newPatientDialogue(t, text)
+			d, pressed, taken := newFastDialogue(t, text)
 			end(d, pressed)
 			d.actsAfter(20*time.Millisecond, stateDispatched, func() bool { return d.handler.rooms == 1 })
 			*pressed = false
@@ -102,7 +102,7 @@ func TestPatienceEnds(t *testing.T) {
 }
 
 // A handler that is needed does not wait at all, and a part that fits into memory never makes one wait.
-func TestNoPatience(t *testing.T) {
+func TestNoWaitForPeer(t *testing.T) {
 	for name, c := range map[string]struct {
 		pressed     bool
 		part, files int
@@ -129,10 +129,10 @@ func TestNoPatience(t *testing.T) {
 	}
 }
 
-// The end of the patience is no stall: a connection that has nothing to wait for any more, or has its whole response, lives on.
-func TestPatienceIsNoStall(t *testing.T) {
+// The end of an interval is no stall: a connection that has nothing to wait for any more, or has its whole response, lives on.
+func TestFastPeerIsNoStall(t *testing.T) {
 	text := response(pattern(400_000))
-	d, _, taken := newPatientDialogue(t, text)
+	d, _, taken := newFastDialogue(t, text)
 	d.passes(15 * time.Millisecond)
 	d.peer.takes(250_000)
 	taken += d.handler.outputs(text[taken:350_000], false) // everything offered is taken
@@ -148,8 +148,8 @@ func TestPatienceIsNoStall(t *testing.T) {
 	d.actsAfter(time.Second, stateWriting, d.peer.wasReset)
 }
 
-// The response timeout ends a patient wait like any other.
-func TestPatienceAndResponseTimeout(t *testing.T) {
+// The response timeout ends the wait for a fast peer like any other.
+func TestFastPeerAndResponseTimeout(t *testing.T) {
 	d, _ := newSpoolDialogue(t, Limits{SpoolOutput: 1 << 30, ResponseTimeout: 10 * time.Millisecond}, 0)
 	d.service.pressable = new(press)
 	d.peer.says(get("/"))

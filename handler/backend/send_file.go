@@ -1,0 +1,26 @@
+package backend
+
+// FileSender is implemented by an Exchange that sends ranges of files. Those of the engine all do.
+type FileSender interface {
+	// OutputFile appends n bytes of f, from offset on, to the response, after all output so far. n is greater than 0. last is
+	// that of Exchange.Output.
+	//
+	// The exchange always takes the range, and Done may be called at once. It calls f.Release exactly once for each call of
+	// OutputFile, on the loop, when it needs f no more: perhaps within the call, perhaps long after the exchange has ended.
+	// The bytes are read when they are sent. If the file has become shorter by then, the connection is reset. It is also
+	// reset if it would hold more than FileRangesMax ranges.
+	//
+	// Calls of Output and OutputFile may alternate. A response to HEAD has no call of OutputFile.
+	OutputFile(f SentFile, offset, n int64, last bool)
+}
+
+// FileRangesMax is the number of ranges of files that a connection holds for one response.
+const FileRangesMax = 64
+
+// SentFile is an open regular file, counted by its owner.
+type SentFile interface {
+	// Fd is the descriptor, valid until Release. Its file position is neither used nor changed.
+	Fd() int
+	// Release says that the caller needs the file no more.
+	Release()
+}
