@@ -40,6 +40,8 @@ var imports = map[string][]string{
 	"engine":                 {"reactor", "bufio", "engine/spool", "timers", "handler/accesslog", "httpparse", "httpwrite", "handler/backend", "handler/logging"},
 	"handler":                {"handler/backend", "handler/files", "httpparse", "httpwrite", "handler/logging"},
 	"handler/files":          {"httpparse", "httpwrite"},
+	"handler/files/static":   {"handler/backend", "handler/files", "httpparse", "httpwrite", "x/sys"},
+	"handler/compress":       {"handler/backend", "httpparse", "brotli", "klauspost"},
 	"handler/shm":            {"httpparse", "x/sys"},
 	"handler/pool/listen":    {"handler/shm"},
 	"handler/pool/policy":    {"handler/pool/listen"},
@@ -66,6 +68,11 @@ var external = map[string][]string{
 	},
 	"x/sys": {"golang.org/x/sys/unix"},
 	"pflag": {"github.com/spf13/pflag"},
+	"klauspost": {
+		"github.com/klauspost/compress/gzip",
+		"github.com/klauspost/compress/zstd",
+	},
+	"brotli": {"github.com/andybalholm/brotli"},
 }
 
 const gnet = "github.com/panjf2000/gnet/v2/"

@@ -34,8 +34,7 @@ func (b *ResponseBody) Missing() bool { return b.framing != bodyNone }
 func (b *ResponseBody) ToClose() bool { return b.framing == bodyToClose }
 
 // Next takes n bytes of buf. data, if not empty, is the next part of the body, a view of buf that ends at n. Call it again
-// with the rest of buf, until buf is empty or the body is not Missing. Bytes after the end of the body are not taken. In a
-// chunked body, trailer fields are checked and dropped.
+// with the rest of buf, until buf is empty or the body is not Missing. Bytes after the end of the body are not taken.
 //
 // An error is an *Error and is final.
 func (b *ResponseBody) Next(buf []byte) (data []byte, n int, err error) {
@@ -67,3 +66,7 @@ func (b *ResponseBody) End() error {
 	b.framing = bodyNone
 	return nil
 }
+
+// TrailerLen is that of Body: how many bytes of the trailer section of a chunked body were taken so far, the empty line at its
+// end included.
+func (b *ResponseBody) TrailerLen() int { return int(b.chunked.trailer) }

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"log/slog"
 
+	"moonbridge/engine"
+	"moonbridge/handler/backend"
+	"moonbridge/handler/files/static"
 	"moonbridge/handler/pool"
 	"moonbridge/handler/pool/listen"
 )
@@ -14,8 +17,12 @@ type generation struct {
 	s         *server
 	number    int // counted from 0
 	log       *slog.Logger
-	host      *pool.Host
-	listeners [][]listener // by pool
+	host      host
+	pools     []*listen.Spec   // what the listen{} calls ask for
+	listeners [][]listener     // by pool
+	static    []*static.Static // by pool, while it serves; nil: no files
+
+	attached []backend.Backend // to the engine: the pools in their order, then what stands in front of them
 }
 
 // listener is a listener of a script: its specification, and its open address (nil for an interval and for main).
@@ -27,7 +34,7 @@ type listener struct {
 // load starts a generation: it runs the script, opens its listeners and forks workers. The generation does not serve
 // yet.
 func (s *server) load(ctx context.Context) (g *generation, err error) {
-	if err := readable(s.o.script); err != nil {
+	if err := s.o.readable(); err != nil {
 		return nil, err
 	}
 	g = &generation{s: s, number: s.loaded, log: s.log}
@@ -35,6 +42,9 @@ func (s *server) load(ctx context.Context) (g *generation, err error) {
 		g.log = s.log.With("generation", g.number)
 	}
 	s.loaded++
+	if s.o.static != "" {
+		return g.loadDirectory()
+	}
 	s.files.addScript(g.number, s.dir.abs(s.o.script))
 	cfg := pool.Config{
 		Script: s.o.script, Args: s.o.args, Version: version,
@@ -79,6 +89,7 @@ func (g *generation) open(n int, spec *listen.Spec) error {
 		opened = append(opened, l)
 	}
 	g.listeners = append(g.listeners, opened)
+	g.pools = append(g.pools, spec)
 	return nil
 }
 
@@ -93,15 +104,20 @@ func (g *generation) closeListeners() {
 // serve makes the engine serve the listeners with this generation. After that, no new exchange reaches the previous
 // one. Addresses that only the previous one used are closed.
 func (g *generation) serve() error {
+	if err := g.openStatic(); err != nil {
+		return err
+	}
 	if err := g.prepareAddresses(); err != nil {
 		return err
 	}
 	for _, p := range g.host.Pools() {
-		if err := g.s.engine.Attach(p); err != nil {
+		b := newOnce(p, g.s.engine.Loops())
+		if err := g.s.engine.Attach(b); err != nil {
 			return err
 		}
+		g.attached = append(g.attached, b)
 	}
-	for n := range g.host.Pools() {
+	for n := range g.listeners {
 		for i, l := range g.listeners[n] {
 			if l.at == nil {
 				continue
@@ -117,20 +133,62 @@ func (g *generation) serve() error {
 
 // serveAt makes an address serve the i-th listener of the n-th pool.
 func (g *generation) serveAt(a *address, n, i int) error {
-	p, spec := g.host.Pools()[n], g.listeners[n][i].spec
-	if spec.Raw() {
-		return g.s.engine.ServeSockets(a.ln, p, i)
+	spec := g.listeners[n][i].spec
+	if g.s.o.static != "" {
+		return g.serveDirectory(a)
 	}
-	return g.s.engine.Serve(a.ln, p, i, g.s.limits(spec.HTTP))
+	b := g.attached[n]
+	if spec.Raw() {
+		return g.s.engine.ServeSockets(a.ln, b, i)
+	}
+	first, err := g.s.chain(b, spec.HTTP, g.static[n])
+	if err != nil {
+		return err
+	}
+	if first != b {
+		g.attached = append(g.attached, first)
+	}
+	return g.s.engine.Serve(a.ln, first, i, g.s.limits(spec.HTTP))
+}
+
+// serveDirectory makes an address serve the directory of --static.
+func (g *generation) serveDirectory(a *address) error {
+	b := g.static[0].Backend(nil, "")
+	g.attached = append(g.attached, b)
+	return g.s.engine.Serve(a.ln, b, 0, engine.Limits{})
+}
+
+// openStatic opens the files that are served without workers, with the rights that the server has now. After an error none is
+// open.
+func (g *generation) openStatic() error {
+	for _, spec := range g.pools {
+		files, err := openStatic(spec.Options.Static, g.s.o.dev, g.s.compressor)
+		if err != nil {
+			g.closeStatic()
+			return err
+		}
+		g.static = append(g.static, files)
+	}
+	return nil
+}
+
+func (g *generation) closeStatic() {
+	for _, files := range g.static {
+		if files != nil {
+			files.Close()
+		}
+	}
+	g.static = nil
 }
 
 // end ends a generation that has no more listeners: it lets exchanges complete and workers run finish, until ctx is
 // done.
 func (g *generation) end(ctx context.Context) error {
 	err := g.host.Stop(ctx)
-	for _, p := range g.host.Pools() {
-		g.s.engine.Detach(p)
+	for _, b := range g.attached {
+		g.s.engine.Detach(b)
 	}
+	g.closeStatic()
 	if err != nil {
 		return fmt.Errorf("workers were killed: %w", err)
 	}

@@ -13,9 +13,11 @@ import (
 	"time"
 
 	"moonbridge/engine"
+	"moonbridge/handler/compress"
 	"moonbridge/handler/logging"
 	"moonbridge/handler/pool"
 	"moonbridge/handler/pool/listen"
+	"moonbridge/httpparse"
 )
 
 // server is a running mbserve.
@@ -36,6 +38,7 @@ type server struct {
 	root       *rootFiles          // opens files as root when we are not; nil: not needed, or not there
 	engine     *engine.Engine
 	intervals  *pool.Intervals // the timers of all generations
+	compressor *compress.Shared
 	signals    chan os.Signal
 	mains      chan mainEnd // the first end of a main handler
 	files      *fileWatch   // the script's files; nil: not watched
@@ -61,7 +64,7 @@ type server struct {
 func serve(o *options, d *detacher, stderr io.Writer) int {
 	s := &server{
 		o: o, credential: o.privileges.credential(), intervals: pool.NewIntervals(), signals: make(chan os.Signal, 8),
-		mains: make(chan mainEnd, 1),
+		mains: make(chan mainEnd, 1), compressor: compress.NewShared(),
 	}
 	err := s.run(d, stderr)
 	s.closeLogs()
@@ -180,7 +183,7 @@ var errStopped = errors.New("stopped while the script was loading")
 // start loads the script, opens its listeners and serves them. It returns errStopped if a signal asks the server to
 // stop before that is done.
 func (s *server) start() (err error) {
-	if err := readable(s.o.script); err != nil {
+	if err := s.o.readable(); err != nil {
 		return err
 	}
 	if s.o.watch {
@@ -280,6 +283,12 @@ func limitsOf(h *listen.HTTPOptions) engine.Limits {
 	if h.StreamBody {
 		l.BufferBody = -1
 	}
+	switch h.EncodedBody {
+	case listen.EncodedRefuse:
+		l.BodyCodings = httpparse.CodingsOf(httpparse.Identity)
+	case listen.EncodedDecode:
+		l.BodyCodings = compress.Codings
+	}
 	return l
 }
 
@@ -293,7 +302,7 @@ func orNone(timeout time.Duration) time.Duration {
 // announce logs that the server is ready, and its addresses.
 func (s *server) announce() {
 	s.serving.announce()
-	s.log.Info("ready", "version", version, "script", s.o.script, "pid", os.Getpid(), "loops", s.engine.Loops())
+	s.log.Info("ready", "version", version, s.o.subjectAttr(), "pid", os.Getpid(), "loops", s.engine.Loops())
 }
 
 // wait handles signals and other events until the server is told to stop, and stops it.
@@ -352,7 +361,7 @@ func (s *server) notify(err error) {
 }
 
 // status is the status line for the service manager.
-func (s *server) status() string { return "serving " + s.o.script }
+func (s *server) status() string { return "serving " + s.o.subject() }
 
 func (s *server) reopenLog() {
 	s.access.reopen()

@@ -104,8 +104,11 @@ func (c *cell) discard() {
 // took gives the room of n bytes back to the worker.
 func (c *cell) took(n uint64) {
 	c.response.taken += n
-	if n > 0 && c.state == cellClaimed {
-		c.in.OutTail.Store(c.response.taken)
-		c.poke()
+	if n == 0 || c.state != cellClaimed {
+		return
+	}
+	c.in.OutTail.Store(c.response.taken)
+	if c.response.left() <= uint64(len(c.response.window))/2 {
+		c.poke() // a worker that waits for room gets half of it at least
 	}
 }

@@ -282,7 +282,9 @@ typedef struct {
 
 /* LISTEN is a sequence of entries: mb_entry, key, value, without padding.
  * scope 0: the pool's options; scope i: listener i, counted from 1.
- * An empty listener table is an entry with an empty key and type MB_T_NONE. */
+ * An empty listener table is an entry with an empty key and type MB_T_NONE.
+ * The table static is an entry for each value: key "static", NUL, path of requests,
+ * NUL, name of the option; the name is empty for the path of files. */
 typedef struct { uint32_t scope, key_len, val_len, type; } mb_entry;
 #define MB_T_NONE   0u
 #define MB_T_BOOL   1u /* "0", "1" */

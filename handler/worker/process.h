@@ -41,6 +41,12 @@ const mb_http_options *mb_http_handler(lua_State *L, int i);
 size_t mb_http_options_text(const mb_http_options *o, char *to, size_t cap);
 const char *mb_static_text(const mb_http_options *o); /* for Go, which cannot see it */
 
+/* --- process_http_compress.c ----------------------------------------------- */
+
+void mb_compress_begin(mb_http_options *o);               /* the defaults */
+void mb_compress_option(lua_State *L, mb_http_options *o); /* the value is on top of the stack */
+const char *mb_compress_types(void);                      /* of the last option: types_len bytes */
+
 /* --- process_http_text.c --------------------------------------------------- */
 
 void mb_http_text(lua_State *L); /* adds encode_html and others to the table on top */

@@ -8,7 +8,7 @@
 /* A handler whose client has gone has time to clean up. Then its worker is needed for others. */
 #define GONE_SECONDS 5
 
-enum { T_SIZE, T_CHUNK, T_TIME, T_ROOM, T_BOOL, T_GONE };
+enum { T_SIZE, T_CHUNK, T_TIME, T_ROOM, T_BOOL, T_GONE, T_ENCODED };
 
 typedef struct {
 	const char *name;
@@ -38,6 +38,7 @@ static const option options[] = {
 	OPT(stream_body, T_BOOL, 1, 0),
 	OPT(on_client_gone, T_GONE, 1, 0),
 	OPT(client_gone_timeout, T_TIME, 1, GONE_SECONDS),
+	OPT(encoded_body, T_ENCODED, 1, MB_ENCODED_REFUSE),
 };
 #define OPTIONS (sizeof options / sizeof *options)
 
@@ -53,6 +54,9 @@ size_t mb_http_options_text(const mb_http_options *o, char *to, size_t cap)
 		if (options[i].server)
 			n += (size_t)snprintf(to + n, cap - n, "%s=%.17g\n", options[i].name,
 				*option_in((mb_http_options *)o, &options[i]));
+	if (n < cap)
+		n += (size_t)snprintf(to + n, cap - n, "compress=%.17g\ncompress_min_bytes=%.17g\ncompress_level=%.17g\n",
+			o->compress, o->compress_min_bytes, o->compress_level);
 	return n < cap ? n : cap - 1;
 }
 
@@ -65,26 +69,32 @@ static int bad_option(lua_State *L, const char *name, const char *want, int i)
 static const char *const wanted[] = {
 	[T_SIZE] = "a number of bytes", [T_CHUNK] = "a number of bytes",
 	[T_TIME] = "a number of seconds or false", [T_ROOM] = "a number of bytes or false",
-	[T_BOOL] = "a boolean", [T_GONE] = "\"ignore\" or \"error\""};
+	[T_BOOL] = "a boolean", [T_GONE] = "\"ignore\" or \"error\"",
+	[T_ENCODED] = "\"refuse\", \"decode\" or \"pass\""};
 
-/* on_client_gone: is it "error"? */
-static double gone_option(lua_State *L, const option *d)
+/* The place of the value, a word, in the list of them. */
+static double word_option(lua_State *L, const option *d, const char *const *words)
 {
 	const char *s = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
 	if (!s)
-		bad_option(L, d->name, wanted[T_GONE], -1);
-	if (!strcmp(s, "error"))
-		return 1;
-	if (strcmp(s, "ignore"))
-		luaL_error(L, "generate_handler: option '%s' must be %s", d->name, wanted[T_GONE]);
-	return 0;
+		bad_option(L, d->name, wanted[d->type], -1);
+	for (int i = 0; words[i]; i++)
+		if (!strcmp(s, words[i]))
+			return i;
+	return luaL_error(L, "generate_handler: option '%s' must be %s", d->name, wanted[d->type]);
 }
+
+static const char *const gone_words[] = {"ignore", "error", NULL};
+static const char *const encoded_words[] = {
+	[MB_ENCODED_REFUSE] = "refuse", [MB_ENCODED_DECODE] = "decode", [MB_ENCODED_PASS] = "pass", NULL};
 
 /* The value is on top of the stack. */
 static double number_option(lua_State *L, const option *d)
 {
 	if (d->type == T_GONE)
-		return gone_option(L, d);
+		return word_option(L, d, gone_words);
+	if (d->type == T_ENCODED)
+		return word_option(L, d, encoded_words);
 	if (d->type == T_BOOL && lua_type(L, -1) == LUA_TBOOLEAN)
 		return lua_toboolean(L, -1);
 	if ((d->type == T_TIME || d->type == T_ROOM) && lua_type(L, -1) == LUA_TBOOLEAN && !lua_toboolean(L, -1))
@@ -237,7 +247,7 @@ static const option *find_option(const char *name)
 /* This is usually a typing mistake, so the message lists the valid names. */
 static void unknown_option(lua_State *L, const char *name)
 {
-	lua_pushliteral(L, "static_headers, post_stream_style");
+	lua_pushliteral(L, "static_headers, post_stream_style, compress");
 	for (size_t i = 0; i < OPTIONS; i++) {
 		lua_pushfstring(L, ", %s", options[i].name);
 		lua_concat(L, 2);
@@ -254,6 +264,7 @@ static void read_options(lua_State *L, int t, mb_http_options *v)
 		*option_in(v, &options[i]) = options[i].def;
 	fixed.text.len = 0;
 	fixed.date = fixed.close = 0;
+	mb_compress_begin(v);
 	if (lua_isnoneornil(L, t))
 		return;
 	for (lua_pushnil(L); lua_next(L, t); lua_pop(L, 1)) {
@@ -267,6 +278,10 @@ static void read_options(lua_State *L, int t, mb_http_options *v)
 		}
 		if (!strcmp(name, "post_stream_style")) {
 			v->post_stream_1_0 = style_option(L);
+			continue;
+		}
+		if (!strcmp(name, "compress")) {
+			mb_compress_option(L, v);
 			continue;
 		}
 		const option *d = find_option(name);
@@ -302,13 +317,15 @@ static int generate_handler(lua_State *L)
 	mb_http_options v;
 	read_options(L, t, &v);
 	lua_pushvalue(L, f);
-	mb_http_options *o = lua_newuserdata(L, sizeof v + fixed.text.len);
+	mb_http_options *o = lua_newuserdata(L, sizeof v + fixed.text.len + v.types_len);
 	*o = v;
 	o->static_date = fixed.date;
 	o->static_close = fixed.close;
 	o->static_len = fixed.text.len;
 	if (fixed.text.len)
 		memcpy(o->static_text, fixed.text.p, fixed.text.len);
+	if (v.types_len)
+		memcpy(o->static_text + fixed.text.len, mb_compress_types(), v.types_len);
 	lua_pushcclosure(L, handler_call, 2);
 	return 1;
 }

@@ -17,7 +17,7 @@ func TestDecodeListen(t *testing.T) {
 	o.complete(minForkDefault, maxForkDefault)
 	h := &HTTPOptions{RequestBodySizeLimit: 1, RequestHeaderSizeLimit: 1, IdleTimeout: time.Second,
 		RequestHeaderTimeout: time.Second, StallTimeout: time.Second, ResponseTimeout: time.Second, DrainTimeout: time.Second,
-		ClientGoneTimeout: time.Second, BufferResponse: 1, StreamBody: true}
+		ClientGoneTimeout: time.Second, BufferResponse: 1, StreamBody: true, Compress: Compress{MinBytes: 1, Level: 1}}
 	spec, err := Decode(listentest.Message(
 		[3]any{2, "proto", "local"}, [3]any{2, "path", "/tmp/x"}, [3]any{2, "mode", "0660"},
 		[3]any{0, "connect", listentest.HTTP("request_body_size_limit=1000\nidle_timeout=0.5\nstream_body=0\nbuffer_response=7\n")},
@@ -172,13 +172,17 @@ func TestDecodeHTTPOptions(t *testing.T) {
 		text += fmt.Sprintf("%s=%d\n", name, i+1)
 	}
 	const s = time.Second
-	want := HTTPOptions{1, 2, 3 * s, 4 * s, 5 * s, 6 * s, 7 * s, 8, true, true, 11 * s, ""}
-	if got, err := newHTTPOptions(text); err != nil || *got != want {
+	want := HTTPOptions{1, 2, 3 * s, 4 * s, 5 * s, 6 * s, 7 * s, 8, true, true, 11 * s, EncodedPass, Compress{true, 14, 9, nil}, ""}
+	if got, err := newHTTPOptions(text); err != nil || !reflect.DeepEqual(*got, want) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	want.StaticHeaders = "A: b=c\r\nD: e\r\n"
-	if got, err := newHTTPOptions(text + "\n" + want.StaticHeaders); err != nil || *got != want {
+	if got, err := newHTTPOptions(text + "\n" + want.StaticHeaders); err != nil || !reflect.DeepEqual(*got, want) {
 		t.Errorf("with static headers: %+v, %v", got, err)
+	}
+	want.Compress.Types = []string{"text/html", "*+json"}
+	if got, err := newHTTPOptions(text + "compress_types=text/html *+json\n\n" + want.StaticHeaders); err != nil || !reflect.DeepEqual(*got, want) {
+		t.Errorf("with types: %+v, %v", got, err)
 	}
 	for i, name := range listentest.HTTPOptions {
 		without := strings.Replace(text, fmt.Sprintf("%s=%d\n", name, i+1), "", 1)

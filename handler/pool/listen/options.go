@@ -49,6 +49,8 @@ var poolOptions = map[string]func(o *Options, v value) error{
 	"queue_timeout":    func(o *Options, v value) (err error) { o.QueueTimeout, err = v.duration(); return },
 	"gone_after":       func(o *Options, v value) (err error) { o.GoneAfter, err = v.duration(); return },
 
+	staticName: func(_ *Options, v value) error { return v.wrong("table") }, // a table comes as other entries
+
 	"queue_limit": func(o *Options, v value) (err error) { o.QueueLimit, err = v.integer(0, queueLimitMax); return },
 
 	"memory_limit":          func(o *Options, v value) (err error) { o.MemoryLimit, err = v.memory(); return },
@@ -135,15 +137,26 @@ var httpOptions = map[string]func(o *HTTPOptions, f float64) error{
 	"stream_body":            func(o *HTTPOptions, f float64) error { o.StreamBody = f != 0; return nil },
 	"on_client_gone":         func(o *HTTPOptions, f float64) error { o.EndOnClientGone = f != 0; return nil },
 	"client_gone_timeout":    func(o *HTTPOptions, f float64) (err error) { o.ClientGoneTimeout, err = seconds(f); return },
+	"encoded_body":           func(o *HTTPOptions, f float64) error { o.EncodedBody = EncodedBody(min(max(f, 0), 2)); return nil },
+	"compress":               func(o *HTTPOptions, f float64) error { o.Compress.On = f != 0; return nil },
+	"compress_min_bytes":     func(o *HTTPOptions, f float64) (err error) { o.Compress.MinBytes, err = byteCount(f); return },
+	"compress_level":         func(o *HTTPOptions, f float64) error { o.Compress.Level = int(min(max(f, 0), 9)); return nil },
 }
 
-// newHTTPOptions reads the options of an HTTP handler, "name=number\n" each, and after an empty line the field lines of
+// compressTypes is the name of a line that is a list of words, not a number. It may be missing.
+const compressTypes = "compress_types"
+
+// newHTTPOptions reads the options of an HTTP handler, "name=number\n" each, perhaps a line of media types, and after an empty line the field lines of
 // static_headers. All options have to be there: those that the script does not give have their defaults already.
 func newHTTPOptions(text string) (*HTTPOptions, error) {
 	text, headers, _ := strings.Cut(text, "\n\n")
 	o := &HTTPOptions{StaticHeaders: headers}
 	missing := maps.Clone(httpOptions)
 	for name, number := range optionLines(text) {
+		if name == compressTypes {
+			o.Compress.Types = strings.Fields(number)
+			continue
+		}
 		set := httpOptions[name]
 		if set == nil {
 			return nil, unknown("option", name, slices.Collect(maps.Keys(httpOptions)))

@@ -36,6 +36,8 @@ type Options struct {
 
 	Prepare, Finish bool // whether there are such functions
 
+	Static []StaticRule // files that are served without a worker, ordered by prefix
+
 	HTTPOptions bool // the table had http_options, which are ignored
 }
 
@@ -76,8 +78,45 @@ type HTTPOptions struct {
 	EndOnClientGone   bool          // a handler is ended when its client has gone
 	ClientGoneTimeout time.Duration // how long it may take to end; then its worker is killed
 
+	EncodedBody EncodedBody // request bodies with a content coding
+	Compress    Compress
+
 	// StaticHeaders are field lines, each with its CR LF, that every response has, also those that the server makes itself.
 	StaticHeaders string
+}
+
+// EncodedBody says what happens to request bodies with a content coding (RFC 9110 §8.4). The numbers are those of
+// handler/worker/core.h.
+type EncodedBody uint8
+
+const (
+	EncodedRefuse EncodedBody = iota // they are refused with 415
+	EncodedDecode                    // the handler gets them decoded
+	EncodedPass                      // the handler gets them as they are
+)
+
+// StaticRule says which files are served for the paths with a prefix: see package static, which has the same fields.
+type StaticRule struct {
+	Prefix, Path string
+
+	MaxAge        time.Duration
+	HasMaxAge     bool
+	Immutable     bool
+	Index         string
+	Listing       bool
+	Dotfiles      bool
+	Symlinks      bool
+	NotFound      bool
+	Precompressed bool
+	Compress      bool
+}
+
+// Compress says which responses are compressed.
+type Compress struct {
+	On       bool
+	MinBytes int64    // smaller ones are not
+	Level    int      // from 1 to 9; 0: the default
+	Types    []string // media types; nil: the default ones
 }
 
 // Network is the listener's network, as package net names it: "tcp", "tcp4", "tcp6", "unix", or "" for an interval
