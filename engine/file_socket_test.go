@@ -145,7 +145,7 @@ func TestSendFileTooShort(t *testing.T) {
 	s.wantsReleased(t, 1)
 }
 
-// Slow readers of a large file cost little memory, and disturb nobody.
+// Slow readers of a large file cost little memory.
 func TestSendFileSlowReaders(t *testing.T) {
 	const readers, bytesEach = 1000, 8 << 10
 	var files unix.Rlimit

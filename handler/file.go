@@ -64,8 +64,8 @@ type fileAt struct {
 	offset, n int64
 }
 
-// rangesMax is how many ranges of files a response has at most. Others are copied.
-const rangesMax = backend.FileRangesMax / 2
+// rangesMax is how many ranges of files a response has at most, well below backend.FileRangesMax. Others are copied.
+const rangesMax = 32
 
 // appendRange appends n bytes of a file to the body. It takes over one use of the file. Its errors are those of Write.
 func (w *Response) appendRange(f backend.SentFile, offset, n int64) error {

@@ -132,6 +132,9 @@ var proofs = []proof{
 		"worker.TestCompleteAndGone")},
 	{"The response: request:finish()", tests(shown, "main.TestWorkAfterFinish", "main.TestDeathAfterFinish", "main.TestBodyAfterFinish",
 		"worker.TestResponse", "worker.TestMisuse", "worker.TestAfterFinish", "worker.TestComplete")},
+	{"The response: request:send_file(file[, options])", tests(shown, "main.TestSendFile", "main.TestSendFileRanges", "main.TestSendFileErrors", "main.TestSendFileDelete",
+		"main.TestSendFileSlowReaders", "main.TestSendFileWorkerKilled", "main.TestSendFileChanges", "main.TestSendFileAccess", "pool.TestSendFile")},
+	{"The response: request:not_modified(validators)", tests(shown, "main.TestNotModified", "main.TestSendFileErrors")},
 
 	{"Errors that the server answers: 400", tests(shown, "main.TestLimitsForClients/not a request", "main.TestLimitsForClients/no host",
 		"main.TestLimitsForClients/two framings", "engine.TestConformance")},

@@ -1,6 +1,7 @@
 package backend
 
-// FileSender is implemented by an Exchange that sends ranges of files. Those of the engine all do.
+// FileSender is implemented by an Exchange that sends ranges of files. Those of the engine all do, and a backend that wraps
+// another one should pass it on: workers cannot send files to an Exchange without it.
 type FileSender interface {
 	// OutputFile appends n bytes of f, from offset on, to the response, after all output so far. n is greater than 0. last is
 	// that of Exchange.Output.

@@ -60,10 +60,7 @@ func (c *cell) deliver() {
 		c.discard()
 		return
 	}
-	if r.inFile && c.file.state != outFileHere {
-		if c.file.state == outFileLost {
-			c.noFile(503, "no descriptor for a file of a worker")
-		}
+	if r.inFile && !c.hasFile() {
 		return // the head waits, so that the response is an error page if the file does not come
 	}
 	for r.left() > 0 {

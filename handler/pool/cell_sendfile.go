@@ -186,6 +186,19 @@ func (c *cell) deliverFile() bool {
 	return true
 }
 
+// hasFile reports whether the file is here. If it cannot be sent, the exchange is answered otherwise.
+func (c *cell) hasFile() bool {
+	if c.file.state == outFileLost {
+		c.noFile(503, "no descriptor for a file of a worker")
+		return false
+	}
+	if _, can := c.x.(backend.FileSender); !can {
+		c.noFile(500, "a connection that takes no files")
+		return false
+	}
+	return c.file.state == outFileHere
+}
+
 // noFile answers an exchange whose file has not come.
 func (c *cell) noFile(status int, cause string) {
 	done := c.state == cellDone
