@@ -88,7 +88,8 @@ func (c *conn) answer(nowMS uint64, status, retryAfter int, keep bool) {
 		c.dropSpool() // the request
 	}
 	page := c.l.makeErrorPage(httpwrite.ErrorPage{
-		Status: status, RetryAfter: retryAfter, Close: !keep, NoBody: c.exchange.isHead, Fixed: fixed})
+		Status: status, RetryAfter: retryAfter, Close: !keep, NoBody: c.exchange.isHead, Fixed: fixed,
+		Codings: c.service.limits.body.Codings})
 	c.exchange.begun = true
 	c.send(page)
 	if c.l.e.accessLog != nil {

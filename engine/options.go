@@ -94,6 +94,10 @@ type Limits struct {
 	// does not occupy a handler. 0 means none.
 	SpoolOutput int64
 
+	// BodyCodings are the content codings (RFC 9110 §8.4) of which a request body may have one, for a backend that decodes
+	// them. Any other body is refused with 415. 0 means that nothing is refused: the handler gets every body as it was sent.
+	BodyCodings httpparse.Codings
+
 	IdleTimeout     time.Duration // waiting for a request. Then the connection is closed. Default 65 s
 	HeadTimeout     time.Duration // from the first byte of a request to the end of its head. Then 408. Default 120 s
 	StallTimeout    time.Duration // no byte moved in a body (then 408, or 400 where a handler runs) or a response (reset). Default 60 s
@@ -157,7 +161,7 @@ func (l Limits) resolve() limits {
 		body: httpparse.BodyLimits{
 			Bytes: orDefault(l.BodyBytes, bodyBytesDefault, noLimit),
 			Await: orDefault(l.BufferBody, bufferBodyDefault, 0),
-			Whole: l.SpoolBody,
+			Whole: l.SpoolBody, Codings: l.BodyCodings,
 		},
 		fixed:       httpwrite.NewFixed(l.Fields),
 		outputBytes: int(orDefault(l.OutputBytes, outputBytesDefault, 0)),

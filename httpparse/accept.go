@@ -44,6 +44,43 @@ func CodingsOf(cs ...Coding) (s Codings) {
 // Has reports whether c is in the set.
 func (s Codings) Has(c Coding) bool { return s>>c&1 != 0 }
 
+// AppendNames appends the names of the codings, the preferred ones first, as Accept-Encoding lists them. Identity is named only
+// if it is the only one.
+func (s Codings) AppendNames(dst []byte) []byte {
+	start := len(dst)
+	for c := Coding(codings - 1); c > Identity; c-- {
+		if s.Has(c) {
+			if len(dst) > start {
+				dst = append(dst, ", "...)
+			}
+			dst = append(dst, c.String()...)
+		}
+	}
+	if len(dst) == start {
+		dst = append(dst, Identity.String()...)
+	}
+	return dst
+}
+
+// ContentCoding returns the coding of the request body (RFC 9110 §8.4). ok is false if it is not a known one, or if there are
+// several.
+func (h *Head) ContentCoding() (c Coding, ok bool) {
+	seen := false
+	for i := h.Find("content-encoding", 0); i >= 0; i = h.Find("content-encoding", i+1) {
+		list := NewList(h.Value(h.Fields[i]))
+		for e, more := list.Next(); more; e, more = list.Next() {
+			one, known := CodingOf(e)
+			if !known || seen && one != Identity {
+				return Identity, false
+			}
+			if one != Identity {
+				c, seen = one, true
+			}
+		}
+	}
+	return c, true
+}
+
 // Acceptance says how much a client likes each coding: the weight in thousandths plus one, or 0 if it does not accept it. The
 // zero value accepts nothing.
 type Acceptance [codings]uint16

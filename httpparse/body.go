@@ -27,6 +27,9 @@ type BodyLimits struct {
 	// does not occupy the handler.
 	Await int64
 	Whole bool // a larger body, or one of unknown length, is read completely too
+	// Codings are the content codings (RFC 9110 §8.4) of which a body may have one. Any other body is refused with 415. 0:
+	// nothing is refused.
+	Codings Codings
 }
 
 // AwaitWhole is what Begin returns for a body whose bytes do not wait in one piece after the head.
@@ -38,11 +41,13 @@ const AwaitWhole = -1
 //     with Expect: 100-continue, because the peer then waits for an answer.
 //   - AwaitWhole, which only BodyLimits.Whole allows: Move or Take the body to its end before a handler is called. Begin is not
 //     called again.
-//   - An error, always an *Error: the body exceeds its limit.
+//   - An error, always an *Error: the body exceeds its limit, or has a content coding that it must not have.
 func (b *Body) Begin(h *Head, follow int, lim *BodyLimits) (await int, err error) {
 	*b = Body{expect: h.ExpectContinue && follow == 0}
 	length := h.ContentLength
 	switch {
+	case length != 0 && lim.Codings != 0 && !lim.allow(h):
+		return 0, errBodyCoding
 	case length > lim.Bytes:
 		return 0, errBodyLarge
 	case h.Chunked:
@@ -59,6 +64,12 @@ func (b *Body) Begin(h *Head, follow int, lim *BodyLimits) (await int, err error
 		}
 	}
 	return 0, nil
+}
+
+// allow reports whether the body may have the content coding that it has.
+func (lim *BodyLimits) allow(h *Head) bool {
+	c, ok := h.ContentCoding()
+	return ok && (c == Identity || lim.Codings.Has(c))
 }
 
 // rest is what Begin returns for a body that Await does not cover.

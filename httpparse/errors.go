@@ -3,7 +3,7 @@ package httpparse
 // Error says why a peer's bytes are refused. All values are static: refusing costs no allocation, and errors may be
 // compared with ==.
 type Error struct {
-	// Status is the status of the answer to the peer: 400, 413, 414, 417, 431, 501, 502 or
+	// Status is the status of the answer to the peer: 400, 413, 414, 415, 417, 431, 501, 502 or
 	// 505.
 	Status int
 	// Reason says what is wrong, for logs. It contains none of the peer's bytes and is not meant to be sent to the
@@ -68,6 +68,7 @@ var (
 // Errors in bodies.
 var (
 	errBodyLarge      = &Error{413, "body too large"}
+	errBodyCoding     = &Error{415, "content coding of the body"}
 	errChunkSize      = &Error{400, "malformed chunk size"}
 	errChunkSizeLarge = &Error{413, "chunk size exceeds 63 bits"}
 	errChunkExt       = &Error{400, "malformed chunk extension"}

@@ -1,16 +1,21 @@
 package httpwrite
 
-import "strconv"
+import (
+	"strconv"
+
+	"moonbridge/httpparse"
+)
 
 // ErrorPage is a complete response for an exchange that failed: the status, with its reason phrase as a text/plain body. The
 // response tells the peer nothing else about the cause.
 type ErrorPage struct {
 	Status     int
-	RetryAfter int    // seconds, sent as Retry-After if above 0
-	Unix       int64  // time of day in seconds since 1970, for Date
-	Close      bool   // the connection ends after this response; always so where the client speaks HTTP/1.0
-	NoBody     bool   // the request was HEAD: the same head, no body
-	Fixed      *Fixed // fields that all responses of the listener have; nil: none
+	RetryAfter int               // seconds, sent as Retry-After if above 0
+	Unix       int64             // time of day in seconds since 1970, for Date
+	Close      bool              // the connection ends after this response; always so where the client speaks HTTP/1.0
+	NoBody     bool              // the request was HEAD: the same head, no body
+	Codings    httpparse.Codings // 415: content codings that request bodies may have (RFC 9110 §15.5.16); 0: not stated
+	Fixed      *Fixed            // fields that all responses of the listener have; nil: none
 }
 
 // Append appends the response. It allocates only if dst is too small.
@@ -21,6 +26,11 @@ func (p *ErrorPage) Append(dst []byte) []byte {
 	if p.RetryAfter > 0 {
 		fields = append(fields, "Retry-After: "...)
 		fields = strconv.AppendInt(fields, int64(p.RetryAfter), 10)
+		fields = append(fields, "\r\n"...)
+	}
+	if p.Status == 415 && p.Codings != 0 {
+		fields = append(fields, "Accept-Encoding: "...)
+		fields = p.Codings.AppendNames(fields)
 		fields = append(fields, "\r\n"...)
 	}
 	head := Head{

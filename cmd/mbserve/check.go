@@ -51,7 +51,7 @@ func check(o *options, stdout, stderr io.Writer) int {
 
 // checkStatic checks whether the files of a pool can be opened.
 func checkStatic(spec *listen.Spec) error {
-	files, err := openStatic(spec.Options.Static, false)
+	files, err := openStatic(spec.Options.Static, false, nil)
 	if files != nil {
 		files.Close()
 	}

@@ -162,7 +162,7 @@ func (g *generation) serveDirectory(a *address) error {
 // open.
 func (g *generation) openStatic() error {
 	for _, spec := range g.pools {
-		files, err := openStatic(spec.Options.Static, g.s.o.dev)
+		files, err := openStatic(spec.Options.Static, g.s.o.dev, g.s.compressor)
 		if err != nil {
 			g.closeStatic()
 			return err

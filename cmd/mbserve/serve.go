@@ -17,6 +17,7 @@ import (
 	"moonbridge/handler/logging"
 	"moonbridge/handler/pool"
 	"moonbridge/handler/pool/listen"
+	"moonbridge/httpparse"
 )
 
 // server is a running mbserve.
@@ -281,6 +282,12 @@ func limitsOf(h *listen.HTTPOptions) engine.Limits {
 	}
 	if h.StreamBody {
 		l.BufferBody = -1
+	}
+	switch h.EncodedBody {
+	case listen.EncodedRefuse:
+		l.BodyCodings = httpparse.CodingsOf(httpparse.Identity)
+	case listen.EncodedDecode:
+		l.BodyCodings = compress.Codings
 	}
 	return l
 }

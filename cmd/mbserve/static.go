@@ -5,17 +5,18 @@ import (
 	"os"
 	"path/filepath"
 
+	"moonbridge/handler/compress"
 	"moonbridge/handler/files/static"
 	"moonbridge/handler/pool/listen"
 )
 
 // openStatic opens the directories of a pool's rules for files; nil: there are none. fresh: each request sees the files as they
 // are, as developers want it.
-func openStatic(rules []listen.StaticRule, fresh bool) (*static.Static, error) {
+func openStatic(rules []listen.StaticRule, fresh bool, compressor *compress.Shared) (*static.Static, error) {
 	if len(rules) == 0 {
 		return nil, nil
 	}
-	c := static.Config{Rules: staticRules(rules)}
+	c := static.Config{Rules: staticRules(rules), Encode: compressor.Encode}
 	if fresh {
 		c.Fresh = -1
 	}
@@ -33,6 +34,7 @@ func staticRules(rules []listen.StaticRule) []static.Rule {
 		all = append(all, static.Rule{
 			Prefix: r.Prefix, Path: physical(r.Path), MaxAge: r.MaxAge, HasMaxAge: r.HasMaxAge, Immutable: r.Immutable, Index: r.Index,
 			Listing: r.Listing, Dotfiles: r.Dotfiles, Symlinks: r.Symlinks, NotFound: r.NotFound, Original: !r.Precompressed,
+			Compress: r.Compress,
 		})
 	}
 	return all

@@ -14,13 +14,13 @@ type asked struct {
 	noMatch []byte // value of If-None-Match, a copy; only if the client accepts a coding
 }
 
-// everyCoding are the codings that a Backend has encoders for.
-var everyCoding = httpparse.CodingsOf(httpparse.Gzip, httpparse.Brotli, httpparse.Zstd)
+// Codings are all codings that a Backend encodes and a Decoder decodes.
+var Codings = httpparse.CodingsOf(httpparse.Gzip, httpparse.Brotli, httpparse.Zstd)
 
 func (a *asked) of(h *httpparse.Head) {
 	accepted := h.AcceptedCodings()
 	*a = asked{
-		coding: accepted.Best(everyCoding), isHead: h.IsHead, minor: h.Minor, timed: len(h.ID) > 0,
+		coding: accepted.Best(Codings), isHead: h.IsHead, minor: h.Minor, timed: len(h.ID) > 0,
 	}
 	a.must = accepted.Refuses(httpparse.Identity)
 	if a.coding == httpparse.Identity {

@@ -116,6 +116,10 @@ static inline mb_out_cell *mb_out_cell_at(uint32_t loop, uint32_t cell)
 
 /* --- exchange ---------------------------------------------------------- */
 
+/* What happens to request bodies with a content coding (RFC 9110 §8.4): they are refused with
+ * 415, decoded by the server, or given to the handler as they are. */
+enum { MB_ENCODED_REFUSE, MB_ENCODED_DECODE, MB_ENCODED_PASS };
+
 /* The options of generate_handler. */
 typedef struct {
 	double request_body_size_limit, request_header_size_limit;
@@ -127,6 +131,7 @@ typedef struct {
 	double stream_body;     /* 0 or 1 */
 	double on_client_gone; /* 1: the handler is ended by an error; 0: it goes on */
 	double client_gone_timeout;
+	double encoded_body; /* MB_ENCODED_* */
 	double compress;           /* 1: responses are compressed, by the server */
 	double compress_min_bytes; /* smaller ones are not */
 	double compress_level;     /* 0: the default */

@@ -8,7 +8,7 @@
 /* A handler whose client has gone has time to clean up. Then its worker is needed for others. */
 #define GONE_SECONDS 5
 
-enum { T_SIZE, T_CHUNK, T_TIME, T_ROOM, T_BOOL, T_GONE };
+enum { T_SIZE, T_CHUNK, T_TIME, T_ROOM, T_BOOL, T_GONE, T_ENCODED };
 
 typedef struct {
 	const char *name;
@@ -38,6 +38,7 @@ static const option options[] = {
 	OPT(stream_body, T_BOOL, 1, 0),
 	OPT(on_client_gone, T_GONE, 1, 0),
 	OPT(client_gone_timeout, T_TIME, 1, GONE_SECONDS),
+	OPT(encoded_body, T_ENCODED, 1, MB_ENCODED_REFUSE),
 };
 #define OPTIONS (sizeof options / sizeof *options)
 
@@ -68,26 +69,32 @@ static int bad_option(lua_State *L, const char *name, const char *want, int i)
 static const char *const wanted[] = {
 	[T_SIZE] = "a number of bytes", [T_CHUNK] = "a number of bytes",
 	[T_TIME] = "a number of seconds or false", [T_ROOM] = "a number of bytes or false",
-	[T_BOOL] = "a boolean", [T_GONE] = "\"ignore\" or \"error\""};
+	[T_BOOL] = "a boolean", [T_GONE] = "\"ignore\" or \"error\"",
+	[T_ENCODED] = "\"refuse\", \"decode\" or \"pass\""};
 
-/* on_client_gone: is it "error"? */
-static double gone_option(lua_State *L, const option *d)
+/* The place of the value, a word, in the list of them. */
+static double word_option(lua_State *L, const option *d, const char *const *words)
 {
 	const char *s = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
 	if (!s)
-		bad_option(L, d->name, wanted[T_GONE], -1);
-	if (!strcmp(s, "error"))
-		return 1;
-	if (strcmp(s, "ignore"))
-		luaL_error(L, "generate_handler: option '%s' must be %s", d->name, wanted[T_GONE]);
-	return 0;
+		bad_option(L, d->name, wanted[d->type], -1);
+	for (int i = 0; words[i]; i++)
+		if (!strcmp(s, words[i]))
+			return i;
+	return luaL_error(L, "generate_handler: option '%s' must be %s", d->name, wanted[d->type]);
 }
+
+static const char *const gone_words[] = {"ignore", "error", NULL};
+static const char *const encoded_words[] = {
+	[MB_ENCODED_REFUSE] = "refuse", [MB_ENCODED_DECODE] = "decode", [MB_ENCODED_PASS] = "pass", NULL};
 
 /* The value is on top of the stack. */
 static double number_option(lua_State *L, const option *d)
 {
 	if (d->type == T_GONE)
-		return gone_option(L, d);
+		return word_option(L, d, gone_words);
+	if (d->type == T_ENCODED)
+		return word_option(L, d, encoded_words);
 	if (d->type == T_BOOL && lua_type(L, -1) == LUA_TBOOLEAN)
 		return lua_toboolean(L, -1);
 	if ((d->type == T_TIME || d->type == T_ROOM) && lua_type(L, -1) == LUA_TBOOLEAN && !lua_toboolean(L, -1))

@@ -76,6 +76,7 @@ func limitsOf(o *C.mb_http_options) rawhttp.Limits {
 		HeadBlockBytes: C.MB_REQUEST_HEAD_MAX,
 		BodyBytes:      int64(o.request_body_size_limit),
 		StreamBody:     o.stream_body != 0,
+		BodyCodings:    bodyCodings(o),
 		Idle:           seconds(o.idle_timeout),
 		Header:         seconds(o.request_header_timeout),
 		Stall:          seconds(o.stall_timeout),
@@ -83,6 +84,14 @@ func limitsOf(o *C.mb_http_options) rawhttp.Limits {
 		Drain:          seconds(o.drain_timeout),
 		Fixed:          httpwrite.NewFixed(C.GoStringN(C.mb_static_text(o), C.int(o.static_len))),
 	}
+}
+
+// bodyCodings are the content codings of request bodies on raw connections: they are not decoded there.
+func bodyCodings(o *C.mb_http_options) httpparse.Codings {
+	if o.encoded_body == C.MB_ENCODED_PASS {
+		return 0
+	}
+	return httpparse.CodingsOf(httpparse.Identity)
 }
 
 // windowAfter is the window that follows one side of a cell.

@@ -107,7 +107,8 @@ func TestListen(t *testing.T) {
 		{0, shm.TypeOther, "memory_limit", "table"},
 		{0, shm.TypeHTTP, "connect", "request_body_size_limit=67108864\nrequest_header_size_limit=1048576\n" +
 			"idle_timeout=0\nrequest_header_timeout=120\nstall_timeout=60\nresponse_timeout=3600\ndrain_timeout=0.5\n" +
-			"buffer_response=1073741824\nstream_body=0\non_client_gone=1\nclient_gone_timeout=0.5\n\n"},
+			"buffer_response=1073741824\nstream_body=0\non_client_gone=1\nclient_gone_timeout=0.5\n" +
+			"encoded_body=0\ncompress=0\ncompress_min_bytes=1024\ncompress_level=0\n\n"},
 	}
 	got := f.listens[0]
 	order := func(a, b entry) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) }
@@ -127,9 +128,9 @@ func TestOptions(t *testing.T) {
 		"false\tgenerate_handler: there is no callback function among the arguments",
 		"false\tgenerate_handler: there is no callback function among the arguments",
 		"false\tgenerate_handler: options must be a table, not a number",
-		"false\tgenerate_handler: unknown option 'nonsense'; valid options are static_headers, post_stream_style, request_body_size_limit, " +
+		"false\tgenerate_handler: unknown option 'nonsense'; valid options are static_headers, post_stream_style, compress, request_body_size_limit, " +
 			"request_header_size_limit, chunk_size, maximum_input_chunk_size, minimum_output_chunk_size, idle_timeout, " +
-			"request_header_timeout, stall_timeout, response_timeout, drain_timeout, buffer_response, stream_body, on_client_gone, client_gone_timeout",
+			"request_header_timeout, stall_timeout, response_timeout, drain_timeout, buffer_response, stream_body, on_client_gone, client_gone_timeout, encoded_body",
 		"false\tgenerate_handler: options need names, as in { chunk_size = 4096 }; got a number as a key",
 		must + "'chunk_size' is out of range (a whole number of at least 1)",
 		must + "'chunk_size' must be a number of bytes, not a string",
@@ -157,6 +158,19 @@ func TestOptions(t *testing.T) {
 		must + "'static_headers': entry 1 is a boolean",
 		must + "'static_headers': Content-Length depends on the response",
 		must + "'static_headers': Transfer-Encoding depends on the response",
+		must + "'encoded_body' must be \"refuse\", \"decode\" or \"pass\", not a boolean",
+		must + "'encoded_body' must be \"refuse\", \"decode\" or \"pass\"",
+		must + "'compress' must be a boolean or a table, not a string",
+		must + "'compress' has 'types', 'min_bytes' and 'level'; got 'kind'",
+		must + "'compress' has 'types', 'min_bytes' and 'level'; got 'number'",
+		must + "'compress': 'level' must be a whole number from 1 to 9",
+		must + "'compress': 'level' must be a whole number from 1 to 9",
+		must + "'compress': 'min_bytes' must be a number of bytes",
+		must + "'compress': 'types' must be a table, not a string",
+		must + "'compress': 'types' is empty",
+		must + "'compress': entry 2 of 'types' is not a media type, such as \"text/html\", \"text/*\" or \"*+json\"",
+		must + "'compress': entry 1 of 'types' is not a media type, such as \"text/html\", \"text/*\" or \"*+json\"",
+		must + "'compress': 'types' is longer than 8192 bytes",
 	}
 	for i := range max(len(want), len(lines)) {
 		if i >= len(want) || i >= len(lines) || lines[i] != want[i] {

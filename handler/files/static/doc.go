@@ -13,5 +13,6 @@
 // An entry belongs to the store, which all loops share, and is not changed any more, except for a few atomic marks. Each loop has
 // a map of the entries that it has used. A descriptor is counted: it is closed when neither the store nor a response needs it.
 //
-// The package does not compress anything. It sends a file that lies compressed beside the original.
+// A file that lies compressed beside the original is sent to clients that accept it. Without one, the file is compressed by
+// [Config.Encode] when a client first accepts it, in the background: until that is done, clients get the original.
 package static

@@ -27,6 +27,7 @@ type entry struct {
 
 	variants [4]*variant       // whatFile, by httpparse.Coding
 	offered  httpparse.Codings // those that are there
+	possible httpparse.Codings // those that the file can be compressed with, when a client asks for one
 	passing  bool              // it is used only for the requests that waited for it
 
 	page     []byte // whatListing
@@ -47,6 +48,7 @@ type variant struct {
 	known   files.File
 	options files.Options
 	fields  []byte // of the whole file as a response
+	made    bool   // it was compressed here
 	young   bool   // its entity tag is still weak, and its contents may change without a sign
 }
 

@@ -151,8 +151,13 @@ func (e *entry) findFile(in *opened, name string, i info, old *entry) error {
 		}
 	}
 	e.what = whatFile
+	worth := e.rule.Compress && i.size >= encodeMin && i.size <= encodeMax && files.Compressible(o.Type)
+	o.Vary = o.Vary || worth
 	if err := e.add(in, httpparse.Identity, name, i, o, old); err != nil {
 		return err
+	}
+	if worth {
+		e.inherit(old)
 	}
 	for c, b := range compressed {
 		if b.kind != kindFile {
@@ -166,6 +171,25 @@ func (e *entry) findFile(in *opened, name string, i info, old *entry) error {
 		}
 	}
 	return nil
+}
+
+// inherit takes over what was compressed of the same file.
+func (e *entry) inherit(old *entry) {
+	v := e.variants[httpparse.Identity]
+	if v.young || e.passing {
+		return // it is not kept
+	}
+	e.possible = httpparse.CodingsOf(httpparse.Gzip, httpparse.Brotli, httpparse.Zstd)
+	if old == nil || old.variants[httpparse.Identity] != v {
+		return
+	}
+	e.possible = old.possible
+	for c, made := range old.variants {
+		if made != nil && made.made {
+			e.variants[c] = made
+			e.offered |= httpparse.CodingsOf(httpparse.Coding(c))
+		}
+	}
 }
 
 // add adds a file to the entry: that of the old entry, if it has not changed since.

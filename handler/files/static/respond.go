@@ -33,8 +33,8 @@ func (l *loop) respond(e *exchange, h *httpparse.Head, en *entry, isNew bool) bo
 // respondFile prepares the response with a file.
 func (l *loop) respondFile(e *exchange, h *httpparse.Head, en *entry, isNew bool) bool {
 	v := en.variants[httpparse.Identity]
-	if en.offered != httpparse.CodingsOf(httpparse.Identity) {
-		v = en.variants[h.AcceptedCodings().Best(en.offered)]
+	if en.offered|en.possible != httpparse.CodingsOf(httpparse.Identity) {
+		v = l.choose(h, en)
 	}
 	if v.file != nil && !v.take(e, isNew) {
 		en.dead.Store(true)
@@ -52,6 +52,24 @@ func (l *loop) respondFile(e *exchange, h *httpparse.Head, en *entry, isNew bool
 	l.makeHead(e, p.Status, p.Fields, p.Length, v.options.CacheControl != "" && p.Status < 400)
 	l.setBody(e, p, v)
 	return true
+}
+
+// choose returns the variant that the client likes best. A file that lies compressed beside the original comes before one that
+// has to be compressed: the first may be smaller, and is there. Ranges are always those of the original, since nothing
+// guarantees that the compressed bytes are the same the next time.
+func (l *loop) choose(h *httpparse.Head, en *entry) *variant {
+	accepted := h.AcceptedCodings()
+	best := accepted.Best(en.offered)
+	if v := en.variants[best]; best != httpparse.Identity && !v.made || en.possible == 0 {
+		return v
+	}
+	if h.Find("range", 0) >= 0 {
+		return en.variants[httpparse.Identity]
+	}
+	if wanted := accepted.Best(en.offered | en.possible); wanted != best {
+		l.compress(en, wanted)
+	}
+	return en.variants[best]
 }
 
 // take gives e the file. false: it is not what it was when it was opened. The call that finds this out does not wait for a disk:

@@ -27,6 +27,7 @@ type Rule struct {
 	Symlinks  bool   // symbolic links may lead out of the directory
 	NotFound  bool   // what is missing is answered 404, and is not passed on
 	Original  bool   // compressed files beside the original are not used
+	Compress  bool   // files without one are compressed: see Config.Encode
 }
 
 // IndexDefault is the usual name of an index file.

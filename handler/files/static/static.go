@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"moonbridge/handler/backend"
+	"moonbridge/httpparse"
 )
 
 // Config is what a Static serves.
@@ -19,6 +21,9 @@ type Config struct {
 	// Entries, Bytes and Descriptors bound what is kept: paths, contents of small files, and open files. 0 stands for the
 	// defaults.
 	Entries, Bytes, Descriptors int
+	// Encode returns a file in a coding, or nil if that would be no smaller. It is called on goroutines, for one file at a time.
+	// Compressed versions are kept with the contents of small files, within Bytes. nil: nothing is compressed.
+	Encode func(c httpparse.Coding, content []byte) []byte
 	// Goroutines is how many lookups run at a time, Queue how many wait. Beyond that requests are answered 503. 0 stands for the
 	// defaults.
 	Goroutines, Queue int
@@ -39,6 +44,9 @@ type Static struct {
 	fresh   time.Duration
 	store   *store
 	lookups *lookups
+
+	encode   func(c httpparse.Coding, content []byte) []byte // nil: nothing is compressed
+	encoding atomic.Bool                                     // a file is being compressed
 
 	mu     sync.Mutex
 	loops  []*loop // of all backends
@@ -66,13 +74,14 @@ func New(c Config) (*Static, error) {
 		return nil, fmt.Errorf("%d rules: more than %d", len(c.Rules), RulesMax)
 	}
 	s := &Static{
-		fresh: orDefault(c.Fresh, freshDefault),
+		fresh: orDefault(c.Fresh, freshDefault), encode: c.Encode,
 		store: newStore(bounds{
 			orDefault(c.Entries, entriesDefault), orDefault(c.Bytes, bytesDefault), orDefault(c.Descriptors, descriptorsDefault),
 		}),
 		lookups: newLookups(orDefault(c.Goroutines, goroutinesDefault), orDefault(c.Queue, queueDefault)),
 	}
 	for _, r := range c.Rules {
+		r.Compress = r.Compress && c.Encode != nil
 		u, err := newRule(r)
 		if err != nil {
 			s.closeRules()

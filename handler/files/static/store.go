@@ -46,6 +46,15 @@ func (s *store) put(e *entry) bool {
 	return true
 }
 
+// replace puts an entry in place of another one, if that is still there. The store owns its descriptors from then on. false: it
+// is not there, or there is no room.
+func (s *store) replace(old, e *entry) bool {
+	s.mu.Lock()
+	same := s.entries[e.key] == old
+	s.mu.Unlock()
+	return same && s.put(e)
+}
+
 // makeRoom removes entries that were not used lately, until more fit. mu is held.
 func (s *store) makeRoom(more bounds) bool {
 	for passes := 2*len(s.ring) + 1; passes > 0; passes-- {

@@ -172,7 +172,7 @@ func TestDecodeHTTPOptions(t *testing.T) {
 		text += fmt.Sprintf("%s=%d\n", name, i+1)
 	}
 	const s = time.Second
-	want := HTTPOptions{1, 2, 3 * s, 4 * s, 5 * s, 6 * s, 7 * s, 8, true, true, 11 * s, Compress{true, 13, 9, nil}, ""}
+	want := HTTPOptions{1, 2, 3 * s, 4 * s, 5 * s, 6 * s, 7 * s, 8, true, true, 11 * s, EncodedPass, Compress{true, 14, 9, nil}, ""}
 	if got, err := newHTTPOptions(text); err != nil || !reflect.DeepEqual(*got, want) {
 		t.Errorf("got %+v, %v", got, err)
 	}

@@ -137,6 +137,7 @@ var httpOptions = map[string]func(o *HTTPOptions, f float64) error{
 	"stream_body":            func(o *HTTPOptions, f float64) error { o.StreamBody = f != 0; return nil },
 	"on_client_gone":         func(o *HTTPOptions, f float64) error { o.EndOnClientGone = f != 0; return nil },
 	"client_gone_timeout":    func(o *HTTPOptions, f float64) (err error) { o.ClientGoneTimeout, err = seconds(f); return },
+	"encoded_body":           func(o *HTTPOptions, f float64) error { o.EncodedBody = EncodedBody(min(max(f, 0), 2)); return nil },
 	"compress":               func(o *HTTPOptions, f float64) error { o.Compress.On = f != 0; return nil },
 	"compress_min_bytes":     func(o *HTTPOptions, f float64) (err error) { o.Compress.MinBytes, err = byteCount(f); return },
 	"compress_level":         func(o *HTTPOptions, f float64) error { o.Compress.Level = int(min(max(f, 0), 9)); return nil },

@@ -78,11 +78,22 @@ type HTTPOptions struct {
 	EndOnClientGone   bool          // a handler is ended when its client has gone
 	ClientGoneTimeout time.Duration // how long it may take to end; then its worker is killed
 
-	Compress Compress
+	EncodedBody EncodedBody // request bodies with a content coding
+	Compress    Compress
 
 	// StaticHeaders are field lines, each with its CR LF, that every response has, also those that the server makes itself.
 	StaticHeaders string
 }
+
+// EncodedBody says what happens to request bodies with a content coding (RFC 9110 §8.4). The numbers are those of
+// handler/worker/core.h.
+type EncodedBody uint8
+
+const (
+	EncodedRefuse EncodedBody = iota // they are refused with 415
+	EncodedDecode                    // the handler gets them decoded
+	EncodedPass                      // the handler gets them as they are
+)
 
 // StaticRule says which files are served for the paths with a prefix: see package static, which has the same fields.
 type StaticRule struct {
@@ -97,6 +108,7 @@ type StaticRule struct {
 	Symlinks      bool
 	NotFound      bool
 	Precompressed bool
+	Compress      bool
 }
 
 // Compress says which responses are compressed.

@@ -27,6 +27,7 @@ var staticOptions = map[string]func(r *StaticRule, v value) error{
 	"symlinks":      func(r *StaticRule, v value) (err error) { r.Symlinks, err = v.boolean(); return },
 	"missing":       setMissing,
 	"precompressed": func(r *StaticRule, v value) (err error) { r.Precompressed, err = v.boolean(); return },
+	"compress":      func(r *StaticRule, v value) (err error) { r.Compress, err = v.boolean(); return },
 }
 
 // setStatic sets one value of static: name is the prefix, a NUL, and the name of the option.
@@ -39,7 +40,7 @@ func (o *Options) setStatic(name string, v value) error {
 		if len(o.Static) == staticRulesMax {
 			return fmt.Errorf("option static: more than %d paths", staticRulesMax)
 		}
-		o.Static = slices.Insert(o.Static, at, StaticRule{Prefix: prefix, Index: "index.html", Precompressed: true})
+		o.Static = slices.Insert(o.Static, at, StaticRule{Prefix: prefix, Index: "index.html", Precompressed: true, Compress: true})
 	}
 	set := staticOptions[option]
 	if set == nil {

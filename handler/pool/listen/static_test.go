@@ -31,11 +31,11 @@ func TestDecodeStatic(t *testing.T) {
 		rule("/d/", "missing", "404"), rule("/d/", "max_age", 0),
 	)
 	want := []StaticRule{
-		{Prefix: "/a.ico", Path: "icon.ico", Index: "index.html", Precompressed: true},
+		{Prefix: "/a.ico", Path: "icon.ico", Index: "index.html", Precompressed: true, Compress: true},
 		{Prefix: "/b/", Path: "files", MaxAge: 1500 * time.Millisecond, HasMaxAge: true, Immutable: true, Listing: true, Dotfiles: true,
 			Symlinks: true, NotFound: true},
-		{Prefix: "/c/", Path: "c", Index: "start.htm", Precompressed: true},
-		{Prefix: "/d/", Path: "d", Index: "index.html", Precompressed: true, NotFound: true, HasMaxAge: true},
+		{Prefix: "/c/", Path: "c", Index: "start.htm", Precompressed: true, Compress: true},
+		{Prefix: "/d/", Path: "d", Index: "index.html", Precompressed: true, Compress: true, NotFound: true, HasMaxAge: true},
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v\nwant %+v", got, err, want)

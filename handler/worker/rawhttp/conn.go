@@ -58,6 +58,7 @@ type Conn struct {
 	settled    bool   // the response is complete and out: see settle
 	access     access
 	number     uint64 // of exchanges so far
+	fileRoom   []byte // for bytes of files
 
 	beatState
 }
@@ -109,6 +110,8 @@ type Limits struct {
 	BodyBytes      int64 // above: 413
 	StreamBody     bool  // a handler is called with whatever has arrived of the body
 
+	BodyCodings httpparse.Codings // content codings that a body may have; 0: any. Otherwise: 415
+
 	Idle, Header, Stall, Response, Drain time.Duration
 
 	Fixed httpwrite.Fixed // fields of the answers that no handler gives
@@ -125,7 +128,8 @@ const (
 // New takes over the descriptor of a stream socket. early is what has been read from it already. The socket stays as it is,
 // blocking or not, since the application may have another descriptor of it.
 func New(fd int, cfg Config, early []byte) *Conn {
-	c := &Conn{fd: fd, cfg: cfg, bodyLimits: httpparse.BodyLimits{Bytes: cfg.Limits.BodyBytes, Await: bufferBody}}
+	c := &Conn{fd: fd, cfg: cfg, bodyLimits: httpparse.BodyLimits{
+		Bytes: cfg.Limits.BodyBytes, Await: bufferBody, Codings: cfg.Limits.BodyCodings}}
 	if cfg.Limits.StreamBody {
 		c.bodyLimits.Await = 0
 	}

@@ -156,7 +156,8 @@ func (c *Conn) answer(status int, keep bool) bool {
 	}
 	c.recordAnswer()
 	keep = keep && !c.cfg.Limits.Fixed.Close()
-	page := httpwrite.ErrorPage{Status: status, Unix: time.Now().Unix(), Close: !keep, NoBody: c.isHead, Fixed: &c.cfg.Limits.Fixed}
+	page := httpwrite.ErrorPage{Status: status, Unix: time.Now().Unix(), Close: !keep, NoBody: c.isHead,
+		Codings: c.cfg.Limits.BodyCodings, Fixed: &c.cfg.Limits.Fixed}
 	c.own = page.Append(c.own)
 	sent := c.drain()
 	c.logAccess(sent)

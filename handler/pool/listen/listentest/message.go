@@ -12,7 +12,7 @@ type (
 	// Func is a Lua function.
 	Func struct{}
 	// HTTP is a handler of generate_handler. It names options, "name=number\n" each; those that it does not name are 1,
-	// except that on_client_gone and compress are 0.
+	// except that on_client_gone, encoded_body and compress are 0.
 	HTTP string
 	// HTTPText is the same with these options and no others.
 	HTTPText string
@@ -23,12 +23,12 @@ type (
 // HTTPOptions are the names of the options of an HTTP handler.
 var HTTPOptions = []string{"request_body_size_limit", "request_header_size_limit", "idle_timeout", "request_header_timeout",
 	"stall_timeout", "response_timeout", "drain_timeout", "buffer_response", "stream_body", "on_client_gone", "client_gone_timeout",
-	"compress", "compress_min_bytes", "compress_level"}
+	"encoded_body", "compress", "compress_min_bytes", "compress_level"}
 
 // complete adds the options that h does not name.
 func (h HTTP) complete() string {
 	text := string(h)
-	for _, name := range []string{"on_client_gone=", "compress="} {
+	for _, name := range []string{"on_client_gone=", "encoded_body=", "compress="} {
 		if !strings.Contains(text, name) {
 			text += name + "0\n"
 		}
