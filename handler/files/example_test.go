@@ -2,6 +2,7 @@ package files_test
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"moonbridge/handler/files"
@@ -20,7 +21,7 @@ func ExamplePlan() {
 	var p files.Plan
 	p.Make(&request, &file, &files.Options{Type: files.TypeOf("notes.txt"), CacheControl: "no-cache"})
 	fmt.Println(p.Status, p.Length, "bytes from", p.Parts[0].Offset)
-	fmt.Printf("%s", p.Fields)
+	fmt.Print(strings.ReplaceAll(string(p.Fields), "\r", ""))
 	// Output:
 	// 206 10 bytes from 0
 	// Content-Type: text/plain; charset=utf-8
