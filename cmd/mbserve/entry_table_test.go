@@ -142,6 +142,7 @@ var proofs = []proof{
 	{"Errors that the server answers: 408", tests("main.TestLimitsForClients/half a head", "main.TestLimitsForClients/half a body")},
 	{"Errors that the server answers: 413", tests("main.TestLimitsForClients/body too large")},
 	{"Errors that the server answers: 414", tests("main.TestTargetTooLong")},
+	{"Errors that the server answers: 415", tests("main.TestEncodedBody", "main.TestEncodedBodyErrors")},
 	{"Errors that the server answers: 417", tests("engine.TestRefusals", "main.TestEntryStatus")},
 	{"Errors that the server answers: 431", tests("main.TestLimitsForClients/head too large", "main.TestEntryStatus")},
 	{"Errors that the server answers: 500", tests("main.TestHandlerFails", "main.TestManual/When the callback fails")},
