@@ -66,6 +66,7 @@ func (c *conn) updateDeadline(nowMS uint64) {
 	at := c.deadline.responseMS
 	if c.waitsForPeer() {
 		at = earlier(at, after(nowMS, c.service.limits.stallMS))
+		at = earlier(at, c.exchange.fastCheckMS())
 	}
 	c.deadline.set(&c.l.sys, at)
 }
@@ -75,7 +76,7 @@ func (c *conn) waitsForPeer() bool {
 	if c.state != stateDispatched {
 		return true
 	}
-	return c.waits() || c.body.Missing() && !c.body.full && !c.body.Expecting()
+	return c.waits() || c.exchange.wantsRoom || c.body.Missing() && !c.body.full && !c.body.Expecting()
 }
 
 // peerAdvances reports whether the peer has taken output since we began to wait for it, and then gives it the same time once
@@ -96,7 +97,7 @@ func (c *conn) peerAdvances(nowMS uint64) bool {
 
 // timedOut is what a connection does at its deadline.
 func (c *conn) timedOut(nowMS uint64) {
-	if c.peerAdvances(nowMS) {
+	if c.fastPeerChecked(nowMS) || c.peerAdvances(nowMS) {
 		return
 	}
 	switch c.state {

@@ -29,12 +29,13 @@ func (c *conn) takeOutput(nowMS uint64, a, b []byte, last bool) int {
 	}
 	stalled := c.waits()
 	sent := c.write(a, b)
+	c.exchange.sent(sent)
 	if sent == total || c.socket.broken {
 		c.updateDeadline(nowMS)
 		return total
 	}
 	restA, restB := from(a, b, sent)
-	taken := sent + c.keepOutput(restA, restB, last)
+	taken := sent + c.keepOutput(nowMS, restA, restB, last)
 	c.exchange.wantsRoom = taken < total
 	if !stalled {
 		// Otherwise the peer has taken nothing, however often a handler adds to what waits for it.
@@ -44,11 +45,14 @@ func (c *conn) takeOutput(nowMS uint64, a, b []byte, last bool) int {
 }
 
 // keepOutput keeps what the socket does not take of a response, in memory or in the spool, and returns how many bytes it kept.
-func (c *conn) keepOutput(a, b []byte, last bool) (kept int) {
+func (c *conn) keepOutput(nowMS uint64, a, b []byte, last bool) (kept int) {
 	if c.files != nil {
 		return c.keepAfterFile(a, b, last)
 	}
 	lim := &c.service.limits
+	if lim.spoolOutput > 0 && c.staysInBackend(nowMS, len(a)+len(b), last) {
+		return 0
+	}
 	if lim.spoolOutput > 0 && (c.spool != nil || len(a)+len(b) > lim.outputBytes-c.output.Len()) {
 		kept = c.spoolOutput(a, b)
 		if c.spool != nil {
@@ -121,6 +125,7 @@ func (c *conn) flush(nowMS uint64) {
 func (c *conn) writeOutput() {
 	n := c.socket.write(&c.l.sys, c.output.Unsent(), nil)
 	c.output.Discard(c.l.pool, n)
+	c.exchange.sent(n)
 }
 
 // flushed: some output was sent.

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"time"
 
@@ -129,6 +130,14 @@ func (o *options) subject() string {
 		return o.static
 	}
 	return o.script
+}
+
+// subjectAttr is the same for the log.
+func (o *options) subjectAttr() slog.Attr {
+	if o.static != "" {
+		return slog.String("static", o.static)
+	}
+	return slog.String("script", o.script)
 }
 
 // readable returns an error if what is to be served cannot be opened.

@@ -302,7 +302,7 @@ func orNone(timeout time.Duration) time.Duration {
 // announce logs that the server is ready, and its addresses.
 func (s *server) announce() {
 	s.serving.announce()
-	s.log.Info("ready", "version", version, "script", s.o.subject(), "pid", os.Getpid(), "loops", s.engine.Loops())
+	s.log.Info("ready", "version", version, s.o.subjectAttr(), "pid", os.Getpid(), "loops", s.engine.Loops())
 }
 
 // wait handles signals and other events until the server is told to stop, and stops it.

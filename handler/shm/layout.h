@@ -131,6 +131,8 @@ typedef struct {
 #define MB_OUT_COMPLETE 16u /* all of the response is published: the client waits for nothing
                                  more, whatever the handler still does */
 #define MB_OUT_CLOSE 32u /* with COMPLETE: close the connection after the response */
+#define MB_OUT_FILE 64u /* what is published is only the head: the body is in MB_MSG_FILE, which
+                           was sent before */
 
 /* The worker's half of a cell; the out-window follows it. */
 typedef struct {
@@ -233,6 +235,9 @@ typedef struct {
 #define MB_MSG_REPORT 13u /* mb_msg_report: what is to be logged of an error */
 #define MB_MSG_ACCESS 14u /* worker → server: mb_msg_access and its text: a request on a raw connection,
                              for the access log. Not sent while the socket is full */
+#define MB_MSG_FILE 15u /* the body of a response, with the descriptor of a file: which exchange it is
+                           for, ranges of the file, and text between them. Package shm makes and
+                           reads it */
 /* Server → worker: single bytes without a header */
 #define MB_CTL_FLUSH 'F' /* publish what send_data holds back */
 #define MB_CTL_TRACEBACK 'T' /* log what Lua is at: the worker is about to be killed */

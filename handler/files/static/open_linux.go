@@ -29,11 +29,16 @@ func open(path string) (*opened, error) {
 		return nil, err
 	}
 	// Kernels before 5.6 do not know the call; some sandboxes refuse it.
-	if _, err := o.stat(".", false); noOpenat2 || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) {
+	_, err = o.stat(".", false)
+	switch {
+	case noOpenat2 || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM):
 		f.Close()
 		if o.root, err = openPortable(path); err != nil {
 			return nil, err
 		}
+	case err != nil: // without the permission to enter it, all its files would be missing
+		f.Close()
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
 	}
 	return o, nil
 }
