@@ -53,6 +53,9 @@ var proofs = []proof{
 	{"The pool: gone_after", tests(shown, "main.TestGoneAfter", "main.TestAbandonedRequests", "main.TestAbandonedConnections", "pool.TestPeerEndInQueue",
 		"pool.TestSocketPeerEndInQueue", "listen.TestDecodeErrors")},
 
+	{"Files: static", tests(shown, "main.TestStaticWithoutWorker", "main.TestStaticReload", "main.TestStaticMistakes", "main.TestStaticUser",
+		"listen.TestDecodeStatic", "listen.TestDecodeStaticMistakes")},
+
 	{"The socket object: socket:alive()", tests(shown, "worker.TestSocketAlive", "worker.TestClientGoneAsked")},
 	{"The socket object: socket:cancel()", tests(shown, "worker.TestSocketCancel")},
 	{"The socket object: socket:close([timeout])", tests(shown, "main.TestEntrySocketCloseTimeout", "worker.TestSocketClose", "worker.TestSocketCloseTimeout")},

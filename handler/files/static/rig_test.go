@@ -135,6 +135,12 @@ func tree(t *testing.T, contents map[string]string) string {
 	return root
 }
 
+func writeFile(t testing.TB, path, content string) {
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func write(t *testing.T, path, content string, directory bool) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
