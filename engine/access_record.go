@@ -16,12 +16,15 @@ const recordsKept = 256
 type accessRecord struct {
 	accesslog.Record
 	queue, service time.Duration
+	cache          backend.CacheResult
 }
 
 // noteTimes asks the backend how long the exchange has waited and run, before it forgets.
 func (a *accessRecord) noteTimes(running backend.Running) {
 	if t, ok := running.(backend.Timed); ok {
 		a.queue, a.service = t.Times()
+	} else if t, ok := running.(backend.CacheTimed); ok {
+		a.queue, a.service, a.cache = t.CacheTimes()
 	}
 }
 
@@ -35,7 +38,7 @@ func (l *loop) newRecord() *accessRecord {
 	a := l.records[n-1]
 	l.records = l.records[:n-1]
 	a.Start(l.sys.wallClock())
-	a.queue, a.service = -1, -1
+	a.queue, a.service, a.cache = -1, -1, backend.CacheNone
 	return a
 }
 

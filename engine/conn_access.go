@@ -64,6 +64,7 @@ func (c *conn) logRecord(a *accessRecord, complete bool, unsent int64) {
 	l.logged = Access{
 		Loop: l.index, Peer: c.socket.peer, Complete: complete,
 		Queue: a.queue, Service: a.service, Total: l.sys.wallClock().Sub(a.At),
+		Cache: a.cache.String(),
 	}
 	a.Fill(&l.logged, unsent)
 	l.e.accessLog(&l.logged)

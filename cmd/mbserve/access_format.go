@@ -86,6 +86,10 @@ func appendCombined(dst []byte, a *engine.Access, c *accessClock) []byte {
 			dst = appendSeconds(dst, d)
 		}
 	}
+	if a.Cache != "" {
+		dst = append(dst, ' ')
+		dst = append(dst, a.Cache...)
+	}
 	return append(dst, '\n')
 }
 
@@ -166,6 +170,9 @@ func appendJSONLine(dst []byte, a *engine.Access) []byte {
 	dst = appendTime(dst, "queue", a.Queue)
 	dst = appendTime(dst, "service", a.Service)
 	dst = appendTime(dst, "total", a.Total)
+	if a.Cache != "" {
+		dst = appendText(dst, "cache", []byte(a.Cache))
+	}
 	return append(dst, "}\n"...)
 }
 

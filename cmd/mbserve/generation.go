@@ -7,6 +7,7 @@ import (
 
 	"moonbridge/engine"
 	"moonbridge/handler/backend"
+	"moonbridge/handler/cache"
 	"moonbridge/handler/files/static"
 	"moonbridge/handler/pool"
 	"moonbridge/handler/pool/listen"
@@ -21,6 +22,9 @@ type generation struct {
 	pools     []*listen.Spec   // what the listen{} calls ask for
 	listeners [][]listener     // by pool
 	static    []*static.Static // by pool, while it serves; nil: no files
+
+	caches      map[int]*cache.Cache // by the number of their handler
+	cachesInUse []*cache.Cache
 
 	attached []backend.Backend // to the engine: the pools in their order, then what stands in front of them
 }
@@ -59,6 +63,7 @@ func (s *server) load(ctx context.Context) (g *generation, err error) {
 		Env:        s.o.privileges.environment(),
 		Files:      s.files.listener(g.number),
 		ErrorPages: s.o.dev,
+		Purge:      s.caches.purge,
 	}
 	if s.access != nil {
 		cfg.RawAccess = s.access.recordRaw
@@ -141,7 +146,7 @@ func (g *generation) serveAt(a *address, n, i int) error {
 	if spec.Raw() {
 		return g.s.engine.ServeSockets(a.ln, b, i)
 	}
-	first, err := g.s.chain(b, spec.HTTP, g.static[n])
+	first, err := g.chain(b, spec.HTTP, g.static[n])
 	if err != nil {
 		return err
 	}
@@ -189,6 +194,7 @@ func (g *generation) end(ctx context.Context) error {
 		g.s.engine.Detach(b)
 	}
 	g.closeStatic()
+	g.endCaches()
 	if err != nil {
 		return fmt.Errorf("workers were killed: %w", err)
 	}

@@ -39,6 +39,7 @@ type server struct {
 	engine     *engine.Engine
 	intervals  *pool.Intervals // the timers of all generations
 	compressor *compress.Shared
+	caches     caches
 	signals    chan os.Signal
 	mains      chan mainEnd // the first end of a main handler
 	files      *fileWatch   // the script's files; nil: not watched

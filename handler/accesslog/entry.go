@@ -30,6 +30,9 @@ type Entry struct {
 	// Queue is how long the exchange waited for a worker or a handler, Service how long that took; -1: not known. Total is
 	// from Time until the socket took the last byte, or until the connection broke.
 	Queue, Service, Total time.Duration
+
+	// Cache is what a cache in front of the handler has done: HIT, MISS or STALE, or nothing.
+	Cache string
 }
 
 // Bounds of what is kept of a request.

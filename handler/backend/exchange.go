@@ -35,6 +35,29 @@ type Timed interface {
 	Times() (queue, service time.Duration)
 }
 
+// CacheTimed is what a Running of a cache implements in place of Timed.
+type CacheTimed interface {
+	// CacheTimes is Times, and says what the cache has done. Unknown times are negative.
+	CacheTimes() (queue, service time.Duration, result CacheResult)
+}
+
+// CacheResult is what a cache has done for an exchange.
+type CacheResult uint8
+
+const (
+	// CacheNone: nothing.
+	CacheNone CacheResult = iota
+	// CacheMiss: the backend that it wraps has answered.
+	CacheMiss
+	// CacheHit: it has answered with a fresh response.
+	CacheHit
+	// CacheStale: it has answered with a stale response.
+	CacheStale
+)
+
+// String is the result as logs have it: MISS, HIT or STALE, or nothing.
+func (r CacheResult) String() string { return [...]string{"", "MISS", "HIT", "STALE"}[r] }
+
 // Trailered is an optional interface of a Running, for the trailer section of a chunked request body (RFC 9110 §6.5). Without
 // it the section is checked and dropped.
 type Trailered interface {

@@ -57,6 +57,10 @@ type Config struct {
 	// none. lost is how many other such requests the worker could not report. It is called by several goroutines at once.
 	RawAccess func(e *accesslog.Entry, lost int)
 
+	// Purge removes from caches what a worker says is out of date: everything for a key, or, with prefix, for all keys that
+	// begin with it. It is called by several goroutines at once. Optional.
+	Purge func(key string, prefix bool)
+
 	// Intervals is shared by hosts of which one replaces another, so that the ticks of a timer that both have do not overlap.
 	// Default: one of the host's own.
 	Intervals *Intervals

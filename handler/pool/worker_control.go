@@ -56,6 +56,10 @@ func (w *Worker) listen() {
 			if w.logAccess(body) != nil {
 				w.kill("malformed record of a request")
 			}
+		case shm.MsgPurge:
+			if w.purge(body) != nil {
+				w.kill("malformed purge")
+			}
 		default:
 			w.kill("unknown message on its control socket")
 		}

@@ -229,6 +229,7 @@ const (
 	MsgReport                  // worker → server: Report
 	MsgAccess                  // worker → server: MsgAccessBody and its text: a request on a raw connection
 	MsgFile                    // worker → server: FileBody, with the descriptor of the file
+	MsgPurge                   // … what is to be removed from caches: PurgeKey or PurgePrefix, and the key or prefix
 )
 
 // Bytes on a worker's control socket.
@@ -237,7 +238,15 @@ const (
 	CtlTraceback  = 'T' // log what Lua is at: the worker is about to be killed
 	CtlClientGone = 'G' // end the handler whose client has gone (on_client_gone)
 	CtlDescriptor = 'D' // with a descriptor: the one that was asked for (OutDescriptorWanted)
+	CtlPurged     = 'P' // a MsgPurge has been carried out
 	CtlEndInput   = 'E' // end the input of the raw connection, if nothing has happened on it since the last of these bytes
+)
+
+// What the first byte of a MsgPurge says about the others, and how many those may be: longer keys are not cached.
+const (
+	PurgeKey    = 'k'
+	PurgePrefix = 'p'
+	PurgeMax    = 4096
 )
 
 // MsgForkBody is mb_msg_fork.

@@ -238,11 +238,17 @@ typedef struct {
 #define MB_MSG_FILE 15u /* the body of a response, with the descriptor of a file: which exchange it is
                            for, ranges of the file, and text between them. Package shm makes and
                            reads it */
+#define MB_MSG_PURGE 16u /* MB_PURGE_KEY or MB_PURGE_PREFIX, and the key or prefix of responses that are
+                            to be removed from caches; answered by MB_CTL_PURGED */
+#define MB_PURGE_KEY    'k'
+#define MB_PURGE_PREFIX 'p'
+#define MB_PURGE_MAX    4096u /* bytes of it: longer keys are not cached */
 /* Server → worker: single bytes without a header */
 #define MB_CTL_FLUSH 'F' /* publish what send_data holds back */
 #define MB_CTL_TRACEBACK 'T' /* log what Lua is at: the worker is about to be killed */
 #define MB_CTL_CLIENT_GONE 'G' /* end the handler whose client has gone (on_client_gone) */
 #define MB_CTL_DESCRIPTOR 'D' /* with a descriptor: the one that was asked for */
+#define MB_CTL_PURGED 'P' /* a MB_MSG_PURGE has been carried out */
 #define MB_CTL_END_INPUT 'E' /* the server is stopping: end the input of the raw connection, if
                                 nothing has happened on it since the last of these bytes */
 /* End of file on either socket: the server is gone, exit. */

@@ -135,6 +135,9 @@ typedef struct {
 	double compress;           /* 1: responses are compressed, by the server */
 	double compress_min_bytes; /* smaller ones are not */
 	double compress_level;     /* 0: the default */
+	double cache; /* 0: responses are not kept; otherwise the number of what they are kept in */
+	double cache_bytes, cache_entry_bytes, cache_wait;
+	double cache_status, cache_directives; /* 0 or 1 */
 	size_t types_len;          /* of compress.types, separated by spaces; 0: the default types */
 	int post_stream_1_0; /* stream handlers get the name of the field as an argument */
 	int static_date, static_close; /* what the static headers contain */

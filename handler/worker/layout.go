@@ -105,6 +105,8 @@ func constantsInC() map[string]uint64 {
 		"MsgListenErr": C.MB_MSG_LISTEN_ERR, "MsgFork": C.MB_MSG_FORK, "MsgKill": C.MB_MSG_KILL,
 		"MsgWorkerReady": C.MB_MSG_WORKER_READY, "MsgWorkerFailed": C.MB_MSG_WORKER_FAILED,
 		"MsgFiles": C.MB_MSG_FILES, "MsgReport": C.MB_MSG_REPORT, "MsgAccess": C.MB_MSG_ACCESS, "MsgFile": C.MB_MSG_FILE,
+		"MsgPurge": C.MB_MSG_PURGE,
+		"PurgeKey": C.MB_PURGE_KEY, "PurgePrefix": C.MB_PURGE_PREFIX, "PurgeMax": C.MB_PURGE_MAX, "CtlPurged": C.MB_CTL_PURGED,
 		"NotServed":     C.MB_NOT_SERVED,
 		"ReportTextMax": C.MB_REPORT_TEXT_MAX,
 		"LevelInfo":     C.MB_LEVEL_INFO, "LevelWarn": C.MB_LEVEL_WARN, "LevelError": C.MB_LEVEL_ERROR,

@@ -63,6 +63,8 @@ func TestConstants(t *testing.T) {
 		"MsgExited": shm.MsgExited, "MsgListenOK": shm.MsgListenOK, "MsgListenErr": shm.MsgListenErr,
 		"MsgFork": shm.MsgFork, "MsgKill": shm.MsgKill, "MsgWorkerReady": shm.MsgWorkerReady,
 		"MsgReport": shm.MsgReport, "MsgAccess": shm.MsgAccess, "MsgFile": shm.MsgFile, "NotServed": shm.NotServed, "ReportTextMax": shm.ReportTextMax,
+		"MsgPurge": shm.MsgPurge,
+		"PurgeKey": shm.PurgeKey, "PurgePrefix": shm.PurgePrefix, "PurgeMax": shm.PurgeMax, "CtlPurged": shm.CtlPurged,
 		"LevelInfo": shm.LevelInfo, "LevelWarn": shm.LevelWarn, "LevelError": shm.LevelError,
 		"MsgFiles": shm.MsgFiles, "MsgWorkerFailed": shm.MsgWorkerFailed, "CtlFlush": shm.CtlFlush, "CtlDescriptor": shm.CtlDescriptor, "CtlEndInput": shm.CtlEndInput, "CtlTraceback": shm.CtlTraceback, "CtlClientGone": shm.CtlClientGone,
 		"TypeNone": shm.TypeNone, "TypeBool": shm.TypeBool, "TypeNumber": shm.TypeNumber,

@@ -47,6 +47,17 @@ void mb_compress_begin(mb_http_options *o);               /* the defaults */
 void mb_compress_option(lua_State *L, mb_http_options *o); /* the value is on top of the stack */
 const char *mb_compress_types(void);                      /* of the last option: types_len bytes */
 
+/* --- process_http_cache.c -------------------------------------------------- */
+
+void mb_cache_begin(mb_http_options *o);                /* the defaults */
+void mb_cache_option(lua_State *L, mb_http_options *o); /* the value is on top of the stack */
+int mb_cache_options_text(const mb_http_options *o, char *to, size_t cap); /* like snprintf */
+
+/* --- process_purge.c --------------------------------------------------------- */
+
+int mb_purge_load(lua_State *L);   /* loader of moonbridge_cache */
+void mb_purge_answered(size_t n);  /* from another thread: so many MB_CTL_PURGED have come */
+
 /* --- process_http_text.c --------------------------------------------------- */
 
 void mb_http_text(lua_State *L); /* adds encode_html and others to the table on top */

@@ -57,6 +57,8 @@ size_t mb_http_options_text(const mb_http_options *o, char *to, size_t cap)
 	if (n < cap)
 		n += (size_t)snprintf(to + n, cap - n, "compress=%.17g\ncompress_min_bytes=%.17g\ncompress_level=%.17g\n",
 			o->compress, o->compress_min_bytes, o->compress_level);
+	if (n < cap)
+		n += (size_t)mb_cache_options_text(o, to + n, cap - n);
 	return n < cap ? n : cap - 1;
 }
 
@@ -265,6 +267,7 @@ static void read_options(lua_State *L, int t, mb_http_options *v)
 	fixed.text.len = 0;
 	fixed.date = fixed.close = 0;
 	mb_compress_begin(v);
+	mb_cache_begin(v);
 	if (lua_isnoneornil(L, t))
 		return;
 	for (lua_pushnil(L); lua_next(L, t); lua_pop(L, 1)) {
@@ -282,6 +285,10 @@ static void read_options(lua_State *L, int t, mb_http_options *v)
 		}
 		if (!strcmp(name, "compress")) {
 			mb_compress_option(L, v);
+			continue;
+		}
+		if (!strcmp(name, "cache")) {
+			mb_cache_option(L, v);
 			continue;
 		}
 		const option *d = find_option(name);

@@ -51,7 +51,7 @@ static void add_http(lua_State *L, message *m, uint32_t scope, const char *k, si
 	const mb_http_options *o)
 {
 	static const char close[] = "Connection: close\r\n";
-	char text[1024];
+	char text[2048];
 	size_t n = mb_http_options_text(o, text, sizeof text), cn = o->static_close ? sizeof close - 1 : 0;
 	static const char types[] = "compress_types=";
 	size_t tn = o->types_len ? sizeof types - 1 + o->types_len + 1 : 0;

@@ -24,6 +24,10 @@ void mb_request_check(lua_State *L, int i);
 int mb_cache_get(lua_State *L, int key);  /* 1: pushed; 0: nothing there */
 void mb_cache_set(lua_State *L, int key); /* stores the value on top, which stays there */
 
+/* --- request_cache.c -------------------------------------------------------- */
+
+int mb_cache_key(lua_State *L);
+
 /* --- request_fields.c ----------------------------------------------------- */
 
 void mb_fields_install(lua_State *L);

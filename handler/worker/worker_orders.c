@@ -3,6 +3,16 @@
 
 #include <string.h>
 
+/* Several answers may come together. */
+static void count_purges(const uint8_t *b, size_t n)
+{
+	size_t purges = 0;
+	for (size_t i = 0; i < n; i++)
+		purges += b[i] == MB_CTL_PURGED;
+	if (purges)
+		mb_purge_answered(purges);
+}
+
 /* Takes orders on a thread of its own, whatever Lua does: single bytes, and descriptors that
  * were asked for. */
 void mb_take_orders(int fd)
@@ -23,5 +33,6 @@ void mb_take_orders(int fd)
 			mb_quiet_order();
 		if (memchr(b, MB_CTL_CLIENT_GONE, (size_t)k))
 			mb_gone_wanted();
+		count_purges(b, (size_t)k);
 	}
 }

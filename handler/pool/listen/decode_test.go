@@ -17,7 +17,8 @@ func TestDecodeListen(t *testing.T) {
 	o.complete(minForkDefault, maxForkDefault)
 	h := &HTTPOptions{RequestBodySizeLimit: 1, RequestHeaderSizeLimit: 1, IdleTimeout: time.Second,
 		RequestHeaderTimeout: time.Second, StallTimeout: time.Second, ResponseTimeout: time.Second, DrainTimeout: time.Second,
-		ClientGoneTimeout: time.Second, BufferResponse: 1, StreamBody: true, Compress: Compress{MinBytes: 1, Level: 1}}
+		ClientGoneTimeout: time.Second, BufferResponse: 1, StreamBody: true, Compress: Compress{MinBytes: 1, Level: 1},
+		Cache: Cache{Bytes: 1, EntryBytes: 1, Wait: time.Second, Status: true, RequestDirectives: true}}
 	spec, err := Decode(listentest.Message(
 		[3]any{2, "proto", "local"}, [3]any{2, "path", "/tmp/x"}, [3]any{2, "mode", "0660"},
 		[3]any{0, "connect", listentest.HTTP("request_body_size_limit=1000\nidle_timeout=0.5\nstream_body=0\nbuffer_response=7\n")},
@@ -172,7 +173,7 @@ func TestDecodeHTTPOptions(t *testing.T) {
 		text += fmt.Sprintf("%s=%d\n", name, i+1)
 	}
 	const s = time.Second
-	want := HTTPOptions{1, 2, 3 * s, 4 * s, 5 * s, 6 * s, 7 * s, 8, true, true, 11 * s, EncodedPass, Compress{true, 14, 9, nil}, ""}
+	want := HTTPOptions{1, 2, 3 * s, 4 * s, 5 * s, 6 * s, 7 * s, 8, true, true, 11 * s, EncodedPass, Compress{true, 14, 9, nil}, Cache{16, 17, 18, 19 * s, true, true}, ""}
 	if got, err := newHTTPOptions(text); err != nil || !reflect.DeepEqual(*got, want) {
 		t.Errorf("got %+v, %v", got, err)
 	}

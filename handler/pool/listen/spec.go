@@ -80,6 +80,7 @@ type HTTPOptions struct {
 
 	EncodedBody EncodedBody // request bodies with a content coding
 	Compress    Compress
+	Cache       Cache
 
 	// StaticHeaders are field lines, each with its CR LF, that every response has, also those that the server makes itself.
 	StaticHeaders string
@@ -117,6 +118,16 @@ type Compress struct {
 	MinBytes int64    // smaller ones are not
 	Level    int      // from 1 to 9; 0: the default
 	Types    []string // media types; nil: the default ones
+}
+
+// Cache says how responses are kept.
+type Cache struct {
+	ID                int           // of the handler: listeners with the same one share what is kept; 0: nothing is kept
+	Bytes             int64         // of all that is kept
+	EntryBytes        int64         // of one response's body
+	Wait              time.Duration // for the response to another request
+	Status            bool          // responses say in Cache-Status what the cache has done
+	RequestDirectives bool          // Cache-Control of requests counts
 }
 
 // Network is the listener's network, as package net names it: "tcp", "tcp4", "tcp6", "unix", or "" for an interval

@@ -12,7 +12,7 @@ type (
 	// Func is a Lua function.
 	Func struct{}
 	// HTTP is a handler of generate_handler. It names options, "name=number\n" each; those that it does not name are 1,
-	// except that on_client_gone, encoded_body and compress are 0.
+	// except that on_client_gone, encoded_body, compress and cache are 0.
 	HTTP string
 	// HTTPText is the same with these options and no others.
 	HTTPText string
@@ -23,13 +23,14 @@ type (
 // HTTPOptions are the names of the options of an HTTP handler.
 var HTTPOptions = []string{"request_body_size_limit", "request_header_size_limit", "idle_timeout", "request_header_timeout",
 	"stall_timeout", "response_timeout", "drain_timeout", "buffer_response", "stream_body", "on_client_gone", "client_gone_timeout",
-	"encoded_body", "compress", "compress_min_bytes", "compress_level"}
+	"encoded_body", "compress", "compress_min_bytes", "compress_level",
+	"cache", "cache_bytes", "cache_entry_bytes", "cache_wait", "cache_status", "cache_directives"}
 
 // complete adds the options that h does not name.
 func (h HTTP) complete() string {
 	text := string(h)
-	for _, name := range []string{"on_client_gone=", "encoded_body=", "compress="} {
-		if !strings.Contains(text, name) {
+	for _, name := range []string{"on_client_gone=", "encoded_body=", "compress=", "cache="} {
+		if !strings.Contains("\n"+text, "\n"+name) {
 			text += name + "0\n"
 		}
 	}

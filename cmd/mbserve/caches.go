@@ -1,0 +1,80 @@
+package main
+
+import (
+	"slices"
+	"sync"
+
+	"moonbridge/handler/backend"
+	"moonbridge/handler/cache"
+	"moonbridge/handler/pool/listen"
+	"moonbridge/httpwrite"
+)
+
+// caches are those of all generations: what a handler changes is out of date in all of them.
+type caches struct {
+	mu  sync.Mutex
+	all []*cache.Cache
+}
+
+// purge implements pool.Config.Purge.
+func (c *caches) purge(key string, prefix bool) {
+	c.mu.Lock()
+	all := slices.Clone(c.all)
+	c.mu.Unlock()
+	for _, one := range all {
+		if prefix {
+			one.PurgePrefix(key)
+		} else {
+			one.Purge(key)
+		}
+	}
+}
+
+func (c *caches) add(one *cache.Cache) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.all = append(c.all, one)
+}
+
+func (c *caches) remove(one *cache.Cache) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.all = slices.DeleteFunc(c.all, func(other *cache.Cache) bool { return other == one })
+}
+
+// cached puts a cache in front of a backend, if a listener's handler wants one. Listeners with the same handler share what is
+// kept. A generation begins with an empty cache: its script may answer otherwise than that of the last one.
+func (g *generation) cached(b backend.Backend, h *listen.HTTPOptions) backend.Backend {
+	if h.Cache.ID == 0 {
+		return b
+	}
+	c := g.caches[h.Cache.ID]
+	if c != nil {
+		c = c.Wrap(b)
+	} else {
+		c = cache.New(b, cacheOptions(h))
+	}
+	if g.caches == nil {
+		g.caches = make(map[int]*cache.Cache)
+	}
+	g.caches[h.Cache.ID] = c
+	g.s.caches.add(c)
+	g.cachesInUse = append(g.cachesInUse, c)
+	return c
+}
+
+// endCaches ends the caches of a generation that serves no listener any more.
+func (g *generation) endCaches() {
+	for _, c := range g.cachesInUse {
+		g.s.caches.remove(c)
+		c.Close()
+	}
+}
+
+func cacheOptions(h *listen.HTTPOptions) cache.Options {
+	fixed := httpwrite.NewFixed(h.StaticHeaders)
+	return cache.Options{
+		Bytes: h.Cache.Bytes, EntryBytes: h.Cache.EntryBytes, Wait: h.Cache.Wait,
+		IgnoreDirectives: !h.Cache.RequestDirectives, Status: h.Cache.Status, Close: fixed.Close(),
+	}
+}

@@ -1,0 +1,197 @@
+package cache
+
+import (
+	"bytes"
+
+	"moonbridge/httpparse"
+)
+
+const (
+	// keyMax bounds a key in bytes. Longer ones are passed on: real addresses are shorter, and keys take memory.
+	keyMax = 4 << 10
+	// secondaryMax bounds the values of the fields that Vary names, in bytes.
+	secondaryMax = 4 << 10
+)
+
+// query is a request as the store needs it. A loop has one, and uses it again and again.
+type query struct {
+	head    *httpparse.Head
+	key     []byte
+	get     bool // GET; otherwise HEAD
+	control requestControl
+
+	pragma     bool // Pragma: no-cache
+	authorized bool // there is Authorization
+	conditions bool // there are fields for httpparse.Conditions
+	partial    bool // there is Range
+	origin     bool // there is a precondition that only the handler can judge (RFC 9111 §4.3.2)
+	directives bool // those of the request count
+
+	best     httpparse.Coding // of those that a compressing backend offers
+	accepts  httpparse.Acceptance
+	accepted bool // accepts is set
+
+	secondary []byte
+	hostAt    int // index of the Host field, or -1
+}
+
+// read reads the head of a request with one of the methods GET and HEAD. false: it is not for the cache.
+func (q *query) read(h *httpparse.Head, directives bool) bool {
+	*q = query{head: h, get: !h.IsHead, control: newRequestControl(), directives: directives,
+		key: q.key[:0], secondary: q.secondary[:0], hostAt: -1}
+	for i, f := range h.Fields {
+		q.field(i, h.Name(f), h.Value(f))
+	}
+	q.setPragma()
+	if q.origin || h.Upgrade || h.ContentLength != 0 || h.Asterisk {
+		return false
+	}
+	return q.setKey()
+}
+
+// readKey reads what the key needs. false: there is no key.
+func (q *query) readKey(h *httpparse.Head) bool {
+	*q = query{head: h, key: q.key[:0], secondary: q.secondary[:0], hostAt: h.Find("host", 0)}
+	return q.setKey()
+}
+
+func (q *query) setPragma() {
+	if q.pragma && !q.control.given && q.directives {
+		q.control.noCache = true // RFC 9111 §5.4
+	}
+}
+
+// field takes one field line into account. The first letter comes first: most fields are none of these.
+func (q *query) field(i int, name, value []byte) {
+	switch name[0] | 0x20 {
+	case 'a':
+		q.authorized = q.authorized || is(name, "authorization")
+	case 'c':
+		if q.directives && is(name, "cache-control") {
+			q.control.add(value)
+		}
+	case 'h':
+		if is(name, "host") {
+			q.hostAt = i
+		}
+	case 'i':
+		q.ifField(name)
+	case 'p':
+		q.pragma = q.pragma || is(name, "pragma") && is(value, "no-cache")
+	case 'r':
+		if is(name, "range") {
+			q.conditions, q.partial = true, true
+		}
+	}
+}
+
+func (q *query) ifField(name []byte) {
+	switch {
+	case is(name, "if-none-match"), is(name, "if-modified-since"), is(name, "if-range"):
+		q.conditions = true
+	case is(name, "if-match"), is(name, "if-unmodified-since"):
+		q.origin = true
+	}
+}
+
+// setKey sets the key. false: it would be too long.
+func (q *query) setKey() bool {
+	h := q.head
+	host := q.host()
+	if len(host)+1+int(h.Path.Len+h.Query.Len) > keyMax {
+		return false
+	}
+	for _, c := range host {
+		q.key = append(q.key, lowerByte(c))
+	}
+	q.key = append(q.key, '/')
+	q.key = append(q.key, h.Bytes(h.Path)...)
+	q.key = append(q.key, h.Bytes(h.Query)...)
+	return true
+}
+
+// host is the authority of the target, or the value of Host: RFC 9112 §3.2.2 gives the first one precedence.
+func (q *query) host() []byte {
+	target := q.head.Bytes(q.head.Target)
+	if len(target) > 0 && target[0] != '/' {
+		_, rest, _ := bytes.Cut(target, []byte("://"))
+		if i := bytes.IndexAny(rest, "/?"); i >= 0 {
+			rest = rest[:i]
+		}
+		return rest
+	}
+	if q.hostAt < 0 {
+		return nil
+	}
+	return q.head.Value(q.head.Fields[q.hostAt])
+}
+
+func lowerByte(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		return c | 0x20
+	}
+	return c
+}
+
+// normalKey is a key as a script may write it: its host is put into lower case.
+func normalKey(key string) string {
+	b := []byte(key)
+	for i, c := range b {
+		if c == '/' {
+			break
+		}
+		b[i] = lowerByte(c)
+	}
+	return string(b)
+}
+
+// secondaryOf returns the values of the request fields with these names, in a form in which equal values are equal. It is valid
+// until the next call. false: they are too long.
+func (q *query) secondaryOf(names []string) ([]byte, bool) {
+	b := q.secondary[:0]
+	for _, name := range names {
+		if name == "accept-encoding" {
+			b = append(b, byte('0'+q.coding()), '\n')
+			continue
+		}
+		for i := q.head.Find(name, 0); i >= 0; i = q.head.Find(name, i+1) {
+			b = appendList(b, q.head.Value(q.head.Fields[i]))
+		}
+		b = append(b, '\n')
+	}
+	q.secondary = b
+	return b, len(b) <= secondaryMax
+}
+
+// appendList appends the elements of a list, without the blanks around them.
+func appendList(b, value []byte) []byte {
+	for list := httpparse.NewList(value); ; {
+		element, ok := list.Next()
+		if !ok {
+			return b
+		}
+		b = append(b, element...)
+		b = append(b, ',')
+	}
+}
+
+// coding is the content coding that the client gets of those that this server can make. All that Accept-Encoding can say comes
+// down to these few values.
+func (q *query) coding() httpparse.Coding {
+	if !q.accepted {
+		q.accepted = true
+		q.accepts = q.head.AcceptedCodings()
+		q.best = q.accepts.Best(httpparse.CodingsOf(httpparse.Gzip, httpparse.Brotli, httpparse.Zstd))
+	}
+	return q.best
+}
+
+// acceptsCoding reports whether the client can decode a variant. Without this check a handler that compresses by itself, and
+// knows fewer codings than this server, could have its response go to a client that knows only the others.
+func (q *query) acceptsCoding(v *variant) bool {
+	if v.codings == 0 || !v.negotiated {
+		return true
+	}
+	q.coding()
+	return v.codings == 1 && !q.accepts.Refuses(v.coding)
+}

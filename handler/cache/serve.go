@@ -1,0 +1,286 @@
+package cache
+
+import (
+	"bytes"
+	"strconv"
+	"time"
+
+	"moonbridge/handler/backend"
+	"moonbridge/httpparse"
+)
+
+// windowBytes is how much a connection keeps in memory of a response that its client does not take: what is left of one is
+// marked as the last part only if it is not larger.
+const windowBytes = 64 << 10
+
+// planKind is what a client gets of a variant.
+type planKind uint8
+
+const (
+	planWhole planKind = iota
+	planNotModified
+	planRange
+	planUnsatisfiable
+)
+
+// plan is what a client gets of a variant: the body, or a range of it.
+type plan struct {
+	kind   planKind
+	offset int
+	length int
+}
+
+// planFor decides what a client gets (RFC 9110 §13.2, §14.2). wall is in seconds since 1970. Several ranges are answered with
+// the whole body, which is always allowed.
+func planFor(v *variant, q *query, wall int64) plan {
+	whole := plan{length: len(v.body)}
+	if q == nil || !q.conditions || v.status != 200 {
+		return whole
+	}
+	c := q.head.Conditions()
+	if c.Evaluate(true, true, &v.validators, wall) == httpparse.NotModified {
+		return plan{kind: planNotModified}
+	}
+	if !q.get || !c.RangeApplies(&v.validators, wall) {
+		return whole
+	}
+	var room [httpparse.RangesMax]httpparse.ByteRange
+	ranges, verdict := httpparse.Ranges(room[:0], c.Range, int64(len(v.body)))
+	switch {
+	case verdict == httpparse.RangeUnsatisfiable:
+		return plan{kind: planUnsatisfiable}
+	case verdict == httpparse.RangeSatisfiable && len(ranges) == 1:
+		return plan{kind: planRange, offset: int(ranges[0].Offset), length: int(ranges[0].Length)}
+	}
+	return whole
+}
+
+// answerWith makes v, which is held, the answer. q is the request, nil if it has no conditions.
+func (r *run) answerWith(v *variant, q *query, stale bool) {
+	r.state, r.v = runServing, v
+	r.result = backend.CacheHit
+	if stale {
+		r.result = backend.CacheStale
+	}
+	if r.capture != nil || r.validates {
+		r.result = max(r.result, backend.CacheMiss)
+	}
+	wall := int64(0)
+	if q != nil && q.conditions {
+		wall = time.Now().Unix()
+	}
+	r.plan = planFor(v, q, wall)
+}
+
+// ownQuery is the request, read again, if it has conditions that the backend did not get. nil: it has none.
+func (r *run) ownQuery() *query {
+	if !r.conditional || r.kept == nil {
+		return nil
+	}
+	h := r.kept.parse(r.l)
+	if h == nil || !r.l.q.read(h, true) {
+		return nil
+	}
+	return &r.l.q
+}
+
+// sendNow sends what is the answer, outside of Start.
+func (r *run) sendNow() {
+	r.send()
+	r.recycle()
+}
+
+// send offers what is left of the response to the client.
+func (r *run) send() {
+	head := r.rest
+	if !r.begun {
+		r.begun = true
+		r.l.out = r.appendHead(r.l.out[:0])
+		head = r.l.out
+	}
+	body := r.bodyLeft()
+	n := r.x.Output(head, body, len(head)+len(body) <= windowBytes)
+	if r.state != runServing {
+		return // cancelled in Output
+	}
+	if n < len(head) {
+		r.rest = append(r.rest[:0], head[n:]...)
+		return
+	}
+	r.rest = r.rest[:0]
+	r.sent += n - len(head)
+	if n < len(head)+len(body) {
+		return
+	}
+	r.endServing()
+	x := r.x
+	r.x = nil
+	x.Done(r.ownEnd())
+}
+
+// bodyLeft is what is to be sent of the body.
+func (r *run) bodyLeft() []byte {
+	if r.isHead || r.plan.length == 0 {
+		return nil
+	}
+	return r.v.body[r.plan.offset+r.sent : r.plan.offset+r.plan.length]
+}
+
+func (r *run) endServing() {
+	r.state = runOver
+	r.v.release()
+	r.v = nil
+}
+
+// ownEnd is what happens to the connection after a response of the cache's own.
+func (r *run) ownEnd() backend.End {
+	if r.persistent && !r.l.c.options.Close {
+		return backend.EndKeep
+	}
+	return backend.EndClose
+}
+
+const (
+	statusNotModified   = "304 Not Modified"
+	statusPartial       = "206 Partial Content"
+	statusUnsatisfiable = "416 Range Not Satisfiable"
+)
+
+// appendHead appends the head of the response from the store.
+func (r *run) appendHead(dst []byte) []byte {
+	v, size := r.v, len(r.v.body)
+	switch r.plan.kind {
+	case planWhole:
+		dst = append(dst, v.head...)
+	case planNotModified:
+		dst = appendDerived(dst, statusNotModified, v.head)
+	case planRange:
+		dst = appendDerived(dst, statusPartial, v.head)
+		dst = append(dst, "Content-Range: bytes "...)
+		dst = strconv.AppendInt(dst, int64(r.plan.offset), 10)
+		dst = append(dst, '-')
+		dst = strconv.AppendInt(dst, int64(r.plan.offset+r.plan.length-1), 10)
+		dst = append(dst, '/')
+		dst = strconv.AppendInt(dst, int64(size), 10)
+		dst = append(dst, "\r\n"...)
+		dst = appendLength(dst, 206, r.plan.length)
+	case planUnsatisfiable:
+		dst = appendDerived(dst, statusUnsatisfiable, v.head)
+		dst = append(dst, "Content-Range: bytes */"...)
+		dst = strconv.AppendInt(dst, int64(size), 10)
+		dst = append(dst, "\r\nContent-Length: 0\r\n"...)
+	}
+	dst = append(dst, "Age: "...)
+	dst = strconv.AppendInt(dst, v.age(r.l.on.Now())/int64(time.Second), 10)
+	dst = append(dst, "\r\n"...)
+	dst = r.appendStatusField(dst)
+	return r.appendEnd(dst)
+}
+
+// appendEnd appends the last fields and the empty line.
+func (r *run) appendEnd(dst []byte) []byte {
+	switch {
+	case r.ownEnd() == backend.EndClose:
+		dst = append(dst, "Connection: close\r\n"...)
+	case r.keepAlive:
+		dst = append(dst, "Connection: keep-alive\r\n"...)
+	}
+	return append(dst, "\r\n"...)
+}
+
+// appendDerived appends a head with another status and the fields of a stored head that go with it: a 206 describes the
+// content, a 304 (RFC 9110 §15.4.5) and a 416 have none.
+func appendDerived(dst []byte, status string, stored []byte) []byte {
+	dst = append(dst, "HTTP/1.1 "...)
+	dst = append(dst, status...)
+	dst = append(dst, "\r\n"...)
+	_, lines, _ := bytes.Cut(stored, []byte("\n"))
+	for len(lines) > 0 {
+		n := bytes.IndexByte(lines, '\n') + 1
+		name, _, _ := bytes.Cut(lines[:n], []byte(":"))
+		if !omitted(status, name) {
+			dst = append(dst, lines[:n]...)
+		}
+		lines = lines[n:]
+	}
+	return dst
+}
+
+func omitted(status string, name []byte) bool {
+	if is(name, "content-length") || is(name, "content-range") {
+		return true
+	}
+	return status != statusPartial && (is(name, "content-type") || is(name, "content-encoding") || is(name, "content-language"))
+}
+
+// appendFreshened appends a stored head with the fields of a 304 in place of its own (RFC 9111 §3.2).
+func appendFreshened(dst, stored []byte, h *httpparse.ResponseHead) []byte {
+	line, lines, _ := bytes.Cut(stored, []byte("\n"))
+	dst = append(append(dst, line...), '\n')
+	for len(lines) > 0 {
+		n := bytes.IndexByte(lines, '\n') + 1
+		name, _, _ := bytes.Cut(lines[:n], []byte(":"))
+		if keepsStored(name) || h.Find(string(name), 0) < 0 {
+			dst = append(dst, lines[:n]...)
+		}
+		lines = lines[n:]
+	}
+	for i, f := range h.Fields {
+		if name := h.Name(f); !keepsStored(name) && !ofConnection(name) && !named(h, name) && !is(name, "age") {
+			dst = append(dst, h.Line(i)...)
+		}
+	}
+	return dst
+}
+
+// keepsStored reports whether the stored field counts, whatever a 304 says: it describes the stored body.
+func keepsStored(name []byte) bool {
+	for _, lower := range [...]string{"content-length", "content-encoding", "content-type", "content-range"} {
+		if is(name, lower) {
+			return true
+		}
+	}
+	return false
+}
+
+// Cache-Status (RFC 9211).
+
+const statusName = "Cache-Status: moonbridge; "
+
+// appendStatusField appends Cache-Status, if it is wanted.
+func (r *run) appendStatusField(dst []byte) []byte {
+	if !r.l.c.options.Status {
+		return dst
+	}
+	if r.v == nil || r.why != "" {
+		dst = append(dst, statusName+"fwd="...)
+		dst = append(dst, r.why...)
+		return append(dst, "\r\n"...)
+	}
+	dst = append(dst, statusName+"hit; ttl="...)
+	left := r.v.lifetime/int64(time.Second) - r.v.age(r.l.on.Now())/int64(time.Second)
+	dst = strconv.AppendInt(dst, left, 10)
+	return append(dst, "\r\n"...)
+}
+
+// withStatus returns the output that begins with a head of n bytes, with Cache-Status in the head if it is wanted.
+func (r *run) withStatus(buf []byte, n int) []byte {
+	if n == 0 || !r.l.c.options.Status || r.x == nil || r.ownAnswer {
+		return buf
+	}
+	out := append(r.l.out[:0], buf[:n-2]...)
+	out = r.appendStatusField(out)
+	r.l.out = append(out, buf[n-2:]...)
+	return r.l.out
+}
+
+// why says for Cache-Status why a request goes on to the backend.
+func (q *query) why(a *answer) string {
+	switch {
+	case q.control.noCache || q.control.maxAge == 0:
+		return "request"
+	case a.fill.prev != nil:
+		return "stale"
+	}
+	return "miss"
+}

@@ -1,0 +1,178 @@
+package cache
+
+import (
+	"errors"
+	"time"
+
+	"moonbridge/handler/backend"
+	"moonbridge/httpparse"
+)
+
+// keptHead is a copy of a request head, for what comes after Start.
+type keptHead struct {
+	raw        []byte
+	id         []byte
+	persistent bool
+}
+
+// keep copies a head. have is a copy of the same head that was made earlier, or nil.
+func keep(h *httpparse.Head, have *keptHead) *keptHead {
+	if have != nil {
+		return have
+	}
+	raw := make([]byte, 0, len(h.Raw)+len("\r\n")+len(h.ID))
+	raw = append(append(raw, h.Raw...), "\r\n"...)
+	n := len(raw)
+	raw = append(raw, h.ID...)
+	return &keptHead{raw: raw[:n:n], id: raw[n:], persistent: h.Persistent}
+}
+
+// parse parses the head again. The result is valid until the next call of any parse on the loop.
+func (k *keptHead) parse(l *loop) *httpparse.Head {
+	l.parser.Reset()
+	h := &l.again
+	if n, err := l.parser.Parse(h, k.raw, nil); err != nil || n == 0 {
+		return nil
+	}
+	h.Persistent, h.ID = k.persistent, k.id
+	return h
+}
+
+// rewrite returns the request to the backend for what h asks for: a GET without the conditions of the client. If prev can be
+// validated, it has those that do that (RFC 9111 §4.3.1). It is valid until the next call.
+func (l *loop) rewrite(h *httpparse.Head, prev *variant) *httpparse.Head {
+	b := append(l.raw[:0], "GET "...)
+	b = append(b, h.Bytes(h.Target)...)
+	b = append(b, " HTTP/1."...)
+	b = append(b, '0'+h.Minor, '\r', '\n')
+	for _, f := range h.Fields {
+		if name := h.Name(f); !isCondition(name) {
+			b = appendField(b, name, h.Value(f))
+		}
+	}
+	if prev != nil && prev.validators.ETag != "" {
+		b = append(append(append(b, "If-None-Match: "...), prev.validators.ETag...), "\r\n"...)
+	}
+	if prev != nil && prev.lastModified != "" {
+		b = append(append(append(b, "If-Modified-Since: "...), prev.lastModified...), "\r\n"...)
+	}
+	l.raw = append(b, "\r\n"...)
+	l.parser.Reset()
+	if n, err := l.parser.Parse(&l.own, l.raw, nil); err != nil || n == 0 {
+		return nil
+	}
+	l.own.Persistent, l.own.ID = h.Persistent, h.ID
+	return &l.own
+}
+
+func appendField(b, name, value []byte) []byte {
+	b = append(append(b, name...), ": "...)
+	return append(append(b, value...), "\r\n"...)
+}
+
+// isCondition reports whether a field makes a request conditional or asks for a part.
+func isCondition(name []byte) bool {
+	return is(name, "range") || is(name, "if-none-match") || is(name, "if-modified-since") || is(name, "if-range")
+}
+
+// wait makes the run wait for a fill, of which it is one of the waiters already.
+func (r *run) wait(f *fill) {
+	r.state, r.waitsFor = runWaiting, f
+	if r.timer == nil {
+		r.timer = r.l.on.After(r.l.c.options.Wait, r.expire)
+	}
+}
+
+// expire: the run has waited long enough.
+func (r *run) expire() {
+	r.late = true
+	if r.state == runWaiting && r.waitsFor.unwait(r) {
+		r.resume()
+	}
+}
+
+// unwait ends the waiting of a run that is cancelled.
+func (r *run) unwait() {
+	r.timer.Stop()
+	r.waitsFor.unwait(r) // or it is woken, and finds that it is over
+}
+
+// wake tells runs, each on its loop, that the fill for which they have waited is over.
+func wake(waiters []*run) {
+	for len(waiters) > 0 {
+		l := waiters[0].l
+		var mine, others []*run
+		for _, r := range waiters {
+			if r.l == l {
+				mine = append(mine, r)
+			} else {
+				others = append(others, r)
+			}
+		}
+		l.on.Post(func() {
+			for _, r := range mine {
+				r.resume()
+			}
+		})
+		waiters = others
+	}
+}
+
+// resume decides once more what happens to a request that has waited.
+func (r *run) resume() {
+	if r.state != runWaiting {
+		return
+	}
+	l := r.l
+	h := r.kept.parse(l)
+	if h == nil || !l.q.read(h, !l.c.options.IgnoreDirectives) {
+		r.refuse(500, 0)
+		return
+	}
+	a := l.store.ask(&l.q, r, r.late, l.on.Now())
+	if a.action == actWait {
+		r.wait(a.fill)
+		return
+	}
+	r.timer.Stop()
+	switch a.action {
+	case actServe:
+		r.answerWith(a.v, &l.q, a.stale)
+		if a.fill != nil {
+			l.renew(a.fill, r.x, h, r.listener)
+		}
+		r.sendNow()
+	case actFill:
+		_, err := l.fill(r, &a, h, r.listener)
+		r.started(err)
+	case actPass:
+		r.state = runForward
+		inner, err := l.next.Start(forwarded{r}, h, r.listener, nil, false)
+		r.inner = inner
+		r.started(err)
+	default:
+		r.refuse(504, 0)
+	}
+}
+
+// started: the wrapped backend has taken the exchange of a run that has waited, or refused it.
+func (r *run) started(err error) {
+	switch {
+	case err == nil && r.peerEnded && r.state == runForward:
+		r.PeerEnd()
+	case err == nil:
+	case errors.Is(err, backend.ErrHeadTooLarge):
+		r.refuse(431, 0)
+	case errors.Is(err, backend.ErrQueueFull), errors.Is(err, backend.ErrNoWorker), errors.Is(err, backend.ErrStopped):
+		r.refuse(503, time.Second)
+	default:
+		r.refuse(500, 0)
+	}
+}
+
+// refuse has the engine answer a run that has waited.
+func (r *run) refuse(status int, retry time.Duration) {
+	r.timer.Stop()
+	r.state = runOver
+	r.x.Failed(status, retry)
+}
