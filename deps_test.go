@@ -40,6 +40,7 @@ var imports = map[string][]string{
 	"engine":                 {"reactor", "bufio", "engine/spool", "timers", "handler/accesslog", "httpparse", "httpwrite", "handler/backend", "handler/logging"},
 	"handler":                {"handler/backend", "httpparse", "httpwrite", "handler/logging"},
 	"handler/compress":       {"handler/backend", "httpparse", "brotli", "klauspost"},
+	"handler/cache":          {"handler/backend", "httpparse", "httpwrite"},
 	"handler/shm":            {"httpparse", "x/sys"},
 	"handler/pool/listen":    {"handler/shm"},
 	"handler/pool/policy":    {"handler/pool/listen"},

@@ -13,7 +13,7 @@ import (
 const (
 	// markUncacheable and markAfterError are how long requests for a key do not wait for each other after a response that was
 	// not kept.
-	markUncacheable = time.Minute
+	markUncacheable = 60 * time.Second
 	markAfterError  = 5 * time.Second
 	// retryDelay is how long a backend that has failed is not asked again, if there is a stale response to answer with.
 	retryDelay = time.Second
