@@ -38,7 +38,9 @@ var imports = map[string][]string{
 	"reactor":                {"timers", "gnet", "x/sys"},
 	"handler/backend":        {"httpparse"},
 	"engine":                 {"reactor", "bufio", "engine/spool", "timers", "handler/accesslog", "httpparse", "httpwrite", "handler/backend", "handler/logging"},
-	"handler":                {"handler/backend", "httpparse", "httpwrite", "handler/logging"},
+	"handler":                {"handler/backend", "handler/files", "httpparse", "httpwrite", "handler/logging"},
+	"handler/files":          {"httpparse", "httpwrite"},
+	"handler/files/static":   {"handler/backend", "handler/files", "httpparse", "httpwrite", "x/sys"},
 	"handler/compress":       {"handler/backend", "httpparse", "brotli", "klauspost"},
 	"handler/cache":          {"handler/backend", "httpparse", "httpwrite"},
 	"handler/shm":            {"httpparse", "x/sys"},
@@ -47,12 +49,13 @@ var imports = map[string][]string{
 	"handler/pool":           {"handler/pool/listen", "handler/pool/policy", "handler/backend", "handler/shm", "handler/accesslog", "httpparse", "handler/logging", "x/sys"},
 	"handler/worker/rawhttp": {"handler/accesslog", "bufio", "handler/shm", "httpparse", "httpwrite", "x/sys"},
 	"handler/worker/form":    {"httpparse"},
-	"handler/worker":         {"handler/worker/form", "handler/worker/rawhttp", "handler/shm", "handler/accesslog", "bufio", "httpparse", "httpwrite"},
+	"handler/worker":         {"handler/files", "handler/worker/form", "handler/worker/rawhttp", "handler/shm", "handler/accesslog", "bufio", "httpparse", "httpwrite"},
 	"cmd/mbserve":            {"*", "pflag", "x/sys"},
 	"examples/go":            {"*"}, // the programs below it too
 
 	// For tests only: the row of no other package names them.
 	"httpparse/conformance":          {},
+	"handler/files/filestest":        {},
 	"handler/pool/listen/listentest": {"handler/shm"},
 	"handler/shm/shmtest":            {"handler/shm", "x/sys"},
 }

@@ -30,6 +30,7 @@ type conn struct {
 	body      body
 	output    output
 	spool     *spooled  // nil: nothing of this connection is in the spool
+	files     *fileList // nil: no file is being sent
 	pipeline  *pipeline // nil: no request follows the exchange
 	deadline  deadline
 

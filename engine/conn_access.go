@@ -50,7 +50,13 @@ func (c *conn) logAccess(complete bool) {
 }
 
 // unsent is how many bytes of output are not sent.
-func (c *conn) unsent() int64 { return int64(c.output.Len()) + c.spooledOutput() }
+func (c *conn) unsent() int64 {
+	n := int64(c.output.Len()) + c.spooledOutput()
+	if c.files != nil {
+		n += c.files.unsent
+	}
+	return n
+}
 
 // logRecord passes a record to the access log. unsent is how many bytes of its response were not sent.
 func (c *conn) logRecord(a *accessRecord, complete bool, unsent int64) {

@@ -36,7 +36,7 @@ type failure struct {
 // postpone lets a failure wait until the responses before it are sent: they are complete, and an error page must not come
 // in the middle of one. false: nothing has to be sent before it.
 func (c *conn) postpone(nowMS uint64, f failure) bool {
-	others := c.pipeline != nil || !f.reset && c.spooledOutput() > 0
+	others := c.pipeline != nil || !f.reset && (c.spooledOutput() > 0 || c.files != nil)
 	if c.socket.broken || !others || c.unsent() == 0 {
 		return false
 	}

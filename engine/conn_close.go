@@ -39,6 +39,7 @@ func (c *conn) close() {
 	c.input.Release(c.l.pool)
 	c.output.Release(c.l.pool)
 	c.dropSpool()
+	c.dropFiles()
 	c.forget()
 	c.l.sys.close(c.socket.fd)
 }

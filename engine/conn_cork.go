@@ -8,7 +8,7 @@ const corkBytes = 16 << 10
 
 // cork keeps a and b for that call. false: they are not to wait.
 func (c *conn) cork(nowMS uint64, a, b []byte) bool {
-	if !c.socket.writable || c.spool != nil || c.pipeline.first == nil && c.output.Len() == 0 {
+	if !c.socket.writable || c.spool != nil || c.files != nil || c.pipeline.first == nil && c.output.Len() == 0 {
 		return false
 	}
 	n := len(a) + len(b)
@@ -23,7 +23,7 @@ func (c *conn) cork(nowMS uint64, a, b []byte) bool {
 
 // uncork sends what waits.
 func (c *conn) uncork(nowMS uint64) {
-	if c.output.Len() == 0 || !c.socket.writable || c.spool != nil {
+	if c.output.Len() == 0 || !c.socket.writable || c.spool != nil || c.files != nil {
 		return
 	}
 	before := c.unsent()

@@ -66,6 +66,7 @@ func (c *conn) updateDeadline(nowMS uint64) {
 	at := c.deadline.responseMS
 	if c.waitsForPeer() {
 		at = earlier(at, after(nowMS, c.service.limits.stallMS))
+		at = earlier(at, c.exchange.fastCheckMS())
 	}
 	c.deadline.set(&c.l.sys, at)
 }
@@ -75,14 +76,14 @@ func (c *conn) waitsForPeer() bool {
 	if c.state != stateDispatched {
 		return true
 	}
-	return c.output.Len() > 0 || c.body.Missing() && !c.body.full && !c.body.Expecting()
+	return c.waits() || c.exchange.wantsRoom || c.body.Missing() && !c.body.full && !c.body.Expecting()
 }
 
 // peerAdvances reports whether the peer has taken output since we began to wait for it, and then gives it the same time once
 // more. It need not have made room in the socket for that: the kernel reports room when a third of its buffer is free, which
 // may take a slow peer minutes.
 func (c *conn) peerAdvances(nowMS uint64) bool {
-	if c.output.Len() == 0 || c.state != stateDispatched && c.state != stateWriting || c.deadline.responseDue(nowMS) {
+	if !c.waits() || c.state != stateDispatched && c.state != stateWriting || c.deadline.responseDue(nowMS) {
 		return false
 	}
 	left := c.l.sys.unacknowledged(c.socket.fd)
@@ -96,7 +97,7 @@ func (c *conn) peerAdvances(nowMS uint64) bool {
 
 // timedOut is what a connection does at its deadline.
 func (c *conn) timedOut(nowMS uint64) {
-	if c.peerAdvances(nowMS) {
+	if c.fastPeerChecked(nowMS) || c.peerAdvances(nowMS) {
 		return
 	}
 	switch c.state {
@@ -107,7 +108,7 @@ func (c *conn) timedOut(nowMS uint64) {
 	case stateBody, stateSpooling:
 		c.refuse(nowMS, statusTimeout, causeBodyTimeout)
 	case stateDispatched:
-		if c.output.Len() == 0 && c.body.Missing() && !c.deadline.responseDue(nowMS) {
+		if !c.waits() && c.body.Missing() && !c.deadline.responseDue(nowMS) {
 			// The body does not come. The handler is told, and may still answer.
 			c.abortBody(nowMS, false)
 			return

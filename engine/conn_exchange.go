@@ -25,6 +25,7 @@ type extras struct {
 	interim interim
 	trailer []byte // trailer section of the request body, for the backend
 	failure failure
+	fast    fastPeer
 }
 
 // extra returns the extras, to add one.

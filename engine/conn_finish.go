@@ -31,7 +31,7 @@ func (c *conn) conclude(nowMS uint64, end backend.End) {
 	if end != backend.EndKeep && c.pipeline != nil {
 		c.cancelFollowers()
 	}
-	if c.output.Len() > 0 {
+	if c.waits() {
 		if !c.follow(nowMS) {
 			c.updateDeadline(nowMS)
 		}

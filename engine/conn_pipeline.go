@@ -55,7 +55,7 @@ func (c *conn) takeFollowers(nowMS uint64) {
 // leads reports whether another request may follow those in progress. If the peer does not take its responses, there are no
 // more; a service that has a successor gets no more either.
 func (c *conn) leads() bool {
-	return c.exchange.leads && c.state == stateDispatched && c.socket.writable && c.spool == nil &&
+	return c.exchange.leads && c.state == stateDispatched && c.socket.writable && c.spool == nil && c.files == nil &&
 		c.service.next == nil && !c.ending()
 }
 
@@ -139,7 +139,7 @@ func (l *pipeline) takeFirst() *pipelined {
 		l.last = nil
 	}
 	l.len--
-	l.kept -= p.output.Len()
+	l.kept -= p.kept()
 	return p
 }
 
@@ -157,6 +157,9 @@ func (c *conn) follow(nowMS uint64) bool {
 	c.exchange = p.exchange
 	c.deadline.responseMS = p.responseMS
 	c.state = stateDispatched
+	if c.files != nil {
+		c.files.own = 0
+	}
 	if c.input.Len() > 0 || c.socket.readable {
 		c.again() // another request may follow
 	}
@@ -182,7 +185,7 @@ func (c *conn) endPipeline() {
 		if a := p.exchange.record; a != nil {
 			c.logRecord(a, false, 0)
 		}
-		p.output.Release(c.l.pool)
+		p.drop()
 		if !p.completed {
 			c.l.releasePipelined(p)
 		}

@@ -18,7 +18,8 @@ type runs struct {
 	d       *dialogue
 	all     []*run // in the order of Start
 	refuses func(target string) error
-	overlap int // of Overlap
+	passive bool // a run does nothing when it hears of room
+	overlap int  // of Overlap
 }
 
 // run is one exchange of runs.
@@ -71,7 +72,9 @@ func (r *run) Times() (a, b time.Duration) {
 // OutputRoom outputs what is left.
 func (r *run) OutputRoom() {
 	r.rooms++
-	r.goesOn()
+	if !r.h.passive {
+		r.goesOn()
+	}
 }
 
 func (r *run) goesOn() {

@@ -20,25 +20,29 @@ func (c *conn) spoolOutput(a, b []byte) (n int) {
 			return n
 		}
 	}
+	return n + c.appendSpooled(c.spool.output, a, b)
+}
+
+// appendSpooled appends a, then b, to a file of output, as far as they fit, and returns how many bytes it has appended.
+func (c *conn) appendSpooled(f *spool.File, a, b []byte) int {
 	total := int64(len(a) + len(b))
-	own, shared := c.outputRoom()
+	own, shared := c.roomOf(f)
 	room := int(max(0, min(own, shared, total)))
-	m, err := c.appendOutput(a[:min(len(a), room)], b[:min(len(b), max(0, room-len(a)))])
+	n, err := appendBoth(f, a[:min(len(a), room)], b[:min(len(b), max(0, room-len(a)))])
 	if err == nil && shared < min(own, total) {
 		err = spool.ErrFull
 	}
 	if err != nil {
 		c.outputNotSpooled(err)
 	}
-	return n + m
+	return n
 }
 
-// appendOutput appends a and b to the file of the response.
-func (c *conn) appendOutput(a, b []byte) (n int, err error) {
-	if n, err = c.spool.output.Append(a); err != nil || len(b) == 0 {
+func appendBoth(f *spool.File, a, b []byte) (n int, err error) {
+	if n, err = f.Append(a); err != nil || len(b) == 0 {
 		return n, err
 	}
-	m, err := c.spool.output.Append(b)
+	m, err := f.Append(b)
 	return n + m, err
 }
 
@@ -72,10 +76,10 @@ func (c *conn) outputNotSpooled(err error) {
 	})
 }
 
-// outputRoom returns how many more bytes the file of the response may take, by its own limit and by the limit of the spool.
-func (c *conn) outputRoom() (own, shared int64) {
+// roomOf returns how many more bytes a file of output may take, by the limit of the response and by the limit of the spool.
+func (c *conn) roomOf(f *spool.File) (own, shared int64) {
 	lim, all := &c.service.limits, c.l.e.spool
-	own = int64(lim.outputBytes) + lim.spoolOutput - int64(c.output.Len()) - c.spool.output.Held()
+	own = int64(lim.outputBytes) + lim.spoolOutput - int64(c.output.Len()) - f.Held()
 	return own, all.outputRoom()
 }
 

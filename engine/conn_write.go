@@ -27,14 +27,15 @@ func (c *conn) takeOutput(nowMS uint64, a, b []byte, last bool) int {
 	if c.pipeline != nil && c.cork(nowMS, a, b) {
 		return total
 	}
-	stalled := c.output.Len() > 0
+	stalled := c.waits()
 	sent := c.write(a, b)
+	c.exchange.sent(sent)
 	if sent == total || c.socket.broken {
 		c.updateDeadline(nowMS)
 		return total
 	}
 	restA, restB := from(a, b, sent)
-	taken := sent + c.keepOutput(restA, restB, last)
+	taken := sent + c.keepOutput(nowMS, restA, restB, last)
 	c.exchange.wantsRoom = taken < total
 	if !stalled {
 		// Otherwise the peer has taken nothing, however often a handler adds to what waits for it.
@@ -44,8 +45,14 @@ func (c *conn) takeOutput(nowMS uint64, a, b []byte, last bool) int {
 }
 
 // keepOutput keeps what the socket does not take of a response, in memory or in the spool, and returns how many bytes it kept.
-func (c *conn) keepOutput(a, b []byte, last bool) (kept int) {
+func (c *conn) keepOutput(nowMS uint64, a, b []byte, last bool) (kept int) {
+	if c.files != nil {
+		return c.keepAfterFile(a, b, last)
+	}
 	lim := &c.service.limits
+	if lim.spoolOutput > 0 && c.staysInBackend(nowMS, len(a)+len(b), last) {
+		return 0
+	}
 	if lim.spoolOutput > 0 && (c.spool != nil || len(a)+len(b) > lim.outputBytes-c.output.Len()) {
 		kept = c.spoolOutput(a, b)
 		if c.spool != nil {
@@ -62,7 +69,7 @@ func (c *conn) keepOutput(a, b []byte, last bool) (kept int) {
 
 // awaitPeer begins to wait for the peer to take more output.
 func (c *conn) awaitPeer(nowMS uint64) {
-	if c.output.Len() > 0 {
+	if c.waits() {
 		c.output.unacknowledged = c.l.sys.unacknowledged(c.socket.fd)
 	}
 	c.updateDeadline(nowMS)
@@ -70,7 +77,7 @@ func (c *conn) awaitPeer(nowMS uint64) {
 
 // write writes a, then b, as far as the socket takes them now and nothing else waits to be sent.
 func (c *conn) write(a, b []byte) (n int) {
-	if c.output.Len() > 0 {
+	if c.waits() {
 		return 0
 	}
 	n = c.socket.write(&c.l.sys, a, b)
@@ -87,20 +94,22 @@ func (c *conn) send(p []byte) {
 		return
 	}
 	n := c.write(p, nil)
-	if !c.socket.broken {
+	switch {
+	case c.socket.broken:
+	case c.files != nil:
+		c.files.keep(c.l.pool, p[n:], nil, len(p))
+	default:
 		c.output.Append(c.l.pool, p[n:])
 	}
 }
 
-// flush sends what waits in the output and in the spool, after the socket has become writable.
+// waits reports whether output waits for the peer.
+func (c *conn) waits() bool { return c.output.Len() > 0 || c.files != nil }
+
+// flush sends what waits, after the socket has become writable.
 func (c *conn) flush(nowMS uint64) {
 	before := c.unsent()
-	if c.output.Len() > 0 {
-		c.writeOutput()
-	}
-	if c.spool != nil && c.spool.output != nil && c.output.Len() == 0 && c.flushFile() {
-		c.flushLater()
-	}
+	c.sendWaiting()
 	if c.pipeline != nil {
 		c.logSent(before - c.unsent())
 	}
@@ -116,13 +125,14 @@ func (c *conn) flush(nowMS uint64) {
 func (c *conn) writeOutput() {
 	n := c.socket.write(&c.l.sys, c.output.Unsent(), nil)
 	c.output.Discard(c.l.pool, n)
+	c.exchange.sent(n)
 }
 
 // flushed: some output was sent.
 func (c *conn) flushed(nowMS uint64) {
 	c.awaitPeer(nowMS)
 	c.giveRoom()
-	if c.state == stateWriting && c.output.Len() == 0 {
+	if c.state == stateWriting && !c.waits() {
 		c.finish(nowMS)
 	}
 }
@@ -137,11 +147,14 @@ func (c *conn) giveRoom() {
 
 // roomForBackend reports whether enough output was sent for the backend to go on.
 func (c *conn) roomForBackend() bool {
+	if c.files != nil {
+		return c.roomAfterFile()
+	}
 	enough := int64(c.service.limits.outputBytes / 2)
 	if c.spool == nil {
 		return int64(c.output.Len()) <= enough
 	}
-	own, shared := c.outputRoom()
+	own, shared := c.roomOf(c.spool.output)
 	return min(own, shared) >= enough
 }
 

@@ -32,6 +32,8 @@ type dialogue struct {
 	peer    *scriptedPeer
 	handler *scriptedHandler
 
+	files map[int]*scriptedFile // by their descriptors
+
 	now    time.Duration // since the loop started
 	wheel  *timers.Wheel
 	sets   int      // calls of setTimer
@@ -70,6 +72,11 @@ func newLoggedDialogue(t *testing.T, lim Limits, log func(*Access)) *dialogue {
 		if use := e.Spool(); use.Bytes != 0 || use.Files != 0 {
 			t.Errorf("left in the spool: %+v", use)
 		}
+		for _, f := range d.files {
+			if f.released != f.given {
+				t.Errorf("file %d was given %d times and released %d times", f.fd, f.given, f.released)
+			}
+		}
 		if d.wheel.Len() != 0 || d.l.conns.len != 0 || e.conns.Load() != 0 {
 			t.Errorf("left: %d timers, %d connections, %d counted", d.wheel.Len(), d.l.conns.len, e.conns.Load())
 		}
@@ -89,6 +96,7 @@ func (d *dialogue) system() system {
 		read:           p.read,
 		write:          func(fd int, b []byte) (int, syscall.Errno) { return p.write(fd, b, nil) },
 		writev:         p.write,
+		sendFile:       p.sendFile,
 		unacknowledged: func(fd int) int { p.check(fd); return p.unacknowledged },
 
 		shutdownWrite: func(fd int) error { p.check(fd); p.sawFIN = true; return nil },

@@ -14,7 +14,8 @@ type pipelined struct {
 	exchange   exchange // until its turn
 	responseMS uint64   // end of the response timeout; 0: none
 	output     output
-	status     int // of Failed
+	files      *fileList // nil: no file was output
+	status     int       // of Failed
 	retryAfter time.Duration
 
 	current   bool // its turn has come, and the connection has taken what was kept
@@ -28,10 +29,7 @@ type pipelined struct {
 // takeTurn: p is the connection's exchange from now on. The connection gets what has come so far.
 func (p *pipelined) takeTurn() {
 	c := p.c
-	if p.output.Len() > 0 {
-		p.output.Discard(c.l.pool, c.Output(p.output.Unsent(), nil, true))
-	}
-	if p.late = p.output.Len() > 0; p.late {
+	if p.late = !p.passOn(); p.late {
 		c.exchange.running = lateRunning{p}
 		return
 	}
@@ -54,6 +52,61 @@ func (p *pipelined) takeTurn() {
 	}
 }
 
+// passOn gives what was kept to the connection. false: the spool has no room for all of it.
+func (p *pipelined) passOn() (all bool) {
+	c := p.c
+	for {
+		if p.output.Len() > 0 {
+			p.output.Discard(c.l.pool, c.Output(p.output.Unsent(), nil, true))
+		}
+		if p.output.Len() > 0 {
+			return false
+		}
+		if p.files == nil {
+			return true
+		}
+		if p.files.broken {
+			c.breakOff()
+		}
+		r := p.files.takeFirst()
+		if len(p.files.ranges) == 0 {
+			p.files = nil
+		}
+		p.output.Output = r.after
+		c.OutputFile(r.file, r.offset, r.left, false)
+	}
+}
+
+// kept is how many bytes are kept in memory.
+func (p *pipelined) kept() int {
+	n := p.output.Len()
+	if p.files != nil {
+		n += p.files.kept
+	}
+	return n
+}
+
+// drop gives back what was kept.
+func (p *pipelined) drop() {
+	p.output.Release(p.c.l.pool)
+	if q := p.files; q != nil {
+		p.files = nil
+		q.release(p.c.l.pool)
+	}
+}
+
+// OutputFile implements backend.FileSender.
+func (p *pipelined) OutputFile(f backend.SentFile, offset, n int64, last bool) {
+	if p.current {
+		p.c.OutputFile(f, offset, n, last)
+		return
+	}
+	if p.files == nil {
+		p.files = new(fileList)
+	}
+	p.files.add(f, offset, n)
+}
+
 // Output implements backend.Exchange.
 func (p *pipelined) Output(a, b []byte, last bool) int {
 	if p.current {
@@ -66,7 +119,12 @@ func (p *pipelined) Output(a, b []byte, last bool) int {
 	if last && room > 0 {
 		room = len(a) + len(b)
 	}
-	n := p.output.keep(p.c.l.pool, a, b, room)
+	n := 0
+	if p.files != nil {
+		n = p.files.keep(p.c.l.pool, a, b, room)
+	} else {
+		n = p.output.keep(p.c.l.pool, a, b, room)
+	}
 	p.c.pipeline.kept += n
 	p.exchange.wantsRoom = n < len(a)+len(b)
 	return n

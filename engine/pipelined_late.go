@@ -17,7 +17,7 @@ func (r lateRunning) PeerEnd() {
 func (r lateRunning) Cancel() {
 	p := r.p
 	running := p.exchange.running
-	p.output.Release(p.c.l.pool)
+	p.drop()
 	if running != nil {
 		p.exchange.leave()
 		running.Cancel()

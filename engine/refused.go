@@ -22,6 +22,7 @@ const (
 	aboveLimit           = "connections turned away: limit reached"
 	outOfFiles           = "connections turned away: no descriptor left"
 	responsesWait        = "responses wait in their handlers"
+	filesLost            = "responses broken off: file not readable to its end"
 )
 
 // Causes that no other package has a text for.
@@ -33,6 +34,7 @@ const (
 	causeQueueLimit  = "queue_limit"
 	causeNoWorker    = "no_worker"
 	causeServerStops = "stopped"
+	causeFileShort   = "file is shorter than it was"
 )
 
 const (

@@ -15,6 +15,7 @@ type service struct {
 	addrs   *addrs
 
 	overlapping backend.Overlapping // the backend, or nil if it is none
+	pressable   backend.Pressable   // likewise
 
 	next  *service // its successor: connections change to it with their next request
 	ended bool     // it has no successor: its connections end
@@ -26,6 +27,7 @@ func newService(lb backend.LoopBackend, index int, lim Limits) *service {
 		s.limits.body.Whole = false
 	}
 	s.overlapping, _ = lb.(backend.Overlapping)
+	s.pressable, _ = lb.(backend.Pressable)
 	return s
 }
 
@@ -88,6 +90,9 @@ func (l *loop) endService(s *service) {
 	s.ended = true
 	l.drain(true)
 }
+
+// pressed reports whether a handler that waits for its peer is needed for other exchanges.
+func (s *service) pressed() bool { return s.pressable == nil || s.pressable.Pressed() }
 
 // latest follows a service to its last successor.
 func (s *service) latest() *service {

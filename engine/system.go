@@ -16,6 +16,7 @@ type system struct {
 	read          func(fd int, p []byte) (n int, errno syscall.Errno)
 	write         func(fd int, p []byte) (n int, errno syscall.Errno)
 	writev        func(fd int, a, b []byte) (n int, errno syscall.Errno)
+	sendFile      func(fd, file int, offset, n int64) (sent int64, errno syscall.Errno)
 	shutdownWrite func(fd int) error
 	// unacknowledged is how many bytes the peer has not acknowledged; -1: unknown.
 	unacknowledged func(fd int) int
@@ -41,6 +42,7 @@ func systemOf(r *reactor.Loop) system {
 		read:          reactor.Read,
 		write:         reactor.Write,
 		writev:        reactor.Writev,
+		sendFile:      reactor.SendFile,
 		shutdownWrite: reactor.ShutdownWrite,
 
 		unacknowledged: reactor.Unacknowledged,

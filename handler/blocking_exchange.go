@@ -153,16 +153,15 @@ func (e *blockingExchange) offer() {
 		return
 	}
 	ended, whole, end, failed := e.ended, e.whole, e.end, e.failed
-	a, b := e.untaken()
+	out := e.out
 	e.mu.Unlock()
 
 	resets := ended && end == backend.EndReset
-	if total := len(a) + len(b); total > 0 && !e.blocked {
-		n := e.x.Output(a, b, (ended || whole) && failed == 0 && !resets)
+	if out != nil && !out.empty() && !e.blocked {
+		e.offerPart(out, (ended || whole) && failed == 0 && !resets)
 		if e.over {
 			return
 		}
-		e.took(n, total)
 	}
 	switch {
 	case resets || ended && !e.blocked:
@@ -173,12 +172,29 @@ func (e *blockingExchange) offer() {
 	}
 }
 
-// took notes that the connection has taken n bytes of those that are left of the part.
-func (e *blockingExchange) took(n, left int) {
+// offerPart offers what the connection has not taken of the part.
+func (e *blockingExchange) offerPart(p *part, last bool) {
+	var n int
+	if len(p.files) == 0 {
+		a, b := untaken(p, e.outOff)
+		n = e.outOff + e.x.Output(a, b, last)
+	} else {
+		o := outgoing{a: p.prefix, b: p.data, files: &p.files}
+		n = o.offer(e.x, e.outOff, last, e.isOver)
+	}
+	if !e.over {
+		e.took(n)
+	}
+}
+
+func (e *blockingExchange) isOver() bool { return e.over }
+
+// took notes that the connection has taken n bytes of the part, and all of its files that come before them.
+func (e *blockingExchange) took(n int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if n < left {
-		e.outOff += n
+	if n < len(e.out.prefix)+len(e.out.data) {
+		e.outOff = n
 		e.blocked = true
 		return
 	}
@@ -196,16 +212,13 @@ func (e *blockingExchange) conclude(end backend.End, failed int) {
 	}
 }
 
-// untaken returns the bytes of the part that the connection has not taken.
-func (e *blockingExchange) untaken() (a, b []byte) {
-	if e.out == nil {
-		return nil, nil
+// untaken returns the bytes of a part after the first off ones.
+func untaken(p *part, off int) (a, b []byte) {
+	a, b = p.prefix, p.data
+	if off <= len(a) {
+		return a[off:], b
 	}
-	a, b = e.out.prefix, e.out.data
-	if e.outOff <= len(a) {
-		return a[e.outOff:], b
-	}
-	return nil, b[e.outOff-len(a):]
+	return nil, b[off-len(a):]
 }
 
 // emptied clears the part after the connection has taken all of it.

@@ -130,8 +130,8 @@ func (e *blockingExchange) endWith(end backend.End, failed int) {
 func (e *blockingExchange) handOver(w *Response, data, last bool) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	empty := len(w.prefix) == 0 && (!data || len(w.data) == 0)
-	for !empty && !e.gone && e.out != nil && len(e.out.prefix)+len(e.out.data) > 0 {
+	empty := len(w.prefix) == 0 && (!data || len(w.data)+len(w.files) == 0)
+	for !empty && !e.gone && e.out != nil && !e.out.empty() {
 		if e.sendBy.passed() {
 			w.err = os.ErrDeadlineExceeded
 			return w.err
@@ -170,7 +170,11 @@ func (e *blockingExchange) swapParts(w *Response, data, last bool) {
 // putPart keeps a part for reuse.
 func (b *blocking) putPart(p *part) {
 	const prefixKept = 16 << 10
-	if p == nil || cap(p.prefix) > prefixKept {
+	if p == nil {
+		return
+	}
+	p.dropFiles()
+	if cap(p.prefix) > prefixKept {
 		return
 	}
 	p.prefix, p.data = p.prefix[:0], p.data[:0]
@@ -264,7 +268,7 @@ func (e *blockingExchange) full(w *Response) error {
 }
 
 func (e *blockingExchange) flush(w *Response) error {
-	if w.headOut && len(w.data) == 0 {
+	if w.headOut && len(w.data)+len(w.files) == 0 {
 		return e.nothing(w)
 	}
 	w.seal(false)
@@ -283,6 +287,11 @@ func (e *blockingExchange) nothing(w *Response) error {
 }
 
 func (e *blockingExchange) passPrefix(w *Response) error { return e.handOver(w, false, false) }
+
+func (e *blockingExchange) sendsFiles() bool {
+	_, can := e.x.(backend.FileSender)
+	return can
+}
 
 // deadline is the time after which a read or write of a handler fails; the zero value is none. The lock of the exchange
 // protects it.

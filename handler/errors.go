@@ -18,6 +18,10 @@ var (
 	ErrFieldReserved = errors.New("field is reserved for the server")
 	// ErrFieldsTooLarge: the field lines of the response would exceed 256 KiB.
 	ErrFieldsTooLarge = errors.New("response fields too large")
+	// ErrBodyBegun: a file can be the body only if nothing of a body was written before.
+	ErrBodyBegun = errors.New("response body already begun")
+	// ErrNotRegular: only regular files can be sent.
+	ErrNotRegular = errors.New("not a regular file")
 	// ErrBodiless: a response with this status has no body (RFC 9110 §6.4.1).
 	ErrBodiless = errors.New("status allows no response body")
 	// ErrLength: the body would exceed the Content-Length that was set.

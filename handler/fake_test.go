@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -145,6 +146,7 @@ type fakeConn struct {
 	out    []byte          // bytes taken so far
 	hook   func(*fakeConn) // called within Output
 	offers int             // calls of Output
+	ranges int             // calls of OutputFile
 
 	started   bool
 	over      bool
@@ -194,6 +196,25 @@ func (c *fakeConn) Output(a, b []byte, last bool) int {
 		c.hook(c)
 	}
 	return n
+}
+
+// OutputFile takes a range of a file, and releases the file at once or with the test.
+func (c *fakeConn) OutputFile(f backend.SentFile, offset, n int64, last bool) {
+	c.check("OutputFile")
+	if c.lastSeen {
+		c.t.Error("OutputFile after last")
+	}
+	p := make([]byte, n)
+	if k, err := syscall.Pread(f.Fd(), p, offset); int64(k) != n || err != nil || n == 0 {
+		c.t.Errorf("read %d bytes of %d, %v", k, n, err)
+	}
+	c.out = append(c.out, p...)
+	c.lastSeen = last
+	c.ranges++
+	f.Release()
+	if c.hook != nil {
+		c.hook(c)
+	}
 }
 
 func (c *fakeConn) Done(end backend.End) {

@@ -105,6 +105,7 @@ func (l *onLoopBackend) serve(e *loopExchange, head *httpparse.Head, body []byte
 	l.bytes = l.head.data
 	if failed != 0 || end == backend.EndReset {
 		l.bytes = l.bytes[:base]
+		l.head.dropFiles()
 		e.fail(failed)
 		return
 	}
@@ -113,6 +114,9 @@ func (l *onLoopBackend) serve(e *loopExchange, head *httpparse.Head, body []byte
 	e.at, e.bodyLen = base, len(l.bytes)-base
 	l.bytes = append(l.bytes, l.head.prefix...)
 	e.headLen = len(l.head.prefix)
+	if len(l.head.files) > 0 {
+		e.base, e.files, l.head.files = base, l.head.files, nil
+	}
 }
 
 // call is what a handler gets. Each exchange has its own, which is the reason why a handler that keeps it, in a goroutine for
@@ -217,6 +221,7 @@ func (l *onLoopBackend) getExchange(x backend.Exchange) *loopExchange {
 
 // putExchange keeps e for reuse. Nothing else may refer to e.
 func (l *onLoopBackend) putExchange(e *loopExchange) {
+	dropFiles(e.files)
 	raw, fields, body, rest := e.head.Raw, e.head.Fields, e.body, e.rest
 	*e = loopExchange{l: l}
 	if l.frees >= exchangesKept {
@@ -247,3 +252,8 @@ func (l *onLoopBackend) full(w *Response) error {
 func (l *onLoopBackend) flush(*Response) error { return nil }
 
 func (l *onLoopBackend) passPrefix(*Response) error { return nil }
+
+func (l *onLoopBackend) sendsFiles() bool {
+	_, can := l.r.x.(backend.FileSender)
+	return can
+}

@@ -39,6 +39,9 @@ type loopExchange struct {
 	at, bodyLen, headLen int
 	end                  backend.End
 
+	files []fileAt // ranges of files within the body, not taken yet
+	base  int      // where the body begins, by the count of files
+
 	rest []byte // loopRest
 	off  int    // how many bytes of rest were taken
 
@@ -88,11 +91,18 @@ func (e *loopExchange) settle() {
 func (e *loopExchange) answer() {
 	b := e.l.bytes[e.at : e.at+e.bodyLen+e.headLen]
 	body, head := b[:e.bodyLen], b[e.bodyLen:]
-	n := e.x.Output(head, body, true)
+	n := 0
+	if e.files == nil {
+		n = e.x.Output(head, body, true)
+	} else {
+		o := outgoing{a: head, b: body, base: e.base, files: &e.files}
+		n = o.offer(e.x, 0, true, func() bool { return e.state != loopAnswer })
+	}
 	if e.state != loopAnswer {
 		return // cancelled in Output
 	}
 	if n < len(b) {
+		e.base += n - len(head)
 		if n < len(head) {
 			e.rest = append(e.rest[:0], head[n:]...)
 			n = len(head)
@@ -114,11 +124,17 @@ func (e *loopExchange) OutputRoom() {
 	if e.state != loopRest {
 		return
 	}
-	n := e.x.Output(e.rest[e.off:], nil, true)
+	n := e.off
+	if e.files == nil {
+		n += e.x.Output(e.rest[e.off:], nil, true)
+	} else {
+		o := outgoing{b: e.rest, base: e.base, files: &e.files}
+		n = o.offer(e.x, e.off, true, func() bool { return e.state != loopRest })
+	}
 	if e.state != loopRest {
 		return // cancelled in Output
 	}
-	if e.off += n; e.off == len(e.rest) {
+	if e.off = n; e.off == len(e.rest) {
 		e.done()
 		e.over()
 	}

@@ -44,6 +44,7 @@ type responseState struct {
 	chunked bool        // with headOut
 	end     backend.End // with headOut
 	written int64       // bytes of body that the handler has written
+	ranges  int         // of files that were appended to it
 	err     error       // why no more bytes can be passed on; permanent
 	fault   string      // why the response is invalid, for the log
 
@@ -54,8 +55,12 @@ type responseState struct {
 	out     output
 }
 
-// part is a piece of a response on its way from the handler to the loop. prefix is sent before data.
-type part struct{ prefix, data []byte }
+// part is a piece of a response on its way from the handler to the loop. prefix is sent before data, and ranges of files are sent
+// within data, in their places.
+type part struct {
+	prefix, data []byte
+	files        []fileAt
+}
 
 // output is the destination of a Response.
 type output interface {
@@ -69,6 +74,8 @@ type output interface {
 	flush(w *Response) error
 	// passPrefix passes on w.prefix alone.
 	passPrefix(w *Response) error
+	// sendsFiles reports whether the connection takes ranges of files.
+	sendsFiles() bool
 }
 
 // fieldsMax is the largest size of the field lines of a response. It is far above what any peer accepts; it stops a
@@ -283,6 +290,7 @@ func (w *Response) Error(status int) error {
 	w.fields, w.trailers = w.fields[:0], w.trailers[:0]
 	w.length, w.dated, w.sniff = -1, false, nil
 	w.data, w.written = w.data[:w.base], 0
+	w.dropFiles()
 	w.status = status
 	w.fields = httpwrite.AppendField(w.fields, "Content-Type", "text/plain")
 	w.data = httpwrite.AppendErrorText(w.data, status)
@@ -295,17 +303,8 @@ func (w *Response) Error(status int) error {
 // ignores the result, a body that is shorter than its Content-Length or too large for the loop ends the exchange with
 // an error.
 func (w *Response) Write(p []byte) (int, error) {
-	switch {
-	case w.ended:
-		return 0, ErrEnded
-	case len(p) == 0:
-		return 0, nil
-	case w.err != nil:
-		return 0, w.err
-	case httpwrite.Bodiless(w.statusOr200()):
-		return 0, ErrBodiless
-	case w.length >= 0 && int64(len(p)) > w.length-w.written:
-		return 0, ErrLength
+	if err := w.writable(int64(len(p))); err != nil || len(p) == 0 {
+		return 0, err
 	}
 	if w.headOut && w.isHead {
 		if err := w.out.flush(w); err != nil {
@@ -315,6 +314,23 @@ func (w *Response) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	return w.append(p)
+}
+
+// writable returns nil if n more bytes of body may be written.
+func (w *Response) writable(n int64) error {
+	switch {
+	case w.ended:
+		return ErrEnded
+	case n == 0:
+		return nil
+	case w.err != nil:
+		return w.err
+	case httpwrite.Bodiless(w.statusOr200()):
+		return ErrBodiless
+	case w.length >= 0 && n > w.length-w.written:
+		return ErrLength
+	}
+	return nil
 }
 
 func (w *Response) append(p []byte) (n int, err error) {

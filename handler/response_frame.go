@@ -15,14 +15,15 @@ func (w *Response) seal(last bool) {
 	if !w.headOut {
 		w.buildHead(last)
 	}
-	n := len(w.data) - w.base
+	n := int64(len(w.data)-w.base) + w.fileBytes()
 	switch {
 	case w.isHead || httpwrite.Bodiless(w.status):
 		w.data = w.data[:w.base]
+		w.dropFiles()
 	case w.chunked:
 		// RFC 9112 §7.1. A chunk of size 0 would end the body.
 		if n > 0 {
-			w.prefix = strconv.AppendInt(w.prefix, int64(n), 16)
+			w.prefix = strconv.AppendInt(w.prefix, n, 16)
 			w.prefix = append(w.prefix, "\r\n"...)
 			w.data = append(w.data, "\r\n"...)
 		}

@@ -5,8 +5,8 @@
 // Head: ContentLength, Chunked, Persistent. A [Body] follows a body to its end and applies the size limit; [Chunked]
 // decodes a chunked one. [Form], [Cookies] and [List] iterate over the contents of heads and bodies. [Multipart] parses
 // multipart/form-data as it arrives. [ResponseHead] and [ResponseBody] are their counterparts for responses, as a backend or
-// another server sends them. An [Acceptance] is what Accept-Encoding says. [Conditions] are the fields of conditional requests;
-// they and [Ranges] are evaluated here. An [Error] says why a peer's bytes are refused, and with which status.
+// another server sends them. An [Acceptance] is what Accept-Encoding says, [Conditions] are the fields of conditional requests,
+// which are evaluated here, as [Ranges] are. An [Error] says why a peer's bytes are refused, and with which status.
 //
 // Results depend on the arguments alone: there is no I/O, no clock, no goroutine, and no global state except constant
 // tables. The caller owns every buffer. The returned slices are views of the caller's bytes and are valid as long as

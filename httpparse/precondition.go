@@ -2,8 +2,8 @@ package httpparse
 
 // Conditions are the fields of a request that make it conditional (RFC 9110 §13) or ask for a part of the representation
 // (§14). A nil slice means that there is no such field. The slices are views of the head, except that several lines of
-// If-Match or If-None-Match are joined in memory of their own. Of the other fields a second line makes the field invalid, and
-// it is left out.
+// If-Match or If-None-Match are joined in memory of their own. A second line of another field makes the field invalid: it is left
+// out, except that If-Range then is empty, and matches nothing.
 type Conditions struct {
 	IfMatch, IfNoneMatch               []byte
 	IfModifiedSince, IfUnmodifiedSince []byte
@@ -31,7 +31,7 @@ func (h *Head) Conditions() Conditions {
 // conditionScan collects Conditions from field lines.
 type conditionScan struct {
 	Conditions
-	twice [4]bool // fields that may have one line, and had more
+	twice [3]bool // fields that may have one line, and had more
 }
 
 // add takes one field line into account.
@@ -47,9 +47,12 @@ func (c *conditionScan) add(name, value []byte) {
 	case EqualFold(name, "If-Unmodified-Since"):
 		single(&c.IfUnmodifiedSince, &c.twice[1], value)
 	case EqualFold(name, "If-Range"):
-		single(&c.IfRange, &c.twice[2], value)
+		if c.IfRange != nil {
+			value = value[:0]
+		}
+		c.IfRange = value
 	case EqualFold(name, "Range"):
-		single(&c.Range, &c.twice[3], value)
+		single(&c.Range, &c.twice[2], value)
 	}
 }
 

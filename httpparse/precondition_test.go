@@ -196,7 +196,8 @@ func TestRangeApplies(t *testing.T) {
 			t.Errorf("%q of %+v: %v", c.ifRange, c.v, got)
 		}
 	}
-	for _, fields := range []string{"", "If-Range: \"a\"", "Range: bytes=0-1\nRange: bytes=0-1"} {
+	for _, fields := range []string{"", "If-Range: \"a\"", "Range: bytes=0-1\nRange: bytes=0-1",
+		"Range: bytes=0-1\nIf-Range: \"a\"\nIf-Range: \"a\""} {
 		c := conditionsOf(t, fields)
 		if c.RangeApplies(&strong, exampleDate) {
 			t.Errorf("%q: a range applies", fields)

@@ -82,6 +82,9 @@ func (s *Scan) headOver() {
 // interim reports whether the status is 1xx, except for 101, which is final.
 func (s *Scan) interim() bool { return s.status < 200 && s.status != 101 }
 
+// Skip counts n bytes of body that are sent without being scanned.
+func (s *Scan) Skip(n int64) { s.body += n }
+
 // Between reports whether the next byte starts a head: none has started, or the last one was interim and is complete. Another
 // interim response may be sent there.
 func (s *Scan) Between() bool { return s.line == 0 }

@@ -66,16 +66,22 @@ func TestAfterStop(t *testing.T) {
 // TestEarlierTimer: neither a deadline before the one that the alarm is set to is missed, nor the later one after it.
 func TestEarlierTimer(t *testing.T) {
 	l := startLoop(t, Options{})
-	fired := make(chan int, 3)
-	on(t, l, func() {
-		l.After(time.Hour, func() { t.Error("too early") })
-		l.After(60*time.Millisecond, func() { fired <- 2 })
-	})
-	on(t, l, func() { l.After(5*time.Millisecond, func() { fired <- 1 }) })
-	for want := 1; want <= 2; want++ {
-		if got := wait(t, fired, "timer"); got != want {
-			t.Errorf("%d fired, not %d", got, want)
-		}
+	fired := make(chan string, 2)
+	set := func(d time.Duration, name string) (due int64) {
+		on(t, l, func() {
+			due = l.Clock() + int64(d)
+			l.After(d, func() { fired <- name })
+		})
+		return due
+	}
+	on(t, l, func() { l.After(time.Hour, func() { t.Error("too early") }) })
+	later := set(60*time.Millisecond, "the later one")
+	sooner := set(5*time.Millisecond, "the sooner one")
+	first := wait(t, fired, "timer")
+	wait(t, fired, "timer")
+	// On a busy machine the second one may be set so late that it is due after the first one.
+	if first != "the sooner one" && sooner < later-int64(2*time.Millisecond) {
+		t.Errorf("%s has fired first", first)
 	}
 }
 
@@ -133,7 +139,7 @@ func TestClocks(t *testing.T) {
 		if l.NowMS() != uint64(now/1e6) {
 			t.Errorf("NowMS is %d at %d ns", l.NowMS(), now)
 		}
-		if at := l.tickAfter(time.Millisecond); int64(at)*1e6 < l.Clock()-int64(time.Second) || int64(at)*1e6 < now+1e6 {
+		if at := l.tickAfter(time.Millisecond); int64(at)*1e6 < l.Clock()-int64(time.Minute) || int64(at)*1e6 < now+1e6 {
 			t.Errorf("tickAfter is %d at %d ns", at, now)
 		}
 	})

@@ -54,9 +54,24 @@ func TestRebind(t *testing.T) {
 	}
 }
 
+// rebind tries several ports: other programs may have one at the new address.
 func rebind(t *testing.T, from, to where, sockets int) {
+	for range 20 {
+		if rebindPort(t, from, to, sockets) {
+			return
+		}
+	}
+	t.Error("each port is in use at the new address")
+}
+
+// rebindPort reports whether the port was free at both addresses.
+func rebindPort(t *testing.T, from, to where, sockets int) bool {
 	old := listen(t, from.network, net.JoinHostPort(from.host, "0"), ListenOptions{Sockets: sockets})
 	port := old.Addr().(*net.TCPAddr).Port
+	if !from.v4 && reach("127.0.0.1", port) == nil || !from.v6 && reach("::1", port) == nil {
+		old.Close()
+		return false
+	}
 	serves := func(what string, v4, v6 bool) {
 		t.Helper()
 		for host, want := range map[string]bool{"127.0.0.1": v4, "::1": v6} {
@@ -77,9 +92,21 @@ func rebind(t *testing.T, from, to where, sockets int) {
 	}
 	open := func() *Listener {
 		t.Helper()
-		return listen(t, to.network, net.JoinHostPort(to.host, fmt.Sprint(port)), ListenOptions{Sockets: sockets, Beside: []*Listener{old}})
+		ln, err := OpenListener(to.network, net.JoinHostPort(to.host, fmt.Sprint(port)), ListenOptions{Sockets: sockets, Beside: []*Listener{old}})
+		if errors.Is(err, syscall.EADDRINUSE) {
+			old.Close()
+			return nil
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { ln.Close() })
+		return ln
 	}
 	given := open()
+	if given == nil {
+		return false
+	}
 	apart := !old.at.Overlaps(given.at)
 	if !apart {
 		serves("bound beside", from.v4, from.v6)
@@ -90,6 +117,9 @@ func rebind(t *testing.T, from, to where, sockets int) {
 	exclusive("given up")
 
 	next := open()
+	if next == nil {
+		return false
+	}
 	if err := next.Listen(); err != nil {
 		t.Fatal(err)
 	}
@@ -108,6 +138,7 @@ func rebind(t *testing.T, from, to where, sockets int) {
 		attachOn(t, next, l, newEcho)
 		ask(t, next)
 	}
+	return true
 }
 
 // While an address becomes more specific under load, no client that reaches both is turned away: as soon as the new one

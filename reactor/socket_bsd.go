@@ -3,7 +3,6 @@
 package reactor
 
 import (
-	"errors"
 	"net/netip"
 	"syscall"
 
@@ -118,12 +117,4 @@ func pipe(ends *[2]int) error {
 		}
 	}
 	return nil
-}
-
-func errnoOf(err error) syscall.Errno {
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
-		return errno
-	}
-	return syscall.EIO
 }

@@ -170,7 +170,7 @@ func TestMisusePanics(t *testing.T) {
 	}
 }
 
-// TestStall: jumps of a day each take almost no time. Visiting every tick would take seconds.
+// TestStall: jumps of a day each take almost no time. Visiting every tick would take an hour.
 func TestStall(t *testing.T) {
 	w := NewWheel(0)
 	n := newNote(w)
@@ -180,7 +180,7 @@ func TestStall(t *testing.T) {
 		w.Advance(day * 86_400_000)
 		w.Set(&n.timer, (day+1)*86_400_000-1)
 	}
-	if took := time.Since(begin); took > 5*time.Second {
+	if took := time.Since(begin); took > time.Minute {
 		t.Errorf("took %v", took)
 	}
 	if len(n.at) != 10_000 {

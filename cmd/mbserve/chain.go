@@ -5,6 +5,7 @@ import (
 
 	"moonbridge/handler/backend"
 	"moonbridge/handler/compress"
+	"moonbridge/handler/files/static"
 	"moonbridge/handler/pool/listen"
 )
 
@@ -31,19 +32,23 @@ func (o *once) Attach(l backend.Loop) (backend.LoopBackend, error) {
 	return part, err
 }
 
-// chain puts in front of a pool what the options of one of its listeners ask for. Without any, it returns the pool.
-func (s *server) chain(b backend.Backend, h *listen.HTTPOptions) (backend.Backend, error) {
+// chain puts in front of a pool what the options of one of its listeners ask for, and the pool's files; nil: it has none.
+// Without any, it returns the pool.
+func (s *server) chain(b backend.Backend, h *listen.HTTPOptions, files *static.Static) (backend.Backend, error) {
 	if h.EncodedBody == listen.EncodedDecode {
 		b = compress.NewDecoder(b, h.RequestBodySizeLimit)
 	}
-	if !h.Compress.On {
-		return b, nil
+	if h.Compress.On {
+		c, err := compress.New(b, compressOptions(&h.Compress), s.compressor)
+		if err != nil {
+			return nil, fmt.Errorf("compress: %w", err)
+		}
+		b = c
 	}
-	c, err := compress.New(b, compressOptions(&h.Compress), s.compressor)
-	if err != nil {
-		return nil, fmt.Errorf("compress: %w", err)
+	if files != nil {
+		b = files.Backend(b, h.StaticHeaders)
 	}
-	return c, nil
+	return b, nil
 }
 
 func compressOptions(c *listen.Compress) compress.Options {

@@ -8,12 +8,16 @@ import (
 	"syscall"
 
 	"moonbridge/handler/pool"
+	"moonbridge/handler/pool/listen"
 )
 
 // check loads the script and shows its pools and listeners, without binding any. It returns the exit code.
 func check(o *options, stdout, stderr io.Writer) int {
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP)
 	defer cancel()
+	if o.static != "" {
+		return checkDirectory(o, stdout, stderr)
+	}
 	if err := readable(o.script); err != nil {
 		return complain(stderr, err)
 	}
@@ -36,6 +40,33 @@ func check(o *options, stdout, stderr io.Writer) int {
 			fmt.Fprintf(stdout, "  %s%s\n", l, what)
 		}
 	}
+	for _, spec := range specs {
+		if err := checkStatic(spec); err != nil {
+			return complain(stderr, err)
+		}
+	}
 	fmt.Fprintf(stdout, "%s: OK\n", o.script)
+	return exitOK
+}
+
+// checkStatic checks whether the files of a pool can be opened.
+func checkStatic(spec *listen.Spec) error {
+	files, err := openStatic(spec.Options.Static, false, nil)
+	if files != nil {
+		files.Close()
+	}
+	return err
+}
+
+// checkDirectory checks --static.
+func checkDirectory(o *options, stdout, stderr io.Writer) int {
+	spec, err := directorySpec(o)
+	if err == nil {
+		err = checkStatic(spec)
+	}
+	if err != nil {
+		return complain(stderr, err)
+	}
+	fmt.Fprintf(stdout, "%s on %s: OK\n", o.static, spec.Listeners[0].Address())
 	return exitOK
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -69,9 +70,16 @@ func TestEntryTimeout(t *testing.T) {
 		{"inner", 504, "Gateway Timeout\n"},
 		{"outer", 504, "Gateway Timeout\n"},
 	} {
-		resp, body, err := fetch("GET", s.url("/"+c.path), "")
-		if err != nil {
-			t.Fatal(c.path, err)
+		var resp *http.Response
+		var body string
+		for range 10 { // a busy machine may stop for so long that a limit is exceeded which the handler lifts at once
+			var err error
+			if resp, body, err = fetch("GET", s.url("/"+c.path), ""); err != nil {
+				t.Fatal(c.path, err)
+			}
+			if resp.StatusCode == c.status {
+				break
+			}
 		}
 		if resp.StatusCode != c.status || body != c.want {
 			t.Errorf("%s: %d %q, want %d %q", c.path, resp.StatusCode, body, c.status, c.want)

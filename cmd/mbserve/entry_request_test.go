@@ -207,9 +207,9 @@ func TestEntryDrainTimeout(t *testing.T) {
 	t.Parallel()
 	s := start(t, "testdata/entry_drain.lua")
 	p := dial(t, s.address(0))
+	begun := time.Now()
 	p.say("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000000\r\n\r\n")
 	p.hears(413)
-	begun := time.Now()
 	for {
 		if _, err := p.Write([]byte("x")); err != nil {
 			break

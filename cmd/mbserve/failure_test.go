@@ -194,9 +194,7 @@ func TestQueueLimits(t *testing.T) {
 	t.Parallel()
 	fifo, open := newFIFO(t)
 	s := start(t, "testdata/queue.lua", fifo)
-	busy := dial(t, s.address(0))
-	busy.get("/wait")
-	s.wait("msg=waiting")
+	busy, _ := s.occupyHTTP()
 	began := time.Now()
 	var waiting [3]*peer
 	for i := range waiting {
@@ -212,6 +210,8 @@ func TestQueueLimits(t *testing.T) {
 	}
 	open()
 	busy.hears(200)
-	waiting[0].get("/")
-	waiting[0].hears(200)
+	eventually(t, "the worker is free", func() bool {
+		code, _, err := waiting[0].ask("/")
+		return err == nil && code == 200
+	})
 }

@@ -60,7 +60,8 @@ func TestFaultIdleWorkerKilled(t *testing.T) {
 		pid := p.hears(200)
 		from := s.log.size()
 		kill(t, number(t, pid))
-		s.log.wait(t, from, "worker ended", "pid="+pid, `end="signal SIGKILL"`, "lost=0", "retried=0")
+		// It may have begun a tick meanwhile, which is lost then. No request is.
+		s.log.wait(t, from, "worker ended", "pid="+pid, `end="signal SIGKILL"`, "retried=0")
 		p.get("/")
 		p.hears(200)
 	}

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"log/slog"
 
+	"moonbridge/engine"
 	"moonbridge/handler/backend"
 	"moonbridge/handler/cache"
+	"moonbridge/handler/files/static"
 	"moonbridge/handler/pool"
 	"moonbridge/handler/pool/listen"
 )
@@ -16,8 +18,10 @@ type generation struct {
 	s         *server
 	number    int // counted from 0
 	log       *slog.Logger
-	host      *pool.Host
-	listeners [][]listener // by pool
+	host      host
+	pools     []*listen.Spec   // what the listen{} calls ask for
+	listeners [][]listener     // by pool
+	static    []*static.Static // by pool, while it serves; nil: no files
 
 	caches      map[int]*cache.Cache // by the number of their handler
 	cachesInUse []*cache.Cache
@@ -34,7 +38,7 @@ type listener struct {
 // load starts a generation: it runs the script, opens its listeners and forks workers. The generation does not serve
 // yet.
 func (s *server) load(ctx context.Context) (g *generation, err error) {
-	if err := readable(s.o.script); err != nil {
+	if err := s.o.readable(); err != nil {
 		return nil, err
 	}
 	g = &generation{s: s, number: s.loaded, log: s.log}
@@ -42,6 +46,9 @@ func (s *server) load(ctx context.Context) (g *generation, err error) {
 		g.log = s.log.With("generation", g.number)
 	}
 	s.loaded++
+	if s.o.static != "" {
+		return g.loadDirectory()
+	}
 	s.files.addScript(g.number, s.dir.abs(s.o.script))
 	cfg := pool.Config{
 		Script: s.o.script, Args: s.o.args, Version: version,
@@ -87,6 +94,7 @@ func (g *generation) open(n int, spec *listen.Spec) error {
 		opened = append(opened, l)
 	}
 	g.listeners = append(g.listeners, opened)
+	g.pools = append(g.pools, spec)
 	return nil
 }
 
@@ -101,6 +109,9 @@ func (g *generation) closeListeners() {
 // serve makes the engine serve the listeners with this generation. After that, no new exchange reaches the previous
 // one. Addresses that only the previous one used are closed.
 func (g *generation) serve() error {
+	if err := g.openStatic(); err != nil {
+		return err
+	}
 	if err := g.prepareAddresses(); err != nil {
 		return err
 	}
@@ -111,7 +122,7 @@ func (g *generation) serve() error {
 		}
 		g.attached = append(g.attached, b)
 	}
-	for n := range g.host.Pools() {
+	for n := range g.listeners {
 		for i, l := range g.listeners[n] {
 			if l.at == nil {
 				continue
@@ -127,11 +138,15 @@ func (g *generation) serve() error {
 
 // serveAt makes an address serve the i-th listener of the n-th pool.
 func (g *generation) serveAt(a *address, n, i int) error {
-	b, spec := g.attached[n], g.listeners[n][i].spec
+	spec := g.listeners[n][i].spec
+	if g.s.o.static != "" {
+		return g.serveDirectory(a)
+	}
+	b := g.attached[n]
 	if spec.Raw() {
 		return g.s.engine.ServeSockets(a.ln, b, i)
 	}
-	first, err := g.s.chain(b, spec.HTTP)
+	first, err := g.s.chain(b, spec.HTTP, g.static[n])
 	if err != nil {
 		return err
 	}
@@ -141,6 +156,36 @@ func (g *generation) serveAt(a *address, n, i int) error {
 	return g.s.engine.Serve(a.ln, first, i, g.s.limits(spec.HTTP))
 }
 
+// serveDirectory makes an address serve the directory of --static.
+func (g *generation) serveDirectory(a *address) error {
+	b := g.static[0].Backend(nil, "")
+	g.attached = append(g.attached, b)
+	return g.s.engine.Serve(a.ln, b, 0, engine.Limits{})
+}
+
+// openStatic opens the files that are served without workers, with the rights that the server has now. After an error none is
+// open.
+func (g *generation) openStatic() error {
+	for _, spec := range g.pools {
+		files, err := openStatic(spec.Options.Static, g.s.o.dev, g.s.compressor)
+		if err != nil {
+			g.closeStatic()
+			return err
+		}
+		g.static = append(g.static, files)
+	}
+	return nil
+}
+
+func (g *generation) closeStatic() {
+	for _, files := range g.static {
+		if files != nil {
+			files.Close()
+		}
+	}
+	g.static = nil
+}
+
 // end ends a generation that has no more listeners: it lets exchanges complete and workers run finish, until ctx is
 // done.
 func (g *generation) end(ctx context.Context) error {
@@ -148,6 +193,7 @@ func (g *generation) end(ctx context.Context) error {
 	for _, b := range g.attached {
 		g.s.engine.Detach(b)
 	}
+	g.closeStatic()
 	g.endCaches()
 	if err != nil {
 		return fmt.Errorf("workers were killed: %w", err)

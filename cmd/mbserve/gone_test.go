@@ -237,10 +237,10 @@ func TestClientGoneEndsWorkers(t *testing.T) {
 	for range 2 { // as many as there are workers
 		from := s.log.size()
 		p := dial(t, s.address(2))
-		p.get("/wait")
-		s.log.wait(t, from, "waiting")
+		p.get("/deaf")
+		s.log.wait(t, from, "msg=deaf")
 		p.Close()
-		s.log.wait(t, from, "worker ended", "on_client_gone: GET /wait has not ended within 300ms", "lost=0")
+		s.log.wait(t, from, "worker ended", "on_client_gone: GET /deaf has not ended within 300ms", "lost=0")
 	}
 	p := dial(t, s.address(2))
 	p.get("/finished")

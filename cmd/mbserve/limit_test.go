@@ -10,31 +10,34 @@ import (
 func TestLimitsForClients(t *testing.T) {
 	t.Parallel()
 	s := start(t, "testdata/limits.lua")
+	const patient, idle, head, stall = 0, 1, 2, 3 // listeners
 	tests := []struct {
-		name, request string
-		status        int // 0: the connection ends without an answer
+		name     string
+		listener int
+		request  string
+		status   int // 0: the connection ends without an answer
 	}{
-		{"body that fits", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n" + strings.Repeat("x", 1000), 200},
-		{"body too large", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1001\r\n\r\n" + strings.Repeat("x", 1001), 413},
-		{"chunked body that fits", "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3e8\r\n" +
+		{"body that fits", patient, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n" + strings.Repeat("x", 1000), 200},
+		{"body too large", patient, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1001\r\n\r\n" + strings.Repeat("x", 1001), 413},
+		{"chunked body that fits", patient, "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3e8\r\n" +
 			strings.Repeat("x", 1000) + "\r\n0\r\n\r\n", 200},
-		{"chunked body too large", "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n" +
+		{"chunked body too large", patient, "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n" +
 			strings.Repeat("x", 1001) + "\r\n0\r\n\r\n", 413},
-		{"head too large", "GET / HTTP/1.1\r\nHost: h\r\nX: " + strings.Repeat("x", 2000) + "\r\n\r\n", 431},
-		{"not a request", "nonsense\r\n\r\n", 400},
-		{"no host", "GET / HTTP/1.1\r\n\r\n", 400},
-		{"two framings", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
-		{"unknown coding", "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501},
-		{"other version", "GET / HTTP/2.0\r\nHost: h\r\n\r\n", 505},
-		{"nothing", "", 0},
-		{"half a head", "GET / HTT", 408},
-		{"half a body", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nhalf", 408},
-		{"half a chunked body", "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n64\r\nhalf", 408},
+		{"head too large", patient, "GET / HTTP/1.1\r\nHost: h\r\nX: " + strings.Repeat("x", 2000) + "\r\n\r\n", 431},
+		{"not a request", patient, "nonsense\r\n\r\n", 400},
+		{"no host", patient, "GET / HTTP/1.1\r\n\r\n", 400},
+		{"two framings", patient, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
+		{"unknown coding", patient, "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501},
+		{"other version", patient, "GET / HTTP/2.0\r\nHost: h\r\n\r\n", 505},
+		{"nothing", idle, "", 0},
+		{"half a head", head, "GET / HTT", 408},
+		{"half a body", stall, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nhalf", 408},
+		{"half a chunked body", stall, "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n64\r\nhalf", 408},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			p := dial(t, s.address(0))
+			p := dial(t, s.address(test.listener))
 			p.say("%s", test.request)
 			if test.status != 0 {
 				p.hears(test.status)

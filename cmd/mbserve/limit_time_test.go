@@ -133,19 +133,15 @@ func TestQueueLimitsOfConnections(t *testing.T) {
 	t.Parallel()
 	fifo, open := newFIFO(t)
 	s := start(t, "testdata/limit_queue.lua", fifo)
-	busy := dialLines(t, "tcp", rawAddress(t, s, 0))
-	fmt.Fprintln(busy, "wait")
-	s.wait("msg=waiting")
+	busy, _ := s.occupyRaw()
 	for range 3 { // one of them waits; there is no room for the others
-		l := dialLines(t, "tcp", rawAddress(t, s, 0))
-		if err := l.end(); err == nil {
-			t.Error("the connection ends normally")
-		}
+		refusedRaw(t, rawAddress(t, s, 0))
 	}
 	open()
 	busy.end()
-	l := dialLines(t, "tcp", rawAddress(t, s, 0))
-	if got := l.ask("hello"); got != "hello" {
-		t.Errorf("%q", got)
-	}
+	eventually(t, "the worker is free", func() bool {
+		l := dialLines(t, "tcp", rawAddress(t, s, 0))
+		got, err := l.try("hello")
+		return err == nil && got == "hello"
+	})
 }

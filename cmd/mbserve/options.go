@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"time"
 
@@ -13,6 +14,8 @@ import (
 type options struct {
 	script string
 	args   []string // for the script
+	static string   // a directory that is served instead of a script
+	listen string   // where it is served; "": staticAddress
 
 	version, check, debug, stats, background bool
 
@@ -42,6 +45,8 @@ func (o *options) flags() *pflag.FlagSet {
 	f.SortFlags = false
 	f.Usage = func() {}
 	f.BoolVarP(&o.check, "check", "t", false, "load the script, show its listeners and pools, and exit (0 or 3) without binding")
+	f.StringVar(&o.static, "static", "", "serve the files of `DIRECTORY`, without a script")
+	f.StringVar(&o.listen, "listen", "", "with --static: `ADDRESS` to listen on: host:port, :port, or a port of 127.0.0.1 (default "+staticAddress+")")
 	f.BoolVarP(&o.background, "background", "b", false,
 		"run in the background once the server is ready; logs to the system log unless -l is given")
 	f.BoolVarP(&o.debug, "debug", "d", false, "log at debug level")
@@ -88,7 +93,13 @@ func parseOptions(args []string) (*options, error) {
 		return o, nil
 	case o.loops < 0 || o.loops > maxLoops:
 		return nil, fmt.Errorf("--loops must be between 0 and %d", maxLoops)
-	case f.Arg(0) == "":
+	case o.static != "" && f.NArg() > 0:
+		return nil, errors.New("--static: there is no script, and there are no arguments for it")
+	case o.static != "" && (o.watch || o.dev):
+		return nil, errors.New("--static cannot be used together with --watch or --dev: there is no script")
+	case o.static == "" && o.listen != "":
+		return nil, errors.New("--listen is for --static: a script says itself where it listens")
+	case o.static == "" && f.Arg(0) == "":
 		return nil, errors.New("no script given")
 	case o.logFacility != "" && facilities[o.logFacility] == 0 && o.logFacility != "kern":
 		return nil, fmt.Errorf("--logfacility %s: unknown; one of %s", o.logFacility, facilityNames())
@@ -105,8 +116,36 @@ func parseOptions(args []string) (*options, error) {
 		return nil, err
 	}
 	o.watch = o.watch || o.dev
+	if o.static != "" {
+		_, err := directorySpec(o)
+		return o, err
+	}
 	o.script, o.args = f.Arg(0), f.Args()[1:]
 	return o, nil
+}
+
+// subject is what is served, for messages.
+func (o *options) subject() string {
+	if o.static != "" {
+		return o.static
+	}
+	return o.script
+}
+
+// subjectAttr is the same for the log.
+func (o *options) subjectAttr() slog.Attr {
+	if o.static != "" {
+		return slog.String("static", o.static)
+	}
+	return slog.String("script", o.script)
+}
+
+// readable returns an error if what is to be served cannot be opened.
+func (o *options) readable() error {
+	if o.static != "" {
+		return nil // the error of opening it later is as good
+	}
+	return readable(o.script)
 }
 
 // maxLoops bounds --loops: each loop has a thread, a poller, and a doorbell in every worker.

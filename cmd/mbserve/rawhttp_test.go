@@ -28,7 +28,8 @@ const (
 	twinPlain    = iota
 	twinSmall    // small limits
 	twinTimeouts // short timeouts
-	twinStreams  // the same, with stream_body
+	twinStalls   // the same, with stream_body
+	twinStreams  // stream_body
 	twins
 )
 
@@ -195,7 +196,7 @@ func TestRawHTTPTimeouts(t *testing.T) {
 	// A handler that has been called when the body stalls answers with 400. On a raw socket that is the case for all chunked
 	// bodies: the worker belongs to the connection anyway.
 	for _, text := range []string{"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nab", chunked} {
-		if got := all[twinStreams].same(t, "streamed", text, false); !strings.HasPrefix(got, "HTTP/1.1 400 ") {
+		if got := all[twinStalls].same(t, "streamed", text, false); !strings.HasPrefix(got, "HTTP/1.1 400 ") {
 			t.Errorf("streamed: got %q", got)
 		}
 	}

@@ -1,12 +1,16 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -23,14 +27,79 @@ func refusals(t *testing.T, log, message, cause string) (count, total int) {
 	return count, total
 }
 
+// occupy repeats what ask does, until the only worker says that it is waiting. On a busy machine the queue may give it up before.
+// It returns how often that happened.
+func (s *instance) occupy(ask func() (net.Conn, *bufio.Reader)) (refused int) {
+	s.t.Helper()
+	from := s.log.size()
+	c, r := ask()
+	eventually(s.t, "the worker is occupied", func() bool {
+		over := peekEnd(c, r)
+		if strings.Contains(s.log.String()[from:], "msg=waiting") {
+			return true
+		}
+		if over {
+			refused++
+			c, r = ask()
+		}
+		return false
+	})
+	return refused
+}
+
+// peekEnd waits for a moment, and reports whether the server has answered, or has ended the connection.
+func peekEnd(c net.Conn, r *bufio.Reader) bool {
+	c.SetReadDeadline(time.Now().Add(10 * time.Millisecond))
+	_, err := r.Peek(1)
+	c.SetReadDeadline(time.Now().Add(2 * patience))
+	return !errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+// occupyRaw does so on a raw listener, whose handler waits when it gets this line.
+func (s *instance) occupyRaw() (busy *lines, refused int) {
+	s.t.Helper()
+	refused = s.occupy(func() (net.Conn, *bufio.Reader) {
+		busy = dialLines(s.t, "tcp", rawAddress(s.t, s, 0))
+		fmt.Fprintln(busy, "wait")
+		return busy.Conn, busy.r
+	})
+	return busy, refused
+}
+
+// occupyHTTP does so on an HTTP listener.
+func (s *instance) occupyHTTP() (busy *peer, refused int) {
+	s.t.Helper()
+	refused = s.occupy(func() (net.Conn, *bufio.Reader) {
+		busy = dial(s.t, s.address(0))
+		busy.get("/wait")
+		return busy.Conn, busy.r
+	})
+	return busy, refused
+}
+
+// refusedRaw makes a connection, and expects it to be reset. That may happen before the client knows that it is connected.
+func refusedRaw(t *testing.T, address string) {
+	t.Helper()
+	c, err := net.Dial("tcp", address)
+	if errors.Is(err, syscall.ECONNRESET) {
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(2 * patience))
+	if _, err := io.Copy(io.Discard, c); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("error %v, want a reset", err)
+	}
+}
+
 // Every 503 is counted by cause, whether the request waited or not. The last ones are reported too.
 func TestRefusedRequestsAreCounted(t *testing.T) {
 	t.Parallel()
 	fifo, open := newFIFO(t)
 	s := start(t, "testdata/queue.lua", fifo)
-	busy := dial(t, s.address(0))
-	busy.get("/wait")
-	s.wait("msg=waiting")
+	busy, before := s.occupyHTTP()
 	const n = 12
 	var waiting [n]*peer
 	for i := range waiting {
@@ -44,9 +113,9 @@ func TestRefusedRequestsAreCounted(t *testing.T) {
 		log := s.log.String()
 		full, fullTotal := refusals(t, log, "requests refused", "queue_limit")
 		late, lateTotal := refusals(t, log, "requests refused", "queue_timeout")
-		return full+late == n && fullTotal == full && lateTotal == late && full > 0 && late > 0
+		return full+late == before+n && fullTotal == full && lateTotal == late && full > 0 && late > 0
 	})
-	line := s.wait("requests refused", "cause=queue_timeout")
+	line := s.wait("requests refused", "cause=queue_timeout", "/some/page")
 	if !regexp.MustCompile(`level=WARN .*pool=0 status=503 .*client=127\.0\.0\.1:\d+ method=GET path=/some/page\n$`).MatchString(line) {
 		t.Errorf("%s", line)
 	}
@@ -62,26 +131,16 @@ func TestRefusedConnectionsAreCounted(t *testing.T) {
 	t.Parallel()
 	fifo, open := newFIFO(t)
 	s := start(t, "testdata/limit_queue.lua", fifo)
-	busy := dialLines(t, "tcp", rawAddress(t, s, 0))
-	fmt.Fprintln(busy, "wait")
-	s.wait("msg=waiting")
+	busy, before := s.occupyRaw()
 	const n = 6
 	for range n {
-		c, err := net.Dial("tcp", rawAddress(t, s, 0))
-		if err != nil {
-			continue // it was reset at once
-		}
-		c.SetDeadline(time.Now().Add(patience))
-		if _, err := io.ReadAll(c); err == nil {
-			t.Error("the connection ends normally")
-		}
-		c.Close()
+		refusedRaw(t, rawAddress(t, s, 0))
 	}
 	eventually(t, "all of them are told", func() bool {
 		log := s.log.String()
 		full, _ := refusals(t, log, "connections refused", "queue_limit")
 		late, _ := refusals(t, log, "connections refused", "queue_timeout")
-		return full+late == n && late > 0
+		return full+late == before+n && late > 0
 	})
 	s.wait("level=WARN", "connections refused", "client=127.0.0.1:")
 	open()

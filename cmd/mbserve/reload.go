@@ -76,7 +76,7 @@ func (s *server) replace(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { settle(err == nil) }()
-	s.log.Info("reloading", "script", s.o.script)
+	s.log.Info("reloading", s.o.subjectAttr())
 	g, err := s.load(ctx)
 	if err != nil {
 		return err
@@ -90,10 +90,11 @@ func (s *server) replace(ctx context.Context) (err error) {
 	if err != nil {
 		g.host.Kill()
 		g.closeListeners()
+		g.closeStatic()
 		return err
 	}
 	g.announce()
-	s.log.Info("reloaded", "script", s.o.script, "generation", g.number)
+	s.log.Info("reloaded", s.o.subjectAttr(), "generation", g.number)
 	s.files.forgetBefore(g.number)
 	s.failureOver()
 	s.retire(g)

@@ -184,7 +184,7 @@ var errStopped = errors.New("stopped while the script was loading")
 // start loads the script, opens its listeners and serves them. It returns errStopped if a signal asks the server to
 // stop before that is done.
 func (s *server) start() (err error) {
-	if err := readable(s.o.script); err != nil {
+	if err := s.o.readable(); err != nil {
 		return err
 	}
 	if s.o.watch {
@@ -303,7 +303,7 @@ func orNone(timeout time.Duration) time.Duration {
 // announce logs that the server is ready, and its addresses.
 func (s *server) announce() {
 	s.serving.announce()
-	s.log.Info("ready", "version", version, "script", s.o.script, "pid", os.Getpid(), "loops", s.engine.Loops())
+	s.log.Info("ready", "version", version, s.o.subjectAttr(), "pid", os.Getpid(), "loops", s.engine.Loops())
 }
 
 // wait handles signals and other events until the server is told to stop, and stops it.
@@ -362,7 +362,7 @@ func (s *server) notify(err error) {
 }
 
 // status is the status line for the service manager.
-func (s *server) status() string { return "serving " + s.o.script }
+func (s *server) status() string { return "serving " + s.o.subject() }
 
 func (s *server) reopenLog() {
 	s.access.reopen()

@@ -98,6 +98,72 @@ func TestReloadTimerDoesNotOverlap(t *testing.T) {
 	}
 }
 
+// newWaitingTick is an application with a pool of one worker, which a tick of generation 0 keeps busy until open is called, while
+// a tick of another timer waits for it.
+func newWaitingTick(t *testing.T) (write func(generation int), script string, open func()) {
+	a := newApplication(t)
+	fifo, open := newFIFO(t)
+	return func(generation int) {
+		a.write(`
+			local generation = %d
+			local function timer(name, delay)
+				return { proto = "interval", name = name, delay = delay, connect = function()
+					io.stderr:write(name, " of ", generation, "\n")
+					if name == "slow" and generation == 0 then io.open(%q):close() end
+				end }
+			end
+			listen{ timer("slow", 0.01), timer("waiting", 0.02), min_fork = 1, max_fork = 1 }
+			listen{ timer("free", 0.1) }`, generation, fifo)
+	}, a.script, open
+}
+
+// A tick that waits for a worker of the old script, which is busy, begins in the new script.
+func TestWaitingTickBegins(t *testing.T) {
+	for _, how := range []string{"reload", "upgrade"} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			write, script, open := newWaitingTick(t)
+			write(0)
+			pid := filepath.Join(filepath.Dir(script), "pid")
+			s := start(t, "-p", pid, "--grace", "1000000", script)
+			s.wait("slow of 0")
+			for range 2 {
+				s.log.wait(t, s.log.size(), "free of 0") // when it has ticked twice, the tick that is due sooner is in the queue
+			}
+			write(1)
+			if how == "reload" {
+				s.mustReload()
+			} else {
+				s.signal(syscall.SIGUSR2)
+				s.wait("handed over")
+			}
+			s.wait("waiting of 1")
+			if strings.Contains(s.log.String(), "slow of 1") {
+				t.Error("the tick that is running overlaps with another one")
+			}
+			open()
+			s.wait("slow of 1")
+			if strings.Contains(s.log.String(), "waiting of 0") {
+				t.Error("the tick has begun twice")
+			}
+			if how == "upgrade" {
+				<-s.exited
+				s.endOf(pidIn(t, pid))
+			}
+		})
+	}
+}
+
+// pidIn reads a pid file.
+func pidIn(t *testing.T, name string) int {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return number(t, strings.TrimSpace(string(text)))
+}
+
 // A script that does not come into use does not stop the timers of the running one.
 func TestReloadBrokenKeepsTimers(t *testing.T) {
 	t.Parallel()
@@ -167,11 +233,7 @@ func TestUpgradeTimerDoesNotOverlap(t *testing.T) {
 			<-s.exited
 			j.pulses(s, 1)
 			j.open()
-			text, err := os.ReadFile(pidName)
-			if err != nil {
-				t.Fatal(err)
-			}
-			s.endOf(number(t, strings.TrimSpace(string(text))))
+			s.endOf(pidIn(t, pidName))
 		})
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // endOf ends a process that the test has not started itself, and waits until it is gone.
@@ -206,7 +205,7 @@ func TestServiceManager(t *testing.T) {
 	}
 	s.exit(0)
 	// The socket belongs to the manager and still listens.
-	late, err := net.DialTimeout("tcp4", ln.Addr().String(), time.Second)
+	late, err := net.DialTimeout("tcp4", ln.Addr().String(), patience)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -69,6 +69,9 @@ func (f *File) ReadAt(p []byte, off int64) (n int, err error) {
 // Size returns how many bytes have been appended. It does not shrink.
 func (f *File) Size() int64 { return f.size }
 
+// Fd returns the descriptor. It is valid until Close.
+func (f *File) Fd() int { return f.fd }
+
 // Open opens the file again, for reading only. The caller closes the descriptor.
 func (f *File) Open() (fd int, err error) { return openAgain(f.fd) }
 

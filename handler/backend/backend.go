@@ -56,6 +56,13 @@ type Overlapping interface {
 	Overlap() int
 }
 
+// Pressable is implemented by a LoopBackend that can say whether its handlers are scarce. Without it they are taken to be: what a
+// peer does not take of a large response is then spooled at once, if the engine's limits allow that.
+type Pressable interface {
+	// Pressed reports whether exchanges wait for a handler.
+	Pressed() bool
+}
+
 // SocketBackend is implemented by a LoopBackend that takes whole connections from which the engine has read nothing.
 type SocketBackend interface {
 	// StartSocket takes the connection with the non-blocking socket fd. It owns fd from then on, unless it returns an

@@ -32,6 +32,7 @@ type cell struct {
 	peer       peer
 	body       body
 	response   response
+	file       outFile
 	descriptor descriptor
 	times      times
 }
@@ -50,6 +51,7 @@ func (c *cell) clean() {
 	c.idempotent, c.retried, c.answered, c.kept = false, false, false, nil
 	c.body.clean()
 	c.descriptor.state = descriptorNone
+	c.file.since = 0
 	c.times.timed = false
 	c.peer = peer{}
 }

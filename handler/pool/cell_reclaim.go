@@ -43,6 +43,7 @@ func (c *cell) workerGone(w *Worker, now int64) {
 		c.retried = true
 		c.forgetWorker()
 		c.descriptor.retry()
+		c.file.drop()
 		c.l.publish(c, now)
 		w.reclaim.retried.Add(1)
 		return

@@ -11,7 +11,8 @@ type response struct {
 	published uint64 // amount that the worker has written
 	taken     uint64 // amount that the connection has taken
 	blocked   bool   // the connection took less than was offered
-	whole     bool   // nothing will follow what is published
+	whole     bool   // nothing will follow what is published, and the file if there is one
+	inFile    bool   // what is published is only the head; the body is in a file
 	closes    bool   // with whole: the connection is closed after it
 	result    uint32 // cellDone: Result*
 }
@@ -38,8 +39,9 @@ func (r *response) read(out *shm.OutCell) (broken string) {
 
 // readEnd reads whether the worker has published all of the response.
 func (r *response) readEnd(flags uint32) {
-	if flags&shm.OutComplete != 0 {
+	if flags&shm.OutComplete != 0 && !r.whole {
 		r.whole, r.closes = true, flags&shm.OutClose != 0
+		r.inFile = flags&shm.OutFile != 0
 	}
 }
 
@@ -58,12 +60,18 @@ func (c *cell) deliver() {
 		c.discard()
 		return
 	}
+	if r.inFile && c.file.state != outFileHere {
+		if c.file.state == outFileLost {
+			c.noFile(503, "no descriptor for a file of a worker")
+		}
+		return // the head waits, so that the response is an error page if the file does not come
+	}
 	for r.left() > 0 {
 		if r.blocked {
 			return
 		}
 		a, b := r.unsent()
-		n := c.x.Output(a, b, c.state == cellDone || r.whole)
+		n := c.x.Output(a, b, (c.state == cellDone || r.whole) && !r.inFile)
 		if c.pos != pos || c.x == nil {
 			return // cancelled within the call
 		}
@@ -72,6 +80,9 @@ func (c *cell) deliver() {
 		}
 		c.took(uint64(n))
 		r.blocked = n < len(a)+len(b)
+	}
+	if r.inFile && !c.deliverFile() {
+		return
 	}
 	switch {
 	case c.state == cellDone:
@@ -84,6 +95,7 @@ func (c *cell) deliver() {
 // discard throws away output that nothing waits for.
 func (c *cell) discard() {
 	c.took(c.response.left())
+	c.file.drop()
 	if c.state == cellDone {
 		c.finish()
 	}
@@ -92,8 +104,11 @@ func (c *cell) discard() {
 // took gives the room of n bytes back to the worker.
 func (c *cell) took(n uint64) {
 	c.response.taken += n
-	if n > 0 && c.state == cellClaimed {
-		c.in.OutTail.Store(c.response.taken)
-		c.poke()
+	if n == 0 || c.state != cellClaimed {
+		return
+	}
+	c.in.OutTail.Store(c.response.taken)
+	if c.response.left() <= uint64(len(c.response.window))/2 {
+		c.poke() // a worker that waits for room gets half of it at least
 	}
 }

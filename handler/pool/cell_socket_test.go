@@ -231,14 +231,18 @@ func TestSocketNotTaken(t *testing.T) {
 	p := r.connect(rawAsk)
 	r.log.await(t, "does not take a descriptor")
 	// The next worker gets the connection: its control socket has room.
+	pid := 0
 	eventually(t, "passed to another one", func() (is bool) {
 		r.loops[0].do(func() {
 			c := r.lbs[0].(*loop).cells.inUse
-			is = len(c) == 1 && c[0].descriptor.state == descriptorPassed
+			is = len(c) == 1 && c[0].descriptor.state == descriptorPassed && c[0].worker != nil
+			if is {
+				pid = int(c[0].worker.pid.Load())
+			}
 		})
-		return is
+		return is && pid > 0
 	})
-	unix.Kill(r.h.pids()[0], unix.SIGKILL)
+	unix.Kill(pid, unix.SIGKILL)
 	p.end()
 	r.quiet()
 }

@@ -16,6 +16,7 @@ func (c *cell) tick(now int64) {
 	c.inspect(now) // in case its bit was lost
 	switch {
 	case c.pos != pos:
+	case c.lacksFile(now):
 	case c.state == cellQueued:
 		c.tickQueued(now)
 	case c.state == cellClaimed:

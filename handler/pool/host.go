@@ -69,11 +69,11 @@ type Config struct {
 	// them takes root.
 	Credential *syscall.Credential
 
-	// InWindow and OutWindow are the sizes of a cell's windows in bytes: powers of two from 64 to 16 MiB; default 64 KiB.
+	// InWindow and OutWindow are the sizes of a cell's windows in bytes: powers of two from 64 to 16 MiB; default 256 KiB.
 	InWindow, OutWindow int
 }
 
-const defaultWindow = 64 << 10
+const defaultWindow = 256 << 10
 
 // Host runs one script, with its fork server and its pools.
 type Host struct {

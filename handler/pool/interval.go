@@ -70,13 +70,37 @@ func namesakes(listeners []listen.Listener, l *listen.Listener) (n int) {
 	return n
 }
 
-// stopIntervals stops the timers. A tick in progress is completed.
+// stopIntervals stops the timers. A tick that a worker has begun is completed. One that still waits for a worker is taken
+// back: the workers are about to end, and what runs the timer next must not wait for a tick that never begins.
 func (l *loop) stopIntervals() {
 	for _, t := range l.timers {
 		t.stop()
 		l.p.h.cfg.Intervals.release(t)
 	}
 	l.timers = nil
+	l.takeBackTicks()
+}
+
+// takeBackTicks takes back the ticks that wait for a worker. They are due again.
+func (l *loop) takeBackTicks() {
+	for i := len(l.cells.inUse) - 1; i >= 0; i-- {
+		if c := l.cells.inUse[i]; c.withoutConnection() && c.takeBack() {
+			l.queue.Settle() // no worker may look at the queue any more, and nothing in it is to count as waiting
+		}
+	}
+}
+
+// takeBack takes a tick out of the queue. false: a worker has claimed it.
+func (c *cell) takeBack() bool {
+	if c.state != cellQueued || !c.l.queue.Withdraw(c.index, c.pos) {
+		return false
+	}
+	x := c.leave()
+	c.l.release(c)
+	if t, ok := x.(*interval); ok {
+		t.l.p.h.cfg.Intervals.takenBack(t.id)
+	}
+	return true
 }
 
 func (t *interval) stop() {

@@ -127,10 +127,15 @@ func (in *Intervals) begin(t *interval) bool {
 }
 
 // end notes that a tick has ended, and wakes what runs the timer now.
-func (in *Intervals) end(id TimerID) {
+func (in *Intervals) end(id TimerID) { in.over(id, true) }
+
+// takenBack notes that a tick will not begin where it was to. It is still due, and what runs the timer now is woken.
+func (in *Intervals) takenBack(id TimerID) { in.over(id, false) }
+
+func (in *Intervals) over(id TimerID, ended bool) {
 	in.mu.Lock()
 	r := in.rhythm(id)
-	r.running, r.ended = false, true
+	r.running, r.ended = false, ended
 	owner, report, state := r.owner(), in.report, r.state(id)
 	in.forget(id)
 	in.mu.Unlock()

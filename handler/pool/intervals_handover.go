@@ -23,13 +23,23 @@ func (r *rhythm) state(id TimerID) TimerState {
 }
 
 // HandOver ends the timers of this process: no further tick begins. report is called for each timer, and again for each that
-// was running when its tick has ended. It is called by several goroutines, including loops, and must not block.
+// was running when its tick has ended. It is called by several goroutines, including loops, and must not block. A tick that
+// waits for a worker is taken back: this process may have none left for it.
 func (in *Intervals) HandOver(report func(TimerState)) {
 	in.mu.Lock()
-	defer in.mu.Unlock()
 	in.report = report
+	var running []*interval
 	for id, r := range in.rhythms {
 		report(r.state(id))
+		if r.running {
+			running = append(running, r.owner())
+		}
+	}
+	in.mu.Unlock()
+	for _, t := range running {
+		if t != nil {
+			t.l.on.Post(t.l.takeBackTicks)
+		}
 	}
 }
 

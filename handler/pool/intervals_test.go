@@ -170,6 +170,64 @@ func TestIntervalOfDeadProcess(t *testing.T) {
 	in.wantNext(t, c, 1250, 1300)
 }
 
+// ticking is a pool without processes whose only timer has a tick in the queue.
+func ticking(t *testing.T) (s *still, in *Intervals, due int64) {
+	s = newStill(t, 1, [3]any{2, "proto", "interval"}, [3]any{2, "delay", 0.001}, [3]any{2, "name", "a"}, [3]any{2, "connect", listentest.Func{}})
+	s.turn(time.Millisecond)
+	in = s.l.p.h.cfg.Intervals
+	if !in.running() || s.l.waiting() != 1 {
+		t.Fatal("no tick waits")
+	}
+	return s, in, in.rhythms[TimerID{Name: "a"}].due
+}
+
+// givenUp are the ways in which a pool gives up its timers: another host runs them then. heir returns the new one's.
+var givenUp = map[string]func(s *still, in *Intervals) (to *Intervals, heir *interval){
+	"stop": func(s *still, in *Intervals) (*Intervals, *interval) {
+		heir := timerOf(in, "a", time.Hour, false)
+		s.l.p.refuse()
+		return in, heir
+	},
+	"hand over": func(s *still, in *Intervals) (*Intervals, *interval) {
+		to, pass := heir(in)
+		heir := timerOf(to, "a", time.Hour, false)
+		pass()
+		return to, heir
+	},
+}
+
+// A tick that no worker has begun begins where the timer runs next. No worker may be left for it where it was to begin.
+func TestTickTakenBack(t *testing.T) {
+	for name, giveUp := range givenUp {
+		t.Run(name, func(t *testing.T) {
+			s, in, due := ticking(t)
+			to, heir := giveUp(s, in)
+			if _, ok := s.peers[0].Claim(); ok || s.l.waiting() != 0 || len(s.l.cells.inUse) != 0 {
+				t.Error("the tick is still in the queue")
+			}
+			to.wantNext(t, heir, due+1, due)
+			if in.running() || !to.begin(heir) {
+				t.Error("the tick does not begin")
+			}
+		})
+	}
+}
+
+// A tick that a worker has begun ends where it is.
+func TestTickNotTakenBack(t *testing.T) {
+	for name, giveUp := range givenUp {
+		t.Run(name, func(t *testing.T) {
+			s, in, due := ticking(t)
+			c := s.claim(0)
+			to, heir := giveUp(s, in)
+			to.wantWait(t, heir)
+			s.answer(0, c, 0)
+			s.turn(0)
+			to.wantNext(t, heir, due+1, due+1+int64(time.Hour))
+		})
+	}
+}
+
 func TestTimerID(t *testing.T) {
 	timer := func(name string) listen.Listener { return listen.Listener{Proto: "interval", Name: name} }
 	spec := &listen.Spec{Listeners: []listen.Listener{timer("a"), {Proto: "tcp4"}, timer(""), timer(""), timer("a"), {Proto: "main", Name: "a"}}}

@@ -67,6 +67,7 @@ func (l *loop) release(c *cell) {
 	c.setState(cellFree)
 	c.forgetWorker()
 	c.descriptor.release()
+	c.file.drop()
 	c.x, c.body.spill = nil, nil
 	c.out.Owner.Store(shm.Owner(c.pos, shm.WhoFree))
 	l.cells.put(c)

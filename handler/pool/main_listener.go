@@ -37,10 +37,7 @@ func (l *loop) endMains() {
 		c := l.cells.inUse[i]
 		switch {
 		case c.kind != shm.KindMain:
-		case c.state == cellQueued && l.queue.Withdraw(c.index, c.pos):
-			x := c.leave()
-			l.release(c)
-			x.Failed(503, 0)
+		case c.takeBack():
 		default:
 			c.inspect(now) // who has it
 			c.dismissWorker()

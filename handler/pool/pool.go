@@ -158,6 +158,16 @@ func (p *Pool) workers() iter.Seq[*Worker] {
 	}
 }
 
+// loopAt is the part of the pool on a loop, or nil.
+func (p *Pool) loopAt(i uint32) *loop {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if int(i) >= len(p.loops) {
+		return nil
+	}
+	return p.loops[i]
+}
+
 // attached are the loops that the pool has parts on. Under mu.
 func (p *Pool) attached() (loops []*loop) {
 	for _, l := range p.loops {

@@ -92,6 +92,21 @@ func TestDestroyedWords(t *testing.T) {
 	r.quiet()
 }
 
+// A worker that sleeps, and whose flag says that it does not, is not taken to be busy for ever.
+func TestDestroyedFlag(t *testing.T) {
+	r := start(t, setup{options: [][3]any{{0, "min_fork", 2}, {0, "max_fork", 2}}})
+	r.ready(2)
+	idle := func() bool { s := r.p.Stats(); return s.Idle == 2 }
+	eventually(t, "the workers are idle", idle)
+	for slot := range r.p.slots {
+		if r.p.worker(uint32(slot)) != nil {
+			r.p.mem.OutWorker(slot).Asleep.Store(0)
+		}
+	}
+	r.p.kick()
+	eventually(t, "the workers are idle again", idle)
+}
+
 // A worker that does not get the socket that it was sent is ended; one that got it keeps it.
 func TestSocketLostOnItsWay(t *testing.T) {
 	old := takeSpan

@@ -137,6 +137,7 @@ func (p *Pool) takeCensus(now time.Time) (busy bool) {
 func (p *Pool) observe(w *Worker, now time.Time) {
 	w.setBusy(w.occupied())
 	w.activity.update(w.state == policy.Busy, w.out.Finished.Load(), now)
+	w.rouse(now)
 	// How a worker ends that has outlived its fork server is not reported. A main handler must not be told to end for that.
 	if (w.activity.exhausted() || w.fs.dead()) && !w.main.Load() || p.seqs.isStale(w.seq) {
 		w.succession.stale = true

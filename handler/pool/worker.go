@@ -65,6 +65,15 @@ func (w *Worker) wake() {
 // knows of an exchange that it has (in which it may sleep, waiting for its peer).
 func (w *Worker) occupied() bool { return w.claims.Load() > 0 || w.out.Asleep.Load() == 0 }
 
+// rouse rings a worker that has seemed to be awake for some time, without an exchange that a loop knows of. It may sleep, and
+// another worker has destroyed its flag. Then it sets the flag again, and counts as idle. Under Pool.mu.
+func (w *Worker) rouse(now time.Time) {
+	if a := &w.activity; w.claims.Load() == 0 && now.Sub(a.stirred) >= rescueAfter {
+		a.stirred = now
+		w.bell.Ring()
+	}
+}
+
 // lastWords is how long it may take to read what a worker has said before its end. It is all there then: only a process
 // that the worker has left can hold its control socket open.
 const lastWords = time.Second

@@ -7,6 +7,7 @@ type activity struct {
 	forked   time.Time
 	ready    bool      // prepare has returned
 	last     time.Time // last seen busy
+	stirred  time.Time // last seen idle, or to have finished an exchange since the last update
 	finished uint64    // exchanges, at the last update
 	limit    uint64    // exchanges after which it is recycled; 0: none
 }
@@ -15,6 +16,9 @@ type activity struct {
 func (a *activity) update(busy bool, finished uint64, now time.Time) {
 	if busy || finished != a.finished {
 		a.last = now
+	}
+	if !busy || finished != a.finished {
+		a.stirred = now
 	}
 	a.finished = finished
 }

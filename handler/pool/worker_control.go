@@ -22,12 +22,24 @@ func (w *Worker) start(stderr *os.File, lines *lineLog) {
 func (w *Worker) listen() {
 	defer w.conn.Close()
 	var buf []byte
+	in := newControlReader(w.conn)
 	for {
-		typ, body, err := readMsg(w.conn, &buf)
+		typ, body, err := readMsg(in, &buf)
+		fds := in.take()
 		if err != nil {
+			closeFiles(fds)
 			break
 		}
+		if len(fds) > 0 && typ != shm.MsgFile {
+			closeFiles(fds)
+			w.kill("descriptor that was not asked for")
+			continue
+		}
 		switch typ {
+		case shm.MsgFile:
+			if err := w.receiveFile(body, fds); err != nil {
+				w.kill("body in a file: " + err.Error())
+			}
 		case shm.MsgWorkerReady:
 			w.p.workerReady(w, time.Now())
 		case shm.MsgWorkerFailed:

@@ -33,7 +33,7 @@ func (w *Worker) ready(now time.Time) bool {
 	if w.state != policy.Booting {
 		return false
 	}
-	w.activity.ready, w.activity.last = true, now
+	w.activity.ready, w.activity.last, w.activity.stirred = true, now, now
 	w.move(policy.Idle)
 	return true
 }

@@ -138,6 +138,7 @@ const (
 	OutReset                        // the handler has reset the connection, and still runs
 	OutComplete                     // all of the response is published, whatever the handler still does
 	OutClose                        // with OutComplete: close the connection after the response
+	OutFile                         // what is published is only the head: the body is in MsgFile, which was sent before
 )
 
 // OutCell is mb_out_cell: the worker's half of a cell. The out-window follows it.
@@ -227,6 +228,7 @@ const (
 	MsgFiles                   // fork server or worker → server: files that were loaded
 	MsgReport                  // worker → server: Report
 	MsgAccess                  // worker → server: MsgAccessBody and its text: a request on a raw connection
+	MsgFile                    // worker → server: FileBody, with the descriptor of the file
 	MsgPurge                   // … what is to be removed from caches: PurgeKey or PurgePrefix, and the key or prefix
 )
 

@@ -131,6 +131,8 @@ typedef struct {
 #define MB_OUT_COMPLETE 16u /* all of the response is published: the client waits for nothing
                                  more, whatever the handler still does */
 #define MB_OUT_CLOSE 32u /* with COMPLETE: close the connection after the response */
+#define MB_OUT_FILE 64u /* what is published is only the head: the body is in MB_MSG_FILE, which
+                           was sent before */
 
 /* The worker's half of a cell; the out-window follows it. */
 typedef struct {
@@ -233,7 +235,10 @@ typedef struct {
 #define MB_MSG_REPORT 13u /* mb_msg_report: what is to be logged of an error */
 #define MB_MSG_ACCESS 14u /* worker → server: mb_msg_access and its text: a request on a raw connection,
                              for the access log. Not sent while the socket is full */
-#define MB_MSG_PURGE 15u /* MB_PURGE_KEY or MB_PURGE_PREFIX, and the key or prefix of responses that are
+#define MB_MSG_FILE 15u /* the body of a response, with the descriptor of a file: which exchange it is
+                           for, ranges of the file, and text between them. Package shm makes and
+                           reads it */
+#define MB_MSG_PURGE 16u /* MB_PURGE_KEY or MB_PURGE_PREFIX, and the key or prefix of responses that are
                             to be removed from caches; answered by MB_CTL_PURGED */
 #define MB_PURGE_KEY    'k'
 #define MB_PURGE_PREFIX 'p'
@@ -283,7 +288,9 @@ typedef struct {
 
 /* LISTEN is a sequence of entries: mb_entry, key, value, without padding.
  * scope 0: the pool's options; scope i: listener i, counted from 1.
- * An empty listener table is an entry with an empty key and type MB_T_NONE. */
+ * An empty listener table is an entry with an empty key and type MB_T_NONE.
+ * The table static is an entry for each value: key "static", NUL, path of requests,
+ * NUL, name of the option; the name is empty for the path of files. */
 typedef struct { uint32_t scope, key_len, val_len, type; } mb_entry;
 #define MB_T_NONE   0u
 #define MB_T_BOOL   1u /* "0", "1" */

@@ -68,6 +68,7 @@ void mb_set_functions(lua_State *L, const luaL_Reg *f);    /* into the table on 
 /* --- base_message.c ----------------------------------------------------- */
 
 int mb_message_send(int fd, uint32_t type, const void *p, size_t n); /* 0 or -1 */
+int mb_message_pass(int fd, uint32_t type, const void *p, size_t n, int passed); /* with a descriptor; 0 or -1 */
 int mb_message_try(int fd, uint32_t type, const void *p, size_t n);  /* -1: too long, or there is no room now */
 /* Sends a whole message with its header, or returns -1. For signal handlers: it does not
  * block, and does not break into a message that is being sent. */

@@ -70,6 +70,41 @@ int mb_message_send(int fd, uint32_t type, const void *p, size_t n)
 	return r;
 }
 
+/* Sends the header with a descriptor, which comes with the first byte. */
+static int send_header_with(int fd, mb_msg *m, int passed)
+{
+	union {
+		struct cmsghdr align;
+		char room[CMSG_SPACE(sizeof(int))];
+	} c;
+	memset(&c, 0, sizeof c);
+	struct iovec v = {.iov_base = m, .iov_len = sizeof *m};
+	struct msghdr h = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = c.room, .msg_controllen = sizeof c.room};
+	struct cmsghdr *r = CMSG_FIRSTHDR(&h);
+	r->cmsg_level = SOL_SOCKET;
+	r->cmsg_type = SCM_RIGHTS;
+	r->cmsg_len = CMSG_LEN(sizeof passed);
+	memcpy(CMSG_DATA(r), &passed, sizeof passed);
+	for (;;) {
+		ssize_t k = sendmsg(fd, &h, MSG_NOSIGNAL);
+		if (k >= 0)
+			return send_all(fd, (const uint8_t *)m + k, sizeof *m - (size_t)k);
+		if (errno == EAGAIN || errno == EWOULDBLOCK)
+			wait_for(fd, POLLOUT);
+		else if (errno != EINTR)
+			return -1;
+	}
+}
+
+int mb_message_pass(int fd, uint32_t type, const void *p, size_t n, int passed)
+{
+	mb_msg m = {.type = type, .len = (uint32_t)n};
+	sending = 1;
+	int r = send_header_with(fd, &m, passed) ? -1 : send_all(fd, p, n);
+	sending = 0;
+	return r;
+}
+
 int mb_message_send_now(int fd, const void *p, size_t n)
 {
 	if (sending || !n)

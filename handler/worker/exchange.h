@@ -58,6 +58,8 @@ void mb_response_begin(void);
 void mb_response_complete(int length_known);
 const char *mb_response_start(const char *s, size_t n);
 const char *mb_response_field(const char *k, size_t kn, const char *v, size_t vn);
+/* Takes another head, which has no framing yet; length: of the body, -1: there is none to be told. */
+const char *mb_response_replace(int status, const uint8_t *head, size_t n, int64_t length);
 const char *mb_field_error(const char *k, size_t kn, const char *v, size_t vn);
 
 /* --- exchange_output.c ---------------------------------------------------- */
@@ -69,6 +71,7 @@ void mb_output_head(lua_State *L);
 void mb_output_flush(lua_State *L);
 void mb_output_finish(lua_State *L, int returned); /* returned: by the handler, not by finish() */
 void mb_output_interim(lua_State *L);
+void mb_output_in_file(void); /* the server has got the body: only the head is to follow */
 void mb_flush_now(void);    /* from another thread: MB_CTL_FLUSH */
 
 /* --- exchange_descriptor.c ------------------------------------------------ */

@@ -370,6 +370,14 @@ void mb_output_interim(lua_State *L)
 	}
 }
 
+void mb_output_in_file(void)
+{
+	mb_response_lock();
+	clear_pending();
+	store_flags(exchange.out_flags | MB_OUT_FILE);
+	mb_response_unlock();
+}
+
 /* The response is finished. If the handler has returned, the loop is woken once, for output
  * and end together. If not, the output does not wait for the end. The end is usually seen
  * together with it all the same, because the loop takes longer to wake up than the handler

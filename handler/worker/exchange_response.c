@@ -184,6 +184,25 @@ const char *mb_response_field(const char *k, size_t kn, const char *v, size_t vn
 	return NULL;
 }
 
+static void add_length(uint64_t n);
+
+const char *mb_response_replace(int status, const uint8_t *head, size_t n, int64_t length)
+{
+	response.head.len = 0;
+	const char *e = head_room(n + 40);
+	if (e)
+		return e;
+	add((const char *)head, n);
+	response.status = status;
+	response.bodiless = status == 204 || status == 205 || status == 304;
+	if (length >= 0) {
+		response.has_length = 1;
+		response.length = (uint64_t)length;
+		add_length(response.length);
+	}
+	return NULL;
+}
+
 /* --- completion ------------------------------------------------------------- */
 
 /* Adds the Date field. Its text is made once a second. */

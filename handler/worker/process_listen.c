@@ -102,6 +102,63 @@ static void add_value(lua_State *L, message *m, uint32_t scope, const char *k, s
 	add_entry(L, m, scope, k, kn, MB_T_OTHER, s, strlen(s));
 }
 
+static void bad_key(lua_State *L, const char *where, int i);
+
+/* An option of the rule for a prefix; the value is on top of the stack. The entry's key is
+ * "static", the prefix and the name of the option, with a NUL between them. */
+static void add_rule_value(lua_State *L, message *m, const char *prefix, size_t pn, const char *name)
+{
+	luaL_Buffer b;
+	lua_pushvalue(L, -1);
+	int value = lua_gettop(L);
+	luaL_buffinit(L, &b);
+	luaL_addlstring(&b, "static", 7); /* with its NUL */
+	luaL_addlstring(&b, prefix, pn);
+	luaL_addlstring(&b, "", 1);
+	luaL_addstring(&b, name);
+	luaL_pushresult(&b);
+	size_t kn;
+	const char *k = lua_tolstring(L, -1, &kn);
+	lua_pushvalue(L, value);
+	add_value(L, m, 0, k, kn);
+	lua_settop(L, value - 1);
+}
+
+/* A rule of static: a path, or a table with a path and options. It is on top of the stack. */
+static void add_rule(lua_State *L, message *m, const char *prefix, size_t pn)
+{
+	if (!lua_istable(L, -1)) {
+		add_rule_value(L, m, prefix, pn, "");
+		return;
+	}
+	int t = lua_gettop(L);
+	for (lua_pushnil(L); lua_next(L, t); lua_pop(L, 1)) {
+		if (lua_type(L, -2) == LUA_TSTRING)
+			add_rule_value(L, m, prefix, pn, lua_tostring(L, -2));
+		else if (lua_type(L, -2) == LUA_TNUMBER && lua_tonumber(L, -2) == 1)
+			add_rule_value(L, m, prefix, pn, "");
+		else
+			bad_key(L, "a table in static", -2);
+	}
+	if (mb_rawlen(L, t) == 0)
+		luaL_error(L, "listen: option static: there is no path for \"%s\"", prefix);
+}
+
+/* The table of static is on top of the stack. */
+static void add_static(lua_State *L, message *m)
+{
+	int t = lua_gettop(L);
+	for (lua_pushnil(L); lua_next(L, t); lua_pop(L, 1)) {
+		size_t pn;
+		if (lua_type(L, -2) != LUA_TSTRING)
+			bad_key(L, "static", -2);
+		const char *prefix = lua_tolstring(L, -2, &pn);
+		if (memchr(prefix, 0, pn))
+			luaL_error(L, "listen: option static: a path has a NUL in it");
+		add_rule(L, m, prefix, pn);
+	}
+}
+
 static void bad_key(lua_State *L, const char *where, int i)
 {
 	if (lua_type(L, i) == LUA_TNUMBER) {
@@ -150,7 +207,10 @@ static void serialise(lua_State *L, message *m)
 			bad_key(L, "the table", -2);
 		size_t n;
 		const char *k = lua_tolstring(L, -2, &n);
-		add_value(L, m, 0, k, n);
+		if (!strcmp(k, "static") && lua_istable(L, -1))
+			add_static(L, m);
+		else
+			add_value(L, m, 0, k, n);
 	}
 }
 

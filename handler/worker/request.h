@@ -121,10 +121,47 @@ int mb_send_data(lua_State *L);
 int mb_flush(lua_State *L);
 int mb_finish_headers(lua_State *L);
 int mb_finish(lua_State *L);
+int mb_send_misuse(lua_State *L, const char *verb); /* raises an error that says why it cannot be called now */
 void mb_close_after(lua_State *L, const char *verb); /* the connection ends with this response */
 void mb_response_finish(lua_State *L);
 void mb_response_error(lua_State *L, int status);
 size_t mb_status_line(int status, char *to, size_t cap); /* "500 Internal Server Error": its length */
+
+/* --- request_file.c ------------------------------------------------------------- */
+
+typedef struct {
+	const char *p; /* NULL: not given */
+	size_t n;
+} mb_text;
+
+/* What Go needs to know in order to answer with a file, or to a conditional request. */
+typedef struct {
+	const uint8_t *raw; /* of the request */
+	size_t raw_len;
+	const mb_field *fields;
+	size_t fields_len;
+	mb_text method;
+	mb_text head; /* of the response, as far as it has come */
+	int conditional; /* its status is 200, so conditions and ranges count */
+	mb_text name, type, etag, download;
+	double max_age;      /* below 0: not given */
+	double modified;     /* seconds since 1970, as the script says; below 0: not given */
+	int64_t size, mtime; /* of the file; mtime in ns */
+	uint32_t loop, cell, generation;
+} mb_file_query;
+
+/* What Go answers. */
+typedef struct {
+	const char *error; /* NULL, or what is wrong with the query */
+	int status;        /* 0: not_modified has nothing to say */
+	int64_t length;    /* of the body; -1: the head does not tell it */
+	mb_buf head;       /* of the response, without framing */
+	mb_buf message;    /* MB_MSG_FILE, if bytes of the file are sent */
+	mb_buf text;       /* otherwise: the body */
+} mb_file_answer;
+
+int mb_send_file(lua_State *L);
+int mb_not_modified(lua_State *L);
 
 /* --- request_later.c ------------------------------------------------------------ */
 
@@ -148,6 +185,9 @@ int mb_request_socket(lua_State *L); /* socket.c: pushes request.socket */
 /* --- in Go ------------------------------------------------------------------------- */
 
 void mbPostBegin(int multipart, void *type, size_t n, mb_post_result *r);
+void mbFileAnswer(mb_file_query *q, mb_file_answer *a);
+void mbConditionAnswer(mb_file_query *q, mb_file_answer *a);
+int mbConnSendFile(int fd, void *message, size_t n);
 size_t mbStatusText(int status, void *to, size_t room);
 void mbPostParse(void *p, size_t n, int end, void *out, size_t room, mb_post_result *r);
 

@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 /* Raises an error that says why `verb` cannot be called now. */
-static int misuse(lua_State *L, const char *verb)
+int mb_send_misuse(lua_State *L, const char *verb)
 {
 	if (response.broken)
 		return mb_raise_cancelled(L);
@@ -26,7 +26,7 @@ void mb_close_after(lua_State *L, const char *verb)
 {
 	mb_request_check(L, 1);
 	if (response.state == MB_RESPONSE_BODY || response.state == MB_RESPONSE_DONE || response.broken)
-		misuse(L, verb);
+		mb_send_misuse(L, verb);
 	response.close = 1;
 }
 
@@ -38,7 +38,7 @@ int mb_send_status(lua_State *L)
 	if (response.state != MB_RESPONSE_NONE || response.broken) {
 		if (response.state == MB_RESPONSE_BODY && !response.broken)
 			return luaL_error(L, "send_status: a status has already been sent");
-		return misuse(L, "send_status");
+		return mb_send_misuse(L, "send_status");
 	}
 	if (n && s[0] != '1')
 		mb_body_before_status(L);
@@ -55,7 +55,7 @@ int mb_send_header(lua_State *L)
 	size_t kn, vn;
 	const char *k = luaL_checklstring(L, 2, &kn), *v = mb_check_text(L, 3, &vn);
 	if (response.state != MB_RESPONSE_STATUS || response.broken)
-		return misuse(L, "send_header");
+		return mb_send_misuse(L, "send_header");
 	const char *e = mb_response_field(k, kn, v, vn);
 	if (e)
 		return luaL_error(L, "send_header: %s", e);
@@ -68,7 +68,7 @@ int mb_finish_headers(lua_State *L)
 	if (response.state == MB_RESPONSE_BODY)
 		return 0;
 	if (response.state != MB_RESPONSE_STATUS)
-		return misuse(L, "finish_headers");
+		return mb_send_misuse(L, "finish_headers");
 	if (response.interim) {
 		mb_output_interim(L);
 		response.state = MB_RESPONSE_NONE;
@@ -95,7 +95,7 @@ int mb_send_data(lua_State *L)
 {
 	mb_request_check(L, 1);
 	if ((response.state != MB_RESPONSE_STATUS && response.state != MB_RESPONSE_BODY) || response.interim)
-		return misuse(L, "send_data");
+		return mb_send_misuse(L, "send_data");
 	int top = lua_gettop(L);
 	size_t n = 0;
 	uint64_t all = 0;
@@ -108,7 +108,7 @@ int mb_send_data(lua_State *L)
 	/* A __tostring may have changed the response, or have forked. */
 	mb_own_only();
 	if ((response.state != MB_RESPONSE_STATUS && response.state != MB_RESPONSE_BODY) || response.interim)
-		return misuse(L, "send_data");
+		return mb_send_misuse(L, "send_data");
 	check_length(L, all);
 	if (response.broken)
 		return mb_raise_cancelled(L);
@@ -128,7 +128,7 @@ int mb_flush(lua_State *L)
 {
 	mb_request_check(L, 1);
 	if (response.state == MB_RESPONSE_DONE)
-		return misuse(L, "flush");
+		return mb_send_misuse(L, "flush");
 	if (response.broken)
 		return mb_raise_cancelled(L);
 	/* An open header section cannot be sent: its end is not known yet. A response without
@@ -153,7 +153,7 @@ static const char *callback_place(lua_State *L)
 static void finish(lua_State *L, int returned)
 {
 	if (response.state == MB_RESPONSE_NONE || response.interim)
-		misuse(L, "finish");
+		mb_send_misuse(L, "finish");
 	if (response.broken)
 		mb_raise_cancelled(L);
 	if (response.has_length && !mb_is_head() && response.status != 304 && response.sent < response.length)

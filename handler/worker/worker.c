@@ -3,7 +3,6 @@
 #include "worker.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -100,11 +99,7 @@ int mb_worker_run(void)
 		return 1;
 	mb_exchange_prepare_stack(L);
 	while (!quitting()) {
-		if (!have_work()) {
-			for (int i = 0; i < MB_YIELDS && !have_work(); i++)
-				sched_yield();
-			mb_wait(have_work);
-		}
+		mb_wait(have_work);
 		/* A claimed exchange is run even if quit has been set since: no other worker
 		 * would run it. */
 		if (claimed.have) {

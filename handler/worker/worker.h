@@ -4,10 +4,6 @@
 
 #include "process.h"
 
-/* A worker that finds no exchange yields its CPU a few times before it blocks. Its loop,
- * which runs on the same CPU, often has the next batch ready by then, and need not ring. */
-#define MB_YIELDS 2
-
 #pragma GCC visibility push(hidden)
 
 /* --- worker.c ----------------------------------------------------------- */

@@ -13,6 +13,7 @@ listen{
 		raw_before = socket
 	end },
 	min_fork = 1, max_fork = 1,
+	gone_after = false, -- clients that close their sending side at once are answered on a busy machine too
 	connect = http.generate_handler(function(request)
 		request.mine = "own field"
 		request:send_status("200 OK")

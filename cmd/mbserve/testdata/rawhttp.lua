@@ -115,6 +115,7 @@ local all = {
 	handler{ request_header_size_limit = 200, request_body_size_limit = 10 },
 	handler{ idle_timeout = 1, request_header_timeout = 0.3, stall_timeout = 0.3 },
 	handler{ idle_timeout = 1, request_header_timeout = 0.3, stall_timeout = 0.3, stream_body = true },
+	handler{ stream_body = true },
 }
 
 -- Clients that close their sending side at once are answered on a busy machine too.

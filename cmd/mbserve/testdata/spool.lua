@@ -93,4 +93,6 @@ local function listener(options)
 end
 
 listen{ listener{}, listener{ stream_body = true }, listener{ buffer_response = false },
-	min_fork = workers, max_fork = workers, fork_error_delay = 0.01 }
+	min_fork = workers, max_fork = workers, fork_error_delay = 0.01,
+	queue_timeout = false, -- a busy machine takes long for large bodies
+}

@@ -68,7 +68,7 @@ func Decode(msg []byte) (*Spec, error) {
 	if err := spec.checkMains(); err != nil {
 		return nil, err
 	}
-	return spec, nil
+	return spec, spec.checkStatic()
 }
 
 // checkMains refuses a pool in which main handlers, which do not end, would take all workers.
@@ -142,6 +142,9 @@ func (o *Options) set(e entry, connect *value) error {
 	if e.name == httpOptionsName {
 		o.HTTPOptions = true
 		return nil
+	}
+	if rule, ok := strings.CutPrefix(e.name, staticName+"\x00"); ok {
+		return o.setStatic(rule, e.value)
 	}
 	set := poolOptions[e.name]
 	if set == nil && isParameter(e.name) {

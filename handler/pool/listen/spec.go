@@ -36,6 +36,8 @@ type Options struct {
 
 	Prepare, Finish bool // whether there are such functions
 
+	Static []StaticRule // files that are served without a worker, ordered by prefix
+
 	HTTPOptions bool // the table had http_options, which are ignored
 }
 
@@ -93,6 +95,22 @@ const (
 	EncodedDecode                    // the handler gets them decoded
 	EncodedPass                      // the handler gets them as they are
 )
+
+// StaticRule says which files are served for the paths with a prefix: see package static, which has the same fields.
+type StaticRule struct {
+	Prefix, Path string
+
+	MaxAge        time.Duration
+	HasMaxAge     bool
+	Immutable     bool
+	Index         string
+	Listing       bool
+	Dotfiles      bool
+	Symlinks      bool
+	NotFound      bool
+	Precompressed bool
+	Compress      bool
+}
 
 // Compress says which responses are compressed.
 type Compress struct {

@@ -88,7 +88,7 @@ func TestCompleteCancels(t *testing.T) {
 	s.ends(false)
 
 	lim := noLimits
-	lim.Response = 20 * time.Millisecond
+	lim.Response = time.Second
 	s = serveConn(t, lim, "", writes)
 	for range 2 {
 		s.say("HEAD /a HTTP/1.1\r\nHost: x\r\n\r\n")

@@ -58,6 +58,7 @@ type Conn struct {
 	settled    bool   // the response is complete and out: see settle
 	access     access
 	number     uint64 // of exchanges so far
+	fileRoom   []byte // for bytes of files
 
 	beatState
 }

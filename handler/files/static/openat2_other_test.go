@@ -1,0 +1,8 @@
+//go:build !linux
+
+package static
+
+import "testing"
+
+// withoutOpenat2 does nothing where os.Root is used anyway.
+func withoutOpenat2(*testing.T) {}

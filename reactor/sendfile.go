@@ -1,0 +1,48 @@
+package reactor
+
+import (
+	"errors"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// copyFile is SendFile by reading and writing. Bytes that the socket does not take are read again.
+func copyFile(socket, file int, offset, n int64) (sent int64, errno syscall.Errno) {
+	var room [16 << 10]byte
+	for sent < n {
+		p := room[:min(n-sent, int64(len(room)))]
+		k, err := pread(file, p, offset+sent)
+		if err == 0 && k > 0 {
+			k, err = Write(socket, p[:k])
+		}
+		sent += int64(k)
+		switch {
+		case err != 0 && sent > 0:
+			return sent, 0 // the next call returns the error
+		case err != 0 || k == 0:
+			return sent, err
+		}
+	}
+	return sent, 0
+}
+
+func pread(file int, p []byte, offset int64) (n int, errno syscall.Errno) {
+	for {
+		n, err := unix.Pread(file, p, offset)
+		if err == nil {
+			return n, 0
+		}
+		if errno := errnoOf(err); errno != unix.EINTR {
+			return 0, errno
+		}
+	}
+}
+
+func errnoOf(err error) syscall.Errno {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return errno
+	}
+	return syscall.EIO
+}
