@@ -34,17 +34,18 @@ func (o *once) Attach(l backend.Loop) (backend.LoopBackend, error) {
 
 // chain puts in front of a pool what the options of one of its listeners ask for, and the pool's files; nil: it has none.
 // Without any, it returns the pool.
-func (s *server) chain(b backend.Backend, h *listen.HTTPOptions, files *static.Static) (backend.Backend, error) {
+func (g *generation) chain(b backend.Backend, h *listen.HTTPOptions, files *static.Static) (backend.Backend, error) {
 	if h.EncodedBody == listen.EncodedDecode {
 		b = compress.NewDecoder(b, h.RequestBodySizeLimit)
 	}
 	if h.Compress.On {
-		c, err := compress.New(b, compressOptions(&h.Compress), s.compressor)
+		c, err := compress.New(b, compressOptions(&h.Compress), g.s.compressor)
 		if err != nil {
 			return nil, fmt.Errorf("compress: %w", err)
 		}
 		b = c
 	}
+	b = g.cached(b, h)
 	if files != nil {
 		b = files.Backend(b, h.StaticHeaders)
 	}

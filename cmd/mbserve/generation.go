@@ -146,11 +146,11 @@ func (g *generation) serveAt(a *address, n, i int) error {
 	if spec.Raw() {
 		return g.s.engine.ServeSockets(a.ln, b, i)
 	}
-	first, err := g.s.chain(b, spec.HTTP, g.static[n])
+	first, err := g.chain(b, spec.HTTP, g.static[n])
 	if err != nil {
 		return err
 	}
-	if first = g.cached(first, spec.HTTP); first != b {
+	if first != b {
 		g.attached = append(g.attached, first)
 	}
 	return g.s.engine.Serve(a.ln, first, i, g.s.limits(spec.HTTP))
