@@ -8,6 +8,9 @@ const aloneMax = 60 * time.Second
 
 // goesAlone: the exchange has no client, and goes on to fill the store.
 func (r *run) goesAlone() {
+	if r.filling == nil {
+		return
+	}
 	r.alone = r.l.on.After(aloneMax, func() {
 		if r.state == runForward && !r.ended {
 			r.failFill(0)

@@ -160,6 +160,7 @@ func (r *run) answerCondition(f *facts, stored []byte) {
 	r.ownAnswer, r.closing, r.end = true, true, r.ownEnd()
 	if len(r.held) == 0 {
 		r.closeClient()
+		r.goesAlone()
 		r.giveUpAlone()
 	}
 }
