@@ -33,7 +33,7 @@ func (o *once) Attach(l backend.Loop) (backend.LoopBackend, error) {
 }
 
 // chain puts in front of a pool what the options of one of its listeners ask for, and the pool's files; nil: it has none.
-// Without any, it returns the pool.
+// Without any, it returns the pool. What is cached is compressed, and files need neither.
 func (g *generation) chain(b backend.Backend, h *listen.HTTPOptions, files *static.Static) (backend.Backend, error) {
 	if h.EncodedBody == listen.EncodedDecode {
 		b = compress.NewDecoder(b, h.RequestBodySizeLimit)
