@@ -42,6 +42,7 @@ var imports = map[string][]string{
 	"handler/files":          {"httpparse", "httpwrite"},
 	"handler/files/static":   {"handler/backend", "handler/files", "httpparse", "httpwrite", "x/sys"},
 	"handler/compress":       {"handler/backend", "httpparse", "brotli", "klauspost"},
+	"handler/cache":          {"handler/backend", "httpparse", "httpwrite"},
 	"handler/shm":            {"httpparse", "x/sys"},
 	"handler/pool/listen":    {"handler/shm"},
 	"handler/pool/policy":    {"handler/pool/listen"},

@@ -84,7 +84,7 @@ func TestEntriesHaveTests(t *testing.T) {
 	for name, dir := range map[string]string{"main": ".", "worker": "../../handler/worker",
 		"rawhttp": "../../handler/worker/rawhttp", "form": "../../handler/worker/form", "pool": "../../handler/pool",
 		"listen": "../../handler/pool/listen", "policy": "../../handler/pool/policy",
-		"engine": "../../engine", "httpparse": "../../httpparse"} {
+		"engine": "../../engine", "cache": "../../handler/cache", "httpparse": "../../httpparse"} {
 		packages[name] = testsOf(t, dir)
 	}
 	for _, p := range proofs {

@@ -101,6 +101,9 @@ var proofs = []proof{
 		"worker.TestClientGoneDoesNotApply", "worker.TestRawHTTPClientGoneEndsHandler", "worker.TestOptions")},
 	{"The HTTP module: client_gone_timeout", tests("main.TestClientGoneEndsWorkers", "pool.TestHandlerOutlivesClient", "worker.TestRawHTTPHandlerOutlivesClient",
 		"worker.TestOptions")},
+	{"The HTTP module: cache", tests(shown, "main.TestCache", "main.TestCacheStampede", "main.TestCacheWorkerDies", "main.TestCacheCompressed",
+		"main.TestCacheInvalidated", "main.TestCacheRevalidates", "main.TestCacheReload", "main.TestCacheOptions", "cache.TestStorable", "cache.TestUse",
+		"cache.TestStaleIfError", "cache.TestStaleWhileRevalidate", "cache.TestVary", "cache.TestStoreModel", "cache.TestRequestDirectives", "cache.TestCacheStatus")},
 
 	{"The request: request.method", tests(shown, "main.TestRequestObject", "worker.TestRequest")},
 	{"The request: request.path", tests(shown, "main.TestRequestObject", "worker.TestRequest")},
@@ -115,6 +118,7 @@ var proofs = []proof{
 	{"The request: request.cookies", tests(shown, "main.TestRequestObject", "main.TestEntryPairs", "httpparse.TestCookies")},
 	{"The request: request.id", tests(shown, "worker.TestRequestID", "main.TestRequestIDsAgree")},
 	{"The request: request:client_gone()", tests(shown, "main.TestClientGoneAsked", "worker.TestClientGoneAsked", "worker.TestRawHTTPClientGoneAsked")},
+	{"The request: request:cache_key()", tests(shown, "main.TestCache", "cache.TestKey")},
 	{"The request: request.socket", tests(shown, "main.TestEntrySocketAddresses", "main.TestRequestCancelsConnection", "worker.TestRequestSocket",
 		"worker.TestRequestSocketCancel", "main.TestRequestCancelsAtOnce",
 		"worker.TestRawHTTPSocketOfRequest")},
@@ -183,6 +187,8 @@ var proofs = []proof{
 	{"The module moonbridge_io: exec(program, ...)", tests(shown, "worker.TestIOExec", "main.TestExampleVoting")},
 	{"The module moonbridge_io: tcpconnect(host, port)", tests(shown, "worker.TestIOConnect", "main.TestExampleVoting")},
 	{"The module moonbridge_io: localconnect(path)", tests(shown, "worker.TestIOConnect", "main.TestExampleVoting")},
+	{"The module moonbridge_cache: purge(key)", tests(shown, "main.TestCachePurge", "main.TestCacheOptions", "cache.TestPurge", "cache.TestPurgeDuringFill")},
+	{"The module moonbridge_cache: purge_prefix(prefix)", tests(shown, "main.TestCachePurge", "cache.TestPurge")},
 	{"The module moonbridge_io: Handles", tests(shown, "worker.TestIOHandles", "worker.TestIOExec", "worker.TestIOConnect")},
 
 	{"Rule: the script runs once, and workers are copies of its state", tests("main.TestWorkersShareTheScriptAndNothingElse", "worker.TestWorkersAreCopies")},

@@ -399,3 +399,34 @@ func TestClientGoes(t *testing.T) {
 		t.Errorf("%d calls", calls.Load())
 	}
 }
+
+// An exchange whose client has gone ends when its response turns out too large to keep.
+func TestAloneEnds(t *testing.T) {
+	started, ended := make(chan struct{}), make(chan struct{})
+	r := newRig(t, rigOptions{Options: Options{EntryBytes: 10_000}}, func(w http.ResponseWriter, req *http.Request) {
+		defer close(ended)
+		w.Header().Set("Cache-Control", "max-age=60")
+		w.Write([]byte("begin"))
+		w.(http.Flusher).Flush()
+		close(started)
+		for {
+			if _, err := w.Write(make([]byte, 1000)); err != nil {
+				return
+			}
+			if req.Context().Err() != nil {
+				return
+			}
+		}
+	})
+	c, br := r.dial("GET / HTTP/1.1\r\nHost: example.com\r\n\r\n")
+	<-started
+	if _, err := br.ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	select {
+	case <-ended:
+	case <-time.After(patience):
+		t.Error("the handler goes on")
+	}
+}

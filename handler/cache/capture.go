@@ -13,7 +13,7 @@ import (
 const (
 	// markUncacheable and markAfterError are how long requests for a key do not wait for each other after a response that was
 	// not kept.
-	markUncacheable = time.Minute
+	markUncacheable = 60 * time.Second
 	markAfterError  = 5 * time.Second
 	// retryDelay is how long a backend that has failed is not asked again, if there is a stale response to answer with.
 	retryDelay = time.Second
@@ -132,10 +132,11 @@ func (r *run) decide() {
 func (r *run) notKept(status int) {
 	if status >= 500 {
 		r.failFill(markAfterError)
-		return
+	} else {
+		r.filling.discard()
+		r.finishFill(nil, markUncacheable)
 	}
-	r.filling.discard()
-	r.finishFill(nil, markUncacheable)
+	r.giveUpAlone()
 }
 
 // answerCondition answers the client with 304 if its conditions, which the backend did not get, are met.
@@ -159,6 +160,8 @@ func (r *run) answerCondition(f *facts, stored []byte) {
 	r.ownAnswer, r.closing, r.end = true, true, r.ownEnd()
 	if len(r.held) == 0 {
 		r.closeClient()
+		r.goesAlone()
+		r.giveUpAlone()
 	}
 }
 
@@ -287,6 +290,9 @@ func (r *run) failFill(markFor time.Duration) {
 
 // finishFill ends a fill, and tells those that wait for it.
 func (r *run) finishFill(v *variant, markFor time.Duration) {
+	if r.alone != nil {
+		r.alone.Stop()
+	}
 	if c := r.capture; c != nil {
 		r.l.store.used.Add(-c.reserved)
 		r.capture = nil
@@ -316,7 +322,7 @@ func (r *run) fallBack() bool {
 		r.state = runOver
 		return true
 	}
-	r.answerWith(prev, r.ownQuery(), true)
+	r.answerWith(prev, r.ownQuery(), backend.CacheStale)
 	return true
 }
 

@@ -146,7 +146,7 @@ func (r *run) answered() bool {
 		v.release()
 		return false
 	}
-	r.answerWith(v, r.ownQuery(), r.result == backend.CacheStale)
+	r.answerWith(v, r.ownQuery(), r.result)
 	r.sendNow()
 	return true
 }

@@ -66,7 +66,7 @@ func (l *loop) begin(x backend.Exchange, h *httpparse.Head, listener int) (backe
 	switch a.action {
 	case actServe:
 		r := l.newRun(x, h)
-		r.answerWith(a.v, &l.q, a.stale)
+		r.answerWith(a.v, &l.q, a.result())
 		l.queue(r)
 		if a.fill != nil {
 			l.renew(a.fill, x, h, listener)
@@ -146,6 +146,7 @@ func (l *loop) renew(f *fill, x backend.Exchange, h *httpparse.Head, listener in
 		return
 	}
 	r.validates = f.prev.validated
+	r.goesAlone()
 	inner, err := l.next.Start(forwarded{r}, own, listener, nil, false)
 	if err != nil {
 		r.failFill(0)

@@ -71,6 +71,7 @@ type run struct {
 	peerEnded     bool
 	why           string         // for Cache-Status
 	local, remote netip.AddrPort // without a client
+	alone         backend.Timer  // without a client
 
 	status int // runFailing
 	retry  time.Duration
@@ -166,6 +167,9 @@ func (r *run) cancelForward() {
 	detaches := r.outlivesClient()
 	r.local, r.remote = r.x.Addrs()
 	r.x, r.held = nil, nil
+	if detaches {
+		r.goesAlone()
+	}
 	switch {
 	case r.ended:
 		r.state = runOver

@@ -56,15 +56,8 @@ func planFor(v *variant, q *query, wall int64) plan {
 }
 
 // answerWith makes v, which is held, the answer. q is the request, nil if it has no conditions.
-func (r *run) answerWith(v *variant, q *query, stale bool) {
-	r.state, r.v = runServing, v
-	r.result = backend.CacheHit
-	if stale {
-		r.result = backend.CacheStale
-	}
-	if r.capture != nil || r.validates {
-		r.result = max(r.result, backend.CacheMiss)
-	}
+func (r *run) answerWith(v *variant, q *query, result backend.CacheResult) {
+	r.state, r.v, r.result = runServing, v, result
 	wall := int64(0)
 	if q != nil && q.conditions {
 		wall = time.Now().Unix()

@@ -4,6 +4,8 @@ import (
 	"hash/maphash"
 	"math"
 	"sync/atomic"
+
+	"moonbridge/handler/backend"
 )
 
 // Store keeps responses in memory. All loops use it.
@@ -72,6 +74,14 @@ type answer struct {
 	stale  bool     // actServe
 	fill   *fill    // actFill; actServe: to be carried out without a client; actWait: the one that r waits for
 	bare   bool     // actFill: the request goes on without its conditions, so that the response is complete
+}
+
+// result is what the log says of an answer from the store.
+func (a *answer) result() backend.CacheResult {
+	if a.stale {
+		return backend.CacheStale
+	}
+	return backend.CacheHit
 }
 
 // ask decides what happens to a request. r is the run that may have to wait for a fill. late: it has waited long enough.

@@ -137,7 +137,7 @@ func (r *run) resume() {
 	r.timer.Stop()
 	switch a.action {
 	case actServe:
-		r.answerWith(a.v, &l.q, a.stale)
+		r.answerWith(a.v, &l.q, a.result())
 		if a.fill != nil {
 			l.renew(a.fill, r.x, h, r.listener)
 		}

@@ -249,7 +249,7 @@ static const option *find_option(const char *name)
 /* This is usually a typing mistake, so the message lists the valid names. */
 static void unknown_option(lua_State *L, const char *name)
 {
-	lua_pushliteral(L, "static_headers, post_stream_style, compress");
+	lua_pushliteral(L, "static_headers, post_stream_style, compress, cache");
 	for (size_t i = 0; i < OPTIONS; i++) {
 		lua_pushfstring(L, ", %s", options[i].name);
 		lua_concat(L, 2);

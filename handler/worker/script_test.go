@@ -108,7 +108,8 @@ func TestListen(t *testing.T) {
 		{0, shm.TypeHTTP, "connect", "request_body_size_limit=67108864\nrequest_header_size_limit=1048576\n" +
 			"idle_timeout=0\nrequest_header_timeout=120\nstall_timeout=60\nresponse_timeout=3600\ndrain_timeout=0.5\n" +
 			"buffer_response=1073741824\nstream_body=0\non_client_gone=1\nclient_gone_timeout=0.5\n" +
-			"encoded_body=0\ncompress=0\ncompress_min_bytes=1024\ncompress_level=0\n\n"},
+			"encoded_body=0\ncompress=0\ncompress_min_bytes=1024\ncompress_level=0\n" +
+			"cache=0\ncache_bytes=67108864\ncache_entry_bytes=1048576\ncache_wait=5\ncache_status=0\ncache_directives=1\n\n"},
 	}
 	got := f.listens[0]
 	order := func(a, b entry) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) }
@@ -128,7 +129,7 @@ func TestOptions(t *testing.T) {
 		"false\tgenerate_handler: there is no callback function among the arguments",
 		"false\tgenerate_handler: there is no callback function among the arguments",
 		"false\tgenerate_handler: options must be a table, not a number",
-		"false\tgenerate_handler: unknown option 'nonsense'; valid options are static_headers, post_stream_style, compress, request_body_size_limit, " +
+		"false\tgenerate_handler: unknown option 'nonsense'; valid options are static_headers, post_stream_style, compress, cache, request_body_size_limit, " +
 			"request_header_size_limit, chunk_size, maximum_input_chunk_size, minimum_output_chunk_size, idle_timeout, " +
 			"request_header_timeout, stall_timeout, response_timeout, drain_timeout, buffer_response, stream_body, on_client_gone, client_gone_timeout, encoded_body",
 		"false\tgenerate_handler: options need names, as in { chunk_size = 4096 }; got a number as a key",

@@ -1,0 +1,35 @@
+package cache
+
+import "time"
+
+// aloneMax bounds how long an exchange goes on that has no client. One with a client ends with that, or with the limits that
+// the engine has for it.
+const aloneMax = 60 * time.Second
+
+// goesAlone: the exchange has no client, and goes on to fill the store.
+func (r *run) goesAlone() {
+	if r.filling == nil {
+		return
+	}
+	r.alone = r.l.on.After(aloneMax, func() {
+		if r.state == runForward && !r.ended {
+			r.failFill(0)
+			r.endAlone()
+		}
+	})
+}
+
+// giveUpAlone ends an exchange that has no client, and whose response is not kept. The backend may be in the middle of a call, so
+// it is told later.
+func (r *run) giveUpAlone() {
+	if r.x == nil && r.capture == nil {
+		r.l.on.Post(r.endAlone)
+	}
+}
+
+func (r *run) endAlone() {
+	if r.state == runForward && r.x == nil && !r.ended {
+		r.state = runOver
+		r.inner.Cancel()
+	}
+}
