@@ -103,10 +103,17 @@ func pageOf(t *testing.T, url string, fields ...string) (*http.Response, string)
 	return resp, text
 }
 
+// startApplication starts the example application.
+func startApplication(t *testing.T) *instance {
+	t.Helper()
+	wantModules(t, "bit", "ffi")
+	return start(t, example("example.lua"), "0")
+}
+
 // The pages of the example, and what they link to. Its files are found from any working directory.
 func TestExampleApplication(t *testing.T) {
 	t.Parallel()
-	s := start(t, example("example.lua"), "0")
+	s := startApplication(t)
 	link := regexp.MustCompile(`(?:href|src)="(/[^"]*)"`)
 	paths, seen := []string{"/", "/assets/"}, map[string]bool{}
 	for len(paths) > 0 {
@@ -141,7 +148,7 @@ func TestExampleApplication(t *testing.T) {
 // Each way to serve files and to save work, once.
 func TestExampleServesFiles(t *testing.T) {
 	t.Parallel()
-	s := start(t, example("example.lua"), "0")
+	s := startApplication(t)
 	style, err := os.ReadFile(example("example/public/style.css"))
 	if err != nil {
 		t.Fatal(err)
@@ -174,7 +181,7 @@ func TestExampleServesFiles(t *testing.T) {
 // A page that is compressed, and that a browser that has it does not get again.
 func TestExampleAlmanac(t *testing.T) {
 	t.Parallel()
-	s := start(t, example("example.lua"), "0")
+	s := startApplication(t)
 	_, plain := pageOf(t, s.url("/almanac"), "Accept-Encoding", "identity")
 	if n := strings.Count(plain, "<svg"); n != 365 && n != 366 {
 		t.Errorf("%d pictures of the Moon", n)
