@@ -41,9 +41,9 @@ test: deps build
 	scripts/check-portable
 	scripts/check-binary $(LUA)
 	scripts/test-lua54
-	@if [ -f benchmarks/go.mod ]; then set -x; cd benchmarks && go vet ./... && go test -timeout 5m ./...; fi
-	go test -race -timeout 8m $(RACE)
-	go test -timeout 8m ./...
+	@if [ -f benchmarks/go.mod ]; then set -x; cd benchmarks && go vet ./... && go test -timeout 20m ./...; fi
+	go test -race -timeout 20m $(RACE)
+	go test -timeout 20m ./...
 
 lint:
 	scripts/check-format

@@ -33,7 +33,7 @@ func allocatesNothing(t *testing.T, together int) {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		conn.SetDeadline(time.Now().Add(patience))
+		conn.SetDeadline(time.Now().Add(waitMost))
 		request, answer := []byte(strings.Repeat(get("/hello"), together)), make([]byte, 4<<10)
 		conn.Write(request[:len(request)/together])
 		n, _ := conn.Read(answer)

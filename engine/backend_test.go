@@ -233,7 +233,7 @@ func (b *testBackend) count(p *int) int {
 // eventually waits for a condition.
 func eventually(t *testing.T, what string, cond func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(waitMost)
 	for !cond() {
 		if time.Now().After(deadline) {
 			t.Fatalf("timeout: %s", what)
@@ -247,7 +247,7 @@ func wait[T any](t *testing.T, from <-chan T, what string) (got T) {
 	t.Helper()
 	select {
 	case got = <-from:
-	case <-time.After(patience):
+	case <-time.After(waitMost):
 		t.Fatalf("timeout: %s", what)
 	}
 	return got

@@ -44,7 +44,7 @@ func replay(t *testing.T, addr string, c conformance.Case) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(patience))
+	conn.SetDeadline(time.Now().Add(waitMost))
 	go func() {
 		conn.Write(c.Input) // fails where the server refuses early
 		conn.(*net.TCPConn).CloseWrite()

@@ -15,8 +15,8 @@ import (
 	"moonbridge/handler/backend"
 )
 
-// patience bounds every wait for what must come.
-const patience = time.Minute
+// waitMost bounds every wait for what must come.
+const waitMost = 2 * time.Minute
 
 // start serves b on a free port and returns the address. At the end of the test no connection may be left.
 func start(t *testing.T, o Options, lim Limits, b backend.Backend) (*Engine, string) {
@@ -26,7 +26,7 @@ func start(t *testing.T, o Options, lim Limits, b backend.Backend) (*Engine, str
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ctx, cancel := context.WithTimeout(context.Background(), waitMost)
 		defer cancel()
 		e.Shutdown(ctx)
 		if n := e.Conns(); n != 0 {
@@ -68,7 +68,7 @@ func dialOn(t *testing.T, network, addr string) *peer {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(patience))
+	c.SetDeadline(time.Now().Add(waitMost))
 	return &peer{t, c.(stream), bufio.NewReader(c)}
 }
 

@@ -81,7 +81,7 @@ func randomPeer(rnd *rand.Rand, addr string) error {
 	}
 	c := dialed.(*net.TCPConn)
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(patience))
+	c.SetDeadline(time.Now().Add(waitMost))
 	var in bytes.Buffer
 	var want [][]byte
 	for range 1 + rnd.IntN(30) {

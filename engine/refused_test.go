@@ -78,7 +78,7 @@ func TestRefusedFlood(t *testing.T) {
 		d.peer.says(get(fmt.Sprintf("/%d", i)))
 		d.peer.hears(503, "")
 	}
-	for end := time.Now().Add(patience); !strings.Contains(log.String(), "total=1000 "); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(waitMost); !strings.Contains(log.String(), "total=1000 "); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("the last ones are not reported:\n%s", log)
 		}

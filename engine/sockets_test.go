@@ -195,7 +195,7 @@ func wantReset(t *testing.T, addr string) {
 	c, err := net.Dial("tcp", addr)
 	if err == nil {
 		defer c.Close()
-		c.SetDeadline(time.Now().Add(patience))
+		c.SetDeadline(time.Now().Add(waitMost))
 		_, err = io.Copy(io.Discard, c)
 	}
 	if !errors.Is(err, syscall.ECONNRESET) {

@@ -1,6 +1,9 @@
 package httpparse
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestAcceptedCodings(t *testing.T) {
 	all := CodingsOf(Gzip, Brotli, Zstd)
@@ -137,4 +140,69 @@ func FuzzAcceptedCodings(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestContentCoding(t *testing.T) {
+	for _, tt := range []struct {
+		values string // of Content-Encoding; several fields are separated by "|"
+		want   Coding
+		ok     bool
+	}{
+		{"gzip", Gzip, true}, {"X-Gzip", Gzip, true}, {"br", Brotli, true}, {"zstd", Zstd, true}, {"identity", Identity, true}, {"", Identity, true},
+		{"identity, gzip", Gzip, true}, {"gzip, identity", Gzip, true}, {"compress", Identity, false}, {"gzip, br", Identity, false},
+		{"gzip, gzip", Identity, false}, {"gzip|br", Identity, false}, {"gzip|identity", Gzip, true}, {"*", Identity, false}, {"gzip;q=1", Identity, false},
+	} {
+		lines := strings.ReplaceAll(acceptLines(tt.values), "Accept-", "Content-")
+		h := parse(t, "POST / HTTP/1.1\r\nHost: x\r\n"+strings.ReplaceAll(lines, "Accept-e", "Content-e")+"\r\n")
+		if got, ok := h.ContentCoding(); got != tt.want || ok != tt.ok {
+			t.Errorf("%q: %v, %v", tt.values, got, ok)
+		}
+	}
+	if c, ok := parse(t, "POST / HTTP/1.1\r\nHost: x\r\n\r\n").ContentCoding(); c != Identity || !ok {
+		t.Errorf("without the field: %v, %v", c, ok)
+	}
+}
+
+func TestCodingsNames(t *testing.T) {
+	for _, tt := range []struct {
+		set  Codings
+		want string
+	}{
+		{CodingsOf(Identity), "identity"}, {CodingsOf(Identity, Gzip, Brotli, Zstd), "zstd, br, gzip"}, {CodingsOf(Brotli), "br"},
+	} {
+		if got := string(tt.set.AppendNames(nil)); got != tt.want {
+			t.Errorf("%b: %q", tt.set, got)
+		}
+	}
+}
+
+// TestBodyCoding: bodies with other codings than the limits name are refused; requests without a body are not.
+func TestBodyCoding(t *testing.T) {
+	request := func(fields string) *Head { return parse(t, "POST / HTTP/1.1\r\nHost: x\r\n"+fields+"\r\n") }
+	const length, chunked = "Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n"
+	for _, tt := range []struct {
+		fields  string
+		codings Codings
+		want    error
+	}{
+		{"Content-Encoding: gzip\r\n" + length, 0, nil},
+		{"Content-Encoding: gzip\r\n" + length, CodingsOf(Identity), errBodyCoding},
+		{"Content-Encoding: gzip\r\n" + chunked, CodingsOf(Identity), errBodyCoding},
+		{"Content-Encoding: gzip\r\n" + length, CodingsOf(Gzip), nil},
+		{"Content-Encoding: br\r\n" + length, CodingsOf(Gzip), errBodyCoding},
+		{"Content-Encoding: compress\r\n" + length, CodingsOf(Gzip), errBodyCoding},
+		{"Content-Encoding: identity\r\n" + length, CodingsOf(Gzip), nil},
+		{length, CodingsOf(Identity), nil},
+		{"Content-Encoding: gzip\r\n", CodingsOf(Identity), nil},
+		{"Content-Encoding: gzip\r\nContent-Length: 0\r\n", CodingsOf(Identity), nil},
+	} {
+		var b Body
+		_, err := b.Begin(request(tt.fields), 0, &BodyLimits{Bytes: 100, Codings: tt.codings})
+		if err != tt.want && (err == nil || tt.want == nil || err.Error() != tt.want.Error()) {
+			t.Errorf("%q, %b: %v", tt.fields, tt.codings, err)
+		}
+	}
+	if StatusOf(errBodyCoding) != 415 {
+		t.Error("status")
+	}
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"moonbridge/httpparse"
 )
 
 func TestErrorPage(t *testing.T) {
@@ -35,6 +37,14 @@ func TestErrorPage(t *testing.T) {
 				t.Errorf("got %q\nwant %q", got, want)
 			}
 		})
+	}
+	refused := ErrorPage{Status: 415, Unix: unix, Codings: httpparse.CodingsOf(httpparse.Gzip, httpparse.Brotli)}
+	if got := string(refused.Append(nil)); !strings.Contains(got, "\r\nAccept-Encoding: br, gzip\r\n") {
+		t.Errorf("got %q", got)
+	}
+	refused.Status = 413
+	if got := string(refused.Append(nil)); strings.Contains(got, "Accept-Encoding") {
+		t.Errorf("got %q", got)
 	}
 	dst := make([]byte, 0, 512)
 	fixed := NewFixed("X-A: b\r\n")

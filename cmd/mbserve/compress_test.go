@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -288,4 +290,45 @@ func TestCompressHead(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestCompressSlow: large responses wait in their handlers for clients that read nothing, without a spool. What the server holds of
+// them is bounded.
+func TestCompressSlow(t *testing.T) {
+	t.Parallel()
+	s := start(t, "testdata/compress.lua")
+	const clients, pieces, piece = 4, 40, 8 * 65536 // 20 MB each
+	var peers []*peer
+	for i := range clients {
+		p := dial(t, s.address(4))
+		p.say("GET /noise?%d HTTP/1.1\r\nHost: x\r\nAccept-Encoding: %s\r\nConnection: close\r\n\r\n", pieces, encodings[i%3])
+		if _, err := io.ReadFull(p, make([]byte, 100)); err != nil {
+			t.Fatal(err)
+		}
+		peers = append(peers, p)
+	}
+	// All responses have begun. The clients take them in turn, so that the last one waits long.
+	for _, p := range peers {
+		n, err := io.Copy(io.Discard, p)
+		if err != nil || n < pieces*piece/4 {
+			t.Errorf("%d bytes, %v", n, err)
+		}
+	}
+	if peak := peakMemory(t, s.pid()); peak > 150<<20 && !raceEnabled {
+		t.Errorf("the server has used %d MiB", peak>>20)
+	}
+}
+
+// peakMemory is the most memory that a process has used, in bytes.
+func peakMemory(t *testing.T, pid int) int {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Skip(err)
+	}
+	m := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(status)
+	if m == nil {
+		t.Skip("the system does not say")
+	}
+	return number(t, string(m[1])) << 10
 }

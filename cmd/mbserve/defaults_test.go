@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"moonbridge/engine"
+	"moonbridge/handler/compress"
 	"moonbridge/handler/pool"
 )
 
@@ -16,6 +17,9 @@ func TestHTTPDefaults(t *testing.T) {
 	specs, err := pool.Check(ctx, pool.Config{Script: "testdata/hello.lua"})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if got := specs[0].Listeners[0].HTTP.Compress.MinBytes; got != compress.MinBytesDefault {
+		t.Errorf("min_bytes of compress is %d, in Go %d", got, compress.MinBytesDefault)
 	}
 	want := engine.DefaultLimits()
 	got := limitsOf(specs[0].Listeners[0].HTTP)

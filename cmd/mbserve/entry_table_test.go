@@ -53,6 +53,9 @@ var proofs = []proof{
 	{"The pool: gone_after", tests(shown, "main.TestGoneAfter", "main.TestAbandonedRequests", "main.TestAbandonedConnections", "pool.TestPeerEndInQueue",
 		"pool.TestSocketPeerEndInQueue", "listen.TestDecodeErrors")},
 
+	{"Files: static", tests(shown, "main.TestStaticWithoutWorker", "main.TestStaticReload", "main.TestStaticMistakes", "main.TestStaticUser",
+		"listen.TestDecodeStatic", "listen.TestDecodeStaticMistakes")},
+
 	{"The socket object: socket:alive()", tests(shown, "worker.TestSocketAlive", "worker.TestClientGoneAsked")},
 	{"The socket object: socket:cancel()", tests(shown, "worker.TestSocketCancel")},
 	{"The socket object: socket:close([timeout])", tests(shown, "main.TestEntrySocketCloseTimeout", "worker.TestSocketClose", "worker.TestSocketCloseTimeout")},
@@ -85,6 +88,10 @@ var proofs = []proof{
 	{"The HTTP module: stream_body", tests(shown, "main.TestStreamBody", "main.TestExpectAndStreamBody", "rawhttp.TestStreamBody")},
 	{"The HTTP module: buffer_response", tests(shown, "main.TestSlowReadersLeaveTheWorkerFree", "main.TestNotBuffered", "engine.TestSpooledResponseIsBounded")},
 	{"The HTTP module: static_headers", tests(shown, "main.TestResponseHead", "worker.TestStaticHeaders")},
+	{"The HTTP module: compress", tests(shown, "main.TestCompress", "main.TestCompressOptions", "main.TestCompressEvents", "main.TestCompressKilled",
+		"main.TestCompressHead", "main.TestCompressDecoders", "worker.TestOptions")},
+	{"The HTTP module: encoded_body", tests(shown, "main.TestEncodedBody", "main.TestEncodedBodyErrors", "main.TestEncodedBodyContinue",
+		"worker.TestOptions")},
 	{"The HTTP module: idle_timeout", tests(shown, "main.TestLimitsForClients/nothing")},
 	{"The HTTP module: request_header_timeout", tests(shown, "main.TestLimitsForClients/half a head")},
 	{"The HTTP module: stall_timeout", tests(shown, "main.TestLimitsForClients/half a body", "main.TestLimitsForClients/half a chunked body")},
@@ -141,6 +148,7 @@ var proofs = []proof{
 	{"Errors that the server answers: 408", tests("main.TestLimitsForClients/half a head", "main.TestLimitsForClients/half a body")},
 	{"Errors that the server answers: 413", tests("main.TestLimitsForClients/body too large")},
 	{"Errors that the server answers: 414", tests("main.TestTargetTooLong")},
+	{"Errors that the server answers: 415", tests("main.TestEncodedBody", "main.TestEncodedBodyErrors")},
 	{"Errors that the server answers: 417", tests("engine.TestRefusals", "main.TestEntryStatus")},
 	{"Errors that the server answers: 431", tests("main.TestLimitsForClients/head too large", "main.TestEntryStatus")},
 	{"Errors that the server answers: 500", tests("main.TestHandlerFails", "main.TestManual/When the callback fails")},

@@ -73,7 +73,7 @@ func TestAbandonedRequests(t *testing.T) {
 					t.Errorf("access log: %s", line)
 				}
 				if format == "json" {
-					if e := parseEntry(t, line); e.Status != 499 || e.Bytes != 0 || e.Complete || e.Target != "/slow" || *e.Queue < 0.1 || *e.Service != 0 {
+					if e := parseEntry(t, line); e.Status != 499 || e.Bytes != 0 || e.Complete || e.Target != "/slow" || *e.Queue < 0 || *e.Queue > e.Total || *e.Service != 0 {
 						t.Errorf("access log: %s", line)
 					}
 				}
@@ -175,6 +175,7 @@ func TestAbandonedConnections(t *testing.T) {
 // Clients that have gone hold no workers, if the script does not want that.
 func TestClientGoneEndsHandlers(t *testing.T) {
 	s := startLeaving(t, "")
+	s.wantWorkers(5) // of three pools
 	pids := s.workers()
 	for _, path := range []string{"events", "silent", "events", "silent", "silent", "silent"} { // there are two workers
 		p := dial(t, s.address(1))

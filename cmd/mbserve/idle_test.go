@@ -16,7 +16,7 @@ func TestIdleConnections(t *testing.T) {
 		t.Skipf("this process may only have %d open files (%v)", limit.Cur, err)
 	}
 	fifo, open := newFIFO(t)
-	s := start(t, "testdata/queue.lua", fifo) // one worker
+	s := start(t, "testdata/queue.lua", fifo, "3600") // one worker
 	s.wantWorkers(1)
 	base := sockets(t, s.pid())
 	for range 200 { // so that one-time allocations are done

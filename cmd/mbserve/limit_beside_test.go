@@ -12,12 +12,18 @@ type stream struct {
 	t    testing.TB
 	stop atomic.Bool
 	done atomic.Int64
+	slow atomic.Int64 // answered with 504, where there is a time limit
 	wg   sync.WaitGroup
 	errs chan error
 }
 
 // askBeside requests a path on a few connections, one request after another, until the test calls end.
 func askBeside(t testing.TB, address, path string) *stream {
+	return askLimited(t, address, path, false)
+}
+
+// askLimited does so. limited: there is a time limit, which even a short handler may exceed on a busy machine.
+func askLimited(t testing.TB, address, path string, limited bool) *stream {
 	b := &stream{t: t, errs: make(chan error, 2)}
 	for range cap(b.errs) {
 		p := dial(t, address)
@@ -26,6 +32,10 @@ func askBeside(t testing.TB, address, path string) *stream {
 			defer b.wg.Done()
 			for !b.stop.Load() {
 				status, body, err := p.ask(path)
+				if err == nil && status == 504 && limited {
+					b.slow.Add(1)
+					continue
+				}
 				if err == nil && status != 200 {
 					err = fmt.Errorf("status %d: %s", status, body)
 				}
@@ -49,7 +59,7 @@ func (b *stream) end() {
 	for err := range b.errs {
 		b.t.Errorf("a parallel request: %v", err)
 	}
-	if b.done.Load() == 0 {
-		b.t.Error("no parallel request was answered")
+	if done, slow := b.done.Load(), b.slow.Load(); done <= slow {
+		b.t.Errorf("%d parallel requests were answered, %d took too long", done, slow)
 	}
 }

@@ -21,7 +21,7 @@ func startTime(t *testing.T, limit string) (s *instance, open func()) {
 func TestRequestTimeoutOfEveryKind(t *testing.T) {
 	t.Parallel()
 	s, _ := startTime(t, "1")
-	beside := askBeside(t, s.address(0), "/pid")
+	beside := askLimited(t, s.address(0), "/pid", true)
 	const place = "limit_time.lua:11: in function"
 	for _, test := range []struct {
 		path   string

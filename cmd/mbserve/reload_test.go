@@ -190,27 +190,34 @@ func TestReloadUnderLoad(t *testing.T) {
 	}
 }
 
-// A running exchange is completed by the script that started it. At most two scripts run at a time, and the old one
-// gets no longer than the grace time to end.
-func TestReloadWaits(t *testing.T) {
+// slowScript is a script whose path /wait waits at a FIFO. The other one shows which script it is.
+const slowScript = `@ listen{ port, connect = http.generate_handler(function(request)
+	if request.path == "wait" then
+		io.stderr:write("waiting\n")
+		io.open(%q):close()
+	end
+	request:send_status("200 OK")
+	request:send_data("%s")
+end) }`
+
+// startSlow starts a server with the script, and a request that waits.
+func startSlow(t *testing.T, grace string) (a *application, s *instance, busy *peer, fifo string, open func()) {
 	t.Parallel()
-	a := newApplication(t)
-	fifo, open := newFIFO(t)
-	slow := `@ listen{ port, connect = http.generate_handler(function(request)
-		if request.path == "wait" then
-			io.stderr:write("waiting\n")
-			io.open(%q):close()
-		end
-		request:send_status("200 OK")
-		request:send_data("%s")
-	end) }`
-	a.write(slow, fifo, "one")
-	s := start(t, "--grace", "1.5", a.script)
-	at := s.address(0)
-	busy := dial(t, at)
+	a = newApplication(t)
+	fifo, open = newFIFO(t)
+	a.write(slowScript, fifo, "one")
+	s = start(t, "--grace", grace, a.script)
+	busy = dial(t, s.address(0))
 	busy.get("/wait")
 	s.wait("waiting")
-	a.write(slow, fifo, "two")
+	return a, s, busy, fifo, open
+}
+
+// A running exchange is completed by the script that started it.
+func TestReloadWaits(t *testing.T) {
+	a, s, busy, fifo, open := startSlow(t, "1000000")
+	at := s.address(0)
+	a.write(slowScript, fifo, "two")
 	s.mustReload()
 	if got := get(t, "http://"+at+"/"); got != "two" {
 		t.Errorf("%q in parallel with the running exchange", got)
@@ -220,18 +227,19 @@ func TestReloadWaits(t *testing.T) {
 		t.Errorf("%q from the exchange that was running", got)
 	}
 	s.wait("the replaced script has ended")
+}
 
-	from := s.log.size()
-	busy.get("/wait")
-	s.log.wait(t, from, "waiting")
-	a.write(slow, fifo, "three")
+// At most two scripts run at a time, and the old one gets no longer than the grace time to end.
+func TestReloadWaitsForGrace(t *testing.T) {
+	a, s, busy, fifo, _ := startSlow(t, "1")
+	a.write(slowScript, fifo, "two")
 	s.mustReload()
-	a.write(slow, fifo, "four")
-	s.mustReload() // it must wait for the second one
+	a.write(slowScript, fifo, "three")
+	s.mustReload() // it must wait for the first one
 	s.wait("reload waits")
 	s.wait("the replaced script did not end by itself")
 	busy.hearsBreak()
-	if got := get(t, "http://"+at+"/"); got != "four" {
+	if got := get(t, s.url("/")); got != "three" {
 		t.Errorf("%q", got)
 	}
 }

@@ -165,12 +165,15 @@ func TestGracefulStopOfTimers(t *testing.T) {
 // A finish that does not return is stopped after the grace time.
 func TestFinishHangs(t *testing.T) {
 	t.Parallel()
-	tick, endTick := newFIFO(t)
-	last, _ := newFIFO(t)
-	s := start(t, "--grace", "300ms", "testdata/slow_end.lua", tick, last)
-	s.wait("tick begins")
+	fifo, _ := newFIFO(t)
+	a := newApplication(t)
+	a.write(`@ listen{ port, min_fork = 1, max_fork = 1, connect = say("ready"), finish = function()
+		io.stderr:write("finish begins\n")
+		io.open(%q):close()
+	end }`, fifo)
+	s := start(t, "--grace", "1", a.script)
+	get(t, s.url("/")) // the worker is there
 	s.signal(syscall.SIGTERM)
-	endTick()
 	s.wait("finish begins")
 	s.exit(0)
 	s.wait("workers were killed")

@@ -16,6 +16,7 @@ const (
 func usage() string {
 	var b strings.Builder
 	b.WriteString(`Usage: mbserve [options] [--] script.lua [script arguments]
+       mbserve [options] --static DIRECTORY
 
 Serves the web application that script.lua describes. The script calls listen{…}
 with its listeners and handlers. It runs once; worker processes are forked

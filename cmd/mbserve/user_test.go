@@ -432,9 +432,11 @@ func TestUserServesWithoutPrivileges(t *testing.T) {
 	s := launchProgram(t, u.program, "-u", "nobody", u.script)
 	var status string
 	eventually(t, "a request is answered", func() bool {
-		if _, err := os.Lstat(path); os.IsNotExist(err) {
-			return false
+		c, err := net.Dial("unix", path)
+		if err != nil {
+			return false // the socket is not there, or does not listen yet
 		}
+		c.Close()
 		if got := getLocal(t, path); got != "x" {
 			t.Errorf("%q", got)
 		}

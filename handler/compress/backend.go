@@ -64,6 +64,15 @@ func (l *loop) Overlap() int {
 	return math.MaxInt
 }
 
+// Pressed implements backend.Pressable.
+func (l *loop) Pressed() bool { return pressed(l.inner) }
+
+// pressed is what a backend says that is Pressable, and what is taken for granted of others.
+func pressed(b backend.LoopBackend) bool {
+	p, ok := b.(backend.Pressable)
+	return !ok || p.Pressed()
+}
+
 // fileLoop is a loop whose inner backend takes request bodies in files.
 type fileLoop struct {
 	*loop

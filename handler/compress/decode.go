@@ -87,6 +87,9 @@ func (l *decodeLoop) Overlap() int {
 	return math.MaxInt
 }
 
+// Pressed implements backend.Pressable.
+func (l *decodeLoop) Pressed() bool { return pressed(l.inner) }
+
 // decodeFileLoop is a decodeLoop whose inner backend takes request bodies in files.
 type decodeFileLoop struct{ *decodeLoop }
 

@@ -1,16 +1,19 @@
 package files
 
-import "strconv"
+import (
+	"strconv"
+	"time"
+)
 
 // etagLen is the longest entity tag: two numbers of 16 digits.
 const etagLen = len(`W/"0123456789abcdef-0123456789abcdef"`)
 
-// youngNS is the age of a file below which another change may leave its time of modification as it is. Linux takes the time from
+// youngAge is the age of a file below which another change may leave its time of modification as it is. Linux takes the time from
 // a clock that advances every few milliseconds; other file systems store seconds, and FAT two of them.
-const youngNS = 2e9
+const youngAge = 2 * time.Second
 
 // young reports whether a file has been modified so recently, or in the future.
-func young(modified, now int64) bool { return now-modified < youngNS }
+func young(modified, now int64) bool { return now-modified < int64(youngAge) }
 
 // ETag returns the entity tag of a file. It is weak as long as another change might not change it.
 func ETag(f *File, now int64) string {

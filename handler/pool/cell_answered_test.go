@@ -116,7 +116,7 @@ func TestAnsweredDeath(t *testing.T) {
 
 // request_timeout counts on, and kills the worker. The connection hears nothing but the end.
 func TestAnsweredOverdue(t *testing.T) {
-	r := start(t, setup{options: [][3]any{{0, "request_timeout", 0.2}, {0, "fork_error_delay", 0.01}}})
+	r := start(t, setup{options: [][3]any{{0, "request_timeout", 1}, {0, "fork_error_delay", 0.01}}})
 	q := r.send(&request{target: "finish?" + filepath.Join(t.TempDir(), "never")})
 	if got := q.wait(); got != finished {
 		t.Errorf("got %+v, want %+v", got, finished)

@@ -71,7 +71,7 @@ func TestRawHTTPClientGoneEndsHandler(t *testing.T) {
 // If a handler does not end, its worker is ended.
 func TestRawHTTPHandlerOutlivesClient(t *testing.T) {
 	w, _ := goneWorker(t)
-	c := w.browse(rawEnding)
+	c := w.browse(rawEndingSoon)
 	c.send("GET /blocked HTTP/1.1\r\nHost: x\r\n\r\n")
 	w.stderr.wait(t, "runs\n")
 	c.closeWrite()

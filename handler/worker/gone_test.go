@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	ignoring, ending, rawLine, rawIgnoring, rawEnding, rawEnded = 0, 1, 2, 3, 4, 5 // listeners of gone.lua
-	clientGone                                                  = shm.ResultDone | shm.ResultClose | shm.ClientGone<<shm.ResultStatusShift
+	ignoring, ending, rawLine, rawIgnoring, rawEnding, rawEnded, rawEndingSoon = 0, 1, 2, 3, 4, 5, 6 // listeners of gone.lua
+	clientGone                                                                 = shm.ResultDone | shm.ResultClose | shm.ClientGone<<shm.ResultStatusShift
 )
 
 // goneWorker is a worker of gone.lua, and the name of the file that its handlers wait for.

@@ -15,7 +15,22 @@ end
 
 local function size(request) return tonumber(request.query:sub(2)) end
 
+-- Text that cannot be compressed within the windows of the encoders.
+local noise
+local function make_noise()
+	local parts, x = {}, 1
+	for i = 1, 65536 do
+		x = (x * 16807) % 2147483647
+		parts[i] = ("%08x"):format(x)
+	end
+	noise = table.concat(parts)
+end
+
 local pages = {
+	noise = function(request)
+		if not noise then make_noise() end
+		for _ = 1, size(request) do request:send_data(noise) end
+	end,
 	page = function(request)
 		request:send_header("ETag", '"a"')
 		request:send_data(page(size(request)))
@@ -71,5 +86,6 @@ listen{
 	{ proto = "tcp4", port = 0, localhost = true, connect = http.generate_handler({ compress = true }, handle) },
 	{ proto = "tcp4", port = 0, localhost = true, connect = http.generate_handler(handle) },
 	{ proto = "tcp4", port = 0, localhost = true, connect = http.generate_handler({ compress = false }, handle) },
+	{ proto = "tcp4", port = 0, localhost = true, connect = http.generate_handler({ compress = true, buffer_response = false }, handle) },
 	min_fork = 2, max_fork = 4,
 }

@@ -22,8 +22,12 @@ local function listener(options)
 	return { proto = "tcp4", port = 0, localhost = true, connect = http.generate_handler(options, handle) }
 end
 
+-- On a connection of its own, a handler gets no decoded bodies.
+local raw = http.generate_handler({ encoded_body = "decode", request_body_size_limit = 3000000 }, handle)
+
 listen{
 	listener{}, listener{ encoded_body = "refuse" }, listener{ encoded_body = "decode" },
 	listener{ encoded_body = "decode", stream_body = true, compress = true }, listener{ encoded_body = "pass" },
+	{ proto = "tcp4", port = 0, localhost = true, connect = function(socket) return raw(socket) end },
 	min_fork = 2, max_fork = 4,
 }

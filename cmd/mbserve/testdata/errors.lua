@@ -15,7 +15,7 @@ function cases.exit() os.exit(0) end
 function cases.segfault() os.execute("kill -SEGV $PPID") end
 function cases.late(request)
 	request:send_status("200 OK")
-	request:send_data(("x"):rep(100000))
+	request:send_data(("x"):rep(1000000)) -- more than a window holds
 	error("too late")
 end
 function cases.held(request)

@@ -45,7 +45,7 @@ listen{
 			while exists(file) do end
 		end
 	end },
-	min_fork = 2, max_fork = 4, fork_delay = 0.01, fork_error_delay = 0.2, queue_timeout = 1, exit_delay = 0.1,
+	min_fork = 2, max_fork = 4, fork_delay = 0.01, fork_error_delay = 0.2, queue_timeout = 3, exit_delay = 0.1,
 	request_timeout = mode == "timeout" and 0.5 or nil,
 	prepare = prepare[mode],
 	connect = http.generate_handler(function(request) return cases[request.path](request) end, {

@@ -22,7 +22,7 @@ local handler = http.generate_handler(connect)
 listen{
 	{ proto = "tcp4", port = 0, localhost = true },
 	{ proto = "tcp4", port = 0, localhost = true, connect = function(socket) return handler(socket) end },
-	{ proto = "interval", name = "broken", delay = 0.5, connect = function() if what == "timer" then error("it is broken") end end },
+	{ proto = "interval", name = "broken", delay = what == "timer" and 0.5 or 3600, connect = function() if what == "timer" then error("it is broken") end end },
 	min_fork = 1, max_fork = 1,
 	min_requests_per_fork = tonumber(what), recycle_on_error = what == "error" or what == "timer",
 	connect = handler,

@@ -61,8 +61,8 @@ func serve(t *testing.T, c testConfig) *rig {
 	t.Cleanup(func() {
 		s.Close()
 		e.Shutdown(context.Background())
-		for path, en := range s.store.entries {
-			t.Errorf("an entry is left: %s, %+v", path, en)
+		if held := s.store.holds(); held != (bounds{}) {
+			t.Errorf("the store still holds %+v", held)
 		}
 	})
 	return &rig{t, ln.Addr(), s}
@@ -135,6 +135,12 @@ func tree(t *testing.T, contents map[string]string) string {
 	return root
 }
 
+func writeFile(t testing.TB, path, content string) {
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func write(t *testing.T, path, content string, directory bool) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -204,4 +210,24 @@ func (p *peer) read() (status int, body string) {
 func (p *peer) get(target string) (status int, body string) {
 	p.ask(target)
 	return p.read()
+}
+
+// holds is what a store holds. It checks that its lists agree.
+func (s *store) holds() bounds {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var b bounds
+	for _, e := range s.ring {
+		bytes, descriptors := e.size()
+		b.entries++
+		b.bytes += bytes
+		b.descriptors += descriptors
+		if s.entries[e.key] != e {
+			panic("an entry is in the ring only: " + e.key)
+		}
+	}
+	if b != s.held || len(s.entries) != len(s.ring) {
+		panic("the numbers of the store are wrong")
+	}
+	return b
 }

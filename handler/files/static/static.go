@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"moonbridge/handler/backend"
 	"moonbridge/httpparse"
 )
@@ -37,6 +39,18 @@ const (
 	goroutinesDefault  = 16
 	queueDefault       = 1024
 )
+
+// descriptorsShare is the part of the process's descriptors that files may have by default, if that is less: connections need them.
+const descriptorsShare = 16
+
+// openFilesMax is how many files this process may have open.
+func openFilesMax() int {
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
+		return 1024
+	}
+	return int(min(uint64(limit.Cur), 1<<30))
+}
 
 // Static serves files: its backends answer requests.
 type Static struct {
@@ -76,7 +90,7 @@ func New(c Config) (*Static, error) {
 	s := &Static{
 		fresh: orDefault(c.Fresh, freshDefault), encode: c.Encode,
 		store: newStore(bounds{
-			orDefault(c.Entries, entriesDefault), orDefault(c.Bytes, bytesDefault), orDefault(c.Descriptors, descriptorsDefault),
+			orDefault(c.Entries, entriesDefault), orDefault(c.Bytes, bytesDefault), orDefault(c.Descriptors, min(descriptorsDefault, openFilesMax()/descriptorsShare)),
 		}),
 		lookups: newLookups(orDefault(c.Goroutines, goroutinesDefault), orDefault(c.Queue, queueDefault)),
 	}

@@ -26,7 +26,7 @@ func decodeStatic(entries ...[3]any) ([]StaticRule, error) {
 func TestDecodeStatic(t *testing.T) {
 	got, err := decodeStatic(
 		rule("/b/", "listing", true), rule("/b/", "", "files"), rule("/a.ico", "", "icon.ico"), rule("/b/", "max_age", 1.5), rule("/b/", "immutable", true),
-		rule("/b/", "index", false), rule("/b/", "dotfiles", true), rule("/b/", "symlinks", true), rule("/b/", "missing", 404), rule("/b/", "precompressed", false),
+		rule("/b/", "index", false), rule("/b/", "dotfiles", true), rule("/b/", "symlinks", true), rule("/b/", "missing", 404), rule("/b/", "precompressed", false), rule("/b/", "compress", false),
 		rule("/c/", "", "c"), rule("/c/", "index", "start.htm"), rule("/c/", "max_age", false), rule("/c/", "missing", "handler"), rule("/d/", "", "d"),
 		rule("/d/", "missing", "404"), rule("/d/", "max_age", 0),
 	)

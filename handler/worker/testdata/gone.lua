@@ -105,7 +105,8 @@ end
 
 local function handle(request) return paths[request.path](request) end
 local ignores = http.generate_handler(handle)
-local ends = http.generate_handler(handle, { on_client_gone = "error", client_gone_timeout = 0.3 })
+local ends = http.generate_handler(handle, { on_client_gone = "error" })
+local ends_soon = http.generate_handler(handle, { on_client_gone = "error", client_gone_timeout = 0.3 })
 
 listen{
 	{ proto = "tcp4", port = 1 },
@@ -132,6 +133,7 @@ listen{
 		repeat until not socket:alive()
 		return ends(socket)
 	end },
+	{ proto = "tcp4", port = 7, connect = function(socket) return ends_soon(socket) end },
 	recycle_on_error = true,
 	connect = http.generate_handler(handle, { on_client_gone = "ignore" }),
 }

@@ -54,13 +54,13 @@ function cases.fine(request)
   say(near(300), message(timeout, 200, error, "raised"), near(300), type(message(timeout, 1, error, {})))
   timeout(0)
   say(timeout(0, function() return timeout() end), timeout(200, near, 200), timeout())
-  timeout(0.3)
+  timeout(1)
   request:send_status("200 OK")
   request:send_data(table.concat(answers, "\n"), "\n")
 end
 
 cases["fine/wait"] = function(request)
-  os.execute("sleep 0.5") -- longer than what the exchange before it had left
+  os.execute("sleep 1.2") -- longer than what the exchange before it had left
   request:send_status("200 OK")
   request:send_data(timeout())
 end
@@ -88,7 +88,7 @@ listen{
     end
   end},
   {proto = "interval", delay = 1, connect = cases.loop},
-  prepare = function() if mode == "prepare" then cases.loop() end timeout(0.1) end,
+  prepare = function() if mode == "prepare" then cases.loop() end timeout(1) end,
   connect = http.generate_handler(function(request) cases[request.path](request) end),
   finish = function() if mode == "finish" then cases.loop() end timeout(1) end
 }
