@@ -151,6 +151,16 @@ func (o *options) serversOf(w servers.Workload) (names []string) {
 	return names
 }
 
+// serversUsed returns the chosen servers that have one of the workloads.
+func (o *options) serversUsed() (names []string) {
+	for _, name := range o.servers {
+		if slices.ContainsFunc(o.workloads, func(w servers.Workload) bool { return w.Has(name) }) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // connsOf returns the numbers of connections for a workload.
 func (o *options) connsOf(w servers.Workload) []int {
 	if o.conns != nil {
