@@ -74,6 +74,7 @@ func parseOptions(args []string, errout io.Writer) (options, error) {
 	flags.IntVar(&s.NginxWorkers, "nginx-workers", 0, "worker processes of nginx; 0: one for each core")
 	flags.BoolVar(&s.NginxReuseport, "nginx-reuseport", false, "give each worker of nginx its own listening socket")
 	flags.BoolVar(&s.NginxAffinity, "nginx-affinity", false, "pin the workers of nginx to cores")
+	flags.BoolVar(&s.NginxNoSendfile, "nginx-no-sendfile", false, "let nginx read static and cached files into its own buffers")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}

@@ -188,6 +188,12 @@ func TestNginxConfig(t *testing.T) {
 				t.Errorf("%s: no %q in\n%s", w.Name, want, config)
 			}
 		}
+		for directive, there := range map[string]bool{"location /files/": w.fileBytes > 0, "gzip_static on;": w.Name == "precompressed",
+			"gzip on;": w.compress, "proxy_cache pages;": w.cached, "sendfile on;": w.fileBytes > 0 || w.cached, "sendfile off;": false} {
+			if strings.Contains(config, directive) != there {
+				t.Errorf("%s: %q is there: %v", w.Name, directive, !there)
+			}
+		}
 		if strings.Contains(config, "affinity") {
 			t.Error("affinity although it was not requested")
 		}
@@ -196,6 +202,15 @@ func TestNginxConfig(t *testing.T) {
 	text, err := s.nginxConfig(Workloads[0], 1, "/tmp/x")
 	if err != nil || !strings.Contains(string(text), " reuseport;") || !strings.Contains(string(text), "worker_cpu_affinity auto;") {
 		t.Errorf("options are missing: %v\n%s", err, text)
+	}
+	s.NginxNoSendfile = true
+	cached, err := FindWorkload("cached")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err = s.nginxConfig(cached, 1, "/tmp/x")
+	if err != nil || !strings.Contains(string(text), "sendfile off;") || !strings.Contains(string(text), "listen unix:/tmp/x/lua.sock;") {
+		t.Errorf("cached: %v\n%s", err, text)
 	}
 	if _, err := s.nginxConfig(Workloads[0], 1, "/tmp/x; include /etc/passwd"); err == nil {
 		t.Error("a path that ends a directive was taken")

@@ -26,10 +26,11 @@ type Settings struct {
 	MbserveFlags   []string // further arguments before the script
 	MbserveOptions []string // name=value, given to the script
 
-	NginxModules   string // folder of nginx's loadable modules
-	NginxWorkers   int    // 0: one per core
-	NginxReuseport bool
-	NginxAffinity  bool
+	NginxModules    string // folder of nginx's loadable modules
+	NginxWorkers    int    // 0: one per core
+	NginxReuseport  bool
+	NginxAffinity   bool
+	NginxNoSendfile bool
 
 	Setting     Setting // "" is Apart
 	Connections int     // largest number of connections that a server must hold
