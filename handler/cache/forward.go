@@ -31,6 +31,12 @@ func (l *loop) wrapped() backend.LoopBackend {
 	return l
 }
 
+// Pressed implements backend.Pressable. A backend that is none is taken to be pressed.
+func (l *loop) Pressed() bool {
+	p, ok := l.next.(backend.Pressable)
+	return !ok || p.Pressed()
+}
+
 // StartFile implements backend.FileBackend.
 func (l filesLoop) StartFile(x backend.Exchange, h *httpparse.Head, listener int, body backend.File, trailer []byte) (backend.Running, error) {
 	next := l.next.(backend.FileBackend)

@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"path"
 	"strconv"
+	"syscall"
 	"time"
 	"unsafe"
 
@@ -25,6 +26,7 @@ var filePlan files.Plan
 var (
 	errETag     = C.CString("the option 'etag' must be an entity tag, such as \"v1\"")
 	errType     = C.CString("the option 'type' contains control characters")
+	errNotRead  = C.CString("it cannot be read")
 	errNoMemory = C.CString("not enough memory")
 )
 
@@ -54,11 +56,35 @@ func mbFileAnswer(q *C.mb_file_query, a *C.mb_file_answer) {
 	filePlan.Make(&r, &f, &o)
 	putHead(q, a, filePlan.Status, filePlan.Fields)
 	a.length = C.int64_t(filePlan.Length)
-	if len(filePlan.Parts) == 0 {
+	switch {
+	case len(filePlan.Parts) == 0:
 		put(a, &a.text, filePlan.Closing)
-		return
+	case filePlan.Length <= smallBody:
+		putSmall(q, a, &filePlan)
+	default:
+		put(a, &a.message, fileBody(q, &filePlan).Append(nil))
 	}
-	put(a, &a.message, fileBody(q, &filePlan).Append(nil))
+}
+
+// smallBody is the size up to which the body is sent like that of any response: that costs less than passing a descriptor.
+const smallBody = 16 << 10
+
+// putSmall makes the body of the response a text.
+func putSmall(q *C.mb_file_query, a *C.mb_file_answer, p *files.Plan) {
+	for _, part := range p.Parts {
+		put(a, &a.text, part.Before)
+		b := make([]byte, part.Length)
+		for at := 0; at < len(b); {
+			n, err := syscall.Pread(int(q.fd), b[at:], part.Offset+int64(at))
+			if err != nil && err != syscall.EINTR || err == nil && n == 0 {
+				a.error = errNotRead
+				return
+			}
+			at += max(n, 0)
+		}
+		put(a, &a.text, b)
+	}
+	put(a, &a.text, p.Closing)
 }
 
 func fileBody(q *C.mb_file_query, p *files.Plan) *shm.FileBody {

@@ -146,7 +146,8 @@ typedef struct {
 	mb_text name, type, etag, download;
 	double max_age;      /* below 0: not given */
 	double modified;     /* seconds since 1970, as the script says; below 0: not given */
-	int64_t size, mtime; /* of the file; mtime in ns */
+	int fd;              /* of the file */
+	int64_t size, mtime; /* mtime in ns */
 	uint32_t loop, cell, generation;
 } mb_file_query;
 

@@ -272,6 +272,7 @@ static void ask(lua_State *L, const options *o, const source *s)
 	q.download = o->text[DOWNLOAD];
 	q.max_age = o->number[MAX_AGE];
 	q.modified = o->number[LAST_MODIFIED];
+	q.fd = s->fd;
 	q.size = s->st.st_size;
 	q.mtime = (int64_t)s->st.st_mtim.tv_sec * 1000000000 + s->st.st_mtim.tv_nsec;
 	q.loop = exchange.loop;

@@ -90,6 +90,12 @@ func (l *loop) Overlap() int {
 	return l.overlapping.Overlap()
 }
 
+// Pressed implements backend.Pressable. A next backend that is none is taken to be pressed.
+func (l *loop) Pressed() bool {
+	p, ok := l.next.(backend.Pressable)
+	return !ok || p.Pressed()
+}
+
 // begin takes an exchange that is to be answered here. nil: it is for the next backend. more: the rest of the request body is
 // still to come. A request with a body is answered here only if nothing else answers it.
 func (l *loop) begin(x backend.Exchange, h *httpparse.Head, listener int, more, hasBody bool) *exchange {
