@@ -120,12 +120,12 @@ func (f *facts) resolve(s *headScan, wall int64) {
 	case s.expires != nil:
 		f.lifetime = 0 // an invalid date is in the past (§5.3)
 		if t, ok := httpparse.ParseDate(s.expires, wall); ok {
-			f.lifetime = max(0, t-date)
+			f.lifetime = min(max(0, t-date), secondsMax)
 		}
 	}
 	// Date has whole seconds: a response that was made and taken within a second may seem to be one second old.
 	if apparent := wall - date; apparent > 1 {
-		f.age = apparent
+		f.age = min(apparent, secondsMax)
 	}
 	if n, ok := parseSeconds(ageOf(s.age)); ok {
 		f.age = max(f.age, n)
