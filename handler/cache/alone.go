@@ -8,7 +8,7 @@ const aloneMax = 60 * time.Second
 
 // goesAlone: the exchange has no client, and goes on to fill the store.
 func (r *run) goesAlone() {
-	if r.filling == nil {
+	if r.filling == nil && r.invalidates == nil {
 		return
 	}
 	r.alone = r.l.on.After(aloneMax, func() {
@@ -19,10 +19,10 @@ func (r *run) goesAlone() {
 	})
 }
 
-// giveUpAlone ends an exchange that has no client, and whose response is not kept. The backend may be in the middle of a call, so
+// giveUpAlone ends an exchange that has no client, and whose response is not kept, and invalidates nothing more. The backend may be in the middle of a call, so
 // it is told later.
 func (r *run) giveUpAlone() {
-	if r.x == nil && r.capture == nil {
+	if r.x == nil && r.capture == nil && r.invalidates == nil {
 		r.l.on.Post(r.endAlone)
 	}
 }
@@ -30,6 +30,14 @@ func (r *run) giveUpAlone() {
 func (r *run) endAlone() {
 	if r.state == runForward && r.x == nil && !r.ended {
 		r.state = runOver
+		r.unwatch()
+		r.stopAlone()
 		r.inner.Cancel()
+	}
+}
+
+func (r *run) stopAlone() {
+	if r.alone != nil {
+		r.alone.Stop()
 	}
 }

@@ -290,8 +290,8 @@ func (r *run) failFill(markFor time.Duration) {
 
 // finishFill ends a fill, and tells those that wait for it.
 func (r *run) finishFill(v *variant, markFor time.Duration) {
-	if r.alone != nil {
-		r.alone.Stop()
+	if r.x != nil || r.ended {
+		r.stopAlone()
 	}
 	if c := r.capture; c != nil {
 		r.l.store.used.Add(-c.reserved)

@@ -13,9 +13,16 @@ type forwarded struct{ *run }
 
 // Output implements backend.Exchange.
 func (r forwarded) Output(a, b []byte, last bool) int {
-	if r.invalidates != nil {
-		r.watch(a, b)
+	if r.invalidates == nil {
+		return r.output(a, b, last)
 	}
+	r.watchNew(a, b)
+	n := r.output(a, b, last)
+	r.ahead -= n
+	return n
+}
+
+func (r forwarded) output(a, b []byte, last bool) int {
 	if len(r.held) > 0 && !r.ownAnswer && !r.flushHeld() {
 		r.blocked = true
 		return 0
@@ -71,6 +78,10 @@ func (r *run) flush() {
 	case !r.flushHeld():
 	case r.closing:
 		r.closeClient()
+		if r.ownAnswer && !r.completed {
+			r.goesAlone()
+			r.giveUpAlone()
+		}
 	case r.blocked:
 		r.blocked = false
 		r.inner.OutputRoom()
@@ -79,8 +90,8 @@ func (r *run) flush() {
 
 // Done implements backend.Exchange.
 func (r forwarded) Done(end backend.End) {
-	r.finished(end == backend.EndReset)
 	r.ended = true
+	r.finished(end == backend.EndReset)
 	if r.answered() {
 		return
 	}
@@ -96,7 +107,7 @@ func (r forwarded) Done(end backend.End) {
 // Complete implements backend.Exchange.
 func (r forwarded) Complete(_ backend.Running, end backend.End) {
 	r.completed = true
-	r.finished(false)
+	r.finished(end == backend.EndReset)
 	if r.answered() || r.x == nil {
 		return
 	}
@@ -109,6 +120,7 @@ func (r forwarded) Complete(_ backend.Running, end backend.End) {
 // Left implements backend.Exchange.
 func (r forwarded) Left(backend.Running) {
 	r.ended = true
+	r.stopAlone()
 	if r.state != runForward || r.ownAnswer || len(r.held) > 0 {
 		return
 	}
@@ -121,6 +133,10 @@ func (r forwarded) Left(backend.Running) {
 // finished: the response of the backend is over.
 func (r *run) finished(broken bool) {
 	r.noteTimes()
+	r.unwatch()
+	if r.ended {
+		r.stopAlone()
+	}
 	c := r.capture
 	if c == nil {
 		return
@@ -183,6 +199,7 @@ func (r *run) closeClient() {
 // Failed implements backend.Exchange.
 func (r forwarded) Failed(status int, retryAfter time.Duration) {
 	r.noteTimes()
+	r.unwatch()
 	r.ended = true
 	switch {
 	case status < 500: // the client has gone

@@ -48,7 +48,7 @@ func (l *loop) Start(x backend.Exchange, h *httpparse.Head, listener int, body [
 		}
 	case "OPTIONS", "TRACE":
 	default:
-		return l.startUnsafe(x, h, func(r *run) (backend.Running, error) { return l.next.Start(forwarded{r}, h, listener, body, more) })
+		return l.startUnsafe(x, h, more, func(r *run) (backend.Running, error) { return l.next.Start(forwarded{r}, h, listener, body, more) })
 	}
 	return l.next.Start(x, h, listener, body, more)
 }
@@ -142,6 +142,7 @@ func (l *loop) renew(f *fill, x backend.Exchange, h *httpparse.Head, listener in
 		own = l.rewrite(h, f.prev)
 	}
 	if own == nil {
+		r.ended = true
 		r.failFill(0)
 		return
 	}
@@ -149,6 +150,7 @@ func (l *loop) renew(f *fill, x backend.Exchange, h *httpparse.Head, listener in
 	r.goesAlone()
 	inner, err := l.next.Start(forwarded{r}, own, listener, nil, false)
 	if err != nil {
+		r.ended = true
 		r.failFill(0)
 		return
 	}
@@ -156,10 +158,11 @@ func (l *loop) renew(f *fill, x backend.Exchange, h *httpparse.Head, listener in
 }
 
 // startUnsafe starts an exchange that may change what the store has of its key.
-func (l *loop) startUnsafe(x backend.Exchange, h *httpparse.Head, start func(r *run) (backend.Running, error)) (backend.Running, error) {
+// more: its body has not arrived in full.
+func (l *loop) startUnsafe(x backend.Exchange, h *httpparse.Head, more bool, start func(r *run) (backend.Running, error)) (backend.Running, error) {
 	r := &run{l: l}
 	r.init(x, h)
-	r.state = runForward
+	r.state, r.bodyOver = runForward, !more
 	if l.q.readKey(h) {
 		r.invalidates = append([]byte(nil), l.q.key...)
 	}

@@ -59,6 +59,8 @@ type run struct {
 	capture       *capture // nil: nothing is looked at any more
 	invalidates   []byte   // key of what a response without an error makes invalid
 	seen          []byte   // of the head that decides on that, if it has not come as a whole
+	ahead         int      // bytes that were looked at, and that the client has not taken
+	bodyOver      bool     // the backend has the whole request body, or knows that it will not
 	validates     bool     // the request asks whether filling.prev is still valid
 	held          []byte   // output that the client has not taken
 	blocked       bool     // the backend waits for OutputRoom
@@ -173,6 +175,8 @@ func (r *run) cancelForward() {
 	switch {
 	case r.ended:
 		r.state = runOver
+	case r.invalidates != nil:
+		r.detachUnsafe()
 	case detaches:
 		if r.blocked {
 			r.blocked = false
@@ -209,9 +213,15 @@ func (r *run) BodyRoom() (a, b []byte) {
 
 func (r *run) BodyCommit(n int) { r.inner.BodyCommit(n) }
 
-func (r *run) BodyEnd() { r.inner.BodyEnd() }
+func (r *run) BodyEnd() {
+	r.bodyOver = true
+	r.inner.BodyEnd()
+}
 
-func (r *run) BodyAbort(tooLarge bool) { r.inner.BodyAbort(tooLarge) }
+func (r *run) BodyAbort(tooLarge bool) {
+	r.bodyOver = true
+	r.inner.BodyAbort(tooLarge)
+}
 
 // BodyTrailer implements backend.Trailered.
 func (r *run) BodyTrailer(section []byte) {
