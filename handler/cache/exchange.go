@@ -23,7 +23,7 @@ func (r forwarded) Output(a, b []byte, last bool) int {
 }
 
 func (r forwarded) output(a, b []byte, last bool) int {
-	if len(r.held) > 0 && !r.ownAnswer && !r.flushHeld() {
+	if r.holds() && !r.ownAnswer && !r.flushHeld() {
 		r.blocked = true
 		return 0
 	}
@@ -64,12 +64,16 @@ func (r *run) push(p []byte) {
 // flushHeld offers what is held. It reports whether all of it was taken.
 func (r *run) flushHeld() bool {
 	if r.x == nil {
-		r.held = nil
+		r.dropHeld()
 	}
 	if len(r.held) > 0 {
 		r.held = r.held[r.x.Output(r.held, nil, false):]
 	}
-	return len(r.held) == 0
+	if len(r.held) > 0 {
+		return false
+	}
+	r.sendFiles()
+	return true
 }
 
 // flush goes on after the client had no room.
@@ -97,9 +101,9 @@ func (r forwarded) Done(end backend.End) {
 	}
 	r.closing, r.end = true, end
 	if end == backend.EndReset {
-		r.held = nil
+		r.dropHeld()
 	}
-	if r.x == nil || len(r.held) == 0 {
+	if r.x == nil || !r.holds() {
 		r.closeClient()
 	}
 }
@@ -112,7 +116,7 @@ func (r forwarded) Complete(_ backend.Running, end backend.End) {
 		return
 	}
 	r.closing, r.end = true, end
-	if len(r.held) == 0 {
+	if !r.holds() {
 		r.closeClient()
 	}
 }
@@ -121,7 +125,7 @@ func (r forwarded) Complete(_ backend.Running, end backend.End) {
 func (r forwarded) Left(backend.Running) {
 	r.ended = true
 	r.stopAlone()
-	if r.state != runForward || r.ownAnswer || len(r.held) > 0 {
+	if r.state != runForward || r.ownAnswer || r.holds() {
 		return
 	}
 	r.state = runOver
@@ -216,6 +220,7 @@ func (r forwarded) Failed(status int, retryAfter time.Duration) {
 		return
 	}
 	r.state = runOver
+	r.dropHeld()
 	if x := r.x; x != nil {
 		x.Failed(status, retryAfter)
 	}
@@ -241,32 +246,4 @@ func (r forwarded) Addrs() (local, remote netip.AddrPort) {
 		return r.x.Addrs()
 	}
 	return r.local, r.remote
-}
-
-// OutputFile implements backend.FileSender. What is sent from a file needs no place in memory, so it is not kept.
-func (r forwarded) OutputFile(f backend.SentFile, offset, n int64, last bool) {
-	if r.capture != nil {
-		if !r.capture.decided {
-			r.push(r.capture.head1)
-		}
-		r.failFill(markUncacheable)
-	}
-	sender, ok := r.x.(backend.FileSender)
-	switch {
-	case r.x == nil || r.ownAnswer:
-		f.Release()
-	case !ok || !r.flushHeld():
-		f.Release()
-		r.resetClient()
-	default:
-		sender.OutputFile(f, offset, n, last)
-	}
-}
-
-// resetClient gives up a response that cannot be continued.
-func (r *run) resetClient() {
-	x := r.x
-	r.x, r.held, r.ownAnswer = nil, nil, true
-	r.local, r.remote = x.Addrs()
-	x.Done(backend.EndReset)
 }

@@ -166,8 +166,8 @@ func (s *Store) miss(a *answer, sh *shard, hash uint64, o *object, v *variant, q
 		}
 	}
 	switch {
-	case v == nil && sh.marked(hash, now):
-		a.bare = false
+	case sh.marked(hash, now):
+		a.bare = v != nil
 		a.fill = s.alone(sh, hash, v, q)
 	case inProgress == nil && ok:
 		o, made := sh.object(q.key, now)
@@ -298,6 +298,9 @@ func (s *Store) keep(f *fill, v *variant, now int64) (out []*variant) {
 		s.used.Add(o.cost())
 	}
 	f.shard.unmark(f.hash)
+	if !v.answersWaiters(now) {
+		f.shard.mark(f.hash, now+int64(markUncacheable))
+	}
 	out = o.put(v)
 	f.shard.touch(o, now)
 	s.settle(f.shard, o)
