@@ -25,18 +25,19 @@ type loop struct {
 	next  backend.LoopBackend
 
 	// Owned by the loop.
-	q      query
-	ready  []*run // to be answered at the end of the turn
-	spare  *run   // for the next request that may have to wait
-	free   *run   // for reuse, linked by next
-	frees  int
-	out    []byte // the head of a response
-	raw    []byte // a request of our own
-	own    httpparse.Head
-	again  httpparse.Head // of a kept request
-	parser httpparse.Parser
-	ranges [httpparse.RangesMax]httpparse.ByteRange
-	dates  httpwrite.Date
+	q       query
+	waiting map[*run]struct{}
+	ready   []*run // to be answered at the end of the turn
+	spare   *run   // for the next request that may have to wait
+	free    *run   // for reuse, linked by next
+	frees   int
+	out     []byte // the head of a response
+	raw     []byte // a request of our own
+	own     httpparse.Head
+	again   httpparse.Head // of a kept request
+	parser  httpparse.Parser
+	ranges  [httpparse.RangesMax]httpparse.ByteRange
+	dates   httpwrite.Date
 }
 
 // Start takes an exchange.

@@ -78,6 +78,7 @@ func isCondition(name []byte) bool {
 // wait makes the run wait for a fill, of which it is one of the waiters already.
 func (r *run) wait(f *fill) {
 	r.state, r.waitsFor = runWaiting, f
+	r.l.waiting[r] = struct{}{}
 	if r.timer == nil {
 		r.timer = r.l.on.After(r.l.c.options.Wait, r.expire)
 	}
@@ -93,8 +94,18 @@ func (r *run) expire() {
 
 // unwait ends the waiting of a run that is cancelled.
 func (r *run) unwait() {
+	delete(r.l.waiting, r)
 	r.timer.Stop()
 	r.waitsFor.unwait(r) // or it is woken, and finds that it is over
+}
+
+// endWaits has all requests that wait go on without what they wait for.
+func (l *loop) endWaits() {
+	for r := range l.waiting {
+		r.late = true
+		r.waitsFor.unwait(r) // or it is about to be woken, and then does nothing more
+		r.resume()
+	}
 }
 
 // wake tells runs, each on its loop, that the fill for which they have waited is over.
@@ -124,6 +135,7 @@ func (r *run) resume() {
 		return
 	}
 	l := r.l
+	delete(l.waiting, r)
 	h := r.kept.parse(l)
 	if h == nil || !l.q.read(h, !l.c.options.IgnoreDirectives) {
 		r.refuse(500, 0)
