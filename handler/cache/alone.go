@@ -6,6 +6,23 @@ import "time"
 // the engine has for it.
 const aloneMax = 60 * time.Second
 
+// blockedMax is how long others wait for a response whose client takes nothing of it. A client on a slow line often takes nothing for
+// a moment: if they did not wait then, all of them would go to the backend.
+const blockedMax = 250 * time.Millisecond
+
+// watchBlocked: the client has taken less than it was offered, and the response may be kept.
+func (r *run) watchBlocked() {
+	if r.filling == nil || r.stall != nil {
+		return
+	}
+	r.stall = r.l.on.After(blockedMax, func() {
+		r.stall = nil
+		if r.blocked && r.filling != nil {
+			wake(r.filling.letGo(), true)
+		}
+	})
+}
+
 // goesAlone: the exchange has no client, and goes on to fill the store.
 func (r *run) goesAlone() {
 	if r.filling == nil && r.invalidates == nil {

@@ -293,13 +293,17 @@ func (r *run) finishFill(v *variant, markFor time.Duration) {
 	if r.x != nil || r.ended {
 		r.stopAlone()
 	}
+	if r.stall != nil {
+		r.stall.Stop()
+		r.stall = nil
+	}
 	if c := r.capture; c != nil {
 		r.l.store.used.Add(-c.reserved)
 		r.capture = nil
 	}
 	if f := r.filling; f != nil {
 		r.filling = nil
-		wake(f.finish(v, int64(markFor), r.l.on.Now()))
+		wake(f.finish(v, int64(markFor), r.l.on.Now()), false)
 	}
 }
 

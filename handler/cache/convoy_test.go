@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"net/http"
@@ -66,5 +67,30 @@ func TestRangeOfCompressed(t *testing.T) {
 	r.get("/", "compressed")
 	if a := r.get("/", "compressed", "Range: bytes=0-1", "If-Range: Mon, 01 Jan 2024 00:00:00 GMT"); a.status != 200 {
 		t.Errorf("%d", a.status)
+	}
+}
+
+// A client that does not take its response keeps no others waiting.
+func TestBlockedClient(t *testing.T) {
+	body := strings.Repeat("x", 4<<20)
+	o := Options{Bytes: 64 << 20, EntryBytes: 16 << 20, Wait: 2 * patience}
+	var calls atomic.Int64
+	r := newRig(t, rigOptions{loops: 2, Options: o}, func(w http.ResponseWriter, _ *http.Request) {
+		calls.Add(1)
+		w.Header().Set("Cache-Control", "max-age=60")
+		io.WriteString(w, body)
+	})
+	blocked := r.dialSmall("GET / HTTP/1.1\r\nHost: example.com\r\n\r\n")
+	until(t, "the handler runs", func() bool { return calls.Load() == 1 })
+	r.get("/", body)
+	if n := calls.Load(); n != 2 {
+		t.Errorf("%d calls", n)
+	}
+	r.get("/", body)
+	if n := calls.Load(); n != 2 {
+		t.Errorf("then %d calls", n)
+	}
+	if got := readBody(t, bufio.NewReader(blocked)); got != body {
+		t.Errorf("the client that did not take it: %d bytes", len(got))
 	}
 }

@@ -14,7 +14,11 @@ type forwarded struct{ *run }
 // Output implements backend.Exchange.
 func (r forwarded) Output(a, b []byte, last bool) int {
 	if r.invalidates == nil {
-		return r.output(a, b, last)
+		n := r.output(a, b, last)
+		if r.blocked {
+			r.watchBlocked()
+		}
+		return n
 	}
 	r.watchNew(a, b)
 	n := r.output(a, b, last)

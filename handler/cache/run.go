@@ -55,19 +55,20 @@ type run struct {
 
 	// runForward.
 	inner         backend.Running
-	filling       *fill       // nil: its response is not kept
-	capture       *capture    // nil: nothing is looked at any more
-	invalidates   []byte      // key of what a response without an error makes invalid
-	seen          []byte      // of the head that decides on that, if it has not come as a whole
-	ahead         int         // bytes that were looked at, and that the client has not taken
-	bodyOver      bool        // the backend has the whole request body, or knows that it will not
-	validates     bool        // the request asks whether filling.prev is still valid
-	held          []byte      // output that the client has not taken
-	files         []fileRange // what comes after held
-	blocked       bool        // the backend waits for OutputRoom
-	ended         bool        // the backend has called Done, Failed, or Left after Complete
-	completed     bool        // it has called Complete
-	closing       bool        // the response of the client is over when held is sent
+	filling       *fill         // nil: its response is not kept
+	capture       *capture      // nil: nothing is looked at any more
+	invalidates   []byte        // key of what a response without an error makes invalid
+	seen          []byte        // of the head that decides on that, if it has not come as a whole
+	ahead         int           // bytes that were looked at, and that the client has not taken
+	bodyOver      bool          // the backend has the whole request body, or knows that it will not
+	validates     bool          // the request asks whether filling.prev is still valid
+	held          []byte        // output that the client has not taken
+	files         []fileRange   // what comes after held
+	stall         backend.Timer // since it took too little
+	blocked       bool          // the backend waits for OutputRoom
+	ended         bool          // the backend has called Done, Failed, or Left after Complete
+	completed     bool          // it has called Complete
+	closing       bool          // the response of the client is over when held is sent
 	end           backend.End
 	ownAnswer     bool     // the client does not get what the backend outputs
 	answer        *variant // but this, held, when the backend has ended

@@ -54,6 +54,7 @@ type fill struct {
 	waiters   []*run
 	renews    bool // it has no client
 	over      bool
+	slow      bool // nothing waits for it any more
 }
 
 // action is what the store says about a request.
@@ -175,7 +176,7 @@ func (s *Store) miss(a *answer, sh *shard, hash uint64, o *object, v *variant, q
 			s.used.Add(o.cost())
 		}
 		a.fill = s.lead(sh, hash, o, v, q, secondary)
-	case inProgress != nil && !late && !s.hurries(q) && s.waits(inProgress, r):
+	case inProgress != nil && !late && !inProgress.slow && !s.hurries(q) && s.waits(inProgress, r):
 		a.action, a.fill = actWait, inProgress
 	default:
 		a.fill = s.alone(sh, hash, v, q)
@@ -229,6 +230,16 @@ func (f *fill) unwait(r *run) bool {
 		}
 	}
 	return false
+}
+
+// letGo returns the runs that wait for f, and lets no others wait.
+func (f *fill) letGo() (waiters []*run) {
+	f.shard.mu.Lock()
+	f.slow = true
+	waiters, f.waiters = f.waiters, nil
+	f.shard.mu.Unlock()
+	f.store.waiting.Add(-int64(len(waiters)))
+	return waiters
 }
 
 // waitedFor reports whether anything waits for f.

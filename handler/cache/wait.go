@@ -108,8 +108,9 @@ func (l *loop) endWaits() {
 	}
 }
 
-// wake tells runs, each on its loop, that the fill for which they have waited is over.
-func wake(waiters []*run) {
+// wake tells runs, each on its loop, that the fill for which they have waited is over. late: it is not, but
+// they are not to wait for it any longer.
+func wake(waiters []*run, late bool) {
 	for len(waiters) > 0 {
 		l := waiters[0].l
 		var mine, others []*run
@@ -122,6 +123,7 @@ func wake(waiters []*run) {
 		}
 		l.on.Post(func() {
 			for _, r := range mine {
+				r.late = r.late || late
 				r.resume()
 			}
 		})
