@@ -274,6 +274,37 @@ func TestCacheReload(t *testing.T) {
 	}
 }
 
+// A request that waits for the response to another one is answered, though the script is replaced meanwhile.
+func TestCacheReloadWaiting(t *testing.T) {
+	t.Parallel()
+	r := startCache(t)
+	page := get(t, r.url("/a"))
+	var all sync.WaitGroup
+	all.Go(func() { get(t, r.url("/slow")) })
+	r.await("the handler runs", func() bool { return r.notes("slow") == 1 })
+	p := dial(t, r.address(0))
+	defer p.Close()
+	one := "GET %s HTTP/1.1\r\nHost: " + r.address(0) + "\r\n\r\n"
+	p.say(one+one, "/a", "/slow")
+	read := func(want string) {
+		t.Helper()
+		resp, err := http.ReadResponse(p.r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if body, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != 200 || !strings.HasPrefix(string(body), want) {
+			t.Errorf("%d %q %v", resp.StatusCode, body, err)
+		}
+	}
+	read(page)
+	r.signal(syscall.SIGHUP)
+	r.wait("msg=reloaded")
+	r.await("the handler runs again", func() bool { return r.notes("slow") == 2 })
+	r.touch(".slow")
+	read("slow")
+	all.Wait()
+}
+
 // Mistakes in the option cache are errors of generate_handler.
 func TestCacheOptions(t *testing.T) {
 	t.Parallel()

@@ -189,6 +189,9 @@ func (g *generation) closeStatic() {
 // end ends a generation that has no more listeners: it lets exchanges complete and workers run finish, until ctx is
 // done.
 func (g *generation) end(ctx context.Context) error {
+	for _, c := range g.cachesInUse {
+		c.EndWaits(ctx) // the pools still take what waits
+	}
 	err := g.host.Stop(ctx)
 	for _, b := range g.attached {
 		g.s.engine.Detach(b)

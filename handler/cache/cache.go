@@ -1,6 +1,8 @@
 package cache
 
 import (
+	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -75,12 +77,34 @@ func (c *Cache) Attach(l backend.Loop) (backend.LoopBackend, error) {
 	if err != nil {
 		return nil, err
 	}
-	part := &loop{c: c, store: c.store, on: l, next: next}
+	part := &loop{c: c, store: c.store, on: l, next: next, waiting: make(map[*run]struct{})}
 	l.OnTurn(part)
 	c.mu.Lock()
 	c.loops = append(c.loops, part)
 	c.mu.Unlock()
 	return part.wrapped(), nil
+}
+
+// EndWaits has the requests that wait for the response to another one go to the wrapped backend, while that still takes
+// exchanges. It returns when they have, or when ctx is done. No new exchange may reach the cache any more.
+func (c *Cache) EndWaits(ctx context.Context) {
+	c.mu.Lock()
+	loops := slices.Clone(c.loops)
+	c.mu.Unlock()
+	done := make(chan struct{}, len(loops))
+	for _, l := range loops {
+		l.on.Post(func() {
+			l.endWaits()
+			done <- struct{}{}
+		})
+	}
+	for range loops {
+		select {
+		case <-done:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // Close empties the store and ends the part of the cache on each loop. It is called when no exchange reaches the cache any more.

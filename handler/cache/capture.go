@@ -290,8 +290,12 @@ func (r *run) failFill(markFor time.Duration) {
 
 // finishFill ends a fill, and tells those that wait for it.
 func (r *run) finishFill(v *variant, markFor time.Duration) {
-	if r.alone != nil {
-		r.alone.Stop()
+	if r.x != nil || r.ended {
+		r.stopAlone()
+	}
+	if r.stall != nil {
+		r.stall.Stop()
+		r.stall = nil
 	}
 	if c := r.capture; c != nil {
 		r.l.store.used.Add(-c.reserved)
@@ -299,7 +303,7 @@ func (r *run) finishFill(v *variant, markFor time.Duration) {
 	}
 	if f := r.filling; f != nil {
 		r.filling = nil
-		wake(f.finish(v, int64(markFor), r.l.on.Now()))
+		wake(f.finish(v, int64(markFor), r.l.on.Now()), false)
 	}
 }
 

@@ -13,10 +13,21 @@ type forwarded struct{ *run }
 
 // Output implements backend.Exchange.
 func (r forwarded) Output(a, b []byte, last bool) int {
-	if r.invalidates != nil {
-		r.watch(a, b)
+	if r.invalidates == nil {
+		n := r.output(a, b, last)
+		if r.blocked {
+			r.watchBlocked()
+		}
+		return n
 	}
-	if len(r.held) > 0 && !r.ownAnswer && !r.flushHeld() {
+	r.watchNew(a, b)
+	n := r.output(a, b, last)
+	r.ahead -= n
+	return n
+}
+
+func (r forwarded) output(a, b []byte, last bool) int {
+	if r.holds() && !r.ownAnswer && !r.flushHeld() {
 		r.blocked = true
 		return 0
 	}
@@ -57,12 +68,16 @@ func (r *run) push(p []byte) {
 // flushHeld offers what is held. It reports whether all of it was taken.
 func (r *run) flushHeld() bool {
 	if r.x == nil {
-		r.held = nil
+		r.dropHeld()
 	}
 	if len(r.held) > 0 {
 		r.held = r.held[r.x.Output(r.held, nil, false):]
 	}
-	return len(r.held) == 0
+	if len(r.held) > 0 {
+		return false
+	}
+	r.sendFiles()
+	return true
 }
 
 // flush goes on after the client had no room.
@@ -71,6 +86,10 @@ func (r *run) flush() {
 	case !r.flushHeld():
 	case r.closing:
 		r.closeClient()
+		if r.ownAnswer && !r.completed {
+			r.goesAlone()
+			r.giveUpAlone()
+		}
 	case r.blocked:
 		r.blocked = false
 		r.inner.OutputRoom()
@@ -79,16 +98,16 @@ func (r *run) flush() {
 
 // Done implements backend.Exchange.
 func (r forwarded) Done(end backend.End) {
-	r.finished(end == backend.EndReset)
 	r.ended = true
+	r.finished(end == backend.EndReset)
 	if r.answered() {
 		return
 	}
 	r.closing, r.end = true, end
 	if end == backend.EndReset {
-		r.held = nil
+		r.dropHeld()
 	}
-	if r.x == nil || len(r.held) == 0 {
+	if r.x == nil || !r.holds() {
 		r.closeClient()
 	}
 }
@@ -96,12 +115,12 @@ func (r forwarded) Done(end backend.End) {
 // Complete implements backend.Exchange.
 func (r forwarded) Complete(_ backend.Running, end backend.End) {
 	r.completed = true
-	r.finished(false)
+	r.finished(end == backend.EndReset)
 	if r.answered() || r.x == nil {
 		return
 	}
 	r.closing, r.end = true, end
-	if len(r.held) == 0 {
+	if !r.holds() {
 		r.closeClient()
 	}
 }
@@ -109,7 +128,8 @@ func (r forwarded) Complete(_ backend.Running, end backend.End) {
 // Left implements backend.Exchange.
 func (r forwarded) Left(backend.Running) {
 	r.ended = true
-	if r.state != runForward || r.ownAnswer || len(r.held) > 0 {
+	r.stopAlone()
+	if r.state != runForward || r.ownAnswer || r.holds() {
 		return
 	}
 	r.state = runOver
@@ -121,6 +141,10 @@ func (r forwarded) Left(backend.Running) {
 // finished: the response of the backend is over.
 func (r *run) finished(broken bool) {
 	r.noteTimes()
+	r.unwatch()
+	if r.ended {
+		r.stopAlone()
+	}
 	c := r.capture
 	if c == nil {
 		return
@@ -183,6 +207,7 @@ func (r *run) closeClient() {
 // Failed implements backend.Exchange.
 func (r forwarded) Failed(status int, retryAfter time.Duration) {
 	r.noteTimes()
+	r.unwatch()
 	r.ended = true
 	switch {
 	case status < 500: // the client has gone
@@ -199,6 +224,7 @@ func (r forwarded) Failed(status int, retryAfter time.Duration) {
 		return
 	}
 	r.state = runOver
+	r.dropHeld()
 	if x := r.x; x != nil {
 		x.Failed(status, retryAfter)
 	}
@@ -224,32 +250,4 @@ func (r forwarded) Addrs() (local, remote netip.AddrPort) {
 		return r.x.Addrs()
 	}
 	return r.local, r.remote
-}
-
-// OutputFile implements backend.FileSender. What is sent from a file needs no place in memory, so it is not kept.
-func (r forwarded) OutputFile(f backend.SentFile, offset, n int64, last bool) {
-	if r.capture != nil {
-		if !r.capture.decided {
-			r.push(r.capture.head1)
-		}
-		r.failFill(markUncacheable)
-	}
-	sender, ok := r.x.(backend.FileSender)
-	switch {
-	case r.x == nil || r.ownAnswer:
-		f.Release()
-	case !ok || !r.flushHeld():
-		f.Release()
-		r.resetClient()
-	default:
-		sender.OutputFile(f, offset, n, last)
-	}
-}
-
-// resetClient gives up a response that cannot be continued.
-func (r *run) resetClient() {
-	x := r.x
-	r.x, r.held, r.ownAnswer = nil, nil, true
-	r.local, r.remote = x.Addrs()
-	x.Done(backend.EndReset)
 }

@@ -22,6 +22,7 @@ type facts struct {
 	etag         string
 	modified     int64 // of Last-Modified, in seconds since 1970
 	lastModified string
+	young        bool             // Last-Modified is not before Date: within that second there may be another version
 	coding       httpparse.Coding // Content-Encoding
 	codings      int              // how many content codings there are; 2 stands for all that cannot be judged
 }
@@ -110,7 +111,7 @@ func (f *facts) resolve(s *headScan, wall int64) {
 		date = wall
 	}
 	if t, ok := httpparse.ParseDate(s.modified, wall); ok {
-		f.modified, f.lastModified = t, string(s.modified)
+		f.modified, f.lastModified, f.young = t, string(s.modified), t >= date
 	}
 	switch {
 	case f.control.sMaxAge != notGiven:
@@ -120,12 +121,12 @@ func (f *facts) resolve(s *headScan, wall int64) {
 	case s.expires != nil:
 		f.lifetime = 0 // an invalid date is in the past (§5.3)
 		if t, ok := httpparse.ParseDate(s.expires, wall); ok {
-			f.lifetime = max(0, t-date)
+			f.lifetime = min(max(0, t-date), secondsMax)
 		}
 	}
 	// Date has whole seconds: a response that was made and taken within a second may seem to be one second old.
 	if apparent := wall - date; apparent > 1 {
-		f.age = apparent
+		f.age = min(apparent, secondsMax)
 	}
 	if n, ok := parseSeconds(ageOf(s.age)); ok {
 		f.age = max(f.age, n)

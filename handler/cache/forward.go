@@ -44,7 +44,7 @@ func (l filesLoop) StartFile(x backend.Exchange, h *httpparse.Head, listener int
 	case "GET", "HEAD", "OPTIONS", "TRACE":
 		return next.StartFile(x, h, listener, body, trailer)
 	}
-	return l.startUnsafe(x, h, func(r *run) (backend.Running, error) { return next.StartFile(forwarded{r}, h, listener, body, trailer) })
+	return l.startUnsafe(x, h, false, func(r *run) (backend.Running, error) { return next.StartFile(forwarded{r}, h, listener, body, trailer) })
 }
 
 // Overlap implements backend.Overlapping.

@@ -9,6 +9,16 @@ import (
 // watchMax bounds in bytes what is kept of the head of a response to a request with an unsafe method, until it is complete.
 const watchMax = 16 << 10
 
+// watchNew looks at output, except for what was offered before and has not been taken. The number of bytes taken is to be
+// subtracted from r.ahead after that.
+func (r *run) watchNew(a, b []byte) {
+	total := len(a) + len(b)
+	skip := min(r.ahead, len(a))
+	rest := min(r.ahead-skip, len(b))
+	r.ahead = max(r.ahead, total)
+	r.watch(a[skip:], b[rest:])
+}
+
 // watch looks at the response to a request with an unsafe method. If it is no error, what it may have changed is made invalid
 // (RFC 9111 §4.4) before the client has the response.
 func (r *run) watch(a, b []byte) {
@@ -33,6 +43,33 @@ func (r *run) watch(a, b []byte) {
 		return
 	}
 	r.invalidates, r.seen = nil, nil
+	r.giveUpAlone()
+}
+
+// unwatch: the exchange ends without a head that decides. The handler may have changed something all the same.
+func (r *run) unwatch() {
+	if r.invalidates != nil {
+		r.l.store.purge(r.invalidates)
+		r.invalidates, r.seen = nil, nil
+	}
+}
+
+// detachUnsafe: the client has gone, and the head that decides has not come. The handler is told both that it has gone and that
+// no more body comes.
+func (r *run) detachUnsafe() {
+	r.goesAlone()
+	if !r.peerEnded {
+		r.peerEnded = true
+		r.inner.PeerEnd()
+	}
+	if !r.bodyOver && !r.ended {
+		r.bodyOver = true
+		r.inner.BodyAbort(false)
+	}
+	if r.blocked && !r.ended {
+		r.blocked = false
+		r.inner.OutputRoom()
+	}
 }
 
 // invalidate purges what is kept for the target of the request, and for what Location and Content-Location name, if that is on

@@ -1,10 +1,6 @@
 package cache
 
-import (
-	"bytes"
-
-	"moonbridge/httpparse"
-)
+import "moonbridge/httpparse"
 
 const (
 	// keyMax bounds a key in bytes. Longer ones are passed on: real addresses are shorter, and keys take memory.
@@ -110,16 +106,9 @@ func (q *query) setKey() bool {
 	return true
 }
 
-// host is the authority of the target, or the value of Host: RFC 9112 §3.2.2 gives the first one precedence.
+// host is the value of Host. If the target has an authority, the parser has put that in its place (RFC 9112 §3.2.2). Without the
+// field the handler sees no host, and neither does the key.
 func (q *query) host() []byte {
-	target := q.head.Bytes(q.head.Target)
-	if len(target) > 0 && target[0] != '/' {
-		_, rest, _ := bytes.Cut(target, []byte("://"))
-		if i := bytes.IndexAny(rest, "/?"); i >= 0 {
-			rest = rest[:i]
-		}
-		return rest
-	}
 	if q.hostAt < 0 {
 		return nil
 	}
@@ -145,34 +134,29 @@ func normalKey(key string) string {
 	return string(b)
 }
 
-// secondaryOf returns the values of the request fields with these names, in a form in which equal values are equal. It is valid
-// until the next call. false: they are too long.
+// secondaryOf returns the values of the request fields with these names. Except for Accept-Encoding they are compared as they were
+// sent: only the handler knows which forms of a value mean the same. It is valid until the next call. false: they are too long.
 func (q *query) secondaryOf(names []string) ([]byte, bool) {
 	b := q.secondary[:0]
 	for _, name := range names {
 		if name == "accept-encoding" {
-			b = append(b, byte('0'+q.coding()), '\n')
-			continue
+			b = append(b, byte('0'+q.coding()))
+		} else {
+			b = q.appendLines(b, name)
 		}
-		for i := q.head.Find(name, 0); i >= 0; i = q.head.Find(name, i+1) {
-			b = appendList(b, q.head.Value(q.head.Fields[i]))
-		}
-		b = append(b, '\n')
+		b = append(b, '\r') // neither this nor the end of a line is in a value
 	}
 	q.secondary = b
 	return b, len(b) <= secondaryMax
 }
 
-// appendList appends the elements of a list, without the blanks around them.
-func appendList(b, value []byte) []byte {
-	for list := httpparse.NewList(value); ; {
-		element, ok := list.Next()
-		if !ok {
-			return b
-		}
-		b = append(b, element...)
-		b = append(b, ',')
+// appendLines appends the lines of a field, each with an end.
+func (q *query) appendLines(b []byte, name string) []byte {
+	for i := q.head.Find(name, 0); i >= 0; i = q.head.Find(name, i+1) {
+		b = append(b, q.head.Value(q.head.Fields[i])...)
+		b = append(b, '\n')
 	}
+	return b
 }
 
 // coding is the content coding that the client gets of those that this server can make. All that Accept-Encoding can say comes

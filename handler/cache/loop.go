@@ -25,18 +25,19 @@ type loop struct {
 	next  backend.LoopBackend
 
 	// Owned by the loop.
-	q      query
-	ready  []*run // to be answered at the end of the turn
-	spare  *run   // for the next request that may have to wait
-	free   *run   // for reuse, linked by next
-	frees  int
-	out    []byte // the head of a response
-	raw    []byte // a request of our own
-	own    httpparse.Head
-	again  httpparse.Head // of a kept request
-	parser httpparse.Parser
-	ranges [httpparse.RangesMax]httpparse.ByteRange
-	dates  httpwrite.Date
+	q       query
+	waiting map[*run]struct{}
+	ready   []*run // to be answered at the end of the turn
+	spare   *run   // for the next request that may have to wait
+	free    *run   // for reuse, linked by next
+	frees   int
+	out     []byte // the head of a response
+	raw     []byte // a request of our own
+	own     httpparse.Head
+	again   httpparse.Head // of a kept request
+	parser  httpparse.Parser
+	ranges  [httpparse.RangesMax]httpparse.ByteRange
+	dates   httpwrite.Date
 }
 
 // Start takes an exchange.
@@ -48,7 +49,7 @@ func (l *loop) Start(x backend.Exchange, h *httpparse.Head, listener int, body [
 		}
 	case "OPTIONS", "TRACE":
 	default:
-		return l.startUnsafe(x, h, func(r *run) (backend.Running, error) { return l.next.Start(forwarded{r}, h, listener, body, more) })
+		return l.startUnsafe(x, h, more, func(r *run) (backend.Running, error) { return l.next.Start(forwarded{r}, h, listener, body, more) })
 	}
 	return l.next.Start(x, h, listener, body, more)
 }
@@ -142,6 +143,7 @@ func (l *loop) renew(f *fill, x backend.Exchange, h *httpparse.Head, listener in
 		own = l.rewrite(h, f.prev)
 	}
 	if own == nil {
+		r.ended = true
 		r.failFill(0)
 		return
 	}
@@ -149,6 +151,7 @@ func (l *loop) renew(f *fill, x backend.Exchange, h *httpparse.Head, listener in
 	r.goesAlone()
 	inner, err := l.next.Start(forwarded{r}, own, listener, nil, false)
 	if err != nil {
+		r.ended = true
 		r.failFill(0)
 		return
 	}
@@ -156,10 +159,11 @@ func (l *loop) renew(f *fill, x backend.Exchange, h *httpparse.Head, listener in
 }
 
 // startUnsafe starts an exchange that may change what the store has of its key.
-func (l *loop) startUnsafe(x backend.Exchange, h *httpparse.Head, start func(r *run) (backend.Running, error)) (backend.Running, error) {
+// more: its body has not arrived in full.
+func (l *loop) startUnsafe(x backend.Exchange, h *httpparse.Head, more bool, start func(r *run) (backend.Running, error)) (backend.Running, error) {
 	r := &run{l: l}
 	r.init(x, h)
-	r.state = runForward
+	r.state, r.bodyOver = runForward, !more
 	if l.q.readKey(h) {
 		r.invalidates = append([]byte(nil), l.q.key...)
 	}

@@ -28,6 +28,7 @@ type rig struct {
 	address string
 	clock   *atomic.Int64 // the clock of the cache, in nanoseconds
 	log     chan engine.Access
+	conns   func() int64 // how many connections are open
 }
 
 // shifted is a backend whose loops have a clock that the test moves.
@@ -80,7 +81,7 @@ func newRigOf(t *testing.T, o rigOptions, b backend.Backend) *rig {
 	if err := e.Serve(ln, &shifted{r.cache, r.clock}, 0, o.limits); err != nil {
 		t.Fatal(err)
 	}
-	r.address = ln.Addr()
+	r.address, r.conns = ln.Addr(), e.Conns
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()

@@ -55,16 +55,20 @@ type run struct {
 
 	// runForward.
 	inner         backend.Running
-	filling       *fill    // nil: its response is not kept
-	capture       *capture // nil: nothing is looked at any more
-	invalidates   []byte   // key of what a response without an error makes invalid
-	seen          []byte   // of the head that decides on that, if it has not come as a whole
-	validates     bool     // the request asks whether filling.prev is still valid
-	held          []byte   // output that the client has not taken
-	blocked       bool     // the backend waits for OutputRoom
-	ended         bool     // the backend has called Done, Failed, or Left after Complete
-	completed     bool     // it has called Complete
-	closing       bool     // the response of the client is over when held is sent
+	filling       *fill         // nil: its response is not kept
+	capture       *capture      // nil: nothing is looked at any more
+	invalidates   []byte        // key of what a response without an error makes invalid
+	seen          []byte        // of the head that decides on that, if it has not come as a whole
+	ahead         int           // bytes that were looked at, and that the client has not taken
+	bodyOver      bool          // the backend has the whole request body, or knows that it will not
+	validates     bool          // the request asks whether filling.prev is still valid
+	held          []byte        // output that the client has not taken
+	files         []fileRange   // what comes after held
+	stall         backend.Timer // since it took too little
+	blocked       bool          // the backend waits for OutputRoom
+	ended         bool          // the backend has called Done, Failed, or Left after Complete
+	completed     bool          // it has called Complete
+	closing       bool          // the response of the client is over when held is sent
 	end           backend.End
 	ownAnswer     bool     // the client does not get what the backend outputs
 	answer        *variant // but this, held, when the backend has ended
@@ -166,13 +170,16 @@ func (r *run) Cancel() {
 func (r *run) cancelForward() {
 	detaches := r.outlivesClient()
 	r.local, r.remote = r.x.Addrs()
-	r.x, r.held = nil, nil
+	r.dropHeld()
+	r.x = nil
 	if detaches {
 		r.goesAlone()
 	}
 	switch {
 	case r.ended:
 		r.state = runOver
+	case r.invalidates != nil:
+		r.detachUnsafe()
 	case detaches:
 		if r.blocked {
 			r.blocked = false
@@ -209,9 +216,15 @@ func (r *run) BodyRoom() (a, b []byte) {
 
 func (r *run) BodyCommit(n int) { r.inner.BodyCommit(n) }
 
-func (r *run) BodyEnd() { r.inner.BodyEnd() }
+func (r *run) BodyEnd() {
+	r.bodyOver = true
+	r.inner.BodyEnd()
+}
 
-func (r *run) BodyAbort(tooLarge bool) { r.inner.BodyAbort(tooLarge) }
+func (r *run) BodyAbort(tooLarge bool) {
+	r.bodyOver = true
+	r.inner.BodyAbort(tooLarge)
+}
 
 // BodyTrailer implements backend.Trailered.
 func (r *run) BodyTrailer(section []byte) {

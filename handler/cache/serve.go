@@ -31,7 +31,8 @@ type plan struct {
 }
 
 // planFor decides what a client gets (RFC 9110 §13.2, §14.2). wall is in seconds since 1970. Several ranges are answered with
-// the whole body, which is always allowed.
+// the whole body, which is always allowed. So are those of a compressed body: If-Range with a date does not tell its codings
+// apart.
 func planFor(v *variant, q *query, wall int64) plan {
 	whole := plan{length: len(v.body)}
 	if q == nil || !q.conditions || v.status != 200 {
@@ -41,7 +42,7 @@ func planFor(v *variant, q *query, wall int64) plan {
 	if c.Evaluate(true, true, &v.validators, wall) == httpparse.NotModified {
 		return plan{kind: planNotModified}
 	}
-	if !q.get || !c.RangeApplies(&v.validators, wall) {
+	if !q.get || v.codings > 0 || !c.RangeApplies(&v.validators, wall) {
 		return whole
 	}
 	var room [httpparse.RangesMax]httpparse.ByteRange

@@ -54,6 +54,7 @@ type fill struct {
 	waiters   []*run
 	renews    bool // it has no client
 	over      bool
+	slow      bool // nothing waits for it any more
 }
 
 // action is what the store says about a request.
@@ -166,8 +167,8 @@ func (s *Store) miss(a *answer, sh *shard, hash uint64, o *object, v *variant, q
 		}
 	}
 	switch {
-	case v == nil && sh.marked(hash, now):
-		a.bare = false
+	case sh.marked(hash, now):
+		a.bare = v != nil
 		a.fill = s.alone(sh, hash, v, q)
 	case inProgress == nil && ok:
 		o, made := sh.object(q.key, now)
@@ -175,7 +176,7 @@ func (s *Store) miss(a *answer, sh *shard, hash uint64, o *object, v *variant, q
 			s.used.Add(o.cost())
 		}
 		a.fill = s.lead(sh, hash, o, v, q, secondary)
-	case inProgress != nil && !late && !s.hurries(q) && s.waits(inProgress, r):
+	case inProgress != nil && !late && !inProgress.slow && !s.hurries(q) && s.waits(inProgress, r):
 		a.action, a.fill = actWait, inProgress
 	default:
 		a.fill = s.alone(sh, hash, v, q)
@@ -229,6 +230,16 @@ func (f *fill) unwait(r *run) bool {
 		}
 	}
 	return false
+}
+
+// letGo returns the runs that wait for f, and lets no others wait.
+func (f *fill) letGo() (waiters []*run) {
+	f.shard.mu.Lock()
+	f.slow = true
+	waiters, f.waiters = f.waiters, nil
+	f.shard.mu.Unlock()
+	f.store.waiting.Add(-int64(len(waiters)))
+	return waiters
 }
 
 // waitedFor reports whether anything waits for f.
@@ -298,6 +309,9 @@ func (s *Store) keep(f *fill, v *variant, now int64) (out []*variant) {
 		s.used.Add(o.cost())
 	}
 	f.shard.unmark(f.hash)
+	if !v.answersWaiters(now) {
+		f.shard.mark(f.hash, now+int64(markUncacheable))
+	}
 	out = o.put(v)
 	f.shard.touch(o, now)
 	s.settle(f.shard, o)

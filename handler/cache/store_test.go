@@ -258,7 +258,7 @@ func TestVariantsBounded(t *testing.T) {
 		q.read(parseRequest(t, "GET /", "Host: h", fmt.Sprintf("X-A: %d", i)), true)
 		a := s.ask(&q, nil, false, int64(i))
 		f := facts{status: 200, control: newResponseControl(), lifetime: 1000, varies: []string{"x-a"}}
-		v := newVariant(&f, fmt.Sprintf("%d,\n", i), nil, nil, int64(i))
+		v := newVariant(&f, fmt.Sprintf("%d\n\r", i), nil, nil, int64(i))
 		s.admit(v, 0)
 		a.fill.finish(v, 0, int64(i))
 	}

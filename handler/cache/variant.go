@@ -42,7 +42,7 @@ func newVariant(f *facts, secondary string, head, body []byte, now int64) *varia
 	v := &variant{
 		freshness: newFreshness(f, now), status: f.status, head: head, body: body,
 		varies: f.varies, secondary: secondary, codings: f.codings, coding: f.coding,
-		validators:   httpparse.Validators{ETag: f.etag, Modified: f.modified, HasModified: f.lastModified != ""},
+		validators:   httpparse.Validators{ETag: f.etag, Modified: f.modified, HasModified: f.lastModified != "", Young: f.young},
 		lastModified: f.lastModified, used: now,
 	}
 	v.cost = variantCost + int64(cap(head)+cap(body)+len(secondary)+len(f.etag)+len(f.lastModified))
@@ -52,6 +52,13 @@ func newVariant(f *facts, secondary string, head, body []byte, now int64) *varia
 	}
 	v.refs.Store(1)
 	return v
+}
+
+// answersWaiters reports whether requests that waited for the response are answered with it. Otherwise they would wait for each
+// other, one by one.
+func (v *variant) answersWaiters(now int64) bool {
+	decodable := v.codings <= 1 || !v.negotiated // as in acceptsCoding
+	return decodable && v.age(now) < v.lifetime+v.whileStale
 }
 
 // hold adds a holder. The caller has one, or the lock of a shard that has one.

@@ -78,6 +78,7 @@ func isCondition(name []byte) bool {
 // wait makes the run wait for a fill, of which it is one of the waiters already.
 func (r *run) wait(f *fill) {
 	r.state, r.waitsFor = runWaiting, f
+	r.l.waiting[r] = struct{}{}
 	if r.timer == nil {
 		r.timer = r.l.on.After(r.l.c.options.Wait, r.expire)
 	}
@@ -93,12 +94,23 @@ func (r *run) expire() {
 
 // unwait ends the waiting of a run that is cancelled.
 func (r *run) unwait() {
+	delete(r.l.waiting, r)
 	r.timer.Stop()
 	r.waitsFor.unwait(r) // or it is woken, and finds that it is over
 }
 
-// wake tells runs, each on its loop, that the fill for which they have waited is over.
-func wake(waiters []*run) {
+// endWaits has all requests that wait go on without what they wait for.
+func (l *loop) endWaits() {
+	for r := range l.waiting {
+		r.late = true
+		r.waitsFor.unwait(r) // or it is about to be woken, and then does nothing more
+		r.resume()
+	}
+}
+
+// wake tells runs, each on its loop, that the fill for which they have waited is over. late: it is not, but
+// they are not to wait for it any longer.
+func wake(waiters []*run, late bool) {
 	for len(waiters) > 0 {
 		l := waiters[0].l
 		var mine, others []*run
@@ -111,6 +123,7 @@ func wake(waiters []*run) {
 		}
 		l.on.Post(func() {
 			for _, r := range mine {
+				r.late = r.late || late
 				r.resume()
 			}
 		})
@@ -124,6 +137,7 @@ func (r *run) resume() {
 		return
 	}
 	l := r.l
+	delete(l.waiting, r)
 	h := r.kept.parse(l)
 	if h == nil || !l.q.read(h, !l.c.options.IgnoreDirectives) {
 		r.refuse(500, 0)

@@ -14,6 +14,8 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t counted = PTHREAD_COND_INITIALIZER;
 static uint64_t answers;
 
+static uint64_t sent; /* messages */
+
 void mb_purge_answered(size_t n)
 {
 	pthread_mutex_lock(&lock);
@@ -37,14 +39,6 @@ static int await(uint64_t wanted)
 	return in_time;
 }
 
-static uint64_t answered(void)
-{
-	pthread_mutex_lock(&lock);
-	uint64_t n = answers;
-	pthread_mutex_unlock(&lock);
-	return n;
-}
-
 /* Returns true when the server has removed what was asked for; otherwise nil and a message. */
 static int ask(lua_State *L, uint8_t kind, const char *name)
 {
@@ -61,8 +55,8 @@ static int ask(lua_State *L, uint8_t kind, const char *name)
 	if (n > MB_PURGE_MAX)
 		return 1; /* no key is so long */
 	memcpy(message + 1, key, n);
-	uint64_t wanted = answered() + 1;
-	if (mb_message_send(process.control, MB_MSG_PURGE, message, 1 + n) || !await(wanted)) {
+	/* each message gets one answer; that to an earlier one may come late */
+	if (mb_message_send(process.control, MB_MSG_PURGE, message, 1 + n) || !await(++sent)) {
 		lua_pushnil(L);
 		lua_pushliteral(L, "the server does not answer");
 		return 2;
