@@ -128,19 +128,20 @@ func report(to io.Writer, o options, all []*series) {
 		o.clients, servers.HugeBytes>>20, 2*readerBuffer, readerBytes, readerPause, honest, o.rounds, o.duration,
 		strings.Join(append(o.settings.MbserveFlags, o.settings.MbserveOptions...), " "))
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "server\thonest clients get\trequests/s alone\tbeside\tto alone\tp99 ms alone\tbeside\tnot 2xx\tKiB for a reader (PSS)\treaders lost\t")
+	fmt.Fprintln(w, "server\thonest clients get\trequests/s alone\tbeside\tto alone\tp99 ms alone\tbeside\tserver CPU µs/req alone\tbeside\tnot 2xx\tKiB for a reader (PSS)\treaders lost\t")
 	for _, s := range all {
 		for i, work := range s.honest {
 			memory, lost := "", ""
 			if i == 0 {
 				memory, lost = spread(s.perReader, "%.1f"), fmt.Sprint(s.lost)
 			}
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%.1f\t%.1f\t%d\t%s\t%s\t\n", s.server, work.name, spread(work.alone, "%.0f"), spread(work.beside, "%.0f"),
-				spread(work.ratio, "%.2f"), stats.Quantile(work.p99Alone, 0.5), stats.Quantile(work.p99Beside, 0.5), work.bad, memory, lost)
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%.1f\t%.1f\t%.1f\t%.1f\t%d\t%s\t%s\t\n", s.server, work.name, spread(work.alone, "%.0f"), spread(work.beside, "%.0f"),
+				spread(work.ratio, "%.2f"), stats.Quantile(work.p99Alone, 0.5), stats.Quantile(work.p99Beside, 0.5),
+				stats.Quantile(work.cpuAlone, 0.5), stats.Quantile(work.cpuBeside, 0.5), work.bad, memory, lost)
 		}
 	}
 	w.Flush()
-	fmt.Fprintln(to, "\nrequests/s, ratio and memory: median (smallest–largest); p99: median. The memory is the growth of all processes of the server,\nwithout the socket buffers of the kernel, divided by the number of readers.")
+	fmt.Fprintln(to, "\nrequests/s, ratio and memory: median (smallest–largest); p99 and CPU: median. The memory is the growth of all processes of the server,\nwithout the socket buffers of the kernel, divided by the number of readers.")
 }
 
 func spread(values []float64, format string) string {

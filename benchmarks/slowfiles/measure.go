@@ -27,6 +27,7 @@ type honestWork struct {
 	name, path string
 
 	alone, beside, ratio, p99Alone, p99Beside []float64
+	cpuAlone, cpuBeside                       []float64 // of the server, µs a request
 	bad                                       int
 }
 
@@ -98,17 +99,20 @@ func (s *series) round(ctx context.Context, o options) (err error) {
 
 // measure loads the server with honest clients and notes the result.
 func (w *honestWork) measure(ctx context.Context, o options, server *servers.Server, beside bool) error {
+	used, _ := server.Tree.CPU()
 	result, err := load(ctx, server, w.path, o.duration)
 	if err != nil {
 		return err
 	}
+	usedAfter, _ := server.Tree.CPU()
+	cpu := (usedAfter - used).Seconds() * 1e6 / float64(max(1, result.Requests))
 	w.bad += result.BadStatus + result.Errors.Total()
 	p99 := float64(result.P99) / float64(time.Millisecond)
 	if !beside {
-		w.alone, w.p99Alone = append(w.alone, result.PerSecond), append(w.p99Alone, p99)
+		w.alone, w.p99Alone, w.cpuAlone = append(w.alone, result.PerSecond), append(w.p99Alone, p99), append(w.cpuAlone, cpu)
 		return nil
 	}
-	w.beside, w.p99Beside = append(w.beside, result.PerSecond), append(w.p99Beside, p99)
+	w.beside, w.p99Beside, w.cpuBeside = append(w.beside, result.PerSecond), append(w.p99Beside, p99), append(w.cpuBeside, cpu)
 	w.ratio = append(w.ratio, result.PerSecond/w.alone[len(w.beside)-1])
 	return nil
 }
