@@ -131,7 +131,7 @@ func (e *blockingExchange) handOver(w *Response, data, last bool) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	empty := len(w.prefix) == 0 && (!data || len(w.data)+len(w.files) == 0)
-	for !empty && !e.gone && e.out != nil && !e.out.empty() {
+	for !empty && !e.gone && e.out != nil && (e.offering || !e.out.empty()) {
 		if e.sendBy.passed() {
 			w.err = os.ErrDeadlineExceeded
 			return w.err
