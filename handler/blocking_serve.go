@@ -288,9 +288,8 @@ func (e *blockingExchange) nothing(w *Response) error {
 
 func (e *blockingExchange) passPrefix(w *Response) error { return e.handOver(w, false, false) }
 
-func (e *blockingExchange) sendsFiles() bool {
-	_, can := e.x.(backend.FileSender)
-	return can
+func (e *blockingExchange) sendsFiles(rangeable bool) bool {
+	return e.filesAny || rangeable && e.filesRanged
 }
 
 // deadline is the time after which a read or write of a handler fails; the zero value is none. The lock of the exchange

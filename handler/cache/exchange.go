@@ -226,6 +226,11 @@ func (r forwarded) Addrs() (local, remote netip.AddrPort) {
 	return r.local, r.remote
 }
 
+// TakesFiles implements backend.FileChooser. Without a client, what is sent is dropped.
+func (r forwarded) TakesFiles(rangeable bool) bool {
+	return r.x == nil || backend.TakesFiles(r.x, rangeable)
+}
+
 // OutputFile implements backend.FileSender. What is sent from a file needs no place in memory, so it is not kept.
 func (r forwarded) OutputFile(f backend.SentFile, offset, n int64, last bool) {
 	if r.capture != nil {
