@@ -107,6 +107,7 @@ func TestSendFileViolations(t *testing.T) {
 	}{
 		"sends-two-fds":       {502, "body in a file"},
 		"sends-many-fds":      {502, "body in a file"},
+		"sends-piecemeal":     {502, "more than one descriptor"},
 		"sends-a-directory":   {502, "not a file that can be read"},
 		"sends-a-pipe":        {502, "not a file that can be read"},
 		"sends-nonsense":      {502, "malformed body in a file"},
@@ -141,19 +142,25 @@ func TestControlReader(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ours.Close()
-	message := append(shm.Bytes(&shm.Msg{Type: shm.MsgFile, Len: 3}), "abc"...)
-	if err := unix.Sendmsg(int(theirs.Fd()), message, unix.UnixRights(0, 0), nil, 0); err != nil {
-		t.Fatal(err)
+	excess := 0
+	in := newControlReader(ours, func() { excess++ })
+	var buf []byte
+	for rights, want := range []int{0, 1, 0, 0} { // of each message; with more than one, no more are kept
+		message := append(shm.Bytes(&shm.Msg{Type: shm.MsgFile, Len: 3}), "abc"...)
+		if err := unix.Sendmsg(int(theirs.Fd()), message, unix.UnixRights(make([]int, rights)...), nil, 0); err != nil {
+			t.Fatal(err)
+		}
+		typ, body, err := readMsg(in, &buf)
+		fds := in.take()
+		if typ != shm.MsgFile || string(body) != "abc" || err != nil || len(fds) != want {
+			t.Errorf("type %d, %q, %v, %d descriptors of %d", typ, body, err, len(fds), rights)
+		}
+		closeFiles(fds)
+	}
+	if excess != 1 || !in.closed {
+		t.Errorf("the excess was reported %d times", excess)
 	}
 	theirs.Close()
-	in := newControlReader(ours)
-	var buf []byte
-	typ, body, err := readMsg(in, &buf)
-	fds := in.take()
-	if typ != shm.MsgFile || string(body) != "abc" || err != nil || len(fds) != 2 {
-		t.Errorf("type %d, %q, %v, %d descriptors", typ, body, err, len(fds))
-	}
-	closeFiles(fds)
 	if _, _, err := readMsg(in, &buf); err == nil || len(in.take()) != 0 {
 		t.Errorf("at the end: %v", err)
 	}
