@@ -135,6 +135,30 @@ func TestSendFileViolations(t *testing.T) {
 	r.quiet()
 }
 
+// A worker cannot fill the server with files while a loop is busy.
+func TestSendFileFlood(t *testing.T) {
+	r := start(t, setup{})
+	name, _ := sentFile(t)
+	q := r.send(&request{target: "sends-flood?" + name})
+	r.loops[0].do(func() {})
+	free := make(chan struct{})
+	r.loops[0].Post(func() { <-free })
+	err := os.WriteFile(name+".go", nil, 0o600)
+	w := r.p.slots[0].Load()
+	if err == nil {
+		for end := time.Now().Add(10 * time.Second); w.filesPosted.Load() <= filesPostedMax && time.Now().Before(end); {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	if n := w.filesPosted.Load(); n != filesPostedMax+1 {
+		t.Errorf("%d files wait, want %d and the next one; %v", n, filesPostedMax, err)
+	}
+	close(free)
+	q.wait()
+	isNotOpen(t, name)
+	r.quiet()
+}
+
 // Without a file, the descriptor must not be kept open by what is still in the socket.
 func TestControlReader(t *testing.T) {
 	ours, theirs, err := controlPair()

@@ -132,6 +132,16 @@ func init() {
 		passFile(b.Append(nil), shm.MsgFile, file)
 	})
 	wrong("unasked", func(s *served, file int) { passFile([]byte("text"), shm.MsgWorkerFailed, file) })
+	behaviours["sends-flood"] = func(s *served, name string) { // to an exchange that is not its own
+		f, _ := os.Open(name)
+		awaitFile(name + ".go")
+		b := s.fileBody()
+		b.Gen++
+		for range 3 * filesPostedMax {
+			passFile(b.Append(nil), shm.MsgFile, int(f.Fd()))
+		}
+		s.finish(0)
+	}
 	behaviours["sends-elsewhere"] = func(s *served, name string) { // to exchanges that are not its own
 		f, _ := os.Open(name)
 		for _, change := range []func(b *shm.FileBody){
