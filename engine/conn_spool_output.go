@@ -134,5 +134,5 @@ func (c *conn) shrinkFile(f *spool.File) {
 // outputLost: the rest of the response cannot be read.
 func (c *conn) outputLost(err error) {
 	c.l.e.log.Error("response lost", "loop", c.l.index, "err", err)
-	c.reset()
+	c.breakOff()
 }

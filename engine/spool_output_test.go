@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"moonbridge/handler/backend"
 )
 
@@ -195,6 +197,23 @@ func TestSpooledResponseBreaksOff(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A spooled response that cannot be read ends within a call of the backend. The backend is told later.
+func TestSpooledResponseLost(t *testing.T) {
+	d, _ := newSpoolDialogue(t, Limits{SpoolOutput: 1 << 30}, 0)
+	d.peer.says(get("/"))
+	d.peer.room = 0
+	d.handler.outputs(pattern(500_000), false)
+	if err := unix.Ftruncate(d.c.spool.output.Fd(), 0); err != nil {
+		t.Fatal(err)
+	}
+	d.peer.room, d.c.socket.writable = anyRoom, true
+	outputsFile(d.handler.x, d.newFile(pattern(1000)), 0, 1000, true)
+	d.is(stateDispatched)
+	d.settle()
+	d.is(stateClosed)
+	d.peer.wantsReset()
 }
 
 // Random parts, limits and peers: the bytes that arrive are those that were taken, in order.

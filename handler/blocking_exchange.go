@@ -26,6 +26,8 @@ type blockingExchange struct {
 	local    netip.AddrPort
 	remote   netip.AddrPort
 	file     *fileBody // the body, if it is in a file; otherwise nil
+	// What x takes of files: in any response, and in those that are rangeable (backend.FileChooser).
+	filesAny, filesRanged bool
 
 	// Owned by the loop.
 	wait    wait
@@ -60,15 +62,16 @@ type blockingExchange struct {
 	wanted     bool    // the handler reads: the loop must report it
 	asked      bool    // wanted has been set before
 
-	out     *part       // offered to the connection by the loop; when it is empty, the handler puts the next part here
-	outOff  int         // how many bytes were taken
-	begun   bool        // a part of the final response was passed to the loop
-	whole   bool        // nothing will follow out, although the handler has not returned
-	ended   bool        // the handler has returned
-	end     backend.End // with whole or ended
-	failed  int         // with ended: the status, if there is no response
-	gone    bool        // the connection is gone, or the exchange is over
-	peerEnd bool        // the peer has finished sending, and has probably gone
+	out      *part       // offered to the connection by the loop; when it is empty, the handler puts the next part here
+	outOff   int         // how many bytes were taken
+	offering bool        // the loop is offering out, and changes it without the lock
+	begun    bool        // a part of the final response was passed to the loop
+	whole    bool        // nothing will follow out, although the handler has not returned
+	ended    bool        // the handler has returned
+	end      backend.End // with whole or ended
+	failed   int         // with ended: the status, if there is no response
+	gone     bool        // the connection is gone, or the exchange is over
+	peerEnd  bool        // the peer has finished sending, and has probably gone
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -82,6 +85,7 @@ const smallBody = 4 << 10
 func newBlockingExchange(p *blockingBackend, x backend.Exchange, head *httpparse.Head, listener int, body []byte, more bool) *blockingExchange {
 	e := &blockingExchange{p: p, x: x, listener: listener, inEnd: !more}
 	e.local, e.remote = x.Addrs()
+	e.filesAny, e.filesRanged = backend.TakesFiles(x, false), backend.TakesFiles(x, true)
 	e.changed.L = &e.mu
 	copyHead(&e.head, head)
 	switch {
@@ -154,10 +158,12 @@ func (e *blockingExchange) offer() {
 	}
 	ended, whole, end, failed := e.ended, e.whole, e.end, e.failed
 	out := e.out
+	offering := out != nil && !out.empty() && !e.blocked
+	e.offering = offering // an empty part is the handler's as soon as the lock is free
 	e.mu.Unlock()
 
 	resets := ended && end == backend.EndReset
-	if out != nil && !out.empty() && !e.blocked {
+	if offering {
 		e.offerPart(out, (ended || whole) && failed == 0 && !resets)
 		if e.over {
 			return
@@ -193,6 +199,7 @@ func (e *blockingExchange) isOver() bool { return e.over }
 func (e *blockingExchange) took(n int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.offering = false
 	if n < len(e.out.prefix)+len(e.out.data) {
 		e.outOff = n
 		e.blocked = true

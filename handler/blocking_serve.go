@@ -131,7 +131,7 @@ func (e *blockingExchange) handOver(w *Response, data, last bool) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	empty := len(w.prefix) == 0 && (!data || len(w.data)+len(w.files) == 0)
-	for !empty && !e.gone && e.out != nil && !e.out.empty() {
+	for !empty && !e.gone && e.out != nil && (e.offering || !e.out.empty()) {
 		if e.sendBy.passed() {
 			w.err = os.ErrDeadlineExceeded
 			return w.err
@@ -288,9 +288,8 @@ func (e *blockingExchange) nothing(w *Response) error {
 
 func (e *blockingExchange) passPrefix(w *Response) error { return e.handOver(w, false, false) }
 
-func (e *blockingExchange) sendsFiles() bool {
-	_, can := e.x.(backend.FileSender)
-	return can
+func (e *blockingExchange) sendsFiles(rangeable bool) bool {
+	return e.filesAny || rangeable && e.filesRanged
 }
 
 // deadline is the time after which a read or write of a handler fails; the zero value is none. The lock of the exchange

@@ -1,12 +1,14 @@
 package handler
 
 import (
+	"bytes"
 	"io"
 	"os"
 	"sync/atomic"
 	"syscall"
 
 	"moonbridge/handler/backend"
+	"moonbridge/httpparse"
 )
 
 // sentFile is a file that is being sent, with a descriptor of its own: the handler may close its file before the client has it.
@@ -86,10 +88,22 @@ func (w *Response) appendRange(f backend.SentFile, offset, n int64) error {
 // copiedMax is the size up to which a range is copied: that costs less than a descriptor and a system call of its own.
 const copiedMax = 16 << 10
 
-// takesRange reports whether n bytes of a file are better passed to appendRange than copied.
-func (w *Response) takesRange(n int64) bool {
+// takesRange reports whether n bytes of a file are better passed to appendRange than copied. fields are those of the response.
+func (w *Response) takesRange(n int64, fields []byte) bool {
 	large := n > min(copiedMax, int64(w.base+w.dataMax-len(w.data)))
-	return large && w.ranges < rangesMax && w.out.sendsFiles()
+	return large && w.ranges < rangesMax && w.out.sendsFiles(rangeable(fields))
+}
+
+// rangeable is that of backend.FileChooser.
+func rangeable(fields []byte) bool {
+	for line := range bytes.Lines(fields) {
+		name, value, _ := bytes.Cut(line, colon)
+		if httpparse.EqualFold(name, "Content-Range") ||
+			httpparse.EqualFold(name, "Accept-Ranges") && !httpparse.EqualFold(bytes.TrimSpace(value), "none") {
+			return true
+		}
+	}
+	return false
 }
 
 // empty reports whether the part has nothing to send.

@@ -83,7 +83,7 @@ func (hw *httpWriter) sendRest(f openFile, at io.Seeker, base, limit int64) (int
 	if limit >= 0 {
 		n = min(n, limit)
 	}
-	if !hw.w.takesRange(n) {
+	if !hw.w.takesRange(n, hw.w.fields) {
 		return 0, nil
 	}
 	sent, err := newSentFile(f)

@@ -253,7 +253,6 @@ func (l *onLoopBackend) flush(*Response) error { return nil }
 
 func (l *onLoopBackend) passPrefix(*Response) error { return nil }
 
-func (l *onLoopBackend) sendsFiles() bool {
-	_, can := l.r.x.(backend.FileSender)
-	return can
+func (l *onLoopBackend) sendsFiles(rangeable bool) bool {
+	return backend.TakesFiles(l.r.x, rangeable)
 }

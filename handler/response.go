@@ -74,8 +74,9 @@ type output interface {
 	flush(w *Response) error
 	// passPrefix passes on w.prefix alone.
 	passPrefix(w *Response) error
-	// sendsFiles reports whether the connection takes ranges of files.
-	sendsFiles() bool
+	// sendsFiles reports whether the connection takes ranges of files in a response, by whether it is rangeable
+	// (backend.FileChooser).
+	sendsFiles(rangeable bool) bool
 }
 
 // fieldsMax is the largest size of the field lines of a response. It is far above what any peer accepts; it stops a

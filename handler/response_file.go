@@ -62,7 +62,7 @@ func (w *Response) SendFile(r *Request, f *os.File, o FileOptions) error {
 		return ErrFieldsTooLarge
 	}
 	var sent *sentFile
-	if slices.ContainsFunc(plan.Parts, func(p files.Part) bool { return w.takesRange(p.Length) }) {
+	if slices.ContainsFunc(plan.Parts, func(p files.Part) bool { return w.takesRange(p.Length, plan.Fields) }) {
 		if sent, err = newSentFile(f); err != nil {
 			return err
 		}
@@ -132,7 +132,7 @@ func (w *Response) writePlan(p *files.Plan, f *os.File, sent *sentFile) error {
 }
 
 func (w *Response) writePart(part files.Part, f *os.File, sent *sentFile) error {
-	if sent == nil || !w.takesRange(part.Length) {
+	if sent == nil || !w.takesRange(part.Length, w.fields) {
 		_, err := io.Copy(w, io.NewSectionReader(f, part.Offset, part.Length))
 		return err
 	}

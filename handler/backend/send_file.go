@@ -25,3 +25,20 @@ type SentFile interface {
 	// Release says that the caller needs the file no more.
 	Release()
 }
+
+// FileChooser is implemented by a FileSender that does not take ranges of files in every response, because it changes some of them.
+type FileChooser interface {
+	FileSender
+	// TakesFiles reports whether a response to the request may have ranges of files. rangeable: its head has Content-Range, or
+	// Accept-Ranges with another value than none. It is called on the loop.
+	TakesFiles(rangeable bool) bool
+}
+
+// TakesFiles reports whether the exchange takes ranges of files in a response. rangeable is that of FileChooser.
+func TakesFiles(x Exchange, rangeable bool) bool {
+	if c, ok := x.(FileChooser); ok {
+		return c.TakesFiles(rangeable)
+	}
+	_, ok := x.(FileSender)
+	return ok
+}

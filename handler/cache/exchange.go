@@ -251,3 +251,8 @@ func (r forwarded) Addrs() (local, remote netip.AddrPort) {
 	}
 	return r.local, r.remote
 }
+
+// TakesFiles implements backend.FileChooser. Without a client, what is sent is dropped.
+func (r forwarded) TakesFiles(rangeable bool) bool {
+	return r.x == nil || backend.TakesFiles(r.x, rangeable)
+}

@@ -167,6 +167,11 @@ type decodingFiles struct {
 	backend.FileSender
 }
 
+// TakesFiles implements backend.FileChooser.
+func (b decodingFiles) TakesFiles(rangeable bool) bool {
+	return backend.TakesFiles(b.Exchange, rangeable)
+}
+
 // BodyWanted implements backend.Exchange: the handler reads the body. Decoding begins.
 func (b *decoding) BodyWanted() {
 	if b.begun || b.over {

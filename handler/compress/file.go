@@ -1,6 +1,9 @@
 package compress
 
-import "moonbridge/handler/backend"
+import (
+	"moonbridge/handler/backend"
+	"moonbridge/httpparse"
+)
 
 // fileExchange is an exchange whose connection sends ranges of files. They are not compressed: the heads of their responses
 // say Accept-Ranges.
@@ -15,6 +18,11 @@ type fileRange struct {
 	f      backend.SentFile
 	offset int64
 	n      int64
+}
+
+// TakesFiles implements backend.FileChooser. A body that may be compressed must come as bytes.
+func (e fileExchange) TakesFiles(rangeable bool) bool {
+	return (rangeable || e.asked.coding == httpparse.Identity) && backend.TakesFiles(e.x, rangeable)
 }
 
 // OutputFile implements backend.FileSender.

@@ -2,10 +2,12 @@ package pool
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -91,9 +93,30 @@ func (w *Worker) receiveFile(body []byte, fds []int) error {
 		closeFiles(fds)
 		return err
 	}
+	if w.filesPosted.Add(1) > filesPostedMax && !w.awaitPosted() {
+		w.filesPosted.Add(-1)
+		closeFiles(fds)
+		return errors.New("the loops do not take what the worker has sent")
+	}
 	pieces := piecesOf(&b)
-	l.on.Post(func() { l.fileArrived(w, &b, pieces, fd) })
+	l.on.Post(func() {
+		w.filesPosted.Add(-1)
+		l.fileArrived(w, &b, pieces, fd)
+	})
 	return nil
+}
+
+// filesPostedMax is how many files of a worker wait for busy loops. The worker then waits with the next one.
+const filesPostedMax = 64
+
+// awaitPosted waits until there is room for one more file, at most for takeSpan.
+func (w *Worker) awaitPosted() bool {
+	for end := time.Now().Add(takeSpan); w.filesPosted.Load() > filesPostedMax; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) || w.fault.Load() != nil || w.gone.Load() {
+			return false
+		}
+	}
+	return true
 }
 
 // readableFile returns nil for a regular file that is open for reading.
@@ -230,13 +253,15 @@ func (c *cell) lacksFile(now int64) bool {
 
 // controlReader reads a worker's control socket, with the descriptors that come.
 type controlReader struct {
-	conn *net.UnixConn
-	fds  []int // that have come since they were taken
-	room []byte
+	conn   *net.UnixConn
+	fds    []int // that have come since they were taken
+	room   []byte
+	excess func() // called when a message has more than one; none is kept then, nor later
+	closed bool   // excess was called
 }
 
-func newControlReader(conn *net.UnixConn) *controlReader {
-	return &controlReader{conn: conn, room: make([]byte, unix.CmsgSpace(4*4))}
+func newControlReader(conn *net.UnixConn, excess func()) *controlReader {
+	return &controlReader{conn: conn, excess: excess, room: make([]byte, unix.CmsgSpace(4*4))}
 }
 
 // Read implements io.Reader.
@@ -260,6 +285,13 @@ func (r *controlReader) keep(control []byte) {
 		if fds, err := unix.ParseUnixRights(&messages[i]); err == nil {
 			r.fds = append(r.fds, fds...)
 		}
+	}
+	if len(r.fds) > 1 && !r.closed {
+		r.closed = true
+		r.excess()
+	}
+	if r.closed {
+		closeFiles(r.take())
 	}
 }
 

@@ -107,6 +107,7 @@ func TestSendFileViolations(t *testing.T) {
 	}{
 		"sends-two-fds":       {502, "body in a file"},
 		"sends-many-fds":      {502, "body in a file"},
+		"sends-piecemeal":     {502, "more than one descriptor"},
 		"sends-a-directory":   {502, "not a file that can be read"},
 		"sends-a-pipe":        {502, "not a file that can be read"},
 		"sends-nonsense":      {502, "malformed body in a file"},
@@ -134,6 +135,37 @@ func TestSendFileViolations(t *testing.T) {
 	r.quiet()
 }
 
+// A worker cannot fill the server with files while a loop is busy.
+func TestSendFileFlood(t *testing.T) {
+	r := start(t, setup{})
+	name, _ := sentFile(t)
+	q := r.send(&request{target: "sends-flood?" + name})
+	r.loops[0].do(func() {})
+	free := make(chan struct{})
+	r.loops[0].Post(func() { <-free })
+	err := os.WriteFile(name+".go", nil, 0o600)
+	posted := func() (n int32) { // of the only worker that has sent any
+		for i := range r.p.slots {
+			if w := r.p.slots[i].Load(); w != nil {
+				n += w.filesPosted.Load()
+			}
+		}
+		return n
+	}
+	if err == nil {
+		for end := time.Now().Add(10 * time.Second); posted() <= filesPostedMax && time.Now().Before(end); {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	if n := posted(); n != filesPostedMax+1 {
+		t.Errorf("%d files wait, want %d and the next one; %v", n, filesPostedMax, err)
+	}
+	close(free)
+	q.wait()
+	isNotOpen(t, name)
+	r.quiet()
+}
+
 // Without a file, the descriptor must not be kept open by what is still in the socket.
 func TestControlReader(t *testing.T) {
 	ours, theirs, err := controlPair()
@@ -141,19 +173,25 @@ func TestControlReader(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ours.Close()
-	message := append(shm.Bytes(&shm.Msg{Type: shm.MsgFile, Len: 3}), "abc"...)
-	if err := unix.Sendmsg(int(theirs.Fd()), message, unix.UnixRights(0, 0), nil, 0); err != nil {
-		t.Fatal(err)
+	excess := 0
+	in := newControlReader(ours, func() { excess++ })
+	var buf []byte
+	for rights, want := range []int{0, 1, 0, 0} { // of each message; with more than one, no more are kept
+		message := append(shm.Bytes(&shm.Msg{Type: shm.MsgFile, Len: 3}), "abc"...)
+		if err := unix.Sendmsg(int(theirs.Fd()), message, unix.UnixRights(make([]int, rights)...), nil, 0); err != nil {
+			t.Fatal(err)
+		}
+		typ, body, err := readMsg(in, &buf)
+		fds := in.take()
+		if typ != shm.MsgFile || string(body) != "abc" || err != nil || len(fds) != want {
+			t.Errorf("type %d, %q, %v, %d descriptors of %d", typ, body, err, len(fds), rights)
+		}
+		closeFiles(fds)
+	}
+	if excess != 1 || !in.closed {
+		t.Errorf("the excess was reported %d times", excess)
 	}
 	theirs.Close()
-	in := newControlReader(ours)
-	var buf []byte
-	typ, body, err := readMsg(in, &buf)
-	fds := in.take()
-	if typ != shm.MsgFile || string(body) != "abc" || err != nil || len(fds) != 2 {
-		t.Errorf("type %d, %q, %v, %d descriptors", typ, body, err, len(fds))
-	}
-	closeFiles(fds)
 	if _, _, err := readMsg(in, &buf); err == nil || len(in.take()) != 0 {
 		t.Errorf("at the end: %v", err)
 	}

@@ -106,6 +106,12 @@ func init() {
 	wrong("many-fds", func(s *served, file int) {
 		passFile(s.fileBody().Append(nil), shm.MsgFile, file, file, file, file, file, file, file, file)
 	})
+	wrong("piecemeal", func(s *served, file int) { // a message that does not end, with descriptors at each byte
+		unix.Write(fdControl, shm.Bytes(&shm.Msg{Type: shm.MsgFile, Len: 1000}))
+		for range 100 {
+			unix.Sendmsg(fdControl, []byte{0}, unix.UnixRights(file, file, file, file), nil, 0)
+		}
+	})
 	wrong("a-directory", func(s *served, file int) {
 		d, _ := os.Open("/")
 		passFile(s.fileBody().Append(nil), shm.MsgFile, int(d.Fd()))
@@ -126,6 +132,16 @@ func init() {
 		passFile(b.Append(nil), shm.MsgFile, file)
 	})
 	wrong("unasked", func(s *served, file int) { passFile([]byte("text"), shm.MsgWorkerFailed, file) })
+	behaviours["sends-flood"] = func(s *served, name string) { // to an exchange that is not its own
+		f, _ := os.Open(name)
+		awaitFile(name + ".go")
+		b := s.fileBody()
+		b.Gen++
+		for range 3 * filesPostedMax {
+			passFile(b.Append(nil), shm.MsgFile, int(f.Fd()))
+		}
+		s.finish(0)
+	}
 	behaviours["sends-elsewhere"] = func(s *served, name string) { // to exchanges that are not its own
 		f, _ := os.Open(name)
 		for _, change := range []func(b *shm.FileBody){

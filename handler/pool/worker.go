@@ -38,6 +38,8 @@ type Worker struct {
 	worked  atomic.Bool            // it has had an exchange
 	reclaim reclaim
 
+	filesPosted atomic.Int32 // files that it has sent, and that no loop has taken
+
 	// Under Pool.mu.
 	state      policy.State
 	stderr     *os.File // our end, until it is being read

@@ -22,13 +22,16 @@ func (w *Worker) start(stderr *os.File, lines *lineLog) {
 func (w *Worker) listen() {
 	defer w.conn.Close()
 	var buf []byte
-	in := newControlReader(w.conn)
+	in := newControlReader(w.conn, func() { w.kill("body in a file: more than one descriptor") })
 	for {
 		typ, body, err := readMsg(in, &buf)
 		fds := in.take()
 		if err != nil {
 			closeFiles(fds)
 			break
+		}
+		if in.closed {
+			continue // until the worker has ended
 		}
 		if len(fds) > 0 && typ != shm.MsgFile {
 			closeFiles(fds)

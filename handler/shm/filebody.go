@@ -23,6 +23,9 @@ type FilePart struct {
 // FilePartsMax is the largest number of parts of a FileBody.
 const FilePartsMax = 64
 
+// fileBytesMax bounds the sum of the lengths of all parts, so that a reader can count with it.
+const fileBytesMax = 1 << 62
+
 var errFileBody = errors.New("malformed body in a file")
 
 // Append appends the content of the message: four numbers and those of the parts, then all texts.
@@ -58,13 +61,15 @@ func ReadFileBody(m []byte) (b FileBody, err error) {
 	if n < 1 || n > FilePartsMax || len(heads) < int(n)*filePartHead {
 		return b, errFileBody
 	}
+	left := int64(fileBytesMax)
 	heads, texts := heads[:n*filePartHead], heads[n*filePartHead:]
 	for ; len(heads) > 0; heads = heads[filePartHead:] {
 		text := number(heads)
 		p := FilePart{Offset: int64(binary.LittleEndian.Uint64(heads[4:])), Length: int64(binary.LittleEndian.Uint64(heads[12:]))}
-		if uint64(text) > uint64(len(texts)) || p.Offset < 0 || p.Length < 1 || p.Offset > math.MaxInt64-p.Length {
+		if uint64(text) > uint64(len(texts)) || p.Offset < 0 || p.Length < 1 || p.Offset > math.MaxInt64-p.Length || p.Length > left {
 			return b, errFileBody
 		}
+		left -= p.Length
 		p.Before, texts = texts[:text], texts[text:]
 		b.Parts = append(b.Parts, p)
 	}

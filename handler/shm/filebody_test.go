@@ -9,19 +9,22 @@ import (
 // A body in a file is read as it was made. Any change of its numbers that makes no sense is noticed.
 func TestFileBody(t *testing.T) {
 	b := FileBody{Loop: 1, Cell: 2, Gen: 3, Closing: []byte("end"), Parts: []FilePart{
-		{Before: []byte("first"), Offset: 5, Length: 7}, {Before: []byte{}, Offset: 1 << 40, Length: 1}, {Before: []byte("x"), Length: math.MaxInt64}}}
+		{Before: []byte("first"), Offset: 5, Length: 7}, {Before: []byte{}, Offset: 1 << 40, Length: 1}, {Before: []byte("x"), Offset: math.MaxInt64 - 1<<61, Length: 1 << 61}}}
 	m := b.Append(nil)
 	got, err := ReadFileBody(m)
 	if err != nil || !reflect.DeepEqual(got, b) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	for what, change := range map[string]func(b *FileBody){
-		"no part":         func(b *FileBody) { b.Parts = nil },
-		"many parts":      func(b *FileBody) { b.Parts = make([]FilePart, FilePartsMax+1) },
+		"no part":    func(b *FileBody) { b.Parts = nil },
+		"many parts": func(b *FileBody) { b.Parts = make([]FilePart, FilePartsMax+1) },
+		"sum too large": func(b *FileBody) {
+			b.Parts[1], b.Parts[2] = FilePart{Length: 1 << 61}, FilePart{Length: 1 << 61}
+		},
 		"nothing":         func(b *FileBody) { b.Parts[1].Length = 0 },
 		"negative":        func(b *FileBody) { b.Parts[1].Length = -1 },
 		"negative offset": func(b *FileBody) { b.Parts[1].Offset = -1 },
-		"end too large":   func(b *FileBody) { b.Parts[2].Offset = 1 },
+		"end too large":   func(b *FileBody) { b.Parts[2].Offset++ },
 	} {
 		c := b
 		c.Parts = append([]FilePart(nil), b.Parts...)
