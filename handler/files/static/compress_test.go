@@ -131,3 +131,22 @@ func TestCompressBound(t *testing.T) {
 		}
 	}
 }
+
+// TestRangeOfMade: ranges are those of the original, even when all compressed versions are there.
+func TestRangeOfMade(t *testing.T) {
+	small := strings.Repeat("s", 2000)
+	r, _, _ := compressing(t, Config{}, map[string]string{"small.js": small})
+	codings := []string{"gzip", "br", "zstd"}
+	for _, coding := range codings {
+		until(t, r, "/small.js", coding, encodedAs(coding))
+	}
+	for _, coding := range codings {
+		res, body := r.send("GET", "/small.js", "Accept-Encoding: "+coding, "Range: bytes=0-3")
+		if res.StatusCode != 206 || body != small[:4] || res.Header.Get("Content-Encoding") != "" {
+			t.Errorf("%s: %d %q, %v", coding, res.StatusCode, body, res.Header)
+		}
+		if res, _ := r.send("GET", "/small.js", "Accept-Encoding: "+coding); res.Header.Get("Content-Encoding") != coding {
+			t.Errorf("%s without a range: %v", coding, res.Header)
+		}
+	}
+}
