@@ -38,6 +38,9 @@ type loop struct {
 const (
 	// exchangesKept is how many exchanges are kept for reuse.
 	exchangesKept = 1024
+	// bytesKept and fieldsKept bound each of the buffers that such an exchange keeps.
+	bytesKept  = 16 << 10
+	fieldsKept = 128
 	// headsKept is how many bytes a loop keeps for the heads of a turn.
 	headsKept = 256 << 10
 	// sweepEvery is how many entries a loop adds to its map before it drops dead ones from it.
@@ -353,7 +356,7 @@ func (l *loop) newExchange(x backend.Exchange, listener int, h *httpparse.Head, 
 
 // putExchange keeps e for reuse.
 func (l *loop) putExchange(e *exchange) {
-	raw, fields, id, rest := e.head.Raw[:0], e.head.Fields[:0], e.head.ID[:0], e.rest[:0]
+	raw, fields, id, rest := atMost(e.head.Raw, bytesKept), atMost(e.head.Fields, fieldsKept), atMost(e.head.ID, bytesKept), atMost(e.rest, bytesKept)
 	*e = exchange{l: l}
 	if l.frees >= exchangesKept {
 		return
@@ -362,4 +365,12 @@ func (l *loop) putExchange(e *exchange) {
 	e.next = l.free
 	l.free = e
 	l.frees++
+}
+
+// atMost returns b, empty, for reuse; nil if its capacity is larger than most.
+func atMost[T any](b []T, most int) []T {
+	if cap(b) > most {
+		return nil
+	}
+	return b[:0]
 }
