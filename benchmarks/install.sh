@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what the benchmarks need besides Go and a C compiler, on Debian and its derivatives: wrk, slowhttptest, nginx with
-# its Lua module, and lua-cjson. Does nothing if they are installed. nginx is not started as a service and not enabled at boot.
+# its Lua module, lua-cjson, and Caddy if the distribution has it. Does nothing if they are installed. nginx and Caddy are not
+# started as services and not enabled at boot.
 set -eu
 
 packages=
@@ -8,14 +9,16 @@ command -v wrk >/dev/null || packages="$packages wrk"
 command -v slowhttptest >/dev/null || packages="$packages slowhttptest"
 [ -x /usr/sbin/nginx ] && had_nginx=yes || had_nginx=no
 [ "$had_nginx" = yes ] || packages="$packages nginx"
+command -v caddy >/dev/null && had_caddy=yes || had_caddy=no
 [ -e /usr/lib/nginx/modules/ngx_http_lua_module.so ] || packages="$packages libnginx-mod-http-lua"
 ls /usr/lib/*/lua/5.1/cjson.so >/dev/null 2>&1 || packages="$packages lua-cjson"
-if [ -z "$packages" ]; then
-	echo "wrk, slowhttptest, nginx, its Lua module and lua-cjson are installed"
+if [ -z "$packages" ] && [ "$had_caddy" = yes ]; then
+	echo "wrk, slowhttptest, nginx, its Lua module, lua-cjson and Caddy are installed"
 	exit 0
 fi
 
 if ! command -v apt-get >/dev/null; then
+	[ "$had_caddy" = yes ] || packages="$packages caddy"
 	echo "install.sh: apt-get not found; please install:$packages" >&2
 	exit 1
 fi
@@ -35,6 +38,16 @@ if [ ! -e $policy ]; then
 fi
 
 $as_root apt-get update
+if [ "$had_caddy" = no ]; then
+	if apt-cache show caddy >/dev/null 2>&1; then
+		packages="$packages caddy"
+	else
+		echo "install.sh: there is no package caddy; leave it out with -servers" >&2
+	fi
+fi
+if [ -z "$packages" ]; then
+	exit 0
+fi
 # The development files of one LuaJIT conflict with those of another. Replacing them would change what mbserve is built with.
 # shellcheck disable=SC2086 # a list of words
 if apt-get -s install --no-install-recommends $packages | grep '^Remv'; then
@@ -44,6 +57,9 @@ fi
 # shellcheck disable=SC2086
 $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $packages
 
+if [ "$had_caddy" = no ] && [ -d /run/systemd/system ] && command -v caddy >/dev/null; then
+	$as_root systemctl disable --now caddy.service
+fi
 if [ "$had_nginx" = no ]; then
 	if [ -d /run/systemd/system ]; then
 		$as_root systemctl disable --now nginx.service

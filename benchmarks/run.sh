@@ -8,8 +8,9 @@
 #   run.sh micro [flags]        parser, timing wheel and queue (run.sh micro --help)
 #   run.sh growth [flags]       number of workers under a load in steps (run.sh growth --help)
 #   run.sh slow [flags]         honest clients beside slow ones (run.sh slow --help)
+#   run.sh slowfiles [flags]   1,000 slow readers of a large static file (run.sh slowfiles --help)
 #   run.sh plot RESULT          draw a result of compare as SVG (run.sh plot --help)
-#   run.sh all                  compare with all workloads, idle, workers and micro: an hour and a quarter
+#   run.sh all                  compare with all workloads, idle, workers and micro: an hour and a half
 #
 # Flags of compare can be added to quick.
 # Paths in flags are relative to the working directory.
@@ -18,7 +19,7 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 program=compare
 case "${1-}" in
-compare | idle | workers | micro | growth | slow | plot)
+compare | idle | workers | micro | growth | slow | slowfiles | plot)
 	program=$1
 	shift
 	;;

@@ -9,6 +9,7 @@
 local http = require "moonbridge_http"
 local bit = require "bit" -- LuaJIT's bit operations
 local ffi = require "ffi" -- LuaJIT's way to call C functions
+local moon = require "example.moon" -- example/moon.lua: modules are searched for in the directory of the script
 
 local port = tonumber(arg[1] or 8080) or error("the port must be a number, not " .. arg[1])
 local origin = "http://127.0.0.1:" .. port
@@ -61,11 +62,12 @@ end
 local function crc32_text(crc) return bit.tohex(bit.bnot(crc)) end
 
 
--- 3. Files and templates ----------------------------------------------------------------------------------------------
+-- 3. Templates --------------------------------------------------------------------------------------------------------
 --
--- All of them are read here, once. The workers share their memory.
+-- They are read here, once. The workers share their memory. The path begins with that of the script, so the script can be
+-- started from any directory.
 
-local directory = (arg[0]:match("^(.*/)") or "./") .. "example/"
+local directory = (arg[0]:match("^.*/") or "") .. "example/"
 
 local function read_file(name)
 	local file = assert(io.open(directory .. name, "rb"))
@@ -74,18 +76,8 @@ local function read_file(name)
 	return content
 end
 
--- Only listed files can be fetched, so no path of a request ever becomes a file name.
-local static = {}
-for name, content_type in pairs{
-	["style.css"] = "text/css; charset=utf-8",
-	["app.js"] = "text/javascript; charset=utf-8",
-	["logo.svg"] = "image/svg+xml",
-} do
-	local content = read_file(name)
-	static[name] = { content = content, content_type = content_type, etag = '"' .. crc32_text(crc32(-1, content)) .. '"' }
-end
-
 local page_template, home_template = read_file("page.html"), read_file("home.html")
+local moon_template, almanac_template = read_file("moon.html"), read_file("almanac.html")
 
 local entities = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;", ["'"] = "&#39;" }
 
@@ -194,7 +186,8 @@ local function home(request)
 	}))
 end
 
--- Shows a request as the server sees it.
+-- Shows a request as the server sees it. Cookies may be secret, and the query may come from an attacker. Compression could
+-- reveal the one with the help of the other (see BREACH in the manual), so no-transform excludes this page from it.
 local function mirror(request)
 	local sections = {
 		{ "Request line", { method = request.method, path = request.path, query = request.query } },
@@ -211,7 +204,7 @@ local function mirror(request)
 	respond_page(request, "200 OK", "Your request", [[
 <section class="hero low"><div class="words"><h1>Your request</h1>
 <p>As the handler saw it, with the names that the fields have in the request object.</p></div></section>
-<main class="cards">]] .. table.concat(cards) .. "</main>")
+<main class="cards">]] .. table.concat(cards) .. "</main>", { { "Cache-Control", "no-store, no-transform" } })
 end
 
 local function clock(request)
@@ -260,15 +253,35 @@ local function stream(request)
 	request:finish()
 end
 
-local function send_static(request, file)
-	-- The browser keeps a copy, but checks each time whether it is still current.
-	local fields = { { "ETag", file.etag }, { "Cache-Control", "no-cache" } }
-	if request.headers_flags["If-None-Match"][file.etag] then
-		request:send_status("304 Not Modified")
-		for _, field in ipairs(fields) do request:send_header(field[1], field[2]) end
-		return request:finish()
-	end
-	respond(request, "200 OK", file.content_type, file.content, fields)
+-- A slow page. The server keeps it for ten seconds. For another minute it answers with the old page at once, and calls this
+-- function for a new one.
+local function moon_now(request)
+	sleep(1) -- stands for a slow query
+	local now = os.time()
+	local name, age, lit = moon.phase(now)
+	respond_page(request, "200 OK", "The Moon", fill(moon_template, {
+		picture = moon.picture(now, name),
+		name = name,
+		lit = ("%.0f %%"):format(100 * lit),
+		age = ("%.1f days"):format(age),
+		made = os.date("%H:%M:%S", now),
+	}), { { "Cache-Control", "s-maxage=10, stale-while-revalidate=60" } })
+end
+
+-- A large page that seldom changes. The browser keeps it, and asks each time whether it is still current.
+local loaded = os.time()
+
+local function almanac(request)
+	local year = os.date("%Y")
+	local etag = ('W/"%s-%d"'):format(year, loaded) -- another one next year, and after each change of the script
+	if request:not_modified{ etag = etag } then return end
+	respond_page(request, "200 OK", "The Moon in " .. year, fill(almanac_template, { year = year, rows = moon.almanac(year) }),
+		{ { "ETag", etag }, { "Cache-Control", "no-cache" } })
+end
+
+-- A download. The server sends the file while the worker is already free for other requests.
+local function download(request)
+	request:send_file(arg[0], { download = "example.lua" })
 end
 
 
@@ -277,15 +290,15 @@ end
 -- By path, which has no leading slash, and by method.
 local routes = {
 	[""] = { GET = home },
+	almanac = { GET = almanac },
 	clock = { GET = clock },
 	cookies = { POST = set_cookie },
+	["example.lua"] = { GET = download },
+	moon = { GET = moon_now },
 	request = { GET = mirror, POST = mirror },
 	stream = { GET = stream },
 	upload = { POST = upload, PUT = upload },
 }
-for name, file in pairs(static) do
-	routes[name] = { GET = function(request) send_static(request, file) end }
-end
 
 for _, methods in pairs(routes) do
 	methods.HEAD = methods.GET -- the GET handler also answers HEAD
@@ -308,13 +321,17 @@ end
 
 -- 7. Listeners -------------------------------------------------------------------------------------------------------
 
--- The web site: a pool of at least two workers, and up to 16 if all are busy.
+-- The web site: a pool of at least two workers, and up to 16 if all are busy. The server itself sends the files in
+-- example/public. Browsers keep them, and ask each time whether they are still current.
 listen{
 	{ proto = "tcp4", port = port, localhost = true },
 	min_fork = 2,
 	max_fork = 16,
+	static = { ["/assets/"] = { directory .. "public", max_age = 0, listing = true } },
 	connect = http.generate_handler(handle, {
 		request_body_size_limit = 256 * 1024 * 1024,
+		compress = true,
+		cache = { request_directives = false }, -- a page says itself whether it may be kept; a reload in a browser does not count
 		static_headers = {
 			["Content-Security-Policy"] = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
 				.. "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",

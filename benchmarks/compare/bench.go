@@ -176,7 +176,7 @@ func (b *bench) turn(ctx context.Context, server *servers.Server, conns, round i
 
 // load sends requests to a server and sets the results in m.
 func (b *bench) load(ctx context.Context, server *servers.Server, m *measurement, duration time.Duration) (err error) {
-	url := "http://" + server.Address + "/"
+	url := "http://" + server.Address + b.workload.Path()
 	load := wrk.Load{URL: url, Threads: b.options.threads, Conns: m.conns, Duration: duration,
 		Script: b.workload.WrkScript(b.options.settings.Benchmarks)}
 	if b.workload.Beside == "" {

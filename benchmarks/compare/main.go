@@ -48,7 +48,7 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	defer os.RemoveAll(temp)
 	o.settings.Temp = temp
-	if err := o.settings.Check(o.servers); err != nil {
+	if err := o.settings.Check(o.serversUsed()); err != nil {
 		return err
 	}
 	results := make([]workloadResult, 0, len(o.workloads))

@@ -74,6 +74,7 @@ func parseOptions(args []string, errout io.Writer) (options, error) {
 	flags.IntVar(&s.NginxWorkers, "nginx-workers", 0, "worker processes of nginx; 0: one for each core")
 	flags.BoolVar(&s.NginxReuseport, "nginx-reuseport", false, "give each worker of nginx its own listening socket")
 	flags.BoolVar(&s.NginxAffinity, "nginx-affinity", false, "pin the workers of nginx to cores")
+	flags.BoolVar(&s.NginxNoSendfile, "nginx-no-sendfile", false, "let nginx read static and cached files into its own buffers")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
@@ -145,6 +146,16 @@ const hogsMax = 1024
 func (o *options) serversOf(w servers.Workload) (names []string) {
 	for _, name := range o.servers {
 		if w.Has(name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// serversUsed returns the chosen servers that have one of the workloads.
+func (o *options) serversUsed() (names []string) {
+	for _, name := range o.servers {
+		if slices.ContainsFunc(o.workloads, func(w servers.Workload) bool { return w.Has(name) }) {
 			names = append(names, name)
 		}
 	}

@@ -51,20 +51,31 @@ func table(out *strings.Builder, rows func(w *tabwriter.Writer)) {
 
 // writeAnswers shows the differences that remain between the answers, which have been checked to be alike.
 func writeAnswers(out *strings.Builder, r workloadResult) {
-	fmt.Fprintf(out, "\nAll servers answer alike: status, body (%d bytes), Content-Type, Content-Length, a Date, what becomes of the connection.\n",
-		len(r.answers[0].Body))
+	fmt.Fprintf(out, "\nAll servers answer alike: %s, a Date, what becomes of the connection.\n", alike(r))
 	table(out, func(w *tabwriter.Writer) {
 		for i, name := range r.names {
 			var fields []string
 			for _, f := range r.answers[i].Fields {
 				fields = append(fields, f.Name)
 			}
-			fmt.Fprintf(w, "  %s\thead of %d bytes: %s\n", name, r.answers[i].Head, strings.Join(fields, ", "))
+			coded := ""
+			if _, there := r.answers[i].Get("Content-Encoding"); there {
+				coded = fmt.Sprintf("body of %d bytes, ", len(r.answers[i].Body))
+			}
+			fmt.Fprintf(w, "  %s\t%shead of %d bytes: %s\n", name, coded, r.answers[i].Head, strings.Join(fields, ", "))
 		}
 	})
 	for i, name := range r.names {
 		fmt.Fprintf(out, "  started %s: %s\n", name, r.commands[i])
 	}
+}
+
+// alike lists what has been found to be alike.
+func alike(r workloadResult) string {
+	if coding, there := r.answers[0].Get("Content-Encoding"); there {
+		return "status, decoded body, size of the body within 3 %, Content-Type, Content-Encoding: " + coding
+	}
+	return fmt.Sprintf("status, body (%d bytes), Content-Type, Content-Length", len(r.answers[0].Body))
 }
 
 // series returns one value for each round in which the server was measured at that number of connections.

@@ -111,6 +111,21 @@ func TestReport(t *testing.T) {
 	}
 }
 
+func TestReportOfCodings(t *testing.T) {
+	r := sampleResult()
+	for i := range r.answers {
+		r.answers[i].Fields = []probe.Field{{Name: "Content-Encoding", Value: "gzip"}}
+	}
+	r.answers[1].Body = []byte("longer")
+	text := report(options{conns: []int{64}}, nil, []workloadResult{r}, nil)
+	for _, want := range []string{"decoded body, size of the body within 3 %, Content-Type, Content-Encoding: gzip, a Date",
+		"nginx    body of 6 bytes, head of 100 bytes"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+}
+
 func TestReportOfBeside(t *testing.T) {
 	r := sampleResult()
 	r.workload.Beside = "/blocking"

@@ -33,6 +33,8 @@ func collectFacts(o options, results []workloadResult) []machine.Fact {
 			facts = append(facts, machine.Fact{Name: name + " + Lua", Value: results[0].versions[i]})
 		case modules[name] != "":
 			facts = append(facts, machine.Fact{Name: name, Value: moduleVersion(o.settings.Benchmarks, modules[name])})
+		case name == "caddy":
+			facts = append(facts, machine.Fact{Name: name, Value: machine.Version(name, "version")})
 		case name == "limit":
 			facts = append(facts, machine.Fact{Name: name, Value: machine.Version("cc", "--version")})
 		}

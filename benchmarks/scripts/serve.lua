@@ -1,5 +1,6 @@
 -- serve(callback, port, option...) listens for HTTP on 127.0.0.1. Each option is a string name=value: an option of the
--- pool (min_fork=4), or of the HTTP module if it starts with "http." (http.idle_timeout=3600).
+-- pool (min_fork=4), or of the HTTP module if it starts with "http." (http.idle_timeout=3600). static=DIR serves the files of
+-- a directory as /DIR/.
 
 local http = require "moonbridge_http"
 
@@ -24,6 +25,8 @@ return function(callback, port, ...)
 		local http_name = name:match("^http%.(.+)$")
 		if http_name then
 			http_options[http_name] = value_of(value)
+		elseif name == "static" then
+			pool.static = {["/" .. value .. "/"] = value}
 		else
 			pool[name] = value_of(value)
 		end

@@ -261,7 +261,7 @@ func dial(address string) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &client{conn, bufio.NewReader(conn), probe.Request("GET", address, nil)}, nil
+	return &client{conn, bufio.NewReader(conn), probe.Request("GET", address, "/", nil)}, nil
 }
 
 // ask sends a request and returns the body of the answer.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -82,6 +84,125 @@ func answer(t testing.TB, method, url, contentType, body string) (*http.Response
 		t.Fatal(err)
 	}
 	return resp, text
+}
+
+// pageOf sends a GET with some fields to the example application.
+func pageOf(t *testing.T, url string, fields ...string) (*http.Response, string) {
+	t.Helper()
+	req, err := http.NewRequest("GET", url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(fields); i += 2 {
+		req.Header.Set(fields[i], fields[i+1])
+	}
+	resp, text, err := do(newClient(t), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp, text
+}
+
+// startApplication starts the example application.
+func startApplication(t *testing.T) *instance {
+	t.Helper()
+	wantModules(t, "bit", "ffi")
+	return start(t, example("example.lua"), "0")
+}
+
+// The pages of the example, and what they link to. Its files are found from any working directory.
+func TestExampleApplication(t *testing.T) {
+	t.Parallel()
+	s := startApplication(t)
+	link := regexp.MustCompile(`(?:href|src)="(/[^"]*)"`)
+	paths, seen := []string{"/", "/assets/"}, map[string]bool{}
+	for len(paths) > 0 {
+		path := paths[0]
+		paths = paths[1:]
+		if seen[path] || path == "/stream" { // that takes seconds
+			continue
+		}
+		seen[path] = true
+		resp, text := pageOf(t, s.url(path))
+		if resp.StatusCode != 200 || text == "" || strings.Contains(text, "{{") && strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html") {
+			t.Errorf("%s: %s: %s", path, resp.Status, text)
+		}
+		for _, m := range link.FindAllStringSubmatch(text, -1) {
+			paths = append(paths, m[1])
+		}
+	}
+	for _, path := range []string{"/moon", "/almanac", "/example.lua", "/assets/app.js", "/assets/style.css", "/assets/logo.svg", "/request?from=menu"} {
+		if !seen[path] {
+			t.Errorf("no page links to %s", path)
+		}
+	}
+	if resp, text := answer(t, "POST", s.url("/upload"), "", "123456789"); !strings.Contains(text, `"bytes":9,`) || !strings.Contains(text, `"crc32":"cbf43926"`) {
+		t.Errorf("an upload: %s: %s", resp.Status, text)
+	}
+	resp, text := answer(t, "POST", s.url("/request"), "application/x-www-form-urlencoded", "name=%3Cb%3E")
+	if !strings.Contains(text, "<th>name</th><td>&lt;b&gt;</td>") || !strings.Contains(resp.Header.Get("Cache-Control"), "no-transform") {
+		t.Errorf("a form: %v: %s", resp, text)
+	}
+}
+
+// Each way to serve files and to save work, once.
+func TestExampleServesFiles(t *testing.T) {
+	t.Parallel()
+	s := startApplication(t)
+	style, err := os.ReadFile(example("example/public/style.css"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, text := pageOf(t, s.url("/assets/style.css"), "Range", "bytes=3-20")
+	if resp.StatusCode != 206 || text != string(style[3:21]) || resp.Header.Get("Content-Type") != "text/css; charset=utf-8" {
+		t.Errorf("a part of a static file: %v: %q", resp, text)
+	}
+	if resp, _ := pageOf(t, s.url("/assets/style.css"), "If-Modified-Since", resp.Header.Get("Last-Modified")); resp.StatusCode != 304 {
+		t.Errorf("a static file again: %s", resp.Status)
+	}
+
+	script, err := os.ReadFile(example("example.lua"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, text = pageOf(t, s.url("/example.lua"))
+	if text != string(script) || resp.Header.Get("Content-Disposition") != `attachment; filename="example.lua"` {
+		t.Errorf("the download: %v: %d bytes, want %d", resp, len(text), len(script))
+	}
+
+	made := regexp.MustCompile(`made at [0-9:]+|worker process \d+, which has answered \d+`)
+	_, first := pageOf(t, s.url("/moon"))
+	_, second := pageOf(t, s.url("/moon"), "Cache-Control", "no-cache")
+	if a, b := made.FindAllString(first, -1), made.FindAllString(second, -1); len(a) != 2 || !slices.Equal(a, b) {
+		t.Errorf("the cached page: %q, then %q", a, b)
+	}
+}
+
+// A page that is compressed, and that a browser that has it does not get again.
+func TestExampleAlmanac(t *testing.T) {
+	t.Parallel()
+	s := startApplication(t)
+	_, plain := pageOf(t, s.url("/almanac"), "Accept-Encoding", "identity")
+	if n := strings.Count(plain, "<svg"); n != 365 && n != 366 {
+		t.Errorf("%d pictures of the Moon", n)
+	}
+	resp, packed := pageOf(t, s.url("/almanac"), "Accept-Encoding", "gzip")
+	if resp.Header.Get("Content-Encoding") != "gzip" || 4*len(packed) > len(plain) {
+		t.Errorf("%v: %d bytes for %d", resp, len(packed), len(plain))
+	}
+	r, err := gzip.NewReader(strings.NewReader(packed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err := io.ReadAll(r); err != nil || strings.Count(string(text), "<svg") != strings.Count(plain, "<svg") {
+		t.Errorf("decompressed: %d bytes, %v", len(text), err)
+	}
+	for _, accept := range []string{"gzip", "identity"} {
+		resp, text := pageOf(t, s.url("/almanac"), "If-None-Match", resp.Header.Get("ETag"), "Accept-Encoding", accept)
+		if resp.StatusCode != 304 || text != "" {
+			t.Errorf("%s: the page again: %v: %d bytes", accept, resp, len(text))
+		}
+	}
 }
 
 func TestExampleJSON(t *testing.T) {

@@ -38,9 +38,9 @@ func (a Answer) Get(name string) (string, bool) {
 	return "", false
 }
 
-// Request returns the bytes of a request to address, with a body unless it is nil.
-func Request(method, address string, body []byte, fields ...Field) []byte {
-	head := method + " / HTTP/1.1\r\nHost: " + address + "\r\n"
+// Request returns the bytes of a request for a path at address, with a body unless it is nil.
+func Request(method, address, path string, body []byte, fields ...Field) []byte {
+	head := method + " " + path + " HTTP/1.1\r\nHost: " + address + "\r\n"
 	for _, f := range fields {
 		head += f.Name + ": " + f.Value + "\r\n"
 	}
@@ -77,7 +77,11 @@ func Read(r *bufio.Reader) (Answer, error) {
 		a.Fields = append(a.Fields, Field{name, strings.TrimSpace(value)})
 	}
 	if coding, there := a.Get("Transfer-Encoding"); there {
-		return a, fmt.Errorf("answer with Transfer-Encoding: %.80s", coding)
+		if coding != "chunked" {
+			return a, fmt.Errorf("answer with Transfer-Encoding: %.80s", coding)
+		}
+		a.Body, err = readChunks(r)
+		return a, err
 	}
 	text, _ := a.Get("Content-Length")
 	length, err := strconv.Atoi(text)
@@ -89,6 +93,33 @@ func Read(r *bufio.Reader) (Answer, error) {
 		return a, fmt.Errorf("answer cut short: %w", err)
 	}
 	return a, nil
+}
+
+// readChunks reads a chunked body. Trailer fields count as an error.
+func readChunks(r *bufio.Reader) (body []byte, err error) {
+	for read := 0; ; {
+		line, err := readLine(r, &read)
+		if err != nil {
+			return nil, fmt.Errorf("answer cut short: %w", err)
+		}
+		length, err := strconv.ParseUint(line, 16, 31)
+		if err != nil || len(body)+int(length) > bodyBytesMax {
+			return nil, fmt.Errorf("chunk with invalid length %.80q", line)
+		}
+		body = append(body, make([]byte, length)...)
+		if _, err = io.ReadFull(r, body[len(body)-int(length):]); err != nil {
+			return nil, fmt.Errorf("answer cut short: %w", err)
+		}
+		end, err := readLine(r, &read)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("answer cut short: %w", err)
+		case end != "":
+			return nil, fmt.Errorf("%.80q after a chunk", end)
+		case length == 0:
+			return body, nil
+		}
+	}
 }
 
 func readLine(r *bufio.Reader, read *int) (string, error) {

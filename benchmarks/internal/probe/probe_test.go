@@ -26,6 +26,18 @@ func TestRead(t *testing.T) {
 	}
 }
 
+func TestReadChunks(t *testing.T) {
+	const in = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nA\r\n, world!\r\n\r\n0\r\n\r\n"
+	r := bufio.NewReader(strings.NewReader(in + "next"))
+	a, err := Read(r)
+	if err != nil || string(a.Body) != "hello, world!\r\n" {
+		t.Errorf("got %q, %v", a.Body, err)
+	}
+	if rest, _ := r.Peek(4); string(rest) != "next" {
+		t.Errorf("%q follows", rest)
+	}
+}
+
 func TestReadRefuses(t *testing.T) {
 	tests := []struct{ name, in string }{
 		{"nothing", ""},
@@ -35,7 +47,13 @@ func TestReadRefuses(t *testing.T) {
 		{"field without colon", "HTTP/1.1 200 OK\r\nContent\r\n\r\n"},
 		{"no length", "HTTP/1.1 200 OK\r\n\r\n"},
 		{"negative length", "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n"},
-		{"chunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
+		{"unknown coding", "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n0\r\n\r\n"},
+		{"chunks without an end", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n"},
+		{"chunk cut short", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nab"},
+		{"chunk longer than announced", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n0\r\n\r\n"},
+		{"chunk without length", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n"},
+		{"huge chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n7fffffff\r\n"},
+		{"trailer", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\na: b\r\n\r\n"},
 		{"body cut short", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"},
 		{"endless line", "HTTP/1.1 200 " + strings.Repeat("x", 1<<17)},
 		{"endless head", "HTTP/1.1 200 OK\r\n" + strings.Repeat("a: b\r\n", 1<<15)},
@@ -50,11 +68,11 @@ func TestReadRefuses(t *testing.T) {
 }
 
 func TestRequest(t *testing.T) {
-	if got, want := string(Request("GET", "h:1", nil)), "GET / HTTP/1.1\r\nHost: h:1\r\n\r\n"; got != want {
+	if got, want := string(Request("GET", "h:1", "/a", nil)), "GET /a HTTP/1.1\r\nHost: h:1\r\n\r\n"; got != want {
 		t.Errorf("got %q", got)
 	}
 	want := "POST / HTTP/1.1\r\nHost: h:1\r\nContent-Length: 2\r\n\r\nab"
-	if got := string(Request("POST", "h:1", []byte("ab"))); got != want {
+	if got := string(Request("POST", "h:1", "/", []byte("ab"))); got != want {
 		t.Errorf("got %q", got)
 	}
 }
@@ -96,7 +114,7 @@ func TestGet(t *testing.T) {
 	address := serve(t, func(n int) string {
 		return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d", n)
 	})
-	first, second, err := Get(address, Request("GET", address, nil), time.Minute)
+	first, second, err := Get(address, Request("GET", address, "/", nil), time.Minute)
 	if err != nil || string(first.Body) != "0" || string(second.Body) != "1" {
 		t.Errorf("got %q, %q, %v", first.Body, second.Body, err)
 	}
@@ -106,7 +124,7 @@ func TestGet(t *testing.T) {
 		}
 		return "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 	})
-	if _, _, err := Get(closing, Request("GET", closing, nil), time.Minute); err == nil {
+	if _, _, err := Get(closing, Request("GET", closing, "/", nil), time.Minute); err == nil {
 		t.Error("a server that closes after one answer was accepted")
 	}
 }

@@ -44,7 +44,9 @@ func (s *Settings) nginxConfig(w Workload, port int, dir string) ([]byte, error)
 	var out bytes.Buffer
 	err = nginxTemplate.Execute(&out, map[string]any{
 		"Modules": s.NginxModules, "User": name, "Workers": s.nginxWorkers(), "Affinity": s.NginxAffinity,
-		"Reuseport": s.NginxReuseport, "AccessLog": accessLog, "Type": w.answerType(), "Files": s.Files, "Dir": dir, "Port": port, "Handler": string(handler),
+		"Reuseport": s.NginxReuseport, "AccessLog": accessLog, "Type": w.answerType(), "Files": s.Files,
+		"NoSendfile": s.NginxNoSendfile, "Static": w.fileBytes > 0, "Precompressed": w.fileBytes > 0 && w.coding != "", "Public": publicName, "Compress": w.compress, "Cached": w.cached,
+		"Dir": dir, "Port": port, "Handler": string(handler),
 		"Scripts": filepath.Join(s.Benchmarks, "scripts"),
 		// One worker may get all connections of a run. nginx also counts some of its own.
 		"Connections": s.Connections + 256,

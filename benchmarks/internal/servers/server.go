@@ -44,6 +44,9 @@ func (s *Settings) Start(name string, w Workload) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := w.writePublic(dir); err != nil {
+		return nil, err
+	}
 	cmd, err := s.command(name, w, port, dir)
 	if err != nil {
 		return nil, err

@@ -15,7 +15,7 @@ import (
 )
 
 // Names lists the servers that can be started, in the order of the reports.
-var Names = []string{"mbserve", "nginx", "nethttp", "fasthttp", "onloop", "gnet", "limit"}
+var Names = []string{"mbserve", "nginx", "caddy", "nethttp", "fasthttp", "onloop", "gnet", "limit"}
 
 // Settings says how servers are started. It must not be changed after Check.
 type Settings struct {
@@ -26,10 +26,11 @@ type Settings struct {
 	MbserveFlags   []string // further arguments before the script
 	MbserveOptions []string // name=value, given to the script
 
-	NginxModules   string // folder of nginx's loadable modules
-	NginxWorkers   int    // 0: one per core
-	NginxReuseport bool
-	NginxAffinity  bool
+	NginxModules    string // folder of nginx's loadable modules
+	NginxWorkers    int    // 0: one per core
+	NginxReuseport  bool
+	NginxAffinity   bool
+	NginxNoSendfile bool
 
 	Setting     Setting // "" is Apart
 	Connections int     // largest number of connections that a server must hold
@@ -102,6 +103,10 @@ func (s *Settings) checkOne(name string) error {
 				return fmt.Errorf("no Lua module: %w; benchmarks/install.sh installs it, -nginx-modules sets its folder", err)
 			}
 		}
+	case "caddy":
+		if _, err := exec.LookPath("caddy"); err != nil {
+			return fmt.Errorf("%w; benchmarks/install.sh installs it", err)
+		}
 	case "limit":
 		return s.build("cc", "-std=gnu11", "-O2", "-pthread", "-o", s.peer(name), "peers/limit/limit.c")
 	default:
@@ -149,6 +154,8 @@ func (s *Settings) command(name string, w Workload, port int, dir string) (*exec
 			return nil, err
 		}
 		return exec.Command("nginx", "-p", dir, "-c", config, "-e", filepath.Join(dir, "nginx.err")), nil
+	case "caddy":
+		return caddyCommand(address, dir)
 	case "gnet", "limit":
 		return exec.Command(s.peer(name), address, w.Name), nil // what they send depends on more than the handler
 	default:

@@ -2,9 +2,11 @@ package servers
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"reflect"
 	"strconv"
 
@@ -34,8 +36,10 @@ func (w Workload) fetch(address string) (second probe.Answer, err error) {
 }
 
 // Compare returns an error for each difference between an answer and the first one, so that no server wins by sending
-// less. Status, body, Content-Type and Content-Length must be equal, there must be a Date, and the connection must be
-// announced as closing if, and only if, the request asked for it. Server and Connection: keep-alive may differ.
+// less. Status, body, Content-Type, Content-Encoding and Content-Length must be equal, there must be a Date, and the
+// connection must be announced as closing if, and only if, the request asked for it. Server and Connection: keep-alive may
+// differ. If the client accepts a coding, the decoded bodies must be equal; the encoded ones must have about the same size, and
+// may come in chunks.
 func (w Workload) Compare(names []string, answers []probe.Answer) error {
 	var wrong []error
 	for i, a := range answers {
@@ -45,10 +49,25 @@ func (w Workload) Compare(names []string, answers []probe.Answer) error {
 		if a.Status != answers[0].Status {
 			fault("status %q, %s has %q", a.Status, names[0], answers[0].Status)
 		}
-		if !w.sameBody(a.Body, answers[0].Body) {
-			fault("another body (%d bytes) than %s (%d bytes)", len(a.Body), names[0], len(answers[0].Body))
+		body, err := decoded(a)
+		if err != nil {
+			fault("%v", err)
 		}
-		for _, name := range []string{"Content-Type", "Content-Length"} {
+		// An error in the first answer has been reported for that one.
+		if first, _ := decoded(answers[0]); !w.sameBody(body, first) {
+			fault("another body (%d bytes) than %s (%d bytes)", len(body), names[0], len(first))
+		}
+		if got, _ := a.Get("Content-Encoding"); got != w.coding {
+			fault("Content-Encoding %q", got)
+		}
+		compared := []string{"Content-Type", "Content-Length"}
+		if w.coding != "" {
+			compared = compared[:1]
+			if got, want := len(a.Body), len(answers[0].Body); !alike(got, want) {
+				fault("%d compressed bytes, %s has %d", got, names[0], want)
+			}
+		}
+		for _, name := range compared {
 			got, there := a.Get(name)
 			want, _ := answers[0].Get(name)
 			if !there || got != want {
@@ -69,6 +88,21 @@ func (w Workload) Compare(names []string, answers []probe.Answer) error {
 	return errors.Join(wrong...)
 }
 
+// decoded returns the body without its coding.
+func decoded(a probe.Answer) ([]byte, error) {
+	if coding, _ := a.Get("Content-Encoding"); coding != "gzip" {
+		return a.Body, nil
+	}
+	from, err := gzip.NewReader(bytes.NewReader(a.Body))
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(from)
+}
+
+// alike reports whether two sizes differ by at most 3 %. Compressors differ by more from level to level.
+func alike(a, b int) bool { return 100*max(a, b) <= 103*min(a, b) }
+
 // sameBody compares two bodies. The members of a JSON object may come in any order.
 func (w Workload) sameBody(a, b []byte) bool {
 	if w.answerType() != "application/json" {
@@ -88,15 +122,18 @@ func (w Workload) Expected(a probe.Answer) error {
 	if a.Status != "200 OK" {
 		return fmt.Errorf("%s: status %q", w.Name, a.Status)
 	}
+	if w.coding != "" || w.Path() == FilePath {
+		return w.expectEncoded(a)
+	}
 	switch w.Name {
 	case "echo":
 		if !bytes.Equal(a.Body, w.body) {
 			return errors.New("echo: the body was not sent back")
 		}
 		return nil
-	case "page":
+	case "page", "cached":
 		if rows := bytes.Count(a.Body, []byte("<tr ")); rows != 50 || len(a.Body) < 3500 || len(a.Body) > 5000 {
-			return fmt.Errorf("page: %d rows in %d bytes", rows, len(a.Body))
+			return fmt.Errorf("%s: %d rows in %d bytes", w.Name, rows, len(a.Body))
 		}
 		return nil
 	case "json":
@@ -113,6 +150,24 @@ func (w Workload) Expected(a probe.Answer) error {
 	default:
 		return w.expectText(a.Body, "Hello, world!\n")
 	}
+}
+
+// expectEncoded checks the answer of a workload with static files or compression.
+func (w Workload) expectEncoded(a probe.Answer) error {
+	body, err := decoded(a)
+	if err != nil {
+		return fmt.Errorf("%s: %w", w.Name, err)
+	}
+	if coding, _ := a.Get("Content-Encoding"); coding != w.coding {
+		return fmt.Errorf("%s: Content-Encoding %q", w.Name, coding)
+	}
+	if w.fileBytes > 0 && !bytes.Equal(body, prose(w.fileBytes)) {
+		return fmt.Errorf("%s: %d bytes, or another text", w.Name, len(body))
+	}
+	if paragraphs := bytes.Count(body, []byte("<p>")); w.compress && (paragraphs != 40 || len(body) < 19000 || len(body) > 21000) {
+		return fmt.Errorf("%s: %d paragraphs in %d bytes", w.Name, paragraphs, len(body))
+	}
+	return nil
 }
 
 func (w Workload) expectText(got []byte, want string) error {

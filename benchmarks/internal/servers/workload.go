@@ -26,24 +26,33 @@ type Workload struct {
 	answers   string   // Content-Type of the answers, "" for text/plain
 	wrkScript string   // in benchmarks/scripts, "" for a plain GET
 	mbOptions []string // options that mbserve needs for a fair comparison
+	fileBytes int      // size of the static file that is requested; 0: there is none, and the handler answers
+	hugeFile  bool     // there is a sparse file of HugeBytes, too
+	coding    string   // Content-Encoding that clients ask for, "" for none
+	compress  bool     // the server compresses what the handler sends
+	cached    bool     // the server keeps what the handler sends
 }
 
 // BesideConns is the number of connections that send requests to Workload.Beside.
 const BesideConns = 16
 
 var (
+	scripted    = slices.DeleteFunc(slices.Clone(Names), func(name string) bool { return name == "caddy" }) // have handlers
 	luaServers  = []string{"mbserve", "nginx"}
+	fileServers = []string{"mbserve", "nginx", "caddy"}
 	goServers   = []string{"nethttp", "fasthttp"}
 	waiting     = slices.Concat(luaServers, goServers) // handlers may wait
 	computing   = slices.Concat(waiting, []string{"onloop"})
 	fewConns    = []int{16}
+	largeConns  = []int{16, 64}
 	usualConns  = []int{64, 256}
+	staticFiles = []string{"static=" + publicName}
 	manyWorkers = []string{"pre_fork=64", "min_fork=64", "max_fork=64", "fork_delay=0.01"}
 )
 
 // Workloads lists all workloads.
 var Workloads = []Workload{
-	{Name: "hello", Purpose: "14 bytes, constant: the minimum cost of a request", Conns: []int{1, 16, 64, 256, 1024}, servers: Names},
+	{Name: "hello", Purpose: "14 bytes, constant: the minimum cost of a request", Conns: []int{1, 16, 64, 256, 1024}, servers: scripted},
 	{Name: "page", Purpose: "a page of 4 KB, 50 rows built by the handler", Conns: usualConns, servers: computing},
 	{Name: "json", Purpose: "50 items built by the handler and encoded as JSON, 4.7 KB", Conns: usualConns, servers: computing,
 		answers: "application/json"},
@@ -63,12 +72,35 @@ var Workloads = []Workload{
 		servers: waiting, Beside: "/blocking", mbOptions: manyWorkers},
 	// wrk corrects latencies by the mean time between answers, which is a sixteenth of the time of a batch here, and gets
 	// percentiles of 0.
-	{Name: "pipelined", Purpose: "hello, 16 requests sent at once", Conns: usualConns, servers: Names, handler: "hello",
+	{Name: "pipelined", Purpose: "hello, 16 requests sent at once", Conns: usualConns, servers: scripted, handler: "hello",
 		wrkScript: "wrk-pipelined.lua", NoTimes: true},
-	{Name: "connection", Purpose: "hello, a connection for each request", Conns: usualConns, servers: Names, handler: "hello",
+	{Name: "connection", Purpose: "hello, a connection for each request", Conns: usualConns, servers: scripted, handler: "hello",
 		closes: true, wrkScript: "wrk-connection.lua"},
 	{Name: "accesslog", Purpose: "hello, each request logged to a file in the combined format", Conns: usualConns, servers: luaServers,
 		handler: "hello", accessLog: true},
+	{Name: "file1k", Purpose: "a static file of 1 KiB", Conns: usualConns, servers: fileServers, handler: "hello", answers: fileType,
+		fileBytes: 1 << 10, mbOptions: staticFiles},
+	{Name: "file100k", Purpose: "a static file of 100 KiB", Conns: usualConns, servers: fileServers, handler: "hello", answers: fileType,
+		fileBytes: 100 << 10, mbOptions: staticFiles},
+	{Name: "file10m", Purpose: "a static file of 10 MiB", Conns: largeConns, servers: fileServers, handler: "hello", answers: fileType,
+		fileBytes: 10 << 20, mbOptions: staticFiles},
+	{Name: "precompressed", Purpose: "a static text of 100 KiB with a compressed version beside it, sent to clients that accept gzip",
+		Conns: usualConns, servers: fileServers, handler: "hello", answers: fileType, fileBytes: 100 << 10, mbOptions: staticFiles,
+		coding: "gzip", wrkScript: "wrk-gzip.lua"},
+	{Name: "compressed", Purpose: "a page of 20 KB made by the handler and compressed by the server with gzip", Conns: usualConns,
+		servers: luaServers, answers: "text/html", mbOptions: []string{"http.compress=true"}, coding: "gzip", compress: true,
+		wrkScript: "wrk-gzip.lua"},
+	{Name: "cached", Purpose: "a page of 4 KB made by a handler that takes 20 ms, kept by the server for a second at a time",
+		Conns: usualConns, servers: luaServers, mbOptions: []string{"http.cache=true"}, cached: true},
+}
+
+// fileType is the Content-Type of static files.
+const fileType = "text/plain; charset=utf-8"
+
+// SlowFiles returns what is measured beside slow readers of a huge static file: like hello, and FilePath is a static file of
+// 1 KiB. It is not in Workloads.
+func SlowFiles() Workload {
+	return Workload{Name: "slowfiles", servers: luaServers, handler: "hello", fileBytes: 1 << 10, hugeFile: true, mbOptions: staticFiles}
 }
 
 // formBody is the form that scripts/wrk-form.lua sends.
@@ -119,7 +151,18 @@ func (w Workload) Request(address string) []byte {
 	if w.closes {
 		fields = append(fields, probe.Field{Name: "Connection", Value: "close"})
 	}
-	return probe.Request(method, address, w.body, fields...)
+	if w.coding != "" {
+		fields = append(fields, probe.Field{Name: "Accept-Encoding", Value: w.coding})
+	}
+	return probe.Request(method, address, w.Path(), w.body, fields...)
+}
+
+// Path returns the path of the requests.
+func (w Workload) Path() string {
+	if w.fileBytes == 0 || w.hugeFile {
+		return "/"
+	}
+	return FilePath
 }
 
 // WrkScript returns the path of wrk's script, or "".

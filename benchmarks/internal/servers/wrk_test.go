@@ -15,7 +15,8 @@ import (
 	"moonbridge/benchmarks/internal/wrk"
 )
 
-// wrk sends the request whose answers were verified: the same method, body, Content-Type and Connection.
+// wrk sends the request whose answers were verified: the same method, path, body, Content-Type,
+// Accept-Encoding and Connection.
 func TestWrkSendsWhatIsVerified(t *testing.T) {
 	if _, err := exec.LookPath("wrk"); err != nil {
 		t.Skip("wrk is not installed: benchmarks/install.sh")
@@ -37,7 +38,7 @@ func TestWrkSendsWhatIsVerified(t *testing.T) {
 			ended := make(chan struct{})
 			go func() {
 				defer close(ended)
-				load := wrk.Load{URL: "http://" + listener.Addr().String() + "/", Conns: 1, Duration: time.Minute, Script: w.WrkScript(root)}
+				load := wrk.Load{URL: "http://" + listener.Addr().String() + w.Path(), Conns: 1, Duration: time.Minute, Script: w.WrkScript(root)}
 				load.Run(ctx)
 			}()
 			defer func() { cancel(); <-ended }()
@@ -50,8 +51,9 @@ func TestWrkSendsWhatIsVerified(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got.Method != want.Method || got.Close != want.Close || !bytes.Equal(body, wantBody) ||
-				got.Header.Get("Content-Type") != want.Header.Get("Content-Type") {
+			if got.Method != want.Method || got.URL.Path != want.URL.Path || got.Close != want.Close || !bytes.Equal(body, wantBody) ||
+				got.Header.Get("Content-Type") != want.Header.Get("Content-Type") ||
+				got.Header.Get("Accept-Encoding") != want.Header.Get("Accept-Encoding") {
 				t.Errorf("wrk sends %s, close %v, %v, %d bytes; verified was %s, close %v, %v, %d bytes", got.Method, got.Close, got.Header,
 					len(body), want.Method, want.Close, want.Header, len(wantBody))
 			}

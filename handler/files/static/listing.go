@@ -92,12 +92,13 @@ const listingHead = `<!DOCTYPE html>
 body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.25rem;overflow-wrap:anywhere}
 table{border-collapse:collapse;width:100%%}
-th,td{text-align:left;padding:.3rem .6rem;border-bottom:1px solid color-mix(in srgb,currentColor 15%%,transparent)}
+th,td{text-align:left;padding:.3rem .6rem;border-bottom:1px solid #8884}
 th{font-weight:600}
-td:first-child{overflow-wrap:anywhere}
+th:first-child{width:100%%}td:first-child{overflow-wrap:anywhere}
 .n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
 td.n,.note{color:color-mix(in srgb,currentColor 70%%,transparent)}
 a{text-decoration:none}a:hover{text-decoration:underline}
+@media(max-width:34rem){td:last-child{white-space:normal;min-width:7rem}}
 </style>
 </head>
 <body>

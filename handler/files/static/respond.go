@@ -49,7 +49,7 @@ func (l *loop) respondFile(e *exchange, h *httpparse.Head, en *entry, isNew bool
 	r := files.Request{Get: !h.IsHead, Head: h.IsHead, Conditions: conditions, Now: time.Now().UnixNano()}
 	p := &l.plan
 	p.Make(&r, &v.known, &v.options)
-	l.makeHead(e, p.Status, p.Fields, p.Length, v.options.CacheControl != "" && p.Status < 400)
+	l.makeHead(e, p.Status, p.Fields, p.Length, l.fixed.beside(v.options.CacheControl != "" && p.Status < 400))
 	l.setBody(e, p, v)
 	return true
 }
@@ -90,7 +90,7 @@ func (v *variant) take(e *exchange, isNew bool) bool {
 
 // whole is the response to a request without conditions.
 func (l *loop) whole(e *exchange, v *variant) {
-	l.makeHead(e, 200, v.fields, v.known.Size, v.options.CacheControl != "")
+	l.makeHead(e, 200, v.fields, v.known.Size, l.fixed.beside(v.options.CacheControl != ""))
 	switch {
 	case e.isHead:
 	case v.file == nil:
@@ -122,13 +122,10 @@ func (l *loop) setBody(e *exchange, p *files.Plan, v *variant) {
 	e.closing = append([]byte(nil), p.Closing...)
 }
 
-// makeHead makes the head of a response. cached: it has a Cache-Control of its own.
-func (l *loop) makeHead(e *exchange, status int, fields []byte, length int64, cached bool) {
+// makeHead makes the head of a response. fixed are the lines of l.fixed that it has beside its own fields.
+func (l *loop) makeHead(e *exchange, status int, fields []byte, length int64, fixed string) {
 	e.state = stateAnswer
-	h := httpwrite.Head{Status: status, Fields: fields, Fixed: l.fixed.lines, Length: length, Close: e.close, KeepAlive: e.keepAlive}
-	if cached {
-		h.Fixed = l.fixed.uncached
-	}
+	h := httpwrite.Head{Status: status, Fields: fields, Fixed: fixed, Length: length, Close: e.close, KeepAlive: e.keepAlive}
 	if !l.fixed.dated {
 		h.Date = l.dates.At(l.on.Now())
 	}
@@ -152,17 +149,18 @@ func (l *loop) notAllowed(e *exchange) {
 // text is a response with the text for its status.
 func (l *loop) text(e *exchange, status int, fields []byte) {
 	body := httpwrite.AppendErrorText(nil, status)
-	l.makeHead(e, status, fields, int64(len(body)), false)
+	l.makeHead(e, status, fields, int64(len(body)), l.fixed.lines)
 	if !e.isHead {
 		e.body = body
 	}
 }
 
-// page is a response with a listing.
+// page is a response with a listing. It has a policy of its own: with another one beside it, browsers could ignore its styles.
 func (l *loop) page(e *exchange, page []byte) {
 	const fields = "Content-Type: text/html; charset=utf-8\r\nCache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\n" +
-		"Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\r\n"
-	l.makeHead(e, 200, []byte(fields), int64(len(page)), true)
+		"Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; " +
+		"frame-ancestors 'self'\r\n"
+	l.makeHead(e, 200, []byte(fields), int64(len(page)), l.fixed.listing)
 	if !e.isHead {
 		e.body = page
 	}
@@ -172,26 +170,39 @@ func (l *loop) page(e *exchange, page []byte) {
 type fixed struct {
 	lines    string // without those that a file has of its own, and without Connection
 	uncached string // the same without Cache-Control
+	listing  string // the same without Cache-Control and Content-Security-Policy
 	dated    bool   // there is a Date
 	close    bool   // there is Connection: close
+}
+
+// beside returns the lines for a response. cached: it has a Cache-Control of its own.
+func (f *fixed) beside(cached bool) string {
+	if cached {
+		return f.uncached
+	}
+	return f.lines
 }
 
 func newFixed(lines string) *fixed {
 	f := new(fixed)
 	for line := range strings.Lines(lines) {
 		name, value, _ := strings.Cut(line, ":")
-		switch strings.ToLower(name) {
-		case "connection":
+		name = strings.ToLower(name)
+		if name == "content-type" || name == "x-content-type-options" {
+			continue
+		}
+		if name == "connection" {
 			f.close = f.close || strings.EqualFold(strings.TrimSpace(value), "close")
-		case "content-type", "x-content-type-options":
-		case "cache-control":
-			f.lines += line
-		case "date":
-			f.dated = true
-			fallthrough
-		default:
-			f.lines += line
-			f.uncached += line
+			continue
+		}
+		f.dated = f.dated || name == "date"
+		f.lines += line
+		if name == "cache-control" {
+			continue
+		}
+		f.uncached += line
+		if name != "content-security-policy" {
+			f.listing += line
 		}
 	}
 	return f

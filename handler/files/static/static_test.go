@@ -185,6 +185,24 @@ func TestFields(t *testing.T) {
 	}
 }
 
+// A listing has its own policy only, since another one could forbid its styles.
+func TestListingPolicy(t *testing.T) {
+	root := tree(t, map[string]string{"a.html": "text"})
+	c := alone(Rule{Prefix: "/", Path: root, Listing: true})
+	c.fields = "Content-Security-Policy: style-src 'self'\r\nCache-Control: private\r\nX-Fixed: yes\r\n"
+	r := serve(t, c)
+	for path, want := range map[string]string{
+		"/a.html": "style-src 'self'",
+		"/":       "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
+	} {
+		res, _ := r.send("GET", path)
+		h := res.Header
+		if got := strings.Join(h["Content-Security-Policy"], "|"); got != want || h.Get("X-Fixed") != "yes" || len(h["Cache-Control"]) != 1 {
+			t.Errorf("%s: %v", path, h)
+		}
+	}
+}
+
 func TestConnectionClose(t *testing.T) {
 	root := tree(t, map[string]string{"a": "text"})
 	c := alone(Rule{Prefix: "/", Path: root})

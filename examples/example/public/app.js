@@ -59,6 +59,21 @@ if ($("lamps")) {
 	});
 }
 
+// The almanac: fetches it, and shows what came over the network.
+if ($("almanac-fetch")) {
+	const url = new URL("/almanac", location).href;
+	new PerformanceObserver((list) => {
+		for (const { transferSize, encodedBodySize, decodedBodySize } of list.getEntriesByName(url)) {
+			const [sent, size] = [encodedBodySize, decodedBodySize].map((bytes) => bytes.toLocaleString("en"));
+			$("almanac-result").value = transferSize < encodedBodySize
+				? `304: the browser has all ${size} bytes.`
+				: `200: ${sent} bytes were sent for ${size}.`;
+		}
+	}).observe({ type: "resource" });
+	$("almanac-fetch").hidden = false;
+	$("almanac-fetch").addEventListener("click", () => fetch(url, { cache: "no-cache" }).then((answer) => answer.text()));
+}
+
 // The upload: uses XMLHttpRequest, because fetch does not report upload progress.
 if ($("upload-form")) {
 	const form = $("upload-form");

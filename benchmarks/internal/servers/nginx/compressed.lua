@@ -1,0 +1,4 @@
+local build = require "article"
+local body = build()
+ngx.header["Content-Length"] = #body
+ngx.print(body)

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"moonbridge/benchmarks/internal/servers"
+	"moonbridge/benchmarks/internal/wrk"
+)
+
+// honest is the number of honest clients.
+const honest = 16
+
+// series holds what was measured with one server, a value for each round.
+type series struct {
+	server    string
+	honest    []honestWork
+	perReader []float64 // KiB
+	lost      int64     // readers that did not keep their connections
+}
+
+// honestWork is what honest clients do.
+type honestWork struct {
+	name, path string
+
+	alone, beside, ratio, p99Alone, p99Beside []float64
+	bad                                       int
+}
+
+// measure measures all servers in each round.
+func measure(ctx context.Context, o options) (all []*series, err error) {
+	for _, name := range o.servers {
+		all = append(all, &series{server: name, honest: []honestWork{
+			{name: "a handler's answer", path: "/"}, {name: "a file of 1 KiB", path: servers.FilePath}}})
+	}
+	for round := range o.rounds {
+		for i := range all {
+			s := all[(round+i)%len(all)]
+			fmt.Fprintln(os.Stderr, "round", round+1, s.server)
+			if err := s.round(ctx, o); err != nil {
+				return nil, fmt.Errorf("%s: %w", s.server, err)
+			}
+		}
+	}
+	return all, nil
+}
+
+// round starts the server and measures it without and with readers.
+func (s *series) round(ctx context.Context, o options) (err error) {
+	server, err := o.settings.Start(s.server, servers.SlowFiles())
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("%w\n%s", err, server.LogTail())
+		}
+		err = errors.Join(err, server.Stop())
+	}()
+	for i := range s.honest { // warm-up
+		if _, err := load(ctx, server, s.honest[i].path, time.Second); err != nil {
+			return err
+		}
+	}
+	for i := range s.honest {
+		if err := s.honest[i].measure(ctx, o, server, false); err != nil {
+			return err
+		}
+	}
+	before, err := memory(ctx, server)
+	if err != nil {
+		return err
+	}
+	slow, err := startReaders(ctx, server.Address, o.clients)
+	if err != nil {
+		return err
+	}
+	defer slow.stop()
+	with, err := memory(ctx, server)
+	if err != nil {
+		return err
+	}
+	s.perReader = append(s.perReader, (with-before)/float64(o.clients))
+	for i := range s.honest {
+		if err := s.honest[i].measure(ctx, o, server, true); err != nil {
+			return err
+		}
+	}
+	s.lost += slow.lost.Load()
+	if slow.bytes.Load() == 0 {
+		return errors.New("the readers got nothing")
+	}
+	return nil
+}
+
+// measure loads the server with honest clients and notes the result.
+func (w *honestWork) measure(ctx context.Context, o options, server *servers.Server, beside bool) error {
+	result, err := load(ctx, server, w.path, o.duration)
+	if err != nil {
+		return err
+	}
+	w.bad += result.BadStatus + result.Errors.Total()
+	p99 := float64(result.P99) / float64(time.Millisecond)
+	if !beside {
+		w.alone, w.p99Alone = append(w.alone, result.PerSecond), append(w.p99Alone, p99)
+		return nil
+	}
+	w.beside, w.p99Beside = append(w.beside, result.PerSecond), append(w.p99Beside, p99)
+	w.ratio = append(w.ratio, result.PerSecond/w.alone[len(w.beside)-1])
+	return nil
+}
+
+func load(ctx context.Context, server *servers.Server, path string, duration time.Duration) (wrk.Result, error) {
+	result, _, err := wrk.Load{URL: "http://" + server.Address + path, Threads: 1, Conns: honest, Duration: duration}.Run(ctx)
+	return result, err
+}
+
+// patience bounds how long a server may take to come to rest.
+const patience = 60 * time.Second
+
+// memory returns the memory of the server in KiB, when it is at rest: when it uses less than a tenth of a core.
+func memory(ctx context.Context, server *servers.Server) (float64, error) {
+	const every = 500 * time.Millisecond
+	before, _ := server.Tree.CPU()
+	for end := time.Now().Add(patience); time.Now().Before(end); {
+		select {
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		case <-time.After(every):
+		}
+		now, _ := server.Tree.CPU()
+		if now-before < every/10 {
+			used, err := server.Tree.Memory()
+			return float64(used.PSS) / (1 << 10), err
+		}
+		before = now
+	}
+	return 0, errors.New("the server does not come to rest")
+}
