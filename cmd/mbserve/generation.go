@@ -26,7 +26,8 @@ type generation struct {
 	caches      map[int]*cache.Cache // by the number of their handler
 	cachesInUse []*cache.Cache
 
-	attached []backend.Backend // to the engine: the pools in their order, then what stands in front of them
+	attached []backend.Backend   // to the engine: the pools in their order, then what stands in front of them
+	fronts   [][]backend.Backend // what serves each listener, by pool
 }
 
 // listener is a listener of a script: its specification, and its open address (nil for an interval and for main).
@@ -115,52 +116,107 @@ func (g *generation) serve() error {
 	if err := g.prepareAddresses(); err != nil {
 		return err
 	}
-	for _, p := range g.host.Pools() {
-		b := newOnce(p, g.s.engine.Loops())
-		if err := g.s.engine.Attach(b); err != nil {
-			return err
-		}
-		g.attached = append(g.attached, b)
+	if err := g.attach(); err != nil {
+		return err
 	}
-	for n := range g.listeners {
-		for i, l := range g.listeners[n] {
-			if l.at == nil {
-				continue
-			}
-			if err := g.serveAt(l.at, n, i); err != nil {
-				return err
-			}
-		}
+	if err := g.switchOver(); err != nil {
+		return err
 	}
 	g.leaveOthers()
 	return nil
 }
 
-// serveAt makes an address serve the i-th listener of the n-th pool.
-func (g *generation) serveAt(a *address, n, i int) error {
-	spec := g.listeners[n][i].spec
-	if g.s.o.static != "" {
-		return g.serveDirectory(a)
-	}
-	b := g.attached[n]
-	if spec.Raw() {
-		return g.s.engine.ServeSockets(a.ln, b, i)
-	}
-	first, err := g.chain(b, spec.HTTP, g.static[n])
+// switchOver switches all listeners to the generation, or none.
+func (g *generation) switchOver() error {
+	err := g.serveAll()
 	if err != nil {
-		return err
+		g.serveAgain()
 	}
-	if first != b {
-		g.attached = append(g.attached, first)
-	}
-	return g.s.engine.Serve(a.ln, first, i, g.s.limits(spec.HTTP))
+	return err
 }
 
-// serveDirectory makes an address serve the directory of --static.
-func (g *generation) serveDirectory(a *address) error {
-	b := g.static[0].Backend(nil, "")
+// attach creates on each loop what serves the listeners. All that can fail is done before the first listener is switched.
+func (g *generation) attach() error {
+	for _, p := range g.host.Pools() {
+		if err := g.attachOne(newOnce(p, g.s.engine.Loops())); err != nil {
+			return err
+		}
+	}
+	for n, ls := range g.listeners {
+		g.fronts = append(g.fronts, make([]backend.Backend, len(ls)))
+		for i, l := range ls {
+			if l.at == nil {
+				continue
+			}
+			if err := g.attachFront(n, i); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (g *generation) attachOne(b backend.Backend) error {
 	g.attached = append(g.attached, b)
-	return g.s.engine.Serve(a.ln, b, 0, engine.Limits{})
+	return g.s.engine.Attach(b)
+}
+
+// attachFront creates what serves the i-th listener of the n-th pool.
+func (g *generation) attachFront(n, i int) (err error) {
+	spec := g.listeners[n][i].spec
+	front := &g.fronts[n][i]
+	switch {
+	case g.s.o.static != "":
+		*front = g.static[n].Backend(nil, "")
+	case spec.Raw():
+		*front = g.attached[n]
+		return nil
+	default:
+		if *front, err = g.chain(g.attached[n], spec.HTTP, g.static[n]); err != nil || *front == g.attached[n] {
+			return err
+		}
+	}
+	return g.attachOne(*front)
+}
+
+// serveAll switches the listeners to the generation. An error does not keep it from the others; it returns the first.
+func (g *generation) serveAll() (first error) {
+	for n, ls := range g.listeners {
+		for i, l := range ls {
+			if l.at == nil {
+				continue
+			}
+			if err := g.serveAt(l.at, n, i); err != nil && first == nil {
+				first = err
+			}
+		}
+	}
+	return first
+}
+
+// serveAgain gives the listeners back to the generation that was serving: some may have been switched before an error.
+func (g *generation) serveAgain() {
+	g.s.mu.Lock()
+	serving := g.s.serving
+	g.s.mu.Unlock()
+	if serving == nil || serving == g {
+		return
+	}
+	if err := serving.serveAll(); err != nil {
+		g.log.Error("listener not given back to the running script", "err", err)
+	}
+}
+
+// serveAt makes an address serve the i-th listener of the n-th pool.
+func (g *generation) serveAt(a *address, n, i int) error {
+	spec, b := g.listeners[n][i].spec, g.fronts[n][i]
+	switch {
+	case g.s.o.static != "":
+		return g.s.engine.Serve(a.ln, b, i, engine.Limits{})
+	case spec.Raw():
+		return g.s.engine.ServeSockets(a.ln, b, i)
+	}
+	return g.s.engine.Serve(a.ln, b, i, g.s.limits(spec.HTTP))
 }
 
 // openStatic opens the files that are served without workers, with the rights that the server has now. After an error none is
@@ -186,6 +242,15 @@ func (g *generation) closeStatic() {
 	g.static = nil
 }
 
+// detach lets go of what attach and openStatic have created.
+func (g *generation) detach() {
+	for _, b := range g.attached {
+		g.s.engine.Detach(b)
+	}
+	g.closeStatic()
+	g.endCaches()
+}
+
 // end ends a generation that has no more listeners: it lets exchanges complete and workers run finish, until ctx is
 // done.
 func (g *generation) end(ctx context.Context) error {
@@ -193,11 +258,7 @@ func (g *generation) end(ctx context.Context) error {
 		c.EndWaits(ctx) // the pools still take what waits
 	}
 	err := g.host.Stop(ctx)
-	for _, b := range g.attached {
-		g.s.engine.Detach(b)
-	}
-	g.closeStatic()
-	g.endCaches()
+	g.detach()
 	if err != nil {
 		return fmt.Errorf("workers were killed: %w", err)
 	}

@@ -90,7 +90,7 @@ func (s *server) replace(ctx context.Context) (err error) {
 	if err != nil {
 		g.host.Kill()
 		g.closeListeners()
-		g.closeStatic()
+		g.detach()
 		return err
 	}
 	g.announce()

@@ -3,6 +3,7 @@ package static
 import (
 	"fmt"
 	"net/http"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -31,8 +32,11 @@ func (e *encoder) encode(c httpparse.Coding, content []byte) []byte {
 // compressing serves a tree with an encoder.
 func compressing(t *testing.T, c Config, files map[string]string) (*rig, *encoder, string) {
 	root := tree(t, files)
+	at := time.Now().Add(-10 * time.Second) // the same for all: a compressed file must not be older than the original
 	for name := range files {
-		age(t, root+"/"+name, 10)
+		if err := os.Chtimes(root+"/"+name, at, at); err != nil {
+			t.Fatal(err)
+		}
 	}
 	e := new(encoder)
 	c.Encode, c.Fresh = e.encode, time.Hour
@@ -128,6 +132,25 @@ func TestCompressBound(t *testing.T) {
 	for e.calls.Load() < 3 {
 		if res, body := r.send("GET", "/large.js", "Accept-Encoding: gzip"); len(body) != 30000 {
 			t.Fatalf("%q, %v", body, res.Header)
+		}
+	}
+}
+
+// TestRangeOfMade: ranges are those of the original, even when all compressed versions are there.
+func TestRangeOfMade(t *testing.T) {
+	small := strings.Repeat("s", 2000)
+	r, _, _ := compressing(t, Config{}, map[string]string{"small.js": small})
+	codings := []string{"gzip", "br", "zstd"}
+	for _, coding := range codings {
+		until(t, r, "/small.js", coding, encodedAs(coding))
+	}
+	for _, coding := range codings {
+		res, body := r.send("GET", "/small.js", "Accept-Encoding: "+coding, "Range: bytes=0-3")
+		if res.StatusCode != 206 || body != small[:4] || res.Header.Get("Content-Encoding") != "" {
+			t.Errorf("%s: %d %q, %v", coding, res.StatusCode, body, res.Header)
+		}
+		if res, _ := r.send("GET", "/small.js", "Accept-Encoding: "+coding); res.Header.Get("Content-Encoding") != coding {
+			t.Errorf("%s without a range: %v", coding, res.Header)
 		}
 	}
 }

@@ -160,7 +160,7 @@ func statusOf(err error) int {
 	switch {
 	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
 		return 403
-	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE), errors.Is(err, unix.ENOMEM), errors.Is(err, unix.EAGAIN):
+	case errors.Is(err, os.ErrClosed), errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE), errors.Is(err, unix.ENOMEM), errors.Is(err, unix.EAGAIN):
 		return 503
 	case errors.Is(err, unix.EIO), errors.Is(err, unix.ESTALE):
 		return 500

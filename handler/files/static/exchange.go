@@ -243,12 +243,18 @@ func (e *exchange) PeerEnd() {
 	}
 }
 
-// Times implements backend.Timed: a file takes no time of a handler.
-func (e *exchange) Times() (queue, service time.Duration) {
-	if timed, ok := e.inner.(backend.Timed); ok {
-		return timed.Times()
+// CacheTimes implements backend.CacheTimed: the next backend may be a cache. A file takes no time of a handler.
+func (e *exchange) CacheTimes() (queue, service time.Duration, result backend.CacheResult) {
+	switch inner := e.inner.(type) {
+	case nil:
+		return 0, 0, backend.CacheNone
+	case backend.Timed:
+		queue, service = inner.Times()
+		return queue, service, backend.CacheNone
+	case backend.CacheTimed:
+		return inner.CacheTimes()
 	}
-	return 0, 0
+	return -1, -1, backend.CacheNone
 }
 
 // Cancel ends the exchange: the connection is gone.

@@ -32,11 +32,15 @@ type loop struct {
 	heads      []byte      // of their responses
 	free       *exchange   // for reuse, linked by next
 	frees      int
+	closed     bool // nothing is answered here any more
 }
 
 const (
 	// exchangesKept is how many exchanges are kept for reuse.
 	exchangesKept = 1024
+	// bytesKept and fieldsKept bound each of the buffers that such an exchange keeps.
+	bytesKept  = 16 << 10
+	fieldsKept = 128
 	// headsKept is how many bytes a loop keeps for the heads of a turn.
 	headsKept = 256 << 10
 	// sweepEvery is how many entries a loop adds to its map before it drops dead ones from it.
@@ -56,7 +60,9 @@ func (l *loop) setNext(next backend.LoopBackend) {
 
 // Start answers a request, or passes it on.
 func (l *loop) Start(x backend.Exchange, h *httpparse.Head, listener int, body []byte, more bool) (backend.Running, error) {
-	if e := l.begin(x, h, listener, more, len(body) > 0 || more); e != nil {
+	if e, err := l.begin(x, h, listener, more, len(body) > 0 || more); err != nil {
+		return nil, err
+	} else if e != nil {
 		return e, nil
 	}
 	return l.next.Start(x, h, listener, body, more)
@@ -67,7 +73,9 @@ type filesLoop struct{ *loop }
 
 // StartFile answers a request, or passes it on.
 func (l *filesLoop) StartFile(x backend.Exchange, h *httpparse.Head, listener int, body backend.File, trailer []byte) (backend.Running, error) {
-	if e := l.begin(x, h, listener, false, true); e != nil {
+	if e, err := l.begin(x, h, listener, false, true); err != nil {
+		return nil, err
+	} else if e != nil {
 		body.Close()
 		return e, nil
 	}
@@ -96,48 +104,71 @@ func (l *loop) Pressed() bool {
 	return !ok || p.Pressed()
 }
 
-// begin takes an exchange that is to be answered here. nil: it is for the next backend. more: the rest of the request body is
-// still to come. A request with a body is answered here only if nothing else answers it.
-func (l *loop) begin(x backend.Exchange, h *httpparse.Head, listener int, more, hasBody bool) *exchange {
-	if h.Asterisk {
-		return l.beginMissing(x, h, listener, more, nil)
+// action is what becomes of a request.
+type action uint8
+
+const (
+	actPass       action = iota // the next backend gets it
+	actMissing                  // there can be no file
+	actNotAllowed               // its method is not one for files
+	actLookUp                   // there may be a file
+)
+
+// route finds the rule for a request, and what to do. path is valid until the next call. A request with a body is answered here only
+// if nothing else answers it.
+func (l *loop) route(h *httpparse.Head, hasBody bool) (path []byte, r *rule, act action) {
+	isFile := false
+	if !h.Asterisk {
+		path, isFile = l.normalizer.normalize(pathOf(h))
+		r = match(l.s.rules, path)
+		isFile = isFile && r != nil && len(path) <= len(r.Prefix)+pathMax
 	}
-	path, isFile := l.normalizer.normalize(pathOf(h))
-	r := match(l.s.rules, path)
-	passes := l.next != nil && (r == nil || !r.NotFound)
-	get := string(h.Bytes(h.Method)) == "GET"
-	switch {
-	case r == nil, passes && hasBody:
-		return l.beginMissing(x, h, listener, more, r)
-	case !get && !h.IsHead && passes:
-		return nil
-	case !get && !h.IsHead:
-		e := l.newExchange(x, listener, h, more)
-		l.notAllowed(e)
-		return l.queued(e)
+	get := h.IsHead || string(h.Bytes(h.Method)) == "GET"
+	switch passes := l.passes(r); {
+	case passes && (!isFile || !get || hasBody):
+		return path, r, actPass
+	case r != nil && !get:
+		return path, r, actNotAllowed
 	case !isFile:
-		return l.beginMissing(x, h, listener, more, r)
+		return path, r, actMissing
 	}
-	en := l.find(path, r)
-	if en != nil && en.what == whatNothing {
-		return l.beginMissing(x, h, listener, more, r)
-	}
-	e := l.newExchange(x, listener, h, more)
-	if en != nil && l.respond(e, h, en, false) {
-		return l.queued(e)
-	}
-	l.await(e, h, string(path), r)
-	return e
+	return path, r, actLookUp
 }
 
-// beginMissing takes an exchange for which there is no file, unless it is passed on.
-func (l *loop) beginMissing(x backend.Exchange, h *httpparse.Head, listener int, more bool, r *rule) *exchange {
-	if l.next != nil && (r == nil || !r.NotFound) {
-		return nil
+// passes reports whether the next backend gets requests that no file answers. r may be nil.
+func (l *loop) passes(r *rule) bool { return l.next != nil && (r == nil || !r.NotFound) }
+
+// begin takes an exchange that is to be answered here. nil without an error: it is for the next backend. more: the rest of the
+// request body is still to come.
+func (l *loop) begin(x backend.Exchange, h *httpparse.Head, listener int, more, hasBody bool) (*exchange, error) {
+	path, r, act := l.route(h, hasBody)
+	if act == actPass {
+		return nil, nil
+	}
+	if l.closed {
+		return nil, backend.ErrStopped
+	}
+	var en *entry
+	if act == actLookUp {
+		en = l.find(path, r)
+	}
+	if en != nil && en.what == whatNothing {
+		if l.passes(r) {
+			return nil, nil
+		}
+		act = actMissing
 	}
 	e := l.newExchange(x, listener, h, more)
-	e.fail(404, 0)
-	return l.queued(e)
+	switch {
+	case act == actNotAllowed:
+		l.notAllowed(e)
+	case act == actMissing:
+		e.fail(404, 0)
+	case en == nil || !l.respond(e, h, en, false):
+		l.await(e, h, string(path), r)
+		return e, nil
+	}
+	return l.queued(e), nil
 }
 
 // queued makes EndTurn settle e, since e.x must not be called before Start has returned.
@@ -259,7 +290,7 @@ func (l *loop) found(p *pending, en *entry) {
 			e.reuse() // cancelled
 			continue
 		}
-		if en.what == whatNothing && l.next != nil && !en.rule.NotFound {
+		if en.what == whatNothing && l.passes(en.rule) {
 			e.pass()
 			continue
 		}
@@ -298,8 +329,10 @@ func (l *loop) resetHeads() {
 	}
 }
 
-// close ends the part of the Static on this loop.
+// close ends the part of the Static on this loop. Connections of a listener that is gone may still send requests: without EndTurn
+// they would never be answered, so they are refused.
 func (l *loop) close() {
+	l.closed = true
 	l.EndTurn()
 	l.on.OffTurn(l)
 }
@@ -323,7 +356,7 @@ func (l *loop) newExchange(x backend.Exchange, listener int, h *httpparse.Head, 
 
 // putExchange keeps e for reuse.
 func (l *loop) putExchange(e *exchange) {
-	raw, fields, id, rest := e.head.Raw[:0], e.head.Fields[:0], e.head.ID[:0], e.rest[:0]
+	raw, fields, id, rest := atMost(e.head.Raw, bytesKept), atMost(e.head.Fields, fieldsKept), atMost(e.head.ID, bytesKept), atMost(e.rest, bytesKept)
 	*e = exchange{l: l}
 	if l.frees >= exchangesKept {
 		return
@@ -332,4 +365,12 @@ func (l *loop) putExchange(e *exchange) {
 	e.next = l.free
 	l.free = e
 	l.frees++
+}
+
+// atMost returns b, empty, for reuse; nil if its capacity is larger than most.
+func atMost[T any](b []T, most int) []T {
+	if cap(b) > most {
+		return nil
+	}
+	return b[:0]
 }

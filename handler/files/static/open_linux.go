@@ -107,7 +107,7 @@ func (o *opened) openat2(name string, flags uint64, outside bool) (fd int, err e
 	}
 	raw, err := o.f.SyscallConn()
 	if err != nil {
-		return -1, err
+		return -1, os.ErrClosed // the only cause; the error itself does not say so
 	}
 	failed := raw.Control(func(dirfd uintptr) {
 		for range openat2Tries {
@@ -118,7 +118,7 @@ func (o *opened) openat2(name string, flags uint64, outside bool) (fd int, err e
 		}
 	})
 	if failed != nil {
-		return -1, failed
+		return -1, os.ErrClosed
 	}
 	return fd, err
 }

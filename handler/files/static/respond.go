@@ -60,7 +60,7 @@ func (l *loop) respondFile(e *exchange, h *httpparse.Head, en *entry, isNew bool
 func (l *loop) choose(h *httpparse.Head, en *entry) *variant {
 	accepted := h.AcceptedCodings()
 	best := accepted.Best(en.offered)
-	if v := en.variants[best]; best != httpparse.Identity && !v.made || en.possible == 0 {
+	if v := en.variants[best]; best != httpparse.Identity && !v.made || best == httpparse.Identity && en.possible == 0 {
 		return v
 	}
 	if h.Find("range", 0) >= 0 {

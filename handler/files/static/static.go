@@ -156,8 +156,12 @@ func (s *Static) add(l *loop) bool {
 	return !s.closed
 }
 
+// closeWait is how long Close waits for lookups. Tests change it.
+var closeWait = 2 * time.Second
+
 // Close closes all files that are not being sent. No exchange may start any more; those in progress continue. Lookups that are
-// running are waited for.
+// running are waited for, but not for long: a file system that hangs must not stop a reload. Then the directories are closed
+// when the lookups have ended.
 func (s *Static) Close() {
 	s.mu.Lock()
 	s.closed = true
@@ -167,9 +171,19 @@ func (s *Static) Close() {
 	for _, l := range loops {
 		l.on.Post(l.close)
 	}
-	s.lookups.wait()
 	s.store.close()
-	s.closeRules()
+	closed := make(chan struct{})
+	go func() {
+		s.lookups.wait()
+		s.closeRules()
+		close(closed)
+	}()
+	soon := time.NewTimer(closeWait)
+	defer soon.Stop()
+	select {
+	case <-closed:
+	case <-soon.C:
+	}
 }
 
 // refusal returns the status and the time for Retry-After with which an exchange is failed that a backend's Start has refused late.

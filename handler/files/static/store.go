@@ -29,9 +29,14 @@ func (s *store) get(key string) *entry {
 // put adds an entry in place of the one that its path had. The store owns its descriptors from then on. false: it has no
 // room.
 func (s *store) put(e *entry) bool {
-	bytes, descriptors := e.size()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.putLocked(e)
+}
+
+// putLocked is put. mu is held.
+func (s *store) putLocked(e *entry) bool {
+	bytes, descriptors := e.size()
 	if old := s.entries[e.key]; old != nil {
 		s.remove(old)
 	}
@@ -50,9 +55,8 @@ func (s *store) put(e *entry) bool {
 // is not there, or there is no room.
 func (s *store) replace(old, e *entry) bool {
 	s.mu.Lock()
-	same := s.entries[e.key] == old
-	s.mu.Unlock()
-	return same && s.put(e)
+	defer s.mu.Unlock()
+	return s.entries[e.key] == old && s.putLocked(e)
 }
 
 // makeRoom removes entries that were not used lately, until more fit. mu is held.
