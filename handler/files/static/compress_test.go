@@ -128,9 +128,9 @@ func TestCompress(t *testing.T) {
 
 // TestCompressBound: what is made has room only within the bound on bytes.
 func TestCompressBound(t *testing.T) {
-	r, e, _ := compressing(t, Config{Bytes: 10}, map[string]string{"large.js": strings.Repeat("l", 30000)})
+	r, e, _ := compressing(t, Config{Bytes: 10}, map[string]string{"large.js": strings.Repeat("l", contentDefault+1000)})
 	for e.calls.Load() < 3 {
-		if res, body := r.send("GET", "/large.js", "Accept-Encoding: gzip"); len(body) != 30000 {
+		if res, body := r.send("GET", "/large.js", "Accept-Encoding: gzip"); len(body) != contentDefault+1000 {
 			t.Fatalf("%q, %v", body, res.Header)
 		}
 	}
