@@ -219,10 +219,12 @@ func TestFaultForkServerHangs(t *testing.T) {
 	s, _ := startFault(t, "", false)
 	s.wantWorkers(2)
 	hung := s.forkServers()[0]
-	kill(t, s.worker())
+	worker := s.worker()
+	// It is stopped first: otherwise it may have replaced the worker before it is stopped.
 	if err := syscall.Kill(hung, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
+	kill(t, worker)
 	get(t, s.url("/"))
 	s.wait("fork server hangs: ending it", "pid="+itoa(hung))
 	s.wait("fork server restarted")
