@@ -403,8 +403,9 @@ func TestExpectAndStreamBody(t *testing.T) {
 		p.say("POST %s HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n", path, n)
 		return p
 	}
-	for _, n := range []int{5, 100_000} {
-		body, called := bytesOf(n), s.count("called")
+	for i, n := range []int{5, 100_000} {
+		body, called := bytesOf(n), 2*i // the handlers of this loop that have noted it, two each time
+		eventually(t, "all notes are in the log", func() bool { return s.count("called") == called })
 		p := expect(0, "/echo", n)
 		p.hears(100)
 		if s.count("called") != called {
