@@ -1,0 +1,118 @@
+package backend
+
+import (
+	"net"
+	"net/netip"
+	"time"
+)
+
+// Protocol speaks something other than HTTP on connections of a loop.
+type Protocol interface {
+	// Open is called on the loop for a new connection, accepted, dialed or upgraded. What it returns hears of everything that
+	// follows. nil refuses the connection, which is reset. Open may call any method of c.
+	Open(c Conn) Stream
+}
+
+// Stream is a protocol's side of one connection. All its calls come on the loop of the connection, one at a time, and none
+// within a call on the Conn: what a call on the Conn causes is told after the Stream has returned.
+type Stream interface {
+	// Data says that c.Unread has bytes that it did not have before, or that c.Ended has become true. Bytes that are not
+	// discarded stay, up to Bounds.Input; at that bound nothing more is read until some are discarded. Data is not called
+	// while c is paused.
+	Data(c Conn)
+	// Room says that c is no longer Full.
+	Room(c Conn)
+	// Closed is the last call. err says why the connection has ended. It is nil if this side has closed it, or if both sides
+	// have finished sending.
+	Closed(c Conn, err error)
+}
+
+// Conn is a connection on a loop. Only its loop may call it. After Stream.Closed, and after a successful Detach, every method
+// does nothing.
+type Conn interface {
+	// Unread returns the bytes that were read and not discarded. It is a view, valid until the Stream returns or discards.
+	Unread() []byte
+	// Discard drops the first n unread bytes. It panics if there are fewer.
+	Discard(n int)
+	// Ended reports whether the peer has finished sending and Unread holds its last bytes. This side may still send.
+	Ended() bool
+
+	// Write sends p, or keeps a copy of what the socket does not take. It never blocks. An error is reported by Stream.Closed. It keeps
+	// bytes beyond Bounds.Output too: a protocol that does not stop when Full reports true has no bound.
+	Write(p []byte)
+	// Writev is Write for a, then b, in one system call.
+	Writev(a, b []byte)
+	// Held is the number of bytes that wait for the peer.
+	Held() int
+	// Full reports whether Held is above Bounds.Output. Stream.Room follows when Held is below half of it.
+	Full() bool
+
+	// Pause stops reading, so that TCP slows the peer down. Resume goes on; Stream.Data follows if there are unread bytes.
+	Pause()
+	Resume()
+	// Follow makes Data pause while o is Full. It is the back-pressure of a relay in one call. o is on the same loop. nil ends it.
+	Follow(o Conn)
+	// Splice sends all further bytes of this connection to o, unread ones first, with back-pressure and half-close, and without
+	// copying them to this process where the system can (splice(2)). Stream.Data is not called any more. o is on the same loop.
+	Splice(o Conn)
+
+	// SetDeadline ends the connection with os.ErrDeadlineExceeded after d, unless it is called again before. 0: never.
+	SetDeadline(d time.Duration)
+	// CloseWrite finishes sending (FIN), after what is held. The peer may still send.
+	CloseWrite()
+	// Close ends the connection, after what is held, in the way that lets the peer read all of it (RFC 9112 §9.6).
+	Close()
+	// Reset ends the connection at once (RST). What is held is lost.
+	Reset()
+	// Detach takes the connection off the loop, for goroutines. Reads of the net.Conn return the unread bytes first, and what is
+	// held is sent before anything that is written to it. There is no further call of the Stream.
+	Detach() (net.Conn, error)
+
+	// Addrs returns the two ends of a TCP connection. They are not valid on a Unix socket.
+	Addrs() (local, remote netip.AddrPort)
+	// Loop is the loop of the connection.
+	Loop() Loop
+}
+
+// Bounds of the connections of a Protocol. 0 stands for the default.
+type Bounds struct {
+	Input  int           // unread bytes, default 64 KiB
+	Output int           // held bytes above which Conn.Full is true, default 256 KiB
+	Idle   time.Duration // without a byte in either direction, after which the connection is closed; default none
+	Linger time.Duration // how long Close waits for the peer, default 5 s
+}
+
+// Address is where Loop.Dial connects to: AddrPort, or the Unix socket Path if that is not empty. Names are not looked up: a
+// loop must not wait.
+type Address struct {
+	AddrPort netip.AddrPort
+	Path     string
+}
+
+// DialOptions are the options of Loop.Dial.
+type DialOptions struct {
+	// Timeout for the connection to be established, default 10 s.
+	Timeout time.Duration
+	// From is the local address. If it is not valid, the system chooses.
+	From netip.Addr
+	// Bounds of the connection.
+	Bounds Bounds
+}
+
+// Dialer is implemented by every Loop of an engine.
+type Dialer interface {
+	// Dial opens a connection on this loop. p.Open is called on the loop when it is established, otherwise failed. Neither is
+	// called before Dial returns, and neither after cancel. It may be called on the loop only.
+	Dial(to Address, o DialOptions, p Protocol, failed func(error)) (cancel func())
+}
+
+// Upgrader is implemented by every Exchange of an engine.
+type Upgrader interface {
+	// Upgrade sends head, a complete 101 response or the 2xx response to CONNECT, and hands the connection over to p, unread bytes
+	// first. The exchange is over. It fails, and changes nothing, if part of a final response was output, if the request body is
+	// not complete, or if responses to earlier requests of the connection are not.
+	Upgrade(head []byte, p Protocol, b Bounds) error
+	// Hijack is Upgrade for goroutines: conn has left the loop, and its reads return the unread bytes first. A head that is empty is
+	// not sent.
+	Hijack(head []byte) (conn net.Conn, err error)
+}
