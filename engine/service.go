@@ -36,6 +36,8 @@ type binding struct {
 	http    *service
 	sockets *socketService
 	addrs   *addrs
+	preface *backend.Preface // nil: none
+	ended   bool             // the listener is closed
 }
 
 // bind makes one of the two, http or sockets, serve the connections of ln from now on.
@@ -44,18 +46,10 @@ func (l *loop) bind(ln *Listener, http *service, sockets *socketService) error {
 	if b == nil {
 		b = &binding{addrs: newAddrs(ln)}
 		err := ln.r.Attach(l.r, func(fd int, peer netip.AddrPort) {
-			if b.http != nil {
-				l.accept(b.http, fd, peer)
-			} else {
-				l.handOver(b.sockets, fd, peer)
-			}
+			l.admit(b, fd, peer)
 		}, func(fd int, peer netip.AddrPort) {
 			l.countConnection(outOfFiles, "", peer)
-			if b.http != nil {
-				l.turnAway(b.http, fd, peer)
-			} else {
-				resetNow(fd)
-			}
+			l.refuseAccepted(b, fd, peer)
 		})
 		if err != nil {
 			return err
@@ -66,6 +60,9 @@ func (l *loop) bind(ln *Listener, http *service, sockets *socketService) error {
 		http.addrs = b.addrs // connections that change over keep their place in it
 	} else {
 		sockets.addrs = b.addrs
+	}
+	if b.preface = ln.preface.Load(); b.preface != nil {
+		b.addrs.mayDiffer()
 	}
 	old := b.http
 	b.http, b.sockets = http, sockets
@@ -81,8 +78,14 @@ func (l *loop) bind(ln *Listener, http *service, sockets *socketService) error {
 func (l *loop) unbind(ln *Listener) {
 	b := l.bindings[ln]
 	delete(l.bindings, ln)
-	if b != nil && b.http != nil {
+	if b == nil {
+		return
+	}
+	b.ended = true
+	if b.http != nil {
 		l.endService(b.http)
+	} else {
+		l.drainPrefaced(true)
 	}
 }
 
