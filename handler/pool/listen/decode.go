@@ -332,7 +332,10 @@ func setPort(l *Listener, v value) (err error) {
 
 func setLocalhost(l *Listener, v value) (err error) { l.Localhost, err = v.boolean(); return err }
 
-func setProxyProtocol(l *Listener, v value) (err error) { l.ProxyProtocol, err = v.boolean(); return err }
+func setProxyProtocol(l *Listener, v value) (err error) {
+	l.ProxyProtocol, err = v.boolean()
+	return err
+}
 
 func setHost(l *Listener, v value) (err error) {
 	if l.Host, err = v.str(); err != nil {
