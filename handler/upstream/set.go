@@ -19,6 +19,8 @@ type Set struct {
 	mu     sync.Mutex // of Replace
 	filled bool       // there were targets before
 	clock  atomic.Int64
+
+	checking atomic.Bool
 }
 
 // members are the servers of a Set at one time. They do not change: Replace makes others.
@@ -113,3 +115,6 @@ func (m *members) retire(next *members) {
 
 // Servers returns the servers of the current targets. They must not be changed.
 func (s *Set) Servers() []*Server { return s.current.Load().all }
+
+// ClaimChecks returns true to the first caller only: the loop that makes the health checks of the Set.
+func (s *Set) ClaimChecks() bool { return s.checking.CompareAndSwap(false, true) }
