@@ -25,6 +25,8 @@ type system struct {
 	// What the loop does for a connection.
 	add         func(fd int, h reactor.Handler) error
 	close       func(fd int)
+	hand        func(fd int, h reactor.Handler)
+	leave       func(fd int) error
 	post        func(fn func()) bool
 	setTimer    func(t *timers.Timer, deadlineMS uint64)
 	cancelTimer func(t *timers.Timer) bool
@@ -50,6 +52,8 @@ func systemOf(r *reactor.Loop) system {
 		resetOnClose: reactor.SetLinger0,
 		add:          r.Add,
 		close:        r.Close,
+		hand:         r.Hand,
+		leave:        r.Leave,
 		post:         r.Post,
 		setTimer:     r.SetTimer,
 		cancelTimer:  r.CancelTimer,
