@@ -21,9 +21,9 @@ const retryAfter = time.Second
 func (e *exchange) attemptFailed(err error) {
 	k := e.link
 	e.link = nil
-	stale := k.used && errors.Is(err, ErrClosed) && !e.fresh
+	k.exchange = nil
+	stale := k.used && !e.fresh && errors.Is(err, ErrClosed) && len(k.conn.Unread()) == 0
 	if k.state != linkOver {
-		stale = stale && len(k.conn.Unread()) == 0
 		k.reset()
 	}
 	if stale {

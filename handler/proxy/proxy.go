@@ -15,7 +15,7 @@ type Config struct {
 	To func(q *Request) *upstream.Set
 	// Edit changes the request that is sent: Request.SetTarget, SetHost, Set, Drop. It may refuse it.
 	Edit func(q *Request)
-	// Answer sees the head of the response, and may change it: Response.Set, Drop. With the error Retry the request is sent to
+	// Answer sees the head of the response, and may change it: Response.Set, Drop. With ErrRetry the request is sent to
 	// another target, if it may be sent twice and Retry.Times allows that. With any other error the client gets 502.
 	Answer func(q *Request, p *Response) error
 	// Failed chooses the status for the client if there is no response, or is told that one was broken off (errors.Is(err,
@@ -113,8 +113,8 @@ var (
 	ErrMethod         = errors.New("method is not supported")                 // 501
 )
 
-// Retry is an error of Config.Answer: send the request to another target.
-var Retry = errors.New("retry")
+// ErrRetry is for Config.Answer: the request is to be sent to another target.
+var ErrRetry = errors.New("retry")
 
 // Status is the status that a client gets for an error of this package.
 func Status(err error) int {

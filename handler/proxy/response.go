@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"moonbridge/handler/backend"
 	"moonbridge/handler/upstream"
@@ -54,7 +55,7 @@ func (e *exchange) readHead() bool {
 // respond passes on the final head, which is the first n bytes of the input, and what has come after it.
 func (e *exchange) respond(n int) {
 	now, r := e.l.Now(), &e.l.response
-	e.server.Answered(now, e.l.since(e.sentAt))
+	e.server.Answered(now, time.Duration(now-e.sentAt))
 	c := e.l.config
 	if slices.Contains(c.Retry.On, r.Status) && e.rejected() {
 		return
@@ -63,7 +64,7 @@ func (e *exchange) respond(n int) {
 	*p = Response{head: &r.ResponseHead, edits: p.edits.cleared()}
 	if c.Answer != nil {
 		if err := c.Answer(&e.request, p); err != nil {
-			if !errors.Is(err, Retry) || !e.rejected() {
+			if !errors.Is(err, ErrRetry) || !e.rejected() {
 				e.fail(fmt.Errorf("%w: %w", ErrRefused, err))
 			}
 			return

@@ -10,8 +10,6 @@ import (
 	"moonbridge/httpwrite"
 )
 
-func (l *loop) since(at int64) time.Duration { return time.Duration(l.Clock() - at) }
-
 // buildResponse makes the head of the final response for the client, in room of the loop.
 func (e *exchange) buildResponse(r *httpparse.Response, p *Response) []byte {
 	h := &r.ResponseHead

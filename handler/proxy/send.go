@@ -83,15 +83,20 @@ func (e *exchange) connectFailed(err error) {
 	}
 }
 
-// another sends the request to a target that was not tried. false: there is none.
+// another sends the request to a target that was not tried, or waits for a slot of one. false: there is none.
 func (e *exchange) another() bool {
 	v, err := e.service.picker.Pick(e.l.Now(), e.key, e.tried)
-	if err != nil {
+	switch {
+	case err == nil:
+		e.phase = phaseStart
+		e.server, e.begun = v, true
+		e.connect(nil)
+	case errors.Is(err, upstream.ErrBusy):
+		e.phase = phaseStart
+		e.wait()
+	default:
 		return false
 	}
-	e.server, e.begun = v, true
-	e.phase = phaseStart
-	e.connect(nil)
 	return true
 }
 
