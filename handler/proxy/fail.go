@@ -34,7 +34,7 @@ func (e *exchange) attemptFailed(err error) {
 		}
 	} else {
 		e.ended(upstream.Failed)
-		if e.mayRetry() && e.another() {
+		if e.mayRetry() && e.retry() {
 			return
 		}
 	}
@@ -47,13 +47,19 @@ func (e *exchange) again() bool {
 	return e.another()
 }
 
-// mayRetry reports whether the request may be sent to another target, and counts that.
+// mayRetry reports whether the request may be sent to another target.
 func (e *exchange) mayRetry() bool {
-	if !e.kept || e.retries >= e.l.config.Retry.Times || !e.l.budget.retry() {
+	return e.kept && e.retries < e.l.config.Retry.Times && e.l.budget.allows()
+}
+
+// retry sends the request to a target that was not tried. false: there is none.
+func (e *exchange) retry() bool {
+	e.tried = append(e.tried, e.server)
+	if !e.another() {
 		return false
 	}
 	e.retries++
-	e.tried = append(e.tried, e.server)
+	e.l.budget.spend()
 	return true
 }
 

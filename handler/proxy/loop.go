@@ -161,21 +161,12 @@ const budgetTokens = 10
 func (b *budget) init(part float64) { b.part, b.tokens = part, budgetTokens }
 
 func (b *budget) request() {
-	if b.part > 0 {
-		b.tokens = min(b.tokens+b.part, budgetTokens)
-	}
+	b.tokens = min(b.tokens+b.part, budgetTokens)
 }
 
-func (b *budget) retry() bool {
-	if b.part < 0 {
-		return true
-	}
-	if b.tokens < 1 {
-		return false
-	}
-	b.tokens--
-	return true
-}
+func (b *budget) allows() bool { return b.part < 0 || b.tokens >= 1 }
+
+func (b *budget) spend() { b.tokens-- }
 
 func addTime(now int64, d time.Duration) int64 {
 	if d <= 0 {

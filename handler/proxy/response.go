@@ -79,20 +79,16 @@ func (e *exchange) respond(n int) {
 
 // rejected sends the request to another target, because of what this one has answered. false: that is not possible.
 func (e *exchange) rejected() bool {
-	if !e.mayRetry() {
-		return false
-	}
-	v, err := e.service.picker.Pick(e.l.Now(), e.key, e.tried)
-	if err != nil {
+	if !e.mayRetry() || !e.service.picker.Another(e.l.Now(), e.tried, e.server) {
 		return false
 	}
 	e.ended(upstream.Failed)
 	k := e.link
-	e.link = nil
+	e.link, k.exchange = nil, nil
 	k.reset()
-	e.server, e.begun = v, true
-	e.phase = phaseStart
-	e.connect(nil)
+	if !e.retry() {
+		e.fail(fmt.Errorf("%w (%s)", ErrRetry, e.server.Addr()))
+	}
 	return true
 }
 

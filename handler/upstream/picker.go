@@ -55,6 +55,13 @@ func (k *Picker) Pick(now int64, key uint64, tried []*Server) (*Server, error) {
 	return nil, ErrNone
 }
 
+// Another reports whether there is a server that may get a request, or may get it when it has a free slot, besides those that were
+// tried and last.
+func (k *Picker) Another(now int64, tried []*Server, last *Server) bool {
+	busy := k.eligible(now, tried)
+	return busy || len(k.servers) > 1 || len(k.servers) == 1 && k.servers[0] != last
+}
+
 // take begins a request, and the trial of a server that has one.
 func (v *Server) take(now int64) bool {
 	if !v.begin() {
