@@ -74,7 +74,9 @@ type step struct {
 	ttl        time.Duration
 }
 
-func (s step) String() string { return fmt.Sprintf("%d %.20q %.20v %.20v %v", s.op, s.key, s.value, s.old, s.ttl) }
+func (s step) String() string {
+	return fmt.Sprintf("%d %.20q %.20v %.20v %v", s.op, s.key, s.value, s.old, s.ttl)
+}
 
 // dictSteps are the operations that random makes.
 var dictSteps = []dictOp{dictGet, dictGet, dictSet, dictSet, dictAdd, dictReplace, dictCAS, dictIncr, dictIncr, dictDelete, dictExpire,
