@@ -72,7 +72,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 func (w *world) connects(p backend.Protocol, b backend.Bounds) *modelSocket {
 	s := &modelSocket{w: w, fd: 100 + len(w.sockets)}
 	w.sockets[s.fd] = s
-	w.l.acceptRaw(&rawService{protocol: p, bounds: resolveBounds(b), addrs: &addrs{}}, s.fd, netip.AddrPort{})
+	w.l.acceptRaw(&rawService{protocol: p, bounds: resolveBounds(b), addrs: &addrs{}}, s.fd, netip.AddrPort{}, 0)
 	s.handler.Ready(reactor.Writable)
 	return s
 }
