@@ -17,7 +17,7 @@ const (
 )
 
 // SetPreface says what the connections of ln start with: it is taken off before anything else sees them, and its addresses count
-// as theirs. nil, as at first: nothing. It has an effect on connections that are accepted after the next Serve or ServeSockets.
+// as theirs. nil, as at first: nothing. It has an effect on connections that are accepted after the next Serve, ServeSockets or ServeProtocol.
 func (ln *Listener) SetPreface(p *backend.Preface) { ln.preface.Store(p) }
 
 // prefaced is a connection whose preface is not complete. What has come of it stays in the socket, which is peeked at: then a raw
@@ -42,6 +42,8 @@ func (l *loop) admit(b *binding, fd int, peer netip.AddrPort) {
 		l.awaitPreface(b, fd, peer)
 	case b.http != nil:
 		l.accept(b.http, fd, peer)
+	case b.raw != nil:
+		l.acceptRaw(b.raw, fd, peer, 0)
 	default:
 		l.handOver(b.sockets, fd, peer)
 	}
@@ -129,15 +131,20 @@ func (p *prefaced) pass(preface []byte, local, remote netip.AddrPort) {
 	}
 	p.forget()
 	l, b := p.l, p.b
-	switch named := local.IsValid() && remote.IsValid(); {
-	case b.http == nil && named:
-		l.handOverAs(b.sockets, p.fd, local, remote)
-	case b.http == nil:
-		l.handOver(b.sockets, p.fd, p.peer)
+	named := local.IsValid() && remote.IsValid()
+	peer, known := p.peer, uint8(0)
+	if named {
+		peer, known = remote, b.addrs.name(p.fd, local)
+	}
+	switch {
+	case b.http != nil:
+		l.acceptAs(b.http, p.fd, peer, known)
+	case b.raw != nil:
+		l.acceptRaw(b.raw, p.fd, peer, known)
 	case named:
-		l.acceptAs(b.http, p.fd, remote, b.addrs.name(p.fd, local))
+		l.handOverAs(b.sockets, p.fd, local, remote)
 	default:
-		l.acceptAs(b.http, p.fd, p.peer, 0)
+		l.handOver(b.sockets, p.fd, peer)
 	}
 	if p.ending() {
 		l.drain(true)

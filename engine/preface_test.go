@@ -1,12 +1,17 @@
 package engine
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"errors"
+	"io"
 	"log/slog"
+	"net"
 	"net/netip"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -165,13 +170,19 @@ func TestPrefaceRefused(t *testing.T) {
 			}
 			b := &testBackend{window: 64}
 			e, ln := behind(t, Options{Loops: 1, Logger: slog.New(slog.NewTextHandler(&out, nil))}, "tcp4", "127.0.0.1:0", tt.preface, b)
-			p := dial(t, ln.Addr())
-			p.say(tt.sent)
-			if tt.end {
-				p.CloseWrite()
-			}
-			if tt.cause != "" {
-				p.hearsReset()
+			if c, err := net.Dial("tcp4", ln.Addr()); err == nil { // a short timeout may reset it before the call returns
+				p := &peer{t, c.(stream), bufio.NewReader(c)}
+				t.Cleanup(func() { c.Close() })
+				c.SetDeadline(time.Now().Add(waitMost))
+				io.WriteString(c, tt.sent) // likewise
+				if tt.end {
+					p.CloseWrite()
+				}
+				if tt.cause != "" {
+					p.hearsReset()
+				}
+			} else if !errors.Is(err, syscall.ECONNRESET) {
+				t.Fatal(err)
 			}
 			e.Shutdown(context.Background())
 			if text := out.String(); tt.cause != "" && !strings.Contains(text, `msg="connections refused" `+tt.cause) ||
