@@ -3,6 +3,7 @@ package engine
 import (
 	"os"
 	"slices"
+	"sync/atomic"
 
 	"moonbridge/reactor"
 )
@@ -10,8 +11,9 @@ import (
 // Listener is an address that is listened on. The kernel queues connections from Open on; they are served after Serve or
 // ServeSockets.
 type Listener struct {
-	e *Engine
-	r *reactor.Listener
+	e   *Engine
+	r   *reactor.Listener
+	tls atomic.Pointer[TLS] // nil: connections have no TLS
 }
 
 // OpenOptions are options of Open.

@@ -36,7 +36,9 @@ type loop struct {
 	pipelinedFree int
 
 	records []*accessRecord // free ones
-	lastID  uint64          // of a request
+	lastID  *uint64         // of a request
+
+	tls *tlsLoop // nil: no connection has had TLS; always in the second loop object
 
 	// Room that is used again for each request.
 	head      httpparse.Head // of the request that is being parsed
@@ -66,6 +68,7 @@ func makeLoop(e *Engine, index int, sys system) *loop {
 		bindings: make(map[*Listener]*binding),
 
 		remainders: make(map[*conn]*remainder),
+		lastID:     new(uint64),
 	}
 	l.resume = l.resumeAll
 	return l

@@ -44,14 +44,18 @@ func (l *loop) bind(ln *Listener, http *service, sockets *socketService) error {
 	if b == nil {
 		b = &binding{addrs: newAddrs(ln)}
 		err := ln.r.Attach(l.r, func(fd int, peer netip.AddrPort) {
-			if b.http != nil {
+			if t := ln.tls.Load(); t != nil {
+				l.acceptTLS(b, t, fd, peer)
+			} else if b.http != nil {
 				l.accept(b.http, fd, peer)
 			} else {
 				l.handOver(b.sockets, fd, peer)
 			}
 		}, func(fd int, peer netip.AddrPort) {
 			l.countConnection(outOfFiles, "", peer)
-			if b.http != nil {
+			if ln.tls.Load() != nil {
+				l.turnAwayTLS(fd)
+			} else if b.http != nil {
 				l.turnAway(b.http, fd, peer)
 			} else {
 				resetNow(fd)

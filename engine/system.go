@@ -18,12 +18,16 @@ type system struct {
 	writev        func(fd int, a, b []byte) (n int, errno syscall.Errno)
 	sendFile      func(fd, file int, offset, n int64) (sent int64, errno syscall.Errno)
 	shutdownWrite func(fd int) error
+	// farewell tells the peer in TLS that nothing more will be sent. false: that waits for the peer, like the byte that a short
+	// write leaves. nil: the connection has no TLS.
+	farewell func(fd int) bool
 	// unacknowledged is how many bytes the peer has not acknowledged; -1: unknown.
 	unacknowledged func(fd int) int
 	resetOnClose   func(fd int) error
 
 	// What the loop does for a connection.
 	add         func(fd int, h reactor.Handler) error
+	hand        func(fd int, h reactor.Handler)
 	close       func(fd int)
 	post        func(fn func()) bool
 	setTimer    func(t *timers.Timer, deadlineMS uint64)
@@ -49,6 +53,7 @@ func systemOf(r *reactor.Loop) system {
 
 		resetOnClose: reactor.SetLinger0,
 		add:          r.Add,
+		hand:         r.Hand,
 		close:        r.Close,
 		post:         r.Post,
 		setTimer:     r.SetTimer,
