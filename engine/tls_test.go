@@ -400,7 +400,7 @@ func (s *stopped) Write(p []byte) (n int, err error) {
 
 // Connections that end, are reset or stay in the middle of a handshake cost nothing afterwards.
 func TestTLSHandshakeBreaksOff(t *testing.T) {
-	e, addr := startTLS(t, Options{Loops: 2}, Limits{}, &testBackend{window: 64},
+	e, addr := startTLS(t, Options{Loops: 2}, Limits{IdleTimeout: 300 * time.Millisecond}, &testBackend{window: 64},
 		&TLS{Config: serverConfig(), HandshakeTimeout: 300 * time.Millisecond})
 	for _, sent := range []int{0, 1, 5, 200, 1400, 1500, 1550, 1600, 1700, 1 << 20} {
 		for _, end := range []func(*net.TCPConn){
