@@ -30,6 +30,9 @@ type loop struct {
 
 	remainders map[*conn]*remainder // rarely any: they would make every conn larger
 
+	raw   rawLoop
+	shown backend.Loop // the loop, as backends and Streams see it
+
 	pipelines     *pipeline  // free ones
 	pipelined     *pipelined // free ones
 	pipelinesFree int
@@ -38,7 +41,8 @@ type loop struct {
 	records []*accessRecord // free ones
 	lastID  *uint64         // of a request
 
-	tls *tlsLoop // nil: no connection has had TLS; always in the second loop object
+	tls    *tlsLoop // the part for connections with TLS; nil: there has been none
+	sealed *tlsLoop // the part that this is the second loop object of; nil: this is the first
 
 	// Room that is used again for each request.
 	head      httpparse.Head // of the request that is being parsed
@@ -54,6 +58,7 @@ func newLoop(e *Engine, index, count int, batch bool) (*loop, error) {
 	}
 	l := makeLoop(e, index, systemOf(r))
 	l.r = r
+	l.shown = backendLoop{r, l}
 	return l, nil
 }
 
@@ -71,6 +76,7 @@ func makeLoop(e *Engine, index int, sys system) *loop {
 		lastID:     new(uint64),
 	}
 	l.resume = l.resumeAll
+	l.raw.init(&l.sys)
 	return l
 }
 
@@ -79,7 +85,7 @@ func (l *loop) attach(b backend.Backend) (backend.LoopBackend, error) {
 	if lb := l.backends[b]; lb != nil {
 		return lb, nil
 	}
-	lb, err := b.Attach(backendLoop{l.r})
+	lb, err := b.Attach(l.shown)
 	if err != nil {
 		return nil, err
 	}
@@ -105,8 +111,7 @@ func (l *loop) resumeAll() {
 
 // accept takes over a new connection of a listener that s serves.
 func (l *loop) accept(s *service, fd int, peer netip.AddrPort) {
-	if n := l.e.conns.Add(1); n > l.e.connsMax || n+l.e.spool.Files() > l.e.spool.filesMax {
-		l.e.conns.Add(-1)
+	if !l.e.admit() {
 		l.countConnection(aboveLimit, "", peer)
 		l.turnAway(s, fd, peer)
 		return
@@ -117,6 +122,15 @@ func (l *loop) accept(s *service, fd int, peer netip.AddrPort) {
 		c.forget()
 		syscall.Close(fd) // the reactor does not know it
 	}
+}
+
+// admit counts a new connection, unless there is no room for it.
+func (e *Engine) admit() bool {
+	if n := e.conns.Add(1); n > e.connsMax || n+e.dialed.Load()+e.spool.Files() > e.spool.filesMax {
+		e.conns.Add(-1)
+		return false
+	}
+	return true
 }
 
 // turnAway answers a connection that there is no room for, as far as that works without waiting.
@@ -158,8 +172,11 @@ func (l *loop) unlink(c *conn) {
 	l.conns.len--
 }
 
-// backendLoop shows a reactor.Loop as a backend.Loop.
-type backendLoop struct{ *reactor.Loop }
+// backendLoop shows a loop as a backend.Loop.
+type backendLoop struct {
+	*reactor.Loop
+	l *loop
+}
 
 func (b backendLoop) Post(fn func())                                 { b.Loop.Post(fn) }
 func (b backendLoop) After(d time.Duration, fn func()) backend.Timer { return b.Loop.After(d, fn) }

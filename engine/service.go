@@ -31,24 +31,28 @@ func newService(lb backend.LoopBackend, index int, lim Limits) *service {
 	return s
 }
 
-// binding is what serves new connections of a listener, on one loop: either http or sockets.
+// binding is what serves new connections of a listener, on one loop: http, sockets or raw.
 type binding struct {
 	http    *service
 	sockets *socketService
+	raw     *rawService
 	addrs   *addrs
 }
 
-// bind makes one of the two, http or sockets, serve the connections of ln from now on.
-func (l *loop) bind(ln *Listener, http *service, sockets *socketService) error {
+// bind makes one of the three, http, sockets or raw, serve the connections of ln from now on.
+func (l *loop) bind(ln *Listener, http *service, sockets *socketService, raw *rawService) error {
 	b := l.bindings[ln]
 	if b == nil {
 		b = &binding{addrs: newAddrs(ln)}
 		err := ln.r.Attach(l.r, func(fd int, peer netip.AddrPort) {
-			if t := ln.tls.Load(); t != nil {
+			switch t := ln.tls.Load(); {
+			case t != nil:
 				l.acceptTLS(b, t, fd, peer)
-			} else if b.http != nil {
+			case b.http != nil:
 				l.accept(b.http, fd, peer)
-			} else {
+			case b.raw != nil:
+				l.acceptRaw(b.raw, fd, peer)
+			default:
 				l.handOver(b.sockets, fd, peer)
 			}
 		}, func(fd int, peer netip.AddrPort) {
@@ -66,13 +70,16 @@ func (l *loop) bind(ln *Listener, http *service, sockets *socketService) error {
 		}
 		l.bindings[ln] = b
 	}
-	if http != nil {
+	switch {
+	case http != nil:
 		http.addrs = b.addrs // connections that change over keep their place in it
-	} else {
+	case raw != nil:
+		raw.addrs = b.addrs
+	default:
 		sockets.addrs = b.addrs
 	}
 	old := b.http
-	b.http, b.sockets = http, sockets
+	b.http, b.sockets, b.raw = http, sockets, raw
 	if old != nil && http != nil {
 		old.next = http
 	} else if old != nil {
@@ -85,9 +92,13 @@ func (l *loop) bind(ln *Listener, http *service, sockets *socketService) error {
 func (l *loop) unbind(ln *Listener) {
 	b := l.bindings[ln]
 	delete(l.bindings, ln)
-	if b != nil && b.http != nil {
+	if b == nil {
+		return
+	}
+	if b.http != nil {
 		l.endService(b.http)
 	}
+	l.drainRaw(b.addrs)
 }
 
 func (l *loop) endService(s *service) {

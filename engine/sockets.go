@@ -38,7 +38,7 @@ func (e *Engine) ServeSockets(ln *Listener, b backend.Backend, index int) error 
 		return err
 	}
 	return e.onEveryLoop(func(l *loop) error {
-		return l.bind(ln, nil, &socketService{backend: parts[l.index], index: index})
+		return l.bind(ln, nil, &socketService{backend: parts[l.index], index: index}, nil)
 	})
 }
 

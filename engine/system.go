@@ -27,8 +27,9 @@ type system struct {
 
 	// What the loop does for a connection.
 	add         func(fd int, h reactor.Handler) error
-	hand        func(fd int, h reactor.Handler)
 	close       func(fd int)
+	hand        func(fd int, h reactor.Handler)
+	leave       func(fd int) error
 	post        func(fn func()) bool
 	setTimer    func(t *timers.Timer, deadlineMS uint64)
 	cancelTimer func(t *timers.Timer) bool
@@ -53,8 +54,9 @@ func systemOf(r *reactor.Loop) system {
 
 		resetOnClose: reactor.SetLinger0,
 		add:          r.Add,
-		hand:         r.Hand,
 		close:        r.Close,
+		hand:         r.Hand,
+		leave:        r.Leave,
 		post:         r.Post,
 		setTimer:     r.SetTimer,
 		cancelTimer:  r.CancelTimer,

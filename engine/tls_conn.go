@@ -23,6 +23,7 @@ type tlsConn struct {
 	handshake *handshake      // nil after it
 	handler   reactor.Handler // that hears of the descriptor
 
+	away  net.Conn     // the connection that this one has become off the loop; nil: it is on the loop
 	early []byte       // read during the handshake, and not used by it
 	held  bufio.Output // ciphertext that the socket does not take
 
@@ -31,6 +32,7 @@ type tlsConn struct {
 	withheld bool
 	dry      bool // the socket has nothing more to read at this moment
 	cut      bool // the peer has ended the connection without saying so in TLS: bytes may be missing (RFC 8446 §6.1)
+	strict   bool // that is an error. In HTTP the framing of a message says whether it is complete
 	notified bool // close_notify was encrypted
 	failed   bool // a write has failed
 }
@@ -50,6 +52,8 @@ var errHeld = os.NewSyscallError("write", syscall.ENOBUFS)
 // Read implements net.Conn, for crypto/tls.
 func (c *tlsConn) Read(p []byte) (n int, err error) {
 	switch {
+	case c.away != nil:
+		return c.away.Read(p)
 	case c.handshake != nil:
 		return c.handshake.read(p)
 	case len(c.early) > 0:
@@ -82,7 +86,10 @@ func (c *tlsConn) readSocket(p []byte) (n int, err error) {
 
 // Write implements net.Conn, for crypto/tls. It keeps p, which is sent by push.
 func (c *tlsConn) Write(p []byte) (n int, err error) {
-	if c.handshake != nil {
+	switch {
+	case c.away != nil:
+		return c.away.Write(p)
+	case c.handshake != nil:
 		return c.handshake.write(p)
 	}
 	if c.failed || c.held.Len()+len(c.l.cipher)+len(p) > cipherHeldMax {
@@ -127,32 +134,56 @@ func (c *tlsConn) farewell() bool {
 	return !c.withheld
 }
 
-// Close implements net.Conn. crypto/tls does not call it here.
-func (c *tlsConn) Close() error { return nil }
-
-// LocalAddr implements net.Conn, for callbacks of the tls.Config.
-func (c *tlsConn) LocalAddr() net.Addr { return c.handshakeAddr(true) }
-
-// RemoteAddr implements net.Conn, for callbacks of the tls.Config.
-func (c *tlsConn) RemoteAddr() net.Addr { return c.handshakeAddr(false) }
-
-// handshakeAddr is an end of the connection. The local one is known during the handshake only.
-func (c *tlsConn) handshakeAddr(local bool) net.Addr {
-	at := c.peer
-	if h := c.handshake; local && h != nil {
-		at = h.local
+// Close implements net.Conn. On a loop it is not called.
+func (c *tlsConn) Close() error {
+	if c.away != nil {
+		return c.away.Close()
 	}
+	return nil
+}
+
+// LocalAddr implements net.Conn. It is known during the handshake, for callbacks of the tls.Config, and off the loop.
+func (c *tlsConn) LocalAddr() net.Addr {
+	switch {
+	case c.away != nil:
+		return c.away.LocalAddr()
+	case c.handshake != nil:
+		return netAddr(c.handshake.local)
+	}
+	return netAddr(netip.AddrPort{})
+}
+
+// RemoteAddr implements net.Conn.
+func (c *tlsConn) RemoteAddr() net.Addr { return netAddr(c.peer) }
+
+// netAddr is an end of a connection, which is not valid on a Unix socket.
+func netAddr(at netip.AddrPort) net.Addr {
 	if !at.IsValid() {
 		return &net.UnixAddr{Net: "unix"}
 	}
 	return net.TCPAddrFromAddrPort(at)
 }
 
-// SetDeadline implements net.Conn. Deadlines are kept by the loop.
-func (c *tlsConn) SetDeadline(time.Time) error { return nil }
+// SetDeadline implements net.Conn. On a loop there are other deadlines.
+func (c *tlsConn) SetDeadline(at time.Time) error {
+	if c.away != nil {
+		return c.away.SetDeadline(at)
+	}
+	return nil
+}
 
 // SetReadDeadline implements net.Conn.
-func (c *tlsConn) SetReadDeadline(time.Time) error { return nil }
+func (c *tlsConn) SetReadDeadline(at time.Time) error {
+	if c.away != nil {
+		return c.away.SetReadDeadline(at)
+	}
+	return nil
+}
 
 // SetWriteDeadline implements net.Conn.
-func (c *tlsConn) SetWriteDeadline(time.Time) error { return nil }
+func (c *tlsConn) SetWriteDeadline(at time.Time) error {
+	if c.away != nil {
+		return c.away.SetWriteDeadline(at)
+	}
+	return nil
+}

@@ -58,8 +58,7 @@ const (
 
 // acceptTLS takes over a new connection that begins with a TLS handshake.
 func (l *loop) acceptTLS(b *binding, t *TLS, fd int, peer netip.AddrPort) {
-	if n := l.e.conns.Add(1); n > l.e.connsMax || n+l.e.spool.Files() > l.e.spool.filesMax {
-		l.e.conns.Add(-1)
+	if !l.e.admit() {
 		l.countConnection(aboveLimit, "", peer)
 		l.turnAwayTLS(fd)
 		return
@@ -310,8 +309,12 @@ func (h *handshake) done(conn *tls.Conn, err error) {
 // serve makes the connection an ordinary one of whatever serves the listener now.
 func (h *handshake) serve() {
 	l, fd := h.l.twin, h.c.fd
-	if h.b.http == nil {
-		h.serveSocket()
+	switch {
+	case h.b.raw != nil:
+		h.serveRaw(h.b.raw)
+		return
+	case h.b.http == nil:
+		h.serveSocket(h.b.sockets)
 		return
 	}
 	c := newConn(l, h.b.http, fd, h.c.peer)
@@ -326,20 +329,12 @@ func (h *handshake) serve() {
 
 // hand gives the descriptor to another handler.
 func (h *handshake) hand(to reactor.Handler) {
-	h.c.handler = to
-	h.l.plain.hand(h.c.fd, to)
+	h.l.hand(h.c.fd, to)
 }
 
 // ending reports whether the connection is to end before it serves a request.
 func (h *handshake) ending() bool {
 	return h.l.twin.e.stopping.Load() || h.b.http != nil && h.b.http.latest().ended
-}
-
-// serveSocket is serve for a listener without HTTP.
-func (h *handshake) serveSocket() {
-	h.c.farewell()
-	h.l.twin.e.conns.Add(-1)
-	h.l.close(h.c.fd)
 }
 
 // handshakeCause is the cause of a failed handshake, for the log.

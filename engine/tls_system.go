@@ -11,6 +11,7 @@ import (
 // those that have not.
 type tlsLoop struct {
 	// Immutable.
+	first *loop
 	twin  *loop
 	plain *system // the real one
 	pool  *bufio.Pool
@@ -26,10 +27,10 @@ type tlsLoop struct {
 // tls returns the part for TLS, and makes it the first time.
 func (l *loop) tlsPart() *tlsLoop {
 	if l.tls == nil {
-		t := &tlsLoop{plain: &l.sys, pool: l.pool, handshakes: make(map[*handshake]struct{})}
+		t := &tlsLoop{first: l, plain: &l.sys, pool: l.pool, handshakes: make(map[*handshake]struct{})}
 		t.window, t.joint = make([]byte, sealAhead), make([]byte, recordBytes)
 		t.twin = makeLoop(l.e, l.index, t.system())
-		t.twin.r, t.twin.pool, t.twin.lastID = l.r, l.pool, l.lastID
+		t.twin.r, t.twin.shown, t.twin.pool, t.twin.lastID, t.twin.sealed = l.r, l.shown, l.pool, l.lastID, t
 		l.tls = t
 	}
 	return l.tls
@@ -40,7 +41,8 @@ func (l *tlsLoop) system() system {
 	s := *l.plain
 	s.read, s.writev, s.sendFile = l.read, l.write, l.sendFile
 	s.write = func(fd int, p []byte) (int, syscall.Errno) { return l.write(fd, p, nil) }
-	s.shutdownWrite, s.farewell, s.unacknowledged, s.close = l.shutdownWrite, l.farewell, l.unacknowledged, l.close
+	s.shutdownWrite, s.farewell, s.unacknowledged = l.shutdownWrite, l.farewell, l.unacknowledged
+	s.hand, s.leave, s.close = l.hand, l.leave, l.close
 	return s
 }
 
@@ -73,7 +75,7 @@ func (l *tlsLoop) read(fd int, p []byte) (n int, errno syscall.Errno) {
 	case n > 0:
 		l.endLater(c)
 		return n, 0
-	case isEOF(err):
+	case isEOF(err) && !(c.cut && c.strict):
 		return 0, 0
 	}
 	return 0, syscall.ECONNRESET
@@ -192,10 +194,29 @@ func (l *tlsLoop) unacknowledged(fd int) int {
 	return n
 }
 
+// hand gives a connection to another handler.
+func (l *tlsLoop) hand(fd int, to reactor.Handler) {
+	_, raw := to.(*rawConn)
+	l.conns[fd].handler, l.conns[fd].strict = to, raw
+	l.plain.hand(fd, to)
+}
+
+func (l *tlsLoop) leave(fd int) error {
+	err := l.plain.leave(fd)
+	if err == nil {
+		l.drop(fd)
+	}
+	return err
+}
+
 func (l *tlsLoop) close(fd int) {
+	l.drop(fd)
+	l.plain.close(fd)
+}
+
+func (l *tlsLoop) drop(fd int) {
 	l.conns[fd].held.Release(l.pool)
 	l.conns[fd] = nil
-	l.plain.close(fd)
 }
 
 // drain is loop.drain for connections with TLS. A handshake that has not begun ends; one that has is finished, and then the peer
@@ -215,4 +236,12 @@ func (l *tlsLoop) resetAll() {
 		h.close()
 	}
 	l.twin.resetAll()
+}
+
+// sealedConn is the TLS side of the connection fd; nil if this loop object is not for TLS.
+func (l *loop) sealedConn(fd int) *tlsConn {
+	if l.sealed == nil {
+		return nil
+	}
+	return l.sealed.conns[fd]
 }

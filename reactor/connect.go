@@ -113,22 +113,24 @@ func (l *Loop) Hand(fd int, h Handler) {
 	e.handler = h
 }
 
-// Take takes an owned descriptor out of the loop. Its handler is not called again. The result is a duplicate, which belongs to
-// the caller; fd itself is closed, as by Close, since events that were fetched before may still name it. After an error
-// nothing has changed. Take panics if fd is not registered.
-func (l *Loop) Take(fd int) (int, error) {
-	if l.lookup(fd) == nil {
-		panic(fmt.Sprintf("reactor: Take of descriptor %d, which is not registered", fd))
-	}
-	taken, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+// Duplicate returns another descriptor of the same open file. It is closed on exec, and belongs to the caller.
+func Duplicate(fd int) (int, error) {
+	other, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return -1, os.NewSyscallError("dup", err)
 	}
-	// The duplicate keeps the file open, so its end does not end the registration.
+	return other, nil
+}
+
+// Leave is Close for a descriptor of which the caller has a duplicate: a connection then leaves the loop and stays open. Close
+// would not do, since the poller goes on reporting events of a file that is open somewhere. Leave panics if fd is not registered.
+func (l *Loop) Leave(fd int) error {
+	if l.lookup(fd) == nil {
+		panic(fmt.Sprintf("reactor: Leave of descriptor %d, which is not registered", fd))
+	}
 	if err := l.poller.remove(fd); err != nil {
-		unix.Close(taken)
-		return -1, fmt.Errorf("take %d: %w", fd, err)
+		return fmt.Errorf("leave %d: %w", fd, err)
 	}
 	l.Close(fd)
-	return taken, nil
+	return nil
 }

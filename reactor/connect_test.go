@@ -190,8 +190,8 @@ func TestHand(t *testing.T) {
 	}
 }
 
-// A descriptor that was taken out works elsewhere, and the loop hears of it no more.
-func TestTake(t *testing.T) {
+// The duplicate of a descriptor that has left works elsewhere, and the loop hears of it no more.
+func TestLeave(t *testing.T) {
 	l := startLoop(t, Options{})
 	a, b := pair(t)
 	defer unix.Close(b)
@@ -202,15 +202,18 @@ func TestTake(t *testing.T) {
 		}
 	})
 	eventually(t, l, "writable", func() bool { return calls > 0 })
-	before, taken := 0, -1
+	duplicate, err := Duplicate(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := 0
 	on(t, l, func() {
-		var err error
-		if taken, err = l.Take(a); err != nil {
+		if err := l.Leave(a); err != nil {
 			t.Error(err)
 		}
 		before = calls
 	})
-	file := os.NewFile(uintptr(taken), "taken")
+	file := os.NewFile(uintptr(duplicate), "duplicate")
 	conn, err := net.FileConn(file)
 	file.Close()
 	if err != nil {
@@ -226,10 +229,13 @@ func TestTake(t *testing.T) {
 	eventually(t, l, "the descriptor is closed", func() bool { return l.openCount() == 0 })
 	on(t, l, func() {
 		if calls != before {
-			t.Errorf("%d calls after Take", calls-before)
+			t.Errorf("%d calls after Leave", calls-before)
 		}
 	})
-	for name, misuse := range map[string]func(){"Take": func() { l.Take(a) }, "Hand": func() { l.Hand(a, nil) }} {
+	if _, err := Duplicate(-1); !errors.Is(err, syscall.EBADF) {
+		t.Errorf("duplicate of no descriptor: %v", err)
+	}
+	for name, misuse := range map[string]func(){"Leave": func() { l.Leave(a) }, "Hand": func() { l.Hand(a, nil) }} {
 		on(t, l, func() {
 			defer func() {
 				if recover() == nil {

@@ -90,7 +90,7 @@ var proofs = []proof{
 	{"The HTTP module: static_headers", tests(shown, "main.TestResponseHead", "worker.TestStaticHeaders")},
 	{"The HTTP module: compress", tests(shown, "main.TestCompress", "main.TestCompressOptions", "main.TestCompressEvents", "main.TestCompressKilled",
 		"main.TestCompressHead", "main.TestCompressDecoders", "worker.TestOptions")},
-	{"The HTTP module: encoded_body", tests(shown, "main.TestEncodedBody", "main.TestEncodedBodyErrors", "main.TestEncodedBodyContinue",
+	{"The HTTP module: encoded_body", tests(shown, "main.TestEncodedBody", "main.TestEncodedBodyErrors", "main.TestEncodedBodyUnread", "main.TestEncodedBodyContinue",
 		"worker.TestOptions")},
 	{"The HTTP module: idle_timeout", tests(shown, "main.TestLimitsForClients/nothing")},
 	{"The HTTP module: request_header_timeout", tests(shown, "main.TestLimitsForClients/half a head")},
