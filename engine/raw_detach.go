@@ -40,13 +40,12 @@ func (l *loop) takeOut(fd int) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	sealed := l.sealedConn(fd)
-	if sealed != nil {
-		conn = l.sealed.detach(sealed, conn)
-	}
 	if err := l.sys.leave(fd); err != nil {
 		conn.Close()
 		return nil, err
+	}
+	if l.sealed != nil {
+		return l.sealed.detach(fd, conn), nil
 	}
 	return conn, nil
 }

@@ -102,8 +102,10 @@ func socketPair() (pair [2]int, err error) {
 	return pair, nil
 }
 
-// detach makes the connection fd, whose socket has become conn, one for goroutines. The result has TLS too.
-func (l *tlsLoop) detach(c *tlsConn, conn net.Conn) net.Conn {
+// detach makes the connection fd, whose socket has left the loop and become conn, one for goroutines. The result has TLS too.
+func (l *tlsLoop) detach(fd int, conn net.Conn) net.Conn {
+	c := l.conns[fd]
+	defer l.drop(fd)
 	c.away = newDetached(conn, c.early, append([]byte(nil), c.held.Unsent()...))
 	c.early = nil
 	if c.withheld {

@@ -42,7 +42,7 @@ func (l *tlsLoop) system() system {
 	s.read, s.writev, s.sendFile = l.read, l.write, l.sendFile
 	s.write = func(fd int, p []byte) (int, syscall.Errno) { return l.write(fd, p, nil) }
 	s.shutdownWrite, s.farewell, s.unacknowledged = l.shutdownWrite, l.farewell, l.unacknowledged
-	s.hand, s.leave, s.close = l.hand, l.leave, l.close
+	s.hand, s.close = l.hand, l.close
 	return s
 }
 
@@ -201,14 +201,6 @@ func (l *tlsLoop) hand(fd int, to reactor.Handler) {
 	l.plain.hand(fd, to)
 }
 
-func (l *tlsLoop) leave(fd int) error {
-	err := l.plain.leave(fd)
-	if err == nil {
-		l.drop(fd)
-	}
-	return err
-}
-
 func (l *tlsLoop) close(fd int) {
 	l.drop(fd)
 	l.plain.close(fd)
@@ -236,12 +228,4 @@ func (l *tlsLoop) resetAll() {
 		h.close()
 	}
 	l.twin.resetAll()
-}
-
-// sealedConn is the TLS side of the connection fd; nil if this loop object is not for TLS.
-func (l *loop) sealedConn(fd int) *tlsConn {
-	if l.sealed == nil {
-		return nil
-	}
-	return l.sealed.conns[fd]
 }
