@@ -188,7 +188,9 @@ func TestTLSSockets(t *testing.T) {
 		t.Errorf("%d bytes came back: %v", len(got), err)
 	}
 
-	b.err = errors.New("no")
+	if err := e.ServeSockets(ln, &socketTaker{err: errors.New("no")}, 0); err != nil {
+		t.Fatal(err)
+	}
 	q := dialTLS(t, ln.Addr(), clientConfig())
 	if _, err := io.Copy(io.Discard, q.r); err == nil {
 		t.Error("a refused connection has ended as if all were sent")
