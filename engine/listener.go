@@ -5,15 +5,18 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"moonbridge/handler/backend"
 	"moonbridge/reactor"
 )
 
 // Listener is an address that is listened on. The kernel queues connections from Open on; they are served after Serve or
 // ServeSockets.
 type Listener struct {
-	e   *Engine
-	r   *reactor.Listener
-	tls atomic.Pointer[TLS] // nil: connections have no TLS
+	e *Engine
+	r *reactor.Listener
+
+	tls     atomic.Pointer[TLS]             // see SetTLS
+	preface atomic.Pointer[backend.Preface] // see SetPreface
 }
 
 // OpenOptions are options of Open.

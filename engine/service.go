@@ -37,6 +37,9 @@ type binding struct {
 	sockets *socketService
 	raw     *rawService
 	addrs   *addrs
+	preface *backend.Preface // nil: none
+	tls     *TLS             // nil: none
+	ended   bool             // the listener is closed
 }
 
 // bind makes one of the three, http, sockets or raw, serve the connections of ln from now on.
@@ -45,25 +48,10 @@ func (l *loop) bind(ln *Listener, http *service, sockets *socketService, raw *ra
 	if b == nil {
 		b = &binding{addrs: newAddrs(ln)}
 		err := ln.r.Attach(l.r, func(fd int, peer netip.AddrPort) {
-			switch t := ln.tls.Load(); {
-			case t != nil:
-				l.acceptTLS(b, t, fd, peer)
-			case b.http != nil:
-				l.accept(b.http, fd, peer)
-			case b.raw != nil:
-				l.acceptRaw(b.raw, fd, peer)
-			default:
-				l.handOver(b.sockets, fd, peer)
-			}
+			l.admit(b, fd, peer)
 		}, func(fd int, peer netip.AddrPort) {
 			l.countConnection(outOfFiles, "", peer)
-			if ln.tls.Load() != nil {
-				l.turnAwayTLS(fd)
-			} else if b.http != nil {
-				l.turnAway(b.http, fd, peer)
-			} else {
-				resetNow(fd)
-			}
+			l.refuseAccepted(b, fd, peer)
 		})
 		if err != nil {
 			return err
@@ -77,6 +65,10 @@ func (l *loop) bind(ln *Listener, http *service, sockets *socketService, raw *ra
 		raw.addrs = b.addrs
 	default:
 		sockets.addrs = b.addrs
+	}
+	b.tls = ln.tls.Load()
+	if b.preface = ln.preface.Load(); b.preface != nil {
+		b.addrs.mayDiffer()
 	}
 	old := b.http
 	b.http, b.sockets, b.raw = http, sockets, raw
@@ -95,8 +87,11 @@ func (l *loop) unbind(ln *Listener) {
 	if b == nil {
 		return
 	}
+	b.ended = true
 	if b.http != nil {
 		l.endService(b.http)
+	} else {
+		l.drainPrefaced(true)
 	}
 	l.drainRaw(b.addrs)
 }

@@ -74,6 +74,7 @@ func (l *loop) drain(patient bool) {
 	if l.tls != nil {
 		l.tls.drain(patient)
 	}
+	l.drainPrefaced(patient)
 	nowMS := l.sys.nowMS()
 	for c := l.conns.first; c != nil; {
 		next := c.next
@@ -112,6 +113,7 @@ func (l *loop) resetAll() {
 	if l.tls != nil {
 		l.tls.resetAll()
 	}
+	l.resetPrefaced()
 	for c := l.conns.first; c != nil; {
 		next := c.next
 		c.reset()

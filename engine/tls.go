@@ -46,8 +46,8 @@ const (
 	cipherHeldMax = 128 << 10
 )
 
-// SetTLS makes the listener's connections speak TLS from now on: those that are accepted after the call. nil ends that. Call it
-// before Serve, so that no connection is accepted before.
+// SetTLS makes the listener's connections speak TLS. nil, as at first: they do not. It has an effect on connections that are accepted
+// after the next Serve, ServeSockets or ServeProtocol.
 func (ln *Listener) SetTLS(t *TLS) {
 	if t != nil {
 		ln.e.handshakes.prepare(len(ln.e.loops))

@@ -32,11 +32,10 @@ func BenchmarkExchangeTLS(b *testing.B) {
 	client := tls.Client(conn, clientConfig())
 	defer client.Close()
 	back := &benchBackend{}
-	ln := &Listener{e: e}
-	ln.SetTLS(&TLS{Config: serverConfig()})
+	e.handshakes.prepare(1)
 	e.onEveryLoop(func(l *loop) error {
 		s := &service{backend: back, limits: Limits{}.resolve(), addrs: &addrs{}}
-		l.acceptTLS(&binding{http: s, addrs: s.addrs}, ln.tls.Load(), fds[0], netip.AddrPort{})
+		l.acceptTLS(&binding{http: s, addrs: s.addrs, tls: &TLS{Config: serverConfig()}}, fds[0], netip.AddrPort{}, 0)
 		return nil
 	})
 	if err := client.Handshake(); err != nil {

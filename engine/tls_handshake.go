@@ -24,6 +24,7 @@ type handshake struct {
 	setup *TLS
 	all   *handshakes
 	local netip.AddrPort // of the connection
+	known uint8          // its place in the listener's addrs
 
 	// Owned by the loop.
 	state      handshakeState
@@ -57,17 +58,18 @@ const (
 )
 
 // acceptTLS takes over a new connection that begins with a TLS handshake.
-func (l *loop) acceptTLS(b *binding, t *TLS, fd int, peer netip.AddrPort) {
+// known is the place of its local address in the listener's addrs, or 0.
+func (l *loop) acceptTLS(b *binding, fd int, peer netip.AddrPort, known uint8) {
 	if !l.e.admit() {
 		l.countConnection(aboveLimit, "", peer)
 		l.turnAwayTLS(fd)
 		return
 	}
 	part := l.tlsPart()
-	h := &handshake{l: part, b: b, setup: t, all: &l.e.handshakes, wake: make(chan struct{}, 1)}
+	h := &handshake{l: part, b: b, setup: b.tls, all: &l.e.handshakes, wake: make(chan struct{}, 1)}
 	h.c = &tlsConn{l: part, fd: fd, peer: peer, handshake: h, handler: h}
-	var known uint8
-	h.local, _ = b.addrs.of(fd, peer, &known)
+	h.known = known
+	h.local, _ = b.addrs.of(fd, peer, &h.known)
 	if err := l.sys.add(fd, h); err != nil {
 		l.e.log.Error("connection lost", "loop", l.index, "err", err)
 		l.e.conns.Add(-1)
@@ -77,7 +79,7 @@ func (l *loop) acceptTLS(b *binding, t *TLS, fd int, peer netip.AddrPort) {
 	part.add(h.c)
 	part.handshakes[h] = struct{}{}
 	h.timer.Init(h)
-	l.sys.setTimer(&h.timer, after(l.sys.nowMS(), t.timeoutMS()))
+	l.sys.setTimer(&h.timer, after(l.sys.nowMS(), h.setup.timeoutMS()))
 }
 
 // Ready implements reactor.Handler.
@@ -319,7 +321,7 @@ func (h *handshake) serve() {
 	}
 	c := newConn(l, h.b.http, fd, h.c.peer)
 	h.hand(c)
-	c.socket.readable, c.socket.peerClosed = true, h.peerClosed
+	c.socket.readable, c.socket.peerClosed, c.socket.local = true, h.peerClosed, h.known
 	nowMS := l.sys.nowMS()
 	if c.ending() {
 		c.awaitLast(nowMS)

@@ -20,7 +20,7 @@ func (h *handshake) serveRaw(s *rawService) {
 // rawConn makes the connection a raw one.
 func (h *handshake) rawConn(b *rawBounds, a *addrs) *rawConn {
 	l := h.l.twin
-	c := newRaw(l, socket{fd: h.c.fd, peer: h.c.peer, writable: true, readable: true, peerClosed: h.peerClosed}, b, a, &l.e.conns)
+	c := newRaw(l, socket{fd: h.c.fd, peer: h.c.peer, local: h.known, writable: true, readable: true, peerClosed: h.peerClosed}, b, a, &l.e.conns)
 	h.hand(c)
 	return c
 }
@@ -31,10 +31,9 @@ func (h *handshake) serveSocket(s *socketService) {
 	l := h.l.twin
 	c := h.rawConn(resolveBounds(backend.Bounds{}), s.addrs)
 	c.stream = relayed{}
-	local, remote := c.Addrs()
 	pair, err := socketPair()
 	if err == nil {
-		if err = s.backend.StartSocket(pair[0], s.index, local, remote); err != nil {
+		if err = s.backend.StartSocket(pair[0], s.index, h.local, h.c.peer); err != nil {
 			syscall.Close(pair[0])
 			syscall.Close(pair[1])
 		}
