@@ -47,12 +47,12 @@ var imports = map[string][]string{
 	"handler/proxyproto":     {"handler/backend", "proxyproto"},
 	"handler/shm":            {"httpparse", "x/sys"},
 	"handler/forwarded":      {"httpparse"},
-	"handler/pool/listen":    {"handler/shm"},
+	"handler/pool/listen":    {"handler/forwarded", "handler/shm"},
 	"handler/pool/policy":    {"handler/pool/listen"},
 	"handler/pool":           {"handler/pool/listen", "handler/pool/policy", "handler/backend", "handler/shm", "handler/accesslog", "httpparse", "handler/logging", "x/sys"},
 	"handler/worker/rawhttp": {"handler/accesslog", "bufio", "handler/shm", "httpparse", "httpwrite", "x/sys"},
 	"handler/worker/form":    {"httpparse"},
-	"handler/worker":         {"handler/files", "handler/worker/form", "handler/worker/rawhttp", "handler/shm", "handler/accesslog", "bufio", "httpparse", "httpwrite"},
+	"handler/worker":         {"handler/files", "handler/forwarded", "handler/worker/form", "handler/worker/rawhttp", "handler/shm", "handler/accesslog", "bufio", "httpparse", "httpwrite"},
 	"cmd/mbserve":            {"*", "pflag", "x/sys"},
 	"examples/go":            {"*"}, // the programs below it too
 

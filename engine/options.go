@@ -2,6 +2,7 @@ package engine
 
 import (
 	"log/slog"
+	"net/netip"
 	"os"
 	"runtime"
 	"sync"
@@ -116,9 +117,19 @@ type Limits struct {
 
 	PeerEnd PeerEnd // what it means that the peer has sent its FIN during an exchange. Default PeerEndCancel
 
+	// TrustedProxies finds out who the client of each request is, as a *forwarded.Trusted does. The access log then has that client. nil:
+	// it is the peer of the connection.
+	TrustedProxies Identifier
+
 	// Fields are field lines, each with its CR LF, that the responses which the engine makes itself have besides their own. They
 	// must be valid. Content-Type is left out; Connection: close ends the connection.
 	Fields string
+}
+
+// Identifier sets Client and Secure of a request's head, before a backend gets it. peer is not valid on a Unix socket. Calls on
+// different loops overlap.
+type Identifier interface {
+	Identify(h *httpparse.Head, peer netip.Addr)
 }
 
 // The defaults of Limits, and limits that are not options.

@@ -14,6 +14,7 @@ type service struct {
 	limits  limits
 	addrs   *addrs
 
+	proxies     Identifier          // see Limits.TrustedProxies
 	overlapping backend.Overlapping // the backend, or nil if it is none
 	pressable   backend.Pressable   // likewise
 
@@ -22,7 +23,7 @@ type service struct {
 }
 
 func newService(lb backend.LoopBackend, index int, lim Limits) *service {
-	s := &service{backend: lb, index: index, limits: lim.resolve()}
+	s := &service{backend: lb, index: index, limits: lim.resolve(), proxies: lim.TrustedProxies}
 	if _, takesFiles := lb.(backend.FileBackend); !takesFiles {
 		s.limits.body.Whole = false
 	}
