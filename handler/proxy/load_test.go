@@ -193,8 +193,7 @@ func TestNoAllocation(t *testing.T) {
 		for range 50 {
 			run()
 		}
-		// The access log of the rig allocates once.
-		if n := testing.AllocsPerRun(500, run); n > 2 {
+		if n := testing.AllocsPerRun(500, run); n >= 1 { // a growing slice of the loop is no allocation per request
 			t.Errorf("%s: %v allocations", name, n)
 		}
 	}
