@@ -41,6 +41,7 @@ var imports = map[string][]string{
 	"handler":                {"handler/backend", "handler/files", "httpparse", "httpwrite", "handler/logging"},
 	"handler/files":          {"httpparse", "httpwrite"},
 	"handler/files/static":   {"handler/backend", "handler/files", "httpparse", "httpwrite", "x/sys"},
+	"handler/proxy":          {"handler/backend", "handler/upstream", "httpparse", "httpwrite"},
 	"handler/upstream":       {"handler/backend", "httpparse"},
 	"handler/compress":       {"handler/backend", "httpparse", "brotli", "klauspost"},
 	"handler/cache":          {"handler/backend", "httpparse", "httpwrite"},
