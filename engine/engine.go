@@ -29,6 +29,7 @@ type Engine struct {
 	// Shared by the loops.
 	conns    atomic.Int64
 	tally    *logging.Tally // of what is refused
+	readers  *fileReaders
 	stopping atomic.Bool
 
 	mu        sync.Mutex
@@ -45,7 +46,7 @@ var ErrStopped = errors.New("engine: stopped")
 // New raises GOMAXPROCS to the number of loops plus two if it is lower, unless it is set in the environment. A loop that waits
 // for events holds a processor of Go's scheduler for a while, and timers and other goroutines should not wait for it.
 func New(o Options) (*Engine, error) {
-	e := &Engine{log: o.logger(), connsMax: connsMax(o.MaxConns, openFilesMax()), accessLog: o.AccessLog}
+	e := &Engine{log: o.logger(), connsMax: connsMax(o.MaxConns, openFilesMax()), accessLog: o.AccessLog, readers: newFileReaders()}
 	e.spool = newSpooling(o.Spool, connsMax(0, openFilesMax()))
 	e.tally = logging.NewTally(e.log)
 	if e.accessLog != nil {

@@ -38,6 +38,8 @@ type loop struct {
 	records []*accessRecord // free ones
 	lastID  uint64          // of a request
 
+	warm [warmFiles]warmFile // by their descriptors
+
 	// Room that is used again for each request.
 	head      httpparse.Head // of the request that is being parsed
 	errorPage []byte         // of the engine's own response
@@ -50,7 +52,9 @@ func newLoop(e *Engine, index, count int, batch bool) (*loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := makeLoop(e, index, systemOf(r))
+	sys := systemOf(r)
+	sys.startRead = e.readers.start
+	l := makeLoop(e, index, sys)
 	l.r = r
 	return l, nil
 }
