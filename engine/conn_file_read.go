@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"io"
+	"time"
 
 	"moonbridge/handler/backend"
 )
@@ -29,8 +30,8 @@ type warmFile struct {
 const (
 	// warmFiles is how many of them a loop knows.
 	warmFiles = 64
-	// warmMS is how long they are taken to be in memory, in ms. The system forgets first what was not used lately.
-	warmMS = 1000
+	// warmTime is how long they are taken to be in memory. The system forgets first what was not used lately.
+	warmTime = time.Second
 )
 
 // inMemory reports whether a range can be sent without waiting for a disk, as far as is known.
@@ -42,7 +43,7 @@ func (l *loop) inMemory(f backend.SentFile, offset, n int64) bool {
 	if !l.sys.inMemory(f.Fd(), offset, n) {
 		return false
 	}
-	*w = warmFile{f, offset, offset + n, now + warmMS}
+	*w = warmFile{f, offset, offset + n, now + uint64(warmTime/time.Millisecond)}
 	return true
 }
 

@@ -96,7 +96,7 @@ func TestFileWarm(t *testing.T) {
 	for i, c := range []struct {
 		wait  time.Duration
 		asked int
-	}{{0, 1}, {0, 1}, {warmMS*time.Millisecond - 1, 1}, {1, 2}, {0, 2}, {2 * warmMS * time.Millisecond, 3}} {
+	}{{0, 1}, {0, 1}, {warmTime - 1, 1}, {1, 2}, {0, 2}, {2 * warmTime, 3}} {
 		d.passes(c.wait)
 		d.peer.says(get("/"))
 		d.handler.givesFile(f)
