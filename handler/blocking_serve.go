@@ -259,7 +259,7 @@ func (e *blockingExchange) date() []byte {
 func (e *blockingExchange) unread() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return !e.inEnd
+	return !e.inEnd && !backend.BodyReceived(e.x)
 }
 
 func (e *blockingExchange) full(w *Response) error {

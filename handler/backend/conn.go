@@ -27,6 +27,13 @@ type Stream interface {
 	Closed(c Conn, err error)
 }
 
+// Drainer is implemented by a Stream that can end its connection in the way of its protocol. Without it, an accepted or upgraded
+// connection continues when the engine drains or its listener is closed, until it ends or the time of Engine.Shutdown is over.
+type Drainer interface {
+	// Drain says that the connection is to end soon. It is called at most once, and not for dialed connections.
+	Drain(c Conn)
+}
+
 // Conn is a connection on a loop. Only its loop may call it. After Stream.Closed, and after a successful Detach, every method
 // does nothing.
 type Conn interface {

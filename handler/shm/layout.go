@@ -57,6 +57,7 @@ const (
 	InTooLarge             // with InAbort: the body is above its limit
 	InWantRoom             // the loop waits for room in the in-window
 	InPeerEnd              // the peer has sent its FIN: it may still read, or have gone
+	InReceived             // the server has the whole body: the connection goes on even if the handler does not read it
 )
 
 // InCell is mb_in_cell: the server's half of a cell. The in-window follows it.

@@ -65,6 +65,8 @@ typedef struct {
 #define MB_IN_TOO_LARGE 8u  /* with ABORT: body above request_body_size_limit */
 #define MB_IN_WANT_ROOM 16u /* the loop waits for room in the in-window */
 #define MB_IN_PEER_END  32u /* the peer has sent its FIN: it may still read, or have gone */
+#define MB_IN_RECEIVED  64u /* the server has the whole body: the connection goes on even if
+                               the handler does not read it */
 
 /* The server's half of a cell; the in-window follows it. */
 typedef struct {

@@ -211,6 +211,7 @@ int mb_cancelled(void);                 /* the handler has to end: it has no cli
 int mb_client_gone(void);               /* the client has gone, as far as is known */
 int mb_raise_cancelled(lua_State *L);
 int mb_body_complete(void);             /* all of it was read or is in the window */
+int mb_body_received(void);             /* the next request can follow, even if this one is not read */
 void mb_input_consume(uint64_t n);      /* n more bytes of the in-window are no longer needed */
 void mb_input_discard(void);            /* throws away what has arrived of a discarded body */
 void mb_detach_head(lua_State *L);

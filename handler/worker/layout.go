@@ -93,7 +93,7 @@ func constantsInC() map[string]uint64 {
 	return map[string]uint64{
 		"Magic": C.MB_MAGIC, "Version": C.MB_VERSION,
 		"InEnd": C.MB_IN_END, "InAbort": C.MB_IN_ABORT, "InCancel": C.MB_IN_CANCEL, "InTooLarge": C.MB_IN_TOO_LARGE,
-		"InWantRoom": C.MB_IN_WANT_ROOM, "InPeerEnd": C.MB_IN_PEER_END,
+		"InWantRoom": C.MB_IN_WANT_ROOM, "InPeerEnd": C.MB_IN_PEER_END, "InReceived": C.MB_IN_RECEIVED,
 		"WhoFree": C.MB_WHO_FREE, "WhoQueued": C.MB_WHO_QUEUED,
 		"ResultDone": C.MB_DONE, "ResultClose": C.MB_CLOSE, "ResultReset": C.MB_RESET, "ResultRetire": C.MB_RETIRE,
 		"ResultStatusShift": C.MB_STATUS_SHIFT, "ClientGone": C.MB_CLIENT_GONE,

@@ -48,7 +48,7 @@ func TestConstants(t *testing.T) {
 	inGo := map[string]uint64{
 		"Magic": shm.Magic, "Version": shm.Version,
 		"InEnd": shm.InEnd, "InAbort": shm.InAbort, "InCancel": shm.InCancel, "InTooLarge": shm.InTooLarge,
-		"InWantRoom": shm.InWantRoom, "InPeerEnd": shm.InPeerEnd, "WhoFree": shm.WhoFree, "WhoQueued": shm.WhoQueued,
+		"InWantRoom": shm.InWantRoom, "InPeerEnd": shm.InPeerEnd, "InReceived": shm.InReceived, "WhoFree": shm.WhoFree, "WhoQueued": shm.WhoQueued,
 		"ResultDone": shm.ResultDone, "ResultClose": shm.ResultClose, "ResultReset": shm.ResultReset,
 		"ResultRetire": shm.ResultRetire, "ResultStatusShift": shm.ResultStatusShift,
 		"ClientGone":    shm.ClientGone,
