@@ -41,9 +41,12 @@ var imports = map[string][]string{
 	"handler":                {"handler/backend", "handler/files", "httpparse", "httpwrite", "handler/logging"},
 	"handler/files":          {"httpparse", "httpwrite"},
 	"handler/files/static":   {"handler/backend", "handler/files", "httpparse", "httpwrite", "x/sys"},
+	"handler/upstream":       {"handler/backend", "httpparse"},
 	"handler/compress":       {"handler/backend", "httpparse", "brotli", "klauspost"},
 	"handler/cache":          {"handler/backend", "httpparse", "httpwrite"},
+	"handler/proxyproto":     {"handler/backend", "proxyproto"},
 	"handler/shm":            {"httpparse", "x/sys"},
+	"handler/forwarded":      {"httpparse"},
 	"handler/pool/listen":    {"handler/shm"},
 	"handler/pool/policy":    {"handler/pool/listen"},
 	"handler/pool":           {"handler/pool/listen", "handler/pool/policy", "handler/backend", "handler/shm", "handler/accesslog", "httpparse", "handler/logging", "x/sys"},
@@ -67,8 +70,9 @@ var external = map[string][]string{
 		gnet + "pkg/queue",  // the poller's methods take its tasks
 		gnet + "pkg/errors", // and return its errors
 	},
-	"x/sys": {"golang.org/x/sys/unix"},
-	"pflag": {"github.com/spf13/pflag"},
+	"x/sys":      {"golang.org/x/sys/unix"},
+	"pflag":      {"github.com/spf13/pflag"},
+	"proxyproto": {"github.com/pires/go-proxyproto"},
 	"klauspost": {
 		"github.com/klauspost/compress/gzip",
 		"github.com/klauspost/compress/zstd",

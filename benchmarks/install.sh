@@ -7,6 +7,8 @@ set -eu
 packages=
 command -v wrk >/dev/null || packages="$packages wrk"
 command -v slowhttptest >/dev/null || packages="$packages slowhttptest"
+command -v haproxy >/dev/null || packages="$packages haproxy"
+[ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || packages="$packages libnginx-mod-stream"
 [ -x /usr/sbin/nginx ] && had_nginx=yes || had_nginx=no
 [ "$had_nginx" = yes ] || packages="$packages nginx"
 [ -x /usr/sbin/haproxy ] && had_haproxy=yes || had_haproxy=no

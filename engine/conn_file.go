@@ -108,6 +108,15 @@ func (c *conn) OutputFile(f backend.SentFile, offset, n int64, last bool) {
 	}
 }
 
+// OutputJoined implements backend.FileJoiner. Without it, the bytes are a packet of their own, for which the peer wakes up.
+func (c *conn) OutputJoined(a []byte, f backend.SentFile, offset, n int64, last bool) (taken int) {
+	c.l.sys.joined(func() { taken = c.Output(a, nil, false) })
+	if taken == len(a) {
+		c.OutputFile(f, offset, n, last)
+	}
+	return taken
+}
+
 // push sends what the socket takes now, within a call of the backend. The backend is told of nothing.
 func (c *conn) push(nowMS uint64) {
 	before := c.unsent()

@@ -13,6 +13,9 @@ type streamConn interface {
 	CloseWrite() error
 }
 
+// heldPiece is how many bytes the peer of a closing connection has to take in the usual time.
+const heldPiece = 64 << 10
+
 // detachedConn is a connection that has left its loop with bytes that were read and not used, or written and not sent.
 type detachedConn struct {
 	streamConn
@@ -58,10 +61,13 @@ func (d *detachedConn) flush() error {
 	if len(d.held) == 0 {
 		return nil
 	}
-	n, err := d.streamConn.Write(d.held)
-	d.held = d.held[n:]
-	if err != nil {
-		return err
+	for len(d.held) > 0 {
+		d.putOff()
+		n, err := d.streamConn.Write(d.held[:min(len(d.held), heldPiece)])
+		d.held = d.held[n:]
+		if err != nil {
+			return err
+		}
 	}
 	d.held = nil
 	d.mu.Lock()
@@ -86,6 +92,13 @@ func (d *detachedConn) Close() error {
 	d.closing = true
 	d.streamConn.SetReadDeadline(time.Unix(1, 0))
 	return d.streamConn.SetWriteDeadline(time.Now().Add(rawLingerDefault))
+}
+
+// putOff gives the peer of a closing connection the usual time for the next piece.
+func (d *detachedConn) putOff() {
+	if d.isClosing() {
+		d.streamConn.SetWriteDeadline(time.Now().Add(rawLingerDefault))
+	}
 }
 
 func (d *detachedConn) isClosing() bool {
@@ -127,11 +140,11 @@ func (d *detachedConn) WriteTo(w io.Writer) (n int64, err error) {
 
 // Write sends p after what is held.
 func (d *detachedConn) Write(p []byte) (int, error) {
-	d.writing.Lock()
-	defer d.writing.Unlock()
 	if d.isClosing() {
 		return 0, net.ErrClosed
 	}
+	d.writing.Lock()
+	defer d.writing.Unlock()
 	if err := d.flush(); err != nil {
 		return 0, err
 	}

@@ -96,6 +96,7 @@ func (d *dialogue) system() system {
 		read:           p.read,
 		write:          func(fd int, b []byte) (int, syscall.Errno) { return p.write(fd, b, nil) },
 		writev:         p.write,
+		writeMore:      func(fd int, b []byte) (int, syscall.Errno) { p.joined++; return p.write(fd, b, nil) },
 		sendFile:       p.sendFile,
 		unacknowledged: func(fd int) int { p.check(fd); return p.unacknowledged },
 
@@ -196,6 +197,7 @@ type scriptedPeer struct {
 
 	reads  int // calls
 	writes int // calls
+	joined int // of them, those that others follow
 	taken  int // bytes that were read from it
 }
 

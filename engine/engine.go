@@ -92,6 +92,10 @@ func connsMax(asked int, files int64) int64 {
 // Loops is the number of loops.
 func (e *Engine) Loops() int { return len(e.loops) }
 
+// Loop returns the loop with an index from 0 to Loops()-1. Other goroutines may only call its Post, Index and Count; posted
+// functions may use all of it. It is a backend.Dialer too.
+func (e *Engine) Loop(i int) backend.Loop { return e.loops[i].shown }
+
 // Conns is the number of open connections that were accepted. Those that ServeSockets has handed over are not counted.
 func (e *Engine) Conns() int64 { return e.conns.Load() }
 

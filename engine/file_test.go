@@ -105,6 +105,61 @@ func TestFile(t *testing.T) {
 	}
 }
 
+// A head goes with the file after it. Other writes do not wait for anything.
+func TestFileJoined(t *testing.T) {
+	for _, room := range []int{0, 5, 60, 3000, anyRoom} {
+		d := newDialogue(t, Limits{Overlap: -1})
+		d.peer.says(get("/") + get("/next"))
+		d.peer.room = room
+		f := d.newFile(pattern(5000))
+		f.given++
+		head := headFor(7000)
+		if n := d.handler.x.(backend.FileJoiner).OutputJoined([]byte(head), f, 0, 5000, false); n != len(head) {
+			t.Fatalf("%d bytes of the head are taken", n)
+		}
+		if d.peer.joined != 1 {
+			t.Errorf("room for %d: %d joined writes", room, d.peer.joined)
+		}
+		outputsFile(d.handler.x, f, 3000, 2000, true)
+		d.handler.ends(backend.EndKeep)
+		d.peer.takes(anyRoom)
+		d.peer.hears(200, f.content+f.content[3000:])
+		d.handler.started = d.handler.started[1:]
+		d.handler.answers("hello")
+		d.peer.hears(200, "hello")
+		if d.peer.joined != 1 {
+			t.Errorf("room for %d: %d joined writes at the end", room, d.peer.joined)
+		}
+	}
+}
+
+// A head that is not taken whole keeps the file with the backend.
+func TestFileJoinedPipelined(t *testing.T) {
+	for _, taken := range []bool{true, false} {
+		d, h := newRuns(t, Limits{}, nil)
+		d.peer.says(get("/") + get("/next"))
+		f := d.newFile(pattern(5000))
+		if !taken {
+			h.all[1].x.Output(make([]byte, 10<<20), nil, false)
+			d.peer.gone = true
+		} else {
+			f.given++
+		}
+		n := h.all[1].x.(backend.FileJoiner).OutputJoined([]byte(headFor(5000)), f, 0, 5000, true)
+		if (n == len(headFor(5000))) != taken {
+			t.Errorf("%d bytes are taken", n)
+		}
+		if !taken {
+			continue
+		}
+		h.all[1].x.Done(backend.EndKeep)
+		h.answers(0)
+		d.peer.hears(200, "/")
+		d.peer.hears(200, f.content)
+		d.is(stateIdle)
+	}
+}
+
 // Ranges and bytes alternate.
 func TestFileParts(t *testing.T) {
 	for _, room := range []int{0, 7, 3000, anyRoom} {

@@ -3,7 +3,9 @@ package engine
 import (
 	"os"
 	"slices"
+	"sync/atomic"
 
+	"moonbridge/handler/backend"
 	"moonbridge/reactor"
 )
 
@@ -12,6 +14,8 @@ import (
 type Listener struct {
 	e *Engine
 	r *reactor.Listener
+
+	preface atomic.Pointer[backend.Preface] // see SetPreface
 }
 
 // OpenOptions are options of Open.

@@ -28,6 +28,9 @@ type loop struct {
 	agains   []*conn // to be resumed
 	resuming []*conn // the other of two buffers that take turns
 
+	prefaced map[*prefaced]struct{}
+	preface  []byte // room for one
+
 	remainders map[*conn]*remainder // rarely any: they would make every conn larger
 
 	raw   rawLoop
@@ -69,6 +72,7 @@ func makeLoop(e *Engine, index int, sys system) *loop {
 		backends: make(map[backend.Backend]backend.LoopBackend),
 		bindings: make(map[*Listener]*binding),
 
+		prefaced:   make(map[*prefaced]struct{}),
 		remainders: make(map[*conn]*remainder),
 	}
 	l.resume = l.resumeAll
@@ -106,13 +110,17 @@ func (l *loop) resumeAll() {
 }
 
 // accept takes over a new connection of a listener that s serves.
-func (l *loop) accept(s *service, fd int, peer netip.AddrPort) {
+func (l *loop) accept(s *service, fd int, peer netip.AddrPort) { l.acceptAs(s, fd, peer, 0) }
+
+// acceptAs is accept for a connection whose local address the service's addrs may know already.
+func (l *loop) acceptAs(s *service, fd int, peer netip.AddrPort, local uint8) {
 	if !l.e.admit() {
 		l.countConnection(aboveLimit, "", peer)
 		l.turnAway(s, fd, peer)
 		return
 	}
 	c := newConn(l, s, fd, peer)
+	c.socket.local = local
 	if err := l.sys.add(fd, c); err != nil {
 		l.e.log.Error("connection lost", "loop", l.index, "err", err)
 		c.forget()

@@ -192,3 +192,6 @@ func commonPrefix(a, b []byte) int {
 	}
 	return min(len(a), len(b))
 }
+
+// conn is the connection of a peer that speaks TCP.
+func (p *peer) conn() *net.TCPConn { return p.stream.(*net.TCPConn) }

@@ -35,13 +35,13 @@ type rawService struct {
 }
 
 // acceptRaw takes over a new connection of a listener that s serves.
-func (l *loop) acceptRaw(s *rawService, fd int, peer netip.AddrPort) {
+func (l *loop) acceptRaw(s *rawService, fd int, peer netip.AddrPort, local uint8) {
 	if !l.e.admit() {
 		l.countConnection(aboveLimit, "", peer)
 		resetNow(fd)
 		return
 	}
-	c := newRaw(l, socket{fd: fd, peer: peer, writable: true}, s.bounds, s.addrs, &l.e.conns)
+	c := newRaw(l, socket{fd: fd, peer: peer, local: local, writable: true}, s.bounds, s.addrs, &l.e.conns)
 	if err := l.sys.add(fd, c); err != nil {
 		l.e.log.Error("connection lost", "loop", l.index, "err", err)
 		c.state = rawClosed

@@ -37,6 +37,8 @@ type binding struct {
 	sockets *socketService
 	raw     *rawService
 	addrs   *addrs
+	preface *backend.Preface // nil: none
+	ended   bool             // the listener is closed
 }
 
 // bind makes one of the three, http, sockets or raw, serve the connections of ln from now on.
@@ -45,21 +47,10 @@ func (l *loop) bind(ln *Listener, http *service, sockets *socketService, raw *ra
 	if b == nil {
 		b = &binding{addrs: newAddrs(ln)}
 		err := ln.r.Attach(l.r, func(fd int, peer netip.AddrPort) {
-			switch {
-			case b.http != nil:
-				l.accept(b.http, fd, peer)
-			case b.raw != nil:
-				l.acceptRaw(b.raw, fd, peer)
-			default:
-				l.handOver(b.sockets, fd, peer)
-			}
+			l.admit(b, fd, peer)
 		}, func(fd int, peer netip.AddrPort) {
 			l.countConnection(outOfFiles, "", peer)
-			if b.http != nil {
-				l.turnAway(b.http, fd, peer)
-			} else {
-				resetNow(fd)
-			}
+			l.refuseAccepted(b, fd, peer)
 		})
 		if err != nil {
 			return err
@@ -73,6 +64,9 @@ func (l *loop) bind(ln *Listener, http *service, sockets *socketService, raw *ra
 		raw.addrs = b.addrs
 	default:
 		sockets.addrs = b.addrs
+	}
+	if b.preface = ln.preface.Load(); b.preface != nil {
+		b.addrs.mayDiffer()
 	}
 	old := b.http
 	b.http, b.sockets, b.raw = http, sockets, raw
@@ -91,8 +85,11 @@ func (l *loop) unbind(ln *Listener) {
 	if b == nil {
 		return
 	}
+	b.ended = true
 	if b.http != nil {
 		l.endService(b.http)
+	} else {
+		l.drainPrefaced(true)
 	}
 	l.drainRaw(b.addrs)
 }

@@ -71,6 +71,7 @@ const lastRequestMS = 1000
 // drain ends the idle connections that are to end; if patient, after the time for a last request. Connections with a request
 // end by themselves: see conn.finish.
 func (l *loop) drain(patient bool) {
+	l.drainPrefaced(patient)
 	nowMS := l.sys.nowMS()
 	for c := l.conns.first; c != nil; {
 		next := c.next
@@ -106,6 +107,7 @@ func (c *conn) awaitLast(nowMS uint64) {
 }
 
 func (l *loop) resetAll() {
+	l.resetPrefaced()
 	for c := l.conns.first; c != nil; {
 		next := c.next
 		c.reset()

@@ -13,8 +13,10 @@ import (
 // test replaces it for one loop, while other tests of the package use real sockets.
 type system struct {
 	// Calls on a connection's socket, as in package reactor.
-	read          func(fd int, p []byte) (n int, errno syscall.Errno)
-	write         func(fd int, p []byte) (n int, errno syscall.Errno)
+	read  func(fd int, p []byte) (n int, errno syscall.Errno)
+	write func(fd int, p []byte) (n int, errno syscall.Errno)
+	// writeMore is write for bytes that others follow at once.
+	writeMore     func(fd int, p []byte) (n int, errno syscall.Errno)
 	writev        func(fd int, a, b []byte) (n int, errno syscall.Errno)
 	sendFile      func(fd, file int, offset, n int64) (sent int64, errno syscall.Errno)
 	shutdownWrite func(fd int) error
@@ -38,11 +40,20 @@ type system struct {
 	wallClock func() time.Time
 }
 
+// joined calls fn, which writes bytes that others follow at once. Other writes do not pay for the question whether they are such.
+func (s *system) joined(fn func()) {
+	write := s.write
+	s.write = s.writeMore
+	fn()
+	s.write = write
+}
+
 // systemOf returns the system of a server's loop.
 func systemOf(r *reactor.Loop) system {
 	return system{
 		read:          reactor.Read,
 		write:         reactor.Write,
+		writeMore:     reactor.WriteMore,
 		writev:        reactor.Writev,
 		sendFile:      reactor.SendFile,
 		shutdownWrite: reactor.ShutdownWrite,

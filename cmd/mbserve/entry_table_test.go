@@ -26,6 +26,8 @@ var proofs = []proof{
 	{`Listeners: proto = "local"`, tests(shown, "main.TestListeners", "main.TestSocketFile", "main.TestErrorAfterListen")},
 	{`Listeners: proto = "local": path`, tests(shown, "main.TestUnusableSocketPath", "main.TestSocketFile")},
 	{`Listeners: proto = "local": mode`, tests(shown, "main.TestListeners", "listen.TestDecodeErrors")},
+	{"Listeners: proxy_protocol", tests(shown, "main.TestProxyProtocol", "main.TestProxyProtocolReload", "main.TestProxyProtocolOfHAProxy",
+		"main.TestProxyProtocolOfNginx", "listen.TestDecodeListen", "listen.TestDecodeErrors", "proxyproto.TestHeaders", "engine.TestPreface")},
 	{`Listeners: proto = "interval"`, tests(shown, "main.TestInterval", "main.TestIntervalGoesOn", "main.TestEntryTimerObject")},
 	{`Listeners: proto = "interval": delay`, tests("main.TestInterval", "main.TestEntryTimerObject", "pool.TestIntervals", "pool.TestNextDue")},
 	{`Listeners: proto = "interval": name`, tests(shown, "main.TestEntryTimerObject")},

@@ -11,6 +11,7 @@ import (
 	"moonbridge/handler/files/static"
 	"moonbridge/handler/pool"
 	"moonbridge/handler/pool/listen"
+	"moonbridge/handler/proxyproto"
 )
 
 // generation is one load of the script, with its processes and listeners. A reload creates a new one.
@@ -210,6 +211,7 @@ func (g *generation) serveAgain() {
 // serveAt makes an address serve the i-th listener of the n-th pool.
 func (g *generation) serveAt(a *address, n, i int) error {
 	spec, b := g.listeners[n][i].spec, g.fronts[n][i]
+	a.ln.SetPreface(prefaceOf(spec))
 	switch {
 	case g.s.o.static != "":
 		return g.s.engine.Serve(a.ln, b, i, engine.Limits{})
@@ -217,6 +219,14 @@ func (g *generation) serveAt(a *address, n, i int) error {
 		return g.s.engine.ServeSockets(a.ln, b, i)
 	}
 	return g.s.engine.Serve(a.ln, b, i, g.s.limits(spec.HTTP))
+}
+
+// prefaceOf is what the connections of a listener start with.
+func prefaceOf(spec *listen.Listener) *backend.Preface {
+	if spec.ProxyProtocol {
+		return proxyproto.New(0)
+	}
+	return nil
 }
 
 // openStatic opens the files that are served without workers, with the rights that the server has now. After an error none is

@@ -15,6 +15,14 @@ type FileSender interface {
 	OutputFile(f SentFile, offset, n int64, last bool)
 }
 
+// FileJoiner is implemented by a FileSender that can send bytes and a range of a file together, which saves a packet.
+type FileJoiner interface {
+	FileSender
+	// OutputJoined is Output(a, nil, false) and, if that takes all of a, OutputFile(f, offset, n, last). Otherwise the caller still
+	// has the file, and goes on when there is room.
+	OutputJoined(a []byte, f SentFile, offset, n int64, last bool) (taken int)
+}
+
 // FileRangesMax is the number of ranges of files that a connection holds for one response.
 const FileRangesMax = 64
 

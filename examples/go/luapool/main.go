@@ -20,6 +20,7 @@ import (
 	"moonbridge/handler"
 	"moonbridge/handler/pool"
 	"moonbridge/handler/pool/listen"
+	"moonbridge/handler/proxyproto"
 	_ "moonbridge/handler/worker" // lets this program start again as the fork server
 )
 
@@ -149,6 +150,9 @@ func (s *scripted) serve(pools []*pool.Pool) error {
 		for i, ln := range s.listeners[n] {
 			if ln == nil {
 				continue
+			}
+			if p.Spec().Listeners[i].ProxyProtocol {
+				ln.SetPreface(proxyproto.New(0))
 			}
 			// The index tells the worker which connect handler to call.
 			var err error

@@ -49,6 +49,8 @@ type Listener struct {
 	Port      int    // tcp, tcp4, tcp6; 0: any that is free
 	Localhost bool   // tcp4, tcp6: loopback only
 
+	ProxyProtocol bool // tcp, tcp4, tcp6, local: connections start with a header of the PROXY protocol
+
 	Path    string      // local
 	Mode    os.FileMode // local, if HasMode: permission bits of the socket
 	HasMode bool
