@@ -82,7 +82,7 @@ func TestHelp(t *testing.T) {
 
 // The upstream of proxies is built even if it is not measured.
 func TestServersUsedHaveTheirUpstream(t *testing.T) {
-	o, err := parseOptions(strings.Fields("-servers nginx,haproxy -workload hello,proxy1k -out -"), &bytes.Buffer{})
+	o, err := parseOptions(strings.Fields("-servers nginx,haproxy -workload hello,proxy1k -out -"), io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
