@@ -26,6 +26,8 @@ type Engine struct {
 
 	running sync.WaitGroup
 
+	handshakes handshakes
+
 	// Shared by the loops.
 	conns    atomic.Int64
 	dialed   atomic.Int64   // connections to other servers, including those that are not established yet
@@ -47,6 +49,7 @@ var ErrStopped = errors.New("engine: stopped")
 // for events holds a processor of Go's scheduler for a while, and timers and other goroutines should not wait for it.
 func New(o Options) (*Engine, error) {
 	e := &Engine{log: o.logger(), connsMax: connsMax(o.MaxConns, openFilesMax()), accessLog: o.AccessLog}
+	e.handshakes.most = o.handshakes()
 	e.spool = newSpooling(o.Spool, connsMax(0, openFilesMax()))
 	e.tally = logging.NewTally(e.log)
 	if e.accessLog != nil {

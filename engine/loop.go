@@ -42,7 +42,10 @@ type loop struct {
 	pipelinedFree int
 
 	records []*accessRecord // free ones
-	lastID  uint64          // of a request
+	lastID  *uint64         // of a request
+
+	tls    *tlsLoop // the part for connections with TLS; nil: there has been none
+	sealed *tlsLoop // the part that this is the second loop object of; nil: this is the first
 
 	// Room that is used again for each request.
 	head      httpparse.Head // of the request that is being parsed
@@ -74,6 +77,7 @@ func makeLoop(e *Engine, index int, sys system) *loop {
 
 		prefaced:   make(map[*prefaced]struct{}),
 		remainders: make(map[*conn]*remainder),
+		lastID:     new(uint64),
 	}
 	l.resume = l.resumeAll
 	l.raw.init(&l.sys)

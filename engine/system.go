@@ -20,6 +20,9 @@ type system struct {
 	writev        func(fd int, a, b []byte) (n int, errno syscall.Errno)
 	sendFile      func(fd, file int, offset, n int64) (sent int64, errno syscall.Errno)
 	shutdownWrite func(fd int) error
+	// farewell tells the peer in TLS that nothing more will be sent. false: that waits for the peer, like the byte that a short
+	// write leaves. nil: the connection has no TLS.
+	farewell func(fd int) bool
 	// unacknowledged is how many bytes the peer has not acknowledged; -1: unknown.
 	unacknowledged func(fd int) int
 	resetOnClose   func(fd int) error
