@@ -160,12 +160,8 @@ func TestMemcachedClients(t *testing.T) {
 		}
 	})
 	t.Run("pymemcache", func(t *testing.T) {
-		need(t, "python3")
-		if exec.Command("python3", "-c", "import pymemcache").Run() != nil {
-			t.Skip("no pymemcache: it is in Debian's package python3-pymemcache")
-		}
 		host, port, _ := net.SplitHostPort(address)
-		got := tool(t, "python3", "-c", `
+		got := tool(t, python(t, "pymemcache"), "-c", `
 import sys
 from pymemcache.client.base import Client
 c = Client((sys.argv[1], int(sys.argv[2])), timeout=20, no_delay=True)

@@ -48,3 +48,16 @@ func write(t *testing.T, name, text string) string {
 	}
 	return path
 }
+
+// python returns a Python that has the module, or skips the test. A user's own may stand before the system's, which has the
+// packages of Debian.
+func python(t *testing.T, module string) string {
+	t.Helper()
+	for _, name := range []string{"python3", "/usr/bin/python3"} {
+		if exec.Command(name, "-c", "import "+module).Run() == nil {
+			return name
+		}
+	}
+	t.Skipf("no Python with %s: it is in Debian's package python3-%[1]s", module)
+	return ""
+}

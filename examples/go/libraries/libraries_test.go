@@ -175,13 +175,24 @@ func TestWebsocketRefuses(t *testing.T) {
 	}
 }
 
+// python returns a Python that has the module, or skips the test. A user's own may stand before the system's, which has the
+// packages of Debian.
+func python(t *testing.T, module string) string {
+	t.Helper()
+	for _, name := range []string{"python3", "/usr/bin/python3"} {
+		if exec.Command(name, "-c", "import "+module).Run() == nil {
+			return name
+		}
+	}
+	t.Skipf("no Python with %s: it is in Debian's package python3-%[1]s", module)
+	return ""
+}
+
 // A client of others understands the server.
 func TestWebsocketPython(t *testing.T) {
-	if err := exec.Command("python3", "-c", "import websockets").Run(); err != nil {
-		t.Skipf("%v: it is in Debian's package python3-websockets", err)
-	}
+	python := python(t, "websockets")
 	address := start(t, "websocket", "ws")
-	out, err := exec.CommandContext(t.Context(), "python3", "-c", `
+	out, err := exec.CommandContext(t.Context(), python, "-c", `
 import asyncio, sys, websockets
 async def main():
 	async with websockets.connect("ws://%s/" % sys.argv[1], open_timeout=20, close_timeout=20, compression=None) as c:
