@@ -25,6 +25,9 @@ type Options struct {
 	// raw one is reset. 0, or more than the limit on open files (RLIMIT_NOFILE) allows: what that limit leaves after 256
 	// reserved files, or half of it if that is more.
 	MaxConns int
+	// Handshakes bounds the TLS handshakes that are in progress at a time. As many more wait for their turn; a connection above
+	// that is closed with an alert. 0 means 4096.
+	Handshakes int
 	// Logger receives what operators need to know. nil: slog.Default().
 	Logger *slog.Logger
 	// Spool is for listeners whose Limits ask for it.
@@ -50,6 +53,13 @@ func (o Options) loops() int {
 		return o.Loops
 	}
 	return DefaultLoops()
+}
+
+func (o Options) handshakes() int {
+	if o.Handshakes > 0 {
+		return o.Handshakes
+	}
+	return handshakesDefault
 }
 
 // DefaultLoops is the number of event loops of an Engine whose Options do not say: what GOMAXPROCS was when New or DefaultLoops

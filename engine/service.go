@@ -39,6 +39,7 @@ type binding struct {
 	raw     *rawService
 	addrs   *addrs
 	preface *backend.Preface // nil: none
+	tls     *TLS             // nil: none
 	ended   bool             // the listener is closed
 }
 
@@ -66,6 +67,7 @@ func (l *loop) bind(ln *Listener, http *service, sockets *socketService, raw *ra
 	default:
 		sockets.addrs = b.addrs
 	}
+	b.tls = ln.tls.Load()
 	if b.preface = ln.preface.Load(); b.preface != nil {
 		b.addrs.mayDiffer()
 	}
