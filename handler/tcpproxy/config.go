@@ -80,7 +80,7 @@ const (
 	sniffTimeDefault  = 5 * time.Second
 	sniffBytesDefault = 16 << 10
 	triesDefault      = 3
-	idleDefault       = time.Hour
+	idleDefault       = 3600 * time.Second
 	inputDefault      = 64 << 10
 )
 
