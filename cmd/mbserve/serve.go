@@ -40,9 +40,14 @@ type server struct {
 	intervals  *pool.Intervals // the timers of all generations
 	compressor *compress.Shared
 	caches     caches
-	signals    chan os.Signal
-	mains      chan mainEnd // the first end of a main handler
-	files      *fileWatch   // the script's files; nil: not watched
+
+	certificates certificates
+	tickets      *tickets
+	development  development
+
+	signals chan os.Signal
+	mains   chan mainEnd // the first end of a main handler
+	files   *fileWatch   // the script's files; nil: not watched
 
 	// Owned by the goroutine that handles signals.
 	exit       int         // exit code, when the server has stopped
@@ -142,6 +147,8 @@ func (s *server) open(stderr io.Writer) (err error) {
 	if passed == nil {
 		passed = &heir{}
 	}
+	s.tickets = newTickets(passed.tickets)
+	go s.tickets.rotateAlways()
 	if err = s.startHelper(); err != nil {
 		return err
 	}
