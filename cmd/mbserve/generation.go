@@ -9,6 +9,7 @@ import (
 	"moonbridge/handler/backend"
 	"moonbridge/handler/cache"
 	"moonbridge/handler/files/static"
+	"moonbridge/handler/forwarded"
 	"moonbridge/handler/pool"
 	"moonbridge/handler/pool/listen"
 	"moonbridge/handler/proxyproto"
@@ -66,6 +67,8 @@ func (s *server) load(ctx context.Context) (g *generation, err error) {
 		Files:      s.files.listener(g.number),
 		ErrorPages: s.o.dev,
 		Purge:      s.caches.purge,
+
+		Dictionaries: s.shared,
 	}
 	if s.access != nil {
 		cfg.RawAccess = s.access.recordRaw
@@ -218,7 +221,18 @@ func (g *generation) serveAt(a *address, n, i int) error {
 	case spec.Raw():
 		return g.s.engine.ServeSockets(a.ln, b, i)
 	}
-	return g.s.engine.Serve(a.ln, b, i, g.s.limits(spec.HTTP))
+	return g.s.engine.Serve(a.ln, b, i, g.limits(n, spec))
+}
+
+// limits are the limits for the clients of an HTTP listener of the n-th pool.
+func (g *generation) limits(n int, spec *listen.Listener) engine.Limits {
+	l := g.s.limits(spec.HTTP)
+	if list := g.pools[n].Options.TrustedProxies; len(list) > 0 {
+		if t, err := forwarded.New(list); err == nil { // they were checked when the script was loaded
+			l.TrustedProxies = t
+		}
+	}
+	return l
 }
 
 // prefaceOf is what the connections of a listener start with.

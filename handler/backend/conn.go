@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"crypto/tls"
 	"net"
 	"net/netip"
 	"time"
@@ -111,6 +112,20 @@ type Dialer interface {
 	// Dial opens a connection on this loop. p.Open is called on the loop when it is established, otherwise failed. Neither is
 	// called before Dial returns, and neither after cancel. It may be called on the loop only.
 	Dial(to Address, o DialOptions, p Protocol, failed func(error)) (cancel func())
+}
+
+// Secured is implemented by every Conn and every Exchange of an engine, and by what backends put in place of an Exchange.
+type Secured interface {
+	// TLS returns what is known of the connection's TLS, or nil without. It makes a copy each time. It is called on the loop.
+	TLS() *tls.ConnectionState
+}
+
+// TLSOf is TLS of an Exchange or a Conn, or nil if it is not Secured.
+func TLSOf(x any) *tls.ConnectionState {
+	if s, ok := x.(Secured); ok {
+		return s.TLS()
+	}
+	return nil
 }
 
 // Upgrader is implemented by every Exchange of an engine.

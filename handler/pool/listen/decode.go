@@ -146,6 +146,9 @@ func (o *Options) set(e entry, connect *value) error {
 	if rule, ok := strings.CutPrefix(e.name, staticName+"\x00"); ok {
 		return o.setStatic(rule, e.value)
 	}
+	if e.name == trustedName+"\x00" {
+		return o.addTrusted(e.value)
+	}
 	set := poolOptions[e.name]
 	if set == nil && isParameter(e.name) {
 		return fmt.Errorf("%q belongs in a listener's own table, as in listen{ { proto = \"tcp4\", port = 8080 }, … }", e.name)

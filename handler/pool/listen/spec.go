@@ -36,6 +36,8 @@ type Options struct {
 
 	Prepare, Finish bool // whether there are such functions
 
+	TrustedProxies []string // addresses, networks and "unix": see forwarded.New
+
 	Static []StaticRule // files that are served without a worker, ordered by prefix
 
 	HTTPOptions bool // the table had http_options, which are ignored
