@@ -3,8 +3,10 @@ package proxy
 import (
 	"fmt"
 	"math"
+	"os"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
 
 	"moonbridge/handler/backend"
@@ -196,5 +198,29 @@ func TestResetAfterTheResponse(t *testing.T) {
 				r.checkOver()
 			}
 		})
+	}
+}
+
+// A connection that was not even tried says nothing about the target.
+func TestLocalFailure(t *testing.T) {
+	for _, tt := range []struct {
+		err      error
+		failures uint64
+		status   int
+	}{
+		{errSome, 0, 502},
+		{os.NewSyscallError("socket", syscall.EMFILE), 0, 502},
+		{os.NewSyscallError("connect", syscall.EADDRNOTAVAIL), 0, 502},
+		{os.NewSyscallError("connect", syscall.ECONNREFUSED), 1, 502},
+		{os.NewSyscallError("connect", syscall.ENOENT), 1, 502},
+		{os.NewSyscallError("connect", syscall.ETIMEDOUT), 1, 504},
+	} {
+		r := newFakeRig(t, Config{})
+		r.l.refuse = tt.err
+		x, _ := r.start("GET / HTTP/1.1\r\nHost: x\r\n\r\n", math.MaxInt, "", false)
+		if s := r.set.Status()[0]; s.Failures != tt.failures || x.status != tt.status {
+			t.Errorf("%v: %d failures of the target, status %d; want %d, %d", tt.err, s.Failures, x.status, tt.failures, tt.status)
+		}
+		r.checkOver()
 	}
 }
