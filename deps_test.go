@@ -42,15 +42,19 @@ var imports = map[string][]string{
 	"handler/files":          {"httpparse", "httpwrite"},
 	"handler/mounts":         {"x/sys"},
 	"handler/files/static":   {"handler/backend", "handler/files", "handler/mounts", "httpparse", "httpwrite", "x/sys"},
+	"handler/proxy":          {"handler/backend", "handler/upstream", "httpparse", "httpwrite"},
+	"handler/upstream":       {"handler/backend", "httpparse"},
 	"handler/compress":       {"handler/backend", "httpparse", "brotli", "klauspost"},
 	"handler/cache":          {"handler/backend", "httpparse", "httpwrite"},
+	"handler/proxyproto":     {"handler/backend", "proxyproto"},
 	"handler/shm":            {"httpparse", "x/sys"},
-	"handler/pool/listen":    {"handler/shm"},
+	"handler/forwarded":      {"httpparse"},
+	"handler/pool/listen":    {"handler/forwarded", "handler/shm"},
 	"handler/pool/policy":    {"handler/pool/listen"},
 	"handler/pool":           {"handler/pool/listen", "handler/pool/policy", "handler/backend", "handler/mounts", "handler/shm", "handler/accesslog", "httpparse", "handler/logging", "x/sys"},
 	"handler/worker/rawhttp": {"handler/accesslog", "bufio", "handler/shm", "httpparse", "httpwrite", "x/sys"},
 	"handler/worker/form":    {"httpparse"},
-	"handler/worker":         {"handler/files", "handler/worker/form", "handler/worker/rawhttp", "handler/shm", "handler/accesslog", "bufio", "httpparse", "httpwrite"},
+	"handler/worker":         {"handler/files", "handler/forwarded", "handler/worker/form", "handler/worker/rawhttp", "handler/shm", "handler/accesslog", "bufio", "httpparse", "httpwrite"},
 	"cmd/mbserve":            {"*", "pflag", "x/sys"},
 	"examples/go":            {"*"}, // the programs below it too
 
@@ -68,8 +72,9 @@ var external = map[string][]string{
 		gnet + "pkg/queue",  // the poller's methods take its tasks
 		gnet + "pkg/errors", // and return its errors
 	},
-	"x/sys": {"golang.org/x/sys/unix"},
-	"pflag": {"github.com/spf13/pflag"},
+	"x/sys":      {"golang.org/x/sys/unix"},
+	"pflag":      {"github.com/spf13/pflag"},
+	"proxyproto": {"github.com/pires/go-proxyproto"},
 	"klauspost": {
 		"github.com/klauspost/compress/gzip",
 		"github.com/klauspost/compress/zstd",

@@ -27,6 +27,9 @@ type system struct {
 	// startRead runs a function with such calls soon.
 	startRead     func(mount uint64, fn func())
 	shutdownWrite func(fd int) error
+	// farewell tells the peer in TLS that nothing more will be sent. false: that waits for the peer, like the byte that a short
+	// write leaves. nil: the connection has no TLS.
+	farewell func(fd int) bool
 	// unacknowledged is how many bytes the peer has not acknowledged; -1: unknown.
 	unacknowledged func(fd int) int
 	resetOnClose   func(fd int) error
@@ -34,6 +37,8 @@ type system struct {
 	// What the loop does for a connection.
 	add         func(fd int, h reactor.Handler) error
 	close       func(fd int)
+	hand        func(fd int, h reactor.Handler)
+	leave       func(fd int) error
 	post        func(fn func()) bool
 	setTimer    func(t *timers.Timer, deadlineMS uint64)
 	cancelTimer func(t *timers.Timer) bool
@@ -71,6 +76,8 @@ func systemOf(r *reactor.Loop) system {
 		resetOnClose: reactor.SetLinger0,
 		add:          r.Add,
 		close:        r.Close,
+		hand:         r.Hand,
+		leave:        r.Leave,
 		post:         r.Post,
 		setTimer:     r.SetTimer,
 		cancelTimer:  r.CancelTimer,

@@ -124,6 +124,19 @@ func (r *Request) addrs() (local, remote netip.AddrPort) {
 	return r.x.Addrs()
 }
 
+// Client is the address of the client: what trusted proxies say (engine.Limits.TrustedProxies), or else that of the peer. It is not
+// valid if neither is known, as on a Unix socket.
+func (r *Request) Client() netip.Addr {
+	if r.head.Client.IsValid() {
+		return r.head.Client
+	}
+	_, remote := r.addrs()
+	return remote.Addr()
+}
+
+// Secure reports whether the client has asked for https, as trusted proxies say.
+func (r *Request) Secure() bool { return r.head.Secure }
+
 // Context returns a context that is cancelled when the exchange is over or its connection is gone. On the loop it is
 // never cancelled, since neither can happen while Serve runs.
 //

@@ -26,6 +26,8 @@ var proofs = []proof{
 	{`Listeners: proto = "local"`, tests(shown, "main.TestListeners", "main.TestSocketFile", "main.TestErrorAfterListen")},
 	{`Listeners: proto = "local": path`, tests(shown, "main.TestUnusableSocketPath", "main.TestSocketFile")},
 	{`Listeners: proto = "local": mode`, tests(shown, "main.TestListeners", "listen.TestDecodeErrors")},
+	{"Listeners: proxy_protocol", tests(shown, "main.TestProxyProtocol", "main.TestProxyProtocolReload", "main.TestProxyProtocolOfHAProxy",
+		"main.TestProxyProtocolOfNginx", "listen.TestDecodeListen", "listen.TestDecodeErrors", "proxyproto.TestHeaders", "engine.TestPreface")},
 	{`Listeners: proto = "interval"`, tests(shown, "main.TestInterval", "main.TestIntervalGoesOn", "main.TestEntryTimerObject")},
 	{`Listeners: proto = "interval": delay`, tests("main.TestInterval", "main.TestEntryTimerObject", "pool.TestIntervals", "pool.TestNextDue")},
 	{`Listeners: proto = "interval": name`, tests(shown, "main.TestEntryTimerObject")},
@@ -52,6 +54,9 @@ var proofs = []proof{
 	{"The pool: queue_timeout", tests(shown, "main.TestQueueLimits", "main.TestQueueLimitsOfConnections", "pool.TestQueueTimeout", "pool.TestSocketQueueTimeout")},
 	{"The pool: gone_after", tests(shown, "main.TestGoneAfter", "main.TestAbandonedRequests", "main.TestAbandonedConnections", "pool.TestPeerEndInQueue",
 		"pool.TestSocketPeerEndInQueue", "listen.TestDecodeErrors")},
+
+	{"The pool: trusted_proxies", tests(shown, "main.TestTrustedProxies", "main.TestTrustedProxiesWithProxyProtocol", "main.TestTrustedProxiesOfHAProxy",
+		"main.TestTrustedProxiesMistakes", "listen.TestDecodeListen", "listen.TestDecodeErrors", "forwarded.TestIdentify", "engine.TestTrustedProxies")},
 
 	{"Files: static", tests(shown, "main.TestStaticWithoutWorker", "main.TestStaticReload", "main.TestStaticMistakes", "main.TestStaticUser",
 		"listen.TestDecodeStatic", "listen.TestDecodeStaticMistakes")},
@@ -117,6 +122,8 @@ var proofs = []proof{
 	{"The request: request.headers_value", tests(shown, "main.TestRequestObject", "main.TestEntryPairs")},
 	{"The request: request.cookies", tests(shown, "main.TestRequestObject", "main.TestEntryPairs", "httpparse.TestCookies")},
 	{"The request: request.id", tests(shown, "worker.TestRequestID", "main.TestRequestIDsAgree")},
+	{"The request: request.client_ip", tests(shown, "main.TestTrustedProxies")},
+	{"The request: request.scheme", tests(shown, "main.TestTrustedProxies", "cache.TestSchemesAreApart")},
 	{"The request: request:client_gone()", tests(shown, "main.TestClientGoneAsked", "worker.TestClientGoneAsked", "worker.TestRawHTTPClientGoneAsked")},
 	{"The request: request:cache_key()", tests(shown, "main.TestCache", "cache.TestKey")},
 	{"The request: request.socket", tests(shown, "main.TestEntrySocketAddresses", "main.TestRequestCancelsConnection", "worker.TestRequestSocket",

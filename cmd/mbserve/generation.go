@@ -9,8 +9,10 @@ import (
 	"moonbridge/handler/backend"
 	"moonbridge/handler/cache"
 	"moonbridge/handler/files/static"
+	"moonbridge/handler/forwarded"
 	"moonbridge/handler/pool"
 	"moonbridge/handler/pool/listen"
+	"moonbridge/handler/proxyproto"
 )
 
 // generation is one load of the script, with its processes and listeners. A reload creates a new one.
@@ -210,13 +212,33 @@ func (g *generation) serveAgain() {
 // serveAt makes an address serve the i-th listener of the n-th pool.
 func (g *generation) serveAt(a *address, n, i int) error {
 	spec, b := g.listeners[n][i].spec, g.fronts[n][i]
+	a.ln.SetPreface(prefaceOf(spec))
 	switch {
 	case g.s.o.static != "":
 		return g.s.engine.Serve(a.ln, b, i, engine.Limits{})
 	case spec.Raw():
 		return g.s.engine.ServeSockets(a.ln, b, i)
 	}
-	return g.s.engine.Serve(a.ln, b, i, g.s.limits(spec.HTTP))
+	return g.s.engine.Serve(a.ln, b, i, g.limits(n, spec))
+}
+
+// limits are the limits for the clients of an HTTP listener of the n-th pool.
+func (g *generation) limits(n int, spec *listen.Listener) engine.Limits {
+	l := g.s.limits(spec.HTTP)
+	if list := g.pools[n].Options.TrustedProxies; len(list) > 0 {
+		if t, err := forwarded.New(list); err == nil { // they were checked when the script was loaded
+			l.TrustedProxies = t
+		}
+	}
+	return l
+}
+
+// prefaceOf is what the connections of a listener start with.
+func prefaceOf(spec *listen.Listener) *backend.Preface {
+	if spec.ProxyProtocol {
+		return proxyproto.New(0)
+	}
+	return nil
 }
 
 // openStatic opens the files that are served without workers, with the rights that the server has now. After an error none is

@@ -63,6 +63,9 @@ func (b *HeadBlock) Put(to []byte) {
 			h.Flags |= HeadBodyFile
 			h.ContentLength = uint64(b.File)
 		}
+		if r.Client.IsValid() {
+			h.Client = AddressOf(netip.AddrPortFrom(r.Client, 0))
+		}
 		h.MethodOff, h.MethodLen = r.Method.Off, r.Method.Len
 		h.PathOff, h.PathLen = r.Path.Off, r.Path.Len
 		h.QueryOff, h.QueryLen = r.Query.Off, r.Query.Len
@@ -87,6 +90,7 @@ func (b *HeadBlock) flags() (flags uint32) {
 		{b.Expect, HeadExpect},
 		{r.Asterisk, HeadAsterisk},
 		{r.Chunked || r.ContentLength != 0, HeadHasBody},
+		{r.Secure, HeadSecure},
 	} {
 		if f.is {
 			flags |= f.bit

@@ -169,6 +169,22 @@ static void bad_key(lua_State *L, const char *where, int i)
 	luaL_error(L, "listen: %s has a %s as a key", where, luaL_typename(L, i));
 }
 
+/* A list of values is on top of the stack. The key of each entry is the name with a NUL after it. */
+static void add_list(lua_State *L, message *m, const char *name, size_t name_size)
+{
+	int t = lua_gettop(L);
+	size_t count = mb_rawlen(L, t);
+	for (lua_pushnil(L); lua_next(L, t); lua_pop(L, 1)) {
+		lua_Number i = lua_type(L, -2) == LUA_TNUMBER ? lua_tonumber(L, -2) : 0;
+		if (i < 1 || i > (lua_Number)count)
+			luaL_error(L, "listen: option %s: a list of strings expected, as in { \"a\", \"b\" }", name);
+	}
+	for (size_t i = 1; i <= count; i++, lua_pop(L, 1)) {
+		lua_rawgeti(L, t, (int)i);
+		add_value(L, m, 0, name, name_size);
+	}
+}
+
 static void add_listener(lua_State *L, message *m, int t, uint32_t scope)
 {
 	int any = 0;
@@ -209,6 +225,8 @@ static void serialise(lua_State *L, message *m)
 		const char *k = lua_tolstring(L, -2, &n);
 		if (!strcmp(k, "static") && lua_istable(L, -1))
 			add_static(L, m);
+		else if (!strcmp(k, "trusted_proxies") && lua_istable(L, -1))
+			add_list(L, m, "trusted_proxies", sizeof "trusted_proxies");
 		else
 			add_value(L, m, 0, k, n);
 	}
@@ -261,6 +279,29 @@ static double get_number(lua_State *L, const char *name)
 	return n;
 }
 
+/* The server has checked that it is a list of strings. Without memory nothing is trusted. */
+static char *keep_proxies(lua_State *L)
+{
+	char *text = NULL;
+	int top = lua_gettop(L);
+	lua_pushliteral(L, "trusted_proxies");
+	lua_rawget(L, 1);
+	if (lua_istable(L, -1)) {
+		luaL_Buffer b;
+		int t = lua_gettop(L);
+		luaL_buffinit(L, &b);
+		for (size_t i = 1, n = mb_rawlen(L, t); i <= n; i++) {
+			lua_rawgeti(L, t, (int)i);
+			luaL_addvalue(&b);
+			luaL_addchar(&b, '\n');
+		}
+		luaL_pushresult(&b);
+		text = strdup(lua_tostring(L, -1));
+	}
+	lua_settop(L, top);
+	return text;
+}
+
 /* Options that workers apply themselves. */
 static void keep_options(lua_State *L, mb_pool *p)
 {
@@ -270,6 +311,7 @@ static void keep_options(lua_State *L, mb_pool *p)
 	lua_rawget(L, 1);
 	p->recycle_on_error = lua_toboolean(L, -1);
 	lua_pop(L, 1);
+	p->proxies = keep_proxies(L);
 }
 
 /* name is connect or handler. */

@@ -146,6 +146,9 @@ func (o *Options) set(e entry, connect *value) error {
 	if rule, ok := strings.CutPrefix(e.name, staticName+"\x00"); ok {
 		return o.setStatic(rule, e.value)
 	}
+	if e.name == trustedName+"\x00" {
+		return o.addTrusted(e.value)
+	}
 	set := poolOptions[e.name]
 	if set == nil && isParameter(e.name) {
 		return fmt.Errorf("%q belongs in a listener's own table, as in listen{ { proto = \"tcp4\", port = 8080 }, … }", e.name)
@@ -180,10 +183,10 @@ type parameter func(l *Listener, v value) error
 
 // parameters are those of each proto, besides proto, connect and handler.
 var parameters = map[string]map[string]parameter{
-	"tcp4":     {"port": setPort, "localhost": setLocalhost},
-	"tcp6":     {"port": setPort, "localhost": setLocalhost},
-	"tcp":      {"port": setPort, "host": setHost},
-	"local":    {"path": setPath, "mode": setMode},
+	"tcp4":     {"port": setPort, "localhost": setLocalhost, "proxy_protocol": setProxyProtocol},
+	"tcp6":     {"port": setPort, "localhost": setLocalhost, "proxy_protocol": setProxyProtocol},
+	"tcp":      {"port": setPort, "host": setHost, "proxy_protocol": setProxyProtocol},
+	"local":    {"path": setPath, "mode": setMode, "proxy_protocol": setProxyProtocol},
 	"interval": {"delay": setDelay, "name": setName, "strict": setStrict},
 	"main":     {"name": setName},
 }
@@ -331,6 +334,11 @@ func setPort(l *Listener, v value) (err error) {
 }
 
 func setLocalhost(l *Listener, v value) (err error) { l.Localhost, err = v.boolean(); return err }
+
+func setProxyProtocol(l *Listener, v value) (err error) {
+	l.ProxyProtocol, err = v.boolean()
+	return err
+}
 
 func setHost(l *Listener, v value) (err error) {
 	if l.Host, err = v.str(); err != nil {

@@ -36,6 +36,8 @@ type Options struct {
 
 	Prepare, Finish bool // whether there are such functions
 
+	TrustedProxies []string // addresses, networks and "unix": see forwarded.New
+
 	Static []StaticRule // files that are served without a worker, ordered by prefix
 
 	HTTPOptions bool // the table had http_options, which are ignored
@@ -48,6 +50,8 @@ type Listener struct {
 	Host      string // tcp: address or name
 	Port      int    // tcp, tcp4, tcp6; 0: any that is free
 	Localhost bool   // tcp4, tcp6: loopback only
+
+	ProxyProtocol bool // tcp, tcp4, tcp6, local: connections start with a header of the PROXY protocol
 
 	Path    string      // local
 	Mode    os.FileMode // local, if HasMode: permission bits of the socket
