@@ -14,7 +14,9 @@ import (
 // joinedServer sends the head of each response together with its file.
 type joinedServer struct{ *fileServer }
 
-func (s joinedServer) Attach(l backend.Loop) (backend.LoopBackend, error) { return joinedLoop{s, l}, nil }
+func (s joinedServer) Attach(l backend.Loop) (backend.LoopBackend, error) {
+	return joinedLoop{s, l}, nil
+}
 
 type joinedLoop struct {
 	s joinedServer
