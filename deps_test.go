@@ -43,6 +43,7 @@ var imports = map[string][]string{
 	"handler/files/static":   {"handler/backend", "handler/files", "httpparse", "httpwrite", "x/sys"},
 	"handler/upstream":       {"handler/backend", "httpparse"},
 	"handler/compress":       {"handler/backend", "httpparse", "brotli", "klauspost"},
+	"handler/ratelimit":      {"handler/backend", "httpparse"},
 	"handler/cache":          {"handler/backend", "httpparse", "httpwrite"},
 	"handler/proxyproto":     {"handler/backend", "proxyproto"},
 	"handler/shm":            {"httpparse", "x/sys"},

@@ -12,6 +12,7 @@ import (
 	"moonbridge/handler/pool"
 	"moonbridge/handler/pool/listen"
 	"moonbridge/handler/proxyproto"
+	"moonbridge/handler/ratelimit"
 )
 
 // generation is one load of the script, with its processes and listeners. A reload creates a new one.
@@ -23,6 +24,8 @@ type generation struct {
 	pools     []*listen.Spec   // what the listen{} calls ask for
 	listeners [][]listener     // by pool
 	static    []*static.Static // by pool, while it serves; nil: no files
+
+	limits []*ratelimit.Limiter // by pool; nil: none
 
 	caches      map[int]*cache.Cache // by the number of their handler
 	cachesInUse []*cache.Cache
@@ -113,6 +116,9 @@ func (g *generation) closeListeners() {
 // serve makes the engine serve the listeners with this generation. After that, no new exchange reaches the previous
 // one. Addresses that only the previous one used are closed.
 func (g *generation) serve() error {
+	if err := g.openLimits(); err != nil {
+		return err
+	}
 	if err := g.openStatic(); err != nil {
 		return err
 	}
@@ -175,7 +181,7 @@ func (g *generation) attachFront(n, i int) (err error) {
 		*front = g.attached[n]
 		return nil
 	default:
-		if *front, err = g.chain(g.attached[n], spec.HTTP, g.static[n]); err != nil || *front == g.attached[n] {
+		if *front, err = g.chain(g.attached[n], spec.HTTP, g.limits[n], g.static[n]); err != nil || *front == g.attached[n] {
 			return err
 		}
 	}
