@@ -58,9 +58,7 @@ func TestRateLimit(t *testing.T) {
 	if got := status(t, "GET", s.url("/")); got != 200 {
 		t.Errorf("with another rate: %d", got)
 	}
-	if n := strings.Count(s.log.String(), "msg=called"); n != 4 {
-		t.Errorf("the handler was called %d times", n)
-	}
+	eventually(t, "the handler was called 4 times", func() bool { return strings.Count(s.log.String(), "msg=called") == 4 })
 }
 
 func checkRefused(t *testing.T, res *http.Response) {
@@ -79,8 +77,11 @@ func TestRateLimitAddresses(t *testing.T) {
 	t.Parallel()
 	a := newApplication(t)
 	dir := t.TempDir()
-	socket := filepath.Join(dir, "socket")
-	a.write(rateLimited, socket, "0.001", dir)
+	socket, file := filepath.Join(dir, "socket"), filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	a.write(rateLimited, socket, "0.001", file)
 	s := start(t, a.script)
 	for _, from := range []string{"127.0.0.2", "127.0.0.3"} {
 		for n, want := range []int{200, 200, 200, 429} {
