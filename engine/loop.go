@@ -59,6 +59,7 @@ func newLoop(e *Engine, index, count int, batch bool) (*loop, error) {
 	l := makeLoop(e, index, systemOf(r))
 	l.r = r
 	l.shown = backendLoop{r, l}
+	l.raw.pipes.max = pipesOf(e.spool.filesMax, count)
 	return l, nil
 }
 

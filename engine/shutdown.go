@@ -61,6 +61,9 @@ func (e *Engine) stopLoops() {
 		l.r.Stop()
 	}
 	e.running.Wait()
+	for _, l := range e.loops {
+		l.raw.pipes.close()
+	}
 }
 
 // lastRequestMS is how long a connection that is to end waits for a last request, if its peer was told that it is
