@@ -21,7 +21,7 @@ func (e *Engine) end(ctx context.Context, patient bool) error {
 	e.stopped = true
 	e.mu.Unlock()
 	for _, ln := range listeners {
-		ln.r.Close()
+		ln.stop()
 	}
 	// The loops close listening sockets in the order of posts. Once they have answered this, no new connection gets in, and
 	// only then may a peer see that its connection ends.
