@@ -35,7 +35,7 @@ func (c *rawConn) pass() {
 // everything else, and until then nothing more is read.
 func (c *rawConn) splice() bool {
 	o := c.spliced
-	if c.l.sys.splice == nil || c.input.Len() > 0 || o.Held() > 0 || !o.sends() || o.bounds.output < spliceMin {
+	if c.l.sys.splice == nil || o.l.sys.splice == nil || c.input.Len() > 0 || o.Held() > 0 || !o.sends() || o.bounds.output < spliceMin {
 		return false
 	}
 	p := c.l.raw.pipes.take()

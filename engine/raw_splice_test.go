@@ -165,3 +165,18 @@ func TestSpliceEnds(t *testing.T) {
 		x.ends(t)
 	})
 }
+
+// Between TLS and a connection without it bytes are copied, since they have to be encrypted.
+func TestSpliceTLS(t *testing.T) {
+	e := startEngine(t, Options{Loops: 1})
+	behind := serveRaw(t, e, "tcp4", echo(t, nil), backend.Bounds{})
+	over := make(chan struct{}, 2)
+	addr := serveRawTLS(t, e, relayTo(t, addressOf("tcp4", behind.Addr()), true, func() { over <- struct{}{} }), backend.Bounds{})
+	p := dialTLS(t, addr, clientConfig())
+	want := noise(5_000_000)
+	sending := sendAll(p, want)
+	readsAll(t, p, want)
+	sending.Wait()
+	waitFor(t, over, "end of a side")
+	waitFor(t, over, "end of the other side")
+}
