@@ -28,6 +28,7 @@ type Engine struct {
 
 	// Shared by the loops.
 	conns    atomic.Int64
+	detached atomic.Int64   // of conns: those that have left their loops
 	tally    *logging.Tally // of what is refused
 	stopping atomic.Bool
 
@@ -91,7 +92,7 @@ func connsMax(asked int, files int64) int64 {
 // Loops is the number of loops.
 func (e *Engine) Loops() int { return len(e.loops) }
 
-// Conns is the number of open connections. Raw connections (ServeSockets) are not counted.
+// Conns is the number of open connections, hijacked ones included. Raw connections (ServeSockets) are not counted.
 func (e *Engine) Conns() int64 { return e.conns.Load() }
 
 // Attach attaches b to every loop. Serve and ServeSockets do that too: Attach is for a backend without a listener. The

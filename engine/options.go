@@ -104,6 +104,10 @@ type Limits struct {
 	ResponseTimeout time.Duration // from the request's head to the end of the response. Then reset. Default 3600 s
 	DrainTimeout    time.Duration // a closing connection waits for the peer to close (RFC 9112 §9.6). Then closed. Default 2 s
 
+	// Connect passes CONNECT requests on to the backend, for forward proxies. Without it they are refused with 501. Their
+	// connections end with the response, unless the backend takes them over (backend.Upgrader).
+	Connect bool
+
 	PeerEnd PeerEnd // what it means that the peer has sent its FIN during an exchange. Default PeerEndCancel
 
 	// Fields are field lines, each with its CR LF, that the responses which the engine makes itself have besides their own. They
@@ -157,7 +161,9 @@ type limits struct {
 
 func (l Limits) resolve() limits {
 	return limits{
-		head: httpparse.Limits{HeadBytes: int(min(orDefault(l.HeadBytes, headBytesDefault, headBytesMax), headBytesMax))},
+		head: httpparse.Limits{
+			HeadBytes: int(min(orDefault(l.HeadBytes, headBytesDefault, headBytesMax), headBytesMax)), Connect: l.Connect,
+		},
 		body: httpparse.BodyLimits{
 			Bytes: orDefault(l.BodyBytes, bodyBytesDefault, noLimit),
 			Await: orDefault(l.BufferBody, bufferBodyDefault, 0),

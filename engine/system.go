@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"net"
 	"syscall"
 	"time"
 
@@ -23,8 +24,10 @@ type system struct {
 	resetOnClose   func(fd int) error
 
 	// What the loop does for a connection.
-	add         func(fd int, h reactor.Handler) error
-	close       func(fd int)
+	add   func(fd int, h reactor.Handler) error
+	close func(fd int)
+	// detach is close, but the connection goes on as the result.
+	detach      func(fd int) (net.Conn, error)
 	post        func(fn func()) bool
 	setTimer    func(t *timers.Timer, deadlineMS uint64)
 	cancelTimer func(t *timers.Timer) bool
@@ -50,6 +53,7 @@ func systemOf(r *reactor.Loop) system {
 		resetOnClose: reactor.SetLinger0,
 		add:          r.Add,
 		close:        r.Close,
+		detach:       r.Detach,
 		post:         r.Post,
 		setTimer:     r.SetTimer,
 		cancelTimer:  r.CancelTimer,

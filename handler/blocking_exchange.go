@@ -72,6 +72,9 @@ type blockingExchange struct {
 	failed   int         // with ended: the status, if there is no response
 	gone     bool        // the connection is gone, or the exchange is over
 	peerEnd  bool        // the peer has finished sending, and has probably gone
+	hijack   *hijack     // the handler waits for this; nil: it does not
+	hijacked bool        // the handler has the connection
+	returned bool        // the handler has returned: there is no hijack any more
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -105,12 +108,15 @@ func (e *blockingExchange) attend() {
 		return
 	}
 	e.mu.Lock()
-	wanted, roomFreed := e.wanted, e.roomFreed
+	wanted, roomFreed, hijack := e.wanted, e.roomFreed, e.hijack
 	e.wanted, e.roomFreed = false, false
 	e.mu.Unlock()
 
 	e.busy = true
-	if wanted {
+	if hijack != nil {
+		e.attendHijack(hijack)
+	}
+	if wanted && !e.over {
 		e.x.BodyWanted()
 	}
 	if roomFreed && !e.over && !e.left {

@@ -26,7 +26,9 @@ func (e *blockingExchange) serve() {
 // afterHandler is deferred by serve. The handler has returned, panicked, or called runtime.Goexit.
 func (e *blockingExchange) afterHandler(returned *bool) {
 	cause := recover()
+	hijacked := e.awaitHijack()
 	switch {
+	case cause == nil && hijacked:
 	case cause == nil && *returned:
 		e.finish()
 	case cause == nil:
@@ -232,7 +234,7 @@ func (e *blockingExchange) context() context.Context {
 	defer e.mu.Unlock()
 	if e.ctx == nil {
 		e.ctx, e.cancel = context.WithCancel(context.Background())
-		if e.gone || e.ended || e.peerEnd {
+		if e.gone && !e.hijacked || e.ended || e.peerEnd {
 			e.cancel()
 		}
 	}

@@ -100,7 +100,7 @@ func isAbort(cause any) bool { return cause == http.ErrAbortHandler }
 const (
 	causeShort    = "response body shorter than its Content-Length"
 	causeTooLarge = "response too large for the loop"
-	causeSwitch   = "status 101 without Hijack, which is not supported"
+	causeSwitch   = "status 101 without Hijack"
 )
 
 // Causes that are logged if a request does not reach its handler, or cannot be read by it.

@@ -75,7 +75,7 @@ func (a *httpHandler) Serve(w *Response, r *Request) {
 func (a *httpHandler) request(r *Request) (req *http.Request, ok bool) {
 	raw := string(r.head.Raw) // all strings of the request are substrings of this one
 	target := raw[r.head.Target.Off:][:r.head.Target.Len]
-	u, err := url.ParseRequestURI(target)
+	u, err := parseURL(target, r.head.Connect)
 	if err != nil {
 		return nil, false
 	}
@@ -115,6 +115,18 @@ func (a *httpHandler) request(r *Request) (req *http.Request, ok bool) {
 		req.Body = &httpBody{Reader: sourceReader{r.src}, src: r.src, req: req}
 	}
 	return req, true
+}
+
+// parseURL parses a request target. That of CONNECT is an authority, the Host of the URL.
+func parseURL(target string, connect bool) (*url.URL, error) {
+	if !connect {
+		return url.ParseRequestURI(target)
+	}
+	u, err := url.ParseRequestURI("http://" + target)
+	if err == nil {
+		u.Scheme = ""
+	}
+	return u, err
 }
 
 // httpContext is the context of a request, with the values that net/http's own server gives it.

@@ -27,6 +27,7 @@ type responseState struct {
 	minor      uint8
 	isHead     bool
 	persistent bool // the peer allows further requests on the connection
+	connect    bool // method CONNECT
 
 	// The head.
 	status   int    // 0: not set
@@ -92,6 +93,7 @@ func (w *responseState) reset(head *httpparse.Head, p *part, base, dataMax int, 
 		minor:      head.Minor,
 		isHead:     head.IsHead,
 		persistent: head.Persistent,
+		connect:    head.Connect,
 		fields:     w.fields[:0],
 		trailers:   w.trailers[:0],
 		length:     -1,
