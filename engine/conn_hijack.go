@@ -69,6 +69,9 @@ func (c *conn) leaveHTTP(head []byte) (unread, held []byte) {
 	}
 	c.input.Release(c.l.pool)
 	c.output.Release(c.l.pool)
+	if c.l.e.connState != nil {
+		c.report(ConnHijacked)
+	}
 	c.l.e.conns.Add(1)
 	c.forget()
 	return unread, held

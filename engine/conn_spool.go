@@ -168,7 +168,7 @@ func (c *conn) dispatchSpooled(nowMS uint64) {
 		return
 	}
 	c.input.parser.Reset()
-	if c.l.e.accessLog != nil {
+	if c.l.e.observed {
 		c.recordHead(h)
 	}
 	c.exchange.persistent = h.Persistent && !c.ending()

@@ -3,11 +3,14 @@ package engine
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -32,6 +35,8 @@ type dialogue struct {
 	peer    *scriptedPeer
 	handler *scriptedHandler
 
+	detachErr error
+
 	files map[int]*scriptedFile // by their descriptors
 
 	now    time.Duration // since the loop started
@@ -54,7 +59,7 @@ func newDialogue(t *testing.T, lim Limits) *dialogue {
 // newLoggedDialogue is newDialogue with an access log.
 func newLoggedDialogue(t *testing.T, lim Limits, log func(*Access)) *dialogue {
 	t.Helper()
-	e := &Engine{log: slog.New(slog.DiscardHandler), connsMax: 10, accessLog: log, idPrefix: "prefix"}
+	e := &Engine{log: slog.New(slog.DiscardHandler), connsMax: 10, accessLog: log, observed: log != nil, idPrefix: "prefix"}
 	e.spool = newSpooling(Spool{Dir: t.TempDir()}, 20)
 	e.tally = logging.NewTally(e.log)
 	d := &dialogue{t: t, e: e, wheel: timers.NewWheel(0)}
@@ -103,6 +108,7 @@ func (d *dialogue) system() system {
 		resetOnClose:  func(fd int) error { p.check(fd); p.willReset = true; return nil },
 		add:           func(fd int, h reactor.Handler) error { p.check(fd); d.c = h.(*conn); return nil },
 		close:         func(fd int) { p.check(fd); p.closed = true },
+		detach:        func(fd int) (net.Conn, error) { return p.detach(fd) },
 		post:          func(fn func()) bool { d.posted = append(d.posted, fn); return true },
 		setTimer:      func(t *timers.Timer, at uint64) { d.sets++; d.wheel.Set(t, at) },
 		cancelTimer:   d.wheel.Cancel,
@@ -193,6 +199,7 @@ type scriptedPeer struct {
 	sawFIN    bool
 	willReset bool // a close now would be a reset
 	closed    bool
+	detached  net.Conn // its connection has left the loop; nil: it has not
 
 	reads  int // calls
 	writes int // calls
@@ -226,6 +233,26 @@ func (p *scriptedPeer) read(fd int, b []byte) (int, syscall.Errno) {
 	p.taken += n
 	return n, 0
 }
+
+// detach closes the descriptor. Its connection goes on as a pipe, of which the test has the other end.
+func (p *scriptedPeer) detach(fd int) (net.Conn, error) {
+	p.check(fd)
+	if p.d.detachErr != nil {
+		return nil, p.d.detachErr
+	}
+	theirs, ours := net.Pipe()
+	p.detached = theirs
+	p.d.t.Cleanup(func() { theirs.Close() })
+	return pipeConn{ours}, nil
+}
+
+// pipeConn has the methods of a socket that are not called in a dialogue.
+type pipeConn struct{ net.Conn }
+
+func (pipeConn) SyscallConn() (syscall.RawConn, error) { return nil, errors.ErrUnsupported }
+func (pipeConn) CloseRead() error                      { return errors.ErrUnsupported }
+func (pipeConn) CloseWrite() error                     { return errors.ErrUnsupported }
+func (pipeConn) File() (*os.File, error)               { return nil, errors.ErrUnsupported }
 
 func (p *scriptedPeer) write(fd int, a, b []byte) (int, syscall.Errno) {
 	p.check(fd)

@@ -21,8 +21,10 @@ type Engine struct {
 	connsMax int64
 	spool    *spooling
 
-	accessLog func(*Access) // nil: none
-	idPrefix  string        // of requests, for the access log
+	accessLog func(*Access)             // nil: none
+	connState func(ConnInfo, ConnState) // nil: none
+	observed  bool                      // there is one of the two: exchanges have records
+	idPrefix  string                    // of requests, for the access log
 
 	running sync.WaitGroup
 
@@ -46,10 +48,10 @@ var ErrStopped = errors.New("engine: stopped")
 // New raises GOMAXPROCS to the number of loops plus two if it is lower, unless it is set in the environment. A loop that waits
 // for events holds a processor of Go's scheduler for a while, and timers and other goroutines should not wait for it.
 func New(o Options) (*Engine, error) {
-	e := &Engine{log: o.logger(), connsMax: connsMax(o.MaxConns, openFilesMax()), accessLog: o.AccessLog}
+	e := &Engine{log: o.logger(), connsMax: connsMax(o.MaxConns, openFilesMax()), accessLog: o.AccessLog, connState: o.ConnState}
 	e.spool = newSpooling(o.Spool, connsMax(0, openFilesMax()))
 	e.tally = logging.NewTally(e.log)
-	if e.accessLog != nil {
+	if e.observed = e.accessLog != nil || e.connState != nil; e.observed {
 		e.idPrefix = accesslog.NewIDPrefix()
 	}
 	n := o.loops()

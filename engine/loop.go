@@ -29,6 +29,7 @@ type loop struct {
 	resuming []*conn // the other of two buffers that take turns
 
 	remainders map[*conn]*remainder // rarely any: they would make every conn larger
+	values     map[*conn]any        // of backend.ConnKeeper
 
 	pipelines     *pipeline  // free ones
 	pipelined     *pipelined // free ones
@@ -66,6 +67,7 @@ func makeLoop(e *Engine, index int, sys system) *loop {
 		bindings: make(map[*Listener]*binding),
 
 		remainders: make(map[*conn]*remainder),
+		values:     make(map[*conn]any),
 	}
 	l.resume = l.resumeAll
 	return l
@@ -113,6 +115,10 @@ func (l *loop) accept(s *service, fd int, peer netip.AddrPort) {
 		l.e.log.Error("connection lost", "loop", l.index, "err", err)
 		c.forget()
 		syscall.Close(fd) // the reactor does not know it
+		return
+	}
+	if l.e.connState != nil {
+		c.report(ConnNew)
 	}
 }
 

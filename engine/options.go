@@ -20,8 +20,8 @@ type Options struct {
 	// thread's time slice if both want the same processor. Linux only. If the system refuses, the loops run as without it, and
 	// say so in the log.
 	Batch bool
-	// MaxConns bounds the connections of all listeners together. A connection above it is answered with 503 and closed; a
-	// raw one is reset. 0, or more than the limit on open files (RLIMIT_NOFILE) allows: what that limit leaves after 256
+	// MaxConns bounds the connections of all listeners together, hijacked ones included until they are closed. A connection
+	// above it is answered with 503 and closed; a raw one is reset. 0, or more than the limit on open files (RLIMIT_NOFILE) allows: what that limit leaves after 256
 	// reserved files, or half of it if that is more.
 	MaxConns int
 	// Logger receives what operators need to know. nil: slog.Default().
@@ -32,6 +32,9 @@ type Options struct {
 	// or broke off. It is called on the loop of the connection, so it must not block and must not call the Engine. Calls on
 	// different loops overlap. nil: nothing is recorded, and no clock is read.
 	AccessLog func(*Access)
+	// ConnState is called when the state of a connection has changed, as http.Server.ConnState. Raw connections, and those above
+	// MaxConns, are not reported. It is called on the loop of the connection, under the rules of AccessLog. nil: no cost.
+	ConnState func(ConnInfo, ConnState)
 }
 
 // Spool is where request bodies (Limits.SpoolBody) and responses (Limits.SpoolOutput) wait for slow peers: in unnamed files.

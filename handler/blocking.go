@@ -27,7 +27,7 @@ func (c Config) Blocking(h Handler, limit int) backend.Backend {
 	}
 	b := &blocking{
 		h:            withLogger(h, c.logger()),
-		failures:     newFailures(c.logger()),
+		failures:     newFailures(c.logger(), panicLog(h)),
 		limit:        limit,
 		queueMax:     c.queueMax(),
 		queueTimeout: c.queueTimeout(),

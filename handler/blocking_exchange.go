@@ -25,7 +25,8 @@ type blockingExchange struct {
 	listener int
 	local    netip.AddrPort
 	remote   netip.AddrPort
-	file     *fileBody // the body, if it is in a file; otherwise nil
+	scope    *connScope // nil: none
+	file     *fileBody  // the body, if it is in a file; otherwise nil
 	// What x takes of files: in any response, and in those that are rangeable (backend.FileChooser).
 	filesAny, filesRanged bool
 
@@ -54,6 +55,7 @@ type blockingExchange struct {
 	changed sync.Cond
 
 	in         *window // nil: no body
+	arrived    int64   // bytes of the body
 	inEnd      bool    // no more bytes will follow
 	inErr      error   // why no more bytes will follow although the body is incomplete
 	trailer    []byte  // the trailer section, before inEnd
@@ -88,8 +90,10 @@ const smallBody = 4 << 10
 func newBlockingExchange(p *blockingBackend, x backend.Exchange, head *httpparse.Head, listener int, body []byte, more bool) *blockingExchange {
 	e := &blockingExchange{p: p, x: x, listener: listener, inEnd: !more}
 	e.local, e.remote = x.Addrs()
+	e.scope = scopeOf(p.b.h, x)
 	e.filesAny, e.filesRanged = backend.TakesFiles(x, false), backend.TakesFiles(x, true)
 	e.changed.L = &e.mu
+	e.arrived = int64(len(body))
 	copyHead(&e.head, head)
 	switch {
 	case !more && len(body) == 0:
@@ -264,6 +268,7 @@ func (e *blockingExchange) BodyCommit(n int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.in.commit(n)
+	e.arrived += int64(n)
 	e.changed.Broadcast()
 }
 

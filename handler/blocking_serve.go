@@ -230,15 +230,27 @@ func (e *blockingExchange) tellRoom() {
 
 // context implements Request.Context. The context is created on the first call.
 func (e *blockingExchange) context() context.Context {
+	parent := e.parentContext()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.ctx == nil {
-		e.ctx, e.cancel = context.WithCancel(context.Background())
+		e.ctx, e.cancel = context.WithCancel(parent)
 		if e.gone && !e.hijacked || e.ended || e.peerEnd {
 			e.cancel()
 		}
 	}
 	return e.ctx
+}
+
+func (e *blockingExchange) parentContext() context.Context {
+	a, ok := e.p.b.h.(*httpHandler)
+	if !ok {
+		return context.Background()
+	}
+	if e.scope == nil {
+		return a.parent(nil)
+	}
+	return e.scope.context(e.local, e.remote)
 }
 
 func (e *blockingExchange) addrs() (local, remote netip.AddrPort) { return e.local, e.remote }
@@ -261,7 +273,13 @@ func (e *blockingExchange) date() []byte {
 func (e *blockingExchange) unread() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return !e.inEnd
+	switch {
+	case e.inEnd:
+		return false
+	case e.inErr != nil, e.head.ExpectContinue && !e.asked && e.arrived == 0:
+		return true
+	}
+	return e.head.ContentLength-e.arrived > backend.BodyDiscardMax
 }
 
 func (e *blockingExchange) full(w *Response) error {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"io"
-	"log"
 	"log/slog"
 	"maps"
 	"net"
@@ -27,25 +26,7 @@ import (
 // Like that of net/http, the context of a request has the values http.ServerContextKey and http.LocalAddrContextKey. The
 // http.Server serves nothing; its Handler is h, and its ErrorLog leads to the Logger of the Config. httputil.ReverseProxy
 // breaks a response off only if it finds a server in the context.
-func HTTP(h http.Handler) Handler { return newHTTPHandler(h, nil) }
-
-type httpHandler struct {
-	h      http.Handler
-	server *http.Server
-}
-
-// newHTTPHandler returns a handler whose server logs to l, or to slog.Default() if l is nil.
-func newHTTPHandler(h http.Handler, l *slog.Logger) *httpHandler {
-	return &httpHandler{h, &http.Server{Handler: h, ErrorLog: log.New(errorLog{l}, "", 0)}}
-}
-
-// withLogger returns h with the logger of a Config, if it is a handler for net/http.
-func withLogger(h Handler, l *slog.Logger) Handler {
-	if a, ok := h.(*httpHandler); ok {
-		return newHTTPHandler(a.h, l)
-	}
-	return h
-}
+func HTTP(h http.Handler) Handler { return HTTPOptions{}.HTTP(h) }
 
 // errorLog makes records of the lines that handlers for net/http write to the server's ErrorLog.
 type errorLog struct{ to *slog.Logger }
@@ -137,8 +118,15 @@ type httpContext struct {
 }
 
 func (a *httpHandler) context(r *Request) context.Context {
-	local, _ := r.addrs()
-	return &httpContext{r.Context(), a.server, local}
+	local, remote := r.addrs()
+	if r.src != nil {
+		return &httpContext{r.Context(), a.server, local}
+	}
+	var conn context.Context
+	if s := scopeOf(a, r.x); s != nil {
+		conn = s.context(local, remote)
+	}
+	return &httpContext{a.parent(conn), a.server, local}
 }
 
 // Value returns the server, the local address, or a value of the context within.

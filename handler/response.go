@@ -67,7 +67,8 @@ type part struct {
 type output interface {
 	// date returns the value of the Date field.
 	date() []byte
-	// unread reports whether the peer is still sending a body that the handler will not read.
+	// unread reports whether the peer is still sending a body that the handler will not read, and that the connection will not
+	// read to its end either.
 	unread() bool
 	// full is called when w.data has reached its limit. It makes room or returns an error.
 	full(w *Response) error
