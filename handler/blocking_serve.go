@@ -276,7 +276,7 @@ func (e *blockingExchange) unread() bool {
 	switch {
 	case e.inEnd:
 		return false
-	case e.inErr != nil, e.head.ExpectContinue && !e.asked && e.arrived == 0:
+	case e.inErr != nil, e.readBy.passed(), e.head.ExpectContinue && !e.asked && e.arrived == 0:
 		return true
 	}
 	return e.head.ContentLength-e.arrived > backend.BodyDiscardMax

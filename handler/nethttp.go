@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync/atomic"
 
 	"moonbridge/httpparse"
 )
@@ -178,10 +179,14 @@ type httpBody struct {
 	src     source // nil: on the loop
 	trailer []byte // on the loop
 	req     *http.Request
+	closed  atomic.Bool
 }
 
 // Read reads. At the end of the body it fills req.Trailer, as net/http does.
 func (b *httpBody) Read(p []byte) (int, error) {
+	if b.closed.Load() {
+		return 0, http.ErrBodyReadAfterClose
+	}
 	n, err := b.Reader.Read(p)
 	if err == io.EOF && b.req.TransferEncoding != nil {
 		b.addTrailer()
@@ -204,8 +209,11 @@ func (b *httpBody) addTrailer() {
 	maps.Copy(b.req.Trailer, added)
 }
 
-// Close does nothing: the engine deals with unread bytes.
-func (b *httpBody) Close() error { return nil }
+// Close ends reading. The engine deals with unread bytes.
+func (b *httpBody) Close() error {
+	b.closed.Store(true)
+	return nil
+}
 
 // sourceReader makes a Reader of a source.
 type sourceReader struct{ source }

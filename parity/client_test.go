@@ -237,7 +237,7 @@ func (c *client) chunks() {
 }
 
 func (c *client) chunked(sizes []int64, data []byte, err error) {
-	what := fmt.Sprintf("%d chunks", len(sizes))
+	what := "many chunks"
 	if len(sizes) <= 8 {
 		what = fmt.Sprintf("chunks %d", sizes)
 	}

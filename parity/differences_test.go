@@ -8,17 +8,57 @@ import (
 	"testing"
 )
 
-// reason is a row of the table of differences: what differs, and why that is right.
-type reason struct{ id, theirs, ours, why string }
-
-var reasons = []reason{}
-
 const differencesFile = "testdata/differences.txt"
 
 var update = flag.Bool("update", false, "write "+differencesFile)
 
 // difference is a case with different outcomes.
 type difference struct{ name, why, theirs, ours string }
+
+// reasonsByCase returns the name of the row for each case that differs.
+func reasonsByCase(t *testing.T) map[string]string {
+	of := make(map[string]string)
+	for _, r := range reasons {
+		if len(r.cases) == 0 {
+			t.Errorf("no case shows %q", r.what)
+		}
+		for _, name := range r.cases {
+			if of[name] != "" {
+				t.Errorf("case %q is in two rows", name)
+			}
+			of[name] = r.what
+		}
+	}
+	return of
+}
+
+// TestTable checks that the document has the table of the reasons.
+func TestTable(t *testing.T) {
+	text, err := os.ReadFile(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows []string
+	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(line, "| ") {
+			rows = append(rows, strings.TrimSpace(line))
+		}
+	}
+	want := []string{"| | net/http | Moonbridge | why |"}
+	for _, r := range reasons {
+		want = append(want, fmt.Sprintf("| %s | %s | %s | %s |", r.what, r.theirs, r.ours, r.why))
+	}
+	for i, row := range want {
+		if i >= len(rows) || rows[i] != row {
+			t.Errorf("%s has no row\n%s", document, row)
+		}
+	}
+	if len(rows) > len(want) {
+		t.Errorf("%s has %d rows too many", document, len(rows)-len(want))
+	}
+}
+
+const document = "../docs/net-http.md"
 
 const caseMark, theirsMark, oursMark = "=== ", "--- net/http\n", "--- Moonbridge\n"
 

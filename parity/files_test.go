@@ -18,7 +18,7 @@ func makeFiles(t *testing.T) (dir string) {
 	for name, content := range map[string]string{
 		"a.txt":          "0123456789",
 		"page.html":      "<p>page",
-		"large.bin":      strings.Repeat("0123456789abcdef", 10_000),
+		"large.bin":      strings.Repeat("0123456789ghijkl", 10_000),
 		"empty":          "",
 		"sub/index.html": "<p>index",
 		"list/b.txt":     "b",

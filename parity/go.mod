@@ -3,6 +3,7 @@ module moonbridge/parity
 go 1.26.0
 
 require (
+	github.com/coder/websocket v1.8.15
 	github.com/go-chi/chi/v5 v5.5.0
 	moonbridge v0.0.0
 )

@@ -82,12 +82,12 @@ func addResponses(mux *http.ServeMux) {
 		"two-writes": func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "a"); io.WriteString(w, "b") },
 		"large": func(w http.ResponseWriter, r *http.Request) {
 			n, _ := strconv.Atoi(r.URL.Query().Get("n"))
-			w.Write(bytes.Repeat([]byte("0123456789abcdef"), n/16))
+			w.Write(bytes.Repeat([]byte("0123456789ghijkl"), n/16))
 		},
 		"large-length": func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Length", "160000")
 			for range 1000 {
-				w.Write(bytes.Repeat([]byte("0123456789abcdef"), 10))
+				w.Write(bytes.Repeat([]byte("0123456789ghijkl"), 10))
 			}
 		},
 		"too-much": func(w http.ResponseWriter, r *http.Request) {

@@ -90,8 +90,8 @@ func addHijacks(mux *http.ServeMux, world *world) {
 			c.Close()
 		},
 		"panic-hijacked": func(w http.ResponseWriter, r *http.Request) {
-			c, _ := hijack(w)
-			go serveLines(c, bufio.NewReader(c))
+			c, rw := hijack(w)
+			go serveLines(c, rw.Reader)
 			panic("alas")
 		},
 		"flush-then-hijack": func(w http.ResponseWriter, r *http.Request) {

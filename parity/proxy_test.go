@@ -21,15 +21,16 @@ type upstreams struct {
 	dead *url.URL // no server
 }
 
-// rawTexts are responses that end too early, or that net/http would not send.
+// rawTexts are responses that end too early, or that net/http would not send. Those of unknown length have a type: otherwise it would
+// be chance whether ReverseProxy flushes the head before there is a body to guess it from.
 var rawTexts = map[string]string{
-	"/raw/chunked":  "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n7\r\n[1,2,3,\r\n",
+	"/raw/chunked":  "HTTP/1.1 200 OK\r\nContent-Type: a/b\r\nTransfer-Encoding: chunked\r\n\r\n7\r\n[1,2,3,\r\n",
 	"/raw/length":   "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n[1,2,3,",
 	"/raw/head":     "HTTP/1.1 200 OK\r\nContent-Le",
 	"/raw/nothing":  "",
 	"/raw/garbage":  "GARBAGE\r\n\r\n",
-	"/raw/close":    "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nuntil the end",
-	"/raw/http10":   "HTTP/1.0 200 OK\r\n\r\nuntil the end",
+	"/raw/close":    "HTTP/1.1 200 OK\r\nContent-Type: a/b\r\nConnection: close\r\n\r\nuntil the end",
+	"/raw/http10":   "HTTP/1.0 200 OK\r\nContent-Type: a/b\r\n\r\nuntil the end",
 	"/raw/hop":      "HTTP/1.1 200 OK\r\nConnection: close, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\nContent-Length: 2\r\n\r\nok",
 	"/raw/reason":   "HTTP/1.1 299 Odd Reason\r\nContent-Length: 2\r\n\r\nok",
 	"/raw/empty304": "HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\n\r\n",
@@ -72,7 +73,7 @@ func goodUpstream(t *testing.T, world *world) *url.URL {
 		w.Header().Set("A", "1")
 	})
 	mux.HandleFunc("/up/large", func(w http.ResponseWriter, r *http.Request) {
-		io.WriteString(w, strings.Repeat("0123456789abcdef", 50_000))
+		io.WriteString(w, strings.Repeat("0123456789ghijkl", 50_000))
 	})
 	mux.HandleFunc("/up/lines", func(w http.ResponseWriter, r *http.Request) {
 		c, rw := hijack(w)

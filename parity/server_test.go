@@ -16,7 +16,7 @@ import (
 )
 
 // patience bounds every wait of a test.
-const patience = 2 * time.Second
+const patience = 20 * time.Second
 
 // world is what the handlers of one case share with its client.
 type world struct {

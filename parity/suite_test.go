@@ -5,11 +5,10 @@ import (
 	"testing"
 )
 
-// aCase is what a client says, and what may differ.
+// aCase is what a client says.
 type aCase struct {
 	name string
 	talk func(c *client)
-	why  string // the id of a difference; empty: there is none
 }
 
 // outcome is the transcript of a case on one server.
@@ -33,54 +32,43 @@ func (k *aCase) outcome(t *testing.T, s aServer, dir string) string {
 // TestParity runs every case on both servers. What differs stands in the table with its reason (differences_test.go), and how it
 // differs in testdata/differences.txt.
 func TestParity(t *testing.T) {
-	dir := makeFiles(t)
-	known := readDifferences(t)
-	used := make(map[string]bool)
+	dir, known, reasons := makeFiles(t), readDifferences(t), reasonsByCase(t)
 	var differing []difference
-	names := make(map[string]bool)
+	seen := make(map[string]bool)
 	for _, k := range allCases() {
-		if names[k.name] {
+		if seen[k.name] {
 			t.Fatalf("two cases are called %q", k.name)
 		}
-		names[k.name] = true
+		seen[k.name] = true
 		t.Run(k.name, func(t *testing.T) {
 			var got [2]string
 			for i, s := range servers {
 				t.Run(s.name, func(t *testing.T) { got[i] = k.outcome(t, s, dir) })
 			}
+			d := difference{k.name, reasons[k.name], got[0], got[1]}
 			switch {
-			case got[0] == got[1] && k.why != "":
-				t.Errorf("no difference, though there should be one: %s\n%s", k.why, got[0])
+			case got[0] == got[1] && d.why != "":
+				t.Errorf("no difference, though the table says %q:\n%s", d.why, got[0])
 			case got[0] == got[1]:
-				return
-			case k.why == "":
-				t.Errorf("%s:\n%s\n%s:\n%s", servers[0].name, got[0], servers[1].name, got[1])
-				return
-			}
-			used[k.why] = true
-			d := difference{k.name, k.why, got[0], got[1]}
-			differing = append(differing, d)
-			if !*update && known[k.name] != d {
-				t.Errorf("another difference than before. Now:\n%s", d)
+			case d.why == "":
+				t.Errorf("a difference that is not in the table:\n%s", d)
+			default:
+				differing = append(differing, d)
+				if !*update && known[k.name] != d {
+					t.Errorf("another difference than in %s:\n%s", differencesFile, d)
+				}
 			}
 		})
 	}
-	if t.Failed() {
-		return
+	for name, why := range reasons {
+		if !seen[name] {
+			t.Errorf("%s: there is no case %q", why, name)
+		}
 	}
-	if *update {
+	if *update && !t.Failed() {
 		writeDifferences(t, differing)
 	} else if len(known) != len(differing) {
 		t.Errorf("%d cases differ, %s has %d", len(differing), differencesFile, len(known))
 	}
-	for _, r := range reasons {
-		if !used[r.id] {
-			t.Errorf("no case shows the difference %q", r.id)
-		}
-		delete(used, r.id)
-	}
-	for id := range used {
-		t.Errorf("the table has no row %q", id)
-	}
-	t.Logf("%d cases, %d of them differ", len(names), len(differing))
+	t.Logf("%d cases, %d of them differ", len(seen), len(differing))
 }
