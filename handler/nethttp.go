@@ -19,10 +19,10 @@ import (
 // HTTP makes a Handler from a net/http handler. It is meant for Blocking. It also works with OnLoop if h does not
 // block, but it allocates.
 //
-// It differs from net/http's own server as follows. There is no Hijack, and http.MaxBytesReader does not close the
-// connection. Read and write deadlines, Flush and full duplex work, including through http.ResponseController.
-// RemoteAddr is empty on a Unix socket. The context is cancelled when the peer has finished sending (see
-// Request.Context). Interim responses are not sent to HTTP/1.0 peers. WriteHeader(101) is logged and answered with 500.
+// What differs from net/http's own server is in docs/net-http.md. Hijack, read and write deadlines, Flush and full duplex work,
+// including through http.ResponseController. The context is cancelled when the peer has finished sending (see
+// Request.Context). WriteHeader(101) has to be followed by Hijack; otherwise it is logged and answered with 500. CONNECT needs
+// engine.Limits.Connect.
 //
 // Like that of net/http, the context of a request has the values http.ServerContextKey and http.LocalAddrContextKey. The
 // http.Server serves nothing; its Handler is h, and its ErrorLog leads to the Logger of the Config. httputil.ReverseProxy
