@@ -1,19 +1,23 @@
 #!/bin/sh
 # Installs what the benchmarks need besides Go and a C compiler, on Debian and its derivatives: wrk, slowhttptest, nginx with
-# its Lua module, lua-cjson, and Caddy if the distribution has it. Does nothing if they are installed. nginx and Caddy are not
-# started as services and not enabled at boot.
+# its Lua module, lua-cjson, HAProxy, and Caddy if the distribution has it. Does nothing if they are installed. nginx, HAProxy
+# and Caddy are not started as services and not enabled at boot.
 set -eu
 
 packages=
 command -v wrk >/dev/null || packages="$packages wrk"
 command -v slowhttptest >/dev/null || packages="$packages slowhttptest"
+command -v haproxy >/dev/null || packages="$packages haproxy"
+[ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || packages="$packages libnginx-mod-stream"
 [ -x /usr/sbin/nginx ] && had_nginx=yes || had_nginx=no
 [ "$had_nginx" = yes ] || packages="$packages nginx"
+[ -x /usr/sbin/haproxy ] && had_haproxy=yes || had_haproxy=no
+[ "$had_haproxy" = yes ] || packages="$packages haproxy"
 command -v caddy >/dev/null && had_caddy=yes || had_caddy=no
 [ -e /usr/lib/nginx/modules/ngx_http_lua_module.so ] || packages="$packages libnginx-mod-http-lua"
 ls /usr/lib/*/lua/5.1/cjson.so >/dev/null 2>&1 || packages="$packages lua-cjson"
 if [ -z "$packages" ] && [ "$had_caddy" = yes ]; then
-	echo "wrk, slowhttptest, nginx, its Lua module, lua-cjson and Caddy are installed"
+	echo "wrk, slowhttptest, nginx, its Lua module, lua-cjson, HAProxy and Caddy are installed"
 	exit 0
 fi
 
@@ -59,6 +63,13 @@ $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-reco
 
 if [ "$had_caddy" = no ] && [ -d /run/systemd/system ] && command -v caddy >/dev/null; then
 	$as_root systemctl disable --now caddy.service
+fi
+if [ "$had_haproxy" = no ]; then
+	if [ -d /run/systemd/system ]; then
+		$as_root systemctl disable --now haproxy.service
+	elif command -v update-rc.d >/dev/null; then
+		$as_root update-rc.d haproxy disable
+	fi
 fi
 if [ "$had_nginx" = no ]; then
 	if [ -d /run/systemd/system ]; then

@@ -7,8 +7,12 @@ import (
 	"moonbridge/reactor"
 )
 
-// localsMax bounds the local addresses that are remembered for a listener on all interfaces: as many as a byte can number.
-const localsMax = 255
+// localsMax bounds the local addresses that are remembered for a listener on all interfaces: as many as a byte can number, less
+// localNamed.
+const localsMax = 254
+
+// localNamed says that the local address was given by a preface.
+const localNamed = 255
 
 // addrs finds the addresses of a listener's connections. It belongs to one loop.
 //
@@ -18,6 +22,9 @@ const localsMax = 255
 type addrs struct {
 	local netip.AddrPort   // of all connections; not valid if they may have several
 	seen  []netip.AddrPort // local addresses that were found, at most localsMax
+
+	// named are the local addresses that prefaces have given, by descriptor. An entry stays until the number is used again.
+	named map[int]netip.AddrPort
 }
 
 func newAddrs(ln *Listener) *addrs {
@@ -33,6 +40,8 @@ func (a *addrs) of(fd int, peer netip.AddrPort, known *uint8) (local, remote net
 	switch {
 	case a.local.IsValid():
 		local = a.local
+	case *known == localNamed:
+		local = a.named[fd]
 	case *known != 0:
 		local = a.seen[*known-1]
 	default:
@@ -40,6 +49,20 @@ func (a *addrs) of(fd int, peer netip.AddrPort, known *uint8) (local, remote net
 		*known = a.remember(local)
 	}
 	return local, peer
+}
+
+// mayDiffer: from now on prefaces may give local addresses that are not the listener's.
+func (a *addrs) mayDiffer() {
+	a.local = netip.AddrPort{}
+	if a.named == nil {
+		a.named = make(map[int]netip.AddrPort)
+	}
+}
+
+// name notes the local address that a preface has given, and returns what the connection keeps.
+func (a *addrs) name(fd int, local netip.AddrPort) (known uint8) {
+	a.named[fd] = local
+	return localNamed
 }
 
 // remember returns the number of an address, from 1; or 0 if there is no room for it, or it is not valid.

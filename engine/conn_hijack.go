@@ -1,8 +1,12 @@
 package engine
 
 import (
+	"bytes"
 	"errors"
 	"net"
+
+	"moonbridge/bufio"
+	"moonbridge/handler/backend"
 )
 
 // Reasons why a connection cannot leave HTTP (backend.Upgrader).
@@ -18,12 +22,41 @@ func (c *conn) Hijack(head []byte) (net.Conn, error) {
 	if err := c.upgradable(); err != nil {
 		return nil, err
 	}
-	conn, err := c.l.sys.detach(c.socket.fd)
+	conn, err := c.l.takeOut(c.socket.fd)
 	if err != nil {
 		return nil, err
 	}
-	unread, held := c.leaveHTTP(head)
-	return newDetached(c.l.e, conn, unread, held), nil
+	var held []byte
+	if c.l.sealed == nil {
+		c.send(head) // the descriptor is closed later in the turn
+		held = bytes.Clone(c.output.Unsent())
+	} else {
+		held = append(bytes.Clone(c.output.Unsent()), head...)
+	}
+	unread := bytes.Clone(c.input.Unread())
+	c.leaveHTTP(head)
+	return newHijacked(c.l.e, newDetached(conn, unread, held)), nil
+}
+
+// Upgrade implements backend.Upgrader.
+func (c *conn) Upgrade(head []byte, p backend.Protocol, b backend.Bounds) error {
+	if err := c.upgradable(); err != nil {
+		return err
+	}
+	c.send(head)
+	c.input.Settle(c.l.pool)
+	r := newRaw(c.l, c.socket, resolveBounds(b), c.service.addrs, &c.l.e.conns)
+	r.input, r.output = c.input.Input, c.output.Output
+	c.input.Input, c.output.Output = bufio.Input{}, bufio.Output{}
+	r.due = r.input.Len() > 0
+	c.l.sys.hand(c.socket.fd, r)
+	c.leaveHTTP(head)
+	if r.socket.broken {
+		r.fail(errReset)
+	}
+	r.open(p)
+	r.again()
+	return nil
 }
 
 // upgradable returns nil if the connection may leave HTTP with the exchange in progress.
@@ -48,15 +81,12 @@ func (c *conn) upgradable() error {
 	return nil
 }
 
-// leaveHTTP sends head, ends the exchange and everything that the connection has here, except for the descriptor. The connection
-// stays counted. The results are copies of what was read and not used, and of what is not sent.
-func (c *conn) leaveHTTP(head []byte) (unread, held []byte) {
-	c.send(head)
+// leaveHTTP ends the exchange, which was answered with head, and gives back everything that the connection has, except for the
+// descriptor. The connection stays counted.
+func (c *conn) leaveHTTP(head []byte) {
 	if record := c.exchange.record; record != nil {
 		record.Response.Write(head)
 	}
-	unread = append(unread, c.input.Unread()...)
-	held = append(held, c.output.Unsent()...)
 	c.exchange.leave()
 	if c.exchange.record != nil {
 		c.logAccess(true)
@@ -74,7 +104,6 @@ func (c *conn) leaveHTTP(head []byte) (unread, held []byte) {
 	}
 	c.l.e.conns.Add(1)
 	c.forget()
-	return unread, held
 }
 
 // Hijack implements backend.Upgrader.
@@ -89,3 +118,18 @@ func (p *pipelined) Hijack(head []byte) (net.Conn, error) {
 	}
 	return conn, err
 }
+
+// Upgrade implements backend.Upgrader.
+func (p *pipelined) Upgrade(head []byte, to backend.Protocol, b backend.Bounds) error {
+	if !p.current {
+		return errOthersFollow
+	}
+	c := p.c
+	err := c.Upgrade(head, to, b)
+	if err == nil {
+		c.l.releasePipelined(p)
+	}
+	return err
+}
+
+var _, _ backend.Upgrader = (*conn)(nil), (*pipelined)(nil)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"moonbridge/handler/backend"
+	"moonbridge/reactor"
 )
 
 const upgradeRequest = "GET /up HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"
@@ -41,6 +42,9 @@ func TestHijackDialogue(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.is(stateClosed)
+	if !d.peer.left {
+		t.Error("the descriptor is still registered")
+	}
 	d.peer.hearsText(upgradeHead)
 	if len(log) != 1 || log[0].Status != 101 || !log[0].Complete {
 		t.Errorf("logged: %+v", log)
@@ -100,7 +104,7 @@ func TestHijackRefused(t *testing.T) {
 		{"body", func(d *dialogue) { d.peer.says(uploadOf(100_000)) }, errBodyMissing},
 		{"followers", func(d *dialogue) { d.peer.says(get("/1")); d.handler.x = first(d) }, errOthersFollow},
 		{"exchange over", func(d *dialogue) { d.peer.says(get("/")); d.handler.answers("x") }, errNotRunning},
-		{"no descriptor", func(d *dialogue) { d.peer.says(get("/")); d.detachErr = errors.New("no descriptor") }, nil},
+		{"no descriptor", func(d *dialogue) { d.peer.says(get("/")); d.duplicateErr = errors.New("no descriptor") }, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := newDialogue(t, Limits{})
@@ -145,4 +149,72 @@ func TestHijackOfFollower(t *testing.T) {
 	d.peer.hearsText(upgradeHead)
 	reads(t, conn, "more")
 	conn.Close()
+}
+
+// lines is a Protocol that keeps what it gets, and echoes it.
+type lines struct {
+	got    string
+	closed bool
+	err    error
+}
+
+func (l *lines) Open(backend.Conn) backend.Stream { return l }
+
+func (l *lines) Data(c backend.Conn) {
+	l.got += string(c.Unread())
+	c.Write(c.Unread())
+	c.Discard(len(c.Unread()))
+	if c.Ended() {
+		c.Close()
+	}
+}
+func (l *lines) Room(backend.Conn)                {}
+func (l *lines) Closed(_ backend.Conn, err error) { l.closed, l.err = true, err }
+
+// upgrades gives the connection of the exchange to p.
+func (h *scriptedHandler) upgrades(head string, p backend.Protocol) error {
+	err := h.x.(backend.Upgrader).Upgrade([]byte(head), p, backend.Bounds{})
+	h.d.settle()
+	return err
+}
+
+func TestUpgradeDialogue(t *testing.T) {
+	for _, room := range []int{anyRoom, 10} {
+		d := newDialogue(t, Limits{})
+		d.peer.says(upgradeRequest + "early ")
+		d.peer.room = room
+		var p lines
+		if err := d.handler.upgrades(upgradeHead, &p); err != nil {
+			t.Fatal(err)
+		}
+		d.is(stateClosed)
+		raw := d.handed.(*rawConn)
+		d.peer.room = anyRoom
+		raw.Ready(reactor.Writable)
+		d.peer.unread = append(d.peer.unread, "late"...)
+		raw.Ready(reactor.Readable)
+		d.settle()
+		d.peer.hearsText(upgradeHead + "early late")
+		if n := d.e.conns.Load(); n != 1 {
+			t.Errorf("%d connections are counted", n)
+		}
+		d.peer.finished = true
+		raw.Ready(reactor.Readable | reactor.PeerClosed)
+		d.settle()
+		if p.got != "early late" || !p.closed || p.err != nil || !d.peer.closed {
+			t.Errorf("%+v, closed: %v", p, d.peer.closed)
+		}
+	}
+}
+
+// An upgrade that is refused changes nothing.
+func TestUpgradeRefused(t *testing.T) {
+	d := newDialogue(t, Limits{})
+	d.peer.says(uploadOf(100_000))
+	var p lines
+	if err := d.handler.upgrades(upgradeHead, &p); err != errBodyMissing {
+		t.Error(err)
+	}
+	d.is(stateDispatched)
+	d.peer.hearsNothing()
 }

@@ -81,7 +81,9 @@ func (c *conn) read(nowMS uint64, p []byte) (n int, ok bool) {
 // inputEnded: the peer has finished sending. A request that is complete is still answered.
 func (c *conn) inputEnded(nowMS uint64) {
 	switch c.state {
-	case stateIdle, stateDiscarding, stateLingering:
+	case stateIdle:
+		c.linger(nowMS) // for the last words in TLS; there is nothing to wait for
+	case stateDiscarding, stateLingering:
 		c.close()
 	case stateWriting:
 		c.discarded(nowMS, backend.EndClose)

@@ -19,7 +19,12 @@ type socket struct {
 	peerClosed bool // the peer has sent its FIN: after the bytes that are left a read returns 0
 	eof        bool // a read has returned that 0
 	broken     bool // a write has failed: there is no peer to answer
+
+	errno uint16 // of the read or write that has failed
 }
+
+// failure is the error of the read or write that has failed.
+func (s *socket) failure() error { return syscall.Errno(s.errno) }
 
 // ended reports whether the peer has finished sending, though bytes may be left to read.
 func (s *socket) ended() bool { return s.peerClosed || s.eof }
@@ -60,6 +65,7 @@ func (s *socket) read(sys *system, p []byte) (n int, result readResult) {
 		s.readable = false
 		return 0, readNothing
 	case errno != 0:
+		s.errno = uint16(errno)
 		return 0, readFailed
 	case n == 0:
 		s.readable, s.eof = false, true
@@ -86,7 +92,7 @@ func (s *socket) write(sys *system, a, b []byte) (n int) {
 	case errno == syscall.EAGAIN:
 		n = 0
 	case errno != 0:
-		s.broken = true
+		s.broken, s.errno = true, uint16(errno)
 		return 0
 	}
 	if n < len(a)+len(b) {

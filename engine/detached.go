@@ -3,150 +3,173 @@ package engine
 import (
 	"io"
 	"net"
-	"os"
-	"runtime"
 	"sync"
-	"syscall"
 	"time"
 )
 
-// socketConn is what a TCP connection and one on a Unix socket have in common.
-type socketConn interface {
+// streamConn is what a *net.TCPConn and a *net.UnixConn have in common.
+type streamConn interface {
 	net.Conn
-	syscall.Conn
-	CloseRead() error
 	CloseWrite() error
-	File() (*os.File, error)
 }
 
-// detached is a connection that has left its loop, for goroutines. It counts against Options.MaxConns until it is closed.
-type detached struct {
-	socketConn
-	released *released
+// heldPiece is how many bytes the peer of a closing connection has to take in the usual time.
+const heldPiece = 64 << 10
 
-	mu     sync.Mutex
-	unread []byte // what the loop has read and not used
+// detachedConn is a connection that has left its loop with bytes that were read and not used, or written and not sent.
+type detachedConn struct {
+	streamConn
 
-	// What the loop has not sent is sent by a goroutine of its own. Closed when it is done, or nil.
-	sent    chan struct{}
-	sendErr error // with sent closed
+	reading sync.Mutex
+	unread  []byte
+
+	writing sync.Mutex
+	held    []byte
+
+	mu      sync.Mutex
+	sent    bool // nothing is held
+	closing bool // close the connection when everything is sent
 }
 
-// released tells the engine once that a connection is gone: when it is closed, or when the garbage collector finds it.
-type released struct {
-	once sync.Once
-	e    *Engine
-}
-
-func (r *released) release() {
-	r.once.Do(func() {
-		r.e.detached.Add(-1)
-		r.e.conns.Add(-1)
-	})
-}
-
-// detachedCloseTime is how long Close of a detached connection lets the peer take what the loop has not sent.
-const detachedCloseTime = 5 * time.Second
-
-// newDetached makes conn read unread first, and send held before anything that is written to it. Both are the connection's from
-// then on. The caller has left the connection counted in e.conns.
-func newDetached(e *Engine, conn net.Conn, unread, held []byte) *detached {
-	e.detached.Add(1)
-	d := &detached{socketConn: conn.(socketConn), released: &released{e: e}, unread: unread}
-	runtime.AddCleanup(d, func(r *released) { r.release() }, d.released)
-	if len(held) > 0 {
-		d.sent = make(chan struct{})
-		go func() {
-			_, d.sendErr = d.socketConn.Write(held)
-			close(d.sent)
-		}()
+// newDetached puts unread before what conn is going to read, and sends held before what is going to be written to it.
+func newDetached(conn net.Conn, unread, held []byte) net.Conn {
+	if len(unread) == 0 && len(held) == 0 {
+		return conn
+	}
+	d := &detachedConn{streamConn: conn.(streamConn), unread: unread, held: held, sent: len(held) == 0}
+	if !d.sent {
+		go d.sendHeld()
 	}
 	return d
 }
 
-// Read implements net.Conn.
-func (d *detached) Read(p []byte) (int, error) {
-	if n := d.takeUnread(p); n > 0 {
-		return n, nil
-	}
-	return d.socketConn.Read(p)
-}
-
-func (d *detached) takeUnread(p []byte) (n int) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if n = copy(p, d.unread); n > 0 {
-		d.unread = d.unread[n:]
-	}
-	return n
-}
-
-// WriteTo implements io.WriterTo. The system moves the bytes between two sockets, as for a *net.TCPConn.
-func (d *detached) WriteTo(w io.Writer) (int64, error) {
-	d.mu.Lock()
-	unread := d.unread
-	d.unread = nil
-	d.mu.Unlock()
-	n := 0
-	if len(unread) > 0 {
-		var err error
-		if n, err = w.Write(unread); err != nil {
-			return int64(n), err
+// sendHeld sends what is held even if nothing is written to the connection any more.
+func (d *detachedConn) sendHeld() {
+	d.writing.Lock()
+	defer d.writing.Unlock()
+	if d.flush() != nil {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.closing {
+			d.streamConn.Close()
 		}
 	}
-	moved, err := io.Copy(w, d.socketConn)
-	return int64(n) + moved, err
 }
 
-// Write implements net.Conn.
-func (d *detached) Write(p []byte) (int, error) {
-	if err := d.awaitSent(); err != nil {
-		return 0, err
-	}
-	return d.socketConn.Write(p)
-}
-
-// ReadFrom implements io.ReaderFrom, as WriteTo.
-func (d *detached) ReadFrom(r io.Reader) (int64, error) {
-	if err := d.awaitSent(); err != nil {
-		return 0, err
-	}
-	return io.Copy(d.socketConn, r)
-}
-
-func (d *detached) awaitSent() error {
-	if d.sent == nil {
+// flush sends what is held. The caller has locked writing. After an error, such as a deadline, the next write goes on.
+func (d *detachedConn) flush() error {
+	if len(d.held) == 0 {
 		return nil
 	}
-	<-d.sent
-	return d.sendErr
-}
-
-// CloseWrite finishes sending (FIN).
-func (d *detached) CloseWrite() error {
-	if err := d.awaitSent(); err != nil {
-		return err
-	}
-	return d.socketConn.CloseWrite()
-}
-
-// Close implements net.Conn.
-func (d *detached) Close() error {
-	defer d.released.release()
-	if d.sent != nil {
-		select {
-		case <-d.sent:
-		default:
-			d.socketConn.SetWriteDeadline(time.Now().Add(detachedCloseTime))
-			go func() {
-				<-d.sent
-				d.socketConn.Close()
-			}()
-			return nil
+	for len(d.held) > 0 {
+		d.putOff()
+		n, err := d.streamConn.Write(d.held[:min(len(d.held), heldPiece)])
+		d.held = d.held[n:]
+		if err != nil {
+			return err
 		}
 	}
-	return d.socketConn.Close()
+	d.held = nil
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.sent = true
+	if d.closing {
+		d.streamConn.Close()
+	}
+	return nil
 }
 
-// NetConn returns the *net.TCPConn or *net.UnixConn beneath, for settings of the socket. It must not be read from or written to.
-func (d *detached) NetConn() net.Conn { return d.socketConn }
+// Close closes the connection. What is held is still sent, if the peer takes it within the usual time.
+func (d *detachedConn) Close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.sent {
+		return d.streamConn.Close()
+	}
+	if d.closing {
+		return net.ErrClosed
+	}
+	d.closing = true
+	d.streamConn.SetReadDeadline(time.Unix(1, 0))
+	return d.streamConn.SetWriteDeadline(time.Now().Add(rawLingerDefault))
+}
+
+// putOff gives the peer of a closing connection the usual time for the next piece.
+func (d *detachedConn) putOff() {
+	if d.isClosing() {
+		d.streamConn.SetWriteDeadline(time.Now().Add(rawLingerDefault))
+	}
+}
+
+func (d *detachedConn) isClosing() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.closing
+}
+
+// Read returns the unread bytes first.
+func (d *detachedConn) Read(p []byte) (int, error) {
+	d.reading.Lock()
+	defer d.reading.Unlock()
+	if len(d.unread) > 0 && !d.isClosing() {
+		n := copy(p, d.unread)
+		d.unread = d.unread[n:]
+		return n, nil
+	}
+	n, err := d.streamConn.Read(p)
+	if err != nil && d.isClosing() {
+		err = net.ErrClosed
+	}
+	return n, err
+}
+
+// WriteTo copies to w what is read, until the end. The system may copy most of it by itself.
+func (d *detachedConn) WriteTo(w io.Writer) (n int64, err error) {
+	d.reading.Lock()
+	defer d.reading.Unlock()
+	if len(d.unread) > 0 {
+		k, err := w.Write(d.unread)
+		d.unread = d.unread[k:]
+		if n = int64(k); err != nil {
+			return n, err
+		}
+	}
+	k, err := io.Copy(w, d.streamConn)
+	return n + k, err
+}
+
+// Write sends p after what is held.
+func (d *detachedConn) Write(p []byte) (int, error) {
+	if d.isClosing() {
+		return 0, net.ErrClosed
+	}
+	d.writing.Lock()
+	defer d.writing.Unlock()
+	if err := d.flush(); err != nil {
+		return 0, err
+	}
+	return d.streamConn.Write(p)
+}
+
+// ReadFrom sends what r returns. The system may copy most of it by itself.
+func (d *detachedConn) ReadFrom(r io.Reader) (int64, error) {
+	d.writing.Lock()
+	defer d.writing.Unlock()
+	if err := d.flush(); err != nil {
+		return 0, err
+	}
+	return io.Copy(d.streamConn, r)
+}
+
+// CloseWrite finishes sending, after what is held.
+func (d *detachedConn) CloseWrite() error {
+	d.writing.Lock()
+	defer d.writing.Unlock()
+	if err := d.flush(); err != nil {
+		return err
+	}
+	return d.streamConn.CloseWrite()
+}
+
+// NetConn is the connection without the bytes.
+func (d *detachedConn) NetConn() net.Conn { return d.streamConn }

@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -35,9 +34,11 @@ type dialogue struct {
 	peer    *scriptedPeer
 	handler *scriptedHandler
 
-	detachErr error
+	duplicateErr error
+	handed       reactor.Handler // what has the descriptor in place of c
 
 	files map[int]*scriptedFile // by their descriptors
+	reads []func()              // of files, to be run by goroutines
 
 	now    time.Duration // since the loop started
 	wheel  *timers.Wheel
@@ -101,14 +102,21 @@ func (d *dialogue) system() system {
 		read:           p.read,
 		write:          func(fd int, b []byte) (int, syscall.Errno) { return p.write(fd, b, nil) },
 		writev:         p.write,
+		writeMore:      func(fd int, b []byte) (int, syscall.Errno) { p.joined++; return p.write(fd, b, nil) },
 		sendFile:       p.sendFile,
+		inMemory:       d.inMemory,
+		readAll:        d.readAll,
+		readFile:       d.readFile,
+		startRead:      func(mount uint64, fn func()) { d.reads = append(d.reads, fn) },
 		unacknowledged: func(fd int) int { p.check(fd); return p.unacknowledged },
 
 		shutdownWrite: func(fd int) error { p.check(fd); p.sawFIN = true; return nil },
 		resetOnClose:  func(fd int) error { p.check(fd); p.willReset = true; return nil },
 		add:           func(fd int, h reactor.Handler) error { p.check(fd); d.c = h.(*conn); return nil },
 		close:         func(fd int) { p.check(fd); p.closed = true },
-		detach:        func(fd int) (net.Conn, error) { return p.detach(fd) },
+		duplicate:     p.duplicate,
+		leave:         func(fd int) error { p.check(fd); p.left = true; return nil },
+		hand:          func(fd int, h reactor.Handler) { p.check(fd); d.handed = h },
 		post:          func(fn func()) bool { d.posted = append(d.posted, fn); return true },
 		setTimer:      func(t *timers.Timer, at uint64) { d.sets++; d.wheel.Set(t, at) },
 		cancelTimer:   d.wheel.Cancel,
@@ -199,10 +207,12 @@ type scriptedPeer struct {
 	sawFIN    bool
 	willReset bool // a close now would be a reset
 	closed    bool
+	left      bool     // the descriptor is closed at the end of the turn, and its duplicate goes on
 	detached  net.Conn // its connection has left the loop; nil: it has not
 
 	reads  int // calls
 	writes int // calls
+	joined int // of them, those that others follow
 	taken  int // bytes that were read from it
 }
 
@@ -234,11 +244,11 @@ func (p *scriptedPeer) read(fd int, b []byte) (int, syscall.Errno) {
 	return n, 0
 }
 
-// detach closes the descriptor. Its connection goes on as a pipe, of which the test has the other end.
-func (p *scriptedPeer) detach(fd int) (net.Conn, error) {
+// duplicate returns a pipe, of which the test has the other end.
+func (p *scriptedPeer) duplicate(fd int) (net.Conn, error) {
 	p.check(fd)
-	if p.d.detachErr != nil {
-		return nil, p.d.detachErr
+	if p.d.duplicateErr != nil {
+		return nil, p.d.duplicateErr
 	}
 	theirs, ours := net.Pipe()
 	p.detached = theirs
@@ -249,10 +259,7 @@ func (p *scriptedPeer) detach(fd int) (net.Conn, error) {
 // pipeConn has the methods of a socket that are not called in a dialogue.
 type pipeConn struct{ net.Conn }
 
-func (pipeConn) SyscallConn() (syscall.RawConn, error) { return nil, errors.ErrUnsupported }
-func (pipeConn) CloseRead() error                      { return errors.ErrUnsupported }
-func (pipeConn) CloseWrite() error                     { return errors.ErrUnsupported }
-func (pipeConn) File() (*os.File, error)               { return nil, errors.ErrUnsupported }
+func (pipeConn) CloseWrite() error { return errors.ErrUnsupported }
 
 func (p *scriptedPeer) write(fd int, a, b []byte) (int, syscall.Errno) {
 	p.check(fd)

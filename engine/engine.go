@@ -28,10 +28,14 @@ type Engine struct {
 
 	running sync.WaitGroup
 
+	handshakes handshakes
+
 	// Shared by the loops.
 	conns    atomic.Int64
 	detached atomic.Int64   // of conns: those that have left their loops
+	dialed   atomic.Int64   // connections to other servers, including those that are not established yet
 	tally    *logging.Tally // of what is refused
+	readers  *fileReaders
 	stopping atomic.Bool
 
 	mu        sync.Mutex
@@ -49,6 +53,8 @@ var ErrStopped = errors.New("engine: stopped")
 // for events holds a processor of Go's scheduler for a while, and timers and other goroutines should not wait for it.
 func New(o Options) (*Engine, error) {
 	e := &Engine{log: o.logger(), connsMax: connsMax(o.MaxConns, openFilesMax()), accessLog: o.AccessLog, connState: o.ConnState}
+	e.readers = newFileReaders()
+	e.handshakes.most = o.handshakes()
 	e.spool = newSpooling(o.Spool, connsMax(0, openFilesMax()))
 	e.tally = logging.NewTally(e.log)
 	if e.observed = e.accessLog != nil || e.connState != nil; e.observed {
@@ -94,7 +100,12 @@ func connsMax(asked int, files int64) int64 {
 // Loops is the number of loops.
 func (e *Engine) Loops() int { return len(e.loops) }
 
-// Conns is the number of open connections, hijacked ones included. Raw connections (ServeSockets) are not counted.
+// Loop returns the loop with an index from 0 to Loops()-1. Other goroutines may only call its Post, Index and Count; posted
+// functions may use all of it. It is a backend.Dialer too.
+func (e *Engine) Loop(i int) backend.Loop { return e.loops[i].shown }
+
+// Conns is the number of open connections that were accepted. Hijacked ones are counted until they are
+// closed, those that ServeSockets has handed over are not.
 func (e *Engine) Conns() int64 { return e.conns.Load() }
 
 // Attach attaches b to every loop. Serve and ServeSockets do that too: Attach is for a backend without a listener. The
@@ -127,7 +138,7 @@ func (e *Engine) Serve(ln *Listener, b backend.Backend, index int, lim Limits) e
 		if err != nil {
 			return err
 		}
-		return l.bind(ln, newService(lb, index, lim), nil)
+		return l.bind(ln, newService(lb, index, lim), nil, nil)
 	})
 }
 

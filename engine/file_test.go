@@ -20,6 +20,10 @@ type scriptedFile struct {
 	fails    syscall.Errno // what reading it returns
 	given    int           // calls of OutputFile
 	released int
+
+	asked     int   // calls of inMemory
+	inMemory  int64 // how many bytes can be sent without waiting
+	readError error // what a goroutine gets
 }
 
 func (f *scriptedFile) Fd() int  { return f.fd }
@@ -30,7 +34,7 @@ func (d *dialogue) newFile(content string) *scriptedFile {
 	if d.files == nil {
 		d.files = make(map[int]*scriptedFile)
 	}
-	f := &scriptedFile{fd: 1000 + len(d.files), content: content}
+	f := &scriptedFile{fd: 1000 + len(d.files), content: content, inMemory: 1 << 40}
 	d.files[f.fd] = f
 	return f
 }
@@ -102,6 +106,61 @@ func TestFile(t *testing.T) {
 			d.handler.answers("hello")
 			d.peer.hears(200, "hello")
 		}
+	}
+}
+
+// A head goes with the file after it. Other writes do not wait for anything.
+func TestFileJoined(t *testing.T) {
+	for _, room := range []int{0, 5, 60, 3000, anyRoom} {
+		d := newDialogue(t, Limits{Overlap: -1})
+		d.peer.says(get("/") + get("/next"))
+		d.peer.room = room
+		f := d.newFile(pattern(5000))
+		f.given++
+		head := headFor(7000)
+		if n := d.handler.x.(backend.FileJoiner).OutputJoined([]byte(head), f, 0, 5000, false); n != len(head) {
+			t.Fatalf("%d bytes of the head are taken", n)
+		}
+		if d.peer.joined != 1 {
+			t.Errorf("room for %d: %d joined writes", room, d.peer.joined)
+		}
+		outputsFile(d.handler.x, f, 3000, 2000, true)
+		d.handler.ends(backend.EndKeep)
+		d.peer.takes(anyRoom)
+		d.peer.hears(200, f.content+f.content[3000:])
+		d.handler.started = d.handler.started[1:]
+		d.handler.answers("hello")
+		d.peer.hears(200, "hello")
+		if d.peer.joined != 1 {
+			t.Errorf("room for %d: %d joined writes at the end", room, d.peer.joined)
+		}
+	}
+}
+
+// A head that is not taken whole keeps the file with the backend.
+func TestFileJoinedPipelined(t *testing.T) {
+	for _, taken := range []bool{true, false} {
+		d, h := newRuns(t, Limits{}, nil)
+		d.peer.says(get("/") + get("/next"))
+		f := d.newFile(pattern(5000))
+		if !taken {
+			h.all[1].x.Output(make([]byte, 10<<20), nil, false)
+			d.peer.gone = true
+		} else {
+			f.given++
+		}
+		n := h.all[1].x.(backend.FileJoiner).OutputJoined([]byte(headFor(5000)), f, 0, 5000, true)
+		if (n == len(headFor(5000))) != taken {
+			t.Errorf("%d bytes are taken", n)
+		}
+		if !taken {
+			continue
+		}
+		h.all[1].x.Done(backend.EndKeep)
+		h.answers(0)
+		d.peer.hears(200, "/")
+		d.peer.hears(200, f.content)
+		d.is(stateIdle)
 	}
 }
 

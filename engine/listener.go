@@ -3,7 +3,9 @@ package engine
 import (
 	"os"
 	"slices"
+	"sync/atomic"
 
+	"moonbridge/handler/backend"
 	"moonbridge/reactor"
 )
 
@@ -12,6 +14,9 @@ import (
 type Listener struct {
 	e *Engine
 	r *reactor.Listener
+
+	tls     atomic.Pointer[TLS]             // see SetTLS
+	preface atomic.Pointer[backend.Preface] // see SetPreface
 }
 
 // OpenOptions are options of Open.

@@ -28,8 +28,14 @@ type loop struct {
 	agains   []*conn // to be resumed
 	resuming []*conn // the other of two buffers that take turns
 
+	prefaced map[*prefaced]struct{}
+	preface  []byte // room for one
+
 	remainders map[*conn]*remainder // rarely any: they would make every conn larger
 	values     map[*conn]any        // of backend.ConnKeeper
+
+	raw   rawLoop
+	shown backend.Loop // the loop, as backends and Streams see it
 
 	pipelines     *pipeline  // free ones
 	pipelined     *pipelined // free ones
@@ -37,7 +43,12 @@ type loop struct {
 	pipelinedFree int
 
 	records []*accessRecord // free ones
-	lastID  uint64          // of a request
+	lastID  *uint64         // of a request
+
+	tls    *tlsLoop // the part for connections with TLS; nil: there has been none
+	sealed *tlsLoop // the part that this is the second loop object of; nil: this is the first
+
+	warm [warmFiles]warmFile // by their descriptors
 
 	// Room that is used again for each request.
 	head      httpparse.Head // of the request that is being parsed
@@ -51,8 +62,11 @@ func newLoop(e *Engine, index, count int, batch bool) (*loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := makeLoop(e, index, systemOf(r))
+	sys := systemOf(r)
+	sys.startRead = e.readers.start
+	l := makeLoop(e, index, sys)
 	l.r = r
+	l.shown = backendLoop{r, l}
 	return l, nil
 }
 
@@ -66,10 +80,13 @@ func makeLoop(e *Engine, index int, sys system) *loop {
 		backends: make(map[backend.Backend]backend.LoopBackend),
 		bindings: make(map[*Listener]*binding),
 
+		prefaced:   make(map[*prefaced]struct{}),
 		remainders: make(map[*conn]*remainder),
 		values:     make(map[*conn]any),
+		lastID:     new(uint64),
 	}
 	l.resume = l.resumeAll
+	l.raw.init(&l.sys)
 	return l
 }
 
@@ -78,7 +95,7 @@ func (l *loop) attach(b backend.Backend) (backend.LoopBackend, error) {
 	if lb := l.backends[b]; lb != nil {
 		return lb, nil
 	}
-	lb, err := b.Attach(backendLoop{l.r})
+	lb, err := b.Attach(l.shown)
 	if err != nil {
 		return nil, err
 	}
@@ -103,14 +120,17 @@ func (l *loop) resumeAll() {
 }
 
 // accept takes over a new connection of a listener that s serves.
-func (l *loop) accept(s *service, fd int, peer netip.AddrPort) {
-	if n := l.e.conns.Add(1); n > l.e.connsMax || n+l.e.spool.Files() > l.e.spool.filesMax {
-		l.e.conns.Add(-1)
+func (l *loop) accept(s *service, fd int, peer netip.AddrPort) { l.acceptAs(s, fd, peer, 0) }
+
+// acceptAs is accept for a connection whose local address the service's addrs may know already.
+func (l *loop) acceptAs(s *service, fd int, peer netip.AddrPort, local uint8) {
+	if !l.e.admit() {
 		l.countConnection(aboveLimit, "", peer)
 		l.turnAway(s, fd, peer)
 		return
 	}
 	c := newConn(l, s, fd, peer)
+	c.socket.local = local
 	if err := l.sys.add(fd, c); err != nil {
 		l.e.log.Error("connection lost", "loop", l.index, "err", err)
 		c.forget()
@@ -120,6 +140,15 @@ func (l *loop) accept(s *service, fd int, peer netip.AddrPort) {
 	if l.e.connState != nil {
 		c.report(ConnNew)
 	}
+}
+
+// admit counts a new connection, unless there is no room for it.
+func (e *Engine) admit() bool {
+	if n := e.conns.Add(1); n > e.connsMax || n+e.dialed.Load()+e.spool.Files() > e.spool.filesMax {
+		e.conns.Add(-1)
+		return false
+	}
+	return true
 }
 
 // turnAway answers a connection that there is no room for, as far as that works without waiting.
@@ -161,8 +190,11 @@ func (l *loop) unlink(c *conn) {
 	l.conns.len--
 }
 
-// backendLoop shows a reactor.Loop as a backend.Loop.
-type backendLoop struct{ *reactor.Loop }
+// backendLoop shows a loop as a backend.Loop.
+type backendLoop struct {
+	*reactor.Loop
+	l *loop
+}
 
 func (b backendLoop) Post(fn func())                                 { b.Loop.Post(fn) }
 func (b backendLoop) After(d time.Duration, fn func()) backend.Timer { return b.Loop.After(d, fn) }

@@ -107,6 +107,17 @@ func (p *pipelined) OutputFile(f backend.SentFile, offset, n int64, last bool) {
 	p.files.add(f, offset, n)
 }
 
+// OutputJoined implements backend.FileJoiner.
+func (p *pipelined) OutputJoined(a []byte, f backend.SentFile, offset, n int64, last bool) (taken int) {
+	if p.current {
+		return p.c.OutputJoined(a, f, offset, n, last)
+	}
+	if taken = p.Output(a, nil, false); taken == len(a) {
+		p.OutputFile(f, offset, n, last)
+	}
+	return taken
+}
+
 // Output implements backend.Exchange.
 func (p *pipelined) Output(a, b []byte, last bool) int {
 	if p.current {

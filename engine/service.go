@@ -14,6 +14,7 @@ type service struct {
 	limits  limits
 	addrs   *addrs
 
+	proxies     Identifier          // see Limits.TrustedProxies
 	overlapping backend.Overlapping // the backend, or nil if it is none
 	pressable   backend.Pressable   // likewise
 
@@ -22,7 +23,7 @@ type service struct {
 }
 
 func newService(lb backend.LoopBackend, index int, lim Limits) *service {
-	s := &service{backend: lb, index: index, limits: lim.resolve()}
+	s := &service{backend: lb, index: index, limits: lim.resolve(), proxies: lim.TrustedProxies}
 	if _, takesFiles := lb.(backend.FileBackend); !takesFiles {
 		s.limits.body.Whole = false
 	}
@@ -31,44 +32,47 @@ func newService(lb backend.LoopBackend, index int, lim Limits) *service {
 	return s
 }
 
-// binding is what serves new connections of a listener, on one loop: either http or sockets.
+// binding is what serves new connections of a listener, on one loop: http, sockets or raw.
 type binding struct {
 	http    *service
 	sockets *socketService
+	raw     *rawService
 	addrs   *addrs
+	preface *backend.Preface // nil: none
+	tls     *TLS             // nil: none
+	ended   bool             // the listener is closed
 }
 
-// bind makes one of the two, http or sockets, serve the connections of ln from now on.
-func (l *loop) bind(ln *Listener, http *service, sockets *socketService) error {
+// bind makes one of the three, http, sockets or raw, serve the connections of ln from now on.
+func (l *loop) bind(ln *Listener, http *service, sockets *socketService, raw *rawService) error {
 	b := l.bindings[ln]
 	if b == nil {
 		b = &binding{addrs: newAddrs(ln)}
 		err := ln.r.Attach(l.r, func(fd int, peer netip.AddrPort) {
-			if b.http != nil {
-				l.accept(b.http, fd, peer)
-			} else {
-				l.handOver(b.sockets, fd, peer)
-			}
+			l.admit(b, fd, peer)
 		}, func(fd int, peer netip.AddrPort) {
 			l.countConnection(outOfFiles, "", peer)
-			if b.http != nil {
-				l.turnAway(b.http, fd, peer)
-			} else {
-				resetNow(fd)
-			}
+			l.refuseAccepted(b, fd, peer)
 		})
 		if err != nil {
 			return err
 		}
 		l.bindings[ln] = b
 	}
-	if http != nil {
+	switch {
+	case http != nil:
 		http.addrs = b.addrs // connections that change over keep their place in it
-	} else {
+	case raw != nil:
+		raw.addrs = b.addrs
+	default:
 		sockets.addrs = b.addrs
 	}
+	b.tls = ln.tls.Load()
+	if b.preface = ln.preface.Load(); b.preface != nil {
+		b.addrs.mayDiffer()
+	}
 	old := b.http
-	b.http, b.sockets = http, sockets
+	b.http, b.sockets, b.raw = http, sockets, raw
 	if old != nil && http != nil {
 		old.next = http
 	} else if old != nil {
@@ -81,9 +85,16 @@ func (l *loop) bind(ln *Listener, http *service, sockets *socketService) error {
 func (l *loop) unbind(ln *Listener) {
 	b := l.bindings[ln]
 	delete(l.bindings, ln)
-	if b != nil && b.http != nil {
-		l.endService(b.http)
+	if b == nil {
+		return
 	}
+	b.ended = true
+	if b.http != nil {
+		l.endService(b.http)
+	} else {
+		l.drainPrefaced(true)
+	}
+	l.drainRaw(b.addrs)
 }
 
 func (l *loop) endService(s *service) {

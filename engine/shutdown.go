@@ -29,18 +29,16 @@ func (e *Engine) end(ctx context.Context, patient bool) error {
 	// only then may a peer see that its connection ends.
 	e.onEveryLoop(func(*loop) error { return nil })
 	e.stopping.Store(true)
-	e.onEveryLoop(func(l *loop) error { l.drain(patient); return nil })
+	e.onEveryLoop(func(l *loop) error { l.drain(patient); l.drainRaw(nil); return nil })
 	return e.waitForConns(ctx)
 }
 
-// Shutdown ends the engine: Drain, and if ctx ends first, the connections that are left are reset. Then the loops stop. It
-// returns nil, or ctx's error if connections were reset. It does not stop the backends: their owner does. Hijacked connections
-// outlive it.
+// Shutdown ends the engine: Drain, and if ctx ends first, the connections that are left are reset. So are connections that were
+// dialed, for which Drain does not wait. Then the loops stop. It returns nil, or ctx's error if accepted connections were reset.
+// It does not stop the backends: their owner does. Hijacked connections outlive it.
 func (e *Engine) Shutdown(ctx context.Context) error {
 	err := e.Drain(ctx)
-	if err != nil {
-		e.onEveryLoop(func(l *loop) error { l.resetAll(); return nil })
-	}
+	e.onEveryLoop(func(l *loop) error { l.resetAll(); l.resetRaw(); return nil })
 	e.stopLoops()
 	e.tally.Flush()
 	return err
@@ -75,6 +73,10 @@ const lastRequestMS = 1000
 // drain ends the idle connections that are to end; if patient, after the time for a last request. Connections with a request
 // end by themselves: see conn.finish.
 func (l *loop) drain(patient bool) {
+	if l.tls != nil {
+		l.tls.drain(patient)
+	}
+	l.drainPrefaced(patient)
 	nowMS := l.sys.nowMS()
 	for c := l.conns.first; c != nil; {
 		next := c.next
@@ -110,6 +112,10 @@ func (c *conn) awaitLast(nowMS uint64) {
 }
 
 func (l *loop) resetAll() {
+	if l.tls != nil {
+		l.tls.resetAll()
+	}
+	l.resetPrefaced()
 	for c := l.conns.first; c != nil; {
 		next := c.next
 		c.reset()

@@ -38,7 +38,7 @@ func (e *Engine) ServeSockets(ln *Listener, b backend.Backend, index int) error 
 		return err
 	}
 	return e.onEveryLoop(func(l *loop) error {
-		return l.bind(ln, nil, &socketService{backend: parts[l.index], index: index})
+		return l.bind(ln, nil, &socketService{backend: parts[l.index], index: index}, nil)
 	})
 }
 
@@ -59,9 +59,14 @@ func (l *loop) handOver(s *socketService, fd int, peer netip.AddrPort) {
 	}
 	var known uint8
 	local, remote := s.addrs.of(fd, peer, &known)
+	l.handOverAs(s, fd, local, remote)
+}
+
+// handOverAs is handOver for a connection whose two ends are known.
+func (l *loop) handOverAs(s *socketService, fd int, local, remote netip.AddrPort) {
 	if err := s.backend.StartSocket(fd, s.index, local, remote); err != nil {
 		_, cause := startRefusal(err)
-		l.countConnection(connectionsRefused, cause, peer)
+		l.countConnection(connectionsRefused, cause, remote)
 		resetNow(fd)
 	}
 }

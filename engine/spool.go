@@ -44,7 +44,7 @@ func (e *Engine) CheckSpool() error { return e.spool.Check() }
 
 // createFile opens a spool file, unless that would leave too few descriptors for the rest of the process.
 func (e *Engine) createFile() (*spool.File, error) {
-	if e.conns.Load()+e.spool.Files() >= e.spool.filesMax {
+	if e.conns.Load()+e.dialed.Load()+e.spool.Files() >= e.spool.filesMax {
 		return nil, syscall.EMFILE
 	}
 	return e.spool.Create()

@@ -14,11 +14,23 @@ import (
 // test replaces it for one loop, while other tests of the package use real sockets.
 type system struct {
 	// Calls on a connection's socket, as in package reactor.
-	read          func(fd int, p []byte) (n int, errno syscall.Errno)
-	write         func(fd int, p []byte) (n int, errno syscall.Errno)
-	writev        func(fd int, a, b []byte) (n int, errno syscall.Errno)
-	sendFile      func(fd, file int, offset, n int64) (sent int64, errno syscall.Errno)
+	read  func(fd int, p []byte) (n int, errno syscall.Errno)
+	write func(fd int, p []byte) (n int, errno syscall.Errno)
+	// writeMore is write for bytes that others follow at once.
+	writeMore func(fd int, p []byte) (n int, errno syscall.Errno)
+	writev    func(fd int, a, b []byte) (n int, errno syscall.Errno)
+	sendFile  func(fd, file int, offset, n int64) (sent int64, errno syscall.Errno)
+	// inMemory reports whether a range of a local file can be read without waiting for a disk, as far as the system tells.
+	inMemory func(file int, offset, n int64) bool
+	// Calls that may wait, which goroutines make: to read a range and forget it, and to read up to len(p) bytes.
+	readAll  func(file int, offset, n int64) error
+	readFile func(file int, p []byte, offset int64) (n int, err error)
+	// startRead runs a function with such calls soon.
+	startRead     func(mount uint64, fn func())
 	shutdownWrite func(fd int) error
+	// farewell tells the peer in TLS that nothing more will be sent. false: that waits for the peer, like the byte that a short
+	// write leaves. nil: the connection has no TLS.
+	farewell func(fd int) bool
 	// unacknowledged is how many bytes the peer has not acknowledged; -1: unknown.
 	unacknowledged func(fd int) int
 	resetOnClose   func(fd int) error
@@ -26,8 +38,10 @@ type system struct {
 	// What the loop does for a connection.
 	add   func(fd int, h reactor.Handler) error
 	close func(fd int)
-	// detach is close, but the connection goes on as the result.
-	detach      func(fd int) (net.Conn, error)
+	hand  func(fd int, h reactor.Handler)
+	leave func(fd int) error
+	// duplicate makes a net.Conn with a descriptor of its own.
+	duplicate   func(fd int) (net.Conn, error)
 	post        func(fn func()) bool
 	setTimer    func(t *timers.Timer, deadlineMS uint64)
 	cancelTimer func(t *timers.Timer) bool
@@ -39,13 +53,25 @@ type system struct {
 	wallClock func() time.Time
 }
 
+// joined calls fn, which writes bytes that others follow at once. Other writes do not pay for the question whether they are such.
+func (s *system) joined(fn func()) {
+	write := s.write
+	s.write = s.writeMore
+	fn()
+	s.write = write
+}
+
 // systemOf returns the system of a server's loop.
 func systemOf(r *reactor.Loop) system {
 	return system{
 		read:          reactor.Read,
 		write:         reactor.Write,
+		writeMore:     reactor.WriteMore,
 		writev:        reactor.Writev,
 		sendFile:      reactor.SendFile,
+		inMemory:      reactor.InMemory,
+		readAll:       reactor.ReadAll,
+		readFile:      reactor.Pread,
 		shutdownWrite: reactor.ShutdownWrite,
 
 		unacknowledged: reactor.Unacknowledged,
@@ -53,7 +79,9 @@ func systemOf(r *reactor.Loop) system {
 		resetOnClose: reactor.SetLinger0,
 		add:          r.Add,
 		close:        r.Close,
-		detach:       r.Detach,
+		hand:         r.Hand,
+		leave:        r.Leave,
+		duplicate:    duplicate,
 		post:         r.Post,
 		setTimer:     r.SetTimer,
 		cancelTimer:  r.CancelTimer,

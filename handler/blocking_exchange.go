@@ -25,8 +25,9 @@ type blockingExchange struct {
 	listener int
 	local    netip.AddrPort
 	remote   netip.AddrPort
-	scope    *connScope // nil: none
-	file     *fileBody  // the body, if it is in a file; otherwise nil
+	scope    *connScope        // nil: none
+	tls      *backend.TLSState // nil: none
+	file     *fileBody         // the body, if it is in a file; otherwise nil
 	// What x takes of files: in any response, and in those that are rangeable (backend.FileChooser).
 	filesAny, filesRanged bool
 
@@ -91,6 +92,9 @@ func newBlockingExchange(p *blockingBackend, x backend.Exchange, head *httpparse
 	e := &blockingExchange{p: p, x: x, listener: listener, inEnd: !more}
 	e.local, e.remote = x.Addrs()
 	e.scope = scopeOf(p.b.h, x)
+	if head.Secure {
+		e.tls = backend.TLSOf(x)
+	}
 	e.filesAny, e.filesRanged = backend.TakesFiles(x, false), backend.TakesFiles(x, true)
 	e.changed.L = &e.mu
 	e.arrived = int64(len(body))

@@ -255,6 +255,8 @@ func (e *blockingExchange) parentContext() context.Context {
 
 func (e *blockingExchange) addrs() (local, remote netip.AddrPort) { return e.local, e.remote }
 
+func (e *blockingExchange) tlsState() *backend.TLSState { return e.tls }
+
 // trailerSection implements Request.Trailers.
 func (e *blockingExchange) trailerSection() []byte {
 	e.mu.Lock()
@@ -274,7 +276,7 @@ func (e *blockingExchange) unread() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch {
-	case e.inEnd:
+	case e.inEnd, backend.BodyReceived(e.x):
 		return false
 	case e.inErr != nil, e.readBy.passed(), e.head.ExpectContinue && !e.asked && e.arrived == 0:
 		return true

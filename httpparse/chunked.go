@@ -10,8 +10,8 @@ import "math"
 const (
 	chunkExtBytesMax  = 1024
 	chunkExtBytesFree = 16 << 10
-	// trailerBytesMax bounds the trailer section. Trailers are dropped, so there is no reason to accept a large
-	// section.
+	// trailerBytesMax bounds the trailer section. Trailers in use are checksums and states, so there is no reason to accept a
+	// large section.
 	trailerBytesMax = 8 << 10
 )
 
@@ -43,8 +43,8 @@ const (
 )
 
 // Chunked decodes a chunked body (RFC 9112 §7.1), piece by piece as it arrives. The zero value is ready for use; Reset
-// prepares it for another body. Extensions and trailer fields are checked, bounded and dropped. Chunked never
-// allocates.
+// prepares it for another body. Extensions and trailer fields are checked, bounded and dropped; TrailerLen
+// tells which of the bytes were the trailer section. Chunked never allocates.
 type Chunked struct {
 	left    int64 // remaining data bytes of this chunk; while the size is being read, the size so far
 	total   int64 // data bytes so far
@@ -100,8 +100,9 @@ func (d *Chunked) next(buf []byte, room int) (data []byte, n int, done bool, err
 			}
 			return buf[n : n+k], n + k, false, nil
 		}
+		trailer := d.trailer
 		if e := d.step(buf[n]); e != nil {
-			d.state, d.err = chunkFailed, e
+			d.state, d.err, d.trailer = chunkFailed, e, trailer // the byte is not consumed
 			break
 		}
 		n++

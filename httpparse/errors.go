@@ -37,6 +37,7 @@ var (
 	errNameByte   = &Error{400, "invalid byte in a field name"}
 	errValueByte  = &Error{400, "control character in a field value"}
 	errFieldCount = &Error{431, "too many field lines"}
+	errOptions    = &Error{400, "too many options in Connection"}
 	errHeadLarge  = &Error{431, "request head too large"}
 )
 

@@ -1,5 +1,7 @@
 package httpparse
 
+import "net/netip"
+
 // Span is a range of Head.Raw: offset and length in bytes.
 type Span struct{ Off, Len uint32 }
 
@@ -30,6 +32,11 @@ type Head struct {
 
 	// ID identifies the request in logs. The parser leaves it alone; the engine sets it before it passes the head on.
 	ID []byte
+
+	// Client is the address of the client if trusted proxies say who that is, and Secure that it has asked for https. The parser
+	// leaves them alone.
+	Client netip.Addr
+	Secure bool
 }
 
 // LengthUnknown is the ContentLength of a chunked body.

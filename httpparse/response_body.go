@@ -14,14 +14,24 @@ const bodyToClose bodyFraming = 3
 // Begin starts the body of the response h. head says that the request was HEAD. After an interim response there is no body,
 // but another head.
 func (b *ResponseBody) Begin(h *ResponseHead, head bool) {
+	to := MethodOther
+	if head {
+		to = MethodHead
+	}
+	b.start(h, h.bodyKind(to))
+}
+
+// BeginFrom starts the body of a response that a ResponseParser has parsed.
+func (b *ResponseBody) BeginFrom(r *Response) { b.start(&r.ResponseHead, r.Body) }
+
+func (b *ResponseBody) start(h *ResponseHead, kind BodyKind) {
 	*b = ResponseBody{}
-	switch {
-	case head || h.Status < 200 || h.Status == 204 || h.Status == 304:
-	case h.Chunked:
+	switch kind {
+	case BodyChunked:
 		b.framing = bodyChunked
-	case h.ContentLength == LengthUnknown:
+	case BodyUntilClose:
 		b.framing = bodyToClose
-	case h.ContentLength > 0:
+	case BodyLength:
 		b.framing, b.left = bodyLength, h.ContentLength
 	}
 }
@@ -69,4 +79,4 @@ func (b *ResponseBody) End() error {
 
 // TrailerLen is that of Body: how many bytes of the trailer section of a chunked body were taken so far, the empty line at its
 // end included.
-func (b *ResponseBody) TrailerLen() int { return int(b.chunked.trailer) }
+func (b *ResponseBody) TrailerLen() int { return b.chunked.TrailerLen() }

@@ -8,7 +8,10 @@ import (
 // TrailerLen returns how many bytes of the trailer section of a chunked body were taken so far. The section ends the body, so
 // the bytes that a call of Move adds to it are the last ones that the call takes. It includes the empty line at its end, and
 // is at most 8 KiB long.
-func (b *Body) TrailerLen() int { return int(b.chunked.trailer) }
+func (b *Body) TrailerLen() int { return b.chunked.TrailerLen() }
+
+// TrailerLen is that of Body: how many bytes of the trailer section Next and Decode took so far.
+func (d *Chunked) TrailerLen() int { return int(d.trailer) }
 
 // TrailerFields returns an iterator over the field lines of a trailer section that a Body has accepted: the name as sent, and
 // the value without surrounding whitespace. Fields that must not be in a trailer section are left out (RFC 9110 §6.5.1): an
@@ -31,10 +34,12 @@ var headOnly = []string{
 	"Cache-Control", "Expect", "Max-Forwards", "Pragma", "Range", "TE", // request modifiers
 	"If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range",
 	"Authorization", "Proxy-Authorization", "Cookie", // authentication
+	"WWW-Authenticate", "Proxy-Authenticate", "Set-Cookie",
+	"Age", "Date", "Expires", "Location", "Retry-After", "Vary", "Warning", // response controls
 	"Content-Encoding", "Content-Type", "Content-Range", // the form of the content
 }
 
-// InTrailer reports whether a field of a request may be in a trailer section (RFC 9110 §6.5.1).
+// InTrailer reports whether a field of a request or response may be in a trailer section (RFC 9110 §6.5.1).
 func InTrailer(name []byte) bool {
 	for _, f := range headOnly {
 		if EqualFold(name, f) {

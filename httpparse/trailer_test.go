@@ -7,7 +7,8 @@ import (
 )
 
 func TestTrailerFields(t *testing.T) {
-	const section = "A: 1\r\nb:\t two \r\nC:\r\nA: 3\r\nhost: x\r\nContent-LENGTH: 3\r\nif-Match: y\r\nAuthorization: z\r\n\r\n"
+	const section = "A: 1\r\nb:\t two \r\nC:\r\nA: 3\r\nhost: x\r\nContent-LENGTH: 3\r\nif-Match: y\r\nAuthorization: z\r\n" +
+		"Set-Cookie: a=b\r\nlocation: /\r\n\r\n"
 	var got []string
 	for name, value := range TrailerFields([]byte(section)) {
 		got = append(got, fmt.Sprintf("%s=%s", name, value))

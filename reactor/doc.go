@@ -7,7 +7,8 @@
 //
 // Ownership: everything of a Loop belongs to its goroutine, the one that is in Run. It is called there or before Run, except
 // for what is documented for any goroutine: Post, Stop, Clock, Index, Count. A descriptor given to Add or AddRead belongs to
-// the loop, which closes it after Close, or at the end of Run. One given to Watch stays with its owner.
+// the loop, which closes it after Close or Leave, or at the end of Run. One given to Watch stays with its owner. Connect and
+// ConnectUnix open descriptors that belong to the caller.
 //
 // Readiness is edge-triggered: it is reported once, and the handler remembers it until a call returns EAGAIN or transfers
 // less than it was asked to. It is a hint: a call may return EAGAIN all the same.

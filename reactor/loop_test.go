@@ -172,7 +172,7 @@ func TestStopRunsWhatWasPosted(t *testing.T) {
 		ran, accepted := 0, make([]int, 4)
 		for p := range accepted {
 			all.Go(func() {
-				for l.Post(func() { ran++ }) {
+				for accepted[p] < 20_000 && l.Post(func() { ran++ }) { // a bound: a loop that gets little time should end too
 					accepted[p]++
 				}
 			})

@@ -40,6 +40,9 @@ func Write(fd int, p []byte) (n int, errno syscall.Errno) {
 	}
 }
 
+// WriteMore is Write for bytes that others follow at once.
+func WriteMore(fd int, p []byte) (n int, errno syscall.Errno) { return Write(fd, p) }
+
 // Writev is Write for the bytes of a followed by those of b: two calls on these systems.
 func Writev(fd int, a, b []byte) (n int, errno syscall.Errno) {
 	if len(a) > 0 {

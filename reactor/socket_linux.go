@@ -28,9 +28,11 @@ func Read(fd int, p []byte) (n int, errno syscall.Errno) {
 
 // Write writes to a non-blocking socket, which may take only the first n bytes of p. errno is EAGAIN if there is no room now. A
 // connection that is gone is an errno, never a signal.
-func Write(fd int, p []byte) (n int, errno syscall.Errno) {
+func Write(fd int, p []byte) (n int, errno syscall.Errno) { return send(fd, p, 0) }
+
+func send(fd int, p []byte, flags uintptr) (n int, errno syscall.Errno) {
 	for {
-		r, _, e := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), unix.MSG_NOSIGNAL, 0, 0)
+		r, _, e := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), unix.MSG_NOSIGNAL|flags, 0, 0)
 		if e == 0 {
 			return int(r), 0
 		}
@@ -39,6 +41,9 @@ func Write(fd int, p []byte) (n int, errno syscall.Errno) {
 		}
 	}
 }
+
+// WriteMore is Write for bytes that others follow at once: the system may keep them for the same packet.
+func WriteMore(fd int, p []byte) (n int, errno syscall.Errno) { return send(fd, p, unix.MSG_MORE) }
 
 // Writev is Write for the bytes of a followed by those of b.
 func Writev(fd int, a, b []byte) (n int, errno syscall.Errno) {

@@ -27,6 +27,7 @@ type measurement struct {
 	switches  proc.Switches // of the server
 	serverCPU time.Duration // of all processes of the server during the run
 	wrkCPU    time.Duration
+	upCPU     time.Duration // of the upstream that the servers share
 	wall      time.Duration
 	idleCPU   time.Duration // the highest of any server that was not loaded
 	idleName  string        // the name of that server
@@ -73,6 +74,7 @@ type bench struct {
 	progress io.Writer
 	result   workloadResult
 	servers  []*servers.Server
+	upstream *servers.Server // of proxies, or nil
 	hogs     *hogs.Hogs
 }
 
@@ -81,6 +83,12 @@ type bench struct {
 func (b *bench) run(ctx context.Context) (err error) {
 	b.result.workload = b.workload
 	defer func() { err = errors.Join(err, b.stop()) }()
+	if name := b.workload.Upstream(); name != "" {
+		if b.upstream, err = b.options.settings.Start(name, b.workload); err != nil {
+			return err
+		}
+		b.workload = b.workload.Through(b.upstream.Address)
+	}
 	for _, name := range b.options.serversOf(b.workload) {
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -116,6 +124,9 @@ func (b *bench) stop() error {
 	var all []error
 	for _, server := range b.servers {
 		all = append(all, server.Stop())
+	}
+	if b.upstream != nil {
+		all = append(all, b.upstream.Stop())
 	}
 	return errors.Join(all...)
 }
@@ -164,6 +175,8 @@ func (b *bench) turn(ctx context.Context, server *servers.Server, conns, round i
 	switch {
 	case !server.Running():
 		return b.failed(server, errors.New("it ended under load"))
+	case b.upstream != nil && !b.upstream.Running():
+		return b.failed(b.upstream, errors.New("it ended under load"))
 	case !b.hogs.Running():
 		return errors.New("a busy loop has ended")
 	}
@@ -221,6 +234,7 @@ type reading struct {
 	switches  []proc.Switches
 	processes []int
 	hogs      time.Duration
+	upstream  time.Duration
 	machine   proc.Machine
 }
 
@@ -230,6 +244,9 @@ func (b *bench) read() (reading, error) {
 		return reading{}, err
 	}
 	r := reading{at: time.Now(), machine: machine, hogs: b.hogs.CPU()}
+	if b.upstream != nil {
+		r.upstream, _ = b.upstream.Tree.CPU()
+	}
 	for _, server := range b.servers {
 		used, processes := server.Tree.CPU()
 		r.names = append(r.names, server.Name)
@@ -246,7 +263,8 @@ func (m *measurement) account(before, after reading) {
 	m.wall = after.at.Sub(before.at)
 	machine := after.machine.Sub(before.machine)
 	m.steal = machine.Steal
-	known := m.wrkCPU + after.hogs - before.hogs
+	m.upCPU = after.upstream - before.upstream
+	known := m.wrkCPU + m.upCPU + after.hogs - before.hogs
 	for i, name := range after.names {
 		used := after.used[i] - before.used[i]
 		known += used

@@ -13,10 +13,21 @@ import (
 )
 
 // bases are the servers to which ratios of throughput are computed.
-var bases = []string{"nginx", "nethttp", "fasthttp", "gnet", "limit"}
+var bases = []string{"nginx", "haproxy", "nethttp", "reverseproxy", "iocopy", "fasthttp", "gnet", "limit"}
 
-// costBase is the server to which ratios of CPU time and latency are computed.
-const costBase = "nginx"
+// costBases returns the servers to which ratios of CPU time and latency are computed: nginx and HAProxy, or net/http where
+// there is neither.
+func costBases(present []string) (chosen []string) {
+	for _, name := range []string{"nginx", "haproxy"} {
+		if slices.Contains(present, name) {
+			chosen = append(chosen, name)
+		}
+	}
+	if len(chosen) == 0 && slices.Contains(present, "nethttp") {
+		return []string{"nethttp"}
+	}
+	return chosen
+}
 
 // idlePercentMax is how busy a server without load may be, in percent of one core, before the report warns about it.
 const idlePercentMax = 2
@@ -113,7 +124,11 @@ func writeFigures(w *tabwriter.Writer, r workloadResult, conns int) {
 	if r.workload.Beside != "" {
 		beside = "beside it/s\t"
 	}
-	fmt.Fprintf(w, "server\trequests/s\t%sp50 ms\tp99 ms\tserver CPU µs/req\tswitches/req\twrk CPU µs/req\tsocket errors\tnot 2xx\n", beside)
+	upstream := ""
+	if r.workload.Upstream() != "" {
+		upstream = "upstream CPU µs/req\t"
+	}
+	fmt.Fprintf(w, "server\trequests/s\t%sp50 ms\tp99 ms\tserver CPU µs/req\tswitches/req\t%swrk CPU µs/req\tsocket errors\tnot 2xx\n", beside, upstream)
 	for _, name := range r.names {
 		summary := func(value func(measurement) float64) stats.Summary {
 			return stats.Summarise(r.series(name, conns, value))
@@ -126,8 +141,12 @@ func writeFigures(w *tabwriter.Writer, r workloadResult, conns int) {
 		if beside != "" {
 			fmt.Fprintf(w, "%s\t", number(summary(func(m measurement) float64 { return m.beside.PerSecond }).Median))
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\n", milliseconds(summary(p50).Median), lateness(summary(p99)), spread(summary(cpu)),
-			number(summary(measurement.switchesPerRequest).Median),
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t", milliseconds(summary(p50).Median), lateness(summary(p99)), spread(summary(cpu)),
+			number(summary(measurement.switchesPerRequest).Median))
+		if upstream != "" {
+			fmt.Fprintf(w, "%s\t", number(summary(func(m measurement) float64 { return m.perRequest(m.upCPU) }).Median))
+		}
+		fmt.Fprintf(w, "%s\t%d\t%d\n",
 			number(summary(func(m measurement) float64 { return m.perRequest(m.wrkCPU) }).Median),
 			r.sum(name, conns, func(m measurement) int { return m.socketErrors().Total() }), r.sum(name, conns, measurement.badStatus))
 	}
@@ -140,13 +159,13 @@ func writeRatios(w *tabwriter.Writer, r workloadResult, conns int) {
 			present = append(present, base)
 		}
 	}
-	costs := slices.Contains(present, costBase)
+	costs := costBases(present)
 	fmt.Fprint(w, "server")
 	for _, base := range present {
 		fmt.Fprintf(w, "\trequests/s to %s", base)
 	}
-	if costs {
-		fmt.Fprintf(w, "\tCPU/req to %s\tp50 to %[1]s\tp99 to %[1]s", costBase)
+	for _, base := range costs {
+		fmt.Fprintf(w, "\tCPU/req to %s\tp50 to %[1]s\tp99 to %[1]s", base)
 	}
 	fmt.Fprintln(w)
 	for _, name := range r.names {
@@ -157,9 +176,8 @@ func writeRatios(w *tabwriter.Writer, r workloadResult, conns int) {
 		for _, base := range present {
 			fmt.Fprintf(w, "\t%s", r.ratio(name, base, conns, perSecond))
 		}
-		if costs {
-			fmt.Fprintf(w, "\t%s\t%s\t%s", r.ratio(name, costBase, conns, cpu), r.ratio(name, costBase, conns, p50),
-				r.ratio(name, costBase, conns, p99))
+		for _, base := range costs {
+			fmt.Fprintf(w, "\t%s\t%s\t%s", r.ratio(name, base, conns, cpu), r.ratio(name, base, conns, p50), r.ratio(name, base, conns, p99))
 		}
 		fmt.Fprintln(w)
 	}
@@ -214,7 +232,7 @@ func writeQuality(out *strings.Builder, r workloadResult) {
 		fmt.Fprintf(out, "  servers without load: at most %.1f %% (%s)%s\n", idle, idleName, warn(idle > idlePercentMax,
 			"a server was not idle while others were measured"))
 	}
-	fmt.Fprintf(out, "  anything but the servers, wrk and busy loops: median %.1f %%, at most %.1f %%%s\n", stats.Quantile(others, 0.5), other,
+	fmt.Fprintf(out, "  anything but the servers, their upstream, wrk and busy loops: median %.1f %%, at most %.1f %%%s\n", stats.Quantile(others, 0.5), other,
 		warn(stats.Quantile(others, 0.5) > 10, "the machine had other work: expect wide spreads"))
 	fmt.Fprintf(out, "  taken by the hypervisor: at most %.1f %%%s\n", steal, warn(steal > 5, "the host was busy"))
 	for _, m := range r.runs {

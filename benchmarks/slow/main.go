@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -67,7 +68,7 @@ func parse(args []string) (o options, err error) {
 	mbOptions := flags.String("mbserve-options", "min_fork=16,max_fork=16", "options for listen{} as a `list`")
 	flags.IntVar(&o.clients, "clients", 1000, "slow clients of each kind")
 	flags.IntVar(&o.rounds, "rounds", 5, "rounds")
-	flags.DurationVar(&o.duration, "duration", 5*time.Second, "length of a measurement")
+	flags.DurationVar(&o.duration, "duration", 2*time.Second, "length of a window")
 	flags.StringVar(&o.name, "name", "slow", "the report is kept as results/<date>-`name`.txt")
 	if err = flags.Parse(args); err != nil {
 		return o, err
@@ -103,17 +104,38 @@ func report(to io.Writer, o options, all []situation) {
 	for _, f := range machine.Facts(o.settings.Benchmarks) {
 		fmt.Fprintf(to, "%s  %s\n", f.Name, f.Value)
 	}
-	fmt.Fprintf(to, "\n%d slow clients of each kind, %d honest ones, %d rounds of %v; mbserve %s %s\n", o.clients, honest, o.rounds,
-		o.duration, strings.Join(o.settings.MbserveFlags, " "), strings.Join(o.settings.MbserveOptions, " "))
+	fmt.Fprintf(to, "\n%d slow clients of each kind, %d honest ones, %d rounds of %d windows of %v; mbserve %s %s\n", o.clients, honest,
+		o.rounds, windows, o.duration, strings.Join(o.settings.MbserveFlags, " "), strings.Join(o.settings.MbserveOptions, " "))
 	fmt.Fprintf(to, "readers: slowhttptest %s\nuploads: slowhttptest %s\n\n", strings.Join(reader.args, " "), strings.Join(upload.args, " "))
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "beside\trequests/s\tto alone\tp99 ms\tnot 2xx\tslow clients connected\tmemory MiB (PSS)\tserver CPU µs/req\t")
+	fmt.Fprintln(w, "beside\trequests/s\tto alone\tp99 ms\tnot 2xx\tslow clients connected\tmemory MiB (PSS)\tserver CPU µs/req\tslowhttptest cores\t")
 	for _, s := range all {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%.1f\t%d\t%.0f\t%.0f\t%.1f\t\n", s.name, spread(s.perSecond, "%.0f"), spread(s.ratio, "%.2f"),
-			stats.Quantile(s.p99, 0.5), s.bad, stats.Quantile(s.connected, 0), stats.Quantile(s.memory, 1), stats.Quantile(s.cpu, 0.5))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%.1f\t%d\t%.0f\t%.0f\t%.1f\t%.2f\t\n", s.name, spread(s.perSecond, "%.0f"), ratios(s.ratio),
+			stats.Quantile(s.p99, 0.5), s.bad, stats.Quantile(s.connected, 0), stats.Quantile(s.memory, 1), stats.Quantile(s.cpu, 0.5),
+			stats.Quantile(s.generator, 0.5))
 	}
 	w.Flush()
-	fmt.Fprintln(to, "\nrequests/s, ratio, p99 and CPU: median (smallest–largest); connected: smallest; memory: largest.")
+	fmt.Fprintln(to, "\nto alone: mean of the rounds ± its standard error (smallest–largest round), each round to the windows just before it;",
+		"\nthe others: median (smallest–largest) of the windows; connected: smallest; memory: largest.")
+}
+
+// ratios is the mean with its standard error, and the range.
+func ratios(values []float64) string {
+	n := float64(len(values))
+	if n == 0 { // the row of those alone
+		return "1"
+	}
+	if n == 1 {
+		return spread(values, "%.2f")
+	}
+	mean, square := 0.0, 0.0
+	for _, v := range values {
+		mean += v / n
+	}
+	for _, v := range values {
+		square += (v - mean) * (v - mean)
+	}
+	return fmt.Sprintf("%.2f ± %.2f (%.2f–%.2f)", mean, math.Sqrt(square/(n-1)/n), stats.Quantile(values, 0), stats.Quantile(values, 1))
 }
 
 func spread(values []float64, format string) string {

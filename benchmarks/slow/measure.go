@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"moonbridge/benchmarks/internal/proc"
 	"moonbridge/benchmarks/internal/servers"
 	"moonbridge/benchmarks/internal/wrk"
 )
@@ -33,13 +34,21 @@ var (
 	upload = kind{"", []string{"-B", "-s", "100000", "-i", "1", "-x", "200"}}
 )
 
+// windows is how often the honest clients are measured in each situation of a round, and as often just before it without slow
+// clients. The throughput of a small virtual machine wanders by a fifth within a minute, so many short windows tell more than
+// a long one.
+const windows = 4
+
 // situation is a row of the report.
 type situation struct {
 	name  string
 	kinds []kind
 
-	perSecond, ratio, p99, connected, memory, cpu []float64 // for each round
-	bad                                           int
+	// For each window.
+	perSecond, p99, cpu []float64
+	// For each round.
+	ratio, connected, memory, generator []float64
+	bad                                 int
 }
 
 // measure starts mbserve, measures all situations in each round, and stops it.
@@ -61,34 +70,48 @@ func measure(ctx context.Context, o options) (all []situation, err error) {
 		}
 		err = errors.Join(err, server.Stop())
 	}()
+	alone := &all[0]
 	for round := range o.rounds {
 		fmt.Fprintln(os.Stderr, "round", round+1)
-		for i := range all {
-			if err := all[i].measure(ctx, o, server); err != nil {
-				return nil, fmt.Errorf("%s: %w", all[i].name, err)
+		for i := range all[1:] {
+			s := &all[1+i]
+			if err := alone.measure(ctx, o, server); err != nil {
+				return nil, fmt.Errorf("%s: %w", alone.name, err)
 			}
-			all[i].ratio = append(all[i].ratio, all[i].perSecond[round]/all[0].perSecond[round])
+			if err := s.measure(ctx, o, server); err != nil {
+				return nil, fmt.Errorf("%s: %w", s.name, err)
+			}
+			s.ratio = append(s.ratio, s.latest()/alone.latest())
 		}
 	}
 	return all, nil
 }
 
+// latest is the mean throughput of the latest windows.
+func (s *situation) latest() float64 {
+	sum := 0.0
+	for _, v := range s.perSecond[len(s.perSecond)-windows:] {
+		sum += v
+	}
+	return sum / windows
+}
+
 // measure loads the server with honest clients while the slow ones are there.
 func (s *situation) measure(ctx context.Context, o options, server *servers.Server) error {
-	var stops []func()
+	var slow []*slowClients
 	stop := func() {
-		for _, f := range stops {
-			f()
+		for _, c := range slow {
+			c.stop()
 		}
-		stops = nil
+		slow = nil
 	}
 	defer stop()
 	for _, k := range s.kinds {
-		end, err := k.start(o.clients, server.Address, o.duration)
+		c, err := k.start(o.clients, server.Address, o.duration)
 		if err != nil {
 			return err
 		}
-		stops = append(stops, end)
+		slow = append(slow, c)
 	}
 	if err := await(ctx, server.Address, len(s.kinds)*o.clients); err != nil {
 		return err
@@ -96,36 +119,64 @@ func (s *situation) measure(ctx context.Context, o options, server *servers.Serv
 	if err := settle(ctx, server); err != nil {
 		return err
 	}
+	begin, used := time.Now(), cpuOf(slow)
+	for range windows {
+		if err := s.window(ctx, o, server); err != nil {
+			return err
+		}
+	}
+	s.generator = append(s.generator, (cpuOf(slow)-used).Seconds()/time.Since(begin).Seconds())
+	memory, err := server.Tree.Memory()
+	if err != nil {
+		return err
+	}
+	s.connected = append(s.connected, float64(established(server.Address)))
+	s.memory = append(s.memory, float64(memory.PSS)/(1<<20))
+	stop()
+	return await(ctx, server.Address, 0)
+}
+
+// window measures the honest clients once.
+func (s *situation) window(ctx context.Context, o options, server *servers.Server) error {
 	used, _ := server.Tree.CPU()
 	result, _, err := wrk.Load{URL: "http://" + server.Address + "/", Threads: 1, Conns: honest, Duration: o.duration}.Run(ctx)
 	if err != nil {
 		return err
 	}
 	usedAfter, _ := server.Tree.CPU()
-	memory, err := server.Tree.Memory()
-	if err != nil {
-		return err
-	}
 	s.perSecond = append(s.perSecond, result.PerSecond)
 	s.p99 = append(s.p99, float64(result.P99)/float64(time.Millisecond))
-	s.connected = append(s.connected, float64(established(server.Address)))
-	s.memory = append(s.memory, float64(memory.PSS)/(1<<20))
 	s.cpu = append(s.cpu, (usedAfter-used).Seconds()*1e6/float64(max(1, result.Requests)))
 	s.bad += result.BadStatus + result.Errors.Total()
-	stop()
-	return await(ctx, server.Address, 0)
+	return nil
+}
+
+// slowClients is a running slowhttptest.
+type slowClients struct {
+	cmd  *exec.Cmd
+	tree *proc.Tree
+}
+
+func (c *slowClients) stop() { c.cmd.Process.Kill(); c.cmd.Wait() }
+
+func cpuOf(all []*slowClients) (sum time.Duration) {
+	for _, c := range all {
+		used, _ := c.tree.CPU()
+		sum += used
+	}
+	return sum
 }
 
 // start starts slowhttptest.
-func (k kind) start(clients int, address string, duration time.Duration) (stop func(), err error) {
+func (k kind) start(clients int, address string, duration time.Duration) (*slowClients, error) {
 	args := append([]string{"-c", strconv.Itoa(clients), "-r", strconv.Itoa(max(50, clients/4)), "-p", "60",
-		"-l", strconv.Itoa(int(duration.Seconds()) + 60), "-v", "0", "-u", "http://" + address + "/" + k.path}, k.args...)
+		"-l", strconv.Itoa(int(windows*duration.Seconds()) + 120), "-v", "0", "-u", "http://" + address + "/" + k.path}, k.args...)
 	cmd := exec.Command("slowhttptest", args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	return func() { cmd.Process.Kill(); cmd.Wait() }, nil
+	return &slowClients{cmd: cmd, tree: proc.NewTree(cmd.Process.Pid)}, nil
 }
 
 // patience bounds how long slow clients take to connect and to go.
@@ -146,8 +197,10 @@ func await(ctx context.Context, address string, n int) error {
 	return fmt.Errorf("%d connections, want %d", established(address), n)
 }
 
-// settle waits until the server has answered all readers, as far as it can: until it uses less than a quarter of a core.
+// settle waits until the server has answered all readers, as far as it can: until it uses less than a quarter of a core, and what
+// it has spooled is on the disk.
 func settle(ctx context.Context, server *servers.Server) error {
+	defer syscall.Sync()
 	const every = 500 * time.Millisecond
 	before, _ := server.Tree.CPU()
 	for end := time.Now().Add(patience); time.Now().Before(end); {

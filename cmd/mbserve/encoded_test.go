@@ -160,3 +160,33 @@ func TestEncodedBodyContinue(t *testing.T) {
 		p.Close()
 	}
 }
+
+// TestEncodedBodyUnread: the server has received the body before the handler runs. Whether the handler reads it does not matter to the
+// next request on the connection.
+func TestEncodedBodyUnread(t *testing.T) {
+	t.Parallel()
+	s := start(t, "testdata/encoded.lua")
+	for _, size := range []int{100, 20000, 2000000} {
+		for _, framing := range []string{"Content-Length: %d\r\n\r\n%s", "Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n"} {
+			body := encodeBody(t, "gzip", logLines(size))
+			p := dial(t, s.address(2))
+			in := bufio.NewReader(p)
+			for i, path := range []string{"unread", "unread", ""} {
+				p.say("POST /%s HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\n"+framing, path, len(body), body)
+				r, err := http.ReadResponse(in, nil)
+				if err != nil {
+					t.Fatalf("%d bytes, request %d: %v", size, i, err)
+				}
+				text, err := io.ReadAll(r.Body)
+				want := "not read"
+				if path == "" {
+					want = fmt.Sprintf("%d %s nil", size, logLines(20))
+				}
+				if err != nil || r.StatusCode != 200 || string(text) != want || r.Close {
+					t.Errorf("%d bytes, request %d: %d %.60q, close %v, %v", size, i, r.StatusCode, text, r.Close, err)
+				}
+			}
+			p.Close()
+		}
+	}
+}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 
@@ -9,8 +10,10 @@ import (
 	"moonbridge/handler/backend"
 	"moonbridge/handler/cache"
 	"moonbridge/handler/files/static"
+	"moonbridge/handler/forwarded"
 	"moonbridge/handler/pool"
 	"moonbridge/handler/pool/listen"
+	"moonbridge/handler/proxyproto"
 )
 
 // generation is one load of the script, with its processes and listeners. A reload creates a new one.
@@ -21,6 +24,7 @@ type generation struct {
 	host      host
 	pools     []*listen.Spec   // what the listen{} calls ask for
 	listeners [][]listener     // by pool
+	configs   []*tls.Config    // of listeners with TLS
 	static    []*static.Static // by pool, while it serves; nil: no files
 
 	caches      map[int]*cache.Cache // by the number of their handler
@@ -34,6 +38,7 @@ type generation struct {
 type listener struct {
 	spec *listen.Listener
 	at   *address
+	tls  *engine.TLS // nil: none
 }
 
 // load starts a generation: it runs the script, opens its listeners and forks workers. The generation does not serve
@@ -65,6 +70,8 @@ func (s *server) load(ctx context.Context) (g *generation, err error) {
 		Files:      s.files.listener(g.number),
 		ErrorPages: s.o.dev,
 		Purge:      s.caches.purge,
+
+		Dictionaries: s.shared,
 	}
 	if s.access != nil {
 		cfg.RawAccess = s.access.recordRaw
@@ -84,6 +91,11 @@ func (g *generation) open(n int, spec *listen.Spec) error {
 		l := listener{spec: &spec.Listeners[i]}
 		if l.spec.Network() != "" {
 			at, err := g.claimAddress(l.spec)
+			if err == nil {
+				if l.tls, err = g.tlsOf(l.spec); err != nil {
+					g.releaseAddress(at)
+				}
+			}
 			if err != nil {
 				for _, l := range opened {
 					g.releaseAddress(l.at)
@@ -166,6 +178,8 @@ func (g *generation) attachFront(n, i int) (err error) {
 	spec := g.listeners[n][i].spec
 	front := &g.fronts[n][i]
 	switch {
+	case spec.RedirectHTTPS != 0:
+		*front = redirectTo(spec.RedirectHTTPS)
 	case g.s.o.static != "":
 		*front = g.static[n].Backend(nil, "")
 	case spec.Raw():
@@ -210,13 +224,34 @@ func (g *generation) serveAgain() {
 // serveAt makes an address serve the i-th listener of the n-th pool.
 func (g *generation) serveAt(a *address, n, i int) error {
 	spec, b := g.listeners[n][i].spec, g.fronts[n][i]
+	a.ln.SetPreface(prefaceOf(spec))
+	a.ln.SetTLS(g.listeners[n][i].tls)
 	switch {
-	case g.s.o.static != "":
+	case g.s.o.static != "", spec.RedirectHTTPS != 0:
 		return g.s.engine.Serve(a.ln, b, i, engine.Limits{})
 	case spec.Raw():
 		return g.s.engine.ServeSockets(a.ln, b, i)
 	}
-	return g.s.engine.Serve(a.ln, b, i, g.s.limits(spec.HTTP))
+	return g.s.engine.Serve(a.ln, b, i, g.limits(n, spec))
+}
+
+// limits are the limits for the clients of an HTTP listener of the n-th pool.
+func (g *generation) limits(n int, spec *listen.Listener) engine.Limits {
+	l := g.s.limits(spec.HTTP)
+	if list := g.pools[n].Options.TrustedProxies; len(list) > 0 {
+		if t, err := forwarded.New(list); err == nil { // they were checked when the script was loaded
+			l.TrustedProxies = t
+		}
+	}
+	return l
+}
+
+// prefaceOf is what the connections of a listener start with.
+func prefaceOf(spec *listen.Listener) *backend.Preface {
+	if spec.ProxyProtocol {
+		return proxyproto.New(0)
+	}
+	return nil
 }
 
 // openStatic opens the files that are served without workers, with the rights that the server has now. After an error none is
@@ -249,6 +284,7 @@ func (g *generation) detach() {
 	}
 	g.closeStatic()
 	g.endCaches()
+	g.s.tickets.forget(g.configs)
 }
 
 // end ends a generation that has no more listeners: it lets exchanges complete and workers run finish, until ctx is
@@ -287,8 +323,12 @@ func urlOf(l listener) string {
 	switch {
 	case l.spec.Proto == "local":
 		return "unix:" + l.at.ln.Addr()
+	case l.spec.Raw() && l.tls != nil:
+		return "tls://" + l.at.ln.Addr()
 	case l.spec.Raw():
 		return "tcp://" + l.at.ln.Addr()
+	case l.tls != nil:
+		return "https://" + l.at.ln.Addr() + "/"
 	}
 	return "http://" + l.at.ln.Addr() + "/"
 }

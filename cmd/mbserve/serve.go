@@ -38,11 +38,17 @@ type server struct {
 	root       *rootFiles          // opens files as root when we are not; nil: not needed, or not there
 	engine     *engine.Engine
 	intervals  *pool.Intervals // the timers of all generations
+	shared     *pool.Dictionaries
 	compressor *compress.Shared
 	caches     caches
-	signals    chan os.Signal
-	mains      chan mainEnd // the first end of a main handler
-	files      *fileWatch   // the script's files; nil: not watched
+
+	certificates certificates
+	tickets      *tickets
+	development  development
+
+	signals chan os.Signal
+	mains   chan mainEnd // the first end of a main handler
+	files   *fileWatch   // the script's files; nil: not watched
 
 	// Owned by the goroutine that handles signals.
 	exit       int         // exit code, when the server has stopped
@@ -64,7 +70,7 @@ type server struct {
 // serve runs the server until it is stopped. It returns the exit code.
 func serve(o *options, d *detacher, stderr io.Writer) int {
 	s := &server{
-		o: o, credential: o.privileges.credential(), intervals: pool.NewIntervals(), signals: make(chan os.Signal, 8),
+		o: o, credential: o.privileges.credential(), intervals: pool.NewIntervals(), shared: pool.NewDictionaries(), signals: make(chan os.Signal, 8),
 		mains: make(chan mainEnd, 1), compressor: compress.NewShared(),
 	}
 	err := s.run(d, stderr)
@@ -142,6 +148,8 @@ func (s *server) open(stderr io.Writer) (err error) {
 	if passed == nil {
 		passed = &heir{}
 	}
+	s.tickets = newTickets(passed.tickets)
+	go s.tickets.rotateAlways()
 	if err = s.startHelper(); err != nil {
 		return err
 	}
@@ -223,8 +231,11 @@ func (s *server) serveFirst() (err error) {
 	if s.heir != nil && s.heir.timers != nil {
 		s.intervals.Await()
 	}
+	s.adoptDictionaries()
 	ctx, release := s.stopOnSignal()
-	if s.serving, err = s.load(ctx); err == nil {
+	s.serving, err = s.load(ctx)
+	s.shared.Settle()
+	if err == nil {
 		err = s.heir.awaitWorkers(ctx, s.serving)
 	}
 	release()

@@ -27,6 +27,13 @@ type Stream interface {
 	Closed(c Conn, err error)
 }
 
+// Drainer is implemented by a Stream that can end its connection in the way of its protocol. Without it, an accepted or upgraded
+// connection continues when the engine drains or its listener is closed, until it ends or the time of Engine.Shutdown is over.
+type Drainer interface {
+	// Drain says that the connection is to end soon. It is called at most once, and not for dialed connections.
+	Drain(c Conn)
+}
+
 // Conn is a connection on a loop. Only its loop may call it. After Stream.Closed, and after a successful Detach, every method
 // does nothing.
 type Conn interface {
@@ -104,6 +111,20 @@ type Dialer interface {
 	// Dial opens a connection on this loop. p.Open is called on the loop when it is established, otherwise failed. Neither is
 	// called before Dial returns, and neither after cancel. It may be called on the loop only.
 	Dial(to Address, o DialOptions, p Protocol, failed func(error)) (cancel func())
+}
+
+// Secured is implemented by every Conn and every Exchange of an engine, and by what backends put in place of an Exchange.
+type Secured interface {
+	// TLS returns what is known of the connection's TLS, or nil without. It is called on the loop.
+	TLS() *TLSState
+}
+
+// TLSOf is TLS of an Exchange or a Conn, or nil if it is not Secured.
+func TLSOf(x any) *TLSState {
+	if s, ok := x.(Secured); ok {
+		return s.TLS()
+	}
+	return nil
 }
 
 // Upgrader is implemented by every Exchange of an engine.

@@ -15,6 +15,31 @@ type FileSender interface {
 	OutputFile(f SentFile, offset, n int64, last bool)
 }
 
+// MountedFile is implemented by a SentFile that may be on a file system that waits for another machine, or for another program. What
+// has no such method is taken to be local.
+type MountedFile interface {
+	SentFile
+	// Mount is 0 for a local file. Otherwise it stands for the file system (package mounts), the file is not read on the loop, and
+	// Release does not wait for the file system.
+	Mount() uint64
+}
+
+// MountOf returns the Mount of f, or 0.
+func MountOf(f SentFile) uint64 {
+	if m, ok := f.(MountedFile); ok {
+		return m.Mount()
+	}
+	return 0
+}
+
+// FileJoiner is implemented by a FileSender that can send bytes and a range of a file together, which saves a packet.
+type FileJoiner interface {
+	FileSender
+	// OutputJoined is Output(a, nil, false) and, if that takes all of a, OutputFile(f, offset, n, last). Otherwise the caller still
+	// has the file, and goes on when there is room.
+	OutputJoined(a []byte, f SentFile, offset, n int64, last bool) (taken int)
+}
+
 // FileRangesMax is the number of ranges of files that a connection holds for one response.
 const FileRangesMax = 64
 

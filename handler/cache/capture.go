@@ -250,7 +250,7 @@ func (r *run) secondary(varies []string) (string, bool) {
 func (r *run) revalidated() {
 	c, s, prev := r.capture, r.l.store, r.filling.prev
 	var head httpparse.ResponseHead
-	raw := appendFreshened(nil, prev.head, &c.head)
+	raw := appendFreshened(nil, prev, &c.head)
 	n, err := new(httpparse.Parser).ParseResponse(&head, append(raw, "\r\n"...), nil)
 	if err != nil || n == 0 {
 		r.answer, r.ownAnswer = prev, true

@@ -309,7 +309,29 @@ func TestFreshened(t *testing.T) {
 	stored := "HTTP/1.1 200 OK\r\nX-A: 1\r\nX-B: 2\r\nX-B: 3\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n"
 	h := parseResponse(t, "304", "X-B: 9", "Content-Type: text/html", "X-C: 8", "Connection: X-C", "Age: 3", "ETag: \"y\"")
 	want := "HTTP/1.1 200 OK\r\nX-A: 1\r\nContent-Type: text/plain\r\nContent-Length: 5\r\nX-B: 9\r\nETag: \"y\"\r\n"
-	if got := string(appendFreshened(nil, []byte(stored), h)); got != want {
+	if got := string(appendFreshened(nil, &variant{head: []byte(stored)}, h)); got != want {
 		t.Errorf("%q instead of %q", got, want)
+	}
+}
+
+// A 304 may vary by the coding only because package compress does not know what it is for.
+func TestFreshenedVary(t *testing.T) {
+	for _, c := range []struct {
+		codings    int
+		negotiated bool
+		answer     []string
+		becomes    string
+	}{
+		{0, false, []string{"Vary: Accept-Encoding"}, "Vary: A\r\n"},
+		{0, false, []string{"Vary: B", "Vary: Accept-Encoding"}, "Vary: B\r\n"},
+		{0, false, []string{"Vary: B, Accept-Encoding"}, "Vary: B, Accept-Encoding\r\n"},
+		{1, false, []string{"Vary: Accept-Encoding"}, "Vary: Accept-Encoding\r\n"},
+		{0, true, []string{"Vary: Accept-Encoding"}, "Vary: Accept-Encoding\r\n"},
+	} {
+		stored := &variant{head: []byte("HTTP/1.1 200 OK\r\nVary: A\r\n"), codings: c.codings, negotiated: c.negotiated}
+		got := string(appendFreshened(nil, stored, parseResponse(t, "304", c.answer...)))
+		if want := "HTTP/1.1 200 OK\r\n" + c.becomes; got != want {
+			t.Errorf("%+v: %q instead of %q", c, got, want)
+		}
 	}
 }

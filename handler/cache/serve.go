@@ -207,24 +207,49 @@ func omitted(status string, name []byte) bool {
 	return status != statusPartial && (is(name, "content-type") || is(name, "content-encoding") || is(name, "content-language"))
 }
 
-// appendFreshened appends a stored head with the fields of a 304 in place of its own (RFC 9111 §3.2).
-func appendFreshened(dst, stored []byte, h *httpparse.ResponseHead) []byte {
-	line, lines, _ := bytes.Cut(stored, []byte("\n"))
+// appendFreshened appends the head of prev with the fields of a 304 in place of its own (RFC 9111 §3.2).
+func appendFreshened(dst []byte, prev *variant, h *httpparse.ResponseHead) []byte {
+	line, lines, _ := bytes.Cut(prev.head, []byte("\n"))
 	dst = append(append(dst, line...), '\n')
 	for len(lines) > 0 {
 		n := bytes.IndexByte(lines, '\n') + 1
 		name, _, _ := bytes.Cut(lines[:n], []byte(":"))
-		if keepsStored(name) || h.Find(string(name), 0) < 0 {
+		if !prev.updatedBy(h, name) {
 			dst = append(dst, lines[:n]...)
 		}
 		lines = lines[n:]
 	}
-	for i, f := range h.Fields {
-		if name := h.Name(f); !keepsStored(name) && !ofConnection(name) && !named(h, name) && !is(name, "age") {
+	for i := range h.Fields {
+		if prev.takes(h, i) {
 			dst = append(dst, h.Line(i)...)
 		}
 	}
 	return dst
+}
+
+// updatedBy reports whether h has lines that replace the stored ones with this name.
+func (v *variant) updatedBy(h *httpparse.ResponseHead, name []byte) bool {
+	if keepsStored(name) {
+		return false
+	}
+	for i := h.Find(string(name), 0); i >= 0; i = h.Find(string(name), i+1) {
+		if !v.guessed(name, h.Value(h.Fields[i])) {
+			return true
+		}
+	}
+	return false
+}
+
+// takes reports whether the i-th line of a 304 becomes part of the stored head.
+func (v *variant) takes(h *httpparse.ResponseHead, i int) bool {
+	name := h.Name(h.Fields[i])
+	return !keepsStored(name) && !ofConnection(name) && !named(h, name) && !is(name, "age") && !v.guessed(name, h.Value(h.Fields[i]))
+}
+
+// guessed recognises the Vary field that package compress adds to a 304 without knowing what that is for. If the stored response
+// does not vary by the coding and has none, it was not compressed, and clients of all kinds can still get it.
+func (v *variant) guessed(name, value []byte) bool {
+	return v.codings == 0 && !v.negotiated && is(name, "vary") && is(value, "accept-encoding")
 }
 
 // keepsStored reports whether the stored field counts, whatever a 304 says: it describes the stored body.

@@ -166,7 +166,14 @@ func TestPassed(t *testing.T) {
 		{"digest", get("gzip"), with("Content-Type: text/html\r\nRepr-Digest: sha-256=:AAAA:\r\n"), false},
 		{"redirect", get("gzip"), strings.Replace(html(long), "200", "302", 1), false},
 		{"204", get("gzip"), "HTTP/1.1 204 No Content\r\nContent-Type: text/html\r\n\r\n", false},
-		{"304", get("gzip"), "HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\n\r\n", false},
+		{"304", get("gzip"), "HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\n\r\n", true},
+		{"304, client without Accept-Encoding", get(""), "HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\n\r\n", true},
+		{"304 of a page", get("gzip"), "HTTP/1.1 304 Not Modified\r\nContent-Type: text/html\r\n\r\n", true},
+		{"304 of a picture", get("gzip"), "HTTP/1.1 304 Not Modified\r\nContent-Type: image/png\r\n\r\n", false},
+		{"304 of what is encoded", get("gzip"), "HTTP/1.1 304 Not Modified\r\nContent-Encoding: gzip\r\n\r\n", false},
+		{"304 of what has ranges", get("gzip"), "HTTP/1.1 304 Not Modified\r\nAccept-Ranges: bytes\r\n\r\n", false},
+		{"304, no-transform", get("gzip"), "HTTP/1.1 304 Not Modified\r\nCache-Control: no-transform\r\n\r\n", false},
+		{"304 that varies", get("gzip"), "HTTP/1.1 304 Not Modified\r\nVary: Cookie, accept-encoding\r\n\r\n", false},
 		{"interim, then small", get("gzip"), "HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n" + html("x"), false},
 		{"not a response", get("gzip"), "what is this?", false},
 		{"bare LF", get("gzip"), strings.ReplaceAll(html(long), "\r\n", "\n"), false},
@@ -238,15 +245,16 @@ func (g *rig) stream(response string, size int) {
 
 func TestNotModified(t *testing.T) {
 	const response = "HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\nX: y\r\n\r\n"
+	const varying = "HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\nX: y\r\nVary: Accept-Encoding\r\n\r\n"
 	const weakened = "HTTP/1.1 304 Not Modified\r\nETag: W/\"a\"\r\nX: y\r\nVary: Accept-Encoding\r\n\r\n"
 	for noneMatch, want := range map[string]string{
 		`W/"a"`:          weakened,
 		`"b", W/"a"`:     weakened,
-		`"a"`:            response,
-		`W/"a", "a"`:     response,
-		`W/"b"`:          response,
-		"*":              response,
-		`"x,W/\"a\"", b`: response,
+		`"a"`:            varying,
+		`W/"a", "a"`:     varying,
+		`W/"b"`:          varying,
+		"*":              varying,
+		`"x,W/\"a\"", b`: varying,
 	} {
 		g := newRig(t, strings.Replace(get("gzip"), "\r\n\r\n", "\r\nIf-None-Match: "+noneMatch+"\r\n\r\n", 1), Options{})
 		g.out(response, true)

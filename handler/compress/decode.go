@@ -64,7 +64,7 @@ func (l *decodeLoop) Start(x backend.Exchange, h *httpparse.Head, listener int, 
 	}
 	b := newDecoding(l, x, coding, h.ExpectContinue)
 	b.source.put(slices.Clone(body))
-	if !more {
+	if b.received = !more; !more {
 		b.source.close(io.EOF)
 	}
 	return b.start(h, listener)
@@ -101,7 +101,7 @@ func (l *decodeFileLoop) StartFile(x backend.Exchange, h *httpparse.Head, listen
 		return l.inner.(backend.FileBackend).StartFile(x, h, listener, body, trailer)
 	}
 	b := newDecoding(l.decodeLoop, x, coding, h.ExpectContinue)
-	b.file = body
+	b.file, b.received = body, true
 	b.trailer = slices.Clone(trailer)
 	r, err := b.start(h, listener)
 	if err != nil {
@@ -135,6 +135,7 @@ type decoding struct {
 	r                backend.Running // of the inner backend
 	coding           httpparse.Coding
 	expect           bool // the client waits for 100 (Continue)
+	received         bool // the whole coded body is here
 
 	source  *source
 	file    backend.File // instead of source; nil: none
@@ -171,6 +172,9 @@ type decodingFiles struct {
 func (b decodingFiles) TakesFiles(rangeable bool) bool {
 	return backend.TakesFiles(b.Exchange, rangeable)
 }
+
+// BodyReceived implements backend.BodyReceiver.
+func (b *decoding) BodyReceived() bool { return b.received }
 
 // BodyWanted implements backend.Exchange: the handler reads the body. Decoding begins.
 func (b *decoding) BodyWanted() {

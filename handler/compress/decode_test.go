@@ -141,6 +141,9 @@ func TestDecode(t *testing.T) {
 				if inner.head.Find("content-encoding", 0) >= 0 || inner.head.Find("content-length", 0) >= 0 || inner.head.Find("x-y", 0) < 0 {
 					t.Fatalf("the head has %d fields", len(inner.head.Fields))
 				}
+				if backend.BodyReceived(inner.x) != (way != "pieces") {
+					t.Errorf("%s: received is %v", way, way == "pieces")
+				}
 				if !inner.head.Chunked || len(inner.given) > 0 {
 					t.Fatalf("%q is given at once", inner.given)
 				}

@@ -36,7 +36,7 @@ type verdict uint8
 
 const (
 	leave  verdict = iota // it is sent as it is
-	vary                  // it gets a Vary field: another client would get it compressed
+	vary                  // it gets a Vary field: another client would get it compressed, or might
 	weaken                // it is a 304 for a response that was compressed
 	encode                // it is compressed
 )
@@ -44,7 +44,7 @@ const (
 // judge decides what happens to the response with the head h, before anything is known of its body but its length.
 func (r *rules) judge(h *httpparse.ResponseHead, a *asked) verdict {
 	if h.Status == 304 {
-		return judge304(h, a)
+		return r.judge304(h, a)
 	}
 	switch {
 	case !encodable(h.Status), has(h, "content-encoding"), has(h, "content-range"), has(h, "trailer"), digested(h),
@@ -75,29 +75,39 @@ func encodable(status int) bool {
 	return status >= 200 && status < 300 || status >= 400 && status < 600
 }
 
-// judge304 recognises the answer to a client that has the compressed form, by the weak entity tag that it was given. A cache
+// judge304 decides about a 304. It has the Vary field that the response with the body would have (RFC 9110 §15.4.5). Most have no
+// type that would tell whether that is compressed: then it has the field, since caches that do not learn of it could give a
+// coding to a client that does not know it.
+func (r *rules) judge304(h *httpparse.ResponseHead, a *asked) verdict {
+	switch i := h.Find("content-type", 0); {
+	case a.hasCompressed(h):
+		return weaken
+	case has(h, "content-encoding"), rangeable(h), noTransform(h), i >= 0 && !r.compressible(h.Value(h.Fields[i])):
+		return leave
+	}
+	return vary
+}
+
+// hasCompressed recognises a client that has the compressed form, by the weak entity tag that it was given. A cache
 // would not find what it has by the strong one (RFC 9111 §4.3.4).
-func judge304(h *httpparse.ResponseHead, a *asked) verdict {
+func (a *asked) hasCompressed(h *httpparse.ResponseHead) bool {
 	i := h.Find("etag", 0)
 	if i < 0 || len(a.noMatch) == 0 {
-		return leave
+		return false
 	}
 	tag := h.Value(h.Fields[i])
 	if weak(tag) {
-		return leave
+		return false
 	}
 	found := false
 	list := httpparse.NewList(a.noMatch)
 	for e, ok := list.Next(); ok; e, ok = list.Next() {
 		if string(e) == string(tag) {
-			return leave
+			return false
 		}
 		found = found || weak(e) && string(e[2:]) == string(tag)
 	}
-	if found {
-		return weaken
-	}
-	return leave
+	return found
 }
 
 // weak reports whether an entity tag is a weak one (RFC 9110 §8.8.3).

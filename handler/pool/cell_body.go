@@ -30,7 +30,7 @@ func (b *body) fill(request []byte) {
 	b.head = uint64(n)
 	b.spill, b.spilled = request[n:], true
 	b.ending = b.flags&shm.InEnd != 0
-	b.flags = shm.InWantRoom
+	b.flags = b.flags&shm.InReceived | shm.InWantRoom
 }
 
 // publish tells the worker what there is, from the first byte on.

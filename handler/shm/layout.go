@@ -57,6 +57,7 @@ const (
 	InTooLarge             // with InAbort: the body is above its limit
 	InWantRoom             // the loop waits for room in the in-window
 	InPeerEnd              // the peer has sent its FIN: it may still read, or have gone
+	InReceived             // the server has the whole body: the connection goes on even if the handler does not read it
 )
 
 // InCell is mb_in_cell: the server's half of a cell. The in-window follows it.
@@ -171,6 +172,8 @@ const (
 	HeadHasBody
 	HeadLogged   // KindSocket: requests on the connection are for the access log
 	HeadBodyFile // the body is in a file of ContentLength bytes, which the worker asks for
+	HeadSecure   // the client has asked for https
+	HeadTLS      // what is known of the connection's TLS follows the id, with a NUL at the end
 )
 
 // LengthUnknown is Head.ContentLength of a chunked body that is not in a file.
@@ -198,6 +201,7 @@ type Head struct {
 	QueryOff, QueryLen   uint32
 	IDOff, IDLen         uint32 // from the start of this struct: the request in logs; empty without an access log
 	Local, Remote        Address
+	Client               Address // as trusted proxies say; family 0: nothing is known
 }
 
 // Field is mb_field: places from the start of raw.
@@ -230,6 +234,8 @@ const (
 	MsgAccess                  // worker → server: MsgAccessBody and its text: a request on a raw connection
 	MsgFile                    // worker → server: FileBody, with the descriptor of the file
 	MsgPurge                   // … what is to be removed from caches: PurgeKey or PurgePrefix, and the key or prefix
+	MsgDictionary              // fork server → server: Dictionary and a name: a shared dictionary is opened
+	MsgDictionaryOK            // server → fork server: DictionaryOK, with the descriptor of its memory; or MsgListenErr
 )
 
 // Bytes on a worker's control socket.
@@ -248,6 +254,22 @@ const (
 	PurgePrefix = 'p'
 	PurgeMax    = 4096
 )
+
+// DictionaryNameMax is how long the name of a dictionary may be, in bytes.
+const DictionaryNameMax = 128
+
+// MsgDictionaryBody is mb_msg_dictionary. The name follows it.
+type MsgDictionaryBody struct {
+	Size uint64 // in bytes
+	Keep uint32 // 1: a new script gets the dictionary of the last one
+	_    uint32
+}
+
+// MsgDictionaryOKBody is mb_msg_dictionary_ok.
+type MsgDictionaryOKBody struct {
+	Size uint64
+	Key  [2]uint64 // of the hash function
+}
 
 // MsgForkBody is mb_msg_fork.
 type MsgForkBody struct{ Pool, Slot uint32 }

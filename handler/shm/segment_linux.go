@@ -31,6 +31,22 @@ func createSegment(name string, size uint64, readOnly bool) (Segment, error) {
 	return s, nil
 }
 
+// createFile makes the file of a segment that this process does not map.
+func createFile(name string, size uint64) (*os.File, error) {
+	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	if err != nil {
+		return nil, fmt.Errorf("memfd_create: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), name)
+	if err := unix.Ftruncate(fd, int64(size)); err != nil {
+		return nil, errors.Join(fmt.Errorf("ftruncate to %d bytes: %w", size, err), f.Close())
+	}
+	if err := seal(fd, false); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
 // seal fixes the size of a segment, then whether it can be written to, then its seals.
 func seal(fd int, readOnly bool) error {
 	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW); err != nil {

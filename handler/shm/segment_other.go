@@ -34,6 +34,18 @@ func createSegment(name string, size uint64, readOnly bool) (Segment, error) {
 	return s, nil
 }
 
+// createFile makes the file of a segment that this process does not map.
+func createFile(name string, size uint64) (*os.File, error) {
+	f, err := os.CreateTemp("", name+"-*")
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(f.Truncate(int64(size)), os.Remove(f.Name())); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
 func fill(s *Segment, size uint64) (err error) {
 	if err = s.f.Truncate(int64(size)); err != nil {
 		return err

@@ -102,6 +102,12 @@ int mb_body_complete(void)
 	return !mb_has_body() || ((f & MB_IN_END) && !(f & MB_IN_ABORT));
 }
 
+int mb_body_received(void)
+{
+	uint32_t f = __atomic_load_n(&exchange.in_cell->flags, __ATOMIC_ACQUIRE);
+	return !mb_has_body() || ((f & (MB_IN_END | MB_IN_RECEIVED)) && !(f & MB_IN_ABORT));
+}
+
 void mb_input_consume(uint64_t n)
 {
 	exchange.taken += n;

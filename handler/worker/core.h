@@ -1,9 +1,9 @@
-/* Layer 2: the state of a process (of the fork server, then of a worker, then of the
+/* Layer 3: the state of a process (of the fork server, then of a worker, then of the
  * exchange that it runs), and the verbs that all higher layers need. */
 #ifndef MB_CORE_H
 #define MB_CORE_H
 
-#include "base.h"
+#include "dict.h"
 
 /* Limits. The code that uses one says what happens when it is reached. */
 #define MB_REQUEST_HEAD_MAX (2u << 20) /* head block, including the table of fields */
@@ -211,6 +211,7 @@ int mb_cancelled(void);                 /* the handler has to end: it has no cli
 int mb_client_gone(void);               /* the client has gone, as far as is known */
 int mb_raise_cancelled(lua_State *L);
 int mb_body_complete(void);             /* all of it was read or is in the window */
+int mb_body_received(void);             /* the next request can follow, even if this one is not read */
 void mb_input_consume(uint64_t n);      /* n more bytes of the in-window are no longer needed */
 void mb_input_discard(void);            /* throws away what has arrived of a discarded body */
 void mb_detach_head(lua_State *L);

@@ -83,7 +83,7 @@ static void publish_all(void)
 	mb_output_store();
 	if (is_whole())
 		store_flags(exchange.out_flags | MB_OUT_COMPLETE |
-			(response.close || !mb_body_complete() ? MB_OUT_CLOSE : 0));
+			(response.close || !mb_body_received() ? MB_OUT_CLOSE : 0));
 	mb_notify();
 }
 

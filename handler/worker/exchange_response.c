@@ -253,7 +253,7 @@ void mb_response_complete(int length_known)
 		add_date();
 	add_framing(length_known);
 	if (!(exchange.head.flags & MB_HEAD_KEEPALIVE) || response.close_delimited ||
-	    mb_is_last_response() || (response.state == MB_RESPONSE_DONE && !mb_body_complete()))
+	    mb_is_last_response() || (response.state == MB_RESPONSE_DONE && !mb_body_received()))
 		response.close = 1;
 	if (response.close)
 		ADD("Connection: close\r\n");

@@ -107,28 +107,18 @@ func mbConditionAnswer(q *C.mb_file_query, a *C.mb_file_answer) {
 	}
 	v := httpparse.Validators{ETag: tag, Modified: int64(q.modified), HasModified: q.modified >= 0}
 	r := fileRequest(q)
-	method := textOf(q.method)
-	if q.conditional == 0 || method == "OPTIONS" || method == "TRACE" || method == "CONNECT" {
+	if q.conditional == 0 {
 		return
 	}
-	switch r.Conditions.Evaluate(r.Get || r.Head, true, &v, r.Now/1e9) {
-	case httpparse.NotModified:
-		putHead(q, a, 304, validatorFields(&v))
-		a.length = -1
-	case httpparse.PreconditionFailed:
-		putHead(q, a, 412, httpwrite.AppendField(nil, "Content-Type", "text/plain"))
-		page := httpwrite.AppendErrorText(nil, 412)
-		a.length = C.int64_t(len(page))
-		put(a, &a.text, page)
+	status, fields, text := files.Precondition(textOf(q.method), &r.Conditions, &v, r.Now/1e9)
+	switch status {
+	case 304:
+		putHead(q, a, 304, fields)
+	case 412:
+		putHead(q, a, 412, fields)
+		a.length = C.int64_t(len(text))
+		put(a, &a.text, text)
 	}
-}
-
-// validatorFields are the validators that a 304 repeats (RFC 9110 §15.4.5).
-func validatorFields(v *httpparse.Validators) (fields []byte) {
-	if v.ETag != "" {
-		return httpwrite.AppendField(nil, "ETag", v.ETag)
-	}
-	return httpwrite.AppendField(nil, "Last-Modified", string(httpwrite.AppendDate(nil, v.Modified)))
 }
 
 // fileRequest is what decides on the answer to the request.

@@ -27,6 +27,9 @@ func layoutInC() map[string][]uintptr {
 		access    C.mb_msg_access
 		report    C.mb_msg_report
 		entry     C.mb_entry
+
+		dictionary   C.mb_msg_dictionary
+		dictionaryOK C.mb_msg_dictionary_ok
 	)
 	return map[string][]uintptr{
 		"Header": {unsafe.Sizeof(header), unsafe.Offsetof(header.magic), unsafe.Offsetof(header.version),
@@ -60,7 +63,7 @@ func layoutInC() map[string][]uintptr {
 			unsafe.Offsetof(head.path_off), unsafe.Offsetof(head.path_len),
 			unsafe.Offsetof(head.query_off), unsafe.Offsetof(head.query_len),
 			unsafe.Offsetof(head.id_off), unsafe.Offsetof(head.id_len),
-			unsafe.Offsetof(head.local), unsafe.Offsetof(head.remote)},
+			unsafe.Offsetof(head.local), unsafe.Offsetof(head.remote), unsafe.Offsetof(head.client)},
 		"Field": {unsafe.Sizeof(field), unsafe.Offsetof(field.name_off), unsafe.Offsetof(field.name_len),
 			unsafe.Offsetof(field.value_off), unsafe.Offsetof(field.value_len)},
 		"Msg":         {unsafe.Sizeof(msg), unsafe.Offsetof(msg._type), unsafe.Offsetof(msg.len)},
@@ -78,6 +81,8 @@ func layoutInC() map[string][]uintptr {
 			unsafe.Offsetof(report.message_len), unsafe.Offsetof(report.traceback_len),
 			unsafe.Offsetof(report.in_len), unsafe.Offsetof(report.method_len), unsafe.Offsetof(report.path_len),
 			unsafe.Offsetof(report.id_len), unsafe.Offsetof(report.interval_len), unsafe.Offsetof(report.remote)},
+		"MsgDictionaryBody":   {unsafe.Sizeof(dictionary), unsafe.Offsetof(dictionary.size), unsafe.Offsetof(dictionary.keep)},
+		"MsgDictionaryOKBody": {unsafe.Sizeof(dictionaryOK), unsafe.Offsetof(dictionaryOK.size), unsafe.Offsetof(dictionaryOK.key)},
 		"Entry": {unsafe.Sizeof(entry), unsafe.Offsetof(entry.scope), unsafe.Offsetof(entry.key_len),
 			unsafe.Offsetof(entry.val_len), unsafe.Offsetof(entry._type)},
 	}
@@ -88,7 +93,7 @@ func constantsInC() map[string]uint64 {
 	return map[string]uint64{
 		"Magic": C.MB_MAGIC, "Version": C.MB_VERSION,
 		"InEnd": C.MB_IN_END, "InAbort": C.MB_IN_ABORT, "InCancel": C.MB_IN_CANCEL, "InTooLarge": C.MB_IN_TOO_LARGE,
-		"InWantRoom": C.MB_IN_WANT_ROOM, "InPeerEnd": C.MB_IN_PEER_END,
+		"InWantRoom": C.MB_IN_WANT_ROOM, "InPeerEnd": C.MB_IN_PEER_END, "InReceived": C.MB_IN_RECEIVED,
 		"WhoFree": C.MB_WHO_FREE, "WhoQueued": C.MB_WHO_QUEUED,
 		"ResultDone": C.MB_DONE, "ResultClose": C.MB_CLOSE, "ResultReset": C.MB_RESET, "ResultRetire": C.MB_RETIRE,
 		"ResultStatusShift": C.MB_STATUS_SHIFT, "ClientGone": C.MB_CLIENT_GONE,
@@ -99,13 +104,16 @@ func constantsInC() map[string]uint64 {
 		"HeadIsHead": C.MB_HEAD_IS_HEAD, "HeadHTTP10": C.MB_HEAD_HTTP10, "HeadKeepalive": C.MB_HEAD_KEEPALIVE,
 		"HeadExpect": C.MB_HEAD_EXPECT, "HeadAsterisk": C.MB_HEAD_ASTERISK, "HeadHasBody": C.MB_HEAD_HAS_BODY, "HeadLogged": C.MB_HEAD_LOGGED,
 		"HeadBodyFile":  C.MB_HEAD_BODY_FILE,
+		"HeadSecure":    C.MB_HEAD_SECURE,
+		"HeadTLS":       C.MB_HEAD_TLS,
 		"LengthUnknown": C.MB_LENGTH_UNKNOWN, "MsgMax": C.MB_MSG_MAX,
 		"MsgListen": C.MB_MSG_LISTEN, "MsgReady": C.MB_MSG_READY, "MsgFailed": C.MB_MSG_FAILED,
 		"MsgForked": C.MB_MSG_FORKED, "MsgExited": C.MB_MSG_EXITED, "MsgListenOK": C.MB_MSG_LISTEN_OK,
 		"MsgListenErr": C.MB_MSG_LISTEN_ERR, "MsgFork": C.MB_MSG_FORK, "MsgKill": C.MB_MSG_KILL,
 		"MsgWorkerReady": C.MB_MSG_WORKER_READY, "MsgWorkerFailed": C.MB_MSG_WORKER_FAILED,
 		"MsgFiles": C.MB_MSG_FILES, "MsgReport": C.MB_MSG_REPORT, "MsgAccess": C.MB_MSG_ACCESS, "MsgFile": C.MB_MSG_FILE,
-		"MsgPurge": C.MB_MSG_PURGE,
+		"MsgPurge": C.MB_MSG_PURGE, "MsgDictionary": C.MB_MSG_DICTIONARY, "MsgDictionaryOK": C.MB_MSG_DICTIONARY_OK,
+		"DictionaryNameMax": C.MB_DICTIONARY_NAME_MAX, "DictionaryMin": C.MB_DICTIONARY_MIN, "DictionaryMax": C.MB_DICTIONARY_MAX, "DictionaryVersion": C.MB_DICTIONARY_VERSION,
 		"PurgeKey": C.MB_PURGE_KEY, "PurgePrefix": C.MB_PURGE_PREFIX, "PurgeMax": C.MB_PURGE_MAX, "CtlPurged": C.MB_CTL_PURGED,
 		"NotServed":     C.MB_NOT_SERVED,
 		"ReportTextMax": C.MB_REPORT_TEXT_MAX,

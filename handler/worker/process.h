@@ -1,9 +1,9 @@
-/* Layer 7: the fork server. It has the Lua state, runs the script, keeps what the script
+/* Layer 9: the fork server. It has the Lua state, runs the script, keeps what the script
  * passes to listen and generate_handler, and forks. */
 #ifndef MB_PROCESS_H
 #define MB_PROCESS_H
 
-#include "io.h"
+#include "shared.h"
 
 #define MB_CHUNK_MAX (16u << 20) /* the two chunk sizes of generate_handler */
 
@@ -69,6 +69,7 @@ typedef struct {
 	double memory_limit; /* bytes; 0: none */
 	double min_requests; /* exchanges */
 	int recycle_on_error;
+	char *proxies; /* trusted_proxies, each with a line end; NULL: none */
 	mb_connect connect;
 	uint32_t listeners;
 	mb_connect *listener; /* own connect of each listener */

@@ -1,4 +1,4 @@
-/* Layer 4: the request object of Lua, with its methods for reading and for responding. */
+/* Layer 5: the request object of Lua, with its methods for reading and for responding. */
 #ifndef MB_REQUEST_H
 #define MB_REQUEST_H
 
@@ -15,7 +15,7 @@ enum { /* keys of the cache table */
 	MB_CACHE_FLAGS, MB_CACHE_VALUE, MB_CACHE_COOKIES, MB_CACHE_GET,
 	MB_CACHE_GET_LIST, MB_CACHE_POST, MB_CACHE_POST_LIST, MB_CACHE_METADATA,
 	MB_CACHE_METADATA_LIST, MB_CACHE_BODY, MB_CACHE_SOCKET, MB_CACHE_STREAMS, MB_CACHE_ERROR,
-	MB_CACHE_TRACE
+	MB_CACHE_TRACE, MB_CACHE_TLS
 };
 void mb_request_install(lua_State *L);
 void mb_request_push(lua_State *L);

@@ -171,7 +171,7 @@ static int send_page(lua_State *L)
 	mb_response_lock();
 	int close = response.close;
 	mb_response_begin();
-	response.close = close || !mb_body_complete();
+	response.close = close || !mb_body_received();
 	mb_response_unlock();
 	char line[64];
 	const char *e = mb_response_start(line, mb_status_line(500, line, sizeof line));

@@ -185,7 +185,7 @@ uint32_t mb_exchange_settle(lua_State *L, int failed)
 	if (exchange.head.kind != MB_KIND_HTTP)
 		return MB_DONE | (failed && exchange.head.kind == MB_KIND_MAIN ? MB_RESET : 0);
 	if (response.state == MB_RESPONSE_DONE && !response.broken)
-		return MB_DONE | (response.close || !mb_body_complete() ? MB_CLOSE : 0);
+		return MB_DONE | (response.close || !mb_body_received() ? MB_CLOSE : 0);
 	/* A response that is not finished now is no longer flushed. */
 	mb_response_lock();
 	response.pending = 0;
@@ -204,7 +204,7 @@ uint32_t mb_exchange_settle(lua_State *L, int failed)
 			return MB_DONE | MB_RESET;
 	}
 	if (response.written == 0)
-		return MB_DONE | (mb_body_complete() ? 0 : MB_CLOSE) | status << MB_STATUS_SHIFT;
+		return MB_DONE | (mb_body_received() ? 0 : MB_CLOSE) | status << MB_STATUS_SHIFT;
 	/* Interim responses have gone out. On a raw connection the answer after them has to come
 	 * from here, so it always does. */
 	lua_pushcfunction(L, answer_status);

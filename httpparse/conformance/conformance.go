@@ -63,41 +63,64 @@ const (
 )
 
 // Load reads all *.txt files of a directory.
-func Load(dir string) ([]Case, error) {
+func Load(dir string) (cases []Case, err error) {
+	err = each(dir, func(name, text string) error {
+		more, err := Parse(name, text)
+		cases = append(cases, more...)
+		return err
+	})
+	return cases, err
+}
+
+// each calls f with the base name and the text of all *.txt files of a directory.
+func each(dir string, f func(name, text string) error) error {
 	names, err := filepath.Glob(filepath.Join(dir, "*.txt"))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if len(names) == 0 {
-		return nil, fmt.Errorf("load %s: no *.txt files", dir)
+		return fmt.Errorf("load %s: no *.txt files", dir)
 	}
-	var cases []Case
 	for _, name := range names {
 		text, err := os.ReadFile(name)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		more, err := Parse(filepath.Base(name), string(text))
-		if err != nil {
-			return nil, err
+		if err := f(filepath.Base(name), string(text)); err != nil {
+			return err
 		}
-		cases = append(cases, more...)
 	}
-	return cases, nil
+	return nil
 }
 
 // Parse reads the text of one file. name is for Case.Where and errors.
-func Parse(name, text string) ([]Case, error) {
-	var cases []Case
-	var c *Case
+func Parse(name, text string) (cases []Case, err error) {
+	err = blocks(name, text, func(where string) (block, func()) {
+		c := &Case{Where: where}
+		return c, func() { cases = append(cases, *c) }
+	})
+	return cases, err
+}
+
+// block is a case that is being read.
+type block interface {
+	set(key, value string) error
+	complete() error
+}
+
+// blocks splits the text of a file into cases. begin is called at the start of each. It returns the case, and what is to be
+// done when it is complete.
+func blocks(name, text string, begin func(where string) (block, func())) error {
+	var c block
+	var add func()
 	finish := func() error {
 		if c == nil {
 			return nil
 		}
-		if c.Name == "" || c.RFC == "" || c.End == "" || len(c.Input) == 0 {
-			return fmt.Errorf("%s: a case needs case, rfc, in and want", c.Where)
+		if err := c.complete(); err != nil {
+			return err
 		}
-		cases = append(cases, *c)
+		add()
 		c = nil
 		return nil
 	}
@@ -108,46 +131,40 @@ func Parse(name, text string) ([]Case, error) {
 		}
 		if line == "" {
 			if err := finish(); err != nil {
-				return nil, err
+				return err
 			}
 			continue
 		}
 		key, value, ok := strings.Cut(line, ": ")
 		if !ok {
-			return nil, fmt.Errorf("%s: not of the form key: value", where)
+			return fmt.Errorf("%s: not of the form key: value", where)
 		}
 		if c == nil {
-			c = &Case{Where: where}
+			c, add = begin(where)
 		}
 		if err := c.set(key, value); err != nil {
-			return nil, fmt.Errorf("%s: %w", where, err)
+			return fmt.Errorf("%s: %w", where, err)
 		}
 	}
-	return cases, finish()
+	return finish()
+}
+
+func (c *Case) complete() error {
+	if c.Name == "" || c.RFC == "" || c.End == "" || len(c.Input) == 0 {
+		return fmt.Errorf("%s: a case needs case, rfc, in and want", c.Where)
+	}
+	return nil
 }
 
 func (c *Case) set(key, value string) error {
 	if c.End != "" {
 		return fmt.Errorf("%s after want", key)
 	}
-	if times, ok := strings.CutPrefix(key, "in x"); ok {
-		n, err := strconv.Atoi(times)
-		if err != nil {
-			return err
-		}
-		b, err := Unescape(value)
-		c.Input = append(c.Input, strings.Repeat(b, n)...)
-		return err
-	}
 	switch key {
 	case "case":
 		c.Name = value
 	case "rfc":
 		c.RFC = value
-	case "in":
-		b, err := Unescape(value)
-		c.Input = append(c.Input, b...)
-		return err
 	case "request":
 		method, target, ok := strings.Cut(value, " ")
 		if !ok {
@@ -167,9 +184,25 @@ func (c *Case) set(key, value string) error {
 	case "want":
 		return c.setEnd(value)
 	default:
-		return fmt.Errorf("unknown key %q", key)
+		return addInput(&c.Input, key, value)
 	}
 	return nil
+}
+
+// addInput adds bytes of the connection, with the key "in" or "in x" and how often they come.
+func addInput(input *[]byte, key, value string) error {
+	times := 1
+	if count, ok := strings.CutPrefix(key, "in x"); ok {
+		var err error
+		if times, err = strconv.Atoi(count); err != nil {
+			return err
+		}
+	} else if key != "in" {
+		return fmt.Errorf("unknown key %q", key)
+	}
+	b, err := Unescape(value)
+	*input = append(*input, strings.Repeat(b, times)...)
+	return err
 }
 
 func (c *Case) setEnd(value string) error {

@@ -11,16 +11,16 @@ import (
 	"text/template"
 )
 
-//go:embed nginx/*.lua nginx/nginx.conf.tmpl
+//go:embed nginx/*.lua nginx/*.conf.tmpl
 var nginxFiles embed.FS
 
-var nginxTemplate = template.Must(template.ParseFS(nginxFiles, "nginx/nginx.conf.tmpl"))
+var nginxTemplates = template.Must(template.ParseFS(nginxFiles, "nginx/*.conf.tmpl"))
 
 // nginxConfig renders the configuration for a workload.
 func (s *Settings) nginxConfig(w Workload, port int, dir string) ([]byte, error) {
-	handler, err := nginxFiles.ReadFile("nginx/" + w.handlerName() + ".lua")
+	config, handler, err := w.nginxFile()
 	if err != nil {
-		return nil, fmt.Errorf("nginx has no handler for workload %s: %w", w.Name, err)
+		return nil, err
 	}
 	for _, path := range []string{dir, s.Benchmarks, s.NginxModules} {
 		// nginx would take these bytes for the end of a word or string.
@@ -41,17 +41,32 @@ func (s *Settings) nginxConfig(w Workload, port int, dir string) ([]byte, error)
 	if w.accessLog {
 		accessLog = accessLogName
 	}
+	connections := s.Connections + 256 // one worker may get all connections of a run, and nginx counts some of its own
+	if w.proxied > 0 {
+		connections += s.Connections // to the upstream
+	}
 	var out bytes.Buffer
-	err = nginxTemplate.Execute(&out, map[string]any{
+	err = nginxTemplates.ExecuteTemplate(&out, config, map[string]any{
 		"Modules": s.NginxModules, "User": name, "Workers": s.nginxWorkers(), "Affinity": s.NginxAffinity,
 		"Reuseport": s.NginxReuseport, "AccessLog": accessLog, "Type": w.answerType(), "Files": s.Files,
 		"NoSendfile": s.NginxNoSendfile, "Static": w.fileBytes > 0, "Precompressed": w.fileBytes > 0 && w.coding != "", "Public": publicName, "Compress": w.compress, "Cached": w.cached,
 		"Dir": dir, "Port": port, "Handler": string(handler),
-		"Scripts": filepath.Join(s.Benchmarks, "scripts"),
-		// One worker may get all connections of a run. nginx also counts some of its own.
-		"Connections": s.Connections + 256,
+		"Scripts":     filepath.Join(s.Benchmarks, "scripts"),
+		"Connections": connections, "Upstream": w.upstream,
 	})
 	return out.Bytes(), err
+}
+
+// nginxFile returns the name of the template for the workload, and the text of its handler in Lua.
+func (w Workload) nginxFile() (config string, handler []byte, err error) {
+	if w.proxied > 0 {
+		return "proxy.conf.tmpl", nil, nil
+	}
+	handler, err = nginxFiles.ReadFile("nginx/" + w.handlerName() + ".lua")
+	if err != nil {
+		err = fmt.Errorf("nginx has no handler for workload %s: %w", w.Name, err)
+	}
+	return "nginx.conf.tmpl", handler, err
 }
 
 func (s *Settings) writeNginxConfig(w Workload, port int, dir string) (string, error) {

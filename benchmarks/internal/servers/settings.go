@@ -15,7 +15,7 @@ import (
 )
 
 // Names lists the servers that can be started, in the order of the reports.
-var Names = []string{"mbserve", "nginx", "caddy", "nethttp", "fasthttp", "onloop", "gnet", "limit"}
+var Names = []string{"mbserve", "nginx", "caddy", "nethttp", "fasthttp", "onloop", "adapter", "gnet", "proxy", "haproxy", "reverseproxy", "iocopy", "limit"}
 
 // Settings says how servers are started. It must not be changed after Check.
 type Settings struct {
@@ -103,8 +103,8 @@ func (s *Settings) checkOne(name string) error {
 				return fmt.Errorf("no Lua module: %w; benchmarks/install.sh installs it, -nginx-modules sets its folder", err)
 			}
 		}
-	case "caddy":
-		if _, err := exec.LookPath("caddy"); err != nil {
+	case "caddy", "haproxy":
+		if _, err := exec.LookPath(name); err != nil {
 			return fmt.Errorf("%w; benchmarks/install.sh installs it", err)
 		}
 	case "limit":
@@ -156,6 +156,10 @@ func (s *Settings) command(name string, w Workload, port int, dir string) (*exec
 		return exec.Command("nginx", "-p", dir, "-c", config, "-e", filepath.Join(dir, "nginx.err")), nil
 	case "caddy":
 		return caddyCommand(address, dir)
+	case "haproxy":
+		return s.haproxyCommand(w, address, dir)
+	case "proxy", "reverseproxy", "iocopy":
+		return exec.Command(s.peer(name), address, w.upstream), nil
 	case "gnet", "limit":
 		return exec.Command(s.peer(name), address, w.Name), nil // what they send depends on more than the handler
 	default:

@@ -31,13 +31,15 @@ type Workload struct {
 	coding    string   // Content-Encoding that clients ask for, "" for none
 	compress  bool     // the server compresses what the handler sends
 	cached    bool     // the server keeps what the handler sends
+	proxied   int      // size of the answer of the upstream that the servers pass requests on to; 0: there is none
+	upstream  string   // address of the upstream, of a workload that Through has returned
 }
 
 // BesideConns is the number of connections that send requests to Workload.Beside.
 const BesideConns = 16
 
 var (
-	scripted    = slices.DeleteFunc(slices.Clone(Names), func(name string) bool { return name == "caddy" }) // have handlers
+	scripted    = []string{"mbserve", "nginx", "nethttp", "fasthttp", "onloop", "gnet", "limit"} // have a handler for hello
 	luaServers  = []string{"mbserve", "nginx"}
 	fileServers = []string{"mbserve", "nginx", "caddy"}
 	goServers   = []string{"nethttp", "fasthttp"}
@@ -46,6 +48,9 @@ var (
 	fewConns    = []int{16}
 	largeConns  = []int{16, 64}
 	usualConns  = []int{64, 256}
+	libraries   = []string{"nethttp", "fasthttp", "onloop", "adapter", "gnet"}
+	proxies     = []string{"proxy", "nginx", "haproxy", "reverseproxy", "limit"}
+	tcpProxies  = []string{"haproxy", "iocopy", "limit"}
 	staticFiles = []string{"static=" + publicName}
 	manyWorkers = []string{"pre_fork=64", "min_fork=64", "max_fork=64", "fork_delay=0.01"}
 )
@@ -92,6 +97,17 @@ var Workloads = []Workload{
 		wrkScript: "wrk-gzip.lua"},
 	{Name: "cached", Purpose: "a page of 4 KB made by a handler that takes 20 ms, kept by the server for a second at a time",
 		Conns: usualConns, servers: luaServers, mbOptions: []string{"http.cache=true"}, cached: true},
+	{Name: "goserver", Purpose: "hello by libraries for Go: Moonbridge's loops and its adapter for net/http, others", handler: "hello",
+		Conns: []int{16, 64, 256}, servers: libraries},
+	// The server limit is the upstream itself, so it shows what the proxies add.
+	{Name: "proxy1k", Purpose: "reverse proxies for HTTP: 1 KiB from an upstream that the servers share", Conns: usualConns,
+		servers: proxies, proxied: 1 << 10},
+	{Name: "proxy100k", Purpose: "reverse proxies for HTTP: 100 KiB from an upstream that the servers share", Conns: usualConns,
+		servers: proxies, proxied: 100 << 10},
+	{Name: "tcpproxy1k", Purpose: "proxies for TCP: 1 KiB from an upstream that the servers share", Conns: usualConns,
+		servers: tcpProxies, proxied: 1 << 10},
+	{Name: "tcpproxy100k", Purpose: "proxies for TCP: 100 KiB from an upstream that the servers share", Conns: usualConns,
+		servers: tcpProxies, proxied: 100 << 10},
 }
 
 // fileType is the Content-Type of static files.
@@ -125,6 +141,20 @@ func FindWorkload(name string) (Workload, error) {
 
 // Has reports whether a server has a handler for the workload.
 func (w Workload) Has(server string) bool { return slices.Contains(w.servers, server) }
+
+// Upstream returns the name of the server that the servers of the workload pass requests on to, or "".
+func (w Workload) Upstream() string {
+	if w.proxied == 0 {
+		return ""
+	}
+	return "limit"
+}
+
+// Through returns the workload with the upstream at this address.
+func (w Workload) Through(address string) Workload {
+	w.upstream = address
+	return w
+}
 
 func (w Workload) handlerName() string {
 	if w.handler == "" {

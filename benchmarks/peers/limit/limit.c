@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { threads_max = 256, events_max = 512, input_bytes = 16384, copies = 32, backlog = 4096 };
+enum { threads_max = 256, events_max = 512, input_bytes = 16384, copies = 32, backlog = 4096, head_max = 512 };
 
 /* A connection belongs to the thread whose epoll it is in. */
 struct conn {
@@ -30,7 +30,7 @@ struct conn {
 	unsigned long at;    /* bytes of the answer that were sent before them */
 };
 
-static char answers[copies * 512]; /* as many copies of the answer, so that one write sends several */
+static char *answers;              /* as many copies of the answer, so that one write sends several */
 static unsigned long answer_bytes;
 static int closes;                 /* whether each answer ends its connection */
 static int listener, threads, epolls[threads_max];
@@ -42,21 +42,48 @@ static void fail(const char *what)
 	exit(1);
 }
 
+/* Workloads of proxies have a body of this many bytes, which is the text of hello over and over. 0: the body is hello itself. */
+static unsigned long body_bytes(const char *workload)
+{
+	if (!strcmp(workload, "proxy1k") || !strcmp(workload, "tcpproxy1k"))
+		return 1 << 10;
+	if (!strcmp(workload, "proxy100k") || !strcmp(workload, "tcpproxy100k"))
+		return 100 << 10;
+	return 0;
+}
+
+static int is_hello(const char *workload)
+{
+	return !strcmp(workload, "hello") || !strcmp(workload, "pipelined") || !strcmp(workload, "goserver");
+}
+
 static void prepare(const char *workload)
 {
-	char date[64], answer[512];
+	static const char hello[] = "Hello, world!\n";
+	char date[64], head[head_max];
 	time_t now = time(NULL);
+	unsigned long head_bytes, size = body_bytes(workload);
 	closes = !strcmp(workload, "connection");
-	if (!closes && strcmp(workload, "hello") && strcmp(workload, "pipelined")) {
+	if (!closes && !size && !is_hello(workload)) {
 		fprintf(stderr, "limit: unknown workload %s\n", workload);
 		exit(1);
 	}
+	if (!size)
+		size = sizeof hello - 1;
 	strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", gmtime(&now));
-	answer_bytes = snprintf(answer, sizeof answer,
-		"HTTP/1.1 200 OK\r\nDate: %s\r\nContent-Type: text/plain\r\nContent-Length: 14\r\n%s\r\nHello, world!\n",
-		date, closes ? "Connection: close\r\n" : "");
-	for (int i = 0; i < copies; i++)
-		memcpy(answers + i * answer_bytes, answer, answer_bytes);
+	head_bytes = snprintf(head, sizeof head,
+		"HTTP/1.1 200 OK\r\nDate: %s\r\nContent-Type: text/plain\r\nContent-Length: %lu\r\n%s\r\n",
+		date, size, closes ? "Connection: close\r\n" : "");
+	answer_bytes = head_bytes + size;
+	answers = malloc(copies * answer_bytes);
+	if (!answers)
+		fail("malloc");
+	for (unsigned long i = 0; i < copies; i++) {
+		char *at = answers + i * answer_bytes;
+		memcpy(at, head, head_bytes);
+		for (unsigned long k = 0; k < size; k++)
+			at[head_bytes + k] = hello[k % (sizeof hello - 1)];
+	}
 }
 
 static void drop(struct conn *c)

@@ -82,7 +82,7 @@ func Fixed(name string) (answer []byte, closes, ok bool) {
 	head := "HTTP/1.1 200 OK\r\nDate: " + time.Now().UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT") +
 		"\r\nContent-Type: " + ContentType + "\r\nContent-Length: " + strconv.Itoa(len(Hello)) + "\r\n"
 	switch name {
-	case "hello", "pipelined":
+	case "hello", "pipelined", "goserver":
 	case "connection":
 		closes = true
 		head += "Connection: close\r\n"
@@ -92,10 +92,10 @@ func Fixed(name string) (answer []byte, closes, ok bool) {
 	return []byte(head + "\r\n" + Hello), closes, true
 }
 
-// Args returns the arguments of a peer: ADDRESS HANDLER. It ends the program if they are different.
+// Args returns the arguments of a peer: ADDRESS HANDLER, or of a proxy: ADDRESS UPSTREAM. It ends the program if they are different.
 func Args() (address, name string) {
 	if len(os.Args) != 3 {
-		fmt.Fprintf(os.Stderr, "usage: %s ADDRESS HANDLER\n", os.Args[0])
+		fmt.Fprintf(os.Stderr, "usage: %s ADDRESS HANDLER|UPSTREAM\n", os.Args[0])
 		os.Exit(1)
 	}
 	return os.Args[1], os.Args[2]

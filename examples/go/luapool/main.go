@@ -18,8 +18,10 @@ import (
 
 	"moonbridge/engine"
 	"moonbridge/handler"
+	"moonbridge/handler/forwarded"
 	"moonbridge/handler/pool"
 	"moonbridge/handler/pool/listen"
+	"moonbridge/handler/proxyproto"
 	_ "moonbridge/handler/worker" // lets this program start again as the fork server
 )
 
@@ -150,12 +152,21 @@ func (s *scripted) serve(pools []*pool.Pool) error {
 			if ln == nil {
 				continue
 			}
+			if p.Spec().Listeners[i].ProxyProtocol {
+				ln.SetPreface(proxyproto.New(0))
+			}
 			// The index tells the worker which connect handler to call.
 			var err error
 			if l := &p.Spec().Listeners[i]; l.Raw() {
 				err = s.e.ServeSockets(ln, p, i)
 			} else {
-				err = s.e.Serve(ln, p, i, limits(l.HTTP))
+				lim := limits(l.HTTP)
+				if proxies := p.Spec().Options.TrustedProxies; len(proxies) > 0 {
+					if lim.TrustedProxies, err = forwarded.New(proxies); err != nil {
+						return err
+					}
+				}
+				err = s.e.Serve(ln, p, i, lim)
 			}
 			if err != nil {
 				return err

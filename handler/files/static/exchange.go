@@ -119,7 +119,7 @@ func (e *exchange) reuse() {
 func (e *exchange) send() {
 	if !e.sent {
 		e.sent = true
-		if !e.offer(e.l.heads[e.at:e.at+e.headLen], e.body) {
+		if !e.sendHead() {
 			return
 		}
 	}
@@ -151,6 +151,28 @@ func (e *exchange) send() {
 	}
 }
 
+// sendHead offers the head, and what there is in memory of the body. If a file comes next, both go together. The result is that
+// of offer.
+func (e *exchange) sendHead() bool {
+	head := e.l.heads[e.at : e.at+e.headLen]
+	joiner, ok := e.x.(backend.FileJoiner)
+	if !ok || len(e.parts) == 0 || len(e.parts[0].Before) > 0 || !e.file.acquire() {
+		return e.offer(head, e.body)
+	}
+	p, f := e.parts[0], e.file
+	e.parts = e.parts[1:]
+	n := joiner.OutputJoined(head, f, p.Offset, p.Length, e.last())
+	if n == len(head) {
+		return e.state == stateAnswer
+	}
+	f.Release()
+	if e.state == stateAnswer {
+		e.parts = append([]files.Part{p}, e.parts...)
+		e.keepRest(head, nil, n)
+	}
+	return false
+}
+
 // last reports whether nothing comes after what is being sent.
 func (e *exchange) last() bool { return len(e.parts) == 0 && len(e.closing) == 0 }
 
@@ -178,13 +200,18 @@ func (e *exchange) offer(a, b []byte) bool {
 	if n == len(a)+len(b) {
 		return true
 	}
+	e.keepRest(a, b, n)
+	return false
+}
+
+// keepRest keeps what comes after the first n bytes of a and b.
+func (e *exchange) keepRest(a, b []byte, n int) {
 	e.rest, e.off = e.rest[:0], 0
 	if n < len(a) {
 		e.rest = append(e.rest, a[n:]...)
 		n = len(a)
 	}
 	e.rest = append(e.rest, b[n-len(a):]...)
-	return false
 }
 
 // OutputRoom offers what the connection has not taken.

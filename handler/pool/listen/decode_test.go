@@ -25,19 +25,20 @@ func TestDecodeListen(t *testing.T) {
 		[3]any{1, "proto", "tcp4"}, [3]any{1, "port", 8080}, [3]any{1, "localhost", true},
 		[3]any{3, "proto", "interval"}, [3]any{3, "delay", 1.5}, [3]any{3, "name", "tidy"}, [3]any{3, "strict", true}, [3]any{3, "connect", listentest.Func{}},
 		[3]any{4, "proto", "tcp"}, [3]any{4, "port", "http"}, [3]any{4, "connect", listentest.HTTP("")},
-		[3]any{5, "proto", "tcp6"}, [3]any{5, "port", 0},
+		[3]any{5, "proto", "tcp6"}, [3]any{5, "port", 0}, [3]any{5, "proxy_protocol", true},
 		[3]any{6, "proto", "tcp"}, [3]any{6, "port", 1}, [3]any{6, "host", "127.0.0.1"},
 		[3]any{7, "proto", "tcp4"}, [3]any{7, "port", 7}, [3]any{7, "connect", listentest.Func{}},
 		[3]any{8, "proto", "local"}, [3]any{8, "path", "/tmp/y"}, [3]any{8, "connect", listentest.Func{}},
 		[3]any{0, "min_fork", 3}, [3]any{0, "fork_delay", false}, [3]any{0, "exit_delay", 0.25}, [3]any{0, "prepare", listentest.Func{}},
 		[3]any{0, "memory_limit", 1e6 + 0.5}, [3]any{0, "min_requests_per_fork", 2}, [3]any{0, "recycle_on_error", true},
-		[3]any{0, "gone_after", false},
+		[3]any{0, "gone_after", false}, [3]any{0, "trusted_proxies\x00", "10.0.0.0/8"}, [3]any{0, "trusted_proxies\x00", "unix"},
 	))
 	if err != nil {
 		t.Fatal(err)
 	}
 	o.MinFork, o.ForkDelay, o.ExitDelay, o.Prepare = 3, 0, 250*time.Millisecond, true
 	o.MemoryLimit, o.MinRequests, o.RecycleOnError, o.GoneAfter = 1e6, 2, true, 0
+	o.TrustedProxies = []string{"10.0.0.0/8", "unix"}
 	shared := *h
 	shared.RequestBodySizeLimit, shared.IdleTimeout = 1000, 500*time.Millisecond
 	shared.StreamBody, shared.BufferResponse = false, 7
@@ -46,7 +47,7 @@ func TestDecodeListen(t *testing.T) {
 		{Proto: "local", Path: "/tmp/x", Mode: 0o660, HasMode: true, HTTP: &shared},
 		{Proto: "interval", Delay: 1500 * time.Millisecond, Name: "tidy", Strict: true},
 		{Proto: "tcp", Host: "::", Port: 80, HTTP: h},
-		{Proto: "tcp6", HTTP: &shared},
+		{Proto: "tcp6", HTTP: &shared, ProxyProtocol: true},
 		{Proto: "tcp", Host: "127.0.0.1", Port: 1, HTTP: &shared},
 		{Proto: "tcp4", Port: 7},
 		{Proto: "local", Path: "/tmp/y"},
@@ -120,6 +121,14 @@ func TestDecodeErrors(t *testing.T) {
 		{http([3]any{1, "proto", "local"}, [3]any{1, "path", "@x"}), "is not a path"},
 		{http([3]any{1, "proto", "local"}, [3]any{1, "path", "x"}, [3]any{1, "mode", "0999"}), "not an octal number"},
 		{http([3]any{1, "proto", "local"}, [3]any{1, "path", "x"}, [3]any{1, "mode", 432}), "mode: string expected, got number"},
+		{http([3]any{1, "proto", "tcp"}, [3]any{1, "port", 1}, [3]any{1, "proxy_protocol", "v2"}), "proxy_protocol: boolean expected, got string"},
+		{http([3]any{1, "proto", "interval"}, [3]any{1, "delay", 1}, [3]any{1, "proxy_protocol", true}), `unknown parameter of proto interval: "proxy_protocol"`},
+		{http([3]any{0, "proxy_protocol", true}), `"proxy_protocol" belongs in a listener's own table`},
+		{http([3]any{0, "trusted_proxies", "10.0.0.0/8"}), "option trusted_proxies: table of strings expected, got string"},
+		{http([3]any{0, "trusted_proxies\x00", "10.0.0.1/8"}), `option trusted_proxies: "10.0.0.1/8" has bits after its first 8: did you mean "10.0.0.0/8"?`},
+		{http([3]any{0, "trusted_proxies\x00", "proxy.example.com"}), `option trusted_proxies: "proxy.example.com" is neither an address`},
+		{http([3]any{0, "trusted_proxies\x00", 10}), "option trusted_proxies: string expected, got number"},
+		{http([3]any{0, "trusted_proxie", "10.0.0.0/8"}), `did you mean "trusted_proxies"?`},
 		{http([3]any{1, "proto", "interval"}, [3]any{1, "delay", 0}), "delay: must be greater than 0"},
 		{http([3]any{1, "proto", "interval"}, [3]any{1, "delay", -1}), "delay: must not be negative"},
 		{http([3]any{1, "proto", "interval"}, [3]any{1, "delay", 1}), "use a plain function for this listener"},

@@ -1,0 +1,37 @@
+package servers
+
+import (
+	_ "embed"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"text/template"
+)
+
+//go:embed haproxy/haproxy.cfg.tmpl
+var haproxyText string
+
+var haproxyTemplate = template.Must(template.New("haproxy.cfg").Parse(haproxyText))
+
+// haproxyCommand writes HAProxy's configuration for a workload of proxies into the folder dir.
+func (s *Settings) haproxyCommand(w Workload, address, dir string) (*exec.Cmd, error) {
+	mode := "http"
+	if strings.HasPrefix(w.Name, "tcp") {
+		mode = "tcp"
+	}
+	var text strings.Builder
+	err := haproxyTemplate.Execute(&text, map[string]any{
+		"Address": address, "Upstream": w.upstream, "Mode": mode, "Threads": runtime.NumCPU(),
+		"Connections": s.Connections + 256,
+	})
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(dir, "haproxy.cfg")
+	if err := os.WriteFile(path, []byte(text.String()), 0o644); err != nil {
+		return nil, err
+	}
+	return exec.Command("haproxy", "-db", "-f", path), nil
+}

@@ -1,0 +1,220 @@
+package engine
+
+import (
+	"net/netip"
+	"syscall"
+
+	"moonbridge/handler/backend"
+	"moonbridge/reactor"
+	"moonbridge/timers"
+)
+
+// Causes for which a connection is refused, besides those of backend.Preface.Parse.
+const (
+	causePrefaceCut     = "end of input in the preface"
+	causePrefaceLong    = "preface too long"
+	causePrefaceTimeout = "preface not received in time"
+)
+
+// SetPreface says what the connections of ln start with: it is taken off before anything else sees them, and its addresses count
+// as theirs. nil, as at first: nothing. It has an effect on connections that are accepted after the next Serve, ServeSockets or ServeProtocol.
+func (ln *Listener) SetPreface(p *backend.Preface) { ln.preface.Store(p) }
+
+// prefaced is a connection whose preface is not complete. What has come of it stays in the socket, which is peeked at: then a raw
+// connection can be handed over with all that follows. It belongs to its loop.
+type prefaced struct {
+	l       *loop
+	b       *binding
+	preface *backend.Preface
+	fd      int
+	peer    netip.AddrPort
+	timer   timers.Timer
+
+	started bool // a byte has come
+	watched bool // by the loop
+	over    bool
+}
+
+// admit takes over a new connection of a listener.
+func (l *loop) admit(b *binding, fd int, peer netip.AddrPort) {
+	switch {
+	case b.preface != nil:
+		l.awaitPreface(b, fd, peer)
+	case b.tls != nil:
+		l.acceptTLS(b, fd, peer, 0)
+	case b.http != nil:
+		l.accept(b.http, fd, peer)
+	case b.raw != nil:
+		l.acceptRaw(b.raw, fd, peer, 0)
+	default:
+		l.handOver(b.sockets, fd, peer)
+	}
+}
+
+// awaitPreface takes over a connection that starts with a preface. Most often that is there already, and nothing has to be
+// registered.
+func (l *loop) awaitPreface(b *binding, fd int, peer netip.AddrPort) {
+	if n := l.e.conns.Add(1); n > l.e.connsMax {
+		l.e.conns.Add(-1)
+		l.countConnection(aboveLimit, "", peer)
+		l.refuseAccepted(b, fd, peer)
+		return
+	}
+	p := &prefaced{l: l, b: b, preface: b.preface, fd: fd, peer: peer}
+	p.timer.Init(p)
+	l.prefaced[p] = struct{}{}
+	p.look()
+	if p.over {
+		return
+	}
+	if err := l.r.Watch(fd, p.look); err != nil {
+		l.e.log.Error("connection lost", "loop", l.index, "err", err)
+		p.end()
+		return
+	}
+	p.watched = true
+	l.sys.setTimer(&p.timer, l.sys.nowMS()+milliseconds(p.preface.Timeout, 0))
+}
+
+// look looks at what has come.
+func (p *prefaced) look() {
+	if p.over {
+		return
+	}
+	room := p.l.prefaceRoom(p.preface.Bytes)
+	got, errno := reactor.Peek(p.fd, room)
+	switch {
+	case errno == syscall.EAGAIN:
+		return
+	case errno != 0 || got == 0 && !p.started:
+		p.end() // a peer that only looks whether the server is there
+		return
+	case got == 0:
+		p.refuse(causePrefaceCut)
+		return
+	}
+	p.started = true
+	n, local, remote, err := p.preface.Parse(room[:got])
+	switch {
+	case err != nil:
+		p.refuse(err.Error())
+	case n > 0:
+		p.pass(room[:n], local, remote)
+	case got == len(room):
+		p.refuse(causePrefaceLong)
+	}
+}
+
+// refuseAccepted ends a connection that there is no room for.
+func (l *loop) refuseAccepted(b *binding, fd int, peer netip.AddrPort) {
+	switch {
+	case b.tls != nil:
+		l.turnAwayTLS(fd)
+	case b.http != nil:
+		l.turnAway(b.http, fd, peer)
+	default:
+		resetNow(fd)
+	}
+}
+
+// prefaceRoom is room for n bytes.
+func (l *loop) prefaceRoom(n int) []byte {
+	if len(l.preface) < n {
+		l.preface = make([]byte, n)
+	}
+	return l.preface[:n]
+}
+
+// pass takes the preface off the connection, and serves it as if it had been accepted now, with the addresses of the preface.
+func (p *prefaced) pass(preface []byte, local, remote netip.AddrPort) {
+	if n, _ := reactor.Read(p.fd, preface); n != len(preface) {
+		p.end() // it was there a moment ago: the connection was reset
+		return
+	}
+	if p.watched {
+		p.l.r.Unwatch(p.fd)
+	}
+	p.forget()
+	l, b := p.l, p.b
+	named := local.IsValid() && remote.IsValid()
+	peer, known := p.peer, uint8(0)
+	if named {
+		peer, known = remote, b.addrs.name(p.fd, local)
+	}
+	switch {
+	case b.tls != nil:
+		l.acceptTLS(b, p.fd, peer, known)
+	case b.http != nil:
+		l.acceptAs(b.http, p.fd, peer, known)
+	case b.raw != nil:
+		l.acceptRaw(b.raw, p.fd, peer, known)
+	case named:
+		l.handOverAs(b.sockets, p.fd, local, remote)
+	default:
+		l.handOver(b.sockets, p.fd, peer)
+	}
+	if p.ending() {
+		l.drain(true)
+	}
+}
+
+// refuse ends a connection without a valid preface.
+func (p *prefaced) refuse(cause string) {
+	p.l.countConnection(connectionsRefused, cause, p.peer)
+	p.end()
+}
+
+// end resets the connection.
+func (p *prefaced) end() {
+	p.forget()
+	if !p.watched {
+		resetNow(p.fd)
+		return
+	}
+	reactor.SetLinger0(p.fd)
+	p.l.r.Close(p.fd)
+}
+
+// forget undoes awaitPreface, except for the descriptor.
+func (p *prefaced) forget() {
+	p.over = true
+	p.l.sys.cancelTimer(&p.timer)
+	delete(p.l.prefaced, p)
+	p.l.e.conns.Add(-1)
+}
+
+// Expired implements timers.Expirer.
+func (p *prefaced) Expired(*timers.Timer) {
+	if p.ending() {
+		p.end()
+		return
+	}
+	p.refuse(causePrefaceTimeout)
+}
+
+// ending reports whether the listener is closed.
+func (p *prefaced) ending() bool { return p.b.ended || p.l.e.stopping.Load() }
+
+// drainPrefaced ends the connections without a preface that are to end, as drain does with idle ones.
+func (l *loop) drainPrefaced(patient bool) {
+	for p := range l.prefaced {
+		if !p.ending() {
+			continue
+		}
+		if patient {
+			l.sys.setTimer(&p.timer, l.sys.nowMS()+lastRequestMS)
+			continue
+		}
+		p.look() // it may have come, and nothing has reported it yet
+		if !p.over {
+			p.end()
+		}
+	}
+}
+
+// resetPrefaced resets all of them.
+func (l *loop) resetPrefaced() {
+	for p := range l.prefaced {
+		p.end()
+	}
+}

@@ -1,0 +1,99 @@
+package engine
+
+import (
+	"os"
+	"time"
+
+	"moonbridge/handler/backend"
+)
+
+// The defaults of backend.Bounds.
+const (
+	rawInputDefault  = 64 << 10
+	rawOutputDefault = 256 << 10
+	rawLingerDefault = 5 * time.Second
+)
+
+// rawBounds are backend.Bounds with the defaults filled in; times in milliseconds, 0 for none.
+type rawBounds struct {
+	input, output    int
+	idleMS, lingerMS uint64
+}
+
+func resolveBounds(b backend.Bounds) *rawBounds {
+	r := &rawBounds{input: rawInputDefault, output: rawOutputDefault, lingerMS: milliseconds(b.Linger, rawLingerDefault)}
+	if b.Input > 0 {
+		r.input = b.Input
+	}
+	if b.Output > 0 {
+		r.output = b.Output
+	}
+	if b.Idle > 0 {
+		r.idleMS = milliseconds(b.Idle, 0)
+	}
+	return r
+}
+
+// closingMS is how long a closed connection waits for its peer to take more of the output.
+func (b *rawBounds) closingMS() uint64 {
+	if b.lingerMS == 0 {
+		return milliseconds(rawLingerDefault, 0)
+	}
+	return b.lingerMS
+}
+
+// SetDeadline implements backend.Conn.
+func (c *rawConn) SetDeadline(d time.Duration) {
+	if c.state != rawOpen {
+		return
+	}
+	nowMS := c.l.sys.nowMS()
+	c.limitMS = 0
+	if d != 0 {
+		c.limitMS = nowMS + milliseconds(max(d, 1), 0)
+	}
+	c.deadline.set(&c.l.sys, earlier(c.limitMS, after(nowMS, c.bounds.idleMS)))
+}
+
+// setTimeout makes timeoutMS, from now, the only deadline; 0 means none.
+func (c *rawConn) setTimeout(timeoutMS uint64) {
+	c.limitMS = 0
+	c.deadline.set(&c.l.sys, after(c.l.sys.nowMS(), timeoutMS))
+}
+
+// moved: bytes were sent or received, or the connection is new.
+func (c *rawConn) moved() {
+	switch {
+	case c.state == rawOpen && c.bounds.idleMS != 0:
+		c.deadline.set(&c.l.sys, earlier(c.limitMS, c.l.sys.nowMS()+c.bounds.idleMS))
+	case c.state == rawClosing:
+		c.setTimeout(c.bounds.closingMS())
+	}
+}
+
+// timedOut is what a raw connection does at its deadline.
+func (c *rawConn) timedOut(nowMS uint64) {
+	switch {
+	case c.state == rawLingering:
+		c.gone = true
+	case c.peerAdvances(nowMS):
+		c.moved()
+	default:
+		c.abort(os.ErrDeadlineExceeded)
+	}
+}
+
+// peerAdvances reports whether the peer has taken output since the deadline was last reached. The kernel reports room in a socket
+// only when a third of its buffer is free, which may take a slow peer minutes.
+func (c *rawConn) peerAdvances(nowMS uint64) bool {
+	if c.Held() == 0 || c.limitMS != 0 && c.limitMS <= nowMS {
+		return false
+	}
+	left := c.l.sys.unacknowledged(c.socket.fd)
+	acked := c.written - int64(left)
+	if left < 0 || acked <= c.acked {
+		return false
+	}
+	c.acked = acked
+	return true
+}

@@ -1,0 +1,161 @@
+package engine
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"moonbridge/handler/backend"
+)
+
+// detaching is a Protocol that detaches each connection at the given moment, with bytes unread, and perhaps held.
+func detaching(t *testing.T, from string, held int, to chan<- net.Conn) backend.Protocol {
+	detach := func(c backend.Conn) {
+		if held > 0 {
+			c.Write(noise(held))
+		}
+		conn, err := c.Detach()
+		if err != nil {
+			t.Error(err)
+		}
+		if _, err := c.Detach(); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("detached twice: %v", err)
+		}
+		c.Write([]byte("no"))
+		to <- conn
+	}
+	return opener(func(c backend.Conn) backend.Stream {
+		c.SetDeadline(time.Hour)
+		s := &calls{t: t, closed: func(backend.Conn, error) { t.Error("Closed after Detach") }}
+		switch from {
+		case "Open":
+			detach(c)
+			return nil
+		case "posted":
+			s.data = func(c backend.Conn) {
+				c.Pause()
+				c.Loop().Post(func() { detach(c) })
+			}
+		default:
+			s.data = func(c backend.Conn) {
+				view := c.Unread()
+				before := bytes.Clone(view)
+				detach(c)
+				if !bytes.Equal(view, before) {
+					t.Error("the view has changed before Data returned")
+				}
+			}
+		}
+		return s
+	})
+}
+
+// A detached connection returns the unread bytes first, and sends what was held first. It is a connection of its own then.
+func TestRawDetach(t *testing.T) {
+	for _, network := range []string{"tcp4", "unix"} {
+		for _, from := range []string{"Open", "Data", "posted"} {
+			for _, held := range []int{0, 10, 8_000_000} {
+				e := startEngine(t, Options{Loops: 1})
+				detached := make(chan net.Conn, 1)
+				ln := serveRaw(t, e, network, detaching(t, from, held, detached), backend.Bounds{})
+				p := dialOn(t, ln.r.Addr().Network(), ln.Addr())
+				p.say("first")
+				c := waitFor(t, detached, "connection")
+				if e.Conns() != 0 {
+					t.Errorf("%d connections are counted", e.Conns())
+				}
+				p.say(", then")
+				p.CloseWrite()
+				var done sync.WaitGroup
+				done.Go(func() {
+					if got, err := io.ReadAll(c); err != nil || string(got) != "first, then" {
+						t.Errorf("%s from %s: %q, %v", network, from, got, err)
+					}
+					io.WriteString(c, "the end")
+					c.Close()
+				})
+				readsAll(t, p, append(noise(held), "the end"...))
+				done.Wait()
+			}
+		}
+	}
+}
+
+// What is held is sent although nothing is written any more, and the connection is closed at once.
+func TestDetachedClose(t *testing.T) {
+	for _, write := range []bool{false, true} {
+		e := startEngine(t, Options{Loops: 1})
+		detached := make(chan net.Conn, 1)
+		ln := serveRaw(t, e, "tcp4", detaching(t, "Open", 8_000_000, detached), backend.Bounds{})
+		p := dial(t, ln.Addr())
+		c := waitFor(t, detached, "connection")
+		want := noise(8_000_000)
+		if write {
+			var done sync.WaitGroup
+			done.Go(func() {
+				c.(interface{ CloseWrite() error }).CloseWrite()
+			})
+			readsAll(t, p, want)
+			done.Wait()
+			c.Close()
+			continue
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+		if _, err := c.Write([]byte("no")); err == nil {
+			t.Error("a closed connection takes bytes")
+		}
+		if _, err := c.Read(make([]byte, 1)); err == nil {
+			t.Error("a closed connection returns bytes")
+		}
+		readsAll(t, p, want)
+	}
+}
+
+// Deadlines interrupt a write that waits for what is held, and the next one goes on where it stopped.
+func TestDetachedDeadline(t *testing.T) {
+	e := startEngine(t, Options{Loops: 1})
+	detached := make(chan net.Conn, 1)
+	ln := serveRaw(t, e, "tcp4", detaching(t, "Open", 20_000_000, detached), backend.Bounds{})
+	p := dial(t, ln.Addr())
+	c := waitFor(t, detached, "connection")
+	c.SetWriteDeadline(time.Now().Add(time.Millisecond))
+	var timeout net.Error
+	if _, err := c.Write([]byte("x")); !errors.As(err, &timeout) || !timeout.Timeout() {
+		t.Errorf("%v, want a timeout", err)
+	}
+	c.SetWriteDeadline(time.Time{})
+	var done sync.WaitGroup
+	done.Go(func() {
+		if _, err := c.Write([]byte("x")); err != nil {
+			t.Error(err)
+		}
+		c.Close()
+	})
+	readsAll(t, p, append(noise(20_000_000), 'x'))
+	done.Wait()
+}
+
+// io.Copy from and to a detached connection copies all of it.
+func TestDetachedCopy(t *testing.T) {
+	e := startEngine(t, Options{Loops: 1})
+	detached := make(chan net.Conn, 1)
+	ln := serveRaw(t, e, "tcp4", detaching(t, "Data", 3_000_000, detached), backend.Bounds{})
+	p := dial(t, ln.Addr())
+	want := noise(5_000_000)
+	sending := sendAll(p, want)
+	c := waitFor(t, detached, "connection")
+	go func() {
+		defer c.Close()
+		if n, err := io.Copy(c, c); n != int64(len(want)) || err != nil {
+			t.Errorf("%d bytes copied, %v", n, err)
+		}
+	}()
+	readsAll(t, p, append(noise(3_000_000), want...))
+	sending.Wait()
+}

@@ -1,0 +1,84 @@
+package engine
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"syscall"
+
+	"moonbridge/handler/backend"
+)
+
+// ProtocolOptions are options of ServeProtocol.
+type ProtocolOptions struct {
+	Bounds backend.Bounds // of each connection
+}
+
+// ServeProtocol starts serving ln's connections with p, which speaks something other than HTTP. They stay on the loop that has
+// accepted them. The error is ErrStopped, or net.ErrClosed for a closed listener. Like Serve, it may be called again, and even
+// for a listener that Serve or ServeSockets was called for, and they after it: that is for new connections. Those of a Protocol
+// stay with it.
+//
+// The connections count for Options.MaxConns; one above it is reset. Drain and Listener.Close tell those Streams that are a
+// backend.Drainer, and leave the others alone. Shutdown resets what is left when its context ends: Stream.Closed gets
+// ErrStopped.
+func (e *Engine) ServeProtocol(ln *Listener, p backend.Protocol, o ProtocolOptions) error {
+	bounds := resolveBounds(o.Bounds)
+	return e.onEveryLoop(func(l *loop) error { return l.bind(ln, nil, nil, &rawService{protocol: p, bounds: bounds}) })
+}
+
+// rawService is what serves the raw connections of one listener, on one loop.
+type rawService struct {
+	protocol backend.Protocol
+	bounds   *rawBounds
+	addrs    *addrs
+}
+
+// acceptRaw takes over a new connection of a listener that s serves.
+func (l *loop) acceptRaw(s *rawService, fd int, peer netip.AddrPort, local uint8) {
+	if !l.e.admit() {
+		l.countConnection(aboveLimit, "", peer)
+		resetNow(fd)
+		return
+	}
+	c := newRaw(l, socket{fd: fd, peer: peer, local: local, writable: true}, s.bounds, s.addrs, &l.e.conns)
+	if err := l.sys.add(fd, c); err != nil {
+		l.e.log.Error("connection lost", "loop", l.index, "err", err)
+		c.state = rawClosed
+		c.leave()
+		syscall.Close(fd) // the reactor does not know it
+		return
+	}
+	c.open(s.protocol)
+}
+
+// drainRaw tells the Streams of accepted connections that they are to end: those of the listener with these addrs, or all.
+func (l *loop) drainRaw(of *addrs) {
+	if l.tls != nil {
+		l.tls.twin.drainRaw(of)
+	}
+	for _, c := range l.raw.all() {
+		if c.addrs != nil && (of == nil || of == c.addrs) {
+			c.drain()
+		}
+	}
+}
+
+// resetRaw ends all raw connections, and all attempts to establish one.
+func (l *loop) resetRaw() {
+	if l.tls != nil {
+		l.tls.twin.resetRaw()
+	}
+	for _, d := range slices.Collect(maps.Keys(l.raw.dials)) {
+		if !d.over {
+			d.fail(ErrStopped)
+		}
+	}
+	for _, c := range l.raw.all() {
+		if !c.state.over() {
+			l.sys.resetOnClose(c.socket.fd)
+			c.fail(ErrStopped)
+			c.conclude()
+		}
+	}
+}

@@ -1,0 +1,93 @@
+package proxy
+
+import (
+	"moonbridge/handler/backend"
+	"moonbridge/handler/upstream"
+	"moonbridge/httpparse"
+	"moonbridge/httpwrite"
+)
+
+// check is a health check of a server: a request of the proxy's own, on a new connection.
+type check struct {
+	service *service
+	server  *upstream.Server
+	link    *link
+	cancel  func()
+	done    bool
+	http    httpparse.Response
+}
+
+// startChecks begins the health checks of a service, on the first loop that uses it: the results are for all.
+func (l *loop) startChecks(v *service) {
+	if v.o.Active != nil && v.set.ClaimChecks() {
+		l.checkAll(v)
+	}
+}
+
+// checkAll checks all servers, now and then again.
+func (l *loop) checkAll(v *service) {
+	for _, s := range v.set.Servers() {
+		l.startCheck(v, s)
+	}
+	l.After(v.o.Active.Every, func() { l.checkAll(v) })
+}
+
+func (l *loop) startCheck(v *service, s *upstream.Server) {
+	c := &check{service: v, server: s}
+	c.link = &link{l: l, pool: v.pool(s), deadline: never, state: linkCheck, check: c}
+	c.cancel = l.dial(c.link, func(error) { c.over(false) })
+	l.After(v.o.Active.Timeout, c.timedOut)
+}
+
+// send sends the request, when there is a connection.
+func (c *check) send() {
+	a := c.service.o.Active
+	host := a.Host
+	if host == "" {
+		host = c.server.Addr()
+	}
+	text := append([]byte("GET "), a.Path...)
+	text = httpwrite.AppendField(append(text, " HTTP/1.1\r\n"...), "Host", host)
+	c.link.conn.Write(append(text, "User-Agent: moonbridge health check\r\nConnection: close\r\n\r\n"...))
+}
+
+// received: there is something of the response. Its head is enough.
+func (c *check) received() {
+	for {
+		conn := c.link.conn
+		n, err := c.link.reads.parser.Parse(&c.http, conn.Unread(), httpparse.MethodOther, &c.link.l.limits)
+		switch {
+		case err != nil || n == 0 && conn.Ended():
+			c.over(false)
+		case n > 0 && c.http.Interim():
+			conn.Discard(n)
+			continue
+		case n > 0:
+			c.over(c.service.o.Active.Expect(c.http.Status))
+		}
+		return
+	}
+}
+
+func (c *check) timedOut() {
+	if c.done {
+		return
+	}
+	if c.link.conn == nil {
+		c.cancel()
+	}
+	c.over(false)
+}
+
+func (c *check) over(ok bool) {
+	if c.done {
+		return
+	}
+	c.done = true
+	if c.link.state != linkOver && c.link.conn != nil {
+		c.link.reset()
+	}
+	c.server.Checked(c.link.l.Now(), ok)
+}
+
+var _ backend.Protocol = (*link)(nil)

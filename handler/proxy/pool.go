@@ -1,0 +1,254 @@
+package proxy
+
+import (
+	"time"
+
+	"moonbridge/handler/backend"
+	"moonbridge/handler/upstream"
+)
+
+// pool is the connections of one loop to one server.
+type pool struct {
+	service *service
+	server  *upstream.Server
+	links   int // all of them
+
+	// Unused ones, linked by newer and older. The newest is taken first: the target is least likely to close it just now, and those
+	// that are not needed grow old together.
+	newest, oldest *link
+	unused         int
+}
+
+// take returns the newest unused connection, or nil. It need not be looked at: the loop has been told what has happened to it, and
+// it was closed then.
+func (p *pool) take() *link {
+	k := p.newest
+	if k != nil {
+		p.remove(k)
+	}
+	return k
+}
+
+func (p *pool) remove(k *link) {
+	if k.newer != nil {
+		k.newer.older = k.older
+	} else {
+		p.newest = k.older
+	}
+	if k.older != nil {
+		k.older.newer = k.newer
+	} else {
+		p.oldest = k.newer
+	}
+	k.newer, k.older = nil, nil
+	k.state = linkBusy
+	p.unused--
+}
+
+// keep keeps a connection whose exchange is complete, or closes it.
+func (p *pool) keep(k *link, now int64) {
+	o := p.service.o
+	if o.Idle <= 0 || o.IdleMax <= 0 || p.server.Gone() {
+		k.close()
+		return
+	}
+	if p.unused >= o.IdleMax {
+		old := p.oldest
+		p.remove(old)
+		old.close()
+	}
+	idle := o.Idle
+	if k.told > 0 && k.told < idle {
+		idle = k.told
+	}
+	k.state = linkIdle
+	k.older = p.newest
+	if k.older != nil {
+		k.older.newer = k
+	} else {
+		p.oldest = k
+	}
+	p.newest = k
+	p.unused++
+	k.setDeadline(now + int64(idle))
+}
+
+// linkState is what a connection to a target is used for.
+type linkState uint8
+
+const (
+	linkBusy  linkState = iota // it has an exchange
+	linkIdle                   // it is unused, and in its pool
+	linkDrain                  // the rest of a response that nobody wants is read
+	linkCheck                  // a health check
+	linkOver                   // it is closed, or is part of a tunnel
+)
+
+// link is a connection to a target: a backend.Protocol while it is being established, and then a Stream.
+type link struct {
+	l     *loop
+	pool  *pool
+	conn  backend.Conn // nil while it is being established
+	state linkState
+	used  bool          // it has had an exchange before the present one
+	told  time.Duration // what the target has said in Keep-Alive; 0: nothing
+	reads reader
+
+	exchange *exchange // linkBusy
+	check    *check    // linkCheck
+	tunnel   *tunnel   // linkOver: the loop has forgotten it, but the tunnel goes on
+
+	deadline     int64 // never: none
+	newer, older *link // in the pool
+	prev, next   *link // in loop.links
+}
+
+// Open implements backend.Protocol: the connection is established.
+func (k *link) Open(c backend.Conn) backend.Stream {
+	k.conn = c
+	k.l.links.add(k)
+	k.pool.links++
+	switch {
+	case k.check != nil:
+		k.check.send()
+	case k.exchange != nil:
+		k.exchange.connected(k)
+	}
+	return k
+}
+
+// Data implements backend.Stream.
+func (k *link) Data(backend.Conn) {
+	switch k.state {
+	case linkBusy:
+		k.exchange.received()
+	case linkIdle:
+		// Bytes that nothing was asked for would be taken for the next response; an end is an end.
+		k.close()
+	case linkDrain:
+		k.drain()
+	case linkCheck:
+		k.check.received()
+	case linkOver:
+		if k.tunnel != nil {
+			k.tunnel.data()
+		}
+	}
+}
+
+// Room implements backend.Stream.
+func (k *link) Room(backend.Conn) {
+	if k.state == linkBusy {
+		k.exchange.upstreamRoom()
+	}
+}
+
+// Closed implements backend.Stream.
+func (k *link) Closed(_ backend.Conn, err error) {
+	if k.tunnel != nil {
+		k.tunnel.closed(err)
+		return
+	}
+	state := k.state
+	k.leave()
+	switch state {
+	case linkBusy:
+		k.exchange.linkLost(err)
+	case linkCheck:
+		k.check.over(false)
+	}
+}
+
+// leave takes the connection out of all lists.
+func (k *link) leave() {
+	if k.state == linkOver {
+		return
+	}
+	if k.state == linkIdle {
+		k.pool.remove(k)
+	}
+	k.state = linkOver
+	k.l.links.remove(k)
+	if k.pool.links--; k.pool.links == 0 && k.pool.server.Gone() {
+		k.pool.service.forget()
+	}
+}
+
+// close ends a connection on which nothing is missing.
+func (k *link) close() {
+	k.leave()
+	k.conn.Close()
+}
+
+// reset ends a connection in the middle of something.
+func (k *link) reset() {
+	k.leave()
+	k.conn.Reset()
+}
+
+// abandonBy leaves a connection whose client has gone. It is kept if that is cheaper than a new one: little of the response is
+// missing.
+func (k *link) abandonBy(e *exchange) {
+	k.exchange = nil
+	if k.state == linkOver {
+		return
+	}
+	if !e.drainable() {
+		k.reset()
+		return
+	}
+	k.reads = e.reads
+	k.state = linkDrain
+	k.setDeadline(addTime(k.l.Now(), k.pool.service.o.Stall))
+	k.drain()
+}
+
+// drainMax is how many bytes of a response that nobody wants are read to keep the connection.
+const drainMax = 64 << 10
+
+// drainable reports whether the rest of the response is worth reading when nobody wants it.
+func (e *exchange) drainable() bool {
+	return e.phase == phaseBody && !e.more && e.keeps && e.reads.left >= 0 && e.reads.left <= drainMax
+}
+
+// drain reads what is left of a response.
+func (k *link) drain() {
+	if k.reads.skip(k.conn) {
+		k.pool.keepOrClose(k)
+	} else if k.conn.Ended() {
+		k.close()
+	}
+}
+
+// keepOrClose keeps a connection if nothing but the next response can come.
+func (p *pool) keepOrClose(k *link) {
+	if k.conn.Ended() || len(k.conn.Unread()) > 0 {
+		k.close()
+		return
+	}
+	k.used = true
+	p.keep(k, k.l.Now())
+}
+
+// linkList links all connections of a loop.
+type linkList struct{ first *link }
+
+func (s *linkList) add(k *link) {
+	k.next = s.first
+	if k.next != nil {
+		k.next.prev = k
+	}
+	s.first = k
+}
+
+func (s *linkList) remove(k *link) {
+	if k.prev != nil {
+		k.prev.next = k.next
+	} else {
+		s.first = k.next
+	}
+	if k.next != nil {
+		k.next.prev = k.prev
+	}
+	k.prev, k.next = nil, nil
+}

@@ -1,0 +1,238 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+
+	"moonbridge/handler/backend"
+	"moonbridge/handler/upstream"
+)
+
+// send chooses a target, and sends it the request, or waits for a slot or a connection. body is the part of the request body that
+// has come with the head, and is not in e.out.
+func (e *exchange) send(body []byte) {
+	v, err := e.service.picker.Pick(e.l.Now(), e.key, e.tried)
+	switch {
+	case err == nil:
+		e.server, e.begun = v, true
+		e.connect(body)
+	case errors.Is(err, upstream.ErrBusy):
+		e.keep(body)
+		e.wait()
+	default:
+		e.failLater(ErrNoTarget)
+	}
+}
+
+// connect takes an unused connection, or opens one.
+func (e *exchange) connect(body []byte) {
+	p := e.service.pool(e.server)
+	if !e.fresh {
+		if k := p.take(); k != nil {
+			k.exchange, e.link = e, k
+			e.transmit(body)
+			return
+		}
+	}
+	e.keep(body)
+	k := &link{l: e.l, pool: p, deadline: never, exchange: e}
+	e.link = k
+	id := e.id
+	e.cancelDial = e.l.dial(k, func(err error) {
+		if e.id == id && e.link == k {
+			e.cancelDial, e.link = nil, nil
+			e.connectFailed(err)
+		}
+	})
+}
+
+func (l *loop) dial(k *link, failed func(error)) (cancel func()) {
+	o := backend.DialOptions{
+		Timeout: k.pool.service.o.Connect,
+		// The target has had all that it gets when we close: there is nothing to linger for.
+		Bounds: backend.Bounds{Input: l.config.Window, Output: l.config.Window, Linger: -1},
+	}
+	return l.dialer.Dial(k.pool.server.Address(), o, k, failed)
+}
+
+// keep adds a part of the body to what is sent when there is a connection.
+func (e *exchange) keep(body []byte) {
+	if len(body) > 0 {
+		e.out = e.appendPart(e.out, body)
+	}
+}
+
+// connected: the connection that was opened is there.
+func (e *exchange) connected(*link) {
+	e.cancelDial = nil
+	e.transmit(nil)
+}
+
+// connectFailed tries another target: this one has got nothing.
+func (e *exchange) connectFailed(err error) {
+	failure := ErrConnect
+	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, syscall.ETIMEDOUT) {
+		failure = ErrConnectTimeout
+	}
+	e.ended(upstream.Failed)
+	e.tried = append(e.tried, e.server)
+	if e.connects++; e.connects >= connectTriesMax || !e.another() {
+		e.fail(fmt.Errorf("%w %s: %w", failure, e.server.Addr(), err))
+	}
+}
+
+// another sends the request to a target that was not tried, or waits for a slot of one. false: there is none.
+func (e *exchange) another() bool {
+	v, err := e.service.picker.Pick(e.l.Now(), e.key, e.tried)
+	switch {
+	case err == nil:
+		e.phase = phaseStart
+		e.server, e.begun = v, true
+		e.connect(nil)
+	case errors.Is(err, upstream.ErrBusy):
+		e.phase = phaseStart
+		e.wait()
+	default:
+		return false
+	}
+	return true
+}
+
+// transmit sends the request on the connection e.link: e.out, then body.
+func (e *exchange) transmit(body []byte) {
+	e.phase = phaseHead
+	e.sentAt = e.l.Now()
+	e.reads = reader{}
+	c := e.link.conn
+	out := e.withHost()
+	if len(body) > 0 && e.mayKeep(len(body)) {
+		e.out = e.appendPart(e.out, body)
+		out, body = e.withHost(), nil
+	}
+	if len(body) == 0 {
+		c.Write(out)
+	} else {
+		e.kept = false
+		c.Writev(out, e.l.part(e, body))
+	}
+	if !e.repeats || len(e.out)-e.headLen > e.l.config.Retry.Body {
+		e.kept = false // it was sent, and cannot be again
+	}
+	e.updateDeadline()
+	switch {
+	case !e.more:
+	case e.expect && e.l.config.PassExpect:
+		e.expectLater()
+	case e.expect || e.wantsBody:
+		e.later(e.askBody)
+	}
+}
+
+// withHost is e.out with the field Host, if that is the address of the target.
+func (e *exchange) withHost() []byte {
+	if e.hostAt < 0 {
+		return e.out
+	}
+	host := e.server.Addr()
+	if e.server.Address().Path != "" {
+		host = "localhost" // a path is no host
+	}
+	b := append(e.l.head[:0], e.out[:e.hostAt]...)
+	b = append(append(append(b, "Host: "...), host...), "\r\n"...)
+	e.l.head = append(b, e.out[e.hostAt:]...)
+	return e.l.head
+}
+
+// mayKeep reports whether n more bytes of the body are kept, for the case that the request has to be sent again.
+func (e *exchange) mayKeep(n int) bool {
+	return e.repeats && e.kept && len(e.out)-e.headLen+n <= e.l.config.Retry.Body
+}
+
+// expectLater asks for the body if the target does not.
+func (e *exchange) expectLater() {
+	id := e.id
+	e.l.After(expectWait, func() {
+		if e.id == id && e.phase == phaseHead && e.expect {
+			e.askBody()
+		}
+	})
+}
+
+// askBody lets the client send its body.
+func (e *exchange) askBody() {
+	if e.expect {
+		e.expect = false
+		e.x.BodyWanted()
+	}
+	e.upstreamRoom()
+}
+
+// wait puts the request into the queue of the service.
+func (e *exchange) wait() {
+	w := &waiting{e: e, id: e.id}
+	e.waiting = w
+	ticket, ok := e.service.set.Wait(w.call)
+	if !ok {
+		e.waiting = nil
+		e.failLater(ErrBusy)
+		return
+	}
+	w.ticket = ticket
+	w.timer = e.l.After(e.service.o.QueueTime, w.expired)
+}
+
+// waiting is the place of an exchange in the queue.
+type waiting struct {
+	e      *exchange
+	id     uint64
+	ticket *upstream.Ticket
+	timer  backend.Timer
+	over   bool
+}
+
+// call is called on any goroutine when a slot may be free.
+func (w *waiting) call() { w.e.l.Post(w.called) }
+
+func (w *waiting) called() {
+	if w.over {
+		return
+	}
+	e := w.e
+	v, err := e.service.picker.Pick(e.l.Now(), e.key, e.tried)
+	switch {
+	case err == nil:
+		w.end()
+		e.server, e.begun = v, true
+		e.connect(nil)
+	case errors.Is(err, upstream.ErrBusy):
+		w.ticket = e.service.set.Again(w.call)
+	default:
+		w.end()
+		e.fail(ErrNoTarget)
+	}
+}
+
+func (w *waiting) end() {
+	w.over = true
+	w.timer.Stop()
+	w.e.waiting = nil
+}
+
+// leave gives up the place. If a slot was meant for it, the next one gets that.
+func (w *waiting) leave() {
+	set := w.e.service.set
+	w.end()
+	if !w.ticket.Leave() {
+		set.WakeOne()
+	}
+}
+
+func (w *waiting) expired() {
+	if !w.over {
+		e := w.e
+		w.leave()
+		e.fail(ErrBusy)
+	}
+}

@@ -1,0 +1,144 @@
+package upstream
+
+import (
+	"testing"
+	"time"
+)
+
+// up checks which targets get requests.
+func (r *rig) up(what string, want ...string) {
+	r.t.Helper()
+	got := r.counts(60)
+	if len(got) != len(want) {
+		r.t.Errorf("%s: requests by target %v, want targets %v", what, got, want)
+	}
+	for _, w := range want {
+		if got[w] == 0 {
+			r.t.Errorf("%s: requests by target %v, want targets %v", what, got, want)
+		}
+	}
+}
+
+func TestPassiveHealth(t *testing.T) {
+	r := newRig(t, Options{}, targets(1, 1)...)
+	bad := r.server(1)
+	r.fail(bad)
+	r.fail(bad)
+	r.up("after two failures", "1", "2")
+	r.pass(11 * time.Second)
+	r.fail(bad)
+	r.up("they were too long ago", "1", "2")
+	r.fail(bad)
+	r.fail(bad)
+	r.up("after three within the window", "1")
+	if s := r.set.Status()[1]; s.Up || s.Why != "failed" || s.Failures != 5 {
+		t.Errorf("status %+v", s)
+	}
+
+	// The trial fails: out for twice the time.
+	for _, out := range []time.Duration{10, 20, 40, 60, 60} {
+		r.pass(out*time.Second - 1)
+		r.up("just before the end", "1")
+		r.pass(1)
+		r.pass(time.Millisecond)
+		v := r.take(r.server(0))
+		if v != bad {
+			t.Fatalf("after %v there is no trial", out*time.Second)
+		}
+		if _, err := r.pick.Pick(r.now, 0, []*Server{r.server(0)}); err == nil {
+			t.Fatal("a server on trial has got a second request")
+		}
+		v.End(r.now, Failed)
+		r.up("the trial has failed", "1")
+	}
+	r.pass(61 * time.Second)
+	r.take(bad).End(r.now, Unknown) // the Set has no clock of its own
+	if s := r.set.Status()[1]; s.Up || s.Why != "on trial" {
+		t.Errorf("status %+v", s)
+	}
+	r.take(r.server(0)).End(r.now, Unknown)
+	r.take(r.server(0)).End(r.now, Fine)
+	r.up("the trial has succeeded", "1", "2")
+	r.fail(bad)
+	r.up("one failure later", "1", "2")
+}
+
+func TestPanic(t *testing.T) {
+	r := newRig(t, Options{}, targets(1, 1, 1, 1)...)
+	down := func(i int) {
+		for range 3 {
+			r.fail(r.server(i))
+		}
+	}
+	down(0)
+	down(1)
+	r.up("half of the targets are up", "3", "4")
+	down(2)
+	r.up("fewer than half are: all count", "1", "2", "3", "4")
+	down(3)
+	r.up("none is: all count", "1", "2", "3", "4")
+}
+
+func TestNoPanic(t *testing.T) {
+	r := newRig(t, Options{Passive: Passive{Panic: -1}}, targets(1, 1, 1)...)
+	for i := range 2 {
+		for range 3 {
+			r.fail(r.server(i))
+		}
+	}
+	r.up("one target is up", "3")
+	for range 3 {
+		r.fail(r.server(2))
+	}
+	r.up("the last one is not left out", "1", "2", "3")
+}
+
+func TestBackups(t *testing.T) {
+	list := targets(1, 1, 1)
+	list[2].Backup = true
+	r := newRig(t, Options{}, list...)
+	r.up("all are up", "1", "2")
+	down := func(i int) {
+		for range 3 {
+			r.fail(r.server(i))
+		}
+	}
+	down(0)
+	r.up("half are up", "2")
+	down(1)
+	r.up("none is up", "3")
+	down(2)
+	r.up("not even the backup", "1", "2", "3")
+}
+
+func TestPassiveHealthOff(t *testing.T) {
+	r := newRig(t, Options{Passive: Passive{Fails: -1}}, targets(1, 1)...)
+	for range 100 {
+		r.fail(r.server(0))
+	}
+	r.up("failures do not count", "1", "2")
+}
+
+func TestChecks(t *testing.T) {
+	r := newRig(t, Options{Active: &Active{}}, targets(1, 1)...)
+	v := r.server(1)
+	check := func(results ...bool) {
+		for _, ok := range results {
+			v.Checked(r.now, ok)
+		}
+	}
+	r.up("nothing was checked", "1", "2")
+	check(false)
+	r.up("the first check decides", "1")
+	check(true)
+	r.up("one success is too few", "1")
+	check(true)
+	r.up("two are enough", "1", "2")
+	check(false, false, true, false, false)
+	r.up("never three failures in a row", "1", "2")
+	check(false)
+	r.up("three failures in a row", "1")
+	if s := r.set.Status()[1]; s.Up || s.Why != "check failed" {
+		t.Errorf("status %+v", s)
+	}
+}

@@ -1,0 +1,137 @@
+package upstream
+
+import (
+	"errors"
+	"slices"
+
+	"moonbridge/httpparse"
+)
+
+// Errors of Picker.Pick.
+var (
+	// ErrNone: there is no target, or none that was not tried.
+	ErrNone = errors.New("no target")
+	// ErrBusy: all targets have as many requests as they may have. The request may wait.
+	ErrBusy = errors.New("all targets are busy")
+)
+
+// Picker chooses the servers of a Set for one loop. Only that loop may call it.
+type Picker struct {
+	set     *Set
+	balance LoopBalancer
+	servers []*Server // room for a Choice
+	choice  Choice    // it escapes to the balancer: here, so that it is not allocated each time
+}
+
+// Picker makes the Picker of a loop.
+func (s *Set) Picker(loop, loops int) *Picker {
+	return &Picker{set: s, balance: s.o.Balance.OnLoop(loop, loops)}
+}
+
+// Key is what Pick has to know of a request. The same value is passed for each attempt.
+func (k *Picker) Key(h *httpparse.Head) uint64 { return k.balance.Key(h) }
+
+// Pick chooses a server, and gives it the request: Server.End follows when that is over. now is Loop.Now. tried are servers that
+// are not wanted again.
+func (k *Picker) Pick(now int64, key uint64, tried []*Server) (*Server, error) {
+	k.set.tell(now)
+	busy := k.eligible(now, tried)
+	for len(k.servers) > 0 {
+		k.choice = Choice{Now: now, Key: key, Servers: k.servers}
+		i := 0
+		if len(k.servers) > 1 {
+			i = k.balance.Pick(&k.choice)
+		}
+		v := k.servers[i]
+		if v.take(now) {
+			return v, nil
+		}
+		busy = true // another loop was faster
+		k.servers = slices.Delete(k.servers, i, i+1)
+	}
+	if busy {
+		return nil, ErrBusy
+	}
+	return nil, ErrNone
+}
+
+// Another reports whether there is a server that may get a request, or may get it when it has a free slot, besides those that were
+// tried and last.
+func (k *Picker) Another(now int64, tried []*Server, last *Server) bool {
+	busy := k.eligible(now, tried)
+	return busy || len(k.servers) > 1 || len(k.servers) == 1 && k.servers[0] != last
+}
+
+// take begins a request, and the trial of a server that has one.
+func (v *Server) take(now int64) bool {
+	if !v.begin() {
+		return false
+	}
+	if v.health.troubled.Load() && v.standing(now) == onTrial && !v.health.tryNow() {
+		v.active.Add(-1)
+		return false
+	}
+	return true
+}
+
+// eligible collects the servers that may get a request. busy: there are others that have as many requests as they may have.
+func (k *Picker) eligible(now int64, tried []*Server) (busy bool) {
+	m := k.set.current.Load()
+	k.servers = k.servers[:0]
+	usable, b := k.add(now, m.primary, tried)
+	busy = b
+	if enough(usable, len(m.primary), k.set.o.Passive.Panic) {
+		return busy
+	}
+	spare, b := k.add(now, m.backup, tried)
+	busy = busy || b
+	if spare > 0 {
+		return busy
+	}
+	if usable > 0 && k.set.o.Passive.Panic == 0 {
+		return busy
+	}
+	return k.addAll(m.all, tried) || busy
+}
+
+// enough reports whether so many of the targets are up that no others are needed.
+func enough(up, all int, part float64) bool {
+	return up > 0 && float64(up) >= part*float64(all)
+}
+
+// add adds the servers that are up. usable counts them, whether they have a free slot, or were tried, or not.
+func (k *Picker) add(now int64, list, tried []*Server) (usable int, busy bool) {
+	for _, v := range list {
+		if v.standing(now) == out {
+			continue
+		}
+		usable++
+		switch {
+		case slices.Contains(tried, v):
+		case v.full():
+			busy = true
+		default:
+			k.servers = append(k.servers, v)
+		}
+	}
+	return usable, busy
+}
+
+// addAll adds what is not there yet: in a panic all servers count as up.
+func (k *Picker) addAll(list, tried []*Server) (busy bool) {
+	for _, v := range list {
+		switch {
+		case slices.Contains(tried, v) || slices.Contains(k.servers, v):
+		case v.full():
+			busy = true
+		default:
+			k.servers = append(k.servers, v)
+		}
+	}
+	return busy
+}
+
+func (v *Server) full() bool {
+	slots := v.slots.Load()
+	return slots > 0 && v.active.Load() >= slots
+}

@@ -1,0 +1,119 @@
+package upstream
+
+import (
+	"sync/atomic"
+	"time"
+
+	"moonbridge/handler/backend"
+)
+
+// Server is a target of a Set, with its health and its load. All loops share it; their connections to it are their own.
+type Server struct {
+	// Immutable.
+	set  *Set
+	addr string
+	to   backend.Address
+	seed uint64 // of the address, for Hash
+
+	// Shared.
+	weight, slots atomic.Int64
+	backup        atomic.Bool
+	gone          atomic.Bool  // no longer a target
+	active        atomic.Int64 // requests that it has now
+	requests      atomic.Uint64
+	failures      atomic.Uint64
+	upSince       atomic.Int64 // slow start; 0: none
+	latency       latency
+	health        health
+	checks        checks
+}
+
+func newServer(s *Set, addr string, to backend.Address) *Server {
+	return &Server{set: s, addr: addr, to: to, seed: HashString(addr)}
+}
+
+func (v *Server) setTarget(t Target) {
+	v.weight.Store(int64(t.Weight))
+	v.slots.Store(int64(t.Slots))
+	v.backup.Store(t.Backup)
+}
+
+// Addr is the address as the Target has it.
+func (v *Server) Addr() string { return v.addr }
+
+// Address is where to connect to.
+func (v *Server) Address() backend.Address { return v.to }
+
+// Gone reports whether the server is no longer a target: its unused connections are to be closed.
+func (v *Server) Gone() bool { return v.gone.Load() }
+
+// Active is the number of requests that the server has now.
+func (v *Server) Active() int { return int(v.active.Load()) }
+
+// shareUnit is the share of a target with weight 1 after its slow start.
+const shareUnit = 100
+
+// Share is the weight of the server in hundredths, less during its slow start, but at least 1.
+func (v *Server) Share(now int64) int {
+	share := int(v.weight.Load()) * shareUnit
+	since, slow := v.upSince.Load(), int64(v.set.o.Slow)
+	if since == 0 || slow == 0 {
+		return share
+	}
+	past := max(now-since, 0)
+	if past >= slow {
+		return share
+	}
+	return max(1, int(float64(share)*float64(past)/float64(slow)))
+}
+
+// begin gives the server a request, unless all its slots are taken.
+func (v *Server) begin() bool {
+	n := v.active.Add(1)
+	if slots := v.slots.Load(); slots > 0 && n > slots {
+		v.active.Add(-1)
+		return false
+	}
+	return true
+}
+
+// Outcome is how the request of a server has ended.
+type Outcome uint8
+
+const (
+	// Fine: there was a response that is no failure of the server.
+	Fine Outcome = iota
+	// Unknown: the request was given up for reasons of the client or the proxy.
+	Unknown
+	// Failed: no connection, no response, or an incomplete one.
+	Failed
+)
+
+// End takes back a request that Picker.Pick has given to the server. now is Loop.Now.
+func (v *Server) End(now int64, how Outcome) {
+	v.active.Add(-1)
+	switch how {
+	case Fine:
+		v.requests.Add(1)
+		if v.health.troubled.Load() {
+			v.succeeded(now)
+		}
+	case Failed:
+		v.requests.Add(1)
+		v.failed(now)
+	case Unknown:
+		if v.health.troubled.Load() {
+			v.health.endTrial()
+		}
+	}
+	if v.set.queue.waiting.Load() > 0 {
+		v.set.queue.wake(1)
+	}
+}
+
+// Answered tells how long the head of a response has taken.
+func (v *Server) Answered(now int64, took time.Duration) {
+	if o := v.set.observer; o != nil {
+		o.Answered(v, now, took)
+	}
+}

@@ -1,0 +1,120 @@
+package upstream
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Set is the targets of one service. All loops share it, and any goroutine may call its methods.
+type Set struct {
+	o        Options  // resolved
+	observer Observer // o.Balance, or nil if it is none
+
+	current atomic.Pointer[members]
+	queue   queue
+
+	mu     sync.Mutex // of Replace
+	filled bool       // there were targets before
+	clock  atomic.Int64
+
+	checking atomic.Bool
+}
+
+// members are the servers of a Set at one time. They do not change: Replace makes others.
+type members struct {
+	primary, backup []*Server
+	all             []*Server // primary, then backup
+}
+
+// New makes a Set. It may be empty, for Replace or Follow to fill.
+func New(o Options, targets ...Target) (*Set, error) {
+	s := &Set{o: o.resolve()}
+	s.observer, _ = s.o.Balance.(Observer)
+	s.current.Store(new(members))
+	s.queue.max = int64(s.o.Queue)
+	if err := s.Replace(targets...); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Options returns the options of the Set with the defaults filled in. What a negative value has switched off is 0.
+func (s *Set) Options() *Options { return &s.o }
+
+// Replace makes these the targets. A target that stays, by its Addr, keeps its connections, health and load. The others drain:
+// they get no new request, and their connections are closed when they are unused. If there is an error, nothing has changed.
+func (s *Set) Replace(targets ...Target) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.current.Load()
+	next := new(members)
+	for _, t := range targets {
+		t, to, err := t.check()
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(next.all, func(v *Server) bool { return v.addr == t.Addr }) {
+			return fmt.Errorf("target %q: %w", t.Addr, ErrTwice)
+		}
+		v := old.find(t.Addr)
+		if v == nil {
+			v = newServer(s, t.Addr, to)
+		}
+		next.all = append(next.all, v)
+	}
+	for i, v := range next.all {
+		t, _, _ := targets[i].check()
+		if s.filled && old.find(v.addr) == nil {
+			v.upSince.Store(s.now())
+		}
+		v.setTarget(t)
+		if t.Backup {
+			next.backup = append(next.backup, v)
+		} else {
+			next.primary = append(next.primary, v)
+		}
+	}
+	next.all = slices.Concat(next.primary, next.backup)
+	s.filled = s.filled || len(next.all) > 0
+	s.current.Store(next)
+	old.retire(next)
+	s.queue.wake(len(next.all))
+	return nil
+}
+
+// now is the latest time that a loop has told: the Set has no clock of its own. 1 stands for a time before that.
+func (s *Set) now() int64 { return max(s.clock.Load(), 1) }
+
+// tell notes the time, not so often that loops would get in each other's way.
+func (s *Set) tell(now int64) {
+	if now-s.clock.Load() > int64(time.Millisecond) {
+		s.clock.Store(now)
+	}
+}
+
+func (m *members) find(addr string) *Server {
+	for _, v := range m.all {
+		if v.addr == addr {
+			return v
+		}
+	}
+	return nil
+}
+
+// retire marks the servers that are not among the next ones.
+func (m *members) retire(next *members) {
+	for _, v := range m.all {
+		if !slices.Contains(next.all, v) {
+			v.gone.Store(true)
+		}
+	}
+}
+
+// Servers returns the servers of the current targets. They must not be changed.
+func (s *Set) Servers() []*Server { return s.current.Load().all }
+
+// ClaimChecks returns true to the first caller only: the loop that makes the health checks of the Set.
+func (s *Set) ClaimChecks() bool { return s.checking.CompareAndSwap(false, true) }

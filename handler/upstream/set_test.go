@@ -1,0 +1,234 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+)
+
+func TestTargets(t *testing.T) {
+	for _, tt := range []struct {
+		target Target
+		want   error
+	}{
+		{Target{Addr: "10.0.0.1:80"}, nil},
+		{Target{Addr: "[::1]:80", Weight: 1000}, nil},
+		{Target{Addr: "unix:/run/app.sock"}, nil},
+		{Target{Addr: "unix:"}, ErrAddress},
+		{Target{Addr: "example.com:80"}, ErrAddress},
+		{Target{Addr: "10.0.0.1"}, ErrAddress},
+		{Target{Addr: "10.0.0.1:0"}, ErrAddress},
+		{Target{Addr: ""}, ErrAddress},
+		{Target{Addr: "10.0.0.1:80", Weight: -1}, ErrWeight},
+		{Target{Addr: "10.0.0.1:80", Weight: 1001}, ErrWeight},
+	} {
+		if _, err := New(Options{}, tt.target); !errors.Is(err, tt.want) {
+			t.Errorf("%+v: %v, want %v", tt.target, err, tt.want)
+		}
+	}
+	if _, err := New(Options{}, targets(1)[0], targets(1)[0]); !errors.Is(err, ErrTwice) {
+		t.Errorf("the same address twice: %v", err)
+	}
+}
+
+func TestReplaceKeepsWhatStays(t *testing.T) {
+	r := newRig(t, Options{}, targets(1, 1)...)
+	first, second := r.server(0), r.server(1)
+	first.begin()
+	for range 3 {
+		r.fail(second)
+	}
+	list := targets(7, 1, 1)[:]
+	if err := r.set.Replace(list[2], list[0], list[1]); err != nil {
+		t.Fatal(err)
+	}
+	if r.server(1) != first || r.server(2) != second || first.Active() != 1 || second.standing(r.now) != out {
+		t.Error("targets that stay have lost their load or health")
+	}
+	if first.weight.Load() != 7 {
+		t.Error("the new weight does not count")
+	}
+	if err := r.set.Replace(list[2]); err != nil {
+		t.Fatal(err)
+	}
+	if !first.Gone() || !second.Gone() || r.server(0).Gone() {
+		t.Error("the targets that are gone are not marked")
+	}
+	if err := r.set.Replace(Target{Addr: "nonsense"}); err == nil || len(r.set.Servers()) != 1 {
+		t.Errorf("after an error (%v) there are %d targets", err, len(r.set.Servers()))
+	}
+}
+
+func TestNoTarget(t *testing.T) {
+	r := newRig(t, Options{})
+	if _, err := r.pick.Pick(r.now, 0, nil); !errors.Is(err, ErrNone) {
+		t.Error("an empty set:", err)
+	}
+	if err := r.set.Replace(targets(1)...); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.pick.Pick(r.now, 0, []*Server{r.take()}); !errors.Is(err, ErrNone) {
+		t.Error("all were tried:", err)
+	}
+}
+
+func TestSlots(t *testing.T) {
+	list := targets(1, 1)
+	list[0].Slots, list[1].Slots = 1, 2
+	r := newRig(t, Options{}, list...)
+	var taken []*Server
+	for range 3 {
+		taken = append(taken, r.take())
+	}
+	if _, err := r.pick.Pick(r.now, 0, nil); !errors.Is(err, ErrBusy) {
+		t.Error("all slots are taken:", err)
+	}
+	taken[1].End(r.now, Fine)
+	if v := r.take(); v != taken[1] {
+		t.Errorf("%s got a request, but %s has the free slot", v.Addr(), taken[1].Addr())
+	}
+}
+
+func TestQueue(t *testing.T) {
+	list := targets(1)
+	list[0].Slots = 1
+	r := newRig(t, Options{Queue: 3}, list...)
+	v := r.take()
+	var called []int
+	wait := func(i int) *Ticket {
+		ticket, ok := r.set.Wait(func() { called = append(called, i) })
+		if !ok {
+			t.Fatal("the queue is full")
+		}
+		return ticket
+	}
+	wait(0)
+	left := wait(1)
+	wait(2)
+	if _, ok := r.set.Wait(func() {}); ok {
+		t.Error("the queue has room for more than its bound")
+	}
+	if r.set.Waiting() != 3 || !left.Leave() || left.Leave() || r.set.Waiting() != 2 {
+		t.Error("a ticket cannot leave")
+	}
+	v.End(r.now, Fine)
+	r.set.Again(func() { called = append(called, 3) }) // as if another request had been faster
+	if len(called) != 2 || called[0] != 0 || called[1] != 3 {
+		t.Errorf("called: %v; a slot is free, so that the one at the head should be called again", called)
+	}
+	r.take().End(r.now, Fine)
+	if len(called) != 3 || called[2] != 2 || r.set.Waiting() != 0 {
+		t.Errorf("called: %v", called)
+	}
+}
+
+// TestQueueLosesNoWake: loops take and give back the only slot, and wait for it in between. None waits for ever.
+func TestQueueLosesNoWake(t *testing.T) {
+	list := targets(1)
+	list[0].Slots = 1
+	s, err := New(Options{}, list...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var loops sync.WaitGroup
+	for i := range 8 {
+		loops.Go(func() {
+			pick, bell := s.Picker(i, 8), make(chan struct{}, 1)
+			ring := func() { bell <- struct{}{} }
+			for range 2000 {
+				v, err := pick.Pick(1, 0, nil)
+				for again := false; err != nil; again = true {
+					if again {
+						s.Again(ring)
+					} else if _, ok := s.Wait(ring); !ok {
+						t.Error("the queue is full")
+						return
+					}
+					<-bell
+					v, err = pick.Pick(1, 0, nil)
+				}
+				v.End(1, Fine)
+			}
+		})
+	}
+	done := make(chan struct{})
+	go func() { loops.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(30 * time.Second):
+		t.Fatal("a loop waits although the slot is free")
+	}
+	if n := s.Servers()[0].Active(); n != 0 {
+		t.Errorf("%d requests are still counted", n)
+	}
+}
+
+// answers is a resolver with prepared answers, the last of which stays.
+type answers struct {
+	mu   sync.Mutex
+	list [][]netip.Addr
+	errs []error
+	used chan struct{}
+}
+
+func (a *answers) LookupNetIP(context.Context, string, string) ([]netip.Addr, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	found, err := a.list[0], a.errs[0]
+	if len(a.list) > 1 {
+		a.list, a.errs = a.list[1:], a.errs[1:]
+		a.used <- struct{}{}
+	}
+	return found, err
+}
+
+func TestFollow(t *testing.T) {
+	one, two := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")
+	a := &answers{
+		list: [][]netip.Addr{{one}, {}, nil, {one, two, two}, {one, two}},
+		errs: []error{nil, nil, errors.New("no answer"), nil, nil},
+		used: make(chan struct{}, 10),
+	}
+	s, err := New(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	if err := s.Follow(ctx, Target{Addr: "app.example:8080", Weight: 3}, a, time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	first := s.Servers()[0]
+	if first.Addr() != "10.0.0.1:8080" || first.weight.Load() != 3 {
+		t.Errorf("target %s with weight %d", first.Addr(), first.weight.Load())
+	}
+	for range 4 {
+		<-a.used
+	}
+	for end := time.Now().Add(20 * time.Second); len(s.Servers()) != 2; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%d targets", len(s.Servers()))
+		}
+	}
+	if s.Servers()[0] != first {
+		t.Error("an empty answer or an error has taken the target away")
+	}
+}
+
+func TestFollowErrors(t *testing.T) {
+	s, err := New(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	a := &answers{list: [][]netip.Addr{nil}, errs: []error{errors.New("no answer")}}
+	for _, addr := range []string{"host", "host:x", "host:0", "host:99999", "host:80"} {
+		if err := s.Follow(ctx, Target{Addr: addr}, a, time.Hour); err == nil {
+			t.Errorf("%q: no error", addr)
+		}
+	}
+}
