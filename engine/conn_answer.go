@@ -92,7 +92,7 @@ func (c *conn) answer(nowMS uint64, status, retryAfter int, keep bool) {
 		Codings: c.service.limits.body.Codings})
 	c.exchange.begun = true
 	c.send(page)
-	if c.l.e.accessLog != nil {
+	if c.l.e.observed {
 		c.recordAnswer(page)
 	}
 	if keep {
