@@ -5,7 +5,6 @@ import (
 
 	"moonbridge/handler/backend"
 	"moonbridge/handler/compress"
-	"moonbridge/handler/files/static"
 	"moonbridge/handler/pool/listen"
 )
 
@@ -32,9 +31,9 @@ func (o *once) Attach(l backend.Loop) (backend.LoopBackend, error) {
 	return part, err
 }
 
-// chain puts in front of a pool what the options of one of its listeners ask for, and the pool's files; nil: it has none.
-// Without any, it returns the pool. What is cached is compressed, and files need neither.
-func (g *generation) chain(b backend.Backend, h *listen.HTTPOptions, files *static.Static) (backend.Backend, error) {
+// chain puts in front of a pool what the options of one of its listeners ask for, and the pool's routes and files. Without any, it
+// returns the pool. What is cached is compressed, and files and routes need neither.
+func (g *generation) chain(b backend.Backend, h *listen.HTTPOptions, f *front) (backend.Backend, error) {
 	if h.EncodedBody == listen.EncodedDecode {
 		b = compress.NewDecoder(b, h.RequestBodySizeLimit)
 	}
@@ -45,11 +44,7 @@ func (g *generation) chain(b backend.Backend, h *listen.HTTPOptions, files *stat
 		}
 		b = c
 	}
-	b = g.cached(b, h)
-	if files != nil {
-		b = files.Backend(b, h.StaticHeaders)
-	}
-	return b, nil
+	return f.before(g.cached(b, h), h.StaticHeaders)
 }
 
 func compressOptions(c *listen.Compress) compress.Options {

@@ -8,6 +8,7 @@ import (
 	"moonbridge/handler/backend"
 	"moonbridge/handler/compress"
 	"moonbridge/handler/pool/listen"
+	"moonbridge/handler/route"
 	"moonbridge/httpparse"
 )
 
@@ -54,6 +55,7 @@ func TestChainForwards(t *testing.T) {
 		"static": func(_ *listen.HTTPOptions, o *listen.Options) {
 			o.Static = []listen.StaticRule{{Prefix: "/", Path: t.TempDir()}}
 		},
+		"routes":      func(_ *listen.HTTPOptions, o *listen.Options) { o.Routes = []listen.Route{{Path: "/r/"}} },
 		"all of them": nil,
 	}
 	all := with
@@ -78,7 +80,11 @@ func TestChainForwards(t *testing.T) {
 			}
 			defer g.endCaches()
 			end := &endBackend{}
-			first, err := g.chain(end, h, files)
+			f := &front{files: files, paths: o.Static, loops: 1}
+			for _, r := range o.Routes {
+				f.rules = append(f.rules, route.Rule{Path: r.Path, To: &endBackend{}})
+			}
+			first, err := g.chain(end, h, f)
 			if err != nil {
 				t.Fatal(err)
 			}

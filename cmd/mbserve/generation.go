@@ -13,6 +13,7 @@ import (
 	"moonbridge/handler/pool"
 	"moonbridge/handler/pool/listen"
 	"moonbridge/handler/proxyproto"
+	"moonbridge/handler/route"
 )
 
 // generation is one load of the script, with its processes and listeners. A reload creates a new one.
@@ -24,6 +25,9 @@ type generation struct {
 	pools     []*listen.Spec   // what the listen{} calls ask for
 	listeners [][]listener     // by pool
 	static    []*static.Static // by pool, while it serves; nil: no files
+
+	routes    [][]route.Rule // by pool, while it serves
+	endRoutes context.CancelFunc
 
 	caches      map[int]*cache.Cache // by the number of their handler
 	cachesInUse []*cache.Cache
@@ -117,6 +121,10 @@ func (g *generation) serve() error {
 	if err := g.openStatic(); err != nil {
 		return err
 	}
+	if err := g.openRoutes(); err != nil {
+		g.closeStatic()
+		return err
+	}
 	if err := g.prepareAddresses(); err != nil {
 		return err
 	}
@@ -176,7 +184,7 @@ func (g *generation) attachFront(n, i int) (err error) {
 		*front = g.attached[n]
 		return nil
 	default:
-		if *front, err = g.chain(g.attached[n], spec.HTTP, g.static[n]); err != nil || *front == g.attached[n] {
+		if *front, err = g.chain(g.attached[n], spec.HTTP, g.front(n)); err != nil || *front == g.attached[n] {
 			return err
 		}
 	}
@@ -272,6 +280,7 @@ func (g *generation) detach() {
 		g.s.engine.Detach(b)
 	}
 	g.closeStatic()
+	g.closeRoutes()
 	g.endCaches()
 }
 
