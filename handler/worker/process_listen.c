@@ -147,8 +147,8 @@ static void add_rule(lua_State *L, message *m, const char *option, const char *p
 		add_rule_value(L, m, option, prefix, pn, "");
 		return;
 	}
-	int t = lua_gettop(L), files = !strcmp(option, "static");
-	for (lua_pushnil(L); lua_next(L, t); lua_pop(L, 1)) {
+	int t = lua_gettop(L), files = !strcmp(option, "static"), any = 0;
+	for (lua_pushnil(L); lua_next(L, t); lua_pop(L, 1), any = 1) {
 		if (lua_type(L, -2) == LUA_TSTRING && files)
 			add_rule_value(L, m, option, prefix, pn, lua_tostring(L, -2));
 		else if (lua_type(L, -2) == LUA_TSTRING)
@@ -160,6 +160,8 @@ static void add_rule(lua_State *L, message *m, const char *option, const char *p
 	}
 	if (files && mb_rawlen(L, t) == 0)
 		luaL_error(L, "listen: option static: there is no path for \"%s\"", prefix);
+	if (!any)
+		luaL_error(L, "listen: option %s: \"%s\": proxy is missing", option, prefix);
 }
 
 /* The table of static or routes is on top of the stack. */
