@@ -34,9 +34,9 @@ const (
 	// handshakeInputMax is how many bytes wait for a handshake, and so the largest first message. Then nothing more is read until
 	// some are used. It has to hold a whole record.
 	handshakeInputMax = 32 << 10
-	// handshakeLingerMS is how long a connection whose handshake has failed waits for its peer to close: a close with bytes
+	// handshakeLinger is how long a connection whose handshake has failed waits for its peer to close: a close with bytes
 	// unread would destroy the alert that says why.
-	handshakeLingerMS = 1000
+	handshakeLinger = time.Second
 	// recordBytes is the most plaintext of a record (RFC 8446 §5.1).
 	recordBytes = 16 << 10
 	// sealAhead is how much plaintext is encrypted for one write. What the socket does not take of it is held.

@@ -366,7 +366,7 @@ func (h *handshake) refuse(last []byte) {
 	h.send(last)
 	h.l.plain.shutdownWrite(h.c.fd)
 	h.state = handshakeLingering
-	h.l.plain.setTimer(&h.timer, after(h.l.plain.nowMS(), handshakeLingerMS))
+	h.l.plain.setTimer(&h.timer, after(h.l.plain.nowMS(), milliseconds(handshakeLinger, 0)))
 	h.receive()
 }
 
