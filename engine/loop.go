@@ -47,6 +47,8 @@ type loop struct {
 	tls    *tlsLoop // the part for connections with TLS; nil: there has been none
 	sealed *tlsLoop // the part that this is the second loop object of; nil: this is the first
 
+	warm [warmFiles]warmFile // by their descriptors
+
 	// Room that is used again for each request.
 	head      httpparse.Head // of the request that is being parsed
 	errorPage []byte         // of the engine's own response
@@ -59,7 +61,9 @@ func newLoop(e *Engine, index, count int, batch bool) (*loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := makeLoop(e, index, systemOf(r))
+	sys := systemOf(r)
+	sys.startRead = e.readers.start
+	l := makeLoop(e, index, sys)
 	l.r = r
 	l.shown = backendLoop{r, l}
 	return l, nil

@@ -70,6 +70,8 @@ func (s *server) load(ctx context.Context) (g *generation, err error) {
 		Files:      s.files.listener(g.number),
 		ErrorPages: s.o.dev,
 		Purge:      s.caches.purge,
+
+		Dictionaries: s.shared,
 	}
 	if s.access != nil {
 		cfg.RawAccess = s.access.recordRaw

@@ -38,6 +38,7 @@ type server struct {
 	root       *rootFiles          // opens files as root when we are not; nil: not needed, or not there
 	engine     *engine.Engine
 	intervals  *pool.Intervals // the timers of all generations
+	shared     *pool.Dictionaries
 	compressor *compress.Shared
 	caches     caches
 
@@ -69,7 +70,7 @@ type server struct {
 // serve runs the server until it is stopped. It returns the exit code.
 func serve(o *options, d *detacher, stderr io.Writer) int {
 	s := &server{
-		o: o, credential: o.privileges.credential(), intervals: pool.NewIntervals(), signals: make(chan os.Signal, 8),
+		o: o, credential: o.privileges.credential(), intervals: pool.NewIntervals(), shared: pool.NewDictionaries(), signals: make(chan os.Signal, 8),
 		mains: make(chan mainEnd, 1), compressor: compress.NewShared(),
 	}
 	err := s.run(d, stderr)
@@ -230,8 +231,11 @@ func (s *server) serveFirst() (err error) {
 	if s.heir != nil && s.heir.timers != nil {
 		s.intervals.Await()
 	}
+	s.adoptDictionaries()
 	ctx, release := s.stopOnSignal()
-	if s.serving, err = s.load(ctx); err == nil {
+	s.serving, err = s.load(ctx)
+	s.shared.Settle()
+	if err == nil {
 		err = s.heir.awaitWorkers(ctx, s.serving)
 	}
 	release()

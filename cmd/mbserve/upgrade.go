@@ -153,6 +153,13 @@ func (s *server) launchHeir(pass *passing) (*exec.Cmd, error) {
 	}
 	cmd.Args[0] = os.Args[0]
 	cmd.Env = append(os.Environ(), heirEnv+"="+strings.Join(pass.named, " "), upgradeEnv+"="+sockets)
+	list, err := s.passDictionaries(pass)
+	if err != nil {
+		return nil, err
+	}
+	if list != "" {
+		cmd.Env = append(cmd.Env, dictionariesEnv+"="+list)
+	}
 	if s.manager.address != nil {
 		cmd.Env = append(cmd.Env, "NOTIFY_SOCKET="+s.manager.address.Name)
 	}

@@ -58,6 +58,8 @@ func (fs *forkServer) read() error {
 		switch typ {
 		case shm.MsgListen:
 			err = fs.listen(body)
+		case shm.MsgDictionary:
+			err = fs.dictionary(body)
 		case shm.MsgReady:
 			fs.h.warn(string(body))
 			fs.settle(nil)

@@ -65,6 +65,10 @@ type Config struct {
 	// Default: one of the host's own.
 	Intervals *Intervals
 
+	// Dictionaries is shared by hosts of which one replaces another, so that the next one can keep the shared dictionaries of the
+	// last one. Default: one of the host's own.
+	Dictionaries *Dictionaries
+
 	// Credential is the user and groups that the fork server and its workers run as; nil: those of this process. Changing
 	// them takes root.
 	Credential *syscall.Credential
@@ -92,6 +96,9 @@ type Host struct {
 	pools []*Pool // appended to while the first fork server loads the script
 	fs    *forkServer
 	ended bool // Stop or Kill was called
+
+	dictionaries map[string]*dictionary // by name
+	released     bool                   // there are none any more
 
 	stop chan struct{} // closed by Stop and Kill
 	kept chan struct{} // closed when no fork server is started any more
@@ -125,6 +132,7 @@ func Check(ctx context.Context, cfg Config) ([]*listen.Spec, error) {
 	}
 	fs.end(endTimeout)
 	h.hearOut()
+	h.releaseDictionaries()
 	var specs []*listen.Spec
 	for _, p := range h.Pools() {
 		specs = append(specs, p.spec)
@@ -151,6 +159,7 @@ func load(ctx context.Context, cfg Config) (*Host, *forkServer, error) {
 		fs.killGroup()
 		<-fs.gone
 		h.hearOut()
+		h.releaseDictionaries()
 		for _, p := range h.Pools() {
 			p.close()
 		}
@@ -177,6 +186,9 @@ func (h *Host) complete() (err error) {
 	}
 	if c.Intervals == nil {
 		c.Intervals = NewIntervals()
+	}
+	if c.Dictionaries == nil {
+		c.Dictionaries = NewDictionaries()
 	}
 	if runtime.NumCPU() < 2 {
 		c.NoPairing = true

@@ -107,6 +107,7 @@ func (h *Host) finish() (killed bool) {
 	}
 	fs.end(endTimeout)
 	h.hearOut()
+	h.releaseDictionaries()
 	for _, p := range h.Pools() {
 		p.sv.stop()
 		p.detach()

@@ -138,7 +138,7 @@ var statuses = []struct {
 const (
 	windowDefault = 64 << 10
 	windowMin     = 4 << 10
-	streamDefault = time.Hour
+	streamDefault = 3600 * time.Second
 
 	retryTimesDefault  = 1
 	retryBodyDefault   = 64 << 10

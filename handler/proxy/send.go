@@ -121,10 +121,12 @@ func (e *exchange) transmit(body []byte) {
 		e.kept = false // it was sent, and cannot be again
 	}
 	e.updateDeadline()
-	if e.more && (e.expect && !e.l.config.PassExpect || e.wantsBody) {
-		e.later(e.askBody)
-	} else if e.expect && e.more {
+	switch {
+	case !e.more:
+	case e.expect && e.l.config.PassExpect:
 		e.expectLater()
+	case e.expect || e.wantsBody:
+		e.later(e.askBody)
 	}
 }
 

@@ -21,6 +21,9 @@ const (
 	DictionaryMax = 16 << 30
 )
 
+// DictionaryVersion is that of what is in the memory. A process that replaces another one cannot use another version.
+const DictionaryVersion = 1
+
 // CreateDictionary makes the memory of a dictionary. It is empty, and takes as much memory as is used of it.
 func CreateDictionary(size uint64) (*Dictionary, error) {
 	if size < DictionaryMin || size > DictionaryMax {

@@ -234,6 +234,8 @@ const (
 	MsgAccess                  // worker → server: MsgAccessBody and its text: a request on a raw connection
 	MsgFile                    // worker → server: FileBody, with the descriptor of the file
 	MsgPurge                   // … what is to be removed from caches: PurgeKey or PurgePrefix, and the key or prefix
+	MsgDictionary              // fork server → server: Dictionary and a name: a shared dictionary is opened
+	MsgDictionaryOK            // server → fork server: DictionaryOK, with the descriptor of its memory; or MsgListenErr
 )
 
 // Bytes on a worker's control socket.
@@ -252,6 +254,22 @@ const (
 	PurgePrefix = 'p'
 	PurgeMax    = 4096
 )
+
+// DictionaryNameMax is how long the name of a dictionary may be, in bytes.
+const DictionaryNameMax = 128
+
+// MsgDictionaryBody is mb_msg_dictionary. The name follows it.
+type MsgDictionaryBody struct {
+	Size uint64 // in bytes
+	Keep uint32 // 1: a new script gets the dictionary of the last one
+	_    uint32
+}
+
+// MsgDictionaryOKBody is mb_msg_dictionary_ok.
+type MsgDictionaryOKBody struct {
+	Size uint64
+	Key  [2]uint64 // of the hash function
+}
 
 // MsgForkBody is mb_msg_fork.
 type MsgForkBody struct{ Pool, Slot uint32 }

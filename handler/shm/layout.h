@@ -247,6 +247,15 @@ typedef struct {
                            reads it */
 #define MB_MSG_PURGE 16u /* MB_PURGE_KEY or MB_PURGE_PREFIX, and the key or prefix of responses that are
                             to be removed from caches; answered by MB_CTL_PURGED */
+/* Fork server → server, while the script runs */
+#define MB_MSG_DICTIONARY 17u /* mb_msg_dictionary and the name: a shared dictionary is opened. The
+                                 answer is the next one, or LISTEN_ERR */
+/* Server → fork server */
+#define MB_MSG_DICTIONARY_OK 18u /* mb_msg_dictionary_ok, with the descriptor of its memory */
+#define MB_DICTIONARY_NAME_MAX 128u /* bytes */
+#define MB_DICTIONARY_MIN (64u << 10) /* bytes of a dictionary */
+#define MB_DICTIONARY_MAX ((uint64_t)16 << 30)
+#define MB_DICTIONARY_VERSION 1u /* of what is in its memory: another binary may take over */
 #define MB_PURGE_KEY    'k'
 #define MB_PURGE_PREFIX 'p'
 #define MB_PURGE_MAX    4096u /* bytes of it: longer keys are not cached */
@@ -264,6 +273,9 @@ typedef struct { uint32_t pool, slot; } mb_msg_fork;     /* pool: number of the 
 typedef struct { uint32_t pool, slot; int32_t pid, err; } mb_msg_forked; /* err: errno of a failed fork, else 0 */
 typedef struct { int32_t pid, status; } mb_msg_exited;   /* status is that of waitpid */
 typedef struct { int32_t pid, sig; } mb_msg_kill;
+
+typedef struct { uint64_t size; uint32_t keep, pad; } mb_msg_dictionary; /* size: in bytes */
+typedef struct { uint64_t size, key[2]; } mb_msg_dictionary_ok; /* key: of the hash function */
 
 #define MB_NOT_SERVED UINT64_MAX
 typedef struct {

@@ -1,9 +1,9 @@
-/* Layer 2: the state of a process (of the fork server, then of a worker, then of the
+/* Layer 3: the state of a process (of the fork server, then of a worker, then of the
  * exchange that it runs), and the verbs that all higher layers need. */
 #ifndef MB_CORE_H
 #define MB_CORE_H
 
-#include "base.h"
+#include "dict.h"
 
 /* Limits. The code that uses one says what happens when it is reached. */
 #define MB_REQUEST_HEAD_MAX (2u << 20) /* head block, including the table of fields */

@@ -37,7 +37,7 @@ static void divide(mb_dict *d)
 const char *mb_dict_open(mb_dict *d, int fd, uint64_t size, const uint64_t key[2])
 {
 	memset(d, 0, sizeof *d);
-	if (size < MB_DICT_SIZE_MIN || size > MB_DICT_SIZE_MAX || size > SIZE_MAX)
+	if (size < MB_DICTIONARY_MIN || size > MB_DICTIONARY_MAX || size > SIZE_MAX)
 		return "size out of range";
 	void *p = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (p == MAP_FAILED)

@@ -20,8 +20,6 @@
 #include "base.h"
 
 #define MB_DICT_KEY_MAX 65535u       /* bytes of a key */
-#define MB_DICT_SIZE_MIN (64u << 10) /* bytes of a dictionary */
-#define MB_DICT_SIZE_MAX ((uint64_t)16 << 30)
 #define MB_DICT_SHARDS_MAX 64u
 #define MB_DICT_SHARD_BYTES (2u << 20) /* there is one more shard for each of these */
 

@@ -17,10 +17,12 @@
 //
 // # The C files
 //
-// The C files form eight layers. The name of a file begins with the name of its layer. Each layer has one header, which
+// The C files form ten layers. The name of a file begins with the name of its layer. Each layer has one header, which
 // includes the headers of lower layers only. From bottom to top, and within a layer in reading order:
 //
 //	base      base.c base_lua.c base_message.c
+//	dict      dict.c dict_hash.c dict_lock.c dict_block.c dict_entry.c dict_value.c dict_list.c dict_limit.c
+//	dict      dict_all.c dict_repair.c
 //	core      core.c core_fork.c core_origin.c core_files.c
 //	exchange  exchange_segment.c exchange_descriptor.c exchange_response.c exchange_output.c
 //	request   request.c request_fields.c request_pairs.c request_params.c request_body.c request_body_file.c
@@ -29,6 +31,7 @@
 //	socket    socket.c socket_file.c socket_readuntil.c socket_close.c socket_quiet.c socket_alive.c
 //	socket    socket_background.c
 //	io        io.c io_handle.c io_read.c io_write.c io_connect.c io_exec.c io_poll.c
+//	shared    shared.c shared_open.c shared_value.c shared_list.c shared_all.c shared_limit.c
 //	process   process_fork_server.c process_state.c process_compiler.c process_random.c process_traceback.c
 //	process   process_watch.c process_listen.c process_http_options.c process_http_text.c
 //	process   process_http_compress.c
@@ -39,6 +42,7 @@
 // What each layer holds:
 //
 //   - base knows nothing of this server: buffers, text, log lines, Lua values, messages on control sockets.
+//   - dict is the shared dictionaries: memory that any process may overwrite or leave at any moment. Go calls it, too.
 //   - core holds the state of the process (the variables process, worker, exchange and memory) and the verbs that all
 //     higher layers need: wait, notify, look at the exchange in progress, say what it is.
 //   - exchange maps the shared memory, puts responses into it (the variable response), and asks the server for the descriptor
@@ -46,6 +50,7 @@
 //   - request is the request object: its fields, its body, forms, and the methods that send.
 //   - socket is the socket object: Lua file handles, and how a raw connection ends, which decides what the peer sees.
 //   - io is the module moonbridge_io: handles of connections and pipes, child processes, poll.
+//   - shared is the module moonbridge_shared: dictionaries for Lua, and rate limits.
 //   - process is the fork server: the Lua state, the run of the script, listen and generate_handler, the forks.
 //   - worker is the life of a worker: the exchanges it runs, and the time and memory limits that end it.
 //

@@ -1,4 +1,4 @@
-/* Layer 3: the mapping of shared memory, and the response of an exchange on its way into it. */
+/* Layer 4: the mapping of shared memory, and the response of an exchange on its way into it. */
 #ifndef MB_EXCHANGE_H
 #define MB_EXCHANGE_H
 

@@ -1,4 +1,4 @@
-/* Layer 6: the module moonbridge_io: handles of connections and pipes, child processes, and
+/* Layer 7: the module moonbridge_io: handles of connections and pipes, child processes, and
  * waiting for several things at once. */
 #ifndef MB_IO_H
 #define MB_IO_H

@@ -13,7 +13,7 @@ import (
 
 // layers are those of the C files, from bottom to top, as doc.go presents them. A file belongs to the layer that its name
 // begins with.
-var layers = []string{"base", "core", "exchange", "request", "socket", "io", "process", "worker"}
+var layers = []string{"base", "dict", "core", "exchange", "request", "socket", "io", "shared", "process", "worker"}
 
 // layerOf returns the number of a file's layer, or -1.
 func layerOf(file string) int {

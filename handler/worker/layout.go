@@ -27,6 +27,9 @@ func layoutInC() map[string][]uintptr {
 		access    C.mb_msg_access
 		report    C.mb_msg_report
 		entry     C.mb_entry
+
+		dictionary   C.mb_msg_dictionary
+		dictionaryOK C.mb_msg_dictionary_ok
 	)
 	return map[string][]uintptr{
 		"Header": {unsafe.Sizeof(header), unsafe.Offsetof(header.magic), unsafe.Offsetof(header.version),
@@ -78,6 +81,8 @@ func layoutInC() map[string][]uintptr {
 			unsafe.Offsetof(report.message_len), unsafe.Offsetof(report.traceback_len),
 			unsafe.Offsetof(report.in_len), unsafe.Offsetof(report.method_len), unsafe.Offsetof(report.path_len),
 			unsafe.Offsetof(report.id_len), unsafe.Offsetof(report.interval_len), unsafe.Offsetof(report.remote)},
+		"MsgDictionaryBody":   {unsafe.Sizeof(dictionary), unsafe.Offsetof(dictionary.size), unsafe.Offsetof(dictionary.keep)},
+		"MsgDictionaryOKBody": {unsafe.Sizeof(dictionaryOK), unsafe.Offsetof(dictionaryOK.size), unsafe.Offsetof(dictionaryOK.key)},
 		"Entry": {unsafe.Sizeof(entry), unsafe.Offsetof(entry.scope), unsafe.Offsetof(entry.key_len),
 			unsafe.Offsetof(entry.val_len), unsafe.Offsetof(entry._type)},
 	}
@@ -107,7 +112,8 @@ func constantsInC() map[string]uint64 {
 		"MsgListenErr": C.MB_MSG_LISTEN_ERR, "MsgFork": C.MB_MSG_FORK, "MsgKill": C.MB_MSG_KILL,
 		"MsgWorkerReady": C.MB_MSG_WORKER_READY, "MsgWorkerFailed": C.MB_MSG_WORKER_FAILED,
 		"MsgFiles": C.MB_MSG_FILES, "MsgReport": C.MB_MSG_REPORT, "MsgAccess": C.MB_MSG_ACCESS, "MsgFile": C.MB_MSG_FILE,
-		"MsgPurge": C.MB_MSG_PURGE,
+		"MsgPurge": C.MB_MSG_PURGE, "MsgDictionary": C.MB_MSG_DICTIONARY, "MsgDictionaryOK": C.MB_MSG_DICTIONARY_OK,
+		"DictionaryNameMax": C.MB_DICTIONARY_NAME_MAX, "DictionaryMin": C.MB_DICTIONARY_MIN, "DictionaryMax": C.MB_DICTIONARY_MAX, "DictionaryVersion": C.MB_DICTIONARY_VERSION,
 		"PurgeKey": C.MB_PURGE_KEY, "PurgePrefix": C.MB_PURGE_PREFIX, "PurgeMax": C.MB_PURGE_MAX, "CtlPurged": C.MB_CTL_PURGED,
 		"NotServed":     C.MB_NOT_SERVED,
 		"ReportTextMax": C.MB_REPORT_TEXT_MAX,

@@ -27,7 +27,8 @@ func TestLayout(t *testing.T) {
 		"OutLoop": shm.OutLoop{}, "OutWorker": shm.OutWorker{}, "OutCell": shm.OutCell{},
 		"Address": shm.Address{}, "Head": shm.Head{}, "Field": shm.Field{}, "Msg": shm.Msg{}, "MsgForkBody": shm.MsgForkBody{},
 		"MsgForkedBody": shm.MsgForkedBody{}, "MsgExitedBody": shm.MsgExitedBody{},
-		"MsgKillBody": shm.MsgKillBody{}, "MsgReportBody": shm.MsgReportBody{}, "MsgAccessBody": shm.MsgAccessBody{}, "Entry": shm.Entry{},
+		"MsgKillBody": shm.MsgKillBody{}, "MsgReportBody": shm.MsgReportBody{}, "MsgAccessBody": shm.MsgAccessBody{},
+		"MsgDictionaryBody": shm.MsgDictionaryBody{}, "MsgDictionaryOKBody": shm.MsgDictionaryOKBody{}, "Entry": shm.Entry{},
 	}
 	inC := layoutInC()
 	if len(inC) != len(inGo) {
@@ -65,7 +66,8 @@ func TestConstants(t *testing.T) {
 		"MsgExited": shm.MsgExited, "MsgListenOK": shm.MsgListenOK, "MsgListenErr": shm.MsgListenErr,
 		"MsgFork": shm.MsgFork, "MsgKill": shm.MsgKill, "MsgWorkerReady": shm.MsgWorkerReady,
 		"MsgReport": shm.MsgReport, "MsgAccess": shm.MsgAccess, "MsgFile": shm.MsgFile, "NotServed": shm.NotServed, "ReportTextMax": shm.ReportTextMax,
-		"MsgPurge": shm.MsgPurge,
+		"MsgPurge": shm.MsgPurge, "MsgDictionary": shm.MsgDictionary, "MsgDictionaryOK": shm.MsgDictionaryOK,
+		"DictionaryNameMax": shm.DictionaryNameMax, "DictionaryMin": shm.DictionaryMin, "DictionaryMax": shm.DictionaryMax, "DictionaryVersion": shm.DictionaryVersion,
 		"PurgeKey": shm.PurgeKey, "PurgePrefix": shm.PurgePrefix, "PurgeMax": shm.PurgeMax, "CtlPurged": shm.CtlPurged,
 		"LevelInfo": shm.LevelInfo, "LevelWarn": shm.LevelWarn, "LevelError": shm.LevelError,
 		"MsgFiles": shm.MsgFiles, "MsgWorkerFailed": shm.MsgWorkerFailed, "CtlFlush": shm.CtlFlush, "CtlDescriptor": shm.CtlDescriptor, "CtlEndInput": shm.CtlEndInput, "CtlTraceback": shm.CtlTraceback, "CtlClientGone": shm.CtlClientGone,

@@ -1,9 +1,9 @@
-/* Layer 7: the fork server. It has the Lua state, runs the script, keeps what the script
+/* Layer 9: the fork server. It has the Lua state, runs the script, keeps what the script
  * passes to listen and generate_handler, and forks. */
 #ifndef MB_PROCESS_H
 #define MB_PROCESS_H
 
-#include "io.h"
+#include "shared.h"
 
 #define MB_CHUNK_MAX (16u << 20) /* the two chunk sizes of generate_handler */
 

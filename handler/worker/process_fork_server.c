@@ -115,6 +115,7 @@ static void become_worker(const mb_msg_fork *f, int *fds, int nfds)
 	if (fds[3] != 2)
 		close(fds[3]);
 	mb_role = MB_ROLE_WORKER;
+	mb_dict_forked();
 }
 
 /* Forks once, for one message. Returns 1 in the child. */

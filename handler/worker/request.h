@@ -1,4 +1,4 @@
-/* Layer 4: the request object of Lua, with its methods for reading and for responding. */
+/* Layer 5: the request object of Lua, with its methods for reading and for responding. */
 #ifndef MB_REQUEST_H
 #define MB_REQUEST_H
 

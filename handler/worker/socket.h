@@ -1,4 +1,4 @@
-/* Layer 5: the socket object of Lua, Lua file handles, and the end of raw connections. */
+/* Layer 6: the socket object of Lua, Lua file handles, and the end of raw connections. */
 #ifndef MB_SOCKET_H
 #define MB_SOCKET_H
 

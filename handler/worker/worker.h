@@ -1,4 +1,4 @@
-/* Layer 8: the life of a worker. It runs exchanges, and time and memory limits end it. */
+/* Layer 10: the life of a worker. It runs exchanges, and time and memory limits end it. */
 #ifndef MB_WORKER_H
 #define MB_WORKER_H
 

@@ -1,0 +1,54 @@
+/* Methods for lists. */
+#include "shared.h"
+
+static int push(lua_State *L, int (*what)(mb_dict_at *))
+{
+	mb_dict_op op;
+	const mb_dict *d = mb_shared_begin(L, &op);
+	if (!d)
+		return 2;
+	lua_settop(L, 3);
+	op.value = mb_shared_value(L, 3, 0);
+	int r = mb_dict_run(d, &op, what);
+	if (r != MB_DICT_OK)
+		return mb_shared_fail(L, r);
+	lua_pushinteger(L, (lua_Integer)op.count);
+	return 1;
+}
+
+static int pop(lua_State *L, int (*what)(mb_dict_at *))
+{
+	mb_dict_op op;
+	const mb_dict *d = mb_shared_begin(L, &op);
+	if (!d)
+		return 2;
+	int r = mb_dict_run(d, &op, what);
+	if (r != MB_DICT_OK && r != MB_DICT_NOT_FOUND)
+		return mb_shared_fail(L, r);
+	mb_shared_push(L, &op.result);
+	return 1;
+}
+
+static int lpush(lua_State *L) { return push(L, mb_dict_lpush); }
+static int rpush(lua_State *L) { return push(L, mb_dict_rpush); }
+static int lpop(lua_State *L) { return pop(L, mb_dict_lpop); }
+static int rpop(lua_State *L) { return pop(L, mb_dict_rpop); }
+
+static int llen(lua_State *L)
+{
+	mb_dict_op op;
+	const mb_dict *d = mb_shared_begin(L, &op);
+	if (!d)
+		return 2;
+	int r = mb_dict_run(d, &op, mb_dict_llen);
+	if (r != MB_DICT_OK)
+		return mb_shared_fail(L, r);
+	lua_pushinteger(L, (lua_Integer)op.count);
+	return 1;
+}
+
+void mb_shared_lists(lua_State *L)
+{
+	static const luaL_Reg f[] = {{"lpush", lpush}, {"rpush", rpush}, {"lpop", lpop}, {"rpop", rpop}, {"llen", llen}, {NULL, NULL}};
+	mb_set_functions(L, f);
+}
