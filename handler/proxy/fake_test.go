@@ -203,21 +203,27 @@ func newFakeRig(t *testing.T, c Config) *fakeRig {
 // start begins an exchange with this request head, and runs until it is sent.
 func (r *fakeRig) start(head string, takes int, body string, more bool) (*fakeExchange, *fakeConn) {
 	r.t.Helper()
-	var h httpparse.Head
-	var p httpparse.Parser
-	if n, err := p.Parse(&h, []byte(head), nil); n == 0 || err != nil {
-		r.t.Fatal(n, err)
-	}
 	x := &fakeExchange{t: r.t, takes: takes}
-	var err error
-	if x.running, err = r.loop.Start(x, &h, 0, []byte(body), more); err != nil {
-		r.t.Fatal(err)
-	}
+	r.startOn(x, head, body, more)
 	r.l.run()
 	if len(r.l.dialed) == 0 {
 		return x, nil
 	}
 	return x, r.l.dialed[len(r.l.dialed)-1]
+}
+
+// startOn begins the exchange x.
+func (r *fakeRig) startOn(x *fakeExchange, head, body string, more bool) {
+	r.t.Helper()
+	var h httpparse.Head
+	var p httpparse.Parser
+	if n, err := p.Parse(&h, []byte(head), nil); n == 0 || err != nil {
+		r.t.Fatal(n, err)
+	}
+	var err error
+	if x.running, err = r.loop.Start(x, &h, 0, []byte(body), more); err != nil {
+		r.t.Fatal(err)
+	}
 }
 
 // checkOver checks that nothing is left of the exchanges.
