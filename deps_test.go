@@ -43,6 +43,7 @@ var imports = map[string][]string{
 	"handler/mounts":         {"x/sys"},
 	"handler/files/static":   {"handler/backend", "handler/files", "handler/mounts", "httpparse", "httpwrite", "x/sys"},
 	"handler/proxy":          {"handler/backend", "handler/forwarded", "handler/upstream", "httpparse", "httpwrite"},
+	"handler/tcpproxy":       {"handler/backend", "handler/logging", "handler/proxyproto", "handler/upstream", "httpparse"},
 	"handler/upstream":       {"handler/backend", "httpparse"},
 	"handler/compress":       {"handler/backend", "httpparse", "brotli", "klauspost"},
 	"handler/cache":          {"handler/backend", "httpparse", "httpwrite"},
