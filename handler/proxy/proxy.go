@@ -31,6 +31,9 @@ type Config struct {
 	Upgrade []string
 	// Stream is how long an upgraded connection may be without a byte in either direction. Default 1 h; negative: for ever.
 	Stream time.Duration
+	// CloseDelay is how long upgraded connections stay open when the engine drains, or their listener is closed. 0: until they end.
+	// Negative: not at all.
+	CloseDelay time.Duration
 
 	// PassExpect leaves the answer to Expect: 100-continue to the target. Without an answer within 1 s the client is asked for the
 	// body. By default the proxy asks for it when it is connected to a target.
