@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"crypto/tls"
 	"fmt"
 	"math"
 	"os"
@@ -198,6 +199,22 @@ func TestResetAfterTheResponse(t *testing.T) {
 				r.checkOver()
 			}
 		})
+	}
+}
+
+// The scheme of the client.
+func TestScheme(t *testing.T) {
+	for _, tt := range []struct {
+		config string
+		tls    *tls.ConnectionState
+		want   string
+	}{{"", nil, "http"}, {"", new(tls.ConnectionState), "https"}, {"ftp", new(tls.ConnectionState), "ftp"}} {
+		r := newFakeRig(t, Config{Forward: Forwarding{Proto: tt.config}})
+		r.startOn(&fakeExchange{t: t, tls: tt.tls}, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "", false)
+		r.l.run()
+		if got := r.l.dialed[0].out.String(); !strings.Contains(got, "\r\nX-Forwarded-Proto: "+tt.want+"\r\n") {
+			t.Errorf("%q, want the scheme %s", got, tt.want)
+		}
 	}
 }
 
