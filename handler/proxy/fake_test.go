@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"bufio"
-	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
@@ -130,11 +129,11 @@ type fakeExchange struct {
 	status  int // of Failed
 	running backend.Running
 	room    bool // BodyRoom was called
-	tls     *tls.ConnectionState
+	tls     *backend.TLSState
 }
 
 // TLS implements backend.Secured.
-func (x *fakeExchange) TLS() *tls.ConnectionState { return x.tls }
+func (x *fakeExchange) TLS() *backend.TLSState { return x.tls }
 
 func (x *fakeExchange) Output(a, b []byte, last bool) (n int) {
 	if x.over || x.wants {

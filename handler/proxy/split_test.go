@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"crypto/tls"
 	"fmt"
 	"math"
 	"os"
@@ -206,9 +205,9 @@ func TestResetAfterTheResponse(t *testing.T) {
 func TestScheme(t *testing.T) {
 	for _, tt := range []struct {
 		config string
-		tls    *tls.ConnectionState
+		tls    *backend.TLSState
 		want   string
-	}{{"", nil, "http"}, {"", new(tls.ConnectionState), "https"}, {"ftp", new(tls.ConnectionState), "ftp"}} {
+	}{{"", nil, "http"}, {"", new(backend.TLSState), "https"}, {"ftp", new(backend.TLSState), "ftp"}} {
 		r := newFakeRig(t, Config{Forward: Forwarding{Proto: tt.config}})
 		r.startOn(&fakeExchange{t: t, tls: tt.tls}, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "", false)
 		r.l.run()
