@@ -21,8 +21,10 @@ type Engine struct {
 	connsMax int64
 	spool    *spooling
 
-	accessLog func(*Access) // nil: none
-	idPrefix  string        // of requests, for the access log
+	accessLog func(*Access)             // nil: none
+	connState func(ConnInfo, ConnState) // nil: none
+	observed  bool                      // there is one of the two: exchanges have records
+	idPrefix  string                    // of requests, for the access log
 
 	running sync.WaitGroup
 
@@ -30,6 +32,7 @@ type Engine struct {
 
 	// Shared by the loops.
 	conns    atomic.Int64
+	detached atomic.Int64   // of conns: those that have left their loops
 	dialed   atomic.Int64   // connections to other servers, including those that are not established yet
 	tally    *logging.Tally // of what is refused
 	readers  *fileReaders
@@ -49,11 +52,12 @@ var ErrStopped = errors.New("engine: stopped")
 // New raises GOMAXPROCS to the number of loops plus two if it is lower, unless it is set in the environment. A loop that waits
 // for events holds a processor of Go's scheduler for a while, and timers and other goroutines should not wait for it.
 func New(o Options) (*Engine, error) {
-	e := &Engine{log: o.logger(), connsMax: connsMax(o.MaxConns, openFilesMax()), accessLog: o.AccessLog, readers: newFileReaders()}
+	e := &Engine{log: o.logger(), connsMax: connsMax(o.MaxConns, openFilesMax()), accessLog: o.AccessLog, connState: o.ConnState}
+	e.readers = newFileReaders()
 	e.handshakes.most = o.handshakes()
 	e.spool = newSpooling(o.Spool, connsMax(0, openFilesMax()))
 	e.tally = logging.NewTally(e.log)
-	if e.accessLog != nil {
+	if e.observed = e.accessLog != nil || e.connState != nil; e.observed {
 		e.idPrefix = accesslog.NewIDPrefix()
 	}
 	n := o.loops()
@@ -100,7 +104,8 @@ func (e *Engine) Loops() int { return len(e.loops) }
 // functions may use all of it. It is a backend.Dialer too.
 func (e *Engine) Loop(i int) backend.Loop { return e.loops[i].shown }
 
-// Conns is the number of open connections that were accepted. Those that ServeSockets has handed over are not counted.
+// Conns is the number of open connections that were accepted. Hijacked ones are counted until they are
+// closed, those that ServeSockets has handed over are not.
 func (e *Engine) Conns() int64 { return e.conns.Load() }
 
 // Attach attaches b to every loop. Serve and ServeSockets do that too: Attach is for a backend without a listener. The

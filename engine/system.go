@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"net"
 	"syscall"
 	"time"
 
@@ -35,10 +36,12 @@ type system struct {
 	resetOnClose   func(fd int) error
 
 	// What the loop does for a connection.
-	add         func(fd int, h reactor.Handler) error
-	close       func(fd int)
-	hand        func(fd int, h reactor.Handler)
-	leave       func(fd int) error
+	add   func(fd int, h reactor.Handler) error
+	close func(fd int)
+	hand  func(fd int, h reactor.Handler)
+	leave func(fd int) error
+	// duplicate makes a net.Conn with a descriptor of its own.
+	duplicate   func(fd int) (net.Conn, error)
 	post        func(fn func()) bool
 	setTimer    func(t *timers.Timer, deadlineMS uint64)
 	cancelTimer func(t *timers.Timer) bool
@@ -78,6 +81,7 @@ func systemOf(r *reactor.Loop) system {
 		close:        r.Close,
 		hand:         r.Hand,
 		leave:        r.Leave,
+		duplicate:    duplicate,
 		post:         r.Post,
 		setTimer:     r.SetTimer,
 		cancelTimer:  r.CancelTimer,

@@ -28,7 +28,7 @@ func (b *onLoop) Attach(l backend.Loop) (backend.LoopBackend, error) {
 	lb := &onLoopBackend{
 		h:           b.h,
 		loop:        l,
-		failures:    newFailures(b.config.logger()),
+		failures:    newFailures(b.config.logger(), panicLog(b.h)),
 		bodyMax:     b.config.bodyMax(),
 		responseMax: b.config.responseMax(),
 	}
