@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"errors"
 	"net"
 	"strings"
@@ -206,5 +207,53 @@ func TestTunnelCarries(t *testing.T) {
 	got, err := c.all()
 	if len(got) != size || err != nil || got != strings.Repeat(block, size/len(block)) {
 		t.Errorf("%d bytes, error %v", len(got), err)
+	}
+}
+
+// CloseDelay: tunnels end when the engine drains. Without it they go on.
+func TestTunnelDrain(t *testing.T) {
+	a := newTarget(t, func(p *peer) {
+		p.request()
+		p.send(switching)
+		for {
+			text := p.take(1)
+			if len(text) > 1 {
+				return
+			}
+			p.send(text)
+		}
+	})
+	for _, tt := range []struct {
+		delay time.Duration
+		ends  bool
+	}{{0, false}, {-1, true}, {20 * time.Millisecond, true}} {
+		r := newRig(t, rigOptions{Config: Config{CloseDelay: tt.delay}}, a)
+		c := r.dial(upgrading)
+		c.take(len(switched))
+		drained := make(chan error, 1)
+		go func() {
+			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			defer cancel()
+			drained <- r.e.Drain(ctx)
+		}()
+		if !tt.ends {
+			until(t, "no further connection is accepted", func() bool {
+				other, err := net.Dial("tcp", r.address)
+				if err == nil {
+					other.Close()
+				}
+				return err != nil
+			})
+			c.send("x")
+			if got := c.take(1); got != "x" {
+				t.Errorf("%q through a tunnel while the engine drains", got)
+			}
+			c.Close()
+		} else if got, err := c.all(); got != "" || err != nil {
+			t.Errorf("%v: %q, %v", tt.delay, got, err)
+		}
+		if err := <-drained; err != nil {
+			t.Errorf("%v: drain: %v", tt.delay, err)
+		}
 	}
 }
