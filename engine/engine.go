@@ -38,6 +38,8 @@ type Engine struct {
 	readers  *fileReaders
 	stopping atomic.Bool
 
+	given atomic.Uint32 // connections that came from goroutines: they go to the loops in turn
+
 	mu        sync.Mutex
 	listeners []*Listener
 	stopped   bool
@@ -133,13 +135,22 @@ func (e *Engine) Detach(b backend.Backend) {
 // open connection, then go to the new one. When Serve has returned, no further exchange of this listener reaches the old
 // one.
 func (e *Engine) Serve(ln *Listener, b backend.Backend, index int, lim Limits) error {
-	return e.onEveryLoop(func(l *loop) error {
+	return e.serveOn(ln, func(l *loop) error {
 		lb, err := l.attach(b)
 		if err != nil {
 			return err
 		}
 		return l.bind(ln, newService(lb, index, lim), nil, nil)
 	})
+}
+
+// serveOn binds a listener on every loop with bind.
+func (e *Engine) serveOn(ln *Listener, bind func(*loop) error) error {
+	err := e.onEveryLoop(bind)
+	if err == nil {
+		ln.startAccepting()
+	}
+	return err
 }
 
 // onEveryLoop calls fn on each loop and waits. It returns the first error.

@@ -67,6 +67,7 @@ func newLoop(e *Engine, index, count int, batch bool) (*loop, error) {
 	l := makeLoop(e, index, sys)
 	l.r = r
 	l.shown = backendLoop{r, l}
+	l.raw.pipes.max = pipesOf(e.spool.filesMax, count)
 	return l, nil
 }
 

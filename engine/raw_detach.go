@@ -17,7 +17,7 @@ func (c *rawConn) Detach() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := newDetached(conn, bytes.Clone(c.input.Unread()), bytes.Clone(c.output.Unsent()))
+	d := newDetached(conn, bytes.Clone(c.input.Unread()), append(c.pipeContents(), c.output.Unsent()...))
 	c.state = rawDetached
 	c.output.Release(c.l.pool)
 	if !c.busy {

@@ -23,7 +23,7 @@ func (e *Engine) end(ctx context.Context, patient bool) error {
 	e.stopped = true
 	e.mu.Unlock()
 	for _, ln := range listeners {
-		ln.r.Close()
+		ln.stop()
 	}
 	// The loops close listening sockets in the order of posts. Once they have answered this, no new connection gets in, and
 	// only then may a peer see that its connection ends.
@@ -63,6 +63,9 @@ func (e *Engine) stopLoops() {
 		l.r.Stop()
 	}
 	e.running.Wait()
+	for _, l := range e.loops {
+		l.raw.pipes.close()
+	}
 }
 
 // lastRequestMS is how long a connection that is to end waits for a last request, if its peer was told that it is

@@ -35,6 +35,9 @@ type system struct {
 	unacknowledged func(fd int) int
 	resetOnClose   func(fd int) error
 
+	// splice moves bytes between a socket and a pipe; nil: it cannot.
+	splice func(from, to, n int) (moved int, errno syscall.Errno)
+
 	// What the loop does for a connection.
 	add   func(fd int, h reactor.Handler) error
 	close func(fd int)
@@ -63,7 +66,7 @@ func (s *system) joined(fn func()) {
 
 // systemOf returns the system of a server's loop.
 func systemOf(r *reactor.Loop) system {
-	return system{
+	s := system{
 		read:          reactor.Read,
 		write:         reactor.Write,
 		writeMore:     reactor.WriteMore,
@@ -88,4 +91,8 @@ func systemOf(r *reactor.Loop) system {
 		nowMS:        r.NowMS,
 		wallClock:    time.Now,
 	}
+	if reactor.CanSplice {
+		s.splice = reactor.Splice
+	}
+	return s
 }

@@ -105,6 +105,8 @@ func isAbort(cause any) bool { return cause == http.ErrAbortHandler }
 // Causes that are logged if a handler's response is invalid.
 const (
 	causeShort    = "response body shorter than its Content-Length"
+	causeLater    = "answered later" // never logged
+	causeLate     = "not answered in time"
 	causeTooLarge = "response too large for the loop"
 	causeSwitch   = "status 101 without Hijack"
 )
