@@ -217,6 +217,22 @@ func TestResetAfterTheResponse(t *testing.T) {
 	}
 }
 
+// The scheme of the client.
+func TestScheme(t *testing.T) {
+	for _, tt := range []struct {
+		config string
+		tls    *backend.TLSState
+		want   string
+	}{{"", nil, "http"}, {"", new(backend.TLSState), "https"}, {"ftp", new(backend.TLSState), "ftp"}} {
+		r := newFakeRig(t, Config{Forward: Forwarding{Proto: tt.config}})
+		r.startOn(&fakeExchange{t: t, tls: tt.tls}, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "", false)
+		r.l.run()
+		if got := r.l.dialed[0].out.String(); !strings.Contains(got, "\r\nX-Forwarded-Proto: "+tt.want+"\r\n") {
+			t.Errorf("%q, want the scheme %s", got, tt.want)
+		}
+	}
+}
+
 // A connection that was not even tried says nothing about the target.
 func TestLocalFailure(t *testing.T) {
 	for _, tt := range []struct {
