@@ -42,6 +42,7 @@ test: deps build
 	scripts/check-binary $(LUA)
 	scripts/test-lua54
 	@if [ -f benchmarks/go.mod ]; then set -x; cd benchmarks && go vet ./... && go test -timeout 20m ./...; fi
+	cd examples/go/libraries && go vet ./... && go test -timeout 20m ./...
 	go test -race -timeout 20m $(RACE)
 	go test -timeout 20m ./...
 

@@ -51,10 +51,10 @@ func (l *loop) releaseRecord(a *accessRecord) {
 
 // AppendID implements accesslog.IDs: the prefix of the process, the loop, and a number of the loop.
 func (l *loop) AppendID(to []byte) []byte {
-	l.lastID++
+	*l.lastID++
 	to = append(to, l.e.idPrefix...)
 	to = append(to, '-')
 	to = strconv.AppendInt(to, int64(l.index), 10)
 	to = append(to, '-')
-	return strconv.AppendUint(to, l.lastID, 10)
+	return strconv.AppendUint(to, *l.lastID, 10)
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bufio"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -30,10 +31,15 @@ func TestConformance(t *testing.T) {
 		fmt.Fprintf(w, "%s %s\n%s", r.Method(), r.Target(), body)
 	}))
 	_, addr := start(t, Options{Loops: 2}, Limits{}, mirror)
+	_, secured := startTLS(t, Options{Loops: 2}, Limits{}, mirror, &TLS{Config: serverConfig()})
 	for _, c := range cases {
 		t.Run(c.Where, func(t *testing.T) {
 			t.Parallel()
 			replay(t, addr, c)
+		})
+		t.Run(c.Where+" TLS", func(t *testing.T) {
+			t.Parallel()
+			replayTLS(t, secured, c)
 		})
 	}
 }
@@ -43,11 +49,23 @@ func replay(t *testing.T, addr string, c conformance.Case) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	replayOn(t, conn.(*net.TCPConn), c)
+}
+
+func replayTLS(t *testing.T, addr string, c conformance.Case) {
+	conn, err := tls.Dial("tcp", addr, clientConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	replayOn(t, conn, c)
+}
+
+func replayOn(t *testing.T, conn stream, c conformance.Case) {
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(waitMost))
 	go func() {
 		conn.Write(c.Input) // fails where the server refuses early
-		conn.(*net.TCPConn).CloseWrite()
+		conn.CloseWrite()
 	}()
 	r := bufio.NewReader(conn)
 	complete := len(c.Requests)

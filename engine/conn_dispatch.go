@@ -2,6 +2,7 @@ package engine
 
 import (
 	"math"
+	"net/netip"
 
 	"moonbridge/handler/backend"
 	"moonbridge/httpparse"
@@ -33,8 +34,24 @@ func (c *conn) parse(nowMS uint64) bool {
 	if n == 0 {
 		return false
 	}
+	if c.service.proxies != nil {
+		c.identify(h)
+		changed := c.begin(nowMS, h, n)
+		c.forgetClient(h)
+		return changed
+	}
 	return c.begin(nowMS, h, n)
 }
+
+// identify finds out who the client is. forgetClient has to follow: the loop uses h again, for requests of other listeners too.
+func (c *conn) identify(h *httpparse.Head) {
+	c.service.proxies.Identify(h, c.socket.peer.Addr())
+	if c.l.sealed != nil && !h.Client.IsValid() {
+		h.Secure = true // the peer is the client
+	}
+}
+
+func (c *conn) forgetClient(h *httpparse.Head) { h.Client, h.Secure = netip.Addr{}, c.l.sealed != nil }
 
 // begin decides what to do with the request whose head h is the first n bytes of the input. Its result is that of parse.
 func (c *conn) begin(nowMS uint64, h *httpparse.Head, n int) bool {

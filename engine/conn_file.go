@@ -20,6 +20,8 @@ type fileList struct {
 	unsent int64       // bytes in all
 	posted bool        // the loop will go on in a later turn
 	broken bool        // there were too many ranges
+
+	reading *fileRead // nil: the first range is not being read
 }
 
 // fileRange is a range of a file, and the bytes that follow it.
@@ -27,6 +29,12 @@ type fileRange struct {
 	file         backend.SentFile
 	offset, left int64
 	after        bufio.Output
+
+	// See conn_file_read.go.
+	mount  uint64 // backend.MountOf
+	local  bool   // it is a file of the spool: it was written a moment ago
+	loaded int64  // bytes that were just read into the system's memory
+	data   []byte // the next bytes, if mount is not 0
 }
 
 // add appends a range. It releases the file if there are too many.
@@ -43,7 +51,8 @@ func (q *fileList) add(f backend.SentFile, offset, n int64) {
 }
 
 func (q *fileList) append(f backend.SentFile, offset, n int64) {
-	q.ranges = append(q.ranges, fileRange{file: f, offset: offset, left: n})
+	_, spooled := f.(spoolAfter)
+	q.ranges = append(q.ranges, fileRange{file: f, offset: offset, left: n, mount: backend.MountOf(f), local: spooled})
 	q.unsent += n
 }
 
@@ -78,8 +87,13 @@ func (q *fileList) takeFirst() fileRange {
 // release gives back everything.
 func (q *fileList) release(p *bufio.Pool) {
 	for i := range q.ranges {
-		q.ranges[i].file.Release()
+		if i > 0 || q.reading == nil {
+			q.ranges[i].file.Release()
+		}
 		q.ranges[i].after.Release(p)
+	}
+	if q.reading != nil {
+		q.reading.dropped = true
 	}
 }
 

@@ -32,7 +32,11 @@ func (c *conn) sendFiles() (more bool) {
 		case budget == 0:
 			return true
 		default:
-			budget -= c.sendFile(r, min(r.left, budget))
+			n := c.ready(r, min(r.left, budget))
+			if n == 0 {
+				return false
+			}
+			budget -= c.sendFile(r, n)
 		}
 	}
 	return false
@@ -40,6 +44,9 @@ func (c *conn) sendFiles() (more bool) {
 
 // sendFile sends up to n bytes of a range, and returns how many the socket has taken.
 func (c *conn) sendFile(r *fileRange, n int64) int64 {
+	if r.mount != 0 {
+		return c.sendData(r, n)
+	}
 	sent, errno := c.l.sys.sendFile(c.socket.fd, r.file.Fd(), r.offset, n)
 	switch {
 	case errno == syscall.EAGAIN:
@@ -57,6 +64,16 @@ func (c *conn) sendFile(r *fileRange, n int64) int64 {
 	if s, is := r.file.(spoolAfter); is && r.offset-(s.f.Size()-s.f.Held()) >= spoolDrop {
 		s.f.Drop(r.offset)
 	}
+	return sent
+}
+
+// sendData sends up to n bytes that were read of a range.
+func (c *conn) sendData(r *fileRange, n int64) int64 {
+	sent := int64(c.socket.write(&c.l.sys, r.data[:n], nil))
+	r.data = r.data[sent:]
+	r.offset += sent
+	r.left -= sent
+	c.files.unsent -= sent
 	return sent
 }
 

@@ -1,5 +1,7 @@
 package engine
 
+import "moonbridge/handler/backend"
+
 // lingering counts what a connection throws away after its last response.
 type lingering struct {
 	bytes int32 // at most drainBytesMax and one read more
@@ -14,6 +16,10 @@ func (g *lingering) discard(n int) (tooMany bool) {
 // linger closes our side of the connection and waits, for a short time, until the peer has closed its own: a close with
 // bytes unread would make the kernel send a RST, which may destroy the response on its way (RFC 9112 §9.6).
 func (c *conn) linger(nowMS uint64) {
+	if farewell := c.l.sys.farewell; farewell != nil && !farewell(c.socket.fd) {
+		c.awaitFarewell(nowMS)
+		return
+	}
 	if c.socket.eof || c.service.limits.drainMS == 0 {
 		c.close()
 		return
@@ -25,6 +31,14 @@ func (c *conn) linger(nowMS uint64) {
 	if c.socket.readable {
 		c.again()
 	}
+}
+
+// awaitFarewell waits until the socket has taken the last words in TLS. They count as a byte of output: see tlsLoop.write.
+func (c *conn) awaitFarewell(nowMS uint64) {
+	c.output.Append(c.l.pool, []byte{0})
+	c.exchange.end = backend.EndClose
+	c.state = stateWriting
+	c.awaitPeer(nowMS)
 }
 
 // discard reads and throws away what the peer of a lingering connection still sends.

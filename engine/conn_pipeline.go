@@ -75,12 +75,23 @@ func (c *conn) takeFollower(nowMS uint64) bool {
 	if n == 0 && err == nil {
 		return false
 	}
-	if err != nil || !h.Overlaps() || !c.startFollower(nowMS, h) {
+	if err != nil || !h.Overlaps() || !c.startIdentified(nowMS, h) {
 		c.hold()
 		return false
 	}
 	c.input.Discard(n)
 	return true
+}
+
+// startIdentified is startFollower, with what is known of the client.
+func (c *conn) startIdentified(nowMS uint64, h *httpparse.Head) (taken bool) {
+	if c.service.proxies == nil {
+		return c.startFollower(nowMS, h)
+	}
+	c.identify(h)
+	taken = c.startFollower(nowMS, h)
+	c.forgetClient(h)
+	return taken
 }
 
 // startFollower starts an exchange whose response has to wait for others. false: the backend does not take it now.

@@ -75,7 +75,9 @@ func (c *conn) read(nowMS uint64, p []byte) (n int, ok bool) {
 // inputEnded: the peer has finished sending. A request that is complete is still answered.
 func (c *conn) inputEnded(nowMS uint64) {
 	switch c.state {
-	case stateIdle, stateLingering:
+	case stateIdle:
+		c.linger(nowMS) // for the last words in TLS; there is nothing to wait for
+	case stateLingering:
 		c.close()
 	case stateHead, stateBody, stateSpooling:
 		// An incomplete message (RFC 9112 §8). A peer that has only shut down its sending side is told why.

@@ -168,6 +168,10 @@ func (c *conn) dispatchSpooled(nowMS uint64) {
 		return
 	}
 	c.input.parser.Reset()
+	if c.service.proxies != nil {
+		c.identify(h)
+		defer c.forgetClient(h)
+	}
 	if c.l.e.accessLog != nil {
 		c.recordHead(h)
 	}

@@ -50,6 +50,21 @@ func TestBadTrailer(t *testing.T) {
 	}
 }
 
+// The byte that makes a trailer section malformed may be the first of a read.
+func TestBadTrailerInPieces(t *testing.T) {
+	for _, spooled := range []bool{false, true} {
+		d := newDialogue(t, Limits{SpoolBody: spooled})
+		d.handler.window = 100
+		d.peer.says("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n")
+		for _, piece := range []string{"1\r\nx\r\n0\r\n", "A: 1\r\n", " "} {
+			d.peer.says(piece)
+		}
+		if h := d.handler; h.complete || h.trailer != "" {
+			t.Errorf("complete %v, trailer %q", h.complete, h.trailer)
+		}
+	}
+}
+
 // untrailered is a Running without BodyTrailer.
 type untrailered struct{ backend.Running }
 

@@ -33,6 +33,7 @@ type dialogue struct {
 	handler *scriptedHandler
 
 	files map[int]*scriptedFile // by their descriptors
+	reads []func()              // of files, to be run by goroutines
 
 	now    time.Duration // since the loop started
 	wheel  *timers.Wheel
@@ -98,6 +99,10 @@ func (d *dialogue) system() system {
 		writev:         p.write,
 		writeMore:      func(fd int, b []byte) (int, syscall.Errno) { p.joined++; return p.write(fd, b, nil) },
 		sendFile:       p.sendFile,
+		inMemory:       d.inMemory,
+		readAll:        d.readAll,
+		readFile:       d.readFile,
+		startRead:      func(mount uint64, fn func()) { d.reads = append(d.reads, fn) },
 		unacknowledged: func(fd int) int { p.check(fd); return p.unacknowledged },
 
 		shutdownWrite: func(fd int) error { p.check(fd); p.sawFIN = true; return nil },

@@ -20,6 +20,9 @@
 // Followers are started by conn_pipeline.go. Each has an exchange object of its own (pipelined.go, pipelined_late.go), which
 // the backend outputs to. conn_cork.go sends the responses of several exchanges with one call, conn_access_later.go logs them.
 //
+// TLS is in the tls_*.go files: tls_handshake.go runs handshakes on goroutines, within the bounds of tls_handshakes.go. What comes
+// out is an ordinary conn or rawConn, on a second loop object whose system encrypts and decrypts (tls_system.go, tls_conn.go).
+//
 // Lifetimes: bytes that a conn hands to the backend are views of the loop's read buffer, valid during the call only. An idle
 // conn holds no buffer.
 //

@@ -26,10 +26,13 @@ type Engine struct {
 
 	running sync.WaitGroup
 
+	handshakes handshakes
+
 	// Shared by the loops.
 	conns    atomic.Int64
 	dialed   atomic.Int64   // connections to other servers, including those that are not established yet
 	tally    *logging.Tally // of what is refused
+	readers  *fileReaders
 	stopping atomic.Bool
 
 	mu        sync.Mutex
@@ -46,7 +49,8 @@ var ErrStopped = errors.New("engine: stopped")
 // New raises GOMAXPROCS to the number of loops plus two if it is lower, unless it is set in the environment. A loop that waits
 // for events holds a processor of Go's scheduler for a while, and timers and other goroutines should not wait for it.
 func New(o Options) (*Engine, error) {
-	e := &Engine{log: o.logger(), connsMax: connsMax(o.MaxConns, openFilesMax()), accessLog: o.AccessLog}
+	e := &Engine{log: o.logger(), connsMax: connsMax(o.MaxConns, openFilesMax()), accessLog: o.AccessLog, readers: newFileReaders()}
+	e.handshakes.most = o.handshakes()
 	e.spool = newSpooling(o.Spool, connsMax(0, openFilesMax()))
 	e.tally = logging.NewTally(e.log)
 	if e.accessLog != nil {

@@ -24,6 +24,7 @@ import (
 type fileServer struct {
 	*os.File
 	size     int64
+	mount    uint64
 	given    atomic.Int64
 	released atomic.Int64
 }
@@ -41,8 +42,9 @@ func newFileServer(t *testing.T, size int64) *fileServer {
 	return &fileServer{File: f, size: size}
 }
 
-func (s *fileServer) Fd() int  { return int(s.File.Fd()) }
-func (s *fileServer) Release() { s.released.Add(1) }
+func (s *fileServer) Fd() int       { return int(s.File.Fd()) }
+func (s *fileServer) Mount() uint64 { return s.mount }
+func (s *fileServer) Release()      { s.released.Add(1) }
 
 func (s *fileServer) Attach(l backend.Loop) (backend.LoopBackend, error) {
 	return &fileServerLoop{s, l}, nil

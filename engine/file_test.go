@@ -20,6 +20,10 @@ type scriptedFile struct {
 	fails    syscall.Errno // what reading it returns
 	given    int           // calls of OutputFile
 	released int
+
+	asked     int   // calls of inMemory
+	inMemory  int64 // how many bytes can be sent without waiting
+	readError error // what a goroutine gets
 }
 
 func (f *scriptedFile) Fd() int  { return f.fd }
@@ -30,7 +34,7 @@ func (d *dialogue) newFile(content string) *scriptedFile {
 	if d.files == nil {
 		d.files = make(map[int]*scriptedFile)
 	}
-	f := &scriptedFile{fd: 1000 + len(d.files), content: content}
+	f := &scriptedFile{fd: 1000 + len(d.files), content: content, inMemory: 1 << 40}
 	d.files[f.fd] = f
 	return f
 }

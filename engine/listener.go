@@ -15,6 +15,7 @@ type Listener struct {
 	e *Engine
 	r *reactor.Listener
 
+	tls     atomic.Pointer[TLS]             // see SetTLS
 	preface atomic.Pointer[backend.Preface] // see SetPreface
 }
 

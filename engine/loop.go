@@ -42,7 +42,12 @@ type loop struct {
 	pipelinedFree int
 
 	records []*accessRecord // free ones
-	lastID  uint64          // of a request
+	lastID  *uint64         // of a request
+
+	tls    *tlsLoop // the part for connections with TLS; nil: there has been none
+	sealed *tlsLoop // the part that this is the second loop object of; nil: this is the first
+
+	warm [warmFiles]warmFile // by their descriptors
 
 	// Room that is used again for each request.
 	head      httpparse.Head // of the request that is being parsed
@@ -56,7 +61,9 @@ func newLoop(e *Engine, index, count int, batch bool) (*loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := makeLoop(e, index, systemOf(r))
+	sys := systemOf(r)
+	sys.startRead = e.readers.start
+	l := makeLoop(e, index, sys)
 	l.r = r
 	l.shown = backendLoop{r, l}
 	return l, nil
@@ -74,6 +81,7 @@ func makeLoop(e *Engine, index int, sys system) *loop {
 
 		prefaced:   make(map[*prefaced]struct{}),
 		remainders: make(map[*conn]*remainder),
+		lastID:     new(uint64),
 	}
 	l.resume = l.resumeAll
 	l.raw.init(&l.sys)

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"log/slog"
+	"net/netip"
 	"os"
 	"runtime"
 	"sync"
@@ -24,6 +25,9 @@ type Options struct {
 	// raw one is reset. 0, or more than the limit on open files (RLIMIT_NOFILE) allows: what that limit leaves after 256
 	// reserved files, or half of it if that is more.
 	MaxConns int
+	// Handshakes bounds the TLS handshakes that are in progress at a time. As many more wait for their turn; a connection above
+	// that is closed with an alert. 0 means 4096.
+	Handshakes int
 	// Logger receives what operators need to know. nil: slog.Default().
 	Logger *slog.Logger
 	// Spool is for listeners whose Limits ask for it.
@@ -49,6 +53,13 @@ func (o Options) loops() int {
 		return o.Loops
 	}
 	return DefaultLoops()
+}
+
+func (o Options) handshakes() int {
+	if o.Handshakes > 0 {
+		return o.Handshakes
+	}
+	return handshakesDefault
 }
 
 // DefaultLoops is the number of event loops of an Engine whose Options do not say: what GOMAXPROCS was when New or DefaultLoops
@@ -106,9 +117,19 @@ type Limits struct {
 
 	PeerEnd PeerEnd // what it means that the peer has sent its FIN during an exchange. Default PeerEndCancel
 
+	// TrustedProxies finds out who the client of each request is, as a *forwarded.Trusted does. The access log then has that client. nil:
+	// it is the peer of the connection.
+	TrustedProxies Identifier
+
 	// Fields are field lines, each with its CR LF, that the responses which the engine makes itself have besides their own. They
 	// must be valid. Content-Type is left out; Connection: close ends the connection.
 	Fields string
+}
+
+// Identifier sets Client and Secure of a request's head, before a backend gets it. peer is not valid on a Unix socket. Calls on
+// different loops overlap.
+type Identifier interface {
+	Identify(h *httpparse.Head, peer netip.Addr)
 }
 
 // The defaults of Limits, and limits that are not options.

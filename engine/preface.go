@@ -40,6 +40,8 @@ func (l *loop) admit(b *binding, fd int, peer netip.AddrPort) {
 	switch {
 	case b.preface != nil:
 		l.awaitPreface(b, fd, peer)
+	case b.tls != nil:
+		l.acceptTLS(b, fd, peer, 0)
 	case b.http != nil:
 		l.accept(b.http, fd, peer)
 	case b.raw != nil:
@@ -105,9 +107,12 @@ func (p *prefaced) look() {
 
 // refuseAccepted ends a connection that there is no room for.
 func (l *loop) refuseAccepted(b *binding, fd int, peer netip.AddrPort) {
-	if b.http != nil {
+	switch {
+	case b.tls != nil:
+		l.turnAwayTLS(fd)
+	case b.http != nil:
 		l.turnAway(b.http, fd, peer)
-	} else {
+	default:
 		resetNow(fd)
 	}
 }
@@ -137,6 +142,8 @@ func (p *prefaced) pass(preface []byte, local, remote netip.AddrPort) {
 		peer, known = remote, b.addrs.name(p.fd, local)
 	}
 	switch {
+	case b.tls != nil:
+		l.acceptTLS(b, p.fd, peer, known)
 	case b.http != nil:
 		l.acceptAs(b.http, p.fd, peer, known)
 	case b.raw != nil:

@@ -69,6 +69,8 @@ func (c *rawConn) conclude() {
 // allSent: nothing is held, so a FIN may be sent.
 func (c *rawConn) allSent() {
 	switch {
+	case (c.state == rawClosing || c.ending) && !c.farewell():
+		c.output.Append(c.l.pool, []byte{0}) // it waits like a byte of output: see tlsLoop.write
 	case c.state == rawClosing:
 		c.linger()
 	case c.state == rawLingering:
@@ -77,6 +79,12 @@ func (c *rawConn) allSent() {
 		c.sendFIN()
 		c.gone = c.socket.eof && !c.due && c.input.Len() == 0
 	}
+}
+
+// farewell tells the peer in TLS that nothing more will be sent. false: that has to wait.
+func (c *rawConn) farewell() bool {
+	say := c.l.sys.farewell
+	return say == nil || c.finSent || say(c.socket.fd)
 }
 
 func (c *rawConn) sendFIN() {

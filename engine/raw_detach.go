@@ -44,5 +44,8 @@ func (l *loop) takeOut(fd int) (net.Conn, error) {
 		conn.Close()
 		return nil, err
 	}
+	if l.sealed != nil {
+		return l.sealed.detach(fd, conn), nil
+	}
 	return conn, nil
 }

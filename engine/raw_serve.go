@@ -54,6 +54,9 @@ func (l *loop) acceptRaw(s *rawService, fd int, peer netip.AddrPort, local uint8
 
 // drainRaw tells the Streams of accepted connections that they are to end: those of the listener with these addrs, or all.
 func (l *loop) drainRaw(of *addrs) {
+	if l.tls != nil {
+		l.tls.twin.drainRaw(of)
+	}
 	for _, c := range l.raw.all() {
 		if c.addrs != nil && (of == nil || of == c.addrs) {
 			c.drain()
@@ -63,6 +66,9 @@ func (l *loop) drainRaw(of *addrs) {
 
 // resetRaw ends all raw connections, and all attempts to establish one.
 func (l *loop) resetRaw() {
+	if l.tls != nil {
+		l.tls.twin.resetRaw()
+	}
 	for _, d := range slices.Collect(maps.Keys(l.raw.dials)) {
 		if !d.over {
 			d.fail(ErrStopped)

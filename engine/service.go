@@ -14,6 +14,7 @@ type service struct {
 	limits  limits
 	addrs   *addrs
 
+	proxies     Identifier          // see Limits.TrustedProxies
 	overlapping backend.Overlapping // the backend, or nil if it is none
 	pressable   backend.Pressable   // likewise
 
@@ -22,7 +23,7 @@ type service struct {
 }
 
 func newService(lb backend.LoopBackend, index int, lim Limits) *service {
-	s := &service{backend: lb, index: index, limits: lim.resolve()}
+	s := &service{backend: lb, index: index, limits: lim.resolve(), proxies: lim.TrustedProxies}
 	if _, takesFiles := lb.(backend.FileBackend); !takesFiles {
 		s.limits.body.Whole = false
 	}
@@ -38,6 +39,7 @@ type binding struct {
 	raw     *rawService
 	addrs   *addrs
 	preface *backend.Preface // nil: none
+	tls     *TLS             // nil: none
 	ended   bool             // the listener is closed
 }
 
@@ -65,6 +67,7 @@ func (l *loop) bind(ln *Listener, http *service, sockets *socketService, raw *ra
 	default:
 		sockets.addrs = b.addrs
 	}
+	b.tls = ln.tls.Load()
 	if b.preface = ln.preface.Load(); b.preface != nil {
 		b.addrs.mayDiffer()
 	}

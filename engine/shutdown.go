@@ -71,6 +71,9 @@ const lastRequestMS = 1000
 // drain ends the idle connections that are to end; if patient, after the time for a last request. Connections with a request
 // end by themselves: see conn.finish.
 func (l *loop) drain(patient bool) {
+	if l.tls != nil {
+		l.tls.drain(patient)
+	}
 	l.drainPrefaced(patient)
 	nowMS := l.sys.nowMS()
 	for c := l.conns.first; c != nil; {
@@ -107,6 +110,9 @@ func (c *conn) awaitLast(nowMS uint64) {
 }
 
 func (l *loop) resetAll() {
+	if l.tls != nil {
+		l.tls.resetAll()
+	}
 	l.resetPrefaced()
 	for c := l.conns.first; c != nil; {
 		next := c.next

@@ -16,10 +16,20 @@ type system struct {
 	read  func(fd int, p []byte) (n int, errno syscall.Errno)
 	write func(fd int, p []byte) (n int, errno syscall.Errno)
 	// writeMore is write for bytes that others follow at once.
-	writeMore     func(fd int, p []byte) (n int, errno syscall.Errno)
-	writev        func(fd int, a, b []byte) (n int, errno syscall.Errno)
-	sendFile      func(fd, file int, offset, n int64) (sent int64, errno syscall.Errno)
+	writeMore func(fd int, p []byte) (n int, errno syscall.Errno)
+	writev    func(fd int, a, b []byte) (n int, errno syscall.Errno)
+	sendFile  func(fd, file int, offset, n int64) (sent int64, errno syscall.Errno)
+	// inMemory reports whether a range of a local file can be read without waiting for a disk, as far as the system tells.
+	inMemory func(file int, offset, n int64) bool
+	// Calls that may wait, which goroutines make: to read a range and forget it, and to read up to len(p) bytes.
+	readAll  func(file int, offset, n int64) error
+	readFile func(file int, p []byte, offset int64) (n int, err error)
+	// startRead runs a function with such calls soon.
+	startRead     func(mount uint64, fn func())
 	shutdownWrite func(fd int) error
+	// farewell tells the peer in TLS that nothing more will be sent. false: that waits for the peer, like the byte that a short
+	// write leaves. nil: the connection has no TLS.
+	farewell func(fd int) bool
 	// unacknowledged is how many bytes the peer has not acknowledged; -1: unknown.
 	unacknowledged func(fd int) int
 	resetOnClose   func(fd int) error
@@ -56,6 +66,9 @@ func systemOf(r *reactor.Loop) system {
 		writeMore:     reactor.WriteMore,
 		writev:        reactor.Writev,
 		sendFile:      reactor.SendFile,
+		inMemory:      reactor.InMemory,
+		readAll:       reactor.ReadAll,
+		readFile:      reactor.Pread,
 		shutdownWrite: reactor.ShutdownWrite,
 
 		unacknowledged: reactor.Unacknowledged,

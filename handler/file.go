@@ -8,13 +8,15 @@ import (
 	"syscall"
 
 	"moonbridge/handler/backend"
+	"moonbridge/handler/mounts"
 	"moonbridge/httpparse"
 )
 
 // sentFile is a file that is being sent, with a descriptor of its own: the handler may close its file before the client has it.
 type sentFile struct {
-	fd   int
-	uses atomic.Int32
+	fd    int
+	mount uint64
+	uses  atomic.Int32
 }
 
 // openFile is an *os.File, also as io.Copy may wrap it.
@@ -38,6 +40,7 @@ func newSentFile(f openFile) (*sentFile, error) {
 		defer syscall.ForkLock.RUnlock()
 		if s.fd, dupErr = syscall.Dup(int(fd)); dupErr == nil {
 			syscall.CloseOnExec(s.fd)
+			s.mount = mounts.Of(s.fd)
 		}
 	})
 	if err == nil {
@@ -54,10 +57,17 @@ func (s *sentFile) Fd() int { return s.fd }
 
 // Release implements backend.SentFile.
 func (s *sentFile) Release() {
-	if s.uses.Add(-1) == 0 {
+	switch n := s.uses.Add(-1); {
+	case n > 0:
+	case s.mount != 0:
+		go syscall.Close(s.fd) // the file system may let it wait
+	default:
 		syscall.Close(s.fd)
 	}
 }
+
+// Mount implements backend.MountedFile.
+func (s *sentFile) Mount() uint64 { return s.mount }
 
 // fileAt is a range of a file within a part of a response: it comes after at bytes of the part's data.
 type fileAt struct {

@@ -100,8 +100,9 @@ func (d *Chunked) next(buf []byte, room int) (data []byte, n int, done bool, err
 			}
 			return buf[n : n+k], n + k, false, nil
 		}
+		trailer := d.trailer
 		if e := d.step(buf[n]); e != nil {
-			d.state, d.err = chunkFailed, e
+			d.state, d.err, d.trailer = chunkFailed, e, trailer // the byte is not consumed
 			break
 		}
 		n++

@@ -152,10 +152,15 @@ func (o *options) serversOf(w servers.Workload) (names []string) {
 	return names
 }
 
-// serversUsed returns the chosen servers that have one of the workloads.
+// serversUsed returns the chosen servers that have one of the workloads, and the upstreams of these.
 func (o *options) serversUsed() (names []string) {
 	for _, name := range o.servers {
 		if slices.ContainsFunc(o.workloads, func(w servers.Workload) bool { return w.Has(name) }) {
+			names = append(names, name)
+		}
+	}
+	for _, w := range o.workloads {
+		if name := w.Upstream(); name != "" && !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}

@@ -79,3 +79,14 @@ func TestHelp(t *testing.T) {
 		}
 	}
 }
+
+// The upstream of proxies is built even if it is not measured.
+func TestServersUsedHaveTheirUpstream(t *testing.T) {
+	o, err := parseOptions(strings.Fields("-servers nginx,haproxy -workload hello,proxy1k -out -"), io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := o.serversUsed(), []string{"nginx", "haproxy", "limit"}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}

@@ -141,7 +141,30 @@ func report(to io.Writer, o options, all []*series) {
 		}
 	}
 	w.Flush()
+	fmt.Fprintln(to, "\nWhat uses the processors, in cores (medians):")
+	fmt.Fprintln(w, "server\tmeasurement\tserver\treaders\twrk\teverything else\t")
+	for _, s := range all {
+		reportCores(w, s.server, "readers only", s.quiet)
+		for _, work := range s.honest {
+			reportCores(w, s.server, work.name+", alone", work.coresAlone)
+			reportCores(w, s.server, work.name+", beside readers", work.coresBeside)
+		}
+	}
+	w.Flush()
 	fmt.Fprintln(to, "\nrequests/s, ratio and memory: median (smallest–largest); p99 and CPU: median. The memory is the growth of all processes of the server,\nwithout the socket buffers of the kernel, divided by the number of readers.")
+}
+
+// reportCores prints a row of what used the processors.
+func reportCores(to io.Writer, server, what string, all []cores) {
+	median := func(of func(cores) float64) float64 {
+		var values []float64
+		for _, c := range all {
+			values = append(values, of(c))
+		}
+		return stats.Quantile(values, 0.5)
+	}
+	fmt.Fprintf(to, "%s\t%s\t%.2f\t%.2f\t%.2f\t%.2f\t\n", server, what, median(func(c cores) float64 { return c.server }),
+		median(func(c cores) float64 { return c.readers }), median(func(c cores) float64 { return c.wrk }), median(func(c cores) float64 { return c.rest }))
 }
 
 func spread(values []float64, format string) string {

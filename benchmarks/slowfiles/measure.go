@@ -20,6 +20,7 @@ type series struct {
 	honest    []honestWork
 	perReader []float64 // KiB
 	lost      int64     // readers that did not keep their connections
+	quiet     []cores   // beside the readers, without honest clients
 }
 
 // honestWork is what honest clients do.
@@ -28,6 +29,7 @@ type honestWork struct {
 
 	alone, beside, ratio, p99Alone, p99Beside []float64
 	cpuAlone, cpuBeside                       []float64 // of the server, µs a request
+	coresAlone, coresBeside                   []cores
 	bad                                       int
 }
 
@@ -62,7 +64,7 @@ func (s *series) round(ctx context.Context, o options) (err error) {
 		err = errors.Join(err, server.Stop())
 	}()
 	for i := range s.honest { // warm-up
-		if _, err := load(ctx, server, s.honest[i].path, time.Second); err != nil {
+		if _, _, err := load(ctx, server, s.honest[i].path, time.Second); err != nil {
 			return err
 		}
 	}
@@ -85,6 +87,11 @@ func (s *series) round(ctx context.Context, o options) (err error) {
 		return err
 	}
 	s.perReader = append(s.perReader, (with-before)/float64(o.clients))
+	quiet, err := usageDuring(server, func() (time.Duration, error) { return 0, pause(ctx, o.duration) })
+	if err != nil {
+		return err
+	}
+	s.quiet = append(s.quiet, quiet)
 	for i := range s.honest {
 		if err := s.honest[i].measure(ctx, o, server, true); err != nil {
 			return err
@@ -99,27 +106,53 @@ func (s *series) round(ctx context.Context, o options) (err error) {
 
 // measure loads the server with honest clients and notes the result.
 func (w *honestWork) measure(ctx context.Context, o options, server *servers.Server, beside bool) error {
-	used, _ := server.Tree.CPU()
-	result, err := load(ctx, server, w.path, o.duration)
+	var result wrk.Result
+	used, err := usageDuring(server, func() (spent time.Duration, err error) {
+		result, spent, err = load(ctx, server, w.path, o.duration)
+		return spent, err
+	})
 	if err != nil {
 		return err
 	}
-	usedAfter, _ := server.Tree.CPU()
-	cpu := (usedAfter - used).Seconds() * 1e6 / float64(max(1, result.Requests))
+	cpu := used.server * o.duration.Seconds() * 1e6 / float64(max(1, result.Requests))
 	w.bad += result.BadStatus + result.Errors.Total()
 	p99 := float64(result.P99) / float64(time.Millisecond)
 	if !beside {
 		w.alone, w.p99Alone, w.cpuAlone = append(w.alone, result.PerSecond), append(w.p99Alone, p99), append(w.cpuAlone, cpu)
+		w.coresAlone = append(w.coresAlone, used)
 		return nil
 	}
 	w.beside, w.p99Beside, w.cpuBeside = append(w.beside, result.PerSecond), append(w.p99Beside, p99), append(w.cpuBeside, cpu)
+	w.coresBeside = append(w.coresBeside, used)
 	w.ratio = append(w.ratio, result.PerSecond/w.alone[len(w.beside)-1])
 	return nil
 }
 
-func load(ctx context.Context, server *servers.Server, path string, duration time.Duration) (wrk.Result, error) {
-	result, _, err := wrk.Load{URL: "http://" + server.Address + path, Threads: 1, Conns: honest, Duration: duration}.Run(ctx)
-	return result, err
+// usageDuring returns what was used while fn ran. fn returns what wrk has used.
+func usageDuring(server *servers.Server, fn func() (time.Duration, error)) (cores, error) {
+	before, err := usageOf(server)
+	if err != nil {
+		return cores{}, err
+	}
+	spent, err := fn()
+	if err != nil {
+		return cores{}, err
+	}
+	after, err := usageOf(server)
+	return after.since(before, spent), err
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
+
+func load(ctx context.Context, server *servers.Server, path string, duration time.Duration) (wrk.Result, time.Duration, error) {
+	return wrk.Load{URL: "http://" + server.Address + path, Threads: 1, Conns: honest, Duration: duration}.Run(ctx)
 }
 
 // patience bounds how long a server may take to come to rest.

@@ -57,6 +57,9 @@ var proofs = []proof{
 	{"The pool: rate_limit", tests(shown, "main.TestRateLimit", "main.TestRateLimitAddresses", "ratelimit.TestTake", "ratelimit.TestClients",
 		"ratelimit.TestTableIsBounded", "listen.TestDecodeRateLimit", "listen.TestDecodeRateLimitMistakes")},
 
+	{"The pool: trusted_proxies", tests(shown, "main.TestTrustedProxies", "main.TestTrustedProxiesWithProxyProtocol", "main.TestTrustedProxiesOfHAProxy",
+		"main.TestTrustedProxiesMistakes", "listen.TestDecodeListen", "listen.TestDecodeErrors", "forwarded.TestIdentify", "engine.TestTrustedProxies")},
+
 	{"Files: static", tests(shown, "main.TestStaticWithoutWorker", "main.TestStaticReload", "main.TestStaticMistakes", "main.TestStaticUser",
 		"listen.TestDecodeStatic", "listen.TestDecodeStaticMistakes")},
 
@@ -121,6 +124,8 @@ var proofs = []proof{
 	{"The request: request.headers_value", tests(shown, "main.TestRequestObject", "main.TestEntryPairs")},
 	{"The request: request.cookies", tests(shown, "main.TestRequestObject", "main.TestEntryPairs", "httpparse.TestCookies")},
 	{"The request: request.id", tests(shown, "worker.TestRequestID", "main.TestRequestIDsAgree")},
+	{"The request: request.client_ip", tests(shown, "main.TestTrustedProxies")},
+	{"The request: request.scheme", tests(shown, "main.TestTrustedProxies", "cache.TestSchemesAreApart")},
 	{"The request: request:client_gone()", tests(shown, "main.TestClientGoneAsked", "worker.TestClientGoneAsked", "worker.TestRawHTTPClientGoneAsked")},
 	{"The request: request:cache_key()", tests(shown, "main.TestCache", "cache.TestKey")},
 	{"The request: request.socket", tests(shown, "main.TestEntrySocketAddresses", "main.TestRequestCancelsConnection", "worker.TestRequestSocket",

@@ -43,12 +43,12 @@ func (s *server) showFailure(err error) {
 	s.mu.Unlock()
 	before := s.failure
 	s.failure = newFailurePage(s.o.script, errorText(err))
-	for _, ls := range g.listeners {
+	for n, ls := range g.listeners {
 		for i, l := range ls {
 			if l.at == nil || l.spec.Raw() {
 				continue
 			}
-			if err := s.engine.Serve(l.at.ln, s.failure, i, s.limits(l.spec.HTTP)); err != nil {
+			if err := s.engine.Serve(l.at.ln, s.failure, i, g.limits(n, l.spec)); err != nil {
 				s.log.Error("cannot show the failure to clients", "err", err)
 			}
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 
@@ -9,6 +10,7 @@ import (
 	"moonbridge/handler/backend"
 	"moonbridge/handler/cache"
 	"moonbridge/handler/files/static"
+	"moonbridge/handler/forwarded"
 	"moonbridge/handler/pool"
 	"moonbridge/handler/pool/listen"
 	"moonbridge/handler/proxyproto"
@@ -23,9 +25,10 @@ type generation struct {
 	host      host
 	pools     []*listen.Spec   // what the listen{} calls ask for
 	listeners [][]listener     // by pool
+	configs   []*tls.Config    // of listeners with TLS
 	static    []*static.Static // by pool, while it serves; nil: no files
 
-	limits []*ratelimit.Limiter // by pool; nil: none
+	rates []*ratelimit.Limiter // by pool; nil: none
 
 	caches      map[int]*cache.Cache // by the number of their handler
 	cachesInUse []*cache.Cache
@@ -38,6 +41,7 @@ type generation struct {
 type listener struct {
 	spec *listen.Listener
 	at   *address
+	tls  *engine.TLS // nil: none
 }
 
 // load starts a generation: it runs the script, opens its listeners and forks workers. The generation does not serve
@@ -90,6 +94,11 @@ func (g *generation) open(n int, spec *listen.Spec) error {
 		l := listener{spec: &spec.Listeners[i]}
 		if l.spec.Network() != "" {
 			at, err := g.claimAddress(l.spec)
+			if err == nil {
+				if l.tls, err = g.tlsOf(l.spec); err != nil {
+					g.releaseAddress(at)
+				}
+			}
 			if err != nil {
 				for _, l := range opened {
 					g.releaseAddress(l.at)
@@ -175,13 +184,15 @@ func (g *generation) attachFront(n, i int) (err error) {
 	spec := g.listeners[n][i].spec
 	front := &g.fronts[n][i]
 	switch {
+	case spec.RedirectHTTPS != 0:
+		*front = redirectTo(spec.RedirectHTTPS)
 	case g.s.o.static != "":
 		*front = g.static[n].Backend(nil, "")
 	case spec.Raw():
 		*front = g.attached[n]
 		return nil
 	default:
-		if *front, err = g.chain(g.attached[n], spec.HTTP, g.limits[n], g.static[n]); err != nil || *front == g.attached[n] {
+		if *front, err = g.chain(g.attached[n], spec.HTTP, g.rates[n], g.static[n]); err != nil || *front == g.attached[n] {
 			return err
 		}
 	}
@@ -220,13 +231,25 @@ func (g *generation) serveAgain() {
 func (g *generation) serveAt(a *address, n, i int) error {
 	spec, b := g.listeners[n][i].spec, g.fronts[n][i]
 	a.ln.SetPreface(prefaceOf(spec))
+	a.ln.SetTLS(g.listeners[n][i].tls)
 	switch {
-	case g.s.o.static != "":
+	case g.s.o.static != "", spec.RedirectHTTPS != 0:
 		return g.s.engine.Serve(a.ln, b, i, engine.Limits{})
 	case spec.Raw():
 		return g.s.engine.ServeSockets(a.ln, b, i)
 	}
-	return g.s.engine.Serve(a.ln, b, i, g.s.limits(spec.HTTP))
+	return g.s.engine.Serve(a.ln, b, i, g.limits(n, spec))
+}
+
+// limits are the limits for the clients of an HTTP listener of the n-th pool.
+func (g *generation) limits(n int, spec *listen.Listener) engine.Limits {
+	l := g.s.limits(spec.HTTP)
+	if list := g.pools[n].Options.TrustedProxies; len(list) > 0 {
+		if t, err := forwarded.New(list); err == nil { // they were checked when the script was loaded
+			l.TrustedProxies = t
+		}
+	}
+	return l
 }
 
 // prefaceOf is what the connections of a listener start with.
@@ -267,6 +290,7 @@ func (g *generation) detach() {
 	}
 	g.closeStatic()
 	g.endCaches()
+	g.s.tickets.forget(g.configs)
 }
 
 // end ends a generation that has no more listeners: it lets exchanges complete and workers run finish, until ctx is
@@ -305,8 +329,12 @@ func urlOf(l listener) string {
 	switch {
 	case l.spec.Proto == "local":
 		return "unix:" + l.at.ln.Addr()
+	case l.spec.Raw() && l.tls != nil:
+		return "tls://" + l.at.ln.Addr()
 	case l.spec.Raw():
 		return "tcp://" + l.at.ln.Addr()
+	case l.tls != nil:
+		return "https://" + l.at.ln.Addr() + "/"
 	}
 	return "http://" + l.at.ln.Addr() + "/"
 }

@@ -9,7 +9,7 @@ import (
 // as the peer sent them, cut at the lengths given here: quote them.
 type Entry struct {
 	Loop int            // index of the loop; calls with the same one never overlap
-	Peer netip.AddrPort // not valid on a Unix socket
+	Peer netip.AddrPort // the client; not valid on a Unix socket. Without a port if trusted proxies have said who it is
 	Time time.Time      // when the request's head was complete
 
 	// Of the request. All are empty if its head could not be parsed.

@@ -1,6 +1,7 @@
 package accesslog
 
 import (
+	"net/netip"
 	"time"
 
 	"moonbridge/httpparse"
@@ -12,6 +13,8 @@ type Record struct {
 	At       time.Time // when the request's head was complete
 	Response httpwrite.Scan
 	Status   int // of an exchange that ends without a response; 0: use the status of the response
+
+	client netip.Addr // see httpparse.Head.Client
 
 	b     []byte // the parts, one after the other
 	ends  [Parts]uint16
@@ -51,6 +54,7 @@ func (r *Record) add(i int, p []byte, limit int) {
 func (r *Record) SetHead(h *httpparse.Head, ids IDs) {
 	r.b = r.b[:0] // a head whose body was awaited is parsed twice
 	r.minor = int(h.Minor)
+	r.client = h.Client
 	r.add(PartMethod, h.Bytes(h.Method), MethodMax)
 	r.add(PartTarget, h.Bytes(h.Target), TargetMax)
 	var referer, agent, id []byte
@@ -87,10 +91,13 @@ func (r *Record) SetID(ids IDs) {
 	r.ends[PartID] = uint16(len(r.b))
 }
 
-// Fill sets everything that the record knows in an entry. unsent is how many bytes of the response have not been sent, though
+// Fill sets everything that the record knows in an entry. Peer is changed if proxies have said who the client is. unsent is how many bytes of the response have not been sent, though
 // they were written to the record.
 func (r *Record) Fill(e *Entry, unsent int64) {
 	e.Time, e.Minor = r.At, r.minor
+	if r.client.IsValid() {
+		e.Peer = netip.AddrPortFrom(r.client, 0)
+	}
 	e.Method, e.Target = r.Part(PartMethod), r.Part(PartTarget)
 	e.Referer, e.UserAgent, e.ID = r.Part(PartReferer), r.Part(PartAgent), r.Part(PartID)
 	e.Status, e.Bytes = r.Response.Final(), max(0, r.Response.Body()-unsent)

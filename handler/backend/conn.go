@@ -113,6 +113,20 @@ type Dialer interface {
 	Dial(to Address, o DialOptions, p Protocol, failed func(error)) (cancel func())
 }
 
+// Secured is implemented by every Conn and every Exchange of an engine, and by what backends put in place of an Exchange.
+type Secured interface {
+	// TLS returns what is known of the connection's TLS, or nil without. It is called on the loop.
+	TLS() *TLSState
+}
+
+// TLSOf is TLS of an Exchange or a Conn, or nil if it is not Secured.
+func TLSOf(x any) *TLSState {
+	if s, ok := x.(Secured); ok {
+		return s.TLS()
+	}
+	return nil
+}
+
 // Upgrader is implemented by every Exchange of an engine.
 type Upgrader interface {
 	// Upgrade sends head, a complete 101 response or the 2xx response to CONNECT, and hands the connection over to p, unread bytes

@@ -15,6 +15,23 @@ type FileSender interface {
 	OutputFile(f SentFile, offset, n int64, last bool)
 }
 
+// MountedFile is implemented by a SentFile that may be on a file system that waits for another machine, or for another program. What
+// has no such method is taken to be local.
+type MountedFile interface {
+	SentFile
+	// Mount is 0 for a local file. Otherwise it stands for the file system (package mounts), the file is not read on the loop, and
+	// Release does not wait for the file system.
+	Mount() uint64
+}
+
+// MountOf returns the Mount of f, or 0.
+func MountOf(f SentFile) uint64 {
+	if m, ok := f.(MountedFile); ok {
+		return m.Mount()
+	}
+	return 0
+}
+
 // FileJoiner is implemented by a FileSender that can send bytes and a range of a file together, which saves a packet.
 type FileJoiner interface {
 	FileSender

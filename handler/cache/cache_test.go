@@ -3,11 +3,15 @@ package cache
 import (
 	"fmt"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"moonbridge/engine"
+	"moonbridge/httpparse"
 )
 
 // A response that may be kept answers the next requests, with its age.
@@ -305,6 +309,33 @@ func TestPurge(t *testing.T) {
 		t.Errorf("purged: %d", n)
 	}
 	r.get("/b", "6")
+}
+
+// asHTTPS says that all requests with X-Https are for https.
+type asHTTPS struct{}
+
+func (asHTTPS) Identify(h *httpparse.Head, _ netip.Addr) { h.Secure = h.Find("x-https", 0) >= 0 }
+
+// A response to a request for http is not one for https, and the other way round. A purge removes both, and so does a request
+// that changes something.
+func TestSchemesAreApart(t *testing.T) {
+	h, _ := counter("Cache-Control: max-age=60")
+	r := newRig(t, rigOptions{limits: engine.Limits{TrustedProxies: asHTTPS{}}}, h)
+	r.get("/a", "1")
+	r.get("/a", "2", "X-Https: 1")
+	r.get("/a", "1")
+	r.get("/a", "2", "X-Https: 1")
+	if n := r.cache.Purge("example.com/a"); n != 2 {
+		t.Errorf("purged: %d", n)
+	}
+	r.get("/a", "3", "X-Https: 1")
+	r.get("/a", "4")
+	r.ask("POST", "/a", "X-Https: 1")
+	r.get("/a", "6")
+	r.get("/a", "7", "X-Https: 1")
+	if n := r.cache.PurgePrefix("example.com/a"); n != 2 {
+		t.Errorf("purged: %d", n)
+	}
 }
 
 // A response that was made before a purge is not kept, whether or not others wait for it.

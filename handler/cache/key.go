@@ -5,6 +5,10 @@ import "moonbridge/httpparse"
 const (
 	// keyMax bounds a key in bytes. Longer ones are passed on: real addresses are shorter, and keys take memory.
 	keyMax = 4 << 10
+	// secureEnd ends the keys of requests for https, since a handler may redirect those for http. Scripts do not see it. No target has
+	// this byte.
+	secureEnd = 0
+
 	// secondaryMax bounds the values of the fields that Vary names, in bytes.
 	secondaryMax = 4 << 10
 )
@@ -103,6 +107,9 @@ func (q *query) setKey() bool {
 	q.key = append(q.key, '/')
 	q.key = append(q.key, h.Bytes(h.Path)...)
 	q.key = append(q.key, h.Bytes(h.Query)...)
+	if h.Secure {
+		q.key = append(q.key, secureEnd)
+	}
 	return true
 }
 

@@ -1,12 +1,21 @@
 package cache
 
-import "strings"
+import (
+	"bytes"
+	"slices"
+	"strings"
+)
 
 // Responses go when a script says so, or when a request with an unsafe method has changed what they show. Fills that began before
 // are not kept: their responses may be older.
 
-// purge removes everything that is kept for a key. It returns how many responses that were.
+// purge removes everything that is kept for a key, of both schemes. It returns how many responses that were.
 func (s *Store) purge(key []byte) int {
+	key = bytes.TrimSuffix(key, []byte{secureEnd})
+	return s.purgeOne(key) + s.purgeOne(append(slices.Clip(key), secureEnd))
+}
+
+func (s *Store) purgeOne(key []byte) int {
 	sh, _ := s.place(key)
 	sh.mu.Lock()
 	sh.purges++

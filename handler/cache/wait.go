@@ -2,6 +2,7 @@ package cache
 
 import (
 	"errors"
+	"net/netip"
 	"time"
 
 	"moonbridge/handler/backend"
@@ -13,6 +14,8 @@ type keptHead struct {
 	raw        []byte
 	id         []byte
 	persistent bool
+	client     netip.Addr
+	secure     bool
 }
 
 // keep copies a head. have is a copy of the same head that was made earlier, or nil.
@@ -24,7 +27,7 @@ func keep(h *httpparse.Head, have *keptHead) *keptHead {
 	raw = append(append(raw, h.Raw...), "\r\n"...)
 	n := len(raw)
 	raw = append(raw, h.ID...)
-	return &keptHead{raw: raw[:n:n], id: raw[n:], persistent: h.Persistent}
+	return &keptHead{raw: raw[:n:n], id: raw[n:], persistent: h.Persistent, client: h.Client, secure: h.Secure}
 }
 
 // parse parses the head again. The result is valid until the next call of any parse on the loop.
@@ -34,7 +37,7 @@ func (k *keptHead) parse(l *loop) *httpparse.Head {
 	if n, err := l.parser.Parse(h, k.raw, nil); err != nil || n == 0 {
 		return nil
 	}
-	h.Persistent, h.ID = k.persistent, k.id
+	h.Persistent, h.ID, h.Client, h.Secure = k.persistent, k.id, k.client, k.secure
 	return h
 }
 
@@ -61,7 +64,7 @@ func (l *loop) rewrite(h *httpparse.Head, prev *variant) *httpparse.Head {
 	if n, err := l.parser.Parse(&l.own, l.raw, nil); err != nil || n == 0 {
 		return nil
 	}
-	l.own.Persistent, l.own.ID = h.Persistent, h.ID
+	l.own.Persistent, l.own.ID, l.own.Client, l.own.Secure = h.Persistent, h.ID, h.Client, h.Secure
 	return &l.own
 }
 

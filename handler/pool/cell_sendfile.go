@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"moonbridge/handler/backend"
+	"moonbridge/handler/mounts"
 	"moonbridge/handler/shm"
 )
 
@@ -45,17 +46,27 @@ type filePiece struct {
 }
 
 // passedFile is a descriptor that a worker has passed. It belongs to the loop.
-type passedFile struct{ fd, uses int }
+type passedFile struct {
+	fd, uses int
+	mount    uint64
+}
 
 // Fd implements backend.SentFile.
 func (f *passedFile) Fd() int { return f.fd }
 
 // Release implements backend.SentFile.
 func (f *passedFile) Release() {
-	if f.uses--; f.uses == 0 {
+	switch f.uses--; {
+	case f.uses > 0:
+	case f.mount != 0:
+		go unix.Close(f.fd) // the file system may let it wait
+	default:
 		unix.Close(f.fd)
 	}
 }
+
+// Mount implements backend.MountedFile.
+func (f *passedFile) Mount() uint64 { return f.mount }
 
 // piecesOf are the pieces of a body. The texts are copied.
 func piecesOf(b *shm.FileBody) (pieces []filePiece) {
@@ -99,9 +110,13 @@ func (w *Worker) receiveFile(body []byte, fds []int) error {
 		return errors.New("the loops do not take what the worker has sent")
 	}
 	pieces := piecesOf(&b)
+	var file *passedFile
+	if fd >= 0 {
+		file = &passedFile{fd, 1, mounts.Of(fd)}
+	}
 	l.on.Post(func() {
 		w.filesPosted.Add(-1)
-		l.fileArrived(w, &b, pieces, fd)
+		l.fileArrived(w, &b, pieces, file)
 	})
 	return nil
 }
@@ -142,16 +157,17 @@ func closeFiles(fds []int) {
 }
 
 // fileArrived gives a file to the exchange that it is for, if that still waits for it.
-func (l *loop) fileArrived(w *Worker, b *shm.FileBody, pieces []filePiece, fd int) {
+// file is nil if there was no room for its descriptor.
+func (l *loop) fileArrived(w *Worker, b *shm.FileBody, pieces []filePiece, file *passedFile) {
 	c := l.cellOf(w, b)
 	if c == nil || c.x == nil || c.answered || c.file.state != outFileNone {
-		if fd >= 0 {
-			unix.Close(fd)
+		if file != nil {
+			file.Release()
 		}
 		return
 	}
-	if c.file.state = outFileLost; fd >= 0 {
-		c.file = outFile{state: outFileHere, file: &passedFile{fd, 1}, pieces: pieces}
+	if c.file.state = outFileLost; file != nil {
+		c.file = outFile{state: outFileHere, file: file, pieces: pieces}
 	}
 	if c.state.open() {
 		c.inspect(l.on.Now())

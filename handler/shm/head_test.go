@@ -43,7 +43,15 @@ func TestHeadBlockRequest(t *testing.T) {
 		r.ID = []byte(id)
 		local := AddressOf(netip.MustParseAddrPort("10.0.0.1:80"))
 		remote := AddressOf(netip.MustParseAddrPort("[2001:db8::1]:1234"))
+		client := Address{}
+		if id != "" {
+			r.Client, r.Secure = netip.MustParseAddr("192.0.2.1"), true
+			client = AddressOf(netip.MustParseAddrPort("192.0.2.1:0"))
+		}
 		h, block := putBlock(t, &HeadBlock{Kind: KindHTTP, Listener: 3, Exchange: 1 << 40, Local: local, Remote: remote, Request: r})
+		if h.Client != client || h.Flags&HeadSecure != 0 != (id != "") {
+			t.Errorf("client %+v, flags %b", h.Client, h.Flags)
+		}
 		if h.Kind != KindHTTP || h.Listener != 3 || h.Exchange != 1<<40 || h.Local != local || h.Remote != remote {
 			t.Errorf("head: %+v", h)
 		}

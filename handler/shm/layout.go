@@ -172,6 +172,8 @@ const (
 	HeadHasBody
 	HeadLogged   // KindSocket: requests on the connection are for the access log
 	HeadBodyFile // the body is in a file of ContentLength bytes, which the worker asks for
+	HeadSecure   // the client has asked for https
+	HeadTLS      // what is known of the connection's TLS follows the id, with a NUL at the end
 )
 
 // LengthUnknown is Head.ContentLength of a chunked body that is not in a file.
@@ -199,6 +201,7 @@ type Head struct {
 	QueryOff, QueryLen   uint32
 	IDOff, IDLen         uint32 // from the start of this struct: the request in logs; empty without an access log
 	Local, Remote        Address
+	Client               Address // as trusted proxies say; family 0: nothing is known
 }
 
 // Field is mb_field: places from the start of raw.

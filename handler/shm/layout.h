@@ -174,6 +174,10 @@ typedef struct {
 #define MB_HEAD_BODY_FILE 128u /* the body is in a file of content_length bytes: the worker asks
                                  for it (MB_OUT_DESCRIPTOR_WANTED) and reads it from the start */
 
+#define MB_HEAD_SECURE    256u /* the client has asked for https */
+#define MB_HEAD_TLS       512u /* what is known of the connection's TLS follows the id: lines, with a
+                                 NUL at the end (backend.TLSState) */
+
 #define MB_LENGTH_UNKNOWN UINT64_MAX
 
 /* One end of a TCP connection. An IPv4 address has family 4 on a dual-stack
@@ -199,6 +203,7 @@ typedef struct {
 	uint32_t id_off, id_len;         /* from the start of this struct: the request in logs;
 	                                    empty unless there is an access log */
 	mb_address local, remote;
+	mb_address client; /* as trusted proxies say; family 0: nothing is known */
 } mb_head;
 
 /* Control sockets: stream sockets; each message is this header and len bytes.

@@ -19,7 +19,7 @@ func TestLayoutSizes(t *testing.T) {
 		{"OutLoop", unsafe.Sizeof(OutLoop{}), 128},
 		{"OutWorker", unsafe.Sizeof(OutWorker{}), 64},
 		{"OutCell", unsafe.Sizeof(OutCell{}), 64},
-		{"Head", unsafe.Sizeof(Head{}), 112},
+		{"Head", unsafe.Sizeof(Head{}), 136},
 		{"Field", unsafe.Sizeof(Field{}), 16},
 		{"Entry", unsafe.Sizeof(Entry{}), 16},
 		{"Msg", unsafe.Sizeof(Msg{}), 8},

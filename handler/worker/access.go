@@ -41,6 +41,9 @@ func accessOf(raw *shm.Head) (log func(*accesslog.Entry), ids accesslog.IDs) {
 
 // sendAccess sends an entry to the server.
 func sendAccess(e *accesslog.Entry, remote shm.Address) {
+	if e.Peer.IsValid() { // proxies have said who the client is
+		remote = shm.AddressOf(e.Peer)
+	}
 	m := shm.MsgAccessBody{
 		Time: e.Time.UnixNano(), Service: uint64(max(e.Service, 0)), Total: uint64(e.Total), Bytes: uint64(e.Bytes),
 		Status: uint32(e.Status), Lost: accessLost, Minor: uint8(e.Minor), Remote: remote,

@@ -59,6 +59,8 @@ func TestConstants(t *testing.T) {
 		"HeadIsHead": shm.HeadIsHead, "HeadHTTP10": shm.HeadHTTP10, "HeadKeepalive": shm.HeadKeepalive,
 		"HeadExpect": shm.HeadExpect, "HeadAsterisk": shm.HeadAsterisk, "HeadHasBody": shm.HeadHasBody, "HeadLogged": shm.HeadLogged,
 		"HeadBodyFile":  shm.HeadBodyFile,
+		"HeadSecure":    shm.HeadSecure,
+		"HeadTLS":       shm.HeadTLS,
 		"LengthUnknown": shm.LengthUnknown, "MsgMax": shm.MsgMax,
 		"MsgListen": shm.MsgListen, "MsgReady": shm.MsgReady, "MsgFailed": shm.MsgFailed, "MsgForked": shm.MsgForked,
 		"MsgExited": shm.MsgExited, "MsgListenOK": shm.MsgListenOK, "MsgListenErr": shm.MsgListenErr,

@@ -69,6 +69,7 @@ typedef struct {
 	double memory_limit; /* bytes; 0: none */
 	double min_requests; /* exchanges */
 	int recycle_on_error;
+	char *proxies; /* trusted_proxies, each with a line end; NULL: none */
 	mb_connect connect;
 	uint32_t listeners;
 	mb_connect *listener; /* own connect of each listener */

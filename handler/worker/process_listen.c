@@ -192,6 +192,51 @@ static void bad_key(lua_State *L, const char *where, int i)
 	luaL_error(L, "listen: %s has a %s as a key", where, luaL_typename(L, i));
 }
 
+/* A list of values is on top of the stack. The key of each entry is the name with a NUL after it. */
+static void add_list(lua_State *L, message *m, const char *name, size_t name_size)
+{
+	int t = lua_gettop(L);
+	size_t count = mb_rawlen(L, t);
+	for (lua_pushnil(L); lua_next(L, t); lua_pop(L, 1)) {
+		lua_Number i = lua_type(L, -2) == LUA_TNUMBER ? lua_tonumber(L, -2) : 0;
+		if (i < 1 || i > (lua_Number)count)
+			luaL_error(L, "listen: option %s: a list of strings expected, as in { \"a\", \"b\" }", name);
+	}
+	for (size_t i = 1; i <= count; i++, lua_pop(L, 1)) {
+		lua_rawgeti(L, t, (int)i);
+		add_value(L, m, 0, name, name_size);
+	}
+}
+
+/* A value of the table tls, which is on top of the stack, as an entry. Its key is "tls", the number of the
+ * certificate, and the name, with a NUL between them. */
+static void add_tls_value(lua_State *L, message *m, uint32_t scope, int number, const char *name)
+{
+	char key[256];
+	int n = snprintf(key, sizeof key, "tls%c%d%c%s", 0, number, 0, name);
+	if (n < 0 || (size_t)n >= sizeof key)
+		luaL_error(L, "listen: listener %d: tls has an option with a long name", (int)scope);
+	add_value(L, m, scope, key, (size_t)n);
+}
+
+/* The table of a certificate, or of all, on top of the stack. */
+static void add_tls(lua_State *L, message *m, uint32_t scope, int number)
+{
+	int t = lua_gettop(L), any = 0;
+	luaL_checkstack(L, 8, "listen");
+	for (lua_pushnil(L); lua_next(L, t); lua_pop(L, 1), any = 1) {
+		lua_Number i = lua_type(L, -2) == LUA_TNUMBER ? lua_tonumber(L, -2) : 0;
+		if (lua_type(L, -2) == LUA_TSTRING)
+			add_tls_value(L, m, scope, number, lua_tostring(L, -2));
+		else if (number == 0 && lua_istable(L, -1) && i >= 1 && i <= 1000 && i == (lua_Number)(int)i)
+			add_tls(L, m, scope, (int)i);
+		else
+			bad_key(L, "tls", -2);
+	}
+	if (!any)
+		luaL_error(L, "listen: listener %d: tls is an empty table: it needs cert and key", (int)scope);
+}
+
 static void add_listener(lua_State *L, message *m, int t, uint32_t scope)
 {
 	int any = 0;
@@ -204,7 +249,10 @@ static void add_listener(lua_State *L, message *m, int t, uint32_t scope)
 		const char *k = lua_tolstring(L, -2, &n);
 		if (!n)
 			luaL_error(L, "listen: %s has an option without a name", where);
-		add_value(L, m, scope, k, n);
+		if (!strcmp(k, "tls") && lua_istable(L, -1))
+			add_tls(L, m, scope, 0);
+		else
+			add_value(L, m, scope, k, n);
 	}
 	if (!any)
 		add_entry(L, m, scope, NULL, 0, MB_T_NONE, NULL, 0);
@@ -232,6 +280,8 @@ static void serialise(lua_State *L, message *m)
 		const char *k = lua_tolstring(L, -2, &n);
 		if (!strcmp(k, "static") && lua_istable(L, -1))
 			add_static(L, m);
+		else if (!strcmp(k, "trusted_proxies") && lua_istable(L, -1))
+			add_list(L, m, "trusted_proxies", sizeof "trusted_proxies");
 		else if (!strcmp(k, "rate_limit") && lua_istable(L, -1))
 			add_table(L, m, k);
 		else
@@ -286,6 +336,29 @@ static double get_number(lua_State *L, const char *name)
 	return n;
 }
 
+/* The server has checked that it is a list of strings. Without memory nothing is trusted. */
+static char *keep_proxies(lua_State *L)
+{
+	char *text = NULL;
+	int top = lua_gettop(L);
+	lua_pushliteral(L, "trusted_proxies");
+	lua_rawget(L, 1);
+	if (lua_istable(L, -1)) {
+		luaL_Buffer b;
+		int t = lua_gettop(L);
+		luaL_buffinit(L, &b);
+		for (size_t i = 1, n = mb_rawlen(L, t); i <= n; i++) {
+			lua_rawgeti(L, t, (int)i);
+			luaL_addvalue(&b);
+			luaL_addchar(&b, '\n');
+		}
+		luaL_pushresult(&b);
+		text = strdup(lua_tostring(L, -1));
+	}
+	lua_settop(L, top);
+	return text;
+}
+
 /* Options that workers apply themselves. */
 static void keep_options(lua_State *L, mb_pool *p)
 {
@@ -295,6 +368,7 @@ static void keep_options(lua_State *L, mb_pool *p)
 	lua_rawget(L, 1);
 	p->recycle_on_error = lua_toboolean(L, -1);
 	lua_pop(L, 1);
+	p->proxies = keep_proxies(L);
 }
 
 /* name is connect or handler. */

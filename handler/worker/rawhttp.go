@@ -5,12 +5,15 @@ import "C"
 
 import (
 	"math"
+	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 	"unsafe"
 
 	"moonbridge/bufio"
+	"moonbridge/handler/forwarded"
 	"moonbridge/handler/shm"
 	"moonbridge/handler/worker/rawhttp"
 	"moonbridge/httpparse"
@@ -43,6 +46,7 @@ func mbConnOpen(l *C.mb_rawhttp) {
 		Flush:     func() { C.mb_flush_now() },
 		Refused:   reportRefused,
 		End:       handlerEnd(l.options),
+		Identify:  identifyBy(l.proxies),
 		Block:     shm.HeadBlock{Listener: raw.Listener, Exchange: raw.Exchange, Local: raw.Local, Remote: raw.Remote},
 		Limits:    limitsOf(l.options),
 	}, unsafe.Slice((*byte)(l.early), int(l.early_len)))
@@ -57,6 +61,21 @@ func reportRefused(status int, cause string, method, path []byte) {
 
 // pointer is where a slice is, for C.
 func pointer(b []byte) *C.uint8_t { return (*C.uint8_t)(unsafe.SliceData(b)) }
+
+// identify is what identifyBy has returned: a worker has one pool.
+var identify func(h *httpparse.Head, peer netip.Addr)
+
+// identifyBy says who the clients of requests are that have come through these proxies; nil: there are none.
+func identifyBy(proxies *C.char) func(h *httpparse.Head, peer netip.Addr) {
+	if proxies == nil || identify != nil {
+		return identify
+	}
+	t, err := forwarded.New(strings.Fields(C.GoString(proxies)))
+	if err == nil { // the server has checked them
+		identify = t.Identify
+	}
+	return identify
+}
 
 // handlerEnd says how a handler is ended whose client has gone; nil: it is not.
 func handlerEnd(o *C.mb_http_options) *rawhttp.End {

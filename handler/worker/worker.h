@@ -59,6 +59,7 @@ typedef struct {
 	const mb_head *raw; /* the head of the exchange that brought the socket */
 	const void *early;  /* bytes read from the socket before */
 	size_t early_len;
+	const char *proxies; /* trusted_proxies, each with a line end; NULL: none */
 } mb_rawhttp;
 
 void mb_rawhttp_refused(uint32_t status, const uint8_t *cause, size_t n, const uint8_t *method, size_t method_len,

@@ -164,6 +164,9 @@ static int open_conn(const mb_socket *s, const mb_http_options *o)
 		.quit = &worker.in_slot->quit, .asleep = &worker.out_slot->asleep,
 		.options = o, .raw = &exchange.head, .early = mb_stdio_peek(in, &early)};
 	c.early_len = early;
+	const mb_pool *p = mb_pool_at(worker.pool);
+	if (p)
+		c.proxies = p->proxies;
 	mbConnOpen(&c);
 	mb_stdio_skip(in, early);
 	mb_quiet_watch(-1); /* the connection knows by itself when it is idle */

@@ -49,8 +49,8 @@ var (
 	largeConns  = []int{16, 64}
 	usualConns  = []int{64, 256}
 	libraries   = []string{"nethttp", "fasthttp", "onloop", "adapter", "gnet"}
-	proxies     = []string{"nginx", "haproxy", "reverseproxy", "limit"}
-	tcpProxies  = []string{"haproxy", "iocopy", "limit"}
+	proxies     = []string{"proxy", "nginx", "haproxy", "reverseproxy", "limit"}
+	tcpProxies  = []string{"tcpproxy", "haproxy", "iocopy", "limit"}
 	staticFiles = []string{"static=" + publicName}
 	manyWorkers = []string{"pre_fork=64", "min_fork=64", "max_fork=64", "fork_delay=0.01"}
 )

@@ -1,7 +1,9 @@
 -- The same handler four times: served by the server and on raw connections, on TCP and on a Unix socket. All listeners expect
--- the PROXY protocol if the first argument is "true". It answers with the addresses of the connection.
+-- the PROXY protocol if the first argument is "true". It answers with the addresses of the connection, and with what is known of
+-- the client if there are trusted proxies: all further arguments.
 local http = require "moonbridge_http"
-local proxied, path = (...) == "true", select(2, ...)
+local proxied, path = (...) == "true", (select(2, ...))
+local trusted = select("#", ...) > 2 and { select(3, ...) } or nil
 
 local function text(ip)
 	if not ip then return "-" end
@@ -16,7 +18,11 @@ end
 
 local handler = http.generate_handler(function(request)
 	request:send_status("200 OK")
-	request:send_data(ends(request.socket))
+	if trusted then
+		request:send_data(tostring(request.client_ip), " ", request.scheme)
+	else
+		request:send_data(ends(request.socket))
+	end
 end)
 
 listen{
@@ -27,4 +33,5 @@ listen{
 	end },
 	{ proto = "local", path = path, proxy_protocol = proxied },
 	connect = handler,
+	trusted_proxies = trusted,
 }

@@ -18,6 +18,7 @@ import (
 
 	"moonbridge/engine"
 	"moonbridge/handler"
+	"moonbridge/handler/forwarded"
 	"moonbridge/handler/pool"
 	"moonbridge/handler/pool/listen"
 	"moonbridge/handler/proxyproto"
@@ -159,7 +160,13 @@ func (s *scripted) serve(pools []*pool.Pool) error {
 			if l := &p.Spec().Listeners[i]; l.Raw() {
 				err = s.e.ServeSockets(ln, p, i)
 			} else {
-				err = s.e.Serve(ln, p, i, limits(l.HTTP))
+				lim := limits(l.HTTP)
+				if proxies := p.Spec().Options.TrustedProxies; len(proxies) > 0 {
+					if lim.TrustedProxies, err = forwarded.New(proxies); err != nil {
+						return err
+					}
+				}
+				err = s.e.Serve(ln, p, i, lim)
 			}
 			if err != nil {
 				return err

@@ -185,7 +185,7 @@ func TestRecheck(t *testing.T) {
 		if status, _ := r.get(target); status != 200 {
 			t.Fatalf("%s: %d", target, status)
 		}
-		r.static.lookups.wait()
+		r.static.lookups.finish()
 		if after := r.static.store.get(target); after != before || after.checkedNS.Load() == stale || after.checking.Load() {
 			t.Errorf("%s: %p, before %p, checked %v", target, after, before, after.checkedNS.Load() != stale)
 		}
@@ -196,7 +196,7 @@ func TestRecheck(t *testing.T) {
 	if _, body := r.get("/a"); body != "old" {
 		t.Errorf("while it is looked up: %q", body)
 	}
-	r.static.lookups.wait()
+	r.static.lookups.finish()
 	if _, body := r.get("/a"); body != "new text" || !before.dead.Load() {
 		t.Errorf("then: %q", body)
 	}

@@ -47,7 +47,7 @@ func TestCloseHung(t *testing.T) {
 		t.Fatal(err)
 	}
 	hung := make(chan struct{})
-	s.lookups.run(func() { <-hung })
+	s.lookups.run(s.rules[0], func() { <-hung })
 	s.rules[0].dir.mu.Lock() // as os.Stat of the directory would hold it
 	s.Close()
 	close(hung)

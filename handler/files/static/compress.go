@@ -19,7 +19,7 @@ func (l *loop) compress(en *entry, c httpparse.Coding) {
 	if en.passing || !s.encoding.CompareAndSwap(false, true) {
 		return
 	}
-	if !s.lookups.run(func() {
+	if !s.lookups.run(en.rule, func() {
 		defer s.encoding.Store(false)
 		s.compress(en, c)
 	}) {

@@ -84,9 +84,10 @@ type info struct {
 
 // file is an open regular file, counted by its users. It implements backend.SentFile.
 type file struct {
-	fd   int
-	kept *os.File // owns fd; nil: it is our own
-	refs atomic.Int32
+	fd    int
+	kept  *os.File // owns fd; nil: it is our own
+	mount uint64   // as in backend.MountedFile; it is set before the file is sent
+	refs  atomic.Int32
 }
 
 func newFile(fd int, kept *os.File) *file {
@@ -117,12 +118,23 @@ func (f *file) Release() {
 	case n < 0:
 		panic("static: file released too often")
 	case n > 0:
-	case f.kept != nil:
-		f.kept.Close()
+	case f.mount != 0:
+		go f.close() // the file system may let it wait
 	default:
+		f.close()
+	}
+}
+
+func (f *file) close() {
+	if f.kept != nil {
+		f.kept.Close()
+	} else {
 		unix.Close(f.fd)
 	}
 }
+
+// Mount implements backend.MountedFile.
+func (f *file) Mount() uint64 { return f.mount }
 
 // infoOf returns what is known of an open file.
 func infoOf(fd int) (info, error) {

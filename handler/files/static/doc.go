@@ -5,7 +5,8 @@
 // normalized once ([Static] never sees a dot segment or an encoded slash), and the file is opened below the directory by the kernel
 // (openat2), or by os.Root where the kernel cannot do that. So no path leads out of the directory.
 //
-// Everything that may wait for a disk is a lookup. Lookups run on a bounded number of goroutines, and come back to the loop. What
+// Everything that may wait for a disk is a lookup. Lookups run on a bounded number of goroutines for each rule, so that a
+// directory that hangs leaves the others alone, and come back to the loop. What
 // a lookup found is an entry: a file in up to four codings, a redirect, or that there is nothing. Entries are kept for a second
 // or two, and then looked up again before they are used. Small files are kept in memory, larger ones as open descriptors. A
 // request whose entry is fresh is answered on the loop.

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"moonbridge/handler/files"
+	"moonbridge/handler/mounts"
 	"moonbridge/httpparse"
 )
 
@@ -24,6 +25,9 @@ const (
 	// readTries bounds how often a file is read that changes meanwhile.
 	readTries = 3
 )
+
+// mountOf tells files of local disks from others. Tests change it.
+var mountOf = mounts.Of
 
 // suffixes are those of compressed files, by coding.
 var suffixes = [4]string{httpparse.Gzip: ".gz", httpparse.Brotli: ".br", httpparse.Zstd: ".zst"}
@@ -214,7 +218,8 @@ func (e *entry) add(in *opened, c httpparse.Coding, name string, i info, o files
 		v.content = content
 	} else {
 		v.file = f
-		e.passing = e.passing || remote(f.fd)
+		f.mount = mountOf(f.fd)
+		e.passing = e.passing || f.mount != 0
 	}
 	e.variants[c] = v
 	e.offered |= httpparse.CodingsOf(c)

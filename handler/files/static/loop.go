@@ -222,7 +222,7 @@ func (l *loop) recheck(en *entry) {
 		return
 	}
 	s, begun := l.s, l.on.Now()
-	if !s.lookups.run(func() { s.lookUp(en.rule, en.key, en, begun).release() }) {
+	if !s.lookups.run(en.rule, func() { s.lookUp(en.rule, en.key, en, begun).release() }) {
 		en.checking.Store(false)
 	}
 }
@@ -253,7 +253,11 @@ func (s *Static) lookUp(r *rule, key string, old *entry, begun int64) *entry {
 }
 
 // pending is a lookup that requests wait for.
-type pending struct{ waiting []*exchange }
+type pending struct {
+	waiting []*exchange
+	timer   backend.Timer
+	late    bool // it has taken too long: nothing waits for it any more
+}
 
 // await lets e wait for a lookup. All requests of the loop for a path wait for the same one.
 func (l *loop) await(e *exchange, h *httpparse.Head, key string, r *rule) {
@@ -266,22 +270,41 @@ func (l *loop) await(e *exchange, h *httpparse.Head, key string, r *rule) {
 		if old == nil {
 			old = s.store.get(key)
 		}
-		if !s.lookups.run(func() {
+		if p.late = !s.lookups.run(r, func() {
 			en := s.lookUp(r, key, old, begun)
 			l.on.Post(func() { l.found(p, en) })
-		}) {
-			e.fail(503, retryAfter)
-			l.queued(e)
-			return
+		}); !p.late {
+			l.pending[key] = p
+			p.timer = l.on.After(s.wait, func() { l.expire(p) })
 		}
-		l.pending[key] = p
+	}
+	if p.late {
+		e.fail(503, retryAfter)
+		l.queued(e)
+		return
 	}
 	p.waiting = append(p.waiting, e)
+}
+
+// expire answers the requests that have waited for a lookup for too long: its directory hangs. So are later ones, until it ends.
+func (l *loop) expire(p *pending) {
+	p.late = true
+	waiting := p.waiting
+	p.waiting = nil
+	for _, e := range waiting {
+		if e.state == stateLookup {
+			e.fail(503, retryAfter)
+			e.settle()
+		} else {
+			e.reuse() // cancelled
+		}
+	}
 }
 
 // found answers the requests that have waited for a lookup.
 func (l *loop) found(p *pending, en *entry) {
 	delete(l.pending, en.key)
+	p.timer.Stop()
 	if !en.passing && !en.dead.Load() {
 		l.keep(en)
 	}

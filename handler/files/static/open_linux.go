@@ -122,18 +122,3 @@ func (o *opened) openat2(name string, flags uint64, outside bool) (fd int, err e
 	}
 	return fd, err
 }
-
-// remote reports whether a file is on a file system that may wait for another machine, or for another program, even to say how
-// large the file is.
-func remote(fd int) bool {
-	var st unix.Statfs_t
-	if unix.Fstatfs(fd, &st) != nil {
-		return true
-	}
-	switch int64(st.Type) {
-	case unix.NFS_SUPER_MAGIC, unix.SMB_SUPER_MAGIC, unix.CIFS_SUPER_MAGIC, unix.SMB2_SUPER_MAGIC, unix.FUSE_SUPER_MAGIC,
-		unix.V9FS_MAGIC, unix.CEPH_SUPER_MAGIC, unix.AFS_SUPER_MAGIC, unix.AFS_FS_MAGIC, unix.CODA_SUPER_MAGIC, unix.OCFS2_SUPER_MAGIC:
-		return true
-	}
-	return false
-}

@@ -21,6 +21,3 @@ func open(path string) (*opened, error) {
 	}
 	return &opened{fi, d}, nil
 }
-
-// remote reports whether a file is on a file system that may wait for another machine. It is not known here.
-func remote(int) bool { return false }

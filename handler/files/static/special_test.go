@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -156,7 +157,7 @@ func TestBounds(t *testing.T) {
 			}
 		}
 	}
-	r.static.lookups.wait()
+	r.static.lookups.finish()
 	if held := r.static.store.holds(); held.descriptors > 5 || held.bytes > contentDefault {
 		t.Errorf("%+v", held)
 	}
@@ -181,13 +182,13 @@ func TestQueueFull(t *testing.T) {
 	c.Goroutines, c.Queue = 1, 1
 	r := serve(t, c)
 	hold, held := make(chan struct{}), make(chan struct{})
-	r.static.lookups.run(func() { close(held); <-hold })
+	r.static.lookups.run(r.static.rules[0], func() { close(held); <-hold })
 	<-held
 	waiting := dial(t, r)
 	waiting.ask("/f/a") // takes the place in the queue
 	for n := 0; n == 0; {
 		r.static.lookups.mu.Lock()
-		n = len(r.static.lookups.queue)
+		n = len(r.static.lookups.rules[r.static.rules[0]].queue)
 		r.static.lookups.mu.Unlock()
 	}
 	res, _ := r.send("GET", "/f/b")
@@ -203,6 +204,33 @@ func TestQueueFull(t *testing.T) {
 	}
 }
 
+// A directory that hangs does not keep the files of another one waiting. Its own requests are answered 503, until it works again.
+func TestHungDirectory(t *testing.T) {
+	hung, good := tree(t, map[string]string{"a": "a", "b": "b", "c": "c"}), tree(t, map[string]string{"a": "good"})
+	c := withNext(Rule{Prefix: "/hung/", Path: hung}, Rule{Prefix: "/good/", Path: good})
+	c.Goroutines, c.Queue, c.Wait = 2, 4, time.Millisecond
+	r := serve(t, c)
+	dir := match(r.static.rules, []byte("/hung/")).dir
+	dir.mu.Lock() // as a system call would hold it
+	for _, name := range []string{"a", "b", "c", "a", "c"} {
+		if res, _ := r.send("GET", "/hung/"+name); res.StatusCode != 503 || res.Header.Get("Retry-After") != "1" {
+			t.Errorf("%s: %d, %v", name, res.StatusCode, res.Header)
+		}
+		if status, body := r.get("/good/a"); status != 200 || body != "good" {
+			t.Errorf("the other directory: %d, %q", status, body)
+		}
+	}
+	dir.mu.Unlock()
+	r.static.lookups.finish()
+	for _, name := range []string{"a", "b", "c"} {
+		for status, body := 0, ""; status != 200; { // the loop may not know yet that it works
+			if status, body = r.get("/hung/" + name); status != 200 && status != 503 || status == 200 && body != name {
+				t.Fatalf("%s: %d, %q", name, status, body)
+			}
+		}
+	}
+}
+
 // A client that goes away while its lookup waits leaves nothing behind.
 func TestGoneWhileWaiting(t *testing.T) {
 	root := tree(t, map[string]string{"a": strings.Repeat("x", contentDefault+1)})
@@ -210,7 +238,7 @@ func TestGoneWhileWaiting(t *testing.T) {
 	c.Goroutines, c.Fresh = 1, 1e12
 	r := serve(t, c)
 	hold, held := make(chan struct{}), make(chan struct{})
-	r.static.lookups.run(func() { close(held); <-hold })
+	r.static.lookups.run(r.static.rules[0], func() { close(held); <-hold })
 	<-held
 	for _, target := range []string{"/f/a", "/f/missing"} {
 		p := dial(t, r)

@@ -26,9 +26,11 @@ type Config struct {
 	// Encode returns a file in a coding, or nil if that would be no smaller. It is called on goroutines, for one file at a time.
 	// Compressed versions are kept with the contents of small files, within Bytes. nil: nothing is compressed.
 	Encode func(c httpparse.Coding, content []byte) []byte
-	// Goroutines is how many lookups run at a time, Queue how many wait. Beyond that requests are answered 503. 0 stands for the
-	// defaults.
+	// Goroutines is how many lookups of a rule run at a time, Queue how many wait. Beyond that requests are answered 503. 0 stands for
+	// the defaults.
 	Goroutines, Queue int
+	// Wait is how long a request waits for a lookup until it is answered 503. 0 means 10 seconds.
+	Wait time.Duration
 }
 
 const (
@@ -38,6 +40,7 @@ const (
 	descriptorsDefault = 512
 	goroutinesDefault  = 16
 	queueDefault       = 1024
+	waitDefault        = 10 * time.Second
 )
 
 // descriptorsShare is the part of the process's descriptors that files may have by default, if that is less: connections need them.
@@ -56,6 +59,7 @@ func openFilesMax() int {
 type Static struct {
 	rules   []*rule
 	fresh   time.Duration
+	wait    time.Duration
 	store   *store
 	lookups *lookups
 
@@ -88,12 +92,12 @@ func New(c Config) (*Static, error) {
 		return nil, fmt.Errorf("%d rules: more than %d", len(c.Rules), RulesMax)
 	}
 	s := &Static{
-		fresh: orDefault(c.Fresh, freshDefault), encode: c.Encode,
+		fresh: orDefault(c.Fresh, freshDefault), wait: orDefault(c.Wait, waitDefault), encode: c.Encode,
 		store: newStore(bounds{
 			orDefault(c.Entries, entriesDefault), orDefault(c.Bytes, bytesDefault), orDefault(c.Descriptors, min(descriptorsDefault, openFilesMax()/descriptorsShare)),
 		}),
-		lookups: newLookups(orDefault(c.Goroutines, goroutinesDefault), orDefault(c.Queue, queueDefault)),
 	}
+	s.lookups = newLookups(orDefault(c.Goroutines, goroutinesDefault), orDefault(c.Queue, queueDefault), s.wait)
 	for _, r := range c.Rules {
 		r.Compress = r.Compress && c.Encode != nil
 		u, err := newRule(r)
@@ -174,7 +178,7 @@ func (s *Static) Close() {
 	s.store.close()
 	closed := make(chan struct{})
 	go func() {
-		s.lookups.wait()
+		s.lookups.finish()
 		s.closeRules()
 		close(closed)
 	}()

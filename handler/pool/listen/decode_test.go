@@ -31,13 +31,14 @@ func TestDecodeListen(t *testing.T) {
 		[3]any{8, "proto", "local"}, [3]any{8, "path", "/tmp/y"}, [3]any{8, "connect", listentest.Func{}},
 		[3]any{0, "min_fork", 3}, [3]any{0, "fork_delay", false}, [3]any{0, "exit_delay", 0.25}, [3]any{0, "prepare", listentest.Func{}},
 		[3]any{0, "memory_limit", 1e6 + 0.5}, [3]any{0, "min_requests_per_fork", 2}, [3]any{0, "recycle_on_error", true},
-		[3]any{0, "gone_after", false},
+		[3]any{0, "gone_after", false}, [3]any{0, "trusted_proxies\x00", "10.0.0.0/8"}, [3]any{0, "trusted_proxies\x00", "unix"},
 	))
 	if err != nil {
 		t.Fatal(err)
 	}
 	o.MinFork, o.ForkDelay, o.ExitDelay, o.Prepare = 3, 0, 250*time.Millisecond, true
 	o.MemoryLimit, o.MinRequests, o.RecycleOnError, o.GoneAfter = 1e6, 2, true, 0
+	o.TrustedProxies = []string{"10.0.0.0/8", "unix"}
 	shared := *h
 	shared.RequestBodySizeLimit, shared.IdleTimeout = 1000, 500*time.Millisecond
 	shared.StreamBody, shared.BufferResponse = false, 7
@@ -123,6 +124,11 @@ func TestDecodeErrors(t *testing.T) {
 		{http([3]any{1, "proto", "tcp"}, [3]any{1, "port", 1}, [3]any{1, "proxy_protocol", "v2"}), "proxy_protocol: boolean expected, got string"},
 		{http([3]any{1, "proto", "interval"}, [3]any{1, "delay", 1}, [3]any{1, "proxy_protocol", true}), `unknown parameter of proto interval: "proxy_protocol"`},
 		{http([3]any{0, "proxy_protocol", true}), `"proxy_protocol" belongs in a listener's own table`},
+		{http([3]any{0, "trusted_proxies", "10.0.0.0/8"}), "option trusted_proxies: table of strings expected, got string"},
+		{http([3]any{0, "trusted_proxies\x00", "10.0.0.1/8"}), `option trusted_proxies: "10.0.0.1/8" has bits after its first 8: did you mean "10.0.0.0/8"?`},
+		{http([3]any{0, "trusted_proxies\x00", "proxy.example.com"}), `option trusted_proxies: "proxy.example.com" is neither an address`},
+		{http([3]any{0, "trusted_proxies\x00", 10}), "option trusted_proxies: string expected, got number"},
+		{http([3]any{0, "trusted_proxie", "10.0.0.0/8"}), `did you mean "trusted_proxies"?`},
 		{http([3]any{1, "proto", "interval"}, [3]any{1, "delay", 0}), "delay: must be greater than 0"},
 		{http([3]any{1, "proto", "interval"}, [3]any{1, "delay", -1}), "delay: must not be negative"},
 		{http([3]any{1, "proto", "interval"}, [3]any{1, "delay", 1}), "use a plain function for this listener"},

@@ -1,6 +1,7 @@
 package rawhttp
 
 import (
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -93,6 +94,9 @@ type Config struct {
 	// Refused is told of each request that the connection answers itself, with method and path as far as they are known. It
 	// is called by the main thread. Optional.
 	Refused func(status int, cause string, method, path []byte)
+
+	// Identify sets Client and Secure of a request's head: see forwarded.Trusted. Optional.
+	Identify func(h *httpparse.Head, peer netip.Addr)
 
 	Block  shm.HeadBlock // what the head blocks of all requests have in common
 	Limits Limits

@@ -71,6 +71,13 @@ func (c *Conn) lapsed(deadline time.Time, idle bool) bool {
 	return passed(deadline) && !c.fill() && !c.eof && !c.broken
 }
 
+// identify finds out who the client is.
+func (c *Conn) identify() {
+	if c.cfg.Identify != nil {
+		c.cfg.Identify(&c.head, c.cfg.Block.Remote.AddrPort().Addr())
+	}
+}
+
 // begin decides what to do with the request whose head takes the first n bytes of the input.
 func (c *Conn) begin(n int) bool {
 	h := &c.head
@@ -78,6 +85,7 @@ func (c *Conn) begin(n int) bool {
 	c.isHead = h.IsHead
 	c.persistent = h.Persistent && !c.ending()
 	c.parser.Reset()
+	c.identify()
 	c.recordHead()
 	expects := c.ownsExpect(h)
 	await, err := c.body.Begin(h, c.input.Len()-n, &c.bodyLimits)
@@ -96,6 +104,7 @@ func (c *Conn) begin(n int) bool {
 		if m, err := c.parser.Parse(h, c.input.Unread(), &c.cfg.Limits.Head); m != n || err != nil {
 			return c.refuse(400, "request changed while its body was awaited")
 		}
+		c.identify()
 		c.recordHead()
 		c.ownsExpect(h)
 		c.body.Begin(h, c.input.Len()-n, &c.bodyLimits)

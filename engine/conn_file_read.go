@@ -1,0 +1,126 @@
+package engine
+
+import (
+	"errors"
+	"io"
+	"time"
+
+	"moonbridge/handler/backend"
+)
+
+// A loop must not wait for a disk. Before a range of a file is sent, the system is asked whether it is in memory. If not, a
+// goroutine reads it, after which it is. Files of a network, or of another program, are never read on the loop: even bytes in
+// memory may have to be confirmed. They are read into memory of ours, piece by piece.
+
+const (
+	// aheadBytes is how much of a file is read at once that is not in memory: enough for a disk, and little beside what it keeps in
+	// memory anyway.
+	aheadBytes = 512 << 10
+	// mountPiece is how much of a file of another file system a connection holds.
+	mountPiece = 64 << 10
+)
+
+// warmFile is a range of a file that was in memory a moment ago. A file that many ask for costs no call for each of them.
+type warmFile struct {
+	file     backend.SentFile
+	from, to int64
+	untilMS  uint64
+}
+
+const (
+	// warmFiles is how many of them a loop knows.
+	warmFiles = 64
+	// warmTime is how long they are taken to be in memory. The system forgets first what was not used lately.
+	warmTime = time.Second
+)
+
+// inMemory reports whether a range can be sent without waiting for a disk, as far as is known.
+func (l *loop) inMemory(f backend.SentFile, offset, n int64) bool {
+	now, w := l.sys.nowMS(), &l.warm[f.Fd()%warmFiles]
+	if w.file == f && now < w.untilMS && w.from <= offset && offset+n <= w.to {
+		return true
+	}
+	if !l.sys.inMemory(f.Fd(), offset, n) {
+		return false
+	}
+	*w = warmFile{f, offset, offset + n, now + uint64(warmTime/time.Millisecond)}
+	return true
+}
+
+// fileRead is a read in progress of the first range of a list.
+type fileRead struct {
+	file    backend.SentFile
+	dropped bool // the list is gone: nothing but the file is left to be released
+}
+
+// ready returns how many of the next n bytes of a range can be sent now. 0: they are being read, and the connection goes on then.
+func (c *conn) ready(r *fileRange, n int64) int64 {
+	q := c.files
+	switch {
+	case q.reading != nil:
+		return 0
+	case len(r.data) > 0:
+		return min(n, int64(len(r.data)))
+	case r.mount != 0:
+		c.readMounted(r)
+		return 0
+	case r.loaded > 0:
+		// Memory may be so short that the bytes have gone already. Once, the loop waits for them: otherwise they would be read for ever.
+		n = min(n, r.loaded)
+		r.loaded = 0
+		return n
+	case r.local || c.l.inMemory(r.file, r.offset, n):
+		return n
+	}
+	c.readAhead(r)
+	return 0
+}
+
+// readAhead reads the next bytes of a range, so that they are in memory.
+func (c *conn) readAhead(r *fileRange) {
+	n := min(r.left, aheadBytes)
+	fd, offset := r.file.Fd(), r.offset
+	c.readFile(r, func() error { return c.l.sys.readAll(fd, offset, n) }, func(error) {
+		r := &c.files.ranges[0]
+		r.loaded = n // an error will show when the range is sent
+	})
+}
+
+// readMounted reads the next piece of a range.
+func (c *conn) readMounted(r *fileRange) {
+	data := make([]byte, min(r.left, mountPiece))
+	got, fd, offset := 0, r.file.Fd(), r.offset
+	c.readFile(r, func() (err error) {
+		got, err = c.l.sys.readFile(fd, data, offset)
+		return err
+	}, func(err error) {
+		switch {
+		case got > 0:
+			c.files.ranges[0].data = data[:got]
+		case err == nil || errors.Is(err, io.EOF):
+			c.fileLost(causeFileShort)
+		default:
+			c.fileLost(err.Error())
+		}
+	})
+}
+
+// readFile calls read on a goroutine, and then took on the loop, unless the connection has ended. The file of r stays open until
+// then.
+func (c *conn) readFile(r *fileRange, read func() error, took func(error)) {
+	q, reading := c.files, &fileRead{file: r.file}
+	q.reading = reading
+	c.l.sys.startRead(r.mount, func() {
+		err := read()
+		c.l.sys.post(func() {
+			if reading.dropped {
+				reading.file.Release()
+				return
+			}
+			q.reading = nil
+			if took(err); !c.socket.broken {
+				c.flush(c.l.sys.nowMS())
+			}
+		})
+	})
+}

@@ -1,0 +1,106 @@
+package engine
+
+import (
+	"crypto/tls"
+	"log/slog"
+	"net/netip"
+	"syscall"
+	"time"
+
+	"moonbridge/handler/logging"
+	"moonbridge/httpwrite"
+)
+
+// TLS is spoken by package crypto/tls as it is. Once the handshake is over, it works on a loop: a read of its transport may fail
+// with a temporary error, which means "later", and a write never has to wait (tls_conn.go). Only the handshake cannot be
+// interrupted. It runs on a goroutine (tls_handshake.go), and the loop moves the bytes.
+//
+// A TLS connection is an ordinary conn on a second loop object, which shares the thread with the first and differs in its system:
+// calls on the socket encrypt and decrypt (tls_system.go). So connections without TLS do not even ask whether they have it.
+
+// TLS makes the connections of a listener speak TLS: see Listener.SetTLS.
+type TLS struct {
+	// Config is used as it is: the engine adds nothing and does not copy it. It needs a certificate. NextProtos may name
+	// "http/1.1" and nothing else. A session ticket key that is set in it is used, otherwise crypto/tls rotates its own.
+	Config *tls.Config
+	// HandshakeTimeout bounds the time from accept to the end of the handshake. Then the connection is closed. Default 10 s.
+	HandshakeTimeout time.Duration
+}
+
+const (
+	handshakeTimeoutDefault = 10 * time.Second
+	// handshakesDefault is Options.Handshakes, unless that is set. As many more wait.
+	handshakesDefault = 4096
+	// handshakeInputMax is how many bytes wait for a handshake, and so the largest first message. Then nothing more is read until
+	// some are used. It has to hold a whole record.
+	handshakeInputMax = 32 << 10
+	// handshakeLingerMS is how long a connection whose handshake has failed waits for its peer to close: a close with bytes
+	// unread would destroy the alert that says why.
+	handshakeLingerMS = 1000
+	// recordBytes is the most plaintext of a record (RFC 8446 §5.1).
+	recordBytes = 16 << 10
+	// sealAhead is how much plaintext is encrypted for one write. What the socket does not take of it is held.
+	sealAhead = 64 << 10
+	// cipherHeldMax bounds the ciphertext that waits for the peer: sealAhead with its overhead, and answers to requests for new
+	// keys (RFC 8446 §4.6.3). A peer that goes on asking for keys and reads nothing is cut off.
+	cipherHeldMax = 128 << 10
+)
+
+// SetTLS makes the listener's connections speak TLS. nil, as at first: they do not. It has an effect on connections that are accepted
+// after the next Serve, ServeSockets or ServeProtocol.
+func (ln *Listener) SetTLS(t *TLS) {
+	if t != nil {
+		ln.e.handshakes.prepare(len(ln.e.loops))
+	}
+	ln.tls.Store(t)
+}
+
+// Handshakes returns how many TLS handshakes are in progress, and how many wait to begin because Options.Handshakes are.
+func (e *Engine) Handshakes() (running, waiting int) { return e.handshakes.figures() }
+
+func (t *TLS) timeoutMS() uint64 { return milliseconds(t.HandshakeTimeout, handshakeTimeoutDefault) }
+
+// alertInternalError is a record with a fatal alert (RFC 8446 §6.2): for a peer that there is no room for.
+var alertInternalError = []byte{21, 3, 3, 0, 2, 2, 80}
+
+// turnAwayTLS closes a connection that there is no room for.
+func (l *loop) turnAwayTLS(fd int) {
+	l.sys.write(fd, alertInternalError)
+	syscall.Close(fd)
+}
+
+// Messages and causes of the log.
+const (
+	handshakesFailed = "TLS handshakes failed"
+	handshakesAbove  = "TLS handshakes turned away: limit reached"
+
+	causeHandshakeTimeout = "not complete in time"
+	causeHandshakeCut     = "connection closed by the client"
+	causeHandshakeAlert   = "refused by the client"
+	causeHandshakeNotTLS  = "not TLS"
+	causeHandshakeHTTP    = "HTTP request without TLS"
+	causeHandshakeRefused = "refused"
+)
+
+// shownOfHandshakeError bounds an error in the log, which may contain a name that the peer has sent.
+const shownOfHandshakeError = 200
+
+// countHandshake counts a handshake that has failed.
+func (l *loop) countHandshake(cause string, err error, peer netip.AddrPort) {
+	l.e.tally.Add(logging.Event{Level: slog.LevelInfo, Message: handshakesFailed, Cause: cause}, func() []slog.Attr {
+		attrs := clientAttr(peer)
+		if err != nil {
+			attrs = append(attrs, slog.String("err", shown([]byte(err.Error()), shownOfHandshakeError)))
+		}
+		return attrs
+	})
+}
+
+// plainRequestPage answers a request that was sent without TLS to a listener that speaks TLS.
+func (l *loop) plainRequestPage(b *binding) []byte {
+	p := httpwrite.ErrorPage{Status: statusBadRequest, Close: true}
+	if b.http != nil {
+		p.Fixed = &b.http.limits.fixed
+	}
+	return l.makeErrorPage(p)
+}

@@ -1,0 +1,133 @@
+package engine
+
+import (
+	"crypto/tls"
+	"io"
+	"net"
+	"net/netip"
+	"runtime"
+	"syscall"
+	"testing"
+	"time"
+
+	"moonbridge/handler/backend"
+	"moonbridge/reactor"
+)
+
+// BenchmarkExchangeTLS is BenchmarkExchange over TLS. The client's side is part of it: about half of the cryptography.
+func BenchmarkExchangeTLS(b *testing.B) {
+	e, err := New(Options{Loops: 1})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer e.Shutdown(b.Context())
+	fds, err := socketPair()
+	if err != nil {
+		b.Fatal(err)
+	}
+	conn, err := connOf(fds[1])
+	if err != nil {
+		b.Fatal(err)
+	}
+	client := tls.Client(conn, clientConfig())
+	defer client.Close()
+	back := &benchBackend{}
+	e.handshakes.prepare(1)
+	e.onEveryLoop(func(l *loop) error {
+		s := &service{backend: back, limits: Limits{}.resolve(), addrs: &addrs{}}
+		l.acceptTLS(&binding{http: s, addrs: s.addrs, tls: &TLS{Config: serverConfig()}}, fds[0], netip.AddrPort{}, 0)
+		return nil
+	})
+	if err := client.Handshake(); err != nil {
+		b.Fatal(err)
+	}
+	await(b, "the handshake ends", func() (ended bool) {
+		e.onEveryLoop(func(l *loop) error { ended = l.tls.twin.conns.len == 1; return nil })
+		return ended
+	})
+	request, in := []byte(get("/hello")), make([]byte, 4<<10)
+	head, body := []byte("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"), []byte("hello")
+	e.onEveryLoop(func(l *loop) error {
+		c := l.tls.twin.conns.first
+		b.ReportAllocs()
+		b.ResetTimer()
+		for range b.N {
+			client.Write(request)
+			c.Ready(reactor.Readable)
+			back.x.Output(head, body, true)
+			back.x.Done(backend.EndKeep)
+			if n, _ := client.Read(in); n != len(head)+len(body) {
+				b.Fatal("no response")
+			}
+		}
+		b.StopTimer()
+		return nil
+	})
+}
+
+// BenchmarkIdleTLS measures the memory of connections that have had a handshake and one request each.
+func BenchmarkIdleTLS(b *testing.B) {
+	e, err := New(Options{Loops: 1})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer e.Shutdown(b.Context())
+	ln, err := e.Open("tcp4", "127.0.0.1:0", OpenOptions{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	ln.SetTLS(&TLS{Config: serverConfig()})
+	if err := e.Serve(ln, &testBackend{}, 0, Limits{}); err != nil {
+		b.Fatal(err)
+	}
+	const conns = 300
+	for b.Loop() {
+		syscall.Close(idleClient(b, ln.Addr())) // what is there once
+		await(b, "the connection ends", func() bool { return e.Conns() == 0 })
+		before := liveBytes()
+		clients := make([]int, conns)
+		for i := range clients {
+			clients[i] = idleClient(b, ln.Addr())
+		}
+		await(b, "handshakes end", func() bool { running, _ := e.Handshakes(); return running == 0 })
+		b.ReportMetric(float64(liveBytes()-before)/conns, "B/conn")
+		for _, fd := range clients {
+			syscall.Close(fd)
+		}
+		await(b, "connections end", func() bool { return e.Conns() == 0 })
+	}
+}
+
+// idleClient makes a connection with one request. Of the client nothing is left but the descriptor.
+func idleClient(b *testing.B, addr string) int {
+	b.Helper()
+	raw, err := net.Dial("tcp", addr)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer raw.Close()
+	raw.SetDeadline(time.Now().Add(waitMost))
+	client := tls.Client(raw, clientConfig())
+	io.WriteString(client, get("/hello"))
+	if _, err := io.ReadFull(client, make([]byte, len("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"))); err != nil {
+		b.Fatal(err)
+	}
+	file, err := raw.(*net.TCPConn).File()
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer file.Close()
+	fd, err := syscall.Dup(int(file.Fd()))
+	if err != nil {
+		b.Fatal(err)
+	}
+	return fd
+}
+
+func liveBytes() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc + m.StackInuse
+}

@@ -1,0 +1,398 @@
+package engine
+
+import (
+	"container/list"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"syscall"
+
+	"moonbridge/reactor"
+	"moonbridge/timers"
+)
+
+// handshake is a connection that has not finished its TLS handshake. The loop moves its bytes. When the first record of the peer
+// is complete, a goroutine runs the handshake; a peer that sends less costs no goroutine.
+type handshake struct {
+	// Immutable.
+	l     *tlsLoop
+	b     *binding
+	c     *tlsConn
+	setup *TLS
+	all   *handshakes
+	local netip.AddrPort // of the connection
+	known uint8          // its place in the listener's addrs
+
+	// Owned by the loop.
+	state      handshakeState
+	timer      timers.Timer
+	peerClosed bool
+	thrown     int // bytes thrown away while it lingers
+
+	place *list.Element // among those that wait; guarded by all.mu
+
+	// Shared by the loop and the goroutine.
+	mu     sync.Mutex
+	in     []byte // from the peer
+	used   int    // how many of them the goroutine has read
+	paused bool   // nothing is read before the goroutine has read in
+	ended  bool   // nothing will be added to in
+	wake   chan struct{}
+}
+
+// handshakeState is where a handshake is.
+type handshakeState uint8
+
+const (
+	// handshakeHello: the peer's first record is not complete. → running, lingering, over
+	handshakeHello handshakeState = iota
+	// handshakeRunning: the goroutine runs, or waits to run. → lingering, over
+	handshakeRunning
+	// handshakeLingering: the handshake has failed, and the peer was told. → over
+	handshakeLingering
+	// handshakeOver: the connection is closed or has become a conn.
+	handshakeOver
+)
+
+// acceptTLS takes over a new connection that begins with a TLS handshake.
+// known is the place of its local address in the listener's addrs, or 0.
+func (l *loop) acceptTLS(b *binding, fd int, peer netip.AddrPort, known uint8) {
+	if !l.e.admit() {
+		l.countConnection(aboveLimit, "", peer)
+		l.turnAwayTLS(fd)
+		return
+	}
+	part := l.tlsPart()
+	h := &handshake{l: part, b: b, setup: b.tls, all: &l.e.handshakes, wake: make(chan struct{}, 1)}
+	h.c = &tlsConn{l: part, fd: fd, peer: peer, handshake: h, handler: h}
+	h.known = known
+	h.local, _ = b.addrs.of(fd, peer, &h.known)
+	if err := l.sys.add(fd, h); err != nil {
+		l.e.log.Error("connection lost", "loop", l.index, "err", err)
+		l.e.conns.Add(-1)
+		syscall.Close(fd) // the reactor does not know it
+		return
+	}
+	part.add(h.c)
+	part.handshakes[h] = struct{}{}
+	h.timer.Init(h)
+	l.sys.setTimer(&h.timer, after(l.sys.nowMS(), h.setup.timeoutMS()))
+}
+
+// Ready implements reactor.Handler.
+func (h *handshake) Ready(got reactor.Readiness) {
+	if got&reactor.PeerClosed != 0 {
+		h.peerClosed = true
+	}
+	switch {
+	case h.state == handshakeOver:
+		return
+	case got&reactor.Hangup != 0:
+		h.fail(causeHandshakeCut, nil)
+		return
+	}
+	if got&reactor.Writable != 0 && h.c.held.Len() > 0 {
+		h.c.push()
+	}
+	if got&(reactor.Readable|reactor.PeerClosed) != 0 {
+		h.receive()
+	}
+}
+
+// Expired implements timers.Expirer.
+func (h *handshake) Expired(*timers.Timer) {
+	if h.state == handshakeLingering {
+		h.close()
+	} else if h.state != handshakeOver {
+		h.fail(causeHandshakeTimeout, nil)
+	}
+}
+
+// receive reads what has arrived, as far as there is room.
+func (h *handshake) receive() {
+	for h.state < handshakeOver {
+		p := h.l.window[:h.room()]
+		if len(p) == 0 {
+			return
+		}
+		n, errno := h.l.plain.read(h.c.fd, p)
+		switch {
+		case errno == syscall.EAGAIN:
+			return
+		case errno != 0:
+			h.fail(causeHandshakeCut, nil)
+			return
+		case n == 0:
+			h.inputEnded()
+			return
+		case h.state == handshakeLingering:
+			h.throwAway(n)
+			continue
+		}
+		h.received(p[:n])
+		if n < len(p) && !h.peerClosed {
+			return
+		}
+	}
+}
+
+// throwAway counts what a peer sends whose handshake has failed. One that goes on sending is closed at once.
+func (h *handshake) throwAway(n int) {
+	if h.thrown += n; h.thrown > handshakeInputMax {
+		h.close()
+	}
+}
+
+// room is how much may be read. If it is 0, reading goes on when the goroutine has read.
+func (h *handshake) room() int {
+	if h.state == handshakeLingering {
+		return len(h.l.window)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	room := handshakeInputMax - (len(h.in) - h.used)
+	h.paused = room == 0
+	return room
+}
+
+// received passes bytes on to the goroutine, or looks at them if it does not run yet.
+func (h *handshake) received(p []byte) {
+	h.mu.Lock()
+	h.in = append(h.in, p...)
+	h.mu.Unlock()
+	if h.state == handshakeRunning {
+		h.notify()
+		return
+	}
+	switch first := looksLike(h.in); {
+	case first == firstIsHTTP:
+		h.refusePlain()
+	case first == firstIsOther:
+		h.fail(causeHandshakeNotTLS, nil)
+	case first == firstIsWhole:
+		h.state = handshakeRunning
+		if !h.all.begin(h) {
+			h.l.twin.countConnection(handshakesAbove, "", h.c.peer)
+			h.refuse(alertInternalError)
+		}
+	}
+}
+
+// firstBytes is what a connection begins with.
+type firstBytes uint8
+
+const (
+	firstIsPart  firstBytes = iota // of a TLS record
+	firstIsWhole                   // TLS record, or the start of one that crypto/tls will refuse
+	firstIsHTTP
+	firstIsOther
+)
+
+func looksLike(p []byte) firstBytes {
+	const handshakeRecord, headerLen = 22, 5
+	switch {
+	case p[0] >= 'A' && p[0] <= 'Z':
+		return firstIsHTTP
+	case p[0] != handshakeRecord:
+		return firstIsOther
+	case len(p) < headerLen:
+		return firstIsPart
+	}
+	if n := int(p[3])<<8 | int(p[4]); n <= recordBytes && len(p) < headerLen+n {
+		return firstIsPart
+	}
+	return firstIsWhole
+}
+
+// inputEnded: the peer has sent its FIN.
+func (h *handshake) inputEnded() {
+	if h.state != handshakeRunning {
+		h.fail(causeHandshakeCut, nil)
+		return
+	}
+	h.mu.Lock()
+	h.ended = true
+	h.mu.Unlock()
+	h.notify()
+}
+
+// notify wakes the goroutine.
+func (h *handshake) notify() {
+	select {
+	case h.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run is the goroutine.
+func (h *handshake) run() {
+	h.all.compute()
+	conn := tls.Server(h.c, h.setup.Config)
+	err := conn.Handshake()
+	h.all.pause()
+	h.all.ended()
+	h.l.plain.post(func() { h.done(conn, err) })
+}
+
+// read is tlsConn.Read on the goroutine.
+func (h *handshake) read(p []byte) (n int, err error) {
+	for {
+		n, more, err := h.take(p)
+		if more {
+			h.l.plain.post(h.receive)
+		}
+		if n > 0 || err != nil {
+			return n, err
+		}
+		h.all.pause()
+		<-h.wake
+		h.all.compute()
+	}
+}
+
+// take takes bytes from the peer, if there are any. more says that the loop has to go on reading.
+func (h *handshake) take(p []byte) (n int, more bool, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n = copy(p, h.in[h.used:])
+	h.used += n
+	switch {
+	case h.used < len(h.in):
+	case n == 0 && h.ended:
+		err = io.EOF
+	default:
+		h.in, h.used = h.in[:0], 0
+		more, h.paused = h.paused, false
+	}
+	return n, more, err
+}
+
+// write is tlsConn.Write on the goroutine. The loop sends p.
+func (h *handshake) write(p []byte) (n int, err error) {
+	own := append([]byte(nil), p...)
+	sent := h.l.plain.post(func() {
+		if h.state == handshakeRunning {
+			h.send(own)
+		}
+	})
+	if !sent {
+		return 0, net.ErrClosed
+	}
+	return len(p), nil
+}
+
+// send sends bytes that are ciphertext, or not to be encrypted.
+func (h *handshake) send(p []byte) {
+	h.l.cipher = append(h.l.cipher[:0], p...)
+	h.c.push()
+}
+
+// done: the goroutine has ended.
+func (h *handshake) done(conn *tls.Conn, err error) {
+	if h.state != handshakeRunning {
+		return
+	}
+	if err != nil {
+		h.l.twin.countHandshake(handshakeCause(err), err, h.c.peer)
+		h.refuse(nil)
+		return
+	}
+	h.forget()
+	h.c.tls, h.c.handshake = conn, nil
+	if h.used < len(h.in) {
+		h.c.early = h.in[h.used:]
+	}
+	h.serve()
+}
+
+// serve makes the connection an ordinary one of whatever serves the listener now.
+func (h *handshake) serve() {
+	l, fd := h.l.twin, h.c.fd
+	switch {
+	case h.b.raw != nil:
+		h.serveRaw(h.b.raw)
+		return
+	case h.b.http == nil:
+		h.serveSocket(h.b.sockets)
+		return
+	}
+	c := newConn(l, h.b.http, fd, h.c.peer)
+	h.hand(c)
+	c.socket.readable, c.socket.peerClosed, c.socket.local = true, h.peerClosed, h.known
+	nowMS := l.sys.nowMS()
+	if c.ending() {
+		c.awaitLast(nowMS)
+	}
+	c.advance(nowMS)
+}
+
+// hand gives the descriptor to another handler.
+func (h *handshake) hand(to reactor.Handler) {
+	h.l.hand(h.c.fd, to)
+}
+
+// ending reports whether the connection is to end before it serves a request.
+func (h *handshake) ending() bool {
+	return h.l.twin.e.stopping.Load() || h.b.http != nil && h.b.http.latest().ended
+}
+
+// handshakeCause is the cause of a failed handshake, for the log.
+func handshakeCause(err error) string {
+	var op *net.OpError
+	switch {
+	case isEOF(err):
+		return causeHandshakeCut
+	case errors.As(err, &op) && op.Op == "remote error":
+		return causeHandshakeAlert
+	case errors.As(err, new(tls.RecordHeaderError)):
+		return causeHandshakeNotTLS
+	}
+	return causeHandshakeRefused
+}
+
+func isEOF(err error) bool { return err == io.EOF || err == io.ErrUnexpectedEOF }
+
+// refusePlain answers a request that was sent without TLS.
+func (h *handshake) refusePlain() {
+	h.l.twin.countHandshake(causeHandshakeHTTP, nil, h.c.peer)
+	h.refuse(h.l.twin.plainRequestPage(h.b))
+}
+
+// refuse sends last, and ends the connection in the way that lets the peer read it.
+func (h *handshake) refuse(last []byte) {
+	h.send(last)
+	h.l.plain.shutdownWrite(h.c.fd)
+	h.state = handshakeLingering
+	h.l.plain.setTimer(&h.timer, after(h.l.plain.nowMS(), handshakeLingerMS))
+	h.receive()
+}
+
+// fail ends the connection at once.
+func (h *handshake) fail(cause string, err error) {
+	if h.state != handshakeLingering {
+		h.l.twin.countHandshake(cause, err, h.c.peer)
+	}
+	h.close()
+}
+
+// close closes the connection. A goroutine that still runs finds its input ended.
+func (h *handshake) close() {
+	h.forget()
+	h.all.giveUp(h)
+	h.mu.Lock()
+	h.ended = true
+	h.mu.Unlock()
+	h.notify()
+	h.l.twin.e.conns.Add(-1)
+	h.l.close(h.c.fd)
+}
+
+// forget: the handshake is over.
+func (h *handshake) forget() {
+	h.state = handshakeOver
+	h.l.plain.cancelTimer(&h.timer)
+	delete(h.l.handshakes, h)
+}

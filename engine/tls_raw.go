@@ -1,0 +1,135 @@
+package engine
+
+import (
+	"crypto/tls"
+	"io"
+	"net"
+	"os"
+	"syscall"
+
+	"moonbridge/handler/backend"
+)
+
+// serveRaw is handshake.serve for a listener of ServeProtocol.
+func (h *handshake) serveRaw(s *rawService) {
+	c := h.rawConn(s.bounds, s.addrs)
+	c.open(s.protocol)
+	c.again()
+}
+
+// rawConn makes the connection a raw one.
+func (h *handshake) rawConn(b *rawBounds, a *addrs) *rawConn {
+	l := h.l.twin
+	c := newRaw(l, socket{fd: h.c.fd, peer: h.c.peer, local: h.known, writable: true, readable: true, peerClosed: h.peerClosed}, b, a, &l.e.conns)
+	h.hand(c)
+	return c
+}
+
+// serveSocket is handshake.serve for a listener of ServeSockets. The backend gets one end of a pair of sockets. The engine, which
+// has the keys, passes everything on between the other end and the peer.
+func (h *handshake) serveSocket(s *socketService) {
+	l := h.l.twin
+	c := h.rawConn(resolveBounds(backend.Bounds{}), s.addrs)
+	c.stream = relayed{}
+	pair, err := socketPair()
+	if err == nil {
+		if err = s.backend.StartSocket(pair[0], s.index, h.local, h.c.peer); err != nil {
+			syscall.Close(pair[0])
+			syscall.Close(pair[1])
+		}
+	}
+	if err != nil {
+		_, cause := startRefusal(err)
+		l.countConnection(connectionsRefused, cause, h.c.peer)
+		c.Reset()
+		return
+	}
+	h.l.relay(c, pair[1])
+}
+
+// relay passes everything on between c and the descriptor fd.
+func (l *tlsLoop) relay(c *rawConn, fd int) {
+	first := l.first
+	l.twin.e.conns.Add(1)
+	far := newRaw(first, socket{fd: fd, writable: true}, c.bounds, nil, &first.e.conns)
+	if err := l.plain.add(fd, far); err != nil {
+		first.e.log.Error("connection lost", "loop", first.index, "err", err)
+		far.state = rawClosed
+		far.leave()
+		syscall.Close(fd) // the reactor does not know it
+		c.Reset()
+		return
+	}
+	far.stream = relayed{c}
+	c.stream = relayed{far}
+	far.Splice(c)
+	c.Splice(far)
+}
+
+// relayed is the Stream of either end of a relay.
+type relayed struct{ other *rawConn }
+
+// Data implements backend.Stream. It is not called after Splice.
+func (relayed) Data(backend.Conn) {}
+
+// Room implements backend.Stream.
+func (relayed) Room(backend.Conn) {}
+
+// Closed implements backend.Stream. What has arrived is still passed on, unless the end was an error: then it must not look like
+// the end of the data.
+func (r relayed) Closed(_ backend.Conn, err error) {
+	switch {
+	case r.other == nil:
+	case err != nil:
+		r.other.Reset()
+	default:
+		r.other.Close()
+	}
+}
+
+// socketPair returns two sockets that are connected to each other.
+func socketPair() (pair [2]int, err error) {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	if pair, err = syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0); err != nil {
+		return pair, os.NewSyscallError("socketpair", err)
+	}
+	for _, fd := range pair {
+		syscall.CloseOnExec(fd)
+		syscall.SetNonblock(fd, true)
+	}
+	return pair, nil
+}
+
+// detach makes the connection fd, whose socket has left the loop and become conn, one for goroutines. The result has TLS too.
+func (l *tlsLoop) detach(fd int, conn net.Conn) net.Conn {
+	c := l.conns[fd]
+	defer l.drop(fd)
+	c.away = newDetached(conn, c.early, append([]byte(nil), c.held.Unsent()...))
+	c.early = nil
+	if c.withheld {
+		return &withheldConn{Conn: c.tls, skip: true}
+	}
+	return c.tls
+}
+
+// withheldConn is a detached connection whose first byte to be written was encrypted already: see tlsLoop.write.
+type withheldConn struct {
+	*tls.Conn
+	skip bool
+}
+
+// Write drops the first byte of all.
+func (c *withheldConn) Write(p []byte) (n int, err error) {
+	if len(p) == 0 || !c.skip {
+		return c.Conn.Write(p)
+	}
+	c.skip = false
+	n, err = c.Conn.Write(p[1:])
+	return n + 1, err
+}
+
+// ReadFrom keeps io.Copy from passing Write by.
+func (c *withheldConn) ReadFrom(r io.Reader) (int64, error) {
+	return io.Copy(struct{ io.Writer }{c}, r)
+}

@@ -1,0 +1,177 @@
+package examples_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// A response in progress survives the restart, requests are answered by one process or the other, and then only by the new one.
+func TestRestart(t *testing.T) {
+	p := run(t, "restart", "-address", "127.0.0.1:0")
+	url := "http://" + p.wait(`http://(\S+)/`, 1)[0] + "/"
+	first := fmt.Sprintf("process %d\n", p.cmd.Process.Pid)
+	check(t, "GET", url, "", 200, first)
+
+	answered := make(chan string)
+	go func() {
+		res, err := http.Get(url + "slow")
+		if err != nil {
+			answered <- err.Error()
+			return
+		}
+		defer res.Body.Close()
+		text, err := io.ReadAll(res.Body)
+		answered <- fmt.Sprintf("%s%v", text, err)
+	}()
+	p.wait("slow request", 1)
+	if err := p.cmd.Process.Signal(syscall.SIGUSR2); err != nil {
+		t.Fatal(err)
+	}
+	pids := p.wait(`process (\d+): http`, 2)
+	pid, err := strconv.Atoi(pids[1])
+	if err != nil || pid == p.cmd.Process.Pid {
+		t.Fatalf("processes %v", pids)
+	}
+	t.Cleanup(func() { syscall.Kill(pid, syscall.SIGTERM) })
+	for i := 0; ; i++ {
+		code, text := send(t, "GET", url, "")
+		if code != 200 || text != first && text != fmt.Sprintf("process %d\n", pid) {
+			t.Fatalf("request %d: %d %q", i, code, text)
+		}
+		if text != first {
+			break
+		}
+		client.CloseIdleConnections()
+	}
+	if got := <-answered; got != first+"<nil>" {
+		t.Errorf("the response in progress: %q", got)
+	}
+	await(t, "the end of the old process", func() bool { return syscall.Kill(p.cmd.Process.Pid, 0) == syscall.ESRCH })
+	check(t, "GET", url, "", 200, fmt.Sprintf("process %d\n", pid))
+	client.CloseIdleConnections()
+	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the end of the new process", func() bool {
+		conn, err := net.DialTimeout("tcp", strings.TrimSuffix(strings.TrimPrefix(url, "http://"), "/"), patience)
+		if err == nil {
+			conn.Close()
+		}
+		return err != nil
+	})
+	p.exit()
+}
+
+func TestBoth(t *testing.T) {
+	script := write(t, "both.lua", `
+local http = require "moonbridge_http"
+listen{
+	{ proto = "tcp4", port = 0, localhost = true },
+	connect = http.generate_handler(function(request)
+		request:send_status("200 OK")
+		request:send_data("Lua: ", request.path, "\n")
+		request:finish()
+	end),
+}
+`)
+	p := run(t, "both", script)
+	url := "http://" + p.wait(`http://(\S+)/`, 1)[0] + "/"
+	check(t, "GET", url+"a/b", "", 200, "Lua: a/b\n")
+	check(t, "GET", url+"gone", "", 200, "Lua: gone\n")
+	check(t, "GET", url+"go/none", "", 404, "Not Found\n")
+	if code, text := send(t, "GET", url+"go/time", ""); code != 200 || len(text) != len("2026-01-01T00:00:00Z\n") {
+		t.Errorf("%d %q", code, text)
+	}
+	// One connection has both.
+	need(t, "curl")
+	if got := tool(t, "curl", "-sv", "--stderr", "-", url+"x", url+"go/none", url+"y"); strings.Count(got, "* Connected to") != 1 ||
+		!strings.Contains(got, "Lua: x") || !strings.Contains(got, "Not Found") || !strings.Contains(got, "Lua: y") {
+		t.Errorf("curl:\n%s", got)
+	}
+	p.terminate()
+	p.exit()
+}
+
+func TestMemcached(t *testing.T) {
+	p := run(t, "memcached", "-address", "127.0.0.1:0")
+	address := p.wait(`memcached: (\S+)`, 1)[0]
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	large := strings.Repeat("x", 1<<20)
+	for _, tt := range []struct{ in, want string }{
+		{"get a\r\n", "END\r\n"},
+		{"set a 7 0 2\r\nhi\r\nset b 0 0 0\r\n\r\nget a b c\r\n", "STORED\r\nSTORED\r\nVALUE a 7 2\r\nhi\r\nVALUE b 0 0\r\n\r\nEND\r\n"},
+		{"set a 0 0 3 noreply\r\nnew\r\nget a\r\n", "VALUE a 0 3\r\nnew\r\nEND\r\n"},
+		{"delete a\r\ndelete a\r\nverbosity 1\r\n", "DELETED\r\nNOT_FOUND\r\nERROR\r\n"},
+		{"set l 0 0 1048576\r\n" + large + "\r\nget l\r\n", "STORED\r\nVALUE l 0 1048576\r\n" + large + "\r\nEND\r\n"},
+	} {
+		talk(t, conn, tt.in, tt.want)
+	}
+	// Values that nobody reads are not made: what waits is bounded, and comes as soon as the client reads.
+	io.WriteString(conn, strings.Repeat("get l\r\n", 64))
+	want := strings.Repeat("VALUE l 0 1048576\r\n"+large+"\r\nEND\r\n", 64)
+	talk(t, conn, "version\r\n", want+"VERSION 1.0.0\r\n")
+	io.WriteString(conn, "set a 0 0 1048577\r\n")
+	if text, err := io.ReadAll(conn); err != nil || string(text) != "CLIENT_ERROR bad data chunk\r\n" {
+		t.Errorf("a value that is too large: %q, %v", text, err)
+	}
+	p.terminate()
+}
+
+// talk sends bytes on a connection and checks those that come back.
+func talk(t *testing.T, conn net.Conn, in, want string) {
+	t.Helper()
+	go io.WriteString(conn, in)
+	got := make([]byte, len(want))
+	if n, err := io.ReadFull(conn, got); err != nil || string(got) != want {
+		t.Fatalf("%.60q: %.300q, %v; want %.300q", in, got[:n], err, want)
+	}
+}
+
+// The clients of others understand the server.
+func TestMemcachedClients(t *testing.T) {
+	p := run(t, "memcached", "-address", "127.0.0.1:0")
+	address := p.wait(`memcached: (\S+)`, 1)[0]
+	t.Run("libmemcached", func(t *testing.T) {
+		need(t, "memccat")
+		file := write(t, "moon", "light\n")
+		servers := "--servers=" + address
+		tool(t, "memcping", servers)
+		tool(t, "memccp", servers, file)
+		if got := tool(t, "memccat", servers, filepath.Base(file)); got != "light\n\n" && got != "light\n" {
+			t.Errorf("got %q", got)
+		}
+		tool(t, "memcrm", servers, filepath.Base(file))
+		if out, err := exec.Command("memccat", servers, filepath.Base(file)).CombinedOutput(); bytes.Contains(out, []byte("light")) {
+			t.Errorf("after memcrm: %q, %v", out, err)
+		}
+	})
+	t.Run("pymemcache", func(t *testing.T) {
+		host, port, _ := net.SplitHostPort(address)
+		got := tool(t, python(t, "pymemcache"), "-c", `
+import sys
+from pymemcache.client.base import Client
+c = Client((sys.argv[1], int(sys.argv[2])), timeout=20, no_delay=True)
+c.set_many({"a": b"1", "b": b"x" * 100000})
+print(c.set("c", b"3", noreply=False), c.get("c"), len(c.get_many(["a", "b", "d"])["b"]), c.get("d"))
+print(c.delete("a", noreply=False), c.delete("a", noreply=False), c.version())
+`, host, port)
+		if want := "True b'3' 100000 None\nTrue False b'1.0.0'\n"; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	})
+	p.cmd.Process.Signal(os.Interrupt)
+}

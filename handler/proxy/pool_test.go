@@ -1,0 +1,203 @@
+package proxy
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"moonbridge/handler/upstream"
+)
+
+const get = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+
+// Row: bytes, an end or an error on an unused connection. It is closed at once, before a request can get it.
+func TestUnusedConnectionIsClosed(t *testing.T) {
+	for name, spoil := range map[string]func(*peer){
+		"bytes":    func(p *peer) { p.send("x") },
+		"response": func(p *peer) { p.send(ok("of another")) },
+		"end":      func(p *peer) { p.closeWrite() },
+		"reset":    func(p *peer) { p.reset() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			go1 := make(chan struct{})
+			a := newTarget(t, func(p *peer) {
+				if p.n > 1 {
+					answering(ok("second"))(p)
+					return
+				}
+				p.request()
+				p.send(ok("first"))
+				<-go1
+				spoil(p)
+				p.wait()
+			})
+			r := newRig(t, rigOptions{}, a)
+			r.get().want(t, 200, "first")
+			close(go1)
+			until(t, "the connection is closed", func() bool { return a.open() == 0 })
+			r.ask("POST", "/", "\nhello").want(t, 200, "second") // a POST would not be sent again
+		})
+	}
+}
+
+// A byte that comes with the response spoils the connection too.
+func TestBytesAfterTheResponse(t *testing.T) {
+	a := newTarget(t, func(p *peer) {
+		p.request()
+		p.send(ok(fmt.Sprint(p.n)) + "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nshifted")
+		p.wait()
+	})
+	r := newRig(t, rigOptions{}, a)
+	r.get().want(t, 200, "1")
+	r.get().want(t, 200, "2")
+}
+
+// Row: the newest connection is taken first.
+func TestNewestFirst(t *testing.T) {
+	gates := [3]chan struct{}{make(chan struct{}), make(chan struct{}), make(chan struct{})}
+	a := newTarget(t, func(p *peer) {
+		for i := 0; p.request() != ""; i++ {
+			if i == 0 {
+				<-gates[p.n-1]
+			}
+			p.send(ok(fmt.Sprint(p.n)))
+		}
+	})
+	r := newRig(t, rigOptions{}, a)
+	var clients []*peer
+	for i := range gates {
+		clients = append(clients, r.dial(get))
+		until(t, "the connection is there", func() bool { return a.accepted() == i+1 })
+	}
+	for _, i := range []int{1, 2, 0} {
+		close(gates[i])
+		clients[i].reply("GET").want(t, 200, fmt.Sprint(i+1))
+	}
+	for range 5 {
+		r.get().want(t, 200, "1") // the one that was given back last
+	}
+}
+
+func TestUnusedConnectionsEnd(t *testing.T) {
+	a := newTarget(t, answering(ok("x")))
+	r := newRig(t, rigOptions{Options: upstream.Options{Idle: 20 * time.Millisecond}}, a)
+	r.get().want(t, 200, "x")
+	until(t, "the connection is closed", func() bool { return a.open() == 0 })
+
+	r = newRig(t, rigOptions{Options: upstream.Options{Idle: -1}}, a)
+	r.get().want(t, 200, "x")
+	until(t, "the connection is closed", func() bool { return a.open() == 0 })
+}
+
+// A target that says how long it keeps connections is believed.
+func TestKeepAliveTimeout(t *testing.T) {
+	a := newTarget(t, answering("HTTP/1.1 200 OK\r\nKeep-Alive: max=100, timeout=1\r\nContent-Length: 1\r\n\r\nx"))
+	r := newRig(t, rigOptions{Options: upstream.Options{Idle: time.Hour}}, a)
+	r.get().want(t, 200, "x")
+	until(t, "the connection is closed", func() bool { return a.open() == 0 })
+	for value, want := range map[string]time.Duration{
+		"timeout=5": 4 * time.Second, "timeout=1": time.Second / 2, "timeout=0": time.Second / 2, "max=3": 0, "": 0, "timeout=x": 0,
+		"max=1, Timeout=60": 59 * time.Second, "timeout=99999999999999": 0,
+	} {
+		if got := keepAliveTime([]byte(value)); got != want {
+			t.Errorf("%q: %v, want %v", value, got, want)
+		}
+	}
+}
+
+func TestUnusedConnectionsAreBounded(t *testing.T) {
+	gate := make(chan struct{})
+	a := newTarget(t, func(p *peer) {
+		p.request()
+		<-gate
+		p.send(ok("x"))
+		p.wait()
+	})
+	r := newRig(t, rigOptions{Options: upstream.Options{IdleMax: 2, Idle: time.Hour}}, a)
+	var clients []*peer
+	for i := range 5 {
+		clients = append(clients, r.dial(get))
+		until(t, "the connection is there", func() bool { return a.accepted() == i+1 })
+	}
+	close(gate)
+	for _, c := range clients {
+		c.reply("GET").want(t, 200, "x")
+	}
+	until(t, "connections are closed", func() bool { return a.open() == 2 })
+}
+
+// A target that says Connection: close, or speaks HTTP/1.0, gets a new connection for each request.
+func TestConnectionsNotKept(t *testing.T) {
+	for _, response := range []string{
+		"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx",
+		"HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nx",
+	} {
+		a := newTarget(t, answering(response))
+		r := newRig(t, rigOptions{}, a)
+		c := r.dial(get)
+		c.reply("GET").want(t, 200, "x")
+		c.send(get)
+		c.reply("GET").want(t, 200, "x") // the client's connection is kept
+		if a.accepted() != 2 {
+			t.Errorf("%q: %d connections", response, a.accepted())
+		}
+	}
+}
+
+// Connections to a target that is none any more are closed.
+func TestReplacedTarget(t *testing.T) {
+	gate := make(chan struct{})
+	a := newTarget(t, func(p *peer) {
+		p.request()
+		<-gate
+		p.send(ok("old"))
+		p.wait()
+	})
+	b := newTarget(t, answering(ok("new")))
+	r := newRig(t, rigOptions{Options: upstream.Options{Idle: time.Hour}}, a)
+	c := r.dial(get)
+	until(t, "the request is there", func() bool { return a.accepted() == 1 })
+	if err := r.set.Replace(upstream.Target{Addr: b.addr()}); err != nil {
+		t.Fatal(err)
+	}
+	r.get().want(t, 200, "new")
+	close(gate)
+	c.reply("GET").want(t, 200, "old")
+	until(t, "the connection is closed", func() bool { return a.open() == 0 })
+}
+
+// Row: HEAD, 204, 304 and 205. No body is read, whatever the fields say, and a byte after the head closes the connection.
+func TestNoBody(t *testing.T) {
+	for _, tt := range []struct {
+		method, response, want string
+		kept                   bool
+	}{
+		{"HEAD", "HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 5\r\n\r\n", "HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 5\r\n\r\n", true},
+		{"HEAD", "HTTP/1.1 200 OK\r\nDate: x\r\nTransfer-Encoding: chunked\r\n\r\n", "HTTP/1.1 200 OK\r\nDate: x\r\n\r\n", true},
+		{"HEAD", "HTTP/1.1 200 OK\r\nDate: x\r\n\r\n", "HTTP/1.1 200 OK\r\nDate: x\r\n\r\n", true},
+		{"HEAD", "HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 5\r\n\r\nhello", "HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 5\r\n\r\n", false},
+		{"GET", "HTTP/1.1 204 No Content\r\nDate: x\r\n\r\n", "HTTP/1.1 204 No Content\r\nDate: x\r\n\r\n", true},
+		{"GET", "HTTP/1.1 204 No Content\r\nDate: x\r\n\r\nhello", "HTTP/1.1 204 No Content\r\nDate: x\r\n\r\n", false},
+		{"GET", "HTTP/1.1 304 Not Modified\r\nDate: x\r\nContent-Length: 5\r\n\r\n", "HTTP/1.1 304 Not Modified\r\nDate: x\r\nContent-Length: 5\r\n\r\n", true},
+		{"GET", "HTTP/1.1 304 Not Modified\r\nDate: x\r\nContent-Length: 5\r\n\r\nhello", "HTTP/1.1 304 Not Modified\r\nDate: x\r\nContent-Length: 5\r\n\r\n", false},
+		{"GET", "HTTP/1.1 205 Reset\r\nDate: x\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 205 Reset\r\nDate: x\r\nContent-Length: 0\r\n\r\n", true},
+		{"GET", "HTTP/1.1 205 Reset\r\nDate: x\r\n\r\n", "HTTP/1.1 205 Reset\r\nDate: x\r\nContent-Length: 0\r\n\r\n", false},
+		{"GET", "HTTP/1.1 205 Reset\r\nDate: x\r\nContent-Length: 5\r\n\r\nhello", "HTTP/1.1 205 Reset\r\nDate: x\r\nContent-Length: 0\r\n\r\n", false},
+	} {
+		t.Run(fmt.Sprintf("%s %.30q", tt.method, tt.response), func(t *testing.T) {
+			a := newTarget(t, answering(tt.response))
+			r := newRig(t, rigOptions{}, a)
+			request := tt.method + " / HTTP/1.1\r\nHost: x\r\n\r\n"
+			c := r.dial("")
+			for range 2 { // the second response would show a byte that is left
+				c.send(request)
+				if got := c.take(len(tt.want)); got != tt.want {
+					t.Errorf("%q, want %q", got, tt.want)
+				}
+			}
+			if kept := a.accepted() == 1; kept != tt.kept {
+				t.Errorf("connection kept: %v", kept)
+			}
+		})
+	}
+}
