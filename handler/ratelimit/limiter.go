@@ -37,7 +37,7 @@ func New(o Options) (*Limiter, error) {
 		return nil, fmt.Errorf("%v requests per second, %d at once: out of range", o.Rate, o.Burst)
 	}
 	if o.Client == nil {
-		o.Client = clientOf
+		o.Client = addrOf
 	}
 	if o.Table == nil {
 		o.Table = NewTable()
@@ -48,8 +48,8 @@ func New(o Options) (*Limiter, error) {
 // Table is what has been counted.
 func (l *Limiter) Table() *Table { return l.o.Table }
 
-// clientOf is the default of Options.Client.
-func clientOf(x backend.Exchange, h *httpparse.Head) netip.Addr {
+// addrOf is the default of Options.Client.
+func addrOf(x backend.Exchange, h *httpparse.Head) netip.Addr {
 	if h.Client.IsValid() {
 		return h.Client
 	}
