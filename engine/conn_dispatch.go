@@ -1,10 +1,12 @@
 package engine
 
 import (
+	"math"
 	"net/netip"
 
 	"moonbridge/handler/backend"
 	"moonbridge/httpparse"
+	"moonbridge/httpwrite"
 )
 
 // beginHead: the first byte of a request has arrived.
@@ -104,15 +106,18 @@ func (c *conn) started(nowMS uint64, running backend.Running) {
 }
 
 // startFailed answers an exchange that the backend refused; its request is the first n bytes of the input. If the cause is
-// load, the connection stays open, provided that no part of a body is missing: a peer that tries again later should not have
+// load, or the rate of the client, the connection stays open, provided that no part of a body is missing: a peer that tries again later should not have
 // to connect again.
 func (c *conn) startFailed(nowMS uint64, err error, n int) {
 	status, cause := startRefusal(err)
-	if status != statusUnavailable {
+	page := httpwrite.ErrorPage{Status: status, RetryAfter: retryAfterSeconds}
+	if many, ok := err.(*backend.TooMany); ok {
+		page.RetryAfter, page.Fields = int(math.Ceil(many.RetryAfter.Seconds())), many.Fields
+	} else if status != statusUnavailable {
 		c.refuse(nowMS, status, cause)
 		return
 	}
 	c.countRefused(status, cause)
 	c.input.Discard(n)
-	c.answer(nowMS, status, retryAfterSeconds, c.mayPersist())
+	c.answerPage(nowMS, page, c.mayPersist())
 }

@@ -42,6 +42,7 @@ func (l *tlsLoop) system() system {
 	s := *l.plain
 	s.read, s.writev, s.sendFile = l.read, l.write, l.sendFile
 	s.write = func(fd int, p []byte) (int, syscall.Errno) { return l.write(fd, p, nil) }
+	s.writeMore = s.write
 	s.shutdownWrite, s.farewell, s.unacknowledged = l.shutdownWrite, l.farewell, l.unacknowledged
 	s.hand, s.close = l.hand, l.close
 	return s

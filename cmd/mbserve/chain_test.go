@@ -51,6 +51,9 @@ func TestChainForwards(t *testing.T) {
 		"decode":   func(h *listen.HTTPOptions, _ *listen.Options) { h.EncodedBody = listen.EncodedDecode },
 		"compress": func(h *listen.HTTPOptions, _ *listen.Options) { h.Compress = listen.Compress{On: true} },
 		"cache":    func(h *listen.HTTPOptions, _ *listen.Options) { h.Cache = listen.Cache{ID: 1, Bytes: 1 << 20} },
+		"rate_limit": func(_ *listen.HTTPOptions, o *listen.Options) {
+			o.RateLimit = &listen.RateLimit{Rate: 1, Burst: 1, Key: "ip"}
+		},
 		"static": func(_ *listen.HTTPOptions, o *listen.Options) {
 			o.Static = []listen.StaticRule{{Prefix: "/", Path: t.TempDir()}}
 		},
@@ -78,7 +81,11 @@ func TestChainForwards(t *testing.T) {
 			}
 			defer g.endCaches()
 			end := &endBackend{}
-			first, err := g.chain(end, h, files)
+			g.pools = []*listen.Spec{{Options: *o}}
+			if err := g.openLimits(); err != nil {
+				t.Fatal(err)
+			}
+			first, err := g.chain(end, h, g.limits[0], files)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -14,6 +14,7 @@ import (
 	"moonbridge/handler/pool"
 	"moonbridge/handler/pool/listen"
 	"moonbridge/handler/proxyproto"
+	"moonbridge/handler/ratelimit"
 )
 
 // generation is one load of the script, with its processes and listeners. A reload creates a new one.
@@ -26,6 +27,8 @@ type generation struct {
 	listeners [][]listener     // by pool
 	configs   []*tls.Config    // of listeners with TLS
 	static    []*static.Static // by pool, while it serves; nil: no files
+
+	rates []*ratelimit.Limiter // by pool; nil: none
 
 	caches      map[int]*cache.Cache // by the number of their handler
 	cachesInUse []*cache.Cache
@@ -122,6 +125,9 @@ func (g *generation) closeListeners() {
 // serve makes the engine serve the listeners with this generation. After that, no new exchange reaches the previous
 // one. Addresses that only the previous one used are closed.
 func (g *generation) serve() error {
+	if err := g.openLimits(); err != nil {
+		return err
+	}
 	if err := g.openStatic(); err != nil {
 		return err
 	}
@@ -186,7 +192,7 @@ func (g *generation) attachFront(n, i int) (err error) {
 		*front = g.attached[n]
 		return nil
 	default:
-		if *front, err = g.chain(g.attached[n], spec.HTTP, g.static[n]); err != nil || *front == g.attached[n] {
+		if *front, err = g.chain(g.attached[n], spec.HTTP, g.rates[n], g.static[n]); err != nil || *front == g.attached[n] {
 			return err
 		}
 	}

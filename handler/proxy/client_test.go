@@ -58,18 +58,17 @@ func TestClientGone(t *testing.T) {
 
 // A client that goes before there is a response: the target is told.
 func TestClientGoneBefore(t *testing.T) {
-	ended := make(chan struct{})
+	arrived := make(chan struct{})
 	a := newTarget(t, func(p *peer) {
-		if p.request() != "" {
-			p.wait()
-			close(ended)
-		}
+		p.request()
+		close(arrived)
+		p.wait()
 	})
 	r := newRig(t, rigOptions{}, a)
 	c := r.dial(get)
-	until(t, "the request is there", func() bool { return a.accepted() == 1 })
+	<-arrived
 	c.Close()
-	<-ended
+	until(t, "the connection to the target is closed", func() bool { return a.open() == 0 })
 	r.logged(499, false)
 }
 

@@ -76,6 +76,7 @@ type exchange struct {
 	rest     []byte // what the client has not taken; restAt is how much of that it has since
 	restAt   int
 	finished bool // rest is the end of the response
+	blocked  bool // the client will call OutputRoom
 	interims interims
 
 	nextFree *exchange

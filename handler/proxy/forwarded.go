@@ -68,7 +68,7 @@ func (e *exchange) appendForwarded(out []byte, f *facts, host []byte) []byte {
 		out = append(out, "\r\n"...)
 	}
 	if !f.proto {
-		out = append(append(append(out, "X-Forwarded-Proto: "...), e.l.config.Forward.Proto...), "\r\n"...)
+		out = append(append(append(out, "X-Forwarded-Proto: "...), f.scheme...), "\r\n"...)
 	}
 	if !f.host && len(host) > 0 {
 		out = append(append(append(out, "X-Forwarded-Host: "...), host...), "\r\n"...)
@@ -97,6 +97,6 @@ func (e *exchange) appendRFC7239(out []byte, f *facts, host []byte) []byte {
 	if len(host) > 0 {
 		out = append(append(append(out, `;host="`...), host...), '"') // a valid authority has no quotes and no backslash
 	}
-	out = append(append(out, ";proto="...), e.l.config.Forward.Proto...)
+	out = append(append(out, ";proto="...), f.scheme...)
 	return append(out, "\r\n"...)
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"moonbridge/handler/forwarded"
 	"moonbridge/handler/upstream"
 )
 
@@ -29,6 +30,15 @@ func sent(t *testing.T, c Config, request string) string {
 		return fmt.Sprintf("status %d", got.status)
 	}
 	return <-heads
+}
+
+func trusted(t *testing.T, list ...string) *forwarded.Trusted {
+	t.Helper()
+	trusted, err := forwarded.New(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return trusted
 }
 
 // Row: fields about the connection, and fields that others could understand differently.
@@ -66,11 +76,11 @@ func TestRequestHead(t *testing.T) {
 			"GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 1.1.1.1\r\nX-Forwarded-Proto: https\r\nx-forwarded-host: y\r\nX-Forwarded-Port: 1\r\n" +
 				"X-Forwarded-Prefix: /z\r\nX-Real-IP: 2.2.2.2\r\nForwarded: for=3.3.3.3\r\nA: 1\r\n\r\n",
 			"GET / HTTP/1.1\r\nHost: x\r\nA: 1\r\nX-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: x\r\n\r\n"},
-		{"what a trusted proxy says", Config{Forward: Forwarding{Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Proto: "https"}},
+		{"what a trusted proxy says", Config{Forward: Forwarding{Trusted: trusted(t, "127.0.0.0/8"), Proto: "https"}},
 			"GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 1.1.1.1\r\nX-Forwarded-For: 2.2.2.2\r\nX-Forwarded-Host: y\r\nForwarded: for=3.3.3.3\r\n\r\n",
 			"GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-Host: y\r\nX-Forwarded-For: 1.1.1.1, 2.2.2.2, 127.0.0.1\r\nX-Forwarded-Proto: https\r\n" +
 				"Forwarded: for=3.3.3.3, for=127.0.0.1;host=\"x\";proto=https\r\n\r\n"},
-		{"another proxy is not trusted", Config{Forward: Forwarding{Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}},
+		{"another proxy is not trusted", Config{Forward: Forwarding{Trusted: trusted(t, "10.0.0.0/8")}},
 			"GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 1.1.1.1\r\n\r\n",
 			"GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: x\r\n\r\n"},
 		{"Forwarded", Config{Forward: Forwarding{Forwarded: true}},

@@ -2,10 +2,10 @@ package proxy
 
 import (
 	"errors"
-	"net/netip"
 	"time"
 
 	"moonbridge/handler/backend"
+	"moonbridge/handler/forwarded"
 	"moonbridge/handler/upstream"
 )
 
@@ -83,12 +83,12 @@ type Retrying struct {
 // Forwarding says what targets are told of the client: X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host. What the client
 // has sent in these fields, and in Forwarded, X-Forwarded-Port, X-Forwarded-Prefix and X-Real-IP, is dropped, unless it is Trusted.
 type Forwarding struct {
-	// Trusted are the addresses of proxies before this one. Their fields are passed on: our client's address is appended to
-	// X-Forwarded-For and Forwarded.
-	Trusted []netip.Prefix
+	// Trusted are proxies before this one. Their fields are passed on: our client's address is appended to X-Forwarded-For and
+	// Forwarded. nil: there are none.
+	Trusted *forwarded.Trusted
 	// Forwarded sends the field Forwarded (RFC 7239) too.
 	Forwarded bool
-	// Proto is the scheme that clients use. Default "http".
+	// Proto is the scheme that clients use. "": https if the connection has TLS or a trusted proxy says so (Head.Secure), else http.
 	Proto string
 	// None sends none of these fields, and passes on what the client has sent. Targets must not believe it.
 	None bool
@@ -166,9 +166,6 @@ func (c Config) resolve() Config {
 		c.Window = windowDefault
 	}
 	c.Window = max(c.Window, windowMin)
-	if c.Forward.Proto == "" {
-		c.Forward.Proto = "http"
-	}
 	c.Retry = c.Retry.resolve()
 	return c
 }

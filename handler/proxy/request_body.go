@@ -138,13 +138,15 @@ func (e *exchange) updateDeadline() {
 	}
 	o, now := e.service.o, e.l.Now()
 	switch {
-	case e.phase == phaseBody && len(e.rest) == 0 && e.reads.ahead == 0:
+	case e.blocked:
+		k.setDeadline(never) // it is the client's turn, and the engine watches that
+	case e.phase == phaseBody:
 		k.setDeadline(addTime(now, o.Stall))
 	case e.phase == phaseHead && !e.more:
 		k.setDeadline(addTime(now, o.Head))
 	case e.phase == phaseHead && k.conn.Full():
 		k.setDeadline(addTime(now, o.Stall))
 	default:
-		k.setDeadline(never) // it is the client's turn, and the engine watches that
+		k.setDeadline(never) // the client's turn too
 	}
 }

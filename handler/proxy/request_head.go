@@ -2,10 +2,9 @@ package proxy
 
 import (
 	"bytes"
-	"net/netip"
-	"slices"
 	"strconv"
 
+	"moonbridge/handler/backend"
 	"moonbridge/httpparse"
 	"moonbridge/httpwrite"
 )
@@ -34,6 +33,7 @@ func (e *exchange) buildHead(h *httpparse.Head) error {
 	out = e.appendFields(out, h, &f)
 	out = append(out, q.edits.lines...)
 	if !e.l.config.Forward.None {
+		f.scheme = e.scheme(h)
 		out = e.appendForwarded(out, &f, host)
 	}
 	if via := e.l.config.Via; via != "" {
@@ -83,6 +83,7 @@ func (e *exchange) hostLine(client []byte) []byte {
 type facts struct {
 	trusted  bool // the client is a proxy that may be believed
 	trailers bool // TE: trailers
+	scheme   string
 
 	// What a trusted client has sent.
 	proto, host bool   // X-Forwarded-Proto, X-Forwarded-Host
@@ -215,9 +216,20 @@ func (e *exchange) asksUpgrade(h *httpparse.Head) string {
 // trusted reports whether the client is a proxy whose fields count.
 func (e *exchange) trusted() bool {
 	list := e.l.config.Forward.Trusted
-	if len(list) == 0 {
+	if list == nil {
 		return false
 	}
 	_, remote := e.x.Addrs()
-	return slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Contains(remote.Addr()) })
+	return list.Has(remote.Addr())
+}
+
+// scheme is the scheme that the client uses.
+func (e *exchange) scheme(h *httpparse.Head) string {
+	switch {
+	case e.l.config.Forward.Proto != "":
+		return e.l.config.Forward.Proto
+	case h.Secure || backend.TLSOf(e.x) != nil:
+		return "https"
+	}
+	return "http"
 }

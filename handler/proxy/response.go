@@ -20,9 +20,12 @@ const (
 	codingPlain                 // without the chunks that it comes in, until our connection ends: for HTTP/1.0
 )
 
-// received: there is something of the response, or its end.
+// received: there is something of the response, or its end. While the client takes nothing, it stays where it is.
 func (e *exchange) received() {
-	for e.phase == phaseHead && len(e.rest) == 0 {
+	if e.blocked {
+		return
+	}
+	for e.phase == phaseHead {
 		if !e.readHead() {
 			return
 		}
@@ -139,7 +142,10 @@ func (e *exchange) pass(head []byte) {
 // passRest offers what the client has not taken. It returns false if the client does not take all of it now.
 func (e *exchange) passRest() bool {
 	e.restAt += e.x.Output(e.rest[e.restAt:], nil, e.finished)
-	if e.phase == phaseOver || e.restAt < len(e.rest) {
+	if e.phase == phaseOver {
+		return false
+	}
+	if e.blocked = e.restAt < len(e.rest); e.blocked {
 		return false
 	}
 	e.rest, e.restAt = e.rest[:0], 0
@@ -155,7 +161,7 @@ func (e *exchange) passSame(head []byte) bool {
 		_, r.ahead, _ = r.body.Next(buf) // only chunks can be wrong
 	}
 	part := buf[:r.ahead]
-	last := !r.body.Missing() || r.body.ToClose() && c.Ended()
+	last := !r.body.Missing() || r.body.ToClose() && c.Ended() && len(part) == len(buf)
 	if len(head)+len(part) == 0 {
 		switch {
 		case last:
@@ -169,6 +175,7 @@ func (e *exchange) passSame(head []byte) bool {
 	if e.phase == phaseOver {
 		return false
 	}
+	e.blocked = n < len(head)+len(part)
 	if n < len(head) {
 		e.rest = append(e.rest[:0], head[n:]...)
 		return false
@@ -214,7 +221,7 @@ func (e *exchange) passCoded(head []byte) bool {
 	if e.phase == phaseOver {
 		return false
 	}
-	if n < len(head)+len(coded) {
+	if e.blocked = n < len(head)+len(coded); e.blocked {
 		e.rest = append(e.rest[:0], head[min(n, len(head)):]...)
 		e.rest = append(e.rest, coded[max(0, n-len(head)):]...)
 		return false
@@ -292,11 +299,13 @@ func (e *exchange) salvage() bool {
 
 // OutputRoom implements backend.Running: the client takes more.
 func (e *exchange) OutputRoom() {
+	e.blocked = false
 	switch {
 	case e.phase == phaseBody:
 		e.pass(nil)
 	case e.phase == phaseHead && len(e.rest) > 0:
 		if e.passRest() {
+			e.updateDeadline()
 			e.received() // what has come after an interim response
 		}
 	}

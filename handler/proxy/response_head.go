@@ -175,7 +175,10 @@ func (e *exchange) interim(n int) bool {
 		return false
 	}
 	e.rest = append(e.rest[:0], out[taken:]...)
-	return len(e.rest) == 0
+	if e.blocked = len(e.rest) > 0; e.blocked {
+		e.updateDeadline()
+	}
+	return !e.blocked
 }
 
 // appendUpgrade appends the field lines of a 101 response.

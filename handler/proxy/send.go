@@ -72,15 +72,31 @@ func (e *exchange) connected(*link) {
 
 // connectFailed tries another target: this one has got nothing.
 func (e *exchange) connectFailed(err error) {
-	failure := ErrConnect
-	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, syscall.ETIMEDOUT) {
+	failure, how := ErrConnect, upstream.Failed
+	switch {
+	case isLocal(err):
+		how = upstream.Unknown
+	case errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, syscall.ETIMEDOUT):
 		failure = ErrConnectTimeout
 	}
-	e.ended(upstream.Failed)
+	e.ended(how)
 	e.tried = append(e.tried, e.server)
 	if e.connects++; e.connects >= connectTriesMax || !e.another() {
 		e.fail(fmt.Errorf("%w %s: %w", failure, e.server.Addr(), err))
 	}
+}
+
+// isLocal reports whether a connection was not even tried, so that nothing is known of the target: this process has no room for it.
+func isLocal(err error) bool {
+	var code syscall.Errno
+	if !errors.As(err, &code) {
+		return !errors.Is(err, os.ErrDeadlineExceeded)
+	}
+	switch code {
+	case syscall.EMFILE, syscall.ENFILE, syscall.EADDRNOTAVAIL, syscall.ENOBUFS, syscall.ENOMEM:
+		return true
+	}
+	return false
 }
 
 // another sends the request to a target that was not tried, or waits for a slot of one. false: there is none.
@@ -173,7 +189,7 @@ func (e *exchange) askBody() {
 func (e *exchange) wait() {
 	w := &waiting{e: e, id: e.id}
 	e.waiting = w
-	ticket, ok := e.service.set.Wait(w.call)
+	ticket, ok := e.service.picker.Wait(w.call)
 	if !ok {
 		e.waiting = nil
 		e.failLater(ErrBusy)
@@ -207,7 +223,7 @@ func (w *waiting) called() {
 		e.server, e.begun = v, true
 		e.connect(nil)
 	case errors.Is(err, upstream.ErrBusy):
-		w.ticket = e.service.set.Again(w.call)
+		w.ticket = e.service.picker.Again(w.call)
 	default:
 		w.end()
 		e.fail(ErrNoTarget)

@@ -18,7 +18,7 @@ type place struct {
 // wait puts the session into the queue.
 func (s *session) wait() {
 	w := &place{s: s}
-	ticket, ok := s.set.Wait(w.call)
+	ticket, ok := s.l.picker(s.set).Wait(w.call)
 	if !ok {
 		s.refuse(ErrBusy)
 		return
@@ -38,7 +38,7 @@ func (w *place) called() {
 	s := w.s
 	v, err := s.l.picker(s.set).Pick(s.l.Now(), s.key(), s.tried)
 	if errors.Is(err, upstream.ErrBusy) {
-		w.ticket = s.set.Again(w.call)
+		w.ticket = s.l.picker(s.set).Again(w.call)
 		return
 	}
 	w.end()

@@ -21,6 +21,7 @@ type Picker struct {
 	balance LoopBalancer
 	servers []*Server // room for a Choice
 	choice  Choice    // it escapes to the balancer: here, so that it is not allocated each time
+	freed   uint64    // queue.freed before the latest Pick
 }
 
 // Picker makes the Picker of a loop.
@@ -35,6 +36,7 @@ func (k *Picker) Key(h *httpparse.Head) uint64 { return k.balance.Key(h) }
 // are not wanted again.
 func (k *Picker) Pick(now int64, key uint64, tried []*Server) (*Server, error) {
 	k.set.tell(now)
+	k.freed = k.set.queue.freed.Load()
 	busy := k.eligible(now, tried)
 	for len(k.servers) > 0 {
 		k.choice = Choice{Now: now, Key: key, Servers: k.servers}

@@ -9,7 +9,8 @@ import (
 // queue is the requests that wait for a free slot, of all loops, in the order of their arrival.
 type queue struct {
 	max     int64
-	waiting atomic.Int64 // length of the list
+	waiting atomic.Int64  // length of the list
+	freed   atomic.Uint64 // how often a server has become free for another request
 
 	mu   sync.Mutex
 	list list.List // of *Ticket
@@ -22,38 +23,36 @@ type Ticket struct {
 	at   *list.Element // nil: it was called, or has left
 }
 
-// Wait gives a request that Pick has refused with ErrBusy a place in the queue. call is called once, on any goroutine and perhaps
+// Wait gives a request that Pick has just refused with ErrBusy a place in the queue. call is called once, on any goroutine and perhaps
 // before Wait returns, when it is worth another Pick. If that fails, the request may wait once more. ok is false if the queue is
 // full.
-func (s *Set) Wait(call func()) (t *Ticket, ok bool) {
-	q := &s.queue
+func (k *Picker) Wait(call func()) (t *Ticket, ok bool) { return k.enter(call, false) }
+
+// Again is Wait after a Pick that was worth it and has failed: at the head of the queue, whatever its length.
+func (k *Picker) Again(call func()) *Ticket {
+	t, _ := k.enter(call, true)
+	return t
+}
+
+func (k *Picker) enter(call func(), again bool) (t *Ticket, ok bool) {
+	q := &k.set.queue
+	t = &Ticket{set: k.set, call: call}
 	q.mu.Lock()
-	if int64(q.list.Len()) >= q.max {
+	switch {
+	case again:
+		t.at = q.list.PushFront(t)
+	case int64(q.list.Len()) < q.max:
+		t.at = q.list.PushBack(t)
+	default:
 		q.mu.Unlock()
 		return nil, false
 	}
-	t = &Ticket{set: s, call: call}
-	t.at = q.list.PushBack(t)
 	q.waiting.Store(int64(q.list.Len()))
 	q.mu.Unlock()
-	if s.idle() {
-		q.wake(1) // a slot became free before the ticket was there
+	if q.freed.Load() != k.freed {
+		q.wake(1) // a slot became free between Pick and now
 	}
 	return t, true
-}
-
-// Again is Wait after a Pick that has failed: at the head of the queue, whatever its length.
-func (s *Set) Again(call func()) *Ticket {
-	q := &s.queue
-	q.mu.Lock()
-	t := &Ticket{set: s, call: call}
-	t.at = q.list.PushFront(t)
-	q.waiting.Store(int64(q.list.Len()))
-	q.mu.Unlock()
-	if s.idle() {
-		q.wake(1)
-	}
-	return t
 }
 
 // Leave gives up the place. It returns false if the call has been made: then what it was meant for should be offered to the others,
@@ -69,6 +68,12 @@ func (t *Ticket) Leave() bool {
 	t.at = nil
 	q.waiting.Store(int64(q.list.Len()))
 	return true
+}
+
+// free says that n servers, or slots, have become free.
+func (q *queue) free(n int) {
+	q.freed.Add(1)
+	q.wake(n)
 }
 
 // WakeOne calls the first ticket of the queue, if there is one.
@@ -95,14 +100,4 @@ func (q *queue) pop() *Ticket {
 	t := first.Value.(*Ticket)
 	t.at = nil
 	return t
-}
-
-// idle reports whether a server has a free slot.
-func (s *Set) idle() bool {
-	for _, v := range s.Servers() {
-		if !v.full() {
-			return true
-		}
-	}
-	return false
 }

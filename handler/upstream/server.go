@@ -106,8 +106,8 @@ func (v *Server) End(now int64, how Outcome) {
 			v.health.endTrial()
 		}
 	}
-	if v.set.queue.waiting.Load() > 0 {
-		v.set.queue.wake(1)
+	if v.slots.Load() > 0 || v.health.troubled.Load() || v.set.queue.waiting.Load() > 0 {
+		v.set.queue.free(1)
 	}
 }
 

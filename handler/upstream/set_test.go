@@ -99,7 +99,7 @@ func TestQueue(t *testing.T) {
 	v := r.take()
 	var called []int
 	wait := func(i int) *Ticket {
-		ticket, ok := r.set.Wait(func() { called = append(called, i) })
+		ticket, ok := r.pick.Wait(func() { called = append(called, i) })
 		if !ok {
 			t.Fatal("the queue is full")
 		}
@@ -108,20 +108,59 @@ func TestQueue(t *testing.T) {
 	wait(0)
 	left := wait(1)
 	wait(2)
-	if _, ok := r.set.Wait(func() {}); ok {
+	if _, ok := r.pick.Wait(func() {}); ok {
 		t.Error("the queue has room for more than its bound")
 	}
 	if r.set.Waiting() != 3 || !left.Leave() || left.Leave() || r.set.Waiting() != 2 {
 		t.Error("a ticket cannot leave")
 	}
 	v.End(r.now, Fine)
-	r.set.Again(func() { called = append(called, 3) }) // as if another request had been faster
-	if len(called) != 2 || called[0] != 0 || called[1] != 3 {
-		t.Errorf("called: %v; a slot is free, so that the one at the head should be called again", called)
+	if len(called) != 1 || called[0] != 0 {
+		t.Fatalf("called: %v", called)
 	}
+	v = r.take() // another request is faster
+	if _, err := r.pick.Pick(r.now, 0, nil); !errors.Is(err, ErrBusy) {
+		t.Fatal(err)
+	}
+	r.pick.Again(func() { called = append(called, 3) })
+	if len(called) != 1 {
+		t.Fatalf("called: %v, although no slot is free", called)
+	}
+	v.End(r.now, Fine)
 	r.take().End(r.now, Fine)
-	if len(called) != 3 || called[2] != 2 || r.set.Waiting() != 0 {
+	if len(called) != 3 || called[1] != 3 || called[2] != 2 || r.set.Waiting() != 0 {
 		t.Errorf("called: %v", called)
+	}
+}
+
+// A slot that becomes free between Pick and Wait is not missed, and a server that may not be used does not count as free.
+func TestQueueBetweenPickAndWait(t *testing.T) {
+	list := targets(1, 1)
+	list[0].Slots = 1
+	r := newRig(t, Options{}, list...)
+	for range 3 {
+		r.fail(r.server(1))
+	}
+	busy := func() {
+		if _, err := r.pick.Pick(r.now, 0, nil); !errors.Is(err, ErrBusy) {
+			t.Fatal(err)
+		}
+	}
+	v := r.take()
+	called := 0
+	call := func() { called++ }
+	busy()
+	r.pick.Wait(call)
+	if called != 0 {
+		t.Error("called, although the only free server is out")
+	}
+	v.End(r.now, Fine)
+	v = r.take()
+	busy()
+	v.End(r.now, Fine)
+	r.pick.Wait(call)
+	if called != 2 {
+		t.Errorf("called %d times, want 2", called)
 	}
 }
 
@@ -142,8 +181,8 @@ func TestQueueLosesNoWake(t *testing.T) {
 				v, err := pick.Pick(1, 0, nil)
 				for again := false; err != nil; again = true {
 					if again {
-						s.Again(ring)
-					} else if _, ok := s.Wait(ring); !ok {
+						pick.Again(ring)
+					} else if _, ok := pick.Wait(ring); !ok {
 						t.Error("the queue is full")
 						return
 					}

@@ -159,6 +159,29 @@ static void add_static(lua_State *L, message *m)
 	}
 }
 
+/* An option that is a table of values is on top of the stack. The key of an entry is its name, a NUL
+ * and the name of the value. */
+static void add_table(lua_State *L, message *m, const char *name)
+{
+	int t = lua_gettop(L);
+	for (lua_pushnil(L); lua_next(L, t); lua_pop(L, 1)) {
+		luaL_Buffer b;
+		size_t n;
+		if (lua_type(L, -2) != LUA_TSTRING)
+			bad_key(L, name, -2);
+		lua_pushvalue(L, -2);
+		const char *option = lua_tolstring(L, -1, &n);
+		luaL_buffinit(L, &b);
+		luaL_addlstring(&b, name, strlen(name) + 1);
+		luaL_addlstring(&b, option, n);
+		luaL_pushresult(&b);
+		const char *k = lua_tolstring(L, -1, &n);
+		lua_pushvalue(L, -3);
+		add_value(L, m, 0, k, n);
+		lua_settop(L, t + 2);
+	}
+}
+
 static void bad_key(lua_State *L, const char *where, int i)
 {
 	if (lua_type(L, i) == LUA_TNUMBER) {
@@ -259,6 +282,8 @@ static void serialise(lua_State *L, message *m)
 			add_static(L, m);
 		else if (!strcmp(k, "trusted_proxies") && lua_istable(L, -1))
 			add_list(L, m, "trusted_proxies", sizeof "trusted_proxies");
+		else if (!strcmp(k, "rate_limit") && lua_istable(L, -1))
+			add_table(L, m, k);
 		else
 			add_value(L, m, 0, k, n);
 	}

@@ -68,6 +68,9 @@ func Decode(msg []byte) (*Spec, error) {
 	if err := spec.checkMains(); err != nil {
 		return nil, err
 	}
+	if err := spec.checkRateLimit(); err != nil {
+		return nil, err
+	}
 	return spec, spec.checkStatic()
 }
 
@@ -148,6 +151,9 @@ func (o *Options) set(e entry, connect *value) error {
 	}
 	if e.name == trustedName+"\x00" {
 		return o.addTrusted(e.value)
+	}
+	if name, ok := strings.CutPrefix(e.name, rateLimitName+"\x00"); ok {
+		return o.setRateLimit(name, e.value)
 	}
 	set := poolOptions[e.name]
 	if set == nil && isParameter(e.name) {

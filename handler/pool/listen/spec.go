@@ -40,6 +40,8 @@ type Options struct {
 
 	Static []StaticRule // files that are served without a worker, ordered by prefix
 
+	RateLimit *RateLimit // of the requests of a client; nil: none
+
 	HTTPOptions bool // the table had http_options, which are ignored
 }
 
@@ -101,6 +103,13 @@ type HTTPOptions struct {
 
 	// StaticHeaders are field lines, each with its CR LF, that every response has, also those that the server makes itself.
 	StaticHeaders string
+}
+
+// RateLimit is how many requests of a client are taken.
+type RateLimit struct {
+	Rate  float64 // per second
+	Burst int     // at once
+	Key   string  // what a client is: "ip"
 }
 
 // EncodedBody says what happens to request bodies with a content coding (RFC 9110 §8.4). The numbers are those of

@@ -1,0 +1,143 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"moonbridge/handler/upstream"
+)
+
+// Health checks take a target out and bring it back.
+func TestHealthChecks(t *testing.T) {
+	var sick atomic.Bool
+	checked := make(chan string, 100)
+	a := newTarget(t, func(p *peer) {
+		for {
+			h := p.request()
+			switch {
+			case h == "":
+				return
+			case !strings.HasPrefix(h, "GET /health HTTP/1.1\r\nHost: app\r\n"):
+				p.send(ok("a"))
+				continue
+			}
+			select {
+			case checked <- h:
+			default:
+			}
+			if sick.Load() {
+				p.send("HTTP/1.1 503 Sick\r\nContent-Length: 0\r\n\r\n")
+			} else {
+				p.send(hints + ok("fine"))
+			}
+		}
+	})
+	b := newTarget(t, answering(ok("b")))
+	r := newRig(t, rigOptions{loops: 2, Options: upstream.Options{
+		Active: &upstream.Active{Path: "/health", Host: "app", Every: 5 * time.Millisecond, Timeout: patience, Rise: 1, Fall: 1},
+	}}, a, b)
+	answers := func() string { return r.get().body + r.get().body + r.get().body + r.get().body }
+	answers()
+	<-checked
+	until(t, "both targets are used", func() bool { s := answers(); return strings.Contains(s, "a") && strings.Contains(s, "b") })
+	sick.Store(true)
+	until(t, "the sick one is not used", func() bool { return !strings.Contains(answers(), "a") })
+	sick.Store(false)
+	until(t, "it is used again", func() bool { return strings.Contains(answers(), "a") })
+	if h := <-checked; !strings.Contains(h, "\r\nConnection: close\r\n") {
+		t.Errorf("the check was %q", h)
+	}
+}
+
+// Checks that fail: no connection, no response, garbage, and one that takes too long.
+func TestHealthCheckFailures(t *testing.T) {
+	closed := newTarget(t, func(*peer) {})
+	closed.stop()
+	for name, a := range map[string]*target{
+		"no connection": closed,
+		"no response":   newTarget(t, func(p *peer) { p.request() }),
+		"garbage":       newTarget(t, func(p *peer) { p.request(); p.send("x\r\n\r\n"); p.wait() }),
+		"too late":      newTarget(t, func(p *peer) { p.wait() }),
+	} {
+		t.Run(name, func(t *testing.T) {
+			good := newTarget(t, answering(ok("good")))
+			r := newRig(t, rigOptions{Options: upstream.Options{
+				Active: &upstream.Active{Every: time.Hour, Timeout: 50 * time.Millisecond},
+			}}, good)
+			if err := r.set.Replace(upstream.Target{Addr: good.addr()}, upstream.Target{Addr: a.addr()}); err != nil {
+				t.Fatal(err)
+			}
+			r.get().want(t, 200, "good") // checks begin with the first request
+			until(t, "the check has failed", func() bool { return r.set.Status()[1].Why == "check failed" })
+			until(t, "the other is up", func() bool { return r.set.Status()[0].Up })
+		})
+	}
+}
+
+// A target on a Unix socket. Its path is no host.
+func TestUnixTarget(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	ln, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	serveTarget(t, ln, func(p *peer) {
+		for h := p.request(); h != ""; h = p.request() {
+			host, _, _ := strings.Cut(h[strings.Index(h, "Host: "):], "\r\n")
+			p.send(ok(host))
+		}
+	})
+	r := newRigOf(t, rigOptions{Config: Config{Host: HostTarget}}, upstream.Target{Addr: "unix:" + path})
+	r.get().want(t, 200, "Host: localhost")
+	r.get().want(t, 200, "Host: localhost")
+}
+
+// A target that cannot be connected to in time: 504.
+func TestConnectTimeout(t *testing.T) {
+	// A Unix socket whose queue is full makes those wait that connect.
+	path := filepath.Join(t.TempDir(), "s")
+	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(fd)
+	if err := errors.Join(syscall.Bind(fd, &syscall.SockaddrUnix{Name: path}), syscall.Listen(fd, 0)); err != nil {
+		t.Fatal(err)
+	}
+	full := false
+	for i := 0; i < 100 && !full; i++ {
+		c, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer syscall.Close(c)
+		full = errors.Is(syscall.Connect(c, &syscall.SockaddrUnix{Name: path}), syscall.EAGAIN)
+	}
+	if !full {
+		t.Skip("this system has no bound on the queue of a Unix socket")
+	}
+	r := newRigOf(t, rigOptions{Options: upstream.Options{Connect: 30 * time.Millisecond}}, upstream.Target{Addr: "unix:" + path})
+	if got := r.get(); got.status != 504 {
+		t.Errorf("status %d", got.status)
+	}
+	r.failure(ErrConnectTimeout)
+}
+
+// Status of each error, and what wraps it.
+func TestStatus(t *testing.T) {
+	for _, s := range statuses {
+		if got := Status(fmt.Errorf("%w: more", s.err)); got != s.status {
+			t.Errorf("%v: %d", s.err, got)
+		}
+	}
+	if Status(ErrInvalid) != 502 || Status(ErrConnect) != 502 {
+		t.Error("other errors are 502")
+	}
+}
