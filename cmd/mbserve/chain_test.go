@@ -85,7 +85,7 @@ func TestChainForwards(t *testing.T) {
 			if err := g.openLimits(); err != nil {
 				t.Fatal(err)
 			}
-			first, err := g.chain(end, h, g.limits[0], files)
+			first, err := g.chain(end, h, g.rates[0], files)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -16,7 +16,8 @@ type Options struct {
 	Burst int     // requests at once, at least 1
 	Name  string  // of the limit, in the fields of the response: letters, digits and hyphens
 
-	// Client returns whom a request is counted for. An address that is not valid is not limited. Default: the peer's address.
+	// Client returns whom a request is counted for. An address that is not valid is not limited. Default: the client
+	// that trusted proxies name (httpparse.Head.Client), otherwise the peer.
 	Client func(x backend.Exchange, h *httpparse.Head) netip.Addr
 
 	// Table is what has been counted already, by a Limiter with the same rate. Default: a new one.
@@ -36,7 +37,7 @@ func New(o Options) (*Limiter, error) {
 		return nil, fmt.Errorf("%v requests per second, %d at once: out of range", o.Rate, o.Burst)
 	}
 	if o.Client == nil {
-		o.Client = peer
+		o.Client = addrOf
 	}
 	if o.Table == nil {
 		o.Table = NewTable()
@@ -47,8 +48,11 @@ func New(o Options) (*Limiter, error) {
 // Table is what has been counted.
 func (l *Limiter) Table() *Table { return l.o.Table }
 
-// peer is the default of Options.Client.
-func peer(x backend.Exchange, _ *httpparse.Head) netip.Addr {
+// addrOf is the default of Options.Client.
+func addrOf(x backend.Exchange, h *httpparse.Head) netip.Addr {
+	if h.Client.IsValid() {
+		return h.Client
+	}
 	_, remote := x.Addrs()
 	return remote.Addr()
 }

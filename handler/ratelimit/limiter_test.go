@@ -44,8 +44,9 @@ func TestLimiter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var head httpparse.Head
 	start := func() error {
-		_, err := part.Start(s, nil, 0, nil, false)
+		_, err := part.Start(s, &head, 0, nil, false)
 		return err
 	}
 	for range 2 {
@@ -53,7 +54,7 @@ func TestLimiter(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := part.(backend.FileBackend).StartFile(s, nil, 0, nil, nil); err != nil {
+	if _, err := part.(backend.FileBackend).StartFile(s, &head, 0, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	var many *backend.TooMany
@@ -70,7 +71,11 @@ func TestLimiter(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() { start() }); n > 2 { // strings for fmt; one that is taken costs none
 		t.Errorf("%v allocations of a refusal", n)
 	}
-	s.peer = netip.AddrPort{} // a Unix socket
+	head.Client = netip.MustParseAddr("192.0.2.2") // another client of the same proxy
+	if err := start(); err != nil {
+		t.Error(err)
+	}
+	head.Client, s.peer = netip.Addr{}, netip.AddrPort{} // a Unix socket
 	for range 10 {
 		if err := start(); err != nil {
 			t.Fatal(err)
