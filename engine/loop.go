@@ -32,6 +32,7 @@ type loop struct {
 	preface  []byte // room for one
 
 	remainders map[*conn]*remainder // rarely any: they would make every conn larger
+	values     map[*conn]any        // of backend.ConnKeeper
 
 	raw   rawLoop
 	shown backend.Loop // the loop, as backends and Streams see it
@@ -66,6 +67,7 @@ func newLoop(e *Engine, index, count int, batch bool) (*loop, error) {
 	l := makeLoop(e, index, sys)
 	l.r = r
 	l.shown = backendLoop{r, l}
+	l.raw.pipes.max = pipesOf(e.spool.filesMax, count)
 	return l, nil
 }
 
@@ -81,6 +83,7 @@ func makeLoop(e *Engine, index int, sys system) *loop {
 
 		prefaced:   make(map[*prefaced]struct{}),
 		remainders: make(map[*conn]*remainder),
+		values:     make(map[*conn]any),
 		lastID:     new(uint64),
 	}
 	l.resume = l.resumeAll
@@ -133,6 +136,10 @@ func (l *loop) acceptAs(s *service, fd int, peer netip.AddrPort, local uint8) {
 		l.e.log.Error("connection lost", "loop", l.index, "err", err)
 		c.forget()
 		syscall.Close(fd) // the reactor does not know it
+		return
+	}
+	if l.e.connState != nil {
+		c.report(ConnNew)
 	}
 }
 

@@ -24,7 +24,7 @@ type ProtocolOptions struct {
 // ErrStopped.
 func (e *Engine) ServeProtocol(ln *Listener, p backend.Protocol, o ProtocolOptions) error {
 	bounds := resolveBounds(o.Bounds)
-	return e.onEveryLoop(func(l *loop) error { return l.bind(ln, nil, nil, &rawService{protocol: p, bounds: bounds}) })
+	return e.serveOn(ln, func(l *loop) error { return l.bind(ln, nil, nil, &rawService{protocol: p, bounds: bounds}) })
 }
 
 // rawService is what serves the raw connections of one listener, on one loop.
