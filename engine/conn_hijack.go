@@ -54,7 +54,7 @@ func (c *conn) Upgrade(head []byte, p backend.Protocol, b backend.Bounds) error 
 	if r.socket.broken {
 		r.fail(errReset)
 	}
-	r.open(p)
+	r.open(p, c.service.latest().ended)
 	r.again()
 	return nil
 }

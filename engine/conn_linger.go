@@ -36,6 +36,7 @@ func (c *conn) linger(nowMS uint64) {
 // awaitFarewell waits until the socket has taken the last words in TLS. They count as a byte of output: see tlsLoop.write.
 func (c *conn) awaitFarewell(nowMS uint64) {
 	c.output.Append(c.l.pool, []byte{0})
+	c.socket.writable = false // though the last write was not short
 	c.exchange.end = backend.EndClose
 	c.state = stateWriting
 	c.awaitPeer(nowMS)

@@ -90,6 +90,7 @@ func (d *detachedConn) Close() error {
 		return net.ErrClosed
 	}
 	d.closing = true
+	go d.sendHeld() // again: the first may have ended with an error
 	d.streamConn.SetReadDeadline(time.Unix(1, 0))
 	return d.streamConn.SetWriteDeadline(time.Now().Add(rawLingerDefault))
 }

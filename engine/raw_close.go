@@ -71,6 +71,7 @@ func (c *rawConn) allSent() {
 	switch {
 	case (c.state == rawClosing || c.ending) && !c.farewell():
 		c.output.Append(c.l.pool, []byte{0}) // it waits like a byte of output: see tlsLoop.write
+		c.socket.writable = false            // though the last write was not short
 	case c.state == rawClosing:
 		c.linger()
 	case c.state == rawLingering:
@@ -136,9 +137,13 @@ func (c *rawConn) leave() {
 	c.counter.Add(-1)
 }
 
-// drain tells the Stream that the engine, or the listener, comes to its end.
+// drain tells the Stream, once, that the engine, or the listener, comes to its end. Dialed connections are none of theirs.
 func (c *rawConn) drain() {
+	if c.told || c.addrs == nil {
+		return
+	}
 	if d, ok := c.stream.(backend.Drainer); ok && c.state == rawOpen && !c.gone {
+		c.told = true
 		d.Drain(c)
 	}
 }

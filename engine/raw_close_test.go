@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"moonbridge/handler/backend"
+	"moonbridge/reactor"
 )
 
 // rawPeer serves one connection with what open makes, and returns the peer and the way in which it ends. The peer is nil if its
@@ -327,5 +328,92 @@ func TestRawShutdown(t *testing.T) {
 	}
 	if e.Conns() != 0 || e.dialed.Load() != 0 {
 		t.Errorf("%d and %d connections left", e.Conns(), e.dialed.Load())
+	}
+}
+
+// A connection whose write has failed ends, even if its Stream has paused it until there is Room.
+func TestRawBrokenWhilePaused(t *testing.T) {
+	conn := make(chan backend.Conn, 1)
+	e, p, closed := rawPeer(t, "unix", backend.Bounds{Linger: 20 * time.Millisecond}, func(c backend.Conn) *calls {
+		c.Pause()
+		conn <- c
+		return &calls{}
+	})
+	c := waitFor(t, conn, "connection")
+	p.say("not read")
+	p.Close()
+	onLoop(t, e.Loop(0), func() { c.Write([]byte("x")) })
+	if err := waitFor(t, closed, "end"); !errors.Is(err, syscall.EPIPE) {
+		t.Error(err)
+	}
+}
+
+// A peer that goes on sending after Close is reset. If it has not got everything, that is an error.
+func TestRawCloseCutShort(t *testing.T) {
+	_, p, closed := rawPeer(t, "tcp4", backend.Bounds{}, func(c backend.Conn) *calls {
+		return &calls{data: func(c backend.Conn) {
+			c.Write(make([]byte, 64<<20))
+			c.Close()
+		}}
+	})
+	p.Write(make([]byte, 64<<20))
+	if err := waitFor(t, closed, "end"); !errors.Is(err, syscall.ECONNRESET) {
+		t.Error(err)
+	}
+}
+
+// The last words in TLS may not fit into the socket though everything before them did. They are sent when there is room.
+func TestFarewellWaits(t *testing.T) {
+	said := false
+	later := func(int) bool {
+		before := said
+		said = true
+		return before
+	}
+	conn := make(chan *rawConn, 1)
+	e, p, closed := rawPeer(t, "tcp4", backend.Bounds{}, func(c backend.Conn) *calls {
+		conn <- c.(*rawConn)
+		return &calls{}
+	})
+	c := waitFor(t, conn, "connection")
+	onLoop(t, e.Loop(0), func() {
+		c.l.sys.farewell = later
+		c.Write([]byte("hi"))
+		c.Close()
+	})
+	onLoop(t, e.Loop(0), func() { c.Ready(reactor.Writable) })
+	readsAll(t, p, []byte("hi\x00")) // without TLS nothing skips that byte
+	p.Close()
+	if err := waitFor(t, closed, "end"); err != nil {
+		t.Error(err)
+	}
+}
+
+// What is left in the socket when a Stream closes is read too, though no edge tells of it. Otherwise the peer could not go on.
+func TestRawCloseReadsTheRest(t *testing.T) {
+	want := noise(8_000_000) // more than the socket takes
+	conn := make(chan *rawConn, 1)
+	e, p, closed := rawPeer(t, "unix", backend.Bounds{Linger: time.Hour}, func(c backend.Conn) *calls {
+		c.Pause()
+		conn <- c.(*rawConn)
+		return &calls{data: func(c backend.Conn) {
+			c.Write(want)
+			c.Close()
+		}}
+	})
+	c := waitFor(t, conn, "connection")
+	sent := sendAll(p.stream, make([]byte, 1_000_000))
+	eventually(t, "more is there than is read at once", func() (more bool) {
+		onLoop(t, e.Loop(0), func() {
+			n, _ := reactor.Peek(c.socket.fd, make([]byte, rawInputDefault+1))
+			more = n > rawInputDefault
+		})
+		return more
+	})
+	onLoop(t, e.Loop(0), c.Resume)
+	sent.Wait()
+	readsAll(t, p, want)
+	if err := waitFor(t, closed, "end"); err != nil {
+		t.Error(err)
 	}
 }

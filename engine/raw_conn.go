@@ -32,6 +32,7 @@ type rawConn struct {
 	full    bool // more than bounds.output was held, and not yet less than half of it
 	ending  bool // CloseWrite was called
 	finSent bool
+	told    bool // Drain was called
 	gone    bool // nothing is sent or received any more: Closed is due
 
 	socket   socket
@@ -81,15 +82,15 @@ func newRaw(l *loop, s socket, b *rawBounds, a *addrs, counter *atomic.Int64) *r
 	return c
 }
 
-// open lets p take the connection.
-func (c *rawConn) open(p backend.Protocol) {
+// open lets p take the connection. ended: its listener is closed.
+func (c *rawConn) open(p backend.Protocol, ended bool) {
 	c.stream = p.Open(c)
 	switch {
 	case c.state.over():
 		return
 	case c.stream == nil:
 		c.Reset()
-	case c.l.e.stopping.Load():
+	case c.l.e.stopping.Load() || ended:
 		c.drain()
 	}
 }

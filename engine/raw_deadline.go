@@ -52,7 +52,16 @@ func (c *rawConn) SetDeadline(d time.Duration) {
 	if d != 0 {
 		c.limitMS = nowMS + milliseconds(max(d, 1), 0)
 	}
-	c.deadline.set(&c.l.sys, earlier(c.limitMS, after(nowMS, c.bounds.idleMS)))
+	c.deadline.set(&c.l.sys, earlier(c.limitMS, after(nowMS, c.idleMS())))
+}
+
+// idleMS is how long an open connection may be without a byte in either direction; 0: for ever. If a write has failed, that is
+// short even if the Stream has paused and waits for Room, which does not follow.
+func (c *rawConn) idleMS() uint64 {
+	if c.socket.broken {
+		return earlier(c.bounds.idleMS, c.bounds.closingMS())
+	}
+	return c.bounds.idleMS
 }
 
 // setTimeout makes timeoutMS, from now, the only deadline; 0 means none.
@@ -63,9 +72,9 @@ func (c *rawConn) setTimeout(timeoutMS uint64) {
 
 // moved: bytes were sent or received, or the connection is new.
 func (c *rawConn) moved() {
-	switch {
-	case c.state == rawOpen && c.bounds.idleMS != 0:
-		c.deadline.set(&c.l.sys, earlier(c.limitMS, c.l.sys.nowMS()+c.bounds.idleMS))
+	switch idle := c.idleMS(); {
+	case c.state == rawOpen && idle != 0:
+		c.deadline.set(&c.l.sys, earlier(c.limitMS, c.l.sys.nowMS()+idle))
 	case c.state == rawClosing:
 		c.setTimeout(c.bounds.closingMS())
 	}

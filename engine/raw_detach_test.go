@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -158,4 +159,27 @@ func TestDetachedCopy(t *testing.T) {
 	}()
 	readsAll(t, p, append(noise(3_000_000), want...))
 	sending.Wait()
+}
+
+// What is held is sent after Close, even if an attempt to send it has failed before. Then the connection is closed.
+func TestDetachedClosesAfterError(t *testing.T) {
+	ln, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	p := dialOn(t, "tcp4", ln.Addr().String())
+	c, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.SetWriteDeadline(time.Unix(1, 0))
+	held := noise(100_000)
+	d := newDetached(c, nil, held).(*detachedConn)
+	eventually(t, "the attempt has failed", func() bool {
+		_, err := d.Write([]byte("x"))
+		return errors.Is(err, os.ErrDeadlineExceeded)
+	})
+	d.Close()
+	readsAll(t, p, held)
 }

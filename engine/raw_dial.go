@@ -114,7 +114,7 @@ func (d *dialing) succeed(got reactor.Readiness) {
 	}
 	c := newRaw(d.l, s, resolveBounds(d.o.Bounds), nil, &d.l.e.dialed)
 	d.l.sys.hand(d.fd, c)
-	c.open(d.protocol)
+	c.open(d.protocol, false)
 	c.Ready(got)
 }
 

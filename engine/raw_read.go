@@ -5,11 +5,11 @@ import "os"
 // advance takes a raw connection as far as it can go now: it reads, tells the Stream, and does what the Stream has asked for. It
 // is called by the loop, never within a call of the Stream, when busy is set.
 func (c *rawConn) advance() {
-	switch c.state {
-	case rawOpen:
+	if c.state == rawOpen {
 		c.receive()
-	case rawClosing, rawLingering:
-		c.throwAway()
+	}
+	if c.state == rawClosing || c.state == rawLingering {
+		c.throwAway() // even if the Stream has closed just now: no edge tells of what is left in the socket
 	}
 	if c.state == rawDetached {
 		c.input.Release(c.l.pool)
@@ -104,7 +104,7 @@ func (c *rawConn) tooMuch(n int) {
 	c.drained += int32(n)
 	if c.drained > drainBytesMax {
 		c.l.sys.resetOnClose(c.socket.fd)
-		c.gone = true
+		c.fail(errReset) // no error if all was sent
 	}
 }
 

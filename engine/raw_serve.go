@@ -32,6 +32,7 @@ type rawService struct {
 	protocol backend.Protocol
 	bounds   *rawBounds
 	addrs    *addrs
+	ended    bool // the listener is closed
 }
 
 // acceptRaw takes over a new connection of a listener that s serves.
@@ -50,7 +51,7 @@ func (l *loop) acceptRaw(s *rawService, fd int, peer netip.AddrPort, local uint8
 		syscall.Close(fd) // the reactor does not know it
 		return
 	}
-	c.open(s.protocol)
+	c.open(s.protocol, s.ended)
 }
 
 // drainRaw tells the Streams of accepted connections that they are to end: those of the listener with these addrs, or all.

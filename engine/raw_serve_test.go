@@ -132,7 +132,7 @@ func TestRawOpenedWhileDraining(t *testing.T) {
 	ln := serveRaw(t, e, "tcp4", opener(func(conn backend.Conn) backend.Stream {
 		e.stopping.Store(true)
 		defer e.stopping.Store(false)
-		conn.(*rawConn).open(p)
+		conn.(*rawConn).open(p, false)
 		return conn.(*rawConn).stream
 	}), backend.Bounds{})
 	c = dial(t, ln.Addr())
@@ -154,4 +154,35 @@ func TestServeProtocolOfStoppedEngine(t *testing.T) {
 	if err := e.ServeProtocol(ln, echo(t, nil), ProtocolOptions{}); err != ErrStopped {
 		t.Error(err)
 	}
+}
+
+// A Stream is told once that its connection is to end, and never of a dialed one.
+func TestRawDrainedOnce(t *testing.T) {
+	e := startEngine(t, Options{Loops: 1})
+	var accepted, dialed int // of the loop
+	counts := func(n *int) backend.Protocol {
+		return opener(func(backend.Conn) backend.Stream { return &drainCalls{calls{t: t, drain: func(backend.Conn) { *n++ }}} })
+	}
+	ln := serveRaw(t, e, "tcp4", counts(&accepted), backend.Bounds{})
+	onLoop(t, e.Loop(0), func() {
+		e.Loop(0).(backend.Dialer).Dial(addressOf("tcp4", ln.Addr()), backend.DialOptions{}, counts(&dialed), func(err error) { t.Error(err) })
+	})
+	eventually(t, "both ends are there", func() (both bool) {
+		onLoop(t, e.Loop(0), func() { both = e.loops[0].raw.len == 2 })
+		return both
+	})
+	if err := ln.Close(); err != nil {
+		t.Fatal(err)
+	}
+	soon, cancel := context.WithCancel(t.Context())
+	cancel()
+	e.Drain(soon)
+	onLoop(t, e.Loop(0), func() {
+		for _, c := range e.loops[0].raw.all() {
+			c.Close()
+		}
+		if accepted != 1 || dialed != 0 {
+			t.Errorf("%d calls for the accepted end, %d for the dialed one", accepted, dialed)
+		}
+	})
 }

@@ -49,6 +49,7 @@ func (c *rawConn) sent(n int) {
 	c.output.Release(c.l.pool)
 	c.unfill()
 	c.socket.readable = true
+	c.moved()
 	c.again()
 }
 

@@ -105,6 +105,9 @@ func (l *loop) unbind(ln *Listener) {
 	} else {
 		l.drainPrefaced(true)
 	}
+	if b.raw != nil {
+		b.raw.ended = true
+	}
 	l.drainRaw(b.addrs)
 }
 

@@ -13,7 +13,7 @@ import (
 // serveRaw is handshake.serve for a listener of ServeProtocol.
 func (h *handshake) serveRaw(s *rawService) {
 	c := h.rawConn(s.bounds, s.addrs)
-	c.open(s.protocol)
+	c.open(s.protocol, s.ended)
 	c.again()
 }
 
