@@ -5,10 +5,10 @@ import "os"
 // advance takes a raw connection as far as it can go now: it reads, tells the Stream, and does what the Stream has asked for. It
 // is called by the loop, never within a call of the Stream, when busy is set.
 func (c *rawConn) advance() {
-	switch c.state {
-	case rawOpen:
+	if c.state == rawOpen {
 		c.receive()
-	case rawClosing, rawLingering:
+	}
+	if c.state == rawClosing || c.state == rawLingering { // perhaps since the last call of the Stream
 		c.throwAway()
 	}
 	if c.state == rawDetached {
