@@ -11,22 +11,22 @@ import (
 	"moonbridge/httpparse"
 )
 
-// upgrading is a backend that makes every connection one of a Protocol, on its loop or on a goroutine.
-type upgrading struct {
+// tlsUpgrading is a backend that makes every connection one of a Protocol, on its loop or on a goroutine.
+type tlsUpgrading struct {
 	testBackend
 	upgrade func(x backend.Upgrader) error
 }
 
-func (b *upgrading) Attach(l backend.Loop) (backend.LoopBackend, error) {
-	return &upgradingLoop{testLoopBackend{&b.testBackend, l}, b}, nil
+func (b *tlsUpgrading) Attach(l backend.Loop) (backend.LoopBackend, error) {
+	return &tlsUpgradingLoop{testLoopBackend{&b.testBackend, l}, b}, nil
 }
 
-type upgradingLoop struct {
+type tlsUpgradingLoop struct {
 	testLoopBackend
-	u *upgrading
+	u *tlsUpgrading
 }
 
-func (l *upgradingLoop) Start(x backend.Exchange, h *httpparse.Head, listener int, body []byte, more bool) (backend.Running, error) {
+func (l *tlsUpgradingLoop) Start(x backend.Exchange, h *httpparse.Head, listener int, body []byte, more bool) (backend.Running, error) {
 	running, err := l.testLoopBackend.Start(x, h, listener, body, more)
 	l.l.Post(func() {
 		running.(*testRun).over = true
@@ -57,7 +57,7 @@ func TestTLSUpgrade(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := &upgrading{testBackend: testBackend{window: 64}, upgrade: upgrade}
+			b := &tlsUpgrading{testBackend: testBackend{window: 64}, upgrade: upgrade}
 			_, addr := startTLS(t, Options{Loops: 1}, Limits{}, b, &TLS{Config: serverConfig()})
 			p := dialTLS(t, addr, clientConfig())
 			p.say("GET /wait HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\nearly ")
