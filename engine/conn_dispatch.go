@@ -61,6 +61,7 @@ func (c *conn) begin(nowMS uint64, h *httpparse.Head, n int) bool {
 	}
 	if c.state != stateBody {
 		c.deadline.responseMS = after(nowMS, lim.responseMS)
+		c.l.requests++
 	}
 	c.exchange.isHead = h.IsHead
 	c.exchange.persistent = h.Persistent && !c.ending()

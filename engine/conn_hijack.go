@@ -48,7 +48,7 @@ func (c *conn) Upgrade(head []byte, p backend.Protocol, b backend.Bounds) error 
 	r := newRaw(c.l, c.socket, resolveBounds(b), c.service.addrs, &c.l.e.conns)
 	r.input, r.output = c.input.Input, c.output.Output
 	c.input.Input, c.output.Output = bufio.Input{}, bufio.Output{}
-	r.due = r.input.Len() > 0
+	r.due = r.input.Len() > 0 || r.socket.eof
 	c.l.sys.hand(c.socket.fd, r)
 	c.leaveHTTP(head)
 	if r.socket.broken {

@@ -111,6 +111,7 @@ func (c *conn) startFollower(nowMS uint64, h *httpparse.Head) bool {
 		return false
 	}
 	p.exchange.running = running
+	c.l.requests++
 	c.addFollower(p)
 	return true
 }

@@ -19,7 +19,7 @@ const (
 	stateDispatched
 	// stateWriting: the exchange has ended, and part of its response is not sent yet. → idle, discarding, lingering, closed
 	stateWriting
-	// stateDiscarding: the exchange has ended, and its response is sent. The rest of its body, which nobody wants, is thrown away.
+	// stateDiscarding: the exchange has ended, and its response is sent. The rest of its body is thrown away.
 	// → idle, lingering, closed
 	stateDiscarding
 	// stateLingering: everything is sent and our side is shut down. Data that the peer still sends is thrown away until it

@@ -14,7 +14,8 @@ import (
 )
 
 // Engine is a server: event loops, and the listeners and connections that live on them. Any goroutine may call its methods,
-// except on a loop (in a backend's or handler's call, or in AccessLog): they wait for the loops.
+// except on a loop (in a backend's, a handler's or a Stream's call, or in AccessLog): they wait for the loops, and return
+// ErrOnLoop there.
 type Engine struct {
 	log      *slog.Logger
 	loops    []*loop
@@ -25,6 +26,8 @@ type Engine struct {
 	connState func(ConnInfo, ConnState) // nil: none
 	observed  bool                      // there is one of the two: exchanges have records
 	idPrefix  string                    // of requests, for the access log
+
+	watcher *watcher // nil: none
 
 	running sync.WaitGroup
 
@@ -64,18 +67,24 @@ func New(o Options) (*Engine, error) {
 	}
 	n := o.loops()
 	raiseProcs(n)
+	e.watcher = newWatcher(e, o, n)
 	for i := range n {
-		l, err := newLoop(e, i, n, o.Batch)
+		l, err := newLoop(e, i, n, o)
 		if err != nil {
+			e.watcher = nil // it does not run yet
 			e.stopLoops()
 			return nil, fmt.Errorf("open loop: %w", err)
 		}
 		e.loops = append(e.loops, l)
 		e.running.Go(func() {
+			l.goroutine.Store(goroutineID())
 			if err := l.r.Run(); err != nil {
 				e.log.Error("loop ended", "loop", i, "err", err)
 			}
 		})
+	}
+	if e.watcher != nil {
+		go e.watcher.run()
 	}
 	return e, nil
 }
@@ -121,10 +130,15 @@ func (e *Engine) Attach(b backend.Backend) error {
 
 // Detach forgets a backend that serves no listener any more. Exchanges that it is running continue.
 func (e *Engine) Detach(b backend.Backend) {
-	e.onEveryLoop(func(l *loop) error {
+	forget := func(l *loop) error {
 		delete(l.backends, b)
 		return nil
-	})
+	}
+	if e.onEveryLoop(forget) == ErrOnLoop {
+		for _, l := range e.loops {
+			l.r.Post(func() { forget(l) })
+		}
+	}
 }
 
 // Serve starts serving ln's connections with b, subject to lim. Connections made since Open are waiting, and are
@@ -155,6 +169,9 @@ func (e *Engine) serveOn(ln *Listener, bind func(*loop) error) error {
 
 // onEveryLoop calls fn on each loop and waits. It returns the first error.
 func (e *Engine) onEveryLoop(fn func(*loop) error) error {
+	if e.onLoop() {
+		return ErrOnLoop
+	}
 	results := make(chan error, len(e.loops))
 	for _, l := range e.loops {
 		if !l.r.Post(func() { results <- fn(l) }) {

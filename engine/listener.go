@@ -92,6 +92,9 @@ func (ln *Listener) InPlace() bool { return ln.adopted != nil || ln.r.InPlace() 
 // Close stops listening at once. Accepted connections finish the request in progress and then end. The error is that of
 // removing the file of a Unix socket.
 func (ln *Listener) Close() error {
+	if ln.e.onLoop() {
+		return ErrOnLoop
+	}
 	ln.forget()
 	err := ln.stop()
 	ln.e.onEveryLoop(func(l *loop) error { l.unbind(ln); return nil })

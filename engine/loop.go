@@ -2,6 +2,7 @@ package engine
 
 import (
 	"net/netip"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -21,6 +22,10 @@ type loop struct {
 	sys    system
 	pool   *bufio.Pool
 	resume func() // resumeAll, made once
+
+	goroutine atomic.Uint64 // that runs the loop
+
+	accepted, requests uint64 // so far
 
 	backends map[backend.Backend]backend.LoopBackend
 	bindings map[*Listener]*binding
@@ -57,8 +62,8 @@ type loop struct {
 	logged    Access         // what the access log is called with
 }
 
-func newLoop(e *Engine, index, count int, batch bool) (*loop, error) {
-	r, err := reactor.NewLoop(reactor.Options{Index: index, Count: count, Batch: batch, Logger: e.log})
+func newLoop(e *Engine, index, count int, o Options) (*loop, error) {
+	r, err := reactor.NewLoop(reactor.Options{Index: index, Count: count, Batch: o.Batch, Watch: e.watcher.of(index), Logger: e.log})
 	if err != nil {
 		return nil, err
 	}
@@ -67,6 +72,9 @@ func newLoop(e *Engine, index, count int, batch bool) (*loop, error) {
 	l := makeLoop(e, index, sys)
 	l.r = r
 	l.shown = backendLoop{r, l}
+	if o.Check {
+		l.pool.Poison()
+	}
 	l.raw.pipes.max = pipesOf(e.spool.filesMax, count)
 	return l, nil
 }
@@ -130,6 +138,7 @@ func (l *loop) acceptAs(s *service, fd int, peer netip.AddrPort, local uint8) {
 		l.turnAway(s, fd, peer)
 		return
 	}
+	l.accepted++
 	c := newConn(l, s, fd, peer)
 	c.socket.local = local
 	if err := l.sys.add(fd, c); err != nil {

@@ -28,6 +28,15 @@ type Options struct {
 	// Handshakes bounds the TLS handshakes that are in progress at a time. As many more wait for their turn; a connection above
 	// that is closed with an alert. 0 means 4096.
 	Handshakes int
+	// Check makes mistakes in handlers and Protocols show: memory that views point to is overwritten as soon as they are not valid
+	// any more. It is for tests: each buffer is overwritten when it is given back.
+	Check bool
+	// Stalled is called when a loop has been busy with one turn for longer than StallAfter, once for that turn: a handler or a
+	// Stream blocks it, and all other connections of the loop wait. stack says where. It is called on a goroutine of its own. nil:
+	// turns are not watched.
+	Stalled func(loop int, turn time.Duration, stack []byte)
+	// StallAfter is 100 ms by default.
+	StallAfter time.Duration
 	// Logger receives what operators need to know. nil: slog.Default().
 	Logger *slog.Logger
 	// Spool is for listeners whose Limits ask for it.

@@ -5,7 +5,7 @@ import (
 	"net"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"moonbridge/reactor"
 )
 
 // pumpCheck is how often it is checked whether the engine has closed a connection that it sends nothing more on.
@@ -54,11 +54,7 @@ func hungUp(pair *net.UnixConn) bool {
 		return true
 	}
 	closed := false
-	failed := raw.Control(func(fd uintptr) {
-		fds := []unix.PollFd{{Fd: int32(fd)}}
-		unix.Poll(fds, 0)
-		closed = fds[0].Revents&(unix.POLLHUP|unix.POLLERR) != 0
-	})
+	failed := raw.Control(func(fd uintptr) { closed = reactor.HungUp(int(fd)) })
 	return closed || failed != nil
 }
 

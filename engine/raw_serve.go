@@ -41,6 +41,7 @@ func (l *loop) acceptRaw(s *rawService, fd int, peer netip.AddrPort, local uint8
 		resetNow(fd)
 		return
 	}
+	l.accepted++
 	c := newRaw(l, socket{fd: fd, peer: peer, local: local, writable: true}, s.bounds, s.addrs, &l.e.conns)
 	if err := l.sys.add(fd, c); err != nil {
 		l.e.log.Error("connection lost", "loop", l.index, "err", err)

@@ -24,7 +24,7 @@ type spliced struct {
 // newSpliced waits until bytes are in the pipe, or held if there are no pipes here.
 func newSpliced(t *testing.T, prepare func(e *Engine)) *spliced {
 	t.Helper()
-	x := &spliced{e: startEngine(t, Options{Loops: 1}), closed: make(chan error, 1), sent: noise(20_000_000)}
+	x := &spliced{e: startEngine(t, Options{Loops: 1}), closed: make(chan error, 1), sent: noise(12_000_000)}
 	if prepare != nil {
 		onLoop(t, x.e.Loop(0), func() { prepare(x.e) })
 	}

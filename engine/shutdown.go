@@ -17,6 +17,9 @@ func (e *Engine) Drain(ctx context.Context) error { return e.end(ctx, false) }
 func (e *Engine) Retire(ctx context.Context) error { return e.end(ctx, true) }
 
 func (e *Engine) end(ctx context.Context, patient bool) error {
+	if e.onLoop() {
+		return ErrOnLoop
+	}
 	e.mu.Lock()
 	listeners := e.listeners
 	e.listeners = nil
@@ -38,6 +41,9 @@ func (e *Engine) end(ctx context.Context, patient bool) error {
 // It does not stop the backends: their owner does. Hijacked connections outlive it.
 func (e *Engine) Shutdown(ctx context.Context) error {
 	err := e.Drain(ctx)
+	if err == ErrOnLoop {
+		return err
+	}
 	e.onEveryLoop(func(l *loop) error { l.resetAll(); l.resetRaw(); return nil })
 	e.stopLoops()
 	e.tally.Flush()
@@ -63,6 +69,7 @@ func (e *Engine) stopLoops() {
 		l.r.Stop()
 	}
 	e.running.Wait()
+	e.watcher.end()
 	for _, l := range e.loops {
 		l.raw.pipes.close()
 	}

@@ -20,6 +20,9 @@ type Later struct {
 	ended bool
 }
 
+// laterMaxDefault is how long an exchange may wait for Later.Do.
+const laterMaxDefault = 60 * time.Second
+
 // postponed is what callHandler returns in place of a status if there will be a response later.
 const postponed = -1
 

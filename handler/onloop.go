@@ -33,7 +33,7 @@ func (b *onLoop) Attach(l backend.Loop) (backend.LoopBackend, error) {
 		failures:    newFailures(b.config.logger(), panicLog(b.h)),
 		bodyMax:     b.config.bodyMax(),
 		responseMax: b.config.responseMax(),
-		laterMax:    durationOr(b.config.LaterMax, 60*time.Second),
+		laterMax:    durationOr(b.config.LaterMax, laterMaxDefault),
 	}
 	l.OnTurn(lb)
 	return lb, nil

@@ -2,6 +2,7 @@ package parity
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"log"
 	"log/slog"
@@ -60,7 +61,10 @@ func startNetHTTP(t *testing.T, h http.Handler) string {
 	return ln.Addr().String()
 }
 
-func startMoonbridge(t *testing.T, h http.Handler) string {
+func startMoonbridge(t *testing.T, h http.Handler) string { return startMoonbridgeTLS(t, h, nil) }
+
+// startMoonbridgeTLS speaks TLS if config is not nil.
+func startMoonbridgeTLS(t *testing.T, h http.Handler, config *tls.Config) string {
 	quiet := slog.New(slog.DiscardHandler)
 	e, err := engine.New(engine.Options{Loops: 1, Logger: quiet})
 	if err != nil {
@@ -74,6 +78,9 @@ func startMoonbridge(t *testing.T, h http.Handler) string {
 	ln, err := e.Open("tcp4", "127.0.0.1:0", engine.OpenOptions{})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if config != nil {
+		ln.SetTLS(&engine.TLS{Config: config})
 	}
 	b := handler.Config{Logger: quiet}.Blocking(handler.HTTP(h), 0)
 	if err := e.Serve(ln, b, 0, engine.Limits{Connect: true}); err != nil {

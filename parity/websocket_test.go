@@ -2,10 +2,12 @@ package parity
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log"
 	"net/http"
+	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"strings"
@@ -38,25 +40,31 @@ func TestWebSocket(t *testing.T) {
 	})
 	for _, s := range servers {
 		address := s.start(t, echo)
-		t.Run(s.name, func(t *testing.T) { talkWebSocket(t, address) })
+		t.Run(s.name, func(t *testing.T) { talkWebSocket(t, "ws://"+address, nil) })
 		for _, front := range servers {
 			proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: address})
 			proxy.ErrorLog = log.New(io.Discard, "", 0)
 			through := front.start(t, proxy)
-			t.Run(s.name+" through "+front.name, func(t *testing.T) { talkWebSocket(t, through) })
+			t.Run(s.name+" through "+front.name, func(t *testing.T) { talkWebSocket(t, "ws://"+through, nil) })
 		}
 	}
+	t.Run("Moonbridge with TLS", func(t *testing.T) {
+		lender := httptest.NewTLSServer(nil) // has a certificate and a client that trusts it
+		defer lender.Close()
+		address := startMoonbridgeTLS(t, echo, &tls.Config{Certificates: lender.TLS.Certificates})
+		talkWebSocket(t, "wss://"+address, &websocket.DialOptions{HTTPClient: lender.Client()})
+	})
 }
 
 // talkWebSocket has several connections with small and large messages.
-func talkWebSocket(t *testing.T, address string) {
+func talkWebSocket(t *testing.T, url string, o *websocket.DialOptions) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	var all sync.WaitGroup
 	defer all.Wait()
 	for i := range 4 {
 		all.Go(func() {
-			c, _, err := websocket.Dial(ctx, "ws://"+address, nil)
+			c, _, err := websocket.Dial(ctx, url, o)
 			if err != nil {
 				t.Error(err)
 				return

@@ -5,9 +5,7 @@ import (
 
 	"moonbridge/handler/backend"
 	"moonbridge/handler/compress"
-	"moonbridge/handler/files/static"
 	"moonbridge/handler/pool/listen"
-	"moonbridge/handler/ratelimit"
 )
 
 // once is a backend that several chains end in. It is attached once to each loop, and all of them get that instance.
@@ -33,10 +31,10 @@ func (o *once) Attach(l backend.Loop) (backend.LoopBackend, error) {
 	return part, err
 }
 
-// chain puts in front of a pool what the options of one of its listeners ask for, and the pool's files; nil: it has none.
-// Without any, it returns the pool. What is cached is compressed, and files need neither. A rate limit counts what the cache
-// answers, but no files: a page may have many.
-func (g *generation) chain(b backend.Backend, h *listen.HTTPOptions, limit *ratelimit.Limiter, files *static.Static) (backend.Backend, error) {
+// chain puts in front of a pool what the options of one of its listeners ask for, and the pool's routes and files. Without any, it
+// returns the pool. What is cached is compressed, and files and routes need neither. A rate limit counts what the cache and the
+// routes answer, but no files: a page may have many.
+func (g *generation) chain(b backend.Backend, h *listen.HTTPOptions, f *front) (backend.Backend, error) {
 	if h.EncodedBody == listen.EncodedDecode {
 		b = compress.NewDecoder(b, h.RequestBodySizeLimit)
 	}
@@ -48,13 +46,10 @@ func (g *generation) chain(b backend.Backend, h *listen.HTTPOptions, limit *rate
 		b = c
 	}
 	b = g.cached(b, h)
-	if limit != nil {
-		b = limit.Wrap(b)
+	if f.limit != nil {
+		b = f.limit.Wrap(b)
 	}
-	if files != nil {
-		b = files.Backend(b, h.StaticHeaders)
-	}
-	return b, nil
+	return f.before(b, h.StaticHeaders)
 }
 
 func compressOptions(c *listen.Compress) compress.Options {

@@ -8,6 +8,7 @@ import (
 	"moonbridge/handler/backend"
 	"moonbridge/handler/compress"
 	"moonbridge/handler/pool/listen"
+	"moonbridge/handler/route"
 	"moonbridge/httpparse"
 )
 
@@ -57,6 +58,7 @@ func TestChainForwards(t *testing.T) {
 		"static": func(_ *listen.HTTPOptions, o *listen.Options) {
 			o.Static = []listen.StaticRule{{Prefix: "/", Path: t.TempDir()}}
 		},
+		"routes":      func(_ *listen.HTTPOptions, o *listen.Options) { o.Routes = []listen.Route{{Path: "/r/"}} },
 		"all of them": nil,
 	}
 	all := with
@@ -85,7 +87,11 @@ func TestChainForwards(t *testing.T) {
 			if err := g.openLimits(); err != nil {
 				t.Fatal(err)
 			}
-			first, err := g.chain(end, h, g.rates[0], files)
+			f := &front{files: files, paths: o.Static, limit: g.rates[0], loops: 1}
+			for _, r := range o.Routes {
+				f.rules = append(f.rules, route.Rule{Path: r.Path, To: &endBackend{}})
+			}
+			first, err := g.chain(end, h, f)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -15,6 +15,7 @@ import (
 	"moonbridge/handler/pool/listen"
 	"moonbridge/handler/proxyproto"
 	"moonbridge/handler/ratelimit"
+	"moonbridge/handler/route"
 )
 
 // generation is one load of the script, with its processes and listeners. A reload creates a new one.
@@ -28,7 +29,9 @@ type generation struct {
 	configs   []*tls.Config    // of listeners with TLS
 	static    []*static.Static // by pool, while it serves; nil: no files
 
-	rates []*ratelimit.Limiter // by pool; nil: none
+	rates     []*ratelimit.Limiter // by pool; nil: none
+	routes    [][]route.Rule       // by pool, while it serves
+	endRoutes context.CancelFunc
 
 	caches      map[int]*cache.Cache // by the number of their handler
 	cachesInUse []*cache.Cache
@@ -131,6 +134,10 @@ func (g *generation) serve() error {
 	if err := g.openStatic(); err != nil {
 		return err
 	}
+	if err := g.openRoutes(); err != nil {
+		g.closeStatic()
+		return err
+	}
 	if err := g.prepareAddresses(); err != nil {
 		return err
 	}
@@ -192,7 +199,7 @@ func (g *generation) attachFront(n, i int) (err error) {
 		*front = g.attached[n]
 		return nil
 	default:
-		if *front, err = g.chain(g.attached[n], spec.HTTP, g.rates[n], g.static[n]); err != nil || *front == g.attached[n] {
+		if *front, err = g.chain(g.attached[n], spec.HTTP, g.front(n)); err != nil || *front == g.attached[n] {
 			return err
 		}
 	}
@@ -289,6 +296,7 @@ func (g *generation) detach() {
 		g.s.engine.Detach(b)
 	}
 	g.closeStatic()
+	g.closeRoutes()
 	g.endCaches()
 	g.s.tickets.forget(g.configs)
 }

@@ -133,7 +133,7 @@ func (e *exchange) passes(h *httpparse.Head, field httpparse.Field, f *facts) bo
 		}
 	case len("Trailer"):
 		if httpparse.EqualFold(name, "trailer") {
-			return h.Chunked
+			return e.chunked
 		}
 	case len("Content-Length"):
 		if httpparse.EqualFold(name, "content-length") {
@@ -164,11 +164,11 @@ func listHas(value []byte, want string) bool {
 // appendFraming appends what says where the body ends. It is made anew, so that it cannot be understood in another way than ours.
 func (e *exchange) appendFraming(out []byte, h *httpparse.Head) []byte {
 	switch {
-	case h.Chunked:
+	case e.chunked:
 		return append(out, "Transfer-Encoding: chunked\r\n"...)
-	case h.ContentLength > 0 || h.Find("content-length", 0) >= 0:
+	case h.Chunked || h.ContentLength > 0 || h.Find("content-length", 0) >= 0:
 		out = append(out, "Content-Length: "...)
-		out = strconv.AppendInt(out, h.ContentLength, 10)
+		out = strconv.AppendInt(out, e.length, 10)
 		return append(out, "\r\n"...)
 	}
 	return out

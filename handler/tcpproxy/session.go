@@ -3,6 +3,7 @@ package tcpproxy
 import (
 	"errors"
 	"os"
+	"syscall"
 
 	"moonbridge/handler/backend"
 	"moonbridge/handler/proxyproto"
@@ -134,12 +135,29 @@ func (s *session) connect(v *upstream.Server) {
 func (s *session) connectFailed(err error) {
 	s.cancel = nil
 	v := s.server
-	s.release(upstream.Failed)
+	if isLocal(err) {
+		s.release(upstream.Unknown)
+	} else {
+		s.release(upstream.Failed)
+	}
 	if s.tried = append(s.tried, v); len(s.tried) >= s.p.config.Tries || !s.l.picker(s.set).Another(s.l.Now(), s.tried, nil) {
 		s.refuse(err)
 		return
 	}
 	s.pick()
+}
+
+// isLocal reports whether a connection was not even tried, because this process has no room for it: nothing is known of the target.
+func isLocal(err error) bool {
+	var code syscall.Errno
+	if !errors.As(err, &code) {
+		return true
+	}
+	switch code {
+	case syscall.EMFILE, syscall.ENFILE, syscall.EADDRNOTAVAIL, syscall.ENOBUFS, syscall.ENOMEM:
+		return true
+	}
+	return false
 }
 
 // release gives the session back that the target had.

@@ -104,15 +104,15 @@ static void add_value(lua_State *L, message *m, uint32_t scope, const char *k, s
 
 static void bad_key(lua_State *L, const char *where, int i);
 
-/* An option of the rule for a prefix; the value is on top of the stack. The entry's key is
- * "static", the prefix and the name of the option, with a NUL between them. */
-static void add_rule_value(lua_State *L, message *m, const char *prefix, size_t pn, const char *name)
+/* A value of the rule for a path, of the option static or routes; it is on top of the stack. The entry's key is the option,
+ * the path and the name of the value, with a NUL between them. */
+static void add_rule_value(lua_State *L, message *m, const char *option, const char *prefix, size_t pn, const char *name)
 {
 	luaL_Buffer b;
 	lua_pushvalue(L, -1);
 	int value = lua_gettop(L);
 	luaL_buffinit(L, &b);
-	luaL_addlstring(&b, "static", 7); /* with its NUL */
+	luaL_addlstring(&b, option, strlen(option) + 1); /* with its NUL */
 	luaL_addlstring(&b, prefix, pn);
 	luaL_addlstring(&b, "", 1);
 	luaL_addstring(&b, name);
@@ -124,38 +124,58 @@ static void add_rule_value(lua_State *L, message *m, const char *prefix, size_t 
 	lua_settop(L, value - 1);
 }
 
-/* A rule of static: a path, or a table with a path and options. It is on top of the stack. */
-static void add_rule(lua_State *L, message *m, const char *prefix, size_t pn)
+/* A value that may be a list: each element becomes an entry with the same key. */
+static void add_rule_values(lua_State *L, message *m, const char *option, const char *prefix, size_t pn, const char *name)
 {
-	if (!lua_istable(L, -1)) {
-		add_rule_value(L, m, prefix, pn, "");
+	size_t n = lua_istable(L, -1) ? mb_rawlen(L, -1) : 0;
+	if (!n) {
+		add_rule_value(L, m, option, prefix, pn, name);
 		return;
 	}
-	int t = lua_gettop(L);
-	for (lua_pushnil(L); lua_next(L, t); lua_pop(L, 1)) {
-		if (lua_type(L, -2) == LUA_TSTRING)
-			add_rule_value(L, m, prefix, pn, lua_tostring(L, -2));
-		else if (lua_type(L, -2) == LUA_TNUMBER && lua_tonumber(L, -2) == 1)
-			add_rule_value(L, m, prefix, pn, "");
-		else
-			bad_key(L, "a table in static", -2);
+	int list = lua_gettop(L);
+	for (size_t i = 1; i <= n; i++, lua_pop(L, 1)) {
+		lua_rawgeti(L, list, (int)i);
+		add_rule_value(L, m, option, prefix, pn, name);
 	}
-	if (mb_rawlen(L, t) == 0)
-		luaL_error(L, "listen: option static: there is no path for \"%s\"", prefix);
 }
 
-/* The table of static is on top of the stack. */
-static void add_static(lua_State *L, message *m)
+/* A rule: a value, or a table of values with names. Of static it may have one without a name, the path. It is on top of
+ * the stack. */
+static void add_rule(lua_State *L, message *m, const char *option, const char *prefix, size_t pn)
+{
+	if (!lua_istable(L, -1)) {
+		add_rule_value(L, m, option, prefix, pn, "");
+		return;
+	}
+	int t = lua_gettop(L), files = !strcmp(option, "static"), any = 0;
+	for (lua_pushnil(L); lua_next(L, t); lua_pop(L, 1), any = 1) {
+		if (lua_type(L, -2) == LUA_TSTRING && files)
+			add_rule_value(L, m, option, prefix, pn, lua_tostring(L, -2));
+		else if (lua_type(L, -2) == LUA_TSTRING)
+			add_rule_values(L, m, option, prefix, pn, lua_tostring(L, -2));
+		else if (files && lua_type(L, -2) == LUA_TNUMBER && lua_tonumber(L, -2) == 1)
+			add_rule_value(L, m, option, prefix, pn, "");
+		else
+			bad_key(L, files ? "a table in static" : "a table in routes", -2);
+	}
+	if (files && mb_rawlen(L, t) == 0)
+		luaL_error(L, "listen: option static: there is no path for \"%s\"", prefix);
+	if (!any)
+		luaL_error(L, "listen: option %s: \"%s\": proxy is missing", option, prefix);
+}
+
+/* The table of static or routes is on top of the stack. */
+static void add_rules(lua_State *L, message *m, const char *option)
 {
 	int t = lua_gettop(L);
 	for (lua_pushnil(L); lua_next(L, t); lua_pop(L, 1)) {
 		size_t pn;
 		if (lua_type(L, -2) != LUA_TSTRING)
-			bad_key(L, "static", -2);
+			bad_key(L, option, -2);
 		const char *prefix = lua_tolstring(L, -2, &pn);
 		if (memchr(prefix, 0, pn))
-			luaL_error(L, "listen: option static: a path has a NUL in it");
-		add_rule(L, m, prefix, pn);
+			luaL_error(L, "listen: option %s: a path has a NUL in it", option);
+		add_rule(L, m, option, prefix, pn);
 	}
 }
 
@@ -278,8 +298,8 @@ static void serialise(lua_State *L, message *m)
 			bad_key(L, "the table", -2);
 		size_t n;
 		const char *k = lua_tolstring(L, -2, &n);
-		if (!strcmp(k, "static") && lua_istable(L, -1))
-			add_static(L, m);
+		if ((!strcmp(k, "static") || !strcmp(k, "routes")) && lua_istable(L, -1))
+			add_rules(L, m, k);
 		else if (!strcmp(k, "trusted_proxies") && lua_istable(L, -1))
 			add_list(L, m, "trusted_proxies", sizeof "trusted_proxies");
 		else if (!strcmp(k, "rate_limit") && lua_istable(L, -1))

@@ -119,7 +119,7 @@ const (
 func (l *loop) route(h *httpparse.Head, hasBody bool) (path []byte, r *rule, act action) {
 	isFile := false
 	if !h.Asterisk {
-		path, isFile = l.normalizer.normalize(pathOf(h))
+		path, isFile = l.normalizer.normalize(files.PathOf(h))
 		r = match(l.s.rules, path)
 		isFile = isFile && r != nil && len(path) <= len(r.Prefix)+pathMax
 	}

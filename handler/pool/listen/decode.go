@@ -71,6 +71,9 @@ func Decode(msg []byte) (*Spec, error) {
 	if err := spec.checkRateLimit(); err != nil {
 		return nil, err
 	}
+	if err := spec.checkRoutes(); err != nil {
+		return nil, err
+	}
 	return spec, spec.checkStatic()
 }
 
@@ -148,6 +151,9 @@ func (o *Options) set(e entry, connect *value) error {
 	}
 	if rule, ok := strings.CutPrefix(e.name, staticName+"\x00"); ok {
 		return o.setStatic(rule, e.value)
+	}
+	if rule, ok := strings.CutPrefix(e.name, routesName+"\x00"); ok {
+		return o.setRoute(rule, e.value)
 	}
 	if e.name == trustedName+"\x00" {
 		return o.addTrusted(e.value)

@@ -49,6 +49,7 @@ var poolOptions = map[string]func(o *Options, v value) error{
 	"queue_timeout":    func(o *Options, v value) (err error) { o.QueueTimeout, err = v.duration(); return },
 	"gone_after":       func(o *Options, v value) (err error) { o.GoneAfter, err = v.duration(); return },
 
+	routesName:  func(_ *Options, v value) error { return v.wrong("table") },
 	trustedName: func(_ *Options, v value) error { return v.wrong("table of strings") }, // a table comes as other entries
 
 	staticName: func(_ *Options, v value) error { return v.wrong("table") }, // a table comes as other entries

@@ -38,6 +38,7 @@ type Options struct {
 
 	TrustedProxies []string // addresses, networks and "unix": see forwarded.New
 
+	Routes []Route      // requests that are passed on without a worker, ordered by path
 	Static []StaticRule // files that are served without a worker, ordered by prefix
 
 	RateLimit *RateLimit // of the requests of a client; nil: none
@@ -136,6 +137,23 @@ type StaticRule struct {
 	NotFound      bool
 	Precompressed bool
 	Compress      bool
+}
+
+// Route says where the requests for a path are passed on to: see packages route, upstream and proxy. A path that ends in a slash
+// stands for all that begin with it. A duration of 0 is no limit.
+type Route struct {
+	Path    string
+	Targets []string // as upstream.Target.Addr has them, or one host name with a port
+	Named   bool     // the target is a host name
+
+	HostOfTarget bool // the field Host is the address of the target, not what the client has sent
+	Slots        int  // requests of each target at a time; 0: no bound
+	Retries      int
+
+	ConnectTimeout  time.Duration // never 0
+	ResponseTimeout time.Duration // to the head of a response
+	StallTimeout    time.Duration // without a byte of a response that has begun
+	StreamTimeout   time.Duration // without a byte of an upgraded connection
 }
 
 // Compress says which responses are compressed.
