@@ -365,4 +365,5 @@ func (g *generation) logStats() {
 			"exchanges", st.Exchanges, "forks", st.Forks, "deaths", st.Deaths, "retries", st.Retries, "lost", st.Lost,
 			"abandoned", st.Abandoned)
 	}
+	g.logCaches()
 }
