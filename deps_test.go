@@ -47,6 +47,7 @@ var imports = map[string][]string{
 	"handler/tcpproxy":       {"handler/backend", "handler/logging", "handler/proxyproto", "handler/upstream", "httpparse"},
 	"handler/upstream":       {"handler/backend", "httpparse"},
 	"handler/compress":       {"handler/backend", "httpparse", "brotli", "klauspost"},
+	"handler/ratelimit":      {"handler/backend", "httpparse"},
 	"handler/cache":          {"handler/backend", "httpparse", "httpwrite"},
 	"handler/proxyproto":     {"handler/backend", "proxyproto"},
 	"handler/shm":            {"httpparse", "x/sys"},

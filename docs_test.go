@@ -54,3 +54,18 @@ func cells(line string) []string {
 	}
 	return list
 }
+
+// TestGuideNamesPackages checks that the guide for Go programmers names all packages that its readers can import.
+func TestGuideNamesPackages(t *testing.T) {
+	const file = "docs/go.md"
+	text := section(t, file, "## Getting it")
+	for _, p := range packages(t) {
+		name := p.name()
+		if strings.HasPrefix(name, "cmd/") || strings.HasPrefix(name, "examples/") || strings.HasSuffix(name, "test") || name == "httpparse/conformance" {
+			continue // programs, and packages for tests
+		}
+		if !strings.Contains(text, "`"+module+"/"+name+"`") {
+			t.Errorf("%s does not name %s", file, name)
+		}
+	}
+}

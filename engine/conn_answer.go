@@ -82,14 +82,18 @@ func (c *conn) refuse(nowMS uint64, status int, cause string) {
 
 // answer sends a response of the engine's own. retryAfter is in seconds, 0 leaves the field out.
 func (c *conn) answer(nowMS uint64, status, retryAfter int, keep bool) {
+	c.answerPage(nowMS, httpwrite.ErrorPage{Status: status, RetryAfter: retryAfter}, keep)
+}
+
+// answerPage sends a response of the engine's own. What it says of the connection and the listener is set here.
+func (c *conn) answerPage(nowMS uint64, p httpwrite.ErrorPage, keep bool) {
 	fixed := &c.service.limits.fixed
 	keep = keep && (!c.ending() || c.inProgress() > 1) && !fixed.Close()
 	if c.spool != nil && c.spool.output == nil {
 		c.dropSpool() // the request
 	}
-	page := c.l.makeErrorPage(httpwrite.ErrorPage{
-		Status: status, RetryAfter: retryAfter, Close: !keep, NoBody: c.exchange.isHead, Fixed: fixed,
-		Codings: c.service.limits.body.Codings})
+	p.Close, p.NoBody, p.Fixed, p.Codings = !keep, c.exchange.isHead, fixed, c.service.limits.body.Codings
+	page := c.l.makeErrorPage(p)
 	c.exchange.begun = true
 	c.send(page)
 	if c.l.e.accessLog != nil {

@@ -1,10 +1,12 @@
 package engine
 
 import (
+	"math"
 	"net/netip"
 
 	"moonbridge/handler/backend"
 	"moonbridge/httpparse"
+	"moonbridge/httpwrite"
 )
 
 // beginHead: the first byte of a request has arrived.
@@ -35,16 +37,21 @@ func (c *conn) parse(nowMS uint64) bool {
 	if c.service.proxies != nil {
 		c.identify(h)
 		changed := c.begin(nowMS, h, n)
-		forgetClient(h)
+		c.forgetClient(h)
 		return changed
 	}
 	return c.begin(nowMS, h, n)
 }
 
 // identify finds out who the client is. forgetClient has to follow: the loop uses h again, for requests of other listeners too.
-func (c *conn) identify(h *httpparse.Head) { c.service.proxies.Identify(h, c.socket.peer.Addr()) }
+func (c *conn) identify(h *httpparse.Head) {
+	c.service.proxies.Identify(h, c.socket.peer.Addr())
+	if c.l.sealed != nil && !h.Client.IsValid() {
+		h.Secure = true // the peer is the client
+	}
+}
 
-func forgetClient(h *httpparse.Head) { h.Client, h.Secure = netip.Addr{}, false }
+func (c *conn) forgetClient(h *httpparse.Head) { h.Client, h.Secure = netip.Addr{}, c.l.sealed != nil }
 
 // begin decides what to do with the request whose head h is the first n bytes of the input. Its result is that of parse.
 func (c *conn) begin(nowMS uint64, h *httpparse.Head, n int) bool {
@@ -99,15 +106,18 @@ func (c *conn) started(nowMS uint64, running backend.Running) {
 }
 
 // startFailed answers an exchange that the backend refused; its request is the first n bytes of the input. If the cause is
-// load, the connection stays open, provided that no part of a body is missing: a peer that tries again later should not have
+// load, or the rate of the client, the connection stays open, provided that no part of a body is missing: a peer that tries again later should not have
 // to connect again.
 func (c *conn) startFailed(nowMS uint64, err error, n int) {
 	status, cause := startRefusal(err)
-	if status != statusUnavailable {
+	page := httpwrite.ErrorPage{Status: status, RetryAfter: retryAfterSeconds}
+	if many, ok := err.(*backend.TooMany); ok {
+		page.RetryAfter, page.Fields = int(math.Ceil(many.RetryAfter.Seconds())), many.Fields
+	} else if status != statusUnavailable {
 		c.refuse(nowMS, status, cause)
 		return
 	}
 	c.countRefused(status, cause)
 	c.input.Discard(n)
-	c.answer(nowMS, status, retryAfterSeconds, c.mayPersist())
+	c.answerPage(nowMS, page, c.mayPersist())
 }

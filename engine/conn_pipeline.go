@@ -90,7 +90,7 @@ func (c *conn) startIdentified(nowMS uint64, h *httpparse.Head) (taken bool) {
 	}
 	c.identify(h)
 	taken = c.startFollower(nowMS, h)
-	forgetClient(h)
+	c.forgetClient(h)
 	return taken
 }
 

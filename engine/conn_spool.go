@@ -170,7 +170,7 @@ func (c *conn) dispatchSpooled(nowMS uint64) {
 	c.input.parser.Reset()
 	if c.service.proxies != nil {
 		c.identify(h)
-		defer forgetClient(h)
+		defer c.forgetClient(h)
 	}
 	if c.l.e.accessLog != nil {
 		c.recordHead(h)

@@ -49,6 +49,8 @@ func startRefusal(err error) (status int, cause string) {
 		return statusHeadTooLarge, err.Error()
 	case errors.Is(err, backend.ErrBodyTooLarge):
 		return statusContentTooLarge, err.Error()
+	case isTooMany(err):
+		return statusTooMany, err.Error()
 	case errors.Is(err, backend.ErrQueueFull):
 		return statusUnavailable, causeQueueLimit
 	case errors.Is(err, backend.ErrNoWorker):
@@ -57,6 +59,11 @@ func startRefusal(err error) (status int, cause string) {
 		return statusUnavailable, causeServerStops
 	}
 	return statusInternal, err.Error()
+}
+
+func isTooMany(err error) bool {
+	_, ok := err.(*backend.TooMany)
+	return ok
 }
 
 // requestStart is the request that is being received, as far as it is known.

@@ -5,6 +5,7 @@ const (
 	statusBadRequest      = 400
 	statusTimeout         = 408
 	statusContentTooLarge = 413
+	statusTooMany         = 429
 	statusHeadTooLarge    = 431
 	statusInternal        = 500
 	statusUnavailable     = 503

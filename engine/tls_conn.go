@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"moonbridge/bufio"
+	"moonbridge/handler/backend"
 	"moonbridge/reactor"
 )
 
@@ -19,9 +20,10 @@ type tlsConn struct {
 	l         *tlsLoop
 	fd        int
 	peer      netip.AddrPort
-	tls       *tls.Conn       // nil during the handshake
-	handshake *handshake      // nil after it
-	handler   reactor.Handler // that hears of the descriptor
+	tls       *tls.Conn         // nil during the handshake
+	state     *backend.TLSState // of tls; nil: nothing has asked for it
+	handshake *handshake        // nil after it
+	handler   reactor.Handler   // that hears of the descriptor
 
 	away  net.Conn     // the connection that this one has become off the loop; nil: it is on the loop
 	early []byte       // read during the handshake, and not used by it

@@ -1,15 +1,15 @@
 package engine
 
-import "crypto/tls"
+import "moonbridge/handler/backend"
 
 // TLS implements backend.Secured.
-func (c *conn) TLS() *tls.ConnectionState { return c.l.tlsState(c.socket.fd) }
+func (c *conn) TLS() *backend.TLSState { return c.l.tlsState(c.socket.fd) }
 
 // TLS implements backend.Secured.
-func (p *pipelined) TLS() *tls.ConnectionState { return p.c.TLS() }
+func (p *pipelined) TLS() *backend.TLSState { return p.c.TLS() }
 
 // TLS implements backend.Secured.
-func (c *rawConn) TLS() *tls.ConnectionState {
+func (c *rawConn) TLS() *backend.TLSState {
 	if c.state.over() {
 		return nil
 	}
@@ -17,10 +17,13 @@ func (c *rawConn) TLS() *tls.ConnectionState {
 }
 
 // tlsState is what is known of the TLS of the connection fd, or nil.
-func (l *loop) tlsState(fd int) *tls.ConnectionState {
+func (l *loop) tlsState(fd int) *backend.TLSState {
 	if l.sealed == nil || l.sealed.conns[fd] == nil {
 		return nil
 	}
-	state := l.sealed.conns[fd].tls.ConnectionState()
-	return &state
+	c := l.sealed.conns[fd]
+	if c.state == nil {
+		c.state = backend.NewTLSState(c.tls.ConnectionState())
+	}
+	return c.state
 }

@@ -31,6 +31,7 @@ func (l *loop) tlsPart() *tlsLoop {
 		t.window, t.joint = make([]byte, sealAhead), make([]byte, recordBytes)
 		t.twin = makeLoop(l.e, l.index, t.system())
 		t.twin.r, t.twin.shown, t.twin.pool, t.twin.lastID, t.twin.sealed = l.r, l.shown, l.pool, l.lastID, t
+		t.twin.head.Secure = true
 		l.tls = t
 	}
 	return l.tls
@@ -41,6 +42,7 @@ func (l *tlsLoop) system() system {
 	s := *l.plain
 	s.read, s.writev, s.sendFile = l.read, l.write, l.sendFile
 	s.write = func(fd int, p []byte) (int, syscall.Errno) { return l.write(fd, p, nil) }
+	s.writeMore = s.write
 	s.shutdownWrite, s.farewell, s.unacknowledged = l.shutdownWrite, l.farewell, l.unacknowledged
 	s.hand, s.close = l.hand, l.close
 	return s

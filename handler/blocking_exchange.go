@@ -25,7 +25,8 @@ type blockingExchange struct {
 	listener int
 	local    netip.AddrPort
 	remote   netip.AddrPort
-	file     *fileBody // the body, if it is in a file; otherwise nil
+	tls      *backend.TLSState // nil: none
+	file     *fileBody         // the body, if it is in a file; otherwise nil
 	// What x takes of files: in any response, and in those that are rangeable (backend.FileChooser).
 	filesAny, filesRanged bool
 
@@ -85,6 +86,9 @@ const smallBody = 4 << 10
 func newBlockingExchange(p *blockingBackend, x backend.Exchange, head *httpparse.Head, listener int, body []byte, more bool) *blockingExchange {
 	e := &blockingExchange{p: p, x: x, listener: listener, inEnd: !more}
 	e.local, e.remote = x.Addrs()
+	if head.Secure {
+		e.tls = backend.TLSOf(x)
+	}
 	e.filesAny, e.filesRanged = backend.TakesFiles(x, false), backend.TakesFiles(x, true)
 	e.changed.L = &e.mu
 	copyHead(&e.head, head)

@@ -241,6 +241,8 @@ func (e *blockingExchange) context() context.Context {
 
 func (e *blockingExchange) addrs() (local, remote netip.AddrPort) { return e.local, e.remote }
 
+func (e *blockingExchange) tlsState() *backend.TLSState { return e.tls }
+
 // trailerSection implements Request.Trailers.
 func (e *blockingExchange) trailerSection() []byte {
 	e.mu.Lock()

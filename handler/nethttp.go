@@ -93,6 +93,7 @@ func (a *httpHandler) request(r *Request) (req *http.Request, ok bool) {
 		RemoteAddr:    r.RemoteAddr(),
 		RequestURI:    target,
 		Close:         !r.head.Persistent,
+		TLS:           r.TLS(),
 	}
 	if r.Minor() == 0 {
 		req.Proto = "HTTP/1.0"

@@ -2,6 +2,7 @@ package handler
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"iter"
 	"net/netip"
@@ -37,6 +38,7 @@ type source interface {
 	trailerSection() []byte
 	context() context.Context
 	addrs() (local, remote netip.AddrPort)
+	tlsState() *backend.TLSState
 }
 
 // endedSource is the source of endedRequest.
@@ -46,6 +48,7 @@ func (endedSource) read([]byte) (int, error)              { return 0, ErrEnded }
 func (endedSource) trailerSection() []byte                { return nil }
 func (endedSource) context() context.Context              { return endedContext }
 func (endedSource) addrs() (local, remote netip.AddrPort) { return local, remote }
+func (endedSource) tlsState() *backend.TLSState           { return nil }
 
 var endedContext = func() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -134,8 +137,25 @@ func (r *Request) Client() netip.Addr {
 	return remote.Addr()
 }
 
-// Secure reports whether the client has asked for https, as trusted proxies say.
+// Secure reports whether the client has asked for https: the connection has TLS, or trusted proxies say so.
 func (r *Request) Secure() bool { return r.head.Secure }
+
+// TLS is what is known of the connection's TLS, or nil without. It must not be changed.
+func (r *Request) TLS() *tls.ConnectionState {
+	if !r.head.Secure { // saves the question in most cases
+		return nil
+	}
+	state := (*backend.TLSState)(nil)
+	if r.src != nil {
+		state = r.src.tlsState()
+	} else {
+		state = backend.TLSOf(r.x)
+	}
+	if state == nil { // a trusted proxy has said it
+		return nil
+	}
+	return &state.ConnectionState
+}
 
 // Context returns a context that is cancelled when the exchange is over or its connection is gone. On the loop it is
 // never cancelled, since neither can happen while Serve runs.

@@ -138,3 +138,53 @@ func ExampleMultipart() {
 	// "Hello"
 	// <nil>
 }
+
+// A response of another server, as a proxy reads it: the method of the request says what follows the head.
+func ExampleResponseParser() {
+	received := []byte("HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n" +
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: X-Internal\r\nX-Internal: 1\r\nETag: \"a\"\r\n\r\n" +
+		"5\r\nhello\r\n0\r\n\r\n")
+	var (
+		parser httpparse.ResponseParser
+		r      httpparse.Response
+		body   httpparse.ResponseBody
+		hop    httpparse.Hop
+	)
+	for {
+		n, err := parser.Parse(&r, received, httpparse.MethodOf([]byte("GET")), nil)
+		if err != nil || n == 0 {
+			fmt.Println("502, or wait for more bytes", err)
+			return
+		}
+		fmt.Println(r.Status)
+		received = received[n:] // the head is a view: it stays valid as long as these bytes do
+		if !r.Interim() {
+			break
+		}
+	}
+	if err := hop.Reset(r.Raw, r.Fields); err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, f := range r.Fields {
+		fmt.Printf("%s: passed on %v\n", r.Name(f), !hop.Drop(r.Name(f)))
+	}
+	for body.BeginFrom(&r); body.Missing(); {
+		data, n, err := body.Next(received)
+		if err != nil {
+			fmt.Println("reset the client:", err)
+			return
+		}
+		fmt.Printf("%q ", data)
+		received = received[n:]
+	}
+	fmt.Println("persistent:", r.Persistent)
+	// Output:
+	// 103
+	// 200
+	// Transfer-Encoding: passed on false
+	// Connection: passed on false
+	// X-Internal: passed on false
+	// ETag: passed on true
+	// "hello" "" persistent: true
+}

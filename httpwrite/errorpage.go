@@ -15,19 +15,21 @@ type ErrorPage struct {
 	Close      bool              // the connection ends after this response; always so where the client speaks HTTP/1.0
 	NoBody     bool              // the request was HEAD: the same head, no body
 	Codings    httpparse.Codings // 415: content codings that request bodies may have (RFC 9110 §15.5.16); 0: not stated
+	Fields     []byte            // further field lines, each with its CR LF
 	Fixed      *Fixed            // fields that all responses of the listener have; nil: none
 }
 
 // Append appends the response. It allocates only if dst is too small.
 func (p *ErrorPage) Append(dst []byte) []byte {
 	var date [DateLen]byte
-	var room [96]byte
+	var room [192]byte
 	fields := AppendField(room[:0], "Content-Type", "text/plain")
 	if p.RetryAfter > 0 {
 		fields = append(fields, "Retry-After: "...)
 		fields = strconv.AppendInt(fields, int64(p.RetryAfter), 10)
 		fields = append(fields, "\r\n"...)
 	}
+	fields = append(fields, p.Fields...)
 	if p.Status == 415 && p.Codings != 0 {
 		fields = append(fields, "Accept-Encoding: "...)
 		fields = p.Codings.AppendNames(fields)

@@ -52,6 +52,9 @@ func TestChainForwards(t *testing.T) {
 		"decode":   func(h *listen.HTTPOptions, _ *listen.Options) { h.EncodedBody = listen.EncodedDecode },
 		"compress": func(h *listen.HTTPOptions, _ *listen.Options) { h.Compress = listen.Compress{On: true} },
 		"cache":    func(h *listen.HTTPOptions, _ *listen.Options) { h.Cache = listen.Cache{ID: 1, Bytes: 1 << 20} },
+		"rate_limit": func(_ *listen.HTTPOptions, o *listen.Options) {
+			o.RateLimit = &listen.RateLimit{Rate: 1, Burst: 1, Key: "ip"}
+		},
 		"static": func(_ *listen.HTTPOptions, o *listen.Options) {
 			o.Static = []listen.StaticRule{{Prefix: "/", Path: t.TempDir()}}
 		},
@@ -80,7 +83,11 @@ func TestChainForwards(t *testing.T) {
 			}
 			defer g.endCaches()
 			end := &endBackend{}
-			f := &front{files: files, paths: o.Static, loops: 1}
+			g.pools = []*listen.Spec{{Options: *o}}
+			if err := g.openLimits(); err != nil {
+				t.Fatal(err)
+			}
+			f := &front{limit: g.rates[0], files: files, paths: o.Static, loops: 1}
 			for _, r := range o.Routes {
 				f.rules = append(f.rules, route.Rule{Path: r.Path, To: &endBackend{}})
 			}

@@ -37,11 +37,20 @@ func check(o *options, stdout, stderr io.Writer) int {
 			if l.Raw() {
 				what = ", raw connections"
 			}
+			if l.TLS != nil {
+				what += ", TLS"
+			}
+			if l.RedirectHTTPS != 0 {
+				what = ", redirected to https"
+			}
 			fmt.Fprintf(stdout, "  %s%s\n", l, what)
 		}
 	}
 	for _, spec := range specs {
 		if err := checkStatic(spec); err != nil {
+			return complain(stderr, err)
+		}
+		if err := checkTLS(spec); err != nil {
 			return complain(stderr, err)
 		}
 	}

@@ -55,6 +55,8 @@ var proofs = []proof{
 	{"The pool: gone_after", tests(shown, "main.TestGoneAfter", "main.TestAbandonedRequests", "main.TestAbandonedConnections", "pool.TestPeerEndInQueue",
 		"pool.TestSocketPeerEndInQueue", "listen.TestDecodeErrors")},
 
+	{"The pool: routes", tests(shown, "main.TestRoutes", "main.TestRoutesBodies", "main.TestRoutesForwarded", "main.TestRoutesReload",
+		"main.TestRoutesMistakes", "route.TestRoute", "route.TestBodiesInFiles")},
 	{"The pool: trusted_proxies", tests(shown, "main.TestTrustedProxies", "main.TestTrustedProxiesWithProxyProtocol", "main.TestTrustedProxiesOfHAProxy",
 		"main.TestTrustedProxiesMistakes", "listen.TestDecodeListen", "listen.TestDecodeErrors", "forwarded.TestIdentify", "engine.TestTrustedProxies")},
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 
@@ -13,6 +14,7 @@ import (
 	"moonbridge/handler/pool"
 	"moonbridge/handler/pool/listen"
 	"moonbridge/handler/proxyproto"
+	"moonbridge/handler/ratelimit"
 	"moonbridge/handler/route"
 )
 
@@ -24,10 +26,12 @@ type generation struct {
 	host      host
 	pools     []*listen.Spec   // what the listen{} calls ask for
 	listeners [][]listener     // by pool
+	configs   []*tls.Config    // of listeners with TLS
 	static    []*static.Static // by pool, while it serves; nil: no files
 
 	routes    [][]route.Rule // by pool, while it serves
 	endRoutes context.CancelFunc
+	rates     []*ratelimit.Limiter // by pool; nil: none
 
 	caches      map[int]*cache.Cache // by the number of their handler
 	cachesInUse []*cache.Cache
@@ -40,6 +44,7 @@ type generation struct {
 type listener struct {
 	spec *listen.Listener
 	at   *address
+	tls  *engine.TLS // nil: none
 }
 
 // load starts a generation: it runs the script, opens its listeners and forks workers. The generation does not serve
@@ -92,6 +97,11 @@ func (g *generation) open(n int, spec *listen.Spec) error {
 		l := listener{spec: &spec.Listeners[i]}
 		if l.spec.Network() != "" {
 			at, err := g.claimAddress(l.spec)
+			if err == nil {
+				if l.tls, err = g.tlsOf(l.spec); err != nil {
+					g.releaseAddress(at)
+				}
+			}
 			if err != nil {
 				for _, l := range opened {
 					g.releaseAddress(l.at)
@@ -118,6 +128,9 @@ func (g *generation) closeListeners() {
 // serve makes the engine serve the listeners with this generation. After that, no new exchange reaches the previous
 // one. Addresses that only the previous one used are closed.
 func (g *generation) serve() error {
+	if err := g.openLimits(); err != nil {
+		return err
+	}
 	if err := g.openStatic(); err != nil {
 		return err
 	}
@@ -178,6 +191,8 @@ func (g *generation) attachFront(n, i int) (err error) {
 	spec := g.listeners[n][i].spec
 	front := &g.fronts[n][i]
 	switch {
+	case spec.RedirectHTTPS != 0:
+		*front = redirectTo(spec.RedirectHTTPS)
 	case g.s.o.static != "":
 		*front = g.static[n].Backend(nil, "")
 	case spec.Raw():
@@ -223,8 +238,9 @@ func (g *generation) serveAgain() {
 func (g *generation) serveAt(a *address, n, i int) error {
 	spec, b := g.listeners[n][i].spec, g.fronts[n][i]
 	a.ln.SetPreface(prefaceOf(spec))
+	a.ln.SetTLS(g.listeners[n][i].tls)
 	switch {
-	case g.s.o.static != "":
+	case g.s.o.static != "", spec.RedirectHTTPS != 0:
 		return g.s.engine.Serve(a.ln, b, i, engine.Limits{})
 	case spec.Raw():
 		return g.s.engine.ServeSockets(a.ln, b, i)
@@ -282,6 +298,7 @@ func (g *generation) detach() {
 	g.closeStatic()
 	g.closeRoutes()
 	g.endCaches()
+	g.s.tickets.forget(g.configs)
 }
 
 // end ends a generation that has no more listeners: it lets exchanges complete and workers run finish, until ctx is
@@ -320,8 +337,12 @@ func urlOf(l listener) string {
 	switch {
 	case l.spec.Proto == "local":
 		return "unix:" + l.at.ln.Addr()
+	case l.spec.Raw() && l.tls != nil:
+		return "tls://" + l.at.ln.Addr()
 	case l.spec.Raw():
 		return "tcp://" + l.at.ln.Addr()
+	case l.tls != nil:
+		return "https://" + l.at.ln.Addr() + "/"
 	}
 	return "http://" + l.at.ln.Addr() + "/"
 }

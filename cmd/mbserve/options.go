@@ -34,6 +34,7 @@ type options struct {
 	loops       int
 	scheduling  scheduling
 	noPairing   bool
+	selfSigned  bool
 
 	spoolDir   string
 	spoolLimit byteCount // 0: nothing is spooled
@@ -65,6 +66,8 @@ func (o *options) flags() *pflag.FlagSet {
 	f.BoolVar(&o.watch, "watch", false, "for development: reload the script when it or a module that it has loaded changes")
 	f.BoolVar(&o.dev, "dev", false,
 		"for development: --watch, and Lua errors in HTTP handlers are shown in the browser, with traceback and source; never use it on a public server")
+	f.BoolVar(&o.selfSigned, "tls-self-signed", false,
+		"for development: TCP listeners without certificates speak TLS, with one that a local authority signs")
 	o.grace = 30 * time.Second
 	f.Var((*seconds)(&o.grace), "grace", "`SECONDS` that running requests have to finish at a graceful stop")
 	f.StringVar(&o.spoolDir, "spool-dir", os.TempDir(), "keep request bodies and responses that wait for slow clients in files in `DIRECTORY`")

@@ -13,6 +13,7 @@ import (
 	"moonbridge/handler/logging"
 	"moonbridge/handler/pool/listen"
 	"moonbridge/handler/proxy"
+	"moonbridge/handler/ratelimit"
 	"moonbridge/handler/route"
 	"moonbridge/handler/upstream"
 )
@@ -115,6 +116,7 @@ func tellFailed(tally *logging.Tally, path string, q *proxy.Request, err error) 
 
 // front is what a pool has besides workers.
 type front struct {
+	limit *ratelimit.Limiter // nil: none
 	rules []route.Rule
 	files *static.Static      // nil: none
 	paths []listen.StaticRule // of files
@@ -122,32 +124,43 @@ type front struct {
 }
 
 func (g *generation) front(n int) *front {
-	return &front{rules: g.routes[n], files: g.static[n], paths: g.pools[n].Options.Static, loops: g.s.engine.Loops()}
+	return &front{limit: g.rates[n], rules: g.routes[n], files: g.static[n], paths: g.pools[n].Options.Static, loops: g.s.engine.Loops()}
 }
 
-// before puts routes and files in front of a backend: of all paths that match a request, the longest counts. What there is no file
-// for goes to the routes, too, and then to the backend.
+// before puts all of it in front of a backend. Of all paths of files and routes that match a request, the longest counts. What there
+// is no file for goes to the routes, too, and then to the backend.
 func (f *front) before(b backend.Backend, headers string) (_ backend.Backend, err error) {
 	if len(f.rules) > 0 {
 		if b, err = route.New(f.rules, b); err != nil {
 			return nil, fmt.Errorf("routes: %w", err)
 		}
 	}
-	if f.files == nil {
-		return b, nil
+	if f.limit != nil {
+		b = f.limit.Wrap(b)
 	}
-	b = f.files.Backend(b, headers)
-	if len(f.rules) == 0 {
+	switch {
+	case f.files == nil:
 		return b, nil
+	case len(f.rules) == 0:
+		return f.files.Backend(b, headers), nil
 	}
-	files := newOnce(b, f.loops)
-	both := slices.DeleteFunc(slices.Clone(f.rules), func(r route.Rule) bool {
-		return slices.ContainsFunc(f.paths, func(s listen.StaticRule) bool { return s.Prefix == r.Path })
-	})
+	b = newOnce(b, f.loops)
+	return f.divided(newOnce(f.files.Backend(b, headers), f.loops), b)
+}
+
+// divided gives requests to files or to routes, by the longest path.
+func (f *front) divided(files, routes backend.Backend) (backend.Backend, error) {
+	var rules []route.Rule
 	for _, s := range f.paths {
-		both = append(both, route.Rule{Path: s.Prefix, To: files})
+		rules = append(rules, route.Rule{Path: s.Prefix, To: files})
 	}
-	if b, err = route.New(both, files); err != nil {
+	for _, r := range f.rules {
+		if !slices.ContainsFunc(f.paths, func(s listen.StaticRule) bool { return s.Prefix == r.Path }) {
+			rules = append(rules, route.Rule{Path: r.Path, To: routes})
+		}
+	}
+	b, err := route.New(rules, files)
+	if err != nil {
 		return nil, fmt.Errorf("routes: %w", err)
 	}
 	return b, nil

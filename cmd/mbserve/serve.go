@@ -41,9 +41,14 @@ type server struct {
 	shared     *pool.Dictionaries
 	compressor *compress.Shared
 	caches     caches
-	signals    chan os.Signal
-	mains      chan mainEnd // the first end of a main handler
-	files      *fileWatch   // the script's files; nil: not watched
+
+	certificates certificates
+	tickets      *tickets
+	development  development
+
+	signals chan os.Signal
+	mains   chan mainEnd // the first end of a main handler
+	files   *fileWatch   // the script's files; nil: not watched
 
 	// Owned by the goroutine that handles signals.
 	exit       int         // exit code, when the server has stopped
@@ -143,6 +148,8 @@ func (s *server) open(stderr io.Writer) (err error) {
 	if passed == nil {
 		passed = &heir{}
 	}
+	s.tickets = newTickets(passed.tickets)
+	go s.tickets.rotateAlways()
 	if err = s.startHelper(); err != nil {
 		return err
 	}

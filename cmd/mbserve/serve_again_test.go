@@ -39,7 +39,7 @@ func TestServeAgain(t *testing.T) {
 		g.pools = []*listen.Spec{{Options: listen.Options{Static: []listen.StaticRule{{Prefix: "/", Path: dir}}}}}
 		g.listeners = [][]listener{nil}
 		for _, ln := range lns {
-			g.listeners[0] = append(g.listeners[0], listener{&listen.Listener{Proto: "tcp", HTTP: &listen.HTTPOptions{}}, &address{ln: ln}})
+			g.listeners[0] = append(g.listeners[0], listener{&listen.Listener{Proto: "tcp", HTTP: &listen.HTTPOptions{}}, &address{ln: ln}, nil})
 		}
 		if err := g.openStatic(); err != nil {
 			t.Fatal(err)

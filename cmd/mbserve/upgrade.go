@@ -18,8 +18,9 @@ import (
 // exits. If the new process does not get that far, this process keeps serving as if nothing had happened. No connection
 // is refused, because the sockets are never closed.
 
-// heirEnv tells a process to take over: "ready=FD timers=FD pid=FD log=FD access=FD root=FD dir=FD". Those of the files and of
-// the root helper are present if there are such. dir is the working directory of the old process.
+// heirEnv tells a process to take over: "ready=FD timers=FD pid=FD log=FD access=FD root=FD dir=FD
+// tickets=FD". Those of the files and of the root helper are present if there are such. dir is the working directory of the old
+// process, tickets a pipe with the keys of TLS session tickets.
 const heirEnv = "MOONBRIDGE_HEIR"
 
 // upgradeTimeout is how long a new process may take to start serving.
@@ -169,8 +170,8 @@ func (s *server) launchHeir(pass *passing) (*exec.Cmd, error) {
 
 // heir holds the files passed to a process that takes over. It is nil in any other process.
 type heir struct {
-	ready, timers, pid, log, access, dir *os.File
-	root                                 *rootFiles
+	ready, timers, pid, log, access, dir, tickets *os.File
+	root                                          *rootFiles
 }
 
 // newHeir reads heirEnv and removes it from the environment.
@@ -184,6 +185,7 @@ func newHeir() (*heir, error) {
 	var root *os.File
 	named := map[string]**os.File{
 		"ready": &h.ready, "timers": &h.timers, "pid": &h.pid, "log": &h.log, "access": &h.access, "dir": &h.dir, "root": &root,
+		"tickets": &h.tickets,
 	}
 	for field := range strings.FieldsSeq(text) {
 		name, number, _ := strings.Cut(field, "=")

@@ -32,6 +32,11 @@ func (s *server) passFiles(u *upgrade, pass *passing) error {
 	if s.root != nil {
 		pass.name("root", s.root.conn)
 	}
+	keys, err := s.tickets.pass()
+	if err != nil {
+		return err
+	}
+	pass.give("tickets", keys)
 	if dir, err := os.Open("."); err == nil {
 		pass.give("dir", dir)
 	}

@@ -53,8 +53,8 @@ func background(t *testing.T, address string, name string, args ...string) *exec
 	return cmd
 }
 
-// startNginx starts nginx with the inside of a server block, and returns its address.
-func startNginx(t *testing.T, server string) string {
+// startNginx starts nginx with the inside of a server block and options for its listener, and returns its address.
+func startNginx(t *testing.T, server string, options ...string) string {
 	t.Helper()
 	need(t, "nginx")
 	address, dir := freePort(t), t.TempDir()
@@ -72,11 +72,11 @@ http {
 	uwsgi_temp_path %[1]s/uwsgi;
 	scgi_temp_path %[1]s/scgi;
 	server {
-		listen %[2]s;
+		listen %[2]s %[4]s;
 		%[3]s
 	}
 }
-`, dir, address, server))
+`, dir, address, server, strings.Join(options, " ")))
 	background(t, address, "nginx", "-p", dir, "-e", filepath.Join(dir, "err"), "-c", config)
 	return address
 }

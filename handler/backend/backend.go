@@ -23,7 +23,7 @@ type LoopBackend interface {
 	// Start may call x.Addrs. It makes no other call on x before it returns; after that it may, until Done or Failed.
 	//
 	// Start refuses an exchange with an error of this package. The engine answers ErrHeadTooLarge with 431, ErrBodyTooLarge
-	// with 413, and the others (ErrQueueFull, ErrNoWorker, ErrStopped) with 503. Any other error is a fault of the backend
+	// with 413, a TooMany with 429, and the others (ErrQueueFull, ErrNoWorker, ErrStopped) with 503. Any other error is a fault of the backend
 	// and is answered with 500.
 	Start(x Exchange, head *httpparse.Head, listener int, body []byte, more bool) (Running, error)
 }

@@ -1,7 +1,6 @@
 package backend
 
 import (
-	"crypto/tls"
 	"net"
 	"net/netip"
 	"time"
@@ -116,12 +115,12 @@ type Dialer interface {
 
 // Secured is implemented by every Conn and every Exchange of an engine, and by what backends put in place of an Exchange.
 type Secured interface {
-	// TLS returns what is known of the connection's TLS, or nil without. It makes a copy each time. It is called on the loop.
-	TLS() *tls.ConnectionState
+	// TLS returns what is known of the connection's TLS, or nil without. It is called on the loop.
+	TLS() *TLSState
 }
 
 // TLSOf is TLS of an Exchange or a Conn, or nil if it is not Secured.
-func TLSOf(x any) *tls.ConnectionState {
+func TLSOf(x any) *TLSState {
 	if s, ok := x.(Secured); ok {
 		return s.TLS()
 	}

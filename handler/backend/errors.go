@@ -1,6 +1,9 @@
 package backend
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 // Errors with which LoopBackend.Start and SocketBackend.StartSocket refuse an exchange.
 var (
@@ -15,3 +18,13 @@ var (
 	// ErrBodyTooLarge: the part of the request body that Start was given is larger than the backend can take. 413.
 	ErrBodyTooLarge = errors.New("request body too large")
 )
+
+// TooMany is the error with which Start refuses an exchange because its client sends too many. 429. The engine looks at it
+// before it calls the backend again.
+type TooMany struct {
+	RetryAfter time.Duration // until one is taken again
+	Fields     []byte        // field lines for the response, each with its CR LF
+}
+
+// Error implements error.
+func (*TooMany) Error() string { return "rate_limit" }

@@ -244,6 +244,14 @@ func (r forwarded) BodyWanted() {
 	}
 }
 
+// TLS implements backend.Secured.
+func (r forwarded) TLS() *backend.TLSState {
+	if r.x == nil {
+		return nil
+	}
+	return backend.TLSOf(r.x)
+}
+
 // Addrs implements backend.Exchange. Without a client, they are those of the client that was the cause.
 func (r forwarded) Addrs() (local, remote netip.AddrPort) {
 	if r.x != nil {

@@ -228,5 +228,8 @@ func (e *exchange) BodyRoom() { e.x.BodyRoom() }
 // BodyWanted implements backend.Exchange.
 func (e *exchange) BodyWanted() { e.x.BodyWanted() }
 
+// TLS implements backend.Secured.
+func (e *exchange) TLS() *backend.TLSState { return backend.TLSOf(e.x) }
+
 // Addrs implements backend.Exchange.
 func (e *exchange) Addrs() (local, remote netip.AddrPort) { return e.x.Addrs() }

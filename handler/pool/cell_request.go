@@ -36,6 +36,11 @@ func (c *cell) putRequest(x backend.Exchange, h *httpparse.Head, listener int, b
 	b.Request, b.Expect, b.File = h, h.ExpectContinue && more && len(body) == 0, file
 	local, remote := x.Addrs()
 	b.Local, b.Remote = shm.AddressOf(local), shm.AddressOf(remote)
+	if h.Secure {
+		if state := backend.TLSOf(x); state != nil { // otherwise a trusted proxy has said it
+			b.TLS = state.Text
+		}
+	}
 	switch {
 	case !more:
 		c.body.flags = shm.InEnd

@@ -47,6 +47,7 @@ type exchange struct {
 	repeats   bool   // its method allows that it is sent twice
 	kept      bool   // out has all of the body that has come
 	chunked   bool   // the body is sent in chunks
+	whole     int    // length of a body that came in chunks and is sent without
 	more      bool   // the body is not complete
 	wantsBody bool   // BodyRoom had no room
 	window    []byte // where the connection puts the body; nil: none was asked for

@@ -164,8 +164,12 @@ func listHas(value []byte, want string) bool {
 // appendFraming appends what says where the body ends. It is made anew, so that it cannot be understood in another way than ours.
 func (e *exchange) appendFraming(out []byte, h *httpparse.Head) []byte {
 	switch {
-	case h.Chunked:
+	case e.chunked:
 		return append(out, "Transfer-Encoding: chunked\r\n"...)
+	case h.Chunked:
+		out = append(out, "Content-Length: "...)
+		out = strconv.AppendInt(out, int64(e.whole), 10)
+		return append(out, "\r\n"...)
 	case h.ContentLength > 0 || h.Find("content-length", 0) >= 0:
 		out = append(out, "Content-Length: "...)
 		out = strconv.AppendInt(out, h.ContentLength, 10)

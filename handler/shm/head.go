@@ -8,7 +8,7 @@ import (
 )
 
 // HeadBlock describes an exchange to the worker. Put writes it to the start of the in-window: a Head, the field lines, the
-// request as the peer sent it, and the request's id. The body follows.
+// request as the peer sent it, the request's id, and what is known of its TLS with a NUL at the end. The body follows.
 type HeadBlock struct {
 	Kind          uint16 // Kind*
 	Listener      uint16
@@ -17,6 +17,7 @@ type HeadBlock struct {
 
 	Request *httpparse.Head // KindHTTP. Its Persistent says whether the server is willing to keep the connection
 	Expect  bool            // the peer waits for an answer to Expect: 100-continue (RFC 9110 §10.1.1)
+	TLS     []byte          // what is known of the connection's TLS, without a NUL; empty: nothing
 	File    int64           // bytes of the body if it is in a file, which is not empty; 0: the body follows the block
 
 	Logged bool // KindSocket: requests on the connection are for the access log
@@ -34,6 +35,9 @@ func (b *HeadBlock) end() int {
 	n := headSize + len(b.Name)
 	if r := b.Request; r != nil {
 		n += len(sliceBytes(r.Fields)) + len(r.Raw) + len(r.ID)
+		if len(b.TLS) > 0 {
+			n += len(b.TLS) + 1
+		}
 	}
 	return n
 }
@@ -74,6 +78,12 @@ func (b *HeadBlock) Put(to []byte) {
 		n += copy(to[n:], r.Raw)
 		h.IDOff, h.IDLen = uint32(n), uint32(len(r.ID))
 		n += copy(to[n:], r.ID)
+		if len(b.TLS) > 0 {
+			h.Flags |= HeadTLS
+			n += copy(to[n:], b.TLS)
+			to[n] = 0
+			n++
+		}
 	}
 	clear(to[n:size])
 }

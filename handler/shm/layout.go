@@ -173,6 +173,7 @@ const (
 	HeadLogged   // KindSocket: requests on the connection are for the access log
 	HeadBodyFile // the body is in a file of ContentLength bytes, which the worker asks for
 	HeadSecure   // the client has asked for https
+	HeadTLS      // what is known of the connection's TLS follows the id, with a NUL at the end
 )
 
 // LengthUnknown is Head.ContentLength of a chunked body that is not in a file.

@@ -175,6 +175,8 @@ typedef struct {
                                  for it (MB_OUT_DESCRIPTOR_WANTED) and reads it from the start */
 
 #define MB_HEAD_SECURE    256u /* the client has asked for https */
+#define MB_HEAD_TLS       512u /* what is known of the connection's TLS follows the id: lines, with a
+                                 NUL at the end (backend.TLSState) */
 
 #define MB_LENGTH_UNKNOWN UINT64_MAX
 

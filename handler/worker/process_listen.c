@@ -179,6 +179,29 @@ static void add_rules(lua_State *L, message *m, const char *option)
 	}
 }
 
+/* An option that is a table of values is on top of the stack. The key of an entry is its name, a NUL
+ * and the name of the value. */
+static void add_table(lua_State *L, message *m, const char *name)
+{
+	int t = lua_gettop(L);
+	for (lua_pushnil(L); lua_next(L, t); lua_pop(L, 1)) {
+		luaL_Buffer b;
+		size_t n;
+		if (lua_type(L, -2) != LUA_TSTRING)
+			bad_key(L, name, -2);
+		lua_pushvalue(L, -2);
+		const char *option = lua_tolstring(L, -1, &n);
+		luaL_buffinit(L, &b);
+		luaL_addlstring(&b, name, strlen(name) + 1);
+		luaL_addlstring(&b, option, n);
+		luaL_pushresult(&b);
+		const char *k = lua_tolstring(L, -1, &n);
+		lua_pushvalue(L, -3);
+		add_value(L, m, 0, k, n);
+		lua_settop(L, t + 2);
+	}
+}
+
 static void bad_key(lua_State *L, const char *where, int i)
 {
 	if (lua_type(L, i) == LUA_TNUMBER) {
@@ -205,6 +228,35 @@ static void add_list(lua_State *L, message *m, const char *name, size_t name_siz
 	}
 }
 
+/* A value of the table tls, which is on top of the stack, as an entry. Its key is "tls", the number of the
+ * certificate, and the name, with a NUL between them. */
+static void add_tls_value(lua_State *L, message *m, uint32_t scope, int number, const char *name)
+{
+	char key[256];
+	int n = snprintf(key, sizeof key, "tls%c%d%c%s", 0, number, 0, name);
+	if (n < 0 || (size_t)n >= sizeof key)
+		luaL_error(L, "listen: listener %d: tls has an option with a long name", (int)scope);
+	add_value(L, m, scope, key, (size_t)n);
+}
+
+/* The table of a certificate, or of all, on top of the stack. */
+static void add_tls(lua_State *L, message *m, uint32_t scope, int number)
+{
+	int t = lua_gettop(L), any = 0;
+	luaL_checkstack(L, 8, "listen");
+	for (lua_pushnil(L); lua_next(L, t); lua_pop(L, 1), any = 1) {
+		lua_Number i = lua_type(L, -2) == LUA_TNUMBER ? lua_tonumber(L, -2) : 0;
+		if (lua_type(L, -2) == LUA_TSTRING)
+			add_tls_value(L, m, scope, number, lua_tostring(L, -2));
+		else if (number == 0 && lua_istable(L, -1) && i >= 1 && i <= 1000 && i == (lua_Number)(int)i)
+			add_tls(L, m, scope, (int)i);
+		else
+			bad_key(L, "tls", -2);
+	}
+	if (!any)
+		luaL_error(L, "listen: listener %d: tls is an empty table: it needs cert and key", (int)scope);
+}
+
 static void add_listener(lua_State *L, message *m, int t, uint32_t scope)
 {
 	int any = 0;
@@ -217,7 +269,10 @@ static void add_listener(lua_State *L, message *m, int t, uint32_t scope)
 		const char *k = lua_tolstring(L, -2, &n);
 		if (!n)
 			luaL_error(L, "listen: %s has an option without a name", where);
-		add_value(L, m, scope, k, n);
+		if (!strcmp(k, "tls") && lua_istable(L, -1))
+			add_tls(L, m, scope, 0);
+		else
+			add_value(L, m, scope, k, n);
 	}
 	if (!any)
 		add_entry(L, m, scope, NULL, 0, MB_T_NONE, NULL, 0);
@@ -247,6 +302,8 @@ static void serialise(lua_State *L, message *m)
 			add_rules(L, m, k);
 		else if (!strcmp(k, "trusted_proxies") && lua_istable(L, -1))
 			add_list(L, m, "trusted_proxies", sizeof "trusted_proxies");
+		else if (!strcmp(k, "rate_limit") && lua_istable(L, -1))
+			add_table(L, m, k);
 		else
 			add_value(L, m, 0, k, n);
 	}

@@ -19,7 +19,7 @@ enum {
 	F_METHOD = F_METHODS, F_PATH, F_QUERY, F_HEADERS, F_CSV_STRING, F_CSV_TABLE,
 	F_FLAGS, F_VALUE, F_COOKIES, F_GET, F_GET_LIST, F_POST, F_POST_LIST,
 	F_METADATA, F_METADATA_LIST, F_BODY, F_SOCKET, F_ID, F_HOST, F_FRESH, F_FAULTY,
-	F_CLIENT_IP, F_SCHEME,
+	F_CLIENT_IP, F_SCHEME, F_TLS,
 	F_ALL
 };
 
@@ -32,7 +32,7 @@ static const char *const names[F_ALL] = {
 	"method", "path", "query", "headers", "headers_csv_string", "headers_csv_table",
 	"headers_flags", "headers_value", "cookies", "get_params", "get_params_list",
 	"post_params", "post_params_list", "post_metadata", "post_metadata_list", "body",
-	"socket", "id", "host", "fresh", "faulty", "client_ip", "scheme"};
+	"socket", "id", "host", "fresh", "faulty", "client_ip", "scheme", "tls"};
 
 /* Names are found by the address of their string, because Lua keeps one copy of each (Lua
  * 5.4: of strings up to 40 bytes). keep_name checks that. */
@@ -151,6 +151,28 @@ static int push_client_ip(lua_State *L, const mb_head *h)
 	return 1;
 }
 
+/* The table of what is known of the connection's TLS, or nothing without TLS. */
+static int push_tls(lua_State *L, const mb_head *h)
+{
+	static const char *const keys[] = {"version", "cipher", "server_name", "alpn", "client_fingerprint", "client_subject"};
+	if (!(h->flags & MB_HEAD_TLS))
+		return 0;
+	if (mb_cache_get(L, MB_CACHE_TLS))
+		return 1;
+	const char *s = (const char *)exchange.head_bytes + h->id_off + h->id_len;
+	lua_newtable(L);
+	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+		size_t n = strcspn(s, "\n");
+		if (n) {
+			lua_pushlstring(L, s, n);
+			lua_setfield(L, -2, keys[i]);
+		}
+		s += n + (s[n] == '\n');
+	}
+	mb_cache_set(L, MB_CACHE_TLS);
+	return 1;
+}
+
 static int push_field(lua_State *L, int id)
 {
 	const mb_head *h = &exchange.head;
@@ -202,6 +224,8 @@ static int push_field(lua_State *L, int id)
 	case F_SCHEME:
 		lua_pushstring(L, h->flags & MB_HEAD_SECURE ? "https" : "http");
 		return 1;
+	case F_TLS:
+		return push_tls(L, h);
 	}
 	return 0;
 }

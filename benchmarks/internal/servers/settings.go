@@ -15,7 +15,7 @@ import (
 )
 
 // Names lists the servers that can be started, in the order of the reports.
-var Names = []string{"mbserve", "nginx", "caddy", "nethttp", "fasthttp", "onloop", "adapter", "gnet", "proxy", "haproxy", "reverseproxy", "iocopy", "limit"}
+var Names = []string{"mbserve", "nginx", "caddy", "nethttp", "fasthttp", "onloop", "adapter", "gnet", "proxy", "tcpproxy", "haproxy", "reverseproxy", "iocopy", "limit"}
 
 // Settings says how servers are started. It must not be changed after Check.
 type Settings struct {
@@ -158,7 +158,7 @@ func (s *Settings) command(name string, w Workload, port int, dir string) (*exec
 		return caddyCommand(address, dir)
 	case "haproxy":
 		return s.haproxyCommand(w, address, dir)
-	case "proxy", "reverseproxy", "iocopy":
+	case "proxy", "tcpproxy", "reverseproxy", "iocopy":
 		return exec.Command(s.peer(name), address, w.upstream), nil
 	case "gnet", "limit":
 		return exec.Command(s.peer(name), address, w.Name), nil // what they send depends on more than the handler

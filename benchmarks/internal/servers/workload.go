@@ -50,7 +50,7 @@ var (
 	usualConns  = []int{64, 256}
 	libraries   = []string{"nethttp", "fasthttp", "onloop", "adapter", "gnet"}
 	proxies     = []string{"proxy", "nginx", "haproxy", "reverseproxy", "limit"}
-	tcpProxies  = []string{"haproxy", "iocopy", "limit"}
+	tcpProxies  = []string{"tcpproxy", "haproxy", "iocopy", "limit"}
 	staticFiles = []string{"static=" + publicName}
 	manyWorkers = []string{"pre_fork=64", "min_fork=64", "max_fork=64", "fork_delay=0.01"}
 )

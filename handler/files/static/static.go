@@ -192,7 +192,10 @@ func (s *Static) Close() {
 
 // refusal returns the status and the time for Retry-After with which an exchange is failed that a backend's Start has refused late.
 func refusal(err error) (status int, retryAfter time.Duration) {
+	var many *backend.TooMany
 	switch {
+	case errors.As(err, &many):
+		return 429, many.RetryAfter
 	case errors.Is(err, backend.ErrHeadTooLarge):
 		return 431, 0
 	case errors.Is(err, backend.ErrBodyTooLarge):

@@ -71,6 +71,9 @@ func Decode(msg []byte) (*Spec, error) {
 	if err := spec.checkRoutes(); err != nil {
 		return nil, err
 	}
+	if err := spec.checkRateLimit(); err != nil {
+		return nil, err
+	}
 	return spec, spec.checkStatic()
 }
 
@@ -155,6 +158,9 @@ func (o *Options) set(e entry, connect *value) error {
 	if e.name == trustedName+"\x00" {
 		return o.addTrusted(e.value)
 	}
+	if name, ok := strings.CutPrefix(e.name, rateLimitName+"\x00"); ok {
+		return o.setRateLimit(name, e.value)
+	}
 	set := poolOptions[e.name]
 	if set == nil && isParameter(e.name) {
 		return fmt.Errorf("%q belongs in a listener's own table, as in listen{ { proto = \"tcp4\", port = 8080 }, … }", e.name)
@@ -189,9 +195,9 @@ type parameter func(l *Listener, v value) error
 
 // parameters are those of each proto, besides proto, connect and handler.
 var parameters = map[string]map[string]parameter{
-	"tcp4":     {"port": setPort, "localhost": setLocalhost, "proxy_protocol": setProxyProtocol},
-	"tcp6":     {"port": setPort, "localhost": setLocalhost, "proxy_protocol": setProxyProtocol},
-	"tcp":      {"port": setPort, "host": setHost, "proxy_protocol": setProxyProtocol},
+	"tcp4":     {"port": setPort, "localhost": setLocalhost, tlsName: setTLS, redirectName: setRedirect, "proxy_protocol": setProxyProtocol},
+	"tcp6":     {"port": setPort, "localhost": setLocalhost, tlsName: setTLS, redirectName: setRedirect, "proxy_protocol": setProxyProtocol},
+	"tcp":      {"port": setPort, "host": setHost, tlsName: setTLS, redirectName: setRedirect, "proxy_protocol": setProxyProtocol},
 	"local":    {"path": setPath, "mode": setMode, "proxy_protocol": setProxyProtocol},
 	"interval": {"delay": setDelay, "name": setName, "strict": setStrict},
 	"main":     {"name": setName},
@@ -231,6 +237,9 @@ func newListener(entries []entry, connect value) (l Listener, err error) {
 		l.Host = "::"
 	}
 	if err := l.setParameters(entries); err != nil {
+		return l, err
+	}
+	if err := l.checkTLS(); err != nil {
 		return l, err
 	}
 	return l, l.setConnect(connect, own)
@@ -278,6 +287,12 @@ func (l *Listener) setParameters(entries []entry) error {
 		if e.name == "proto" || e.name == "connect" || e.name == "handler" {
 			continue
 		}
+		if option, ok := strings.CutPrefix(e.name, tlsName+"\x00"); ok && known[tlsName] != nil {
+			if err := l.addTLS(option, e.value); err != nil {
+				return err
+			}
+			continue
+		}
 		set := known[e.name]
 		if set == nil {
 			names := append(slices.Collect(maps.Keys(known)), "proto", "connect")
@@ -299,6 +314,8 @@ func (l *Listener) setParameters(entries []entry) error {
 // setConnect decides how the listener is served. own: the handler is the listener's, not the pool's.
 func (l *Listener) setConnect(v value, own *entry) (err error) {
 	switch {
+	case l.RedirectHTTPS != 0:
+		return nil
 	case v.is(shm.TypeNone):
 		return errors.New("there is no connect handler, neither here nor in the pool's options")
 	case v.is(shm.TypeHTTP) && l.Peerless() && own != nil:

@@ -54,6 +54,13 @@ var poolOptions = map[string]func(o *Options, v value) error{
 
 	staticName: func(_ *Options, v value) error { return v.wrong("table") }, // a table comes as other entries
 
+	rateLimitName: func(o *Options, v value) error { // the same
+		if v.no() {
+			return nil
+		}
+		return v.wrong("table or false")
+	},
+
 	"queue_limit": func(o *Options, v value) (err error) { o.QueueLimit, err = v.integer(0, queueLimitMax); return },
 
 	"memory_limit":          func(o *Options, v value) (err error) { o.MemoryLimit, err = v.memory(); return },

@@ -41,6 +41,8 @@ type Options struct {
 	Routes []Route      // requests that are passed on without a worker, ordered by path
 	Static []StaticRule // files that are served without a worker, ordered by prefix
 
+	RateLimit *RateLimit // of the requests of a client; nil: none
+
 	HTTPOptions bool // the table had http_options, which are ignored
 }
 
@@ -62,8 +64,21 @@ type Listener struct {
 	Name   string        // interval, main
 	Strict bool          // interval: ticks are counted from when they were due
 
+	TLS           *TLS // nil: none
+	RedirectHTTPS int  // requests are answered with a redirection to https on this port; 0: they are not
+
 	HTTP *HTTPOptions // of the HTTP handler that serves this listener; nil for an interval, for main, and for raw connections
 }
+
+// TLS of a listener.
+type TLS struct {
+	Certificates []Certificate // the first is for clients that name no server, or one that none of them is for
+	ClientCA     string        // file of the certificates that sign those of clients; "": clients are not asked for one
+	ClientMay    bool          // clients need not have one
+}
+
+// Certificate names the files, in PEM, of a certificate with those that lead to a root, and of its key.
+type Certificate struct{ Cert, Key string }
 
 // HTTPOptions are the options of http.generate_handler that the server needs. The fork server sends all of them, so they
 // have no defaults here. Sizes are in bytes. A duration of 0 is no limit.
@@ -89,6 +104,13 @@ type HTTPOptions struct {
 
 	// StaticHeaders are field lines, each with its CR LF, that every response has, also those that the server makes itself.
 	StaticHeaders string
+}
+
+// RateLimit is how many requests of a client are taken.
+type RateLimit struct {
+	Rate  float64 // per second
+	Burst int     // at once
+	Key   string  // what a client is: "ip"
 }
 
 // EncodedBody says what happens to request bodies with a content coding (RFC 9110 §8.4). The numbers are those of
@@ -174,7 +196,7 @@ func (l *Listener) Main() bool { return l.Proto == "main" }
 func (l *Listener) Peerless() bool { return l.Interval() || l.Main() }
 
 // Raw reports whether the handler gets whole connections.
-func (l *Listener) Raw() bool { return l.HTTP == nil && !l.Peerless() }
+func (l *Listener) Raw() bool { return l.HTTP == nil && !l.Peerless() && l.RedirectHTTPS == 0 }
 
 // Address is the address to listen on, as package net writes it.
 func (l *Listener) Address() string {

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"moonbridge/engine"
+	"moonbridge/handler/pool/listen"
+)
+
+// certificates are what the files of TLS listeners have contained. A reload reads them again. What cannot be used then does not
+// replace what is in use.
+type certificates struct {
+	mu   sync.Mutex
+	last map[listen.Certificate]*tls.Certificate
+}
+
+// of returns the certificate in the files of c. If it cannot be read, it returns the last one that could, and says so in the log.
+func (s *certificates) of(c listen.Certificate, log *slog.Logger) (*tls.Certificate, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	cert, err := readCertificate(c)
+	if err == nil {
+		if s.last == nil {
+			s.last = make(map[listen.Certificate]*tls.Certificate)
+		}
+		s.last[c] = cert
+		warnOfTime(log, c.Cert, cert.Leaf)
+		return cert, nil
+	}
+	if old := s.last[c]; old != nil {
+		log.Error("certificate not read again: the one in use stays in use", "cert", c.Cert, "until", old.Leaf.NotAfter, "err", err)
+		return old, nil
+	}
+	return nil, err
+}
+
+// readCertificate reads a certificate and its key.
+func readCertificate(c listen.Certificate) (*tls.Certificate, error) {
+	cert, err := tls.LoadX509KeyPair(c.Cert, c.Key)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		// With --user, the files are read as root when the server starts, and by the user at a reload.
+		return nil, fmt.Errorf("tls: %w (user id %d has to be able to read it)", err, os.Geteuid())
+	case err != nil && !isPathError(err):
+		return nil, fmt.Errorf("tls: %s and %s: %w", c.Cert, c.Key, err)
+	case err != nil:
+		return nil, fmt.Errorf("tls: %w", err)
+	}
+	return &cert, nil
+}
+
+func isPathError(err error) bool { return errors.As(err, new(*fs.PathError)) }
+
+// warnOfTime warns of a certificate that is not valid now.
+func warnOfTime(log *slog.Logger, file string, leaf *x509.Certificate) {
+	switch now := time.Now(); {
+	case now.After(leaf.NotAfter):
+		log.Warn("certificate has expired", "cert", file, "until", leaf.NotAfter)
+	case now.Before(leaf.NotBefore):
+		log.Warn("certificate is not valid yet", "cert", file, "from", leaf.NotBefore)
+	}
+}
+
+// cipherSuites are those of TLS 1.2: with forward secrecy and authenticated encryption. Those of TLS 1.3 all have both.
+var cipherSuites = []uint16{
+	tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+	tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+	tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+}
+
+// tlsOf makes what a listener of this generation needs for TLS. nil: it has none.
+func (g *generation) tlsOf(spec *listen.Listener) (*engine.TLS, error) {
+	t := spec.TLS
+	switch {
+	case t != nil:
+	case g.s.o.selfSigned && spec.Network() != "" && spec.Network() != "unix" && spec.RedirectHTTPS == 0:
+		t = &listen.TLS{}
+	default:
+		return nil, nil
+	}
+	config := &tls.Config{MinVersion: tls.VersionTLS12, CipherSuites: cipherSuites}
+	if !spec.Raw() {
+		config.NextProtos = []string{"http/1.1"}
+	}
+	if err := g.addCertificates(config, t); err != nil {
+		return nil, err
+	}
+	clients, err := askForClients(config, t)
+	if err != nil {
+		return nil, err
+	}
+	g.s.tickets.use(config, clients)
+	g.configs = append(g.configs, config)
+	return &engine.TLS{Config: config}, nil
+}
+
+func (g *generation) addCertificates(config *tls.Config, t *listen.TLS) error {
+	if len(t.Certificates) == 0 {
+		cert, err := g.s.development.certificate(g.log)
+		if err != nil {
+			return fmt.Errorf("--tls-self-signed: %w", err)
+		}
+		config.Certificates = []tls.Certificate{*cert}
+		return nil
+	}
+	for _, c := range t.Certificates {
+		cert, err := g.s.certificates.of(c, g.log)
+		if err != nil {
+			return err
+		}
+		config.Certificates = append(config.Certificates, *cert)
+	}
+	return nil
+}
+
+// askForClients makes clients show certificates, if that is wanted. It returns what tells these clients from others.
+func askForClients(config *tls.Config, t *listen.TLS) (clients []byte, err error) {
+	if t.ClientCA == "" {
+		return nil, nil
+	}
+	if clients, err = os.ReadFile(t.ClientCA); err != nil {
+		return nil, fmt.Errorf("tls: client_ca: %w", err)
+	}
+	config.ClientCAs = x509.NewCertPool()
+	if !config.ClientCAs.AppendCertsFromPEM(clients) {
+		return nil, fmt.Errorf("tls: client_ca: no certificate in %s", t.ClientCA)
+	}
+	config.ClientAuth = tls.RequireAndVerifyClientCert
+	if t.ClientMay {
+		config.ClientAuth = tls.VerifyClientCertIfGiven
+	}
+	return clients, nil
+}
+
+// checkTLS checks whether the files of a pool's TLS listeners can be used.
+func checkTLS(spec *listen.Spec) error {
+	for i := range spec.Listeners {
+		t := spec.Listeners[i].TLS
+		if t == nil {
+			continue
+		}
+		for _, c := range t.Certificates {
+			if _, err := readCertificate(c); err != nil {
+				return err
+			}
+		}
+		if _, err := askForClients(new(tls.Config), t); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,110 @@
+package listen
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"moonbridge/handler/shm"
+)
+
+const (
+	// tlsName is an option whose value is a table, which comes as entries of their own: their keys are the name, the number of a
+	// certificate (0: of the table itself) and the name in its table, with a NUL between them.
+	tlsName = "tls"
+	// redirectName is the option of a listener whose requests are redirected.
+	redirectName = "redirect_https"
+)
+
+// certificatesMax bounds the certificates of a listener.
+const certificatesMax = 1000
+
+func setTLS(_ *Listener, v value) error { return v.wrong("table") }
+
+// addTLS sets one value of tls: name is the number of the certificate, a NUL, and the name.
+func (l *Listener) addTLS(name string, v value) error {
+	number, option, _ := strings.Cut(name, "\x00")
+	n, err := strconv.Atoi(number)
+	if err != nil || n < 0 || n > certificatesMax {
+		return errors.New("malformed message")
+	}
+	if l.TLS == nil {
+		l.TLS = &TLS{}
+	}
+	for len(l.TLS.Certificates) <= n {
+		l.TLS.Certificates = append(l.TLS.Certificates, Certificate{})
+	}
+	if err := l.TLS.set(n, option, v); err != nil {
+		return fmt.Errorf("tls: %w", err)
+	}
+	return nil
+}
+
+func (t *TLS) set(n int, option string, v value) error {
+	c := &t.Certificates[n]
+	to := map[string]*string{"cert": &c.Cert, "key": &c.Key}
+	if n == 0 {
+		to["client_ca"] = &t.ClientCA
+		if option == "client_optional" {
+			may, err := v.boolean()
+			t.ClientMay = may
+			return named(option, err)
+		}
+	}
+	if to[option] == nil {
+		return unknown("option", option, []string{"cert", "key", "client_ca", "client_optional"})
+	}
+	text, err := v.str()
+	if err == nil && (text == "" || strings.IndexByte(text, 0) >= 0) {
+		err = fmt.Errorf("%q is not a path of a file", text)
+	}
+	*to[option] = text
+	return named(option, err)
+}
+
+// named puts the name of an option before an error.
+func named(option string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", option, err)
+}
+
+// checkTLS checks the values together.
+func (l *Listener) checkTLS() error {
+	if l.TLS == nil {
+		return nil
+	}
+	t := l.TLS
+	if t.Certificates[0] == (Certificate{}) {
+		t.Certificates = t.Certificates[1:] // they are in a list
+	}
+	for _, c := range t.Certificates {
+		if c.Cert == "" || c.Key == "" {
+			return errors.New("tls: a certificate needs both cert and key")
+		}
+	}
+	switch {
+	case len(t.Certificates) == 0:
+		return errors.New("tls: cert and key are missing")
+	case t.ClientMay && t.ClientCA == "":
+		return errors.New("tls: client_optional has no meaning without client_ca")
+	case l.RedirectHTTPS != 0:
+		return fmt.Errorf("tls and %s exclude each other", redirectName)
+	}
+	return nil
+}
+
+func setRedirect(l *Listener, v value) (err error) {
+	if v.is(shm.TypeBool) {
+		if yes, _ := v.boolean(); yes {
+			l.RedirectHTTPS = 443
+		}
+		return nil
+	}
+	if l.RedirectHTTPS, err = v.integer(1, 65535); err != nil {
+		return v.wrong("true or a port number")
+	}
+	return nil
+}

@@ -1,0 +1,151 @@
+package ratelimit
+
+import (
+	"fmt"
+	"math"
+	"net/netip"
+	"time"
+
+	"moonbridge/handler/backend"
+	"moonbridge/httpparse"
+)
+
+// Options of a Limiter.
+type Options struct {
+	Rate  float64 // requests per second, more than 0
+	Burst int     // requests at once, at least 1
+	Name  string  // of the limit, in the fields of the response: letters, digits and hyphens
+
+	// Client returns whom a request is counted for. An address that is not valid is not limited. Default: the client
+	// that trusted proxies name (httpparse.Head.Client), otherwise the peer.
+	Client func(x backend.Exchange, h *httpparse.Head) netip.Addr
+
+	// Table is what has been counted already, by a Limiter with the same rate. Default: a new one.
+	Table *Table
+}
+
+// Limiter limits the rate of requests to backends.
+type Limiter struct {
+	o          Options
+	each, most int64 // nanoseconds
+}
+
+// New returns a Limiter.
+func New(o Options) (*Limiter, error) {
+	each := float64(time.Second) / o.Rate
+	if !(o.Rate > 0) || o.Burst < 1 || each < 1 || each*float64(o.Burst) > math.MaxInt64/4 {
+		return nil, fmt.Errorf("%v requests per second, %d at once: out of range", o.Rate, o.Burst)
+	}
+	if o.Client == nil {
+		o.Client = addrOf
+	}
+	if o.Table == nil {
+		o.Table = NewTable()
+	}
+	return &Limiter{o: o, each: int64(each), most: int64(each) * int64(o.Burst)}, nil
+}
+
+// Table is what has been counted.
+func (l *Limiter) Table() *Table { return l.o.Table }
+
+// addrOf is the default of Options.Client.
+func addrOf(x backend.Exchange, h *httpparse.Head) netip.Addr {
+	if h.Client.IsValid() {
+		return h.Client
+	}
+	_, remote := x.Addrs()
+	return remote.Addr()
+}
+
+// Wrap returns a backend that passes requests within the rate on to next. Requests to all backends of a Limiter are counted
+// together.
+func (l *Limiter) Wrap(next backend.Backend) backend.Backend { return &wrapped{l, next} }
+
+type wrapped struct {
+	limiter *Limiter
+	next    backend.Backend
+}
+
+// Attach implements backend.Backend. It attaches the wrapped backend.
+func (w *wrapped) Attach(on backend.Loop) (backend.LoopBackend, error) {
+	next, err := w.next.Attach(on)
+	if err != nil {
+		return nil, err
+	}
+	l := &loop{limiter: w.limiter, on: on, next: next}
+	if files, ok := next.(backend.FileBackend); ok {
+		return &fileLoop{l, files}, nil
+	}
+	return l, nil
+}
+
+// loop is the part of a wrapped backend on one loop.
+type loop struct {
+	limiter *Limiter
+	on      backend.Loop
+	next    backend.LoopBackend
+
+	refusal backend.TooMany // the last one: the caller looks at it before the next one is made
+}
+
+// Start implements backend.LoopBackend.
+func (l *loop) Start(x backend.Exchange, h *httpparse.Head, listener int, body []byte, more bool) (backend.Running, error) {
+	if err := l.admit(x, h); err != nil {
+		return nil, err
+	}
+	return l.next.Start(x, h, listener, body, more)
+}
+
+// admit counts a request, or returns why it is refused.
+func (l *loop) admit(x backend.Exchange, h *httpparse.Head) error {
+	client := l.limiter.o.Client(x, h)
+	if !client.IsValid() {
+		return nil
+	}
+	wait := l.limiter.o.Table.take(client, l.on.Now(), l.limiter.each, l.limiter.most)
+	if wait == 0 {
+		return nil
+	}
+	l.refusal = l.limiter.refusal(wait, l.refusal.Fields[:0])
+	return &l.refusal
+}
+
+// refusal says how long a client has to wait, with the fields of draft-ietf-httpapi-ratelimit-headers: the quota and its
+// window, and when there is something left of it again.
+func (l *Limiter) refusal(wait int64, room []byte) backend.TooMany {
+	window := (l.most + int64(time.Second) - 1) / int64(time.Second)
+	seconds := (wait + int64(time.Second) - 1) / int64(time.Second)
+	return backend.TooMany{
+		RetryAfter: time.Duration(wait),
+		Fields: fmt.Appendf(room, "RateLimit-Policy: %q;q=%d;w=%d\r\nRateLimit: %q;r=0;t=%d\r\n",
+			l.o.Name, l.o.Burst, window, l.o.Name, seconds),
+	}
+}
+
+// Overlap implements backend.Overlapping.
+func (l *loop) Overlap() int {
+	if o, ok := l.next.(backend.Overlapping); ok {
+		return o.Overlap()
+	}
+	return math.MaxInt
+}
+
+// Pressed implements backend.Pressable.
+func (l *loop) Pressed() bool {
+	p, ok := l.next.(backend.Pressable)
+	return !ok || p.Pressed()
+}
+
+// fileLoop is a loop whose backend takes request bodies in files.
+type fileLoop struct {
+	*loop
+	files backend.FileBackend
+}
+
+// StartFile implements backend.FileBackend.
+func (l *fileLoop) StartFile(x backend.Exchange, h *httpparse.Head, listener int, body backend.File, trailer []byte) (backend.Running, error) {
+	if err := l.admit(x, h); err != nil {
+		return nil, err
+	}
+	return l.files.StartFile(x, h, listener, body, trailer)
+}

@@ -1,0 +1,84 @@
+package ratelimit
+
+import (
+	"encoding/binary"
+	"hash/maphash"
+	"net/netip"
+	"sync"
+)
+
+const (
+	// setEntries is how many clients share a place in the table: one of these is forgotten for a new one.
+	setEntries = 8
+	// sets bounds the table, to 64 Ki clients and 1.6 MiB.
+	sets = 8192
+	// locks is how many there are for all sets, so that loops do not wait for each other.
+	locks = 64
+)
+
+// entry is what is known of a client.
+type entry struct {
+	client [16]byte
+	paid   int64 // when all of its requests will have been paid for, on the clock of the loops; 0: no client
+}
+
+// Table is what has been counted for each client. All loops use it.
+type Table struct {
+	seed  maphash.Seed
+	locks [locks]struct {
+		sync.Mutex
+		_ [56]byte // not in the cache line of the next one
+	}
+	sets [sets][setEntries]entry
+}
+
+// NewTable returns a Table without clients.
+func NewTable() *Table { return &Table{seed: maphash.MakeSeed()} }
+
+// clientOf is what counts as a client: an IPv4 address, or the /64 of an IPv6 address, which a provider gives to one customer.
+func clientOf(a netip.Addr) [16]byte {
+	b := a.As16()
+	if !a.Unmap().Is4() {
+		clear(b[8:])
+	}
+	return b
+}
+
+// take counts a request at the time now that takes each nanoseconds to be paid for, unless the client would then owe more than
+// most. wait is how long the client has to wait until it would not.
+func (t *Table) take(a netip.Addr, now, each, most int64) (wait int64) {
+	client := clientOf(a)
+	h := maphash.Bytes(t.seed, client[:])
+	set := &t.sets[h%sets]
+	lock := &t.locks[h%locks]
+	lock.Lock()
+	defer lock.Unlock()
+	e := find(set, client)
+	owed := min(max(e.paid-now, 0), most)
+	if owed+each > most {
+		return owed + each - most
+	}
+	e.paid = now + owed + each
+	return 0
+}
+
+// find returns the entry of a client. If there is none, it takes the place of the one that owes the least.
+func find(set *[setEntries]entry, client [16]byte) *entry {
+	least := &set[0]
+	a, b := halves(&client)
+	for i := range set {
+		e := &set[i]
+		if x, y := halves(&e.client); x == a && y == b && e.paid != 0 {
+			return e
+		}
+		if e.paid < least.paid {
+			least = e
+		}
+	}
+	*least = entry{client: client}
+	return least
+}
+
+func halves(b *[16]byte) (x, y uint64) {
+	return binary.NativeEndian.Uint64(b[:]), binary.NativeEndian.Uint64(b[8:])
+}
