@@ -19,7 +19,7 @@ help:
 	@echo 'make build   bin/mbserve: one file, LuaJIT included where its static library is installed'
 	@echo '             (with LUA=lua54, here and for make serve: Lua 5.4 in its place)'
 	@echo 'make lint    gofmt, go vet, and staticcheck and shellcheck where they are installed'
-	@echo 'make bench   measure everything in an hour and a half, see benchmarks/README.md; make bench-quick takes two minutes'
+	@echo 'make bench   measure everything in two hours, see benchmarks/README.md; make bench-quick takes two minutes'
 	@echo 'make deps    install what building and testing need (Debian, Ubuntu), or say what to install'
 	@echo 'make clean   remove what was built'
 
@@ -42,6 +42,7 @@ test: deps build
 	scripts/check-binary $(LUA)
 	scripts/test-lua54
 	@if [ -f benchmarks/go.mod ]; then set -x; cd benchmarks && go vet ./... && go test -timeout 20m ./...; fi
+	cd parity && go vet ./... && go test -timeout 5m ./...
 	cd examples/go/libraries && go vet ./... && go test -timeout 20m ./...
 	go test -race -timeout 20m $(RACE)
 	go test -timeout 20m ./...

@@ -10,7 +10,7 @@
 #   run.sh slow [flags]         honest clients beside slow ones (run.sh slow --help)
 #   run.sh slowfiles [flags]   1,000 slow readers of a large static file (run.sh slowfiles --help)
 #   run.sh plot RESULT          draw a result of compare as SVG (run.sh plot --help)
-#   run.sh all                  compare with all workloads, idle, workers and micro: an hour and a half
+#   run.sh all                  compare with all workloads, idle, workers and micro: two hours
 #
 # Flags of compare can be added to quick.
 # Paths in flags are relative to the working directory.

@@ -30,7 +30,8 @@ type Pool struct {
 	scratch []byte
 	reader  *Input // the Input that uses scratch, or nil
 	free    [classes][][]byte
-	inUse   int // buffers handed out
+	inUse   int  // buffers handed out
+	check   bool // see Poison
 }
 
 // NewPool returns a pool without free buffers. It allocates ScratchSize bytes at once.
@@ -41,6 +42,9 @@ func NewPool() *Pool {
 	}
 	return p
 }
+
+// Poison makes the pool overwrite buffers when they are given back, so that views which have outlived them show. It is for tests.
+func (p *Pool) Poison() { p.check = true }
 
 // InUse returns the number of buffers that Inputs and Outputs currently hold, not counting the scratch buffer.
 func (p *Pool) InUse() int { return p.inUse }
@@ -67,7 +71,7 @@ func (p *Pool) get(n int) []byte {
 // put takes back a buffer that get returned.
 func (p *Pool) put(b []byte) {
 	p.inUse--
-	if poison {
+	if poison || p.check {
 		overwrite(b)
 	}
 	if len(b) > maxClassSize {
@@ -85,7 +89,7 @@ func (p *Pool) isScratch(b []byte) bool { return unsafe.SliceData(b) == unsafe.S
 // leaveScratch ends the use of scratch by its reader.
 func (p *Pool) leaveScratch() {
 	p.reader = nil
-	if poison {
+	if poison || p.check {
 		overwrite(p.scratch)
 	}
 }

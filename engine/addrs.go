@@ -28,6 +28,9 @@ type addrs struct {
 }
 
 func newAddrs(ln *Listener) *addrs {
+	if ln.adopted != nil {
+		return &addrs{}
+	}
 	return &addrs{local: ln.r.LocalEnd()}
 }
 

@@ -23,6 +23,7 @@ type conn struct {
 	state     connState
 	queued    bool // in l.agains
 	remains   bool // it has remainders
+	reported  ConnState
 	lingering lingering
 	socket    socket
 	input     input
@@ -95,6 +96,16 @@ func (c *conn) resume() {
 	default:
 		c.advance(c.l.sys.nowMS())
 	}
+}
+
+// ConnValue implements backend.ConnKeeper.
+func (c *conn) ConnValue() any {
+	return c.l.values[c]
+}
+
+// SetConnValue implements backend.ConnKeeper.
+func (c *conn) SetConnValue(v any) {
+	c.l.values[c] = v
 }
 
 // Addrs implements backend.Exchange.

@@ -8,7 +8,7 @@ import (
 	"moonbridge/httpwrite"
 )
 
-// These methods are called only if there is an access log.
+// These methods are called only if there is an access log, or if the states of connections are reported.
 
 // recordOf is a record of an exchange whose head is h. It gives the exchange its id.
 func (l *loop) recordOf(h *httpparse.Head) *accessRecord {
@@ -20,6 +20,7 @@ func (l *loop) recordOf(h *httpparse.Head) *accessRecord {
 
 // recordHead starts the record of the exchange whose head is h, and gives the exchange its id.
 func (c *conn) recordHead(h *httpparse.Head) {
+	c.reportActive()
 	if c.exchange.record == nil {
 		c.exchange.record = c.l.newRecord()
 	}
@@ -30,6 +31,7 @@ func (c *conn) recordHead(h *httpparse.Head) {
 // recordAnswer records a response of the engine's own. If the head of the request could not be parsed, the record starts
 // here.
 func (c *conn) recordAnswer(page []byte) {
+	c.reportActive()
 	if c.exchange.record == nil {
 		c.exchange.record = c.l.newRecord()
 		c.exchange.record.SetID(c.l)
@@ -61,6 +63,10 @@ func (c *conn) unsent() int64 {
 // logRecord passes a record to the access log. unsent is how many bytes of its response were not sent.
 func (c *conn) logRecord(a *accessRecord, complete bool, unsent int64) {
 	l := c.l
+	if l.e.accessLog == nil {
+		l.releaseRecord(a)
+		return
+	}
 	l.logged = Access{
 		Loop: l.index, Peer: c.socket.peer, Complete: complete,
 		Queue: a.queue, Service: a.service, Total: l.sys.wallClock().Sub(a.At),

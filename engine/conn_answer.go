@@ -96,7 +96,7 @@ func (c *conn) answerPage(nowMS uint64, p httpwrite.ErrorPage, keep bool) {
 	page := c.l.makeErrorPage(p)
 	c.exchange.begun = true
 	c.send(page)
-	if c.l.e.accessLog != nil {
+	if c.l.e.observed {
 		c.recordAnswer(page)
 	}
 	if keep {

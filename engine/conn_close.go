@@ -40,6 +40,9 @@ func (c *conn) close() {
 	c.output.Release(c.l.pool)
 	c.dropSpool()
 	c.dropFiles()
+	if c.l.e.connState != nil {
+		c.report(ConnClosed)
+	}
 	c.forget()
 	c.l.sys.close(c.socket.fd)
 }
@@ -48,6 +51,9 @@ func (c *conn) close() {
 func (c *conn) forget() {
 	c.state = stateClosed
 	c.l.sys.cancelTimer(&c.deadline.timer)
+	if len(c.l.values) > 0 {
+		delete(c.l.values, c)
+	}
 	c.l.unlink(c)
 	c.l.e.conns.Add(-1)
 }

@@ -59,7 +59,7 @@ func (c *conn) setTimeout(nowMS, timeoutMS uint64) {
 // ends first and we wait for the peer. It is called when bytes have moved, and when we start or stop waiting.
 func (c *conn) updateDeadline(nowMS uint64) {
 	switch c.state {
-	case stateBody, stateSpooling, stateDispatched, stateWriting:
+	case stateBody, stateSpooling, stateDispatched, stateWriting, stateDiscarding:
 	default:
 		return
 	}
@@ -101,7 +101,7 @@ func (c *conn) timedOut(nowMS uint64) {
 		return
 	}
 	switch c.state {
-	case stateIdle:
+	case stateIdle, stateDiscarding:
 		c.linger(nowMS)
 	case stateHead:
 		c.refuse(nowMS, statusTimeout, causeHeadTimeout)

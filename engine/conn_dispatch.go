@@ -56,11 +56,12 @@ func (c *conn) forgetClient(h *httpparse.Head) { h.Client, h.Secure = netip.Addr
 // begin decides what to do with the request whose head h is the first n bytes of the input. Its result is that of parse.
 func (c *conn) begin(nowMS uint64, h *httpparse.Head, n int) bool {
 	lim := &c.service.limits
-	if c.l.e.accessLog != nil {
+	if c.l.e.observed {
 		c.recordHead(h)
 	}
 	if c.state != stateBody {
 		c.deadline.responseMS = after(nowMS, lim.responseMS)
+		c.l.requests++
 	}
 	c.exchange.isHead = h.IsHead
 	c.exchange.persistent = h.Persistent && !c.ending()

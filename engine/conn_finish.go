@@ -8,8 +8,8 @@ func (c *conn) Done(end backend.End) {
 		return
 	}
 	c.exchange.leave()
-	if end == backend.EndKeep && !c.mayPersist() {
-		end = backend.EndClose
+	if end == backend.EndKeep {
+		end = c.endOf()
 	}
 	c.conclude(c.l.sys.nowMS(), end)
 }
@@ -28,6 +28,9 @@ func (c *conn) conclude(nowMS uint64, end backend.End) {
 	}
 	c.exchange.end = end
 	c.state = stateWriting
+	if end == endDiscard {
+		c.again()
+	}
 	if end != backend.EndKeep && c.pipeline != nil {
 		c.cancelFollowers()
 	}
@@ -48,14 +51,22 @@ func (c *conn) finish(nowMS uint64) {
 	end := c.exchange.end
 	if c.exchange.record != nil {
 		c.logAccess(true)
+		if end == backend.EndKeep {
+			c.reportIdle()
+		}
 	}
 	c.exchange = exchange{}
+	responseMS := c.deadline.responseMS
 	c.deadline.responseMS = 0
 	if c.pipeline != nil {
 		if end == backend.EndKeep && c.follow(nowMS) {
 			return
 		}
 		c.endPipeline()
+	}
+	if end == endDiscard {
+		c.beginDiscarding(nowMS, responseMS)
+		return
 	}
 	if end != backend.EndKeep {
 		c.linger(nowMS)

@@ -99,7 +99,7 @@ func (c *conn) startFollower(nowMS uint64, h *httpparse.Head) bool {
 	p := c.l.newPipelined(c)
 	p.responseMS = after(nowMS, c.service.limits.responseMS)
 	p.exchange = exchange{isHead: h.IsHead, persistent: true, leads: true}
-	if c.l.e.accessLog != nil {
+	if c.l.e.observed {
 		p.exchange.record = c.l.recordOf(h)
 	}
 	running, err := c.service.backend.Start(p, h, c.service.index, nil, false)
@@ -111,6 +111,7 @@ func (c *conn) startFollower(nowMS uint64, h *httpparse.Head) bool {
 		return false
 	}
 	p.exchange.running = running
+	c.l.requests++
 	c.addFollower(p)
 	return true
 }

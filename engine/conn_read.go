@@ -1,5 +1,7 @@
 package engine
 
+import "moonbridge/handler/backend"
+
 // roomMin is the least room, in bytes, that a read gets after the bytes of an incomplete head.
 const roomMin = 4 << 10
 
@@ -14,6 +16,10 @@ func (c *conn) advance(nowMS uint64) {
 		c.pumpBody(nowMS)
 	case stateLingering:
 		c.discard(nowMS)
+	case stateWriting, stateDiscarding:
+		if c.state == stateDiscarding || c.exchange.end == endDiscard {
+			c.discardBody(nowMS)
+		}
 	}
 	if c.exchange.leads && (c.input.Len() > 0 || c.socket.readable) {
 		c.takeFollowers(nowMS)
@@ -54,7 +60,7 @@ func (c *conn) fill(nowMS uint64) bool {
 	switch c.state {
 	case stateIdle:
 		c.beginHead(nowMS)
-	case stateBody, stateSpooling:
+	case stateBody, stateSpooling, stateDiscarding:
 		c.updateDeadline(nowMS)
 	}
 	return true
@@ -77,8 +83,10 @@ func (c *conn) inputEnded(nowMS uint64) {
 	switch c.state {
 	case stateIdle:
 		c.linger(nowMS) // for the last words in TLS; there is nothing to wait for
-	case stateLingering:
+	case stateDiscarding, stateLingering:
 		c.close()
+	case stateWriting:
+		c.discarded(nowMS, backend.EndClose)
 	case stateHead, stateBody, stateSpooling:
 		// An incomplete message (RFC 9112 §8). A peer that has only shut down its sending side is told why.
 		cause := causeHeadCut

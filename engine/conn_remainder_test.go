@@ -149,7 +149,7 @@ func TestRemainderTimeout(t *testing.T) {
 	d.wantsRemainders(1)
 }
 
-// The rest of a body is drained after a response that does not wait for it.
+// The rest of a body is thrown away after a response that does not wait for it.
 func TestRemainderOfUpload(t *testing.T) {
 	d := newDialogue(t, Limits{})
 	d.handler.window = 200_000
@@ -157,12 +157,13 @@ func TestRemainderOfUpload(t *testing.T) {
 	d.peer.says(strings.Repeat("x", 50_000))
 	d.handler.finishes("enough")
 	d.peer.hears(200, "enough")
-	d.peer.hearsEnd()
+	d.is(stateDiscarding)
 	got := len(d.handler.body)
 	d.peer.says(strings.Repeat("x", 50_000))
 	if len(d.handler.body) != got || d.handler.complete {
 		t.Errorf("the handler got %d bytes more", len(d.handler.body)-got)
 	}
+	d.is(stateIdle)
 	d.peer.finishes("")
 	d.peer.wantsClosed()
 	d.handler.wantsCancelled(1)

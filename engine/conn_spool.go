@@ -172,7 +172,7 @@ func (c *conn) dispatchSpooled(nowMS uint64) {
 		c.identify(h)
 		defer c.forgetClient(h)
 	}
-	if c.l.e.accessLog != nil {
+	if c.l.e.observed {
 		c.recordHead(h)
 	}
 	c.exchange.persistent = h.Persistent && !c.ending()

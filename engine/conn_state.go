@@ -17,8 +17,11 @@ const (
 	// stateDispatched: the backend runs the exchange. It may still be taking the body, and may already be answering.
 	// → writing, closed
 	stateDispatched
-	// stateWriting: the exchange has ended, and part of its response is not sent yet. → idle, lingering, closed
+	// stateWriting: the exchange has ended, and part of its response is not sent yet. → idle, discarding, lingering, closed
 	stateWriting
+	// stateDiscarding: the exchange has ended, and its response is sent. The rest of its body is thrown away.
+	// → idle, lingering, closed
+	stateDiscarding
 	// stateLingering: everything is sent and our side is shut down. Data that the peer still sends is thrown away until it
 	// closes (RFC 9112 §9.6). → closed
 	stateLingering
@@ -27,7 +30,7 @@ const (
 )
 
 func (s connState) String() string {
-	return [...]string{"idle", "head", "body", "spooling", "dispatched", "writing", "lingering", "closed"}[s]
+	return [...]string{"idle", "head", "body", "spooling", "dispatched", "writing", "discarding", "lingering", "closed"}[s]
 }
 
 // receiving reports whether the connection waits for the bytes of a request.

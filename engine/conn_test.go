@@ -132,19 +132,6 @@ func TestChunkedDialogue(t *testing.T) {
 	}
 }
 
-// A handler that answers before the end of the body ends the connection: the rest of the body would be taken for a request.
-func TestAnswerBeforeBody(t *testing.T) {
-	d := newDialogue(t, Limits{})
-	d.peer.says(upload)
-	d.peer.says(strings.Repeat("x", 90_000))
-	d.handler.answers("I know enough")
-	d.peer.hears(200, "")
-	d.peer.hearsEnd()
-	if n := len(d.peer.unread); n != 0 {
-		t.Errorf("%d bytes are not read: a close would become a reset", n)
-	}
-}
-
 func TestContinueDialogue(t *testing.T) {
 	const head = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n"
 	t.Run("wanted", func(t *testing.T) {

@@ -32,7 +32,7 @@ type crowd struct {
 
 func newCrowd(t *testing.T, size int, log func(*Access)) *crowd {
 	t.Helper()
-	e := &Engine{log: slog.New(slog.DiscardHandler), connsMax: int64(size), accessLog: log, idPrefix: "prefix"}
+	e := &Engine{log: slog.New(slog.DiscardHandler), connsMax: int64(size), accessLog: log, observed: log != nil, idPrefix: "prefix"}
 	e.spool = newSpooling(Spool{Dir: t.TempDir()}, int64(size))
 	e.tally = logging.NewTally(e.log)
 	m := &crowd{wheel: timers.NewWheel(0)}

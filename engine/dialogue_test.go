@@ -3,9 +3,11 @@ package engine
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -32,6 +34,9 @@ type dialogue struct {
 	peer    *scriptedPeer
 	handler *scriptedHandler
 
+	duplicateErr error
+	handed       reactor.Handler // what has the descriptor in place of c
+
 	files map[int]*scriptedFile // by their descriptors
 	reads []func()              // of files, to be run by goroutines
 
@@ -55,7 +60,7 @@ func newDialogue(t *testing.T, lim Limits) *dialogue {
 // newLoggedDialogue is newDialogue with an access log.
 func newLoggedDialogue(t *testing.T, lim Limits, log func(*Access)) *dialogue {
 	t.Helper()
-	e := &Engine{log: slog.New(slog.DiscardHandler), connsMax: 10, accessLog: log, idPrefix: "prefix"}
+	e := &Engine{log: slog.New(slog.DiscardHandler), connsMax: 10, accessLog: log, observed: log != nil, idPrefix: "prefix"}
 	e.spool = newSpooling(Spool{Dir: t.TempDir()}, 20)
 	e.tally = logging.NewTally(e.log)
 	d := &dialogue{t: t, e: e, wheel: timers.NewWheel(0)}
@@ -109,6 +114,9 @@ func (d *dialogue) system() system {
 		resetOnClose:  func(fd int) error { p.check(fd); p.willReset = true; return nil },
 		add:           func(fd int, h reactor.Handler) error { p.check(fd); d.c = h.(*conn); return nil },
 		close:         func(fd int) { p.check(fd); p.closed = true },
+		duplicate:     p.duplicate,
+		leave:         func(fd int) error { p.check(fd); p.left = true; return nil },
+		hand:          func(fd int, h reactor.Handler) { p.check(fd); d.handed = h },
 		post:          func(fn func()) bool { d.posted = append(d.posted, fn); return true },
 		setTimer:      func(t *timers.Timer, at uint64) { d.sets++; d.wheel.Set(t, at) },
 		cancelTimer:   d.wheel.Cancel,
@@ -199,6 +207,8 @@ type scriptedPeer struct {
 	sawFIN    bool
 	willReset bool // a close now would be a reset
 	closed    bool
+	left      bool     // the descriptor is closed at the end of the turn, and its duplicate goes on
+	detached  net.Conn // its connection has left the loop; nil: it has not
 
 	reads  int // calls
 	writes int // calls
@@ -233,6 +243,23 @@ func (p *scriptedPeer) read(fd int, b []byte) (int, syscall.Errno) {
 	p.taken += n
 	return n, 0
 }
+
+// duplicate returns a pipe, of which the test has the other end.
+func (p *scriptedPeer) duplicate(fd int) (net.Conn, error) {
+	p.check(fd)
+	if p.d.duplicateErr != nil {
+		return nil, p.d.duplicateErr
+	}
+	theirs, ours := net.Pipe()
+	p.detached = theirs
+	p.d.t.Cleanup(func() { theirs.Close() })
+	return pipeConn{ours}, nil
+}
+
+// pipeConn has the methods of a socket that are not called in a dialogue.
+type pipeConn struct{ net.Conn }
+
+func (pipeConn) CloseWrite() error { return errors.ErrUnsupported }
 
 func (p *scriptedPeer) write(fd int, a, b []byte) (int, syscall.Errno) {
 	p.check(fd)

@@ -23,6 +23,11 @@
 // TLS is in the tls_*.go files: tls_handshake.go runs handshakes on goroutines, within the bounds of tls_handshakes.go. What comes
 // out is an ordinary conn or rawConn, on a second loop object whose system encrypts and decrypts (tls_system.go, tls_conn.go).
 //
+// A rawConn is a connection of a backend.Protocol, which speaks something other than HTTP. It has files of its own, raw_*.go, and
+// shares only the socket with conn: raw_read.go and raw_write.go move bytes, raw_splice.go moves them between two connections,
+// raw_close.go has the ends, raw_dial.go opens connections to other servers, raw_serve.go accepts them. conn_hijack.go makes a
+// conn a rawConn, or a net.Conn for goroutines (detached.go). adopted.go and pump.go take connections from elsewhere.
+//
 // Lifetimes: bytes that a conn hands to the backend are views of the loop's read buffer, valid during the call only. An idle
 // conn holds no buffer.
 //

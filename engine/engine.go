@@ -14,15 +14,20 @@ import (
 )
 
 // Engine is a server: event loops, and the listeners and connections that live on them. Any goroutine may call its methods,
-// except on a loop (in a backend's or handler's call, or in AccessLog): they wait for the loops.
+// except on a loop (in a backend's, a handler's or a Stream's call, or in AccessLog): they wait for the loops, and return
+// ErrOnLoop there.
 type Engine struct {
 	log      *slog.Logger
 	loops    []*loop
 	connsMax int64
 	spool    *spooling
 
-	accessLog func(*Access) // nil: none
-	idPrefix  string        // of requests, for the access log
+	accessLog func(*Access)             // nil: none
+	connState func(ConnInfo, ConnState) // nil: none
+	observed  bool                      // there is one of the two: exchanges have records
+	idPrefix  string                    // of requests, for the access log
+
+	watcher *watcher // nil: none
 
 	running sync.WaitGroup
 
@@ -30,10 +35,13 @@ type Engine struct {
 
 	// Shared by the loops.
 	conns    atomic.Int64
+	detached atomic.Int64   // of conns: those that have left their loops
 	dialed   atomic.Int64   // connections to other servers, including those that are not established yet
 	tally    *logging.Tally // of what is refused
 	readers  *fileReaders
 	stopping atomic.Bool
+
+	given atomic.Uint32 // connections that came from goroutines: they go to the loops in turn
 
 	mu        sync.Mutex
 	listeners []*Listener
@@ -49,27 +57,34 @@ var ErrStopped = errors.New("engine: stopped")
 // New raises GOMAXPROCS to the number of loops plus two if it is lower, unless it is set in the environment. A loop that waits
 // for events holds a processor of Go's scheduler for a while, and timers and other goroutines should not wait for it.
 func New(o Options) (*Engine, error) {
-	e := &Engine{log: o.logger(), connsMax: connsMax(o.MaxConns, openFilesMax()), accessLog: o.AccessLog, readers: newFileReaders()}
+	e := &Engine{log: o.logger(), connsMax: connsMax(o.MaxConns, openFilesMax()), accessLog: o.AccessLog, connState: o.ConnState}
+	e.readers = newFileReaders()
 	e.handshakes.most = o.handshakes()
 	e.spool = newSpooling(o.Spool, connsMax(0, openFilesMax()))
 	e.tally = logging.NewTally(e.log)
-	if e.accessLog != nil {
+	if e.observed = e.accessLog != nil || e.connState != nil; e.observed {
 		e.idPrefix = accesslog.NewIDPrefix()
 	}
 	n := o.loops()
 	raiseProcs(n)
+	e.watcher = newWatcher(e, o, n)
 	for i := range n {
-		l, err := newLoop(e, i, n, o.Batch)
+		l, err := newLoop(e, i, n, o)
 		if err != nil {
+			e.watcher = nil // it does not run yet
 			e.stopLoops()
 			return nil, fmt.Errorf("open loop: %w", err)
 		}
 		e.loops = append(e.loops, l)
 		e.running.Go(func() {
+			l.goroutine.Store(goroutineID())
 			if err := l.r.Run(); err != nil {
 				e.log.Error("loop ended", "loop", i, "err", err)
 			}
 		})
+	}
+	if e.watcher != nil {
+		go e.watcher.run()
 	}
 	return e, nil
 }
@@ -100,7 +115,8 @@ func (e *Engine) Loops() int { return len(e.loops) }
 // functions may use all of it. It is a backend.Dialer too.
 func (e *Engine) Loop(i int) backend.Loop { return e.loops[i].shown }
 
-// Conns is the number of open connections that were accepted. Those that ServeSockets has handed over are not counted.
+// Conns is the number of open connections that were accepted. Hijacked ones are counted until they are
+// closed, those that ServeSockets has handed over are not.
 func (e *Engine) Conns() int64 { return e.conns.Load() }
 
 // Attach attaches b to every loop. Serve and ServeSockets do that too: Attach is for a backend without a listener. The
@@ -114,10 +130,15 @@ func (e *Engine) Attach(b backend.Backend) error {
 
 // Detach forgets a backend that serves no listener any more. Exchanges that it is running continue.
 func (e *Engine) Detach(b backend.Backend) {
-	e.onEveryLoop(func(l *loop) error {
+	forget := func(l *loop) error {
 		delete(l.backends, b)
 		return nil
-	})
+	}
+	if e.onEveryLoop(forget) == ErrOnLoop {
+		for _, l := range e.loops {
+			l.r.Post(func() { forget(l) })
+		}
+	}
 }
 
 // Serve starts serving ln's connections with b, subject to lim. Connections made since Open are waiting, and are
@@ -128,7 +149,7 @@ func (e *Engine) Detach(b backend.Backend) {
 // open connection, then go to the new one. When Serve has returned, no further exchange of this listener reaches the old
 // one.
 func (e *Engine) Serve(ln *Listener, b backend.Backend, index int, lim Limits) error {
-	return e.onEveryLoop(func(l *loop) error {
+	return e.serveOn(ln, func(l *loop) error {
 		lb, err := l.attach(b)
 		if err != nil {
 			return err
@@ -137,8 +158,20 @@ func (e *Engine) Serve(ln *Listener, b backend.Backend, index int, lim Limits) e
 	})
 }
 
+// serveOn binds a listener on every loop with bind.
+func (e *Engine) serveOn(ln *Listener, bind func(*loop) error) error {
+	err := e.onEveryLoop(bind)
+	if err == nil {
+		ln.startAccepting()
+	}
+	return err
+}
+
 // onEveryLoop calls fn on each loop and waits. It returns the first error.
 func (e *Engine) onEveryLoop(fn func(*loop) error) error {
+	if e.onLoop() {
+		return ErrOnLoop
+	}
 	results := make(chan error, len(e.loops))
 	for _, l := range e.loops {
 		if !l.r.Post(func() { results <- fn(l) }) {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"os"
 	"slices"
 	"sync/atomic"
@@ -13,7 +14,9 @@ import (
 // ServeSockets.
 type Listener struct {
 	e *Engine
-	r *reactor.Listener
+	r *reactor.Listener // nil: adopted
+
+	adopted *adopted // nil: r
 
 	tls     atomic.Pointer[TLS]             // see SetTLS
 	preface atomic.Pointer[backend.Preface] // see SetPreface
@@ -51,7 +54,9 @@ func (e *Engine) Open(network, address string, o OpenOptions) (*Listener, error)
 	}
 	var beside []*reactor.Listener
 	for _, other := range o.Beside {
-		beside = append(beside, other.r)
+		if other.r != nil {
+			beside = append(beside, other.r)
+		}
 	}
 	r, err := reactor.OpenListener(network, address, reactor.ListenOptions{
 		Sockets: len(e.loops), Mode: o.Mode, Logger: e.log, Beside: beside, Inherited: o.Inherited, Foreign: o.Foreign,
@@ -65,32 +70,54 @@ func (e *Engine) Open(network, address string, o OpenOptions) (*Listener, error)
 }
 
 // Addr is the address as bound: "127.0.0.1:8080", or the path of a Unix socket.
-func (ln *Listener) Addr() string { return ln.r.Addr().String() }
+func (ln *Listener) Addr() string {
+	if ln.adopted != nil {
+		return ln.adopted.ln.Addr().String()
+	}
+	return ln.r.Addr().String()
+}
 
 // Listen starts listening if Open has only bound the address: see OpenOptions.Beside. Serve and ServeSockets do the same.
-func (ln *Listener) Listen() error { return ln.r.Listen() }
+func (ln *Listener) Listen() error {
+	if ln.adopted != nil {
+		return nil
+	}
+	return ln.r.Listen()
+}
 
 // InPlace reports whether peers find the listener at its address: the file of a Unix socket may have been removed, or the
 // path may lead elsewhere by now.
-func (ln *Listener) InPlace() bool { return ln.r.InPlace() }
+func (ln *Listener) InPlace() bool { return ln.adopted != nil || ln.r.InPlace() }
 
 // Close stops listening at once. Accepted connections finish the request in progress and then end. The error is that of
 // removing the file of a Unix socket.
 func (ln *Listener) Close() error {
+	if ln.e.onLoop() {
+		return ErrOnLoop
+	}
 	ln.forget()
-	err := ln.r.Close()
+	err := ln.stop()
 	ln.e.onEveryLoop(func(l *loop) error { l.unbind(ln); return nil })
 	return err
 }
 
 // Files returns duplicates of the listening sockets, for a process that takes over: see OpenOptions.Inherited. The caller
-// closes them. The error is net.ErrClosed after Close, or that of duplicating a descriptor.
-func (ln *Listener) Files() ([]*os.File, error) { return ln.r.Files() }
+// closes them. The error is net.ErrClosed after Close, that of duplicating a descriptor, or errors.ErrUnsupported after Adopt.
+func (ln *Listener) Files() ([]*os.File, error) {
+	if ln.adopted != nil {
+		return nil, errors.ErrUnsupported
+	}
+	return ln.r.Files()
+}
 
 // HandOver gives up a listener whose sockets another process serves now. This process accepts no more; the connections that
 // wait to be accepted, and the file of a Unix socket, are left to the other. Accepted connections stay here and continue.
 func (ln *Listener) HandOver() {
 	ln.forget()
+	if ln.adopted != nil {
+		ln.stop()
+		return
+	}
 	ln.r.HandOver()
 }
 

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"net/netip"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -22,6 +23,10 @@ type loop struct {
 	pool   *bufio.Pool
 	resume func() // resumeAll, made once
 
+	goroutine atomic.Uint64 // that runs the loop
+
+	accepted, requests uint64 // so far
+
 	backends map[backend.Backend]backend.LoopBackend
 	bindings map[*Listener]*binding
 	conns    connList
@@ -32,6 +37,7 @@ type loop struct {
 	preface  []byte // room for one
 
 	remainders map[*conn]*remainder // rarely any: they would make every conn larger
+	values     map[*conn]any        // of backend.ConnKeeper
 
 	raw   rawLoop
 	shown backend.Loop // the loop, as backends and Streams see it
@@ -56,8 +62,8 @@ type loop struct {
 	logged    Access         // what the access log is called with
 }
 
-func newLoop(e *Engine, index, count int, batch bool) (*loop, error) {
-	r, err := reactor.NewLoop(reactor.Options{Index: index, Count: count, Batch: batch, Logger: e.log})
+func newLoop(e *Engine, index, count int, o Options) (*loop, error) {
+	r, err := reactor.NewLoop(reactor.Options{Index: index, Count: count, Batch: o.Batch, Watch: e.watcher.of(index), Logger: e.log})
 	if err != nil {
 		return nil, err
 	}
@@ -66,6 +72,10 @@ func newLoop(e *Engine, index, count int, batch bool) (*loop, error) {
 	l := makeLoop(e, index, sys)
 	l.r = r
 	l.shown = backendLoop{r, l}
+	if o.Check {
+		l.pool.Poison()
+	}
+	l.raw.pipes.max = pipesOf(e.spool.filesMax, count)
 	return l, nil
 }
 
@@ -81,6 +91,7 @@ func makeLoop(e *Engine, index int, sys system) *loop {
 
 		prefaced:   make(map[*prefaced]struct{}),
 		remainders: make(map[*conn]*remainder),
+		values:     make(map[*conn]any),
 		lastID:     new(uint64),
 	}
 	l.resume = l.resumeAll
@@ -127,12 +138,17 @@ func (l *loop) acceptAs(s *service, fd int, peer netip.AddrPort, local uint8) {
 		l.turnAway(s, fd, peer)
 		return
 	}
+	l.accepted++
 	c := newConn(l, s, fd, peer)
 	c.socket.local = local
 	if err := l.sys.add(fd, c); err != nil {
 		l.e.log.Error("connection lost", "loop", l.index, "err", err)
 		c.forget()
 		syscall.Close(fd) // the reactor does not know it
+		return
+	}
+	if l.e.connState != nil {
+		c.report(ConnNew)
 	}
 }
 

@@ -21,13 +21,22 @@ type Options struct {
 	// thread's time slice if both want the same processor. Linux only. If the system refuses, the loops run as without it, and
 	// say so in the log.
 	Batch bool
-	// MaxConns bounds the connections of all listeners together. A connection above it is answered with 503 and closed; a
-	// raw one is reset. 0, or more than the limit on open files (RLIMIT_NOFILE) allows: what that limit leaves after 256
+	// MaxConns bounds the connections of all listeners together, hijacked ones included until they are closed. A connection
+	// above it is answered with 503 and closed; a raw one is reset. 0, or more than the limit on open files (RLIMIT_NOFILE) allows: what that limit leaves after 256
 	// reserved files, or half of it if that is more.
 	MaxConns int
 	// Handshakes bounds the TLS handshakes that are in progress at a time. As many more wait for their turn; a connection above
 	// that is closed with an alert. 0 means 4096.
 	Handshakes int
+	// Check makes mistakes in handlers and Protocols show: memory that views point to is overwritten as soon as they are not valid
+	// any more. It is for tests: each buffer is overwritten when it is given back.
+	Check bool
+	// Stalled is called when a loop has been busy with one turn for longer than StallAfter, once for that turn: a handler or a
+	// Stream blocks it, and all other connections of the loop wait. stack says where. It is called on a goroutine of its own. nil:
+	// turns are not watched.
+	Stalled func(loop int, turn time.Duration, stack []byte)
+	// StallAfter is 100 ms by default.
+	StallAfter time.Duration
 	// Logger receives what operators need to know. nil: slog.Default().
 	Logger *slog.Logger
 	// Spool is for listeners whose Limits ask for it.
@@ -36,6 +45,9 @@ type Options struct {
 	// or broke off. It is called on the loop of the connection, so it must not block and must not call the Engine. Calls on
 	// different loops overlap. nil: nothing is recorded, and no clock is read.
 	AccessLog func(*Access)
+	// ConnState is called when the state of a connection has changed, as http.Server.ConnState. Raw connections, and those above
+	// MaxConns, are not reported. It is called on the loop of the connection, under the rules of AccessLog. nil: no cost.
+	ConnState func(ConnInfo, ConnState)
 }
 
 // Spool is where request bodies (Limits.SpoolBody) and responses (Limits.SpoolOutput) wait for slow peers: in unnamed files.
@@ -115,6 +127,10 @@ type Limits struct {
 	ResponseTimeout time.Duration // from the request's head to the end of the response. Then reset. Default 3600 s
 	DrainTimeout    time.Duration // a closing connection waits for the peer to close (RFC 9112 §9.6). Then closed. Default 2 s
 
+	// Connect passes CONNECT requests on to the backend, for forward proxies. Without it they are refused with 501. Their
+	// connections end with the response, unless the backend takes them over (backend.Upgrader).
+	Connect bool
+
 	PeerEnd PeerEnd // what it means that the peer has sent its FIN during an exchange. Default PeerEndCancel
 
 	// TrustedProxies finds out who the client of each request is, as a *forwarded.Trusted does. The access log then has that client. nil:
@@ -178,7 +194,9 @@ type limits struct {
 
 func (l Limits) resolve() limits {
 	return limits{
-		head: httpparse.Limits{HeadBytes: int(min(orDefault(l.HeadBytes, headBytesDefault, headBytesMax), headBytesMax))},
+		head: httpparse.Limits{
+			HeadBytes: int(min(orDefault(l.HeadBytes, headBytesDefault, headBytesMax), headBytesMax)), Connect: l.Connect,
+		},
 		body: httpparse.BodyLimits{
 			Bytes: orDefault(l.BodyBytes, bodyBytesDefault, noLimit),
 			Await: orDefault(l.BufferBody, bufferBodyDefault, 0),

@@ -190,5 +190,11 @@ func (p *pipelined) BodyRoom() {}
 // BodyWanted implements backend.Exchange: a follower has no body.
 func (p *pipelined) BodyWanted() {}
 
+// ConnValue implements backend.ConnKeeper.
+func (p *pipelined) ConnValue() any { return p.c.ConnValue() }
+
+// SetConnValue implements backend.ConnKeeper.
+func (p *pipelined) SetConnValue(v any) { p.c.SetConnValue(v) }
+
 // Addrs implements backend.Exchange.
 func (p *pipelined) Addrs() (local, remote netip.AddrPort) { return p.c.Addrs() }

@@ -36,16 +36,19 @@ type prefaced struct {
 }
 
 // admit takes over a new connection of a listener.
-func (l *loop) admit(b *binding, fd int, peer netip.AddrPort) {
+func (l *loop) admit(b *binding, fd int, peer netip.AddrPort) { l.admitAs(b, fd, peer, 0) }
+
+// admitAs is admit for a connection whose local address b.addrs may know already.
+func (l *loop) admitAs(b *binding, fd int, peer netip.AddrPort, known uint8) {
 	switch {
 	case b.preface != nil:
 		l.awaitPreface(b, fd, peer)
 	case b.tls != nil:
-		l.acceptTLS(b, fd, peer, 0)
+		l.acceptTLS(b, fd, peer, known)
 	case b.http != nil:
-		l.accept(b.http, fd, peer)
+		l.acceptAs(b.http, fd, peer, known)
 	case b.raw != nil:
-		l.acceptRaw(b.raw, fd, peer, 0)
+		l.acceptRaw(b.raw, fd, peer, known)
 	default:
 		l.handOver(b.sockets, fd, peer)
 	}

@@ -113,6 +113,7 @@ func (c *rawConn) dead() bool {
 // end is where every raw connection ends that is not detached. The descriptor is closed at the end of the turn.
 func (c *rawConn) end() {
 	c.state = rawClosed
+	c.dropPipe()
 	c.output.Release(c.l.pool)
 	c.leave()
 	if c.stream != nil {

@@ -37,6 +37,7 @@ type rawConn struct {
 	socket   socket
 	input    bufio.Input
 	output   bufio.Output
+	pipe     *pipe // bytes that are sent before output; nil: there are none
 	deadline deadline
 	limitMS  uint64 // of SetDeadline; 0: none
 	written  int64  // bytes that the socket has taken
@@ -44,6 +45,7 @@ type rawConn struct {
 	drained  int32  // bytes thrown away since Close
 
 	spliced   *rawConn // gets all input; nil: the Stream does
+	bulk      bool     // the last read was a large one
 	follows   *rawConn // input waits while this one is full
 	followers *rawConn // those that follow this one, linked by nextFollower
 

@@ -17,7 +17,7 @@ func (c *rawConn) Detach() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := newDetached(conn, bytes.Clone(c.input.Unread()), bytes.Clone(c.output.Unsent()))
+	d := newDetached(conn, bytes.Clone(c.input.Unread()), append(c.pipeContents(), c.output.Unsent()...))
 	c.state = rawDetached
 	c.output.Release(c.l.pool)
 	if !c.busy {
@@ -30,13 +30,7 @@ func (c *rawConn) Detach() (net.Conn, error) {
 
 // takeOut takes the connection fd off the loop. After an error nothing has changed.
 func (l *loop) takeOut(fd int) (net.Conn, error) {
-	duplicate, err := reactor.Duplicate(fd)
-	if err != nil {
-		return nil, err
-	}
-	file := os.NewFile(uintptr(duplicate), "connection")
-	defer file.Close()
-	conn, err := net.FileConn(file)
+	conn, err := l.sys.duplicate(fd)
 	if err != nil {
 		return nil, err
 	}
@@ -48,4 +42,15 @@ func (l *loop) takeOut(fd int) (net.Conn, error) {
 		return l.sealed.detach(fd, conn), nil
 	}
 	return conn, nil
+}
+
+// duplicate makes a net.Conn of a duplicate of the descriptor fd.
+func duplicate(fd int) (net.Conn, error) {
+	other, err := reactor.Duplicate(fd)
+	if err != nil {
+		return nil, err
+	}
+	file := os.NewFile(uintptr(other), "connection")
+	defer file.Close() // FileConn makes another duplicate
+	return net.FileConn(file)
 }

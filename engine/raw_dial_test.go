@@ -181,11 +181,12 @@ func TestRawDialUnixQueueFull(t *testing.T) {
 	e := startEngine(t, Options{Loops: 1})
 	fill := func() {
 		for range 100 {
-			c, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0)
+			c, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { unix.Close(c) })
+			unix.SetNonblock(c, true)
 			if err := unix.Connect(c, &unix.SockaddrUnix{Name: path}); err != nil {
 				return
 			}

@@ -9,6 +9,7 @@ type rawLoop struct {
 	resuming []*rawConn // the other of two buffers that take turns
 	resume   func()     // resumeAll, made once
 	dials    map[*dialing]struct{}
+	pipes    pipes
 }
 
 func (r *rawLoop) init(sys *system) {

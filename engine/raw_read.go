@@ -22,7 +22,8 @@ func (c *rawConn) advance() {
 
 // listens reports whether the Stream wants to hear of input.
 func (c *rawConn) listens() bool {
-	return c.state == rawOpen && !c.paused && !c.gone && c.stream != nil && (c.follows == nil || !c.follows.full)
+	return c.state == rawOpen && !c.paused && !c.gone && c.stream != nil && (c.follows == nil || !c.follows.full) &&
+		(c.spliced == nil || c.spliced.pipe == nil)
 }
 
 // receive reads, and tells the Stream, until there is nothing more to read or the Stream does not want more.
@@ -41,7 +42,9 @@ func (c *rawConn) receive() {
 			return
 		}
 		reads++
-		c.fill()
+		if c.spliced == nil || !c.bulk || !c.splice() {
+			c.fill()
+		}
 	}
 }
 
@@ -68,6 +71,7 @@ func (c *rawConn) fill() {
 	case readBytes:
 		c.input.Commit(n)
 		c.due = true
+		c.bulk = n >= spliceMin
 		c.moved()
 	case readEnd:
 		c.due = true

@@ -100,6 +100,9 @@ func startEngine(t testing.TB, o Options) *Engine {
 			t.Errorf("%d connections and %d dialed ones left", e.conns.Load(), e.dialed.Load())
 		}
 		for _, l := range e.loops {
+			if l.raw.pipes.used != 0 || len(l.raw.pipes.free) != 0 {
+				t.Errorf("left: %d pipes in use, %d free ones", l.raw.pipes.used, len(l.raw.pipes.free))
+			}
 			if l.raw.len != 0 || len(l.raw.dials) != 0 || l.pool.InUse() != 0 {
 				t.Errorf("left: %d raw connections, %d dials, %d buffers", l.raw.len, len(l.raw.dials), l.pool.InUse())
 			}

@@ -24,7 +24,7 @@ type ProtocolOptions struct {
 // ErrStopped.
 func (e *Engine) ServeProtocol(ln *Listener, p backend.Protocol, o ProtocolOptions) error {
 	bounds := resolveBounds(o.Bounds)
-	return e.onEveryLoop(func(l *loop) error { return l.bind(ln, nil, nil, &rawService{protocol: p, bounds: bounds}) })
+	return e.serveOn(ln, func(l *loop) error { return l.bind(ln, nil, nil, &rawService{protocol: p, bounds: bounds}) })
 }
 
 // rawService is what serves the raw connections of one listener, on one loop.
@@ -41,6 +41,7 @@ func (l *loop) acceptRaw(s *rawService, fd int, peer netip.AddrPort, local uint8
 		resetNow(fd)
 		return
 	}
+	l.accepted++
 	c := newRaw(l, socket{fd: fd, peer: peer, local: local, writable: true}, s.bounds, s.addrs, &l.e.conns)
 	if err := l.sys.add(fd, c); err != nil {
 		l.e.log.Error("connection lost", "loop", l.index, "err", err)

@@ -15,7 +15,7 @@ func (c *rawConn) Writev(a, b []byte) {
 		return
 	}
 	n := 0
-	if c.output.Len() == 0 && c.socket.writable {
+	if c.Held() == 0 && c.socket.writable {
 		n = c.socket.write(&c.l.sys, a, b)
 		if c.sent(n); c.socket.broken {
 			return
@@ -24,7 +24,7 @@ func (c *rawConn) Writev(a, b []byte) {
 	a, b = from(a, b, n)
 	c.output.Append(c.l.pool, a)
 	c.output.Append(c.l.pool, b)
-	if c.output.Len() > c.bounds.output {
+	if c.Held() > c.bounds.output {
 		c.full = true
 	}
 }
@@ -45,6 +45,7 @@ func (c *rawConn) sent(n int) {
 	if c.err == nil {
 		c.err = os.NewSyscallError("write", c.socket.failure())
 	}
+	c.dropPipe()
 	c.output.Release(c.l.pool)
 	c.unfill()
 	c.socket.readable = true
@@ -52,14 +53,22 @@ func (c *rawConn) sent(n int) {
 }
 
 // Held implements backend.Conn.
-func (c *rawConn) Held() int { return c.output.Len() }
+func (c *rawConn) Held() int {
+	if c.pipe != nil {
+		return c.pipe.n + c.output.Len()
+	}
+	return c.output.Len()
+}
 
 // Full implements backend.Conn.
 func (c *rawConn) Full() bool { return c.full || !c.sends() }
 
 // flush sends what is held, after the socket has become writable.
 func (c *rawConn) flush() {
-	if c.output.Len() > 0 {
+	if c.pipe != nil {
+		c.emptyPipe()
+	}
+	if c.pipe == nil && c.output.Len() > 0 {
 		n := c.socket.write(&c.l.sys, c.output.Unsent(), nil)
 		c.output.Discard(c.l.pool, n)
 		c.sent(n)
@@ -75,6 +84,11 @@ func (c *rawConn) flush() {
 // unfill lets those go on that wait for room here.
 func (c *rawConn) unfill() {
 	c.full = false
+	c.wakeFollowers()
+}
+
+// wakeFollowers lets those go on that wait for this connection.
+func (c *rawConn) wakeFollowers() {
 	for f := c.followers; f != nil; f = f.nextFollower {
 		f.due = f.due || f.input.Len() > 0
 		f.again()

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"net"
 	"net/netip"
 
 	"moonbridge/handler/backend"
@@ -48,13 +49,7 @@ func (l *loop) bind(ln *Listener, http *service, sockets *socketService, raw *ra
 	b := l.bindings[ln]
 	if b == nil {
 		b = &binding{addrs: newAddrs(ln)}
-		err := ln.r.Attach(l.r, func(fd int, peer netip.AddrPort) {
-			l.admit(b, fd, peer)
-		}, func(fd int, peer netip.AddrPort) {
-			l.countConnection(outOfFiles, "", peer)
-			l.refuseAccepted(b, fd, peer)
-		})
-		if err != nil {
+		if err := l.attachListener(ln, b); err != nil {
 			return err
 		}
 		l.bindings[ln] = b
@@ -79,6 +74,22 @@ func (l *loop) bind(ln *Listener, http *service, sockets *socketService, raw *ra
 		l.endService(old)
 	}
 	return nil
+}
+
+// attachListener makes b get the connections of ln.
+func (l *loop) attachListener(ln *Listener, b *binding) error {
+	if ln.adopted != nil {
+		if ln.adopted.closed.Load() {
+			return net.ErrClosed
+		}
+		return nil
+	}
+	return ln.r.Attach(l.r, func(fd int, peer netip.AddrPort) {
+		l.admit(b, fd, peer)
+	}, func(fd int, peer netip.AddrPort) {
+		l.countConnection(outOfFiles, "", peer)
+		l.refuseAccepted(b, fd, peer)
+	})
 }
 
 // unbind ends what serves the connections of ln.

@@ -7,6 +7,8 @@ import (
 
 // Drain is the first part of a shutdown. Listeners close at once, then idle connections; connections with a request finish
 // it and close. Drain returns nil when no connection is left, or ctx's error. Backends have to keep working until then.
+//
+// As in net/http, hijacked connections (backend.Upgrader) are neither closed nor waited for: their programs have to end them.
 func (e *Engine) Drain(ctx context.Context) error { return e.end(ctx, false) }
 
 // Retire is Drain for an engine whose listeners another process has taken over (Listener.HandOver), so its end is not
@@ -15,13 +17,16 @@ func (e *Engine) Drain(ctx context.Context) error { return e.end(ctx, false) }
 func (e *Engine) Retire(ctx context.Context) error { return e.end(ctx, true) }
 
 func (e *Engine) end(ctx context.Context, patient bool) error {
+	if e.onLoop() {
+		return ErrOnLoop
+	}
 	e.mu.Lock()
 	listeners := e.listeners
 	e.listeners = nil
 	e.stopped = true
 	e.mu.Unlock()
 	for _, ln := range listeners {
-		ln.r.Close()
+		ln.stop()
 	}
 	// The loops close listening sockets in the order of posts. Once they have answered this, no new connection gets in, and
 	// only then may a peer see that its connection ends.
@@ -33,9 +38,12 @@ func (e *Engine) end(ctx context.Context, patient bool) error {
 
 // Shutdown ends the engine: Drain, and if ctx ends first, the connections that are left are reset. So are connections that were
 // dialed, for which Drain does not wait. Then the loops stop. It returns nil, or ctx's error if accepted connections were reset.
-// It does not stop the backends: their owner does.
+// It does not stop the backends: their owner does. Hijacked connections outlive it.
 func (e *Engine) Shutdown(ctx context.Context) error {
 	err := e.Drain(ctx)
+	if err == ErrOnLoop {
+		return err
+	}
 	e.onEveryLoop(func(l *loop) error { l.resetAll(); l.resetRaw(); return nil })
 	e.stopLoops()
 	e.tally.Flush()
@@ -46,7 +54,7 @@ func (e *Engine) Shutdown(ctx context.Context) error {
 func (e *Engine) waitForConns(ctx context.Context) error {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for e.conns.Load() > 0 {
+	for e.conns.Load() > e.detached.Load() {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -61,6 +69,10 @@ func (e *Engine) stopLoops() {
 		l.r.Stop()
 	}
 	e.running.Wait()
+	e.watcher.end()
+	for _, l := range e.loops {
+		l.raw.pipes.close()
+	}
 }
 
 // lastRequestMS is how long a connection that is to end waits for a last request, if its peer was told that it is

@@ -37,7 +37,7 @@ func (e *Engine) ServeSockets(ln *Listener, b backend.Backend, index int) error 
 	if err != nil {
 		return err
 	}
-	return e.onEveryLoop(func(l *loop) error {
+	return e.serveOn(ln, func(l *loop) error {
 		return l.bind(ln, nil, &socketService{backend: parts[l.index], index: index}, nil)
 	})
 }

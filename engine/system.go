@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"net"
 	"syscall"
 	"time"
 
@@ -34,11 +35,16 @@ type system struct {
 	unacknowledged func(fd int) int
 	resetOnClose   func(fd int) error
 
+	// splice moves bytes between a socket and a pipe; nil: it cannot.
+	splice func(from, to, n int) (moved int, errno syscall.Errno)
+
 	// What the loop does for a connection.
-	add         func(fd int, h reactor.Handler) error
-	close       func(fd int)
-	hand        func(fd int, h reactor.Handler)
-	leave       func(fd int) error
+	add   func(fd int, h reactor.Handler) error
+	close func(fd int)
+	hand  func(fd int, h reactor.Handler)
+	leave func(fd int) error
+	// duplicate makes a net.Conn with a descriptor of its own.
+	duplicate   func(fd int) (net.Conn, error)
 	post        func(fn func()) bool
 	setTimer    func(t *timers.Timer, deadlineMS uint64)
 	cancelTimer func(t *timers.Timer) bool
@@ -60,7 +66,7 @@ func (s *system) joined(fn func()) {
 
 // systemOf returns the system of a server's loop.
 func systemOf(r *reactor.Loop) system {
-	return system{
+	s := system{
 		read:          reactor.Read,
 		write:         reactor.Write,
 		writeMore:     reactor.WriteMore,
@@ -78,10 +84,15 @@ func systemOf(r *reactor.Loop) system {
 		close:        r.Close,
 		hand:         r.Hand,
 		leave:        r.Leave,
+		duplicate:    duplicate,
 		post:         r.Post,
 		setTimer:     r.SetTimer,
 		cancelTimer:  r.CancelTimer,
 		nowMS:        r.NowMS,
 		wallClock:    time.Now,
 	}
+	if reactor.CanSplice {
+		s.splice = reactor.Splice
+	}
+	return s
 }

@@ -23,7 +23,8 @@ type TLS struct {
 	// Config is used as it is: the engine adds nothing and does not copy it. It needs a certificate. NextProtos may name
 	// "http/1.1" and nothing else. A session ticket key that is set in it is used, otherwise crypto/tls rotates its own.
 	Config *tls.Config
-	// HandshakeTimeout bounds the time from accept to the end of the handshake. Then the connection is closed. Default 10 s.
+	// HandshakeTimeout bounds the time from accept to the end of the handshake. Then the connection is closed. Default
+	// 10 s; a negative value means no limit.
 	HandshakeTimeout time.Duration
 }
 
@@ -34,9 +35,9 @@ const (
 	// handshakeInputMax is how many bytes wait for a handshake, and so the largest first message. Then nothing more is read until
 	// some are used. It has to hold a whole record.
 	handshakeInputMax = 32 << 10
-	// handshakeLingerMS is how long a connection whose handshake has failed waits for its peer to close: a close with bytes
+	// handshakeLinger is how long a connection whose handshake has failed waits for its peer to close: a close with bytes
 	// unread would destroy the alert that says why.
-	handshakeLingerMS = 1000
+	handshakeLinger = time.Second
 	// recordBytes is the most plaintext of a record (RFC 8446 §5.1).
 	recordBytes = 16 << 10
 	// sealAhead is how much plaintext is encrypted for one write. What the socket does not take of it is held.

@@ -67,6 +67,12 @@ func BenchmarkExchangeTLS(b *testing.B) {
 
 // BenchmarkIdleTLS measures the memory of connections that have had a handshake and one request each.
 func BenchmarkIdleTLS(b *testing.B) {
+	for _, curve := range []tls.CurveID{tls.X25519, tls.X25519MLKEM768} {
+		b.Run(curve.String(), func(b *testing.B) { benchmarkIdleTLS(b, curve) })
+	}
+}
+
+func benchmarkIdleTLS(b *testing.B, curve tls.CurveID) {
 	e, err := New(Options{Loops: 1})
 	if err != nil {
 		b.Fatal(err)
@@ -82,12 +88,12 @@ func BenchmarkIdleTLS(b *testing.B) {
 	}
 	const conns = 300
 	for b.Loop() {
-		syscall.Close(idleClient(b, ln.Addr())) // what is there once
+		syscall.Close(idleClient(b, ln.Addr(), curve)) // what is there once
 		await(b, "the connection ends", func() bool { return e.Conns() == 0 })
 		before := liveBytes()
 		clients := make([]int, conns)
 		for i := range clients {
-			clients[i] = idleClient(b, ln.Addr())
+			clients[i] = idleClient(b, ln.Addr(), curve)
 		}
 		await(b, "handshakes end", func() bool { running, _ := e.Handshakes(); return running == 0 })
 		b.ReportMetric(float64(liveBytes()-before)/conns, "B/conn")
@@ -99,7 +105,7 @@ func BenchmarkIdleTLS(b *testing.B) {
 }
 
 // idleClient makes a connection with one request. Of the client nothing is left but the descriptor.
-func idleClient(b *testing.B, addr string) int {
+func idleClient(b *testing.B, addr string, curve tls.CurveID) int {
 	b.Helper()
 	raw, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -107,7 +113,9 @@ func idleClient(b *testing.B, addr string) int {
 	}
 	defer raw.Close()
 	raw.SetDeadline(time.Now().Add(waitMost))
-	client := tls.Client(raw, clientConfig())
+	config := clientConfig()
+	config.CurvePreferences = []tls.CurveID{curve}
+	client := tls.Client(raw, config)
 	io.WriteString(client, get("/hello"))
 	if _, err := io.ReadFull(client, make([]byte, len("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"))); err != nil {
 		b.Fatal(err)

@@ -57,8 +57,7 @@ const (
 	handshakeOver
 )
 
-// acceptTLS takes over a new connection that begins with a TLS handshake.
-// known is the place of its local address in the listener's addrs, or 0.
+// acceptTLS takes over a new connection that begins with a TLS handshake. known is the place of its local address in the listener's addrs, or 0.
 func (l *loop) acceptTLS(b *binding, fd int, peer netip.AddrPort, known uint8) {
 	if !l.e.admit() {
 		l.countConnection(aboveLimit, "", peer)
@@ -79,7 +78,9 @@ func (l *loop) acceptTLS(b *binding, fd int, peer netip.AddrPort, known uint8) {
 	part.add(h.c)
 	part.handshakes[h] = struct{}{}
 	h.timer.Init(h)
-	l.sys.setTimer(&h.timer, after(l.sys.nowMS(), h.setup.timeoutMS()))
+	if ms := h.setup.timeoutMS(); ms != 0 {
+		l.sys.setTimer(&h.timer, after(l.sys.nowMS(), ms))
+	}
 }
 
 // Ready implements reactor.Handler.
@@ -366,7 +367,7 @@ func (h *handshake) refuse(last []byte) {
 	h.send(last)
 	h.l.plain.shutdownWrite(h.c.fd)
 	h.state = handshakeLingering
-	h.l.plain.setTimer(&h.timer, after(h.l.plain.nowMS(), handshakeLingerMS))
+	h.l.plain.setTimer(&h.timer, after(h.l.plain.nowMS(), milliseconds(handshakeLinger, 0)))
 	h.receive()
 }
 

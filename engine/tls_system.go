@@ -45,6 +45,7 @@ func (l *tlsLoop) system() system {
 	s.writeMore = s.write
 	s.shutdownWrite, s.farewell, s.unacknowledged = l.shutdownWrite, l.farewell, l.unacknowledged
 	s.hand, s.close = l.hand, l.close
+	s.splice = nil // the bytes have to be encrypted here
 	return s
 }
 

@@ -7,6 +7,7 @@
 -- a worker stay in that worker.
 
 local http = require "moonbridge_http"
+local moonbridge = require "moonbridge_shared"
 local bit = require "bit" -- LuaJIT's bit operations
 local ffi = require "ffi" -- LuaJIT's way to call C functions
 local moon = require "example.moon" -- example/moon.lua: modules are searched for in the directory of the script
@@ -17,22 +18,15 @@ local origin = "http://127.0.0.1:" .. port
 
 -- 1. Memory that all processes share ----------------------------------------------------------------------------------
 --
--- Most applications keep shared data in a database. For one number, a page of memory that is mapped before the fork
--- is enough: all workers see the same page. Only the timer's worker writes to it, so no lock is needed.
+-- Most applications keep shared data in a database. For counters, and for what may be lost, a dictionary is enough. It is opened
+-- here, before the fork, and all workers have it. With keep, it survives a reload.
+
+local shared = moonbridge.shared("example", "1M", { keep = true })
 
 ffi.cdef[[
 	int getpid(void);
 	int poll(void *fds, unsigned long count, int milliseconds);
-	void *mmap(void *address, size_t size, int protection, int flags, int fd, long offset);
-	typedef struct { double ticks, ticker; } example_shared;
 ]]
-
-local PROT_READ_WRITE = 3
-local MAP_SHARED_ANONYMOUS = ffi.os == "Linux" and 0x21 or 0x1001
-
-local page = ffi.C.mmap(nil, ffi.sizeof("example_shared"), PROT_READ_WRITE, MAP_SHARED_ANONYMOUS, -1, 0)
-if page == ffi.cast("void *", -1) then error("cannot map shared memory") end
-local shared = ffi.cast("example_shared *", page)
 
 local function sleep(seconds) ffi.C.poll(nil, 0, seconds * 1000) end
 local function pid() return ffi.C.getpid() end
@@ -116,6 +110,7 @@ local function respond_page(request, status, title, content, extra)
 		content = content,
 		pid = pid(),
 		served = plural(served, "request"),
+		sent = plural(shared:incr("pages", 1, 0) or 0, "page"),
 		version = _MOONBRIDGE_VERSION,
 	}), extra)
 end
@@ -176,12 +171,13 @@ local function cookie_table(cookies)
 end
 
 local function home(request)
+	local ticks = shared:get("ticks") or 0
 	respond_page(request, "200 OK", "Moonbridge", fill(home_template, {
 		origin = origin,
 		pid = pid(),
-		ticks = ("%.0f"):format(shared.ticks),
-		ticks_unit = shared.ticks == 1 and "tick" or "ticks",
-		ticker = shared.ticker > 0 and ("%.0f"):format(shared.ticker) or "…",
+		ticks = ("%.0f"):format(ticks),
+		ticks_unit = ticks == 1 and "tick" or "ticks",
+		ticker = tostring(shared:get("ticker") or "…"),
 		cookies = cookie_table(request.cookies),
 	}))
 end
@@ -209,7 +205,7 @@ end
 
 local function clock(request)
 	respond(request, "200 OK", "application/json",
-		('{"ticks":%.0f,"ticker":%.0f,"pid":%d}\n'):format(shared.ticks, shared.ticker, pid()),
+		('{"ticks":%.0f,"ticker":%.0f,"pid":%d}\n'):format(shared:get("ticks") or 0, shared:get("ticker") or 0, pid()),
 		{ { "Cache-Control", "no-store" } })
 end
 
@@ -348,8 +344,8 @@ listen{
 	max_fork = 1,
 	connect = function(socket)
 		if socket.interval == "clock" then
-			shared.ticks = shared.ticks + 1
-			shared.ticker = pid()
+			shared:incr("ticks", 1, 0)
+			shared:set("ticker", pid())
 		end
 	end,
 }

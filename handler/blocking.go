@@ -27,7 +27,7 @@ func (c Config) Blocking(h Handler, limit int) backend.Backend {
 	}
 	b := &blocking{
 		h:            withLogger(h, c.logger()),
-		failures:     newFailures(c.logger()),
+		failures:     newFailures(c.logger(), panicLog(h)),
 		limit:        limit,
 		queueMax:     c.queueMax(),
 		queueTimeout: c.queueTimeout(),
@@ -93,7 +93,7 @@ func (b *blocking) admit(e *blockingExchange) (waits bool, err error) {
 func (b *blocking) run(e *blockingExchange) {
 	defer func() {
 		// e is not nil only if a handler called runtime.Goexit. Its goroutine ends, and another one takes its place.
-		if e != nil {
+		if e != nil && !e.hijacked {
 			if e = b.dequeue(); e != nil {
 				go b.run(e)
 			}
@@ -101,6 +101,9 @@ func (b *blocking) run(e *blockingExchange) {
 	}()
 	for e != nil {
 		e.serve()
+		if e.hijacked {
+			return // leaveCount has given its place to another
+		}
 		e = b.dequeue()
 	}
 }

@@ -25,6 +25,7 @@ type blockingExchange struct {
 	listener int
 	local    netip.AddrPort
 	remote   netip.AddrPort
+	scope    *connScope        // nil: none
 	tls      *backend.TLSState // nil: none
 	file     *fileBody         // the body, if it is in a file; otherwise nil
 	// What x takes of files: in any response, and in those that are rangeable (backend.FileChooser).
@@ -55,6 +56,7 @@ type blockingExchange struct {
 	changed sync.Cond
 
 	in         *window // nil: no body
+	arrived    int64   // bytes of the body
 	inEnd      bool    // no more bytes will follow
 	inErr      error   // why no more bytes will follow although the body is incomplete
 	trailer    []byte  // the trailer section, before inEnd
@@ -73,6 +75,9 @@ type blockingExchange struct {
 	failed   int         // with ended: the status, if there is no response
 	gone     bool        // the connection is gone, or the exchange is over
 	peerEnd  bool        // the peer has finished sending, and has probably gone
+	hijack   *hijack     // the handler waits for this; nil: it does not
+	hijacked bool        // the handler has the connection
+	returned bool        // the handler has returned: there is no hijack any more
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -86,11 +91,13 @@ const smallBody = 4 << 10
 func newBlockingExchange(p *blockingBackend, x backend.Exchange, head *httpparse.Head, listener int, body []byte, more bool) *blockingExchange {
 	e := &blockingExchange{p: p, x: x, listener: listener, inEnd: !more}
 	e.local, e.remote = x.Addrs()
+	e.scope = scopeOf(p.b.h, x)
 	if head.Secure {
 		e.tls = backend.TLSOf(x)
 	}
 	e.filesAny, e.filesRanged = backend.TakesFiles(x, false), backend.TakesFiles(x, true)
 	e.changed.L = &e.mu
+	e.arrived = int64(len(body))
 	copyHead(&e.head, head)
 	switch {
 	case !more && len(body) == 0:
@@ -109,12 +116,15 @@ func (e *blockingExchange) attend() {
 		return
 	}
 	e.mu.Lock()
-	wanted, roomFreed := e.wanted, e.roomFreed
+	wanted, roomFreed, hijack := e.wanted, e.roomFreed, e.hijack
 	e.wanted, e.roomFreed = false, false
 	e.mu.Unlock()
 
 	e.busy = true
-	if wanted {
+	if hijack != nil {
+		e.attendHijack(hijack)
+	}
+	if wanted && !e.over {
 		e.x.BodyWanted()
 	}
 	if roomFreed && !e.over && !e.left {
@@ -262,6 +272,7 @@ func (e *blockingExchange) BodyCommit(n int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.in.commit(n)
+	e.arrived += int64(n)
 	e.changed.Broadcast()
 }
 

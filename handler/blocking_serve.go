@@ -26,7 +26,9 @@ func (e *blockingExchange) serve() {
 // afterHandler is deferred by serve. The handler has returned, panicked, or called runtime.Goexit.
 func (e *blockingExchange) afterHandler(returned *bool) {
 	cause := recover()
+	hijacked := e.awaitHijack()
 	switch {
+	case cause == nil && hijacked:
 	case cause == nil && *returned:
 		e.finish()
 	case cause == nil:
@@ -228,15 +230,27 @@ func (e *blockingExchange) tellRoom() {
 
 // context implements Request.Context. The context is created on the first call.
 func (e *blockingExchange) context() context.Context {
+	parent := e.parentContext()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.ctx == nil {
-		e.ctx, e.cancel = context.WithCancel(context.Background())
-		if e.gone || e.ended || e.peerEnd {
+		e.ctx, e.cancel = context.WithCancel(parent)
+		if e.gone && !e.hijacked || e.ended || e.peerEnd {
 			e.cancel()
 		}
 	}
 	return e.ctx
+}
+
+func (e *blockingExchange) parentContext() context.Context {
+	a, ok := e.p.b.h.(*httpHandler)
+	if !ok {
+		return context.Background()
+	}
+	if e.scope == nil {
+		return a.parent(nil)
+	}
+	return e.scope.context(e.local, e.remote)
 }
 
 func (e *blockingExchange) addrs() (local, remote netip.AddrPort) { return e.local, e.remote }
@@ -261,7 +275,13 @@ func (e *blockingExchange) date() []byte {
 func (e *blockingExchange) unread() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return !e.inEnd && !backend.BodyReceived(e.x)
+	switch {
+	case e.inEnd, backend.BodyReceived(e.x):
+		return false
+	case e.inErr != nil, e.readBy.passed(), e.head.ExpectContinue && !e.asked && e.arrived == 0:
+		return true
+	}
+	return e.head.ContentLength-e.arrived > backend.BodyDiscardMax
 }
 
 func (e *blockingExchange) full(w *Response) error {

@@ -2,6 +2,7 @@ package handler
 
 import (
 	"fmt"
+	"log"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -25,12 +26,13 @@ const (
 // failures logs why a backend answers exchanges with an error.
 type failures struct {
 	log   *slog.Logger
+	lines *log.Logger // of HTTPOptions; nil: panics go to log
 	quota *logging.Quota
 	tally *logging.Tally
 }
 
-func newFailures(log *slog.Logger) *failures {
-	return &failures{log: log, tally: logging.NewTally(log),
+func newFailures(log *slog.Logger, lines *log.Logger) *failures {
+	return &failures{log: log, lines: lines, tally: logging.NewTally(log),
 		quota: logging.NewQuota(failuresPerSecond, failuresBurst, func(count int) {
 			log.Error("failures of handlers not logged: too many", "count", count)
 		})}
@@ -40,6 +42,10 @@ func newFailures(log *slog.Logger) *failures {
 // while the stack is still that of the panic.
 func (f *failures) handler(loop int, r *Request, cause any, stack bool) {
 	if !f.quota.Allow() {
+		return
+	}
+	if f.lines != nil && stack {
+		f.lines.Printf("http: panic serving %v: %v\n%s", r.RemoteAddr(), cutText(fmt.Sprint(cause)), cutText(string(debug.Stack())))
 		return
 	}
 	attrs := append([]any{"loop", loop}, requestAttrs(r.head, r.RemoteAddr())...)
@@ -99,8 +105,10 @@ func isAbort(cause any) bool { return cause == http.ErrAbortHandler }
 // Causes that are logged if a handler's response is invalid.
 const (
 	causeShort    = "response body shorter than its Content-Length"
+	causeLater    = "answered later" // never logged
+	causeLate     = "not answered in time"
 	causeTooLarge = "response too large for the loop"
-	causeSwitch   = "status 101 without Hijack, which is not supported"
+	causeSwitch   = "status 101 without Hijack"
 )
 
 // Causes that are logged if a request does not reach its handler, or cannot be read by it.

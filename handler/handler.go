@@ -33,6 +33,10 @@ type Config struct {
 	// body. Writes beyond it fail with ErrResponseTooLarge, and the exchange is answered with 500.
 	ResponseMax int
 
+	// LaterMax is how long an exchange on the loop may wait for its response after Request.Later. The default is 60 s; a negative
+	// value means no limit. Then it is answered with 504.
+	LaterMax time.Duration
+
 	// QueueMax is how many exchanges may wait for a goroutine. The default is 1024; a negative value allows none.
 	// Further exchanges are refused with backend.ErrQueueFull and answered with 503.
 	QueueMax int

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"io"
-	"log"
 	"log/slog"
 	"maps"
 	"net"
@@ -12,6 +11,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync/atomic"
 
 	"moonbridge/httpparse"
 )
@@ -19,33 +19,15 @@ import (
 // HTTP makes a Handler from a net/http handler. It is meant for Blocking. It also works with OnLoop if h does not
 // block, but it allocates.
 //
-// It differs from net/http's own server as follows. There is no Hijack, and http.MaxBytesReader does not close the
-// connection. Read and write deadlines, Flush and full duplex work, including through http.ResponseController.
-// RemoteAddr is empty on a Unix socket. The context is cancelled when the peer has finished sending (see
-// Request.Context). Interim responses are not sent to HTTP/1.0 peers. WriteHeader(101) is logged and answered with 500.
+// What differs from net/http's own server is in docs/net-http.md. Hijack, read and write deadlines, Flush and full duplex work,
+// including through http.ResponseController. The context is cancelled when the peer has finished sending (see
+// Request.Context). WriteHeader(101) has to be followed by Hijack; otherwise it is logged and answered with 500. CONNECT needs
+// engine.Limits.Connect.
 //
 // Like that of net/http, the context of a request has the values http.ServerContextKey and http.LocalAddrContextKey. The
 // http.Server serves nothing; its Handler is h, and its ErrorLog leads to the Logger of the Config. httputil.ReverseProxy
 // breaks a response off only if it finds a server in the context.
-func HTTP(h http.Handler) Handler { return newHTTPHandler(h, nil) }
-
-type httpHandler struct {
-	h      http.Handler
-	server *http.Server
-}
-
-// newHTTPHandler returns a handler whose server logs to l, or to slog.Default() if l is nil.
-func newHTTPHandler(h http.Handler, l *slog.Logger) *httpHandler {
-	return &httpHandler{h, &http.Server{Handler: h, ErrorLog: log.New(errorLog{l}, "", 0)}}
-}
-
-// withLogger returns h with the logger of a Config, if it is a handler for net/http.
-func withLogger(h Handler, l *slog.Logger) Handler {
-	if a, ok := h.(*httpHandler); ok {
-		return newHTTPHandler(a.h, l)
-	}
-	return h
-}
+func HTTP(h http.Handler) Handler { return HTTPOptions{}.HTTP(h) }
 
 // errorLog makes records of the lines that handlers for net/http write to the server's ErrorLog.
 type errorLog struct{ to *slog.Logger }
@@ -75,7 +57,7 @@ func (a *httpHandler) Serve(w *Response, r *Request) {
 func (a *httpHandler) request(r *Request) (req *http.Request, ok bool) {
 	raw := string(r.head.Raw) // all strings of the request are substrings of this one
 	target := raw[r.head.Target.Off:][:r.head.Target.Len]
-	u, err := url.ParseRequestURI(target)
+	u, err := parseURL(target, r.head.Connect)
 	if err != nil {
 		return nil, false
 	}
@@ -118,6 +100,18 @@ func (a *httpHandler) request(r *Request) (req *http.Request, ok bool) {
 	return req, true
 }
 
+// parseURL parses a request target. That of CONNECT is an authority, the Host of the URL.
+func parseURL(target string, connect bool) (*url.URL, error) {
+	if !connect {
+		return url.ParseRequestURI(target)
+	}
+	u, err := url.ParseRequestURI("http://" + target)
+	if err == nil {
+		u.Scheme = ""
+	}
+	return u, err
+}
+
 // httpContext is the context of a request, with the values that net/http's own server gives it.
 type httpContext struct {
 	context.Context
@@ -126,8 +120,15 @@ type httpContext struct {
 }
 
 func (a *httpHandler) context(r *Request) context.Context {
-	local, _ := r.addrs()
-	return &httpContext{r.Context(), a.server, local}
+	local, remote := r.addrs()
+	if r.src != nil {
+		return &httpContext{r.Context(), a.server, local}
+	}
+	var conn context.Context
+	if s := scopeOf(a, r.x); s != nil {
+		conn = s.context(local, remote)
+	}
+	return &httpContext{a.parent(conn), a.server, local}
 }
 
 // Value returns the server, the local address, or a value of the context within.
@@ -179,10 +180,14 @@ type httpBody struct {
 	src     source // nil: on the loop
 	trailer []byte // on the loop
 	req     *http.Request
+	closed  atomic.Bool
 }
 
 // Read reads. At the end of the body it fills req.Trailer, as net/http does.
 func (b *httpBody) Read(p []byte) (int, error) {
+	if b.closed.Load() {
+		return 0, http.ErrBodyReadAfterClose
+	}
 	n, err := b.Reader.Read(p)
 	if err == io.EOF && b.req.TransferEncoding != nil {
 		b.addTrailer()
@@ -205,8 +210,11 @@ func (b *httpBody) addTrailer() {
 	maps.Copy(b.req.Trailer, added)
 }
 
-// Close does nothing: the engine deals with unread bytes.
-func (b *httpBody) Close() error { return nil }
+// Close ends reading. The engine deals with unread bytes.
+func (b *httpBody) Close() error {
+	b.closed.Store(true)
+	return nil
+}
 
 // sourceReader makes a Reader of a source.
 type sourceReader struct{ source }

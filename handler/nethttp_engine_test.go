@@ -2,6 +2,7 @@ package handler_test
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -12,11 +13,13 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"moonbridge/handler"
+	"moonbridge/handler/backend"
 )
 
 // patience bounds every wait of a test.
@@ -188,5 +191,61 @@ func TestRequestTrailerOnTheWire(t *testing.T) {
 	}
 	if body, _ := io.ReadAll(res.Body); string(body) != "abc <nil> map[Sum:[7]]" {
 		t.Errorf("got %q", body)
+	}
+}
+
+// The options that an http.Server has besides its Handler.
+func TestHTTPOptions(t *testing.T) {
+	type key string
+	var conns atomic.Int32
+	var lines strings.Builder
+	o := handler.HTTPOptions{
+		BaseContext: context.WithValue(context.Background(), key("base"), "b"),
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			_, read := c.Read(nil)
+			text := fmt.Sprint(conns.Add(1), ctx.Value(key("base")), c.RemoteAddr(), read != nil, ctx.Value(http.ServerContextKey) != nil)
+			return context.WithValue(ctx, key("conn"), text)
+		},
+		ErrorLog: log.New(&lines, "", 0),
+	}
+	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/panic" {
+			panic("alas")
+		}
+		fmt.Fprint(w, r.Context().Value(key("base")), r.Context().Value(key("conn")), r.Context().Value(http.ServerContextKey).(*http.Server).ErrorLog == o.ErrorLog)
+	})
+	for name, b := range map[string]backend.Backend{"blocking": quiet.Blocking(o.HTTP(h), 0), "loop": quiet.OnLoop(o.HTTP(h))} {
+		t.Run(name, func(t *testing.T) {
+			conns.Store(0)
+			lines.Reset()
+			u, stop := serve(b)
+			var open []net.Conn
+			for conn := 1; conn <= 2; conn++ {
+				c, in := talk(t, strings.TrimPrefix(u, "http://"), "")
+				open = append(open, c)
+				for range 2 {
+					io.WriteString(c, "GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+					res, err := http.ReadResponse(in, nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					want := fmt.Sprintf("b%db%v true truetrue", conn, c.LocalAddr())
+					if got, _ := io.ReadAll(res.Body); string(got) != want {
+						t.Errorf("got %q, want %q", got, want)
+					}
+				}
+				io.WriteString(c, "GET /panic HTTP/1.1\r\nHost: h\r\n\r\n")
+				if res, err := http.ReadResponse(in, nil); err != nil || res.StatusCode != 500 {
+					t.Errorf("%v, %v", res, err)
+				}
+			}
+			for _, c := range open {
+				c.Close()
+			}
+			stop()
+			if got := lines.String(); strings.Count(got, "http: panic serving 127.0.0.1:") != 2 || strings.Count(got, "alas\ngoroutine") != 2 {
+				t.Errorf("logged %q", got)
+			}
+		})
 	}
 }

@@ -2,6 +2,7 @@ package handler
 
 import (
 	"io"
+	"net/http"
 	"os"
 )
 
@@ -11,6 +12,9 @@ const sniffed = 512
 // ReadFrom implements io.ReaderFrom. What comes from a file is sent by the system, without being copied here: that is how
 // http.ServeContent and http.FileServer send files.
 func (hw *httpWriter) ReadFrom(src io.Reader) (n int64, err error) {
+	if hw.hijacked {
+		return 0, http.ErrHijacked
+	}
 	hw.ensureHeader()
 	if hw.w.sniff != nil && hw.w.written < sniffed && !hw.w.headOut {
 		n, err = io.CopyN(onlyWriter{hw}, src, sniffed-hw.w.written)

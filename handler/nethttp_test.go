@@ -444,8 +444,8 @@ func TestHTTPSwitchingProtocols(t *testing.T) {
 		if _, err := w.Write([]byte("x")); err == nil {
 			t.Error("written")
 		}
-		if err := http.NewResponseController(w).Flush(); err == nil {
-			t.Error("flushed")
+		if err := http.NewResponseController(w).Flush(); err != nil {
+			t.Error("Flush before Hijack:", err)
 		}
 		w.WriteHeader(200)
 	})

@@ -7,12 +7,13 @@ import (
 	"time"
 )
 
-// httpWriter is the http.ResponseWriter for a Response. It is also an http.Flusher and an io.StringWriter, and has the
-// methods that http.ResponseController looks for, except Hijack.
+// httpWriter is the http.ResponseWriter for a Response. It is also an http.Flusher, http.Hijacker and io.StringWriter, and has the
+// methods that http.ResponseController looks for.
 type httpWriter struct {
 	w        *Response
 	header   http.Header
 	wrote    bool     // WriteHeader was called for the final response
+	hijacked bool     // Hijack has succeeded
 	trailers []string // names that were announced
 }
 
@@ -25,7 +26,7 @@ func (hw *httpWriter) WriteHeader(status int) {
 	if status < 100 || status > 999 {
 		panic("handler: invalid WriteHeader code")
 	}
-	if hw.wrote {
+	if hw.wrote || hw.hijacked {
 		return
 	}
 	if status < 200 && status != http.StatusSwitchingProtocols {
@@ -34,7 +35,7 @@ func (hw *httpWriter) WriteHeader(status int) {
 	}
 	hw.wrote = true
 	if status == http.StatusSwitchingProtocols {
-		hw.w.fail(causeSwitch)
+		hw.switchProtocols()
 		return
 	}
 	if hw.w.SetStatus(status) != nil {
@@ -56,6 +57,16 @@ func (hw *httpWriter) interim(status int) {
 	hw.setFields(true)
 	hw.w.Interim(status)
 	hw.w.clearFields()
+}
+
+// switchProtocols keeps the head of a 101 for Hijack. Without Hijack the response is invalid.
+func (hw *httpWriter) switchProtocols() {
+	if hw.w.changeable() != nil {
+		return
+	}
+	hw.w.status = http.StatusSwitchingProtocols
+	hw.setFields(false)
+	hw.w.fail(causeSwitch)
 }
 
 // has reports whether a field is set, even to an empty list, which in net/http suppresses a default field.
@@ -102,6 +113,9 @@ func oneLine(value string) string {
 
 // Write appends p to the body. It calls WriteHeader(200) first if WriteHeader has not been called.
 func (hw *httpWriter) Write(p []byte) (int, error) {
+	if hw.hijacked {
+		return 0, http.ErrHijacked
+	}
 	hw.ensureHeader()
 	n, err := hw.w.Write(p)
 	return n, httpError(err)
@@ -132,6 +146,12 @@ func (hw *httpWriter) Flush() { hw.FlushError() }
 
 // FlushError is like Flush, but returns the error.
 func (hw *httpWriter) FlushError() error {
+	if hw.hijacked {
+		return http.ErrHijacked
+	}
+	if hw.w.status == http.StatusSwitchingProtocols || hw.w.tunnels() && hw.w.written == 0 {
+		return nil // Hijack sends the head
+	}
 	hw.ensureHeader()
 	return hw.w.Flush()
 }
@@ -161,6 +181,9 @@ func (hw *httpWriter) SetWriteDeadline(at time.Time) error {
 
 // finish adds the head, if the handler has not written it, and the trailers.
 func (hw *httpWriter) finish() {
+	if hw.hijacked {
+		return
+	}
 	hw.ensureHeader()
 	for _, name := range hw.trailers {
 		for _, value := range hw.header[name] {

@@ -1,6 +1,8 @@
 package handler
 
 import (
+	"time"
+
 	"moonbridge/handler/backend"
 	"moonbridge/httpparse"
 	"moonbridge/httpwrite"
@@ -28,9 +30,10 @@ func (b *onLoop) Attach(l backend.Loop) (backend.LoopBackend, error) {
 	lb := &onLoopBackend{
 		h:           b.h,
 		loop:        l,
-		failures:    newFailures(b.config.logger()),
+		failures:    newFailures(b.config.logger(), panicLog(b.h)),
 		bodyMax:     b.config.bodyMax(),
 		responseMax: b.config.responseMax(),
+		laterMax:    durationOr(b.config.LaterMax, laterMaxDefault),
 	}
 	l.OnTurn(lb)
 	return lb, nil
@@ -44,6 +47,7 @@ type onLoopBackend struct {
 	failures    *failures
 	bodyMax     int
 	responseMax int
+	laterMax    time.Duration
 
 	// Owned by the loop.
 	dates httpwrite.Date
@@ -80,7 +84,7 @@ func (l *onLoopBackend) Start(x backend.Exchange, head *httpparse.Head, listener
 		e.body = append(e.body[:0], body...)
 		e.state = loopBody
 	default:
-		l.serve(e, head, body)
+		l.serve(e, head, body, l.h)
 	}
 	l.queue(e)
 	return e, nil
@@ -94,18 +98,23 @@ func (l *onLoopBackend) queue(e *loopExchange) {
 	}
 }
 
-// serve runs the handler and leaves its response in l.bytes: the body, then the head.
-func (l *onLoopBackend) serve(e *loopExchange, head *httpparse.Head, body []byte) {
+// serve runs the handler h and leaves its response in l.bytes: the body, then the head.
+func (l *onLoopBackend) serve(e *loopExchange, head *httpparse.Head, body []byte, h Handler) {
 	base := len(l.bytes)
 	l.head.prefix, l.head.data = l.head.prefix[:0], l.bytes
 	l.w.reset(head, &l.head, base, l.responseMax, l)
-	l.r = requestState{head: head, listener: e.listener, x: e.x, body: body, trailer: e.trailer}
-	end, failed := l.callHandler(l.nextCall())
+	l.r = requestState{head: head, listener: e.listener, x: e.x, body: body, trailer: e.trailer, e: e}
+	end, failed := l.callHandler(l.nextCall(), h)
 	l.r = requestState{}
 	l.bytes = l.head.data
 	if failed != 0 || end == backend.EndReset {
 		l.bytes = l.bytes[:base]
 		l.head.dropFiles()
+		if failed == postponed {
+			e.postpone()
+			return
+		}
+		e.endLater()
 		e.fail(failed)
 		return
 	}
@@ -142,12 +151,16 @@ func (l *onLoopBackend) nextCall() *call {
 // end makes c useless for a handler that still has it.
 func (c *call) end() { c.w.responseState, c.r.requestState = endedResponse, endedRequest }
 
-// callHandler calls the handler. failed is the status if there is no response. With backend.EndReset there is none either.
-func (l *onLoopBackend) callHandler(c *call) (end backend.End, failed int) {
+// callHandler calls the handler. failed is the status if there is no response, or postponed. With backend.EndReset there is none
+// either.
+func (l *onLoopBackend) callHandler(c *call, h Handler) (end backend.End, failed int) {
 	defer c.end()
 	defer l.recoverPanic(c, &end, &failed)
-	l.h.Serve(&c.w, &c.r)
+	h.Serve(&c.w, &c.r)
 	if !c.w.finish() {
+		if l.r.e.later != nil {
+			return 0, postponed
+		}
 		l.failures.handler(l.loop.Index(), &c.r, c.w.cause(), false)
 		return 0, 500
 	}

@@ -12,8 +12,9 @@ import (
 type loopState uint8
 
 const (
-	loopFree   loopState = iota // kept for reuse → body, answer, failed
-	loopBody                    // waits for the request body → answer, failed, over
+	loopFree   loopState = iota // kept for reuse → body, answer, later, failed
+	loopBody                    // waits for the request body → answer, later, failed, over
+	loopLater                   // the handler will answer later → answer, failed, over
 	loopAnswer                  // the response is in onLoopBackend.bytes → rest, over
 	loopFailed                  // there is no response → over
 	loopRest                    // the connection has taken only part: the remainder is in rest → over
@@ -34,6 +35,8 @@ type loopExchange struct {
 	trailer []byte
 
 	status int // loopFailed; 0: reset
+
+	later *Later // nil: the handler has not asked for it
 
 	// loopAnswer: the body of the response is bodyLen bytes at l.bytes[at:], the head headLen bytes after it.
 	at, bodyLen, headLen int
@@ -182,7 +185,7 @@ func (e *loopExchange) BodyEnd() {
 	if e.state != loopBody {
 		return
 	}
-	e.l.serve(e, &e.head, e.body)
+	e.l.serve(e, &e.head, e.body, e.l.h)
 	e.l.queue(e)
 }
 
@@ -199,14 +202,19 @@ func (e *loopExchange) BodyAbort(tooLarge bool) {
 	e.l.queue(e)
 }
 
-// PeerEnd does nothing: the handler is not waited for.
-func (e *loopExchange) PeerEnd() {}
+// PeerEnd is of interest only to those that answer later: otherwise the handler is not waited for.
+func (e *loopExchange) PeerEnd() {
+	if e.later != nil {
+		e.later.peerEnded()
+	}
+}
 
 // Cancel drops the exchange: the connection is gone.
 func (e *loopExchange) Cancel() {
 	if e.state == loopOver || e.state == loopFree {
 		return
 	}
+	e.endLater()
 	e.state = loopOver
 	e.over()
 }

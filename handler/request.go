@@ -22,6 +22,7 @@ type requestState struct {
 	head     *httpparse.Head
 	listener int
 
+	e       *loopExchange    // on the loop
 	x       backend.Exchange // on the loop: for the addresses
 	body    []byte           // on the loop: the whole body
 	trailer []byte           // on the loop: the trailer section

@@ -27,6 +27,7 @@ type responseState struct {
 	minor      uint8
 	isHead     bool
 	persistent bool // the peer allows further requests on the connection
+	connect    bool // method CONNECT
 
 	// The head.
 	status   int    // 0: not set
@@ -66,7 +67,8 @@ type part struct {
 type output interface {
 	// date returns the value of the Date field.
 	date() []byte
-	// unread reports whether the peer is still sending a body that the handler will not read.
+	// unread reports whether the peer is still sending a body that the handler will not read, and that the connection will not
+	// read to its end either.
 	unread() bool
 	// full is called when w.data has reached its limit. It makes room or returns an error.
 	full(w *Response) error
@@ -92,6 +94,7 @@ func (w *responseState) reset(head *httpparse.Head, p *part, base, dataMax int, 
 		minor:      head.Minor,
 		isHead:     head.IsHead,
 		persistent: head.Persistent,
+		connect:    head.Connect,
 		fields:     w.fields[:0],
 		trailers:   w.trailers[:0],
 		length:     -1,

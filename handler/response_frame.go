@@ -71,6 +71,8 @@ func (w *Response) buildHead(whole bool) {
 // connection.
 func (w *Response) framing(whole bool) (length int64, delimited bool) {
 	switch {
+	case w.tunnels():
+		return httpwrite.LengthNone, false
 	case w.status == 205:
 		return 0, true // RFC 9110 §15.3.6
 	case w.status == 204:
@@ -87,6 +89,9 @@ func (w *Response) framing(whole bool) (length int64, delimited bool) {
 	}
 	return httpwrite.LengthNone, w.isHead
 }
+
+// tunnels reports whether the response makes a tunnel of the connection. Its head must not state a length (RFC 9110 §9.3.6).
+func (w *Response) tunnels() bool { return w.connect && w.status/100 == 2 }
 
 // finish ends a response whose handler has returned: it seals the rest, and w accepts nothing more. It returns false if
 // the body is incomplete or does not match its Content-Length; there is then nothing to send.

@@ -84,6 +84,14 @@ func (lim *BodyLimits) rest() int {
 // from the body.
 func (b *Body) Missing() bool { return b.framing != bodyNone }
 
+// Left is how many bytes are missing of a body of known length. For a chunked body it is 0.
+func (b *Body) Left() int64 {
+	if b.framing != bodyLength {
+		return 0
+	}
+	return b.left
+}
+
 // Expecting reports whether the peer is waiting for 100 (Continue).
 func (b *Body) Expecting() bool { return b.expect }
 

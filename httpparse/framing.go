@@ -63,6 +63,11 @@ func decideFraming(h *Head, s *special) *Error {
 	if s.connection.count > 0 {
 		h.decidePersistent(s.connection)
 	}
+	if h.Connect {
+		// A client may send the bytes of its tunnel without waiting for the response. If that refuses the tunnel, they must
+		// not be taken for requests.
+		h.Persistent = false
+	}
 	h.ExpectContinue = false
 	if s.expect.count > 0 && h.Minor > 0 {
 		return h.decideExpect(s.expect)
@@ -72,7 +77,7 @@ func decideFraming(h *Head, s *special) *Error {
 
 // decideHost checks Host (RFC 9112 §3.2): exactly one in HTTP/1.1, at most one in HTTP/1.0, with a valid value, which
 // may be empty. If the target is in absolute form, its authority replaces the value (RFC 9112 §3.2.2), so that code
-// that reads the host need not know the form. An HTTP/1.0 request without the field has nothing to replace.
+// that reads the host need not know the form. So does the target of CONNECT. An HTTP/1.0 request without the field has nothing to replace.
 func (h *Head) decideHost(host mark) *Error {
 	switch {
 	case host.count > 1:
@@ -85,6 +90,10 @@ func (h *Head) decideHost(host mark) *Error {
 	f := &h.Fields[host.first]
 	if f.ValueLen > 0 && !validAuthority(h.Value(*f)) {
 		return errHost
+	}
+	if h.Connect {
+		f.ValueOff, f.ValueLen = h.Target.Off, h.Target.Len
+		return nil
 	}
 	if h.Raw[h.Target.Off] != '/' {
 		if a := absoluteAuthority(h.Bytes(h.Target)); a.Len > 0 {

@@ -22,6 +22,7 @@ type Head struct {
 
 	Minor          uint8 // HTTP/1.Minor: 0 or 1
 	Asterisk       bool  // OPTIONS *: no path and no query
+	Connect        bool  // method CONNECT: the target is a host and a port, and there is no path
 	IsHead         bool  // method HEAD
 	Persistent     bool  // the client allows further requests on the connection (RFC 9112 §9.3)
 	Upgrade        bool  // Connection: upgrade: the client asks for another protocol (RFC 9110 §7.8)

@@ -11,6 +11,8 @@ type Limits struct {
 	// TargetBytes is the largest size of a request target in bytes. 0 means DefaultTargetBytes. A longer target is
 	// refused with 414, or with 431 if HeadBytes is reached first.
 	TargetBytes int
+	// Connect accepts CONNECT (RFC 9110 §9.3.6). Without it, such a request is refused with 501.
+	Connect bool
 }
 
 const (
@@ -38,6 +40,8 @@ func (l *Limits) HeadBytesMax() int {
 	}
 	return min(l.HeadBytes, headBytesCeiling)
 }
+
+func (l *Limits) connect() bool { return l != nil && l.Connect }
 
 // FieldsMax returns the effective Fields.
 func (l *Limits) FieldsMax() int {

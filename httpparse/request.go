@@ -106,7 +106,7 @@ func parseHead(h *Head, buf []byte, lim *Limits) (int, *Error) {
 		return 0, err
 	}
 	raw := buf[start:]
-	pos, err := parseRequestLine(h, raw, lim.TargetBytesMax())
+	pos, err := parseRequestLine(h, raw, lim)
 	if err != nil || pos == 0 {
 		return 0, err
 	}
@@ -147,7 +147,8 @@ const (
 
 // parseRequestLine parses the request line (RFC 9112 §3). It returns the offset of the field section, or 0 if raw ends
 // first.
-func parseRequestLine(h *Head, raw []byte, targetMax int) (int, *Error) {
+func parseRequestLine(h *Head, raw []byte, lim *Limits) (int, *Error) {
+	targetMax := lim.TargetBytesMax()
 	m := 0
 	for m < len(raw) && class[raw[m]]&classToken != 0 {
 		m++
@@ -189,7 +190,7 @@ func parseRequestLine(h *Head, raw []byte, targetMax int) (int, *Error) {
 	h.Method = Span{0, uint32(m)}
 	h.IsHead = string(raw[:m]) == "HEAD"
 	h.Target = Span{uint32(begin), uint32(end - begin)}
-	if err := parseTarget(h, raw); err != nil {
+	if err := parseTarget(h, raw, lim); err != nil {
 		return 0, err
 	}
 	return end + 1 + next, nil

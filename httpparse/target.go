@@ -4,14 +4,12 @@ import "bytes"
 
 // parseTarget finds the path and the query in h.Target (RFC 9112 §3.2). h.Method and h.Target are set, and the target
 // has only allowed bytes.
-func parseTarget(h *Head, raw []byte) *Error {
-	h.Asterisk = false
+func parseTarget(h *Head, raw []byte, lim *Limits) *Error {
+	h.Asterisk, h.Connect = false, false
 	target := h.Target
 	method, b := raw[:h.Method.Len], raw[target.Off:target.Off+target.Len]
 	if string(method) == "CONNECT" {
-		// This server is not a proxy: there is nothing to connect to (RFC 9110 §9.3.6), whether or not the authority is
-		// valid.
-		return errConnect
+		return parseConnect(h, b, lim)
 	}
 	if b[0] == '/' {
 		splitPath(h, raw, target.Off, target)
@@ -33,6 +31,21 @@ func parseTarget(h *Head, raw []byte) *Error {
 		return errAuthority
 	}
 	splitPath(h, raw, target.Off+a.Off+a.Len, target)
+	return nil
+}
+
+// parseConnect accepts the target of CONNECT: a host and a port (RFC 9112 §3.2.3).
+func parseConnect(h *Head, b []byte, lim *Limits) *Error {
+	if !lim.connect() {
+		// This server is not a proxy: there is nothing to connect to (RFC 9110 §9.3.6), whether or not the authority is
+		// valid.
+		return errConnect
+	}
+	if !validAuthority(b) || hostLen(b)+1 >= len(b) {
+		return errAuthority
+	}
+	h.Connect = true
+	h.Path, h.Query = Span{}, Span{}
 	return nil
 }
 

@@ -165,6 +165,22 @@ func TestConnectUnixQueueFull(t *testing.T) {
 	t.Error("the queue never filled")
 }
 
+func TestHungUp(t *testing.T) {
+	a, b := pair(t)
+	defer unix.Close(a)
+	if HungUp(a) {
+		t.Error("a connection that is open")
+	}
+	ShutdownWrite(b)
+	if HungUp(a) {
+		t.Error("a connection that is half open")
+	}
+	unix.Close(b)
+	if !HungUp(a) {
+		t.Error("not a connection that is closed")
+	}
+}
+
 // What Hand is given gets the events; what had the descriptor before does not.
 func TestHand(t *testing.T) {
 	l := startLoop(t, Options{})

@@ -48,6 +48,9 @@ type Options struct {
 	Count  int          // how many loops there are; 0 means 1
 	Logger *slog.Logger // nil: slog.Default()
 
+	// Watch is told of the start and end of each turn; nil: none.
+	Watch *TurnWatch
+
 	// Batch has Run lock its goroutine to a thread, and put the thread into the scheduling class SCHED_BATCH. Then an event
 	// that arrives does not interrupt the thread that has caused it, more events come before the loop runs, and each turn
 	// handles more of them. Linux only. If the system refuses, the loop runs as without it.
@@ -59,6 +62,7 @@ type Loop struct {
 	// Immutable.
 	index, count int
 	batch        bool
+	watch        *TurnWatch // nil: none
 	log          *slog.Logger
 	poller       *poller
 	bell         bell // makes the poller report an event of the loop's own
@@ -92,7 +96,7 @@ const never = math.MaxUint64
 // NewLoop opens a loop. It holds descriptors until Run has returned: to give up a loop that is not needed after all, call
 // Stop and then Run. The error is that of the system call which opens the poller or its bell.
 func NewLoop(o Options) (*Loop, error) {
-	l := &Loop{index: o.Index, count: max(o.Count, 1), batch: o.Batch, log: o.Logger, alarmAt: never}
+	l := &Loop{index: o.Index, count: max(o.Count, 1), batch: o.Batch, watch: o.Watch, log: o.Logger, alarmAt: never}
 	if l.log == nil {
 		l.log = slog.Default()
 	}

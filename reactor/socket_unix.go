@@ -37,6 +37,13 @@ func addrPort(address unix.Sockaddr) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
+// HungUp reports whether both directions of a connection are closed, or it is broken. Any goroutine may call it.
+func HungUp(fd int) bool {
+	fds := []unix.PollFd{{Fd: int32(fd)}}
+	unix.Poll(fds, 0)
+	return fds[0].Revents&(unix.POLLHUP|unix.POLLERR) != 0
+}
+
 // Unacknowledged is how many bytes that were written to a socket its peer has not acknowledged, or on a Unix socket, not read.
 // It is -1 if the system does not tell.
 func Unacknowledged(fd int) int {

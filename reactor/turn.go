@@ -59,6 +59,9 @@ func (l *Loop) begin() {
 	}
 	l.turning = true
 	l.now = l.Clock()
+	if l.watch != nil {
+		l.watch.begin(l.now)
+	}
 	for _, hook := range l.hooks {
 		hook.BeginTurn()
 	}
@@ -74,6 +77,9 @@ func (l *Loop) endTurn() (stop bool) {
 		}
 	}
 	l.turning = false
+	if l.watch != nil {
+		l.watch.end(l.Clock())
+	}
 	if l.setAlarm() || again {
 		l.ring()
 	}

@@ -48,7 +48,7 @@ type options struct {
 
 const usage = `usage: micro [flags]
 
-Measures the parser of request heads beside those of net/http and fasthttp, the timing wheel,
+Measures the parsers of request and response heads beside those of net/http and fasthttp, the timing wheel,
 and the queue to the workers.
 
 flags:

@@ -102,6 +102,28 @@ func TestCache(t *testing.T) {
 	}
 }
 
+// The statistics have a line for each handler with a cache.
+func TestCacheStats(t *testing.T) {
+	t.Parallel()
+	r := startCache(t, "--stats")
+	page := get(t, r.url("/a"))
+	for range 3 {
+		r.again(r.url("/a"), page)
+	}
+	get(t, "http://"+r.address(2)+"/b")
+	r.stop()
+	for id, want := range map[string]string{"1": "3 0 1 0 0 1 0 1 1000000", "2": "0 0 1 0 0 1 0 1 67108864"} {
+		line := r.wait("msg=cache", "cache="+id)
+		var got []string
+		for _, key := range strings.Fields("hits stale misses waits passed stored evicted keys limit") {
+			got = append(got, field(line, key))
+		}
+		if strings.Join(got, " ") != want || field(line, "bytes") == "0" {
+			t.Errorf("cache %s: %s", id, line)
+		}
+	}
+}
+
 // What the option compress has made of a page is kept for each coding.
 func TestCacheCompressed(t *testing.T) {
 	t.Parallel()

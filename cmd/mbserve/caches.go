@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"slices"
 	"sync"
 
@@ -61,6 +62,15 @@ func (g *generation) cached(b backend.Backend, h *listen.HTTPOptions) backend.Ba
 	g.s.caches.add(c)
 	g.cachesInUse = append(g.cachesInUse, c)
 	return c
+}
+
+// logCaches logs the statistics of each handler's cache.
+func (g *generation) logCaches() {
+	for _, id := range slices.Sorted(maps.Keys(g.caches)) {
+		st := g.caches[id].Stats()
+		g.log.Info("cache", "cache", id, "hits", st.Hits, "stale", st.Stale, "misses", st.Misses, "waits", st.Waits, "passed", st.Passed,
+			"stored", st.Stored, "evicted", st.Evicted, "keys", st.Keys, "bytes", st.Bytes, "limit", st.Limit)
+	}
 }
 
 // endCaches ends the caches of a generation that serves no listener any more.

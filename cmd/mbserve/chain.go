@@ -31,9 +31,9 @@ func (o *once) Attach(l backend.Loop) (backend.LoopBackend, error) {
 	return part, err
 }
 
-// chain puts in front of a pool what the options of one of its listeners ask for, and the pool's rate limit, routes and files.
-// Without any, it returns the pool. What is cached is compressed, and files and routes need neither. A rate limit counts what the
-// cache answers, and what is passed on, but no files: a page may have many.
+// chain puts in front of a pool what the options of one of its listeners ask for, and the pool's routes and files. Without any, it
+// returns the pool. What is cached is compressed, and files and routes need neither. A rate limit counts what the cache and the
+// routes answer, but no files: a page may have many.
 func (g *generation) chain(b backend.Backend, h *listen.HTTPOptions, f *front) (backend.Backend, error) {
 	if h.EncodedBody == listen.EncodedDecode {
 		b = compress.NewDecoder(b, h.RequestBodySizeLimit)
@@ -45,7 +45,11 @@ func (g *generation) chain(b backend.Backend, h *listen.HTTPOptions, f *front) (
 		}
 		b = c
 	}
-	return f.before(g.cached(b, h), h.StaticHeaders)
+	b = g.cached(b, h)
+	if f.limit != nil {
+		b = f.limit.Wrap(b)
+	}
+	return f.before(b, h.StaticHeaders)
 }
 
 func compressOptions(c *listen.Compress) compress.Options {

@@ -87,7 +87,7 @@ func TestChainForwards(t *testing.T) {
 			if err := g.openLimits(); err != nil {
 				t.Fatal(err)
 			}
-			f := &front{limit: g.rates[0], files: files, paths: o.Static, loops: 1}
+			f := &front{files: files, paths: o.Static, limit: g.rates[0], loops: 1}
 			for _, r := range o.Routes {
 				f.rules = append(f.rules, route.Rule{Path: r.Path, To: &endBackend{}})
 			}

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-var listening = regexp.MustCompile(`msg=listening .*address=(?:http|tcp)://([^/\s]+)`)
+var listening = regexp.MustCompile(`msg=listening .*address=(?:https?|tcp|tls)://([^/\s]+)`)
 
 // tcp returns the address of the n-th TCP listener, whatever it serves.
 func (s *instance) tcp(n int) string {

@@ -29,9 +29,9 @@ type generation struct {
 	configs   []*tls.Config    // of listeners with TLS
 	static    []*static.Static // by pool, while it serves; nil: no files
 
-	routes    [][]route.Rule // by pool, while it serves
-	endRoutes context.CancelFunc
 	rates     []*ratelimit.Limiter // by pool; nil: none
+	routes    [][]route.Rule       // by pool, while it serves
+	endRoutes context.CancelFunc
 
 	caches      map[int]*cache.Cache // by the number of their handler
 	cachesInUse []*cache.Cache
@@ -365,4 +365,5 @@ func (g *generation) logStats() {
 			"exchanges", st.Exchanges, "forks", st.Forks, "deaths", st.Deaths, "retries", st.Retries, "lost", st.Lost,
 			"abandoned", st.Abandoned)
 	}
+	g.logCaches()
 }

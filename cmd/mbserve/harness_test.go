@@ -93,7 +93,7 @@ func (s *instance) wait(parts ...string) string {
 // address returns the address of the n-th listener, as logged: "127.0.0.1:8080".
 func (s *instance) address(n int) string {
 	s.t.Helper()
-	all := regexp.MustCompile(`msg=listening .*address=http://(\S+)/`).FindAllStringSubmatch(s.log.String(), -1)
+	all := regexp.MustCompile(`msg=listening .*address=https?://(\S+)/`).FindAllStringSubmatch(s.log.String(), -1)
 	if n >= len(all) {
 		s.t.Fatalf("there is no listener %d:\n%s", n, s.log)
 	}

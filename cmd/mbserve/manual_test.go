@@ -38,7 +38,7 @@ import (
 // In expected text, … stands for any text in a line; alone in a line, it stands for any number of lines.
 //
 // localhost:8080 is the listener for which the example has "port = 8080"; the system chooses the real port. /run/app/
-// is an empty directory. Modules that examples require may be in testdata/manual.
+// is an empty directory, or has cert.pem and key.pem, for localhost, if the script names them. Modules that examples require may be in testdata/manual.
 func TestManual(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Skip(err)
@@ -190,6 +190,11 @@ func (e *sample) run(t *testing.T) {
 	}
 	if err := os.WriteFile(filepath.Join(dir, ".curlrc"), []byte("silent\nshow-error\nnoproxy = *\n"), 0o644); err != nil {
 		t.Fatal(err)
+	}
+	if strings.Contains(strings.Join(e.text, "\n"), "/run/app/cert.pem") {
+		certificateFiles(t, dir, "localhost", "localhost")
+		os.Rename(filepath.Join(dir, "localhost.pem"), filepath.Join(dir, "cert.pem"))
+		os.Rename(filepath.Join(dir, "localhost-key.pem"), filepath.Join(dir, "key.pem"))
 	}
 	file, ports := e.script(t, dir)
 	if e.kind == "lua wrong" {

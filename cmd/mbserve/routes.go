@@ -116,51 +116,47 @@ func tellFailed(tally *logging.Tally, path string, q *proxy.Request, err error) 
 
 // front is what a pool has besides workers.
 type front struct {
-	limit *ratelimit.Limiter // nil: none
 	rules []route.Rule
 	files *static.Static      // nil: none
 	paths []listen.StaticRule // of files
+	limit *ratelimit.Limiter  // nil: none
 	loops int
 }
 
 func (g *generation) front(n int) *front {
-	return &front{limit: g.rates[n], rules: g.routes[n], files: g.static[n], paths: g.pools[n].Options.Static, loops: g.s.engine.Loops()}
+	f := &front{rules: g.routes[n], files: g.static[n], paths: g.pools[n].Options.Static, limit: g.rates[n], loops: g.s.engine.Loops()}
+	if f.limit != nil {
+		f.rules = slices.Clone(f.rules)
+		for i := range f.rules {
+			f.rules[i].To = f.limit.Wrap(f.rules[i].To)
+		}
+	}
+	return f
 }
 
-// before puts all of it in front of a backend. Of all paths of files and routes that match a request, the longest counts. What there
-// is no file for goes to the routes, too, and then to the backend.
+// before puts routes and files in front of a backend: of all paths that match a request, the longest counts. What there is no file
+// for goes to the routes, too, and then to the backend.
 func (f *front) before(b backend.Backend, headers string) (_ backend.Backend, err error) {
 	if len(f.rules) > 0 {
 		if b, err = route.New(f.rules, b); err != nil {
 			return nil, fmt.Errorf("routes: %w", err)
 		}
 	}
-	if f.limit != nil {
-		b = f.limit.Wrap(b)
-	}
-	switch {
-	case f.files == nil:
+	if f.files == nil {
 		return b, nil
-	case len(f.rules) == 0:
-		return f.files.Backend(b, headers), nil
 	}
-	b = newOnce(b, f.loops)
-	return f.divided(newOnce(f.files.Backend(b, headers), f.loops), b)
-}
-
-// divided gives requests to files or to routes, by the longest path.
-func (f *front) divided(files, routes backend.Backend) (backend.Backend, error) {
-	var rules []route.Rule
+	b = f.files.Backend(b, headers)
+	if len(f.rules) == 0 {
+		return b, nil
+	}
+	files := newOnce(b, f.loops)
+	both := slices.DeleteFunc(slices.Clone(f.rules), func(r route.Rule) bool {
+		return slices.ContainsFunc(f.paths, func(s listen.StaticRule) bool { return s.Prefix == r.Path })
+	})
 	for _, s := range f.paths {
-		rules = append(rules, route.Rule{Path: s.Prefix, To: files})
+		both = append(both, route.Rule{Path: s.Prefix, To: files})
 	}
-	for _, r := range f.rules {
-		if !slices.ContainsFunc(f.paths, func(s listen.StaticRule) bool { return s.Prefix == r.Path }) {
-			rules = append(rules, route.Rule{Path: r.Path, To: routes})
-		}
-	}
-	b, err := route.New(rules, files)
-	if err != nil {
+	if b, err = route.New(both, files); err != nil {
 		return nil, fmt.Errorf("routes: %w", err)
 	}
 	return b, nil

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"moonbridge/handler/worker"
 )
 
 // fileServer is a server with the script send_file.lua.
@@ -76,6 +78,41 @@ func numbered(size int) string {
 		fmt.Fprintf(&b, "line %d\n", i)
 	}
 	return b.String()[:size]
+}
+
+// A handler sends a file that is only in memory, whole and in parts, and may close it at once.
+func TestSendFileMemory(t *testing.T) {
+	if !strings.HasPrefix(worker.Version(), "LuaJIT") {
+		t.Skip("the script makes such a file with LuaJIT's ffi")
+	}
+	s := startFileServer(t)
+	const sends = `local ffi = require "ffi"
+pcall(ffi.cdef, "int memfd_create(const char *, unsigned); int close(int);")
+local fd = ffi.C.memfd_create("page", 1)
+assert(fd >= 0)
+local f = assert(io.open("/proc/self/fd/" .. fd, "r+"))
+f:write(("0123456789abcdef"):rep(20000))
+%s
+f:close()
+ffi.C.close(fd)`
+	content := strings.Repeat("0123456789abcdef", 20000)
+	for name, call := range map[string]string{
+		"handle": `request:send_file(f, { type = "text/plain", etag = "v" })`,
+		"path":   `f:flush() request:send_file("/proc/self/fd/" .. fd, { type = "text/plain", etag = "v" })`,
+	} {
+		do := strings.ReplaceAll(fmt.Sprintf(sends, call), "\n", " ")
+		for kind := range s.addresses {
+			if resp, body := s.does(kind, "GET", do); resp.StatusCode != 200 || body != content || resp.Header.Get("Content-Type") != "text/plain" {
+				t.Errorf("%s, %s: %d, %d bytes: %.200s", kind, name, resp.StatusCode, len(body), body)
+			}
+			if resp, body := s.does(kind, "GET", do, "Range: bytes=100000-299999"); resp.StatusCode != 206 || body != content[100000:300000] {
+				t.Errorf("%s, %s, range: %d, %d bytes: %.200s", kind, name, resp.StatusCode, len(body), body)
+			}
+			if resp, _ := s.does(kind, "GET", do, `If-None-Match: "v"`); resp.StatusCode != 304 {
+				t.Errorf("%s, %s, condition: %d", kind, name, resp.StatusCode)
+			}
+		}
+	}
 }
 
 // A handler sends a file, or what the conditions and ranges of the request make of it, on both kinds of listeners.

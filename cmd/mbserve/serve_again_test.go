@@ -20,7 +20,7 @@ func TestServeAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer e.Shutdown(context.Background())
-	s := &server{engine: e, o: &options{}, log: slog.New(slog.DiscardHandler), compressor: compress.NewShared()}
+	s := &server{tickets: newTickets(nil), engine: e, o: &options{}, log: slog.New(slog.DiscardHandler), compressor: compress.NewShared()}
 	s.o.static = "-" // no script
 	var lns []*engine.Listener
 	for range 2 {

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -9,6 +11,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"moonbridge/handler/pool"
+	"moonbridge/handler/worker"
 )
 
 // lua has a handler of a listener run Lua, and returns what it returns.
@@ -224,5 +229,88 @@ func TestSharedWorkersDie(t *testing.T) {
 	}
 	if got := s.lua(0, `d:set("k", "v"); return d:get("k"), #d:get("large1")`); got != "v 100000" {
 		t.Errorf("%s", got)
+	}
+}
+
+// A Go program has the dictionaries of its scripts.
+func TestSharedWithGo(t *testing.T) {
+	t.Parallel()
+	h, err := pool.Start(context.Background(), pool.Config{Script: "testdata/shared.lua"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Kill()
+	if h.Dictionary("no") != nil {
+		t.Error("one that the script has not opened")
+	}
+	d, err := worker.OpenDict(h.Dictionary("kept"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if v, err := d.Incr("loads", int64(1), nil, 0); fmt.Sprint(v) != "2" || err != nil {
+		t.Errorf("%v %v", v, err)
+	}
+}
+
+// A full dictionary lets go of what was not used, and refuses what can never fit.
+func TestSharedFull(t *testing.T) {
+	t.Parallel()
+	s := start(t, "testdata/shared.lua")
+	got := s.lua(0, `own:set("used", 1) for i = 1, 3000 do own:set(i, ("x"):rep(1000)) own:get("used") end
+		return own:get("used") ~= nil, own:get("1"), own:get("3000") ~= nil, own:stats().evicted > 1000, own:set("k", ("x"):rep(2000000))`)
+	if got != "true nil true true nil too large false" {
+		t.Errorf("%s", got)
+	}
+}
+
+// A worker writes over a dictionary while others use it. They go on, and a flush makes it as good as new.
+func TestSharedScribbled(t *testing.T) {
+	t.Parallel()
+	if _, err := os.Stat("/proc/self/mem"); err != nil {
+		t.Skip(err)
+	}
+	s := start(t, "testdata/shared.lua")
+	scribble := `
+		local from, to
+		for line in io.lines("/proc/self/maps") do
+			if line:find("moonbridge-dictionary", 1, true) then
+				local a, b = line:match("^(%x+)-(%x+)")
+				if tonumber(b, 16) - tonumber(a, 16) == 4 * 1024 * 1024 then
+					from, to = tonumber(a, 16), tonumber(b, 16)
+				end
+			end
+		end
+		local memory = io.open("/proc/self/mem", "r+b")
+		for i = 1, 300 do
+			local shard = math.random(0, 1) * 2 * 1024 * 1024
+			memory:seek("set", from + shard + 64 + math.random(0, i % 2 == 0 and 200 or 200000))
+			memory:write(string.char(math.random(0, 255), math.random(0, 255), 0, math.random(0, 3) * 64))
+			memory:flush()
+			d:set("k" .. i, ("x"):rep(i * 10))
+		end
+		memory:close()
+		return "written"`
+	var all sync.WaitGroup
+	for n := range 4 {
+		all.Go(func() {
+			text, want := scribble, "written"
+			if n > 0 {
+				text, want = `for i = 1, 3000 do local k = "k" .. i % 300
+					d:set(k, ("y"):rep(i)) d:get(k) d:incr("n" .. i % 7, 1, 0) d:rpush("l", i) d:lpop("l") d:delete(k) d:keys(10) end return "used"`, "used"
+			}
+			for range 3 {
+				if got := s.lua(n%2, text); got != want {
+					t.Errorf("%s", got)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if got := s.lua(1, `d:flush() d:set("k", "v") return d:get("k"), d:get("k1")`); got != "v nil" {
+		t.Errorf("after a flush: %s", got)
+	}
+	if strings.Contains(s.log.String(), "worker ended") {
+		t.Errorf("a worker has died:\n%s", s.log)
 	}
 }

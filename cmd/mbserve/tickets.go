@@ -15,7 +15,7 @@ import (
 const (
 	// ticketKeyEvery is how often there is a new key for session tickets. Old ones are kept for a while, so a ticket can be used for
 	// at least twice that time.
-	ticketKeyEvery = 24 * time.Hour
+	ticketKeyEvery = 86400 * time.Second
 	// ticketKeys is how many keys there are.
 	ticketKeys = 3
 )

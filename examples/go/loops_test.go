@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -56,7 +57,7 @@ func TestRestart(t *testing.T) {
 	if got := <-answered; got != first+"<nil>" {
 		t.Errorf("the response in progress: %q", got)
 	}
-	await(t, "the end of the old process", func() bool { return syscall.Kill(p.cmd.Process.Pid, 0) == syscall.ESRCH })
+	await(t, "the end of the old process", func() bool { return ended(p.cmd.Process.Pid) })
 	check(t, "GET", url, "", 200, fmt.Sprintf("process %d\n", pid))
 	client.CloseIdleConnections()
 	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
@@ -70,6 +71,50 @@ func TestRestart(t *testing.T) {
 		return err != nil
 	})
 	p.exit()
+}
+
+// Two restarts under load: no request fails.
+func TestRestartUnderLoad(t *testing.T) {
+	need(t, "wrk")
+	p := run(t, "restart", "-address", "127.0.0.1:0")
+	address := p.wait(`http://(\S+)/`, 1)[0]
+	load := exec.Command("wrk", "-t1", "-c16", "-d4s", "http://"+address+"/")
+	out := new(log)
+	load.Stdout, load.Stderr = out, out
+	if err := load.Start(); err != nil {
+		t.Fatal(err)
+	}
+	pid := p.cmd.Process.Pid
+	for n := 2; n <= 3; n++ {
+		check(t, "GET", "http://"+address+"/", "", 200, fmt.Sprintf("process %d\n", pid))
+		client.CloseIdleConnections()
+		if err := syscall.Kill(pid, syscall.SIGUSR2); err != nil {
+			t.Fatal(err)
+		}
+		old, pids := pid, p.wait(`process (\d+): http`, n)
+		pid, _ = strconv.Atoi(pids[n-1])
+		t.Cleanup(func() { syscall.Kill(pid, syscall.SIGTERM) })
+		await(t, "the end of the old process", func() bool { return ended(old) })
+	}
+	if err := load.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	// A timeout is a request that has waited for 2 s, which is a matter of speed.
+	text := out.String()
+	failed := regexp.MustCompile(`Non-2xx|(connect|read|write) [1-9]`).FindString(text)
+	if m := regexp.MustCompile(`(\d+) requests in`).FindStringSubmatch(text); m == nil || m[1] == "0" || failed != "" {
+		t.Errorf("wrk:\n%s", text)
+	}
+	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	p.exit()
+}
+
+// ended reports whether a process has ended. It may be a child of this one's child, which nobody waits for.
+func ended(pid int) bool {
+	state, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err != nil || bytes.Contains(state, []byte(") Z "))
 }
 
 func TestBoth(t *testing.T) {

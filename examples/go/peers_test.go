@@ -12,7 +12,7 @@ import (
 
 // tools are the programs of others that tests run, with the packages of Debian that have them.
 var tools = map[string]string{
-	"curl": "curl", "memccat": "libmemcached-tools", "nginx": "nginx", "haproxy": "haproxy", "python3": "python3",
+	"curl": "curl", "memccat": "libmemcached-tools", "nginx": "nginx", "haproxy": "haproxy", "python3": "python3", "wrk": "wrk",
 }
 
 // need skips the test if a program is not installed.

@@ -171,7 +171,7 @@ func TestGatewayLimitsRates(t *testing.T) {
 func TestGatewayOpensItsCircuit(t *testing.T) {
 	address := freePort(t)
 	python := startPython(t, address)
-	p := run(t, "gateway", "-address", "127.0.0.1:0", "-targets", address, "-rate", "1e9", "-burst", "1e9")
+	p := run(t, "gateway", "-address", "127.0.0.1:0", "-targets", address, "-rate", "1e9", "-burst", "1000000")
 	url := "http://" + p.wait(`http://(\S+)/`, 1)[0] + "/"
 	if code, text := send(t, "GET", url+"a", ""); code != 200 || !strings.HasPrefix(text, "python: GET /a ") {
 		t.Fatalf("%d %q", code, text)

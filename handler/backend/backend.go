@@ -20,7 +20,7 @@ type LoopBackend interface {
 	// Start takes an exchange. head and body are views that are valid during the call only. body is the part of the request
 	// body that has arrived; more says that the rest will be put into the window of the returned Running.
 	//
-	// Start may call x.Addrs. It makes no other call on x before it returns; after that it may, until Done or Failed.
+	// Start may call x.Addrs, and the methods of ConnKeeper. It makes no other call on x before it returns; after that it may, until Done or Failed.
 	//
 	// Start refuses an exchange with an error of this package. The engine answers ErrHeadTooLarge with 431, ErrBodyTooLarge
 	// with 413, a TooMany with 429, and the others (ErrQueueFull, ErrNoWorker, ErrStopped) with 503. Any other error is a fault of the backend

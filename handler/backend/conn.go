@@ -20,10 +20,11 @@ type Stream interface {
 	// discarded stay, up to Bounds.Input; at that bound nothing more is read until some are discarded. Data is not called
 	// while c is paused.
 	Data(c Conn)
-	// Room says that c is no longer Full.
+	// Room says that c is no longer Full because of what it held. It is not called if c cannot send any more.
 	Room(c Conn)
-	// Closed is the last call. err says why the connection has ended. It is nil if this side has closed it, or if both sides
-	// have finished sending.
+	// Closed is the last call. err says why the connection has ended. It is nil if this side has closed it and everything was
+	// sent, or if both sides have finished sending. A peer that is gone is noticed by reading or writing: not while c is paused
+	// and writes nothing. If a write has failed, what the peer had sent before is still passed to Data.
 	Closed(c Conn, err error)
 }
 
@@ -39,7 +40,8 @@ type Drainer interface {
 type Conn interface {
 	// Unread returns the bytes that were read and not discarded. It is a view, valid until the Stream returns or discards.
 	Unread() []byte
-	// Discard drops the first n unread bytes. It panics if there are fewer.
+	// Discard drops the first n unread bytes. It panics if there are fewer. It may be called outside Data too, and then makes the
+	// connection read on if Unread was at its bound.
 	Discard(n int)
 	// Ended reports whether the peer has finished sending and Unread holds its last bytes. This side may still send.
 	Ended() bool
@@ -51,16 +53,20 @@ type Conn interface {
 	Writev(a, b []byte)
 	// Held is the number of bytes that wait for the peer.
 	Held() int
-	// Full reports whether Held is above Bounds.Output. Stream.Room follows when Held is below half of it.
+	// Full reports whether to stop writing: Held has been above Bounds.Output, and not yet at half of it since. Stream.Room follows
+	// then. It is also true when the connection cannot send any more, because it is broken, closed, or finished by CloseWrite; Room
+	// does not follow then.
 	Full() bool
 
 	// Pause stops reading, so that TCP slows the peer down. Resume goes on; Stream.Data follows if there are unread bytes.
 	Pause()
 	Resume()
-	// Follow makes Data pause while o is Full. It is the back-pressure of a relay in one call. o is on the same loop. nil ends it.
+	// Follow makes Data pause while o is Full because of what it holds. It is the back-pressure of a relay in one call. When o has
+	// room again, Data follows if there are unread bytes. It ends when o does. o is on the same loop. nil ends it.
 	Follow(o Conn)
 	// Splice sends all further bytes of this connection to o, unread ones first, with back-pressure and half-close, and without
-	// copying them to this process where the system can (splice(2)). Stream.Data is not called any more. o is on the same loop.
+	// copying them to this process where the system can (splice(2)). Stream.Data is not called any more. o is on the same loop. When
+	// o ends before c does, c is paused: Stream.Closed of o decides what becomes of it.
 	Splice(o Conn)
 
 	// SetDeadline ends the connection with os.ErrDeadlineExceeded after d, unless it is called again before. 0: never.

@@ -100,15 +100,29 @@ type Exchange interface {
 	Addrs() (local, remote netip.AddrPort)
 }
 
+// ConnKeeper is implemented by every Exchange of an engine. It keeps one value for the connection, which all its exchanges share.
+// Start may call its methods.
+type ConnKeeper interface {
+	// ConnValue returns the value, or nil.
+	ConnValue() any
+	// SetConnValue replaces the value.
+	SetConnValue(v any)
+}
+
 // StatusClientGone is the status with which a backend gives up an exchange whose peer has ended the connection (see
 // Running.PeerEnd). It is the number that other servers have in their access logs for that, and is never sent.
 const StatusClientGone = 499
+
+// BodyDiscardMax is how many bytes of a request body that has not arrived a connection reads and throws away after the response,
+// to be kept for the next request. If more than that is missing, or the client waits for 100 (Continue), it is closed. Of a chunked
+// body that many bytes are thrown away at most, before it is closed.
+const BodyDiscardMax = 256 << 10
 
 // End says what happens to the connection after an exchange.
 type End uint8
 
 const (
-	// EndKeep keeps the connection for the next request.
+	// EndKeep keeps the connection for the next request, if no more than BodyDiscardMax bytes of the body are missing.
 	EndKeep End = iota
 	// EndClose closes the connection after everything is sent.
 	EndClose

@@ -111,6 +111,7 @@ func (r *run) decide() {
 	case f.status >= 500 && r.mayFallBack():
 		r.answer, r.ownAnswer, r.result = prev, true, backend.CacheStale
 		prev.hold()
+		r.filling.fellBack()
 		r.failFill(0)
 		return
 	}
@@ -320,6 +321,7 @@ func (r *run) fallBack() bool {
 	}
 	prev := r.filling.prev
 	prev.hold()
+	r.filling.fellBack()
 	r.failFill(0)
 	if r.x == nil {
 		prev.release()

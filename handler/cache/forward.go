@@ -39,6 +39,7 @@ func (l *loop) Pressed() bool {
 
 // StartFile implements backend.FileBackend.
 func (l filesLoop) StartFile(x backend.Exchange, h *httpparse.Head, listener int, body backend.File, trailer []byte) (backend.Running, error) {
+	l.passed()
 	next := l.next.(backend.FileBackend)
 	switch string(h.Bytes(h.Method)) {
 	case "GET", "HEAD", "OPTIONS", "TRACE":

@@ -49,8 +49,10 @@ func (l *loop) Start(x backend.Exchange, h *httpparse.Head, listener int, body [
 		}
 	case "OPTIONS", "TRACE":
 	default:
+		l.passed()
 		return l.startUnsafe(x, h, more, func(r *run) (backend.Running, error) { return l.next.Start(forwarded{r}, h, listener, body, more) })
 	}
+	l.passed()
 	return l.next.Start(x, h, listener, body, more)
 }
 

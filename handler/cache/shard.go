@@ -8,6 +8,8 @@ type shard struct {
 	objects map[string]*object
 	marks   [marksPerShard]mark
 	purges  uint64 // how often something was purged
+	counts  counts
+	outside outside
 
 	newest, oldest *object // the list of objects that may go, by their last use
 }

@@ -98,6 +98,7 @@ func (s *Store) ask(q *query, r *run, late bool, now int64) (a answer) {
 	if v == nil || !s.serve(&a, sh, hash, o, &v, q, late, now) {
 		s.miss(&a, sh, hash, o, v, q, r, late, now)
 	}
+	sh.counts.count(&a)
 	sh.mu.Unlock()
 	if s.used.Load() > before {
 		s.trim()
@@ -232,6 +233,13 @@ func (f *fill) unwait(r *run) bool {
 	return false
 }
 
+// fellBack counts a response that was answered with a stale one, because the backend has failed.
+func (f *fill) fellBack() {
+	f.shard.mu.Lock()
+	f.shard.counts.stale++
+	f.shard.mu.Unlock()
+}
+
 // letGo returns the runs that wait for f, and lets no others wait.
 func (f *fill) letGo() (waiters []*run) {
 	f.shard.mu.Lock()
@@ -313,6 +321,7 @@ func (s *Store) keep(f *fill, v *variant, now int64) (out []*variant) {
 		f.shard.mark(f.hash, now+int64(markUncacheable))
 	}
 	out = o.put(v)
+	f.shard.counts.stored++
 	f.shard.touch(o, now)
 	s.settle(f.shard, o)
 	return out
@@ -389,6 +398,7 @@ func (s *Store) evict() bool {
 	o := from.oldest
 	if o != nil {
 		from.remove(o)
+		from.counts.evicted++
 	}
 	from.mu.Unlock()
 	s.free(o)

@@ -176,6 +176,9 @@ func (b decodingFiles) TakesFiles(rangeable bool) bool {
 // BodyReceived implements backend.BodyReceiver.
 func (b *decoding) BodyReceived() bool { return b.received }
 
+// TLS implements backend.Secured.
+func (b *decoding) TLS() *backend.TLSState { return backend.TLSOf(b.Exchange) }
+
 // BodyWanted implements backend.Exchange: the handler reads the body. Decoding begins.
 func (b *decoding) BodyWanted() {
 	if b.begun || b.over {

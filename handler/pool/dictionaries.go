@@ -175,6 +175,18 @@ func (h *Host) dictionary(name string, size uint64, keep bool) (*dictionary, err
 	return one, nil
 }
 
+// Dictionary returns the memory of a shared dictionary that the script has opened, or nil. OpenDict of package worker maps
+// it, before Stop; what it returns stays valid after that. The file belongs to the host.
+func (h *Host) Dictionary(name string) *shm.Dictionary {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	one := h.dictionaries[name]
+	if one == nil {
+		return nil
+	}
+	return one.m
+}
+
 // releaseDictionaries lets go of the dictionaries when no process of the host has them any more.
 func (h *Host) releaseDictionaries() {
 	h.mu.Lock()

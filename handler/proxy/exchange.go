@@ -47,7 +47,7 @@ type exchange struct {
 	repeats   bool   // its method allows that it is sent twice
 	kept      bool   // out has all of the body that has come
 	chunked   bool   // the body is sent in chunks
-	whole     int    // length of a body that came in chunks and is sent without
+	length    int64  // of a body that is not
 	more      bool   // the body is not complete
 	wantsBody bool   // BodyRoom had no room
 	window    []byte // where the connection puts the body; nil: none was asked for
@@ -83,13 +83,17 @@ type exchange struct {
 	nextFree *exchange
 }
 
-// begin takes an exchange over from the engine.
-func (e *exchange) begin(x backend.Exchange, h *httpparse.Head, listener int, more bool) {
+// begin takes an exchange over from the engine. body is how many bytes of the body have come.
+func (e *exchange) begin(x backend.Exchange, h *httpparse.Head, listener int, body int, more bool) {
 	e.x, e.phase, e.listener = x, phaseStart, listener
 	e.request.e, e.request.head = e, h
 	e.method = httpparse.MethodOf(h.Bytes(h.Method))
 	e.http10, e.persistent, e.expect = h.Minor == 0, h.Persistent, h.ExpectContinue
-	e.chunked, e.more = h.Chunked, more
+	e.chunked, e.more = h.Chunked && more, more
+	e.length = h.ContentLength
+	if h.Chunked && !more {
+		e.length = int64(body) // the engine has waited for all of it, and has decoded it
+	}
 	e.end = backend.EndClose
 	if h.Persistent {
 		e.end = backend.EndKeep

@@ -129,7 +129,11 @@ type fakeExchange struct {
 	status  int // of Failed
 	running backend.Running
 	room    bool // BodyRoom was called
+	tls     *backend.TLSState
 }
+
+// TLS implements backend.Secured.
+func (x *fakeExchange) TLS() *backend.TLSState { return x.tls }
 
 func (x *fakeExchange) Output(a, b []byte, last bool) (n int) {
 	if x.over || x.wants {
@@ -203,21 +207,27 @@ func newFakeRig(t *testing.T, c Config) *fakeRig {
 // start begins an exchange with this request head, and runs until it is sent.
 func (r *fakeRig) start(head string, takes int, body string, more bool) (*fakeExchange, *fakeConn) {
 	r.t.Helper()
-	var h httpparse.Head
-	var p httpparse.Parser
-	if n, err := p.Parse(&h, []byte(head), nil); n == 0 || err != nil {
-		r.t.Fatal(n, err)
-	}
 	x := &fakeExchange{t: r.t, takes: takes}
-	var err error
-	if x.running, err = r.loop.Start(x, &h, 0, []byte(body), more); err != nil {
-		r.t.Fatal(err)
-	}
+	r.startOn(x, head, body, more)
 	r.l.run()
 	if len(r.l.dialed) == 0 {
 		return x, nil
 	}
 	return x, r.l.dialed[len(r.l.dialed)-1]
+}
+
+// startOn begins the exchange x.
+func (r *fakeRig) startOn(x *fakeExchange, head, body string, more bool) {
+	r.t.Helper()
+	var h httpparse.Head
+	var p httpparse.Parser
+	if n, err := p.Parse(&h, []byte(head), nil); n == 0 || err != nil {
+		r.t.Fatal(n, err)
+	}
+	var err error
+	if x.running, err = r.loop.Start(x, &h, 0, []byte(body), more); err != nil {
+		r.t.Fatal(err)
+	}
 }
 
 // checkOver checks that nothing is left of the exchanges.

@@ -166,6 +166,29 @@ func TestEarlyResponse(t *testing.T) {
 	}
 }
 
+// The target answers and closes while the request body is on its way, so that it resets the connection. The response is passed on
+// nevertheless.
+func TestEarlyResponseAndReset(t *testing.T) {
+	a := newTarget(t, func(p *peer) {
+		p.request()
+		p.take(1)
+		p.send("HTTP/1.1 413 Too Much\r\nDate: x\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno")
+	})
+	r := newRig(t, rigOptions{}, a)
+	for range 20 {
+		c := r.dial("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000\r\n\r\n")
+		go func() {
+			for piece := []byte(strings.Repeat("x", 10_000)); ; {
+				if _, err := c.Write(piece); err != nil {
+					return
+				}
+			}
+		}()
+		c.reply("POST").want(t, 413, "no")
+		c.Close()
+	}
+}
+
 // The response begins before the request body is complete, and both go on.
 func TestBothWays(t *testing.T) {
 	a := newTarget(t, func(p *peer) {

@@ -57,10 +57,7 @@ func newLoop(c *Config, l backend.Loop, d backend.Dialer) *loop {
 // Start implements backend.LoopBackend.
 func (l *loop) Start(x backend.Exchange, head *httpparse.Head, listener int, body []byte, more bool) (backend.Running, error) {
 	e := l.take()
-	e.begin(x, head, listener, more)
-	if head.Chunked && !more {
-		e.chunked, e.whole = false, len(body) // all of it is here
-	}
+	e.begin(x, head, listener, len(body), more)
 	if err := e.route(head); err != nil {
 		e.failLater(err)
 		return e, nil

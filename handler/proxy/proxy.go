@@ -11,11 +11,12 @@ import (
 
 // Config of a proxy. Only To must be set. The functions are called on the loop: they must not block.
 type Config struct {
-	// To chooses the service that a request goes to, and may refuse it (Request.Refuse). nil: 503.
+	// To chooses the service that a request goes to, and may refuse it (Request.Refuse). nil: 503. Each loop keeps what belongs to a
+	// Set, so there should be few.
 	To func(q *Request) *upstream.Set
 	// Edit changes the request that is sent: Request.SetTarget, SetHost, Set, Drop. It may refuse it.
 	Edit func(q *Request)
-	// Answer sees the head of the response, and may change it: Response.Set, Drop. With ErrRetry the request is sent to
+	// Answer sees the head of the final response, unless that is 101, and may change it: Response.Set, Drop. With ErrRetry the request is sent to
 	// another target, if it may be sent twice and Retry.Times allows that. With any other error the client gets 502.
 	Answer func(q *Request, p *Response) error
 	// Failed chooses the status for the client if there is no response, or is told that one was broken off (errors.Is(err,
@@ -31,6 +32,9 @@ type Config struct {
 	Upgrade []string
 	// Stream is how long an upgraded connection may be without a byte in either direction. Default 1 h; negative: for ever.
 	Stream time.Duration
+	// CloseDelay is how long upgraded connections stay open when the engine drains, or their listener is closed. 0: until they end.
+	// Negative: not at all.
+	CloseDelay time.Duration
 
 	// PassExpect leaves the answer to Expect: 100-continue to the target. Without an answer within 1 s the client is asked for the
 	// body. By default the proxy asks for it when it is connected to a target.

@@ -133,7 +133,7 @@ func (e *exchange) passes(h *httpparse.Head, field httpparse.Field, f *facts) bo
 		}
 	case len("Trailer"):
 		if httpparse.EqualFold(name, "trailer") {
-			return h.Chunked
+			return e.chunked
 		}
 	case len("Content-Length"):
 		if httpparse.EqualFold(name, "content-length") {
@@ -166,13 +166,9 @@ func (e *exchange) appendFraming(out []byte, h *httpparse.Head) []byte {
 	switch {
 	case e.chunked:
 		return append(out, "Transfer-Encoding: chunked\r\n"...)
-	case h.Chunked:
+	case h.Chunked || h.ContentLength > 0 || h.Find("content-length", 0) >= 0:
 		out = append(out, "Content-Length: "...)
-		out = strconv.AppendInt(out, int64(e.whole), 10)
-		return append(out, "\r\n"...)
-	case h.ContentLength > 0 || h.Find("content-length", 0) >= 0:
-		out = append(out, "Content-Length: "...)
-		out = strconv.AppendInt(out, h.ContentLength, 10)
+		out = strconv.AppendInt(out, e.length, 10)
 		return append(out, "\r\n"...)
 	}
 	return out

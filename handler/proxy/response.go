@@ -152,23 +152,12 @@ func (e *exchange) passRest() bool {
 	return true
 }
 
-// passSame passes on body bytes from where they are. Those that the client does not take stay in the input of the connection, whose
-// bound slows the target down.
+// passSame passes on head and body bytes from where they are. Those that the client does not take stay in the input of the
+// connection, whose bound slows the target down.
 func (e *exchange) passSame(head []byte) bool {
-	c, r := e.link.conn, &e.reads
-	buf := c.Unread()
-	if r.ahead == 0 && len(buf) > 0 && r.body.Missing() {
-		_, r.ahead, _ = r.body.Next(buf) // only chunks can be wrong
-	}
-	part := buf[:r.ahead]
-	last := !r.body.Missing() || r.body.ToClose() && c.Ended() && len(part) == len(buf)
+	part, last := e.nextSame()
 	if len(head)+len(part) == 0 {
-		switch {
-		case last:
-			e.complete()
-		case c.Ended():
-			e.truncated(ErrClosed)
-		}
+		e.nothingLeft(last)
 		return false
 	}
 	n := e.x.Output(head, part, last)
@@ -181,14 +170,34 @@ func (e *exchange) passSame(head []byte) bool {
 		return false
 	}
 	e.passed(n - len(head))
-	if r.ahead > 0 {
-		return false
-	}
-	if last {
+	switch {
+	case e.blocked:
+	case last:
 		e.complete()
-		return false
+	default:
+		return len(e.link.conn.Unread()) > 0 || e.link.conn.Ended()
 	}
-	return len(c.Unread()) > 0 || c.Ended()
+	return false
+}
+
+// nextSame returns what has come of the body and was not passed on. last: that is its end.
+func (e *exchange) nextSame() (part []byte, last bool) {
+	c, r := e.link.conn, &e.reads
+	buf := c.Unread()
+	if r.ahead == 0 && len(buf) > 0 && r.body.Missing() {
+		_, r.ahead, _ = r.body.Next(buf) // only chunks can be wrong
+	}
+	return buf[:r.ahead], !r.body.Missing() || r.body.ToClose() && c.Ended() && r.ahead == len(buf)
+}
+
+// nothingLeft: nothing has come that could be passed on, except perhaps the end.
+func (e *exchange) nothingLeft(last bool) {
+	switch {
+	case last:
+		e.complete()
+	case e.link.conn.Ended():
+		e.truncated(ErrClosed)
+	}
 }
 
 // passed: the client has taken n bytes of the body.
@@ -209,12 +218,7 @@ func (e *exchange) passCoded(head []byte) bool {
 		return false
 	}
 	if len(head)+len(coded) == 0 {
-		switch {
-		case e.finished:
-			e.complete()
-		case e.link.conn.Ended():
-			e.truncated(ErrClosed)
-		}
+		e.nothingLeft(e.finished)
 		return false
 	}
 	n := e.x.Output(head, coded, e.finished)

@@ -165,20 +165,25 @@ func (e *exchange) interim(n int) bool {
 		c.Discard(n)
 		return true
 	}
+	e.passInterim(h, n)
+	return e.phase == phaseHead && !e.blocked
+}
+
+// passInterim passes on the interim response h, which is the first n bytes of the input.
+func (e *exchange) passInterim(h *httpparse.ResponseHead, n int) {
 	out, _ := e.appendResponseFields(appendStatusLine(e.l.head[:0], h), h, nil)
 	out = append(out, "\r\n"...)
 	e.l.head = out
-	c.Discard(n)
+	e.link.conn.Discard(n)
 	e.kept = false // the client has got something
 	taken := e.x.Output(out, nil, false)
 	if e.phase == phaseOver {
-		return false
+		return
 	}
 	e.rest = append(e.rest[:0], out[taken:]...)
 	if e.blocked = len(e.rest) > 0; e.blocked {
 		e.updateDeadline()
 	}
-	return !e.blocked
 }
 
 // appendUpgrade appends the field lines of a 101 response.

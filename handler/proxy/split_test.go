@@ -101,6 +101,22 @@ func TestSplitResponses(t *testing.T) {
 	}
 }
 
+// TestDecodedRequest: a chunked body that the engine has waited for is sent with its length.
+func TestDecodedRequest(t *testing.T) {
+	for body, want := range map[string]string{"": "Content-Length: 0\r\n", "abc": "Content-Length: 3\r\n"} {
+		r := newFakeRig(t, Config{})
+		_, c := r.start("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTrailer: T\r\n\r\n", math.MaxInt, body, false)
+		if got := c.out.String(); !strings.Contains(got, want) || strings.Contains(got, "chunked") || strings.Contains(got, "Trailer") {
+			t.Errorf("sent %q", got)
+		}
+		if got := parseRequest(t, c.out.String()); got != body {
+			t.Errorf("body %q, want %q", got, body)
+		}
+		c.gives(ok("x"), false)
+		r.checkOver()
+	}
+}
+
 // TestSplitRequests: what the target gets does not depend on how the body arrives.
 func TestSplitRequests(t *testing.T) {
 	const body = "0123456789abcdefghij"
@@ -109,7 +125,7 @@ func TestSplitRequests(t *testing.T) {
 			for first := range len(body) {
 				for second := first; second < len(body); second++ {
 					if framing[0] == 'T' && first > 0 {
-						continue // the engine gives no part of a chunked body to Start
+						continue // the engine gives no part of a chunked body to Start, unless it has all of it: see TestDecodedRequest
 					}
 					r := newFakeRig(t, Config{Window: 4096})
 					x, c := r.start(method+" / HTTP/1.1\r\nHost: x\r\n"+framing+"\r\n\r\n", math.MaxInt, body[:first], true)
@@ -198,6 +214,22 @@ func TestResetAfterTheResponse(t *testing.T) {
 				r.checkOver()
 			}
 		})
+	}
+}
+
+// The scheme of the client.
+func TestScheme(t *testing.T) {
+	for _, tt := range []struct {
+		config string
+		tls    *backend.TLSState
+		want   string
+	}{{"", nil, "http"}, {"", new(backend.TLSState), "https"}, {"ftp", new(backend.TLSState), "ftp"}} {
+		r := newFakeRig(t, Config{Forward: Forwarding{Proto: tt.config}})
+		r.startOn(&fakeExchange{t: t, tls: tt.tls}, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "", false)
+		r.l.run()
+		if got := r.l.dialed[0].out.String(); !strings.Contains(got, "\r\nX-Forwarded-Proto: "+tt.want+"\r\n") {
+			t.Errorf("%q, want the scheme %s", got, tt.want)
+		}
 	}
 }
 

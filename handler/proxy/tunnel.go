@@ -131,3 +131,21 @@ func (t *tunnel) end(other backend.Conn, err error) {
 		other.Reset()
 	}
 }
+
+// Drain implements backend.Drainer: connections are to end soon.
+func (t *tunnel) Drain(backend.Conn) {
+	switch delay := t.l.config.CloseDelay; {
+	case delay > 0:
+		t.l.After(delay, t.close)
+	case delay < 0:
+		t.l.Post(t.close)
+	}
+}
+
+// close ends both connections.
+func (t *tunnel) close() {
+	if !t.over {
+		t.client.Close()
+		t.end(t.link.conn, nil)
+	}
+}

@@ -2,8 +2,7 @@
 -- what handlers have done; a worker waits in /slow and /fatal until another file exists.
 local http = require "moonbridge_http"
 local cache = require "moonbridge_cache"
-local ffi = require "ffi"
-ffi.cdef "int poll(void *, unsigned long, int);"
+local moonbridge_io = require "moonbridge_io"
 local file = ...
 
 local function note(text)
@@ -19,7 +18,7 @@ local function await(name)
 			f:close()
 			return
 		end
-		ffi.C.poll(nil, 0, 5)
+		moonbridge_io.poll(nil, nil, 0.005)
 	end
 end
 

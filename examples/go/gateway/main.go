@@ -7,66 +7,25 @@ package main
 import (
 	"flag"
 	"log"
-	"net/netip"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"moonbridge/engine"
 	"moonbridge/handler/proxy"
+	"moonbridge/handler/ratelimit"
 	"moonbridge/handler/upstream"
 )
 
-// bucketsMax bounds the memory of the limiter. With more clients, all of them start with a full bucket again.
-const bucketsMax = 100_000
-
-// limiter allows each client rate requests a second, and burst at once. The loops share it: it is locked for a moment only.
-type limiter struct {
-	sync.Mutex
-	rate, burst float64
-	buckets     map[netip.Addr]bucket
-}
-
-// bucket is how many requests a client has left, and when that was so.
-type bucket struct {
-	left float64
-	at   time.Time
-}
-
-func (l *limiter) allow(client netip.Addr) bool {
-	l.Lock()
-	defer l.Unlock()
-	if len(l.buckets) >= bucketsMax {
-		clear(l.buckets)
-	}
-	b, known := l.buckets[client]
-	now := time.Now()
-	if b.left += now.Sub(b.at).Seconds() * l.rate; !known || b.left > l.burst {
-		b.left = l.burst
-	}
-	b.at = now
-	allowed := b.left >= 1
-	if allowed {
-		b.left--
-	}
-	l.buckets[client] = b
-	return allowed
-}
-
-// gateway is the proxy with its limiter and its service.
+// gateway is a service with its circuit.
 type gateway struct {
-	limiter
 	set  *upstream.Set
-	open atomic.Bool // the circuit: no target is healthy
+	open atomic.Bool // no target is healthy
 }
 
 // to runs on the loops, for each request.
 func (g *gateway) to(q *proxy.Request) *upstream.Set {
-	switch {
-	case !g.allow(q.Client().Addr()):
-		q.Refuse(429)
-	case g.open.Load():
+	if g.open.Load() {
 		q.Refuse(503)
 	}
 	return g.set
@@ -91,7 +50,7 @@ func main() {
 	address := flag.String("address", "127.0.0.1:8081", "where to listen")
 	addresses := flag.String("targets", "127.0.0.1:9001", "addresses of the API")
 	rate := flag.Float64("rate", 10, "requests a second of each client")
-	burst := flag.Float64("burst", 20, "requests at once of each client")
+	burst := flag.Int("burst", 20, "requests at once of each client")
 	flag.Parse()
 	var targets []upstream.Target
 	for target := range strings.SplitSeq(*addresses, ",") {
@@ -101,12 +60,14 @@ func main() {
 		Active: &upstream.Active{Path: "/health", Every: time.Second, Rise: 1, Fall: 2},
 	}, targets...)
 	check(err)
-	g := &gateway{limiter: limiter{rate: *rate, burst: *burst, buckets: make(map[netip.Addr]bucket)}, set: set}
+	limiter, err := ratelimit.New(ratelimit.Options{Rate: *rate, Burst: *burst, Name: "client"})
+	check(err)
+	g := &gateway{set: set}
 	e, err := engine.New(engine.Options{})
 	check(err)
 	ln, err := e.Open("tcp", *address, engine.OpenOptions{})
 	check(err)
-	check(e.Serve(ln, proxy.New(proxy.Config{To: g.to}), 0, engine.Limits{}))
+	check(e.Serve(ln, limiter.Wrap(proxy.New(proxy.Config{To: g.to})), 0, engine.Limits{}))
 	log.Printf("http://%s/", ln.Addr())
 	g.watch() // until a signal ends the process
 }

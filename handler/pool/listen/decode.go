@@ -68,10 +68,10 @@ func Decode(msg []byte) (*Spec, error) {
 	if err := spec.checkMains(); err != nil {
 		return nil, err
 	}
-	if err := spec.checkRoutes(); err != nil {
+	if err := spec.checkRateLimit(); err != nil {
 		return nil, err
 	}
-	if err := spec.checkRateLimit(); err != nil {
+	if err := spec.checkRoutes(); err != nil {
 		return nil, err
 	}
 	return spec, spec.checkStatic()

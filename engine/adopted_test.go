@@ -1,0 +1,232 @@
+package engine
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"moonbridge/handler/backend"
+)
+
+// memory is a listener without sockets: its connections are pipes in memory.
+type memory struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func newMemory() *memory { return &memory{conns: make(chan net.Conn), closed: make(chan struct{})} }
+
+func (m *memory) Accept() (net.Conn, error) {
+	select {
+	case c := <-m.conns:
+		return c, nil
+	case <-m.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (m *memory) Close() error   { m.once.Do(func() { close(m.closed) }); return nil }
+func (m *memory) Addr() net.Addr { return &net.UnixAddr{Name: "memory", Net: "unix"} }
+
+// dial returns the client's end of a new connection.
+func (m *memory) dial(t *testing.T) net.Conn {
+	here, there := net.Pipe()
+	select {
+	case m.conns <- there:
+	case <-time.After(waitMost):
+		t.Fatal("the engine does not accept")
+	}
+	t.Cleanup(func() { here.Close() })
+	here.SetDeadline(time.Now().Add(waitMost))
+	return here
+}
+
+// wrapped is a listener whose connections are of a type that the engine does not know.
+type wrapped struct{ net.Listener }
+
+// plainConn hides what a TCP connection is.
+type plainConn struct{ *net.TCPConn }
+
+func (w wrapped) Accept() (net.Conn, error) {
+	c, err := w.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return plainConn{c.(*net.TCPConn)}, nil
+}
+
+// sources are listeners from elsewhere, each with a way to reach it.
+func sources(t *testing.T) map[string]func() (net.Listener, func() net.Conn) {
+	over := func(network, address string, wrap bool) func() (net.Listener, func() net.Conn) {
+		return func() (net.Listener, func() net.Conn) {
+			ln, err := net.Listen(network, address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			to := ln.Addr().String()
+			if wrap {
+				ln = wrapped{ln}
+			}
+			return ln, func() net.Conn {
+				c, err := net.Dial(network, to)
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { c.Close() })
+				c.SetDeadline(time.Now().Add(waitMost))
+				return c
+			}
+		}
+	}
+	return map[string]func() (net.Listener, func() net.Conn){
+		"tcp":     over("tcp4", "127.0.0.1:0", false),
+		"unix":    over("unix", filepath.Join(t.TempDir(), "s"), false),
+		"wrapped": over("tcp4", "127.0.0.1:0", true),
+		"memory": func() (net.Listener, func() net.Conn) {
+			m := newMemory()
+			return m, func() net.Conn { return m.dial(t) }
+		},
+	}
+}
+
+// The connections of a listener from elsewhere are served like others: HTTP with its addresses, and protocols.
+func TestAdopt(t *testing.T) {
+	for name, source := range sources(t) {
+		t.Run(name, func(t *testing.T) {
+			e := startEngine(t, Options{Loops: 2})
+			from, dial := source()
+			ln, err := e.Adopt(from)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if ln.Addr() != from.Addr().String() || !ln.InPlace() || ln.Listen() != nil {
+				t.Errorf("address %s", ln.Addr())
+			}
+			if _, err := ln.Files(); !errors.Is(err, errors.ErrUnsupported) {
+				t.Error(err)
+			}
+			if err := e.Serve(ln, &testBackend{window: 64}, 0, Limits{}); err != nil {
+				t.Fatal(err)
+			}
+			c := dial()
+			p := &peer{t: t, r: bufio.NewReader(c)}
+			for range 2 {
+				io.WriteString(c, get("/addrs"))
+				want := "invalid AddrPort invalid AddrPort invalid AddrPort"
+				if _, tcp := c.(*net.TCPConn); tcp {
+					want = fmt.Sprintf("%v %v %v", c.RemoteAddr(), c.RemoteAddr(), c.LocalAddr())
+				}
+				if got := p.hears(200); got != want {
+					t.Errorf("%q, want %q", got, want)
+				}
+			}
+			c.Close()
+
+			if err := e.ServeProtocol(ln, echo(t, nil), ProtocolOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			raw := dial()
+			want := noise(1_000_000)
+			var sending sync.WaitGroup
+			sending.Go(func() {
+				raw.Write(want)
+				if half, ok := raw.(closeWriter); ok {
+					half.CloseWrite()
+				}
+			})
+			got := make([]byte, len(want))
+			if _, err := io.ReadFull(raw, got); err != nil || string(got) != string(want) {
+				t.Errorf("%v, equal up to %d", err, commonPrefix(got, want))
+			}
+			sending.Wait()
+			if _, half := raw.(closeWriter); half {
+				readsAll(t, raw, nil)
+			}
+			raw.Close()
+			eventually(t, "all have ended", func() bool { return e.Conns() == 0 })
+
+			if err := ln.Close(); err != nil {
+				t.Error(err)
+			}
+			if err := e.Serve(ln, &testBackend{window: 64}, 0, Limits{}); !errors.Is(err, net.ErrClosed) {
+				t.Errorf("a closed listener: %v", err)
+			}
+		})
+	}
+}
+
+// What the engine closes is closed for the client of a connection from elsewhere, even if that sends nothing.
+func TestAdoptedCloses(t *testing.T) {
+	for name, source := range sources(t) {
+		t.Run(name, func(t *testing.T) {
+			e := startEngine(t, Options{Loops: 1})
+			from, dial := source()
+			ln, err := e.Adopt(from)
+			if err != nil {
+				t.Fatal(err)
+			}
+			bye := opener(func(c backend.Conn) backend.Stream {
+				c.Write([]byte("bye"))
+				c.Close()
+				return &calls{t: t}
+			})
+			if err := e.ServeProtocol(ln, bye, ProtocolOptions{Bounds: backend.Bounds{Linger: time.Millisecond}}); err != nil {
+				t.Fatal(err)
+			}
+			readsAll(t, dial(), []byte("bye"))
+			eventually(t, "it has ended", func() bool { return e.Conns() == 0 })
+		})
+	}
+}
+
+// A connection may be handed over by itself, and one that is not served is closed.
+func TestServeConn(t *testing.T) {
+	e := startEngine(t, Options{Loops: 1})
+	m := newMemory()
+	ln, err := e.Adopt(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	give := func() net.Conn {
+		here, there := net.Pipe()
+		here.SetDeadline(time.Now().Add(waitMost))
+		if err := ln.ServeConn(there); err != nil {
+			t.Error(err)
+		}
+		return here
+	}
+	if _, err := give().Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("not served: %v", err)
+	}
+	if err := e.ServeProtocol(ln, echo(t, nil), ProtocolOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	c := give()
+	io.WriteString(c, "x")
+	if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
+		t.Error(err)
+	}
+	c.Close()
+	e.Shutdown(context.Background())
+	here, there := net.Pipe()
+	if err := ln.ServeConn(there); err != ErrStopped {
+		t.Errorf("stopped: %v", err)
+	}
+	here.Close()
+	if _, err := e.Adopt(m); err != ErrStopped {
+		t.Errorf("stopped: %v", err)
+	}
+	select {
+	case <-m.closed:
+	default:
+		t.Error("the listener is open after Shutdown")
+	}
+}

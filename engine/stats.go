@@ -1,0 +1,56 @@
+package engine
+
+import "time"
+
+// LoopStats are the figures of one loop.
+type LoopStats struct {
+	Loop     int
+	Conns    int    // HTTP connections
+	Idle     int    // of Conns: without a request in progress
+	Raw      int    // connections of Protocols, accepted, dialed and upgraded
+	Dials    int    // connections that are being established
+	Accepted uint64 // connections so far, of Serve and ServeProtocol
+	Requests uint64 // so far, whose heads were complete
+	Buffers  int    // that connections hold for unread or unsent bytes
+	Pipes    int    // that have bytes of spliced connections
+
+	LongestTurn time.Duration // so far; 0 without Options.Stalled
+}
+
+// Stats returns the figures of all loops, which are asked one after the other. It is nil on a loop, and after Shutdown.
+func (e *Engine) Stats() []LoopStats {
+	stats := make([]LoopStats, len(e.loops))
+	err := e.onEveryLoop(func(l *loop) error {
+		stats[l.index] = l.stats()
+		return nil
+	})
+	if err != nil {
+		return nil
+	}
+	return stats
+}
+
+func (l *loop) stats() LoopStats {
+	s := LoopStats{Loop: l.index, Buffers: l.pool.InUse(), Pipes: l.raw.pipes.used, Dials: len(l.raw.dials)}
+	s.add(l)
+	if l.tls != nil {
+		s.add(l.tls.twin)
+	}
+	if w := l.e.watcher.of(l.index); w != nil {
+		s.LongestTurn = w.Longest()
+	}
+	return s
+}
+
+// add adds the connections of l, or of its part for TLS.
+func (s *LoopStats) add(l *loop) {
+	s.Conns += l.conns.len
+	s.Raw += l.raw.len
+	s.Accepted += l.accepted
+	s.Requests += l.requests
+	for c := l.conns.first; c != nil; c = c.next {
+		if c.state == stateIdle {
+			s.Idle++
+		}
+	}
+}

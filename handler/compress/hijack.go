@@ -1,0 +1,22 @@
+package compress
+
+import (
+	"errors"
+	"net"
+)
+
+// Hijack passes on that of backend.Upgrader: a connection that leaves HTTP is not compressed.
+func (e *exchange) Hijack(head []byte) (net.Conn, error) {
+	x, can := e.x.(interface {
+		Hijack(head []byte) (net.Conn, error)
+	})
+	if !can || e.state != stateHead || len(e.head)+len(e.unsent) > 0 {
+		return nil, errors.ErrUnsupported
+	}
+	conn, err := x.Hijack(head)
+	if err == nil {
+		e.inner, e.state = innerEnded, stateOver
+		e.release()
+	}
+	return conn, err
+}
