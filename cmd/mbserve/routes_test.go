@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"net"
@@ -22,15 +21,6 @@ func routeTarget(t *testing.T, name string) (url string) {
 		switch {
 		case strings.HasPrefix(r.URL.Path, "/slow/"):
 			<-r.Context().Done()
-		case r.Header.Get("Upgrade") == "websocket":
-			c, b, err := w.(http.Hijacker).Hijack()
-			if err != nil {
-				return
-			}
-			defer c.Close()
-			c.SetDeadline(time.Now().Add(patience))
-			io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
-			io.Copy(c, b)
 		default:
 			n, err := io.Copy(io.Discard, r.Body)
 			fmt.Fprintf(w, "%s %s %s for=%s proto=%s %d %v", name, r.Host, r.RequestURI,
@@ -136,7 +126,7 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
-// Uploads of any size, chunked or not, and WebSockets pass.
+// Uploads of any size pass, chunked or not.
 func TestRoutesBodies(t *testing.T) {
 	t.Parallel()
 	s, _, _, _ := startRouted(t)
@@ -163,22 +153,6 @@ func TestRoutesBodies(t *testing.T) {
 				t.Errorf("%d bytes, chunked %v: %q", size, chunked, got)
 			}
 		}
-	}
-	c, err := net.Dial("tcp", s.address(0))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	c.SetDeadline(time.Now().Add(patience))
-	io.WriteString(c, "GET /api/ws HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nframes")
-	r := bufio.NewReader(c)
-	res, err := http.ReadResponse(r, nil)
-	if err != nil || res.StatusCode != 101 {
-		t.Fatalf("%v, %v", res, err)
-	}
-	b := make([]byte, 6)
-	if _, err := io.ReadFull(r, b); string(b) != "frames" || err != nil {
-		t.Errorf("%q, %v", b, err)
 	}
 }
 
@@ -269,7 +243,7 @@ func TestRoutesMistakes(t *testing.T) {
 		`{ ["/a/"] = { proxy = "http://1.2.3.4:0" } }`:                         `"0" is not a port`,
 		`{ ["/a/"] = { proxy = "unix:app.sock" } }`:                            "is not unix: and the whole path of a socket",
 		`{ ["/a/"] = { proxy = "http://1.2.3.4", host = "x" } }`:               `host: is "client" or "target"`,
-		`{ ["/a/"] = { proxy = "http://1.2.3.4", retry = 1 } }`:                `unknown option "retry" (did you mean "retries"?)`,
+		`{ ["/a/"] = { proxy = "http://1.2.3.4", retrie = 1 } }`:               `unknown option "retrie" (did you mean "retries"?)`,
 		`{ ["/a/"] = { proxy = "http://1.2.3.4", slots = 0 } }`:                "slots: 0 is not in the range from 1",
 		`{ ["/a/"] = { proxy = "http://1.2.3.4", connect_timeout = false } }`:  "connect_timeout: must be greater than 0",
 	} {
