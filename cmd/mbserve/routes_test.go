@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"net"
@@ -21,6 +22,15 @@ func routeTarget(t *testing.T, name string) (url string) {
 		switch {
 		case strings.HasPrefix(r.URL.Path, "/slow/"):
 			<-r.Context().Done()
+		case r.Header.Get("Upgrade") == "websocket":
+			c, b, err := w.(http.Hijacker).Hijack()
+			if err != nil {
+				return
+			}
+			defer c.Close()
+			c.SetDeadline(time.Now().Add(patience))
+			io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
+			io.Copy(c, b)
 		default:
 			n, err := io.Copy(io.Discard, r.Body)
 			fmt.Fprintf(w, "%s %s %s for=%s proto=%s %d %v", name, r.Host, r.RequestURI,
@@ -153,6 +163,28 @@ func TestRoutesBodies(t *testing.T) {
 				t.Errorf("%d bytes, chunked %v: %q", size, chunked, got)
 			}
 		}
+	}
+}
+
+// A WebSocket passes, with what the client has sent early.
+func TestRoutesUpgrade(t *testing.T) {
+	t.Parallel()
+	s, _, _, _ := startRouted(t)
+	c, err := net.Dial("tcp", s.address(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(patience))
+	io.WriteString(c, "GET /api/ws HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nframes")
+	r := bufio.NewReader(c)
+	res, err := http.ReadResponse(r, nil)
+	if err != nil || res.StatusCode != 101 {
+		t.Fatalf("%v, %v", res, err)
+	}
+	b := make([]byte, 6)
+	if _, err := io.ReadFull(r, b); string(b) != "frames" || err != nil {
+		t.Errorf("%q, %v", b, err)
 	}
 }
 
