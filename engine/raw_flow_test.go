@@ -64,7 +64,7 @@ func TestRawInputBound(t *testing.T) {
 
 // A connection is full above its bound and until half of that has been sent. Then Room is called, once.
 func TestRawOutputBound(t *testing.T) {
-	const bound, piece, total = 100_000, 30_000, 6_000_000
+	const bound, piece, total = 100_000, 30_000, 30_000_000
 	want := noise(total)
 	sent, rooms := 0, 0
 	var most int

@@ -407,3 +407,26 @@ func bytesOf(r *rand.Rand, n int) []byte {
 	}
 	return b
 }
+
+// A Stream that closes while bytes are left in the socket does not leave them there: the peer may not read before it has sent them.
+func TestRawCloseWithInputLeft(t *testing.T) {
+	w := newWorld(t, 1)
+	s := w.connects(opener(func(backend.Conn) backend.Stream {
+		return &calls{t: t, data: func(c backend.Conn) {
+			c.Write([]byte("held"))
+			c.Close()
+		}}
+	}), backend.Bounds{})
+	s.sends(bytesOf(w.r, 500_000))
+	w.settle()
+	if len(s.inbox) > 0 {
+		t.Errorf("%d bytes are left", len(s.inbox))
+	}
+	s.takes(100)
+	s.finishes()
+	w.settle()
+	if string(s.got) != "held" || !s.finGot {
+		t.Errorf("the peer got %q, the end: %v", s.got, s.finGot)
+	}
+	w.leftovers()
+}

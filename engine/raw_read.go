@@ -8,8 +8,8 @@ func (c *rawConn) advance() {
 	if c.state == rawOpen {
 		c.receive()
 	}
-	if c.state == rawClosing || c.state == rawLingering {
-		c.throwAway() // even if the Stream has closed just now: no edge tells of what is left in the socket
+	if c.state == rawClosing || c.state == rawLingering { // perhaps since the last call of the Stream
+		c.throwAway()
 	}
 	if c.state == rawDetached {
 		c.input.Release(c.l.pool)
@@ -104,7 +104,7 @@ func (c *rawConn) tooMuch(n int) {
 	c.drained += int32(n)
 	if c.drained > drainBytesMax {
 		c.l.sys.resetOnClose(c.socket.fd)
-		c.fail(errReset) // no error if all was sent
+		c.gone = true
 	}
 }
 

@@ -9,22 +9,22 @@ import (
 	"moonbridge/httpparse"
 )
 
-// upgrading is a backend that changes every connection to a Protocol.
-type upgrading struct {
+// switching is a backend that changes every connection to a Protocol.
+type switching struct {
 	t        testing.TB
 	protocol backend.Protocol
 }
 
-func (b *upgrading) Attach(l backend.Loop) (backend.LoopBackend, error) {
-	return upgradingLoop{b, l}, nil
+func (b *switching) Attach(l backend.Loop) (backend.LoopBackend, error) {
+	return switchingLoop{b, l}, nil
 }
 
-type upgradingLoop struct {
-	*upgrading
+type switchingLoop struct {
+	*switching
 	l backend.Loop
 }
 
-func (l upgradingLoop) Start(x backend.Exchange, h *httpparse.Head, _ int, _ []byte, _ bool) (backend.Running, error) {
+func (l switchingLoop) Start(x backend.Exchange, h *httpparse.Head, _ int, _ []byte, _ bool) (backend.Running, error) {
 	l.l.Post(func() {
 		if err := x.(backend.Upgrader).Upgrade([]byte(upgradeHead), l.protocol, backend.Bounds{}); err != nil {
 			l.t.Error(err)
@@ -59,7 +59,7 @@ func TestRawUpgrade(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		for _, early := range []bool{false, true} {
 			closed := make(chan error, 1)
-			b := &upgrading{t: t, protocol: echo(t, func(_ backend.Conn, err error) { closed <- err })}
+			b := &switching{t: t, protocol: echo(t, func(_ backend.Conn, err error) { closed <- err })}
 			e := startEngine(t, Options{Loops: 1})
 			ln, err := e.Open("tcp4", "127.0.0.1:0", OpenOptions{})
 			if err != nil {
@@ -103,7 +103,7 @@ func TestRawUpgrade(t *testing.T) {
 // An upgraded connection is told when the engine drains.
 func TestRawUpgradedDrains(t *testing.T) {
 	opened := make(chan struct{})
-	b := &upgrading{t: t, protocol: opener(func(c backend.Conn) backend.Stream {
+	b := &switching{t: t, protocol: opener(func(c backend.Conn) backend.Stream {
 		close(opened)
 		return &drainCalls{calls{t: t, drain: func(c backend.Conn) { c.Write([]byte("bye")); c.Close() }}}
 	})}

@@ -83,7 +83,7 @@ func TestEntriesHaveTests(t *testing.T) {
 	packages := map[string]map[string]*ast.FuncDecl{}
 	for name, dir := range map[string]string{"main": ".", "worker": "../../handler/worker",
 		"rawhttp": "../../handler/worker/rawhttp", "form": "../../handler/worker/form", "pool": "../../handler/pool",
-		"listen": "../../handler/pool/listen", "proxyproto": "../../handler/proxyproto", "forwarded": "../../handler/forwarded", "policy": "../../handler/pool/policy",
+		"listen": "../../handler/pool/listen", "proxyproto": "../../handler/proxyproto", "forwarded": "../../handler/forwarded", "route": "../../handler/route", "policy": "../../handler/pool/policy",
 		"engine": "../../engine", "cache": "../../handler/cache", "ratelimit": "../../handler/ratelimit", "httpparse": "../../httpparse"} {
 		packages[name] = testsOf(t, dir)
 	}

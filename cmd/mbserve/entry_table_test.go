@@ -60,6 +60,8 @@ var proofs = []proof{
 	{"The pool: rate_limit", tests(shown, "main.TestRateLimit", "main.TestRateLimitAddresses", "ratelimit.TestTake", "ratelimit.TestClients",
 		"ratelimit.TestTableIsBounded", "listen.TestDecodeRateLimit", "listen.TestDecodeRateLimitMistakes")},
 
+	{"The pool: routes", tests(shown, "main.TestRoutes", "main.TestRoutesBodies", "main.TestRoutesForwarded", "main.TestRoutesReload", "main.TestRoutesUpgrade",
+		"main.TestRoutesMistakes", "route.TestRoute", "route.TestBodiesInFiles")},
 	{"The pool: trusted_proxies", tests(shown, "main.TestTrustedProxies", "main.TestTrustedProxiesWithProxyProtocol", "main.TestTrustedProxiesOfHAProxy",
 		"main.TestTrustedProxiesMistakes", "listen.TestDecodeListen", "listen.TestDecodeErrors", "forwarded.TestIdentify", "engine.TestTrustedProxies")},
 

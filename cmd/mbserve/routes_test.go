@@ -136,7 +136,7 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
-// Uploads of any size, chunked or not, and WebSockets pass.
+// Uploads of any size pass, chunked or not.
 func TestRoutesBodies(t *testing.T) {
 	t.Parallel()
 	s, _, _, _ := startRouted(t)
@@ -164,6 +164,12 @@ func TestRoutesBodies(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A WebSocket passes, with what the client has sent early.
+func TestRoutesUpgrade(t *testing.T) {
+	t.Parallel()
+	s, _, _, _ := startRouted(t)
 	c, err := net.Dial("tcp", s.address(0))
 	if err != nil {
 		t.Fatal(err)
@@ -269,7 +275,7 @@ func TestRoutesMistakes(t *testing.T) {
 		`{ ["/a/"] = { proxy = "http://1.2.3.4:0" } }`:                         `"0" is not a port`,
 		`{ ["/a/"] = { proxy = "unix:app.sock" } }`:                            "is not unix: and the whole path of a socket",
 		`{ ["/a/"] = { proxy = "http://1.2.3.4", host = "x" } }`:               `host: is "client" or "target"`,
-		`{ ["/a/"] = { proxy = "http://1.2.3.4", retry = 1 } }`:                `unknown option "retry" (did you mean "retries"?)`,
+		`{ ["/a/"] = { proxy = "http://1.2.3.4", retrie = 1 } }`:               `unknown option "retrie" (did you mean "retries"?)`,
 		`{ ["/a/"] = { proxy = "http://1.2.3.4", slots = 0 } }`:                "slots: 0 is not in the range from 1",
 		`{ ["/a/"] = { proxy = "http://1.2.3.4", connect_timeout = false } }`:  "connect_timeout: must be greater than 0",
 	} {

@@ -218,7 +218,6 @@ func TestCertificateReload(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer stays.Close()
-	stays.SetDeadline(time.Now().Add(patience))
 	p := &peer{t: t, Conn: stays, r: bufio.NewReader(stays)}
 	for range times {
 		want := certificateFiles(t, dir, "a", "a.test")
@@ -231,6 +230,7 @@ func TestCertificateReload(t *testing.T) {
 			t.Errorf("certificate %v after the reload, want %v", got.SerialNumber, want.SerialNumber)
 		}
 		c.Close()
+		stays.SetDeadline(time.Now().Add(patience))
 		p.get("/")
 		p.hears(200)
 	}

@@ -180,7 +180,11 @@ func TestBodiesInFiles(t *testing.T) {
 		if n == 0 {
 			continue
 		}
-		request := fmt.Sprintf("POST /p/ HTTP/1.1\r\nHost: h\r\nConnection: close\r\nTransfer-Encoding: chunked\r\nTrailer: T\r\n\r\n%x\r\n%s\r\n0\r\nT: v\r\n\r\n", n, body)
+		request := fmt.Sprintf("POST /p/ HTTP/1.1\r\nHost: h\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", n, body)
+		if got := ask(t, address, request); !strings.Contains(got, fmt.Sprintf("%d <nil>  true", n)) {
+			t.Errorf("%d bytes in chunks, no trailer: %q", n, got)
+		}
+		request = fmt.Sprintf("POST /p/ HTTP/1.1\r\nHost: h\r\nConnection: close\r\nTransfer-Encoding: chunked\r\nTrailer: T\r\n\r\n%x\r\n%s\r\n0\r\nT: v\r\n\r\n", n, body)
 		if got := ask(t, address, request); !strings.Contains(got, fmt.Sprintf("%d <nil> v true", n)) {
 			t.Errorf("%d bytes in chunks: %q", n, got)
 		}

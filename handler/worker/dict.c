@@ -69,10 +69,12 @@ const char *mb_dict_message(int result)
 
 int64_t mb_dict_now(mb_dict_at *a)
 {
+	if (!a->now)
+		a->now = a->d->fixed;
 	if (!a->now) {
 		struct timespec t;
 		clock_gettime(CLOCK_MONOTONIC, &t);
-		a->now = t.tv_sec * INT64_C(1000000000) + t.tv_nsec + a->d->skew;
+		a->now = t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
 	}
 	return a->now;
 }

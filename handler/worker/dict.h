@@ -106,7 +106,7 @@ typedef struct {
 	size_t size, shard_bytes, links, blocks; /* bytes; offsets in a shard */
 	uint32_t shards, nblocks, nbuckets;      /* blocks and buckets of a shard */
 	uint64_t key[2];                         /* of the hash function */
-	int64_t skew;                            /* for tests: added to the clock */
+	int64_t fixed;                           /* for tests: the time; 0: that of the system */
 } mb_dict;
 
 typedef struct {

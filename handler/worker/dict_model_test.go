@@ -28,6 +28,7 @@ func newDictMemory(t testing.TB, size uint64) (*Dict, *shm.Dictionary) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	d.skew(0)
 	t.Cleanup(func() {
 		d.Close()
 		m.File.Close()

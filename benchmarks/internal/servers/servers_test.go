@@ -141,16 +141,19 @@ func TestSameBody(t *testing.T) {
 	}
 }
 
-// Each workload has servers, and every server but Caddy, which serves only files, has the workload hello.
+// Each workload has servers, and nginx and mbserve have all but those of Go libraries and proxies. Each server has a workload.
 func TestWorkloads(t *testing.T) {
 	for _, w := range Workloads {
-		if len(w.servers) < 2 || len(w.Conns) == 0 || !w.Has("mbserve") || !w.Has("nginx") || w.Has("apache") {
+		if len(w.servers) < 2 || len(w.Conns) == 0 || w.Has("apache") {
 			t.Errorf("%s: servers %v, connections %v", w.Name, w.servers, w.Conns)
+		}
+		if library := w.Has("adapter") || w.Has("haproxy"); library == w.Has("mbserve") || !library && !w.Has("nginx") {
+			t.Errorf("%s: servers %v", w.Name, w.servers)
 		}
 	}
 	for _, name := range Names {
-		if Workloads[0].Has(name) == (name == "caddy") {
-			t.Errorf("%s and %s", name, Workloads[0].Name)
+		if !slices.ContainsFunc(Workloads, func(w Workload) bool { return w.Has(name) }) {
+			t.Errorf("%s has no workload", name)
 		}
 	}
 }
@@ -173,11 +176,22 @@ func TestExpected(t *testing.T) {
 func TestNginxConfig(t *testing.T) {
 	s := Settings{Benchmarks: "/src/benchmarks", NginxModules: "/modules", NginxWorkers: 3, Connections: 1024, Files: 5000}
 	for _, w := range Workloads {
+		if !w.Has("nginx") {
+			continue
+		}
 		text, err := s.nginxConfig(w, 8099, "/tmp/x")
 		if err != nil {
 			t.Fatal(err)
 		}
 		config := string(text)
+		if w.Has("haproxy") {
+			for _, want := range []string{"listen 127.0.0.1:8099", "proxy_pass http://shared", "keepalive ", "access_log off;"} {
+				if !strings.Contains(config, want) {
+					t.Errorf("%s: no %q in\n%s", w.Name, want, config)
+				}
+			}
+			continue
+		}
 		log := "access_log off;"
 		if w.Name == "accesslog" {
 			log = "access_log /tmp/x/access.log combined buffer=64k flush=50ms;"

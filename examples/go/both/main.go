@@ -5,7 +5,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log"
@@ -17,11 +16,10 @@ import (
 
 	"moonbridge/engine"
 	"moonbridge/handler"
-	"moonbridge/handler/backend"
 	"moonbridge/handler/pool"
 	"moonbridge/handler/pool/listen"
+	"moonbridge/handler/route"
 	_ "moonbridge/handler/worker" // lets this program start again as the fork server
-	"moonbridge/httpparse"
 )
 
 // now is a handler on the loops: it does not block.
@@ -32,28 +30,6 @@ func now(w *handler.Response, r *handler.Request) {
 	}
 	w.Set("Content-Type", "text/plain")
 	w.WriteString(time.Now().UTC().Format(time.RFC3339) + "\n")
-}
-
-// byPath is a backend that passes requests on to one of two others.
-type byPath struct{ goes, lua backend.Backend }
-
-func (b *byPath) Attach(l backend.Loop) (backend.LoopBackend, error) {
-	goes, err := b.goes.Attach(l)
-	if err != nil {
-		return nil, err
-	}
-	lua, err := b.lua.Attach(l)
-	return &byPathLoop{goes, lua}, err
-}
-
-// byPathLoop is the part of a byPath on one loop.
-type byPathLoop struct{ goes, lua backend.LoopBackend }
-
-func (b *byPathLoop) Start(x backend.Exchange, h *httpparse.Head, listener int, body []byte, more bool) (backend.Running, error) {
-	if bytes.HasPrefix(h.Bytes(h.Path), []byte("go/")) {
-		return b.goes.Start(x, h, listener, body, more)
-	}
-	return b.lua.Start(x, h, listener, body, more)
 }
 
 func main() {
@@ -87,7 +63,10 @@ func run(script string, args []string) error {
 		return err
 	}
 	defer host.Kill() // does nothing after Stop
-	b := &byPath{handler.OnLoop(handler.Func(now)), host.Pools()[0]}
+	b, err := route.New([]route.Rule{{Path: "/go/", To: handler.OnLoop(handler.Func(now))}}, host.Pools()[0])
+	if err != nil {
+		return err
+	}
 	if err := e.Serve(ln, b, 0, engine.Limits{}); err != nil {
 		return err
 	}

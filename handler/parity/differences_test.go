@@ -58,7 +58,7 @@ func TestTable(t *testing.T) {
 	}
 }
 
-const document = "../docs/net-http.md"
+const document = "../../docs/net-http.md"
 
 const caseMark, theirsMark, oursMark = "=== ", "--- net/http\n", "--- Moonbridge\n"
 

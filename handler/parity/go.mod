@@ -1,4 +1,4 @@
-module moonbridge/parity
+module moonbridge/handler/parity
 
 go 1.26.0
 
@@ -16,4 +16,4 @@ require (
 	gopkg.in/natefinch/lumberjack.v2 v2.2.1 // indirect
 )
 
-replace moonbridge => ../
+replace moonbridge => ../../
