@@ -104,7 +104,7 @@ func (c *rawConn) tooMuch(n int) {
 	c.drained += int32(n)
 	if c.drained > drainBytesMax {
 		c.l.sys.resetOnClose(c.socket.fd)
-		c.gone = true
+		c.fail(errReset) // no error if all was sent
 	}
 }
 
