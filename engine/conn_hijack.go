@@ -51,7 +51,7 @@ func (c *conn) Upgrade(head []byte, p backend.Protocol, b backend.Bounds) error 
 	r.due = r.input.Len() > 0 || r.socket.eof
 	c.l.sys.hand(c.socket.fd, r)
 	c.leaveHTTP(head)
-	if r.socket.broken {
+	if r.socket.broken || r.socket.eof && c.l.cut(c.socket.fd) {
 		r.fail(errReset)
 	}
 	r.open(p, c.service.latest().ended)

@@ -84,6 +84,10 @@ func (l *tlsLoop) read(fd int, p []byte) (n int, errno syscall.Errno) {
 	return 0, syscall.ECONNRESET
 }
 
+// cut reports whether the peer of a connection with TLS has ended it without saying so in TLS. HTTP does not mind, but other
+// protocols could take what has come for complete (RFC 8446 §6.1).
+func (l *loop) cut(fd int) bool { return l.sealed != nil && l.sealed.conns[fd].cut }
+
 // endLater: the end was read together with the last bytes. No edge will tell of it.
 func (l *tlsLoop) endLater(c *tlsConn) {
 	l.plain.post(func() {

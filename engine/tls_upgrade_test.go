@@ -2,7 +2,9 @@ package engine
 
 import (
 	"bufio"
+	"crypto/tls"
 	"io"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -71,5 +73,29 @@ func TestTLSUpgrade(t *testing.T) {
 				t.Errorf("%d bytes of %d, %v", len(got), len(want), err)
 			}
 		})
+	}
+}
+
+// A peer that ends the connection without saying so in TLS may have been cut off, whether that was known before the upgrade or not.
+func TestTLSUpgradeCut(t *testing.T) {
+	closed := make(chan error, 1)
+	protocol := opener(func(backend.Conn) backend.Stream {
+		return &calls{t: t, data: func(c backend.Conn) {
+			if c.Ended() {
+				c.Close()
+			}
+		}, closed: func(_ backend.Conn, err error) { closed <- err }}
+	})
+	b := &tlsUpgrading{testBackend: testBackend{window: 64}, upgrade: func(x backend.Upgrader) error {
+		return x.Upgrade([]byte("HTTP/1.1 101 Switching Protocols\r\n\r\n"), protocol, backend.Bounds{})
+	}}
+	_, addr := startTLS(t, Options{Loops: 1}, Limits{}, b, &TLS{Config: serverConfig()})
+	for range 20 {
+		p := dialTLS(t, addr, clientConfig())
+		p.say("GET /wait HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")
+		p.stream.(*tls.Conn).NetConn().(*net.TCPConn).CloseWrite()
+		if err := waitFor(t, closed, "end"); err == nil {
+			t.Fatal("the end of a connection that was cut looks complete")
+		}
 	}
 }
