@@ -24,8 +24,8 @@ func TestClientGone(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			gone := make(chan struct{})
 			a := newTarget(t, func(p *peer) {
-				if p.n > 1 {
-					answering(ok("second"))(p)
+				if p.n > 1 { // never kept: of two kept connections the newest would be used again and again
+					answering(strings.Replace(ok("second"), "\r\n", "\r\nConnection: close\r\n", 1))(p)
 					return
 				}
 				p.request()

@@ -187,7 +187,7 @@ func (e *exchange) askBody() {
 
 // wait puts the request into the queue of the service.
 func (e *exchange) wait() {
-	w := &waiting{e: e, id: e.id}
+	w := &waiting{l: e.l, e: e}
 	e.waiting = w
 	ticket, ok := e.service.picker.Wait(w.call)
 	if !ok {
@@ -201,15 +201,15 @@ func (e *exchange) wait() {
 
 // waiting is the place of an exchange in the queue.
 type waiting struct {
+	l      *loop // immutable: the exchange may be another one when a slot becomes free
 	e      *exchange
-	id     uint64
 	ticket *upstream.Ticket
 	timer  backend.Timer
 	over   bool
 }
 
 // call is called on any goroutine when a slot may be free.
-func (w *waiting) call() { w.e.l.Post(w.called) }
+func (w *waiting) call() { w.l.Post(w.called) }
 
 func (w *waiting) called() {
 	if w.over {

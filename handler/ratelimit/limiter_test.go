@@ -68,7 +68,7 @@ func TestLimiter(t *testing.T) {
 	if s.started != 3 {
 		t.Errorf("%d started", s.started)
 	}
-	if n := testing.AllocsPerRun(100, func() { start() }); n > 2 { // strings for fmt; one that is taken costs none
+	if n := testing.AllocsPerRun(100, func() { start() }); n > 4 { // strings for fmt, whose buffers the race detector drops at random; one that is taken costs none
 		t.Errorf("%v allocations of a refusal", n)
 	}
 	head.Client = netip.MustParseAddr("192.0.2.2") // another client of the same proxy
