@@ -90,8 +90,15 @@ function paths.poll_again(request)
 end
 
 function paths.blocked()
-	io.stderr:write("runs\n")
-	while true do pcall(io.open, fifo) end -- it has no writer; an error may come before the call waits
+	local told
+	local function block()
+		if not told then
+			told = true
+			io.stderr:write("runs\n")
+		end
+		io.open(fifo) -- it has no writer
+	end
+	while true do pcall(block) end -- the error may come before the call waits
 end
 
 function paths.hello(request) answer(request, "hello") end
