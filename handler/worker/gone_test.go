@@ -115,7 +115,7 @@ func TestClientGoneCaught(t *testing.T) {
 func TestClientGoneWhilePolling(t *testing.T) {
 	w, _ := goneWorker(t)
 	e := w.start(request{head: "GET /poll_again", listener: ending})
-	e.runs()
+	w.stderr.wait(t, "runs\n")
 	e.goes(shm.InPeerEnd)
 	if r := e.finish(); r.body() != "false client has closed the connection false" || r.result != shm.ResultDone {
 		t.Errorf("result %#x, %q\n%s", r.result, r.text, w.stderr)

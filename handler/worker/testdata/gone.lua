@@ -85,8 +85,11 @@ function paths.poll_for_stop()
 end
 
 function paths.poll_again(request)
-	local ok, message = pcall(moonbridge_io.poll, nil, nil, nil, true)
-	answer(request, tostring(ok), " ", message, " ", tostring(moonbridge_io.poll(nil, nil, 0.01)))
+	local ok, message = pcall(function()
+		io.stderr:write("runs\n")
+		return moonbridge_io.poll(nil, nil, nil, true)
+	end)
+	answer(request, tostring(ok), " ", tostring(message):match("client .*$"), " ", tostring(moonbridge_io.poll(nil, nil, 0.01)))
 end
 
 function paths.blocked()
