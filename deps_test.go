@@ -59,6 +59,7 @@ var imports = map[string][]string{
 	"handler/worker/form":    {"httpparse"},
 	"handler/worker":         {"handler/files", "handler/forwarded", "handler/worker/form", "handler/worker/rawhttp", "handler/shm", "handler/accesslog", "bufio", "httpparse", "httpwrite"},
 	"cmd/mbserve":            {"*", "pflag", "x/sys"},
+	"cmd/mbserve/acme":       {"engine", "certmagic", "zap"},
 	"examples/go":            {"*"}, // the programs below it too
 
 	// For tests only: the row of no other package names them.
@@ -82,7 +83,12 @@ var external = map[string][]string{
 		"github.com/klauspost/compress/gzip",
 		"github.com/klauspost/compress/zstd",
 	},
-	"brotli": {"github.com/andybalholm/brotli"},
+	"brotli":    {"github.com/andybalholm/brotli"},
+	"certmagic": {"github.com/caddyserver/certmagic"},
+	"zap": { // what certmagic logs with
+		"go.uber.org/zap",
+		"go.uber.org/zap/zapcore",
+	},
 }
 
 const gnet = "github.com/panjf2000/gnet/v2/"

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"moonbridge/cmd/mbserve/acme"
 	"moonbridge/engine"
 	"moonbridge/handler/compress"
 	"moonbridge/handler/logging"
@@ -44,6 +45,7 @@ type server struct {
 
 	certificates certificates
 	tickets      *tickets
+	acme         *acme.Keepers
 	development  development
 
 	signals chan os.Signal
@@ -65,6 +67,8 @@ type server struct {
 	addresses []*address
 	serving   *generation
 	old       *retired // the previous generation
+
+	kept map[*generation]map[*acme.Keeper][]string // the domains of generations that have not ended
 }
 
 // serve runs the server until it is stopped. It returns the exit code.
@@ -110,6 +114,7 @@ func (s *server) run(d *detacher, stderr io.Writer) error {
 	s.announce()
 	s.tellReady(d)
 	s.wait()
+	s.acme.Close()
 	s.pid.remove(s.root)
 	return nil
 }
@@ -148,6 +153,7 @@ func (s *server) open(stderr io.Writer) (err error) {
 	if passed == nil {
 		passed = &heir{}
 	}
+	s.kept = make(map[*generation]map[*acme.Keeper][]string)
 	s.tickets = newTickets(passed.tickets)
 	go s.tickets.rotateAlways()
 	if err = s.startHelper(); err != nil {
@@ -156,6 +162,7 @@ func (s *server) open(stderr io.Writer) (err error) {
 	if s.log, s.logQueue, s.out, err = openServerLog(s.o, stderr, s.opener(rootLog, os.O_APPEND), passed.log); err != nil {
 		return err
 	}
+	s.acme = acme.New(s.log, "moonbridge/"+version)
 	s.stdout = logging.NewQueue(&logFile{f: os.Stdout}, logging.Options{
 		Lost: func(lost int, err error) { warnLost(s.log, "standard output", lost, err) },
 	})
