@@ -111,7 +111,7 @@ func (l *loop) countHandshake(cause string, err error, peer netip.AddrPort) {
 func (l *loop) plainRequestPage(b *binding) []byte {
 	p := httpwrite.ErrorPage{Status: statusBadRequest, Close: true}
 	if b.http != nil {
-		p.Fixed = &b.http.limits.fixed
+		p.Fixed = &b.http.limits.plain
 	}
 	return l.makeErrorPage(p)
 }

@@ -202,3 +202,30 @@ func TestChallengePath(t *testing.T) {
 	}
 	a.stop()
 }
+
+// --check looks at the options and the storage, and asks no authority.
+func TestACMECheck(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	root := acmeRoot(t, dir)
+	args := []string{"--check", "testdata/acme.lua", dir + "/new", "https://127.0.0.1:1/", root, "0", "0"}
+	stdout, _ := runToEnd(t, exitOK, args...)
+	if !strings.Contains(stdout, "TLS, certificates by ACME for a.test, b.test") {
+		t.Errorf("%s", stdout)
+	}
+	if _, err := os.Stat(dir + "/new"); err == nil {
+		t.Error("a directory was made")
+	}
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	args[2] = dir
+	if _, stderr := runToEnd(t, exitStart, args...); !strings.Contains(stderr, "others may write in") {
+		t.Errorf("%s", stderr)
+	}
+}
+
+func acmeRoot(t *testing.T, dir string) string {
+	certificateFiles(t, dir, "root", "localhost")
+	return dir + "/root.pem"
+}

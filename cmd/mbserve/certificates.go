@@ -114,6 +114,17 @@ func protocolsOf(spec *listen.Listener) []string {
 	return []string{"http/1.1"}
 }
 
+// secureFields are the field lines of all responses of a listener with TLS.
+func secureFields(t *listen.TLS) (lines string) {
+	if t.HSTS != "" {
+		lines += "Strict-Transport-Security: " + t.HSTS + "\r\n"
+	}
+	if t.AltSvc != "" {
+		lines += "Alt-Svc: " + t.AltSvc + "\r\n"
+	}
+	return lines
+}
+
 func (g *generation) addCertificates(config *tls.Config, t *listen.TLS) error {
 	if len(t.Certificates) == 0 && t.ACME == nil {
 		cert, err := g.s.development.certificate(g.log)

@@ -269,6 +269,9 @@ func (g *generation) limits(n int, spec *listen.Listener) engine.Limits {
 			l.TrustedProxies = t
 		}
 	}
+	if spec.TLS != nil {
+		l.Always = secureFields(spec.TLS)
+	}
 	return l
 }
 

@@ -44,7 +44,7 @@ type domain struct {
 
 // checkEvery is how often certificates are looked at. A renewal begins when a third of the lifetime is left, or when the authority
 // asks for it (RFC 9773).
-const checkEvery = 10 * time.Minute
+const checkEvery = 600 * time.Second
 
 func newKeeper(s Settings, log *slog.Logger, every time.Duration) (*Keeper, error) {
 	k := &Keeper{settings: s, log: log, domains: make(map[string]*domain)}

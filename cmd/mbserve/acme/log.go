@@ -27,11 +27,7 @@ func (k *Keeper) event(ctx context.Context, name string, data map[string]any) er
 	case "cert_obtained":
 		k.set(host, func(d *domain) { d.err = "" })
 		path, _ := data["certificate_path"].(string)
-		message := "certificate obtained"
-		if renewal {
-			message = "certificate renewed"
-		}
-		k.log.Info(message, "domain", host, "until", k.storedUntil(ctx, path))
+		k.obtained(ctx, host, path, renewal)
 	case "cert_failed":
 		err, _ := data["error"].(error)
 		k.set(host, func(d *domain) { d.err = reason(err) })
@@ -41,6 +37,18 @@ func (k *Keeper) event(ctx context.Context, name string, data map[string]any) er
 		}
 	}
 	return nil
+}
+
+// obtained serves a certificate that was stored, and then says so. certmagic would serve it a little later.
+func (k *Keeper) obtained(ctx context.Context, host, path string, renewal bool) {
+	message := "certificate obtained"
+	if renewal {
+		message = "certificate renewed"
+	}
+	if _, err := k.config.Load().CacheManagedCertificate(ctx, host); err != nil {
+		k.log.Error("stored certificate cannot be used", "domain", host, "err", err)
+	}
+	k.log.Info(message, "domain", host, "until", k.storedUntil(ctx, path))
 }
 
 // set changes what is known of a domain.
@@ -143,6 +151,9 @@ var toldBefore = map[string]bool{
 
 // failed logs that a certificate was not obtained, and when that is tried again.
 func (k *Keeper) failed(err error, fields map[string]any) {
+	if isCancelled(err) {
+		return
+	}
 	after, _ := fields["retrying_in"].(time.Duration)
 	host := hostIn(err)
 	k.set(host, func(d *domain) {
@@ -159,7 +170,7 @@ func (k *Keeper) failed(err error, fields map[string]any) {
 // attempt may have been ended.)
 func (k *Keeper) ended(err error, fields map[string]any) {
 	text := err.Error()
-	if strings.Contains(text, "] Renew: ") || strings.Contains(text, context.Canceled.Error()) {
+	if strings.Contains(text, "] Renew: ") || isCancelled(err) {
 		return
 	}
 	host, ok := fields["subject"].(string)
@@ -169,6 +180,11 @@ func (k *Keeper) ended(err error, fields map[string]any) {
 	text = strings.TrimPrefix(text, host+": ")
 	k.set(host, func(d *domain) { d.pauses, d.err = true, text })
 	k.log.Error("certificate not obtained", "domain", host, "err", text, "next", "at the next reload")
+}
+
+// isCancelled reports whether an attempt was ended. Not all errors on the way wrap their cause.
+func isCancelled(err error) bool {
+	return err != nil && strings.Contains(err.Error(), context.Canceled.Error())
 }
 
 // hostIn is the domain that begins the text of an error of certmagic: "[a.example] Obtain: …".
