@@ -151,8 +151,7 @@ func (e *exchange) passes(h *httpparse.Head, field httpparse.Field, f *facts) bo
 
 // listHas reports whether a comma-separated value has an element, whatever its parameters.
 func listHas(value []byte, want string) bool {
-	list := httpparse.NewList(value)
-	for element, ok := list.Next(); ok; element, ok = list.Next() {
+	for element := range httpparse.Elements(value) {
 		element, _, _ = bytes.Cut(element, []byte(";"))
 		if httpparse.EqualFold(httpparse.TrimBlanks(element), want) {
 			return true
