@@ -10,7 +10,7 @@ import (
 	"moonbridge/httpparse"
 )
 
-// Everything that the engine refuses is counted by its cause, and logged at a bounded rate with what is known of one case.
+// Everything that the engine refuses is counted by its cause, and logged at a bounded rate with what is known about one case.
 // Exchanges that a backend fails (Exchange.Failed) are logged by the backend.
 
 // Messages of the log.

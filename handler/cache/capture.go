@@ -21,7 +21,7 @@ const (
 	bodyFirst = 4 << 10
 )
 
-// capture is what is known of the response of the wrapped backend while it comes.
+// capture is what is known about the response of the wrapped backend while it comes.
 type capture struct {
 	parser  httpparse.Parser
 	head1   []byte // a head that is incomplete

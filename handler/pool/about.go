@@ -50,7 +50,7 @@ func (a *about) String() string {
 	return ""
 }
 
-// about says what is known of the exchange in the cell.
+// about says what is known about the exchange in the cell.
 func (c *cell) about() *about {
 	if c.kept != nil {
 		return c.kept

@@ -160,7 +160,8 @@ func listHas(value []byte, want string) bool {
 	return false
 }
 
-// appendFraming appends what says where the body ends. It is made anew, so that it cannot be understood in another way than ours.
+// appendFraming appends what says where the body ends. It is not copied from the client, so that the target cannot understand it
+// differently from us.
 func (e *exchange) appendFraming(out []byte, h *httpparse.Head) []byte {
 	switch {
 	case e.chunked:
