@@ -18,7 +18,10 @@ type Stats struct {
 }
 
 // counts are events since the start, for Stats. Under Pool.mu.
-type counts struct{ forks, deaths, lost, retried uint64 }
+type counts struct {
+	forks, deaths, lost, retried uint64
+	ends                         map[string]uint64 // by cause
+}
 
 // add counts the end of a worker.
 func (c *counts) add(w *Worker) {
