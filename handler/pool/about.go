@@ -77,6 +77,7 @@ func (c *cell) about() *about {
 	case shm.KindHTTP:
 		a.method = quoted(part(raw, h.MethodOff, h.MethodLen))
 		a.path = "/" + quoted(part(raw, h.PathOff, h.PathLen))
+		a.id = quoted(part(c.body.window, h.IDOff, h.IDLen))
 	}
 	return a
 }

@@ -77,7 +77,11 @@ func TestEnds(t *testing.T) {
 		t.Errorf("%v", r.p.Refusals())
 	}
 	r.ready(1)
+	before := r.p.Stats().Exchanges
 	r.stop(testPatience)
+	if n := r.p.Stats().Exchanges; n != before || n < 2 {
+		t.Errorf("%d exchanges after Stop, %d before", n, before)
+	}
 	if got := r.p.Ends(); got["stopped"] != 1 || r.p.Missing() != "is ending" {
 		t.Errorf("%v, %s", got, r.p.Missing())
 	}
