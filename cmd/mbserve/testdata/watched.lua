@@ -16,7 +16,7 @@ local answers = {
 	endless = function()
 		while true do end
 	end,
-	hangs = function()
+	hangs = function(request)
 		os.execute("while [ ! -e " .. arg[1] .. " ]; do sleep 0.05; done")
 		request:send_status("204 No Content")
 	end,
