@@ -48,6 +48,7 @@ var imports = map[string][]string{
 	"handler/upstream":       {"handler/backend", "httpparse"},
 	"handler/compress":       {"handler/backend", "httpparse", "brotli", "klauspost"},
 	"handler/ratelimit":      {"handler/backend", "httpparse"},
+	"handler/channel":        {"handler/backend"},
 	"handler/cache":          {"handler/backend", "httpparse", "httpwrite"},
 	"handler/proxyproto":     {"handler/backend", "proxyproto"},
 	"handler/shm":            {"httpparse", "x/sys"},

@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"moonbridge/benchmarks/internal/program"
 	"moonbridge/benchmarks/internal/servers"
 	"moonbridge/benchmarks/internal/wrk"
 )
@@ -52,17 +53,11 @@ func measure(ctx context.Context, o options) (all []*series, err error) {
 }
 
 // round starts the server and measures it without and with readers.
-func (s *series) round(ctx context.Context, o options) (err error) {
-	server, err := o.settings.Start(s.server, servers.SlowFiles())
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("%w\n%s", err, server.LogTail())
-		}
-		err = errors.Join(err, server.Stop())
-	}()
+func (s *series) round(ctx context.Context, o options) error {
+	return o.settings.Use(s.server, servers.SlowFiles(), func(server *servers.Server) error { return s.measure(ctx, o, server) })
+}
+
+func (s *series) measure(ctx context.Context, o options, server *servers.Server) error {
 	for i := range s.honest { // warm-up
 		if _, _, err := load(ctx, server, s.honest[i].path, time.Second); err != nil {
 			return err
@@ -87,7 +82,7 @@ func (s *series) round(ctx context.Context, o options) (err error) {
 		return err
 	}
 	s.perReader = append(s.perReader, (with-before)/float64(o.clients))
-	quiet, err := usageDuring(server, func() (time.Duration, error) { return 0, pause(ctx, o.duration) })
+	quiet, err := usageDuring(server, func() (time.Duration, error) { return 0, program.Sleep(ctx, o.duration) })
 	if err != nil {
 		return err
 	}
@@ -142,38 +137,15 @@ func usageDuring(server *servers.Server, fn func() (time.Duration, error)) (core
 	return after.since(before, spent), err
 }
 
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
-	}
-}
-
 func load(ctx context.Context, server *servers.Server, path string, duration time.Duration) (wrk.Result, time.Duration, error) {
 	return wrk.Load{URL: "http://" + server.Address + path, Threads: 1, Conns: honest, Duration: duration}.Run(ctx)
 }
 
-// patience bounds how long a server may take to come to rest.
-const patience = 60 * time.Second
-
-// memory returns the memory of the server in KiB, when it is at rest: when it uses less than a tenth of a core.
+// memory returns the memory of the server in KiB, when it is at rest.
 func memory(ctx context.Context, server *servers.Server) (float64, error) {
-	const every = 500 * time.Millisecond
-	before, _ := server.Tree.CPU()
-	for end := time.Now().Add(patience); time.Now().Before(end); {
-		select {
-		case <-ctx.Done():
-			return 0, ctx.Err()
-		case <-time.After(every):
-		}
-		now, _ := server.Tree.CPU()
-		if now-before < every/10 {
-			used, err := server.Tree.Memory()
-			return float64(used.PSS) / (1 << 10), err
-		}
-		before = now
+	if err := program.Rest(ctx, server, 0.1); err != nil {
+		return 0, err
 	}
-	return 0, errors.New("the server does not come to rest")
+	used, err := server.Tree.Memory()
+	return float64(used.PSS) / (1 << 10), err
 }

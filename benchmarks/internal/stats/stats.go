@@ -1,6 +1,7 @@
 package stats
 
 import (
+	"fmt"
 	"math"
 	"slices"
 )
@@ -9,6 +10,11 @@ import (
 type Summary struct {
 	Median, Min, Max float64
 	N                int // number of finite values
+}
+
+// Spread formats a summary as "median (smallest–largest)", each with format.
+func (s Summary) Spread(format string) string {
+	return fmt.Sprintf(format+" ("+format+"–"+format+")", s.Median, s.Min, s.Max)
 }
 
 // Verdict says what a series of ratios shows.
