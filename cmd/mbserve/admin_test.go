@@ -72,6 +72,14 @@ func (s *instance) shown() (st admin.Status) {
 	return st
 }
 
+// awaitRequests waits until a number of requests are counted: a client may have its answer before that.
+func (s *instance) awaitRequests(n int) {
+	s.t.Helper()
+	eventually(s.t, fmt.Sprintf("%d requests are counted", n), func() bool {
+		return s.figures()[`moonbridge_request_duration_seconds_count{pool="0"}`] == float64(n)
+	})
+}
+
 // refusedFor sums up what was refused with a status and a cause.
 func refusedFor(figures map[string]float64, status, cause string) (n float64) {
 	for name, v := range figures {
@@ -122,6 +130,7 @@ func TestFiguresAreExact(t *testing.T) {
 	killed.say("POST /dies HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n")
 	killed.hears(502)
 	eventually(t, "the end of the worker is counted", func() bool { return s.figures()[`moonbridge_worker_ends_total{pool="0",cause="signal SIGKILL"}`] == 1 })
+	s.awaitRequests(clients*rounds + 4)
 	f := s.figures()
 	for name, want := range map[string]int{
 		`moonbridge_requests_total{pool="0",status="2xx"}`:               counted[200],
@@ -208,6 +217,7 @@ func TestAnswersWhileWorkersHang(t *testing.T) {
 	if got := status(t, "GET", s.url("/ok")); got != 503 {
 		t.Errorf("a request that does not fit: %d", got)
 	}
+	s.awaitRequests(1)
 	if n := refusedFor(s.figures(), "503", "queue_limit"); n != 1 {
 		t.Errorf("%v refused", n)
 	}
@@ -327,6 +337,7 @@ func TestOrders(t *testing.T) {
 	s.wait("msg=reloaded")
 	s.wait("the replaced script has ended")
 	get(t, s.url("/ok"))
+	s.awaitRequests(4)
 	f := s.figures()
 	for name, want := range map[string]float64{
 		`moonbridge_requests_total{pool="0",status="2xx"}`:       4,

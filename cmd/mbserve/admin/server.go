@@ -24,7 +24,7 @@ const (
 	// writeTimeout is how long a client may take to receive an answer.
 	writeTimeout = 10 * time.Second
 	// profileTimeout is the same for a profile, which takes as long as the client asks for.
-	profileTimeout = 5 * time.Minute
+	profileTimeout = 300 * time.Second
 	// statusAge is how old a status may be that is given to several clients.
 	statusAge = 200 * time.Millisecond
 )
