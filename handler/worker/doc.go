@@ -52,7 +52,8 @@
 //   - socket is the socket object: Lua file handles, and how a raw connection ends, which decides what the peer sees.
 //   - io is the module moonbridge_io: handles of connections and pipes, child processes, poll.
 //   - shared is the module moonbridge_shared: dictionaries for Lua, and rate limits.
-//   - process is the fork server: the Lua state, the run of the script, listen and generate_handler, the forks.
+//   - process is the fork server: the Lua state, the run of the script, listen and generate_handler, the forks. The modules of
+//     the folder library, which are written in Lua, are part of the program.
 //   - worker is the life of a worker: the exchanges it runs, and the time and memory limits that end it.
 //
 // To follow a request, start at the top: worker_claim.c claims it and worker_exchange.c runs it.
