@@ -47,6 +47,7 @@ var imports = map[string][]string{
 	"handler/tcpproxy":       {"handler/backend", "handler/logging", "handler/proxyproto", "handler/upstream", "httpparse"},
 	"handler/upstream":       {"handler/backend", "httpparse"},
 	"handler/compress":       {"handler/backend", "httpparse", "brotli", "klauspost"},
+	"handler/websocket":      {"handler/backend", "httpparse", "httpwrite", "flate"},
 	"handler/ratelimit":      {"handler/backend", "httpparse"},
 	"handler/channel":        {"handler/backend"},
 	"handler/cache":          {"handler/backend", "httpparse", "httpwrite"},
@@ -66,6 +67,7 @@ var imports = map[string][]string{
 	"httpparse/conformance":          {},
 	"handler/files/filestest":        {},
 	"handler/pool/listen/listentest": {"handler/shm"},
+	"handler/websocket/wstest":       {},
 	"handler/shm/shmtest":            {"handler/shm", "x/sys"},
 }
 
@@ -83,6 +85,7 @@ var external = map[string][]string{
 		"github.com/klauspost/compress/gzip",
 		"github.com/klauspost/compress/zstd",
 	},
+	"flate":  {"github.com/klauspost/compress/flate"},
 	"brotli": {"github.com/andybalholm/brotli"},
 }
 

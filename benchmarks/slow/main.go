@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math"
 	"os/exec"
 	"strings"
 	"text/tabwriter"
@@ -64,30 +63,11 @@ func report(to io.Writer, o options, all []situation) {
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "beside\trequests/s\tto alone\tp99 ms\tnot 2xx\tslow clients connected\tmemory MiB (PSS)\tserver CPU µs/req\tslowhttptest cores\t")
 	for _, s := range all {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%.1f\t%d\t%.0f\t%.0f\t%.1f\t%.2f\t\n", s.name, stats.Summarise(s.perSecond).Spread("%.0f"), ratios(s.ratio),
+		fmt.Fprintf(w, "%s\t%s\t%s\t%.1f\t%d\t%.0f\t%.0f\t%.1f\t%.2f\t\n", s.name, stats.Summarise(s.perSecond).Spread("%.0f"), stats.MeanError(s.ratio),
 			stats.Quantile(s.p99, 0.5), s.bad, stats.Quantile(s.connected, 0), stats.Quantile(s.memory, 1), stats.Quantile(s.cpu, 0.5),
 			stats.Quantile(s.generator, 0.5))
 	}
 	w.Flush()
 	fmt.Fprintln(to, "\nto alone: mean of the rounds ± its standard error (smallest–largest round), each round to the windows just before it;",
 		"\nthe others: median (smallest–largest) of the windows; connected: smallest; memory: largest.")
-}
-
-// ratios is the mean with its standard error, and the range.
-func ratios(values []float64) string {
-	n := float64(len(values))
-	if n == 0 { // the row of those alone
-		return "1"
-	}
-	if n == 1 {
-		return stats.Summarise(values).Spread("%.2f")
-	}
-	mean, square := 0.0, 0.0
-	for _, v := range values {
-		mean += v / n
-	}
-	for _, v := range values {
-		square += (v - mean) * (v - mean)
-	}
-	return fmt.Sprintf("%.2f ± %.2f (%.2f–%.2f)", mean, math.Sqrt(square/(n-1)/n), stats.Quantile(values, 0), stats.Quantile(values, 1))
 }

@@ -54,7 +54,7 @@ func parse(args []string, errout io.Writer) (o options, err error) {
 	flags.Nginx()
 	flags.IntVar(&o.clients, "clients", 1000, "slow readers")
 	flags.IntVar(&o.rounds, "rounds", 5, "rounds")
-	flags.DurationVar(&o.duration, "duration", 5*time.Second, "length of a measurement")
+	flags.DurationVar(&o.duration, "duration", 2*time.Second, "length of a window")
 	flags.Report(&o.name, "slowfiles")
 	if err = flags.Parse(args); err != nil {
 		return o, err
@@ -75,8 +75,8 @@ func parse(args []string, errout io.Writer) (o options, err error) {
 
 // report prints two rows for each server.
 func report(to io.Writer, o options, all []*series) {
-	fmt.Fprintf(to, "\n%d readers of a static file of %d MiB, each with a receive buffer of %d bytes, take %d bytes every %v;\n%d honest clients, %d rounds of %v; mbserve %s\n\n",
-		o.clients, servers.HugeBytes>>20, 2*readerBuffer, readerBytes, readerPause, honest, o.rounds, o.duration,
+	fmt.Fprintf(to, "\n%d readers of a static file of %d MiB, each with a receive buffer of %d bytes, take %d bytes every %v;\n%d honest clients; %d rounds of %d windows of %v before, beside and after the readers; mbserve %s\n\n",
+		o.clients, servers.HugeBytes>>20, 2*readerBuffer, readerBytes, readerPause, honest, o.rounds, windows, o.duration,
 		strings.Join(append(o.settings.MbserveFlags, o.settings.MbserveOptions...), " "))
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "server\thonest clients get\trequests/s alone\tbeside\tto alone\tp99 ms alone\tbeside\tserver CPU µs/req alone\tbeside\tnot 2xx\tKiB for a reader (PSS)\treaders lost\t")
@@ -86,9 +86,9 @@ func report(to io.Writer, o options, all []*series) {
 			if i == 0 {
 				memory, lost = spread(s.perReader, "%.1f"), fmt.Sprint(s.lost)
 			}
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%.1f\t%.1f\t%.1f\t%.1f\t%d\t%s\t%s\t\n", s.server, work.name, spread(work.alone, "%.0f"), spread(work.beside, "%.0f"),
-				spread(work.ratio, "%.2f"), stats.Quantile(work.p99Alone, 0.5), stats.Quantile(work.p99Beside, 0.5),
-				stats.Quantile(work.cpuAlone, 0.5), stats.Quantile(work.cpuBeside, 0.5), work.bad, memory, lost)
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%.1f\t%.1f\t%.1f\t%.1f\t%d\t%s\t%s\t\n", s.server, work.name, spread(work.alone.perSecond, "%.0f"), spread(work.beside.perSecond, "%.0f"),
+				stats.MeanError(work.ratio), stats.Quantile(work.alone.p99, 0.5), stats.Quantile(work.beside.p99, 0.5),
+				stats.Quantile(work.alone.cpu, 0.5), stats.Quantile(work.beside.cpu, 0.5), work.bad, memory, lost)
 		}
 	}
 	w.Flush()
@@ -97,12 +97,12 @@ func report(to io.Writer, o options, all []*series) {
 	for _, s := range all {
 		reportCores(w, s.server, "readers only", s.quiet)
 		for _, work := range s.honest {
-			reportCores(w, s.server, work.name+", alone", work.coresAlone)
-			reportCores(w, s.server, work.name+", beside readers", work.coresBeside)
+			reportCores(w, s.server, work.name+", alone", work.alone.cores)
+			reportCores(w, s.server, work.name+", beside readers", work.beside.cores)
 		}
 	}
 	w.Flush()
-	fmt.Fprintln(to, "\nrequests/s, ratio and memory: median (smallest–largest); p99 and CPU: median. The memory is the growth of all processes of the server,\nwithout the socket buffers of the kernel, divided by the number of readers.")
+	fmt.Fprintln(to, "\nto alone: mean of the rounds ± its standard error (smallest–largest round); requests/s and memory: median (smallest–largest);\np99 and CPU: median. The memory is the growth of all processes of the server,\nwithout the socket buffers of the kernel, divided by the number of readers.")
 }
 
 // reportCores prints a row of what used the processors.

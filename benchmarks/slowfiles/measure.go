@@ -24,14 +24,33 @@ type series struct {
 	quiet     []cores   // beside the readers, without honest clients
 }
 
+// windows is how often each work of honest clients is measured before the readers come, while they are there, and after they have
+// gone. The throughput of a small virtual machine wanders by a fifth within a minute, so many short windows tell more than a long
+// one, and the windows before and after are compared with those between them.
+const windows = 4
+
 // honestWork is what honest clients do.
 type honestWork struct {
 	name, path string
 
-	alone, beside, ratio, p99Alone, p99Beside []float64
-	cpuAlone, cpuBeside                       []float64 // of the server, µs a request
-	coresAlone, coresBeside                   []cores
-	bad                                       int
+	alone, beside situation
+	ratio         []float64 // for each round
+	bad           int
+}
+
+// situation is what was measured without readers or beside them, a value for each window.
+type situation struct {
+	perSecond, p99, cpu []float64 // cpu: of the server, µs a request
+	cores               []cores
+}
+
+// latest is the mean throughput of the latest n windows.
+func (s *situation) latest(n int) float64 {
+	sum := 0.0
+	for _, v := range s.perSecond[len(s.perSecond)-n:] {
+		sum += v
+	}
+	return sum / float64(n)
 }
 
 // measure measures all servers in each round.
@@ -63,10 +82,8 @@ func (s *series) measure(ctx context.Context, o options, server *servers.Server)
 			return err
 		}
 	}
-	for i := range s.honest {
-		if err := s.honest[i].measure(ctx, o, server, false); err != nil {
-			return err
-		}
+	if err := s.loadAll(ctx, o, server, false); err != nil {
+		return err
 	}
 	before, err := memory(ctx, server)
 	if err != nil {
@@ -87,19 +104,40 @@ func (s *series) measure(ctx context.Context, o options, server *servers.Server)
 		return err
 	}
 	s.quiet = append(s.quiet, quiet)
-	for i := range s.honest {
-		if err := s.honest[i].measure(ctx, o, server, true); err != nil {
-			return err
-		}
+	if err := s.loadAll(ctx, o, server, true); err != nil {
+		return err
 	}
 	s.lost += slow.lost.Load()
 	if slow.bytes.Load() == 0 {
 		return errors.New("the readers got nothing")
 	}
+	slow.stop()
+	if _, err := memory(ctx, server); err != nil { // at rest
+		return err
+	}
+	if err := s.loadAll(ctx, o, server, false); err != nil {
+		return err
+	}
+	for i := range s.honest {
+		w := &s.honest[i]
+		w.ratio = append(w.ratio, w.beside.latest(windows)/w.alone.latest(2*windows))
+	}
 	return nil
 }
 
-// measure loads the server with honest clients and notes the result.
+// loadAll measures each work of the honest clients, in windows that alternate.
+func (s *series) loadAll(ctx context.Context, o options, server *servers.Server, beside bool) error {
+	for range windows {
+		for i := range s.honest {
+			if err := s.honest[i].measure(ctx, o, server, beside); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// measure loads the server with honest clients once, and notes the result.
 func (w *honestWork) measure(ctx context.Context, o options, server *servers.Server, beside bool) error {
 	var result wrk.Result
 	used, err := usageDuring(server, func() (spent time.Duration, err error) {
@@ -112,14 +150,12 @@ func (w *honestWork) measure(ctx context.Context, o options, server *servers.Ser
 	cpu := used.server * o.duration.Seconds() * 1e6 / float64(max(1, result.Requests))
 	w.bad += result.BadStatus + result.Errors.Total()
 	p99 := float64(result.P99) / float64(time.Millisecond)
-	if !beside {
-		w.alone, w.p99Alone, w.cpuAlone = append(w.alone, result.PerSecond), append(w.p99Alone, p99), append(w.cpuAlone, cpu)
-		w.coresAlone = append(w.coresAlone, used)
-		return nil
+	to := &w.alone
+	if beside {
+		to = &w.beside
 	}
-	w.beside, w.p99Beside, w.cpuBeside = append(w.beside, result.PerSecond), append(w.p99Beside, p99), append(w.cpuBeside, cpu)
-	w.coresBeside = append(w.coresBeside, used)
-	w.ratio = append(w.ratio, result.PerSecond/w.alone[len(w.beside)-1])
+	to.perSecond, to.p99 = append(to.perSecond, result.PerSecond), append(to.p99, p99)
+	to.cpu, to.cores = append(to.cpu, cpu), append(to.cores, used)
 	return nil
 }
 
