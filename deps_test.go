@@ -60,6 +60,8 @@ var imports = map[string][]string{
 	"handler/worker/rawhttp": {"handler/accesslog", "bufio", "handler/shm", "httpparse", "httpwrite", "x/sys"},
 	"handler/worker/form":    {"httpparse"},
 	"handler/worker":         {"handler/files", "handler/forwarded", "handler/worker/form", "handler/worker/rawhttp", "handler/shm", "handler/accesslog", "bufio", "httpparse", "httpwrite"},
+	"cmd/mbserve/metrics":    {"handler/accesslog", "prometheus"},
+	"cmd/mbserve/admin":      {},
 	"cmd/mbserve":            {"*", "pflag", "x/sys"},
 	"cmd/mbserve/acme":       {"engine", "certmagic", "zap"},
 	"examples/go":            {"*"}, // the programs below it too
@@ -93,6 +95,10 @@ var external = map[string][]string{
 	"zap": { // what certmagic logs with
 		"go.uber.org/zap",
 		"go.uber.org/zap/zapcore",
+	},
+	"prometheus": {
+		"github.com/prometheus/client_model/go",
+		"github.com/prometheus/common/expfmt",
 	},
 }
 
