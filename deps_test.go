@@ -42,7 +42,7 @@ var imports = map[string][]string{
 	"handler/files":          {"httpparse", "httpwrite"},
 	"handler/mounts":         {"x/sys"},
 	"handler/files/static":   {"handler/backend", "handler/files", "handler/mounts", "httpparse", "httpwrite", "x/sys"},
-	"handler/proxy":          {"handler/backend", "handler/forwarded", "handler/upstream", "httpparse", "httpwrite"},
+	"handler/proxy":          {"handler/backend", "handler/forwarded", "handler/proxyproto", "handler/upstream", "httpparse", "httpwrite"},
 	"handler/route":          {"handler/backend", "handler/files", "httpparse"},
 	"handler/tcpproxy":       {"handler/backend", "handler/logging", "handler/proxyproto", "handler/upstream", "httpparse"},
 	"handler/upstream":       {"handler/backend", "httpparse"},

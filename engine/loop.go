@@ -156,7 +156,7 @@ func (l *loop) acceptAs(s *service, fd int, peer netip.AddrPort, local uint8) {
 
 // admit counts a new connection, unless there is no room for it.
 func (e *Engine) admit() bool {
-	if n := e.conns.Add(1); n > e.connsMax || n+e.dialed.Load()+e.spool.Files() > e.spool.filesMax {
+	if n := e.conns.Add(1); n > e.connsMax+e.passing.Load() || n+e.dialed.Load()+e.spool.Files() > e.spool.filesMax {
 		e.conns.Add(-1)
 		return false
 	}

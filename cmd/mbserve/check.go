@@ -49,12 +49,18 @@ func check(o *options, stdout, stderr io.Writer) int {
 			}
 			fmt.Fprintf(stdout, "  %s%s\n", l, what)
 		}
+		for i := range op.Routes {
+			fmt.Fprintf(stdout, "  route %s\n", routeLine(&op.Routes[i]))
+		}
 	}
 	for _, spec := range specs {
 		if err := checkStatic(spec); err != nil {
 			return complain(stderr, err)
 		}
 		if err := checkTLS(spec); err != nil {
+			return complain(stderr, err)
+		}
+		if err := checkRoutes(spec); err != nil {
 			return complain(stderr, err)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 const (
 	statusPermanentRedirect = 308
 	statusBadRequest        = 400
+	statusNotFound          = 404
 
 	portHTTP, portHTTPS = 80, 443
 )

@@ -162,6 +162,17 @@ type Route struct {
 	Targets []string // as upstream.Target.Addr has them, or one host name with a port
 	Named   bool     // the target is a host name
 
+	TLS        bool   // targets have it
+	CA         string // file of the certificates that theirs lead to; "": those of the system
+	ServerName string // that their certificates have to be for; "": the name or address of each
+
+	Weights     []int // of the targets; nil: all are the same
+	StripPrefix bool  // targets get the path without Path, but its last slash
+
+	ProxyProtocol int // version of the header that targets get; 0: they get none
+
+	Check string // path of health checks; "": there are none
+
 	HostOfTarget bool // the field Host is the address of the target, not what the client has sent
 	Slots        int  // requests of each target at a time; 0: no bound
 	Retries      int
