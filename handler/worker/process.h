@@ -58,6 +58,10 @@ int mb_cache_options_text(const mb_http_options *o, char *to, size_t cap); /* li
 int mb_purge_load(lua_State *L);   /* loader of moonbridge_cache */
 void mb_purge_answered(size_t n);  /* from another thread: so many MB_CTL_PURGED have come */
 
+/* --- process_channel.c ------------------------------------------------------- */
+
+int mb_channel_load(lua_State *L); /* loader of moonbridge_channel */
+
 /* --- process_http_text.c --------------------------------------------------- */
 
 void mb_http_text(lua_State *L); /* adds encode_html and others to the table on top */
