@@ -53,11 +53,12 @@ type server struct {
 	files   *fileWatch   // the script's files; nil: not watched
 
 	// Owned by the goroutine that handles signals.
-	exit       int         // exit code, when the server has stopped
-	early      []os.Signal // received before the server was ready, and not handled yet
-	reloading  *reloader   // nil: none is in progress
-	upgrading  *upgrade    // nil: none is in progress
-	handedOver bool        // another process has taken over
+	exit       int           // exit code, when the server has stopped
+	early      []os.Signal   // received before the server was ready, and not handled yet
+	reloading  *reloader     // nil: none is in progress
+	upgrading  *upgrade      // nil: none is in progress
+	handedOver bool          // another process has taken over
+	handing    chan struct{} // closed when that has all that was published here; nil: there is no such process
 
 	// Owned by the goroutine that loads a generation.
 	loaded  int          // number of generations so far
@@ -256,6 +257,7 @@ func (s *server) serveFirst() (err error) {
 		}
 	}
 	s.credential = nil
+	s.takeOverChannels()
 	return s.serving.serve()
 }
 
@@ -419,6 +421,7 @@ func (s *server) stop(drain func(context.Context) error) {
 		s.log.Warn("workers were killed", "err", err)
 	}
 	s.endOld(ctx)
+	s.endChannels(ctx)
 	if s.handedOver {
 		s.intervals.Quiet(ctx)
 	}
