@@ -78,14 +78,18 @@ func (s *server) load(ctx context.Context) (g *generation, err error) {
 		Env:        s.o.privileges.environment(),
 		Files:      s.files.listener(g.number),
 		ErrorPages: s.o.dev,
+		Generation: g.number,
 		Purge:      s.caches.purge,
 
 		Dictionaries: s.shared,
 		Channels:     s.channels,
 		Declared:     g.declared,
 	}
-	if s.access != nil {
+	switch {
+	case s.access != nil:
 		cfg.RawAccess = s.access.recordRaw
+	case s.o.dev:
+		cfg.RawAccess = func(e *engine.Access, _ int) { s.logRequest(e) }
 	}
 	g.host, err = pool.Start(ctx, cfg)
 	if err != nil {

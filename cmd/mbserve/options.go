@@ -19,12 +19,14 @@ type options struct {
 
 	version, check, debug, stats, background bool
 
-	watch, dev bool // for developers
+	watch watchOption // for developers
+	dev   bool        // the same
 
 	logFile, pidFile string
 	logFacility      string // "": no system log
 	logIdent         string
 	logFormat        logFormat
+	plain            bool   // the format is logPlain if the log is a terminal
 	accessLog        string // file, or "-"; "": none
 	accessFormat     accessFormat
 
@@ -55,7 +57,7 @@ func (o *options) flags() *pflag.FlagSet {
 	f.StringVarP(&o.logFacility, "logfacility", "f", "", "write the log to the system log, with this `FACILITY` (daemon, local0 and so on)")
 	f.StringVarP(&o.logIdent, "logident", "i", "mbserve", "`NAME` of the server in the system log")
 	o.logFormat = logText
-	f.Var(&o.logFormat, "log-format", "`FORMAT` of log lines: text or json")
+	f.Var(&o.logFormat, "log-format", "`FORMAT` of log lines: text, json, or plain, which is for reading (with --dev on a terminal: plain)")
 	f.StringVar(&o.accessLog, "access-log", "", "write a line for each response to `FILE` (reopened on USR1), or to standard output if it is -")
 	o.accessFormat = accessCombined
 	f.Var(&o.accessFormat, "access-format", "`FORMAT` of these lines: combined or json")
@@ -63,9 +65,11 @@ func (o *options) flags() *pflag.FlagSet {
 	f.StringVar(&o.group, "group", "", "run the script with this `GROUP` (default: the groups of the user)")
 	f.StringVarP(&o.pidFile, "pidfile", "p", "", "write the process id to `FILE`, which is locked while the server runs")
 	f.BoolVarP(&o.stats, "stats", "s", false, "log statistics of each pool once a minute and at exit")
-	f.BoolVar(&o.watch, "watch", false, "for development: reload the script when it or a module that it has loaded changes")
-	f.BoolVar(&o.dev, "dev", false,
-		"for development: --watch, and Lua errors in HTTP handlers are shown in the browser, with traceback and source; never use it on a public server")
+	f.Var(&o.watch, "watch", "for development: reload the script when it or a module that it has loaded changes; "+
+		"with `PATH`, also when a file of that directory, or one that matches this pattern, changes (several times: several paths)")
+	f.Lookup("watch").NoOptDefVal = watchScript
+	f.BoolVar(&o.dev, "dev", false, "for development: --watch, a line for each request, and Lua errors in HTTP handlers are shown in the browser, "+
+		"with traceback and source; never use it on a public server")
 	f.BoolVar(&o.selfSigned, "tls-self-signed", false,
 		"for development: TCP listeners without certificates speak TLS, with one that a local authority signs")
 	o.grace = 30 * time.Second
@@ -86,7 +90,7 @@ func parseOptions(args []string) (*options, error) {
 	o := new(options)
 	f := o.flags()
 	if err := f.Parse(args); err != nil {
-		return nil, err
+		return nil, explainFlag(err, f)
 	}
 	if help, _ := f.GetBool("help"); help {
 		return nil, pflag.ErrHelp
@@ -98,7 +102,7 @@ func parseOptions(args []string) (*options, error) {
 		return nil, fmt.Errorf("--loops must be between 0 and %d", maxLoops)
 	case o.static != "" && f.NArg() > 0:
 		return nil, errors.New("--static: there is no script, and there are no arguments for it")
-	case o.static != "" && (o.watch || o.dev):
+	case o.static != "" && (o.watch.on || o.dev):
 		return nil, errors.New("--static cannot be used together with --watch or --dev: there is no script")
 	case o.static == "" && o.listen != "":
 		return nil, errors.New("--listen is for --static: a script says itself where it listens")
@@ -118,7 +122,8 @@ func parseOptions(args []string) (*options, error) {
 	if o.privileges, err = lookupPrivileges(o.user, o.group); err != nil {
 		return nil, err
 	}
-	o.watch = o.watch || o.dev
+	o.watch.on = o.watch.on || o.dev
+	o.plain = o.dev && !f.Changed("log-format")
 	if o.static != "" {
 		_, err := directorySpec(o)
 		return o, err
@@ -148,7 +153,11 @@ func (o *options) readable() error {
 	if o.static != "" {
 		return nil // the error of opening it later is as good
 	}
-	return readable(o.script)
+	err := readable(o.script)
+	if err != nil && o.watch.on && isDirectory(o.script) {
+		err = fmt.Errorf("%w (a directory to watch is given as in --watch=%s)", err, o.script)
+	}
+	return err
 }
 
 // maxLoops bounds --loops: each loop has a thread, a poller, and a doorbell in every worker.

@@ -198,12 +198,15 @@ func (s *server) start() (err error) {
 	if err := s.o.readable(); err != nil {
 		return err
 	}
-	if s.o.watch {
-		s.files = newFileWatch(s.log)
+	if s.o.watch.on {
+		s.files = newFileWatch(s.log, s.o.watch.absolute(s.dir))
 	}
 	o := engine.Options{Loops: s.o.loops, Batch: s.o.scheduling == schedulingBatch, Logger: s.log, Spool: engine.Spool{Dir: s.o.spoolDir, Bytes: int64(s.o.spoolLimit)}}
-	if s.access != nil {
+	switch {
+	case s.access != nil:
 		o.AccessLog = s.access.record
+	case s.o.dev:
+		o.AccessLog = s.logRequest
 	}
 	s.engine, err = engine.New(o)
 	if err != nil {

@@ -19,10 +19,10 @@ const (
 // loop is the part of a cache on one loop: its LoopBackend and its Turn.
 type loop struct {
 	// Immutable.
+	backend.Wrapped
 	c     *Cache
 	store *Store
 	on    backend.Loop
-	next  backend.LoopBackend
 
 	// Owned by the loop.
 	q       query
@@ -50,10 +50,10 @@ func (l *loop) Start(x backend.Exchange, h *httpparse.Head, listener int, body [
 	case "OPTIONS", "TRACE":
 	default:
 		l.passed()
-		return l.startUnsafe(x, h, more, func(r *run) (backend.Running, error) { return l.next.Start(forwarded{r}, h, listener, body, more) })
+		return l.startUnsafe(x, h, more, func(r *run) (backend.Running, error) { return l.Next.Start(forwarded{r}, h, listener, body, more) })
 	}
 	l.passed()
-	return l.next.Start(x, h, listener, body, more)
+	return l.Next.Start(x, h, listener, body, more)
 }
 
 // begin decides what happens to a request that may be answered from the store.
@@ -92,7 +92,7 @@ func (l *loop) begin(x backend.Exchange, h *httpparse.Head, listener int) (backe
 		l.queue(r)
 		return r, nil
 	}
-	return l.next.Start(x, h, listener, nil, false)
+	return l.Next.Start(x, h, listener, nil, false)
 }
 
 // fill starts an exchange whose response may be kept.
@@ -106,7 +106,7 @@ func (l *loop) fill(r *run, a *answer, h *httpparse.Head, listener int) (backend
 	if a.bare {
 		h = l.bare(r, h)
 	}
-	inner, err := l.next.Start(forwarded{r}, h, listener, nil, false)
+	inner, err := l.Next.Start(forwarded{r}, h, listener, nil, false)
 	if err == nil {
 		r.inner = inner
 		return r, nil
@@ -151,7 +151,7 @@ func (l *loop) renew(f *fill, x backend.Exchange, h *httpparse.Head, listener in
 	}
 	r.validates = f.prev.validated
 	r.goesAlone()
-	inner, err := l.next.Start(forwarded{r}, own, listener, nil, false)
+	inner, err := l.Next.Start(forwarded{r}, own, listener, nil, false)
 	if err != nil {
 		r.ended = true
 		r.failFill(0)

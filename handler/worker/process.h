@@ -62,6 +62,18 @@ void mb_purge_answered(size_t n);  /* from another thread: so many MB_CTL_PURGED
 
 int mb_channel_load(lua_State *L); /* loader of moonbridge_channel */
 
+/* --- process_sha256.c -------------------------------------------------------- */
+
+#define MB_SHA256 32 /* bytes */
+
+void mb_sha256(const void *data, size_t n, uint8_t sum[MB_SHA256]);
+void mb_hmac_sha256(const void *key, size_t kn, const void *data, size_t n, uint8_t sum[MB_SHA256]);
+
+/* --- process_crypto.c, process_hint.c ------------------------------------------ */
+
+int mb_crypto_load(lua_State *L);   /* loader of moonbridge_crypto */
+void mb_hint_install(lua_State *L); /* require has a hint for names that are almost right */
+
 /* --- process_http_text.c --------------------------------------------------- */
 
 void mb_http_text(lua_State *L); /* adds encode_html and others to the table on top */
