@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"moonbridge/cmd/mbserve/acme"
 	"moonbridge/engine"
 	"moonbridge/handler/compress"
 	"moonbridge/handler/logging"
@@ -45,6 +46,7 @@ type server struct {
 
 	certificates certificates
 	tickets      *tickets
+	acme         *acme.Keepers
 	development  development
 
 	signals chan os.Signal
@@ -66,6 +68,8 @@ type server struct {
 	addresses []*address
 	serving   *generation
 	old       *retired // the previous generation
+
+	kept map[*generation]map[*acme.Keeper][]string // the domains of generations that have not ended
 }
 
 // serve runs the server until it is stopped. It returns the exit code.
@@ -112,6 +116,7 @@ func (s *server) run(d *detacher, stderr io.Writer) error {
 	s.announce()
 	s.tellReady(d)
 	s.wait()
+	s.acme.Close()
 	s.pid.remove(s.root)
 	return nil
 }
@@ -151,6 +156,7 @@ func (s *server) open(stderr io.Writer) (err error) {
 	if passed == nil {
 		passed = &heir{}
 	}
+	s.kept = make(map[*generation]map[*acme.Keeper][]string)
 	s.tickets = newTickets(passed.tickets)
 	go s.tickets.rotateAlways()
 	if err = s.startHelper(); err != nil {
@@ -163,6 +169,7 @@ func (s *server) open(stderr io.Writer) (err error) {
 		return err
 	}
 	s.log = s.admin.keepErrors(s.log)
+	s.acme = acme.New(s.log, "moonbridge/"+version)
 	s.stdout = logging.NewQueue(&logFile{f: os.Stdout}, logging.Options{
 		Lost: func(lost int, err error) { warnLost(s.log, "standard output", lost, err) },
 	})
