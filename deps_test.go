@@ -64,9 +64,11 @@ var imports = map[string][]string{
 	"cmd/mbserve/metrics":    {"handler/accesslog", "prometheus"},
 	"cmd/mbserve/admin":      {},
 	"cmd/mbserve":            {"*", "pflag", "x/sys"},
+	"cmd/mbserve/acme":       {"engine", "certmagic", "zap"},
 	"examples/go":            {"*"}, // the programs below it too
 
 	// For tests only: the row of no other package names them.
+	"cmd/mbserve/acme/acmetest":      {},
 	"httpparse/conformance":          {},
 	"handler/files/filestest":        {},
 	"handler/pool/listen/listentest": {"handler/shm"},
@@ -88,8 +90,13 @@ var external = map[string][]string{
 		"github.com/klauspost/compress/gzip",
 		"github.com/klauspost/compress/zstd",
 	},
-	"flate":  {"github.com/klauspost/compress/flate"},
-	"brotli": {"github.com/andybalholm/brotli"},
+	"flate":     {"github.com/klauspost/compress/flate"},
+	"brotli":    {"github.com/andybalholm/brotli"},
+	"certmagic": {"github.com/caddyserver/certmagic"},
+	"zap": { // what certmagic logs with
+		"go.uber.org/zap",
+		"go.uber.org/zap/zapcore",
+	},
 	"prometheus": {
 		"github.com/prometheus/client_model/go",
 		"github.com/prometheus/common/expfmt",

@@ -59,6 +59,7 @@ type loop struct {
 	// Room that is used again for each request.
 	head      httpparse.Head // of the request that is being parsed
 	errorPage []byte         // of the engine's own response
+	headRoom  []byte         // of a head that gets fields
 	spooled   []byte         // on their way to or from a file; see spoolRoom
 	logged    Access         // what the access log is called with
 }

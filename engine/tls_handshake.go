@@ -301,6 +301,10 @@ func (h *handshake) done(conn *tls.Conn, err error) {
 		h.refuse(nil)
 		return
 	}
+	if conn.ConnectionState().NegotiatedProtocol == challengeProtocol {
+		h.refuse(nil)
+		return
+	}
 	h.l.twin.secured++
 	h.forget()
 	h.c.tls, h.c.handshake = conn, nil
@@ -351,6 +355,8 @@ func handshakeCause(err error) string {
 		return causeHandshakeAlert
 	case errors.As(err, new(tls.RecordHeaderError)):
 		return causeHandshakeNotTLS
+	case errors.Is(err, ErrNoCertificate):
+		return causeHandshakeNoCert
 	}
 	return causeHandshakeRefused
 }

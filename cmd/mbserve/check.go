@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"moonbridge/handler/pool"
@@ -39,6 +40,9 @@ func check(o *options, stdout, stderr io.Writer) int {
 			}
 			if l.TLS != nil {
 				what += ", TLS"
+				if l.TLS.ACME != nil {
+					what += ", certificates by ACME for " + strings.Join(l.TLS.ACME.Domains, ", ")
+				}
 			}
 			if l.RedirectHTTPS != 0 {
 				what = ", redirected to https"

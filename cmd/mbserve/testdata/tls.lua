@@ -31,6 +31,10 @@ listen {
 			socket:flush()
 		end
 	end },
+	{ proto = "tcp4", port = 0, localhost = true, tls = { cert = a.cert, key = a.key, alt_svc = 'h3=":443"; ma=60',
+		hsts = { max_age = 31536000, include_subdomains = true, preload = true } } },
+	static = { ["/static/"] = { dir } },
+	routes = { ["/route/"] = { proxy = "unix:/nowhere" } },
 	max_fork = 4,
 	connect = http.generate_handler(function(request)
 		request:send_status("200 OK")

@@ -75,6 +75,22 @@ type TLS struct {
 	Certificates []Certificate // the first is for clients that name no server, or one that none of them is for
 	ClientCA     string        // file of the certificates that sign those of clients; "": clients are not asked for one
 	ClientMay    bool          // clients need not have one
+
+	ACME *ACME // nil: all certificates are in files
+
+	HSTS   string // value of the field Strict-Transport-Security of all responses; "": they have none
+	AltSvc string // the same of Alt-Svc
+
+	hsts *hsts // while it is decoded
+}
+
+// ACME says for which hosts certificates are obtained, and from whom.
+type ACME struct {
+	Domains []string // in lower case
+	Email   string   // of the operator, for the authority; may be empty
+	Storage string   // directory of the certificates
+	CA      string   // URL of the authority's directory; "": the default
+	CARoot  string   // file of certificates that the authority's own leads to; "": those of the system
 }
 
 // Certificate names the files, in PEM, of a certificate with those that lead to a root, and of its key.
