@@ -16,7 +16,7 @@ func TestSecureFields(t *testing.T) {
 	at := s.addresses()
 	client, _ := tlsClient("a.test", a)
 	for path, status := range map[string]int{"/": 200, "/static/a.pem": 200, "/static/missing": 200, "/route/": 502} {
-		for _, i := range []int{0, 5} {
+		for _, i := range []int{0, 6} {
 			r, err := http.NewRequest("GET", "https://"+at[i]+"/", nil)
 			if err != nil {
 				t.Fatal(err)

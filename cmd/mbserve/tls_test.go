@@ -116,10 +116,13 @@ func TestTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantsToHear(t, client, "https://"+at[2]+"/", with13+"server_name=a.test alpn=http/1.1"+noClient)
+	wantsToHear(t, client, "https://"+at[5]+"/", with13+"server_name=a.test alpn=nil"+noClient) // HTTP on a raw connection
 	config.Certificates = []tls.Certificate{pair}
 	sum := sha256.Sum256(a.Raw)
 	wantsToHear(t, client, "https://"+at[2]+"/",
 		with13+"server_name=a.test alpn=http/1.1 client_fingerprint="+hex.EncodeToString(sum[:])+" client_subject=CN=a")
+	wantsToHear(t, client, "https://"+at[5]+"/",
+		with13+"server_name=a.test alpn=nil client_fingerprint="+hex.EncodeToString(sum[:])+" client_subject=CN=a")
 	other, err := tls.LoadX509KeyPair(dir+"/b.pem", dir+"/b-key.pem")
 	if err != nil {
 		t.Fatal(err)
