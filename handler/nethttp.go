@@ -77,11 +77,15 @@ func (a *httpHandler) request(r *Request) (req *http.Request, ok bool) {
 		Close:         !r.head.Persistent,
 		TLS:           r.TLS(),
 	}
-	if r.Minor() == 0 {
+	switch {
+	case r.HTTP2():
+		req.Proto, req.ProtoMajor, req.ProtoMinor = "HTTP/2.0", 2, 0
+	case r.Minor() == 0:
 		req.Proto = "HTTP/1.0"
+	case r.head.Chunked:
+		req.TransferEncoding = []string{"chunked"}
 	}
 	if r.head.Chunked {
-		req.TransferEncoding = []string{"chunked"}
 		req.Trailer = announcedTrailer(header)
 	}
 	req = req.WithContext(a.context(r))
