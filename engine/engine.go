@@ -27,6 +27,7 @@ type Engine struct {
 	observed  bool                      // there is one of the two: exchanges have records
 	idPrefix  string                    // of requests, for the access log
 
+	check   bool     // Options.Check
 	watcher *watcher // nil: none
 
 	running sync.WaitGroup
@@ -57,7 +58,7 @@ var ErrStopped = errors.New("engine: stopped")
 // New raises GOMAXPROCS to the number of loops plus two if it is lower, unless it is set in the environment. A loop that waits
 // for events holds a processor of Go's scheduler for a while, and timers and other goroutines should not wait for it.
 func New(o Options) (*Engine, error) {
-	e := &Engine{log: o.logger(), connsMax: connsMax(o.MaxConns, openFilesMax()), accessLog: o.AccessLog, connState: o.ConnState}
+	e := &Engine{log: o.logger(), connsMax: connsMax(o.MaxConns, openFilesMax()), accessLog: o.AccessLog, connState: o.ConnState, check: o.Check}
 	e.readers = newFileReaders()
 	e.handshakes.most = o.handshakes()
 	e.spool = newSpooling(o.Spool, connsMax(0, openFilesMax()))

@@ -43,7 +43,7 @@ type h2Conn struct {
 	budget     h2Budget
 	waiters    []*h2Stream // that cannot send all they have
 	turns      uint64      // so far: each stream knows its last one
-	sharing    *h2Stream   // may send share bytes now
+	turnOf     *h2Stream   // may send share bytes now
 	share      int64
 	head       []byte // of a frame
 	resets     [h2ResetsKnown]uint32
@@ -55,7 +55,8 @@ type h2Conn struct {
 	drainMS    uint64 // when the time of draining ends
 	lookMS     uint64 // when streams that wait for handlers are looked at again
 	reported   ConnState
-	value      any // of backend.ConnKeeper
+	was        *conn // that it was before; nil: none, or nothing is reported
+	value      any   // of backend.ConnKeeper
 
 	prev, next *h2Conn
 }

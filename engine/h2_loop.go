@@ -64,13 +64,17 @@ const (
 // h2Part returns the part for HTTP/2, and makes it the first time.
 func (l *loop) h2Part() *h2Loop {
 	if l.h2 == nil {
-		m := &h2Loop{parent: l, pool: bufio.NewPool()}
+		m := &h2Loop{parent: l}
 		m.resume = m.resumeAll
 		m.encoder = hpack.NewEncoder(&m.encoded)
 		m.encoder.SetMaxDynamicTableSize(0)
 		m.encoder.WriteField(hpack.HeaderField{Name: "date"}) // with it, the encoder says once what its table is
 		t := makeLoop(l.e, l.index, m.system())
-		t.r, t.shown, t.lastID, t.pool = l.r, l.shown, l.lastID, m.pool
+		t.r, t.shown, t.lastID = l.r, l.shown, l.lastID
+		m.pool = t.pool
+		if l.e.check {
+			m.pool.Poison()
+		}
 		t.secure, t.multiplexed, t.tlsOf = l.secure, m, m.tlsState
 		t.head.Secure, t.head.HTTP2 = l.secure, true
 		m.twin, l.h2 = t, m

@@ -33,8 +33,8 @@ func (s *h2Conn) full() bool { return s.raw.Full() }
 
 // mayOutput reports whether it is the stream's turn.
 func (s *h2Conn) mayOutput(st *h2Stream) bool {
-	if s.full() {
-		return false
+	if s.full() || s.turnOf == st {
+		return !s.full()
 	}
 	for _, other := range s.waiters {
 		if other != st && other.sendable() && other.before(st) {
@@ -56,7 +56,7 @@ func (st *h2Stream) room(n int) int {
 	if room <= 0 || !s.mayOutput(st) {
 		return 0
 	}
-	if s.sharing == st {
+	if s.turnOf == st {
 		room = min(room, s.share)
 		s.share -= room
 	}
@@ -83,13 +83,14 @@ func (s *h2Conn) sendWaiting() {
 		st.unwait()
 		s.turns++
 		st.turn = s.turns
+		s.turnOf, s.share = st, h2WindowMax
 		if st.order.incremental && len(s.waiters) > 0 {
-			s.sharing, s.share = st, h2Share
+			s.share = h2Share
 		}
 		if st.c != nil {
 			st.c.Ready(reactor.Writable)
 		}
-		s.sharing = nil
+		s.turnOf = nil
 	}
 	s.again()
 }

@@ -12,6 +12,7 @@ import (
 type h2Protocol struct {
 	l       *h2Loop
 	service *service
+	was     *conn // see h2Conn
 }
 
 // Open implements backend.Protocol.
@@ -24,7 +25,9 @@ func (p h2Protocol) Open(c backend.Conn) backend.Stream {
 	}
 	s.deadline.timer.Init(s)
 	p.l.link(s)
-	if l.e.connState != nil {
+	if p.was != nil {
+		s.was, s.reported = p.was, p.was.reported
+	} else if l.e.connState != nil {
 		s.report(ConnNew)
 	}
 	s.greet()
@@ -36,7 +39,7 @@ func (p h2Protocol) Open(c backend.Conn) backend.Stream {
 // serveH2 is handshake.serve for a connection whose peer has chosen HTTP/2.
 func (h *handshake) serveH2(svc *service) {
 	c := h.rawConn(h2Bounds, svc.addrs)
-	c.open(h2Protocol{h.l.twin.h2Part(), svc}, svc.latest().ended)
+	c.open(h2Protocol{l: h.l.twin.h2Part(), service: svc}, svc.latest().ended)
 	c.again()
 }
 
@@ -61,7 +64,11 @@ func (c *conn) becomesH2(err error) bool {
 	}
 	c.l.e.conns.Add(1)
 	c.forget()
-	r.open(h2Protocol{c.l.h2Part(), c.service}, c.service.latest().ended)
+	p := h2Protocol{l: c.l.h2Part(), service: c.service}
+	if c.l.e.connState != nil {
+		p.was = c // no other connection has its address then
+	}
+	r.open(p, c.service.latest().ended)
 	r.again()
 	return true
 }
@@ -79,7 +86,11 @@ func (s *h2Conn) report(state ConnState) {
 	}
 	s.reported = state
 	local, remote := s.raw.Addrs()
-	s.l.parent.e.connState(ConnInfo{s.l.parent.index, uint64(uintptr(unsafe.Pointer(s))), local, remote}, state)
+	id := uintptr(unsafe.Pointer(s))
+	if s.was != nil {
+		id = uintptr(unsafe.Pointer(s.was))
+	}
+	s.l.parent.e.connState(ConnInfo{s.l.parent.index, uint64(id), local, remote}, state)
 }
 
 // report is called instead of conn.report: a stream is no connection.

@@ -65,11 +65,13 @@ func (s *h2Conn) beginStream(b *h2Block) {
 		s: s, id: b.stream, order: b.order, inEnded: b.end, chunked: b.chunked(), left: max(0, b.length), tooBig: b.tooLarge,
 		to: httpparse.MethodOf([]byte(b.method)), recvWindow: h2StreamWindow, sendWindow: s.initial,
 	}
+	others := s.waitingToBegin()
 	s.streams = append(s.streams, st)
 	s.idleMS = 0
-	if s.running < s.overlap() && s.waitingToBegin() == 1 {
+	// A body comes before a handler is called, in most cases. If it waited here, others could not be received.
+	if !b.end || st.tooBig || others == 0 && s.running < s.overlap() {
 		st.begin(b.text)
-	} else if !st.tooBig {
+	} else {
 		st.in.Append(s.l.pool, b.text)
 	}
 }

@@ -79,8 +79,8 @@ func (st *h2Stream) sendHead(p []byte) int {
 	}
 	n, err := st.parser.Parse(&m.response, whole, st.to, nil)
 	switch {
-	case err != nil:
-		st.tear()
+	case err != nil || n > 0 && m.response.Status == 101:
+		st.tear() // HTTP/2 has no upgrade (RFC 9113 §8.6)
 		return 0
 	case n == 0:
 		if had == 0 {
