@@ -23,7 +23,11 @@ func TestH2Drain(t *testing.T) {
 	e, addr := startH2(t, Options{Loops: 1}, Limits{}, b)
 	p := dialH2(t, addr)
 	p.get(1, "/slow")
-	eventually(t, "the request is there", func() bool { return b.count(&b.started) == 1 })
+	eventually(t, "the request is there", func() bool {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return len(b.slow) == 1
+	})
 	drained := make(chan error, 1)
 	ctx, cancel := context.WithTimeout(t.Context(), waitMost)
 	defer cancel()
@@ -258,7 +262,11 @@ func TestH2Overlap(t *testing.T) {
 		t.Fatalf("%d in progress", n)
 	}
 	for done := 0; done < 10; done++ {
-		eventually(t, "the next one begins", func() bool { return b.count(&b.started) == min(10, 6+done) })
+		eventually(t, "the next one begins", func() bool {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			return len(b.slow) == min(10, 6+done)
+		})
 		b.mu.Lock()
 		r := b.slow[done]
 		b.mu.Unlock()
