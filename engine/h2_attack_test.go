@@ -218,7 +218,7 @@ func TestH2ZeroWindows(t *testing.T) {
 	silent.Conn.(*net.TCPConn).SetReadBuffer(4 << 10)
 	silent.WriteWindowUpdate(0, 1<<30)
 	for id := uint32(1); id < 40; id += 2 {
-		silent.get(id, "/big/16000000")
+		silent.get(id, "/big/1600000")
 	}
 	eventually(t, "the connection that takes nothing is ended", func() bool { return e.Conns() == 1 })
 	p.lives(7)

@@ -260,6 +260,9 @@ func (s *h2Conn) turn() {
 	s.finishStreams()
 	s.startStreams()
 	s.sendWaiting()
+	if s.peerGone {
+		s.giveUpWaiting()
+	}
 	s.flush()
 	if len(s.streams) == 0 && (s.leaving || s.failed || s.peerGone) {
 		s.raw.Close()

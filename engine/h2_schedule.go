@@ -12,7 +12,7 @@ func (st *h2Stream) wait() {
 		st.waiting = true
 		s := st.s
 		s.waiters = append(s.waiters, st)
-		if st.sendable() && !s.full() {
+		if s.peerGone || st.sendable() && !s.full() {
 			s.again()
 		}
 	}
@@ -61,6 +61,16 @@ func (st *h2Stream) room(n int) int {
 		s.share -= room
 	}
 	return int(room)
+}
+
+// giveUpWaiting ends the streams that wait for a window, since the peer has ended its side and cannot open it any more.
+func (s *h2Conn) giveUpWaiting() {
+	for _, st := range slices.Clone(s.waiters) {
+		if !st.sendable() && !st.closed {
+			s.putReset(st.id, h2InternalError)
+			st.abandon()
+		}
+	}
 }
 
 // nextWaiter is the stream that is to send next, or nil.
