@@ -175,7 +175,11 @@ func (p *h2Peer) echoes(id uint32, size, piece int, known bool) {
 				p.WriteWindowUpdate(0, uint32(n))
 				p.WriteWindowUpdate(id, uint32(n))
 			}
-		case *http2.RSTStreamFrame, *http2.GoAwayFrame:
+		case *http2.RSTStreamFrame:
+			if f.ErrCode != http2.ErrCodeNo || f.StreamID == id { // the last request was answered before its empty end
+				p.t.Fatalf("%d bytes in pieces of %d: stream %d is reset: %v", size, piece, f.StreamID, f.ErrCode)
+			}
+		case *http2.GoAwayFrame:
 			p.t.Fatalf("%d bytes in pieces of %d: %v", size, piece, f)
 		}
 	}
