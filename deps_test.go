@@ -47,7 +47,9 @@ var imports = map[string][]string{
 	"handler/tcpproxy":       {"handler/backend", "handler/logging", "handler/proxyproto", "handler/upstream", "httpparse"},
 	"handler/upstream":       {"handler/backend", "httpparse"},
 	"handler/compress":       {"handler/backend", "httpparse", "brotli", "klauspost"},
+	"handler/websocket":      {"handler/backend", "httpparse", "httpwrite", "flate"},
 	"handler/ratelimit":      {"handler/backend", "httpparse"},
+	"handler/channel":        {"handler/backend"},
 	"handler/cache":          {"handler/backend", "httpparse", "httpwrite"},
 	"handler/proxyproto":     {"handler/backend", "proxyproto"},
 	"handler/shm":            {"httpparse", "x/sys"},
@@ -58,6 +60,8 @@ var imports = map[string][]string{
 	"handler/worker/rawhttp": {"handler/accesslog", "bufio", "handler/shm", "httpparse", "httpwrite", "x/sys"},
 	"handler/worker/form":    {"httpparse"},
 	"handler/worker":         {"handler/files", "handler/forwarded", "handler/worker/form", "handler/worker/rawhttp", "handler/shm", "handler/accesslog", "bufio", "httpparse", "httpwrite"},
+	"cmd/mbserve/metrics":    {"handler/accesslog", "prometheus"},
+	"cmd/mbserve/admin":      {},
 	"cmd/mbserve":            {"*", "pflag", "x/sys"},
 	"examples/go":            {"*"}, // the programs below it too
 
@@ -65,6 +69,7 @@ var imports = map[string][]string{
 	"httpparse/conformance":          {},
 	"handler/files/filestest":        {},
 	"handler/pool/listen/listentest": {"handler/shm"},
+	"handler/websocket/wstest":       {},
 	"handler/shm/shmtest":            {"handler/shm", "x/sys"},
 }
 
@@ -83,7 +88,12 @@ var external = map[string][]string{
 		"github.com/klauspost/compress/gzip",
 		"github.com/klauspost/compress/zstd",
 	},
+	"flate":  {"github.com/klauspost/compress/flate"},
 	"brotli": {"github.com/andybalholm/brotli"},
+	"prometheus": {
+		"github.com/prometheus/client_model/go",
+		"github.com/prometheus/common/expfmt",
+	},
 }
 
 const gnet = "github.com/panjf2000/gnet/v2/"

@@ -55,7 +55,8 @@ type blocking struct {
 	windows, parts sync.Pool // of *window, *part
 
 	mu          sync.Mutex
-	running     int               // goroutines
+	running     int               // goroutines that serve an exchange
+	idlers      idlers            // the other goroutines
 	queued      int               // exchanges in the queue
 	first, last *blockingExchange // of the queue, linked by next and prev
 }
@@ -71,7 +72,7 @@ func (b *blocking) admit(e *blockingExchange) (waits bool, err error) {
 	defer b.mu.Unlock()
 	if b.running < b.limit {
 		b.running++
-		go b.run(e)
+		b.launch(e)
 		return false, nil
 	}
 	if b.queued >= b.queueMax {
@@ -89,25 +90,6 @@ func (b *blocking) admit(e *blockingExchange) (waits bool, err error) {
 	return true, nil
 }
 
-// run serves exchanges, starting with e, until the queue is empty.
-func (b *blocking) run(e *blockingExchange) {
-	defer func() {
-		// e is not nil only if a handler called runtime.Goexit. Its goroutine ends, and another one takes its place.
-		if e != nil && !e.hijacked {
-			if e = b.dequeue(); e != nil {
-				go b.run(e)
-			}
-		}
-	}()
-	for e != nil {
-		e.serve()
-		if e.hijacked {
-			return // leaveCount has given its place to another
-		}
-		e = b.dequeue()
-	}
-}
-
 // overlap is how many exchanges of one connection may be in progress: half of what there are goroutines for.
 func (b *blocking) overlap() int {
 	b.mu.Lock()
@@ -116,10 +98,8 @@ func (b *blocking) overlap() int {
 }
 
 // dequeue removes and returns the first exchange of the queue. If the queue is empty, it returns nil, and the goroutine
-// no longer counts as running.
+// no longer counts as running. The caller holds b.mu.
 func (b *blocking) dequeue() *blockingExchange {
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	e := b.first
 	if e == nil {
 		b.running--
@@ -165,7 +145,9 @@ type blockingBackend struct {
 	waiting []*blockingExchange // exchanges that the loop has to attend to
 	posted  bool                // attendNotified is posted
 
-	spare []*blockingExchange // owned by the loop: the next array for waiting
+	// Owned by the loop.
+	spare  []*blockingExchange // the next array for waiting
+	yields yields
 }
 
 // Start copies the head and the part of the body that has arrived, and starts or queues the exchange.
@@ -184,6 +166,8 @@ func (p *blockingBackend) start(e *blockingExchange) (backend.Running, error) {
 	}
 	if waits {
 		e.beginWait()
+	} else {
+		p.yield()
 	}
 	return e, nil
 }

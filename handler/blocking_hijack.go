@@ -74,11 +74,3 @@ func (e *blockingExchange) awaitHijack() bool {
 	e.ended = e.ended || e.hijacked
 	return e.hijacked
 }
-
-// leaveCount: a goroutine goes on with a connection of its own, and does not count against the limit any more. The next exchange
-// of the queue gets its place.
-func (b *blocking) leaveCount() {
-	if e := b.dequeue(); e != nil {
-		go b.run(e)
-	}
-}

@@ -2,7 +2,6 @@ package handler
 
 import (
 	"bytes"
-	"context"
 	"io"
 	"log/slog"
 	"maps"
@@ -12,6 +11,7 @@ import (
 	"net/url"
 	"strings"
 	"sync/atomic"
+	"unsafe"
 
 	"moonbridge/httpparse"
 )
@@ -52,17 +52,17 @@ func (a *httpHandler) Serve(w *Response, r *Request) {
 	hw.finish()
 }
 
-// request makes a net/http request, which shares no memory with r except the body. ok is false if net/url cannot parse the
+// request makes a net/http request, which shares no memory with r that will change, except the body. ok is false if net/url cannot parse the
 // target.
 func (a *httpHandler) request(r *Request) (req *http.Request, ok bool) {
-	raw := string(r.head.Raw) // all strings of the request are substrings of this one
+	raw := headText(r) // all strings of the request are substrings of this one
 	target := raw[r.head.Target.Off:][:r.head.Target.Len]
 	u, err := parseURL(target, r.head.Connect)
 	if err != nil {
 		return nil, false
 	}
 	header, host := httpHeader(r, raw)
-	req = &http.Request{
+	made := http.Request{ // WithContext makes the copy that is allocated
 		Method:        raw[:r.head.Method.Len],
 		URL:           u,
 		Proto:         "HTTP/1.1",
@@ -79,16 +79,16 @@ func (a *httpHandler) request(r *Request) (req *http.Request, ok bool) {
 	}
 	switch {
 	case r.HTTP2():
-		req.Proto, req.ProtoMajor, req.ProtoMinor = "HTTP/2.0", 2, 0
+		made.Proto, made.ProtoMajor, made.ProtoMinor = "HTTP/2.0", 2, 0
 	case r.Minor() == 0:
-		req.Proto = "HTTP/1.0"
+		made.Proto = "HTTP/1.0"
 	case r.head.Chunked:
-		req.TransferEncoding = []string{"chunked"}
+		made.TransferEncoding = []string{"chunked"}
 	}
 	if r.head.Chunked {
-		req.Trailer = announcedTrailer(header)
+		made.Trailer = announcedTrailer(header)
 	}
-	req = req.WithContext(a.context(r))
+	req = made.WithContext(a.context(r))
 	switch {
 	case r.ContentLength() == 0:
 	case r.src == nil:
@@ -104,6 +104,14 @@ func (a *httpHandler) request(r *Request) (req *http.Request, ok bool) {
 	return req, true
 }
 
+// headText is the head as a string. That of a request on a goroutine belongs to its exchange, and stays as it is.
+func headText(r *Request) string {
+	if r.src != nil {
+		return unsafe.String(unsafe.SliceData(r.head.Raw), len(r.head.Raw))
+	}
+	return string(r.head.Raw)
+}
+
 // parseURL parses a request target. That of CONNECT is an authority, the Host of the URL.
 func parseURL(target string, connect bool) (*url.URL, error) {
 	if !connect {
@@ -114,36 +122,6 @@ func parseURL(target string, connect bool) (*url.URL, error) {
 		u.Scheme = ""
 	}
 	return u, err
-}
-
-// httpContext is the context of a request, with the values that net/http's own server gives it.
-type httpContext struct {
-	context.Context
-	server *http.Server
-	local  netip.AddrPort
-}
-
-func (a *httpHandler) context(r *Request) context.Context {
-	local, remote := r.addrs()
-	if r.src != nil {
-		return &httpContext{r.Context(), a.server, local}
-	}
-	var conn context.Context
-	if s := scopeOf(a, r.x); s != nil {
-		conn = s.context(local, remote)
-	}
-	return &httpContext{a.parent(conn), a.server, local}
-}
-
-// Value returns the server, the local address, or a value of the context within.
-func (c *httpContext) Value(key any) any {
-	switch key {
-	case http.ServerContextKey:
-		return c.server
-	case http.LocalAddrContextKey:
-		return netAddr(c.local)
-	}
-	return c.Context.Value(key)
 }
 
 // netAddr returns an address as a net.Addr. One that is not valid is that of a Unix socket.

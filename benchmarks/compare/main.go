@@ -3,54 +3,27 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"os/exec"
-	"os/signal"
-	"syscall"
 
-	"moonbridge/benchmarks/internal/servers"
+	"moonbridge/benchmarks/internal/program"
 )
 
-func main() {
-	o, err := parseOptions(os.Args[1:], os.Stderr)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		return
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "compare:", err)
-		os.Exit(2)
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	defer stop()
-	if err := run(ctx, o); err != nil {
-		fmt.Fprintln(os.Stderr, "compare:", err)
-		os.Exit(1)
-	}
-}
+func main() { program.Main("compare", parseOptions, run) }
 
 // run runs the whole comparison. Measurements made before an error or a signal are still written.
 func run(ctx context.Context, o options) (err error) {
 	if _, err := exec.LookPath("wrk"); err != nil {
 		return fmt.Errorf("%w; benchmarks/install.sh installs it", err)
 	}
-	// A connection is one file in wrk and one in the server; the rest is for a server's other files.
 	most := o.connsMost()
-	files, err := servers.RaiseFiles(most + 2048)
-	if err != nil {
+	o.settings.Connections = most
+	// A connection is one file in wrk and one in the server; the rest is for a server's other files.
+	if err := o.settings.Prepare(most+2048, o.serversUsed()...); err != nil {
 		return err
 	}
-	o.settings.Files, o.settings.Connections = files, most
-	temp, err := os.MkdirTemp("", "moonbridge-compare-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(temp)
-	o.settings.Temp = temp
-	if err := o.settings.Check(o.serversUsed()); err != nil {
-		return err
-	}
+	defer o.settings.Remove()
 	results := make([]workloadResult, 0, len(o.workloads))
 	for _, w := range o.workloads {
 		b := bench{options: o, workload: w, progress: os.Stderr}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -12,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"moonbridge/benchmarks/internal/program"
 	"moonbridge/benchmarks/internal/servers"
 )
 
@@ -31,28 +31,22 @@ type options struct {
 	settings  servers.Settings
 }
 
-const usage = `usage: compare [flags]
-
-Loads HTTP servers with equivalent handlers in turn, with wrk on the same machine, and writes
-requests per second, latency and CPU time per request to a text file in benchmarks/results.
-
-flags:
-`
+const purpose = `Loads HTTP servers with equivalent handlers in turn, with wrk on the same machine, and writes
+requests per second, latency and CPU time per request to a text file in benchmarks/results.`
 
 // parseOptions parses the command line without the program name.
 func parseOptions(args []string, errout io.Writer) (options, error) {
 	var o options
-	flags := flag.NewFlagSet("compare", flag.ContinueOnError)
-	flags.SetOutput(errout)
+	s := &o.settings
+	flags := program.NewFlags("compare", purpose, s, errout)
+	usage := flags.Usage
 	flags.Usage = func() {
-		fmt.Fprint(errout, usage)
-		flags.PrintDefaults()
+		usage()
 		fmt.Fprintln(errout, "\nworkloads:")
 		for _, w := range servers.Workloads {
 			fmt.Fprintf(errout, "  %-12s%s\n", w.Name, w.Purpose)
 		}
 	}
-	s := &o.settings
 	names := flags.String("servers", strings.Join(servers.Names, ","), "`list` of servers; each workload takes those that have it")
 	workloads := flags.String("workload", "hello", "`list` of workloads, or all")
 	conns := flags.String("conns", "", "`list` of numbers of connections (default: those of each workload)")
@@ -66,20 +60,14 @@ func parseOptions(args []string, errout io.Writer) (options, error) {
 	flags.StringVar(&o.name, "name", "", "`name` of the result file after the date (default: the workloads)")
 	flags.StringVar(&o.out, "out", "", "`folder` of the result file (default: benchmarks/results); - for none")
 	flags.StringVar(&o.note, "note", "", "`text` to include in the result file")
-	dir := flags.String("dir", "", "the `folder` benchmarks of the source tree (default: found from the working directory)")
-	flags.StringVar(&s.Mbserve, "mbserve", "", "`path` of the binary mbserve (default: bin/mbserve of the source tree)")
-	mbFlags := flags.String("mbserve-flags", "", "further command line `arguments` for mbserve, separated by blanks")
-	mbOptions := flags.String("mbserve-options", "", "options for listen{} as a `list` such as min_fork=2,max_fork=16,http.idle_timeout=30")
-	flags.StringVar(&s.NginxModules, "nginx-modules", "/usr/lib/nginx/modules", "`folder` of nginx' modules")
-	flags.IntVar(&s.NginxWorkers, "nginx-workers", 0, "worker processes of nginx; 0: one for each core")
+	flags.Mbserve()
+	flags.Options("")
+	flags.Nginx()
 	flags.BoolVar(&s.NginxReuseport, "nginx-reuseport", false, "give each worker of nginx its own listening socket")
 	flags.BoolVar(&s.NginxAffinity, "nginx-affinity", false, "pin the workers of nginx to cores")
 	flags.BoolVar(&s.NginxNoSendfile, "nginx-no-sendfile", false, "let nginx read static and cached files into its own buffers")
 	if err := flags.Parse(args); err != nil {
 		return o, err
-	}
-	if flags.NArg() > 0 {
-		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
 	var err error
 	if o.servers, err = servers.SplitNames(*names); err != nil {
@@ -96,14 +84,10 @@ func parseOptions(args []string, errout io.Writer) (options, error) {
 	if s.Setting, err = servers.ParseSetting(*setting); err != nil {
 		return o, err
 	}
-	s.MbserveFlags = strings.Fields(*mbFlags)
-	if *mbOptions != "" {
-		s.MbserveOptions = strings.Split(*mbOptions, ",")
-	}
 	if err := o.check(); err != nil {
 		return o, err
 	}
-	return o, o.findPaths(*dir)
+	return o, o.findOut()
 }
 
 func (o *options) check() error {
@@ -187,22 +171,11 @@ func (o *options) connsMost() (most int) {
 	return most
 }
 
-// findPaths fills in missing paths and makes all paths absolute.
-func (o *options) findPaths(dir string) error {
-	benchmarks, err := servers.FindBenchmarks(dir)
-	if err != nil {
-		return err
-	}
-	o.settings.Benchmarks = benchmarks
-	if o.settings.Mbserve == "" {
-		o.settings.Mbserve = filepath.Join(benchmarks, "..", "bin", "mbserve")
-	}
-	if o.settings.Mbserve, err = filepath.Abs(o.settings.Mbserve); err != nil {
-		return err
-	}
+// findOut makes or checks the folder of the result file.
+func (o *options) findOut() error {
 	switch o.out {
 	case "":
-		o.out = filepath.Join(benchmarks, "results")
+		o.out = filepath.Join(o.settings.Benchmarks, "results")
 		return os.MkdirAll(o.out, 0o755)
 	case "-":
 		return nil

@@ -2,18 +2,14 @@ package main
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"path/filepath"
 	"strings"
-	"syscall"
 	"text/tabwriter"
 	"time"
 
-	"moonbridge/benchmarks/internal/machine"
+	"moonbridge/benchmarks/internal/program"
 	"moonbridge/benchmarks/internal/servers"
 )
 
@@ -39,67 +35,39 @@ var steps = []step{{1, 3 * time.Second}, {50, 8 * time.Second}, {200, 8 * time.S
 // every is how often the processes are counted.
 const every = time.Second
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil {
-		fmt.Fprintln(os.Stderr, "growth:", err)
-		os.Exit(1)
-	}
+func main() { program.Main("growth", parse, run) }
+
+type options struct {
+	settings servers.Settings
+	name     string
 }
 
-func run(ctx context.Context, args []string) error {
-	flags := flag.NewFlagSet("growth", flag.ContinueOnError)
-	dir := flags.String("dir", "", "the `folder` benchmarks of the source tree (default: found from the working directory)")
-	mbserve := flags.String("mbserve", "", "`path` of the binary mbserve (default: bin/mbserve of the source tree)")
-	name := flags.String("name", "growth", "the report is kept as results/<date>-`name`.txt")
-	if err := flags.Parse(args); err != nil {
-		if err == flag.ErrHelp {
-			return nil
-		}
+const purpose = `Counts the workers of pools with different options under a load in steps.`
+
+func parse(args []string, errout io.Writer) (o options, err error) {
+	flags := program.NewFlags("growth", purpose, &o.settings, errout)
+	flags.Mbserve()
+	flags.Report(&o.name, "growth")
+	err = flags.Parse(args)
+	return o, err
+}
+
+func run(ctx context.Context, o options) error {
+	o.settings.Connections = 256
+	if err := o.settings.Prepare(1024, "mbserve"); err != nil {
 		return err
 	}
-	settings, err := prepare(*dir, *mbserve)
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(settings.Temp)
+	defer o.settings.Remove()
 	var all []series
 	for _, set := range sets {
 		fmt.Fprintln(os.Stderr, "measuring", title(set))
-		s, err := measure(ctx, settings, set)
+		s, err := measure(ctx, o.settings, set)
 		if err != nil {
 			return fmt.Errorf("%s: %w", title(set), err)
 		}
 		all = append(all, s)
 	}
-	file, err := os.Create(filepath.Join(settings.Benchmarks, "results", time.Now().Format("2006-01-02-")+*name+".txt"))
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	report(io.MultiWriter(os.Stdout, file), settings, all)
-	return file.Close()
-}
-
-func prepare(dir, mbserve string) (s servers.Settings, err error) {
-	if s.Benchmarks, err = servers.FindBenchmarks(dir); err != nil {
-		return s, err
-	}
-	if mbserve == "" {
-		mbserve = filepath.Join(s.Benchmarks, "..", "bin", "mbserve")
-	}
-	if s.Mbserve, err = filepath.Abs(mbserve); err != nil {
-		return s, err
-	}
-	if s.Files, err = servers.RaiseFiles(1024); err != nil {
-		return s, err
-	}
-	s.Connections = 256
-	if s.Temp, err = os.MkdirTemp("", "moonbridge-growth-"); err != nil {
-		return s, err
-	}
-	return s, s.Check([]string{"mbserve"})
+	return program.Report(o.settings.Benchmarks, o.name, func(to io.Writer) { report(to, all) })
 }
 
 func title(set string) string {
@@ -110,11 +78,7 @@ func title(set string) string {
 }
 
 // report writes one table: a row for each moment, two columns for each set.
-func report(to io.Writer, settings servers.Settings, all []series) {
-	fmt.Fprintf(to, "date    %s\n", time.Now().Format("2006-01-02 15:04:05 -0700"))
-	for _, f := range machine.Facts(settings.Benchmarks) {
-		fmt.Fprintf(to, "%s  %s\n", f.Name, f.Value)
-	}
+func report(to io.Writer, all []series) {
 	fmt.Fprintf(to, "\nThe handler waits for 20 ms. All sets have %s.\n", common)
 	for i, set := range sets {
 		fmt.Fprintf(to, "%c: %s\n", 'A'+i, title(set))

@@ -1,16 +1,15 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"sync"
 	"time"
 
 	"moonbridge/benchmarks/internal/probe"
+	"moonbridge/benchmarks/internal/program"
 	"moonbridge/benchmarks/internal/servers"
 	"moonbridge/benchmarks/internal/stats"
 )
@@ -56,19 +55,14 @@ func measure(ctx context.Context, settings servers.Settings, set string) (s seri
 		return s, err
 	}
 	work.Name = "waiting" // its script; request and answer are the same
-	server, err := settings.Start("mbserve", work)
-	if err != nil {
-		return s, err
-	}
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("%w\n%s", err, server.LogTail())
-		}
-		err = errors.Join(err, server.Stop())
-	}()
+	err = settings.Use("mbserve", work, func(server *servers.Server) error { return s.measure(ctx, server, work) })
+	return s, err
+}
+
+func (s *series) measure(ctx context.Context, server *servers.Server, work servers.Workload) error {
 	time.Sleep(2 * every) // the pool reaches its size at rest
 	if err := s.remember(server, &s.few, &s.fewWorkers); err != nil {
-		return s, err
+		return err
 	}
 	c := &clients{address: server.Address, request: work.Request(server.Address)}
 	defer c.set(0)
@@ -77,10 +71,8 @@ func measure(ctx context.Context, settings servers.Settings, set string) (s seri
 		c.set(p.clients)
 		for range p.span / every {
 			at := time.Duration(len(s.moments)+1) * every
-			select {
-			case <-ctx.Done():
-				return s, ctx.Err()
-			case <-time.After(time.Until(began.Add(at))):
+			if err := program.Sleep(ctx, time.Until(began.Add(at))); err != nil {
+				return err
 			}
 			times, refused := c.takeNotes()
 			s.refused += refused
@@ -93,11 +85,11 @@ func measure(ctx context.Context, settings servers.Settings, set string) (s seri
 		}
 		if p.clients == most() {
 			if err := s.remember(server, &s.many, &s.manyWorkers); err != nil {
-				return s, err
+				return err
 			}
 		}
 	}
-	return s, c.err()
+	return c.err()
 }
 
 // most returns the number of clients in the heaviest step.
@@ -145,13 +137,12 @@ func (c *clients) set(n int) {
 }
 
 func (c *clients) run(stop chan struct{}) {
-	conn, err := net.DialTimeout("tcp", c.address, patience)
+	conn, err := probe.Dial(c.address, patience)
 	if err != nil {
 		c.note(0, false, err)
 		return
 	}
 	defer conn.Close()
-	r := bufio.NewReader(conn)
 	for {
 		select {
 		case <-stop:
@@ -159,12 +150,7 @@ func (c *clients) run(stop chan struct{}) {
 		default:
 		}
 		began := time.Now()
-		conn.SetDeadline(began.Add(patience))
-		if _, err := conn.Write(c.request); err != nil {
-			c.note(0, false, err)
-			return
-		}
-		answer, err := probe.Read(r)
+		answer, err := conn.Ask(c.request)
 		if err != nil {
 			c.note(0, false, err)
 			return

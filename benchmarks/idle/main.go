@@ -2,53 +2,22 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"path/filepath"
-	"syscall"
 	"text/tabwriter"
-	"time"
 
-	"moonbridge/benchmarks/internal/machine"
-	"moonbridge/benchmarks/internal/servers"
+	"moonbridge/benchmarks/internal/program"
 )
 
-func main() {
-	o, err := parseOptions(os.Args[1:], os.Stderr)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		return
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "idle:", err)
-		os.Exit(2)
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	defer stop()
-	if err := run(ctx, o); err != nil {
-		fmt.Fprintln(os.Stderr, "idle:", err)
-		os.Exit(1)
-	}
-}
+func main() { program.Main("idle", parseOptions, run) }
 
 func run(ctx context.Context, o options) error {
-	files, err := servers.RaiseFiles(o.conns + 2048)
-	if err != nil {
+	o.settings.Connections = o.conns + 64
+	if err := o.settings.Prepare(o.conns+2048, o.servers...); err != nil {
 		return err
 	}
-	o.settings.Files, o.settings.Connections = files, o.conns+64
-	temp, err := os.MkdirTemp("", "moonbridge-idle-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(temp)
-	o.settings.Temp = temp
-	if err := o.settings.Check(o.servers); err != nil {
-		return err
-	}
+	defer o.settings.Remove()
 	var all []observation
 	for _, name := range o.servers {
 		fmt.Fprintln(os.Stderr, "measuring", name)
@@ -58,24 +27,10 @@ func run(ctx context.Context, o options) error {
 		}
 		all = append(all, seen)
 	}
-	if o.name == "" {
-		report(os.Stdout, o, all)
-		return nil
-	}
-	file, err := os.Create(filepath.Join(o.settings.Benchmarks, "results", time.Now().Format("2006-01-02-")+o.name+".txt"))
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	report(io.MultiWriter(os.Stdout, file), o, all)
-	return file.Close()
+	return program.Report(o.settings.Benchmarks, o.name, func(to io.Writer) { report(to, o, all) })
 }
 
 func report(to io.Writer, o options, all []observation) {
-	fmt.Fprintf(to, "date    %s\n", time.Now().Format("2006-01-02 15:04:05 -0700"))
-	for _, f := range machine.Facts(o.settings.Benchmarks) {
-		fmt.Fprintf(to, "%s  %s\n", f.Name, f.Value)
-	}
 	fmt.Fprintf(to, "\n%d connections, left idle for %v; latencies over %d successive requests\n\n", o.conns, o.hold, o.samples)
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "memory\tprocesses\tRSS before MiB\tRSS after MiB\tbytes/conn\tPSS before MiB\tPSS after MiB\tbytes/conn\tclosed by server\tCPU while idle")

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -14,6 +12,7 @@ import (
 
 	"moonbridge/benchmarks/internal/probe"
 	"moonbridge/benchmarks/internal/proc"
+	"moonbridge/benchmarks/internal/program"
 	"moonbridge/benchmarks/internal/servers"
 	"moonbridge/benchmarks/internal/stats"
 )
@@ -57,29 +56,23 @@ func observe(ctx context.Context, o options, name string) (seen observation, err
 	if err != nil {
 		return seen, err
 	}
-	server, err := o.settings.Start(name, hello)
-	if err != nil {
-		return seen, err
-	}
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("%w\n%s", err, server.LogTail())
-		}
-		err = errors.Join(err, server.Stop())
-	}()
-	request := hello.Request(server.Address)
 	seen = observation{server: name, conns: o.conns}
+	err = o.settings.Use(name, hello, func(server *servers.Server) error { return seen.observe(ctx, o, server, hello.Request(server.Address)) })
+	return seen, err
+}
+
+func (s *observation) observe(ctx context.Context, o options, server *servers.Server, request []byte) (err error) {
 	if err := warm(ctx, server.Address, request); err != nil {
-		return seen, err
+		return err
 	}
-	if seen.freshBefore, err = freshLatencies(ctx, server.Address, request, o.samples); err != nil {
-		return seen, err
+	if s.freshBefore, err = freshLatencies(ctx, server.Address, request, o.samples); err != nil {
+		return err
 	}
-	if err := sleep(ctx, o.hold); err != nil {
-		return seen, err
+	if err := program.Sleep(ctx, o.hold); err != nil {
+		return err
 	}
-	if seen.before, err = server.Tree.Memory(); err != nil {
-		return seen, err
+	if s.before, err = server.Tree.Memory(); err != nil {
+		return err
 	}
 
 	conns, err := open(ctx, server.Address, request, o.conns)
@@ -89,44 +82,33 @@ func observe(ctx context.Context, o options, name string) (seen observation, err
 		}
 	}()
 	if err != nil {
-		return seen, err
+		return err
 	}
 	used, _ := server.Tree.CPU()
 	began := time.Now()
-	if err := sleep(ctx, o.hold); err != nil {
-		return seen, err
+	if err := program.Sleep(ctx, o.hold); err != nil {
+		return err
 	}
 	usedAfter, processes := server.Tree.CPU()
-	seen.processes = processes
+	s.processes = processes
 	if o.hold > 0 {
-		seen.idleCPU = float64(usedAfter-used) / float64(time.Since(began))
+		s.idleCPU = float64(usedAfter-used) / float64(time.Since(began))
 	}
-	if seen.after, err = server.Tree.Memory(); err != nil {
-		return seen, err
+	if s.after, err = server.Tree.Memory(); err != nil {
+		return err
 	}
 	for _, c := range conns {
 		if !alive(c) {
-			seen.closed++
+			s.closed++
 		}
 	}
-	if seen.fresh, err = freshLatencies(ctx, server.Address, request, o.samples); err != nil {
-		return seen, err
+	if s.fresh, err = freshLatencies(ctx, server.Address, request, o.samples); err != nil {
+		return err
 	}
-	if seen.closed == 0 {
-		seen.awake, err = awakeLatencies(ctx, conns, request, o.samples)
+	if s.closed == 0 {
+		s.awake, err = awakeLatencies(ctx, conns, request, o.samples)
 	}
-	return seen, err
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return err
 }
 
 // each calls work n times from several goroutines, and returns the first error. It starts no more calls after an error.
@@ -155,14 +137,13 @@ func each(ctx context.Context, n int, work func(i int) error) error {
 // warm sends requests over several connections, so that the server has set up everything that it sets up on first use.
 func warm(ctx context.Context, address string, request []byte) error {
 	return each(ctx, dialers, func(int) error {
-		conn, err := dial(address)
+		c, err := probe.Dial(address, requestTimeout)
 		if err != nil {
 			return err
 		}
-		defer conn.Close()
-		r := bufio.NewReader(conn)
+		defer c.Close()
 		for range warmRequests / dialers {
-			if err := ask(conn, r, request); err != nil {
+			if _, err := c.AskOK(request); err != nil {
 				return err
 			}
 		}
@@ -180,7 +161,7 @@ func open(ctx context.Context, address string, request []byte, n int) ([]net.Con
 			return fmt.Errorf("connection %d: %w", i+1, err)
 		}
 		slots[i] = conn
-		if err := ask(conn, bufio.NewReader(conn), request); err != nil {
+		if _, err := probe.NewClient(conn, requestTimeout).AskOK(request); err != nil {
 			return fmt.Errorf("connection %d: %w", i+1, err)
 		}
 		return nil
@@ -202,13 +183,13 @@ func freshLatencies(ctx context.Context, address string, request []byte, n int) 
 			return out, ctx.Err()
 		}
 		began := time.Now()
-		conn, err := dial(address)
+		c, err := probe.Dial(address, requestTimeout)
 		if err != nil {
 			return out, err
 		}
-		err = ask(conn, bufio.NewReader(conn), request)
+		_, err = c.AskOK(request)
 		out = append(out, float64(time.Since(began)))
-		conn.Close()
+		c.Close()
 		if err != nil {
 			return out, err
 		}
@@ -219,14 +200,13 @@ func freshLatencies(ctx context.Context, address string, request []byte, n int) 
 // awakeLatencies measures request and answer on idle connections that are picked at random.
 func awakeLatencies(ctx context.Context, conns []net.Conn, request []byte, n int) ([]float64, error) {
 	out := make([]float64, 0, n)
-	r := bufio.NewReader(nil)
 	for _, i := range rand.Perm(len(conns))[:min(n, len(conns))] {
 		if ctx.Err() != nil {
 			return out, ctx.Err()
 		}
-		r.Reset(conns[i])
+		c := probe.NewClient(conns[i], requestTimeout)
 		began := time.Now()
-		if err := ask(conns[i], r, request); err != nil {
+		if _, err := c.AskOK(request); err != nil {
 			return out, err
 		}
 		out = append(out, float64(time.Since(began)))
@@ -234,29 +214,12 @@ func awakeLatencies(ctx context.Context, conns []net.Conn, request []byte, n int
 	return out, nil
 }
 
-func dial(address string) (net.Conn, error) { return net.DialTimeout("tcp", address, requestTimeout) }
-
 // addressOf returns the address from which connection i comes. All of 127.0.0.0/8 belongs to the loopback device.
 func addressOf(i int) net.IP { return net.IPv4(127, 0, 0, byte(1+i/connsPerAddress)) }
 
 func dialFrom(from net.IP, address string) (net.Conn, error) {
 	d := net.Dialer{Timeout: requestTimeout, LocalAddr: &net.TCPAddr{IP: from}}
 	return d.Dial("tcp", address)
-}
-
-// ask sends one request and reads its answer.
-func ask(conn net.Conn, r *bufio.Reader, request []byte) error {
-	if err := conn.SetDeadline(time.Now().Add(requestTimeout)); err != nil {
-		return err
-	}
-	if _, err := conn.Write(request); err != nil {
-		return err
-	}
-	answer, err := probe.Read(r)
-	if err == nil && answer.Status != "200 OK" {
-		err = fmt.Errorf("status %.80q", answer.Status)
-	}
-	return err
 }
 
 // alive reports whether the peer has neither closed the connection nor sent anything.

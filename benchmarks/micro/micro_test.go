@@ -41,7 +41,7 @@ func TestReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	report(&out, options{rounds: 2, time: "1s", dir: t.TempDir()}, all)
+	report(&out, options{rounds: 2, time: "1s"}, all)
 	for _, want := range []string{"150.0 (100.0–200.0)", "8.00 (6.00–10.00)", "2 rounds of 1s", "time.Timer"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"moonbridge/benchmarks/internal/proc"
+	"moonbridge/benchmarks/internal/program"
 	"moonbridge/benchmarks/internal/servers"
 	"moonbridge/benchmarks/internal/wrk"
 )
@@ -60,31 +60,26 @@ func measure(ctx context.Context, o options) (all []situation, err error) {
 		return nil, err
 	}
 	work.Name = "slow" // its script; request and answer are the same
-	server, err := o.settings.Start("mbserve", work)
-	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("%w\n%s", err, server.LogTail())
-		}
-		err = errors.Join(err, server.Stop())
-	}()
+	err = o.settings.Use("mbserve", work, func(server *servers.Server) error { return measureAll(ctx, o, server, all) })
+	return all, err
+}
+
+func measureAll(ctx context.Context, o options, server *servers.Server, all []situation) error {
 	alone := &all[0]
 	for round := range o.rounds {
 		fmt.Fprintln(os.Stderr, "round", round+1)
 		for i := range all[1:] {
 			s := &all[1+i]
 			if err := alone.measure(ctx, o, server); err != nil {
-				return nil, fmt.Errorf("%s: %w", alone.name, err)
+				return fmt.Errorf("%s: %w", alone.name, err)
 			}
 			if err := s.measure(ctx, o, server); err != nil {
-				return nil, fmt.Errorf("%s: %w", s.name, err)
+				return fmt.Errorf("%s: %w", s.name, err)
 			}
 			s.ratio = append(s.ratio, s.latest()/alone.latest())
 		}
 	}
-	return all, nil
+	return nil
 }
 
 // latest is the mean throughput of the latest windows.
@@ -116,9 +111,11 @@ func (s *situation) measure(ctx context.Context, o options, server *servers.Serv
 	if err := await(ctx, server.Address, len(s.kinds)*o.clients); err != nil {
 		return err
 	}
-	if err := settle(ctx, server); err != nil {
+	// The server answers all readers as far as it can, and what it has spooled is on the disk, before anything is measured.
+	if err := program.Rest(ctx, server, 0.25); err != nil {
 		return err
 	}
+	syscall.Sync()
 	begin, used := time.Now(), cpuOf(slow)
 	for range windows {
 		if err := s.window(ctx, o, server); err != nil {
@@ -188,34 +185,11 @@ func await(ctx context.Context, address string, n int) error {
 		if got := established(address); n == 0 && got == 0 || n > 0 && got >= n*98/100 {
 			return nil
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(100 * time.Millisecond):
+		if err := program.Sleep(ctx, 100*time.Millisecond); err != nil {
+			return err
 		}
 	}
 	return fmt.Errorf("%d connections, want %d", established(address), n)
-}
-
-// settle waits until the server has answered all readers, as far as it can: until it uses less than a quarter of a core, and what
-// it has spooled is on the disk.
-func settle(ctx context.Context, server *servers.Server) error {
-	defer syscall.Sync()
-	const every = 500 * time.Millisecond
-	before, _ := server.Tree.CPU()
-	for end := time.Now().Add(patience); time.Now().Before(end); {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(every):
-		}
-		now, _ := server.Tree.CPU()
-		if now-before < every/4 {
-			return nil
-		}
-		before = now
-	}
-	return errors.New("the server does not come to rest")
 }
 
 // established counts the server's connections.

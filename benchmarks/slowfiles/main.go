@@ -3,31 +3,19 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
-	"os/signal"
-	"path/filepath"
 	"strings"
-	"syscall"
 	"text/tabwriter"
 	"time"
 
-	"moonbridge/benchmarks/internal/machine"
+	"moonbridge/benchmarks/internal/program"
 	"moonbridge/benchmarks/internal/servers"
 	"moonbridge/benchmarks/internal/stats"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "slowfiles:", err)
-		os.Exit(1)
-	}
-}
+func main() { program.Main("slowfiles", parse, run) }
 
 // options are the flags.
 type options struct {
@@ -39,44 +27,35 @@ type options struct {
 	name     string
 }
 
-func run(ctx context.Context, args []string) error {
-	o, err := parse(args)
-	if err != nil {
+const purpose = `Measures honest clients beside slow readers of a large static file.`
+
+func run(ctx context.Context, o options) error {
+	if _, err := exec.LookPath("wrk"); err != nil {
+		return fmt.Errorf("%w; benchmarks/install.sh installs it", err)
+	}
+	o.settings.Connections = o.clients + honest + 64
+	// A reader is one file here and one in the server, which may open the static file for each one as well.
+	if err := o.settings.Prepare(2*o.clients+2048, o.servers...); err != nil {
 		return err
 	}
-	if o.settings.Temp, err = os.MkdirTemp("", "moonbridge-slowfiles-"); err != nil {
-		return err
-	}
-	defer os.RemoveAll(o.settings.Temp)
+	defer o.settings.Remove()
 	all, err := measure(ctx, o)
 	if err != nil {
 		return err
 	}
-	if o.name == "-" {
-		report(os.Stdout, o, all)
-		return nil
-	}
-	file, err := os.Create(filepath.Join(o.settings.Benchmarks, "results", time.Now().Format("2006-01-02-")+o.name+".txt"))
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	report(io.MultiWriter(os.Stdout, file), o, all)
-	return file.Close()
+	return program.Report(o.settings.Benchmarks, o.name, func(to io.Writer) { report(to, o, all) })
 }
 
-func parse(args []string) (o options, err error) {
-	flags := flag.NewFlagSet("slowfiles", flag.ContinueOnError)
-	dir := flags.String("dir", "", "the `folder` benchmarks of the source tree (default: found from the working directory)")
+func parse(args []string, errout io.Writer) (o options, err error) {
+	flags := program.NewFlags("slowfiles", purpose, &o.settings, errout)
 	names := flags.String("servers", "mbserve", "`list` of servers: mbserve, nginx")
-	mbserve := flags.String("mbserve", "", "`path` of the binary mbserve (default: bin/mbserve of the source tree)")
-	mbFlags := flags.String("mbserve-flags", "", "further command line `arguments` for mbserve, separated by blanks")
-	mbOptions := flags.String("mbserve-options", "min_fork=16,max_fork=16", "options for listen{} as a `list`")
-	flags.StringVar(&o.settings.NginxModules, "nginx-modules", "/usr/lib/nginx/modules", "`folder` of nginx' modules")
+	flags.Mbserve()
+	flags.Options("min_fork=16,max_fork=16")
+	flags.Nginx()
 	flags.IntVar(&o.clients, "clients", 1000, "slow readers")
 	flags.IntVar(&o.rounds, "rounds", 5, "rounds")
-	flags.DurationVar(&o.duration, "duration", 5*time.Second, "length of a measurement")
-	flags.StringVar(&o.name, "name", "slowfiles", "the report is kept as results/<date>-`name`.txt; - for none")
+	flags.DurationVar(&o.duration, "duration", 2*time.Second, "length of a window")
+	flags.Report(&o.name, "slowfiles")
 	if err = flags.Parse(args); err != nil {
 		return o, err
 	}
@@ -86,46 +65,18 @@ func parse(args []string) (o options, err error) {
 	if o.servers, err = servers.SplitNames(*names); err != nil {
 		return o, err
 	}
-	s := &o.settings
-	s.MbserveFlags, s.MbserveOptions = strings.Fields(*mbFlags), strings.Split(*mbOptions, ",")
-	if s.Benchmarks, err = servers.FindBenchmarks(*dir); err != nil {
-		return o, err
-	}
-	if *mbserve == "" {
-		*mbserve = filepath.Join(s.Benchmarks, "..", "bin", "mbserve")
-	}
-	if s.Mbserve, err = filepath.Abs(*mbserve); err != nil {
-		return o, err
-	}
-	return o, o.check()
-}
-
-// check reports what is missing, and raises the limit of open files.
-func (o *options) check() (err error) {
 	for _, name := range o.servers {
 		if !servers.SlowFiles().Has(name) {
-			return fmt.Errorf("%s is not measured here", name)
+			return o, fmt.Errorf("%s is not measured here", name)
 		}
 	}
-	if _, err = exec.LookPath("wrk"); err != nil {
-		return fmt.Errorf("%w; benchmarks/install.sh installs it", err)
-	}
-	// A reader is one file here and one in the server, which may open the static file for each one as well.
-	if o.settings.Files, err = servers.RaiseFiles(2*o.clients + 2048); err != nil {
-		return err
-	}
-	o.settings.Connections = o.clients + honest + 64
-	return o.settings.Check(o.servers)
+	return o, nil
 }
 
 // report prints two rows for each server.
 func report(to io.Writer, o options, all []*series) {
-	fmt.Fprintf(to, "date    %s\n", time.Now().Format("2006-01-02 15:04:05 -0700"))
-	for _, f := range machine.Facts(o.settings.Benchmarks) {
-		fmt.Fprintf(to, "%s  %s\n", f.Name, f.Value)
-	}
-	fmt.Fprintf(to, "\n%d readers of a static file of %d MiB, each with a receive buffer of %d bytes, take %d bytes every %v;\n%d honest clients, %d rounds of %v; mbserve %s\n\n",
-		o.clients, servers.HugeBytes>>20, 2*readerBuffer, readerBytes, readerPause, honest, o.rounds, o.duration,
+	fmt.Fprintf(to, "\n%d readers of a static file of %d MiB, each with a receive buffer of %d bytes, take %d bytes every %v;\n%d honest clients; %d rounds of %d windows of %v before, beside and after the readers; mbserve %s\n\n",
+		o.clients, servers.HugeBytes>>20, 2*readerBuffer, readerBytes, readerPause, honest, o.rounds, windows, o.duration,
 		strings.Join(append(o.settings.MbserveFlags, o.settings.MbserveOptions...), " "))
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "server\thonest clients get\trequests/s alone\tbeside\tto alone\tp99 ms alone\tbeside\tserver CPU µs/req alone\tbeside\tnot 2xx\tKiB for a reader (PSS)\treaders lost\t")
@@ -135,9 +86,9 @@ func report(to io.Writer, o options, all []*series) {
 			if i == 0 {
 				memory, lost = spread(s.perReader, "%.1f"), fmt.Sprint(s.lost)
 			}
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%.1f\t%.1f\t%.1f\t%.1f\t%d\t%s\t%s\t\n", s.server, work.name, spread(work.alone, "%.0f"), spread(work.beside, "%.0f"),
-				spread(work.ratio, "%.2f"), stats.Quantile(work.p99Alone, 0.5), stats.Quantile(work.p99Beside, 0.5),
-				stats.Quantile(work.cpuAlone, 0.5), stats.Quantile(work.cpuBeside, 0.5), work.bad, memory, lost)
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%.1f\t%.1f\t%.1f\t%.1f\t%d\t%s\t%s\t\n", s.server, work.name, spread(work.alone.perSecond, "%.0f"), spread(work.beside.perSecond, "%.0f"),
+				stats.MeanError(work.ratio), stats.Quantile(work.alone.p99, 0.5), stats.Quantile(work.beside.p99, 0.5),
+				stats.Quantile(work.alone.cpu, 0.5), stats.Quantile(work.beside.cpu, 0.5), work.bad, memory, lost)
 		}
 	}
 	w.Flush()
@@ -146,12 +97,12 @@ func report(to io.Writer, o options, all []*series) {
 	for _, s := range all {
 		reportCores(w, s.server, "readers only", s.quiet)
 		for _, work := range s.honest {
-			reportCores(w, s.server, work.name+", alone", work.coresAlone)
-			reportCores(w, s.server, work.name+", beside readers", work.coresBeside)
+			reportCores(w, s.server, work.name+", alone", work.alone.cores)
+			reportCores(w, s.server, work.name+", beside readers", work.beside.cores)
 		}
 	}
 	w.Flush()
-	fmt.Fprintln(to, "\nrequests/s, ratio and memory: median (smallest–largest); p99 and CPU: median. The memory is the growth of all processes of the server,\nwithout the socket buffers of the kernel, divided by the number of readers.")
+	fmt.Fprintln(to, "\nto alone: mean of the rounds ± its standard error (smallest–largest round); requests/s and memory: median (smallest–largest);\np99 and CPU: median. The memory is the growth of all processes of the server,\nwithout the socket buffers of the kernel, divided by the number of readers.")
 }
 
 // reportCores prints a row of what used the processors.
@@ -167,6 +118,4 @@ func reportCores(to io.Writer, server, what string, all []cores) {
 		median(func(c cores) float64 { return c.readers }), median(func(c cores) float64 { return c.wrk }), median(func(c cores) float64 { return c.rest }))
 }
 
-func spread(values []float64, format string) string {
-	return fmt.Sprintf(format+" ("+format+"–"+format+")", stats.Quantile(values, 0.5), stats.Quantile(values, 0), stats.Quantile(values, 1))
-}
+func spread(values []float64, format string) string { return stats.Summarise(values).Spread(format) }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"moonbridge/benchmarks/internal/program"
 	"moonbridge/benchmarks/internal/servers"
 	"moonbridge/benchmarks/internal/wrk"
 )
@@ -23,14 +24,33 @@ type series struct {
 	quiet     []cores   // beside the readers, without honest clients
 }
 
+// windows is how often each work of honest clients is measured before the readers come, while they are there, and after they have
+// gone. The throughput of a small virtual machine wanders by a fifth within a minute, so many short windows tell more than a long
+// one, and the windows before and after are compared with those between them.
+const windows = 4
+
 // honestWork is what honest clients do.
 type honestWork struct {
 	name, path string
 
-	alone, beside, ratio, p99Alone, p99Beside []float64
-	cpuAlone, cpuBeside                       []float64 // of the server, µs a request
-	coresAlone, coresBeside                   []cores
-	bad                                       int
+	alone, beside situation
+	ratio         []float64 // for each round
+	bad           int
+}
+
+// situation is what was measured without readers or beside them, a value for each window.
+type situation struct {
+	perSecond, p99, cpu []float64 // cpu: of the server, µs a request
+	cores               []cores
+}
+
+// latest is the mean throughput of the latest n windows.
+func (s *situation) latest(n int) float64 {
+	sum := 0.0
+	for _, v := range s.perSecond[len(s.perSecond)-n:] {
+		sum += v
+	}
+	return sum / float64(n)
 }
 
 // measure measures all servers in each round.
@@ -52,26 +72,18 @@ func measure(ctx context.Context, o options) (all []*series, err error) {
 }
 
 // round starts the server and measures it without and with readers.
-func (s *series) round(ctx context.Context, o options) (err error) {
-	server, err := o.settings.Start(s.server, servers.SlowFiles())
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("%w\n%s", err, server.LogTail())
-		}
-		err = errors.Join(err, server.Stop())
-	}()
+func (s *series) round(ctx context.Context, o options) error {
+	return o.settings.Use(s.server, servers.SlowFiles(), func(server *servers.Server) error { return s.measure(ctx, o, server) })
+}
+
+func (s *series) measure(ctx context.Context, o options, server *servers.Server) error {
 	for i := range s.honest { // warm-up
 		if _, _, err := load(ctx, server, s.honest[i].path, time.Second); err != nil {
 			return err
 		}
 	}
-	for i := range s.honest {
-		if err := s.honest[i].measure(ctx, o, server, false); err != nil {
-			return err
-		}
+	if err := s.loadAll(ctx, o, server, false); err != nil {
+		return err
 	}
 	before, err := memory(ctx, server)
 	if err != nil {
@@ -87,24 +99,45 @@ func (s *series) round(ctx context.Context, o options) (err error) {
 		return err
 	}
 	s.perReader = append(s.perReader, (with-before)/float64(o.clients))
-	quiet, err := usageDuring(server, func() (time.Duration, error) { return 0, pause(ctx, o.duration) })
+	quiet, err := usageDuring(server, func() (time.Duration, error) { return 0, program.Sleep(ctx, o.duration) })
 	if err != nil {
 		return err
 	}
 	s.quiet = append(s.quiet, quiet)
-	for i := range s.honest {
-		if err := s.honest[i].measure(ctx, o, server, true); err != nil {
-			return err
-		}
+	if err := s.loadAll(ctx, o, server, true); err != nil {
+		return err
 	}
 	s.lost += slow.lost.Load()
 	if slow.bytes.Load() == 0 {
 		return errors.New("the readers got nothing")
 	}
+	slow.stop()
+	if _, err := memory(ctx, server); err != nil { // at rest
+		return err
+	}
+	if err := s.loadAll(ctx, o, server, false); err != nil {
+		return err
+	}
+	for i := range s.honest {
+		w := &s.honest[i]
+		w.ratio = append(w.ratio, w.beside.latest(windows)/w.alone.latest(2*windows))
+	}
 	return nil
 }
 
-// measure loads the server with honest clients and notes the result.
+// loadAll measures each work of the honest clients, in windows that alternate.
+func (s *series) loadAll(ctx context.Context, o options, server *servers.Server, beside bool) error {
+	for range windows {
+		for i := range s.honest {
+			if err := s.honest[i].measure(ctx, o, server, beside); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// measure loads the server with honest clients once, and notes the result.
 func (w *honestWork) measure(ctx context.Context, o options, server *servers.Server, beside bool) error {
 	var result wrk.Result
 	used, err := usageDuring(server, func() (spent time.Duration, err error) {
@@ -117,14 +150,12 @@ func (w *honestWork) measure(ctx context.Context, o options, server *servers.Ser
 	cpu := used.server * o.duration.Seconds() * 1e6 / float64(max(1, result.Requests))
 	w.bad += result.BadStatus + result.Errors.Total()
 	p99 := float64(result.P99) / float64(time.Millisecond)
-	if !beside {
-		w.alone, w.p99Alone, w.cpuAlone = append(w.alone, result.PerSecond), append(w.p99Alone, p99), append(w.cpuAlone, cpu)
-		w.coresAlone = append(w.coresAlone, used)
-		return nil
+	to := &w.alone
+	if beside {
+		to = &w.beside
 	}
-	w.beside, w.p99Beside, w.cpuBeside = append(w.beside, result.PerSecond), append(w.p99Beside, p99), append(w.cpuBeside, cpu)
-	w.coresBeside = append(w.coresBeside, used)
-	w.ratio = append(w.ratio, result.PerSecond/w.alone[len(w.beside)-1])
+	to.perSecond, to.p99 = append(to.perSecond, result.PerSecond), append(to.p99, p99)
+	to.cpu, to.cores = append(to.cpu, cpu), append(to.cores, used)
 	return nil
 }
 
@@ -142,38 +173,15 @@ func usageDuring(server *servers.Server, fn func() (time.Duration, error)) (core
 	return after.since(before, spent), err
 }
 
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
-	}
-}
-
 func load(ctx context.Context, server *servers.Server, path string, duration time.Duration) (wrk.Result, time.Duration, error) {
 	return wrk.Load{URL: "http://" + server.Address + path, Threads: 1, Conns: honest, Duration: duration}.Run(ctx)
 }
 
-// patience bounds how long a server may take to come to rest.
-const patience = 60 * time.Second
-
-// memory returns the memory of the server in KiB, when it is at rest: when it uses less than a tenth of a core.
+// memory returns the memory of the server in KiB, when it is at rest.
 func memory(ctx context.Context, server *servers.Server) (float64, error) {
-	const every = 500 * time.Millisecond
-	before, _ := server.Tree.CPU()
-	for end := time.Now().Add(patience); time.Now().Before(end); {
-		select {
-		case <-ctx.Done():
-			return 0, ctx.Err()
-		case <-time.After(every):
-		}
-		now, _ := server.Tree.CPU()
-		if now-before < every/10 {
-			used, err := server.Tree.Memory()
-			return float64(used.PSS) / (1 << 10), err
-		}
-		before = now
+	if err := program.Rest(ctx, server, 0.1); err != nil {
+		return 0, err
 	}
-	return 0, errors.New("the server does not come to rest")
+	used, err := server.Tree.Memory()
+	return float64(used.PSS) / (1 << 10), err
 }

@@ -1,11 +1,10 @@
 package main
 
 import (
-	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -17,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"moonbridge/benchmarks/internal/probe"
+	"moonbridge/benchmarks/internal/program"
 	"moonbridge/benchmarks/internal/servers"
 	"moonbridge/benchmarks/internal/stats"
 )
@@ -72,35 +72,30 @@ func observe(ctx context.Context, o options) (seen observation, err error) {
 	if err != nil {
 		return seen, err
 	}
-	server, err := o.settings.Start("mbserve", work)
-	if err != nil {
-		return seen, err
-	}
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("%w\n%s", err, server.LogTail())
-		}
-		err = errors.Join(err, server.Stop())
-	}()
+	err = o.settings.Use("mbserve", work, func(server *servers.Server) error { return seen.observe(ctx, o, server, notes, began) })
+	return seen, err
+}
+
+func (s *observation) observe(ctx context.Context, o options, server *servers.Server, notes string, began time.Duration) error {
 	ready, err := await(ctx, notes, o.workers)
 	if err != nil {
-		return seen, err
+		return err
 	}
-	seen.firstReady, seen.perWorker = startTimes(began, ready)
-	if seen.fresh, err = memoryOf(server, ready); err != nil {
-		return seen, err
+	s.firstReady, s.perWorker = startTimes(began, ready)
+	if s.fresh, err = memoryOf(server, ready); err != nil {
+		return err
 	}
 	if err := load(ctx, server.Address, o.workers); err != nil {
-		return seen, err
+		return err
 	}
-	if seen.used, err = memoryOf(server, ready); err != nil {
-		return seen, err
+	if s.used, err = memoryOf(server, ready); err != nil {
+		return err
 	}
-	if seen.replaced, err = replace(ctx, notes, ready); err != nil {
-		return seen, err
+	if s.replaced, err = replace(ctx, notes, ready); err != nil {
+		return err
 	}
-	seen.reload, seen.failed, err = reload(ctx, server)
-	return seen, err
+	s.reload, s.failed, err = reload(ctx, server)
+	return err
 }
 
 // parseNotes reads what the workers have written. The last line may be incomplete.
@@ -138,10 +133,8 @@ func await(ctx context.Context, path string, n int) ([]note, error) {
 		if time.Now().After(deadline) {
 			return nil, fmt.Errorf("%d workers are ready after %v, want %d", len(all), patience, n)
 		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(time.Millisecond):
+		if err := program.Sleep(ctx, time.Millisecond); err != nil {
+			return nil, err
 		}
 	}
 }
@@ -174,18 +167,19 @@ func memoryOf(server *servers.Server, workers []note) (memory, error) {
 
 // load sends requests over as many connections as there are workers, so that all of them have some.
 func load(ctx context.Context, address string, workers int) error {
+	request := probe.Request("GET", address, "/", nil)
 	failures := make(chan error, workers)
 	var group sync.WaitGroup
 	for range workers {
 		group.Go(func() {
-			c, err := dial(address)
+			c, err := probe.Dial(address, patience)
 			if err != nil {
 				failures <- err
 				return
 			}
 			defer c.Close()
 			for i := 0; i < requestsPerWorker && ctx.Err() == nil; i++ {
-				if _, err := c.ask(); err != nil {
+				if _, err := c.AskOK(request); err != nil {
 					failures <- err
 					return
 				}
@@ -216,12 +210,13 @@ func replace(ctx context.Context, notes string, ready []note) (time.Duration, er
 // reload has the script loaded again while a client sends one request after the other, and returns the time until the
 // first answer of the new workers, and the number of requests that failed.
 func reload(ctx context.Context, server *servers.Server) (took time.Duration, failed int, err error) {
-	c, err := dial(server.Address)
+	request := probe.Request("GET", server.Address, "/", nil)
+	c, err := probe.Dial(server.Address, patience)
 	if err != nil {
 		return 0, 0, err
 	}
 	defer func() { c.Close() }()
-	before, err := c.ask()
+	before, err := c.AskOK(request)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -230,10 +225,10 @@ func reload(ctx context.Context, server *servers.Server) (took time.Duration, fa
 		return 0, 0, err
 	}
 	for ctx.Err() == nil {
-		answer, err := c.ask()
+		answer, err := c.AskOK(request)
 		took = time.Since(began)
 		switch {
-		case err == nil && answer != before:
+		case err == nil && !bytes.Equal(answer.Body, before.Body):
 			return took, failed, nil
 		case took > patience:
 			return took, failed, fmt.Errorf("no answer of the new script within %v", patience)
@@ -242,39 +237,11 @@ func reload(ctx context.Context, server *servers.Server) (took time.Duration, fa
 		}
 		failed++
 		c.Close()
-		if c, err = dial(server.Address); err != nil {
+		next, err := probe.Dial(server.Address, patience)
+		if err != nil {
 			return took, failed, err
 		}
+		c = next
 	}
 	return took, failed, ctx.Err()
-}
-
-// client is one connection.
-type client struct {
-	net.Conn
-	r       *bufio.Reader
-	request []byte
-}
-
-func dial(address string) (*client, error) {
-	conn, err := net.DialTimeout("tcp", address, patience)
-	if err != nil {
-		return nil, err
-	}
-	return &client{conn, bufio.NewReader(conn), probe.Request("GET", address, "/", nil)}, nil
-}
-
-// ask sends a request and returns the body of the answer.
-func (c *client) ask() (string, error) {
-	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
-		return "", err
-	}
-	if _, err := c.Write(c.request); err != nil {
-		return "", err
-	}
-	answer, err := probe.Read(c.r)
-	if err == nil && answer.Status != "200 OK" {
-		err = fmt.Errorf("status %.80q", answer.Status)
-	}
-	return string(answer.Body), err
 }

@@ -49,7 +49,11 @@ func (g *generation) chain(b backend.Backend, h *listen.HTTPOptions, f *front) (
 	if f.limit != nil {
 		b = f.limit.Wrap(b)
 	}
-	return f.before(b, h.StaticHeaders)
+	b, err := f.before(b, h.StaticHeaders)
+	if err != nil || !g.s.o.dev {
+		return b, err
+	}
+	return g.withDevPath(b)
 }
 
 func compressOptions(c *listen.Compress) compress.Options {

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -49,9 +52,10 @@ func TestErrorPages(t *testing.T) {
 			h.Get("Set-Cookie") != "" || h.Get("Cache-Control") != "no-store" || h.Get("Content-Security-Policy") == "" {
 			t.Errorf("%s: %s %v", c.path, resp.Status, h)
 		}
-		if strings.Contains(body, "<script") || len(body) > 300<<10 {
-			t.Errorf("%s: %d bytes, with a script", c.path, len(body))
+		if strings.Count(body, "<script") != 1 || len(body) > 300<<10 {
+			t.Errorf("%s: %d bytes, %d scripts", c.path, len(body), strings.Count(body, "<script"))
 		}
+		checkScriptPolicy(t, h.Get("Content-Security-Policy"), body)
 		for _, w := range c.want {
 			if c.path == "/fail?a=<b>" {
 				w = strings.Replace(w, "a=&lt;b&gt;", "a=%3Cb%3E", 1)
@@ -63,6 +67,9 @@ func TestErrorPages(t *testing.T) {
 	}
 	s.wait("on purpose", "path=/fail", "request_id=dev-test-1 ") // in the log as usual
 
+	if _, body := answerTo(t, "POST", s.url("/fail")); strings.Contains(body, "<script") {
+		t.Error("a request with effects is repeated")
+	}
 	if resp, body := answerTo(t, "HEAD", s.url("/fail")); resp.StatusCode != 500 || body != "" || resp.ContentLength < 1000 {
 		t.Errorf("HEAD: %s, %d bytes, %q", resp.Status, resp.ContentLength, body)
 	}
@@ -76,6 +83,73 @@ func TestErrorPages(t *testing.T) {
 		if err == nil {
 			t.Error("the response was not cut off")
 		}
+	}
+}
+
+// checkScriptPolicy checks that browsers run the page's own script.
+func checkScriptPolicy(t *testing.T, policy, body string) {
+	t.Helper()
+	_, script, _ := strings.Cut(body, "<script>")
+	script, _, _ = strings.Cut(script, "</script>")
+	sum := sha256.Sum256([]byte(script))
+	if want := "script-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"; !strings.Contains(policy, want) || script == "" {
+		t.Errorf("policy %q, want %q", policy, want)
+	}
+}
+
+// The page of an error asks whether another generation serves, or none.
+func TestErrorPageLooksAgain(t *testing.T) {
+	a := newApplication(t)
+	a.write(`@ listen{port, connect = http.generate_handler(function(request) error("first") end)}`)
+	s := start(t, "--dev", a.script)
+	_, page := answerTo(t, "GET", s.url("/x"))
+	if !strings.Contains(page, `<body data-generation="0">`) || !strings.Contains(page, "fetch(\""+devPath+"\"") {
+		t.Errorf("%s", page)
+	}
+	asked := func() string {
+		resp, body := answerTo(t, "GET", s.url(devPath))
+		return fmt.Sprint(resp.StatusCode, " ", body)
+	}
+	if got := asked(); got != "200 0" {
+		t.Errorf("%q", got)
+	}
+	a.write(`@ listen{port, connect = http.generate_handler(function(request) error("second") end)}`)
+	eventually(t, "another generation", func() bool { return asked() == "200 1" })
+	if _, page := answerTo(t, "GET", s.url("/x")); !strings.Contains(page, `<body data-generation="1">`) {
+		t.Errorf("%s", page)
+	}
+	a.write(`listen{ <b>`)
+	eventually(t, "the page of the broken script", func() bool { return strings.HasPrefix(asked(), "500 ") })
+	s.stop()
+}
+
+// A line that has changed since it was loaded is not shown as if it were the one that failed.
+func TestErrorPageOfChangedFile(t *testing.T) {
+	a := newApplication(t)
+	a.write(`@ listen{port, connect = http.generate_handler(function(request)
+	local f = assert(io.open(arg[0], "a")) f:write("-- longer\n") f:close()
+	error("old")
+end)}`)
+	s := start(t, "--dev", a.script)
+	if _, page := answerTo(t, "GET", s.url("/x")); !strings.Contains(page, "app.lua:12 (has changed since it was loaded)</h2>") {
+		t.Errorf("%s", page)
+	}
+	s.stop()
+}
+
+// With --dev each response has a line in the log, unless there is an access log.
+func TestDevRequestLines(t *testing.T) {
+	s := start(t, "--dev", "testdata/dev.lua")
+	answerTo(t, "GET", s.url("/good?a=b"))
+	s.wait("level=INFO", "GET /good?a=b 200, 4 B in ", " ms")
+	answerTo(t, "GET", s.url("/fail"))
+	s.wait("level=WARN", "GET /fail 500, ")
+	s.stop()
+	s = start(t, "testdata/dev.lua")
+	answerTo(t, "GET", s.url("/good"))
+	s.stop()
+	if text := s.log.all(t); strings.Contains(text, "/good") {
+		t.Errorf("%s", text)
 	}
 }
 
@@ -111,6 +185,7 @@ func TestFailurePage(t *testing.T) {
 	}
 	a.write(`listen{ <b>`)
 	shown("app.lua:1: unexpected symbol near &#39;&lt;&#39;")
+	shown("/app.lua:1</h2>\n<pre><b>    1  listen{ &lt;b&gt;</b>\n</pre>")
 	a.write(`error("<i>another</i>")`)
 	shown("&lt;i&gt;another&lt;/i&gt;")
 	s.reload()

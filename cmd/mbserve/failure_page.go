@@ -14,19 +14,20 @@ import (
 // failurePage is the backend of HTTP listeners while the script is broken.
 type failurePage struct{ backend.Backend }
 
-func newFailurePage(script, text string) *failurePage {
+// newFailurePage makes the page for an error's text. sources is HTML.
+func newFailurePage(script, text, sources string) *failurePage {
 	page := fmt.Appendf(nil, `<!DOCTYPE html>
 <html lang="en">
 <head><meta charset="utf-8"><meta http-equiv="refresh" content="2"><title>Script not loaded</title>
 <style>body{font-family:sans-serif;margin:2em;color:#222;background:#fff}h1{font-size:1.2em;color:#a00}
-pre{background:#f4f4f4;padding:.8em;white-space:pre-wrap}p{color:#666}</style></head>
+h2{font-size:1em}b{background:#fdd}pre{background:#f4f4f4;padding:.8em;white-space:pre-wrap}p{color:#666}</style></head>
 <body>
 <h1>%s could not be loaded</h1>
 <pre>%s</pre>
-<p>This page is shown because mbserve runs with --dev. It refreshes every two seconds.</p>
+%s<p>This page is shown because mbserve runs with --dev. It refreshes every two seconds.</p>
 </body>
 </html>
-`, html.EscapeString(script), html.EscapeString(text))
+`, html.EscapeString(script), html.EscapeString(text), sources)
 	return &failurePage{handler.OnLoop(handler.Func(func(w *handler.Response, r *handler.Request) {
 		w.SetStatus(500)
 		w.Set("Content-Type", "text/html; charset=utf-8")
@@ -42,7 +43,7 @@ func (s *server) showFailure(err error) {
 	g := s.serving
 	s.mu.Unlock()
 	before := s.failure
-	s.failure = newFailurePage(s.o.script, errorText(err))
+	s.failure = newFailurePage(s.o.script, errorText(err), sourcesOf(errorText(err), s.files.find))
 	for n, ls := range g.listeners {
 		for i, l := range ls {
 			if l.at == nil || l.spec.Raw() {

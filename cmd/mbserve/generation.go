@@ -75,12 +75,16 @@ func (s *server) load(ctx context.Context) (g *generation, err error) {
 		Env:        s.o.privileges.environment(),
 		Files:      s.files.listener(g.number),
 		ErrorPages: s.o.dev,
+		Generation: g.number,
 		Purge:      s.caches.purge,
 
 		Dictionaries: s.shared,
 	}
-	if s.access != nil {
+	switch {
+	case s.access != nil:
 		cfg.RawAccess = s.access.recordRaw
+	case s.o.dev:
+		cfg.RawAccess = func(e *engine.Access, _ int) { s.logRequest(e) }
 	}
 	g.host, err = pool.Start(ctx, cfg)
 	if err != nil {
@@ -241,7 +245,7 @@ func (g *generation) serveAt(a *address, n, i int) error {
 	a.ln.SetTLS(g.listeners[n][i].tls)
 	switch {
 	case g.s.o.static != "", spec.RedirectHTTPS != 0:
-		return g.s.engine.Serve(a.ln, b, i, engine.Limits{})
+		return g.s.engine.Serve(a.ln, b, i, engine.Limits{Account: g.s.admin.account(n)})
 	case spec.Raw():
 		return g.s.engine.ServeSockets(a.ln, b, i)
 	}
@@ -252,6 +256,7 @@ func (g *generation) serveAt(a *address, n, i int) error {
 func (g *generation) limits(n int, spec *listen.Listener) engine.Limits {
 	l := g.s.limits(spec.HTTP)
 	l.H2C = spec.HTTP2 == listen.HTTP2Always
+	l.Account = g.s.admin.account(n)
 	if list := g.pools[n].Options.TrustedProxies; len(list) > 0 {
 		if t, err := forwarded.New(list); err == nil { // they were checked when the script was loaded
 			l.TrustedProxies = t

@@ -18,8 +18,9 @@ const logCloseTimeout = 2 * time.Second
 type logFormat string
 
 const (
-	logText logFormat = "text" // key=value pairs
-	logJSON logFormat = "json" // one object a line
+	logText  logFormat = "text"  // key=value pairs
+	logJSON  logFormat = "json"  // one object a line
+	logPlain logFormat = "plain" // for reading
 )
 
 func (f *logFormat) String() string { return string(*f) }
@@ -27,16 +28,19 @@ func (f *logFormat) Type() string   { return "FORMAT" }
 
 func (f *logFormat) Set(s string) error {
 	switch logFormat(s) {
-	case logText, logJSON:
+	case logText, logJSON, logPlain:
 		*f = logFormat(s)
 		return nil
 	}
-	return errors.New("text or json")
+	return errors.New("text, json or plain")
 }
 
 func (f logFormat) handler(w io.Writer, o *slog.HandlerOptions) slog.Handler {
-	if f == logJSON {
+	switch f {
+	case logJSON:
 		return slog.NewJSONHandler(w, o)
+	case logPlain:
+		return &plainHandler{to: w, level: o.Level}
 	}
 	return slog.NewTextHandler(w, o)
 }
@@ -115,6 +119,10 @@ func openServerLog(o *options, stderr io.Writer, open func(string) (*os.File, er
 	if f, ok := stderr.(*os.File); ok {
 		target = eachRecord{&logFile{f: f}}
 	}
-	log, queue = queuedLogger(target, lineHandler(o.logFormat, o.debug, isTerminal(stderr)))
+	format, terminal := o.logFormat, isTerminal(stderr)
+	if o.plain && terminal {
+		format = logPlain
+	}
+	log, queue = queuedLogger(target, lineHandler(format, o.debug, terminal))
 	return log, queue, nil, nil
 }

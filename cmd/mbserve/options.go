@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"moonbridge/cmd/mbserve/admin"
 )
 
 // options is the parsed command line.
@@ -19,14 +21,22 @@ type options struct {
 
 	version, check, debug, stats, background bool
 
-	watch, dev bool // for developers
+	watch watchOption // for developers
+	dev   bool        // the same
 
 	logFile, pidFile string
 	logFacility      string // "": no system log
 	logIdent         string
 	logFormat        logFormat
+	plain            bool   // the format is logPlain if the log is a terminal
 	accessLog        string // file, or "-"; "": none
 	accessFormat     accessFormat
+
+	admin        string // address of the admin listener; "": none
+	adminAddress admin.Address
+	adminRemote  bool
+	adminPprof   bool
+	adminToken   string // file
 
 	user, group string // as given
 	privileges  *privileges
@@ -55,17 +65,23 @@ func (o *options) flags() *pflag.FlagSet {
 	f.StringVarP(&o.logFacility, "logfacility", "f", "", "write the log to the system log, with this `FACILITY` (daemon, local0 and so on)")
 	f.StringVarP(&o.logIdent, "logident", "i", "mbserve", "`NAME` of the server in the system log")
 	o.logFormat = logText
-	f.Var(&o.logFormat, "log-format", "`FORMAT` of log lines: text or json")
+	f.Var(&o.logFormat, "log-format", "`FORMAT` of log lines: text, json, or plain, which is for reading (with --dev on a terminal: plain)")
 	f.StringVar(&o.accessLog, "access-log", "", "write a line for each response to `FILE` (reopened on USR1), or to standard output if it is -")
 	o.accessFormat = accessCombined
 	f.Var(&o.accessFormat, "access-format", "`FORMAT` of these lines: combined or json")
+	f.StringVar(&o.admin, "admin", "", "answer /healthz, /readyz, /metrics and /status at `ADDRESS`: 127.0.0.1:9090 or unix:/path")
+	f.BoolVar(&o.adminRemote, "admin-remote", false, "allow an address that other hosts can reach; there is neither TLS nor a password")
+	f.StringVar(&o.adminToken, "admin-token-file", "", "allow POST to /reload and /stop there, with the token in `FILE`")
+	f.BoolVar(&o.adminPprof, "admin-pprof", false, "show profiles of the server at /debug/pprof there")
 	f.StringVarP(&o.user, "user", "u", "", "run the script as `USER`, and drop root privileges once the listeners are open")
 	f.StringVar(&o.group, "group", "", "run the script with this `GROUP` (default: the groups of the user)")
 	f.StringVarP(&o.pidFile, "pidfile", "p", "", "write the process id to `FILE`, which is locked while the server runs")
 	f.BoolVarP(&o.stats, "stats", "s", false, "log statistics of each pool once a minute and at exit")
-	f.BoolVar(&o.watch, "watch", false, "for development: reload the script when it or a module that it has loaded changes")
-	f.BoolVar(&o.dev, "dev", false,
-		"for development: --watch, and Lua errors in HTTP handlers are shown in the browser, with traceback and source; never use it on a public server")
+	f.Var(&o.watch, "watch", "for development: reload the script when it or a module that it has loaded changes; "+
+		"with `PATH`, also when a file of that directory, or one that matches this pattern, changes (several times: several paths)")
+	f.Lookup("watch").NoOptDefVal = watchScript
+	f.BoolVar(&o.dev, "dev", false, "for development: --watch, a line for each request, and Lua errors in HTTP handlers are shown in the browser, "+
+		"with traceback and source; never use it on a public server")
 	f.BoolVar(&o.selfSigned, "tls-self-signed", false,
 		"for development: TCP listeners without certificates speak TLS, with one that a local authority signs")
 	o.grace = 30 * time.Second
@@ -86,7 +102,7 @@ func parseOptions(args []string) (*options, error) {
 	o := new(options)
 	f := o.flags()
 	if err := f.Parse(args); err != nil {
-		return nil, err
+		return nil, explainFlag(err, f)
 	}
 	if help, _ := f.GetBool("help"); help {
 		return nil, pflag.ErrHelp
@@ -98,7 +114,7 @@ func parseOptions(args []string) (*options, error) {
 		return nil, fmt.Errorf("--loops must be between 0 and %d", maxLoops)
 	case o.static != "" && f.NArg() > 0:
 		return nil, errors.New("--static: there is no script, and there are no arguments for it")
-	case o.static != "" && (o.watch || o.dev):
+	case o.static != "" && (o.watch.on || o.dev):
 		return nil, errors.New("--static cannot be used together with --watch or --dev: there is no script")
 	case o.static == "" && o.listen != "":
 		return nil, errors.New("--listen is for --static: a script says itself where it listens")
@@ -111,6 +127,9 @@ func parseOptions(args []string) (*options, error) {
 	case o.background && o.accessLog == "-":
 		return nil, errors.New("--access-log -: there is no standard output in the background")
 	}
+	if err := o.checkAdmin(); err != nil {
+		return nil, err
+	}
 	if o.background && o.logFile == "" && o.logFacility == "" {
 		o.logFacility = "daemon"
 	}
@@ -118,13 +137,32 @@ func parseOptions(args []string) (*options, error) {
 	if o.privileges, err = lookupPrivileges(o.user, o.group); err != nil {
 		return nil, err
 	}
-	o.watch = o.watch || o.dev
+	o.watch.on = o.watch.on || o.dev
+	o.plain = o.dev && !f.Changed("log-format")
 	if o.static != "" {
 		_, err := directorySpec(o)
 		return o, err
 	}
 	o.script, o.args = f.Arg(0), f.Args()[1:]
 	return o, nil
+}
+
+// checkAdmin reads the address of the admin listener.
+func (o *options) checkAdmin() (err error) {
+	if o.admin == "" {
+		if o.adminRemote || o.adminPprof || o.adminToken != "" {
+			return errors.New("--admin-remote, --admin-token-file and --admin-pprof need --admin")
+		}
+		return nil
+	}
+	o.adminAddress, err = admin.ParseAddress(o.admin, o.adminRemote)
+	if errors.Is(err, admin.ErrRemote) {
+		return fmt.Errorf("--admin %s: %w; with --admin-remote it is allowed", o.admin, err)
+	}
+	if err != nil {
+		return fmt.Errorf("--admin %s: %w", o.admin, err)
+	}
+	return nil
 }
 
 // subject is what is served, for messages.
@@ -148,7 +186,11 @@ func (o *options) readable() error {
 	if o.static != "" {
 		return nil // the error of opening it later is as good
 	}
-	return readable(o.script)
+	err := readable(o.script)
+	if err != nil && o.watch.on && isDirectory(o.script) {
+		err = fmt.Errorf("%w (a directory to watch is given as in --watch=%s)", err, o.script)
+	}
+	return err
 }
 
 // maxLoops bounds --loops: each loop has a thread, a poller, and a doorbell in every worker.

@@ -41,6 +41,7 @@ type server struct {
 	shared     *pool.Dictionaries
 	compressor *compress.Shared
 	caches     caches
+	admin      *adminSide // nil: there is no admin listener
 
 	certificates certificates
 	tickets      *tickets
@@ -96,6 +97,7 @@ func (s *server) run(d *detacher, stderr io.Writer) error {
 		return err
 	}
 	defer func() { s.files.end() }()
+	defer func() { s.admin.end() }()
 	signal.Notify(s.signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT)
 	if err := s.start(); err != nil {
 		if s.heir == nil {
@@ -120,6 +122,7 @@ func (s *server) tellReady(d *detacher) {
 		s.log.Error("cannot detach from the terminal", "err", err)
 	}
 	if s.heir != nil {
+		s.admin.begin()
 		if err := s.pid.takeOver(); err != nil {
 			s.log.Error("pid file not written", "err", err)
 		}
@@ -156,6 +159,10 @@ func (s *server) open(stderr io.Writer) (err error) {
 	if s.log, s.logQueue, s.out, err = openServerLog(s.o, stderr, s.opener(rootLog, os.O_APPEND), passed.log); err != nil {
 		return err
 	}
+	if err = s.openAdmin(passed.admin); err != nil {
+		return err
+	}
+	s.log = s.admin.keepErrors(s.log)
 	s.stdout = logging.NewQueue(&logFile{f: os.Stdout}, logging.Options{
 		Lost: func(lost int, err error) { warnLost(s.log, "standard output", lost, err) },
 	})
@@ -195,13 +202,21 @@ func (s *server) start() (err error) {
 	if err := s.o.readable(); err != nil {
 		return err
 	}
-	if s.o.watch {
-		s.files = newFileWatch(s.log)
+	if s.o.watch.on {
+		s.files = newFileWatch(s.log, s.o.watch.absolute(s.dir))
 	}
+	if s.heir == nil {
+		s.admin.begin()
+	}
+	began := time.Now()
 	o := engine.Options{Loops: s.o.loops, Batch: s.o.scheduling == schedulingBatch, Logger: s.log, Spool: engine.Spool{Dir: s.o.spoolDir, Bytes: int64(s.o.spoolLimit)}}
-	if s.access != nil {
+	switch {
+	case s.access != nil:
 		o.AccessLog = s.access.record
+	case s.o.dev:
+		o.AccessLog = s.logRequest
 	}
+	s.admin.options(&o)
 	s.engine, err = engine.New(o)
 	if err != nil {
 		return err
@@ -220,6 +235,7 @@ func (s *server) start() (err error) {
 		s.stopNow()
 		return err
 	}
+	s.admin.noteLoad(began, "started", nil)
 	for _, k := range s.inherited.unused() {
 		s.log.Warn("the script does not listen on a socket that was passed to the server", "socket", k)
 	}
@@ -254,7 +270,11 @@ func (s *server) serveFirst() (err error) {
 		}
 	}
 	s.credential = nil
-	return s.serving.serve()
+	if err := s.serving.serve(); err != nil {
+		return err
+	}
+	s.admin.serves(s.serving)
+	return nil
 }
 
 // checkSpool checks whether files can be created in the spool directory, with the rights that the server has now.
@@ -360,6 +380,7 @@ func (s *server) stopGracefully() {
 
 // beginStop is the first step of every stop.
 func (s *server) beginStop() {
+	s.admin.stops()
 	s.notify(s.manager.stopping())
 	s.endReload()
 	s.upgrading.end()

@@ -19,7 +19,7 @@ import (
 // is refused, because the sockets are never closed.
 
 // heirEnv tells a process to take over: "ready=FD timers=FD pid=FD log=FD access=FD root=FD dir=FD
-// tickets=FD". Those of the files and of the root helper are present if there are such. dir is the working directory of the old
+// tickets=FD admin=FD". Those of the files, the admin listener and of the root helper are present if there are such. dir is the working directory of the old
 // process, tickets a pipe with the keys of TLS session tickets.
 const heirEnv = "MOONBRIDGE_HEIR"
 
@@ -121,6 +121,7 @@ func (s *server) upgraded(err error) bool {
 	}
 	s.addresses = nil
 	s.mu.Unlock()
+	s.admin.handOver()
 	s.pid = nil // the file now belongs to the new process
 	s.log.Info("handed over", "pid", u.cmd.Process.Pid)
 	return true
@@ -170,8 +171,8 @@ func (s *server) launchHeir(pass *passing) (*exec.Cmd, error) {
 
 // heir holds the files passed to a process that takes over. It is nil in any other process.
 type heir struct {
-	ready, timers, pid, log, access, dir, tickets *os.File
-	root                                          *rootFiles
+	ready, timers, pid, log, access, dir, tickets, admin *os.File
+	root                                                 *rootFiles
 }
 
 // newHeir reads heirEnv and removes it from the environment.
@@ -185,7 +186,7 @@ func newHeir() (*heir, error) {
 	var root *os.File
 	named := map[string]**os.File{
 		"ready": &h.ready, "timers": &h.timers, "pid": &h.pid, "log": &h.log, "access": &h.access, "dir": &h.dir, "root": &root,
-		"tickets": &h.tickets,
+		"tickets": &h.tickets, "admin": &h.admin,
 	}
 	for field := range strings.FieldsSeq(text) {
 		name, number, _ := strings.Cut(field, "=")

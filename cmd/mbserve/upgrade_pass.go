@@ -29,6 +29,13 @@ func (s *server) passFiles(u *upgrade, pass *passing) error {
 	if s.access != nil && s.access.file.name != "" {
 		pass.name("access", s.access.file.file())
 	}
+	if s.admin != nil {
+		ln, err := s.admin.file()
+		if err != nil {
+			return err
+		}
+		pass.give("admin", ln)
+	}
 	if s.root != nil {
 		pass.name("root", s.root.conn)
 	}

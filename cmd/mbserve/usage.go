@@ -62,7 +62,11 @@ func writeFlag(b *strings.Builder, f *pflag.Flag) {
 	if f.Shorthand != "" {
 		name = "  -" + f.Shorthand + ", --" + f.Name
 	}
-	if f.Value.Type() != "bool" {
+	switch {
+	case f.Value.Type() == "bool":
+	case f.NoOptDefVal != "":
+		name += "[=" + value + "]"
+	default:
 		name += " " + value
 		if d := f.DefValue; d != "" && d != "0" {
 			text += fmt.Sprintf(" (default %s)", d)

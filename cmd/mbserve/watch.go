@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"math"
 	"sync"
 	"time"
 
@@ -31,6 +32,7 @@ type fileWatch struct {
 	changed chan struct{} // a file has changed
 	cancel  context.CancelFunc
 	ended   chan struct{}
+	extra   []string // paths of files that are watched besides
 
 	mu    sync.Mutex
 	files map[string]*watchedFile
@@ -45,9 +47,16 @@ type watchedFile struct {
 	at          time.Time // time of the last change seen
 }
 
-func newFileWatch(log *slog.Logger) *fileWatch {
+// everyGeneration is the generation of files that are watched because of --watch=PATH.
+const everyGeneration = math.MaxInt
+
+func newFileWatch(log *slog.Logger, extra []string) *fileWatch {
 	ctx, cancel := context.WithCancel(context.Background())
-	w := &fileWatch{log: log, changed: make(chan struct{}, 1), cancel: cancel, ended: make(chan struct{}), files: make(map[string]*watchedFile)}
+	w := &fileWatch{
+		log: log, changed: make(chan struct{}, 1), cancel: cancel, ended: make(chan struct{}), files: make(map[string]*watchedFile),
+		extra: extra,
+	}
+	w.findExtra(true, time.Now())
 	go w.run(ctx)
 	return w
 }
@@ -88,13 +97,18 @@ func (w *fileWatch) add(generation int, files []pool.File, now time.Time) {
 		known := w.files[f.Path]
 		switch {
 		case known == nil && len(w.files) >= watchFilesMax:
-			if !w.full {
-				w.full = true
-				w.log.Warn("watch: too many files: the rest are not watched", "limit", watchFilesMax)
-			}
+			w.tellFull()
 		case known == nil || known.generation < generation:
 			w.files[f.Path] = &watchedFile{generation: generation, loaded: f, now: f, at: now}
 		}
+	}
+}
+
+// tellFull logs, once, that there are too many files.
+func (w *fileWatch) tellFull() {
+	if !w.full {
+		w.full = true
+		w.log.Warn("watch: too many files: the rest are not watched", "limit", watchFilesMax)
 	}
 }
 
@@ -131,6 +145,9 @@ func (w *fileWatch) run(ctx context.Context) {
 			return
 		case <-time.After(pause):
 		}
+		if len(w.extra) > 0 {
+			w.findExtra(false, time.Now())
+		}
 		path, unsettled := w.check(time.Now(), statFile)
 		if path != "" {
 			w.log.Info("file has changed", "file", path)
@@ -154,6 +171,9 @@ func (w *fileWatch) check(now time.Time, stat func(string) pool.File) (changed s
 			f.now, f.at = is, now
 		}
 		if is == f.loaded {
+			if f.generation == everyGeneration && is == (pool.File{Path: path}) {
+				delete(w.files, path) // it is found again if it comes back
+			}
 			continue
 		}
 		settle := watchSettle

@@ -46,7 +46,8 @@ func init() {
 		bytes context crypto/tls database/sql encoding/json errors fmt hash/crc32 io log log/slog net net/http net/netip net/url os os/exec strconv sync/atomic time
 		moonbridge/engine moonbridge/handler moonbridge/handler/backend moonbridge/handler/pool moonbridge/handler/pool/listen
 		moonbridge/httpparse moonbridge/httpwrite moonbridge/handler/logging moonbridge/reactor moonbridge/handler/files/static
-		moonbridge/handler/route moonbridge/handler/proxy moonbridge/handler/ratelimit moonbridge/handler/tcpproxy moonbridge/handler/upstream moonbridge/handler/proxyproto moonbridge/handler/forwarded`) {
+		moonbridge/handler/route moonbridge/handler/proxy moonbridge/handler/ratelimit moonbridge/handler/tcpproxy moonbridge/handler/upstream moonbridge/handler/proxyproto moonbridge/handler/forwarded
+		moonbridge/handler/websocket`) {
 		known[path[strings.LastIndexByte(path, '/')+1:]] = path
 	}
 }

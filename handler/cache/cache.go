@@ -73,11 +73,11 @@ func (c *Cache) Wrap(next backend.Backend) *Cache {
 
 // Attach creates the instance of the backend on loop l.
 func (c *Cache) Attach(l backend.Loop) (backend.LoopBackend, error) {
-	next, err := c.next.Attach(l)
+	next, err := backend.AttachWrapped(c.next, l)
 	if err != nil {
 		return nil, err
 	}
-	part := &loop{c: c, store: c.store, on: l, next: next, waiting: make(map[*run]struct{})}
+	part := &loop{Wrapped: next, c: c, store: c.store, on: l, waiting: make(map[*run]struct{})}
 	l.OnTurn(part)
 	c.mu.Lock()
 	c.loops = append(c.loops, part)

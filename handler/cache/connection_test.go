@@ -347,29 +347,18 @@ func TestBackendRefuses(t *testing.T) {
 // The wrapper has the optional interfaces of what it wraps.
 func TestOptionalInterfaces(t *testing.T) {
 	for _, c := range []struct {
-		next            backend.LoopBackend
-		files, overlaps bool
+		next  backend.LoopBackend
+		files bool
 	}{
-		{plainLoop{}, false, false},
+		{plainLoop{}, false},
 		{struct {
 			plainLoop
 			backend.FileBackend
-		}{}, true, false},
-		{struct {
-			plainLoop
-			backend.Overlapping
-		}{}, false, true},
-		{struct {
-			plainLoop
-			backend.FileBackend
-			backend.Overlapping
-		}{}, true, true},
+		}{}, true},
 	} {
-		got := (&loop{next: c.next}).wrapped()
-		_, files := got.(backend.FileBackend)
-		_, overlaps := got.(backend.Overlapping)
-		if files != c.files || overlaps != c.overlaps {
-			t.Errorf("%T: files %v, overlaps %v", c.next, files, overlaps)
+		got := (&loop{Wrapped: backend.Wrap(c.next)}).wrapped()
+		if _, files := got.(backend.FileBackend); files != c.files {
+			t.Errorf("%T: files %v", c.next, files)
 		}
 	}
 }
@@ -384,7 +373,7 @@ func (plainLoop) Start(backend.Exchange, *httpparse.Head, int, []byte, bool) (ba
 func TestHitAllocates(t *testing.T) {
 	l := &stillLoop{}
 	c := New(nil, Options{})
-	part := &loop{c: c, store: c.store, on: l, next: plainLoop{}}
+	part := &loop{c: c, store: c.store, on: l, Wrapped: backend.Wrap(plainLoop{})}
 	f := facts{status: 200, control: newResponseControl(), lifetime: 1000}
 	v := newVariant(&f, "", []byte("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n"), []byte("page"), 0)
 	q := new(query)

@@ -3,7 +3,6 @@ package cache
 import (
 	"moonbridge/handler/backend"
 	"moonbridge/httpparse"
-	"moonbridge/httpwrite"
 )
 
 const (
@@ -19,10 +18,10 @@ const (
 // loop is the part of a cache on one loop: its LoopBackend and its Turn.
 type loop struct {
 	// Immutable.
+	backend.Wrapped
 	c     *Cache
 	store *Store
 	on    backend.Loop
-	next  backend.LoopBackend
 
 	// Owned by the loop.
 	q       query
@@ -36,8 +35,6 @@ type loop struct {
 	own     httpparse.Head
 	again   httpparse.Head // of a kept request
 	parser  httpparse.Parser
-	ranges  [httpparse.RangesMax]httpparse.ByteRange
-	dates   httpwrite.Date
 }
 
 // Start takes an exchange.
@@ -50,10 +47,10 @@ func (l *loop) Start(x backend.Exchange, h *httpparse.Head, listener int, body [
 	case "OPTIONS", "TRACE":
 	default:
 		l.passed()
-		return l.startUnsafe(x, h, more, func(r *run) (backend.Running, error) { return l.next.Start(forwarded{r}, h, listener, body, more) })
+		return l.startUnsafe(x, h, more, func(r *run) (backend.Running, error) { return l.Next.Start(forwarded{r}, h, listener, body, more) })
 	}
 	l.passed()
-	return l.next.Start(x, h, listener, body, more)
+	return l.Next.Start(x, h, listener, body, more)
 }
 
 // begin decides what happens to a request that may be answered from the store.
@@ -92,7 +89,7 @@ func (l *loop) begin(x backend.Exchange, h *httpparse.Head, listener int) (backe
 		l.queue(r)
 		return r, nil
 	}
-	return l.next.Start(x, h, listener, nil, false)
+	return l.Next.Start(x, h, listener, nil, false)
 }
 
 // fill starts an exchange whose response may be kept.
@@ -106,7 +103,7 @@ func (l *loop) fill(r *run, a *answer, h *httpparse.Head, listener int) (backend
 	if a.bare {
 		h = l.bare(r, h)
 	}
-	inner, err := l.next.Start(forwarded{r}, h, listener, nil, false)
+	inner, err := l.Next.Start(forwarded{r}, h, listener, nil, false)
 	if err == nil {
 		r.inner = inner
 		return r, nil
@@ -151,7 +148,7 @@ func (l *loop) renew(f *fill, x backend.Exchange, h *httpparse.Head, listener in
 	}
 	r.validates = f.prev.validated
 	r.goesAlone()
-	inner, err := l.next.Start(forwarded{r}, own, listener, nil, false)
+	inner, err := l.Next.Start(forwarded{r}, own, listener, nil, false)
 	if err != nil {
 		r.ended = true
 		r.failFill(0)

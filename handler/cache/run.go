@@ -122,12 +122,7 @@ func (r *run) noteTimes() {
 	if !r.timed || r.inner == nil {
 		return
 	}
-	switch t := r.inner.(type) {
-	case backend.Timed:
-		r.queueing, r.servicing = t.Times()
-	case backend.CacheTimed:
-		r.queueing, r.servicing, _ = t.CacheTimes()
-	}
+	r.queueing, r.servicing, _ = backend.TimesOf(r.inner)
 	r.timed = false
 }
 

@@ -165,7 +165,7 @@ func (r *run) resume() {
 		r.started(err)
 	case actPass:
 		r.state = runForward
-		inner, err := l.next.Start(forwarded{r}, h, r.listener, nil, false)
+		inner, err := l.Next.Start(forwarded{r}, h, r.listener, nil, false)
 		r.inner = inner
 		r.started(err)
 	default:

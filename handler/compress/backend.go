@@ -1,8 +1,6 @@
 package compress
 
 import (
-	"math"
-
 	"moonbridge/handler/backend"
 	"moonbridge/httpparse"
 )
@@ -24,13 +22,13 @@ func New(inner backend.Backend, o Options, s *Shared) (*Backend, error) {
 
 // Attach implements backend.Backend. It attaches the inner backend.
 func (b *Backend) Attach(on backend.Loop) (backend.LoopBackend, error) {
-	inner, err := b.inner.Attach(on)
+	inner, err := backend.AttachWrapped(b.inner, on)
 	if err != nil {
 		return nil, err
 	}
-	l := &loop{b: b, on: on, inner: inner}
-	if files, ok := inner.(backend.FileBackend); ok {
-		return &fileLoop{loop: l, files: files}, nil
+	l := &loop{Wrapped: inner, b: b, on: on}
+	if inner.Files != nil {
+		return &fileLoop{l}, nil
 	}
 	return l, nil
 }
@@ -38,9 +36,9 @@ func (b *Backend) Attach(on backend.Loop) (backend.LoopBackend, error) {
 // loop is the part of a Backend on one loop.
 type loop struct {
 	// Immutable.
-	b     *Backend
-	on    backend.Loop
-	inner backend.LoopBackend
+	backend.Wrapped
+	b  *Backend
+	on backend.Loop
 
 	head    httpparse.ResponseHead // of the response that is being looked at
 	text    []byte                 // for a head that is being written
@@ -52,37 +50,17 @@ type loop struct {
 // Start implements backend.LoopBackend.
 func (l *loop) Start(x backend.Exchange, h *httpparse.Head, listener int, body []byte, more bool) (backend.Running, error) {
 	e := l.newExchange(x, h)
-	r, err := l.inner.Start(e.outward(), h, listener, body, more)
+	r, err := l.Next.Start(e.outward(), h, listener, body, more)
 	return e.started(r, err)
 }
 
-// Overlap implements backend.Overlapping.
-func (l *loop) Overlap() int {
-	if o, ok := l.inner.(backend.Overlapping); ok {
-		return o.Overlap()
-	}
-	return math.MaxInt
-}
-
-// Pressed implements backend.Pressable.
-func (l *loop) Pressed() bool { return pressed(l.inner) }
-
-// pressed is what a backend says that is Pressable, and what is taken for granted of others.
-func pressed(b backend.LoopBackend) bool {
-	p, ok := b.(backend.Pressable)
-	return !ok || p.Pressed()
-}
-
 // fileLoop is a loop whose inner backend takes request bodies in files.
-type fileLoop struct {
-	*loop
-	files backend.FileBackend
-}
+type fileLoop struct{ *loop }
 
 // StartFile implements backend.FileBackend.
 func (l *fileLoop) StartFile(x backend.Exchange, h *httpparse.Head, listener int, body backend.File, trailer []byte) (backend.Running, error) {
 	e := l.newExchange(x, h)
-	r, err := l.files.StartFile(e.outward(), h, listener, body, trailer)
+	r, err := l.Files.StartFile(e.outward(), h, listener, body, trailer)
 	return e.started(r, err)
 }
 

@@ -37,12 +37,12 @@ func NewDecoder(inner backend.Backend, bytes int64) *Decoder {
 
 // Attach implements backend.Backend. It attaches the inner backend.
 func (d *Decoder) Attach(on backend.Loop) (backend.LoopBackend, error) {
-	inner, err := d.inner.Attach(on)
+	inner, err := backend.AttachWrapped(d.inner, on)
 	if err != nil {
 		return nil, err
 	}
-	l := &decodeLoop{d: d, on: on, inner: inner}
-	if _, ok := inner.(backend.FileBackend); ok {
+	l := &decodeLoop{Wrapped: inner, d: d, on: on}
+	if inner.Files != nil {
 		return &decodeFileLoop{l}, nil
 	}
 	return l, nil
@@ -50,17 +50,17 @@ func (d *Decoder) Attach(on backend.Loop) (backend.LoopBackend, error) {
 
 // decodeLoop is the part of a Decoder on one loop.
 type decodeLoop struct {
-	d     *Decoder
-	on    backend.Loop
-	inner backend.LoopBackend
-	head  httpparse.Head // for the inner backend
+	backend.Wrapped
+	d    *Decoder
+	on   backend.Loop
+	head httpparse.Head // for the inner backend
 }
 
 // Start implements backend.LoopBackend.
 func (l *decodeLoop) Start(x backend.Exchange, h *httpparse.Head, listener int, body []byte, more bool) (backend.Running, error) {
 	coding, ok := codingOf(h)
 	if !ok {
-		return l.inner.Start(x, h, listener, body, more)
+		return l.Next.Start(x, h, listener, body, more)
 	}
 	b := newDecoding(l, x, coding, h.ExpectContinue)
 	b.source.put(slices.Clone(body))
@@ -79,17 +79,6 @@ func codingOf(h *httpparse.Head) (httpparse.Coding, bool) {
 	return c, ok && c != httpparse.Identity
 }
 
-// Overlap implements backend.Overlapping.
-func (l *decodeLoop) Overlap() int {
-	if o, ok := l.inner.(backend.Overlapping); ok {
-		return o.Overlap()
-	}
-	return math.MaxInt
-}
-
-// Pressed implements backend.Pressable.
-func (l *decodeLoop) Pressed() bool { return pressed(l.inner) }
-
 // decodeFileLoop is a decodeLoop whose inner backend takes request bodies in files.
 type decodeFileLoop struct{ *decodeLoop }
 
@@ -98,7 +87,7 @@ type decodeFileLoop struct{ *decodeLoop }
 func (l *decodeFileLoop) StartFile(x backend.Exchange, h *httpparse.Head, listener int, body backend.File, trailer []byte) (backend.Running, error) {
 	coding, ok := codingOf(h)
 	if !ok {
-		return l.inner.(backend.FileBackend).StartFile(x, h, listener, body, trailer)
+		return l.Files.StartFile(x, h, listener, body, trailer)
 	}
 	b := newDecoding(l.decodeLoop, x, coding, h.ExpectContinue)
 	b.file, b.received = body, true
@@ -120,7 +109,7 @@ func (b *decoding) start(h *httpparse.Head, listener int) (backend.Running, erro
 	})
 	l.head.Chunked, l.head.ContentLength = true, httpparse.LengthUnknown
 	l.head.ExpectContinue = true // the inner backend is to say when the body is wanted
-	r, err := l.inner.Start(b.outward(), &l.head, listener, nil, true)
+	r, err := l.Next.Start(b.outward(), &l.head, listener, nil, true)
 	if err != nil {
 		return nil, err
 	}

@@ -69,15 +69,12 @@ func (r *decodingRunning) Cancel() {
 	r.r.Cancel()
 }
 
-// Times implements backend.Timed.
-func (r *decodingRunning) Times() (queue, service time.Duration) {
-	if t, ok := r.r.(backend.Timed); ok {
-		return t.Times()
-	}
-	return 0, 0
+// CacheTimes implements backend.CacheTimed.
+func (r *decodingRunning) CacheTimes() (queue, service time.Duration, result backend.CacheResult) {
+	return backend.TimesOf(r.r)
 }
 
 var (
-	_ backend.Timed     = (*decodingRunning)(nil)
-	_ backend.Trailered = (*decodingRunning)(nil)
+	_ backend.CacheTimed = (*decodingRunning)(nil)
+	_ backend.Trailered  = (*decodingRunning)(nil)
 )

@@ -120,8 +120,8 @@ func (r *running) Times() (queue, service time.Duration) {
 
 // noteTimes takes the times of the exchange from the inner backend. It knows them only until the call that ends it.
 func (e *exchange) noteTimes() {
-	if t, ok := e.r.(backend.Timed); ok && e.asked.timed {
-		e.queue, e.served = t.Times()
+	if e.asked.timed {
+		e.queue, e.served, _ = backend.TimesOf(e.r)
 	}
 }
 

@@ -29,7 +29,7 @@ type Tally struct {
 	by map[Event]*count
 }
 
-// count is what is known of one event.
+// count is what is known about one event.
 type count struct {
 	total, told uint64
 	at          time.Time   // of the last line
@@ -62,6 +62,17 @@ func (t *Tally) Add(e Event, about func() []slog.Attr) {
 	line := c.line(&e, now)
 	t.mu.Unlock()
 	t.write(&e, line)
+}
+
+// Totals returns how often each event was counted.
+func (t *Tally) Totals() map[Event]uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	totals := make(map[Event]uint64, len(t.by))
+	for e, c := range t.by {
+		totals[e] = c.total
+	}
+	return totals
 }
 
 // count is the count of an event. e becomes another event if there are too many.

@@ -1,10 +1,10 @@
 package pool
 
 import (
-	"fmt"
 	"log/slog"
 	"net/netip"
 
+	"moonbridge/handler/logging"
 	"moonbridge/handler/shm"
 )
 
@@ -50,7 +50,7 @@ func (a *about) String() string {
 	return ""
 }
 
-// about says what is known of the exchange in the cell.
+// about says what is known about the exchange in the cell.
 func (c *cell) about() *about {
 	if c.kept != nil {
 		return c.kept
@@ -71,12 +71,13 @@ func (c *cell) about() *about {
 	raw := part(c.body.window, h.RawOff, min(h.RawLen, size-min(h.RawOff, size)))
 	switch c.kind {
 	case shm.KindInterval:
-		a.interval = quoted(raw)
+		a.interval = logging.Quoted(raw, namedMax)
 	case shm.KindMain:
-		a.main = quoted(raw)
+		a.main = logging.Quoted(raw, namedMax)
 	case shm.KindHTTP:
-		a.method = quoted(part(raw, h.MethodOff, h.MethodLen))
-		a.path = "/" + quoted(part(raw, h.PathOff, h.PathLen))
+		a.method = logging.Quoted(part(raw, h.MethodOff, h.MethodLen), namedMax)
+		a.path = "/" + logging.Quoted(part(raw, h.PathOff, h.PathLen), namedMax)
+		a.id = logging.Quoted(part(c.body.window, h.IDOff, h.IDLen), namedMax)
 	}
 	return a
 }
@@ -98,14 +99,4 @@ func part(b []byte, off, n uint32) []byte {
 		return nil
 	}
 	return b[off:][:n]
-}
-
-// quoted is what a peer has sent, fit for a log.
-func quoted(b []byte) string {
-	cut := ""
-	if len(b) > namedMax {
-		b, cut = b[:namedMax], "…"
-	}
-	q := fmt.Sprintf("%q", b)
-	return q[1:len(q)-1] + cut
 }

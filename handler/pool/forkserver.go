@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -124,7 +125,7 @@ func (h *Host) env() []string {
 		letters += "w"
 	}
 	if h.cfg.ErrorPages {
-		letters += "p"
+		letters += "p" + strconv.Itoa(h.cfg.Generation)
 	}
 	return []string{env, shm.EnvDevelopment + "=" + letters}
 }

@@ -68,22 +68,22 @@ type wrapped struct {
 
 // Attach implements backend.Backend. It attaches the wrapped backend.
 func (w *wrapped) Attach(on backend.Loop) (backend.LoopBackend, error) {
-	next, err := w.next.Attach(on)
+	next, err := backend.AttachWrapped(w.next, on)
 	if err != nil {
 		return nil, err
 	}
-	l := &loop{limiter: w.limiter, on: on, next: next}
-	if files, ok := next.(backend.FileBackend); ok {
-		return &fileLoop{l, files}, nil
+	l := &loop{Wrapped: next, limiter: w.limiter, on: on}
+	if next.Files != nil {
+		return &fileLoop{l}, nil
 	}
 	return l, nil
 }
 
 // loop is the part of a wrapped backend on one loop.
 type loop struct {
+	backend.Wrapped
 	limiter *Limiter
 	on      backend.Loop
-	next    backend.LoopBackend
 
 	refusal backend.TooMany // the last one: the caller looks at it before the next one is made
 }
@@ -93,7 +93,7 @@ func (l *loop) Start(x backend.Exchange, h *httpparse.Head, listener int, body [
 	if err := l.admit(x, h); err != nil {
 		return nil, err
 	}
-	return l.next.Start(x, h, listener, body, more)
+	return l.Next.Start(x, h, listener, body, more)
 }
 
 // admit counts a request, or returns why it is refused.
@@ -122,30 +122,13 @@ func (l *Limiter) refusal(wait int64, room []byte) backend.TooMany {
 	}
 }
 
-// Overlap implements backend.Overlapping.
-func (l *loop) Overlap() int {
-	if o, ok := l.next.(backend.Overlapping); ok {
-		return o.Overlap()
-	}
-	return math.MaxInt
-}
-
-// Pressed implements backend.Pressable.
-func (l *loop) Pressed() bool {
-	p, ok := l.next.(backend.Pressable)
-	return !ok || p.Pressed()
-}
-
 // fileLoop is a loop whose backend takes request bodies in files.
-type fileLoop struct {
-	*loop
-	files backend.FileBackend
-}
+type fileLoop struct{ *loop }
 
 // StartFile implements backend.FileBackend.
 func (l *fileLoop) StartFile(x backend.Exchange, h *httpparse.Head, listener int, body backend.File, trailer []byte) (backend.Running, error) {
 	if err := l.admit(x, h); err != nil {
 		return nil, err
 	}
-	return l.files.StartFile(x, h, listener, body, trailer)
+	return l.Files.StartFile(x, h, listener, body, trailer)
 }

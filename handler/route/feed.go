@@ -29,10 +29,10 @@ type fed struct {
 }
 
 // feed starts an exchange of a backend that takes no files.
-func (l *loop) feed(to *backendPart, x backend.Exchange, h *httpparse.Head, listener int, body backend.File, trailer []byte) (backend.Running, error) {
+func (l *loop) feed(to *backend.Wrapped, x backend.Exchange, h *httpparse.Head, listener int, body backend.File, trailer []byte) (backend.Running, error) {
 	f := &fed{Exchange: x, l: l, file: body, trailer: bytes.Clone(trailer)}
 	var err error
-	if f.running, err = to.Start(f, h, listener, nil, true); err != nil {
+	if f.running, err = to.Next.Start(f, h, listener, nil, true); err != nil {
 		return nil, err
 	}
 	f.later()
@@ -149,10 +149,7 @@ func (r fedRunning) Cancel() {
 	r.f.running.Cancel()
 }
 
-// Times implements backend.Timed.
-func (r fedRunning) Times() (queue, service time.Duration) {
-	if t, ok := r.f.running.(backend.Timed); ok {
-		return t.Times()
-	}
-	return -1, -1
+// CacheTimes implements backend.CacheTimed.
+func (r fedRunning) CacheTimes() (queue, service time.Duration, result backend.CacheResult) {
+	return backend.TimesOf(r.f.running)
 }

@@ -65,17 +65,17 @@ type router struct {
 func (r *router) Attach(l backend.Loop) (backend.LoopBackend, error) {
 	own := &loop{on: l}
 	var err error
-	if own.next, err = part(r.next, l); err != nil {
+	if own.Wrapped, err = backend.AttachWrapped(r.next, l); err != nil {
 		return nil, err
 	}
 	for _, rule := range r.rules {
-		to, err := part(rule.To, l)
+		to, err := backend.AttachWrapped(rule.To, l)
 		if err != nil {
 			return nil, err
 		}
 		own.targets = append(own.targets, target{path: rule.Path, part: to})
 	}
-	if own.next.files != nil {
+	if own.Files != nil {
 		return &filesLoop{own}, nil
 	}
 	return own, nil

@@ -343,6 +343,6 @@ const (
 // socket's descriptor, and after a blank, if there is one, what scripts see as _MOONBRIDGE_VERSION.
 const Env = "MOONBRIDGE_FORKSERVER"
 
-// EnvDevelopment is another environment variable, with letters for what only developers want: w: MsgFiles are sent; p: a Lua
-// error in an HTTP handler is answered with a page that shows it.
+// EnvDevelopment is another environment variable, with letters for what only developers want: w: MsgFiles are sent; p and the
+// number of the script's generation: a Lua error in an HTTP handler is answered with a page that shows it.
 const EnvDevelopment = "MOONBRIDGE_DEVELOPMENT"

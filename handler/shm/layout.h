@@ -329,7 +329,7 @@ typedef struct { uint32_t scope, key_len, val_len, type; } mb_entry;
 #define MB_ENV "MOONBRIDGE_FORKSERVER"
 
 /* Another environment variable, with letters for what only developers want: w: MB_MSG_FILES are sent;
- * p: a Lua error in an HTTP handler is answered with a page that shows it. */
+ * p and the number of the script's generation: a Lua error in an HTTP handler is answered with a page that shows it. */
 #define MB_ENV_DEVELOPMENT "MOONBRIDGE_DEVELOPMENT"
 
 #endif

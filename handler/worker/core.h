@@ -27,6 +27,7 @@ typedef struct {
 	/* For developers. */
 	int report_files; /* the server is told which files are loaded */
 	int error_pages;  /* an error of an HTTP handler is answered with a page that shows it */
+	int generation;   /* of the script, for these pages */
 } mb_process;
 extern mb_process process;
 
@@ -243,6 +244,7 @@ pid_t mb_own_fork(void); /* forks a worker: fork() for a process of our own */
 void mb_files_note(const char *path);        /* a file is about to be loaded */
 void mb_files_report(void);                  /* tells the server what was noted */
 const char *mb_files_find(const char *name); /* the path for a name in a traceback, or NULL */
+int mb_files_changed(const char *path);      /* since it was loaded */
 
 #pragma GCC visibility pop
 

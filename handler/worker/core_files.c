@@ -25,6 +25,18 @@ static int noted(const char *path)
 	return 0;
 }
 
+/* The state of a file as a note has it. */
+static int state_of(const char *path, char *to, size_t cap)
+{
+	struct stat s = {0};
+	long long at = 0;
+	if (stat(path, &s) == 0)
+		at = (long long)s.st_mtim.tv_sec * 1000000000 + s.st_mtim.tv_nsec;
+	else
+		s.st_size = 0, s.st_ino = 0;
+	return snprintf(to, cap, "%lld %lld %llu ", at, (long long)s.st_size, (unsigned long long)s.st_ino);
+}
+
 void mb_files_note(const char *path)
 {
 	char whole[PATH_MAX], note[PATH_MAX + 80];
@@ -42,14 +54,8 @@ void mb_files_note(const char *path)
 	strcpy(whole + n, path);
 	if (count == MB_FILES_MAX || noted(whole))
 		return;
-	struct stat s = {0};
-	long long at = 0;
-	if (stat(whole, &s) == 0)
-		at = (long long)s.st_mtim.tv_sec * 1000000000 + s.st_mtim.tv_nsec;
-	else
-		s.st_size = 0, s.st_ino = 0;
-	int len = snprintf(note, sizeof note, "%lld %lld %llu %s", at, (long long)s.st_size,
-		(unsigned long long)s.st_ino, whole);
+	int state = state_of(whole, note, sizeof note);
+	int len = state + snprintf(note + state, sizeof note - (size_t)state, "%s", whole);
 	if (notes.len + (size_t)len + 1 > MB_MSG_MAX || mb_buf_add(&notes, note, (size_t)len + 1))
 		return;
 	count++;
@@ -83,4 +89,15 @@ const char *mb_files_find(const char *name)
 			return path;
 	}
 	return NULL;
+}
+
+/* path is what mb_files_find has returned. */
+int mb_files_changed(const char *path)
+{
+	char now[80];
+	const char *note = path;
+	int n = state_of(path, now, sizeof now);
+	while (note > (const char *)notes.p && note[-1])
+		note--;
+	return path - note != n || memcmp(note, now, (size_t)n);
 }

@@ -237,7 +237,9 @@ static void read_development(void)
 {
 	const char *e = getenv(MB_ENV_DEVELOPMENT);
 	process.report_files = e && strchr(e, 'w');
-	process.error_pages = e && strchr(e, 'p');
+	const char *p = e ? strchr(e, 'p') : NULL;
+	process.error_pages = p != NULL;
+	process.generation = p ? atoi(p + 1) : 0;
 	unsetenv(MB_ENV_DEVELOPMENT);
 }
 

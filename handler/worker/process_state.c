@@ -150,6 +150,9 @@ static void open_globals(lua_State *L, int argc, char **argv)
 	lua_setfield(L, -2, "moonbridge_cache");
 	lua_pushcfunction(L, mb_shared_load);
 	lua_setfield(L, -2, "moonbridge_shared");
+	lua_pushcfunction(L, mb_crypto_load);
+	lua_setfield(L, -2, "moonbridge_crypto");
+	mb_library_preload(L);
 	lua_pop(L, 2);
 	/* As in the standalone interpreter, arg[0] is the script. */
 	lua_createtable(L, argc > 2 ? argc - 2 : 0, 2);
@@ -187,6 +190,7 @@ lua_State *mb_state_new(int argc, char **argv)
 	open_paths(L, argc > 1 ? argv[1] : "");
 	if (process.report_files)
 		mb_watch_install(L);
+	mb_hint_install(L);
 	mb_request_install(L);
 	mb_fields_install(L);
 	mb_params_install(L);

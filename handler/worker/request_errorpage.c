@@ -12,6 +12,16 @@
 #define PAGE_AROUND 4             /* lines before and after each of them */
 #define PAGE_LINE_MAX 300         /* bytes of a line that are shown */
 
+/* Looks every second whether another generation of the script serves, or none because the script
+ * cannot be loaded. Browsers run it because its hash is in the policy, and no other script. */
+static const char look_again[] =
+	"setInterval(function(){var own=document.body.dataset.generation;fetch(\"/.moonbridge/gen"
+	"eration\",{cache:\"no-store\"}).then(function(r){return r.status===500?\"-\":r.ok?r.text"
+	"():own}).then(function(t){if(/^([0-9]+|-)$/.test(t)&&t!==own)location.reload()}).catch(f"
+	"unction(){})},1000)";
+#define POLICY "default-src 'none'; style-src 'unsafe-inline'; connect-src 'self'; " \
+	"script-src 'sha256-YP3STroemobBCIURXGPdtHbUZBpXxqWQUuh/0W8xtDk='"
+
 static mb_buf page;
 static int failed; /* there was not enough memory */
 
@@ -62,8 +72,9 @@ static void put_source(const char *path, long wanted)
 	size_t n;
 	put("<h2>");
 	put_text(path, strlen(path));
-	snprintf(number, sizeof number, ":%ld</h2>\n<pre>", wanted);
+	snprintf(number, sizeof number, ":%ld", wanted);
 	put(number);
+	put(mb_files_changed(path) ? " (has changed since it was loaded)</h2>\n<pre>" : "</h2>\n<pre>");
 	for (long i = 1; i <= wanted + PAGE_AROUND && read_line(f, line, sizeof line, &n); i++) {
 		if (i < wanted - PAGE_AROUND)
 			continue;
@@ -142,23 +153,43 @@ static void put_request(void)
 	put("</p>\n");
 }
 
+/* Only requests without effects are repeated by themselves. On a raw connection, the server does not
+ * see what the page asks. */
+static int can_repeat(void)
+{
+	const mb_head *h = &exchange.head;
+	const char *method = (const char *)exchange.head_bytes + h->raw_off + h->method_off;
+	return !exchange.transport && h->method_len == 3 && !memcmp(method, "GET", 3);
+}
+
 static void build_page(const char *s, size_t n)
 {
 	if (n > PAGE_TEXT_MAX)
 		n = PAGE_TEXT_MAX;
 	const char *eol = memchr(s, '\n', n);
+	char body[64];
 	put("<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>Lua error</title>\n<style>"
 	    "body{font-family:sans-serif;margin:2em;color:#222;background:#fff}"
 	    "h1{font-size:1.2em;color:#a00;white-space:pre-wrap}h2{font-size:1em}"
 	    "pre{background:#f4f4f4;padding:.8em;overflow-x:auto}b{background:#fdd}p{color:#666}"
-	    "</style></head>\n<body>\n<h1>");
+	    "</style></head>\n");
+	snprintf(body, sizeof body, "<body data-generation=\"%d\">\n<h1>", process.generation);
+	put(body);
 	put_text(s, eol ? (size_t)(eol - s) : n);
 	put("</h1>\n");
 	put_request();
 	put_sources(s, n);
 	put("<h2>Traceback</h2>\n<pre>");
 	put_text(s, n);
-	put("</pre>\n<p>This page is shown because mbserve runs with --dev.</p>\n</body>\n</html>\n");
+	put("</pre>\n<p>This page is shown because mbserve runs with --dev.");
+	if (can_repeat()) {
+		put(" It looks again when the script has been reloaded.</p>\n<script>");
+		put(look_again);
+		put("</script>\n");
+	} else {
+		put("</p>\n");
+	}
+	put("</body>\n</html>\n");
 }
 
 /* Called protected. The response starts again: none of it has been sent. */
@@ -166,7 +197,7 @@ static int send_page(lua_State *L)
 {
 	static const char *const fields[][2] = {{"Content-Type", "text/html; charset=utf-8"},
 		{"Cache-Control", "no-store"},
-		{"Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'"}};
+		{"Content-Security-Policy", POLICY}};
 	exchange.options = NULL; /* the static fields are for responses of the handler */
 	mb_response_lock();
 	int close = response.close;

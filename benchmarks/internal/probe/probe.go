@@ -149,22 +149,56 @@ func GetOnce(address string, request []byte, timeout time.Duration) (answer Answ
 
 // exchange sends the request over one connection as often as there are answers to fill in.
 func exchange(address string, request []byte, timeout time.Duration, answers ...*Answer) error {
-	conn, err := net.DialTimeout("tcp", address, timeout)
+	c, err := Dial(address, timeout)
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
-	if err = conn.SetDeadline(time.Now().Add(timeout)); err != nil {
-		return err
-	}
-	r := bufio.NewReader(conn)
+	defer c.Close()
 	for _, answer := range answers {
-		if _, err = conn.Write(request); err != nil {
-			return err
-		}
-		if *answer, err = Read(r); err != nil {
+		if *answer, err = c.Ask(request); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// Client is a connection that requests are sent over, one after the other.
+type Client struct {
+	net.Conn
+	r       *bufio.Reader
+	timeout time.Duration
+}
+
+// Dial opens a connection to address. timeout bounds that, and each request.
+func Dial(address string, timeout time.Duration) (*Client, error) {
+	conn, err := net.DialTimeout("tcp", address, timeout)
+	if err != nil {
+		return nil, err
+	}
+	return NewClient(conn, timeout), nil
+}
+
+// NewClient returns a client for a connection.
+func NewClient(conn net.Conn, timeout time.Duration) *Client {
+	return &Client{conn, bufio.NewReader(conn), timeout}
+}
+
+// Ask sends a request and reads its answer.
+func (c *Client) Ask(request []byte) (Answer, error) {
+	if err := c.SetDeadline(time.Now().Add(c.timeout)); err != nil {
+		return Answer{}, err
+	}
+	if _, err := c.Write(request); err != nil {
+		return Answer{}, err
+	}
+	return Read(c.r)
+}
+
+// AskOK is Ask for requests whose answer must be 200.
+func (c *Client) AskOK(request []byte) (Answer, error) {
+	answer, err := c.Ask(request)
+	if err == nil && answer.Status != "200 OK" {
+		err = fmt.Errorf("status %.80q", answer.Status)
+	}
+	return answer, err
 }

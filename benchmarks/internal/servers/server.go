@@ -85,6 +85,18 @@ func (s *Settings) Start(name string, w Workload) (*Server, error) {
 	return server, nil
 }
 
+// Use starts a server, calls fn with it, and stops it. An error of fn is returned with the end of the server's output.
+func (s *Settings) Use(name string, w Workload, fn func(*Server) error) error {
+	server, err := s.Start(name, w)
+	if err != nil {
+		return err
+	}
+	if err = fn(server); err != nil {
+		err = fmt.Errorf("%w\n%s", err, server.LogTail())
+	}
+	return errors.Join(err, server.Stop())
+}
+
 // remove removes a control group, if there is one.
 func remove(group *cgroup.Group) error {
 	if group == nil {

@@ -53,6 +53,23 @@ func SplitNames(list string) ([]string, error) {
 	return names, nil
 }
 
+// Prepare makes the folder Temp, which Remove removes, raises the limit of open files to at least files, and checks the servers.
+func (s *Settings) Prepare(files int, names ...string) (err error) {
+	if s.Files, err = RaiseFiles(files); err != nil {
+		return err
+	}
+	if s.Temp, err = os.MkdirTemp("", "moonbridge-benchmarks-"); err != nil {
+		return err
+	}
+	if err = s.Check(names); err != nil {
+		s.Remove()
+	}
+	return err
+}
+
+// Remove removes the folder Temp with all that is in it.
+func (s *Settings) Remove() { os.RemoveAll(s.Temp) }
+
 // Check reports what is missing for these servers before any is started, and builds the peers.
 func (s *Settings) Check(names []string) error {
 	if err := s.Setting.Check(); err != nil {

@@ -1,6 +1,7 @@
 package stats
 
 import (
+	"fmt"
 	"math"
 	"slices"
 )
@@ -9,6 +10,31 @@ import (
 type Summary struct {
 	Median, Min, Max float64
 	N                int // number of finite values
+}
+
+// Spread formats a summary as "median (smallest–largest)", each with format.
+func (s Summary) Spread(format string) string {
+	return fmt.Sprintf(format+" ("+format+"–"+format+")", s.Median, s.Min, s.Max)
+}
+
+// MeanError formats ratios of rounds as "mean ± its standard error (smallest–largest)". No rounds are those that others are compared
+// with: 1.
+func MeanError(ratios []float64) string {
+	n := float64(len(ratios))
+	if n == 0 {
+		return "1"
+	}
+	if n == 1 {
+		return Summarise(ratios).Spread("%.2f")
+	}
+	mean, square := 0.0, 0.0
+	for _, v := range ratios {
+		mean += v / n
+	}
+	for _, v := range ratios {
+		square += (v - mean) * (v - mean)
+	}
+	return fmt.Sprintf("%.2f ± %.2f (%.2f–%.2f)", mean, math.Sqrt(square/(n-1)/n), slices.Min(ratios), slices.Max(ratios))
 }
 
 // Verdict says what a series of ratios shows.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -48,11 +47,7 @@ func answer(ctx *fasthttp.RequestCtx, body string) {
 }
 
 func main() {
-	address, name := workload.Args()
-	handler := handlers[name]
-	if handler == nil {
-		workload.Fail(fmt.Errorf("unknown handler %q", name))
-	}
+	address, handler := workload.Handler(handlers)
 	// The library's default limit of connections is 262,144: out of reach here.
 	server := fasthttp.Server{Handler: handler}
 	workload.Fail(server.ListenAndServe(address))

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"net/http"
 
 	"moonbridge/benchmarks/peers/httphandlers"
@@ -9,10 +8,6 @@ import (
 )
 
 func main() {
-	address, name := workload.Args()
-	handler := httphandlers.Handlers[name]
-	if handler == nil {
-		workload.Fail(fmt.Errorf("unknown handler %q", name))
-	}
+	address, handler := workload.Handler(httphandlers.Handlers)
 	workload.Fail(http.ListenAndServe(address, handler))
 }

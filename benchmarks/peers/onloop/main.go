@@ -1,12 +1,10 @@
 package main
 
 import (
-	"fmt"
-
-	"moonbridge/engine"
 	"moonbridge/handler"
 	"moonbridge/httpparse"
 
+	"moonbridge/benchmarks/peers/loops"
 	"moonbridge/benchmarks/peers/workload"
 )
 
@@ -58,25 +56,6 @@ func form(w *handler.Response, r *handler.Request) {
 }
 
 func main() {
-	address, name := workload.Args()
-	h := handlers[name]
-	if h == nil {
-		workload.Fail(fmt.Errorf("unknown handler %q", name))
-	}
-	if err := serve(address, h); err != nil {
-		workload.Fail(err)
-	}
-	select {} // a signal ends the process
-}
-
-func serve(address string, h handler.Handler) error {
-	e, err := engine.New(engine.Options{})
-	if err != nil {
-		return err
-	}
-	ln, err := e.Open("tcp", address, engine.OpenOptions{})
-	if err != nil {
-		return err
-	}
-	return e.Serve(ln, handler.OnLoop(h), 0, engine.Limits{})
+	address, h := workload.Handler(handlers)
+	loops.Serve(address, handler.OnLoop(h))
 }

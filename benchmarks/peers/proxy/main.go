@@ -1,33 +1,18 @@
 package main
 
 import (
-	"moonbridge/engine"
 	"moonbridge/handler/proxy"
 	"moonbridge/handler/upstream"
 
+	"moonbridge/benchmarks/peers/loops"
 	"moonbridge/benchmarks/peers/workload"
 )
 
 func main() {
 	address, target := workload.Args()
-	if err := serve(address, target); err != nil {
-		workload.Fail(err)
-	}
-	select {} // a signal ends the process
-}
-
-func serve(address, target string) error {
 	set, err := upstream.New(upstream.Options{}, upstream.Target{Addr: target})
 	if err != nil {
-		return err
+		workload.Fail(err)
 	}
-	e, err := engine.New(engine.Options{})
-	if err != nil {
-		return err
-	}
-	ln, err := e.Open("tcp", address, engine.OpenOptions{})
-	if err != nil {
-		return err
-	}
-	return e.Serve(ln, proxy.New(proxy.Config{To: proxy.To(set)}), 0, engine.Limits{})
+	loops.Serve(address, proxy.New(proxy.Config{To: proxy.To(set)}))
 }

@@ -101,6 +101,16 @@ func Args() (address, name string) {
 	return os.Args[1], os.Args[2]
 }
 
+// Handler is Args for a peer with these handlers. It ends the program if there is none with that name.
+func Handler[H any](handlers map[string]H) (address string, h H) {
+	address, name := Args()
+	h, there := handlers[name]
+	if !there {
+		Fail(fmt.Errorf("unknown handler %q", name))
+	}
+	return address, h
+}
+
 // Fail reports an error and ends the program.
 func Fail(err error) {
 	fmt.Fprintf(os.Stderr, "%s: %v\n", os.Args[0], err)

@@ -79,7 +79,7 @@ func (e *exchange) fail(status int, after time.Duration) {
 // pass gives the exchange to the next backend.
 func (e *exchange) pass() {
 	e.state = statePassed
-	inner, err := e.l.next.Start(e.x, &e.head, e.listener, nil, false)
+	inner, err := e.l.Next.Start(e.x, &e.head, e.listener, nil, false)
 	if err != nil {
 		e.fail(refusal(err))
 		e.settle()
@@ -272,16 +272,10 @@ func (e *exchange) PeerEnd() {
 
 // CacheTimes implements backend.CacheTimed: the next backend may be a cache. A file takes no time of a handler.
 func (e *exchange) CacheTimes() (queue, service time.Duration, result backend.CacheResult) {
-	switch inner := e.inner.(type) {
-	case nil:
+	if e.inner == nil {
 		return 0, 0, backend.CacheNone
-	case backend.Timed:
-		queue, service = inner.Times()
-		return queue, service, backend.CacheNone
-	case backend.CacheTimed:
-		return inner.CacheTimes()
 	}
-	return -1, -1, backend.CacheNone
+	return backend.TimesOf(e.inner)
 }
 
 // Cancel ends the exchange: the connection is gone.

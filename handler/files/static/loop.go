@@ -1,7 +1,6 @@
 package static
 
 import (
-	"math"
 	"net/netip"
 
 	"moonbridge/handler/backend"
@@ -13,13 +12,10 @@ import (
 // loop is a backend on one loop: its LoopBackend and its Turn.
 type loop struct {
 	// Immutable.
-	s           *Static
-	fixed       *fixed
-	on          backend.Loop
-	next        backend.LoopBackend // nil: none
-	nextFiles   backend.FileBackend // next, if it is one
-	nextSockets backend.SocketBackend
-	overlapping backend.Overlapping
+	s               *Static
+	fixed           *fixed
+	on              backend.Loop
+	backend.Wrapped // any request may be passed on to it
 
 	// Owned by the loop.
 	normalizer normalizer
@@ -51,13 +47,6 @@ func newLoop(s *Static, on backend.Loop, f *fixed) *loop {
 	return &loop{s: s, fixed: f, on: on, entries: make(map[string]*entry), pending: make(map[string]*pending)}
 }
 
-func (l *loop) setNext(next backend.LoopBackend) {
-	l.next = next
-	l.nextFiles, _ = next.(backend.FileBackend)
-	l.nextSockets, _ = next.(backend.SocketBackend)
-	l.overlapping, _ = next.(backend.Overlapping)
-}
-
 // Start answers a request, or passes it on.
 func (l *loop) Start(x backend.Exchange, h *httpparse.Head, listener int, body []byte, more bool) (backend.Running, error) {
 	if e, err := l.begin(x, h, listener, more, len(body) > 0 || more); err != nil {
@@ -65,7 +54,7 @@ func (l *loop) Start(x backend.Exchange, h *httpparse.Head, listener int, body [
 	} else if e != nil {
 		return e, nil
 	}
-	return l.next.Start(x, h, listener, body, more)
+	return l.Next.Start(x, h, listener, body, more)
 }
 
 // filesLoop is a loop whose next backend takes request bodies in files.
@@ -79,29 +68,15 @@ func (l *filesLoop) StartFile(x backend.Exchange, h *httpparse.Head, listener in
 		body.Close()
 		return e, nil
 	}
-	return l.nextFiles.StartFile(x, h, listener, body, trailer)
+	return l.Files.StartFile(x, h, listener, body, trailer)
 }
 
 // StartSocket passes a raw connection on.
 func (l *loop) StartSocket(fd int, listener int, local, remote netip.AddrPort) error {
-	if l.nextSockets == nil {
+	if l.Sockets == nil {
 		return backend.ErrStopped
 	}
-	return l.nextSockets.StartSocket(fd, listener, local, remote)
-}
-
-// Overlap is that of the next backend: any request may be passed on.
-func (l *loop) Overlap() int {
-	if l.overlapping == nil {
-		return math.MaxInt
-	}
-	return l.overlapping.Overlap()
-}
-
-// Pressed implements backend.Pressable. A next backend that is none is taken to be pressed.
-func (l *loop) Pressed() bool {
-	p, ok := l.next.(backend.Pressable)
-	return !ok || p.Pressed()
+	return l.Sockets.StartSocket(fd, listener, local, remote)
 }
 
 // action is what becomes of a request.
@@ -136,7 +111,7 @@ func (l *loop) route(h *httpparse.Head, hasBody bool) (path []byte, r *rule, act
 }
 
 // passes reports whether the next backend gets requests that no file answers. r may be nil.
-func (l *loop) passes(r *rule) bool { return l.next != nil && (r == nil || !r.NotFound) }
+func (l *loop) passes(r *rule) bool { return l.Next != nil && (r == nil || !r.NotFound) }
 
 // begin takes an exchange that is to be answered here. nil without an error: it is for the next backend. more: the rest of the
 // request body is still to come.

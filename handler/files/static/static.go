@@ -134,17 +134,16 @@ func (s *Static) closeRules() {
 func (b *server) Attach(l backend.Loop) (backend.LoopBackend, error) {
 	lb := newLoop(b.s, l, b.fixed)
 	if b.next != nil {
-		next, err := b.next.Attach(l)
-		if err != nil {
+		var err error
+		if lb.Wrapped, err = backend.AttachWrapped(b.next, l); err != nil {
 			return nil, err
 		}
-		lb.setNext(next)
 	}
 	if !b.s.add(lb) {
 		return nil, backend.ErrStopped
 	}
 	l.OnTurn(lb)
-	if lb.nextFiles != nil {
+	if lb.Files != nil {
 		return &filesLoop{lb}, nil
 	}
 	return lb, nil

@@ -166,8 +166,7 @@ func (o *Options) set(e entry, connect *value) error {
 		return fmt.Errorf("%q belongs in a listener's own table, as in listen{ { proto = \"tcp4\", port = 8080 }, … }", e.name)
 	}
 	if set == nil {
-		names := append(slices.Collect(maps.Keys(poolOptions)), "connect")
-		return unknown("option", e.name, names)
+		return unknownOption(e.name)
 	}
 	if err := set(o, e.value); err != nil {
 		return fmt.Errorf("option %s: %w", e.name, err)
@@ -184,10 +183,47 @@ func checkConnect(e entry) error {
 
 // unknown is the error for an unknown name. If the name looks mistyped, it suggests the right one.
 func unknown(what, name string, names []string) error {
-	if like := nearest(name, names); like != "" {
+	if like := Nearest(name, names); like != "" {
 		return fmt.Errorf("unknown %s %.64q (did you mean %q?)", what, name, like)
 	}
 	return fmt.Errorf("unknown %s %.64q", what, name)
+}
+
+// otherNames are names under which other servers have what an option does.
+var otherNames = map[string]string{
+	"workers": "min_fork and max_fork", "processes": "min_fork and max_fork", "num_workers": "min_fork and max_fork",
+	"threads": "max_fork", "timeout": "request_timeout", "handler": "connect", "on_request": "connect",
+	"backlog": "queue_limit", "root": "static", "max_requests": "max_requests_per_fork",
+}
+
+// unknownOption is the error for an option of a pool. If it has no suggestion, it lists those that there are.
+func unknownOption(name string) error {
+	names := slices.Sorted(maps.Keys(poolOptions))
+	all := append([]string{"connect"}, names...)
+	if other := otherNames[name]; other != "" {
+		return fmt.Errorf("unknown option %q: what it does elsewhere is done by %s here", name, other)
+	}
+	err := unknown("option", name, all)
+	if Nearest(name, all) == "" {
+		err = fmt.Errorf("%w; options are %s", err, strings.Join(all, ", "))
+	}
+	return err
+}
+
+// unknownParameter is the error for a parameter of a listener. Another proto may have it.
+func unknownParameter(proto, name string) error {
+	var others []string
+	for other, names := range parameters {
+		if names[name] != nil {
+			others = append(others, other)
+		}
+	}
+	if len(others) > 0 {
+		slices.Sort(others)
+		return fmt.Errorf("unknown parameter of proto %s: %q is one of proto %s", proto, name, strings.Join(others, ", "))
+	}
+	names := append(slices.Collect(maps.Keys(parameters[proto])), "proto", "connect")
+	return unknown("parameter of proto "+proto+":", name, names)
 }
 
 // parameter reads one parameter of a listener.
@@ -295,8 +331,7 @@ func (l *Listener) setParameters(entries []entry) error {
 		}
 		set := known[e.name]
 		if set == nil {
-			names := append(slices.Collect(maps.Keys(known)), "proto", "connect")
-			return unknown("parameter of proto "+l.Proto+":", e.name, names)
+			return unknownParameter(l.Proto, e.name)
 		}
 		if err := set(l, e.value); err != nil {
 			return fmt.Errorf("%s: %w", e.name, err)

@@ -234,7 +234,7 @@ func TestNearest(t *testing.T) {
 			t.Errorf("distance(%q, %q) = %s", c[0], c[1], got)
 		}
 	}
-	if got := nearest(strings.Repeat("a", 1000), []string{"a"}); got != "" {
+	if got := Nearest(strings.Repeat("a", 1000), []string{"a"}); got != "" {
 		t.Error(got)
 	}
 }

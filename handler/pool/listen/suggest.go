@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// nearest is the name that a mistyped one looks like: at most two letters differ, and less than half of them. Empty if there
+// Nearest is the name that a mistyped one looks like: at most two letters differ, and less than half of them. Empty if there
 // is none.
-func nearest(name string, names []string) (best string) {
+func Nearest(name string, names []string) (best string) {
 	if len(name) > 64 {
 		return ""
 	}

@@ -1,0 +1,190 @@
+package channel
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Options of a Hub. The zero value of a field stands for its default.
+type Options struct {
+	Channels     int // that exist at the same time; default 100000
+	Subscribers  int // connections; default 1000000
+	HistoryBytes int // memory of all histories; default 256 MiB
+	QueueBytes   int // memory of the messages that wait for one loop; default 64 MiB
+}
+
+const (
+	channelsDefault     = 100_000
+	subscribersDefault  = 1_000_000
+	historyBytesDefault = 256 << 20
+	queueBytesDefault   = 64 << 20
+	// forgetAfter is how long a channel without subscribers and history is remembered: a client that comes back is told what it has
+	// missed.
+	forgetAfter = time.Minute
+	// sweepEvery is how often old messages and forgotten channels are removed.
+	sweepEvery = time.Second
+)
+
+// Hub has the channels of a program.
+type Hub struct {
+	o   Options
+	now func() int64 // milliseconds since 1970
+
+	mu       sync.Mutex
+	rules    []*Rule
+	channels map[string]*channel
+	epoch    string // of the ids
+	seq      uint64 // of the last message
+	// forgotten is the last message of a channel that is not remembered any more: a client that has this one has missed nothing.
+	forgotten uint64
+	loops     []*Loop
+	members   int
+	bytes     int   // of all histories
+	oldest    *kept // of all histories
+	newest    *kept
+	sweeping  bool
+	closed    bool
+	stats     Stats
+	forward   func(name string, p *Post) error
+}
+
+// channel is a channel of a Hub. It belongs to Hub.mu, except for the lists of its groups.
+type channel struct {
+	name   string
+	rule   *Rule
+	last   uint64 // its last message
+	lost   uint64 // the last message that its history does not have
+	active int64  // when it was last used, in milliseconds since 1970
+	count  int    // subscriptions
+	groups []*group
+	keys   map[string]int // of subscribers, with Rule.Presence
+
+	history []*kept
+	live    int // of them, those that have a message
+	bytes   int
+	ids     map[string]uint64 // that the application has given to messages of the history
+	byKey   map[string]*kept
+}
+
+// group are the subscribers of a channel on one loop.
+type group struct {
+	c     *channel
+	count int // belongs to Hub.mu; the list belongs to the loop
+	list  []*subscription
+}
+
+// Stats are the statistics of a Hub.
+type Stats struct {
+	Channels    int    // that exist now
+	Subscribers int    // connections now
+	Messages    uint64 // published so far
+	Deliveries  uint64 // messages times subscribers, at the time they were published
+	Refused     uint64 // messages that were not published: too many waited
+	Slow        uint64 // subscribers that were ended because they were slow
+	History     int    // bytes of all histories
+}
+
+// New returns a Hub.
+func New(o Options) *Hub {
+	setDefault(&o.Channels, channelsDefault)
+	setDefault(&o.Subscribers, subscribersDefault)
+	setDefault(&o.HistoryBytes, historyBytesDefault)
+	setDefault(&o.QueueBytes, queueBytesDefault)
+	var epoch [6]byte
+	rand.Read(epoch[:])
+	return &Hub{o: o, now: func() int64 { return time.Now().UnixMilli() }, epoch: hex.EncodeToString(epoch[:]),
+		channels: make(map[string]*channel)}
+}
+
+func setDefault(v *int, to int) {
+	if *v == 0 {
+		*v = to
+	}
+}
+
+// Close ends what the hub does by itself: old messages and unused channels are not removed any more.
+func (h *Hub) Close() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.closed = true
+}
+
+// Stats returns the statistics.
+func (h *Hub) Stats() Stats {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := h.stats
+	s.Channels, s.Subscribers, s.History = len(h.channels), h.members, h.bytes
+	return s
+}
+
+// Position is the id of the last message of all channels: a client that subscribes with it gets what is published from now on.
+func (h *Hub) Position() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return position(h.epoch, h.seq)
+}
+
+// channelOf returns the channel of a name, which is created if it does not exist; nil: there is no room for it.
+func (h *Hub) channelOf(name string) *channel {
+	c := h.channels[name]
+	if c == nil {
+		if len(h.channels) >= h.o.Channels {
+			return nil
+		}
+		c = &channel{name: name, rule: h.ruleOf(name), last: h.forgotten, lost: h.forgotten}
+		h.channels[name] = c
+		h.startSweeping()
+	}
+	c.active = h.now()
+	return c
+}
+
+// startSweeping makes sure that the channel that has just been created will be forgotten.
+func (h *Hub) startSweeping() {
+	if !h.sweeping && !h.closed {
+		h.sweeping = true
+		time.AfterFunc(sweepEvery, h.sweep)
+	}
+}
+
+// sweep removes old messages and forgotten channels, as long as there are any channels.
+func (h *Hub) sweep() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := h.now()
+	for _, c := range h.channels {
+		h.trim(c, now)
+		if c.count == 0 && len(c.history) == 0 && now-c.active > forgetAfter.Milliseconds() {
+			h.forgotten = max(h.forgotten, c.last)
+			delete(h.channels, c.name)
+		}
+	}
+	h.sweeping = len(h.channels) > 0 && !h.closed
+	if h.sweeping {
+		time.AfterFunc(sweepEvery, h.sweep)
+	}
+}
+
+// place finds the place in the order that a client has reached, of which it says after. known: it is one of this hub, or that of a
+// message in the history of one of the channels. Otherwise the place is the present one.
+func (h *Hub) place(after string, channels func(func(*channel) bool)) (seq uint64, known bool) {
+	if after == "" {
+		return h.seq, true
+	}
+	if epoch, digits, ok := strings.Cut(after, "-"); ok && epoch == h.epoch {
+		if n, err := strconv.ParseUint(digits, 10, 64); err == nil && n <= h.seq {
+			return n, true
+		}
+	}
+	for c := range channels {
+		if n, ok := c.ids[after]; ok {
+			return n, true
+		}
+	}
+	return h.seq, false
+}

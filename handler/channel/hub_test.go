@@ -1,0 +1,356 @@
+package channel
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestPublish(t *testing.T) {
+	r := newRig(t, Options{})
+	a, b, other := r.client(0, "", "news"), r.client(1, "", "news", "more"), r.client(0, "", "other")
+	if n := r.publish("news", "1"); n != 2 {
+		t.Errorf("%d subscribers, want 2", n)
+	}
+	r.publish("more", "2")
+	r.publish("nobody", "3")
+	r.publish("news", "4")
+	a.want() // nothing before the loop's turn
+	r.settle()
+	a.want("1", "4")
+	b.want("1", "2", "4")
+	other.want()
+	if s := r.hub.Stats(); s.Messages != 4 || s.Deliveries != 5 || s.Subscribers != 3 {
+		t.Errorf("statistics: %+v", s)
+	}
+}
+
+func TestLateSubscriberDoesNotGetWhatIsQueued(t *testing.T) {
+	r := newRig(t, Options{}, Rule{Pattern: "*", Messages: 10})
+	first, more := r.client(0, "", "a"), r.client(0, "", "b")
+	r.publish("a", "1")
+	late := r.client(0, "", "a")
+	if err := more.Subscribe("a"); err != nil {
+		t.Fatal(err)
+	}
+	r.publish("a", "2")
+	r.settle()
+	first.want("1", "2")
+	late.want("2")
+	more.want("2")
+}
+
+func TestResume(t *testing.T) {
+	r := newRig(t, Options{}, Rule{Pattern: "room:*", Messages: 3})
+	r.publish("room:1", "1")
+	at := r.hub.Position()
+	r.publish("room:1", "2")
+	r.publish("room:2", "3")
+	r.publish("room:1", "4")
+	back := r.client(0, at, "room:1", "room:2")
+	all := r.client(0, "0", "room:1")
+	r.publish("room:2", "5")
+	r.settle()
+	back.want("2", "3", "4", "5")
+	all.want("1", "2", "4")
+	r.publish("room:1", "6")
+	late := r.client(1, at, "room:1")
+	r.settle()
+	back.want("2", "3", "4", "5", "6")
+	late.want("2", "4", "6")
+	r.publish("room:1", "7") // 2 is not in the history any more
+	missed := r.client(1, at, "room:1")
+	r.settle()
+	missed.want("4", "6", "7")
+	if missed.lost != 1 || back.lost+all.lost+late.lost != 0 {
+		t.Errorf("told of loss: %d times, and %d, %d, %d times; want 1, and none", missed.lost, back.lost, all.lost, late.lost)
+	}
+	stranger := r.client(0, "ffff-3", "room:1")
+	r.settle()
+	stranger.want()
+	if stranger.lost != 1 {
+		t.Error("an unknown id: not told of loss")
+	}
+}
+
+func TestResumeWithOwnID(t *testing.T) {
+	r := newRig(t, Options{}, Rule{Pattern: "*", Messages: 3})
+	for i := range 4 {
+		if _, err := r.hub.Publish("a", Post{Data: fmt.Sprint(i), ID: fmt.Sprint("own", i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	back, gone := r.client(0, "own2", "a"), r.client(0, "own0", "a")
+	r.settle()
+	back.want("3")
+	gone.want()
+	if back.lost != 0 || gone.lost != 1 {
+		t.Errorf("told of loss: %d, %d times, want 0, 1", back.lost, gone.lost)
+	}
+}
+
+func TestKey(t *testing.T) {
+	r := newRig(t, Options{}, Rule{Pattern: "*", Messages: 3})
+	r.publish("a", "first")
+	for i := range 1000 {
+		if _, err := r.hub.Publish("a", Post{Data: fmt.Sprint(i), Key: "k"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all := r.client(0, "0", "a")
+	r.settle()
+	all.want("first", "999")
+	if n := len(r.hub.channels["a"].history); n > 2*compactFrom {
+		t.Errorf("the history has %d places for 2 messages", n)
+	}
+}
+
+func TestHistoryIsBounded(t *testing.T) {
+	r := newRig(t, Options{HistoryBytes: 4000}, Rule{Pattern: "n", Messages: 2}, Rule{Pattern: "b", Messages: 100, Bytes: 3 * (messageOverhead + 2)},
+		Rule{Pattern: "t", Messages: 100, Age: time.Second}, Rule{Pattern: "all*", Messages: 100})
+	check := func(name string, want ...string) {
+		t.Helper()
+		list, _ := r.hub.History(name, "", 1000)
+		var got []string
+		for _, m := range list {
+			got = append(got, m.Data)
+		}
+		if fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("history of %q: %q, want %q", name, got, want)
+		}
+	}
+	for i := range 5 {
+		r.publish("n", fmt.Sprint(i))
+		r.publish("b", fmt.Sprint(i))
+	}
+	r.publish("t", "old")
+	r.ms += 900
+	r.publish("t", "young")
+	check("t", "old", "young")
+	r.ms += 101
+	check("n", "3", "4")
+	check("b", "2", "3", "4")
+	check("t", "young")
+	for i := range 20 {
+		r.publish(fmt.Sprint("all", i), "x")
+	}
+	check("n")
+	if r.hub.bytes > 4000 {
+		t.Errorf("histories have %d bytes", r.hub.bytes)
+	}
+	if err := r.hub.SetRules(nil); err != nil {
+		t.Fatal(err)
+	}
+	if r.hub.bytes != 0 || r.hub.oldest != nil || r.hub.newest != nil {
+		t.Errorf("without rules: %d bytes are left", r.hub.bytes)
+	}
+}
+
+func TestSlow(t *testing.T) {
+	r := newRig(t, Options{}, Rule{Pattern: "a", Messages: 5})
+	c := r.client(0, "", "a")
+	c.takes = 1
+	r.publish("a", "1")
+	r.settle()
+	r.publish("a", "2")
+	r.publish("a", "3")
+	r.settle()
+	c.want("1")
+	c.takes = -1
+	c.Resume()
+	r.publish("a", "4")
+	r.settle()
+	c.want("1", "2", "3", "4")
+	c.takes = 1
+	for i := range 7 {
+		r.publish("a", fmt.Sprint(5+i))
+		r.settle()
+	}
+	c.Resume()
+	r.settle()
+	if !c.slow || c.lost != 0 {
+		t.Error("a subscriber that has missed something continues")
+	}
+	if n := r.hub.Count("a"); n != 0 {
+		t.Errorf("%d subscribers, want none", n)
+	}
+}
+
+func TestStuck(t *testing.T) {
+	r := newRig(t, Options{}, Rule{Pattern: "a", Slow: 3 * time.Second})
+	stuck, fast := r.client(0, "", "a"), r.client(0, "", "a")
+	stuck.takes = 1
+	r.publish("a", "1")
+	r.settle()
+	r.loops[0].pass(2 * time.Second)
+	if stuck.slow {
+		t.Error("ended too early")
+	}
+	r.loops[0].pass(3 * time.Second)
+	if !stuck.slow || fast.slow {
+		t.Errorf("ended: %v, %v; want the first only", stuck.slow, fast.slow)
+	}
+	if s := r.hub.Stats(); s.Slow != 1 || s.Subscribers != 1 {
+		t.Errorf("statistics: %+v", s)
+	}
+}
+
+func TestLeaveWithinDeliver(t *testing.T) {
+	r := newRig(t, Options{})
+	var all []*client
+	for range 100 {
+		all = append(all, r.client(0, "", "a"))
+	}
+	gone := 0
+	for i, c := range all {
+		if i%3 == 0 {
+			c.s = leaver{c, func() { gone++; c.Leave(); all[(i+50)%100].Leave() }}
+		}
+	}
+	r.publish("a", "1")
+	r.settle()
+	r.publish("a", "2")
+	r.settle()
+	for i, c := range all {
+		if len(c.got) > 2 || len(c.got) == 2 && c.l == nil {
+			t.Errorf("client %d got %q", i, c.data())
+		}
+		if c.l != nil {
+			c.want("1", "2")
+		}
+	}
+	if gone == 0 {
+		t.Error("none has left")
+	}
+}
+
+type leaver struct {
+	*client
+	leave func()
+}
+
+func (l leaver) Deliver(r *Run) bool { l.client.Deliver(r); l.leave(); return true }
+
+func TestPresence(t *testing.T) {
+	r := newRig(t, Options{}, Rule{Pattern: "room", Presence: true})
+	join := func(key string) *client {
+		c := &client{t: t, takes: -1}
+		if err := r.hub.On(r.loops[0]).Join(&c.Member, c, key); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Subscribe("room", "hall", "room"); err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	a, b, _, none := join("a"), join("b"), join("b"), join("")
+	check := func(name, want string) {
+		t.Helper()
+		if got := fmt.Sprint(r.hub.Presence(name, 10)); got != want {
+			t.Errorf("presence of %q: %s, want %s", name, got, want)
+		}
+	}
+	check("room", "map[a:1 b:2]")
+	check("hall", "map[]")
+	if n := r.hub.Count("room"); n != 4 {
+		t.Errorf("%d subscribers, want 4", n)
+	}
+	a.Leave()
+	b.Unsubscribe("room")
+	none.Leave()
+	check("room", "map[b:1]")
+	if len(b.Channels()) != 1 || b.Channels()[0] != "hall" {
+		t.Errorf("channels: %q", b.Channels())
+	}
+}
+
+func TestBounds(t *testing.T) {
+	r := newRig(t, Options{Channels: 3, Subscribers: 2, QueueBytes: 2000})
+	c := r.client(0, "", "a", "b")
+	if err := c.Subscribe("c", "d"); !errors.Is(err, ErrChannels) {
+		t.Errorf("a fourth channel: %v", err)
+	}
+	if _, err := r.hub.Publish("d", Post{}); !errors.Is(err, ErrChannels) {
+		t.Errorf("a message for a fourth channel: %v", err)
+	}
+	r.client(1, "")
+	if err := r.hub.On(r.loops[0]).Join(new(Member), c, ""); !errors.Is(err, ErrSubscribers) {
+		t.Errorf("a third subscriber: %v", err)
+	}
+	for err := error(nil); err == nil; {
+		_, err = r.hub.Publish("a", Post{Data: "x"})
+		if err != nil && !errors.Is(err, ErrBusy) {
+			t.Fatal(err)
+		}
+	}
+	r.settle()
+	if r.publish("a", "y"); len(c.got) != 2000/(messageOverhead+2) {
+		t.Errorf("%d messages had room", len(c.got))
+	}
+	many := make([]string, subscriptionsMax+1)
+	for i := range many {
+		many[i] = fmt.Sprint(i)
+	}
+	if err := newRig(t, Options{}).client(0, "").Subscribe(many...); !errors.Is(err, ErrMany) {
+		t.Errorf("too many channels: %v", err)
+	}
+	for _, name := range []string{"", "a*", "a\nb", strings.Repeat("x", NameMax+1)} {
+		if _, err := r.hub.Publish(name, Post{}); !errors.Is(err, ErrName) {
+			t.Errorf("name %q: %v", name, err)
+		}
+	}
+	for _, p := range []Post{{Data: strings.Repeat("x", DataMax+1)}, {ID: "a\rb"}, {Event: strings.Repeat("x", WordMax+1)}, {Key: "\x00"}} {
+		if _, err := r.hub.Publish("a", p); err == nil {
+			t.Errorf("published: %.40v", p)
+		}
+	}
+}
+
+func TestForgottenChannel(t *testing.T) {
+	r := newRig(t, Options{})
+	r.publish("a", "1")
+	at := r.hub.Position()
+	r.publish("a", "2")
+	r.ms += forgetAfter.Milliseconds() + 1
+	r.hub.sweep()
+	if n := r.hub.Stats().Channels; n != 0 {
+		t.Fatalf("%d channels are left", n)
+	}
+	missed, there := r.client(0, at, "a"), r.client(0, r.hub.Position(), "a")
+	r.settle()
+	if missed.lost != 1 || there.lost != 0 {
+		t.Errorf("told of loss: %d, %d times, want 1, 0", missed.lost, there.lost)
+	}
+}
+
+func TestRules(t *testing.T) {
+	r := newRig(t, Options{}, Rule{Pattern: "*", Messages: 1}, Rule{Pattern: "room:*", Messages: 2}, Rule{Pattern: "room:main", Messages: 3})
+	for name, want := range map[string]int{"x": 1, "room:": 2, "room:1": 2, "room:main": 3, "room:main2": 2} {
+		if got := r.hub.ruleOf(name).Messages; got != want {
+			t.Errorf("%q has a history of %d, want %d", name, got, want)
+		}
+	}
+	for _, bad := range []Rule{{}, {Pattern: "a*b"}, {Pattern: "a\n*"}, {Pattern: "a", Messages: -1}, {Pattern: "a", Age: -1}, {Pattern: "a", Bytes: 1 << 40}, {Pattern: "a", Slow: 2 * slowMax}} {
+		if r.hub.SetRules([]Rule{bad}) == nil {
+			t.Errorf("taken: %+v", bad)
+		}
+	}
+}
+
+var upper = NewForm(func(dst []byte, m *Message) []byte { return append(append(dst, strings.ToUpper(m.Data)...), '.') })
+
+func TestForm(t *testing.T) {
+	a, b := &Message{Post: Post{Data: "a"}, Seq: 1}, &Message{Post: Post{Data: "b"}, Seq: 2}
+	if &a.In(upper)[0] != &a.In(upper)[0] {
+		t.Error("a message is encoded twice")
+	}
+	r := &Run{messages: []*Message{a, b}}
+	if got := string(r.In(upper)); got != "A.B." || &r.In(upper)[0] != &r.In(upper)[0] {
+		t.Errorf("a run: %q", got)
+	}
+	if got := string(r.after(1).In(upper)); got != "B." || r.after(2) != nil {
+		t.Errorf("the rest of a run: %q", got)
+	}
+}

@@ -1,0 +1,100 @@
+package channel
+
+// Publish passes a message on to all subscribers of a channel, and keeps it in the history if there is one. It returns how many
+// subscribers there are. It may be called on any goroutine, and does not wait.
+func (h *Hub) Publish(name string, p Post) (subscribers int, err error) {
+	if !validName(name) {
+		return 0, ErrName
+	}
+	if err := p.check(); err != nil {
+		return 0, err
+	}
+	h.mu.Lock()
+	ring, n, err := h.publish(name, &p)
+	forward := h.forward
+	h.mu.Unlock()
+	for _, l := range ring {
+		l.on.Post(l.turn)
+	}
+	if err == nil && forward != nil {
+		err = forward(name, &p)
+	}
+	return n, err
+}
+
+// publish is Publish, and returns the loops that are to be told.
+func (h *Hub) publish(name string, p *Post) (ring []*Loop, subscribers int, err error) {
+	c := h.channelOf(name)
+	if c == nil {
+		// It has no subscribers, and gets no history. One who subscribes later is told that something was missed.
+		h.seq++
+		h.forgotten = h.seq
+		return nil, 0, ErrChannels
+	}
+	m := &Message{Post: *p, Channel: name, Seq: h.seq + 1, Time: c.active, epoch: h.epoch}
+	if !h.room(c, m.size()) {
+		h.stats.Refused++
+		return nil, 0, ErrBusy
+	}
+	h.seq++
+	c.last = h.seq
+	h.keep(c, m)
+	h.stats.Messages++
+	h.stats.Deliveries += uint64(c.count)
+	for i, g := range c.groups {
+		if g != nil && g.count > 0 {
+			ring = h.loops[i].push(ring, g, m)
+		}
+	}
+	return ring, c.count, nil
+}
+
+// room reports whether all loops with subscribers have room for a message.
+func (h *Hub) room(c *channel, size int) bool {
+	for i, g := range c.groups {
+		if g != nil && g.count > 0 && h.loops[i].waiting+size > h.o.QueueBytes {
+			return false
+		}
+	}
+	return true
+}
+
+// push queues a message for a loop, and adds the loop to ring if it is not on its way yet.
+func (l *Loop) push(ring []*Loop, g *group, m *Message) []*Loop {
+	l.queue = append(l.queue, item{g, m})
+	l.waiting += m.size()
+	if l.posted {
+		return ring
+	}
+	l.posted = true
+	return append(ring, l)
+}
+
+// Count is the number of subscribers of a channel.
+func (h *Hub) Count(name string) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if c := h.channels[name]; c != nil {
+		return c.count
+	}
+	return 0
+}
+
+// Presence returns the keys of the subscribers of a channel (Rule.Presence), each with the number of those who have it: at most max
+// keys.
+func (h *Hub) Presence(name string, max int) map[string]int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c := h.channels[name]
+	if c == nil {
+		return nil
+	}
+	keys := make(map[string]int, min(max, len(c.keys)))
+	for key, n := range c.keys {
+		if len(keys) == max {
+			break
+		}
+		keys[key] = n
+	}
+	return keys
+}

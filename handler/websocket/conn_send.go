@@ -1,0 +1,75 @@
+package websocket
+
+import "unicode/utf8"
+
+// corkMax is how many bytes are collected while input is parsed, before they are written.
+const corkMax = 16 << 10
+
+// Send sends a message. It keeps no reference to data. The connection is closed if the peer takes too little of what it is sent: see
+// Options.MaxHeld, and Full.
+func (c *Conn) Send(kind Kind, data []byte) error {
+	switch {
+	case c.state != connOpen:
+		return ErrClosed
+	case kind == Text && !utf8.Valid(data):
+		return ErrText
+	case c.behind(len(data)):
+		c.Close(CodeTryLater, "")
+		return ErrBehind
+	}
+	bits := byte(bitFin) | byte(kind)
+	if c.packed && len(data) >= c.e.deflate.min() && len(data) <= compressMax {
+		if packed := c.pack(data); c.out != nil || len(packed) < len(data) {
+			data, bits = packed, bits|bitCompressed
+		}
+	}
+	c.write(appendHeader(c.loop.header[:0], bits, len(data)), data)
+	return nil
+}
+
+// pack compresses data into the buffer of the loop.
+func (c *Conn) pack(data []byte) []byte {
+	w := c.out
+	if w == nil {
+		w = &c.loop.noWindow
+	}
+	packed := c.e.deflate.compress(c.loop.packed[:0], data, c.deflate.serverBits, w)
+	if c.loop.packed = packed[:0]; cap(packed) > sharedMax {
+		c.loop.packed = nil
+	}
+	return packed
+}
+
+// behind reports whether n more bytes are too many for the peer. One message may always wait.
+func (c *Conn) behind(n int) bool {
+	held := c.raw.Held()
+	return held > 0 && held+n > c.e.o.MaxHeld
+}
+
+// Full reports whether the peer does not take what is sent to it, so that no message comes either. A Handler that has the method
+// Room(*Conn) is told when it does again.
+func (c *Conn) Full() bool { return c.state != connOpen || c.raw.Full() }
+
+// Held is the number of bytes that wait for the peer.
+func (c *Conn) Held() int { return c.raw.Held() }
+
+// write writes a frame, or collects it while parse runs. header may be the buffer of the loop.
+func (c *Conn) write(header, payload []byte) {
+	if !c.parsing || len(payload) > corkMax {
+		c.flush()
+		c.raw.Writev(header, payload)
+		return
+	}
+	c.loop.out = append(append(c.loop.out, header...), payload...)
+	if len(c.loop.out) > corkMax {
+		c.flush()
+	}
+}
+
+// flush writes what was collected.
+func (c *Conn) flush() {
+	if c.parsing && len(c.loop.out) > 0 {
+		c.raw.Write(c.loop.out)
+		c.loop.out = c.loop.out[:0]
+	}
+}

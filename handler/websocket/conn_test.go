@@ -1,0 +1,232 @@
+package websocket
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"moonbridge/handler/websocket/wstest"
+)
+
+func binaryFrame(s string) []byte {
+	return frames(wstest.Frame{Bits: wstest.Fin, Opcode: wstest.Binary, Payload: []byte(s)})
+}
+
+func closing(code int) []byte {
+	return frames(wstest.Frame{Bits: wstest.Fin, Opcode: wstest.CloseFrame, Payload: wstest.ClosePayload(code, "")})
+}
+
+// messages are the texts of the messages in a list of events.
+func (e *events) messages() (s string) {
+	for _, one := range e.list {
+		if one.what == "message" {
+			s += one.data + " "
+		}
+	}
+	return s
+}
+
+// While a Handler holds, pings are answered up to the next message or close frame, and nothing else happens.
+func TestHold(t *testing.T) {
+	h := &events{message: func(c *Conn, _ Kind, _ []byte) { c.Hold() }}
+	raw, c := opened(New(Options{}), h)
+	raw.receive(c, binaryFrame("one"), frames(wstest.Frame{Bits: wstest.Fin, Opcode: wstest.Ping, Payload: []byte("p")}), binaryFrame("two"), closing(1000))
+	if got := h.messages(); got != "one " || string(raw.sent) != "\x8a\x01p" {
+		t.Fatalf("while it holds: %q, %q", got, raw.sent)
+	}
+	c.Release()
+	raw.loop.turn()
+	if got := h.messages(); got != "one two " || raw.closed {
+		t.Fatalf("after Release: %q, closed %v", got, raw.closed)
+	}
+	c.Release()
+	raw.loop.turn()
+	if last := h.list[len(h.list)-1]; last.what != "close" || last.code != 1000 || !raw.closed {
+		t.Errorf("at the end: %v", last)
+	}
+}
+
+// A message that arrives in pieces waits for Release too.
+func TestHoldPieces(t *testing.T) {
+	h := &events{}
+	raw, c := opened(New(Options{}), h)
+	b := binaryFrame("slow")
+	raw.receive(c, b[:8])
+	c.Hold()
+	raw.receive(c, b[8:])
+	if got := h.messages(); got != "" {
+		t.Errorf("while it holds: %q", got)
+	}
+	c.Release()
+	raw.loop.turn()
+	if got := h.messages(); got != "slow " {
+		t.Errorf("after Release: %q", got)
+	}
+}
+
+// While the peer takes nothing, nothing is taken from it.
+func TestFull(t *testing.T) {
+	h := &events{}
+	raw, c := opened(New(Options{}), h)
+	raw.full = true
+	raw.receive(c, binaryFrame("one"))
+	if got := h.messages(); got != "" {
+		t.Errorf("a message of a peer that takes nothing: %q", got)
+	}
+	raw.full = false
+	c.Room(raw)
+	if got := h.messages(); got != "one " {
+		t.Errorf("after Room: %q", got)
+	}
+}
+
+// A peer for which too much waits is closed with 1013. A single message may be of any size.
+func TestBehind(t *testing.T) {
+	h := &events{}
+	raw, c := opened(New(Options{MaxHeld: 1000}), h)
+	if err := c.Send(Binary, make([]byte, 5000)); err != nil {
+		t.Error(err)
+	}
+	raw.held, raw.sent = 900, nil
+	if err := c.Send(Binary, make([]byte, 100)); err != nil {
+		t.Error(err)
+	}
+	raw.sent = nil
+	if err := c.Send(Binary, make([]byte, 101)); !errors.Is(err, ErrBehind) || string(raw.sent) != "\x88\x02\x03\xf5" {
+		t.Errorf("%v, %q", err, raw.sent)
+	}
+	if err := c.Send(Binary, nil); !errors.Is(err, ErrClosed) {
+		t.Errorf("after that: %v", err)
+	}
+	if err := c.Send(Text, []byte("\xff")); !errors.Is(err, ErrClosed) {
+		t.Errorf("after that: %v", err)
+	}
+	c.Closed(raw, nil)
+	if last := h.list[len(h.list)-1]; last.code != CodeTryLater {
+		t.Errorf("%v", last)
+	}
+}
+
+func TestSendChecksText(t *testing.T) {
+	raw, c := opened(New(Options{}), &events{})
+	if err := c.Send(Text, []byte("\xc3")); !errors.Is(err, ErrText) || len(raw.sent) > 0 {
+		t.Errorf("%v, %q", err, raw.sent)
+	}
+}
+
+// Of more messages than the rate allows, the further ones come when their time has come, in their order.
+func TestRate(t *testing.T) {
+	h := &events{}
+	raw, c := opened(New(Options{Rate: 10, Burst: 2}), h)
+	raw.receive(c, slices.Concat(binaryFrame("1"), binaryFrame("2"), binaryFrame("3"), binaryFrame("4")))
+	for i, want := range []string{"1 2 ", "1 2 ", "1 2 3 ", "1 2 3 4 "} {
+		if got := h.messages(); got != want {
+			t.Errorf("after %d × 60 ms: %q, want %q", i, got, want)
+		}
+		raw.loop.pass(60 * time.Millisecond)
+		if i == 2 {
+			raw.loop.pass(40 * time.Millisecond)
+		}
+	}
+	// It ends while a message waits: nothing is called any more.
+	raw.receive(c, slices.Concat(binaryFrame("5"), binaryFrame("6"), binaryFrame("7"), binaryFrame("8")))
+	c.Closed(raw, nil)
+	got := h.messages()
+	raw.loop.pass(time.Minute)
+	if h.messages() != got {
+		t.Error("a message after the end")
+	}
+}
+
+// A silent peer is sent a ping. Whatever it sends then keeps the connection; nothing at all ends it.
+func TestPing(t *testing.T) {
+	h := &events{}
+	raw, c := opened(New(Options{Ping: 10 * time.Second, Pong: 5 * time.Second}), h)
+	raw.loop.pass(8 * time.Second)
+	raw.receive(c, binaryFrame("x"))
+	raw.loop.pass(9 * time.Second)
+	if len(raw.sent) > 0 {
+		t.Errorf("%q to a peer that was not silent", raw.sent)
+	}
+	raw.loop.pass(2 * time.Second)
+	if string(raw.sent) != "\x89\x00" {
+		t.Errorf("%q, want a ping", raw.sent)
+	}
+	raw.receive(c, frames(wstest.Frame{Bits: wstest.Fin, Opcode: wstest.Pong}))
+	raw.loop.pass(12 * time.Second)
+	if string(raw.sent) != "\x89\x00\x89\x00" || raw.closed {
+		t.Errorf("%q, closed %v", raw.sent, raw.closed)
+	}
+	raw.loop.pass(6 * time.Second)
+	if last := h.list[len(h.list)-1]; !raw.resets || last.what != "close" || last.code != CodeAbnormal {
+		t.Errorf("a peer that does not answer: %v, reset %v", last, raw.resets)
+	}
+	c.Closed(raw, nil)
+	if n := len(h.list); n != 3 {
+		t.Errorf("%d events: %v", n, h.list)
+	}
+}
+
+// A message that waits for its Handler is no silence.
+func TestPingWhileHeld(t *testing.T) {
+	h := &events{message: func(c *Conn, _ Kind, _ []byte) { c.Hold() }}
+	raw, c := opened(New(Options{Ping: time.Second, Pong: time.Second}), h)
+	raw.receive(c, slices.Concat(binaryFrame("1"), binaryFrame("2")))
+	raw.loop.pass(time.Minute)
+	if raw.closed || len(raw.sent) > 0 {
+		t.Errorf("closed %v, sent %q", raw.closed, raw.sent)
+	}
+	c.Closed(raw, nil)
+}
+
+func TestClose(t *testing.T) {
+	h := &events{}
+	raw, c := opened(New(Options{Close: 3 * time.Second}), h)
+	c.Close(4001, "done")
+	c.Close(4002, "twice")
+	if string(raw.sent) != "\x88\x06\x0f\xa1done" || raw.deadline != 3*time.Second || len(h.list) != 1 {
+		t.Fatalf("%q, deadline %v, %v", raw.sent, raw.deadline, h.list)
+	}
+	// What comes before the answer is dropped, in whatever pieces.
+	raw.receive(c, binaryFrame("late"), slices.Concat(binaryFrame(strings.Repeat("x", 200))[:50]), binaryFrame(strings.Repeat("x", 200))[50:], closing(1000))
+	if want := (event{"close", 0, "done", 4001}); h.list[1] != want || len(h.list) != 2 || !raw.closed {
+		t.Errorf("%v, closed %v", h.list, raw.closed)
+	}
+}
+
+// A peer that ends without a close frame, in the middle of a message or not.
+func TestAbnormalEnd(t *testing.T) {
+	for _, b := range [][]byte{nil, binaryFrame("cut")[:7], binaryFrame("x")[:1]} {
+		h := &events{}
+		raw, c := opened(New(Options{}), h)
+		raw.receive(c, b)
+		raw.ended = true
+		raw.receive(c, nil)
+		if last := h.list[len(h.list)-1]; last.code != CodeAbnormal || !raw.closed {
+			t.Errorf("%q: %v, closed %v", b, last, raw.closed)
+		}
+	}
+}
+
+func TestDrain(t *testing.T) {
+	e := New(Options{})
+	for _, want := range []string{"\x88\x02\x03\xe9", "\x88\x02\x03\xf4"} {
+		raw, c := opened(e, &events{})
+		c.Drain(raw)
+		if string(raw.sent) != want {
+			t.Errorf("%q, want %q", raw.sent, want)
+		}
+		e.SetDrainCode(CodeRestart)
+	}
+}
+
+// What is sent while input is parsed goes out together.
+func TestFramesAreCollected(t *testing.T) {
+	raw, c := opened(New(Options{}), echoing{})
+	raw.receive(c, slices.Concat(binaryFrame("1"), binaryFrame("2"), binaryFrame("3"), closing(1000)))
+	if raw.writes != 1 || string(raw.sent) != "\x82\x011\x82\x012\x82\x013\x88\x02\x03\xe8" {
+		t.Errorf("%d writes of %q", raw.writes, raw.sent)
+	}
+}
