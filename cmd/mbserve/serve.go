@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"moonbridge/engine"
+	"moonbridge/handler/channel"
 	"moonbridge/handler/compress"
 	"moonbridge/handler/logging"
 	"moonbridge/handler/pool"
@@ -39,6 +40,7 @@ type server struct {
 	engine     *engine.Engine
 	intervals  *pool.Intervals // the timers of all generations
 	shared     *pool.Dictionaries
+	channels   *channel.Hub
 	compressor *compress.Shared
 	caches     caches
 	admin      *adminSide // nil: there is no admin listener
@@ -52,11 +54,12 @@ type server struct {
 	files   *fileWatch   // the script's files; nil: not watched
 
 	// Owned by the goroutine that handles signals.
-	exit       int         // exit code, when the server has stopped
-	early      []os.Signal // received before the server was ready, and not handled yet
-	reloading  *reloader   // nil: none is in progress
-	upgrading  *upgrade    // nil: none is in progress
-	handedOver bool        // another process has taken over
+	exit       int           // exit code, when the server has stopped
+	early      []os.Signal   // received before the server was ready, and not handled yet
+	reloading  *reloader     // nil: none is in progress
+	upgrading  *upgrade      // nil: none is in progress
+	handedOver bool          // another process has taken over
+	handing    chan struct{} // closed when that has all that was published here; nil: there is no such process
 
 	// Owned by the goroutine that loads a generation.
 	loaded  int          // number of generations so far
@@ -71,7 +74,7 @@ type server struct {
 // serve runs the server until it is stopped. It returns the exit code.
 func serve(o *options, d *detacher, stderr io.Writer) int {
 	s := &server{
-		o: o, credential: o.privileges.credential(), intervals: pool.NewIntervals(), shared: pool.NewDictionaries(), signals: make(chan os.Signal, 8),
+		o: o, credential: o.privileges.credential(), intervals: pool.NewIntervals(), shared: pool.NewDictionaries(), channels: channel.New(channel.Options{}), signals: make(chan os.Signal, 8),
 		mains: make(chan mainEnd, 1), compressor: compress.NewShared(),
 	}
 	err := s.run(d, stderr)
@@ -111,7 +114,10 @@ func (s *server) run(d *detacher, stderr io.Writer) error {
 	}
 	s.announce()
 	s.tellReady(d)
+	watched := make(chan struct{})
+	go s.keepWatchdog(watched)
 	s.wait()
+	close(watched)
 	s.pid.remove(s.root)
 	return nil
 }
@@ -270,6 +276,7 @@ func (s *server) serveFirst() (err error) {
 		}
 	}
 	s.credential = nil
+	s.takeOverChannels()
 	if err := s.serving.serve(); err != nil {
 		return err
 	}
@@ -375,7 +382,13 @@ func (s *server) wait() {
 // stopGracefully ends the server after what is in progress.
 func (s *server) stopGracefully() {
 	s.beginStop()
-	s.stop(s.engine.Drain)
+	if s.awaitDrain() {
+		s.stop(s.engine.Drain)
+		return
+	}
+	s.log.Info("stopping at once")
+	s.lastStats()
+	s.stopNow()
 }
 
 // beginStop is the first step of every stop.
@@ -430,6 +443,7 @@ func (s *server) stop(drain func(context.Context) error) {
 		}
 	}()
 	s.serving.host.EndMains()
+	s.channels.Drain()
 	s.drainHosts(ctx)
 	drain(ctx)
 	s.lastStats()
@@ -437,6 +451,7 @@ func (s *server) stop(drain func(context.Context) error) {
 		s.log.Warn("workers were killed", "err", err)
 	}
 	s.endOld(ctx)
+	s.endChannels(ctx)
 	if s.handedOver {
 		s.intervals.Quiet(ctx)
 	}
@@ -492,4 +507,5 @@ func (s *server) logStats() {
 	g := s.serving
 	s.mu.Unlock()
 	g.logStats()
+	s.logChannels()
 }

@@ -20,6 +20,9 @@ func (s *server) passFiles(u *upgrade, pass *passing) error {
 		return err
 	}
 	pass.give("timers", theirs)
+	if err := u.connectChannels(pass); err != nil {
+		return err
+	}
 	if s.pid != nil {
 		pass.name("pid", s.pid.f)
 	}
