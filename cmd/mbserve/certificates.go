@@ -111,7 +111,10 @@ func protocolsOf(spec *listen.Listener) []string {
 	if spec.Raw() {
 		return nil
 	}
-	return []string{"http/1.1"}
+	if spec.HTTP2 == listen.HTTP2Never {
+		return []string{"http/1.1"}
+	}
+	return []string{"h2", "http/1.1"}
 }
 
 // secureFields are the field lines of all responses of a listener with TLS.
