@@ -9,6 +9,7 @@ import (
 	"moonbridge/engine"
 	"moonbridge/handler/backend"
 	"moonbridge/handler/cache"
+	"moonbridge/handler/channel"
 	"moonbridge/handler/files/static"
 	"moonbridge/handler/forwarded"
 	"moonbridge/handler/pool"
@@ -28,6 +29,8 @@ type generation struct {
 	listeners [][]listener     // by pool
 	configs   []*tls.Config    // of listeners with TLS
 	static    []*static.Static // by pool, while it serves; nil: no files
+
+	rules []channel.Rule // of channels
 
 	rates     []*ratelimit.Limiter // by pool; nil: none
 	routes    [][]route.Rule       // by pool, while it serves
@@ -79,6 +82,8 @@ func (s *server) load(ctx context.Context) (g *generation, err error) {
 		Purge:      s.caches.purge,
 
 		Dictionaries: s.shared,
+		Channels:     s.channels,
+		Declared:     g.declared,
 	}
 	switch {
 	case s.access != nil:
@@ -151,6 +156,7 @@ func (g *generation) serve() error {
 	if err := g.switchOver(); err != nil {
 		return err
 	}
+	g.useRules()
 	g.leaveOthers()
 	return nil
 }

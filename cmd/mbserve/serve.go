@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"moonbridge/engine"
+	"moonbridge/handler/channel"
 	"moonbridge/handler/compress"
 	"moonbridge/handler/logging"
 	"moonbridge/handler/pool"
@@ -39,6 +40,7 @@ type server struct {
 	engine     *engine.Engine
 	intervals  *pool.Intervals // the timers of all generations
 	shared     *pool.Dictionaries
+	channels   *channel.Hub
 	compressor *compress.Shared
 	caches     caches
 
@@ -70,7 +72,7 @@ type server struct {
 // serve runs the server until it is stopped. It returns the exit code.
 func serve(o *options, d *detacher, stderr io.Writer) int {
 	s := &server{
-		o: o, credential: o.privileges.credential(), intervals: pool.NewIntervals(), shared: pool.NewDictionaries(), signals: make(chan os.Signal, 8),
+		o: o, credential: o.privileges.credential(), intervals: pool.NewIntervals(), shared: pool.NewDictionaries(), channels: channel.New(channel.Options{}), signals: make(chan os.Signal, 8),
 		mains: make(chan mainEnd, 1), compressor: compress.NewShared(),
 	}
 	err := s.run(d, stderr)
@@ -412,6 +414,7 @@ func (s *server) stop(drain func(context.Context) error) {
 		}
 	}()
 	s.serving.host.EndMains()
+	s.channels.Drain()
 	s.drainHosts(ctx)
 	drain(ctx)
 	s.lastStats()
@@ -474,4 +477,5 @@ func (s *server) logStats() {
 	g := s.serving
 	s.mu.Unlock()
 	g.logStats()
+	s.logChannels()
 }

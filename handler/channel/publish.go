@@ -98,3 +98,15 @@ func (h *Hub) Presence(name string, max int) map[string]int {
 	}
 	return keys
 }
+
+// Waiting is the memory of the messages that wait for loops.
+func (h *Hub) Waiting() (bytes int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, l := range h.loops {
+		if l != nil {
+			bytes += l.waiting
+		}
+	}
+	return bytes
+}

@@ -69,6 +69,9 @@ void mb_hmac_sha256(const void *key, size_t kn, const void *data, size_t n, uint
 
 int mb_crypto_load(lua_State *L);   /* loader of moonbridge_crypto */
 void mb_hint_install(lua_State *L); /* require has a hint for names that are almost right */
+/* --- process_channel.c ------------------------------------------------------- */
+
+int mb_channel_load(lua_State *L); /* loader of moonbridge_channel */
 
 /* --- process_http_text.c --------------------------------------------------- */
 
