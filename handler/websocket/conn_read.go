@@ -90,7 +90,7 @@ func (c *Conn) refused(h *header) bool {
 		what = "continuation of nothing"
 	case data && h.opcode != opContinuation && c.in.kind != 0:
 		what = "message within another one"
-	case data && h.length > uint64(c.e.o.MaxMessage-len(c.in.data)):
+	case data && h.length > uint64(int(c.maxMessage)-len(c.in.data)):
 		c.fail(CodeTooLarge, "")
 		return true
 	default:
@@ -211,7 +211,7 @@ func (c *Conn) unpack(data []byte) (unpacked []byte, ok bool) {
 	if w == nil {
 		w = &window{}
 	}
-	unpacked, err := c.e.deflate.inflate(c.loop.unpack[:0], data, c.e.o.MaxMessage, w)
+	unpacked, err := c.e.deflate.inflate(c.loop.unpack[:0], data, int(c.maxMessage), w)
 	c.loop.unpack = unpacked[:0]
 	switch err {
 	case nil:

@@ -72,6 +72,12 @@ void mb_hint_install(lua_State *L); /* require has a hint for names that are alm
 /* --- process_channel.c ------------------------------------------------------- */
 
 int mb_channel_load(lua_State *L); /* loader of moonbridge_channel */
+/* Asks a question that is answered by a number, and pushes that, or nil and a message. Returns how many values. */
+int mb_ask_number(lua_State *L, uint32_t type, uint32_t max, const char *name, size_t name_len, const char *data, size_t data_len);
+
+/* --- process_websocket.c ----------------------------------------------------- */
+
+int mb_websocket_load(lua_State *L); /* loader of moonbridge_websocket */
 
 /* --- process_http_text.c --------------------------------------------------- */
 
