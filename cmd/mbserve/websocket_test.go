@@ -305,3 +305,32 @@ listen{ port, connect = http.generate_handler(function(request) request:accept_w
 		}
 	}
 }
+
+// A new binary takes over: clients are told to connect again, and do.
+func TestWebSocketUpgrade(t *testing.T) {
+	t.Parallel()
+	pidName := filepath.Join(t.TempDir(), "pid")
+	s := launch(t, "-p", pidName, "testdata/websocket.lua")
+	s.wait("msg=ready")
+	at, old, pid := s.address(0), s.pid(), 0
+	c := s.socket("state=1")
+	c.hears()
+	s.signal(syscall.SIGUSR2)
+	func() {
+		defer c.failure()
+		c.WantsCloseFrame(1012)
+	}()
+	again := openSocket(t, at, "/?state=2", "")
+	if got := again.hears(); got != "open 2" {
+		t.Errorf("%q", got)
+	}
+	c.Send(wstest.Frame{Bits: wstest.Fin, Opcode: wstest.CloseFrame, Payload: wstest.ClosePayload(1012, "")})
+	<-s.exited
+	eventually(t, "the pid file has the new process", func() bool {
+		text, _ := os.ReadFile(pidName)
+		pid, _ = strconv.Atoi(strings.TrimSpace(string(text)))
+		return pid != 0 && pid != old
+	})
+	again.asks("echo the new process", "the new process")
+	s.endOf(pid)
+}
