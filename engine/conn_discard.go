@@ -35,15 +35,7 @@ func (c *conn) discardBody(nowMS uint64) {
 			c.discardInput(nowMS)
 			continue
 		}
-		if !c.socket.readable {
-			return
-		}
-		if reads == readsPerTurn {
-			c.again()
-			return
-		}
-		reads++
-		if !c.fill(nowMS) {
+		if !c.readMore(nowMS, &reads) {
 			return
 		}
 	}

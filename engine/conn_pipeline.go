@@ -83,7 +83,7 @@ func (c *conn) takeFollower(nowMS uint64) bool {
 	return true
 }
 
-// startIdentified is startFollower, with what is known of the client.
+// startIdentified is startFollower, with what is known about the client.
 func (c *conn) startIdentified(nowMS uint64, h *httpparse.Head) (taken bool) {
 	if c.service.proxies == nil {
 		return c.startFollower(nowMS, h)

@@ -50,6 +50,19 @@ func (c *conn) receive(nowMS uint64) {
 	}
 }
 
+// readMore is fill for a loop that calls it until it returns false. At readsPerTurn reads it goes on in the next turn.
+func (c *conn) readMore(nowMS uint64, reads *int) bool {
+	if !c.socket.readable {
+		return false
+	}
+	if *reads == readsPerTurn {
+		c.again()
+		return false
+	}
+	*reads++
+	return c.fill(nowMS)
+}
+
 // fill reads once into the input. It returns false if no byte came.
 func (c *conn) fill(nowMS uint64) bool {
 	n, ok := c.read(nowMS, c.input.Reserve(c.l.pool, roomMin))

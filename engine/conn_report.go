@@ -32,7 +32,7 @@ type ConnInfo struct {
 	Local, Remote netip.AddrPort // not valid on a Unix socket
 }
 
-// report calls Options.ConnState if s is another state than the last one. It is not called without that function.
+// report calls Options.ConnState if s is not the last state that it reported. It is not called without that function.
 func (c *conn) report(s ConnState) {
 	if c.reported == s {
 		return

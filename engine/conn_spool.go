@@ -71,15 +71,7 @@ func (c *conn) spoolBody(nowMS uint64) {
 			c.spoolInput(nowMS)
 			continue
 		}
-		if !c.socket.readable {
-			return
-		}
-		if reads == readsPerTurn {
-			c.again()
-			return
-		}
-		reads++
-		if !c.fill(nowMS) {
+		if !c.readMore(nowMS, &reads) {
 			return
 		}
 	}

@@ -76,7 +76,7 @@ func (c *conn) outputNotSpooled(err error) {
 	})
 }
 
-// roomOf returns how many more bytes a file of output may take, by the limit of the response and by the limit of the spool.
+// roomOf returns how many more bytes a file of output may take, within the limits of the response and of the spool.
 func (c *conn) roomOf(f *spool.File) (own, shared int64) {
 	lim, all := &c.service.limits, c.l.e.spool
 	own = int64(lim.outputBytes) + lim.spoolOutput - int64(c.output.Len()) - f.Held()

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/netip"
 
@@ -11,7 +10,7 @@ import (
 	"moonbridge/httpparse"
 )
 
-// Everything that the engine refuses is counted by its cause, and logged at a bounded rate with what is known of one case.
+// Everything that the engine refuses is counted by its cause, and logged at a bounded rate with what is known about one case.
 // Exchanges that a backend fails (Exchange.Failed) are logged by the backend.
 
 // Messages of the log.
@@ -113,20 +112,10 @@ func requestAttrs(b []byte) []slog.Attr {
 	switch {
 	case isRequest:
 		return []slog.Attr{
-			slog.String("method", shown(method, shownOfRequest)), slog.String("path", shown(path, shownOfRequest)),
+			slog.String("method", logging.Quoted(method, shownOfRequest)), slog.String("path", logging.Quoted(path, shownOfRequest)),
 		}
 	case len(path) > 0:
-		return []slog.Attr{slog.String("start", shown(path, shownOfNoRequest))}
+		return []slog.Attr{slog.String("start", logging.Quoted(path, shownOfNoRequest))}
 	}
 	return nil
-}
-
-// shown is bytes of a peer, fit for a log.
-func shown(b []byte, most int) string {
-	cut := ""
-	if len(b) > most {
-		b, cut = b[:most], "…"
-	}
-	q := fmt.Sprintf("%q", b)
-	return q[1:len(q)-1] + cut
 }

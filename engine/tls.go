@@ -91,7 +91,7 @@ func (l *loop) countHandshake(cause string, err error, peer netip.AddrPort) {
 	l.e.tally.Add(logging.Event{Level: slog.LevelInfo, Message: handshakesFailed, Cause: cause}, func() []slog.Attr {
 		attrs := clientAttr(peer)
 		if err != nil {
-			attrs = append(attrs, slog.String("err", shown([]byte(err.Error()), shownOfHandshakeError)))
+			attrs = append(attrs, slog.String("err", logging.Quoted([]byte(err.Error()), shownOfHandshakeError)))
 		}
 		return attrs
 	})

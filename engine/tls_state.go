@@ -16,7 +16,7 @@ func (c *rawConn) TLS() *backend.TLSState {
 	return c.l.tlsState(c.socket.fd)
 }
 
-// tlsState is what is known of the TLS of the connection fd, or nil.
+// tlsState is what is known about the TLS of the connection fd, or nil.
 func (l *loop) tlsState(fd int) *backend.TLSState {
 	if l.sealed == nil || l.sealed.conns[fd] == nil {
 		return nil

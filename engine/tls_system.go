@@ -98,7 +98,7 @@ func (l *tlsLoop) endLater(c *tlsConn) {
 }
 
 // write encrypts a, then b, as far as the socket takes them. If it does not take all ciphertext, the rest is held, and the last
-// byte of plaintext is reported as not written. So whoever writes sees a short write, keeps that byte, waits for the socket, and
+// byte of plaintext is reported as not written. So the writer sees a short write, keeps that byte, waits for the socket, and
 // offers the byte again; then it is skipped. No other part of the engine has to know of the ciphertext.
 func (l *tlsLoop) write(fd int, a, b []byte) (n int, errno syscall.Errno) {
 	c := l.conns[fd]

@@ -145,7 +145,9 @@ type blockingBackend struct {
 	waiting []*blockingExchange // exchanges that the loop has to attend to
 	posted  bool                // attendNotified is posted
 
-	spare []*blockingExchange // owned by the loop: the next array for waiting
+	// Owned by the loop.
+	spare  []*blockingExchange // the next array for waiting
+	yields yields
 }
 
 // Start copies the head and the part of the body that has arrived, and starts or queues the exchange.
@@ -164,6 +166,8 @@ func (p *blockingBackend) start(e *blockingExchange) (backend.Running, error) {
 	}
 	if waits {
 		e.beginWait()
+	} else {
+		p.yield()
 	}
 	return e, nil
 }

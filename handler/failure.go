@@ -72,21 +72,11 @@ func requestAttrs(h *httpparse.Head, client string) (args []any) {
 	if client != "" {
 		args = append(args, "client", client)
 	}
-	args = append(args, "method", shown(h.Bytes(h.Method)), "path", "/"+shown(h.Bytes(h.Path)))
+	args = append(args, "method", logging.Quoted(h.Bytes(h.Method), loggedMax), "path", "/"+logging.Quoted(h.Bytes(h.Path), loggedMax))
 	if len(h.ID) > 0 {
 		args = append(args, "request_id", string(h.ID))
 	}
 	return args
-}
-
-// shown is what a peer has sent, fit for a log.
-func shown(b []byte) string {
-	cut := ""
-	if len(b) > loggedMax {
-		b, cut = b[:loggedMax], "…"
-	}
-	q := fmt.Sprintf("%q", b)
-	return q[1:len(q)-1] + cut
 }
 
 func argsToAttrs(args []any) []slog.Attr { return slog.Group("", args...).Value.Group() }

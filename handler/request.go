@@ -141,7 +141,7 @@ func (r *Request) Client() netip.Addr {
 // Secure reports whether the client has asked for https: the connection has TLS, or trusted proxies say so.
 func (r *Request) Secure() bool { return r.head.Secure }
 
-// TLS is what is known of the connection's TLS, or nil without. It must not be changed.
+// TLS is what is known about the connection's TLS, or nil without. It must not be changed.
 func (r *Request) TLS() *tls.ConnectionState {
 	if !r.head.Secure { // saves the question in most cases
 		return nil

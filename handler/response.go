@@ -223,8 +223,7 @@ func (w *Response) setLength(value string) error {
 
 func (w *Response) setConnection(value string) error {
 	closing, upgrade := false, false
-	list := httpparse.NewList(bytesOf(value))
-	for option, ok := list.Next(); ok; option, ok = list.Next() {
+	for option := range httpparse.Elements(bytesOf(value)) {
 		switch {
 		case httpparse.EqualFold(option, "close"):
 			closing = true

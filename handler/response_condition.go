@@ -21,7 +21,7 @@ type Validators struct {
 // more to do. Otherwise it returns false and has changed nothing.
 //
 // Fields that were set before are part of the answer. A handler sends the validators with the full response, too: that is
-// where clients get them from. If SetStatus was called with another status than 200, NotModified returns false.
+// where clients get them from. If SetStatus was called with a status other than 200, NotModified returns false.
 //
 // Errors are ErrBodyBegun, ErrBodiless, ErrHeadSent, ErrEnded, and httpwrite.ErrFieldValue if v has neither an entity tag nor a
 // time, or if the tag is none. Nothing has been changed then.

@@ -27,7 +27,7 @@ type FileOptions struct {
 }
 
 // SendFile makes the file the body of the response to r, and evaluates the conditions and ranges of the request (RFC 9110 §13,
-// §14): the status may become 206, 304, 412 or 416. If SetStatus was called with another status than 200, the file is sent
+// §14): the status may become 206, 304, 412 or 416. If SetStatus was called with a status other than 200, the file is sent
 // whole. Fields that were set stay, except for those that SendFile sets: Content-Type, Content-Range, Last-Modified, ETag,
 // Accept-Ranges, X-Content-Type-Options, and, as the options say, Cache-Control and Content-Disposition.
 //

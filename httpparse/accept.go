@@ -139,7 +139,7 @@ type weight struct {
 
 // add adds an element of the field. It returns false if the element is malformed.
 func (w *weights) add(element []byte) bool {
-	n := tokenLen(element)
+	n := TokenLen(element)
 	q, ok := parseWeight(element[n:])
 	if n == 0 || !ok {
 		return false

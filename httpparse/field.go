@@ -1,5 +1,7 @@
 package httpparse
 
+import "iter"
+
 // parseFields appends the field lines of raw, starting at pos, to fields (RFC 9112 §5), and notes in s those that
 // affect framing. It returns the offset of the empty line, or 0 if raw ends before the end of the empty line.
 func parseFields(fields []Field, raw []byte, pos, fieldsMax int, s *special) ([]Field, int, *Error) {
@@ -119,6 +121,16 @@ func (l *List) Next() (element []byte, ok bool) {
 		}
 	}
 	return nil, false
+}
+
+// Elements iterates over the elements of a comma-separated field value as List.Next does.
+func Elements(value []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		list := NewList(value)
+		for e, ok := list.Next(); ok && yield(e); {
+			e, ok = list.Next()
+		}
+	}
 }
 
 // elementLen is the number of bytes before the first comma outside a quoted string.

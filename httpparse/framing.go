@@ -157,7 +157,7 @@ func (h *Head) decideCoding(coding mark) *Error {
 	for i := h.Find("transfer-encoding", int(coding.first)); i >= 0; i = h.Find("transfer-encoding", i+1) {
 		list := NewList(h.Value(h.Fields[i]))
 		for e, ok := list.Next(); ok; e, ok = list.Next() {
-			name := e[:tokenLen(e)]
+			name := e[:TokenLen(e)]
 			last = EqualFold(name, "chunked")
 			switch {
 			case len(name) == 0 || len(name) < len(e) && (last || e[len(name)] != ';' && !isBlank(e[len(name)])):
@@ -179,8 +179,8 @@ func (h *Head) decideCoding(coding mark) *Error {
 	return errCoding
 }
 
-// tokenLen is the number of token bytes at the start of b.
-func tokenLen(b []byte) int {
+// TokenLen is the number of token bytes at the start of b.
+func TokenLen(b []byte) int {
 	n := 0
 	for n < len(b) && class[b[n]]&classToken != 0 {
 		n++

@@ -72,7 +72,7 @@ func single(field *[]byte, twice *bool, value []byte) {
 	*field = value
 }
 
-// Validators are what is known of the current representation of a resource (RFC 9110 §8.8).
+// Validators are what is known about the current representation of a resource (RFC 9110 §8.8).
 type Validators struct {
 	// ETag is the entity tag as it is sent, with its quotes and perhaps W/; empty: there is none.
 	ETag string

@@ -18,7 +18,7 @@ const (
 type RangeVerdict uint8
 
 const (
-	// RangeIgnored: the field is malformed, has another unit than bytes, or too many ranges. The answer is the whole
+	// RangeIgnored: the field is malformed, has a unit other than bytes, or too many ranges. The answer is the whole
 	// representation.
 	RangeIgnored RangeVerdict = iota
 	// RangeSatisfiable: the answer is 206 with the ranges.

@@ -77,7 +77,7 @@ func bare(entry string) string {
 func TestEntriesHaveTests(t *testing.T) {
 	entries := manualEntries(t)
 	examples := map[string]bool{}
-	for _, e := range readManual(t) {
+	for _, e := range readManual(t, manual) {
 		examples[e.heading] = true
 	}
 	packages := map[string]map[string]*ast.FuncDecl{}

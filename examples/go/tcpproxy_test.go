@@ -64,7 +64,7 @@ func TestTCPProxy(t *testing.T) {
 			if got := get(t, "127.0.0.5", address, "/a"); !regexp.MustCompile(tt.want).MatchString(got) {
 				t.Errorf("version %d: got %q, want %s", version, got, tt.want)
 			}
-			p.wait(`127\.0\.0\.5:\d+ to `+tt.target+` for \S+: <nil>`, 1)
+			p.wait(`127\.0\.0\.5:\d+ to `+tt.target+` for \S+: completed`, 1)
 			p.terminate()
 			p.exit()
 		}
@@ -75,7 +75,7 @@ func TestTCPProxy(t *testing.T) {
 func TestTCPProxyGetsAddresses(t *testing.T) {
 	nginx := startNginx(t, `set_real_ip_from 127.0.0.1; real_ip_header proxy_protocol;
 		location / { return 200 "nginx: $remote_addr\n"; }`, "proxy_protocol")
-	p := run(t, "tcpproxy", "-address", "127.0.0.1:0", "-targets", nginx, "-in")
+	p := run(t, "tcpproxy", "-address", "127.0.0.1:0", "-targets", nginx, "-in", "-out", "2")
 	address := p.wait(`listening at (\S+)`, 1)[0]
 	for _, option := range []string{"send-proxy", "send-proxy-v2"} {
 		front := startHAProxy(t, "", address+" "+option)

@@ -122,7 +122,7 @@ type Dialer interface {
 
 // Secured is implemented by every Conn and every Exchange of an engine, and by what backends put in place of an Exchange.
 type Secured interface {
-	// TLS returns what is known of the connection's TLS, or nil without. It is called on the loop.
+	// TLS returns what is known about the connection's TLS, or nil without. It is called on the loop.
 	TLS() *TLSState
 }
 

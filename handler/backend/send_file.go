@@ -55,7 +55,7 @@ type SentFile interface {
 type FileChooser interface {
 	FileSender
 	// TakesFiles reports whether a response to the request may have ranges of files. rangeable: its head has Content-Range, or
-	// Accept-Ranges with another value than none. It is called on the loop.
+	// Accept-Ranges with a value other than none. It is called on the loop.
 	TakesFiles(rangeable bool) bool
 }
 

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// TLSState is what is known of a connection's TLS. It is made once for a connection, and must not be changed.
+// TLSState is what is known about a connection's TLS. It is made once for a connection, and must not be changed.
 type TLSState struct {
 	tls.ConnectionState
 

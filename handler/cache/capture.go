@@ -21,7 +21,7 @@ const (
 	bodyFirst = 4 << 10
 )
 
-// capture is what is known of the response of the wrapped backend while it comes.
+// capture is what is known about the response of the wrapped backend while it comes.
 type capture struct {
 	parser  httpparse.Parser
 	head1   []byte // a head that is incomplete
@@ -337,9 +337,10 @@ func (r *run) fallBack() bool {
 func appendStored(dst []byte, h *httpparse.ResponseHead, dated bool) []byte {
 	dst = append(dst, "HTTP/1.1"...)
 	dst = append(dst, h.Raw[len("HTTP/1.1"):h.Lines]...)
+	hop := hopOf(h)
 	for i, f := range h.Fields {
 		name := h.Name(f)
-		if ofConnection(name) || is(name, "content-length") || is(name, "age") || is(name, "date") && !dated || named(h, name) {
+		if ofConnection(&hop, name) || is(name, "content-length") || is(name, "age") || is(name, "date") && !dated {
 			continue
 		}
 		dst = append(dst, h.Line(i)...)
@@ -353,27 +354,14 @@ func appendStored(dst []byte, h *httpparse.ResponseHead, dated bool) []byte {
 }
 
 // ofConnection reports whether a field concerns only the connection (RFC 9110 §7.6.1), or a proxy (RFC 9111 §3.1).
-func ofConnection(name []byte) bool {
-	for _, lower := range [...]string{"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
-		"proxy-authenticate", "proxy-authentication-info", "proxy-authorization"} {
-		if is(name, lower) {
-			return true
-		}
-	}
-	return false
+func ofConnection(hop *httpparse.Hop, name []byte) bool {
+	return hop.Drop(name) || is(name, "trailer") || is(name, "proxy-authentication-info")
 }
 
-// named reports whether Connection names the field.
-func named(h *httpparse.ResponseHead, name []byte) bool {
-	for i := h.Find("connection", 0); i >= 0; i = h.Find("connection", i+1) {
-		list := httpparse.NewList(h.Value(h.Fields[i]))
-		for option, ok := list.Next(); ok; option, ok = list.Next() {
-			if httpparse.EqualFold(option, name) {
-				return true
-			}
-		}
-	}
-	return false
+// hopOf knows the fields of h that are hop-by-hop. Of too many that Connection names it knows the first ones.
+func hopOf(h *httpparse.ResponseHead) (hop httpparse.Hop) {
+	_ = hop.Reset(h.Raw, h.Fields)
+	return hop
 }
 
 // appendLength appends Content-Length, unless the status says that there is no body.

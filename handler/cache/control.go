@@ -36,11 +36,7 @@ func newRequestControl() requestControl {
 
 // add takes one field line into account.
 func (c *responseControl) add(value []byte) {
-	for list := httpparse.NewList(value); ; {
-		element, ok := list.Next()
-		if !ok {
-			return
-		}
+	for element := range httpparse.Elements(value) {
 		c.directive(splitDirective(element))
 	}
 }
@@ -77,11 +73,7 @@ func (c *responseControl) directive(name, value []byte) {
 // add takes one field line into account.
 func (c *requestControl) add(value []byte) {
 	c.given = true
-	for list := httpparse.NewList(value); ; {
-		element, ok := list.Next()
-		if !ok {
-			return
-		}
+	for element := range httpparse.Elements(value) {
 		c.directive(splitDirective(element))
 	}
 }

@@ -77,11 +77,7 @@ func first(to *[]byte, value []byte) {
 }
 
 func (f *facts) addVary(value []byte) {
-	for list := httpparse.NewList(value); ; {
-		name, ok := list.Next()
-		if !ok {
-			return
-		}
+	for name := range httpparse.Elements(value) {
 		if string(name) == "*" || len(f.varies) == varyFieldsMax {
 			f.varyAll = true
 			return
@@ -91,11 +87,7 @@ func (f *facts) addVary(value []byte) {
 }
 
 func (f *facts) addCoding(value []byte) {
-	for list := httpparse.NewList(value); ; {
-		name, ok := list.Next()
-		if !ok {
-			return
-		}
+	for name := range httpparse.Elements(value) {
 		coding, known := httpparse.CodingOf(name)
 		if f.codings++; !known {
 			f.codings = 2

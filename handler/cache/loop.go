@@ -3,7 +3,6 @@ package cache
 import (
 	"moonbridge/handler/backend"
 	"moonbridge/httpparse"
-	"moonbridge/httpwrite"
 )
 
 const (
@@ -36,8 +35,6 @@ type loop struct {
 	own     httpparse.Head
 	again   httpparse.Head // of a kept request
 	parser  httpparse.Parser
-	ranges  [httpparse.RangesMax]httpparse.ByteRange
-	dates   httpwrite.Date
 }
 
 // Start takes an exchange.

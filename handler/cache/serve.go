@@ -219,8 +219,9 @@ func appendFreshened(dst []byte, prev *variant, h *httpparse.ResponseHead) []byt
 		}
 		lines = lines[n:]
 	}
+	hop := hopOf(h)
 	for i := range h.Fields {
-		if prev.takes(h, i) {
+		if prev.takes(h, &hop, i) {
 			dst = append(dst, h.Line(i)...)
 		}
 	}
@@ -241,9 +242,9 @@ func (v *variant) updatedBy(h *httpparse.ResponseHead, name []byte) bool {
 }
 
 // takes reports whether the i-th line of a 304 becomes part of the stored head.
-func (v *variant) takes(h *httpparse.ResponseHead, i int) bool {
+func (v *variant) takes(h *httpparse.ResponseHead, hop *httpparse.Hop, i int) bool {
 	name := h.Name(h.Fields[i])
-	return !keepsStored(name) && !ofConnection(name) && !named(h, name) && !is(name, "age") && !v.guessed(name, h.Value(h.Fields[i]))
+	return !keepsStored(name) && !ofConnection(hop, name) && !is(name, "age") && !v.guessed(name, h.Value(h.Fields[i]))
 }
 
 // guessed recognises the Vary field that package compress adds to a 304 without knowing what that is for. If the stored response

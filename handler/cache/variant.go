@@ -30,7 +30,7 @@ type variant struct {
 	used    int64        // when it answered last; under the lock of the shard
 }
 
-// Memory that does not show in lengths, in bytes: what a variant, an object with its place in a map, or a name costs.
+// The memory, in bytes, that lengths do not show: the cost of a variant, of an object with its place in a map, and of a name.
 const (
 	variantCost = int64(unsafe.Sizeof(variant{})) + 8
 	objectCost  = int64(unsafe.Sizeof(object{})) + 64

@@ -100,8 +100,7 @@ func (a *asked) hasCompressed(h *httpparse.ResponseHead) bool {
 		return false
 	}
 	found := false
-	list := httpparse.NewList(a.noMatch)
-	for e, ok := list.Next(); ok; e, ok = list.Next() {
+	for e := range httpparse.Elements(a.noMatch) {
 		if string(e) == string(tag) {
 			return false
 		}
@@ -138,8 +137,7 @@ func varies(h *httpparse.ResponseHead) bool {
 // lists reports whether an element of the field is the word.
 func lists(h *httpparse.ResponseHead, name, word string) bool {
 	for i := h.Find(name, 0); i >= 0; i = h.Find(name, i+1) {
-		list := httpparse.NewList(h.Value(h.Fields[i]))
-		for e, ok := list.Next(); ok; e, ok = list.Next() {
+		for e := range httpparse.Elements(h.Value(h.Fields[i])) {
 			if httpparse.EqualFold(e, word) {
 				return true
 			}

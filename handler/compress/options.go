@@ -43,7 +43,7 @@ type Options struct {
 	Level int
 }
 
-// Check returns an error if the options are invalid. Its text is for whoever has written them.
+// Check returns an error if the options are invalid. Its text is for the author of the options.
 func (o *Options) Check() error {
 	if o.Level < 0 || o.Level > LevelMax {
 		return fmt.Errorf("level %d is not from 1 to %d", o.Level, LevelMax)

@@ -19,7 +19,7 @@ type Request struct {
 	Now int64
 }
 
-// File is what is known of an open regular file.
+// File is what is known about an open regular file.
 type File struct {
 	Size int64 // in bytes
 	// Modified is the time of the last modification in nanoseconds since 1970. Up to 0 it counts as unknown: archives set it to 0 to

@@ -2,7 +2,6 @@ package forwarded
 
 import (
 	"bytes"
-	"strings"
 
 	"moonbridge/httpparse"
 )
@@ -36,7 +35,7 @@ func parseElement(p []byte) (node, proto []byte, ok bool) {
 // parsePair reads name=value. rest is what follows the semicolon after it.
 func parsePair(p []byte) (name, value, rest []byte, ok bool) {
 	name, p, ok = bytes.Cut(bytes.TrimLeft(p, " \t"), []byte("="))
-	if !ok || !allTokens(name) {
+	if !ok || !httpparse.IsToken(name) {
 		return nil, nil, nil, false
 	}
 	if len(p) > 0 && p[0] == '"' {
@@ -44,10 +43,7 @@ func parsePair(p []byte) (name, value, rest []byte, ok bool) {
 			return nil, nil, nil, false
 		}
 	} else {
-		n := bytes.IndexFunc(p, func(r rune) bool { return r >= 0x80 || !isToken(byte(r)) })
-		if n < 0 {
-			n = len(p)
-		}
+		n := httpparse.TokenLen(p)
 		value, p = p[:n], p[n:]
 	}
 	p = bytes.TrimLeft(p, " \t")
@@ -58,18 +54,4 @@ func parsePair(p []byte) (name, value, rest []byte, ok bool) {
 		return nil, nil, nil, false
 	}
 	return name, value, p[1:], true
-}
-
-func allTokens(p []byte) bool {
-	for _, c := range p {
-		if !isToken(c) {
-			return false
-		}
-	}
-	return len(p) > 0
-}
-
-// isToken reports whether a token may have this character (RFC 9110 §5.6.2).
-func isToken(c byte) bool {
-	return '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'z' || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
 }

@@ -102,14 +102,8 @@ func address(p []byte) netip.Addr {
 
 // isPort reports whether p is a port, or the name that a proxy uses for one (RFC 7239 §6).
 func isPort(p []byte) bool {
-	if len(p) == 0 {
-		return false
+	if len(p) > 0 && p[0] == '_' {
+		return httpparse.IsToken(p)
 	}
-	for i, c := range p {
-		digit := '0' <= c && c <= '9'
-		if !digit && !(p[0] == '_' && (i == 0 || isToken(c))) {
-			return false
-		}
-	}
-	return true
+	return len(p) > 0 && len(bytes.Trim(p, "0123456789")) == 0
 }

@@ -178,7 +178,7 @@ func (q *Queue) Close(within time.Duration) (written bool) {
 	return written
 }
 
-// lose counts lost records, and schedules their report: not on the writer, which may be blocked.
+// lose counts lost records, and schedules their report. The writer does not make it, because it may be blocked.
 func (q *Queue) lose(n int, err error) {
 	if q.o.Lost == nil {
 		return

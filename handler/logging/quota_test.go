@@ -41,3 +41,11 @@ func TestQuota(t *testing.T) {
 		}
 	})
 }
+
+func TestQuoted(t *testing.T) {
+	for in, want := range map[string]string{"": "", "abcd": "abcd", "abcde": "abcd…", "a\"\n\xff": `a\"\n\xff`} {
+		if got := Quoted([]byte(in), 4); got != want {
+			t.Errorf("%q: %s, want %s", in, got, want)
+		}
+	}
+}

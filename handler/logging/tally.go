@@ -29,7 +29,7 @@ type Tally struct {
 	by map[Event]*count
 }
 
-// count is what is known of one event.
+// count is what is known about one event.
 type count struct {
 	total, told uint64
 	at          time.Time   // of the last line

@@ -1,10 +1,10 @@
 package pool
 
 import (
-	"fmt"
 	"log/slog"
 	"net/netip"
 
+	"moonbridge/handler/logging"
 	"moonbridge/handler/shm"
 )
 
@@ -52,7 +52,7 @@ func (a *about) String() string {
 	return ""
 }
 
-// about says what is known of the exchange in the cell.
+// about says what is known about the exchange in the cell.
 func (c *cell) about() *about {
 	if c.kept != nil {
 		return c.kept
@@ -73,12 +73,12 @@ func (c *cell) about() *about {
 	raw := part(c.body.window, h.RawOff, min(h.RawLen, size-min(h.RawOff, size)))
 	switch c.kind {
 	case shm.KindInterval:
-		a.interval = quoted(raw)
+		a.interval = logging.Quoted(raw, namedMax)
 	case shm.KindMain:
-		a.main = quoted(raw)
+		a.main = logging.Quoted(raw, namedMax)
 	case shm.KindHTTP:
-		a.method = quoted(part(raw, h.MethodOff, h.MethodLen))
-		a.path = "/" + quoted(part(raw, h.PathOff, h.PathLen))
+		a.method = logging.Quoted(part(raw, h.MethodOff, h.MethodLen), namedMax)
+		a.path = "/" + logging.Quoted(part(raw, h.PathOff, h.PathLen), namedMax)
 	}
 	return a
 }
@@ -100,14 +100,4 @@ func part(b []byte, off, n uint32) []byte {
 		return nil
 	}
 	return b[off:][:n]
-}
-
-// quoted is what a peer has sent, fit for a log.
-func quoted(b []byte) string {
-	cut := ""
-	if len(b) > namedMax {
-		b, cut = b[:namedMax], "…"
-	}
-	q := fmt.Sprintf("%q", b)
-	return q[1:len(q)-1] + cut
 }

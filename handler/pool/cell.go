@@ -23,10 +23,10 @@ type cell struct {
 	idempotent bool             // RFC 9110 §9.2.2
 	retried    bool
 	answered   bool   // the connection has the whole response, and goes on; the worker still has the exchange
-	kept       *about // what is known of it, kept when its head is about to be overwritten
+	kept       *about // what is known about it, kept when its head is about to be overwritten
 	until      uint64 // cellLost: free when all workers up to this seq are gone
 
-	// The worker that was seen to have it, and what is known of the parts of the exchange.
+	// The worker that was seen to have it, and what is known about the parts of the exchange.
 	worker     *Worker
 	watch      watch
 	peer       peer

@@ -12,7 +12,7 @@ import (
 // A peer that has gone needs no response. An exchange that still waits for a worker is withdrawn then. One that a worker has
 // goes on, unless the script wants its handler ended (on_client_gone).
 
-// peer is what is known of the end of an exchange's peer.
+// peer is what is known about the end of an exchange's peer.
 type peer struct {
 	finished bool // it has sent its FIN: it has gone, or still reads
 	gone     bool // the connection has ended
@@ -95,7 +95,7 @@ func (c *cell) endUnfinished() {
 	}
 }
 
-// complete reports whether the handler has finished its response. It may go on then, whoever has gone.
+// complete reports whether the handler has finished its response. It may go on then, even if the peer has gone.
 func (c *cell) complete() bool { return c.answered || c.response.whole }
 
 // outlived: the peer has gone, and the handler does not end. true: the worker is killed, and the exchange over.

@@ -11,7 +11,7 @@
 //
 // # What is passed on
 //
-// Fields about the connection end here (RFC 9110 §7.6.1). The framing of each message is made anew, so that both sides understand the
+// Fields about the connection end here (RFC 9110 §7.6.1). The proxy makes the framing of each message itself, so that both sides understand the
 // same. Responses are parsed strictly; one whose end could be understood in two ways becomes 502. A response that breaks off resets
 // the client's connection: it never looks complete. Bodies are streamed in both directions, and a side that is slow slows the other
 // one down: what is held is bounded by Config.Window.

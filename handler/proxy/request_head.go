@@ -151,8 +151,7 @@ func (e *exchange) passes(h *httpparse.Head, field httpparse.Field, f *facts) bo
 
 // listHas reports whether a comma-separated value has an element, whatever its parameters.
 func listHas(value []byte, want string) bool {
-	list := httpparse.NewList(value)
-	for element, ok := list.Next(); ok; element, ok = list.Next() {
+	for element := range httpparse.Elements(value) {
 		element, _, _ = bytes.Cut(element, []byte(";"))
 		if httpparse.EqualFold(httpparse.TrimBlanks(element), want) {
 			return true
@@ -161,7 +160,8 @@ func listHas(value []byte, want string) bool {
 	return false
 }
 
-// appendFraming appends what says where the body ends. It is made anew, so that it cannot be understood in another way than ours.
+// appendFraming appends what says where the body ends. It is not copied from the client, so that the target cannot understand it
+// differently from us.
 func (e *exchange) appendFraming(out []byte, h *httpparse.Head) []byte {
 	switch {
 	case e.chunked:

@@ -209,7 +209,7 @@ func (e *exchange) passed(n int) {
 	}
 }
 
-// passCoded passes on body bytes in another framing than that in which they come. They are copied, so that all of what has come is
+// passCoded passes on body bytes in a framing other than the one in which they come. They are copied, so that all of what has come is
 // one chunk, and goes out with one system call.
 func (e *exchange) passCoded(head []byte) bool {
 	coded, err := e.recode()

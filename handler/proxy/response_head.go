@@ -88,8 +88,7 @@ func (e *exchange) passesBack(h *httpparse.ResponseHead, field httpparse.Field, 
 // keepAliveTime is how long a connection may be kept whose target has sent this value of Keep-Alive: a second less than it says, so
 // that a request is not on its way when it closes. 0: it says nothing.
 func keepAliveTime(value []byte) time.Duration {
-	list := httpparse.NewList(value)
-	for element, ok := list.Next(); ok; element, ok = list.Next() {
+	for element := range httpparse.Elements(value) {
 		name, number, _ := bytes.Cut(element, []byte("="))
 		if !httpparse.EqualFold(name, "timeout") {
 			continue

@@ -16,7 +16,7 @@ const (
 	locks = 64
 )
 
-// entry is what is known of a client.
+// entry is what is known about a client.
 type entry struct {
 	client [16]byte
 	paid   int64 // when all of its requests will have been paid for, on the clock of the loops; 0: no client

@@ -5,36 +5,26 @@ package shm
 import (
 	"errors"
 	"fmt"
-	"runtime"
-	"sync"
 
 	"golang.org/x/sys/unix"
 )
 
-// Doorbell tells a sleeping process that there is work. Here it is a pipe.
+// Doorbell tells a sleeping process that there is work. Here it is a WorkerBell of which neither end blocks.
 //
 // It is not an os.File, because the runtime's own poller would wake up with every ring.
-type Doorbell struct {
-	r, w int
-	once sync.Once
-}
+type Doorbell struct{ *WorkerBell }
 
 // NewDoorbell makes a doorbell. It does not block, and does not survive an exec.
 func NewDoorbell() (*Doorbell, error) {
-	r, w, err := Pipe()
+	b, err := NewWorkerBell()
 	if err != nil {
-		return nil, fmt.Errorf("doorbell: %w", err)
+		return nil, err
 	}
-	d := &Doorbell{r: r, w: w}
-	runtime.SetFinalizer(d, (*Doorbell).Close)
-	if err := errors.Join(unix.SetNonblock(d.r, true), unix.SetNonblock(d.w, true)); err != nil {
-		return nil, errors.Join(fmt.Errorf("doorbell: %w", err), d.Close())
+	if err := unix.SetNonblock(b.r, true); err != nil {
+		return nil, errors.Join(fmt.Errorf("doorbell: %w", err), b.Close())
 	}
-	return d, nil
+	return &Doorbell{b}, nil
 }
-
-// Ring wakes the process that waits at the reading end. It never blocks: a doorbell that is full has been rung already.
-func (d *Doorbell) Ring() { ringFd(d.w) }
 
 // Drain takes back all rings so far.
 func (d *Doorbell) Drain() {
@@ -46,18 +36,8 @@ func (d *Doorbell) Drain() {
 	}
 }
 
-// Reader is the descriptor to wait on.
-func (d *Doorbell) Reader() int { return d.r }
-
 // Writer is the descriptor to ring with, by writing any 8 bytes.
 func (d *Doorbell) Writer() int { return d.w }
-
-// Close releases the descriptors. The garbage collector does it for a doorbell that is no longer referenced. As long as it
-// might still be rung it must stay open: otherwise its number could be that of another file.
-func (d *Doorbell) Close() (err error) {
-	d.once.Do(func() { err = errors.Join(unix.Close(d.r), unix.Close(d.w)) })
-	return err
-}
 
 // ringFd rings the doorbell with the descriptor fd. It does not block.
 func ringFd(fd int) {

@@ -36,7 +36,8 @@ func (b *WorkerBell) Ring() { ringFd(b.w) }
 // Reader is the descriptor that the worker waits on. The worker reads as many bytes as it gets.
 func (b *WorkerBell) Reader() int { return b.r }
 
-// Close releases the descriptors, as Doorbell.Close does.
+// Close releases the descriptors. The garbage collector does it for a doorbell that is no longer referenced. As long as it
+// might still be rung it must stay open: otherwise its number could be that of another file.
 func (b *WorkerBell) Close() (err error) {
 	b.once.Do(func() { err = errors.Join(unix.Close(b.r), unix.Close(b.w)) })
 	return err

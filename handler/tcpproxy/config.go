@@ -50,7 +50,7 @@ const (
 	SniffBoth          // the one or the other, by the first byte
 )
 
-// Client is what is known of a connection. It is valid until To or Ended returns.
+// Client is what is known about a connection. It is valid until To or Ended returns.
 type Client struct {
 	Local, Remote netip.AddrPort // as backend.Conn.Addrs has them
 	// Name is the name that was found, in lower case and without a port. "": there is none, or what came is not what was looked for.

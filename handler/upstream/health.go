@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// health is what is known of a server by its requests. The atomics are read for each request, the rest only when something has
+// health is what is known about a server by its requests. The atomics are read for each request, the rest only when something has
 // failed.
 type health struct {
 	troubled atomic.Bool  // there was a failure: outUntil or fails are not zero

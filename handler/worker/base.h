@@ -64,6 +64,7 @@ const char *mb_tostring(lua_State *L, int i, size_t *n);   /* replaces slot i */
 const char *mb_push_count(lua_State *L, uint64_t n);       /* pushes the digits */
 const char *mb_check_text(lua_State *L, int i, size_t *n); /* string or number */
 void mb_set_functions(lua_State *L, const luaL_Reg *f);    /* into the table on top */
+void mb_own_or_method(lua_State *L); /* for __index: pushes the own field of the object, or the method in the table in upvalue 1 */
 
 /* --- base_message.c ----------------------------------------------------- */
 

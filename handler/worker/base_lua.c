@@ -67,3 +67,14 @@ void mb_set_functions(lua_State *L, const luaL_Reg *f)
 		lua_setfield(L, -2, f->name);
 	}
 }
+
+void mb_own_or_method(lua_State *L)
+{
+	mb_get_own(L, 1);
+	lua_pushvalue(L, 2);
+	lua_rawget(L, -2);
+	if (!lua_isnil(L, -1))
+		return;
+	lua_pushvalue(L, 2);
+	lua_rawget(L, lua_upvalueindex(1));
+}

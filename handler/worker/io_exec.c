@@ -229,13 +229,7 @@ static int child_gc(lua_State *L)
 static int child_index(lua_State *L)
 {
 	luaL_checkudata(L, 1, METATABLE);
-	mb_get_own(L, 1);
-	lua_pushvalue(L, 2);
-	lua_rawget(L, -2);
-	if (!lua_isnil(L, -1))
-		return 1;
-	lua_pushvalue(L, 2);
-	lua_rawget(L, lua_upvalueindex(1));
+	mb_own_or_method(L);
 	return 1;
 }
 

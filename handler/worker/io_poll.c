@@ -114,13 +114,7 @@ static int depends_on_client(void)
 }
 
 /* Rounded up, so that no timeout ends early. deadline < 0: none. */
-static int remaining_ms(double deadline)
-{
-	double ms = (deadline - mb_now()) * 1000;
-	if (deadline < 0)
-		return -1;
-	return ms <= 0 ? 0 : ms > 1e9 ? 1000000000 : (int)ms + 1;
-}
+static int remaining_ms(double deadline) { return deadline < 0 ? -1 : mb_remaining_ms(deadline); }
 
 /* How long one wait may take. */
 static int patience_ms(double deadline)

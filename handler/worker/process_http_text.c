@@ -63,30 +63,12 @@ static int encode_uri(lua_State *L)
 	return 1;
 }
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* A malformed sequence stays as it is, as in forms. */
 static int decode_uri(lua_State *L)
 {
 	size_t n;
 	const char *s = mb_check_text(L, 1, &n);
-	luaL_Buffer b;
-	luaL_buffinit(L, &b);
-	for (size_t i = 0; i < n; i++) {
-		if (s[i] == '%' && n - i > 2 && hex_value(s[i + 1]) >= 0 && hex_value(s[i + 2]) >= 0) {
-			luaL_addchar(&b, (char)(hex_value(s[i + 1]) << 4 | hex_value(s[i + 2])));
-			i += 2;
-		} else {
-			luaL_addchar(&b, s[i] == '+' ? ' ' : s[i]);
-		}
-	}
-	luaL_pushresult(&b);
+	mb_pairs_push(L, s, n);
 	return 1;
 }
 

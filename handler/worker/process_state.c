@@ -156,6 +156,7 @@ static void open_globals(lua_State *L, int argc, char **argv)
 	lua_setfield(L, -2, "moonbridge_channel");
 	lua_pushcfunction(L, mb_websocket_load);
 	lua_setfield(L, -2, "moonbridge_websocket");
+	mb_library_preload(L);
 	lua_pop(L, 2);
 	/* As in the standalone interpreter, arg[0] is the script. */
 	lua_createtable(L, argc > 2 ? argc - 2 : 0, 2);

@@ -30,6 +30,7 @@ const mb_dict *mb_shared_begin(lua_State *L, mb_dict_op *op);
 mb_dict_value mb_shared_value(lua_State *L, int i, int or_nil);
 void mb_shared_push(lua_State *L, const mb_dict_value *v);
 int mb_shared_fail(lua_State *L, int result); /* pushes nil and a message; returns 2 */
+int mb_shared_take(lua_State *L, int (*what)(mb_dict_at *)); /* a method whose result is a value, or nil */
 void mb_shared_values(lua_State *L); /* adds methods to the table on top */
 
 /* --- shared_list.c, shared_all.c, shared_limit.c ----------------------------------- */

@@ -16,23 +16,10 @@ static int push(lua_State *L, int (*what)(mb_dict_at *))
 	return 1;
 }
 
-static int pop(lua_State *L, int (*what)(mb_dict_at *))
-{
-	mb_dict_op op;
-	const mb_dict *d = mb_shared_begin(L, &op);
-	if (!d)
-		return 2;
-	int r = mb_dict_run(d, &op, what);
-	if (r != MB_DICT_OK && r != MB_DICT_NOT_FOUND)
-		return mb_shared_fail(L, r);
-	mb_shared_push(L, &op.result);
-	return 1;
-}
-
 static int lpush(lua_State *L) { return push(L, mb_dict_lpush); }
 static int rpush(lua_State *L) { return push(L, mb_dict_rpush); }
-static int lpop(lua_State *L) { return pop(L, mb_dict_lpop); }
-static int rpop(lua_State *L) { return pop(L, mb_dict_rpop); }
+static int lpop(lua_State *L) { return mb_shared_take(L, mb_dict_lpop); }
+static int rpop(lua_State *L) { return mb_shared_take(L, mb_dict_rpop); }
 
 static int llen(lua_State *L)
 {

@@ -127,18 +127,20 @@ static int stored(lua_State *L, int result, const mb_dict_op *op)
 	return 3;
 }
 
-static int get(lua_State *L)
+int mb_shared_take(lua_State *L, int (*what)(mb_dict_at *))
 {
 	mb_dict_op op;
 	const mb_dict *d = mb_shared_begin(L, &op);
 	if (!d)
 		return 2;
-	int r = mb_dict_run(d, &op, mb_dict_get);
+	int r = mb_dict_run(d, &op, what);
 	if (r != MB_DICT_OK && r != MB_DICT_NOT_FOUND)
 		return mb_shared_fail(L, r);
 	mb_shared_push(L, &op.result);
 	return 1;
 }
+
+static int get(lua_State *L) { return mb_shared_take(L, mb_dict_get); }
 
 static int store(lua_State *L, int (*what)(mb_dict_at *))
 {

@@ -190,13 +190,7 @@ static int socket_alive(lua_State *L)
 static int socket_index(lua_State *L)
 {
 	mb_socket *s = check_socket(L, 1);
-	mb_get_own(L, 1);
-	lua_pushvalue(L, 2);
-	lua_rawget(L, -2);
-	if (!lua_isnil(L, -1))
-		return 1;
-	lua_pushvalue(L, 2);
-	lua_rawget(L, lua_upvalueindex(1));
+	mb_own_or_method(L);
 	const char *k = lua_isnil(L, -1) ? lua_tostring(L, 2) : NULL;
 	if (k && !s->raw && (!strcmp(k, "input") || !strcmp(k, "output")))
 		check_raw(L, k);

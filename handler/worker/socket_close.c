@@ -68,7 +68,7 @@ void mb_socket_half_close(void)
 
 /* --- time ----------------------------------------------------------------------- */
 
-static int remaining_ms(double deadline)
+int mb_remaining_ms(double deadline)
 {
 	double ms = (deadline - mb_now()) * 1000;
 	return ms <= 0 ? 0 : ms > 1e9 ? 1000000000 : (int)ms + 1;
@@ -88,8 +88,8 @@ int mb_send_until(int fd, const char *p, size_t n, double deadline)
 		if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
 			return -1;
 		struct pollfd w = {.fd = fd, .events = POLLOUT};
-		int ms = remaining_ms(deadline);
-		if (ms == 0 || (poll(&w, 1, ms) == 0 && remaining_ms(deadline) == 0)) {
+		int ms = mb_remaining_ms(deadline);
+		if (ms == 0 || (poll(&w, 1, ms) == 0 && mb_remaining_ms(deadline) == 0)) {
 			errno = ETIMEDOUT;
 			return -1;
 		}
@@ -111,7 +111,7 @@ static int flush_until(mb_socket *s, FILE *f, double deadline)
 		errno = e;
 		return r;
 	}
-	int ms = remaining_ms(deadline);
+	int ms = mb_remaining_ms(deadline);
 	struct timeval t = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 + 1};
 	setsockopt(s->fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof t);
 	return fflush(f);
@@ -137,7 +137,7 @@ static int wait_acknowledged(mb_socket *s, double deadline)
 			errno = getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &e, &n) == 0 && e ? e : ECONNRESET;
 			return -1;
 		}
-		if (remaining_ms(deadline) == 0) {
+		if (mb_remaining_ms(deadline) == 0) {
 			errno = ETIMEDOUT;
 			return -1;
 		}

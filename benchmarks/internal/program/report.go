@@ -10,7 +10,7 @@ import (
 	"moonbridge/benchmarks/internal/machine"
 )
 
-// Report prints a report, after the date and what is known of the machine. Unless the name is "-" it also keeps it in a file of
+// Report prints a report, after the date and what is known about the machine. Unless the name is "-" it also keeps it in a file of
 // the folder results in benchmarks.
 func Report(benchmarks, name string, write func(to io.Writer)) error {
 	if name == "-" {

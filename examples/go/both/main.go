@@ -1,5 +1,5 @@
-// Command both serves Lua and Go at one address: the worker processes of a Lua script answer everything but paths below /go/,
-// which Go handlers answer on the event loops.
+// Command both serves Lua and Go at one address: Go handlers on the event loops answer paths below /go/, and the worker processes
+// of a Lua script answer all others. The address is the one in the script.
 //
 //	go run ./examples/go/both examples/hello.lua    # then: curl http://127.0.0.1:8080/ http://127.0.0.1:8080/go/time
 package main
@@ -19,10 +19,10 @@ import (
 	"moonbridge/handler/pool"
 	"moonbridge/handler/pool/listen"
 	"moonbridge/handler/route"
-	_ "moonbridge/handler/worker" // lets this program start again as the fork server
+	_ "moonbridge/handler/worker" // needed: starts this program a second time as the fork server, which makes the workers
 )
 
-// now is a handler on the loops: it does not block.
+// now is a handler on the loops: it does not block. The path of a request comes without its leading slash.
 func now(w *handler.Response, r *handler.Request) {
 	if string(r.Path()) != "go/time" {
 		w.Error(404)
@@ -41,7 +41,8 @@ func main() {
 	}
 }
 
-// run serves until a signal ends it. The script calls listen once, with one listener.
+// run serves until a signal ends it. The script must call listen once, with one listener for HTTP. The engine serves it
+// with its own default limits, not with those of the script: luapool shows how to apply them.
 func run(script string, args []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -51,8 +52,8 @@ func run(script string, args []string) error {
 	}
 	var ln *engine.Listener
 	open := func(n int, spec *listen.Spec) (err error) {
-		if n > 0 || len(spec.Listeners) != 1 || spec.Listeners[0].Network() == "" {
-			return errors.New("both: a script with one listener is needed")
+		if n > 0 || len(spec.Listeners) != 1 || spec.Listeners[0].HTTP == nil {
+			return errors.New("both: the script must have exactly one listener, for HTTP")
 		}
 		l := &spec.Listeners[0]
 		ln, err = e.Open(l.Network(), l.Address(), engine.OpenOptions{Mode: l.Mode})
@@ -73,8 +74,10 @@ func run(script string, args []string) error {
 	log.Printf("http://%s/", ln.Addr())
 
 	<-ctx.Done()
+	stop() // a second signal ends the program, and the workers with it
 	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
+	// Connections end first, while there are workers to answer them. An error of e.Drain is that of e.Shutdown too.
 	host.Drain(grace)
 	e.Drain(grace)
 	return errors.Join(host.Stop(grace), e.Shutdown(grace))

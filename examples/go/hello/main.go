@@ -2,7 +2,7 @@
 // blocks, and one that may block and therefore runs on goroutines.
 //
 //	go run ./examples/go/hello            # then: curl -i http://127.0.0.1:8081/
-//	                                      #       curl -i http://127.0.0.1:8082/
+//	                                      #       curl -iN http://127.0.0.1:8082/
 package main
 
 import (
@@ -54,20 +54,23 @@ func main() {
 		if err != nil {
 			log.Fatal(err)
 		}
+		// 0 is the number of the listener, for Request.Listener. The zero Limits are the default ones.
 		if err := e.Serve(ln, b, 0, engine.Limits{}); err != nil {
 			log.Fatal(err)
 		}
 		log.Printf("http://%s/", ln.Addr())
 	}
 	serve(*fast, handler.OnLoop(handler.Func(hello)))
-	serve(*blocking, handler.Blocking(handler.Func(slow), 100))
+	serve(*blocking, handler.Blocking(handler.Func(slow), 100)) // at most 100 requests at a time; others wait
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	<-ctx.Done()
+	stop() // a second signal ends the program at once
+	// Requests in progress have 10 seconds to complete.
 	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	if err := e.Shutdown(grace); err != nil {
-		log.Print("connections were closed: ", err)
+		log.Print("connections were cut: ", err)
 	}
 }

@@ -22,12 +22,12 @@ import (
 	"moonbridge/handler/pool"
 	"moonbridge/handler/pool/listen"
 	"moonbridge/handler/proxyproto"
-	_ "moonbridge/handler/worker" // lets this program start again as the fork server
+	_ "moonbridge/handler/worker" // needed: starts this program a second time as the fork server, which makes the workers
 )
 
 func main() {
 	address := flag.String("go", "127.0.0.1:8081", "address of the Go handler")
-	grace := flag.Duration("grace", 10*time.Second, "for requests in progress at the end")
+	grace := flag.Duration("grace", 10*time.Second, "how long requests in progress may take after a signal")
 	flag.Usage = func() {
 		fmt.Fprintln(flag.CommandLine.Output(), "Usage: luapool [-go address] [-grace duration] script.lua [argument ...]")
 		flag.PrintDefaults()
@@ -51,9 +51,10 @@ func run(address string, grace time.Duration, script string, args []string) erro
 	if err != nil {
 		return err
 	}
+	// If anything below fails, cut all connections. After the Shutdown at the end this one does nothing.
 	now, cancel := context.WithCancel(context.Background())
 	cancel()
-	defer e.Shutdown(now) // whatever else happens
+	defer e.Shutdown(now)
 
 	s := &scripted{e: e}
 	host, err := pool.Start(signalled, pool.Config{
@@ -82,7 +83,7 @@ func run(address string, grace time.Duration, script string, args []string) erro
 	defer cancel()
 	// First end the connections, while there are still workers to answer them; then the workers; then the loops.
 	host.Drain(ctx)
-	e.Drain(ctx) // if it fails, so does Shutdown
+	e.Drain(ctx) // an error of Drain is that of Shutdown too
 	if err := host.Stop(ctx); err != nil {
 		return fmt.Errorf("workers were killed: %w", err)
 	}

@@ -1,7 +1,7 @@
 // Command memcached is a cache that speaks a part of memcached's text protocol (get, set, delete, version) on the event
-// loops. It shows how to serve a protocol other than HTTP: an idle connection has no goroutine and no buffer.
+// loops: an idle connection has no goroutine and no buffer. Values stay until they are deleted, and their number is not bounded.
 //
-//	go run ./examples/go/memcached    # then: memcping --servers=127.0.0.1:11211
+//	go run ./examples/go/memcached    # then: memcping --servers=127.0.0.1:11211 (no output: it works)
 package main
 
 import (
@@ -29,8 +29,8 @@ func (c *cache) Open(backend.Conn) backend.Stream { return &session{c} }
 
 type session struct{ *cache }
 
-func (s *session) Data(c backend.Conn)        { s.work(c) }
-func (s *session) Room(c backend.Conn)        { s.work(c) }
+func (s *session) Data(c backend.Conn)        { s.work(c) } // bytes have arrived, or the client sends no more
+func (s *session) Room(c backend.Conn)        { s.work(c) } // the client has read what made the connection Full
 func (s *session) Closed(backend.Conn, error) {}
 
 // work carries out the commands that have arrived, as long as the client reads the answers.
@@ -110,7 +110,7 @@ func main() {
 	o := engine.ProtocolOptions{Bounds: backend.Bounds{Input: lineMax + valueMax + 4}}
 	check(e.ServeProtocol(ln, &cache{values: make(map[string][]byte)}, o))
 	log.Print("memcached: ", ln.Addr())
-	select {} // a signal ends the process
+	select {} // a signal ends the process; hello shows an orderly shutdown
 }
 
 func check(err error) {

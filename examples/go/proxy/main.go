@@ -1,5 +1,5 @@
-// Command proxy is a reverse proxy. Requests for paths below /api/ go to one service, without that prefix, all others to another
-// one. It adds a field to requests, and removes the field of responses that names the software of the service.
+// Command proxy is a reverse proxy. Requests for paths below /api/ go to one service, without that prefix, and all others to another
+// one. It adds the field X-Served-By to requests, and removes the field Server from responses. Services speak HTTP without TLS.
 //
 //	go run ./examples/go/proxy -api 127.0.0.1:9001,127.0.0.1:9002 -web 127.0.0.1:9000    # then: curl http://127.0.0.1:8081/
 package main
@@ -37,7 +37,7 @@ func isAPI(q *proxy.Request) bool {
 	return strings.HasPrefix(string(h.Bytes(h.Path)), apiPrefix)
 }
 
-// edit changes the request that the service gets.
+// edit changes the request that the service gets. The query comes with its question mark.
 func edit(q *proxy.Request) {
 	q.Set("X-Served-By", "the example")
 	if h := q.Head(); isAPI(q) {
@@ -48,13 +48,15 @@ func edit(q *proxy.Request) {
 // answer changes the response that the client gets.
 func answer(_ *proxy.Request, p *proxy.Response) error { return p.Drop("Server") }
 
-// failed is called if there is no response. The status of the error is the right one.
+// failed is called if there is no response. 0 stands for the status that belongs to the error: 502, 503 or 504. Logging here
+// assumes that the log does not block: a busy program puts a queue before it (package logging).
 func failed(q *proxy.Request, err error) int {
 	log.Printf("%q to %s: %v", q.Line(), q.Target(), err)
 	return 0
 }
 
-// set makes a service of addresses. Requests are balanced among them; those that fail are left out for a while.
+// set makes a service of IP addresses with ports, separated by commas. Requests are balanced among them; addresses that fail are
+// left out for a while.
 func set(addresses string) (*upstream.Set, error) {
 	var targets []upstream.Target
 	for address := range strings.SplitSeq(addresses, ",") {
@@ -65,8 +67,8 @@ func set(addresses string) (*upstream.Set, error) {
 
 func main() {
 	address := flag.String("address", "127.0.0.1:8081", "where to listen")
-	api := flag.String("api", "127.0.0.1:9001", "addresses of the service for /api/")
-	web := flag.String("web", "127.0.0.1:9000", "addresses of the service for everything else")
+	api := flag.String("api", "127.0.0.1:9001", "service for /api/: IP addresses with ports, separated by commas")
+	web := flag.String("web", "127.0.0.1:9000", "service for everything else, as -api")
 	flag.Parse()
 	if err := run(*address, *api, *web); err != nil {
 		log.Fatal(err)
@@ -98,6 +100,7 @@ func run(address, api, web string) (err error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	<-ctx.Done()
+	stop() // a second signal ends the program at once
 	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	return e.Shutdown(grace)

@@ -2,7 +2,8 @@
 // SIGUSR2 starts the program again, with the listening sockets; the old process then finishes what it has begun, and ends.
 //
 //	go build ./examples/go/restart && ./restart    # then: curl http://127.0.0.1:8081/
-//	pkill -USR2 -x restart                         # now the answers come from another process
+//	kill -USR2 PID                                 # the process in its log: now the answers come from another one
+//	kill PID                                       # ends that one, when it has finished its requests
 package main
 
 import (
@@ -22,7 +23,7 @@ import (
 	"moonbridge/handler"
 )
 
-// socketsVariable says how many listening sockets the process has been given. They follow the pipe, descriptor 3, to which it
+// socketsVariable says how many listening sockets the process has been given: one for each loop. They follow the pipe, descriptor 3, to which it
 // writes a byte when it serves.
 const socketsVariable = "RESTART_SOCKETS"
 
@@ -36,7 +37,7 @@ func main() {
 
 func run(address string) error {
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGUSR2, syscall.SIGTERM)
+	signal.Notify(signals, syscall.SIGUSR2, syscall.SIGTERM, os.Interrupt)
 	e, err := engine.New(engine.Options{})
 	if err != nil {
 		return err
@@ -55,7 +56,7 @@ func run(address string) error {
 	}
 	end := e.Drain
 	for s := range signals {
-		if s == syscall.SIGTERM {
+		if s != syscall.SIGUSR2 {
 			break
 		}
 		if err := replace(ln); err != nil {
@@ -68,7 +69,7 @@ func run(address string) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	end(ctx) // an error is that of Shutdown too
+	end(ctx) // an error of it is that of Shutdown too
 	return e.Shutdown(ctx)
 }
 

@@ -17,7 +17,7 @@ type Case struct {
 	RFC    string
 	Method string
 	File   string   // page, empty or young
-	Fields []string // "Name: value", with places for what is known of the file; see Fill
+	Fields []string // "Name: value", with places for what is known about the file; see Fill
 	Want   Answer
 	Nginx  Answer // what nginx answers; the same as Want unless there is a reason
 	Why    string // the key of the reason

@@ -136,7 +136,7 @@ func (f *file) close() {
 // Mount implements backend.MountedFile.
 func (f *file) Mount() uint64 { return f.mount }
 
-// infoOf returns what is known of an open file.
+// infoOf returns what is known about an open file.
 func infoOf(fd int) (info, error) {
 	var st unix.Stat_t
 	if err := ignoringEINTR(func() error { return unix.Fstat(fd, &st) }); err != nil {

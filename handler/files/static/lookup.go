@@ -239,7 +239,7 @@ func unchanged(old *entry, c httpparse.Coding, i info, o files.Options) *variant
 	return v
 }
 
-// readSmall reads a file that is small enough for memory. i is what was known of it, and what is known of the version that was
+// readSmall reads a file that is small enough for memory. i is what was known about it, and what is known about the version that was
 // read. ok is false if the file is too large, or changes all the time.
 func readSmall(f *file, i *info) (content []byte, ok bool) {
 	for range readTries {

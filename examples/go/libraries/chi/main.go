@@ -1,5 +1,5 @@
 // Command chi serves an application that is written for net/http, with the router chi and its middleware, on Moonbridge's engine.
-// Nothing in it but main knows about that.
+// Only main knows about the engine: the rest works with any server for net/http.
 //
 //	cd examples/go/libraries && go run ./chi    # then: curl -i -d 'Go to the moon' http://127.0.0.1:8081/notes
 package main
@@ -90,7 +90,7 @@ func main() {
 	check(err)
 	ln, err := e.Open("tcp", *address, engine.OpenOptions{})
 	check(err)
-	// At most 1000 handlers run at a time. Other requests wait.
+	// At most 1000 handlers run at a time. Other requests wait for up to 10 seconds, then get 503.
 	h := handler.Blocking(handler.HTTP(new(notes).routes()), 1000)
 	check(e.Serve(ln, h, 0, engine.Limits{}))
 	log.Printf("http://%s/", ln.Addr())
@@ -98,6 +98,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	<-ctx.Done()
+	stop() // a second signal ends the program at once
 	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	check(e.Shutdown(grace))

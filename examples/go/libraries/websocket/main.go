@@ -1,7 +1,7 @@
 // Command websocket sends back what it gets over WebSocket connections, on the event loops: an idle connection has no goroutine. The
 // library gobwas/ws knows the protocol, and reads and writes bytes in memory only.
 //
-//	cd examples/go/libraries && go run ./websocket    # then: python3 -m websockets ws://127.0.0.1:8081/
+//	cd examples/go/libraries && go run ./websocket    # then, with Python's websockets: python3 -m websockets ws://127.0.0.1:8081/
 package main
 
 import (
@@ -29,8 +29,8 @@ type session struct {
 	state    ws.State // with the bit for a message whose fragments are being received
 }
 
-func (s *session) Data(c backend.Conn)        { s.work(c) }
-func (s *session) Room(c backend.Conn)        { s.work(c) }
+func (s *session) Data(c backend.Conn)        { s.work(c) } // bytes have arrived, or the client sends no more
+func (s *session) Room(c backend.Conn)        { s.work(c) } // the client has read what made the connection Full
 func (s *session) Closed(backend.Conn, error) {}
 
 // work handles what has arrived, as long as the client reads the answers.
@@ -42,7 +42,7 @@ func (s *session) work(c backend.Conn) {
 	}
 }
 
-// upgrade answers the request. It returns false if that is incomplete or refused.
+// upgrade answers the request. It returns false if that is incomplete or refused. The library refuses what it gets of one too long.
 func (s *session) upgrade(c backend.Conn) bool {
 	end := bytes.Index(c.Unread(), []byte("\r\n\r\n")) + 4 // 3 if there is none
 	if end < 4 && len(c.Unread()) < headMax {
@@ -110,7 +110,7 @@ func main() {
 	bounds := backend.Bounds{Input: payloadMax + ws.MaxHeaderSize}
 	check(e.ServeProtocol(ln, echo{}, engine.ProtocolOptions{Bounds: bounds}))
 	log.Printf("ws://%s/", ln.Addr())
-	select {} // a signal ends the process
+	select {} // a signal ends the process; hello shows an orderly shutdown
 }
 
 func check(err error) {
