@@ -61,6 +61,8 @@ var imports = map[string][]string{
 	"handler/worker/rawhttp": {"handler/accesslog", "bufio", "handler/shm", "httpparse", "httpwrite", "x/sys"},
 	"handler/worker/form":    {"httpparse"},
 	"handler/worker":         {"handler/files", "handler/forwarded", "handler/worker/form", "handler/worker/rawhttp", "handler/shm", "handler/accesslog", "bufio", "httpparse", "httpwrite"},
+	"cmd/mbserve/metrics":    {"handler/accesslog", "prometheus"},
+	"cmd/mbserve/admin":      {},
 	"cmd/mbserve":            {"*", "pflag", "x/sys"},
 	"examples/go":            {"*"}, // the programs below it too
 
@@ -88,6 +90,10 @@ var external = map[string][]string{
 	},
 	"flate":  {"github.com/klauspost/compress/flate"},
 	"brotli": {"github.com/andybalholm/brotli"},
+	"prometheus": {
+		"github.com/prometheus/client_model/go",
+		"github.com/prometheus/common/expfmt",
+	},
 }
 
 const gnet = "github.com/panjf2000/gnet/v2/"

@@ -255,7 +255,7 @@ func (g *generation) serveAt(a *address, n, i int) error {
 	a.ln.SetTLS(g.listeners[n][i].tls)
 	switch {
 	case g.s.o.static != "", spec.RedirectHTTPS != 0:
-		return g.s.engine.Serve(a.ln, b, i, engine.Limits{})
+		return g.s.engine.Serve(a.ln, b, i, engine.Limits{Account: g.s.admin.account(n)})
 	case spec.Raw():
 		return g.s.engine.ServeSockets(a.ln, b, i)
 	}
@@ -265,6 +265,7 @@ func (g *generation) serveAt(a *address, n, i int) error {
 // limits are the limits for the clients of an HTTP listener of the n-th pool.
 func (g *generation) limits(n int, spec *listen.Listener) engine.Limits {
 	l := g.s.limits(spec.HTTP)
+	l.Account = g.s.admin.account(n)
 	if list := g.pools[n].Options.TrustedProxies; len(list) > 0 {
 		if t, err := forwarded.New(list); err == nil { // they were checked when the script was loaded
 			l.TrustedProxies = t

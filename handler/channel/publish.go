@@ -10,6 +10,10 @@ func (h *Hub) Publish(name string, p Post) (subscribers int, err error) {
 		return 0, err
 	}
 	h.mu.Lock()
+	if h.relay != nil {
+		defer h.mu.Unlock()
+		return h.countOf(name), h.relay.add(name, &p, h.o.QueueBytes)
+	}
 	ring, n, err := h.publish(name, &p)
 	forward := h.forward
 	h.mu.Unlock()
@@ -74,6 +78,10 @@ func (l *Loop) push(ring []*Loop, g *group, m *Message) []*Loop {
 func (h *Hub) Count(name string) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	return h.countOf(name)
+}
+
+func (h *Hub) countOf(name string) int {
 	if c := h.channels[name]; c != nil {
 		return c.count
 	}

@@ -8,6 +8,7 @@ import (
 
 	"moonbridge/handler/backend"
 	"moonbridge/handler/channel"
+	"moonbridge/handler/logging"
 	"moonbridge/handler/shm"
 	"moonbridge/handler/websocket"
 )
@@ -69,7 +70,7 @@ func (c *socketConn) changeChannels(verb uint32, data []byte) {
 		err = c.member.Subscribe(names...)
 	}
 	if err != nil {
-		c.l.log().Warn("a WebSocket does not get a channel", "handler", c.handler, "channel", quoted([]byte(names[0])), "err", err)
+		c.l.log().Warn("a WebSocket does not get a channel", "handler", c.handler, "channel", logging.Quoted([]byte(names[0]), namedMax), "err", err)
 	}
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define NAMES_MAX 64u /* channels of one request */
+#define WAIT_MAX 600  /* seconds */
 
 enum { CHANNELS, LAST_ID, KEY, FIRST, RETRY, KEEPALIVE, TIMEOUT, OPTIONS };
 static const char *const known[OPTIONS] = {
@@ -109,7 +110,7 @@ static void read_option(lua_State *L, wish *w, int i)
 		read_keepalive(L, w);
 		break;
 	case TIMEOUT:
-		w->head.timeout_ms = time_option(L, w, known[i], 600);
+		w->head.timeout_ms = time_option(L, w, known[i], WAIT_MAX);
 	}
 }
 
