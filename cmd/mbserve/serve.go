@@ -275,16 +275,12 @@ func (s *server) serveFirst() (err error) {
 		}
 	}
 	s.credential = nil
-<<<<<<< HEAD
 	s.takeOverChannels()
-	return s.serving.serve()
-=======
 	if err := s.serving.serve(); err != nil {
 		return err
 	}
 	s.admin.serves(s.serving)
 	return nil
->>>>>>> main
 }
 
 // checkSpool checks whether files can be created in the spool directory, with the rights that the server has now.

@@ -20,13 +20,8 @@ import (
 // is refused, because the sockets are never closed.
 
 // heirEnv tells a process to take over: "ready=FD timers=FD pid=FD log=FD access=FD root=FD dir=FD
-<<<<<<< HEAD
-// tickets=FD channels=FD". Those of the files and of the root helper are present if there are such. dir is the working directory of the old
+// tickets=FD admin=FD channels=FD". Those of the files, the admin listener and of the root helper are present if there are such. dir is the working directory of the old
 // process, tickets a pipe with the keys of TLS session tickets, channels a socket through which the new process gets the channels.
-=======
-// tickets=FD admin=FD". Those of the files, the admin listener and of the root helper are present if there are such. dir is the working directory of the old
-// process, tickets a pipe with the keys of TLS session tickets.
->>>>>>> main
 const heirEnv = "MOONBRIDGE_HEIR"
 
 // upgradeTimeout is how long a new process may take to start serving.
@@ -184,13 +179,8 @@ func (s *server) launchHeir(pass *passing) (*exec.Cmd, error) {
 
 // heir holds the files passed to a process that takes over. It is nil in any other process.
 type heir struct {
-<<<<<<< HEAD
-	ready, timers, channels, pid, log, access, dir, tickets *os.File
-	root                                                    *rootFiles
-=======
-	ready, timers, pid, log, access, dir, tickets, admin *os.File
-	root                                                 *rootFiles
->>>>>>> main
+	ready, timers, channels, pid, log, access, dir, tickets, admin *os.File
+	root                                                           *rootFiles
 }
 
 // newHeir reads heirEnv and removes it from the environment.
@@ -204,11 +194,7 @@ func newHeir() (*heir, error) {
 	var root *os.File
 	named := map[string]**os.File{
 		"ready": &h.ready, "timers": &h.timers, "pid": &h.pid, "log": &h.log, "access": &h.access, "dir": &h.dir, "root": &root,
-<<<<<<< HEAD
-		"tickets": &h.tickets, "channels": &h.channels,
-=======
-		"tickets": &h.tickets, "admin": &h.admin,
->>>>>>> main
+		"tickets": &h.tickets, "admin": &h.admin, "channels": &h.channels,
 	}
 	for field := range strings.FieldsSeq(text) {
 		name, number, _ := strings.Cut(field, "=")
