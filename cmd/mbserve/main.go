@@ -44,6 +44,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case o.version:
 		fmt.Fprintf(stdout, "mbserve %s (%s, %s, %s/%s)\n", version, worker.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		return exitOK
+	case o.completion != "":
+		completion(o.completion, stdout)
+		return exitOK
 	case o.check:
 		return check(o, stdout, stderr)
 	}
