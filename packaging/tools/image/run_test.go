@@ -90,4 +90,3 @@ func unpack(t *testing.T, image, root string) []string {
 	}
 	return append(config.Config.Entrypoint, config.Config.Cmd...)
 }
-
