@@ -104,7 +104,9 @@ func (s source) layer() ([]byte, error) {
 		a.add(name, mode, data)
 	}
 	a.directory("tmp", 0o1777)
-	a.directory("proc", 0o555)
+	for _, name := range []string{"dev", "proc", "sys"} { // the runtime mounts these
+		a.directory(name, 0o555)
+	}
 	a.directory("run", 0o755)
 	return a.bytes()
 }

@@ -28,6 +28,7 @@ root=$1
 shift
 ip link set lo up
 mount -t proc proc "$root/proc"
+mount --bind /dev "$root/dev"
 chroot --userspec=65534:65534 "$root" "$@" &
 server=$!
 for i in $(seq 600); do
