@@ -50,16 +50,19 @@ var imports = map[string][]string{
 	"handler/websocket":      {"handler/backend", "httpparse", "httpwrite", "flate"},
 	"handler/ratelimit":      {"handler/backend", "httpparse"},
 	"handler/channel":        {"handler/backend"},
+	"handler/channel/stream": {"handler/backend", "handler/channel", "httpparse", "httpwrite"},
 	"handler/cache":          {"handler/backend", "httpparse", "httpwrite"},
 	"handler/proxyproto":     {"handler/backend", "proxyproto"},
 	"handler/shm":            {"httpparse", "x/sys"},
 	"handler/forwarded":      {"httpparse"},
 	"handler/pool/listen":    {"handler/forwarded", "handler/route", "handler/shm"},
 	"handler/pool/policy":    {"handler/pool/listen"},
-	"handler/pool":           {"handler/pool/listen", "handler/pool/policy", "handler/backend", "handler/mounts", "handler/shm", "handler/accesslog", "httpparse", "handler/logging", "x/sys"},
+	"handler/pool":           {"handler/pool/listen", "handler/pool/policy", "handler/backend", "handler/channel", "handler/channel/stream", "handler/mounts", "handler/shm", "handler/accesslog", "httpparse", "handler/logging", "x/sys"},
 	"handler/worker/rawhttp": {"handler/accesslog", "bufio", "handler/shm", "httpparse", "httpwrite", "x/sys"},
 	"handler/worker/form":    {"httpparse"},
 	"handler/worker":         {"handler/files", "handler/forwarded", "handler/worker/form", "handler/worker/rawhttp", "handler/shm", "handler/accesslog", "bufio", "httpparse", "httpwrite"},
+	"cmd/mbserve/metrics":    {"handler/accesslog", "prometheus"},
+	"cmd/mbserve/admin":      {},
 	"cmd/mbserve":            {"*", "pflag", "x/sys"},
 	"examples/go":            {"*"}, // the programs below it too
 
@@ -87,6 +90,10 @@ var external = map[string][]string{
 	},
 	"flate":  {"github.com/klauspost/compress/flate"},
 	"brotli": {"github.com/andybalholm/brotli"},
+	"prometheus": {
+		"github.com/prometheus/client_model/go",
+		"github.com/prometheus/common/expfmt",
+	},
 }
 
 const gnet = "github.com/panjf2000/gnet/v2/"

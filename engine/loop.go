@@ -26,6 +26,7 @@ type loop struct {
 	goroutine atomic.Uint64 // that runs the loop
 
 	accepted, requests uint64 // so far
+	secured            uint64 // connections whose TLS handshakes were completed
 
 	backends map[backend.Backend]backend.LoopBackend
 	bindings map[*Listener]*binding
@@ -168,7 +169,7 @@ func (l *loop) turnAway(s *service, fd int, peer netip.AddrPort) {
 	l.sys.write(fd, page)
 	syscall.Close(fd)
 	if l.e.accessLog != nil {
-		l.logTurnedAway(peer, page)
+		l.logTurnedAway(peer, page, s.account)
 	}
 }
 

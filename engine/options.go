@@ -45,6 +45,11 @@ type Options struct {
 	// or broke off. It is called on the loop of the connection, so it must not block and must not call the Engine. Calls on
 	// different loops overlap. nil: nothing is recorded, and no clock is read.
 	AccessLog func(*Access)
+	// AccessBrief keeps no copy of requests for AccessLog: of their heads, its entries have only the ID. It is for those who only
+	// count.
+	AccessBrief bool
+	// MeasureTurns has the loops measure how long their turns take, for Stats. It costs a clock reading per turn.
+	MeasureTurns bool
 	// ConnState is called when the state of a connection has changed, as http.Server.ConnState. Raw connections, and those above
 	// MaxConns, are not reported. It is called on the loop of the connection, under the rules of AccessLog. nil: no cost.
 	ConnState func(ConnInfo, ConnState)
@@ -136,6 +141,9 @@ type Limits struct {
 	// TrustedProxies finds out who the client of each request is, as a *forwarded.Trusted does. The access log then has that client. nil:
 	// it is the peer of the connection.
 	TrustedProxies Identifier
+
+	// Account is given back with each entry of the access log, to tell listeners apart.
+	Account any
 
 	// Fields are field lines, each with its CR LF, that the responses which the engine makes itself have besides their own. They
 	// must be valid. Content-Type is left out; Connection: close ends the connection.

@@ -15,6 +15,7 @@ type service struct {
 	limits  limits
 	addrs   *addrs
 
+	account     any                 // see Limits.Account
 	proxies     Identifier          // see Limits.TrustedProxies
 	overlapping backend.Overlapping // the backend, or nil if it is none
 	pressable   backend.Pressable   // likewise
@@ -24,7 +25,7 @@ type service struct {
 }
 
 func newService(lb backend.LoopBackend, index int, lim Limits) *service {
-	s := &service{backend: lb, index: index, limits: lim.resolve(), proxies: lim.TrustedProxies}
+	s := &service{backend: lb, index: index, limits: lim.resolve(), account: lim.Account, proxies: lim.TrustedProxies}
 	if _, takesFiles := lb.(backend.FileBackend); !takesFiles {
 		s.limits.body.Whole = false
 	}

@@ -1,6 +1,11 @@
 package engine
 
-import "time"
+import (
+	"time"
+
+	"moonbridge/handler/logging"
+	"moonbridge/reactor"
+)
 
 // LoopStats are the figures of one loop.
 type LoopStats struct {
@@ -14,7 +19,10 @@ type LoopStats struct {
 	Buffers  int    // that connections hold for unread or unsent bytes
 	Pipes    int    // that have bytes of spliced connections
 
-	LongestTurn time.Duration // so far; 0 without Options.Stalled
+	Handshakes uint64 // TLS handshakes that were completed so far
+
+	LongestTurn time.Duration // so far; 0 without Options.Stalled or Options.MeasureTurns
+	Turns       reactor.Turns // likewise
 }
 
 // Stats returns the figures of all loops, which are asked one after the other. It is nil on a loop, and after Shutdown.
@@ -37,7 +45,7 @@ func (l *loop) stats() LoopStats {
 		s.add(l.tls.twin)
 	}
 	if w := l.e.watcher.of(l.index); w != nil {
-		s.LongestTurn = w.Longest()
+		s.LongestTurn, s.Turns = w.Longest(), w.Turns()
 	}
 	return s
 }
@@ -48,9 +56,13 @@ func (s *LoopStats) add(l *loop) {
 	s.Raw += l.raw.len
 	s.Accepted += l.accepted
 	s.Requests += l.requests
+	s.Handshakes += l.secured
 	for c := l.conns.first; c != nil; c = c.next {
 		if c.state == stateIdle {
 			s.Idle++
 		}
 	}
 }
+
+// Refusals returns how often requests and connections were refused, by cause.
+func (e *Engine) Refusals() map[logging.Event]uint64 { return e.tally.Totals() }

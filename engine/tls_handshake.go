@@ -301,6 +301,7 @@ func (h *handshake) done(conn *tls.Conn, err error) {
 		h.refuse(nil)
 		return
 	}
+	h.l.twin.secured++
 	h.forget()
 	h.c.tls, h.c.handshake = conn, nil
 	if h.used < len(h.in) {

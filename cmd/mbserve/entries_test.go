@@ -77,14 +77,14 @@ func bare(entry string) string {
 func TestEntriesHaveTests(t *testing.T) {
 	entries := manualEntries(t)
 	examples := map[string]bool{}
-	for _, e := range readManual(t) {
+	for _, e := range readManual(t, manual) {
 		examples[e.heading] = true
 	}
 	packages := map[string]map[string]*ast.FuncDecl{}
 	for name, dir := range map[string]string{"main": ".", "worker": "../../handler/worker",
 		"rawhttp": "../../handler/worker/rawhttp", "form": "../../handler/worker/form", "pool": "../../handler/pool",
 		"listen": "../../handler/pool/listen", "proxyproto": "../../handler/proxyproto", "forwarded": "../../handler/forwarded", "route": "../../handler/route", "policy": "../../handler/pool/policy",
-		"engine": "../../engine", "cache": "../../handler/cache", "ratelimit": "../../handler/ratelimit", "httpparse": "../../httpparse"} {
+		"engine": "../../engine", "cache": "../../handler/cache", "ratelimit": "../../handler/ratelimit", "channel": "../../handler/channel", "stream": "../../handler/channel/stream", "httpparse": "../../httpparse"} {
 		packages[name] = testsOf(t, dir)
 	}
 	for _, p := range proofs {

@@ -205,6 +205,16 @@ func TestExampleAlmanac(t *testing.T) {
 	}
 }
 
+func TestExampleWeb(t *testing.T) {
+	t.Parallel()
+	s := start(t, example("web.lua"), "0")
+	for path, want := range map[string]string{"/?name=Moon": "Hello, Moon!\n", "/moon/full": `{"phase":"full"}`} {
+		if got := get(t, s.url(path)); got != want {
+			t.Errorf("%s: %q, want %q", path, got, want)
+		}
+	}
+}
+
 func TestExampleJSON(t *testing.T) {
 	t.Parallel()
 	wantModules(t, "cjson")

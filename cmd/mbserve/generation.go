@@ -9,6 +9,7 @@ import (
 	"moonbridge/engine"
 	"moonbridge/handler/backend"
 	"moonbridge/handler/cache"
+	"moonbridge/handler/channel"
 	"moonbridge/handler/files/static"
 	"moonbridge/handler/forwarded"
 	"moonbridge/handler/pool"
@@ -28,6 +29,8 @@ type generation struct {
 	listeners [][]listener     // by pool
 	configs   []*tls.Config    // of listeners with TLS
 	static    []*static.Static // by pool, while it serves; nil: no files
+
+	rules []channel.Rule // of channels
 
 	rates     []*ratelimit.Limiter // by pool; nil: none
 	routes    [][]route.Rule       // by pool, while it serves
@@ -79,6 +82,8 @@ func (s *server) load(ctx context.Context) (g *generation, err error) {
 		Purge:      s.caches.purge,
 
 		Dictionaries: s.shared,
+		Channels:     s.channels,
+		Declared:     g.declared,
 	}
 	switch {
 	case s.access != nil:
@@ -151,6 +156,7 @@ func (g *generation) serve() error {
 	if err := g.switchOver(); err != nil {
 		return err
 	}
+	g.useRules()
 	g.leaveOthers()
 	return nil
 }
@@ -245,7 +251,7 @@ func (g *generation) serveAt(a *address, n, i int) error {
 	a.ln.SetTLS(g.listeners[n][i].tls)
 	switch {
 	case g.s.o.static != "", spec.RedirectHTTPS != 0:
-		return g.s.engine.Serve(a.ln, b, i, engine.Limits{})
+		return g.s.engine.Serve(a.ln, b, i, engine.Limits{Account: g.s.admin.account(n)})
 	case spec.Raw():
 		return g.s.engine.ServeSockets(a.ln, b, i)
 	}
@@ -255,6 +261,7 @@ func (g *generation) serveAt(a *address, n, i int) error {
 // limits are the limits for the clients of an HTTP listener of the n-th pool.
 func (g *generation) limits(n int, spec *listen.Listener) engine.Limits {
 	l := g.s.limits(spec.HTTP)
+	l.Account = g.s.admin.account(n)
 	if list := g.pools[n].Options.TrustedProxies; len(list) > 0 {
 		if t, err := forwarded.New(list); err == nil { // they were checked when the script was loaded
 			l.TrustedProxies = t

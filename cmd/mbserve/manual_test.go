@@ -43,14 +43,26 @@ func TestManual(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Skip(err)
 	}
-	examples := readManual(t)
+	runManual(t, manual)
+}
+
+// The same for docs/web.md.
+func TestWebManual(t *testing.T) {
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Skip(err)
+	}
+	runManual(t, "../../docs/web.md")
+}
+
+func runManual(t *testing.T, file string) {
+	examples := readManual(t, file)
 	if len(examples) == 0 {
 		t.Fatal("there are no examples")
 	}
 	for _, e := range examples {
 		t.Run(e.heading, func(t *testing.T) {
 			t.Parallel()
-			t.Logf("%s:%d", manual, e.line)
+			t.Logf("%s:%d", file, e.line)
 			e.run(t)
 		})
 	}
@@ -72,10 +84,10 @@ type sample struct {
 
 const manual = "../../docs/manual.md"
 
-// readManual collects the examples.
-func readManual(t *testing.T) (examples []*sample) {
+// readManual collects the examples of a file.
+func readManual(t *testing.T, file string) (examples []*sample) {
 	t.Helper()
-	for _, b := range readBlocks(t, manual) {
+	for _, b := range readBlocks(t, file) {
 		switch word, _, _ := strings.Cut(b.kind, " "); word {
 		case "lua":
 			examples = append(examples, &sample{fenced: b})

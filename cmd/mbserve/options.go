@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"moonbridge/cmd/mbserve/admin"
 )
 
 // options is the parsed command line.
@@ -29,6 +31,12 @@ type options struct {
 	plain            bool   // the format is logPlain if the log is a terminal
 	accessLog        string // file, or "-"; "": none
 	accessFormat     accessFormat
+
+	admin        string // address of the admin listener; "": none
+	adminAddress admin.Address
+	adminRemote  bool
+	adminPprof   bool
+	adminToken   string // file
 
 	user, group string // as given
 	privileges  *privileges
@@ -63,6 +71,10 @@ func (o *options) flags() *pflag.FlagSet {
 	f.StringVar(&o.accessLog, "access-log", "", "write a line for each response to `FILE` (reopened on USR1), or to standard output if it is -")
 	o.accessFormat = accessCombined
 	f.Var(&o.accessFormat, "access-format", "`FORMAT` of these lines: combined or json")
+	f.StringVar(&o.admin, "admin", "", "answer /healthz, /readyz, /metrics and /status at `ADDRESS`: 127.0.0.1:9090 or unix:/path")
+	f.BoolVar(&o.adminRemote, "admin-remote", false, "allow an address that other hosts can reach; there is neither TLS nor a password")
+	f.StringVar(&o.adminToken, "admin-token-file", "", "allow POST to /reload and /stop there, with the token in `FILE`")
+	f.BoolVar(&o.adminPprof, "admin-pprof", false, "show profiles of the server at /debug/pprof there")
 	f.StringVarP(&o.user, "user", "u", "", "run the script as `USER`, and drop root privileges once the listeners are open")
 	f.StringVar(&o.group, "group", "", "run the script with this `GROUP` (default: the groups of the user)")
 	f.StringVarP(&o.pidFile, "pidfile", "p", "", "write the process id to `FILE`, which is locked while the server runs")
@@ -122,6 +134,9 @@ func parseOptions(args []string) (*options, error) {
 	case o.background && o.accessLog == "-":
 		return nil, errors.New("--access-log -: there is no standard output in the background")
 	}
+	if err := o.checkAdmin(); err != nil {
+		return nil, err
+	}
 	if o.background && o.logFile == "" && o.logFacility == "" {
 		o.logFacility = "daemon"
 	}
@@ -137,6 +152,24 @@ func parseOptions(args []string) (*options, error) {
 	}
 	o.script, o.args = f.Arg(0), f.Args()[1:]
 	return o, nil
+}
+
+// checkAdmin reads the address of the admin listener.
+func (o *options) checkAdmin() (err error) {
+	if o.admin == "" {
+		if o.adminRemote || o.adminPprof || o.adminToken != "" {
+			return errors.New("--admin-remote, --admin-token-file and --admin-pprof need --admin")
+		}
+		return nil
+	}
+	o.adminAddress, err = admin.ParseAddress(o.admin, o.adminRemote)
+	if errors.Is(err, admin.ErrRemote) {
+		return fmt.Errorf("--admin %s: %w; with --admin-remote it is allowed", o.admin, err)
+	}
+	if err != nil {
+		return fmt.Errorf("--admin %s: %w", o.admin, err)
+	}
+	return nil
 }
 
 // subject is what is served, for messages.

@@ -27,6 +27,8 @@ type Entry struct {
 	Bytes    int64 // of the response's body, with its framing, that the socket has taken
 	Complete bool  // the whole response was sent
 
+	Account any // Limits.Account of the listener, for those who count
+
 	// Queue is how long the exchange waited for a worker or a handler, Service how long that took; -1: not known. Total is
 	// from Time until the socket took the last byte, or until the connection broke.
 	Queue, Service, Total time.Duration

@@ -71,6 +71,23 @@ func (r *Record) SetHead(h *httpparse.Head, ids IDs) {
 	}
 	r.add(PartReferer, referer, RefererMax)
 	r.add(PartAgent, agent, AgentMax)
+	r.chooseID(id, ids)
+}
+
+// SetBrief is SetHead without copies: only the id is kept.
+func (r *Record) SetBrief(h *httpparse.Head, ids IDs) {
+	r.b = r.b[:0]
+	var id []byte
+	for _, f := range h.Fields {
+		if f.NameLen == uint32(len("x-request-id")) {
+			firstValue(&id, h, f, "x-request-id")
+		}
+	}
+	r.chooseID(id, ids)
+}
+
+// chooseID gives the exchange the peer's id if it is valid, or else an id of the server's own.
+func (r *Record) chooseID(id []byte, ids IDs) {
 	if ValidID(id) {
 		r.add(PartID, id, IDMax)
 	} else {

@@ -173,8 +173,28 @@ func TestSlow(t *testing.T) {
 	if !c.slow || c.lost != 0 {
 		t.Error("a subscriber that has missed something continues")
 	}
+	n := len(c.got)
+	if c.l != nil || n != 5 {
+		t.Errorf("it got %q", c.data())
+	}
 	if n := r.hub.Count("a"); n != 0 {
 		t.Errorf("%d subscribers, want none", n)
+	}
+}
+
+// The same before a member has ever been behind.
+func TestSlowAtOnce(t *testing.T) {
+	r := newRig(t, Options{}, Rule{Pattern: "a", Messages: 2})
+	c := r.client(0, "", "a")
+	c.takes = 1
+	for i := range 5 {
+		r.publish("a", fmt.Sprint(i))
+		r.settle()
+	}
+	c.Resume()
+	r.settle()
+	if c.want("0"); !c.slow || c.lost != 0 {
+		t.Errorf("slow: %v, told of loss %d times", c.slow, c.lost)
 	}
 }
 

@@ -58,6 +58,10 @@ int mb_cache_options_text(const mb_http_options *o, char *to, size_t cap); /* li
 int mb_purge_load(lua_State *L);   /* loader of moonbridge_cache */
 void mb_purge_answered(size_t n);  /* from another thread: so many MB_CTL_PURGED have come */
 
+/* --- process_channel.c ------------------------------------------------------- */
+
+int mb_channel_load(lua_State *L); /* loader of moonbridge_channel */
+
 /* --- process_sha256.c -------------------------------------------------------- */
 
 #define MB_SHA256 32 /* bytes */
@@ -65,9 +69,10 @@ void mb_purge_answered(size_t n);  /* from another thread: so many MB_CTL_PURGED
 void mb_sha256(const void *data, size_t n, uint8_t sum[MB_SHA256]);
 void mb_hmac_sha256(const void *key, size_t kn, const void *data, size_t n, uint8_t sum[MB_SHA256]);
 
-/* --- process_crypto.c, process_hint.c ------------------------------------------ */
+/* --- process_crypto.c, process_library.c, process_hint.c ----------------------- */
 
 int mb_crypto_load(lua_State *L);   /* loader of moonbridge_crypto */
+void mb_library_preload(lua_State *L); /* process_library.c: adds the loaders of modules in Lua to the table on top */
 void mb_hint_install(lua_State *L); /* require has a hint for names that are almost right */
 
 /* --- process_http_text.c --------------------------------------------------- */
