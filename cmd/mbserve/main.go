@@ -33,6 +33,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if isRootFiles() {
 		return runRootFiles(args)
 	}
+	if isNew(args) {
+		return runNew(args[1:], stdout, stderr)
+	}
 	o, err := parseOptions(args)
 	switch {
 	case errors.Is(err, pflag.ErrHelp):
