@@ -41,6 +41,7 @@ type options struct {
 	user, group string // as given
 	privileges  *privileges
 	grace       time.Duration
+	drainDelay  time.Duration
 	loops       int
 	scheduling  scheduling
 	noPairing   bool
@@ -88,6 +89,7 @@ func (o *options) flags() *pflag.FlagSet {
 		"for development: TCP listeners without certificates speak TLS, with one that a local authority signs")
 	o.grace = 30 * time.Second
 	f.Var((*seconds)(&o.grace), "grace", "`SECONDS` that running requests have to finish at a graceful stop")
+	f.Var((*seconds)(&o.drainDelay), "drain-delay", "`SECONDS` that the server serves on after TERM, while /readyz says that it is not ready")
 	f.StringVar(&o.spoolDir, "spool-dir", os.TempDir(), "keep request bodies and responses that wait for slow clients in files in `DIRECTORY`")
 	o.spoolLimit = 4 << 30
 	f.Var(&o.spoolLimit, "spool-limit", "`BYTES` of these files together, such as 512M; 0: no files, slow clients occupy workers")

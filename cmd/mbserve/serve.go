@@ -114,7 +114,10 @@ func (s *server) run(d *detacher, stderr io.Writer) error {
 	}
 	s.announce()
 	s.tellReady(d)
+	watched := make(chan struct{})
+	go s.keepWatchdog(watched)
 	s.wait()
+	close(watched)
 	s.pid.remove(s.root)
 	return nil
 }
@@ -379,7 +382,13 @@ func (s *server) wait() {
 // stopGracefully ends the server after what is in progress.
 func (s *server) stopGracefully() {
 	s.beginStop()
-	s.stop(s.engine.Drain)
+	if s.awaitDrain() {
+		s.stop(s.engine.Drain)
+		return
+	}
+	s.log.Info("stopping at once")
+	s.lastStats()
+	s.stopNow()
 }
 
 // beginStop is the first step of every stop.

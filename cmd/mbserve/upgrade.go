@@ -171,6 +171,9 @@ func (s *server) launchHeir(pass *passing) (*exec.Cmd, error) {
 	}
 	if s.manager.address != nil {
 		cmd.Env = append(cmd.Env, "NOTIFY_SOCKET="+s.manager.address.Name)
+		if w := s.manager.watchdog; w > 0 {
+			cmd.Env = append(cmd.Env, fmt.Sprintf("WATCHDOG_USEC=%d", w.Microseconds()))
+		}
 	}
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.ExtraFiles = pass.files
