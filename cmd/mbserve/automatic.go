@@ -80,6 +80,9 @@ func (g *generation) keepCertificates() {
 
 // leaveCertificates lets go of the certificates that no generation uses any more.
 func (g *generation) leaveCertificates() {
+	if len(g.keepers()) == 0 {
+		return
+	}
 	g.s.mu.Lock()
 	delete(g.s.kept, g)
 	used := make(map[*acme.Keeper][]string)

@@ -71,7 +71,7 @@ func TestChainForwards(t *testing.T) {
 	}
 	for name, set := range with {
 		t.Run(name, func(t *testing.T) {
-			g := &generation{s: &server{compressor: compress.NewShared()}, log: slog.New(slog.DiscardHandler)}
+			g := &generation{s: &server{o: &options{}, compressor: compress.NewShared()}, log: slog.New(slog.DiscardHandler)}
 			h, o := &listen.HTTPOptions{}, &listen.Options{}
 			set(h, o)
 			files, err := openStatic(o.Static, false, g.s.compressor)

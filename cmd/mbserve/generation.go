@@ -214,10 +214,15 @@ func (g *generation) attachFront(n, i int) error {
 		front, err = g.withChallenges(front)
 	}
 	g.fronts[n][i] = front
-	if err != nil || front == g.attached[n] {
+	if err != nil || g.isPool(n, front) {
 		return err
 	}
 	return g.attachOne(front)
+}
+
+// isPool reports whether b is the n-th pool itself, which is attached already. With --static there are no pools.
+func (g *generation) isPool(n int, b backend.Backend) bool {
+	return n < len(g.host.Pools()) && b == g.attached[n]
 }
 
 func (g *generation) frontOf(n, i int) (backend.Backend, error) {

@@ -160,8 +160,8 @@ func TestOnly(t *testing.T) {
 	if again, _ := all.For(settings); again != k {
 		t.Error("the same settings have another keeper")
 	}
-	if err := k.Keep([]string{"a.test", "b.test"}, Ports{TLS: 1}); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"a.test", "b.test"} {
+		k.domains[name] = &domain{cancel: func() {}} // Keep would begin to obtain certificates
 	}
 	all.Only(map[*Keeper][]string{k: {"b.test"}})
 	if all.keeping("a.test") != nil || all.keeping("b.test") != k {
