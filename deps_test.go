@@ -37,7 +37,7 @@ var imports = map[string][]string{
 	"handler/logging":        {},
 	"reactor":                {"timers", "gnet", "x/sys"},
 	"handler/backend":        {"httpparse"},
-	"engine":                 {"reactor", "bufio", "engine/spool", "timers", "handler/accesslog", "httpparse", "httpwrite", "handler/backend", "handler/logging"},
+	"engine":                 {"reactor", "bufio", "engine/spool", "timers", "handler/accesslog", "httpparse", "httpwrite", "handler/backend", "handler/logging", "hpack"},
 	"handler":                {"handler/backend", "handler/files", "handler/mounts", "httpparse", "httpwrite", "handler/logging"},
 	"handler/files":          {"httpparse", "httpwrite"},
 	"handler/mounts":         {"x/sys"},
@@ -63,6 +63,7 @@ var imports = map[string][]string{
 	"handler/worker":         {"handler/files", "handler/forwarded", "handler/worker/form", "handler/worker/rawhttp", "handler/shm", "handler/accesslog", "bufio", "httpparse", "httpwrite"},
 	"cmd/mbserve/metrics":    {"handler/accesslog", "prometheus"},
 	"cmd/mbserve/admin":      {},
+	"packaging":              {},
 	"cmd/mbserve":            {"*", "pflag", "x/sys"},
 	"examples/go":            {"*"}, // the programs below it too
 
@@ -82,6 +83,7 @@ var external = map[string][]string{
 		gnet + "pkg/errors", // and return its errors
 	},
 	"x/sys":      {"golang.org/x/sys/unix"},
+	"hpack":      {"golang.org/x/net/http2/hpack"},
 	"pflag":      {"github.com/spf13/pflag"},
 	"proxyproto": {"github.com/pires/go-proxyproto"},
 	"klauspost": {

@@ -28,6 +28,7 @@ type Engine struct {
 	observed    bool                      // there is one of the two: exchanges have records
 	idPrefix    string                    // of requests, for the access log
 
+	check   bool     // Options.Check
 	watcher *watcher // nil: none
 
 	running sync.WaitGroup
@@ -60,7 +61,7 @@ var ErrStopped = errors.New("engine: stopped")
 func New(o Options) (*Engine, error) {
 	e := &Engine{
 		log: o.logger(), connsMax: connsMax(o.MaxConns, openFilesMax()),
-		accessLog: o.AccessLog, accessBrief: o.AccessBrief, connState: o.ConnState,
+		accessLog: o.AccessLog, accessBrief: o.AccessBrief, connState: o.ConnState, check: o.Check,
 	}
 	e.readers = newFileReaders()
 	e.handshakes.most = o.handshakes()

@@ -54,6 +54,12 @@ type loop struct {
 	tls    *tlsLoop // the part for connections with TLS; nil: there has been none
 	sealed *tlsLoop // the part that this is the second loop object of; nil: this is the first
 
+	h2          *h2Loop // the part for connections with HTTP/2; nil: there has been none
+	multiplexed *h2Loop // the part that this is the loop object of the streams of; nil: it is another one
+
+	secure bool                           // its connections have TLS
+	tlsOf  func(fd int) *backend.TLSState // what is known of that; nil: they have none
+
 	warm [warmFiles]warmFile // by their descriptors
 
 	// Room that is used again for each request.

@@ -132,6 +132,10 @@ type Limits struct {
 	ResponseTimeout time.Duration // from the request's head to the end of the response. Then reset. Default 3600 s
 	DrainTimeout    time.Duration // a closing connection waits for the peer to close (RFC 9112 §9.6). Then closed. Default 2 s
 
+	// H2C lets peers speak HTTP/2 without TLS if they know that they may (RFC 9113 §3.3). With TLS, the names in tls.Config.NextProtos
+	// decide: see TLS.
+	H2C bool
+
 	// Connect passes CONNECT requests on to the backend, for forward proxies. Without it they are refused with 501. Their
 	// connections end with the response, unless the backend takes them over (backend.Upgrader).
 	Connect bool
@@ -198,6 +202,7 @@ type limits struct {
 	idleMS, headMS, stallMS, responseMS, drainMS uint64
 
 	peerEnd PeerEnd
+	h2c     bool
 }
 
 func (l Limits) resolve() limits {
@@ -220,6 +225,7 @@ func (l Limits) resolve() limits {
 		responseMS:  milliseconds(l.ResponseTimeout, responseTimeoutDefault),
 		drainMS:     milliseconds(l.DrainTimeout, drainTimeoutDefault),
 		peerEnd:     l.PeerEnd,
+		h2c:         l.H2C,
 	}
 }
 

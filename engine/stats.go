@@ -54,11 +54,27 @@ func (l *loop) stats() LoopStats {
 func (s *LoopStats) add(l *loop) {
 	s.Conns += l.conns.len
 	s.Raw += l.raw.len
+	if l.h2 != nil {
+		s.addH2(l.h2)
+	}
 	s.Accepted += l.accepted
 	s.Requests += l.requests
 	s.Handshakes += l.secured
 	for c := l.conns.first; c != nil; c = c.next {
 		if c.state == stateIdle {
+			s.Idle++
+		}
+	}
+}
+
+// addH2 adds the connections with HTTP/2, which are raw ones with streams.
+func (s *LoopStats) addH2(m *h2Loop) {
+	s.Conns += m.len
+	s.Raw -= m.len
+	s.Requests += m.twin.requests
+	s.Buffers += m.pool.InUse()
+	for c := m.first; c != nil; c = c.next {
+		if len(c.streams) == 0 {
 			s.Idle++
 		}
 	}

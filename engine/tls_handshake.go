@@ -320,6 +320,9 @@ func (h *handshake) serve() {
 	case h.b.http == nil:
 		h.serveSocket(h.b.sockets)
 		return
+	case h.choseH2():
+		h.serveH2(h.b.http)
+		return
 	}
 	c := newConn(l, h.b.http, fd, h.c.peer)
 	h.hand(c)

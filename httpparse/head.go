@@ -37,6 +37,9 @@ type Head struct {
 	// leaves them alone.
 	Client netip.Addr
 	Secure bool
+
+	// HTTP2 says that the request was made of an HTTP/2 stream, which has no second one. The parser leaves it alone.
+	HTTP2 bool
 }
 
 // LengthUnknown is the ContentLength of a chunked body.
@@ -45,7 +48,7 @@ const LengthUnknown int64 = -1
 // Overlaps reports whether further requests of the connection may be processed at the same time (RFC 9112 §9.3.2): the method
 // is one of the safe ones (RFC 9110 §9.2.1), and there is nothing that what follows could depend on.
 func (h *Head) Overlaps() bool {
-	if !h.Persistent || h.Minor == 0 || h.ContentLength != 0 || h.Upgrade {
+	if !h.Persistent || h.Minor == 0 || h.ContentLength != 0 || h.Upgrade || h.HTTP2 {
 		return false
 	}
 	switch string(h.Bytes(h.Method)) {

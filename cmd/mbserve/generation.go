@@ -261,6 +261,7 @@ func (g *generation) serveAt(a *address, n, i int) error {
 // limits are the limits for the clients of an HTTP listener of the n-th pool.
 func (g *generation) limits(n int, spec *listen.Listener) engine.Limits {
 	l := g.s.limits(spec.HTTP)
+	l.H2C = spec.HTTP2 == listen.HTTP2Always
 	l.Account = g.s.admin.account(n)
 	if list := g.pools[n].Options.TrustedProxies; len(list) > 0 {
 		if t, err := forwarded.New(list); err == nil { // they were checked when the script was loaded

@@ -15,7 +15,8 @@ type Entry struct {
 	// Of the request. All are empty if its head could not be parsed.
 	Method    []byte // up to 32 bytes
 	Target    []byte // up to 2 KiB
-	Minor     int    // HTTP/1.Minor
+	Minor     int    // HTTP/1.Minor, unless HTTP2
+	HTTP2     bool   // it came with HTTP/2
 	Referer   []byte // up to 1 KiB
 	UserAgent []byte // up to 512 bytes
 

@@ -175,6 +175,7 @@ const (
 	HeadBodyFile // the body is in a file of ContentLength bytes, which the worker asks for
 	HeadSecure   // the client has asked for https
 	HeadTLS      // what is known of the connection's TLS follows the id, with a NUL at the end
+	HeadHTTP2    // the client speaks HTTP/2
 )
 
 // LengthUnknown is Head.ContentLength of a chunked body that is not in a file.

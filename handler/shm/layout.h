@@ -180,6 +180,7 @@ typedef struct {
 #define MB_HEAD_SECURE    256u /* the client has asked for https */
 #define MB_HEAD_TLS       512u /* what is known of the connection's TLS follows the id: lines, with a
                                  NUL at the end (backend.TLSState) */
+#define MB_HEAD_HTTP2     1024u /* the client speaks HTTP/2 */
 
 #define MB_LENGTH_UNKNOWN UINT64_MAX
 

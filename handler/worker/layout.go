@@ -122,6 +122,7 @@ func constantsInC() map[string]uint64 {
 		"HeadExpect": C.MB_HEAD_EXPECT, "HeadAsterisk": C.MB_HEAD_ASTERISK, "HeadHasBody": C.MB_HEAD_HAS_BODY, "HeadLogged": C.MB_HEAD_LOGGED,
 		"HeadBodyFile":  C.MB_HEAD_BODY_FILE,
 		"HeadSecure":    C.MB_HEAD_SECURE,
+		"HeadHTTP2":     C.MB_HEAD_HTTP2,
 		"HeadTLS":       C.MB_HEAD_TLS,
 		"LengthUnknown": C.MB_LENGTH_UNKNOWN, "MsgMax": C.MB_MSG_MAX,
 		"MsgListen": C.MB_MSG_LISTEN, "MsgReady": C.MB_MSG_READY, "MsgFailed": C.MB_MSG_FAILED,

@@ -62,6 +62,7 @@ func TestConstants(t *testing.T) {
 		"HeadExpect": shm.HeadExpect, "HeadAsterisk": shm.HeadAsterisk, "HeadHasBody": shm.HeadHasBody, "HeadLogged": shm.HeadLogged,
 		"HeadBodyFile":  shm.HeadBodyFile,
 		"HeadSecure":    shm.HeadSecure,
+		"HeadHTTP2":     shm.HeadHTTP2,
 		"HeadTLS":       shm.HeadTLS,
 		"LengthUnknown": shm.LengthUnknown, "MsgMax": shm.MsgMax,
 		"MsgListen": shm.MsgListen, "MsgReady": shm.MsgReady, "MsgFailed": shm.MsgFailed, "MsgForked": shm.MsgForked,

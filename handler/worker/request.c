@@ -19,7 +19,7 @@ enum {
 	F_METHOD = F_METHODS, F_PATH, F_QUERY, F_HEADERS, F_CSV_STRING, F_CSV_TABLE,
 	F_FLAGS, F_VALUE, F_COOKIES, F_GET, F_GET_LIST, F_POST, F_POST_LIST,
 	F_METADATA, F_METADATA_LIST, F_BODY, F_SOCKET, F_ID, F_HOST, F_FRESH, F_FAULTY,
-	F_CLIENT_IP, F_SCHEME, F_TLS,
+	F_CLIENT_IP, F_SCHEME, F_TLS, F_HTTP_VERSION,
 	F_ALL
 };
 
@@ -32,7 +32,8 @@ static const char *const names[F_ALL] = {
 	"method", "path", "query", "headers", "headers_csv_string", "headers_csv_table",
 	"headers_flags", "headers_value", "cookies", "get_params", "get_params_list",
 	"post_params", "post_params_list", "post_metadata", "post_metadata_list", "body",
-	"socket", "id", "host", "fresh", "faulty", "client_ip", "scheme", "tls"};
+	"socket", "id", "host", "fresh", "faulty", "client_ip", "scheme", "tls",
+	"http_version"};
 
 /* Names are found by the address of their string, because Lua keeps one copy of each (Lua
  * 5.4: of strings up to 40 bytes). keep_name checks that. */
@@ -226,6 +227,9 @@ static int push_field(lua_State *L, int id)
 		return 1;
 	case F_TLS:
 		return push_tls(L, h);
+	case F_HTTP_VERSION:
+		lua_pushstring(L, h->flags & MB_HEAD_HTTP2 ? "2" : h->flags & MB_HEAD_HTTP10 ? "1.0" : "1.1");
+		return 1;
 	}
 	return 0;
 }
