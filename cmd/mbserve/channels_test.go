@@ -440,3 +440,17 @@ func TestSubscribersVanish(t *testing.T) {
 	eventually(t, "all have left", func() bool { return strings.HasPrefix(s.lua(0, `return channel.count("room:a")`), "0") })
 	eventually(t, "their sockets are closed", func() bool { return sockets(t, s.pid()) < 100 })
 }
+
+// Channels in the figures.
+func TestChannelsFigures(t *testing.T) {
+	t.Parallel()
+	s := start(t, "--admin", loopbackPort, "testdata/channels.lua")
+	l := s.listen("c=room:a", "")
+	s.lua(0, `for i = 1, 5 do channel.publish("room:a", i) end`)
+	l.want("1", "2", "3", "4", "5")
+	figures := s.figures()
+	if figures["moonbridge_channel_subscribers"] != 1 || figures["moonbridge_channel_deliveries_total"] < 5 || figures["moonbridge_channel_messages_total"] < 7 ||
+		figures["moonbridge_channel_history_bytes"] == 0 || figures["moonbridge_channels"] < 2 {
+		t.Errorf("%v", figures)
+	}
+}

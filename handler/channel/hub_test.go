@@ -374,3 +374,33 @@ func TestForm(t *testing.T) {
 		t.Errorf("the rest of a run: %q", got)
 	}
 }
+
+// A million subscribers come and go, and leave nothing.
+func TestComeAndGo(t *testing.T) {
+	r := newRig(t, Options{}, Rule{Pattern: "*", Presence: true})
+	l := r.hub.On(r.loops[0])
+	members := make([]client, 100)
+	for i := range 1_000_000 {
+		c := &members[i%len(members)]
+		c.Leave()
+		*c = client{t: t, takes: -1}
+		if err := l.Join(&c.Member, c, "key"); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Subscribe("a", "b"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := r.publish("a", "x"); n != len(members) {
+		t.Errorf("%d subscribers, want %d", n, len(members))
+	}
+	r.settle()
+	for i := range members {
+		members[i].Leave()
+	}
+	r.ms += forgetAfter.Milliseconds() + 1
+	r.hub.sweep()
+	if s := r.hub.Stats(); s.Subscribers != 0 || s.Channels != 0 || s.History != 0 || r.hub.Waiting() != 0 {
+		t.Errorf("%+v are left", s)
+	}
+}
