@@ -278,7 +278,10 @@ func newListener(entries []entry, connect value) (l Listener, err error) {
 	if err := l.checkTLS(); err != nil {
 		return l, err
 	}
-	return l, l.setConnect(connect, own)
+	if err := l.setConnect(connect, own); err != nil {
+		return l, err
+	}
+	return l, l.checkFields()
 }
 
 // handlerOf returns the entry that is the listener's own handler; nil if it has none. handler is the name that WebMCP uses.
