@@ -65,7 +65,7 @@ func (c *conn) begin(nowMS uint64, h *httpparse.Head, n int) bool {
 		c.deadline.responseMS = after(nowMS, lim.responseMS)
 		c.l.requests++
 	}
-	c.exchange.isHead = h.IsHead
+	c.exchange.isHead, c.exchange.extras = h.IsHead, c.service.extras
 	c.exchange.persistent = h.Persistent && !c.ending()
 	c.exchange.leads = h.Overlaps()
 	rest := c.input.Unread()[n:]

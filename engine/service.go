@@ -17,6 +17,7 @@ type service struct {
 
 	account     any                 // see Limits.Account
 	proxies     Identifier          // see Limits.TrustedProxies
+	extras      *extras             // that every exchange begins with; nil: none
 	overlapping backend.Overlapping // the backend, or nil if it is none
 	pressable   backend.Pressable   // likewise
 
@@ -28,6 +29,9 @@ func newService(lb backend.LoopBackend, index int, lim Limits) *service {
 	s := &service{backend: lb, index: index, limits: lim.resolve(), account: lim.Account, proxies: lim.TrustedProxies}
 	if _, takesFiles := lb.(backend.FileBackend); !takesFiles {
 		s.limits.body.Whole = false
+	}
+	if lim.Always != "" {
+		s.extras = &extras{always: []byte(lim.Always), shared: true}
 	}
 	s.overlapping, _ = lb.(backend.Overlapping)
 	s.pressable, _ = lb.(backend.Pressable)

@@ -28,7 +28,7 @@ var proofs = []proof{
 	{`Listeners: proto = "local": mode`, tests(shown, "main.TestListeners", "listen.TestDecodeErrors")},
 	{"Listeners: proxy_protocol", tests(shown, "main.TestProxyProtocol", "main.TestProxyProtocolReload", "main.TestProxyProtocolOfHAProxy",
 		"main.TestProxyProtocolOfNginx", "listen.TestDecodeListen", "listen.TestDecodeErrors", "proxyproto.TestHeaders", "engine.TestPreface")},
-	{"Listeners: tls", tests(shown, "main.TestTLS", "main.TestTLSRaw", "main.TestCertificateReload", "main.TestBrokenCertificate", "main.TestTLSMistakes",
+	{"Listeners: tls", tests(shown, "main.TestTLS", "main.TestACME", "main.TestACMEFails", "main.TestACMEStays", "main.TestSecureFields", "main.TestTLSRaw", "main.TestCertificateReload", "main.TestBrokenCertificate", "main.TestTLSMistakes",
 		"main.TestTicketsStay", "engine.TestTLSVersions", "engine.TestTLSClientCertificate")},
 	{"Listeners: http2", tests(shown, "main.TestHTTP2", "engine.TestH2Request", "engine.TestH2C")},
 	{"Listeners: redirect_https", tests(shown, "main.TestRedirectHTTPS")},

@@ -47,6 +47,8 @@ type options struct {
 	noPairing   bool
 	selfSigned  bool
 
+	completion string // the shell whose script is shown
+
 	spoolDir   string
 	spoolLimit byteCount // 0: nothing is spooled
 }
@@ -95,6 +97,7 @@ func (o *options) flags() *pflag.FlagSet {
 	o.scheduling = schedulingBatch
 	f.Var(&o.scheduling, "scheduling", "`CLASS` of the event loops for the scheduler of Linux: batch or normal")
 	f.BoolVar(&o.noPairing, "no-pairing", false, "do not keep a busy worker on the processor of its event loop")
+	f.StringVar(&o.completion, "completion", "", "show the script that has `SHELL` complete these options (bash, zsh or fish), and exit")
 	f.BoolVarP(&o.version, "version", "v", false, "show the version and exit")
 	f.BoolP("help", "h", false, "show this help and exit")
 	return f
@@ -111,6 +114,10 @@ func parseOptions(args []string) (*options, error) {
 	}
 	switch {
 	case o.version:
+		return o, nil
+	case o.completion != "" && shells[o.completion] == nil:
+		return nil, fmt.Errorf("--completion %s: unknown; bash, zsh or fish", o.completion)
+	case o.completion != "":
 		return o, nil
 	case o.loops < 0 || o.loops > maxLoops:
 		return nil, fmt.Errorf("--loops must be between 0 and %d", maxLoops)

@@ -12,12 +12,14 @@ import (
 	"syscall"
 	"time"
 
+	"moonbridge/cmd/mbserve/acme"
 	"moonbridge/engine"
 	"moonbridge/handler/channel"
 	"moonbridge/handler/compress"
 	"moonbridge/handler/logging"
 	"moonbridge/handler/pool"
 	"moonbridge/handler/pool/listen"
+	"moonbridge/handler/websocket"
 	"moonbridge/httpparse"
 )
 
@@ -41,12 +43,14 @@ type server struct {
 	intervals  *pool.Intervals // the timers of all generations
 	shared     *pool.Dictionaries
 	channels   *channel.Hub
+	websockets *pool.WebSockets
 	compressor *compress.Shared
 	caches     caches
 	admin      *adminSide // nil: there is no admin listener
 
 	certificates certificates
 	tickets      *tickets
+	acme         *acme.Keepers
 	development  development
 
 	signals chan os.Signal
@@ -69,12 +73,14 @@ type server struct {
 	addresses []*address
 	serving   *generation
 	old       *retired // the previous generation
+
+	kept map[*generation]map[*acme.Keeper][]string // the domains of generations that have not ended
 }
 
 // serve runs the server until it is stopped. It returns the exit code.
 func serve(o *options, d *detacher, stderr io.Writer) int {
 	s := &server{
-		o: o, credential: o.privileges.credential(), intervals: pool.NewIntervals(), shared: pool.NewDictionaries(), channels: channel.New(channel.Options{}), signals: make(chan os.Signal, 8),
+		o: o, credential: o.privileges.credential(), intervals: pool.NewIntervals(), shared: pool.NewDictionaries(), channels: channel.New(channel.Options{}), websockets: pool.NewWebSockets(), signals: make(chan os.Signal, 8),
 		mains: make(chan mainEnd, 1), compressor: compress.NewShared(),
 	}
 	err := s.run(d, stderr)
@@ -118,6 +124,7 @@ func (s *server) run(d *detacher, stderr io.Writer) error {
 	go s.keepWatchdog(watched)
 	s.wait()
 	close(watched)
+	s.acme.Close()
 	s.pid.remove(s.root)
 	return nil
 }
@@ -157,6 +164,7 @@ func (s *server) open(stderr io.Writer) (err error) {
 	if passed == nil {
 		passed = &heir{}
 	}
+	s.kept = make(map[*generation]map[*acme.Keeper][]string)
 	s.tickets = newTickets(passed.tickets)
 	go s.tickets.rotateAlways()
 	if err = s.startHelper(); err != nil {
@@ -169,6 +177,7 @@ func (s *server) open(stderr io.Writer) (err error) {
 		return err
 	}
 	s.log = s.admin.keepErrors(s.log)
+	s.acme = acme.New(s.log, "moonbridge/"+version)
 	s.stdout = logging.NewQueue(&logFile{f: os.Stdout}, logging.Options{
 		Lost: func(lost int, err error) { warnLost(s.log, "standard output", lost, err) },
 	})
@@ -363,6 +372,7 @@ func (s *server) wait() {
 			s.reloaded()
 		case err := <-s.upgrading.over():
 			if s.upgraded(err) {
+				s.websockets.SetDrainCode(websocket.CodeRestart) // the new process takes the clients that come back
 				s.stop(s.engine.Retire)
 				return
 			}

@@ -59,6 +59,7 @@ typedef struct {
 	const mb_head *raw; /* the head of the exchange that brought the socket */
 	const void *early;  /* bytes read from the socket before */
 	size_t early_len;
+	const char *tls; /* what is known of the connection's TLS; NULL: it has none */
 	const char *proxies; /* trusted_proxies, each with a line end; NULL: none */
 } mb_rawhttp;
 
@@ -117,6 +118,11 @@ void mb_gone_set_hook(void); /* in a signal handler on the main thread: if it is
 void mb_gone_prepare(void); /* a request on a raw connection begins */
 void mb_gone_overdue(void); /* from another thread: the worker is to end */
 const mb_last_words *mb_gone_end(void); /* in a signal handler: what is logged; NULL: not wanted */
+
+/* --- worker_websocket.c ------------------------------------------------------------ */
+
+void mb_websocket_install(lua_State *L); /* before the first exchange */
+int mb_websocket_run(lua_State *L);      /* called protected, for an exchange of MB_KIND_WEBSOCKET */
 
 /* --- worker_orders.c ----------------------------------------------------------------- */
 
