@@ -59,6 +59,8 @@ type Listener struct {
 	Path    string      // local
 	Mode    os.FileMode // local, if HasMode: permission bits of the socket
 	HasMode bool
+	Owner   string // local: user that the socket's file belongs to, a name or a number; "": not changed
+	Group   string // likewise
 
 	Delay  time.Duration // interval
 	Name   string        // interval, main
