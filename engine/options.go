@@ -140,6 +140,9 @@ type Limits struct {
 	// Fields are field lines, each with its CR LF, that the responses which the engine makes itself have besides their own. They
 	// must be valid. Content-Type is left out; Connection: close ends the connection.
 	Fields string
+
+	// ErrorPages are the bodies of the error responses that the engine makes itself. nil: the reason phrase as plain text.
+	ErrorPages *httpwrite.ErrorPages
 }
 
 // Identifier sets Client and Secure of a request's head, before a backend gets it. peer is not valid on a Unix socket. Calls on

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 
 	"moonbridge/handler/backend"
+	"moonbridge/httpparse"
+	"moonbridge/httpwrite"
 )
 
 // service is what serves the connections of one listener, on one loop. It belongs to that loop.
@@ -15,7 +17,8 @@ type service struct {
 	limits  limits
 	addrs   *addrs
 
-	proxies     Identifier          // see Limits.TrustedProxies
+	identifier  Identifier // see Limits.TrustedProxies; nil: nothing has to be found out about a request
+	pages       *httpwrite.ErrorPages
 	overlapping backend.Overlapping // the backend, or nil if it is none
 	pressable   backend.Pressable   // likewise
 
@@ -24,7 +27,10 @@ type service struct {
 }
 
 func newService(lb backend.LoopBackend, index int, lim Limits) *service {
-	s := &service{backend: lb, index: index, limits: lim.resolve(), proxies: lim.TrustedProxies}
+	s := &service{backend: lb, index: index, limits: lim.resolve(), identifier: lim.TrustedProxies, pages: lim.ErrorPages}
+	if s.pages != nil && s.identifier == nil {
+		s.identifier = noProxies{}
+	}
 	if _, takesFiles := lb.(backend.FileBackend); !takesFiles {
 		s.limits.body.Whole = false
 	}
@@ -32,6 +38,11 @@ func newService(lb backend.LoopBackend, index int, lim Limits) *service {
 	s.pressable, _ = lb.(backend.Pressable)
 	return s
 }
+
+// noProxies is an Identifier without trusted proxies, where something else is found out about requests.
+type noProxies struct{}
+
+func (noProxies) Identify(*httpparse.Head, netip.Addr) {}
 
 // binding is what serves new connections of a listener, on one loop: http, sockets or raw.
 type binding struct {

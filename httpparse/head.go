@@ -37,6 +37,9 @@ type Head struct {
 	// leaves them alone.
 	Client netip.Addr
 	Secure bool
+
+	// JSON says that the client would rather have JSON than HTML, if the engine has looked at that. The parser leaves it alone.
+	JSON bool
 }
 
 // LengthUnknown is the ContentLength of a chunked body.

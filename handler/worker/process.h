@@ -75,6 +75,10 @@ void mb_hint_install(lua_State *L); /* require has a hint for names that are alm
 
 void mb_http_text(lua_State *L); /* adds encode_html and others to the table on top */
 
+/* --- process_error_page.c ------------------------------------------------------ */
+
+void mb_error_pages(lua_State *L); /* replaces the function on top by a table of what it makes */
+
 /* --- process_listen.c ------------------------------------------------------- */
 
 typedef struct {
