@@ -2,6 +2,10 @@
 
 PORT ?= 8080
 
+# Where make install puts files, and the directory that stands for / there.
+PREFIX = /usr/local
+DESTDIR =
+
 # Which Lua goes into bin/mbserve: luajit, or lua54 for Lua 5.4 of PUC-Rio.
 LUA = luajit
 
@@ -11,7 +15,7 @@ EXAMPLE = examples/$(if $(filter lua54,$(LUA)),lua54,example).lua
 # Plain Go: these are tested with the race detector as well. Programs and Lua run their tests in processes of their own.
 RACE = $$(go list ./... | grep -Ev '/handler/worker$$|/(cmd/mbserve|examples/go)(/|$$)|^moonbridge$$')
 
-.PHONY: help deps build serve test lint bench bench-quick clean
+.PHONY: help deps build serve test lint bench bench-quick install dist test-dist clean
 
 help:
 	@echo 'make serve   build, and run an example on http://127.0.0.1:$(PORT)/ (PORT=9000 for another port)'
@@ -20,6 +24,8 @@ help:
 	@echo '             (with LUA=lua54, here and for make serve: Lua 5.4 in its place)'
 	@echo 'make lint    gofmt, go vet, and staticcheck and shellcheck where they are installed'
 	@echo 'make bench   measure everything in two hours, see benchmarks/README.md; make bench-quick takes two minutes'
+	@echo 'make install install bin/mbserve with manual pages, units and completions (PREFIX=/usr/local, DESTDIR=)'
+	@echo 'make dist    packages in dist: .deb, .rpm, tarball, container image; make test-dist tests them, as root'
 	@echo 'make deps    install what building and testing need (Debian, Ubuntu), or say what to install'
 	@echo 'make clean   remove what was built'
 
@@ -44,6 +50,7 @@ test: deps build
 	@if [ -f benchmarks/go.mod ]; then set -x; cd benchmarks && go vet ./... && go test -timeout 20m ./...; fi
 	cd handler/parity && go vet ./... && go test -timeout 5m ./...
 	cd examples/go/libraries && go vet ./... && go test -timeout 20m ./...
+	cd packaging/tools && go vet ./manpage ./sbom ./image && go test -timeout 5m ./manpage ./sbom ./image
 	go test -race -timeout 20m $(RACE)
 	go test -timeout 20m ./...
 
@@ -51,7 +58,7 @@ lint:
 	scripts/check-format
 	go vet ./...
 	@if command -v staticcheck >/dev/null; then set -x; staticcheck ./...; fi
-	@if command -v shellcheck >/dev/null; then set -x; shellcheck -x scripts/* .ci/run; fi
+	@if command -v shellcheck >/dev/null; then set -x; shellcheck -x scripts/* .ci/run packaging/deb/* packaging/test/*; fi
 
 bench: build
 	@cd benchmarks && ./run.sh all
@@ -59,5 +66,15 @@ bench: build
 bench-quick: build
 	@cd benchmarks && ./run.sh quick
 
+# What is built already is installed: root has no compiler, and needs none.
+install:
+	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' scripts/install
+
+dist: deps
+	@scripts/dist
+
+test-dist:
+	@scripts/test-dist
+
 clean:
-	rm -rf bin
+	rm -rf bin dist

@@ -37,7 +37,7 @@ var imports = map[string][]string{
 	"handler/logging":        {},
 	"reactor":                {"timers", "gnet", "x/sys"},
 	"handler/backend":        {"httpparse"},
-	"engine":                 {"reactor", "bufio", "engine/spool", "timers", "handler/accesslog", "httpparse", "httpwrite", "handler/backend", "handler/logging"},
+	"engine":                 {"reactor", "bufio", "engine/spool", "timers", "handler/accesslog", "httpparse", "httpwrite", "handler/backend", "handler/logging", "hpack"},
 	"handler":                {"handler/backend", "handler/files", "handler/mounts", "httpparse", "httpwrite", "handler/logging"},
 	"handler/files":          {"httpparse", "httpwrite"},
 	"handler/mounts":         {"x/sys"},
@@ -50,16 +50,20 @@ var imports = map[string][]string{
 	"handler/websocket":      {"handler/backend", "httpparse", "httpwrite", "flate"},
 	"handler/ratelimit":      {"handler/backend", "httpparse"},
 	"handler/channel":        {"handler/backend"},
+	"handler/channel/stream": {"handler/backend", "handler/channel", "httpparse", "httpwrite"},
 	"handler/cache":          {"handler/backend", "httpparse", "httpwrite"},
 	"handler/proxyproto":     {"handler/backend", "proxyproto"},
 	"handler/shm":            {"httpparse", "x/sys"},
 	"handler/forwarded":      {"httpparse"},
 	"handler/pool/listen":    {"handler/forwarded", "handler/route", "handler/shm"},
 	"handler/pool/policy":    {"handler/pool/listen"},
-	"handler/pool":           {"handler/pool/listen", "handler/pool/policy", "handler/backend", "handler/mounts", "handler/shm", "handler/accesslog", "httpparse", "handler/logging", "x/sys"},
+	"handler/pool":           {"handler/pool/listen", "handler/pool/policy", "handler/backend", "handler/channel", "handler/channel/stream", "handler/mounts", "handler/shm", "handler/accesslog", "httpparse", "handler/logging", "x/sys"},
 	"handler/worker/rawhttp": {"handler/accesslog", "bufio", "handler/shm", "httpparse", "httpwrite", "x/sys"},
 	"handler/worker/form":    {"httpparse"},
 	"handler/worker":         {"handler/files", "handler/forwarded", "handler/worker/form", "handler/worker/rawhttp", "handler/shm", "handler/accesslog", "bufio", "httpparse", "httpwrite"},
+	"cmd/mbserve/metrics":    {"handler/accesslog", "prometheus"},
+	"cmd/mbserve/admin":      {},
+	"packaging":              {},
 	"cmd/mbserve":            {"*", "pflag", "x/sys"},
 	"examples/go":            {"*"}, // the programs below it too
 
@@ -79,6 +83,7 @@ var external = map[string][]string{
 		gnet + "pkg/errors", // and return its errors
 	},
 	"x/sys":      {"golang.org/x/sys/unix"},
+	"hpack":      {"golang.org/x/net/http2/hpack"},
 	"pflag":      {"github.com/spf13/pflag"},
 	"proxyproto": {"github.com/pires/go-proxyproto"},
 	"klauspost": {
@@ -87,6 +92,10 @@ var external = map[string][]string{
 	},
 	"flate":  {"github.com/klauspost/compress/flate"},
 	"brotli": {"github.com/andybalholm/brotli"},
+	"prometheus": {
+		"github.com/prometheus/client_model/go",
+		"github.com/prometheus/common/expfmt",
+	},
 }
 
 const gnet = "github.com/panjf2000/gnet/v2/"

@@ -3,6 +3,7 @@
 #
 #   run.sh [compare] [flags]    compare servers under load (run.sh --help)
 #   run.sh quick [flags]        the same in two minutes: mbserve and nginx, four workloads, no result file
+#   run.sh channels [flags]     subscribers of server-sent events (run.sh channels --help)
 #   run.sh idle [flags]         memory and latency with many idle connections (run.sh idle --help)
 #   run.sh workers [flags]      start, memory and reload of Lua workers (run.sh workers --help)
 #   run.sh micro [flags]        parser, timing wheel and queue (run.sh micro --help)
@@ -19,7 +20,7 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 program=compare
 case "${1-}" in
-compare | idle | workers | micro | growth | slow | slowfiles | plot)
+compare | channels | idle | workers | micro | growth | slow | slowfiles | plot)
 	program=$1
 	shift
 	;;

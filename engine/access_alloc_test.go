@@ -24,10 +24,11 @@ func TestAccessLogAllocatesNothing(t *testing.T) {
 func allocatesNothing(t *testing.T, together int) {
 	hello := handler.Func(func(w *handler.Response, r *handler.Request) { w.WriteString("hello") })
 	for _, c := range []struct {
-		name string
-		log  func(*Access)
-	}{{"not logged", nil}, {"logged", func(*Access) {}}} {
-		_, addr := start(t, Options{Loops: 1, AccessLog: c.log}, Limits{}, handler.OnLoop(hello))
+		name  string
+		log   func(*Access)
+		brief bool
+	}{{"not logged", nil, false}, {"logged", func(*Access) {}, false}, {"counted", func(*Access) {}, true}} {
+		_, addr := start(t, Options{Loops: 1, AccessLog: c.log, AccessBrief: c.brief, MeasureTurns: c.brief}, Limits{}, handler.OnLoop(hello))
 		conn, err := net.Dial("tcp", addr)
 		if err != nil {
 			t.Fatal(err)

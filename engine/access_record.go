@@ -17,6 +17,7 @@ type accessRecord struct {
 	accesslog.Record
 	queue, service time.Duration
 	cache          backend.CacheResult
+	account        any // of the listener
 }
 
 // noteTimes asks the backend how long the exchange has waited and run, before it forgets.
@@ -38,7 +39,7 @@ func (l *loop) newRecord() *accessRecord {
 	a := l.records[n-1]
 	l.records = l.records[:n-1]
 	a.Start(l.sys.wallClock())
-	a.queue, a.service, a.cache = -1, -1, backend.CacheNone
+	a.queue, a.service, a.cache, a.account = -1, -1, backend.CacheNone, nil
 	return a
 }
 

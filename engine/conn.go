@@ -100,11 +100,18 @@ func (c *conn) resume() {
 
 // ConnValue implements backend.ConnKeeper.
 func (c *conn) ConnValue() any {
+	if m := c.l.multiplexed; m != nil {
+		return *m.valueOf(c.socket.fd)
+	}
 	return c.l.values[c]
 }
 
 // SetConnValue implements backend.ConnKeeper.
 func (c *conn) SetConnValue(v any) {
+	if m := c.l.multiplexed; m != nil {
+		*m.valueOf(c.socket.fd) = v
+		return
+	}
 	c.l.values[c] = v
 }
 

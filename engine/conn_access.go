@@ -11,11 +11,21 @@ import (
 // These methods are called only if there is an access log, or if the states of connections are reported.
 
 // recordOf is a record of an exchange whose head is h. It gives the exchange its id.
-func (l *loop) recordOf(h *httpparse.Head) *accessRecord {
+func (l *loop) recordOf(h *httpparse.Head, s *service) *accessRecord {
 	a := l.newRecord()
-	a.SetHead(h, l)
+	l.setHead(a, h, s)
 	h.ID = a.Part(accesslog.PartID)
 	return a
+}
+
+// setHead puts what the log needs of a request into its record.
+func (l *loop) setHead(a *accessRecord, h *httpparse.Head, s *service) {
+	a.account = s.account
+	if l.e.accessBrief {
+		a.SetBrief(h, l)
+	} else {
+		a.SetHead(h, l)
+	}
 }
 
 // recordHead starts the record of the exchange whose head is h, and gives the exchange its id.
@@ -24,7 +34,7 @@ func (c *conn) recordHead(h *httpparse.Head) {
 	if c.exchange.record == nil {
 		c.exchange.record = c.l.newRecord()
 	}
-	c.exchange.record.SetHead(h, c.l)
+	c.l.setHead(c.exchange.record, h, c.service)
 	h.ID = c.exchange.record.Part(accesslog.PartID)
 }
 
@@ -34,6 +44,7 @@ func (c *conn) recordAnswer(page []byte) {
 	c.reportActive()
 	if c.exchange.record == nil {
 		c.exchange.record = c.l.newRecord()
+		c.exchange.record.account = c.service.account
 		c.exchange.record.SetID(c.l)
 	}
 	if !c.socket.broken {
@@ -70,7 +81,7 @@ func (c *conn) logRecord(a *accessRecord, complete bool, unsent int64) {
 	l.logged = Access{
 		Loop: l.index, Peer: c.socket.peer, Complete: complete,
 		Queue: a.queue, Service: a.service, Total: l.sys.wallClock().Sub(a.At),
-		Cache: a.cache.String(),
+		Cache: a.cache.String(), Account: a.account,
 	}
 	a.Fill(&l.logged, unsent)
 	l.e.accessLog(&l.logged)
@@ -78,12 +89,12 @@ func (c *conn) logRecord(a *accessRecord, complete bool, unsent int64) {
 }
 
 // logTurnedAway logs a connection that was answered with page before it could send anything.
-func (l *loop) logTurnedAway(peer netip.AddrPort, page []byte) {
+func (l *loop) logTurnedAway(peer netip.AddrPort, page []byte, account any) {
 	var r httpwrite.Scan
 	r.Write(page)
 	l.logged = Access{
 		Loop: l.index, Peer: peer, Time: l.sys.wallClock(),
-		Status: r.Final(), Bytes: r.Body(), Complete: true, Queue: -1, Service: -1,
+		Status: r.Final(), Bytes: r.Body(), Complete: true, Queue: -1, Service: -1, Account: account,
 	}
 	l.e.accessLog(&l.logged)
 }

@@ -55,5 +55,7 @@ func (c *conn) forget() {
 		delete(c.l.values, c)
 	}
 	c.l.unlink(c)
-	c.l.e.conns.Add(-1)
+	if c.l.multiplexed == nil {
+		c.l.e.conns.Add(-1)
+	}
 }

@@ -28,7 +28,9 @@ func (c *conn) parse(nowMS uint64) bool {
 	h := &c.l.head
 	n, err := c.input.head(h, &c.service.limits.head)
 	if err != nil {
-		c.refuse(nowMS, httpparse.StatusOf(err), err.Error())
+		if !c.becomesH2(err) {
+			c.refuse(nowMS, httpparse.StatusOf(err), err.Error())
+		}
 		return true
 	}
 	if n == 0 {
@@ -46,14 +48,14 @@ func (c *conn) parse(nowMS uint64) bool {
 // identify finds out who the client is, and what error pages it likes. forgetClient has to follow: the loop uses h again, for requests of other listeners too.
 func (c *conn) identify(h *httpparse.Head) {
 	c.service.identifier.Identify(h, c.socket.peer.Addr())
-	if c.l.sealed != nil && !h.Client.IsValid() {
+	if c.l.secure && !h.Client.IsValid() {
 		h.Secure = true // the peer is the client
 	}
 	h.JSON = c.service.pages != nil && h.PrefersJSON()
 }
 
 func (c *conn) forgetClient(h *httpparse.Head) {
-	h.Client, h.Secure, h.JSON = netip.Addr{}, c.l.sealed != nil, false
+	h.Client, h.Secure, h.JSON = netip.Addr{}, c.l.secure, false
 }
 
 // begin decides what to do with the request whose head h is the first n bytes of the input. Its result is that of parse.

@@ -19,6 +19,7 @@ type exchange struct {
 
 	peerEndTold bool // the backend knows that the peer has finished sending
 	leads       bool // further requests may be taken while it is in progress
+	stream      bool // backend.Streamer: what the peer does not take is not spooled
 }
 
 // extras are what few exchanges have.

@@ -62,6 +62,8 @@ func (c *conn) Upgrade(head []byte, p backend.Protocol, b backend.Bounds) error 
 // upgradable returns nil if the connection may leave HTTP with the exchange in progress.
 func (c *conn) upgradable() error {
 	switch {
+	case c.l.multiplexed != nil:
+		return errH2
 	case c.state != stateDispatched || c.socket.broken:
 		return errNotRunning
 	case c.exchange.begun || c.exchange.midHead():

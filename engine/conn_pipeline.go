@@ -100,7 +100,7 @@ func (c *conn) startFollower(nowMS uint64, h *httpparse.Head) bool {
 	p.responseMS = after(nowMS, c.service.limits.responseMS)
 	p.exchange = exchange{isHead: h.IsHead, likesJSON: h.JSON, persistent: true, leads: true}
 	if c.l.e.observed {
-		p.exchange.record = c.l.recordOf(h)
+		p.exchange.record = c.l.recordOf(h, c.service)
 	}
 	running, err := c.service.backend.Start(p, h, c.service.index, nil, false)
 	if err != nil {

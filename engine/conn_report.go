@@ -34,6 +34,10 @@ type ConnInfo struct {
 
 // report calls Options.ConnState if s is not the last state that it reported. It is not called without that function.
 func (c *conn) report(s ConnState) {
+	if m := c.l.multiplexed; m != nil {
+		m.report(c.socket.fd, s)
+		return
+	}
 	if c.reported == s {
 		return
 	}

@@ -50,10 +50,11 @@ func (c *conn) keepOutput(nowMS uint64, a, b []byte, last bool) (kept int) {
 		return c.keepAfterFile(a, b, last)
 	}
 	lim := &c.service.limits
-	if lim.spoolOutput > 0 && c.staysInBackend(nowMS, len(a)+len(b), last) {
+	spools := lim.spoolOutput > 0 && !c.exchange.stream
+	if spools && c.staysInBackend(nowMS, len(a)+len(b), last) {
 		return 0
 	}
-	if lim.spoolOutput > 0 && (c.spool != nil || len(a)+len(b) > lim.outputBytes-c.output.Len()) {
+	if spools && (c.spool != nil || len(a)+len(b) > lim.outputBytes-c.output.Len()) {
 		kept = c.spoolOutput(a, b)
 		if c.spool != nil {
 			return kept // what is in memory now is sent before the file

@@ -26,6 +26,7 @@ type loop struct {
 	goroutine atomic.Uint64 // that runs the loop
 
 	accepted, requests uint64 // so far
+	secured            uint64 // connections whose TLS handshakes were completed
 
 	backends map[backend.Backend]backend.LoopBackend
 	bindings map[*Listener]*binding
@@ -52,6 +53,12 @@ type loop struct {
 
 	tls    *tlsLoop // the part for connections with TLS; nil: there has been none
 	sealed *tlsLoop // the part that this is the second loop object of; nil: this is the first
+
+	h2          *h2Loop // the part for connections with HTTP/2; nil: there has been none
+	multiplexed *h2Loop // the part that this is the loop object of the streams of; nil: it is another one
+
+	secure bool                           // its connections have TLS
+	tlsOf  func(fd int) *backend.TLSState // what is known of that; nil: they have none
 
 	warm [warmFiles]warmFile // by their descriptors
 
@@ -168,7 +175,7 @@ func (l *loop) turnAway(s *service, fd int, peer netip.AddrPort) {
 	l.sys.write(fd, page)
 	syscall.Close(fd)
 	if l.e.accessLog != nil {
-		l.logTurnedAway(peer, page)
+		l.logTurnedAway(peer, page, s.account)
 	}
 }
 

@@ -45,6 +45,11 @@ type Options struct {
 	// or broke off. It is called on the loop of the connection, so it must not block and must not call the Engine. Calls on
 	// different loops overlap. nil: nothing is recorded, and no clock is read.
 	AccessLog func(*Access)
+	// AccessBrief keeps no copy of requests for AccessLog: of their heads, its entries have only the ID. It is for those who only
+	// count.
+	AccessBrief bool
+	// MeasureTurns has the loops measure how long their turns take, for Stats. It costs a clock reading per turn.
+	MeasureTurns bool
 	// ConnState is called when the state of a connection has changed, as http.Server.ConnState. Raw connections, and those above
 	// MaxConns, are not reported. It is called on the loop of the connection, under the rules of AccessLog. nil: no cost.
 	ConnState func(ConnInfo, ConnState)
@@ -127,6 +132,10 @@ type Limits struct {
 	ResponseTimeout time.Duration // from the request's head to the end of the response. Then reset. Default 3600 s
 	DrainTimeout    time.Duration // a closing connection waits for the peer to close (RFC 9112 §9.6). Then closed. Default 2 s
 
+	// H2C lets peers speak HTTP/2 without TLS if they know that they may (RFC 9113 §3.3). With TLS, the names in tls.Config.NextProtos
+	// decide: see TLS.
+	H2C bool
+
 	// Connect passes CONNECT requests on to the backend, for forward proxies. Without it they are refused with 501. Their
 	// connections end with the response, unless the backend takes them over (backend.Upgrader).
 	Connect bool
@@ -136,6 +145,9 @@ type Limits struct {
 	// TrustedProxies finds out who the client of each request is, as a *forwarded.Trusted does. The access log then has that client. nil:
 	// it is the peer of the connection.
 	TrustedProxies Identifier
+
+	// Account is given back with each entry of the access log, to tell listeners apart.
+	Account any
 
 	// Fields are field lines, each with its CR LF, that the responses which the engine makes itself have besides their own. They
 	// must be valid. Content-Type is left out; Connection: close ends the connection.
@@ -193,6 +205,7 @@ type limits struct {
 	idleMS, headMS, stallMS, responseMS, drainMS uint64
 
 	peerEnd PeerEnd
+	h2c     bool
 }
 
 func (l Limits) resolve() limits {
@@ -215,6 +228,7 @@ func (l Limits) resolve() limits {
 		responseMS:  milliseconds(l.ResponseTimeout, responseTimeoutDefault),
 		drainMS:     milliseconds(l.DrainTimeout, drainTimeoutDefault),
 		peerEnd:     l.PeerEnd,
+		h2c:         l.H2C,
 	}
 }
 

@@ -34,7 +34,7 @@ func (p *pipelined) takeTurn() {
 		return
 	}
 	p.current = true
-	c.exchange.running, c.exchange.wantsRoom = p.exchange.running, p.exchange.wantsRoom
+	c.exchange.running, c.exchange.wantsRoom, c.exchange.stream = p.exchange.running, p.exchange.wantsRoom, p.exchange.stream
 	if c.exchange.wantsRoom {
 		c.again() // not within a call of the backend
 	}

@@ -83,7 +83,7 @@ func waitsForPreface(t *testing.T, e *Engine, n int) {
 func TestPreface(t *testing.T) {
 	e, ln := behind(t, Options{Loops: 2}, "tcp4", "127.0.0.1:0", proxyproto.New(waitMost), &testBackend{window: 64})
 	all := fromV1 + get("/addrs") + get("/addrs")
-	for cut := 0; cut < len(fromV1)+3; cut++ {
+	for cut := range len(fromV1) + 3 {
 		p := dial(t, ln.Addr())
 		if cut > 0 {
 			p.say(all[:cut])

@@ -201,7 +201,7 @@ func TestRawDialUnixQueueFull(t *testing.T) {
 	result := make(chan error, 1)
 	go func() { result <- dialFrom(t, e, to, backend.DialOptions{Timeout: waitMost}) }()
 	eventually(t, "an attempt waits", func() bool { return e.dialed.Load() == 1 })
-	for accepted := 0; accepted < 2; accepted++ {
+	for range 2 {
 		c, _, err := unix.Accept(fd)
 		if err != nil {
 			t.Fatal(err)

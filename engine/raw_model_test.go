@@ -207,7 +207,6 @@ type modelSide struct {
 	plan   []byte // what its peer has still to send
 	paused bool
 	kind   int // how input is passed on
-	ended  bool
 	err    error
 	ends   bool // somebody has ended it on purpose
 }

@@ -17,6 +17,7 @@ type service struct {
 	limits  limits
 	addrs   *addrs
 
+	account     any        // see Limits.Account
 	identifier  Identifier // see Limits.TrustedProxies; nil: nothing has to be found out about a request
 	pages       *httpwrite.ErrorPages
 	overlapping backend.Overlapping // the backend, or nil if it is none
@@ -27,7 +28,9 @@ type service struct {
 }
 
 func newService(lb backend.LoopBackend, index int, lim Limits) *service {
-	s := &service{backend: lb, index: index, limits: lim.resolve(), identifier: lim.TrustedProxies, pages: lim.ErrorPages}
+	s := &service{
+		backend: lb, index: index, limits: lim.resolve(), account: lim.Account, identifier: lim.TrustedProxies, pages: lim.ErrorPages,
+	}
 	if s.pages != nil && s.identifier == nil {
 		s.identifier = noProxies{}
 	}

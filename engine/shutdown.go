@@ -86,6 +86,9 @@ func (l *loop) drain(patient bool) {
 	if l.tls != nil {
 		l.tls.drain(patient)
 	}
+	if l.h2 != nil {
+		l.h2.drain()
+	}
 	l.drainPrefaced(patient)
 	nowMS := l.sys.nowMS()
 	for c := l.conns.first; c != nil; {

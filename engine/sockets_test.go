@@ -48,13 +48,11 @@ func (b *rawBackend) StartSocket(fd int, listener int, local, remote netip.AddrP
 	if err != nil {
 		panic(err)
 	}
-	b.done.Add(1)
-	go func() {
-		defer b.done.Done()
+	b.done.Go(func() {
 		defer c.Close()
 		fmt.Fprintf(c, "%d %v %v\n", listener, local, remote)
 		io.Copy(c, c)
-	}()
+	})
 	return nil
 }
 

@@ -26,9 +26,9 @@ type watcher struct {
 	stopped chan struct{}
 }
 
-// newWatcher returns nil if the options want none.
+// newWatcher returns nil if the options want none. Without a function to call, it only measures and has no goroutine.
 func newWatcher(e *Engine, o Options, loops int) *watcher {
-	if o.Stalled == nil {
+	if o.Stalled == nil && !o.MeasureTurns {
 		return nil
 	}
 	w := &watcher{e: e, after: o.StallAfter, stalled: o.Stalled, stop: make(chan struct{}), stopped: make(chan struct{})}
@@ -80,7 +80,7 @@ func (w *watcher) look(l *loop) {
 
 // end stops the goroutine.
 func (w *watcher) end() {
-	if w != nil {
+	if w != nil && w.stalled != nil {
 		close(w.stop)
 		<-w.stopped
 	}

@@ -1,6 +1,11 @@
 package engine
 
-import "time"
+import (
+	"time"
+
+	"moonbridge/handler/logging"
+	"moonbridge/reactor"
+)
 
 // LoopStats are the figures of one loop.
 type LoopStats struct {
@@ -14,7 +19,10 @@ type LoopStats struct {
 	Buffers  int    // that connections hold for unread or unsent bytes
 	Pipes    int    // that have bytes of spliced connections
 
-	LongestTurn time.Duration // so far; 0 without Options.Stalled
+	Handshakes uint64 // TLS handshakes that were completed so far
+
+	LongestTurn time.Duration // so far; 0 without Options.Stalled or Options.MeasureTurns
+	Turns       reactor.Turns // likewise
 }
 
 // Stats returns the figures of all loops, which are asked one after the other. It is nil on a loop, and after Shutdown.
@@ -37,7 +45,7 @@ func (l *loop) stats() LoopStats {
 		s.add(l.tls.twin)
 	}
 	if w := l.e.watcher.of(l.index); w != nil {
-		s.LongestTurn = w.Longest()
+		s.LongestTurn, s.Turns = w.Longest(), w.Turns()
 	}
 	return s
 }
@@ -46,11 +54,31 @@ func (l *loop) stats() LoopStats {
 func (s *LoopStats) add(l *loop) {
 	s.Conns += l.conns.len
 	s.Raw += l.raw.len
+	if l.h2 != nil {
+		s.addH2(l.h2)
+	}
 	s.Accepted += l.accepted
 	s.Requests += l.requests
+	s.Handshakes += l.secured
 	for c := l.conns.first; c != nil; c = c.next {
 		if c.state == stateIdle {
 			s.Idle++
 		}
 	}
 }
+
+// addH2 adds the connections with HTTP/2, which are raw ones with streams.
+func (s *LoopStats) addH2(m *h2Loop) {
+	s.Conns += m.len
+	s.Raw -= m.len
+	s.Requests += m.twin.requests
+	s.Buffers += m.pool.InUse()
+	for c := m.first; c != nil; c = c.next {
+		if len(c.streams) == 0 {
+			s.Idle++
+		}
+	}
+}
+
+// Refusals returns how often requests and connections were refused, by cause.
+func (e *Engine) Refusals() map[logging.Event]uint64 { return e.tally.Totals() }

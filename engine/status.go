@@ -9,6 +9,7 @@ const (
 	statusHeadTooLarge    = 431
 	statusInternal        = 500
 	statusUnavailable     = 503
+	statusVersion         = 505
 
 	statusInsufficientStorage = 507
 )

@@ -21,7 +21,7 @@ import (
 // TLS makes the connections of a listener speak TLS: see Listener.SetTLS.
 type TLS struct {
 	// Config is used as it is: the engine adds nothing and does not copy it. It needs a certificate. NextProtos may name
-	// "http/1.1" and nothing else. A session ticket key that is set in it is used, otherwise crypto/tls rotates its own.
+	// "http/1.1" and "h2", and nothing else; a client that chooses "h2" is served with HTTP/2, on the same loop by the same backend. A session ticket key that is set in it is used, otherwise crypto/tls rotates its own.
 	Config *tls.Config
 	// HandshakeTimeout bounds the time from accept to the end of the handshake. Then the connection is closed. Default
 	// 10 s; a negative value means no limit.

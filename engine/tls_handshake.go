@@ -301,6 +301,7 @@ func (h *handshake) done(conn *tls.Conn, err error) {
 		h.refuse(nil)
 		return
 	}
+	h.l.twin.secured++
 	h.forget()
 	h.c.tls, h.c.handshake = conn, nil
 	if h.used < len(h.in) {
@@ -318,6 +319,9 @@ func (h *handshake) serve() {
 		return
 	case h.b.http == nil:
 		h.serveSocket(h.b.sockets)
+		return
+	case h.choseH2():
+		h.serveH2(h.b.http)
 		return
 	}
 	c := newConn(l, h.b.http, fd, h.c.peer)

@@ -121,7 +121,6 @@ func errorText(err error) string {
 
 // socketTaker is a backend that takes raw connections, and hands them to the test.
 type socketTaker struct {
-	testBackend
 	taken   chan *net.UnixConn
 	remotes chan netip.AddrPort
 	err     error

@@ -18,10 +18,17 @@ func (c *rawConn) TLS() *backend.TLSState {
 
 // tlsState is what is known about the TLS of the connection fd, or nil.
 func (l *loop) tlsState(fd int) *backend.TLSState {
-	if l.sealed == nil || l.sealed.conns[fd] == nil {
+	if l.tlsOf == nil {
 		return nil
 	}
-	c := l.sealed.conns[fd]
+	return l.tlsOf(fd)
+}
+
+func (l *tlsLoop) tlsState(fd int) *backend.TLSState {
+	c := l.conns[fd]
+	if c == nil {
+		return nil
+	}
 	if c.state == nil {
 		c.state = backend.NewTLSState(c.tls.ConnectionState())
 	}

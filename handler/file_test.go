@@ -73,8 +73,6 @@ var both = map[string]func(Handler) backend.Backend{
 	"blocking": func(h Handler) backend.Backend { return Blocking(h, 0) },
 }
 
-const fileETag = `"17ccd6b0a57e0a00-`
-
 func TestSendFile(t *testing.T) {
 	const size = 100_000
 	content := fileContent(size)

@@ -77,11 +77,15 @@ func (a *httpHandler) request(r *Request) (req *http.Request, ok bool) {
 		Close:         !r.head.Persistent,
 		TLS:           r.TLS(),
 	}
-	if r.Minor() == 0 {
+	switch {
+	case r.HTTP2():
+		made.Proto, made.ProtoMajor, made.ProtoMinor = "HTTP/2.0", 2, 0
+	case r.Minor() == 0:
 		made.Proto = "HTTP/1.0"
+	case r.head.Chunked:
+		made.TransferEncoding = []string{"chunked"}
 	}
 	if r.head.Chunked {
-		made.TransferEncoding = []string{"chunked"}
 		made.Trailer = announcedTrailer(header)
 	}
 	req = made.WithContext(a.context(r))

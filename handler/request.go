@@ -81,6 +81,9 @@ func (r *Request) Asterisk() bool { return r.head.Asterisk }
 // Minor returns the minor version of the peer's HTTP/1: 0 or 1.
 func (r *Request) Minor() int { return int(r.head.Minor) }
 
+// HTTP2 reports whether the request came with HTTP/2. It has the form of HTTP/1.1 then too, and Minor is 1.
+func (r *Request) HTTP2() bool { return r.head.HTTP2 }
+
 // Host returns the value of the Host field, or the authority of an absolute target, which replaces it (RFC 9112
 // §3.2.2). It is empty if an HTTP/1.0 request has no Host field.
 func (r *Request) Host() []byte { return r.Field("Host") }

@@ -40,6 +40,9 @@ type Head struct {
 
 	// JSON says that the client would rather have JSON than HTML, if the engine has looked at that. The parser leaves it alone.
 	JSON bool
+
+	// HTTP2 says that the request was made of an HTTP/2 stream, which has no second one. The parser leaves it alone.
+	HTTP2 bool
 }
 
 // LengthUnknown is the ContentLength of a chunked body.
@@ -48,7 +51,7 @@ const LengthUnknown int64 = -1
 // Overlaps reports whether further requests of the connection may be processed at the same time (RFC 9112 §9.3.2): the method
 // is one of the safe ones (RFC 9110 §9.2.1), and there is nothing that what follows could depend on.
 func (h *Head) Overlaps() bool {
-	if !h.Persistent || h.Minor == 0 || h.ContentLength != 0 || h.Upgrade {
+	if !h.Persistent || h.Minor == 0 || h.ContentLength != 0 || h.Upgrade || h.HTTP2 {
 		return false
 	}
 	switch string(h.Bytes(h.Method)) {

@@ -57,7 +57,7 @@ func TestErrorPage(t *testing.T) {
 // TestStatusText compares the table with net/http's, which has older phrases for some codes and lacks a new one.
 func TestStatusText(t *testing.T) {
 	other := map[int]string{104: "", 413: "Request Entity Too Large", 414: "Request URI Too Long", 416: "Requested Range Not Satisfiable", 422: "Unprocessable Entity"}
-	for status := 0; status < 1000; status++ {
+	for status := range 1000 {
 		want := http.StatusText(status)
 		got := StatusText(status)
 		if old, is := other[status]; is && old == want {

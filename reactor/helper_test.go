@@ -3,11 +3,9 @@ package reactor
 import (
 	"bytes"
 	"io"
-	"log/slog"
 	"net"
 	"net/netip"
 	"os"
-	"sync"
 	"testing"
 	"time"
 
@@ -214,29 +212,6 @@ func pair(t testing.TB) (a, b int) {
 type ready func(got Readiness)
 
 func (f ready) Ready(got Readiness) { f(got) }
-
-// lines is a log that tests can read.
-type lines struct {
-	mu    sync.Mutex
-	bytes bytes.Buffer
-}
-
-func (w *lines) Write(b []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.bytes.Write(b)
-}
-
-func (w *lines) String() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.bytes.String()
-}
-
-func newLog() (*slog.Logger, *lines) {
-	w := &lines{}
-	return slog.New(slog.NewTextHandler(w, nil)), w
-}
 
 // isOpen reports whether a descriptor number is in use.
 func isOpen(fd int) bool {

@@ -54,6 +54,14 @@ func (c *accessClock) append(dst []byte, t time.Time) []byte {
 	return append(dst, c.text...)
 }
 
+// appendVersion appends the version of HTTP. That of HTTP/2 has a zero in all logs, though the protocol has no minor version.
+func appendVersion(dst []byte, a *engine.Access) []byte {
+	if a.HTTP2 {
+		return append(dst, "HTTP/2.0"...)
+	}
+	return strconv.AppendInt(append(dst, "HTTP/1."...), int64(a.Minor), 10)
+}
+
 func appendCombined(dst []byte, a *engine.Access, c *accessClock) []byte {
 	dst = appendPeer(dst, a.Peer)
 	dst = append(dst, " - - ["...)
@@ -65,8 +73,7 @@ func appendCombined(dst []byte, a *engine.Access, c *accessClock) []byte {
 		dst = appendEscaped(dst, a.Method)
 		dst = append(dst, ' ')
 		dst = appendEscaped(dst, a.Target)
-		dst = append(dst, " HTTP/1."...)
-		dst = strconv.AppendInt(dst, int64(a.Minor), 10)
+		dst = appendVersion(append(dst, ' '), a)
 	}
 	dst = append(dst, `" `...)
 	dst = appendStatus(dst, a.Status)
@@ -155,8 +162,7 @@ func appendJSONLine(dst []byte, a *engine.Access) []byte {
 	dst = appendText(dst, "target", a.Target)
 	dst = append(dst, `,"protocol":"`...)
 	if len(a.Method) > 0 {
-		dst = append(dst, "HTTP/1."...)
-		dst = strconv.AppendInt(dst, int64(a.Minor), 10)
+		dst = appendVersion(dst, a)
 	}
 	dst = append(dst, `","status":`...)
 	dst = strconv.AppendInt(dst, int64(a.Status), 10)

@@ -89,6 +89,9 @@ func (g *generation) tlsOf(spec *listen.Listener) (*engine.TLS, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, CipherSuites: cipherSuites}
 	if !spec.Raw() {
 		config.NextProtos = []string{"http/1.1"}
+		if spec.HTTP2 != listen.HTTP2Never {
+			config.NextProtos = []string{"h2", "http/1.1"}
+		}
 	}
 	if err := g.addCertificates(config, t); err != nil {
 		return nil, err

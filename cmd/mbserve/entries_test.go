@@ -84,7 +84,7 @@ func TestEntriesHaveTests(t *testing.T) {
 	for name, dir := range map[string]string{"main": ".", "worker": "../../handler/worker",
 		"rawhttp": "../../handler/worker/rawhttp", "form": "../../handler/worker/form", "pool": "../../handler/pool",
 		"listen": "../../handler/pool/listen", "proxyproto": "../../handler/proxyproto", "forwarded": "../../handler/forwarded", "route": "../../handler/route", "policy": "../../handler/pool/policy",
-		"engine": "../../engine", "cache": "../../handler/cache", "ratelimit": "../../handler/ratelimit", "httpparse": "../../httpparse"} {
+		"engine": "../../engine", "cache": "../../handler/cache", "ratelimit": "../../handler/ratelimit", "channel": "../../handler/channel", "stream": "../../handler/channel/stream", "httpparse": "../../httpparse"} {
 		packages[name] = testsOf(t, dir)
 	}
 	for _, p := range proofs {

@@ -17,10 +17,9 @@ import (
 
 // stopped records what clients see of a server that is told to stop in the middle of their requests.
 type stopped struct {
-	t    *testing.T
-	at   atomic.Int64 // time right before the signal was sent, in nanoseconds; 0: not yet
-	all  sync.WaitGroup
-	dead atomic.Bool // a client was refused
+	t   *testing.T
+	at  atomic.Int64 // time right before the signal was sent, in nanoseconds; 0: not yet
+	all sync.WaitGroup
 
 	answered, late, refused atomic.Int64
 }

@@ -9,6 +9,7 @@ import (
 	"moonbridge/engine"
 	"moonbridge/handler/backend"
 	"moonbridge/handler/cache"
+	"moonbridge/handler/channel"
 	"moonbridge/handler/files/static"
 	"moonbridge/handler/forwarded"
 	"moonbridge/handler/pool"
@@ -29,6 +30,8 @@ type generation struct {
 	listeners [][]listener     // by pool
 	configs   []*tls.Config    // of listeners with TLS
 	static    []*static.Static // by pool, while it serves; nil: no files
+
+	rules []channel.Rule // of channels
 
 	rates     []*ratelimit.Limiter // by pool; nil: none
 	routes    [][]route.Rule       // by pool, while it serves
@@ -80,6 +83,8 @@ func (s *server) load(ctx context.Context) (g *generation, err error) {
 		Purge:      s.caches.purge,
 
 		Dictionaries: s.shared,
+		Channels:     s.channels,
+		Declared:     g.declared,
 	}
 	switch {
 	case s.access != nil:
@@ -152,6 +157,7 @@ func (g *generation) serve() error {
 	if err := g.switchOver(); err != nil {
 		return err
 	}
+	g.useRules()
 	g.leaveOthers()
 	return nil
 }
@@ -246,7 +252,7 @@ func (g *generation) serveAt(a *address, n, i int) error {
 	a.ln.SetTLS(g.listeners[n][i].tls)
 	switch {
 	case g.s.o.static != "", spec.RedirectHTTPS != 0:
-		return g.s.engine.Serve(a.ln, b, i, engine.Limits{})
+		return g.s.engine.Serve(a.ln, b, i, engine.Limits{Account: g.s.admin.account(n)})
 	case spec.Raw():
 		return g.s.engine.ServeSockets(a.ln, b, i)
 	}
@@ -259,6 +265,8 @@ func (g *generation) limits(n int, spec *listen.Listener) engine.Limits {
 	if o := &g.pools[n].Options; o.HasErrorPages {
 		l.ErrorPages = httpwrite.NewErrorPages(o.ErrorPages)
 	}
+	l.H2C = spec.HTTP2 == listen.HTTP2Always
+	l.Account = g.s.admin.account(n)
 	if list := g.pools[n].Options.TrustedProxies; len(list) > 0 {
 		if t, err := forwarded.New(list); err == nil { // they were checked when the script was loaded
 			l.TrustedProxies = t

@@ -27,9 +27,7 @@ func askLimited(t testing.TB, address, path string, limited bool) *stream {
 	b := &stream{t: t, errs: make(chan error, 2)}
 	for range cap(b.errs) {
 		p := dial(t, address)
-		b.wg.Add(1)
-		go func() {
-			defer b.wg.Done()
+		b.wg.Go(func() {
 			for !b.stop.Load() {
 				status, body, err := p.ask(path)
 				if err == nil && status == 504 && limited {
@@ -45,7 +43,7 @@ func askLimited(t testing.TB, address, path string, limited bool) *stream {
 				}
 				b.done.Add(1)
 			}
-		}()
+		})
 	}
 	return b
 }

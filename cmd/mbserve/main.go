@@ -33,6 +33,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if isRootFiles() {
 		return runRootFiles(args)
 	}
+	if isNew(args) {
+		return runNew(args[1:], stdout, stderr)
+	}
 	o, err := parseOptions(args)
 	switch {
 	case errors.Is(err, pflag.ErrHelp):
@@ -43,6 +46,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	case o.version:
 		fmt.Fprintf(stdout, "mbserve %s (%s, %s, %s/%s)\n", version, worker.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+		return exitOK
+	case o.completion != "":
+		completion(o.completion, stdout)
 		return exitOK
 	case o.check:
 		return check(o, stdout, stderr)

@@ -5,26 +5,31 @@ import (
 	"net"
 	"os"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 // notifier tells the service manager about the server's state, with the protocol of sd_notify(3). It does nothing if
 // there is no service manager.
-type notifier struct{ address *net.UnixAddr }
+type notifier struct {
+	address  *net.UnixAddr
+	watchdog time.Duration // how often the manager has to hear of us; 0: never
+}
 
 // newNotifier reads the address from the environment and removes it there: scripts and their child processes are not
 // the service.
 func newNotifier() (*notifier, error) {
 	name := os.Getenv("NOTIFY_SOCKET")
 	os.Unsetenv("NOTIFY_SOCKET")
+	watchdog := watchdogPeriod()
 	if name == "" {
 		return &notifier{}, nil
 	}
 	if name[0] != '/' && name[0] != '@' {
 		return &notifier{}, fmt.Errorf("NOTIFY_SOCKET=%s: neither a path nor an abstract name", name)
 	}
-	return &notifier{&net.UnixAddr{Name: name, Net: "unixgram"}}, nil
+	return &notifier{&net.UnixAddr{Name: name, Net: "unixgram"}, watchdog}, nil
 }
 
 // send sends assignments, such as "READY=1".

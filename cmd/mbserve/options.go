@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"moonbridge/cmd/mbserve/admin"
 )
 
 // options is the parsed command line.
@@ -30,13 +32,22 @@ type options struct {
 	accessLog        string // file, or "-"; "": none
 	accessFormat     accessFormat
 
+	admin        string // address of the admin listener; "": none
+	adminAddress admin.Address
+	adminRemote  bool
+	adminPprof   bool
+	adminToken   string // file
+
 	user, group string // as given
 	privileges  *privileges
 	grace       time.Duration
+	drainDelay  time.Duration
 	loops       int
 	scheduling  scheduling
 	noPairing   bool
 	selfSigned  bool
+
+	completion string // the shell whose script is shown
 
 	spoolDir   string
 	spoolLimit byteCount // 0: nothing is spooled
@@ -61,6 +72,10 @@ func (o *options) flags() *pflag.FlagSet {
 	f.StringVar(&o.accessLog, "access-log", "", "write a line for each response to `FILE` (reopened on USR1), or to standard output if it is -")
 	o.accessFormat = accessCombined
 	f.Var(&o.accessFormat, "access-format", "`FORMAT` of these lines: combined or json")
+	f.StringVar(&o.admin, "admin", "", "answer /healthz, /readyz, /metrics and /status at `ADDRESS`: 127.0.0.1:9090 or unix:/path")
+	f.BoolVar(&o.adminRemote, "admin-remote", false, "allow an address that other hosts can reach; there is neither TLS nor a password")
+	f.StringVar(&o.adminToken, "admin-token-file", "", "allow POST to /reload and /stop there, with the token in `FILE`")
+	f.BoolVar(&o.adminPprof, "admin-pprof", false, "show profiles of the server at /debug/pprof there")
 	f.StringVarP(&o.user, "user", "u", "", "run the script as `USER`, and drop root privileges once the listeners are open")
 	f.StringVar(&o.group, "group", "", "run the script with this `GROUP` (default: the groups of the user)")
 	f.StringVarP(&o.pidFile, "pidfile", "p", "", "write the process id to `FILE`, which is locked while the server runs")
@@ -74,6 +89,7 @@ func (o *options) flags() *pflag.FlagSet {
 		"for development: TCP listeners without certificates speak TLS, with one that a local authority signs")
 	o.grace = 30 * time.Second
 	f.Var((*seconds)(&o.grace), "grace", "`SECONDS` that running requests have to finish at a graceful stop")
+	f.Var((*seconds)(&o.drainDelay), "drain-delay", "`SECONDS` that the server serves on after TERM, while /readyz says that it is not ready")
 	f.StringVar(&o.spoolDir, "spool-dir", os.TempDir(), "keep request bodies and responses that wait for slow clients in files in `DIRECTORY`")
 	o.spoolLimit = 4 << 30
 	f.Var(&o.spoolLimit, "spool-limit", "`BYTES` of these files together, such as 512M; 0: no files, slow clients occupy workers")
@@ -81,6 +97,7 @@ func (o *options) flags() *pflag.FlagSet {
 	o.scheduling = schedulingBatch
 	f.Var(&o.scheduling, "scheduling", "`CLASS` of the event loops for the scheduler of Linux: batch or normal")
 	f.BoolVar(&o.noPairing, "no-pairing", false, "do not keep a busy worker on the processor of its event loop")
+	f.StringVar(&o.completion, "completion", "", "show the script that has `SHELL` complete these options (bash, zsh or fish), and exit")
 	f.BoolVarP(&o.version, "version", "v", false, "show the version and exit")
 	f.BoolP("help", "h", false, "show this help and exit")
 	return f
@@ -97,6 +114,10 @@ func parseOptions(args []string) (*options, error) {
 	}
 	switch {
 	case o.version:
+		return o, nil
+	case o.completion != "" && shells[o.completion] == nil:
+		return nil, fmt.Errorf("--completion %s: unknown; bash, zsh or fish", o.completion)
+	case o.completion != "":
 		return o, nil
 	case o.loops < 0 || o.loops > maxLoops:
 		return nil, fmt.Errorf("--loops must be between 0 and %d", maxLoops)
@@ -115,6 +136,9 @@ func parseOptions(args []string) (*options, error) {
 	case o.background && o.accessLog == "-":
 		return nil, errors.New("--access-log -: there is no standard output in the background")
 	}
+	if err := o.checkAdmin(); err != nil {
+		return nil, err
+	}
 	if o.background && o.logFile == "" && o.logFacility == "" {
 		o.logFacility = "daemon"
 	}
@@ -130,6 +154,24 @@ func parseOptions(args []string) (*options, error) {
 	}
 	o.script, o.args = f.Arg(0), f.Args()[1:]
 	return o, nil
+}
+
+// checkAdmin reads the address of the admin listener.
+func (o *options) checkAdmin() (err error) {
+	if o.admin == "" {
+		if o.adminRemote || o.adminPprof || o.adminToken != "" {
+			return errors.New("--admin-remote, --admin-token-file and --admin-pprof need --admin")
+		}
+		return nil
+	}
+	o.adminAddress, err = admin.ParseAddress(o.admin, o.adminRemote)
+	if errors.Is(err, admin.ErrRemote) {
+		return fmt.Errorf("--admin %s: %w; with --admin-remote it is allowed", o.admin, err)
+	}
+	if err != nil {
+		return fmt.Errorf("--admin %s: %w", o.admin, err)
+	}
+	return nil
 }
 
 // subject is what is served, for messages.

@@ -44,7 +44,10 @@ func (s *server) reload() {
 	s.notify(s.manager.reloading())
 	go func() {
 		defer close(r.done)
-		if err := s.replace(ctx); ctx.Err() != nil {
+		began := time.Now()
+		err := s.replace(ctx)
+		s.admin.noteLoad(began, reloadResult(ctx, err), err)
+		if ctx.Err() != nil {
 			s.log.Info("reload aborted")
 		} else if err != nil {
 			s.log.Error("reload failed: the running script stays in use", "err", errorText(err))
@@ -53,6 +56,17 @@ func (s *server) reload() {
 			}
 		}
 	}()
+}
+
+// reloadResult is how a reload has ended, in a word.
+func reloadResult(ctx context.Context, err error) string {
+	switch {
+	case ctx.Err() != nil:
+		return "aborted"
+	case err != nil:
+		return "failed"
+	}
+	return "reloaded"
 }
 
 // reloaded is called when the reload is over. It starts the one that was requested meanwhile.
@@ -108,9 +122,12 @@ func (s *server) retire(g *generation) {
 	old := &retired{g: s.serving, cancel: cancel, done: make(chan struct{})}
 	s.serving, s.old = g, old
 	s.mu.Unlock()
+	s.admin.serves(g)
 	go func() {
 		defer close(old.done)
-		if err := old.g.end(ctx); err != nil {
+		err := old.g.end(ctx)
+		s.admin.ended(old.g)
+		if err != nil {
 			old.g.log.Warn("the replaced script did not end by itself", "err", err)
 		} else {
 			old.g.log.Info("the replaced script has ended")

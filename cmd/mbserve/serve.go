@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"moonbridge/engine"
+	"moonbridge/handler/channel"
 	"moonbridge/handler/compress"
 	"moonbridge/handler/logging"
 	"moonbridge/handler/pool"
@@ -39,8 +40,10 @@ type server struct {
 	engine     *engine.Engine
 	intervals  *pool.Intervals // the timers of all generations
 	shared     *pool.Dictionaries
+	channels   *channel.Hub
 	compressor *compress.Shared
 	caches     caches
+	admin      *adminSide // nil: there is no admin listener
 
 	certificates certificates
 	tickets      *tickets
@@ -51,11 +54,12 @@ type server struct {
 	files   *fileWatch   // the script's files; nil: not watched
 
 	// Owned by the goroutine that handles signals.
-	exit       int         // exit code, when the server has stopped
-	early      []os.Signal // received before the server was ready, and not handled yet
-	reloading  *reloader   // nil: none is in progress
-	upgrading  *upgrade    // nil: none is in progress
-	handedOver bool        // another process has taken over
+	exit       int           // exit code, when the server has stopped
+	early      []os.Signal   // received before the server was ready, and not handled yet
+	reloading  *reloader     // nil: none is in progress
+	upgrading  *upgrade      // nil: none is in progress
+	handedOver bool          // another process has taken over
+	handing    chan struct{} // closed when that has all that was published here; nil: there is no such process
 
 	// Owned by the goroutine that loads a generation.
 	loaded  int          // number of generations so far
@@ -70,7 +74,7 @@ type server struct {
 // serve runs the server until it is stopped. It returns the exit code.
 func serve(o *options, d *detacher, stderr io.Writer) int {
 	s := &server{
-		o: o, credential: o.privileges.credential(), intervals: pool.NewIntervals(), shared: pool.NewDictionaries(), signals: make(chan os.Signal, 8),
+		o: o, credential: o.privileges.credential(), intervals: pool.NewIntervals(), shared: pool.NewDictionaries(), channels: channel.New(channel.Options{}), signals: make(chan os.Signal, 8),
 		mains: make(chan mainEnd, 1), compressor: compress.NewShared(),
 	}
 	err := s.run(d, stderr)
@@ -96,6 +100,7 @@ func (s *server) run(d *detacher, stderr io.Writer) error {
 		return err
 	}
 	defer func() { s.files.end() }()
+	defer func() { s.admin.end() }()
 	signal.Notify(s.signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT)
 	if err := s.start(); err != nil {
 		if s.heir == nil {
@@ -109,7 +114,10 @@ func (s *server) run(d *detacher, stderr io.Writer) error {
 	}
 	s.announce()
 	s.tellReady(d)
+	watched := make(chan struct{})
+	go s.keepWatchdog(watched)
 	s.wait()
+	close(watched)
 	s.pid.remove(s.root)
 	return nil
 }
@@ -120,6 +128,7 @@ func (s *server) tellReady(d *detacher) {
 		s.log.Error("cannot detach from the terminal", "err", err)
 	}
 	if s.heir != nil {
+		s.admin.begin()
 		if err := s.pid.takeOver(); err != nil {
 			s.log.Error("pid file not written", "err", err)
 		}
@@ -156,6 +165,10 @@ func (s *server) open(stderr io.Writer) (err error) {
 	if s.log, s.logQueue, s.out, err = openServerLog(s.o, stderr, s.opener(rootLog, os.O_APPEND), passed.log); err != nil {
 		return err
 	}
+	if err = s.openAdmin(passed.admin); err != nil {
+		return err
+	}
+	s.log = s.admin.keepErrors(s.log)
 	s.stdout = logging.NewQueue(&logFile{f: os.Stdout}, logging.Options{
 		Lost: func(lost int, err error) { warnLost(s.log, "standard output", lost, err) },
 	})
@@ -198,6 +211,10 @@ func (s *server) start() (err error) {
 	if s.o.watch.on {
 		s.files = newFileWatch(s.log, s.o.watch.absolute(s.dir))
 	}
+	if s.heir == nil {
+		s.admin.begin()
+	}
+	began := time.Now()
 	o := engine.Options{Loops: s.o.loops, Batch: s.o.scheduling == schedulingBatch, Logger: s.log, Spool: engine.Spool{Dir: s.o.spoolDir, Bytes: int64(s.o.spoolLimit)}}
 	switch {
 	case s.access != nil:
@@ -205,6 +222,7 @@ func (s *server) start() (err error) {
 	case s.o.dev:
 		o.AccessLog = s.logRequest
 	}
+	s.admin.options(&o)
 	s.engine, err = engine.New(o)
 	if err != nil {
 		return err
@@ -223,6 +241,7 @@ func (s *server) start() (err error) {
 		s.stopNow()
 		return err
 	}
+	s.admin.noteLoad(began, "started", nil)
 	for _, k := range s.inherited.unused() {
 		s.log.Warn("the script does not listen on a socket that was passed to the server", "socket", k)
 	}
@@ -257,7 +276,12 @@ func (s *server) serveFirst() (err error) {
 		}
 	}
 	s.credential = nil
-	return s.serving.serve()
+	s.takeOverChannels()
+	if err := s.serving.serve(); err != nil {
+		return err
+	}
+	s.admin.serves(s.serving)
+	return nil
 }
 
 // checkSpool checks whether files can be created in the spool directory, with the rights that the server has now.
@@ -358,11 +382,18 @@ func (s *server) wait() {
 // stopGracefully ends the server after what is in progress.
 func (s *server) stopGracefully() {
 	s.beginStop()
-	s.stop(s.engine.Drain)
+	if s.awaitDrain() {
+		s.stop(s.engine.Drain)
+		return
+	}
+	s.log.Info("stopping at once")
+	s.lastStats()
+	s.stopNow()
 }
 
 // beginStop is the first step of every stop.
 func (s *server) beginStop() {
+	s.admin.stops()
 	s.notify(s.manager.stopping())
 	s.endReload()
 	s.upgrading.end()
@@ -412,6 +443,7 @@ func (s *server) stop(drain func(context.Context) error) {
 		}
 	}()
 	s.serving.host.EndMains()
+	s.channels.Drain()
 	s.drainHosts(ctx)
 	drain(ctx)
 	s.lastStats()
@@ -419,6 +451,7 @@ func (s *server) stop(drain func(context.Context) error) {
 		s.log.Warn("workers were killed", "err", err)
 	}
 	s.endOld(ctx)
+	s.endChannels(ctx)
 	if s.handedOver {
 		s.intervals.Quiet(ctx)
 	}
@@ -474,4 +507,5 @@ func (s *server) logStats() {
 	g := s.serving
 	s.mu.Unlock()
 	g.logStats()
+	s.logChannels()
 }

@@ -32,12 +32,13 @@ func TestTLSOfOpenSSL(t *testing.T) {
 		{"-tls1_3 -ign_eof", []string{"TLSv1.3, Cipher is TLS_AES_", "Verify return code: 0 (ok)", "https version=TLSv1.3"}},
 		{"-tls1_2 -ign_eof", []string{"TLSv1.2, Cipher is ECDHE-ECDSA-AES128-GCM-SHA256", "Secure Renegotiation IS supported", "https version=TLSv1.2"}},
 		{"-tls1_2 -ign_eof -cipher ECDHE-ECDSA-CHACHA20-POLY1305", []string{"Cipher is ECDHE-ECDSA-CHACHA20-POLY1305", "https version=TLSv1.2"}},
-		{"-ign_eof -alpn h2,http/1.1", []string{"ALPN protocol: http/1.1", "https version=TLSv1.3"}},
+		{"-ign_eof -alpn http/1.1,h3", []string{"ALPN protocol: http/1.1", "https version=TLSv1.3"}},
 		{"-tls1_1 -cipher ALL:@SECLEVEL=0", []string{"alert"}},
 		{"-tls1_2 -cipher AES128-SHA:@SECLEVEL=0", []string{"alert handshake failure"}},
 		{"-tls1_2 -cipher ECDHE-ECDSA-AES128-SHA:@SECLEVEL=0", []string{"alert handshake failure"}},
 		{"-tls1_2 -cipher ECDHE-ECDSA-AES128-SHA256:@SECLEVEL=0", []string{"alert handshake failure"}},
-		{"-alpn h2", []string{"alert no application protocol"}},
+		{"-alpn h2,http/1.1", []string{"ALPN protocol: h2"}},
+		{"-alpn h3", []string{"alert no application protocol"}},
 	} {
 		got := connect(request, strings.Fields(tt.args)...)
 		for _, want := range tt.want {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"strconv"
@@ -19,8 +20,8 @@ import (
 // is refused, because the sockets are never closed.
 
 // heirEnv tells a process to take over: "ready=FD timers=FD pid=FD log=FD access=FD root=FD dir=FD
-// tickets=FD". Those of the files and of the root helper are present if there are such. dir is the working directory of the old
-// process, tickets a pipe with the keys of TLS session tickets.
+// tickets=FD admin=FD channels=FD". Those of the files, the admin listener and of the root helper are present if there are such. dir is the working directory of the old
+// process, tickets a pipe with the keys of TLS session tickets, channels a socket through which the new process gets the channels.
 const heirEnv = "MOONBRIDGE_HEIR"
 
 // upgradeTimeout is how long a new process may take to start serving.
@@ -31,10 +32,12 @@ const quitGrace = 5 * time.Second
 
 // upgrade is a new process that is about to take over.
 type upgrade struct {
-	cmd    *exec.Cmd
-	ready  *os.File   // it writes to this when it serves
-	timers *os.File   // for reports about our timers
-	done   chan error // receives once: nil when it serves, or an error
+	cmd      *exec.Cmd
+	ready    *os.File      // it writes to this when it serves
+	timers   *os.File      // for reports about our timers
+	channels net.Conn      // on which it asks for the channels
+	handed   chan struct{} // closed when they are not passed on any more
+	done     chan error    // receives once: nil when it serves, or an error
 }
 
 // close closes what was opened for a process that could not be started.
@@ -43,6 +46,9 @@ func (u *upgrade) close() {
 		if f != nil {
 			f.Close()
 		}
+	}
+	if u.channels != nil {
+		u.channels.Close()
 	}
 }
 
@@ -83,6 +89,7 @@ func (s *server) upgrade() {
 	s.log.Info("upgrading", "pid", u.cmd.Process.Pid)
 	s.upgrading = u
 	go func() { u.done <- u.await() }()
+	go s.handOverChannels(u)
 }
 
 // await waits until the new process serves or has failed.
@@ -109,11 +116,12 @@ func (s *server) upgraded(err error) bool {
 	s.upgrading = nil
 	if err != nil {
 		u.timers.Close()
+		u.channels.Close()
 		s.log.Error("upgrade failed: this process keeps running", "err", err)
 		return false
 	}
 	handOverTimers(s.intervals, u.timers)
-	s.handedOver = true
+	s.handedOver, s.handing = true, u.handed
 	s.notify(s.manager.send(fmt.Sprintf("MAINPID=%d", u.cmd.Process.Pid)))
 	s.mu.Lock()
 	for _, a := range s.addresses {
@@ -121,6 +129,7 @@ func (s *server) upgraded(err error) bool {
 	}
 	s.addresses = nil
 	s.mu.Unlock()
+	s.admin.handOver()
 	s.pid = nil // the file now belongs to the new process
 	s.log.Info("handed over", "pid", u.cmd.Process.Pid)
 	return true
@@ -130,7 +139,7 @@ func (s *server) upgraded(err error) bool {
 func (s *server) startHeir() (u *upgrade, err error) {
 	var pass passing
 	defer pass.done()
-	u = &upgrade{done: make(chan error, 1)}
+	u = &upgrade{done: make(chan error, 1), handed: make(chan struct{})}
 	if err = s.passFiles(u, &pass); err == nil {
 		u.cmd, err = s.launchHeir(&pass)
 	}
@@ -162,6 +171,9 @@ func (s *server) launchHeir(pass *passing) (*exec.Cmd, error) {
 	}
 	if s.manager.address != nil {
 		cmd.Env = append(cmd.Env, "NOTIFY_SOCKET="+s.manager.address.Name)
+		if w := s.manager.watchdog; w > 0 {
+			cmd.Env = append(cmd.Env, fmt.Sprintf("WATCHDOG_USEC=%d", w.Microseconds()))
+		}
 	}
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.ExtraFiles = pass.files
@@ -170,8 +182,8 @@ func (s *server) launchHeir(pass *passing) (*exec.Cmd, error) {
 
 // heir holds the files passed to a process that takes over. It is nil in any other process.
 type heir struct {
-	ready, timers, pid, log, access, dir, tickets *os.File
-	root                                          *rootFiles
+	ready, timers, channels, pid, log, access, dir, tickets, admin *os.File
+	root                                                           *rootFiles
 }
 
 // newHeir reads heirEnv and removes it from the environment.
@@ -185,7 +197,7 @@ func newHeir() (*heir, error) {
 	var root *os.File
 	named := map[string]**os.File{
 		"ready": &h.ready, "timers": &h.timers, "pid": &h.pid, "log": &h.log, "access": &h.access, "dir": &h.dir, "root": &root,
-		"tickets": &h.tickets,
+		"tickets": &h.tickets, "admin": &h.admin, "channels": &h.channels,
 	}
 	for field := range strings.FieldsSeq(text) {
 		name, number, _ := strings.Cut(field, "=")

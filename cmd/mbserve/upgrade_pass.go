@@ -20,6 +20,9 @@ func (s *server) passFiles(u *upgrade, pass *passing) error {
 		return err
 	}
 	pass.give("timers", theirs)
+	if err := u.connectChannels(pass); err != nil {
+		return err
+	}
 	if s.pid != nil {
 		pass.name("pid", s.pid.f)
 	}
@@ -28,6 +31,13 @@ func (s *server) passFiles(u *upgrade, pass *passing) error {
 	}
 	if s.access != nil && s.access.file.name != "" {
 		pass.name("access", s.access.file.file())
+	}
+	if s.admin != nil {
+		ln, err := s.admin.file()
+		if err != nil {
+			return err
+		}
+		pass.give("admin", ln)
 	}
 	if s.root != nil {
 		pass.name("root", s.root.conn)

@@ -17,6 +17,7 @@ func usage() string {
 	var b strings.Builder
 	b.WriteString(`Usage: mbserve [options] [--] script.lua [script arguments]
        mbserve [options] --static DIRECTORY
+       mbserve new DIRECTORY
 
 Serves the web application that script.lua describes. The script calls listen{…}
 with its listeners and handlers. It runs once; worker processes are forked

@@ -15,7 +15,8 @@ type Entry struct {
 	// Of the request. All are empty if its head could not be parsed.
 	Method    []byte // up to 32 bytes
 	Target    []byte // up to 2 KiB
-	Minor     int    // HTTP/1.Minor
+	Minor     int    // HTTP/1.Minor, unless HTTP2
+	HTTP2     bool   // it came with HTTP/2
 	Referer   []byte // up to 1 KiB
 	UserAgent []byte // up to 512 bytes
 
@@ -26,6 +27,8 @@ type Entry struct {
 	Status   int   // of the final response; 0: none of it was sent; 499: none, because the peer had gone before
 	Bytes    int64 // of the response's body, with its framing, that the socket has taken
 	Complete bool  // the whole response was sent
+
+	Account any // Limits.Account of the listener, for those who count
 
 	// Queue is how long the exchange waited for a worker or a handler, Service how long that took; -1: not known. Total is
 	// from Time until the socket took the last byte, or until the connection broke.

@@ -19,6 +19,7 @@ type Record struct {
 	b     []byte // the parts, one after the other
 	ends  [Parts]uint16
 	minor int
+	http2 bool
 }
 
 // The parts of a record, in the order in which they are added.
@@ -53,7 +54,7 @@ func (r *Record) add(i int, p []byte, limit int) {
 // cannot be used.
 func (r *Record) SetHead(h *httpparse.Head, ids IDs) {
 	r.b = r.b[:0] // a head whose body was awaited is parsed twice
-	r.minor = int(h.Minor)
+	r.minor, r.http2 = int(h.Minor), h.HTTP2
 	r.client = h.Client
 	r.add(PartMethod, h.Bytes(h.Method), MethodMax)
 	r.add(PartTarget, h.Bytes(h.Target), TargetMax)
@@ -71,6 +72,23 @@ func (r *Record) SetHead(h *httpparse.Head, ids IDs) {
 	}
 	r.add(PartReferer, referer, RefererMax)
 	r.add(PartAgent, agent, AgentMax)
+	r.chooseID(id, ids)
+}
+
+// SetBrief is SetHead without copies: only the id is kept.
+func (r *Record) SetBrief(h *httpparse.Head, ids IDs) {
+	r.b = r.b[:0]
+	var id []byte
+	for _, f := range h.Fields {
+		if f.NameLen == uint32(len("x-request-id")) {
+			firstValue(&id, h, f, "x-request-id")
+		}
+	}
+	r.chooseID(id, ids)
+}
+
+// chooseID gives the exchange the peer's id if it is valid, or else an id of the server's own.
+func (r *Record) chooseID(id []byte, ids IDs) {
 	if ValidID(id) {
 		r.add(PartID, id, IDMax)
 	} else {
@@ -94,7 +112,7 @@ func (r *Record) SetID(ids IDs) {
 // Fill sets everything that the record knows in an entry. Peer is changed if proxies have said who the client is. unsent is how many bytes of the response have not been sent, though
 // they were written to the record.
 func (r *Record) Fill(e *Entry, unsent int64) {
-	e.Time, e.Minor = r.At, r.minor
+	e.Time, e.Minor, e.HTTP2 = r.At, r.minor, r.http2
 	if r.client.IsValid() {
 		e.Peer = netip.AddrPortFrom(r.client, 0)
 	}

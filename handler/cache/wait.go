@@ -16,6 +16,7 @@ type keptHead struct {
 	persistent bool
 	client     netip.Addr
 	secure     bool
+	http2      bool
 }
 
 // keep copies a head. have is a copy of the same head that was made earlier, or nil.
@@ -27,7 +28,7 @@ func keep(h *httpparse.Head, have *keptHead) *keptHead {
 	raw = append(append(raw, h.Raw...), "\r\n"...)
 	n := len(raw)
 	raw = append(raw, h.ID...)
-	return &keptHead{raw: raw[:n:n], id: raw[n:], persistent: h.Persistent, client: h.Client, secure: h.Secure}
+	return &keptHead{raw: raw[:n:n], id: raw[n:], persistent: h.Persistent, client: h.Client, secure: h.Secure, http2: h.HTTP2}
 }
 
 // parse parses the head again. The result is valid until the next call of any parse on the loop.
@@ -37,7 +38,7 @@ func (k *keptHead) parse(l *loop) *httpparse.Head {
 	if n, err := l.parser.Parse(h, k.raw, nil); err != nil || n == 0 {
 		return nil
 	}
-	h.Persistent, h.ID, h.Client, h.Secure = k.persistent, k.id, k.client, k.secure
+	h.Persistent, h.ID, h.Client, h.Secure, h.HTTP2 = k.persistent, k.id, k.client, k.secure, k.http2
 	return h
 }
 
@@ -64,7 +65,7 @@ func (l *loop) rewrite(h *httpparse.Head, prev *variant) *httpparse.Head {
 	if n, err := l.parser.Parse(&l.own, l.raw, nil); err != nil || n == 0 {
 		return nil
 	}
-	l.own.Persistent, l.own.ID, l.own.Client, l.own.Secure = h.Persistent, h.ID, h.Client, h.Secure
+	l.own.Persistent, l.own.ID, l.own.Client, l.own.Secure, l.own.HTTP2 = h.Persistent, h.ID, h.Client, h.Secure, h.HTTP2
 	return &l.own
 }
 

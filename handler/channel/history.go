@@ -120,8 +120,8 @@ func (c *channel) after(seq uint64) int {
 	return sort.Search(len(c.history), func(i int) bool { return c.history[i].seq > seq })
 }
 
-// History returns the messages of a channel after the one with the id after, at most max, the oldest first; all if after is empty or
-// not known. complete: none is missing between it and the first.
+// History returns the messages of a channel after the one with the id after, the oldest first; all if after is empty or not known. If
+// there are more than max, it returns the last ones. complete: none is missing between after and the first.
 func (h *Hub) History(name, after string, max int) (list []*Message, complete bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -135,9 +135,13 @@ func (h *Hub) History(name, after string, max int) (list []*Message, complete bo
 		seq = 0
 	}
 	for _, k := range c.history[c.after(seq):] {
-		if k.m != nil && len(list) < max {
+		if k.m != nil {
 			list = append(list, k.m)
 		}
 	}
-	return list, after == "" || known && c.lost <= seq
+	complete = after == "" || known && c.lost <= seq
+	if len(list) > max {
+		list, complete = list[len(list)-max:], false
+	}
+	return list, complete
 }

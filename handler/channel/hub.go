@@ -1,8 +1,6 @@
 package channel
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"strconv"
 	"strings"
 	"sync"
@@ -49,6 +47,7 @@ type Hub struct {
 	sweeping  bool
 	closed    bool
 	stats     Stats
+	relay     *relay // nil: the hub has not been handed over
 	forward   func(name string, p *Post) error
 }
 
@@ -94,10 +93,7 @@ func New(o Options) *Hub {
 	setDefault(&o.Subscribers, subscribersDefault)
 	setDefault(&o.HistoryBytes, historyBytesDefault)
 	setDefault(&o.QueueBytes, queueBytesDefault)
-	var epoch [6]byte
-	rand.Read(epoch[:])
-	return &Hub{o: o, now: func() int64 { return time.Now().UnixMilli() }, epoch: hex.EncodeToString(epoch[:]),
-		channels: make(map[string]*channel)}
+	return &Hub{o: o, now: func() int64 { return time.Now().UnixMilli() }, epoch: newEpoch(), channels: make(map[string]*channel)}
 }
 
 func setDefault(v *int, to int) {
@@ -106,11 +102,18 @@ func setDefault(v *int, to int) {
 	}
 }
 
-// Close ends what the hub does by itself: old messages and unused channels are not removed any more.
+// Close ends what the hub does by itself: old messages and unused channels are not removed any more. HandOver returns when it has passed
+// on what there is.
 func (h *Hub) Close() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.closed = true
+	if h.relay != nil {
+		select {
+		case h.relay.more <- struct{}{}:
+		default:
+		}
+	}
 }
 
 // Stats returns the statistics.

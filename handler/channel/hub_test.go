@@ -173,8 +173,28 @@ func TestSlow(t *testing.T) {
 	if !c.slow || c.lost != 0 {
 		t.Error("a subscriber that has missed something continues")
 	}
+	n := len(c.got)
+	if c.l != nil || n != 5 {
+		t.Errorf("it got %q", c.data())
+	}
 	if n := r.hub.Count("a"); n != 0 {
 		t.Errorf("%d subscribers, want none", n)
+	}
+}
+
+// The same before a member has ever been behind.
+func TestSlowAtOnce(t *testing.T) {
+	r := newRig(t, Options{}, Rule{Pattern: "a", Messages: 2})
+	c := r.client(0, "", "a")
+	c.takes = 1
+	for i := range 5 {
+		r.publish("a", fmt.Sprint(i))
+		r.settle()
+	}
+	c.Resume()
+	r.settle()
+	if c.want("0"); !c.slow || c.lost != 0 {
+		t.Errorf("slow: %v, told of loss %d times", c.slow, c.lost)
 	}
 }
 
@@ -352,5 +372,35 @@ func TestForm(t *testing.T) {
 	}
 	if got := string(r.after(1).In(upper)); got != "B." || r.after(2) != nil {
 		t.Errorf("the rest of a run: %q", got)
+	}
+}
+
+// A million subscribers come and go, and leave nothing.
+func TestComeAndGo(t *testing.T) {
+	r := newRig(t, Options{}, Rule{Pattern: "*", Presence: true})
+	l := r.hub.On(r.loops[0])
+	members := make([]client, 100)
+	for i := range 1_000_000 {
+		c := &members[i%len(members)]
+		c.Leave()
+		*c = client{t: t, takes: -1}
+		if err := l.Join(&c.Member, c, "key"); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Subscribe("a", "b"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := r.publish("a", "x"); n != len(members) {
+		t.Errorf("%d subscribers, want %d", n, len(members))
+	}
+	r.settle()
+	for i := range members {
+		members[i].Leave()
+	}
+	r.ms += forgetAfter.Milliseconds() + 1
+	r.hub.sweep()
+	if s := r.hub.Stats(); s.Subscribers != 0 || s.Channels != 0 || s.History != 0 || r.hub.Waiting() != 0 {
+		t.Errorf("%+v are left", s)
 	}
 }

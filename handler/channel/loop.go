@@ -28,6 +28,9 @@ type Loop struct {
 	behind []*Member // to be given messages of the histories
 	full   *Member   // list of members that take nothing
 	ticks  bool      // tick is on its way
+
+	values   map[any]Drainer
+	draining bool
 }
 
 // item is a message for the subscribers of a channel on a loop.

@@ -97,8 +97,9 @@ func (m *Member) subscribeAfter(after string, names []string) (missed bool, err 
 		m.last, known = h.place(after, m.channels)
 		m.lost = !known
 	}
-	m.fresh, m.told = true, false
-	return m.lost || m.lacks() || m.nextAfter(m.last) != nil, nil
+	m.told = false
+	m.fresh = m.lost || m.lacks() || m.nextAfter(m.last) != nil
+	return m.fresh, nil
 }
 
 // fromStart is an id before all others.

@@ -25,12 +25,15 @@ type Message struct {
 	forms [formsMax]atomic.Pointer[[]byte]
 }
 
-// Position is the id of the message, unless the application has given it one.
-func (m *Message) Position() string {
+// Position is the id that the hub has given the message.
+func (m *Message) Position() string { return position(m.epoch, m.Seq) }
+
+// Name is the id of the message for clients: that of the application, or else that of the hub.
+func (m *Message) Name() string {
 	if m.ID != "" {
 		return m.ID
 	}
-	return position(m.epoch, m.Seq)
+	return m.Position()
 }
 
 // position is an id of the hub: of the message that is seq in the order.

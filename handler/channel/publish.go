@@ -10,6 +10,10 @@ func (h *Hub) Publish(name string, p Post) (subscribers int, err error) {
 		return 0, err
 	}
 	h.mu.Lock()
+	if h.relay != nil {
+		defer h.mu.Unlock()
+		return h.countOf(name), h.relay.add(name, &p, h.o.QueueBytes)
+	}
 	ring, n, err := h.publish(name, &p)
 	forward := h.forward
 	h.mu.Unlock()
@@ -74,6 +78,10 @@ func (l *Loop) push(ring []*Loop, g *group, m *Message) []*Loop {
 func (h *Hub) Count(name string) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	return h.countOf(name)
+}
+
+func (h *Hub) countOf(name string) int {
 	if c := h.channels[name]; c != nil {
 		return c.count
 	}
@@ -97,4 +105,16 @@ func (h *Hub) Presence(name string, max int) map[string]int {
 		keys[key] = n
 	}
 	return keys
+}
+
+// Waiting is the memory of the messages that wait for loops.
+func (h *Hub) Waiting() (bytes int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, l := range h.loops {
+		if l != nil {
+			bytes += l.waiting
+		}
+	}
+	return bytes
 }

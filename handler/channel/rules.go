@@ -24,9 +24,11 @@ type Rule struct {
 	Slow time.Duration
 }
 
+// RulesMax is how many rules a hub may have.
+const RulesMax = 256
+
 // Bounds of rules.
 const (
-	rulesMax        = 256
 	historyMessages = 100_000
 	historyBytes    = 64 << 20
 	historyAge      = 604_800 * time.Second
@@ -49,6 +51,7 @@ var (
 	ErrBusy        = errors.New("too many messages wait for their subscribers")
 	ErrChannels    = errors.New("too many channels")
 	ErrSubscribers = errors.New("too many subscribers")
+	ErrRules       = errors.New("more than 256 patterns of channels")
 	ErrMany        = errors.New("too many channels for one subscriber")
 )
 
@@ -94,8 +97,8 @@ func (r *Rule) matches(name string) bool {
 // before all others. Histories that are too long by the new rules become shorter.
 func (h *Hub) SetRules(rules []Rule) error {
 	rules = slices.Clone(rules)
-	if len(rules) > rulesMax {
-		return fmt.Errorf("more than %d patterns", rulesMax)
+	if len(rules) > RulesMax {
+		return ErrRules
 	}
 	for i := range rules {
 		if err := rules[i].check(); err != nil {

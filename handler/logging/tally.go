@@ -64,6 +64,17 @@ func (t *Tally) Add(e Event, about func() []slog.Attr) {
 	t.write(&e, line)
 }
 
+// Totals returns how often each event was counted.
+func (t *Tally) Totals() map[Event]uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	totals := make(map[Event]uint64, len(t.by))
+	for e, c := range t.by {
+		totals[e] = c.total
+	}
+	return totals
+}
+
 // count is the count of an event. e becomes another event if there are too many.
 func (t *Tally) count(e *Event) *count {
 	c := t.by[*e]

@@ -77,6 +77,7 @@ func (c *cell) about() *about {
 	case shm.KindHTTP:
 		a.method = logging.Quoted(part(raw, h.MethodOff, h.MethodLen), namedMax)
 		a.path = "/" + logging.Quoted(part(raw, h.PathOff, h.PathLen), namedMax)
+		a.id = logging.Quoted(part(c.body.window, h.IDOff, h.IDLen), namedMax)
 	}
 	return a
 }

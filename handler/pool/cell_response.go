@@ -13,6 +13,7 @@ type response struct {
 	blocked   bool   // the connection took less than was offered
 	whole     bool   // nothing will follow what is published, and the file if there is one
 	inFile    bool   // what is published is only the head; the body is in a file
+	isStream  bool   // what is published is no response but a shm.Subscription
 	closes    bool   // with whole: the connection is closed after it
 	result    uint32 // cellDone: Result*
 }
@@ -42,6 +43,7 @@ func (r *response) readEnd(flags uint32) {
 	if flags&shm.OutComplete != 0 && !r.whole {
 		r.whole, r.closes = true, flags&shm.OutClose != 0
 		r.inFile = flags&shm.OutFile != 0
+		r.isStream = flags&shm.OutStream != 0
 	}
 }
 
@@ -58,6 +60,10 @@ func (c *cell) deliver() {
 	r, pos := &c.response, c.pos
 	if c.x == nil || c.answered {
 		c.discard()
+		return
+	}
+	if r.isStream {
+		c.handOver()
 		return
 	}
 	if r.inFile && !c.hasFile() {

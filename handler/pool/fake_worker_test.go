@@ -21,7 +21,6 @@ import (
 type fakeProc struct {
 	m     *shmtest.Memory
 	w     *shmtest.Worker
-	in    *shm.InWorker
 	flush chan bool
 	gone  chan bool // the client of the exchange has gone
 	socks chan int  // sockets that were passed

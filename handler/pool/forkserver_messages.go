@@ -60,6 +60,8 @@ func (fs *forkServer) read() error {
 			err = fs.listen(body)
 		case shm.MsgDictionary:
 			err = fs.dictionary(body)
+		case shm.MsgDeclare:
+			err = fs.declare(body)
 		case shm.MsgReady:
 			fs.h.warn(string(body))
 			fs.settle(nil)

@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"moonbridge/handler/accesslog"
+	"moonbridge/handler/channel"
 	"moonbridge/handler/logging"
 	"moonbridge/handler/pool/listen"
 )
@@ -72,6 +73,14 @@ type Config struct {
 	// last one. Default: one of the host's own.
 	Dictionaries *Dictionaries
 
+	// Channels is the hub that scripts publish to, and that requests subscribe to. It may be shared by hosts. Default: one of the
+	// host's own.
+	Channels *channel.Hub
+
+	// Declared is called with the rules of channels that the script has declared so far, whenever it declares one. Its error becomes
+	// that of the call. Default: they become those of Channels.
+	Declared func(rules []channel.Rule) error
+
 	// Credential is the user and groups that the fork server and its workers run as; nil: those of this process. Changing
 	// them takes root.
 	Credential *syscall.Credential
@@ -102,6 +111,8 @@ type Host struct {
 
 	dictionaries map[string]*dictionary // by name
 	released     bool                   // there are none any more
+
+	rules []channel.Rule // that the script has declared; belongs to the goroutine that loads it
 
 	stop chan struct{} // closed by Stop and Kill
 	kept chan struct{} // closed when no fork server is started any more
@@ -192,6 +203,12 @@ func (h *Host) complete() (err error) {
 	}
 	if c.Dictionaries == nil {
 		c.Dictionaries = NewDictionaries()
+	}
+	if c.Channels == nil {
+		c.Channels = channel.New(channel.Options{})
+	}
+	if c.Declared == nil {
+		c.Declared = declareIn(c.Channels)
 	}
 	if runtime.NumCPU() < 2 {
 		c.NoPairing = true

@@ -33,6 +33,9 @@ type rhythm struct {
 	foreign bool        // a tick is running in another process
 	due     int64       // when the running tick, or else the next one, was or is due, on the clock monotonic(); 0: unknown
 	ended   bool        // due is of a tick that has ended
+
+	began, over int64  // when the last tick began here, and ended, on the same clock; 0: never
+	ticks       uint64 // that have begun here
 }
 
 // NewIntervals returns an Intervals that knows no timer.
@@ -123,6 +126,7 @@ func (in *Intervals) begin(t *interval) bool {
 		return false
 	}
 	r.running = true
+	r.began, r.ticks = monotonic(), r.ticks+1
 	return true
 }
 
@@ -136,6 +140,7 @@ func (in *Intervals) over(id TimerID, ended bool) {
 	in.mu.Lock()
 	r := in.rhythm(id)
 	r.running, r.ended = false, ended
+	r.over = monotonic()
 	owner, report, state := r.owner(), in.report, r.state(id)
 	in.forget(id)
 	in.mu.Unlock()

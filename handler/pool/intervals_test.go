@@ -326,3 +326,35 @@ func TestOverdueTickDoesNotOverlap(t *testing.T) {
 		t.Error("a tick that was ended counts as lost")
 	}
 }
+
+// What is seen of a timer between ticks, and during one.
+func TestTimerFigures(t *testing.T) {
+	in := NewIntervals()
+	file := filepath.Join(t.TempDir(), "ticks")
+	before := time.Now()
+	r := start(t, setup{intervals: in, options: [][3]any{{2, "proto", "interval"}, {2, "delay", 3600.0}, {2, "name", file},
+		{2, "connect", listentest.Func{}}, {0, "max_fork", 1}}})
+	var got []TimerFigures
+	eventually(t, "the tick is set", func() bool {
+		got = in.Timers()
+		return len(got) == 1 && !got[0].Next.IsZero()
+	})
+	f := got[0]
+	if d := f.Next.Sub(before); d < time.Hour || d > time.Hour+testPatience || f.Name != file || f.Delay != time.Hour || f.Ticks != 0 || !f.Began.IsZero() {
+		t.Errorf("before the first tick: %+v", f)
+	}
+	release := r.occupy()
+	r.loops[0].do(func() { r.lbs[0].(*loop).timers[0].fire() })
+	if f = in.Timers()[0]; !f.Running || f.Ticks != 1 || f.Began.Before(before) || !f.Next.IsZero() {
+		t.Errorf("during a tick: %+v", f)
+	}
+	release()
+	eventually(t, "the tick has ended", func() bool { f = in.Timers()[0]; return !f.Running && !f.Next.IsZero() })
+	if f.Took <= 0 || f.Next.Before(f.Began.Add(time.Hour)) {
+		t.Errorf("after it: %+v", f)
+	}
+	r.stop(testPatience)
+	if left := in.Timers(); len(left) != 0 {
+		t.Errorf("after Stop: %+v", left)
+	}
+}

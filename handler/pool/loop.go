@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"moonbridge/handler/backend"
+	"moonbridge/handler/channel/stream"
 	"moonbridge/handler/shm"
 )
 
@@ -36,7 +37,8 @@ type loop struct {
 	sleeping bool      // flag is set
 	ticker   ticker
 	peers    peers
-	closed   bool // the pool has been taken off this loop
+	streams  *stream.Loop // nil: there has been none
+	closed   bool         // the pool has been taken off this loop
 
 	// Written by the loop, read by others.
 	living    atomic.Int64  // exchanges that a connection waits for, ticks not counted

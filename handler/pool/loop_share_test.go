@@ -16,9 +16,8 @@ import (
 
 // crowd is clients that each always have one exchange in progress.
 type crowd struct {
-	r     *rig
-	path  string
-	total int
+	r    *rig
+	path string
 
 	mu     sync.Mutex
 	left   int // exchanges that are still to be started

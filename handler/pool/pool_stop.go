@@ -43,6 +43,10 @@ func (p *Pool) dismissAll() {
 func (p *Pool) detach() {
 	p.mu.Lock()
 	loops := p.attached()
+	for _, l := range loops {
+		p.counts.taken += l.taken.Load()
+		p.counts.abandoned += l.abandoned.Load()
+	}
 	p.loops = make([]*loop, len(p.loops))
 	unreclaimed := p.endWorkers()
 	p.mu.Unlock()
@@ -86,6 +90,8 @@ func (p *Pool) endWorkers() (unreclaimed []*Worker) {
 	for w := range p.workers() {
 		w.end(0, false)
 		w.judge()
+		p.counts.add(w)
+		p.counts.countEnd(w.cause(true))
 		w.close()
 		unreclaimed = append(unreclaimed, w)
 	}

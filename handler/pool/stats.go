@@ -18,7 +18,11 @@ type Stats struct {
 }
 
 // counts are events since the start, for Stats. Under Pool.mu.
-type counts struct{ forks, deaths, lost, retried uint64 }
+type counts struct {
+	forks, deaths, lost, retried uint64
+	taken, abandoned             uint64            // by loops that have let go of the pool
+	ends                         map[string]uint64 // by cause
+}
 
 // add counts the end of a worker.
 func (c *counts) add(w *Worker) {
@@ -35,6 +39,7 @@ func (p *Pool) Stats() Stats {
 	defer p.mu.Unlock()
 	s := Stats{
 		Waiting: p.waiting(), InFlight: int(p.inFlight.Load()),
+		Exchanges: p.counts.taken, Abandoned: p.counts.abandoned,
 		Forks: p.counts.forks, Deaths: p.counts.deaths, Retries: p.counts.retried, Lost: p.counts.lost,
 	}
 	for _, l := range p.attached() {

@@ -64,6 +64,7 @@ func (p *Pool) freeSlots(now time.Time) (ended []*Worker) {
 		w.bell.Close()
 		w.judge()
 		p.counts.add(w)
+		p.counts.countEnd(w.cause(p.ending))
 		p.tellPolicy(w, now)
 		ended = append(ended, w)
 	}

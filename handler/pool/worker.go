@@ -38,6 +38,8 @@ type Worker struct {
 	worked  atomic.Bool            // it has had an exchange
 	reclaim reclaim
 
+	channels atomic.Pointer[net.UnixConn] // on which it asks about channels; nil: it has not
+
 	filesPosted atomic.Int32 // files that it has sent, and that no loop has taken
 
 	// Under Pool.mu.
@@ -83,6 +85,9 @@ const lastWords = time.Second
 // close closes what belongs to a worker whose process has ended, except the doorbell: loops may still ring it until they
 // have reclaimed its cells.
 func (w *Worker) close() {
+	if channels := w.channels.Load(); channels != nil {
+		channels.SetReadDeadline(time.Now().Add(lastWords)) // answerChannels closes it
+	}
 	if w.pid.Load() > 0 {
 		w.conn.SetReadDeadline(time.Now().Add(lastWords)) // listen closes it
 	} else {

@@ -33,7 +33,7 @@ func (w *Worker) listen() {
 		if in.closed {
 			continue // until the worker has ended
 		}
-		if len(fds) > 0 && typ != shm.MsgFile {
+		if len(fds) > 0 && typ != shm.MsgFile && typ != shm.MsgChannels {
 			closeFiles(fds)
 			w.kill("descriptor that was not asked for")
 			continue
@@ -42,6 +42,10 @@ func (w *Worker) listen() {
 		case shm.MsgFile:
 			if err := w.receiveFile(body, fds); err != nil {
 				w.kill("body in a file: " + err.Error())
+			}
+		case shm.MsgChannels:
+			if err := w.receiveChannels(body, fds); err != nil {
+				w.kill("socket for channels: " + err.Error())
 			}
 		case shm.MsgWorkerReady:
 			w.p.workerReady(w, time.Now())

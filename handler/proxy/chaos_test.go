@@ -20,9 +20,8 @@ type chaos struct {
 // chaoticExchange is an exchange that is in progress, with what its client has still to send.
 type chaoticExchange struct {
 	*fakeExchange
-	body     int // bytes of the request that are left
-	peerEnd  bool
-	sentLast bool
+	body    int // bytes of the request that are left
+	peerEnd bool
 }
 
 // TestChaos: whatever happens in whatever order, the rules of the contract are kept, and nothing is left at the end. The fakes check

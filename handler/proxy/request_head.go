@@ -37,7 +37,7 @@ func (e *exchange) buildHead(h *httpparse.Head) error {
 		out = e.appendForwarded(out, &f, host)
 	}
 	if via := e.l.config.Via; via != "" {
-		out = append(append(append(out, "Via: 1."...), '0'+h.Minor, ' '), via...)
+		out = append(append(appendVersion(append(out, "Via: "...), h), ' '), via...)
 		out = append(out, "\r\n"...)
 	}
 	out = e.appendFraming(out, h)
@@ -45,6 +45,14 @@ func (e *exchange) buildHead(h *httpparse.Head) error {
 	e.out = append(out, "\r\n"...)
 	e.headLen = len(e.out)
 	return nil
+}
+
+// appendVersion appends the version of HTTP that the client has used (RFC 9110 §7.6.3).
+func appendVersion(out []byte, h *httpparse.Head) []byte {
+	if h.HTTP2 {
+		return append(out, '2', '.', '0')
+	}
+	return append(out, '1', '.', '0'+h.Minor)
 }
 
 // appendTarget appends the target in origin form, or * (RFC 9112 §3.2).

@@ -101,6 +101,7 @@ func (b *HeadBlock) flags() (flags uint32) {
 		{r.Asterisk, HeadAsterisk},
 		{r.Chunked || r.ContentLength != 0, HeadHasBody},
 		{r.Secure, HeadSecure},
+		{r.HTTP2, HeadHTTP2},
 	} {
 		if f.is {
 			flags |= f.bit

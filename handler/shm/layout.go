@@ -140,6 +140,7 @@ const (
 	OutComplete                     // all of the response is published, whatever the handler still does
 	OutClose                        // with OutComplete: close the connection after the response
 	OutFile                         // what is published is only the head: the body is in MsgFile, which was sent before
+	OutStream                       // with OutComplete: what is published is no response but a Subscription
 )
 
 // OutCell is mb_out_cell: the worker's half of a cell. The out-window follows it.
@@ -174,6 +175,7 @@ const (
 	HeadBodyFile // the body is in a file of ContentLength bytes, which the worker asks for
 	HeadSecure   // the client has asked for https
 	HeadTLS      // what is known of the connection's TLS follows the id, with a NUL at the end
+	HeadHTTP2    // the client speaks HTTP/2
 )
 
 // LengthUnknown is Head.ContentLength of a chunked body that is not in a file.
@@ -236,6 +238,8 @@ const (
 	MsgPurge                   // … what is to be removed from caches: PurgeKey or PurgePrefix, and the key or prefix
 	MsgDictionary              // fork server → server: Dictionary and a name: a shared dictionary is opened
 	MsgDictionaryOK            // server → fork server: DictionaryOK, with the descriptor of its memory; or MsgListenErr
+	MsgDeclare                 // fork server → server: MsgDeclareBody and a pattern: how channels are
+	MsgChannels                // worker → server: the descriptor of a socket, on which the worker asks about channels
 )
 
 // Bytes on a worker's control socket.

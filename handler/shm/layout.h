@@ -136,6 +136,9 @@ typedef struct {
 #define MB_OUT_FILE 64u /* what is published is only the head: the body is in MB_MSG_FILE, which
                            was sent before */
 
+#define MB_OUT_STREAM 128u /* with COMPLETE: what is published is no response but a mb_subscription: the
+                              server answers with the messages of channels */
+
 /* The worker's half of a cell; the out-window follows it. */
 typedef struct {
 	uint64_t owner;     /* server: free, queued; worker: claimed (CAS) */
@@ -177,6 +180,7 @@ typedef struct {
 #define MB_HEAD_SECURE    256u /* the client has asked for https */
 #define MB_HEAD_TLS       512u /* what is known of the connection's TLS follows the id: lines, with a
                                  NUL at the end (backend.TLSState) */
+#define MB_HEAD_HTTP2     1024u /* the client speaks HTTP/2 */
 
 #define MB_LENGTH_UNKNOWN UINT64_MAX
 
@@ -252,6 +256,20 @@ typedef struct {
                                  answer is the next one, or LISTEN_ERR */
 /* Server → fork server */
 #define MB_MSG_DICTIONARY_OK 18u /* mb_msg_dictionary_ok, with the descriptor of its memory */
+/* Fork server → server, while the script runs */
+#define MB_MSG_DECLARE 19u /* mb_msg_declare and a pattern: how channels are; answered by LISTEN_OK or LISTEN_ERR */
+/* Worker → server */
+#define MB_MSG_CHANNELS 20u /* with the descriptor of a socket, on which the worker asks about channels:
+                               messages of the following types, each of which has one answer */
+#define MB_ASK_PUBLISH  1u /* mb_ask, its texts, and the data of a message: answered by a uint64_t, the number
+                              of subscribers */
+#define MB_ASK_COUNT    2u /* mb_ask and a name: the same */
+#define MB_ASK_PRESENCE 3u /* … answered by a mb_answer_key and a key each */
+#define MB_ASK_HISTORY  4u /* … answered by a uint64_t, 1: complete, and a mb_answer_message and its texts each */
+#define MB_ASK_POSITION 5u /* mb_ask without a name: answered by text */
+#define MB_ANSWER       1u
+#define MB_ANSWER_ERR   2u /* text of an error */
+#define MB_ANSWER_MAX   1000000u /* bytes of an answer: the rest is left out */
 #define MB_DICTIONARY_NAME_MAX 128u /* bytes */
 #define MB_DICTIONARY_MIN (64u << 10) /* bytes of a dictionary */
 #define MB_DICTIONARY_MAX ((uint64_t)16 << 30)
@@ -276,6 +294,39 @@ typedef struct { int32_t pid, sig; } mb_msg_kill;
 
 typedef struct { uint64_t size; uint32_t keep, pad; } mb_msg_dictionary; /* size: in bytes */
 typedef struct { uint64_t size, key[2]; } mb_msg_dictionary_ok; /* key: of the hash function */
+
+typedef struct {
+	uint32_t messages, presence; /* of a history; presence: 1, keys of subscribers are kept */
+	uint64_t bytes, age_ms, slow_ms;
+} mb_msg_declare;
+
+/* The texts follow, in the order of their lengths, then data. */
+typedef struct {
+	uint32_t name_len, event_len, id_len, key_len;
+	uint32_t max; /* of what is answered; 0: the server's default */
+	uint32_t pad;
+} mb_ask;
+typedef struct { uint32_t count, len; } mb_answer_key;
+typedef struct {
+	int64_t time_ms; /* since 1970 */
+	uint32_t id_len, event_len, key_len, data_len;
+} mb_answer_message;
+
+/* What a response is, with MB_OUT_STREAM. The texts follow, in the order of their lengths. */
+typedef struct {
+	uint32_t flags; /* MB_SUBSCRIBE_* */
+	uint32_t retry_ms, keepalive_ms, timeout_ms; /* 0: not given */
+	uint32_t fields_len; /* lines of the head, without the status line */
+	uint32_t names_len;  /* of channels, each with a NUL after it */
+	uint32_t after_len, key_len, first_len;
+	uint32_t pad;
+} mb_subscription;
+#define MB_SUBSCRIBE_POLL      1u
+#define MB_SUBSCRIBE_HEAD      2u /* the method is HEAD */
+#define MB_SUBSCRIBE_HTTP10    4u
+#define MB_SUBSCRIBE_KEEPALIVE 8u /* the connection may persist */
+#define MB_SUBSCRIBE_FIRST     16u /* first is given */
+#define MB_SUBSCRIBE_SILENT    32u /* no comments are sent */
 
 #define MB_NOT_SERVED UINT64_MAX
 typedef struct {

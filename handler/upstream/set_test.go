@@ -235,8 +235,7 @@ func TestFollow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
+	ctx := t.Context()
 	if err := s.Follow(ctx, Target{Addr: "app.example:8080", Weight: 3}, a, time.Millisecond); err != nil {
 		t.Fatal(err)
 	}
@@ -262,8 +261,7 @@ func TestFollowErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
+	ctx := t.Context()
 	a := &answers{list: [][]netip.Addr{nil}, errs: []error{errors.New("no answer")}}
 	for _, addr := range []string{"host", "host:x", "host:0", "host:99999", "host:80"} {
 		if err := s.Follow(ctx, Target{Addr: addr}, a, time.Hour); err == nil {

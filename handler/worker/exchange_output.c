@@ -378,6 +378,21 @@ void mb_output_in_file(void)
 	mb_response_unlock();
 }
 
+void mb_output_stream(const void *p, size_t n)
+{
+	mb_response_lock();
+	memcpy(exchange.out_window, p, n);
+	response.out_start = 0;
+	response.written = n;
+	response.head_written = 1;
+	response.state = MB_RESPONSE_DONE;
+	clear_pending();
+	mb_output_store();
+	store_flags(exchange.out_flags | MB_OUT_STREAM | MB_OUT_COMPLETE);
+	mb_notify();
+	mb_response_unlock();
+}
+
 /* The response is finished. If the handler has returned, the loop is woken once, for output
  * and end together. If not, the output does not wait for the end. The end is usually seen
  * together with it all the same, because the loop takes longer to wake up than the handler

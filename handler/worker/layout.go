@@ -30,6 +30,12 @@ func layoutInC() map[string][]uintptr {
 
 		dictionary   C.mb_msg_dictionary
 		dictionaryOK C.mb_msg_dictionary_ok
+
+		declare       C.mb_msg_declare
+		ask           C.mb_ask
+		answerKey     C.mb_answer_key
+		answerMessage C.mb_answer_message
+		subscription  C.mb_subscription
 	)
 	return map[string][]uintptr{
 		"Header": {unsafe.Sizeof(header), unsafe.Offsetof(header.magic), unsafe.Offsetof(header.version),
@@ -83,6 +89,17 @@ func layoutInC() map[string][]uintptr {
 			unsafe.Offsetof(report.id_len), unsafe.Offsetof(report.interval_len), unsafe.Offsetof(report.remote)},
 		"MsgDictionaryBody":   {unsafe.Sizeof(dictionary), unsafe.Offsetof(dictionary.size), unsafe.Offsetof(dictionary.keep)},
 		"MsgDictionaryOKBody": {unsafe.Sizeof(dictionaryOK), unsafe.Offsetof(dictionaryOK.size), unsafe.Offsetof(dictionaryOK.key)},
+		"MsgDeclareBody": {unsafe.Sizeof(declare), unsafe.Offsetof(declare.messages), unsafe.Offsetof(declare.presence),
+			unsafe.Offsetof(declare.bytes), unsafe.Offsetof(declare.age_ms), unsafe.Offsetof(declare.slow_ms)},
+		"AskBody": {unsafe.Sizeof(ask), unsafe.Offsetof(ask.name_len), unsafe.Offsetof(ask.event_len), unsafe.Offsetof(ask.id_len),
+			unsafe.Offsetof(ask.key_len), unsafe.Offsetof(ask.max)},
+		"AnswerKey": {unsafe.Sizeof(answerKey), unsafe.Offsetof(answerKey.count), unsafe.Offsetof(answerKey.len)},
+		"AnswerMessage": {unsafe.Sizeof(answerMessage), unsafe.Offsetof(answerMessage.time_ms), unsafe.Offsetof(answerMessage.id_len),
+			unsafe.Offsetof(answerMessage.event_len), unsafe.Offsetof(answerMessage.key_len), unsafe.Offsetof(answerMessage.data_len)},
+		"SubscriptionBody": {unsafe.Sizeof(subscription), unsafe.Offsetof(subscription.flags), unsafe.Offsetof(subscription.retry_ms),
+			unsafe.Offsetof(subscription.keepalive_ms), unsafe.Offsetof(subscription.timeout_ms), unsafe.Offsetof(subscription.fields_len),
+			unsafe.Offsetof(subscription.names_len), unsafe.Offsetof(subscription.after_len), unsafe.Offsetof(subscription.key_len),
+			unsafe.Offsetof(subscription.first_len)},
 		"Entry": {unsafe.Sizeof(entry), unsafe.Offsetof(entry.scope), unsafe.Offsetof(entry.key_len),
 			unsafe.Offsetof(entry.val_len), unsafe.Offsetof(entry._type)},
 	}
@@ -105,6 +122,7 @@ func constantsInC() map[string]uint64 {
 		"HeadExpect": C.MB_HEAD_EXPECT, "HeadAsterisk": C.MB_HEAD_ASTERISK, "HeadHasBody": C.MB_HEAD_HAS_BODY, "HeadLogged": C.MB_HEAD_LOGGED,
 		"HeadBodyFile":  C.MB_HEAD_BODY_FILE,
 		"HeadSecure":    C.MB_HEAD_SECURE,
+		"HeadHTTP2":     C.MB_HEAD_HTTP2,
 		"HeadTLS":       C.MB_HEAD_TLS,
 		"LengthUnknown": C.MB_LENGTH_UNKNOWN, "MsgMax": C.MB_MSG_MAX,
 		"MsgListen": C.MB_MSG_LISTEN, "MsgReady": C.MB_MSG_READY, "MsgFailed": C.MB_MSG_FAILED,
@@ -113,6 +131,11 @@ func constantsInC() map[string]uint64 {
 		"MsgWorkerReady": C.MB_MSG_WORKER_READY, "MsgWorkerFailed": C.MB_MSG_WORKER_FAILED,
 		"MsgFiles": C.MB_MSG_FILES, "MsgReport": C.MB_MSG_REPORT, "MsgAccess": C.MB_MSG_ACCESS, "MsgFile": C.MB_MSG_FILE,
 		"MsgPurge": C.MB_MSG_PURGE, "MsgDictionary": C.MB_MSG_DICTIONARY, "MsgDictionaryOK": C.MB_MSG_DICTIONARY_OK,
+		"MsgDeclare": C.MB_MSG_DECLARE, "MsgChannels": C.MB_MSG_CHANNELS, "OutStream": C.MB_OUT_STREAM,
+		"AskPublish": C.MB_ASK_PUBLISH, "AskCount": C.MB_ASK_COUNT, "AskPresence": C.MB_ASK_PRESENCE, "AskHistory": C.MB_ASK_HISTORY,
+		"AskPosition": C.MB_ASK_POSITION, "AnswerOK": C.MB_ANSWER, "AnswerErr": C.MB_ANSWER_ERR, "AnswerMax": C.MB_ANSWER_MAX,
+		"SubscribePoll": C.MB_SUBSCRIBE_POLL, "SubscribeHead": C.MB_SUBSCRIBE_HEAD, "SubscribeHTTP10": C.MB_SUBSCRIBE_HTTP10,
+		"SubscribeKeepalive": C.MB_SUBSCRIBE_KEEPALIVE, "SubscribeFirst": C.MB_SUBSCRIBE_FIRST, "SubscribeSilent": C.MB_SUBSCRIBE_SILENT,
 		"DictionaryNameMax": C.MB_DICTIONARY_NAME_MAX, "DictionaryMin": C.MB_DICTIONARY_MIN, "DictionaryMax": C.MB_DICTIONARY_MAX, "DictionaryVersion": C.MB_DICTIONARY_VERSION,
 		"PurgeKey": C.MB_PURGE_KEY, "PurgePrefix": C.MB_PURGE_PREFIX, "PurgeMax": C.MB_PURGE_MAX, "CtlPurged": C.MB_CTL_PURGED,
 		"NotServed":     C.MB_NOT_SERVED,

@@ -28,7 +28,9 @@ func TestLayout(t *testing.T) {
 		"Address": shm.Address{}, "Head": shm.Head{}, "Field": shm.Field{}, "Msg": shm.Msg{}, "MsgForkBody": shm.MsgForkBody{},
 		"MsgForkedBody": shm.MsgForkedBody{}, "MsgExitedBody": shm.MsgExitedBody{},
 		"MsgKillBody": shm.MsgKillBody{}, "MsgReportBody": shm.MsgReportBody{}, "MsgAccessBody": shm.MsgAccessBody{},
-		"MsgDictionaryBody": shm.MsgDictionaryBody{}, "MsgDictionaryOKBody": shm.MsgDictionaryOKBody{}, "Entry": shm.Entry{},
+		"MsgDictionaryBody": shm.MsgDictionaryBody{}, "MsgDictionaryOKBody": shm.MsgDictionaryOKBody{}, "MsgDeclareBody": shm.MsgDeclareBody{},
+		"AskBody": shm.AskBody{}, "AnswerKey": shm.AnswerKey{}, "AnswerMessage": shm.AnswerMessage{},
+		"SubscriptionBody": shm.SubscriptionBody{}, "Entry": shm.Entry{},
 	}
 	inC := layoutInC()
 	if len(inC) != len(inGo) {
@@ -60,6 +62,7 @@ func TestConstants(t *testing.T) {
 		"HeadExpect": shm.HeadExpect, "HeadAsterisk": shm.HeadAsterisk, "HeadHasBody": shm.HeadHasBody, "HeadLogged": shm.HeadLogged,
 		"HeadBodyFile":  shm.HeadBodyFile,
 		"HeadSecure":    shm.HeadSecure,
+		"HeadHTTP2":     shm.HeadHTTP2,
 		"HeadTLS":       shm.HeadTLS,
 		"LengthUnknown": shm.LengthUnknown, "MsgMax": shm.MsgMax,
 		"MsgListen": shm.MsgListen, "MsgReady": shm.MsgReady, "MsgFailed": shm.MsgFailed, "MsgForked": shm.MsgForked,
@@ -67,6 +70,11 @@ func TestConstants(t *testing.T) {
 		"MsgFork": shm.MsgFork, "MsgKill": shm.MsgKill, "MsgWorkerReady": shm.MsgWorkerReady,
 		"MsgReport": shm.MsgReport, "MsgAccess": shm.MsgAccess, "MsgFile": shm.MsgFile, "NotServed": shm.NotServed, "ReportTextMax": shm.ReportTextMax,
 		"MsgPurge": shm.MsgPurge, "MsgDictionary": shm.MsgDictionary, "MsgDictionaryOK": shm.MsgDictionaryOK,
+		"MsgDeclare": shm.MsgDeclare, "MsgChannels": shm.MsgChannels, "OutStream": shm.OutStream,
+		"AskPublish": shm.AskPublish, "AskCount": shm.AskCount, "AskPresence": shm.AskPresence, "AskHistory": shm.AskHistory,
+		"AskPosition": shm.AskPosition, "AnswerOK": shm.AnswerOK, "AnswerErr": shm.AnswerErr, "AnswerMax": shm.AnswerMax,
+		"SubscribePoll": shm.SubscribePoll, "SubscribeHead": shm.SubscribeHead, "SubscribeHTTP10": shm.SubscribeHTTP10,
+		"SubscribeKeepalive": shm.SubscribeKeepalive, "SubscribeFirst": shm.SubscribeFirst, "SubscribeSilent": shm.SubscribeSilent,
 		"DictionaryNameMax": shm.DictionaryNameMax, "DictionaryMin": shm.DictionaryMin, "DictionaryMax": shm.DictionaryMax, "DictionaryVersion": shm.DictionaryVersion,
 		"PurgeKey": shm.PurgeKey, "PurgePrefix": shm.PurgePrefix, "PurgeMax": shm.PurgeMax, "CtlPurged": shm.CtlPurged,
 		"LevelInfo": shm.LevelInfo, "LevelWarn": shm.LevelWarn, "LevelError": shm.LevelError,

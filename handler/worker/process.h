@@ -58,6 +58,10 @@ int mb_cache_options_text(const mb_http_options *o, char *to, size_t cap); /* li
 int mb_purge_load(lua_State *L);   /* loader of moonbridge_cache */
 void mb_purge_answered(size_t n);  /* from another thread: so many MB_CTL_PURGED have come */
 
+/* --- process_channel.c ------------------------------------------------------- */
+
+int mb_channel_load(lua_State *L); /* loader of moonbridge_channel */
+
 /* --- process_sha256.c -------------------------------------------------------- */
 
 #define MB_SHA256 32 /* bytes */

@@ -150,6 +150,8 @@ static void open_globals(lua_State *L, int argc, char **argv)
 	lua_setfield(L, -2, "moonbridge_cache");
 	lua_pushcfunction(L, mb_shared_load);
 	lua_setfield(L, -2, "moonbridge_shared");
+	lua_pushcfunction(L, mb_channel_load);
+	lua_setfield(L, -2, "moonbridge_channel");
 	lua_pushcfunction(L, mb_crypto_load);
 	lua_setfield(L, -2, "moonbridge_crypto");
 	mb_library_preload(L);

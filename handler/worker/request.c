@@ -14,12 +14,12 @@ enum {
 	F_STREAM_POST_PARAMS, F_DEFER_READING, F_SEND_STATUS,
 	F_SEND_HEADER, F_SEND_DATA, F_FLUSH, F_FINISH_HEADERS, F_FINISH,
 	F_CLOSE_AFTER_FINISH, F_CONSUME_INPUT, F_MONOLOGUE, F_STREAM_REQUEST_BODY_NOW,
-	F_CLIENT_GONE, F_SEND_FILE, F_NOT_MODIFIED, F_CACHE_KEY,
+	F_CLIENT_GONE, F_SEND_FILE, F_NOT_MODIFIED, F_CACHE_KEY, F_SUBSCRIBE, F_WAIT,
 	F_METHODS, /* the rest are fields */
 	F_METHOD = F_METHODS, F_PATH, F_QUERY, F_HEADERS, F_CSV_STRING, F_CSV_TABLE,
 	F_FLAGS, F_VALUE, F_COOKIES, F_GET, F_GET_LIST, F_POST, F_POST_LIST,
 	F_METADATA, F_METADATA_LIST, F_BODY, F_SOCKET, F_ID, F_HOST, F_FRESH, F_FAULTY,
-	F_CLIENT_IP, F_SCHEME, F_TLS,
+	F_CLIENT_IP, F_SCHEME, F_TLS, F_HTTP_VERSION,
 	F_ALL
 };
 
@@ -28,11 +28,12 @@ static const char *const names[F_ALL] = {
 	"stream_post_params", "defer_reading", "send_status",
 	"send_header", "send_data", "flush", "finish_headers", "finish",
 	"close_after_finish", "consume_input", "monologue", "stream_request_body_now",
-	"client_gone", "send_file", "not_modified", "cache_key",
+	"client_gone", "send_file", "not_modified", "cache_key", "subscribe", "wait",
 	"method", "path", "query", "headers", "headers_csv_string", "headers_csv_table",
 	"headers_flags", "headers_value", "cookies", "get_params", "get_params_list",
 	"post_params", "post_params_list", "post_metadata", "post_metadata_list", "body",
-	"socket", "id", "host", "fresh", "faulty", "client_ip", "scheme", "tls"};
+	"socket", "id", "host", "fresh", "faulty", "client_ip", "scheme", "tls",
+	"http_version"};
 
 /* Names are found by the address of their string, because Lua keeps one copy of each (Lua
  * 5.4: of strings up to 40 bytes). keep_name checks that. */
@@ -226,6 +227,9 @@ static int push_field(lua_State *L, int id)
 		return 1;
 	case F_TLS:
 		return push_tls(L, h);
+	case F_HTTP_VERSION:
+		lua_pushstring(L, h->flags & MB_HEAD_HTTP2 ? "2" : h->flags & MB_HEAD_HTTP10 ? "1.0" : "1.1");
+		return 1;
 	}
 	return 0;
 }
@@ -322,7 +326,7 @@ void mb_request_install(lua_State *L)
 		mb_body_process, mb_body_stream, mb_stream_post_param, mb_stream_post_params,
 		defer_reading, mb_send_status, mb_send_header, mb_send_data, mb_flush,
 		mb_finish_headers, mb_finish, mb_close_after_finish, mb_consume_input, mb_monologue,
-		mb_body_stream_now, client_gone, mb_send_file, mb_not_modified, mb_cache_key};
+		mb_body_stream_now, client_gone, mb_send_file, mb_not_modified, mb_cache_key, mb_subscribe, mb_wait_for};
 	lua_createtable(L, F_ALL, 0);
 	for (int i = 0; i < F_ALL; i++) {
 		const char *s = keep_name(L, names[i]);

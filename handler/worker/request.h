@@ -28,6 +28,11 @@ void mb_cache_set(lua_State *L, int key); /* stores the value on top, which stay
 
 int mb_cache_key(lua_State *L);
 
+/* --- request_subscribe.c ---------------------------------------------------- */
+
+int mb_subscribe(lua_State *L);
+int mb_wait_for(lua_State *L);
+
 /* --- request_fields.c ----------------------------------------------------- */
 
 void mb_fields_install(lua_State *L);

@@ -235,10 +235,10 @@ type parameter func(l *Listener, v value) error
 
 // parameters are those of each proto, besides proto, connect and handler.
 var parameters = map[string]map[string]parameter{
-	"tcp4":     {"port": setPort, "localhost": setLocalhost, tlsName: setTLS, redirectName: setRedirect, "proxy_protocol": setProxyProtocol},
-	"tcp6":     {"port": setPort, "localhost": setLocalhost, tlsName: setTLS, redirectName: setRedirect, "proxy_protocol": setProxyProtocol},
-	"tcp":      {"port": setPort, "host": setHost, tlsName: setTLS, redirectName: setRedirect, "proxy_protocol": setProxyProtocol},
-	"local":    {"path": setPath, "mode": setMode, "proxy_protocol": setProxyProtocol},
+	"tcp4":     {"port": setPort, "localhost": setLocalhost, tlsName: setTLS, redirectName: setRedirect, "proxy_protocol": setProxyProtocol, "http2": setHTTP2},
+	"tcp6":     {"port": setPort, "localhost": setLocalhost, tlsName: setTLS, redirectName: setRedirect, "proxy_protocol": setProxyProtocol, "http2": setHTTP2},
+	"tcp":      {"port": setPort, "host": setHost, tlsName: setTLS, redirectName: setRedirect, "proxy_protocol": setProxyProtocol, "http2": setHTTP2},
+	"local":    {"path": setPath, "mode": setMode, "proxy_protocol": setProxyProtocol, "http2": setHTTP2},
 	"interval": {"delay": setDelay, "name": setName, "strict": setStrict},
 	"main":     {"name": setName},
 }

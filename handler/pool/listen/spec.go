@@ -72,8 +72,19 @@ type Listener struct {
 	TLS           *TLS // nil: none
 	RedirectHTTPS int  // requests are answered with a redirection to https on this port; 0: they are not
 
+	HTTP2 HTTP2 // who may speak it
+
 	HTTP *HTTPOptions // of the HTTP handler that serves this listener; nil for an interval, for main, and for raw connections
 }
+
+// HTTP2 says which clients of a listener may speak HTTP/2.
+type HTTP2 uint8
+
+const (
+	HTTP2WithTLS HTTP2 = iota // those with TLS
+	HTTP2Never                // none
+	HTTP2Always               // those without TLS too, if they know that they may
+)
 
 // TLS of a listener.
 type TLS struct {

@@ -108,3 +108,20 @@ func setRedirect(l *Listener, v value) (err error) {
 	}
 	return nil
 }
+
+// setHTTP2 takes true, false or "h2c", which is the name of HTTP/2 without TLS.
+func setHTTP2(l *Listener, v value) error {
+	if text, err := v.str(); err == nil && text == "h2c" {
+		l.HTTP2 = HTTP2Always
+		return nil
+	}
+	yes, err := v.boolean()
+	if err != nil {
+		return v.wrong(`true, false or "h2c"`)
+	}
+	l.HTTP2 = HTTP2WithTLS
+	if !yes {
+		l.HTTP2 = HTTP2Never
+	}
+	return nil
+}

@@ -1,5 +1,7 @@
 package shmtest
 
+import "slices"
+
 // ClaimOrder is in which order a worker takes exchanges that wait on several loops, for the tests of both statements of that
 // rule: the one in Go, and the one in C.
 type ClaimOrder struct {
@@ -51,10 +53,8 @@ func (o *ClaimOrder) Check(got []int) string {
 		}
 		return ""
 	}
-	for _, taken := range got[:o.Soon] {
-		if taken == 0 {
-			return ""
-		}
+	if slices.Contains(got[:o.Soon], 0) {
+		return ""
 	}
 	return "the oldest one was taken late"
 }

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"moonbridge/benchmarks/internal/proc"
+)
+
+// script is what mbserve runs. A history is kept, as nchan does.
+const script = `local http = require "moonbridge_http"
+local channel = require "moonbridge_channel"
+channel.declare("all", { history = { messages = 10 } })
+listen{
+	{ proto = "tcp4", port = %d, localhost = true }, min_fork = 2, max_fork = 2,
+	connect = http.generate_handler(function(request)
+		if request.path == "pub" then
+			channel.publish("all", request.body)
+			request:send_status("200 OK")
+			request:send_data("\n")
+		else
+			request:subscribe{ channels = "all", keepalive = false }
+		end
+	end),
+}
+`
+
+const nginxConf = `load_module %s;
+daemon off;
+worker_processes auto;
+worker_rlimit_nofile %d;
+error_log stderr error;
+pid %s/pid;
+events { worker_connections %d; }
+http {
+	access_log off;
+	client_body_temp_path %[3]s; proxy_temp_path %[3]s; fastcgi_temp_path %[3]s; uwsgi_temp_path %[3]s; scgi_temp_path %[3]s;
+	nchan_shared_memory_size 1G;
+	server {
+		listen 127.0.0.1:%[5]d backlog=4096;
+		location /pub { nchan_publisher; nchan_channel_id all; nchan_message_buffer_length 10; }
+		location /sub { nchan_subscriber eventsource; nchan_channel_id all; nchan_subscriber_first_message newest; }
+	}
+}
+`
+
+// server is one that runs.
+type server struct {
+	name, address string
+	cmd           *exec.Cmd
+	tree          *proc.Tree
+	dir           string
+}
+
+func startServer(o *options, name string) (*server, error) {
+	dir, err := os.MkdirTemp("", "channels-")
+	if err != nil {
+		return nil, err
+	}
+	s := &server{name: name, dir: dir}
+	if err := s.start(o); err != nil {
+		s.stop()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *server) start(o *options) error {
+	port, err := freePort()
+	if err != nil {
+		return err
+	}
+	s.address = fmt.Sprint("127.0.0.1:", port)
+	file, text := filepath.Join(s.dir, "app.lua"), fmt.Sprintf(script, port)
+	s.cmd = exec.Command(o.settings.Mbserve, file)
+	if s.name == "nchan" {
+		file = filepath.Join(s.dir, "nginx.conf")
+		text = fmt.Sprintf(nginxConf, o.nchan, o.subscribers+1000, s.dir, o.subscribers+1000, port)
+		s.cmd = exec.Command("nginx", "-c", file, "-p", s.dir)
+	}
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		return err
+	}
+	if err := os.Chmod(s.dir, 0o755); err != nil {
+		return err
+	}
+	log, err := os.Create(filepath.Join(s.dir, "log"))
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	s.cmd.Stdout, s.cmd.Stderr = log, log
+	if err := s.cmd.Start(); err != nil {
+		s.cmd = nil
+		return err
+	}
+	s.tree = proc.NewTree(s.cmd.Process.Pid)
+	return s.await()
+}
+
+// await waits until the server answers.
+func (s *server) await() error {
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		err := s.publish("x")
+		if err == nil {
+			return nil
+		}
+		if time.Now().After(end) {
+			text, _ := os.ReadFile(filepath.Join(s.dir, "log"))
+			return fmt.Errorf("%s does not answer: %w\n%s", s.name, err, text)
+		}
+	}
+}
+
+// publish publishes a message, on a connection that persists.
+func (s *server) publish(data string) error {
+	resp, err := http.Post("http://"+s.address+"/pub", "text/plain", strings.NewReader(data))
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	io.Copy(io.Discard, resp.Body)
+	if resp.StatusCode >= 300 {
+		return fmt.Errorf("published: %s", resp.Status)
+	}
+	return nil
+}
+
+func (s *server) stop() {
+	if s.cmd != nil {
+		s.cmd.Process.Signal(syscall.SIGTERM)
+		ended := time.AfterFunc(10*time.Second, func() { s.cmd.Process.Kill() })
+		s.cmd.Wait()
+		ended.Stop()
+	}
+	os.RemoveAll(s.dir)
+}
+
+func freePort() (int, error) {
+	ln, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer ln.Close()
+	return ln.Addr().(*net.TCPAddr).Port, nil
+}

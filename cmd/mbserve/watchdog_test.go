@@ -1,0 +1,56 @@
+package main
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestWatchdogPeriod(t *testing.T) {
+	for _, c := range []struct {
+		usec, pid string
+		want      time.Duration
+	}{
+		{"", "", 0}, {"2000000", "", 2 * time.Second}, {"2000000", strconv.Itoa(os.Getpid()), 2 * time.Second}, {"2000000", "1", 0},
+		{"0", "", 0}, {"-1", "", 0}, {"much", "", 0}, {"99999999999999999", "", 0},
+	} {
+		t.Setenv("WATCHDOG_USEC", c.usec)
+		t.Setenv("WATCHDOG_PID", c.pid)
+		if got := watchdogPeriod(); got != c.want {
+			t.Errorf("%q, %q: %v", c.usec, c.pid, got)
+		}
+		if os.Getenv("WATCHDOG_USEC")+os.Getenv("WATCHDOG_PID") != "" {
+			t.Error("the variables are still in the environment")
+		}
+	}
+}
+
+// The service manager hears of the server again and again, and of the process that replaces it, too.
+func TestWatchdog(t *testing.T) {
+	t.Parallel()
+	address, next := manager(t)
+	s := launchWith(t, program(t), nil, []string{"NOTIFY_SOCKET=" + address, "WATCHDOG_USEC=100000"}, "testdata/watched.lua", "none", "false")
+	s.wait("msg=ready")
+	seen := map[string]int{}
+	until := func(prefix string, times int) string {
+		t.Helper()
+		for {
+			m := next()
+			kind, _, _ := strings.Cut(m, "=")
+			if seen[kind]++; kind == prefix && seen[kind] >= times {
+				return m
+			}
+		}
+	}
+	until("READY", 1)
+	until("WATCHDOG", 3)
+	s.signal(syscall.SIGUSR2)
+	heir := number(t, strings.TrimPrefix(until("MAINPID", 1), "MAINPID="))
+	<-s.exited
+	clear(seen)
+	until("WATCHDOG", 3)
+	s.endOf(heir)
+}

@@ -1,0 +1,30 @@
+package engine
+
+import "moonbridge/handler/backend"
+
+// Stream implements backend.Streamer.
+func (c *conn) Stream(r backend.Running) {
+	if c.state != stateDispatched {
+		return
+	}
+	x := &c.exchange
+	x.running, x.stream = r, true
+	c.deadline.responseMS = 0
+	c.updateDeadline(c.l.sys.nowMS())
+	if x.peerEndTold {
+		x.peerEndTold = false // r does not know it
+		c.again()
+	}
+}
+
+// Stream implements backend.Streamer.
+func (p *pipelined) Stream(r backend.Running) {
+	if p.current {
+		p.c.Stream(r)
+		return
+	}
+	p.exchange.running, p.exchange.stream, p.exchange.peerEndTold = r, true, false
+	p.responseMS = 0
+}
+
+var _, _ backend.Streamer = (*conn)(nil), (*pipelined)(nil)

@@ -1,0 +1,106 @@
+package engine
+
+import (
+	"log/slog"
+	"time"
+
+	"moonbridge/handler/logging"
+)
+
+// Limits of a connection with HTTP/2. Those of Limits hold for each of its streams, as for a connection of HTTP/1.
+const (
+	// h2StreamsMax is how many streams of a connection may be open.
+	h2StreamsMax = 128
+	// h2OverlapMin is how many of them may be in progress, whatever the backend wants: as many as a browser would have connections.
+	h2OverlapMin = 6
+	// h2StreamWindow and h2ConnWindow are how many bytes of bodies a peer may send that no handler has taken, on a stream and on the
+	// connection. So they bound what is kept of them.
+	h2StreamWindow = 256 << 10
+	h2ConnWindow   = 1 << 20
+	// h2TableBytes bounds the table of field lines that a peer may refer to (RFC 7541 §4).
+	h2TableBytes = 4 << 10
+	// h2HeldMax is how many bytes wait for a peer that reads slowly. Then its streams wait.
+	h2HeldMax = 64 << 10
+	// h2AnswersMax is how many more may wait, of answers to frames. Then no more frames are read.
+	h2AnswersMax = 32 << 10
+	// h2SendAhead is how many bytes of frames are collected before they are sent.
+	h2SendAhead = 32 << 10
+	// h2Share is how many bytes a stream sends before another one of the same urgency that is incremental too has its turn.
+	h2Share = 16 << 10
+	// h2SendsPerTurn bounds how often streams of a connection send before other connections have their turn.
+	h2SendsPerTurn = 64
+	// h2ContinuationsMax bounds the CONTINUATION frames of one field section.
+	h2ContinuationsMax = 128
+	// h2BlockOverhead is how many bytes of a field section may be more than the fields decode to.
+	h2BlockOverhead = 4 << 10
+	// h2ResetsKnown is how many streams that were reset are remembered: frames of theirs may be on their way.
+	h2ResetsKnown = 16
+	// h2DrainMS is how long a connection that ends waits for the answer of its peer, in milliseconds.
+	h2DrainMS = lastRequestMS
+	// h2LookMS is how often it is checked whether streams may begin that the backend has no handlers for.
+	h2LookMS = 1000
+)
+
+// A peer has a budget for frames that cost us more than they cost it, and are no requests. Ordinary peers send few of them.
+// Exchanges that are complete, and data that is sent, fill it up, and so does time.
+const (
+	h2BudgetMax       = 1000
+	h2BudgetPerSecond = 100
+
+	h2CostReset    = 4 // a stream that the peer gives up
+	h2CostMistake  = 8 // a stream that we reset because of what the peer has sent
+	h2CostFrame    = 2 // PING, SETTINGS, PRIORITY, PRIORITY_UPDATE, empty DATA, CONTINUATION, frames that we do not know
+	h2CostWindow   = 1 // WINDOW_UPDATE
+	h2GainExchange = 4 // a complete exchange
+	h2GainData     = 3 // a DATA frame that was sent
+)
+
+// h2Budget is what is left of the budget.
+type h2Budget struct {
+	left   int32
+	fullMS uint64 // when time was last counted
+}
+
+func newH2Budget(nowMS uint64) h2Budget { return h2Budget{left: h2BudgetMax, fullMS: nowMS} }
+
+// spend takes n. It returns false if there is not as much left.
+func (b *h2Budget) spend(nowMS uint64, n int32) bool {
+	if b.left < n {
+		gained := min((nowMS-b.fullMS)*h2BudgetPerSecond/1000, h2BudgetMax)
+		if gained > 0 {
+			b.fullMS = nowMS
+			b.gain(int32(gained))
+		}
+	}
+	b.left -= n
+	return b.left >= 0
+}
+
+func (b *h2Budget) gain(n int32) { b.left = min(b.left+n, h2BudgetMax) }
+
+// Messages and causes of the log.
+const (
+	h2ConnsEnded = "HTTP/2 connections ended"
+
+	causeH2Preface      = "no HTTP/2 preface"
+	causeH2FrameSize    = "frame size"
+	causeH2Order        = "frame out of order"
+	causeH2Stream       = "frame for no stream"
+	causeH2Setting      = "invalid setting"
+	causeH2Window       = "flow control"
+	causeH2Fields       = "field section not decodable"
+	causeH2FieldsLarge  = "field section too large"
+	causeH2Flood        = "too many frames that are no requests"
+	causeH2Stalled      = "responses not taken in time"
+	causeH2HeadTooLarge = "request head too large"
+)
+
+// countEnded counts a connection that is ended because of what its peer has done.
+func (s *h2Conn) countEnded(cause string) {
+	s.l.parent.e.tally.Add(logging.Event{Level: slog.LevelInfo, Message: h2ConnsEnded, Cause: cause}, func() []slog.Attr {
+		return clientAttr(s.raw.socket.peer)
+	})
+}
+
+// h2Bounds are those of the raw connections.
+var h2Bounds = &rawBounds{input: rawInputDefault, output: h2HeldMax, lingerMS: uint64(drainTimeoutDefault / time.Millisecond)}

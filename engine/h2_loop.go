@@ -1,0 +1,262 @@
+package engine
+
+import (
+	"bytes"
+	"math"
+	"net"
+	"slices"
+	"syscall"
+
+	"moonbridge/bufio"
+	"moonbridge/handler/backend"
+	"moonbridge/httpparse"
+	"moonbridge/reactor"
+
+	"golang.org/x/net/http2/hpack"
+)
+
+// HTTP/2 is translated. A connection is a rawConn whose Stream is an h2Conn. It makes the bytes of an HTTP/1.1 request of each of its
+// streams, and frames of the bytes of the response. In between is an ordinary conn: on another loop object, whose system reads
+// and writes these bytes instead of calling the operating system. So everything that a conn does is done for a stream too, by the
+// same code: limits, bodies, files, the spool, error pages, deadlines, logs. And a conn of HTTP/1 does not even ask whether it is one.
+
+// h2Loop is what a loop has for HTTP/2, with or without TLS. Its streams have descriptors of their own kind: negative numbers.
+type h2Loop struct {
+	// Immutable.
+	parent *loop // of the connections
+	twin   *loop // of the streams
+	pool   *bufio.Pool
+
+	first    *h2Conn // of the list of connections
+	len      int
+	agains   []*h2Conn // to be resumed
+	resuming []*h2Conn // the other of two buffers that take turns
+	resume   func()
+
+	slots  []h2Slot // by descriptor
+	free   []int    // descriptors that are in no use
+	idle   []*conn  // without a stream
+	blocks []*h2Block
+
+	// Room that is used again.
+	encoder  *hpack.Encoder
+	encoded  bytes.Buffer
+	head     []byte // a response head as it is sent
+	name     []byte // of a field, in lower case
+	response httpparse.Response
+	hop      httpparse.Hop
+	window   []byte // bytes of a file
+}
+
+// h2Slot is a descriptor: a conn, and the stream that it serves now.
+type h2Slot struct {
+	c  *conn
+	st *h2Stream // nil: none
+}
+
+const (
+	h2IdleKept   = 256
+	h2BlocksKept = 16
+	// h2BlockKept is up to which size the buffers of a block are kept.
+	h2BlockKept = 16 << 10
+)
+
+// h2Part returns the part for HTTP/2, and makes it the first time.
+func (l *loop) h2Part() *h2Loop {
+	if l.h2 == nil {
+		m := &h2Loop{parent: l}
+		m.resume = m.resumeAll
+		m.encoder = hpack.NewEncoder(&m.encoded)
+		m.encoder.SetMaxDynamicTableSize(0)
+		m.encoder.WriteField(hpack.HeaderField{Name: "date"}) // with it, the encoder says once what its table is
+		t := makeLoop(l.e, l.index, m.system())
+		t.r, t.shown, t.lastID = l.r, l.shown, l.lastID
+		m.pool = t.pool
+		if l.e.check {
+			m.pool.Poison()
+		}
+		t.secure, t.multiplexed, t.tlsOf = l.secure, m, m.tlsState
+		t.head.Secure, t.head.HTTP2 = l.secure, true
+		m.twin, l.h2 = t, m
+	}
+	return l.h2
+}
+
+// system is that of the parent, with calls that reach streams instead of sockets.
+func (m *h2Loop) system() system {
+	s := m.parent.sys
+	s.read, s.writev, s.sendFile = m.read, m.write, m.sendFile
+	s.write = func(fd int, p []byte) (int, syscall.Errno) { return m.write(fd, p, nil) }
+	s.writeMore = s.write
+	s.shutdownWrite, s.close, s.resetOnClose = m.shutdownWrite, m.close, m.resetOnClose
+	s.unacknowledged = m.unacknowledged
+	s.farewell, s.splice = nil, nil
+	s.add = func(int, reactor.Handler) error { return errH2 }
+	s.leave = func(int) error { return errH2 }
+	s.hand = func(int, reactor.Handler) {}
+	s.duplicate = func(int) (net.Conn, error) { return nil, errH2 }
+	return s
+}
+
+// slot is that of a descriptor.
+func (m *h2Loop) slot(fd int) *h2Slot { return &m.slots[-fd-1] }
+
+// stream is the one that a descriptor stands for now, or nil.
+func (m *h2Loop) stream(fd int) *h2Stream { return m.slot(fd).st }
+
+// takeConn returns a conn that serves st.
+func (m *h2Loop) takeConn(st *h2Stream) *conn {
+	s := st.s
+	svc := s.service.latest()
+	var c *conn
+	if n := len(m.idle); n > 0 {
+		c = m.idle[n-1]
+		m.idle[n-1] = nil
+		m.idle = m.idle[:n-1]
+		c.service, c.socket.peer, c.reported = svc, s.raw.socket.peer, 0
+	} else {
+		c = newConn(m.twin, svc, m.newDescriptor(), s.raw.socket.peer)
+		m.slot(c.socket.fd).c = c
+	}
+	c.lingering = lingering{}
+	c.socket = socket{fd: c.socket.fd, peer: c.socket.peer, writable: true, local: s.localOf(c.socket.fd)}
+	m.slot(c.socket.fd).st = st
+	return c
+}
+
+func (m *h2Loop) newDescriptor() int {
+	if n := len(m.free); n > 0 {
+		fd := m.free[n-1]
+		m.free = m.free[:n-1]
+		return fd
+	}
+	m.slots = append(m.slots, h2Slot{})
+	return -len(m.slots)
+}
+
+// giveBack keeps a conn whose stream has ended, and that is idle, for another stream.
+func (m *h2Loop) giveBack(c *conn) {
+	m.slot(c.socket.fd).st = nil
+	if c.remains || len(m.idle) == h2IdleKept || c.input.Len() > 0 {
+		c.close() // and with it what is left of exchanges
+		return
+	}
+	c.deadline.atMS = 0
+	m.idle = append(m.idle, c)
+}
+
+// close is that of a system: the conn of the descriptor has ended.
+func (m *h2Loop) close(fd int) {
+	slot := m.slot(fd)
+	if st := slot.st; st != nil {
+		st.connEnded()
+	}
+	*slot = h2Slot{}
+	m.free = append(m.free, fd)
+}
+
+func (m *h2Loop) link(s *h2Conn) {
+	if s.next = m.first; s.next != nil {
+		s.next.prev = s
+	}
+	m.first = s
+	m.len++
+}
+
+func (m *h2Loop) unlink(s *h2Conn) {
+	if s.prev != nil {
+		s.prev.next = s.next
+	} else {
+		m.first = s.next
+	}
+	if s.next != nil {
+		s.next.prev = s.prev
+	}
+	s.prev, s.next = nil, nil
+	m.len--
+}
+
+// resumeLater makes the loop call s.turn among the next posted tasks.
+func (m *h2Loop) resumeLater(s *h2Conn) {
+	m.agains = append(m.agains, s)
+	if len(m.agains) == 1 {
+		m.parent.sys.post(m.resume)
+	}
+}
+
+func (m *h2Loop) resumeAll() {
+	m.agains, m.resuming = m.resuming[:0], m.agains
+	for i, s := range m.resuming {
+		m.resuming[i] = nil
+		s.queued = false
+		s.turn()
+	}
+}
+
+// drain ends the connections that are to end.
+func (m *h2Loop) drain() {
+	for s := m.first; s != nil; {
+		next := s.next
+		if s.ending() {
+			s.drain()
+		}
+		s = next
+	}
+}
+
+// newBlock returns an empty block.
+func (m *h2Loop) newBlock() *h2Block {
+	n := len(m.blocks)
+	if n == 0 {
+		return new(h2Block)
+	}
+	b := m.blocks[n-1]
+	m.blocks = m.blocks[:n-1]
+	return b
+}
+
+func (m *h2Loop) releaseBlock(b *h2Block) {
+	if len(m.blocks) == h2BlocksKept || cap(b.text)+cap(b.cookies) > h2BlockKept {
+		return
+	}
+	*b = h2Block{text: b.text[:0], cookies: b.cookies[:0]}
+	m.blocks = append(m.blocks, b)
+}
+
+// tlsState is what is known of the TLS of a stream's connection, or nil.
+func (m *h2Loop) tlsState(fd int) *backend.TLSState {
+	if st := m.stream(fd); st != nil {
+		return st.s.raw.TLS()
+	}
+	return nil
+}
+
+// unacknowledged is for a conn that wants to know whether its peer advances. The numbers mean nothing but that: they become smaller with
+// each byte of the connection that the peer acknowledges, also if it is other streams' turn. A stream whose own window is used up
+// does not advance.
+func (m *h2Loop) unacknowledged(fd int) int {
+	st := m.stream(fd)
+	if st == nil || st.waiting && st.sendWindow <= 0 {
+		return -1
+	}
+	raw := st.s.raw
+	if raw.state.over() {
+		return -1
+	}
+	left := raw.l.sys.unacknowledged(raw.socket.fd)
+	if left < 0 {
+		return -1
+	}
+	return int(math.MaxInt64/4 - raw.written + int64(left))
+}
+
+// valueOf is where backend.ConnKeeper keeps its value: with the connection, not with the stream.
+func (m *h2Loop) valueOf(fd int) *any {
+	if st := m.stream(fd); st != nil {
+		return &st.s.value
+	}
+	return new(any)
+}
+
+// streamsOf is a copy of the streams of a connection, for a caller that may end them.
+func (s *h2Conn) streamsOf() []*h2Stream { return slices.Clone(s.streams) }

@@ -1,0 +1,87 @@
+package engine
+
+import (
+	"encoding/binary"
+	"strings"
+)
+
+// The order in which responses are sent is that of RFC 9218: urgent ones first; of the same urgency, one after the other in the
+// order of their requests, and then those that are of use in parts, by turns.
+
+const (
+	h2UrgencyDefault = 3
+	h2UrgencyLast    = 7
+)
+
+// h2Order is the priority of a response.
+type h2Order struct {
+	urgency     uint8 // 0 comes first
+	incremental bool  // parts of it are of use
+}
+
+var h2OrderDefault = h2Order{urgency: h2UrgencyDefault}
+
+// parseH2Order parses a Priority field, or what a PRIORITY_UPDATE frame has: a dictionary (RFC 8941 §3.2). What is not understood
+// is left out.
+func parseH2Order(value string) h2Order {
+	o := h2OrderDefault
+	for part := range strings.SplitSeq(value, ",") {
+		part, _, _ = strings.Cut(part, ";")
+		key, v, has := strings.Cut(strings.Trim(part, " \t"), "=")
+		switch {
+		case key == "u" && len(v) == 1 && v[0] >= '0' && v[0] <= '0'+h2UrgencyLast:
+			o.urgency = v[0] - '0'
+		case key == "i":
+			o.incremental = !has || v == "?1"
+		}
+	}
+	return o
+}
+
+// before reports whether st is to send before other.
+func (st *h2Stream) before(other *h2Stream) bool {
+	a, b := st.order, other.order
+	switch {
+	case a.urgency != b.urgency:
+		return a.urgency < b.urgency
+	case a.incremental != b.incremental:
+		return !a.incremental
+	case a.incremental && st.turn != other.turn:
+		return st.turn < other.turn
+	}
+	return st.id < other.id
+}
+
+// priorityFrame checks a frame that says nothing any more (RFC 9113 §5.3.2).
+func (s *h2Conn) priorityFrame(f h2Frame, p []byte) {
+	switch {
+	case f.stream == 0:
+		s.fail(h2ProtocolError, causeH2Stream)
+	case len(p) != 5:
+		s.mistakeOf(f.stream, h2FrameSizeError)
+	case binary.BigEndian.Uint32(p)&h2LastStream == f.stream:
+		s.mistakeOf(f.stream, h2ProtocolError)
+	default:
+		s.spend(h2CostFrame)
+	}
+}
+
+// priorityUpdateFrame changes the priority of a response (RFC 9218 §7.1).
+func (s *h2Conn) priorityUpdateFrame(f h2Frame, p []byte) {
+	switch {
+	case f.stream != 0:
+		s.fail(h2ProtocolError, causeH2Stream)
+		return
+	case len(p) < 4:
+		s.fail(h2FrameSizeError, causeH2FrameSize)
+		return
+	case !s.spend(h2CostFrame):
+		return
+	}
+	id := binary.BigEndian.Uint32(p) & h2LastStream
+	if id == 0 {
+		s.fail(h2ProtocolError, causeH2Stream)
+	} else if st := s.stream(id); st != nil {
+		st.order = parseH2Order(string(p[4:]))
+	}
+}

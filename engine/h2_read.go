@@ -1,0 +1,146 @@
+package engine
+
+import (
+	"strconv"
+	"syscall"
+)
+
+// read is that of a system: what a stream's peer has sent, as HTTP/1.1.
+func (m *h2Loop) read(fd int, p []byte) (n int, errno syscall.Errno) {
+	st := m.stream(fd)
+	switch {
+	case st == nil:
+		return 0, syscall.EAGAIN
+	case st.answered && st.c != nil && st.c.state == stateIdle:
+		st.s.again() // finishStreams
+		return 0, syscall.EAGAIN
+	case st.answered:
+		return 0, 0 // the rest of the request is not wanted
+	}
+	if st.in.Len() > 0 {
+		n = copy(p, st.in.Unsent())
+		st.in.Discard(m.pool, n)
+	}
+	k := copy(p[n:], st.view)
+	st.view = st.view[k:]
+	n += k
+	switch {
+	case n > 0:
+		st.took(int64(n))
+		return n, 0
+	case st.cut:
+		return 0, 0
+	}
+	return 0, syscall.EAGAIN
+}
+
+// took: n bytes were taken. The peer may send as many more of a body; a little more if they were not all of the body.
+func (st *h2Stream) took(n int64) {
+	n = min(n, st.owed)
+	if n == 0 {
+		return
+	}
+	st.owed -= n
+	st.s.returnCredit(n)
+	st.credit += n
+	if st.credit >= h2StreamWindow/2 && !st.inEnded && !st.gone {
+		st.s.putWindow(st.id, uint32(st.credit))
+		st.recvWindow += st.credit
+		st.credit = 0
+	}
+}
+
+// returnCredit: n bytes of bodies are not kept any more.
+func (s *h2Conn) returnCredit(n int64) {
+	s.credit += n
+	if s.credit >= h2ConnWindow/2 && !s.failed {
+		s.putWindow(0, uint32(s.credit))
+		s.credit = 0
+	}
+}
+
+// dataFrame takes a part of a request body (RFC 9113 §6.1).
+func (s *h2Conn) dataFrame(f h2Frame, p []byte) {
+	if f.stream == 0 || s.idleStream(f.stream) {
+		s.fail(h2ProtocolError, causeH2Stream)
+		return
+	}
+	data, ok := f.unpad(p)
+	if !ok {
+		s.fail(h2ProtocolError, causeH2FrameSize)
+		return
+	}
+	if s.recvWindow -= int64(len(p)); s.recvWindow < 0 {
+		s.fail(h2FlowControlError, causeH2Window)
+		return
+	}
+	if len(data) == 0 && !f.has(h2EndStream) && !s.spend(h2CostFrame) {
+		return
+	}
+	st := s.stream(f.stream)
+	if st == nil || st.inEnded {
+		s.returnCredit(int64(len(p)))
+		if st != nil || !s.wasReset(f.stream) {
+			s.mistakeOf(f.stream, h2StreamClosed)
+		}
+		return
+	}
+	s.returnCredit(int64(len(p) - len(data)))
+	st.receive(data, int64(len(p)), f.has(h2EndStream))
+}
+
+// receive takes a part of the body. size is what it counts for the window.
+func (st *h2Stream) receive(data []byte, size int64, end bool) {
+	s := st.s
+	st.recvWindow -= size
+	st.left -= int64(len(data))
+	if st.recvWindow < 0 || !st.chunked && (st.left < 0 || end && st.left > 0) {
+		s.returnCredit(int64(len(data)))
+		if st.recvWindow < 0 {
+			st.mistake(h2FlowControlError)
+		} else {
+			st.mistake(h2ProtocolError)
+		}
+		return
+	}
+	st.credit += size - int64(len(data))
+	st.owed += int64(len(data))
+	st.inEnded = end
+	if !st.chunked {
+		st.deliver(data)
+		return
+	}
+	pool := s.l.pool
+	if len(data) > 0 {
+		var room [20]byte
+		st.in.Append(pool, append(strconv.AppendInt(room[:0], int64(len(data)), 16), "\r\n"...))
+		st.in.Append(pool, data)
+		st.in.Append(pool, h2LineEnd)
+	}
+	if end {
+		st.in.Append(pool, h2LastChunk)
+		st.in.Append(pool, h2LineEnd)
+	}
+	st.deliver(nil)
+}
+
+var h2LineEnd, h2LastChunk = []byte("\r\n"), []byte("0\r\n")
+
+// trailerDone ends the request with a trailer section. In HTTP/1.1 a body of known length has none, so then it is left out.
+func (st *h2Stream) trailerDone(b *h2Block) {
+	switch {
+	case st.inEnded:
+		st.s.mistakeOf(st.id, h2StreamClosed)
+	case b.malformed, !b.end, !st.chunked && st.left > 0:
+		st.mistake(h2ProtocolError)
+	case st.chunked && !b.tooLarge:
+		st.inEnded = true
+		st.in.Append(st.s.l.pool, h2LastChunk)
+		st.in.Append(st.s.l.pool, b.text)
+		st.deliver(nil)
+	case st.chunked:
+		st.receive(nil, 0, true)
+	default:
+		st.inEnded = true
+	}
+}

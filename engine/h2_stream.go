@@ -1,0 +1,239 @@
+package engine
+
+import (
+	"errors"
+	"slices"
+
+	"moonbridge/bufio"
+	"moonbridge/httpparse"
+	"moonbridge/reactor"
+)
+
+// h2Stream is a stream: a request and its response. It is what the socket is for the conn that serves it.
+type h2Stream struct {
+	s  *h2Conn
+	c  *conn // nil: it has not begun, or is over
+	id uint32
+
+	order   h2Order
+	turn    uint64 // of the connection's turns, when it sent last
+	waiting bool   // in s.waiters
+	gone    bool   // it is over for the peer: nothing more is sent
+	closed  bool   // in no list any more
+	cut     bool   // the peer's side has ended in the middle of it
+	torn    bool   // the response breaks off
+	tooBig  bool   // its head is too large
+
+	// From the peer: a head of HTTP/1.1, and a body.
+	view       []byte       // what has just come, in the frame
+	in         bufio.Output // what has come and was not taken
+	inEnded    bool
+	chunked    bool
+	left       int64 // of a body of known length
+	recvWindow int64 // what the peer may send
+	owed       int64 // bytes of the body that are kept, and for which the peer has no credit
+	credit     int64 // bytes that were taken, of which the peer does not know yet
+
+	// To the peer.
+	answered   bool // the response is complete
+	phase      h2Phase
+	body       int64             // h2Length: bytes that are missing
+	chunks     httpparse.Chunked // h2Chunked
+	trailer    []byte
+	part       []byte // of a response head that is incomplete
+	parser     httpparse.ResponseParser
+	to         httpparse.Method
+	sendWindow int64
+}
+
+// h2Phase is what is sent next of a response.
+type h2Phase uint8
+
+const (
+	h2Head    h2Phase = iota // a head
+	h2Length                 // a body of known length
+	h2Chunks                 // a chunked body
+	h2ToClose                // a body up to the end of the conn
+	h2Over                   // nothing
+)
+
+var errH2 = errors.New("engine: not possible with HTTP/2")
+
+// beginStream opens the stream of a request.
+func (s *h2Conn) beginStream(b *h2Block) {
+	st := &h2Stream{
+		s: s, id: b.stream, order: b.order, inEnded: b.end, chunked: b.chunked(), left: max(0, b.length), tooBig: b.tooLarge,
+		to: httpparse.MethodOf([]byte(b.method)), recvWindow: h2StreamWindow, sendWindow: s.initial,
+	}
+	others := s.waitingToBegin()
+	s.streams = append(s.streams, st)
+	s.idleMS = 0
+	// A body comes before a handler is called, in most cases. If it waited here, others could not be received.
+	if !b.end || st.tooBig || others == 0 && s.running < s.overlap() {
+		st.begin(b.text)
+	} else {
+		st.in.Append(s.l.pool, b.text)
+	}
+}
+
+// waitingToBegin is how many streams no conn serves yet.
+func (s *h2Conn) waitingToBegin() int { return len(s.streams) - s.running }
+
+// overlap is how many streams may be in progress now.
+func (s *h2Conn) overlap() int {
+	svc := s.service.latest()
+	if svc.overlapping == nil {
+		return h2StreamsMax
+	}
+	return max(h2OverlapMin, svc.overlapping.Overlap())
+}
+
+// startStreams begins streams that have waited.
+func (s *h2Conn) startStreams() {
+	s.heldCheck()
+	if s.waitingToBegin() == 0 {
+		return
+	}
+	most := s.overlap()
+	for _, st := range s.streamsOf() {
+		if s.running >= most {
+			return
+		}
+		if st.c == nil && !st.closed {
+			st.begin(nil)
+		}
+	}
+}
+
+// begin has a conn serve the stream. text is what has just come of it.
+func (st *h2Stream) begin(text []byte) {
+	s := st.s
+	s.running++
+	st.c = s.l.takeConn(st)
+	if st.tooBig {
+		nowMS := s.l.twin.sys.nowMS()
+		st.c.current()
+		st.c.beginHead(nowMS)
+		st.c.exchange.isHead = st.to == httpparse.MethodHead
+		st.c.refuse(nowMS, statusHeadTooLarge, causeH2HeadTooLarge)
+		return
+	}
+	st.deliver(text)
+}
+
+// deliver lets the conn read what is there, and keeps what it does not take of p.
+func (st *h2Stream) deliver(p []byte) {
+	st.view = p
+	if c := st.c; c != nil {
+		c.Ready(reactor.Readable)
+	}
+	if len(st.view) > 0 && !st.closed {
+		st.in.Append(st.s.l.pool, st.view)
+	}
+	st.view = nil
+}
+
+// mistake resets the stream because of what the peer has sent for it.
+func (st *h2Stream) mistake(code h2Code) {
+	s := st.s
+	if s.spend(h2CostMistake) {
+		s.putReset(st.id, code)
+		st.abandon()
+	}
+}
+
+// abandon ends the stream at once. Nothing more is sent.
+func (st *h2Stream) abandon() {
+	st.gone = true
+	if st.c != nil {
+		st.c.close() // it calls connEnded
+	}
+	st.over()
+}
+
+// connEnded: the conn has ended, which is the end of the stream.
+func (st *h2Stream) connEnded() {
+	if !st.gone && st.phase == h2ToClose && !st.torn {
+		st.endResponse()
+	}
+	switch {
+	case st.gone:
+	case !st.answered:
+		st.s.putReset(st.id, h2InternalError)
+	case !st.inEnded:
+		st.s.putReset(st.id, h2NoError) // RFC 9113 §8.1: the rest of the request is not wanted
+	}
+	st.over()
+}
+
+// over takes the stream out of its connection.
+func (st *h2Stream) over() {
+	if st.closed {
+		return
+	}
+	st.closed = true
+	s := st.s
+	if st.c != nil {
+		st.c = nil
+		s.running--
+	}
+	if i, ok := s.find(st.id); ok {
+		s.streams = slices.Delete(s.streams, i, i+1)
+	}
+	st.unwait()
+	st.in.Release(s.l.pool)
+	s.returnCredit(st.owed)
+	st.owed, st.view = 0, nil
+	if s.lastOf == st {
+		s.lastOf = nil
+	}
+	if len(s.streams) == 0 {
+		s.streams, s.waiters = nil, nil
+		s.becomeIdle()
+	}
+	s.again()
+}
+
+// finishStreams ends streams whose exchanges are over.
+func (s *h2Conn) finishStreams() {
+	for i := 0; i < len(s.streams); {
+		st := s.streams[i]
+		if st.answered && st.c != nil && st.c.state == stateIdle {
+			st.finish()
+		} else {
+			i++
+		}
+	}
+}
+
+// finish: the exchange is over in the ordinary way, and its conn can serve another stream.
+func (st *h2Stream) finish() {
+	s, c := st.s, st.c
+	if !st.inEnded {
+		s.putReset(st.id, h2NoError)
+	}
+	st.over()
+	s.budget.gain(h2GainExchange)
+	s.l.giveBack(c)
+}
+
+// peerEnded: the peer has ended its side of the connection.
+func (st *h2Stream) peerEnded() {
+	st.cut = !st.inEnded
+	if st.c != nil {
+		st.c.Ready(reactor.PeerClosed)
+	} else {
+		st.abandon()
+	}
+}
+
+// localOf returns what a stream's conn keeps of the local address, as the connection has it.
+func (s *h2Conn) localOf(fd int) uint8 {
+	raw := s.raw
+	local, _ := raw.Addrs()
+	known := raw.socket.local
+	if a := raw.addrs; known == localNamed && a.named != nil {
+		a.named[fd] = local
+	}
+	return known
+}

@@ -1,0 +1,121 @@
+package channel
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"testing"
+	"time"
+)
+
+// handOver makes the hub of one rig the heir of that of another.
+func handOver(t *testing.T, from, to *rig) (stop func()) {
+	t.Helper()
+	r, w := net.Pipe()
+	over := make(chan error, 2)
+	go func() { over <- from.hub.HandOver(w) }()
+	follow, err := to.hub.TakeOver(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { over <- follow() }()
+	return func() {
+		from.hub.Close()
+		if err := <-over; err != io.ErrClosedPipe {
+			t.Errorf("handed over: %v", err)
+		}
+		w.Close()
+		if err := <-over; err != io.EOF {
+			t.Errorf("followed: %v", err)
+		}
+	}
+}
+
+func TestHandOver(t *testing.T) {
+	rules := []Rule{{Pattern: "a*", Messages: 5}}
+	old, heir := newRig(t, Options{}, rules...), newRig(t, Options{}, rules...)
+	for i := range 7 {
+		old.publish("a", fmt.Sprint(i))
+		old.publish("none", fmt.Sprint(i))
+	}
+	if _, err := old.hub.Publish("a", Post{Data: "own", ID: "x", Key: "k"}); err != nil {
+		t.Fatal(err)
+	}
+	client := old.client(0, "", "a")
+	old.publish("a", "seen")
+	old.settle()
+	client.want("seen")
+	at := old.hub.Position()
+	heir.publish("a", "early")
+	heir.publish("early", "not kept")
+	stop := handOver(t, old, heir)
+	if n := old.publish("a", "late"); n != 1 {
+		t.Errorf("%d subscribers of the old hub, want 1", n)
+	}
+	for end := time.Now().Add(20 * time.Second); heir.hub.Stats().Messages < 3; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the message does not come")
+		}
+	}
+	back, all := heir.client(0, at, "a"), heir.client(1, "0", "a")
+	own := heir.client(0, "x", "a")
+	heir.settle()
+	back.want("early", "late")
+	all.want("6", "own", "seen", "early", "late")
+	own.want("seen", "early", "late")
+	for after, lost := range map[string]int{at: 1, heir.hub.Position(): 0} {
+		c := heir.client(0, after, "early")
+		heir.settle()
+		if c.lost != lost {
+			t.Errorf("after %s: told of loss %d times, want %d", after, c.lost, lost)
+		}
+	}
+	if back.lost+all.lost+own.lost > 0 {
+		t.Error("told of a loss that there was not")
+	}
+	old.settle()
+	client.want("seen") // it is to come back to the other process
+	for i := range 100 {
+		old.publish("a", fmt.Sprint("last ", i))
+	}
+	stop()
+	heir.settle()
+	if list, _ := heir.hub.History("a", "", 1); list[0].Data != "last 99" {
+		t.Errorf("the last message is %q", list[0].Data)
+	}
+}
+
+// If the other process does not live, the hub goes on.
+func TestHandOverFails(t *testing.T) {
+	r := newRig(t, Options{}, Rule{Pattern: "a", Messages: 5})
+	r.publish("a", "1")
+	at := r.hub.Position()
+	there, here := net.Pipe()
+	go func() {
+		io.ReadFull(there, make([]byte, 50))
+		r.hub.Publish("a", Post{Data: "2"})
+		there.Close()
+	}()
+	if err := r.hub.HandOver(here); err == nil {
+		t.Error("no error")
+	}
+	if list, _ := r.hub.History("a", "", 9); len(list) != 2 || list[1].Data != "2" {
+		t.Errorf("%d messages", len(list))
+	}
+	c := r.client(0, at, "a")
+	r.settle()
+	if c.lost != 1 {
+		t.Error("not told that messages may be lost")
+	}
+	r.publish("a", "3")
+	r.settle()
+	c.want("3")
+}
+
+func TestTakeOverNonsense(t *testing.T) {
+	r, w := net.Pipe()
+	go func() { w.Write([]byte("nonsense that is not a hub")); w.Close() }()
+	if _, err := newRig(t, Options{}).hub.TakeOver(r); err == nil {
+		t.Error("no error")
+	}
+}

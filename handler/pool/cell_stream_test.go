@@ -1,0 +1,95 @@
+package pool
+
+import (
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"moonbridge/handler/backend"
+	"moonbridge/handler/shm"
+)
+
+// Stream takes another Running.
+func (q *request) Stream(r backend.Running) {
+	q.use()
+	q.r = r
+}
+
+// poll is what a worker publishes to have a request wait for a channel.
+func poll(names string) []byte {
+	b := shm.SubscriptionBody{Flags: shm.SubscribePoll | shm.SubscribeKeepalive, TimeoutMS: 1, FieldsLen: 6, NamesLen: uint32(len(names))}
+	return append(shm.Bytes(&b), "A: b\r\n"+names...)
+}
+
+func (s *served) subscribe(p []byte) {
+	s.out.Flags.Or(shm.OutStream)
+	s.write(p)
+	s.complete(0)
+}
+
+// ask opens the socket for questions, and sends bytes on it.
+func ask(p []byte) {
+	fds, _ := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	passFile(nil, shm.MsgChannels, fds[1])
+	unix.Close(fds[1])
+	unix.Write(fds[0], p)
+}
+
+// question is a message on that socket.
+func question(typ uint32, b shm.AskBody, texts string) []byte {
+	body := append(shm.Bytes(&b), texts...)
+	return append(append([]byte(nil), shm.Bytes(&shm.Msg{Type: typ, Len: uint32(len(body))})...), body...)
+}
+
+func init() {
+	behaviours["waits"] = func(s *served, _ string) { s.subscribe(poll("a\x00")); s.finish(0) }
+	behaviours["waits-dies"] = func(s *served, _ string) { s.subscribe(poll("a\x00")); die() }
+	behaviours["waits-wrongly"] = func(s *served, _ string) { s.subscribe(poll("a")); hang() }
+	behaviours["waits-wrongly-done"] = func(s *served, _ string) { s.subscribe([]byte("nonsense")); s.finish(0) }
+	wrong := func(name string, do func()) {
+		behaviours["asks-"+name] = func(*served, string) { do(); hang() }
+	}
+	wrong("nonsense", func() { ask(question(shm.AskPublish, shm.AskBody{NameLen: 100}, "a")) })
+	wrong("unknown", func() { ask(question(99, shm.AskBody{}, "")) })
+	wrong("too-long", func() { ask(shm.Bytes(&shm.Msg{Type: shm.AskPublish, Len: 1 << 30})) })
+	wrong("without-socket", func() { passFile(nil, shm.MsgChannels) })
+	wrong("with-a-pipe", func() {
+		p := make([]int, 2)
+		unix.Pipe(p)
+		passFile(nil, shm.MsgChannels, p[0])
+	})
+	behaviours["asks-much"] = func(s *served, _ string) { // and does not read the answers; each call replaces the last socket
+		for range 20 {
+			ask(question(shm.AskPosition, shm.AskBody{}, ""))
+		}
+		s.write([]byte("done"))
+		s.finish(0)
+	}
+}
+
+// An exchange that a worker hands over is answered by the loop, whatever becomes of the worker.
+func TestHandOverExchange(t *testing.T) {
+	r := start(t, setup{options: [][3]any{{0, "fork_error_delay", 0.01}}})
+	for _, target := range []string{"waits", "waits-dies"} {
+		got := r.get(target)
+		if !strings.HasPrefix(got.out, "HTTP/1.1 204 No Content\r\n") || !strings.Contains(got.out, "A: b\r\n") || got.end != backend.EndKeep {
+			t.Errorf("%s: %+v", target, got)
+		}
+	}
+	wantStatus(t, r.get("waits-wrongly"), 502)
+	wantStatus(t, r.get("waits-wrongly-done"), 502)
+	r.quiet()
+}
+
+// A worker that does not keep to the form is ended, and its exchange fails.
+func TestMalformedQuestions(t *testing.T) {
+	r := start(t, setup{options: [][3]any{{0, "fork_error_delay", 0.01}}})
+	for _, name := range []string{"nonsense", "unknown", "too-long", "without-socket", "with-a-pipe"} {
+		wantStatus(t, r.send(&request{method: "POST", target: "asks-" + name}).wait(), 502)
+	}
+	if got := r.get("asks-much"); got.out != "done" {
+		t.Errorf("%+v", got)
+	}
+	r.quiet()
+}

@@ -1,0 +1,421 @@
+/* The module moonbridge_channel: workers publish to channels, and ask about them, on a socket
+ * of its own. */
+#include "process.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#ifndef MSG_NOSIGNAL
+#define MSG_NOSIGNAL 0
+#endif
+
+/* Far longer than the server needs. A worker must not wait for one that hangs. */
+#define ASK_SECONDS 2
+
+#define AGE_MAX  (7 * 86400.0)
+#define SLOW_MAX 3600.0
+#define CHANNEL_NAME_MAX 255 /* bytes; an event, an id and a key, too */
+#define CHANNEL_DATA_MAX (256 << 10)
+
+static int sock = -1;
+
+/* --- the socket ---------------------------------------------------------------------- */
+
+static void hang_up(void)
+{
+	close(sock);
+	sock = -1;
+}
+
+/* Gives the server one end of a pair. 0, or -1. */
+static int call_server(void)
+{
+	struct timeval t = {.tv_sec = ASK_SECONDS};
+	int fds[2];
+	if (sock >= 0)
+		return 0;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
+		return -1;
+	setsockopt(fds[0], SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
+	setsockopt(fds[0], SOL_SOCKET, SO_SNDTIMEO, &t, sizeof t);
+	int failed = mb_message_pass(process.control, MB_MSG_CHANNELS, NULL, 0, fds[1]);
+	close(fds[1]);
+	sock = fds[0];
+	if (failed)
+		hang_up();
+	return failed;
+}
+
+static int send_all(const void *p, size_t n)
+{
+	while (n) {
+		ssize_t k = send(sock, p, n, MSG_NOSIGNAL);
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k <= 0)
+			return -1;
+		p = (const char *)p + k;
+		n -= (size_t)k;
+	}
+	return 0;
+}
+
+static int receive_all(void *p, size_t n)
+{
+	while (n) {
+		ssize_t k = recv(sock, p, n, 0);
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k <= 0)
+			return -1;
+		p = (char *)p + k;
+		n -= (size_t)k;
+	}
+	return 0;
+}
+
+/* --- questions -------------------------------------------------------------------------- */
+
+typedef struct {
+	const char *p;
+	size_t n;
+} text;
+
+typedef struct {
+	uint32_t type, max;
+	text name, event, id, key, data;
+} question;
+
+static int send_text(const text *t) { return t->n ? send_all(t->p, t->n) : 0; }
+
+static int send_question(const question *q)
+{
+	struct {
+		mb_msg m;
+		mb_ask a;
+	} h = {{q->type, (uint32_t)(sizeof(mb_ask) + q->name.n + q->event.n + q->id.n + q->key.n + q->data.n)},
+		{(uint32_t)q->name.n, (uint32_t)q->event.n, (uint32_t)q->id.n, (uint32_t)q->key.n, q->max, 0}};
+	return send_all(&h, sizeof h) || send_text(&q->name) || send_text(&q->event) || send_text(&q->id) ||
+	       send_text(&q->key) || send_text(&q->data);
+}
+
+static int fail(lua_State *L, const char *s, size_t n)
+{
+	lua_pushnil(L);
+	lua_pushlstring(L, s, n);
+	return 2;
+}
+
+static int no_answer(lua_State *L)
+{
+	static const char s[] = "the server does not answer";
+	if (sock >= 0)
+		hang_up(); /* what comes late would be taken for the next answer */
+	return fail(L, s, sizeof s - 1);
+}
+
+/* Asks, and pushes the answer: a userdata with n bytes, which are at *p. Otherwise pushes nil and a
+ * message, and returns 2. */
+static int ask(lua_State *L, const question *q, const uint8_t **p, size_t *n)
+{
+	mb_msg m;
+	if (call_server() || send_question(q) || receive_all(&m, sizeof m) || m.len > MB_MSG_MAX)
+		return no_answer(L);
+	uint8_t *b = lua_newuserdata(L, m.len + 1);
+	if (receive_all(b, m.len))
+		return no_answer(L);
+	if (m.type != MB_ANSWER)
+		return fail(L, (const char *)b, m.len);
+	*p = b;
+	*n = m.len;
+	return 0;
+}
+
+/* Copies the next n bytes of an answer. */
+static int take(const uint8_t **p, size_t *left, void *to, size_t n)
+{
+	if (*left < n)
+		return -1;
+	memcpy(to, *p, n);
+	*p += n;
+	*left -= n;
+	return 0;
+}
+
+static void check_role(lua_State *L, const char *name)
+{
+	mb_own_only();
+	if (mb_role != MB_ROLE_WORKER)
+		luaL_error(L, "moonbridge_channel.%s works in handlers, timers and prepare only", name);
+}
+
+/* A text that can be part of a question. */
+static text check_text(lua_State *L, int i, const char *name, size_t max)
+{
+	text t;
+	if (lua_type(L, i) != LUA_TSTRING && lua_type(L, i) != LUA_TNUMBER)
+		luaL_error(L, "moonbridge_channel.%s: bad argument #%d (string expected, got %s)", name, i, luaL_typename(L, i));
+	t.p = lua_tolstring(L, i, &t.n);
+	if (t.n > max)
+		luaL_error(L, "moonbridge_channel.%s: argument #%d has more than %d bytes", name, i, (int)max);
+	return t;
+}
+
+/* --- functions ----------------------------------------------------------------------------- */
+
+/* Reads the options of publish, which are at index 3. */
+static void publish_options(lua_State *L, question *q)
+{
+	struct {
+		const char *name;
+		text *to;
+	} all[] = {{"id", &q->id}, {"event", &q->event}, {"key", &q->key}};
+	if (lua_isnoneornil(L, 3))
+		return;
+	luaL_checktype(L, 3, LUA_TTABLE);
+	for (lua_pushnil(L); lua_next(L, 3); lua_pop(L, 1)) {
+		const char *s = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
+		size_t i = 0;
+		while (i < 3 && strcmp(s, all[i].name))
+			i++;
+		if (i == 3)
+			luaL_error(L, "moonbridge_channel.publish: unknown option '%s' (there are id, event and key)", s);
+		if (lua_type(L, -1) != LUA_TSTRING)
+			luaL_error(L, "moonbridge_channel.publish: option %s: string expected, got %s", s, luaL_typename(L, -1));
+		all[i].to->p = lua_tolstring(L, -1, &all[i].to->n); /* the table keeps it */
+		if (all[i].to->n > CHANNEL_NAME_MAX)
+			luaL_error(L, "moonbridge_channel.publish: option %s has more than %d bytes", s, CHANNEL_NAME_MAX);
+	}
+}
+
+static int push_number(lua_State *L, const question *q)
+{
+	const uint8_t *p;
+	size_t n;
+	uint64_t count;
+	int failed = ask(L, q, &p, &n);
+	if (failed)
+		return failed;
+	if (take(&p, &n, &count, sizeof count))
+		return no_answer(L);
+	lua_pushnumber(L, (lua_Number)count);
+	return 1;
+}
+
+/* publish(name, data [, options]): the number of subscribers. */
+static int publish(lua_State *L)
+{
+	question q = {.type = MB_ASK_PUBLISH};
+	check_role(L, "publish");
+	q.name = check_text(L, 1, "publish", CHANNEL_NAME_MAX);
+	q.data = check_text(L, 2, "publish", CHANNEL_DATA_MAX);
+	publish_options(L, &q);
+	return push_number(L, &q);
+}
+
+static int count(lua_State *L)
+{
+	question q = {.type = MB_ASK_COUNT};
+	check_role(L, "count");
+	q.name = check_text(L, 1, "count", CHANNEL_NAME_MAX);
+	return push_number(L, &q);
+}
+
+/* The optional argument that bounds an answer. */
+static uint32_t check_max(lua_State *L, int i)
+{
+	lua_Number n = luaL_optnumber(L, i, 0);
+	return n >= 1 ? (n < 1e9 ? (uint32_t)n : 1000000000u) : 0;
+}
+
+/* presence(name [, max]): a table with the number of subscribers for each key. */
+static int presence(lua_State *L)
+{
+	question q = {.type = MB_ASK_PRESENCE};
+	const uint8_t *p;
+	size_t n;
+	mb_answer_key k;
+	check_role(L, "presence");
+	q.name = check_text(L, 1, "presence", CHANNEL_NAME_MAX);
+	q.max = check_max(L, 2);
+	int failed = ask(L, &q, &p, &n);
+	if (failed)
+		return failed;
+	lua_newtable(L);
+	while (n) {
+		if (take(&p, &n, &k, sizeof k) || k.len > n)
+			return no_answer(L);
+		lua_pushlstring(L, (const char *)p, k.len);
+		lua_pushnumber(L, k.count);
+		lua_rawset(L, -3);
+		p += k.len;
+		n -= k.len;
+	}
+	return 1;
+}
+
+static int take_field(lua_State *L, const uint8_t **p, size_t *n, uint32_t len, const char *name, int always)
+{
+	if (len > *n)
+		return -1;
+	if (len || always) {
+		lua_pushlstring(L, (const char *)*p, len);
+		lua_setfield(L, -2, name);
+	}
+	*p += len;
+	*n -= len;
+	return 0;
+}
+
+/* Pushes a table for the next message of an answer. */
+static int take_message(lua_State *L, const uint8_t **p, size_t *n)
+{
+	mb_answer_message m;
+	if (take(p, n, &m, sizeof m))
+		return -1;
+	lua_createtable(L, 0, 5);
+	lua_pushnumber(L, (lua_Number)m.time_ms / 1000);
+	lua_setfield(L, -2, "time");
+	return take_field(L, p, n, m.id_len, "id", 1) || take_field(L, p, n, m.event_len, "event", 0) ||
+	       take_field(L, p, n, m.key_len, "key", 0) || take_field(L, p, n, m.data_len, "data", 1) ? -1 : 0;
+}
+
+/* history(name [, last_id [, max]]): a list of messages, and whether none is missing before the first. */
+static int history(lua_State *L)
+{
+	question q = {.type = MB_ASK_HISTORY};
+	const uint8_t *p;
+	size_t n;
+	uint64_t complete;
+	check_role(L, "history");
+	q.name = check_text(L, 1, "history", CHANNEL_NAME_MAX);
+	if (!lua_isnoneornil(L, 2))
+		q.id = check_text(L, 2, "history", CHANNEL_NAME_MAX);
+	q.max = check_max(L, 3);
+	int failed = ask(L, &q, &p, &n);
+	if (failed)
+		return failed;
+	if (take(&p, &n, &complete, sizeof complete))
+		return no_answer(L);
+	lua_newtable(L);
+	for (int i = 1; n; i++) {
+		if (take_message(L, &p, &n))
+			return no_answer(L);
+		lua_rawseti(L, -2, i);
+	}
+	lua_pushboolean(L, complete != 0);
+	return 2;
+}
+
+/* last_id(): the id of the last message of all channels. */
+static int last_id(lua_State *L)
+{
+	question q = {.type = MB_ASK_POSITION};
+	const uint8_t *p;
+	size_t n;
+	check_role(L, "last_id");
+	int failed = ask(L, &q, &p, &n);
+	if (failed)
+		return failed;
+	lua_pushlstring(L, (const char *)p, n);
+	return 1;
+}
+
+/* --- declare ---------------------------------------------------------------------------------- */
+
+/* The number of a field of the table on top; 0: not given. */
+static double number_field(lua_State *L, const char *name, double max)
+{
+	double x = 0;
+	lua_getfield(L, -1, name);
+	if (!lua_isnil(L, -1)) {
+		x = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : -1;
+		if (!(x >= 0 && x <= max))
+			luaL_error(L, "moonbridge_channel.declare: '%s' must be a number from 0 to %d", name, (int)max);
+	}
+	lua_pop(L, 1);
+	return x;
+}
+
+/* Raises an error if the table on top has other fields. */
+static void known_fields(lua_State *L, const char *const *known, const char *what)
+{
+	for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+		const char *s = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
+		int i = 0;
+		while (known[i] && strcmp(known[i], s))
+			i++;
+		if (!known[i])
+			luaL_error(L, "moonbridge_channel.declare: unknown %s '%s'", what, s);
+	}
+}
+
+static void read_history(lua_State *L, mb_msg_declare *d)
+{
+	static const char *const known[] = {"messages", "bytes", "seconds", NULL};
+	lua_getfield(L, 2, "history");
+	if (!lua_isnil(L, -1)) {
+		if (!lua_istable(L, -1))
+			luaL_error(L, "moonbridge_channel.declare: 'history' must be a table");
+		known_fields(L, known, "field of history");
+		d->messages = (uint32_t)number_field(L, "messages", 100000);
+		d->bytes = (uint64_t)number_field(L, "bytes", 64 << 20);
+		d->age_ms = (uint64_t)(number_field(L, "seconds", AGE_MAX) * 1000);
+		if (!d->messages)
+			luaL_error(L, "moonbridge_channel.declare: a history needs 'messages'");
+	}
+	lua_pop(L, 1);
+}
+
+static void read_rule(lua_State *L, mb_msg_declare *d)
+{
+	static const char *const known[] = {"history", "presence", "slow", NULL};
+	luaL_checktype(L, 2, LUA_TTABLE);
+	lua_settop(L, 2);
+	known_fields(L, known, "option");
+	read_history(L, d);
+	d->slow_ms = (uint64_t)(number_field(L, "slow", SLOW_MAX) * 1000);
+	lua_getfield(L, 2, "presence");
+	if (!lua_isnil(L, -1) && !lua_isboolean(L, -1))
+		luaL_error(L, "moonbridge_channel.declare: 'presence' must be a boolean");
+	d->presence = (uint32_t)lua_toboolean(L, -1);
+	lua_pop(L, 1);
+}
+
+/* declare(pattern, options): while the script is loaded. */
+static int declare(lua_State *L)
+{
+	mb_own_only();
+	if (mb_role == MB_ROLE_WORKER || process.script_ended)
+		return luaL_error(L, "moonbridge_channel.declare can only be called while the script is loaded");
+	mb_msg_declare d = {0};
+	uint8_t message[sizeof d + CHANNEL_NAME_MAX], *payload = NULL;
+	mb_msg h;
+	int fds[MB_FDS_MAX], nfds;
+	text pattern = check_text(L, 1, "declare", CHANNEL_NAME_MAX);
+	read_rule(L, &d);
+	memcpy(message, &d, sizeof d);
+	memcpy(message + sizeof d, pattern.p, pattern.n);
+	if (mb_message_send(process.control, MB_MSG_DECLARE, message, sizeof d + pattern.n) ||
+	    mb_message_receive(process.control, &h, &payload, fds, &nfds) != 1)
+		return luaL_error(L, "moonbridge_channel.declare: the server is gone");
+	mb_close_all(fds, nfds);
+	lua_pushlstring(L, (const char *)payload, h.type == MB_MSG_LISTEN_ERR ? h.len : 0);
+	free(payload);
+	if (h.type != MB_MSG_LISTEN_OK)
+		return luaL_error(L, "moonbridge_channel.declare: %s", lua_tostring(L, -1));
+	return 0;
+}
+
+int mb_channel_load(lua_State *L)
+{
+	static const luaL_Reg f[] = {{"declare", declare}, {"publish", publish}, {"count", count}, {"presence", presence},
+		{"history", history}, {"last_id", last_id}, {NULL, NULL}};
+	lua_newtable(L);
+	mb_set_functions(L, f);
+	return 1;
+}

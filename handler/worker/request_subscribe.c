@@ -1,0 +1,227 @@
+/* request:subscribe and request:wait. The server answers with the messages of channels, so that
+ * the worker is free. */
+#include "request.h"
+
+#include <string.h>
+
+#define NAMES_MAX 64u /* channels of one request */
+#define WAIT_MAX 600  /* seconds */
+
+enum { CHANNELS, LAST_ID, KEY, FIRST, RETRY, KEEPALIVE, TIMEOUT, OPTIONS };
+static const char *const known[OPTIONS] = {
+	[CHANNELS] = "channels", [LAST_ID] = "last_id", [KEY] = "key", [FIRST] = "first",
+	[RETRY] = "retry", [KEEPALIVE] = "keepalive", [TIMEOUT] = "timeout"};
+
+typedef struct {
+	const char *verb;
+	unsigned used; /* a bit for each option that the method has */
+	mb_subscription head;
+	mb_text after, key, first;
+} wish;
+
+/* Their memory is used again. */
+static mb_buf names, message;
+
+static void add(lua_State *L, mb_buf *b, const void *p, size_t n)
+{
+	if (mb_buf_add(b, p, n))
+		luaL_error(L, "not enough memory");
+}
+
+/* --- options ---------------------------------------------------------------------- */
+
+/* Adds the name of a channel, which is on top. */
+static void add_name(lua_State *L, wish *w, unsigned *count)
+{
+	size_t n;
+	if (lua_type(L, -1) != LUA_TSTRING)
+		luaL_error(L, "%s: the names of channels are strings, not a %s", w->verb, luaL_typename(L, -1));
+	const char *s = lua_tolstring(L, -1, &n);
+	if (!n || strlen(s) != n)
+		luaL_error(L, "%s: the name of a channel is empty or contains a NUL", w->verb);
+	if (++*count > NAMES_MAX)
+		luaL_error(L, "%s: more than %d channels", w->verb, (int)NAMES_MAX);
+	add(L, &names, s, n + 1);
+}
+
+/* One name, or a table of names. */
+static void read_channels(lua_State *L, wish *w)
+{
+	unsigned count = 0;
+	names.len = 0;
+	if (!lua_istable(L, -1)) {
+		add_name(L, w, &count);
+		return;
+	}
+	for (int i = 1, n = (int)mb_rawlen(L, -1); i <= n; i++) {
+		lua_rawgeti(L, -1, i);
+		add_name(L, w, &count);
+		lua_pop(L, 1);
+	}
+}
+
+static mb_text text_option(lua_State *L, const wish *w, const char *name)
+{
+	mb_text t;
+	if (lua_type(L, -1) != LUA_TSTRING)
+		luaL_error(L, "%s: the option '%s' must be a string, not a %s", w->verb, name, luaL_typename(L, -1));
+	t.p = lua_tolstring(L, -1, &t.n); /* the table keeps it */
+	return t;
+}
+
+/* Milliseconds of a time in seconds; at least 1. */
+static uint32_t time_option(lua_State *L, const wish *w, const char *name, double max)
+{
+	double x = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : -1;
+	if (!(x > 0 && x <= max))
+		luaL_error(L, "%s: the option '%s' must be a number of seconds, at most %d", w->verb, name, (int)max);
+	return x < 0.001 ? 1 : (uint32_t)(x * 1000);
+}
+
+static void read_keepalive(lua_State *L, wish *w)
+{
+	if (lua_type(L, -1) == LUA_TBOOLEAN && !lua_toboolean(L, -1))
+		w->head.flags |= MB_SUBSCRIBE_SILENT;
+	else
+		w->head.keepalive_ms = time_option(L, w, "keepalive", 3600);
+}
+
+/* Reads the option whose value is on top. */
+static void read_option(lua_State *L, wish *w, int i)
+{
+	switch (i) {
+	case CHANNELS:
+		read_channels(L, w);
+		break;
+	case LAST_ID:
+		w->after = text_option(L, w, known[i]);
+		break;
+	case KEY:
+		w->key = text_option(L, w, known[i]);
+		break;
+	case FIRST:
+		w->first = text_option(L, w, known[i]);
+		w->head.flags |= MB_SUBSCRIBE_FIRST;
+		break;
+	case RETRY:
+		w->head.retry_ms = time_option(L, w, known[i], 86400);
+		break;
+	case KEEPALIVE:
+		read_keepalive(L, w);
+		break;
+	case TIMEOUT:
+		w->head.timeout_ms = time_option(L, w, known[i], WAIT_MAX);
+	}
+}
+
+static void read_options(lua_State *L, wish *w)
+{
+	luaL_checktype(L, 2, LUA_TTABLE);
+	lua_settop(L, 2);
+	for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1)) {
+		int i = OPTIONS;
+		if (lua_type(L, -2) == LUA_TSTRING)
+			for (i = 0; i < OPTIONS && strcmp(known[i], lua_tostring(L, -2)); i++)
+				;
+		if (i == OPTIONS || !(w->used >> i & 1))
+			luaL_error(L, "%s: there is no option '%s'", w->verb,
+				lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : luaL_typename(L, -2));
+		read_option(L, w, i);
+	}
+	if (!names.len)
+		luaL_error(L, "%s: the option 'channels' is missing", w->verb);
+}
+
+/* --- the answer --------------------------------------------------------------------- */
+
+static void check_state(lua_State *L, const char *verb)
+{
+	mb_request_check(L, 1);
+	if (exchange.transport)
+		luaL_error(L, "%s: not on a raw connection", verb);
+	if (response.broken || response.interim || (response.state != MB_RESPONSE_NONE && response.state != MB_RESPONSE_STATUS)) {
+		if (response.state == MB_RESPONSE_BODY && !response.broken)
+			luaL_error(L, "%s: the header section is already finished", verb);
+		mb_send_misuse(L, verb);
+	}
+	if (response.ring)
+		luaL_error(L, "%s: an interim response has been sent", verb);
+	if (response.state == MB_RESPONSE_STATUS && (response.status != 200 || response.has_length))
+		luaL_error(L, "%s: the status is 200, without a Content-Length", verb);
+}
+
+/* Starts the head unless the script has done it. */
+static void start_head(lua_State *L, const char *verb)
+{
+	if (response.state != MB_RESPONSE_NONE)
+		return;
+	mb_body_before_status(L);
+	mb_own_only(); /* a stream handler may have forked */
+	const char *e = mb_response_start("200 OK", 6);
+	if (e)
+		luaL_error(L, "%s: %s", verb, e);
+}
+
+static void set_flags(wish *w)
+{
+	if (mb_is_head())
+		w->head.flags |= MB_SUBSCRIBE_HEAD;
+	if (exchange.head.flags & MB_HEAD_HTTP10)
+		w->head.flags |= MB_SUBSCRIBE_HTTP10;
+	if ((exchange.head.flags & MB_HEAD_KEEPALIVE) && !response.close && mb_body_received())
+		w->head.flags |= MB_SUBSCRIBE_KEEPALIVE;
+}
+
+static void add_text(lua_State *L, uint32_t *len, const void *p, size_t n)
+{
+	*len = (uint32_t)n;
+	if (n)
+		add(L, &message, p, n);
+}
+
+/* Makes the message to the server. */
+static void make_message(lua_State *L, wish *w)
+{
+	mb_subscription *h = &w->head;
+	const char *head = (const char *)response.head.p, *end = head + response.head.len;
+	const char *fields = (const char *)memchr(head, '\n', response.head.len) + 1; /* after the status line */
+	message.len = 0;
+	add(L, &message, h, sizeof *h);
+	add_text(L, &h->fields_len, fields, (size_t)(end - fields));
+	add_text(L, &h->names_len, names.p, names.len);
+	add_text(L, &h->after_len, w->after.p, w->after.n);
+	add_text(L, &h->key_len, w->key.p, w->key.n);
+	add_text(L, &h->first_len, w->first.p, w->first.n);
+	memcpy(message.p, h, sizeof *h);
+}
+
+static int answer(lua_State *L, wish *w)
+{
+	check_state(L, w->verb);
+	names.len = 0;
+	read_options(L, w);
+	start_head(L, w->verb);
+	set_flags(w);
+	make_message(L, w);
+	if (message.len > worker.header.out_window) {
+		if (response.state == MB_RESPONSE_NONE)
+			response.head.len = 0;
+		return luaL_error(L, "%s: head and options have more than %d bytes together", w->verb, (int)worker.header.out_window);
+	}
+	mb_output_stream(message.p, message.len);
+	return 0;
+}
+
+int mb_subscribe(lua_State *L)
+{
+	wish w = {.verb = "subscribe",
+		.used = 1u << CHANNELS | 1u << LAST_ID | 1u << KEY | 1u << FIRST | 1u << RETRY | 1u << KEEPALIVE};
+	return answer(L, &w);
+}
+
+int mb_wait_for(lua_State *L)
+{
+	wish w = {.verb = "wait", .head.flags = MB_SUBSCRIBE_POLL,
+		.used = 1u << CHANNELS | 1u << LAST_ID | 1u << KEY | 1u << TIMEOUT};
+	return answer(L, &w);
+}
