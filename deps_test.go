@@ -57,7 +57,7 @@ var imports = map[string][]string{
 	"handler/forwarded":      {"httpparse"},
 	"handler/pool/listen":    {"handler/forwarded", "handler/route", "handler/shm"},
 	"handler/pool/policy":    {"handler/pool/listen"},
-	"handler/pool":           {"handler/pool/listen", "handler/pool/policy", "handler/backend", "handler/channel", "handler/channel/stream", "handler/mounts", "handler/shm", "handler/accesslog", "httpparse", "handler/logging", "x/sys"},
+	"handler/pool":           {"handler/pool/listen", "handler/pool/policy", "handler/backend", "handler/websocket", "handler/channel", "handler/channel/stream", "handler/mounts", "handler/shm", "handler/accesslog", "httpparse", "handler/logging", "x/sys"},
 	"handler/worker/rawhttp": {"handler/accesslog", "bufio", "handler/shm", "httpparse", "httpwrite", "x/sys"},
 	"handler/worker/form":    {"httpparse"},
 	"handler/worker":         {"handler/files", "handler/forwarded", "handler/worker/form", "handler/worker/rawhttp", "handler/shm", "handler/accesslog", "bufio", "httpparse", "httpwrite"},

@@ -84,6 +84,7 @@ func (s *server) load(ctx context.Context) (g *generation, err error) {
 
 		Dictionaries: s.shared,
 		Channels:     s.channels,
+		WebSockets:   s.websockets,
 		Declared:     g.declared,
 	}
 	switch {
@@ -158,6 +159,9 @@ func (g *generation) serve() error {
 		return err
 	}
 	g.useRules()
+	if h, ok := g.host.(*pool.Host); ok { // otherwise there is no script
+		g.s.websockets.Use(h)
+	}
 	g.leaveOthers()
 	return nil
 }

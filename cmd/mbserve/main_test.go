@@ -16,6 +16,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(envForbidden) != "" {
 		execWithoutCode()
 	}
+	if os.Getenv(envWscat) != "" {
+		os.Exit(wscat(os.Args[1:]))
+	}
 	if os.Getenv(envServer) != "" {
 		if path := os.Getenv(envSyslog); path != "" {
 			syslogAt.network, syslogAt.address = "unixgram", path

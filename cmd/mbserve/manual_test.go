@@ -29,7 +29,7 @@ import (
 // The blocks after it, up to the next example, are its checks. An example without a check fails.
 //
 //	```console       lines "$ command" are run by sh, and print the lines that follow each. curl is silent, as if it
-//	                 had the options -sS. "$ mbserve app.lua" starts a wrong script, which must end with code 3
+//	                 had the options -sS; wscat is in manual_wscat_test.go. "$ mbserve app.lua" starts a wrong script, which must end with code 3
 //	```exchange      a connection. "> text" sends a line with CR LF, "< text" wants one; ">" and "<" are empty lines.
 //	                 "> (end)" ends the sending side; "< (end)" and "< (reset)" want such an end of the connection.
 //	                 "= text" begins another connection (the text tells the reader why)
@@ -203,6 +203,7 @@ func (e *sample) run(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, ".curlrc"), []byte("silent\nshow-error\nnoproxy = *\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	installWscat(t, dir)
 	if strings.Contains(strings.Join(e.text, "\n"), "/run/app/cert.pem") {
 		certificateFiles(t, dir, "localhost", "localhost")
 		os.Rename(filepath.Join(dir, "localhost.pem"), filepath.Join(dir, "cert.pem"))
@@ -275,7 +276,7 @@ func (r *sampleRun) shell(command string) string {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "sh", "-c", command)
 	cmd.Dir = r.dir
-	cmd.Env = append(os.Environ(), "CURL_HOME="+r.dir)
+	cmd.Env = append(os.Environ(), "CURL_HOME="+r.dir, "PATH="+r.dir+":"+os.Getenv("PATH"))
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err := cmd.Run()

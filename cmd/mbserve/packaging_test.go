@@ -14,12 +14,12 @@ import (
 	"testing"
 )
 
-const packaging = "../../packaging/"
+const packagingDir = "../../packaging/"
 
 // packaged is a file of packaging/, with other words in the place of some. Each of them has to be there.
 func packaged(t *testing.T, name string, replace ...string) string {
 	t.Helper()
-	b, err := os.ReadFile(packaging + name)
+	b, err := os.ReadFile(packagingDir + name)
 	if err != nil {
 		t.Fatal(err)
 	}

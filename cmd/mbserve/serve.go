@@ -18,6 +18,7 @@ import (
 	"moonbridge/handler/logging"
 	"moonbridge/handler/pool"
 	"moonbridge/handler/pool/listen"
+	"moonbridge/handler/websocket"
 	"moonbridge/httpparse"
 )
 
@@ -41,6 +42,7 @@ type server struct {
 	intervals  *pool.Intervals // the timers of all generations
 	shared     *pool.Dictionaries
 	channels   *channel.Hub
+	websockets *pool.WebSockets
 	compressor *compress.Shared
 	caches     caches
 	admin      *adminSide // nil: there is no admin listener
@@ -74,7 +76,7 @@ type server struct {
 // serve runs the server until it is stopped. It returns the exit code.
 func serve(o *options, d *detacher, stderr io.Writer) int {
 	s := &server{
-		o: o, credential: o.privileges.credential(), intervals: pool.NewIntervals(), shared: pool.NewDictionaries(), channels: channel.New(channel.Options{}), signals: make(chan os.Signal, 8),
+		o: o, credential: o.privileges.credential(), intervals: pool.NewIntervals(), shared: pool.NewDictionaries(), channels: channel.New(channel.Options{}), websockets: pool.NewWebSockets(), signals: make(chan os.Signal, 8),
 		mains: make(chan mainEnd, 1), compressor: compress.NewShared(),
 	}
 	err := s.run(d, stderr)
@@ -363,6 +365,7 @@ func (s *server) wait() {
 			s.reloaded()
 		case err := <-s.upgrading.over():
 			if s.upgraded(err) {
+				s.websockets.SetDrainCode(websocket.CodeRestart) // the new process takes the clients that come back
 				s.stop(s.engine.Retire)
 				return
 			}

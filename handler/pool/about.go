@@ -44,6 +44,8 @@ func (a *about) String() string {
 		return "main " + a.main
 	case shm.KindSocket:
 		return "connection"
+	case shm.KindWebSocket:
+		return "websocket"
 	case shm.KindHTTP:
 		return a.method + " " + a.path
 	}

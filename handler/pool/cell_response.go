@@ -14,6 +14,7 @@ type response struct {
 	whole     bool   // nothing will follow what is published, and the file if there is one
 	inFile    bool   // what is published is only the head; the body is in a file
 	isStream  bool   // what is published is no response but a shm.Subscription
+	isSocket  bool   // … but a shm.WSAccept
 	closes    bool   // with whole: the connection is closed after it
 	result    uint32 // cellDone: Result*
 }
@@ -43,7 +44,7 @@ func (r *response) readEnd(flags uint32) {
 	if flags&shm.OutComplete != 0 && !r.whole {
 		r.whole, r.closes = true, flags&shm.OutClose != 0
 		r.inFile = flags&shm.OutFile != 0
-		r.isStream = flags&shm.OutStream != 0
+		r.isStream, r.isSocket = flags&shm.OutStream != 0, flags&shm.OutWebSocket != 0
 	}
 }
 
@@ -64,6 +65,10 @@ func (c *cell) deliver() {
 	}
 	if r.isStream {
 		c.handOver()
+		return
+	}
+	if r.isSocket {
+		c.acceptSocket()
 		return
 	}
 	if r.inFile && !c.hasFile() {

@@ -14,7 +14,7 @@ func (c *cell) handOver() {
 	a, b := c.response.unsent()
 	s, err := shm.ReadSubscription(bytes.Join([][]byte{a, b}, nil))
 	if err != nil {
-		c.noStream()
+		c.notInstead("malformed subscription")
 		return
 	}
 	if c.body.flags&shm.InEnd == 0 && !c.body.ending {
@@ -28,9 +28,8 @@ func (c *cell) handOver() {
 	c.l.streamsOf().Begin(x, q)
 }
 
-// noStream answers an exchange with a malformed subscription.
-func (c *cell) noStream() {
-	const what = "malformed subscription"
+// notInstead answers an exchange for which something malformed was published instead of a response.
+func (c *cell) notInstead(what string) {
 	if c.state != cellDone {
 		c.violated(what)
 		return

@@ -38,7 +38,7 @@ func (c *cell) tickQueued(now int64) {
 		return
 	}
 	limit := c.l.p.spec.Options.QueueTimeout
-	if limit > 0 && now-c.queued >= int64(limit) && !c.withoutConnection() && q.Withdraw(c.index, c.pos) {
+	if limit > 0 && now-c.queued >= int64(limit) && !c.waitsForever() && q.Withdraw(c.index, c.pos) {
 		c.count(503, "queue_timeout")
 		x := c.leave()
 		c.l.release(c)

@@ -84,7 +84,7 @@ func (w *Worker) answerChannels(conn *net.UnixConn) {
 			return
 		}
 		ask, err := shm.ReadAsk(body)
-		if err != nil || typ < shm.AskPublish || typ > shm.AskPosition {
+		if err != nil || typ < shm.AskPublish || typ > shm.AskWSClose {
 			w.kill("malformed question about channels")
 			return
 		}
@@ -105,6 +105,8 @@ func (h *Host) answer(dst []byte, typ uint32, a *shm.Ask) ([]byte, error) {
 	case shm.AskPublish:
 		n, err := hub.Publish(name, channel.Post{Data: string(a.Data), Event: string(a.Event), ID: string(a.ID), Key: string(a.Key)})
 		return shm.AppendNumber(dst, uint64(n)), err
+	case shm.AskWSSend, shm.AskWSClose:
+		return h.answerSocket(dst, typ, a)
 	case shm.AskCount:
 		return shm.AppendNumber(dst, uint64(hub.Count(name))), nil
 	case shm.AskPresence:

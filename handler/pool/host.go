@@ -77,6 +77,10 @@ type Config struct {
 	// host's own.
 	Channels *channel.Hub
 
+	// WebSockets are the connections that scripts accept. They may be shared by hosts: see WebSockets.Use. Default: those of the
+	// host alone.
+	WebSockets *WebSockets
+
 	// Declared is called with the rules of channels that the script has declared so far, whenever it declares one. Its error becomes
 	// that of the call. Default: they become those of Channels.
 	Declared func(rules []channel.Rule) error
@@ -206,6 +210,10 @@ func (h *Host) complete() (err error) {
 	}
 	if c.Channels == nil {
 		c.Channels = channel.New(channel.Options{})
+	}
+	if c.WebSockets == nil {
+		c.WebSockets = NewWebSockets()
+		c.WebSockets.Use(h)
 	}
 	if c.Declared == nil {
 		c.Declared = declareIn(c.Channels)

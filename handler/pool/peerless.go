@@ -50,6 +50,9 @@ func (l *loop) startPeerless(x backend.Exchange, kind uint16, listener int, name
 	return true
 }
 
+// waitsForever reports whether the exchange waits for a worker as long as it takes: the client of a WebSocket waits too.
+func (c *cell) waitsForever() bool { return c.withoutConnection() || c.kind == shm.KindWebSocket }
+
 // withoutConnection reports whether the exchange comes from no connection: no client waits for it, and it waits for a worker
 // as long as it takes.
 func (c *cell) withoutConnection() bool { return c.kind == shm.KindInterval || c.kind == shm.KindMain }

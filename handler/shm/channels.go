@@ -15,6 +15,8 @@ const (
 	AskPresence            // … answered by an AnswerKey and a key each
 	AskHistory             // … answered by a uint64, 1: complete, and an AnswerMessage and its texts each
 	AskPosition            // … answered by text
+	AskWSSend              // Ask with the id of a WebSocket as Name, Max is the opcode: answered by a uint64, 1: it is open
+	AskWSClose             // … Max is the code, Data the reason: the same
 )
 
 // Types of answers.

@@ -22,7 +22,7 @@ type HeadBlock struct {
 
 	Logged bool // KindSocket: requests on the connection are for the access log
 
-	Name string // KindInterval, KindMain: the name of the listener
+	Name string // KindInterval, KindMain: the name of the listener. KindWebSocket: a WSEvent
 }
 
 const headSize = int(unsafe.Sizeof(Head{}))
@@ -55,8 +55,11 @@ func (b *HeadBlock) Put(to []byte) {
 		RawOff: uint32(headSize), RawLen: uint32(len(b.Name)),
 		Local: b.Local, Remote: b.Remote,
 	}
-	if b.Logged {
+	switch {
+	case b.Logged:
 		h.Flags = HeadLogged
+	case b.Kind == KindWebSocket:
+		h.Flags = HeadHasBody
 	}
 	n := headSize + copy(to[headSize:], b.Name)
 	if r := b.Request; r != nil {

@@ -141,6 +141,7 @@ const (
 	OutClose                        // with OutComplete: close the connection after the response
 	OutFile                         // what is published is only the head: the body is in MsgFile, which was sent before
 	OutStream                       // with OutComplete: what is published is no response but a Subscription
+	OutWebSocket                    // … but a WSAccept: the connection becomes a WebSocket
 )
 
 // OutCell is mb_out_cell: the worker's half of a cell. The out-window follows it.
@@ -157,10 +158,11 @@ type OutCell struct {
 
 // Kinds of exchange, Head.Kind.
 const (
-	KindHTTP     = 1
-	KindInterval = 2 // raw is the timer's name; there is no response
-	KindSocket   = 3 // a raw connection; raw is empty, there is no response
-	KindMain     = 4 // a handler that is called once; raw is the listener's name, there is no response
+	KindHTTP      = 1
+	KindInterval  = 2 // raw is the timer's name; there is no response
+	KindSocket    = 3 // a raw connection; raw is empty, there is no response
+	KindMain      = 4 // a handler that is called once; raw is the listener's name, there is no response
+	KindWebSocket = 5 // an event of a WebSocket: raw is a WSEvent, the body a message; what the worker publishes is a WSVerb each
 )
 
 // Flags of Head.

@@ -139,6 +139,9 @@ typedef struct {
 #define MB_OUT_STREAM 128u /* with COMPLETE: what is published is no response but a mb_subscription: the
                               server answers with the messages of channels */
 
+#define MB_OUT_WEBSOCKET 256u /* with COMPLETE: what is published is no response but a mb_ws_accept: the
+                                 connection becomes a WebSocket */
+
 /* The worker's half of a cell; the out-window follows it. */
 typedef struct {
 	uint64_t owner;     /* server: free, queued; worker: claimed (CAS) */
@@ -166,6 +169,8 @@ typedef struct {
 
 #define MB_KIND_MAIN     4u /* a handler that is called once; raw is the listener's name; no
                                response. The result has RESET if the handler has failed */
+#define MB_KIND_WEBSOCKET 5u /* an event of a WebSocket: raw is a mb_ws_event, the body a message; what the worker
+                                publishes is a mb_ws_verb each */
 
 #define MB_HEAD_IS_HEAD   1u  /* method HEAD: no response body */
 #define MB_HEAD_HTTP10    2u  /* the client speaks HTTP/1.0 */
@@ -267,6 +272,9 @@ typedef struct {
 #define MB_ASK_PRESENCE 3u /* … answered by a mb_answer_key and a key each */
 #define MB_ASK_HISTORY  4u /* … answered by a uint64_t, 1: complete, and a mb_answer_message and its texts each */
 #define MB_ASK_POSITION 5u /* mb_ask without a name: answered by text */
+#define MB_ASK_WS_SEND  6u /* mb_ask, the id of a WebSocket as name, and data; max is its opcode: answered by a
+                              uint64_t, 1: it is open */
+#define MB_ASK_WS_CLOSE 7u /* mb_ask, an id as name, and a reason as data; max is the code: the same */
 #define MB_ANSWER       1u
 #define MB_ANSWER_ERR   2u /* text of an error */
 #define MB_ANSWER_MAX   1000000u /* bytes of an answer: the rest is left out */
@@ -327,6 +335,48 @@ typedef struct {
 #define MB_SUBSCRIBE_KEEPALIVE 8u /* the connection may persist */
 #define MB_SUBSCRIBE_FIRST     16u /* first is given */
 #define MB_SUBSCRIBE_SILENT    32u /* no comments are sent */
+
+/* What a response is, with MB_OUT_WEBSOCKET. The texts follow, in the order of their lengths. */
+typedef struct {
+	uint32_t flags; /* MB_WS_* */
+	uint32_t message_max; /* bytes */
+	uint32_t fields_len;  /* lines of the head, without the status line */
+	uint32_t names_len;   /* of channels, each with a NUL after it */
+	uint32_t after_len, member_len; /* for channels: the last id, the key for presence */
+	uint32_t handler_len, state_len;
+	uint32_t key_len, protocol_len, extensions_len; /* of the handshake */
+	uint32_t pad;
+} mb_ws_accept;
+#define MB_WS_OPENS        1u /* the handler has open */
+#define MB_WS_CLOSES       2u /* the handler has close */
+#define MB_WS_STRICT       4u /* an error of the handler closes the connection */
+#define MB_WS_COMPRESS     8u
+#define MB_WS_TAKEOVER    16u /* with COMPRESS */
+
+/* An event. The texts follow, in the order of their lengths. */
+typedef struct {
+	uint32_t event;  /* MB_WS_OPEN, MB_WS_MESSAGE, MB_WS_CLOSE */
+	uint32_t opcode; /* of a message */
+	uint32_t code;   /* of a close frame */
+	uint32_t handler_len, id_len, state_len, reason_len;
+	uint32_t pad;
+} mb_ws_event;
+#define MB_WS_OPEN    1u
+#define MB_WS_MESSAGE 2u
+#define MB_WS_CLOSE   3u
+#define MB_WS_STATE_MAX 4096u /* bytes of the state of a WebSocket */
+#define MB_WS_NAME_MAX   255u /* bytes of the name of a handler */
+#define MB_WS_MESSAGE_MAX (1u << 20) /* bytes of a message in either direction */
+
+/* What a handler wants. len bytes follow. */
+typedef struct { uint32_t verb, len; } mb_ws_verb;
+#define MB_WS_SEND_TEXT   1u
+#define MB_WS_SEND_BINARY 2u
+#define MB_WS_END         3u /* a uint32_t, the code, and the reason */
+#define MB_WS_STATE       4u
+#define MB_WS_SUBSCRIBE   5u /* names of channels, each with a NUL after it */
+#define MB_WS_UNSUBSCRIBE 6u
+#define MB_WS_UNKNOWN     7u /* there is no handler with this name */
 
 #define MB_NOT_SERVED UINT64_MAX
 typedef struct {

@@ -2,6 +2,7 @@ package websocket
 
 import (
 	"errors"
+	"math"
 
 	"moonbridge/handler/backend"
 )
@@ -10,6 +11,8 @@ import (
 type Answer struct {
 	Protocol string // one of those that the client has offered, or ""
 	Fields   string // further field lines, each with its CR LF
+
+	MaxMessage int // bound of this connection, if it is less than that of the Endpoint; 0: that one
 }
 
 // errNoUpgrade: what is between the engine and this backend cannot change the protocol.
@@ -23,7 +26,10 @@ func (e *Endpoint) Accept(x backend.Exchange, s *Handshake, a Answer, h Handler,
 	if !ok {
 		return nil, errNoUpgrade
 	}
-	c := &Conn{Value: value, e: e, handler: h}
+	c := &Conn{Value: value, e: e, handler: h, maxMessage: int32(e.o.MaxMessage)}
+	if a.MaxMessage > 0 {
+		c.maxMessage = min(c.maxMessage, int32(min(a.MaxMessage, math.MaxInt32)))
+	}
 	extension := ""
 	if e.deflate != nil && s.offered {
 		c.compressed(e.deflate.o.agree(s.deflate))

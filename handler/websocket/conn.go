@@ -41,7 +41,9 @@ type Conn struct {
 	raw     backend.Conn
 	handler Handler
 	deflate deflateParams // agreed parameters
-	packed  bool          // messages may be compressed
+
+	maxMessage int32 // bytes
+	packed     bool  // messages may be compressed
 
 	in      incoming
 	out     *window // of sent messages; nil: there is no takeover

@@ -48,7 +48,7 @@ func (c *Conn) step() bool {
 	h, size, valid := parseHeader(b)
 	switch {
 	case !valid:
-		return c.fail(CodeProtocolError, "length of a frame")
+		return !c.held && c.fail(CodeProtocolError, "length of a frame")
 	case size == 0:
 		return false
 	case c.refused(&h):
@@ -73,31 +73,39 @@ func (c *Conn) discard(n int) {
 	}
 }
 
-// refused reports whether a header breaks the protocol, or announces too large a message, and then ends the connection.
+// refused reports whether a header breaks the protocol, or announces too large a message. Then it ends the connection, after the end of
+// Hold: what the peer has sent before may still be answered.
 func (c *Conn) refused(h *header) bool {
-	data := h.opcode == opContinuation || h.opcode == uint8(Text) || h.opcode == uint8(Binary)
-	what := ""
-	switch {
-	case !h.masked:
-		what = "frame without mask" // RFC 6455 §5.1
-	case h.reserved || h.compressed && (!c.packed || h.opcode == opContinuation || h.control()):
-		what = "reserved bit"
-	case h.control() && (h.opcode > opPong || !h.fin || h.length > controlMax):
-		what = "control frame"
-	case !h.control() && !data:
-		what = "opcode"
-	case h.opcode == opContinuation && c.in.kind == 0:
-		what = "continuation of nothing"
-	case data && h.opcode != opContinuation && c.in.kind != 0:
-		what = "message within another one"
-	case data && h.length > uint64(c.e.o.MaxMessage-len(c.in.data)):
-		c.fail(CodeTooLarge, "")
-		return true
-	default:
+	code, what := c.fault(h)
+	if code == 0 {
 		return false
 	}
-	c.fail(CodeProtocolError, what)
+	if !c.held || c.state != connOpen {
+		c.fail(code, what)
+	}
 	return true
+}
+
+// fault is what is wrong with a header: the code of a close frame, or 0.
+func (c *Conn) fault(h *header) (code int, what string) {
+	data := h.opcode == opContinuation || h.opcode == uint8(Text) || h.opcode == uint8(Binary)
+	switch {
+	case !h.masked:
+		return CodeProtocolError, "frame without mask" // RFC 6455 §5.1
+	case h.reserved || h.compressed && (!c.packed || h.opcode == opContinuation || h.control()):
+		return CodeProtocolError, "reserved bit"
+	case h.control() && (h.opcode > opPong || !h.fin || h.length > controlMax):
+		return CodeProtocolError, "control frame"
+	case !h.control() && !data:
+		return CodeProtocolError, "opcode"
+	case h.opcode == opContinuation && c.in.kind == 0:
+		return CodeProtocolError, "continuation of nothing"
+	case data && h.opcode != opContinuation && c.in.kind != 0:
+		return CodeProtocolError, "message within another one"
+	case data && h.length > uint64(int(c.maxMessage)-len(c.in.data)):
+		return CodeTooLarge, ""
+	}
+	return 0, ""
 }
 
 // waits reports whether a message must not begin now.
@@ -211,7 +219,7 @@ func (c *Conn) unpack(data []byte) (unpacked []byte, ok bool) {
 	if w == nil {
 		w = &window{}
 	}
-	unpacked, err := c.e.deflate.inflate(c.loop.unpack[:0], data, c.e.o.MaxMessage, w)
+	unpacked, err := c.e.deflate.inflate(c.loop.unpack[:0], data, int(c.maxMessage), w)
 	c.loop.unpack = unpacked[:0]
 	switch err {
 	case nil:

@@ -27,6 +27,25 @@ func (c *Conn) Send(kind Kind, data []byte) error {
 	return nil
 }
 
+// AppendFrame appends the frame of a message, as SendFrames takes it.
+func AppendFrame(b []byte, kind Kind, data []byte) []byte {
+	return append(appendHeader(b, bitFin|byte(kind), len(data)), data...)
+}
+
+// SendFrames sends frames of AppendFrame, one after the other, which many connections may share. What they contain is not checked and
+// not compressed.
+func (c *Conn) SendFrames(frames []byte) error {
+	switch {
+	case c.state != connOpen:
+		return ErrClosed
+	case c.behind(len(frames)):
+		c.Close(CodeTryLater, "")
+		return ErrBehind
+	}
+	c.write(nil, frames)
+	return nil
+}
+
 // pack compresses data into the buffer of the loop.
 func (c *Conn) pack(data []byte) []byte {
 	w := c.out

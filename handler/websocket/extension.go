@@ -28,6 +28,15 @@ func findDeflate(h *httpparse.Head) (offer deflateParams, ok bool) {
 	return offer, ok
 }
 
+// firstDeflate is findDeflate in one field.
+func firstDeflate(field []byte) (offer deflateParams, ok bool) {
+	list := httpparse.NewList(field)
+	for element, more := list.Next(); more && !ok; element, more = list.Next() {
+		offer, ok = parseDeflate(element)
+	}
+	return offer, ok
+}
+
 // parseDeflate reads one offer. It is not ok if it is of another extension, or if a parameter is unknown, repeated or invalid (RFC 7692
 // §7.1: such an offer is declined).
 func parseDeflate(b []byte) (p deflateParams, ok bool) {

@@ -52,14 +52,27 @@ func Check(h *httpparse.Head) (s Handshake, refusal *Refusal) {
 	case string(only(h, "sec-websocket-version")) != "13":
 		return s, errVersion
 	}
-	key := only(h, "sec-websocket-key")
+	if refusal = s.setKey(only(h, "sec-websocket-key")); refusal == nil {
+		s.deflate, s.offered = findDeflate(h)
+	}
+	return s, refusal
+}
+
+// NewHandshake is Check for a request of which only the key and one field of extensions are known, and that the rest is right.
+func NewHandshake(key, extensions []byte) (s Handshake, refusal *Refusal) {
+	if refusal = s.setKey(key); refusal == nil {
+		s.deflate, s.offered = firstDeflate(extensions)
+	}
+	return s, refusal
+}
+
+func (s *Handshake) setKey(key []byte) *Refusal {
 	var raw [keyLen]byte // more than 16: Decode needs room for the whole
 	if n, err := base64.StdEncoding.Strict().Decode(raw[:], key); len(key) != keyLen || err != nil || n != 16 {
-		return s, errKey
+		return errKey
 	}
 	s.accept = acceptKey(key)
-	s.deflate, s.offered = findDeflate(h)
-	return s, nil
+	return nil
 }
 
 func acceptKey(key []byte) (accept [acceptLen]byte) {

@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -73,7 +74,7 @@ type Endpoint struct {
 
 // New makes an Endpoint.
 func New(o Options) *Endpoint {
-	o.MaxMessage = orDefault(o.MaxMessage, maxMessageDefault)
+	o.MaxMessage = min(orDefault(o.MaxMessage, maxMessageDefault), math.MaxInt32)
 	o.MaxHeld = orDefault(o.MaxHeld, maxHeldDefault)
 	o.Burst = orDefault(o.Burst, o.Rate)
 	o.Ping, o.Pong, o.Close = orDefault(o.Ping, pingDefault), orDefault(o.Pong, pongDefault), orDefault(o.Close, closeDefault)

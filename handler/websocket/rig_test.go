@@ -156,7 +156,7 @@ func (c *fakeConn) receive(s backend.Stream, pieces ...[]byte) {
 // opened is a connection of e without a socket.
 func opened(e *Endpoint, h Handler) (*fakeConn, *Conn) {
 	raw := &fakeConn{loop: &fakeLoop{now: 1}}
-	c := &Conn{e: e, handler: h}
+	c := &Conn{e: e, handler: h, maxMessage: int32(e.o.MaxMessage)}
 	c.Open(raw)
 	return raw, c
 }

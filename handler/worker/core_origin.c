@@ -89,6 +89,9 @@ void mb_origin_set(mb_origin *o)
 	case MB_KIND_SOCKET:
 		o->in = "connection";
 		break;
+	case MB_KIND_WEBSOCKET:
+		o->in = "websocket";
+		break;
 	default:
 		set_request(o);
 	}

@@ -27,7 +27,7 @@
 //	exchange  exchange_segment.c exchange_descriptor.c exchange_response.c exchange_output.c
 //	request   request.c request_fields.c request_pairs.c request_params.c request_body.c request_body_file.c
 //	request   request_form.c request_form_stream.c request_send.c request_file.c request_later.c request_errorpage.c
-//	request   request_cache.c request_subscribe.c
+//	request   request_cache.c request_subscribe.c request_websocket.c
 //	socket    socket.c socket_file.c socket_readuntil.c socket_close.c socket_quiet.c socket_alive.c
 //	socket    socket_background.c
 //	io        io.c io_handle.c io_read.c io_write.c io_connect.c io_exec.c io_poll.c
@@ -36,10 +36,11 @@
 //	process   process_watch.c process_listen.c process_http_options.c process_http_text.c
 //	process   process_http_compress.c
 //	process   process_http_cache.c process_purge.c process_sha256.c process_crypto.c process_hint.c
-//	process   process_library.c process_error_page.c
-//	process   process_channel.c
+//	process   process_library.c process_error_page.c process_channel.c
+//	process   process_websocket.c
 //	worker    worker.c worker_claim.c worker_exchange.c worker_rawhttp.c worker_report.c worker_memory.c
 //	worker    worker_words.c worker_timeout.c worker_trace.c worker_gone.c worker_orders.c
+//	worker    worker_websocket.c
 //
 // What each layer holds:
 //

@@ -72,8 +72,11 @@ void mb_output_flush(lua_State *L);
 void mb_output_finish(lua_State *L, int returned); /* returned: by the handler, not by finish() */
 void mb_output_interim(lua_State *L);
 void mb_output_in_file(void); /* the server has got the body: only the head is to follow */
-/* The server answers, as a mb_subscription says: n bytes, not more than the out-window has. Nothing may have been output. */
-void mb_output_stream(const void *p, size_t n);
+/* The server answers, as p says: n bytes, not more than the out-window has. Nothing may have been output. flag: what it is,
+ * MB_OUT_STREAM or MB_OUT_WEBSOCKET. */
+void mb_output_instead(uint32_t flag, const void *p, size_t n);
+void mb_output_begin_verbs(void); /* of an event of a WebSocket */
+void mb_output_verb(lua_State *L, uint32_t verb, const void *a, size_t an, const void *b, size_t bn);
 void mb_flush_now(void);    /* from another thread: MB_CTL_FLUSH */
 
 /* --- exchange_descriptor.c ------------------------------------------------ */

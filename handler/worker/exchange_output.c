@@ -378,7 +378,7 @@ void mb_output_in_file(void)
 	mb_response_unlock();
 }
 
-void mb_output_stream(const void *p, size_t n)
+void mb_output_instead(uint32_t flag, const void *p, size_t n)
 {
 	mb_response_lock();
 	memcpy(exchange.out_window, p, n);
@@ -388,9 +388,43 @@ void mb_output_stream(const void *p, size_t n)
 	response.state = MB_RESPONSE_DONE;
 	clear_pending();
 	mb_output_store();
-	store_flags(exchange.out_flags | MB_OUT_STREAM | MB_OUT_COMPLETE);
+	store_flags(exchange.out_flags | flag | MB_OUT_COMPLETE);
 	mb_notify();
 	mb_response_unlock();
+}
+
+void mb_output_begin_verbs(void)
+{
+	mb_response_lock();
+	response.pending = 0;
+	response.published = response.broken = 0;
+	response.written = 0;
+	response.out_start = 0;
+	response.head_written = 1;
+	response.state = MB_RESPONSE_BODY;
+	enter_ring_mode();
+	mb_response_unlock();
+}
+
+/* If there is room it is done under the lock, so that mb_flush_now finds whole verbs only. */
+void mb_output_verb(lua_State *L, uint32_t verb, const void *a, size_t an, const void *b, size_t bn)
+{
+	mb_ws_verb v = {verb, (uint32_t)(an + bn)};
+	mb_response_lock();
+	if (ring_room() >= sizeof v + an + bn) {
+		ring_copy(&v, sizeof v);
+		ring_copy(a, an);
+		ring_copy(b, bn);
+		set_pending();
+		mb_response_unlock();
+		return;
+	}
+	clear_pending();
+	mb_response_unlock();
+	ring_put(L, &v, sizeof v);
+	ring_put(L, a, an);
+	ring_put(L, b, bn);
+	mb_output_publish();
 }
 
 /* The response is finished. If the handler has returned, the loop is woken once, for output
@@ -462,7 +496,9 @@ void mb_flush_now(void)
 {
 	mb_response_lock();
 	if (exchange.active && response.pending) {
-		if (response.state == MB_RESPONSE_DONE)
+		if (exchange.head.kind == MB_KIND_WEBSOCKET)
+			mb_output_publish();
+		else if (response.state == MB_RESPONSE_DONE)
 			publish_all();
 		else
 			flush_window();

@@ -36,6 +36,9 @@ func layoutInC() map[string][]uintptr {
 		answerKey     C.mb_answer_key
 		answerMessage C.mb_answer_message
 		subscription  C.mb_subscription
+		wsAccept      C.mb_ws_accept
+		wsEvent       C.mb_ws_event
+		wsVerb        C.mb_ws_verb
 	)
 	return map[string][]uintptr{
 		"Header": {unsafe.Sizeof(header), unsafe.Offsetof(header.magic), unsafe.Offsetof(header.version),
@@ -100,6 +103,13 @@ func layoutInC() map[string][]uintptr {
 			unsafe.Offsetof(subscription.keepalive_ms), unsafe.Offsetof(subscription.timeout_ms), unsafe.Offsetof(subscription.fields_len),
 			unsafe.Offsetof(subscription.names_len), unsafe.Offsetof(subscription.after_len), unsafe.Offsetof(subscription.key_len),
 			unsafe.Offsetof(subscription.first_len)},
+		"WSAcceptBody": {unsafe.Sizeof(wsAccept), unsafe.Offsetof(wsAccept.flags), unsafe.Offsetof(wsAccept.message_max),
+			unsafe.Offsetof(wsAccept.fields_len), unsafe.Offsetof(wsAccept.names_len), unsafe.Offsetof(wsAccept.after_len),
+			unsafe.Offsetof(wsAccept.member_len), unsafe.Offsetof(wsAccept.handler_len), unsafe.Offsetof(wsAccept.state_len),
+			unsafe.Offsetof(wsAccept.key_len), unsafe.Offsetof(wsAccept.protocol_len), unsafe.Offsetof(wsAccept.extensions_len)},
+		"WSEventBody": {unsafe.Sizeof(wsEvent), unsafe.Offsetof(wsEvent.event), unsafe.Offsetof(wsEvent.opcode), unsafe.Offsetof(wsEvent.code),
+			unsafe.Offsetof(wsEvent.handler_len), unsafe.Offsetof(wsEvent.id_len), unsafe.Offsetof(wsEvent.state_len), unsafe.Offsetof(wsEvent.reason_len)},
+		"WSVerbHead": {unsafe.Sizeof(wsVerb), unsafe.Offsetof(wsVerb.verb), unsafe.Offsetof(wsVerb.len)},
 		"Entry": {unsafe.Sizeof(entry), unsafe.Offsetof(entry.scope), unsafe.Offsetof(entry.key_len),
 			unsafe.Offsetof(entry.val_len), unsafe.Offsetof(entry._type)},
 	}
@@ -132,6 +142,12 @@ func constantsInC() map[string]uint64 {
 		"MsgFiles": C.MB_MSG_FILES, "MsgReport": C.MB_MSG_REPORT, "MsgAccess": C.MB_MSG_ACCESS, "MsgFile": C.MB_MSG_FILE,
 		"MsgPurge": C.MB_MSG_PURGE, "MsgDictionary": C.MB_MSG_DICTIONARY, "MsgDictionaryOK": C.MB_MSG_DICTIONARY_OK,
 		"MsgDeclare": C.MB_MSG_DECLARE, "MsgChannels": C.MB_MSG_CHANNELS, "OutStream": C.MB_OUT_STREAM,
+		"OutWebSocket": C.MB_OUT_WEBSOCKET, "KindWebSocket": C.MB_KIND_WEBSOCKET, "AskWSSend": C.MB_ASK_WS_SEND, "AskWSClose": C.MB_ASK_WS_CLOSE,
+		"WSOpens": C.MB_WS_OPENS, "WSCloses": C.MB_WS_CLOSES, "WSStrict": C.MB_WS_STRICT, "WSCompress": C.MB_WS_COMPRESS, "WSTakeover": C.MB_WS_TAKEOVER,
+		"WSOpen": C.MB_WS_OPEN, "WSMessage": C.MB_WS_MESSAGE, "WSClose": C.MB_WS_CLOSE,
+		"WSStateMax": C.MB_WS_STATE_MAX, "WSNameMax": C.MB_WS_NAME_MAX, "WSMessageMax": C.MB_WS_MESSAGE_MAX,
+		"WSSendText": C.MB_WS_SEND_TEXT, "WSSendBinary": C.MB_WS_SEND_BINARY, "WSEnd": C.MB_WS_END, "WSState": C.MB_WS_STATE,
+		"WSSubscribe": C.MB_WS_SUBSCRIBE, "WSUnsubscribe": C.MB_WS_UNSUBSCRIBE, "WSUnknown": C.MB_WS_UNKNOWN,
 		"AskPublish": C.MB_ASK_PUBLISH, "AskCount": C.MB_ASK_COUNT, "AskPresence": C.MB_ASK_PRESENCE, "AskHistory": C.MB_ASK_HISTORY,
 		"AskPosition": C.MB_ASK_POSITION, "AnswerOK": C.MB_ANSWER, "AnswerErr": C.MB_ANSWER_ERR, "AnswerMax": C.MB_ANSWER_MAX,
 		"SubscribePoll": C.MB_SUBSCRIBE_POLL, "SubscribeHead": C.MB_SUBSCRIBE_HEAD, "SubscribeHTTP10": C.MB_SUBSCRIBE_HTTP10,

@@ -30,7 +30,8 @@ func TestLayout(t *testing.T) {
 		"MsgKillBody": shm.MsgKillBody{}, "MsgReportBody": shm.MsgReportBody{}, "MsgAccessBody": shm.MsgAccessBody{},
 		"MsgDictionaryBody": shm.MsgDictionaryBody{}, "MsgDictionaryOKBody": shm.MsgDictionaryOKBody{}, "MsgDeclareBody": shm.MsgDeclareBody{},
 		"AskBody": shm.AskBody{}, "AnswerKey": shm.AnswerKey{}, "AnswerMessage": shm.AnswerMessage{},
-		"SubscriptionBody": shm.SubscriptionBody{}, "Entry": shm.Entry{},
+		"SubscriptionBody": shm.SubscriptionBody{}, "WSAcceptBody": shm.WSAcceptBody{}, "WSEventBody": shm.WSEventBody{}, "WSVerbHead": shm.WSVerbHead{},
+		"Entry": shm.Entry{},
 	}
 	inC := layoutInC()
 	if len(inC) != len(inGo) {
@@ -71,6 +72,11 @@ func TestConstants(t *testing.T) {
 		"MsgReport": shm.MsgReport, "MsgAccess": shm.MsgAccess, "MsgFile": shm.MsgFile, "NotServed": shm.NotServed, "ReportTextMax": shm.ReportTextMax,
 		"MsgPurge": shm.MsgPurge, "MsgDictionary": shm.MsgDictionary, "MsgDictionaryOK": shm.MsgDictionaryOK,
 		"MsgDeclare": shm.MsgDeclare, "MsgChannels": shm.MsgChannels, "OutStream": shm.OutStream,
+		"OutWebSocket": shm.OutWebSocket, "KindWebSocket": shm.KindWebSocket, "AskWSSend": shm.AskWSSend, "AskWSClose": shm.AskWSClose, "WSOpens": shm.WSOpens,
+		"WSCloses": shm.WSCloses, "WSStrict": shm.WSStrict, "WSCompress": shm.WSCompress, "WSTakeover": shm.WSTakeover, "WSOpen": shm.WSOpen,
+		"WSMessage": shm.WSMessage, "WSClose": shm.WSClose, "WSStateMax": shm.WSStateMax, "WSNameMax": shm.WSNameMax, "WSMessageMax": shm.WSMessageMax,
+		"WSSendText": shm.WSSendText, "WSSendBinary": shm.WSSendBinary, "WSEnd": shm.WSEnd, "WSState": shm.WSState, "WSSubscribe": shm.WSSubscribe,
+		"WSUnsubscribe": shm.WSUnsubscribe, "WSUnknown": shm.WSUnknown,
 		"AskPublish": shm.AskPublish, "AskCount": shm.AskCount, "AskPresence": shm.AskPresence, "AskHistory": shm.AskHistory,
 		"AskPosition": shm.AskPosition, "AnswerOK": shm.AnswerOK, "AnswerErr": shm.AnswerErr, "AnswerMax": shm.AnswerMax,
 		"SubscribePoll": shm.SubscribePoll, "SubscribeHead": shm.SubscribeHead, "SubscribeHTTP10": shm.SubscribeHTTP10,

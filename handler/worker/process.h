@@ -58,10 +58,6 @@ int mb_cache_options_text(const mb_http_options *o, char *to, size_t cap); /* li
 int mb_purge_load(lua_State *L);   /* loader of moonbridge_cache */
 void mb_purge_answered(size_t n);  /* from another thread: so many MB_CTL_PURGED have come */
 
-/* --- process_channel.c ------------------------------------------------------- */
-
-int mb_channel_load(lua_State *L); /* loader of moonbridge_channel */
-
 /* --- process_sha256.c -------------------------------------------------------- */
 
 #define MB_SHA256 32 /* bytes */
@@ -74,6 +70,15 @@ void mb_hmac_sha256(const void *key, size_t kn, const void *data, size_t n, uint
 int mb_crypto_load(lua_State *L);   /* loader of moonbridge_crypto */
 void mb_library_preload(lua_State *L); /* process_library.c: adds the loaders of modules in Lua to the table on top */
 void mb_hint_install(lua_State *L); /* require has a hint for names that are almost right */
+/* --- process_channel.c ------------------------------------------------------- */
+
+int mb_channel_load(lua_State *L); /* loader of moonbridge_channel */
+/* Asks a question that is answered by a number, and pushes that, or nil and a message. Returns how many values. */
+int mb_ask_number(lua_State *L, uint32_t type, uint32_t max, const char *name, size_t name_len, const char *data, size_t data_len);
+
+/* --- process_websocket.c ----------------------------------------------------- */
+
+int mb_websocket_load(lua_State *L); /* loader of moonbridge_websocket */
 
 /* --- process_http_text.c --------------------------------------------------- */
 

@@ -217,6 +217,12 @@ static int publish(lua_State *L)
 	return push_number(L, &q);
 }
 
+int mb_ask_number(lua_State *L, uint32_t type, uint32_t max, const char *name, size_t name_len, const char *data, size_t data_len)
+{
+	question q = {.type = type, .max = max, .name = {name, name_len}, .data = {data, data_len}};
+	return push_number(L, &q);
+}
+
 static int count(lua_State *L)
 {
 	question q = {.type = MB_ASK_COUNT};

@@ -150,10 +150,12 @@ static void open_globals(lua_State *L, int argc, char **argv)
 	lua_setfield(L, -2, "moonbridge_cache");
 	lua_pushcfunction(L, mb_shared_load);
 	lua_setfield(L, -2, "moonbridge_shared");
-	lua_pushcfunction(L, mb_channel_load);
-	lua_setfield(L, -2, "moonbridge_channel");
 	lua_pushcfunction(L, mb_crypto_load);
 	lua_setfield(L, -2, "moonbridge_crypto");
+	lua_pushcfunction(L, mb_channel_load);
+	lua_setfield(L, -2, "moonbridge_channel");
+	lua_pushcfunction(L, mb_websocket_load);
+	lua_setfield(L, -2, "moonbridge_websocket");
 	mb_library_preload(L);
 	lua_pop(L, 2);
 	/* As in the standalone interpreter, arg[0] is the script. */

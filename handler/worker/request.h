@@ -33,6 +33,12 @@ int mb_cache_key(lua_State *L);
 int mb_subscribe(lua_State *L);
 int mb_wait_for(lua_State *L);
 
+/* --- request_websocket.c ---------------------------------------------------- */
+
+int mb_accept_websocket(lua_State *L);
+void mb_websocket_handlers(lua_State *L);                         /* pushes the table of handlers, by name */
+int mb_websocket_push(lua_State *L, const char *name, size_t n); /* pushes a handler, a table; 0: nothing, there is none */
+
 /* --- request_fields.c ----------------------------------------------------- */
 
 void mb_fields_install(lua_State *L);
@@ -74,6 +80,7 @@ int mb_body_process_as(lua_State *L, const char *name); /* name: of the method, 
 int mb_body_stream(lua_State *L);
 int mb_body_stream_now(lua_State *L);
 void mb_body_exclude(lua_State *L, const char *what); /* an error if the body was read otherwise */
+const uint8_t *mb_body_whole(lua_State *L, size_t *n); /* valid until the end of the exchange, or until mb_body_consume */
 size_t mb_body_next(lua_State *L, const uint8_t **p); /* waits for bytes; 0: the end */
 void mb_body_consume(lua_State *L, size_t n);
 void mb_body_too_large(lua_State *L);

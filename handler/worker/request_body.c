@@ -92,7 +92,7 @@ void mb_body_consume(lua_State *L, size_t n)
 
 /* Returns the whole body in one piece: in the window if it is there and none of it was
  * consumed, otherwise in exchange.scratch. */
-static const uint8_t *whole_body(lua_State *L, size_t *n)
+const uint8_t *mb_body_whole(lua_State *L, size_t *n)
 {
 	const uint8_t *p = (const uint8_t *)"";
 	size_t k;
@@ -144,7 +144,7 @@ int mb_body_push(lua_State *L)
 	exclude_streams(L, "request.body");
 	exchange.body_use = MB_BODY_STRING;
 	size_t n;
-	const uint8_t *p = whole_body(L, &n);
+	const uint8_t *p = mb_body_whole(L, &n);
 	lua_pushlstring(L, (const char *)p, n);
 	mb_cache_set(L, MB_CACHE_BODY);
 	return 1;
@@ -169,7 +169,7 @@ static int content_type(lua_State *L, const char **v, size_t *vn)
 static void parse_form(lua_State *L)
 {
 	size_t n;
-	const uint8_t *p = whole_body(L, &n);
+	const uint8_t *p = mb_body_whole(L, &n);
 	mb_params_set_post(p, n);
 	mb_params_push_post(L, MB_CACHE_POST);
 	lua_pop(L, 1);

@@ -208,7 +208,7 @@ static int answer(lua_State *L, wish *w)
 			response.head.len = 0;
 		return luaL_error(L, "%s: head and options have more than %d bytes together", w->verb, (int)worker.header.out_window);
 	}
-	mb_output_stream(message.p, message.len);
+	mb_output_instead(MB_OUT_STREAM, message.p, message.len);
 	return 0;
 }
 

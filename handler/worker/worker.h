@@ -118,6 +118,11 @@ void mb_gone_prepare(void); /* a request on a raw connection begins */
 void mb_gone_overdue(void); /* from another thread: the worker is to end */
 const mb_last_words *mb_gone_end(void); /* in a signal handler: what is logged; NULL: not wanted */
 
+/* --- worker_websocket.c ------------------------------------------------------------ */
+
+void mb_websocket_install(lua_State *L); /* before the first exchange */
+int mb_websocket_run(lua_State *L);      /* called protected, for an exchange of MB_KIND_WEBSOCKET */
+
 /* --- worker_orders.c ----------------------------------------------------------------- */
 
 void mb_take_orders(int fd); /* returns when the server is gone */

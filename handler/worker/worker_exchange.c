@@ -182,6 +182,10 @@ static int ended_by_client(void)
 /* Decides what happens to the response after the handler has ended. */
 uint32_t mb_exchange_settle(lua_State *L, int failed)
 {
+	if (exchange.head.kind == MB_KIND_WEBSOCKET) {
+		response.state = MB_RESPONSE_DONE; /* what is left of a handler that has failed is not sent */
+		return MB_DONE | (failed ? MB_RESET : 0);
+	}
 	if (exchange.head.kind != MB_KIND_HTTP)
 		return MB_DONE | (failed && exchange.head.kind == MB_KIND_MAIN ? MB_RESET : 0);
 	if (response.state == MB_RESPONSE_DONE && !response.broken)
@@ -276,14 +280,16 @@ void mb_exchange_use(const mb_http_options *o)
 }
 
 /* The stack holds these values between exchanges, so that they need not be fetched. */
-enum { AT_TRACEBACK = 1, AT_HTTP, AT_NAMED, AT_SOCKET };
+enum { AT_TRACEBACK = 1, AT_HTTP, AT_NAMED, AT_WEBSOCKET, AT_SOCKET };
 
 void mb_exchange_prepare_stack(lua_State *L)
 {
 	lua_settop(L, 0);
+	mb_websocket_install(L);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, process.traceback_ref);
 	lua_pushcfunction(L, run_http);
 	lua_pushcfunction(L, run_named);
+	lua_pushcfunction(L, mb_websocket_run);
 	lua_pushcfunction(L, mb_socket_run);
 }
 
@@ -301,6 +307,9 @@ static int run_handler(lua_State *L)
 			return FAILED_BY_PEER;
 		}
 		lua_pushvalue(L, AT_HTTP);
+	} else if (exchange.head.kind == MB_KIND_WEBSOCKET) {
+		mb_output_begin_verbs();
+		lua_pushvalue(L, AT_WEBSOCKET);
 	} else {
 		lua_pushvalue(L, exchange.head.kind == MB_KIND_SOCKET ? AT_SOCKET : AT_NAMED);
 	}

@@ -106,6 +106,20 @@ func (f Frame) Append(b []byte) []byte {
 	return b
 }
 
+// AppendUnmasked appends f as a server sends it.
+func (f Frame) AppendUnmasked(b []byte) []byte {
+	b = append(b, f.Bits|f.Opcode)
+	switch n := len(f.Payload); {
+	case n < 126:
+		b = append(b, byte(n))
+	case n < 1<<16:
+		b = binary.BigEndian.AppendUint16(append(b, 126), uint16(n))
+	default:
+		b = binary.BigEndian.AppendUint64(append(b, 127), uint64(n))
+	}
+	return append(b, f.Payload...)
+}
+
 // Send sends frames, all of them at once or in pieces of Chop bytes.
 func (c *Client) Send(frames ...Frame) {
 	var b []byte

@@ -1,0 +1,336 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"moonbridge/handler/websocket/wstest"
+)
+
+// socket opens a WebSocket to the script testdata/websocket.lua.
+func (s *instance) socket(query string) *socket { return openSocket(s.t, s.address(0), "/?"+query, "") }
+
+// socket is a client's WebSocket.
+type socket struct {
+	*wstest.Client
+	t testing.TB
+}
+
+func openSocket(t testing.TB, address, target, fields string) *socket {
+	t.Helper()
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return socketOn(t, conn, target, fields)
+}
+
+func socketOn(t testing.TB, conn net.Conn, target, fields string) *socket {
+	t.Helper()
+	t.Cleanup(func() { conn.Close() })
+	c, err := wstest.Open(conn, target, fields)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &socket{c, t}
+}
+
+// says sends a text.
+func (c *socket) says(text string) { c.Message(wstest.Text, []byte(text), 0) }
+
+// hears receives a text.
+func (c *socket) hears() (text string) {
+	c.t.Helper()
+	defer c.failure()
+	_, p := c.Receive()
+	return string(p)
+}
+
+// asks sends a text and wants an answer.
+func (c *socket) asks(text, want string) {
+	c.t.Helper()
+	c.says(text)
+	if got := c.hears(); got != want {
+		c.t.Errorf("%q: %.80q, want %q", text, got, want)
+	}
+}
+
+// closes wants to be closed with a code.
+func (c *socket) closes(code int) {
+	c.t.Helper()
+	defer c.failure()
+	c.WantsClose(code)
+}
+
+// failure makes what the client has to complain about an error of the test.
+func (c *socket) failure() {
+	c.t.Helper()
+	switch f := recover().(type) {
+	case nil:
+	case wstest.Failure:
+		c.t.Error(f)
+	default:
+		panic(f)
+	}
+}
+
+// What a script can do with a WebSocket.
+func TestWebSocket(t *testing.T) {
+	t.Parallel()
+	s := start(t, "testdata/websocket.lua")
+	ends := s.socket("handler=quiet&channel=ends")
+	c := s.socket("state=7")
+	if got := c.hears(); got != "open 7" {
+		t.Errorf("%q", got)
+	}
+	for _, tt := range [][2]string{
+		{"echo hello", "hello"}, {"echo ", ""}, {"count", "8"}, {"count", "9"}, {"misuse", "false false false false false"},
+		{"keep", "kept"}, {"kept", "false"}, {"publish nothing", "to 0"}, {"subscribe room", "subscribed"},
+	} {
+		c.asks(tt[0], tt[1])
+	}
+	for n := range 200 { // in order, though two workers run them
+		c.says(fmt.Sprintf("echo %d", n))
+	}
+	for n := range 200 {
+		if got := c.hears(); got != strconv.Itoa(n) {
+			t.Fatalf("%q, want %d", got, n)
+		}
+	}
+	c.says("many 500") // more than the out-window has
+	for n := range 500 {
+		if got := c.hears(); got != fmt.Sprintf("%d:%s", n+1, strings.Repeat("x", 1000)) {
+			t.Fatalf("%d: %.20q", n, got)
+		}
+	}
+	c.asks("echo "+strings.Repeat("é", 300_000), strings.Repeat("é", 300_000))
+	c.says("large 1000000")
+	if got := c.hears(); len(got) != 1_000_000 {
+		t.Errorf("%d bytes", len(got))
+	}
+
+	other := s.socket("handler=quiet&channel=room&key=me")
+	c.says("publish news")
+	if a, b := other.hears(), c.hears(); a != "news" || b != "news" && b != "to 2" {
+		t.Errorf("%q, %q", a, b)
+	}
+	c.hears()
+	other.asks("id", otherID(other, c))
+	c.asks("unsubscribe room", "unsubscribed")
+	c.asks("publish again", "to 1")
+	if got := other.hears(); got != "again" {
+		t.Errorf("%q", got)
+	}
+	c.says("close bye")
+	c.closes(4000)
+	if got := ends.hears(); got != "9 4000 bye" {
+		t.Errorf("close handler: %q", got)
+	}
+	other.Conn.Close() // its handler has no close
+	gone := s.socket("state=5")
+	gone.hears()
+	gone.Conn.Close()
+	if got := ends.hears(); got != "5 1006 " {
+		t.Errorf("close handler of a client that is gone: %q", got)
+	}
+}
+
+// otherID asks a for its id, and c to send to it and to one that is none.
+func otherID(a, c *socket) string {
+	a.says("id")
+	id := a.hears()
+	c.asks("to "+id+" hello there", "true")
+	if got := a.hears(); got != "hello there" {
+		a.t.Errorf("%q", got)
+	}
+	c.asks("to 0-1-ffff hello", "false")
+	return id
+}
+
+func TestWebSocketClosedByAnother(t *testing.T) {
+	t.Parallel()
+	s := start(t, "testdata/websocket.lua")
+	a, b := s.socket("handler=quiet"), s.socket("handler=quiet")
+	a.says("id")
+	id := a.hears()
+	b.asks("end "+id, "true")
+	a.closes(4001)
+	b.asks("end nonsense", "false")
+}
+
+// A handler that fails, and one whose worker dies, answer nothing. The connection goes on, or is closed if the script wants that.
+func TestWebSocketFailures(t *testing.T) {
+	t.Parallel()
+	s := launch(t, "testdata/websocket.lua")
+	s.wait("msg=ready")
+	c := s.socket("handler=quiet")
+	for _, what := range []string{"fails", "exits"} {
+		c.says(what)
+		c.asks("echo after "+what, "after "+what)
+		strict := s.socket("handler=quiet&on_error=close")
+		strict.says(what)
+		strict.closes(1011)
+	}
+	s.wait("failed on purpose", "in=websocket")
+	small := s.socket("handler=quiet&max=10")
+	small.says("echo 12345")
+	small.hears()
+	small.says("echo 123456")
+	small.closes(1009)
+	s.stop()
+	s.cleanUp()
+}
+
+// kill -9 of a worker at any time loses at most the messages that it was at: the others are answered once, in order.
+func TestWebSocketWorkersKilled(t *testing.T) {
+	t.Parallel()
+	s := launch(t, "testdata/websocket.lua")
+	s.wait("msg=ready")
+	c, killer := s.socket("handler=quiet"), s.socket("handler=quiet")
+	killed, last := 0, -1
+	for n := range 300 {
+		c.says(fmt.Sprintf("echo %d", n))
+		if n%60 == 30 {
+			killer.says("pid")
+			if pid, err := strconv.Atoi(killer.hears()); err == nil {
+				syscall.Kill(pid, syscall.SIGKILL)
+				killed++
+			}
+		}
+	}
+	c.says("echo end")
+	answered := 0
+	for {
+		got := c.hears()
+		if got == "end" || t.Failed() {
+			break
+		}
+		n, err := strconv.Atoi(got)
+		if err != nil || n <= last {
+			t.Fatalf("%q after %d", got, last)
+		}
+		last = n
+		answered++
+	}
+	if answered < 300-killed {
+		t.Errorf("%d of 300 messages answered, with %d workers killed", answered, killed)
+	}
+	s.stop()
+	s.cleanUp()
+}
+
+// After HUP the next message goes to the new script, on the same connection. A handler that does not exist any more closes.
+func TestWebSocketReload(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "version")
+	t.Setenv("WS_VERSION_FILE", file)
+	version := func(v string) {
+		if err := os.WriteFile(file, []byte(v+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	version("one")
+	s := start(t, "testdata/websocket.lua")
+	c, leaves := s.socket("state=3"), s.socket("handler=leaves")
+	c.hears()
+	c.asks("version", "one")
+	c.asks("count", "4")
+	c.asks("subscribe room", "subscribed")
+	version("two")
+	s.mustReload()
+	c.asks("version", "two")
+	c.asks("count", "5")
+	c.says("publish still here")
+	if a, b := c.hears(), c.hears(); a+b != "still hereto 1" && a+b != "to 1still here" {
+		t.Errorf("%q, %q", a, b)
+	}
+	leaves.says("version")
+	leaves.closes(1012)
+	s.wait("the replaced script has ended")
+	c.asks("echo alive", "alive")
+}
+
+// At a stop clients are told that the server goes away, and close handlers run.
+func TestWebSocketStop(t *testing.T) {
+	t.Parallel()
+	s := launch(t, "testdata/websocket.lua")
+	s.wait("msg=ready")
+	c := s.socket("")
+	c.hears()
+	s.signal(syscall.SIGTERM)
+	func() {
+		defer c.failure()
+		c.WantsCloseFrame(1001)
+	}()
+	c.Send(wstest.Frame{Bits: wstest.Fin, Opcode: wstest.CloseFrame, Payload: wstest.ClosePayload(1001, "")})
+	s.exit(0)
+	s.cleanUp()
+}
+
+// What a handler sends does not wait for its end.
+func TestWebSocketProgress(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "go-on")
+	t.Setenv("WS_GO_ON", file)
+	s := start(t, "testdata/websocket.lua")
+	c := s.socket("handler=quiet")
+	c.asks("progress", "begins")
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.hears(); got != "ends" {
+		t.Errorf("%q", got)
+	}
+}
+
+// The cases of Autobahn's suite, through Lua.
+func TestWebSocketCases(t *testing.T) {
+	t.Parallel()
+	a := newApplication(t)
+	a.write(`@ require("moonbridge_websocket").handler("echo", { message = function(ws, data, kind) ws:send(data, kind) end })
+listen{ port, connect = http.generate_handler(function(request) request:accept_websocket{ handler = "echo", compress = true } end) }`)
+	s := start(t, a.script)
+	for _, k := range wstest.Cases(2, 1<<20) {
+		if chapter, _, _ := strings.Cut(k.ID, "."); chapter == "12" || chapter == "13" && !strings.HasSuffix(k.ID, ".5") {
+			continue
+		}
+		err := k.Run(func() (net.Conn, error) { return net.Dial("tcp", s.address(0)) }, "/")
+		if err != nil && !errors.Is(err, wstest.ErrNotOffered) {
+			t.Errorf("%s: %v", k.ID, err)
+		}
+	}
+}
+
+// A new binary takes over: clients are told to connect again, and do.
+func TestWebSocketUpgrade(t *testing.T) {
+	t.Parallel()
+	pidName := filepath.Join(t.TempDir(), "pid")
+	s := launch(t, "-p", pidName, "testdata/websocket.lua")
+	s.wait("msg=ready")
+	at, old, pid := s.address(0), s.pid(), 0
+	c := s.socket("state=1")
+	c.hears()
+	s.signal(syscall.SIGUSR2)
+	func() {
+		defer c.failure()
+		c.WantsCloseFrame(1012)
+	}()
+	again := openSocket(t, at, "/?state=2", "")
+	if got := again.hears(); got != "open 2" {
+		t.Errorf("%q", got)
+	}
+	c.Send(wstest.Frame{Bits: wstest.Fin, Opcode: wstest.CloseFrame, Payload: wstest.ClosePayload(1012, "")})
+	<-s.exited
+	eventually(t, "the pid file has the new process", func() bool {
+		text, _ := os.ReadFile(pidName)
+		pid, _ = strconv.Atoi(strings.TrimSpace(string(text)))
+		return pid != 0 && pid != old
+	})
+	again.asks("echo the new process", "the new process")
+	s.endOf(pid)
+}

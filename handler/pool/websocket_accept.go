@@ -1,0 +1,34 @@
+package pool
+
+import (
+	"bytes"
+
+	"moonbridge/handler/shm"
+	"moonbridge/handler/websocket"
+)
+
+// acceptSocket makes a WebSocket of the connection: what the worker has published is not a response but a shm.WSAccept. The worker
+// goes on with the handler of the request.
+func (c *cell) acceptSocket() {
+	a, b := c.response.unsent()
+	w, err := shm.ReadWSAccept(bytes.Join([][]byte{a, b}, nil))
+	if err != nil {
+		c.notInstead("malformed acceptance of a WebSocket")
+		return
+	}
+	l, pos := c.l, c.pos
+	s := l.p.h.cfg.WebSockets
+	conn := &socketConn{l: s.loopOf(l.on, l.p.h.cfg.Channels), pool: l.p.index, accept: &w, handler: w.Handler, state: w.State, flags: w.Flags}
+	shake, refusal := websocket.NewHandshake([]byte(w.Key), []byte(w.Extensions))
+	x := c.leave()
+	c.discard()
+	if refusal != nil || w.Protocol != "" && !websocket.ValidProtocol(w.Protocol) {
+		x.Failed(400, 0)
+		return
+	}
+	answer := websocket.Answer{Protocol: w.Protocol, Fields: string(w.Fields), MaxMessage: int(w.MessageMax)}
+	if _, err := s.endpointOf(w.Flags).Accept(x, &shake, answer, conn, nil); err != nil {
+		l.p.log.Warn("WebSocket not accepted", "loop", l.index, "exchange", pos, "err", err)
+		x.Failed(500, 0)
+	}
+}

@@ -1,0 +1,171 @@
+package pool
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"moonbridge/handler/backend"
+	"moonbridge/handler/channel"
+	"moonbridge/handler/shm"
+	"moonbridge/handler/websocket"
+)
+
+// WebSockets are the WebSocket connections that handlers of requests have accepted. They outlive the pools that accepted them:
+// each event goes to a worker of the Host that is in use at that time.
+type WebSockets struct {
+	host      atomic.Pointer[Host]
+	endpoints [3]*websocket.Endpoint // without compression, with it, with context takeover
+	secret    string                 // part of the ids
+	number    atomic.Uint64
+
+	mu    sync.Mutex
+	loops []*socketLoop // by the index of the loop
+}
+
+// NewWebSockets returns an empty set. It may be shared by hosts of one engine.
+func NewWebSockets() *WebSockets {
+	s := &WebSockets{}
+	o := websocket.Options{MaxMessage: shm.WSMessageMax}
+	s.endpoints[0] = websocket.New(o)
+	o.Compression = &websocket.Compression{}
+	s.endpoints[1] = websocket.New(o)
+	o.Compression = &websocket.Compression{Takeover: true}
+	s.endpoints[2] = websocket.New(o)
+	var secret [8]byte
+	rand.Read(secret[:])
+	s.secret = hex.EncodeToString(secret[:])
+	return s
+}
+
+// Use makes h the host whose workers get the events from now on. Its pools must be attached to the loops.
+func (s *WebSockets) Use(h *Host) { s.host.Store(h) }
+
+// SetDrainCode sets the code of the close frame that ends the connections when the engine drains: websocket.CodeGoingAway, which is the
+// default, or websocket.CodeRestart.
+func (s *WebSockets) SetDrainCode(code int) {
+	for _, e := range s.endpoints {
+		e.SetDrainCode(code)
+	}
+}
+
+// Conns is the number of open connections.
+func (s *WebSockets) Conns() (n int64) {
+	for _, e := range s.endpoints {
+		n += e.Conns()
+	}
+	return n
+}
+
+// endpointOf is the endpoint for the flags of a shm.WSAccept.
+func (s *WebSockets) endpointOf(flags uint32) *websocket.Endpoint {
+	switch {
+	case flags&shm.WSTakeover != 0:
+		return s.endpoints[2]
+	case flags&shm.WSCompress != 0:
+		return s.endpoints[1]
+	}
+	return s.endpoints[0]
+}
+
+// socketLoop are the connections on one loop. Except for what is marked, only that loop touches it.
+type socketLoop struct {
+	s     *WebSockets
+	on    backend.Loop // immutable
+	hub   *channel.Loop
+	conns map[string]*socketConn // by id
+
+	waiting []*socketConn // those whose event has found no room
+	timer   backend.Timer // to try the waiting ones again; nil: is not set
+	scratch []byte        // an event on its way into a cell
+}
+
+// loopOf is the part on a loop. It is called on that loop.
+func (s *WebSockets) loopOf(on backend.Loop, hub *channel.Hub) *socketLoop {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := on.Index()
+	for len(s.loops) <= i {
+		s.loops = append(s.loops, nil)
+	}
+	if s.loops[i] == nil {
+		s.loops[i] = &socketLoop{s: s, on: on, hub: hub.On(on), conns: make(map[string]*socketConn)}
+	}
+	return s.loops[i]
+}
+
+// newID makes the id of a connection on a loop: no client can guess it.
+func (s *WebSockets) newID(loop int) string {
+	var random [8]byte
+	rand.Read(random[:])
+	return strconv.Itoa(loop) + "-" + strconv.FormatUint(s.number.Add(1), 36) + "-" + hex.EncodeToString(random[:])
+}
+
+// with calls do on the loop of the connection with this id, and waits for it. false: there is no such connection.
+func (s *WebSockets) with(id string, do func(c *socketConn)) bool {
+	first, _, _ := strings.Cut(id, "-")
+	i, err := strconv.Atoi(first)
+	s.mu.Lock()
+	var l *socketLoop
+	if err == nil && i >= 0 && i < len(s.loops) {
+		l = s.loops[i]
+	}
+	s.mu.Unlock()
+	if l == nil {
+		return false
+	}
+	found := make(chan bool, 1)
+	l.on.Post(func() {
+		c := l.conns[id]
+		if c != nil {
+			do(c)
+		}
+		found <- c != nil
+	})
+	select {
+	case ok := <-found:
+		return ok
+	case <-time.After(askTimeout): // the loop has ended
+		return false
+	}
+}
+
+// askTimeout is less than what a worker waits for an answer.
+const askTimeout = time.Second
+
+// Send sends a message to the connection with this id. It reports whether there is one. Any goroutine but a loop may call it.
+func (s *WebSockets) Send(id string, kind websocket.Kind, data []byte) (open bool, err error) {
+	open = s.with(id, func(c *socketConn) { err = c.conn.Send(kind, data) })
+	return open, err
+}
+
+// Close closes the connection with this id. It reports whether there is one.
+func (s *WebSockets) Close(id string, code int, reason string) bool {
+	return s.with(id, func(c *socketConn) { c.conn.Close(code, reason) })
+}
+
+// answerSocket answers a question of a worker about a WebSocket.
+func (h *Host) answerSocket(dst []byte, typ uint32, a *shm.Ask) ([]byte, error) {
+	open, err := false, error(nil)
+	if typ == shm.AskWSSend {
+		kind := websocket.Text
+		if a.Max == shm.WSSendBinary {
+			kind = websocket.Binary
+		}
+		open, err = h.cfg.WebSockets.Send(string(a.Name), kind, a.Data)
+		if err == websocket.ErrClosed {
+			open, err = false, nil
+		}
+	} else {
+		open = h.cfg.WebSockets.Close(string(a.Name), a.Max, string(a.Data))
+	}
+	n := uint64(0)
+	if open {
+		n = 1
+	}
+	return shm.AppendNumber(dst, n), err
+}

@@ -1,0 +1,158 @@
+package shm
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"strings"
+	"unsafe"
+)
+
+// WSAcceptBody is mb_ws_accept. The texts follow it.
+type WSAcceptBody struct {
+	Flags, MessageMax                     uint32 // Flags: WSOpens and so on
+	FieldsLen, NamesLen                   uint32
+	AfterLen, MemberLen                   uint32
+	HandlerLen, StateLen                  uint32
+	KeyLen, ProtocolLen, ExtensionsLen, _ uint32
+}
+
+// Flags of WSAcceptBody.
+const (
+	WSOpens = 1 << iota
+	WSCloses
+	WSStrict
+	WSCompress
+	WSTakeover
+)
+
+// WSEventBody is mb_ws_event. The texts follow it.
+type WSEventBody struct {
+	Event, Opcode, Code                       uint32
+	HandlerLen, IDLen, StateLen, ReasonLen, _ uint32
+}
+
+// Events of a WebSocket.
+const (
+	WSOpen = 1 + iota
+	WSMessage
+	WSClose
+)
+
+// Bounds of a WebSocket.
+const (
+	WSStateMax   = 4096
+	WSNameMax    = 255
+	WSMessageMax = 1 << 20
+)
+
+// WSVerbHead is mb_ws_verb. Len bytes follow it.
+type WSVerbHead struct{ Verb, Len uint32 }
+
+// Verbs of a handler.
+const (
+	WSSendText = 1 + iota
+	WSSendBinary
+	WSEnd
+	WSState
+	WSSubscribe
+	WSUnsubscribe
+	WSUnknown
+)
+
+// WSAccept is what a handler of a request says of the WebSocket that it accepts. The texts are copies.
+type WSAccept struct {
+	WSAcceptBody
+	Fields, State             []byte
+	Names                     []string
+	After, Member, Handler    string
+	Key, Protocol, Extensions string
+}
+
+var errWSAccept = errors.New("malformed acceptance of a WebSocket")
+
+// ReadWSAccept reads what is published with OutWebSocket.
+func ReadWSAccept(m []byte) (s WSAccept, err error) {
+	b := &s.WSAcceptBody
+	if len(m) < int(unsafe.Sizeof(*b)) {
+		return s, errWSAccept
+	}
+	copy(Bytes(b), m)
+	texts, rest, ok := split(m[unsafe.Sizeof(*b):], b.FieldsLen, b.NamesLen, b.AfterLen, b.MemberLen, b.HandlerLen, b.StateLen,
+		b.KeyLen, b.ProtocolLen, b.ExtensionsLen)
+	if !ok || len(rest) > 0 || b.StateLen > WSStateMax || b.HandlerLen > WSNameMax || b.MessageMax > WSMessageMax || !isFields(texts[0]) {
+		return s, errWSAccept
+	}
+	if s.Names, ok = SplitNames(texts[1]); !ok {
+		return s, errWSAccept
+	}
+	s.Fields, s.State = bytes.Clone(texts[0]), bytes.Clone(texts[5])
+	s.After, s.Member, s.Handler = string(texts[2]), string(texts[3]), string(texts[4])
+	s.Key, s.Protocol, s.Extensions = string(texts[6]), string(texts[7]), string(texts[8])
+	return s, nil
+}
+
+// SplitNames reads names, each with a NUL after it.
+func SplitNames(p []byte) (names []string, ok bool) {
+	if len(p) == 0 {
+		return nil, true
+	}
+	text, ended := bytes.CutSuffix(p, []byte{0})
+	if !ended || bytes.Count(text, []byte{0}) >= namesMax {
+		return nil, false
+	}
+	return strings.Split(string(text), "\x00"), true
+}
+
+// AppendWSEvent appends an event.
+func AppendWSEvent(dst []byte, e WSEventBody, handler, id string, state []byte, reason string) []byte {
+	e.HandlerLen, e.IDLen, e.StateLen, e.ReasonLen = uint32(len(handler)), uint32(len(id)), uint32(len(state)), uint32(len(reason))
+	dst = append(dst, Bytes(&e)...)
+	return append(append(append(append(dst, handler...), id...), state...), reason...)
+}
+
+// WSVerbs reads verbs from what arrives in pieces.
+type WSVerbs struct {
+	rest []byte // of a verb that is not complete
+}
+
+// ErrWSVerb: what a worker has published is not a list of verbs.
+var ErrWSVerb = errors.New("malformed verb of a WebSocket")
+
+const wsVerbHead = int(unsafe.Sizeof(WSVerbHead{}))
+
+// wsVerbMax is the most bytes of a verb: a message, or names of channels.
+const wsVerbMax = WSMessageMax
+
+// Add calls do for each verb that p completes. data is a view.
+func (v *WSVerbs) Add(p []byte, do func(verb uint32, data []byte)) error {
+	if len(v.rest) > 0 {
+		v.rest = append(v.rest, p...)
+		p = v.rest
+	}
+	for len(p) >= wsVerbHead {
+		verb, n := binary.NativeEndian.Uint32(p), binary.NativeEndian.Uint32(p[4:])
+		if verb < WSSendText || verb > WSUnknown || n > wsVerbMax {
+			return ErrWSVerb
+		}
+		if len(p)-wsVerbHead < int(n) {
+			break
+		}
+		do(verb, p[wsVerbHead:wsVerbHead+int(n)])
+		p = p[wsVerbHead+int(n):]
+	}
+	v.keep(p)
+	return nil
+}
+
+// keep keeps the rest for the next call.
+func (v *WSVerbs) keep(p []byte) {
+	if len(p) == 0 {
+		v.rest = nil
+		return
+	}
+	v.rest = append(v.rest[:0:0], p...)
+}
+
+// Whole reports whether nothing is left.
+func (v *WSVerbs) Whole() bool { return len(v.rest) == 0 }

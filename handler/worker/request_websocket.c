@@ -1,0 +1,305 @@
+/* request:accept_websocket: the connection becomes a WebSocket, which the server holds. Its
+ * events are exchanges of their own (worker_websocket.c), so this worker is free. */
+#include "request.h"
+
+#include <string.h>
+
+#define NAMES_MAX 64u
+
+enum { HANDLER, CHANNELS, LAST_ID, KEY, STATE, PROTOCOLS, MAX_MESSAGE, ON_ERROR, COMPRESS, OPTIONS };
+static const char *const known[OPTIONS] = {
+	[HANDLER] = "handler", [CHANNELS] = "channels", [LAST_ID] = "last_id", [KEY] = "key", [STATE] = "state",
+	[PROTOCOLS] = "protocols", [MAX_MESSAGE] = "max_message", [ON_ERROR] = "on_error", [COMPRESS] = "compress"};
+
+typedef struct {
+	mb_ws_accept head;
+	mb_text handler, after, member, state, key, protocol, extensions;
+} wish;
+
+/* Their memory is used again. */
+static mb_buf names, message;
+static char handlers_key;
+
+void mb_websocket_handlers(lua_State *L)
+{
+	lua_pushlightuserdata(L, &handlers_key);
+	lua_rawget(L, LUA_REGISTRYINDEX);
+	if (!lua_isnil(L, -1))
+		return;
+	lua_pop(L, 1);
+	lua_newtable(L);
+	lua_pushlightuserdata(L, &handlers_key);
+	lua_pushvalue(L, -2);
+	lua_rawset(L, LUA_REGISTRYINDEX);
+}
+
+int mb_websocket_push(lua_State *L, const char *name, size_t n)
+{
+	mb_websocket_handlers(L);
+	lua_pushlstring(L, name, n);
+	lua_rawget(L, -2);
+	lua_remove(L, -2);
+	if (lua_istable(L, -1))
+		return 1;
+	lua_pop(L, 1);
+	return 0;
+}
+
+static void add(lua_State *L, mb_buf *b, const void *p, size_t n)
+{
+	if (mb_buf_add(b, p, n))
+		luaL_error(L, "not enough memory");
+}
+
+/* --- options ---------------------------------------------------------------------- */
+
+static mb_text text_of(lua_State *L, const char *name, size_t max)
+{
+	mb_text t;
+	if (lua_type(L, -1) != LUA_TSTRING)
+		luaL_error(L, "accept_websocket: the option '%s' must be a string, not a %s", name, luaL_typename(L, -1));
+	t.p = lua_tolstring(L, -1, &t.n); /* the table keeps it */
+	if (t.n > max)
+		luaL_error(L, "accept_websocket: the option '%s' has more than %d bytes", name, (int)max);
+	return t;
+}
+
+/* Whether the value on top is one of two words: 1: the second one. */
+static int word_of(lua_State *L, const char *name, const char *first, const char *second)
+{
+	const char *s = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
+	if (strcmp(s, first) && strcmp(s, second))
+		luaL_error(L, "accept_websocket: the option '%s' must be \"%s\" or \"%s\"", name, first, second);
+	return !strcmp(s, second);
+}
+
+/* Calls use for each name in the table on top, or for the name on top. */
+static void each_name(lua_State *L, const char *option, void (*use)(lua_State *, const char *, size_t, void *), void *with)
+{
+	int n = lua_istable(L, -1) ? (int)mb_rawlen(L, -1) : 1;
+	if (n > (int)NAMES_MAX)
+		luaL_error(L, "accept_websocket: the option '%s' has more than %d names", option, (int)NAMES_MAX);
+	for (int i = 1; i <= n; i++) {
+		size_t len;
+		if (lua_istable(L, -1))
+			lua_rawgeti(L, -1, i);
+		else
+			lua_pushvalue(L, -1);
+		const char *s = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &len) : NULL;
+		if (!s || !len || strlen(s) != len)
+			luaL_error(L, "accept_websocket: the option '%s' is a name or a table of names", option);
+		use(L, s, len, with);
+		lua_pop(L, 1);
+	}
+}
+
+static void use_channel(lua_State *L, const char *s, size_t n, void *with)
+{
+	(void)with;
+	add(L, &names, s, n + 1);
+}
+
+/* The first name of the script that the client has offered is the protocol. */
+static void use_protocol(lua_State *L, const char *s, size_t n, void *with)
+{
+	wish *w = with;
+	const char *v, *m;
+	size_t vn, mn;
+	if (w->protocol.n || !mb_field_find(L, "sec-websocket-protocol", &v, &vn))
+		return;
+	for (const char *end = v + vn; mb_list_next(&v, end, &m, &mn);)
+		if (mn == n && !memcmp(m, s, n)) {
+			w->protocol.p = m;
+			w->protocol.n = mn;
+			return;
+		}
+}
+
+static void read_handler(lua_State *L, wish *w)
+{
+	w->handler = text_of(L, "handler", MB_WS_NAME_MAX);
+	if (!mb_websocket_push(L, w->handler.p, w->handler.n))
+		luaL_error(L, "accept_websocket: there is no websocket.handler '%s'", w->handler.p);
+	lua_getfield(L, -1, "open");
+	lua_getfield(L, -2, "close");
+	w->head.flags |= (lua_isnil(L, -2) ? 0 : MB_WS_OPENS) | (lua_isnil(L, -1) ? 0 : MB_WS_CLOSES);
+	lua_pop(L, 3);
+}
+
+static void read_max(lua_State *L, wish *w)
+{
+	double x = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : 0;
+	if (!(x >= 1 && x <= MB_WS_MESSAGE_MAX))
+		luaL_error(L, "accept_websocket: the option 'max_message' must be a number from 1 to %d", (int)MB_WS_MESSAGE_MAX);
+	w->head.message_max = (uint32_t)x;
+}
+
+static void read_compress(lua_State *L, wish *w)
+{
+	if (lua_type(L, -1) != LUA_TBOOLEAN) {
+		if (lua_type(L, -1) != LUA_TSTRING || strcmp(lua_tostring(L, -1), "takeover"))
+			luaL_error(L, "accept_websocket: the option 'compress' must be true, false or \"takeover\"");
+		w->head.flags |= MB_WS_COMPRESS | MB_WS_TAKEOVER;
+	} else if (lua_toboolean(L, -1)) {
+		w->head.flags |= MB_WS_COMPRESS;
+	}
+}
+
+/* Reads the option whose value is on top. */
+static void read_option(lua_State *L, wish *w, int i)
+{
+	switch (i) {
+	case HANDLER:
+		read_handler(L, w);
+		break;
+	case CHANNELS:
+		each_name(L, known[i], use_channel, w);
+		break;
+	case LAST_ID:
+		w->after = text_of(L, known[i], 255);
+		break;
+	case KEY:
+		w->member = text_of(L, known[i], 255);
+		break;
+	case STATE:
+		w->state = text_of(L, known[i], MB_WS_STATE_MAX);
+		break;
+	case PROTOCOLS:
+		each_name(L, known[i], use_protocol, w);
+		break;
+	case MAX_MESSAGE:
+		read_max(L, w);
+		break;
+	case ON_ERROR:
+		w->head.flags |= word_of(L, known[i], "ignore", "close") ? MB_WS_STRICT : 0;
+		break;
+	case COMPRESS:
+		read_compress(L, w);
+	}
+}
+
+static void read_options(lua_State *L, wish *w)
+{
+	luaL_checktype(L, 2, LUA_TTABLE);
+	lua_settop(L, 2);
+	for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1)) {
+		int i = OPTIONS;
+		if (lua_type(L, -2) == LUA_TSTRING)
+			for (i = 0; i < OPTIONS && strcmp(known[i], lua_tostring(L, -2)); i++)
+				;
+		if (i == OPTIONS)
+			luaL_error(L, "accept_websocket: there is no option '%s'",
+				lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : luaL_typename(L, -2));
+		read_option(L, w, i);
+	}
+	if (!w->handler.n)
+		luaL_error(L, "accept_websocket: the option 'handler' is missing");
+}
+
+/* --- the handshake --------------------------------------------------------------------- */
+
+static int field_has(lua_State *L, const char *field, const char *lower)
+{
+	const char *v;
+	size_t n;
+	return mb_field_find(L, field, &v, &n) && mb_list_has(v, n, lower);
+}
+
+static mb_text field_of(lua_State *L, const char *name)
+{
+	mb_text t = {NULL, 0};
+	if (!mb_field_find(L, name, &t.p, &t.n))
+		t.n = 0;
+	return t;
+}
+
+/* NULL, or why the request does not begin a WebSocket. */
+static const char *no_handshake(lua_State *L)
+{
+	const mb_head *h = &exchange.head;
+	const uint8_t *raw = exchange.head_bytes + h->raw_off;
+	mb_text version = field_of(L, "sec-websocket-version");
+	if ((h->flags & MB_HEAD_HTTP10) || !field_has(L, "connection", "upgrade") || !field_has(L, "upgrade", "websocket"))
+		return "the request does not ask for WebSocket";
+	if (h->method_len != 3 || memcmp(raw + h->method_off, "GET", 3) || mb_has_body())
+		return "the request is not a GET without a body";
+	if (version.n != 2 || memcmp(version.p, "13", 2))
+		return "the client does not speak version 13 of WebSocket";
+	if (field_of(L, "sec-websocket-key").n != 24)
+		return "Sec-WebSocket-Key is missing or malformed";
+	return NULL;
+}
+
+static void start_head(lua_State *L, const char *status)
+{
+	if (response.state != MB_RESPONSE_NONE)
+		luaL_error(L, "accept_websocket: a status has already been sent");
+	mb_body_before_status(L);
+	mb_own_only(); /* a stream handler may have forked */
+	const char *e = mb_response_start(status, strlen(status));
+	if (e)
+		luaL_error(L, "accept_websocket: %s", e);
+}
+
+/* RFC 9110 §15.5.22 */
+static int refuse(lua_State *L, const char *why)
+{
+	static const char upgrade[] = "Upgrade", websocket[] = "websocket", version[] = "Sec-WebSocket-Version";
+	start_head(L, "426 Upgrade Required");
+	response.state = MB_RESPONSE_STATUS;
+	mb_response_field(upgrade, sizeof upgrade - 1, websocket, sizeof websocket - 1);
+	mb_response_field(version, sizeof version - 1, "13", 2);
+	lua_pushnil(L);
+	lua_pushstring(L, why);
+	return 2;
+}
+
+static void add_text(lua_State *L, uint32_t *len, const void *p, size_t n)
+{
+	*len = (uint32_t)n;
+	if (n)
+		add(L, &message, p, n);
+}
+
+/* Makes the message to the server. */
+static void make_message(lua_State *L, wish *w)
+{
+	mb_ws_accept *h = &w->head;
+	message.len = 0;
+	add(L, &message, h, sizeof *h);
+	add_text(L, &h->names_len, names.p, names.len);
+	add_text(L, &h->after_len, w->after.p, w->after.n);
+	add_text(L, &h->member_len, w->member.p, w->member.n);
+	add_text(L, &h->handler_len, w->handler.p, w->handler.n);
+	add_text(L, &h->state_len, w->state.p, w->state.n);
+	add_text(L, &h->key_len, w->key.p, w->key.n);
+	add_text(L, &h->protocol_len, w->protocol.p, w->protocol.n);
+	add_text(L, &h->extensions_len, w->extensions.p, w->extensions.n);
+	memcpy(message.p, h, sizeof *h);
+}
+
+/* Returns true, or nil and a message after a request that begins no WebSocket was refused. */
+int mb_accept_websocket(lua_State *L)
+{
+	wish w = {.head.message_max = MB_WS_MESSAGE_MAX};
+	mb_request_check(L, 1);
+	if (exchange.transport)
+		return luaL_error(L, "accept_websocket: not on a raw connection");
+	if (response.state != MB_RESPONSE_NONE || response.broken)
+		return luaL_error(L, "accept_websocket: a response has already begun");
+	if (response.ring)
+		return luaL_error(L, "accept_websocket: an interim response has been sent");
+	names.len = 0;
+	read_options(L, &w);
+	const char *why = no_handshake(L);
+	if (why)
+		return refuse(L, why);
+	w.key = field_of(L, "sec-websocket-key");
+	w.extensions = field_of(L, "sec-websocket-extensions");
+	make_message(L, &w);
+	if (message.len > worker.header.out_window)
+		return luaL_error(L, "accept_websocket: the options have more than %d bytes together", (int)worker.header.out_window);
+	mb_output_instead(MB_OUT_WEBSOCKET, message.p, message.len);
+	lua_pushboolean(L, 1);
+	return 1;
+}

@@ -1,0 +1,194 @@
+/* An event of a WebSocket: open, message or close of its handler, with an object that sends. What
+ * it does goes to the server as verbs, when the handler returns or after a while. */
+#include "worker.h"
+
+#include <string.h>
+
+#define REASON_MAX 123u
+
+static char methods_key;
+static const void *current; /* the object of the event in progress; NULL: none */
+
+/* --- methods ------------------------------------------------------------------------ */
+
+static void check(lua_State *L, const char *verb)
+{
+	mb_own_only();
+	if (!current || lua_topointer(L, 1) != current || exchange.head.kind != MB_KIND_WEBSOCKET)
+		luaL_error(L, "%s: the object is valid in its handler only (websocket.send works anywhere)", verb);
+}
+
+/* ws:send(data [, "binary"]) */
+static int ws_send(lua_State *L)
+{
+	size_t n;
+	check(L, "send");
+	const char *p = mb_check_text(L, 2, &n), *kind = luaL_optstring(L, 3, "text");
+	if (strcmp(kind, "text") && strcmp(kind, "binary"))
+		return luaL_error(L, "send: the kind is \"text\" or \"binary\"");
+	if (n > MB_WS_MESSAGE_MAX)
+		return luaL_error(L, "send: more than %d bytes", (int)MB_WS_MESSAGE_MAX);
+	mb_output_verb(L, kind[0] == 't' ? MB_WS_SEND_TEXT : MB_WS_SEND_BINARY, p, n, NULL, 0);
+	return 0;
+}
+
+/* ws:close([code [, reason]]) */
+static int ws_close(lua_State *L)
+{
+	size_t n;
+	check(L, "close");
+	lua_Number x = luaL_optnumber(L, 2, 1000);
+	const char *reason = luaL_optlstring(L, 3, "", &n);
+	if (!(x >= 1000 && x <= 4999) || n > REASON_MAX)
+		return luaL_error(L, "close: a code from 1000 to 4999, and a reason of at most %d bytes", (int)REASON_MAX);
+	uint32_t code = (uint32_t)x;
+	mb_output_verb(L, MB_WS_END, &code, sizeof code, reason, n);
+	return 0;
+}
+
+/* The arguments from index 2 on are names of channels. */
+static int change_channels(lua_State *L, const char *name, uint32_t verb)
+{
+	check(L, name);
+	for (int i = 2; i <= lua_gettop(L); i++) {
+		size_t n;
+		const char *s = luaL_checklstring(L, i, &n);
+		if (!n || strlen(s) != n || n > 255)
+			return luaL_error(L, "%s: a name of a channel has 1 to 255 bytes, and no NUL", name);
+		mb_output_verb(L, verb, s, n + 1, NULL, 0);
+	}
+	return 0;
+}
+
+static int ws_subscribe(lua_State *L) { return change_channels(L, "subscribe", MB_WS_SUBSCRIBE); }
+
+static int ws_unsubscribe(lua_State *L) { return change_channels(L, "unsubscribe", MB_WS_UNSUBSCRIBE); }
+
+/* ws:publish(...) is channel.publish(...). */
+static int ws_publish(lua_State *L)
+{
+	check(L, "publish");
+	lua_pushvalue(L, lua_upvalueindex(1));
+	lua_replace(L, 1);
+	lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+	return lua_gettop(L);
+}
+
+void mb_websocket_install(lua_State *L)
+{
+	static const luaL_Reg f[] = {{"send", ws_send}, {"close", ws_close}, {"subscribe", ws_subscribe},
+		{"unsubscribe", ws_unsubscribe}, {NULL, NULL}};
+	lua_pushlightuserdata(L, &methods_key);
+	lua_createtable(L, 0, 1); /* the metatable */
+	lua_newtable(L);
+	mb_set_functions(L, f);
+	mb_channel_load(L);
+	lua_getfield(L, -1, "publish");
+	lua_remove(L, -2);
+	lua_pushcclosure(L, ws_publish, 1);
+	lua_setfield(L, -2, "publish");
+	lua_setfield(L, -2, "__index");
+	lua_rawset(L, LUA_REGISTRYINDEX);
+}
+
+/* --- the event ------------------------------------------------------------------------ */
+
+typedef struct {
+	mb_ws_event e;
+	const char *handler, *id, *state, *reason; /* in the head block: valid until the body is read */
+} event;
+
+static void broken_event(lua_State *L) { luaL_error(L, "malformed event of a WebSocket"); }
+
+/* The server has made it: anything wrong means that the memory is broken. */
+static void read_event(lua_State *L, event *v)
+{
+	const mb_head *h = &exchange.head;
+	const char *p = (const char *)mb_span(L, 0, h->raw_len);
+	if (h->raw_len < sizeof v->e)
+		broken_event(L);
+	memcpy(&v->e, p, sizeof v->e);
+	uint64_t all = (uint64_t)v->e.handler_len + v->e.id_len + v->e.state_len + v->e.reason_len;
+	if (all != h->raw_len - sizeof v->e)
+		broken_event(L);
+	v->handler = p + sizeof v->e;
+	v->id = v->handler + v->e.handler_len;
+	v->state = v->id + v->e.id_len;
+	v->reason = v->state + v->e.state_len;
+}
+
+/* Pushes the object: a table with id and state, whose metatable has the methods. */
+static void push_object(lua_State *L, const event *v)
+{
+	lua_createtable(L, 0, 2);
+	lua_pushlstring(L, v->id, v->e.id_len);
+	lua_setfield(L, -2, "id");
+	lua_pushlstring(L, v->state, v->e.state_len);
+	lua_setfield(L, -2, "state");
+	lua_pushlightuserdata(L, &methods_key);
+	lua_rawget(L, LUA_REGISTRYINDEX);
+	lua_setmetatable(L, -2);
+	current = lua_topointer(L, -1);
+}
+
+/* Pushes the arguments after the object; returns their number. */
+static int push_arguments(lua_State *L, const event *v)
+{
+	size_t n;
+	switch (v->e.event) {
+	case MB_WS_MESSAGE: {
+		const uint8_t *p = mb_body_whole(L, &n);
+		lua_pushlstring(L, (const char *)p, n);
+		lua_pushstring(L, v->e.opcode == 2 ? "binary" : "text");
+		return 2;
+	}
+	case MB_WS_CLOSE:
+		lua_pushnumber(L, v->e.code);
+		lua_pushlstring(L, v->reason, v->e.reason_len);
+		return 2;
+	}
+	return 0;
+}
+
+/* Tells the server of the state if the handler has changed it. The object is at index 1, the old state at 2. */
+static void keep_state(lua_State *L)
+{
+	size_t n;
+	lua_pushliteral(L, "state");
+	lua_rawget(L, 1);
+	if (lua_rawequal(L, -1, 2))
+		return;
+	if (lua_type(L, -1) != LUA_TSTRING)
+		luaL_error(L, "the state of a WebSocket is a string, not a %s", luaL_typename(L, -1));
+	const char *s = lua_tolstring(L, -1, &n);
+	if (n > MB_WS_STATE_MAX)
+		luaL_error(L, "the state of a WebSocket has more than %d bytes", (int)MB_WS_STATE_MAX);
+	mb_output_verb(L, MB_WS_STATE, s, n, NULL, 0);
+}
+
+int mb_websocket_run(lua_State *L)
+{
+	static const char *const names[] = {[MB_WS_OPEN] = "open", [MB_WS_MESSAGE] = "message", [MB_WS_CLOSE] = "close"};
+	event v;
+	current = NULL;
+	read_event(L, &v);
+	push_object(L, &v);
+	lua_getfield(L, 1, "state");
+	if (v.e.event < MB_WS_OPEN || v.e.event > MB_WS_CLOSE)
+		broken_event(L);
+	if (!mb_websocket_push(L, v.handler, v.e.handler_len)) {
+		mb_output_verb(L, MB_WS_UNKNOWN, NULL, 0, NULL, 0);
+		return 0;
+	}
+	lua_getfield(L, -1, names[v.e.event]);
+	if (lua_isnil(L, -1)) /* the script that is loaded now has none */
+		return 0;
+	lua_pushvalue(L, 1);
+	lua_call(L, 1 + push_arguments(L, &v), 1);
+	mb_own_only();
+	int at = lua_gettop(L);
+	keep_state(L);
+	current = NULL;
+	lua_pushvalue(L, at);
+	return 1;
+}
