@@ -42,7 +42,7 @@ var imports = map[string][]string{
 	"handler/files":          {"httpparse", "httpwrite"},
 	"handler/mounts":         {"x/sys"},
 	"handler/files/static":   {"handler/backend", "handler/files", "handler/mounts", "httpparse", "httpwrite", "x/sys"},
-	"handler/proxy":          {"handler/backend", "handler/forwarded", "handler/upstream", "httpparse", "httpwrite"},
+	"handler/proxy":          {"handler/backend", "handler/forwarded", "handler/proxyproto", "handler/upstream", "httpparse", "httpwrite"},
 	"handler/route":          {"handler/backend", "handler/files", "httpparse"},
 	"handler/tcpproxy":       {"handler/backend", "handler/logging", "handler/proxyproto", "handler/upstream", "httpparse"},
 	"handler/upstream":       {"handler/backend", "httpparse"},
@@ -65,9 +65,11 @@ var imports = map[string][]string{
 	"cmd/mbserve/admin":      {},
 	"packaging":              {},
 	"cmd/mbserve":            {"*", "pflag", "x/sys"},
+	"cmd/mbserve/acme":       {"engine", "certmagic", "zap"},
 	"examples/go":            {"*"}, // the programs below it too
 
 	// For tests only: the row of no other package names them.
+	"cmd/mbserve/acme/acmetest":      {},
 	"httpparse/conformance":          {},
 	"handler/files/filestest":        {},
 	"handler/pool/listen/listentest": {"handler/shm"},
@@ -90,8 +92,13 @@ var external = map[string][]string{
 		"github.com/klauspost/compress/gzip",
 		"github.com/klauspost/compress/zstd",
 	},
-	"flate":  {"github.com/klauspost/compress/flate"},
-	"brotli": {"github.com/andybalholm/brotli"},
+	"flate":     {"github.com/klauspost/compress/flate"},
+	"brotli":    {"github.com/andybalholm/brotli"},
+	"certmagic": {"github.com/caddyserver/certmagic"},
+	"zap": { // what certmagic logs with
+		"go.uber.org/zap",
+		"go.uber.org/zap/zapcore",
+	},
 	"prometheus": {
 		"github.com/prometheus/client_model/go",
 		"github.com/prometheus/common/expfmt",

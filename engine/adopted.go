@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"moonbridge/handler/logging"
 	"moonbridge/reactor"
 )
 
@@ -102,6 +104,13 @@ func (ln *Listener) startAccepting() {
 	}
 }
 
+// countPause counts an error of accept. The first one is logged at once, further ones at most once a second.
+func (ln *Listener) countPause(err error) {
+	ln.e.tally.Add(logging.Event{Level: slog.LevelError, Message: "accepting pauses", Cause: err.Error()}, func() []slog.Attr {
+		return []slog.Attr{slog.String("listener", ln.Addr())}
+	})
+}
+
 func (ln *Listener) acceptAdopted() {
 	for {
 		c, err := ln.adopted.ln.Accept()
@@ -114,7 +123,7 @@ func (ln *Listener) acceptAdopted() {
 		case errors.Is(err, net.ErrClosed):
 			return
 		case err != nil:
-			ln.e.log.Error("accepting pauses", "listener", ln.Addr(), "err", err)
+			ln.countPause(err)
 			time.Sleep(adoptPause)
 		default:
 			if err := ln.ServeConn(c); err != nil {

@@ -28,12 +28,19 @@ type extras struct {
 	trailer []byte // trailer section of the request body, for the backend
 	failure failure
 	fast    fastPeer
+
+	always []byte // fields of the final head; nil: none, or it has them
+	held   []byte // an incomplete head of the backend, which is to get them
+	shared bool   // by all exchanges of the service that have no more than this: it must not be changed
 }
 
 // extra returns the extras, to add one.
 func (x *exchange) extra() *extras {
-	if x.extras == nil {
+	switch {
+	case x.extras == nil:
 		x.extras = new(extras)
+	case x.extras.shared:
+		x.extras = &extras{always: x.extras.always}
 	}
 	return x.extras
 }

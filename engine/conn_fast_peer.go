@@ -21,7 +21,7 @@ type fastPeer struct {
 
 // sent counts n bytes of the response that the socket has taken.
 func (x *exchange) sent(n int) {
-	if x.extras != nil {
+	if x.extras != nil && !x.extras.shared {
 		x.extras.fast.sent += n
 	}
 }

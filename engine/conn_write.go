@@ -8,13 +8,19 @@ func (c *conn) Output(a, b []byte, last bool) int {
 	if c.socket.broken {
 		return len(a) + len(b)
 	}
-	taken := c.takeOutput(c.l.sys.nowMS(), a, b, last)
+	var taken int
+	completes := !c.exchange.begun && c.exchange.completes()
+	if completes {
+		taken = c.takeHead(c.l.sys.nowMS(), a, b, last)
+	} else {
+		taken = c.takeOutput(c.l.sys.nowMS(), a, b, last)
+	}
 	a, b = a[:min(taken, len(a))], b[:max(0, taken-len(a))]
 	if record := c.exchange.record; record != nil && !c.socket.broken {
 		record.Response.Write(a)
 		record.Response.Write(b)
 	}
-	if !c.exchange.begun {
+	if !c.exchange.begun && !completes {
 		c.tookInterim(a, b)
 	}
 	return taken

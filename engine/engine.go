@@ -20,6 +20,7 @@ type Engine struct {
 	log      *slog.Logger
 	loops    []*loop
 	connsMax int64
+	passing  atomic.Int64 // connections that are counted twice for a moment: see prefaced.pass
 	spool    *spooling
 
 	accessLog   func(*Access)             // nil: none

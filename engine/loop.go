@@ -65,6 +65,7 @@ type loop struct {
 	// Room that is used again for each request.
 	head      httpparse.Head // of the request that is being parsed
 	errorPage []byte         // of the engine's own response
+	headRoom  []byte         // of a head that gets fields
 	spooled   []byte         // on their way to or from a file; see spoolRoom
 	logged    Access         // what the access log is called with
 }
@@ -161,7 +162,7 @@ func (l *loop) acceptAs(s *service, fd int, peer netip.AddrPort, local uint8) {
 
 // admit counts a new connection, unless there is no room for it.
 func (e *Engine) admit() bool {
-	if n := e.conns.Add(1); n > e.connsMax || n+e.dialed.Load()+e.spool.Files() > e.spool.filesMax {
+	if n := e.conns.Add(1); n > e.connsMax+e.passing.Load() || n+e.dialed.Load()+e.spool.Files() > e.spool.filesMax {
 		e.conns.Add(-1)
 		return false
 	}

@@ -155,6 +155,11 @@ type Limits struct {
 
 	// ErrorPages are the bodies of the error responses that the engine makes itself. nil: the reason phrase as plain text.
 	ErrorPages *httpwrite.ErrorPages
+
+	// Always are field lines, each with its CR LF, that the final head of every response has after its status line: of the responses
+	// of backends too. They must be valid, and not be those that frame a message. A request that was sent without TLS to a listener
+	// with TLS is answered without them.
+	Always string
 }
 
 // Identifier sets Client and Secure of a request's head, before a backend gets it. peer is not valid on a Unix socket. Calls on
@@ -201,6 +206,7 @@ type limits struct {
 	spoolOutput int64 // 0: none
 	overlap     int
 	fixed       httpwrite.Fixed
+	plain       httpwrite.Fixed // without TLS on a listener with TLS
 
 	idleMS, headMS, stallMS, responseMS, drainMS uint64
 
@@ -218,7 +224,8 @@ func (l Limits) resolve() limits {
 			Await: orDefault(l.BufferBody, bufferBodyDefault, 0),
 			Whole: l.SpoolBody, Codings: l.BodyCodings,
 		},
-		fixed:       httpwrite.NewFixed(l.Fields),
+		fixed:       httpwrite.NewFixed(l.Always + l.Fields),
+		plain:       httpwrite.NewFixed(l.Fields),
 		outputBytes: int(orDefault(l.OutputBytes, outputBytesDefault, 0)),
 		spoolOutput: max(l.SpoolOutput, 0),
 		overlap:     int(orDefault(int64(l.Overlap), overlapDefault, 1)),

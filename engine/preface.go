@@ -137,8 +137,14 @@ func (p *prefaced) pass(preface []byte, local, remote netip.AddrPort) {
 	if p.watched {
 		p.l.r.Unwatch(p.fd)
 	}
-	p.forget()
 	l, b := p.l, p.b
+	// It stays counted until it is counted as what it becomes: otherwise Drain could find that there is no connection left.
+	l.e.passing.Add(1)
+	p.leave()
+	defer func() {
+		l.e.conns.Add(-1)
+		l.e.passing.Add(-1)
+	}()
 	named := local.IsValid() && remote.IsValid()
 	peer, known := p.peer, uint8(0)
 	if named {
@@ -180,10 +186,15 @@ func (p *prefaced) end() {
 
 // forget undoes awaitPreface, except for the descriptor.
 func (p *prefaced) forget() {
+	p.leave()
+	p.l.e.conns.Add(-1)
+}
+
+// leave is forget for a connection that stays counted.
+func (p *prefaced) leave() {
 	p.over = true
 	p.l.sys.cancelTimer(&p.timer)
 	delete(p.l.prefaced, p)
-	p.l.e.conns.Add(-1)
 }
 
 // Expired implements timers.Expirer.

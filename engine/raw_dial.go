@@ -31,7 +31,8 @@ type dialing struct {
 	protocol backend.Protocol
 	failed   func(error)
 
-	fd    int // -1: there is none at present
+	fd    int        // -1: there is none at present
+	hands *handshake // nil: the TLS handshake has not begun
 	timer timers.Timer
 	endMS uint64
 	over  bool
@@ -107,13 +108,18 @@ func (d *dialing) Ready(got reactor.Readiness) {
 
 // succeed makes the descriptor a connection.
 func (d *dialing) succeed(got reactor.Readiness) {
-	d.leave()
 	s := socket{fd: d.fd, peer: netip.AddrPortFrom(d.to.AddrPort.Addr().Unmap(), d.to.AddrPort.Port()), writable: true}
 	if d.to.Path != "" {
 		s.peer = netip.AddrPort{}
 	}
+	if d.o.TLS != nil {
+		d.secure(s.peer, got)
+		return
+	}
+	d.leave()
 	c := newRaw(d.l, s, resolveBounds(d.o.Bounds), nil, &d.l.e.dialed)
 	d.l.sys.hand(d.fd, c)
+	c.Write(d.o.First)
 	c.open(d.protocol, false)
 	c.Ready(got)
 }
@@ -151,7 +157,10 @@ func (d *dialing) cancel() {
 	}
 	d.leave()
 	d.l.e.dialed.Add(-1)
-	if d.fd >= 0 {
+	switch {
+	case d.hands != nil:
+		d.hands.close()
+	case d.fd >= 0:
 		d.l.sys.close(d.fd)
 	}
 }

@@ -20,6 +20,7 @@ type service struct {
 	account     any        // see Limits.Account
 	identifier  Identifier // see Limits.TrustedProxies; nil: nothing has to be found out about a request
 	pages       *httpwrite.ErrorPages
+	extras      *extras             // that every exchange begins with; nil: none
 	overlapping backend.Overlapping // the backend, or nil if it is none
 	pressable   backend.Pressable   // likewise
 
@@ -36,6 +37,9 @@ func newService(lb backend.LoopBackend, index int, lim Limits) *service {
 	}
 	if _, takesFiles := lb.(backend.FileBackend); !takesFiles {
 		s.limits.body.Whole = false
+	}
+	if lim.Always != "" {
+		s.extras = &extras{always: []byte(lim.Always), shared: true}
 	}
 	s.overlapping, _ = lb.(backend.Overlapping)
 	s.pressable, _ = lb.(backend.Pressable)

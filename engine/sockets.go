@@ -52,7 +52,7 @@ type socketService struct {
 // handOver gives a new connection to the backend. It never reaches the poller, which reports an edge once: an edge reported
 // here would be missing there.
 func (l *loop) handOver(s *socketService, fd int, peer netip.AddrPort) {
-	if l.e.conns.Load() >= l.e.connsMax {
+	if l.e.conns.Load() >= l.e.connsMax+l.e.passing.Load() {
 		l.countConnection(aboveLimit, "", peer)
 		resetNow(fd)
 		return

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"crypto/tls"
+	"errors"
 	"log/slog"
 	"net/netip"
 	"syscall"
@@ -47,6 +48,14 @@ const (
 	cipherHeldMax = 128 << 10
 )
 
+// ErrNoCertificate is for the GetCertificate of a tls.Config. The log then says that a handshake has failed because there is no
+// certificate. The error may wrap it.
+var ErrNoCertificate = errors.New("there is no certificate")
+
+// challengeProtocol is the application protocol of connections that authorities make to check who serves a host (RFC 8737). They end
+// with their handshake.
+const challengeProtocol = "acme-tls/1"
+
 // SetTLS makes the listener's connections speak TLS. nil, as at first: they do not. It has an effect on connections that are accepted
 // after the next Serve, ServeSockets or ServeProtocol.
 func (ln *Listener) SetTLS(t *TLS) {
@@ -80,6 +89,7 @@ const (
 	causeHandshakeAlert   = "refused by the client"
 	causeHandshakeNotTLS  = "not TLS"
 	causeHandshakeHTTP    = "HTTP request without TLS"
+	causeHandshakeNoCert  = "no certificate"
 	causeHandshakeRefused = "refused"
 )
 
@@ -101,7 +111,7 @@ func (l *loop) countHandshake(cause string, err error, peer netip.AddrPort) {
 func (l *loop) plainRequestPage(b *binding) []byte {
 	p := httpwrite.ErrorPage{Status: statusBadRequest, Close: true}
 	if b.http != nil {
-		p.Fixed = &b.http.limits.fixed
+		p.Fixed = &b.http.limits.plain
 	}
 	return l.makeErrorPage(p)
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"syscall"
 
+	"moonbridge/handler/backend"
 	"moonbridge/reactor"
 	"moonbridge/timers"
 )
@@ -24,6 +25,7 @@ type handshake struct {
 	setup *TLS
 	all   *handshakes
 	local netip.AddrPort // of the connection
+	dial  *dialing       // that it is a part of: we are the client. nil: we are the server
 	known uint8          // its place in the listener's addrs
 
 	// Owned by the loop.
@@ -231,7 +233,12 @@ func (h *handshake) notify() {
 // run is the goroutine.
 func (h *handshake) run() {
 	h.all.compute()
-	conn := tls.Server(h.c, h.setup.Config)
+	var conn *tls.Conn
+	if h.dial != nil {
+		conn = tls.Client(h.c, h.setup.Config)
+	} else {
+		conn = tls.Server(h.c, h.setup.Config)
+	}
 	err := conn.Handshake()
 	h.all.pause()
 	h.all.ended()
@@ -296,8 +303,16 @@ func (h *handshake) done(conn *tls.Conn, err error) {
 	if h.state != handshakeRunning {
 		return
 	}
+	if err != nil && h.dial != nil {
+		h.dial.fail(&backend.HandshakeError{Err: err})
+		return
+	}
 	if err != nil {
 		h.l.twin.countHandshake(handshakeCause(err), err, h.c.peer)
+		h.refuse(nil)
+		return
+	}
+	if conn.ConnectionState().NegotiatedProtocol == challengeProtocol {
 		h.refuse(nil)
 		return
 	}
@@ -314,6 +329,9 @@ func (h *handshake) done(conn *tls.Conn, err error) {
 func (h *handshake) serve() {
 	l, fd := h.l.twin, h.c.fd
 	switch {
+	case h.dial != nil:
+		h.dial.secured()
+		return
 	case h.b.raw != nil:
 		h.serveRaw(h.b.raw)
 		return
@@ -341,7 +359,7 @@ func (h *handshake) hand(to reactor.Handler) {
 
 // ending reports whether the connection is to end before it serves a request.
 func (h *handshake) ending() bool {
-	return h.l.twin.e.stopping.Load() || h.b.http != nil && h.b.http.latest().ended
+	return h.l.twin.e.stopping.Load() || h.b != nil && h.b.http != nil && h.b.http.latest().ended
 }
 
 // handshakeCause is the cause of a failed handshake, for the log.
@@ -354,6 +372,8 @@ func handshakeCause(err error) string {
 		return causeHandshakeAlert
 	case errors.As(err, new(tls.RecordHeaderError)):
 		return causeHandshakeNotTLS
+	case errors.Is(err, ErrNoCertificate):
+		return causeHandshakeNoCert
 	}
 	return causeHandshakeRefused
 }
@@ -377,6 +397,13 @@ func (h *handshake) refuse(last []byte) {
 
 // fail ends the connection at once.
 func (h *handshake) fail(cause string, err error) {
+	if h.dial != nil {
+		if err = errReset; cause == causeHandshakeTimeout {
+			err = errHandshakeTimeout
+		}
+		h.dial.fail(&backend.HandshakeError{Err: err})
+		return
+	}
 	if h.state != handshakeLingering {
 		h.l.twin.countHandshake(cause, err, h.c.peer)
 	}
@@ -391,7 +418,9 @@ func (h *handshake) close() {
 	h.ended = true
 	h.mu.Unlock()
 	h.notify()
-	h.l.twin.e.conns.Add(-1)
+	if h.dial == nil {
+		h.l.twin.e.conns.Add(-1)
+	}
 	h.l.close(h.c.fd)
 }
 

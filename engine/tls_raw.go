@@ -33,7 +33,12 @@ func (h *handshake) serveSocket(s *socketService) {
 	c.stream = relayed{}
 	pair, err := socketPair()
 	if err == nil {
-		if err = s.backend.StartSocket(pair[0], s.index, h.local, h.c.peer); err != nil {
+		if b, ok := s.backend.(backend.SecuredSocketBackend); ok {
+			err = b.StartSecuredSocket(pair[0], s.index, h.local, h.c.peer, c.TLS())
+		} else {
+			err = s.backend.StartSocket(pair[0], s.index, h.local, h.c.peer)
+		}
+		if err != nil {
 			syscall.Close(pair[0])
 			syscall.Close(pair[1])
 		}

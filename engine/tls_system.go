@@ -231,6 +231,9 @@ func (l *tlsLoop) drain(patient bool) {
 
 func (l *tlsLoop) resetAll() {
 	for h := range l.handshakes {
+		if h.dial != nil {
+			continue // it ends with the attempt that it is a part of
+		}
 		l.plain.resetOnClose(h.c.fd)
 		h.close()
 	}

@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"container/list"
 	"sync"
 	"time"
 
@@ -54,11 +55,10 @@ type blocking struct {
 
 	windows, parts sync.Pool // of *window, *part
 
-	mu          sync.Mutex
-	running     int               // goroutines that serve an exchange
-	idlers      idlers            // the other goroutines
-	queued      int               // exchanges in the queue
-	first, last *blockingExchange // of the queue, linked by next and prev
+	mu      sync.Mutex
+	running int       // goroutines that serve an exchange
+	idlers  idlers    // the other goroutines
+	queue   list.List // of *blockingExchange
 }
 
 // Attach creates the instance of the backend on loop l.
@@ -75,18 +75,10 @@ func (b *blocking) admit(e *blockingExchange) (waits bool, err error) {
 		b.launch(e)
 		return false, nil
 	}
-	if b.queued >= b.queueMax {
+	if b.queue.Len() >= b.queueMax {
 		return false, backend.ErrQueueFull
 	}
-	e.prev = b.last
-	if e.prev != nil {
-		e.prev.next = e
-	} else {
-		b.first = e
-	}
-	b.last = e
-	e.inQueue = true
-	b.queued++
+	e.waits = b.queue.PushBack(e)
 	return true, nil
 }
 
@@ -100,12 +92,13 @@ func (b *blocking) overlap() int {
 // dequeue removes and returns the first exchange of the queue. If the queue is empty, it returns nil, and the goroutine
 // no longer counts as running. The caller holds b.mu.
 func (b *blocking) dequeue() *blockingExchange {
-	e := b.first
-	if e == nil {
+	first := b.queue.Front()
+	if first == nil {
 		b.running--
 		return nil
 	}
-	b.unlink(e)
+	e := b.queue.Remove(first).(*blockingExchange)
+	e.waits = nil
 	return e
 }
 
@@ -113,27 +106,12 @@ func (b *blocking) dequeue() *blockingExchange {
 func (b *blocking) removeFromQueue(e *blockingExchange) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !e.inQueue {
+	if e.waits == nil {
 		return false
 	}
-	b.unlink(e)
+	b.queue.Remove(e.waits)
+	e.waits = nil
 	return true
-}
-
-func (b *blocking) unlink(e *blockingExchange) {
-	if e.prev != nil {
-		e.prev.next = e.next
-	} else {
-		b.first = e.next
-	}
-	if e.next != nil {
-		e.next.prev = e.prev
-	} else {
-		b.last = e.prev
-	}
-	e.prev, e.next = nil, nil
-	e.inQueue = false
-	b.queued--
 }
 
 // blockingBackend is Blocking on one loop.

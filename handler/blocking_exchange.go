@@ -2,6 +2,7 @@ package handler
 
 import (
 	"bytes"
+	"container/list"
 	"context"
 	"io"
 	"net/netip"
@@ -45,8 +46,7 @@ type blockingExchange struct {
 	dateRoom [httpwrite.DateLen]byte
 
 	// Under p.b.mu.
-	prev, next *blockingExchange
-	inQueue    bool
+	waits *list.Element // its place in p.b.queue
 
 	// Under p.mu.
 	notified bool

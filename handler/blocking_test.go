@@ -20,13 +20,13 @@ const (
 	postMany = "POST /p HTTP/1.1\nHost: a\nTransfer-Encoding: chunked\n\n"
 )
 
-// checkIdle waits until b has no goroutine left, and checks that its queue is empty.
+// checkIdle waits until b serves nothing, and its queue is empty.
 func checkIdle(t *testing.T, b *blocking) {
 	t.Helper()
 	limit := time.Now().Add(patience)
 	for {
 		b.mu.Lock()
-		running, queued := b.running, b.queued
+		running, queued := b.running, b.queue.Len()
 		b.mu.Unlock()
 		if running == 0 && queued == 0 {
 			break
@@ -35,9 +35,6 @@ func checkIdle(t *testing.T, b *blocking) {
 			t.Fatalf("%d goroutines, %d in the queue", running, queued)
 		}
 		runtime.Gosched()
-	}
-	if b.first != nil || b.last != nil {
-		t.Error("something is left in the queue")
 	}
 }
 

@@ -162,7 +162,7 @@ func (g *generation) releaseAddress(a *address) {
 }
 
 // prepareAddresses does what can still fail before the generation serves: it starts listening where the address was only
-// bound, and gives the files of Unix sockets the permissions that the script asks for now.
+// bound, and gives the files of Unix sockets the owners and permissions that the script asks for now.
 func (g *generation) prepareAddresses() error {
 	for _, ls := range g.listeners {
 		for _, l := range ls {
@@ -177,12 +177,19 @@ func (g *generation) prepareAddresses() error {
 	return g.setModes()
 }
 
-// setModes changes permissions only where they differ: this process may no longer be allowed to change them.
+// setModes changes owners and permissions only where they differ: this process may no longer be allowed to change them.
 func (g *generation) setModes() (err error) {
 	var undo []func()
 	for _, ls := range g.listeners {
 		for _, l := range ls {
-			if err == nil && l.at != nil && l.spec.HasMode && !l.at.foreign {
+			if l.at == nil || l.at.foreign {
+				continue
+			}
+			if err == nil && (l.spec.Owner != "" || l.spec.Group != "") {
+				undo = append(undo, nil)
+				undo[len(undo)-1], err = setOwner(l.spec)
+			}
+			if err == nil && l.spec.HasMode {
 				undo = append(undo, nil)
 				undo[len(undo)-1], err = setMode(l.spec.Path, l.spec.Mode)
 			}

@@ -11,7 +11,7 @@ import (
 	"regexp"
 	"strings"
 
-	"moonbridge/packaging"
+	shipped "moonbridge/packaging"
 )
 
 // skeleton is what "mbserve new" writes, with NAME in place of the name.
@@ -93,7 +93,7 @@ func writeApplication(dir, name string) error {
 
 // unitOf is the unit of the packages for one application, with the binary that is running.
 func unitOf(name string) string {
-	_, unit, _ := strings.Cut(packaging.Unit, "\n[Unit]\n") // above it stands how to install the original
+	_, unit, _ := strings.Cut(shipped.Unit, "\n[Unit]\n") // above it stands how to install the original
 	unit = strings.ReplaceAll(unit, "%i", name)
 	if self, err := os.Executable(); err == nil {
 		unit = strings.ReplaceAll(unit, "/usr/local/bin/mbserve", self)

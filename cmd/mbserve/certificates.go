@@ -87,12 +87,7 @@ func (g *generation) tlsOf(spec *listen.Listener) (*engine.TLS, error) {
 		return nil, nil
 	}
 	config := &tls.Config{MinVersion: tls.VersionTLS12, CipherSuites: cipherSuites}
-	if !spec.Raw() {
-		config.NextProtos = []string{"http/1.1"}
-		if spec.HTTP2 != listen.HTTP2Never {
-			config.NextProtos = []string{"h2", "http/1.1"}
-		}
-	}
+	config.NextProtos = protocolsOf(spec)
 	if err := g.addCertificates(config, t); err != nil {
 		return nil, err
 	}
@@ -100,13 +95,41 @@ func (g *generation) tlsOf(spec *listen.Listener) (*engine.TLS, error) {
 	if err != nil {
 		return nil, err
 	}
+	if t.ACME != nil {
+		if err := g.useACME(config, t.ACME); err != nil {
+			return nil, err
+		}
+	}
 	g.s.tickets.use(config, clients)
 	g.configs = append(g.configs, config)
 	return &engine.TLS{Config: config}, nil
 }
 
+// protocolsOf are the protocols that clients of a listener can choose from (ALPN). The one of challenges is not among them: connections that
+// ask for that have a configuration of their own.
+func protocolsOf(spec *listen.Listener) []string {
+	if spec.Raw() {
+		return nil
+	}
+	if spec.HTTP2 == listen.HTTP2Never {
+		return []string{"http/1.1"}
+	}
+	return []string{"h2", "http/1.1"}
+}
+
+// secureFields are the field lines of all responses of a listener with TLS.
+func secureFields(t *listen.TLS) (lines string) {
+	if t.HSTS != "" {
+		lines += "Strict-Transport-Security: " + t.HSTS + "\r\n"
+	}
+	if t.AltSvc != "" {
+		lines += "Alt-Svc: " + t.AltSvc + "\r\n"
+	}
+	return lines
+}
+
 func (g *generation) addCertificates(config *tls.Config, t *listen.TLS) error {
-	if len(t.Certificates) == 0 {
+	if len(t.Certificates) == 0 && t.ACME == nil {
 		cert, err := g.s.development.certificate(g.log)
 		if err != nil {
 			return fmt.Errorf("--tls-self-signed: %w", err)
@@ -157,6 +180,11 @@ func checkTLS(spec *listen.Spec) error {
 		}
 		if _, err := askForClients(new(tls.Config), t); err != nil {
 			return err
+		}
+		if t.ACME != nil {
+			if err := checkACME(t.ACME); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

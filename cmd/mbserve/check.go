@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"moonbridge/handler/pool"
@@ -39,11 +40,17 @@ func check(o *options, stdout, stderr io.Writer) int {
 			}
 			if l.TLS != nil {
 				what += ", TLS"
+				if l.TLS.ACME != nil {
+					what += ", certificates by ACME for " + strings.Join(l.TLS.ACME.Domains, ", ")
+				}
 			}
 			if l.RedirectHTTPS != 0 {
 				what = ", redirected to https"
 			}
 			fmt.Fprintf(stdout, "  %s%s\n", l, what)
+		}
+		for i := range op.Routes {
+			fmt.Fprintf(stdout, "  route %s\n", routeLine(&op.Routes[i]))
 		}
 	}
 	for _, spec := range specs {
@@ -51,6 +58,9 @@ func check(o *options, stdout, stderr io.Writer) int {
 			return complain(stderr, err)
 		}
 		if err := checkTLS(spec); err != nil {
+			return complain(stderr, err)
+		}
+		if err := checkRoutes(spec); err != nil {
 			return complain(stderr, err)
 		}
 	}

@@ -26,10 +26,12 @@ type generation struct {
 	number    int // counted from 0
 	log       *slog.Logger
 	host      host
-	pools     []*listen.Spec   // what the listen{} calls ask for
-	listeners [][]listener     // by pool
-	configs   []*tls.Config    // of listeners with TLS
-	static    []*static.Static // by pool, while it serves; nil: no files
+	pools     []*listen.Spec // what the listen{} calls ask for
+	listeners [][]listener   // by pool
+	configs   []*tls.Config  // of listeners with TLS
+
+	challenges backend.Backend  // answers authorities; nil: not yet needed
+	static     []*static.Static // by pool, while it serves; nil: no files
 
 	rules []channel.Rule // of channels
 
@@ -96,6 +98,7 @@ func (s *server) load(ctx context.Context) (g *generation, err error) {
 	g.host, err = pool.Start(ctx, cfg)
 	if err != nil {
 		g.closeListeners()
+		g.leaveCertificates()
 		return nil, err
 	}
 	return g, nil
@@ -139,6 +142,9 @@ func (g *generation) closeListeners() {
 // serve makes the engine serve the listeners with this generation. After that, no new exchange reaches the previous
 // one. Addresses that only the previous one used are closed.
 func (g *generation) serve() error {
+	if err := g.loadCertificates(); err != nil {
+		return err
+	}
 	if err := g.openLimits(); err != nil {
 		return err
 	}
@@ -163,6 +169,7 @@ func (g *generation) serve() error {
 		g.s.websockets.Use(h)
 	}
 	g.leaveOthers()
+	g.keepCertificates()
 	return nil
 }
 
@@ -202,23 +209,29 @@ func (g *generation) attachOne(b backend.Backend) error {
 }
 
 // attachFront creates what serves the i-th listener of the n-th pool.
-func (g *generation) attachFront(n, i int) (err error) {
+func (g *generation) attachFront(n, i int) error {
+	front, err := g.frontOf(n, i)
+	if err == nil && g.answersChallenges(g.listeners[n][i]) {
+		front, err = g.withChallenges(front)
+	}
+	g.fronts[n][i] = front
+	if err != nil || front == g.attached[n] {
+		return err
+	}
+	return g.attachOne(front)
+}
+
+func (g *generation) frontOf(n, i int) (backend.Backend, error) {
 	spec := g.listeners[n][i].spec
-	front := &g.fronts[n][i]
 	switch {
 	case spec.RedirectHTTPS != 0:
-		*front = redirectTo(spec.RedirectHTTPS)
+		return redirectTo(spec.RedirectHTTPS), nil
 	case g.s.o.static != "":
-		*front = g.static[n].Backend(nil, "")
+		return g.static[n].Backend(nil, ""), nil
 	case spec.Raw():
-		*front = g.attached[n]
-		return nil
-	default:
-		if *front, err = g.chain(g.attached[n], spec.HTTP, g.front(n)); err != nil || *front == g.attached[n] {
-			return err
-		}
+		return g.attached[n], nil
 	}
-	return g.attachOne(*front)
+	return g.chain(g.attached[n], spec.HTTP, g.front(n))
 }
 
 // serveAll switches the listeners to the generation. An error does not keep it from the others; it returns the first.
@@ -276,6 +289,9 @@ func (g *generation) limits(n int, spec *listen.Listener) engine.Limits {
 			l.TrustedProxies = t
 		}
 	}
+	if spec.TLS != nil {
+		l.Always = secureFields(spec.TLS)
+	}
 	return l
 }
 
@@ -319,6 +335,7 @@ func (g *generation) detach() {
 	g.closeRoutes()
 	g.endCaches()
 	g.s.tickets.forget(g.configs)
+	g.leaveCertificates()
 }
 
 // end ends a generation that has no more listeners: it lets exchanges complete and workers run finish, until ctx is

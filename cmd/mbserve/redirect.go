@@ -11,8 +11,9 @@ import (
 const (
 	statusPermanentRedirect = 308
 	statusBadRequest        = 400
+	statusNotFound          = 404
 
-	portHTTPS = 443
+	portHTTP, portHTTPS = 80, 443
 )
 
 // redirectTo answers every request with a redirection to the same address by https, on a port.

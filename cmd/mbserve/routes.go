@@ -2,10 +2,14 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"slices"
+	"strings"
 
 	"moonbridge/handler/backend"
 	"moonbridge/handler/files/static"
@@ -65,6 +69,13 @@ func (g *generation) routesOf(ctx context.Context, o *listen.Options) (rules []r
 // targetsOf is the service behind a path. A name that cannot be looked up now may be there later.
 func (g *generation) targetsOf(ctx context.Context, r *listen.Route) (*upstream.Set, error) {
 	o := upstream.Options{Connect: r.ConnectTimeout, Head: orNone(r.ResponseTimeout), Stall: orNone(r.StallTimeout)}
+	if r.Check != "" {
+		o.Active = &upstream.Active{Path: r.Check}
+	}
+	var err error
+	if o.TLS, err = routeTLS(r); err != nil {
+		return nil, err
+	}
 	if r.Named {
 		set, err := upstream.New(o)
 		if err == nil {
@@ -75,10 +86,65 @@ func (g *generation) targetsOf(ctx context.Context, r *listen.Route) (*upstream.
 		return set, err
 	}
 	var targets []upstream.Target
-	for _, addr := range r.Targets {
-		targets = append(targets, upstream.Target{Addr: addr, Slots: r.Slots})
+	for i, addr := range r.Targets {
+		t := upstream.Target{Addr: addr, Slots: r.Slots}
+		if len(r.Weights) > 0 {
+			t.Weight = r.Weights[i]
+		}
+		targets = append(targets, t)
 	}
 	return upstream.New(o, targets...)
+}
+
+// routeTLS is the TLS of connections to targets. nil: there is none.
+func routeTLS(r *listen.Route) (*tls.Config, error) {
+	if !r.TLS {
+		return nil, nil
+	}
+	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: r.ServerName, NextProtos: []string{"http/1.1"}}
+	if r.CA == "" {
+		return c, nil
+	}
+	text, err := os.ReadFile(r.CA)
+	if err != nil {
+		return nil, fmt.Errorf("ca: %w", err)
+	}
+	c.RootCAs = x509.NewCertPool()
+	if !c.RootCAs.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("ca: no certificate in %s", r.CA)
+	}
+	return c, nil
+}
+
+// checkRoutes checks what --check can see of routes.
+func checkRoutes(spec *listen.Spec) error {
+	for i := range spec.Options.Routes {
+		r := &spec.Options.Routes[i]
+		if _, err := routeTLS(r); err != nil {
+			return fmt.Errorf("routes: %q: %w", r.Path, err)
+		}
+	}
+	return nil
+}
+
+// routeLine is a route for the output of --check.
+func routeLine(r *listen.Route) string {
+	scheme := "http://"
+	if r.TLS {
+		scheme = "https://"
+	}
+	line := r.Path + " →"
+	for _, t := range r.Targets {
+		if strings.HasPrefix(t, "unix:") {
+			line += " " + t
+		} else {
+			line += " " + scheme + t
+		}
+	}
+	if r.Check != "" {
+		line += ", checked by " + r.Check
+	}
+	return line
 }
 
 func proxyConfig(r *listen.Route, set *upstream.Set, trusted *forwarded.Trusted, tally *logging.Tally) proxy.Config {
@@ -88,6 +154,8 @@ func proxyConfig(r *listen.Route, set *upstream.Set, trusted *forwarded.Trusted,
 		Forward: proxy.Forwarding{Trusted: trusted},
 		Retry:   proxy.Retrying{Times: r.Retries},
 		Stream:  orNone(r.StreamTimeout),
+
+		ProxyOut: r.ProxyProtocol,
 	}
 	if r.HostOfTarget {
 		c.Host = proxy.HostTarget
@@ -95,8 +163,39 @@ func proxyConfig(r *listen.Route, set *upstream.Set, trusted *forwarded.Trusted,
 	if r.Retries == 0 {
 		c.Retry.Times = -1
 	}
+	if r.StripPrefix {
+		c.Edit = func(q *proxy.Request) { stripPrefix(q, r.Path) }
+	}
 	return c
 }
+
+// stripPrefix takes prefix, which ends in a slash, off the path of a request. A path that has it only after its percent-encoding is
+// decoded, or its dot segments are removed, is not found: what is left of it could mean something else.
+func stripPrefix(q *proxy.Request, prefix string) {
+	target := string(q.Head().Bytes(q.Head().Target))
+	if i := strings.Index(target, "://"); i > 0 && target[0] != '/' {
+		_, rest, _ := strings.Cut(target[i+len("://"):], "/")
+		target = "/" + rest
+	}
+	rest, ok := strings.CutPrefix(target, prefix)
+	if !ok || hasDots(rest) || q.SetTarget("/"+rest) != nil {
+		q.Refuse(statusNotFound)
+	}
+}
+
+// hasDots reports whether a path has a segment of dots, which would lead out of what is left of it.
+func hasDots(target string) bool {
+	path, _, _ := strings.Cut(target, "?")
+	for segment := range strings.SplitSeq(strings.ReplaceAll(strings.ToLower(path), "%2e", "."), "/") {
+		if segment == "." || segment == ".." {
+			return true
+		}
+	}
+	return false
+}
+
+// errNoTLS is the cause in the log for targets whose TLS handshake fails.
+var errNoTLS = errors.New("no TLS connection to the target")
 
 // tellFailed counts a request that has got no complete response from its target.
 func tellFailed(tally *logging.Tally, path string, q *proxy.Request, err error) {
@@ -107,6 +206,9 @@ func tellFailed(tally *logging.Tally, path string, q *proxy.Request, err error) 
 			cause = known
 			break
 		}
+	}
+	if errors.As(err, new(*backend.HandshakeError)) {
+		cause = errNoTLS
 	}
 	e := logging.Event{Level: slog.LevelWarn, Message: "requests not answered by their target", Cause: cause.Error()}
 	tally.Add(e, func() []slog.Attr {

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"moonbridge/cmd/mbserve/acme"
 	"moonbridge/engine"
 	"moonbridge/handler/channel"
 	"moonbridge/handler/compress"
@@ -49,6 +50,7 @@ type server struct {
 
 	certificates certificates
 	tickets      *tickets
+	acme         *acme.Keepers
 	development  development
 
 	signals chan os.Signal
@@ -71,6 +73,8 @@ type server struct {
 	addresses []*address
 	serving   *generation
 	old       *retired // the previous generation
+
+	kept map[*generation]map[*acme.Keeper][]string // the domains of generations that have not ended
 }
 
 // serve runs the server until it is stopped. It returns the exit code.
@@ -120,6 +124,7 @@ func (s *server) run(d *detacher, stderr io.Writer) error {
 	go s.keepWatchdog(watched)
 	s.wait()
 	close(watched)
+	s.acme.Close()
 	s.pid.remove(s.root)
 	return nil
 }
@@ -159,6 +164,7 @@ func (s *server) open(stderr io.Writer) (err error) {
 	if passed == nil {
 		passed = &heir{}
 	}
+	s.kept = make(map[*generation]map[*acme.Keeper][]string)
 	s.tickets = newTickets(passed.tickets)
 	go s.tickets.rotateAlways()
 	if err = s.startHelper(); err != nil {
@@ -171,6 +177,7 @@ func (s *server) open(stderr io.Writer) (err error) {
 		return err
 	}
 	s.log = s.admin.keepErrors(s.log)
+	s.acme = acme.New(s.log, "moonbridge/"+version)
 	s.stdout = logging.NewQueue(&logFile{f: os.Stdout}, logging.Options{
 		Lost: func(lost int, err error) { warnLost(s.log, "standard output", lost, err) },
 	})

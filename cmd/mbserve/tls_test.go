@@ -116,10 +116,13 @@ func TestTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantsToHear(t, client, "https://"+at[2]+"/", with13+"server_name=a.test alpn=http/1.1"+noClient)
+	wantsToHear(t, client, "https://"+at[5]+"/", with13+"server_name=a.test alpn=nil"+noClient) // HTTP on a raw connection
 	config.Certificates = []tls.Certificate{pair}
 	sum := sha256.Sum256(a.Raw)
 	wantsToHear(t, client, "https://"+at[2]+"/",
 		with13+"server_name=a.test alpn=http/1.1 client_fingerprint="+hex.EncodeToString(sum[:])+" client_subject=CN=a")
+	wantsToHear(t, client, "https://"+at[5]+"/",
+		with13+"server_name=a.test alpn=nil client_fingerprint="+hex.EncodeToString(sum[:])+" client_subject=CN=a")
 	other, err := tls.LoadX509KeyPair(dir+"/b.pem", dir+"/b-key.pem")
 	if err != nil {
 		t.Fatal(err)
@@ -417,6 +420,28 @@ func TestTLSMistakes(t *testing.T) {
 		`{ cert = "missing.pem", key = "y" }`:     "open missing.pem: no such file",
 		`{ client_ca = "x" }`:                     "cert and key are missing",
 		`{ { cert = "x", key = "y", ca = "z" } }`: `unknown option "ca"`,
+
+		`{ acme = true }`:                   "tls: acme: table expected, got boolean",
+		`{ acme = {} }`:                     "tls: acme: domains is missing",
+		`{ acme = { domains = "a.test" } }`: "tls: acme: storage is missing",
+		`{ acme = { domains = { "*.a.test" }, storage = "x" } }`:                "certificates for wildcards cannot be obtained",
+		`{ acme = { domains = { "192.0.2.1" }, storage = "x" } }`:               "is not the name of a host",
+		`{ acme = { domains = { "a..test" }, storage = "x" } }`:                 "is not the name of a host",
+		`{ acme = { domains = { "a.test", "A.test" }, storage = "x" } }`:        "is given twice",
+		`{ acme = { domains = { {} }, storage = "x" } }`:                        "domains: string or list of strings expected, got",
+		`{ acme = { domains = "a.test", storage = "x", ca = "http://a" } }`:     "is not a URL that begins with https://",
+		`{ acme = { domains = "a.test", storage = "x", ca_root = "missing" } }`: "ca_root: open",
+		`{ acme = { domains = "a.test", storage = "x", email = "a b" } }`:       "is not an address of electronic mail",
+		`{ acme = { domains = "a.test", storage = "x", cert = "y" } }`:          `unknown option "cert"`,
+		`{ acme = { "a.test" } }`:                                               "acme has an unexpected entry [1]",
+		`{ { acme = { domains = "a.test", storage = "x" } } }`:                  `tls: unknown option "acme"`,
+		`{ hsts = 60 }`: "cert and key are missing, or acme",
+		`{ acme = { domains = "a.test", storage = "x" }, hsts = true }`:                             "hsts: number (of seconds) or table expected",
+		`{ acme = { domains = "a.test", storage = "x" }, hsts = {} }`:                               "hsts: max_age is missing",
+		`{ acme = { domains = "a.test", storage = "x" }, hsts = { preload = 1 } }`:                  "hsts: preload: boolean expected",
+		`{ acme = { domains = "a.test", storage = "x" }, hsts = { max_age = 60, preload = true } }`: "preload needs include_subdomains",
+		`{ acme = { domains = "a.test", storage = "x" }, alt_svc = "h3" }`:                          "is not a value of Alt-Svc",
+		`{ acme = { domains = "a.test", storage = "x" }, alt_svc = "h3=\":443\"\r\nx: y" }`:         "is not a value of Alt-Svc",
 	} {
 		a := newApplication(t)
 		a.write(`@ listen{ { proto = "tcp4", port = 0, localhost = true, tls = ` + value + ` }, connect = say("x") }`)

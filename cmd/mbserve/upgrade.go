@@ -120,6 +120,7 @@ func (s *server) upgraded(err error) bool {
 		s.log.Error("upgrade failed: this process keeps running", "err", err)
 		return false
 	}
+	s.acme.Retire()
 	handOverTimers(s.intervals, u.timers)
 	s.handedOver, s.handing = true, u.handed
 	s.notify(s.manager.send(fmt.Sprintf("MAINPID=%d", u.cmd.Process.Pid)))

@@ -69,3 +69,10 @@ type SocketBackend interface {
 	// error. Its errors are those of Start.
 	StartSocket(fd int, listener int, local, remote netip.AddrPort) error
 }
+
+// SecuredSocketBackend is implemented by a SocketBackend that wants to know of the TLS which the engine has taken off a connection.
+type SecuredSocketBackend interface {
+	SocketBackend
+	// StartSecuredSocket is StartSocket for a connection with TLS.
+	StartSecuredSocket(fd int, listener int, local, remote netip.AddrPort, tls *TLSState) error
+}

@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"crypto/tls"
 	"net"
 	"net/netip"
 	"time"
@@ -111,7 +112,21 @@ type DialOptions struct {
 	From netip.Addr
 	// Bounds of the connection.
 	Bounds Bounds
+	// First is sent when the connection is established, before anything else and without TLS: a header of the PROXY protocol, for
+	// example. It must not be changed before the attempt is over.
+	First []byte
+	// TLS makes the connection speak TLS, as a client. The handshake is part of what Timeout bounds. The configuration is used as it is:
+	// it needs a ServerName or InsecureSkipVerify. nil: no TLS.
+	TLS *tls.Config
 }
+
+// HandshakeError is the error of an attempt whose TLS handshake has failed: the other end was reached.
+type HandshakeError struct{ Err error }
+
+func (e *HandshakeError) Error() string { return "TLS handshake: " + e.Err.Error() }
+
+// Unwrap returns the error of crypto/tls or of the system.
+func (e *HandshakeError) Unwrap() error { return e.Err }
 
 // Dialer is implemented by every Loop of an engine.
 type Dialer interface {

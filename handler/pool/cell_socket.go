@@ -14,11 +14,16 @@ import (
 // StartSocket implements backend.SocketBackend. A connection waits for a worker like a request. It is reset when it has
 // waited for queue_timeout, or when there is no worker left to serve it.
 func (l *loop) StartSocket(fd, listener int, local, remote netip.AddrPort) error {
+	return l.StartSecuredSocket(fd, listener, local, remote, nil)
+}
+
+// StartSecuredSocket implements backend.SecuredSocketBackend.
+func (l *loop) StartSecuredSocket(fd, listener int, local, remote netip.AddrPort, tls *backend.TLSState) error {
 	c, err := l.reserve()
 	if err != nil {
 		return err
 	}
-	if err := c.putSocket(listener, local, remote); err != nil {
+	if err := c.putSocket(listener, local, remote, tls); err != nil {
 		l.release(c)
 		return err
 	}
@@ -32,10 +37,13 @@ func (l *loop) StartSocket(fd, listener int, local, remote netip.AddrPort) error
 }
 
 // putSocket writes into the window that there is a connection.
-func (c *cell) putSocket(listener int, local, remote netip.AddrPort) error {
+func (c *cell) putSocket(listener int, local, remote netip.AddrPort, tls *backend.TLSState) error {
 	b := c.l.headBlock(shm.KindSocket, listener)
 	b.Local, b.Remote = shm.AddressOf(local), shm.AddressOf(remote)
 	b.Logged = c.l.p.h.cfg.RawAccess != nil
+	if tls != nil {
+		b.TLS = tls.Text
+	}
 	c.body.flags = shm.InEnd
 	return c.put(&b, nil)
 }
@@ -60,4 +68,4 @@ func (c *cell) setAway(away bool) {
 	c.l.p.epoch.Add(1)
 }
 
-var _ backend.SocketBackend = (*loop)(nil)
+var _ backend.SecuredSocketBackend = (*loop)(nil)

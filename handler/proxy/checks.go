@@ -44,7 +44,7 @@ func (c *check) send() {
 	a := c.service.o.Active
 	host := a.Host
 	if host == "" {
-		host = c.server.Addr()
+		host = c.server.Host()
 	}
 	text := append([]byte("GET "), a.Path...)
 	text = httpwrite.AppendField(append(text, " HTTP/1.1\r\n"...), "Host", host)

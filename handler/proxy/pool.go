@@ -48,7 +48,7 @@ func (p *pool) remove(k *link) {
 // keep keeps a connection whose exchange is complete, or closes it.
 func (p *pool) keep(k *link, now int64) {
 	o := p.service.o
-	if o.Idle <= 0 || o.IdleMax <= 0 || p.server.Gone() {
+	if o.Idle <= 0 || o.IdleMax <= 0 || p.server.Gone() || k.l.config.ProxyOut != 0 {
 		k.close()
 		return
 	}

@@ -45,6 +45,10 @@ type Config struct {
 	// Via is the name in the Via field of requests (RFC 9110 §7.6.3). "": no field.
 	Via string
 
+	// ProxyOut is the version of the PROXY protocol, 1 or 2, whose header each connection to a target begins with, before a TLS
+	// handshake. The header is about one client, so each request then has a connection of its own, which costs what kept ones save. 0: none is sent.
+	ProxyOut int
+
 	// Window bounds what the proxy holds of a message, in bytes: a response that the client does not take, or a request body that
 	// the target does not take. A head of a response must fit. Default 64 KiB, at least 4 KiB.
 	Window int
@@ -56,7 +60,7 @@ type HostPolicy uint8
 const (
 	// HostClient: what the client has sent; the address of the target if it has sent none.
 	HostClient HostPolicy = iota
-	// HostTarget: the address of the target. X-Forwarded-Host has what the client has sent.
+	// HostTarget: the name of the target (upstream.Target.Name), or its address. X-Forwarded-Host has what the client has sent.
 	HostTarget
 )
 

@@ -3,10 +3,12 @@ package proxy
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"syscall"
 
 	"moonbridge/handler/backend"
+	"moonbridge/handler/proxyproto"
 	"moonbridge/handler/upstream"
 )
 
@@ -53,6 +55,14 @@ func (l *loop) dial(k *link, failed func(error)) (cancel func()) {
 		Timeout: k.pool.service.o.Connect,
 		// The target has had all that it gets when we close: there is nothing to linger for.
 		Bounds: backend.Bounds{Input: l.config.Window, Output: l.config.Window, Linger: -1},
+		TLS:    k.pool.server.TLS(),
+	}
+	if version := l.config.ProxyOut; version != 0 {
+		var local, remote netip.AddrPort // those of a check are not known
+		if k.exchange != nil {
+			local, remote = k.exchange.x.Addrs()
+		}
+		o.First = proxyproto.Append(nil, version, local, remote)
 	}
 	return l.dialer.Dial(k.pool.server.Address(), o, k, failed)
 }
@@ -89,6 +99,9 @@ func (e *exchange) connectFailed(err error) {
 // isLocal reports whether a connection was not even tried, so that nothing is known of the target: this process has no room for it.
 func isLocal(err error) bool {
 	var code syscall.Errno
+	if errors.As(err, new(*backend.HandshakeError)) {
+		return false
+	}
 	if !errors.As(err, &code) {
 		return !errors.Is(err, os.ErrDeadlineExceeded)
 	}
@@ -151,8 +164,8 @@ func (e *exchange) withHost() []byte {
 	if e.hostAt < 0 {
 		return e.out
 	}
-	host := e.server.Addr()
-	if e.server.Address().Path != "" {
+	host := e.server.Host()
+	if e.server.Address().Path != "" && host == e.server.Addr() {
 		host = "localhost" // a path is no host
 	}
 	b := append(e.l.head[:0], e.out[:e.hostAt]...)

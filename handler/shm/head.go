@@ -17,7 +17,7 @@ type HeadBlock struct {
 
 	Request *httpparse.Head // KindHTTP. Its Persistent says whether the server is willing to keep the connection
 	Expect  bool            // the peer waits for an answer to Expect: 100-continue (RFC 9110 §10.1.1)
-	TLS     []byte          // what is known of the connection's TLS, without a NUL; empty: nothing
+	TLS     []byte          // KindHTTP, KindSocket: what is known of the connection's TLS, without a NUL; empty: nothing
 	File    int64           // bytes of the body if it is in a file, which is not empty; 0: the body follows the block
 
 	Logged bool // KindSocket: requests on the connection are for the access log
@@ -35,9 +35,9 @@ func (b *HeadBlock) end() int {
 	n := headSize + len(b.Name)
 	if r := b.Request; r != nil {
 		n += len(sliceBytes(r.Fields)) + len(r.Raw) + len(r.ID)
-		if len(b.TLS) > 0 {
-			n += len(b.TLS) + 1
-		}
+	}
+	if len(b.TLS) > 0 {
+		n += len(b.TLS) + 1
 	}
 	return n
 }
@@ -81,12 +81,15 @@ func (b *HeadBlock) Put(to []byte) {
 		n += copy(to[n:], r.Raw)
 		h.IDOff, h.IDLen = uint32(n), uint32(len(r.ID))
 		n += copy(to[n:], r.ID)
-		if len(b.TLS) > 0 {
-			h.Flags |= HeadTLS
-			n += copy(to[n:], b.TLS)
-			to[n] = 0
-			n++
+	}
+	if len(b.TLS) > 0 {
+		h.Flags |= HeadTLS
+		if b.Request == nil {
+			h.IDOff = uint32(n)
 		}
+		n += copy(to[n:], b.TLS)
+		to[n] = 0
+		n++
 	}
 	clear(to[n:size])
 }

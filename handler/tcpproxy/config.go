@@ -23,7 +23,8 @@ type Config struct {
 	// SniffBytes is how many bytes are looked at. Default 16 KiB. It must not be more than Bounds.Input.
 	SniffBytes int
 
-	// ProxyOut is the version of the PROXY protocol, 1 or 2, whose header is sent to targets. 0: none is sent.
+	// ProxyOut is the version of the PROXY protocol, 1 or 2, whose header is sent to targets, before the TLS handshake if upstream.Options
+	// has TLS. 0: none is sent.
 	ProxyOut int
 	// Tries is how many targets are tried for a connection. Default 3.
 	Tries int

@@ -127,8 +127,11 @@ func (s *session) key() uint64 {
 
 func (s *session) connect(v *upstream.Server) {
 	s.server = v
-	s.cancel = s.l.dialer.Dial(v.Address(), backend.DialOptions{Timeout: s.set.Options().Connect, Bounds: s.p.config.Bounds},
-		(*back)(s), s.connectFailed)
+	o := backend.DialOptions{Timeout: s.set.Options().Connect, Bounds: s.p.config.Bounds, TLS: v.TLS()}
+	if version := s.p.config.ProxyOut; version != 0 {
+		o.First = proxyproto.Append(nil, version, s.about.Local, s.about.Remote)
+	}
+	s.cancel = s.l.dialer.Dial(v.Address(), o, (*back)(s), s.connectFailed)
 }
 
 // connectFailed tries another target.
@@ -150,6 +153,9 @@ func (s *session) connectFailed(err error) {
 // isLocal reports whether a connection was not even tried, because this process has no room for it: nothing is known of the target.
 func isLocal(err error) bool {
 	var code syscall.Errno
+	if errors.As(err, new(*backend.HandshakeError)) {
+		return false
+	}
 	if !errors.As(err, &code) {
 		return true
 	}
@@ -187,9 +193,6 @@ func (b *back) Open(c backend.Conn) backend.Stream {
 	s.target, s.cancel = c, nil
 	s.server.Works(s.l.Now())
 	s.tried = nil
-	if v := s.p.config.ProxyOut; v != 0 {
-		c.Write(proxyproto.Append(nil, v, s.about.Local, s.about.Remote))
-	}
 	s.client.Splice(c)
 	c.Splice(s.client)
 	s.client.Resume()

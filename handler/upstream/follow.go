@@ -32,6 +32,9 @@ func (s *Set) Follow(ctx context.Context, like Target, r Resolver, every time.Du
 	if err != nil || port == 0 {
 		return fmt.Errorf("target %q: %w", like.Addr, ErrAddress)
 	}
+	if like.Name == "" {
+		like.Name = host
+	}
 	if r == nil {
 		r = net.DefaultResolver
 	}

@@ -1,6 +1,9 @@
 package upstream
 
-import "time"
+import (
+	"crypto/tls"
+	"time"
+)
 
 // Options of a Set. The zero value is a usable default. A duration of 0 means its default.
 type Options struct {
@@ -13,9 +16,13 @@ type Options struct {
 	// IdleMax is how many unused connections each loop keeps for a target. Default 256.
 	IdleMax int
 
-	Connect time.Duration // for a connection to be established. Default 3 s
+	Connect time.Duration // for a connection to be established, with its TLS handshake. Default 3 s
 	Head    time.Duration // from the last byte of a request to the head of its response. Default 60 s; negative: none
 	Stall   time.Duration // without a byte of a response that has begun. Default 60 s; negative: none
+
+	// TLS makes the connections to targets speak TLS. A ServerName in it is that of all targets; otherwise that of each is its Name, or its
+	// address. Sessions are resumed, also without a ClientSessionCache. nil: no TLS.
+	TLS *tls.Config
 
 	Passive Passive
 	// Active asks the targets from time to time whether they work. nil: no.
@@ -49,7 +56,7 @@ type Passive struct {
 // Active are health checks: requests of the proxy's own.
 type Active struct {
 	Path    string        // default "/"
-	Host    string        // field Host; default: the address of the target
+	Host    string        // field Host; default: the name of the target, or its address
 	Every   time.Duration // default 5 s
 	Timeout time.Duration // for the whole check. Default 2 s
 	Rise    int           // successes in a row after which a target is up. Default 2
@@ -95,6 +102,10 @@ func (o Options) resolve() Options {
 	o.QueueTime = orDefault(o.QueueTime, queueTimeDefault)
 	o.Slow = max(o.Slow, 0)
 	o.Passive = o.Passive.resolve()
+	if o.TLS != nil && o.TLS.ClientSessionCache == nil {
+		o.TLS = o.TLS.Clone()
+		o.TLS.ClientSessionCache = tls.NewLRUClientSessionCache(0)
+	}
 	if o.Active != nil {
 		a := o.Active.resolve()
 		o.Active = &a

@@ -1,6 +1,9 @@
 package upstream
 
 import (
+	"crypto/tls"
+	"net"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -13,7 +16,9 @@ type Server struct {
 	set  *Set
 	addr string
 	to   backend.Address
-	seed uint64 // of the address, for Hash
+	host string      // field Host of requests
+	tls  *tls.Config // nil: none
+	seed uint64      // of the address, for Hash
 
 	// Shared.
 	weight, slots atomic.Int64
@@ -28,8 +33,32 @@ type Server struct {
 	checks        checks
 }
 
-func newServer(s *Set, addr string, to backend.Address) *Server {
-	return &Server{set: s, addr: addr, to: to, seed: HashString(addr)}
+func newServer(s *Set, t Target, to backend.Address) *Server {
+	return &Server{set: s, addr: t.Addr, to: to, host: t.host(to, s.o.TLS != nil), tls: t.secure(to, s.o.TLS), seed: HashString(t.Addr)}
+}
+
+// host is the field Host of requests: the name, and the port unless it is the one of the scheme.
+func (t Target) host(to backend.Address, secure bool) string {
+	port := to.AddrPort.Port()
+	switch {
+	case t.Name == "":
+		return t.Addr
+	case to.Path != "", port == 80 && !secure, port == 443 && secure:
+		return t.Name
+	}
+	return net.JoinHostPort(t.Name, strconv.Itoa(int(port)))
+}
+
+// secure is the configuration of TLS for this target. What the target has to prove is its name, or its address.
+func (t Target) secure(to backend.Address, config *tls.Config) *tls.Config {
+	if config == nil || config.ServerName != "" {
+		return config
+	}
+	own := config.Clone()
+	if own.ServerName = t.Name; own.ServerName == "" && to.Path == "" {
+		own.ServerName = to.AddrPort.Addr().WithZone("").String()
+	}
+	return own
 }
 
 func (v *Server) setTarget(t Target) {
@@ -43,6 +72,12 @@ func (v *Server) Addr() string { return v.addr }
 
 // Address is where to connect to.
 func (v *Server) Address() backend.Address { return v.to }
+
+// Host is the field Host of requests for this target, unless something else decides it.
+func (v *Server) Host() string { return v.host }
+
+// TLS is the configuration of TLS for connections to the server. nil: there is none.
+func (v *Server) TLS() *tls.Config { return v.tls }
 
 // Gone reports whether the server is no longer a target: its unused connections are to be closed.
 func (v *Server) Gone() bool { return v.gone.Load() }

@@ -61,7 +61,7 @@ func (s *Set) Replace(targets ...Target) error {
 		}
 		v := old.find(t.Addr)
 		if v == nil {
-			v = newServer(s, t.Addr, to)
+			v = newServer(s, t, to)
 		}
 		next.all = append(next.all, v)
 	}

@@ -202,7 +202,7 @@ static int push_number(lua_State *L, const question *q)
 		return failed;
 	if (take(&p, &n, &count, sizeof count))
 		return no_answer(L);
-	lua_pushnumber(L, (lua_Number)count);
+	lua_pushinteger(L, (lua_Integer)count);
 	return 1;
 }
 
@@ -256,7 +256,7 @@ static int presence(lua_State *L)
 		if (take(&p, &n, &k, sizeof k) || k.len > n)
 			return no_answer(L);
 		lua_pushlstring(L, (const char *)p, k.len);
-		lua_pushnumber(L, k.count);
+		lua_pushinteger(L, (lua_Integer)k.count);
 		lua_rawset(L, -3);
 		p += k.len;
 		n -= k.len;

@@ -229,7 +229,8 @@ static void add_list(lua_State *L, message *m, const char *name, size_t name_siz
 }
 
 /* A value of the table tls, which is on top of the stack, as an entry. Its key is "tls", the number of the
- * certificate, and the name, with a NUL between them. */
+ * certificate, and the name, with a NUL between them. A table in it sends its own entry, of no type that is known, and then
+ * those of its values: "acme.email" is the name of one. */
 static void add_tls_value(lua_State *L, message *m, uint32_t scope, int number, const char *name)
 {
 	char key[256];
@@ -237,6 +238,40 @@ static void add_tls_value(lua_State *L, message *m, uint32_t scope, int number, 
 	if (n < 0 || (size_t)n >= sizeof key)
 		luaL_error(L, "listen: listener %d: tls has an option with a long name", (int)scope);
 	add_value(L, m, scope, key, (size_t)n);
+}
+
+/* A table within tls, of values and lists of values, is on top of the stack. The names of its entries are its own name, a
+ * point, and that of the value. An element of a list is an entry of its own. */
+static void add_tls_table(lua_State *L, message *m, uint32_t scope, const char *table)
+{
+	int t = lua_gettop(L);
+	char name[128];
+	luaL_checkstack(L, 8, "listen");
+	for (lua_pushnil(L); lua_next(L, t); lua_pop(L, 1)) {
+		if (lua_type(L, -2) != LUA_TSTRING)
+			bad_key(L, table, -2);
+		int n = snprintf(name, sizeof name, "%s.%s", table, lua_tostring(L, -2)), list = lua_gettop(L);
+		if (n < 0 || (size_t)n >= sizeof name)
+			luaL_error(L, "listen: listener %d: tls: %s has an option with a long name", (int)scope, table);
+		size_t count = lua_istable(L, list) ? mb_rawlen(L, list) : 0;
+		for (size_t i = 1; i <= count; i++, lua_pop(L, 1)) {
+			lua_rawgeti(L, list, (int)i);
+			add_tls_value(L, m, scope, 0, name);
+		}
+		if (!count)
+			add_tls_value(L, m, scope, 0, name);
+	}
+}
+
+/* A value of the table tls with a name, which is on top of the stack. */
+static void add_tls_named(lua_State *L, message *m, uint32_t scope, int number, const char *name)
+{
+	if (number == 0 && lua_istable(L, -1) && (!strcmp(name, "acme") || !strcmp(name, "hsts"))) {
+		add_tls_value(L, m, scope, 0, name);
+		add_tls_table(L, m, scope, name);
+	} else {
+		add_tls_value(L, m, scope, number, name);
+	}
 }
 
 /* The table of a certificate, or of all, on top of the stack. */
@@ -247,14 +282,14 @@ static void add_tls(lua_State *L, message *m, uint32_t scope, int number)
 	for (lua_pushnil(L); lua_next(L, t); lua_pop(L, 1), any = 1) {
 		lua_Number i = lua_type(L, -2) == LUA_TNUMBER ? lua_tonumber(L, -2) : 0;
 		if (lua_type(L, -2) == LUA_TSTRING)
-			add_tls_value(L, m, scope, number, lua_tostring(L, -2));
+			add_tls_named(L, m, scope, number, lua_tostring(L, -2));
 		else if (number == 0 && lua_istable(L, -1) && i >= 1 && i <= 1000 && i == (lua_Number)(int)i)
 			add_tls(L, m, scope, (int)i);
 		else
 			bad_key(L, "tls", -2);
 	}
 	if (!any)
-		luaL_error(L, "listen: listener %d: tls is an empty table: it needs cert and key", (int)scope);
+		luaL_error(L, "listen: listener %d: tls is an empty table: it needs cert and key, or acme", (int)scope);
 }
 
 static void add_listener(lua_State *L, message *m, int t, uint32_t scope)

@@ -47,9 +47,17 @@ func mbConnOpen(l *C.mb_rawhttp) {
 		Refused:   reportRefused,
 		End:       handlerEnd(l.options),
 		Identify:  identifyBy(l.proxies),
-		Block:     shm.HeadBlock{Listener: raw.Listener, Exchange: raw.Exchange, Local: raw.Local, Remote: raw.Remote},
+		Block:     shm.HeadBlock{Listener: raw.Listener, Exchange: raw.Exchange, Local: raw.Local, Remote: raw.Remote, TLS: tlsOf(l)},
 		Limits:    limitsOf(l.options),
 	}, unsafe.Slice((*byte)(l.early), int(l.early_len)))
+}
+
+// tlsOf is what is known of the connection's TLS, or nil.
+func tlsOf(l *C.mb_rawhttp) []byte {
+	if l.tls == nil {
+		return nil
+	}
+	return []byte(C.GoString(l.tls))
 }
 
 // reportRefused reports a request that the connection answers itself.

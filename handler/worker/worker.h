@@ -59,6 +59,7 @@ typedef struct {
 	const mb_head *raw; /* the head of the exchange that brought the socket */
 	const void *early;  /* bytes read from the socket before */
 	size_t early_len;
+	const char *tls; /* what is known of the connection's TLS; NULL: it has none */
 	const char *proxies; /* trusted_proxies, each with a line end; NULL: none */
 } mb_rawhttp;
 

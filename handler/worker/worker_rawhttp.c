@@ -164,6 +164,8 @@ static int open_conn(const mb_socket *s, const mb_http_options *o)
 		.quit = &worker.in_slot->quit, .asleep = &worker.out_slot->asleep,
 		.options = o, .raw = &exchange.head, .early = mb_stdio_peek(in, &early)};
 	c.early_len = early;
+	if (exchange.head.flags & MB_HEAD_TLS)
+		c.tls = (const char *)exchange.head_bytes + exchange.head.id_off + exchange.head.id_len;
 	const mb_pool *p = mb_pool_at(worker.pool);
 	if (p)
 		c.proxies = p->proxies;

@@ -43,7 +43,7 @@ local handler = http.generate_handler(function(request)
 end, { response_timeout = 2, idle_timeout = 2 })
 
 listen{
-	{ proto = "tcp4", port = 0, localhost = true },
+	{ proto = "tcp4", port = 0, localhost = true, http2 = "h2c" },
 	{ proto = "interval", name = "tick", delay = 0.05, connect = function() channel.publish("ticks", "tick") end },
 	min_fork = 2, max_fork = 2,
 	prepare = function() channel.publish("room:prepared", "x") end,

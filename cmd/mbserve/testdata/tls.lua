@@ -20,6 +20,11 @@ local a, b = { cert = dir .. "/a.pem", key = dir .. "/a-key.pem" }, { cert = dir
 local both = { a, b }
 local clients = { cert = a.cert, key = a.key, client_ca = a.cert, client_optional = true }
 
+local handler = http.generate_handler(function(request)
+	request:send_status("200 OK")
+	request:send_data(request.scheme .. " " .. tls_of(request))
+end)
+
 listen {
 	{ proto = "tcp4", port = 0, localhost = true, tls = both },
 	{ proto = "tcp4", port = 0, localhost = true },
@@ -31,9 +36,13 @@ listen {
 			socket:flush()
 		end
 	end },
+	{ proto = "tcp4", port = 0, localhost = true, tls = clients, connect = function(socket)
+		return handler(socket)
+	end },
+	{ proto = "tcp4", port = 0, localhost = true, tls = { cert = a.cert, key = a.key, alt_svc = 'h3=":443"; ma=60',
+		hsts = { max_age = 31536000, include_subdomains = true, preload = true } } },
+	static = { ["/static/"] = { dir } },
+	routes = { ["/route/"] = { proxy = "unix:/nowhere" } },
 	max_fork = 4,
-	connect = http.generate_handler(function(request)
-		request:send_status("200 OK")
-		request:send_data(request.scheme .. " " .. tls_of(request))
-	end),
+	connect = handler,
 }

@@ -238,7 +238,7 @@ var parameters = map[string]map[string]parameter{
 	"tcp4":     {"port": setPort, "localhost": setLocalhost, tlsName: setTLS, redirectName: setRedirect, "proxy_protocol": setProxyProtocol, "http2": setHTTP2},
 	"tcp6":     {"port": setPort, "localhost": setLocalhost, tlsName: setTLS, redirectName: setRedirect, "proxy_protocol": setProxyProtocol, "http2": setHTTP2},
 	"tcp":      {"port": setPort, "host": setHost, tlsName: setTLS, redirectName: setRedirect, "proxy_protocol": setProxyProtocol, "http2": setHTTP2},
-	"local":    {"path": setPath, "mode": setMode, "proxy_protocol": setProxyProtocol, "http2": setHTTP2},
+	"local":    {"path": setPath, "mode": setMode, "owner": setOwner, "group": setGroup, "proxy_protocol": setProxyProtocol, "http2": setHTTP2},
 	"interval": {"delay": setDelay, "name": setName, "strict": setStrict},
 	"main":     {"name": setName},
 }
@@ -282,7 +282,10 @@ func newListener(entries []entry, connect value) (l Listener, err error) {
 	if err := l.checkTLS(); err != nil {
 		return l, err
 	}
-	return l, l.setConnect(connect, own)
+	if err := l.setConnect(connect, own); err != nil {
+		return l, err
+	}
+	return l, l.checkFields()
 }
 
 // handlerOf returns the entry that is the listener's own handler; nil if it has none. handler is the name that WebMCP uses.
@@ -434,6 +437,25 @@ func setPath(l *Listener, v value) (err error) {
 		return fmt.Errorf("%.128q is not a path of a file", l.Path)
 	}
 	return nil
+}
+
+func setOwner(l *Listener, v value) (err error) {
+	l.Owner, err = account(v)
+	return err
+}
+
+func setGroup(l *Listener, v value) (err error) {
+	l.Group, err = account(v)
+	return err
+}
+
+// account is the name of a user or group. A number is given as text, so that it is not taken for something else.
+func account(v value) (string, error) {
+	s, err := v.str()
+	if err == nil && (s == "" || len(s) > 256 || strings.IndexByte(s, 0) >= 0) {
+		err = fmt.Errorf("%.64q is not a name", s)
+	}
+	return s, err
 }
 
 func setMode(l *Listener, v value) error {

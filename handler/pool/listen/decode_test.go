@@ -120,6 +120,8 @@ func TestDecodeErrors(t *testing.T) {
 		{http([3]any{1, "proto", "local"}, [3]any{1, "path", long}), "path: 200 bytes long"},
 		{http([3]any{1, "proto", "local"}, [3]any{1, "path", "@x"}), "is not a path"},
 		{http([3]any{1, "proto", "local"}, [3]any{1, "path", "x"}, [3]any{1, "mode", "0999"}), "not an octal number"},
+		{http([3]any{1, "proto", "local"}, [3]any{1, "path", "x"}, [3]any{1, "owner", ""}), "is not a name"},
+		{http([3]any{1, "proto", "local"}, [3]any{1, "path", "x"}, [3]any{1, "group", 33}), "group: string expected, got number"},
 		{http([3]any{1, "proto", "local"}, [3]any{1, "path", "x"}, [3]any{1, "mode", 432}), "mode: string expected, got number"},
 		{http([3]any{1, "proto", "tcp"}, [3]any{1, "port", 1}, [3]any{1, "proxy_protocol", "v2"}), "proxy_protocol: boolean expected, got string"},
 		{http([3]any{1, "proto", "interval"}, [3]any{1, "delay", 1}, [3]any{1, "proxy_protocol", true}), `unknown parameter of proto interval: "proxy_protocol"`},

@@ -64,6 +64,8 @@ type Listener struct {
 	Path    string      // local
 	Mode    os.FileMode // local, if HasMode: permission bits of the socket
 	HasMode bool
+	Owner   string // local: user that the socket's file belongs to, a name or a number; "": not changed
+	Group   string // likewise
 
 	Delay  time.Duration // interval
 	Name   string        // interval, main
@@ -91,6 +93,22 @@ type TLS struct {
 	Certificates []Certificate // the first is for clients that name no server, or one that none of them is for
 	ClientCA     string        // file of the certificates that sign those of clients; "": clients are not asked for one
 	ClientMay    bool          // clients need not have one
+
+	ACME *ACME // nil: all certificates are in files
+
+	HSTS   string // value of the field Strict-Transport-Security of all responses; "": they have none
+	AltSvc string // the same of Alt-Svc
+
+	hsts *hsts // while it is decoded
+}
+
+// ACME says for which hosts certificates are obtained, and from whom.
+type ACME struct {
+	Domains []string // in lower case
+	Email   string   // of the operator, for the authority; may be empty
+	Storage string   // directory of the certificates
+	CA      string   // URL of the authority's directory; "": the default
+	CARoot  string   // file of certificates that the authority's own leads to; "": those of the system
 }
 
 // Certificate names the files, in PEM, of a certificate with those that lead to a root, and of its key.
@@ -161,6 +179,17 @@ type Route struct {
 	Path    string
 	Targets []string // as upstream.Target.Addr has them, or one host name with a port
 	Named   bool     // the target is a host name
+
+	TLS        bool   // targets have it
+	CA         string // file of the certificates that theirs lead to; "": those of the system
+	ServerName string // that their certificates have to be for; "": the name or address of each
+
+	Weights     []int // of the targets; nil: all are the same
+	StripPrefix bool  // targets get the path without Path, but its last slash
+
+	ProxyProtocol int // version of the header that targets get; 0: they get none
+
+	Check string // path of health checks; "": there are none
 
 	HostOfTarget bool // the field Host is the address of the target, not what the client has sent
 	Slots        int  // requests of each target at a time; 0: no bound

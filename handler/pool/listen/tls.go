@@ -3,6 +3,8 @@ package listen
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -41,26 +43,38 @@ func (l *Listener) addTLS(name string, v value) error {
 	return nil
 }
 
-func (t *TLS) set(n int, option string, v value) error {
+// texts are the options of the table of a certificate, or of the whole table (0), that name files.
+func (t *TLS) texts(n int) map[string]*string {
 	c := &t.Certificates[n]
 	to := map[string]*string{"cert": &c.Cert, "key": &c.Key}
 	if n == 0 {
 		to["client_ca"] = &t.ClientCA
-		if option == "client_optional" {
-			may, err := v.boolean()
-			t.ClientMay = may
-			return named(option, err)
+	}
+	return to
+}
+
+func (t *TLS) set(n int, option string, v value) error {
+	if set := tlsOptions[option]; set != nil && n == 0 {
+		return named(option, set(t, v))
+	}
+	to := t.texts(n)[option]
+	if to == nil {
+		if table, name, ok := strings.Cut(option, "."); ok && tlsOptions[table] != nil {
+			return named(table, t.setIn(table, name, v))
 		}
+		return unknown("option", option, append(slices.Collect(maps.Keys(tlsOptions)), "cert", "key", "client_ca"))
 	}
-	if to[option] == nil {
-		return unknown("option", option, []string{"cert", "key", "client_ca", "client_optional"})
-	}
+	return named(option, setPathOf(to, v))
+}
+
+// setPathOf sets the path of a file or directory.
+func setPathOf(to *string, v value) error {
 	text, err := v.str()
 	if err == nil && (text == "" || strings.IndexByte(text, 0) >= 0) {
 		err = fmt.Errorf("%q is not a path of a file", text)
 	}
-	*to[option] = text
-	return named(option, err)
+	*to = text
+	return err
 }
 
 // named puts the name of an option before an error.
@@ -86,12 +100,15 @@ func (l *Listener) checkTLS() error {
 		}
 	}
 	switch {
-	case len(t.Certificates) == 0:
-		return errors.New("tls: cert and key are missing")
+	case len(t.Certificates) == 0 && t.ACME == nil:
+		return errors.New("tls: cert and key are missing, or acme")
 	case t.ClientMay && t.ClientCA == "":
 		return errors.New("tls: client_optional has no meaning without client_ca")
 	case l.RedirectHTTPS != 0:
 		return fmt.Errorf("tls and %s exclude each other", redirectName)
+	}
+	if t.ACME != nil {
+		return named("tls: acme", t.ACME.complete())
 	}
 	return nil
 }

@@ -71,10 +71,14 @@ func (c *Conn) lapsed(deadline time.Time, idle bool) bool {
 	return passed(deadline) && !c.fill() && !c.eof && !c.broken
 }
 
-// identify finds out who the client is.
+// identify finds out who the client is. If that is the peer, it has asked for https if the connection has TLS.
 func (c *Conn) identify() {
+	c.head.Secure = false
 	if c.cfg.Identify != nil {
 		c.cfg.Identify(&c.head, c.cfg.Block.Remote.AddrPort().Addr())
+	}
+	if len(c.cfg.Block.TLS) > 0 && !c.head.Client.IsValid() {
+		c.head.Secure = true
 	}
 }
 

@@ -1,0 +1,174 @@
+package acme
+
+import (
+	"bytes"
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"moonbridge/cmd/mbserve/acme/acmetest"
+	"moonbridge/engine"
+	"moonbridge/handler"
+)
+
+const patience = 60 * time.Second
+
+// text is a log that can be read while it is written.
+type text struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *text) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *text) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// wait waits until the log has all words in a line.
+func (l *text) wait(t *testing.T, words ...string) {
+	t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+		for line := range strings.Lines(l.String()) {
+			if !contains(line, words) {
+				continue
+			}
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("no line with %q:\n%s", words, l)
+		}
+	}
+}
+
+func contains(line string, words []string) bool {
+	for _, w := range words {
+		if !strings.Contains(line, w) {
+			return false
+		}
+	}
+	return true
+}
+
+// A certificate is renewed before it ends, with no handshake without one. If that fails, it stays in use.
+func TestRenewal(t *testing.T) {
+	e, err := engine.New(engine.Options{Loops: 1, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Shutdown(t.Context())
+	ln, err := e.Open("tcp4", "127.0.0.1:0", engine.OpenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, p, _ := net.SplitHostPort(ln.Addr())
+	port, _ := strconv.Atoi(p)
+	a := acmetest.New(t, acmetest.Options{TLSPort: port, HTTPPort: acmetest.FreePort(t), Validity: 9 * time.Second})
+	a.Start(t)
+	roots := a.Roots(t)
+
+	var log text
+	logger := slog.New(slog.NewTextHandler(&log, nil))
+	all := New(logger, "test")
+	defer all.Close()
+	settings := Settings{Storage: filepath.Join(t.TempDir(), "c"), CA: a.Directory, CARoot: a.RootFile}
+	k, err := newKeeper(settings, logger, 50*time.Millisecond)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all.all[settings] = k
+	config := &tls.Config{}
+	k.Serve(config, []string{"a.test"})
+	all.ServeChallenges(config)
+	ln.SetTLS(&engine.TLS{Config: config})
+	if err := e.Serve(ln, handler.OnLoop(handler.Func(func(*handler.Response, *handler.Request) {})), 0, engine.Limits{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Load([]string{"a.test"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Keep([]string{"a.test"}, Ports{TLS: port}); err != nil {
+		t.Fatal(err)
+	}
+	log.wait(t, "certificate obtained", "domain=a.test")
+	serial := func() string {
+		c, err := tls.DialWithDialer(&net.Dialer{Timeout: patience}, "tcp", ln.Addr(), &tls.Config{ServerName: "a.test", RootCAs: roots})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		return c.ConnectionState().PeerCertificates[0].SerialNumber.String()
+	}
+	first := serial()
+	for end := time.Now().Add(patience); serial() == first; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not renewed:\n%s", &log)
+		}
+	}
+	log.wait(t, "certificate renewed", "domain=a.test")
+	a.Stop()
+	log.wait(t, "certificate not renewed: the one in use stays in use", "domain=a.test", "connection refused", "next=")
+	if k.certificate("a.test") == nil {
+		t.Error("the certificate is gone")
+	}
+}
+
+// A directory in which others may write is not used.
+func TestStorage(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o770); err != nil {
+		t.Fatal(err)
+	}
+	if err := openStorage(dir); err == nil || !strings.Contains(err.Error(), "others may write") {
+		t.Errorf("mode 0770: %v", err)
+	}
+	if err := openStorage(dir + "/file"); err != nil {
+		t.Error(err)
+	}
+	if info, err := os.Stat(dir + "/file"); err != nil || info.Mode().Perm() != directoryMode {
+		t.Errorf("a new directory: %v, %v", info, err)
+	}
+	if err := os.WriteFile(dir+"/x", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := openStorage(dir + "/x"); err == nil {
+		t.Error("a file is a directory")
+	}
+}
+
+// Keepers and domains that nothing uses any more are forgotten.
+func TestOnly(t *testing.T) {
+	all := New(slog.New(slog.DiscardHandler), "test")
+	settings := Settings{Storage: t.TempDir(), CA: "https://127.0.0.1:1/"}
+	k, err := all.For(settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, _ := all.For(settings); again != k {
+		t.Error("the same settings have another keeper")
+	}
+	if err := k.Keep([]string{"a.test", "b.test"}, Ports{TLS: 1}); err != nil {
+		t.Fatal(err)
+	}
+	all.Only(map[*Keeper][]string{k: {"b.test"}})
+	if all.keeping("a.test") != nil || all.keeping("b.test") != k {
+		t.Error("the wrong domain is forgotten")
+	}
+	all.Only(nil)
+	if all.keeping("b.test") != nil || len(all.all) != 0 {
+		t.Error("a keeper that is not used stays")
+	}
+}

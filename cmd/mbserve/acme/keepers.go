@@ -1,0 +1,104 @@
+package acme
+
+import (
+	"context"
+	stdlog "log"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/certmagic"
+)
+
+// Keepers are all keepers of a process.
+type Keepers struct {
+	log *slog.Logger
+
+	mu  sync.Mutex
+	all map[Settings]*Keeper
+}
+
+// New makes keepers that log to log. program is how they introduce themselves to authorities.
+func New(log *slog.Logger, program string) *Keepers {
+	certmagic.UserAgent = program
+	stdlog.SetFlags(0)
+	stdlog.SetOutput(lines{log})
+	return &Keepers{log: log, all: make(map[Settings]*Keeper)}
+}
+
+// For returns the keeper with these settings, which is made if there is none.
+func (s *Keepers) For(settings Settings) (*Keeper, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if k := s.all[settings]; k != nil {
+		return k, nil
+	}
+	k, err := newKeeper(settings, s.log, checkEvery)
+	if err == nil {
+		s.all[settings] = k
+	}
+	return k, err
+}
+
+// Only ends what is not used any more: keepers, and domains of keepers.
+func (s *Keepers) Only(used map[*Keeper][]string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for settings, k := range s.all {
+		if domains, ok := used[k]; ok {
+			k.drop(domains)
+			continue
+		}
+		k.retire()
+		delete(s.all, settings)
+	}
+}
+
+// list are all keepers.
+func (s *Keepers) list() (all []*Keeper) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, k := range s.all {
+		all = append(all, k)
+	}
+	return all
+}
+
+// Retire ends all attempts to obtain or renew certificates: another process has taken over, or this one ends. Challenges are answered
+// as before, since the other process may have begun them while this one still accepts connections.
+func (s *Keepers) Retire() {
+	for _, k := range s.list() {
+		k.retire()
+	}
+}
+
+// releaseMax is how long a process that ends waits for its locks.
+const releaseMax = 2 * time.Second
+
+// Close is Retire, and releases all locks, so that another process need not wait until they are stale.
+func (s *Keepers) Close() {
+	all := s.list()
+	if len(all) == 0 {
+		return
+	}
+	s.Retire()
+	ctx, cancel := context.WithTimeout(context.Background(), releaseMax)
+	defer cancel()
+	certmagic.CleanUpOwnLocks(ctx, all[0].zapLogger())
+}
+
+// keeping returns the keeper of a host's certificate, or nil.
+func (s *Keepers) keeping(host string) *Keeper {
+	for _, k := range s.list() {
+		if k.keeps(host) {
+			return k
+		}
+	}
+	return nil
+}
+
+func (k *Keeper) keeps(host string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.domains[host] != nil
+}
