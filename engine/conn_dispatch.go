@@ -36,7 +36,7 @@ func (c *conn) parse(nowMS uint64) bool {
 	if n == 0 {
 		return false
 	}
-	if c.service.proxies != nil {
+	if c.service.identifier != nil {
 		c.identify(h)
 		changed := c.begin(nowMS, h, n)
 		c.forgetClient(h)
@@ -45,15 +45,18 @@ func (c *conn) parse(nowMS uint64) bool {
 	return c.begin(nowMS, h, n)
 }
 
-// identify finds out who the client is. forgetClient has to follow: the loop uses h again, for requests of other listeners too.
+// identify finds out who the client is, and what error pages it likes. forgetClient has to follow: the loop uses h again, for requests of other listeners too.
 func (c *conn) identify(h *httpparse.Head) {
-	c.service.proxies.Identify(h, c.socket.peer.Addr())
+	c.service.identifier.Identify(h, c.socket.peer.Addr())
 	if c.l.secure && !h.Client.IsValid() {
 		h.Secure = true // the peer is the client
 	}
+	h.JSON = c.service.pages != nil && h.PrefersJSON()
 }
 
-func (c *conn) forgetClient(h *httpparse.Head) { h.Client, h.Secure = netip.Addr{}, c.l.secure }
+func (c *conn) forgetClient(h *httpparse.Head) {
+	h.Client, h.Secure, h.JSON = netip.Addr{}, c.l.secure, false
+}
 
 // begin decides what to do with the request whose head h is the first n bytes of the input. Its result is that of parse.
 func (c *conn) begin(nowMS uint64, h *httpparse.Head, n int) bool {
@@ -65,7 +68,7 @@ func (c *conn) begin(nowMS uint64, h *httpparse.Head, n int) bool {
 		c.deadline.responseMS = after(nowMS, lim.responseMS)
 		c.l.requests++
 	}
-	c.exchange.isHead, c.exchange.extras = h.IsHead, c.service.extras
+	c.exchange.isHead, c.exchange.likesJSON, c.exchange.extras = h.IsHead, h.JSON, c.service.extras
 	c.exchange.persistent = h.Persistent && !c.ending()
 	c.exchange.leads = h.Overlaps()
 	rest := c.input.Unread()[n:]

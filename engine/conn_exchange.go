@@ -12,6 +12,7 @@ type exchange struct {
 
 	persistent bool        // it leaves the connection open (RFC 9112 §9.3)
 	isHead     bool        // its response has no body (RFC 9110 §9.3.2)
+	likesJSON  bool        // its client would rather have an error as JSON
 	begun      bool        // a byte of its final response was given to the output
 	wantsRoom  bool        // the backend holds output that the connection did not take
 	end        backend.End // what happens to the connection when the response is out

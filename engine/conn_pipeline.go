@@ -85,7 +85,7 @@ func (c *conn) takeFollower(nowMS uint64) bool {
 
 // startIdentified is startFollower, with what is known about the client.
 func (c *conn) startIdentified(nowMS uint64, h *httpparse.Head) (taken bool) {
-	if c.service.proxies == nil {
+	if c.service.identifier == nil {
 		return c.startFollower(nowMS, h)
 	}
 	c.identify(h)
@@ -98,7 +98,7 @@ func (c *conn) startIdentified(nowMS uint64, h *httpparse.Head) (taken bool) {
 func (c *conn) startFollower(nowMS uint64, h *httpparse.Head) bool {
 	p := c.l.newPipelined(c)
 	p.responseMS = after(nowMS, c.service.limits.responseMS)
-	p.exchange = exchange{isHead: h.IsHead, persistent: true, leads: true, extras: c.service.extras}
+	p.exchange = exchange{isHead: h.IsHead, likesJSON: h.JSON, persistent: true, leads: true, extras: c.service.extras}
 	if c.l.e.observed {
 		p.exchange.record = c.l.recordOf(h, c.service)
 	}

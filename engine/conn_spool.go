@@ -160,7 +160,7 @@ func (c *conn) dispatchSpooled(nowMS uint64) {
 		return
 	}
 	c.input.parser.Reset()
-	if c.service.proxies != nil {
+	if c.service.identifier != nil {
 		c.identify(h)
 		defer c.forgetClient(h)
 	}

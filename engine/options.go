@@ -152,6 +152,10 @@ type Limits struct {
 	// Fields are field lines, each with its CR LF, that the responses which the engine makes itself have besides their own. They
 	// must be valid. Content-Type is left out; Connection: close ends the connection.
 	Fields string
+
+	// ErrorPages are the bodies of the error responses that the engine makes itself. nil: the reason phrase as plain text.
+	ErrorPages *httpwrite.ErrorPages
+
 	// Always are field lines, each with its CR LF, that the final head of every response has after its status line: of the responses
 	// of backends too. They must be valid, and not be those that frame a message. A request that was sent without TLS to a listener
 	// with TLS is answered without them.

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 
 	"moonbridge/handler/backend"
+	"moonbridge/httpparse"
+	"moonbridge/httpwrite"
 )
 
 // service is what serves the connections of one listener, on one loop. It belongs to that loop.
@@ -15,8 +17,9 @@ type service struct {
 	limits  limits
 	addrs   *addrs
 
-	account     any                 // see Limits.Account
-	proxies     Identifier          // see Limits.TrustedProxies
+	account     any        // see Limits.Account
+	identifier  Identifier // see Limits.TrustedProxies; nil: nothing has to be found out about a request
+	pages       *httpwrite.ErrorPages
 	extras      *extras             // that every exchange begins with; nil: none
 	overlapping backend.Overlapping // the backend, or nil if it is none
 	pressable   backend.Pressable   // likewise
@@ -26,7 +29,12 @@ type service struct {
 }
 
 func newService(lb backend.LoopBackend, index int, lim Limits) *service {
-	s := &service{backend: lb, index: index, limits: lim.resolve(), account: lim.Account, proxies: lim.TrustedProxies}
+	s := &service{
+		backend: lb, index: index, limits: lim.resolve(), account: lim.Account, identifier: lim.TrustedProxies, pages: lim.ErrorPages,
+	}
+	if s.pages != nil && s.identifier == nil {
+		s.identifier = noProxies{}
+	}
 	if _, takesFiles := lb.(backend.FileBackend); !takesFiles {
 		s.limits.body.Whole = false
 	}
@@ -37,6 +45,11 @@ func newService(lb backend.LoopBackend, index int, lim Limits) *service {
 	s.pressable, _ = lb.(backend.Pressable)
 	return s
 }
+
+// noProxies is an Identifier without trusted proxies, where something else is found out about requests.
+type noProxies struct{}
+
+func (noProxies) Identify(*httpparse.Head, netip.Addr) {}
 
 // binding is what serves new connections of a listener, on one loop: http, sockets or raw.
 type binding struct {

@@ -38,6 +38,9 @@ type Head struct {
 	Client netip.Addr
 	Secure bool
 
+	// JSON says that the client would rather have JSON than HTML, if the engine has looked at that. The parser leaves it alone.
+	JSON bool
+
 	// HTTP2 says that the request was made of an HTTP/2 stream, which has no second one. The parser leaves it alone.
 	HTTP2 bool
 }

@@ -6,7 +6,7 @@ import (
 	"moonbridge/httpparse"
 )
 
-// ErrorPage is a complete response for an exchange that failed: the status, with its reason phrase as a text/plain body. The
+// ErrorPage is a complete response for an exchange that failed: the status, with its reason phrase as a text/plain body, or one of Pages. The
 // response tells the peer nothing else about the cause.
 type ErrorPage struct {
 	Status     int
@@ -17,13 +17,19 @@ type ErrorPage struct {
 	Codings    httpparse.Codings // 415: content codings that request bodies may have (RFC 9110 §15.5.16); 0: not stated
 	Fields     []byte            // further field lines, each with its CR LF
 	Fixed      *Fixed            // fields that all responses of the listener have; nil: none
+	Pages      *ErrorPages       // the body is one of these, if there is one; nil: none
+	JSON       bool              // the client would rather have JSON
 }
 
 // Append appends the response. It allocates only if dst is too small.
 func (p *ErrorPage) Append(dst []byte) []byte {
 	var date [DateLen]byte
 	var room [192]byte
-	fields := AppendField(room[:0], "Content-Type", "text/plain")
+	body := p.Pages.body(p.Status, p.JSON)
+	fields := AppendField(room[:0], "Content-Type", body.contentType)
+	if p.Pages != nil {
+		fields = append(fields, "Vary: Accept\r\n"...)
+	}
 	if p.RetryAfter > 0 {
 		fields = append(fields, "Retry-After: "...)
 		fields = strconv.AppendInt(fields, int64(p.RetryAfter), 10)
@@ -41,6 +47,9 @@ func (p *ErrorPage) Append(dst []byte) []byte {
 		Length: int64(len(errorText(p.Status)) + 1),
 		Close:  p.Close,
 	}
+	if body.text != "" {
+		head.Length = int64(len(body.text))
+	}
 	if p.Fixed != nil {
 		head.Fixed = p.Fixed.lines
 	}
@@ -48,8 +57,11 @@ func (p *ErrorPage) Append(dst []byte) []byte {
 		head.Date = AppendDate(date[:0], p.Unix)
 	}
 	dst = head.Append(dst)
-	if p.NoBody {
+	switch {
+	case p.NoBody:
 		return dst
+	case body.text != "":
+		return append(dst, body.text...)
 	}
 	return AppendErrorText(dst, p.Status)
 }

@@ -17,6 +17,7 @@ import (
 	"moonbridge/handler/proxyproto"
 	"moonbridge/handler/ratelimit"
 	"moonbridge/handler/route"
+	"moonbridge/httpwrite"
 )
 
 // generation is one load of the script, with its processes and listeners. A reload creates a new one.
@@ -283,6 +284,9 @@ func (g *generation) serveAt(a *address, n, i int) error {
 // limits are the limits for the clients of an HTTP listener of the n-th pool.
 func (g *generation) limits(n int, spec *listen.Listener) engine.Limits {
 	l := g.s.limits(spec.HTTP)
+	if o := &g.pools[n].Options; o.HasErrorPages {
+		l.ErrorPages = httpwrite.NewErrorPages(o.ErrorPages)
+	}
 	l.H2C = spec.HTTP2 == listen.HTTP2Always
 	l.Account = g.s.admin.account(n)
 	if list := g.pools[n].Options.TrustedProxies; len(list) > 0 {

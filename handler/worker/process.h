@@ -84,6 +84,10 @@ int mb_websocket_load(lua_State *L); /* loader of moonbridge_websocket */
 
 void mb_http_text(lua_State *L); /* adds encode_html and others to the table on top */
 
+/* --- process_error_page.c ------------------------------------------------------ */
+
+void mb_error_pages(lua_State *L); /* replaces the function on top by a table of what it makes */
+
 /* --- process_listen.c ------------------------------------------------------- */
 
 typedef struct {

@@ -339,7 +339,10 @@ static void serialise(lua_State *L, message *m)
 			add_list(L, m, "trusted_proxies", sizeof "trusted_proxies");
 		else if (!strcmp(k, "rate_limit") && lua_istable(L, -1))
 			add_table(L, m, k);
-		else
+		else if (!strcmp(k, "error_page") && lua_isfunction(L, -1)) {
+			mb_error_pages(L);
+			add_table(L, m, k);
+		} else
 			add_value(L, m, 0, k, n);
 	}
 }

@@ -65,6 +65,7 @@ func Decode(msg []byte) (*Spec, error) {
 	if len(spec.Listeners) == 0 {
 		return nil, errors.New("no listener in the table")
 	}
+	spec.Options.sortErrorPages()
 	if err := spec.checkMains(); err != nil {
 		return nil, err
 	}
@@ -157,6 +158,9 @@ func (o *Options) set(e entry, connect *value) error {
 	}
 	if e.name == trustedName+"\x00" {
 		return o.addTrusted(e.value)
+	}
+	if page, ok := strings.CutPrefix(e.name, errorPageName+"\x00"); ok {
+		return o.addErrorPage(page, e.value)
 	}
 	if name, ok := strings.CutPrefix(e.name, rateLimitName+"\x00"); ok {
 		return o.setRateLimit(name, e.value)

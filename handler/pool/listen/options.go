@@ -61,6 +61,8 @@ var poolOptions = map[string]func(o *Options, v value) error{
 		return v.wrong("table or false")
 	},
 
+	errorPageName: func(o *Options, v value) error { return o.setErrorPages(v) }, // what a function has made comes as other entries
+
 	"queue_limit": func(o *Options, v value) (err error) { o.QueueLimit, err = v.integer(0, queueLimitMax); return },
 
 	"memory_limit":          func(o *Options, v value) (err error) { o.MemoryLimit, err = v.memory(); return },

@@ -5,6 +5,8 @@ import (
 	"os"
 	"strconv"
 	"time"
+
+	"moonbridge/httpwrite"
 )
 
 // Spec is what one listen{} call asks for, checked and completed with defaults.
@@ -42,6 +44,9 @@ type Options struct {
 	Static []StaticRule // files that are served without a worker, ordered by prefix
 
 	RateLimit *RateLimit // of the requests of a client; nil: none
+
+	HasErrorPages bool                  // error responses of the server have the bodies below, or JSON for those who like that
+	ErrorPages    []httpwrite.ErrorBody // that the script has made
 
 	HTTPOptions bool // the table had http_options, which are ignored
 }
