@@ -134,10 +134,11 @@ func (b *browser) eval(expression string) string {
 	return fmt.Sprint(r.Result.Value)
 }
 
-// until waits until an expression is true.
+// until waits until an expression is true. On a page that is not there yet, it may throw.
 func (b *browser) until(expression string) {
 	b.t.Helper()
-	eventually(b.t, expression, func() bool { return b.eval(expression) == "true" })
+	safe := fmt.Sprintf("(() => { try { return %s } catch { return false } })()", expression)
+	eventually(b.t, expression, func() bool { return b.eval(safe) == "true" })
 }
 
 // click clicks the middle of the first element that a selector finds.
