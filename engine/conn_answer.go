@@ -93,7 +93,7 @@ func (c *conn) answerPage(nowMS uint64, p httpwrite.ErrorPage, keep bool) {
 		c.dropSpool() // the request
 	}
 	p.Close, p.NoBody, p.Fixed, p.Codings = !keep, c.exchange.isHead, fixed, c.service.limits.body.Codings
-	p.Pages, p.JSON = c.service.pages, c.exchange.likesJSON
+	p.Pages, p.JSON = c.service.pages, c.exchange.traits&likesJSON != 0
 	page := c.l.makeErrorPage(p)
 	c.exchange.begun = true
 	c.send(page)

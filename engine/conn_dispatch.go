@@ -68,7 +68,7 @@ func (c *conn) begin(nowMS uint64, h *httpparse.Head, n int) bool {
 		c.deadline.responseMS = after(nowMS, lim.responseMS)
 		c.l.requests++
 	}
-	c.exchange.isHead, c.exchange.likesJSON, c.exchange.extras = h.IsHead, h.JSON, c.service.extras
+	c.exchange.isHead, c.exchange.traits, c.exchange.extras = h.IsHead, traitsOf(h), c.service.extras
 	c.exchange.persistent = h.Persistent && !c.ending()
 	c.exchange.leads = h.Overlaps()
 	rest := c.input.Unread()[n:]

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"moonbridge/handler/backend"
+	"moonbridge/httpparse"
 )
 
 // exchange is what a connection knows of the request in progress, until its response is out.
@@ -12,14 +13,29 @@ type exchange struct {
 
 	persistent bool        // it leaves the connection open (RFC 9112 §9.3)
 	isHead     bool        // its response has no body (RFC 9110 §9.3.2)
-	likesJSON  bool        // its client would rather have an error as JSON
 	begun      bool        // a byte of its final response was given to the output
 	wantsRoom  bool        // the backend holds output that the connection did not take
 	end        backend.End // what happens to the connection when the response is out
 
 	peerEndTold bool // the backend knows that the peer has finished sending
 	leads       bool // further requests may be taken while it is in progress
-	stream      bool // backend.Streamer: what the peer does not take is not spooled
+	traits      traits
+}
+
+// traits are what is true of few exchanges. They share a byte: a connection must not grow.
+type traits uint8
+
+const (
+	likesJSON traits = 1 << iota // its client would rather have an error as JSON
+	streams                      // backend.Streamer: what the peer does not take is not spooled
+)
+
+// traitsOf are those of a request.
+func traitsOf(h *httpparse.Head) traits {
+	if h.JSON {
+		return likesJSON
+	}
+	return 0
 }
 
 // extras are what few exchanges have.

@@ -98,7 +98,7 @@ func (c *conn) startIdentified(nowMS uint64, h *httpparse.Head) (taken bool) {
 func (c *conn) startFollower(nowMS uint64, h *httpparse.Head) bool {
 	p := c.l.newPipelined(c)
 	p.responseMS = after(nowMS, c.service.limits.responseMS)
-	p.exchange = exchange{isHead: h.IsHead, likesJSON: h.JSON, persistent: true, leads: true, extras: c.service.extras}
+	p.exchange = exchange{isHead: h.IsHead, traits: traitsOf(h), persistent: true, leads: true, extras: c.service.extras}
 	if c.l.e.observed {
 		p.exchange.record = c.l.recordOf(h, c.service)
 	}

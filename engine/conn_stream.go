@@ -8,7 +8,8 @@ func (c *conn) Stream(r backend.Running) {
 		return
 	}
 	x := &c.exchange
-	x.running, x.stream = r, true
+	x.running = r
+	x.traits |= streams
 	c.deadline.responseMS = 0
 	c.updateDeadline(c.l.sys.nowMS())
 	if x.peerEndTold {
@@ -23,7 +24,8 @@ func (p *pipelined) Stream(r backend.Running) {
 		p.c.Stream(r)
 		return
 	}
-	p.exchange.running, p.exchange.stream, p.exchange.peerEndTold = r, true, false
+	p.exchange.running, p.exchange.peerEndTold = r, false
+	p.exchange.traits |= streams
 	p.responseMS = 0
 }
 

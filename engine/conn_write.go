@@ -56,7 +56,7 @@ func (c *conn) keepOutput(nowMS uint64, a, b []byte, last bool) (kept int) {
 		return c.keepAfterFile(a, b, last)
 	}
 	lim := &c.service.limits
-	spools := lim.spoolOutput > 0 && !c.exchange.stream
+	spools := lim.spoolOutput > 0 && c.exchange.traits&streams == 0
 	if spools && c.staysInBackend(nowMS, len(a)+len(b), last) {
 		return 0
 	}

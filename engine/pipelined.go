@@ -34,7 +34,7 @@ func (p *pipelined) takeTurn() {
 		return
 	}
 	p.current = true
-	c.exchange.running, c.exchange.wantsRoom, c.exchange.stream = p.exchange.running, p.exchange.wantsRoom, p.exchange.stream
+	c.exchange.running, c.exchange.wantsRoom, c.exchange.traits = p.exchange.running, p.exchange.wantsRoom, p.exchange.traits
 	if c.exchange.wantsRoom {
 		c.again() // not within a call of the backend
 	}
