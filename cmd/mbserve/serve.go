@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -389,26 +388,6 @@ func (s *server) wait() {
 	}
 }
 
-// stopGracefully ends the server after what is in progress.
-func (s *server) stopGracefully() {
-	s.beginStop()
-	if s.awaitDrain() {
-		s.stop(s.engine.Drain)
-		return
-	}
-	s.log.Info("stopping at once")
-	s.lastStats()
-	s.stopNow()
-}
-
-// beginStop is the first step of every stop.
-func (s *server) beginStop() {
-	s.admin.stops()
-	s.notify(s.manager.stopping())
-	s.endReload()
-	s.upgrading.end()
-}
-
 // notify logs an error of a message to the service manager. Nothing else depends on these messages.
 func (s *server) notify(err error) {
 	if err != nil {
@@ -429,80 +408,6 @@ func (s *server) reopenLog() {
 			s.log.Error("log file not reopened: the old one stays in use", "err", err)
 		}
 	})
-}
-
-// stop ends the server gracefully, or at once after a second signal. drain ends the connections.
-func (s *server) stop(drain func(context.Context) error) {
-	s.log.Info("stopping", "grace", s.o.grace, "connections", s.engine.Conns())
-	ctx, cancel := context.WithTimeout(context.Background(), s.o.grace)
-	defer cancel()
-	go func() {
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case sig := <-s.signals:
-				switch sig {
-				case syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT:
-					s.log.Info("stopping at once")
-					cancel()
-				case syscall.SIGUSR1:
-					s.reopenLog()
-				}
-			}
-		}
-	}()
-	s.serving.host.EndMains()
-	s.channels.Drain()
-	s.drainHosts(ctx)
-	drain(ctx)
-	s.lastStats()
-	if err := s.serving.host.Stop(ctx); err != nil {
-		s.log.Warn("workers were killed", "err", err)
-	}
-	s.endOld(ctx)
-	s.endChannels(ctx)
-	if s.handedOver {
-		s.intervals.Quiet(ctx)
-	}
-	s.engine.Shutdown(ctx)
-	s.log.Info("stopped")
-}
-
-// drainHosts makes workers end the connections that only they hold, while the engine ends all others.
-func (s *server) drainHosts(ctx context.Context) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.serving.host.Drain(ctx)
-	if s.old != nil {
-		s.old.g.host.Drain(ctx)
-	}
-}
-
-// endOld ends the previous generation if it is still running.
-func (s *server) endOld(ctx context.Context) {
-	s.mu.Lock()
-	old := s.old
-	s.mu.Unlock()
-	if old == nil {
-		return
-	}
-	select {
-	case <-old.done:
-	case <-ctx.Done():
-		old.cancel(ctx.Err())
-		<-old.done
-	}
-}
-
-func (s *server) stopNow() {
-	done, cancel := context.WithCancel(context.Background())
-	cancel()
-	s.endOld(done)
-	if s.serving != nil {
-		s.serving.host.Kill()
-	}
-	s.engine.Shutdown(done)
 }
 
 // lastStats logs the statistics a last time. It is called before the pools end.
