@@ -77,7 +77,8 @@ func (w *Worker) answerChannels(conn *net.UnixConn) {
 	var buf, answer []byte
 	for {
 		typ, body, err := readMsg(conn, &buf)
-		if errors.Is(err, errMessage) && !w.gone.Load() {
+		// A socket that has been replaced is closed here, perhaps in the middle of a question.
+		if errors.Is(err, errMessage) && !errors.Is(err, net.ErrClosed) && !w.gone.Load() {
 			w.kill("malformed question about channels")
 		}
 		if err != nil {
