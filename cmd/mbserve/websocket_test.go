@@ -62,11 +62,21 @@ func (c *socket) asks(text, want string) {
 	}
 }
 
-// closes wants to be closed with a code.
+// closes wants to be closed with a code, and answers.
 func (c *socket) closes(code int) {
 	c.t.Helper()
 	defer c.failure()
-	c.WantsClose(code)
+	c.WantsCloseFrame(code)
+	c.answersClose(code)
+}
+
+// answersClose sends a close frame and closes the connection when the server has, so that nothing lingers.
+func (c *socket) answersClose(code int) {
+	c.t.Helper()
+	defer c.failure()
+	c.Send(wstest.Frame{Bits: wstest.Fin, Opcode: wstest.CloseFrame, Payload: wstest.ClosePayload(code, "")})
+	c.WantsEnd()
+	c.Conn.Close()
 }
 
 // leaves wants to be closed with a code, and answers.
@@ -194,6 +204,7 @@ func TestWebSocketFailures(t *testing.T) {
 	small.hears()
 	small.says("echo 123456")
 	small.closes(1009)
+	c.Conn.Close()
 	s.stop()
 	s.cleanUp()
 }
@@ -232,6 +243,8 @@ func TestWebSocketWorkersKilled(t *testing.T) {
 	if answered < 300-killed {
 		t.Errorf("%d of 300 messages answered, with %d workers killed", answered, killed)
 	}
+	c.Conn.Close()
+	killer.Conn.Close()
 	s.stop()
 	s.cleanUp()
 }
@@ -278,7 +291,7 @@ func TestWebSocketStop(t *testing.T) {
 		defer c.failure()
 		c.WantsCloseFrame(1001)
 	}()
-	c.Send(wstest.Frame{Bits: wstest.Fin, Opcode: wstest.CloseFrame, Payload: wstest.ClosePayload(1001, "")})
+	c.answersClose(1001)
 	s.exit(0)
 	s.cleanUp()
 }
@@ -334,7 +347,7 @@ func TestWebSocketUpgrade(t *testing.T) {
 	if got := again.hears(); got != "open 2" {
 		t.Errorf("%q", got)
 	}
-	c.Send(wstest.Frame{Bits: wstest.Fin, Opcode: wstest.CloseFrame, Payload: wstest.ClosePayload(1012, "")})
+	c.answersClose(1012)
 	<-s.exited
 	eventually(t, "the pid file has the new process", func() bool {
 		text, _ := os.ReadFile(pidName)
@@ -342,6 +355,7 @@ func TestWebSocketUpgrade(t *testing.T) {
 		return pid != 0 && pid != old
 	})
 	again.asks("echo the new process", "the new process")
+	again.Conn.Close()
 	s.endOf(pid)
 }
 
