@@ -21,10 +21,8 @@ import (
 // "mbserve test" runs a script with its workers as the server does, but opens none of its addresses, and starts neither timers nor
 // main handlers. Its tests send requests as those of --selftest do (selftest.go).
 
-const (
-	testsTimeout = 5 * time.Minute  // by default, for all tests together
-	testsGrace   = 10 * time.Second // for the workers to end
-)
+// testsTimeout is how long all tests together may take, by default.
+const testsTimeout = 5 * time.Minute
 
 const testUsage = `Usage: mbserve test [options] script.lua [tests.lua] [-- script arguments]
 
@@ -184,13 +182,13 @@ func (s *server) loadForTests(ctx context.Context) (err error) {
 	return err
 }
 
-// endTests ends everything.
+// endTests ends everything. What handlers still do is for nobody, so they are killed; workers without a request run finish.
 func (s *server) endTests() {
-	ctx, cancel := context.WithTimeout(context.Background(), testsGrace)
+	ctx, cancel := context.WithDeadline(context.Background(), time.Now())
 	defer cancel()
 	if s.serving != nil {
 		if err := s.serving.end(ctx); err != nil {
-			s.log.Warn("the script did not end by itself", "err", err)
+			s.log.Debug("tests: end", "err", err)
 		}
 	}
 	s.engine.Shutdown(ctx)

@@ -56,13 +56,15 @@ func (h *Host) Test(ctx context.Context, t Test) error {
 	defer w.proc.close()
 	stop := context.AfterFunc(ctx, w.kill)
 	err = w.serve(ctx, t.Answer)
-	stop()
 	if err != nil {
 		w.kill() // it may not be listening
 	}
 	w.conn.Close()
 	status, ended := w.await()
+	stop() // not before: it may have closed its end, and live on
 	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return errors.New("tests: not finished in time: ended")
 	case ctx.Err() != nil:
 		return fmt.Errorf("tests: %w", ctx.Err())
 	case err != nil:

@@ -30,7 +30,7 @@ func (r *Run) get(ctx context.Context, q []string) []string {
 	answer, err := r.exchange(ctx, q)
 	if err != nil {
 		if r.running != nil {
-			r.running.Last = "last request: " + q[0] + " " + q[1]
+			r.running.Last = cut("last request: "+q[0]+" "+q[1], nameBytesMax)
 		}
 		return []string{"error", err.Error()}
 	}
@@ -157,7 +157,7 @@ func (r *Run) note(req *http.Request, resp *http.Response, id string) {
 	if r.running == nil {
 		return
 	}
-	r.running.Last = fmt.Sprintf("last request: %s %s: %d", req.Method, req.URL.Opaque, resp.StatusCode)
+	r.running.Last = fmt.Sprintf("last request: %s: %d", cut(req.Method+" "+req.URL.Opaque, nameBytesMax), resp.StatusCode)
 	if resp.StatusCode == http.StatusInternalServerError {
 		r.failing = append(r.failing, id)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 )
 
@@ -64,6 +65,20 @@ type Counts struct{ Passed, Failed, Skipped int }
 // Total is all of them.
 func (c Counts) Total() int { return c.Passed + c.Failed + c.Skipped }
 
+// What a process says of its tests is kept up to a length.
+const (
+	nameBytesMax = 1 << 10  // of a name, and of a place
+	textBytesMax = 64 << 10 // of a message, and of a traceback
+)
+
+// cut is the beginning of a text.
+func cut(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return fmt.Sprintf("%s… (%d more bytes)", strings.ToValidUTF8(s[:most], ""), len(s)-most)
+}
+
 var errQuestion = errors.New("malformed question")
 
 // Answer implements pool.Test.Answer.
@@ -72,7 +87,7 @@ func (r *Run) Answer(ctx context.Context, q []string) ([]string, error) {
 	case what == "get" && len(rest) >= fixedFields:
 		return r.get(ctx, rest), nil
 	case what == "begin" && len(rest) == 1:
-		r.running, r.began, r.failing = &Result{Name: cmp.Or(r.Title, rest[0])}, time.Now(), nil
+		r.running, r.began, r.failing = &Result{Name: cmp.Or(r.Title, cut(rest[0], nameBytesMax))}, time.Now(), nil
 	case what == "passed" && len(rest) == 1 && r.running != nil:
 		r.end(Passed, "", "", "")
 	case what == "skipped" && len(rest) == 2 && r.running != nil:
@@ -80,9 +95,9 @@ func (r *Run) Answer(ctx context.Context, q []string) ([]string, error) {
 	case what == "failed" && len(rest) == 4 && r.running != nil:
 		r.end(Failed, rest[1], rest[2], rest[3])
 	case what == "broken" && len(rest) == 2:
-		text := rest[0]
+		text := cut(rest[0], textBytesMax)
 		if rest[1] != "" {
-			text += "\n" + rest[1]
+			text += "\n" + cut(rest[1], textBytesMax)
 		}
 		r.broken = errors.New(text)
 	default:
@@ -95,7 +110,8 @@ func (r *Run) Answer(ctx context.Context, q []string) ([]string, error) {
 func (r *Run) end(o Outcome, where, message, trace string) {
 	one := r.running
 	r.running = nil
-	one.Outcome, one.Where, one.Message, one.Trace, one.Took = o, where, message, trace, time.Since(r.began)
+	one.Outcome, one.Where, one.Took = o, cut(where, nameBytesMax), time.Since(r.began)
+	one.Message, one.Trace = cut(message, textBytesMax), cut(trace, textBytesMax)
 	switch o {
 	case Passed:
 		r.Counts.Passed++

@@ -42,9 +42,9 @@ response.__index = response
 
 -- Decodes the body.
 function response:json()
-	local ok, decoded = pcall(json.decode, self.body)
-	if not ok then
-		test.fail("the body is not JSON: " .. tostring(decoded) .. "\n     got: " .. self.body:sub(1, 2000))
+	local decoded, err = json.decode(self.body)
+	if err then
+		test.fail("the body is not JSON: " .. tostring(err) .. "\n     got: " .. self.body:sub(1, 2000))
 	end
 	return decoded
 end

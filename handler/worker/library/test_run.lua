@@ -29,6 +29,9 @@ end
 local function run(ask, name, where, body)
 	ask("begin", name)
 	local ok, err = xpcall(body, explain)
+	if type(err) ~= "table" then -- there was no room left for the message handler
+		err = { message = tostring(err) }
+	end
 	if ok then
 		ask("passed", name)
 	elseif err.skipped then
@@ -47,6 +50,7 @@ local function run_file(ask, file)
 	local ok
 	ok, err = xpcall(chunk, explain)
 	if not ok then
+		err = type(err) == "table" and err or { message = tostring(err) }
 		ask("broken", err.message, err.traceback or "")
 	elseif #test.cases == 0 then
 		ask("broken", file .. ": it has no test.case", "")
