@@ -38,6 +38,7 @@ type tester struct {
 	proc   process
 	exited chan unix.WaitStatus // receives once
 	left   bool                 // Test has not waited for its fork; under forkServer.mu
+	most   int                  // bytes of a list
 }
 
 // Test runs tests, and returns when their process has ended. The error says why it could not run them, or has not ended well; what
@@ -107,7 +108,7 @@ func (fs *forkServer) startTester(ctx context.Context, t *Test) (*tester, error)
 	}
 	defer stderr.Close()
 	body := shm.MsgTestBody{Pool: uint32(t.Pool), Seconds: uint32(math.Ceil((left + testerEnd).Seconds()))}
-	w := &tester{fs: fs, conn: conn, exited: make(chan unix.WaitStatus, 1)}
+	w := &tester{fs: fs, conn: conn, most: shm.AskListMax, exited: make(chan unix.WaitStatus, 1)}
 	m, err := fs.fork(ctx, w, append(shm.Bytes(&body), t.File...), ctl, stderr)
 	if err != nil {
 		conn.Close()
@@ -209,8 +210,8 @@ func (w *tester) serve(ctx context.Context, answer func(context.Context, []strin
 		}
 		switch typ {
 		case shm.MsgAskPart, shm.MsgAsk:
-			if len(list)+len(body) > shm.AskListMax {
-				return fmt.Errorf("%w: more than %d bytes", errMessage, shm.AskListMax)
+			if len(list)+len(body) > w.most {
+				return fmt.Errorf("%w: more than %d bytes", errMessage, w.most)
 			}
 			list = append(list, body...)
 		case shm.MsgFiles:
@@ -240,7 +241,7 @@ func (w *tester) answer(ctx context.Context, list []byte, answer func(context.Co
 		return err
 	}
 	b := joinList(reply)
-	if len(b) > shm.AskListMax {
+	if len(b) > w.most {
 		return fmt.Errorf("an answer of %d bytes", len(b))
 	}
 	for ; len(b) > shm.MsgMax; b = b[shm.MsgMax:] {
