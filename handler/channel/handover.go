@@ -21,6 +21,7 @@ const handoverVersion = 1
 type handedHub struct {
 	Version        int
 	Epoch          string
+	Base           uint64
 	Seq, Forgotten uint64
 	Channels       map[string]handedChannel
 	Messages       int // so many handedMessage follow, then the Posts of the time after
@@ -39,6 +40,11 @@ type handedMessage struct {
 type handedPost struct {
 	Channel string
 	Post    Post
+}
+
+// size is what it counts for while it waits.
+func (p *handedPost) size() int {
+	return messageOverhead + len(p.Post.Data) + len(p.Post.Event) + len(p.Post.ID) + len(p.Post.Key)
 }
 
 // relay is where messages go that are published after the hub has been handed over.
@@ -81,7 +87,7 @@ func (h *Hub) beginRelay() (first *handedHub, messages []handedMessage, r *relay
 	if h.relay != nil || h.closed {
 		return nil, nil, nil, errors.New("channel: the hub has been handed over already")
 	}
-	first = &handedHub{Version: handoverVersion, Epoch: h.epoch, Seq: h.seq, Forgotten: h.forgotten, Channels: make(map[string]handedChannel)}
+	first = &handedHub{Version: handoverVersion, Epoch: h.era().name, Base: h.era().base, Seq: h.seq, Forgotten: h.forgotten, Channels: make(map[string]handedChannel)}
 	for _, c := range h.channels {
 		first.Channels[c.name] = handedChannel{c.last, c.lost}
 	}
@@ -93,15 +99,12 @@ func (h *Hub) beginRelay() (first *handedHub, messages []handedMessage, r *relay
 	return first, messages, h.relay, nil
 }
 
-// passOn passes on what waits. What it could not write waits again.
+// passOn passes on what waits. What it could not write waits again. If the hub is closed, it was the last.
 func (h *Hub) passOn(r *relay, e *gob.Encoder, buf *bufio.Writer) error {
 	h.mu.Lock()
 	posts, closed := r.posts, h.closed
 	r.posts, r.bytes = nil, 0
 	h.mu.Unlock()
-	if closed && len(posts) == 0 {
-		return io.ErrClosedPipe
-	}
 	for i := range posts {
 		if err := e.Encode(&posts[i]); err != nil {
 			return h.unsent(r, posts[i:], err)
@@ -110,6 +113,9 @@ func (h *Hub) passOn(r *relay, e *gob.Encoder, buf *bufio.Writer) error {
 	if err := buf.Flush(); err != nil {
 		return h.unsent(r, posts, err)
 	}
+	if closed {
+		return io.ErrClosedPipe
+	}
 	return nil
 }
 
@@ -117,13 +123,19 @@ func (h *Hub) unsent(r *relay, posts []handedPost, err error) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	r.posts = append(posts, r.posts...)
+	for i := range posts {
+		r.bytes += posts[i].size()
+	}
 	return err
 }
 
 // endRelay lets the hub go on by itself.
 func (h *Hub) endRelay(r *relay) {
 	h.mu.Lock()
-	h.relay, h.epoch = nil, newEpoch()
+	h.relay = nil
+	if h.log == nil {
+		h.eraNow.Store(&era{name: newEpoch()})
+	}
 	posts := r.posts
 	h.mu.Unlock()
 	for _, p := range posts {
@@ -133,12 +145,12 @@ func (h *Hub) endRelay(r *relay) {
 
 // add is Publish for a hub that has been handed over.
 func (r *relay) add(name string, p *Post, max int) error {
-	size := messageOverhead + len(p.Data) + len(p.Event) + len(p.ID) + len(p.Key)
-	if r.bytes+size > max {
+	post := handedPost{name, *p}
+	if r.bytes+post.size() > max {
 		return ErrBusy
 	}
-	r.bytes += size
-	r.posts = append(r.posts, handedPost{name, *p})
+	r.bytes += post.size()
+	r.posts = append(r.posts, post)
 	select {
 	case r.more <- struct{}{}:
 	default:
@@ -197,14 +209,16 @@ func (h *Hub) adopt(first *handedHub, messages []handedMessage) error {
 			c.last, c.lost = max(c.last, old.Last), max(old.Lost, above(c.lost, first.Seq))
 		}
 	}
-	h.epoch, h.seq, h.forgotten = first.Epoch, h.seq+first.Seq, first.Forgotten
+	e := &era{first.Epoch, first.Base}
+	h.eraNow.Store(e)
+	h.seq, h.forgotten = h.seq+first.Seq, first.Forgotten
 	for _, m := range messages {
 		if c := h.channels[m.Channel]; c != nil && m.Seq <= first.Seq {
-			h.keep(c, &Message{Post: m.Post, Channel: m.Channel, Seq: m.Seq, Time: m.Time, epoch: h.epoch})
+			h.keep(c, &Message{Post: m.Post, Channel: m.Channel, Seq: m.Seq, Time: m.Time, era: e})
 		}
 	}
 	for _, m := range own {
-		h.keep(h.channels[m.Channel], &Message{Post: m.Post, Channel: m.Channel, Seq: m.Seq + first.Seq, Time: m.Time, epoch: h.epoch})
+		h.keep(h.channels[m.Channel], &Message{Post: m.Post, Channel: m.Channel, Seq: m.Seq + first.Seq, Time: m.Time, era: e})
 	}
 	return nil
 }
