@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"moonbridge/cmd/mbserve/acme"
+	"moonbridge/cmd/mbserve/bus"
 	"moonbridge/engine"
 	"moonbridge/handler/channel"
 	"moonbridge/handler/compress"
@@ -42,6 +43,7 @@ type server struct {
 	intervals  *pool.Intervals // the timers of all generations
 	shared     *pool.Dictionaries
 	channels   *channel.Hub
+	bus        *bus.Bus // nil: there is none
 	websockets *pool.WebSockets
 	compressor *compress.Shared
 	caches     caches
@@ -177,6 +179,7 @@ func (s *server) open(stderr io.Writer) (err error) {
 	}
 	s.log = s.admin.keepErrors(s.log)
 	s.acme = acme.New(s.log, "moonbridge/"+version)
+	s.openBus()
 	s.stdout = logging.NewQueue(&logFile{f: os.Stdout}, logging.Options{
 		Lost: func(lost int, err error) { warnLost(s.log, "standard output", lost, err) },
 	})
@@ -285,6 +288,7 @@ func (s *server) serveFirst() (err error) {
 	}
 	s.credential = nil
 	s.takeOverChannels()
+	s.startBus()
 	if err := s.serving.serve(); err != nil {
 		return err
 	}
@@ -423,4 +427,5 @@ func (s *server) logStats() {
 	s.mu.Unlock()
 	g.logStats()
 	s.logChannels()
+	s.logBus()
 }
