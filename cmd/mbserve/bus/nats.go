@@ -22,6 +22,8 @@ type natsSession struct {
 const (
 	// natsPing is the time between questions whether a connection lives; the second one without an answer ends it.
 	natsPing = 5 * time.Second
+	// natsInactive is how long NATS keeps what it knows of a server that is gone.
+	natsInactive = time.Minute
 	// natsBuffer bounds the entries that have been received and not yet passed on.
 	natsBuffer = 4 << 20
 )
@@ -94,18 +96,20 @@ func (s *natsSession) append(ctx context.Context, b *batch) error {
 const natsTooLarge = 10054
 
 func (s *natsSession) follow(ctx context.Context, after uint64, fn func(e *entry) error) error {
-	consumer, err := s.js.OrderedConsumer(ctx, s.stream, jetstream.OrderedConsumerConfig{
-		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1,
+	// An OrderedConsumer of the library would do, if it did not try for ever when the stream is gone.
+	consumer, err := s.js.CreateConsumer(ctx, s.stream, jetstream.ConsumerConfig{
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1, AckPolicy: jetstream.AckNonePolicy,
+		MemoryStorage: true, Replicas: 1, InactiveThreshold: natsInactive,
 	})
 	if err != nil {
 		return err
 	}
-	messages, err := consumer.Messages(jetstream.PullMaxBytes(natsBuffer))
+	messages, err := consumer.Messages(jetstream.PullMaxBytes(natsBuffer), jetstream.PullHeartbeat(natsPing))
 	if err != nil {
 		return err
 	}
 	defer messages.Stop()
-	for {
+	for delivered := uint64(1); ; delivered++ {
 		m, err := messages.Next(jetstream.NextContext(ctx))
 		if err != nil {
 			return err
@@ -113,6 +117,9 @@ func (s *natsSession) follow(ctx context.Context, after uint64, fn func(e *entry
 		about, err := m.Metadata()
 		if err != nil {
 			return err
+		}
+		if about.Sequence.Consumer != delivered {
+			return errors.New("an entry was not delivered")
 		}
 		if err := fn(&entry{about.Sequence.Stream, about.Timestamp.UnixMilli(), m.Data()}); err != nil {
 			return err

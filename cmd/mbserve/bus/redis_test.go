@@ -18,100 +18,20 @@ import (
 	"time"
 )
 
-// redisServer is a Redis server that keeps everything in memory. It is ended and started again by the test.
-type redisServer struct {
-	t    *testing.T
-	addr string
-	args []string
-	cmd  *exec.Cmd
-}
-
-// freePort is a port that is free now.
-func freePort(t *testing.T) string {
+// startRedis starts a server that keeps everything in memory. Debian's package redis-tools has it under the name of one of its tools.
+func startRedis(t *testing.T, args ...string) *peer {
 	t.Helper()
-	ln, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	_, port, _ := net.SplitHostPort(ln.Addr().String())
-	return port
-}
-
-// startRedis starts a server. Debian's package redis-tools has it under the name of one of its tools.
-func startRedis(t *testing.T, args ...string) *redisServer {
-	t.Helper()
-	port := freePort(t)
-	s := &redisServer{t: t, addr: "127.0.0.1:" + port}
-	s.args = append([]string{"--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir()}, args...)
-	if len(args) == 0 || args[0] != "--tls-port" {
-		s.args = append(s.args, "--port", port)
-	} else {
-		s.args = append(append(s.args, "--port", "0"), "--tls-port", port)
-	}
-	s.start()
-	t.Cleanup(s.end)
-	return s
-}
-
-func (s *redisServer) start() {
-	s.t.Helper()
 	program, err := exec.LookPath("redis-check-rdb")
 	if err != nil {
-		s.t.Skip("redis-tools is not installed")
+		t.Skip("redis-tools is not installed")
 	}
-	s.cmd = exec.Command(program, s.args...)
-	s.cmd.Args[0] = "redis-server"
-	out, err := os.Create(filepath.Join(s.t.TempDir(), "out"))
-	if err != nil {
-		s.t.Fatal(err)
+	port := freePort(t)
+	ports := []string{"--port", port}
+	if len(args) > 0 && args[0] == "--tls-cert-file" {
+		ports = []string{"--port", "0", "--tls-port", port}
 	}
-	defer out.Close()
-	s.cmd.Stdout, s.cmd.Stderr = out, out
-	if err := s.cmd.Start(); err != nil {
-		s.t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func(cmd *exec.Cmd) { cmd.Wait(); close(ended) }(s.cmd)
-	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
-		if c, err := net.Dial("tcp", s.addr); err == nil {
-			c.Close()
-			return
-		}
-		select {
-		case <-ended:
-		default:
-			if time.Now().Before(end) {
-				continue
-			}
-		}
-		text, _ := os.ReadFile(out.Name())
-		s.t.Fatalf("Redis does not start: %s", text)
-	}
-}
-
-func (s *redisServer) end() {
-	if s.cmd != nil {
-		s.cmd.Process.Kill()
-		for {
-			c, err := net.Dial("tcp", s.addr)
-			if err != nil {
-				break
-			}
-			c.Close()
-			time.Sleep(time.Millisecond)
-		}
-		s.cmd = nil
-	}
-}
-
-func address(t *testing.T, text string) *Address {
-	t.Helper()
-	a, err := ParseAddress(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return a
+	args = append(append(ports, "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir()), args...)
+	return startPeer(t, port, program, "redis-server", args...)
 }
 
 func TestRedis(t *testing.T) {
@@ -195,7 +115,7 @@ func TestRedisTrim(t *testing.T) {
 func TestRedisTLS(t *testing.T) {
 	t.Parallel()
 	cert, key, roots := certificate(t)
-	r := startRedis(t, "--tls-port", "0", "--tls-cert-file", cert, "--tls-key-file", key, "--tls-auth-clients", "no")
+	r := startRedis(t, "--tls-cert-file", cert, "--tls-key-file", key, "--tls-auth-clients", "no")
 	at := address(t, "rediss://"+r.addr)
 	at.roots = roots
 	a := newNodeAt(t, patience, at, nil)
