@@ -24,7 +24,8 @@ type handedHub struct {
 	Base           uint64
 	Seq, Forgotten uint64
 	Channels       map[string]handedChannel
-	Messages       int // so many handedMessage follow, then the Posts of the time after
+	Log            []byte // state of a Movable log
+	Messages       int    // so many handedMessage follow, then the Posts of the time after
 }
 
 type handedChannel struct{ Last, Lost uint64 }
@@ -94,6 +95,9 @@ func (h *Hub) beginRelay() (first *handedHub, messages []handedMessage, r *relay
 	for k := h.oldest; k != nil; k = k.newer {
 		messages = append(messages, handedMessage{k.c.name, k.seq, k.m.Time, k.m.Post})
 	}
+	if l, ok := h.log.(Movable); ok {
+		first.Log = l.HandOver()
+	}
 	first.Messages = len(messages)
 	h.relay = &relay{more: make(chan struct{}, 1)}
 	return first, messages, h.relay, nil
@@ -133,6 +137,9 @@ func (h *Hub) unsent(r *relay, posts []handedPost, err error) error {
 func (h *Hub) endRelay(r *relay) {
 	h.mu.Lock()
 	h.relay = nil
+	if l, ok := h.log.(Movable); ok && !h.closed {
+		l.Stay()
+	}
 	if h.log == nil {
 		h.eraNow.Store(&era{name: newEpoch()})
 	}
@@ -179,6 +186,11 @@ func (h *Hub) TakeOver(r io.Reader) (follow func() error, err error) {
 	}
 	if err := h.adopt(&first, messages); err != nil {
 		return nil, err
+	}
+	if l, ok := h.log.(Movable); ok && first.Log != nil {
+		if err := l.TakeOver(first.Log); err != nil {
+			return nil, err
+		}
 	}
 	return func() error { return h.follow(d) }, nil
 }

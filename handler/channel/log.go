@@ -8,6 +8,17 @@ type Log interface {
 	Append(name string, p Post) error
 }
 
+// Movable is a Log with which the hub of another process can go on, when that takes over.
+type Movable interface {
+	Log
+	// HandOver returns what has been appended and not passed on yet. From then on Append returns ErrMoved.
+	HandOver() (state []byte)
+	// Stay undoes HandOver: the other process does not live.
+	Stay()
+	// TakeOver puts what HandOver has returned before everything that has been appended here.
+	TakeOver(state []byte) error
+}
+
 // Entry is a message of a log.
 type Entry struct {
 	Channel string
@@ -79,16 +90,16 @@ func (l *Loop) recheck() {
 
 // Apply passes on messages of the log, which were appended at a time, in milliseconds since 1970. at is the place of the first of
 // them; the others follow it. What the hub has already, and what is not valid, is passed over. After ErrBusy nothing has been
-// passed on: it can be tried again later.
-func (h *Hub) Apply(at uint64, time int64, list []Entry) error {
-	ring, err := h.apply(at, time, list)
+// passed on: it can be tried again later. Otherwise then is called, if it is not nil, before a Movable log can be handed over.
+func (h *Hub) Apply(at uint64, time int64, list []Entry, then func()) error {
+	ring, err := h.apply(at, time, list, then)
 	for _, l := range ring {
 		l.on.Post(l.turn)
 	}
 	return err
 }
 
-func (h *Hub) apply(at uint64, time int64, list []Entry) (ring []*Loop, err error) {
+func (h *Hub) apply(at uint64, time int64, list []Entry, then func()) (ring []*Loop, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if !h.roomForAll(list) {
@@ -102,6 +113,9 @@ func (h *Hub) apply(at uint64, time int64, list []Entry) (ring []*Loop, err erro
 		}
 		more, _, _ := h.publish(e.Channel, &e.Post, seq, time)
 		ring = append(ring, more...)
+	}
+	if then != nil {
+		then()
 	}
 	return ring, nil
 }

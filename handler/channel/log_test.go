@@ -3,21 +3,37 @@ package channel
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"net"
 	"slices"
+	"sync"
 	"testing"
+	"time"
 )
 
 // fakeLog is a log of several hubs, which get what it has when the test says so.
 type fakeLog struct {
+	mu      sync.Mutex
 	entries []Entry
 	full    bool
+	moved   bool
+	taken   string
 }
 
+func (l *fakeLog) HandOver() []byte            { l.moved = true; return []byte("state") }
+func (l *fakeLog) Stay()                       { l.moved = false }
+func (l *fakeLog) TakeOver(state []byte) error { l.taken = string(state); return nil }
+
 func (l *fakeLog) Append(name string, p Post) error {
-	if l.full {
+	switch {
+	case l.full:
 		return ErrBusy
+	case l.moved:
+		return ErrMoved
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.entries = append(l.entries, Entry{name, p})
 	return nil
 }
@@ -29,7 +45,7 @@ const logPlace = 1000
 func (l *fakeLog) pass(t *testing.T, h *Hub, n int) {
 	t.Helper()
 	from := int(h.Follow("log", logPlace-1)) + 1 - logPlace
-	if err := h.Apply(uint64(from+logPlace), 1e12, l.entries[from:min(len(l.entries), from+n)]); err != nil {
+	if err := h.Apply(uint64(from+logPlace), 1e12, l.entries[from:min(len(l.entries), from+n)], nil); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -152,7 +168,7 @@ func TestLogSkip(t *testing.T) {
 	}
 	back := r.client(0, at, "a")
 	fresh := r.client(0, "", "a")
-	if err := r.hub.Apply(logPlace+11, 1e12, []Entry{{"a", Post{Data: "3"}}}); err != nil {
+	if err := r.hub.Apply(logPlace+11, 1e12, []Entry{{"a", Post{Data: "3"}}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	r.settle()
@@ -170,7 +186,7 @@ func TestLogSkip(t *testing.T) {
 		t.Error("not told that the log is another one")
 	}
 	again := r.client(0, "other-5", "a")
-	if err := r.hub.Apply(5, 1e12, []Entry{{"a", Post{Data: "old"}}, {"a", Post{Data: "4"}}, {"a*", Post{Data: "not valid"}}, {"a", Post{Data: "5"}}}); err != nil {
+	if err := r.hub.Apply(5, 1e12, []Entry{{"a", Post{Data: "old"}}, {"a", Post{Data: "4"}}, {"a*", Post{Data: "not valid"}}, {"a", Post{Data: "5"}}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	r.settle()
@@ -193,14 +209,14 @@ func TestLogBusy(t *testing.T) {
 	for i := range list {
 		list[i] = Entry{"a", Post{Data: fmt.Sprint(i)}}
 	}
-	if err := r.hub.Apply(logPlace, 1e12, list[:10]); err != nil {
+	if err := r.hub.Apply(logPlace, 1e12, list[:10], nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.hub.Apply(logPlace+10, 1e12, list); !errors.Is(err, ErrBusy) {
+	if err := r.hub.Apply(logPlace+10, 1e12, list, nil); !errors.Is(err, ErrBusy) {
 		t.Errorf("more than has room: %v", err)
 	}
 	r.settle()
-	if err := r.hub.Apply(logPlace+10, 1e12, slices.Repeat(list, 3)); err != nil {
+	if err := r.hub.Apply(logPlace+10, 1e12, slices.Repeat(list, 3), nil); err != nil {
 		t.Errorf("nothing waits: %v", err)
 	}
 	r.settle()
@@ -213,19 +229,36 @@ func TestLogBusy(t *testing.T) {
 func TestLogHandOver(t *testing.T) {
 	l := new(fakeLog)
 	rule := Rule{Pattern: "*", Messages: 100}
-	old, heir := newLogRig(t, l, rule), newLogRig(t, l, rule)
+	other := new(fakeLog)
+	old, heir := newLogRig(t, l, rule), newLogRig(t, other, rule)
 	l.pass(t, old.hub, 1)
 	client := old.client(0, "", "a")
 	old.publish("a", "1")
 	l.pass(t, old.hub, 9)
-	heir.publish("a", "2") // in prepare
 	stop := handOver(t, old, heir)
-	old.publish("a", "3")
+	if !l.moved || other.taken != "state" {
+		t.Errorf("what waits is not handed over: %v, %q", l.moved, other.taken)
+	}
+	old.publish("a", "2")
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		other.mu.Lock()
+		n := len(other.entries)
+		other.mu.Unlock()
+		if n == 1 {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("the message does not come")
+		}
+	}
+	heir.publish("a", "3")
+	other.entries = append(l.entries, other.entries...)
+	l.entries = other.entries
 	l.pass(t, old.hub, 9)
 	old.settle()
 	client.want("1", "2", "3")
 	back := heir.client(0, client.got[0].Position(), "a")
-	l.pass(t, heir.hub, 9)
+	other.pass(t, heir.hub, 9)
 	heir.settle()
 	back.want("2", "3")
 	all := heir.client(0, "0", "a")
@@ -234,7 +267,28 @@ func TestLogHandOver(t *testing.T) {
 		t.Error("told of a loss that there was not")
 	}
 	stop()
-	if got := old.hub.era().name; got != "log" {
-		t.Errorf("afterwards, the ids of the old hub begin with %q", got)
+	if got := old.hub.era().name; got != "log" || !l.moved {
+		t.Errorf("moved: %v; afterwards, the ids of the old hub begin with %q", l.moved, got)
+	}
+}
+
+// The process that was to take over does not live.
+func TestLogHandOverFails(t *testing.T) {
+	l := new(fakeLog)
+	r := newLogRig(t, l)
+	l.pass(t, r.hub, 1)
+	there, here := net.Pipe()
+	go func() {
+		io.ReadFull(there, make([]byte, 50))
+		if _, err := r.hub.Publish("a", Post{Data: "1"}); err != nil {
+			t.Error(err)
+		}
+		there.Close()
+	}()
+	if err := r.hub.HandOver(here); err == nil {
+		t.Error("no error")
+	}
+	if l.moved || len(l.entries) != 1 || r.hub.era().name != "log" {
+		t.Errorf("it does not go on: %v, %d entries", l.moved, len(l.entries))
 	}
 }

@@ -1,5 +1,7 @@
 package channel
 
+import "errors"
+
 // Publish passes a message on to all subscribers of a channel, and keeps it in the history if there is one. It returns how many
 // subscribers there are. It may be called on any goroutine, and does not wait.
 func (h *Hub) Publish(name string, p Post) (subscribers int, err error) {
@@ -11,13 +13,13 @@ func (h *Hub) Publish(name string, p Post) (subscribers int, err error) {
 	}
 	h.mu.Lock()
 	switch {
+	case h.relay != nil:
+		defer h.mu.Unlock()
+		return h.countOf(name), h.relay.add(name, &p, h.o.QueueBytes)
 	case h.log != nil:
 		n := h.countOf(name)
 		h.mu.Unlock()
 		return n, h.append(name, p)
-	case h.relay != nil:
-		defer h.mu.Unlock()
-		return h.countOf(name), h.relay.add(name, &p, h.o.QueueBytes)
 	}
 	ring, n, err := h.publishHere(name, &p)
 	h.mu.Unlock()
@@ -30,11 +32,15 @@ func (h *Hub) Publish(name string, p Post) (subscribers int, err error) {
 // append makes the log publish a message.
 func (h *Hub) append(name string, p Post) error {
 	err := h.log.Append(name, p)
-	if err != nil {
-		h.mu.Lock()
-		h.stats.Refused++
-		h.mu.Unlock()
+	if err == nil {
+		return nil
 	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if errors.Is(err, ErrMoved) && h.relay != nil {
+		return h.relay.add(name, &p, h.o.QueueBytes)
+	}
+	h.stats.Refused++
 	return err
 }
 

@@ -17,8 +17,8 @@ type batch struct {
 const (
 	// batchVersion is the first byte of a batch.
 	batchVersion = 1
-	// batchMessages bounds the messages of a batch. One place less than there are in an entry: the last one stands for the end of it.
-	batchMessages = 1<<placeBits - 1
+	// batchMessages bounds the messages of a batch: one less than there are places in an entry. The last place stands for its end.
+	batchMessages = 255
 	// placeBits is how many bits of a place in the log say which message of an entry it is.
 	placeBits = 8
 	// batchBytes is when a batch is full. One message may be larger.

@@ -3,7 +3,6 @@ package bus
 import (
 	"context"
 	"crypto/rand"
-	"encoding/binary"
 	"encoding/hex"
 	"log/slog"
 	"sync"
@@ -27,11 +26,14 @@ type Bus struct {
 	waiting int             // memory of queue and sending
 	sending *batch          // on its way; nil: none
 	number  uint64          // of the last batch
-	more    chan struct{}   // has room for one: there is something in queue
-	emptied chan struct{}   // to be closed when nothing waits; nil: none is interested
-	ended   bool
-	stats   Stats
-	abort   context.CancelCauseFunc // of the present session; nil: there is none
+	// returned is the number of our last batch that the hub has got from the log. It may be known before the bus confirms it.
+	returned uint64
+	more     chan struct{} // has room for one: there is something in queue
+	emptied  chan struct{} // to be closed when nothing waits; nil: none is interested
+	ended    bool
+	handed   *handed // what another process goes on with; nil: none does
+	stats    Stats
+	abort    context.CancelCauseFunc // of the present session; nil: there is none
 
 	late     atomic.Bool   // the server serves already: what the log has is old
 	full     chan struct{} // closed when the hub has what the log had when it was first connected
@@ -80,10 +82,8 @@ const (
 
 // New returns a Bus. The hub appends its messages to it from now on.
 func New(a *Address, hub *channel.Hub, log *slog.Logger) *Bus {
-	var origin [8]byte
-	rand.Read(origin[:])
 	b := &Bus{
-		address: a, hub: hub, log: log, origin: binary.BigEndian.Uint64(origin[:]), queueBytes: queueBytes,
+		address: a, hub: hub, log: log, origin: newOrigin(), queueBytes: queueBytes,
 		more: make(chan struct{}, 1), full: make(chan struct{}), open: a.dial,
 		window: window{maxEntries: logEntries, maxBytes: logBytes},
 	}

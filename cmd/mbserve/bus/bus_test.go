@@ -121,9 +121,10 @@ func TestBusReplaced(t *testing.T) {
 		func() { l.name, l.entries, l.first, l.next = "other", nil, 1, 1 },
 		func() { l.entries, l.next = l.entries[:1], l.first+1 },
 	} {
-		there := b.follow("", "x")
+		here, there := a.follow("", "x"), b.follow("", "x")
 		for i := range 3 {
 			a.publish("x", fmt.Sprint(i))
+			here.until("it comes", func() bool { return len(here.data) > i })
 			there.until("it comes", func() bool { return len(there.data) > i })
 		}
 		eventually(t, "they have it", func() bool { return a.Stats().Sent == uint64(4*i+3) })
@@ -167,13 +168,14 @@ func TestBusSlowFill(t *testing.T) {
 		eventually(t, "it is sent", func() bool { return a.Stats().Sent == uint64(i+1) })
 	}
 	first := true
-	b := newNode(t, time.Millisecond, func(ctx context.Context, w *window) (session, error) {
+	ctx, late := context.WithCancel(t.Context())
+	b := newNodeWith(t, patience, &Address{name: "test", hosts: []string{"nowhere"}}, func(ctx context.Context, w *window) (session, error) {
 		s, err := l.dial(ctx, w)
 		if first && err == nil {
-			first, s = false, &slowSession{s.(*fakeSession)}
+			first, s = false, &slowSession{s.(*fakeSession), late}
 		}
 		return s, err
-	})
+	}, func(*node) context.Context { return ctx })
 	eventually(t, "it goes on without", func() bool { return b.Stats().Connections == 2 })
 	all := b.follow("0", "x")
 	a.publish("x", "new")
@@ -185,8 +187,11 @@ func TestBusSlowFill(t *testing.T) {
 	}
 }
 
-// slowSession passes on one entry only.
-type slowSession struct{ *fakeSession }
+// slowSession passes on one entry only, and then the server does not wait for it any longer.
+type slowSession struct {
+	*fakeSession
+	late func()
+}
 
 func (s *slowSession) follow(ctx context.Context, after uint64, fn func(e *entry) error) error {
 	s.fakeSession.follow(ctx, after, func(e *entry) error {
@@ -195,8 +200,53 @@ func (s *slowSession) follow(ctx context.Context, after uint64, fn func(e *entry
 		}
 		return errAway
 	})
+	s.late()
 	<-ctx.Done()
 	return ctx.Err()
+}
+
+// Another process takes over while messages wait, and one batch is on its way.
+func TestBusHandOver(t *testing.T) {
+	l := newFakeLog("log")
+	a, b := newNode(t, patience, l.dial), newNode(t, patience, l.dial)
+	there := b.follow("", "x")
+	l.set(func() { l.mute = true })
+	a.publish("x", "0") // is appended, but not confirmed
+	there.want("0")
+	l.set(func() { l.away = true })
+	for i := range 300 {
+		a.publish("x", fmt.Sprint(i+1))
+	}
+	state := a.HandOver()
+	if _, err := a.hub.Publish("x", channel.Post{}); !errors.Is(err, channel.ErrMoved) {
+		t.Errorf("after that: %v", err)
+	}
+	heir := newNodeWith(t, patience, &Address{name: "test", hosts: []string{"nowhere"}}, func(ctx context.Context, w *window) (session, error) {
+		l.set(func() { l.away = false })
+		return l.dial(ctx, w)
+	}, func(heir *node) context.Context {
+		heir.publish("x", "301") // in prepare
+		if err := heir.TakeOver(state); err != nil {
+			t.Fatal(err)
+		}
+		return t.Context()
+	})
+	there.want(numbers(0, 302)...)
+	if s := b.Stats(); s.Gaps != 0 || there.slow {
+		t.Errorf("statistics: %+v", s)
+	}
+	a.Close(context.Background())
+	if s := a.Stats(); s.Waiting != 0 || s.Dropped != 0 {
+		t.Errorf("statistics: %+v", s)
+	}
+	// That process does not live.
+	l.set(func() { l.away = true })
+	heir.publish("x", "302")
+	heir.HandOver()
+	heir.Stay()
+	l.set(func() { l.away = false })
+	heir.publish("x", "303")
+	there.want(numbers(0, 304)...)
 }
 
 func TestBusRefused(t *testing.T) {
@@ -244,24 +294,34 @@ func TestBusClose(t *testing.T) {
 
 func TestOrigins(t *testing.T) {
 	var o origins
+	see := func(origin, number uint64) verdict {
+		v := o.look(origin, number)
+		if v != batchAgain {
+			o.note(origin, number)
+		}
+		return v
+	}
 	for i, c := range []struct {
 		origin, number uint64
 		want           verdict
 	}{{1, 5, batchNext}, {1, 6, batchNext}, {1, 6, batchAgain}, {1, 1, batchAgain}, {2, 1, batchNext}, {1, 8, batchMissing}, {1, 9, batchNext}} {
-		if got := o.see(c.origin, c.number); got != c.want {
+		if got := see(c.origin, c.number); got != c.want {
 			t.Errorf("%d: %v, want %v", i, got, c.want)
 		}
 	}
 	o.miss()
-	if o.see(1, 9) != batchAgain || o.see(1, 12) != batchNext || o.see(1, 14) != batchMissing {
+	if see(1, 9) != batchAgain || see(1, 12) != batchNext || see(1, 14) != batchMissing {
 		t.Error("after a gap, it takes what it has seen, or misses what is known to be missing")
 	}
 	for i := range uint64(10 * originsMax) {
-		o.see(100+i, 1)
-		o.see(1, 15+i)
+		see(100+i, 1)
+		see(1, 15+i)
+		if i%1000 == 0 {
+			o.miss()
+		}
 	}
-	if o.see(1, 10) != batchAgain || len(o.now)+len(o.before) > 2*originsMax {
-		t.Errorf("%d origins are remembered", len(o.now)+len(o.before))
+	if n := len(o.now) + len(o.before) + len(o.gap); see(1, 15) != batchAgain || n > 5*originsMax {
+		t.Errorf("%d origins are remembered", n)
 	}
 }
 

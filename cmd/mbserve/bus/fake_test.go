@@ -165,6 +165,12 @@ func newNode(t *testing.T, timeout time.Duration, open func(context.Context, *wi
 
 func newNodeAt(t *testing.T, timeout time.Duration, a *Address, open func(context.Context, *window) (session, error)) *node {
 	t.Helper()
+	return newNodeWith(t, timeout, a, open, func(*node) context.Context { return t.Context() })
+}
+
+// newNodeWith calls before before it connects. What that returns may end the wait.
+func newNodeWith(t *testing.T, timeout time.Duration, a *Address, open func(context.Context, *window) (session, error), before func(*node) context.Context) *node {
+	t.Helper()
 	hub := channel.New(channel.Options{})
 	if err := hub.SetRules([]channel.Rule{{Pattern: "*", Messages: 100_000}}); err != nil {
 		t.Fatal(err)
@@ -174,7 +180,7 @@ func newNodeAt(t *testing.T, timeout time.Duration, a *Address, open func(contex
 	if open != nil {
 		n.open = open
 	}
-	n.start(context.Background(), timeout)
+	n.start(before(n), timeout)
 	t.Cleanup(func() {
 		n.cancel()
 		<-n.done

@@ -22,14 +22,17 @@ const (
 
 // miss says that batches of any origin may be missing from now on.
 func (o *origins) miss() {
-	gap := make(map[uint64]uint64)
+	gap := o.gap
+	if gap == nil || len(gap) > 2*originsMax {
+		gap = make(map[uint64]uint64)
+	}
 	maps.Copy(gap, o.before)
 	maps.Copy(gap, o.now)
 	*o = origins{gap: gap}
 }
 
-// see takes note of a batch.
-func (o *origins) see(origin, number uint64) verdict {
+// look says what a batch is.
+func (o *origins) look(origin, number uint64) verdict {
 	last, ok := o.now[origin]
 	if !ok {
 		last, ok = o.before[origin]
@@ -37,12 +40,16 @@ func (o *origins) see(origin, number uint64) verdict {
 	if ok && number <= last || number <= o.gap[origin] {
 		return batchAgain
 	}
-	if o.now == nil || len(o.now) == originsMax {
-		o.now, o.before = make(map[uint64]uint64), o.now
-	}
-	o.now[origin] = number
 	if ok && number > last+1 {
 		return batchMissing
 	}
 	return batchNext
+}
+
+// note takes note of a batch.
+func (o *origins) note(origin, number uint64) {
+	if o.now == nil || len(o.now) == originsMax {
+		o.now, o.before = make(map[uint64]uint64), o.now
+	}
+	o.now[origin] = number
 }

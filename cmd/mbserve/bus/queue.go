@@ -21,17 +21,25 @@ func (b *Bus) Append(name string, p channel.Post) error {
 	e := channel.Entry{Channel: name, Post: p}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.handed != nil {
+		return channel.ErrMoved
+	}
 	if b.ended || b.waiting+sizeOf(&e) > b.queueBytes {
 		b.stats.Dropped++
 		return ErrFull
 	}
 	b.waiting += sizeOf(&e)
 	b.queue = append(b.queue, e)
+	b.wake()
+	return nil
+}
+
+// wake makes next look at what there is.
+func (b *Bus) wake() {
 	select {
 	case b.more <- struct{}{}:
 	default:
 	}
-	return nil
 }
 
 func sizeOf(e *channel.Entry) int {
@@ -56,6 +64,9 @@ func (b *Bus) next(ctx context.Context) (*batch, error) {
 func (b *Bus) take() *batch {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.handed != nil {
+		return nil
+	}
 	if b.sending != nil || len(b.queue) == 0 {
 		return b.sending
 	}
@@ -78,6 +89,9 @@ func (b *Bus) take() *batch {
 func (b *Bus) confirm(refused bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.sending == nil {
+		return // it has been handed over, and will be sent a second time
+	}
 	for i := range b.sending.entries {
 		b.waiting -= sizeOf(&b.sending.entries[i])
 	}
@@ -88,7 +102,13 @@ func (b *Bus) confirm(refused bool) {
 	} else {
 		b.stats.Sent += n
 	}
-	if b.sending = nil; len(b.queue) == 0 && b.emptied != nil {
+	b.sending = nil
+	b.tellEmpty()
+}
+
+// tellEmpty tells those who want to know that nothing waits, if that is so.
+func (b *Bus) tellEmpty() {
+	if b.sending == nil && len(b.queue) == 0 && b.emptied != nil {
 		close(b.emptied)
 		b.emptied = nil
 	}
@@ -102,9 +122,6 @@ func (b *Bus) empty() <-chan struct{} {
 		b.emptied = make(chan struct{})
 	}
 	at := b.emptied
-	if b.sending == nil && len(b.queue) == 0 {
-		close(at)
-		b.emptied = nil
-	}
+	b.tellEmpty()
 	return at
 }

@@ -114,12 +114,11 @@ func (b *Bus) begin(log about) (after uint64) {
 	switch {
 	case b.followed != "" && b.followed != name:
 		b.gap("it is another one than before")
-		b.seen = origins{}
 		b.window.reset()
 	case after > max(log.last, log.first-1):
 		// What comes now may be other entries with numbers that the hub knows already.
 		b.gap("it has lost its last messages")
-		b.suffix, b.seen = newSuffix(), origins{}
+		b.suffix = newSuffix()
 		b.window.reset()
 		name, after = log.name+b.suffix, log.last
 		b.hub.Follow(name, endOf(after))
@@ -127,7 +126,6 @@ func (b *Bus) begin(log about) (after uint64) {
 		b.gap("it does not have the next messages any more")
 		after = log.first - 1
 		b.hub.Skip(endOf(after))
-		b.seen.miss()
 	case b.filling && b.late.Load():
 		after = log.last
 		b.hub.Skip(endOf(after))
@@ -139,6 +137,7 @@ func (b *Bus) begin(log about) (after uint64) {
 
 // gap says that the hub has missed messages. Its subscribers are told by the hub.
 func (b *Bus) gap(why string) {
+	b.seen.miss()
 	b.note(func(s *Stats) { s.Gaps++ })
 	b.log.Warn("bus: messages of other servers are missing", "bus", b.address.String(), "err", why)
 }
@@ -173,22 +172,31 @@ func (b *Bus) pass(ctx context.Context, e *entry) error {
 		b.note(func(s *Stats) { s.Malformed++ })
 		return nil
 	}
-	switch b.seen.see(next.origin, next.number) {
+	switch b.seen.look(next.origin, next.number) {
 	case batchAgain:
 		return nil
 	case batchMissing:
 		b.gap("the log has become shorter before they were read")
 		b.hub.Skip(endOf(e.number - 1))
 	}
-	for b.hub.Apply(placeOf(e.number), e.time, next.entries) != nil {
+	for b.hub.Apply(placeOf(e.number), e.time, next.entries, func() { b.applied(next) }) != nil {
 		select {
 		case <-time.After(busyWait):
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
-	if next.origin != b.origin {
-		b.note(func(s *Stats) { s.Received += uint64(len(next.entries)) })
-	}
+	b.seen.note(next.origin, next.number)
 	return nil
+}
+
+// applied takes note of a batch that the hub has.
+func (b *Bus) applied(next *batch) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if next.origin == b.origin {
+		b.returned = next.number
+	} else {
+		b.stats.Received += uint64(len(next.entries))
+	}
 }
