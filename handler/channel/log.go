@@ -29,14 +29,14 @@ type Entry struct {
 // before all other methods.
 func (h *Hub) UseLog(l Log) { h.log = l }
 
-// Follow says which log it is that Apply passes on, by a name without "-". If the hub has followed it before, Follow returns up to
+// Follow says which log it is that Apply passes on, by a name without "-". If the hub has followed it before, it is known, and Follow returns up to
 // which place the hub has all of it. Otherwise the hub begins after the place from: what it has is of another order, and subscribers
 // are told that they may have missed something.
-func (h *Hub) Follow(name string, from uint64) (at uint64) {
+func (h *Hub) Follow(name string, from uint64) (at uint64, known bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if e := h.era(); e.name == name {
-		return h.seq - e.base
+		return h.seq - e.base, true
 	}
 	e := &era{name: name}
 	if from <= h.seq {
@@ -44,7 +44,7 @@ func (h *Hub) Follow(name string, from uint64) (at uint64) {
 	}
 	h.eraNow.Store(e)
 	h.skip(e.base + from)
-	return from
+	return from, false
 }
 
 // Skip says that the messages of the log up to a place are not there any more. Subscribers are told.

@@ -44,7 +44,8 @@ const logPlace = 1000
 // pass gives a hub the next entries.
 func (l *fakeLog) pass(t *testing.T, h *Hub, n int) {
 	t.Helper()
-	from := int(h.Follow("log", logPlace-1)) + 1 - logPlace
+	at, _ := h.Follow("log", logPlace-1)
+	from := int(at) + 1 - logPlace
 	if err := h.Apply(uint64(from+logPlace), 1e12, l.entries[from:min(len(l.entries), from+n)], nil); err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +179,7 @@ func TestLogSkip(t *testing.T) {
 		t.Errorf("told of loss %d, %d times, want 1, 0", back.lost, fresh.lost)
 	}
 	// Another log, which begins before the place of this one.
-	if at := r.hub.Follow("other", 5); at != 5 {
+	if at, known := r.hub.Follow("other", 5); at != 5 || known {
 		t.Errorf("it begins at %d", at)
 	}
 	r.settle()
@@ -194,7 +195,7 @@ func TestLogSkip(t *testing.T) {
 	if got := again.got[1].Position(); got != "other-8" || again.lost != 0 {
 		t.Errorf("its id is %q, told of loss %d times", got, again.lost)
 	}
-	if got := r.hub.Follow("other", 0); got != 8 {
+	if got, known := r.hub.Follow("other", 0); got != 8 || !known {
 		t.Errorf("the same log continues at %d, want 8", got)
 	}
 }

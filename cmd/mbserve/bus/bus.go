@@ -26,14 +26,13 @@ type Bus struct {
 	waiting int             // memory of queue and sending
 	sending *batch          // on its way; nil: none
 	number  uint64          // of the last batch
-	// returned is the number of our last batch that the hub has got from the log. It may be known before the bus confirms it.
-	returned uint64
-	more     chan struct{} // has room for one: there is something in queue
-	emptied  chan struct{} // to be closed when nothing waits; nil: none is interested
-	ended    bool
-	handed   *handed // what another process goes on with; nil: none does
-	stats    Stats
-	abort    context.CancelCauseFunc // of the present session; nil: there is none
+	seen    origins         // whose batches the hub has
+	more    chan struct{}   // has room for one: there is something in queue
+	emptied chan struct{}   // to be closed when nothing waits; nil: none is interested
+	ended   bool
+	handed  *handed // what another process goes on with; nil: none does
+	stats   Stats
+	abort   context.CancelCauseFunc // of the present session; nil: there is none
 
 	late     atomic.Bool   // the server serves already: what the log has is old
 	full     chan struct{} // closed when the hub has what the log had when it was first connected
@@ -45,7 +44,6 @@ type Bus struct {
 	followed string // the name of the log that the hub follows
 	suffix   string // of the names of a log that has lost its end
 	filling  bool   // the hub is being given what was in the log before it came
-	seen     origins
 	window   window
 	lastErr  string
 }

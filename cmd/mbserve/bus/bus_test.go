@@ -232,6 +232,9 @@ func TestBusHandOver(t *testing.T) {
 		return t.Context()
 	})
 	there.want(numbers(0, 302)...)
+	if list, _ := heir.hub.History("x", "", 1000); len(list) != 302 {
+		t.Errorf("%d messages in the process that takes over, want 302", len(list))
+	}
 	if s := b.Stats(); s.Gaps != 0 || there.slow {
 		t.Errorf("statistics: %+v", s)
 	}

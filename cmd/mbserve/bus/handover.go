@@ -10,10 +10,11 @@ import (
 )
 
 // handed is what a Bus of another process goes on with: it appends what waits here, under the same origin, so that the order stays and
-// a batch that is on its way is not taken twice.
+// a batch that is there twice is not taken twice.
 type handed struct {
-	Origin, Number, Returned uint64
-	Sending, Queue           []channel.Entry
+	Origin, Number uint64
+	Sending, Queue []channel.Entry
+	Seen           map[uint64]uint64
 }
 
 var _ channel.Movable = (*Bus)(nil)
@@ -22,7 +23,7 @@ var _ channel.Movable = (*Bus)(nil)
 func (b *Bus) HandOver() []byte {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.handed = &handed{Origin: b.origin, Number: b.number, Returned: b.returned, Queue: b.queue}
+	b.handed = &handed{Origin: b.origin, Number: b.number, Queue: b.queue, Seen: b.seen.all()}
 	if b.sending != nil {
 		b.handed.Sending = b.sending.entries
 	}
@@ -42,7 +43,7 @@ func (b *Bus) Stay() {
 		return
 	}
 	b.queue = append(b.handed.Sending, b.handed.Queue...)
-	b.origin, b.number, b.returned, b.handed = newOrigin(), 0, 0, nil
+	b.origin, b.number, b.handed = newOrigin(), 0, nil
 	b.waiting = 0
 	for i := range b.queue {
 		b.waiting += sizeOf(&b.queue[i])
@@ -59,9 +60,7 @@ func (b *Bus) TakeOver(state []byte) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.origin, b.number = h.Origin, h.Number
-	if b.returned = h.Returned; b.returned > 0 {
-		b.seen.note(b.origin, b.returned)
-	}
+	b.seen = origins{now: h.Seen}
 	if len(h.Sending) > 0 {
 		b.sending = &batch{h.Origin, h.Number, h.Sending}
 	}

@@ -22,13 +22,19 @@ const (
 
 // miss says that batches of any origin may be missing from now on.
 func (o *origins) miss() {
-	gap := o.gap
-	if gap == nil || len(gap) > 2*originsMax {
-		gap = make(map[uint64]uint64)
+	if len(o.gap) > 2*originsMax {
+		o.gap = nil
 	}
-	maps.Copy(gap, o.before)
-	maps.Copy(gap, o.now)
-	*o = origins{gap: gap}
+	*o = origins{gap: o.all()}
+}
+
+// all are all that are remembered.
+func (o *origins) all() map[uint64]uint64 {
+	all := make(map[uint64]uint64)
+	for _, m := range [...]map[uint64]uint64{o.gap, o.before, o.now} {
+		maps.Copy(all, m)
+	}
+	return all
 }
 
 // look says what a batch is.
@@ -48,7 +54,7 @@ func (o *origins) look(origin, number uint64) verdict {
 
 // note takes note of a batch.
 func (o *origins) note(origin, number uint64) {
-	if o.now == nil || len(o.now) == originsMax {
+	if o.now == nil || len(o.now) >= originsMax {
 		o.now, o.before = make(map[uint64]uint64), o.now
 	}
 	o.now[origin] = number

@@ -110,8 +110,11 @@ func (b *Bus) begin(log about) (after uint64) {
 		from = log.first - 1
 	}
 	name := log.name + b.suffix
-	after = entryOf(b.hub.Follow(name, endOf(from)))
+	at, known := b.hub.Follow(name, endOf(from))
+	after = entryOf(at)
 	switch {
+	case b.followed == "" && !known:
+		b.note(func(*Stats) { b.seen = origins{} }) // what another process has seen, this hub has not
 	case b.followed != "" && b.followed != name:
 		b.gap("it is another one than before")
 		b.window.reset()
@@ -130,15 +133,14 @@ func (b *Bus) begin(log about) (after uint64) {
 		after = log.last
 		b.hub.Skip(endOf(after))
 	}
-	b.filling = (b.filling || b.followed == "" && after == from) && !b.late.Load()
+	b.filling = (b.filling || b.followed == "" && !known) && !b.late.Load()
 	b.followed = name
 	return after
 }
 
 // gap says that the hub has missed messages. Its subscribers are told by the hub.
 func (b *Bus) gap(why string) {
-	b.seen.miss()
-	b.note(func(s *Stats) { s.Gaps++ })
+	b.note(func(s *Stats) { s.Gaps++; b.seen.miss() })
 	b.log.Warn("bus: messages of other servers are missing", "bus", b.address.String(), "err", why)
 }
 
@@ -172,7 +174,7 @@ func (b *Bus) pass(ctx context.Context, e *entry) error {
 		b.note(func(s *Stats) { s.Malformed++ })
 		return nil
 	}
-	switch b.seen.look(next.origin, next.number) {
+	switch b.look(next) {
 	case batchAgain:
 		return nil
 	case batchMissing:
@@ -186,17 +188,21 @@ func (b *Bus) pass(ctx context.Context, e *entry) error {
 			return ctx.Err()
 		}
 	}
-	b.seen.note(next.origin, next.number)
 	return nil
+}
+
+func (b *Bus) look(next *batch) verdict {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.seen.look(next.origin, next.number)
 }
 
 // applied takes note of a batch that the hub has.
 func (b *Bus) applied(next *batch) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if next.origin == b.origin {
-		b.returned = next.number
-	} else {
+	b.seen.note(next.origin, next.number)
+	if next.origin != b.origin {
 		b.stats.Received += uint64(len(next.entries))
 	}
 }
