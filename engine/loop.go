@@ -217,4 +217,5 @@ type backendLoop struct {
 func (b backendLoop) Post(fn func())                                 { b.Loop.Post(fn) }
 func (b backendLoop) After(d time.Duration, fn func()) backend.Timer { return b.Loop.After(d, fn) }
 func (b backendLoop) OnTurn(t backend.Turn)                          { b.Loop.OnTurn(t) }
+func (b backendLoop) Check() bool                                    { return b.l.e.check }
 func (b backendLoop) OffTurn(t backend.Turn)                         { b.Loop.OffTurn(t) }

@@ -20,8 +20,10 @@ import (
 type WebSockets struct {
 	host      atomic.Pointer[Host]
 	endpoints [3]*websocket.Endpoint // without compression, with it, with context takeover
-	secret    string                 // part of the ids
+	budget    *websocket.Budget      // of all of them
 	number    atomic.Uint64
+	waiting   atomic.Int64  // events that have found no room
+	patience  time.Duration // askTimeout
 
 	mu    sync.Mutex
 	loops []*socketLoop // by the index of the loop
@@ -29,18 +31,18 @@ type WebSockets struct {
 
 // NewWebSockets returns an empty set. It may be shared by hosts of one engine.
 func NewWebSockets() *WebSockets {
-	s := &WebSockets{}
-	o := websocket.Options{MaxMessage: shm.WSMessageMax}
+	s := &WebSockets{budget: websocket.NewBudget(socketBytesMax), patience: askTimeout}
+	o := websocket.Options{MaxMessage: shm.WSMessageMax, Budget: s.budget}
 	s.endpoints[0] = websocket.New(o)
 	o.Compression = &websocket.Compression{}
 	s.endpoints[1] = websocket.New(o)
 	o.Compression = &websocket.Compression{Takeover: true}
 	s.endpoints[2] = websocket.New(o)
-	var secret [8]byte
-	rand.Read(secret[:])
-	s.secret = hex.EncodeToString(secret[:])
 	return s
 }
+
+// socketBytesMax bounds the messages of all connections that have arrived in part, or wait for a worker.
+const socketBytesMax = 256 << 20
 
 // Use makes h the host whose workers get the events from now on. Its pools must be attached to the loops.
 func (s *WebSockets) Use(h *Host) { s.host.Store(h) }
@@ -79,7 +81,7 @@ type socketLoop struct {
 	hub   *channel.Loop
 	conns map[string]*socketConn // by id
 
-	waiting []*socketConn // those whose event has found no room
+	waiting []waiting     // for room, by the index of the pool
 	timer   backend.Timer // to try the waiting ones again; nil: is not set
 	scratch []byte        // an event on its way into a cell
 }
@@ -105,7 +107,7 @@ func (s *WebSockets) newID(loop int) string {
 	return strconv.Itoa(loop) + "-" + strconv.FormatUint(s.number.Add(1), 36) + "-" + hex.EncodeToString(random[:])
 }
 
-// with calls do on the loop of the connection with this id, and waits for it. false: there is no such connection.
+// with calls do on the loop of the connection with this id, and waits for it. false: there is no such connection, and do is not called.
 func (s *WebSockets) with(id string, do func(c *socketConn)) bool {
 	first, _, _ := strings.Cut(id, "-")
 	i, err := strconv.Atoi(first)
@@ -119,18 +121,24 @@ func (s *WebSockets) with(id string, do func(c *socketConn)) bool {
 		return false
 	}
 	found := make(chan bool, 1)
+	var claimed atomic.Bool // by the loop, or by this goroutine, which waits no longer
 	l.on.Post(func() {
+		if claimed.Swap(true) {
+			return
+		}
 		c := l.conns[id]
 		if c != nil {
 			do(c)
 		}
 		found <- c != nil
 	})
+	late := time.NewTimer(s.patience)
+	defer late.Stop()
 	select {
 	case ok := <-found:
 		return ok
-	case <-time.After(askTimeout): // the loop has ended
-		return false
+	case <-late.C: // the loop has ended, or does not get to it
+		return claimed.Swap(true) && <-found
 	}
 }
 

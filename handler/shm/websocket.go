@@ -126,7 +126,8 @@ const wsVerbMax = WSMessageMax
 
 // Add calls do for each verb that p completes. data is a view.
 func (v *WSVerbs) Add(p []byte, do func(verb uint32, data []byte)) error {
-	if len(v.rest) > 0 {
+	joined := len(v.rest) > 0
+	if joined {
 		v.rest = append(v.rest, p...)
 		p = v.rest
 	}
@@ -141,17 +142,13 @@ func (v *WSVerbs) Add(p []byte, do func(verb uint32, data []byte)) error {
 		do(verb, p[wsVerbHead:wsVerbHead+int(n)])
 		p = p[wsVerbHead+int(n):]
 	}
-	v.keep(p)
-	return nil
-}
-
-// keep keeps the rest for the next call.
-func (v *WSVerbs) keep(p []byte) {
-	if len(p) == 0 {
+	switch {
+	case len(p) == 0:
 		v.rest = nil
-		return
+	case !joined || len(p) < len(v.rest): // otherwise it is in place
+		v.rest = append([]byte(nil), p...)
 	}
-	v.rest = append(v.rest[:0:0], p...)
+	return nil
 }
 
 // Whole reports whether nothing is left.

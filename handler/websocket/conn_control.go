@@ -42,7 +42,7 @@ func (c *Conn) Close(code int, reason string) {
 	}
 	c.state = connClosing
 	c.code, c.reason = code, shorten(reason)
-	c.in.data = nil
+	c.forget()
 	c.write(appendClose(c.loop.header[:0], code, c.reason), nil)
 	c.raw.SetDeadline(c.e.o.Close)
 	c.again() // what Hold has kept is dropped now
@@ -68,7 +68,7 @@ func (c *Conn) end(code int, reason string) {
 		code, reason = c.code, c.reason
 	}
 	c.state = connClosed
-	c.in.data = nil
+	c.forget()
 	c.in.window, c.out = nil, nil
 	c.unwatch()
 	c.handler.Close(c, code, reason)

@@ -18,7 +18,7 @@ func (c *Conn) Send(kind Kind, data []byte) error {
 		return ErrBehind
 	}
 	bits := byte(bitFin) | byte(kind)
-	if c.packed && len(data) >= c.e.deflate.min() && len(data) <= compressMax {
+	if c.packed && len(data) >= c.e.deflate.min() && len(data) <= c.deflate.compressMax() {
 		if packed := c.pack(data); c.out != nil || len(packed) < len(data) {
 			data, bits = packed, bits|bitCompressed
 		}

@@ -244,9 +244,11 @@ static void start_head(lua_State *L, const char *status)
 /* RFC 9110 §15.5.22 */
 static int refuse(lua_State *L, const char *why)
 {
-	static const char upgrade[] = "Upgrade", websocket[] = "websocket", version[] = "Sec-WebSocket-Version";
+	static const char upgrade[] = "Upgrade", websocket[] = "websocket", version[] = "Sec-WebSocket-Version",
+		connection[] = "Connection"; /* RFC 9110 §7.8: it belongs to an Upgrade field */
 	start_head(L, "426 Upgrade Required");
 	response.state = MB_RESPONSE_STATUS;
+	mb_response_field(connection, sizeof connection - 1, upgrade, sizeof upgrade - 1);
 	mb_response_field(upgrade, sizeof upgrade - 1, websocket, sizeof websocket - 1);
 	mb_response_field(version, sizeof version - 1, "13", 2);
 	lua_pushnil(L);

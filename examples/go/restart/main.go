@@ -23,8 +23,7 @@ import (
 	"moonbridge/handler"
 )
 
-// socketsVariable says how many listening sockets the process has been given: one for each loop. They follow the pipe, descriptor 3, to which it
-// writes a byte when it serves.
+// socketsVariable has the number of inherited sockets, one for each loop. They follow descriptor 3, a pipe to which it writes a byte when it serves.
 const socketsVariable = "RESTART_SOCKETS"
 
 func main() {
@@ -52,7 +51,6 @@ func run(address string) error {
 	log.Printf("process %d: http://%s/", os.Getpid(), ln.Addr())
 	if os.Getenv(socketsVariable) != "" {
 		syscall.Write(3, []byte{1})
-		syscall.Close(3)
 	}
 	end := e.Drain
 	for s := range signals {
@@ -97,9 +95,9 @@ func replace(ln *engine.Listener) error {
 	if err != nil {
 		return err
 	}
+	cmd := exec.Command(os.Args[0], os.Args[1:]...)
 	ready, write, err := os.Pipe()
 	if err == nil {
-		cmd := exec.Command(os.Args[0], os.Args[1:]...)
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 		cmd.ExtraFiles = append([]*os.File{write}, sockets...)
 		cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", socketsVariable, len(sockets)))
@@ -112,7 +110,10 @@ func replace(ln *engine.Listener) error {
 		return err
 	}
 	defer ready.Close()
-	if n, _ := ready.Read(make([]byte, 1)); n != 1 { // its end is closed if the process has ended
+	ready.SetReadDeadline(time.Now().Add(time.Minute))
+	if n, _ := ready.Read(make([]byte, 1)); n != 1 { // it has ended, or hangs
+		cmd.Process.Kill()
+		cmd.Wait()
 		return errors.New("the new process does not serve")
 	}
 	return nil
