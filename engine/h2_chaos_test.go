@@ -207,9 +207,7 @@ func TestH2Chaos(t *testing.T) {
 		b.release()
 		return e.Conns() == 1
 	})
-	if n := b.file.given.Load(); n != b.file.released.Load() {
-		t.Errorf("seed %d: %d files were given, %d released", seed, n, b.file.released.Load())
-	}
+	b.file.wantsReleased(t, b.file.given.Load())
 	honest.lives(1001)
 	honest.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), waitMost)
