@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -479,17 +478,10 @@ func TestWebSocketFigures(t *testing.T) {
 	wrong.Raw([]byte{0x81, 1, 'x'}) // no mask
 	wrong.leaves(1002)
 	s.socket("handler=quiet").Conn.Close()
-	refused, err := http.NewRequest("GET", s.url("/"), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	refused.Close = true
-	for name, value := range map[string]string{"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": strings.Repeat("?", 24)} {
-		refused.Header.Set(name, value)
-	}
-	if response, err := http.DefaultClient.Do(refused); err != nil || response.StatusCode != 400 {
-		t.Errorf("a malformed key: %v, %v", response, err)
-	}
+	refused := dial(t, s.address(0))
+	refused.say("GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n\r\n",
+		strings.Repeat("?", 24))
+	refused.hears(400)
 	want := map[string]int{
 		"moonbridge_websockets": 1, "moonbridge_websockets_accepted_total": 7, "moonbridge_websockets_refused_total": 1,
 		`moonbridge_websockets_closed_total{cause="client"}`: 1, `moonbridge_websockets_closed_total{cause="application"}`: 1,
