@@ -243,6 +243,10 @@ const (
 	MsgDictionaryOK            // server → fork server: DictionaryOK, with the descriptor of its memory; or MsgListenErr
 	MsgDeclare                 // fork server → server: MsgDeclareBody and a pattern: how channels are
 	MsgChannels                // worker → server: the descriptor of a socket, on which the worker asks about channels
+	MsgTest                    // server → fork server: MsgTestBody and the path of a file with tests, or none, with descriptors
+	MsgTester                  // fork server → server: Forked, of the process that runs the tests
+	MsgAsk                     // tester → server and back: a list of strings
+	MsgAskPart                 // … the beginning of one
 )
 
 // Bytes on a worker's control socket.
@@ -307,6 +311,12 @@ type MsgAccessBody struct {
 
 // MsgKillBody is mb_msg_kill.
 type MsgKillBody struct{ Pid, Sig int32 }
+
+// MsgTestBody is mb_msg_test. The path of a file may follow it.
+type MsgTestBody struct{ Pool, Seconds uint32 }
+
+// AskListMax bounds the list of a MsgAsk, with all its parts, in bytes.
+const AskListMax = 32 << 20
 
 // MsgReportBody is mb_msg_report: what is to be logged of an error. The parts follow it, in the order of their lengths. Only
 // message and traceback may contain any bytes.

@@ -282,6 +282,17 @@ typedef struct {
 #define MB_ANSWER       1u
 #define MB_ANSWER_ERR   2u /* text of an error */
 #define MB_ANSWER_MAX   1000000u /* bytes of an answer: the rest is left out */
+/* Server → fork server */
+#define MB_MSG_TEST 21u /* mb_msg_test, and the path of a file with tests, or none: then the pool's selftest is
+                           called. Descriptors: control socket and standard error of the tester. Answered
+                           by TESTER */
+/* Fork server → server */
+#define MB_MSG_TESTER 22u /* mb_msg_forked, of the process that runs the tests; EXITED follows when it has ended */
+/* Tester → server and back, on the tester's control socket */
+#define MB_MSG_ASK 23u      /* a list of strings, each with its length (uint32_t) before it: a question, and its answer.
+                               The first word of a question says what is asked */
+#define MB_MSG_ASK_PART 24u /* the beginning of a list that does not fit into one message */
+#define MB_ASK_LIST_MAX (32u << 20) /* bytes of such a list */
 #define MB_DICTIONARY_NAME_MAX 128u /* bytes */
 #define MB_DICTIONARY_MIN (64u << 10) /* bytes of a dictionary */
 #define MB_DICTIONARY_MAX ((uint64_t)16 << 30)
@@ -303,6 +314,7 @@ typedef struct { uint32_t pool, slot; } mb_msg_fork;     /* pool: number of the 
 typedef struct { uint32_t pool, slot; int32_t pid, err; } mb_msg_forked; /* err: errno of a failed fork, else 0 */
 typedef struct { int32_t pid, status; } mb_msg_exited;   /* status is that of waitpid */
 typedef struct { int32_t pid, sig; } mb_msg_kill;
+typedef struct { uint32_t pool, seconds; } mb_msg_test; /* seconds: then the tester is killed, if nothing else ends it */
 
 typedef struct { uint64_t size; uint32_t keep, pad; } mb_msg_dictionary; /* size: in bytes */
 typedef struct { uint64_t size, key[2]; } mb_msg_dictionary_ok; /* key: of the hash function */

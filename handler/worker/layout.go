@@ -24,6 +24,7 @@ func layoutInC() map[string][]uintptr {
 		forked    C.mb_msg_forked
 		exited    C.mb_msg_exited
 		kill      C.mb_msg_kill
+		test      C.mb_msg_test
 		access    C.mb_msg_access
 		report    C.mb_msg_report
 		entry     C.mb_entry
@@ -82,6 +83,7 @@ func layoutInC() map[string][]uintptr {
 			unsafe.Offsetof(forked.pid), unsafe.Offsetof(forked.err)},
 		"MsgExitedBody": {unsafe.Sizeof(exited), unsafe.Offsetof(exited.pid), unsafe.Offsetof(exited.status)},
 		"MsgKillBody":   {unsafe.Sizeof(kill), unsafe.Offsetof(kill.pid), unsafe.Offsetof(kill.sig)},
+		"MsgTestBody":   {unsafe.Sizeof(test), unsafe.Offsetof(test.pool), unsafe.Offsetof(test.seconds)},
 		"MsgAccessBody": {unsafe.Sizeof(access), unsafe.Offsetof(access.time), unsafe.Offsetof(access.service),
 			unsafe.Offsetof(access.total), unsafe.Offsetof(access.bytes), unsafe.Offsetof(access.status),
 			unsafe.Offsetof(access.lost), unsafe.Offsetof(access.ends), unsafe.Offsetof(access.minor),
@@ -143,6 +145,7 @@ func constantsInC() map[string]uint64 {
 		"MsgWorkerReady": C.MB_MSG_WORKER_READY, "MsgWorkerFailed": C.MB_MSG_WORKER_FAILED,
 		"MsgFiles": C.MB_MSG_FILES, "MsgReport": C.MB_MSG_REPORT, "MsgAccess": C.MB_MSG_ACCESS, "MsgFile": C.MB_MSG_FILE,
 		"MsgPurge": C.MB_MSG_PURGE, "MsgDictionary": C.MB_MSG_DICTIONARY, "MsgDictionaryOK": C.MB_MSG_DICTIONARY_OK,
+		"MsgTest": C.MB_MSG_TEST, "MsgTester": C.MB_MSG_TESTER, "MsgAsk": C.MB_MSG_ASK, "MsgAskPart": C.MB_MSG_ASK_PART, "AskListMax": C.MB_ASK_LIST_MAX,
 		"MsgDeclare": C.MB_MSG_DECLARE, "MsgChannels": C.MB_MSG_CHANNELS, "OutStream": C.MB_OUT_STREAM,
 		"OutWebSocket": C.MB_OUT_WEBSOCKET, "KindWebSocket": C.MB_KIND_WEBSOCKET, "AskWSSend": C.MB_ASK_WS_SEND, "AskWSClose": C.MB_ASK_WS_CLOSE,
 		"WSOpens": C.MB_WS_OPENS, "WSCloses": C.MB_WS_CLOSES, "WSStrict": C.MB_WS_STRICT, "WSCompress": C.MB_WS_COMPRESS, "WSTakeover": C.MB_WS_TAKEOVER,
