@@ -25,6 +25,7 @@ const (
 	exitLocked  = 2 // pid or log file in use by a running server
 	exitStart   = 3 // error at start: script, bind, no listener
 	exitRunning = 4 // fatal error while running
+	exitTests   = 5 // mbserve test: a test has failed
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -35,6 +36,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	if isNew(args) {
 		return runNew(args[1:], stdout, stderr)
+	}
+	if isTest(args) {
+		return runTest(args[1:], stdout, stderr)
 	}
 	o, err := parseOptions(args)
 	switch {

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"moonbridge/handler/accesslog"
@@ -123,6 +124,9 @@ type Host struct {
 	over chan struct{} // closed by Stop and Kill when everything has ended
 
 	signalled bool // workers were killed; belongs to Stop and Kill
+
+	testing  sync.Mutex  // held by Test
+	heldBack atomic.Bool // timers wait for StartTimers
 }
 
 // Start loads the script and begins to fork workers. It returns when the script has been loaded, with a *ScriptError if it

@@ -69,6 +69,11 @@ mbserve \- web server for Lua applications
 .br
 .B mbserve new
 .I directory
+.br
+.B mbserve test
+.RI [ options ]
+.I script.lua
+.RI [ tests.lua ]
 .SH DESCRIPTION
 .B mbserve
 serves the web application that a Lua script describes.
