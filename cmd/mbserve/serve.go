@@ -434,4 +434,5 @@ func (s *server) logStats() {
 	s.mu.Unlock()
 	g.logStats()
 	s.logChannels()
+	s.logWebSockets()
 }
