@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"moonbridge/cmd/mbserve/admin"
+	"moonbridge/cmd/mbserve/bus"
 )
 
 // options is the parsed command line.
@@ -40,6 +41,9 @@ type options struct {
 	adminRemote  bool
 	adminPprof   bool
 	adminToken   string // file
+
+	bus, busFile string       // address of the bus, or the file that has it; "": none
+	busAddress   *bus.Address // nil: none
 
 	user, group string // as given
 	privileges  *privileges
@@ -79,6 +83,9 @@ func (o *options) flags() *pflag.FlagSet {
 	f.BoolVar(&o.adminRemote, "admin-remote", false, "allow an address that other hosts can reach; there is neither TLS nor a password")
 	f.StringVar(&o.adminToken, "admin-token-file", "", "allow POST to /reload and /stop there, with the token in `FILE`")
 	f.BoolVar(&o.adminPprof, "admin-pprof", false, "show profiles of the server at /debug/pprof there")
+	f.StringVar(&o.bus, "bus", "",
+		"pass messages of channels on to other servers through Redis or NATS at `URL`: redis://host:6379 or nats://host:4222, with TLS rediss:// or tls://")
+	f.StringVar(&o.busFile, "bus-file", "", "the same, with the URL in `FILE`, so that no password is on the command line")
 	f.StringVarP(&o.user, "user", "u", "", "run the script as `USER`, and drop root privileges once the listeners are open")
 	f.StringVar(&o.group, "group", "", "run the script with this `GROUP` (default: the groups of the user)")
 	f.StringVarP(&o.pidFile, "pidfile", "p", "", "write the process id to `FILE`, which is locked while the server runs")
@@ -147,6 +154,9 @@ func parseOptions(args []string) (*options, error) {
 		return nil, errors.New("--access-log -: there is no standard output in the background")
 	}
 	if err := o.checkAdmin(); err != nil {
+		return nil, err
+	}
+	if err := o.checkBus(); err != nil {
 		return nil, err
 	}
 	if o.background && o.logFile == "" && o.logFacility == "" {

@@ -435,3 +435,73 @@ listen{ port, max_fork = 1, queue_limit = 3, connect = http.generate_handler(fun
 	}
 	s.cleanUp()
 }
+
+// What is counted is what clients have counted, by the cause of each end.
+func TestWebSocketFigures(t *testing.T) {
+	s := launch(t, "--admin", loopbackPort, "--stats", "testdata/websocket.lua")
+	s.wait("msg=ready")
+	in, out := 0, 0
+	said := func(c *socket, text string, answers int) {
+		t.Helper()
+		c.says(text)
+		in++
+		for range answers {
+			c.hears()
+			out++
+		}
+	}
+	subscriber := s.socket("handler=quiet&channel=room")
+	c := s.socket("")
+	c.hears()
+	out++
+	for n := range 100 {
+		said(c, fmt.Sprintf("echo %d", n), 1)
+	}
+	said(c, "many 70", 70)
+	said(c, "publish to all", 1)
+	subscriber.hears()
+	out++
+	func() {
+		defer c.failure()
+		c.Close(1000)
+		c.Conn.Close()
+	}()
+	for text, code := range map[string]int{"close now": 4000, "fails": 1011} {
+		one := s.socket("handler=quiet&on_error=close")
+		said(one, text, 0)
+		one.leaves(code)
+	}
+	large := s.socket("handler=quiet&max=5")
+	large.says("123456")
+	large.leaves(1009)
+	wrong := s.socket("handler=quiet")
+	wrong.Raw([]byte{0x81, 1, 'x'}) // no mask
+	wrong.leaves(1002)
+	s.socket("handler=quiet").Conn.Close()
+	refused := dial(t, s.address(0))
+	refused.say("GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n\r\n",
+		strings.Repeat("?", 24))
+	refused.hears(400)
+	want := map[string]int{
+		"moonbridge_websockets": 1, "moonbridge_websockets_accepted_total": 7, "moonbridge_websockets_refused_total": 1,
+		`moonbridge_websockets_closed_total{cause="client"}`: 1, `moonbridge_websockets_closed_total{cause="application"}`: 1,
+		`moonbridge_websockets_closed_total{cause="failed"}`: 1, `moonbridge_websockets_closed_total{cause="too_large"}`: 1,
+		`moonbridge_websockets_closed_total{cause="protocol"}`: 1, `moonbridge_websockets_closed_total{cause="lost"}`: 1,
+		`moonbridge_websockets_closed_total{cause="silent"}`: 0, `moonbridge_websockets_closed_total{cause="slow"}`: 0,
+		`moonbridge_websockets_closed_total{cause="drained"}`:  0,
+		`moonbridge_websocket_messages_total{direction="in"}`:  in,
+		`moonbridge_websocket_messages_total{direction="out"}`: out,
+		"moonbridge_websocket_events_waiting":                  0, "moonbridge_websocket_message_bytes": 0,
+	}
+	eventually(t, "the ends are counted", func() bool { return s.figures()["moonbridge_websockets"] == 1 })
+	f := s.figures()
+	for name, n := range want {
+		if got, there := f[name]; !there || got != float64(n) {
+			t.Errorf("%s is %v, want %d", name, got, n)
+		}
+	}
+	subscriber.Conn.Close()
+	s.stop()
+	s.wait("msg=websockets", "accepted=7 refused=1", fmt.Sprintf("in=%d out=%d", in, out), "closed_too_large=1")
+	s.cleanUp()
+}

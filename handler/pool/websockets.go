@@ -3,6 +3,8 @@ package pool
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"iter"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,9 +22,11 @@ import (
 type WebSockets struct {
 	host      atomic.Pointer[Host]
 	endpoints [3]*websocket.Endpoint // without compression, with it, with context takeover
+	blocking  [3]*websocket.Endpoint // the same, for those that workers have to themselves
 	budget    *websocket.Budget      // of all of them
 	number    atomic.Uint64
 	waiting   atomic.Int64  // events that have found no room
+	refused   atomic.Uint64 // requests whose connection did not become one
 	patience  time.Duration // askTimeout
 
 	mu    sync.Mutex
@@ -33,13 +37,17 @@ type WebSockets struct {
 func NewWebSockets() *WebSockets {
 	s := &WebSockets{budget: websocket.NewBudget(socketBytesMax), patience: askTimeout}
 	o := websocket.Options{MaxMessage: shm.WSMessageMax, Budget: s.budget}
-	s.endpoints[0] = websocket.New(o)
-	o.Compression = &websocket.Compression{}
-	s.endpoints[1] = websocket.New(o)
-	o.Compression = &websocket.Compression{Takeover: true}
-	s.endpoints[2] = websocket.New(o)
+	for i, c := range []*websocket.Compression{nil, {}, {Takeover: true}} {
+		o.Compression, o.MaxHeld = c, 0
+		s.endpoints[i] = websocket.New(o)
+		o.MaxHeld = blockingHeldMax // never reached: the worker waits when a quarter of it is held
+		s.blocking[i] = websocket.New(o)
+	}
 	return s
 }
+
+// blockingHeldMax is four times what a worker sends to a client that takes nothing before it waits. A message more fits into it.
+const blockingHeldMax = 4 << 20
 
 // socketBytesMax bounds the messages of all connections that have arrived in part, or wait for a worker.
 const socketBytesMax = 256 << 20
@@ -50,28 +58,58 @@ func (s *WebSockets) Use(h *Host) { s.host.Store(h) }
 // SetDrainCode sets the code of the close frame that ends the connections when the engine drains: websocket.CodeGoingAway, which is the
 // default, or websocket.CodeRestart.
 func (s *WebSockets) SetDrainCode(code int) {
-	for _, e := range s.endpoints {
+	for e := range s.all() {
 		e.SetDrainCode(code)
 	}
 }
 
+// WebSocketStats are what all connections have done.
+type WebSocketStats struct {
+	websocket.Stats
+	Refused uint64 // requests whose connection did not become a WebSocket although the script wanted it
+	Waiting int64  // events that wait for room in a pool
+	Bytes   int64  // of messages that wait for a worker, or have arrived in part
+}
+
+// Stats returns what all connections have done.
+func (s *WebSockets) Stats() (st WebSocketStats) {
+	for e := range s.all() {
+		st.Add(e.Stats())
+	}
+	st.Refused, st.Waiting, st.Bytes = s.refused.Load(), s.waiting.Load(), s.budget.Used()
+	return st
+}
+
 // Conns is the number of open connections.
 func (s *WebSockets) Conns() (n int64) {
-	for _, e := range s.endpoints {
+	for e := range s.all() {
 		n += e.Conns()
 	}
 	return n
 }
 
+func (s *WebSockets) all() iter.Seq[*websocket.Endpoint] {
+	return slices.Values(append(s.endpoints[:len(s.endpoints):len(s.endpoints)], s.blocking[:]...))
+}
+
 // endpointOf is the endpoint for the flags of a shm.WSAccept.
 func (s *WebSockets) endpointOf(flags uint32) *websocket.Endpoint {
+	return s.endpoints[compression(flags)]
+}
+
+// blockingOf is the same for a blockingSocket.
+func (s *WebSockets) blockingOf(flags uint32) *websocket.Endpoint {
+	return s.blocking[compression(flags)]
+}
+
+func compression(flags uint32) int {
 	switch {
 	case flags&shm.WSTakeover != 0:
-		return s.endpoints[2]
+		return 2
 	case flags&shm.WSCompress != 0:
-		return s.endpoints[1]
+		return 1
 	}
-	return s.endpoints[0]
+	return 0
 }
 
 // socketLoop are the connections on one loop. Except for what is marked, only that loop touches it.

@@ -133,15 +133,16 @@ const ClientGone = 499
 
 // Flags of OutCell.
 const (
-	OutBodyWanted       = 1 << iota // the handler reads the body
-	OutPending                      // output is held back and should be sent soon
-	OutDescriptorWanted             // the worker waits for the connection's socket (KindSocket) or the file of the body (HeadBodyFile)
-	OutReset                        // the handler has reset the connection, and still runs
-	OutComplete                     // all of the response is published, whatever the handler still does
-	OutClose                        // with OutComplete: close the connection after the response
-	OutFile                         // what is published is only the head: the body is in MsgFile, which was sent before
-	OutStream                       // with OutComplete: what is published is no response but a Subscription
-	OutWebSocket                    // … but a WSAccept: the connection becomes a WebSocket
+	OutBodyWanted        = 1 << iota // the handler reads the body
+	OutPending                       // output is held back and should be sent soon
+	OutDescriptorWanted              // the worker waits for the connection's socket (KindSocket) or the file of the body (HeadBodyFile)
+	OutReset                         // the handler has reset the connection, and still runs
+	OutComplete                      // all of the response is published, whatever the handler still does
+	OutClose                         // with OutComplete: close the connection after the response
+	OutFile                          // what is published is only the head: the body is in MsgFile, which was sent before
+	OutStream                        // with OutComplete: what is published is no response but a Subscription
+	OutWebSocket                     // … but a WSAccept: the connection becomes a WebSocket
+	OutWebSocketBlocking             // what was published before it is a WSAccept; verbs follow, and the worker gets WSRecords
 )
 
 // OutCell is mb_out_cell: the worker's half of a cell. The out-window follows it.

@@ -142,6 +142,10 @@ typedef struct {
 #define MB_OUT_WEBSOCKET 256u /* with COMPLETE: what is published is no response but a mb_ws_accept: the
                                  connection becomes a WebSocket */
 
+#define MB_OUT_WEBSOCKET_BLOCKING 512u /* what was published before it is a mb_ws_accept: the connection becomes a
+                                 WebSocket of this exchange. What follows are verbs, and the
+                                 in-window gets a mb_ws_record for whatever happens */
+
 /* The worker's half of a cell; the out-window follows it. */
 typedef struct {
 	uint64_t owner;     /* server: free, queued; worker: claimed (CAS) */
@@ -389,6 +393,15 @@ typedef struct { uint32_t verb, len; } mb_ws_verb;
 #define MB_WS_SUBSCRIBE   5u /* names of channels, each with a NUL after it */
 #define MB_WS_UNSUBSCRIBE 6u
 #define MB_WS_UNKNOWN     7u /* there is no handler with this name */
+#define MB_WS_RECEIVE     8u /* with WEBSOCKET_BLOCKING: the worker takes another message */
+
+/* What has happened to a WebSocket of WEBSOCKET_BLOCKING. len bytes follow: a message, or the reason of a close frame. */
+typedef struct {
+	uint32_t event; /* MB_WS_OPEN, the first one; MB_WS_MESSAGE; MB_WS_CLOSE, the last one */
+	uint32_t len;
+	uint32_t code;  /* the opcode of a message, the code of a close frame */
+	uint32_t pad;
+} mb_ws_record;
 
 #define MB_NOT_SERVED UINT64_MAX
 typedef struct {

@@ -58,7 +58,16 @@ const (
 	WSSubscribe
 	WSUnsubscribe
 	WSUnknown
+	WSReceive // only of a WebSocket that a worker has to itself
 )
+
+// WSRecord is mb_ws_record. Len bytes follow it.
+type WSRecord struct{ Event, Len, Code, _ uint32 }
+
+// AppendWSRecord appends a record.
+func AppendWSRecord(dst []byte, event, code uint32, data []byte) []byte {
+	return append(append(dst, Bytes(&WSRecord{Event: event, Len: uint32(len(data)), Code: code})...), data...)
+}
 
 // WSAccept is what a handler of a request says of the WebSocket that it accepts. The texts are copies.
 type WSAccept struct {
@@ -133,7 +142,7 @@ func (v *WSVerbs) Add(p []byte, do func(verb uint32, data []byte)) error {
 	}
 	for len(p) >= wsVerbHead {
 		verb, n := binary.NativeEndian.Uint32(p), binary.NativeEndian.Uint32(p[4:])
-		if verb < WSSendText || verb > WSUnknown || n > wsVerbMax {
+		if verb < WSSendText || verb > WSReceive || n > wsVerbMax {
 			return ErrWSVerb
 		}
 		if len(p)-wsVerbHead < int(n) {

@@ -84,7 +84,7 @@ func TestWSVerbs(t *testing.T) {
 			t.Errorf("in pieces of %d: %d verbs", size, len(got))
 		}
 	}
-	for _, wrong := range [][]byte{verb(nil, 0, ""), verb(nil, WSUnknown+1, ""), Bytes(&WSVerbHead{WSSendText, WSMessageMax + 1})} {
+	for _, wrong := range [][]byte{verb(nil, 0, ""), verb(nil, WSReceive+1, ""), Bytes(&WSVerbHead{WSSendText, WSMessageMax + 1})} {
 		if v := new(WSVerbs); v.Add(wrong, func(uint32, []byte) {}) == nil {
 			t.Errorf("%q is a verb", wrong)
 		}

@@ -49,7 +49,6 @@ type Conn struct {
 	bucket  bucket
 	state   connState
 	held    bool // the Handler wants no message now
-	drains  bool // the connection is closed when the Handler does not hold any more
 	parsing bool // in parse, which flushes what is sent
 	pinged  bool // a ping was sent, and nothing has come since
 	stuck   bool // the peer took nothing more when tick looked
@@ -57,6 +56,7 @@ type Conn struct {
 	heard   int64 // when something came last, on the clock of the loop
 	taken   int64 // what the peer had acknowledged when tick looked last
 	code    int   // of the close frame that came first
+	drains  int   // the code to close with when the Handler does not hold any more; 0: none
 	reason  string
 }
 
@@ -77,6 +77,7 @@ type perLoop struct {
 	unpack   []byte // a decompressed message
 	packed   []byte // a compressed message
 	noWindow window
+	counters counters
 }
 
 // sharedMax is how much of a buffer that connections share is kept.
@@ -88,6 +89,7 @@ func (c *Conn) Open(raw backend.Conn) backend.Stream {
 	c.loop = c.e.loopOf(raw.Loop())
 	c.heard = c.loop.Now()
 	c.e.conns.Add(1)
+	c.loop.counters.accepted.Add(1)
 	c.watch()
 	c.handler.Open(c)
 	return c
@@ -110,15 +112,20 @@ func (c *Conn) Room(backend.Conn) {
 
 // Closed implements backend.Stream.
 func (c *Conn) Closed(_ backend.Conn, err error) {
-	c.end(CodeAbnormal, "")
+	c.end(BecauseLost, CodeAbnormal, "")
 	c.unwatch()
 	c.e.conns.Add(-1)
 }
 
 // Drain implements backend.Drainer. What the Handler is at can still be answered.
-func (c *Conn) Drain(backend.Conn) {
-	if c.drains = c.held; !c.drains {
-		c.Close(int(c.e.drainCode.Load()), "")
+func (c *Conn) Drain(backend.Conn) { c.CloseReleased(int(c.e.drainCode.Load())) }
+
+// CloseReleased is Close after the next Release, or now if there is no Hold.
+func (c *Conn) CloseReleased(code int) {
+	if c.held {
+		c.drains = code
+	} else {
+		c.Close(code, "")
 	}
 }
 
@@ -138,8 +145,8 @@ func (c *Conn) Release() {
 		return
 	}
 	c.held = false
-	if c.drains {
-		c.Drain(c.raw)
+	if c.drains != 0 {
+		c.Close(c.drains, "")
 	}
 	c.again()
 }

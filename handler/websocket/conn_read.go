@@ -31,7 +31,7 @@ func (c *Conn) parse() {
 	c.flush()
 	c.parsing = false
 	if c.state != connClosed && c.raw.Ended() && !c.mayGoOn() {
-		c.end(CodeAbnormal, "") // without a close frame, perhaps within a frame
+		c.end(BecauseLost, CodeAbnormal, "") // without a close frame, perhaps within a frame
 		c.raw.Close()
 	}
 }
@@ -200,6 +200,7 @@ func (c *Conn) message(data []byte, checked bool) {
 		c.fail(CodeInvalidPayload, "")
 		return
 	}
+	c.loop.counters.in.Add(1)
 	c.handler.Message(c, kind, data)
 	if cap(c.loop.unpack) > sharedMax {
 		c.loop.unpack = nil

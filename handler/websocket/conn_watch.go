@@ -66,7 +66,7 @@ func (c *Conn) progress() (taken, left int64) {
 
 // vanished ends the connection to a peer that does not react.
 func (c *Conn) vanished() {
-	c.end(CodeAbnormal, "")
+	c.end(BecauseSilent, CodeAbnormal, "")
 	c.raw.Reset()
 }
 

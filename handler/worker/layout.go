@@ -40,6 +40,7 @@ func layoutInC() map[string][]uintptr {
 		wsAccept      C.mb_ws_accept
 		wsEvent       C.mb_ws_event
 		wsVerb        C.mb_ws_verb
+		wsRecord      C.mb_ws_record
 	)
 	return map[string][]uintptr{
 		"Header": {unsafe.Sizeof(header), unsafe.Offsetof(header.magic), unsafe.Offsetof(header.version),
@@ -112,6 +113,7 @@ func layoutInC() map[string][]uintptr {
 		"WSEventBody": {unsafe.Sizeof(wsEvent), unsafe.Offsetof(wsEvent.event), unsafe.Offsetof(wsEvent.opcode), unsafe.Offsetof(wsEvent.code),
 			unsafe.Offsetof(wsEvent.handler_len), unsafe.Offsetof(wsEvent.id_len), unsafe.Offsetof(wsEvent.state_len), unsafe.Offsetof(wsEvent.reason_len)},
 		"WSVerbHead": {unsafe.Sizeof(wsVerb), unsafe.Offsetof(wsVerb.verb), unsafe.Offsetof(wsVerb.len)},
+		"WSRecord":   {unsafe.Sizeof(wsRecord), unsafe.Offsetof(wsRecord.event), unsafe.Offsetof(wsRecord.len), unsafe.Offsetof(wsRecord.code)},
 		"Entry": {unsafe.Sizeof(entry), unsafe.Offsetof(entry.scope), unsafe.Offsetof(entry.key_len),
 			unsafe.Offsetof(entry.val_len), unsafe.Offsetof(entry._type)},
 	}
@@ -150,7 +152,7 @@ func constantsInC() map[string]uint64 {
 		"WSOpen": C.MB_WS_OPEN, "WSMessage": C.MB_WS_MESSAGE, "WSClose": C.MB_WS_CLOSE,
 		"WSStateMax": C.MB_WS_STATE_MAX, "WSNameMax": C.MB_WS_NAME_MAX, "WSMessageMax": C.MB_WS_MESSAGE_MAX,
 		"WSSendText": C.MB_WS_SEND_TEXT, "WSSendBinary": C.MB_WS_SEND_BINARY, "WSEnd": C.MB_WS_END, "WSState": C.MB_WS_STATE,
-		"WSSubscribe": C.MB_WS_SUBSCRIBE, "WSUnsubscribe": C.MB_WS_UNSUBSCRIBE, "WSUnknown": C.MB_WS_UNKNOWN,
+		"WSSubscribe": C.MB_WS_SUBSCRIBE, "WSUnsubscribe": C.MB_WS_UNSUBSCRIBE, "WSUnknown": C.MB_WS_UNKNOWN, "WSReceive": C.MB_WS_RECEIVE, "OutWebSocketBlocking": C.MB_OUT_WEBSOCKET_BLOCKING,
 		"AskPublish": C.MB_ASK_PUBLISH, "AskCount": C.MB_ASK_COUNT, "AskPresence": C.MB_ASK_PRESENCE, "AskHistory": C.MB_ASK_HISTORY,
 		"AskPosition": C.MB_ASK_POSITION, "AnswerOK": C.MB_ANSWER, "AnswerErr": C.MB_ANSWER_ERR, "AnswerMax": C.MB_ANSWER_MAX,
 		"SubscribePoll": C.MB_SUBSCRIBE_POLL, "SubscribeHead": C.MB_SUBSCRIBE_HEAD, "SubscribeHTTP10": C.MB_SUBSCRIBE_HTTP10,

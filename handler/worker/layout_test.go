@@ -30,7 +30,7 @@ func TestLayout(t *testing.T) {
 		"MsgKillBody": shm.MsgKillBody{}, "MsgTestBody": shm.MsgTestBody{}, "MsgReportBody": shm.MsgReportBody{}, "MsgAccessBody": shm.MsgAccessBody{},
 		"MsgDictionaryBody": shm.MsgDictionaryBody{}, "MsgDictionaryOKBody": shm.MsgDictionaryOKBody{}, "MsgDeclareBody": shm.MsgDeclareBody{},
 		"AskBody": shm.AskBody{}, "AnswerKey": shm.AnswerKey{}, "AnswerMessage": shm.AnswerMessage{},
-		"SubscriptionBody": shm.SubscriptionBody{}, "WSAcceptBody": shm.WSAcceptBody{}, "WSEventBody": shm.WSEventBody{}, "WSVerbHead": shm.WSVerbHead{},
+		"SubscriptionBody": shm.SubscriptionBody{}, "WSAcceptBody": shm.WSAcceptBody{}, "WSEventBody": shm.WSEventBody{}, "WSVerbHead": shm.WSVerbHead{}, "WSRecord": shm.WSRecord{},
 		"Entry": shm.Entry{},
 	}
 	inC := layoutInC()
@@ -77,7 +77,7 @@ func TestConstants(t *testing.T) {
 		"WSCloses": shm.WSCloses, "WSStrict": shm.WSStrict, "WSCompress": shm.WSCompress, "WSTakeover": shm.WSTakeover, "WSOpen": shm.WSOpen,
 		"WSMessage": shm.WSMessage, "WSClose": shm.WSClose, "WSStateMax": shm.WSStateMax, "WSNameMax": shm.WSNameMax, "WSMessageMax": shm.WSMessageMax,
 		"WSSendText": shm.WSSendText, "WSSendBinary": shm.WSSendBinary, "WSEnd": shm.WSEnd, "WSState": shm.WSState, "WSSubscribe": shm.WSSubscribe,
-		"WSUnsubscribe": shm.WSUnsubscribe, "WSUnknown": shm.WSUnknown,
+		"WSUnsubscribe": shm.WSUnsubscribe, "WSUnknown": shm.WSUnknown, "WSReceive": shm.WSReceive, "OutWebSocketBlocking": shm.OutWebSocketBlocking,
 		"AskPublish": shm.AskPublish, "AskCount": shm.AskCount, "AskPresence": shm.AskPresence, "AskHistory": shm.AskHistory,
 		"AskPosition": shm.AskPosition, "AnswerOK": shm.AnswerOK, "AnswerErr": shm.AnswerErr, "AnswerMax": shm.AnswerMax,
 		"SubscribePoll": shm.SubscribePoll, "SubscribeHead": shm.SubscribeHead, "SubscribeHTTP10": shm.SubscribeHTTP10,
