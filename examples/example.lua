@@ -285,8 +285,8 @@ end
 
 -- 6. A chat -----------------------------------------------------------------------------------------------------------
 --
--- Whoever has a name may write. The browser keeps it in a cookie, which is signed so that it cannot be forged. Everything written
--- goes to all browsers at once, over streams that need no worker, and a browser that loses its stream continues where it was.
+-- A visitor who has chosen a name may write. The browser keeps the name in a cookie, which is signed so that it cannot be forged.
+-- Each message goes to all browsers at once, over streams that need no worker. A browser that loses its stream continues where it was.
 
 channel.declare("chat", { history = { messages = 100, seconds = 24 * 60 * 60 } })
 channel.declare("chart", { history = { messages = 60, seconds = 120 } })
@@ -297,7 +297,7 @@ local function signature(name)
 	return (crypto.hmac_sha256(secret, name):gsub(".", function(char) return ("%02x"):format(char:byte()) end))
 end
 
--- The name of the one who asks, or nil.
+-- The name of the visitor, or nil.
 local function user(request)
 	local name, signed = (request.cookies.chat or ""):match("^([%w_-]+)%.(%x+)$")
 	if name and crypto.equal(signed, signature(name)) then return name end
@@ -333,7 +333,7 @@ local function chat_say(request)
 	respond(request, "200 OK", "text/plain", "said\n")
 end
 
--- Two streams. When a browser connects again, it says which message it had last; a new one gets all that there are.
+-- The two streams of the page. When a browser connects again, it says which message it had last; a new one gets all that there are.
 local function subscribe(name)
 	return function(request)
 		request:subscribe{ channels = name, last_id = request.headers_value["Last-Event-ID"] or "0", retry = 0.5, keepalive = 15 }
