@@ -83,6 +83,7 @@ func (s *server) load(ctx context.Context) (g *generation, err error) {
 		ErrorPages: s.o.dev,
 		Generation: g.number,
 		Purge:      s.caches.purge,
+		Crashed:    s.crashes.listener(g.number),
 
 		Dictionaries: s.shared,
 		Channels:     s.channels,
@@ -350,6 +351,7 @@ func (g *generation) end(ctx context.Context) error {
 		c.EndWaits(ctx) // the pools still take what waits
 	}
 	err := g.host.Stop(ctx)
+	g.s.crashes.ended(g.crashFigures())
 	g.detach()
 	if err != nil {
 		return fmt.Errorf("workers were killed: %w", err)
@@ -395,6 +397,14 @@ func servedAt(l listener) string {
 		return "raw"
 	}
 	return "http"
+}
+
+// crashFigures say what has become of failures of this generation.
+func (g *generation) crashFigures() pool.CrashFigures {
+	if h, ok := g.host.(*pool.Host); ok {
+		return h.Crashes()
+	}
+	return pool.CrashFigures{}
 }
 
 // logStats logs the statistics of each pool.

@@ -25,6 +25,8 @@ const (
 	exitLocked  = 2 // pid or log file in use by a running server
 	exitStart   = 3 // error at start: script, bind, no listener
 	exitRunning = 4 // fatal error while running
+
+	exitFailedAgain = 5 // of a replay
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -35,6 +37,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	if isNew(args) {
 		return runNew(args[1:], stdout, stderr)
+	}
+	if isReplay(args) {
+		return runReplay(args[1:], stdout, stderr)
 	}
 	o, err := parseOptions(args)
 	switch {

@@ -46,6 +46,7 @@ type server struct {
 	compressor *compress.Shared
 	caches     caches
 	admin      *adminSide // nil: there is no admin listener
+	crashes    *crashSide // nil: failed requests are not recorded
 
 	certificates certificates
 	tickets      *tickets
@@ -176,6 +177,9 @@ func (s *server) open(stderr io.Writer) (err error) {
 		return err
 	}
 	s.log = s.admin.keepErrors(s.log)
+	if err = s.openCrashes(); err != nil {
+		return err
+	}
 	s.acme = acme.New(s.log, "moonbridge/"+version)
 	s.stdout = logging.NewQueue(&logFile{f: os.Stdout}, logging.Options{
 		Lost: func(lost int, err error) { warnLost(s.log, "standard output", lost, err) },
@@ -423,4 +427,5 @@ func (s *server) logStats() {
 	s.mu.Unlock()
 	g.logStats()
 	s.logChannels()
+	s.crashes.logStats(g.crashFigures())
 }

@@ -32,6 +32,9 @@ func intervals(spec *listen.Spec) (n int) {
 
 // startIntervals sets the first tick of every interval.
 func (l *loop) startIntervals() {
+	if l.p.h.cfg.NoTimers {
+		return
+	}
 	for i := range l.p.spec.Listeners {
 		s := &l.p.spec.Listeners[i]
 		if !s.Peerless() {

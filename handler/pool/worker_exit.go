@@ -20,8 +20,9 @@ type exit struct {
 	due      time.Time // when it is killed if it has not ended; zero: never
 	hungUp   time.Time // when its control socket was closed; zero: it is open
 	status   unix.WaitStatus
-	reaped   bool // status is what waitpid said
-	expected bool // the end was not a failure
+	reaped   bool   // status is what waitpid said
+	expected bool   // the end was not a failure
+	cause    string // why it has ended, when that is counted
 }
 
 // late reports whether the worker should have ended by now.
