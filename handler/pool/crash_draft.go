@@ -13,11 +13,11 @@ import (
 // draft is a Crash that is not complete yet.
 type draft struct {
 	Crash
-	exchange uint64
-	window   []byte   // what the in-window began with: the head block, then the body
-	file     *os.File // the body; nil: it is in window
-	ended    bool     // all of the body has arrived
-	notes    *notes   // of the worker
+	failure *failure
+	window  []byte   // what the in-window began with: the head block, then the body
+	file    *os.File // the body; nil: it is in window
+	ended   bool     // all of the body has arrived
+	notes   *notes   // of the worker
 }
 
 // exchange is the number of the exchange in the cell; 0: its head is overwritten.
@@ -32,8 +32,8 @@ func (c *cell) exchange() uint64 {
 	return h.Exchange
 }
 
-// draft takes what is known of the exchange in the cell, which has this number. Loops call it: what takes time is left to complete.
-func (c *cell) draft(w *Worker, exchange uint64) *draft {
+// draft takes what is known of the exchange in the cell, which has failed. Loops call it: what takes time is left to complete.
+func (c *cell) draft(w *Worker, f *failure) *draft {
 	a := c.about()
 	d := &draft{
 		Crash: Crash{
@@ -41,7 +41,7 @@ func (c *cell) draft(w *Worker, exchange uint64) *draft {
 			Method: a.method, Path: a.path, RequestID: a.id, BodyLength: -1,
 			Phase: c.phase(), PID: int(w.pid.Load()), Age: w.activity.age(time.Now()), Exchanges: w.out.Finished.Load(),
 		},
-		exchange: exchange, window: c.windowCopy(), ended: c.body.flags&shm.InEnd != 0, notes: w.notes,
+		failure: f, window: c.windowCopy(), ended: c.body.flags&shm.InEnd != 0, notes: w.notes,
 	}
 	d.Waited, d.Running = c.split()
 	if a.client.IsValid() {
@@ -52,7 +52,7 @@ func (c *cell) draft(w *Worker, exchange uint64) *draft {
 			d.file = os.NewFile(uintptr(fd), "body")
 		}
 	}
-	d.ID = c.l.p.h.crashes.id(w, exchange)
+	d.ID = c.l.p.h.crashes.id(w, f.exchange)
 	return d
 }
 

@@ -2,15 +2,19 @@ package pool
 
 import (
 	"log/slog"
-	"strings"
+	"slices"
 	"sync"
 	"time"
+
+	"moonbridge/handler/logging"
 )
 
 const (
 	// crashLines and crashLineBytes bound what is kept of a worker's standard error.
 	crashLines     = 50
 	crashLineBytes = 16 << 10
+	// crashRecent is how many failed exchanges of a worker are remembered: it may be that much ahead of the loop.
+	crashRecent = 16
 )
 
 // notes are what is kept of a worker in case that an exchange fails. nil: nothing is kept.
@@ -18,19 +22,20 @@ type notes struct {
 	w     *Worker
 	heard sync.WaitGroup // of what it says
 
-	mu       sync.Mutex
-	lines    []string // the last ones of its standard error
-	bytes    int      // of these
-	last     lastReport
-	decided  uint64   // exchange about which it is decided whether its failure is recorded
-	admitted bool     // the decision
-	failed   *draft   // of an exchange that has failed, whose report has not come yet
-	over     []*draft // of exchanges that have failed, to be completed when the worker has ended
+	mu     sync.Mutex
+	lines  []string // the last ones of its standard error
+	bytes  int      // of these
+	recent []*failure
+	over   []*draft // of exchanges that have ended with the worker: they are complete when it has ended
 }
 
-// lastReport is the last report of a failure.
-type lastReport struct {
-	exchange                      uint64
+// failure is an exchange that has failed. Its report and its end come in any order.
+type failure struct {
+	exchange uint64
+	admitted bool // it is recorded
+	reported bool
+	draft    *draft // whose report has not come yet; nil: there is none
+
 	message, traceback, requestID string
 }
 
@@ -53,13 +58,28 @@ func (n *notes) line(text string) {
 	}
 }
 
-// admit decides, once for each exchange, whether its failure is recorded. Under mu.
-func (n *notes) admit(exchange uint64) bool {
-	if n.decided != exchange {
-		s := n.w.p.h.crashes
-		n.decided, n.admitted = exchange, s.admit(s.errors)
+// failed is the failure of an exchange. The first call decides whether it is recorded. Under mu.
+func (n *notes) failed(exchange uint64, quota *logging.Quota) *failure {
+	for _, f := range n.recent {
+		if f.exchange == exchange {
+			return f
+		}
 	}
-	return n.admitted
+	if len(n.recent) == crashRecent {
+		n.giveUp(n.recent[0])
+		n.recent = slices.Delete(n.recent, 0, 1)
+	}
+	f := &failure{exchange: exchange, admitted: n.w.p.h.crashes.admit(quota)}
+	n.recent = append(n.recent, f)
+	return f
+}
+
+// giveUp passes on what no report has come for. Under mu.
+func (n *notes) giveUp(f *failure) {
+	if f.draft != nil {
+		n.w.p.h.crashes.put(f.draft)
+		f.draft = nil
+	}
 }
 
 // report notes the report of a failure, and returns the id of its record for the log; empty: there is none. The exchange ends
@@ -70,18 +90,15 @@ func (n *notes) report(r *report) string {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.last = lastReport{
-		exchange: r.Exchange, requestID: r.id,
-		message: cutText(r.message, r.MessageCut), traceback: cutText(r.traceback, r.TracebackCut),
-	}
-	if !n.admit(r.Exchange) {
+	s := n.w.p.h.crashes
+	f := n.failed(r.Exchange, s.errors)
+	if !f.admitted {
 		return ""
 	}
-	if d := n.failed; d != nil && d.exchange == r.Exchange {
-		n.failed = nil
-		n.w.p.h.crashes.put(d)
-	}
-	return n.w.p.h.crashes.id(n.w, r.Exchange)
+	f.reported, f.requestID = true, r.id
+	f.message, f.traceback = cutText(r.message, r.MessageCut), cutText(r.traceback, r.TracebackCut)
+	n.giveUp(f)
+	return s.id(n.w, r.Exchange)
 }
 
 // handlerFailed: the handler of the exchange in the cell has raised an error.
@@ -92,25 +109,15 @@ func (c *cell) handlerFailed() {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	exchange := c.exchange()
-	if !n.admit(exchange) {
+	f := n.failed(c.exchange(), c.l.p.h.crashes.errors)
+	if !f.admitted {
 		return
 	}
-	d := c.draft(c.worker, exchange)
-	d.Cause = causeError
-	if n.last.exchange == exchange {
-		c.l.p.h.crashes.put(d)
-		return
-	}
-	n.giveUp()
-	n.failed = d
-}
-
-// giveUp passes on what no report has come for. Under mu.
-func (n *notes) giveUp() {
-	if n.failed != nil {
-		n.w.p.h.crashes.put(n.failed)
-		n.failed = nil
+	n.giveUp(f)
+	f.draft = c.draft(c.worker, f)
+	f.draft.Cause = causeError
+	if f.reported {
+		n.giveUp(f)
 	}
 }
 
@@ -124,22 +131,22 @@ func (c *cell) workerFails(w *Worker) string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	exchange := c.exchange()
-	for _, other := range n.over {
-		if other.exchange == exchange { // it was killed because of it
-			return other.ID
+	for _, d := range n.over {
+		if d.failure.exchange == exchange { // it was killed because of it
+			return d.ID
 		}
 	}
-	if s := c.l.p.h.crashes; !s.admit(s.ends) {
+	f := n.failed(exchange, c.l.p.h.crashes.ends)
+	if !f.admitted {
 		return ""
 	}
-	d := c.draft(w, exchange)
+	d := c.draft(w, f)
 	d.Memory = residentMemory(d.PID)
-	n.decided, n.admitted = exchange, true // its traceback follows
 	n.over = append(n.over, d)
 	return d.ID
 }
 
-// retried notes that the last of the exchanges that have failed is given to another worker.
+// retried notes that the last of the exchanges that have ended with the worker is given to another one.
 func (n *notes) retried() {
 	if n == nil {
 		return
@@ -151,14 +158,16 @@ func (n *notes) retried() {
 	}
 }
 
-// end passes on the records of a worker that has ended. It returns the id of the first one.
+// end passes on the records of a worker that has ended. It returns the id of the first one whose exchange has ended with it.
 func (n *notes) end() (id string) {
 	if n == nil {
 		return ""
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.giveUp()
+	for _, f := range n.recent {
+		n.giveUp(f)
+	}
 	for _, d := range n.over {
 		if id == "" {
 			id = d.ID
@@ -187,15 +196,10 @@ func (n *notes) hearOut() {
 func (n *notes) addTo(d *draft) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for _, line := range n.lines {
-		d.Lines = append(d.Lines, strings.Clone(line))
-	}
-	if n.last.exchange != d.exchange || d.exchange == 0 {
-		return
-	}
-	d.Message, d.Traceback = n.last.message, n.last.traceback
+	d.Lines = slices.Clone(n.lines)
+	d.Message, d.Traceback = d.failure.message, d.failure.traceback
 	if d.RequestID == "" {
-		d.RequestID = n.last.requestID
+		d.RequestID = d.failure.requestID
 	}
 }
 

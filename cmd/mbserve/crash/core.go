@@ -116,7 +116,7 @@ func run(gdb, program, core string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), backtraceTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, gdb, "-nx", "-batch", "-iex", "set auto-load off", "-iex", "set debuginfod enabled off",
-		"-ex", "bt 60", "-ex", "info registers", "-ex", "thread apply all bt 20", program, core)
+		"-ex", "bt 60", program, core)
 	cmd.WaitDelay = time.Second
 	out := &limited{}
 	cmd.Stdout, cmd.Stderr = out, io.Discard
