@@ -63,6 +63,7 @@ var imports = map[string][]string{
 	"handler/worker":         {"handler/files", "handler/forwarded", "handler/worker/form", "handler/worker/rawhttp", "handler/shm", "handler/accesslog", "bufio", "httpparse", "httpwrite"},
 	"cmd/mbserve/metrics":    {"handler/accesslog", "prometheus"},
 	"cmd/mbserve/admin":      {},
+	"cmd/mbserve/crash":      {},
 	"packaging":              {},
 	"cmd/mbserve":            {"*", "pflag", "x/sys"},
 	"cmd/mbserve/acme":       {"engine", "certmagic", "zap"},

@@ -83,9 +83,9 @@ func (o *options) flags() *pflag.FlagSet {
 	f.StringVar(&o.adminToken, "admin-token-file", "", "allow POST to /reload and /stop there, with the token in `FILE`")
 	f.BoolVar(&o.adminPprof, "admin-pprof", false, "show profiles of the server at /debug/pprof there")
 	f.StringVar(&o.crashDir, "crash-dir", "", "keep a file in `DIRECTORY` for each request that fails with an error of Lua, with a worker that crashes or is killed, or with a time limit")
-	o.crashFiles = 100
+	o.crashFiles = crashFilesDefault
 	f.IntVar(&o.crashFiles, "crash-files", o.crashFiles, "`NUMBER` of these files; the oldest are removed")
-	o.crashBytes = 64 << 20
+	o.crashBytes = crashBytesDefault
 	f.Var(&o.crashBytes, "crash-bytes", "`BYTES` of these files together")
 	f.StringArrayVar(&o.crashMask, "crash-mask", nil, "mask fields with this `WORD` in their names there, too (several times: several words)")
 	f.BoolVar(&o.crashUnmask, "crash-unmasked", false, "mask nothing there, not even passwords and cookies")
@@ -205,8 +205,12 @@ func (o *options) checkCrashes(f *pflag.FlagSet) error {
 	return nil
 }
 
-// crashFilesMax bounds --crash-files: the directory is read before a file is added.
-const crashFilesMax = 10_000
+const (
+	crashFilesDefault = 100
+	crashBytesDefault = 64 << 20
+	// crashFilesMax bounds --crash-files: the directory is read before a file is added.
+	crashFilesMax = 10_000
+)
 
 // subject is what is served, for messages.
 func (o *options) subject() string {

@@ -58,6 +58,7 @@
 //     cell_reclaim.go. What a worker gets over its control socket: cell_descriptor.go, for raw connections (cell_socket.go) and
 //     for request bodies in files (cell_file.go). How long it took: cell_times.go. Which failures are counted and
 //     logged: cell_refused.go.
+//   - crash.go: exchanges that fail, for those who want to know. crash_draft.go: what the cell has. crash_notes.go: what the worker says.
 //   - interval.go: timers of scripts, which are exchanges without a peer (peerless.go). intervals.go: which generation of the
 //     script runs a timer. intervals_handover.go: which process does.
 //

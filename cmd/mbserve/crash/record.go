@@ -95,7 +95,11 @@ func (t Text) MarshalJSON() ([]byte, error) {
 	if n := len(lines) - 1; lines[n] == "" {
 		lines = lines[:n]
 	}
-	return json.Marshal(lines)
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // people read it
+	err := e.Encode(lines)
+	return b.Bytes(), err
 }
 
 // UnmarshalJSON implements json.Unmarshaler.
