@@ -63,17 +63,23 @@ func TestCrashRecords(t *testing.T) {
 	t.Parallel()
 	f := startFailing(t, "--crash-mask", "IBAN", "--stats")
 	eventually(t, "a tick", func() bool { _, err := os.Stat(f.ticked); return err == nil })
-	for i, c := range []struct{ status, listener int }{{500, 0}, {502, 0}, {504, 1}} {
-		if got := f.post(c.listener, []string{"/error?token=hush", "/crash", "/loop"}[i]); got != c.status {
+	for _, c := range []struct {
+		status, listener int
+		path             string
+	}{{500, 0, "/error?token=hush"}, {502, 0, "/crash"}, {504, 1, "/loop"}, {504, 0, "/limit"}} {
+		if got := f.post(c.listener, c.path); got != c.status {
 			t.Errorf("status %d, want %d", got, c.status)
 		}
+	}
+	if r := readRecord(t, f.file(": timeout: still running")); r.Cause != "error" || !strings.Contains(string(r.Request.Head), "/limit") {
+		t.Errorf("%+v", r)
 	}
 	files := []string{f.file("no luck"), f.file("worker ended", "SIGSEGV"), f.file("request_timeout: ending the worker")}
 	if f.file("worker ended", "request_timeout") != files[2] || f.file("request_timeout: still running") != files[2] {
 		t.Error("the lines of a time limit name different records")
 	}
 	f.stop()
-	if line := f.wait(`msg="crash records"`); !containsAll(line, []string{"written=3", "failed=0", "dropped=0", "files=3"}) {
+	if line := f.wait(`msg="crash records"`); !containsAll(line, []string{"written=4", "failed=0", "dropped=0", "files=4"}) {
 		t.Error(line)
 	}
 	os.Remove(f.ticked)

@@ -20,6 +20,11 @@ function cases.loop()
 	while true do local x = tostring{} end
 end
 
+function cases.limit()
+	timeout(0.05)
+	while true do end
+end
+
 local handler = http.generate_handler(function(request) cases[request.path](request) end)
 
 listen{ { proto = "tcp4", port = 0, localhost = true }, max_fork = 2, connect = handler }
