@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"moonbridge/cmd/mbserve/crash"
+	"moonbridge/cmd/mbserve/metrics"
 	"moonbridge/handler/pool"
 	"moonbridge/handler/worker"
 )
@@ -17,9 +19,10 @@ type crashSide struct {
 	store   *crash.Store
 	program string
 
-	mu      sync.Mutex
-	traced  time.Time // when a core was last looked at
-	dropped uint64    // by hosts that have ended
+	lost atomic.Uint64 // failures that have left no record because there were too many
+
+	mu     sync.Mutex
+	traced time.Time // when a core was last looked at
 }
 
 // openCrashes opens the directory for records.
@@ -37,15 +40,19 @@ func (s *server) openCrashes() (err error) {
 	}
 	c.program, _ = os.Executable()
 	s.crashes = c
+	if s.admin != nil {
+		s.admin.registry.Add(c.writeFigures)
+	}
 	return nil
 }
 
-// listener is what a host calls for each failure; nil: nothing is recorded.
-func (c *crashSide) listener(generation int) func(*pool.Crash) {
-	if c == nil {
-		return nil
+// options adds what a generation's host calls for each failure.
+func (c *crashSide) options(cfg *pool.Config) {
+	if c != nil {
+		generation := cfg.Generation
+		cfg.Crashed = func(one *pool.Crash) { c.record(one, generation) }
+		cfg.CrashLost = func() { c.lost.Add(1) }
 	}
-	return func(one *pool.Crash) { c.record(one, generation) }
 }
 
 // record writes a record.
@@ -119,24 +126,25 @@ func (c *crashSide) mayTrace() bool {
 	return true
 }
 
-// ended keeps what a host has counted that has ended.
-func (c *crashSide) ended(f pool.CrashFigures) {
-	if c != nil {
-		c.mu.Lock()
-		c.dropped += f.Dropped
-		c.mu.Unlock()
-	}
-}
-
-// logStats logs the figures. now are those of the host that serves.
-func (c *crashSide) logStats(now pool.CrashFigures) {
+// logStats logs the figures.
+func (c *crashSide) logStats() {
 	if c == nil {
 		return
 	}
 	f := c.store.Figures()
-	c.mu.Lock()
-	dropped := c.dropped + now.Dropped
-	c.mu.Unlock()
-	c.s.log.Info("crash records", "written", f.Written, "failed", f.Failed, "dropped", dropped, "removed", f.Removed,
+	c.s.log.Info("crash records", "written", f.Written, "failed", f.Failed, "dropped", c.lost.Load(), "removed", f.Removed,
 		"files", f.Files, "bytes", f.Bytes)
+}
+
+// writeFigures writes them for /metrics.
+func (c *crashSide) writeFigures(w *metrics.Writer) {
+	f := c.store.Figures()
+	for _, one := range []struct {
+		result string
+		n      uint64
+	}{{"written", f.Written}, {"failed", f.Failed}, {"dropped", c.lost.Load()}, {"removed", f.Removed}} {
+		w.Counter("moonbridge_crash_records_total", "Records of failed requests, by what has become of them.", float64(one.n), "result", one.result)
+	}
+	w.Gauge("moonbridge_crash_files", "Records in the directory when one was last written.", float64(f.Files))
+	w.Gauge("moonbridge_crash_bytes", "Bytes of these records.", float64(f.Bytes))
 }

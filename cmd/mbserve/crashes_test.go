@@ -61,7 +61,7 @@ func (f *failing) file(parts ...string) string {
 // An error of Lua, a crash in C and an endless loop leave a record each, which is enough to see them again when the server is gone.
 func TestCrashRecords(t *testing.T) {
 	t.Parallel()
-	f := startFailing(t, "--crash-mask", "IBAN", "--stats")
+	f := startFailing(t, "--crash-mask", "IBAN", "--stats", "--admin", loopbackPort)
 	eventually(t, "a tick", func() bool { _, err := os.Stat(f.ticked); return err == nil })
 	for _, c := range []struct {
 		status, listener int
@@ -78,6 +78,7 @@ func TestCrashRecords(t *testing.T) {
 	if f.file("worker ended", "request_timeout") != files[2] || f.file("request_timeout: still running") != files[2] {
 		t.Error("the lines of a time limit name different records")
 	}
+	eventually(t, "all are counted", func() bool { return f.figures()[`moonbridge_crash_records_total{result="written"}`] == 4 })
 	f.stop()
 	if line := f.wait(`msg="crash records"`); !containsAll(line, []string{"written=4", "failed=0", "dropped=0", "files=4"}) {
 		t.Error(line)

@@ -83,7 +83,6 @@ func (s *server) load(ctx context.Context) (g *generation, err error) {
 		ErrorPages: s.o.dev,
 		Generation: g.number,
 		Purge:      s.caches.purge,
-		Crashed:    s.crashes.listener(g.number),
 
 		Dictionaries: s.shared,
 		Channels:     s.channels,
@@ -96,6 +95,7 @@ func (s *server) load(ctx context.Context) (g *generation, err error) {
 	case s.o.dev:
 		cfg.RawAccess = func(e *engine.Access, _ int) { s.logRequest(e) }
 	}
+	s.crashes.options(&cfg)
 	g.host, err = pool.Start(ctx, cfg)
 	if err != nil {
 		g.closeListeners()
@@ -351,7 +351,6 @@ func (g *generation) end(ctx context.Context) error {
 		c.EndWaits(ctx) // the pools still take what waits
 	}
 	err := g.host.Stop(ctx)
-	g.s.crashes.ended(g.crashFigures())
 	g.detach()
 	if err != nil {
 		return fmt.Errorf("workers were killed: %w", err)
@@ -397,14 +396,6 @@ func servedAt(l listener) string {
 		return "raw"
 	}
 	return "http"
-}
-
-// crashFigures say what has become of failures of this generation.
-func (g *generation) crashFigures() pool.CrashFigures {
-	if h, ok := g.host.(*pool.Host); ok {
-		return h.Crashes()
-	}
-	return pool.CrashFigures{}
 }
 
 // logStats logs the statistics of each pool.

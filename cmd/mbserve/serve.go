@@ -427,5 +427,5 @@ func (s *server) logStats() {
 	s.mu.Unlock()
 	g.logStats()
 	s.logChannels()
-	s.crashes.logStats(g.crashFigures())
+	s.crashes.logStats()
 }

@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"moonbridge/handler/logging"
@@ -67,12 +66,6 @@ type Crash struct {
 	Lines              []string // the last ones of the worker's standard error
 }
 
-// CrashFigures say what has become of failures.
-type CrashFigures struct {
-	Passed  uint64 // to Config.Crashed
-	Dropped uint64 // there were too many
-}
-
 // crashes collects the failures of a host's pools.
 type crashes struct {
 	h            *Host
@@ -80,8 +73,6 @@ type crashes struct {
 	errors, ends *logging.Quota
 	queue        chan *draft
 	ended        chan struct{}
-
-	passed, dropped atomic.Uint64
 
 	mu     sync.Mutex
 	closed bool
@@ -104,9 +95,16 @@ func newCrashes(h *Host) *crashes {
 func (s *crashes) admit(quota *logging.Quota) bool {
 	ok := quota.Allow()
 	if !ok {
-		s.dropped.Add(1)
+		s.lose()
 	}
 	return ok
+}
+
+// lose notes that a failure is not passed on.
+func (s *crashes) lose() {
+	if lost := s.h.cfg.CrashLost; lost != nil {
+		lost()
+	}
 }
 
 // id is the id of the failure of an exchange with a worker: another one may fail with it too.
@@ -125,7 +123,7 @@ func (s *crashes) put(d *draft) {
 		default:
 		}
 	}
-	s.dropped.Add(1)
+	s.lose()
 	d.close()
 	s.h.log.Warn("crash not recorded: too many wait", "crash", d.ID)
 }
@@ -136,7 +134,6 @@ func (s *crashes) run() {
 	for d := range s.queue {
 		d.complete()
 		s.h.cfg.Crashed(&d.Crash)
-		s.passed.Add(1)
 	}
 }
 
@@ -156,12 +153,4 @@ func (s *crashes) end() {
 	}
 	s.errors.Flush()
 	s.ends.Flush()
-}
-
-// Crashes returns what has become of failures.
-func (h *Host) Crashes() CrashFigures {
-	if h.crashes == nil {
-		return CrashFigures{}
-	}
-	return CrashFigures{Passed: h.crashes.passed.Load(), Dropped: h.crashes.dropped.Load()}
 }

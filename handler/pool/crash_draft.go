@@ -110,6 +110,8 @@ func (d *draft) readWindow() {
 	}
 	if d.Kind == kindNames[shm.KindHTTP] {
 		d.Head = part(d.window, h.RawOff, h.RawLen)
+	} else {
+		d.BodyLength = -1
 	}
 	if d.file == nil && uint64(h.Size) <= uint64(len(d.window)) {
 		d.Body = d.window[h.Size:]

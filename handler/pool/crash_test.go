@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -72,9 +73,6 @@ func TestCrashes(t *testing.T) {
 		})
 	}
 	r.quiet()
-	if f := r.h.Crashes(); f.Passed != 6 || f.Dropped != 0 {
-		t.Errorf("%+v", f)
-	}
 }
 
 // A time limit is the cause, and not what follows from it.
@@ -140,19 +138,19 @@ func TestCrashLongBody(t *testing.T) {
 
 // If there are too many failures, they are counted, and their log lines name no record.
 func TestCrashFlood(t *testing.T) {
-	r, crashes := startCrashes(t, setup{})
+	var lost atomic.Int64
+	r, crashes := startCrashes(t, setup{crashLost: func() { lost.Add(1) }})
 	const n = 3 * errorsBurst
 	for range n {
 		wantStatus(t, r.get("fail"), 500)
 	}
-	eventually(t, "all are counted", func() bool { f := r.h.Crashes(); return f.Passed+f.Dropped == n })
-	f := r.h.Crashes()
-	if f.Dropped == 0 || f.Passed < errorsBurst || len(crashes) != int(f.Passed) {
-		t.Errorf("%+v, %d passed on", f, len(crashes))
+	eventually(t, "all are counted", func() bool { return len(crashes)+int(lost.Load()) == n })
+	if lost.Load() == 0 || len(crashes) < errorsBurst {
+		t.Errorf("%d lost, %d passed on", lost.Load(), len(crashes))
 	}
 	eventually(t, "all are logged", func() bool { return strings.Count(r.log.String(), `msg="x.lua:1: failed"`) == n })
-	if named := len(regexp.MustCompile(`msg="x.lua:1: failed".* crash=`).FindAllString(r.log.String(), -1)); named != int(f.Passed) {
-		t.Errorf("%d lines name a record, %d records", named, f.Passed)
+	if named := len(regexp.MustCompile(`msg="x.lua:1: failed".* crash=`).FindAllString(r.log.String(), -1)); named != len(crashes) {
+		t.Errorf("%d lines name a record, %d records", named, len(crashes))
 	}
 }
 
@@ -176,14 +174,15 @@ func TestCrashesOff(t *testing.T) {
 func TestCrashCallbackHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hang := make(chan struct{})
-		h := &Host{cfg: Config{Crashed: func(*Crash) { <-hang }}, log: logOf(&logBuffer{}, false).p.reports.log}
+		var lost atomic.Int64
+		h := &Host{cfg: Config{Crashed: func(*Crash) { <-hang }, CrashLost: func() { lost.Add(1) }}, log: logOf(&logBuffer{}, false).p.reports.log}
 		h.crashes = newCrashes(h)
 		for range crashQueueMax + 10 {
 			h.crashes.put(&draft{notes: &notes{}, failure: &failure{}})
 		}
 		synctest.Wait()
-		if f := h.Crashes(); f.Dropped < 9 || f.Passed != 0 {
-			t.Errorf("%+v", f)
+		if n := lost.Load(); n < 9 || n > 10 {
+			t.Errorf("%d lost", n)
 		}
 		began := time.Now()
 		h.crashes.end()

@@ -95,6 +95,9 @@ type Config struct {
 	// nothing is kept of requests.
 	Crashed func(c *Crash)
 
+	// CrashLost is called for each failure that Crashed is not called with, because there are too many. It must not block. Optional.
+	CrashLost func()
+
 	// Adapt changes what a listen{} call asks for, before its pool is made. Optional.
 	Adapt func(pool int, spec *listen.Spec)
 
