@@ -13,8 +13,8 @@ const (
 	// crashLines and crashLineBytes bound what is kept of a worker's standard error.
 	crashLines     = 50
 	crashLineBytes = 16 << 10
-	// crashRecent is how many failed exchanges of a worker are remembered: it may be that much ahead of the loop.
-	crashRecent = 16
+	// crashRecent is how many failed exchanges of a worker are remembered of which either the report or the end has not come.
+	crashRecent = 64
 )
 
 // notes are what is kept of a worker in case that an exchange fails. nil: nothing is kept.
@@ -32,8 +32,9 @@ type notes struct {
 // failure is an exchange that has failed. Its report and its end come in any order.
 type failure struct {
 	exchange uint64
-	admitted bool // it is recorded
-	reported bool
+	admitted bool   // it is recorded
+	reported bool   // its report has come
+	ended    bool   // its end has come
 	draft    *draft // whose report has not come yet; nil: there is none
 
 	message, traceback, requestID string
@@ -74,6 +75,14 @@ func (n *notes) failed(exchange uint64, quota *logging.Quota) *failure {
 	return f
 }
 
+// settle forgets a failure of which everything has come. Under mu.
+func (n *notes) settle(f *failure) {
+	if f.reported && f.ended {
+		n.giveUp(f)
+		n.recent = slices.DeleteFunc(n.recent, func(other *failure) bool { return other == f })
+	}
+}
+
 // giveUp passes on what no report has come for. Under mu.
 func (n *notes) giveUp(f *failure) {
 	if f.draft != nil {
@@ -92,12 +101,13 @@ func (n *notes) report(r *report) string {
 	defer n.mu.Unlock()
 	s := n.w.p.h.crashes
 	f := n.failed(r.Exchange, s.errors)
+	f.reported = true
+	defer n.settle(f)
 	if !f.admitted {
 		return ""
 	}
-	f.reported, f.requestID = true, r.id
+	f.requestID = r.id
 	f.message, f.traceback = cutText(r.message, r.MessageCut), cutText(r.traceback, r.TracebackCut)
-	n.giveUp(f)
 	return s.id(n.w, r.Exchange)
 }
 
@@ -110,15 +120,12 @@ func (c *cell) handlerFailed() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	f := n.failed(c.exchange(), c.l.p.h.crashes.errors)
-	if !f.admitted {
-		return
+	f.ended = true
+	if f.admitted && f.draft == nil {
+		f.draft = c.draft(c.worker, f)
+		f.draft.Cause = causeError
 	}
-	n.giveUp(f)
-	f.draft = c.draft(c.worker, f)
-	f.draft.Cause = causeError
-	if f.reported {
-		n.giveUp(f)
-	}
+	n.settle(f)
 }
 
 // workerFails: the worker is to be killed because of the exchange in the cell, or has ended with it. It returns the id of the
