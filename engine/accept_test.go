@@ -24,8 +24,8 @@ func TestPollerRefusesConnection(t *testing.T) {
 		}
 		s := &service{backend: lb, limits: Limits{}.resolve(), addrs: &addrs{}}
 		l.accept(s, fd, netip.AddrPort{})
-		if l.conns.len != 0 {
-			t.Errorf("%d connections left", l.conns.len)
+		if l.conns.Len() != 0 {
+			t.Errorf("%d connections left", l.conns.Len())
 		}
 		return nil
 	})

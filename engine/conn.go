@@ -3,6 +3,7 @@ package engine
 import (
 	"net/netip"
 
+	"moonbridge/handler/list"
 	"moonbridge/reactor"
 	"moonbridge/timers"
 )
@@ -35,14 +36,14 @@ type conn struct {
 	pipeline  *pipeline // nil: no request follows the exchange
 	deadline  deadline
 
-	prev, next *conn // in the list of the loop's connections
+	links list.Links[conn] // in the list of the loop's connections
 }
 
 // newConn takes over the accepted descriptor fd.
 func newConn(l *loop, s *service, fd int, peer netip.AddrPort) *conn {
 	c := &conn{l: l, service: s, socket: socket{fd: fd, peer: peer, writable: true}}
 	c.deadline.timer.Init(c)
-	l.link(c)
+	l.conns.PushFront(c)
 	c.setTimeout(l.sys.nowMS(), s.limits.idleMS)
 	return c
 }
@@ -79,7 +80,7 @@ func (c *conn) Expired(*timers.Timer) {
 func (c *conn) again() {
 	if !c.queued {
 		c.queued = true
-		c.l.resumeLater(c)
+		c.l.agains.add(c)
 	}
 }
 

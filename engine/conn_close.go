@@ -54,7 +54,7 @@ func (c *conn) forget() {
 	if len(c.l.values) > 0 {
 		delete(c.l.values, c)
 	}
-	c.l.unlink(c)
+	c.l.conns.Remove(c)
 	if c.l.multiplexed == nil {
 		c.l.e.conns.Add(-1)
 	}

@@ -17,7 +17,7 @@ func TestRefusedByPoller(t *testing.T) {
 	d.c.close()
 	d.l.sys.add = func(int, reactor.Handler) error { return syscall.ENOSPC }
 	d.connects()
-	if n, m := d.wheel.Len(), d.l.conns.len; n != 0 || m != 0 || d.e.Conns() != 0 {
+	if n, m := d.wheel.Len(), d.l.conns.Len(); n != 0 || m != 0 || d.e.Conns() != 0 {
 		t.Errorf("left: %d timers, %d connections, %d counted", n, m, d.e.Conns())
 	}
 }

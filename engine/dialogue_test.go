@@ -83,8 +83,8 @@ func newLoggedDialogue(t *testing.T, lim Limits, log func(*Access)) *dialogue {
 				t.Errorf("file %d was given %d times and released %d times", f.fd, f.given, f.released)
 			}
 		}
-		if d.wheel.Len() != 0 || d.l.conns.len != 0 || e.conns.Load() != 0 {
-			t.Errorf("left: %d timers, %d connections, %d counted", d.wheel.Len(), d.l.conns.len, e.conns.Load())
+		if d.wheel.Len() != 0 || d.l.conns.Len() != 0 || e.conns.Load() != 0 {
+			t.Errorf("left: %d timers, %d connections, %d counted", d.wheel.Len(), d.l.conns.Len(), e.conns.Load())
 		}
 	})
 	return d

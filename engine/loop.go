@@ -8,6 +8,7 @@ import (
 
 	"moonbridge/bufio"
 	"moonbridge/handler/backend"
+	"moonbridge/handler/list"
 	"moonbridge/httpparse"
 	"moonbridge/httpwrite"
 	"moonbridge/reactor"
@@ -16,12 +17,11 @@ import (
 // loop is what the engine has on each of the reactor's loops. Only that loop touches it.
 type loop struct {
 	// Immutable.
-	e      *Engine
-	r      *reactor.Loop
-	index  int
-	sys    system
-	pool   *bufio.Pool
-	resume func() // resumeAll, made once
+	e     *Engine
+	r     *reactor.Loop
+	index int
+	sys   system
+	pool  *bufio.Pool
 
 	goroutine atomic.Uint64 // that runs the loop
 
@@ -30,9 +30,8 @@ type loop struct {
 
 	backends map[backend.Backend]backend.LoopBackend
 	bindings map[*Listener]*binding
-	conns    connList
-	agains   []*conn // to be resumed
-	resuming []*conn // the other of two buffers that take turns
+	conns    list.List[conn] // shutdown goes through them
+	agains   resumption[*conn]
 
 	prefaced map[*prefaced]struct{}
 	preface  []byte // room for one
@@ -95,6 +94,7 @@ func makeLoop(e *Engine, index int, sys system) *loop {
 		sys:      sys,
 		pool:     bufio.NewPool(),
 		backends: make(map[backend.Backend]backend.LoopBackend),
+		conns:    list.New(func(c *conn) *list.Links[conn] { return &c.links }),
 		bindings: make(map[*Listener]*binding),
 
 		prefaced:   make(map[*prefaced]struct{}),
@@ -102,7 +102,7 @@ func makeLoop(e *Engine, index int, sys system) *loop {
 		values:     make(map[*conn]any),
 		lastID:     new(uint64),
 	}
-	l.resume = l.resumeAll
+	l.agains.init(&l.sys, (*conn).resume)
 	l.raw.init(&l.sys)
 	return l
 }
@@ -118,22 +118,6 @@ func (l *loop) attach(b backend.Backend) (backend.LoopBackend, error) {
 	}
 	l.backends[b] = lb
 	return lb, nil
-}
-
-// resumeLater makes the loop call c.resume among the next posted tasks.
-func (l *loop) resumeLater(c *conn) {
-	l.agains = append(l.agains, c)
-	if len(l.agains) == 1 {
-		l.sys.post(l.resume)
-	}
-}
-
-func (l *loop) resumeAll() {
-	l.agains, l.resuming = l.resuming[:0], l.agains
-	for i, c := range l.resuming {
-		l.resuming[i] = nil
-		c.resume()
-	}
 }
 
 // accept takes over a new connection of a listener that s serves.
@@ -180,34 +164,6 @@ func (l *loop) turnAway(s *service, fd int, peer netip.AddrPort) {
 	}
 }
 
-// connList links the connections of a loop: shutdown goes through them.
-type connList struct {
-	first *conn
-	len   int
-}
-
-func (l *loop) link(c *conn) {
-	c.next = l.conns.first
-	if c.next != nil {
-		c.next.prev = c
-	}
-	l.conns.first = c
-	l.conns.len++
-}
-
-func (l *loop) unlink(c *conn) {
-	if c.prev != nil {
-		c.prev.next = c.next
-	} else {
-		l.conns.first = c.next
-	}
-	if c.next != nil {
-		c.next.prev = c.prev
-	}
-	c.prev, c.next = nil, nil
-	l.conns.len--
-}
-
 // backendLoop shows a loop as a backend.Loop.
 type backendLoop struct {
 	*reactor.Loop
@@ -217,4 +173,5 @@ type backendLoop struct {
 func (b backendLoop) Post(fn func())                                 { b.Loop.Post(fn) }
 func (b backendLoop) After(d time.Duration, fn func()) backend.Timer { return b.Loop.After(d, fn) }
 func (b backendLoop) OnTurn(t backend.Turn)                          { b.Loop.OnTurn(t) }
+func (b backendLoop) Check() bool                                    { return b.l.e.check }
 func (b backendLoop) OffTurn(t backend.Turn)                         { b.Loop.OffTurn(t) }

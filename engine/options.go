@@ -29,7 +29,8 @@ type Options struct {
 	// that is closed with an alert. 0 means 4096.
 	Handshakes int
 	// Check makes mistakes in handlers and Protocols show: memory that views point to is overwritten as soon as they are not valid
-	// any more. It is for tests: each buffer is overwritten when it is given back.
+	// any more, and a Request or Response of handler.OnLoop that is used after Serve panics, with a nil pointer. It is for tests: each
+	// buffer is overwritten when it is given back.
 	Check bool
 	// Stalled is called when a loop has been busy with one turn for longer than StallAfter, once for that turn: a handler or a
 	// Stream blocks it, and all other connections of the loop wait. stack says where. It is called on a goroutine of its own. nil:

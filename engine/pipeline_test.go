@@ -64,7 +64,7 @@ func TestRandomPipelines(t *testing.T) {
 			eventually(t, "connections and buffers are given back", func() bool {
 				held.Store(0)
 				e.onEveryLoop(func(l *loop) error {
-					held.Add(int64(l.pool.InUse() + l.conns.len + len(l.agains)))
+					held.Add(int64(l.pool.InUse() + l.conns.Len() + len(l.agains.due)))
 					return nil
 				})
 				return e.Conns() == 0 && held.Load() == 0

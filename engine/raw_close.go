@@ -133,7 +133,7 @@ func (c *rawConn) leave() {
 		f.unfollow()
 		f.paused = f.paused || f.spliced == c
 	}
-	c.l.raw.unlink(c)
+	c.l.raw.conns.Remove(c)
 	c.counter.Add(-1)
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"moonbridge/bufio"
 	"moonbridge/handler/backend"
+	"moonbridge/handler/list"
 	"moonbridge/reactor"
 	"moonbridge/timers"
 )
@@ -51,7 +52,7 @@ type rawConn struct {
 	followers *rawConn // those that follow this one, linked by nextFollower
 
 	nextFollower *rawConn
-	prev, next   *rawConn // in the list of the loop's raw connections
+	links        list.Links[rawConn] // in the list of the loop's raw connections
 }
 
 // rawState is where a raw connection is in its life.
@@ -77,7 +78,7 @@ func (s rawState) over() bool { return s >= rawClosed }
 func newRaw(l *loop, s socket, b *rawBounds, a *addrs, counter *atomic.Int64) *rawConn {
 	c := &rawConn{l: l, socket: s, bounds: b, addrs: a, counter: counter}
 	c.deadline.timer.Init(c)
-	l.raw.link(c)
+	l.raw.conns.PushFront(c)
 	c.moved()
 	return c
 }
@@ -130,7 +131,7 @@ func (c *rawConn) again() {
 func (c *rawConn) queue() {
 	if !c.queued && !c.state.over() {
 		c.queued = true
-		c.l.raw.resumeLater(c)
+		c.l.raw.agains.add(c)
 	}
 }
 

@@ -106,3 +106,12 @@ func (c *rawConn) peerAdvances(nowMS uint64) bool {
 	c.acked = acked
 	return true
 }
+
+// Progress implements backend.Progress.
+func (c *rawConn) Progress() (taken, left int64) {
+	if c.state.over() {
+		return 0, 0
+	}
+	unacknowledged := int64(max(c.l.sys.unacknowledged(c.socket.fd), 0)) // 0 if it is not known
+	return c.written - unacknowledged, unacknowledged + int64(c.Held())
+}

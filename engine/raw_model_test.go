@@ -187,8 +187,8 @@ func (w *world) settle() {
 
 // leftovers checks that everything has been given back.
 func (w *world) leftovers() {
-	if n := w.l.pool.InUse(); n != 0 || w.l.raw.len != 0 || w.wheel.Len() != 0 || w.e.conns.Load() != 0 {
-		w.t.Errorf("left: %d buffers, %d connections, %d timers, %d counted", n, w.l.raw.len, w.wheel.Len(), w.e.conns.Load())
+	if n := w.l.pool.InUse(); n != 0 || w.l.raw.conns.Len() != 0 || w.wheel.Len() != 0 || w.e.conns.Load() != 0 {
+		w.t.Errorf("left: %d buffers, %d connections, %d timers, %d counted", n, w.l.raw.conns.Len(), w.wheel.Len(), w.e.conns.Load())
 	}
 	for _, s := range w.sockets {
 		if !s.closed {

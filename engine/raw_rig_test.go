@@ -103,8 +103,8 @@ func startEngine(t testing.TB, o Options) *Engine {
 			if l.raw.pipes.used != 0 || len(l.raw.pipes.free) != 0 {
 				t.Errorf("left: %d pipes in use, %d free ones", l.raw.pipes.used, len(l.raw.pipes.free))
 			}
-			if l.raw.len != 0 || len(l.raw.dials) != 0 || l.pool.InUse() != 0 {
-				t.Errorf("left: %d raw connections, %d dials, %d buffers", l.raw.len, len(l.raw.dials), l.pool.InUse())
+			if l.raw.conns.Len() != 0 || len(l.raw.dials) != 0 || l.pool.InUse() != 0 {
+				t.Errorf("left: %d raw connections, %d dials, %d buffers", l.raw.conns.Len(), len(l.raw.dials), l.pool.InUse())
 			}
 		}
 	})

@@ -168,7 +168,7 @@ func TestRawDrainedOnce(t *testing.T) {
 		e.Loop(0).(backend.Dialer).Dial(addressOf("tcp4", ln.Addr()), backend.DialOptions{}, counts(&dialed), func(err error) { t.Error(err) })
 	})
 	eventually(t, "both ends are there", func() (both bool) {
-		onLoop(t, e.Loop(0), func() { both = e.loops[0].raw.len == 2 })
+		onLoop(t, e.Loop(0), func() { both = e.loops[0].raw.conns.Len() == 2 })
 		return both
 	})
 	if err := ln.Close(); err != nil {

@@ -81,7 +81,7 @@ func TestServeAnew(t *testing.T) {
 func inState(e *Engine, s connState) int {
 	var n atomic.Int64
 	e.onEveryLoop(func(l *loop) error {
-		for c := l.conns.first; c != nil; c = c.next {
+		for c := range l.conns.All() {
 			if c.state == s {
 				n.Add(1)
 			}

@@ -91,8 +91,7 @@ func (l *loop) drain(patient bool) {
 	}
 	l.drainPrefaced(patient)
 	nowMS := l.sys.nowMS()
-	for c := l.conns.first; c != nil; {
-		next := c.next
+	for c := range l.conns.All() {
 		switch {
 		case c.state != stateIdle || !c.ending():
 		case patient:
@@ -100,7 +99,6 @@ func (l *loop) drain(patient bool) {
 		default:
 			c.endIdle(nowMS)
 		}
-		c = next
 	}
 }
 
@@ -129,9 +127,7 @@ func (l *loop) resetAll() {
 		l.tls.resetAll()
 	}
 	l.resetPrefaced()
-	for c := l.conns.first; c != nil; {
-		next := c.next
+	for c := range l.conns.All() {
 		c.reset()
-		c = next
 	}
 }

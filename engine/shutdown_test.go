@@ -78,7 +78,7 @@ func TestShutdownClosesListenersFirst(t *testing.T) {
 		q.say(get("/hello"))
 		q.hears(200)
 		n := make(chan int, 1)
-		e.loops[0].r.Post(func() { n <- e.loops[0].conns.len })
+		e.loops[0].r.Post(func() { n <- e.loops[0].conns.Len() })
 		if wait(t, n, "an answer of the loop") > 0 {
 			p = q
 		} else {

@@ -52,15 +52,15 @@ func (l *loop) stats() LoopStats {
 
 // add adds the connections of l, or of its part for TLS.
 func (s *LoopStats) add(l *loop) {
-	s.Conns += l.conns.len
-	s.Raw += l.raw.len
+	s.Conns += l.conns.Len()
+	s.Raw += l.raw.conns.Len()
 	if l.h2 != nil {
 		s.addH2(l.h2)
 	}
 	s.Accepted += l.accepted
 	s.Requests += l.requests
 	s.Handshakes += l.secured
-	for c := l.conns.first; c != nil; c = c.next {
+	for c := range l.conns.All() {
 		if c.state == stateIdle {
 			s.Idle++
 		}

@@ -35,7 +35,7 @@ func TestStats(t *testing.T) {
 			t.Error("figures on a loop")
 		}
 	})
-	onLoop(t, e.Loop(0), e.loops[0].raw.first.Reset)
+	onLoop(t, e.Loop(0), e.loops[0].raw.conns.First().Reset)
 	p.Close()
 }
 

@@ -42,13 +42,13 @@ func BenchmarkExchangeTLS(b *testing.B) {
 		b.Fatal(err)
 	}
 	await(b, "the handshake ends", func() (ended bool) {
-		e.onEveryLoop(func(l *loop) error { ended = l.tls.twin.conns.len == 1; return nil })
+		e.onEveryLoop(func(l *loop) error { ended = l.tls.twin.conns.Len() == 1; return nil })
 		return ended
 	})
 	request, in := []byte(get("/hello")), make([]byte, 4<<10)
 	head, body := []byte("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"), []byte("hello")
 	e.onEveryLoop(func(l *loop) error {
-		c := l.tls.twin.conns.first
+		c := l.tls.twin.conns.First()
 		b.ReportAllocs()
 		b.ResetTimer()
 		for range b.N {

@@ -74,8 +74,8 @@ func startTLS(t *testing.T, o Options, lim Limits, b backend.Backend, setup *TLS
 			if n := l.pool.InUse(); n != 0 {
 				t.Errorf("%d buffers are not given back", n)
 			}
-			if l.tls != nil && (len(l.tls.handshakes) > 0 || l.tls.twin.conns.len > 0) {
-				t.Errorf("left: %d handshakes, %d connections", len(l.tls.handshakes), l.tls.twin.conns.len)
+			if l.tls != nil && (len(l.tls.handshakes) > 0 || l.tls.twin.conns.Len() > 0) {
+				t.Errorf("left: %d handshakes, %d connections", len(l.tls.handshakes), l.tls.twin.conns.Len())
 			}
 		}
 		if running, waiting := e.Handshakes(); running+waiting != 0 {

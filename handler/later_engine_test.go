@@ -22,8 +22,15 @@ import (
 // onLoopAt serves h on the loops of an engine and returns its address.
 func onLoopAt(t *testing.T, c handler.Config, h handler.Func) string {
 	t.Helper()
+	return onLoopOf(t, engine.Options{Loops: 1}, c, h)
+}
+
+// onLoopOf is the same, with options of the engine.
+func onLoopOf(t *testing.T, o engine.Options, c handler.Config, h handler.Func) string {
+	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	e, err := engine.New(engine.Options{Loops: 1, Logger: log})
+	o.Logger = log
+	e, err := engine.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}

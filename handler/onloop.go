@@ -35,6 +35,10 @@ func (b *onLoop) Attach(l backend.Loop) (backend.LoopBackend, error) {
 		responseMax: b.config.responseMax(),
 		laterMax:    durationOr(b.config.LaterMax, laterMaxDefault),
 	}
+	lb.past = call{Response{endedResponse}, Request{endedRequest}}
+	if c, ok := l.(backend.Checker); ok && c.Check() {
+		lb.past = call{} // what a handler keeps panics
+	}
 	l.OnTurn(lb)
 	return lb, nil
 }
@@ -48,6 +52,7 @@ type onLoopBackend struct {
 	bodyMax     int
 	responseMax int
 	laterMax    time.Duration
+	past        call // what a call becomes after Serve
 
 	// Owned by the loop.
 	dates httpwrite.Date
@@ -148,13 +153,10 @@ func (l *onLoopBackend) nextCall() *call {
 	return c
 }
 
-// end makes c useless for a handler that still has it.
-func (c *call) end() { c.w.responseState, c.r.requestState = endedResponse, endedRequest }
-
 // callHandler calls the handler. failed is the status if there is no response, or postponed. With backend.EndReset there is none
 // either.
 func (l *onLoopBackend) callHandler(c *call, h Handler) (end backend.End, failed int) {
-	defer c.end()
+	defer func() { *c = l.past }() // it is useless for a handler that still has it
 	defer l.recoverPanic(c, &end, &failed)
 	h.Serve(&c.w, &c.r)
 	if !c.w.finish() {

@@ -48,7 +48,8 @@ func runNew(args []string, stdout, stderr io.Writer) int {
 	fmt.Fprintf(stdout, `%[1]s is an application now. In that directory:
 
     mbserve --dev --watch=views main.lua    serves it on http://127.0.0.1:8080/ while you change it
-    ./test.sh                               tests it
+    ./test.sh                               runs tests.lua, without a port
+    mbserve --selftest tests.lua main.lua   serves it; a reload keeps the old version if a test fails
     Containerfile, %[2]s.service            for a container, and for systemd (in /srv/%[2]s)
 `, args[0], filepath.Base(dir))
 	return exitOK

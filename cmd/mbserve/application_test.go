@@ -15,7 +15,7 @@ func testApplication(t *testing.T, dir string) (string, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(filepath.Join(dir, "test.sh"))
+	cmd := exec.Command(filepath.Join(dir, "test.sh"), "--tap")
 	cmd.Env = append(os.Environ(), "MBSERVE="+self, envServer+"="+newMark(), "GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	out, err := cmd.CombinedOutput()
 	return string(out), err
@@ -24,16 +24,13 @@ func testApplication(t *testing.T, dir string) (string, error) {
 // TestNewApplication: what "mbserve new" writes passes its own tests, and fails them when it is broken.
 func TestNewApplication(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("curl"); err != nil {
-		t.Skip(err)
-	}
 	dir := filepath.Join(t.TempDir(), "shop")
 	stdout, _ := runToEnd(t, exitOK, "new", dir)
 	if !strings.Contains(stdout, "./test.sh") || !strings.Contains(stdout, "/srv/shop") {
 		t.Errorf("mbserve new says %s", stdout)
 	}
 	out, err := testApplication(t, dir)
-	if err != nil || !strings.Contains(out, "ok 5 - /nowhere\n1..5\n") || strings.Contains(out, "not ok") {
+	if err != nil || !strings.Contains(out, "ok 6 - a greeting without a name\n1..6\n") || strings.Contains(out, "not ok") {
 		t.Errorf("%v\n%s", err, out)
 	}
 
@@ -45,13 +42,13 @@ func TestNewApplication(t *testing.T) {
 	if err := os.WriteFile(module, []byte(strings.Replace(string(text), "Hello", "Bye", 1)), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := testApplication(t, dir); err == nil || !strings.Contains(out, "not ok 1 - /\n") || !strings.Contains(out, "\nok 4 - /health\n") {
+	if out, err := testApplication(t, dir); err == nil || !strings.Contains(out, "not ok 1 - the home page greets the world\n") || !strings.Contains(out, "\nok 4 - it says that it is well\n") {
 		t.Errorf("the broken application: %v\n%s", err, out)
 	}
 	if err := os.WriteFile(module, []byte("return nothing.at.all"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := testApplication(t, dir); err == nil || !strings.Contains(out, "Bail out!") {
+	if out, err := testApplication(t, dir); err == nil || !strings.Contains(out, "mbserve: "+filepath.Join(dir, "main.lua")) && !strings.Contains(out, "guests.lua") {
 		t.Errorf("an application that does not load: %v\n%s", err, out)
 	}
 }

@@ -71,14 +71,22 @@ func TestEncodedBody(t *testing.T) {
 	t.Parallel()
 	s := start(t, "testdata/encoded.lua")
 	addresses := []string{s.address(0), s.address(1), s.address(2), s.address(3), s.address(4), rawAddress(t, s, 0)}
+	type body struct {
+		coding string
+		size   int
+	}
+	encoded := map[body][]byte{}
 	for listener, address := range addresses {
 		refuses := listener < 2 || listener == 5
 		decodes := listener == 2 || listener == 3
 		for _, coding := range []string{"identity", "gzip", "br", "zstd"} {
 			for _, size := range []int{100, 20000, 2000000} {
+				plain, b := logLines(size), body{coding, size}
+				if encoded[b] == nil {
+					encoded[b] = encodeBody(t, coding, plain)
+				}
+				sent := encoded[b]
 				for _, chunked := range []bool{false, true} {
-					plain := logLines(size)
-					sent := encodeBody(t, coding, plain)
 					resp, text := post(t, "http://"+address+"/", coding, sent, chunked)
 					want := fmt.Sprintf("%d %s %s", len(sent), sent[:20], coding)
 					if decodes && coding != "identity" {

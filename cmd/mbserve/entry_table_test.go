@@ -208,6 +208,7 @@ var proofs = []proof{
 	{"The module moonbridge_io: localconnect(path)", tests(shown, "worker.TestIOConnect", "main.TestExampleVoting")},
 	{"The module moonbridge_cache: purge(key)", tests(shown, "main.TestCachePurge", "main.TestCacheOptions", "cache.TestPurge", "cache.TestPurgeDuringFill")},
 	{"The module moonbridge_cache: purge_prefix(prefix)", tests(shown, "main.TestCachePurge", "cache.TestPurge")},
+	{"The response: request:websocket([options])", tests(shown, "main.TestWebSocketBlocking", "main.TestWebSocketBlockingEnds", "main.TestWebSocketBlockingTimeout", "main.TestWebSocketBlockingReload", "main.TestWebSocketBlockingCases")},
 	{"The response: request:accept_websocket(options)", tests(shown, "main.TestWebSocket", "main.TestWebSocketOfNode", "main.TestWebSocketTLS", "main.TestWebSocketBehindNginx")},
 	{"The response: request:subscribe(options)", tests(shown, "main.TestChannels", "main.TestSubscribe", "main.TestSubscribeCurl", "main.TestSubscribersVanish",
 		"main.TestChannelsEndure", "main.TestSubscribeHTTP2", "stream.TestEvents", "stream.TestEventsResume", "stream.TestEventsSlow", "stream.TestEventsHead")},

@@ -78,5 +78,11 @@ var faultProofs = []proof{
 	{"TERM while a raw connection is open on which nothing happens", tests("main.TestRawQuietStop")},
 	{"A second TERM", tests("main.TestSecondSignalStopsAtOnce")},
 	{"TERM while the script is loading", tests("main.TestStopWhileLoading")},
+	{"A target of a [route](manual.md#routes) does not answer, or in no time", tests("main.TestRoutes")},
+	{"A connection to a listener with `proxy_protocol` begins without its header", tests("main.TestProxyProtocol")},
+	{"The certificate or key of a listener cannot be read, or they do not fit each other", tests("main.TestBrokenCertificate")},
+	{"A certificate cannot be obtained by ACME", tests("main.TestACMEFails")},
+	{"A worker is killed while it handles a WebSocket message", tests("main.TestWebSocketWorkersKilled", "main.TestWebSocketFailures")},
+	{"A subscriber of a channel cannot follow, or is gone", tests("main.TestWebSocketSlowClient", "main.TestSubscribersVanish")},
 	{"HUP or USR2 while the script is loading", tests("main.TestSignalsBeforeReady")},
 }

@@ -110,7 +110,7 @@ func (g *generation) open(n int, spec *listen.Spec) error {
 	var opened []listener
 	for i := range spec.Listeners {
 		l := listener{spec: &spec.Listeners[i]}
-		if l.spec.Network() != "" {
+		if l.spec.Network() != "" && !g.s.onlyTests {
 			at, err := g.claimAddress(l.spec)
 			if err == nil {
 				if l.tls, err = g.tlsOf(l.spec); err != nil {
@@ -140,9 +140,8 @@ func (g *generation) closeListeners() {
 	}
 }
 
-// serve makes the engine serve the listeners with this generation. After that, no new exchange reaches the previous
-// one. Addresses that only the previous one used are closed.
-func (g *generation) serve() error {
+// prepare creates all that serves the listeners. Nothing reaches it yet.
+func (g *generation) prepare() error {
 	if err := g.loadCertificates(); err != nil {
 		return err
 	}
@@ -156,10 +155,16 @@ func (g *generation) serve() error {
 		g.closeStatic()
 		return err
 	}
-	if err := g.prepareAddresses(); err != nil {
-		return err
+	if h, ok := g.host.(*pool.Host); ok && g.tested() {
+		h.HoldTimers()
 	}
-	if err := g.attach(); err != nil {
+	return g.attach()
+}
+
+// serve makes the engine serve the listeners with this generation. After that, no new exchange reaches the previous
+// one. Addresses that only the previous one used are closed.
+func (g *generation) serve() error {
+	if err := g.prepareAddresses(); err != nil {
 		return err
 	}
 	if err := g.switchOver(); err != nil {
@@ -167,6 +172,7 @@ func (g *generation) serve() error {
 	}
 	g.useRules()
 	if h, ok := g.host.(*pool.Host); ok { // otherwise there is no script
+		h.StartTimers()
 		g.s.websockets.Use(h)
 	}
 	g.leaveOthers()
@@ -193,7 +199,7 @@ func (g *generation) attach() error {
 	for n, ls := range g.listeners {
 		g.fronts = append(g.fronts, make([]backend.Backend, len(ls)))
 		for i, l := range ls {
-			if l.at == nil {
+			if l.spec.Network() == "" {
 				continue
 			}
 			if err := g.attachFront(n, i); err != nil {

@@ -21,6 +21,9 @@ type options struct {
 
 	version, check, debug, stats, background bool
 
+	selftest        string // file with tests that a script has to pass before it serves; "": none
+	selftestTimeout time.Duration
+
 	watch watchOption // for developers
 	dev   bool        // the same
 
@@ -93,6 +96,9 @@ func (o *options) flags() *pflag.FlagSet {
 	f.StringVar(&o.group, "group", "", "run the script with this `GROUP` (default: the groups of the user)")
 	f.StringVarP(&o.pidFile, "pidfile", "p", "", "write the process id to `FILE`, which is locked while the server runs")
 	f.BoolVarP(&o.stats, "stats", "s", false, "log statistics of each pool once a minute and at exit")
+	f.StringVar(&o.selftest, "selftest", "", "run the tests in `FILE` (see mbserve test) before a script serves: if one fails, a reload keeps the old script")
+	o.selftestTimeout = selftestDefault
+	f.Var((*seconds)(&o.selftestTimeout), "selftest-timeout", "`SECONDS` for these tests, and for the option selftest of the script")
 	f.Var(&o.watch, "watch", "for development: reload the script when it or a module that it has loaded changes; "+
 		"with `PATH`, also when a file of that directory, or one that matches this pattern, changes (several times: several paths)")
 	f.Lookup("watch").NoOptDefVal = watchScript
@@ -136,6 +142,10 @@ func parseOptions(args []string) (*options, error) {
 		return nil, fmt.Errorf("--loops must be between 0 and %d", maxLoops)
 	case o.static != "" && f.NArg() > 0:
 		return nil, errors.New("--static: there is no script, and there are no arguments for it")
+	case o.static != "" && o.selftest != "":
+		return nil, errors.New("--static cannot be used together with --selftest: there is no script")
+	case o.selftestTimeout <= 0 || o.selftestTimeout > selftestMax:
+		return nil, fmt.Errorf("--selftest-timeout must be more than 0 and at most %v", selftestMax)
 	case o.static != "" && (o.watch.on || o.dev):
 		return nil, errors.New("--static cannot be used together with --watch or --dev: there is no script")
 	case o.static == "" && o.listen != "":

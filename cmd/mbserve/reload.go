@@ -10,7 +10,8 @@ import (
 )
 
 // A reload loads the script next to the generation that is serving. When the new generation has workers, the listeners
-// switch to it in one step, and the old one completes its running requests. If anything fails before that step, the old
+// switch to it in one step, and the old one completes its running requests. Before that step the new generation passes its
+// tests, if there are some (selftest.go). If anything fails before that step, the old
 // generation keeps serving as if nothing had happened. At most two generations have processes at any time: another
 // reload first waits for the old one to end.
 
@@ -98,6 +99,12 @@ func (s *server) replace(ctx context.Context) (err error) {
 	soon, cancel := context.WithTimeout(ctx, workersTimeout)
 	defer cancel()
 	err = g.host.AwaitWorkers(soon)
+	if err == nil {
+		err = g.prepare()
+	}
+	if err == nil {
+		err = g.selftest(ctx)
+	}
 	if err == nil {
 		err = g.serve()
 	}

@@ -238,7 +238,7 @@ func TestReloadWaitsForGrace(t *testing.T) {
 	s.mustReload() // it must wait for the first one
 	s.wait("reload waits")
 	s.wait("the replaced script did not end by itself")
-	busy.hearsBreak()
+	busy.hears(503)
 	if got := get(t, s.url("/")); got != "three" {
 		t.Errorf("%q", got)
 	}

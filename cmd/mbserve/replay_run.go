@@ -55,12 +55,13 @@ func (r *replay) run() (failed bool, err error) {
 	cancel()
 	defer e.Shutdown(now)
 	host, err := pool.Start(ctx, pool.Config{
-		Script: r.script, Args: r.args, Version: version, Logger: r.log.logger, Adapt: r.adapt, NoTimers: true, Crashed: r.note,
+		Script: r.script, Args: r.args, Version: version, Logger: r.log.logger, Adapt: r.adapt, Crashed: r.note,
 	})
 	if err != nil {
 		return false, err
 	}
 	defer host.Kill()
+	host.HoldTimers() // for good
 	r.describe()
 	socket, err := r.serve(e, host)
 	if err != nil {

@@ -66,8 +66,9 @@ type server struct {
 	handing    chan struct{} // closed when that has all that was published here; nil: there is no such process
 
 	// Owned by the goroutine that loads a generation.
-	loaded  int          // number of generations so far
-	failure *failurePage // --dev: shown instead of the serving generation; nil: none
+	loaded    int          // number of generations so far
+	onlyTests bool         // "mbserve test": no address is opened
+	failure   *failurePage // --dev: shown instead of the serving generation; nil: none
 
 	mu        sync.Mutex
 	addresses []*address
@@ -77,12 +78,16 @@ type server struct {
 	kept map[*generation]map[*acme.Keeper][]string // the domains of generations that have not ended
 }
 
-// serve runs the server until it is stopped. It returns the exit code.
-func serve(o *options, d *detacher, stderr io.Writer) int {
-	s := &server{
+func newServer(o *options) *server {
+	return &server{
 		o: o, credential: o.privileges.credential(), intervals: pool.NewIntervals(), shared: pool.NewDictionaries(), channels: channel.New(channel.Options{}), websockets: pool.NewWebSockets(), signals: make(chan os.Signal, 8),
 		mains: make(chan mainEnd, 1), compressor: compress.NewShared(),
 	}
+}
+
+// serve runs the server until it is stopped. It returns the exit code.
+func serve(o *options, d *detacher, stderr io.Writer) int {
+	s := newServer(o)
 	err := s.run(d, stderr)
 	s.closeLogs()
 	if err != nil {
@@ -288,6 +293,12 @@ func (s *server) serveFirst() (err error) {
 		}
 	}
 	s.credential = nil
+	if err := s.serving.prepare(); err != nil {
+		return err
+	}
+	if err := s.testFirst(); err != nil {
+		return err
+	}
 	s.takeOverChannels()
 	if err := s.serving.serve(); err != nil {
 		return err
@@ -428,4 +439,5 @@ func (s *server) logStats() {
 	g.logStats()
 	s.logChannels()
 	s.crashes.logStats()
+	s.logWebSockets()
 }

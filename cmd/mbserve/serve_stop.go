@@ -50,6 +50,7 @@ func (s *server) stop(drain func(context.Context) error) {
 	s.channels.Drain()
 	s.drainHosts(ctx)
 	drain(ctx)
+	s.websockets.Quiet(ctx)
 	s.lastStats()
 	if err := s.serving.host.Stop(ctx); err != nil {
 		s.log.Warn("workers were killed", "err", err)

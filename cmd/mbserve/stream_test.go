@@ -58,12 +58,12 @@ func checksumOf(n int64) string {
 	return c.String()
 }
 
-// bulk returns a size that exceeds all buffers on the way.
+// bulk returns a size that exceeds all buffers on the way and, without the race detector, what watchMemory allows.
 func bulk() int64 {
 	if raceEnabled {
 		return 32 << 20
 	}
-	return 256 << 20
+	return 96 << 20
 }
 
 // watchMemory samples the memory of a server and its workers until the returned function is called, which checks that

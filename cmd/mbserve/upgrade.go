@@ -24,7 +24,7 @@ import (
 // process, tickets a pipe with the keys of TLS session tickets, channels a socket through which the new process gets the channels.
 const heirEnv = "MOONBRIDGE_HEIR"
 
-// upgradeTimeout is how long a new process may take to start serving.
+// upgradeTimeout is how long a new process may take to start serving, besides its tests.
 const upgradeTimeout = 2 * workersTimeout
 
 // quitGrace is how long a new process has to exit after the upgrade is aborted.
@@ -88,14 +88,14 @@ func (s *server) upgrade() {
 	}
 	s.log.Info("upgrading", "pid", u.cmd.Process.Pid)
 	s.upgrading = u
-	go func() { u.done <- u.await() }()
+	go func() { u.done <- u.await(upgradeTimeout + s.o.selftestTimeout) }()
 	go s.handOverChannels(u)
 }
 
 // await waits until the new process serves or has failed.
-func (u *upgrade) await() error {
+func (u *upgrade) await(timeout time.Duration) error {
 	defer u.ready.Close()
-	u.ready.SetReadDeadline(time.Now().Add(upgradeTimeout))
+	u.ready.SetReadDeadline(time.Now().Add(timeout))
 	var b [1]byte
 	_, err := io.ReadFull(u.ready, b[:])
 	if err == nil {
@@ -105,7 +105,7 @@ func (u *upgrade) await() error {
 	u.stop()
 	u.cmd.Wait()
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return fmt.Errorf("the new process was not ready within %v", upgradeTimeout)
+		return fmt.Errorf("the new process was not ready within %v", timeout)
 	}
 	return fmt.Errorf("the new process has ended: %v", u.cmd.ProcessState)
 }

@@ -19,6 +19,7 @@ func usage() string {
        mbserve [options] --static DIRECTORY
        mbserve new DIRECTORY
        mbserve replay [options] FILE
+       mbserve test [options] script.lua [tests.lua]
 
 Serves the web application that script.lua describes. The script calls listen{…}
 with its listeners and handlers. It runs once; worker processes are forked
@@ -37,7 +38,7 @@ from it. An example:
 
 Options:
 `)
-	new(options).flags().VisitAll(func(f *pflag.Flag) { writeFlag(&b, f) })
+	b.WriteString(flagUsage(new(options).flags()))
 	b.WriteString(`
 Signals:
   TERM, INT   stop gracefully: no new connections, running requests finish
@@ -48,12 +49,20 @@ Signals:
   USR2        replace this process with a new mbserve binary
 
 Exit codes: 0 normal exit, 1 bad command line, 2 pid or log file in use by a
-running server, 3 error at start (script, bind, no listener), 4 fatal error.
+running server, 3 error at start (script, tests, bind, no listener), 4 fatal
+error, 5 a test has failed (mbserve test).
 
 The script finds its arguments in "..." and in the table "arg".
 The manual for scripts is docs/manual.md, the manual for operators
 docs/operations.md.
 `)
+	return b.String()
+}
+
+// flagUsage explains options.
+func flagUsage(flags *pflag.FlagSet) string {
+	var b strings.Builder
+	flags.VisitAll(func(f *pflag.Flag) { writeFlag(&b, f) })
 	return b.String()
 }
 

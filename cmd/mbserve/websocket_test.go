@@ -62,11 +62,31 @@ func (c *socket) asks(text, want string) {
 	}
 }
 
-// closes wants to be closed with a code.
+// closes wants to be closed with a code, and answers.
 func (c *socket) closes(code int) {
 	c.t.Helper()
 	defer c.failure()
-	c.WantsClose(code)
+	c.WantsCloseFrame(code)
+	c.answersClose(code)
+}
+
+// answersClose sends a close frame and closes the connection when the server has, so that nothing lingers.
+func (c *socket) answersClose(code int) {
+	c.t.Helper()
+	defer c.failure()
+	c.Send(wstest.Frame{Bits: wstest.Fin, Opcode: wstest.CloseFrame, Payload: wstest.ClosePayload(code, "")})
+	c.WantsEnd()
+	c.Conn.Close()
+}
+
+// leaves wants to be closed with a code, and answers.
+func (c *socket) leaves(code int) {
+	c.t.Helper()
+	defer c.failure()
+	c.WantsCloseFrame(code)
+	c.Send(wstest.Frame{Bits: wstest.Fin, Opcode: wstest.CloseFrame, Payload: wstest.ClosePayload(code, "")})
+	c.WantsEnd()
+	c.Conn.Close()
 }
 
 // failure makes what the client has to complain about an error of the test.
@@ -184,6 +204,7 @@ func TestWebSocketFailures(t *testing.T) {
 	small.hears()
 	small.says("echo 123456")
 	small.closes(1009)
+	c.Conn.Close()
 	s.stop()
 	s.cleanUp()
 }
@@ -222,6 +243,8 @@ func TestWebSocketWorkersKilled(t *testing.T) {
 	if answered < 300-killed {
 		t.Errorf("%d of 300 messages answered, with %d workers killed", answered, killed)
 	}
+	c.Conn.Close()
+	killer.Conn.Close()
 	s.stop()
 	s.cleanUp()
 }
@@ -268,7 +291,7 @@ func TestWebSocketStop(t *testing.T) {
 		defer c.failure()
 		c.WantsCloseFrame(1001)
 	}()
-	c.Send(wstest.Frame{Bits: wstest.Fin, Opcode: wstest.CloseFrame, Payload: wstest.ClosePayload(1001, "")})
+	c.answersClose(1001)
 	s.exit(0)
 	s.cleanUp()
 }
@@ -324,7 +347,7 @@ func TestWebSocketUpgrade(t *testing.T) {
 	if got := again.hears(); got != "open 2" {
 		t.Errorf("%q", got)
 	}
-	c.Send(wstest.Frame{Bits: wstest.Fin, Opcode: wstest.CloseFrame, Payload: wstest.ClosePayload(1012, "")})
+	c.answersClose(1012)
 	<-s.exited
 	eventually(t, "the pid file has the new process", func() bool {
 		text, _ := os.ReadFile(pidName)
@@ -332,5 +355,153 @@ func TestWebSocketUpgrade(t *testing.T) {
 		return pid != 0 && pid != old
 	})
 	again.asks("echo the new process", "the new process")
+	again.Conn.Close()
 	s.endOf(pid)
+}
+
+// Events that wait for the workers of one pool do not delay those of another one.
+func TestWebSocketPoolsApart(t *testing.T) {
+	t.Parallel()
+	a := newApplication(t)
+	file := filepath.Join(t.TempDir(), "go-on")
+	a.write(`@ local websocket = require "moonbridge_websocket"
+websocket.handler("waits", { message = function(ws)
+	while not io.open(%q) do os.execute("sleep 0.02") end
+	ws:send("done")
+end })
+websocket.handler("echo", { message = function(ws, data) ws:send(data) end })
+listen{ port, max_fork = 1, queue_limit = 3, connect = http.generate_handler(function(request) request:accept_websocket{ handler = "waits" } end) }
+listen{ port, max_fork = 1, connect = http.generate_handler(function(request) request:accept_websocket{ handler = "echo" } end) }`, file)
+	s := start(t, "--loops", "1", a.script)
+	waiting := make([]*socket, 8) // more than may be in progress
+	for i := range waiting {
+		waiting[i] = openSocket(t, s.address(0), "/", "")
+	}
+	for _, c := range waiting {
+		c.says("x")
+	}
+	openSocket(t, s.address(1), "/", "").asks("hello", "hello")
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range waiting {
+		if got := c.hears(); got != "done" {
+			t.Errorf("%q", got)
+		}
+	}
+}
+
+// At a stop the handler that is at work still answers, and all close handlers run, even if they have to wait for a worker.
+func TestWebSocketStopWhileBusy(t *testing.T) {
+	t.Parallel()
+	a := newApplication(t)
+	goOn, ends := filepath.Join(t.TempDir(), "go-on"), filepath.Join(t.TempDir(), "ends")
+	a.write(`@ require("moonbridge_websocket").handler("h", {
+	message = function(ws)
+		ws:send("begins")
+		while not io.open(%q) do os.execute("sleep 0.02") end
+		ws:send("ends")
+	end,
+	close = function(ws, code)
+		os.execute("sleep 0.01")
+		io.open(%q, "a"):write(code, "\n")
+	end,
+})
+listen{ port, max_fork = 1, queue_limit = 3, connect = http.generate_handler(function(request) request:accept_websocket{ handler = "h" } end) }`, goOn, ends)
+	s := launch(t, a.script)
+	s.wait("msg=ready")
+	all := make([]*socket, 20)
+	for i := range all {
+		all[i] = openSocket(t, s.address(0), "/", "")
+	}
+	all[0].says("x")
+	if got := all[0].hears(); got != "begins" {
+		t.Errorf("%q", got)
+	}
+	s.signal(syscall.SIGTERM)
+	for _, c := range all[1:] {
+		c.leaves(1001)
+	}
+	if err := os.WriteFile(goOn, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got := all[0].hears(); got != "ends" {
+		t.Errorf("%q", got)
+	}
+	all[0].leaves(1001)
+	s.exit(0)
+	if text, _ := os.ReadFile(ends); string(text) != strings.Repeat("1001\n", len(all)) {
+		t.Errorf("close handlers: %q", text)
+	}
+	s.cleanUp()
+}
+
+// What is counted is what clients have counted, by the cause of each end.
+func TestWebSocketFigures(t *testing.T) {
+	s := launch(t, "--admin", loopbackPort, "--stats", "testdata/websocket.lua")
+	s.wait("msg=ready")
+	in, out := 0, 0
+	said := func(c *socket, text string, answers int) {
+		t.Helper()
+		c.says(text)
+		in++
+		for range answers {
+			c.hears()
+			out++
+		}
+	}
+	subscriber := s.socket("handler=quiet&channel=room")
+	c := s.socket("")
+	c.hears()
+	out++
+	for n := range 100 {
+		said(c, fmt.Sprintf("echo %d", n), 1)
+	}
+	said(c, "many 70", 70)
+	said(c, "publish to all", 1)
+	subscriber.hears()
+	out++
+	func() {
+		defer c.failure()
+		c.Close(1000)
+		c.Conn.Close()
+	}()
+	for text, code := range map[string]int{"close now": 4000, "fails": 1011} {
+		one := s.socket("handler=quiet&on_error=close")
+		said(one, text, 0)
+		one.leaves(code)
+	}
+	large := s.socket("handler=quiet&max=5")
+	large.says("123456")
+	large.leaves(1009)
+	wrong := s.socket("handler=quiet")
+	wrong.Raw([]byte{0x81, 1, 'x'}) // no mask
+	wrong.leaves(1002)
+	s.socket("handler=quiet").Conn.Close()
+	refused := dial(t, s.address(0))
+	refused.say("GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n\r\n",
+		strings.Repeat("?", 24))
+	refused.hears(400)
+	want := map[string]int{
+		"moonbridge_websockets": 1, "moonbridge_websockets_accepted_total": 7, "moonbridge_websockets_refused_total": 1,
+		`moonbridge_websockets_closed_total{cause="client"}`: 1, `moonbridge_websockets_closed_total{cause="application"}`: 1,
+		`moonbridge_websockets_closed_total{cause="failed"}`: 1, `moonbridge_websockets_closed_total{cause="too_large"}`: 1,
+		`moonbridge_websockets_closed_total{cause="protocol"}`: 1, `moonbridge_websockets_closed_total{cause="lost"}`: 1,
+		`moonbridge_websockets_closed_total{cause="silent"}`: 0, `moonbridge_websockets_closed_total{cause="slow"}`: 0,
+		`moonbridge_websockets_closed_total{cause="drained"}`:  0,
+		`moonbridge_websocket_messages_total{direction="in"}`:  in,
+		`moonbridge_websocket_messages_total{direction="out"}`: out,
+		"moonbridge_websocket_events_waiting":                  0, "moonbridge_websocket_message_bytes": 0,
+	}
+	eventually(t, "the ends are counted", func() bool { return s.figures()["moonbridge_websockets"] == 1 })
+	f := s.figures()
+	for name, n := range want {
+		if got, there := f[name]; !there || got != float64(n) {
+			t.Errorf("%s is %v, want %d", name, got, n)
+		}
+	}
+	subscriber.Conn.Close()
+	s.stop()
+	s.wait("msg=websockets", "accepted=7 refused=1", fmt.Sprintf("in=%d out=%d", in, out), "closed_too_large=1")
+	s.cleanUp()
 }

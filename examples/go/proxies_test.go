@@ -177,6 +177,9 @@ func TestGatewayOpensItsCircuit(t *testing.T) {
 		t.Fatalf("%d %q", code, text)
 	}
 	python.Process.Kill()
+	for range 4 { // they may be what notices it
+		send(t, "GET", url+"lost", "")
+	}
 	p.wait("healthy targets: 0", 1)
 	check(t, "GET", url+"b", "", 503, "Service Unavailable\n")
 	startPython(t, address)

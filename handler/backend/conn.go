@@ -128,6 +128,13 @@ func (e *HandshakeError) Error() string { return "TLS handshake: " + e.Err.Error
 // Unwrap returns the error of crypto/tls or of the system.
 func (e *HandshakeError) Unwrap() error { return e.Err }
 
+// Progress is implemented by every Conn of an engine.
+type Progress interface {
+	// Progress tells how much the peer takes. taken grows when it acknowledges bytes that were written, and left is how many it has not
+	// acknowledged. It needs a system call.
+	Progress() (taken, left int64)
+}
+
 // Dialer is implemented by every Loop of an engine.
 type Dialer interface {
 	// Dial opens a connection on this loop. p.Open is called on the loop when it is established, otherwise failed. Neither is

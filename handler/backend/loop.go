@@ -24,6 +24,12 @@ type Loop interface {
 	OffTurn(t Turn)
 }
 
+// Checker is implemented by Loops that can make mistakes of handlers show. If Check returns true, the use of anything that is not
+// valid any more should panic.
+type Checker interface {
+	Check() bool
+}
+
 // Timer is a pending call of Loop.After.
 type Timer interface {
 	// Stop prevents the timer from firing. It returns false if the timer has already fired or been stopped.

@@ -1,5 +1,7 @@
 package cache
 
+import "moonbridge/handler/list"
+
 // variantsMax bounds the variants of a key. Beyond it the one that was used least recently goes.
 const variantsMax = 16
 
@@ -11,9 +13,9 @@ type object struct {
 	fills    []*fill // in progress, at most one for each value of the fields that vary
 	gone     bool    // it is not in the map any more: what its fills bring is not kept
 
-	touched    int64 // when it was used last
-	listed     bool  // it is in the list of its shard, and may go
-	prev, next *object
+	touched int64 // when it was used last
+	listed  bool  // it is in the list of its shard, and may go
+	links   list.Links[object]
 }
 
 func (o *object) cost() int64 { return objectCost + int64(len(o.key)) }

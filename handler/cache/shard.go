@@ -1,6 +1,10 @@
 package cache
 
-import "sync"
+import (
+	"sync"
+
+	"moonbridge/handler/list"
+)
 
 // shard is a part of the store: the objects whose keys have certain hashes.
 type shard struct {
@@ -11,7 +15,7 @@ type shard struct {
 	counts  counts
 	outside outside
 
-	newest, oldest *object // the list of objects that may go, by their last use
+	leaving list.List[object] // the objects that may go, the one that was used last first
 }
 
 // mark says of a key, for a time, that its responses are not kept: requests for it do not wait for each other. Keys that share a
@@ -77,38 +81,22 @@ func (s *shard) remove(o *object) {
 // touch notes that an object is used.
 func (s *shard) touch(o *object, now int64) {
 	o.touched = now
-	if o.listed && s.newest != o {
+	if o.listed && s.leaving.First() != o {
 		s.unlist(o)
 		s.list(o)
 	}
 }
 
 func (s *shard) list(o *object) {
-	if o.listed {
-		return
+	if !o.listed {
+		o.listed = true
+		s.leaving.PushFront(o)
 	}
-	o.listed, o.next = true, s.newest
-	if s.newest != nil {
-		s.newest.prev = o
-	} else {
-		s.oldest = o
-	}
-	s.newest = o
 }
 
 func (s *shard) unlist(o *object) {
-	if !o.listed {
-		return
+	if o.listed {
+		o.listed = false
+		s.leaving.Remove(o)
 	}
-	if o.prev != nil {
-		o.prev.next = o.next
-	} else {
-		s.newest = o.next
-	}
-	if o.next != nil {
-		o.next.prev = o.prev
-	} else {
-		s.oldest = o.prev
-	}
-	o.listed, o.prev, o.next = false, nil, nil
 }

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"moonbridge/handler/backend"
+	"moonbridge/handler/list"
 )
 
 // Store keeps responses in memory. All loops use it.
@@ -32,6 +33,7 @@ func newStore(limit, entryMax int64) *Store {
 	s := &Store{limit: limit, entryMax: entryMax, seed: maphash.MakeSeed()}
 	for i := range s.shards {
 		s.shards[i].objects = make(map[string]*object)
+		s.shards[i].leaving = list.New(func(o *object) *list.Links[object] { return &o.links })
 	}
 	return s
 }
@@ -386,7 +388,7 @@ func (s *Store) evict() bool {
 	for i := range s.shards {
 		sh := &s.shards[i]
 		sh.mu.Lock()
-		if o := sh.oldest; o != nil && o.touched < oldest {
+		if o := sh.leaving.Last(); o != nil && o.touched < oldest {
 			from, oldest = sh, o.touched
 		}
 		sh.mu.Unlock()
@@ -395,7 +397,7 @@ func (s *Store) evict() bool {
 		return false
 	}
 	from.mu.Lock()
-	o := from.oldest
+	o := from.leaving.Last()
 	if o != nil {
 		from.remove(o)
 		from.counts.evicted++

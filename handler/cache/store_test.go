@@ -155,9 +155,9 @@ func (m *model) check() {
 				listed++
 			}
 		}
-		for o := sh.newest; o != nil; o = o.next {
-			if listed--; o.next == nil && o != sh.oldest || o.next != nil && o.next.prev != o {
-				m.t.Fatal("the list is broken")
+		for o := range sh.leaving.All() {
+			if listed--; !o.listed {
+				m.t.Fatalf("object %q is in the list", o.key)
 			}
 		}
 		if listed != 0 {

@@ -22,6 +22,7 @@ type cell struct {
 	queued     int64            // time of publication
 	idempotent bool             // RFC 9110 §9.2.2
 	retried    bool
+	blocking   bool   // the worker has a WebSocket to itself: x is a blockingSocket, or nil
 	answered   bool   // the connection has the whole response, and goes on; the worker still has the exchange
 	kept       *about // what is known about it, kept when its head is about to be overwritten
 	until      uint64 // cellLost: free when all workers up to this seq are gone
@@ -48,7 +49,7 @@ func (c *cell) init(l *loop, index int) {
 
 // clean prepares a cell for another exchange.
 func (c *cell) clean() {
-	c.idempotent, c.retried, c.answered, c.kept = false, false, false, nil
+	c.idempotent, c.retried, c.answered, c.blocking, c.kept = false, false, false, false, nil
 	c.body.clean()
 	c.descriptor.state = descriptorNone
 	c.file.since = 0

@@ -21,7 +21,10 @@ func (c *cell) inspect(now int64) {
 	if !done && !c.wantsDescriptor(flags&shm.OutDescriptorWanted != 0, now) {
 		return
 	}
-	if c.kind == shm.KindHTTP {
+	if flags&shm.OutWebSocketBlocking != 0 && !c.blocking && !c.beginWebSocket() {
+		return
+	}
+	if c.kind == shm.KindHTTP && !c.blocking {
 		c.response.readEnd(flags)
 		if flags&shm.OutReset != 0 && !c.response.whole {
 			c.reset()

@@ -59,7 +59,7 @@ func (c *cell) tickClaimed(now int64) {
 		return
 	}
 	limit := c.l.p.spec.Options.RequestTimeout
-	if limit > 0 && c.watch.lasts(now) >= limit {
+	if limit > 0 && c.watch.lasts(now) >= limit && !c.waitsForClient() {
 		c.overdue(now)
 		return
 	}

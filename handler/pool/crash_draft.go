@@ -17,6 +17,7 @@ type draft struct {
 	window  []byte   // what the in-window began with: the head block, then the body
 	file    *os.File // the body; nil: it is in window
 	ended   bool     // all of the body has arrived
+	records bool     // what follows the head is no body, but the messages of a WebSocket
 	notes   *notes   // of the worker
 }
 
@@ -42,6 +43,7 @@ func (c *cell) draft(w *Worker, f *failure) *draft {
 			Phase: c.phase(), PID: int(w.pid.Load()), Age: w.activity.age(time.Now()), Exchanges: w.out.Finished.Load(),
 		},
 		failure: f, window: c.windowCopy(), ended: c.body.flags&shm.InEnd != 0, notes: w.notes,
+		records: c.blocking,
 	}
 	d.Waited, d.Running = c.split()
 	if a.client.IsValid() {
@@ -113,7 +115,7 @@ func (d *draft) readWindow() {
 	} else {
 		d.BodyLength = -1
 	}
-	if d.file == nil && uint64(h.Size) <= uint64(len(d.window)) {
+	if d.file == nil && !d.records && uint64(h.Size) <= uint64(len(d.window)) {
 		d.Body = d.window[h.Size:]
 		d.judgeBody()
 	}

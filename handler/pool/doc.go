@@ -59,6 +59,9 @@
 //     for request bodies in files (cell_file.go). How long it took: cell_times.go. Which failures are counted and
 //     logged: cell_refused.go.
 //   - crash.go: exchanges that fail, for those who want to know. crash_draft.go: what the cell has. crash_notes.go: what the worker says.
+//   - websockets.go: the WebSockets of scripts. websocket_accept.go: a request becomes one. websocket_conn.go, websocket_event.go: a
+//     connection, and its events as exchanges; websocket_wait.go: those that wait for room. websocket_blocking.go: a connection that a
+//     worker has to itself.
 //   - interval.go: timers of scripts, which are exchanges without a peer (peerless.go). intervals.go: which generation of the
 //     script runs a timer. intervals_handover.go: which process does.
 //

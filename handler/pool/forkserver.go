@@ -42,7 +42,10 @@ type forkServer struct {
 
 	mu      sync.Mutex
 	workers map[int32]*Worker // by pid; those that have not exited
-	tail    []string          // last lines of its standard error
+	testers map[int32]*tester // the same
+	wanted  *tester           // is being forked; nil: none
+	tester  chan shm.MsgForkedBody
+	tail    []string // last lines of its standard error
 
 	listens int // listen{} calls so far; belongs to the reading goroutine
 }
@@ -75,7 +78,7 @@ func startForkServer(h *Host, generation int) (*forkServer, error) {
 	defer stdout.Close()
 	fs := &forkServer{
 		h: h, generation: generation, conn: conn, started: time.Now(),
-		ready: make(chan error, 1), gone: make(chan struct{}), workers: make(map[int32]*Worker),
+		ready: make(chan error, 1), gone: make(chan struct{}), workers: make(map[int32]*Worker), testers: make(map[int32]*tester),
 	}
 	fs.cmd = &exec.Cmd{
 		Path:       h.program(),

@@ -74,6 +74,11 @@ func (fs *forkServer) read() error {
 			if m, err = as[shm.MsgForkedBody](body); err == nil {
 				fs.forked(m)
 			}
+		case shm.MsgTester:
+			var m shm.MsgForkedBody
+			if m, err = as[shm.MsgForkedBody](body); err == nil {
+				fs.testerForked(m)
+			}
 		case shm.MsgExited:
 			var m shm.MsgExitedBody
 			if m, err = as[shm.MsgExitedBody](body); err == nil {
@@ -128,6 +133,9 @@ func (fs *forkServer) adopt(w *Worker) {
 }
 
 func (fs *forkServer) exited(m shm.MsgExitedBody) {
+	if fs.testerExited(m) {
+		return
+	}
 	fs.mu.Lock()
 	w := fs.workers[m.Pid]
 	delete(fs.workers, m.Pid)

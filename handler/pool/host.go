@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"moonbridge/handler/accesslog"
@@ -101,9 +102,6 @@ type Config struct {
 	// Adapt changes what a listen{} call asks for, before its pool is made. Optional.
 	Adapt func(pool int, spec *listen.Spec)
 
-	// NoTimers keeps intervals from ticking, and main handlers from being called.
-	NoTimers bool
-
 	// InWindow and OutWindow are the sizes of a cell's windows in bytes: powers of two from 64 to 16 MiB; default 256 KiB.
 	InWindow, OutWindow int
 }
@@ -140,6 +138,9 @@ type Host struct {
 	over chan struct{} // closed by Stop and Kill when everything has ended
 
 	signalled bool // workers were killed; belongs to Stop and Kill
+
+	testing  sync.Mutex  // held by Test
+	heldBack atomic.Bool // timers wait for StartTimers
 }
 
 // Start loads the script and begins to fork workers. It returns when the script has been loaded, with a *ScriptError if it

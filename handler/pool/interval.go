@@ -30,11 +30,30 @@ func intervals(spec *listen.Spec) (n int) {
 	return n
 }
 
-// startIntervals sets the first tick of every interval.
-func (l *loop) startIntervals() {
-	if l.p.h.cfg.NoTimers {
+// HoldTimers keeps the timers, and the main handlers, of pools that are attached later from beginning, until StartTimers is called. Until
+// then they are still those of the host that this one replaces.
+func (h *Host) HoldTimers() { h.heldBack.Store(true) }
+
+// StartTimers is called after HoldTimers, when the pools are attached.
+func (h *Host) StartTimers() {
+	if !h.heldBack.Swap(false) {
 		return
 	}
+	for _, p := range h.Pools() {
+		if l := p.loopAt(0); l != nil {
+			l.on.Post(l.startHeldBack)
+		}
+	}
+}
+
+func (l *loop) startHeldBack() {
+	if !l.closed && !l.p.stopping.Load() && len(l.timers) == 0 {
+		l.startIntervals()
+	}
+}
+
+// startIntervals sets the first tick of every interval.
+func (l *loop) startIntervals() {
 	for i := range l.p.spec.Listeners {
 		s := &l.p.spec.Listeners[i]
 		if !s.Peerless() {

@@ -130,7 +130,7 @@ func (p *Pool) Attach(on backend.Loop) (backend.LoopBackend, error) {
 	}
 	on.OnTurn(l)
 	p.loops[i] = l
-	if i == 0 {
+	if i == 0 && !p.h.heldBack.Load() {
 		l.startIntervals()
 	}
 	return l, nil

@@ -12,6 +12,7 @@ func (p *Pool) refuse() {
 	p.mu.Unlock()
 	for _, l := range loops {
 		l.on.Post(l.stopIntervals)
+		l.on.Post(l.endBlocking)
 	}
 }
 

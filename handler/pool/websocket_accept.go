@@ -11,7 +11,7 @@ import (
 // goes on with the handler of the request.
 func (c *cell) acceptSocket() {
 	a, b := c.response.unsent()
-	w, err := shm.ReadWSAccept(bytes.Join([][]byte{a, b}, nil))
+	w, err := readAccept(a, b)
 	if err != nil {
 		c.notInstead("malformed acceptance of a WebSocket")
 		return
@@ -23,12 +23,21 @@ func (c *cell) acceptSocket() {
 	x := c.leave()
 	c.discard()
 	if refusal != nil || w.Protocol != "" && !websocket.ValidProtocol(w.Protocol) {
+		s.refused.Add(1)
 		x.Failed(400, 0)
 		return
 	}
-	answer := websocket.Answer{Protocol: w.Protocol, Fields: string(w.Fields), MaxMessage: int(w.MessageMax)}
-	if _, err := s.endpointOf(w.Flags).Accept(x, &shake, answer, conn, nil); err != nil {
+	if _, err := s.endpointOf(w.Flags).Accept(x, &shake, answerOf(&w), conn, nil); err != nil {
 		l.p.log.Warn("WebSocket not accepted", "loop", l.index, "exchange", pos, "err", err)
+		s.refused.Add(1)
 		x.Failed(500, 0)
 	}
+}
+
+func readAccept(a, b []byte) (shm.WSAccept, error) {
+	return shm.ReadWSAccept(bytes.Join([][]byte{a, b}, nil))
+}
+
+func answerOf(w *shm.WSAccept) websocket.Answer {
+	return websocket.Answer{Protocol: w.Protocol, Fields: string(w.Fields), MaxMessage: int(w.MessageMax)}
 }

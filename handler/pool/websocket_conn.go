@@ -44,6 +44,7 @@ func (c *socketConn) Open(conn *websocket.Conn) {
 	if len(a.Names) > 0 || a.Member != "" {
 		if err := c.subscribeFirst(a); err != nil {
 			c.l.log().Warn("a WebSocket does not get its channels", "handler", c.handler, "err", err)
+			c.flags &^= shm.WSCloses // it was not open for the script
 			conn.Close(websocket.CodeTryLater, "channels")
 			return
 		}
@@ -107,9 +108,9 @@ func (c *socketConn) Room(*websocket.Conn) {
 func (c *socketConn) begin(e shm.WSEventBody, data []byte, reason string) {
 	c.conn.Hold()
 	c.event, c.reason = e, reason
-	if len(c.l.waiting) > 0 || !c.start(data) {
-		c.data = append([]byte(nil), data...)
-		c.l.wait(c)
+	if (!c.l.queue(c.pool).empty() || !c.start(data)) && !c.l.wait(c, data) {
+		c.over(false)
+		c.conn.Close(websocket.CodeTryLater, "")
 	}
 }
 

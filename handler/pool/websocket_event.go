@@ -75,7 +75,15 @@ func (c *socketConn) changeChannels(verb uint32, data []byte) {
 }
 
 // Done implements backend.Exchange. A handler that has failed ends with a reset.
-func (c *socketConn) Done(end backend.End) { c.over(end == backend.EndReset || c.broken) }
+func (c *socketConn) Done(end backend.End) {
+	if !c.broken && end != backend.EndReset && !c.verbs.Whole() {
+		c.broken = true
+	}
+	if c.broken {
+		c.l.log().Error("a worker has sent malformed verbs of a WebSocket", "handler", c.handler)
+	}
+	c.over(end == backend.EndReset || c.broken)
+}
 
 // Failed implements backend.Exchange: the worker has died, or was ended.
 func (c *socketConn) Failed(int, time.Duration) { c.over(true) }
@@ -83,7 +91,7 @@ func (c *socketConn) Failed(int, time.Duration) { c.over(true) }
 // over ends an event.
 func (c *socketConn) over(failed bool) {
 	event := c.event.Event
-	c.event, c.reason = shm.WSEventBody{}, ""
+	c.event, c.reason, c.verbs = shm.WSEventBody{}, "", shm.WSVerbs{}
 	if failed && c.flags&shm.WSStrict != 0 && event != shm.WSClose {
 		c.conn.Close(websocket.CodeInternal, "")
 	}
@@ -92,7 +100,7 @@ func (c *socketConn) over(failed bool) {
 	} else {
 		c.conn.Release()
 	}
-	c.l.next()
+	c.l.next(c.pool)
 }
 
 // The other methods of a backend.Exchange have no meaning here.

@@ -3,6 +3,8 @@ package pool
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"iter"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,8 +22,12 @@ import (
 type WebSockets struct {
 	host      atomic.Pointer[Host]
 	endpoints [3]*websocket.Endpoint // without compression, with it, with context takeover
-	secret    string                 // part of the ids
+	blocking  [3]*websocket.Endpoint // the same, for those that workers have to themselves
+	budget    *websocket.Budget      // of all of them
 	number    atomic.Uint64
+	waiting   atomic.Int64  // events that have found no room
+	refused   atomic.Uint64 // requests whose connection did not become one
+	patience  time.Duration // askTimeout
 
 	mu    sync.Mutex
 	loops []*socketLoop // by the index of the loop
@@ -29,18 +35,22 @@ type WebSockets struct {
 
 // NewWebSockets returns an empty set. It may be shared by hosts of one engine.
 func NewWebSockets() *WebSockets {
-	s := &WebSockets{}
-	o := websocket.Options{MaxMessage: shm.WSMessageMax}
-	s.endpoints[0] = websocket.New(o)
-	o.Compression = &websocket.Compression{}
-	s.endpoints[1] = websocket.New(o)
-	o.Compression = &websocket.Compression{Takeover: true}
-	s.endpoints[2] = websocket.New(o)
-	var secret [8]byte
-	rand.Read(secret[:])
-	s.secret = hex.EncodeToString(secret[:])
+	s := &WebSockets{budget: websocket.NewBudget(socketBytesMax), patience: askTimeout}
+	o := websocket.Options{MaxMessage: shm.WSMessageMax, Budget: s.budget}
+	for i, c := range []*websocket.Compression{nil, {}, {Takeover: true}} {
+		o.Compression, o.MaxHeld = c, 0
+		s.endpoints[i] = websocket.New(o)
+		o.MaxHeld = blockingHeldMax // never reached: the worker waits when a quarter of it is held
+		s.blocking[i] = websocket.New(o)
+	}
 	return s
 }
+
+// blockingHeldMax is four times what a worker sends to a client that takes nothing before it waits. A message more fits into it.
+const blockingHeldMax = 4 << 20
+
+// socketBytesMax bounds the messages of all connections that have arrived in part, or wait for a worker.
+const socketBytesMax = 256 << 20
 
 // Use makes h the host whose workers get the events from now on. Its pools must be attached to the loops.
 func (s *WebSockets) Use(h *Host) { s.host.Store(h) }
@@ -48,28 +58,58 @@ func (s *WebSockets) Use(h *Host) { s.host.Store(h) }
 // SetDrainCode sets the code of the close frame that ends the connections when the engine drains: websocket.CodeGoingAway, which is the
 // default, or websocket.CodeRestart.
 func (s *WebSockets) SetDrainCode(code int) {
-	for _, e := range s.endpoints {
+	for e := range s.all() {
 		e.SetDrainCode(code)
 	}
 }
 
+// WebSocketStats are what all connections have done.
+type WebSocketStats struct {
+	websocket.Stats
+	Refused uint64 // requests whose connection did not become a WebSocket although the script wanted it
+	Waiting int64  // events that wait for room in a pool
+	Bytes   int64  // of messages that wait for a worker, or have arrived in part
+}
+
+// Stats returns what all connections have done.
+func (s *WebSockets) Stats() (st WebSocketStats) {
+	for e := range s.all() {
+		st.Add(e.Stats())
+	}
+	st.Refused, st.Waiting, st.Bytes = s.refused.Load(), s.waiting.Load(), s.budget.Used()
+	return st
+}
+
 // Conns is the number of open connections.
 func (s *WebSockets) Conns() (n int64) {
-	for _, e := range s.endpoints {
+	for e := range s.all() {
 		n += e.Conns()
 	}
 	return n
 }
 
+func (s *WebSockets) all() iter.Seq[*websocket.Endpoint] {
+	return slices.Values(append(s.endpoints[:len(s.endpoints):len(s.endpoints)], s.blocking[:]...))
+}
+
 // endpointOf is the endpoint for the flags of a shm.WSAccept.
 func (s *WebSockets) endpointOf(flags uint32) *websocket.Endpoint {
+	return s.endpoints[compression(flags)]
+}
+
+// blockingOf is the same for a blockingSocket.
+func (s *WebSockets) blockingOf(flags uint32) *websocket.Endpoint {
+	return s.blocking[compression(flags)]
+}
+
+func compression(flags uint32) int {
 	switch {
 	case flags&shm.WSTakeover != 0:
-		return s.endpoints[2]
+		return 2
 	case flags&shm.WSCompress != 0:
-		return s.endpoints[1]
+		return 1
 	}
-	return s.endpoints[0]
+	return 0
 }
 
 // socketLoop are the connections on one loop. Except for what is marked, only that loop touches it.
@@ -79,7 +119,7 @@ type socketLoop struct {
 	hub   *channel.Loop
 	conns map[string]*socketConn // by id
 
-	waiting []*socketConn // those whose event has found no room
+	waiting []waiting     // for room, by the index of the pool
 	timer   backend.Timer // to try the waiting ones again; nil: is not set
 	scratch []byte        // an event on its way into a cell
 }
@@ -105,7 +145,7 @@ func (s *WebSockets) newID(loop int) string {
 	return strconv.Itoa(loop) + "-" + strconv.FormatUint(s.number.Add(1), 36) + "-" + hex.EncodeToString(random[:])
 }
 
-// with calls do on the loop of the connection with this id, and waits for it. false: there is no such connection.
+// with calls do on the loop of the connection with this id, and waits for it. false: there is no such connection, and do is not called.
 func (s *WebSockets) with(id string, do func(c *socketConn)) bool {
 	first, _, _ := strings.Cut(id, "-")
 	i, err := strconv.Atoi(first)
@@ -119,18 +159,24 @@ func (s *WebSockets) with(id string, do func(c *socketConn)) bool {
 		return false
 	}
 	found := make(chan bool, 1)
+	var claimed atomic.Bool // by the loop, or by this goroutine, which waits no longer
 	l.on.Post(func() {
+		if claimed.Swap(true) {
+			return
+		}
 		c := l.conns[id]
 		if c != nil {
 			do(c)
 		}
 		found <- c != nil
 	})
+	late := time.NewTimer(s.patience)
+	defer late.Stop()
 	select {
 	case ok := <-found:
 		return ok
-	case <-time.After(askTimeout): // the loop has ended
-		return false
+	case <-late.C: // the loop has ended, or does not get to it
+		return claimed.Swap(true) && <-found
 	}
 }
 

@@ -67,8 +67,8 @@ func runChaos(t *testing.T, seed uint64) {
 			t.Errorf("%s: %d requests are still counted", s.Addr(), s.Active())
 		}
 	}
-	if c.set.Waiting() != 0 || c.loop.links.first != nil {
-		t.Errorf("%d requests wait, connections left: %v", c.set.Waiting(), c.loop.links.first != nil)
+	if c.set.Waiting() != 0 || c.loop.links.First() != nil {
+		t.Errorf("%d requests wait, connections left: %v", c.set.Waiting(), c.loop.links.First() != nil)
 	}
 }
 
@@ -176,7 +176,7 @@ func (c *chaos) client() {
 }
 
 func (c *chaos) timeOut() {
-	for k := c.loop.links.first; k != nil; k = k.next {
+	for k := range c.loop.links.All() {
 		if c.rand.IntN(3) == 0 && k.deadline != never {
 			k.timedOut()
 			return

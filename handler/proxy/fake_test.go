@@ -237,15 +237,15 @@ func (r *fakeRig) checkOver() {
 		r.t.Errorf("%d requests are still counted", n)
 	}
 	links := 0
-	for k := r.loop.links.first; k != nil; k = k.next {
+	for k := range r.loop.links.All() {
 		if k.state != linkIdle {
 			r.t.Errorf("a connection is left in state %d", k.state)
 		}
 		links++
 	}
 	for _, p := range r.loop.services[r.set].pools {
-		if p.links != links || p.unused != links {
-			r.t.Errorf("%d connections in the list, the pool counts %d, %d of them unused", links, p.links, p.unused)
+		if p.links != links || p.unused.Len() != links {
+			r.t.Errorf("%d connections in the list, the pool counts %d, %d of them unused", links, p.links, p.unused.Len())
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"moonbridge/handler/backend"
+	"moonbridge/handler/list"
 	"moonbridge/handler/upstream"
 	"moonbridge/httpparse"
 	"moonbridge/httpwrite"
@@ -18,8 +19,8 @@ type loop struct {
 	limits httpparse.Limits // of response heads
 
 	services map[*upstream.Set]*service
-	latest   *service // the one used last: mostly it is the only one
-	links    linkList // all connections to targets
+	latest   *service        // the one used last: mostly it is the only one
+	links    list.List[link] // all connections to targets
 	sweep    sweep
 	budget   budget
 	date     httpwrite.Date
@@ -45,7 +46,8 @@ const (
 
 func newLoop(c *Config, l backend.Loop, d backend.Dialer) *loop {
 	p := &loop{
-		Loop: l, config: c, dialer: d,
+		links: list.New(func(k *link) *list.Links[link] { return &k.inLoop }),
+		Loop:  l, config: c, dialer: d,
 		limits:   httpparse.Limits{HeadBytes: c.Window},
 		services: make(map[*upstream.Set]*service),
 	}
@@ -135,7 +137,7 @@ func (l *loop) service(s *upstream.Set) *service {
 func (v *service) pool(s *upstream.Server) *pool {
 	p := v.pools[s]
 	if p == nil {
-		p = &pool{service: v, server: s}
+		p = newPool(v, s)
 		v.pools[s] = p
 	}
 	return p

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"moonbridge/handler/backend"
+	"moonbridge/handler/list"
 	"moonbridge/handler/upstream"
 )
 
@@ -13,16 +14,19 @@ type pool struct {
 	server  *upstream.Server
 	links   int // all of them
 
-	// Unused ones, linked by newer and older. The newest is taken first: the target is least likely to close it just now, and those
-	// that are not needed grow old together.
-	newest, oldest *link
-	unused         int
+	// The newest of the unused ones is the first, and is taken first: the target is least likely to close it just now, and those that
+	// are not needed grow old together.
+	unused list.List[link]
+}
+
+func newPool(v *service, s *upstream.Server) *pool {
+	return &pool{service: v, server: s, unused: list.New(func(k *link) *list.Links[link] { return &k.inPool })}
 }
 
 // take returns the newest unused connection, or nil. It need not be looked at: the loop has been told what has happened to it, and
 // it was closed then.
 func (p *pool) take() *link {
-	k := p.newest
+	k := p.unused.First()
 	if k != nil {
 		p.remove(k)
 	}
@@ -30,19 +34,8 @@ func (p *pool) take() *link {
 }
 
 func (p *pool) remove(k *link) {
-	if k.newer != nil {
-		k.newer.older = k.older
-	} else {
-		p.newest = k.older
-	}
-	if k.older != nil {
-		k.older.newer = k.newer
-	} else {
-		p.oldest = k.newer
-	}
-	k.newer, k.older = nil, nil
+	p.unused.Remove(k)
 	k.state = linkBusy
-	p.unused--
 }
 
 // keep keeps a connection whose exchange is complete, or closes it.
@@ -52,8 +45,8 @@ func (p *pool) keep(k *link, now int64) {
 		k.close()
 		return
 	}
-	if p.unused >= o.IdleMax {
-		old := p.oldest
+	if p.unused.Len() >= o.IdleMax {
+		old := p.unused.Last()
 		p.remove(old)
 		old.close()
 	}
@@ -62,14 +55,7 @@ func (p *pool) keep(k *link, now int64) {
 		idle = k.told
 	}
 	k.state = linkIdle
-	k.older = p.newest
-	if k.older != nil {
-		k.older.newer = k
-	} else {
-		p.oldest = k
-	}
-	p.newest = k
-	p.unused++
+	p.unused.PushFront(k)
 	k.setDeadline(now + int64(idle))
 }
 
@@ -98,15 +84,15 @@ type link struct {
 	check    *check    // linkCheck
 	tunnel   *tunnel   // linkOver: the loop has forgotten it, but the tunnel goes on
 
-	deadline     int64 // never: none
-	newer, older *link // in the pool
-	prev, next   *link // in loop.links
+	deadline int64 // never: none
+	inPool   list.Links[link]
+	inLoop   list.Links[link] // in loop.links
 }
 
 // Open implements backend.Protocol: the connection is established.
 func (k *link) Open(c backend.Conn) backend.Stream {
 	k.conn = c
-	k.l.links.add(k)
+	k.l.links.PushFront(k)
 	k.pool.links++
 	switch {
 	case k.check != nil:
@@ -168,7 +154,7 @@ func (k *link) leave() {
 		k.pool.remove(k)
 	}
 	k.state = linkOver
-	k.l.links.remove(k)
+	k.l.links.Remove(k)
 	if k.pool.links--; k.pool.links == 0 && k.pool.server.Gone() {
 		k.pool.service.forget()
 	}
@@ -228,27 +214,4 @@ func (p *pool) keepOrClose(k *link) {
 	}
 	k.used = true
 	p.keep(k, k.l.Now())
-}
-
-// linkList links all connections of a loop.
-type linkList struct{ first *link }
-
-func (s *linkList) add(k *link) {
-	k.next = s.first
-	if k.next != nil {
-		k.next.prev = k
-	}
-	s.first = k
-}
-
-func (s *linkList) remove(k *link) {
-	if k.prev != nil {
-		k.prev.next = k.next
-	} else {
-		s.first = k.next
-	}
-	if k.next != nil {
-		k.next.prev = k.prev
-	}
-	k.prev, k.next = nil, nil
 }

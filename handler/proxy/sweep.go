@@ -45,7 +45,7 @@ func (s *sweep) run() {
 	s.timer = nil
 	now := s.loop.Clock()
 	var due []*link // what is done about one changes the list
-	for k := s.loop.links.first; k != nil; k = k.next {
+	for k := range s.loop.links.All() {
 		if k.deadline <= now {
 			due = append(due, k)
 		}
@@ -56,7 +56,7 @@ func (s *sweep) run() {
 		}
 	}
 	next := int64(never)
-	for k := s.loop.links.first; k != nil; k = k.next {
+	for k := range s.loop.links.All() {
 		next = min(next, k.deadline)
 	}
 	if next != never {

@@ -134,15 +134,16 @@ const ClientGone = 499
 
 // Flags of OutCell.
 const (
-	OutBodyWanted       = 1 << iota // the handler reads the body
-	OutPending                      // output is held back and should be sent soon
-	OutDescriptorWanted             // the worker waits for the connection's socket (KindSocket) or the file of the body (HeadBodyFile)
-	OutReset                        // the handler has reset the connection, and still runs
-	OutComplete                     // all of the response is published, whatever the handler still does
-	OutClose                        // with OutComplete: close the connection after the response
-	OutFile                         // what is published is only the head: the body is in MsgFile, which was sent before
-	OutStream                       // with OutComplete: what is published is no response but a Subscription
-	OutWebSocket                    // … but a WSAccept: the connection becomes a WebSocket
+	OutBodyWanted        = 1 << iota // the handler reads the body
+	OutPending                       // output is held back and should be sent soon
+	OutDescriptorWanted              // the worker waits for the connection's socket (KindSocket) or the file of the body (HeadBodyFile)
+	OutReset                         // the handler has reset the connection, and still runs
+	OutComplete                      // all of the response is published, whatever the handler still does
+	OutClose                         // with OutComplete: close the connection after the response
+	OutFile                          // what is published is only the head: the body is in MsgFile, which was sent before
+	OutStream                        // with OutComplete: what is published is no response but a Subscription
+	OutWebSocket                     // … but a WSAccept: the connection becomes a WebSocket
+	OutWebSocketBlocking             // what was published before it is a WSAccept; verbs follow, and the worker gets WSRecords
 )
 
 // OutCell is mb_out_cell: the worker's half of a cell. The out-window follows it.
@@ -243,6 +244,10 @@ const (
 	MsgDictionaryOK            // server → fork server: DictionaryOK, with the descriptor of its memory; or MsgListenErr
 	MsgDeclare                 // fork server → server: MsgDeclareBody and a pattern: how channels are
 	MsgChannels                // worker → server: the descriptor of a socket, on which the worker asks about channels
+	MsgTest                    // server → fork server: MsgTestBody and the path of a file with tests, or none, with descriptors
+	MsgTester                  // fork server → server: Forked, of the process that runs the tests
+	MsgAsk                     // tester → server and back: a list of strings
+	MsgAskPart                 // … the beginning of one
 )
 
 // Bytes on a worker's control socket.
@@ -307,6 +312,12 @@ type MsgAccessBody struct {
 
 // MsgKillBody is mb_msg_kill.
 type MsgKillBody struct{ Pid, Sig int32 }
+
+// MsgTestBody is mb_msg_test. The path of a file may follow it.
+type MsgTestBody struct{ Pool, Seconds uint32 }
+
+// AskListMax bounds the list of a MsgAsk, with all its parts, in bytes.
+const AskListMax = 32 << 20
 
 // MsgReportBody is mb_msg_report: what is to be logged of an error. The parts follow it, in the order of their lengths. Only
 // message and traceback may contain any bytes.

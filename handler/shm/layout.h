@@ -143,6 +143,10 @@ typedef struct {
 #define MB_OUT_WEBSOCKET 256u /* with COMPLETE: what is published is no response but a mb_ws_accept: the
                                  connection becomes a WebSocket */
 
+#define MB_OUT_WEBSOCKET_BLOCKING 512u /* what was published before it is a mb_ws_accept: the connection becomes a
+                                 WebSocket of this exchange. What follows are verbs, and the
+                                 in-window gets a mb_ws_record for whatever happens */
+
 /* The worker's half of a cell; the out-window follows it. */
 typedef struct {
 	uint64_t owner;     /* server: free, queued; worker: claimed (CAS) */
@@ -279,6 +283,17 @@ typedef struct {
 #define MB_ANSWER       1u
 #define MB_ANSWER_ERR   2u /* text of an error */
 #define MB_ANSWER_MAX   1000000u /* bytes of an answer: the rest is left out */
+/* Server → fork server */
+#define MB_MSG_TEST 21u /* mb_msg_test, and the path of a file with tests, or none: then the pool's selftest is
+                           called. Descriptors: control socket and standard error of the tester. Answered
+                           by TESTER */
+/* Fork server → server */
+#define MB_MSG_TESTER 22u /* mb_msg_forked, of the process that runs the tests; EXITED follows when it has ended */
+/* Tester → server and back, on the tester's control socket */
+#define MB_MSG_ASK 23u      /* a list of strings, each with its length (uint32_t) before it: a question, and its answer.
+                               The first word of a question says what is asked */
+#define MB_MSG_ASK_PART 24u /* the beginning of a list that does not fit into one message */
+#define MB_ASK_LIST_MAX (32u << 20) /* bytes of such a list */
 #define MB_DICTIONARY_NAME_MAX 128u /* bytes */
 #define MB_DICTIONARY_MIN (64u << 10) /* bytes of a dictionary */
 #define MB_DICTIONARY_MAX ((uint64_t)16 << 30)
@@ -300,6 +315,7 @@ typedef struct { uint32_t pool, slot; } mb_msg_fork;     /* pool: number of the 
 typedef struct { uint32_t pool, slot; int32_t pid, err; } mb_msg_forked; /* err: errno of a failed fork, else 0 */
 typedef struct { int32_t pid, status; } mb_msg_exited;   /* status is that of waitpid */
 typedef struct { int32_t pid, sig; } mb_msg_kill;
+typedef struct { uint32_t pool, seconds; } mb_msg_test; /* seconds: then the tester is killed, if nothing else ends it */
 
 typedef struct { uint64_t size; uint32_t keep, pad; } mb_msg_dictionary; /* size: in bytes */
 typedef struct { uint64_t size, key[2]; } mb_msg_dictionary_ok; /* key: of the hash function */
@@ -378,6 +394,15 @@ typedef struct { uint32_t verb, len; } mb_ws_verb;
 #define MB_WS_SUBSCRIBE   5u /* names of channels, each with a NUL after it */
 #define MB_WS_UNSUBSCRIBE 6u
 #define MB_WS_UNKNOWN     7u /* there is no handler with this name */
+#define MB_WS_RECEIVE     8u /* with WEBSOCKET_BLOCKING: the worker takes another message */
+
+/* What has happened to a WebSocket of WEBSOCKET_BLOCKING. len bytes follow: a message, or the reason of a close frame. */
+typedef struct {
+	uint32_t event; /* MB_WS_OPEN, the first one; MB_WS_MESSAGE; MB_WS_CLOSE, the last one */
+	uint32_t len;
+	uint32_t code;  /* the opcode of a message, the code of a close frame */
+	uint32_t pad;
+} mb_ws_record;
 
 #define MB_NOT_SERVED UINT64_MAX
 typedef struct {

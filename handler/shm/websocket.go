@@ -58,7 +58,16 @@ const (
 	WSSubscribe
 	WSUnsubscribe
 	WSUnknown
+	WSReceive // only of a WebSocket that a worker has to itself
 )
+
+// WSRecord is mb_ws_record. Len bytes follow it.
+type WSRecord struct{ Event, Len, Code, _ uint32 }
+
+// AppendWSRecord appends a record.
+func AppendWSRecord(dst []byte, event, code uint32, data []byte) []byte {
+	return append(append(dst, Bytes(&WSRecord{Event: event, Len: uint32(len(data)), Code: code})...), data...)
+}
 
 // WSAccept is what a handler of a request says of the WebSocket that it accepts. The texts are copies.
 type WSAccept struct {
@@ -126,13 +135,14 @@ const wsVerbMax = WSMessageMax
 
 // Add calls do for each verb that p completes. data is a view.
 func (v *WSVerbs) Add(p []byte, do func(verb uint32, data []byte)) error {
-	if len(v.rest) > 0 {
+	joined := len(v.rest) > 0
+	if joined {
 		v.rest = append(v.rest, p...)
 		p = v.rest
 	}
 	for len(p) >= wsVerbHead {
 		verb, n := binary.NativeEndian.Uint32(p), binary.NativeEndian.Uint32(p[4:])
-		if verb < WSSendText || verb > WSUnknown || n > wsVerbMax {
+		if verb < WSSendText || verb > WSReceive || n > wsVerbMax {
 			return ErrWSVerb
 		}
 		if len(p)-wsVerbHead < int(n) {
@@ -141,17 +151,13 @@ func (v *WSVerbs) Add(p []byte, do func(verb uint32, data []byte)) error {
 		do(verb, p[wsVerbHead:wsVerbHead+int(n)])
 		p = p[wsVerbHead+int(n):]
 	}
-	v.keep(p)
-	return nil
-}
-
-// keep keeps the rest for the next call.
-func (v *WSVerbs) keep(p []byte) {
-	if len(p) == 0 {
+	switch {
+	case len(p) == 0:
 		v.rest = nil
-		return
+	case !joined || len(p) < len(v.rest): // otherwise it is in place
+		v.rest = append([]byte(nil), p...)
 	}
-	v.rest = append(v.rest[:0:0], p...)
+	return nil
 }
 
 // Whole reports whether nothing is left.

@@ -1,6 +1,7 @@
 package tcpproxy
 
 import (
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -20,8 +21,11 @@ type Proxy struct {
 	loops    []loop // by their index
 }
 
-// New makes a Proxy.
+// New makes a Proxy. It panics if ProxyOut or Sniff has a value that does not exist.
 func New(c Config) *Proxy {
+	if c.ProxyOut < 0 || c.ProxyOut > 2 || c.Sniff > SniffBoth {
+		panic(fmt.Sprintf("tcpproxy.New: ProxyOut %d, Sniff %d", c.ProxyOut, c.Sniff))
+	}
 	p := &Proxy{config: c.resolve()}
 	p.tally = logging.NewTally(p.config.Logger)
 	return p

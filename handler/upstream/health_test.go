@@ -52,7 +52,6 @@ func TestPassiveHealth(t *testing.T) {
 		r.up("the trial has failed", "1")
 	}
 	r.pass(61 * time.Second)
-	r.take(bad).End(r.now, Unknown) // the Set has no clock of its own
 	if s := r.set.Status()[1]; s.Up || s.Why != "on trial" {
 		t.Errorf("status %+v", s)
 	}

@@ -26,7 +26,9 @@ func newRig(t *testing.T, o Options, targets ...Target) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &rig{t: t, set: s, pick: s.Picker(0, 1), now: int64(time.Hour)}
+	r := &rig{t: t, set: s, pick: s.Picker(0, 1), now: int64(time.Hour)}
+	s.elapsed = func() int64 { return r.now - int64(time.Minute) }
+	return r
 }
 
 // targets makes n targets, a to … by the last byte of their address.

@@ -16,9 +16,12 @@ type Set struct {
 	current atomic.Pointer[members]
 	queue   queue
 
-	mu     sync.Mutex // of Replace
-	filled bool       // there were targets before
-	clock  atomic.Int64
+	mu     sync.Mutex   // of Replace
+	filled bool         // there were targets before
+	clock  atomic.Int64 // the time that a loop told last; 0: never
+	ahead  atomic.Int64 // how far that was ahead of elapsed
+
+	elapsed func() int64 // a monotonic clock
 
 	checking atomic.Bool
 }
@@ -31,7 +34,8 @@ type members struct {
 
 // New makes a Set. It may be empty, for Replace or Follow to fill.
 func New(o Options, targets ...Target) (*Set, error) {
-	s := &Set{o: o.resolve()}
+	start := time.Now()
+	s := &Set{o: o.resolve(), elapsed: func() int64 { return int64(time.Since(start)) }}
 	s.observer, _ = s.o.Balance.(Observer)
 	s.current.Store(new(members))
 	s.queue.max = int64(s.o.Queue)
@@ -85,12 +89,18 @@ func (s *Set) Replace(targets ...Target) error {
 	return nil
 }
 
-// now is the latest time that a loop has told: the Set has no clock of its own. 1 stands for a time before that.
-func (s *Set) now() int64 { return max(s.clock.Load(), 1) }
+// now is the time by the clock of the loops, as far as they have told it. 1 stands for a time before that.
+func (s *Set) now() int64 {
+	if s.clock.Load() == 0 {
+		return 1
+	}
+	return s.ahead.Load() + s.elapsed()
+}
 
 // tell notes the time, not so often that loops would get in each other's way.
 func (s *Set) tell(now int64) {
 	if now-s.clock.Load() > int64(time.Millisecond) {
+		s.ahead.Store(now - s.elapsed())
 		s.clock.Store(now)
 	}
 }

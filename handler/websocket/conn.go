@@ -2,7 +2,6 @@ package websocket
 
 import (
 	"errors"
-	"time"
 
 	"moonbridge/handler/backend"
 )
@@ -52,9 +51,12 @@ type Conn struct {
 	held    bool // the Handler wants no message now
 	parsing bool // in parse, which flushes what is sent
 	pinged  bool // a ping was sent, and nothing has come since
+	stuck   bool // the peer took nothing more when tick looked
 	timer   backend.Timer
 	heard   int64 // when something came last, on the clock of the loop
+	taken   int64 // what the peer had acknowledged when tick looked last
 	code    int   // of the close frame that came first
+	drains  int   // the code to close with when the Handler does not hold any more; 0: none
 	reason  string
 }
 
@@ -75,6 +77,7 @@ type perLoop struct {
 	unpack   []byte // a decompressed message
 	packed   []byte // a compressed message
 	noWindow window
+	counters counters
 }
 
 // sharedMax is how much of a buffer that connections share is kept.
@@ -86,6 +89,7 @@ func (c *Conn) Open(raw backend.Conn) backend.Stream {
 	c.loop = c.e.loopOf(raw.Loop())
 	c.heard = c.loop.Now()
 	c.e.conns.Add(1)
+	c.loop.counters.accepted.Add(1)
 	c.watch()
 	c.handler.Open(c)
 	return c
@@ -99,6 +103,7 @@ func (c *Conn) Data(backend.Conn) {
 
 // Room implements backend.Stream.
 func (c *Conn) Room(backend.Conn) {
+	c.stuck = false
 	if r, ok := c.handler.(interface{ Room(*Conn) }); ok && c.state == connOpen {
 		r.Room(c)
 	}
@@ -107,13 +112,22 @@ func (c *Conn) Room(backend.Conn) {
 
 // Closed implements backend.Stream.
 func (c *Conn) Closed(_ backend.Conn, err error) {
-	c.end(CodeAbnormal, "")
+	c.end(BecauseLost, CodeAbnormal, "")
 	c.unwatch()
 	c.e.conns.Add(-1)
 }
 
-// Drain implements backend.Drainer.
-func (c *Conn) Drain(backend.Conn) { c.Close(int(c.e.drainCode.Load()), "") }
+// Drain implements backend.Drainer. What the Handler is at can still be answered.
+func (c *Conn) Drain(backend.Conn) { c.CloseReleased(int(c.e.drainCode.Load())) }
+
+// CloseReleased is Close after the next Release, or now if there is no Hold.
+func (c *Conn) CloseReleased(code int) {
+	if c.held {
+		c.drains = code
+	} else {
+		c.Close(code, "")
+	}
+}
 
 // Raw is the connection on the loop: for its addresses and its TLS. Whoever writes to it or closes it breaks the protocol.
 func (c *Conn) Raw() backend.Conn { return c.raw }
@@ -122,15 +136,19 @@ func (c *Conn) Raw() backend.Conn { return c.raw }
 func (c *Conn) Loop() backend.Loop { return c.raw.Loop() }
 
 // Hold keeps further messages from the Handler. What the peer sends stays with it, except for up to 64 KiB; pings are answered up to the
-// next message. Release ends it.
+// next message. When the engine drains, the connection is closed after Release, which ends it.
 func (c *Conn) Hold() { c.held = true }
 
 // Release lets messages come again. They do not come within the call.
 func (c *Conn) Release() {
-	if c.held {
-		c.held = false
-		c.again()
+	if !c.held {
+		return
 	}
+	c.held = false
+	if c.drains != 0 {
+		c.Close(c.drains, "")
+	}
+	c.again()
 }
 
 // again makes parse run in a later turn, unless it is running.
@@ -139,43 +157,3 @@ func (c *Conn) again() {
 		c.loop.Post(c.parse)
 	}
 }
-
-// watch begins to watch for a silent peer.
-func (c *Conn) watch() {
-	if c.e.o.Ping > 0 {
-		c.timer = c.loop.After(c.e.o.Ping, c.tick)
-	}
-}
-
-func (c *Conn) unwatch() {
-	if c.timer != nil {
-		c.timer.Stop()
-		c.timer = nil
-	}
-}
-
-// tick sends a ping to a peer that has been silent, and ends a connection that did not answer one.
-func (c *Conn) tick() {
-	c.timer = nil
-	if c.state != connOpen {
-		return
-	}
-	silent := time.Duration(c.loop.Now() - c.heard)
-	switch {
-	case c.unread() || c.raw.Full():
-		// It may have answered, and this side does not read.
-		c.timer = c.loop.After(c.e.o.Ping, c.tick)
-	case c.pinged:
-		c.end(CodeAbnormal, "")
-		c.raw.Reset()
-	case silent < c.e.o.Ping:
-		c.timer = c.loop.After(c.e.o.Ping-silent, c.tick)
-	default:
-		c.pinged = true
-		c.write(appendHeader(nil, bitFin|opPing, 0), nil)
-		c.timer = c.loop.After(c.e.o.Pong, c.tick)
-	}
-}
-
-// unread reports whether a message waits because of Hold or Rate.
-func (c *Conn) unread() bool { return len(c.raw.Unread()) > 0 }

@@ -29,7 +29,7 @@ func (c *Conn) closeFrame(payload []byte) {
 	default:
 		c.write(appendClose(c.loop.header[:0], code, ""), nil)
 	}
-	c.end(code, reason)
+	c.end(ByClient, code, reason)
 	c.flush()
 	c.raw.Close()
 }
@@ -42,7 +42,7 @@ func (c *Conn) Close(code int, reason string) {
 	}
 	c.state = connClosing
 	c.code, c.reason = code, shorten(reason)
-	c.in.data = nil
+	c.forget()
 	c.write(appendClose(c.loop.header[:0], code, c.reason), nil)
 	c.raw.SetDeadline(c.e.o.Close)
 	c.again() // what Hold has kept is dropped now
@@ -53,22 +53,23 @@ func (c *Conn) fail(code int, reason string) bool {
 	if c.state == connOpen {
 		c.write(appendClose(c.loop.header[:0], code, reason), nil)
 	}
-	c.end(code, reason)
+	c.end(causeOf(code), code, reason)
 	c.flush()
 	c.raw.Close()
 	return false
 }
 
 // end tells the Handler, once, that the connection is over. The frame that came first counts, if there was one.
-func (c *Conn) end(code int, reason string) {
+func (c *Conn) end(cause Cause, code int, reason string) {
 	if c.state == connClosed {
 		return
 	}
 	if c.state == connClosing {
-		code, reason = c.code, c.reason
+		cause, code, reason = causeOf(c.code), c.code, c.reason
 	}
+	c.loop.counters.closed[cause].Add(1)
 	c.state = connClosed
-	c.in.data = nil
+	c.forget()
 	c.in.window, c.out = nil, nil
 	c.unwatch()
 	c.handler.Close(c, code, reason)

@@ -31,7 +31,7 @@ func (c *Conn) parse() {
 	c.flush()
 	c.parsing = false
 	if c.state != connClosed && c.raw.Ended() && !c.mayGoOn() {
-		c.end(CodeAbnormal, "") // without a close frame, perhaps within a frame
+		c.end(BecauseLost, CodeAbnormal, "") // without a close frame, perhaps within a frame
 		c.raw.Close()
 	}
 }
@@ -155,7 +155,9 @@ func (c *Conn) collect(b []byte) {
 		c.fail(CodeInvalidPayload, "")
 		return
 	}
-	c.in.data = append(c.in.data, b...)
+	if !c.append(b) {
+		c.fail(CodeTryLater, "")
+	}
 }
 
 // frameEnd: the payload of a frame is complete.
@@ -166,7 +168,7 @@ func (c *Conn) frameEnd() bool {
 	c.in.inFrame = false
 	if c.in.last && c.state == connOpen {
 		data := c.in.data
-		c.in.data = nil
+		c.forget()
 		c.message(data, true)
 	}
 	return true
@@ -179,7 +181,6 @@ func (c *Conn) skip(h *header, size int) bool {
 	if h.fin {
 		c.in.kind = 0
 	}
-	c.in.data = nil
 	c.raw.Discard(size)
 	return true
 }
@@ -199,6 +200,7 @@ func (c *Conn) message(data []byte, checked bool) {
 		c.fail(CodeInvalidPayload, "")
 		return
 	}
+	c.loop.counters.in.Add(1)
 	c.handler.Message(c, kind, data)
 	if cap(c.loop.unpack) > sharedMax {
 		c.loop.unpack = nil

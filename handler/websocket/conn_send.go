@@ -18,11 +18,12 @@ func (c *Conn) Send(kind Kind, data []byte) error {
 		return ErrBehind
 	}
 	bits := byte(bitFin) | byte(kind)
-	if c.packed && len(data) >= c.e.deflate.min() && len(data) <= compressMax {
+	if c.packed && len(data) >= c.e.deflate.min() && len(data) <= c.deflate.compressMax() {
 		if packed := c.pack(data); c.out != nil || len(packed) < len(data) {
 			data, bits = packed, bits|bitCompressed
 		}
 	}
+	c.loop.counters.out.Add(1)
 	c.write(appendHeader(c.loop.header[:0], bits, len(data)), data)
 	return nil
 }
@@ -42,6 +43,7 @@ func (c *Conn) SendFrames(frames []byte) error {
 		c.Close(CodeTryLater, "")
 		return ErrBehind
 	}
+	c.loop.counters.out.Add(countFrames(frames))
 	c.write(nil, frames)
 	return nil
 }

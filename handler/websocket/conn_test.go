@@ -181,6 +181,89 @@ func TestPingWhileHeld(t *testing.T) {
 	c.Closed(raw, nil)
 }
 
+// The first byte of a frame that does not go on is silence too, once a ping has been sent.
+func TestPingWithinHeader(t *testing.T) {
+	h := &events{}
+	raw, c := opened(New(Options{Ping: 10 * time.Second, Pong: 5 * time.Second}), h)
+	raw.receive(c, binaryFrame("x")[:1])
+	raw.loop.pass(14 * time.Second)
+	if string(raw.sent) != "\x89\x00" || raw.closed {
+		t.Fatalf("%q was sent, closed %v", raw.sent, raw.closed)
+	}
+	raw.loop.pass(2 * time.Second)
+	if !raw.resets {
+		t.Error("a peer that has sent a byte and nothing since is not reset")
+	}
+	c.Closed(raw, nil)
+}
+
+// A peer that does not take what is sent to it has to take something. A slow one is not reset, whether or not an answer to a ping can be
+// expected of it.
+func TestStuck(t *testing.T) {
+	for _, full := range []bool{true, false} {
+		h := &events{}
+		raw, c := opened(New(Options{Ping: 10 * time.Second, Pong: 5 * time.Second}), h)
+		raw.full, raw.held = full, 1000
+		for range 10 {
+			raw.taken++
+			raw.loop.pass(5 * time.Second)
+		}
+		if raw.closed || full && len(raw.sent) > 0 {
+			t.Errorf("full %v: a slow peer: closed %v, sent %q", full, raw.closed, raw.sent)
+		}
+		raw.loop.pass(21 * time.Second)
+		if last := h.list[len(h.list)-1]; !raw.resets || last.code != CodeAbnormal {
+			t.Errorf("full %v: a peer that takes nothing: reset %v, %v", full, raw.resets, last)
+		}
+		c.Closed(raw, nil)
+	}
+}
+
+// A message that has arrived in part takes of the Budget, which its end, and that of the connection, give back.
+func TestBudget(t *testing.T) {
+	budget := NewBudget(1000)
+	e := New(Options{Budget: budget, MaxMessage: 900})
+	part := func(n int) []byte { return frames(wstest.Frame{Opcode: wstest.Binary, Payload: make([]byte, n)}) }
+	h := &events{}
+	raw, c := opened(e, h)
+	raw.receive(c, part(600), frames(wstest.Frame{Opcode: 0, Payload: make([]byte, 100)}))
+	if n := budget.Used(); n < 700 || n > 900 {
+		t.Errorf("%d bytes are taken for 700", n)
+	}
+	other := &events{}
+	raw2, c2 := opened(e, other)
+	raw2.receive(c2, part(600))
+	if last := other.list[len(other.list)-1]; last.code != CodeTryLater || string(raw2.sent) != "\x88\x02\x03\xf5" {
+		t.Errorf("above the budget: %v, %q", last, raw2.sent)
+	}
+	raw.receive(c, frames(wstest.Frame{Bits: wstest.Fin, Opcode: 0, Payload: make([]byte, 1)}))
+	if n := budget.Used(); n != 0 || len(h.list[1].data) != 701 {
+		t.Errorf("after the message: %d bytes are taken, %d bytes received", n, len(h.list[1].data))
+	}
+	raw.receive(c, part(600))
+	c.Close(1000, "")
+	if n := budget.Used(); n != 0 {
+		t.Errorf("after the end of the connections: %d bytes are taken", n)
+	}
+	c.Closed(raw, nil)
+	c2.Closed(raw2, nil)
+}
+
+// A client that allows only a small window does not make the loop compress large messages: each piece costs the time of an encoder.
+func TestSmallWindowLargeMessage(t *testing.T) {
+	e := New(Options{Compression: &Compression{}})
+	raw, c := opened(e, &events{})
+	c.compressed(e.deflate.o.agree(deflateParams{serverBits: 8}))
+	for n, want := range map[int]bool{8192: true, 8193: false} {
+		raw.sent = nil
+		c.Send(Binary, make([]byte, n))
+		if got := raw.sent[0]&bitCompressed != 0; got != want {
+			t.Errorf("%d bytes: compressed %v", n, got)
+		}
+	}
+	c.Closed(raw, nil)
+}
+
 func TestClose(t *testing.T) {
 	h := &events{}
 	raw, c := opened(New(Options{Close: 3 * time.Second}), h)
@@ -220,6 +303,21 @@ func TestDrain(t *testing.T) {
 		}
 		e.SetDrainCode(CodeRestart)
 	}
+}
+
+// What the Handler is at can still be answered when the engine drains.
+func TestDrainWhileHeld(t *testing.T) {
+	h := &events{message: func(c *Conn, _ Kind, _ []byte) { c.Hold() }}
+	raw, c := opened(New(Options{}), h)
+	raw.receive(c, slices.Concat(binaryFrame("one"), binaryFrame("two")))
+	c.Drain(raw)
+	c.Send(Binary, []byte("1"))
+	c.Release()
+	raw.loop.turn()
+	if string(raw.sent) != "\x82\x011\x88\x02\x03\xe9" || h.messages() != "one " {
+		t.Errorf("%q was sent, messages %q", raw.sent, h.messages())
+	}
+	c.Closed(raw, nil)
 }
 
 // What is sent while input is parsed goes out together.

@@ -63,6 +63,20 @@ type encoder struct {
 // syncMarker ends what an encoder flushes. It is not sent (RFC 7692 §7.2.1).
 const syncMarker = "\x00\x00\xff\xff"
 
+// piece is how much of a message is compressed at a time, so that references reach back no further than a window of this size.
+func piece(bits uint8) int {
+	if bits < windowBitsMax {
+		return 1 << bits / 2
+	}
+	return compressMax
+}
+
+// piecesMax bounds what a client with a small window can cost: each piece needs the time of a new encoder.
+const piecesMax = 64
+
+// compressMax is the largest message that is compressed.
+func (p *deflateParams) compressMax() int { return min(compressMax, piecesMax*piece(p.serverBits)) }
+
 // compress appends the compressed form of p to out. bits limit how far a reference may reach back; w is the window.
 func (d *deflater) compress(out, p []byte, bits uint8, w *window) []byte {
 	e, _ := d.writers.Get().(*encoder)
@@ -72,15 +86,10 @@ func (d *deflater) compress(out, p []byte, bits uint8, w *window) []byte {
 	}
 	e.out.b = out
 	// The encoder refers to anything that it knows of, up to 32 KiB back. For a smaller window it is told no more than that.
-	reach := 1 << windowBitsMax
-	piece := len(p)
-	if bits < windowBitsMax {
-		reach = 1 << bits / 2
-		piece = reach
-	}
+	size := piece(bits)
 	for first := true; first || len(p) > 0; first = false {
-		e.w.ResetDict(&e.out, w.tail(reach))
-		n := min(piece, len(p))
+		e.w.ResetDict(&e.out, w.tail(min(size, 1<<windowBitsMax)))
+		n := min(size, len(p))
 		e.w.Write(p[:n]) // a sink has no error
 		e.w.Flush()
 		w.add(p[:n])

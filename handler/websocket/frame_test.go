@@ -190,6 +190,15 @@ func TestCloseFrames(t *testing.T) {
 	}
 }
 
+func TestCountFrames(t *testing.T) {
+	b := AppendFrame(AppendFrame(AppendFrame(nil, Text, []byte("x")), Binary, make([]byte, 70_000)), Text, nil)
+	for cut, want := range map[int]uint64{0: 0, 2: 0, 3: 1, 100: 1, len(b) - 2: 2, len(b): 3} {
+		if got := countFrames(b[:cut]); got != want {
+			t.Errorf("%d bytes: %d frames, want %d", cut, got, want)
+		}
+	}
+}
+
 func TestNoAllocation(t *testing.T) {
 	message := frames(wstest.Frame{Bits: wstest.Fin, Opcode: wstest.Text, Payload: []byte("hello, world")})
 	raw, c := opened(New(Options{}), echoing{})

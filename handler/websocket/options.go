@@ -25,6 +25,9 @@ type Options struct {
 	Ping, Pong time.Duration
 	// Close is how long this side waits for the answer to its close frame. Default 5 s.
 	Close time.Duration
+	// Budget for messages that have arrived in part. A connection for whose message there is nothing left ends with 1013. Default: 256
+	// MiB for the Endpoint.
+	Budget *Budget
 	// Compression of messages. nil: none.
 	Compression *Compression
 }
@@ -49,6 +52,7 @@ const (
 	pingDefault       = 30 * time.Second
 	pongDefault       = 30 * time.Second
 	closeDefault      = 5 * time.Second
+	budgetDefault     = 256 << 20
 	compressMin       = 128
 	compressMax       = 256 << 10 // a larger message is sent as it is: the loop compresses, and others wait
 )
@@ -78,6 +82,9 @@ func New(o Options) *Endpoint {
 	o.MaxHeld = orDefault(o.MaxHeld, maxHeldDefault)
 	o.Burst = orDefault(o.Burst, o.Rate)
 	o.Ping, o.Pong, o.Close = orDefault(o.Ping, pingDefault), orDefault(o.Pong, pongDefault), orDefault(o.Close, closeDefault)
+	if o.Budget == nil {
+		o.Budget = NewBudget(budgetDefault)
+	}
 	e := &Endpoint{o: o, bounds: backend.Bounds{Output: o.MaxHeld / 4, Linger: o.Close}}
 	if o.Compression != nil {
 		e.deflate = newDeflater(o.Compression)

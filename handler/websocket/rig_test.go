@@ -115,6 +115,7 @@ type fakeConn struct {
 	sent                        []byte
 	writes                      int
 	held                        int
+	taken                       int64
 	ended, full, closed, resets bool
 	deadline                    time.Duration
 }
@@ -131,6 +132,7 @@ func (c *fakeConn) Writev(a, b []byte) {
 }
 func (c *fakeConn) Held() int                             { return c.held }
 func (c *fakeConn) Full() bool                            { return c.full || c.closed }
+func (c *fakeConn) Progress() (taken, left int64)         { return c.taken, int64(c.held) }
 func (c *fakeConn) Pause()                                {}
 func (c *fakeConn) Resume()                               {}
 func (c *fakeConn) Follow(backend.Conn)                   {}

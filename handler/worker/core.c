@@ -57,6 +57,31 @@ void mb_wait(int (*ready)(void))
 	}
 }
 
+/* Waits for the doorbell until a time. 0: it did not ring. */
+static int doorbell_until(double deadline)
+{
+	double left = deadline - mb_now();
+	int ms = left <= 0 ? 0 : left > 1e6 ? 1000000000 : (int)(left * 1000) + 1;
+	struct pollfd p = {.fd = worker.doorbell, .events = POLLIN};
+	return poll(&p, 1, ms) > 0;
+}
+
+int mb_wait_until(int (*ready)(void), double deadline)
+{
+	while (!ready()) {
+		__atomic_store_n(&worker.out_slot->asleep, 1, __ATOMIC_SEQ_CST);
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		if (!ready() && doorbell_until(deadline) && mb_doorbell_wait()) {
+			fflush(NULL);
+			_exit(0); /* as in mb_wait */
+		}
+		__atomic_store_n(&worker.out_slot->asleep, 0, __ATOMIC_RELAXED);
+		if (mb_now() >= deadline)
+			return ready();
+	}
+	return 1;
+}
+
 /* Tells the loop that this cell has changed, and wakes the loop if it sleeps. */
 void mb_notify(void)
 {

@@ -181,6 +181,7 @@ typedef struct {
 	int body_use;            /* MB_BODY_* */
 	int reading_deferred;    /* defer_reading was called */
 	int peer_status;         /* not 0: the peer is to blame for the body; the status to answer with */
+	int websocket;           /* request:websocket() was called: output is verbs, input is records */
 	int cancelled;           /* the error "client has closed the connection" was raised */
 	int has_cache;           /* the cache table exists */
 	int has_own_fields;      /* the table of the handler's own fields exists */
@@ -207,6 +208,7 @@ static inline int mb_is_last_response(void)
 
 void mb_notify(void);                   /* tells the loop that this cell has changed */
 void mb_wait(int (*ready)(void));       /* blocks until ready() */
+int mb_wait_until(int (*ready)(void), double deadline); /* 0: not before it, a time of mb_now. Not with a transport */
 int mb_doorbell_wait(void);
 int mb_cancelled(void);                 /* the handler has to end: it has no client */
 int mb_client_gone(void);               /* the client has gone, as far as is known */

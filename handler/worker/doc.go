@@ -27,7 +27,7 @@
 //	exchange  exchange_segment.c exchange_descriptor.c exchange_response.c exchange_output.c
 //	request   request.c request_fields.c request_pairs.c request_params.c request_body.c request_body_file.c
 //	request   request_form.c request_form_stream.c request_send.c request_file.c request_later.c request_errorpage.c
-//	request   request_cache.c request_subscribe.c request_websocket.c
+//	request   request_cache.c request_subscribe.c request_websocket.c request_websocket_blocking.c
 //	socket    socket.c socket_file.c socket_readuntil.c socket_close.c socket_quiet.c socket_alive.c
 //	socket    socket_background.c
 //	io        io.c io_handle.c io_read.c io_write.c io_connect.c io_exec.c io_poll.c
@@ -37,7 +37,7 @@
 //	process   process_http_compress.c
 //	process   process_http_cache.c process_purge.c process_sha256.c process_crypto.c process_hint.c
 //	process   process_library.c process_error_page.c process_channel.c
-//	process   process_websocket.c
+//	process   process_websocket.c process_tester.c
 //	worker    worker.c worker_claim.c worker_exchange.c worker_rawhttp.c worker_report.c worker_memory.c
 //	worker    worker_words.c worker_timeout.c worker_trace.c worker_gone.c worker_orders.c
 //	worker    worker_websocket.c
@@ -55,7 +55,8 @@
 //   - io is the module moonbridge_io: handles of connections and pipes, child processes, poll.
 //   - shared is the module moonbridge_shared: dictionaries for Lua, and rate limits.
 //   - process is the fork server: the Lua state, the run of the script, listen and generate_handler, the forks. The modules of
-//     the folder library, which are written in Lua, are part of the program.
+//     the folder library, which are written in Lua, are part of the program. A tester is a fork that runs tests of the script
+//     instead of exchanges. It never reaches Go either.
 //   - worker is the life of a worker: the exchanges it runs, and the time and memory limits that end it.
 //
 // To follow a request, start at the top: worker_claim.c claims it and worker_exchange.c runs it.

@@ -76,6 +76,10 @@ void mb_output_in_file(void); /* the server has got the body: only the head is t
  * MB_OUT_STREAM or MB_OUT_WEBSOCKET. */
 void mb_output_instead(uint32_t flag, const void *p, size_t n);
 void mb_output_begin_verbs(void); /* of an event of a WebSocket */
+/* The connection becomes a WebSocket, as p says: n bytes, not more than the out-window has. Nothing may have been output. From then
+ * on the output is verbs, and the input records. */
+void mb_output_begin_websocket(const void *p, size_t n);
+void mb_output_pending(void); /* publishes the verbs that are held back */
 void mb_output_verb(lua_State *L, uint32_t verb, const void *a, size_t an, const void *b, size_t bn);
 void mb_flush_now(void);    /* from another thread: MB_CTL_FLUSH */
 

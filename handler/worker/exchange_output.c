@@ -406,6 +406,31 @@ void mb_output_begin_verbs(void)
 	mb_response_unlock();
 }
 
+void mb_output_begin_websocket(const void *p, size_t n)
+{
+	mb_response_lock();
+	memcpy(exchange.out_window, p, n);
+	response.out_start = 0;
+	response.written = n;
+	response.head_written = 1;
+	response.state = MB_RESPONSE_DONE; /* no other method of the request may send */
+	exchange.websocket = 1;
+	enter_ring_mode();
+	clear_pending();
+	mb_output_store();
+	store_flags(exchange.out_flags | MB_OUT_WEBSOCKET_BLOCKING);
+	mb_notify();
+	mb_response_unlock();
+}
+
+void mb_output_pending(void)
+{
+	mb_response_lock();
+	if (response.pending)
+		mb_output_publish();
+	mb_response_unlock();
+}
+
 /* If there is room it is done under the lock, so that mb_flush_now finds whole verbs only. */
 void mb_output_verb(lua_State *L, uint32_t verb, const void *a, size_t an, const void *b, size_t bn)
 {
@@ -496,7 +521,7 @@ void mb_flush_now(void)
 {
 	mb_response_lock();
 	if (exchange.active && response.pending) {
-		if (exchange.head.kind == MB_KIND_WEBSOCKET)
+		if (exchange.head.kind == MB_KIND_WEBSOCKET || exchange.websocket)
 			mb_output_publish();
 		else if (response.state == MB_RESPONSE_DONE)
 			publish_all();

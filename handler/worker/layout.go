@@ -24,6 +24,7 @@ func layoutInC() map[string][]uintptr {
 		forked    C.mb_msg_forked
 		exited    C.mb_msg_exited
 		kill      C.mb_msg_kill
+		test      C.mb_msg_test
 		access    C.mb_msg_access
 		report    C.mb_msg_report
 		entry     C.mb_entry
@@ -39,6 +40,7 @@ func layoutInC() map[string][]uintptr {
 		wsAccept      C.mb_ws_accept
 		wsEvent       C.mb_ws_event
 		wsVerb        C.mb_ws_verb
+		wsRecord      C.mb_ws_record
 	)
 	return map[string][]uintptr{
 		"Header": {unsafe.Sizeof(header), unsafe.Offsetof(header.magic), unsafe.Offsetof(header.version),
@@ -81,6 +83,7 @@ func layoutInC() map[string][]uintptr {
 			unsafe.Offsetof(forked.pid), unsafe.Offsetof(forked.err)},
 		"MsgExitedBody": {unsafe.Sizeof(exited), unsafe.Offsetof(exited.pid), unsafe.Offsetof(exited.status)},
 		"MsgKillBody":   {unsafe.Sizeof(kill), unsafe.Offsetof(kill.pid), unsafe.Offsetof(kill.sig)},
+		"MsgTestBody":   {unsafe.Sizeof(test), unsafe.Offsetof(test.pool), unsafe.Offsetof(test.seconds)},
 		"MsgAccessBody": {unsafe.Sizeof(access), unsafe.Offsetof(access.time), unsafe.Offsetof(access.service),
 			unsafe.Offsetof(access.total), unsafe.Offsetof(access.bytes), unsafe.Offsetof(access.status),
 			unsafe.Offsetof(access.lost), unsafe.Offsetof(access.ends), unsafe.Offsetof(access.minor),
@@ -111,6 +114,7 @@ func layoutInC() map[string][]uintptr {
 		"WSEventBody": {unsafe.Sizeof(wsEvent), unsafe.Offsetof(wsEvent.event), unsafe.Offsetof(wsEvent.opcode), unsafe.Offsetof(wsEvent.code),
 			unsafe.Offsetof(wsEvent.handler_len), unsafe.Offsetof(wsEvent.id_len), unsafe.Offsetof(wsEvent.state_len), unsafe.Offsetof(wsEvent.reason_len)},
 		"WSVerbHead": {unsafe.Sizeof(wsVerb), unsafe.Offsetof(wsVerb.verb), unsafe.Offsetof(wsVerb.len)},
+		"WSRecord":   {unsafe.Sizeof(wsRecord), unsafe.Offsetof(wsRecord.event), unsafe.Offsetof(wsRecord.len), unsafe.Offsetof(wsRecord.code)},
 		"Entry": {unsafe.Sizeof(entry), unsafe.Offsetof(entry.scope), unsafe.Offsetof(entry.key_len),
 			unsafe.Offsetof(entry.val_len), unsafe.Offsetof(entry._type)},
 	}
@@ -142,13 +146,14 @@ func constantsInC() map[string]uint64 {
 		"MsgWorkerReady": C.MB_MSG_WORKER_READY, "MsgWorkerFailed": C.MB_MSG_WORKER_FAILED,
 		"MsgFiles": C.MB_MSG_FILES, "MsgReport": C.MB_MSG_REPORT, "MsgAccess": C.MB_MSG_ACCESS, "MsgFile": C.MB_MSG_FILE,
 		"MsgPurge": C.MB_MSG_PURGE, "MsgDictionary": C.MB_MSG_DICTIONARY, "MsgDictionaryOK": C.MB_MSG_DICTIONARY_OK,
+		"MsgTest": C.MB_MSG_TEST, "MsgTester": C.MB_MSG_TESTER, "MsgAsk": C.MB_MSG_ASK, "MsgAskPart": C.MB_MSG_ASK_PART, "AskListMax": C.MB_ASK_LIST_MAX,
 		"MsgDeclare": C.MB_MSG_DECLARE, "MsgChannels": C.MB_MSG_CHANNELS, "OutStream": C.MB_OUT_STREAM,
 		"OutWebSocket": C.MB_OUT_WEBSOCKET, "KindWebSocket": C.MB_KIND_WEBSOCKET, "AskWSSend": C.MB_ASK_WS_SEND, "AskWSClose": C.MB_ASK_WS_CLOSE,
 		"WSOpens": C.MB_WS_OPENS, "WSCloses": C.MB_WS_CLOSES, "WSStrict": C.MB_WS_STRICT, "WSCompress": C.MB_WS_COMPRESS, "WSTakeover": C.MB_WS_TAKEOVER,
 		"WSOpen": C.MB_WS_OPEN, "WSMessage": C.MB_WS_MESSAGE, "WSClose": C.MB_WS_CLOSE,
 		"WSStateMax": C.MB_WS_STATE_MAX, "WSNameMax": C.MB_WS_NAME_MAX, "WSMessageMax": C.MB_WS_MESSAGE_MAX,
 		"WSSendText": C.MB_WS_SEND_TEXT, "WSSendBinary": C.MB_WS_SEND_BINARY, "WSEnd": C.MB_WS_END, "WSState": C.MB_WS_STATE,
-		"WSSubscribe": C.MB_WS_SUBSCRIBE, "WSUnsubscribe": C.MB_WS_UNSUBSCRIBE, "WSUnknown": C.MB_WS_UNKNOWN,
+		"WSSubscribe": C.MB_WS_SUBSCRIBE, "WSUnsubscribe": C.MB_WS_UNSUBSCRIBE, "WSUnknown": C.MB_WS_UNKNOWN, "WSReceive": C.MB_WS_RECEIVE, "OutWebSocketBlocking": C.MB_OUT_WEBSOCKET_BLOCKING,
 		"AskPublish": C.MB_ASK_PUBLISH, "AskCount": C.MB_ASK_COUNT, "AskPresence": C.MB_ASK_PRESENCE, "AskHistory": C.MB_ASK_HISTORY,
 		"AskPosition": C.MB_ASK_POSITION, "AnswerOK": C.MB_ANSWER, "AnswerErr": C.MB_ANSWER_ERR, "AnswerMax": C.MB_ANSWER_MAX,
 		"SubscribePoll": C.MB_SUBSCRIBE_POLL, "SubscribeHead": C.MB_SUBSCRIBE_HEAD, "SubscribeHTTP10": C.MB_SUBSCRIBE_HTTP10,

@@ -91,7 +91,7 @@ void mb_error_pages(lua_State *L); /* replaces the function on top by a table of
 /* --- process_listen.c ------------------------------------------------------- */
 
 typedef struct {
-	int prepare, finish;
+	int prepare, finish, selftest;
 	double memory_limit; /* bytes; 0: none */
 	double min_requests; /* exchanges */
 	int recycle_on_error;
@@ -104,6 +104,10 @@ typedef struct {
 int mb_listen(lua_State *L);
 uint32_t mb_pools(void);
 const mb_pool *mb_pool_at(uint32_t i);
+
+/* --- process_tester.c --------------------------------------------------------- */
+
+int mb_tester_run(const mb_pool *p, const char *file); /* returns the exit code */
 
 /* --- upward: doc.go has the reasons ------------------------------------------- */
 

@@ -81,9 +81,9 @@ static void reap_children(void)
 		reap(&ended);
 }
 
-/* Called in the child. It only does what cannot wait for the Go runtime. A worker has a group
- * of processes of its own: what a handler starts may signal its group without hitting others. */
-static void become_worker(const mb_msg_fork *f, int *fds, int nfds)
+/* Called in the child, which gives up what belongs to the fork server. It has a group of
+ * processes of its own: what its code starts may signal its group without hitting others. */
+static void leave_fork_server(int control, int stderr_fd)
 {
 	setpgid(0, 0);
 	signal(SIGCHLD, SIG_DFL);
@@ -92,13 +92,19 @@ static void become_worker(const mb_msg_fork *f, int *fds, int nfds)
 	close(chld[1]);
 	free(living);
 	living = NULL;
-	process.control = fds[2];
-	/* The goroutine that reads it has its own thread and may block. */
+	process.control = control;
+	/* What reads it has its own thread, and may block. */
 	fcntl(process.control, F_SETFL, fcntl(process.control, F_GETFL) & ~O_NONBLOCK);
-	if (fds[3] == 2)
+	if (stderr_fd == 2)
 		fcntl(2, F_SETFD, 0); /* it was closed, so the received descriptor got its number */
 	else
-		dup2(fds[3], 2);
+		dup2(stderr_fd, 2);
+}
+
+/* Called in the child. It only does what cannot wait for the Go runtime. */
+static void become_worker(const mb_msg_fork *f, int *fds, int nfds)
+{
+	leave_fork_server(fds[2], fds[3]);
 	worker.pool = f->pool;
 	worker.slot = f->slot;
 	worker.doorbell = fds[4];
@@ -118,6 +124,28 @@ static void become_worker(const mb_msg_fork *f, int *fds, int nfds)
 	mb_dict_forked();
 }
 
+/* Forks a child that is remembered. Returns 0 in the child, and -1 after an error. */
+static pid_t fork_child(void)
+{
+	if (nliving == cap_living) {
+		size_t cap = cap_living ? cap_living * 2 : 16;
+		pid_t *p = realloc(living, cap * sizeof *p);
+		if (!p) {
+			errno = ENOMEM;
+			return -1;
+		}
+		living = p;
+		cap_living = cap;
+	}
+	fflush(NULL); /* otherwise the child would write the same bytes again */
+	pid_t pid = mb_own_fork();
+	if (pid > 0) {
+		setpgid(pid, pid); /* the child does it too: the group exists in any case */
+		living[nliving++] = pid;
+	}
+	return pid;
+}
+
 /* Forks once, for one message. Returns 1 in the child. */
 static int do_fork(const mb_msg *m, const uint8_t *payload, int *fds, int nfds)
 {
@@ -127,33 +155,47 @@ static int do_fork(const mb_msg *m, const uint8_t *payload, int *fds, int nfds)
 		memcpy(&f, payload, sizeof f);
 		r.pool = f.pool;
 		r.slot = f.slot;
-		if (nliving == cap_living) {
-			size_t cap = cap_living ? cap_living * 2 : 16;
-			pid_t *p = realloc(living, cap * sizeof *p);
-			if (p) {
-				living = p;
-				cap_living = cap;
-			}
-		}
-		if (nliving == cap_living) {
-			r.err = ENOMEM;
-		} else if (f.pool < mb_pools() && nfds >= 6) {
-			fflush(NULL); /* otherwise the child would write the same bytes again */
-			pid_t pid = mb_own_fork();
+		if (f.pool < mb_pools() && nfds >= 6) {
+			pid_t pid = fork_child();
 			if (pid == 0) {
 				become_worker(&f, fds, nfds);
 				return 1;
 			}
 			r.err = pid < 0 ? errno : 0;
-			if (pid > 0) {
-				setpgid(pid, pid); /* the child does it too: the group exists in any case */
-				living[nliving++] = r.pid = pid;
-			}
+			r.pid = pid < 0 ? 0 : pid;
 		}
 	}
 	mb_close_all(fds, nfds);
 	mb_message_send(process.control, MB_MSG_FORKED, &r, sizeof r);
 	return 0;
+}
+
+/* Called in the child. Without a thread that would notice the end of the server, an alarm ends
+ * tests that hang. */
+_Noreturn static void become_tester(const mb_msg_test *t, const char *file, int *fds)
+{
+	leave_fork_server(fds[0], fds[1]);
+	signal(SIGALRM, SIG_DFL);
+	alarm(t->seconds);
+	mb_dict_forked();
+	_exit(mb_tester_run(mb_pool_at(t->pool), *file ? file : NULL));
+}
+
+/* Forks the process that runs tests. */
+static void do_test(const mb_msg *m, const uint8_t *payload, int *fds, int nfds)
+{
+	mb_msg_test t = {0};
+	mb_msg_forked r = {.err = EINVAL};
+	if (m->len >= sizeof t && nfds == 2) {
+		memcpy(&t, payload, sizeof t);
+		pid_t pid = fork_child();
+		if (pid == 0)
+			become_tester(&t, (const char *)payload + sizeof t, fds);
+		r.err = pid < 0 ? errno : 0;
+		r.pid = pid < 0 ? 0 : pid;
+	}
+	mb_close_all(fds, nfds);
+	mb_message_send(process.control, MB_MSG_TESTER, &r, sizeof r);
 }
 
 static void do_kill(const mb_msg *m, const uint8_t *payload)
@@ -194,6 +236,8 @@ static int serve_messages(void)
 		}
 		if (m.type == MB_MSG_FORK) {
 			child = do_fork(&m, payload, fds, nfds);
+		} else if (m.type == MB_MSG_TEST) {
+			do_test(&m, payload, fds, nfds);
 		} else {
 			mb_close_all(fds, nfds);
 			if (m.type == MB_MSG_KILL)

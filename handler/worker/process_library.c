@@ -1,4 +1,4 @@
-/* The modules in Lua that are part of this program: moonbridge.web and those that it consists of.
+/* The modules in Lua that are part of this program: moonbridge.web, moonbridge.test, and those that they consist of.
  * Their text is in the program, so nothing has to be installed. */
 #include "process.h"
 
@@ -17,6 +17,10 @@
 	__asm__(SECTION SYMBOL "mb_text_" #name ":\n.incbin \"library/" #name ".lua\"\n" SYMBOL "mb_text_end_" #name ":\n.byte 0\n.text\n"); \
 	extern const char text_##name[] __asm__(SYMBOL "mb_text_" #name), text_end_##name[] __asm__(SYMBOL "mb_text_end_" #name)
 
+TEXT(test);
+TEXT(test_client);
+TEXT(test_run);
+TEXT(test_value);
 TEXT(web);
 TEXT(web_accept);
 TEXT(web_context);
@@ -33,6 +37,10 @@ TEXT(web_wsapi);
 static const struct {
 	const char *name, *text, *end;
 } modules[] = {
+	MODULE("moonbridge.test", test),
+	MODULE("moonbridge.test.client", test_client),
+	MODULE("moonbridge.test.run", test_run),
+	MODULE("moonbridge.test.value", test_value),
 	MODULE("moonbridge.web", web),
 	MODULE("moonbridge.web.accept", web_accept),
 	MODULE("moonbridge.web.context", web_context),

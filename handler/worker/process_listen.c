@@ -515,6 +515,7 @@ int mb_listen(lua_State *L)
 	luaL_ref(L, LUA_REGISTRYINDEX); /* keeps l as long as the process lives */
 	p->prepare = keep_function(L, 1, "prepare");
 	p->finish = keep_function(L, 1, "finish");
+	p->selftest = keep_function(L, 1, "selftest");
 	keep_options(L, p);
 	p->connect = keep_connect(L, 1, "connect");
 	for (size_t i = 0; i < count; i++) {

@@ -15,7 +15,7 @@ enum {
 	F_SEND_HEADER, F_SEND_DATA, F_FLUSH, F_FINISH_HEADERS, F_FINISH,
 	F_CLOSE_AFTER_FINISH, F_CONSUME_INPUT, F_MONOLOGUE, F_STREAM_REQUEST_BODY_NOW,
 	F_CLIENT_GONE, F_SEND_FILE, F_NOT_MODIFIED, F_CACHE_KEY, F_SUBSCRIBE, F_WAIT,
-	F_ACCEPT_WEBSOCKET,
+	F_ACCEPT_WEBSOCKET, F_WEBSOCKET,
 	F_METHODS, /* the rest are fields */
 	F_METHOD = F_METHODS, F_PATH, F_QUERY, F_HEADERS, F_CSV_STRING, F_CSV_TABLE,
 	F_FLAGS, F_VALUE, F_COOKIES, F_GET, F_GET_LIST, F_POST, F_POST_LIST,
@@ -30,6 +30,7 @@ static const char *const names[F_ALL] = {
 	"send_header", "send_data", "flush", "finish_headers", "finish",
 	"close_after_finish", "consume_input", "monologue", "stream_request_body_now",
 	"client_gone", "send_file", "not_modified", "cache_key", "subscribe", "wait", "accept_websocket",
+	"websocket",
 	"method", "path", "query", "headers", "headers_csv_string", "headers_csv_table",
 	"headers_flags", "headers_value", "cookies", "get_params", "get_params_list",
 	"post_params", "post_params_list", "post_metadata", "post_metadata_list", "body",
@@ -328,7 +329,7 @@ void mb_request_install(lua_State *L)
 		defer_reading, mb_send_status, mb_send_header, mb_send_data, mb_flush,
 		mb_finish_headers, mb_finish, mb_close_after_finish, mb_consume_input, mb_monologue,
 		mb_body_stream_now, client_gone, mb_send_file, mb_not_modified, mb_cache_key, mb_subscribe, mb_wait_for,
-		mb_accept_websocket};
+		mb_accept_websocket, mb_websocket};
 	lua_createtable(L, F_ALL, 0);
 	for (int i = 0; i < F_ALL; i++) {
 		const char *s = keep_name(L, names[i]);

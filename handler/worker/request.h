@@ -36,8 +36,14 @@ int mb_wait_for(lua_State *L);
 /* --- request_websocket.c ---------------------------------------------------- */
 
 int mb_accept_websocket(lua_State *L);
+int mb_websocket_begin(lua_State *L); /* of mb_websocket; 0: refused, and nil and a message are pushed */
 void mb_websocket_handlers(lua_State *L);                         /* pushes the table of handlers, by name */
 int mb_websocket_push(lua_State *L, const char *name, size_t n); /* pushes a handler, a table; 0: nothing, there is none */
+
+/* --- request_websocket_blocking.c -------------------------------------------- */
+
+int mb_websocket(lua_State *L);
+void mb_websocket_blocking_install(lua_State *L);
 
 /* --- request_fields.c ----------------------------------------------------- */
 

@@ -16,6 +16,8 @@ typedef struct {
 	mb_text handler, after, member, state, key, protocol, extensions;
 } wish;
 
+static const char *verb; /* the method that was called */
+
 /* Their memory is used again. */
 static mb_buf names, message;
 static char handlers_key;
@@ -57,10 +59,10 @@ static mb_text text_of(lua_State *L, const char *name, size_t max)
 {
 	mb_text t;
 	if (lua_type(L, -1) != LUA_TSTRING)
-		luaL_error(L, "accept_websocket: the option '%s' must be a string, not a %s", name, luaL_typename(L, -1));
+		luaL_error(L, "%s: the option '%s' must be a string, not a %s", verb, name, luaL_typename(L, -1));
 	t.p = lua_tolstring(L, -1, &t.n); /* the table keeps it */
 	if (t.n > max)
-		luaL_error(L, "accept_websocket: the option '%s' has more than %d bytes", name, (int)max);
+		luaL_error(L, "%s: the option '%s' has more than %d bytes", verb, name, (int)max);
 	return t;
 }
 
@@ -69,7 +71,7 @@ static int word_of(lua_State *L, const char *name, const char *first, const char
 {
 	const char *s = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
 	if (strcmp(s, first) && strcmp(s, second))
-		luaL_error(L, "accept_websocket: the option '%s' must be \"%s\" or \"%s\"", name, first, second);
+		luaL_error(L, "%s: the option '%s' must be \", verb%s\" or \"%s\"", name, first, second);
 	return !strcmp(s, second);
 }
 
@@ -78,7 +80,7 @@ static void each_name(lua_State *L, const char *option, void (*use)(lua_State *,
 {
 	int n = lua_istable(L, -1) ? (int)mb_rawlen(L, -1) : 1;
 	if (n > (int)NAMES_MAX)
-		luaL_error(L, "accept_websocket: the option '%s' has more than %d names", option, (int)NAMES_MAX);
+		luaL_error(L, "%s: the option '%s' has more than %d names", verb, option, (int)NAMES_MAX);
 	for (int i = 1; i <= n; i++) {
 		size_t len;
 		if (lua_istable(L, -1))
@@ -87,7 +89,7 @@ static void each_name(lua_State *L, const char *option, void (*use)(lua_State *,
 			lua_pushvalue(L, -1);
 		const char *s = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &len) : NULL;
 		if (!s || !len || strlen(s) != len)
-			luaL_error(L, "accept_websocket: the option '%s' is a name or a table of names", option);
+			luaL_error(L, "%s: the option '%s' is a name or a table of names", verb, option);
 		use(L, s, len, with);
 		lua_pop(L, 1);
 	}
@@ -119,7 +121,7 @@ static void read_handler(lua_State *L, wish *w)
 {
 	w->handler = text_of(L, "handler", MB_WS_NAME_MAX);
 	if (!mb_websocket_push(L, w->handler.p, w->handler.n))
-		luaL_error(L, "accept_websocket: there is no websocket.handler '%s'", w->handler.p);
+		luaL_error(L, "%s: there is no websocket.handler '%s'", verb, w->handler.p);
 	lua_getfield(L, -1, "open");
 	lua_getfield(L, -2, "close");
 	w->head.flags |= (lua_isnil(L, -2) ? 0 : MB_WS_OPENS) | (lua_isnil(L, -1) ? 0 : MB_WS_CLOSES);
@@ -130,7 +132,7 @@ static void read_max(lua_State *L, wish *w)
 {
 	double x = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : 0;
 	if (!(x >= 1 && x <= MB_WS_MESSAGE_MAX))
-		luaL_error(L, "accept_websocket: the option 'max_message' must be a number from 1 to %d", (int)MB_WS_MESSAGE_MAX);
+		luaL_error(L, "%s: the option 'max_message' must be a number from 1 to %d", verb, (int)MB_WS_MESSAGE_MAX);
 	w->head.message_max = (uint32_t)x;
 }
 
@@ -138,7 +140,7 @@ static void read_compress(lua_State *L, wish *w)
 {
 	if (lua_type(L, -1) != LUA_TBOOLEAN) {
 		if (lua_type(L, -1) != LUA_TSTRING || strcmp(lua_tostring(L, -1), "takeover"))
-			luaL_error(L, "accept_websocket: the option 'compress' must be true, false or \"takeover\"");
+			luaL_error(L, "%s: the option 'compress' must be true, false or \", verbtakeover\"");
 		w->head.flags |= MB_WS_COMPRESS | MB_WS_TAKEOVER;
 	} else if (lua_toboolean(L, -1)) {
 		w->head.flags |= MB_WS_COMPRESS;
@@ -178,22 +180,23 @@ static void read_option(lua_State *L, wish *w, int i)
 	}
 }
 
-static void read_options(lua_State *L, wish *w)
+/* used: which options there are. */
+static void read_options(lua_State *L, wish *w, uint32_t used)
 {
 	luaL_checktype(L, 2, LUA_TTABLE);
 	lua_settop(L, 2);
 	for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1)) {
 		int i = OPTIONS;
 		if (lua_type(L, -2) == LUA_TSTRING)
-			for (i = 0; i < OPTIONS && strcmp(known[i], lua_tostring(L, -2)); i++)
+			for (i = 0; i < OPTIONS && (!(used >> i & 1) || strcmp(known[i], lua_tostring(L, -2))); i++)
 				;
 		if (i == OPTIONS)
-			luaL_error(L, "accept_websocket: there is no option '%s'",
+			luaL_error(L, "%s: there is no option '%s'", verb,
 				lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : luaL_typename(L, -2));
 		read_option(L, w, i);
 	}
-	if (!w->handler.n)
-		luaL_error(L, "accept_websocket: the option 'handler' is missing");
+	if ((used >> HANDLER & 1) && !w->handler.n)
+		luaL_error(L, "%s: the option 'handler' is missing", verb);
 }
 
 /* --- the handshake --------------------------------------------------------------------- */
@@ -233,25 +236,27 @@ static const char *no_handshake(lua_State *L)
 static void start_head(lua_State *L, const char *status)
 {
 	if (response.state != MB_RESPONSE_NONE)
-		luaL_error(L, "accept_websocket: a status has already been sent");
+		luaL_error(L, "%s: a status has already been sent", verb);
 	mb_body_before_status(L);
 	mb_own_only(); /* a stream handler may have forked */
 	const char *e = mb_response_start(status, strlen(status));
 	if (e)
-		luaL_error(L, "accept_websocket: %s", e);
+		luaL_error(L, "%s: %s", verb, e);
 }
 
 /* RFC 9110 §15.5.22 */
 static int refuse(lua_State *L, const char *why)
 {
-	static const char upgrade[] = "Upgrade", websocket[] = "websocket", version[] = "Sec-WebSocket-Version";
+	static const char upgrade[] = "Upgrade", websocket[] = "websocket", version[] = "Sec-WebSocket-Version",
+		connection[] = "Connection"; /* RFC 9110 §7.8: it belongs to an Upgrade field */
 	start_head(L, "426 Upgrade Required");
 	response.state = MB_RESPONSE_STATUS;
+	mb_response_field(connection, sizeof connection - 1, upgrade, sizeof upgrade - 1);
 	mb_response_field(upgrade, sizeof upgrade - 1, websocket, sizeof websocket - 1);
 	mb_response_field(version, sizeof version - 1, "13", 2);
 	lua_pushnil(L);
 	lua_pushstring(L, why);
-	return 2;
+	return 0;
 }
 
 static void add_text(lua_State *L, uint32_t *len, const void *p, size_t n)
@@ -278,19 +283,20 @@ static void make_message(lua_State *L, wish *w)
 	memcpy(message.p, h, sizeof *h);
 }
 
-/* Returns true, or nil and a message after a request that begins no WebSocket was refused. */
-int mb_accept_websocket(lua_State *L)
+/* Checks what was called, and makes the message of it. 0: the request begins no WebSocket. It was refused, and nil and a
+ * message are pushed. */
+static int prepare(lua_State *L, uint32_t used)
 {
 	wish w = {.head.message_max = MB_WS_MESSAGE_MAX};
 	mb_request_check(L, 1);
 	if (exchange.transport)
-		return luaL_error(L, "accept_websocket: not on a raw connection");
+		return luaL_error(L, "%s: not on a raw connection", verb);
 	if (response.state != MB_RESPONSE_NONE || response.broken)
-		return luaL_error(L, "accept_websocket: a response has already begun");
+		return luaL_error(L, "%s: a response has already begun", verb);
 	if (response.ring)
-		return luaL_error(L, "accept_websocket: an interim response has been sent");
+		return luaL_error(L, "%s: an interim response has been sent", verb);
 	names.len = 0;
-	read_options(L, &w);
+	read_options(L, &w, used);
 	const char *why = no_handshake(L);
 	if (why)
 		return refuse(L, why);
@@ -298,8 +304,30 @@ int mb_accept_websocket(lua_State *L)
 	w.extensions = field_of(L, "sec-websocket-extensions");
 	make_message(L, &w);
 	if (message.len > worker.header.out_window)
-		return luaL_error(L, "accept_websocket: the options have more than %d bytes together", (int)worker.header.out_window);
+		return luaL_error(L, "%s: the options have more than %d bytes together", verb, (int)worker.header.out_window);
+	return 1;
+}
+
+/* Returns true, or nil and a message after a request that begins no WebSocket was refused. */
+int mb_accept_websocket(lua_State *L)
+{
+	verb = "accept_websocket";
+	if (!prepare(L, ~0u))
+		return 2;
 	mb_output_instead(MB_OUT_WEBSOCKET, message.p, message.len);
 	lua_pushboolean(L, 1);
+	return 1;
+}
+
+int mb_websocket_begin(lua_State *L)
+{
+	verb = "websocket";
+	if (lua_isnoneornil(L, 2)) {
+		lua_settop(L, 1);
+		lua_newtable(L);
+	}
+	if (!prepare(L, 1u << PROTOCOLS | 1u << MAX_MESSAGE | 1u << COMPRESS))
+		return 0;
+	mb_output_begin_websocket(message.p, message.len);
 	return 1;
 }

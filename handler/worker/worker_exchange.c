@@ -183,7 +183,7 @@ static int ended_by_client(void)
 /* Decides what happens to the response after the handler has ended. */
 uint32_t mb_exchange_settle(lua_State *L, int failed)
 {
-	if (exchange.head.kind == MB_KIND_WEBSOCKET) {
+	if (exchange.head.kind == MB_KIND_WEBSOCKET || exchange.websocket) {
 		response.state = MB_RESPONSE_DONE; /* what is left of a handler that has failed is not sent */
 		return MB_DONE | (failed ? MB_RESET : 0);
 	}
@@ -258,7 +258,7 @@ void mb_exchange_begin(const mb_in_cell *ic, mb_out_cell *oc, const mb_transport
 	exchange.end_flags = MB_IN_CANCEL;
 	exchange.taken = 0;
 	exchange.out_flags = 0;
-	exchange.body_wanted = exchange.reading_deferred = exchange.peer_status = exchange.cancelled = 0;
+	exchange.body_wanted = exchange.reading_deferred = exchange.peer_status = exchange.cancelled = exchange.websocket = 0;
 	exchange.body_use = MB_BODY_UNREAD;
 	exchange.nth = 0;
 }
@@ -287,6 +287,7 @@ void mb_exchange_prepare_stack(lua_State *L)
 {
 	lua_settop(L, 0);
 	mb_websocket_install(L);
+	mb_websocket_blocking_install(L);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, process.traceback_ref);
 	lua_pushcfunction(L, run_http);
 	lua_pushcfunction(L, run_named);

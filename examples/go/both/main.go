@@ -1,5 +1,5 @@
-// Command both serves Lua and Go at one address: Go handlers on the event loops answer paths below /go/, and the worker processes
-// of a Lua script answer all others. The address is the one in the script.
+// Command both serves Lua and Go at one address. A Go handler, which runs on the engine's event loops, answers paths below /go/; the
+// worker processes of a Lua script answer all others. The address is the one that the script passes to listen.
 //
 //	go run ./examples/go/both examples/hello.lua    # then: curl http://127.0.0.1:8080/ http://127.0.0.1:8080/go/time
 package main
@@ -19,10 +19,11 @@ import (
 	"moonbridge/handler/pool"
 	"moonbridge/handler/pool/listen"
 	"moonbridge/handler/route"
-	_ "moonbridge/handler/worker" // needed: starts this program a second time as the fork server, which makes the workers
+	_ "moonbridge/handler/worker" // needed: the pool starts this program again, as the process that forks the workers
 )
 
-// now is a handler on the loops: it does not block. The path of a request comes without its leading slash.
+// now answers /go/time. It runs on an event loop, so it must not block. Path returns the whole path (/go/ is not removed), but without
+// its leading slash.
 func now(w *handler.Response, r *handler.Request) {
 	if string(r.Path()) != "go/time" {
 		w.Error(404)
@@ -41,8 +42,8 @@ func main() {
 	}
 }
 
-// run serves until a signal ends it. The script must call listen once, with one listener for HTTP. The engine serves it
-// with its own default limits, not with those of the script: luapool shows how to apply them.
+// run serves until a signal arrives. The script must call listen once, with one HTTP listener. Limits that the script sets, such as
+// request_body_size_limit, have no effect here: example luapool shows how to pass them to the engine.
 func run(script string, args []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -51,6 +52,7 @@ func run(script string, args []string) error {
 		return err
 	}
 	var ln *engine.Listener
+	// open is called for each listen call of the script (n counts from 0) while pool.Start loads it.
 	open := func(n int, spec *listen.Spec) (err error) {
 		if n > 0 || len(spec.Listeners) != 1 || spec.Listeners[0].HTTP == nil {
 			return errors.New("both: the script must have exactly one listener, for HTTP")
@@ -59,26 +61,30 @@ func run(script string, args []string) error {
 		ln, err = e.Open(l.Network(), l.Address(), engine.OpenOptions{Mode: l.Mode})
 		return err
 	}
+	// ctx ends the loading of the script, but not the workers: Stop and Kill do that.
 	host, err := pool.Start(ctx, pool.Config{Script: script, Args: args, Loops: e.Loops(), Listen: open, Logger: slog.Default()})
 	if err != nil {
 		return err
 	}
 	defer host.Kill() // does nothing after Stop
+	// The path of a rule begins with a slash. If it also ends in one, it matches all paths below it, otherwise only itself.
+	// Pools are backends, one for each listen call. This one gets every request that no rule matches.
 	b, err := route.New([]route.Rule{{Path: "/go/", To: handler.OnLoop(handler.Func(now))}}, host.Pools()[0])
 	if err != nil {
 		return err
 	}
+	// 0 is the position of the listener in the listen call. Zero Limits are the engine's defaults.
 	if err := e.Serve(ln, b, 0, engine.Limits{}); err != nil {
 		return err
 	}
 	log.Printf("http://%s/", ln.Addr())
 
 	<-ctx.Done()
-	stop() // a second signal ends the program, and the workers with it
+	stop() // from here on, a second signal ends the program at once, and the workers with it
 	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	// Connections end first, while there are workers to answer them. An error of e.Drain is that of e.Shutdown too.
-	host.Drain(grace)
-	e.Drain(grace)
+	// The order matters: connections end while there are workers to answer them, then the workers end, then the loops.
+	host.Drain(grace) // returns at once
+	e.Drain(grace)    // if time runs out here, Shutdown returns that error too
 	return errors.Join(host.Stop(grace), e.Shutdown(grace))
 }

@@ -1,6 +1,6 @@
-// Command gateway is placed in front of an API. It limits the rate of each client (429), and passes requests on to healthy targets
-// only. A target is healthy if it answers GET /health (see -health) with a status from 200 to 399. While no target is healthy, every
-// request is refused immediately (503), instead of waiting for a service that is down.
+// Command gateway sits in front of an API. It limits how many requests each client (IP address) may make (429), and balances the others
+// among its targets, the servers of the API. A target is healthy if it answers GET /health (see -health) with a status from 200 to 399.
+// While no target is healthy, every request is refused at once (503).
 //
 //	go run ./examples/go/gateway -targets 127.0.0.1:9001,127.0.0.1:9002    # then: curl -i http://127.0.0.1:8081/
 package main
@@ -19,27 +19,28 @@ import (
 	"moonbridge/handler/upstream"
 )
 
-// gateway is a service with its circuit breaker. An open circuit lets no request through.
+// gateway is the targets with a circuit breaker. As in a fuse, an open circuit lets nothing through.
 type gateway struct {
 	set  *upstream.Set
 	open atomic.Bool // no target is healthy
 }
 
-// to runs on the loops, for each request.
+// to says where a request goes. It runs on the engine's event loops, several at a time, and must not block.
 func (g *gateway) to(q *proxy.Request) *upstream.Set {
 	if g.open.Load() {
-		q.Refuse(503)
+		q.Refuse(503) // then the result of to does not matter
 		return nil
 	}
 	return g.set
 }
 
-// watch opens and closes the circuit. The proxy makes the health checks; Status has their results.
+// watch opens and closes the circuit. The proxy makes the health checks, and Status has their results. Only these count here: a target
+// may also be left out because requests have failed, but that ends with a request that succeeds, which an open circuit would prevent.
 func (g *gateway) watch() {
 	for range time.Tick(100 * time.Millisecond) {
 		up, why := 0, ""
 		for _, s := range g.set.Status() {
-			if s.Up {
+			if s.Why != "check failed" {
 				up++
 			} else {
 				why += fmt.Sprintf("; %s: %s", s.Target.Addr, s.Why)
@@ -55,18 +56,21 @@ func main() {
 	address := flag.String("address", "127.0.0.1:8081", "where to listen")
 	addresses := flag.String("targets", "127.0.0.1:9001", "targets: IP addresses with ports, separated by commas")
 	health := flag.String("health", "/health", "path of the health checks")
-	rate := flag.Float64("rate", 10, "how many requests a client may make per second")
-	burst := flag.Int("burst", 20, "how many requests a client may make at once")
+	rate := flag.Float64("rate", 10, "how many requests per second a client may make")
+	burst := flag.Int("burst", 20, "how many requests a client may make at once after a pause")
 	flag.Parse()
 	var targets []upstream.Target
 	for target := range strings.SplitSeq(*addresses, ",") {
-		targets = append(targets, upstream.Target{Addr: target, Slots: 100}) // Slots: requests at a time; others wait
+		// Slots are requests at a time. Others wait for up to 5 s (upstream.Options.QueueTime).
+		targets = append(targets, upstream.Target{Addr: target, Slots: 100})
 	}
 	set, err := upstream.New(upstream.Options{
-		// One success makes a target healthy, two failures in a row make it unhealthy.
+		// One successful check makes a target healthy, two failed ones in a row make it unhealthy. If fewer than half of the
+		// targets are up, all get requests; Passive: upstream.Passive{Panic: -1} would change that.
 		Active: &upstream.Active{Path: *health, Every: time.Second, Rise: 1, Fall: 2},
 	}, targets...)
 	check(err)
+	// Name appears in fields of the response. Options.Client is for another way to tell clients apart.
 	limiter, err := ratelimit.New(ratelimit.Options{Rate: *rate, Burst: *burst, Name: "client"})
 	check(err)
 	g := &gateway{set: set}
@@ -74,9 +78,11 @@ func main() {
 	check(err)
 	ln, err := e.Open("tcp", *address, engine.OpenOptions{})
 	check(err)
+	// 0 is a number of your choice for this listener. Zero Limits are the defaults; behind another proxy, all clients have its
+	// address unless TrustedProxies names it.
 	check(e.Serve(ln, limiter.Wrap(proxy.New(proxy.Config{To: g.to})), 0, engine.Limits{}))
 	log.Printf("http://%s/", ln.Addr())
-	g.watch() // until a signal ends the process, with all its connections; hello shows an orderly shutdown
+	g.watch() // until a signal ends the process and cuts its connections. Example hello shows an orderly shutdown
 }
 
 func check(err error) {

@@ -1,5 +1,6 @@
-// Command proxy is a reverse proxy. Requests for paths below /api/ go to one service, without that prefix, and all others to another
-// one. It adds the field X-Served-By to requests, and removes the field Server from responses. Services speak HTTP without TLS.
+// Command proxy is a reverse proxy. Requests for paths below /api/ go to one service, which sees them without that prefix, and all others
+// to another one. It sets the field X-Served-By in requests, and removes the field Server from responses. Services speak HTTP/1.1
+// without TLS; upstream.Options has a field for TLS.
 //
 //	go run ./examples/go/proxy -api 127.0.0.1:9001,127.0.0.1:9002 -web 127.0.0.1:9000    # then: curl http://127.0.0.1:8081/
 package main
@@ -19,12 +20,12 @@ import (
 	"moonbridge/handler/upstream"
 )
 
-const apiPrefix = "api/" // paths come without their leading slash
+const apiPrefix = "api/" // Head.Path has no leading slash
 
-// services are those that the proxy passes requests on to.
+// services are what requests go to. An upstream.Set is the servers (targets) of one service.
 type services struct{ api, web *upstream.Set }
 
-// to chooses the service of a request. All functions of a proxy run on the event loops, so they must not block.
+// to chooses the service of a request. Like edit, answer and failed, it runs on the engine's event loops and must not block.
 func (s *services) to(q *proxy.Request) *upstream.Set {
 	if isAPI(q) {
 		return s.api
@@ -32,32 +33,34 @@ func (s *services) to(q *proxy.Request) *upstream.Set {
 	return s.web
 }
 
+// isAPI looks at the request as the client has sent it. Path says where in the head the path is, and Bytes returns those bytes. They are
+// not percent-decoded: /%61pi/ goes to web.
 func isAPI(q *proxy.Request) bool {
 	h := q.Head()
 	return strings.HasPrefix(string(h.Bytes(h.Path)), apiPrefix)
 }
 
-// edit changes the request that the service gets. The query comes with its question mark.
+// edit changes the request that the service gets. SetTarget sets the path and the query; Query includes the question mark.
 func edit(q *proxy.Request) {
-	q.Set("X-Served-By", "the example")
+	q.Set("X-Served-By", "the example") // replaces what the client has sent in this field
 	if h := q.Head(); isAPI(q) {
 		q.SetTarget("/" + string(h.Bytes(h.Path)[len(apiPrefix):]) + string(h.Bytes(h.Query)))
 	}
 }
 
-// answer changes the response that the client gets.
+// answer changes the response that the client gets. If it returned an error, the client would get 502 instead.
 func answer(_ *proxy.Request, p *proxy.Response) error { return p.Drop("Server") }
 
-// failed is called if there is no response. 0 stands for the status that belongs to the error: 502, 503 or 504. Logging here
-// assumes that the log does not block: a busy program puts a queue before it (package logging).
+// failed is called if there is no response, or only a part of one. It returns the status for the client; 0 is the one that fits the
+// error, such as 502, 503 or 504. A busy program puts a queue in front of its log, which may block (package moonbridge/handler/logging).
 func failed(q *proxy.Request, err error) int {
-	log.Printf("%q to %s: %v", q.Line(), q.Target(), err)
+	log.Printf("%q to %s: %v", q.Line(), q.Target(), err) // the request line that was sent, and the address of the server
 	return 0
 }
 
-// set makes a service of IP addresses with ports, separated by commas. Requests are balanced among them; addresses that fail are
-// left out for a while.
-func set(addresses string) (*upstream.Set, error) {
+// service makes a Set of IP addresses with ports, separated by commas. Requests are balanced among them. An address that fails three
+// times within 10 s is left out for a while; upstream.Options has this, time limits and health checks.
+func service(addresses string) (*upstream.Set, error) {
 	var targets []upstream.Target
 	for address := range strings.SplitSeq(addresses, ",") {
 		targets = append(targets, upstream.Target{Addr: address})
@@ -77,10 +80,10 @@ func main() {
 
 func run(address, api, web string) (err error) {
 	s := new(services)
-	if s.api, err = set(api); err != nil {
+	if s.api, err = service(api); err != nil {
 		return err
 	}
-	if s.web, err = set(web); err != nil {
+	if s.web, err = service(web); err != nil {
 		return err
 	}
 	e, err := engine.New(engine.Options{})
@@ -92,6 +95,7 @@ func run(address, api, web string) (err error) {
 		return err
 	}
 	b := proxy.New(proxy.Config{To: s.to, Edit: edit, Answer: answer, Failed: failed})
+	// 0 is a number of your choice for this listener. Zero Limits are the defaults.
 	if err := e.Serve(ln, b, 0, engine.Limits{}); err != nil {
 		return err
 	}
@@ -100,7 +104,7 @@ func run(address, api, web string) (err error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	<-ctx.Done()
-	stop() // a second signal ends the program at once
+	stop() // from here on, a second signal ends the program at once
 	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	return e.Shutdown(grace)

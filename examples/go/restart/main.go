@@ -1,9 +1,9 @@
-// Command restart replaces itself with a new version of its binary, without refusing a connection or breaking off a response:
-// SIGUSR2 starts the program again, with the listening sockets; the old process then finishes what it has begun, and ends.
+// Command restart changes to a new version of its binary without refusing a connection or breaking off a response. SIGUSR2 starts its
+// file again, as a child that inherits the listening sockets. Once the child serves, the old process finishes its requests and ends.
 //
 //	go build ./examples/go/restart && ./restart    # then: curl http://127.0.0.1:8081/
-//	kill -USR2 PID                                 # the process in its log: now the answers come from another one
-//	kill PID                                       # ends that one, when it has finished its requests
+//	kill -USR2 PID                                 # PID is in the log. Now another process answers
+//	kill PID                                       # the new PID: it finishes its requests, and ends
 package main
 
 import (
@@ -23,8 +23,7 @@ import (
 	"moonbridge/handler"
 )
 
-// socketsVariable says how many listening sockets the process has been given: one for each loop. They follow the pipe, descriptor 3, to which it
-// writes a byte when it serves.
+// socketsVariable tells the new process how many listening sockets it inherits, as descriptors 4 and up. Descriptor 3 is a pipe.
 const socketsVariable = "RESTART_SOCKETS"
 
 func main() {
@@ -46,30 +45,29 @@ func run(address string) error {
 	if err != nil {
 		return err
 	}
+	// The first 0 is the default number of goroutines (256), the second one a number of your choice for this listener.
 	if err := e.Serve(ln, handler.Blocking(handler.Func(whoAmI), 0), 0, engine.Limits{}); err != nil {
 		return err
 	}
 	log.Printf("process %d: http://%s/", os.Getpid(), ln.Addr())
 	if os.Getenv(socketsVariable) != "" {
-		syscall.Write(3, []byte{1})
-		syscall.Close(3)
+		syscall.Write(3, []byte{1}) // tells replace, in the old process, that this one serves
 	}
-	end := e.Drain
+	end := e.Drain // closes idle connections at once
 	for s := range signals {
 		if s != syscall.SIGUSR2 {
 			break
 		}
-		if err := replace(ln); err != nil {
-			log.Print("restart: ", err) // this process goes on
-			continue
+		if err = replace(ln); err == nil {
+			ln.HandOver()  // only the new process accepts connections now. A service manager would have to be told its PID
+			end = e.Retire // idle connections may send one more request within a second
+			break
 		}
-		ln.HandOver()  // from here on the new process accepts
-		end = e.Retire // idle connections end after their next response, not at once
-		break
+		log.Print("restart: ", err) // this process goes on
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // while it lasts, further signals have no effect
 	defer cancel()
-	end(ctx) // an error of it is that of Shutdown too
+	end(ctx) // if time runs out here, Shutdown returns that error too
 	return e.Shutdown(ctx)
 }
 
@@ -81,7 +79,7 @@ func whoAmI(w *handler.Response, r *handler.Request) {
 	fmt.Fprintf(w, "process %d\n", os.Getpid())
 }
 
-// inherited returns the listening sockets that the old process has passed on, if there is one.
+// inherited returns the descriptors of the listening sockets from the old process. If there is none, Open makes new sockets.
 func inherited() (sockets []int) {
 	n, _ := strconv.Atoi(os.Getenv(socketsVariable))
 	for fd := 4; fd < 4+n; fd++ {
@@ -91,15 +89,15 @@ func inherited() (sockets []int) {
 	return sockets
 }
 
-// replace starts the new process, and waits until it serves.
+// replace starts the new process, and waits until it serves. If it does not, it is killed.
 func replace(ln *engine.Listener) error {
 	sockets, err := ln.Files()
 	if err != nil {
 		return err
 	}
+	cmd := exec.Command(os.Args[0], os.Args[1:]...)
 	ready, write, err := os.Pipe()
 	if err == nil {
-		cmd := exec.Command(os.Args[0], os.Args[1:]...)
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 		cmd.ExtraFiles = append([]*os.File{write}, sockets...)
 		cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", socketsVariable, len(sockets)))
@@ -112,7 +110,10 @@ func replace(ln *engine.Listener) error {
 		return err
 	}
 	defer ready.Close()
-	if n, _ := ready.Read(make([]byte, 1)); n != 1 { // its end is closed if the process has ended
+	ready.SetReadDeadline(time.Now().Add(time.Minute))
+	if n, _ := ready.Read(make([]byte, 1)); n != 1 { // the new process has ended, or hangs
+		cmd.Process.Kill()
+		cmd.Wait()
 		return errors.New("the new process does not serve")
 	}
 	return nil

@@ -1,6 +1,6 @@
-// Command tcpproxy passes TCP connections on, whatever protocol they carry. A header of the PROXY protocol tells the targets who the
-// clients are (-out), and a proxy in front of this one can send such a header too (-in). Both ends must expect the header: a target
-// that does not know it takes it for data.
+// Command tcpproxy passes TCP connections on to servers (targets), whatever protocol they carry. By default targets see the proxy's
+// address. With -out, each connection to them begins with a PROXY protocol header, which has the client's; a target that does not
+// expect the header takes it for data. -in is for a proxy in front of this one that sends such headers: they are required and believed.
 //
 //	go run ./examples/go/tcpproxy -targets 127.0.0.1:9001,127.0.0.1:9002    # listens at 127.0.0.1:8081
 //	go run ./examples/go/tcpproxy -targets 127.0.0.1:9001 -out 2            # with the header, for HAProxy, nginx and others
@@ -26,8 +26,8 @@ import (
 func main() {
 	address := flag.String("address", "127.0.0.1:8081", "where to listen")
 	addresses := flag.String("targets", "127.0.0.1:9001", "where connections go: IP addresses with ports, separated by commas")
-	in := flag.Bool("in", false, "require a header of the PROXY protocol from clients, which are proxies then")
-	out := flag.Int("out", 0, "send targets a header of this version of the PROXY protocol, 1 or 2; 0: no header")
+	in := flag.Bool("in", false, "require a PROXY protocol header; only if nobody but a trusted proxy can connect")
+	out := flag.Int("out", 0, "version of the PROXY protocol header that is sent to targets, 1 or 2; 0: no header")
 	flag.Parse()
 	if err := run(*address, *addresses, *in, *out); err != nil {
 		log.Fatal(err)
@@ -42,15 +42,16 @@ func run(address, addresses string, in bool, out int) error {
 	for target := range strings.SplitSeq(addresses, ",") {
 		targets = append(targets, upstream.Target{Addr: target})
 	}
-	// A target that refuses connections, or accepts none within a second, is left out for a while.
+	// A target that refuses a connection, or does not accept it within a second, is passed over for another one. After three such
+	// failures within 10 s it gets no connections for a while.
 	set, err := upstream.New(upstream.Options{Connect: time.Second}, targets...)
 	if err != nil {
 		return err
 	}
 	p := tcpproxy.New(tcpproxy.Config{
-		To:       tcpproxy.To(set),
+		To:       tcpproxy.To(set), // always this set. A function of your own could choose one by the client's address
 		ProxyOut: out,
-		Sessions: 10000, // connections of clients at a time; others are reset
+		Sessions: 10000, // client connections at a time; others are reset
 		Ended:    ended,
 	})
 	e, err := engine.New(engine.Options{})
@@ -62,9 +63,10 @@ func run(address, addresses string, in bool, out int) error {
 		return err
 	}
 	if in {
-		ln.SetPreface(proxyproto.New(0)) // 0: a connection has 5 seconds to send it
+		ln.SetPreface(proxyproto.New(0)) // what connections begin with. 0: they have 5 seconds to send it
 	}
-	// The engine bounds the buffers and the idle time of connections, and the proxy says how.
+	// The engine applies these bounds to client connections, and the proxy to those to targets. To change them, for example the idle
+	// time of 1 hour, set Bounds in tcpproxy.Config.
 	if err := e.ServeProtocol(ln, p, engine.ProtocolOptions{Bounds: p.Bounds()}); err != nil {
 		return err
 	}
@@ -73,14 +75,16 @@ func run(address, addresses string, in bool, out int) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	<-ctx.Done()
-	stop() // a second signal ends the program at once
+	stop() // from here on, a second signal ends the program at once
 	log.Printf("stopping with %d sessions", p.Sessions())
+	// Sessions may go on for 10 seconds; those that are left are reset.
 	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	return e.Shutdown(grace)
 }
 
-// ended is called on a loop, so it must not wait: a program with many sessions needs a queue before its log.
+// ended logs a session: a client's connection, with the one to its target. It runs on an event loop and must not block, so a busy
+// program puts a queue in front of its log (package moonbridge/handler/logging).
 func ended(s *tcpproxy.Ended) {
 	how, target := "completed", s.Target
 	if s.Err != nil {

@@ -72,6 +72,8 @@ var poolOptions = map[string]func(o *Options, v value) error{
 
 	"prepare": func(o *Options, v value) (err error) { o.Prepare, err = v.function(); return },
 	"finish":  func(o *Options, v value) (err error) { o.Finish, err = v.function(); return },
+
+	"selftest": func(o *Options, v value) (err error) { o.Selftest, err = v.function(); return },
 }
 
 // requests is a number of exchanges; false is none.

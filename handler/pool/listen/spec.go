@@ -37,6 +37,7 @@ type Options struct {
 	GoneAfter      time.Duration // how long one must have waited to be dropped because its peer has sent its FIN; 0: never
 
 	Prepare, Finish bool // whether there are such functions
+	Selftest        bool // the same
 
 	TrustedProxies []string // addresses, networks and "unix": see forwarded.New
 

@@ -70,6 +70,11 @@ mbserve \- web server for Lua applications
 .B mbserve new
 .I directory
 .br
+.B mbserve test
+.RI [ options ]
+.I script.lua
+.RI [ tests.lua ]
+.br
 .B mbserve replay
 .RI [ options ]
 .I file

@@ -1,0 +1,147 @@
+package pool
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"moonbridge/handler/shm"
+)
+
+// scriptedTester is a tester without a process: the test plays it at the other end of its control socket.
+func scriptedTester(t *testing.T) (w *tester, end *os.File) {
+	t.Helper()
+	conn, end, err := controlPair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close(); end.Close() })
+	return &tester{fs: &forkServer{h: &Host{}}, conn: conn, most: 3 << 20}, end
+}
+
+func say(t *testing.T, to *os.File, typ uint32, body []byte) {
+	t.Helper()
+	if _, err := to.Write(append(shm.Bytes(&shm.Msg{Type: typ, Len: uint32(len(body))}), body...)); err != nil {
+		t.Error(err)
+	}
+}
+
+// Lists that do not fit into one message come in several, both ways.
+func TestTesterLongLists(t *testing.T) {
+	w, end := scriptedTester(t)
+	long := strings.Repeat("x", 5<<19) // two and a half messages
+	list := joinList([]string{"get", long, ""})
+	over := make(chan error, 1)
+	go func() {
+		over <- w.serve(t.Context(), func(_ context.Context, q []string) ([]string, error) {
+			if !slices.Equal(q, []string{"get", long, ""}) {
+				return nil, errors.New("another question")
+			}
+			return []string{long, "end"}, nil
+		})
+	}()
+	for ; len(list) > shm.MsgMax; list = list[shm.MsgMax:] {
+		say(t, end, shm.MsgAskPart, list[:shm.MsgMax])
+	}
+	say(t, end, shm.MsgAsk, list)
+	var answer, buf []byte
+	for {
+		typ, body, err := readMsg(end, &buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer = append(answer, body...)
+		if typ == shm.MsgAsk {
+			break
+		}
+	}
+	if got, err := splitList(answer); err != nil || !slices.Equal(got, []string{long, "end"}) {
+		t.Errorf("%d bytes, %v", len(answer), err)
+	}
+	end.Close()
+	if err := <-over; err != nil {
+		t.Errorf("the end of a tester: %v", err)
+	}
+}
+
+// What a tester says may be anything.
+func TestTesterMalformed(t *testing.T) {
+	part := func(end *os.File) {
+		end.Write(append(shm.Bytes(&shm.Msg{Type: shm.MsgAskPart, Len: shm.MsgMax}), make([]byte, shm.MsgMax)...))
+	}
+	tests := []struct {
+		name, want string
+		say        func(end *os.File)
+	}{
+		{"type", "type 1", func(end *os.File) { say(t, end, shm.MsgListen, nil) }},
+		{"length", "bytes", func(end *os.File) { end.Write(shm.Bytes(&shm.Msg{Type: shm.MsgAsk, Len: shm.MsgMax + 1})) }},
+		{"empty", "empty list", func(end *os.File) { say(t, end, shm.MsgAsk, nil) }},
+		{"list", "list", func(end *os.File) { say(t, end, shm.MsgAsk, []byte{255, 255, 255, 255, 1}) }},
+		{"short", "list", func(end *os.File) { say(t, end, shm.MsgAsk, []byte{1, 0, 0}) }},
+		{"files", "malformed", func(end *os.File) { say(t, end, shm.MsgFiles, []byte("x")) }},
+		{"failed", `boom\x01`, func(end *os.File) { say(t, end, shm.MsgFailed, []byte("boom\x01")) }},
+		{"answer", "unanswerable", func(end *os.File) { say(t, end, shm.MsgAsk, joinList([]string{"q"})) }},
+		{"endless", "more than", func(end *os.File) {
+			for range 4 {
+				part(end)
+			}
+		}},
+	}
+	for _, tt := range tests {
+		w, end := scriptedTester(t)
+		go tt.say(end)
+		err := w.serve(t.Context(), func(context.Context, []string) ([]string, error) { return nil, errors.New("unanswerable") })
+		if err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+		w.conn.Close()
+		io.Copy(io.Discard, end)
+	}
+}
+
+// A fork server that does not answer, and one that cannot fork.
+func TestTestRefused(t *testing.T) {
+	r := start(t, setup{})
+	ask := Test{Answer: func(context.Context, []string) ([]string, error) { return []string{"ok"}, nil }}
+	if err := r.h.Test(context.Background(), ask); err == nil || !strings.Contains(err.Error(), "no deadline") {
+		t.Errorf("without a deadline: %v", err)
+	}
+	past, cancel := context.WithDeadline(context.Background(), time.Now())
+	defer cancel()
+	if err := r.h.Test(past, ask); err == nil {
+		t.Error("a deadline in the past")
+	}
+	soon, cancel := context.WithTimeout(context.Background(), testPatience)
+	defer cancel()
+	if err := r.h.Test(soon, ask); err == nil || !strings.Contains(err.Error(), "fork: resource temporarily unavailable") {
+		t.Errorf("a fork that fails: %v", err)
+	}
+	silent := start(t, setup{script: "silent-test"})
+	late, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+	defer cancel()
+	if err := silent.h.Test(late, ask); err == nil || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("no answer: %v", err)
+	}
+	if err := silent.h.Test(soon, ask); err == nil || !strings.Contains(err.Error(), "the fork server does not answer") {
+		t.Errorf("still no answer: %v", err)
+	}
+}
+
+// A list is what it was joined from, and no bytes make splitting it fail in another way than with an error.
+func FuzzTesterList(f *testing.F) {
+	f.Add([]byte{})
+	f.Add(joinList([]string{"get", "/", ""}))
+	f.Add([]byte{255, 255, 255, 255})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		list, err := splitList(b)
+		if err == nil && !bytes.Equal(joinList(list), b) {
+			t.Errorf("%q became %q", b, list)
+		}
+	})
+}

@@ -1,0 +1,246 @@
+package pool
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"moonbridge/handler/backend"
+	"moonbridge/handler/channel"
+	"moonbridge/handler/shm"
+	"moonbridge/handler/websocket"
+)
+
+// postLoop is a loop that runs what is posted when the test wants it.
+type postLoop struct {
+	backend.Loop
+	posts chan func()
+}
+
+func newPostLoop() *postLoop                                       { return &postLoop{posts: make(chan func(), 1000)} }
+func (l *postLoop) Index() int                                     { return 0 }
+func (l *postLoop) Now() int64                                     { return 0 }
+func (l *postLoop) Clock() int64                                   { return 0 }
+func (l *postLoop) Post(fn func())                                 { l.posts <- fn }
+func (l *postLoop) After(d time.Duration, fn func()) backend.Timer { return postTimer{} }
+func (l *postLoop) run() {
+	for len(l.posts) > 0 {
+		(<-l.posts)()
+	}
+}
+
+type postTimer struct{}
+
+func (postTimer) Stop() bool { return true }
+
+// sinkConn is the connection of a WebSocket whose peer takes everything. It is the exchange of its handshake, too.
+type sinkConn struct {
+	backend.Conn
+	backend.Exchange
+	loop   *postLoop
+	sent   []byte
+	closed bool
+}
+
+func (c *sinkConn) Unread() []byte { return nil }
+func (c *sinkConn) Held() int      { return 0 }
+func (c *sinkConn) Full() bool     { return c.closed }
+func (c *sinkConn) Ended() bool    { return false }
+func (c *sinkConn) Write(p []byte) { c.Writev(p, nil) }
+func (c *sinkConn) Writev(a, b []byte) {
+	if !c.closed {
+		c.sent = append(append(c.sent, a...), b...)
+	}
+}
+func (c *sinkConn) SetDeadline(time.Duration)             {}
+func (c *sinkConn) Close()                                { c.closed = true }
+func (c *sinkConn) Reset()                                { c.closed = true }
+func (c *sinkConn) Loop() backend.Loop                    { return c.loop }
+func (c *sinkConn) Addrs() (local, remote netip.AddrPort) { return }
+func (c *sinkConn) Upgrade(_ []byte, p backend.Protocol, _ backend.Bounds) error {
+	p.Open(c)
+	return nil
+}
+
+func (c *sinkConn) Hijack([]byte) (net.Conn, error) { return nil, net.ErrClosed }
+
+// socketOn is a WebSocket of a script on a loop that stands still.
+func socketOn(t testing.TB, s *WebSockets, l *postLoop, flags uint32) (*socketConn, *sinkConn) {
+	t.Helper()
+	raw := &sinkConn{loop: l}
+	shake, refusal := websocket.NewHandshake([]byte("dGhlIHNhbXBsZSBub25jZQ=="), nil)
+	if refusal != nil {
+		t.Fatal(refusal)
+	}
+	c := &socketConn{l: s.loopOf(l, channel.New(channel.Options{})), accept: &shm.WSAccept{}, handler: "h", flags: flags}
+	if _, err := s.endpointOf(0).Accept(raw, &shake, websocket.Answer{}, c, nil); err != nil {
+		t.Fatal(err)
+	}
+	return c, raw
+}
+
+// What was not done within the time is not done later either: nobody is told then.
+func TestWebSocketSendTooLate(t *testing.T) {
+	s, l := NewWebSockets(), newPostLoop()
+	s.patience = time.Millisecond
+	c, raw := socketOn(t, s, l, 0)
+	data := []byte("hello")
+	if open, err := s.Send(c.id, websocket.Text, data); open || err != nil {
+		t.Errorf("a loop that does not react: %v, %v", open, err)
+	}
+	copy(data, "other")
+	l.run()
+	if len(raw.sent) > 0 {
+		t.Errorf("%q was sent after all", raw.sent)
+	}
+	s.patience = time.Minute
+	sent := make(chan bool)
+	go func() {
+		open, _ := s.Send(c.id, websocket.Text, []byte("hello"))
+		sent <- open
+	}()
+	(<-l.posts)()
+	if !<-sent || string(raw.sent) != "\x81\x05hello" {
+		t.Errorf("%q was sent", raw.sent)
+	}
+}
+
+// Events without room wait in their order, of each pool by itself. What is kept is bounded, and Quiet waits for all of them.
+func TestWebSocketEventsWait(t *testing.T) {
+	s, l := NewWebSockets(), newPostLoop()
+	s.budget = websocket.NewBudget(2500)
+	a, rawA := socketOn(t, s, l, 0)
+	b, _ := socketOn(t, s, l, 0)
+	c, rawC := socketOn(t, s, l, 0)
+	b.pool = 1
+	for _, one := range []*socketConn{a, b, c} { // there is no host, so nothing has room
+		one.Message(one.conn, websocket.Binary, make([]byte, 1000))
+	}
+	if n := s.waiting.Load(); n != 2 || len(a.l.waiting) != 2 || s.budget.Used() != 2000 {
+		t.Errorf("%d events wait, for %d pools, with %d bytes", n, len(a.l.waiting), s.budget.Used())
+	}
+	if string(rawC.sent) != "\x88\x02\x03\xf5" || len(rawA.sent) > 0 {
+		t.Errorf("a message that cannot be kept: %q, another one: %q", rawC.sent, rawA.sent)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), retryEvery)
+	defer cancel()
+	s.Quiet(ctx)
+	if ctx.Err() == nil {
+		t.Error("quiet although events wait")
+	}
+}
+
+func TestWaiting(t *testing.T) {
+	var w waiting
+	next := 0
+	for n := range 5000 {
+		w.add(&socketConn{pool: n})
+		if n%3 > 0 {
+			if got := w.list[w.next].pool; got != next {
+				t.Fatalf("%d instead of %d", got, next)
+			}
+			w.leave()
+			next++
+		}
+	}
+	for ; !w.empty(); next++ {
+		if got := w.list[w.next].pool; got != next {
+			t.Fatalf("%d instead of %d", got, next)
+		}
+		w.leave()
+	}
+	if next != 5000 || w.list != nil {
+		t.Errorf("%d have left, %d are kept", next, len(w.list))
+	}
+}
+
+func appendVerb(b []byte, kind uint32, data string) []byte {
+	b = binary.NativeEndian.AppendUint32(b, kind)
+	return append(binary.NativeEndian.AppendUint32(b, uint32(len(data))), data...)
+}
+
+// serverFrames takes the frames of a server apart, and says what is wrong with them.
+func serverFrames(b []byte) (wrong string) {
+	for closed := false; len(b) > 0; {
+		if len(b) < 2 || closed {
+			return "bytes after the end"
+		}
+		n, size := int(b[1]), 2
+		switch n {
+		case 126:
+			n, size = int(binary.BigEndian.Uint16(b[2:])), 4
+		case 127:
+			n, size = int(binary.BigEndian.Uint64(b[2:])), 10
+		}
+		payload := b[size : size+n]
+		switch b[0] {
+		case 0x81:
+			if !utf8.Valid(payload) {
+				return "text that is not valid"
+			}
+		case 0x82:
+		case 0x88:
+			closed = true
+			if n == 1 || n > 125 || n > 1 && !websocket.ValidCode(int(binary.BigEndian.Uint16(payload))) || n > 1 && !utf8.Valid(payload[2:]) {
+				return "close frame"
+			}
+		default:
+			return "first byte of a frame"
+		}
+		b = b[size+n:]
+	}
+	return ""
+}
+
+// FuzzWebSocketVerbs: whatever a worker puts out, in whatever pieces, its client gets sound frames, and the same ones.
+func FuzzWebSocketVerbs(f *testing.F) {
+	f.Add(appendVerb(appendVerb(nil, shm.WSSendText, "héllo"), shm.WSSendBinary, "\xff"), uint16(9), false)
+	f.Add(appendVerb(appendVerb(nil, shm.WSSubscribe, "room\x00"), shm.WSUnsubscribe, "room\x00other\x00"), uint16(3), true)
+	f.Add(appendVerb(appendVerb(nil, shm.WSState, "new"), shm.WSEnd, "\xa0\x0f\x00\x00bye"), uint16(20), true)
+	f.Add(appendVerb(appendVerb(nil, shm.WSEnd, "\xed\x03\x00\x00\xff"), shm.WSUnknown, ""), uint16(0), false)
+	f.Add(appendVerb(nil, shm.WSState, strings.Repeat("s", shm.WSStateMax+1)), uint16(100), false)
+	f.Add(appendVerb(nil, shm.WSSubscribe, strings.Repeat("x\x00", 65)), uint16(1), false)
+	f.Fuzz(func(t *testing.T, verbs []byte, cut uint16, strict bool) {
+		flags := uint32(0)
+		if strict {
+			flags = shm.WSStrict
+		}
+		run := func(pieces ...[]byte) ([]byte, []byte) {
+			s, l := NewWebSockets(), newPostLoop()
+			c, raw := socketOn(t, s, l, flags)
+			c.conn.Hold()
+			c.event.Event = shm.WSMessage
+			for _, p := range pieces {
+				p = bytes.Clone(p)
+				if n := c.Output(p, nil, false); n != len(p) {
+					t.Fatalf("%d of %d bytes taken", n, len(p))
+				}
+				for i := range p {
+					p[i] ^= 0xff // it was a view
+				}
+			}
+			c.Done(backend.EndKeep)
+			c.conn.Closed(raw, nil)
+			l.run()
+			if len(c.state) > shm.WSStateMax || !c.verbs.Whole() || len(c.l.conns) > 0 || s.Conns() != 0 {
+				t.Errorf("afterwards: %d bytes of state, %d connections", len(c.state), s.Conns())
+			}
+			return raw.sent, c.state
+		}
+		sent, state := run(verbs)
+		at := min(int(cut), len(verbs))
+		if again, stateAgain := run(verbs[:at], verbs[at:]); !slices.Equal(sent, again) || !slices.Equal(state, stateAgain) {
+			t.Errorf("cut at %d: %q, whole: %q", at, again, sent)
+		}
+		if wrong := serverFrames(sent); wrong != "" {
+			t.Errorf("%s: %q", wrong, sent)
+		}
+	})
+}
