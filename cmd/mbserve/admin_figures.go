@@ -19,7 +19,7 @@ import (
 // addFigures adds everything that /metrics shows. Others add theirs with a.registry.Add.
 func (a *adminSide) addFigures() {
 	for _, source := range []func(*metrics.Writer){
-		a.recorder.WriteTo, a.writeServer, a.writePools, a.writeCaches, a.writeChannels, a.writeWebSockets, a.writeTimers, a.writeProcess,
+		a.recorder.WriteTo, a.writeServer, a.writePools, a.writeCaches, a.writeChannels, a.writeBus, a.writeWebSockets, a.writeTimers, a.writeProcess,
 	} {
 		a.registry.Add(source)
 	}

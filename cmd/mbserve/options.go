@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"moonbridge/cmd/mbserve/admin"
+	"moonbridge/cmd/mbserve/bus"
 )
 
 // options is the parsed command line.
@@ -40,6 +41,9 @@ type options struct {
 	adminRemote  bool
 	adminPprof   bool
 	adminToken   string // file
+
+	bus, busFile string       // address of the bus, or the file that has it; "": none
+	busAddress   *bus.Address // nil: none
 
 	user, group string // as given
 	privileges  *privileges
@@ -92,6 +96,9 @@ func (o *options) flags() *pflag.FlagSet {
 	f.Var(&o.crashBytes, "crash-bytes", "`BYTES` of these files together")
 	f.StringArrayVar(&o.crashMask, "crash-mask", nil, "mask fields with this `WORD` in their names there, too (several times: several words)")
 	f.BoolVar(&o.crashUnmask, "crash-unmasked", false, "mask nothing there, not even passwords and cookies")
+	f.StringVar(&o.bus, "bus", "",
+		"pass messages of channels on to other servers through Redis or NATS at `URL`: redis://host:6379 or nats://host:4222, with TLS rediss:// or tls://")
+	f.StringVar(&o.busFile, "bus-file", "", "the same, with the URL in `FILE`, so that no password is on the command line")
 	f.StringVarP(&o.user, "user", "u", "", "run the script as `USER`, and drop root privileges once the listeners are open")
 	f.StringVar(&o.group, "group", "", "run the script with this `GROUP` (default: the groups of the user)")
 	f.StringVarP(&o.pidFile, "pidfile", "p", "", "write the process id to `FILE`, which is locked while the server runs")
@@ -163,6 +170,9 @@ func parseOptions(args []string) (*options, error) {
 		return nil, err
 	}
 	if err := o.checkCrashes(f); err != nil {
+		return nil, err
+	}
+	if err := o.checkBus(); err != nil {
 		return nil, err
 	}
 	if o.background && o.logFile == "" && o.logFacility == "" {
