@@ -26,7 +26,8 @@ import (
 //	/never-read    answers without taking the body
 //	/reset/N       N bytes, which the connection may still hold, then EndReset
 type testBackend struct {
-	window int
+	window     int
+	answersAll bool // any other path has an empty response; otherwise it has none
 
 	mu        sync.Mutex
 	started   int
@@ -114,6 +115,10 @@ func (r *testRun) begin() {
 		r.lb.b.mu.Lock()
 		r.lb.b.slow = append(r.lb.b.slow, r)
 		r.lb.b.mu.Unlock()
+	default:
+		if r.lb.b.answersAll {
+			r.answer(nil)
+		}
 	}
 }
 

@@ -323,7 +323,7 @@ func FuzzH2(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	if err := e.Serve(ln, &testBackend{window: 3}, 0, Limits{H2C: true, DrainTimeout: -1}); err != nil {
+	if err := e.Serve(ln, &testBackend{window: 3, answersAll: true}, 0, Limits{H2C: true, DrainTimeout: -1, ResponseTimeout: 100 * time.Millisecond}); err != nil {
 		f.Fatal(err)
 	}
 	f.Cleanup(func() { e.Shutdown(f.Context()) })

@@ -58,6 +58,12 @@ func (b *h2Block) add(f hpack.HeaderField) {
 	}
 }
 
+// expansion is what is taken from the budget because the fields are much larger than the bytes that they came in: references to the
+// table cost a peer one byte each, whatever they stand for. A table of fields, each used once, and Huffman codes cost nothing.
+func (b *h2Block) expansion() int32 {
+	return int32(max(0, b.size-2*b.raw-h2ExpansionFree) / h2ExpansionUnit)
+}
+
 // pseudo takes a pseudo-header.
 func (b *h2Block) pseudo(name, value string) bool {
 	var to *string

@@ -18,45 +18,48 @@ type h2Conn struct {
 	raw     *rawConn
 	service *service // of the first request; see service.latest
 
-	greeted  bool // the preface has come
-	settled  bool // so have the first SETTINGS
-	failed   bool // an error has ended it: nothing more is read
-	leaving  bool // GOAWAY was sent with the last stream that is served
-	queued   bool // in l.agains
-	retable  bool // the next field section says that our table is empty
-	paused   bool // too many answers wait
-	peerGone bool // the peer has ended its side
-	draining drainState
+	greeted    bool // the preface has come
+	settled    bool // so have the first SETTINGS
+	failed     bool // an error has ended it: nothing more is read
+	leaving    bool // GOAWAY was sent with the last stream that is served
+	peerLeaves bool // the peer has sent GOAWAY
+	queued     bool // in l.agains
+	retable    bool // the next field section says that our table is empty
+	paused     bool // too many answers wait
+	peerGone   bool // the peer has ended its side
+	draining   drainState
 
-	lastID     uint32      // highest stream of the peer
-	streams    []*h2Stream // by their ids
-	running    int         // of them: those that a conn serves
-	block      *h2Block    // the field section that is being received
-	decoder    *hpack.Decoder
-	out        bufio.Output // frames that are not given to raw yet
-	lastData   int          // where the last DATA frame in out begins; -1: it is no DATA
-	lastOf     *h2Stream    // the stream of that frame
-	sendWindow int64        // what we may send
-	recvWindow int64        // what the peer may send
-	credit     int64        // bytes that were taken, of which the peer does not know yet
-	initial    int64        // the window of new streams, for what we send
-	budget     h2Budget
-	waiters    []*h2Stream // that cannot send all they have
-	turns      uint64      // so far: each stream knows its last one
-	turnOf     *h2Stream   // may send share bytes now
-	share      int64
-	head       []byte // of a frame
-	resets     [h2ResetsKnown]uint32
-	resetsAt   uint8
-	deadline   deadline
-	idleMS     uint64 // when it will have been idle for too long; 0: it is not idle
-	heldMS     uint64 // when it is checked whether the peer takes what is held; 0: nothing is
-	acked      int64  // what it had taken when that was last checked
-	drainMS    uint64 // when the time of draining ends
-	lookMS     uint64 // when streams that wait for handlers are looked at again
-	reported   ConnState
-	was        *conn // that it was before; nil: none, or nothing is reported
-	value      any   // of backend.ConnKeeper
+	lastID       uint32      // highest stream of the peer that is or was served
+	seenID       uint32      // highest stream that the peer has begun
+	streams      []*h2Stream // by their ids
+	running      int         // of them: those that a conn serves
+	headsWaiting int         // bytes of the heads of the others
+	block        *h2Block    // the field section that is being received
+	decoder      *hpack.Decoder
+	out          bufio.Output // frames that are not given to raw yet
+	lastData     int          // where the last DATA frame in out begins; -1: it is no DATA
+	lastOf       *h2Stream    // the stream of that frame
+	sendWindow   int64        // what we may send
+	recvWindow   int64        // what the peer may send
+	credit       int64        // bytes that were taken, of which the peer does not know yet
+	initial      int64        // the window of new streams, for what we send
+	budget       h2Budget
+	waiters      []*h2Stream // that cannot send all they have
+	turns        uint64      // so far: each stream knows its last one
+	turnOf       *h2Stream   // may send share bytes now
+	share        int64
+	head         []byte   // of a frame
+	resets       []uint32 // streams that we have reset a short time ago
+	resetsAt     uint8
+	deadline     deadline
+	idleMS       uint64 // when it will have been idle for too long; 0: it is not idle
+	heldMS       uint64 // when it is checked whether the peer takes what is held; 0: nothing is
+	acked        int64  // what it had taken when that was last checked
+	drainMS      uint64 // when the time of draining ends
+	lookMS       uint64 // when streams that wait for handlers are looked at again
+	reported     ConnState
+	was          *conn // that it was before; nil: none, or nothing is reported
+	value        any   // of backend.ConnKeeper
 
 	prev, next *h2Conn
 }
@@ -82,7 +85,7 @@ func (s *h2Conn) greet() {
 // Data implements backend.Stream.
 func (s *h2Conn) Data(backend.Conn) {
 	for !s.failed && s.raw.state == rawOpen {
-		if s.tooManyAnswers() {
+		if s.tooManyAnswers() && s.stillTooMany() {
 			s.paused = true
 			s.raw.Pause()
 			break
@@ -103,6 +106,13 @@ func (s *h2Conn) Data(backend.Conn) {
 // tooManyAnswers reports whether the peer asks for more answers than it reads.
 func (s *h2Conn) tooManyAnswers() bool {
 	return s.raw.Held()+s.out.Len() > h2HeldMax+h2SendAhead+h2AnswersMax
+}
+
+// stillTooMany is tooManyAnswers when those that are collected were given to the connection. Then that is full, and will say when it
+// has room.
+func (s *h2Conn) stillTooMany() bool {
+	s.flush()
+	return s.tooManyAnswers()
 }
 
 // takeFrame takes what p begins with: the preface or a frame. false: it is not complete.
@@ -213,7 +223,7 @@ func (s *h2Conn) goAwayFrame(f h2Frame, p []byte) {
 		s.fail(h2FrameSizeError, causeH2FrameSize)
 	default:
 		s.spend(h2CostFrame)
-		s.leaving = true // the peer begins no more streams
+		s.peerLeaves = true
 	}
 }
 
@@ -231,7 +241,7 @@ func (s *h2Conn) find(id uint32) (int, bool) {
 }
 
 // idleStream reports whether no frame has opened a stream yet: then few frames may name it.
-func (s *h2Conn) idleStream(id uint32) bool { return id&1 == 0 || id > s.lastID }
+func (s *h2Conn) idleStream(id uint32) bool { return id&1 == 0 || id > s.seenID }
 
 // resetFrame: the peer gives up a stream.
 func (s *h2Conn) resetFrame(f h2Frame, p []byte) {
@@ -262,6 +272,9 @@ func (s *h2Conn) turn() {
 	s.sendWaiting()
 	if s.peerGone {
 		s.giveUpWaiting()
+	}
+	if s.peerLeaves && len(s.streams) == 0 && !s.leaving && !s.failed {
+		s.leave()
 	}
 	s.flush()
 	if len(s.streams) == 0 && (s.leaving || s.failed || s.peerGone) {
@@ -346,8 +359,7 @@ func (s *h2Conn) putGoAway(last uint32, code h2Code) {
 func (s *h2Conn) putReset(id uint32, code h2Code) {
 	p := h2Frame{length: 4, kind: h2RSTStream, stream: id}.append(nil)
 	s.put(binary.BigEndian.AppendUint32(p, uint32(code)))
-	s.resets[s.resetsAt%h2ResetsKnown] = id
-	s.resetsAt++
+	s.noteReset(id)
 }
 
 func (s *h2Conn) putWindow(id uint32, n uint32) {

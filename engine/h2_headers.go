@@ -2,6 +2,7 @@ package engine
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"golang.org/x/net/http2/hpack"
 )
@@ -43,6 +44,7 @@ func (s *h2Conn) beginBlock(f h2Frame, st *h2Stream) {
 	b.limit = s.service.latest().limits.head.HeadBytesMax()
 	b.trailer = st != nil
 	b.late = st == nil && (f.stream <= s.lastID || s.leaving)
+	s.seenID = max(s.seenID, f.stream)
 	s.block = b
 	if s.decoder == nil {
 		s.decoder = hpack.NewDecoder(h2TableBytes, s.addField)
@@ -96,7 +98,9 @@ func (s *h2Conn) takeFragment(f h2Frame, p []byte) {
 		return
 	}
 	b.finish()
-	s.blockDone(b)
+	if s.spend(b.expansion()) {
+		s.blockDone(b)
+	}
 	if s.block == b { // it has not ended the connection
 		s.block = nil
 		s.l.releaseBlock(b)
@@ -132,9 +136,7 @@ func (s *h2Conn) requestDone(b *h2Block) {
 	case b.malformed && !b.tooLarge:
 		s.mistakeOf(b.stream, h2ProtocolError)
 	case len(s.streams) >= h2StreamsMax:
-		if s.spend(h2CostReset) {
-			s.putReset(b.stream, h2RefusedStream)
-		}
+		s.refuse(b.stream)
 	default:
 		s.beginStream(b)
 	}
@@ -151,10 +153,15 @@ func (s *h2Conn) mistakeOf(id uint32, code h2Code) {
 
 // wasReset reports whether we have reset the stream a short time ago.
 func (s *h2Conn) wasReset(id uint32) bool {
-	for _, other := range s.resets {
-		if other == id {
-			return true
-		}
+	return slices.Contains(s.resets, id)
+}
+
+// noteReset remembers a stream that we reset, in place of the oldest one.
+func (s *h2Conn) noteReset(id uint32) {
+	if len(s.resets) < h2ResetsKnown {
+		s.resets = append(s.resets, id)
+		return
 	}
-	return false
+	s.resets[s.resetsAt%h2ResetsKnown] = id
+	s.resetsAt++
 }

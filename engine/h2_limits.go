@@ -34,7 +34,9 @@ const (
 	// h2BlockOverhead is how many bytes of a field section may be more than the fields decode to.
 	h2BlockOverhead = 4 << 10
 	// h2ResetsKnown is how many streams that were reset are remembered: frames of theirs may be on their way.
-	h2ResetsKnown = 16
+	h2ResetsKnown = 128
+	// h2HeadsMax bounds the heads of the streams that wait for others of their connection, in bytes. One of them may be larger.
+	h2HeadsMax = 1 << 20
 	// h2DrainMS is how long a connection that ends waits for the answer of its peer, in milliseconds.
 	h2DrainMS = lastRequestMS
 	// h2LookMS is how often it is checked whether streams may begin that the backend has no handlers for.
@@ -42,7 +44,8 @@ const (
 )
 
 // A peer has a budget for frames that cost us more than they cost it, and are no requests. Ordinary peers send few of them.
-// Exchanges that are complete, and data that is sent, fill it up, and so does time.
+// Exchanges that are complete fill it up, and so does time. For the data that we send, a peer has a number of WINDOW_UPDATE frames
+// free. They are no part of the budget: otherwise a peer that gives window byte by byte could buy resets for them.
 const (
 	h2BudgetMax       = 1000
 	h2BudgetPerSecond = 100
@@ -52,13 +55,19 @@ const (
 	h2CostFrame    = 2 // PING, SETTINGS, PRIORITY, PRIORITY_UPDATE, empty DATA, CONTINUATION, frames that we do not know
 	h2CostWindow   = 1 // WINDOW_UPDATE
 	h2GainExchange = 4 // a complete exchange
-	h2GainData     = 3 // a DATA frame that was sent
+	h2FreeUpdates  = 3 // WINDOW_UPDATE frames, for a DATA frame that was sent
+
+	h2SettingsFree = 16 // settings in a frame; each further time that many cost 1
+
+	h2ExpansionFree = 16 << 10 // bytes that the fields of a section may be more than twice what was received
+	h2ExpansionUnit = 4 << 10  // bytes more that cost 1
 )
 
 // h2Budget is what is left of the budget.
 type h2Budget struct {
-	left   int32
-	fullMS uint64 // when time was last counted
+	left    int32
+	updates int32  // WINDOW_UPDATE frames that cost nothing
+	fullMS  uint64 // when time was last counted
 }
 
 func newH2Budget(nowMS uint64) h2Budget { return h2Budget{left: h2BudgetMax, fullMS: nowMS} }
@@ -77,6 +86,18 @@ func (b *h2Budget) spend(nowMS uint64, n int32) bool {
 }
 
 func (b *h2Budget) gain(n int32) { b.left = min(b.left+n, h2BudgetMax) }
+
+// sentData: a DATA frame was sent.
+func (b *h2Budget) sentData() { b.updates = min(b.updates+h2FreeUpdates, h2BudgetMax) }
+
+// update reports whether a WINDOW_UPDATE frame costs nothing.
+func (b *h2Budget) update() bool {
+	if b.updates == 0 {
+		return false
+	}
+	b.updates--
+	return true
+}
 
 // Messages and causes of the log.
 const (

@@ -119,7 +119,7 @@ func (m *h2Loop) takeConn(st *h2Stream) *conn {
 		m.slot(c.socket.fd).c = c
 	}
 	c.lingering = lingering{}
-	c.socket = socket{fd: c.socket.fd, peer: c.socket.peer, writable: true, local: s.localOf(c.socket.fd)}
+	c.socket = socket{fd: c.socket.fd, peer: c.socket.peer, writable: true, peerClosed: s.peerGone, local: s.localOf(c.socket.fd)}
 	m.slot(c.socket.fd).st = st
 	return c
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"strconv"
 	"syscall"
 )
@@ -17,26 +18,74 @@ func (m *h2Loop) read(fd int, p []byte) (n int, errno syscall.Errno) {
 	case st.answered:
 		return 0, 0 // the rest of the request is not wanted
 	}
+	for n < len(p) {
+		k := st.take(p[n:])
+		if k == 0 {
+			break
+		}
+		n += k
+	}
+	if n == 0 && !st.cut {
+		return 0, syscall.EAGAIN
+	}
+	return n, 0
+}
+
+// take returns what comes next of the request, as much as there is of one kind: the head, the body, or what frames chunks of the body.
+func (st *h2Stream) take(p []byte) (n int) {
+	switch {
+	case len(st.lead) > 0:
+		n = copy(p, st.lead)
+		st.lead = st.lead[n:]
+	case st.headLeft > 0:
+		n = st.takeKept(p[:min(len(p), st.headLeft)])
+		st.headLeft -= n
+	case !st.chunked:
+		n = st.takeKept(p)
+		st.took(int64(n))
+	case st.chunkLeft > 0:
+		n = st.takeKept(p[:min(len(p), st.chunkLeft)])
+		st.took(int64(n))
+		if st.chunkLeft -= n; st.chunkLeft == 0 {
+			st.lead = h2LineEnd
+		}
+	case st.beginChunk():
+		n = copy(p, st.lead)
+		st.lead = st.lead[n:]
+	}
+	return n
+}
+
+// takeKept takes bytes as they have come.
+func (st *h2Stream) takeKept(p []byte) (n int) {
 	if st.in.Len() > 0 {
 		n = copy(p, st.in.Unsent())
-		st.in.Discard(m.pool, n)
+		st.in.Discard(st.s.l.pool, n)
 	}
 	k := copy(p[n:], st.view)
 	st.view = st.view[k:]
-	n += k
-	switch {
-	case n > 0:
-		st.took(int64(n))
-		return n, 0
-	case st.cut:
-		return 0, 0
-	}
-	return 0, syscall.EAGAIN
+	return n + k
 }
 
-// took: n bytes were taken. The peer may send as many more of a body; a little more if they were not all of the body.
+// beginChunk makes one chunk of all that is there, so that a body in many small frames takes no more room than another. It
+// returns false if there is nothing.
+func (st *h2Stream) beginChunk() bool {
+	n := st.in.Len() + len(st.view)
+	switch {
+	case n > 0:
+		st.chunkLeft = n
+		st.lead = append(strconv.AppendInt(st.leadRoom[:0], int64(n), 16), h2LineEnd...)
+	case st.inEnded && !st.chunksOver:
+		st.chunksOver = true
+		st.lead = append(append(st.leadRoom[:0], h2LastChunk...), st.section...)
+	default:
+		return false
+	}
+	return true
+}
+
+// took: n bytes of the body were taken. The peer may send as many more.
 func (st *h2Stream) took(n int64) {
-	n = min(n, st.owed)
 	if n == 0 {
 		return
 	}
@@ -80,7 +129,7 @@ func (s *h2Conn) dataFrame(f h2Frame, p []byte) {
 	st := s.stream(f.stream)
 	if st == nil || st.inEnded {
 		s.returnCredit(int64(len(p)))
-		if st != nil || !s.wasReset(f.stream) {
+		if st != nil || f.stream <= s.lastID && !s.wasReset(f.stream) {
 			s.mistakeOf(f.stream, h2StreamClosed)
 		}
 		return
@@ -106,22 +155,7 @@ func (st *h2Stream) receive(data []byte, size int64, end bool) {
 	st.credit += size - int64(len(data))
 	st.owed += int64(len(data))
 	st.inEnded = end
-	if !st.chunked {
-		st.deliver(data)
-		return
-	}
-	pool := s.l.pool
-	if len(data) > 0 {
-		var room [20]byte
-		st.in.Append(pool, append(strconv.AppendInt(room[:0], int64(len(data)), 16), "\r\n"...))
-		st.in.Append(pool, data)
-		st.in.Append(pool, h2LineEnd)
-	}
-	if end {
-		st.in.Append(pool, h2LastChunk)
-		st.in.Append(pool, h2LineEnd)
-	}
-	st.deliver(nil)
+	st.deliver(data)
 }
 
 var h2LineEnd, h2LastChunk = []byte("\r\n"), []byte("0\r\n")
@@ -134,9 +168,7 @@ func (st *h2Stream) trailerDone(b *h2Block) {
 	case b.malformed, !b.end, !st.chunked && st.left > 0:
 		st.mistake(h2ProtocolError)
 	case st.chunked && !b.tooLarge:
-		st.inEnded = true
-		st.in.Append(st.s.l.pool, h2LastChunk)
-		st.in.Append(st.s.l.pool, b.text)
+		st.inEnded, st.section = true, bytes.Clone(b.text)
 		st.deliver(nil)
 	case st.chunked:
 		st.receive(nil, 0, true)

@@ -58,7 +58,6 @@ func (st *h2Stream) room(n int) int {
 	}
 	if s.turnOf == st {
 		room = min(room, s.share)
-		s.share -= room
 	}
 	return int(room)
 }

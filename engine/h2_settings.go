@@ -14,7 +14,7 @@ func (s *h2Conn) settingsFrame(f h2Frame, p []byte) {
 	case f.has(h2Ack):
 		s.spend(h2CostFrame)
 		return
-	case s.settled && !s.spend(h2CostFrame):
+	case s.settled && !s.spend(h2CostFrame), !s.spend(int32(len(p) / h2SettingBytes / h2SettingsFree)):
 		return
 	}
 	s.settled = true
@@ -71,7 +71,7 @@ func (s *h2Conn) windowFrame(f h2Frame, p []byte) {
 	switch {
 	case f.stream != 0 && s.idleStream(f.stream):
 		s.fail(h2ProtocolError, causeH2Stream)
-	case !s.spend(h2CostWindow):
+	case !s.budget.update() && !s.spend(h2CostWindow):
 	case f.stream == 0:
 		s.widen(n)
 	default:

@@ -27,12 +27,18 @@ type h2Stream struct {
 	// From the peer: a head of HTTP/1.1, and a body.
 	view       []byte       // what has just come, in the frame
 	in         bufio.Output // what has come and was not taken
+	headLeft   int          // bytes of the head among these
 	inEnded    bool
 	chunked    bool
-	left       int64 // of a body of known length
-	recvWindow int64 // what the peer may send
-	owed       int64 // bytes of the body that are kept, and for which the peer has no credit
-	credit     int64 // bytes that were taken, of which the peer does not know yet
+	chunksOver bool     // the last chunk has begun
+	chunkLeft  int      // bytes of the present chunk
+	lead       []byte   // of a chunk, taken before anything else
+	leadRoom   [16]byte // for lead
+	section    []byte   // that follows the last chunk
+	left       int64    // of a body of known length
+	recvWindow int64    // what the peer may send
+	owed       int64    // bytes of the body that are kept, and for which the peer has no credit
+	credit     int64    // bytes that were taken, of which the peer does not know yet
 
 	// To the peer.
 	answered   bool // the response is complete
@@ -64,15 +70,32 @@ func (s *h2Conn) beginStream(b *h2Block) {
 	st := &h2Stream{
 		s: s, id: b.stream, order: b.order, inEnded: b.end, chunked: b.chunked(), left: max(0, b.length), tooBig: b.tooLarge,
 		to: httpparse.MethodOf([]byte(b.method)), recvWindow: h2StreamWindow, sendWindow: s.initial,
+		headLeft: len(b.text), section: h2LineEnd,
 	}
 	others := s.waitingToBegin()
+	// A body comes before a handler is called, in most cases. If it waited here, others could not be received.
+	switch {
+	case !b.end || st.tooBig || others == 0 && s.running < s.overlap():
+		s.addStream(st)
+		st.begin(b.text)
+	case s.headsWaiting > 0 && s.headsWaiting+len(b.text) > h2HeadsMax:
+		s.refuse(st.id)
+	default:
+		s.addStream(st)
+		s.headsWaiting += len(b.text)
+		st.in.Append(s.l.pool, b.text)
+	}
+}
+
+func (s *h2Conn) addStream(st *h2Stream) {
 	s.streams = append(s.streams, st)
 	s.idleMS = 0
-	// A body comes before a handler is called, in most cases. If it waited here, others could not be received.
-	if !b.end || st.tooBig || others == 0 && s.running < s.overlap() {
-		st.begin(b.text)
-	} else {
-		st.in.Append(s.l.pool, b.text)
+}
+
+// refuse resets a stream of which nothing was done, so the peer may try again (RFC 9113 §8.7).
+func (s *h2Conn) refuse(id uint32) {
+	if s.spend(h2CostReset) {
+		s.putReset(id, h2RefusedStream)
 	}
 }
 
@@ -109,6 +132,7 @@ func (s *h2Conn) startStreams() {
 func (st *h2Stream) begin(text []byte) {
 	s := st.s
 	s.running++
+	s.headsWaiting -= st.in.Len() // nothing else is in it yet
 	st.c = s.l.takeConn(st)
 	if st.tooBig {
 		nowMS := s.l.twin.sys.nowMS()
@@ -176,6 +200,8 @@ func (st *h2Stream) over() {
 	if st.c != nil {
 		st.c = nil
 		s.running--
+	} else {
+		s.headsWaiting -= st.in.Len()
 	}
 	if i, ok := s.find(st.id); ok {
 		s.streams = slices.Delete(s.streams, i, i+1)
@@ -222,8 +248,6 @@ func (st *h2Stream) peerEnded() {
 	st.cut = !st.inEnded
 	if st.c != nil {
 		st.c.Ready(reactor.PeerClosed)
-	} else {
-		st.abandon()
 	}
 }
 

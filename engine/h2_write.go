@@ -288,7 +288,8 @@ func (st *h2Stream) putData(p []byte, end bool) {
 		s.lastData, s.lastOf = at, st
 		st.sendWindow -= int64(len(part))
 		s.sendWindow -= int64(len(part))
-		s.budget.gain(h2GainData)
+		s.share -= int64(len(part)) // of whatever stream: it has no meaning outside a turn
+		s.budget.sentData()
 	}
 	if end {
 		st.phase = h2Over

@@ -1,9 +1,8 @@
 package channel
 
 import (
-	"strconv"
-	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -35,7 +34,6 @@ type Hub struct {
 	mu       sync.Mutex
 	rules    []*Rule
 	channels map[string]*channel
-	epoch    string // of the ids
 	seq      uint64 // of the last message
 	// forgotten is the last message of a channel that is not remembered any more: a client that has this one has missed nothing.
 	forgotten uint64
@@ -48,7 +46,8 @@ type Hub struct {
 	closed    bool
 	stats     Stats
 	relay     *relay // nil: the hub has not been handed over
-	forward   func(name string, p *Post) error
+	log       Log    // nil: the order is the hub's own
+	eraNow    atomic.Pointer[era]
 }
 
 // channel is a channel of a Hub. It belongs to Hub.mu, except for the lists of its groups.
@@ -93,7 +92,9 @@ func New(o Options) *Hub {
 	setDefault(&o.Subscribers, subscribersDefault)
 	setDefault(&o.HistoryBytes, historyBytesDefault)
 	setDefault(&o.QueueBytes, queueBytesDefault)
-	return &Hub{o: o, now: func() int64 { return time.Now().UnixMilli() }, epoch: newEpoch(), channels: make(map[string]*channel)}
+	h := &Hub{o: o, now: func() int64 { return time.Now().UnixMilli() }, channels: make(map[string]*channel)}
+	h.eraNow.Store(&era{name: newEpoch()})
+	return h
 }
 
 func setDefault(v *int, to int) {
@@ -129,7 +130,7 @@ func (h *Hub) Stats() Stats {
 func (h *Hub) Position() string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return position(h.epoch, h.seq)
+	return h.era().id(h.seq)
 }
 
 // channelOf returns the channel of a name, which is created if it does not exist; nil: there is no room for it.
@@ -179,10 +180,8 @@ func (h *Hub) place(after string, channels func(func(*channel) bool)) (seq uint6
 	if after == "" {
 		return h.seq, true
 	}
-	if epoch, digits, ok := strings.Cut(after, "-"); ok && epoch == h.epoch {
-		if n, err := strconv.ParseUint(digits, 10, 64); err == nil && n <= h.seq {
-			return n, true
-		}
+	if seq, ok := h.era().seq(after); ok && (seq <= h.seq || h.log != nil) { // another hub may be further in the log
+		return seq, true
 	}
 	for c := range channels {
 		if n, ok := c.ids[after]; ok {

@@ -1,0 +1,123 @@
+package engine
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"golang.org/x/net/http2"
+)
+
+// A body that comes in frames of one byte takes no more memory than another, and arrives as it is.
+func TestH2TinyData(t *testing.T) {
+	const n = 20_000
+	e, addr := startH2(t, Options{Loops: 1}, Limits{BufferBody: -1}, stuckBackend{})
+	p := dialH2(t, addr)
+	p.post(1, "/")
+	var frames bytes.Buffer
+	to := http2.NewFramer(&frames, nil)
+	for range n {
+		to.WriteData(1, false, []byte{'x'})
+	}
+	p.Write(frames.Bytes())
+	p.WritePing(false, [8]byte{1})
+	until(p, func(f *http2.PingFrame) bool { return f.IsAck() })
+	e.onEveryLoop(func(l *loop) error {
+		st := l.h2.first.streams[0]
+		if kept := st.in.Len(); kept > n {
+			t.Errorf("%d bytes are kept of %d", kept, n)
+		}
+		return nil
+	})
+	_, addr = startH2(t, Options{Loops: 1, Check: true}, Limits{}, &testBackend{window: 5})
+	p = dialH2(t, addr)
+	p.echoes(1, 3000, 1, false)
+	p.echoes(3, 3000, 1, true)
+}
+
+// Two files whose parts are of use are sent by turns, to the end.
+func TestH2FilesByTurns(t *testing.T) {
+	const size = 500_000
+	f := newFileServer(t, size)
+	_, addr := startH2(t, Options{Loops: 1}, Limits{}, f)
+	p := dialH2(t, addr, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 20})
+	p.get(1, "/", "priority", "i")
+	p.get(3, "/", "priority", "i")
+	for id, a := range p.answers(1, 3) {
+		if len(a.body) != size || a.reset != 0 {
+			t.Errorf("stream %d: %d bytes, %v", id, len(a.body), a.reset)
+		}
+	}
+	f.wantsReleased(t, 2)
+}
+
+// Answers that are collected but not sent yet do not stop the connection for ever: what the socket takes is not waited for.
+func TestH2ManyAnswersAtOnce(t *testing.T) {
+	e, addr := startH2(t, Options{Loops: 1}, Limits{}, &testBackend{})
+	p := dialH2(t, addr)
+	go func() {
+		e.onEveryLoop(func(l *loop) error {
+			s := l.h2.first
+			pong := append(h2Frame{length: 8, kind: h2Ping, flags: h2Ack}.append(nil), "12345678"...)
+			for !s.tooManyAnswers() {
+				s.put(pong)
+			}
+			s.Data(s.raw)
+			return nil
+		})
+	}()
+	until(p, func(f *http2.PingFrame) bool { return f.IsAck() })
+	p.lives(1)
+}
+
+// Window that is given in small pieces costs nothing, but does not pay for streams that are reset either.
+func TestH2BudgetOfUpdates(t *testing.T) {
+	b := newH2Budget(0)
+	if b.update() {
+		t.Error("an update is free before any data")
+	}
+	for range 1000 {
+		b.sentData()
+	}
+	free := 0
+	for b.update() {
+		free++
+	}
+	if free != h2BudgetMax || b.left != h2BudgetMax {
+		t.Errorf("%d updates are free, %d left", free, b.left)
+	}
+	resets := 0
+	for b.sentData(); b.spend(0, h2CostReset); b.sentData() {
+		resets++
+	}
+	if resets != h2BudgetMax/h2CostReset {
+		t.Errorf("%d resets", resets)
+	}
+}
+
+// A frame with many settings costs more than one with few.
+func TestH2ManySettings(t *testing.T) {
+	_, addr := startH2(t, Options{Loops: 1}, Limits{}, &testBackend{})
+	p := dialH2(t, addr)
+	many := bytes.Repeat([]byte{0, 4, 0, 0, 0xff, 0xff}, 2700)
+	code := p.flood(func(i int) error { return p.WriteRawFrame(http2.FrameSettings, 0, 0, many) }, 10)
+	if code != http2.ErrCodeEnhanceYourCalm {
+		t.Errorf("%v", code)
+	}
+}
+
+// Fields that are very much larger than what was sent use up the budget, although each request is within the limits.
+func TestH2Expansion(t *testing.T) {
+	b := &testBackend{}
+	_, addr := startH2(t, Options{Loops: 1}, Limits{}, b)
+	p := dialH2(t, addr)
+	p.get(1, "/hello", "bomb", strings.Repeat("x", 3900)) // in the table now, as the latest entry
+	p.wants(1, "200", "hello")
+	bomb := append(bytes.Clone(p.request("GET", "/hello")), bytes.Repeat([]byte{0x80 | 62}, 250)...) // 1 MB
+	code := p.flood(func(i int) error {
+		return p.WriteHeaders(http2.HeadersFrameParam{StreamID: uint32(2*i + 3), BlockFragment: bomb, EndStream: true, EndHeaders: true})
+	}, 20)
+	if n := b.count(&b.started); code != http2.ErrCodeEnhanceYourCalm || n < 2 || n > 6 {
+		t.Errorf("%d requests have reached the backend, then %v", n, code)
+	}
+}

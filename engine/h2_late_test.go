@@ -1,0 +1,169 @@
+package engine
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+)
+
+// awaitSlow waits until n exchanges of /slow have begun.
+func (b *testBackend) awaitSlow(t *testing.T, n int) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("%d requests are there", n), func() bool {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return len(b.slow) == n
+	})
+}
+
+// Frames of streams that were begun after the last GOAWAY are ignored (RFC 9113 §6.8): the others go on.
+func TestH2LateStreams(t *testing.T) {
+	b := &testBackend{}
+	e, addr := startH2(t, Options{Loops: 1}, Limits{}, b)
+	p := dialH2(t, addr)
+	p.get(1, "/slow")
+	b.awaitSlow(t, 1)
+	go e.Drain(t.Context())
+	ping := until2(p, func(f *http2.PingFrame) bool { return !f.IsAck() })
+	p.WritePing(true, ping.Data)
+	until2(p, func(f *http2.GoAwayFrame) bool { return f.LastStreamID == 1 })
+	for id := uint32(3); id < 200; id += 2 {
+		p.post(id, "/echo")
+		p.WriteData(id, false, make([]byte, 10_000))
+		p.WriteWindowUpdate(id, 10)
+		p.WriteData(id, true, nil)
+	}
+	p.WriteRSTStream(3, http2.ErrCodeCancel)
+	p.WritePriority(5, http2.PriorityParam{StreamDep: 1})
+	b.release()
+	p.wants(1, "200", "slow")
+	if code := p.goneWith(); code != ^http2.ErrCode(0) {
+		t.Errorf("GOAWAY with %v", code)
+	}
+}
+
+// until2 is until for a peer that expects GOAWAY.
+func until2[F http2.Frame](p *h2Peer, fits func(F) bool) F {
+	p.t.Helper()
+	for {
+		if f, ok := p.next().(F); ok && fits(f) {
+			return f
+		}
+	}
+}
+
+// A client that has sent GOAWAY, which is about streams of the server, may still begin streams. The connection ends when it has none.
+func TestH2PeerLeaves(t *testing.T) {
+	b := &testBackend{window: 64}
+	_, addr := startH2(t, Options{Loops: 1}, Limits{}, b)
+	p := dialH2(t, addr)
+	p.get(1, "/slow")
+	b.awaitSlow(t, 1)
+	p.WriteGoAway(0, http2.ErrCodeNo, nil)
+	p.post(3, "/echo")
+	p.WriteData(3, true, []byte("hello"))
+	p.wants(3, "200", "hello")
+	b.release()
+	p.wants(1, "200", "slow")
+	until2(p, func(f *http2.GoAwayFrame) bool { return f.LastStreamID == 3 && f.ErrCode == http2.ErrCodeNo })
+	p.goneWith()
+}
+
+// A client that sends many bodies may have a lot of frames on their way when their requests are refused. That is no fault of it.
+func TestH2RefusedBodies(t *testing.T) {
+	_, addr := startH2(t, Options{Loops: 1}, Limits{BodyBytes: 10}, &testBackend{})
+	p := dialH2(t, addr)
+	const streams = 100
+	ids := make([]uint32, streams)
+	for i := range ids {
+		ids[i] = uint32(2*i + 1)
+		p.post(ids[i], "/echo", "content-length", "10000")
+	}
+	for id, a := range p.answers(ids...) {
+		if a.status() != "413" {
+			t.Fatalf("stream %d: %s", id, a.status())
+		}
+	}
+	for range 10 {
+		for _, id := range ids {
+			p.WriteData(id, false, make([]byte, 1000))
+		}
+	}
+	p.lives(2*streams + 1)
+}
+
+// A client that has sent its FIN gets the responses of streams that have not begun, too.
+func TestH2WaitingStreamsOutliveFIN(t *testing.T) {
+	b := &fewBackend{}
+	_, addr := startH2(t, Options{Loops: 1}, Limits{PeerEnd: PeerEndWait}, b)
+	p := dialH2(t, addr)
+	const streams = 15
+	ids := make([]uint32, streams)
+	for i := range ids {
+		ids[i] = uint32(2*i + 1)
+		p.get(ids[i], "/slow")
+	}
+	b.awaitSlow(t, h2OverlapMin)
+	p.Conn.(stream).CloseWrite()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for b.count(&b.ended) < streams {
+			b.release()
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	for id, a := range p.answers(ids...) {
+		if string(a.body) != "slow" {
+			t.Errorf("stream %d: %s %q, reset %v", id, a.status(), a.body, a.reset)
+		}
+	}
+	<-done
+}
+
+// Heads of streams that have not begun are kept up to a limit. Streams above it are refused, and can be tried again.
+func TestH2HeadsThatWait(t *testing.T) {
+	b := &fewBackend{}
+	e, addr := startH2(t, Options{Loops: 1}, Limits{}, b)
+	p := dialH2(t, addr)
+	for id := uint32(1); id <= 2*h2OverlapMin-1; id += 2 {
+		p.get(id, "/slow")
+	}
+	b.awaitSlow(t, h2OverlapMin)
+	large := strings.Repeat("x", 400<<10)
+	for _, id := range []uint32{21, 23, 25} {
+		p.large(id, "/hello", "a", large)
+	}
+	p.hearsRST(25, http2.ErrCodeRefusedStream)
+	b.release()
+	all := p.answers(21, 23)
+	for _, id := range []uint32{21, 23} {
+		if a := all[id]; string(a.body) != "hello" {
+			t.Errorf("stream %d: %s %q", id, a.status(), a.body)
+		}
+	}
+	p.large(27, "/hello", "a", large)
+	p.wants(27, "200", "hello")
+	e.onEveryLoop(func(l *loop) error {
+		if s := l.h2.first; s.headsWaiting != 0 {
+			t.Errorf("%d bytes of heads wait", s.headsWaiting)
+		}
+		return nil
+	})
+}
+
+// large begins a stream with a field section that needs several frames.
+func (p *h2Peer) large(id uint32, path string, more ...string) {
+	block := p.request("GET", path, more...)
+	first := block[:min(len(block), h2FrameBytesMax)]
+	block = block[len(first):]
+	p.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: first, EndStream: true, EndHeaders: len(block) == 0})
+	for len(block) > 0 {
+		part := block[:min(len(block), h2FrameBytesMax)]
+		block = block[len(part):]
+		p.WriteContinuation(id, len(block) == 0, part)
+	}
+}
