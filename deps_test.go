@@ -64,6 +64,7 @@ var imports = map[string][]string{
 	"handler/worker":         {"handler/files", "handler/forwarded", "handler/worker/form", "handler/worker/rawhttp", "handler/shm", "handler/accesslog", "bufio", "httpparse", "httpwrite"},
 	"cmd/mbserve/metrics":    {"handler/accesslog", "prometheus"},
 	"cmd/mbserve/admin":      {},
+	"cmd/mbserve/crash":      {},
 	"cmd/mbserve/bus":        {"handler/channel", "redis", "nats"},
 	"cmd/mbserve/testrun":    {},
 	"packaging":              {},

@@ -54,6 +54,12 @@ type options struct {
 	noPairing   bool
 	selfSigned  bool
 
+	crashDir    string // "": nothing is recorded
+	crashFiles  int
+	crashBytes  byteCount
+	crashMask   []string
+	crashUnmask bool
+
 	completion string // the shell whose script is shown
 
 	spoolDir   string
@@ -83,6 +89,13 @@ func (o *options) flags() *pflag.FlagSet {
 	f.BoolVar(&o.adminRemote, "admin-remote", false, "allow an address that other hosts can reach; there is neither TLS nor a password")
 	f.StringVar(&o.adminToken, "admin-token-file", "", "allow POST to /reload and /stop there, with the token in `FILE`")
 	f.BoolVar(&o.adminPprof, "admin-pprof", false, "show profiles of the server at /debug/pprof there")
+	f.StringVar(&o.crashDir, "crash-dir", "", "keep a file in `DIRECTORY` for each request that fails with an error of Lua, with a worker that crashes or is killed, or with a time limit")
+	o.crashFiles = crashFilesDefault
+	f.IntVar(&o.crashFiles, "crash-files", o.crashFiles, "`NUMBER` of these files; the oldest are removed")
+	o.crashBytes = crashBytesDefault
+	f.Var(&o.crashBytes, "crash-bytes", "`BYTES` of these files together")
+	f.StringArrayVar(&o.crashMask, "crash-mask", nil, "mask fields with this `WORD` in their names there, too (several times: several words)")
+	f.BoolVar(&o.crashUnmask, "crash-unmasked", false, "mask nothing there, not even passwords and cookies")
 	f.StringVar(&o.bus, "bus", "",
 		"pass messages of channels on to other servers through Redis or NATS at `URL`: redis://host:6379 or nats://host:4222, with TLS rediss:// or tls://")
 	f.StringVar(&o.busFile, "bus-file", "", "the same, with the URL in `FILE`, so that no password is on the command line")
@@ -156,6 +169,9 @@ func parseOptions(args []string) (*options, error) {
 	if err := o.checkAdmin(); err != nil {
 		return nil, err
 	}
+	if err := o.checkCrashes(f); err != nil {
+		return nil, err
+	}
 	if err := o.checkBus(); err != nil {
 		return nil, err
 	}
@@ -193,6 +209,28 @@ func (o *options) checkAdmin() (err error) {
 	}
 	return nil
 }
+
+// checkCrashes checks the options of --crash-dir.
+func (o *options) checkCrashes(f *pflag.FlagSet) error {
+	switch {
+	case o.crashDir == "" && (f.Changed("crash-files") || f.Changed("crash-bytes") || len(o.crashMask) > 0 || o.crashUnmask):
+		return errors.New("--crash-files, --crash-bytes, --crash-mask and --crash-unmasked need --crash-dir")
+	case o.crashDir != "" && o.static != "":
+		return errors.New("--crash-dir: with --static there are no workers")
+	case o.crashFiles < 1 || o.crashFiles > crashFilesMax:
+		return fmt.Errorf("--crash-files must be between 1 and %d", crashFilesMax)
+	case o.crashUnmask && len(o.crashMask) > 0:
+		return errors.New("--crash-mask and --crash-unmasked cannot be used together")
+	}
+	return nil
+}
+
+const (
+	crashFilesDefault = 100
+	crashBytesDefault = 64 << 20
+	// crashFilesMax bounds --crash-files: the directory is read before a file is added.
+	crashFilesMax = 10_000
+)
 
 // subject is what is served, for messages.
 func (o *options) subject() string {

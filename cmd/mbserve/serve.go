@@ -48,6 +48,7 @@ type server struct {
 	compressor *compress.Shared
 	caches     caches
 	admin      *adminSide // nil: there is no admin listener
+	crashes    *crashSide // nil: failed requests are not recorded
 
 	certificates certificates
 	tickets      *tickets
@@ -183,6 +184,9 @@ func (s *server) open(stderr io.Writer) (err error) {
 		return err
 	}
 	s.log = s.admin.keepErrors(s.log)
+	if err = s.openCrashes(); err != nil {
+		return err
+	}
 	s.acme = acme.New(s.log, "moonbridge/"+version)
 	s.openBus()
 	s.stdout = logging.NewQueue(&logFile{f: os.Stdout}, logging.Options{
@@ -438,6 +442,7 @@ func (s *server) logStats() {
 	s.mu.Unlock()
 	g.logStats()
 	s.logChannels()
+	s.crashes.logStats()
 	s.logBus()
 	s.logWebSockets()
 }
