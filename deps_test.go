@@ -64,6 +64,8 @@ var imports = map[string][]string{
 	"handler/worker":         {"handler/files", "handler/forwarded", "handler/worker/form", "handler/worker/rawhttp", "handler/shm", "handler/accesslog", "bufio", "httpparse", "httpwrite"},
 	"cmd/mbserve/metrics":    {"handler/accesslog", "prometheus"},
 	"cmd/mbserve/admin":      {},
+	"cmd/mbserve/crash":      {},
+	"cmd/mbserve/bus":        {"handler/channel", "redis", "nats"},
 	"cmd/mbserve/testrun":    {},
 	"packaging":              {},
 	"cmd/mbserve":            {"*", "pflag", "x/sys"},
@@ -100,6 +102,14 @@ var external = map[string][]string{
 	"zap": { // what certmagic logs with
 		"go.uber.org/zap",
 		"go.uber.org/zap/zapcore",
+	},
+	"redis": {
+		"github.com/redis/go-redis/v9",
+		"github.com/redis/go-redis/v9/maintnotifications", // to switch them off
+	},
+	"nats": {
+		"github.com/nats-io/nats.go",
+		"github.com/nats-io/nats.go/jetstream",
 	},
 	"prometheus": {
 		"github.com/prometheus/client_model/go",

@@ -19,7 +19,7 @@ import (
 // addFigures adds everything that /metrics shows. Others add theirs with a.registry.Add.
 func (a *adminSide) addFigures() {
 	for _, source := range []func(*metrics.Writer){
-		a.recorder.WriteTo, a.writeServer, a.writePools, a.writeCaches, a.writeChannels, a.writeWebSockets, a.writeTimers, a.writeProcess,
+		a.recorder.WriteTo, a.writeServer, a.writePools, a.writeCaches, a.writeChannels, a.writeBus, a.writeWebSockets, a.writeTimers, a.writeProcess,
 	} {
 		a.registry.Add(source)
 	}
@@ -118,7 +118,7 @@ func writeRefusals(w *metrics.Writer, pool string, refusals map[logging.Event]ui
 	type key struct{ what, status, cause string }
 	by := make(map[key]uint64)
 	for event, n := range refusals {
-		k := key{what: event.Message, cause: event.Cause[:min(len(event.Cause), causeBytesMax)]}
+		k := key{what: event.Message, cause: metrics.Label(event.Cause[:min(len(event.Cause), causeBytesMax)])}
 		if event.Status != 0 {
 			k.status = strconv.Itoa(event.Status)
 		}
@@ -189,7 +189,7 @@ func (a *adminSide) writeCaches(w *metrics.Writer) {
 func (a *adminSide) writeTimers(w *metrics.Writer) {
 	ticks := make(map[string]uint64)
 	for _, t := range a.s.intervals.Timers() {
-		ticks[t.Name] += t.Ticks
+		ticks[metrics.Label(t.Name)] += t.Ticks
 	}
 	for name, n := range ticks {
 		w.Counter("moonbridge_timer_ticks_total", "Ticks that have begun, by the name of the interval or main handler.", float64(n), "name", name)

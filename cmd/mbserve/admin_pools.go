@@ -26,18 +26,7 @@ func poolLabel(index int) string { return strconv.Itoa(index) }
 
 // count adds what a pool has counted so far.
 func (f *poolFigures) count(p *pool.Pool, st *pool.Stats) {
-	f.Exchanges += st.Exchanges
-	f.Forks += st.Forks
-	f.Deaths += st.Deaths
-	f.Retries += st.Retries
-	f.Lost += st.Lost
-	f.Abandoned += st.Abandoned
-	for cause, n := range p.Ends() {
-		f.ends[cause] += n
-	}
-	for event, n := range p.Refusals() {
-		f.refusals[event] += n
-	}
+	f.merge(&poolFigures{Stats: *st, ends: p.Ends(), refusals: p.Refusals()})
 }
 
 // see adds what a pool has and does now.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"os"
 	"runtime"
 	"slices"
@@ -65,14 +66,15 @@ func (a *adminSide) status() *admin.Status {
 	st.Server.Generation, st.Reloads = a.current, slices.Clone(a.reloads)
 	a.mu.Unlock()
 	slices.Reverse(st.Reloads)
-	if !a.working.Load() {
+	g := a.serving()
+	if !a.working.Load() || g == nil { // not yet, or no longer
 		return st
 	}
 	sp := a.s.engine.Spool()
 	st.Spool = admin.Spool{Bytes: sp.Bytes, Files: sp.Files, Refused: sp.Refused, Waited: sp.Waited}
 	a.addLoops(st)
-	a.addPools(st)
-	a.addCaches(st)
+	a.addPools(st, g)
+	addCaches(st, g)
 	a.addTimers(st)
 	return st
 }
@@ -83,8 +85,7 @@ func (a *adminSide) addLoops(st *admin.Status) {
 	}
 }
 
-func (a *adminSide) addCaches(st *admin.Status) {
-	g := a.serving()
+func addCaches(st *admin.Status, g *generation) {
 	for id, one := range g.caches {
 		c := one.Stats()
 		st.Caches = append(st.Caches, admin.Cache{
@@ -110,11 +111,10 @@ func (a *adminSide) addTimers(st *admin.Status) {
 	}
 }
 
-func (a *adminSide) addPools(st *admin.Status) {
+func (a *adminSide) addPools(st *admin.Status, g *generation) {
 	figures := a.pools()
 	memory := a.memory.of(figures)
 	running := a.running()
-	g := a.serving()
 	for _, f := range figures {
 		p := admin.Pool{
 			Index: f.index, Booting: f.Booting, Idle: f.Idle, Busy: f.Busy, Draining: f.Draining, Waiting: f.Waiting,
@@ -169,12 +169,7 @@ func addWorkers(p *admin.Pool, workers []pool.WorkerFigures, running []pool.Runn
 			Slot: w.Slot, PID: w.PID, State: w.State, Age: w.Age.Seconds(), Exchanges: w.Exchanges, Doing: by[w.PID],
 		})
 	}
-	slices.SortFunc(p.Queue, func(a, b admin.Running) int {
-		if a.Waited > b.Waited {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(p.Queue, func(a, b admin.Running) int { return cmp.Compare(b.Waited, a.Waited) })
 	p.Queue = p.Queue[:min(len(p.Queue), queueShown)]
 }
 

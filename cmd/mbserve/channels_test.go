@@ -307,18 +307,7 @@ func TestChannelsEndure(t *testing.T) {
 	}
 	for range 2 {
 		enough("messages before a replacement", 30)
-		if err := syscall.Kill(pid, syscall.SIGUSR2); err != nil {
-			t.Fatal(err)
-		}
-		old := pid
-		eventually(t, "another process", func() bool {
-			text, _ := os.ReadFile(pidName)
-			if n, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil {
-				pid = n
-			}
-			return pid != old
-		})
-		eventually(t, "the old process ends", func() bool { return gone(old) })
+		pid = replaceProcess(t, pid, pidName)
 	}
 	enough("messages at the end", 30)
 	stop.Store(true)
@@ -338,6 +327,24 @@ func TestChannelsEndure(t *testing.T) {
 	}
 	<-s.exited
 	s.endOf(pid)
+}
+
+// replaceProcess makes another process take over, and returns its id when the old one has ended.
+func replaceProcess(t *testing.T, old int, pidName string) (pid int) {
+	t.Helper()
+	if err := syscall.Kill(old, syscall.SIGUSR2); err != nil {
+		t.Fatal(err)
+	}
+	pid = old
+	eventually(t, "another process", func() bool {
+		text, _ := os.ReadFile(pidName)
+		if n, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil {
+			pid = n
+		}
+		return pid != old
+	})
+	eventually(t, "the old process ends", func() bool { return gone(old) })
+	return pid
 }
 
 // follow checks that the messages are numbers in their order, to the end.

@@ -95,6 +95,7 @@ func (s *server) load(ctx context.Context) (g *generation, err error) {
 	case s.o.dev:
 		cfg.RawAccess = func(e *engine.Access, _ int) { s.logRequest(e) }
 	}
+	s.crashes.options(&cfg)
 	g.host, err = pool.Start(ctx, cfg)
 	if err != nil {
 		g.closeListeners()

@@ -20,12 +20,13 @@ var version = "development"
 
 // Exit codes.
 const (
-	exitOK      = 0
-	exitUsage   = 1 // bad command line
-	exitLocked  = 2 // pid or log file in use by a running server
-	exitStart   = 3 // error at start: script, bind, no listener
-	exitRunning = 4 // fatal error while running
-	exitTests   = 5 // mbserve test: a test has failed
+	exitOK          = 0
+	exitUsage       = 1 // bad command line
+	exitLocked      = 2 // pid or log file in use by a running server
+	exitStart       = 3 // error at start: script, bind, no listener
+	exitRunning     = 4 // fatal error while running
+	exitTests       = 5 // mbserve test: a test has failed
+	exitFailedAgain = 5 // mbserve replay: the request has failed again
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -36,6 +37,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	if isNew(args) {
 		return runNew(args[1:], stdout, stderr)
+	}
+	if isReplay(args) {
+		return runReplay(args[1:], stdout, stderr)
 	}
 	if isTest(args) {
 		return runTest(args[1:], stdout, stderr)

@@ -289,6 +289,13 @@ func (r *sampleRun) shell(command string) string {
 // compare compares the output with the lines of the manual, the first of which is line n.
 func compare(t *testing.T, n int, want []string, got string) {
 	t.Helper()
+	if !matches(want, got) {
+		t.Errorf("line %d: got\n%s\nwant\n%s", n, got, strings.Join(want, "\n"))
+	}
+}
+
+// matches reports whether an output is as the lines of the manual say.
+func matches(want []string, got string) bool {
 	got = strings.TrimSuffix(strings.ReplaceAll(got, "\r\n", "\n"), "\n")
 	pattern := ""
 	for _, line := range want {
@@ -301,9 +308,7 @@ func compare(t *testing.T, n int, want []string, got string) {
 	if len(want) == 0 {
 		pattern = `\n`
 	}
-	if !regexp.MustCompile(`\A` + pattern + `\z`).MatchString(got + "\n") {
-		t.Errorf("line %d: got\n%s\nwant\n%s", n, got, strings.Join(want, "\n"))
-	}
+	return regexp.MustCompile(`\A` + pattern + `\z`).MatchString(got + "\n")
 }
 
 func linePattern(line string) string {

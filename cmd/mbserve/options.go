@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"moonbridge/cmd/mbserve/admin"
+	"moonbridge/cmd/mbserve/bus"
 )
 
 // options is the parsed command line.
@@ -41,6 +42,9 @@ type options struct {
 	adminPprof   bool
 	adminToken   string // file
 
+	bus, busFile string       // address of the bus, or the file that has it; "": none
+	busAddress   *bus.Address // nil: none
+
 	user, group string // as given
 	privileges  *privileges
 	grace       time.Duration
@@ -49,6 +53,12 @@ type options struct {
 	scheduling  scheduling
 	noPairing   bool
 	selfSigned  bool
+
+	crashDir    string // "": nothing is recorded
+	crashFiles  int
+	crashBytes  byteCount
+	crashMask   []string
+	crashUnmask bool
 
 	completion string // the shell whose script is shown
 
@@ -79,6 +89,16 @@ func (o *options) flags() *pflag.FlagSet {
 	f.BoolVar(&o.adminRemote, "admin-remote", false, "allow an address that other hosts can reach; there is neither TLS nor a password")
 	f.StringVar(&o.adminToken, "admin-token-file", "", "allow POST to /reload and /stop there, with the token in `FILE`")
 	f.BoolVar(&o.adminPprof, "admin-pprof", false, "show profiles of the server at /debug/pprof there")
+	f.StringVar(&o.crashDir, "crash-dir", "", "keep a file in `DIRECTORY` for each request that fails with an error of Lua, with a worker that crashes or is killed, or with a time limit")
+	o.crashFiles = crashFilesDefault
+	f.IntVar(&o.crashFiles, "crash-files", o.crashFiles, "`NUMBER` of these files; the oldest are removed")
+	o.crashBytes = crashBytesDefault
+	f.Var(&o.crashBytes, "crash-bytes", "`BYTES` of these files together")
+	f.StringArrayVar(&o.crashMask, "crash-mask", nil, "mask fields with this `WORD` in their names there, too (several times: several words)")
+	f.BoolVar(&o.crashUnmask, "crash-unmasked", false, "mask nothing there, not even passwords and cookies")
+	f.StringVar(&o.bus, "bus", "",
+		"pass messages of channels on to other servers through Redis or NATS at `URL`: redis://host:6379 or nats://host:4222, with TLS rediss:// or tls://")
+	f.StringVar(&o.busFile, "bus-file", "", "the same, with the URL in `FILE`, so that no password is on the command line")
 	f.StringVarP(&o.user, "user", "u", "", "run the script as `USER`, and drop root privileges once the listeners are open")
 	f.StringVar(&o.group, "group", "", "run the script with this `GROUP` (default: the groups of the user)")
 	f.StringVarP(&o.pidFile, "pidfile", "p", "", "write the process id to `FILE`, which is locked while the server runs")
@@ -149,6 +169,12 @@ func parseOptions(args []string) (*options, error) {
 	if err := o.checkAdmin(); err != nil {
 		return nil, err
 	}
+	if err := o.checkCrashes(f); err != nil {
+		return nil, err
+	}
+	if err := o.checkBus(); err != nil {
+		return nil, err
+	}
 	if o.background && o.logFile == "" && o.logFacility == "" {
 		o.logFacility = "daemon"
 	}
@@ -183,6 +209,28 @@ func (o *options) checkAdmin() (err error) {
 	}
 	return nil
 }
+
+// checkCrashes checks the options of --crash-dir.
+func (o *options) checkCrashes(f *pflag.FlagSet) error {
+	switch {
+	case o.crashDir == "" && (f.Changed("crash-files") || f.Changed("crash-bytes") || len(o.crashMask) > 0 || o.crashUnmask):
+		return errors.New("--crash-files, --crash-bytes, --crash-mask and --crash-unmasked need --crash-dir")
+	case o.crashDir != "" && o.static != "":
+		return errors.New("--crash-dir: with --static there are no workers")
+	case o.crashFiles < 1 || o.crashFiles > crashFilesMax:
+		return fmt.Errorf("--crash-files must be between 1 and %d", crashFilesMax)
+	case o.crashUnmask && len(o.crashMask) > 0:
+		return errors.New("--crash-mask and --crash-unmasked cannot be used together")
+	}
+	return nil
+}
+
+const (
+	crashFilesDefault = 100
+	crashBytesDefault = 64 << 20
+	// crashFilesMax bounds --crash-files: the directory is read before a file is added.
+	crashFilesMax = 10_000
+)
 
 // subject is what is served, for messages.
 func (o *options) subject() string {

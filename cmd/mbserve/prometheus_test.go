@@ -87,7 +87,7 @@ func startPrometheus(t *testing.T, target string, args ...string) string {
 func askPrometheus(t *testing.T, at, query string) (numbers []string) {
 	t.Helper()
 	resp, text, err := fetch(http.MethodGet, at+"/api/v1/query?query="+url.QueryEscape(query), "")
-	if err != nil {
+	if err != nil || resp.StatusCode == http.StatusServiceUnavailable {
 		return nil // it is starting
 	}
 	var answer struct {

@@ -63,9 +63,8 @@ func (g *generation) selftest(ctx context.Context) error {
 		}
 	}
 	if file := g.s.o.selftest; file != "" {
-		path := g.s.dir.abs(file)
-		g.s.files.addScript(g.number, path)
-		if err := g.runTests(ctx, p, 0, path, &passed); err != nil {
+		g.s.files.addScript(g.number, g.s.dir.abs(file))
+		if err := g.runTests(ctx, p, 0, file, &passed); err != nil {
 			return fmt.Errorf("selftest %s: %w", file, err)
 		}
 	}

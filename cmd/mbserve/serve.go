@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"moonbridge/cmd/mbserve/acme"
+	"moonbridge/cmd/mbserve/bus"
 	"moonbridge/engine"
 	"moonbridge/handler/channel"
 	"moonbridge/handler/compress"
@@ -42,10 +43,12 @@ type server struct {
 	intervals  *pool.Intervals // the timers of all generations
 	shared     *pool.Dictionaries
 	channels   *channel.Hub
+	bus        *bus.Bus // nil: there is none
 	websockets *pool.WebSockets
 	compressor *compress.Shared
 	caches     caches
 	admin      *adminSide // nil: there is no admin listener
+	crashes    *crashSide // nil: failed requests are not recorded
 
 	certificates certificates
 	tickets      *tickets
@@ -181,7 +184,11 @@ func (s *server) open(stderr io.Writer) (err error) {
 		return err
 	}
 	s.log = s.admin.keepErrors(s.log)
+	if err = s.openCrashes(); err != nil {
+		return err
+	}
 	s.acme = acme.New(s.log, "moonbridge/"+version)
+	s.openBus()
 	s.stdout = logging.NewQueue(&logFile{f: os.Stdout}, logging.Options{
 		Lost: func(lost int, err error) { warnLost(s.log, "standard output", lost, err) },
 	})
@@ -296,6 +303,7 @@ func (s *server) serveFirst() (err error) {
 		return err
 	}
 	s.takeOverChannels()
+	s.startBus()
 	if err := s.serving.serve(); err != nil {
 		return err
 	}
@@ -434,5 +442,7 @@ func (s *server) logStats() {
 	s.mu.Unlock()
 	g.logStats()
 	s.logChannels()
+	s.crashes.logStats()
+	s.logBus()
 	s.logWebSockets()
 }

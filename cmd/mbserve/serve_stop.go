@@ -57,6 +57,7 @@ func (s *server) stop(drain func(context.Context) error) {
 	}
 	s.endOld(ctx)
 	s.endChannels(ctx)
+	s.endBus(ctx)
 	if s.handedOver {
 		s.intervals.Quiet(ctx)
 	}
@@ -97,5 +98,6 @@ func (s *server) stopNow() {
 	if s.serving != nil {
 		s.serving.host.Kill()
 	}
+	s.endBus(done)
 	s.engine.Shutdown(done)
 }

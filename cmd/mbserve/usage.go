@@ -18,6 +18,7 @@ func usage() string {
 	b.WriteString(`Usage: mbserve [options] [--] script.lua [script arguments]
        mbserve [options] --static DIRECTORY
        mbserve new DIRECTORY
+       mbserve replay [options] FILE
        mbserve test [options] script.lua [tests.lua]
 
 Serves the web application that script.lua describes. The script calls listen{…}

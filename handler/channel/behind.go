@@ -61,7 +61,7 @@ func (l *Loop) missed(m *Member) (r *Run, lost bool) {
 		seq = next.Seq
 	}
 	if len(r.messages) == 0 {
-		m.last, m.state = h.seq, memberLive
+		m.last, m.state = max(m.last, h.seq), memberLive
 		return nil, lost
 	}
 	return r, lost

@@ -21,9 +21,11 @@ const handoverVersion = 1
 type handedHub struct {
 	Version        int
 	Epoch          string
+	Base           uint64
 	Seq, Forgotten uint64
 	Channels       map[string]handedChannel
-	Messages       int // so many handedMessage follow, then the Posts of the time after
+	Log            []byte // state of a Movable log
+	Messages       int    // so many handedMessage follow, then the Posts of the time after
 }
 
 type handedChannel struct{ Last, Lost uint64 }
@@ -39,6 +41,11 @@ type handedMessage struct {
 type handedPost struct {
 	Channel string
 	Post    Post
+}
+
+// size is what it counts for while it waits.
+func (p *handedPost) size() int {
+	return messageOverhead + len(p.Post.Data) + len(p.Post.Event) + len(p.Post.ID) + len(p.Post.Key)
 }
 
 // relay is where messages go that are published after the hub has been handed over.
@@ -81,27 +88,27 @@ func (h *Hub) beginRelay() (first *handedHub, messages []handedMessage, r *relay
 	if h.relay != nil || h.closed {
 		return nil, nil, nil, errors.New("channel: the hub has been handed over already")
 	}
-	first = &handedHub{Version: handoverVersion, Epoch: h.epoch, Seq: h.seq, Forgotten: h.forgotten, Channels: make(map[string]handedChannel)}
+	first = &handedHub{Version: handoverVersion, Epoch: h.era().name, Base: h.era().base, Seq: h.seq, Forgotten: h.forgotten, Channels: make(map[string]handedChannel)}
 	for _, c := range h.channels {
 		first.Channels[c.name] = handedChannel{c.last, c.lost}
 	}
 	for k := h.oldest; k != nil; k = k.newer {
 		messages = append(messages, handedMessage{k.c.name, k.seq, k.m.Time, k.m.Post})
 	}
+	if l, ok := h.log.(Movable); ok {
+		first.Log = l.HandOver()
+	}
 	first.Messages = len(messages)
 	h.relay = &relay{more: make(chan struct{}, 1)}
 	return first, messages, h.relay, nil
 }
 
-// passOn passes on what waits. What it could not write waits again.
+// passOn passes on what waits. What it could not write waits again. If the hub is closed, it was the last.
 func (h *Hub) passOn(r *relay, e *gob.Encoder, buf *bufio.Writer) error {
 	h.mu.Lock()
 	posts, closed := r.posts, h.closed
 	r.posts, r.bytes = nil, 0
 	h.mu.Unlock()
-	if closed && len(posts) == 0 {
-		return io.ErrClosedPipe
-	}
 	for i := range posts {
 		if err := e.Encode(&posts[i]); err != nil {
 			return h.unsent(r, posts[i:], err)
@@ -110,6 +117,9 @@ func (h *Hub) passOn(r *relay, e *gob.Encoder, buf *bufio.Writer) error {
 	if err := buf.Flush(); err != nil {
 		return h.unsent(r, posts, err)
 	}
+	if closed {
+		return io.ErrClosedPipe
+	}
 	return nil
 }
 
@@ -117,13 +127,22 @@ func (h *Hub) unsent(r *relay, posts []handedPost, err error) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	r.posts = append(posts, r.posts...)
+	for i := range posts {
+		r.bytes += posts[i].size()
+	}
 	return err
 }
 
 // endRelay lets the hub go on by itself.
 func (h *Hub) endRelay(r *relay) {
 	h.mu.Lock()
-	h.relay, h.epoch = nil, newEpoch()
+	h.relay = nil
+	if l, ok := h.log.(Movable); ok && !h.closed {
+		l.Stay()
+	}
+	if h.log == nil {
+		h.eraNow.Store(&era{name: newEpoch()})
+	}
 	posts := r.posts
 	h.mu.Unlock()
 	for _, p := range posts {
@@ -133,12 +152,12 @@ func (h *Hub) endRelay(r *relay) {
 
 // add is Publish for a hub that has been handed over.
 func (r *relay) add(name string, p *Post, max int) error {
-	size := messageOverhead + len(p.Data) + len(p.Event) + len(p.ID) + len(p.Key)
-	if r.bytes+size > max {
+	post := handedPost{name, *p}
+	if r.bytes+post.size() > max {
 		return ErrBusy
 	}
-	r.bytes += size
-	r.posts = append(r.posts, handedPost{name, *p})
+	r.bytes += post.size()
+	r.posts = append(r.posts, post)
 	select {
 	case r.more <- struct{}{}:
 	default:
@@ -167,6 +186,11 @@ func (h *Hub) TakeOver(r io.Reader) (follow func() error, err error) {
 	}
 	if err := h.adopt(&first, messages); err != nil {
 		return nil, err
+	}
+	if l, ok := h.log.(Movable); ok && first.Log != nil {
+		if err := l.TakeOver(first.Log); err != nil {
+			return nil, err
+		}
 	}
 	return func() error { return h.follow(d) }, nil
 }
@@ -197,14 +221,16 @@ func (h *Hub) adopt(first *handedHub, messages []handedMessage) error {
 			c.last, c.lost = max(c.last, old.Last), max(old.Lost, above(c.lost, first.Seq))
 		}
 	}
-	h.epoch, h.seq, h.forgotten = first.Epoch, h.seq+first.Seq, first.Forgotten
+	e := &era{first.Epoch, first.Base}
+	h.eraNow.Store(e)
+	h.seq, h.forgotten = h.seq+first.Seq, first.Forgotten
 	for _, m := range messages {
 		if c := h.channels[m.Channel]; c != nil && m.Seq <= first.Seq {
-			h.keep(c, &Message{Post: m.Post, Channel: m.Channel, Seq: m.Seq, Time: m.Time, epoch: h.epoch})
+			h.keep(c, &Message{Post: m.Post, Channel: m.Channel, Seq: m.Seq, Time: m.Time, era: e})
 		}
 	}
 	for _, m := range own {
-		h.keep(h.channels[m.Channel], &Message{Post: m.Post, Channel: m.Channel, Seq: m.Seq + first.Seq, Time: m.Time, epoch: h.epoch})
+		h.keep(h.channels[m.Channel], &Message{Post: m.Post, Channel: m.Channel, Seq: m.Seq + first.Seq, Time: m.Time, era: e})
 	}
 	return nil
 }

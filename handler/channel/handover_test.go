@@ -1,6 +1,7 @@
 package channel
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -117,5 +118,35 @@ func TestTakeOverNonsense(t *testing.T) {
 	go func() { w.Write([]byte("nonsense that is not a hub")); w.Close() }()
 	if _, err := newRig(t, Options{}).hub.TakeOver(r); err == nil {
 		t.Error("no error")
+	}
+}
+
+// What was published just before the end is passed on, and then the end comes.
+func TestHandOverEnds(t *testing.T) {
+	old, heir := newRig(t, Options{}), newRig(t, Options{})
+	r, w := net.Pipe()
+	over := make(chan error, 1)
+	go func() { over <- old.hub.HandOver(w) }()
+	first := make([]byte, 1)
+	if _, err := io.ReadFull(r, first); err != nil {
+		t.Fatal(err)
+	}
+	old.publish("a", "last") // the hub still writes the first part
+	old.hub.Close()
+	follow, err := heir.hub.TakeOver(io.MultiReader(bytes.NewReader(first), r))
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		if err := <-over; err != io.ErrClosedPipe {
+			t.Errorf("handed over: %v", err)
+		}
+		w.Close()
+	}()
+	if err := follow(); err != io.EOF {
+		t.Errorf("followed: %v", err)
+	}
+	if n := heir.hub.Stats().Messages; n != 1 {
+		t.Errorf("%d messages, want 1", n)
 	}
 }

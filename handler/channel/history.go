@@ -95,7 +95,7 @@ const compactFrom = 64
 func (h *Hub) shorten(c *channel) {
 	k := c.history[0]
 	if k.m != nil {
-		c.lost = k.seq
+		c.lost = max(c.lost, k.seq)
 		h.drop(k)
 	}
 	c.history[0] = nil

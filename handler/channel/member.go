@@ -240,7 +240,7 @@ func (m *Member) fallBehind() {
 
 // Position is the id of the last message that the member has got, or that it has said that it has. It is one of the hub, even if
 // the message has another one.
-func (m *Member) Position() string { return position(m.l.hub.epoch, m.last) }
+func (m *Member) Position() string { return m.l.hub.era().id(m.last) }
 
 // add makes s a subscription of c. Under Hub.mu, on the loop.
 func (l *Loop) add(c *channel, s *subscription) {

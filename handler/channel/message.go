@@ -1,9 +1,6 @@
 package channel
 
-import (
-	"strconv"
-	"sync/atomic"
-)
+import "sync/atomic"
 
 // Post is what is published.
 type Post struct {
@@ -20,13 +17,13 @@ type Message struct {
 	Channel string
 	Seq     uint64 // its place in the order of all messages of the hub
 	Time    int64  // milliseconds since 1970
-	epoch   string
+	era     *era
 
 	forms [formsMax]atomic.Pointer[[]byte]
 }
 
 // Position is the id that the hub has given the message.
-func (m *Message) Position() string { return position(m.epoch, m.Seq) }
+func (m *Message) Position() string { return m.era.id(m.Seq) }
 
 // Name is the id of the message for clients: that of the application, or else that of the hub.
 func (m *Message) Name() string {
@@ -35,9 +32,6 @@ func (m *Message) Name() string {
 	}
 	return m.Position()
 }
-
-// position is an id of the hub: of the message that is seq in the order.
-func position(epoch string, seq uint64) string { return epoch + "-" + strconv.FormatUint(seq, 10) }
 
 // size is what a message counts for in bounds of memory: its texts, as they are and in one form, and what they are kept in.
 func (m *Message) size() int {

@@ -17,15 +17,13 @@ func TestModel(t *testing.T) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
 		names := []string{"short1", "short2", "long1", "long2", "none"}
 		var all []*Message
-		r.hub.forward = func(name string, p *Post) error { // sees all messages in their order
-			all = append(all, &Message{Post: *p, Channel: name, Seq: r.hub.seq})
-			return nil
-		}
 		var clients []*modelClient
 		for step := range 3000 {
 			switch n := rnd.IntN(20); {
 			case n < 8:
-				r.publish(names[rnd.IntN(len(names))], fmt.Sprint(step))
+				name := names[rnd.IntN(len(names))]
+				r.publish(name, fmt.Sprint(step))
+				all = append(all, &Message{Channel: name, Seq: r.hub.seq})
 			case n < 10 && len(clients) < 30:
 				rnd.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
 				c := &modelClient{client: client{t: t, takes: -1}, loop: rnd.IntN(2), names: slices.Clone(names[:1+rnd.IntN(3)]), from: r.hub.seq}
@@ -47,7 +45,7 @@ func TestModel(t *testing.T) {
 				if c.l != nil {
 					c.Leave()
 				}
-				after := position(r.hub.epoch, c.from)
+				after := r.hub.era().id(c.from)
 				if n := len(c.got); n > 0 {
 					after = c.got[n-1].Position()
 				}

@@ -1,5 +1,7 @@
 package channel
 
+import "errors"
+
 // Publish passes a message on to all subscribers of a channel, and keeps it in the history if there is one. It returns how many
 // subscribers there are. It may be called on any goroutine, and does not wait.
 func (h *Hub) Publish(name string, p Post) (subscribers int, err error) {
@@ -10,38 +12,58 @@ func (h *Hub) Publish(name string, p Post) (subscribers int, err error) {
 		return 0, err
 	}
 	h.mu.Lock()
-	if h.relay != nil {
+	switch {
+	case h.relay != nil:
 		defer h.mu.Unlock()
 		return h.countOf(name), h.relay.add(name, &p, h.o.QueueBytes)
+	case h.log != nil:
+		n := h.countOf(name)
+		h.mu.Unlock()
+		return n, h.append(name, p)
 	}
-	ring, n, err := h.publish(name, &p)
-	forward := h.forward
+	ring, n, err := h.publishHere(name, &p)
 	h.mu.Unlock()
 	for _, l := range ring {
 		l.on.Post(l.turn)
 	}
-	if err == nil && forward != nil {
-		err = forward(name, &p)
-	}
 	return n, err
 }
 
-// publish is Publish, and returns the loops that are to be told.
-func (h *Hub) publish(name string, p *Post) (ring []*Loop, subscribers int, err error) {
-	c := h.channelOf(name)
-	if c == nil {
-		// It has no subscribers, and gets no history. One who subscribes later is told that something was missed.
-		h.seq++
-		h.forgotten = h.seq
-		return nil, 0, ErrChannels
+// append makes the log publish a message.
+func (h *Hub) append(name string, p Post) error {
+	err := h.log.Append(name, p)
+	if err == nil {
+		return nil
 	}
-	m := &Message{Post: *p, Channel: name, Seq: h.seq + 1, Time: c.active, epoch: h.epoch}
-	if !h.room(c, m.size()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if errors.Is(err, ErrMoved) && h.relay != nil {
+		return h.relay.add(name, &p, h.o.QueueBytes)
+	}
+	h.stats.Refused++
+	return err
+}
+
+// publishHere is Publish for a hub that gives messages their places itself.
+func (h *Hub) publishHere(name string, p *Post) (ring []*Loop, subscribers int, err error) {
+	if c := h.channels[name]; c != nil && !h.room(c, (&Message{Post: *p}).size()) {
 		h.stats.Refused++
 		return nil, 0, ErrBusy
 	}
-	h.seq++
-	c.last = h.seq
+	return h.publish(name, p, h.seq+1, h.now())
+}
+
+// publish gives a message its place in the order. It returns the loops that are to be told.
+func (h *Hub) publish(name string, p *Post, seq uint64, time int64) (ring []*Loop, subscribers int, err error) {
+	h.seq = seq
+	c := h.channelOf(name)
+	if c == nil {
+		// It has no subscribers, and gets no history. One who subscribes later is told that something was missed.
+		h.forgotten = seq
+		return nil, 0, ErrChannels
+	}
+	m := &Message{Post: *p, Channel: name, Seq: seq, Time: time, era: h.era()}
+	c.last = seq
 	h.keep(c, m)
 	h.stats.Messages++
 	h.stats.Deliveries += uint64(c.count)

@@ -52,6 +52,7 @@ var (
 	ErrChannels    = errors.New("too many channels")
 	ErrSubscribers = errors.New("too many subscribers")
 	ErrRules       = errors.New("more than 256 patterns of channels")
+	ErrMoved       = errors.New("another process has the messages now")
 	ErrMany        = errors.New("too many channels for one subscriber")
 )
 

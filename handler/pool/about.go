@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"bytes"
 	"log/slog"
 	"net/netip"
 
@@ -16,6 +17,7 @@ type about struct {
 	interval     string
 	main         string
 	id           string // of the request
+	window       []byte // what the in-window began with, for a Crash
 }
 
 // attrs is what is known, for the log.
@@ -86,9 +88,13 @@ func (c *cell) about() *about {
 
 // keepAbout is called before bytes are put into the in-window: they may overwrite the head if the worker has taken it.
 func (c *cell) keepAbout() {
-	named := c.l.p.spec.Options.RequestTimeout > 0 || c.peer.handler != nil
+	recorded := c.l.p.h.crashes != nil
+	named := recorded || c.l.p.spec.Options.RequestTimeout > 0 || c.peer.handler != nil
 	if named && c.body.tail > 0 && c.kept == nil && c.body.holdsHead() {
 		c.kept = c.about()
+		if recorded {
+			c.kept.window = bytes.Clone(c.body.window[:min(c.body.head, crashKeptMax)])
+		}
 	}
 }
 

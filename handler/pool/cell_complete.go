@@ -110,8 +110,18 @@ func (c *cell) done(result uint32) {
 	if c.times.timed {
 		c.times.done = c.l.on.Clock()
 	}
+	if result&(shm.ResultRetire|shm.ResultFailed) != 0 {
+		c.doneAndMore(result)
+	}
+	c.forgetWorker()
+}
+
+// doneAndMore notes what seldom comes with a result.
+func (c *cell) doneAndMore(result uint32) {
+	if result&shm.ResultFailed != 0 {
+		c.handlerFailed()
+	}
 	if result&shm.ResultRetire != 0 && !c.worker.retired.Swap(true) {
 		c.l.p.kick()
 	}
-	c.forgetWorker()
 }

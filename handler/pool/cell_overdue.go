@@ -16,11 +16,13 @@ const traceTime = 100 * time.Millisecond
 // it has a chance to log a traceback.
 func (c *cell) overdue(now int64) {
 	w := c.worker
-	c.l.p.log.LogAttrs(context.Background(), slog.LevelWarn, "request_timeout: ending the worker",
+	attrs := []slog.Attr{
 		slog.Int("pid", int(w.pid.Load())),
 		slog.Duration("running", c.watch.lasts(now).Round(time.Millisecond)),
 		slog.String("request", c.about().String()),
-		slog.String("phase", c.phase()))
+		slog.String("phase", c.phase()),
+	}
+	c.l.p.log.LogAttrs(context.Background(), slog.LevelWarn, "request_timeout: ending the worker", withCrash(attrs, c.workerFails(w))...)
 	w.in.Quit.Store(1) // if the handler returns now, the worker takes no other exchange that would be killed with it
 	w.ask(shm.CtlTraceback)
 	time.AfterFunc(traceTime, func() { w.kill("request_timeout") })

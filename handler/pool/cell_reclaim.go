@@ -39,6 +39,7 @@ func (c *cell) workerGone(w *Worker, now int64) {
 	if c.pos != pos || !c.ownedBy(w) {
 		return
 	}
+	c.workerFails(w)
 	if c.x != nil && c.mayRetry() {
 		c.retried = true
 		c.forgetWorker()
@@ -46,6 +47,7 @@ func (c *cell) workerGone(w *Worker, now int64) {
 		c.file.drop()
 		c.l.publish(c, now)
 		w.reclaim.retried.Add(1)
+		w.notes.retried()
 		return
 	}
 	if c.response.whole && c.x != nil && !c.answered {

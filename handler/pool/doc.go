@@ -58,6 +58,7 @@
 //     cell_reclaim.go. What a worker gets over its control socket: cell_descriptor.go, for raw connections (cell_socket.go) and
 //     for request bodies in files (cell_file.go). How long it took: cell_times.go. Which failures are counted and
 //     logged: cell_refused.go.
+//   - crash.go: exchanges that fail, for those who want to know. crash_draft.go: what the cell has. crash_notes.go: what the worker says.
 //   - websockets.go: the WebSockets of scripts. websocket_accept.go: a request becomes one. websocket_conn.go, websocket_event.go: a
 //     connection, and its events as exchanges; websocket_wait.go: those that wait for room. websocket_blocking.go: a connection that a
 //     worker has to itself.

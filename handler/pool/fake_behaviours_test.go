@@ -207,6 +207,27 @@ var behaviours = map[string]func(s *served, query string){
 		s.write([]byte(strconv.Itoa(cmd.Process.Pid)))
 		s.finish(0)
 	},
+	"fail": func(s *served, query string) { // raises an error
+		os.Stderr.WriteString("about to fail\n")
+		s.reportFailure()
+		s.finish(shm.ResultFailed | 500<<shm.ResultStatusShift)
+	},
+	"fail-late": func(s *served, query string) { // reports it when there is a file of this name
+		s.finish(shm.ResultFailed | 500<<shm.ResultStatusShift)
+		awaitFile(query)
+		s.reportFailure()
+	},
+	"fail-die": func(s *served, query string) { // reports nothing
+		s.finish(shm.ResultFailed | 500<<shm.ResultStatusShift)
+		die()
+	},
+	"read-die": func(s *served, query string) { // when it has read all
+		s.out.Flags.Or(shm.OutBodyWanted)
+		s.signal()
+		for buf := make([]byte, 1000); s.read(buf) > 0; {
+		}
+		die()
+	},
 	"exit":      func(s *served, query string) { os.Exit(0) },
 	"die":       func(s *served, query string) { die() },
 	"die-after": func(s *served, query string) { s.write([]byte("partial")); s.signal(); die() },

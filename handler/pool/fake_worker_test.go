@@ -156,6 +156,12 @@ func (s *served) finish(result uint32) {
 	}
 }
 
+// reportFailure reports an error of the handler.
+func (s *served) reportFailure() {
+	body := reportOf(shm.MsgReportBody{Level: shm.LevelError, Exchange: s.head.Exchange}, "x.lua:1: failed", "stack traceback:\n\tx.lua:1", "request")
+	unix.Write(fdControl, append(shm.Bytes(&shm.Msg{Type: shm.MsgReport, Len: uint32(len(body))}), body...))
+}
+
 // complete says that the response is whole, and goes on.
 func (s *served) complete(flags uint32) {
 	s.ends &^= shm.InCancel // a client that has gone after its response is not missed

@@ -191,6 +191,7 @@ func (c *cell) began(now int64) int64 {
 
 var kindNames = map[uint16]string{
 	shm.KindHTTP: "http", shm.KindInterval: "interval", shm.KindSocket: "connection", shm.KindMain: "main",
+	shm.KindWebSocket: "websocket",
 }
 
 // TimerFigures describe a timer at one moment.

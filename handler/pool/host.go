@@ -90,6 +90,18 @@ type Config struct {
 	// them takes root.
 	Credential *syscall.Credential
 
+	// Crashed is called with each exchange whose handler has raised an error, or whose worker has ended or was killed while it had
+	// the exchange, up to a number per second (errorsPerSecond, endsPerSecond). One goroutine calls it. It may take a while: Stop
+	// waits for the last call, for a bounded time. Requests that a worker serves itself on a raw connection are not seen. Default:
+	// nothing is kept of requests.
+	Crashed func(c *Crash)
+
+	// CrashLost is called for each failure that Crashed is not called with, because there are too many. It must not block. Optional.
+	CrashLost func()
+
+	// Adapt changes what a listen{} call asks for, before its pool is made. Optional.
+	Adapt func(pool int, spec *listen.Spec)
+
 	// InWindow and OutWindow are the sizes of a cell's windows in bytes: powers of two from 64 to 16 MiB; default 256 KiB.
 	InWindow, OutWindow int
 }
@@ -104,6 +116,8 @@ type Host struct {
 	lines *lineLog // of fork servers
 
 	warned bool // http_options are ignored; belongs to the goroutine that reads listen{} calls
+
+	crashes *crashes // nil: nobody wants to know of them
 
 	stdout  *logging.Queue
 	own     bool           // stdout is the host's own queue
@@ -172,6 +186,7 @@ func load(ctx context.Context, cfg Config) (*Host, *forkServer, error) {
 	fs, err := startForkServer(h, 0)
 	if err != nil {
 		h.hearOut()
+		h.crashes.end()
 		return nil, nil, err
 	}
 	if err = fs.await(ctx); err == nil && len(h.Pools()) == 0 {
@@ -185,6 +200,7 @@ func load(ctx context.Context, cfg Config) (*Host, *forkServer, error) {
 		for _, p := range h.Pools() {
 			p.close()
 		}
+		h.crashes.end()
 		return nil, nil, err
 	}
 	return h, fs, nil
@@ -230,6 +246,7 @@ func (h *Host) complete() (err error) {
 		h.log = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
 	h.lines = newLineLog(h.log)
+	h.crashes = newCrashes(h)
 	if h.stdout = c.Stdout; h.stdout == nil {
 		h.own = true
 		h.stdout = logging.NewQueue(os.Stdout, logging.Options{Lost: func(lost int, err error) {
@@ -249,6 +266,9 @@ func (h *Host) Pools() []*Pool {
 // listen makes the pool of a listen{} call. When the script is run again because its fork server has died, the pool exists
 // and its sockets are open: the call gets the pool that the first one made.
 func (h *Host) listen(generation, n int, spec *listen.Spec) error {
+	if h.cfg.Adapt != nil {
+		h.cfg.Adapt(n, spec)
+	}
 	if generation > 0 {
 		pools := h.Pools()
 		if n >= len(pools) || !reflect.DeepEqual(pools[n].spec, spec) {

@@ -112,6 +112,7 @@ func (h *Host) finish() (killed bool) {
 		p.sv.stop()
 		p.detach()
 	}
+	h.crashes.end()
 	close(h.over)
 	return h.signalled
 }

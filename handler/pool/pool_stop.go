@@ -92,7 +92,8 @@ func (p *Pool) endWorkers() (unreclaimed []*Worker) {
 		w.end(0, false)
 		w.judge()
 		p.counts.add(w)
-		p.counts.countEnd(w.cause(true))
+		w.exit.cause = w.cause(true)
+		p.counts.countEnd(w.exit.cause)
 		w.close()
 		unreclaimed = append(unreclaimed, w)
 	}

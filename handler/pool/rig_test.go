@@ -43,6 +43,8 @@ type setup struct {
 	noPairing bool
 	mainEnded func(pool int, name string, failed bool)
 	intervals *Intervals
+	crashed   func(*Crash)
+	crashLost func()
 }
 
 type logBuffer struct {
@@ -80,7 +82,7 @@ func eventually(t *testing.T, what string, is func() bool) {
 func (s setup) config(log *logBuffer) Config {
 	c := Config{
 		Script: s.script, Loops: max(1, s.loops), Listen: s.listen, NoPairing: s.noPairing, MainEnded: s.mainEnded,
-		InWindow: s.in, OutWindow: s.out, Intervals: s.intervals,
+		InWindow: s.in, OutWindow: s.out, Intervals: s.intervals, Crashed: s.crashed, CrashLost: s.crashLost,
 		Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	if c.Script == "" {

@@ -64,7 +64,8 @@ func (p *Pool) freeSlots(now time.Time) (ended []*Worker) {
 		w.bell.Close()
 		w.judge()
 		p.counts.add(w)
-		p.counts.countEnd(w.cause(p.ending))
+		w.exit.cause = w.cause(p.ending)
+		p.counts.countEnd(w.exit.cause)
 		p.tellPolicy(w, now)
 		ended = append(ended, w)
 	}
@@ -114,5 +115,5 @@ func (p *Pool) report(w *Worker) {
 	if why := w.fault.Load(); why != nil {
 		attrs = append(attrs, slog.String("err", *why))
 	}
-	p.log.LogAttrs(context.Background(), level, "worker ended", attrs...)
+	p.log.LogAttrs(context.Background(), level, "worker ended", withCrash(attrs, w.notes.end())...)
 }

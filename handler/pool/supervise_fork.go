@@ -29,6 +29,7 @@ func (p *Pool) newWorker(now time.Time) (f forkRequest, ok bool) {
 		in: p.mem.InWorker(slot), out: p.mem.OutWorker(slot),
 		activity: activity{forked: now, last: now},
 	}
+	w.keepNotes()
 	f.w = w
 	if err := f.open(); err != nil {
 		p.log.Error("no worker forked", "err", err)

@@ -38,6 +38,7 @@ type Worker struct {
 	worked  atomic.Bool            // it has had an exchange
 	reclaim reclaim
 
+	notes    *notes                       // in case that an exchange fails; nil: nobody wants to know. Immutable
 	channels atomic.Pointer[net.UnixConn] // on which it asks about channels; nil: it has not
 
 	filesPosted atomic.Int32 // files that it has sent, and that no loop has taken

@@ -11,9 +11,9 @@ func (w *Worker) cause(ending bool) string {
 		return faultCause(*why)
 	}
 	switch {
-	case !w.exit.expected && w.exit.killed && ending:
+	case !w.exit.expected && w.exit.killed && !w.exit.crashed() && ending:
 		return "killed at the end"
-	case !w.exit.expected && w.exit.killed:
+	case !w.exit.expected && w.exit.killed && !w.exit.crashed():
 		return "did not end"
 	case !w.exit.expected:
 		return w.exit.how()

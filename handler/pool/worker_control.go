@@ -14,8 +14,22 @@ import (
 // start begins to listen to a worker whose process has just been forked.
 func (w *Worker) start(stderr *os.File, lines *lineLog) {
 	pid := slog.Int("pid", int(w.pid.Load()))
-	w.p.h.reading.Go(func() { lines.copy(stderr, nil, slog.Int("pool", w.p.index), pid) })
-	w.p.h.reading.Go(w.listen)
+	w.hear(func(tail func(string)) { lines.copy(stderr, tail, slog.Int("pool", w.p.index), pid) })
+	w.hear(func(func(string)) { w.listen() })
+}
+
+// hear reads what the worker says. tail takes lines that are to be kept; nil: none are.
+func (w *Worker) hear(read func(tail func(string))) {
+	n := w.notes
+	if n == nil {
+		w.p.h.reading.Go(func() { read(nil) })
+		return
+	}
+	n.heard.Add(1)
+	w.p.h.reading.Go(func() {
+		defer n.heard.Done()
+		read(n.line)
+	})
 }
 
 // listen reads the worker's control socket to its end, and closes it.

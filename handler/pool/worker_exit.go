@@ -20,8 +20,9 @@ type exit struct {
 	due      time.Time // when it is killed if it has not ended; zero: never
 	hungUp   time.Time // when its control socket was closed; zero: it is open
 	status   unix.WaitStatus
-	reaped   bool // status is what waitpid said
-	expected bool // the end was not a failure
+	reaped   bool   // status is what waitpid said
+	expected bool   // the end was not a failure
+	cause    string // why it has ended, when that is counted
 }
 
 // late reports whether the worker should have ended by now.
@@ -35,6 +36,11 @@ func (e *exit) late(now time.Time) bool {
 // judge decides whether the end was expected: the worker was to quit, and did not fail doing so, as far as is known.
 func (e *exit) judge(quit bool) {
 	e.expected = quit && (!e.reaped || e.status.Exited() && e.status.ExitStatus() == 0)
+}
+
+// crashed reports whether another signal than our SIGKILL has ended it. To write a core may take longer than hangupGrace.
+func (e *exit) crashed() bool {
+	return e.reaped && e.status.Signaled() && e.status.Signal() != unix.SIGKILL
 }
 
 // how is the end in a few words, for the log.

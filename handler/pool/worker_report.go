@@ -63,7 +63,7 @@ func (w *Worker) report(body []byte) error {
 	case r.Status != 0:
 		w.p.tally.Add(r.event(), r.about)
 	default:
-		w.p.reports.write(w, &r)
+		w.p.reports.write(w, &r, w.notes.report(&r))
 	}
 	return nil
 }
@@ -98,13 +98,14 @@ func newReportLog(log *slog.Logger) *reportLog {
 	})}
 }
 
-// write logs a report, unless there have been too many.
-func (l *reportLog) write(w *Worker, r *report) {
+// write logs a report, unless there have been too many. crash is the id of the record of the failure, if there is one.
+func (l *reportLog) write(w *Worker, r *report, crash string) {
 	if !l.quota.Allow() {
 		return
 	}
 	attrs := []slog.Attr{slog.Int("pid", int(w.pid.Load())), slog.String("in", r.in)}
 	attrs = append(attrs, r.about()...)
+	attrs = withCrash(attrs, crash)
 	if len(r.traceback) > 0 {
 		attrs = append(attrs, slog.String("traceback", cutText(r.traceback, r.TracebackCut)))
 	}

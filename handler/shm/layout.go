@@ -124,6 +124,7 @@ const (
 	ResultClose              // close the connection when the output is sent
 	ResultReset              // reset the connection: the response broke off
 	ResultRetire             // this worker takes no further exchange
+	ResultFailed             // the handler has raised an error, which was reported with the number of the exchange
 
 	ResultStatusShift = 16
 )
@@ -329,6 +330,7 @@ type MsgReportBody struct {
 	MethodLen, PathLen, IDLen uint32 // of a request
 	IntervalLen               uint32 // name of an interval
 	Remote                    Address
+	Exchange                  uint64 // Head.Exchange of the one that fails with this; 0: none does
 }
 
 // ReportTextMax bounds message and traceback of a report, in bytes.

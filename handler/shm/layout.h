@@ -115,6 +115,7 @@ typedef struct {
 #define MB_CLOSE  2u  /* close the connection when the output is sent */
 #define MB_RESET  4u  /* reset the connection: the response broke off */
 #define MB_RETIRE 8u  /* this worker takes no further exchange (handler returned false) */
+#define MB_FAILED 16u /* the handler has raised an error, which was reported with the number of the exchange */
 /* bits 16..31: with DONE and no output but interim responses: status that the server
  * answers itself */
 #define MB_STATUS_SHIFT 16
@@ -425,6 +426,7 @@ typedef struct {
 	uint32_t method_len, path_len, id_len; /* of a request */
 	uint32_t interval_len; /* name of an interval or a main handler */
 	mb_address remote; /* of a request or a connection */
+	uint64_t exchange; /* mb_head.exchange of the one that fails with this; 0: none does */
 } mb_msg_report;
 #define MB_REPORT_TEXT_MAX (64u << 10)
 #define MB_LEVEL_INFO  1u

@@ -230,9 +230,11 @@ typedef struct {
 	char method[40], path[216], id[80]; /* of a request */
 	char interval[256];                 /* its name */
 	mb_address remote;
+	uint64_t exchange; /* that fails with this; 0: none does */
 } mb_origin;
 
 void mb_origin_set(mb_origin *o); /* to the exchange in progress */
+void mb_origin_fails(mb_origin *o); /* what is logged is the failure of that exchange */
 void mb_origin_line(const mb_origin *o, char *to, size_t cap);
 size_t mb_request_id(char *to, size_t cap); /* needs room for 80 bytes; returns the length */
 

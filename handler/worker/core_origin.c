@@ -97,6 +97,9 @@ void mb_origin_set(mb_origin *o)
 	}
 }
 
+/* What the server does not know of, on a raw connection, has no number there. */
+void mb_origin_fails(mb_origin *o) { o->exchange = exchange.transport ? 0 : exchange.head.exchange; }
+
 /* Describes it in one line: "GET /path [id]", "interval name", "main name", or what it is in. */
 void mb_origin_line(const mb_origin *o, char *to, size_t cap)
 {

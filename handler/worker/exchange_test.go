@@ -241,6 +241,7 @@ func (e *exchange) until(what string, cond func() bool) {
 type response struct {
 	text   string // with the Date field's value replaced by X
 	result uint32
+	failed bool // the result has ResultFailed, which is not in result
 }
 
 var dateField = regexp.MustCompile(`Date: \w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT\r\n`)
@@ -256,7 +257,8 @@ func (e *exchange) finish() response {
 	}
 	e.w.queues[e.loop].Settle()
 	e.out.Owner.Store(shm.Owner(e.in.Gen.Load(), shm.WhoFree))
-	return response{dateField.ReplaceAllString(string(e.got), "Date: X\r\n"), shm.ResultOf(e.out.Result.Load(), e.in.Gen.Load())}
+	result := shm.ResultOf(e.out.Result.Load(), e.in.Gen.Load())
+	return response{dateField.ReplaceAllString(string(e.got), "Date: X\r\n"), result &^ shm.ResultFailed, result&shm.ResultFailed != 0}
 }
 
 // do is start and finish.

@@ -53,7 +53,7 @@ func TestConstants(t *testing.T) {
 		"InEnd": shm.InEnd, "InAbort": shm.InAbort, "InCancel": shm.InCancel, "InTooLarge": shm.InTooLarge,
 		"InWantRoom": shm.InWantRoom, "InPeerEnd": shm.InPeerEnd, "InReceived": shm.InReceived, "WhoFree": shm.WhoFree, "WhoQueued": shm.WhoQueued,
 		"ResultDone": shm.ResultDone, "ResultClose": shm.ResultClose, "ResultReset": shm.ResultReset,
-		"ResultRetire": shm.ResultRetire, "ResultStatusShift": shm.ResultStatusShift,
+		"ResultRetire": shm.ResultRetire, "ResultFailed": shm.ResultFailed, "ResultStatusShift": shm.ResultStatusShift,
 		"ClientGone":    shm.ClientGone,
 		"OutBodyWanted": shm.OutBodyWanted, "OutPending": shm.OutPending,
 		"OutDescriptorWanted": shm.OutDescriptorWanted, "OutReset": shm.OutReset, "KindSocket": shm.KindSocket,

@@ -155,6 +155,7 @@ int mb_exchange_log(lua_State *L)
 	size_t n;
 	const char *s = lua_tolstring(L, -1, &n);
 	if (!s || !peers_fault(s)) {
+		mb_origin_fails(&o);
 		mb_report_error(L, &o);
 		return 1;
 	}
@@ -361,7 +362,8 @@ int mb_exchange_run(uint32_t loop, uint32_t cell, uint32_t gen)
 	if (exchange.head.id_len)
 		note_claim();
 	int how = run_handler(L), what = verdict(L, how);
-	end_exchange(mb_exchange_settle(L, how != WENT_WELL) | (what != MB_RUN_ON ? MB_RETIRE : 0));
+	end_exchange(mb_exchange_settle(L, how != WENT_WELL) | (how == FAILED ? MB_FAILED : 0) |
+	             (what != MB_RUN_ON ? MB_RETIRE : 0));
 	lua_settop(L, AT_SOCKET);
 	return what;
 }

@@ -35,6 +35,7 @@ static void set_head(head *h, const mb_report *r, const mb_origin *o)
 	m->id_len = (uint32_t)strlen(o->id);
 	m->interval_len = (uint32_t)strlen(o->interval);
 	m->remote = o->remote;
+	m->exchange = o->exchange;
 	h->msg.type = MB_MSG_REPORT;
 	h->msg.len = (uint32_t)sizeof *m + m->message_len + m->traceback_len + m->in_len + m->method_len +
 	             m->path_len + m->id_len + m->interval_len;

@@ -320,8 +320,12 @@ func TestErrors(t *testing.T) {
 			"GET /length_flushed: testdata/errors.lua:27: finish: less data (2 bytes) than the Content-Length that was sent (10)\n"},
 		{"ok", "HTTP/1.1 200 OK\nDate: X\nContent-Length: 0\n\n", 0, ""},
 	} {
-		w.check(w.get("/"+c.path), c.want, c.result)
+		got := w.get("/" + c.path)
+		w.check(got, c.want, c.result)
 		w.stderr.wait(t, c.log)
+		if got.failed != (c.log != "") {
+			t.Errorf("%s: the result says failed: %v", c.path, got.failed)
+		}
 	}
 	w.do(request{head: "GET /%22\\%ff" + strings.Repeat("x", 500)})
 	w.stderr.wait(t, `GET /%22\x5c%ffxxx`)

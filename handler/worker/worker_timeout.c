@@ -36,14 +36,14 @@ static double deadline(void)
 /* --- the end -------------------------------------------------------------------- */
 
 /* Ends the exchange of the claimed cell, even while a request on its raw connection is
- * served. If this thread holds the lock, it will not give it back. If the thread that
+ * served. failed: its report has its number. If this thread holds the lock, it will not give it back. If the thread that
  * flushes holds it, it will do so soon. */
-static void give_up_exchange(int raw)
+static void give_up_exchange(int raw, int failed)
 {
 	for (int i = 0; i < LOCK_TRIES && __atomic_exchange_n(&response.lock, 1, __ATOMIC_ACQUIRE); i++)
 		sched_yield();
 	mb_out_cell *oc = mb_out_cell_at(exchange.loop, exchange.cell);
-	uint32_t result = MB_DONE | MB_RETIRE;
+	uint32_t result = MB_DONE | MB_RETIRE | (failed ? MB_FAILED : 0);
 	if (exchange.head.kind == MB_KIND_MAIN) {
 		result |= MB_RESET; /* it has failed */
 	} else if (!raw && exchange.head.kind == MB_KIND_HTTP) {
@@ -68,7 +68,7 @@ static _Noreturn void end_worker(const mb_last_words *w)
 	if (s)
 		mb_socket_abort(s);
 	if (!hook)
-		give_up_exchange(s != NULL);
+		give_up_exchange(s != NULL, w == &words && !s);
 	_exit(MB_EXIT_TIMEOUT);
 }
 
@@ -123,8 +123,10 @@ static void prepare_words(void)
 {
 	char text[256];
 	mb_origin o = {.in = hook};
-	if (!hook)
+	if (!hook) {
 		mb_origin_set(&o);
+		mb_origin_fails(&o);
+	}
 	snprintf(text, sizeof text, "%stimeout: still running, ending the worker", where);
 	mb_words_set(&words, &o, text);
 }

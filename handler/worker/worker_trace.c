@@ -22,6 +22,7 @@ static void log_traceback(lua_State *L, lua_Debug *ar)
 	static const char text[] = "request_timeout: still running, ending the worker";
 	mb_origin o;
 	mb_origin_set(&o);
+	mb_origin_fails(&o);
 	luaL_traceback(L, L, text, 0);
 	mb_report_error(L, &o);
 	lua_pop(L, 1);

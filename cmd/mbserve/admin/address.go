@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"strings"
@@ -20,8 +21,11 @@ var ErrRemote = errors.New("other hosts could reach it, and there is neither TLS
 // this host alone is refused with ErrRemote.
 func ParseAddress(s string, remote bool) (Address, error) {
 	if path, ok := strings.CutPrefix(s, "unix:"); ok {
-		if path == "" {
+		switch {
+		case path == "":
 			return Address{}, errors.New("no path after unix:")
+		case path[0] == '@': // a socket without a file, for which there are no permissions
+			return Address{}, errors.New("every user of this host could connect to a name that begins with @: unix:./@name is a file")
 		}
 		return Address{"unix", path}, nil
 	}
@@ -76,6 +80,18 @@ func removeStale(path string) error {
 		return os.Remove(path)
 	}
 	return nil
+}
+
+// foreignPage reports whether a page of another site has sent the request. Browsers say so for addresses of this host, too. A link that is
+// followed to one of our pages is as good as one that is typed in.
+func foreignPage(q *http.Request) bool {
+	switch q.Header.Get("Sec-Fetch-Site") {
+	case "cross-site", "same-site":
+		h := q.Header
+		return q.Method != http.MethodGet || h.Get("Sec-Fetch-Mode") != "navigate" || h.Get("Sec-Fetch-Dest") != "document" ||
+			strings.HasPrefix(q.URL.Path, profiles)
+	}
+	return false
 }
 
 // knownHost reports whether a request's Host is one that a page of a foreign site cannot have: its name may lead here, if its owner

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -41,6 +42,8 @@ func TestParseAddress(t *testing.T) {
 		{"127.0.0.1:many", false, Address{}, `"many" is not a port`},
 		{"127.0.0.1", false, Address{}, "is neither"},
 		{"unix:", false, Address{}, "no path"},
+		{"unix:@admin", false, Address{}, "every user of this host"},
+		{"unix:./@admin", false, Address{"unix", "./@admin"}, ""},
 	} {
 		got, err := ParseAddress(c.text, c.remote)
 		if got != c.want || (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
@@ -283,7 +286,7 @@ func TestErrors(t *testing.T) {
 func TestHistory(t *testing.T) {
 	h := &History{}
 	for i := range samplesMax + 5 {
-		h.add(Sample{Time: int64(i)})
+		h.samples.add(Sample{Time: int64(i)}, samplesMax)
 	}
 	all := h.Samples()
 	if len(all) != samplesMax || all[0].Time != 5 || h.Last().Time != samplesMax+4 {
@@ -396,4 +399,105 @@ func TestLimited(t *testing.T) {
 		t.Error("accepted after the end")
 	}
 	c.Close()
+}
+
+// Pages of other sites can neither read nor cause anything, even if they know the address. A link may lead to the status page.
+func TestForeignPage(t *testing.T) {
+	r := start(t, func(c *Config) { c.Pprof = true })
+	for _, c := range []struct {
+		method, path, site, mode, dest string
+		status                         int
+	}{
+		{"GET", "/status", "", "", "", 200},
+		{"GET", "/status", "none", "navigate", "document", 200},
+		{"GET", "/status", "same-origin", "cors", "empty", 200},
+		{"GET", "/status", "cross-site", "navigate", "document", 200},
+		{"GET", "/status", "cross-site", "navigate", "iframe", 403},
+		{"GET", "/status", "cross-site", "no-cors", "script", 403},
+		{"GET", "/status/events", "same-site", "cors", "empty", 403},
+		{"GET", "/debug/pprof/cmdline", "cross-site", "navigate", "document", 403},
+		{"GET", "/debug/pprof/cmdline", "none", "navigate", "document", 200},
+		{"POST", "/stop", "cross-site", "navigate", "document", 403},
+	} {
+		resp, _ := r.ask(c.method, c.path, "Sec-Fetch-Site", c.site, "Sec-Fetch-Mode", c.mode, "Sec-Fetch-Dest", c.dest, "Authorization", "Bearer a long enough token")
+		if resp.StatusCode != c.status {
+			t.Errorf("%+v: %d", c, resp.StatusCode)
+		}
+	}
+	if len(r.orders) > 0 {
+		t.Error("an order was carried out")
+	}
+}
+
+// pipes is a listener whose connections are in memory, so that time is that of a synctest bubble.
+type pipes struct {
+	net.Listener
+	conns chan net.Conn
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	c, ok := <-p.conns
+	if !ok {
+		return nil, net.ErrClosed
+	}
+	return c, nil
+}
+
+func (p *pipes) Close() error { close(p.conns); return nil }
+
+// A client that announces a body and does not send it does not keep its place.
+func TestSlowBody(t *testing.T) {
+	for _, head := range []string{"POST /stop HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n", "GET /healthz HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"} {
+		synctest.Test(t, func(t *testing.T) {
+			ln := &pipes{conns: make(chan net.Conn)}
+			s := NewServer(Config{Log: slog.New(slog.DiscardHandler), Metrics: http.NotFoundHandler()})
+			s.Serve(ln)
+			ours, theirs := net.Pipe()
+			ln.conns <- theirs
+			began := time.Now()
+			go io.WriteString(ours, head)
+			io.Copy(io.Discard, ours) // until it is closed
+			if took := time.Since(began); took > 2*writeTimeout {
+				t.Errorf("%q: closed after %v", head, took)
+			}
+			s.End()
+		})
+	}
+}
+
+// When half of the places are taken, connections end with their responses.
+func TestCrowded(t *testing.T) {
+	r := start(t, nil)
+	for i := range connsMax {
+		resp, err := (&http.Client{Transport: &http.Transport{}}).Get(r.url + "/healthz") // each has a connection of its own, which it keeps
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+		if want := i >= connsMax/2; resp.Close != want {
+			t.Fatalf("connection %d: closed %v", i, resp.Close)
+		}
+	}
+}
+
+// Clients that ask at the same time cause one question to the event loops, and one that asks for the head of a stream gets no more.
+func TestStatusShared(t *testing.T) {
+	asked := make(chan bool, 100)
+	r := start(t, func(c *Config) {
+		c.Status = func() *Status { asked <- true; return &Status{} }
+		c.History.samples.add(Sample{Time: 7}, samplesMax)
+	})
+	began := time.Now()
+	for range 20 {
+		if _, body := r.ask("GET", "/status"); !strings.Contains(body, `"history": [`) {
+			t.Fatal(body)
+		}
+	}
+	if most := 2 + int(time.Since(began)/statusAge); len(asked) > most {
+		t.Errorf("asked %d times, at most %d expected", len(asked), most)
+	}
+	if resp, body := r.ask("HEAD", "/status/events"); resp.StatusCode != 200 || body != "" {
+		t.Errorf("%d %q", resp.StatusCode, body)
+	}
 }

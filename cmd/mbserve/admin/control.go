@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"strings"
@@ -14,15 +15,29 @@ import (
 // tokenMin is how many bytes a token has at least.
 const tokenMin = 16
 
+// tokenMax bounds the file of a token.
+const tokenMax = 4 << 10
+
 // ReadToken reads the token from a file. Blanks and line ends around it do not count.
 func ReadToken(name string) ([]byte, error) {
-	b, err := os.ReadFile(name)
+	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
-	info, err := os.Stat(name)
-	if err == nil && info.Mode().Perm()&0o007 != 0 {
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if info.Mode().Perm()&0o007 != 0 {
 		return nil, fmt.Errorf("%s: all users can read it: chmod o= %s", name, name)
+	}
+	b, err := io.ReadAll(io.LimitReader(f, tokenMax+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(b) > tokenMax {
+		return nil, fmt.Errorf("%s: larger than %d bytes", name, tokenMax)
 	}
 	token := bytes.TrimSpace(b)
 	if len(token) < tokenMin {

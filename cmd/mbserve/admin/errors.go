@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"slices"
-	"sync"
 	"time"
 	"unicode/utf8"
 )
@@ -28,27 +27,13 @@ type Error struct {
 }
 
 // Errors keeps the last warnings and errors of a log.
-type Errors struct {
-	mu   sync.Mutex
-	last []Error // oldest first
-}
+type Errors struct{ ring ring[Error] }
 
 // Last returns them, the latest first.
 func (e *Errors) Last() []Error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	list := slices.Clone(e.last)
+	list := e.ring.all()
 	slices.Reverse(list)
 	return list
-}
-
-func (e *Errors) add(one Error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if len(e.last) == errorsMax {
-		e.last = slices.Delete(e.last, 0, 1)
-	}
-	e.last = append(e.last, one)
 }
 
 // Handler returns a handler of a log that passes everything on to next.
@@ -64,7 +49,7 @@ type keeper struct {
 // Handle implements slog.Handler.
 func (k *keeper) Handle(ctx context.Context, r slog.Record) error {
 	if r.Level >= slog.LevelWarn {
-		k.to.add(k.errorOf(&r))
+		k.to.ring.add(k.errorOf(&r), errorsMax)
 	}
 	return k.Handler.Handle(ctx, r)
 }

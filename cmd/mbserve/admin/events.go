@@ -20,6 +20,9 @@ func (s *Server) events(w http.ResponseWriter, q *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "text/event-stream")
+	if q.Method == http.MethodHead {
+		return
+	}
 	history, err := json.Marshal(s.c.History.Samples())
 	if err != nil || !send(w, "history", history) {
 		return
@@ -27,7 +30,7 @@ func (s *Server) events(w http.ResponseWriter, q *http.Request) {
 	tick := time.NewTicker(eventEvery)
 	defer tick.Stop()
 	for {
-		status, err := s.current()
+		status, err := json.Marshal(s.current())
 		if err != nil || !send(w, "status", status) {
 			return
 		}

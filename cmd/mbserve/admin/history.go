@@ -1,18 +1,13 @@
 package admin
 
-import (
-	"slices"
-	"sync"
-	"time"
-)
+import "time"
 
 // samplesMax is how many samples are kept: ten minutes of them.
 const samplesMax = 600
 
 // History takes a sample each second.
 type History struct {
-	mu      sync.Mutex
-	samples []Sample
+	samples ring[Sample]
 	stop    chan struct{}
 	stopped chan struct{}
 }
@@ -34,37 +29,17 @@ func (h *History) run(take func(time.Time, time.Duration) Sample) {
 			return
 		case <-tick.C:
 			now := time.Now()
-			h.add(take(now, now.Sub(last)))
+			h.samples.add(take(now, now.Sub(last)), samplesMax)
 			last = now
 		}
 	}
 }
 
-func (h *History) add(s Sample) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if len(h.samples) == samplesMax {
-		h.samples = slices.Delete(h.samples, 0, 1)
-	}
-	h.samples = append(h.samples, s)
-}
-
 // Samples returns the samples, oldest first.
-func (h *History) Samples() []Sample {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return slices.Clone(h.samples)
-}
+func (h *History) Samples() []Sample { return h.samples.all() }
 
 // Last returns the last sample.
-func (h *History) Last() (s Sample) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if n := len(h.samples); n > 0 {
-		s = h.samples[n-1]
-	}
-	return s
-}
+func (h *History) Last() Sample { return h.samples.last() }
 
 // End ends the taking of samples, and waits for that.
 func (h *History) End() {

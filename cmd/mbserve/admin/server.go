@@ -52,9 +52,12 @@ type Server struct {
 	streams chan struct{}
 	ending  chan struct{} // closed when the streams are to end
 
-	mu     sync.Mutex
-	status []byte // JSON, without the history
-	taken  time.Time
+	mu sync.Mutex
+	ln *limited
+
+	statusMu sync.Mutex
+	status   *Status // without the history
+	taken    time.Time
 }
 
 // NewServer makes a server. Serve starts it.
@@ -88,8 +91,12 @@ func (s *Server) addProfiles() {
 
 // Serve answers on ln until End is called. It returns at once.
 func (s *Server) Serve(ln net.Listener) {
+	limited := newLimited(ln)
+	s.mu.Lock()
+	s.ln = limited
+	s.mu.Unlock()
 	go func() {
-		if err := s.http.Serve(newLimited(ln)); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+		if err := s.http.Serve(limited); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			s.c.Log.Error("admin listener has ended", "err", err)
 		}
 	}()
@@ -111,17 +118,38 @@ func (s *Server) serve(w http.ResponseWriter, q *http.Request) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	limit := writeTimeout
-	if strings.HasPrefix(q.URL.Path, "/debug/pprof/") {
+	if strings.HasPrefix(q.URL.Path, profiles) {
 		limit = profileTimeout
 	}
-	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(limit))
+	c := http.NewResponseController(w)
+	c.SetWriteDeadline(time.Now().Add(limit))
+	if q.ContentLength != 0 { // it is not read, but the server of net/http waits for the end of it
+		c.SetReadDeadline(time.Now().Add(writeTimeout))
+	}
+	if s.crowded() {
+		h.Set("Connection", "close")
+	}
 	if !s.c.AnyHost && q.Host != "" && !knownHost(q.Host) {
 		http.Error(w, "The admin listener answers to an IP address or localhost only: a page of a foreign site could have sent this.",
 			http.StatusMisdirectedRequest)
 		return
 	}
+	if foreignPage(q) {
+		http.Error(w, "A page of another site has sent this.", http.StatusForbidden)
+		return
+	}
 	s.mux.ServeHTTP(w, q)
 }
+
+// crowded reports whether so many connections are open that none is kept after its response: others wait for a place.
+func (s *Server) crowded() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ln != nil && len(s.ln.places)-1 > connsMax/2 // one is for the connection that comes next
+}
+
+// profiles is where the paths of profiles begin.
+const profiles = "/debug/pprof/"
 
 func (s *Server) health(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "ok\n") }
 
@@ -146,16 +174,16 @@ var page string
 // showStatus answers with the page, or with JSON.
 func (s *Server) showStatus(w http.ResponseWriter, q *http.Request) {
 	w.Header().Set("Vary", "Accept")
-	if q.FormValue("format") != "json" && prefersHTML(q.Header.Get("Accept")) {
+	if q.URL.Query().Get("format") != "json" && prefersHTML(q.Header.Get("Accept")) {
 		s.showPage(w)
 		return
 	}
-	st := s.c.Status()
+	st := *s.current()
 	st.History = s.c.History.Samples()
 	w.Header().Set("Content-Type", "application/json")
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
-	e.Encode(st)
+	e.Encode(&st)
 }
 
 // prefersHTML reports whether a browser asks, which names HTML before everything else.
@@ -175,16 +203,12 @@ func (s *Server) showPage(w http.ResponseWriter) {
 	io.WriteString(w, strings.ReplaceAll(page, "{{nonce}}", nonce))
 }
 
-// current is the status as JSON. Clients that ask at the same time get the same one.
-func (s *Server) current() ([]byte, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if time.Since(s.taken) < statusAge {
-		return s.status, nil
+// current is the status, which must not be changed. Clients that ask at the same time get the same one: it is asked of the event loops.
+func (s *Server) current() *Status {
+	s.statusMu.Lock()
+	defer s.statusMu.Unlock()
+	if s.status == nil || time.Since(s.taken) >= statusAge {
+		s.status, s.taken = s.c.Status(), time.Now()
 	}
-	b, err := json.Marshal(s.c.Status())
-	if err == nil {
-		s.status, s.taken = b, time.Now()
-	}
-	return b, err
+	return s.status
 }

@@ -238,3 +238,10 @@ func BenchmarkRecord(b *testing.B) {
 		Record(&e)
 	}
 }
+
+// What is cut within a character is the same label for all characters that begin there.
+func TestLabel(t *testing.T) {
+	if a, b := Label("ab\xc3"), Label("ab\xe2\x82"); a != "ab?" || a != b || Label("aä") != "aä" {
+		t.Errorf("%q, %q", a, b)
+	}
+}

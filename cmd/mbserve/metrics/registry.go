@@ -100,6 +100,9 @@ func (w *Writer) Buckets(name, help string, counts []uint64, bound func(i int) t
 	w.add(name, help, dto.MetricType_HISTOGRAM, labels).Histogram = h
 }
 
+// Label is a text as it stands in a label. Who counts by it has to add up what is equal then: a series must not come twice.
+func Label(text string) string { return strings.ToValidUTF8(text, "?") }
+
 // add adds a metric to its family.
 func (w *Writer) add(name, help string, kind dto.MetricType, labels []string) *dto.Metric {
 	f := w.families[name]
@@ -109,7 +112,7 @@ func (w *Writer) add(name, help string, kind dto.MetricType, labels []string) *d
 	}
 	m := &dto.Metric{}
 	for i := 0; i+1 < len(labels); i += 2 {
-		m.Label = append(m.Label, &dto.LabelPair{Name: new(labels[i]), Value: new(strings.ToValidUTF8(labels[i+1], "?"))})
+		m.Label = append(m.Label, &dto.LabelPair{Name: new(labels[i]), Value: new(Label(labels[i+1]))})
 	}
 	f.Metric = append(f.Metric, m)
 	return m

@@ -48,7 +48,7 @@ func write(docs, out, version, date string) error {
 }
 
 // chapters of docs/operations.md that are in mbserve(1). Sizing, proxies and the like are for those who read the document.
-var commandChapters = []string{"Command line", "Signals", "Exit codes", "Processes", "Log", "The admin listener", "TLS", "Under systemd"}
+var commandChapters = []string{"Command line", "Signals", "Exit codes", "Processes", "Log", "The admin listener", "Records of failed requests", "TLS", "Under systemd"}
 
 func commandPage(operations, version, date string) (string, error) {
 	p := page{section: 2, subsection: 3}
@@ -74,6 +74,10 @@ mbserve \- web server for Lua applications
 .RI [ options ]
 .I script.lua
 .RI [ tests.lua ]
+.br
+.B mbserve replay
+.RI [ options ]
+.I file
 .SH DESCRIPTION
 .B mbserve
 serves the web application that a Lua script describes.

@@ -1,0 +1,348 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"moonbridge/handler/channel"
+)
+
+func numbers(from, to int) (list []string) {
+	for i := from; i < to; i++ {
+		list = append(list, fmt.Sprint(i))
+	}
+	return list
+}
+
+// eventually waits for something.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !holds(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it does not come to this: ", what)
+		}
+	}
+}
+
+func TestBus(t *testing.T) {
+	l := newFakeLog("log")
+	a, b := newNode(t, patience, l.dial), newNode(t, patience, l.dial)
+	here, there := a.follow("", "x"), b.follow("", "x")
+	for i := range 1000 {
+		a.publish("x", fmt.Sprint(i))
+	}
+	here.want(numbers(0, 1000)...)
+	there.want(numbers(0, 1000)...)
+	b.publish("x", "end")
+	here.until("the last message", func() bool { return len(here.data) == 1001 })
+	eventually(t, "the figures", func() bool { return b.Stats().Sent == 1 })
+	if s, r := a.Stats(), b.Stats(); s.Sent != 1000 || s.Received != 1 || r.Received != 1000 || s.Dropped+r.Dropped+s.Gaps+r.Gaps != 0 || s.Waiting != 0 || !s.Connected {
+		t.Errorf("statistics: %+v, %+v", s, r)
+	}
+	// One that comes later has the histories, and continues with ids of the others.
+	c := newNode(t, patience, l.dial)
+	c.follow(here.last(), "x").until("nothing", func() bool { return true })
+	late := c.follow("0", "x")
+	late.want(append(numbers(0, 1000), "end")...)
+	if late.last() != here.last() {
+		t.Errorf("ids %q and %q", late.last(), here.last())
+	}
+}
+
+// The bus is away for a while. Nothing is lost or doubled, and what is too much is refused.
+func TestBusAway(t *testing.T) {
+	l := newFakeLog("log")
+	a, b := newNode(t, patience, l.dial), newNode(t, patience, l.dial)
+	here, there := a.follow("", "x"), b.follow("", "x")
+	a.publish("x", "0")
+	there.want("0")
+	l.set(func() { l.away = true })
+	for i := 1; i < 600; i++ {
+		a.publish("x", fmt.Sprint(i))
+	}
+	a.queueBytes = a.Stats().Waiting
+	if _, err := a.hub.Publish("x", channel.Post{Data: "too much"}); !errors.Is(err, ErrFull) {
+		t.Errorf("the queue is full: %v", err)
+	}
+	l.set(func() { l.away, l.mute = false, true }) // it breaks again when the first batch is there
+	here.want(numbers(0, 600)...)
+	there.want(numbers(0, 600)...)
+	if s := a.Stats(); s.Dropped != 1 || s.Gaps != 0 || s.Sent != 600 {
+		t.Errorf("statistics: %+v", s)
+	}
+	if text := a.text.String(); strings.Count(text, "bus connected") < 2 || strings.Count(text, "err=away") > 1 {
+		t.Errorf("log: %s", text)
+	}
+	if here.lost || here.slow || there.lost || there.slow {
+		t.Error("told of a loss that there was not")
+	}
+}
+
+// Entries go before a server has read them.
+func TestBusGap(t *testing.T) {
+	l := newFakeLog("log")
+	a, b := newNode(t, patience, l.dial), newNode(t, patience, l.dial)
+	there := b.follow("", "x")
+	a.publish("x", "0")
+	there.want("0")
+	away := make(chan struct{})
+	b.mu.Lock()
+	open := b.open
+	b.open = func(ctx context.Context, w *window) (session, error) { <-away; return open(ctx, w) }
+	b.mu.Unlock()
+	b.restart()
+	eventually(t, "it is away", func() bool { return !b.Stats().Connected })
+	here := a.follow("", "x")
+	a.publish("x", "1")
+	here.want("1")
+	a.publish("x", "2")
+	here.want("1", "2")
+	l.mu.Lock()
+	l.keep(1)
+	l.mu.Unlock()
+	close(away)
+	there.until("it is ended", func() bool { return there.slow })
+	back := b.follow(there.last(), "x")
+	back.want("2")
+	if !back.lost || b.Stats().Gaps != 1 {
+		t.Errorf("told of the loss: %v; statistics: %+v", back.lost, b.Stats())
+	}
+}
+
+// The log is another one after a while, or has lost its end.
+func TestBusReplaced(t *testing.T) {
+	l := newFakeLog("log")
+	a, b := newNode(t, patience, l.dial), newNode(t, patience, l.dial)
+	for i, change := range []func(){
+		func() { l.name, l.entries, l.first, l.next = "other", nil, 1, 1 },
+		func() { l.entries, l.next = l.entries[:1], l.first+1 },
+	} {
+		here, there := a.follow("", "x"), b.follow("", "x")
+		for i := range 3 {
+			a.publish("x", fmt.Sprint(i))
+			here.until("it comes", func() bool { return len(here.data) > i })
+			there.until("it comes", func() bool { return len(there.data) > i })
+		}
+		eventually(t, "they have it", func() bool { return a.Stats().Sent == uint64(4*i+3) })
+		l.set(change)
+		there.until("it is ended", func() bool { return there.slow })
+		eventually(t, "they notice", func() bool { return a.Stats().Gaps == uint64(i+1) && b.Stats().Gaps == uint64(i+1) })
+		back := b.follow(there.last(), "x")
+		a.publish("x", "new")
+		back.until("it goes on", func() bool { return len(back.data) > 0 && back.data[len(back.data)-1] == "new" })
+		if !back.lost {
+			t.Error("not told of the loss")
+		}
+	}
+}
+
+// A server starts while the bus is away: it serves, and its histories begin when the bus is there.
+func TestBusLate(t *testing.T) {
+	l := newFakeLog("log")
+	a := newNode(t, patience, l.dial)
+	a.publish("x", "old")
+	eventually(t, "it is sent", func() bool { return a.Stats().Sent == 1 })
+	l.set(func() { l.away = true })
+	b := newNode(t, time.Millisecond, l.dial)
+	there := b.follow("", "x")
+	b.publish("x", "new")
+	l.set(func() { l.away = false })
+	there.until("it is told", func() bool { return there.slow || len(there.data) == 1 })
+	all := b.follow("0", "x")
+	all.until("what it sent itself", func() bool { return len(all.data) > 0 })
+	if all.data[0] != "new" {
+		t.Errorf("it got %q", all.data)
+	}
+}
+
+// Histories are not filled in time.
+func TestBusSlowFill(t *testing.T) {
+	l := newFakeLog("log")
+	a := newNode(t, patience, l.dial)
+	for i := range 10 {
+		a.publish("x", fmt.Sprint(i))
+		eventually(t, "it is sent", func() bool { return a.Stats().Sent == uint64(i+1) })
+	}
+	first := true
+	ctx, late := context.WithCancel(t.Context())
+	b := newNodeWith(t, patience, &Address{name: "test", hosts: []string{"nowhere"}}, func(ctx context.Context, w *window) (session, error) {
+		s, err := l.dial(ctx, w)
+		if first && err == nil {
+			first, s = false, &slowSession{s.(*fakeSession), late}
+		}
+		return s, err
+	}, func(*node) context.Context { return ctx })
+	eventually(t, "it goes on without", func() bool { return b.Stats().Connections == 2 })
+	all := b.follow("0", "x")
+	a.publish("x", "new")
+	all.until("the new one", func() bool { return len(all.data) > 0 && all.data[len(all.data)-1] == "new" })
+	for _, one := range all.data {
+		if one != "0" && one != "new" {
+			t.Errorf("it got %q", all.data)
+		}
+	}
+}
+
+// slowSession passes on one entry only, and then the server does not wait for it any longer.
+type slowSession struct {
+	*fakeSession
+	late func()
+}
+
+func (s *slowSession) follow(ctx context.Context, after uint64, fn func(e *entry) error) error {
+	s.fakeSession.follow(ctx, after, func(e *entry) error {
+		if err := fn(e); err != nil {
+			return err
+		}
+		return errAway
+	})
+	s.late()
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// Another process takes over while messages wait, and one batch is on its way.
+func TestBusHandOver(t *testing.T) {
+	l := newFakeLog("log")
+	a, b := newNode(t, patience, l.dial), newNode(t, patience, l.dial)
+	there := b.follow("", "x")
+	l.set(func() { l.mute = true })
+	a.publish("x", "0") // is appended, but not confirmed
+	there.want("0")
+	l.set(func() { l.away = true })
+	for i := range 300 {
+		a.publish("x", fmt.Sprint(i+1))
+	}
+	state := a.HandOver()
+	if _, err := a.hub.Publish("x", channel.Post{}); !errors.Is(err, channel.ErrMoved) {
+		t.Errorf("after that: %v", err)
+	}
+	heir := newNodeWith(t, patience, &Address{name: "test", hosts: []string{"nowhere"}}, func(ctx context.Context, w *window) (session, error) {
+		l.set(func() { l.away = false })
+		return l.dial(ctx, w)
+	}, func(heir *node) context.Context {
+		heir.publish("x", "301") // in prepare
+		if err := heir.TakeOver(state); err != nil {
+			t.Fatal(err)
+		}
+		return t.Context()
+	})
+	there.want(numbers(0, 302)...)
+	if list, _ := heir.hub.History("x", "", 1000); len(list) != 302 {
+		t.Errorf("%d messages in the process that takes over, want 302", len(list))
+	}
+	if s := b.Stats(); s.Gaps != 0 || there.slow {
+		t.Errorf("statistics: %+v", s)
+	}
+	a.Close(context.Background())
+	if s := a.Stats(); s.Waiting != 0 || s.Dropped != 0 {
+		t.Errorf("statistics: %+v", s)
+	}
+	// That process does not live.
+	l.set(func() { l.away = true })
+	heir.publish("x", "302")
+	heir.HandOver()
+	heir.Stay()
+	l.set(func() { l.away = false })
+	heir.publish("x", "303")
+	there.want(numbers(0, 304)...)
+}
+
+func TestBusRefused(t *testing.T) {
+	l := newFakeLog("log")
+	a := newNode(t, patience, l.dial)
+	here := a.follow("", "x")
+	l.mu.Lock()
+	l.refuses = true
+	l.mu.Unlock()
+	a.publish("x", "0")
+	eventually(t, "it is dropped", func() bool { return a.Stats().Dropped == 1 })
+	l.mu.Lock()
+	l.refuses = false
+	l.entries = append(l.entries, &entry{l.next, 1, []byte("nonsense")}, &entry{l.next + 1, 1, nil})
+	l.next += 2
+	l.mu.Unlock()
+	a.publish("x", "1")
+	here.want("1")
+	if s := a.Stats(); s.Gaps != 0 || s.Malformed != 1 {
+		t.Errorf("statistics: %+v", s)
+	}
+}
+
+// What waits at the end is sent, if the bus is there.
+func TestBusClose(t *testing.T) {
+	l := newFakeLog("log")
+	a, b := newNode(t, patience, l.dial), newNode(t, patience, l.dial)
+	there := b.follow("", "x")
+	for i := range 500 {
+		a.publish("x", fmt.Sprint(i))
+	}
+	a.Close(context.Background())
+	if _, err := a.hub.Publish("x", channel.Post{}); !errors.Is(err, ErrFull) {
+		t.Errorf("after the end: %v", err)
+	}
+	there.want(numbers(0, 500)...)
+	l.set(func() { l.away = true })
+	eventually(t, "it is away", func() bool { return !b.Stats().Connected })
+	b.publish("x", "lost")
+	b.Close(context.Background())
+	if s := b.Stats(); s.Dropped != 1 || !strings.Contains(b.text.String(), "not sent before the end") {
+		t.Errorf("statistics: %+v; log: %s", s, b.text)
+	}
+}
+
+func TestOrigins(t *testing.T) {
+	var o origins
+	see := func(origin, number uint64) verdict {
+		v := o.look(origin, number)
+		if v != batchAgain {
+			o.note(origin, number)
+		}
+		return v
+	}
+	for i, c := range []struct {
+		origin, number uint64
+		want           verdict
+	}{{1, 5, batchNext}, {1, 6, batchNext}, {1, 6, batchAgain}, {1, 1, batchAgain}, {2, 1, batchNext}, {1, 8, batchMissing}, {1, 9, batchNext}} {
+		if got := see(c.origin, c.number); got != c.want {
+			t.Errorf("%d: %v, want %v", i, got, c.want)
+		}
+	}
+	o.miss()
+	if see(1, 9) != batchAgain || see(1, 12) != batchNext || see(1, 14) != batchMissing {
+		t.Error("after a gap, it takes what it has seen, or misses what is known to be missing")
+	}
+	for i := range uint64(10 * originsMax) {
+		see(100+i, 1)
+		see(1, 15+i)
+		if i%1000 == 0 {
+			o.miss()
+		}
+	}
+	if n := len(o.now) + len(o.before) + len(o.gap); see(1, 15) != batchAgain || n > 5*originsMax {
+		t.Errorf("%d origins are remembered", n)
+	}
+}
+
+func TestWindow(t *testing.T) {
+	w := window{maxEntries: 5, maxBytes: 1000}
+	for i := range uint64(5) {
+		w.add(10+i, 100)
+	}
+	if w.begins() != 0 {
+		t.Errorf("nothing is too much: it begins at %d", w.begins())
+	}
+	if w.add(15, 100); w.begins() != 11 {
+		t.Errorf("too many entries: it begins at %d", w.begins())
+	}
+	if w.add(16, 950); w.begins() != 16 || w.bytes != 950 {
+		t.Errorf("too many bytes: it begins at %d", w.begins())
+	}
+	if w.add(17, 2000); w.begins() != 17 {
+		t.Errorf("a large one: it begins at %d", w.begins())
+	}
+}

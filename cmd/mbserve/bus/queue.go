@@ -1,0 +1,127 @@
+package bus
+
+import (
+	"context"
+	"errors"
+
+	"moonbridge/handler/channel"
+)
+
+// queueBytes bounds the messages that wait to be appended.
+const queueBytes = 32 << 20
+
+// messageBytes is what a message counts for besides its texts.
+const messageBytes = 128
+
+// ErrFull is the error of Append when too many messages wait for the bus.
+var ErrFull = errors.New("too many messages wait for the bus")
+
+// Append implements channel.Log.
+func (b *Bus) Append(name string, p channel.Post) error {
+	e := channel.Entry{Channel: name, Post: p}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.handed != nil {
+		return channel.ErrMoved
+	}
+	if b.ended || b.waiting+sizeOf(&e) > b.queueBytes {
+		b.stats.Dropped++
+		return ErrFull
+	}
+	b.waiting += sizeOf(&e)
+	b.queue = append(b.queue, e)
+	b.wake()
+	return nil
+}
+
+// wake makes next look at what there is.
+func (b *Bus) wake() {
+	select {
+	case b.more <- struct{}{}:
+	default:
+	}
+}
+
+func sizeOf(e *channel.Entry) int {
+	return messageBytes + len(e.Channel) + len(e.Post.Data) + len(e.Post.Event) + len(e.Post.ID) + len(e.Post.Key)
+}
+
+// next returns the batch that is to be appended. It waits until there is one.
+func (b *Bus) next(ctx context.Context) (*batch, error) {
+	for {
+		if next := b.take(); next != nil {
+			return next, nil
+		}
+		select {
+		case <-b.more:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// take makes a batch of what waits first. Until confirm or refuse is called it returns the same.
+func (b *Bus) take() *batch {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.handed != nil {
+		return nil
+	}
+	if b.sending != nil || len(b.queue) == 0 {
+		return b.sending
+	}
+	n, size := 0, 0
+	for n < len(b.queue) && n < batchMessages {
+		if size += sizeOf(&b.queue[n]); size > batchBytes && n > 0 {
+			break
+		}
+		n++
+	}
+	b.number++
+	b.sending = &batch{b.origin, b.number, b.queue[:n:n]}
+	if b.queue = b.queue[n:]; len(b.queue) == 0 {
+		b.queue = nil
+	}
+	return b.sending
+}
+
+// confirm is called when the batch that take has returned is in the log, or never will be.
+func (b *Bus) confirm(refused bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.sending == nil {
+		return // it has been handed over, and will be sent a second time
+	}
+	for i := range b.sending.entries {
+		b.waiting -= sizeOf(&b.sending.entries[i])
+	}
+	n := uint64(len(b.sending.entries))
+	if refused {
+		b.number-- // it is not missing
+		b.stats.Dropped += n
+	} else {
+		b.stats.Sent += n
+	}
+	b.sending = nil
+	b.tellEmpty()
+}
+
+// tellEmpty tells those who want to know that nothing waits, if that is so.
+func (b *Bus) tellEmpty() {
+	if b.sending == nil && len(b.queue) == 0 && b.emptied != nil {
+		close(b.emptied)
+		b.emptied = nil
+	}
+}
+
+// empty returns a channel that is closed when nothing waits.
+func (b *Bus) empty() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.emptied == nil {
+		b.emptied = make(chan struct{})
+	}
+	at := b.emptied
+	b.tellEmpty()
+	return at
+}
