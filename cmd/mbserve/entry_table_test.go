@@ -50,6 +50,8 @@ var proofs = []proof{
 	{"The pool: memory_limit", tests(shown, "main.TestMemoryLimit", "main.TestMemoryLimitAndGarbage", "main.TestMemoryLimitAndLeak",
 		"main.TestMemoryLimitElsewhere", "main.TestMemoryLimitInPrepare", "listen.TestDecodeErrors")},
 	{"The pool: recycle_on_error", tests(shown, "main.TestRecycleOnError", "main.TestRecycleOnErrorOfTimer", "listen.TestDecodeErrors")},
+	{"The pool: selftest", tests(shown, "main.TestSelftestReload", "main.TestSelftestTimeout", "main.TestSelftestStart", "main.TestSelftestUpgrade",
+		"main.TestTestCommandReports", "listen.TestDecodeErrors")},
 	{"The pool: min_requests_per_fork", tests(shown, "main.TestMinRequestsPerFork", "main.TestNoMinRequestsPerFork", "listen.TestDecodeErrors")},
 	{"The pool: max_requests_per_fork", tests(shown, "main.TestWorkersAreRecycled", "pool.TestRetireAndRecycle", "pool.TestJitter")},
 	{"The pool: request_timeout", tests(shown, "main.TestRequestTimeout", "main.TestRequestTimeoutOfEveryKind", "main.TestRequestTimeoutElsewhere",

@@ -29,14 +29,14 @@ func TestDecodeListen(t *testing.T) {
 		[3]any{6, "proto", "tcp"}, [3]any{6, "port", 1}, [3]any{6, "host", "127.0.0.1"},
 		[3]any{7, "proto", "tcp4"}, [3]any{7, "port", 7}, [3]any{7, "connect", listentest.Func{}},
 		[3]any{8, "proto", "local"}, [3]any{8, "path", "/tmp/y"}, [3]any{8, "connect", listentest.Func{}},
-		[3]any{0, "min_fork", 3}, [3]any{0, "fork_delay", false}, [3]any{0, "exit_delay", 0.25}, [3]any{0, "prepare", listentest.Func{}},
+		[3]any{0, "min_fork", 3}, [3]any{0, "fork_delay", false}, [3]any{0, "exit_delay", 0.25}, [3]any{0, "prepare", listentest.Func{}}, [3]any{0, "selftest", listentest.Func{}},
 		[3]any{0, "memory_limit", 1e6 + 0.5}, [3]any{0, "min_requests_per_fork", 2}, [3]any{0, "recycle_on_error", true},
 		[3]any{0, "gone_after", false}, [3]any{0, "trusted_proxies\x00", "10.0.0.0/8"}, [3]any{0, "trusted_proxies\x00", "unix"},
 	))
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.MinFork, o.ForkDelay, o.ExitDelay, o.Prepare = 3, 0, 250*time.Millisecond, true
+	o.MinFork, o.ForkDelay, o.ExitDelay, o.Prepare, o.Selftest = 3, 0, 250*time.Millisecond, true, true
 	o.MemoryLimit, o.MinRequests, o.RecycleOnError, o.GoneAfter = 1e6, 2, true, 0
 	o.TrustedProxies = []string{"10.0.0.0/8", "unix"}
 	shared := *h
@@ -166,6 +166,7 @@ func TestDecodeErrors(t *testing.T) {
 		{http([3]any{0, "min_requests_per_fork", 5}, [3]any{0, "max_requests_per_fork", 4}),
 			"min_requests_per_fork (5) is greater than max_requests_per_fork (4)"},
 		{http([3]any{0, "prepare", 1}), "option prepare: function expected, got number"},
+		{http([3]any{0, "selftest", "x"}), "option selftest: function expected, got string"},
 		{[][3]any{{1, "proto", "tcp4"}, {1, "port", 1}, {0, "connect", listentest.HTTP("idle_timeout=inf\n")}}, "not a finite number"},
 		{[][3]any{{1, "proto", "tcp4"}, {1, "port", 1}, {0, "connect", listentest.HTTP("chunk_size=1\n")}}, `HTTP handler: unknown option "chunk_size"`},
 		{[][3]any{{2, "proto", "tcp4"}}, "malformed message"},
