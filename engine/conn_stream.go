@@ -11,6 +11,7 @@ func (c *conn) Stream(r backend.Running) {
 	x.running = r
 	x.traits |= streams
 	c.deadline.responseMS = 0
+	c.breakWhenGone()
 	c.updateDeadline(c.l.sys.nowMS())
 	if x.peerEndTold {
 		x.peerEndTold = false // r does not know it
@@ -27,6 +28,15 @@ func (p *pipelined) Stream(r backend.Running) {
 	p.exchange.running, p.exchange.peerEndTold = r, false
 	p.exchange.traits |= streams
 	p.responseMS = 0
+	p.c.breakWhenGone()
+}
+
+// breakWhenGone makes the system notice a peer that vanishes: what a stream sends may be so little that nothing of it ever waits here, and
+// by itself the system tries for a quarter of an hour.
+func (c *conn) breakWhenGone() {
+	if ms := c.service.limits.stallMS; ms > 0 {
+		c.l.sys.breakAfter(c.socket.fd, ms)
+	}
 }
 
 var _, _ backend.Streamer = (*conn)(nil), (*pipelined)(nil)

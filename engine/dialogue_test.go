@@ -109,6 +109,7 @@ func (d *dialogue) system() system {
 		readFile:       d.readFile,
 		startRead:      func(mount uint64, fn func()) { d.reads = append(d.reads, fn) },
 		unacknowledged: func(fd int) int { p.check(fd); return p.unacknowledged },
+		breakAfter:     func(fd int, ms uint64) { p.check(fd); p.breakMS = ms },
 
 		shutdownWrite: func(fd int) error { p.check(fd); p.sawFIN = true; return nil },
 		resetOnClose:  func(fd int) error { p.check(fd); p.willReset = true; return nil },
@@ -201,7 +202,8 @@ type scriptedPeer struct {
 	failed   bool   // a write has
 	room     int    // bytes that it still takes
 
-	unacknowledged int // bytes that it has not acknowledged
+	unacknowledged int    // bytes that it has not acknowledged
+	breakMS        uint64 // its connection is to break after so many milliseconds without an acknowledgement
 
 	got       []byte // written by the connection, not yet heard
 	sawFIN    bool

@@ -89,7 +89,7 @@ func (m *h2Loop) system() system {
 	s.write = func(fd int, p []byte) (int, syscall.Errno) { return m.write(fd, p, nil) }
 	s.writeMore = s.write
 	s.shutdownWrite, s.close, s.resetOnClose = m.shutdownWrite, m.close, m.resetOnClose
-	s.unacknowledged = m.unacknowledged
+	s.unacknowledged, s.breakAfter = m.unacknowledged, m.breakAfter
 	s.farewell, s.splice = nil, nil
 	s.add = func(int, reactor.Handler) error { return errH2 }
 	s.leave = func(int) error { return errH2 }
@@ -229,6 +229,13 @@ func (m *h2Loop) tlsState(fd int) *backend.TLSState {
 		return st.s.raw.TLS()
 	}
 	return nil
+}
+
+// breakAfter is for the connection of a stream: all of its streams have the same peer.
+func (m *h2Loop) breakAfter(fd int, ms uint64) {
+	if st := m.stream(fd); st != nil && !st.s.raw.state.over() {
+		m.parent.sys.breakAfter(st.s.raw.socket.fd, ms)
+	}
 }
 
 // unacknowledged is for a conn that wants to know whether its peer advances. The numbers mean nothing but that: they become smaller with

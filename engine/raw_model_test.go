@@ -56,6 +56,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 		writev:         func(fd int, a, b []byte) (int, syscall.Errno) { return w.sockets[fd].write(a, b) },
 		shutdownWrite:  func(fd int) error { w.sockets[fd].finGot = true; return nil },
 		unacknowledged: func(int) int { return 0 },
+		breakAfter:     func(int, uint64) {},
 		resetOnClose:   func(fd int) error { w.sockets[fd].reset = true; return nil },
 		add:            func(fd int, h reactor.Handler) error { w.sockets[fd].handler = h; return nil },
 		close:          func(fd int) { w.sockets[fd].close() },

@@ -33,7 +33,9 @@ type system struct {
 	farewell func(fd int) bool
 	// unacknowledged is how many bytes the peer has not acknowledged; -1: unknown.
 	unacknowledged func(fd int) int
-	resetOnClose   func(fd int) error
+	// breakAfter breaks a connection whose peer acknowledges nothing for so many milliseconds.
+	breakAfter   func(fd int, ms uint64)
+	resetOnClose func(fd int) error
 
 	// splice moves bytes between a socket and a pipe; nil: it cannot.
 	splice func(from, to, n int) (moved int, errno syscall.Errno)
@@ -78,6 +80,7 @@ func systemOf(r *reactor.Loop) system {
 		shutdownWrite: reactor.ShutdownWrite,
 
 		unacknowledged: reactor.Unacknowledged,
+		breakAfter:     reactor.BreakAfter,
 
 		resetOnClose: reactor.SetLinger0,
 		add:          r.Add,

@@ -8,6 +8,8 @@
 
 local http = require "moonbridge_http"
 local moonbridge = require "moonbridge_shared"
+local channel = require "moonbridge_channel"
+local crypto = require "moonbridge_crypto"
 local bit = require "bit" -- LuaJIT's bit operations
 local ffi = require "ffi" -- LuaJIT's way to call C functions
 local moon = require "example.moon" -- example/moon.lua: modules are searched for in the directory of the script
@@ -70,7 +72,7 @@ local function read_file(name)
 	return content
 end
 
-local page_template, home_template = read_file("page.html"), read_file("home.html")
+local page_template, home_template, chat_template = read_file("page.html"), read_file("home.html"), read_file("chat.html")
 local moon_template, almanac_template = read_file("moon.html"), read_file("almanac.html")
 
 local entities = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;", ["'"] = "&#39;" }
@@ -281,12 +283,74 @@ local function download(request)
 end
 
 
--- 6. Routes -----------------------------------------------------------------------------------------------------------
+-- 6. A chat -----------------------------------------------------------------------------------------------------------
+--
+-- A visitor who has chosen a name may write. The browser keeps the name in a cookie, which is signed so that it cannot be forged.
+-- Each message goes to all browsers at once, over streams that need no worker. A browser that loses its stream continues where it was.
+
+channel.declare("chat", { history = { messages = 100, seconds = 24 * 60 * 60 } })
+channel.declare("chart", { history = { messages = 60, seconds = 120 } })
+
+local secret = crypto.secret("chat") -- the same in all workers, and after a reload
+
+local function signature(name)
+	return (crypto.hmac_sha256(secret, name):gsub(".", function(char) return ("%02x"):format(char:byte()) end))
+end
+
+-- The name of the visitor, or nil.
+local function user(request)
+	local name, signed = (request.cookies.chat or ""):match("^([%w_-]+)%.(%x+)$")
+	if name and crypto.equal(signed, signature(name)) then return name end
+end
+
+local function chat(request)
+	local name = user(request)
+	respond_page(request, "200 OK", "Chat", fill(chat_template, {
+		name = name or "",
+		nameless = name and "hidden" or "",
+		named = name and "" or "hidden",
+	}), { { "Cache-Control", "no-store" } })
+end
+
+local function chat_name(request)
+	local name = request.post_params.name or ""
+	if #name > 20 or not name:find("^[%w_-]+$") then
+		return respond_message(request, "400 Bad Request", "Invalid name", "A name consists of 1 to 20 letters, digits, _ and -.")
+	end
+	request:send_status("303 See Other")
+	request:send_header("Location", "/chat")
+	request:send_header("Set-Cookie", ("chat=%s.%s; Path=/; HttpOnly; SameSite=Lax"):format(name, signature(name)))
+	request:finish()
+end
+
+local function chat_say(request)
+	local name, text = user(request), request.post_params.text or ""
+	if not name then return respond(request, "403 Forbidden", "text/plain", "Who are you?\n") end
+	if #text == 0 or #text > 500 or text:find("%c") then
+		return respond(request, "400 Bad Request", "text/plain", "A message is a line of 1 to 500 bytes.\n")
+	end
+	channel.publish("chat", name .. "\n" .. text)
+	respond(request, "200 OK", "text/plain", "said\n")
+end
+
+-- The two streams of the page. When a browser connects again, it says which message it had last; a new one gets all that there are.
+local function subscribe(name)
+	return function(request)
+		request:subscribe{ channels = name, last_id = request.headers_value["Last-Event-ID"] or "0", retry = 0.5, keepalive = 15 }
+	end
+end
+
+
+-- 7. Routes -----------------------------------------------------------------------------------------------------------
 
 -- By path, which has no leading slash, and by method.
 local routes = {
 	[""] = { GET = home },
 	almanac = { GET = almanac },
+	chart = { GET = subscribe("chart") },
+	chat = { GET = chat, POST = chat_say },
+	["chat/events"] = { GET = subscribe("chat") },
+	["chat/name"] = { POST = chat_name },
 	clock = { GET = clock },
 	cookies = { POST = set_cookie },
 	["example.lua"] = { GET = download },
@@ -315,7 +379,7 @@ local function handle(request)
 end
 
 
--- 7. Listeners -------------------------------------------------------------------------------------------------------
+-- 8. Listeners -------------------------------------------------------------------------------------------------------
 
 -- The web site: a pool of at least two workers, and up to 16 if all are busy. The server itself sends the files in
 -- example/public. Browsers keep them, and ask each time whether they are still current.
@@ -337,7 +401,10 @@ listen{
 	}),
 }
 
--- The timer: a separate pool with a single worker, which wakes up once a second.
+-- The timer: a separate pool with a single worker, which wakes up once a second. It also publishes a point of the chart: the time,
+-- how many pages were sent since the last one, and how many windows follow the chat.
+local pages_before
+
 listen{
 	{ proto = "interval", name = "clock", delay = 1, strict = true },
 	min_fork = 1,
@@ -346,6 +413,9 @@ listen{
 		if socket.interval == "clock" then
 			shared:incr("ticks", 1, 0)
 			shared:set("ticker", pid())
+			local pages = shared:get("pages") or 0
+			channel.publish("chart", ("%d %d %d"):format(os.time(), pages - (pages_before or pages), channel.count("chat")))
+			pages_before = pages
 		end
 	end,
 }

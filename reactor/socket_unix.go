@@ -44,6 +44,10 @@ func HungUp(fd int) bool {
 	return fds[0].Revents&(unix.POLLHUP|unix.POLLERR) != 0
 }
 
+// BreakAfter makes the system break a TCP connection whose peer acknowledges nothing for so many milliseconds. A system that cannot do that
+// goes on as long as it does by itself.
+func BreakAfter(fd int, ms uint64) { setUserTimeout(fd, int(min(ms, 1<<30))) }
+
 // Unacknowledged is how many bytes that were written to a socket its peer has not acknowledged, or on a Unix socket, not read.
 // It is -1 if the system does not tell.
 func Unacknowledged(fd int) int {

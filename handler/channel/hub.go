@@ -22,8 +22,10 @@ const (
 	// forgetAfter is how long a channel without subscribers and history is remembered: a client that comes back is told what it has
 	// missed.
 	forgetAfter = time.Minute
-	// sweepEvery is how often old messages and forgotten channels are removed.
-	sweepEvery = time.Second
+	// sweepEvery is how often old messages and forgotten channels are removed, and sweepPortion how many channels are looked at at a time:
+	// publishers and loops wait meanwhile.
+	sweepEvery   = time.Second
+	sweepPortion = 256
 )
 
 // Hub has the channels of a program.
@@ -34,7 +36,9 @@ type Hub struct {
 	mu       sync.Mutex
 	rules    []*Rule
 	channels map[string]*channel
-	seq      uint64 // of the last message
+	all      []*channel // the same, for sweep
+	swept    int        // the next one of all
+	seq      uint64     // of the last message
 	// forgotten is the last message of a channel that is not remembered any more: a client that has this one has missed nothing.
 	forgotten uint64
 	loops     []*Loop
@@ -53,6 +57,7 @@ type Hub struct {
 // channel is a channel of a Hub. It belongs to Hub.mu, except for the lists of its groups.
 type channel struct {
 	name   string
+	index  int // in Hub.all
 	rule   *Rule
 	last   uint64 // its last message
 	lost   uint64 // the last message that its history does not have
@@ -140,8 +145,9 @@ func (h *Hub) channelOf(name string) *channel {
 		if len(h.channels) >= h.o.Channels {
 			return nil
 		}
-		c = &channel{name: name, rule: h.ruleOf(name), last: h.forgotten, lost: h.forgotten}
+		c = &channel{name: name, index: len(h.all), rule: h.ruleOf(name), last: h.forgotten, lost: h.forgotten}
 		h.channels[name] = c
+		h.all = append(h.all, c)
 		h.startSweeping()
 	}
 	c.active = h.now()
@@ -156,22 +162,41 @@ func (h *Hub) startSweeping() {
 	}
 }
 
-// sweep removes old messages and forgotten channels, as long as there are any channels.
+// sweep removes old messages and forgotten channels, of some channels at a time, as long as there are any.
 func (h *Hub) sweep() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := h.now()
-	for _, c := range h.channels {
-		h.trim(c, now)
-		if c.count == 0 && len(c.history) == 0 && now-c.active > forgetAfter.Milliseconds() {
-			h.forgotten = max(h.forgotten, c.last)
-			delete(h.channels, c.name)
+	for range min(sweepPortion, len(h.all)) {
+		if h.swept >= len(h.all) {
+			h.swept = 0
+		}
+		if c := h.all[h.swept]; !h.forget(c, now) {
+			h.swept++
 		}
 	}
-	h.sweeping = len(h.channels) > 0 && !h.closed
+	h.sweeping = len(h.all) > 0 && !h.closed
 	if h.sweeping {
-		time.AfterFunc(sweepEvery, h.sweep)
+		time.AfterFunc(sweepEvery/time.Duration(1+len(h.all)/sweepPortion), h.sweep)
 	}
+}
+
+// forget removes what is old of a channel, and the channel itself if nothing is left. It reports whether that is so.
+func (h *Hub) forget(c *channel, now int64) bool {
+	h.trim(c, now)
+	if c.count > 0 || len(c.history) > 0 || now-c.active <= forgetAfter.Milliseconds() {
+		return false
+	}
+	h.forgotten = max(h.forgotten, c.last)
+	delete(h.channels, c.name)
+	end := len(h.all) - 1
+	h.all[c.index] = h.all[end]
+	h.all[c.index].index = c.index
+	h.all[end] = nil
+	if h.all = h.all[:end]; end == 0 {
+		h.all = nil
+	}
+	return true
 }
 
 // place finds the place in the order that a client has reached, of which it says after. known: it is one of this hub, or that of a

@@ -126,10 +126,10 @@ func TestHistoryIsBounded(t *testing.T) {
 		r.publish("b", fmt.Sprint(i))
 	}
 	r.publish("t", "old")
-	r.ms += 900
+	r.ms.Add(900)
 	r.publish("t", "young")
 	check("t", "old", "young")
-	r.ms += 101
+	r.ms.Add(101)
 	check("n", "3", "4")
 	check("b", "2", "3", "4")
 	check("t", "young")
@@ -333,7 +333,7 @@ func TestForgottenChannel(t *testing.T) {
 	r.publish("a", "1")
 	at := r.hub.Position()
 	r.publish("a", "2")
-	r.ms += forgetAfter.Milliseconds() + 1
+	r.ms.Add(forgetAfter.Milliseconds() + 1)
 	r.hub.sweep()
 	if n := r.hub.Stats().Channels; n != 0 {
 		t.Fatalf("%d channels are left", n)
@@ -398,9 +398,46 @@ func TestComeAndGo(t *testing.T) {
 	for i := range members {
 		members[i].Leave()
 	}
-	r.ms += forgetAfter.Milliseconds() + 1
+	r.ms.Add(forgetAfter.Milliseconds() + 1)
 	r.hub.sweep()
 	if s := r.hub.Stats(); s.Subscribers != 0 || s.Channels != 0 || s.History != 0 || r.hub.Waiting() != 0 {
 		t.Errorf("%+v are left", s)
+	}
+}
+
+// Many channels are looked at in portions, and all of them in their turn.
+func TestSweepManyChannels(t *testing.T) {
+	r := newRig(t, Options{}, Rule{Pattern: "kept*", Messages: 1}, Rule{Pattern: "old*", Messages: 1, Age: time.Second})
+	const each = 2 * sweepPortion
+	stays := r.client(0, "", "followed")
+	for i := range each {
+		for _, name := range []string{"kept", "old", "none"} {
+			r.publish(fmt.Sprint(name, i), "x")
+		}
+	}
+	r.ms.Add(forgetAfter.Milliseconds() + 1)
+	for range 3*each/sweepPortion + 2 {
+		r.hub.sweep()
+	}
+	r.hub.mu.Lock() // it sweeps by itself, too
+	if n := len(r.hub.channels); n != each+1 || len(r.hub.all) != n || r.hub.bytes != each*(messageOverhead+2) {
+		t.Errorf("%d channels are left, with %d bytes", n, r.hub.bytes)
+	}
+	for i, c := range r.hub.all {
+		if c.index != i || r.hub.channels[c.name] != c {
+			t.Errorf("channel %q is at %d, not %d", c.name, i, c.index)
+		}
+	}
+	r.hub.mu.Unlock()
+	stays.Leave()
+	if err := r.hub.SetRules(nil); err != nil {
+		t.Fatal(err)
+	}
+	r.ms.Add(forgetAfter.Milliseconds() + 1)
+	for range each/sweepPortion + 2 {
+		r.hub.sweep()
+	}
+	if n := r.hub.Stats().Channels; n != 0 {
+		t.Errorf("%d channels are left", n)
 	}
 }

@@ -2,6 +2,7 @@ package channel
 
 import (
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -122,13 +123,14 @@ func (c *client) want(data ...string) {
 type rig struct {
 	t     *testing.T
 	hub   *Hub
-	ms    int64 // since 1970
+	ms    atomic.Int64 // since 1970: the hub sweeps on a goroutine of its own
 	loops [2]*fakeLoop
 }
 
 func newRig(t *testing.T, o Options, rules ...Rule) *rig {
-	r := &rig{t: t, hub: New(o), ms: 1e12}
-	r.hub.now = func() int64 { return r.ms }
+	r := &rig{t: t, hub: New(o)}
+	r.ms.Store(1e12)
+	r.hub.now = func() int64 { return r.ms.Load() }
 	t.Cleanup(r.hub.Close)
 	if err := r.hub.SetRules(rules); err != nil {
 		t.Fatal(err)

@@ -73,6 +73,7 @@ const (
 type perLoop struct {
 	backend.Loop
 	header   []byte // room for a header or a control frame
+	small    []byte // room for a small frame
 	out      []byte // frames that are sent within parse, to be written together
 	unpack   []byte // a decompressed message
 	packed   []byte // a compressed message
@@ -151,9 +152,9 @@ func (c *Conn) Release() {
 	c.again()
 }
 
-// again makes parse run in a later turn, unless it is running.
+// again makes parse run in a later turn, unless it is running or has nothing to do.
 func (c *Conn) again() {
-	if !c.parsing && c.state != connClosed {
+	if !c.parsing && c.state != connClosed && (len(c.raw.Unread()) > 0 || c.in.inFrame || c.raw.Ended()) {
 		c.loop.Post(c.parse)
 	}
 }

@@ -5,6 +5,9 @@ import "unicode/utf8"
 // corkMax is how many bytes are collected while input is parsed, before they are written.
 const corkMax = 16 << 10
 
+// smallMax is up to which size a payload is copied next to its header: a call that writes two slices costs more.
+const smallMax = 1 << 10
+
 // Send sends a message. It keeps no reference to data. The connection is closed if the peer takes too little of what it is sent: see
 // Options.MaxHeld, and Full.
 func (c *Conn) Send(kind Kind, data []byte) error {
@@ -76,6 +79,11 @@ func (c *Conn) Held() int { return c.raw.Held() }
 
 // write writes a frame, or collects it while parse runs. header may be the buffer of the loop.
 func (c *Conn) write(header, payload []byte) {
+	if !c.parsing && len(payload) <= smallMax {
+		c.loop.small = append(append(c.loop.small[:0], header...), payload...)
+		c.raw.Write(c.loop.small)
+		return
+	}
 	if !c.parsing || len(payload) > corkMax {
 		c.flush()
 		c.raw.Writev(header, payload)

@@ -28,7 +28,7 @@ type Bus struct {
 	number  uint64          // of the last batch
 	seen    origins         // whose batches the hub has
 	more    chan struct{}   // has room for one: there is something in queue
-	emptied chan struct{}   // to be closed when nothing waits; nil: none is interested
+	emptied chan struct{}   // to be closed when nothing waits; nil: Close does not wait
 	ended   bool
 	handed  *handed // what another process goes on with; nil: none does
 	stats   Stats
@@ -56,7 +56,7 @@ type Stats struct {
 	Received    uint64 // messages of others
 	Dropped     uint64 // messages that were not appended: too many waited, or the bus did not take them
 	Gaps        uint64 // times that messages of others were missing
-	Malformed   uint64 // entries that nobody can read
+	Malformed   uint64 // entries that cannot be read
 	Waiting     int    // memory of the messages that wait to be appended
 }
 

@@ -70,7 +70,7 @@ func TestRedis(t *testing.T) {
 	}
 }
 
-// Redis keeps its data: nobody notices that it was away.
+// Redis keeps its data: no subscriber notices that it was away.
 func TestRedisRestart(t *testing.T) {
 	t.Parallel()
 	r := startRedis(t, "--appendonly", "yes", "--appendfsync", "always")

@@ -125,6 +125,81 @@ if ($("upload-form")) {
 	});
 }
 
+// A stream of events. The browser connects again by itself, with the id of the last event, and so gets each one once. If it is told that
+// some are lost, or if the server has refused it, it starts again with an empty page.
+function follow(path, { opened, message, restart }) {
+	const source = new EventSource(path);
+	const again = () => {
+		source.close();
+		restart();
+		setTimeout(() => follow(path, { opened, message, restart }), 1000);
+	};
+	source.onopen = () => opened(true);
+	source.onerror = () => {
+		opened(false);
+		if (source.readyState === EventSource.CLOSED) again();
+	};
+	source.onmessage = (event) => message(event.data);
+	source.addEventListener("lost", again);
+}
+
+// The chat.
+if ($("chat")) {
+	const list = $("messages");
+	follow("/chat/events", {
+		opened: (open) => {
+			$("chat-state").value = open ? "connected" : "connecting again …";
+			if (open) $("chat").dataset.opens++;
+		},
+		message: (data) => {
+			const [who, line] = [document.createElement("b"), document.createElement("span")];
+			const end = data.indexOf("\n");
+			who.textContent = data.slice(0, end);
+			line.textContent = data.slice(end + 1);
+			const item = document.createElement("li");
+			item.append(who, " ", line);
+			list.append(item);
+			list.scrollTop = list.scrollHeight;
+		},
+		restart: () => list.replaceChildren(),
+	});
+
+	const form = $("say");
+	form.addEventListener("submit", async (event) => {
+		event.preventDefault();
+		const text = form.text.value;
+		form.text.value = "";
+		try {
+			const answer = await fetch("/chat", { method: "POST", body: new URLSearchParams({ text }) });
+			if (!answer.ok) throw new Error(await answer.text());
+		} catch (error) {
+			form.text.value ||= text;
+			$("chat-state").value = `not sent: ${error.message}`;
+		}
+	});
+}
+
+// The chart: the points of the last minute, as two lines.
+if ($("chart")) {
+	let points = [];
+	const line = (values) => {
+		const top = Math.max(4, ...values);
+		return values.map((value, i) => `${600 - 10 * (values.length - 1 - i)},${115 - 110 * value / top}`).join(" ");
+	};
+	follow("/chart", {
+		opened: () => {},
+		message: (data) => {
+			const [time, pages, windows] = data.split(" ").map(Number);
+			points = [...points, { time, pages, windows }].slice(-60);
+			$("chart-pages").setAttribute("points", line(points.map((p) => p.pages)));
+			$("chart-windows").setAttribute("points", line(points.map((p) => p.windows)));
+			$("chart-now").value = `${pages} pages in the last second, ${windows} windows`;
+			$("chart").dataset.points = points.length;
+		},
+		restart: () => { points = []; },
+	});
+}
+
 // The same checksum as in the script, for comparison.
 async function crc32(file) {
 	const table = Uint32Array.from({ length: 256 }, (_, n) => {
