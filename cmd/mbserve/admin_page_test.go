@@ -225,7 +225,8 @@ func TestStatusPage(t *testing.T) {
 	}
 
 	// A worker, and an error, show more when they are clicked, and still do after the next status.
-	b.click(`.worker[data-pid="` + b.eval(`last.pools[0].workers.find(w => w.doing).pid`) + `"]`)
+	b.until(`(window.busy = last.pools[0].workers.find(w => w.doing)) !== undefined`) // a loop that is late is left out
+	b.click(`.worker[data-pid="` + b.eval(`busy.pid`) + `"]`)
 	b.until(`document.querySelector(".detail")?.textContent.includes("GET /hangs for")`)
 	b.click("#errors summary")
 	b.until(`document.querySelector("#errors details").open && document.querySelector("#errors pre").textContent.includes("stack traceback")`)
