@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what the benchmarks need besides Go and a C compiler, on Debian and its derivatives: wrk, slowhttptest, nginx with
+# Installs what the benchmarks need besides Go and a C compiler, on Debian and its derivatives: wrk, h2load, slowhttptest, nginx with
 # its Lua module, lua-cjson, HAProxy, and Caddy if the distribution has it. Does nothing if they are installed. nginx, HAProxy
 # and Caddy are not started as services and not enabled at boot.
 set -eu
@@ -7,6 +7,7 @@ set -eu
 packages=
 command -v wrk >/dev/null || packages="$packages wrk"
 command -v slowhttptest >/dev/null || packages="$packages slowhttptest"
+command -v h2load >/dev/null || packages="$packages nghttp2-client"
 command -v haproxy >/dev/null || packages="$packages haproxy"
 [ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || packages="$packages libnginx-mod-stream"
 [ -x /usr/sbin/nginx ] || packages="$packages nginx"
@@ -14,7 +15,7 @@ command -v caddy >/dev/null && had_caddy=yes || had_caddy=no
 [ -e /usr/lib/nginx/modules/ngx_http_lua_module.so ] || packages="$packages libnginx-mod-http-lua"
 ls /usr/lib/*/lua/5.1/cjson.so >/dev/null 2>&1 || packages="$packages lua-cjson"
 if [ -z "$packages" ] && [ "$had_caddy" = yes ]; then
-	echo "wrk, slowhttptest, nginx, its Lua module, lua-cjson, HAProxy and Caddy are installed"
+	echo "wrk, h2load, slowhttptest, nginx, its Lua module, lua-cjson, HAProxy and Caddy are installed"
 	exit 0
 fi
 

@@ -10,6 +10,7 @@
 #   run.sh growth [flags]       number of workers under a load in steps (run.sh growth --help)
 #   run.sh slow [flags]         honest clients beside slow ones (run.sh slow --help)
 #   run.sh slowfiles [flags]   1,000 slow readers of a large static file (run.sh slowfiles --help)
+#   run.sh http2 [flags]        HTTP/2 with TLS beside nginx and net/http; -attacks: honest clients beside floods (run.sh http2 --help)
 #   run.sh plot RESULT          draw a result of compare as SVG (run.sh plot --help)
 #   run.sh all                  compare with all workloads, idle, workers and micro: two hours
 #
@@ -20,7 +21,7 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 program=compare
 case "${1-}" in
-compare | channels | idle | workers | micro | growth | slow | slowfiles | plot)
+compare | channels | idle | workers | micro | growth | slow | slowfiles | http2 | plot)
 	program=$1
 	shift
 	;;

@@ -33,6 +33,7 @@ type h2Conn struct {
 	seenID       uint32      // highest stream that the peer has begun
 	streams      []*h2Stream // by their ids
 	running      int         // of them: those that a conn serves
+	answered     int         // of them: those whose responses are complete
 	headsWaiting int         // bytes of the heads of the others
 	block        *h2Block    // the field section that is being received
 	decoder      *hpack.Decoder

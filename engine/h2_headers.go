@@ -135,7 +135,7 @@ func (s *h2Conn) requestDone(b *h2Block) {
 	switch {
 	case b.malformed && !b.tooLarge:
 		s.mistakeOf(b.stream, h2ProtocolError)
-	case len(s.streams) >= h2StreamsMax:
+	case len(s.streams)-s.answered >= h2StreamsMax: // others have ended for the peer, even if a handler still has something to do
 		s.refuse(b.stream)
 	default:
 		s.beginStream(b)

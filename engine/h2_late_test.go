@@ -6,6 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"moonbridge/handler/backend"
+	"moonbridge/httpparse"
+
 	"golang.org/x/net/http2"
 )
 
@@ -153,6 +156,72 @@ func TestH2HeadsThatWait(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// lateBackend answers at once. Its exchanges end when the test says so.
+type lateBackend struct {
+	testBackend
+	ends bool
+	runs []*testRun
+}
+
+func (b *lateBackend) Attach(l backend.Loop) (backend.LoopBackend, error) {
+	return &lateLoop{b, l}, nil
+}
+
+type lateLoop struct {
+	b *lateBackend
+	l backend.Loop
+}
+
+func (b *lateLoop) Start(x backend.Exchange, h *httpparse.Head, _ int, _ []byte, more bool) (backend.Running, error) {
+	r := &testRun{lb: &testLoopBackend{&b.b.testBackend, b.l}, x: x, complete: !more}
+	b.l.Post(func() {
+		if r.over {
+			return
+		}
+		x.Output([]byte(headFor(4)+"done"), nil, true)
+		if b.b.ends {
+			x.Done(backend.EndKeep)
+		} else {
+			b.b.runs = append(b.b.runs, r)
+		}
+	})
+	return r, nil
+}
+
+// A stream has ended for the client when its response is complete. It does not count any more, even if its exchange goes on.
+func TestH2AnsweredStreamsDoNotCount(t *testing.T) {
+	b := &lateBackend{}
+	e, addr := startH2(t, Options{Loops: 1}, Limits{}, b)
+	p := dialH2(t, addr)
+	id := uint32(1)
+	for ; id < 200; id += 2 {
+		p.get(id, "/")
+		p.wants(id, "200", "done")
+	}
+	var ids []uint32
+	for ; id < 400; id += 2 {
+		p.get(id, "/")
+		ids = append(ids, id)
+	}
+	all := make(chan map[uint32]*h2Answer, 1)
+	go func() { all <- p.answers(ids...) }()
+	eventually(t, "all streams are there", func() (there bool) {
+		onLoop(t, e.Loop(0), func() { there = e.loops[0].h2.first.seenID == id-2 })
+		return there
+	})
+	onLoop(t, e.Loop(0), func() {
+		b.ends = true
+		for _, r := range b.runs {
+			r.x.Done(backend.EndKeep)
+		}
+	})
+	for id, a := range waitFor(t, all, "response") {
+		if id != 0 && string(a.body) != "done" {
+			t.Errorf("stream %d: %s %q, reset %v", id, a.status(), a.body, a.reset)
+		}
+	}
 }
 
 // large begins a stream with a field section that needs several frames.

@@ -197,6 +197,9 @@ func (st *h2Stream) over() {
 	}
 	st.closed = true
 	s := st.s
+	if st.answered {
+		s.answered--
+	}
 	if st.c != nil {
 		st.c = nil
 		s.running--

@@ -302,7 +302,10 @@ func (st *h2Stream) putData(p []byte, end bool) {
 
 // complete: the whole response was sent, or is on its way. When its exchange is over too, the conn reads, and finds that nothing follows.
 func (st *h2Stream) complete() {
-	st.answered = true
+	if !st.answered {
+		st.answered = true
+		st.s.answered++
+	}
 	if st.c != nil {
 		st.c.socket.readable = true
 	}

@@ -27,7 +27,7 @@ func (r *replay) describe() {
 	rec, q := r.record, r.record.Request
 	line, _, _ := bytes.Cut(q.Head, []byte("\r\n"))
 	dir, _ := os.Getwd()
-	fmt.Fprintf(r.stdout, "record   %s of %s: %s\n", rec.ID, rec.Time.UTC().Format("2006-01-02 15:04:05 UTC"), rec.Cause)
+	fmt.Fprintf(r.stdout, "record   %s of %s: %s\n", printable(rec.ID), rec.Time.UTC().Format("2006-01-02 15:04:05 UTC"), printable(rec.Cause))
 	fmt.Fprintf(r.stdout, "request  %s (%d bytes of body)\n", printable(string(line)), len(q.Body))
 	if len(q.Masked) > 0 {
 		fmt.Fprintf(r.stdout, "masked   %s: the request has *** there\n", printable(strings.Join(q.Masked, ", ")))
@@ -35,7 +35,7 @@ func (r *replay) describe() {
 	if q.Cut {
 		fmt.Fprintf(r.stdout, "body     only the beginning is known, and sent\n")
 	}
-	fmt.Fprintf(r.stdout, "script   %s, in %s\n\n", r.script, dir)
+	fmt.Fprintf(r.stdout, "script   %s, in %s\n\n", printable(r.script), printable(dir))
 }
 
 // send sends the request and shows the response.
@@ -87,7 +87,7 @@ func (r *replay) judge() bool {
 	c := r.crashes[len(r.crashes)-1]
 	how := "as recorded"
 	if c.Cause != r.record.Cause {
-		how = "recorded: " + r.record.Cause
+		how = "recorded: " + printable(r.record.Cause)
 	}
 	fmt.Fprintf(r.stdout, "\nfailed   %s (%s)\n", c.Cause, how)
 	r.showCrash(c)

