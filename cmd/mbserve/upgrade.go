@@ -117,6 +117,7 @@ func (s *server) upgraded(err error) bool {
 	if err != nil {
 		u.timers.Close()
 		u.channels.Close()
+		s.channels.Reclaim()
 		s.log.Error("upgrade failed: this process keeps running", "err", err)
 		return false
 	}

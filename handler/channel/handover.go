@@ -53,9 +53,30 @@ type relay struct {
 	posts []handedPost // that wait
 	bytes int
 	more  chan struct{} // has room for one
+	ended bool          // Reclaim was called
 }
 
-// HandOver passes the hub on, and then what is published, until writing fails or Close is called. Then the hub goes on by itself,
+// errReclaimed ends HandOver.
+var errReclaimed = errors.New("channel: the other process has not taken over")
+
+// Reclaim ends HandOver, and lets the hub go on by itself, if the other process does not live.
+func (h *Hub) Reclaim() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.relay != nil {
+		h.relay.ended = true
+		h.relay.signal()
+	}
+}
+
+func (r *relay) signal() {
+	select {
+	case r.more <- struct{}{}:
+	default:
+	}
+}
+
+// HandOver passes the hub on, and then what is published, until writing fails, or Reclaim or Close is called. Then the hub goes on by itself,
 // with other ids: a client that comes back with one of before is told that messages may be lost.
 func (h *Hub) HandOver(w io.Writer) error {
 	first, messages, r, err := h.beginRelay()
@@ -106,6 +127,10 @@ func (h *Hub) beginRelay() (first *handedHub, messages []handedMessage, r *relay
 // passOn passes on what waits. What it could not write waits again. If the hub is closed, it was the last.
 func (h *Hub) passOn(r *relay, e *gob.Encoder, buf *bufio.Writer) error {
 	h.mu.Lock()
+	if r.ended {
+		h.mu.Unlock()
+		return errReclaimed
+	}
 	posts, closed := r.posts, h.closed
 	r.posts, r.bytes = nil, 0
 	h.mu.Unlock()
@@ -158,10 +183,7 @@ func (r *relay) add(name string, p *Post, max int) error {
 	}
 	r.bytes += post.size()
 	r.posts = append(r.posts, post)
-	select {
-	case r.more <- struct{}{}:
-	default:
-	}
+	r.signal()
 	return nil
 }
 

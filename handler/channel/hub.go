@@ -115,10 +115,7 @@ func (h *Hub) Close() {
 	defer h.mu.Unlock()
 	h.closed = true
 	if h.relay != nil {
-		select {
-		case h.relay.more <- struct{}{}:
-		default:
-		}
+		h.relay.signal()
 	}
 }
 

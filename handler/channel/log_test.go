@@ -21,7 +21,13 @@ type fakeLog struct {
 	taken   string
 }
 
-func (l *fakeLog) HandOver() []byte            { l.moved = true; return []byte("state") }
+func (l *fakeLog) HandOver() []byte {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.moved = true
+	return []byte("state")
+}
+
 func (l *fakeLog) Stay()                       { l.moved = false }
 func (l *fakeLog) TakeOver(state []byte) error { l.taken = string(state); return nil }
 
@@ -292,4 +298,32 @@ func TestLogHandOverFails(t *testing.T) {
 	if l.moved || len(l.entries) != 1 || r.hub.era().name != "log" {
 		t.Errorf("it does not go on: %v, %d entries", l.moved, len(l.entries))
 	}
+}
+
+// It is known that the other process does not live, before anything is published.
+func TestReclaim(t *testing.T) {
+	l := new(fakeLog)
+	r := newLogRig(t, l)
+	there, here := net.Pipe()
+	defer there.Close()
+	over := make(chan error)
+	go func() { over <- r.hub.HandOver(here) }()
+	go io.Copy(io.Discard, there)
+	for {
+		l.mu.Lock()
+		moved := l.moved
+		l.mu.Unlock()
+		if moved {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	r.hub.Reclaim()
+	if err := <-over; err != errReclaimed {
+		t.Errorf("the end of it is %v", err)
+	}
+	if r.publish("a", "1"); l.moved || len(l.entries) != 1 {
+		t.Error("the hub does not go on")
+	}
+	r.hub.Reclaim() // there is nothing to end
 }
