@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	mathrand "math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -132,15 +133,19 @@ func (a *Authority) Roots(t testing.TB) *x509.CertPool {
 	return pool
 }
 
-// FreePort is a port of 127.0.0.1 on which nothing listens now.
+// FreePort is a port of 127.0.0.1 on which nothing listens now. It is none of those that the system gives to outgoing connections
+// (those begin at 32768 on Linux), so that no other test takes it before it is used.
 func FreePort(t testing.TB) int {
 	t.Helper()
-	ln, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		ln, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", 10000+mathrand.IntN(22768)))
+		if err == nil {
+			defer ln.Close()
+			return ln.Addr().(*net.TCPAddr).Port
+		}
 	}
-	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).Port
+	t.Fatal("no port is free")
+	return 0
 }
 
 // serverCertificate makes the certificate of the server itself.
