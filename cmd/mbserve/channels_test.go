@@ -72,9 +72,9 @@ func TestChannels(t *testing.T) {
 			t.Errorf("%s: %s, want %s", c.text, got, c.want)
 		}
 	}
-	if got := s.lua(0, `local h = channel.history("room:prepared"); return #h >= 2`); got != "true" {
-		t.Errorf("prepare: %s", got)
-	}
+	eventually(t, "each worker has published in prepare", func() bool {
+		return s.lua(0, `local h = channel.history("room:prepared"); return #h >= 2`) == "true"
+	})
 	conn := dial(t, strings.TrimPrefix(field(s.wait("serves=raw"), "address"), "tcp://"))
 	io.WriteString(conn.Conn, "go\n")
 	if line, err := bufio.NewReader(conn.Conn).ReadString('\n'); err != nil || !strings.HasPrefix(line, "0") {
@@ -373,14 +373,18 @@ func TestChannelsKill(t *testing.T) {
 	s := start(t, "testdata/channels.lua")
 	l := s.listen("c=room:a", "")
 	var stop atomic.Bool
+	var published atomic.Int64
 	var killer sync.WaitGroup
 	killer.Go(func() {
-		for !stop.Load() {
+		for n := int64(0); !stop.Load(); time.Sleep(time.Millisecond) {
+			if published.Load() < n {
+				continue // some messages have to come through
+			}
+			n = published.Load() + 5
 			for _, pid := range s.workers() {
 				syscall.Kill(pid, syscall.SIGKILL)
 				time.Sleep(2 * time.Millisecond)
 			}
-			time.Sleep(20 * time.Millisecond)
 		}
 	})
 	confirmed := make(map[string]bool)
@@ -390,6 +394,7 @@ func TestChannelsKill(t *testing.T) {
 		resp, got, err := fetch("POST", s.url("/"), fmt.Sprintf(`return channel.publish("room:a", %q)`, data))
 		if err == nil && resp.StatusCode == 200 && strings.HasPrefix(got, "1") {
 			confirmed[data], last = true, data
+			published.Add(1)
 		}
 	}
 	stop.Store(true)
