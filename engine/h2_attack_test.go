@@ -352,8 +352,8 @@ func FuzzH2(f *testing.F) {
 		c.Close()
 		eventually(t, "the connection is gone", func() bool { return e.Conns() == 0 })
 		e.onEveryLoop(func(l *loop) error {
-			if m := l.h2; m != nil && (m.len != 0 || m.pool.InUse() != 0) {
-				t.Errorf("%d connections and %d buffers are left", m.len, m.pool.InUse())
+			if m := l.h2; m != nil && (m.conns.Len() != 0 || m.pool.InUse() != 0) {
+				t.Errorf("%d connections and %d buffers are left", m.conns.Len(), m.pool.InUse())
 			}
 			return nil
 		})

@@ -23,7 +23,7 @@ func TestH2TinyData(t *testing.T) {
 	p.WritePing(false, [8]byte{1})
 	until(p, func(f *http2.PingFrame) bool { return f.IsAck() })
 	e.onEveryLoop(func(l *loop) error {
-		st := l.h2.first.streams[0]
+		st := l.h2.conns.First().streams[0]
 		if kept := st.in.Len(); kept > n {
 			t.Errorf("%d bytes are kept of %d", kept, n)
 		}
@@ -57,7 +57,7 @@ func TestH2ManyAnswersAtOnce(t *testing.T) {
 	p := dialH2(t, addr)
 	go func() {
 		e.onEveryLoop(func(l *loop) error {
-			s := l.h2.first
+			s := l.h2.conns.First()
 			pong := append(h2Frame{length: 8, kind: h2Ping, flags: h2Ack}.append(nil), "12345678"...)
 			for !s.tooManyAnswers() {
 				s.put(pong)

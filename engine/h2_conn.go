@@ -6,6 +6,7 @@ import (
 
 	"moonbridge/bufio"
 	"moonbridge/handler/backend"
+	"moonbridge/handler/list"
 	"moonbridge/timers"
 
 	"golang.org/x/net/http2/hpack"
@@ -62,7 +63,7 @@ type h2Conn struct {
 	was          *conn // that it was before; nil: none, or nothing is reported
 	value        any   // of backend.ConnKeeper
 
-	prev, next *h2Conn
+	links list.Links[h2Conn]
 }
 
 // h2Greeting is what the server sends first.
@@ -289,8 +290,13 @@ func (s *h2Conn) turn() {
 func (s *h2Conn) again() {
 	if !s.queued {
 		s.queued = true
-		s.l.resumeLater(s)
+		s.l.agains.add(s)
 	}
+}
+
+func (s *h2Conn) resume() {
+	s.queued = false
+	s.turn()
 }
 
 // inputEnded: the peer has sent its FIN. It may still read.
@@ -325,7 +331,7 @@ func (s *h2Conn) Closed(backend.Conn, error) {
 	}
 	s.out.Release(s.l.pool)
 	s.l.parent.sys.cancelTimer(&s.deadline.timer)
-	s.l.unlink(s)
+	s.l.conns.Remove(s)
 	if s.l.parent.e.connState != nil {
 		s.report(ConnClosed)
 	}

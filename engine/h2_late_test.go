@@ -151,7 +151,7 @@ func TestH2HeadsThatWait(t *testing.T) {
 	p.large(27, "/hello", "a", large)
 	p.wants(27, "200", "hello")
 	e.onEveryLoop(func(l *loop) error {
-		if s := l.h2.first; s.headsWaiting != 0 {
+		if s := l.h2.conns.First(); s.headsWaiting != 0 {
 			t.Errorf("%d bytes of heads wait", s.headsWaiting)
 		}
 		return nil
@@ -208,7 +208,7 @@ func TestH2AnsweredStreamsDoNotCount(t *testing.T) {
 	all := make(chan map[uint32]*h2Answer, 1)
 	go func() { all <- p.answers(ids...) }()
 	eventually(t, "all streams are there", func() (there bool) {
-		onLoop(t, e.Loop(0), func() { there = e.loops[0].h2.first.seenID == id-2 })
+		onLoop(t, e.Loop(0), func() { there = e.loops[0].h2.conns.First().seenID == id-2 })
 		return there
 	})
 	onLoop(t, e.Loop(0), func() {

@@ -9,6 +9,7 @@ import (
 
 	"moonbridge/bufio"
 	"moonbridge/handler/backend"
+	"moonbridge/handler/list"
 	"moonbridge/httpparse"
 	"moonbridge/reactor"
 
@@ -27,11 +28,8 @@ type h2Loop struct {
 	twin   *loop // of the streams
 	pool   *bufio.Pool
 
-	first    *h2Conn // of the list of connections
-	len      int
-	agains   []*h2Conn // to be resumed
-	resuming []*h2Conn // the other of two buffers that take turns
-	resume   func()
+	conns  list.List[h2Conn]
+	agains resumption[*h2Conn]
 
 	slots  []h2Slot // by descriptor
 	free   []int    // descriptors that are in no use
@@ -64,8 +62,8 @@ const (
 // h2Part returns the part for HTTP/2, and makes it the first time.
 func (l *loop) h2Part() *h2Loop {
 	if l.h2 == nil {
-		m := &h2Loop{parent: l}
-		m.resume = m.resumeAll
+		m := &h2Loop{parent: l, conns: list.New(func(s *h2Conn) *list.Links[h2Conn] { return &s.links })}
+		m.agains.init(&l.sys, (*h2Conn).resume)
 		m.encoder = hpack.NewEncoder(&m.encoded)
 		m.encoder.SetMaxDynamicTableSize(0)
 		m.encoder.WriteField(hpack.HeaderField{Name: "date"}) // with it, the encoder says once what its table is
@@ -155,52 +153,12 @@ func (m *h2Loop) close(fd int) {
 	m.free = append(m.free, fd)
 }
 
-func (m *h2Loop) link(s *h2Conn) {
-	if s.next = m.first; s.next != nil {
-		s.next.prev = s
-	}
-	m.first = s
-	m.len++
-}
-
-func (m *h2Loop) unlink(s *h2Conn) {
-	if s.prev != nil {
-		s.prev.next = s.next
-	} else {
-		m.first = s.next
-	}
-	if s.next != nil {
-		s.next.prev = s.prev
-	}
-	s.prev, s.next = nil, nil
-	m.len--
-}
-
-// resumeLater makes the loop call s.turn among the next posted tasks.
-func (m *h2Loop) resumeLater(s *h2Conn) {
-	m.agains = append(m.agains, s)
-	if len(m.agains) == 1 {
-		m.parent.sys.post(m.resume)
-	}
-}
-
-func (m *h2Loop) resumeAll() {
-	m.agains, m.resuming = m.resuming[:0], m.agains
-	for i, s := range m.resuming {
-		m.resuming[i] = nil
-		s.queued = false
-		s.turn()
-	}
-}
-
 // drain ends the connections that are to end.
 func (m *h2Loop) drain() {
-	for s := m.first; s != nil; {
-		next := s.next
+	for s := range m.conns.All() {
 		if s.ending() {
 			s.drain()
 		}
-		s = next
 	}
 }
 

@@ -24,7 +24,7 @@ func (p h2Protocol) Open(c backend.Conn) backend.Stream {
 		sendWindow: h2WindowDefault, recvWindow: h2WindowDefault, initial: h2WindowDefault, budget: newH2Budget(nowMS),
 	}
 	s.deadline.timer.Init(s)
-	p.l.link(s)
+	p.l.conns.PushFront(s)
 	if p.was != nil {
 		s.was, s.reported = p.was, p.was.reported
 	} else if l.e.connState != nil {

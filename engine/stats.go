@@ -69,11 +69,11 @@ func (s *LoopStats) add(l *loop) {
 
 // addH2 adds the connections with HTTP/2, which are raw ones with streams.
 func (s *LoopStats) addH2(m *h2Loop) {
-	s.Conns += m.len
-	s.Raw -= m.len
+	s.Conns += m.conns.Len()
+	s.Raw -= m.conns.Len()
 	s.Requests += m.twin.requests
 	s.Buffers += m.pool.InUse()
-	for c := m.first; c != nil; c = c.next {
+	for c := range m.conns.All() {
 		if len(c.streams) == 0 {
 			s.Idle++
 		}

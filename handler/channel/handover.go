@@ -113,7 +113,7 @@ func (h *Hub) beginRelay() (first *handedHub, messages []handedMessage, r *relay
 	for _, c := range h.channels {
 		first.Channels[c.name] = handedChannel{c.last, c.lost}
 	}
-	for k := h.oldest; k != nil; k = k.newer {
+	for k := range h.kept.All() {
 		messages = append(messages, handedMessage{k.c.name, k.seq, k.m.Time, k.m.Post})
 	}
 	if l, ok := h.log.(Movable); ok {
@@ -275,13 +275,13 @@ func above(seq, bound uint64) uint64 {
 
 // takeHistories empties all histories, and returns their messages in their order.
 func (h *Hub) takeHistories() (all []*Message) {
-	for k := h.oldest; k != nil; k = k.newer {
+	for k := range h.kept.All() {
 		all = append(all, k.m)
 	}
 	for _, c := range h.channels {
 		c.history, c.live, c.bytes, c.ids, c.byKey = nil, 0, 0, nil, nil
 	}
-	h.bytes, h.oldest, h.newest = 0, nil, nil
+	h.bytes, h.kept = 0, newHistories()
 	return all
 }
 

@@ -3,14 +3,20 @@ package channel
 import (
 	"slices"
 	"sort"
+
+	"moonbridge/handler/list"
 )
 
 // kept is a message in a history. All of a hub are linked in their order.
 type kept struct {
-	m            *Message // nil: another one has taken its place (Post.Key)
-	c            *channel
-	seq          uint64
-	older, newer *kept
+	m     *Message // nil: another one has taken its place (Post.Key)
+	c     *channel
+	seq   uint64
+	links list.Links[kept]
+}
+
+func newHistories() list.List[kept] {
+	return list.New(func(k *kept) *list.Links[kept] { return &k.links })
 }
 
 // keep puts a message into the history of its channel.
@@ -19,13 +25,8 @@ func (h *Hub) keep(c *channel, m *Message) {
 		c.lost = m.Seq
 		return
 	}
-	k := &kept{m: m, c: c, seq: m.Seq, older: h.newest}
-	if h.newest != nil {
-		h.newest.newer = k
-	} else {
-		h.oldest = k
-	}
-	h.newest = k
+	k := &kept{m: m, c: c, seq: m.Seq}
+	h.kept.PushBack(k)
 	c.history = append(c.history, k)
 	c.live++
 	c.bytes += m.size()
@@ -42,7 +43,7 @@ func (h *Hub) keep(c *channel, m *Message) {
 	}
 	h.trim(c, m.Time)
 	for h.bytes > h.o.HistoryBytes {
-		h.shorten(h.oldest.c)
+		h.shorten(h.kept.First().c)
 	}
 }
 
@@ -69,16 +70,7 @@ func (h *Hub) drop(k *kept) {
 	if m.Key != "" && c.byKey[m.Key] == k {
 		delete(c.byKey, m.Key)
 	}
-	if k.older != nil {
-		k.older.newer = k.newer
-	} else {
-		h.oldest = k.newer
-	}
-	if k.newer != nil {
-		k.newer.older = k.older
-	} else {
-		h.newest = k.older
-	}
+	h.kept.Remove(k)
 }
 
 // compact removes the places of messages that others have taken the place of, when there are more of these than of the others.

@@ -4,6 +4,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"moonbridge/handler/list"
 )
 
 // Options of a Hub. The zero value of a field stands for its default.
@@ -43,9 +45,8 @@ type Hub struct {
 	forgotten uint64
 	loops     []*Loop
 	members   int
-	bytes     int   // of all histories
-	oldest    *kept // of all histories
-	newest    *kept
+	bytes     int             // of all histories
+	kept      list.List[kept] // of all histories, the oldest message first
 	sweeping  bool
 	closed    bool
 	stats     Stats
@@ -97,7 +98,7 @@ func New(o Options) *Hub {
 	setDefault(&o.Subscribers, subscribersDefault)
 	setDefault(&o.HistoryBytes, historyBytesDefault)
 	setDefault(&o.QueueBytes, queueBytesDefault)
-	h := &Hub{o: o, now: func() int64 { return time.Now().UnixMilli() }, channels: make(map[string]*channel)}
+	h := &Hub{o: o, now: func() int64 { return time.Now().UnixMilli() }, channels: make(map[string]*channel), kept: newHistories()}
 	h.eraNow.Store(&era{name: newEpoch()})
 	return h
 }

@@ -143,7 +143,7 @@ func TestHistoryIsBounded(t *testing.T) {
 	if err := r.hub.SetRules(nil); err != nil {
 		t.Fatal(err)
 	}
-	if r.hub.bytes != 0 || r.hub.oldest != nil || r.hub.newest != nil {
+	if r.hub.bytes != 0 || r.hub.kept.Len() != 0 {
 		t.Errorf("without rules: %d bytes are left", r.hub.bytes)
 	}
 }

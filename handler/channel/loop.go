@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"moonbridge/handler/backend"
+	"moonbridge/handler/list"
 )
 
 // Loop is the part of a Hub on one loop. Except for what belongs to Hub.mu, only that loop touches it.
@@ -25,9 +26,9 @@ type Loop struct {
 	cursor int // subscribers of runOf from here on have it
 	size   int // memory of the messages of run
 
-	behind []*Member // to be given messages of the histories
-	full   *Member   // list of members that take nothing
-	ticks  bool      // tick is on its way
+	behind []*Member         // to be given messages of the histories
+	full   list.List[Member] // members that take nothing
+	ticks  bool              // tick is on its way
 
 	values   map[any]Drainer
 	draining bool
@@ -60,7 +61,7 @@ func (h *Hub) On(on backend.Loop) *Loop {
 		h.loops = append(h.loops, nil)
 	}
 	if h.loops[i] == nil {
-		l := &Loop{hub: h, on: on, index: i}
+		l := &Loop{hub: h, on: on, index: i, full: list.New(func(m *Member) *list.Links[Member] { return &m.links })}
 		l.turn = l.deliver
 		h.loops[i] = l
 	}
@@ -192,34 +193,18 @@ func (m *Member) deliver(r *Run) {
 
 func (l *Loop) linkFull(m *Member) {
 	m.since = l.on.Now()
-	m.prev, m.next = nil, l.full
-	if l.full != nil {
-		l.full.prev = m
-	}
-	l.full = m
+	l.full.PushFront(m)
 	if !l.ticks {
 		l.ticks = true
 		l.on.After(fullCheck, l.tick)
 	}
 }
 
-func (l *Loop) unlinkFull(m *Member) {
-	if m.prev != nil {
-		m.prev.next = m.next
-	} else {
-		l.full = m.next
-	}
-	if m.next != nil {
-		m.next.prev = m.prev
-	}
-	m.prev, m.next = nil, nil
-}
-
 // tick ends members that have taken nothing for too long.
 func (l *Loop) tick() {
 	now := l.on.Now()
 	var slow []*Member
-	for m := l.full; m != nil; m = m.next {
+	for m := range l.full.All() {
 		if now-m.since > int64(m.patience()) {
 			slow = append(slow, m)
 		}
@@ -229,7 +214,7 @@ func (l *Loop) tick() {
 			l.endSlow(m)
 		}
 	}
-	if l.ticks = l.full != nil; l.ticks {
+	if l.ticks = l.full.Len() > 0; l.ticks {
 		l.on.After(fullCheck, l.tick)
 	}
 }

@@ -1,6 +1,10 @@
 package channel
 
-import "slices"
+import (
+	"slices"
+
+	"moonbridge/handler/list"
+)
 
 // Subscriber is what gets messages: a connection. Its methods are called on its loop, and not within a call on its Member.
 type Subscriber interface {
@@ -28,7 +32,7 @@ type Member struct {
 	told  bool  // Lost was called since SubscribeAfter
 	since int64 // memberFull: when it was last given something, on the loop's clock
 
-	prev, next *Member // memberFull: in Loop.full
+	links list.Links[Member] // memberFull: in Loop.full
 }
 
 type memberState uint8
@@ -210,7 +214,7 @@ func (m *Member) Leave() {
 		return
 	}
 	if m.state == memberFull {
-		l.unlinkFull(m)
+		l.full.Remove(m)
 	}
 	l.hub.mu.Lock()
 	defer l.hub.mu.Unlock()
@@ -226,7 +230,7 @@ func (m *Member) Leave() {
 // Resume says that the subscriber takes messages again. What there is for it follows in a later turn.
 func (m *Member) Resume() {
 	if m.l != nil && m.state == memberFull {
-		m.l.unlinkFull(m)
+		m.l.full.Remove(m)
 		m.fallBehind()
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"moonbridge/handler/backend"
 	"moonbridge/handler/channel"
+	"moonbridge/handler/list"
 	"moonbridge/httpwrite"
 )
 
@@ -19,9 +20,9 @@ type events struct {
 	queue, service time.Duration
 
 	// Its place among those that wait for a comment.
-	beat           *beat
-	sent, due      int64 // when something was sent, and when it is looked at again, on the loop's clock
-	earlier, later *events
+	beat      *beat
+	sent, due int64 // when something was sent, and when it is looked at again, on the loop's clock
+	links     list.Links[events]
 }
 
 // Events answers a request with server-sent events. It takes over the exchange x, which must be a backend.Streamer whose response has

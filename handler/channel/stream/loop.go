@@ -5,6 +5,7 @@ import (
 
 	"moonbridge/handler/backend"
 	"moonbridge/handler/channel"
+	"moonbridge/handler/list"
 	"moonbridge/httpwrite"
 )
 
@@ -14,7 +15,7 @@ type Loop struct {
 	on    backend.Loop
 	date  httpwrite.Date
 	beats map[time.Duration]*beat
-	polls *poll // list of those that wait
+	polls list.List[poll] // those that wait
 	ended bool
 }
 
@@ -22,7 +23,9 @@ type Loop struct {
 func On(hub *channel.Hub, on backend.Loop) *Loop {
 	c := hub.On(on)
 	return c.Value(loopKey{}, func() channel.Drainer {
-		return &Loop{Loop: c, on: on, beats: make(map[time.Duration]*beat)}
+		return &Loop{
+			Loop: c, on: on, beats: make(map[time.Duration]*beat), polls: list.New(func(p *poll) *list.Links[poll] { return &p.links }),
+		}
 	}).(*Loop)
 }
 
@@ -33,21 +36,21 @@ type loopKey struct{}
 func (l *Loop) Drain() {
 	l.ended = true
 	for _, b := range l.beats {
-		for e := b.first; e != nil; e = b.first {
+		for e := b.streams.First(); e != nil; e = b.streams.First() {
 			e.finish()
 		}
 	}
-	for p := l.polls; p != nil; p = l.polls {
+	for p := l.polls.First(); p != nil; p = l.polls.First() {
 		p.answer()
 	}
 }
 
 // beat are the streams of events that get a comment after the same time without a message, in the order in which they are due.
 type beat struct {
-	l           *Loop
-	every       time.Duration // 0: never
-	first, last *events
-	timer       bool // is running
+	l       *Loop
+	every   time.Duration // 0: never
+	streams list.List[events]
+	timer   bool // is running
 }
 
 const (
@@ -61,7 +64,7 @@ const (
 func (l *Loop) beatOf(every time.Duration) *beat {
 	b := l.beats[every]
 	if b == nil {
-		b = &beat{l: l, every: every}
+		b = &beat{l: l, every: every, streams: list.New(func(e *events) *list.Links[events] { return &e.links })}
 		l.beats[every] = b
 	}
 	return b
@@ -76,36 +79,16 @@ func (b *beat) add(e *events) {
 
 func (b *beat) append(e *events) {
 	e.due = b.l.on.Now() + int64(b.every)
-	e.earlier, e.later = b.last, nil
-	if b.last != nil {
-		b.last.later = e
-	} else {
-		b.first = e
-	}
-	b.last = e
+	b.streams.PushBack(e)
 }
 
 // remove removes e. A beat that has no streams is forgotten.
 func (b *beat) remove(e *events) {
-	b.unlink(e)
+	b.streams.Remove(e)
 	e.beat = nil
-	if b.first == nil && !b.timer {
+	if b.streams.Len() == 0 && !b.timer {
 		delete(b.l.beats, b.every)
 	}
-}
-
-func (b *beat) unlink(e *events) {
-	if e.earlier != nil {
-		e.earlier.later = e.later
-	} else {
-		b.first = e.later
-	}
-	if e.later != nil {
-		e.later.earlier = e.earlier
-	} else {
-		b.last = e.earlier
-	}
-	e.earlier, e.later = nil, nil
 }
 
 func (b *beat) arm(d time.Duration) {
@@ -119,17 +102,17 @@ func (b *beat) arm(d time.Duration) {
 func (b *beat) tick() {
 	now := b.l.on.Now()
 	for range beatMax {
-		e := b.first
+		e := b.streams.First()
 		if e == nil || e.due > now {
 			break
 		}
-		b.unlink(e)
+		b.streams.Remove(e)
 		b.append(e)
 		e.comment(now - int64(b.every)/2)
 	}
 	b.timer = false
-	if b.first != nil {
-		b.arm(time.Duration(b.first.due - now))
+	if e := b.streams.First(); e != nil {
+		b.arm(time.Duration(e.due - now))
 	} else {
 		delete(b.l.beats, b.every)
 	}

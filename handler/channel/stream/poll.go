@@ -7,6 +7,7 @@ import (
 
 	"moonbridge/handler/backend"
 	"moonbridge/handler/channel"
+	"moonbridge/handler/list"
 )
 
 // poll is a request that waits for messages: the Running of its exchange, and a Subscriber.
@@ -20,8 +21,8 @@ type poll struct {
 	lost    bool
 	rest    []byte // of the response
 
-	prev, next *poll // in Loop.polls
-	listed     bool
+	links  list.Links[poll] // in Loop.polls
+	listed bool
 }
 
 // Poll answers a request with the next messages, or after a time without any: 204. The response says which id the next request is to
@@ -37,7 +38,8 @@ func (l *Loop) Poll(x backend.Exchange, q *Request) {
 		refuse(x)
 		return
 	}
-	p.link()
+	p.listed = true
+	l.polls.PushFront(p)
 	timeout := q.Timeout
 	if timeout == 0 {
 		timeout = timeoutDefault
@@ -174,28 +176,11 @@ func (p *poll) unsubscribe() {
 	p.unlink()
 }
 
-func (p *poll) link() {
-	p.listed, p.next = true, p.l.polls
-	if p.next != nil {
-		p.next.prev = p
-	}
-	p.l.polls = p
-}
-
 func (p *poll) unlink() {
-	if !p.listed {
-		return
+	if p.listed {
+		p.listed = false
+		p.l.polls.Remove(p)
 	}
-	p.listed = false
-	if p.prev != nil {
-		p.prev.next = p.next
-	} else {
-		p.l.polls = p.next
-	}
-	if p.next != nil {
-		p.next.prev = p.prev
-	}
-	p.prev, p.next = nil, nil
 }
 
 var (
