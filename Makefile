@@ -39,7 +39,8 @@ serve: build
 	@echo 'http://127.0.0.1:$(PORT)/  (Ctrl-C ends it)'
 	@exec bin/mbserve $(EXAMPLE) $(PORT)
 
-# Go's own report comes last, so that it is what a reader of the log sees.
+# Go's own report comes last, so that it is what a reader of the log sees. The tests of mbserve mostly wait: four at a time do not
+# need more than two cores.
 test: deps build
 	scripts/check-format
 	go vet ./...
@@ -52,7 +53,7 @@ test: deps build
 	cd examples/go/libraries && go vet ./... && go test -timeout 20m ./...
 	cd packaging/tools && go vet ./manpage ./sbom ./image && go test -timeout 5m ./manpage ./sbom ./image
 	go test -race -timeout 20m $(RACE)
-	go test -timeout 20m ./...
+	go test -timeout 20m -parallel 4 ./...
 
 lint:
 	scripts/check-format

@@ -38,9 +38,17 @@ func (l *loop) newRecord() *accessRecord {
 	}
 	a := l.records[n-1]
 	l.records = l.records[:n-1]
-	a.Start(l.sys.wallClock())
+	a.Start(l.began())
 	a.queue, a.service, a.cache, a.account = -1, -1, backend.CacheNone, nil
 	return a
+}
+
+// readBriefly has records for counting read the clock once instead of four times: an exchange begins with the turn in which its head
+// was read, and the time of day, which nothing counts, is not kept up to date.
+func (l *loop) readBriefly() {
+	start, zero := time.Now(), l.r.Clock()
+	l.began = func() time.Time { return start.Add(time.Duration(l.r.Now() - zero)) }
+	l.ended = func() time.Time { return start.Add(time.Duration(l.r.Clock() - zero)) }
 }
 
 // releaseRecord keeps a record for another exchange.

@@ -168,7 +168,7 @@ func TestAccessLogFields(t *testing.T) {
 
 // Logging does not allocate once there are records to use again.
 func TestAccessRecordsAreUsedAgain(t *testing.T) {
-	l := &loop{sys: system{wallClock: time.Now}, e: new(Engine), lastID: new(uint64)}
+	l := &loop{began: time.Now, e: new(Engine), lastID: new(uint64)}
 	h := new(httpparse.Head)
 	a := l.newRecord()
 	a.SetHead(h, l)

@@ -80,7 +80,7 @@ func (c *conn) logRecord(a *accessRecord, complete bool, unsent int64) {
 	}
 	l.logged = Access{
 		Loop: l.index, Peer: c.socket.peer, Complete: complete,
-		Queue: a.queue, Service: a.service, Total: l.sys.wallClock().Sub(a.At),
+		Queue: a.queue, Service: a.service, Total: l.ended().Sub(a.At),
 		Cache: a.cache.String(), Account: a.account,
 	}
 	a.Fill(&l.logged, unsent)

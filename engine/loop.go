@@ -61,6 +61,9 @@ type loop struct {
 
 	warm [warmFiles]warmFile // by their descriptors
 
+	// The clocks of records: when an exchange begins and ends.
+	began, ended func() time.Time
+
 	// Room that is used again for each request.
 	head      httpparse.Head // of the request that is being parsed
 	errorPage []byte         // of the engine's own response
@@ -82,6 +85,9 @@ func newLoop(e *Engine, index, count int, o Options) (*loop, error) {
 	if o.Check {
 		l.pool.Poison()
 	}
+	if o.AccessBrief {
+		l.readBriefly()
+	}
 	l.raw.pipes.max = pipesOf(e.spool.filesMax, count)
 	return l, nil
 }
@@ -101,6 +107,8 @@ func makeLoop(e *Engine, index int, sys system) *loop {
 		remainders: make(map[*conn]*remainder),
 		values:     make(map[*conn]any),
 		lastID:     new(uint64),
+		began:      sys.wallClock,
+		ended:      sys.wallClock,
 	}
 	l.agains.init(&l.sys, (*conn).resume)
 	l.raw.init(&l.sys)

@@ -85,7 +85,7 @@ static int push_closed(lua_State *L)
 	lua_pushliteral(L, "closed");
 	if (!ws.closed)
 		return 2;
-	lua_pushnumber(L, ws.code);
+	lua_pushinteger(L, ws.code);
 	lua_pushstring(L, ws.reason);
 	return 4;
 }

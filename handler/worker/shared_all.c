@@ -51,13 +51,13 @@ static mb_dict_stats count(lua_State *L)
 
 static int capacity(lua_State *L)
 {
-	lua_pushnumber(L, (lua_Number)count(L).capacity);
+	lua_pushinteger(L, (lua_Integer)count(L).capacity);
 	return 1;
 }
 
 static int free_space(lua_State *L)
 {
-	lua_pushnumber(L, (lua_Number)count(L).free);
+	lua_pushinteger(L, (lua_Integer)count(L).free);
 	return 1;
 }
 
@@ -71,7 +71,7 @@ static int stats(lua_State *L)
 		{"expired", st.expired}, {"repaired", st.repaired}};
 	lua_createtable(L, 0, 6);
 	for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
-		lua_pushnumber(L, (lua_Number)figures[i].n);
+		lua_pushinteger(L, (lua_Integer)figures[i].n);
 		lua_setfield(L, -2, figures[i].name);
 	}
 	return 1;

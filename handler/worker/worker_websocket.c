@@ -143,7 +143,7 @@ static int push_arguments(lua_State *L, const event *v)
 		return 2;
 	}
 	case MB_WS_CLOSE:
-		lua_pushnumber(L, v->e.code);
+		lua_pushinteger(L, v->e.code);
 		lua_pushlstring(L, v->reason, v->e.reason_len);
 		return 2;
 	}
