@@ -22,6 +22,7 @@ func TestClaimOrder(t *testing.T) {
 			g := shm.Geometry{Loops: o.Loops, Workers: 1, Cells: len(o.Waits), InWindow: 1024, OutWindow: 2048}
 			f.t = t
 			w := f.fork(0, g)
+			w.awaitState(") S ") // a look for exchanges that has begun could go on with another home
 			w.mem.InWorker(0).Home.Store(o.Home)
 			w.stop()
 			var all []*exchange
@@ -49,13 +50,19 @@ func TestClaimOrder(t *testing.T) {
 func (w *worker) stop() {
 	w.t.Helper()
 	unix.Kill(w.pid, unix.SIGSTOP)
+	w.awaitState(") T ")
+}
+
+// awaitState waits until the process of a worker that has nothing to do is in a state of /proc/PID/stat.
+func (w *worker) awaitState(state string) {
+	w.t.Helper()
 	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", w.pid))
-		if err == nil && bytes.Contains(stat, []byte(") T ")) {
+		if err == nil && bytes.Contains(stat, []byte(state)) && w.mem.OutWorker(0).Asleep.Load() == 1 {
 			return
 		}
 		if err != nil || time.Now().After(end) {
-			w.t.Fatalf("the worker does not stop: %s, %v", stat, err)
+			w.t.Fatalf("the worker is not in state %q: %s, %v", state, stat, err)
 		}
 	}
 }
