@@ -122,6 +122,13 @@ func TestTestRefused(t *testing.T) {
 	if err := r.h.Test(soon, ask); err == nil || !strings.Contains(err.Error(), "fork: resource temporarily unavailable") {
 		t.Errorf("a fork that fails: %v", err)
 	}
+}
+
+// A fork server that does not answer is not asked again.
+func TestTestUnanswered(t *testing.T) {
+	ask := Test{Answer: func(context.Context, []string) ([]string, error) { return []string{"ok"}, nil }}
+	soon, cancel := context.WithTimeout(context.Background(), testPatience)
+	defer cancel()
 	silent := start(t, setup{script: "silent-test"})
 	late, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
 	defer cancel()
