@@ -69,15 +69,17 @@ func (e *exchange) BodyCommit(n int) {
 
 // sendBody sends a part of the body, in its coding, and keeps it if that is possible.
 func (e *exchange) sendBody(p []byte) {
+	if e.phase == phaseStart { // transmit sends it
+		e.out = append(e.out, p...)
+		return
+	}
 	if e.mayKeep(len(p)) {
 		e.out = append(e.out, p...)
 	} else {
 		e.kept = false
 	}
-	if e.phase != phaseStart {
-		e.link.conn.Write(p)
-		e.updateDeadline()
-	}
+	e.link.conn.Write(p)
+	e.updateDeadline()
 }
 
 // BodyTrailer implements backend.Trailered.

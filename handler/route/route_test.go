@@ -148,6 +148,7 @@ func target(t *testing.T) *upstream.Set {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
+		w.Header().Set("Connection", "close") // so that bodies end before there is a connection
 		fmt.Fprintf(w, "%d %v %s %v", len(body), err, r.Trailer.Get("T"), bytes.Equal(body, bytes.Repeat([]byte("0123456789"), len(body)/10)))
 	}))
 	t.Cleanup(s.Close)
