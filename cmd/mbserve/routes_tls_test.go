@@ -207,7 +207,7 @@ func TestRoutesToPeers(t *testing.T) {
 		config, args, want string
 	}{
 		"openssl": {"", "s_server -accept 127.0.0.1:PORT -cert DIR/a.pem -key DIR/a-key.pem -www", "Secure Renegotiation"},
-		"nginx": {`daemon off; pid DIR/pid; error_log stderr; events { }
+		"nginx": {`daemon off; master_process off; pid DIR/pid; error_log stderr; events { }
 http { access_log off; client_body_temp_path DIR/1; proxy_temp_path DIR/2; fastcgi_temp_path DIR/3; uwsgi_temp_path DIR/4; scgi_temp_path DIR/5;
 	server { listen 127.0.0.1:PORT ssl; ssl_certificate DIR/a.pem; ssl_certificate_key DIR/a-key.pem;
 		location / { return 200 "nginx $ssl_protocol $http_host"; } } }`, "-p DIR -e DIR/err -c CONFIG", "nginx TLSv1."},
