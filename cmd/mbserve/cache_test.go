@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -119,8 +118,8 @@ func TestCacheStats(t *testing.T) {
 		for _, key := range strings.Fields("hits stale misses waits passed stored evicted keys limit") {
 			got = append(got, field(line, key))
 		}
-		if got[3] == "1" { // the next request may come before the fill has ended, although its client has the whole response
-			got[0], got[3] = strconv.Itoa(number(t, got[0])+1), "0"
+		if got[3] == "1" { // the next request may come before the fill has ended, although its client has the whole response; it waits, and is a hit then
+			got[3] = "0"
 		}
 		if strings.Join(got, " ") != want || field(line, "bytes") == "0" {
 			t.Errorf("cache %s: %s", id, line)

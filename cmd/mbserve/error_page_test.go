@@ -27,7 +27,11 @@ func TestErrorPageOption(t *testing.T) {
 		{"HEAD", "/files/missing", "", 404, "text/html; charset=utf-8", ""},
 		{"GET", "/own", "application/json", 404, "", "the application's own\n"},
 	} {
-		resp, body := answerTo(t, c.method, s.url(c.path), "Accept", c.accept)
+		url := s.url(c.path)
+		if c.path == "/late" {
+			url = "http://" + s.address(2) + c.path
+		}
+		resp, body := answerTo(t, c.method, url, "Accept", c.accept)
 		if resp.StatusCode != c.status || resp.Header.Get("Content-Type") != c.contentType || body != c.want {
 			t.Errorf("%s %s for %q: %s %q %q", c.method, c.path, c.accept, resp.Status, resp.Header.Get("Content-Type"), body)
 		}
