@@ -46,8 +46,9 @@ type Options struct {
 	// or broke off. It is called on the loop of the connection, so it must not block and must not call the Engine. Calls on
 	// different loops overlap. nil: nothing is recorded, and no clock is read.
 	AccessLog func(*Access)
-	// AccessBrief keeps no copy of requests for AccessLog: of their heads, its entries have only the ID. It is for those who only
-	// count.
+	// AccessBrief keeps no copy of requests for AccessLog: of their heads, its entries have only the ID. Total includes the time that
+	// a request waited in the turn in which it was read, and Time does not follow changes of the system's clock. It is for those who
+	// only count.
 	AccessBrief bool
 	// MeasureTurns has the loops measure how long their turns take, for Stats. It costs a clock reading per turn.
 	MeasureTurns bool
