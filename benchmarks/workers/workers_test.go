@@ -62,7 +62,7 @@ func TestObserve(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(o.settings.Mbserve); err != nil {
-		t.Skip(err)
+		t.Skip("mbserve is not built: ", err)
 	}
 	if o.settings.Files, err = servers.RaiseFiles(1024); err != nil {
 		t.Fatal(err)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -198,10 +197,7 @@ func TestReloadBothAddresses(t *testing.T) {
 // A socket of the service manager stays open, and stays the manager's, whatever scripts and processes come and go.
 func TestForeignSocketStays(t *testing.T) {
 	t.Parallel()
-	shell, err := exec.LookPath("sh")
-	if err != nil {
-		t.Skip(err)
-	}
+	shell := needs(t, "sh")
 	dir := t.TempDir()
 	path := filepath.Join(dir, "theirs")
 	ln, err := net.Listen("unix", path)
@@ -275,10 +271,7 @@ func TestUnixSocketFiles(t *testing.T) {
 // The address of a port that the service manager has opened does not change: it would keep its socket.
 func TestForeignAddress(t *testing.T) {
 	t.Parallel()
-	shell, err := exec.LookPath("sh")
-	if err != nil {
-		t.Skip(err)
-	}
+	shell := needs(t, "sh")
 	ln, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -179,7 +179,7 @@ func TestUser(t *testing.T) {
 	}
 	nobody, err := user.Lookup("nobody")
 	if err != nil {
-		t.Skip(err)
+		t.Skip("there is no user nobody: ", err)
 	}
 	dir, err := os.MkdirTemp("", "mbserve")
 	if err != nil {

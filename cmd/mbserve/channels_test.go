@@ -239,10 +239,7 @@ func TestSubscribe(t *testing.T) {
 
 func TestSubscribeCurl(t *testing.T) {
 	t.Parallel()
-	curl, err := exec.LookPath("curl")
-	if err != nil {
-		t.Skip(err)
-	}
+	curl := needs(t, "curl")
 	s := start(t, "testdata/channels.lua")
 	s.lua(0, `channel.publish("room:a", "one\ntwo"); channel.publish("room:a", "three")`)
 	out, err := exec.Command(curl, "-sS", "-i", s.url("/wait?c=room:a&id=0")).CombinedOutput()

@@ -59,10 +59,7 @@ func TestCompletedWords(t *testing.T) {
 }
 
 func TestBashCompletion(t *testing.T) {
-	bash, err := exec.LookPath("bash")
-	if err != nil {
-		t.Skip(err)
-	}
+	bash := needs(t, "bash")
 	dir := t.TempDir()
 	for _, name := range []string{"main.lua", "data.txt", "sub/page.lua", "two words.lua"} {
 		path := filepath.Join(dir, name)

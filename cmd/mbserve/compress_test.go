@@ -172,9 +172,7 @@ func TestCompressEvents(t *testing.T) {
 func TestCompressDecoders(t *testing.T) {
 	t.Parallel()
 	s := start(t, "testdata/compress.lua")
-	if _, err := exec.LookPath("curl"); err != nil {
-		t.Skip(err)
-	}
+	needs(t, "curl")
 	for _, path := range []string{"/page?3000", "/page?60000", "/page?3000000", "/stream?30000"} {
 		want := curl(t, s.url(path))
 		if got := curl(t, "--compressed", s.url(path)); got != want {
@@ -324,7 +322,7 @@ func peakMemory(t *testing.T, pid int) int {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
-		t.Skip(err)
+		t.Skip("the memory of a process cannot be read: ", err)
 	}
 	m := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(status)
 	if m == nil {

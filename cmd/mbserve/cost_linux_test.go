@@ -63,7 +63,7 @@ func onOneCPU(t *testing.T) {
 	runtime.LockOSThread()
 	var before, one unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &before); err != nil {
-		t.Skip(err)
+		t.Skip("the CPUs of a thread cannot be read: ", err)
 	}
 	for cpu := range len(before) * 64 {
 		if before.IsSet(cpu) {
@@ -72,7 +72,7 @@ func onOneCPU(t *testing.T) {
 		}
 	}
 	if err := unix.SchedSetaffinity(0, &one); err != nil {
-		t.Skip(err)
+		t.Skip("a thread cannot be bound to a CPU: ", err)
 	}
 	t.Cleanup(func() {
 		unix.SchedSetaffinity(0, &before)

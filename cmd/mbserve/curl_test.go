@@ -28,9 +28,7 @@ func curl(t *testing.T, args ...string) string {
 // The server works with a client that is not ours.
 func TestCurl(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("curl"); err != nil {
-		t.Skip(err)
-	}
+	needs(t, "curl")
 	dir := t.TempDir()
 	path, file := filepath.Join(dir, "socket"), filepath.Join(dir, "file")
 	s := start(t, "testdata/echo.lua", path)

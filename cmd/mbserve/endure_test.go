@@ -27,10 +27,7 @@ func endureTime(t *testing.T) time.Duration {
 // While wrk sends requests on 256 connections, workers are killed, the script is reloaded, and the server is replaced
 // by a new process. Clients must not notice: no socket error, no status other than 200, and nothing is left over.
 func TestEndure(t *testing.T) {
-	wrk, err := exec.LookPath("wrk")
-	if err != nil {
-		t.Skip(err)
-	}
+	wrk := needs(t, "wrk")
 	d := endureTime(t)
 	a := newApplication(t)
 	pidName := filepath.Join(t.TempDir(), "pid")

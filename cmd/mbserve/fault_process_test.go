@@ -308,7 +308,7 @@ func startLimited(t *testing.T) *instance {
 		return start(t, "testdata/fault.lua")
 	}
 	if _, err := user.Lookup("nobody"); err != nil {
-		t.Skip(err)
+		t.Skip("there is no user nobody: ", err)
 	}
 	dir, err := os.MkdirTemp("", "mbserve")
 	if err != nil {

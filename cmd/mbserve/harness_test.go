@@ -292,6 +292,16 @@ func containsAll(s string, parts []string) bool {
 	return true
 }
 
+// needs returns the path of a program, without which the test is skipped.
+func needs(t testing.TB, program string) string {
+	t.Helper()
+	path, err := exec.LookPath(program)
+	if err != nil {
+		t.Skip(program, " is not installed")
+	}
+	return path
+}
+
 // holds waits until a condition holds, and reports whether it does.
 func holds(limit time.Duration, cond func() bool) bool {
 	for end := time.Now().Add(limit); ; time.Sleep(5 * time.Millisecond) {

@@ -40,17 +40,13 @@ import (
 // localhost:8080 is the listener for which the example has "port = 8080"; the system chooses the real port. /run/app/
 // is an empty directory, or has cert.pem and key.pem, for localhost, if the script names them. Modules that examples require may be in testdata/manual.
 func TestManual(t *testing.T) {
-	if _, err := exec.LookPath("curl"); err != nil {
-		t.Skip(err)
-	}
+	needs(t, "curl")
 	runManual(t, manual)
 }
 
 // The same for docs/web.md.
 func TestWebManual(t *testing.T) {
-	if _, err := exec.LookPath("curl"); err != nil {
-		t.Skip(err)
-	}
+	needs(t, "curl")
 	runManual(t, "../../docs/web.md")
 }
 

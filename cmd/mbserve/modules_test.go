@@ -112,10 +112,7 @@ func TestBlockingModule(t *testing.T) {
 func TestModuleRedis(t *testing.T) {
 	t.Parallel()
 	wantModules(t, "redis")
-	program, err := exec.LookPath("redis-check-rdb") // see redisServer
-	if err != nil {
-		t.Skip(err)
-	}
+	program := needs(t, "redis-check-rdb") // see redisServer
 	s := start(t, "testdata/c_modules.lua", t.TempDir())
 	const want = "true full\r\nor not nil 2 2 a+b false not an integer"
 	if got := get(t, s.url("/redis?port="+redisServer(t, program))); got != want {

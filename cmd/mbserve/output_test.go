@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -38,10 +37,7 @@ func startUnread(t *testing.T, redirect string, args ...string) *unread {
 // startUnreadWith is startUnread with additions to the environment.
 func startUnreadWith(t *testing.T, env []string, redirect string, args ...string) *unread {
 	t.Helper()
-	shell, err := exec.LookPath("sh")
-	if err != nil {
-		t.Skip(err)
-	}
+	shell := needs(t, "sh")
 	program := os.Getenv("MBSERVE_BINARY")
 	if program == "" {
 		program, _ = os.Executable()

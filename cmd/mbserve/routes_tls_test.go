@@ -105,10 +105,7 @@ func TestRoutesTLS(t *testing.T) {
 // HAProxy takes the header of the PROXY protocol, in the clear and before TLS, and has the client's address from it.
 func TestRoutesProxyProtocol(t *testing.T) {
 	t.Parallel()
-	haproxy, err := exec.LookPath("haproxy")
-	if err != nil {
-		t.Skip(err)
-	}
+	haproxy := needs(t, "haproxy")
 	dir, secure, plain := t.TempDir(), fmt.Sprint(acmetest.FreePort(t)), fmt.Sprint(acmetest.FreePort(t))
 	bothFiles(t, dir)
 	config := strings.NewReplacer("SECURE", secure, "PLAIN", plain, "DIR", dir).Replace(`defaults
@@ -223,10 +220,7 @@ frontend f
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			program, err := exec.LookPath(name)
-			if err != nil {
-				t.Skip(err)
-			}
+			program := needs(t, name)
 			own, port := t.TempDir(), fmt.Sprint(acmetest.FreePort(t))
 			bothFiles(t, own)
 			fill := strings.NewReplacer("PORT", port, "DIR", own, "CONFIG", own+"/config")

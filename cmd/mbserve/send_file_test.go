@@ -365,7 +365,7 @@ func (s *fileServer) openFiles(name string) int {
 	dir := fmt.Sprintf("/proc/%d/fd", s.pid())
 	list, err := os.ReadDir(dir)
 	if err != nil {
-		s.t.Skip(err)
+		s.t.Skip("the descriptors of a process cannot be listed: ", err)
 	}
 	n := 0
 	for _, e := range list {

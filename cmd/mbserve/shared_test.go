@@ -268,7 +268,7 @@ func TestSharedFull(t *testing.T) {
 func TestSharedScribbled(t *testing.T) {
 	t.Parallel()
 	if _, err := os.Stat("/proc/self/mem"); err != nil {
-		t.Skip(err)
+		t.Skip("the memory of a process cannot be written: ", err)
 	}
 	s := start(t, "testdata/shared.lua")
 	scribble := `

@@ -165,9 +165,7 @@ func TestNotBuffered(t *testing.T) {
 // A body that comes with Content-Length, in chunks, and in a form, of a size that no buffer holds, arrives byte by byte.
 func TestLargeBodies(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("curl"); err != nil {
-		t.Skip(err)
-	}
+	needs(t, "curl")
 	s, dir := startSpool(t)
 	from, to := filepath.Join(t.TempDir(), "from"), filepath.Join(t.TempDir(), "to")
 	f, err := os.Create(from)

@@ -9,10 +9,7 @@ import (
 // What OpenSSL and curl say about the protocols and cipher suites.
 func TestTLSOfOpenSSL(t *testing.T) {
 	t.Parallel()
-	openssl, err := exec.LookPath("openssl")
-	if err != nil {
-		t.Skip(err)
-	}
+	openssl := needs(t, "openssl")
 	dir := t.TempDir()
 	certificateFiles(t, dir, "a", "a.test")
 	certificateFiles(t, dir, "b", "b.test")

@@ -3,7 +3,6 @@ package main
 import (
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -156,10 +155,7 @@ func TestStopWhileUpgrading(t *testing.T) {
 // A service manager opens the sockets and is told the state of the server.
 func TestServiceManager(t *testing.T) {
 	t.Parallel()
-	shell, err := exec.LookPath("sh")
-	if err != nil {
-		t.Skip(err)
-	}
+	shell := needs(t, "sh")
 	notify, next := manager(t)
 	ln, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
@@ -215,10 +211,7 @@ func TestServiceManager(t *testing.T) {
 // Sockets that the script does not use are logged.
 func TestForeignSockets(t *testing.T) {
 	t.Parallel()
-	shell, err := exec.LookPath("sh")
-	if err != nil {
-		t.Skip(err)
-	}
+	shell := needs(t, "sh")
 	null, err := os.Open(os.DevNull)
 	if err != nil {
 		t.Fatal(err)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,9 +13,7 @@ import (
 // Forms sent by a client that is not ours.
 func TestFormUpload(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("curl"); err != nil {
-		t.Skip(err)
-	}
+	needs(t, "curl")
 	from, to := t.TempDir(), t.TempDir()
 	s := start(t, "testdata/upload.lua", to)
 	file := func(name string, content []byte) string {

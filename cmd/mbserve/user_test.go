@@ -30,7 +30,7 @@ func newUserTest(t *testing.T) *userTest {
 	}
 	nobody, err := user.Lookup("nobody")
 	if err != nil {
-		t.Skip(err)
+		t.Skip("there is no user nobody: ", err)
 	}
 	dir, err := os.MkdirTemp("", "mbserve")
 	if err != nil {

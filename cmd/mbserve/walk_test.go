@@ -210,9 +210,7 @@ func TestTestingDocument(t *testing.T) {
 func TestTour(t *testing.T) {
 	t.Parallel()
 	for _, program := range []string{"curl", "tar"} {
-		if _, err := exec.LookPath(program); err != nil {
-			t.Skip(err)
-		}
+		needs(t, program)
 	}
 	newWalk(t, "../../docs/tour.md").run()
 }

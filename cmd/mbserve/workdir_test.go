@@ -4,7 +4,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -82,10 +81,7 @@ func startIn(t *testing.T, dir, program string, args ...string) *instance {
 // startWithPWD starts a server in a directory with an environment variable PWD that may be wrong.
 func startWithPWD(t *testing.T, dir, pwd, program string, args ...string) *instance {
 	t.Helper()
-	shell, err := exec.LookPath("sh")
-	if err != nil {
-		t.Skip(err)
-	}
+	shell := needs(t, "sh")
 	return launchWith(t, shell, nil, nil, append([]string{"-c", `cd "$0" && export PWD="$1" && shift && exec "$@"`, dir, pwd, program}, args...)...)
 }
 

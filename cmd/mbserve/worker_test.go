@@ -86,10 +86,7 @@ func TestFewDescriptors(t *testing.T) {
 }
 
 func fewDescriptors(t *testing.T, files, least int) {
-	shell, err := exec.LookPath("sh")
-	if err != nil {
-		t.Skip(err)
-	}
+	shell := needs(t, "sh")
 	s := launchProgram(t, shell, "-c", fmt.Sprintf(`ulimit -n %d; exec "$0" "$@"`, files), program(t), "testdata/hello.lua")
 	s.wait("msg=ready")
 	var in, out []*peer

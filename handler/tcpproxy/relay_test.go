@@ -161,7 +161,7 @@ func TestTrialOfTarget(t *testing.T) {
 	}
 	ln, err := net.Listen("tcp4", address)
 	if err != nil {
-		t.Skip(err) // somebody else has the port by now
+		t.Skip("another program has taken the port: ", err) // somebody else has the port by now
 	}
 	defer ln.Close()
 	for range 3 {

@@ -122,7 +122,7 @@ var privateField = regexp.MustCompile(`(?m)^Private_\w+:\s+(\d+) kB`)
 func privateKB(t testing.TB, pid int) (kB int) {
 	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/smaps_rollup")
 	if err != nil {
-		t.Skip(err)
+		t.Skip("the memory of a process cannot be read: ", err)
 	}
 	for _, m := range privateField.FindAllSubmatch(text, -1) {
 		n, _ := strconv.Atoi(string(m[1]))

@@ -357,7 +357,7 @@ func TestRawHTTPDescriptors(t *testing.T) {
 	count := func() int {
 		all, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", w.pid))
 		if err != nil {
-			t.Skip(err)
+			t.Skip("the descriptors of a process cannot be listed: ", err)
 		}
 		return len(all)
 	}
