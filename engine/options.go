@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -256,8 +257,6 @@ func milliseconds(d, def time.Duration) uint64 {
 	if d < 0 {
 		return 0
 	}
-	if d == 0 {
-		d = def
-	}
+	d = cmp.Or(d, def)
 	return uint64((d + time.Millisecond - 1) / time.Millisecond)
 }

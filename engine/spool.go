@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"os"
 	"sync/atomic"
 	"syscall"
@@ -18,9 +19,7 @@ type spooling struct {
 }
 
 func newSpooling(o Spool, filesMax int64) *spooling {
-	if o.Dir == "" {
-		o.Dir = os.TempDir()
-	}
+	o.Dir = cmp.Or(o.Dir, os.TempDir())
 	return &spooling{Spool: spool.New(o.Dir, orDefault(o.Bytes, spoolBytesDefault, noLimit)), filesMax: filesMax}
 }
 

@@ -1,7 +1,6 @@
 package handler
 
 import (
-	"bytes"
 	"strconv"
 
 	"moonbridge/handler/backend"
@@ -105,14 +104,7 @@ func (w *Response) finish() bool {
 }
 
 // has reports whether a field was added. It is not meant for those that the server sends itself.
-func (w *Response) has(name string) bool {
-	for line := range bytes.Lines(w.fields) {
-		if len(line) > len(name) && line[len(name)] == ':' && httpparse.EqualFold(line[:len(name)], name) {
-			return true
-		}
-	}
-	return false
-}
+func (w *Response) has(name string) bool { return httpparse.HasField(w.fields, name) }
 
 // whole reports whether the client has the whole response once what is sealed is sent, whatever the handler still does.
 func (w *Response) whole() bool {

@@ -84,6 +84,14 @@ func lower(c byte) byte {
 	return c
 }
 
+// AppendLower appends b with its ASCII letters in lower case.
+func AppendLower(dst, b []byte) []byte {
+	for _, c := range b {
+		dst = append(dst, lower(c))
+	}
+	return dst
+}
+
 func isBlank(c byte) bool { return c == ' ' || c == '\t' }
 
 // TrimBlanks returns b without the OWS (RFC 9110 §5.6.3) at its ends: spaces and tabs.

@@ -146,7 +146,7 @@ func (d *Chunked) step(c byte) *Error {
 }
 
 func (d *Chunked) stepSize(c byte) *Error {
-	if v := hexValue(c); v >= 0 {
+	if v := HexValue(c); v >= 0 {
 		return d.addDigit(v)
 	}
 	if d.state == chunkSize {
@@ -299,8 +299,8 @@ func (d *Chunked) stepTrailer(c byte) *Error {
 	return nil
 }
 
-// hexValue returns the value of a hexadecimal digit, or -1.
-func hexValue(c byte) int {
+// HexValue returns the value of a hexadecimal digit, or -1.
+func HexValue(c byte) int {
 	switch {
 	case '0' <= c && c <= '9':
 		return int(c - '0')

@@ -1,6 +1,9 @@
 package httpparse
 
-import "iter"
+import (
+	"bytes"
+	"iter"
+)
 
 // parseFields appends the field lines of raw, starting at pos, to fields (RFC 9112 §5), and notes in s those that
 // affect framing. It returns the offset of the empty line, or 0 if raw ends before the end of the empty line.
@@ -147,4 +150,14 @@ func elementLen(b []byte) int {
 		}
 	}
 	return len(b)
+}
+
+// HasField reports whether one of the field lines, each with its CR LF, has a name, in any case.
+func HasField(lines []byte, name string) bool {
+	for line := range bytes.Lines(lines) {
+		if len(line) > len(name) && line[len(name)] == ':' && EqualFold(line[:len(name)], name) {
+			return true
+		}
+	}
+	return false
 }

@@ -66,7 +66,7 @@ func decodeForm(dst, b []byte) ([]byte, int) {
 			c = ' '
 		case '%':
 			if i+2 < len(b) {
-				if high, low := hexValue(b[i+1]), hexValue(b[i+2]); high >= 0 && low >= 0 {
+				if high, low := HexValue(b[i+1]), HexValue(b[i+2]); high >= 0 && low >= 0 {
 					c = byte(high<<4 | low)
 					i += 2
 				}

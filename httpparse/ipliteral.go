@@ -18,7 +18,7 @@ func validIPvFuture(b []byte) bool {
 		return false
 	}
 	for _, c := range b[:dot] {
-		if hexValue(c) < 0 {
+		if HexValue(c) < 0 {
 			return false
 		}
 	}
@@ -69,7 +69,7 @@ func enoughGroups(n int, gap bool) bool { return n < 8 && gap || n == 8 && !gap 
 
 func validGroup(b []byte) bool {
 	for _, c := range b {
-		if hexValue(c) < 0 {
+		if HexValue(c) < 0 {
 			return false
 		}
 	}

@@ -235,7 +235,7 @@ func decodeExtended(b []byte) (decoded []byte, ok bool) {
 			if i+2 >= len(b) {
 				return nil, false
 			}
-			high, low := hexValue(b[i+1]), hexValue(b[i+2])
+			high, low := HexValue(b[i+1]), HexValue(b[i+2])
 			if high < 0 || low < 0 {
 				return nil, false
 			}

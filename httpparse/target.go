@@ -124,7 +124,7 @@ func regNameLen(b []byte) int {
 		case class[b[i]]&classRegName != 0:
 		case b[i] != '%':
 			return i
-		case len(b)-i < 3 || hexValue(b[i+1]) < 0 || hexValue(b[i+2]) < 0:
+		case len(b)-i < 3 || HexValue(b[i+1]) < 0 || HexValue(b[i+2]) < 0:
 			return -1
 		default:
 			i += 2

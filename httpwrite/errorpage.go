@@ -1,10 +1,6 @@
 package httpwrite
 
-import (
-	"strconv"
-
-	"moonbridge/httpparse"
-)
+import "moonbridge/httpparse"
 
 // ErrorPage is a complete response for an exchange that failed: the status, with its reason phrase as a text/plain body, or one of Pages. The
 // response tells the peer nothing else about the cause.
@@ -31,9 +27,7 @@ func (p *ErrorPage) Append(dst []byte) []byte {
 		fields = append(fields, "Vary: Accept\r\n"...)
 	}
 	if p.RetryAfter > 0 {
-		fields = append(fields, "Retry-After: "...)
-		fields = strconv.AppendInt(fields, int64(p.RetryAfter), 10)
-		fields = append(fields, "\r\n"...)
+		fields = AppendNumber(fields, "Retry-After", int64(p.RetryAfter))
 	}
 	fields = append(fields, p.Fields...)
 	if p.Status == 415 && p.Codings != 0 {

@@ -2,6 +2,7 @@ package httpwrite
 
 import (
 	"errors"
+	"strconv"
 
 	"moonbridge/httpparse"
 )
@@ -29,9 +30,31 @@ func CheckField(name, value string) error {
 }
 
 // AppendField appends a field line. It does not check name and value; see CheckField.
-func AppendField(dst []byte, name, value string) []byte {
+func AppendField[V string | []byte](dst []byte, name string, value V) []byte {
 	dst = append(dst, name...)
 	dst = append(dst, ": "...)
 	dst = append(dst, value...)
 	return append(dst, "\r\n"...)
+}
+
+// AppendNumber appends a field line whose value is a number, such as Content-Length.
+func AppendNumber(dst []byte, name string, value int64) []byte {
+	dst = append(dst, name...)
+	dst = append(dst, ": "...)
+	dst = strconv.AppendInt(dst, value, 10)
+	return append(dst, "\r\n"...)
+}
+
+// PutChunkSize writes the size line of a chunk of n bytes (RFC 9112 §7.1) at the end of room, and returns where it begins. Ten bytes
+// are enough for a chunk below 4 GiB.
+func PutChunkSize(room []byte, n int) (at int) {
+	at = len(room) - 2
+	room[at], room[at+1] = '\r', '\n'
+	for {
+		at--
+		room[at] = "0123456789abcdef"[n&15]
+		if n >>= 4; n == 0 {
+			return at
+		}
+	}
 }

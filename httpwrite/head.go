@@ -1,7 +1,5 @@
 package httpwrite
 
-import "strconv"
-
 // Continue is the interim response to Expect: 100-continue (RFC 9110 §10.1.1).
 const Continue = "HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -30,17 +28,13 @@ type Head struct {
 func (h *Head) Append(dst []byte) []byte {
 	dst = appendStatusLine(dst, h.Status)
 	if len(h.Date) > 0 {
-		dst = append(dst, "Date: "...)
-		dst = append(dst, h.Date...)
-		dst = append(dst, "\r\n"...)
+		dst = AppendField(dst, "Date", h.Date)
 	}
 	dst = append(dst, h.Fields...)
 	dst = append(dst, h.Fixed...)
 	switch {
 	case h.Length >= 0:
-		dst = append(dst, "Content-Length: "...)
-		dst = strconv.AppendInt(dst, h.Length, 10)
-		dst = append(dst, "\r\n"...)
+		dst = AppendNumber(dst, "Content-Length", h.Length)
 	case h.Length == LengthChunked:
 		dst = append(dst, "Transfer-Encoding: chunked\r\n"...)
 	}

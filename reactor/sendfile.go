@@ -28,8 +28,13 @@ func copyFile(socket, file int, offset, n int64) (sent int64, errno syscall.Errn
 }
 
 func pread(file int, p []byte, offset int64) (n int, errno syscall.Errno) {
+	return uninterrupted(func() (int, error) { return unix.Pread(file, p, offset) })
+}
+
+// uninterrupted makes a system call, again if a signal has interrupted it.
+func uninterrupted(call func() (int, error)) (n int, errno syscall.Errno) {
 	for {
-		n, err := unix.Pread(file, p, offset)
+		n, err := call()
 		if err == nil {
 			return n, 0
 		}

@@ -10,22 +10,10 @@ import (
 // changed. The socket may take only the first bytes; errno is EAGAIN if it has no room now. sent is 0 with errno 0 at the end
 // of the file. The call waits for the disk if the bytes are not in memory.
 func SendFile(socket, file int, offset, n int64) (sent int64, errno syscall.Errno) {
-	k, err := sendfile(socket, file, offset, n)
-	switch err {
+	k, errno := uninterrupted(func() (int, error) { return unix.Sendfile(socket, file, &offset, int(n)) })
+	switch errno {
 	case unix.EINVAL, unix.ENOSYS, unix.EOPNOTSUPP:
 		return copyFile(socket, file, offset, n) // not every file system can do it
 	}
-	return k, err
-}
-
-func sendfile(socket, file int, offset, n int64) (int64, syscall.Errno) {
-	for {
-		k, err := unix.Sendfile(socket, file, &offset, int(n))
-		if err == nil {
-			return int64(k), 0
-		}
-		if errno := errnoOf(err); errno != unix.EINTR {
-			return 0, errno
-		}
-	}
+	return int64(k), errno
 }

@@ -15,29 +15,13 @@ const reusePortBalances = false
 // Read reads from a non-blocking socket into p, which must not be empty. n is 0 with errno 0 at the end of file; errno is
 // EAGAIN if there is nothing to read now.
 func Read(fd int, p []byte) (n int, errno syscall.Errno) {
-	for {
-		n, err := unix.Read(fd, p)
-		if err == nil {
-			return n, 0
-		}
-		if err != unix.EINTR {
-			return 0, errnoOf(err)
-		}
-	}
+	return uninterrupted(func() (int, error) { return unix.Read(fd, p) })
 }
 
 // Write writes to a non-blocking socket, which may take only the first n bytes of p. errno is EAGAIN if there is no room now. A
 // connection that is gone is an errno; the Go runtime catches the signal.
 func Write(fd int, p []byte) (n int, errno syscall.Errno) {
-	for {
-		n, err := unix.Write(fd, p)
-		if err == nil {
-			return n, 0
-		}
-		if err != unix.EINTR {
-			return 0, errnoOf(err)
-		}
-	}
+	return uninterrupted(func() (int, error) { return unix.Write(fd, p) })
 }
 
 // WriteMore is Write for bytes that others follow at once.

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -37,15 +38,9 @@ type Options struct {
 
 // withDefaults returns the options with their defaults.
 func (o Options) withDefaults() Options {
-	if o.Bytes == 0 {
-		o.Bytes = BytesDefault
-	}
-	if o.EntryBytes == 0 {
-		o.EntryBytes = EntryBytesDefault
-	}
-	if o.Wait == 0 {
-		o.Wait = waitDefault
-	}
+	o.Bytes = cmp.Or(o.Bytes, BytesDefault)
+	o.EntryBytes = cmp.Or(o.EntryBytes, EntryBytesDefault)
+	o.Wait = cmp.Or(o.Wait, waitDefault)
 	o.EntryBytes = min(o.EntryBytes, o.Bytes)
 	return o
 }

@@ -2,7 +2,6 @@ package cache
 
 import (
 	"slices"
-	"strconv"
 	"time"
 
 	"moonbridge/handler/backend"
@@ -346,9 +345,7 @@ func appendStored(dst []byte, h *httpparse.ResponseHead, dated bool) []byte {
 		dst = append(dst, h.Line(i)...)
 	}
 	if !dated {
-		dst = append(dst, "Date: "...)
-		dst = httpwrite.AppendDate(dst, time.Now().Unix())
-		dst = append(dst, "\r\n"...)
+		dst = httpwrite.AppendField(dst, "Date", httpwrite.AppendDate(nil, time.Now().Unix()))
 	}
 	return dst
 }
@@ -369,7 +366,5 @@ func appendLength(dst []byte, status, length int) []byte {
 	if status == 204 {
 		return dst
 	}
-	dst = append(dst, "Content-Length: "...)
-	dst = strconv.AppendInt(dst, int64(length), 10)
-	return append(dst, "\r\n"...)
+	return httpwrite.AppendNumber(dst, "Content-Length", int64(length))
 }

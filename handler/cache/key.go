@@ -1,6 +1,10 @@
 package cache
 
-import "moonbridge/httpparse"
+import (
+	"strings"
+
+	"moonbridge/httpparse"
+)
 
 const (
 	// keyMax bounds a key in bytes. Longer ones are passed on: real addresses are shorter, and keys take memory.
@@ -101,10 +105,7 @@ func (q *query) setKey() bool {
 	if len(host)+1+int(h.Path.Len+h.Query.Len) > keyMax {
 		return false
 	}
-	for _, c := range host {
-		q.key = append(q.key, lowerByte(c))
-	}
-	q.key = append(q.key, '/')
+	q.key = append(httpparse.AppendLower(q.key, host), '/')
 	q.key = append(q.key, h.Bytes(h.Path)...)
 	q.key = append(q.key, h.Bytes(h.Query)...)
 	if h.Secure {
@@ -122,23 +123,10 @@ func (q *query) host() []byte {
 	return q.head.Value(q.head.Fields[q.hostAt])
 }
 
-func lowerByte(c byte) byte {
-	if 'A' <= c && c <= 'Z' {
-		return c | 0x20
-	}
-	return c
-}
-
 // normalKey is a key as a script may write it: its host is put into lower case.
 func normalKey(key string) string {
-	b := []byte(key)
-	for i, c := range b {
-		if c == '/' {
-			break
-		}
-		b[i] = lowerByte(c)
-	}
-	return string(b)
+	host, _, _ := strings.Cut(key, "/")
+	return string(httpparse.AppendLower(nil, []byte(host))) + key[len(host):]
 }
 
 // secondaryOf returns the values of the request fields with these names. Except for Accept-Encoding they are compared as they were

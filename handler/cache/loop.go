@@ -1,6 +1,8 @@
 package cache
 
 import (
+	"bytes"
+
 	"moonbridge/handler/backend"
 	"moonbridge/httpparse"
 )
@@ -164,7 +166,7 @@ func (l *loop) startUnsafe(x backend.Exchange, h *httpparse.Head, more bool, sta
 	r.init(x, h)
 	r.state, r.bodyOver = runForward, !more
 	if l.q.readKey(h) {
-		r.invalidates = append([]byte(nil), l.q.key...)
+		r.invalidates = bytes.Clone(l.q.key)
 	}
 	inner, err := start(r)
 	if err != nil {

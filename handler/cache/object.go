@@ -1,6 +1,10 @@
 package cache
 
-import "moonbridge/handler/list"
+import (
+	"slices"
+
+	"moonbridge/handler/list"
+)
 
 // variantsMax bounds the variants of a key. Beyond it the one that was used least recently goes.
 const variantsMax = 16
@@ -44,7 +48,7 @@ func (o *object) match(q *query) *variant {
 func (o *object) put(v *variant) (out []*variant) {
 	kept := o.variants[:0]
 	for _, old := range o.variants {
-		if old.secondary == v.secondary && equalNames(old.varies, v.varies) {
+		if old.secondary == v.secondary && slices.Equal(old.varies, v.varies) {
 			out = append(out, old)
 		} else {
 			kept = append(kept, old)
@@ -72,16 +76,19 @@ func (o *object) takeOldest() *variant {
 }
 
 // remove takes a variant out. false: it is not there.
-func (o *object) remove(v *variant) bool {
-	for i, have := range o.variants {
-		if have == v {
-			last := len(o.variants) - 1
-			o.variants[i], o.variants[last] = o.variants[last], nil
-			o.variants = o.variants[:last]
-			return true
-		}
+func (o *object) remove(v *variant) bool { return remove(&o.variants, v) }
+
+// remove takes one element out of a list, whose order does not matter. false: it is not there.
+func remove[E comparable](list *[]E, one E) bool {
+	l := *list
+	i, last := slices.Index(l, one), len(l)-1
+	if i < 0 {
+		return false
 	}
-	return false
+	l[i] = l[last]
+	clear(l[last:])
+	*list = l[:last]
+	return true
 }
 
 // fillFor returns the fill in progress whose response may answer q, as far as is known.
@@ -92,27 +99,4 @@ func (o *object) fillFor(secondary []byte) *fill {
 		}
 	}
 	return nil
-}
-
-func (o *object) dropFill(f *fill) {
-	for i, have := range o.fills {
-		if have == f {
-			last := len(o.fills) - 1
-			o.fills[i], o.fills[last] = o.fills[last], nil
-			o.fills = o.fills[:last]
-			return
-		}
-	}
-}
-
-func equalNames(a, b []string) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
 }

@@ -7,6 +7,7 @@ import (
 
 	"moonbridge/handler/backend"
 	"moonbridge/httpparse"
+	"moonbridge/httpwrite"
 )
 
 // windowBytes is how much a connection keeps in memory of a response that its client does not take: what is left of one is
@@ -164,9 +165,7 @@ func (r *run) appendHead(dst []byte) []byte {
 		dst = strconv.AppendInt(dst, int64(size), 10)
 		dst = append(dst, "\r\nContent-Length: 0\r\n"...)
 	}
-	dst = append(dst, "Age: "...)
-	dst = strconv.AppendInt(dst, v.age(r.l.on.Now())/int64(time.Second), 10)
-	dst = append(dst, "\r\n"...)
+	dst = httpwrite.AppendNumber(dst, "Age", v.age(r.l.on.Now())/int64(time.Second))
 	dst = r.appendStatusField(dst)
 	return r.appendEnd(dst)
 }
@@ -189,13 +188,10 @@ func appendDerived(dst []byte, status string, stored []byte) []byte {
 	dst = append(dst, status...)
 	dst = append(dst, "\r\n"...)
 	_, lines, _ := bytes.Cut(stored, []byte("\n"))
-	for len(lines) > 0 {
-		n := bytes.IndexByte(lines, '\n') + 1
-		name, _, _ := bytes.Cut(lines[:n], []byte(":"))
-		if !omitted(status, name) {
-			dst = append(dst, lines[:n]...)
+	for line := range bytes.Lines(lines) {
+		if name, _, _ := bytes.Cut(line, []byte(":")); !omitted(status, name) {
+			dst = append(dst, line...)
 		}
-		lines = lines[n:]
 	}
 	return dst
 }
@@ -211,13 +207,10 @@ func omitted(status string, name []byte) bool {
 func appendFreshened(dst []byte, prev *variant, h *httpparse.ResponseHead) []byte {
 	line, lines, _ := bytes.Cut(prev.head, []byte("\n"))
 	dst = append(append(dst, line...), '\n')
-	for len(lines) > 0 {
-		n := bytes.IndexByte(lines, '\n') + 1
-		name, _, _ := bytes.Cut(lines[:n], []byte(":"))
-		if !prev.updatedBy(h, name) {
-			dst = append(dst, lines[:n]...)
+	for line := range bytes.Lines(lines) {
+		if name, _, _ := bytes.Cut(line, []byte(":")); !prev.updatedBy(h, name) {
+			dst = append(dst, line...)
 		}
-		lines = lines[n:]
 	}
 	hop := hopOf(h)
 	for i := range h.Fields {
@@ -255,12 +248,7 @@ func (v *variant) guessed(name, value []byte) bool {
 
 // keepsStored reports whether the stored field counts, whatever a 304 says: it describes the stored body.
 func keepsStored(name []byte) bool {
-	for _, lower := range [...]string{"content-length", "content-encoding", "content-type", "content-range"} {
-		if is(name, lower) {
-			return true
-		}
-	}
-	return false
+	return is(name, "content-length") || is(name, "content-encoding") || is(name, "content-type") || is(name, "content-range")
 }
 
 // Cache-Status (RFC 9211).

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"hash/maphash"
 	"math"
 	"sync/atomic"
@@ -203,7 +204,7 @@ func (s *Store) alone(sh *shard, hash uint64, v *variant, q *query) *fill {
 	if v != nil {
 		v.hold()
 	}
-	return &fill{store: s, shard: sh, hash: hash, key: append([]byte(nil), q.key...), prev: v, purges: sh.purges}
+	return &fill{store: s, shard: sh, hash: hash, key: bytes.Clone(q.key), prev: v, purges: sh.purges}
 }
 
 // waits makes r wait for f. false: too many do.
@@ -223,16 +224,11 @@ func (s *Store) waits(f *fill, r *run) bool {
 func (f *fill) unwait(r *run) bool {
 	f.shard.mu.Lock()
 	defer f.shard.mu.Unlock()
-	for i, w := range f.waiters {
-		if w == r {
-			last := len(f.waiters) - 1
-			f.waiters[i], f.waiters[last] = f.waiters[last], nil
-			f.waiters = f.waiters[:last]
-			f.store.waiting.Add(-1)
-			return true
-		}
+	found := remove(&f.waiters, r)
+	if found {
+		f.store.waiting.Add(-1)
 	}
-	return false
+	return found
 }
 
 // fellBack counts a response that was answered with a stale one, because the backend has failed.
@@ -276,7 +272,7 @@ func (f *fill) finish(v *variant, markFor, now int64) (waiters []*run) {
 	s, sh := f.store, f.shard
 	sh.mu.Lock()
 	if f.o != nil {
-		f.o.dropFill(f)
+		remove(&f.o.fills, f)
 	}
 	var out []*variant
 	if v != nil && f.mayKeep() {

@@ -7,6 +7,7 @@ import (
 
 	"moonbridge/handler/backend"
 	"moonbridge/httpparse"
+	"moonbridge/httpwrite"
 )
 
 // keptHead is a copy of a request head, for what comes after Start.
@@ -51,14 +52,14 @@ func (l *loop) rewrite(h *httpparse.Head, prev *variant) *httpparse.Head {
 	b = append(b, '0'+h.Minor, '\r', '\n')
 	for _, f := range h.Fields {
 		if name := h.Name(f); !isCondition(name) {
-			b = appendField(b, name, h.Value(f))
+			b = httpwrite.AppendField(b, string(name), h.Value(f))
 		}
 	}
 	if prev != nil && prev.validators.ETag != "" {
-		b = append(append(append(b, "If-None-Match: "...), prev.validators.ETag...), "\r\n"...)
+		b = httpwrite.AppendField(b, "If-None-Match", prev.validators.ETag)
 	}
 	if prev != nil && prev.lastModified != "" {
-		b = append(append(append(b, "If-Modified-Since: "...), prev.lastModified...), "\r\n"...)
+		b = httpwrite.AppendField(b, "If-Modified-Since", prev.lastModified)
 	}
 	l.raw = append(b, "\r\n"...)
 	l.parser.Reset()
@@ -67,11 +68,6 @@ func (l *loop) rewrite(h *httpparse.Head, prev *variant) *httpparse.Head {
 	}
 	l.own.Persistent, l.own.ID, l.own.Client, l.own.Secure, l.own.HTTP2 = h.Persistent, h.ID, h.Client, h.Secure, h.HTTP2
 	return &l.own
-}
-
-func appendField(b, name, value []byte) []byte {
-	b = append(append(b, name...), ": "...)
-	return append(append(b, value...), "\r\n"...)
 }
 
 // isCondition reports whether a field makes a request conditional or asks for a part.

@@ -1,6 +1,7 @@
 package channel
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -71,15 +72,9 @@ func (r *Rule) check() error {
 	case r.Slow < 0 || r.Slow > slowMax:
 		return fmt.Errorf("a subscriber may be slow for 0 to %d seconds", slowMax/time.Second)
 	}
-	if r.Bytes == 0 {
-		r.Bytes = historyBytes
-	}
-	if r.Age == 0 {
-		r.Age = historyAge
-	}
-	if r.Slow == 0 {
-		r.Slow = slowDefault
-	}
+	r.Bytes = cmp.Or(r.Bytes, historyBytes)
+	r.Age = cmp.Or(r.Age, historyAge)
+	r.Slow = cmp.Or(r.Slow, slowDefault)
 	return nil
 }
 

@@ -1,9 +1,8 @@
 package compress
 
 import (
-	"strconv"
-
 	"moonbridge/httpparse"
+	"moonbridge/httpwrite"
 )
 
 // body is the body of a response that is being encoded.
@@ -210,9 +209,7 @@ func (e *exchange) sendWhole(j *job) {
 	if len(j.out) >= len(j.in) && !e.asked.must {
 		head, content = e.body.plain, j.in
 	}
-	head = append(head, "Content-Length: "...)
-	head = strconv.AppendInt(head, int64(len(content)), 10)
-	head = append(head, "\r\n\r\n"...)
+	head = append(httpwrite.AppendNumber(head, "Content-Length", int64(len(content))), "\r\n"...)
 	e.body.headOut = true
 	e.send(head, content, e.ending())
 }
@@ -247,12 +244,7 @@ func (b *body) chunk(out []byte) []byte {
 		out = out[:0]
 	} else {
 		out = append(out, "\r\n"...)
-		i := len(chunkRoom) - len("\r\n")
-		for ; size > 0; size >>= 4 {
-			i--
-			out[i] = "0123456789abcdef"[size&15]
-		}
-		out = out[i:]
+		out = out[httpwrite.PutChunkSize(out[:len(chunkRoom)], size):]
 	}
 	if b.finished {
 		out = append(out, "0\r\n"...)

@@ -2,6 +2,7 @@ package compress
 
 import (
 	"moonbridge/httpparse"
+	"moonbridge/httpwrite"
 )
 
 // asked is what of a request matters for its response.
@@ -68,8 +69,8 @@ func (r *rules) judge(h *httpparse.ResponseHead, a *asked) verdict {
 // encodable reports whether a response with this status has a body that is a representation, or an explanation: not 204, 205,
 // 206, 226 or 3xx.
 func encodable(status int) bool {
-	switch {
-	case status == 204, status == 205, status == 206, status == 226:
+	switch status {
+	case 204, 205, 206, 226:
 		return false
 	}
 	return status >= 200 && status < 300 || status >= 400 && status < 600
@@ -184,9 +185,7 @@ func appendEncoded(dst []byte, h *httpparse.ResponseHead, c httpparse.Coding, cl
 	if !varies(h) {
 		dst = append(dst, varyLine...)
 	}
-	dst = append(dst, "Content-Encoding: "...)
-	dst = append(dst, c.String()...)
-	return append(dst, "\r\n"...)
+	return httpwrite.AppendField(dst, "Content-Encoding", c.String())
 }
 
 // appendPlain appends the head of the response as it is sent when compression has gained nothing, in the form of
@@ -208,9 +207,7 @@ func appendPlain(dst []byte, h *httpparse.ResponseHead) []byte {
 func appendWeakTag(dst []byte, h *httpparse.ResponseHead, i int) []byte {
 	f := h.Fields[i]
 	if value := h.Value(f); httpparse.EqualFold(h.Name(f), "etag") && !weak(value) {
-		dst = append(dst, "ETag: W/"...)
-		dst = append(dst, value...)
-		return append(dst, "\r\n"...)
+		return httpwrite.AppendField(dst, "ETag", "W/"+string(value))
 	}
 	return append(dst, h.Line(i)...)
 }

@@ -1,6 +1,8 @@
 package compress
 
 import (
+	"bytes"
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -75,12 +77,8 @@ type rules struct {
 
 func (o *Options) rules() *rules {
 	r := &rules{types: make(map[string]bool), minBytes: o.MinBytes, level: o.Level}
-	if r.minBytes == 0 {
-		r.minBytes = MinBytesDefault
-	}
-	if r.level == 0 {
-		r.level = LevelDefault
-	}
+	r.minBytes = cmp.Or(r.minBytes, MinBytesDefault)
+	r.level = cmp.Or(r.level, LevelDefault)
 	types := o.Types
 	if types == nil {
 		types = TypesDefault
@@ -124,18 +122,12 @@ func (r *rules) compressible(contentType []byte) bool {
 
 // mediaType appends the type and subtype of a Content-Type in lower case. It returns nothing if they are too long.
 func mediaType(dst, contentType []byte) []byte {
-	n := 0
-	for n < len(contentType) && contentType[n] != ';' && contentType[n] != ' ' && contentType[n] != '\t' {
-		n++
+	n := bytes.IndexAny(contentType, "; \t")
+	if n < 0 {
+		n = len(contentType)
 	}
 	if n > cap(dst) {
 		return nil
 	}
-	for _, c := range contentType[:n] {
-		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
-		}
-		dst = append(dst, c)
-	}
-	return dst
+	return httpparse.AppendLower(dst, contentType[:n])
 }

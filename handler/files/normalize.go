@@ -89,22 +89,11 @@ func (n *Normalizer) add(segment []byte, last bool) (ok bool) {
 
 // hexByte returns the byte that two hexadecimal digits stand for, or 0.
 func hexByte(high, low byte) byte {
-	h, ok1 := hexDigit(high)
-	l, ok2 := hexDigit(low)
-	if !ok1 || !ok2 {
+	h, l := httpparse.HexValue(high), httpparse.HexValue(low)
+	if h < 0 || l < 0 {
 		return 0
 	}
-	return h<<4 | l
-}
-
-func hexDigit(c byte) (v byte, ok bool) {
-	switch {
-	case '0' <= c && c <= '9':
-		return c - '0', true
-	case 'a' <= c|0x20 && c|0x20 <= 'f':
-		return c | 0x20 - 'a' + 10, true
-	}
-	return 0, false
+	return byte(h<<4 | l)
 }
 
 // PathOf returns the path of a request with its slash, as it was sent.

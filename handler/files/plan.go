@@ -139,9 +139,8 @@ func (p *Plan) field(name, value string) {
 }
 
 func (p *Plan) modified(v *httpparse.Validators) {
-	p.Fields = append(p.Fields, "Last-Modified: "...)
-	p.Fields = httpwrite.AppendDate(p.Fields, v.Modified)
-	p.Fields = append(p.Fields, "\r\n"...)
+	var room [httpwrite.DateLen]byte
+	p.Fields = httpwrite.AppendField(p.Fields, "Last-Modified", httpwrite.AppendDate(room[:0], v.Modified))
 }
 
 // caching adds the fields that a 304 has as well.

@@ -26,5 +26,5 @@ func validatorField(v *httpparse.Validators) []byte {
 	if v.ETag != "" {
 		return httpwrite.AppendField(nil, "ETag", v.ETag)
 	}
-	return httpwrite.AppendField(nil, "Last-Modified", string(httpwrite.AppendDate(nil, v.Modified)))
+	return httpwrite.AppendField(nil, "Last-Modified", httpwrite.AppendDate(nil, v.Modified))
 }

@@ -2,6 +2,7 @@ package logging
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 	"sync"
@@ -68,12 +69,8 @@ type lane struct {
 // NewQueue starts a queue in front of to, whose writes may block. If one fails, the rest of it is lost, and is not written
 // again. Write must return the number of bytes written even if it fails.
 func NewQueue(to io.Writer, o Options) *Queue {
-	if o.Lanes == 0 {
-		o.Lanes = 1
-	}
-	if o.Bytes == 0 {
-		o.Bytes = bytesDefault
-	}
+	o.Lanes = cmp.Or(o.Lanes, 1)
+	o.Bytes = cmp.Or(o.Bytes, bytesDefault)
 	q := &Queue{
 		to: to, o: o, lanes: make([]lane, o.Lanes),
 		wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1),

@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"cmp"
 	"log/slog"
 	"slices"
 	"sync"
@@ -176,9 +177,7 @@ func (n *notes) end() (id string) {
 		n.giveUp(f)
 	}
 	for _, d := range n.over {
-		if id == "" {
-			id = d.ID
-		}
+		id = cmp.Or(id, d.ID)
 		d.Cause, d.End, d.Core = n.w.exit.cause, n.w.exit.how(), n.w.exit.reaped && n.w.exit.status.CoreDump()
 		n.w.p.h.crashes.put(d)
 	}
@@ -205,9 +204,7 @@ func (n *notes) addTo(d *draft) {
 	defer n.mu.Unlock()
 	d.Lines = slices.Clone(n.lines)
 	d.Message, d.Traceback = d.failure.message, d.failure.traceback
-	if d.RequestID == "" {
-		d.RequestID = d.failure.requestID
-	}
+	d.RequestID = cmp.Or(d.RequestID, d.failure.requestID)
 }
 
 // withCrash adds the id of a record to what is logged, if there is one.

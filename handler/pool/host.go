@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"log/slog"
@@ -213,15 +214,9 @@ func (h *Host) complete() (err error) {
 			return err
 		}
 	}
-	if c.Loops == 0 {
-		c.Loops = 1
-	}
-	if c.InWindow == 0 {
-		c.InWindow = defaultWindow
-	}
-	if c.OutWindow == 0 {
-		c.OutWindow = defaultWindow
-	}
+	c.Loops = cmp.Or(c.Loops, 1)
+	c.InWindow = cmp.Or(c.InWindow, defaultWindow)
+	c.OutWindow = cmp.Or(c.OutWindow, defaultWindow)
 	if c.Intervals == nil {
 		c.Intervals = NewIntervals()
 	}

@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"cmp"
+
 	"moonbridge/handler/backend"
 	"moonbridge/handler/upstream"
 	"moonbridge/httpparse"
@@ -42,12 +44,8 @@ func (l *loop) startCheck(v *service, s *upstream.Server) {
 // send sends the request, when there is a connection.
 func (c *check) send() {
 	a := c.service.o.Active
-	host := a.Host
-	if host == "" {
-		host = c.server.Host()
-	}
 	text := append([]byte("GET "), a.Path...)
-	text = httpwrite.AppendField(append(text, " HTTP/1.1\r\n"...), "Host", host)
+	text = httpwrite.AppendField(append(text, " HTTP/1.1\r\n"...), "Host", cmp.Or(a.Host, c.server.Host()))
 	c.link.conn.Write(append(text, "User-Agent: moonbridge health check\r\nConnection: close\r\n\r\n"...))
 }
 

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"slices"
 	"time"
 
 	"moonbridge/handler/backend"
@@ -119,20 +120,11 @@ func (e *exchange) route(h *httpparse.Head) error {
 	}
 	e.service = e.l.service(set)
 	e.key = e.service.picker.Key(h)
-	e.repeats = c.Retry.repeats(h.Bytes(h.Method))
+	e.repeats = slices.Contains(c.Retry.Methods, string(h.Bytes(h.Method)))
 	e.kept = true
 	err := e.buildHead(h)
 	q.head = nil
 	return err
-}
-
-func (r *Retrying) repeats(method []byte) bool {
-	for _, m := range r.Methods {
-		if string(method) == m {
-			return true
-		}
-	}
-	return false
 }
 
 // later calls fn in the next turn, unless the exchange is over by then.

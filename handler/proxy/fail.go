@@ -27,9 +27,10 @@ func (e *exchange) attemptFailed(err error) {
 		k.reset()
 	}
 	if stale {
-		// It was closed when it was sent the request: that is no failure of the target.
+		// It was closed when it was sent the request: that is no failure of the target. Only a new connection will do.
 		e.ended(upstream.Unknown)
-		if e.kept && e.again() {
+		e.fresh = e.fresh || e.kept
+		if e.kept && e.another() {
 			return
 		}
 	} else {
@@ -39,12 +40,6 @@ func (e *exchange) attemptFailed(err error) {
 		}
 	}
 	e.fail(fmt.Errorf("%w (%s)", err, e.server.Addr()))
-}
-
-// again sends the request once more, to any target, on a new connection.
-func (e *exchange) again() bool {
-	e.fresh = true
-	return e.another()
 }
 
 // mayRetry reports whether the request may be sent to another target.

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"moonbridge/httpparse"
+	"moonbridge/httpwrite"
 )
 
 // aboutClient reports whether a field says something of a client that a proxy before this one has seen.
@@ -68,10 +69,10 @@ func (e *exchange) appendForwarded(out []byte, f *facts, host []byte) []byte {
 		out = append(out, "\r\n"...)
 	}
 	if !f.proto {
-		out = append(append(append(out, "X-Forwarded-Proto: "...), f.scheme...), "\r\n"...)
+		out = httpwrite.AppendField(out, "X-Forwarded-Proto", f.scheme)
 	}
 	if !f.host && len(host) > 0 {
-		out = append(append(append(out, "X-Forwarded-Host: "...), host...), "\r\n"...)
+		out = httpwrite.AppendField(out, "X-Forwarded-Host", host)
 	}
 	if e.l.config.Forward.Forwarded || len(f.forwarded) > 0 {
 		out = e.appendRFC7239(out, f, host)

@@ -98,7 +98,7 @@ func (k *link) Open(c backend.Conn) backend.Stream {
 	case k.check != nil:
 		k.check.send()
 	case k.exchange != nil:
-		k.exchange.connected(k)
+		k.exchange.connected()
 	}
 	return k
 }

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"errors"
 	"time"
 
@@ -167,30 +168,20 @@ func (c Config) resolve() Config {
 	if c.Upgrade == nil {
 		c.Upgrade = []string{"websocket"}
 	}
-	if c.Stream == 0 {
-		c.Stream = streamDefault
-	}
-	if c.Window == 0 {
-		c.Window = windowDefault
-	}
+	c.Stream = cmp.Or(c.Stream, streamDefault)
+	c.Window = cmp.Or(c.Window, windowDefault)
 	c.Window = max(c.Window, windowMin)
 	c.Retry = c.Retry.resolve()
 	return c
 }
 
 func (r Retrying) resolve() Retrying {
-	if r.Times == 0 {
-		r.Times = retryTimesDefault
-	}
+	r.Times = cmp.Or(r.Times, retryTimesDefault)
 	if r.Methods == nil {
 		r.Methods = methodsDefault
 	}
-	if r.Body == 0 {
-		r.Body = retryBodyDefault
-	}
-	if r.Budget == 0 {
-		r.Budget = retryBudgetDefault
-	}
+	r.Body = cmp.Or(r.Body, retryBodyDefault)
+	r.Budget = cmp.Or(r.Budget, retryBudgetDefault)
 	return r
 }
 

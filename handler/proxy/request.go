@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"net/netip"
+	"slices"
 
 	"moonbridge/httpparse"
 	"moonbridge/httpwrite"
@@ -142,10 +143,5 @@ func (d *edits) unset(name string) {
 }
 
 func (d *edits) drops(name []byte) bool {
-	for _, n := range d.names {
-		if httpparse.EqualFold(n, name) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(d.names, func(n string) bool { return httpparse.EqualFold(n, name) })
 }

@@ -14,22 +14,9 @@ func (e *exchange) appendPart(dst, data []byte) []byte {
 		return append(dst, data...)
 	}
 	var size [chunkHead]byte
-	dst = append(dst, size[putChunkHead(size[:], len(data)):]...)
+	dst = append(dst, size[httpwrite.PutChunkSize(size[:], len(data)):]...)
 	dst = append(dst, data...)
 	return append(dst, "\r\n"...)
-}
-
-// putChunkHead writes the size line of a chunk at the end of room, and returns where it begins.
-func putChunkHead(room []byte, n int) (at int) {
-	at = len(room) - 2
-	room[at], room[at+1] = '\r', '\n'
-	for {
-		at--
-		room[at] = "0123456789abcdef"[n&15]
-		if n >>= 4; n == 0 {
-			return at
-		}
-	}
 }
 
 // part is appendPart in room of the loop, unless that is data itself.
@@ -61,7 +48,7 @@ func (e *exchange) BodyCommit(n int) {
 	}
 	at, end := chunkHead, chunkHead+n
 	if e.chunked {
-		at = putChunkHead(e.window[:chunkHead], n)
+		at = httpwrite.PutChunkSize(e.window[:chunkHead], n)
 		end += copy(e.window[end:], "\r\n")
 	}
 	e.sendBody(e.window[at:end])
@@ -85,7 +72,7 @@ func (e *exchange) sendBody(p []byte) {
 // BodyTrailer implements backend.Trailered.
 func (e *exchange) BodyTrailer(section []byte) {
 	for name, value := range httpparse.TrailerFields(section) {
-		e.trailer = httpwrite.AppendField(e.trailer, string(name), string(value))
+		e.trailer = httpwrite.AppendField(e.trailer, string(name), value)
 	}
 }
 

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"bytes"
-	"strconv"
 
 	"moonbridge/handler/backend"
 	"moonbridge/httpparse"
@@ -26,7 +25,7 @@ func (e *exchange) buildHead(h *httpparse.Head) error {
 	e.lineLen, e.hostAt = len(out)-2, len(out)
 	host := clientHost(h)
 	if line := e.hostLine(host); line != nil {
-		out = append(append(append(out, "Host: "...), line...), "\r\n"...)
+		out = httpwrite.AppendField(out, "Host", line)
 		e.hostAt = -1
 	}
 	f := facts{trusted: e.trusted()}
@@ -175,9 +174,7 @@ func (e *exchange) appendFraming(out []byte, h *httpparse.Head) []byte {
 	case e.chunked:
 		return append(out, "Transfer-Encoding: chunked\r\n"...)
 	case h.Chunked || h.ContentLength > 0 || h.Find("content-length", 0) >= 0:
-		out = append(out, "Content-Length: "...)
-		out = strconv.AppendInt(out, e.length, 10)
-		return append(out, "\r\n"...)
+		return httpwrite.AppendNumber(out, "Content-Length", e.length)
 	}
 	return out
 }

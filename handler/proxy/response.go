@@ -9,6 +9,7 @@ import (
 	"moonbridge/handler/backend"
 	"moonbridge/handler/upstream"
 	"moonbridge/httpparse"
+	"moonbridge/httpwrite"
 )
 
 // coding is how the body of a response is passed on.
@@ -255,7 +256,7 @@ func (e *exchange) recode() (coded []byte, err error) {
 	e.finished = !r.body.Missing() || r.body.ToClose() && c.Ended()
 	at := chunkHead
 	if n := len(room) - chunkHead; n > 0 && e.coding == codingChunked {
-		at = putChunkHead(room[:chunkHead], n)
+		at = httpwrite.PutChunkSize(room[:chunkHead], n)
 		room = append(room, "\r\n"...)
 	}
 	if e.finished && e.coding == codingChunked {

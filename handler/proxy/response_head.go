@@ -16,7 +16,7 @@ func (e *exchange) buildResponse(r *httpparse.Response, p *Response) []byte {
 	out, dated := e.appendResponseFields(appendStatusLine(e.l.head[:0], h), h, p)
 	out = append(out, p.edits.lines...)
 	if !dated {
-		out = append(append(append(out, "Date: "...), e.l.date.At(e.l.Now())...), "\r\n"...)
+		out = httpwrite.AppendField(out, "Date", e.l.date.At(e.l.Now()))
 	}
 	out = e.appendResponseFraming(out, r)
 	switch {
@@ -116,9 +116,7 @@ func (e *exchange) appendResponseFraming(out []byte, r *httpparse.Response) []by
 	if length == httpparse.LengthUnknown {
 		return out
 	}
-	out = append(out, "Content-Length: "...)
-	out = strconv.AppendInt(out, length, 10)
-	return append(out, "\r\n"...)
+	return httpwrite.AppendNumber(out, "Content-Length", length)
 }
 
 // appendLastChunk appends the end of a chunked body, with the trailer fields if the client takes them (RFC 9110 §6.5.1).
@@ -126,8 +124,7 @@ func (e *exchange) appendLastChunk(out []byte) []byte {
 	out = append(out, "0\r\n"...)
 	if e.trailers {
 		for name, value := range httpparse.TrailerFields(e.section) {
-			out = append(append(append(out, name...), ": "...), value...)
-			out = append(out, "\r\n"...)
+			out = httpwrite.AppendField(out, string(name), value)
 		}
 	}
 	return append(out, "\r\n"...)

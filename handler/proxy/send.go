@@ -10,15 +10,14 @@ import (
 	"moonbridge/handler/backend"
 	"moonbridge/handler/proxyproto"
 	"moonbridge/handler/upstream"
+	"moonbridge/httpwrite"
 )
 
 // send chooses a target, and sends it the request, or waits for a slot or a connection. body is the part of the request body that
 // has come with the head, and is not in e.out.
 func (e *exchange) send(body []byte) {
-	v, err := e.service.picker.Pick(e.l.Now(), e.key, e.tried)
-	switch {
+	switch err := e.pick(); {
 	case err == nil:
-		e.server, e.begun = v, true
 		e.connect(body)
 	case errors.Is(err, upstream.ErrBusy):
 		e.keep(body)
@@ -26,6 +25,15 @@ func (e *exchange) send(body []byte) {
 	default:
 		e.failLater(ErrNoTarget)
 	}
+}
+
+// pick chooses a target that was not tried.
+func (e *exchange) pick() error {
+	v, err := e.service.picker.Pick(e.l.Now(), e.key, e.tried)
+	if err == nil {
+		e.server, e.begun = v, true
+	}
+	return err
 }
 
 // connect takes an unused connection, or opens one.
@@ -75,7 +83,7 @@ func (e *exchange) keep(body []byte) {
 }
 
 // connected: the connection that was opened is there.
-func (e *exchange) connected(*link) {
+func (e *exchange) connected() {
 	e.cancelDial = nil
 	e.transmit(nil)
 }
@@ -114,11 +122,9 @@ func isLocal(err error) bool {
 
 // another sends the request to a target that was not tried, or waits for a slot of one. false: there is none.
 func (e *exchange) another() bool {
-	v, err := e.service.picker.Pick(e.l.Now(), e.key, e.tried)
-	switch {
+	switch err := e.pick(); {
 	case err == nil:
 		e.phase = phaseStart
-		e.server, e.begun = v, true
 		e.connect(nil)
 	case errors.Is(err, upstream.ErrBusy):
 		e.phase = phaseStart
@@ -169,7 +175,7 @@ func (e *exchange) withHost() []byte {
 		host = "localhost" // a path is no host
 	}
 	b := append(e.l.head[:0], e.out[:e.hostAt]...)
-	b = append(append(append(b, "Host: "...), host...), "\r\n"...)
+	b = httpwrite.AppendField(b, "Host", host)
 	e.l.head = append(b, e.out[e.hostAt:]...)
 	return e.l.head
 }
@@ -229,11 +235,9 @@ func (w *waiting) called() {
 		return
 	}
 	e := w.e
-	v, err := e.service.picker.Pick(e.l.Now(), e.key, e.tried)
-	switch {
+	switch err := e.pick(); {
 	case err == nil:
 		w.end()
-		e.server, e.begun = v, true
 		e.connect(nil)
 	case errors.Is(err, upstream.ErrBusy):
 		w.ticket = e.service.picker.Again(w.call)

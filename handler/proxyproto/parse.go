@@ -3,6 +3,7 @@ package proxyproto
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"net/netip"
 	"time"
 
@@ -18,9 +19,7 @@ const DefaultTimeout = 5 * time.Second
 // New is what a listener needs to require the header on all its connections: see engine.Listener.SetPreface. A timeout of 0 is
 // DefaultTimeout.
 func New(timeout time.Duration) *backend.Preface {
-	if timeout == 0 {
-		timeout = DefaultTimeout
-	}
+	timeout = cmp.Or(timeout, DefaultTimeout)
 	return &backend.Preface{Parse: Parse, Bytes: v2BytesMax, Timeout: timeout}
 }
 

@@ -1,6 +1,7 @@
 package tcpproxy
 
 import (
+	"cmp"
 	"errors"
 	"log/slog"
 	"net/netip"
@@ -95,9 +96,7 @@ func (c Config) resolve() Config {
 	if c.Tries <= 0 {
 		c.Tries = triesDefault
 	}
-	if c.Bounds.Idle == 0 {
-		c.Bounds.Idle = idleDefault
-	}
+	c.Bounds.Idle = cmp.Or(c.Bounds.Idle, idleDefault)
 	c.Bounds.Idle = max(c.Bounds.Idle, 0)
 	if c.Bounds.Input <= 0 {
 		c.Bounds.Input = inputDefault

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -32,9 +33,7 @@ func (s *Set) Follow(ctx context.Context, like Target, r Resolver, every time.Du
 	if err != nil || port == 0 {
 		return fmt.Errorf("target %q: %w", like.Addr, ErrAddress)
 	}
-	if like.Name == "" {
-		like.Name = host
-	}
+	like.Name = cmp.Or(like.Name, host)
 	if r == nil {
 		r = net.DefaultResolver
 	}

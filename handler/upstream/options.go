@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"cmp"
 	"crypto/tls"
 	"time"
 )
@@ -123,9 +124,7 @@ func (p Passive) resolve() Passive {
 }
 
 func (a Active) resolve() Active {
-	if a.Path == "" {
-		a.Path = "/"
-	}
+	a.Path = cmp.Or(a.Path, "/")
 	a.Every = orDefault(a.Every, checkEveryDefault)
 	a.Timeout = orDefault(a.Timeout, checkTimeoutDefault)
 	a.Rise = max(orDefault(a.Rise, riseDefault), 1)

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -46,9 +47,7 @@ func (t Target) check() (Target, backend.Address, error) {
 	if t.Weight < 0 || t.Weight > weightMax {
 		return t, to, fmt.Errorf("target %q: %w", t.Addr, ErrWeight)
 	}
-	if t.Weight == 0 {
-		t.Weight = 1
-	}
+	t.Weight = cmp.Or(t.Weight, 1)
 	t.Slots = max(t.Slots, 0)
 	return t, to, nil
 }

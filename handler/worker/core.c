@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -185,4 +186,23 @@ const mb_field *mb_field_at(lua_State *L, uint32_t i)
 	mb_span(L, f->name_off, f->name_len);
 	mb_span(L, f->value_off, f->value_len);
 	return f;
+}
+
+int mb_ask_server(lua_State *L, const char *who, uint32_t type, const void *p, size_t n, uint32_t want, int *fd)
+{
+	mb_msg m;
+	uint8_t *payload = NULL;
+	int fds[MB_FDS_MAX], nfds;
+	if (mb_message_send(process.control, type, p, n) ||
+	    mb_message_receive(process.control, &m, &payload, fds, &nfds) != 1)
+		luaL_error(L, "%s: the server is gone", who);
+	int keep = fd && m.type == want && nfds == 1;
+	if (fd)
+		*fd = keep ? fds[0] : -1;
+	mb_close_all(fds + keep, nfds - keep);
+	lua_pushlstring(L, (const char *)payload, m.len > MB_TEXT_MAX ? MB_TEXT_MAX : m.len);
+	free(payload);
+	if (m.type != want && m.type != MB_MSG_LISTEN_ERR)
+		luaL_error(L, "%s: unexpected message %d from the server", who, (int)m.type);
+	return m.type == want;
 }

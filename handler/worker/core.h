@@ -31,6 +31,11 @@ typedef struct {
 } mb_process;
 extern mb_process process;
 
+/* Asks the server, which answers with a message of type want, and perhaps a descriptor, or refuses. Pushes the payload
+ * of the answer, or the text of the refusal, as a string; 0: the latter. who begins the errors that it raises. *fd is -1
+ * if no descriptor has come; NULL: none is wanted. */
+int mb_ask_server(lua_State *L, const char *who, uint32_t type, const void *p, size_t n, uint32_t want, int *fd);
+
 typedef struct {
 	size_t limit; /* bytes; 0: none */
 	int armed;    /* allocations beyond the limit are refused: while code of the application runs

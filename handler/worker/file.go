@@ -176,7 +176,7 @@ func putHead(q *C.mb_file_query, a *C.mb_file_answer, status int, fields []byte)
 		a.status = statusOf(line)
 	}
 	for line := range bytes.Lines(rest) {
-		if name, _, _ := bytes.Cut(line, colon); !hasField(fields, string(name)) {
+		if name, _, _ := bytes.Cut(line, colon); !httpparse.HasField(fields, string(name)) {
 			head = append(head, line...)
 		}
 	}
@@ -189,15 +189,6 @@ var crlf, colon = []byte("\r\n"), []byte(":")
 func statusOf(line []byte) C.int {
 	n, _ := strconv.Atoi(string(line[len("HTTP/1.1 "):len("HTTP/1.1 200")]))
 	return C.int(n)
-}
-
-func hasField(fields []byte, name string) bool {
-	for line := range bytes.Lines(fields) {
-		if n, _, _ := bytes.Cut(line, colon); httpparse.EqualFold(n, name) {
-			return true
-		}
-	}
-	return false
 }
 
 func reset(a *C.mb_file_answer) {

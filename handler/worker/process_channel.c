@@ -3,7 +3,6 @@
 #include "process.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -399,20 +398,12 @@ static int declare(lua_State *L)
 	if (mb_role == MB_ROLE_WORKER || process.script_ended)
 		return luaL_error(L, "moonbridge_channel.declare can only be called while the script is loaded");
 	mb_msg_declare d = {0};
-	uint8_t message[sizeof d + CHANNEL_NAME_MAX], *payload = NULL;
-	mb_msg h;
-	int fds[MB_FDS_MAX], nfds;
+	uint8_t message[sizeof d + CHANNEL_NAME_MAX];
 	text pattern = check_text(L, 1, "declare", CHANNEL_NAME_MAX);
 	read_rule(L, &d);
 	memcpy(message, &d, sizeof d);
 	memcpy(message + sizeof d, pattern.p, pattern.n);
-	if (mb_message_send(process.control, MB_MSG_DECLARE, message, sizeof d + pattern.n) ||
-	    mb_message_receive(process.control, &h, &payload, fds, &nfds) != 1)
-		return luaL_error(L, "moonbridge_channel.declare: the server is gone");
-	mb_close_all(fds, nfds);
-	lua_pushlstring(L, (const char *)payload, h.type == MB_MSG_LISTEN_ERR ? h.len : 0);
-	free(payload);
-	if (h.type != MB_MSG_LISTEN_OK)
+	if (!mb_ask_server(L, "moonbridge_channel.declare", MB_MSG_DECLARE, message, sizeof d + pattern.n, MB_MSG_LISTEN_OK, NULL))
 		return luaL_error(L, "moonbridge_channel.declare: %s", lua_tostring(L, -1));
 	return 0;
 }

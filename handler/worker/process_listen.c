@@ -108,20 +108,17 @@ static void bad_key(lua_State *L, const char *where, int i);
  * the path and the name of the value, with a NUL between them. */
 static void add_rule_value(lua_State *L, message *m, const char *option, const char *prefix, size_t pn, const char *name)
 {
-	luaL_Buffer b;
-	lua_pushvalue(L, -1);
-	int value = lua_gettop(L);
-	luaL_buffinit(L, &b);
-	luaL_addlstring(&b, option, strlen(option) + 1); /* with its NUL */
-	luaL_addlstring(&b, prefix, pn);
-	luaL_addlstring(&b, "", 1);
-	luaL_addstring(&b, name);
-	luaL_pushresult(&b);
 	size_t kn;
+	int value = lua_gettop(L);
+	lua_pushlstring(L, option, strlen(option) + 1); /* with its NUL */
+	lua_pushlstring(L, prefix, pn);
+	lua_pushlstring(L, "", 1);
+	lua_pushstring(L, name);
+	lua_concat(L, 4);
 	const char *k = lua_tolstring(L, -1, &kn);
 	lua_pushvalue(L, value);
 	add_value(L, m, 0, k, kn);
-	lua_settop(L, value - 1);
+	lua_settop(L, value);
 }
 
 /* A value that may be a list: each element becomes an entry with the same key. */
@@ -185,16 +182,12 @@ static void add_table(lua_State *L, message *m, const char *name)
 {
 	int t = lua_gettop(L);
 	for (lua_pushnil(L); lua_next(L, t); lua_pop(L, 1)) {
-		luaL_Buffer b;
 		size_t n;
 		if (lua_type(L, -2) != LUA_TSTRING)
 			bad_key(L, name, -2);
-		lua_pushvalue(L, -2);
-		const char *option = lua_tolstring(L, -1, &n);
-		luaL_buffinit(L, &b);
-		luaL_addlstring(&b, name, strlen(name) + 1);
-		luaL_addlstring(&b, option, n);
-		luaL_pushresult(&b);
+		lua_pushlstring(L, name, strlen(name) + 1);
+		lua_pushvalue(L, -3);
+		lua_concat(L, 2);
 		const char *k = lua_tolstring(L, -1, &n);
 		lua_pushvalue(L, -3);
 		add_value(L, m, 0, k, n);
@@ -351,27 +344,9 @@ static void serialise(lua_State *L, message *m)
  * an error. */
 static void ask_server(lua_State *L, const message *m)
 {
-	mb_msg h;
-	uint8_t *payload = NULL;
-	int fds[MB_FDS_MAX], nfds;
-	if (mb_message_send(process.control, MB_MSG_LISTEN, m->text, m->len) ||
-	    mb_message_receive(process.control, &h, &payload, fds, &nfds) != 1)
-		luaL_error(L, "listen: the server is gone");
-	mb_close_all(fds, nfds);
-	if (h.type == MB_MSG_LISTEN_OK) {
-		free(payload);
-		return;
-	}
-	if (h.type != MB_MSG_LISTEN_ERR) {
-		free(payload);
-		luaL_error(L, "listen: unexpected message %d from the server", (int)h.type);
-	}
-	size_t n = h.len > MB_TEXT_MAX ? MB_TEXT_MAX : h.len;
-	char *text = lua_newuserdata(L, n + 1);
-	memcpy(text, payload, n);
-	text[n] = 0;
-	free(payload);
-	luaL_error(L, "%s", text);
+	if (!mb_ask_server(L, "listen", MB_MSG_LISTEN, m->text, m->len, MB_MSG_LISTEN_OK, NULL))
+		luaL_error(L, "%s", lua_tostring(L, -1));
+	lua_pop(L, 1);
 }
 
 static int keep_function(lua_State *L, int t, const char *name)

@@ -67,44 +67,22 @@ static void push(lua_State *L, int i)
 	lua_setmetatable(L, -2);
 }
 
-/* Raises the text that the server has answered with. */
-static void refuse(lua_State *L, uint8_t *payload, size_t n)
-{
-	lua_settop(L, 0);
-	luaL_checkstack(L, 2, NULL);
-	char *text = lua_newuserdata(L, MB_TEXT_MAX + 1);
-	n = n > MB_TEXT_MAX ? MB_TEXT_MAX : n;
-	memcpy(text, payload, n);
-	text[n] = 0;
-	free(payload);
-	luaL_error(L, "shared: %s", text);
-}
-
 /* Asks the server for the memory. Returns its descriptor. */
 static int ask(lua_State *L, const char *name, uint64_t size, int keep, mb_msg_dictionary_ok *ok)
 {
-	uint8_t message[sizeof(mb_msg_dictionary) + MB_DICTIONARY_NAME_MAX], *payload = NULL;
+	uint8_t message[sizeof(mb_msg_dictionary) + MB_DICTIONARY_NAME_MAX];
 	mb_msg_dictionary m = {.size = size, .keep = (uint32_t)keep};
-	mb_msg h;
 	size_t n = strlen(name);
-	int fds[MB_FDS_MAX], nfds;
+	int fd;
 	memcpy(message, &m, sizeof m);
 	memcpy(message + sizeof m, name, n);
-	if (mb_message_send(process.control, MB_MSG_DICTIONARY, message, sizeof m + n) ||
-	    mb_message_receive(process.control, &h, &payload, fds, &nfds) != 1)
-		return luaL_error(L, "shared: the server is gone");
-	if (h.type == MB_MSG_LISTEN_ERR) {
-		mb_close_all(fds, nfds);
-		refuse(L, payload, h.len);
-	}
-	if (h.type != MB_MSG_DICTIONARY_OK || h.len != sizeof *ok || nfds != 1) {
-		mb_close_all(fds, nfds);
-		free(payload);
-		return luaL_error(L, "shared: unexpected message %d from the server", (int)h.type);
-	}
-	memcpy(ok, payload, sizeof *ok);
-	free(payload);
-	return fds[0];
+	if (!mb_ask_server(L, "shared", MB_MSG_DICTIONARY, message, sizeof m + n, MB_MSG_DICTIONARY_OK, &fd))
+		return luaL_error(L, "shared: %s", lua_tostring(L, -1));
+	if (fd < 0 || mb_rawlen(L, -1) != sizeof *ok)
+		return luaL_error(L, "shared: malformed answer from the server");
+	memcpy(ok, lua_tostring(L, -1), sizeof *ok);
+	lua_pop(L, 1);
+	return fd;
 }
 
 void mb_shared_open_as(lua_State *L, const char *name, uint64_t size, int keep)

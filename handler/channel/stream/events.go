@@ -8,6 +8,7 @@ import (
 	"moonbridge/handler/backend"
 	"moonbridge/handler/channel"
 	"moonbridge/handler/list"
+	"moonbridge/httpparse"
 	"moonbridge/httpwrite"
 )
 
@@ -53,7 +54,7 @@ func (l *Loop) Events(x backend.Exchange, q *Request) {
 // nothing.
 func (e *events) begin(l *Loop, q *Request) []byte {
 	own := ""
-	if !hasField(q.Fields, "content-type") {
+	if !httpparse.HasField(q.Fields, "content-type") {
 		own = "Content-Type: text/event-stream\r\n"
 	}
 	b := q.head(nil, l, 200, own, httpwrite.LengthNone, true)

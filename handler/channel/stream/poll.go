@@ -8,6 +8,7 @@ import (
 	"moonbridge/handler/backend"
 	"moonbridge/handler/channel"
 	"moonbridge/handler/list"
+	"moonbridge/httpparse"
 )
 
 // poll is a request that waits for messages: the Running of its exchange, and a Subscriber.
@@ -84,7 +85,7 @@ func (p *poll) answerWith(messages []*channel.Message) {
 		return
 	}
 	text := encode(&body)
-	if !hasField(p.request.Fields, "content-type") {
+	if !httpparse.HasField(p.request.Fields, "content-type") {
 		own += "Content-Type: application/json\r\n"
 	}
 	p.respond(p.request.head(nil, p.l, 200, own, int64(len(text)), !p.request.Keepalive), text)

@@ -1,7 +1,6 @@
 package stream
 
 import (
-	"bytes"
 	"time"
 
 	"moonbridge/handler/backend"
@@ -58,25 +57,15 @@ func (q *Request) head(dst []byte, l *Loop, status int, own string, length int64
 		{"cache-control", "Cache-Control: no-store\r\n"},
 		{"x-accel-buffering", "X-Accel-Buffering: no\r\n"},
 	} {
-		if !hasField(fields, f.name) {
+		if !httpparse.HasField(fields, f.name) {
 			own += f.line
 		}
 	}
 	h := httpwrite.Head{Status: status, Fields: fields, Fixed: own, Length: length, Close: closes, KeepAlive: !closes && q.HTTP10}
-	if !hasField(fields, "date") {
+	if !httpparse.HasField(fields, "date") {
 		h.Date = l.date.At(l.on.Now())
 	}
 	return h.Append(dst)
-}
-
-// hasField reports whether one of the field lines has a name, which is given in lower case.
-func hasField(lines []byte, name string) bool {
-	for line := range bytes.Lines(lines) {
-		if field, _, ok := bytes.Cut(line, []byte{':'}); ok && httpparse.EqualFold(field, name) {
-			return true
-		}
-	}
-	return false
 }
 
 // nothing is a Running whose request body is not read.

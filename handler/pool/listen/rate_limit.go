@@ -1,6 +1,7 @@
 package listen
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -66,9 +67,7 @@ func (s *Spec) checkRateLimit() error {
 	case !slices.ContainsFunc(s.Listeners, func(l Listener) bool { return l.HTTP != nil }):
 		return errors.New("option rate_limit: no listener of the pool has an HTTP handler")
 	}
-	if r.Burst == 0 {
-		r.Burst = max(1, int(r.Rate))
-	}
+	r.Burst = cmp.Or(r.Burst, max(1, int(r.Rate)))
 	if float64(r.Burst)/r.Rate > recoveryMax {
 		return fmt.Errorf("option rate_limit: a burst of %d takes longer than a day to recover at %v requests per second", r.Burst, r.Rate)
 	}

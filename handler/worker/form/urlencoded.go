@@ -95,13 +95,13 @@ func (f *urlencoded) nextValue(in []byte) (httpparse.MultipartEvent, []byte, int
 
 // decode takes one byte that is not a delimiter. It writes what is certain by now to dst, and returns its length.
 func (f *urlencoded) decode(dst *[3]byte, c byte) int {
-	if f.nheld > 0 && isHex(c) {
+	if f.nheld > 0 && httpparse.HexValue(c) >= 0 {
 		if f.nheld == 1 {
 			f.held[1] = c
 			f.nheld = 2
 			return 0
 		}
-		dst[0] = unhex(f.held[1])<<4 | unhex(c)
+		dst[0] = byte(httpparse.HexValue(f.held[1])<<4 | httpparse.HexValue(c))
 		f.nheld = 0
 		return 1
 	}
@@ -117,16 +117,4 @@ func (f *urlencoded) decode(dst *[3]byte, c byte) int {
 	}
 	dst[n] = c
 	return n + 1
-}
-
-func isHex(c byte) bool {
-	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
-}
-
-// unhex is the value of a hexadecimal digit.
-func unhex(c byte) byte {
-	if c <= '9' {
-		return c - '0'
-	}
-	return c&^0x20 - 'A' + 10
 }
