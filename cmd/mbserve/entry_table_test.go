@@ -133,6 +133,8 @@ var proofs = []proof{
 	{"The request: request.headers_value", tests(shown, "main.TestRequestObject", "main.TestEntryPairs")},
 	{"The request: request.cookies", tests(shown, "main.TestRequestObject", "main.TestEntryPairs", "httpparse.TestCookies")},
 	{"The request: request.id", tests(shown, "worker.TestRequestID", "main.TestRequestIDsAgree")},
+	{"The request: request.trace_id", tests(shown, "main.TestTrace", "main.TestTraceFrom")},
+	{"The request: request.traceparent, request.tracestate", tests(shown, "main.TestTrace", "main.TestTraceExport")},
 	{"The request: request.client_ip", tests(shown, "main.TestTrustedProxies")},
 	{"The request: request.scheme", tests(shown, "main.TestTrustedProxies", "cache.TestSchemesAreApart")},
 	{"The request: request.http_version", tests(shown, "main.TestHTTP2")},
