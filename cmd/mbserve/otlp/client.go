@@ -36,6 +36,7 @@ const (
 // client sends messages: it implements otlptrace.Client. One goroutine uses it.
 type client struct {
 	url     string
+	shown   string // the same without a password
 	header  http.Header
 	gzip    bool
 	timeout time.Duration
@@ -56,6 +57,9 @@ func newClient(endpoint, agent string) (c *client, err error) {
 	c = &client{header: http.Header{"Content-Type": {"application/x-protobuf"}, "User-Agent": {agent}}}
 	if c.url, err = endpointURL(endpoint); err != nil {
 		return nil, err
+	}
+	if u, err := url.Parse(c.url); err == nil {
+		c.shown = u.Redacted()
 	}
 	switch protocol := env("PROTOCOL"); protocol {
 	case "", "http/protobuf":
@@ -104,7 +108,7 @@ func endpointURL(given string) (string, error) {
 	}
 	u, err := url.Parse(given)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return "", fmt.Errorf("%q is no URL of a collector, as in http://127.0.0.1:4318", given)
+		return "", fmt.Errorf("%.200q is no URL of a collector, as in http://127.0.0.1:4318", given)
 	}
 	if !whole && !strings.HasSuffix(u.Path, tracesPath) {
 		u.Path = strings.TrimSuffix(u.Path, "/") + tracesPath

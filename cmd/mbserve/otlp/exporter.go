@@ -92,8 +92,8 @@ func resourceOf(c Config) *resource.Resource {
 	return r
 }
 
-// Endpoint is where spans are sent.
-func (e *Exporter) Endpoint() string { return e.client.url }
+// Endpoint is where spans are sent, without a password.
+func (e *Exporter) Endpoint() string { return e.client.shown }
 
 // Record notes an exchange that is over, if its trace is recorded. It is called on the loop of the exchange, and never waits.
 func (e *Exporter) Record(a *accesslog.Entry) {
@@ -118,7 +118,7 @@ func (e *Exporter) lose(n int, counter *atomic.Uint64, err error) {
 	}
 	e.mu.Unlock()
 	if tell {
-		e.log.Warn("traces lost", "collector", e.client.url, "requests", e.dropped.Load()+e.failed.Load(), "err", err)
+		e.log.Warn("traces lost", "collector", e.client.shown, "requests", e.dropped.Load()+e.failed.Load(), "err", err)
 	}
 }
 
@@ -141,7 +141,7 @@ func (e *Exporter) Close(within time.Duration) {
 		return
 	}
 	if !e.queue.Close(within) {
-		e.log.Warn("traces: the last ones could not be sent in time", "collector", e.client.url)
+		e.log.Warn("traces: the last ones could not be sent in time", "collector", e.client.shown)
 	}
 	e.client.cancel()
 }

@@ -54,7 +54,7 @@ func (m *maker) make(r *record) {
 		m.child(ctx, "queue", trace.SpanID{}, r.time, r.queue)
 	}
 	if r.service >= 0 {
-		m.service(ctx, r, name)
+		m.service(ctx, r, method, name)
 	}
 	server.End(trace.WithTimestamp(r.time.Add(r.total)))
 }
@@ -73,14 +73,14 @@ func (m *maker) child(ctx context.Context, name string, id trace.SpanID, at time
 }
 
 // service makes the span of what has answered: a worker, or the server that the request was passed on to.
-func (m *maker) service(ctx context.Context, r *record, name string) {
+func (m *maker) service(ctx context.Context, r *record, method, name string) {
 	at := r.time.Add(max(r.queue, 0))
 	if r.tries == 0 {
 		m.child(ctx, "service", r.trace.Child, at, r.service)
 		return
 	}
 	kv := addressAttributes(nil, "server", text(r.target))
-	kv = append(kv, attribute.String("http.request.method", name))
+	kv = append(kv, attribute.String("http.request.method", method))
 	if r.status > 0 && r.status != statusClientGone {
 		kv = append(kv, attribute.Int("http.response.status_code", r.status))
 	}

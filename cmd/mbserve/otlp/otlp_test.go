@@ -213,6 +213,9 @@ func TestSpanVariants(t *testing.T) {
 		{"broken off", func(a *accesslog.Entry) { a.Complete = false }, "GET 2, queue 1, service 1", "error.type=incomplete", true},
 		{"HTTP/2 on a Unix socket", func(a *accesslog.Entry) { a.HTTP2, a.Peer, a.Host = true, netip.AddrPort{}, []byte("[::1]") },
 			"GET 2, queue 1, service 1", "network.protocol.version=2 server.address=::1 url.path", false},
+		{"absolute target", func(a *accesslog.Entry) { a.Target = []byte("http://other/x?y") }, "GET 2, queue 1, service 1", "url.path=/x url.scheme", false},
+		{"absolute target without a path", func(a *accesslog.Entry) { a.Target = []byte("http://other?y") }, "GET 2, queue 1, service 1", "url.path=/ url.scheme", false},
+		{"path that looks like one", func(a *accesslog.Entry) { a.Target = []byte("/a://b/c") }, "GET 2, queue 1, service 1", "url.path=/a://b/c url.scheme", false},
 		{"HTTP/1.0", func(a *accesslog.Entry) { a.Minor, a.Host = 0, nil }, "GET 2, queue 1, service 1", "network.protocol.version=1.0 url.path", false},
 		{"begins here", func(a *accesslog.Entry) { a.Trace.Parent, a.State = [8]byte{}, nil }, "GET 2, queue 1, service 1", "", false},
 		{"passed on", func(a *accesslog.Entry) { a.Upstream, a.Tries = "10.0.0.1:80", 3 }, "GET 2, GET 3, queue 1", "", false},
@@ -374,6 +377,9 @@ func TestEnvironment(t *testing.T) {
 }
 
 func TestEndpoint(t *testing.T) {
+	if e, _ := newExporter(t, Config{Endpoint: "http://me:secret@c"}); strings.Contains(e.Endpoint(), "secret") {
+		t.Error(e.Endpoint())
+	}
 	for _, c := range [][3]string{ // given, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, want
 		{"", "", "http://localhost:4318/v1/traces"},
 		{"http://c:4318", "http://other", "http://c:4318/v1/traces"},

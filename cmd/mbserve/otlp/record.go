@@ -1,6 +1,7 @@
 package otlp
 
 import (
+	"bytes"
 	"encoding/binary"
 	"net/netip"
 	"time"
@@ -55,13 +56,7 @@ func appendEntry(b []byte, a *accesslog.Entry) []byte {
 	b = append(b, ip[:]...)
 	t := a.Trace
 	b = append(append(append(append(append(b, t.ID[:]...), t.Parent[:]...), t.Span[:]...), t.Child[:]...), t.Flags)
-	path := a.Target
-	for i, c := range path {
-		if c == '?' {
-			path = path[:i] // the rest may have secrets
-			break
-		}
-	}
+	path := pathOf(a.Target)
 	for _, text := range [...][]byte{a.Method, path, a.UserAgent, a.ID, a.Host, a.State} {
 		b = append(le.AppendUint16(b, uint16(len(text))), text...)
 	}
@@ -69,6 +64,18 @@ func appendEntry(b []byte, a *accesslog.Entry) []byte {
 	b = append(le.AppendUint16(b, uint16(len(a.Upstream))), a.Upstream...)
 	le.PutUint32(b[begin:], uint32(len(b)-begin))
 	return b
+}
+
+// pathOf is the path of a target, without the query, which may have secrets.
+func pathOf(target []byte) []byte {
+	path, _, _ := bytes.Cut(target, []byte("?"))
+	if _, rest, absolute := bytes.Cut(path, []byte("://")); absolute && path[0] != '/' { // RFC 9112 §3.2.2
+		if i := bytes.IndexByte(rest, '/'); i >= 0 {
+			return rest[i:]
+		}
+		return []byte("/")
+	}
+	return path
 }
 
 func flagsOf(a *accesslog.Entry) (flags byte) {
