@@ -43,7 +43,7 @@ func TestReport(t *testing.T) {
 		body       []byte
 		json       bool
 	}{
-		{"request", `level=ERROR msg="x.lua:1: a" pid=7 in=request client=192.0.2.1:99 method=GET path=/p request_id=id-1 traceback="stack traceback:\n\tx.lua:1: in main"`,
+		{"request", `level=ERROR msg="x.lua:1: a" pid=7 in=request client=192.0.2.1:99 method=GET path=/p request_id=id-1 trace_id=0af7 traceback="stack traceback:\n\tx.lua:1: in main"`,
 			reportOf(shm.MsgReportBody{Level: shm.LevelError, Remote: client}, "x.lua:1: a", "stack traceback:\n\tx.lua:1: in main", "request", "GET", "/p", "id-1", "0af7"), false},
 		{"interval", `level=ERROR msg=a pid=7 in=interval interval="every day"`,
 			reportOf(shm.MsgReportBody{Level: shm.LevelError}, "a", "", "interval", "", "", "", "", "every day"), false},
