@@ -38,7 +38,7 @@ type failure struct {
 	ended    bool   // its end has come
 	draft    *draft // whose report has not come yet; nil: there is none
 
-	message, traceback, requestID string
+	message, traceback, requestID, traceID string
 }
 
 // keepNotes begins to keep notes of a new worker, if failures are recorded.
@@ -107,7 +107,7 @@ func (n *notes) report(r *report) string {
 	if !f.admitted {
 		return ""
 	}
-	f.requestID = r.id
+	f.requestID, f.traceID = r.id, r.trace
 	f.message, f.traceback = cutText(r.message, r.MessageCut), cutText(r.traceback, r.TracebackCut)
 	return s.id(n.w, r.Exchange)
 }
@@ -204,7 +204,9 @@ func (n *notes) addTo(d *draft) {
 	defer n.mu.Unlock()
 	d.Lines = slices.Clone(n.lines)
 	d.Message, d.Traceback = d.failure.message, d.failure.traceback
-	d.RequestID = cmp.Or(d.RequestID, d.failure.requestID)
+	if d.RequestID == "" {
+		d.RequestID, d.TraceID = d.failure.requestID, d.failure.traceID
+	}
 }
 
 // withCrash adds the id of a record to what is logged, if there is one.
