@@ -47,7 +47,7 @@ var imports = map[string][]string{
 	"handler/route":          {"handler/backend", "handler/files", "httpparse"},
 	"handler/tcpproxy":       {"handler/backend", "handler/logging", "handler/proxyproto", "handler/upstream", "httpparse"},
 	"handler/upstream":       {"handler/backend", "httpparse"},
-	"handler/compress":       {"handler/backend", "httpparse", "brotli", "klauspost"},
+	"handler/compress":       {"handler/backend", "httpparse", "httpwrite", "brotli", "klauspost"},
 	"handler/websocket":      {"handler/backend", "httpparse", "httpwrite", "flate"},
 	"handler/ratelimit":      {"handler/backend", "httpparse"},
 	"handler/channel":        {"handler/backend", "handler/list"},

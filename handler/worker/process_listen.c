@@ -189,7 +189,7 @@ static void add_table(lua_State *L, message *m, const char *name)
 		lua_pushvalue(L, -3);
 		lua_concat(L, 2);
 		const char *k = lua_tolstring(L, -1, &n);
-		lua_pushvalue(L, -3);
+		lua_pushvalue(L, -2);
 		add_value(L, m, 0, k, n);
 		lua_settop(L, t + 2);
 	}
