@@ -35,6 +35,7 @@ type h2Conn struct {
 	streams      []*h2Stream // by their ids
 	running      int         // of them: those that a conn serves
 	answered     int         // of them: those whose responses are complete
+	tunnels      int         // of them: those that have left HTTP
 	headsWaiting int         // bytes of the heads of the others
 	block        *h2Block    // the field section that is being received
 	decoder      *hpack.Decoder
@@ -44,10 +45,13 @@ type h2Conn struct {
 	sendWindow   int64        // what we may send
 	recvWindow   int64        // what the peer may send
 	credit       int64        // bytes that were taken, of which the peer does not know yet
+	widened      int          // tunnels that have made the window of the connection larger by their own
+	narrow       int64        // bytes by which it is to become smaller again: they are credit that the peer does not get
 	initial      int64        // the window of new streams, for what we send
 	budget       h2Budget
 	waiters      []*h2Stream // that cannot send all they have
 	turns        uint64      // so far: each stream knows its last one
+	turnOfHTTP   uint64      // the last one of a stream that is no tunnel
 	turnOf       *h2Stream   // may send share bytes now
 	share        int64
 	head         []byte   // of a frame
@@ -73,6 +77,7 @@ func (s *h2Conn) greet() {
 		{h2SettingStreams, h2StreamsMax},
 		{h2SettingWindow, h2StreamWindow},
 		{h2SettingHeaderBytes, uint32(lim.head.HeadBytesMax())},
+		{h2SettingConnect, 1},
 		{h2SettingNoPriorities, 1},
 	}
 	p := h2Frame{length: len(settings) * h2SettingBytes, kind: h2Settings}.append(nil)
@@ -272,6 +277,7 @@ func (s *h2Conn) turn() {
 	s.finishStreams()
 	s.startStreams()
 	s.sendWaiting()
+	s.boundTunnels()
 	if s.peerGone {
 		s.giveUpWaiting()
 	}

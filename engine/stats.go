@@ -70,7 +70,7 @@ func (s *LoopStats) add(l *loop) {
 // addH2 adds the connections with HTTP/2, which are raw ones with streams.
 func (s *LoopStats) addH2(m *h2Loop) {
 	s.Conns += m.conns.Len()
-	s.Raw -= m.conns.Len()
+	s.Raw += m.twin.raw.conns.Len() - m.conns.Len()
 	s.Requests += m.twin.requests
 	s.Buffers += m.pool.InUse()
 	for c := range m.conns.All() {

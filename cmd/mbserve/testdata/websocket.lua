@@ -82,7 +82,7 @@ if not os.getenv("WS_VERSION_FILE") or version == "one" then
 end
 
 listen{
-	{ proto = "tcp4", port = 0, localhost = true },
+	{ proto = "tcp4", port = 0, localhost = true, http2 = "h2c" },
 	min_fork = 2, max_fork = 4,
 	connect = http.generate_handler(function(request)
 		local q = request.get_params
