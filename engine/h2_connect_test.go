@@ -26,6 +26,7 @@ type tunnelBackend struct {
 	head     func(accept string) string // nil: the right one
 	heads    chan string                // of requests, if it is not nil
 	most     int                        // of Overlap; 0: any number
+	may      bool                       // requests may be for no tunnel
 }
 
 func (b *tunnelBackend) Attach(l backend.Loop) (backend.LoopBackend, error) {
@@ -74,18 +75,26 @@ func (l tunnelLoop) Start(x backend.Exchange, h *httpparse.Head, listener int, b
 		r.over = true
 		if path == "up" {
 			if err := x.(backend.Upgrader).Upgrade([]byte(head), b.protocol, b.bounds); err != nil {
-				b.t.Error(err)
+				l.failed(x, err)
 			}
 			return
 		}
 		c, err := x.(backend.Upgrader).Hijack([]byte(head))
 		if err != nil {
-			b.t.Error(err)
+			l.failed(x, err)
 			return
 		}
 		go b.hijacked(c)
 	})
 	return r, nil
+}
+
+// failed answers a request that is for no tunnel.
+func (l tunnelLoop) failed(x backend.Exchange, err error) {
+	if !l.tunnels.may {
+		l.tunnels.t.Error(err)
+	}
+	x.Failed(400, 0)
 }
 
 // connect begins the stream of an extended CONNECT.
