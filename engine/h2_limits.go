@@ -63,7 +63,7 @@ const (
 	h2SettingsFree = 16 // settings in a frame; each further time that many cost 1
 
 	h2ExpansionFree = 16 << 10 // bytes that the fields of a section may be more than twice what was received
-	h2ExpansionUnit = 4 << 10  // bytes more that cost 1
+	h2ExpansionUnit = 512      // bytes more that cost 1
 )
 
 // h2Budget is what is left of the budget.
