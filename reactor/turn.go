@@ -53,6 +53,7 @@ func (l *Loop) batchDone() (stop, again bool) {
 		stop = l.endTurn()
 	}
 	l.closeAll()
+	l.yield()
 	return stop, l.again
 }
 
