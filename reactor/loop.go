@@ -76,6 +76,7 @@ type Loop struct {
 	turning bool  // between BeginTurn and EndTurn
 	rung    bool  // the loop itself has rung the bell and has not heard it yet
 	now     int64 // start of the turn, in ns
+	yielded int64 // turn after which the loop yielded last, in ns
 	wheel   *timers.Wheel
 	alarm   *time.Timer // rings the bell at tick alarmAt
 	alarmAt uint64      // never: not armed

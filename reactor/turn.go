@@ -49,6 +49,7 @@ func (l *Loop) batchDone() (stop bool) {
 		stop = l.endTurn()
 	}
 	l.closeAll()
+	l.yield()
 	return stop
 }
 
