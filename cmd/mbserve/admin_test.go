@@ -165,6 +165,9 @@ func TestFiguresAreExact(t *testing.T) {
 		if got := sum("moonbridge_request_heads_total"); got != clients*rounds+3 {
 			t.Errorf("%v heads", got)
 		}
+		if got := sum("moonbridge_bytes_total"); got < 100*clients*rounds {
+			t.Errorf("%v bytes", got)
+		}
 	}
 	for _, r := range []struct{ status, cause string }{{"505", "HTTP version other than 1.x"}, {"502", "worker ended"}} {
 		if n := refusedFor(f, r.status, r.cause); n != 1 {
