@@ -65,6 +65,7 @@ var imports = map[string][]string{
 	"cmd/mbserve/metrics":    {"handler/accesslog", "prometheus"},
 	"cmd/mbserve/admin":      {},
 	"cmd/mbserve/crash":      {},
+	"cmd/mbserve/otlp":       {"handler/accesslog", "handler/logging", "otel"},
 	"cmd/mbserve/bus":        {"handler/channel", "redis", "nats"},
 	"cmd/mbserve/testrun":    {},
 	"packaging":              {},
@@ -110,6 +111,18 @@ var external = map[string][]string{
 	"nats": {
 		"github.com/nats-io/nats.go",
 		"github.com/nats-io/nats.go/jetstream",
+	},
+	"otel": {
+		"go.opentelemetry.io/otel",
+		"go.opentelemetry.io/otel/attribute",
+		"go.opentelemetry.io/otel/codes",
+		"go.opentelemetry.io/otel/exporters/otlp/otlptrace",
+		"go.opentelemetry.io/otel/sdk/resource",
+		"go.opentelemetry.io/otel/sdk/trace",
+		"go.opentelemetry.io/otel/trace",
+		"go.opentelemetry.io/proto/otlp/trace/v1",
+		"google.golang.org/protobuf/encoding/protowire",
+		"google.golang.org/protobuf/proto",
 	},
 	"prometheus": {
 		"github.com/prometheus/client_model/go",

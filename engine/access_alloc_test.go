@@ -22,13 +22,16 @@ func TestAccessLogAllocatesNothing(t *testing.T) {
 
 // allocatesNothing checks it for requests that are sent together in this number.
 func allocatesNothing(t *testing.T, together int) {
+	all := func([16]byte, bool, bool) bool { return true }
 	hello := handler.Func(func(w *handler.Response, r *handler.Request) { w.WriteString("hello") })
 	for _, c := range []struct {
 		name  string
 		log   func(*Access)
 		brief bool
-	}{{"not logged", nil, false}, {"logged", func(*Access) {}, false}, {"counted", func(*Access) {}, true}} {
-		_, addr := start(t, Options{Loops: 1, AccessLog: c.log, AccessBrief: c.brief, MeasureTurns: c.brief}, Limits{}, handler.OnLoop(hello))
+		trace *Tracing
+	}{{"not logged", nil, false, nil}, {"logged", func(*Access) {}, false, nil}, {"counted", func(*Access) {}, true, nil},
+		{"traced", nil, false, &Tracing{}}, {"recorded", func(*Access) {}, true, &Tracing{Sample: all, Children: true}}} {
+		_, addr := start(t, Options{Loops: 1, AccessLog: c.log, AccessBrief: c.brief, MeasureTurns: c.brief, Trace: c.trace}, Limits{}, handler.OnLoop(hello))
 		conn, err := net.Dial("tcp", addr)
 		if err != nil {
 			t.Fatal(err)

@@ -18,6 +18,14 @@ type accessRecord struct {
 	queue, service time.Duration
 	cache          backend.CacheResult
 	account        any // of the listener
+	traced         traced
+}
+
+// noteUpstream asks the backend where it has passed the exchange on to.
+func (d *traced) noteUpstream(running backend.Running) {
+	if f, ok := running.(backend.Forwarded); ok {
+		d.upstream, d.tries = f.Upstream()
+	}
 }
 
 // noteTimes asks the backend how long the exchange has waited and run, before it forgets.
@@ -26,6 +34,9 @@ func (a *accessRecord) noteTimes(running backend.Running) {
 		a.queue, a.service = t.Times()
 	} else if t, ok := running.(backend.CacheTimed); ok {
 		a.queue, a.service, a.cache = t.CacheTimes()
+	}
+	if a.traced.recorded {
+		a.traced.noteUpstream(running)
 	}
 }
 
@@ -40,6 +51,9 @@ func (l *loop) newRecord() *accessRecord {
 	l.records = l.records[:n-1]
 	a.Start(l.began())
 	a.queue, a.service, a.cache, a.account = -1, -1, backend.CacheNone, nil
+	if a.traced.on {
+		a.traced.clear()
+	}
 	return a
 }
 

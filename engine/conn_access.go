@@ -8,20 +8,23 @@ import (
 	"moonbridge/httpwrite"
 )
 
-// These methods are called only if there is an access log, or if the states of connections are reported.
+// These methods are called only if there is an access log, if the states of connections are reported, or if requests are traced.
 
-// recordOf is a record of an exchange whose head is h. It gives the exchange its id.
-func (l *loop) recordOf(h *httpparse.Head, s *service) *accessRecord {
+// recordOf is a record of an exchange of peer whose head is h. It gives the exchange its id.
+func (l *loop) recordOf(h *httpparse.Head, s *service, peer netip.Addr) *accessRecord {
 	a := l.newRecord()
-	l.setHead(a, h, s)
+	l.setHead(a, h, s, peer)
 	h.ID = a.Part(accesslog.PartID)
 	return a
 }
 
 // setHead puts what the log needs of a request into its record.
-func (l *loop) setHead(a *accessRecord, h *httpparse.Head, s *service) {
+func (l *loop) setHead(a *accessRecord, h *httpparse.Head, s *service, peer netip.Addr) {
 	a.account = s.account
-	if l.e.accessBrief {
+	if l.tracer != nil {
+		l.tracer.begin(a, h, s, peer)
+	}
+	if l.e.accessBrief && !a.traced.recorded {
 		a.SetBrief(h, l)
 	} else {
 		a.SetHead(h, l)
@@ -34,7 +37,7 @@ func (c *conn) recordHead(h *httpparse.Head) {
 	if c.exchange.record == nil {
 		c.exchange.record = c.l.newRecord()
 	}
-	c.l.setHead(c.exchange.record, h, c.service)
+	c.l.setHead(c.exchange.record, h, c.service, c.socket.peer.Addr())
 	h.ID = c.exchange.record.Part(accesslog.PartID)
 }
 
@@ -84,6 +87,7 @@ func (c *conn) logRecord(a *accessRecord, complete bool, unsent int64) {
 		Cache: a.cache.String(), Account: a.account,
 	}
 	a.Fill(&l.logged, unsent)
+	a.traced.addTo(&l.logged)
 	l.e.accessLog(&l.logged)
 	l.releaseRecord(a)
 }

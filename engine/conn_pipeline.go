@@ -100,7 +100,7 @@ func (c *conn) startFollower(nowMS uint64, h *httpparse.Head) bool {
 	p.responseMS = after(nowMS, c.service.limits.responseMS)
 	p.exchange = exchange{isHead: h.IsHead, traits: traitsOf(h), persistent: true, leads: true, extras: c.service.extras}
 	if c.l.e.observed {
-		p.exchange.record = c.l.recordOf(h, c.service)
+		p.exchange.record = c.l.recordOf(h, c.service, c.socket.peer.Addr())
 	}
 	running, err := c.service.backend.Start(p, h, c.service.index, nil, false)
 	if err != nil {

@@ -26,7 +26,8 @@ type Engine struct {
 	accessLog   func(*Access)             // nil: none
 	accessBrief bool                      // records have no copies of requests
 	connState   func(ConnInfo, ConnState) // nil: none
-	observed    bool                      // there is one of the two: exchanges have records
+	trace       *Tracing                  // nil: none
+	observed    bool                      // there is one of the three: exchanges have records
 	idPrefix    string                    // of requests, for the access log
 
 	check   bool     // Options.Check
@@ -62,13 +63,13 @@ var ErrStopped = errors.New("engine: stopped")
 func New(o Options) (*Engine, error) {
 	e := &Engine{
 		log: o.logger(), connsMax: connsMax(o.MaxConns, openFilesMax()),
-		accessLog: o.AccessLog, accessBrief: o.AccessBrief, connState: o.ConnState, check: o.Check,
+		accessLog: o.AccessLog, accessBrief: o.AccessBrief || o.AccessLog == nil, connState: o.ConnState, trace: o.Trace, check: o.Check,
 	}
 	e.readers = newFileReaders()
 	e.handshakes.most = o.handshakes()
 	e.spool = newSpooling(o.Spool, connsMax(0, openFilesMax()))
 	e.tally = logging.NewTally(e.log)
-	if e.observed = e.accessLog != nil || e.connState != nil; e.observed {
+	if e.observed = e.accessLog != nil || e.connState != nil || e.trace != nil; e.observed {
 		e.idPrefix = accesslog.NewIDPrefix()
 	}
 	n := o.loops()

@@ -50,6 +50,7 @@ type loop struct {
 
 	records []*accessRecord // free ones
 	lastID  *uint64         // of a request
+	tracer  *tracer         // nil: requests are not traced
 
 	tls    *tlsLoop // the part for connections with TLS; nil: there has been none
 	sealed *tlsLoop // the part that this is the second loop object of; nil: this is the first
@@ -88,7 +89,7 @@ func newLoop(e *Engine, index, count int, o Options) (*loop, error) {
 	if o.Check {
 		l.pool.Poison()
 	}
-	if o.AccessBrief {
+	if e.accessBrief {
 		l.readBriefly()
 	}
 	l.raw.pipes.max = pipesOf(e.spool.filesMax, count)
@@ -111,6 +112,7 @@ func makeLoop(e *Engine, index int, sys system) *loop {
 		values:     make(map[*conn]any),
 		lastID:     new(uint64),
 		traffic:    new(traffic),
+		tracer:     newTracer(e.trace),
 		began:      sys.wallClock,
 		ended:      sys.wallClock,
 	}

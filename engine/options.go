@@ -46,10 +46,12 @@ type Options struct {
 	// or broke off. It is called on the loop of the connection, so it must not block and must not call the Engine. Calls on
 	// different loops overlap. nil: nothing is recorded, and no clock is read.
 	AccessLog func(*Access)
-	// AccessBrief keeps no copy of requests for AccessLog: of their heads, its entries have only the ID. Total includes the time that
+	// AccessBrief keeps no copy of requests for AccessLog: of their heads, its entries have only the ID, unless a trace is recorded. Total includes the time that
 	// a request waited in the turn in which it was read, and Time does not follow changes of the system's clock. It is for those who
 	// only count.
 	AccessBrief bool
+	// Trace gives requests ids of traces. nil: no cost.
+	Trace *Tracing
 	// MeasureTurns has the loops measure how long their turns take, for Stats. It costs a clock reading per turn.
 	MeasureTurns bool
 	// ConnState is called when the state of a connection has changed, as http.Server.ConnState. Raw connections, and those above

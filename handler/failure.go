@@ -76,6 +76,9 @@ func requestAttrs(h *httpparse.Head, client string) (args []any) {
 	if len(h.ID) > 0 {
 		args = append(args, "request_id", string(h.ID))
 	}
+	if id := h.Trace.TraceID(); id != nil {
+		args = append(args, "trace_id", string(id))
+	}
 	return args
 }
 

@@ -84,6 +84,10 @@ func (r *Request) Minor() int { return int(r.head.Minor) }
 // HTTP2 reports whether the request came with HTTP/2. It has the form of HTTP/1.1 then too, and Minor is 1.
 func (r *Request) HTTP2() bool { return r.head.HTTP2 }
 
+// Trace returns what is known of the request's trace, if the engine traces requests (engine.Options.Trace): its id, and the fields for
+// requests that the handler itself sends. It is empty otherwise.
+func (r *Request) Trace() httpparse.TraceText { return r.head.Trace }
+
 // Host returns the value of the Host field, or the authority of an absolute target, which replaces it (RFC 9112
 // §3.2.2). It is empty if an HTTP/1.0 request has no Host field.
 func (r *Request) Host() []byte { return r.Field("Host") }
@@ -252,8 +256,10 @@ func readUpTo(src io.Reader, b []byte, max int) ([]byte, error) {
 
 // copyHead makes dst a copy of src that shares no memory with it. It reuses the buffers of dst.
 func copyHead(dst, src *httpparse.Head) {
-	raw, fields := dst.Raw, dst.Fields
+	raw, fields, id, trace := dst.Raw, dst.Fields, dst.ID, dst.Trace
 	*dst = *src
 	dst.Raw = append(raw[:0], src.Raw...)
 	dst.Fields = append(fields[:0], src.Fields...)
+	dst.ID = append(id[:0], src.ID...)
+	dst.Trace = append(trace[:0], src.Trace...)
 }

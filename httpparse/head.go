@@ -33,6 +33,10 @@ type Head struct {
 	// ID identifies the request in logs. The parser leaves it alone; the engine sets it before it passes the head on.
 	ID []byte
 
+	// Trace says which trace the request belongs to. The parser leaves it alone; the engine sets it before it passes the head on, if
+	// it traces requests.
+	Trace TraceText
+
 	// Client is the address of the client if trusted proxies say who that is, and Secure that it has asked for https. The parser
 	// leaves them alone.
 	Client netip.Addr

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/hex"
 	"errors"
 	"net/netip"
 	"strconv"
@@ -97,6 +98,9 @@ func appendCombined(dst []byte, a *engine.Access, c *accessClock) []byte {
 		dst = append(dst, ' ')
 		dst = append(dst, a.Cache...)
 	}
+	if a.Trace != nil {
+		dst = hex.AppendEncode(append(dst, ' '), a.Trace.ID[:])
+	}
 	return append(dst, '\n')
 }
 
@@ -173,6 +177,11 @@ func appendJSONLine(dst []byte, a *engine.Access) []byte {
 	dst = appendText(dst, "referer", a.Referer)
 	dst = appendText(dst, "user_agent", a.UserAgent)
 	dst = appendText(dst, "request_id", a.ID)
+	if a.Trace != nil {
+		dst = hex.AppendEncode(append(dst, `,"trace_id":"`...), a.Trace.ID[:])
+		dst = hex.AppendEncode(append(dst, `","span_id":"`...), a.Trace.Span[:])
+		dst = append(dst, '"')
+	}
 	dst = appendTime(dst, "queue", a.Queue)
 	dst = appendTime(dst, "service", a.Service)
 	dst = appendTime(dst, "total", a.Total)

@@ -85,7 +85,7 @@ func recordOf(one *pool.Crash) *crash.Record {
 	}
 	if one.Kind != "interval" && one.Kind != "main" {
 		r.Request = &crash.Request{
-			Pool: one.Pool, Listener: one.Listener, Client: one.Client, ID: one.RequestID, Secure: one.Secure,
+			Pool: one.Pool, Listener: one.Listener, Client: one.Client, ID: one.RequestID, Trace: one.TraceID, Secure: one.Secure,
 			Head: one.Head, Body: one.Body, Length: one.BodyLength, Cut: !one.BodyWhole,
 		}
 	}

@@ -36,6 +36,11 @@ type options struct {
 	accessLog        string // file, or "-"; "": none
 	accessFormat     accessFormat
 
+	trace      bool
+	traceFrom  traceFrom
+	otlp       string // URL of the collector, or otlpEnv; "": none
+	traceRatio float64
+
 	admin        string // address of the admin listener; "": none
 	adminAddress admin.Address
 	adminRemote  bool
@@ -85,6 +90,11 @@ func (o *options) flags() *pflag.FlagSet {
 	f.StringVar(&o.accessLog, "access-log", "", "write a line for each response to `FILE` (reopened on USR1), or to standard output if it is -")
 	o.accessFormat = accessCombined
 	f.Var(&o.accessFormat, "access-format", "`FORMAT` of these lines: combined or json")
+	f.BoolVar(&o.trace, "trace", false, "give requests ids of traces (W3C Trace Context), for logs, scripts and routes")
+	o.traceFrom = "any"
+	f.Var(&o.traceFrom, "trace-from", "whose traceparent fields continue a trace: any, trusted (the proxies of trusted_proxies) or none")
+	f.StringVar(&o.otlp, "otlp", "", "send traces by OTLP over HTTP to the collector at `URL`, such as http://127.0.0.1:4318; env: as the environment says (OTEL_EXPORTER_OTLP_ENDPOINT)")
+	f.Float64Var(&o.traceRatio, "trace-ratio", 1, "`SHARE` of the traces that begin here which is sent, from 0 to 1")
 	f.StringVar(&o.admin, "admin", "", "answer /healthz, /readyz, /metrics and /status at `ADDRESS`: 127.0.0.1:9090 or unix:/path")
 	f.BoolVar(&o.adminRemote, "admin-remote", false, "allow an address that other hosts can reach; there is neither TLS nor a password")
 	f.StringVar(&o.adminToken, "admin-token-file", "", "allow POST to /reload and /stop there, with the token in `FILE`")
@@ -170,6 +180,9 @@ func parseOptions(args []string) (*options, error) {
 		return nil, err
 	}
 	if err := o.checkCrashes(f); err != nil {
+		return nil, err
+	}
+	if err := o.checkTraces(f); err != nil {
 		return nil, err
 	}
 	if err := o.checkBus(); err != nil {

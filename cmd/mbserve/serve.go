@@ -13,6 +13,7 @@ import (
 
 	"moonbridge/cmd/mbserve/acme"
 	"moonbridge/cmd/mbserve/bus"
+	"moonbridge/cmd/mbserve/otlp"
 	"moonbridge/engine"
 	"moonbridge/handler/channel"
 	"moonbridge/handler/compress"
@@ -47,8 +48,9 @@ type server struct {
 	websockets *pool.WebSockets
 	compressor *compress.Shared
 	caches     caches
-	admin      *adminSide // nil: there is no admin listener
-	crashes    *crashSide // nil: failed requests are not recorded
+	admin      *adminSide     // nil: there is no admin listener
+	crashes    *crashSide     // nil: failed requests are not recorded
+	traces     *otlp.Exporter // nil: they are not sent
 
 	certificates certificates
 	tickets      *tickets
@@ -187,6 +189,9 @@ func (s *server) open(stderr io.Writer) (err error) {
 	if err = s.openCrashes(); err != nil {
 		return err
 	}
+	if err = s.openTraces(); err != nil {
+		return err
+	}
 	s.acme = acme.New(s.log, "moonbridge/"+version)
 	s.openBus()
 	s.stdout = logging.NewQueue(&logFile{f: os.Stdout}, logging.Options{
@@ -208,6 +213,7 @@ func (s *server) open(stderr io.Writer) (err error) {
 func (s *server) closeLogs() {
 	var others sync.WaitGroup
 	others.Go(s.access.close)
+	others.Go(func() { s.traces.Close(tracesCloseTimeout) })
 	others.Go(func() {
 		if s.stdout != nil && !s.stdout.Close(logCloseTimeout) {
 			s.log.Warn("standard output: the last lines could not be written in time")
@@ -243,6 +249,7 @@ func (s *server) start() (err error) {
 		o.AccessLog = s.logRequest
 	}
 	s.admin.options(&o)
+	s.traceOptions(&o)
 	s.engine, err = engine.New(o)
 	if err != nil {
 		return err

@@ -24,6 +24,18 @@ type Entry struct {
 	// otherwise one that the server has made. Backends can put it into their logs too (httpparse.Head.ID).
 	ID []byte
 
+	// Trace is nil if the exchange is not traced. State is the tracestate that it came with, and Host what the client has asked, up to
+	// 255 bytes; Host is empty unless the trace is recorded and Tracing.Children is set.
+	Trace       *Trace
+	State, Host []byte
+
+	// Upstream is the address of the server that the request was passed on to, and Tries how many connections were used for that, or
+	// could not be opened. They are set only for recorded traces. 0: it was not passed on.
+	Upstream string
+	Tries    int
+
+	Secure bool // the client has asked for https
+
 	Status   int   // of the final response; 0: none of it was sent; 499: none, because the peer had gone before
 	Bytes    int64 // of the response's body, with its framing, that the socket has taken
 	Complete bool  // the whole response was sent
@@ -44,6 +56,7 @@ const (
 	TargetMax  = 2 << 10
 	RefererMax = 1 << 10
 	AgentMax   = 512
+	HostMax    = 255
 
 	IDMin = 8
 	IDMax = 64

@@ -20,6 +20,8 @@ type Record struct {
 	ends  [Parts]uint16
 	minor int
 	http2 bool
+
+	secure bool
 }
 
 // The parts of a record, in the order in which they are added.
@@ -55,7 +57,7 @@ func (r *Record) add(i int, p []byte, limit int) {
 func (r *Record) SetHead(h *httpparse.Head, ids IDs) {
 	r.b = r.b[:0] // a head whose body was awaited is parsed twice
 	r.minor, r.http2 = int(h.Minor), h.HTTP2
-	r.client = h.Client
+	r.client, r.secure = h.Client, h.Secure
 	r.add(PartMethod, h.Bytes(h.Method), MethodMax)
 	r.add(PartTarget, h.Bytes(h.Target), TargetMax)
 	var referer, agent, id []byte
@@ -112,7 +114,7 @@ func (r *Record) SetID(ids IDs) {
 // Fill sets everything that the record knows in an entry. Peer is changed if proxies have said who the client is. unsent is how many bytes of the response have not been sent, though
 // they were written to the record.
 func (r *Record) Fill(e *Entry, unsent int64) {
-	e.Time, e.Minor, e.HTTP2 = r.At, r.minor, r.http2
+	e.Time, e.Minor, e.HTTP2, e.Secure = r.At, r.minor, r.http2, r.secure
 	if r.client.IsValid() {
 		e.Peer = netip.AddrPortFrom(r.client, 0)
 	}

@@ -35,6 +35,13 @@ type Timed interface {
 	Times() (queue, service time.Duration)
 }
 
+// Forwarded is an optional interface of a Running that passes its request on to another server, for traces.
+type Forwarded interface {
+	// Upstream returns the address of the server that has got the request, or was tried last, and how many connections were used for
+	// it or could not be opened; 0: none. It is called when Times is.
+	Upstream() (address string, tries int)
+}
+
 // CacheTimed is what a Running of a cache implements in place of Timed.
 type CacheTimed interface {
 	// CacheTimes is Times, and says what the cache has done. Unknown times are negative.

@@ -13,6 +13,7 @@ import (
 type keptHead struct {
 	raw        []byte
 	id         []byte
+	trace      httpparse.TraceText
 	persistent bool
 	client     netip.Addr
 	secure     bool
@@ -24,11 +25,13 @@ func keep(h *httpparse.Head, have *keptHead) *keptHead {
 	if have != nil {
 		return have
 	}
-	raw := make([]byte, 0, len(h.Raw)+len("\r\n")+len(h.ID))
+	raw := make([]byte, 0, len(h.Raw)+len("\r\n")+len(h.ID)+len(h.Trace))
 	raw = append(append(raw, h.Raw...), "\r\n"...)
 	n := len(raw)
 	raw = append(raw, h.ID...)
-	return &keptHead{raw: raw[:n:n], id: raw[n:], persistent: h.Persistent, client: h.Client, secure: h.Secure, http2: h.HTTP2}
+	m := len(raw)
+	raw = append(raw, h.Trace...)
+	return &keptHead{raw: raw[:n:n], id: raw[n:m:m], trace: raw[m:], persistent: h.Persistent, client: h.Client, secure: h.Secure, http2: h.HTTP2}
 }
 
 // parse parses the head again. The result is valid until the next call of any parse on the loop.
@@ -38,7 +41,7 @@ func (k *keptHead) parse(l *loop) *httpparse.Head {
 	if n, err := l.parser.Parse(h, k.raw, nil); err != nil || n == 0 {
 		return nil
 	}
-	h.Persistent, h.ID, h.Client, h.Secure, h.HTTP2 = k.persistent, k.id, k.client, k.secure, k.http2
+	h.Persistent, h.ID, h.Trace, h.Client, h.Secure, h.HTTP2 = k.persistent, k.id, k.trace, k.client, k.secure, k.http2
 	return h
 }
 
@@ -65,7 +68,7 @@ func (l *loop) rewrite(h *httpparse.Head, prev *variant) *httpparse.Head {
 	if n, err := l.parser.Parse(&l.own, l.raw, nil); err != nil || n == 0 {
 		return nil
 	}
-	l.own.Persistent, l.own.ID, l.own.Client, l.own.Secure, l.own.HTTP2 = h.Persistent, h.ID, h.Client, h.Secure, h.HTTP2
+	l.own.Persistent, l.own.ID, l.own.Trace, l.own.Client, l.own.Secure, l.own.HTTP2 = h.Persistent, h.ID, h.Trace, h.Client, h.Secure, h.HTTP2
 	return &l.own
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"moonbridge/handler/logging"
 	"moonbridge/handler/shm"
+	"moonbridge/httpparse"
 )
 
 // about says which exchange a log line is about. What is not known is empty.
@@ -16,7 +17,7 @@ type about struct {
 	method, path string
 	interval     string
 	main         string
-	id           string // of the request
+	id, trace    string // of the request, and of its trace
 	window       []byte // what the in-window began with, for a Crash
 }
 
@@ -28,6 +29,7 @@ func (a *about) attrs() (attrs []slog.Attr) {
 	}
 	for _, f := range [...]struct{ key, value string }{
 		{"method", a.method}, {"path", a.path}, {"interval", a.interval}, {"main", a.main}, {"request_id", a.id},
+		{"trace_id", a.trace},
 	} {
 		if f.value != "" {
 			attrs = append(attrs, slog.String(f.key, f.value))
@@ -81,9 +83,19 @@ func (c *cell) about() *about {
 	case shm.KindHTTP:
 		a.method = logging.Quoted(part(raw, h.MethodOff, h.MethodLen), namedMax)
 		a.path = "/" + logging.Quoted(part(raw, h.PathOff, h.PathLen), namedMax)
+		a.trace = traceOf(c.body.window, &h)
 		a.id = logging.Quoted(part(c.body.window, h.IDOff, h.IDLen), namedMax)
 	}
 	return a
+}
+
+// traceOf is the id of the trace of a request, which is between the request and its id.
+func traceOf(window []byte, h *shm.Head) string {
+	at := uint64(h.RawOff) + uint64(h.RawLen)
+	if at > uint64(h.IDOff) {
+		return ""
+	}
+	return logging.Quoted(httpparse.TraceText(part(window, uint32(at), h.IDOff-uint32(at))).TraceID(), namedMax)
 }
 
 // keepAbout is called before bytes are put into the in-window: they may overwrite the head if the worker has taken it.

@@ -44,6 +44,7 @@ type Crash struct {
 	Path      string // without the query
 	Client    string
 	RequestID string
+	TraceID   string // "": it is not traced
 
 	Head       []byte // of an HTTP request, as it was sent; one of HTTP/2 is translated to HTTP/1.1
 	Body       []byte // the beginning of it, or all

@@ -39,7 +39,7 @@ func (c *cell) draft(w *Worker, f *failure) *draft {
 	d := &draft{
 		Crash: Crash{
 			Time: time.Now(), Pool: c.l.p.index, Kind: kindNames[c.kind], Name: a.interval + a.main,
-			Method: a.method, Path: a.path, RequestID: a.id, BodyLength: -1,
+			Method: a.method, Path: a.path, RequestID: a.id, TraceID: a.trace, BodyLength: -1,
 			Phase: c.phase(), PID: int(w.pid.Load()), Age: w.activity.age(time.Now()), Exchanges: w.out.Finished.Load(),
 		},
 		failure: f, window: c.windowCopy(), ended: c.body.flags&shm.InEnd != 0, notes: w.notes,

@@ -37,7 +37,7 @@ type failure struct {
 	ended    bool   // its end has come
 	draft    *draft // whose report has not come yet; nil: there is none
 
-	message, traceback, requestID string
+	message, traceback, requestID, traceID string
 }
 
 // keepNotes begins to keep notes of a new worker, if failures are recorded.
@@ -106,7 +106,7 @@ func (n *notes) report(r *report) string {
 	if !f.admitted {
 		return ""
 	}
-	f.requestID = r.id
+	f.requestID, f.traceID = r.id, r.trace
 	f.message, f.traceback = cutText(r.message, r.MessageCut), cutText(r.traceback, r.TracebackCut)
 	return s.id(n.w, r.Exchange)
 }
@@ -206,7 +206,7 @@ func (n *notes) addTo(d *draft) {
 	d.Lines = slices.Clone(n.lines)
 	d.Message, d.Traceback = d.failure.message, d.failure.traceback
 	if d.RequestID == "" {
-		d.RequestID = d.failure.requestID
+		d.RequestID, d.TraceID = d.failure.requestID, d.failure.traceID
 	}
 }
 

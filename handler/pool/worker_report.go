@@ -21,8 +21,8 @@ const (
 // report is what a worker wants to have logged of an error.
 type report struct {
 	shm.MsgReportBody
-	message, traceback             []byte
-	in, method, path, id, interval string
+	message, traceback                    []byte
+	in, method, path, id, trace, interval string
 }
 
 func decodeReport(body []byte) (r report, err error) {
@@ -32,13 +32,14 @@ func decodeReport(body []byte) (r report, err error) {
 	}
 	copy(shm.Bytes(&r.MsgReportBody), body)
 	body = body[size:]
-	var name [5][]byte
+	var name [6][]byte
 	for _, p := range []struct {
 		to  *[]byte
 		len uint32
 	}{
 		{&r.message, r.MessageLen}, {&r.traceback, r.TracebackLen}, {&name[0], r.InLen},
-		{&name[1], r.MethodLen}, {&name[2], r.PathLen}, {&name[3], r.IDLen}, {&name[4], r.IntervalLen},
+		{&name[1], r.MethodLen}, {&name[2], r.PathLen}, {&name[3], r.IDLen}, {&name[4], r.TraceLen},
+		{&name[5], r.IntervalLen},
 	} {
 		if uint64(p.len) > uint64(len(body)) {
 			return r, fmt.Errorf("%w: parts of a report", errMessage)
@@ -48,7 +49,7 @@ func decodeReport(body []byte) (r report, err error) {
 	if len(body) > 0 || len(r.message)+len(r.traceback) > shm.ReportTextMax {
 		return r, fmt.Errorf("%w: report too long", errMessage)
 	}
-	for i, to := range []*string{&r.in, &r.method, &r.path, &r.id, &r.interval} {
+	for i, to := range []*string{&r.in, &r.method, &r.path, &r.id, &r.trace, &r.interval} {
 		*to = printable(name[i])
 	}
 	return r, nil
@@ -79,7 +80,7 @@ func (r *report) event() logging.Event {
 
 // about says which exchange it is about.
 func (r *report) about() []slog.Attr {
-	a := about{client: r.Remote.AddrPort(), method: r.method, path: r.path, interval: r.interval, id: r.id}
+	a := about{client: r.Remote.AddrPort(), method: r.method, path: r.path, interval: r.interval, id: r.id, trace: r.trace}
 	if r.in == "main" {
 		a.interval, a.main = "", r.interval
 	}

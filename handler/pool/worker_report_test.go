@@ -13,9 +13,9 @@ import (
 	"moonbridge/handler/shm"
 )
 
-// reportOf makes the message of a worker. parts are message, traceback, in, method, path, id, interval.
+// reportOf makes the message of a worker. parts are message, traceback, in, method, path, id, trace, interval.
 func reportOf(h shm.MsgReportBody, parts ...string) []byte {
-	for i, to := range []*uint32{&h.MessageLen, &h.TracebackLen, &h.InLen, &h.MethodLen, &h.PathLen, &h.IDLen, &h.IntervalLen} {
+	for i, to := range []*uint32{&h.MessageLen, &h.TracebackLen, &h.InLen, &h.MethodLen, &h.PathLen, &h.IDLen, &h.TraceLen, &h.IntervalLen} {
 		if i < len(parts) {
 			*to = uint32(len(parts[i]))
 		}
@@ -43,10 +43,10 @@ func TestReport(t *testing.T) {
 		body       []byte
 		json       bool
 	}{
-		{"request", `level=ERROR msg="x.lua:1: a" pid=7 in=request client=192.0.2.1:99 method=GET path=/p request_id=id-1 traceback="stack traceback:\n\tx.lua:1: in main"`,
-			reportOf(shm.MsgReportBody{Level: shm.LevelError, Remote: client}, "x.lua:1: a", "stack traceback:\n\tx.lua:1: in main", "request", "GET", "/p", "id-1"), false},
+		{"request", `level=ERROR msg="x.lua:1: a" pid=7 in=request client=192.0.2.1:99 method=GET path=/p request_id=id-1 trace_id=0af7 traceback="stack traceback:\n\tx.lua:1: in main"`,
+			reportOf(shm.MsgReportBody{Level: shm.LevelError, Remote: client}, "x.lua:1: a", "stack traceback:\n\tx.lua:1: in main", "request", "GET", "/p", "id-1", "0af7"), false},
 		{"interval", `level=ERROR msg=a pid=7 in=interval interval="every day"`,
-			reportOf(shm.MsgReportBody{Level: shm.LevelError}, "a", "", "interval", "", "", "", "every day"), false},
+			reportOf(shm.MsgReportBody{Level: shm.LevelError}, "a", "", "interval", "", "", "", "", "every day"), false},
 		{"warning", `level=WARN msg=a pid=7 in=worker`, reportOf(shm.MsgReportBody{Level: shm.LevelWarn}, "a", "", "worker"), false},
 		{"unknown level", `level=ERROR msg=a pid=7 in=x`, reportOf(shm.MsgReportBody{Level: 99}, "a", "", "x"), false},
 		{"any bytes", `level=ERROR msg="a\\x00\\xff\\x1b\n\tlevel=ERROR \"" pid=7 in=x`,
@@ -70,7 +70,7 @@ func TestReport(t *testing.T) {
 
 // Lengths that a worker claims are checked.
 func TestReportMalformed(t *testing.T) {
-	good := reportOf(shm.MsgReportBody{Level: shm.LevelError}, "message", "traceback", "request", "GET", "/p", "id", "interval")
+	good := reportOf(shm.MsgReportBody{Level: shm.LevelError}, "message", "traceback", "request", "GET", "/p", "id", "trace", "interval")
 	for n := range good {
 		if _, err := decodeReport(good[:n]); !errors.Is(err, errMessage) {
 			t.Errorf("%d of %d bytes: %v", n, len(good), err)

@@ -197,6 +197,18 @@ func (e *exchange) finish(tell func(backend.Exchange)) {
 	e.l.put(e)
 }
 
+// Upstream implements backend.Forwarded.
+func (e *exchange) Upstream() (address string, tries int) {
+	if e.server == nil {
+		return "", 0
+	}
+	tries = e.connects + e.retries
+	if e.sentAt != 0 {
+		tries++
+	}
+	return e.server.Addr(), tries
+}
+
 // Times implements backend.Timed: how long the request has waited until it was sent, and what came after that.
 func (e *exchange) Times() (queue, service time.Duration) {
 	now := e.l.Now()

@@ -32,6 +32,7 @@ func (e *exchange) buildHead(h *httpparse.Head) error {
 	f := facts{trusted: e.trusted()}
 	out = e.appendFields(out, h, &f)
 	out = append(out, q.edits.lines...)
+	out = e.appendTrace(out, h)
 	if !e.l.config.Forward.None {
 		f.scheme = e.scheme(h)
 		out = e.appendForwarded(out, &f, host)
@@ -143,6 +144,14 @@ func (e *exchange) passes(h *httpparse.Head, field httpparse.Field, f *facts) bo
 		if httpparse.EqualFold(name, "trailer") {
 			return e.chunked
 		}
+	case len("traceparent"):
+		if len(h.Trace) > 0 && httpparse.EqualFold(name, "traceparent") {
+			return false
+		}
+	case len("tracestate"):
+		if len(h.Trace) > 0 && httpparse.EqualFold(name, "tracestate") {
+			return false
+		}
 	case len("Content-Length"):
 		if httpparse.EqualFold(name, "content-length") {
 			return false
@@ -166,6 +175,22 @@ func listHas(value []byte, want string) bool {
 		}
 	}
 	return false
+}
+
+// appendTrace appends the place of the request in its trace, if the engine traces it. Otherwise the fields of the client are passed on,
+// as a participant does that does not take part (https://www.w3.org/TR/trace-context/ §3.4). What Config.Edit has set stays.
+func (e *exchange) appendTrace(out []byte, h *httpparse.Head) []byte {
+	if len(h.Trace) == 0 {
+		return out
+	}
+	edits := &e.request.edits
+	if !edits.drops([]byte("traceparent")) {
+		out = append(append(append(out, "traceparent: "...), h.Trace.Traceparent()...), "\r\n"...)
+	}
+	if state := h.Trace.Tracestate(); state != nil && !edits.drops([]byte("tracestate")) {
+		out = append(append(append(out, "tracestate: "...), state...), "\r\n"...)
+	}
+	return out
 }
 
 // appendFraming appends what says where the body ends. It is not copied from the client, so that the target cannot understand it

@@ -8,7 +8,7 @@ import (
 )
 
 // HeadBlock describes an exchange to the worker. Put writes it to the start of the in-window: a Head, the field lines, the
-// request as the peer sent it, the request's id, and what is known of its TLS with a NUL at the end. The body follows.
+// request as the peer sent it, what is known of its trace, the request's id, and what is known of its TLS with a NUL at the end. The body follows.
 type HeadBlock struct {
 	Kind          uint16 // Kind*
 	Listener      uint16
@@ -34,7 +34,7 @@ var _ = Field(httpparse.Field{})
 func (b *HeadBlock) end() int {
 	n := headSize + len(b.Name)
 	if r := b.Request; r != nil {
-		n += len(sliceBytes(r.Fields)) + len(r.Raw) + len(r.ID)
+		n += len(sliceBytes(r.Fields)) + len(r.Raw) + len(r.Trace) + len(r.ID)
 	}
 	if len(b.TLS) > 0 {
 		n += len(b.TLS) + 1
@@ -79,6 +79,7 @@ func (b *HeadBlock) Put(to []byte) {
 		n += copy(to[n:], sliceBytes(r.Fields))
 		h.RawOff, h.RawLen = uint32(n), uint32(len(r.Raw))
 		n += copy(to[n:], r.Raw)
+		n += copy(to[n:], r.Trace)
 		h.IDOff, h.IDLen = uint32(n), uint32(len(r.ID))
 		n += copy(to[n:], r.ID)
 	}

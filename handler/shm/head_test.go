@@ -41,6 +41,9 @@ func TestHeadBlockRequest(t *testing.T) {
 	for _, id := range []string{"", "1", "0123456789"} {
 		r := parseRequest(t, "PATCH /a/b?c=d HTTP/1.1\nHost: example.org\nX-Y:  z \nContent-Length: 12")
 		r.ID = []byte(id)
+		if id != "1" {
+			r.Trace = httpparse.TraceText("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01a=1")
+		}
 		local := AddressOf(netip.MustParseAddrPort("10.0.0.1:80"))
 		remote := AddressOf(netip.MustParseAddrPort("[2001:db8::1]:1234"))
 		client := Address{}
@@ -59,6 +62,9 @@ func TestHeadBlockRequest(t *testing.T) {
 			t.Errorf("%d field lines, length %d", h.NFields, h.ContentLength)
 		}
 		raw := block[h.RawOff:][:h.RawLen]
+		if trace := block[h.RawOff+h.RawLen : h.IDOff]; string(trace) != string(r.Trace) {
+			t.Errorf("trace %q, want %q", trace, r.Trace)
+		}
 		at := func(off, n uint32) string { return string(raw[off:][:n]) }
 		got := []string{string(raw), at(h.MethodOff, h.MethodLen), at(h.PathOff, h.PathLen), at(h.QueryOff, h.QueryLen),
 			string(block[h.IDOff:][:h.IDLen])}

@@ -205,7 +205,7 @@ type Head struct {
 	MethodOff, MethodLen uint32 // these from the start of raw
 	PathOff, PathLen     uint32
 	QueryOff, QueryLen   uint32
-	IDOff, IDLen         uint32 // from the start of this struct: the request in logs; empty without an access log
+	IDOff, IDLen         uint32 // from the start of this struct: the request in logs; empty without an access log. Between raw and it: httpparse.TraceText
 	Local, Remote        Address
 	Client               Address // as trusted proxies say; family 0: nothing is known
 }
@@ -328,6 +328,7 @@ type MsgReportBody struct {
 	MessageLen, TracebackLen  uint32 // at most ReportTextMax together
 	InLen                     uint32 // what was running: request, interval, connection, prepare, finish …
 	MethodLen, PathLen, IDLen uint32 // of a request
+	TraceLen                  uint32 // the id of its trace
 	IntervalLen               uint32 // name of an interval
 	Remote                    Address
 	Exchange                  uint64 // Head.Exchange of the one that fails with this; 0: none does

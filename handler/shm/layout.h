@@ -177,6 +177,7 @@ typedef struct {
 #define MB_KIND_WEBSOCKET 5u /* an event of a WebSocket: raw is a mb_ws_event, the body a message; what the worker
                                 publishes is a mb_ws_verb each */
 
+#define MB_TRACEPARENT_LEN 55u
 #define MB_HEAD_IS_HEAD   1u  /* method HEAD: no response body */
 #define MB_HEAD_HTTP10    2u  /* the client speaks HTTP/1.0 */
 #define MB_HEAD_KEEPALIVE 4u  /* the server is willing to keep the connection */
@@ -215,7 +216,9 @@ typedef struct {
 	uint32_t path_off, path_len;     /* without the leading slash */
 	uint32_t query_off, query_len;   /* with the question mark */
 	uint32_t id_off, id_len;         /* from the start of this struct: the request in logs;
-	                                    empty unless there is an access log */
+	                                    empty unless there is an access log. Between raw and the id:
+	                                    the traceparent (MB_TRACEPARENT_LEN bytes) and tracestate for
+	                                    what the handler sends; nothing if the request is not traced */
 	mb_address local, remote;
 	mb_address client; /* as trusted proxies say; family 0: nothing is known */
 } mb_head;
@@ -423,7 +426,7 @@ typedef struct {
 	uint32_t message_cut, traceback_cut; /* bytes that are missing at the end of each */
 	uint32_t message_len, traceback_len; /* at most MB_REPORT_TEXT_MAX together */
 	uint32_t in_len; /* what was running: request, interval, connection, prepare, finish … */
-	uint32_t method_len, path_len, id_len; /* of a request */
+	uint32_t method_len, path_len, id_len, trace_len; /* of a request; trace: the id of its trace */
 	uint32_t interval_len; /* name of an interval or a main handler */
 	mb_address remote; /* of a request or a connection */
 	uint64_t exchange; /* mb_head.exchange of the one that fails with this; 0: none does */

@@ -223,11 +223,13 @@ const mb_field *mb_field_at(lua_State *L, uint32_t i);
 
 /* --- core_origin.c -------------------------------------------------------- */
 
+#define MB_TRACE_ID_LEN 32 /* in a traceparent, from its fourth byte on */
+
 /* Where something comes from that is logged: printable text, shortened. What does not apply is
  * empty. */
 typedef struct {
 	const char *in; /* request, interval, connection, or something else than an exchange */
-	char method[40], path[216], id[80]; /* of a request */
+	char method[40], path[216], id[80], trace[MB_TRACE_ID_LEN + 1]; /* of a request */
 	char interval[256];                 /* its name */
 	mb_address remote;
 	uint64_t exchange; /* that fails with this; 0: none does */
@@ -236,6 +238,8 @@ typedef struct {
 void mb_origin_set(mb_origin *o); /* to the exchange in progress */
 void mb_origin_fails(mb_origin *o); /* what is logged is the failure of that exchange */
 void mb_origin_line(const mb_origin *o, char *to, size_t cap);
+/* The traceparent of a request, and its tracestate after that; NULL if it is not traced. */
+const char *mb_request_trace(size_t *len);
 size_t mb_request_id(char *to, size_t cap); /* needs room for 80 bytes; returns the length */
 
 /* --- core_fork.c ---------------------------------------------------------- */

@@ -61,6 +61,17 @@ size_t mb_request_id(char *to, size_t cap)
 	return k < 0 ? 0 : (size_t)k < cap ? (size_t)k : cap - 1;
 }
 
+/* The server puts it between the request and its id. */
+const char *mb_request_trace(size_t *len)
+{
+	const mb_head *h = &exchange.head;
+	uint64_t at = (uint64_t)h->raw_off + h->raw_len;
+	if (h->kind != MB_KIND_HTTP || h->id_off > h->size || h->id_off < at + MB_TRACEPARENT_LEN)
+		return NULL;
+	*len = h->id_off - at;
+	return (const char *)exchange.head_bytes + at;
+}
+
 static void set_request(mb_origin *o)
 {
 	const mb_head *h = &exchange.head;
@@ -73,6 +84,10 @@ static void set_request(mb_origin *o)
 	o->path[0] = h->flags & MB_HEAD_ASTERISK ? '*' : '/';
 	mb_quote(o->path + 1, sizeof o->path - 1, raw + h->path_off, h->path_len);
 	mb_request_id(o->id, sizeof o->id);
+	size_t n;
+	const char *trace = mb_request_trace(&n);
+	if (trace)
+		memcpy(o->trace, trace + 3, MB_TRACE_ID_LEN); /* hexadecimal digits */
 }
 
 void mb_origin_set(mb_origin *o)

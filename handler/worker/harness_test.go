@@ -386,7 +386,7 @@ func (w *worker) listen() {
 // report is what a worker reports.
 type report struct {
 	shm.MsgReportBody
-	message, traceback, in, method, path, id, interval string
+	message, traceback, in, method, path, id, trace, interval string
 }
 
 func isFailure(body []byte) bool { return binary.NativeEndian.Uint32(body) == shm.LevelError }
@@ -397,7 +397,7 @@ func (w *worker) report(body []byte) (r report) {
 		to  *string
 		len uint32
 	}{{&r.message, r.MessageLen}, {&r.traceback, r.TracebackLen}, {&r.in, r.InLen}, {&r.method, r.MethodLen},
-		{&r.path, r.PathLen}, {&r.id, r.IDLen}, {&r.interval, r.IntervalLen}} {
+		{&r.path, r.PathLen}, {&r.id, r.IDLen}, {&r.trace, r.TraceLen}, {&r.interval, r.IntervalLen}} {
 		if uint64(len(body)) < uint64(n)+uint64(part.len) {
 			w.t.Errorf("malformed report: %q", body)
 			return r

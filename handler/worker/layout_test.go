@@ -64,6 +64,7 @@ func TestConstants(t *testing.T) {
 		"HeadBodyFile":  shm.HeadBodyFile,
 		"HeadSecure":    shm.HeadSecure,
 		"HeadHTTP2":     shm.HeadHTTP2,
+		"Traceparent":   httpparse.TraceparentLen,
 		"HeadTLS":       shm.HeadTLS,
 		"LengthUnknown": shm.LengthUnknown, "MsgMax": shm.MsgMax,
 		"MsgListen": shm.MsgListen, "MsgReady": shm.MsgReady, "MsgFailed": shm.MsgFailed, "MsgForked": shm.MsgForked,

@@ -20,7 +20,7 @@ enum {
 	F_METHOD = F_METHODS, F_PATH, F_QUERY, F_HEADERS, F_CSV_STRING, F_CSV_TABLE,
 	F_FLAGS, F_VALUE, F_COOKIES, F_GET, F_GET_LIST, F_POST, F_POST_LIST,
 	F_METADATA, F_METADATA_LIST, F_BODY, F_SOCKET, F_ID, F_HOST, F_FRESH, F_FAULTY,
-	F_CLIENT_IP, F_SCHEME, F_TLS, F_HTTP_VERSION,
+	F_CLIENT_IP, F_SCHEME, F_TLS, F_HTTP_VERSION, F_TRACE_ID, F_TRACEPARENT, F_TRACESTATE,
 	F_ALL
 };
 
@@ -35,7 +35,7 @@ static const char *const names[F_ALL] = {
 	"headers_flags", "headers_value", "cookies", "get_params", "get_params_list",
 	"post_params", "post_params_list", "post_metadata", "post_metadata_list", "body",
 	"socket", "id", "host", "fresh", "faulty", "client_ip", "scheme", "tls",
-	"http_version"};
+	"http_version", "trace_id", "traceparent", "tracestate"};
 
 /* Names are found by the address of their string, because Lua keeps one copy of each (Lua
  * 5.4: of strings up to 40 bytes). keep_name checks that. */
@@ -143,6 +143,17 @@ static int push_id(lua_State *L)
 	return 1;
 }
 
+/* n bytes of what is known of the request's trace, from a place on, or nothing. */
+static int push_trace(lua_State *L, size_t at, size_t n)
+{
+	size_t len;
+	const char *s = mb_request_trace(&len);
+	if (!s || len <= at)
+		return 0;
+	lua_pushlstring(L, s + at, n < len - at ? n : len - at);
+	return 1;
+}
+
 /* Of what proxies say, or else of the connection; nil on a Unix socket. */
 static int push_client_ip(lua_State *L, const mb_head *h)
 {
@@ -232,6 +243,12 @@ static int push_field(lua_State *L, int id)
 	case F_HTTP_VERSION:
 		lua_pushstring(L, h->flags & MB_HEAD_HTTP2 ? "2" : h->flags & MB_HEAD_HTTP10 ? "1.0" : "1.1");
 		return 1;
+	case F_TRACE_ID:
+		return push_trace(L, 3, MB_TRACE_ID_LEN);
+	case F_TRACEPARENT:
+		return push_trace(L, 0, MB_TRACEPARENT_LEN);
+	case F_TRACESTATE:
+		return push_trace(L, MB_TRACEPARENT_LEN, SIZE_MAX);
 	}
 	return 0;
 }

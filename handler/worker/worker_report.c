@@ -33,12 +33,13 @@ static void set_head(head *h, const mb_report *r, const mb_origin *o)
 	m->method_len = (uint32_t)strlen(o->method);
 	m->path_len = (uint32_t)strlen(o->path);
 	m->id_len = (uint32_t)strlen(o->id);
+	m->trace_len = (uint32_t)strlen(o->trace);
 	m->interval_len = (uint32_t)strlen(o->interval);
 	m->remote = o->remote;
 	m->exchange = o->exchange;
 	h->msg.type = MB_MSG_REPORT;
 	h->msg.len = (uint32_t)sizeof *m + m->message_len + m->traceback_len + m->in_len + m->method_len +
-	             m->path_len + m->id_len + m->interval_len;
+	             m->path_len + m->id_len + m->trace_len + m->interval_len;
 }
 
 static uint8_t *put(uint8_t *to, const void *p, size_t n)
@@ -59,6 +60,7 @@ static void put_message(uint8_t *to, const head *h, const mb_report *r, const mb
 	to = put(to, o->method, m->method_len);
 	to = put(to, o->path, m->path_len);
 	to = put(to, o->id, m->id_len);
+	to = put(to, o->trace, m->trace_len);
 	put(to, o->interval, m->interval_len);
 }
 

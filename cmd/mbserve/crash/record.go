@@ -58,6 +58,7 @@ type Request struct {
 	Listener int      `json:"listener"`
 	Client   string   `json:"client,omitempty"`
 	ID       string   `json:"request_id,omitempty"`
+	Trace    string   `json:"trace_id,omitempty"`
 	Secure   bool     `json:"secure,omitempty"`
 	Head     Text     `json:"head,omitzero"`
 	Body     Text     `json:"body,omitzero"`

@@ -62,13 +62,14 @@ type exchange struct {
 
 // keepHead keeps a copy of the request head.
 func (e *exchange) keepHead(h *httpparse.Head) {
-	raw, fields, id := e.head.Raw[:0], e.head.Fields[:0], e.head.ID[:0]
+	raw, fields, id, trace := e.head.Raw[:0], e.head.Fields[:0], e.head.ID[:0], e.head.Trace[:0]
 	e.head = *h
 	e.head.Raw = append(raw, h.Raw...)
 	e.head.Fields = append(fields, h.Fields...)
 	if h.ID != nil {
 		e.head.ID = append(id, h.ID...)
 	}
+	e.head.Trace = append(trace, h.Trace...)
 }
 
 // fail makes the engine answer.
