@@ -68,14 +68,9 @@ func (s *system) joined(fn func()) {
 	s.write = write
 }
 
-// systemOf returns the system of a server's loop.
-func systemOf(r *reactor.Loop) system {
+// systemOf returns the system of a server's loop, which counts its bytes in t.
+func systemOf(r *reactor.Loop, t *traffic) system {
 	s := system{
-		read:          reactor.Read,
-		write:         reactor.Write,
-		writeMore:     reactor.WriteMore,
-		writev:        reactor.Writev,
-		sendFile:      reactor.SendFile,
 		inMemory:      reactor.InMemory,
 		readAll:       reactor.ReadAll,
 		readFile:      reactor.Pread,
@@ -97,6 +92,7 @@ func systemOf(r *reactor.Loop) system {
 		nowMS:        r.NowMS,
 		wallClock:    time.Now,
 	}
+	t.counted(&s)
 	if reactor.CanSplice {
 		s.splice = reactor.Splice
 	}
