@@ -102,5 +102,5 @@ func (s *h2Conn) sendWaiting() {
 		st.ready(reactor.Writable)
 		s.turnOf = nil
 	}
-	s.again()
+	s.queue()
 }
