@@ -22,13 +22,21 @@ func completionOf(t *testing.T, shell string) string {
 
 // TestCompletionNamesAllOptions: the script of each shell has all options, and no line that an explanation has broken.
 func TestCompletionNamesAllOptions(t *testing.T) {
-	for shell, form := range map[string]string{"bash": " --%", "zsh": "--%", "fish": " -l %"} {
+	for shell, form := range map[string]string{"bash": "--%", "zsh": "--%", "fish": " -l %"} {
 		script := completionOf(t, shell)
-		new(options).flags().VisitAll(func(f *pflag.Flag) {
+		for _, c := range commands() {
+			if !strings.Contains(script, c.name) {
+				t.Errorf("%s: no %q", shell, c.name)
+			}
+		}
+		all := func(f *pflag.Flag) {
 			if name := strings.ReplaceAll(form, "%", f.Name); !strings.Contains(script, name) {
 				t.Errorf("%s: no %q", shell, name)
 			}
-		})
+		}
+		new(options).flags().VisitAll(all)
+		new(testOptions).flags().VisitAll(all)
+		new(replayOptions).flags().VisitAll(all)
 		if shell == "bash" {
 			continue
 		}
@@ -87,7 +95,20 @@ func TestBashCompletion(t *testing.T) {
 		{[]string{"--spool-limit", ""}, nil},
 		{[]string{"-l", "d"}, []string{"data.txt"}},
 		{[]string{"--watch", "=", "d"}, nil},
-		{[]string{""}, []string{"main.lua", "sub", "two words.lua"}},
+		{[]string{""}, []string{"main.lua", "new", "replay", "sub", "test", "two words.lua"}},
+		{[]string{"re"}, []string{"replay"}},
+		{[]string{"new", ""}, []string{"sub"}},
+		{[]string{"new", "--"}, nil},
+		{[]string{"test", ""}, []string{"main.lua", "sub", "two words.lua"}},
+		{[]string{"test", "--t"}, []string{"--tap", "--timeout"}},
+		{[]string{"test", "--sp"}, nil},
+		{[]string{"test", "--timeout", ""}, nil},
+		{[]string{"test", "--junit", "d"}, []string{"data.txt"}},
+		{[]string{"test", "--tap", "main.lua", "--ju"}, []string{"--junit"}},
+		{[]string{"replay", "d"}, []string{"data.txt"}},
+		{[]string{"replay", "--to", "=", ""}, []string{"main.lua", "sub", "two words.lua"}},
+		{[]string{"replay", "--t"}, []string{"--timeout", "--to"}},
+		{[]string{"main.lua", "test", "--t"}, nil},
 		{[]string{"-d", "--grace", "5", "m"}, []string{"main.lua"}},
 		{[]string{"--log-format", "=", "json", "--sch"}, []string{"--scheduling"}},
 		{[]string{"--", "m"}, []string{"main.lua"}},

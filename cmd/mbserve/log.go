@@ -123,6 +123,10 @@ func openServerLog(o *options, stderr io.Writer, open func(string) (*os.File, er
 	if o.plain && terminal {
 		format = logPlain
 	}
-	log, queue = queuedLogger(target, lineHandler(format, o.debug, terminal))
+	handler := lineHandler(format, o.debug, terminal)
+	if isJournal(stderr, os.Getenv("JOURNAL_STREAM")) {
+		handler = journalHandler(handler)
+	}
+	log, queue = queuedLogger(target, handler)
 	return log, queue, nil, nil
 }

@@ -31,13 +31,9 @@ Sends the request that FILE has recorded (--crash-dir) once more, to a worker of
 its own: the script is started without its listeners and timers. Shows the
 response, and how the request has failed.
 
-Options:
-      --to SCRIPT           run this script instead of the recorded one
-      --timeout SECONDS     time limit of the request (default: request_timeout
-                            of the script, or 10)
-      --gdb                 attach gdb to the worker first
-  -d, --debug               show the log
+`
 
+const replayCodes = `
 Exit codes: 0 the request has not failed, 1 bad command line, 3 error at start,
 5 it has failed again.
 `
@@ -52,17 +48,27 @@ type replayOptions struct {
 	debug   bool
 }
 
-func parseReplay(args []string) (*replayOptions, error) {
-	o := new(replayOptions)
-	f := pflag.NewFlagSet("replay", pflag.ContinueOnError)
+func (o *replayOptions) flags() *pflag.FlagSet {
+	f := pflag.NewFlagSet("mbserve replay", pflag.ContinueOnError)
+	f.SortFlags = false
 	f.SetInterspersed(false)
 	f.Usage = func() {}
-	f.StringVar(&o.to, "to", "", "")
-	f.Var((*seconds)(&o.timeout), "timeout", "")
-	f.BoolVar(&o.gdb, "gdb", false, "")
-	f.BoolVarP(&o.debug, "debug", "d", false, "")
+	f.StringVar(&o.to, "to", "", "run this `SCRIPT` instead of the recorded one")
+	f.Var((*seconds)(&o.timeout), "timeout", "`SECONDS` that the request may take (default: request_timeout of the script, or 10)")
+	f.BoolVar(&o.gdb, "gdb", false, "attach gdb to the worker first")
+	f.BoolVarP(&o.debug, "debug", "d", false, "show the log")
+	f.BoolP("help", "h", false, "show this help and exit")
+	return f
+}
+
+func parseReplay(args []string) (*replayOptions, error) {
+	o := new(replayOptions)
+	f := o.flags()
 	if err := f.Parse(args); err != nil {
-		return nil, err
+		return nil, explainFlag(err, f)
+	}
+	if help, _ := f.GetBool("help"); help {
+		return nil, pflag.ErrHelp
 	}
 	if f.NArg() == 0 {
 		return nil, errors.New("no file given")
@@ -76,7 +82,7 @@ func runReplay(args []string, stdout, stderr io.Writer) int {
 	o, err := parseReplay(args)
 	switch {
 	case errors.Is(err, pflag.ErrHelp):
-		fmt.Fprint(stdout, replayUsage)
+		fmt.Fprint(stdout, replayUsage, "Options:\n", flagUsage(new(replayOptions).flags()), replayCodes)
 		return exitOK
 	case err != nil:
 		fmt.Fprintf(stderr, "mbserve: replay: %v\nTry 'mbserve replay --help'.\n", err)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -10,7 +9,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 
 	"moonbridge/handler/logging"
 )
@@ -44,8 +42,7 @@ func openSyslog(facility, ident string, format logFormat, debug bool) (*slog.Log
 		return a
 	}
 	log, queue := queuedLogger(syslogTarget{w}, func(to io.Writer) slog.Handler {
-		line := &syslogLine{to: to}
-		return &syslogHandler{line: line, inner: format.handler(&line.b, o)}
+		return newLevelHandler(to, func(l slog.Level) string { return levelBytes[levelOf(l)] }, func(line io.Writer) slog.Handler { return format.handler(line, o) })
 	})
 	return log, queue, nil
 }
@@ -58,16 +55,8 @@ const (
 	levelError   = 'e'
 )
 
-func levelByte(level slog.Level) byte {
-	switch {
-	case level < slog.LevelInfo:
-		return levelDebug
-	case level < slog.LevelWarn:
-		return levelInfo
-	case level < slog.LevelError:
-		return levelWarning
-	}
-	return levelError
+var levelBytes = map[syslog.Priority]string{
+	syslog.LOG_DEBUG: string(levelDebug), syslog.LOG_INFO: string(levelInfo), syslog.LOG_WARNING: string(levelWarning), syslog.LOG_ERR: string(levelError),
 }
 
 // syslogTarget sends records to the system log, each with its level.
@@ -98,41 +87,4 @@ func (t syslogTarget) send(line []byte) error {
 		return t.w.Warning(text)
 	}
 	return t.w.Err(text)
-}
-
-// syslogLine is the current record, and where it goes.
-type syslogLine struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-	to io.Writer
-}
-
-// syslogHandler formats records with inner, which writes to line.
-type syslogHandler struct {
-	line  *syslogLine
-	inner slog.Handler
-}
-
-func (h *syslogHandler) Enabled(ctx context.Context, level slog.Level) bool {
-	return h.inner.Enabled(ctx, level)
-}
-
-func (h *syslogHandler) Handle(ctx context.Context, r slog.Record) error {
-	h.line.mu.Lock()
-	defer h.line.mu.Unlock()
-	h.line.b.Reset()
-	h.line.b.WriteByte(levelByte(r.Level))
-	if err := h.inner.Handle(ctx, r); err != nil {
-		return err
-	}
-	_, err := h.line.to.Write(h.line.b.Bytes())
-	return err
-}
-
-func (h *syslogHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return &syslogHandler{h.line, h.inner.WithAttrs(attrs)}
-}
-
-func (h *syslogHandler) WithGroup(name string) slog.Handler {
-	return &syslogHandler{h.line, h.inner.WithGroup(name)}
 }

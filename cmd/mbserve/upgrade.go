@@ -33,6 +33,7 @@ const quitGrace = 5 * time.Second
 // upgrade is a new process that is about to take over.
 type upgrade struct {
 	cmd      *exec.Cmd
+	ended    func() error  // waits for its end, and says how it was
 	ready    *os.File      // it writes to this when it serves
 	timers   *os.File      // for reports about our timers
 	channels net.Conn      // on which it asks for the channels
@@ -99,15 +100,15 @@ func (u *upgrade) await(timeout time.Duration) error {
 	var b [1]byte
 	_, err := io.ReadFull(u.ready, b[:])
 	if err == nil {
-		go u.cmd.Wait() // reaps it if it exits while we drain
+		go u.ended() // reaps it if it exits while we drain
 		return nil
 	}
 	u.stop()
-	u.cmd.Wait()
+	how := u.ended()
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return fmt.Errorf("the new process was not ready within %v", timeout)
 	}
-	return fmt.Errorf("the new process has ended: %v", u.cmd.ProcessState)
+	return fmt.Errorf("the new process has ended: %w", how)
 }
 
 // upgraded is called when an upgrade is over. It reports whether this process must exit.
@@ -143,7 +144,7 @@ func (s *server) startHeir() (u *upgrade, err error) {
 	defer pass.done()
 	u = &upgrade{done: make(chan error, 1), handed: make(chan struct{})}
 	if err = s.passFiles(u, &pass); err == nil {
-		u.cmd, err = s.launchHeir(&pass)
+		err = s.launchHeir(u, &pass)
 	}
 	if err != nil {
 		u.close()
@@ -153,10 +154,10 @@ func (s *server) startHeir() (u *upgrade, err error) {
 }
 
 // launchHeir starts the program with the files that it is passed, in the directory that is the working directory now.
-func (s *server) launchHeir(pass *passing) (*exec.Cmd, error) {
+func (s *server) launchHeir(u *upgrade, pass *passing) error {
 	sockets, err := s.passListeners(pass)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	cmd := exec.Command(s.program, os.Args[1:]...)
 	if s.dir.enterable() {
@@ -166,7 +167,7 @@ func (s *server) launchHeir(pass *passing) (*exec.Cmd, error) {
 	cmd.Env = append(os.Environ(), heirEnv+"="+strings.Join(pass.named, " "), upgradeEnv+"="+sockets)
 	list, err := s.passDictionaries(pass)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if list != "" {
 		cmd.Env = append(cmd.Env, dictionariesEnv+"="+list)
@@ -179,7 +180,19 @@ func (s *server) launchHeir(pass *passing) (*exec.Cmd, error) {
 	}
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.ExtraFiles = pass.files
-	return cmd, cmd.Start()
+	u.cmd = cmd
+	if s.manager.address != nil && os.Getpid() != 1 {
+		u.ended, err = startBeside(cmd)
+		return err
+	}
+	u.ended = func() error { return endOf(cmd) }
+	return cmd.Start()
+}
+
+// endOf waits for the end of a child process, and returns how it was.
+func endOf(cmd *exec.Cmd) error {
+	cmd.Wait()
+	return errors.New(cmd.ProcessState.String())
 }
 
 // heir holds the files passed to a process that takes over. It is nil in any other process.

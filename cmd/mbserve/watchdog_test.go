@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -28,7 +29,8 @@ func TestWatchdogPeriod(t *testing.T) {
 	}
 }
 
-// The service manager hears of the server again and again, and of the process that replaces it, too.
+// The service manager hears of the server again and again, and of the process that replaces it, too. That is its child: systemd would
+// not wait for another one.
 func TestWatchdog(t *testing.T) {
 	t.Parallel()
 	address, next := manager(t)
@@ -49,8 +51,41 @@ func TestWatchdog(t *testing.T) {
 	until("WATCHDOG", 3)
 	s.signal(syscall.SIGUSR2)
 	heir := number(t, strings.TrimPrefix(until("MAINPID", 1), "MAINPID="))
+	if text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", heir)); !strings.Contains(string(text), fmt.Sprintf("\nPPid:\t%d\n", os.Getpid())) {
+		t.Errorf("the parent is another process:\n%s", text)
+	}
 	<-s.exited
 	clear(seen)
 	until("WATCHDOG", 3)
-	s.endOf(heir)
+	if err := syscall.Kill(heir, syscall.SIGTERM); err != nil {
+		t.Error(err)
+	}
+	var how syscall.WaitStatus
+	if _, err := syscall.Wait4(heir, &how, 0, nil); err != nil || how != 0 {
+		t.Errorf("%v, %v", how, err)
+	}
+	s.ended = true
+	s.checkProcesses()
+	s.checkLog()
+}
+
+// A new process that fails is noticed, although it is not a child.
+func TestUpgradeFailsUnderManager(t *testing.T) {
+	t.Parallel()
+	address, _ := manager(t)
+	a := newApplication(t)
+	a.write(`@ listen{ port, connect = say("one") }`)
+	s := launchWith(t, program(t), nil, []string{"NOTIFY_SOCKET=" + address}, a.script)
+	s.wait("msg=ready")
+	a.write(`error("no database")`)
+	s.signal(syscall.SIGUSR2)
+	heir := number(t, field(s.wait("msg=upgrading"), "pid"))
+	s.wait("upgrade failed: this process keeps running", "only its parent knows how")
+	var how syscall.WaitStatus
+	if _, err := syscall.Wait4(heir, &how, 0, nil); err != nil || how.ExitStatus() != 3 {
+		t.Errorf("%v, %v", how, err)
+	}
+	if got := get(t, s.url("/")); got != "one" {
+		t.Errorf("%q", got)
+	}
 }

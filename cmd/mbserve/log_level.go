@@ -1,0 +1,96 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"log/syslog"
+	"os"
+	"sync"
+	"syscall"
+)
+
+// levelOf is the level of a record in the terms of syslog.
+func levelOf(level slog.Level) syslog.Priority {
+	switch {
+	case level < slog.LevelInfo:
+		return syslog.LOG_DEBUG
+	case level < slog.LevelWarn:
+		return syslog.LOG_INFO
+	case level < slog.LevelError:
+		return syslog.LOG_WARNING
+	}
+	return syslog.LOG_ERR
+}
+
+// isJournal reports whether a file is the stream to systemd's journal that this process was started with (systemd.exec(5)). stream is
+// the value of JOURNAL_STREAM.
+func isJournal(w io.Writer, stream string) bool {
+	f, ok := w.(*os.File)
+	if !ok || stream == "" {
+		return false
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && fmt.Sprintf("%d:%d", st.Dev, st.Ino) == stream
+}
+
+// journalHandler makes the handler for the journal: it takes the level from the beginning of a line (sd-daemon(3)), and removes it there.
+func journalHandler(handler func(io.Writer) slog.Handler) func(io.Writer) slog.Handler {
+	return func(to io.Writer) slog.Handler {
+		return newLevelHandler(to, func(l slog.Level) string { return fmt.Sprintf("<%d>", levelOf(l)) }, handler)
+	}
+}
+
+// levelLine is the current record, and where it goes.
+type levelLine struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+	to io.Writer
+}
+
+// levelHandler puts the level of each record before it. inner formats records, into line.
+type levelHandler struct {
+	line  *levelLine
+	begin func(slog.Level) string
+	inner slog.Handler
+}
+
+// newLevelHandler makes one that writes to to. handler makes the one inside.
+func newLevelHandler(to io.Writer, begin func(slog.Level) string, handler func(io.Writer) slog.Handler) *levelHandler {
+	line := &levelLine{to: to}
+	return &levelHandler{line, begin, handler(&line.b)}
+}
+
+// Enabled implements slog.Handler.
+func (h *levelHandler) Enabled(ctx context.Context, level slog.Level) bool {
+	return h.inner.Enabled(ctx, level)
+}
+
+// Handle implements slog.Handler.
+func (h *levelHandler) Handle(ctx context.Context, r slog.Record) error {
+	h.line.mu.Lock()
+	defer h.line.mu.Unlock()
+	h.line.b.Reset()
+	h.line.b.WriteString(h.begin(r.Level))
+	if err := h.inner.Handle(ctx, r); err != nil {
+		return err
+	}
+	_, err := h.line.to.Write(h.line.b.Bytes())
+	return err
+}
+
+// WithAttrs implements slog.Handler.
+func (h *levelHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return &levelHandler{h.line, h.begin, h.inner.WithAttrs(attrs)}
+}
+
+// WithGroup implements slog.Handler.
+func (h *levelHandler) WithGroup(name string) slog.Handler {
+	return &levelHandler{h.line, h.begin, h.inner.WithGroup(name)}
+}

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// In the journal, lines have their level. Anything else that standard error may be gets the lines as they are.
+func TestJournalLevels(t *testing.T) {
+	for _, c := range []struct{ given, want string }{
+		{"", "level=DEBUG level=INFO level=WARN level=ERROR "},
+		{"1:2", "level=DEBUG level=INFO level=WARN level=ERROR "},
+		{"its own", "<7>level=DEBUG <6>level=INFO <4>level=WARN <3>level=ERROR "},
+	} {
+		f, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if c.given == "its own" {
+			info, err := f.Stat()
+			if err != nil {
+				t.Fatal(err)
+			}
+			st := info.Sys().(*syscall.Stat_t)
+			c.given = fmt.Sprintf("%d:%d", st.Dev, st.Ino)
+		}
+		t.Setenv("JOURNAL_STREAM", c.given)
+		log, queue, _, err := openServerLog(&options{logFormat: logText, debug: true}, f, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, level := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
+			log.With("a", 1).WithGroup("g").Log(t.Context(), level, "hello", "b", 2)
+		}
+		queue.Close(logCloseTimeout)
+		text, err := os.ReadFile(f.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for line := range strings.Lines(string(text)) {
+			begin, _, _ := strings.Cut(line, "time=")
+			_, rest, _ := strings.Cut(line, "level=")
+			level, rest, _ := strings.Cut(rest, " ")
+			if rest != "msg=hello a=1 g.b=2\n" {
+				t.Errorf("%q", line)
+			}
+			got += begin + "level=" + level + " "
+		}
+		if got != c.want {
+			t.Errorf("JOURNAL_STREAM=%q: %q, want %q", c.given, got, c.want)
+		}
+	}
+}
