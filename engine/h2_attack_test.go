@@ -194,6 +194,24 @@ func TestH2HpackBomb(t *testing.T) {
 	}
 }
 
+// With a limit of heads that a bomb does not reach, it ends the connection as soon as it has grown beyond the budget: the rest of it is not
+// decoded into anything.
+func TestH2HpackBombWithinTheLimit(t *testing.T) {
+	_, addr := startH2(t, Options{Loops: 1}, Limits{HeadBytes: 64 << 20}, &testBackend{})
+	p := dialH2(t, addr)
+	p.get(1, "/hello", "bomb", strings.Repeat("x", 3900))
+	p.wants(1, "200", "hello")
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	bomb := append(bytes.Clone(p.request("GET", "/hello")), bytes.Repeat([]byte{0x80 | 62}, 16000)...) // 62 MB
+	p.WriteHeaders(http2.HeadersFrameParam{StreamID: 3, BlockFragment: bomb, EndStream: true, EndHeaders: true})
+	p.hearsGoAway(http2.ErrCodeEnhanceYourCalm)
+	runtime.ReadMemStats(&after)
+	if n := after.TotalAlloc - before.TotalAlloc; n > 8<<20 {
+		t.Errorf("%d MB allocated", n>>20)
+	}
+}
+
 // A peer that gives no window, or reads nothing, holds a bounded number of bytes for a bounded time.
 func TestH2ZeroWindows(t *testing.T) {
 	b := &testBackend{window: 64}

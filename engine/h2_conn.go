@@ -25,6 +25,8 @@ type h2Conn struct {
 	leaving    bool // GOAWAY was sent with the last stream that is served
 	peerLeaves bool // the peer has sent GOAWAY
 	queued     bool // in l.agains
+	turning    bool // within turn, or before it: nothing has to be queued
+	stirred    bool // something has changed since the turn looked at it
 	retable    bool // the next field section says that our table is empty
 	paused     bool // too many answers wait
 	peerGone   bool // the peer has ended its side
@@ -86,6 +88,7 @@ func (s *h2Conn) greet() {
 
 // Data implements backend.Stream.
 func (s *h2Conn) Data(backend.Conn) {
+	s.turning = true
 	for !s.failed && s.raw.state == rawOpen {
 		if s.tooManyAnswers() && s.stillTooMany() {
 			s.paused = true
@@ -266,28 +269,45 @@ func (s *h2Conn) resetFrame(f h2Frame, p []byte) {
 // turn does what is left when a batch of frames, or of output, is done: streams begin and send, and the frames are given to the
 // connection.
 func (s *h2Conn) turn() {
-	if s.raw.state != rawOpen {
+	if s.turning = s.raw.state == rawOpen; !s.turning {
 		return
 	}
-	s.finishStreams()
-	s.startStreams()
-	s.sendWaiting()
-	if s.peerGone {
-		s.giveUpWaiting()
+	s.stirred = true
+	for rounds := 0; s.stirred && !s.queued && rounds < h2RoundsPerTurn; rounds++ {
+		s.stirred = false
+		s.finishStreams()
+		s.startStreams()
+		s.sendWaiting()
+		if s.peerGone {
+			s.giveUpWaiting()
+		}
 	}
 	if s.peerLeaves && len(s.streams) == 0 && !s.leaving && !s.failed {
 		s.leave()
 	}
 	s.flush()
-	if len(s.streams) == 0 && (s.leaving || s.failed || s.peerGone) {
+	s.turning = false
+	switch {
+	case len(s.streams) == 0 && (s.leaving || s.failed || s.peerGone):
 		s.raw.Close()
 		return
+	case s.stirred:
+		s.again()
 	}
 	s.updateDeadline()
 }
 
 // again makes the loop call turn.
 func (s *h2Conn) again() {
+	if s.turning {
+		s.stirred = true
+		return
+	}
+	s.queue()
+}
+
+// queue makes the loop call turn when the other connections have had theirs.
+func (s *h2Conn) queue() {
 	if !s.queued {
 		s.queued = true
 		s.l.agains.add(s)

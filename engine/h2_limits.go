@@ -29,6 +29,9 @@ const (
 	h2Share = 16 << 10
 	// h2SendsPerTurn bounds how often streams of a connection send before other connections have their turn.
 	h2SendsPerTurn = 64
+	// h2RoundsPerTurn bounds how often streams of a connection are looked at, because one has ended or begun, before other connections
+	// have their turn.
+	h2RoundsPerTurn = 4
 	// h2ContinuationsMax bounds the CONTINUATION frames of one field section.
 	h2ContinuationsMax = 128
 	// h2BlockOverhead is how many bytes of a field section may be more than the fields decode to.
@@ -60,7 +63,7 @@ const (
 	h2SettingsFree = 16 // settings in a frame; each further time that many cost 1
 
 	h2ExpansionFree = 16 << 10 // bytes that the fields of a section may be more than twice what was received
-	h2ExpansionUnit = 4 << 10  // bytes more that cost 1
+	h2ExpansionUnit = 512      // bytes more that cost 1
 )
 
 // h2Budget is what is left of the budget.

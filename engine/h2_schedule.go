@@ -101,5 +101,5 @@ func (s *h2Conn) sendWaiting() {
 		}
 		s.turnOf = nil
 	}
-	s.again()
+	s.queue()
 }

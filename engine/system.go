@@ -46,8 +46,10 @@ type system struct {
 	hand  func(fd int, h reactor.Handler)
 	leave func(fd int) error
 	// duplicate makes a net.Conn with a descriptor of its own.
-	duplicate   func(fd int) (net.Conn, error)
-	post        func(fn func()) bool
+	duplicate func(fd int) (net.Conn, error)
+	post      func(fn func()) bool
+	// soon is post for the loop itself: at the end of this turn.
+	soon        func(fn func())
 	setTimer    func(t *timers.Timer, deadlineMS uint64)
 	cancelTimer func(t *timers.Timer) bool
 
@@ -84,6 +86,7 @@ func systemOf(r *reactor.Loop, t *traffic) system {
 		leave:        r.Leave,
 		duplicate:    duplicate,
 		post:         r.Post,
+		soon:         r.Soon,
 		setTimer:     r.SetTimer,
 		cancelTimer:  r.CancelTimer,
 		nowMS:        r.NowMS,
