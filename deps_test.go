@@ -78,7 +78,7 @@ var imports = map[string][]string{
 	"httpparse/conformance":          {},
 	"handler/files/filestest":        {},
 	"handler/pool/listen/listentest": {"handler/shm"},
-	"handler/websocket/wstest":       {},
+	"handler/websocket/wstest":       {"framer", "hpack"},
 	"handler/shm/shmtest":            {"handler/shm", "x/sys"},
 }
 
@@ -91,6 +91,7 @@ var external = map[string][]string{
 	},
 	"x/sys":      {"golang.org/x/sys/unix"},
 	"hpack":      {"golang.org/x/net/http2/hpack"},
+	"framer":     {"golang.org/x/net/http2"}, // for tests
 	"pflag":      {"github.com/spf13/pflag"},
 	"proxyproto": {"github.com/pires/go-proxyproto"},
 	"klauspost": {

@@ -10,11 +10,12 @@
 #   run.sh growth [flags]       number of workers under a load in steps (run.sh growth --help)
 #   run.sh slow [flags]         honest clients beside slow ones (run.sh slow --help)
 #   run.sh slowfiles [flags]   1,000 slow readers of a large static file (run.sh slowfiles --help)
+#   run.sh https [flags]        compare with the workloads of HTTPS: kept connections, a handshake each, both together, 100 KiB
 #   run.sh http2 [flags]        HTTP/2 with TLS beside nginx and net/http; -attacks: honest clients beside floods (run.sh http2 --help)
 #   run.sh plot RESULT          draw a result of compare as SVG (run.sh plot --help)
 #   run.sh all                  compare with all workloads, idle, workers and micro: two hours
 #
-# Flags of compare can be added to quick.
+# Flags of compare can be added to quick and https.
 # Paths in flags are relative to the working directory.
 set -eu
 
@@ -28,6 +29,10 @@ compare | channels | idle | workers | micro | growth | slow | slowfiles | http2 
 quick)
 	shift
 	set -- -servers mbserve,nginx -workload hello,json,form,pipelined -conns 64,256 -rounds 3 -duration 1s -out - "$@"
+	;;
+https)
+	shift
+	set -- -workload https,handshake,besidehandshakes,https100k -name https "$@"
 	;;
 all)
 	[ $# -eq 1 ] || { echo "run.sh all takes no flags: run the programs one by one" >&2; exit 2; }

@@ -1,6 +1,6 @@
 package engine
 
-// While a connection has followers, what its exchanges output in a turn is sent with one call, early in the next turn. Their
+// While a connection has followers, what its exchanges output in a turn is sent with one call, at the end of the turn. Their
 // responses are often ready together, and the calls would cost more than the responses.
 
 // corkBytes bounds what waits for the end of the turn.

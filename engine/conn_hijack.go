@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"net"
+	"sync/atomic"
 
 	"moonbridge/bufio"
 	"moonbridge/handler/backend"
@@ -21,6 +22,9 @@ var (
 func (c *conn) Hijack(head []byte) (net.Conn, error) {
 	if err := c.upgradable(); err != nil {
 		return nil, err
+	}
+	if m := c.l.multiplexed; m != nil {
+		return m.hijack(c, head)
 	}
 	conn, err := c.l.takeOut(c.socket.fd)
 	if err != nil {
@@ -43,9 +47,17 @@ func (c *conn) Upgrade(head []byte, p backend.Protocol, b backend.Bounds) error 
 	if err := c.upgradable(); err != nil {
 		return err
 	}
+	r := c.becomeRaw(head, resolveBounds(b))
+	r.open(p, c.service.latest().ended)
+	r.again()
+	return nil
+}
+
+// becomeRaw makes a raw connection of c, after head was sent. Nothing is left of c.
+func (c *conn) becomeRaw(head []byte, b *rawBounds) *rawConn {
 	c.send(head)
 	c.input.Settle(c.l.pool)
-	r := newRaw(c.l, c.socket, resolveBounds(b), c.service.addrs, &c.l.e.conns)
+	r := newRaw(c.l, c.socket, b, c.service.addrs, c.l.upgraded())
 	r.input, r.output = c.input.Input, c.output.Output
 	c.input.Input, c.output.Output = bufio.Input{}, bufio.Output{}
 	r.due = r.input.Len() > 0 || r.socket.eof
@@ -54,15 +66,21 @@ func (c *conn) Upgrade(head []byte, p backend.Protocol, b backend.Bounds) error 
 	if r.socket.broken || r.socket.eof && c.l.cut(c.socket.fd) {
 		r.fail(errReset)
 	}
-	r.open(p, c.service.latest().ended)
-	r.again()
-	return nil
+	return r
+}
+
+// upgraded is where a connection of the loop that has left HTTP is counted.
+func (l *loop) upgraded() *atomic.Int64 {
+	if l.multiplexed != nil {
+		return &l.multiplexed.tunnels
+	}
+	return &l.e.conns
 }
 
 // upgradable returns nil if the connection may leave HTTP with the exchange in progress.
 func (c *conn) upgradable() error {
 	switch {
-	case c.l.multiplexed != nil:
+	case c.l.multiplexed != nil && !c.l.multiplexed.mayLeave(c.socket.fd):
 		return errH2
 	case c.state != stateDispatched || c.socket.broken:
 		return errNotRunning
@@ -104,7 +122,7 @@ func (c *conn) leaveHTTP(head []byte) {
 	if c.l.e.connState != nil {
 		c.report(ConnHijacked)
 	}
-	c.l.e.conns.Add(1)
+	c.l.upgraded().Add(1)
 	c.forget()
 }
 

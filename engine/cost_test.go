@@ -66,6 +66,7 @@ func (m *crowd) system() system {
 		add:            func(_ int, h reactor.Handler) error { m.conns = append(m.conns, h.(*conn)); return nil },
 		close:          func(int) { m.others++ },
 		post:           func(func()) bool { m.others++; return true },
+		soon:           func(func()) { m.others++ },
 		setTimer:       func(t *timers.Timer, at uint64) { m.timers++; m.wheel.Set(t, at) },
 		cancelTimer:    m.wheel.Cancel,
 		nowMS:          func() uint64 { return m.nowMS },

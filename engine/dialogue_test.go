@@ -119,6 +119,7 @@ func (d *dialogue) system() system {
 		leave:         func(fd int) error { p.check(fd); p.left = true; return nil },
 		hand:          func(fd int, h reactor.Handler) { p.check(fd); d.handed = h },
 		post:          func(fn func()) bool { d.posted = append(d.posted, fn); return true },
+		soon:          func(fn func()) { d.posted = append(d.posted, fn) },
 		setTimer:      func(t *timers.Timer, at uint64) { d.sets++; d.wheel.Set(t, at) },
 		cancelTimer:   d.wheel.Cancel,
 		nowMS:         func() uint64 { return uint64(d.now / time.Millisecond) },

@@ -91,7 +91,7 @@ func TestSendFile(t *testing.T) {
 	s := newFileServer(t, 20<<20)
 	want := sha256.New()
 	io.Copy(io.MultiWriter(want, s.File), io.LimitReader(&countingReader{}, s.size))
-	_, addr := start(t, Options{Loops: 2}, Limits{}, s)
+	e, addr := start(t, Options{Loops: 2}, Limits{}, s)
 	client := &http.Client{Transport: &http.Transport{MaxConnsPerHost: 1}}
 	defer client.CloseIdleConnections()
 	for range 3 {
@@ -107,6 +107,13 @@ func TestSendFile(t *testing.T) {
 		}
 	}
 	s.wantsReleased(t, 3)
+	written := uint64(0)
+	for _, l := range e.Stats() {
+		written += l.BytesWritten
+	}
+	if n := uint64(3 * (len(headFor(int(s.size))) + int(s.size))); written != n {
+		t.Errorf("%d bytes counted, want %d", written, n)
+	}
 }
 
 // countingReader is an endless sequence of numbers.

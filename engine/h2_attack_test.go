@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"moonbridge/handler/backend"
+
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 )
@@ -194,6 +196,24 @@ func TestH2HpackBomb(t *testing.T) {
 	}
 }
 
+// With a limit of heads that a bomb does not reach, it ends the connection as soon as it has grown beyond the budget: the rest of it is not
+// decoded into anything.
+func TestH2HpackBombWithinTheLimit(t *testing.T) {
+	_, addr := startH2(t, Options{Loops: 1}, Limits{HeadBytes: 64 << 20}, &testBackend{})
+	p := dialH2(t, addr)
+	p.get(1, "/hello", "bomb", strings.Repeat("x", 3900))
+	p.wants(1, "200", "hello")
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	bomb := append(bytes.Clone(p.request("GET", "/hello")), bytes.Repeat([]byte{0x80 | 62}, 16000)...) // 62 MB
+	p.WriteHeaders(http2.HeadersFrameParam{StreamID: 3, BlockFragment: bomb, EndStream: true, EndHeaders: true})
+	p.hearsGoAway(http2.ErrCodeEnhanceYourCalm)
+	runtime.ReadMemStats(&after)
+	if n := after.TotalAlloc - before.TotalAlloc; n > 8<<20 {
+		t.Errorf("%d MB allocated", n>>20)
+	}
+}
+
 // A peer that gives no window, or reads nothing, holds a bounded number of bytes for a bounded time.
 func TestH2ZeroWindows(t *testing.T) {
 	b := &testBackend{window: 64}
@@ -313,8 +333,27 @@ func FuzzH2(f *testing.F) {
 	fr.WriteRSTStream(3, http2.ErrCodeCancel)
 	fr.WritePing(false, [8]byte{})
 	fr.WriteGoAway(0, 0, nil)
-	f.Add(all.Bytes(), uint16(3))
-	f.Add(all.Bytes(), uint16(1000))
+	f.Add(bytes.Clone(all.Bytes()), uint16(3))
+	f.Add(bytes.Clone(all.Bytes()), uint16(1000))
+	for _, path := range []string{"/up", "/hijack", "/hello"} {
+		for _, window := range []uint32{0, 2, 1000} {
+			all.Reset()
+			fields.Reset()
+			for _, field := range []string{":method CONNECT", ":protocol websocket", ":scheme http", ":path " + path, ":authority h"} {
+				name, value, _ := strings.Cut(field, " ")
+				encoder.WriteField(hpack.HeaderField{Name: name, Value: value})
+			}
+			fr.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: window})
+			fr.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: fields.Bytes(), EndHeaders: true})
+			fr.WriteData(1, false, []byte("GET / HTTP/1.1\r\nHost: h\r\n\r\n"))
+			fr.WriteHeaders(http2.HeadersFrameParam{StreamID: 3, BlockFragment: fields.Bytes(), EndHeaders: true, EndStream: true})
+			fr.WriteWindowUpdate(1, 5)
+			fr.WriteData(1, true, []byte("end"))
+			fr.WriteRSTStream(1, http2.ErrCodeCancel)
+			f.Add(bytes.Clone(all.Bytes()), uint16(3))
+			f.Add(bytes.Clone(all.Bytes()), uint16(1000))
+		}
+	}
 	e, err := New(Options{Loops: 1, Check: true})
 	if err != nil {
 		f.Fatal(err)
@@ -323,7 +362,10 @@ func FuzzH2(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	if err := e.Serve(ln, &testBackend{window: 3, answersAll: true}, 0, Limits{H2C: true, DrainTimeout: -1, ResponseTimeout: 100 * time.Millisecond}); err != nil {
+	b := &tunnelBackend{t: f, testBackend: testBackend{window: 3, answersAll: true}, protocol: echo(f, nil), bounds: backend.Bounds{Linger: -1}}
+	b.hijacked = func(c net.Conn) { c.Close() }
+	b.may = true
+	if err := e.Serve(ln, b, 0, Limits{H2C: true, DrainTimeout: -1, ResponseTimeout: 100 * time.Millisecond}); err != nil {
 		f.Fatal(err)
 	}
 	f.Cleanup(func() { e.Shutdown(f.Context()) })
@@ -354,6 +396,8 @@ func FuzzH2(f *testing.F) {
 		e.onEveryLoop(func(l *loop) error {
 			if m := l.h2; m != nil && (m.conns.Len() != 0 || m.pool.InUse() != 0) {
 				t.Errorf("%d connections and %d buffers are left", m.conns.Len(), m.pool.InUse())
+			} else if m != nil && (m.tunnels.Load() != 0 || len(m.idle)+len(m.free) != len(m.slots)) {
+				t.Errorf("%d tunnels, and %d descriptors of %d are left", m.tunnels.Load(), len(m.slots)-len(m.free)-len(m.idle), len(m.slots))
 			}
 			return nil
 		})

@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"moonbridge/httpparse"
+	"moonbridge/httpwrite"
 
 	"golang.org/x/net/http2/hpack"
 )
@@ -24,8 +25,11 @@ type h2Block struct {
 	fields    bool // the fields have begun: no pseudo-header may follow
 
 	method, path, authority, scheme string
-	seen                            uint8 // pseudo-headers
+	protocol                        string // of an extended CONNECT (RFC 8441 §4)
+	seen                            uint8  // pseudo-headers
 	host                            bool
+	connects                        bool // an extended CONNECT: no body follows, but a tunnel
+	key                             [httpwrite.WebSocketKeyLen]byte
 	length                          int64 // Content-Length; -1: none
 	order                           h2Order
 
@@ -39,6 +43,9 @@ const (
 	h2SeenPath
 	h2SeenScheme
 	h2SeenAuthority
+	h2SeenProtocol
+
+	h2SeenRequest = h2SeenMethod | h2SeenPath | h2SeenScheme | h2SeenAuthority
 )
 
 // add takes a field.
@@ -77,6 +84,8 @@ func (b *h2Block) pseudo(name, value string) bool {
 		to, bit = &b.scheme, h2SeenScheme
 	case ":authority":
 		to, bit = &b.authority, h2SeenAuthority
+	case ":protocol":
+		to, bit = &b.protocol, h2SeenProtocol
 	default:
 		return false
 	}
@@ -92,12 +101,16 @@ func (b *h2Block) pseudo(name, value string) bool {
 func (b *h2Block) begin() bool {
 	target := b.path
 	switch {
+	case b.seen&h2SeenProtocol != 0:
+		if !b.beginConnect() {
+			return false
+		}
 	case b.method == "CONNECT":
 		if b.seen != h2SeenMethod|h2SeenAuthority {
 			return false
 		}
 		target = b.authority
-	case b.seen|h2SeenAuthority != h2SeenMethod|h2SeenPath|h2SeenScheme|h2SeenAuthority, b.scheme == "":
+	case b.seen|h2SeenAuthority != h2SeenRequest, b.scheme == "":
 		return false
 	case b.path == "" || b.path[0] != '/' && (b.path != "*" || b.method != "OPTIONS"):
 		return false
@@ -109,6 +122,9 @@ func (b *h2Block) begin() bool {
 	b.text = append(b.text, " HTTP/1.1\r\n"...)
 	if b.seen&h2SeenAuthority != 0 {
 		b.text = append(append(append(b.text, "host: "...), b.authority...), "\r\n"...)
+	}
+	if b.connects {
+		b.appendUpgrade()
 	}
 	return true
 }
@@ -159,11 +175,13 @@ func (b *h2Block) special(name, value string) (skip, ok bool) {
 		return true, true
 	case "content-length":
 		n, err := strconv.ParseUint(value, 10, 63)
-		if err != nil || b.length >= 0 {
+		if err != nil || b.length >= 0 || b.connects {
 			return true, false
 		}
 		b.length = int64(n)
 		return b.trailer, true
+	case "sec-websocket-key":
+		return b.connects, true
 	case "priority":
 		b.order = parseH2Order(value)
 	}
@@ -212,4 +230,4 @@ func (b *h2Block) finish() {
 }
 
 // chunked reports whether a body of unknown length follows.
-func (b *h2Block) chunked() bool { return !b.trailer && !b.end && b.length < 0 }
+func (b *h2Block) chunked() bool { return !b.trailer && !b.end && b.length < 0 && !b.connects }

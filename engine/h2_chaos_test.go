@@ -17,18 +17,18 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// chaosBackend answers some requests with a file, and others as a testBackend.
+// chaosBackend answers some requests with a file, and others as a tunnelBackend.
 type chaosBackend struct {
-	testBackend
+	tunnelBackend
 	file *fileServer
 }
 
 func (b *chaosBackend) Attach(l backend.Loop) (backend.LoopBackend, error) {
-	return chaosLoop{&testLoopBackend{&b.testBackend, l}, &fileServerLoop{b.file, l}}, nil
+	return chaosLoop{tunnelLoop{&testLoopBackend{&b.testBackend, l}, &b.tunnelBackend}, &fileServerLoop{b.file, l}}, nil
 }
 
 type chaosLoop struct {
-	*testLoopBackend
+	tunnelLoop
 	files *fileServerLoop
 }
 
@@ -36,7 +36,7 @@ func (l chaosLoop) Start(x backend.Exchange, h *httpparse.Head, listener int, bo
 	if string(h.Bytes(h.Path)) == "file" {
 		return l.files.Start(x, h, listener, body, more)
 	}
-	return l.testLoopBackend.Start(x, h, listener, body, more)
+	return l.tunnelLoop.Start(x, h, listener, body, more)
 }
 
 // Overlap makes streams wait for each other.
@@ -60,6 +60,22 @@ func (c *chaos) block(fields ...string) []byte {
 		c.encoder.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]})
 	}
 	return c.fields.Bytes()
+}
+
+// connect begins a tunnel, or what is none.
+func (c *chaos) connect() {
+	id := c.next
+	c.next += 2
+	path := "/up"
+	if c.IntN(3) == 0 {
+		path = append(chaosPaths, "/hijack")[c.IntN(len(chaosPaths)+1)]
+	}
+	ended := c.IntN(5) == 0
+	if !ended {
+		c.open = append(c.open, id)
+	}
+	c.WriteHeaders(http2.HeadersFrameParam{StreamID: id, EndStream: ended, EndHeaders: true, BlockFragment: c.block(
+		":method", "CONNECT", ":protocol", "websocket", ":scheme", "http", ":authority", "h", ":path", path)})
 }
 
 // begin begins a stream.
@@ -114,8 +130,10 @@ func (c *chaos) body() {
 // act does one thing.
 func (c *chaos) act() {
 	switch n := c.IntN(40); {
-	case n < 14:
+	case n < 10:
 		c.begin()
+	case n < 14:
+		c.connect()
 	case n < 24:
 		c.body()
 	case n < 30:
@@ -157,7 +175,9 @@ func (c *chaos) end(conn net.Conn) {
 // Clients that break off at any moment, in any way, leave nothing behind, and harm no other client: with TLS, while the backend is
 // replaced again and again.
 func TestH2Chaos(t *testing.T) {
-	b := &chaosBackend{testBackend: testBackend{window: 200, answersAll: true}, file: newFileServer(t, 300_000)}
+	b := &chaosBackend{file: newFileServer(t, 300_000)}
+	b.tunnelBackend = tunnelBackend{t: t, testBackend: testBackend{window: 200, answersAll: true}, protocol: echo(t, nil), may: true}
+	b.hijacked = func(c net.Conn) { io.Copy(c, c); c.Close() }
 	config := serverConfig()
 	config.NextProtos = []string{"h2"}
 	e, addr := startTLS(t, Options{Loops: 2, Check: true}, Limits{OutputBytes: 20_000}, b, &TLS{Config: config})

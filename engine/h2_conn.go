@@ -25,6 +25,8 @@ type h2Conn struct {
 	leaving    bool // GOAWAY was sent with the last stream that is served
 	peerLeaves bool // the peer has sent GOAWAY
 	queued     bool // in l.agains
+	turning    bool // within turn, or before it: nothing has to be queued
+	stirred    bool // something has changed since the turn looked at it
 	retable    bool // the next field section says that our table is empty
 	paused     bool // too many answers wait
 	peerGone   bool // the peer has ended its side
@@ -35,6 +37,7 @@ type h2Conn struct {
 	streams      []*h2Stream // by their ids
 	running      int         // of them: those that a conn serves
 	answered     int         // of them: those whose responses are complete
+	tunnels      int         // of them: those that have left HTTP
 	headsWaiting int         // bytes of the heads of the others
 	block        *h2Block    // the field section that is being received
 	decoder      *hpack.Decoder
@@ -44,10 +47,13 @@ type h2Conn struct {
 	sendWindow   int64        // what we may send
 	recvWindow   int64        // what the peer may send
 	credit       int64        // bytes that were taken, of which the peer does not know yet
+	widened      int          // tunnels that have made the window of the connection larger by their own
+	narrow       int64        // bytes by which it is to become smaller again: they are credit that the peer does not get
 	initial      int64        // the window of new streams, for what we send
 	budget       h2Budget
 	waiters      []*h2Stream // that cannot send all they have
 	turns        uint64      // so far: each stream knows its last one
+	turnOfHTTP   uint64      // the last one of a stream that is no tunnel
 	turnOf       *h2Stream   // may send share bytes now
 	share        int64
 	head         []byte   // of a frame
@@ -73,6 +79,7 @@ func (s *h2Conn) greet() {
 		{h2SettingStreams, h2StreamsMax},
 		{h2SettingWindow, h2StreamWindow},
 		{h2SettingHeaderBytes, uint32(lim.head.HeadBytesMax())},
+		{h2SettingConnect, 1},
 		{h2SettingNoPriorities, 1},
 	}
 	p := h2Frame{length: len(settings) * h2SettingBytes, kind: h2Settings}.append(nil)
@@ -86,6 +93,7 @@ func (s *h2Conn) greet() {
 
 // Data implements backend.Stream.
 func (s *h2Conn) Data(backend.Conn) {
+	s.turning = true
 	for !s.failed && s.raw.state == rawOpen {
 		if s.tooManyAnswers() && s.stillTooMany() {
 			s.paused = true
@@ -266,28 +274,46 @@ func (s *h2Conn) resetFrame(f h2Frame, p []byte) {
 // turn does what is left when a batch of frames, or of output, is done: streams begin and send, and the frames are given to the
 // connection.
 func (s *h2Conn) turn() {
-	if s.raw.state != rawOpen {
+	if s.turning = s.raw.state == rawOpen; !s.turning {
 		return
 	}
-	s.finishStreams()
-	s.startStreams()
-	s.sendWaiting()
-	if s.peerGone {
-		s.giveUpWaiting()
+	s.stirred = true
+	for rounds := 0; s.stirred && !s.queued && rounds < h2RoundsPerTurn; rounds++ {
+		s.stirred = false
+		s.finishStreams()
+		s.startStreams()
+		s.sendWaiting()
+		s.boundTunnels()
+		if s.peerGone {
+			s.giveUpWaiting()
+		}
 	}
 	if s.peerLeaves && len(s.streams) == 0 && !s.leaving && !s.failed {
 		s.leave()
 	}
 	s.flush()
-	if len(s.streams) == 0 && (s.leaving || s.failed || s.peerGone) {
+	s.turning = false
+	switch {
+	case len(s.streams) == 0 && (s.leaving || s.failed || s.peerGone):
 		s.raw.Close()
 		return
+	case s.stirred:
+		s.again()
 	}
 	s.updateDeadline()
 }
 
 // again makes the loop call turn.
 func (s *h2Conn) again() {
+	if s.turning {
+		s.stirred = true
+		return
+	}
+	s.queue()
+}
+
+// queue makes the loop call turn when the other connections have had theirs.
+func (s *h2Conn) queue() {
 	if !s.queued {
 		s.queued = true
 		s.l.agains.add(s)

@@ -55,7 +55,7 @@ const (
 	h2PrefaceRequestLine        = "PRI * HTTP/2.0\r\n"
 )
 
-// Identifiers of settings (RFC 9113 §6.5.2, RFC 9218 §2.1).
+// Identifiers of settings (RFC 9113 §6.5.2, RFC 8441 §3, RFC 9218 §2.1).
 const (
 	h2SettingTableSize     = 1
 	h2SettingPush          = 2
@@ -63,6 +63,7 @@ const (
 	h2SettingWindow        = 4
 	h2SettingFrameBytes    = 5
 	h2SettingHeaderBytes   = 6
+	h2SettingConnect       = 8
 	h2SettingNoPriorities  = 9
 	h2SettingFrameBytesMax = 1<<24 - 1
 )

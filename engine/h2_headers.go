@@ -57,6 +57,9 @@ func (s *h2Conn) beginBlock(f h2Frame, st *h2Stream) {
 func (s *h2Conn) addField(f hpack.HeaderField) {
 	b := s.block
 	b.add(f)
+	if b.expansion() > s.budget.left {
+		b.tooLarge = true // and most likely the end of the connection: see takeFragment
+	}
 	if b.tooLarge || b.late {
 		s.decoder.SetEmitEnabled(false)
 	}

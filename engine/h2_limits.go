@@ -29,6 +29,9 @@ const (
 	h2Share = 16 << 10
 	// h2SendsPerTurn bounds how often streams of a connection send before other connections have their turn.
 	h2SendsPerTurn = 64
+	// h2RoundsPerTurn bounds how often streams of a connection are looked at, because one has ended or begun, before other connections
+	// have their turn.
+	h2RoundsPerTurn = 4
 	// h2ContinuationsMax bounds the CONTINUATION frames of one field section.
 	h2ContinuationsMax = 128
 	// h2BlockOverhead is how many bytes of a field section may be more than the fields decode to.
@@ -37,6 +40,12 @@ const (
 	h2ResetsKnown = 128
 	// h2HeadsMax bounds the heads of the streams that wait for others of their connection, in bytes. One of them may be larger.
 	h2HeadsMax = 1 << 20
+	// h2WidenedMax is how many tunnels of a connection make its window larger by that of a stream, so that what they leave unread does
+	// not stop the bodies of others.
+	h2WidenedMax = 16
+	// h2TunnelsHeldMax is how many bytes may wait in the tunnels of a connection for a peer that does not take them. Then the tunnel
+	// with the most is reset.
+	h2TunnelsHeldMax = 8 << 20
 	// h2DrainMS is how long a connection that ends waits for the answer of its peer, in milliseconds.
 	h2DrainMS = lastRequestMS
 	// h2LookMS is how often it is checked whether streams may begin that the backend has no handlers for.
@@ -60,7 +69,7 @@ const (
 	h2SettingsFree = 16 // settings in a frame; each further time that many cost 1
 
 	h2ExpansionFree = 16 << 10 // bytes that the fields of a section may be more than twice what was received
-	h2ExpansionUnit = 4 << 10  // bytes more that cost 1
+	h2ExpansionUnit = 512      // bytes more that cost 1
 )
 
 // h2Budget is what is left of the budget.
@@ -101,7 +110,8 @@ func (b *h2Budget) update() bool {
 
 // Messages and causes of the log.
 const (
-	h2ConnsEnded = "HTTP/2 connections ended"
+	h2ConnsEnded   = "HTTP/2 connections ended"
+	h2TunnelsEnded = "HTTP/2 streams of WebSockets reset"
 
 	causeH2Preface      = "no HTTP/2 preface"
 	causeH2FrameSize    = "frame size"
@@ -114,6 +124,8 @@ const (
 	causeH2Flood        = "too many frames that are no requests"
 	causeH2Stalled      = "responses not taken in time"
 	causeH2HeadTooLarge = "request head too large"
+	causeH2Protocol     = "CONNECT for an unknown protocol"
+	causeH2Tunnels      = "too much output waits on the connection"
 )
 
 // countEnded counts a connection that is ended because of what its peer has done.

@@ -5,6 +5,7 @@ import (
 	"math"
 	"net"
 	"slices"
+	"sync/atomic"
 	"syscall"
 
 	"moonbridge/bufio"
@@ -27,6 +28,8 @@ type h2Loop struct {
 	parent *loop // of the connections
 	twin   *loop // of the streams
 	pool   *bufio.Pool
+
+	tunnels atomic.Int64 // streams that have left HTTP
 
 	conns  list.List[h2Conn]
 	agains resumption[*h2Conn]
@@ -91,7 +94,7 @@ func (m *h2Loop) system() system {
 	s.farewell, s.splice = nil, nil
 	s.add = func(int, reactor.Handler) error { return errH2 }
 	s.leave = func(int) error { return errH2 }
-	s.hand = func(int, reactor.Handler) {}
+	s.hand = m.hand
 	s.duplicate = func(int) (net.Conn, error) { return nil, errH2 }
 	return s
 }
@@ -184,7 +187,7 @@ func (m *h2Loop) releaseBlock(b *h2Block) {
 // tlsState is what is known of the TLS of a stream's connection, or nil.
 func (m *h2Loop) tlsState(fd int) *backend.TLSState {
 	if st := m.stream(fd); st != nil {
-		return st.s.raw.TLS()
+		return st.s.raw.TLS() // nil when that has ended
 	}
 	return nil
 }
@@ -201,7 +204,7 @@ func (m *h2Loop) breakAfter(fd int, ms uint64) {
 // does not advance.
 func (m *h2Loop) unacknowledged(fd int) int {
 	st := m.stream(fd)
-	if st == nil || st.waiting && st.sendWindow <= 0 {
+	if st == nil || st.waiting && st.sendWindow <= 0 && st.raw == nil {
 		return -1
 	}
 	raw := st.s.raw
@@ -211,6 +214,9 @@ func (m *h2Loop) unacknowledged(fd int) int {
 	left := raw.l.sys.unacknowledged(raw.socket.fd)
 	if left < 0 {
 		return -1
+	}
+	if st.raw != nil {
+		return st.unacknowledged(raw.written - int64(left))
 	}
 	return int(math.MaxInt64/4 - raw.written + int64(left))
 }

@@ -58,6 +58,9 @@ func checkNothingLeft(t *testing.T, e *Engine) {
 			if n := m.pool.InUse(); n != 0 {
 				t.Errorf("%d buffers of streams are not given back", n)
 			}
+			if n := m.tunnels.Load(); n != 0 || m.twin.raw.conns.Len() != 0 {
+				t.Errorf("%d tunnels left, %d counted", m.twin.raw.conns.Len(), n)
+			}
 			if m.conns.Len() != 0 || m.twin.conns.Len() != len(m.idle) || len(m.idle)+len(m.free) != len(m.slots) {
 				t.Errorf("left: %d connections, %d conns of %d that are idle, %d descriptors of %d",
 					m.conns.Len(), m.twin.conns.Len(), len(m.idle), len(m.slots)-len(m.free), len(m.slots))

@@ -6,7 +6,8 @@ import (
 )
 
 // The order in which responses are sent is that of RFC 9218: urgent ones first; of the same urgency, one after the other in the
-// order of their requests, and then those that are of use in parts, by turns.
+// order of their requests, and then those that are of use in parts, by turns. Tunnels have no end that others could wait for: each
+// takes turns with the responses of its urgency, and with the other tunnels.
 
 const (
 	h2UrgencyDefault = 3
@@ -44,6 +45,14 @@ func (st *h2Stream) before(other *h2Stream) bool {
 	switch {
 	case a.urgency != b.urgency:
 		return a.urgency < b.urgency
+	case st.raw != nil && other.raw != nil:
+		if st.turn != other.turn {
+			return st.turn < other.turn
+		}
+	case st.raw != nil:
+		return st.turn < st.s.turnOfHTTP
+	case other.raw != nil:
+		return other.turn >= st.s.turnOfHTTP
 	case a.incremental != b.incremental:
 		return !a.incremental
 	case a.incremental && st.turn != other.turn:

@@ -12,6 +12,8 @@ func (m *h2Loop) read(fd int, p []byte) (n int, errno syscall.Errno) {
 	switch {
 	case st == nil:
 		return 0, syscall.EAGAIN
+	case st.raw != nil:
+		return st.readTunnel(p)
 	case st.answered && st.c != nil && st.c.state == stateIdle:
 		st.s.again() // finishStreams
 		return 0, syscall.EAGAIN
@@ -40,6 +42,7 @@ func (st *h2Stream) take(p []byte) (n int) {
 	case st.headLeft > 0:
 		n = st.takeKept(p[:min(len(p), st.headLeft)])
 		st.headLeft -= n
+	case st.connect: // what follows belongs to the tunnel, and not to a second request
 	case !st.chunked:
 		n = st.takeKept(p)
 		st.took(int64(n))
@@ -101,7 +104,9 @@ func (st *h2Stream) took(n int64) {
 
 // returnCredit: n bytes of bodies are not kept any more.
 func (s *h2Conn) returnCredit(n int64) {
-	s.credit += n
+	back := min(n, s.narrow)
+	s.narrow -= back
+	s.credit += n - back
 	if s.credit >= h2ConnWindow/2 && !s.failed {
 		s.putWindow(0, uint32(s.credit))
 		s.credit = 0
@@ -143,7 +148,7 @@ func (st *h2Stream) receive(data []byte, size int64, end bool) {
 	s := st.s
 	st.recvWindow -= size
 	st.left -= int64(len(data))
-	if st.recvWindow < 0 || !st.chunked && (st.left < 0 || end && st.left > 0) {
+	if st.recvWindow < 0 || !st.chunked && !st.connect && (st.left < 0 || end && st.left > 0) {
 		s.returnCredit(int64(len(data)))
 		if st.recvWindow < 0 {
 			st.mistake(h2FlowControlError)
@@ -165,7 +170,7 @@ func (st *h2Stream) trailerDone(b *h2Block) {
 	switch {
 	case st.inEnded:
 		st.s.mistakeOf(st.id, h2StreamClosed)
-	case b.malformed, !b.end, !st.chunked && st.left > 0:
+	case b.malformed, !b.end, !st.chunked && st.left > 0, st.connect: // RFC 9113 §8.5
 		st.mistake(h2ProtocolError)
 	case st.chunked && !b.tooLarge:
 		st.inEnded, st.section = true, bytes.Clone(b.text)

@@ -92,14 +92,15 @@ func (s *h2Conn) sendWaiting() {
 		st.unwait()
 		s.turns++
 		st.turn = s.turns
+		if st.raw == nil {
+			s.turnOfHTTP = s.turns
+		}
 		s.turnOf, s.share = st, h2WindowMax
-		if st.order.incremental && len(s.waiters) > 0 {
+		if len(s.waiters) > 0 && (st.order.incremental || s.tunnels > 0) {
 			s.share = h2Share
 		}
-		if st.c != nil {
-			st.c.Ready(reactor.Writable)
-		}
+		st.ready(reactor.Writable)
 		s.turnOf = nil
 	}
-	s.again()
+	s.queue()
 }

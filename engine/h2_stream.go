@@ -6,14 +6,16 @@ import (
 
 	"moonbridge/bufio"
 	"moonbridge/httpparse"
+	"moonbridge/httpwrite"
 	"moonbridge/reactor"
 )
 
 // h2Stream is a stream: a request and its response. It is what the socket is for the conn that serves it.
 type h2Stream struct {
-	s  *h2Conn
-	c  *conn // nil: it has not begun, or is over
-	id uint32
+	s   *h2Conn
+	c   *conn    // nil: it has not begun, has left HTTP, or is over
+	raw *rawConn // the tunnel that it has become, in place of c
+	id  uint32
 
 	order   h2Order
 	turn    uint64 // of the connection's turns, when it sent last
@@ -23,6 +25,9 @@ type h2Stream struct {
 	cut     bool   // the peer's side has ended in the middle of it
 	torn    bool   // the response breaks off
 	tooBig  bool   // its head is too large
+	unknown bool   // it asks for a protocol that is not known here
+	connect bool   // an extended CONNECT: what follows its head belongs to a tunnel
+	wide    bool   // it has widened the connection's window
 
 	// From the peer: a head of HTTP/1.1, and a body.
 	view       []byte       // what has just come, in the frame
@@ -50,6 +55,8 @@ type h2Stream struct {
 	parser     httpparse.ResponseParser
 	to         httpparse.Method
 	sendWindow int64
+	accept     *[httpwrite.WebSocketAcceptLen]byte // what has to be in a 101 response; nil: there must be none
+	sentAt     int64                               // of a tunnel: where its last data ends in the output of the connection
 }
 
 // h2Phase is what is sent next of a response.
@@ -70,12 +77,15 @@ func (s *h2Conn) beginStream(b *h2Block) {
 	st := &h2Stream{
 		s: s, id: b.stream, order: b.order, inEnded: b.end, chunked: b.chunked(), left: max(0, b.length), tooBig: b.tooLarge,
 		to: httpparse.MethodOf([]byte(b.method)), recvWindow: h2StreamWindow, sendWindow: s.initial,
-		headLeft: len(b.text), section: h2LineEnd,
+		headLeft: len(b.text), section: h2LineEnd, connect: b.connects,
+	}
+	if b.connects {
+		st.connects(b)
 	}
 	others := s.waitingToBegin()
 	// A body comes before a handler is called, in most cases. If it waited here, others could not be received.
 	switch {
-	case !b.end || st.tooBig || others == 0 && s.running < s.overlap():
+	case !b.end && !st.connect || st.tooBig || others == 0 && s.running < s.overlap():
 		s.addStream(st)
 		st.begin(b.text)
 	case s.headsWaiting > 0 && s.headsWaiting+len(b.text) > h2HeadsMax:
@@ -100,7 +110,7 @@ func (s *h2Conn) refuse(id uint32) {
 }
 
 // waitingToBegin is how many streams no conn serves yet.
-func (s *h2Conn) waitingToBegin() int { return len(s.streams) - s.running }
+func (s *h2Conn) waitingToBegin() int { return len(s.streams) - s.running - s.tunnels }
 
 // overlap is how many streams may be in progress now.
 func (s *h2Conn) overlap() int {
@@ -122,7 +132,7 @@ func (s *h2Conn) startStreams() {
 		if s.running >= most {
 			return
 		}
-		if st.c == nil && !st.closed {
+		if st.c == nil && st.raw == nil && !st.closed {
 			st.begin(nil)
 		}
 	}
@@ -132,29 +142,51 @@ func (s *h2Conn) startStreams() {
 func (st *h2Stream) begin(text []byte) {
 	s := st.s
 	s.running++
-	s.headsWaiting -= st.in.Len() // nothing else is in it yet
-	st.c = s.l.takeConn(st)
-	if st.tooBig {
-		nowMS := s.l.twin.sys.nowMS()
-		st.c.current()
-		st.c.beginHead(nowMS)
-		st.c.exchange.isHead = st.to == httpparse.MethodHead
-		st.c.refuse(nowMS, statusHeadTooLarge, causeH2HeadTooLarge)
-		return
+	if st.in.Len() > 0 {
+		s.headsWaiting -= st.headLeft
 	}
-	st.deliver(text)
+	st.c = s.l.takeConn(st)
+	switch {
+	case st.tooBig:
+		st.refuse(statusHeadTooLarge, causeH2HeadTooLarge)
+	case st.unknown:
+		st.refuse(statusNotImplemented, causeH2Protocol)
+	default:
+		st.deliver(text)
+	}
+}
+
+// refuse answers a request that is not given to the conn.
+func (st *h2Stream) refuse(status int, cause string) {
+	nowMS := st.s.l.twin.sys.nowMS()
+	st.c.current()
+	st.c.beginHead(nowMS)
+	st.c.exchange.isHead = st.to == httpparse.MethodHead
+	st.c.refuse(nowMS, status, cause)
 }
 
 // deliver lets the conn read what is there, and keeps what it does not take of p.
 func (st *h2Stream) deliver(p []byte) {
 	st.view = p
-	if c := st.c; c != nil {
-		c.Ready(reactor.Readable)
+	what := reactor.Readable
+	if st.raw != nil && st.inEnded {
+		what |= reactor.PeerClosed
 	}
+	st.ready(what)
 	if len(st.view) > 0 && !st.closed {
 		st.in.Append(st.s.l.pool, st.view)
 	}
 	st.view = nil
+}
+
+// ready tells who serves the stream what has happened on it.
+func (st *h2Stream) ready(what reactor.Readiness) {
+	switch {
+	case st.c != nil:
+		st.c.Ready(what)
+	case st.raw != nil:
+		st.raw.Ready(what)
+	}
 }
 
 // mistake resets the stream because of what the peer has sent for it.
@@ -172,17 +204,21 @@ func (st *h2Stream) abandon() {
 	if st.c != nil {
 		st.c.close() // it calls connEnded
 	}
+	if st.raw != nil {
+		st.raw.fail(errReset)
+		st.raw.again()
+	}
 	st.over()
 }
 
-// connEnded: the conn has ended, which is the end of the stream.
+// connEnded: the conn has ended, or the tunnel, which is the end of the stream.
 func (st *h2Stream) connEnded() {
 	if !st.gone && st.phase == h2ToClose && !st.torn {
 		st.endResponse()
 	}
 	switch {
 	case st.gone:
-	case !st.answered:
+	case !st.answered && st.phase != h2Over:
 		st.s.putReset(st.id, h2InternalError)
 	case !st.inEnded:
 		st.s.putReset(st.id, h2NoError) // RFC 9113 §8.1: the rest of the request is not wanted
@@ -200,11 +236,15 @@ func (st *h2Stream) over() {
 	if st.answered {
 		s.answered--
 	}
-	if st.c != nil {
+	switch {
+	case st.c != nil:
 		st.c = nil
 		s.running--
-	} else {
-		s.headsWaiting -= st.in.Len()
+	case st.raw != nil:
+		st.raw = nil
+		s.tunnels--
+	default:
+		s.headsWaiting -= st.headLeft
 	}
 	if i, ok := s.find(st.id); ok {
 		s.streams = slices.Delete(s.streams, i, i+1)
@@ -213,6 +253,7 @@ func (st *h2Stream) over() {
 	st.in.Release(s.l.pool)
 	s.returnCredit(st.owed)
 	st.owed, st.view = 0, nil
+	s.unwiden(st)
 	if s.lastOf == st {
 		s.lastOf = nil
 	}
@@ -249,9 +290,7 @@ func (st *h2Stream) finish() {
 // peerEnded: the peer has ended its side of the connection.
 func (st *h2Stream) peerEnded() {
 	st.cut = !st.inEnded
-	if st.c != nil {
-		st.c.Ready(reactor.PeerClosed)
-	}
+	st.ready(reactor.PeerClosed)
 }
 
 // localOf returns what a stream's conn keeps of the local address, as the connection has it.

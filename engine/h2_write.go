@@ -79,7 +79,7 @@ func (st *h2Stream) sendHead(p []byte) int {
 	}
 	n, err := st.parser.Parse(&m.response, whole, st.to, nil)
 	switch {
-	case err != nil || n > 0 && m.response.Status == 101:
+	case err != nil || n > 0 && m.response.Status == 101 && !st.connect:
 		st.tear() // HTTP/2 has no upgrade (RFC 9113 §8.6)
 		return 0
 	case n == 0:
@@ -87,6 +87,9 @@ func (st *h2Stream) sendHead(p []byte) int {
 			st.part = append(st.part, p...)
 		}
 		return len(p)
+	}
+	if st.connect && !st.mayPass(&m.response) {
+		return 0
 	}
 	st.putHead(&m.response)
 	st.part = nil
@@ -97,7 +100,11 @@ func (st *h2Stream) sendHead(p []byte) int {
 func (st *h2Stream) tear() {
 	if !st.torn && !st.gone {
 		st.torn = true
-		st.s.putReset(st.id, h2InternalError)
+		code := h2InternalError
+		if st.raw != nil {
+			code = h2Cancel // RFC 8441 §5
+		}
+		st.s.putReset(st.id, code)
 		st.gone = true
 	}
 }
@@ -113,7 +120,7 @@ func (st *h2Stream) begun(r *httpparse.Response) (over bool) {
 	case httpparse.BodyChunked:
 		st.phase = h2Chunks
 		st.chunks.Reset()
-	case httpparse.BodyUntilClose:
+	case httpparse.BodyUntilClose, httpparse.BodyTunnel:
 		st.phase = h2ToClose
 	default:
 		st.phase = h2Over
@@ -125,16 +132,17 @@ func (st *h2Stream) begun(r *httpparse.Response) (over bool) {
 // putHead sends the fields of a response.
 func (st *h2Stream) putHead(r *httpparse.Response) {
 	m := st.s.l
-	m.encoded.Reset()
-	if st.s.retable {
-		st.s.retable = false
-		m.encoded.WriteByte(0x20) // a size of 0 (RFC 7541 §6.3)
+	st.s.beginFields()
+	switched := r.Status == 101
+	if switched {
+		m.encodeStatus(200) // RFC 8441 §5
+	} else {
+		m.encodeStatus(r.Status)
 	}
-	m.encodeStatus(r.Status)
 	named := m.hop.Reset(r.Raw, r.Fields) == nil
 	for _, f := range r.Fields {
 		name := m.lower(r.Name(f))
-		if !h2Connection(name) && !(named && !bytes.HasPrefix(name, h2Proxy) && string(name) != "te" && m.hop.Drop(name)) {
+		if !h2Connection(name) && !(switched && string(name) == h2Accept) && !(named && !bytes.HasPrefix(name, h2Proxy) && string(name) != "te" && m.hop.Drop(name)) {
 			m.encode(name, r.Value(f))
 		}
 	}
@@ -142,6 +150,15 @@ func (st *h2Stream) putHead(r *httpparse.Response) {
 	st.s.putFields(st.id, m.encoded.Bytes(), over)
 	if over {
 		st.complete()
+	}
+}
+
+// beginFields begins to encode a field section.
+func (s *h2Conn) beginFields() {
+	s.l.encoded.Reset()
+	if s.retable {
+		s.retable = false
+		s.l.encoded.WriteByte(0x20) // a size of 0 (RFC 7541 §6.3)
 	}
 }
 
@@ -259,11 +276,7 @@ func (st *h2Stream) endResponse() {
 // putTrailer sends the trailer section.
 func (st *h2Stream) putTrailer() {
 	m := st.s.l
-	m.encoded.Reset()
-	if st.s.retable {
-		st.s.retable = false
-		m.encoded.WriteByte(0x20)
-	}
+	st.s.beginFields()
 	for name, value := range httpparse.TrailerFields(st.trailer) {
 		m.encode(m.lower(name), value)
 	}
@@ -290,6 +303,9 @@ func (st *h2Stream) putData(p []byte, end bool) {
 		s.sendWindow -= int64(len(part))
 		s.share -= int64(len(part)) // of whatever stream: it has no meaning outside a turn
 		s.budget.sentData()
+		if st.raw != nil {
+			st.sentAt = s.raw.written + int64(s.raw.Held()+s.out.Len())
+		}
 	}
 	if end {
 		st.phase = h2Over
@@ -302,6 +318,9 @@ func (st *h2Stream) putData(p []byte, end bool) {
 
 // complete: the whole response was sent, or is on its way. When its exchange is over too, the conn reads, and finds that nothing follows.
 func (st *h2Stream) complete() {
+	if st.raw != nil {
+		return // the peer may still send
+	}
 	if !st.answered {
 		st.answered = true
 		st.s.answered++

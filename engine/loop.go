@@ -27,6 +27,7 @@ type loop struct {
 
 	accepted, requests uint64 // so far
 	secured            uint64 // connections whose TLS handshakes were completed
+	traffic            *traffic
 
 	backends map[backend.Backend]backend.LoopBackend
 	bindings map[*Listener]*binding
@@ -78,9 +79,11 @@ func newLoop(e *Engine, index, count int, o Options) (*loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	sys := systemOf(r)
+	t := new(traffic)
+	sys := systemOf(r, t)
 	sys.startRead = e.readers.start
 	l := makeLoop(e, index, sys)
+	l.traffic = t
 	l.r = r
 	l.shown = backendLoop{r, l}
 	if o.Check {
@@ -108,6 +111,7 @@ func makeLoop(e *Engine, index int, sys system) *loop {
 		remainders: make(map[*conn]*remainder),
 		values:     make(map[*conn]any),
 		lastID:     new(uint64),
+		traffic:    new(traffic),
 		tracer:     newTracer(e.trace),
 		began:      sys.wallClock,
 		ended:      sys.wallClock,

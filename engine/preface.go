@@ -130,7 +130,7 @@ func (l *loop) prefaceRoom(n int) []byte {
 
 // pass takes the preface off the connection, and serves it as if it had been accepted now, with the addresses of the preface.
 func (p *prefaced) pass(preface []byte, local, remote netip.AddrPort) {
-	if n, _ := reactor.Read(p.fd, preface); n != len(preface) {
+	if n, _ := p.l.sys.read(p.fd, preface); n != len(preface) {
 		p.end() // it was there a moment ago: the connection was reset
 		return
 	}

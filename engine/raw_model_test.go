@@ -61,6 +61,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 		add:            func(fd int, h reactor.Handler) error { w.sockets[fd].handler = h; return nil },
 		close:          func(fd int) { w.sockets[fd].close() },
 		post:           func(fn func()) bool { w.posted = append(w.posted, fn); return true },
+		soon:           func(fn func()) { w.posted = append(w.posted, fn) },
 		setTimer:       w.wheel.Set,
 		cancelTimer:    w.wheel.Cancel,
 		nowMS:          func() uint64 { return w.nowMS },

@@ -59,6 +59,9 @@ func (l *loop) drainRaw(of *addrs) {
 	if l.tls != nil {
 		l.tls.twin.drainRaw(of)
 	}
+	if l.h2 != nil {
+		l.h2.twin.drainRaw(of)
+	}
 	for _, c := range l.raw.all() {
 		if c.addrs != nil && (of == nil || of == c.addrs) {
 			c.drain()
@@ -70,6 +73,9 @@ func (l *loop) drainRaw(of *addrs) {
 func (l *loop) resetRaw() {
 	if l.tls != nil {
 		l.tls.twin.resetRaw()
+	}
+	if l.h2 != nil {
+		l.h2.twin.resetRaw() // before their connections
 	}
 	for _, d := range slices.Collect(maps.Keys(l.raw.dials)) {
 		if !d.over {

@@ -43,6 +43,7 @@ func (c *rawConn) splice() bool {
 		return false
 	}
 	n, errno := c.l.sys.splice(c.socket.fd, p.W, min(reactor.PipeBytes, o.bounds.output))
+	c.l.traffic.read += uint64(n)
 	p.n = n
 	if n > 0 {
 		c.bulk = n >= spliceMin
@@ -76,6 +77,7 @@ func (c *rawConn) splicedNothing(errno syscall.Errno) bool {
 func (c *rawConn) emptyPipe() {
 	for c.pipe.n > 0 && c.socket.writable {
 		n, errno := c.l.sys.splice(c.pipe.R, c.socket.fd, c.pipe.n)
+		c.l.traffic.written += uint64(n)
 		c.pipe.n -= n
 		switch {
 		case errno == syscall.EAGAIN:

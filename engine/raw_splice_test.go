@@ -74,6 +74,9 @@ func TestSpliceThroughPipe(t *testing.T) {
 		t.Errorf("a pipe is used: %v", !reactor.CanSplice)
 	}
 	readsAll(t, x.peer, x.sent)
+	if s, n := x.e.Stats()[0], uint64(len(x.sent)); s.BytesRead != n || s.BytesWritten != n {
+		t.Errorf("%d bytes read, %d written; want %d", s.BytesRead, s.BytesWritten, n)
+	}
 	x.ends(t)
 }
 

@@ -21,11 +21,20 @@ func (c *rawConn) Writev(a, b []byte) {
 			return
 		}
 	}
-	a, b = from(a, b, n)
+	if n < len(a)+len(b) {
+		c.hold(from(a, b, n))
+	}
+}
+
+// hold keeps bytes that the socket does not take.
+func (c *rawConn) hold(a, b []byte) {
 	c.output.Append(c.l.pool, a)
 	c.output.Append(c.l.pool, b)
 	if c.Held() > c.bounds.output {
 		c.full = true
+	}
+	if m := c.l.multiplexed; m != nil {
+		m.held(c.socket.fd)
 	}
 }
 

@@ -14,11 +14,11 @@ func (r *resumption[T]) init(sys *system, resume func(T)) {
 	r.run = r.all
 }
 
-// add makes the loop call resume with e among the next posted tasks.
+// add makes the loop call resume with e at the end of this turn, or in the next one.
 func (r *resumption[T]) add(e T) {
 	r.due = append(r.due, e)
 	if len(r.due) == 1 {
-		r.sys.post(r.run)
+		r.sys.soon(r.run)
 	}
 }
 

@@ -19,6 +19,11 @@ type LoopStats struct {
 	Buffers  int    // that connections hold for unread or unsent bytes
 	Pipes    int    // that have bytes of spliced connections
 
+	// BytesRead and BytesWritten are what was read from sockets and written to them so far: heads and bodies of HTTP, frames, bytes of
+	// Protocols and of connections to other servers, with TLS as they were encrypted. Connections that were handed over (Detach,
+	// hijacked, ServeSockets) count until then.
+	BytesRead, BytesWritten uint64
+
 	Handshakes uint64 // TLS handshakes that were completed so far
 
 	LongestTurn time.Duration // so far; 0 without Options.Stalled or Options.MeasureTurns
@@ -39,7 +44,7 @@ func (e *Engine) Stats() []LoopStats {
 }
 
 func (l *loop) stats() LoopStats {
-	s := LoopStats{Loop: l.index, Buffers: l.pool.InUse(), Pipes: l.raw.pipes.used, Dials: len(l.raw.dials)}
+	s := LoopStats{Loop: l.index, BytesRead: l.traffic.read, BytesWritten: l.traffic.written, Buffers: l.pool.InUse(), Pipes: l.raw.pipes.used, Dials: len(l.raw.dials)}
 	s.add(l)
 	if l.tls != nil {
 		s.add(l.tls.twin)
@@ -70,7 +75,7 @@ func (s *LoopStats) add(l *loop) {
 // addH2 adds the connections with HTTP/2, which are raw ones with streams.
 func (s *LoopStats) addH2(m *h2Loop) {
 	s.Conns += m.conns.Len()
-	s.Raw -= m.conns.Len()
+	s.Raw += m.twin.raw.conns.Len() - m.conns.Len()
 	s.Requests += m.twin.requests
 	s.Buffers += m.pool.InUse()
 	for c := range m.conns.All() {

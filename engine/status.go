@@ -8,6 +8,8 @@ const (
 	statusTooMany         = 429
 	statusHeadTooLarge    = 431
 	statusInternal        = 500
+	statusNotImplemented  = 501
+	statusBadGateway      = 502
 	statusUnavailable     = 503
 	statusVersion         = 505
 

@@ -46,8 +46,10 @@ type system struct {
 	hand  func(fd int, h reactor.Handler)
 	leave func(fd int) error
 	// duplicate makes a net.Conn with a descriptor of its own.
-	duplicate   func(fd int) (net.Conn, error)
-	post        func(fn func()) bool
+	duplicate func(fd int) (net.Conn, error)
+	post      func(fn func()) bool
+	// soon is post for the loop itself: at the end of this turn.
+	soon        func(fn func())
 	setTimer    func(t *timers.Timer, deadlineMS uint64)
 	cancelTimer func(t *timers.Timer) bool
 
@@ -66,14 +68,9 @@ func (s *system) joined(fn func()) {
 	s.write = write
 }
 
-// systemOf returns the system of a server's loop.
-func systemOf(r *reactor.Loop) system {
+// systemOf returns the system of a server's loop, which counts its bytes in t.
+func systemOf(r *reactor.Loop, t *traffic) system {
 	s := system{
-		read:          reactor.Read,
-		write:         reactor.Write,
-		writeMore:     reactor.WriteMore,
-		writev:        reactor.Writev,
-		sendFile:      reactor.SendFile,
 		inMemory:      reactor.InMemory,
 		readAll:       reactor.ReadAll,
 		readFile:      reactor.Pread,
@@ -89,11 +86,13 @@ func systemOf(r *reactor.Loop) system {
 		leave:        r.Leave,
 		duplicate:    duplicate,
 		post:         r.Post,
+		soon:         r.Soon,
 		setTimer:     r.SetTimer,
 		cancelTimer:  r.CancelTimer,
 		nowMS:        r.NowMS,
 		wallClock:    time.Now,
 	}
+	t.counted(&s)
 	if reactor.CanSplice {
 		s.splice = reactor.Splice
 	}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"crypto/tls"
 	"io"
 	"net"
@@ -73,39 +74,59 @@ func BenchmarkIdleTLS(b *testing.B) {
 }
 
 func benchmarkIdleTLS(b *testing.B, curve tls.CurveID) {
-	e, err := New(Options{Loops: 1})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer e.Shutdown(b.Context())
-	ln, err := e.Open("tcp4", "127.0.0.1:0", OpenOptions{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	ln.SetTLS(&TLS{Config: serverConfig()})
-	if err := e.Serve(ln, &testBackend{}, 0, Limits{}); err != nil {
-		b.Fatal(err)
-	}
-	const conns = 300
+	e, addr := startIdleTLS(b)
 	for b.Loop() {
-		syscall.Close(idleClient(b, ln.Addr(), curve)) // what is there once
-		await(b, "the connection ends", func() bool { return e.Conns() == 0 })
-		before := liveBytes()
-		clients := make([]int, conns)
-		for i := range clients {
-			clients[i] = idleClient(b, ln.Addr(), curve)
-		}
-		await(b, "handshakes end", func() bool { running, _ := e.Handshakes(); return running == 0 })
-		b.ReportMetric(float64(liveBytes()-before)/conns, "B/conn")
-		for _, fd := range clients {
-			syscall.Close(fd)
-		}
-		await(b, "connections end", func() bool { return e.Conns() == 0 })
+		b.ReportMetric(idleBytes(b, e, addr, curve), "B/conn")
 	}
 }
 
+// The large ClientHello of X25519MLKEM768 leaves nothing behind but its message: see split.
+func TestTLSIdleMemory(t *testing.T) {
+	e, addr := startIdleTLS(t)
+	if short, long := idleBytes(t, e, addr, tls.X25519), idleBytes(t, e, addr, tls.X25519MLKEM768); long > short+1800 {
+		t.Errorf("%.0f bytes for a connection with X25519, %.0f with X25519MLKEM768", short, long)
+	}
+}
+
+func startIdleTLS(t testing.TB) (*Engine, string) {
+	t.Helper()
+	e, err := New(Options{Loops: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Shutdown(context.Background()) })
+	ln, err := e.Open("tcp4", "127.0.0.1:0", OpenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln.SetTLS(&TLS{Config: serverConfig()})
+	if err := e.Serve(ln, &testBackend{}, 0, Limits{}); err != nil {
+		t.Fatal(err)
+	}
+	return e, ln.Addr()
+}
+
+// idleBytes is the memory of a connection that has had a handshake and one request.
+func idleBytes(t testing.TB, e *Engine, addr string, curve tls.CurveID) float64 {
+	const conns = 300
+	syscall.Close(idleClient(t, addr, curve)) // what is there once
+	await(t, "the connection ends", func() bool { return e.Conns() == 0 })
+	before := liveBytes()
+	clients := make([]int, conns)
+	for i := range clients {
+		clients[i] = idleClient(t, addr, curve)
+	}
+	await(t, "handshakes end", func() bool { running, _ := e.Handshakes(); return running == 0 })
+	bytes := float64(int64(liveBytes()-before)) / conns
+	for _, fd := range clients {
+		syscall.Close(fd)
+	}
+	await(t, "connections end", func() bool { return e.Conns() == 0 })
+	return bytes
+}
+
 // idleClient makes a connection with one request. Of the client nothing is left but the descriptor.
-func idleClient(b *testing.B, addr string, curve tls.CurveID) int {
+func idleClient(b testing.TB, addr string, curve tls.CurveID) int {
 	b.Helper()
 	raw, err := net.Dial("tcp", addr)
 	if err != nil {

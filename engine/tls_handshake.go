@@ -40,6 +40,7 @@ type handshake struct {
 	mu     sync.Mutex
 	in     []byte // from the peer
 	used   int    // how many of them the goroutine has read
+	split  split  // how in begins
 	paused bool   // nothing is read before the goroutine has read in
 	ended  bool   // nothing will be added to in
 	wake   chan struct{}
@@ -156,7 +157,7 @@ func (h *handshake) room() int {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	room := handshakeInputMax - (len(h.in) - h.used)
+	room := max(0, handshakeInputMax-(len(h.in)-h.used)) // split may have added some
 	h.paused = room == 0
 	return room
 }
@@ -177,6 +178,7 @@ func (h *handshake) received(p []byte) {
 		h.fail(causeHandshakeNotTLS, nil)
 	case first == firstIsWhole:
 		h.state = handshakeRunning
+		h.split, h.in = splitFirst(h.in)
 		if !h.all.begin(h) {
 			h.l.twin.countConnection(handshakesAbove, "", h.c.peer)
 			h.refuse(alertInternalError)
@@ -265,14 +267,14 @@ func (h *handshake) read(p []byte) (n int, err error) {
 func (h *handshake) take(p []byte) (n int, more bool, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	n = copy(p, h.in[h.used:])
+	n = copy(p, h.split.next(h.in, h.used))
 	h.used += n
 	switch {
 	case h.used < len(h.in):
 	case n == 0 && h.ended:
 		err = io.EOF
 	default:
-		h.in, h.used = h.in[:0], 0
+		h.in, h.used, h.split = h.in[:0], 0, split{}
 		more, h.paused = h.paused, false
 	}
 	return n, more, err

@@ -49,15 +49,14 @@ func (h *handshake) serveSocket(s *socketService) {
 		c.Reset()
 		return
 	}
-	h.l.relay(c, pair[1])
+	relayPair(c, pair[1], h.l.first, h.l.plain)
 }
 
-// relay passes everything on between c and the descriptor fd.
-func (l *tlsLoop) relay(c *rawConn, fd int) {
-	first := l.first
-	l.twin.e.conns.Add(1)
+// relayPair passes everything on between c and the descriptor fd, a plain socket on the loop object first with its system.
+func relayPair(c *rawConn, fd int, first *loop, plain *system) {
+	first.e.conns.Add(1)
 	far := newRaw(first, socket{fd: fd, writable: true}, c.bounds, nil, &first.e.conns)
-	if err := l.plain.add(fd, far); err != nil {
+	if err := plain.add(fd, far); err != nil {
 		first.e.log.Error("connection lost", "loop", first.index, "err", err)
 		far.state = rawClosed
 		far.leave()

@@ -75,6 +75,7 @@ type Loop struct {
 	hooks   []Turn
 	turning bool  // between BeginTurn and EndTurn
 	rung    bool  // the loop itself has rung the bell and has not heard it yet
+	again   bool  // another turn follows at once
 	now     int64 // start of the turn, in ns
 	yielded int64 // turn after which the loop yielded last, in ns
 	wheel   *timers.Wheel
@@ -82,6 +83,9 @@ type Loop struct {
 	alarmAt uint64      // never: not armed
 	taken   []func()    // posted tasks that were taken from the queue
 	next    int         // index in taken of the first one that has not run
+	soon    []func()    // tasks of Soon
+	// soonOther is the buffer that soon takes turns with.
+	soonOther []func()
 
 	// Shared.
 	stopping atomic.Bool // Stop was called
@@ -174,9 +178,7 @@ func (l *Loop) end() {
 	l.mu.Unlock()
 	l.begin()
 	l.runAllPosted()
-	for _, hook := range l.hooks {
-		hook.EndTurn()
-	}
+	l.callHooks()
 	l.turning = false
 	if l.alarm != nil {
 		l.alarm.Stop()

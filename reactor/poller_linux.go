@@ -15,17 +15,18 @@ const batchesKnown = true
 // eventsMax is how many events a batch has at most: work for a few milliseconds.
 const eventsMax = 512
 
-// run calls event for each event, and batchDone after the last one of each batch, until one of them returns true.
+// run calls event for each event, and batchDone after the last one of each batch, until one of them wants to stop. It does not block
+// while batchDone returns again; then a batch may be empty.
 //
 // It replaces gnet's Polling, which calls runtime.Gosched before it blocks. That wakes another thread to look for work, which
 // with small batches cost as much processor time as the requests (for the figures see docs/ARCHITECTURE.md). As long as there
 // are events, run asks for more without telling Go's scheduler. It tells the scheduler only when it blocks.
-func (p *poller) run(event func(fd int, got Readiness) (stop bool), batchDone func() (stop bool)) error {
+func (p *poller) run(event func(fd int, got Readiness) (stop bool), batchDone func() (stop, again bool)) error {
 	fd := p.descriptor()
 	events := make([]unix.EpollEvent, eventsMax)
-	for {
+	for again := false; ; {
 		n, errno := readyEvents(fd, events)
-		if n == 0 && errno == 0 {
+		if n == 0 && errno == 0 && !again {
 			n, errno = waitEvents(fd, events)
 		}
 		if errno == syscall.EINTR {
@@ -39,7 +40,8 @@ func (p *poller) run(event func(fd int, got Readiness) (stop bool), batchDone fu
 				return nil
 			}
 		}
-		if batchDone() {
+		var stop bool
+		if stop, again = batchDone(); stop {
 			return nil
 		}
 	}

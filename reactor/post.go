@@ -24,6 +24,26 @@ func (l *Loop) Post(fn func()) bool {
 	return true
 }
 
+// Soon is Post for the loop itself: only functions that the loop calls may call it. It costs no lock and no system call, and fn is
+// called in the same turn if that has not begun its last step, after EndTurn if that has called Soon. So what a hook produces can
+// still be collected and sent without another look for events.
+func (l *Loop) Soon(fn func()) {
+	l.soon = append(l.soon, fn)
+	if !l.turning {
+		l.ring() // Run has not begun
+	}
+}
+
+// runSoon runs the tasks that Soon was called for. What they call it for is left for the next time.
+func (l *Loop) runSoon() {
+	tasks := l.soon
+	l.soon, l.soonOther = l.soonOther[:0], tasks
+	for i, fn := range tasks {
+		tasks[i] = nil
+		fn()
+	}
+}
+
 // runPosted runs posted tasks, up to the limit of a turn, and reports whether there are more. What a task posts is left for
 // the next turn.
 func (l *Loop) runPosted() (more bool) {
@@ -35,10 +55,11 @@ func (l *Loop) runPosted() (more bool) {
 	return l.next < len(l.taken) || l.posted.Load()
 }
 
-// runAllPosted runs all posted tasks.
+// runAllPosted runs all posted tasks, and those that Soon was called for.
 func (l *Loop) runAllPosted() {
-	for l.next < len(l.taken) || l.takePosted() {
+	for l.next < len(l.taken) || l.takePosted() || len(l.soon) > 0 {
 		l.runTaken(len(l.taken))
+		l.runSoon()
 	}
 }
 

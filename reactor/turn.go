@@ -4,18 +4,20 @@ package reactor
 //
 //  1. BeginTurn of each hook, with a new Now
 //  2. events: Ready of handlers
-//  3. tasks that were posted before this step, at most postedPerTurn
+//  3. tasks that were posted before this step, at most postedPerTurn, and those that Soon was called for before this step
 //  4. timers that were due at Now
 //  5. EndTurn of each hook
-//  6. descriptors are closed
+//  6. if Soon was called in 3 to 5: these tasks, and EndTurn of each hook once more
+//  7. descriptors are closed
 //
 // On Linux a turn is a batch of events: batchDone. On kqueue gnet's Polling calls back for each event and does not say where
 // a batch ends. There the loop rings its own bell at the first event of a turn. The poller reports the bell in its next
 // batch, which it fetches without blocking, after any events that were ready before. What comes before the bell belongs to
-// the turn, and the bell ends it: steps 3 to 5. This costs one write per turn. Step 6 has to wait until the poller has
+// the turn, and the bell ends it: steps 3 to 6. This costs one write per turn. Step 7 has to wait until the poller has
 // reported the rest of the batch: see closeAll.
 //
-// When others ring the bell (a post, a timer, Stop), that is a turn without events.
+// When others ring the bell (a post, a timer, Stop), that is a turn without events. A turn that has to follow at once needs no bell on
+// Linux: batchDone says so.
 
 // event is what the poller calls for each event. It returns true at the end of the turn in which Stop was noticed.
 func (l *Loop) event(fd int, got Readiness) (stop bool) {
@@ -43,14 +45,16 @@ func (l *Loop) event(fd int, got Readiness) (stop bool) {
 	return false
 }
 
-// batchDone is what the poller calls after the last event of a batch, if it knows which that is.
-func (l *Loop) batchDone() (stop bool) {
-	if l.turning {
+// batchDone is what the poller calls after the last event of a batch, if it knows which that is. again asks for another batch, even an
+// empty one, without blocking.
+func (l *Loop) batchDone() (stop, again bool) {
+	if l.turning || l.again {
+		l.again = false
 		stop = l.endTurn()
 	}
 	l.closeAll()
 	l.yield()
-	return stop
+	return stop, l.again
 }
 
 // begin starts a turn, unless the loop is in one.
@@ -71,9 +75,14 @@ func (l *Loop) begin() {
 func (l *Loop) endTurn() (stop bool) {
 	l.begin()
 	again := l.runPosted()
+	l.runSoon()
 	l.expire()
-	for _, hook := range l.hooks {
-		if hook.EndTurn() {
+	if l.callHooks() {
+		again = true
+	}
+	if len(l.soon) > 0 {
+		l.runSoon()
+		if l.callHooks() || len(l.soon) > 0 {
 			again = true
 		}
 	}
@@ -82,9 +91,23 @@ func (l *Loop) endTurn() (stop bool) {
 		l.watch.end(l.Clock())
 	}
 	if l.setAlarm() || again {
-		l.ring()
+		if batchesKnown {
+			l.again = true
+		} else {
+			l.ring()
+		}
 	}
 	return l.stopping.Load()
+}
+
+// callHooks calls EndTurn of each hook.
+func (l *Loop) callHooks() (again bool) {
+	for _, hook := range l.hooks {
+		if hook.EndTurn() {
+			again = true
+		}
+	}
+	return again
 }
 
 // ring makes the poller report the bell in its next batch, without blocking first.

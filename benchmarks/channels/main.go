@@ -61,7 +61,7 @@ func observe(ctx context.Context, o *options, name string) (seen observation, er
 	if err := program.Sleep(ctx, time.Second); err != nil {
 		return seen, err
 	}
-	if seen.before, err = s.tree.Memory(); err != nil {
+	if seen.before, err = s.Tree.Memory(); err != nil {
 		return seen, err
 	}
 	c, err := gather(s.address, o.subscribers)
@@ -74,7 +74,7 @@ func observe(ctx context.Context, o *options, name string) (seen observation, er
 	if err := program.Sleep(ctx, time.Second); err != nil {
 		return seen, err
 	}
-	if seen.after, err = s.tree.Memory(); err != nil {
+	if seen.after, err = s.Tree.Memory(); err != nil {
 		return seen, err
 	}
 	return seen, seen.publish(ctx, o, s, c)
@@ -95,10 +95,10 @@ func (seen *observation) publish(ctx context.Context, o *options, s *server, c *
 	}
 	seen.times = seen.times[1:] // the first message finds everything cold
 	slices.Sort(seen.times)
-	before, _ := s.tree.CPU()
+	before, _ := s.Tree.CPU()
 	var err error
 	seen.burst, err = spread(s, c, data, o.burst)
-	after, _ := s.tree.CPU()
+	after, _ := s.Tree.CPU()
 	seen.cpu = after - before
 	return err
 }

@@ -3,16 +3,13 @@ package main
 import (
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
-	"time"
 
-	"moonbridge/benchmarks/internal/proc"
+	"moonbridge/benchmarks/internal/servers"
 )
 
 // script is what mbserve runs. A history is kept, as nchan does.
@@ -55,9 +52,8 @@ http {
 // server is one that runs.
 type server struct {
 	name, address string
-	cmd           *exec.Cmd
-	tree          *proc.Tree
 	dir           string
+	*servers.Process
 }
 
 func startServer(o *options, name string) (*server, error) {
@@ -74,17 +70,17 @@ func startServer(o *options, name string) (*server, error) {
 }
 
 func (s *server) start(o *options) error {
-	port, err := freePort()
+	port, err := servers.FreePort()
 	if err != nil {
 		return err
 	}
 	s.address = fmt.Sprint("127.0.0.1:", port)
 	file, text := filepath.Join(s.dir, "app.lua"), fmt.Sprintf(script, port)
-	s.cmd = exec.Command(o.settings.Mbserve, file)
+	cmd := exec.Command(o.settings.Mbserve, file)
 	if s.name == "nchan" {
 		file = filepath.Join(s.dir, "nginx.conf")
 		text = fmt.Sprintf(nginxConf, o.nchan, o.subscribers+1000, s.dir, o.subscribers+1000, port)
-		s.cmd = exec.Command("nginx", "-c", file, "-p", s.dir)
+		cmd = exec.Command("nginx", "-c", file, "-p", s.dir)
 	}
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		return err
@@ -92,32 +88,15 @@ func (s *server) start(o *options) error {
 	if err := os.Chmod(s.dir, 0o755); err != nil {
 		return err
 	}
-	log, err := os.Create(filepath.Join(s.dir, "log"))
-	if err != nil {
+	log := filepath.Join(s.dir, "log")
+	if s.Process, err = servers.Launch(cmd, log); err != nil {
 		return err
 	}
-	defer log.Close()
-	s.cmd.Stdout, s.cmd.Stderr = log, log
-	if err := s.cmd.Start(); err != nil {
-		s.cmd = nil
-		return err
+	if err := s.Await(func() error { return s.publish("x") }); err != nil {
+		text, _ := os.ReadFile(log)
+		return fmt.Errorf("%s: %w\n%s", s.name, err, text)
 	}
-	s.tree = proc.NewTree(s.cmd.Process.Pid)
-	return s.await()
-}
-
-// await waits until the server answers.
-func (s *server) await() error {
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		err := s.publish("x")
-		if err == nil {
-			return nil
-		}
-		if time.Now().After(end) {
-			text, _ := os.ReadFile(filepath.Join(s.dir, "log"))
-			return fmt.Errorf("%s does not answer: %w\n%s", s.name, err, text)
-		}
-	}
+	return nil
 }
 
 // publish publishes a message, on a connection that persists.
@@ -135,20 +114,8 @@ func (s *server) publish(data string) error {
 }
 
 func (s *server) stop() {
-	if s.cmd != nil {
-		s.cmd.Process.Signal(syscall.SIGTERM)
-		ended := time.AfterFunc(10*time.Second, func() { s.cmd.Process.Kill() })
-		s.cmd.Wait()
-		ended.Stop()
+	if s.Process != nil {
+		s.Stop()
 	}
 	os.RemoveAll(s.dir)
-}
-
-func freePort() (int, error) {
-	ln, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).Port, nil
 }

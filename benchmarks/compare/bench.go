@@ -189,7 +189,7 @@ func (b *bench) turn(ctx context.Context, server *servers.Server, conns, round i
 
 // load sends requests to a server and sets the results in m.
 func (b *bench) load(ctx context.Context, server *servers.Server, m *measurement, duration time.Duration) (err error) {
-	url := "http://" + server.Address + b.workload.Path()
+	url := b.workload.URL(server.Address, b.workload.Path())
 	load := wrk.Load{URL: url, Threads: b.options.threads, Conns: m.conns, Duration: duration,
 		Script: b.workload.WrkScript(b.options.settings.Benchmarks)}
 	if b.workload.Beside == "" {
@@ -199,8 +199,9 @@ func (b *bench) load(ctx context.Context, server *servers.Server, m *measurement
 		}
 		return err
 	}
-	load.URL = "http://" + server.Address + b.workload.Beside
-	load.Threads, load.Conns = 1, servers.BesideConns
+	load.URL = b.workload.URL(server.Address, b.workload.Beside)
+	script := load.Script
+	load.Threads, load.Conns, load.Script = 1, servers.BesideConns, b.workload.BesideScript(b.options.settings.Benchmarks)
 	var besideCPU time.Duration
 	ended := make(chan error)
 	go func(load wrk.Load) {
@@ -208,7 +209,7 @@ func (b *bench) load(ctx context.Context, server *servers.Server, m *measurement
 		m.beside, besideCPU, err = load.Run(ctx)
 		ended <- err
 	}(load)
-	load.URL, load.Threads, load.Conns = url, b.options.threads, m.conns
+	load.URL, load.Threads, load.Conns, load.Script = url, b.options.threads, m.conns, script
 	m.wrk, m.wrkCPU, err = load.Run(ctx)
 	err = errors.Join(err, <-ended)
 	m.wrkCPU += besideCPU

@@ -102,6 +102,14 @@ func (r workloadResult) series(server string, conns int, value func(measurement)
 
 func perSecond(m measurement) float64 { return m.wrk.PerSecond }
 
+func bytesPerSecond(m measurement) float64 { return m.wrk.Bytes }
+
+// bulkBytes is the size of a body above which bytes count too: many responses are then incomplete when a round ends, and more of a
+// server that gives its connections small parts in turn.
+const bulkBytes = 1 << 20
+
+func (r workloadResult) bulk() bool { return len(r.answers) > 0 && len(r.answers[0].Body) >= bulkBytes }
+
 // writeTables writes what was measured at a number of connections, and how the servers compare.
 func writeTables(out *strings.Builder, r workloadResult, conns int) {
 	if !slices.ContainsFunc(r.runs, func(m measurement) bool { return m.conns == conns }) {
@@ -128,7 +136,11 @@ func writeFigures(w *tabwriter.Writer, r workloadResult, conns int) {
 	if r.workload.Upstream() != "" {
 		upstream = "upstream CPU µs/req\t"
 	}
-	fmt.Fprintf(w, "server\trequests/s\t%sp50 ms\tp99 ms\tserver CPU µs/req\tswitches/req\t%swrk CPU µs/req\tsocket errors\tnot 2xx\n", beside, upstream)
+	bulk := ""
+	if r.bulk() {
+		bulk = "MB/s\t"
+	}
+	fmt.Fprintf(w, "server\trequests/s\t%s%sp50 ms\tp99 ms\tserver CPU µs/req\tswitches/req\t%swrk CPU µs/req\tsocket errors\tnot 2xx\n", bulk, beside, upstream)
 	for _, name := range r.names {
 		summary := func(value func(measurement) float64) stats.Summary {
 			return stats.Summarise(r.series(name, conns, value))
@@ -138,6 +150,9 @@ func writeFigures(w *tabwriter.Writer, r workloadResult, conns int) {
 			continue
 		}
 		fmt.Fprintf(w, "%s\t%s\t", name, spread(rates))
+		if bulk != "" {
+			fmt.Fprintf(w, "%s\t", number(summary(bytesPerSecond).Median/1e6))
+		}
 		if beside != "" {
 			fmt.Fprintf(w, "%s\t", number(summary(func(m measurement) float64 { return m.beside.PerSecond }).Median))
 		}
@@ -163,6 +178,9 @@ func writeRatios(w *tabwriter.Writer, r workloadResult, conns int) {
 	fmt.Fprint(w, "server")
 	for _, base := range present {
 		fmt.Fprintf(w, "\trequests/s to %s", base)
+		if r.bulk() {
+			fmt.Fprintf(w, "\tbytes/s to %s", base)
+		}
 	}
 	for _, base := range costs {
 		fmt.Fprintf(w, "\tCPU/req to %s\tp50 to %[1]s\tp99 to %[1]s", base)
@@ -175,6 +193,9 @@ func writeRatios(w *tabwriter.Writer, r workloadResult, conns int) {
 		fmt.Fprint(w, name)
 		for _, base := range present {
 			fmt.Fprintf(w, "\t%s", r.ratio(name, base, conns, perSecond))
+			if r.bulk() {
+				fmt.Fprintf(w, "\t%s", r.ratio(name, base, conns, bytesPerSecond))
+			}
 		}
 		for _, base := range costs {
 			fmt.Fprintf(w, "\t%s\t%s\t%s", r.ratio(name, base, conns, cpu), r.ratio(name, base, conns, p50), r.ratio(name, base, conns, p99))
@@ -254,13 +275,13 @@ func writeRuns(out *strings.Builder, r workloadResult) {
 	fmt.Fprintf(out, "\nAll runs in order:\n")
 	table(out, func(w *tabwriter.Writer) {
 		fmt.Fprintln(w, "round\tconns\tserver\trequests\trequests/s\tbeside it/s\tp50 ms\tp99 ms\tmax ms\tserver CPU\tCPU µs/req\tswitches/req\t"+
-			"of them involuntary\twrk CPU\tother CPU\tprocesses\tsocket errors\tnot 2xx")
+			"of them involuntary\twrk CPU\tother CPU\tprocesses\tsocket errors\tnot 2xx\tMB/s")
 		for _, m := range r.runs {
-			fmt.Fprintf(w, "%d\t%d\t%s\t%d\t%.0f\t%.0f\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\n", m.round+1, m.conns, m.server,
+			fmt.Fprintf(w, "%d\t%d\t%s\t%d\t%.0f\t%.0f\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%.0f\n", m.round+1, m.conns, m.server,
 				m.wrk.Requests, m.wrk.PerSecond, m.beside.PerSecond, milliseconds(p50(m)), milliseconds(p99(m)),
 				milliseconds(latency(m, m.wrk.Max)), percent(m.serverCPU, m.wall), number(cpu(m)), number(m.switchesPerRequest()),
 				number(m.each(float64(m.switches.Involuntary))), percent(m.wrkCPU, m.wall), percent(m.otherCPU, m.wall), m.processes,
-				m.socketErrors().Total(), m.badStatus())
+				m.socketErrors().Total(), m.badStatus(), m.wrk.Bytes/1e6)
 		}
 	})
 }

@@ -6,14 +6,17 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"text/tabwriter"
 	"time"
 
 	"moonbridge/benchmarks/internal/machine"
 	"moonbridge/benchmarks/internal/program"
+	"moonbridge/benchmarks/internal/servers"
 	"moonbridge/benchmarks/internal/stats"
 
 	"golang.org/x/net/http2"
@@ -27,8 +30,8 @@ type attack struct {
 	step     func(c *client, i uint32)
 
 	// For each round.
-	ratio, perSecond, memory, connects []float64
-	failed                             int
+	toSink, toAlone, perSecond, cpu, sinkCPU, memory, connects []float64
+	failed                                                     int
 }
 
 // client is an attacker's connection.
@@ -141,12 +144,17 @@ func runAttacks(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	defer s.stop()
+	defer s.Stop()
+	sink, err := serveSink(o.settings.Certificate())
+	if err != nil {
+		return err
+	}
+	defer sink.Close()
 	all := attacks()
 	for round := range o.rounds {
 		fmt.Fprintln(os.Stderr, "round", round+1)
 		for _, a := range all {
-			if err := a.measure(ctx, o, s); err != nil {
+			if err := a.measure(ctx, o, s, sink.Addr().String()); err != nil {
 				return fmt.Errorf("%s: %w", a.name, err)
 			}
 		}
@@ -154,38 +162,94 @@ func runAttacks(ctx context.Context, o options) error {
 	return program.Report(o.settings.Benchmarks, o.name+"-attacks", func(to io.Writer) { reportAttacks(to, o, all) })
 }
 
-func (a *attack) measure(ctx context.Context, o options, s *server) error {
-	const streams = 10
-	alone, err := load(ctx, s.url(""), o.conns, streams, o.duration)
+// measure measures honest clients alone, then while the attackers attack the sink, the server, and the sink again.
+func (a *attack) measure(ctx context.Context, o options, s *servers.Server, sink string) error {
+	alone, err := honest(ctx, o, s)
 	if err != nil {
 		return err
 	}
+	before, _, err := a.beside(ctx, o, s, sink)
+	if err != nil {
+		return err
+	}
+	during, connects, err := a.beside(ctx, o, s, s.Address)
+	if err != nil {
+		return err
+	}
+	after, _, err := a.beside(ctx, o, s, sink)
+	if err != nil {
+		return err
+	}
+	a.toSink = append(a.toSink, 2*during.perSecond/(before.perSecond+after.perSecond))
+	a.toAlone = append(a.toAlone, during.perSecond/alone.perSecond)
+	a.perSecond = append(a.perSecond, during.perSecond)
+	a.cpu = append(a.cpu, during.cpu)
+	a.sinkCPU = append(a.sinkCPU, (before.cpu+after.cpu)/2)
+	a.memory = append(a.memory, during.memory)
+	a.connects = append(a.connects, float64(connects))
+	a.failed += alone.failed + before.failed + during.failed + after.failed
+	return nil
+}
+
+// figures are what was seen of honest clients.
+type figures struct {
+	result
+	cpu    float64 // of the server, in µs for one of their requests
+	memory float64 // of the server, in MiB
+}
+
+// honest measures honest clients of s.
+func honest(ctx context.Context, o options, s *servers.Server) (f figures, err error) {
+	const streams = 10
+	before, _ := s.Tree.CPU()
+	if f.result, err = load(ctx, url(s, ""), o.conns, streams, o.duration); err != nil {
+		return f, err
+	}
+	after, _ := s.Tree.CPU()
+	f.cpu = (after - before).Seconds() * 1e6 / float64(f.succeeded)
+	memory, err := s.Tree.Memory()
+	f.memory = float64(memory.PSS) / (1 << 20)
+	return f, err
+}
+
+// beside measures honest clients of s while the attackers attack the target. It returns how often these connected.
+func (a *attack) beside(ctx context.Context, o options, s *servers.Server, target string) (f figures, connects int64, err error) {
 	attacking, stop := context.WithCancel(ctx)
 	var running sync.WaitGroup
-	var mu sync.Mutex
-	connects := 0
+	var count atomic.Int64
 	for range o.attackers {
-		running.Go(func() {
-			n := a.run(attacking, s.address, o.frames)
-			mu.Lock()
-			connects += n
-			mu.Unlock()
-		})
+		running.Go(func() { count.Add(int64(a.run(attacking, target, o.frames))) })
 	}
 	program.Sleep(ctx, time.Second)
-	beside, err := load(ctx, s.url(""), o.conns, streams, o.duration)
-	memory, memoryErr := s.tree.Memory()
+	f, err = honest(ctx, o, s)
 	stop()
 	running.Wait()
-	if err != nil || memoryErr != nil {
-		return fmt.Errorf("%w%w", err, memoryErr)
+	return f, count.Load(), err
+}
+
+// serveSink runs a server that takes connections with TLS and throws everything away. So what attackers of it cost is their own.
+func serveSink(cert, key string) (net.Listener, error) {
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		return nil, err
 	}
-	a.ratio = append(a.ratio, beside.perSecond/alone.perSecond)
-	a.perSecond = append(a.perSecond, beside.perSecond)
-	a.memory = append(a.memory, float64(memory.PSS)/(1<<20))
-	a.connects = append(a.connects, float64(connects))
-	a.failed += alone.failed + beside.failed
-	return nil
+	ln, err := tls.Listen("tcp4", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{pair}, NextProtos: []string{"h2"}})
+	if err != nil {
+		return nil, err
+	}
+	go func() {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				io.Copy(io.Discard, conn)
+			}()
+		}
+	}()
+	return ln, nil
 }
 
 func reportAttacks(to io.Writer, o options, all []*attack) {
@@ -195,11 +259,12 @@ func reportAttacks(to io.Writer, o options, all []*attack) {
 	fmt.Fprintf(to, "\nHonest clients (h2load, %d connections with 10 streams) beside %d attackers with %d frames a second each; %d rounds of %v\n\n",
 		o.conns, o.attackers, o.frames, o.rounds, o.duration)
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "beside\trequests/s\tto alone\tfailed\tmemory MiB (PSS)\tconnections of attackers\t")
+	fmt.Fprintln(w, "beside\trequests/s\tto sink\tto alone\tserver CPU µs/request\tsink\tfailed\tmemory MiB (PSS)\tconnections of attackers\t")
 	for _, a := range all {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%.0f\t%.0f\t\n", a.name, stats.Summarise(a.perSecond).Spread("%.0f"), stats.MeanError(a.ratio), a.failed,
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%.1f\t%.1f\t%d\t%.0f\t%.0f\t\n", a.name, stats.Summarise(a.perSecond).Spread("%.0f"),
+			stats.MeanError(a.toSink), stats.MeanError(a.toAlone), stats.Quantile(a.cpu, 0.5), stats.Quantile(a.sinkCPU, 0.5), a.failed,
 			stats.Quantile(a.memory, 1), stats.Quantile(a.connects, 0.5))
 	}
 	w.Flush()
-	fmt.Fprintln(to, "\nto alone: mean of the rounds ± its standard error (smallest–largest), each to the measurement just before it. The attackers' own CPU\ntime counts: they share the machine. Attackers that are cut off connect again.")
+	fmt.Fprintln(to, "\nto sink: requests/s beside attackers of the server, as a ratio to those beside the same attackers of a sink, which reads\neverything and is part of this program: before and after. So the CPU time of the attackers, who share the machine, does not count.\nto alone: to those without attackers. Mean of the rounds ± its standard error (smallest–largest). server CPU: all that the server\nused, for an honest request; sink: the same while the attackers attack the sink. Attackers that are cut off connect again.")
 }

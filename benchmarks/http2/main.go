@@ -18,10 +18,6 @@ import (
 )
 
 func main() {
-	if len(os.Args) == 5 && os.Args[1] == serveArgument {
-		fmt.Fprintln(os.Stderr, serveNetHTTP(os.Args[2], os.Args[3], os.Args[4]))
-		os.Exit(1)
-	}
 	program.Main("http2", parse, run)
 }
 
@@ -58,13 +54,15 @@ func run(ctx context.Context, o options) (err error) {
 	if _, err := exec.LookPath("h2load"); err != nil {
 		return fmt.Errorf("%w: it is in the package nghttp2-client", err)
 	}
-	if o.settings.Temp, err = os.MkdirTemp("", "moonbridge-benchmarks-"); err != nil {
+	o.settings.Connections = o.conns + o.attackers
+	needed := names
+	if o.attacks {
+		needed = names[:1]
+	}
+	if err := o.settings.Prepare(1024, needed...); err != nil {
 		return err
 	}
 	defer o.settings.Remove()
-	if err := writeCertificate(o.settings.Temp); err != nil {
-		return err
-	}
 	if o.attacks {
 		return runAttacks(ctx, o)
 	}
@@ -106,20 +104,20 @@ func compare(ctx context.Context, o options) error {
 	return program.Report(o.settings.Benchmarks, o.name, func(to io.Writer) { reportServers(to, o, all, rows) })
 }
 
-func (r *row) measure(ctx context.Context, o options, all []*server, i int) error {
-	before, _ := all[i].tree.CPU()
-	res, err := load(ctx, all[i].url(r.path), o.conns, r.streams, o.duration)
+func (r *row) measure(ctx context.Context, o options, all []*servers.Server, i int) error {
+	before, _ := all[i].Tree.CPU()
+	res, err := load(ctx, url(all[i], r.path), o.conns, r.streams, o.duration)
 	if err != nil {
-		return fmt.Errorf("%s: %w", all[i].name, err)
+		return fmt.Errorf("%s: %w", all[i].Name, err)
 	}
-	after, _ := all[i].tree.CPU()
+	after, _ := all[i].Tree.CPU()
 	r.perSecond[i] = append(r.perSecond[i], res.perSecond)
 	r.cpu[i] = append(r.cpu[i], (after-before).Seconds()*1e6/float64(max(1, res.succeeded)))
 	r.failed[i] += res.failed
 	return nil
 }
 
-func reportServers(to io.Writer, o options, all []*server, rows []*row) {
+func reportServers(to io.Writer, o options, all []*servers.Server, rows []*row) {
 	for _, f := range machine.Facts(o.settings.Benchmarks) {
 		fmt.Fprintf(to, "%s: %s\n", f.Name, f.Value)
 	}
@@ -128,7 +126,7 @@ func reportServers(to io.Writer, o options, all []*server, rows []*row) {
 	fmt.Fprintln(w, "request\tstreams\tserver\trequests/s\tmbserve to it\tCPU µs/req\tmbserve's to it\tfailed\t")
 	for _, r := range rows {
 		for i, s := range all {
-			fmt.Fprintf(w, "/%s\t%d\t%s\t%s\t%s\t%.1f\t%.2f\t%d\t\n", r.path, r.streams, s.name, stats.Summarise(r.perSecond[i]).Spread("%.0f"),
+			fmt.Fprintf(w, "/%s\t%d\t%s\t%s\t%s\t%.1f\t%.2f\t%d\t\n", r.path, r.streams, s.Name, stats.Summarise(r.perSecond[i]).Spread("%.0f"),
 				stats.Summarise(stats.Ratios(r.perSecond[0], r.perSecond[i])).Spread("%.2f"), stats.Quantile(r.cpu[i], 0.5),
 				stats.Quantile(stats.Ratios(r.cpu[0], r.cpu[i]), 0.5), r.failed[i])
 		}

@@ -3,7 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"io"
 	"testing"
+	"time"
+
+	"moonbridge/benchmarks/internal/servers"
 
 	"golang.org/x/net/http2"
 )
@@ -37,5 +42,32 @@ func TestAttacks(t *testing.T) {
 	cancel()
 	if n := attacks()[0].run(ctx, "127.0.0.1:1", 1); n != 0 {
 		t.Errorf("%d connections after the end", n)
+	}
+}
+
+// The sink takes what attackers send, and does not answer.
+func TestSink(t *testing.T) {
+	var s servers.Settings
+	s.Temp = t.TempDir()
+	if err := s.Check(nil); err != nil {
+		t.Fatal(err)
+	}
+	ln, err := serveSink(s.Certificate())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	c, err := tls.Dial("tcp", ln.Addr().String(), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Write(make([]byte, 1<<20)); err != nil || c.ConnectionState().NegotiatedProtocol != "h2" {
+		t.Errorf("%v, protocol %q", err, c.ConnectionState().NegotiatedProtocol)
+	}
+	c.CloseWrite()
+	c.SetDeadline(time.Now().Add(20 * time.Second))
+	if n, err := c.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+		t.Errorf("%d bytes, %v", n, err)
 	}
 }

@@ -1,6 +1,6 @@
 -- serve(callback, port, option...) listens for HTTP on 127.0.0.1. Each option is a string name=value: an option of the
 -- pool (min_fork=4), or of the HTTP module if it starts with "http." (http.idle_timeout=3600). static=DIR serves the files of
--- a directory as /DIR/.
+-- a directory as /DIR/. cert=FILE and key=FILE make the listener speak TLS.
 
 local http = require "moonbridge_http"
 
@@ -27,6 +27,9 @@ return function(callback, port, ...)
 			http_options[http_name] = value_of(value)
 		elseif name == "static" then
 			pool.static = {["/" .. value .. "/"] = value}
+		elseif name == "cert" or name == "key" then
+			pool[1].tls = pool[1].tls or {}
+			pool[1].tls[name] = value
 		else
 			pool[name] = value_of(value)
 		end

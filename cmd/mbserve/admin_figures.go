@@ -141,6 +141,8 @@ func (a *adminSide) writeLoops(w *metrics.Writer) {
 		}
 		w.Counter("moonbridge_connections_accepted_total", "Connections that an event loop has accepted.", float64(l.Accepted), "loop", label)
 		w.Counter("moonbridge_request_heads_total", "Requests whose heads were complete.", float64(l.Requests), "loop", label)
+		w.Counter("moonbridge_bytes_total", "Bytes of sockets, with TLS as they were encrypted.", float64(l.BytesRead), "loop", label, "direction", "read")
+		w.Counter("moonbridge_bytes_total", "Bytes of sockets, with TLS as they were encrypted.", float64(l.BytesWritten), "loop", label, "direction", "written")
 		w.Counter("moonbridge_tls_handshakes_total", "TLS handshakes that were completed. Others are in moonbridge_refusals_total.",
 			float64(l.Handshakes), "loop", label)
 		w.Buckets("moonbridge_loop_turn_duration_seconds", "How long the turns of an event loop took.", l.Turns.Count[:], reactor.TurnLength,

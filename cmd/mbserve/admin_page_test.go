@@ -25,7 +25,7 @@ type browser struct {
 }
 
 // openPage starts Chromium and opens a page. The test is skipped if it is not installed.
-func openPage(t *testing.T, url string) *browser {
+func openPage(t *testing.T, url string, options ...string) *browser {
 	t.Helper()
 	program, err := exec.LookPath("chromium")
 	if err != nil {
@@ -39,8 +39,8 @@ func openPage(t *testing.T, url string) *browser {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(program, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-pipe",
-		"--user-data-dir="+t.TempDir(), "--window-size=1280,1400", "--no-first-run", "--disable-background-networking", "about:blank")
+	cmd := exec.Command(program, append(options, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-pipe",
+		"--user-data-dir="+t.TempDir(), "--window-size=1280,1400", "--no-first-run", "--disable-background-networking", "about:blank")...)
 	cmd.ExtraFiles = []*os.File{theirIn, theirOut} // descriptors 3 and 4
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

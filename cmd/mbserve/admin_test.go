@@ -165,6 +165,15 @@ func TestFiguresAreExact(t *testing.T) {
 		if got := sum("moonbridge_request_heads_total"); got != clients*rounds+3 {
 			t.Errorf("%v heads", got)
 		}
+		for _, direction := range []string{"read", "written"} {
+			bytes := 0.
+			for _, loop := range []string{"0", "1"} {
+				bytes += f[`moonbridge_bytes_total{loop="`+loop+`",direction="`+direction+`"}`]
+			}
+			if bytes < 20*clients*rounds { // no request or response is shorter
+				t.Errorf("%v bytes %s", bytes, direction)
+			}
+		}
 	}
 	for _, r := range []struct{ status, cause string }{{"505", "HTTP version other than 1.x"}, {"502", "worker ended"}} {
 		if n := refusedFor(f, r.status, r.cause); n != 1 {

@@ -14,7 +14,7 @@ import (
 func (s *instance) endOf(pid int) {
 	s.t.Helper()
 	s.ended = true
-	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil && err != syscall.ESRCH {
 		s.t.Error(err)
 	}
 	s.checkProcesses()

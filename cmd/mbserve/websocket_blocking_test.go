@@ -32,50 +32,52 @@ func notes(t *testing.T) (has func(text string)) {
 
 // What a script can do with a WebSocket that its worker has to itself.
 func TestWebSocketBlocking(t *testing.T) {
-	has := notes(t)
-	s := start(t, blockingScript)
-	c := s.socket("")
-	for _, tt := range [][2]string{
-		{"echo hello", "hello"}, {"echo ", ""}, {"timeout", "nil timeout"}, {"echo x", "x"}, {"misuse", "false"}, {"keep", "kept"},
-	} {
-		c.asks(tt[0], tt[1])
-	}
-	for n := range 200 {
-		c.says(fmt.Sprintf("echo %d", n))
-	}
-	for n := range 200 {
-		if got := c.hears(); got != strconv.Itoa(n) {
-			t.Fatalf("%q, want %d", got, n)
+	overBoth(t, func(t *testing.T, open func(*instance, string) *socket) {
+		has := notes(t)
+		s := start(t, blockingScript)
+		c := open(s, "")
+		for _, tt := range [][2]string{
+			{"echo hello", "hello"}, {"echo ", ""}, {"timeout", "nil timeout"}, {"echo x", "x"}, {"misuse", "false"}, {"keep", "kept"},
+		} {
+			c.asks(tt[0], tt[1])
 		}
-	}
-	c.asks("echo "+strings.Repeat("é", 400_000), strings.Repeat("é", 400_000)) // more than the windows have
-	c.says("large 1000000")
-	if got := c.hears(); len(got) != 1_000_000 {
-		t.Errorf("%d bytes", len(got))
-	}
-	c.says("many 3000") // more than is held for a client
-	for n := range 3000 {
-		if got := c.hears(); got != fmt.Sprintf("%d:%s", n+1, strings.Repeat("x", 1000)) {
-			t.Fatalf("%d: %.20q", n, got)
+		for n := range 200 {
+			c.says(fmt.Sprintf("echo %d", n))
 		}
-	}
-	has("sent all\n")
-	c.says("close bye")
-	c.leaves(4000)
-	has("send nil closed\nreceive nil closed 4000 bye\nreceive nil closed 4000 bye\nsend nil closed 4000 bye\n")
+		for n := range 200 {
+			if got := c.hears(); got != strconv.Itoa(n) {
+				t.Fatalf("%q, want %d", got, n)
+			}
+		}
+		c.asks("echo "+strings.Repeat("é", 400_000), strings.Repeat("é", 400_000)) // more than the windows have
+		c.says("large 1000000")
+		if got := c.hears(); len(got) != 1_000_000 {
+			t.Errorf("%d bytes", len(got))
+		}
+		c.says("many 3000") // more than is held for a client
+		for n := range 3000 {
+			if got := c.hears(); got != fmt.Sprintf("%d:%s", n+1, strings.Repeat("x", 1000)) {
+				t.Fatalf("%d: %.20q", n, got)
+			}
+		}
+		has("sent all\n")
+		c.says("close bye")
+		c.leaves(4000)
+		has("send nil closed\nreceive nil closed 4000 bye\nreceive nil closed 4000 bye\nsend nil closed 4000 bye\n")
 
-	c = s.socket("compress=takeover")
-	c.asks("echo "+strings.Repeat("a", 1000), strings.Repeat("a", 1000))
-	c.says("return")
-	c.leaves(1000)
-	response, err := http.Get(s.url("/"))
-	http.DefaultClient.CloseIdleConnections()
-	if err != nil || response.StatusCode != 426 {
-		t.Errorf("a request that asks for no WebSocket: %v, %v", response, err)
-	}
-	small := s.socket("max=10")
-	small.says("echo 123456")
-	small.leaves(1009)
+		c = open(s, "compress=takeover")
+		c.asks("echo "+strings.Repeat("a", 1000), strings.Repeat("a", 1000))
+		c.says("return")
+		c.leaves(1000)
+		response, err := http.Get(s.url("/"))
+		http.DefaultClient.CloseIdleConnections()
+		if err != nil || response.StatusCode != 426 {
+			t.Errorf("a request that asks for no WebSocket: %v, %v", response, err)
+		}
+		small := open(s, "max=10")
+		small.says("echo 123456")
+		small.leaves(1009)
+	})
 }
 
 // Whatever ends the client, receive says it; whatever ends the handler, the client is told.

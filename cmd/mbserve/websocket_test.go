@@ -17,6 +17,22 @@ import (
 // socket opens a WebSocket to the script testdata/websocket.lua.
 func (s *instance) socket(query string) *socket { return openSocket(s.t, s.address(0), "/?"+query, "") }
 
+// socketH2 is socket on a connection of its own with HTTP/2.
+func (s *instance) socketH2(query string) *socket {
+	s.t.Helper()
+	conn, err := wstest.DialH2(s.address(0))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return socketOn(s.t, conn, "/?"+query, "")
+}
+
+// overBoth runs a test with WebSockets over HTTP/1.1, and over HTTP/2.
+func overBoth(t *testing.T, test func(t *testing.T, open func(s *instance, query string) *socket)) {
+	t.Run("HTTP/1.1", func(t *testing.T) { test(t, (*instance).socket) })
+	t.Run("HTTP/2", func(t *testing.T) { test(t, (*instance).socketH2) })
+}
+
 // socket is a client's WebSocket.
 type socket struct {
 	*wstest.Client
@@ -104,62 +120,64 @@ func (c *socket) failure() {
 // What a script can do with a WebSocket.
 func TestWebSocket(t *testing.T) {
 	t.Parallel()
-	s := start(t, "testdata/websocket.lua")
-	ends := s.socket("handler=quiet&channel=ends")
-	c := s.socket("state=7")
-	if got := c.hears(); got != "open 7" {
-		t.Errorf("%q", got)
-	}
-	for _, tt := range [][2]string{
-		{"echo hello", "hello"}, {"echo ", ""}, {"count", "8"}, {"count", "9"}, {"misuse", "false false false false false"},
-		{"keep", "kept"}, {"kept", "false"}, {"publish nothing", "to 0"}, {"subscribe room", "subscribed"},
-	} {
-		c.asks(tt[0], tt[1])
-	}
-	for n := range 200 { // in order, though two workers run them
-		c.says(fmt.Sprintf("echo %d", n))
-	}
-	for n := range 200 {
-		if got := c.hears(); got != strconv.Itoa(n) {
-			t.Fatalf("%q, want %d", got, n)
+	overBoth(t, func(t *testing.T, open func(*instance, string) *socket) {
+		s := start(t, "testdata/websocket.lua")
+		ends := open(s, "handler=quiet&channel=ends")
+		c := open(s, "state=7")
+		if got := c.hears(); got != "open 7" {
+			t.Errorf("%q", got)
 		}
-	}
-	c.says("many 500") // more than the out-window has
-	for n := range 500 {
-		if got := c.hears(); got != fmt.Sprintf("%d:%s", n+1, strings.Repeat("x", 1000)) {
-			t.Fatalf("%d: %.20q", n, got)
+		for _, tt := range [][2]string{
+			{"echo hello", "hello"}, {"echo ", ""}, {"count", "8"}, {"count", "9"}, {"misuse", "false false false false false"},
+			{"keep", "kept"}, {"kept", "false"}, {"publish nothing", "to 0"}, {"subscribe room", "subscribed"},
+		} {
+			c.asks(tt[0], tt[1])
 		}
-	}
-	c.asks("echo "+strings.Repeat("é", 300_000), strings.Repeat("é", 300_000))
-	c.says("large 1000000")
-	if got := c.hears(); len(got) != 1_000_000 {
-		t.Errorf("%d bytes", len(got))
-	}
+		for n := range 200 { // in order, though two workers run them
+			c.says(fmt.Sprintf("echo %d", n))
+		}
+		for n := range 200 {
+			if got := c.hears(); got != strconv.Itoa(n) {
+				t.Fatalf("%q, want %d", got, n)
+			}
+		}
+		c.says("many 500") // more than the out-window has
+		for n := range 500 {
+			if got := c.hears(); got != fmt.Sprintf("%d:%s", n+1, strings.Repeat("x", 1000)) {
+				t.Fatalf("%d: %.20q", n, got)
+			}
+		}
+		c.asks("echo "+strings.Repeat("é", 300_000), strings.Repeat("é", 300_000))
+		c.says("large 1000000")
+		if got := c.hears(); len(got) != 1_000_000 {
+			t.Errorf("%d bytes", len(got))
+		}
 
-	other := s.socket("handler=quiet&channel=room&key=me")
-	c.says("publish news")
-	if a, b := other.hears(), c.hears(); a != "news" || b != "news" && b != "to 2" {
-		t.Errorf("%q, %q", a, b)
-	}
-	c.hears()
-	other.asks("id", otherID(other, c))
-	c.asks("unsubscribe room", "unsubscribed")
-	c.asks("publish again", "to 1")
-	if got := other.hears(); got != "again" {
-		t.Errorf("%q", got)
-	}
-	c.says("close bye")
-	c.closes(4000)
-	if got := ends.hears(); got != "9 4000 bye" {
-		t.Errorf("close handler: %q", got)
-	}
-	other.Conn.Close() // its handler has no close
-	gone := s.socket("state=5")
-	gone.hears()
-	gone.Conn.Close()
-	if got := ends.hears(); got != "5 1006 " {
-		t.Errorf("close handler of a client that is gone: %q", got)
-	}
+		other := open(s, "handler=quiet&channel=room&key=me")
+		c.says("publish news")
+		if a, b := other.hears(), c.hears(); a != "news" || b != "news" && b != "to 2" {
+			t.Errorf("%q, %q", a, b)
+		}
+		c.hears()
+		other.asks("id", otherID(other, c))
+		c.asks("unsubscribe room", "unsubscribed")
+		c.asks("publish again", "to 1")
+		if got := other.hears(); got != "again" {
+			t.Errorf("%q", got)
+		}
+		c.says("close bye")
+		c.closes(4000)
+		if got := ends.hears(); got != "9 4000 bye" {
+			t.Errorf("close handler: %q", got)
+		}
+		other.Conn.Close() // its handler has no close
+		gone := open(s, "state=5")
+		gone.hears()
+		gone.Conn.Close()
+		if got := ends.hears(); got != "5 1006 " {
+			t.Errorf("close handler of a client that is gone: %q", got)
+		}
+	})
 }
 
 // otherID asks a for its id, and c to send to it and to one that is none.
@@ -176,77 +194,83 @@ func otherID(a, c *socket) string {
 
 func TestWebSocketClosedByAnother(t *testing.T) {
 	t.Parallel()
-	s := start(t, "testdata/websocket.lua")
-	a, b := s.socket("handler=quiet"), s.socket("handler=quiet")
-	a.says("id")
-	id := a.hears()
-	b.asks("end "+id, "true")
-	a.closes(4001)
-	b.asks("end nonsense", "false")
+	overBoth(t, func(t *testing.T, open func(*instance, string) *socket) {
+		s := start(t, "testdata/websocket.lua")
+		a, b := open(s, "handler=quiet"), open(s, "handler=quiet")
+		a.says("id")
+		id := a.hears()
+		b.asks("end "+id, "true")
+		a.closes(4001)
+		b.asks("end nonsense", "false")
+	})
 }
 
 // A handler that fails, and one whose worker dies, answer nothing. The connection goes on, or is closed if the script wants that.
 func TestWebSocketFailures(t *testing.T) {
 	t.Parallel()
-	s := launch(t, "testdata/websocket.lua")
-	s.wait("msg=ready")
-	c := s.socket("handler=quiet")
-	for _, what := range []string{"fails", "exits"} {
-		c.says(what)
-		c.asks("echo after "+what, "after "+what)
-		strict := s.socket("handler=quiet&on_error=close")
-		strict.says(what)
-		strict.closes(1011)
-	}
-	s.wait("failed on purpose", "in=websocket")
-	small := s.socket("handler=quiet&max=10")
-	small.says("echo 12345")
-	small.hears()
-	small.says("echo 123456")
-	small.closes(1009)
-	c.Conn.Close()
-	s.stop()
-	s.cleanUp()
+	overBoth(t, func(t *testing.T, open func(*instance, string) *socket) {
+		s := launch(t, "testdata/websocket.lua")
+		s.wait("msg=ready")
+		c := open(s, "handler=quiet")
+		for _, what := range []string{"fails", "exits"} {
+			c.says(what)
+			c.asks("echo after "+what, "after "+what)
+			strict := open(s, "handler=quiet&on_error=close")
+			strict.says(what)
+			strict.closes(1011)
+		}
+		s.wait("failed on purpose", "in=websocket")
+		small := open(s, "handler=quiet&max=10")
+		small.says("echo 12345")
+		small.hears()
+		small.says("echo 123456")
+		small.closes(1009)
+		c.Conn.Close()
+		s.stop()
+		s.cleanUp()
+	})
 }
 
 // kill -9 of a worker at any time loses at most the messages that it was at: the others are answered once, in order.
 func TestWebSocketWorkersKilled(t *testing.T) {
 	t.Parallel()
-	s := launch(t, "testdata/websocket.lua")
-	s.wait("msg=ready")
-	c, killer := s.socket("handler=quiet"), s.socket("handler=quiet")
-	killed, last := 0, -1
-	for n := range 300 {
-		c.says(fmt.Sprintf("echo %d", n))
-		if n%60 == 30 {
-			killer.says("pid")
-			if pid, err := strconv.Atoi(killer.hears()); err == nil {
-				syscall.Kill(pid, syscall.SIGKILL)
-				killed++
+	overBoth(t, func(t *testing.T, open func(*instance, string) *socket) {
+		s := launch(t, "testdata/websocket.lua")
+		s.wait("msg=ready")
+		c, killer := open(s, "handler=quiet"), open(s, "handler=quiet")
+		killed, last := 0, -1
+		for n := range 300 {
+			c.says(fmt.Sprintf("echo %d", n))
+			if n%60 == 30 {
+				killer.says("pid")
+				if pid, err := strconv.Atoi(killer.hears()); err == nil {
+					syscall.Kill(pid, syscall.SIGKILL)
+					killed++
+				}
 			}
 		}
-	}
-	c.says("echo end")
-	answered := 0
-	for {
-		got := c.hears()
-		if got == "end" || t.Failed() {
-			break
+		c.says("echo end")
+		answered := 0
+		for {
+			got := c.hears()
+			if got == "end" || t.Failed() {
+				break
+			}
+			n, err := strconv.Atoi(got)
+			if err != nil || n <= last {
+				t.Fatalf("%q after %d", got, last)
+			}
+			last = n
+			answered++
 		}
-		n, err := strconv.Atoi(got)
-		if err != nil || n <= last {
-			t.Fatalf("%q after %d", got, last)
+		if answered < 300-killed {
+			t.Errorf("%d of 300 messages answered, with %d workers killed", answered, killed)
 		}
-		last = n
-		answered++
-	}
-	if answered < 300-killed {
-		t.Errorf("%d of 300 messages answered, with %d workers killed", answered, killed)
-	}
-	c.Conn.Close()
-	killer.Conn.Close()
-	s.stop()
-	s.cleanUp()
+		c.Conn.Close()
+		killer.Conn.Close()
+		s.stop()
+		s.cleanUp()
+	})
 }
 
 // After HUP the next message goes to the new script, on the same connection. A handler that does not exist any more closes.
@@ -282,18 +306,20 @@ func TestWebSocketReload(t *testing.T) {
 // At a stop clients are told that the server goes away, and close handlers run.
 func TestWebSocketStop(t *testing.T) {
 	t.Parallel()
-	s := launch(t, "testdata/websocket.lua")
-	s.wait("msg=ready")
-	c := s.socket("")
-	c.hears()
-	s.signal(syscall.SIGTERM)
-	func() {
-		defer c.failure()
-		c.WantsCloseFrame(1001)
-	}()
-	c.answersClose(1001)
-	s.exit(0)
-	s.cleanUp()
+	overBoth(t, func(t *testing.T, open func(*instance, string) *socket) {
+		s := launch(t, "testdata/websocket.lua")
+		s.wait("msg=ready")
+		c := open(s, "")
+		c.hears()
+		s.signal(syscall.SIGTERM)
+		func() {
+			defer c.failure()
+			c.WantsCloseFrame(1001)
+		}()
+		c.answersClose(1001)
+		s.exit(0)
+		s.cleanUp()
+	})
 }
 
 // What a handler sends does not wait for its end.
@@ -316,15 +342,19 @@ func TestWebSocketCases(t *testing.T) {
 	t.Parallel()
 	a := newApplication(t)
 	a.write(`@ require("moonbridge_websocket").handler("echo", { message = function(ws, data, kind) ws:send(data, kind) end })
-listen{ port, connect = http.generate_handler(function(request) request:accept_websocket{ handler = "echo", compress = true } end) }`)
+listen{ { proto = "tcp4", port = 0, localhost = true, http2 = "h2c" },
+	connect = http.generate_handler(function(request) request:accept_websocket{ handler = "echo", compress = true } end) }`)
 	s := start(t, a.script)
-	for _, k := range wstest.Cases(2, 1<<20) {
+	for i, k := range wstest.Cases(2, 1<<20) {
 		if chapter, _, _ := strings.Cut(k.ID, "."); chapter == "12" || chapter == "13" && !strings.HasSuffix(k.ID, ".5") {
 			continue
 		}
-		err := k.Run(func() (net.Conn, error) { return net.Dial("tcp", s.address(0)) }, "/")
-		if err != nil && !errors.Is(err, wstest.ErrNotOffered) {
-			t.Errorf("%s: %v", k.ID, err)
+		dial := func() (net.Conn, error) { return net.Dial("tcp", s.address(0)) }
+		if i%2 == 1 { // all of them go over HTTP/2 in package websocket
+			dial = func() (net.Conn, error) { return wstest.DialH2(s.address(0)) }
+		}
+		if err := k.Run(dial, "/"); err != nil && !errors.Is(err, wstest.ErrNotOffered) {
+			t.Errorf("%s, HTTP/%d: %v", k.ID, 1+i%2, err)
 		}
 	}
 }

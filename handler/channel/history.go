@@ -21,7 +21,7 @@ func newHistories() list.List[kept] {
 
 // keep puts a message into the history of its channel.
 func (h *Hub) keep(c *channel, m *Message) {
-	if c.rule.Messages == 0 {
+	if h.ruleFor(c).Messages == 0 {
 		c.lost = m.Seq
 		return
 	}
@@ -98,9 +98,10 @@ func (h *Hub) shorten(c *channel) {
 
 // trim makes a history as short as its rule wants.
 func (h *Hub) trim(c *channel, now int64) {
+	rule := h.ruleFor(c)
 	for len(c.history) > 0 {
 		k := c.history[0]
-		if k.m != nil && c.live <= c.rule.Messages && c.bytes <= c.rule.Bytes && now-k.m.Time <= c.rule.Age.Milliseconds() {
+		if k.m != nil && c.live <= rule.Messages && c.bytes <= rule.Bytes && now-k.m.Time <= rule.Age.Milliseconds() {
 			return
 		}
 		h.shorten(c)

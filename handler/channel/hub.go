@@ -37,6 +37,7 @@ type Hub struct {
 
 	mu       sync.Mutex
 	rules    []*Rule
+	ruled    uint64 // how often rules were set
 	channels map[string]*channel
 	all      []*channel // the same, for sweep
 	swept    int        // the next one of all
@@ -58,8 +59,9 @@ type Hub struct {
 // channel is a channel of a Hub. It belongs to Hub.mu, except for the lists of its groups.
 type channel struct {
 	name   string
-	index  int // in Hub.all
-	rule   *Rule
+	index  int    // in Hub.all
+	ruled  uint64 // the Hub.ruled that rule is of
+	rule   *Rule  // see ruleFor
 	last   uint64 // its last message
 	lost   uint64 // the last message that its history does not have
 	active int64  // when it was last used, in milliseconds since 1970
@@ -143,7 +145,7 @@ func (h *Hub) channelOf(name string) *channel {
 		if len(h.channels) >= h.o.Channels {
 			return nil
 		}
-		c = &channel{name: name, index: len(h.all), rule: h.ruleOf(name), last: h.forgotten, lost: h.forgotten}
+		c = &channel{name: name, index: len(h.all), ruled: h.ruled, rule: h.ruleOf(name), last: h.forgotten, lost: h.forgotten}
 		h.channels[name] = c
 		h.all = append(h.all, c)
 		h.startSweeping()

@@ -143,6 +143,7 @@ func TestHistoryIsBounded(t *testing.T) {
 	if err := r.hub.SetRules(nil); err != nil {
 		t.Fatal(err)
 	}
+	r.hub.sweep()
 	if r.hub.bytes != 0 || r.hub.kept.Len() != 0 {
 		t.Errorf("without rules: %d bytes are left", r.hub.bytes)
 	}
@@ -342,6 +343,36 @@ func TestForgottenChannel(t *testing.T) {
 	r.settle()
 	if missed.lost != 1 || there.lost != 0 {
 		t.Errorf("told of loss: %d, %d times, want 1, 0", missed.lost, there.lost)
+	}
+}
+
+// New rules hold for channels that exist: for the next message, and for a history that nothing touches when it is swept.
+func TestNewRules(t *testing.T) {
+	r := newRig(t, Options{}, Rule{Pattern: "*", Messages: 5})
+	for range 4 {
+		r.publish("used", "x")
+		r.publish("idle", "x")
+	}
+	if err := r.hub.SetRules([]Rule{{Pattern: "*", Messages: 2, Presence: true}}); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(r.hub.channels["used"].history); n != 4 {
+		t.Errorf("%d messages: SetRules has looked at the channels", n)
+	}
+	r.publish("used", "x")
+	if list, _ := r.hub.History("used", "", 10); len(list) != 2 {
+		t.Errorf("%d messages after another one, want 2", len(list))
+	}
+	r.hub.sweep()
+	if n := len(r.hub.channels["idle"].history); n != 2 {
+		t.Errorf("%d messages of a channel that was swept, want 2", n)
+	}
+	if err := r.hub.SetRules(nil); err != nil {
+		t.Fatal(err)
+	}
+	r.publish("used", "x")
+	if list, _ := r.hub.History("used", "", 10); len(list) != 0 {
+		t.Errorf("%d messages without a rule", len(list))
 	}
 }
 

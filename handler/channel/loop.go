@@ -226,7 +226,7 @@ func (m *Member) patience() time.Duration {
 	defer h.mu.Unlock()
 	d := slowMax
 	for c := range m.channels {
-		d = min(d, c.rule.Slow)
+		d = min(d, h.ruleFor(c).Slow)
 	}
 	return d
 }

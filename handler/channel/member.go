@@ -260,7 +260,7 @@ func (l *Loop) add(c *channel, s *subscription) {
 	g.list = append(g.list, s)
 	g.count++
 	c.count++
-	if s.shown = s.m.key != "" && c.rule.Presence; s.shown {
+	if s.shown = s.m.key != "" && l.hub.ruleFor(c).Presence; s.shown {
 		put(&c.keys, s.m.key, c.keys[s.m.key]+1)
 	}
 }

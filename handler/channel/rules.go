@@ -90,7 +90,8 @@ func (r *Rule) matches(name string) bool {
 }
 
 // SetRules replaces all rules. Of those that are for a name, the one with the longest pattern holds, and a name without "*"
-// before all others. Histories that are too long by the new rules become shorter.
+// before all others. A channel takes its new rule when it is used next, or within seconds: then a history that is too long by it becomes
+// shorter. So many channels keep nobody waiting.
 func (h *Hub) SetRules(rules []Rule) error {
 	rules = slices.Clone(rules)
 	if len(rules) > RulesMax {
@@ -109,11 +110,16 @@ func (h *Hub) SetRules(rules []Rule) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.rules = made
-	for _, c := range h.channels {
-		c.rule = h.ruleOf(c.name)
-		h.trim(c, h.now())
-	}
+	h.ruled++
 	return nil
+}
+
+// ruleFor is the rule of a channel.
+func (h *Hub) ruleFor(c *channel) *Rule {
+	if c.ruled != h.ruled {
+		c.ruled, c.rule = h.ruled, h.ruleOf(c.name)
+	}
+	return c.rule
 }
 
 // rank orders patterns: the more a pattern says, the higher.

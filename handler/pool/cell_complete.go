@@ -119,6 +119,7 @@ func (c *cell) done(result uint32) {
 // doneAndMore notes what seldom comes with a result.
 func (c *cell) doneAndMore(result uint32) {
 	if result&shm.ResultFailed != 0 {
+		c.takeVerbs() // they say which message it was
 		c.handlerFailed()
 	}
 	if result&shm.ResultRetire != 0 && !c.worker.retired.Swap(true) {

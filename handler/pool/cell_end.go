@@ -107,10 +107,10 @@ func (c *cell) failLater(cause string) {
 	})
 }
 
-// failEarly answers an exchange whose worker may still run the handler. A tick needs no answer, and is not over before the
-// worker is gone: the next one must not overlap with it.
+// failEarly answers an exchange whose worker may still run the handler. A tick or an event of a WebSocket needs no answer, and is not over
+// before the worker is gone: the next one must not overlap with it.
 func (c *cell) failEarly(status int, cause string) {
-	if !c.withoutConnection() {
+	if !c.waitsForever() {
 		c.fail(status, 0, cause)
 	}
 }

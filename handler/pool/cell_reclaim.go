@@ -55,6 +55,9 @@ func (c *cell) workerGone(w *Worker, now int64) {
 		return
 	}
 	killed := c.state == cellKilling // as far as the log is concerned, the exchange was over then
+	if killed {
+		c.takeVerbs() // they say which messages it has worked on
+	}
 	if !killed {
 		c.count(502, "worker ended")
 	}

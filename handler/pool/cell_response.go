@@ -79,7 +79,13 @@ func (c *cell) deliver() {
 			return
 		}
 		a, b := r.unsent()
-		n := c.x.Output(a, b, (c.state == cellDone || r.whole) && !r.inFile)
+		n, joined := 0, false
+		if r.inFile && len(b) == 0 {
+			n, joined = c.joinFile(a)
+		}
+		if !joined {
+			n = c.x.Output(a, b, (c.state == cellDone || r.whole) && !r.inFile)
+		}
 		if c.pos != pos || c.x == nil {
 			return // cancelled within the call
 		}

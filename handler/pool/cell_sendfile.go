@@ -225,6 +225,27 @@ func (c *cell) deliverFile() bool {
 	return true
 }
 
+// joinFile gives the connection the rest of the head together with the first range of the file, if that comes next: the head would be
+// a packet of its own otherwise. taken is how much of the head the connection has taken; it has the range if that is all of it.
+func (c *cell) joinFile(head []byte) (taken int, joined bool) {
+	joiner, can := c.x.(backend.FileJoiner)
+	if !can || len(c.file.pieces) == 0 || len(c.file.pieces[0].text) > 0 || c.file.pieces[0].n == 0 {
+		return 0, false
+	}
+	pos, file, pieces := c.pos, c.file.file, c.file.pieces
+	p := pieces[0]
+	file.uses++
+	c.file.pieces = pieces[1:]
+	taken = joiner.OutputJoined(head, file, p.offset, p.n, len(pieces) == 1)
+	if taken < len(head) {
+		if c.pos == pos && c.x != nil { // not cancelled within the call
+			c.file.pieces = pieces
+		}
+		file.Release()
+	}
+	return taken, true
+}
+
 // hasFile reports whether the file is here. If it cannot be sent, the exchange is answered otherwise.
 func (c *cell) hasFile() bool {
 	if c.file.state == outFileLost {

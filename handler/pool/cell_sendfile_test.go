@@ -38,6 +38,23 @@ func TestSendFile(t *testing.T) {
 	r.quiet()
 }
 
+// A head that a range of a file follows goes to the connection together with it.
+func TestSendFileJoined(t *testing.T) {
+	r := start(t, setup{})
+	name, content := sentFile(t)
+	for _, take := range []int{0, 1, 3} {
+		q := r.send(&request{target: "sends-range?" + name, take: take})
+		got := q.wait()
+		got.complete = false
+		wantOut(t, got, "head "+content[10:110])
+		if q.joined != 1 {
+			t.Errorf("taking %d bytes at a time: joined %d times", take, q.joined)
+		}
+	}
+	isNotOpen(t, name)
+	r.quiet()
+}
+
 // The connection need not wait for the end of a handler that has sent a file.
 func TestSendFileAnswered(t *testing.T) {
 	r := start(t, setup{})

@@ -18,6 +18,7 @@ type draft struct {
 	file    *os.File // the body; nil: it is in window
 	ended   bool     // all of the body has arrived
 	records bool     // what follows the head is no body, but the messages of a WebSocket
+	message int      // what follows the head are several messages, and the worker was at this one; 0: a body
 	notes   *notes   // of the worker
 }
 
@@ -43,7 +44,7 @@ func (c *cell) draft(w *Worker, f *failure) *draft {
 			Phase: c.phase(), PID: int(w.pid.Load()), Age: w.activity.age(time.Now()), Exchanges: w.out.Finished.Load(),
 		},
 		failure: f, window: c.windowCopy(), ended: c.body.flags&shm.InEnd != 0, notes: w.notes,
-		records: c.blocking,
+		records: c.blocking, message: c.inProgress(),
 	}
 	d.Waited, d.Running = c.split()
 	if a.client.IsValid() {
@@ -117,6 +118,9 @@ func (d *draft) readWindow() {
 	}
 	if d.file == nil && !d.records && uint64(h.Size) <= uint64(len(d.window)) {
 		d.Body = d.window[h.Size:]
+		if d.message > 0 {
+			d.Body = shm.WSRecordData(d.Body, d.message-1)
+		}
 		d.judgeBody()
 	}
 }

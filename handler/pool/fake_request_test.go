@@ -24,6 +24,8 @@ type request struct {
 	take           int  // bytes of output that are taken at a time; 0: all
 	stuck          bool // takes no output at all
 
+	joined int // heads that were taken together with a range of a file; of the loop
+
 	// Of the loop.
 	t      *testing.T
 	l      *fakeLoop

@@ -24,6 +24,16 @@ func (q *request) OutputFile(f backend.SentFile, offset, n int64, last bool) {
 	q.l.Post(f.Release)
 }
 
+// OutputJoined takes a head and a range together.
+func (q *request) OutputJoined(a []byte, f backend.SentFile, offset, n int64, last bool) int {
+	taken := q.Output(a, nil, false)
+	if taken == len(a) {
+		q.joined++
+		q.OutputFile(f, offset, n, last)
+	}
+	return taken
+}
+
 // fileBody is a body with two parts of a file.
 func (s *served) fileBody() *shm.FileBody {
 	return &shm.FileBody{Loop: uint32(s.c.Loop), Cell: uint32(s.c.Cell), Gen: uint32(s.c.Gen), Closing: []byte("]"), Parts: []shm.FilePart{
@@ -58,6 +68,15 @@ func (s *served) publishHead() {
 // fileBehaviours are ways to send a file, right and wrong. The query is its name.
 func init() {
 	behaviours["sends"] = func(s *served, name string) { s.sendFile(name); s.finish(0) }
+	behaviours["sends-range"] = func(s *served, name string) { // without text around it
+		f, _ := os.Open(name)
+		b := s.fileBody()
+		b.Closing, b.Parts = nil, []shm.FilePart{{Offset: 10, Length: 100}}
+		passFile(b.Append(nil), shm.MsgFile, int(f.Fd()))
+		f.Close()
+		s.publishHead()
+		s.finish(0)
+	}
 	behaviours["sends-late"] = func(s *served, name string) { // the message comes after the head
 		s.publishHead()
 		s.finish(0)

@@ -26,6 +26,7 @@ type socketConn struct {
 
 	event   shm.WSEventBody // in progress, or waiting for room; Event 0: none
 	data    []byte          // of a message that waits for room
+	batch   *batch          // of WSMessages
 	reason  string
 	verbs   shm.WSVerbs
 	broken  bool // of the event in progress: its verbs are malformed
@@ -74,6 +75,10 @@ func (c *socketConn) join(key string) error {
 
 // Message implements websocket.Handler.
 func (c *socketConn) Message(_ *websocket.Conn, kind websocket.Kind, data []byte) {
+	if c.conn.More() {
+		c.gather(kind, data)
+		return
+	}
 	c.begin(shm.WSEventBody{Event: shm.WSMessage, Opcode: uint32(kind)}, data, "")
 }
 
@@ -109,6 +114,7 @@ func (c *socketConn) begin(e shm.WSEventBody, data []byte, reason string) {
 	c.conn.Hold()
 	c.event, c.reason = e, reason
 	if (!c.l.queue(c.pool).empty() || !c.start(data)) && !c.l.wait(c, data) {
+		c.event = shm.WSEventBody{}
 		c.over(false)
 		c.conn.Close(websocket.CodeTryLater, "")
 	}

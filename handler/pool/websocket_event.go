@@ -17,11 +17,13 @@ import (
 
 // Output implements backend.Exchange.
 func (c *socketConn) Output(a, b []byte, _ bool) int {
+	c.conn.Cork()
 	for _, p := range [][]byte{a, b} {
 		if len(p) > 0 && !c.broken && c.verbs.Add(p, c.do) != nil {
 			c.broken = true
 		}
 	}
+	c.conn.Uncork()
 	return len(a) + len(b)
 }
 
@@ -47,6 +49,12 @@ func (c *socketConn) do(verb uint32, data []byte) {
 	case shm.WSUnknown:
 		c.l.log().Warn("a WebSocket is closed: the script has no handler with its name", "handler", c.handler)
 		c.conn.Close(websocket.CodeRestart, "")
+	case shm.WSDone:
+		if c.event.Event != shm.WSMessages || c.batch.done == c.event.Count {
+			c.broken = true
+			return
+		}
+		c.batch.done++
 	}
 }
 
@@ -91,10 +99,17 @@ func (c *socketConn) Failed(int, time.Duration) { c.over(true) }
 // over ends an event.
 func (c *socketConn) over(failed bool) {
 	event := c.event.Event
+	left, failed := c.rest(failed)
 	c.event, c.reason, c.verbs = shm.WSEventBody{}, "", shm.WSVerbs{}
 	if failed && c.flags&shm.WSStrict != 0 && event != shm.WSClose {
 		c.conn.Close(websocket.CodeInternal, "")
 	}
+	if left > 0 && c.conn.IsOpen() {
+		c.beginMessages(left)
+		c.l.next(c.pool)
+		return
+	}
+	c.dropBatch()
 	if c.closing {
 		c.beginClose()
 	} else {

@@ -244,3 +244,108 @@ func FuzzWebSocketVerbs(f *testing.F) {
 		}
 	})
 }
+
+// batchOn is a connection with three messages in one event, as if a worker had them.
+func batchOn(t testing.TB, s *WebSockets, l *postLoop, flags uint32) (*socketConn, *sinkConn) {
+	c, raw := socketOn(t, s, l, flags)
+	c.conn.Hold()
+	c.batch = c.l.takeBatch()
+	for _, m := range []string{"one", "two", "three"} {
+		c.batch.buffer = shm.AppendWSRecord(c.batch.buffer, shm.WSMessage, uint32(websocket.Text), []byte(m))
+	}
+	c.event = shm.WSEventBody{Event: shm.WSMessages, Count: 3}
+	return c, raw
+}
+
+// After the end of an event of several messages, those that were not begun are given to a worker again, and no others.
+func TestWebSocketBatchRest(t *testing.T) {
+	done := appendVerb(nil, shm.WSDone, "")
+	for _, tt := range []struct {
+		name   string
+		flags  uint32
+		verbs  []byte
+		end    func(c *socketConn)
+		rest   string // that waits for a worker
+		closes bool
+	}{
+		{"all", 0, bytes.Repeat(done, 3), func(c *socketConn) { c.Done(backend.EndKeep) }, "", false},
+		{"the worker stops", 0, done, func(c *socketConn) { c.Done(backend.EndKeep) }, "two three ", false},
+		{"an error", 0, done, func(c *socketConn) { c.Done(backend.EndReset) }, "three ", false},
+		{"an error, strict", shm.WSStrict, done, func(c *socketConn) { c.Done(backend.EndReset) }, "", true},
+		{"dead at once", 0, nil, func(c *socketConn) { c.Failed(502, 0) }, "two three ", false},
+		{"dead in the last one", 0, bytes.Repeat(done, 2), func(c *socketConn) { c.Failed(502, 0) }, "", false},
+		{"dead after the last one", shm.WSStrict, bytes.Repeat(done, 3), func(c *socketConn) { c.Failed(502, 0) }, "", false},
+		{"dead within a verb", 0, append(bytes.Clone(done), 1, 0), func(c *socketConn) { c.Failed(502, 0) }, "three ", false},
+		{"closed", 0, append(appendVerb(nil, shm.WSEnd, "\xe8\x03\x00\x00"), done...), func(c *socketConn) { c.Done(backend.EndKeep) }, "", true},
+		{"a hostile worker: no message", 0, nil, func(c *socketConn) { c.Done(backend.EndKeep) }, "two three ", false},
+		{"a hostile worker: more than there are", 0, bytes.Repeat(done, 4), func(c *socketConn) { c.Done(backend.EndKeep) }, "", false},
+	} {
+		s, l := NewWebSockets(), newPostLoop()
+		c, raw := batchOn(t, s, l, tt.flags)
+		c.Output(tt.verbs, nil, true)
+		tt.end(c)
+		rest := ""
+		for p := c.data; len(p) > 0; p = shm.SkipWSRecords(p, 1) {
+			rest += string(shm.WSRecordData(p, 0)) + " "
+		}
+		if closed := bytes.HasPrefix(raw.sent, []byte{0x88}); rest != tt.rest || closed != tt.closes || int(c.event.Count) != strings.Count(rest, " ") {
+			t.Errorf("%s: %q waits, %d messages; sent %q", tt.name, rest, c.event.Count, raw.sent)
+		}
+		if kept := len(c.l.batches); (kept == 0) != (tt.rest != "") || s.budget.Used() != int64(len(c.data)) {
+			t.Errorf("%s: %d batches are not in use, %d bytes wait", tt.name, kept, s.budget.Used())
+		}
+		c.conn.Closed(raw, nil)
+		l.run()
+	}
+}
+
+// An event that has one message has no end of a message.
+func TestWebSocketDoneOfOne(t *testing.T) {
+	s, l := NewWebSockets(), newPostLoop()
+	c, raw := socketOn(t, s, l, shm.WSStrict)
+	c.conn.Hold()
+	c.event.Event = shm.WSMessage
+	c.Output(appendVerb(nil, shm.WSDone, ""), nil, true)
+	c.Done(backend.EndKeep)
+	if string(raw.sent) != "\x88\x02\x03\xf3" {
+		t.Errorf("%q", raw.sent)
+	}
+}
+
+// FuzzWebSocketBatch: whatever a worker puts out, messages are lost only by what it says, and no batch is lost or used twice.
+func FuzzWebSocketBatch(f *testing.F) {
+	f.Add(append(appendVerb(appendVerb(nil, shm.WSDone, ""), shm.WSSendText, "x"), 9, 0, 0, 0, 0, 0, 0, 0), false, false)
+	f.Add(appendVerb(nil, shm.WSState, "s"), true, true)
+	f.Fuzz(func(t *testing.T, verbs []byte, strict, dies bool) {
+		s, l := NewWebSockets(), newPostLoop()
+		flags := uint32(0)
+		if strict {
+			flags = shm.WSStrict
+		}
+		c, raw := batchOn(t, s, l, flags)
+		for range 10 {
+			if c.event.Event == 0 {
+				break
+			}
+			before := c.event.Count
+			c.Output(bytes.Clone(verbs), nil, true)
+			c.l.waiting, c.data = nil, nil
+			if dies {
+				c.Failed(502, 0)
+			} else {
+				c.Done(backend.EndKeep)
+			}
+			if c.event.Event != 0 && c.event.Count >= before {
+				t.Fatalf("%d messages, and then %d", before, c.event.Count)
+			}
+		}
+		if c.event.Event != 0 || c.batch != nil || len(c.l.batches) != 1 {
+			t.Errorf("at the end: event %d, %d batches", c.event.Event, len(c.l.batches))
+		}
+		c.conn.Closed(raw, nil)
+		l.run()
+		if wrong := serverFrames(raw.sent); wrong != "" {
+			t.Errorf("%s: %q", wrong, raw.sent)
+		}
+	})
+}

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"slices"
 	"time"
+
+	"moonbridge/handler/shm"
 )
 
 // retryEvery is how often events that have found no room look for some again, if nothing else calls them.
@@ -44,7 +46,9 @@ func (l *socketLoop) wait(c *socketConn, data []byte) bool {
 	if !l.s.budget.Take(len(data)) {
 		return false
 	}
-	c.data = bytes.Clone(data)
+	if c.data = data; c.event.Event != shm.WSMessages { // a batch is not a view
+		c.data = bytes.Clone(data)
+	}
 	l.queue(c.pool).add(c)
 	l.s.waiting.Add(1)
 	l.setTimer()

@@ -122,6 +122,7 @@ type socketLoop struct {
 	waiting []waiting     // for room, by the index of the pool
 	timer   backend.Timer // to try the waiting ones again; nil: is not set
 	scratch []byte        // an event on its way into a cell
+	batches []*batch      // not in use
 }
 
 // loopOf is the part on a loop. It is called on that loop.

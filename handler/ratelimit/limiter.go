@@ -20,6 +20,12 @@ type Options struct {
 	// that trusted proxies name (httpparse.Head.Client), otherwise the peer.
 	Client func(x backend.Exchange, h *httpparse.Head) netip.Addr
 
+	// Key, if it is not nil, returns what requests are counted by instead: a field, a cookie, a path, or an address and one of
+	// these. It may be of any length, and a view: it is not kept. Requests with an empty key are not limited. The table has the same
+	// bound for keys, and a client that can make up a key has as many requests as it wants: use what it has to prove.
+	// It is called on the loop.
+	Key func(x backend.Exchange, h *httpparse.Head) []byte
+
 	// Table is what has been counted already, by a Limiter with the same rate. Default: a new one.
 	Table *Table
 }
@@ -98,8 +104,8 @@ func (l *loop) Start(x backend.Exchange, h *httpparse.Head, listener int, body [
 
 // admit counts a request, or returns why it is refused.
 func (l *loop) admit(x backend.Exchange, h *httpparse.Head) error {
-	client := l.limiter.o.Client(x, h)
-	if !client.IsValid() {
+	client, limited := l.limiter.clientOf(x, h)
+	if !limited {
 		return nil
 	}
 	wait := l.limiter.o.Table.take(client, l.on.Now(), l.limiter.each, l.limiter.most)
@@ -108,6 +114,16 @@ func (l *loop) admit(x backend.Exchange, h *httpparse.Head) error {
 	}
 	l.refusal = l.limiter.refusal(wait, l.refusal.Fields[:0])
 	return &l.refusal
+}
+
+// clientOf is whom a request is counted for.
+func (l *Limiter) clientOf(x backend.Exchange, h *httpparse.Head) (c client, limited bool) {
+	if l.o.Key != nil {
+		key := l.o.Key(x, h)
+		return l.o.Table.keyed(key), len(key) > 0
+	}
+	a := l.o.Client(x, h)
+	return addressed(a), a.IsValid()
 }
 
 // refusal says how long a client has to wait, with the fields of draft-ietf-httpapi-ratelimit-headers: the quota and its

@@ -83,6 +83,44 @@ func TestLimiter(t *testing.T) {
 	}
 }
 
+// With Key, requests are counted by what it returns, whoever sends them.
+func TestKey(t *testing.T) {
+	s := &stub{now: second, peer: netip.MustParseAddrPort("192.0.2.1:1234")}
+	limiter, err := New(Options{Rate: 1, Burst: 2, Name: "key", Key: func(_ backend.Exchange, h *httpparse.Head) []byte {
+		return h.Bytes(h.Path)
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	part, err := limiter.Wrap(s).Attach(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request := func(path string) bool {
+		head := httpparse.Head{Raw: []byte(path), Path: httpparse.Span{Len: uint32(len(path))}}
+		s.peer = netip.AddrPortFrom(s.peer.Addr().Next(), 1)
+		_, err := part.Start(s, &head, 0, nil, false)
+		return err == nil
+	}
+	long := strings.Repeat("x", 1000)
+	for _, c := range []struct {
+		path  string
+		taken bool
+	}{
+		{"a", true}, {"a", true}, {"a", false}, {"b", true}, {"a", false}, {"b", true}, {"b", false},
+		{long + "1", true}, {long + "1", true}, {long + "1", false}, {long + "2", true},
+		{"", true}, {"", true}, {"", true}, // not limited
+	} {
+		if got := request(c.path); got != c.taken {
+			t.Errorf("key of %d bytes: taken %v, want %v", len(c.path), got, c.taken)
+		}
+	}
+	head := httpparse.Head{Raw: []byte(long), Path: httpparse.Span{Len: 1000}}
+	if n := testing.AllocsPerRun(100, func() { s.now += second; part.Start(s, &head, 0, nil, false) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
 func TestLimiterOptions(t *testing.T) {
 	for _, o := range []Options{{Burst: 1}, {Rate: -1, Burst: 1}, {Rate: 1}, {Rate: 1e10, Burst: 1}, {Rate: 1e-9, Burst: 1e6}} {
 		if _, err := New(o); err == nil || !strings.Contains(err.Error(), "out of range") {

@@ -16,15 +16,19 @@ const (
 	locks = 64
 )
 
+// client is whom requests are counted for: an address, or what stands for a key.
+type client [16]byte
+
 // entry is what is known about a client.
 type entry struct {
-	client [16]byte
+	client client
 	paid   int64 // when all of its requests will have been paid for, on the clock of the loops; 0: no client
 }
 
 // Table is what has been counted for each client. All loops use it.
 type Table struct {
 	seed  maphash.Seed
+	other maphash.Seed // for the second half of keys
 	locks [locks]struct {
 		sync.Mutex
 		_ [56]byte // not in the cache line of the next one
@@ -33,10 +37,10 @@ type Table struct {
 }
 
 // NewTable returns a Table without clients.
-func NewTable() *Table { return &Table{seed: maphash.MakeSeed()} }
+func NewTable() *Table { return &Table{seed: maphash.MakeSeed(), other: maphash.MakeSeed()} }
 
-// clientOf is what counts as a client: an IPv4 address, or the /64 of an IPv6 address, which a provider gives to one customer.
-func clientOf(a netip.Addr) [16]byte {
+// addressed is what counts as a client: an IPv4 address, or the /64 of an IPv6 address, which a provider gives to one customer.
+func addressed(a netip.Addr) client {
 	b := a.As16()
 	if !a.Unmap().Is4() {
 		clear(b[8:])
@@ -44,16 +48,22 @@ func clientOf(a netip.Addr) [16]byte {
 	return b
 }
 
+// keyed stands for a key in the table. Two keys are taken for one with a probability of 2^-128, which nobody outside can raise.
+func (t *Table) keyed(key []byte) (c client) {
+	binary.NativeEndian.PutUint64(c[:8], maphash.Bytes(t.seed, key))
+	binary.NativeEndian.PutUint64(c[8:], maphash.Bytes(t.other, key))
+	return c
+}
+
 // take counts a request at the time now that takes each nanoseconds to be paid for, unless the client would then owe more than
 // most. wait is how long the client has to wait until it would not.
-func (t *Table) take(a netip.Addr, now, each, most int64) (wait int64) {
-	client := clientOf(a)
-	h := maphash.Bytes(t.seed, client[:])
+func (t *Table) take(who client, now, each, most int64) (wait int64) {
+	h := maphash.Bytes(t.seed, who[:])
 	set := &t.sets[h%sets]
 	lock := &t.locks[h%locks]
 	lock.Lock()
 	defer lock.Unlock()
-	e := find(set, client)
+	e := find(set, who)
 	owed := min(max(e.paid-now, 0), most)
 	if owed+each > most {
 		return owed + each - most
@@ -63,9 +73,9 @@ func (t *Table) take(a netip.Addr, now, each, most int64) (wait int64) {
 }
 
 // find returns the entry of a client. If there is none, it takes the place of the one that owes the least.
-func find(set *[setEntries]entry, client [16]byte) *entry {
+func find(set *[setEntries]entry, who client) *entry {
 	least := &set[0]
-	a, b := halves(&client)
+	a, b := halves(&who)
 	for i := range set {
 		e := &set[i]
 		if x, y := halves(&e.client); x == a && y == b && e.paid != 0 {
@@ -75,10 +85,10 @@ func find(set *[setEntries]entry, client [16]byte) *entry {
 			least = e
 		}
 	}
-	*least = entry{client: client}
+	*least = entry{client: who}
 	return least
 }
 
-func halves(b *[16]byte) (x, y uint64) {
+func halves(b *client) (x, y uint64) {
 	return binary.NativeEndian.Uint64(b[:]), binary.NativeEndian.Uint64(b[8:])
 }

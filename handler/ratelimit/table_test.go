@@ -16,7 +16,7 @@ func TestTake(t *testing.T) {
 	now := int64(5 * second)
 	take := func(a netip.Addr, want int64) {
 		t.Helper()
-		if got := table.take(a, now, second/2, 3*second/2); got != want {
+		if got := table.take(addressed(a), now, second/2, 3*second/2); got != want {
 			t.Errorf("at %v: wait %v, want %v", time.Duration(now), time.Duration(got), time.Duration(want))
 		}
 	}
@@ -52,7 +52,7 @@ func TestClients(t *testing.T) {
 		{"192.0.2.1", "192.0.2.2", false},
 		{"::1", "::2", true},
 	} {
-		if got := clientOf(netip.MustParseAddr(c.a)) == clientOf(netip.MustParseAddr(c.b)); got != c.same {
+		if got := addressed(netip.MustParseAddr(c.a)) == addressed(netip.MustParseAddr(c.b)); got != c.same {
 			t.Errorf("%s and %s: %v", c.a, c.b, got)
 		}
 	}
@@ -64,15 +64,15 @@ func TestTableIsBounded(t *testing.T) {
 	busy := netip.MustParseAddr("192.0.2.1")
 	const burst = 10
 	for range burst {
-		table.take(busy, second, second, burst*second)
+		table.take(addressed(busy), second, second, burst*second)
 	}
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 4 * sets * setEntries {
 		var b [16]byte
 		binary.NativeEndian.PutUint64(b[:], r.Uint64())
-		table.take(netip.AddrFrom16(b), second, second, burst*second)
+		table.take(addressed(netip.AddrFrom16(b)), second, second, burst*second)
 	}
-	if table.take(busy, second, second, burst*second) == 0 {
+	if table.take(addressed(busy), second, second, burst*second) == 0 {
 		t.Error("it was forgotten")
 	}
 }
@@ -80,7 +80,7 @@ func TestTableIsBounded(t *testing.T) {
 func TestTakeAllocates(t *testing.T) {
 	table := NewTable()
 	a := netip.MustParseAddr("2001:db8::1")
-	if n := testing.AllocsPerRun(100, func() { table.take(a, 1, 1, 10) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { table.take(addressed(a), 1, 1, 10) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }
@@ -89,6 +89,6 @@ func BenchmarkTake(b *testing.B) {
 	table := NewTable()
 	a := netip.MustParseAddr("192.0.2.1")
 	for i := range b.N {
-		table.take(a, int64(i)*second, second, 10*second)
+		table.take(addressed(a), int64(i)*second, second, 10*second)
 	}
 }

@@ -375,15 +375,17 @@ typedef struct {
 
 /* An event. The texts follow, in the order of their lengths. */
 typedef struct {
-	uint32_t event;  /* MB_WS_OPEN, MB_WS_MESSAGE, MB_WS_CLOSE */
+	uint32_t event;  /* MB_WS_OPEN, MB_WS_MESSAGE, MB_WS_CLOSE, MB_WS_MESSAGES */
 	uint32_t opcode; /* of a message */
 	uint32_t code;   /* of a close frame */
 	uint32_t handler_len, id_len, state_len, reason_len;
-	uint32_t pad;
+	uint32_t count;  /* of the messages of MB_WS_MESSAGES */
 } mb_ws_event;
-#define MB_WS_OPEN    1u
-#define MB_WS_MESSAGE 2u
-#define MB_WS_CLOSE   3u
+#define MB_WS_OPEN     1u
+#define MB_WS_MESSAGE  2u
+#define MB_WS_CLOSE    3u
+#define MB_WS_MESSAGES 4u /* several: the body is a mb_ws_record for each. The worker reports the end of each with MB_WS_DONE. It
+                             may stop after any of them; the server gives the others to a worker again */
 #define MB_WS_STATE_MAX 4096u /* bytes of the state of a WebSocket */
 #define MB_WS_NAME_MAX   255u /* bytes of the name of a handler */
 #define MB_WS_MESSAGE_MAX (1u << 20) /* bytes of a message in either direction */
@@ -398,6 +400,7 @@ typedef struct { uint32_t verb, len; } mb_ws_verb;
 #define MB_WS_UNSUBSCRIBE 6u
 #define MB_WS_UNKNOWN     7u /* there is no handler with this name */
 #define MB_WS_RECEIVE     8u /* with WEBSOCKET_BLOCKING: the worker takes another message */
+#define MB_WS_DONE        9u /* of MB_WS_MESSAGES: the handler has returned from a message; what it wanted comes before */
 
 /* What has happened to a WebSocket of WEBSOCKET_BLOCKING. len bytes follow: a message, or the reason of a close frame. */
 typedef struct {

@@ -28,8 +28,9 @@ const (
 
 // WSEventBody is mb_ws_event. The texts follow it.
 type WSEventBody struct {
-	Event, Opcode, Code                       uint32
-	HandlerLen, IDLen, StateLen, ReasonLen, _ uint32
+	Event, Opcode, Code                    uint32
+	HandlerLen, IDLen, StateLen, ReasonLen uint32
+	Count                                  uint32 // of the messages of WSMessages
 }
 
 // Events of a WebSocket.
@@ -37,6 +38,7 @@ const (
 	WSOpen = 1 + iota
 	WSMessage
 	WSClose
+	WSMessages // the body is a WSRecord for each; the worker reports the end of each with WSDone
 )
 
 // Bounds of a WebSocket.
@@ -59,6 +61,7 @@ const (
 	WSUnsubscribe
 	WSUnknown
 	WSReceive // only of a WebSocket that a worker has to itself
+	WSDone    // only of WSMessages
 )
 
 // WSRecord is mb_ws_record. Len bytes follow it.
@@ -67,6 +70,31 @@ type WSRecord struct{ Event, Len, Code, _ uint32 }
 // AppendWSRecord appends a record.
 func AppendWSRecord(dst []byte, event, code uint32, data []byte) []byte {
 	return append(append(dst, Bytes(&WSRecord{Event: event, Len: uint32(len(data)), Code: code})...), data...)
+}
+
+// WSRecordHead is the size of a WSRecord without the bytes that follow it.
+const WSRecordHead = int(unsafe.Sizeof(WSRecord{}))
+
+// SkipWSRecords is what follows the first n of some records; nil if there are fewer.
+func SkipWSRecords(p []byte, n int) []byte {
+	for ; n > 0; n-- {
+		size := WSRecordHead + len(WSRecordData(p, 0))
+		if size > len(p) {
+			return nil
+		}
+		p = p[size:]
+	}
+	return p
+}
+
+// WSRecordData is what belongs to the record with this index, as far as p has it.
+func WSRecordData(p []byte, i int) []byte {
+	var r WSRecord
+	if p = SkipWSRecords(p, i); len(p) < WSRecordHead {
+		return nil
+	}
+	copy(Bytes(&r), p)
+	return p[WSRecordHead:][:min(uint64(r.Len), uint64(len(p)-WSRecordHead))]
 }
 
 // WSAccept is what a handler of a request says of the WebSocket that it accepts. The texts are copies.
@@ -142,7 +170,7 @@ func (v *WSVerbs) Add(p []byte, do func(verb uint32, data []byte)) error {
 	}
 	for len(p) >= wsVerbHead {
 		verb, n := binary.NativeEndian.Uint32(p), binary.NativeEndian.Uint32(p[4:])
-		if verb < WSSendText || verb > WSReceive || n > wsVerbMax {
+		if verb < WSSendText || verb > WSDone || n > wsVerbMax {
 			return ErrWSVerb
 		}
 		if len(p)-wsVerbHead < int(n) {

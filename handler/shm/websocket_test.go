@@ -84,9 +84,31 @@ func TestWSVerbs(t *testing.T) {
 			t.Errorf("in pieces of %d: %d verbs", size, len(got))
 		}
 	}
-	for _, wrong := range [][]byte{verb(nil, 0, ""), verb(nil, WSReceive+1, ""), Bytes(&WSVerbHead{WSSendText, WSMessageMax + 1})} {
+	for _, wrong := range [][]byte{verb(nil, 0, ""), verb(nil, WSDone+1, ""), Bytes(&WSVerbHead{WSSendText, WSMessageMax + 1})} {
 		if v := new(WSVerbs); v.Add(wrong, func(uint32, []byte) {}) == nil {
 			t.Errorf("%q is a verb", wrong)
 		}
+	}
+}
+
+// Records are read only as far as they are there.
+func TestWSRecords(t *testing.T) {
+	b := AppendWSRecord(AppendWSRecord(nil, WSMessage, 1, []byte("one")), WSMessage, 2, []byte("three"))
+	if got := string(WSRecordData(b, 0)) + " " + string(WSRecordData(b, 1)); got != "one three" {
+		t.Errorf("%q", got)
+	}
+	if n := len(SkipWSRecords(b, 1)); n != WSRecordHead+5 {
+		t.Errorf("%d bytes after the first one", n)
+	}
+	for n := range len(b) {
+		for i := range 4 {
+			if got := WSRecordData(b[:n], i); !strings.HasPrefix("one", string(got)) && !strings.HasPrefix("three", string(got)) {
+				t.Errorf("record %d of %d bytes: %q", i, n, got)
+			}
+			SkipWSRecords(b[:n], i)
+		}
+	}
+	if got := SkipWSRecords(Bytes(&WSRecord{Len: 1<<32 - 1}), 1); len(got) != 0 {
+		t.Errorf("%d bytes after a record that is too long", len(got))
 	}
 }

@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"net"
 	"strings"
 	"testing"
 
@@ -13,10 +14,12 @@ func TestAutobahnCases(t *testing.T) {
 		name        string
 		compression *Compression
 		chapters    string
+		dial        func(address string) (net.Conn, error)
 	}{
-		{"compression", &Compression{Min: 1}, "1 2 3 4 5 6 7 9 10 12 13"},
-		{"takeover", &Compression{Takeover: true}, "13"},
-		{"small windows", &Compression{Takeover: true, WindowBits: 9, Level: 5}, "13"},
+		{"compression", &Compression{Min: 1}, "1 2 3 4 5 6 7 9 10 12 13", dialer},
+		{"takeover", &Compression{Takeover: true}, "13", dialer},
+		{"small windows", &Compression{Takeover: true, WindowBits: 9, Level: 5}, "13", dialer},
+		{"HTTP/2", &Compression{Min: 1}, "1 2 3 4 5 6 7 9 10 12 13", wstest.DialH2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			address, _ := serve(t, New(Options{MaxMessage: 2 << 20, MaxHeld: 8 << 20, Compression: tt.compression}), echoing{}, nil)
@@ -28,7 +31,7 @@ func TestAutobahnCases(t *testing.T) {
 					// The client's encoder knows no smaller window than 32 KiB, so it must not be asked for one.
 					k.Offer = strings.ReplaceAll(k.Offer, "; client_max_window_bits", "")
 				}
-				if err := k.Run(dialer(address), "/"); err != nil {
+				if err := k.Run(func() (net.Conn, error) { return tt.dial(address) }, "/"); err != nil {
 					t.Errorf("%s: %v", k.ID, err)
 				}
 			}

@@ -50,6 +50,8 @@ type Conn struct {
 	state   connState
 	held    bool // the Handler wants no message now
 	parsing bool // in parse, which flushes what is sent
+	corked  bool // between Cork and Uncork
+	giving  bool // in Handler.Message
 	pinged  bool // a ping was sent, and nothing has come since
 	stuck   bool // the peer took nothing more when tick looked
 	timer   backend.Timer

@@ -18,6 +18,7 @@ type incoming struct {
 	text       textCheck
 	data       []byte  // what has arrived, if it did not arrive at once
 	window     *window // nil: the client does not take over its context
+	ahead      int     // bytes of the input that messages have which the Handler is given now
 }
 
 // parse takes frames from the input until it has no whole one, or none that may be passed on now.
@@ -73,6 +74,12 @@ func (c *Conn) discard(n int) {
 	}
 }
 
+// discardGiven drops the messages that the Handler was given.
+func (c *Conn) discardGiven() {
+	c.discard(c.in.ahead)
+	c.in.ahead = 0
+}
+
 // refused reports whether a header breaks the protocol, or announces too large a message. Then it ends the connection, after the end of
 // Hold: what the peer has sent before may still be answered.
 func (c *Conn) refused(h *header) bool {
@@ -124,8 +131,9 @@ func (c *Conn) data(h *header, b []byte, size int) bool {
 	if payload := b[size:]; h.opcode != opContinuation && h.fin && uint64(len(payload)) >= h.length {
 		payload = payload[:h.length]
 		unmask(payload, h.mask, 0)
+		c.in.ahead = size + len(payload)
 		c.message(payload, false)
-		c.discard(size + len(payload))
+		c.discardGiven()
 		return true
 	}
 	c.in.inFrame, c.in.last, c.in.mask, c.in.at, c.in.left = true, h.fin, h.mask, 0, h.length
@@ -170,6 +178,7 @@ func (c *Conn) frameEnd() bool {
 		data := c.in.data
 		c.forget()
 		c.message(data, true)
+		c.discardGiven()
 	}
 	return true
 }
@@ -201,7 +210,9 @@ func (c *Conn) message(data []byte, checked bool) {
 		return
 	}
 	c.loop.counters.in.Add(1)
+	c.giving = true
 	c.handler.Message(c, kind, data)
+	c.giving = false
 	if cap(c.loop.unpack) > sharedMax {
 		c.loop.unpack = nil
 	}
@@ -217,12 +228,7 @@ func (c *Conn) validText(data []byte, checked bool) bool {
 
 // unpack decompresses a message into the buffer of the loop.
 func (c *Conn) unpack(data []byte) (unpacked []byte, ok bool) {
-	w := c.in.window
-	if w == nil {
-		w = &window{}
-	}
-	unpacked, err := c.e.deflate.inflate(c.loop.unpack[:0], data, int(c.maxMessage), w)
-	c.loop.unpack = unpacked[:0]
+	unpacked, err := c.inflate(data, int(c.maxMessage))
 	switch err {
 	case nil:
 		return unpacked, true
@@ -232,6 +238,17 @@ func (c *Conn) unpack(data []byte) (unpacked []byte, ok bool) {
 		c.fail(CodeInvalidPayload, "compressed data")
 	}
 	return nil, false
+}
+
+// inflate decompresses a message of at most most bytes into the buffer of the loop.
+func (c *Conn) inflate(data []byte, most int) (unpacked []byte, err error) {
+	w := c.in.window
+	if w == nil {
+		w = &window{}
+	}
+	unpacked, err = c.e.deflate.inflate(c.loop.unpack[:0], data, most, w)
+	c.loop.unpack = unpacked[:0]
+	return unpacked, err
 }
 
 var _ backend.Stream = (*Conn)(nil)

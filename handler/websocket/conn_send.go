@@ -79,12 +79,13 @@ func (c *Conn) Held() int { return c.raw.Held() }
 
 // write writes a frame, or collects it while parse runs. header may be the buffer of the loop.
 func (c *Conn) write(header, payload []byte) {
-	if !c.parsing && len(payload) <= smallMax {
+	collects := c.parsing || c.corked
+	if !collects && len(payload) <= smallMax {
 		c.loop.small = append(append(c.loop.small[:0], header...), payload...)
 		c.raw.Write(c.loop.small)
 		return
 	}
-	if !c.parsing || len(payload) > corkMax {
+	if !collects || len(payload) > corkMax {
 		c.flush()
 		c.raw.Writev(header, payload)
 		return
@@ -97,8 +98,23 @@ func (c *Conn) write(header, payload []byte) {
 
 // flush writes what was collected.
 func (c *Conn) flush() {
-	if c.parsing && len(c.loop.out) > 0 {
+	if len(c.loop.out) > 0 && (c.parsing || c.corked) {
 		c.raw.Write(c.loop.out)
 		c.loop.out = c.loop.out[:0]
 	}
 }
+
+// Cork has what is sent until Uncork written together, up to 16 KiB at a time. Both belong into one call of the loop: nothing is sent on
+// another connection between them.
+func (c *Conn) Cork() { c.corked = true }
+
+// Uncork writes what was sent since Cork.
+func (c *Conn) Uncork() {
+	if !c.parsing {
+		c.flush()
+	}
+	c.corked = false
+}
+
+// IsOpen reports whether messages can still be sent.
+func (c *Conn) IsOpen() bool { return c.state == connOpen }

@@ -1,11 +1,11 @@
 package websocket
 
 import (
-	"crypto/sha1"
 	"encoding/base64"
 	"fmt"
 
 	"moonbridge/httpparse"
+	"moonbridge/httpwrite"
 )
 
 // Refusal is why a request is not an opening handshake, with the response that it should get.
@@ -29,18 +29,12 @@ const upgradeFields = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocke
 
 // Handshake is what a client asks for in its opening handshake (RFC 6455 §4.1).
 type Handshake struct {
-	accept  [acceptLen]byte
+	accept  [httpwrite.WebSocketAcceptLen]byte
 	deflate deflateParams
 	offered bool // deflate was offered in a way that can be accepted
 }
 
-// acceptLen is the length of Sec-WebSocket-Accept: the base64 of a SHA-1.
-const acceptLen = 28
-
-const (
-	keyLen  = 24
-	keyGUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-)
+const keyLen = httpwrite.WebSocketKeyLen
 
 // Check reads the opening handshake of a request. refusal is nil if it is one.
 func Check(h *httpparse.Head) (s Handshake, refusal *Refusal) {
@@ -71,14 +65,8 @@ func (s *Handshake) setKey(key []byte) *Refusal {
 	if n, err := base64.StdEncoding.Strict().Decode(raw[:], key); len(key) != keyLen || err != nil || n != 16 {
 		return errKey
 	}
-	s.accept = acceptKey(key)
+	s.accept = httpwrite.WebSocketAccept(key)
 	return nil
-}
-
-func acceptKey(key []byte) (accept [acceptLen]byte) {
-	sum := sha1.Sum(append(append(make([]byte, 0, keyLen+len(keyGUID)), key...), keyGUID...))
-	base64.StdEncoding.Encode(accept[:], sum[:])
-	return accept
 }
 
 // only is the value of a field that must occur once, or nil.

@@ -193,13 +193,11 @@ func serve(t testing.TB, e *Endpoint, h Handler, accept func(r *Request, a *Answ
 		}
 		return h, nil, status
 	}}
-	if err := en.Serve(ln, b, 0, engine.Limits{}); err != nil {
+	if err := en.Serve(ln, b, 0, engine.Limits{H2C: true}); err != nil {
 		t.Fatal(err)
 	}
 	return ln.Addr(), en
 }
 
 // dialer connects to address.
-func dialer(address string) func() (net.Conn, error) {
-	return func() (net.Conn, error) { return net.DialTimeout("tcp", address, waitMost) }
-}
+func dialer(address string) (net.Conn, error) { return net.DialTimeout("tcp", address, waitMost) }

@@ -35,6 +35,7 @@ typedef struct {
 	uint32_t out_start;
 	uint32_t body_off, body_len; /* body_off 0: no place has been chosen yet */
 	uint64_t written;    /* bytes in the ring, counted from out_start */
+	uint64_t earlier;    /* as many of them are verbs of earlier messages of the same event */
 	mb_buf head, held;   /* head: being built; held, in ring mode: fewer bytes than min_chunk */
 } mb_response;
 extern mb_response response;
@@ -65,6 +66,10 @@ const char *mb_field_error(const char *k, size_t kn, const char *v, size_t vn);
 /* --- exchange_output.c ---------------------------------------------------- */
 
 void mb_output_store(void); /* publishes without notifying the loop */
+/* Several messages of a WebSocket: the handler has returned from one. used: verbs of it came before. */
+void mb_output_message_done(lua_State *L, int used);
+/* Waits until the server has done what earlier messages of the same event wanted. */
+void mb_output_await_earlier(void);
 void mb_output_publish(void);
 void mb_output_data(lua_State *L, const char *p, size_t n);
 void mb_output_head(lua_State *L);

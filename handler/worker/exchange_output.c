@@ -398,7 +398,7 @@ void mb_output_begin_verbs(void)
 	mb_response_lock();
 	response.pending = 0;
 	response.published = response.broken = 0;
-	response.written = 0;
+	response.written = response.earlier = 0;
 	response.out_start = 0;
 	response.head_written = 1;
 	response.state = MB_RESPONSE_BODY;
@@ -450,6 +450,33 @@ void mb_output_verb(lua_State *L, uint32_t verb, const void *a, size_t an, const
 	ring_put(L, a, an);
 	ring_put(L, b, bn);
 	mb_output_publish();
+}
+
+/* The loop is not notified: it finds the answers to all messages of the event together. If the worker dies in the next one, it
+ * finds those to the earlier ones. */
+void mb_output_message_done(lua_State *L, int used)
+{
+	if (used)
+		response.earlier = response.written;
+	mb_output_verb(L, MB_WS_DONE, NULL, 0, NULL, 0);
+	mb_response_lock();
+	mb_output_store();
+	mb_response_unlock();
+}
+
+static int earlier_taken(void)
+{
+	return __atomic_load_n(&exchange.in_cell->out_tail, __ATOMIC_ACQUIRE) >= response.earlier || mb_cancelled();
+}
+
+void mb_output_await_earlier(void)
+{
+	if (!exchange.active || exchange.head.kind != MB_KIND_WEBSOCKET || earlier_taken())
+		return;
+	mb_response_lock();
+	mb_output_publish();
+	mb_response_unlock();
+	mb_wait(earlier_taken);
 }
 
 /* The response is finished. If the handler has returned, the loop is woken once, for output

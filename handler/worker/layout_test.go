@@ -78,7 +78,7 @@ func TestConstants(t *testing.T) {
 		"WSCloses": shm.WSCloses, "WSStrict": shm.WSStrict, "WSCompress": shm.WSCompress, "WSTakeover": shm.WSTakeover, "WSOpen": shm.WSOpen,
 		"WSMessage": shm.WSMessage, "WSClose": shm.WSClose, "WSStateMax": shm.WSStateMax, "WSNameMax": shm.WSNameMax, "WSMessageMax": shm.WSMessageMax,
 		"WSSendText": shm.WSSendText, "WSSendBinary": shm.WSSendBinary, "WSEnd": shm.WSEnd, "WSState": shm.WSState, "WSSubscribe": shm.WSSubscribe,
-		"WSUnsubscribe": shm.WSUnsubscribe, "WSUnknown": shm.WSUnknown, "WSReceive": shm.WSReceive, "OutWebSocketBlocking": shm.OutWebSocketBlocking,
+		"WSUnsubscribe": shm.WSUnsubscribe, "WSUnknown": shm.WSUnknown, "WSReceive": shm.WSReceive, "WSDone": shm.WSDone, "WSMessages": shm.WSMessages, "OutWebSocketBlocking": shm.OutWebSocketBlocking,
 		"AskPublish": shm.AskPublish, "AskCount": shm.AskCount, "AskPresence": shm.AskPresence, "AskHistory": shm.AskHistory,
 		"AskPosition": shm.AskPosition, "AnswerOK": shm.AnswerOK, "AnswerErr": shm.AnswerErr, "AnswerMax": shm.AnswerMax,
 		"SubscribePoll": shm.SubscribePoll, "SubscribeHead": shm.SubscribeHead, "SubscribeHTTP10": shm.SubscribeHTTP10,

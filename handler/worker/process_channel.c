@@ -122,6 +122,7 @@ static int no_answer(lua_State *L)
 static int ask(lua_State *L, const question *q, const uint8_t **p, size_t *n)
 {
 	mb_msg m;
+	mb_output_await_earlier();
 	if (call_server() || send_question(q) || receive_all(&m, sizeof m) || m.len > MB_MSG_MAX)
 		return no_answer(L);
 	uint8_t *b = lua_newuserdata(L, m.len + 1);

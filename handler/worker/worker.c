@@ -62,7 +62,7 @@ static void finish(lua_State *L, const mb_pool *p)
 	fflush(NULL);
 }
 
-static int quitting(void) { return __atomic_load_n(&worker.in_slot->quit, __ATOMIC_ACQUIRE) != 0; }
+int mb_quitting(void) { return __atomic_load_n(&worker.in_slot->quit, __ATOMIC_ACQUIRE) != 0; }
 
 static struct {
 	uint32_t loop, cell, gen;
@@ -73,7 +73,7 @@ static int have_work(void)
 {
 	if (!claimed.have)
 		claimed.have = mb_claim(&claimed.loop, &claimed.cell, &claimed.gen);
-	return claimed.have || quitting();
+	return claimed.have || mb_quitting();
 }
 
 /* Makes a crash of a handler or of a C module visible as a crash. The Go runtime has
@@ -98,7 +98,7 @@ int mb_worker_run(void)
 	if (!p || prepare(L, p))
 		return 1;
 	mb_exchange_prepare_stack(L);
-	while (!quitting()) {
+	while (!mb_quitting()) {
 		mb_wait(have_work);
 		/* A claimed exchange is run even if quit has been set since: no other worker
 		 * would run it. */

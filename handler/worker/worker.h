@@ -10,6 +10,8 @@
 
 int mb_worker_run(void); /* exit code */
 
+int mb_quitting(void); /* the worker is to take nothing more */
+
 /* --- worker_claim.c ------------------------------------------------------ */
 
 int mb_claim(uint32_t *loop, uint32_t *cell, uint32_t *gen); /* 0: no exchange waits */

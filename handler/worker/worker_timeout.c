@@ -44,7 +44,7 @@ static void give_up_exchange(int raw, int failed)
 		sched_yield();
 	mb_out_cell *oc = mb_out_cell_at(exchange.loop, exchange.cell);
 	uint32_t result = MB_DONE | MB_RETIRE | (failed ? MB_FAILED : 0);
-	if (exchange.head.kind == MB_KIND_MAIN) {
+	if (exchange.head.kind == MB_KIND_MAIN || exchange.head.kind == MB_KIND_WEBSOCKET) {
 		result |= MB_RESET; /* it has failed */
 	} else if (!raw && exchange.head.kind == MB_KIND_HTTP) {
 		/* Interim responses do not keep the server from answering. */

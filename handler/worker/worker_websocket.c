@@ -6,8 +6,12 @@
 
 #define REASON_MAX 123u
 
+/* How long a worker goes on to further messages of an event. */
+#define MESSAGES_MS 1
+
 static char methods_key;
 static const void *current; /* the object of the event in progress; NULL: none */
+static int ending;          /* the connection is to be closed */
 
 /* --- methods ------------------------------------------------------------------------ */
 
@@ -43,6 +47,7 @@ static int ws_close(lua_State *L)
 		return luaL_error(L, "close: a code from 1000 to 4999, and a reason of at most %d bytes", (int)REASON_MAX);
 	uint32_t code = (uint32_t)x;
 	mb_output_verb(L, MB_WS_END, &code, sizeof code, reason, n);
+	ending = 1;
 	return 0;
 }
 
@@ -95,7 +100,9 @@ void mb_websocket_install(lua_State *L)
 
 typedef struct {
 	mb_ws_event e;
-	const char *handler, *id, *state, *reason; /* in the head block: valid until the body is read */
+	const char *handler, *id, *state, *reason; /* in the head block: valid until the body is read, if that is larger than the window */
+	const uint8_t *message;                    /* of MB_WS_MESSAGES */
+	size_t message_len;
 } event;
 
 static void broken_event(lua_State *L) { luaL_error(L, "malformed event of a WebSocket"); }
@@ -117,13 +124,13 @@ static void read_event(lua_State *L, event *v)
 	v->reason = v->state + v->e.state_len;
 }
 
-/* Pushes the object: a table with id and state, whose metatable has the methods. */
+/* Pushes the object: a table with id and state, which is at index 1. Its metatable has the methods. */
 static void push_object(lua_State *L, const event *v)
 {
 	lua_createtable(L, 0, 2);
 	lua_pushlstring(L, v->id, v->e.id_len);
 	lua_setfield(L, -2, "id");
-	lua_pushlstring(L, v->state, v->e.state_len);
+	lua_pushvalue(L, 1);
 	lua_setfield(L, -2, "state");
 	lua_pushlightuserdata(L, &methods_key);
 	lua_rawget(L, LUA_REGISTRYINDEX);
@@ -134,14 +141,16 @@ static void push_object(lua_State *L, const event *v)
 /* Pushes the arguments after the object; returns their number. */
 static int push_arguments(lua_State *L, const event *v)
 {
-	size_t n;
+	const uint8_t *p = v->message;
+	size_t n = v->message_len;
 	switch (v->e.event) {
-	case MB_WS_MESSAGE: {
-		const uint8_t *p = mb_body_whole(L, &n);
+	case MB_WS_MESSAGE:
+		p = mb_body_whole(L, &n);
+		/* fall through */
+	case MB_WS_MESSAGES:
 		lua_pushlstring(L, (const char *)p, n);
 		lua_pushstring(L, v->e.opcode == 2 ? "binary" : "text");
 		return 2;
-	}
 	case MB_WS_CLOSE:
 		lua_pushinteger(L, v->e.code);
 		lua_pushlstring(L, v->reason, v->e.reason_len);
@@ -150,45 +159,97 @@ static int push_arguments(lua_State *L, const event *v)
 	return 0;
 }
 
-/* Tells the server of the state if the handler has changed it. The object is at index 1, the old state at 2. */
+/* Tells the server of the state if the handler has changed it, and leaves it at index 1, where the old one is. The object is at
+ * index 2. */
 static void keep_state(lua_State *L)
 {
 	size_t n;
 	lua_pushliteral(L, "state");
-	lua_rawget(L, 1);
-	if (lua_rawequal(L, -1, 2))
+	lua_rawget(L, 2);
+	if (!lua_rawequal(L, -1, 1)) {
+		if (lua_type(L, -1) != LUA_TSTRING)
+			luaL_error(L, "the state of a WebSocket is a string, not a %s", luaL_typename(L, -1));
+		const char *s = lua_tolstring(L, -1, &n);
+		if (n > MB_WS_STATE_MAX)
+			luaL_error(L, "the state of a WebSocket has more than %d bytes", (int)MB_WS_STATE_MAX);
+		mb_output_verb(L, MB_WS_STATE, s, n, NULL, 0);
+	}
+	lua_replace(L, 1);
+}
+
+/* Calls the handler. The state is at index 1, and nothing else is on the stack. What the handler has returned is on top then. */
+static void call_handler(lua_State *L, const event *v)
+{
+	static const char *const names[] = {[MB_WS_OPEN] = "open", [MB_WS_MESSAGE] = "message", [MB_WS_CLOSE] = "close",
+		[MB_WS_MESSAGES] = "message"};
+	push_object(L, v);
+	if (!mb_websocket_push(L, v->handler, v->e.handler_len)) {
+		mb_output_verb(L, MB_WS_UNKNOWN, NULL, 0, NULL, 0);
+		ending = 1;
+		lua_pushnil(L);
 		return;
-	if (lua_type(L, -1) != LUA_TSTRING)
-		luaL_error(L, "the state of a WebSocket is a string, not a %s", luaL_typename(L, -1));
-	const char *s = lua_tolstring(L, -1, &n);
-	if (n > MB_WS_STATE_MAX)
-		luaL_error(L, "the state of a WebSocket has more than %d bytes", (int)MB_WS_STATE_MAX);
-	mb_output_verb(L, MB_WS_STATE, s, n, NULL, 0);
+	}
+	lua_getfield(L, -1, names[v->e.event]);
+	if (lua_isnil(L, -1)) /* the script that is loaded now has none */
+		return;
+	lua_pushvalue(L, 2);
+	lua_call(L, 1 + push_arguments(L, v), 1);
+	mb_own_only();
+	keep_state(L);
+	current = NULL;
+}
+
+/* Takes the next record of the body. */
+static void take_record(lua_State *L, event *v, const uint8_t **p, size_t *n)
+{
+	mb_ws_record r;
+	if (*n < sizeof r)
+		broken_event(L);
+	memcpy(&r, *p, sizeof r);
+	if (r.len > *n - sizeof r)
+		broken_event(L);
+	v->e.opcode = r.code;
+	v->message = *p + sizeof r;
+	v->message_len = r.len;
+	*p += sizeof r + r.len;
+	*n -= sizeof r + r.len;
+}
+
+/* Runs the handler for several messages, as if each were an event of its own. It stops early if the connection is to be closed or the
+ * worker to end, and after a while, so that a slow handler neither keeps back answers nor keeps other clients waiting. */
+static void run_messages(lua_State *L, event *v)
+{
+	double until = mb_now() + MESSAGES_MS * 1e-3;
+	size_t n;
+	const uint8_t *p = mb_body_whole(L, &n);
+	if (exchange.scratch.len) /* the server puts head and body into the window */
+		broken_event(L);
+	for (uint32_t left = v->e.count; left; left--) {
+		take_record(L, v, &p, &n);
+		lua_settop(L, 1);
+		uint64_t before = response.written;
+		call_handler(L, v);
+		mb_output_message_done(L, response.written != before);
+		int retires = lua_isboolean(L, -1) && !lua_toboolean(L, -1);
+		if (ending || retires || mb_quitting() || mb_now() > until)
+			break;
+		mb_timeout_clear();
+	}
 }
 
 int mb_websocket_run(lua_State *L)
 {
-	static const char *const names[] = {[MB_WS_OPEN] = "open", [MB_WS_MESSAGE] = "message", [MB_WS_CLOSE] = "close"};
-	event v;
+	event v = {.message = NULL};
 	current = NULL;
+	ending = 0;
 	read_event(L, &v);
-	push_object(L, &v);
-	lua_getfield(L, 1, "state");
-	if (v.e.event < MB_WS_OPEN || v.e.event > MB_WS_CLOSE)
+	lua_pushlstring(L, v.state, v.e.state_len);
+	if (v.e.event < MB_WS_OPEN || v.e.event > MB_WS_MESSAGES)
 		broken_event(L);
-	if (!mb_websocket_push(L, v.handler, v.e.handler_len)) {
-		mb_output_verb(L, MB_WS_UNKNOWN, NULL, 0, NULL, 0);
-		return 0;
+	if (v.e.event == MB_WS_MESSAGES) {
+		run_messages(L, &v);
+		return 1;
 	}
-	lua_getfield(L, -1, names[v.e.event]);
-	if (lua_isnil(L, -1)) /* the script that is loaded now has none */
-		return 0;
-	lua_pushvalue(L, 1);
-	lua_call(L, 1 + push_arguments(L, &v), 1);
-	mb_own_only();
-	int at = lua_gettop(L);
-	keep_state(L);
-	current = NULL;
-	lua_pushvalue(L, at);
+	call_handler(L, &v);
 	return 1;
 }

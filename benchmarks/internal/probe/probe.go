@@ -2,6 +2,7 @@ package probe
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -134,22 +135,25 @@ func readLine(r *bufio.Reader, read *int) (string, error) {
 	return strings.TrimRight(string(line), "\r\n"), nil
 }
 
-// Get opens a connection to address, sends the request over it twice, and returns both answers. It fails if the server
+// Dialer opens a connection.
+type Dialer func() (*Client, error)
+
+// Get opens a connection, sends the request over it twice, and returns both answers. It fails if the server
 // does not keep the connection.
-func Get(address string, request []byte, timeout time.Duration) (first, second Answer, err error) {
-	err = exchange(address, request, timeout, &first, &second)
+func Get(dial Dialer, request []byte) (first, second Answer, err error) {
+	err = exchange(dial, request, &first, &second)
 	return first, second, err
 }
 
-// GetOnce opens a connection to address, sends the request, and returns the answer.
-func GetOnce(address string, request []byte, timeout time.Duration) (answer Answer, err error) {
-	err = exchange(address, request, timeout, &answer)
+// GetOnce opens a connection, sends the request, and returns the answer.
+func GetOnce(dial Dialer, request []byte) (answer Answer, err error) {
+	err = exchange(dial, request, &answer)
 	return answer, err
 }
 
 // exchange sends the request over one connection as often as there are answers to fill in.
-func exchange(address string, request []byte, timeout time.Duration, answers ...*Answer) error {
-	c, err := Dial(address, timeout)
+func exchange(dial Dialer, request []byte, answers ...*Answer) error {
+	c, err := dial()
 	if err != nil {
 		return err
 	}
@@ -172,6 +176,15 @@ type Client struct {
 // Dial opens a connection to address. timeout bounds that, and each request.
 func Dial(address string, timeout time.Duration) (*Client, error) {
 	conn, err := net.DialTimeout("tcp", address, timeout)
+	if err != nil {
+		return nil, err
+	}
+	return NewClient(conn, timeout), nil
+}
+
+// DialTLS is Dial with TLS, whatever the certificate.
+func DialTLS(address string, timeout time.Duration) (*Client, error) {
+	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: timeout}, "tcp", address, &tls.Config{InsecureSkipVerify: true})
 	if err != nil {
 		return nil, err
 	}

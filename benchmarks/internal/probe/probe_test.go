@@ -3,7 +3,10 @@ package probe
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -110,11 +113,15 @@ func serve(t *testing.T, respond func(n int) string) string {
 	return l.Addr().String()
 }
 
+func to(address string) Dialer {
+	return func() (*Client, error) { return Dial(address, time.Minute) }
+}
+
 func TestGet(t *testing.T) {
 	address := serve(t, func(n int) string {
 		return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d", n)
 	})
-	first, second, err := Get(address, Request("GET", address, "/", nil), time.Minute)
+	first, second, err := Get(to(address), Request("GET", address, "/", nil))
 	if err != nil || string(first.Body) != "0" || string(second.Body) != "1" {
 		t.Errorf("got %q, %q, %v", first.Body, second.Body, err)
 	}
@@ -124,7 +131,20 @@ func TestGet(t *testing.T) {
 		}
 		return "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 	})
-	if _, _, err := Get(closing, Request("GET", closing, "/", nil), time.Minute); err == nil {
+	if _, _, err := Get(to(closing), Request("GET", closing, "/", nil)); err == nil {
 		t.Error("a server that closes after one answer was accepted")
+	}
+}
+
+func TestDialTLS(t *testing.T) {
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "secret") }))
+	defer server.Close()
+	address := server.Listener.Addr().String()
+	answer, err := GetOnce(func() (*Client, error) { return DialTLS(address, time.Minute) }, Request("GET", address, "/", nil))
+	if err != nil || string(answer.Body) != "secret" {
+		t.Errorf("got %q, %v", answer.Body, err)
+	}
+	if _, err := DialTLS(serve(t, func(int) string { return "" }), time.Millisecond); err == nil {
+		t.Error("a server without TLS was accepted")
 	}
 }

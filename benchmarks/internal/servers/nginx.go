@@ -52,7 +52,7 @@ func (s *Settings) nginxConfig(w Workload, port int, dir string) ([]byte, error)
 		"NoSendfile": s.NginxNoSendfile, "Static": w.fileBytes > 0, "Precompressed": w.fileBytes > 0 && w.coding != "", "Public": publicName, "Compress": w.compress, "Cached": w.cached,
 		"Dir": dir, "Port": port, "Handler": string(handler),
 		"Scripts":     filepath.Join(s.Benchmarks, "scripts"),
-		"Connections": connections, "Upstream": w.upstream,
+		"Connections": connections, "Upstream": w.upstream, "TLS": w.tls, "Certificates": s.Temp,
 	})
 	return out.Bytes(), err
 }

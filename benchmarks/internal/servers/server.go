@@ -4,14 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"moonbridge/benchmarks/internal/cgroup"
 	"moonbridge/benchmarks/internal/probe"
-	"moonbridge/benchmarks/internal/proc"
 )
 
 const (
@@ -24,14 +21,12 @@ const (
 type Server struct {
 	Name     string
 	Address  string // host:port
-	Tree     *proc.Tree
 	Versions string // library versions reported by the server, or ""
 	Command  string
+	*Process
 
 	dir   string
 	group *cgroup.Group // or nil
-	cmd   *exec.Cmd
-	ended chan struct{} // closed when the first process has been waited for
 }
 
 // Start starts a server and waits until it answers a request of the workload with 200.
@@ -40,7 +35,7 @@ func (s *Settings) Start(name string, w Workload) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	port, err := freePort()
+	port, err := FreePort()
 	if err != nil {
 		return nil, err
 	}
@@ -51,30 +46,20 @@ func (s *Settings) Start(name string, w Workload) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	log, err := os.Create(filepath.Join(dir, "log"))
-	if err != nil {
-		return nil, err
-	}
-	defer log.Close()
 	command := cmd.String()
 	// The folder's name is unique on the machine, since its parent's is.
 	cmd, group, err := s.Setting.prepare(cmd, filepath.Base(s.Temp)+"-"+filepath.Base(dir))
 	if err != nil {
 		return nil, err
 	}
-	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, log, log
-	cmd.SysProcAttr = s.Setting.attributes()
-	if err := cmd.Start(); err != nil {
+	cmd.Dir, cmd.SysProcAttr = dir, s.Setting.attributes()
+	process, err := Launch(cmd, filepath.Join(dir, "log"))
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", name, err), remove(group))
 	}
 	server := &Server{
-		Name: name, Address: fmt.Sprintf("127.0.0.1:%d", port), Tree: proc.NewTree(cmd.Process.Pid),
-		Command: command, dir: dir, group: group, cmd: cmd, ended: make(chan struct{}),
+		Name: name, Address: fmt.Sprintf("127.0.0.1:%d", port), Command: command, Process: process, dir: dir, group: group,
 	}
-	go func() {
-		cmd.Wait() // the error is not needed: Running and the log show an early end
-		close(server.ended)
-	}()
 	if err := server.awaitReady(w); err != nil {
 		err = fmt.Errorf("%s does not serve: %w\n%s\n%s", name, err, server.Command, server.LogTail())
 		return nil, errors.Join(err, server.Stop())
@@ -106,56 +91,25 @@ func remove(group *cgroup.Group) error {
 }
 
 func (s *Server) awaitReady(w Workload) error {
-	deadline := time.Now().Add(startTimeout)
-	for {
-		answer, err := probe.GetOnce(s.Address, w.Request(s.Address), probeTimeout)
-		switch {
-		case !s.Running():
-			return fmt.Errorf("it ended with %v", s.cmd.ProcessState)
-		case err == nil && answer.Status != "200 OK":
-			return fmt.Errorf("it answers %q", answer.Status)
-		case err == nil:
-			s.Tree.PIDs() // record its processes
-			return nil
-		case time.Now().After(deadline):
-			return fmt.Errorf("no answer within %v: %w", startTimeout, err)
+	wrong := ""
+	err := s.Await(func() error {
+		answer, err := probe.GetOnce(w.dial(s.Address), w.Request(s.Address))
+		if err == nil && answer.Status != "200 OK" {
+			wrong = answer.Status
 		}
-		time.Sleep(20 * time.Millisecond)
+		return err
+	})
+	if err == nil && wrong != "" {
+		err = fmt.Errorf("it answers %q", wrong)
 	}
+	return err
 }
 
-// Running reports whether the first process is still running.
-func (s *Server) Running() bool {
-	select {
-	case <-s.ended:
-		return false
-	default:
-		return true
-	}
-}
-
-// Stop ends the server: it sends SIGTERM to the first process, and after ten seconds SIGKILL to all remaining
-// processes. It returns an error if the first process had to be killed. Calling it again has no effect.
+// Stop ends the server, as Process.Stop does.
 func (s *Server) Stop() error {
-	s.Tree.PIDs() // including processes started since
-	s.cmd.Process.Signal(syscall.SIGTERM)
-	limit := time.NewTimer(stopTimeout)
-	defer limit.Stop()
-	var err error
-	select {
-	case <-s.ended:
-	case <-limit.C:
-		err = fmt.Errorf("%s did not end within %v after SIGTERM", s.Name, stopTimeout)
-	}
-	deadline := time.Now().Add(stopTimeout)
-	for pids := s.Tree.PIDs(); len(pids) > 0; pids = s.Tree.PIDs() {
-		if time.Now().After(deadline) {
-			return errors.Join(err, fmt.Errorf("%s: processes %v cannot be ended", s.Name, pids))
-		}
-		for _, pid := range pids {
-			syscall.Kill(pid, syscall.SIGKILL)
-		}
-		time.Sleep(10 * time.Millisecond)
+	err := s.Process.Stop()
+	if err != nil {
+		err = fmt.Errorf("%s: %w", s.Name, err)
 	}
 	err = errors.Join(err, remove(s.group))
 	s.group = nil
@@ -188,6 +142,3 @@ func (s *Server) LogTail() string {
 	}
 	return string(out)
 }
-
-// Signal sends a signal to the first process.
-func (s *Server) Signal(signal os.Signal) error { return s.cmd.Process.Signal(signal) }

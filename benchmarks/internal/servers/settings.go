@@ -70,9 +70,12 @@ func (s *Settings) Prepare(files int, names ...string) (err error) {
 // Remove removes the folder Temp with all that is in it.
 func (s *Settings) Remove() { os.RemoveAll(s.Temp) }
 
-// Check reports what is missing for these servers before any is started, and builds the peers.
+// Check reports what is missing for these servers before any is started, builds the peers, and writes the certificate.
 func (s *Settings) Check(names []string) error {
 	if err := s.Setting.Check(); err != nil {
+		return err
+	}
+	if err := s.writeCertificate(); err != nil {
 		return err
 	}
 	var missing []error
@@ -154,6 +157,7 @@ func (s *Settings) nginxWorkers() int {
 // command returns the command that starts a server. dir is a separate folder for it.
 func (s *Settings) command(name string, w Workload, port int, dir string) (*exec.Cmd, error) {
 	address := fmt.Sprintf("127.0.0.1:%d", port)
+	cert, key := s.Certificate()
 	switch name {
 	case "mbserve":
 		var args []string
@@ -162,6 +166,9 @@ func (s *Settings) command(name string, w Workload, port int, dir string) (*exec
 		}
 		args = append(args, s.MbserveFlags...)
 		args = append(args, filepath.Join(s.Benchmarks, "scripts", w.handlerName()+".lua"), fmt.Sprint(port))
+		if w.tls {
+			args = append(args, "cert="+cert, "key="+key)
+		}
 		// The user's options come last and so override those of the workload.
 		args = append(append(args, w.mbOptions...), s.MbserveOptions...)
 		return exec.Command(s.Mbserve, args...), nil
@@ -180,7 +187,11 @@ func (s *Settings) command(name string, w Workload, port int, dir string) (*exec
 	case "gnet", "limit":
 		return exec.Command(s.peer(name), address, w.Name), nil // what they send depends on more than the handler
 	default:
-		return exec.Command(s.peer(name), address, w.handlerName()), nil
+		args := []string{address, w.handlerName()}
+		if w.tls {
+			args = append(args, cert, key)
+		}
+		return exec.Command(s.peer(name), args...), nil
 	}
 }
 
@@ -188,8 +199,8 @@ func (s *Settings) command(name string, w Workload, port int, dir string) (*exec
 // at the same moment therefore finds another one.
 const portMin, portMax = 15000, 32000
 
-// freePort returns a port of 127.0.0.1 that is currently free.
-func freePort() (port int, err error) {
+// FreePort returns a port of 127.0.0.1 that is currently free.
+func FreePort() (port int, err error) {
 	for range 100 {
 		port = portMin + rand.IntN(portMax-portMin)
 		var l net.Listener

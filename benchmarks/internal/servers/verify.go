@@ -9,6 +9,7 @@ import (
 	"io"
 	"reflect"
 	"strconv"
+	"strings"
 
 	"moonbridge/benchmarks/internal/probe"
 )
@@ -24,11 +25,11 @@ func (s *Server) Fetch(w Workload) (probe.Answer, error) {
 
 func (w Workload) fetch(address string) (second probe.Answer, err error) {
 	if !w.closes {
-		_, second, err = probe.Get(address, w.Request(address), probeTimeout)
+		_, second, err = probe.Get(w.dial(address), w.Request(address))
 		return second, err
 	}
 	for range 2 {
-		if second, err = probe.GetOnce(address, w.Request(address), probeTimeout); err != nil {
+		if second, err = probe.GetOnce(w.dial(address), w.Request(address)); err != nil {
 			break
 		}
 	}
@@ -128,6 +129,9 @@ func (w Workload) Expected(a probe.Answer) error {
 	if w.proxied > 0 {
 		text := bytes.Repeat([]byte("Hello, world!\n"), w.proxied/14+1)
 		return w.expectText(a.Body, string(text[:w.proxied]))
+	}
+	if w.path == largePath {
+		return w.expectText(a.Body, strings.Repeat("x", 100<<10))
 	}
 	switch w.Name {
 	case "echo":

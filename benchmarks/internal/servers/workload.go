@@ -17,10 +17,14 @@ type Workload struct {
 	NoTimes bool   // wrk's latencies are not to be used
 	Beside  string // path of the requests that another wrk sends meanwhile, over BesideConns connections
 
+	besideScript string // of these requests, like wrkScript
+
 	servers   []string // those that have a handler for it
 	handler   string   // the name of the handlers, "" if it is Name
 	body      []byte   // nil for a GET
 	bodyType  string   // Content-Type of body
+	path      string   // of the requests; "" is /
+	tls       bool     // clients speak TLS
 	closes    bool     // each request asks to close its connection
 	accessLog bool     // each request is logged to a file
 	answers   string   // Content-Type of the answers, "" for text/plain
@@ -48,6 +52,7 @@ var (
 	fewConns    = []int{16}
 	largeConns  = []int{16, 64}
 	usualConns  = []int{64, 256}
+	tlsServers  = []string{"mbserve", "nginx", "nethttp"}
 	libraries   = []string{"nethttp", "fasthttp", "onloop", "adapter", "gnet"}
 	proxies     = []string{"proxy", "nginx", "haproxy", "reverseproxy", "limit"}
 	tcpProxies  = []string{"tcpproxy", "haproxy", "iocopy", "limit"}
@@ -83,6 +88,13 @@ var Workloads = []Workload{
 		closes: true, wrkScript: "wrk-connection.lua"},
 	{Name: "accesslog", Purpose: "hello, each request logged to a file in the combined format", Conns: usualConns, servers: luaServers,
 		handler: "hello", accessLog: true},
+	{Name: "https", Purpose: "hello over TLS, on kept connections", Conns: usualConns, servers: tlsServers, handler: "sizes", tls: true},
+	{Name: "handshake", Purpose: "hello over TLS, a connection and a whole handshake for each request", Conns: usualConns, servers: tlsServers,
+		handler: "sizes", tls: true, closes: true, wrkScript: "wrk-connection.lua"},
+	{Name: "besidehandshakes", Purpose: "hello over TLS on kept connections, while 16 other connections make a handshake for each request",
+		Conns: []int{16, 64}, servers: tlsServers, handler: "sizes", tls: true, Beside: "/", besideScript: "wrk-connection.lua"},
+	{Name: "https100k", Purpose: "100 KiB from memory over TLS, on kept connections", Conns: usualConns, servers: tlsServers, handler: "sizes",
+		tls: true, path: largePath},
 	{Name: "file1k", Purpose: "a static file of 1 KiB", Conns: usualConns, servers: fileServers, handler: "hello", answers: fileType,
 		fileBytes: 1 << 10, mbOptions: staticFiles},
 	{Name: "file100k", Purpose: "a static file of 100 KiB", Conns: usualConns, servers: fileServers, handler: "hello", answers: fileType,
@@ -117,6 +129,14 @@ const fileType = "text/plain; charset=utf-8"
 // 1 KiB. It is not in Workloads.
 func SlowFiles() Workload {
 	return Workload{Name: "slowfiles", servers: luaServers, handler: "hello", fileBytes: 1 << 10, hugeFile: true, mbOptions: staticFiles}
+}
+
+// largePath is the path of the large answer of the handler sizes.
+const largePath = "/100k"
+
+// HTTP2 returns what is measured with HTTP/2: a short answer, and /100k. It is not in Workloads, since wrk speaks HTTP/1.1.
+func HTTP2() Workload {
+	return Workload{Name: "http2", servers: tlsServers, handler: "sizes", tls: true}
 }
 
 // formBody is the form that scripts/wrk-form.lua sends.
@@ -189,16 +209,44 @@ func (w Workload) Request(address string) []byte {
 
 // Path returns the path of the requests.
 func (w Workload) Path() string {
-	if w.fileBytes == 0 || w.hugeFile {
+	switch {
+	case w.path != "":
+		return w.path
+	case w.fileBytes == 0 || w.hugeFile:
 		return "/"
 	}
 	return FilePath
 }
 
+// URL returns the URL of a path at address.
+func (w Workload) URL(address, path string) string {
+	if w.tls {
+		return "https://" + address + path
+	}
+	return "http://" + address + path
+}
+
+// dial returns what opens a connection to address.
+func (w Workload) dial(address string) probe.Dialer {
+	return func() (*probe.Client, error) {
+		if w.tls {
+			return probe.DialTLS(address, probeTimeout)
+		}
+		return probe.Dial(address, probeTimeout)
+	}
+}
+
 // WrkScript returns the path of wrk's script, or "".
-func (w Workload) WrkScript(benchmarks string) string {
-	if w.wrkScript == "" {
+func (w Workload) WrkScript(benchmarks string) string { return scriptPath(benchmarks, w.wrkScript) }
+
+// BesideScript returns the path of wrk's script for the requests to Beside, or "".
+func (w Workload) BesideScript(benchmarks string) string {
+	return scriptPath(benchmarks, w.besideScript)
+}
+
+func scriptPath(benchmarks, name string) string {
+	if name == "" {
 		return ""
 	}
-	return filepath.Join(benchmarks, "scripts", w.wrkScript)
+	return filepath.Join(benchmarks, "scripts", name)
 }

@@ -15,6 +15,7 @@ type Result struct {
 	Requests   int           // complete responses
 	Duration   time.Duration // as measured by wrk
 	PerSecond  float64       // responses per second
+	Bytes      float64       // per second, with those of responses that were not complete at the end
 	P50, P99   time.Duration // latency as seen by the clients
 	Max        time.Duration
 	Errors     SocketErrors
@@ -52,6 +53,8 @@ func Parse(report string) (Result, error) {
 		case strings.HasPrefix(line, "Requests/sec:"):
 			seenRate = true
 			r.PerSecond, err = strconv.ParseFloat(strings.TrimSpace(strings.TrimPrefix(line, "Requests/sec:")), 64)
+		case strings.HasPrefix(line, "Transfer/sec:"):
+			r.Bytes, err = parseBytes(strings.TrimSpace(strings.TrimPrefix(line, "Transfer/sec:")))
 		case strings.HasPrefix(line, "Socket errors:"):
 			err = r.parseErrors(line)
 		case strings.HasPrefix(line, "Non-2xx or 3xx responses:"):
@@ -89,6 +92,18 @@ func (r *Result) parseRequests(line string) error {
 	}
 	r.Duration, err = parseTime(length)
 	return err
+}
+
+// parseBytes parses "17.21MB", whose units are powers of 1024.
+func parseBytes(text string) (float64, error) {
+	number := strings.TrimRight(text, "BKMGTP")
+	n, err := strconv.ParseFloat(number, 64)
+	unit := text[len(number):]
+	power := strings.Index("BKMGTP", strings.TrimSuffix(unit, "B"))
+	if unit == "" || power < 0 {
+		return 0, fmt.Errorf("unit %q", unit)
+	}
+	return n * math.Pow(1024, float64(power)), err
 }
 
 // parseErrors parses "Socket errors: connect 0, read 3, write 0, timeout 1".

@@ -54,11 +54,11 @@ func TestParse(t *testing.T) {
 		want     Result
 	}{
 		{"plain", plainReport, Result{
-			Requests: 613513, Duration: 5100 * time.Millisecond, PerSecond: 120300.71,
+			Requests: 613513, Duration: 5100 * time.Millisecond, PerSecond: 120300.71, Bytes: 17.21 * (1 << 20),
 			P50: 480 * time.Microsecond, P99: 2010 * time.Microsecond, Max: 9040 * time.Microsecond, percentile: true,
 		}},
 		{"errors, statuses, minutes", troubledReport, Result{
-			Requests: 5000, Duration: time.Minute, PerSecond: 83.33,
+			Requests: 5000, Duration: time.Minute, PerSecond: 83.33, Bytes: 20.48 * (1 << 10),
 			P50: 1010 * time.Millisecond, P99: 1920 * time.Millisecond, Max: 1980 * time.Millisecond, percentile: true,
 			Errors: SocketErrors{Connect: 1, Read: 20, Write: 300, Timeout: 4000}, BadStatus: 17,
 		}},
@@ -103,6 +103,7 @@ func TestParseRefuses(t *testing.T) {
 		{"no number", strings.Replace(plainReport, "480.00us", "us", 1)},
 		{"negative time", strings.Replace(plainReport, "480.00us", "-480.00us", 1)},
 		{"errors cut short", plainReport + "  Socket errors: connect 1, read 2\n"},
+		{"unknown unit of bytes", strings.Replace(plainReport, "17.21MB", "17.21furlongs", 1)},
 		{"statistics in another form", strings.Replace(plainReport, "77.68%", "", 1)},
 	}
 	for _, test := range tests {

@@ -37,6 +37,14 @@ var Handlers = map[string]http.HandlerFunc{
 		describe(w, workload.ContentType, len(body))
 		w.Write(body)
 	},
+	"sizes": func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != workload.LargePath {
+			hello(w, r)
+			return
+		}
+		describe(w, workload.ContentType, len(workload.Large))
+		w.Write(workload.Large)
+	},
 	"upload":   upload,
 	"download": download,
 	"beside": func(w http.ResponseWriter, r *http.Request) {

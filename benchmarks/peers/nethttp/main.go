@@ -9,5 +9,8 @@ import (
 
 func main() {
 	address, handler := workload.Handler(httphandlers.Handlers)
+	if cert, key := workload.Certificate(); cert != "" {
+		workload.Fail(http.ListenAndServeTLS(address, cert, key, handler))
+	}
 	workload.Fail(http.ListenAndServe(address, handler))
 }

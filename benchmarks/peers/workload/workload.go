@@ -18,6 +18,12 @@ const JSONType = "application/json"
 // Hello is the answer to the workload hello and those that differ from it only in what is around the handler.
 const Hello = "Hello, world!\n"
 
+// Large is the other answer of the handler sizes, to LargePath.
+var Large = []byte(strings.Repeat("x", 100<<10))
+
+// LargePath is the path of Large.
+const LargePath = "/100k"
+
 // Sleep is how long the handler of the workload blocking sleeps, and in the workload beside the handler of BlockingPath.
 const Sleep = 2 * time.Millisecond
 
@@ -92,10 +98,18 @@ func Fixed(name string) (answer []byte, closes, ok bool) {
 	return []byte(head + "\r\n" + Hello), closes, true
 }
 
-// Args returns the arguments of a peer: ADDRESS HANDLER, or of a proxy: ADDRESS UPSTREAM. It ends the program if they are different.
+// Certificate returns the files that follow the arguments of a peer which is to speak TLS, or nothing.
+func Certificate() (cert, key string) {
+	if len(os.Args) != 5 {
+		return "", ""
+	}
+	return os.Args[3], os.Args[4]
+}
+
+// Args returns the arguments of a peer: ADDRESS HANDLER [CERT KEY], or of a proxy: ADDRESS UPSTREAM. It ends the program if they are different.
 func Args() (address, name string) {
-	if len(os.Args) != 3 {
-		fmt.Fprintf(os.Stderr, "usage: %s ADDRESS HANDLER|UPSTREAM\n", os.Args[0])
+	if len(os.Args) != 3 && len(os.Args) != 5 {
+		fmt.Fprintf(os.Stderr, "usage: %s ADDRESS HANDLER|UPSTREAM [CERT KEY]\n", os.Args[0])
 		os.Exit(1)
 	}
 	return os.Args[1], os.Args[2]

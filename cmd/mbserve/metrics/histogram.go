@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"math"
+	"math/bits"
 	"sync/atomic"
 	"time"
 
@@ -25,12 +26,28 @@ const (
 	lastClassic  = 6
 )
 
-// bounds are the upper bounds of the buckets in an octave from 0.5 to 1.
-var bounds = func() (b [perOctave]float64) {
+// bounds are the upper bounds of the buckets in nanoseconds. The last bucket has none.
+var bounds = func() (b [buckets]int64) {
 	for i := range b {
-		b[i] = math.Exp2(float64(i)/perOctave - 1)
+		b[i] = int64(math.Exp2(firstOctave+float64(i)/perOctave) * 1e9)
 	}
+	b[buckets-1] = math.MaxInt64
 	return b
+}()
+
+// firstBuckets are where to look for a duration, by the number of its bits and the three bits that follow the first one. It belongs to
+// that bucket or to one of the next two.
+var firstBuckets = func() (first [64 << schema]uint16) {
+	i := uint16(0)
+	for at := range first {
+		least := int64(1) << (at >> schema) >> 1
+		least += least >> schema * int64(at&(perOctave-1))
+		for bounds[i] < least {
+			i++
+		}
+		first[at] = i
+	}
+	return first
 }()
 
 // Histogram counts durations. One goroutine observes at a time, others may read.
@@ -50,13 +67,12 @@ func bucketOf(d time.Duration) int {
 	if d <= 0 {
 		return 0
 	}
-	// frac is from 0.5 to 1.
-	frac, exponent := math.Frexp(float64(d) / 1e9)
-	i := 0
-	for i < perOctave && bounds[i] < frac {
+	n := bits.Len64(uint64(d))
+	i := int(firstBuckets[n<<schema|int(uint64(d)<<schema>>(n-1))&(perOctave-1)])
+	for bounds[i] < int64(d) {
 		i++
 	}
-	return min(max((exponent-1-firstOctave)*perOctave+i, 0), buckets-1)
+	return i
 }
 
 // Snapshot is what a histogram, or several, have counted.

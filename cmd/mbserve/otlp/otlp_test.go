@@ -106,10 +106,10 @@ func texts(list []*commonpb.KeyValue) string {
 }
 
 // newExporter is an exporter that is closed at the end.
-func newExporter(t *testing.T, c Config) (*Exporter, *bytes.Buffer) {
+func newExporter(t *testing.T, c Config) (*Exporter, *lockedLog) {
 	t.Helper()
-	log := new(bytes.Buffer)
-	c.Log, c.Version = slog.New(slog.NewTextHandler(lockedWriter{new(sync.Mutex), log}, nil)), "1.2"
+	log := new(lockedLog)
+	c.Log, c.Version = slog.New(slog.NewTextHandler(log, nil)), "1.2"
 	e, err := New(c)
 	if err != nil {
 		t.Fatal(err)
@@ -118,15 +118,21 @@ func newExporter(t *testing.T, c Config) (*Exporter, *bytes.Buffer) {
 	return e, log
 }
 
-type lockedWriter struct {
-	mu *sync.Mutex
-	to io.Writer
+type lockedLog struct {
+	mu   sync.Mutex
+	text bytes.Buffer
 }
 
-func (w lockedWriter) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.to.Write(p)
+func (l *lockedLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lockedLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 // entry is an exchange that has everything.

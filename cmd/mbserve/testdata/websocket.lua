@@ -19,6 +19,21 @@ local verbs = {
 		error("failed on purpose")
 	end,
 	exits = function() os.exit(3) end,
+	dies = function() os.execute("kill -9 $PPID") end,
+	sleeps = function(ws, rest)
+		os.execute("sleep " .. rest)
+		ws:send("slept")
+	end,
+	limited = function(ws, rest)
+		timeout(tonumber(rest))
+		while true do end
+	end,
+	hangs = function() while true do end end,
+	limit = function(ws, rest)
+		ws:send(tostring(timeout() > 0))
+		timeout(tonumber(rest))
+	end,
+	retires = function() return false end,
 	many = function(ws, rest)
 		for i = 1, tonumber(rest) do
 			ws:send(("%d:"):format(i) .. ("x"):rep(1000))
@@ -66,7 +81,7 @@ local verbs = {
 
 local function message(ws, data, kind)
 	local word, rest = data:match("^(%S+) ?(.*)$")
-	verbs[word](ws, rest, kind)
+	return verbs[word](ws, rest, kind)
 end
 
 websocket.handler("test", {
@@ -82,8 +97,8 @@ if not os.getenv("WS_VERSION_FILE") or version == "one" then
 end
 
 listen{
-	{ proto = "tcp4", port = 0, localhost = true },
-	min_fork = 2, max_fork = 4,
+	{ proto = "tcp4", port = 0, localhost = true, http2 = "h2c" },
+	min_fork = 2, max_fork = 4, request_timeout = tonumber(os.getenv("WS_LIMIT")),
 	connect = http.generate_handler(function(request)
 		local q = request.get_params
 		request:accept_websocket{

@@ -72,7 +72,7 @@ local function serve(request)
 end
 
 listen{
-	{ proto = "tcp4", port = 0, localhost = true },
+	{ proto = "tcp4", port = 0, localhost = true, http2 = "h2c" },
 	min_fork = 2, max_fork = 4, request_timeout = tonumber(os.getenv("WS_LIMIT")),
 	connect = http.generate_handler(serve),
 }

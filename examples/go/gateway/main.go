@@ -70,7 +70,7 @@ func main() {
 		Active: &upstream.Active{Path: *health, Every: time.Second, Rise: 1, Fall: 2},
 	}, targets...)
 	check(err)
-	// Name appears in fields of the response. Options.Client is for another way to tell clients apart.
+	// Name appears in fields of the response. Options.Key is for other ways to tell clients apart.
 	limiter, err := ratelimit.New(ratelimit.Options{Rate: *rate, Burst: *burst, Name: "client"})
 	check(err)
 	g := &gateway{set: set}

@@ -59,7 +59,7 @@ func run(address string) error {
 			break
 		}
 		if err = replace(ln); err == nil {
-			ln.HandOver()  // only the new process accepts connections now. A service manager would have to be told its PID
+			ln.HandOver()  // only the new process accepts connections now. docs/go.md shows how to tell systemd its PID
 			end = e.Retire // idle connections may send one more request within a second
 			break
 		}

@@ -75,13 +75,17 @@ func Open(conn net.Conn, target, fields string) (*Client, error) {
 		return nil, err
 	}
 	c.Response = res
-	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
-	if want := base64.StdEncoding.EncodeToString(sum[:]); res.StatusCode != 101 || res.Header.Get("Sec-WebSocket-Accept") != want {
+	if res.StatusCode != 101 || res.Header.Get("Sec-WebSocket-Accept") != accept(key) {
 		body, _ := io.ReadAll(io.LimitReader(res.Body, 1000))
 		return nil, fmt.Errorf("%s %v %s", res.Status, res.Header, body)
 	}
 	c.deflate = newDeflate(res.Header.Get("Sec-WebSocket-Extensions"))
 	return c, nil
+}
+
+func accept(key string) string {
+	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
 // Compresses reports whether the server has accepted permessage-deflate.
