@@ -18,6 +18,7 @@ local verbs = {
 		ws:send("never sent")
 		error("failed on purpose")
 	end,
+	breaks = function() error("failed on purpose") end,
 	exits = function() os.exit(3) end,
 	dies = function() os.execute("kill -9 $PPID") end,
 	sleeps = function(ws, rest)
