@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -62,6 +63,9 @@ func launchWith(t testing.TB, program string, files []*os.File, env []string, ar
 	s.cmd = exec.Command(program, args...)
 	// Without this, the race detector sleeps for a second at the end of each process.
 	s.cmd.Env = append(os.Environ(), envServer+"="+s.mark, "GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE"))
+	if slices.Contains(args, "--tls-self-signed") { // it keeps its CA among the settings of the user
+		s.cmd.Env = append(s.cmd.Env, "XDG_CONFIG_HOME="+t.TempDir())
+	}
 	s.cmd.Env = append(s.cmd.Env, env...)
 	s.cmd.ExtraFiles = files
 	var stdout, stderr *os.File
