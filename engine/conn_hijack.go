@@ -16,6 +16,7 @@ var (
 	errResponded    = errors.New("engine: the response has begun")
 	errBodyMissing  = errors.New("engine: the request body is not complete")
 	errOthersFollow = errors.New("engine: other requests of the connection are in progress")
+	errNoPlace      = errors.New("engine: too many connections")
 )
 
 // Hijack implements backend.Upgrader.

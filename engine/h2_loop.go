@@ -204,7 +204,7 @@ func (m *h2Loop) breakAfter(fd int, ms uint64) {
 // does not advance.
 func (m *h2Loop) unacknowledged(fd int) int {
 	st := m.stream(fd)
-	if st == nil || st.waiting && st.sendWindow <= 0 && st.raw == nil {
+	if st == nil || st.closed || st.waiting && st.sendWindow <= 0 && st.raw == nil {
 		return -1
 	}
 	raw := st.s.raw

@@ -120,8 +120,17 @@ func (s *h2Conn) countTunnel() {
 }
 
 // hijack makes a tunnel of the stream of c, for goroutines: they get one end of a pair of sockets, and the loop passes everything on between
-// the other end and the stream.
-func (m *h2Loop) hijack(c *conn, head []byte) (net.Conn, error) {
+// the other end and the stream. It counts as a connection, since it takes descriptors.
+func (m *h2Loop) hijack(c *conn, head []byte) (_ net.Conn, err error) {
+	e := m.parent.e
+	if !e.admit() {
+		return nil, errNoPlace
+	}
+	defer func() {
+		if err != nil {
+			e.conns.Add(-1)
+		}
+	}()
 	pair, err := socketPair()
 	if err != nil {
 		return nil, err
@@ -138,7 +147,9 @@ func (m *h2Loop) hijack(c *conn, head []byte) (net.Conn, error) {
 	if sealed := m.parent.sealed; sealed != nil {
 		first, plain = sealed.first, sealed.plain
 	}
-	r := c.becomeRaw(head, resolveBounds(backend.Bounds{}))
+	bounds := resolveBounds(backend.Bounds{})
+	bounds.lingerMS = c.service.limits.drainMS
+	r := c.becomeRaw(head, bounds)
 	relayPair(r, pair[1], first, plain)
 	r.again()
 	return &tunnelConn{near.(streamConn), netAddr(local), netAddr(remote)}, nil

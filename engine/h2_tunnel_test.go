@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"moonbridge/handler/backend"
 	"moonbridge/handler/logging"
@@ -381,4 +382,104 @@ func TestH2HijackAnswers(t *testing.T) {
 	}
 	p.Close()
 	eventually(t, "all is gone", func() bool { return tunnelsOf(e) == 0 && e.Conns() == 0 })
+}
+
+// A tunnel may send on another one while it is its turn to send. That takes nothing of its share.
+func TestH2TunnelSendsOnAnother(t *testing.T) {
+	var conns []backend.Conn
+	b := &tunnelBackend{t: t, bounds: backend.Bounds{Output: 10_000}, protocol: opener(func(c backend.Conn) backend.Stream {
+		conns = append(conns, c)
+		return &calls{t: t, room: func(c backend.Conn) {
+			conns[1].Write(make([]byte, 20_000))
+			c.Write(make([]byte, 1000))
+		}}
+	})}
+	e, addr := startH2(t, Options{Loops: 1}, Limits{}, b)
+	p := dialH2(t, addr, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+	p.WriteWindowUpdate(0, 1<<20)
+	for id := uint32(1); id <= 5; id += 2 {
+		p.opens(id, "/up")
+	}
+	onLoop(t, e.Loop(0), func() {
+		conns[2].Write(make([]byte, 100)) // it waits, so that shares are small
+		conns[0].Write(make([]byte, 12_000))
+	})
+	p.WriteWindowUpdate(3, 1<<20)
+	p.WriteWindowUpdate(1, 1<<20)
+	sent := make(map[uint32]int)
+	for sent[1]+sent[3] < 33_000 {
+		f := until(p, func(f *http2.DataFrame) bool { return true })
+		sent[f.StreamID] += len(f.Data())
+	}
+	if sent[1] != 13_000 || sent[3] != 20_000 || sent[5] != 0 {
+		t.Errorf("%v", sent)
+	}
+}
+
+// What was written to a tunnel before CloseWrite and Close is still sent, even if the client takes it later.
+func TestH2HijackCloseWrite(t *testing.T) {
+	ended, closed := make(chan bool), make(chan bool)
+	b := &tunnelBackend{t: t, hijacked: func(c net.Conn) {
+		c.Write(noise(100_000))
+		c.(closeWriter).CloseWrite()
+		<-ended
+		c.Close()
+		close(closed)
+	}}
+	e, addr := startH2(t, Options{Loops: 1}, Limits{DrainTimeout: waitMost}, b)
+	p := dialH2(t, addr, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+	p.opens(1, "/hijack")
+	pairs := func() (n, eofs int) {
+		e.onEveryLoop(func(l *loop) error {
+			for _, c := range l.raw.all() {
+				if r, ok := c.stream.(relayed); ok && r.paired {
+					if n++; c.socket.eof {
+						eofs++
+					}
+				}
+			}
+			return nil
+		})
+		return n, eofs
+	}
+	eventually(t, "the end is read", func() bool { _, eofs := pairs(); return eofs == 1 })
+	close(ended)
+	<-closed
+	eventually(t, "the pair is gone", func() bool { n, _ := pairs(); return n == 0 })
+	p.WriteWindowUpdate(1, 1<<20)
+	if got, end := p.tunnel(1, -1); !bytes.Equal(got, noise(100_000)) || !end {
+		t.Errorf("%d bytes, ended %v", len(got), end)
+	}
+	p.WriteData(1, true, nil)
+	eventually(t, "all is gone", func() bool { return tunnelsOf(e) == 0 && e.Conns() == 1 })
+}
+
+// A tunnel that goroutines have closed does not stay because its client says nothing more.
+func TestH2HijackCloses(t *testing.T) {
+	b := &tunnelBackend{t: t, hijacked: func(c net.Conn) { c.Close() }}
+	e, addr := startH2(t, Options{Loops: 1}, Limits{DrainTimeout: 50 * time.Millisecond}, b)
+	p := dialH2(t, addr)
+	p.opens(1, "/hijack")
+	if got, ended := p.tunnel(1, -1); len(got) > 0 || !ended {
+		t.Errorf("%d bytes, ended %v", len(got), ended)
+	}
+	p.hearsRST(1, http2.ErrCodeNo)
+	eventually(t, "all is gone", func() bool { return tunnelsOf(e) == 0 && e.Conns() == 1 })
+	p.lives(3)
+}
+
+// A tunnel of goroutines takes descriptors as a connection does, so it counts as one.
+func TestH2HijackMaxConns(t *testing.T) {
+	release := make(chan bool)
+	b := &tunnelBackend{t: t, may: true, hijacked: func(c net.Conn) { <-release; c.Close() }}
+	e, addr := startH2(t, Options{Loops: 1, MaxConns: 2}, Limits{}, b)
+	p := dialH2(t, addr)
+	p.opens(1, "/hijack")
+	p.connect(3, "/hijack")
+	p.wants(3, "400", "*")
+	p.hearsRST(3, http2.ErrCodeNo)
+	close(release)
+	p.WriteData(1, true, nil)
+	eventually(t, "a place is free", func() bool { return e.Conns() == 1 })
+	p.opens(5, "/hijack")
 }

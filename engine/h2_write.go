@@ -301,7 +301,9 @@ func (st *h2Stream) putData(p []byte, end bool) {
 		s.lastData, s.lastOf = at, st
 		st.sendWindow -= int64(len(part))
 		s.sendWindow -= int64(len(part))
-		s.share -= int64(len(part)) // of whatever stream: it has no meaning outside a turn
+		if s.turnOf == st { // and not one that the Stream of that one writes to
+			s.share -= int64(len(part))
+		}
 		s.budget.sentData()
 		if st.raw != nil {
 			st.sentAt = s.raw.written + int64(s.raw.Held()+s.out.Len())

@@ -78,9 +78,14 @@ func (c *rawConn) allSent() {
 		c.gone = c.socket.eof
 	case c.ending:
 		c.sendFIN()
-		c.gone = c.socket.eof && !c.due && c.input.Len() == 0
+		c.gone = c.passedAll()
+	case c.hung:
+		c.gone = c.passedAll()
 	}
 }
+
+// passedAll reports whether the peer has ended, and everything that it had sent was taken.
+func (c *rawConn) passedAll() bool { return c.socket.eof && !c.due && c.input.Len() == 0 }
 
 // farewell tells the peer in TLS that nothing more will be sent. false: that has to wait.
 func (c *rawConn) farewell() bool {

@@ -35,6 +35,7 @@ type rawConn struct {
 	finSent bool
 	told    bool // Drain was called
 	gone    bool // nothing is sent or received any more: Closed is due
+	hung    bool // the other end of the pair of a relay is closed
 
 	socket   socket
 	input    bufio.Input
@@ -115,7 +116,9 @@ func (c *rawConn) Ready(got reactor.Readiness) {
 // hungUp: both directions are closed, or there is an error. What the peer has sent may still be read.
 func (c *rawConn) hungUp() {
 	c.socket.peerClosed, c.socket.readable = true, true
-	if c.socket.eof && !c.finSent {
+	if r, relays := c.stream.(relayed); relays && r.paired {
+		c.hung = true // the last words may have been read long before: see allSent
+	} else if c.socket.eof && !c.finSent {
 		c.fail(errReset)
 	}
 }

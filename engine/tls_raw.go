@@ -49,12 +49,13 @@ func (h *handshake) serveSocket(s *socketService) {
 		c.Reset()
 		return
 	}
+	l.e.conns.Add(1)
 	relayPair(c, pair[1], h.l.first, h.l.plain)
 }
 
-// relayPair passes everything on between c and the descriptor fd, a plain socket on the loop object first with its system.
+// relayPair passes everything on between c and the descriptor fd, one of a pair of sockets, on the loop object first with its system. The
+// caller has counted it.
 func relayPair(c *rawConn, fd int, first *loop, plain *system) {
-	first.e.conns.Add(1)
 	far := newRaw(first, socket{fd: fd, writable: true}, c.bounds, nil, &first.e.conns)
 	if err := plain.add(fd, far); err != nil {
 		first.e.log.Error("connection lost", "loop", first.index, "err", err)
@@ -64,14 +65,17 @@ func relayPair(c *rawConn, fd int, first *loop, plain *system) {
 		c.Reset()
 		return
 	}
-	far.stream = relayed{c}
-	c.stream = relayed{far}
+	far.stream = relayed{other: c, paired: true}
+	c.stream = relayed{other: far}
 	far.Splice(c)
 	c.Splice(far)
 }
 
 // relayed is the Stream of either end of a relay.
-type relayed struct{ other *rawConn }
+type relayed struct {
+	other  *rawConn
+	paired bool // this is the end that is one of a pair of sockets
+}
 
 // Data implements backend.Stream. It is not called after Splice.
 func (relayed) Data(backend.Conn) {}

@@ -179,6 +179,7 @@ func (l *Loop) end() {
 	l.begin()
 	l.runAllPosted()
 	l.callHooks()
+	l.runSoon()
 	l.turning = false
 	if l.alarm != nil {
 		l.alarm.Stop()

@@ -26,7 +26,8 @@ func (l *Loop) Post(fn func()) bool {
 
 // Soon is Post for the loop itself: only functions that the loop calls may call it. It costs no lock and no system call, and fn is
 // called in the same turn if that has not begun its last step, after EndTurn if that has called Soon. So what a hook produces can
-// still be collected and sent without another look for events.
+// still be collected and sent without another look for events. At the end of the loop, what is called after EndTurn is the last: there Soon has
+// no effect.
 func (l *Loop) Soon(fn func()) {
 	l.soon = append(l.soon, fn)
 	if !l.turning {
@@ -55,12 +56,14 @@ func (l *Loop) runPosted() (more bool) {
 	return l.next < len(l.taken) || l.posted.Load()
 }
 
-// runAllPosted runs all posted tasks, and those that Soon was called for.
+// runAllPosted runs all posted tasks, which do not become more, and those that Soon was called for. One of these that calls it again and
+// again does not keep the loop from ending.
 func (l *Loop) runAllPosted() {
-	for l.next < len(l.taken) || l.takePosted() || len(l.soon) > 0 {
+	for l.next < len(l.taken) || l.takePosted() {
 		l.runTaken(len(l.taken))
 		l.runSoon()
 	}
+	l.runSoon()
 }
 
 // takePosted swaps the queue with the one that was run, and reports whether it holds any task.

@@ -57,3 +57,24 @@ func TestSoonAtTheEnd(t *testing.T) {
 		t.Errorf("%v, %d of 2 tasks ran", err, ran)
 	}
 }
+
+// A task that asks for itself again does not keep the loop from ending.
+func TestSoonForEver(t *testing.T) {
+	l, err := NewLoop(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const most = 1000
+	ran := 0
+	var again func()
+	again = func() {
+		if ran++; ran < most {
+			l.Soon(again)
+		}
+	}
+	l.Soon(again)
+	l.Stop()
+	if err := l.Run(); err != nil || ran == 0 || ran == most {
+		t.Errorf("%v, the task ran %d times", err, ran)
+	}
+}
