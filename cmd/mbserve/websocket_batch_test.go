@@ -95,6 +95,24 @@ func TestWebSocketTogetherOrder(t *testing.T) {
 	}
 }
 
+// A handler that closes the connection by its id gets no further message of it.
+func TestWebSocketTogetherClosedByID(t *testing.T) {
+	t.Parallel()
+	s := start(t, "testdata/websocket.lua")
+	other := s.socket("handler=quiet")
+	other.says("id")
+	id := other.hears()
+	for range 30 {
+		c := s.socket("handler=quiet")
+		c.saysTogether("echo a", "ends", "to "+id+" late", "to "+id+" late")
+		if got := c.hears(); got != "a" {
+			t.Errorf("%q", got)
+		}
+		c.closes(4000)
+		other.asks("echo x", "x")
+	}
+}
+
 // Many clients send many messages at once: all are answered, in order.
 func TestWebSocketTogetherMany(t *testing.T) {
 	t.Parallel()
@@ -115,6 +133,27 @@ func TestWebSocketTogetherMany(t *testing.T) {
 				t.Fatalf("%q, want %d", got, n+1)
 			}
 		}
+	}
+}
+
+// Large answers that a client asks for at once, and does not take yet, are neither lost nor too many: the messages wait.
+func TestWebSocketTogetherSlowClient(t *testing.T) {
+	t.Parallel()
+	s := start(t, "testdata/websocket.lua")
+	c, other := s.socket("handler=quiet"), s.socket("handler=quiet")
+	const size = 900_000
+	c.saysTogether(slices.Repeat([]string{"large " + strconv.Itoa(size)}, 31)...)
+	c.saysTogether("count")
+	for n := range 300 { // workers have time for the others meanwhile
+		other.asks("echo "+strconv.Itoa(n), strconv.Itoa(n))
+	}
+	for n := range 31 {
+		if got := c.hears(); len(got) != size {
+			t.Fatalf("answer %d: %.80q", n, got)
+		}
+	}
+	if got := c.hears(); got != "1" {
+		t.Errorf("%q", got)
 	}
 }
 

@@ -54,9 +54,17 @@ func (c *socketConn) gather(kind websocket.Kind, data []byte) {
 	c.beginMessages(n)
 }
 
+// goOn begins an event of the messages that are left, if the client takes what is sent to it. Otherwise they wait for Room, like those that
+// are in the input.
+func (c *socketConn) goOn() {
+	if n := c.left; n > 0 && !c.conn.Full() {
+		c.beginMessages(n)
+	}
+}
+
 // beginMessages begins an event of the n messages that the batch has left.
 func (c *socketConn) beginMessages(n uint32) {
-	c.batch.done = 0
+	c.left, c.batch.done = 0, 0
 	c.begin(shm.WSEventBody{Event: shm.WSMessages, Count: n}, c.batch.buffer[c.batch.from:], "")
 }
 
@@ -80,7 +88,7 @@ func (c *socketConn) rest(failed bool) (n uint32, fails bool) {
 func (c *socketConn) dropBatch() {
 	if c.batch != nil {
 		c.l.giveBatch(c.batch)
-		c.batch = nil
+		c.batch, c.left = nil, 0
 	}
 }
 

@@ -27,6 +27,7 @@ type socketConn struct {
 	event   shm.WSEventBody // in progress, or waiting for room; Event 0: none
 	data    []byte          // of a message that waits for room
 	batch   *batch          // of WSMessages
+	left    uint32          // messages of batch that wait for Room; there is no event then
 	reason  string
 	verbs   shm.WSVerbs
 	broken  bool // of the event in progress: its verbs are malformed
@@ -88,6 +89,9 @@ func (c *socketConn) Close(_ *websocket.Conn, code int, reason string) {
 	if c.member != nil {
 		c.member.Leave()
 	}
+	if c.left > 0 {
+		c.dropBatch()
+	}
 	if c.flags&shm.WSCloses == 0 {
 		return
 	}
@@ -107,6 +111,7 @@ func (c *socketConn) Room(*websocket.Conn) {
 	if c.member != nil {
 		c.member.Resume()
 	}
+	c.goOn()
 }
 
 // begin gives an event to a worker, or makes it wait.

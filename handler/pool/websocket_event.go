@@ -104,16 +104,15 @@ func (c *socketConn) over(failed bool) {
 	if failed && c.flags&shm.WSStrict != 0 && event != shm.WSClose {
 		c.conn.Close(websocket.CodeInternal, "")
 	}
-	if left > 0 && c.conn.IsOpen() {
-		c.beginMessages(left)
+	c.conn.Release() // it closes the connection if the engine drains
+	if c.left = left; left > 0 && c.conn.IsOpen() {
+		c.goOn()
 		c.l.next(c.pool)
 		return
 	}
 	c.dropBatch()
 	if c.closing {
 		c.beginClose()
-	} else {
-		c.conn.Release()
 	}
 	c.l.next(c.pool)
 }

@@ -47,11 +47,12 @@ type sinkConn struct {
 	loop   *postLoop
 	sent   []byte
 	closed bool
+	full   bool
 }
 
 func (c *sinkConn) Unread() []byte { return nil }
 func (c *sinkConn) Held() int      { return 0 }
-func (c *sinkConn) Full() bool     { return c.closed }
+func (c *sinkConn) Full() bool     { return c.closed || c.full }
 func (c *sinkConn) Ended() bool    { return false }
 func (c *sinkConn) Write(p []byte) { c.Writev(p, nil) }
 func (c *sinkConn) Writev(a, b []byte) {
@@ -296,6 +297,56 @@ func TestWebSocketBatchRest(t *testing.T) {
 		}
 		c.conn.Closed(raw, nil)
 		l.run()
+	}
+}
+
+// The messages that are left of an event wait while the client does not take the answers to those before.
+func TestWebSocketBatchPauses(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		then  func(c *socketConn, raw *sinkConn)
+		count uint32 // of the event that follows
+	}{
+		{"the client takes them", func(c *socketConn, raw *sinkConn) {
+			raw.full = false
+			c.conn.Room(raw)
+		}, 2},
+		{"the client goes", func(c *socketConn, raw *sinkConn) { c.conn.Closed(raw, nil) }, 0},
+		{"the engine drains", func(c *socketConn, raw *sinkConn) {
+			c.conn.Drain(raw)
+			if !bytes.HasPrefix(raw.sent, []byte{0x88}) {
+				t.Errorf("sent %q", raw.sent)
+			}
+			c.conn.Closed(raw, nil)
+		}, 0},
+	} {
+		s, l := NewWebSockets(), newPostLoop()
+		c, raw := batchOn(t, s, l, 0)
+		raw.full = true
+		c.Output(appendVerb(nil, shm.WSDone, ""), nil, true)
+		c.Done(backend.EndKeep)
+		l.run()
+		if c.event.Event != 0 || s.waiting.Load() != 0 {
+			t.Errorf("%s: an event begins although the client takes nothing", tt.name)
+		}
+		tt.then(c, raw)
+		l.run()
+		if c.event.Count != tt.count || (len(c.l.batches) == 0) != (tt.count > 0) {
+			t.Errorf("%s: an event of %d messages, want %d; %d batches are not in use", tt.name, c.event.Count, tt.count, len(c.l.batches))
+		}
+	}
+}
+
+// When the engine drains, the message that a worker is at can be answered. Those after it are not begun.
+func TestWebSocketBatchDrains(t *testing.T) {
+	s, l := NewWebSockets(), newPostLoop()
+	c, raw := batchOn(t, s, l, 0)
+	c.conn.Drain(raw)
+	c.Output(append(appendVerb(nil, shm.WSSendText, "answer"), appendVerb(nil, shm.WSDone, "")...), nil, true)
+	c.Done(backend.EndKeep)
+	l.run()
+	if c.event.Event != 0 || string(raw.sent) != "\x81\x06answer\x88\x02\x03\xe9" || len(c.l.batches) != 1 {
+		t.Errorf("event %d, sent %q, %d batches are not in use", c.event.Event, raw.sent, len(c.l.batches))
 	}
 }
 

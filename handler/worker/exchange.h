@@ -36,6 +36,7 @@ typedef struct {
 	uint32_t body_off, body_len; /* body_off 0: no place has been chosen yet */
 	uint64_t written;    /* bytes in the ring, counted from out_start */
 	uint64_t earlier;    /* as many of them are verbs of earlier messages of the same event */
+	int closing;         /* of an event of a WebSocket: this or another one is to be closed */
 	mb_buf head, held;   /* head: being built; held, in ring mode: fewer bytes than min_chunk */
 } mb_response;
 extern mb_response response;

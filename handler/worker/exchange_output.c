@@ -397,7 +397,7 @@ void mb_output_begin_verbs(void)
 {
 	mb_response_lock();
 	response.pending = 0;
-	response.published = response.broken = 0;
+	response.published = response.broken = response.closing = 0;
 	response.written = response.earlier = 0;
 	response.out_start = 0;
 	response.head_written = 1;

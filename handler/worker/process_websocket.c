@@ -85,6 +85,7 @@ static int close_it(lua_State *L)
 	const char *reason = luaL_optlstring(L, 3, "", &n);
 	if (!(code >= 1000 && code <= 4999) || n > 123)
 		return luaL_error(L, "moonbridge_websocket.close: a code from 1000 to 4999, and a reason of at most 123 bytes");
+	response.closing = 1; /* it may be the one whose event this is */
 	return to_boolean(L, mb_ask_number(L, MB_ASK_WS_CLOSE, (uint32_t)code, id, in, reason, n));
 }
 

@@ -9,9 +9,11 @@
 /* How long a worker goes on to further messages of an event. */
 #define MESSAGES_MS 1
 
+/* With how many bytes of output it goes on. The server looks whether the client takes them before it gives the next messages. */
+#define MESSAGES_OUTPUT (16u << 10)
+
 static char methods_key;
 static const void *current; /* the object of the event in progress; NULL: none */
-static int ending;          /* the connection is to be closed */
 
 /* --- methods ------------------------------------------------------------------------ */
 
@@ -47,7 +49,7 @@ static int ws_close(lua_State *L)
 		return luaL_error(L, "close: a code from 1000 to 4999, and a reason of at most %d bytes", (int)REASON_MAX);
 	uint32_t code = (uint32_t)x;
 	mb_output_verb(L, MB_WS_END, &code, sizeof code, reason, n);
-	ending = 1;
+	response.closing = 1;
 	return 0;
 }
 
@@ -185,7 +187,7 @@ static void call_handler(lua_State *L, const event *v)
 	push_object(L, v);
 	if (!mb_websocket_push(L, v->handler, v->e.handler_len)) {
 		mb_output_verb(L, MB_WS_UNKNOWN, NULL, 0, NULL, 0);
-		ending = 1;
+		response.closing = 1;
 		lua_pushnil(L);
 		return;
 	}
@@ -215,8 +217,9 @@ static void take_record(lua_State *L, event *v, const uint8_t **p, size_t *n)
 	*n -= sizeof r + r.len;
 }
 
-/* Runs the handler for several messages, as if each were an event of its own. It stops early if the connection is to be closed or the
- * worker to end, and after a while, so that a slow handler neither keeps back answers nor keeps other clients waiting. */
+/* Runs the handler for several messages, as if each were an event of its own. It stops early if the connection may have been closed or the
+ * worker is to end, after a while, so that a slow handler neither keeps back answers nor keeps other clients waiting, and after large
+ * answers: the client may not take them. */
 static void run_messages(lua_State *L, event *v)
 {
 	double until = mb_now() + MESSAGES_MS * 1e-3;
@@ -231,7 +234,7 @@ static void run_messages(lua_State *L, event *v)
 		call_handler(L, v);
 		mb_output_message_done(L, response.written != before);
 		int retires = lua_isboolean(L, -1) && !lua_toboolean(L, -1);
-		if (ending || retires || mb_quitting() || mb_now() > until)
+		if (response.closing || retires || mb_quitting() || response.written > MESSAGES_OUTPUT || mb_now() > until)
 			break;
 		mb_timeout_clear();
 	}
@@ -241,7 +244,6 @@ int mb_websocket_run(lua_State *L)
 {
 	event v = {.message = NULL};
 	current = NULL;
-	ending = 0;
 	read_event(L, &v);
 	lua_pushlstring(L, v.state, v.e.state_len);
 	if (v.e.event < MB_WS_OPEN || v.e.event > MB_WS_MESSAGES)

@@ -196,7 +196,11 @@ func TestNginxConfig(t *testing.T) {
 		if w.Name == "accesslog" {
 			log = "access_log /tmp/x/access.log combined buffer=64k flush=50ms;"
 		}
-		for _, want := range []string{"listen 127.0.0.1:8099 backlog=4096;", "worker_processes 3;", log, `default_type "` + w.answerType() + `";`,
+		listen := "listen 127.0.0.1:8099 backlog=4096;"
+		if w.tls {
+			listen = "listen 127.0.0.1:8099 backlog=4096 ssl http2;"
+		}
+		for _, want := range []string{listen, "worker_processes 3;", log, `default_type "` + w.answerType() + `";`,
 			"worker_connections 1280;", "worker_rlimit_nofile 5000;", `"/src/benchmarks/scripts/?.lua;;"`, "Content-Length"} {
 			if !strings.Contains(config, want) {
 				t.Errorf("%s: no %q in\n%s", w.Name, want, config)

@@ -55,6 +55,7 @@ local verbs = {
 		local id, text = rest:match("^(%S+) (.*)$")
 		ws:send(tostring(websocket.send(id, text)))
 	end,
+	ends = function(ws) websocket.close(ws.id, 4000, "by its id") end,
 	["end"] = function(ws, rest) ws:send(tostring(websocket.close(rest, 4001, "by another"))) end,
 	progress = function(ws)
 		ws:send("begins")
