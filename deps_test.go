@@ -65,7 +65,7 @@ var imports = map[string][]string{
 	"cmd/mbserve/metrics":    {"handler/accesslog", "prometheus"},
 	"cmd/mbserve/admin":      {},
 	"cmd/mbserve/crash":      {},
-	"cmd/mbserve/otlp":       {"handler/accesslog", "handler/logging", "otel"},
+	"cmd/mbserve/otlp":       {"handler/accesslog", "handler/logging", "httpparse", "otel"},
 	"cmd/mbserve/bus":        {"handler/channel", "redis", "nats"},
 	"cmd/mbserve/testrun":    {},
 	"packaging":              {},

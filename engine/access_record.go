@@ -21,13 +21,6 @@ type accessRecord struct {
 	traced         traced
 }
 
-// noteUpstream asks the backend where it has passed the exchange on to.
-func (d *traced) noteUpstream(running backend.Running) {
-	if f, ok := running.(backend.Forwarded); ok {
-		d.upstream, d.tries = f.Upstream()
-	}
-}
-
 // noteTimes asks the backend how long the exchange has waited and run, before it forgets.
 func (a *accessRecord) noteTimes(running backend.Running) {
 	if t, ok := running.(backend.Timed); ok {
@@ -36,7 +29,9 @@ func (a *accessRecord) noteTimes(running backend.Running) {
 		a.queue, a.service, a.cache = t.CacheTimes()
 	}
 	if a.traced.recorded {
-		a.traced.noteUpstream(running)
+		if address, tries := backend.UpstreamOf(running); tries > 0 {
+			a.traced.upstream, a.traced.tries = address, tries
+		}
 	}
 }
 

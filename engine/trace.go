@@ -58,6 +58,7 @@ type traced struct {
 	recorded bool // sampled, and with a child
 	tries    int
 	upstream string
+	waited   time.Duration // for its body
 	trace    accesslog.Trace
 	text     []byte // httpparse.TraceText
 	host     []byte
@@ -75,6 +76,8 @@ func (t *tracer) begin(a *accessRecord, h *httpparse.Head, s *service, peer neti
 		if d.recorded {
 			a.At = time.Now() // the clock of records that are only counted does not follow the time of day
 		}
+	} else if d.recorded {
+		d.waited = time.Since(a.At)
 	}
 	h.Trace = d.text
 }
@@ -146,6 +149,6 @@ func (d *traced) addTo(e *Access) {
 	if len(d.host) > 0 {
 		e.Host = d.host
 	}
-	e.Upstream, e.Tries = d.upstream, d.tries
+	e.Upstream, e.Tries, e.Waited = d.upstream, d.tries, d.waited
 	e.State = httpparse.TraceText(d.text).Tracestate()
 }

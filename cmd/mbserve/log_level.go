@@ -47,6 +47,34 @@ func journalHandler(handler func(io.Writer) slog.Handler) func(io.Writer) slog.H
 	}
 }
 
+// journalLines is in front of the journal for what scripts write to standard output. They may write what a client has sent, so the journal
+// must not take a level from the beginning of such a line: it gets one before it.
+type journalLines struct {
+	to   io.Writer
+	open bool // the last line is not complete
+}
+
+// Write implements io.Writer.
+func (j *journalLines) Write(p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		if !j.open && p[n] == '<' {
+			if _, err = fmt.Fprintf(j.to, "<%d>", syslog.LOG_INFO); err != nil {
+				break
+			}
+		}
+		end := len(p)
+		if i := bytes.Index(p[n:], []byte("\n<")); i >= 0 {
+			end = n + i + 1
+		}
+		var k int
+		if k, err = j.to.Write(p[n:end]); k > 0 {
+			n += k
+			j.open = p[n-1] != '\n'
+		}
+	}
+	return n, err
+}
+
 // levelLine is the current record, and where it goes.
 type levelLine struct {
 	mu sync.Mutex

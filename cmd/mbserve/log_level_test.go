@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -57,4 +58,40 @@ func TestJournalLevels(t *testing.T) {
 			t.Errorf("JOURNAL_STREAM=%q: %q, want %q", c.given, got, c.want)
 		}
 	}
+}
+
+// What scripts print does not set the level of a line in the journal, wherever the pieces end.
+func TestJournalLines(t *testing.T) {
+	text := "<0>a\n\n<<1>b\nc<2>\n<3>"
+	want := "<6><0>a\n\n<6><<1>b\nc<2>\n<6><3>"
+	for n := 1; n <= len(text); n++ {
+		var got strings.Builder
+		j := journalLines{to: &got}
+		for rest := text; rest != ""; {
+			piece := rest[:min(n, len(rest))]
+			rest = rest[len(piece):]
+			if k, err := j.Write([]byte(piece)); k != len(piece) || err != nil {
+				t.Fatalf("%q: %d, %v", piece, k, err)
+			}
+		}
+		if got.String() != want {
+			t.Errorf("pieces of %d bytes: %q, want %q", n, got.String(), want)
+		}
+	}
+	full := target{room: 9}
+	if n, err := (&journalLines{to: &full}).Write([]byte("abc\n<0>def\n")); n != 6 || err == nil {
+		t.Errorf("%d, %v", n, err)
+	}
+}
+
+// target takes some bytes, and then no more.
+type target struct{ room int }
+
+func (f *target) Write(p []byte) (int, error) {
+	n := min(f.room, len(p))
+	f.room -= n
+	if n < len(p) {
+		return n, io.ErrShortWrite
+	}
+	return n, nil
 }

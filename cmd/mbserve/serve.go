@@ -194,7 +194,11 @@ func (s *server) open(stderr io.Writer) (err error) {
 	}
 	s.acme = acme.New(s.log, "moonbridge/"+version)
 	s.openBus()
-	s.stdout = logging.NewQueue(&logFile{f: os.Stdout}, logging.Options{
+	var stdout io.Writer = &logFile{f: os.Stdout}
+	if isJournal(os.Stdout, os.Getenv("JOURNAL_STREAM")) {
+		stdout = &journalLines{to: stdout}
+	}
+	s.stdout = logging.NewQueue(stdout, logging.Options{
 		Lost: func(lost int, err error) { warnLost(s.log, "standard output", lost, err) },
 	})
 	if s.o.accessLog != "" {

@@ -34,6 +34,9 @@ type Entry struct {
 	Upstream string
 	Tries    int
 
+	// Waited is how long the exchange was kept from the backend because its body was awaited. It is set only for recorded traces.
+	Waited time.Duration
+
 	Secure bool // the client has asked for https
 
 	Status   int   // of the final response; 0: none of it was sent; 499: none, because the peer had gone before

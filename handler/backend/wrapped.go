@@ -43,6 +43,14 @@ func (w *Wrapped) Overlap() int {
 // Pressed implements Pressable. A backend that does not say so is taken to be pressed.
 func (w *Wrapped) Pressed() bool { return w.pressable == nil || w.pressable.Pressed() }
 
+// UpstreamOf returns what r says of itself, as a Forwarded.
+func UpstreamOf(r Running) (address string, tries int) {
+	if f, ok := r.(Forwarded); ok {
+		return f.Upstream()
+	}
+	return "", 0
+}
+
 // TimesOf returns what r says of itself, as a Timed or a CacheTimed. Unknown times are negative.
 func TimesOf(r Running) (queue, service time.Duration, result CacheResult) {
 	switch r := r.(type) {

@@ -149,6 +149,9 @@ func (r fedRunning) Cancel() {
 	r.f.running.Cancel()
 }
 
+// Upstream implements backend.Forwarded.
+func (r fedRunning) Upstream() (address string, tries int) { return backend.UpstreamOf(r.f.running) }
+
 // CacheTimes implements backend.CacheTimed.
 func (r fedRunning) CacheTimes() (queue, service time.Duration, result backend.CacheResult) {
 	return backend.TimesOf(r.f.running)

@@ -19,6 +19,8 @@ import (
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
+
+	"moonbridge/httpparse"
 )
 
 const (
@@ -36,7 +38,7 @@ const (
 // client sends messages: it implements otlptrace.Client. One goroutine uses it.
 type client struct {
 	url     string
-	shown   string // the same without a password
+	shown   string // the same without what may be secret
 	header  http.Header
 	gzip    bool
 	timeout time.Duration
@@ -59,7 +61,8 @@ func newClient(endpoint, agent string) (c *client, err error) {
 		return nil, err
 	}
 	if u, err := url.Parse(c.url); err == nil {
-		c.shown = u.Redacted()
+		u.User, u.RawQuery = nil, ""
+		c.shown = u.String()
 	}
 	switch protocol := env("PROTOCOL"); protocol {
 	case "", "http/protobuf":
@@ -78,7 +81,7 @@ func newClient(endpoint, agent string) (c *client, err error) {
 		return nil, err
 	}
 	name := "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT"
-	if os.Getenv(name) == "" {
+	if strings.TrimSpace(os.Getenv(name)) == "" {
 		name = "OTEL_EXPORTER_OTLP_TIMEOUT"
 	}
 	if c.timeout, err = milliseconds(name, timeoutDefault); err != nil {
@@ -86,6 +89,8 @@ func newClient(endpoint, agent string) (c *client, err error) {
 	}
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.MaxIdleConns, t.MaxConnsPerHost = 1, 1
+	// All messages would go to a connection of HTTP/2 whose other end is gone without a word, until the system gives it up.
+	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: min(c.timeout, timeoutDefault), PingTimeout: min(c.timeout, timeoutDefault)}
 	if t.TLSClientConfig, err = tlsFromEnv(); err != nil {
 		return nil, err
 	}
@@ -108,6 +113,7 @@ func endpointURL(given string) (string, error) {
 	}
 	u, err := url.Parse(given)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		given = given[strings.LastIndexByte(given, '@')+1:] // there may be a password before it
 		return "", fmt.Errorf("%.200q is no URL of a collector, as in http://127.0.0.1:4318", given)
 	}
 	if !whole && !strings.HasSuffix(u.Path, tracesPath) {
@@ -124,13 +130,17 @@ func (c *client) addHeaders(list string) error {
 		}
 		name, value, ok := strings.Cut(pair, "=")
 		value, err := url.PathUnescape(strings.TrimSpace(value))
-		if !ok || err != nil || strings.ContainsAny(value, "\r\n\x00") || strings.TrimSpace(name) == "" {
+		name = strings.TrimSpace(name)
+		if !ok || err != nil || !httpparse.IsToken([]byte(name)) || strings.ContainsFunc(value, isControl) {
 			return errors.New("OTEL_EXPORTER_OTLP_HEADERS: name=value,name=value expected") // the value is a secret
 		}
-		c.header.Set(strings.TrimSpace(name), value)
+		c.header.Set(name, value)
 	}
 	return nil
 }
+
+// isControl reports whether a character cannot be in the value of a field (RFC 9110 §5.5).
+func isControl(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
 
 // tlsFromEnv is how servers are trusted, and what they are shown; nil: as usual.
 func tlsFromEnv() (*tls.Config, error) {
@@ -224,7 +234,7 @@ func (c *client) post(ctx context.Context, body []byte) (after time.Duration, er
 			return -1, nil
 		}
 	}
-	return after, fmt.Errorf("the collector answers %s", res.Status)
+	return after, fmt.Errorf("the collector answers %.100s", res.Status)
 }
 
 func retryAfter(h http.Header) time.Duration {

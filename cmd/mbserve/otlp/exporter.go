@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -92,7 +93,7 @@ func resourceOf(c Config) *resource.Resource {
 	return r
 }
 
-// Endpoint is where spans are sent, without a password.
+// Endpoint is where spans are sent, without what may be secret.
 func (e *Exporter) Endpoint() string { return e.client.shown }
 
 // Record notes an exchange that is over, if its trace is recorded. It is called on the loop of the exchange, and never waits.
@@ -216,7 +217,8 @@ func milliseconds(name string, otherwise time.Duration) (time.Duration, error) {
 	if text == "" {
 		return otherwise, nil
 	}
-	d, err := time.ParseDuration(text + "ms")
+	n, err := strconv.ParseUint(text, 10, 32)
+	d := time.Duration(n) * time.Millisecond
 	if err != nil || d <= 0 || d > time.Hour {
 		return 0, fmt.Errorf("%s=%q: a number of milliseconds expected", name, text)
 	}

@@ -51,7 +51,7 @@ func (m *maker) make(r *record) {
 		server.SetStatus(codes.Error, "")
 	}
 	if r.queue >= 0 {
-		m.child(ctx, "queue", trace.SpanID{}, r.time, r.queue)
+		m.child(ctx, "queue", trace.SpanID{}, r.time.Add(r.waited), r.queue)
 	}
 	if r.service >= 0 {
 		m.service(ctx, r, method, name)
@@ -74,7 +74,7 @@ func (m *maker) child(ctx context.Context, name string, id trace.SpanID, at time
 
 // service makes the span of what has answered: a worker, or the server that the request was passed on to.
 func (m *maker) service(ctx context.Context, r *record, method, name string) {
-	at := r.time.Add(max(r.queue, 0))
+	at := r.time.Add(r.waited + max(r.queue, 0))
 	if r.tries == 0 {
 		m.child(ctx, "service", r.trace.Child, at, r.service)
 		return

@@ -5,18 +5,22 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/hex"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -142,7 +146,7 @@ func entry() *accesslog.Entry {
 		Loop: 1, Peer: netip.MustParseAddrPort("192.0.2.7:4711"), Time: time.Unix(1700000000, 5), Method: []byte("GET"),
 		Target: []byte("/list?password=hush"), Minor: 1, UserAgent: []byte("curl\xff"), ID: []byte("request-1"), Trace: tr, State: []byte("a=1"),
 		Host: []byte("example.org:8080"), Secure: true, Status: 200, Bytes: 12, Complete: true,
-		Queue: 2 * time.Millisecond, Service: 3 * time.Millisecond, Total: 6 * time.Millisecond, Cache: "MISS",
+		Waited: time.Millisecond, Queue: 2 * time.Millisecond, Service: 3 * time.Millisecond, Total: 7 * time.Millisecond, Cache: "MISS",
 	}
 }
 
@@ -177,7 +181,7 @@ func TestSpans(t *testing.T) {
 	for _, s := range []struct {
 		span       *tracepb.Span
 		begin, end uint64
-	}{{server, 0, 6e6}, {queue, 0, 2e6}, {service, 2e6, 5e6}} {
+	}{{server, 0, 7e6}, {queue, 1e6, 3e6}, {service, 3e6, 6e6}} {
 		if s.span.StartTimeUnixNano != begin+s.begin || s.span.EndTimeUnixNano != begin+s.end {
 			t.Errorf("%s: from %d to %d", s.span.Name, s.span.StartTimeUnixNano-begin, s.span.EndTimeUnixNano-begin)
 		}
@@ -346,6 +350,78 @@ func TestNoCollector(t *testing.T) {
 	}
 }
 
+// A connection of HTTP/2 that is dead without a word is given up, and the next message goes to another one.
+func TestDeadConnection(t *testing.T) {
+	c := &collector{}
+	c.Server = httptest.NewUnstartedServer(c)
+	c.EnableHTTP2 = true
+	c.StartTLS()
+	defer c.Close()
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// What is between the two can stop passing bytes on.
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	var dead [2]atomic.Bool // by connection
+	var conns atomic.Int32
+	pass := func(to, from net.Conn, dead *atomic.Bool) {
+		b := make([]byte, 4096)
+		for {
+			n, err := from.Read(b)
+			if err != nil {
+				to.Close()
+				return
+			}
+			if !dead.Load() {
+				to.Write(b[:n])
+			}
+		}
+	}
+	go func() {
+		for {
+			in, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			out, err := net.Dial("tcp", c.Listener.Addr().String())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			d := &dead[min(conns.Add(1)-1, 1)]
+			go pass(in, out, d)
+			go pass(out, in, d)
+		}
+	}()
+	t.Setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", file)
+	t.Setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1000")
+	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "1")
+	e, log := newExporter(t, Config{Endpoint: "https://" + ln.Addr().String(), Ratio: 1})
+	recorded := 0
+	until := func(n uint64) {
+		for deadline := time.Now().Add(patience); e.Stats().Sent < n; time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%+v, %d connections\n%s", e.Stats(), conns.Load(), log)
+			}
+			if st := e.Stats(); st.Sent+st.Failed == uint64(recorded) {
+				e.Record(entry())
+				recorded++
+			}
+		}
+	}
+	until(1)
+	if conns.Load() != 1 {
+		t.Fatalf("%d connections", conns.Load())
+	}
+	dead[0].Store(true)
+	until(e.Stats().Sent + 1)
+}
+
 func TestEnvironment(t *testing.T) {
 	c := newCollector(t, nil)
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", c.URL)
@@ -368,6 +444,7 @@ func TestEnvironment(t *testing.T) {
 	for _, bad := range [][2]string{
 		{"OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4317"}, {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "ftp://x"}, {"OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"},
 		{"OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "zstd"}, {"OTEL_EXPORTER_OTLP_HEADERS", "a"}, {"OTEL_EXPORTER_OTLP_HEADERS", "a=%0d%0ab: c"},
+		{"OTEL_EXPORTER_OTLP_HEADERS", "a b=c"}, {"OTEL_EXPORTER_OTLP_HEADERS", "a=%01"}, {"OTEL_EXPORTER_OTLP_TIMEOUT", "5s1"},
 		{"OTEL_EXPORTER_OTLP_TIMEOUT", "10s"}, {"OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "0"}, {"OTEL_BSP_SCHEDULE_DELAY", "x"},
 		{"OTEL_EXPORTER_OTLP_CERTIFICATE", "/none"}, {"OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "/none"}, {"OTEL_TRACES_SAMPLER", "jaeger_remote"},
 		{"OTEL_SDK_DISABLED", "true"},
@@ -383,8 +460,11 @@ func TestEnvironment(t *testing.T) {
 }
 
 func TestEndpoint(t *testing.T) {
-	if e, _ := newExporter(t, Config{Endpoint: "http://me:secret@c"}); strings.Contains(e.Endpoint(), "secret") {
+	if e, _ := newExporter(t, Config{Endpoint: "http://secret:secret@c?secret"}); strings.Contains(e.Endpoint(), "secret") {
 		t.Error(e.Endpoint())
+	}
+	if _, err := endpointURL("htp://secret:secret@c"); err == nil || strings.Contains(err.Error(), "secret") {
+		t.Error(err)
 	}
 	for _, c := range [][3]string{ // given, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, want
 		{"", "", "http://localhost:4318/v1/traces"},
@@ -454,7 +534,7 @@ func TestSampler(t *testing.T) {
 // A record has what it was made of, and a damaged one is recognized.
 func TestRecord(t *testing.T) {
 	a := entry()
-	a.Upstream, a.Tries = "10.0.0.1:80", 2
+	a.Upstream, a.Tries, a.Waited = "10.0.0.1:80", 2, time.Minute
 	b := appendEntry([]byte("before"), a)[6:]
 	both := append(slices.Clone(b), b...)
 	var r record
@@ -463,7 +543,7 @@ func TestRecord(t *testing.T) {
 		t.Fatalf("%v, %q", ok, rest)
 	}
 	want := record{
-		time: a.Time, queue: a.Queue, service: a.Service, total: a.Total, bytes: a.Bytes, status: 200, flags: flagComplete | flagSecure, peer: a.Peer,
+		time: a.Time, waited: a.Waited, queue: a.Queue, service: a.Service, total: a.Total, bytes: a.Bytes, status: 200, flags: flagComplete | flagSecure, peer: a.Peer,
 		trace: *a.Trace, tries: 2, method: a.Method, path: []byte("/list"), agent: a.UserAgent, id: a.ID, host: a.Host, state: a.State,
 		cache: []byte("MISS"), target: []byte("10.0.0.1:80"),
 	}

@@ -22,6 +22,7 @@ const (
 // record is what is needed of an exchange. Its texts are views.
 type record struct {
 	time                  time.Time
+	waited                time.Duration // for the body, before the queue
 	queue, service, total time.Duration
 	bytes                 int64
 	status                int
@@ -42,7 +43,7 @@ func appendEntry(b []byte, a *accesslog.Entry) []byte {
 	begin := len(b)
 	b = append(b, 0, 0, 0, 0)
 	le := binary.LittleEndian
-	for _, n := range [...]int64{a.Time.UnixNano(), int64(a.Queue), int64(a.Service), int64(a.Total), a.Bytes} {
+	for _, n := range [...]int64{a.Time.UnixNano(), int64(a.Waited), int64(a.Queue), int64(a.Service), int64(a.Total), a.Bytes} {
 		b = le.AppendUint64(b, uint64(n))
 	}
 	b = le.AppendUint16(b, uint16(a.Status))
@@ -120,6 +121,7 @@ func (r *record) read(p []byte) (rest []byte, ok bool) {
 	}
 	in := reader{p[4:size], true}
 	r.time = time.Unix(0, in.int64())
+	r.waited = time.Duration(in.int64())
 	r.queue, r.service, r.total = time.Duration(in.int64()), time.Duration(in.int64()), time.Duration(in.int64())
 	r.bytes = in.int64()
 	r.status, r.tries = in.uint16(), in.uint16()

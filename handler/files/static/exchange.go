@@ -279,6 +279,9 @@ func (e *exchange) CacheTimes() (queue, service time.Duration, result backend.Ca
 	return backend.TimesOf(e.inner)
 }
 
+// Upstream implements backend.Forwarded.
+func (e *exchange) Upstream() (address string, tries int) { return backend.UpstreamOf(e.inner) }
+
 // Cancel ends the exchange: the connection is gone.
 func (e *exchange) Cancel() {
 	switch e.state {

@@ -355,11 +355,12 @@ func (l *loop) newExchange(x backend.Exchange, listener int, h *httpparse.Head, 
 // putExchange keeps e for reuse.
 func (l *loop) putExchange(e *exchange) {
 	raw, fields, id, rest := atMost(e.head.Raw, bytesKept), atMost(e.head.Fields, fieldsKept), atMost(e.head.ID, bytesKept), atMost(e.rest, bytesKept)
+	trace := atMost(e.head.Trace, bytesKept)
 	*e = exchange{l: l}
 	if l.frees >= exchangesKept {
 		return
 	}
-	e.head.Raw, e.head.Fields, e.head.ID, e.rest = raw, fields, id, rest
+	e.head.Raw, e.head.Fields, e.head.ID, e.head.Trace, e.rest = raw, fields, id, trace, rest
 	e.next = l.free
 	l.free = e
 	l.frees++
