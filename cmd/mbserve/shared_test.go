@@ -223,6 +223,8 @@ func TestSharedWorkersDie(t *testing.T) {
 	}
 	stop.Store(true)
 	all.Wait()
+	// A pool whose workers have died one after the other waits before it starts the next ones.
+	eventually(t, "a worker", func() bool { return s.lua(0, `return "ready"`) == "ready" })
 	n, err := strconv.ParseFloat(s.lua(0, `return d:get("n")`), 64)
 	if low, high := float64(done.Load()*100), float64((done.Load()+failed.Load())*100); err != nil || n < low || n > high {
 		t.Errorf("counted %v (%v), want from %v to %v", n, err, low, high)
