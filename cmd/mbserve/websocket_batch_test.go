@@ -33,11 +33,11 @@ func TestWebSocketTogether(t *testing.T) {
 	}{
 		{"the state", "", []string{"count", "count", "echo x", "count"}, "1 2 x 3", 0},
 		{"kinds of objects", "", []string{"keep", "kept", "id x"}, "kept false ID", 0},
-		{"an error", "", []string{"count", "breaks", "count", "breaks", "breaks", "count"}, "1 2 3", 0},
-		{"an error in the first one", "", []string{"breaks", "echo b"}, "b", 0},
-		{"an error in the last one", "", []string{"echo a", "breaks"}, "a", 0},
+		{"an error", "", []string{"count", "fails", "count", "fails", "fails", "count"}, "1 2 3", 0},
+		{"an error in the first one", "", []string{"fails", "echo b"}, "b", 0},
+		{"an error in the last one", "", []string{"echo a", "fails"}, "a", 0},
 		{"a worker that dies", "", []string{"count", "dies", "count", "exits", "count", "dies"}, "1 2 3", 0},
-		{"strict and an error", "&on_error=close", []string{"echo a", "breaks", "echo b"}, "a", 1011},
+		{"strict and an error", "&on_error=close", []string{"echo a", "fails", "echo b"}, "a", 1011},
 		{"strict and a worker that dies", "&on_error=close", []string{"echo a", "dies", "echo b"}, "a", 1011},
 		{"a limit of the script", "", []string{"count", "limited 0.05", "count"}, "1 2", 0},
 		{"strict and a limit of the script", "&on_error=close", []string{"count", "limited 0.05", "count"}, "1", 1011},
@@ -188,7 +188,7 @@ func TestWebSocketTogetherRecords(t *testing.T) {
 	s := launch(t, "--crash-dir", dir, "testdata/websocket.lua")
 	s.wait("msg=ready")
 	c := s.socket("handler=quiet")
-	for _, what := range []string{"breaks here", "dies here"} {
+	for _, what := range []string{"fails here", "dies here"} {
 		c.saysTogether("echo a", what, "echo b")
 		c.hears()
 		c.hears()

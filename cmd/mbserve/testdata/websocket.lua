@@ -14,11 +14,7 @@ local verbs = {
 		ws.state = tostring(tonumber(ws.state) + 1)
 		ws:send(ws.state)
 	end,
-	fails = function(ws)
-		ws:send("never sent")
-		error("failed on purpose")
-	end,
-	breaks = function() error("failed on purpose") end,
+	fails = function() error("failed on purpose") end,
 	exits = function() os.exit(3) end,
 	dies = function() os.execute("kill -9 $PPID") end,
 	sleeps = function(ws, rest)
