@@ -64,10 +64,11 @@ func (c *Conn) pack(data []byte) []byte {
 	return packed
 }
 
-// behind reports whether n more bytes are too many for the peer. One message may always wait.
+// behind reports whether n more bytes are too many for the peer. Until the connection is Full, which is when its messages are no longer passed
+// on, one more message of any size may wait: an answer to a message is not too much.
 func (c *Conn) behind(n int) bool {
 	held := c.raw.Held()
-	return held > 0 && held+n > c.e.o.MaxHeld
+	return held > c.e.bounds.Output && held+n > c.e.o.MaxHeld
 }
 
 // Full reports whether the peer does not take what is sent to it, so that no message comes either. A Handler that has the method

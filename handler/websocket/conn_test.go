@@ -89,6 +89,14 @@ func TestBehind(t *testing.T) {
 	if err := c.Send(Binary, make([]byte, 5000)); err != nil {
 		t.Error(err)
 	}
+	raw.held, raw.sent = 250, nil // a quarter: messages of the peer are passed on, and may be answered
+	if err := c.Send(Binary, make([]byte, 5000)); err != nil {
+		t.Error(err)
+	}
+	raw.held, raw.sent = 251, nil
+	if err := c.Send(Binary, make([]byte, 749)); err != nil {
+		t.Error(err)
+	}
 	raw.held, raw.sent = 900, nil
 	if err := c.Send(Binary, make([]byte, 100)); err != nil {
 		t.Error(err)

@@ -15,7 +15,7 @@ type Options struct {
 	// MiB.
 	MaxMessage int
 	// MaxHeld is how many bytes may wait for a peer that does not take them. Beyond that the connection ends with 1013. Messages of a peer
-	// are not passed on while more than a quarter of it waits. Default 1 MiB.
+	// are not passed on while more than a quarter of it waits. Until then, one more message of any size may wait. Default 1 MiB.
 	MaxHeld int
 	// Rate is how many messages a second are passed on, on average, and Burst how many at once. A peer that sends more has to wait. Default: no
 	// limit. The default of Burst is Rate.
