@@ -60,6 +60,9 @@ static void check_role(lua_State *L, const char *name)
 		luaL_error(L, "moonbridge_websocket.%s works in handlers, timers and prepare only", name);
 }
 
+/* No connection has a longer id. */
+#define ID_MAX 255
+
 /* send(id, data [, "binary"]): true, false if there is no such connection any more, or nil and a message. */
 static int send_to(lua_State *L)
 {
@@ -69,6 +72,10 @@ static int send_to(lua_State *L)
 	const char *kind = luaL_optstring(L, 3, "text");
 	if (strcmp(kind, "text") && strcmp(kind, "binary"))
 		return luaL_error(L, "moonbridge_websocket.send: the kind is \"text\" or \"binary\"");
+	if (in > ID_MAX) {
+		lua_pushboolean(L, 0);
+		return 1;
+	}
 	/* The answer of the server is at most that it is too large. */
 	if (n > MB_MSG_MAX - sizeof(mb_ask) - in)
 		return luaL_error(L, "moonbridge_websocket.send: more than %d bytes", (int)(MB_MSG_MAX - sizeof(mb_ask) - in));
@@ -85,6 +92,10 @@ static int close_it(lua_State *L)
 	const char *reason = luaL_optlstring(L, 3, "", &n);
 	if (!(code >= 1000 && code <= 4999) || n > 123)
 		return luaL_error(L, "moonbridge_websocket.close: a code from 1000 to 4999, and a reason of at most 123 bytes");
+	if (in > ID_MAX) {
+		lua_pushboolean(L, 0);
+		return 1;
+	}
 	response.closing = 1; /* it may be the one whose event this is */
 	return to_boolean(L, mb_ask_number(L, MB_ASK_WS_CLOSE, (uint32_t)code, id, in, reason, n));
 }

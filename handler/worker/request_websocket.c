@@ -71,7 +71,7 @@ static int word_of(lua_State *L, const char *name, const char *first, const char
 {
 	const char *s = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
 	if (strcmp(s, first) && strcmp(s, second))
-		luaL_error(L, "%s: the option '%s' must be \", verb%s\" or \"%s\"", name, first, second);
+		luaL_error(L, "%s: the option '%s' must be \"%s\" or \"%s\"", verb, name, first, second);
 	return !strcmp(s, second);
 }
 
@@ -98,6 +98,7 @@ static void each_name(lua_State *L, const char *option, void (*use)(lua_State *,
 static void use_channel(lua_State *L, const char *s, size_t n, void *with)
 {
 	(void)with;
+	mb_channel_check(L, verb, s, n);
 	add(L, &names, s, n + 1);
 }
 
@@ -140,7 +141,7 @@ static void read_compress(lua_State *L, wish *w)
 {
 	if (lua_type(L, -1) != LUA_TBOOLEAN) {
 		if (lua_type(L, -1) != LUA_TSTRING || strcmp(lua_tostring(L, -1), "takeover"))
-			luaL_error(L, "%s: the option 'compress' must be true, false or \", verbtakeover\"");
+			luaL_error(L, "%s: the option 'compress' must be true, false or \"takeover\"", verb);
 		w->head.flags |= MB_WS_COMPRESS | MB_WS_TAKEOVER;
 	} else if (lua_toboolean(L, -1)) {
 		w->head.flags |= MB_WS_COMPRESS;
@@ -162,6 +163,7 @@ static void read_option(lua_State *L, wish *w, int i)
 		break;
 	case KEY:
 		w->member = text_of(L, known[i], 255);
+		mb_channel_check_key(L, verb, w->member.p, w->member.n);
 		break;
 	case STATE:
 		w->state = text_of(L, known[i], MB_WS_STATE_MAX);
