@@ -57,6 +57,7 @@ int mb_same_word(const char *a, size_t n, const char *lower);                 /*
 int mb_list_next(const char **s, const char *end, const char **m, size_t *n); /* 0: no more members */
 int mb_list_has(const char *v, size_t n, const char *lower);
 double mb_now(void);                                                          /* seconds, monotonic */
+int mb_remaining_ms(double deadline);                                         /* for poll: at least 0 */
 
 /* --- base_lua.c --------------------------------------------------------- */
 
@@ -64,6 +65,14 @@ const char *mb_tostring(lua_State *L, int i, size_t *n);   /* replaces slot i */
 const char *mb_push_count(lua_State *L, uint64_t n);       /* pushes the digits */
 const char *mb_check_text(lua_State *L, int i, size_t *n); /* string or number */
 void mb_set_functions(lua_State *L, const luaL_Reg *f);    /* into the table on top */
+int mb_push_module(lua_State *L, const luaL_Reg *f);       /* pushes a table of them; returns 1 */
+int mb_key_among(lua_State *L, const char *const *names);  /* index of the key at -2 in a list that ends with NULL, or -1 */
+/* Calls read for each option in the table at 2, with its value on top. Raises an error for one that is not used: bits of known. */
+void mb_each_option(lua_State *L, const char *verb, const char *const *known, unsigned used,
+	void (*read)(lua_State *L, void *with, int option), void *with);
+const char *mb_error_text(lua_State *L, size_t *n);        /* of the error on top */
+void mb_buf_put(lua_State *L, mb_buf *b, const void *p, size_t n); /* mb_buf_add that raises an error */
+void mb_buf_put_part(lua_State *L, mb_buf *b, uint32_t *len, const void *p, size_t n); /* the same; sets *len to n */
 void mb_own_or_method(lua_State *L); /* for __index: pushes the own field of the object, or the method in the table in upvalue 1 */
 
 /* --- base_message.c ----------------------------------------------------- */
