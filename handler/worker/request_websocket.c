@@ -65,7 +65,7 @@ static int word_of(lua_State *L, const char *name, const char *first, const char
 {
 	const char *s = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
 	if (strcmp(s, first) && strcmp(s, second))
-		luaL_error(L, "%s: the option '%s' must be \", verb%s\" or \"%s\"", name, first, second);
+		luaL_error(L, "%s: the option '%s' must be \"%s\" or \"%s\"", verb, name, first, second);
 	return !strcmp(s, second);
 }
 
@@ -134,7 +134,7 @@ static void read_compress(lua_State *L, wish *w)
 {
 	if (lua_type(L, -1) != LUA_TBOOLEAN) {
 		if (lua_type(L, -1) != LUA_TSTRING || strcmp(lua_tostring(L, -1), "takeover"))
-			luaL_error(L, "%s: the option 'compress' must be true, false or \", verbtakeover\"");
+			luaL_error(L, "%s: the option 'compress' must be true, false or \"takeover\"", verb);
 		w->head.flags |= MB_WS_COMPRESS | MB_WS_TAKEOVER;
 	} else if (lua_toboolean(L, -1)) {
 		w->head.flags |= MB_WS_COMPRESS;
