@@ -373,6 +373,42 @@ func TestWebSocketProgress(t *testing.T) {
 	}
 }
 
+// A wrong option is an error that names it, before the request is looked at.
+func TestWebSocketOptions(t *testing.T) {
+	t.Parallel()
+	a := newApplication(t)
+	a.write(`@ require("moonbridge_websocket").handler("h", { message = function() end })
+local wrong = {
+	{ "accept_websocket", { handler = "h", on_error = "stop" } }, { "accept_websocket", { handler = "h", compress = "always" } },
+	{ "accept_websocket", { handler = "h", max_message = 0 } }, { "accept_websocket", { handler = "other" } }, { "accept_websocket", {} },
+	{ "accept_websocket", { handler = "h", colour = "red" } }, { "accept_websocket", { handler = "h", key = 5 } },
+	{ "websocket", { compress = 1 } }, { "websocket", { key = "k" } }, { "websocket", { true } },
+}
+listen{ port, connect = http.generate_handler(function(request)
+	local texts = {}
+	for i, w in ipairs(wrong) do
+		local _, text = pcall(request[w[1]], request, w[2])
+		texts[i] = text
+	end
+	request:send_status("200 OK")
+	request:send_data(table.concat(texts, "\n"))
+end) }`)
+	s := start(t, a.script)
+	want := `accept_websocket: the option 'on_error' must be "ignore" or "close"
+accept_websocket: the option 'compress' must be true, false or "takeover"
+accept_websocket: the option 'max_message' must be a number from 1 to 1048576
+accept_websocket: there is no websocket.handler 'other'
+accept_websocket: the option 'handler' is missing
+accept_websocket: there is no option 'colour'
+accept_websocket: the option 'key' must be a string, not a number
+websocket: the option 'compress' must be true, false or "takeover"
+websocket: there is no option 'key'
+websocket: there is no option 'number'`
+	if got := get(t, s.url("/")); got != want {
+		t.Errorf("%s\nwant\n%s", got, want)
+	}
+}
+
 // The cases of Autobahn's suite, through Lua.
 func TestWebSocketCases(t *testing.T) {
 	t.Parallel()

@@ -1,4 +1,4 @@
-/* Helpers for Lua values: text, counts, tables of functions. */
+/* Helpers for Lua values: text, counts, tables of functions, names of options, errors. */
 #include "base.h"
 
 #include <stdio.h>
@@ -114,6 +114,58 @@ void mb_set_functions(lua_State *L, const luaL_Reg *f)
 		lua_pushcfunction(L, f->func);
 		lua_setfield(L, -2, f->name);
 	}
+}
+
+int mb_push_module(lua_State *L, const luaL_Reg *f)
+{
+	lua_newtable(L);
+	mb_set_functions(L, f);
+	return 1;
+}
+
+int mb_key_among(lua_State *L, const char *const *names)
+{
+	for (int i = 0; lua_type(L, -2) == LUA_TSTRING && names[i]; i++)
+		if (!strcmp(names[i], lua_tostring(L, -2)))
+			return i;
+	return -1;
+}
+
+void mb_each_option(lua_State *L, const char *verb, const char *const *known, unsigned used,
+	void (*read)(lua_State *L, void *with, int option), void *with)
+{
+	luaL_checktype(L, 2, LUA_TTABLE);
+	lua_settop(L, 2);
+	for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1)) {
+		int i = mb_key_among(L, known);
+		if (i < 0 || !(used >> i & 1))
+			luaL_error(L, "%s: there is no option '%s'", verb,
+				lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : luaL_typename(L, -2));
+		read(L, with, i);
+	}
+}
+
+const char *mb_error_text(lua_State *L, size_t *n)
+{
+	const char *s = lua_tolstring(L, -1, n);
+	if (!s) {
+		s = "unknown error";
+		*n = strlen(s);
+	}
+	return s;
+}
+
+void mb_buf_put(lua_State *L, mb_buf *b, const void *p, size_t n)
+{
+	if (mb_buf_add(b, p, n))
+		luaL_error(L, "not enough memory");
+}
+
+void mb_buf_put_part(lua_State *L, mb_buf *b, uint32_t *len, const void *p, size_t n)
+{
+	*len = (uint32_t)n;
+	if (n)
+		mb_buf_put(L, b, p, n);
 }
 
 void mb_own_or_method(lua_State *L)

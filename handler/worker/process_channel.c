@@ -181,24 +181,20 @@ static text check_text(lua_State *L, int i, const char *name, size_t max)
 /* Reads the options of publish, which are at index 3. */
 static void publish_options(lua_State *L, question *q)
 {
-	struct {
-		const char *name;
-		text *to;
-	} all[] = {{"id", &q->id}, {"event", &q->event}, {"key", &q->key}};
+	static const char *const names[] = {"id", "event", "key", NULL};
+	text *const to[] = {&q->id, &q->event, &q->key};
 	if (lua_isnoneornil(L, 3))
 		return;
 	luaL_checktype(L, 3, LUA_TTABLE);
 	for (lua_pushnil(L); lua_next(L, 3); lua_pop(L, 1)) {
 		const char *s = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
-		size_t i = 0;
-		while (i < 3 && strcmp(s, all[i].name))
-			i++;
-		if (i == 3)
+		int i = mb_key_among(L, names);
+		if (i < 0)
 			luaL_error(L, "moonbridge_channel.publish: unknown option '%s' (there are id, event and key)", s);
 		if (lua_type(L, -1) != LUA_TSTRING)
 			luaL_error(L, "moonbridge_channel.publish: option %s: string expected, got %s", s, luaL_typename(L, -1));
-		all[i].to->p = lua_tolstring(L, -1, &all[i].to->n); /* the table keeps it */
-		if (all[i].to->n > CHANNEL_NAME_MAX)
+		to[i]->p = lua_tolstring(L, -1, &to[i]->n); /* the table keeps it */
+		if (to[i]->n > CHANNEL_NAME_MAX)
 			luaL_error(L, "moonbridge_channel.publish: option %s has more than %d bytes", s, CHANNEL_NAME_MAX);
 	}
 }
@@ -366,12 +362,9 @@ static double number_field(lua_State *L, const char *name, double max)
 static void known_fields(lua_State *L, const char *const *known, const char *what)
 {
 	for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
-		const char *s = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
-		int i = 0;
-		while (known[i] && strcmp(known[i], s))
-			i++;
-		if (!known[i])
-			luaL_error(L, "moonbridge_channel.declare: unknown %s '%s'", what, s);
+		if (mb_key_among(L, known) < 0)
+			luaL_error(L, "moonbridge_channel.declare: unknown %s '%s'", what,
+				lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "");
 	}
 }
 
@@ -431,7 +424,5 @@ int mb_channel_load(lua_State *L)
 	static const lua_CFunction kept[] = {read_error, read_number, read_presence, read_history, read_position};
 	for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
 		mb_keep_function(L, kept[i]);
-	lua_newtable(L);
-	mb_set_functions(L, f);
-	return 1;
+	return mb_push_module(L, f);
 }
