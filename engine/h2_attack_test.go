@@ -173,7 +173,7 @@ func TestH2ContinuationFlood(t *testing.T) {
 
 // A few bytes that stand for many fields, or long ones, are refused like the fields themselves, and cost no memory.
 func TestH2HpackBomb(t *testing.T) {
-	_, addr := startH2(t, Options{Loops: 1}, Limits{HeadBytes: 64 << 10}, &testBackend{})
+	_, addr := startH2(t, Options{Loops: 1}, Limits{HeadBytes: 32 << 10}, &testBackend{})
 	p := dialH2(t, addr)
 	p.get(1, "/hello", "bomb", strings.Repeat("x", 3900)) // in the table now, as the latest entry
 	p.wants(1, "200", "hello")

@@ -371,6 +371,9 @@ func (s *h2Conn) fail(code h2Code, cause string) {
 	s.failed = true
 	s.countEnded(cause)
 	s.putGoAway(s.lastID, code)
+	if code == h2EnhanceYourCalm {
+		s.raw.drained = drainBytesMax - h2CalmDrainBytes
+	}
 	for _, st := range s.streamsOf() {
 		st.abandon()
 	}

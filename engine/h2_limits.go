@@ -46,6 +46,9 @@ const (
 	// h2TunnelsHeldMax is how many bytes may wait in the tunnels of a connection for a peer that does not take them. Then the tunnel
 	// with the most is reset.
 	h2TunnelsHeldMax = 8 << 20
+	// h2CalmDrainBytes is how many bytes are read and thrown away of a peer that was cut off because of a flood: each record of it would be
+	// decrypted. An ordinary peer of that kind reads GOAWAY in time, for another the connection breaks off.
+	h2CalmDrainBytes = 64 << 10
 	// h2DrainMS is how long a connection that ends waits for the answer of its peer, in milliseconds.
 	h2DrainMS = lastRequestMS
 	// h2LookMS is how often it is checked whether streams may begin that the backend has no handlers for.
@@ -69,7 +72,7 @@ const (
 	h2SettingsFree = 16 // settings in a frame; each further time that many cost 1
 
 	h2ExpansionFree = 16 << 10 // bytes that the fields of a section may be more than twice what was received
-	h2ExpansionUnit = 512      // bytes more that cost 1
+	h2ExpansionUnit = 64       // bytes more that cost 1
 )
 
 // h2Budget is what is left of the budget.

@@ -25,6 +25,7 @@ func main() {
 type options struct {
 	settings  servers.Settings
 	attacks   bool
+	attack    string // the only one; "": all
 	attackers int
 	frames    int // of an attacker in a second
 	conns     int
@@ -40,6 +41,7 @@ func parse(args []string, errout io.Writer) (o options, err error) {
 	flags.Mbserve()
 	flags.Nginx()
 	flags.BoolVar(&o.attacks, "attacks", false, "measure honest clients of mbserve beside floods")
+	flags.StringVar(&o.attack, "attack", "", "with -attacks: measure only the one with this `name`")
 	flags.IntVar(&o.attackers, "attackers", 4, "connections of a flood at a time")
 	flags.IntVar(&o.frames, "frames", 2000, "frames, or pairs of them, that an attacker sends in a `second`")
 	flags.IntVar(&o.conns, "conns", 8, "connections of h2load")

@@ -1,10 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"io"
+	"net"
 	"testing"
 	"time"
 
@@ -28,19 +28,19 @@ func TestParseLoad(t *testing.T) {
 func TestAttacks(t *testing.T) {
 	names := map[string]bool{}
 	for _, a := range attacks() {
-		var out bytes.Buffer
-		c := &client{Framer: http2.NewFramer(&out, nil), request: []byte{0x82}, bomb: []byte{0x82}}
+		c := &client{request: []byte{0x82}, bomb: []byte{0x82}}
+		c.Framer = http2.NewFramer(&c.out, nil)
 		c.AllowIllegalWrites = true
 		a.step(c, 0)
 		a.step(c, 1)
-		if out.Len() == 0 || names[a.name] {
-			t.Errorf("%s: %d bytes", a.name, out.Len())
+		if c.out.Len() == 0 || names[a.name] {
+			t.Errorf("%s: %d bytes", a.name, c.out.Len())
 		}
 		names[a.name] = true
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if n := attacks()[0].run(ctx, "127.0.0.1:1", 1); n != 0 {
+	if n := attacks()[0].run(ctx, target{address: "127.0.0.1:1"}, 1); n != 0 {
 		t.Errorf("%d connections after the end", n)
 	}
 }
@@ -70,4 +70,61 @@ func TestSink(t *testing.T) {
 	if n, err := c.Read(make([]byte, 1)); n != 0 || err != io.EOF {
 		t.Errorf("%d bytes, %v", n, err)
 	}
+}
+
+// An attacker connects again when it is cut off, and when the life of its connection ends.
+func TestReconnects(t *testing.T) {
+	var s servers.Settings
+	s.Temp = t.TempDir()
+	if err := s.Check(nil); err != nil {
+		t.Fatal(err)
+	}
+	ln, err := serveSink(s.Certificate())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	cut := cutOff(t, s)
+	for _, to := range []target{{ln.Addr().String(), time.Millisecond}, {address: cut.Addr().String()}} {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		a := attacks()[4]
+		step, connects := a.step, 0
+		a.step = func(c *client, i uint32) {
+			if i == 0 {
+				if connects++; connects == 3 {
+					cancel()
+				}
+			}
+			step(c, i)
+		}
+		if n := a.run(ctx, to, 100); n != 3 {
+			t.Errorf("%v: %d connections", to, n)
+		}
+	}
+}
+
+// cutOff ends each connection as soon as something has come.
+func cutOff(t *testing.T, s servers.Settings) net.Listener {
+	cert, key := s.Certificate()
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := tls.Listen("tcp4", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{pair}, NextProtos: []string{"h2"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	go func() {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			conn.Read(make([]byte, 1))
+			conn.Close()
+		}
+	}()
+	return ln
 }
