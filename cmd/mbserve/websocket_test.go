@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -192,6 +193,41 @@ func otherID(a, c *socket) string {
 	return id
 }
 
+// Options that are not right, and arguments that no connection can have.
+func TestWebSocketMistakes(t *testing.T) {
+	t.Parallel()
+	s := start(t, "testdata/websocket.lua")
+	const name = "accept_websocket: the name of a channel has 1 to 255 bytes, without control characters and '*'"
+	for _, tt := range []struct{ options, want string }{
+		{`{}`, "accept_websocket: the option 'handler' is missing"},
+		{`{ handler = "none" }`, "accept_websocket: there is no websocket.handler 'none'"},
+		{`{ handler = "quiet", on_error = "stop" }`, `accept_websocket: the option 'on_error' must be "ignore" or "close"`},
+		{`{ handler = "quiet", compress = "yes" }`, `accept_websocket: the option 'compress' must be true, false or "takeover"`},
+		{`{ handler = "quiet", max_message = 2e6 }`, "accept_websocket: the option 'max_message' must be a number from 1 to 1048576"},
+		{`{ handler = "quiet", channels = "room*" }`, name},
+		{`{ handler = "quiet", channels = { "a", ("x"):rep(256) } }`, name},
+		{`{ handler = "quiet", channels = "a\n" }`, name},
+		{`{ handler = "quiet", channels = { 1 } }`, "accept_websocket: the option 'channels' is a name or a table of names"},
+		{`{ handler = "quiet", key = "a\n" }`, "accept_websocket: a key has at most 255 bytes, without control characters"},
+		{`{ handler = "quiet", state = ("x"):rep(4097) }`, "accept_websocket: the option 'state' has more than 4096 bytes"},
+		{`{ handler = "quiet", any = 1 }`, "accept_websocket: there is no option 'any'"},
+	} {
+		if _, got, err := fetch("GET", s.url("/?mistake="+url.QueryEscape(tt.options)), ""); err != nil || got != tt.want {
+			t.Errorf("%s: %q, %v", tt.options, got, err)
+		}
+	}
+	c := s.socket("handler=quiet")
+	for _, tt := range [][2]string{
+		{`return websocket.send(("x"):rep(2^20 + 1000), "x")`, "false"}, // it does not cost the worker
+		{`return websocket.send(("x"):rep(256), ("x"):rep(2^20))`, "false"},
+		{`return websocket.close(("x"):rep(2^20))`, "false"},
+	} {
+		c.asks("pcall "+tt[0], "true "+tt[1])
+	}
+	c.asks(`pcall ws:subscribe("room*")`, "false subscribe: the name of a channel has 1 to 255 bytes, without control characters and '*'")
+	c.asks("echo still there", "still there")
+}
+
 func TestWebSocketClosedByAnother(t *testing.T) {
 	t.Parallel()
 	overBoth(t, func(t *testing.T, open func(*instance, string) *socket) {
@@ -334,6 +370,42 @@ func TestWebSocketProgress(t *testing.T) {
 	}
 	if got := c.hears(); got != "ends" {
 		t.Errorf("%q", got)
+	}
+}
+
+// A wrong option is an error that names it, before the request is looked at.
+func TestWebSocketOptions(t *testing.T) {
+	t.Parallel()
+	a := newApplication(t)
+	a.write(`@ require("moonbridge_websocket").handler("h", { message = function() end })
+local wrong = {
+	{ "accept_websocket", { handler = "h", on_error = "stop" } }, { "accept_websocket", { handler = "h", compress = "always" } },
+	{ "accept_websocket", { handler = "h", max_message = 0 } }, { "accept_websocket", { handler = "other" } }, { "accept_websocket", {} },
+	{ "accept_websocket", { handler = "h", colour = "red" } }, { "accept_websocket", { handler = "h", key = 5 } },
+	{ "websocket", { compress = 1 } }, { "websocket", { key = "k" } }, { "websocket", { true } },
+}
+listen{ port, connect = http.generate_handler(function(request)
+	local texts = {}
+	for i, w in ipairs(wrong) do
+		local _, text = pcall(request[w[1]], request, w[2])
+		texts[i] = text
+	end
+	request:send_status("200 OK")
+	request:send_data(table.concat(texts, "\n"))
+end) }`)
+	s := start(t, a.script)
+	want := `accept_websocket: the option 'on_error' must be "ignore" or "close"
+accept_websocket: the option 'compress' must be true, false or "takeover"
+accept_websocket: the option 'max_message' must be a number from 1 to 1048576
+accept_websocket: there is no websocket.handler 'other'
+accept_websocket: the option 'handler' is missing
+accept_websocket: there is no option 'colour'
+accept_websocket: the option 'key' must be a string, not a number
+websocket: the option 'compress' must be true, false or "takeover"
+websocket: there is no option 'key'
+websocket: there is no option 'number'`
+	if got := get(t, s.url("/")); got != want {
+		t.Errorf("%s\nwant\n%s", got, want)
 	}
 }
 

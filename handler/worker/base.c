@@ -154,3 +154,9 @@ double mb_now(void)
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
+
+int mb_remaining_ms(double deadline)
+{
+	double ms = (deadline - mb_now()) * 1000;
+	return ms <= 0 ? 0 : ms > 1e9 ? 1000000000 : (int)ms + 1;
+}

@@ -17,30 +17,21 @@ mb_memory memory;
 
 /* --- waiting and waking ------------------------------------------------------ */
 
-/* Blocks until the doorbell rings; -1 if it cannot ring any more. One read clears all rings.
- * The descriptor usually blocks, but it works if it does not. */
-int mb_doorbell_wait(void)
+/* One read clears all rings. The descriptor usually blocks, but it works if it does not. */
+void mb_doorbell_wait(void)
 {
 	char rings[512];
-	for (;;) {
-		ssize_t k = read(worker.doorbell, rings, sizeof rings);
-		if (k > 0)
-			return 0;
-		if (k == 0)
-			return -1;
-		if (errno == EAGAIN) {
-			struct pollfd p = {.fd = worker.doorbell, .events = POLLIN};
-			poll(&p, 1, -1);
-		} else if (errno != EINTR) {
-			return -1;
-		}
+	ssize_t k;
+	while ((k = read(worker.doorbell, rings, sizeof rings)) < 0 && (errno == EAGAIN || errno == EINTR)) {
+		struct pollfd p = {.fd = worker.doorbell, .events = POLLIN};
+		poll(&p, 1, -1);
+	}
+	if (k <= 0) {
+		fflush(NULL);
+		_exit(0); /* the other end of the pipe is closed: the server is gone */
 	}
 }
 
-/* The sleep protocol, for everything that a worker waits for: announce that we are about to
- * block, check once more, then block. The server does the reverse: it changes something,
- * then checks whether we are asleep. Both sides have a full barrier in between, so at least
- * one of them sees the other's write. */
 void mb_wait(int (*ready)(void))
 {
 	if (exchange.active && exchange.transport) {
@@ -48,35 +39,27 @@ void mb_wait(int (*ready)(void))
 		return;
 	}
 	while (!ready()) {
-		__atomic_store_n(&worker.out_slot->asleep, 1, __ATOMIC_SEQ_CST);
-		__atomic_thread_fence(__ATOMIC_SEQ_CST);
-		if (!ready() && mb_doorbell_wait()) {
-			fflush(NULL);
-			_exit(0); /* the other end of the pipe is closed: the server is gone */
-		}
-		__atomic_store_n(&worker.out_slot->asleep, 0, __ATOMIC_RELAXED);
+		mb_sleep_begin();
+		if (!ready())
+			mb_doorbell_wait();
+		mb_sleep_end();
 	}
 }
 
 /* Waits for the doorbell until a time. 0: it did not ring. */
 static int doorbell_until(double deadline)
 {
-	double left = deadline - mb_now();
-	int ms = left <= 0 ? 0 : left > 1e6 ? 1000000000 : (int)(left * 1000) + 1;
 	struct pollfd p = {.fd = worker.doorbell, .events = POLLIN};
-	return poll(&p, 1, ms) > 0;
+	return poll(&p, 1, mb_remaining_ms(deadline)) > 0;
 }
 
 int mb_wait_until(int (*ready)(void), double deadline)
 {
 	while (!ready()) {
-		__atomic_store_n(&worker.out_slot->asleep, 1, __ATOMIC_SEQ_CST);
-		__atomic_thread_fence(__ATOMIC_SEQ_CST);
-		if (!ready() && doorbell_until(deadline) && mb_doorbell_wait()) {
-			fflush(NULL);
-			_exit(0); /* as in mb_wait */
-		}
-		__atomic_store_n(&worker.out_slot->asleep, 0, __ATOMIC_RELAXED);
+		mb_sleep_begin();
+		if (!ready() && doorbell_until(deadline))
+			mb_doorbell_wait();
+		mb_sleep_end();
 		if (mb_now() >= deadline)
 			return ready();
 	}

@@ -209,12 +209,24 @@ static inline int mb_is_last_response(void)
 	return exchange.transport && __atomic_load_n(&worker.in_slot->quit, __ATOMIC_ACQUIRE);
 }
 
+/* The sleep protocol, for everything that a worker waits for: announce that we are about to
+ * block, check once more, then block. The server does the reverse: it changes something,
+ * then checks whether we are asleep. Both sides have a full barrier in between, so at least
+ * one of them sees the other's write. */
+static inline void mb_sleep_begin(void)
+{
+	__atomic_store_n(&worker.out_slot->asleep, 1, __ATOMIC_SEQ_CST);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+static inline void mb_sleep_end(void) { __atomic_store_n(&worker.out_slot->asleep, 0, __ATOMIC_RELAXED); }
+
 /* --- core.c ------------------------------------------------------------- */
 
 void mb_notify(void);                   /* tells the loop that this cell has changed */
 void mb_wait(int (*ready)(void));       /* blocks until ready() */
 int mb_wait_until(int (*ready)(void), double deadline); /* 0: not before it, a time of mb_now. Not with a transport */
-int mb_doorbell_wait(void);
+void mb_doorbell_wait(void);            /* blocks until the doorbell rings; ends the process if the server is gone */
 int mb_cancelled(void);                 /* the handler has to end: it has no client */
 int mb_client_gone(void);               /* the client has gone, as far as is known */
 int mb_raise_cancelled(lua_State *L);

@@ -100,23 +100,17 @@ static int run(mb_dict_at *a, int (*what)(mb_dict_at *))
 	return result;
 }
 
-int mb_dict_run_at(const mb_dict *d, uint32_t shard, mb_dict_op *op, int (*what)(mb_dict_at *))
+int mb_dict_run_at(const mb_dict *d, uint32_t shard, uint32_t hash, mb_dict_op *op, int (*what)(mb_dict_at *))
 {
 	uint8_t *base = d->base + shard * d->shard_bytes;
 	mb_dict_at a = {
 		.d = d, .op = op, .s = (mb_dict_shard *)base, .buckets = (uint32_t *)(base + sizeof(mb_dict_shard)),
-		.links = (uint32_t *)(base + d->links), .blocks = base + d->blocks};
-	if (op && op->key)
-		a.hash = (uint32_t)(mb_dict_hash(d->key, op->key, op->key_len) >> 32);
+		.links = (uint32_t *)(base + d->links), .blocks = base + d->blocks, .hash = hash};
 	return run(&a, what);
 }
 
 int mb_dict_run(const mb_dict *d, mb_dict_op *op, int (*what)(mb_dict_at *))
 {
 	uint64_t h = mb_dict_hash(d->key, op->key, op->key_len);
-	uint8_t *base = d->base + (h & (d->shards - 1)) * d->shard_bytes;
-	mb_dict_at a = {
-		.d = d, .op = op, .s = (mb_dict_shard *)base, .buckets = (uint32_t *)(base + sizeof(mb_dict_shard)),
-		.links = (uint32_t *)(base + d->links), .blocks = base + d->blocks, .hash = (uint32_t)(h >> 32)};
-	return run(&a, what);
+	return mb_dict_run_at(d, (uint32_t)(h & (d->shards - 1)), (uint32_t)(h >> 32), op, what);
 }

@@ -152,7 +152,7 @@ const char *mb_dict_open(mb_dict *d, int fd, uint64_t size, const uint64_t key[2
 void mb_dict_close(mb_dict *d);
 const char *mb_dict_message(int result);
 int mb_dict_run(const mb_dict *d, mb_dict_op *op, int (*what)(mb_dict_at *));
-int mb_dict_run_at(const mb_dict *d, uint32_t shard, mb_dict_op *op, int (*what)(mb_dict_at *));
+int mb_dict_run_at(const mb_dict *d, uint32_t shard, uint32_t hash, mb_dict_op *op, int (*what)(mb_dict_at *));
 int64_t mb_dict_now(mb_dict_at *a);
 
 /* --- dict_hash.c -------------------------------------------------------------- */

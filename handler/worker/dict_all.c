@@ -25,7 +25,7 @@ void mb_dict_count(const mb_dict *d, mb_dict_stats *st)
 	*st = (mb_dict_stats){.capacity = (uint64_t)d->shards * d->nblocks * MB_DICT_BLOCK};
 	counting c = {.stats = st};
 	for (uint32_t i = 0; i < d->shards; i++)
-		mb_dict_run_at(d, i, &c.op, count);
+		mb_dict_run_at(d, i, 0, &c.op, count);
 }
 
 static int flush(mb_dict_at *a)
@@ -37,7 +37,7 @@ static int flush(mb_dict_at *a)
 void mb_dict_flush(const mb_dict *d)
 {
 	for (uint32_t i = 0; i < d->shards; i++)
-		mb_dict_run_at(d, i, NULL, flush);
+		mb_dict_run_at(d, i, 0, NULL, flush);
 }
 
 typedef struct {
@@ -91,7 +91,7 @@ int64_t mb_dict_keys(const mb_dict *d, uint32_t max, mb_buf *out)
 	for (uint32_t i = 0; i < d->shards && k.found < max && !k.failed; i++) {
 		k.shard_at = out->len;
 		k.shard_found = k.found;
-		if (mb_dict_run_at(d, i, &k.op, keys) != MB_DICT_OK) {
+		if (mb_dict_run_at(d, i, 0, &k.op, keys) != MB_DICT_OK) {
 			out->len = k.shard_at;
 			k.found = k.shard_found;
 		}

@@ -54,18 +54,15 @@ static void wait_for_it(int cancellable)
 	while (!arrived(cancellable)) {
 		struct pollfd p[2] = {{.fd = bell[0], .events = POLLIN},
 			{.fd = worker.doorbell, .events = POLLIN}};
-		__atomic_store_n(&worker.out_slot->asleep, 1, __ATOMIC_SEQ_CST);
-		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		mb_sleep_begin();
 		if (!arrived(cancellable) && poll(p, 2, -1) > 0) {
 			char rings[64];
 			while (p[0].revents && read(bell[0], rings, sizeof rings) > 0)
 				;
-			if (p[1].revents && mb_doorbell_wait()) {
-				fflush(NULL);
-				_exit(0); /* the server is gone */
-			}
+			if (p[1].revents)
+				mb_doorbell_wait();
 		}
-		__atomic_store_n(&worker.out_slot->asleep, 0, __ATOMIC_RELAXED);
+		mb_sleep_end();
 	}
 }
 

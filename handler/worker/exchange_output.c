@@ -173,6 +173,14 @@ static void place_body(void)
 		response.body_off = off;
 }
 
+/* Is the body collected in the window? The place for it is found first. The lock is held. */
+static int in_window(void)
+{
+	if (!in_ring_mode() && !response.body_off)
+		place_body();
+	return !in_ring_mode();
+}
+
 /* Puts the complete head (and a chunk header) directly before the body. */
 static void join_head(const char *chunk, size_t n)
 {
@@ -202,9 +210,7 @@ static void leave_window(uint64_t extra)
 static int window_data(lua_State *L, const char *p, size_t n)
 {
 	mb_response_lock();
-	if (!in_ring_mode() && !response.body_off)
-		place_body();
-	if (in_ring_mode()) {
+	if (!in_window()) {
 		mb_response_unlock();
 		return 0;
 	}
@@ -231,11 +237,8 @@ static int window_data(lua_State *L, const char *p, size_t n)
 
 /* --- ring mode ---------------------------------------------------------------- */
 
-static void put_head(lua_State *L, int length_known)
+static void put_head(lua_State *L)
 {
-	if (response.head_written)
-		return;
-	mb_response_complete(length_known);
 	response.head_written = 1;
 	ring_put(L, response.head.p, response.head.len);
 }
@@ -245,7 +248,10 @@ static void put_chunk(lua_State *L, const char *p, size_t n)
 {
 	char chunk[24];
 	uint64_t all = response.held.len + n;
-	put_head(L, 0);
+	if (!response.head_written) {
+		mb_response_complete(0);
+		put_head(L);
+	}
 	if (all) {
 		if (response.chunked)
 			ring_put(L, chunk, chunk_header(chunk, sizeof chunk, all));
@@ -287,9 +293,7 @@ static void head_data(lua_State *L, size_t n)
 	if (response.sent < response.min_chunk && !length_reached())
 		return;
 	mb_response_lock();
-	if (!in_ring_mode() && !response.body_off)
-		place_body();
-	int full = in_ring_mode() || response.sent > worker.header.out_window - TAILROOM - response.body_off;
+	int full = !in_window() || response.sent > worker.header.out_window - TAILROOM - response.body_off;
 	if (!full)
 		set_pending();
 	mb_response_unlock();
@@ -331,13 +335,11 @@ static void flush_window(void)
 void mb_output_flush(lua_State *L)
 {
 	mb_response_lock();
-	if (!in_ring_mode() && !response.body_off)
-		place_body();
-	int ring = in_ring_mode();
-	if (!ring)
+	int window = in_window();
+	if (window)
 		flush_window();
 	mb_response_unlock();
-	if (ring)
+	if (!window)
 		flush_ring(L);
 }
 
@@ -345,9 +347,7 @@ void mb_output_flush(lua_State *L)
 void mb_output_head(lua_State *L)
 {
 	mb_response_lock();
-	if (!in_ring_mode() && !response.body_off)
-		place_body();
-	if (!in_ring_mode()) {
+	if (in_window()) {
 		set_pending();
 		mb_response_unlock();
 		return;
@@ -378,9 +378,9 @@ void mb_output_in_file(void)
 	mb_response_unlock();
 }
 
-void mb_output_instead(uint32_t flag, const void *p, size_t n)
+/* Gives the loop a message in place of a response. No other method of the request may send then. The lock is held. */
+static void put_message(uint32_t flags, const void *p, size_t n)
 {
-	mb_response_lock();
 	memcpy(exchange.out_window, p, n);
 	response.out_start = 0;
 	response.written = n;
@@ -388,8 +388,14 @@ void mb_output_instead(uint32_t flag, const void *p, size_t n)
 	response.state = MB_RESPONSE_DONE;
 	clear_pending();
 	mb_output_store();
-	store_flags(exchange.out_flags | flag | MB_OUT_COMPLETE);
+	store_flags(exchange.out_flags | flags);
 	mb_notify();
+}
+
+void mb_output_instead(uint32_t flag, const void *p, size_t n)
+{
+	mb_response_lock();
+	put_message(flag | MB_OUT_COMPLETE, p, n);
 	mb_response_unlock();
 }
 
@@ -409,17 +415,9 @@ void mb_output_begin_verbs(void)
 void mb_output_begin_websocket(const void *p, size_t n)
 {
 	mb_response_lock();
-	memcpy(exchange.out_window, p, n);
-	response.out_start = 0;
-	response.written = n;
-	response.head_written = 1;
-	response.state = MB_RESPONSE_DONE; /* no other method of the request may send */
 	exchange.websocket = 1;
 	enter_ring_mode();
-	clear_pending();
-	mb_output_store();
-	store_flags(exchange.out_flags | MB_OUT_WEBSOCKET_BLOCKING);
-	mb_notify();
+	put_message(MB_OUT_WEBSOCKET_BLOCKING, p, n);
 	mb_response_unlock();
 }
 
@@ -521,8 +519,7 @@ void mb_output_finish(lua_State *L, int returned)
 		enter_ring_mode(); /* a head longer than the window */
 		mb_response_unlock();
 		response.state = MB_RESPONSE_BODY;
-		response.head_written = 1;
-		ring_put(L, response.head.p, response.head.len);
+		put_head(L);
 		finish_ring(returned);
 		return;
 	}
@@ -531,8 +528,7 @@ void mb_output_finish(lua_State *L, int returned)
 		response.state = MB_RESPONSE_DONE; /* for the Connection field */
 		mb_response_complete(1);
 		response.state = MB_RESPONSE_BODY;
-		response.head_written = 1;
-		ring_put(L, response.head.p, response.head.len);
+		put_head(L);
 		ring_put(L, response.held.p, response.held.len);
 	} else if (response.held.len) {
 		put_chunk(L, NULL, 0);

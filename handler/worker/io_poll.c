@@ -4,9 +4,7 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #define SECONDS_MAX 1e9
 #define CLIENT_CHECK_MS 100 /* no hook runs during poll, so it has to look for itself */
@@ -130,17 +128,12 @@ static int wait_once(wanted *w, double deadline, int for_stop)
 		return poll(w->fds, (nfds_t)w->n, patience_ms(deadline));
 	struct pollfd *bell = &w->fds[w->n];
 	*bell = (struct pollfd){.fd = worker.doorbell, .events = POLLIN};
-	/* The sleep protocol, as in mb_wait. */
-	__atomic_store_n(&worker.out_slot->asleep, 1, __ATOMIC_SEQ_CST);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	mb_sleep_begin();
 	int k = poll(w->fds, (nfds_t)w->n + 1, stop_wanted() ? 0 : patience_ms(deadline));
-	__atomic_store_n(&worker.out_slot->asleep, 0, __ATOMIC_RELAXED);
+	mb_sleep_end();
 	if (k <= 0 || !bell->revents)
 		return k;
-	if (mb_doorbell_wait()) {
-		fflush(NULL);
-		_exit(0); /* the server is gone */
-	}
+	mb_doorbell_wait();
 	return k - 1;
 }
 

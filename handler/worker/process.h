@@ -38,6 +38,8 @@ int mb_http_load(lua_State *L); /* loader of moonbridge_http */
 /* If the function at index i is an HTTP handler, pushes its callback and returns its
  * options. Otherwise returns NULL. */
 const mb_http_options *mb_http_handler(lua_State *L, int i);
+/* Calls read for each entry of the table on top. Returns whether the option is on: the value may be a boolean instead. */
+int mb_http_suboptions(lua_State *L, const char *name, mb_http_options *o, void (*read)(lua_State *L, mb_http_options *o));
 size_t mb_http_options_text(const mb_http_options *o, char *to, size_t cap);
 const char *mb_static_text(const mb_http_options *o); /* for Go, which cannot see it */
 

@@ -98,7 +98,5 @@ int mb_crypto_load(lua_State *L)
 	mb_own_only();
 	if (mb_role != MB_ROLE_WORKER && !process.script_ended)
 		mb_shared_open_as(L, SECRETS, MB_DICTIONARY_MIN, 1);
-	lua_newtable(L);
-	mb_set_functions(L, f);
-	return 1;
+	return mb_push_module(L, f);
 }

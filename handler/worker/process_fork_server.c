@@ -262,8 +262,8 @@ static void fork_server(int argc, char **argv)
 	mb_own_only_after(L, failed);
 	if (failed) {
 		size_t n;
-		const char *s = lua_tolstring(L, -1, &n);
-		fail(s ? s : "unknown error", s ? n : 13);
+		const char *s = mb_error_text(L, &n);
+		fail(s, n);
 	}
 	process.script_ended = 1;
 	/* Garbage that is collected now is not copied into workers. */

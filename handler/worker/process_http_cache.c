@@ -72,16 +72,7 @@ static void suboption(lua_State *L, mb_http_options *o)
 /* Handlers that share what is kept have the same number. */
 void mb_cache_option(lua_State *L, mb_http_options *o)
 {
-	if (lua_type(L, -1) == LUA_TBOOLEAN) {
-		o->cache = lua_toboolean(L, -1) ? ++handlers : 0;
-		return;
-	}
-	if (!lua_istable(L, -1))
-		luaL_error(L, "generate_handler: option 'cache' must be a boolean or a table, not a %s", luaL_typename(L, -1));
-	int t = lua_gettop(L);
-	for (lua_pushnil(L); lua_next(L, t); lua_settop(L, t + 1))
-		suboption(L, o);
-	o->cache = ++handlers;
+	o->cache = mb_http_suboptions(L, "cache", o, suboption) ? ++handlers : 0;
 }
 
 int mb_cache_options_text(const mb_http_options *o, char *to, size_t cap)

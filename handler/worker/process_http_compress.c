@@ -54,8 +54,9 @@ static void add_type(lua_State *L, int i)
 			"\"text/html\", \"text/*\" or \"*+json\"", i);
 	if (types.len + n + 1 > TYPES_MAX)
 		luaL_error(L, "generate_handler: option 'compress': 'types' is longer than %d bytes", (int)TYPES_MAX);
-	if ((types.len && mb_buf_add(&types, " ", 1)) || mb_buf_add(&types, s, n))
-		luaL_error(L, "not enough memory");
+	if (types.len)
+		mb_buf_put(L, &types, " ", 1);
+	mb_buf_put(L, &types, s, n);
 }
 
 /* The list is on top of the stack. */
@@ -89,15 +90,6 @@ static void suboption(lua_State *L, mb_http_options *o)
 
 void mb_compress_option(lua_State *L, mb_http_options *o)
 {
-	if (lua_type(L, -1) == LUA_TBOOLEAN) {
-		o->compress = lua_toboolean(L, -1);
-		return;
-	}
-	if (!lua_istable(L, -1))
-		luaL_error(L, "generate_handler: option 'compress' must be a boolean or a table, not a %s", luaL_typename(L, -1));
-	int t = lua_gettop(L);
-	for (lua_pushnil(L); lua_next(L, t); lua_settop(L, t + 1))
-		suboption(L, o);
-	o->compress = 1;
+	o->compress = mb_http_suboptions(L, "compress", o, suboption);
 	o->types_len = types.len;
 }

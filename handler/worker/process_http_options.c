@@ -91,7 +91,7 @@ static const char *const encoded_words[] = {
 	[MB_ENCODED_REFUSE] = "refuse", [MB_ENCODED_DECODE] = "decode", [MB_ENCODED_PASS] = "pass", NULL};
 
 /* The value is on top of the stack. */
-static double number_option(lua_State *L, const option *d)
+static double option_value(lua_State *L, const option *d)
 {
 	if (d->type == T_GONE)
 		return word_option(L, d, gone_words);
@@ -115,6 +115,18 @@ static double number_option(lua_State *L, const option *d)
 		luaL_error(L, "generate_handler: option '%s' is out of range (a whole number of at least %d)",
 			d->name, (int)min);
 	return v;
+}
+
+int mb_http_suboptions(lua_State *L, const char *name, mb_http_options *o, void (*read)(lua_State *L, mb_http_options *o))
+{
+	if (lua_type(L, -1) == LUA_TBOOLEAN)
+		return lua_toboolean(L, -1);
+	if (!lua_istable(L, -1))
+		bad_option(L, name, "a boolean or a table", -1);
+	int t = lua_gettop(L);
+	for (lua_pushnil(L); lua_next(L, t); lua_settop(L, t + 1))
+		read(L, o);
+	return 1;
 }
 
 /* The only value is "1.0": of the version of the original that changed what stream handlers
@@ -153,9 +165,10 @@ static void fixed_field(lua_State *L, const char *k, size_t kn, const char *v, s
 	if (fixed.text.len + kn + vn + 4 > MB_RESPONSE_HEAD_MAX / 2)
 		luaL_error(L, "generate_handler: option 'static_headers' is longer than %d bytes",
 			(int)MB_RESPONSE_HEAD_MAX / 2);
-	if (mb_buf_add(&fixed.text, k, kn) || mb_buf_add(&fixed.text, ": ", 2) ||
-	    mb_buf_add(&fixed.text, v, vn) || mb_buf_add(&fixed.text, "\r\n", 2))
-		luaL_error(L, "not enough memory");
+	mb_buf_put(L, &fixed.text, k, kn);
+	mb_buf_put(L, &fixed.text, ": ", 2);
+	mb_buf_put(L, &fixed.text, v, vn);
+	mb_buf_put(L, &fixed.text, "\r\n", 2);
 }
 
 /* "Key: value" */
@@ -202,8 +215,6 @@ static void fixed_pair(lua_State *L)
 
 static void fixed_headers(lua_State *L)
 {
-	fixed.text.len = 0;
-	fixed.date = fixed.close = 0;
 	size_t n;
 	const char *s;
 	if (lua_type(L, -1) == LUA_TSTRING) {
@@ -258,6 +269,14 @@ static void unknown_option(lua_State *L, const char *name)
 }
 
 /* Reads the table at index t, which may be nil, into v. */
+static void number_option(lua_State *L, const char *name, mb_http_options *v)
+{
+	const option *d = find_option(name);
+	if (!d)
+		unknown_option(L, name);
+	*option_in(v, d) = option_value(L, d);
+}
+
 static void read_options(lua_State *L, int t, mb_http_options *v)
 {
 	int in = 0, out = 0;
@@ -275,26 +294,16 @@ static void read_options(lua_State *L, int t, mb_http_options *v)
 			luaL_error(L, "generate_handler: options need names, as in { chunk_size = 4096 }; "
 				"got a %s as a key", luaL_typename(L, -2));
 		const char *name = lua_tostring(L, -2);
-		if (!strcmp(name, "static_headers")) {
+		if (!strcmp(name, "static_headers"))
 			fixed_headers(L);
-			continue;
-		}
-		if (!strcmp(name, "post_stream_style")) {
+		else if (!strcmp(name, "post_stream_style"))
 			v->post_stream_1_0 = style_option(L);
-			continue;
-		}
-		if (!strcmp(name, "compress")) {
+		else if (!strcmp(name, "compress"))
 			mb_compress_option(L, v);
-			continue;
-		}
-		if (!strcmp(name, "cache")) {
+		else if (!strcmp(name, "cache"))
 			mb_cache_option(L, v);
-			continue;
-		}
-		const option *d = find_option(name);
-		if (!d)
-			unknown_option(L, name);
-		*option_in(v, d) = number_option(L, d);
+		else
+			number_option(L, name, v);
 		in |= !strcmp(name, "maximum_input_chunk_size");
 		out |= !strcmp(name, "minimum_output_chunk_size");
 	}
@@ -352,8 +361,7 @@ const mb_http_options *mb_http_handler(lua_State *L, int i)
 int mb_http_load(lua_State *L)
 {
 	static const luaL_Reg f[] = {{"generate_handler", generate_handler}, {NULL, NULL}};
-	lua_newtable(L);
-	mb_set_functions(L, f);
+	mb_push_module(L, f);
 	mb_http_text(L);
 	return 1;
 }

@@ -71,7 +71,5 @@ static int purge_prefix(lua_State *L) { return ask(L, MB_PURGE_PREFIX, "purge_pr
 int mb_purge_load(lua_State *L)
 {
 	static const luaL_Reg f[] = {{"purge", purge}, {"purge_prefix", purge_prefix}, {NULL, NULL}};
-	lua_newtable(L);
-	mb_set_functions(L, f);
-	return 1;
+	return mb_push_module(L, f);
 }

@@ -136,6 +136,9 @@ static void open_missing(lua_State *L)
 
 static void open_globals(lua_State *L, int argc, char **argv)
 {
+	static const luaL_Reg modules[] = {{"moonbridge_http", mb_http_load}, {"moonbridge_cache", mb_purge_load},
+		{"moonbridge_shared", mb_shared_load}, {"moonbridge_crypto", mb_crypto_load},
+		{"moonbridge_channel", mb_channel_load}, {"moonbridge_websocket", mb_websocket_load}, {NULL, NULL}};
 	lua_pushstring(L, process.release ? process.release : "development");
 	lua_setglobal(L, "_MOONBRIDGE_VERSION");
 	lua_pushcfunction(L, mb_listen);
@@ -144,18 +147,7 @@ static void open_globals(lua_State *L, int argc, char **argv)
 	lua_setglobal(L, "timeout");
 	lua_getglobal(L, "package");
 	lua_getfield(L, -1, "preload");
-	lua_pushcfunction(L, mb_http_load);
-	lua_setfield(L, -2, "moonbridge_http");
-	lua_pushcfunction(L, mb_purge_load);
-	lua_setfield(L, -2, "moonbridge_cache");
-	lua_pushcfunction(L, mb_shared_load);
-	lua_setfield(L, -2, "moonbridge_shared");
-	lua_pushcfunction(L, mb_crypto_load);
-	lua_setfield(L, -2, "moonbridge_crypto");
-	lua_pushcfunction(L, mb_channel_load);
-	lua_setfield(L, -2, "moonbridge_channel");
-	lua_pushcfunction(L, mb_websocket_load);
-	lua_setfield(L, -2, "moonbridge_websocket");
+	mb_set_functions(L, modules);
 	mb_library_preload(L);
 	lua_pop(L, 2);
 	/* As in the standalone interpreter, arg[0] is the script. */
@@ -170,8 +162,8 @@ static void open_globals(lua_State *L, int argc, char **argv)
 static int on_panic(lua_State *L)
 {
 	size_t n;
-	const char *s = lua_tolstring(L, -1, &n);
-	mb_log("lua", s ? s : "unknown error", s ? n : 13);
+	const char *s = mb_error_text(L, &n);
+	mb_log("lua", s, n);
 	_exit(4);
 }
 

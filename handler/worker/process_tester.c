@@ -95,8 +95,8 @@ static int ask(lua_State *L)
 static int broken(lua_State *L)
 {
 	size_t n;
-	const char *s = lua_tolstring(L, -1, &n);
-	mb_message_send(process.control, MB_MSG_FAILED, s ? s : "unknown error", s ? (n > MB_TEXT_MAX ? MB_TEXT_MAX : n) : 13);
+	const char *s = mb_error_text(L, &n);
+	mb_message_send(process.control, MB_MSG_FAILED, s, n > MB_TEXT_MAX ? MB_TEXT_MAX : n);
 	return 1;
 }
 

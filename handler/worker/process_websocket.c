@@ -60,39 +60,43 @@ static void check_role(lua_State *L, const char *name)
 		luaL_error(L, "moonbridge_websocket.%s works in handlers, timers and prepare only", name);
 }
 
+/* No connection has a longer id. */
+#define ID_MAX 255
+
 /* send(id, data [, "binary"]): true, false if there is no such connection any more, or nil and a message. */
 static int send_to(lua_State *L)
 {
 	size_t in, n;
+	const char *p;
 	check_role(L, "send");
-	const char *id = luaL_checklstring(L, 1, &in), *p = mb_check_text(L, 2, &n);
-	const char *kind = luaL_optstring(L, 3, "text");
-	if (strcmp(kind, "text") && strcmp(kind, "binary"))
-		return luaL_error(L, "moonbridge_websocket.send: the kind is \"text\" or \"binary\"");
+	const char *id = luaL_checklstring(L, 1, &in);
+	if (in > ID_MAX) {
+		lua_pushboolean(L, 0);
+		return 1;
+	}
 	/* The answer of the server is at most that it is too large. */
-	if (n > MB_MSG_MAX - sizeof(mb_ask) - in)
-		return luaL_error(L, "moonbridge_websocket.send: more than %d bytes", (int)(MB_MSG_MAX - sizeof(mb_ask) - in));
-	return to_boolean(L, mb_ask_number(L, MB_ASK_WS_SEND, kind[0] == 't' ? MB_WS_SEND_TEXT : MB_WS_SEND_BINARY, id, in, p, n));
+	uint32_t kind = mb_websocket_check_send(L, "moonbridge_websocket.send", 2, MB_MSG_MAX - sizeof(mb_ask) - in, &p, &n);
+	return to_boolean(L, mb_ask_number(L, MB_ASK_WS_SEND, kind, id, in, p, n));
 }
 
 /* close(id [, code [, reason]]): the same. */
 static int close_it(lua_State *L)
 {
 	size_t in, n;
+	const char *reason;
 	check_role(L, "close");
 	const char *id = luaL_checklstring(L, 1, &in);
-	lua_Number code = luaL_optnumber(L, 2, 1000);
-	const char *reason = luaL_optlstring(L, 3, "", &n);
-	if (!(code >= 1000 && code <= 4999) || n > 123)
-		return luaL_error(L, "moonbridge_websocket.close: a code from 1000 to 4999, and a reason of at most 123 bytes");
+	uint32_t code = mb_websocket_check_close(L, "moonbridge_websocket.close", 2, &reason, &n);
+	if (in > ID_MAX) {
+		lua_pushboolean(L, 0);
+		return 1;
+	}
 	response.closing = 1; /* it may be the one whose event this is */
-	return to_boolean(L, mb_ask_number(L, MB_ASK_WS_CLOSE, (uint32_t)code, id, in, reason, n));
+	return to_boolean(L, mb_ask_number(L, MB_ASK_WS_CLOSE, code, id, in, reason, n));
 }
 
 int mb_websocket_load(lua_State *L)
 {
 	static const luaL_Reg f[] = {{"handler", handler}, {"send", send_to}, {"close", close_it}, {NULL, NULL}};
-	lua_newtable(L);
-	mb_set_functions(L, f);
-	return 1;
+	return mb_push_module(L, f);
 }

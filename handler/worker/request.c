@@ -187,6 +187,10 @@ static int push_tls(lua_State *L, const mb_head *h)
 	return 1;
 }
 
+/* The key under which a table is kept. */
+static int cache_key(int id) { return MB_CACHE_HEADERS + id - F_HEADERS; }
+_Static_assert(MB_CACHE_METADATA_LIST - MB_CACHE_HEADERS == F_METADATA_LIST - F_HEADERS, "fields and keys have one order");
+
 static int push_field(lua_State *L, int id)
 {
 	const mb_head *h = &exchange.head;
@@ -197,30 +201,12 @@ static int push_field(lua_State *L, int id)
 		return h->flags & MB_HEAD_ASTERISK ? 0 : push_span(L, h->path_off, h->path_len);
 	case F_QUERY:
 		return h->flags & MB_HEAD_ASTERISK ? 0 : push_span(L, h->query_off, h->query_len);
-	case F_HEADERS:
-		return push_fields(L, MB_CACHE_HEADERS);
-	case F_CSV_STRING:
-		return push_fields(L, MB_CACHE_CSV_STRING);
-	case F_CSV_TABLE:
-		return push_fields(L, MB_CACHE_CSV_TABLE);
-	case F_FLAGS:
-		return push_fields(L, MB_CACHE_FLAGS);
-	case F_VALUE:
-		return push_fields(L, MB_CACHE_VALUE);
-	case F_COOKIES:
-		return push_params(L, MB_CACHE_COOKIES);
-	case F_GET:
-		return push_params(L, MB_CACHE_GET);
-	case F_GET_LIST:
-		return push_params(L, MB_CACHE_GET_LIST);
-	case F_POST:
-		return mb_body_form(L, MB_CACHE_POST);
-	case F_POST_LIST:
-		return mb_body_form(L, MB_CACHE_POST_LIST);
-	case F_METADATA:
-		return mb_body_form(L, MB_CACHE_METADATA);
-	case F_METADATA_LIST:
-		return mb_body_form(L, MB_CACHE_METADATA_LIST);
+	case F_HEADERS ... F_VALUE:
+		return push_fields(L, cache_key(id));
+	case F_COOKIES ... F_GET_LIST:
+		return push_params(L, cache_key(id));
+	case F_POST ... F_METADATA_LIST:
+		return mb_body_form(L, cache_key(id));
 	case F_BODY:
 		return mb_body_push(L);
 	case F_SOCKET:
@@ -347,6 +333,7 @@ void mb_request_install(lua_State *L)
 		mb_finish_headers, mb_finish, mb_close_after_finish, mb_consume_input, mb_monologue,
 		mb_body_stream_now, client_gone, mb_send_file, mb_not_modified, mb_cache_key, mb_subscribe, mb_wait_for,
 		mb_accept_websocket, mb_websocket};
+	mb_keep_push(L);
 	lua_createtable(L, F_ALL, 0);
 	for (int i = 0; i < F_ALL; i++) {
 		const char *s = keep_name(L, names[i]);

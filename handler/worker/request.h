@@ -31,6 +31,8 @@ int mb_cache_key(lua_State *L);
 /* --- request_subscribe.c ---------------------------------------------------- */
 
 int mb_subscribe(lua_State *L);
+void mb_channel_check(lua_State *L, const char *verb, const char *s, size_t n);     /* raises an error unless it can be a name */
+void mb_channel_check_key(lua_State *L, const char *verb, const char *s, size_t n); /* ... a key */
 int mb_wait_for(lua_State *L);
 
 /* --- request_websocket.c ---------------------------------------------------- */
@@ -39,6 +41,10 @@ int mb_accept_websocket(lua_State *L);
 int mb_websocket_begin(lua_State *L); /* of mb_websocket; 0: refused, and nil and a message are pushed */
 void mb_websocket_handlers(lua_State *L);                         /* pushes the table of handlers, by name */
 int mb_websocket_push(lua_State *L, const char *name, size_t n); /* pushes a handler, a table; 0: nothing, there is none */
+#define MB_WS_REASON_MAX 123u /* bytes: RFC 6455 §5.5 */
+/* The arguments of all methods send and close, from i on: a message and its kind, a code and a reason. name begins the errors. */
+uint32_t mb_websocket_check_send(lua_State *L, const char *name, int i, size_t max, const char **p, size_t *n); /* MB_WS_SEND_* */
+uint32_t mb_websocket_check_close(lua_State *L, const char *name, int i, const char **reason, size_t *n); /* the code */
 
 /* --- request_websocket_blocking.c -------------------------------------------- */
 
@@ -140,6 +146,8 @@ int mb_flush(lua_State *L);
 int mb_finish_headers(lua_State *L);
 int mb_finish(lua_State *L);
 int mb_send_misuse(lua_State *L, const char *verb); /* raises an error that says why it cannot be called now */
+void mb_send_check_head(lua_State *L, const char *verb); /* raises an error if the head is finished */
+void mb_send_begin(lua_State *L, const char *verb, const char *status); /* the status of a response that the verb begins */
 void mb_close_after(lua_State *L, const char *verb); /* the connection ends with this response */
 void mb_response_finish(lua_State *L);
 void mb_response_error(lua_State *L, int status);

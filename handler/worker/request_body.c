@@ -166,13 +166,19 @@ static int content_type(lua_State *L, const char **v, size_t *vn)
 	return mb_same_word(*v, n, "multipart/form-data") ? TYPE_MULTIPART : TYPE_OTHER;
 }
 
+/* Keeps the table of the parameters in p. */
+static void keep_params(lua_State *L, const uint8_t *p, size_t n)
+{
+	mb_params_set_post(p, n);
+	mb_params_push_post(L, MB_CACHE_POST);
+	lua_pop(L, 1);
+}
+
 static void parse_form(lua_State *L)
 {
 	size_t n;
 	const uint8_t *p = mb_body_whole(L, &n);
-	mb_params_set_post(p, n);
-	mb_params_push_post(L, MB_CACHE_POST);
-	lua_pop(L, 1);
+	keep_params(L, p, n);
 }
 
 static void process_form(lua_State *L)
@@ -183,9 +189,7 @@ static void process_form(lua_State *L)
 	exchange.body_processed = 1;
 	if (type == TYPE_OTHER) {
 		/* A body that is not a form stays where it is, and can still be read. */
-		mb_params_set_post(NULL, 0);
-		mb_params_push_post(L, MB_CACHE_POST);
-		lua_pop(L, 1);
+		keep_params(L, NULL, 0);
 		return;
 	}
 	exchange.body_use = MB_BODY_BROKEN; /* until all of it has been parsed */

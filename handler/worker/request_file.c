@@ -201,11 +201,7 @@ static const char *take_head(void)
 static void check_state(lua_State *L, const char *verb)
 {
 	mb_request_check(L, 1);
-	if (response.broken || response.interim || (response.state != MB_RESPONSE_NONE && response.state != MB_RESPONSE_STATUS)) {
-		if (response.state == MB_RESPONSE_BODY && !response.broken)
-			luaL_error(L, "%s: the header section is already finished", verb);
-		mb_send_misuse(L, verb);
-	}
+	mb_send_check_head(L, verb);
 	if (response.has_length)
 		luaL_error(L, "%s sends the Content-Length itself", verb);
 	if (response.state == MB_RESPONSE_STATUS && response.bodiless)

@@ -4,6 +4,7 @@
 #include "request.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* Raises an error that says why `verb` cannot be called now. */
 int mb_send_misuse(lua_State *L, const char *verb)
@@ -20,6 +21,24 @@ int mb_send_misuse(lua_State *L, const char *verb)
 	if (response.state == MB_RESPONSE_STATUS)
 		return luaL_error(L, "%s: a status has already been sent", verb);
 	return luaL_error(L, "%s: the header section is already finished", verb);
+}
+
+void mb_send_check_head(lua_State *L, const char *verb)
+{
+	int open = response.state == MB_RESPONSE_NONE || response.state == MB_RESPONSE_STATUS;
+	if (response.state == MB_RESPONSE_BODY && !response.broken)
+		luaL_error(L, "%s: the header section is already finished", verb);
+	if (!open || response.broken || response.interim)
+		mb_send_misuse(L, verb);
+}
+
+void mb_send_begin(lua_State *L, const char *verb, const char *status)
+{
+	mb_body_before_status(L);
+	mb_own_only(); /* a stream handler may have forked */
+	const char *e = mb_response_start(status, strlen(status));
+	if (e)
+		luaL_error(L, "%s: %s", verb, e);
 }
 
 void mb_close_after(lua_State *L, const char *verb)

@@ -8,7 +8,7 @@
 #define WAIT_MAX 600  /* seconds */
 
 enum { CHANNELS, LAST_ID, KEY, FIRST, RETRY, KEEPALIVE, TIMEOUT, OPTIONS };
-static const char *const known[OPTIONS] = {
+static const char *const known[OPTIONS + 1] = {
 	[CHANNELS] = "channels", [LAST_ID] = "last_id", [KEY] = "key", [FIRST] = "first",
 	[RETRY] = "retry", [KEEPALIVE] = "keepalive", [TIMEOUT] = "timeout"};
 
@@ -22,10 +22,30 @@ typedef struct {
 /* Their memory is used again. */
 static mb_buf names, message;
 
-static void add(lua_State *L, mb_buf *b, const void *p, size_t n)
+/* --- names ------------------------------------------------------------------------ */
+
+/* The bounds of package channel: the server would refuse the client, without a word to the script. */
+#define NAME_MAX_BYTES 255u
+
+/* Control characters would end a line of an event. */
+static int printable(const char *s, size_t n)
 {
-	if (mb_buf_add(b, p, n))
-		luaL_error(L, "not enough memory");
+	for (size_t i = 0; i < n; i++)
+		if ((unsigned char)s[i] < ' ' || s[i] == 0x7f)
+			return 0;
+	return 1;
+}
+
+void mb_channel_check(lua_State *L, const char *verb, const char *s, size_t n)
+{
+	if (!n || n > NAME_MAX_BYTES || memchr(s, '*', n) || !printable(s, n))
+		luaL_error(L, "%s: the name of a channel has 1 to %d bytes, without control characters and '*'", verb, (int)NAME_MAX_BYTES);
+}
+
+void mb_channel_check_key(lua_State *L, const char *verb, const char *s, size_t n)
+{
+	if (n > NAME_MAX_BYTES || !printable(s, n))
+		luaL_error(L, "%s: a key has at most %d bytes, without control characters", verb, (int)NAME_MAX_BYTES);
 }
 
 /* --- options ---------------------------------------------------------------------- */
@@ -37,11 +57,10 @@ static void add_name(lua_State *L, wish *w, unsigned *count)
 	if (lua_type(L, -1) != LUA_TSTRING)
 		luaL_error(L, "%s: the names of channels are strings, not a %s", w->verb, luaL_typename(L, -1));
 	const char *s = lua_tolstring(L, -1, &n);
-	if (!n || strlen(s) != n)
-		luaL_error(L, "%s: the name of a channel is empty or contains a NUL", w->verb);
+	mb_channel_check(L, w->verb, s, n);
 	if (++*count > NAMES_MAX)
 		luaL_error(L, "%s: more than %d channels", w->verb, (int)NAMES_MAX);
-	add(L, &names, s, n + 1);
+	mb_buf_put(L, &names, s, n + 1);
 }
 
 /* One name, or a table of names. */
@@ -87,8 +106,9 @@ static void read_keepalive(lua_State *L, wish *w)
 }
 
 /* Reads the option whose value is on top. */
-static void read_option(lua_State *L, wish *w, int i)
+static void read_option(lua_State *L, void *with, int i)
 {
+	wish *w = with;
 	switch (i) {
 	case CHANNELS:
 		read_channels(L, w);
@@ -98,6 +118,7 @@ static void read_option(lua_State *L, wish *w, int i)
 		break;
 	case KEY:
 		w->key = text_option(L, w, known[i]);
+		mb_channel_check_key(L, w->verb, w->key.p, w->key.n);
 		break;
 	case FIRST:
 		w->first = text_option(L, w, known[i]);
@@ -116,18 +137,7 @@ static void read_option(lua_State *L, wish *w, int i)
 
 static void read_options(lua_State *L, wish *w)
 {
-	luaL_checktype(L, 2, LUA_TTABLE);
-	lua_settop(L, 2);
-	for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1)) {
-		int i = OPTIONS;
-		if (lua_type(L, -2) == LUA_TSTRING)
-			for (i = 0; i < OPTIONS && strcmp(known[i], lua_tostring(L, -2)); i++)
-				;
-		if (i == OPTIONS || !(w->used >> i & 1))
-			luaL_error(L, "%s: there is no option '%s'", w->verb,
-				lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : luaL_typename(L, -2));
-		read_option(L, w, i);
-	}
+	mb_each_option(L, w->verb, known, w->used, read_option, w);
 	if (!names.len)
 		luaL_error(L, "%s: the option 'channels' is missing", w->verb);
 }
@@ -139,27 +149,11 @@ static void check_state(lua_State *L, const char *verb)
 	mb_request_check(L, 1);
 	if (exchange.transport)
 		luaL_error(L, "%s: not on a raw connection", verb);
-	if (response.broken || response.interim || (response.state != MB_RESPONSE_NONE && response.state != MB_RESPONSE_STATUS)) {
-		if (response.state == MB_RESPONSE_BODY && !response.broken)
-			luaL_error(L, "%s: the header section is already finished", verb);
-		mb_send_misuse(L, verb);
-	}
+	mb_send_check_head(L, verb);
 	if (response.ring)
 		luaL_error(L, "%s: an interim response has been sent", verb);
 	if (response.state == MB_RESPONSE_STATUS && (response.status != 200 || response.has_length))
 		luaL_error(L, "%s: the status is 200, without a Content-Length", verb);
-}
-
-/* Starts the head unless the script has done it. */
-static void start_head(lua_State *L, const char *verb)
-{
-	if (response.state != MB_RESPONSE_NONE)
-		return;
-	mb_body_before_status(L);
-	mb_own_only(); /* a stream handler may have forked */
-	const char *e = mb_response_start("200 OK", 6);
-	if (e)
-		luaL_error(L, "%s: %s", verb, e);
 }
 
 static void set_flags(wish *w)
@@ -172,13 +166,6 @@ static void set_flags(wish *w)
 		w->head.flags |= MB_SUBSCRIBE_KEEPALIVE;
 }
 
-static void add_text(lua_State *L, uint32_t *len, const void *p, size_t n)
-{
-	*len = (uint32_t)n;
-	if (n)
-		add(L, &message, p, n);
-}
-
 /* Makes the message to the server. */
 static void make_message(lua_State *L, wish *w)
 {
@@ -186,12 +173,12 @@ static void make_message(lua_State *L, wish *w)
 	const char *head = (const char *)response.head.p, *end = head + response.head.len;
 	const char *fields = (const char *)memchr(head, '\n', response.head.len) + 1; /* after the status line */
 	message.len = 0;
-	add(L, &message, h, sizeof *h);
-	add_text(L, &h->fields_len, fields, (size_t)(end - fields));
-	add_text(L, &h->names_len, names.p, names.len);
-	add_text(L, &h->after_len, w->after.p, w->after.n);
-	add_text(L, &h->key_len, w->key.p, w->key.n);
-	add_text(L, &h->first_len, w->first.p, w->first.n);
+	mb_buf_put(L, &message, h, sizeof *h);
+	mb_buf_put_part(L, &message, &h->fields_len, fields, (size_t)(end - fields));
+	mb_buf_put_part(L, &message, &h->names_len, names.p, names.len);
+	mb_buf_put_part(L, &message, &h->after_len, w->after.p, w->after.n);
+	mb_buf_put_part(L, &message, &h->key_len, w->key.p, w->key.n);
+	mb_buf_put_part(L, &message, &h->first_len, w->first.p, w->first.n);
 	memcpy(message.p, h, sizeof *h);
 }
 
@@ -200,7 +187,8 @@ static int answer(lua_State *L, wish *w)
 	check_state(L, w->verb);
 	names.len = 0;
 	read_options(L, w);
-	start_head(L, w->verb);
+	if (response.state == MB_RESPONSE_NONE)
+		mb_send_begin(L, w->verb, "200 OK");
 	set_flags(w);
 	make_message(L, w);
 	if (message.len > worker.header.out_window) {

@@ -7,7 +7,7 @@
 #define NAMES_MAX 64u
 
 enum { HANDLER, CHANNELS, LAST_ID, KEY, STATE, PROTOCOLS, MAX_MESSAGE, ON_ERROR, COMPRESS, OPTIONS };
-static const char *const known[OPTIONS] = {
+static const char *const known[OPTIONS + 1] = {
 	[HANDLER] = "handler", [CHANNELS] = "channels", [LAST_ID] = "last_id", [KEY] = "key", [STATE] = "state",
 	[PROTOCOLS] = "protocols", [MAX_MESSAGE] = "max_message", [ON_ERROR] = "on_error", [COMPRESS] = "compress"};
 
@@ -47,12 +47,6 @@ int mb_websocket_push(lua_State *L, const char *name, size_t n)
 	return 0;
 }
 
-static void add(lua_State *L, mb_buf *b, const void *p, size_t n)
-{
-	if (mb_buf_add(b, p, n))
-		luaL_error(L, "not enough memory");
-}
-
 /* --- options ---------------------------------------------------------------------- */
 
 static mb_text text_of(lua_State *L, const char *name, size_t max)
@@ -71,7 +65,7 @@ static int word_of(lua_State *L, const char *name, const char *first, const char
 {
 	const char *s = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
 	if (strcmp(s, first) && strcmp(s, second))
-		luaL_error(L, "%s: the option '%s' must be \", verb%s\" or \"%s\"", name, first, second);
+		luaL_error(L, "%s: the option '%s' must be \"%s\" or \"%s\"", verb, name, first, second);
 	return !strcmp(s, second);
 }
 
@@ -98,7 +92,8 @@ static void each_name(lua_State *L, const char *option, void (*use)(lua_State *,
 static void use_channel(lua_State *L, const char *s, size_t n, void *with)
 {
 	(void)with;
-	add(L, &names, s, n + 1);
+	mb_channel_check(L, verb, s, n);
+	mb_buf_put(L, &names, s, n + 1);
 }
 
 /* The first name of the script that the client has offered is the protocol. */
@@ -140,7 +135,7 @@ static void read_compress(lua_State *L, wish *w)
 {
 	if (lua_type(L, -1) != LUA_TBOOLEAN) {
 		if (lua_type(L, -1) != LUA_TSTRING || strcmp(lua_tostring(L, -1), "takeover"))
-			luaL_error(L, "%s: the option 'compress' must be true, false or \", verbtakeover\"");
+			luaL_error(L, "%s: the option 'compress' must be true, false or \"takeover\"", verb);
 		w->head.flags |= MB_WS_COMPRESS | MB_WS_TAKEOVER;
 	} else if (lua_toboolean(L, -1)) {
 		w->head.flags |= MB_WS_COMPRESS;
@@ -148,8 +143,9 @@ static void read_compress(lua_State *L, wish *w)
 }
 
 /* Reads the option whose value is on top. */
-static void read_option(lua_State *L, wish *w, int i)
+static void read_option(lua_State *L, void *with, int i)
 {
+	wish *w = with;
 	switch (i) {
 	case HANDLER:
 		read_handler(L, w);
@@ -162,6 +158,7 @@ static void read_option(lua_State *L, wish *w, int i)
 		break;
 	case KEY:
 		w->member = text_of(L, known[i], 255);
+		mb_channel_check_key(L, verb, w->member.p, w->member.n);
 		break;
 	case STATE:
 		w->state = text_of(L, known[i], MB_WS_STATE_MAX);
@@ -183,18 +180,7 @@ static void read_option(lua_State *L, wish *w, int i)
 /* used: which options there are. */
 static void read_options(lua_State *L, wish *w, uint32_t used)
 {
-	luaL_checktype(L, 2, LUA_TTABLE);
-	lua_settop(L, 2);
-	for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1)) {
-		int i = OPTIONS;
-		if (lua_type(L, -2) == LUA_TSTRING)
-			for (i = 0; i < OPTIONS && (!(used >> i & 1) || strcmp(known[i], lua_tostring(L, -2))); i++)
-				;
-		if (i == OPTIONS)
-			luaL_error(L, "%s: there is no option '%s'", verb,
-				lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : luaL_typename(L, -2));
-		read_option(L, w, i);
-	}
+	mb_each_option(L, verb, known, used, read_option, w);
 	if ((used >> HANDLER & 1) && !w->handler.n)
 		luaL_error(L, "%s: the option 'handler' is missing", verb);
 }
@@ -233,23 +219,12 @@ static const char *no_handshake(lua_State *L)
 	return NULL;
 }
 
-static void start_head(lua_State *L, const char *status)
-{
-	if (response.state != MB_RESPONSE_NONE)
-		luaL_error(L, "%s: a status has already been sent", verb);
-	mb_body_before_status(L);
-	mb_own_only(); /* a stream handler may have forked */
-	const char *e = mb_response_start(status, strlen(status));
-	if (e)
-		luaL_error(L, "%s: %s", verb, e);
-}
-
 /* RFC 9110 §15.5.22 */
 static int refuse(lua_State *L, const char *why)
 {
 	static const char upgrade[] = "Upgrade", websocket[] = "websocket", version[] = "Sec-WebSocket-Version",
 		connection[] = "Connection"; /* RFC 9110 §7.8: it belongs to an Upgrade field */
-	start_head(L, "426 Upgrade Required");
+	mb_send_begin(L, verb, "426 Upgrade Required");
 	response.state = MB_RESPONSE_STATUS;
 	mb_response_field(connection, sizeof connection - 1, upgrade, sizeof upgrade - 1);
 	mb_response_field(upgrade, sizeof upgrade - 1, websocket, sizeof websocket - 1);
@@ -259,27 +234,20 @@ static int refuse(lua_State *L, const char *why)
 	return 0;
 }
 
-static void add_text(lua_State *L, uint32_t *len, const void *p, size_t n)
-{
-	*len = (uint32_t)n;
-	if (n)
-		add(L, &message, p, n);
-}
-
 /* Makes the message to the server. */
 static void make_message(lua_State *L, wish *w)
 {
 	mb_ws_accept *h = &w->head;
 	message.len = 0;
-	add(L, &message, h, sizeof *h);
-	add_text(L, &h->names_len, names.p, names.len);
-	add_text(L, &h->after_len, w->after.p, w->after.n);
-	add_text(L, &h->member_len, w->member.p, w->member.n);
-	add_text(L, &h->handler_len, w->handler.p, w->handler.n);
-	add_text(L, &h->state_len, w->state.p, w->state.n);
-	add_text(L, &h->key_len, w->key.p, w->key.n);
-	add_text(L, &h->protocol_len, w->protocol.p, w->protocol.n);
-	add_text(L, &h->extensions_len, w->extensions.p, w->extensions.n);
+	mb_buf_put(L, &message, h, sizeof *h);
+	mb_buf_put_part(L, &message, &h->names_len, names.p, names.len);
+	mb_buf_put_part(L, &message, &h->after_len, w->after.p, w->after.n);
+	mb_buf_put_part(L, &message, &h->member_len, w->member.p, w->member.n);
+	mb_buf_put_part(L, &message, &h->handler_len, w->handler.p, w->handler.n);
+	mb_buf_put_part(L, &message, &h->state_len, w->state.p, w->state.n);
+	mb_buf_put_part(L, &message, &h->key_len, w->key.p, w->key.n);
+	mb_buf_put_part(L, &message, &h->protocol_len, w->protocol.p, w->protocol.n);
+	mb_buf_put_part(L, &message, &h->extensions_len, w->extensions.p, w->extensions.n);
 	memcpy(message.p, h, sizeof *h);
 }
 
@@ -330,4 +298,24 @@ int mb_websocket_begin(lua_State *L)
 		return 0;
 	mb_output_begin_websocket(message.p, message.len);
 	return 1;
+}
+
+uint32_t mb_websocket_check_send(lua_State *L, const char *name, int i, size_t max, const char **p, size_t *n)
+{
+	*p = mb_check_text(L, i, n);
+	const char *kind = luaL_optstring(L, i + 1, "text");
+	if (strcmp(kind, "text") && strcmp(kind, "binary"))
+		luaL_error(L, "%s: the kind is \"text\" or \"binary\"", name);
+	if (*n > max)
+		luaL_error(L, "%s: more than %d bytes", name, (int)max);
+	return kind[0] == 't' ? MB_WS_SEND_TEXT : MB_WS_SEND_BINARY;
+}
+
+uint32_t mb_websocket_check_close(lua_State *L, const char *name, int i, const char **reason, size_t *n)
+{
+	lua_Number code = luaL_optnumber(L, i, 1000);
+	*reason = luaL_optlstring(L, i + 1, "", n);
+	if (!(code >= 1000 && code <= 4999) || *n > MB_WS_REASON_MAX)
+		luaL_error(L, "%s: a code from 1000 to 4999, and a reason of at most %d bytes", name, (int)MB_WS_REASON_MAX);
+	return (uint32_t)code;
 }

@@ -6,7 +6,6 @@
 
 #include <string.h>
 
-#define REASON_MAX 123u
 #define SECONDS_MAX 1000000000.0
 
 static char metatable_key;
@@ -17,7 +16,7 @@ static struct {
 	int closing;        /* close was called: nothing can be sent */
 	int closed;         /* the last record was taken */
 	uint32_t code;      /* with closed */
-	char reason[REASON_MAX + 1];
+	char reason[MB_WS_REASON_MAX + 1];
 } ws;
 
 /* --- records ------------------------------------------------------------------------ */
@@ -61,7 +60,7 @@ static mb_ws_record take_record(lua_State *L)
 {
 	mb_ws_record r;
 	take(L, &r, sizeof r);
-	if (r.len > (r.event == MB_WS_CLOSE ? REASON_MAX : MB_WS_MESSAGE_MAX))
+	if (r.len > (r.event == MB_WS_CLOSE ? MB_WS_REASON_MAX : MB_WS_MESSAGE_MAX))
 		luaL_error(L, "malformed record of a WebSocket");
 	exchange.scratch.len = 0;
 	if (mb_buf_room(&exchange.scratch, r.len + 1))
@@ -127,7 +126,8 @@ static int receive(lua_State *L)
 		return push_closed(L);
 	}
 	ws.asked = 0;
-	lua_pushlstring(L, (const char *)exchange.scratch.p, r.len);
+	exchange.scratch.len = r.len;
+	mb_push_content(L, &exchange.scratch);
 	lua_pushstring(L, r.code == 2 ? "binary" : "text");
 	return 2;
 }
@@ -152,15 +152,12 @@ static int messages(lua_State *L)
 static int send_message(lua_State *L)
 {
 	size_t n;
+	const char *p;
 	check(L, "send");
-	const char *p = mb_check_text(L, 2, &n), *kind = luaL_optstring(L, 3, "text");
-	if (strcmp(kind, "text") && strcmp(kind, "binary"))
-		return luaL_error(L, "send: the kind is \"text\" or \"binary\"");
-	if (n > MB_WS_MESSAGE_MAX)
-		return luaL_error(L, "send: more than %d bytes", (int)MB_WS_MESSAGE_MAX);
+	uint32_t kind = mb_websocket_check_send(L, "send", 2, MB_WS_MESSAGE_MAX, &p, &n);
 	if (ws.closing || ws.closed || over())
 		return push_closed(L);
-	mb_output_verb(L, kind[0] == 't' ? MB_WS_SEND_TEXT : MB_WS_SEND_BINARY, p, n, NULL, 0);
+	mb_output_verb(L, kind, p, n, NULL, 0);
 	lua_pushboolean(L, 1);
 	return 1;
 }
@@ -169,12 +166,9 @@ static int send_message(lua_State *L)
 static int close_it(lua_State *L)
 {
 	size_t n;
+	const char *reason;
 	check(L, "close");
-	lua_Number x = luaL_optnumber(L, 2, 1000);
-	const char *reason = luaL_optlstring(L, 3, "", &n);
-	if (!(x >= 1000 && x <= 4999) || n > REASON_MAX)
-		return luaL_error(L, "close: a code from 1000 to 4999, and a reason of at most %d bytes", (int)REASON_MAX);
-	uint32_t code = (uint32_t)x;
+	uint32_t code = mb_websocket_check_close(L, "close", 2, &reason, &n);
 	if (!ws.closing && !ws.closed)
 		mb_output_verb(L, MB_WS_END, &code, sizeof code, reason, n);
 	ws.closing = 1;

@@ -9,7 +9,5 @@ int mb_shared_load(lua_State *L)
 	mb_own_only();
 	if (mb_role != MB_ROLE_WORKER && !process.script_ended)
 		mb_shared_open_as(L, MB_SHARED_LIMITS, MB_SHARED_LIMITS_SIZE, 1);
-	lua_newtable(L);
-	mb_set_functions(L, f);
-	return 1;
+	return mb_push_module(L, f);
 }

@@ -2,7 +2,6 @@
 #include "shared.h"
 
 #include <math.h>
-#include <string.h>
 
 static mb_buf none;
 
@@ -24,15 +23,10 @@ static double number_of(lua_State *L, const char *name, double otherwise, double
 
 static void check_names(lua_State *L)
 {
-	static const char *const names[] = {"key", "rate", "burst", "cost", "dictionary"};
-	for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1)) {
-		size_t i = 0;
-		const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
-		while (i < sizeof names / sizeof *names && strcmp(names[i], name))
-			i++;
-		if (i == sizeof names / sizeof *names)
-			luaL_error(L, "limit: unknown option \"%s\"", name);
-	}
+	static const char *const names[] = {"key", "rate", "burst", "cost", "dictionary", NULL};
+	for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1))
+		if (mb_key_among(L, names) < 0)
+			luaL_error(L, "limit: unknown option \"%s\"", lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "");
 }
 
 static const mb_dict *dictionary(lua_State *L)

@@ -6,7 +6,7 @@
 
 #define BUFFER_KEPT (1u << 20)
 
-/* For results. Nothing else runs meanwhile. */
+/* For results. Finalizers of Lua may call these functions while a result is pushed (mb_push_content). */
 static mb_buf out;
 
 const mb_dict *mb_shared_begin(lua_State *L, mb_dict_op *op)
@@ -82,7 +82,7 @@ void mb_shared_push(lua_State *L, const mb_dict_value *v)
 	double f;
 	switch (v->type) {
 	case MB_DICT_STRING:
-		lua_pushlstring(L, v->p, v->n);
+		mb_push_content(L, &out);
 		if (out.cap > BUFFER_KEPT)
 			mb_buf_free(&out);
 		return;
@@ -114,13 +114,13 @@ int mb_shared_fail(lua_State *L, int result)
 	return 2;
 }
 
-/* Returns true or nil, a message or nil, and whether others had to go. */
-static int stored(lua_State *L, int result, const mb_dict_op *op)
+/* Returns v or nil, a message or nil, and whether others had to go. */
+static int changed(lua_State *L, int result, const mb_dict_op *op, const mb_dict_value *v)
 {
 	if (result != MB_DICT_OK) {
 		mb_shared_fail(L, result);
 	} else {
-		lua_pushboolean(L, 1);
+		mb_shared_push(L, v);
 		lua_pushnil(L);
 	}
 	lua_pushboolean(L, op->evicted);
@@ -138,6 +138,11 @@ int mb_shared_take(lua_State *L, int (*what)(mb_dict_at *))
 		return mb_shared_fail(L, r);
 	mb_shared_push(L, &op.result);
 	return 1;
+}
+
+static int stored(lua_State *L, int result, const mb_dict_op *op)
+{
+	return changed(L, result, op, &(mb_dict_value){.type = MB_DICT_BOOLEAN, .number = 1});
 }
 
 static int get(lua_State *L) { return mb_shared_take(L, mb_dict_get); }
@@ -181,15 +186,7 @@ static int incr(lua_State *L)
 	if (!lua_isnoneornil(L, 4))
 		op.old = number_at(L, 4);
 	get_ttl(L, 5, &op);
-	int r = mb_dict_run(d, &op, mb_dict_incr);
-	if (r != MB_DICT_OK) {
-		mb_shared_fail(L, r);
-	} else {
-		mb_shared_push(L, &op.result);
-		lua_pushnil(L);
-	}
-	lua_pushboolean(L, op.evicted);
-	return 3;
+	return changed(L, mb_dict_run(d, &op, mb_dict_incr), &op, &op.result);
 }
 
 static int delete(lua_State *L)

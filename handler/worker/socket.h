@@ -64,7 +64,6 @@ int mb_peer_is_there(int fd); /* 0: it has finished sending, or the connection i
 int mb_socket_close(mb_socket *s, double timeout);
 void mb_socket_cancel(mb_socket *s); /* resets the connection; unsent output is dropped */
 void mb_socket_end(int fd); /* closes with FIN */
-int mb_remaining_ms(double deadline); /* for poll: at least 0 */
 int mb_send_until(int fd, const char *p, size_t n, double deadline); /* 0, or -1 */
 void mb_socket_half_close(void); /* after a handle was closed: sends FIN if it was the output */
 void mb_socket_abort(mb_socket *s); /* async-signal-safe: reset when the process ends */

@@ -68,12 +68,6 @@ void mb_socket_half_close(void)
 
 /* --- time ----------------------------------------------------------------------- */
 
-int mb_remaining_ms(double deadline)
-{
-	double ms = (deadline - mb_now()) * 1000;
-	return ms <= 0 ? 0 : ms > 1e9 ? 1000000000 : (int)ms + 1;
-}
-
 /* --- flushing -------------------------------------------------------------------- */
 
 int mb_send_until(int fd, const char *p, size_t n, double deadline)

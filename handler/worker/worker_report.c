@@ -107,11 +107,7 @@ void mb_report_text(uint32_t level, const mb_origin *o, const char *s, size_t n)
 void mb_report_error(lua_State *L, const mb_origin *o)
 {
 	size_t n;
-	const char *s = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &n) : NULL;
-	if (!s) {
-		s = "unknown error";
-		n = strlen(s);
-	}
+	const char *s = mb_error_text(L, &n);
 	mb_report r = {.level = MB_LEVEL_ERROR, .message = s, .message_len = mb_traceback_after(s, n)};
 	if (r.message_len < n) {
 		r.traceback = s + r.message_len + 1;

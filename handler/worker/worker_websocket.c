@@ -4,8 +4,6 @@
 
 #include <string.h>
 
-#define REASON_MAX 123u
-
 /* How long a worker goes on to further messages of an event. */
 #define MESSAGES_MS 1
 
@@ -28,13 +26,10 @@ static void check(lua_State *L, const char *verb)
 static int ws_send(lua_State *L)
 {
 	size_t n;
+	const char *p;
 	check(L, "send");
-	const char *p = mb_check_text(L, 2, &n), *kind = luaL_optstring(L, 3, "text");
-	if (strcmp(kind, "text") && strcmp(kind, "binary"))
-		return luaL_error(L, "send: the kind is \"text\" or \"binary\"");
-	if (n > MB_WS_MESSAGE_MAX)
-		return luaL_error(L, "send: more than %d bytes", (int)MB_WS_MESSAGE_MAX);
-	mb_output_verb(L, kind[0] == 't' ? MB_WS_SEND_TEXT : MB_WS_SEND_BINARY, p, n, NULL, 0);
+	uint32_t kind = mb_websocket_check_send(L, "send", 2, MB_WS_MESSAGE_MAX, &p, &n);
+	mb_output_verb(L, kind, p, n, NULL, 0);
 	return 0;
 }
 
@@ -42,12 +37,9 @@ static int ws_send(lua_State *L)
 static int ws_close(lua_State *L)
 {
 	size_t n;
+	const char *reason;
 	check(L, "close");
-	lua_Number x = luaL_optnumber(L, 2, 1000);
-	const char *reason = luaL_optlstring(L, 3, "", &n);
-	if (!(x >= 1000 && x <= 4999) || n > REASON_MAX)
-		return luaL_error(L, "close: a code from 1000 to 4999, and a reason of at most %d bytes", (int)REASON_MAX);
-	uint32_t code = (uint32_t)x;
+	uint32_t code = mb_websocket_check_close(L, "close", 2, &reason, &n);
 	mb_output_verb(L, MB_WS_END, &code, sizeof code, reason, n);
 	response.closing = 1;
 	return 0;
@@ -60,8 +52,7 @@ static int change_channels(lua_State *L, const char *name, uint32_t verb)
 	for (int i = 2; i <= lua_gettop(L); i++) {
 		size_t n;
 		const char *s = luaL_checklstring(L, i, &n);
-		if (!n || strlen(s) != n || n > 255)
-			return luaL_error(L, "%s: a name of a channel has 1 to 255 bytes, and no NUL", name);
+		mb_channel_check(L, name, s, n);
 		mb_output_verb(L, verb, s, n + 1, NULL, 0);
 	}
 	return 0;
