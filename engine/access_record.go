@@ -6,6 +6,7 @@ import (
 
 	"moonbridge/handler/accesslog"
 	"moonbridge/handler/backend"
+	"moonbridge/httpwrite"
 )
 
 // recordsKept is how many records a loop keeps for further exchanges.
@@ -15,6 +16,7 @@ const recordsKept = 256
 // the exchange is over.
 type accessRecord struct {
 	accesslog.Record
+	since          int64 // when it began, of one that only counts: see loop.turn
 	queue, service time.Duration
 	cache          backend.CacheResult
 	account        any // of the listener
@@ -44,7 +46,11 @@ func (l *loop) newRecord() *accessRecord {
 	}
 	a := l.records[n-1]
 	l.records = l.records[:n-1]
-	a.Start(l.began())
+	if l.turn != nil {
+		a.Response, a.Status, a.since = httpwrite.Scan{}, 0, l.turn() // nothing else is set in these
+	} else {
+		a.Start(l.began())
+	}
 	a.queue, a.service, a.cache, a.account = -1, -1, backend.CacheNone, nil
 	if a.traced.on {
 		a.traced.clear()
@@ -55,6 +61,9 @@ func (l *loop) newRecord() *accessRecord {
 // readBriefly has records for counting read the clock once instead of four times: an exchange begins with the turn in which its head
 // was read, and the time of day, which nothing counts, is not kept up to date.
 func (l *loop) readBriefly() {
+	if l.e.counts && l.tracer == nil {
+		l.turn, l.clock = l.r.Now, l.r.Clock
+	}
 	start, zero := time.Now(), l.r.Clock()
 	l.began = func() time.Time { return start.Add(time.Duration(l.r.Now() - zero)) }
 	l.ended = func() time.Time { return start.Add(time.Duration(l.r.Clock() - zero)) }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"net/netip"
+	"time"
 
 	"moonbridge/handler/accesslog"
 	"moonbridge/httpparse"
@@ -14,7 +15,6 @@ import (
 func (l *loop) recordOf(h *httpparse.Head, s *service, peer netip.Addr) *accessRecord {
 	a := l.newRecord()
 	l.setHead(a, h, s, peer)
-	h.ID = a.Part(accesslog.PartID)
 	return a
 }
 
@@ -24,10 +24,16 @@ func (l *loop) setHead(a *accessRecord, h *httpparse.Head, s *service, peer neti
 	if l.tracer != nil {
 		l.tracer.begin(a, h, s, peer)
 	}
-	if l.e.accessBrief && !a.traced.recorded {
+	h.Counted = l.e.counts && !a.traced.recorded
+	switch {
+	case h.Counted:
+		h.ID = nil
+	case l.e.accessBrief && !a.traced.recorded:
 		a.SetBrief(h, l)
-	} else {
+		h.ID = a.Part(accesslog.PartID)
+	default:
 		a.SetHead(h, l)
+		h.ID = a.Part(accesslog.PartID)
 	}
 }
 
@@ -38,7 +44,6 @@ func (c *conn) recordHead(h *httpparse.Head) {
 		c.exchange.record = c.l.newRecord()
 	}
 	c.l.setHead(c.exchange.record, h, c.service, c.socket.peer.Addr())
-	h.ID = c.exchange.record.Part(accesslog.PartID)
 }
 
 // recordAnswer records a response of the engine's own. If the head of the request could not be parsed, the record starts
@@ -48,7 +53,9 @@ func (c *conn) recordAnswer(page []byte) {
 	if c.exchange.record == nil {
 		c.exchange.record = c.l.newRecord()
 		c.exchange.record.account = c.service.account
-		c.exchange.record.SetID(c.l)
+		if !c.l.e.counts {
+			c.exchange.record.SetID(c.l)
+		}
 	}
 	if !c.socket.broken {
 		c.exchange.record.Response.Write(page)
@@ -81,6 +88,11 @@ func (c *conn) logRecord(a *accessRecord, complete bool, unsent int64) {
 		l.releaseRecord(a)
 		return
 	}
+	if l.turn != nil {
+		l.count(a, c.socket.peer, complete, unsent)
+		l.releaseRecord(a)
+		return
+	}
 	l.logged = Access{
 		Loop: l.index, Peer: c.socket.peer, Complete: complete,
 		Queue: a.queue, Service: a.service, Total: l.ended().Sub(a.At),
@@ -90,6 +102,16 @@ func (c *conn) logRecord(a *accessRecord, complete bool, unsent int64) {
 	a.traced.addTo(&l.logged)
 	l.e.accessLog(&l.logged)
 	l.releaseRecord(a)
+}
+
+// count passes a record to those who only count. Nothing else is ever set in what they get.
+func (l *loop) count(a *accessRecord, peer netip.AddrPort, complete bool, unsent int64) {
+	e := &l.counted
+	e.Peer, e.Complete, e.Account, e.Cache = peer, complete, a.account, a.cache.String()
+	e.Total = time.Duration(l.clock() - a.since)
+	e.Queue, e.Service = min(a.queue, e.Total), a.service
+	e.Status, e.Bytes = a.Outcome(unsent)
+	l.e.accessLog(e)
 }
 
 // logTurnedAway logs a connection that was answered with page before it could send anything.

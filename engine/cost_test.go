@@ -30,7 +30,7 @@ type crowd struct {
 	reads, writes, timers, others int // calls
 }
 
-func newCrowd(t *testing.T, size int, log func(*Access)) *crowd {
+func newCrowd(t testing.TB, size int, log func(*Access)) *crowd {
 	t.Helper()
 	e := &Engine{log: slog.New(slog.DiscardHandler), connsMax: int64(size), accessLog: log, observed: log != nil, idPrefix: "prefix"}
 	e.spool = newSpooling(Spool{Dir: t.TempDir()}, int64(size))

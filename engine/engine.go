@@ -25,6 +25,7 @@ type Engine struct {
 
 	accessLog   func(*Access)             // nil: none
 	accessBrief bool                      // records have no copies of requests
+	counts      bool                      // what they are for needs no ids either
 	connState   func(ConnInfo, ConnState) // nil: none
 	trace       *Tracing                  // nil: none
 	observed    bool                      // there is one of the three: exchanges have records
@@ -65,6 +66,7 @@ func New(o Options) (*Engine, error) {
 		log: o.logger(), connsMax: connsMax(o.MaxConns, openFilesMax()),
 		accessLog: o.AccessLog, accessBrief: o.AccessBrief || o.AccessLog == nil, connState: o.ConnState, trace: o.Trace, check: o.Check,
 	}
+	e.counts = o.AccessBrief && o.AccessLog != nil
 	e.readers = newFileReaders()
 	e.handshakes.most = o.handshakes()
 	e.spool = newSpooling(o.Spool, connsMax(0, openFilesMax()))

@@ -71,6 +71,9 @@ func (st *h2Stream) sendNext(p []byte) int {
 
 // sendHead takes a head, or a part of one.
 func (st *h2Stream) sendHead(p []byte) int {
+	if n := st.sendKnown(p); n > 0 {
+		return n
+	}
 	m := st.s.l
 	whole, had := p, len(st.part)
 	if had > 0 {
@@ -91,7 +94,11 @@ func (st *h2Stream) sendHead(p []byte) int {
 	if st.connect && !st.mayPass(&m.response) {
 		return 0
 	}
+	plain := !st.s.retable
 	st.putHead(&m.response)
+	if plain {
+		m.heads.keep(whole[:n], m.encoded.Bytes(), st)
+	}
 	st.part = nil
 	return n - had
 }

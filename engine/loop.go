@@ -65,6 +65,7 @@ type loop struct {
 
 	// The clocks of records: when an exchange begins and ends.
 	began, ended func() time.Time
+	turn, clock  func() int64 // likewise, of those that only count; nil: the others count, too
 
 	// Room that is used again for each request.
 	head      httpparse.Head // of the request that is being parsed
@@ -72,6 +73,7 @@ type loop struct {
 	headRoom  []byte         // of a head that gets fields
 	spooled   []byte         // on their way to or from a file; see spoolRoom
 	logged    Access         // what the access log is called with
+	counted   Access         // what it is called with if it only counts
 }
 
 func newLoop(e *Engine, index, count int, o Options) (*loop, error) {
@@ -115,6 +117,7 @@ func makeLoop(e *Engine, index int, sys system) *loop {
 		tracer:     newTracer(e.trace),
 		began:      sys.wallClock,
 		ended:      sys.wallClock,
+		counted:    Access{Loop: index},
 	}
 	l.agains.init(&l.sys, (*conn).resume)
 	l.raw.init(&l.sys)

@@ -47,9 +47,9 @@ type Options struct {
 	// or broke off. It is called on the loop of the connection, so it must not block and must not call the Engine. Calls on
 	// different loops overlap. nil: nothing is recorded, and no clock is read.
 	AccessLog func(*Access)
-	// AccessBrief keeps no copy of requests for AccessLog: of their heads, its entries have only the ID, unless a trace is recorded. Total includes the time that
-	// a request waited in the turn in which it was read, and Time does not follow changes of the system's clock. It is for those who
-	// only count.
+	// AccessBrief keeps no copy of requests for AccessLog, and gives them no ID: its entries have nothing of their heads, unless a
+	// trace is recorded. Total and Queue include the time that a request waited in the turn in which it was read. Service may not be
+	// known. Time is zero without Trace, and does not follow changes of the system's clock with it. It is for those who only count.
 	AccessBrief bool
 	// Trace gives requests ids of traces. nil: no cost.
 	Trace *Tracing

@@ -33,6 +33,10 @@ type Head struct {
 	// ID identifies the request in logs. The parser leaves it alone; the engine sets it before it passes the head on.
 	ID []byte
 
+	// Counted says that the request has no ID, and that somebody wants to know all the same how long it waits. The parser leaves it
+	// alone.
+	Counted bool
+
 	// Trace says which trace the request belongs to. The parser leaves it alone; the engine sets it before it passes the head on, if
 	// it traces requests.
 	Trace TraceText
@@ -64,6 +68,9 @@ func (h *Head) Overlaps() bool {
 	}
 	return false
 }
+
+// Timed reports whether somebody wants to know how long the request waits and is processed.
+func (h *Head) Timed() bool { return h.Counted || len(h.ID) > 0 }
 
 // Bytes returns the bytes of s, as a view of Raw.
 func (h *Head) Bytes(s Span) []byte { return h.Raw[s.Off : s.Off+s.Len] }

@@ -21,13 +21,22 @@ const (
 // Write scans the next bytes.
 func (s *Scan) Write(p []byte) {
 	for len(p) > 0 && !s.over {
-		if int(s.line) < statusEnd {
+		if s.line == 0 && len(p) >= statusEnd {
+			s.status, s.line = statusOf(p), uint8(statusEnd)
+			p = p[statusEnd:]
+		} else if int(s.line) < statusEnd {
 			p = s.statusLine(p)
 		} else {
 			p = s.fields(p)
 		}
 	}
 	s.body += int64(len(p))
+}
+
+// statusOf is the status of a status line. What is not a digit has a value, too: the same as in statusLine.
+func statusOf(line []byte) int {
+	d := line[statusStart:statusEnd]
+	return (int(d[0]-'0')*10+int(d[1]-'0'))*10 + int(d[2]-'0')
 }
 
 // statusLine consumes bytes up to the end of the status.

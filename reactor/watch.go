@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// TurnWatch lets other goroutines see how long the turns of a loop take: see Options.Watch. Its zero value is ready for use, by one
+// TurnWatch measures how long the turns of a loop take, and lets other goroutines see the one in progress: see Options.Watch. Its zero value is ready for use, by one
 // loop.
 type TurnWatch struct {
 	started atomic.Int64 // the turn in progress, on the clock of Loop.Clock; 0: none
-	longest atomic.Int64 // ns
 
-	lengths [TurnLengths]atomic.Uint64
-	total   atomic.Int64 // ns
+	// Owned by the loop.
+	longest time.Duration
+	turns   Turns
 }
 
 // TurnLengths is how many classes of lengths a TurnWatch counts turns in. Turns in class i took at most TurnLength(i), and those in
@@ -32,30 +32,23 @@ type Turns struct {
 	Total time.Duration       // of all of them
 }
 
-// Turns returns how long the turns so far took. Any goroutine may call it.
-func (w *TurnWatch) Turns() (t Turns) {
-	for i := range w.lengths {
-		t.Count[i] = w.lengths[i].Load()
-	}
-	t.Total = time.Duration(w.total.Load())
-	return t
-}
+// Turns returns how long the turns so far took. It is called on the loop.
+func (w *TurnWatch) Turns() Turns { return w.turns }
 
-// Started is when the turn in progress has started, on the clock of Loop.Clock, or 0 if the loop waits for events.
+// Started is when the turn in progress has started, on the clock of Loop.Clock, or 0 if the loop waits for events. Any goroutine may
+// call it.
 func (w *TurnWatch) Started() int64 { return w.started.Load() }
 
-// Longest is how long the longest turn so far took.
-func (w *TurnWatch) Longest() time.Duration { return time.Duration(w.longest.Load()) }
+// Longest is how long the longest turn so far took. It is called on the loop.
+func (w *TurnWatch) Longest() time.Duration { return w.longest }
 
 func (w *TurnWatch) begin(now int64) { w.started.Store(now) }
 
 func (w *TurnWatch) end(now int64) {
 	took := now - w.started.Load()
-	if took > w.longest.Load() {
-		w.longest.Store(took)
-	}
-	w.lengths[lengthClass(took)].Add(1)
-	w.total.Add(took)
+	w.longest = max(w.longest, time.Duration(took))
+	w.turns.Count[lengthClass(took)]++
+	w.turns.Total += time.Duration(took)
 	w.started.Store(0)
 }
 

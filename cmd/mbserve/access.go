@@ -64,7 +64,7 @@ func (l *accessLog) record(a *engine.Access) {
 }
 
 // recordRaw implements pool.Config.RawAccess.
-func (l *accessLog) recordRaw(e *engine.Access, lost int) {
+func (l *accessLog) recordRaw(_ int, e *engine.Access, lost int) {
 	if lost > 0 {
 		l.queue.Lose(lost)
 	}

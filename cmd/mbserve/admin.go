@@ -13,6 +13,7 @@ import (
 	"moonbridge/cmd/mbserve/admin"
 	"moonbridge/cmd/mbserve/metrics"
 	"moonbridge/engine"
+	"moonbridge/handler/pool"
 )
 
 // adminSide is what the server has for its admin listener. Without --admin there is none, and its methods do nothing.
@@ -211,6 +212,20 @@ func (a *adminSide) options(o *engine.Options) {
 	o.AccessLog = func(e *engine.Access) {
 		metrics.Record(e)
 		log(e)
+	}
+}
+
+// rawOptions has requests on raw connections counted, too.
+func (a *adminSide) rawOptions(cfg *pool.Config) {
+	if a == nil {
+		return
+	}
+	log := cfg.RawAccess
+	cfg.RawAccess = func(pool int, e *engine.Access, lost int) {
+		a.recorder.Account(poolLabel(pool)).RecordRaw(e, lost)
+		if log != nil {
+			log(pool, e, lost)
+		}
 	}
 }
 

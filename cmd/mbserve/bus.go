@@ -11,6 +11,9 @@ import (
 	"moonbridge/cmd/mbserve/metrics"
 )
 
+// busEnv is the environment variable that has the address of the bus if no option says it. The script does not see it.
+const busEnv = "MBSERVE_BUS"
+
 // checkBus reads the address of the bus. Its errors do not show it.
 func (o *options) checkBus() (err error) {
 	name, text := "--bus", o.bus
@@ -25,12 +28,22 @@ func (o *options) checkBus() (err error) {
 		name, text = "--bus-file", strings.TrimSpace(string(data))
 	}
 	if name == "--bus" && text == "" {
-		return nil
+		if name, text = busEnv, strings.TrimSpace(os.Getenv(busEnv)); text == "" {
+			return nil
+		}
 	}
 	if o.busAddress, err = bus.ParseAddress(text); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	return nil
+}
+
+// hideBus is the environment in which a script runs without the address of the bus.
+func hideBus() []string {
+	if os.Getenv(busEnv) == "" {
+		return nil
+	}
+	return []string{busEnv + "="}
 }
 
 // openBus makes the messages of channels those of the bus. They wait until it is started.

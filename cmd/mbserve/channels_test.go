@@ -60,7 +60,11 @@ func TestChannels(t *testing.T) {
 		{`request:subscribe{}`, "the option 'channels' is missing"},
 		{`request:subscribe{ channels = {} }`, "the option 'channels' is missing"},
 		{`request:subscribe{ channels = { 1 } }`, "the names of channels are strings, not a number"},
-		{`request:subscribe{ channels = "" }`, "empty or contains a NUL"},
+		{`request:subscribe{ channels = "" }`, "the name of a channel has 1 to 255 bytes"},
+		{`request:subscribe{ channels = "a\0" }`, "the name of a channel has 1 to 255 bytes"},
+		{`request:subscribe{ channels = { "a", "room:*" } }`, "without control characters and '*'"},
+		{`request:subscribe{ channels = ("x"):rep(256) }`, "the name of a channel has 1 to 255 bytes"},
+		{`request:subscribe{ channels = "a", key = "a\n" }`, "a key has at most 255 bytes"},
 		{`request:subscribe{ channels = "a", timeout = 1 }`, "there is no option 'timeout'"},
 		{`request:subscribe{ channels = "a", retry = -1 }`, "'retry' must be a number of seconds"},
 		{`request:subscribe{ channels = "a", last_id = 5 }`, "'last_id' must be a string, not a number"},
@@ -360,6 +364,45 @@ func (l *follower) follow(n int) error {
 		}
 		if rnd.IntN(50) == 0 {
 			l.body.Close() // it connects again
+		}
+	}
+}
+
+// An answer for which Lua has no memory leaves nothing behind that the next question would take for its answer.
+func TestChannelsNoMemory(t *testing.T) {
+	t.Parallel()
+	s := start(t, writeScript(t, `
+		local http, channel = require "moonbridge_http", require "moonbridge_channel"
+		channel.declare("h", { history = { messages = 100 } })
+		listen{ { proto = "tcp4", port = 0, localhost = true }, memory_limit = 4e6, min_fork = 1, max_fork = 1,
+			connect = http.generate_handler(function(request)
+				local used, n = {}, tonumber(request.get_params.n)
+				if n == 0 then
+					for i = 1, 4 do channel.publish("h", ("x"):rep(200000)) end
+				end
+				for i = 1, n do used[i] = ("%5d"):format(i):rep(10000) end
+				local function history() -- LuaJIT may raise the error at a later instruction
+					local ok = pcall(channel.history, "h", nil, 4)
+					return ok
+				end
+				local called, ok = pcall(history)
+				ok = called and ok
+				local asked, count
+				for i = 1, 5 do
+					asked, count = pcall(channel.count, "h")
+					if asked then break end
+				end
+				request:send_status("200 OK")
+				request:send_data((ok and "succeeds " or "fails ") .. tostring(count))
+			end) }`))
+	failed := false
+	for n := 0; ; n += 2 {
+		resp, got, err := fetch("GET", s.url(fmt.Sprintf("/?n=%d", n)), "")
+		if err != nil || resp.StatusCode == 200 && got != "succeeds 0" && got != "fails 0" {
+			t.Fatalf("%d: %q, %v", n, got, err)
+		}
+		if failed = failed || got == "fails 0"; failed && resp.StatusCode == 500 {
+			return // not even a short answer
 		}
 	}
 }

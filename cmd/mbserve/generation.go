@@ -78,7 +78,7 @@ func (s *server) load(ctx context.Context) (g *generation, err error) {
 		NoPairing:  s.o.noPairing,
 		Intervals:  s.intervals,
 		Credential: s.credential,
-		Env:        s.o.privileges.environment(),
+		Env:        append(s.o.privileges.environment(), hideBus()...),
 		Files:      s.files.listener(g.number),
 		ErrorPages: s.o.dev,
 		Generation: g.number,
@@ -93,8 +93,9 @@ func (s *server) load(ctx context.Context) (g *generation, err error) {
 	case s.access != nil:
 		cfg.RawAccess = s.access.recordRaw
 	case s.o.dev:
-		cfg.RawAccess = func(e *engine.Access, _ int) { s.logRequest(e) }
+		cfg.RawAccess = func(_ int, e *engine.Access, _ int) { s.logRequest(e) }
 	}
+	s.admin.rawOptions(&cfg)
 	s.crashes.options(&cfg)
 	g.host, err = pool.Start(ctx, cfg)
 	if err != nil {

@@ -102,7 +102,7 @@ func (o *options) flags() *pflag.FlagSet {
 	f.StringArrayVar(&o.crashMask, "crash-mask", nil, "mask fields with this `WORD` in their names there, too (several times: several words)")
 	f.BoolVar(&o.crashUnmask, "crash-unmasked", false, "mask nothing there, not even passwords and cookies")
 	f.StringVar(&o.bus, "bus", "",
-		"pass messages of channels on to other servers through Redis or NATS at `URL`: redis://host:6379 or nats://host:4222, with TLS rediss:// or tls://")
+		"pass messages of channels on to other servers through Redis or NATS at `URL`: redis://host:6379 or nats://host:4222, with TLS rediss:// or tls:// (default: $MBSERVE_BUS)")
 	f.StringVar(&o.busFile, "bus-file", "", "the same, with the URL in `FILE`, so that no password is on the command line")
 	f.StringVarP(&o.user, "user", "u", "", "run the script as `USER`, and drop root privileges once the listeners are open")
 	f.StringVar(&o.group, "group", "", "run the script with this `GROUP` (default: the groups of the user)")

@@ -116,7 +116,7 @@ func TestRefusedRequestsAreCounted(t *testing.T) {
 		return full+late == before+n && fullTotal == full && lateTotal == late && full > 0 && late > 0
 	})
 	line := s.wait("requests refused", "cause=queue_timeout", "/some/page")
-	if !regexp.MustCompile(`level=WARN .*pool=0 status=503 .*client=127\.0\.0\.1:\d+ method=GET path=/some/page\n$`).MatchString(line) {
+	if !regexp.MustCompile(`level=WARN .*pool=0 status=503 .*client=127\.0\.0\.1:\d+ method=GET path=/some/page request_id=\w+-0-\d+\n$`).MatchString(line) {
 		t.Errorf("%s", line)
 	}
 	if strings.Contains(s.log.String(), "secret") {

@@ -181,6 +181,7 @@ func TestSharedMistakes(t *testing.T) {
 		`shared("d")`:                                 "bad argument #2 to 'shared'",
 		`shared("d", "1K")`:                           "a size from 64K to 16G expected",
 		`shared("d", "64X")`:                          "a size from 64K to 16G expected",
+		`shared("d", "0.000001 ")`:                    "a size from 64K to 16G expected",
 		`shared("d", "1M", { kepe = true })`:          "shared: unknown option",
 		`shared("d", "1M", { keep = 1 })`:             "shared: option keep: boolean expected, got number",
 		`shared("d", "1M"); shared("d", "2M")`:        `shared: "d" is open with another size`,
@@ -252,6 +253,37 @@ func TestSharedWithGo(t *testing.T) {
 	defer d.Close()
 	if v, err := d.Incr("loads", int64(1), nil, 0); fmt.Sprint(v) != "2" || err != nil {
 		t.Errorf("%v %v", v, err)
+	}
+}
+
+// A finalizer may use a dictionary at any time: also while a result is made a string, before which LuaJIT runs the collector.
+func TestSharedFinalizers(t *testing.T) {
+	t.Parallel()
+	s := start(t, "testdata/shared.lua")
+	got := s.lua(0, `
+		local function finalized(f)
+			if newproxy then
+				getmetatable(newproxy(true)).__gc = f
+			else
+				setmetatable({}, { __gc = f })
+			end
+		end
+		local wrong, runs = 0, 0
+		for i = 1, 20 do
+			d:set("big" .. i, ("%2d"):format(i):rep(40000))
+			d:set("small" .. i, ("%2d"):format(i):rep(1000 + i))
+		end
+		for i = 1, 4000 do
+			finalized(function() runs = runs + 1 d:get("big" .. i % 20 + 1) d:keys(3) end)
+			local k = i % 20 + 1
+			if d:get("small" .. k) ~= ("%2d"):format(k):rep(1000 + k) then wrong = wrong + 1 end
+			for _, key in ipairs(d:keys(10)) do
+				if not key:find("^%a+%d*$") then wrong = wrong + 1 end
+			end
+		end
+		return runs > 0, wrong`)
+	if got != "true 0" {
+		t.Errorf("%s", got)
 	}
 }
 

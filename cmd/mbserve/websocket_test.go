@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -190,6 +191,41 @@ func otherID(a, c *socket) string {
 	}
 	c.asks("to 0-1-ffff hello", "false")
 	return id
+}
+
+// Options that are not right, and arguments that no connection can have.
+func TestWebSocketMistakes(t *testing.T) {
+	t.Parallel()
+	s := start(t, "testdata/websocket.lua")
+	const name = "accept_websocket: the name of a channel has 1 to 255 bytes, without control characters and '*'"
+	for _, tt := range []struct{ options, want string }{
+		{`{}`, "accept_websocket: the option 'handler' is missing"},
+		{`{ handler = "none" }`, "accept_websocket: there is no websocket.handler 'none'"},
+		{`{ handler = "quiet", on_error = "stop" }`, `accept_websocket: the option 'on_error' must be "ignore" or "close"`},
+		{`{ handler = "quiet", compress = "yes" }`, `accept_websocket: the option 'compress' must be true, false or "takeover"`},
+		{`{ handler = "quiet", max_message = 2e6 }`, "accept_websocket: the option 'max_message' must be a number from 1 to 1048576"},
+		{`{ handler = "quiet", channels = "room*" }`, name},
+		{`{ handler = "quiet", channels = { "a", ("x"):rep(256) } }`, name},
+		{`{ handler = "quiet", channels = "a\n" }`, name},
+		{`{ handler = "quiet", channels = { 1 } }`, "accept_websocket: the option 'channels' is a name or a table of names"},
+		{`{ handler = "quiet", key = "a\n" }`, "accept_websocket: a key has at most 255 bytes, without control characters"},
+		{`{ handler = "quiet", state = ("x"):rep(4097) }`, "accept_websocket: the option 'state' has more than 4096 bytes"},
+		{`{ handler = "quiet", any = 1 }`, "accept_websocket: there is no option 'any'"},
+	} {
+		if _, got, err := fetch("GET", s.url("/?mistake="+url.QueryEscape(tt.options)), ""); err != nil || got != tt.want {
+			t.Errorf("%s: %q, %v", tt.options, got, err)
+		}
+	}
+	c := s.socket("handler=quiet")
+	for _, tt := range [][2]string{
+		{`return websocket.send(("x"):rep(2^20 + 1000), "x")`, "false"}, // it does not cost the worker
+		{`return websocket.send(("x"):rep(256), ("x"):rep(2^20))`, "false"},
+		{`return websocket.close(("x"):rep(2^20))`, "false"},
+	} {
+		c.asks("pcall "+tt[0], "true "+tt[1])
+	}
+	c.asks(`pcall ws:subscribe("room*")`, "false subscribe: the name of a channel has 1 to 255 bytes, without control characters and '*'")
+	c.asks("echo still there", "still there")
 }
 
 func TestWebSocketClosedByAnother(t *testing.T) {

@@ -120,8 +120,14 @@ func (r *Record) Fill(e *Entry, unsent int64) {
 	}
 	e.Method, e.Target = r.Part(PartMethod), r.Part(PartTarget)
 	e.Referer, e.UserAgent, e.ID = r.Part(PartReferer), r.Part(PartAgent), r.Part(PartID)
-	e.Status, e.Bytes = r.Response.Final(), max(0, r.Response.Body()-unsent)
-	if r.Status != 0 {
-		e.Status = r.Status
+	e.Status, e.Bytes = r.Outcome(unsent)
+}
+
+// Outcome is what has become of the response. unsent is that of Fill.
+func (r *Record) Outcome(unsent int64) (status int, bytes int64) {
+	status = r.Status
+	if status == 0 {
+		status = r.Response.Final()
 	}
+	return status, max(0, r.Response.Body()-unsent)
 }

@@ -31,7 +31,8 @@ type Running interface {
 // Timed is an optional interface of a Running, for logs.
 type Timed interface {
 	// Times returns how long the exchange waited for a handler, and how long the handler had it. It is called on the
-	// loop, once, within the call of Done, Complete, Failed or Cancel, and only if the head that Start got had an ID.
+	// loop, once, within the call of Done, Complete, Failed or Cancel, and only if the head that Start got was Timed. If it was
+	// Counted, service may be negative: not known.
 	Times() (queue, service time.Duration)
 }
 

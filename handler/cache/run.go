@@ -84,7 +84,7 @@ type run struct {
 // init makes it the run of an exchange that starts. r.l is set already: other loops may read it by now.
 func (r *run) init(x backend.Exchange, h *httpparse.Head) {
 	r.x = x
-	r.isHead, r.persistent, r.timed = h.IsHead, h.Persistent, len(h.ID) > 0
+	r.isHead, r.persistent, r.timed = h.IsHead, h.Persistent, h.Timed()
 	r.keepAlive = h.Persistent && h.Minor == 0
 	r.queueing, r.servicing = -1, -1
 }

@@ -19,6 +19,7 @@ type keptHead struct {
 	client     netip.Addr
 	secure     bool
 	http2      bool
+	counted    bool
 }
 
 // keep copies a head. have is a copy of the same head that was made earlier, or nil.
@@ -32,7 +33,7 @@ func keep(h *httpparse.Head, have *keptHead) *keptHead {
 	raw = append(raw, h.ID...)
 	m := len(raw)
 	raw = append(raw, h.Trace...)
-	return &keptHead{raw: raw[:n:n], id: raw[n:m:m], trace: raw[m:], persistent: h.Persistent, client: h.Client, secure: h.Secure, http2: h.HTTP2}
+	return &keptHead{raw: raw[:n:n], id: raw[n:m:m], trace: raw[m:], persistent: h.Persistent, client: h.Client, secure: h.Secure, http2: h.HTTP2, counted: h.Counted}
 }
 
 // parse parses the head again. The result is valid until the next call of any parse on the loop.
@@ -42,7 +43,7 @@ func (k *keptHead) parse(l *loop) *httpparse.Head {
 	if n, err := l.parser.Parse(h, k.raw, nil); err != nil || n == 0 {
 		return nil
 	}
-	h.Persistent, h.ID, h.Trace, h.Client, h.Secure, h.HTTP2 = k.persistent, k.id, k.trace, k.client, k.secure, k.http2
+	h.Persistent, h.ID, h.Trace, h.Client, h.Secure, h.HTTP2, h.Counted = k.persistent, k.id, k.trace, k.client, k.secure, k.http2, k.counted
 	return h
 }
 
@@ -70,6 +71,7 @@ func (l *loop) rewrite(h *httpparse.Head, prev *variant) *httpparse.Head {
 		return nil
 	}
 	l.own.Persistent, l.own.ID, l.own.Trace, l.own.Client, l.own.Secure, l.own.HTTP2 = h.Persistent, h.ID, h.Trace, h.Client, h.Secure, h.HTTP2
+	l.own.Counted = h.Counted
 	return &l.own
 }
 

@@ -21,7 +21,7 @@ var Codings = httpparse.CodingsOf(httpparse.Gzip, httpparse.Brotli, httpparse.Zs
 func (a *asked) of(h *httpparse.Head) {
 	accepted := h.AcceptedCodings()
 	*a = asked{
-		coding: accepted.Best(Codings), isHead: h.IsHead, minor: h.Minor, timed: len(h.ID) > 0,
+		coding: accepted.Best(Codings), isHead: h.IsHead, minor: h.Minor, timed: h.Timed(),
 	}
 	a.must = accepted.Refuses(httpparse.Identity)
 	if a.coding == httpparse.Identity {

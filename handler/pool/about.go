@@ -2,9 +2,12 @@ package pool
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"net/netip"
+	"unsafe"
 
+	"moonbridge/handler/accesslog"
 	"moonbridge/handler/logging"
 	"moonbridge/handler/shm"
 	"moonbridge/httpparse"
@@ -84,9 +87,31 @@ func (c *cell) about() *about {
 		a.method = logging.Quoted(part(raw, h.MethodOff, h.MethodLen), namedMax)
 		a.path = "/" + logging.Quoted(part(raw, h.PathOff, h.PathLen), namedMax)
 		a.trace = traceOf(c.body.window, &h)
-		a.id = logging.Quoted(part(c.body.window, h.IDOff, h.IDLen), namedMax)
+		if a.id = logging.Quoted(part(c.body.window, h.IDOff, h.IDLen), namedMax); a.id == "" {
+			a.id = c.ownID(&h, raw)
+		}
 	}
 	return a
+}
+
+// ownID names a request that has come without an id, as its worker does (mb_request_id in handler/worker/core_origin.c).
+func (c *cell) ownID(h *shm.Head, raw []byte) string {
+	var f shm.Field
+	size := uint32(unsafe.Sizeof(f))
+	for at := uint32(unsafe.Sizeof(*h)); at+size <= h.RawOff; at += size {
+		line := part(c.body.window, at, size)
+		if line == nil {
+			break
+		}
+		copy(shm.Bytes(&f), line)
+		if httpparse.EqualFold(part(raw, f.NameOff, f.NameLen), "x-request-id") {
+			if id := part(raw, f.ValueOff, f.ValueLen); accesslog.ValidID(id) {
+				return string(id)
+			}
+			break
+		}
+	}
+	return fmt.Sprintf("%010x-%d-%d", c.l.p.mem.Header().IDPrefix, c.l.p.index, h.Exchange)
 }
 
 // traceOf is the id of the trace of a request, which is between the request and its id.

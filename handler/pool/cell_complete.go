@@ -107,7 +107,7 @@ func (c *cell) done(result uint32) {
 	c.setState(cellDone)
 	c.l.finished++
 	c.response.result = result
-	if c.times.timed {
+	if c.times.timed && !c.times.brief {
 		c.times.done = c.l.on.Clock()
 	}
 	if result&(shm.ResultRetire|shm.ResultFailed) != 0 {

@@ -117,6 +117,11 @@ func (c *cell) Cancel() {
 // Times implements backend.Timed.
 func (c *cell) Times() (queue, service time.Duration) {
 	t := c.times
+	if t.brief {
+		if claimed := int64(c.out.Claimed.Load()); claimed != 0 {
+			return t.waited(claimed, c.l.clockAt), -1
+		}
+	}
 	if t.done == 0 {
 		t.done = c.l.on.Clock()
 	}

@@ -25,7 +25,10 @@ func (l *loop) begin(c *cell, x backend.Exchange, h *httpparse.Head, listener in
 	c.x, c.kind = x, shm.KindHTTP
 	c.idempotent = idempotent(h.Bytes(h.Method))
 	c.peer.handler = l.p.handlerEnd(listener)
-	if len(h.ID) > 0 {
+	switch {
+	case h.Counted:
+		c.times.count(l.on.Now())
+	case len(h.ID) > 0:
 		c.times.start(l.on.Clock())
 	}
 	l.living.Add(1)

@@ -239,7 +239,7 @@ func TestQueueTimeout(t *testing.T) {
 		counted, total := r.refusals()
 		return counted == total && total >= 2
 	})
-	r.log.await(t, "method=GET path=/hello\n")
+	r.log.await(t, fmt.Sprintf("method=GET path=/hello request_id=%010x-0-", r.p.mem.Header().IDPrefix))
 	release()
 	r.quiet()
 }

@@ -58,9 +58,10 @@ type Config struct {
 	// or its worker has died. It is called on a loop and must not block. Optional.
 	MainEnded func(pool int, name string, failed bool)
 
-	// RawAccess is called for each request that a worker has served on a raw connection, for an access log; nil: there is
-	// none. lost is how many other such requests the worker could not report. It is called by several goroutines at once.
-	RawAccess func(e *accesslog.Entry, lost int)
+	// RawAccess is called for each request that a worker of a pool has served on a raw connection, for an access log or for those who
+	// count; nil: there is none. lost is how many other such requests the worker could not report. It is called by several goroutines
+	// at once.
+	RawAccess func(pool int, e *accesslog.Entry, lost int)
 
 	// Purge removes from caches what a worker says is out of date: everything for a key, or, with prefix, for all keys that
 	// begin with it. It is called by several goroutines at once. Optional.

@@ -34,7 +34,7 @@ func (w *Worker) logAccess(body []byte) error {
 	if m.Service == shm.NotServed {
 		e.Queue, e.Service = -1, -1
 	}
-	log(&e, int(m.Lost))
+	log(w.p.index, &e, int(m.Lost))
 	return nil
 }
 

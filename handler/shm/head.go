@@ -109,6 +109,7 @@ func (b *HeadBlock) flags() (flags uint32) {
 		{r.Chunked || r.ContentLength != 0, HeadHasBody},
 		{r.Secure, HeadSecure},
 		{r.HTTP2, HeadHTTP2},
+		{r.Timed(), HeadLogged},
 	} {
 		if f.is {
 			flags |= f.bit

@@ -175,7 +175,7 @@ const (
 	HeadExpect                // Expect: 100-continue is not answered yet
 	HeadAsterisk              // OPTIONS *: there is neither path nor query
 	HeadHasBody
-	HeadLogged   // KindSocket: requests on the connection are for the access log
+	HeadLogged   // KindSocket: requests on the connection are logged or counted. KindHTTP: the worker notes when it claims the exchange
 	HeadBodyFile // the body is in a file of ContentLength bytes, which the worker asks for
 	HeadSecure   // the client has asked for https
 	HeadTLS      // what is known of the connection's TLS follows the id, with a NUL at the end

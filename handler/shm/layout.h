@@ -184,7 +184,8 @@ typedef struct {
 #define MB_HEAD_EXPECT    8u  /* Expect: 100-continue is not answered yet */
 #define MB_HEAD_ASTERISK  16u /* OPTIONS *: path and query are nil */
 #define MB_HEAD_HAS_BODY  32u
-#define MB_HEAD_LOGGED    64u /* MB_KIND_SOCKET: requests on the connection are for the access log */
+#define MB_HEAD_LOGGED    64u /* MB_KIND_SOCKET: requests on the connection are logged or
+                                 counted. MB_KIND_HTTP: the worker notes when it claims the exchange */
 #define MB_HEAD_BODY_FILE 128u /* the body is in a file of content_length bytes: the worker asks
                                  for it (MB_OUT_DESCRIPTOR_WANTED) and reads it from the start */
 

@@ -33,6 +33,10 @@
 #define mb_set_own lua_setfenv
 #endif
 
+/* Lua's headers do not say that these take a format: the compiler checks the arguments of ours. Lua has %s, %d, %f, %p, %c and %%. */
+extern int luaL_error(lua_State *L, const char *format, ...) __attribute__((format(printf, 2, 3)));
+extern const char *lua_pushfstring(lua_State *L, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 #define MB_FDS_MAX 253         /* descriptors of one message (SCM_MAX_FD) */
 #define MB_TEXT_MAX (64u << 10) /* text of an error on a control socket */
 
@@ -65,6 +69,11 @@ const char *mb_tostring(lua_State *L, int i, size_t *n);   /* replaces slot i */
 const char *mb_push_count(lua_State *L, uint64_t n);       /* pushes the digits */
 const char *mb_check_text(lua_State *L, int i, size_t *n); /* string or number */
 void mb_set_functions(lua_State *L, const luaL_Reg *f);    /* into the table on top */
+/* Calls in protected mode, for which nothing is allocated: what they are called with can be freed whatever happens. */
+void mb_keep_function(lua_State *L, lua_CFunction f);                       /* once, before it is called so */
+int mb_call_kept(lua_State *L, lua_CFunction f, void *with, int results);   /* with: a light userdata. As lua_pcall */
+void mb_keep_push(lua_State *L);                                            /* before mb_push_content is called */
+void mb_push_content(lua_State *L, mb_buf *b);                              /* pushes it, as a string */
 int mb_push_module(lua_State *L, const luaL_Reg *f);       /* pushes a table of them; returns 1 */
 int mb_key_among(lua_State *L, const char *const *names);  /* index of the key at -2 in a list that ends with NULL, or -1 */
 /* Calls read for each option in the table at 2, with its value on top. Raises an error for one that is not used: bits of known. */

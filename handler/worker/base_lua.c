@@ -61,6 +61,53 @@ const char *mb_check_text(lua_State *L, int i, size_t *n)
 	return luaL_checklstring(L, i, n);
 }
 
+void mb_keep_function(lua_State *L, lua_CFunction f)
+{
+	lua_pushlightuserdata(L, (void *)(uintptr_t)f);
+	lua_pushcfunction(L, f);
+	lua_rawset(L, LUA_REGISTRYINDEX);
+}
+
+int mb_call_kept(lua_State *L, lua_CFunction f, void *with, int results)
+{
+	lua_pushlightuserdata(L, (void *)(uintptr_t)f);
+	lua_rawget(L, LUA_REGISTRYINDEX);
+	lua_pushlightuserdata(L, with);
+	return lua_pcall(L, 1, results, 0);
+}
+
+/* Strings up to this length are made of a copy, which is cheaper than a call. */
+#define COPIED_MAX 1024
+
+static int push_content(lua_State *L)
+{
+	const mb_buf *b = lua_touserdata(L, 1);
+	lua_pushlstring(L, (const char *)b->p, b->len);
+	return 1;
+}
+
+void mb_keep_push(lua_State *L) { mb_keep_function(L, push_content); }
+
+/* LuaJIT runs the collector before it makes a string. A finalizer may call the function that has filled the buffer, so it
+ * is not where that finds it meanwhile. */
+void mb_push_content(lua_State *L, mb_buf *b)
+{
+	char copy[COPIED_MAX];
+	if (b->len <= sizeof copy) {
+		if (b->len)
+			memcpy(copy, b->p, b->len);
+		lua_pushlstring(L, copy, b->len);
+		return;
+	}
+	mb_buf mine = *b;
+	*b = (mb_buf){0};
+	int failed = mb_call_kept(L, push_content, &mine, 1);
+	mb_buf_free(b);
+	*b = mine;
+	if (failed)
+		lua_error(L);
+}
+
 void mb_set_functions(lua_State *L, const luaL_Reg *f)
 {
 	for (; f->name; f++) {

@@ -1,7 +1,7 @@
 package worker
 
 /*
-#cgo CFLAGS: -I${SRCDIR}/../shm -Wall -Wextra -Wno-unused-parameter
+#cgo CFLAGS: -I${SRCDIR}/../shm -Wall -Wextra -Werror=format -Wno-unused-parameter
 #include "worker.h"
 */
 import "C"

@@ -117,22 +117,33 @@ static int no_answer(lua_State *L)
 	return fail(L, s, sizeof s - 1);
 }
 
-/* Asks, and pushes the answer: a userdata with n bytes, which are at *p. Otherwise pushes nil and a
- * message, and returns 2. */
-static int ask(lua_State *L, const question *q, const uint8_t **p, size_t *n)
+static int read_error(lua_State *L)
+{
+	const mb_buf *b = lua_touserdata(L, 1);
+	return fail(L, (const char *)b->p, b->len);
+}
+
+/* Asks, and has read push what the answer says: it gets a mb_buf, and pushes nothing if the answer is malformed. Returns the
+ * number of results; nil and a message if there is no answer. The answer is in memory of C: nothing of Lua runs before all of it has been
+ * received, so that neither an error nor a finalizer that asks, too, leaves the rest on the socket. */
+static int ask(lua_State *L, const question *q, lua_CFunction read)
 {
 	mb_msg m;
+	mb_buf b = {0};
+	int top = lua_gettop(L);
 	mb_output_await_earlier();
-	if (call_server() || send_question(q) || receive_all(&m, sizeof m) || m.len > MB_MSG_MAX)
+	if (call_server() || send_question(q) || receive_all(&m, sizeof m) || m.len > MB_MSG_MAX || mb_buf_room(&b, m.len + 1) ||
+	    receive_all(b.p, m.len)) {
+		mb_buf_free(&b);
 		return no_answer(L);
-	uint8_t *b = lua_newuserdata(L, m.len + 1);
-	if (receive_all(b, m.len))
-		return no_answer(L);
-	if (m.type != MB_ANSWER)
-		return fail(L, (const char *)b, m.len);
-	*p = b;
-	*n = m.len;
-	return 0;
+	}
+	b.len = m.len;
+	int failed = mb_call_kept(L, m.type == MB_ANSWER ? read : read_error, &b, LUA_MULTRET);
+	mb_buf_free(&b);
+	if (failed)
+		return lua_error(L);
+	int results = lua_gettop(L) - top;
+	return results ? results : no_answer(L);
 }
 
 /* Copies the next n bytes of an answer. */
@@ -188,16 +199,13 @@ static void publish_options(lua_State *L, question *q)
 	}
 }
 
-static int push_number(lua_State *L, const question *q)
+static int read_number(lua_State *L)
 {
-	const uint8_t *p;
-	size_t n;
+	const mb_buf *b = lua_touserdata(L, 1);
 	uint64_t count;
-	int failed = ask(L, q, &p, &n);
-	if (failed)
-		return failed;
-	if (take(&p, &n, &count, sizeof count))
-		return no_answer(L);
+	if (b->len < sizeof count)
+		return 0;
+	memcpy(&count, b->p, sizeof count);
 	lua_pushinteger(L, (lua_Integer)count);
 	return 1;
 }
@@ -210,13 +218,13 @@ static int publish(lua_State *L)
 	q.name = check_text(L, 1, "publish", CHANNEL_NAME_MAX);
 	q.data = check_text(L, 2, "publish", CHANNEL_DATA_MAX);
 	publish_options(L, &q);
-	return push_number(L, &q);
+	return ask(L, &q, read_number);
 }
 
 int mb_ask_number(lua_State *L, uint32_t type, uint32_t max, const char *name, size_t name_len, const char *data, size_t data_len)
 {
 	question q = {.type = type, .max = max, .name = {name, name_len}, .data = {data, data_len}};
-	return push_number(L, &q);
+	return ask(L, &q, read_number);
 }
 
 static int count(lua_State *L)
@@ -224,7 +232,7 @@ static int count(lua_State *L)
 	question q = {.type = MB_ASK_COUNT};
 	check_role(L, "count");
 	q.name = check_text(L, 1, "count", CHANNEL_NAME_MAX);
-	return push_number(L, &q);
+	return ask(L, &q, read_number);
 }
 
 /* The optional argument that bounds an answer. */
@@ -234,23 +242,16 @@ static uint32_t check_max(lua_State *L, int i)
 	return n >= 1 ? (n < 1e9 ? (uint32_t)n : 1000000000u) : 0;
 }
 
-/* presence(name [, max]): a table with the number of subscribers for each key. */
-static int presence(lua_State *L)
+static int read_presence(lua_State *L)
 {
-	question q = {.type = MB_ASK_PRESENCE};
-	const uint8_t *p;
-	size_t n;
+	const mb_buf *b = lua_touserdata(L, 1);
+	const uint8_t *p = b->p;
+	size_t n = b->len;
 	mb_answer_key k;
-	check_role(L, "presence");
-	q.name = check_text(L, 1, "presence", CHANNEL_NAME_MAX);
-	q.max = check_max(L, 2);
-	int failed = ask(L, &q, &p, &n);
-	if (failed)
-		return failed;
 	lua_newtable(L);
 	while (n) {
 		if (take(&p, &n, &k, sizeof k) || k.len > n)
-			return no_answer(L);
+			return 0;
 		lua_pushlstring(L, (const char *)p, k.len);
 		lua_pushinteger(L, (lua_Integer)k.count);
 		lua_rawset(L, -3);
@@ -258,6 +259,16 @@ static int presence(lua_State *L)
 		n -= k.len;
 	}
 	return 1;
+}
+
+/* presence(name [, max]): a table with the number of subscribers for each key. */
+static int presence(lua_State *L)
+{
+	question q = {.type = MB_ASK_PRESENCE};
+	check_role(L, "presence");
+	q.name = check_text(L, 1, "presence", CHANNEL_NAME_MAX);
+	q.max = check_max(L, 2);
+	return ask(L, &q, read_presence);
 }
 
 static int take_field(lua_State *L, const uint8_t **p, size_t *n, uint32_t len, const char *name, int always)
@@ -286,45 +297,49 @@ static int take_message(lua_State *L, const uint8_t **p, size_t *n)
 	       take_field(L, p, n, m.key_len, "key", 0) || take_field(L, p, n, m.data_len, "data", 1) ? -1 : 0;
 }
 
-/* history(name [, last_id [, max]]): a list of messages, and whether none is missing before the first. */
-static int history(lua_State *L)
+static int read_history(lua_State *L)
 {
-	question q = {.type = MB_ASK_HISTORY};
-	const uint8_t *p;
-	size_t n;
+	const mb_buf *b = lua_touserdata(L, 1);
+	const uint8_t *p = b->p;
+	size_t n = b->len;
 	uint64_t complete;
-	check_role(L, "history");
-	q.name = check_text(L, 1, "history", CHANNEL_NAME_MAX);
-	if (!lua_isnoneornil(L, 2))
-		q.id = check_text(L, 2, "history", CHANNEL_NAME_MAX);
-	q.max = check_max(L, 3);
-	int failed = ask(L, &q, &p, &n);
-	if (failed)
-		return failed;
 	if (take(&p, &n, &complete, sizeof complete))
-		return no_answer(L);
+		return 0;
 	lua_newtable(L);
 	for (int i = 1; n; i++) {
 		if (take_message(L, &p, &n))
-			return no_answer(L);
+			return 0;
 		lua_rawseti(L, -2, i);
 	}
 	lua_pushboolean(L, complete != 0);
 	return 2;
 }
 
+/* history(name [, last_id [, max]]): a list of messages, and whether none is missing before the first. */
+static int history(lua_State *L)
+{
+	question q = {.type = MB_ASK_HISTORY};
+	check_role(L, "history");
+	q.name = check_text(L, 1, "history", CHANNEL_NAME_MAX);
+	if (!lua_isnoneornil(L, 2))
+		q.id = check_text(L, 2, "history", CHANNEL_NAME_MAX);
+	q.max = check_max(L, 3);
+	return ask(L, &q, read_history);
+}
+
+static int read_position(lua_State *L)
+{
+	const mb_buf *b = lua_touserdata(L, 1);
+	lua_pushlstring(L, (const char *)b->p, b->len);
+	return 1;
+}
+
 /* last_id(): the id of the last message of all channels. */
 static int last_id(lua_State *L)
 {
 	question q = {.type = MB_ASK_POSITION};
-	const uint8_t *p;
-	size_t n;
 	check_role(L, "last_id");
-	int failed = ask(L, &q, &p, &n);
-	if (failed)
-		return failed;
-	lua_pushlstring(L, (const char *)p, n);
-	return 1;
+	return ask(L, &q, read_position);
 }
 
 /* --- declare ---------------------------------------------------------------------------------- */
@@ -353,7 +368,7 @@ static void known_fields(lua_State *L, const char *const *known, const char *wha
 	}
 }
 
-static void read_history(lua_State *L, mb_msg_declare *d)
+static void declare_history(lua_State *L, mb_msg_declare *d)
 {
 	static const char *const known[] = {"messages", "bytes", "seconds", NULL};
 	lua_getfield(L, 2, "history");
@@ -376,7 +391,7 @@ static void read_rule(lua_State *L, mb_msg_declare *d)
 	luaL_checktype(L, 2, LUA_TTABLE);
 	lua_settop(L, 2);
 	known_fields(L, known, "option");
-	read_history(L, d);
+	declare_history(L, d);
 	d->slow_ms = (uint64_t)(number_field(L, "slow", SLOW_MAX) * 1000);
 	lua_getfield(L, 2, "presence");
 	if (!lua_isnil(L, -1) && !lua_isboolean(L, -1))
@@ -406,5 +421,8 @@ int mb_channel_load(lua_State *L)
 {
 	static const luaL_Reg f[] = {{"declare", declare}, {"publish", publish}, {"count", count}, {"presence", presence},
 		{"history", history}, {"last_id", last_id}, {NULL, NULL}};
+	static const lua_CFunction kept[] = {read_error, read_number, read_presence, read_history, read_position};
+	for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+		mb_keep_function(L, kept[i]);
 	return mb_push_module(L, f);
 }

@@ -60,6 +60,9 @@ static void check_role(lua_State *L, const char *name)
 		luaL_error(L, "moonbridge_websocket.%s works in handlers, timers and prepare only", name);
 }
 
+/* No connection has a longer id. */
+#define ID_MAX 255
+
 /* send(id, data [, "binary"]): true, false if there is no such connection any more, or nil and a message. */
 static int send_to(lua_State *L)
 {
@@ -67,6 +70,10 @@ static int send_to(lua_State *L)
 	const char *p;
 	check_role(L, "send");
 	const char *id = luaL_checklstring(L, 1, &in);
+	if (in > ID_MAX) {
+		lua_pushboolean(L, 0);
+		return 1;
+	}
 	/* The answer of the server is at most that it is too large. */
 	uint32_t kind = mb_websocket_check_send(L, "moonbridge_websocket.send", 2, MB_MSG_MAX - sizeof(mb_ask) - in, &p, &n);
 	return to_boolean(L, mb_ask_number(L, MB_ASK_WS_SEND, kind, id, in, p, n));
@@ -80,6 +87,10 @@ static int close_it(lua_State *L)
 	check_role(L, "close");
 	const char *id = luaL_checklstring(L, 1, &in);
 	uint32_t code = mb_websocket_check_close(L, "moonbridge_websocket.close", 2, &reason, &n);
+	if (in > ID_MAX) {
+		lua_pushboolean(L, 0);
+		return 1;
+	}
 	response.closing = 1; /* it may be the one whose event this is */
 	return to_boolean(L, mb_ask_number(L, MB_ASK_WS_CLOSE, code, id, in, reason, n));
 }

@@ -333,6 +333,7 @@ void mb_request_install(lua_State *L)
 		mb_finish_headers, mb_finish, mb_close_after_finish, mb_consume_input, mb_monologue,
 		mb_body_stream_now, client_gone, mb_send_file, mb_not_modified, mb_cache_key, mb_subscribe, mb_wait_for,
 		mb_accept_websocket, mb_websocket};
+	mb_keep_push(L);
 	lua_createtable(L, F_ALL, 0);
 	for (int i = 0; i < F_ALL; i++) {
 		const char *s = keep_name(L, names[i]);

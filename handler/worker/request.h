@@ -31,6 +31,8 @@ int mb_cache_key(lua_State *L);
 /* --- request_subscribe.c ---------------------------------------------------- */
 
 int mb_subscribe(lua_State *L);
+void mb_channel_check(lua_State *L, const char *verb, const char *s, size_t n);     /* raises an error unless it can be a name */
+void mb_channel_check_key(lua_State *L, const char *verb, const char *s, size_t n); /* ... a key */
 int mb_wait_for(lua_State *L);
 
 /* --- request_websocket.c ---------------------------------------------------- */

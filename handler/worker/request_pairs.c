@@ -122,7 +122,8 @@ void mb_pairs_push(lua_State *L, const char *s, size_t n)
 		luaL_error(L, "not enough memory");
 	size_t before = (size_t)(special - s);
 	memcpy(decoded.p, s, before);
-	lua_pushlstring(L, (const char *)decoded.p, before + decode((char *)decoded.p + before, special, n - before));
+	decoded.len = before + decode((char *)decoded.p + before, special, n - before);
+	mb_push_content(L, &decoded);
 	if (decoded.cap > 1u << 20)
 		mb_buf_free(&decoded);
 }

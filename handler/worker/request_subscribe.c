@@ -22,6 +22,32 @@ typedef struct {
 /* Their memory is used again. */
 static mb_buf names, message;
 
+/* --- names ------------------------------------------------------------------------ */
+
+/* The bounds of package channel: the server would refuse the client, without a word to the script. */
+#define NAME_MAX_BYTES 255u
+
+/* Control characters would end a line of an event. */
+static int printable(const char *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if ((unsigned char)s[i] < ' ' || s[i] == 0x7f)
+			return 0;
+	return 1;
+}
+
+void mb_channel_check(lua_State *L, const char *verb, const char *s, size_t n)
+{
+	if (!n || n > NAME_MAX_BYTES || memchr(s, '*', n) || !printable(s, n))
+		luaL_error(L, "%s: the name of a channel has 1 to %d bytes, without control characters and '*'", verb, (int)NAME_MAX_BYTES);
+}
+
+void mb_channel_check_key(lua_State *L, const char *verb, const char *s, size_t n)
+{
+	if (n > NAME_MAX_BYTES || !printable(s, n))
+		luaL_error(L, "%s: a key has at most %d bytes, without control characters", verb, (int)NAME_MAX_BYTES);
+}
+
 /* --- options ---------------------------------------------------------------------- */
 
 /* Adds the name of a channel, which is on top. */
@@ -31,8 +57,7 @@ static void add_name(lua_State *L, wish *w, unsigned *count)
 	if (lua_type(L, -1) != LUA_TSTRING)
 		luaL_error(L, "%s: the names of channels are strings, not a %s", w->verb, luaL_typename(L, -1));
 	const char *s = lua_tolstring(L, -1, &n);
-	if (!n || strlen(s) != n)
-		luaL_error(L, "%s: the name of a channel is empty or contains a NUL", w->verb);
+	mb_channel_check(L, w->verb, s, n);
 	if (++*count > NAMES_MAX)
 		luaL_error(L, "%s: more than %d channels", w->verb, (int)NAMES_MAX);
 	mb_buf_put(L, &names, s, n + 1);
@@ -93,6 +118,7 @@ static void read_option(lua_State *L, void *with, int i)
 		break;
 	case KEY:
 		w->key = text_option(L, w, known[i]);
+		mb_channel_check_key(L, w->verb, w->key.p, w->key.n);
 		break;
 	case FIRST:
 		w->first = text_option(L, w, known[i]);

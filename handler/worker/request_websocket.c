@@ -92,6 +92,7 @@ static void each_name(lua_State *L, const char *option, void (*use)(lua_State *,
 static void use_channel(lua_State *L, const char *s, size_t n, void *with)
 {
 	(void)with;
+	mb_channel_check(L, verb, s, n);
 	mb_buf_put(L, &names, s, n + 1);
 }
 
@@ -157,6 +158,7 @@ static void read_option(lua_State *L, void *with, int i)
 		break;
 	case KEY:
 		w->member = text_of(L, known[i], 255);
+		mb_channel_check_key(L, verb, w->member.p, w->member.n);
 		break;
 	case STATE:
 		w->state = text_of(L, known[i], MB_WS_STATE_MAX);

@@ -126,7 +126,8 @@ static int receive(lua_State *L)
 		return push_closed(L);
 	}
 	ws.asked = 0;
-	lua_pushlstring(L, (const char *)exchange.scratch.p, r.len);
+	exchange.scratch.len = r.len;
+	mb_push_content(L, &exchange.scratch);
 	lua_pushstring(L, r.code == 2 ? "binary" : "text");
 	return 2;
 }

@@ -5,33 +5,42 @@
 
 #define KEYS_DEFAULT 1024
 
-/* The keys are in memory of C while the table is filled. An error of Lua leaves them for the next
- * call. */
-static mb_buf found;
+/* Keys in memory of C. */
+typedef struct {
+	mb_buf b;
+	int n;
+} key_list;
+
+/* Pushes a table of them. */
+static int push_keys(lua_State *L)
+{
+	const key_list *k = lua_touserdata(L, 1);
+	lua_createtable(L, k->n, 0);
+	for (size_t at = 0, i = 1; at < k->b.len; i++) {
+		uint32_t len;
+		memcpy(&len, k->b.p + at, sizeof len);
+		lua_pushlstring(L, (const char *)k->b.p + at + sizeof len, len);
+		lua_rawseti(L, -2, (int)i);
+		at += sizeof len + len;
+	}
+	return 1;
+}
 
 static int keys(lua_State *L)
 {
+	key_list found = {{0}, 0};
 	mb_own_only();
 	const mb_dict *d = mb_shared_check(L, 1);
 	double max = luaL_optnumber(L, 2, KEYS_DEFAULT);
 	if (!(max >= 0))
 		return luaL_error(L, "bad argument #1 to 'keys' (a number of keys expected; 0: all)");
-	found.len = 0;
-	int64_t n = mb_dict_keys(d, max >= 1 && max < UINT32_MAX ? (uint32_t)max : UINT32_MAX, &found);
-	if (n < 0) {
-		mb_buf_free(&found);
+	int64_t n = mb_dict_keys(d, max >= 1 && max < UINT32_MAX ? (uint32_t)max : UINT32_MAX, &found.b);
+	found.n = n > 0 ? (int)n : 0;
+	int failed = n < 0 || mb_call_kept(L, push_keys, &found, 1);
+	mb_buf_free(&found.b);
+	if (n < 0)
 		return luaL_error(L, "not enough memory");
-	}
-	lua_createtable(L, (int)n, 0);
-	for (size_t at = 0, i = 1; at < found.len; i++) {
-		uint32_t len;
-		memcpy(&len, found.p + at, sizeof len);
-		lua_pushlstring(L, (const char *)found.p + at + sizeof len, len);
-		lua_rawseti(L, -2, (int)i);
-		at += sizeof len + len;
-	}
-	mb_buf_free(&found);
-	return 1;
+	return failed ? lua_error(L) : 1;
 }
 
 static int flush(lua_State *L)
@@ -81,5 +90,6 @@ void mb_shared_whole(lua_State *L)
 {
 	static const luaL_Reg f[] = {{"keys", keys}, {"flush", flush}, {"capacity", capacity}, {"free_space", free_space},
 		{"stats", stats}, {NULL, NULL}};
+	mb_keep_function(L, push_keys);
 	mb_set_functions(L, f);
 }

@@ -117,7 +117,8 @@ static uint64_t check_size(lua_State *L, int i)
 		char *end;
 		const char *s = luaL_checkstring(L, i);
 		n = strtod(s, &end);
-		const char *unit = *end ? strchr(units, *end & ~0x20) : NULL;
+		int letter = *end & ~0x20; /* upper case; a blank is none */
+		const char *unit = letter ? strchr(units, letter) : NULL;
 		if (end == s || (*end && (!unit || end[1])))
 			n = -1;
 		for (const char *u = units; unit && u <= unit; u++)

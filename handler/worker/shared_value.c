@@ -6,7 +6,7 @@
 
 #define BUFFER_KEPT (1u << 20)
 
-/* For results. Nothing else runs meanwhile. */
+/* For results. Finalizers of Lua may call these functions while a result is pushed (mb_push_content). */
 static mb_buf out;
 
 const mb_dict *mb_shared_begin(lua_State *L, mb_dict_op *op)
@@ -82,7 +82,7 @@ void mb_shared_push(lua_State *L, const mb_dict_value *v)
 	double f;
 	switch (v->type) {
 	case MB_DICT_STRING:
-		lua_pushlstring(L, v->p, v->n);
+		mb_push_content(L, &out);
 		if (out.cap > BUFFER_KEPT)
 			mb_buf_free(&out);
 		return;

@@ -125,7 +125,7 @@ static int run_named(lua_State *L)
 	return 1;
 }
 
-/* For the access log. The server accepts the time within limits. */
+/* For logs and figures. The server accepts the time within limits. */
 static void note_claim(void)
 {
 	struct timespec t;
@@ -359,7 +359,7 @@ int mb_exchange_run(uint32_t loop, uint32_t cell, uint32_t gen)
 		end_exchange(MB_DONE | MB_RESET);
 		return MB_RUN_ON;
 	}
-	if (exchange.head.id_len)
+	if (exchange.head.flags & MB_HEAD_LOGGED)
 		note_claim();
 	int how = run_handler(L), what = verdict(L, how);
 	end_exchange(mb_exchange_settle(L, how != WENT_WELL) | (how == FAILED ? MB_FAILED : 0) |

@@ -52,8 +52,7 @@ static int change_channels(lua_State *L, const char *name, uint32_t verb)
 	for (int i = 2; i <= lua_gettop(L); i++) {
 		size_t n;
 		const char *s = luaL_checklstring(L, i, &n);
-		if (!n || strlen(s) != n || n > 255)
-			return luaL_error(L, "%s: a name of a channel has 1 to 255 bytes, and no NUL", name);
+		mb_channel_check(L, name, s, n);
 		mb_output_verb(L, verb, s, n + 1, NULL, 0);
 	}
 	return 0;

@@ -3,6 +3,7 @@ package metrics
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"moonbridge/handler/accesslog"
 )
@@ -17,7 +18,8 @@ const (
 
 var classNames = [classes]string{classNone: "none", 1: "1xx", class2xx: "2xx", 3: "3xx", 4: "4xx", class5xx: "5xx"}
 
-// loopAccount is the part of an account on one loop. A line of the cache separates it from the next one.
+// loopAccount is the part of an account on one loop, or the part for raw connections. A line of the cache separates it from the next
+// one.
 type loopAccount struct {
 	responses  [classes]atomic.Uint64
 	bytes      atomic.Int64 // of bodies
@@ -29,8 +31,11 @@ type loopAccount struct {
 
 // Account counts the exchanges of one pool.
 type Account struct {
-	pool  string
-	loops []loopAccount
+	pool       string
+	since      time.Time
+	loops      []loopAccount
+	raw        loopAccount
+	unreported atomic.Uint64
 }
 
 // Recorder has the accounts of all pools.
@@ -53,7 +58,7 @@ func (r *Recorder) Account(pool string) *Account {
 			return a
 		}
 	}
-	a := &Account{pool: pool, loops: make([]loopAccount, r.loops)}
+	a := &Account{pool: pool, since: time.Now(), loops: make([]loopAccount, r.loops)}
 	r.accounts = append(r.accounts, a)
 	return a
 }
@@ -64,7 +69,23 @@ func Record(e *accesslog.Entry) {
 	if !ok {
 		return
 	}
-	l := &a.loops[e.Loop]
+	a.loops[e.Loop].record(e)
+}
+
+// rawBytesMax bounds what a worker says of the size of a response, so that sums do not overflow.
+const rawBytesMax = 1 << 48
+
+// RecordRaw counts a request that a worker has served on a raw connection, and how many it could not report before. What the worker
+// says is believed as far as it can be true. Any goroutine may call it.
+func (a *Account) RecordRaw(e *accesslog.Entry, lost int) {
+	bounded := *e
+	bounded.Total = min(e.Total, time.Since(a.since))
+	bounded.Bytes = min(e.Bytes, rawBytesMax)
+	a.raw.record(&bounded)
+	a.unreported.Add(uint64(lost))
+}
+
+func (l *loopAccount) record(e *accesslog.Entry) {
 	l.responses[classOf(e.Status)].Add(1)
 	l.bytes.Add(e.Bytes)
 	if !e.Complete {
@@ -107,15 +128,19 @@ func (t *Totals) Errors() uint64 { return t.Responses[class5xx] }
 
 func (a *Account) addTo(t *Totals) {
 	for i := range a.loops {
-		l := &a.loops[i]
-		for c := range l.responses {
-			t.Responses[c] += l.responses[c].Load()
-		}
-		t.Bytes += l.bytes.Load()
-		t.Incomplete += l.incomplete.Load()
-		t.Duration.Add(&l.duration)
-		t.Queue.Add(&l.queue)
+		a.loops[i].addTo(t)
 	}
+	a.raw.addTo(t)
+}
+
+func (l *loopAccount) addTo(t *Totals) {
+	for c := range l.responses {
+		t.Responses[c] += l.responses[c].Load()
+	}
+	t.Bytes += l.bytes.Load()
+	t.Incomplete += l.incomplete.Load()
+	t.Duration.Add(&l.duration)
+	t.Queue.Add(&l.queue)
 }
 
 // Totals returns what all accounts have counted.
@@ -145,6 +170,8 @@ func (r *Recorder) WriteTo(w *Writer) {
 		w.Counter("moonbridge_response_body_bytes_total", "Bytes of response bodies, with their framing, that sockets have taken.",
 			float64(t.Bytes), "pool", a.pool)
 		w.Counter("moonbridge_responses_incomplete_total", "Requests whose response was not sent completely.", float64(t.Incomplete), "pool", a.pool)
+		w.Counter("moonbridge_requests_unreported_total", "Requests on raw connections that are counted nowhere else: their workers could not report them in time.",
+			float64(a.unreported.Load()), "pool", a.pool)
 		w.Histogram("moonbridge_request_duration_seconds", "Time from a complete request head to the last byte of its response.",
 			&t.Duration, "pool", a.pool)
 		w.Histogram("moonbridge_queue_duration_seconds", "Time that requests have waited for a worker.", &t.Queue, "pool", a.pool)

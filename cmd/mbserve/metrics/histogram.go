@@ -50,7 +50,7 @@ var firstBuckets = func() (first [64 << schema]uint16) {
 	return first
 }()
 
-// Histogram counts durations. One goroutine observes at a time, others may read.
+// Histogram counts durations. Any goroutine may observe and read. It is fast while the same one observes.
 type Histogram struct {
 	counts [buckets]atomic.Uint64
 	sum    atomic.Int64 // ns

@@ -225,6 +225,22 @@ func TestPromtool(t *testing.T) {
 	}
 }
 
+// Requests on raw connections are counted with the others. What workers say of them is believed as far as it can be true.
+func TestRecordRaw(t *testing.T) {
+	r := NewRecorder(1)
+	a := r.Account("0")
+	Record(&accesslog.Entry{Status: 200, Bytes: 1, Complete: true, Queue: 1, Account: a})
+	a.RecordRaw(&accesslog.Entry{Status: 404, Bytes: 2, Complete: true}, 3)
+	for range 3 {
+		a.RecordRaw(&accesslog.Entry{Status: 200, Bytes: math.MaxInt64, Total: math.MaxInt64, Queue: -1}, 0)
+	}
+	all := r.Totals()
+	if all.Responses != [classes]uint64{2: 4, 4: 1} || all.Incomplete != 3 || all.Bytes != 3*rawBytesMax+3 || all.Queue.Count() != 2 ||
+		all.Duration.Count() != 5 || all.Duration.sum < 0 || all.Duration.sum > int64(time.Hour) || a.unreported.Load() != 3 {
+		t.Errorf("%v, %d incomplete, %d bytes, %d and %d durations, %d unreported", all.Responses, all.Incomplete, all.Bytes, all.Queue.Count(), all.Duration.Count(), a.unreported.Load())
+	}
+}
+
 func TestRecordAllocatesNothing(t *testing.T) {
 	e := accesslog.Entry{Status: 200, Bytes: 10, Complete: true, Queue: 1, Total: 2, Account: NewRecorder(1).Account("0")}
 	if n := testing.AllocsPerRun(100, func() { Record(&e) }); n != 0 {

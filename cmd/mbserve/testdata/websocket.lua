@@ -30,6 +30,10 @@ local verbs = {
 		ws:send(tostring(timeout() > 0))
 		timeout(tonumber(rest))
 	end,
+	pcall = function(ws, rest) -- a function of two arguments, in Lua
+		local ok, result = pcall((loadstring or load)("local ws, websocket = ... " .. rest), ws, websocket)
+		ws:send(tostring(ok) .. " " .. tostring(result):gsub("^.-:%d+: ", ""))
+	end,
 	retires = function() return false end,
 	many = function(ws, rest)
 		for i = 1, tonumber(rest) do
@@ -99,6 +103,11 @@ listen{
 	min_fork = 2, max_fork = 4, request_timeout = tonumber(os.getenv("WS_LIMIT")),
 	connect = http.generate_handler(function(request)
 		local q = request.get_params
+		if q.mistake then
+			local _, message = pcall(request.accept_websocket, request, (loadstring or load)("return " .. q.mistake)())
+			request:send_status("200 OK")
+			return request:send_data(message)
+		end
 		request:accept_websocket{
 			handler = q.handler or "test", state = q.state or "0", channels = q.channel and { q.channel } or nil,
 			key = q.key, last_id = q.last_id, protocols = { "v2", "v1" }, on_error = q.on_error,
