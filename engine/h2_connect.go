@@ -21,7 +21,7 @@ const h2Accept = "sec-websocket-accept"
 // beginConnect checks the pseudo-headers of an extended CONNECT. The request becomes a GET.
 func (b *h2Block) beginConnect() bool {
 	if b.method != "CONNECT" || b.seen != h2SeenRequest|h2SeenProtocol || b.scheme == "" || b.authority == "" || b.path == "" ||
-		b.path[0] != '/' || !httpparse.IsToken([]byte(b.protocol)) {
+		b.path[0] != '/' || !httpparse.IsToken(b.protocol) {
 		return false
 	}
 	b.connects, b.extended, b.method = true, true, "GET"
