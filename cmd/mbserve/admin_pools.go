@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 
@@ -81,12 +82,7 @@ func (a *adminSide) pools() []*poolFigures {
 			of(p.Index()).see(p, &st)
 		}
 	}
-	all := make([]*poolFigures, 0, len(by))
-	for _, f := range by {
-		all = append(all, f)
-	}
-	slices.SortFunc(all, func(a, b *poolFigures) int { return a.index - b.index })
-	return all
+	return slices.SortedFunc(maps.Values(by), func(a, b *poolFigures) int { return a.index - b.index })
 }
 
 // ended keeps what a generation has counted that has ended. It does nothing for one that never served.

@@ -11,6 +11,9 @@ import (
 	"moonbridge/cmd/mbserve/metrics"
 )
 
+// busEnv is the environment variable that has the address of the bus if no option says it. The script does not see it.
+const busEnv = "MBSERVE_BUS"
+
 // checkBus reads the address of the bus. Its errors do not show it.
 func (o *options) checkBus() (err error) {
 	name, text := "--bus", o.bus
@@ -25,12 +28,22 @@ func (o *options) checkBus() (err error) {
 		name, text = "--bus-file", strings.TrimSpace(string(data))
 	}
 	if name == "--bus" && text == "" {
-		return nil
+		if name, text = busEnv, strings.TrimSpace(os.Getenv(busEnv)); text == "" {
+			return nil
+		}
 	}
 	if o.busAddress, err = bus.ParseAddress(text); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	return nil
+}
+
+// hideBus is the environment in which a script runs without the address of the bus.
+func hideBus() []string {
+	if os.Getenv(busEnv) == "" {
+		return nil
+	}
+	return []string{busEnv + "="}
 }
 
 // openBus makes the messages of channels those of the bus. They wait until it is started.
@@ -68,11 +81,7 @@ func (a *adminSide) writeBus(w *metrics.Writer) {
 		return
 	}
 	st := a.s.bus.Stats()
-	connected := 0.0
-	if st.Connected {
-		connected = 1
-	}
-	w.Gauge("moonbridge_bus_connected", "1 if the server is connected with the bus.", connected)
+	w.Gauge("moonbridge_bus_connected", "1 if the server is connected with the bus.", flag(st.Connected))
 	w.Counter("moonbridge_bus_connections_total", "Connections with the bus that were made.", float64(st.Connections))
 	w.Counter("moonbridge_bus_sent_total", "Messages of this server that are on the bus.", float64(st.Sent))
 	w.Counter("moonbridge_bus_received_total", "Messages of other servers.", float64(st.Received))

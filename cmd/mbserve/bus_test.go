@@ -184,6 +184,46 @@ func (l *follower) followTwo(n int) error {
 	return l.body.Close()
 }
 
+// The address may come from the environment. Only the operator's own process has it: neither its children nor the log show it.
+func TestBusSecret(t *testing.T) {
+	bus := redisStore(t)
+	bus.start()
+	defer bus.end()
+	script := writeScript(t, `
+		local http = require "moonbridge_http"
+		local seen = os.getenv("MBSERVE_BUS")
+		listen{ { proto = "tcp4", port = 0, localhost = true }, min_fork = 2, connect = http.generate_handler(function(request)
+			request:send_status("200 OK")
+			request:send_data("script " .. tostring(seen) .. ", worker " .. tostring(os.getenv("MBSERVE_BUS")))
+		end) }`)
+	check := func(name string, s *instance) {
+		s.wait("msg=\"bus connected\"", "bus=redis://"+bus.address)
+		s.wait("msg=ready")
+		if _, got, err := fetch("GET", s.url("/"), ""); err != nil || strings.Contains(got, "secret") {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+		eventually(t, "workers", func() bool { return len(s.workers()) >= 2 })
+		for _, pid := range append(s.forkServers(), s.workers()...) {
+			if line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); err != nil || strings.Contains(string(line), "secret") {
+				t.Errorf("%s: the command line of process %d is %q, %v", name, pid, line, err)
+			}
+		}
+		if strings.Contains(s.log.String(), "secret") {
+			t.Errorf("%s: the log shows the password", name)
+		}
+	}
+	check("--bus", start(t, "--stats", "--bus", bus.url, script))
+	t.Setenv("MBSERVE_BUS", bus.url)
+	check("MBSERVE_BUS", start(t, "--stats", script))
+	t.Setenv("MBSERVE_BUS", "redis://:secret@host:x")
+	if _, err := parseOptions([]string{script}); err == nil || err.Error() != "MBSERVE_BUS: a host is missing, or a port is not a number" {
+		t.Error(err)
+	}
+	if o, err := parseOptions([]string{"--bus", "redis://other", script}); err != nil || o.busAddress.String() != "redis://other:6379" {
+		t.Errorf("the option does not come before the environment: %v", err)
+	}
+}
+
 func TestBusOptions(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "bus")

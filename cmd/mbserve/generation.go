@@ -80,7 +80,7 @@ func (s *server) load(ctx context.Context) (g *generation, err error) {
 		NoPairing:  s.o.noPairing,
 		Intervals:  s.intervals,
 		Credential: s.credential,
-		Env:        s.o.privileges.environment(),
+		Env:        append(s.o.privileges.environment(), hideBus()...),
 		Files:      s.files.listener(g.number),
 		ErrorPages: s.o.dev,
 		Generation: g.number,

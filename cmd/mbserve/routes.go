@@ -3,11 +3,9 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"slices"
 	"strings"
 
@@ -106,13 +104,9 @@ func routeTLS(r *listen.Route) (*tls.Config, error) {
 	if r.CA == "" {
 		return c, nil
 	}
-	text, err := os.ReadFile(r.CA)
-	if err != nil {
+	var err error
+	if c.RootCAs, _, err = readAuthorities(r.CA); err != nil {
 		return nil, fmt.Errorf("ca: %w", err)
-	}
-	c.RootCAs = x509.NewCertPool()
-	if !c.RootCAs.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("ca: no certificate in %s", r.CA)
 	}
 	return c, nil
 }

@@ -37,9 +37,18 @@ func dialNATS(ctx context.Context, a *Address) (*natsSession, error) {
 	if config := a.tls(); config != nil {
 		options = append(options, nats.Secure(config))
 	}
-	if a.hasPassword {
+	switch {
+	case a.creds != "":
+		options = append(options, nats.UserCredentials(a.creds))
+	case a.nkey != "":
+		option, err := nats.NkeyOptionFromSeed(a.nkey)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", a.nkey, err)
+		}
+		options = append(options, option)
+	case a.hasPassword:
 		options = append(options, nats.UserInfo(a.user, a.password))
-	} else if a.user != "" {
+	case a.user != "":
 		options = append(options, nats.Token(a.user))
 	}
 	conn, err := nats.Connect("nats://"+strings.Join(a.hosts, ",nats://"), options...)

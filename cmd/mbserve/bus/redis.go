@@ -16,7 +16,7 @@ import (
 // redisSession is a stream of Redis. Its entries have the time and a counter as their number, so numbers grow even if the stream is
 // deleted.
 type redisSession struct {
-	client *redis.Client
+	client redis.UniversalClient
 	stream string
 	window *window
 }
@@ -43,12 +43,33 @@ func (noLogger) Printf(context.Context, string, ...any) {}
 
 // dialRedis returns a session. It connects when it is used.
 func dialRedis(a *Address, w *window) *redisSession {
-	return &redisSession{client: redis.NewClient(&redis.Options{
+	return &redisSession{client: redisClient(a), stream: a.name, window: w}
+}
+
+func redisClient(a *Address) redis.UniversalClient {
+	quiet := &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	switch a.kind {
+	case redisSentinel:
+		// The sentinels say which server is the master. When that changes, the session ends.
+		return redis.NewFailoverClient(&redis.FailoverOptions{
+			MasterName: a.master, SentinelAddrs: a.hosts, SentinelUsername: a.sentinelUser, SentinelPassword: a.sentinelPassword,
+			Username: a.user, Password: a.password, DB: a.database, TLSConfig: a.tls(), Protocol: 2,
+			DialTimeout: dialTimeout, ReadTimeout: replyTimeout, WriteTimeout: replyTimeout, ContextTimeoutEnabled: true,
+			MaxRetries: -1, DialerRetries: 1, PoolSize: 2, DisableIdentity: true,
+		})
+	case redisCluster:
+		// The stream is a key, and so on one of the masters: the library asks where. It may send an entry twice, which those who read it notice.
+		return redis.NewClusterClient(&redis.ClusterOptions{
+			Addrs: a.hosts, Username: a.user, Password: a.password, TLSConfig: a.tls(), Protocol: 2,
+			DialTimeout: dialTimeout, ReadTimeout: replyTimeout, WriteTimeout: replyTimeout, ContextTimeoutEnabled: true,
+			MaxRetries: -1, DialerRetries: 1, PoolSize: 2, DisableIdentity: true, MaintNotificationsConfig: quiet,
+		})
+	}
+	return redis.NewClient(&redis.Options{
 		Addr: a.hosts[0], Username: a.user, Password: a.password, DB: a.database, TLSConfig: a.tls(), Protocol: 2,
 		DialTimeout: dialTimeout, ReadTimeout: replyTimeout, WriteTimeout: replyTimeout, ContextTimeoutEnabled: true,
-		MaxRetries: -1, DialerRetries: 1, PoolSize: 2, DisableIdentity: true,
-		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
-	}), stream: a.name, window: w}
+		MaxRetries: -1, DialerRetries: 1, PoolSize: 2, DisableIdentity: true, MaintNotificationsConfig: quiet,
+	})
 }
 
 func (s *redisSession) close() { s.client.Close() }

@@ -41,7 +41,7 @@ var errRefused = errors.New("the bus does not take a message")
 
 // dial opens the connection. The session that it returns may be used by two goroutines.
 func (a *Address) dial(ctx context.Context, w *window) (session, error) {
-	if a.nats {
+	if a.kind == natsServers {
 		return dialNATS(ctx, a)
 	}
 	return dialRedis(a, w), nil
