@@ -38,15 +38,7 @@ func (c *conn) takeFollowers(nowMS uint64) {
 		if c.input.Len() > 0 && c.takeFollower(nowMS) {
 			continue
 		}
-		if !c.exchange.leads || !c.socket.readable || c.socket.eof {
-			return
-		}
-		if reads == readsPerTurn {
-			c.again()
-			return
-		}
-		reads++
-		if !c.fill(nowMS) {
+		if !c.exchange.leads || c.socket.eof || !c.readMore(nowMS, &reads) {
 			return
 		}
 	}

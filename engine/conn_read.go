@@ -36,15 +36,7 @@ func (c *conn) receive(nowMS uint64) {
 		if c.input.Len() > 0 && c.parse(nowMS) {
 			continue
 		}
-		if !c.socket.readable {
-			return
-		}
-		if reads == readsPerTurn {
-			c.again()
-			return
-		}
-		reads++
-		if !c.fill(nowMS) {
+		if !c.readMore(nowMS, &reads) {
 			return
 		}
 	}

@@ -44,6 +44,7 @@ type h2Loop struct {
 	encoded  bytes.Buffer
 	head     []byte // a response head as it is sent
 	name     []byte // of a field, in lower case
+	heads    h2Heads
 	response httpparse.Response
 	hop      httpparse.Hop
 	window   []byte // bytes of a file

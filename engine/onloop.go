@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"runtime"
+	"slices"
 	"strconv"
 )
 
@@ -14,12 +15,7 @@ var ErrOnLoop = errors.New("engine: called on a loop, which it would have to wai
 // onLoop reports whether the caller is one of the loops.
 func (e *Engine) onLoop() bool {
 	id := goroutineID()
-	for _, l := range e.loops {
-		if l.goroutine.Load() == id {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(e.loops, func(l *loop) bool { return l.goroutine.Load() == id })
 }
 
 // goroutineID is the number of the calling goroutine, as stack traces have it. There is no other way to learn it; it takes about a

@@ -161,22 +161,20 @@ func (hw *httpWriter) EnableFullDuplex() error { return nil }
 
 // SetReadDeadline is called by http.ResponseController.
 func (hw *httpWriter) SetReadDeadline(at time.Time) error {
-	e, ok := hw.w.out.(*blockingExchange)
-	if !ok {
-		return http.ErrNotSupported
+	if e, ok := hw.w.out.(*blockingExchange); ok {
+		e.setDeadline(&e.readBy, at)
+		return nil
 	}
-	e.setDeadline(&e.readBy, at)
-	return nil
+	return http.ErrNotSupported
 }
 
 // SetWriteDeadline is called by http.ResponseController. After the deadline, the response can only be aborted.
 func (hw *httpWriter) SetWriteDeadline(at time.Time) error {
-	e, ok := hw.w.out.(*blockingExchange)
-	if !ok {
-		return http.ErrNotSupported
+	if e, ok := hw.w.out.(*blockingExchange); ok {
+		e.setDeadline(&e.sendBy, at)
+		return nil
 	}
-	e.setDeadline(&e.sendBy, at)
-	return nil
+	return http.ErrNotSupported
 }
 
 // finish adds the head, if the handler has not written it, and the trailers.

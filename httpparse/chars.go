@@ -3,6 +3,7 @@ package httpparse
 import (
 	"encoding/binary"
 	"math/bits"
+	"strings"
 )
 
 // Classes of bytes, one bit each.
@@ -41,19 +42,12 @@ func makeClass() (t [256]uint8) {
 	return t
 }
 
-func within(c int, set string) bool {
-	for i := range len(set) {
-		if int(set[i]) == c {
-			return true
-		}
-	}
-	return false
-}
+func within(c int, set string) bool { return strings.IndexByte(set, byte(c)) >= 0 }
 
 // IsToken reports whether b is a token (RFC 9110 §5.6.2): not empty, and only tchar.
-func IsToken(b []byte) bool {
-	for _, c := range b {
-		if class[c]&classToken == 0 {
+func IsToken[T []byte | string](b T) bool {
+	for i := range len(b) {
+		if class[b[i]]&classToken == 0 {
 			return false
 		}
 	}

@@ -14,7 +14,7 @@ func TestIsToken(t *testing.T) {
 			t.Errorf("%q: %v", byte(c), got)
 		}
 	}
-	if IsToken(nil) || !IsToken([]byte("ab")) || IsToken([]byte("a b")) {
+	if IsToken[[]byte](nil) || !IsToken([]byte("ab")) || IsToken([]byte("a b")) {
 		t.Error("more or less than one byte")
 	}
 }

@@ -1,5 +1,7 @@
 package httpparse
 
+import "bytes"
+
 // Conditions are the fields of a request that make it conditional (RFC 9110 §13) or ask for a part of the representation
 // (§14). A nil slice means that there is no such field. The slices are views of the head, except that several lines of
 // If-Match or If-None-Match are joined in memory of their own. A second line of another field makes the field invalid: it is left
@@ -200,12 +202,8 @@ func entityTag(b []byte) (tag, rest []byte) {
 
 // afterComma returns what follows the first comma of b.
 func afterComma(b []byte) []byte {
-	for i, c := range b {
-		if c == ',' {
-			return b[i+1:]
-		}
-	}
-	return nil
+	_, rest, _ := bytes.Cut(b, []byte(","))
+	return rest
 }
 
 // StrongMatch reports whether two entity tags are equal, and neither is weak (RFC 9110 §8.8.3.2).

@@ -1,6 +1,9 @@
 package httpparse
 
-import "math"
+import (
+	"bytes"
+	"math"
+)
 
 // ByteRange is a range of a representation: length bytes from offset.
 type ByteRange struct{ Offset, Length int64 }
@@ -72,12 +75,8 @@ func rangeSet(value []byte) (set []byte, ok bool) {
 }
 
 func cutComma(b []byte) (element, rest []byte) {
-	for i, c := range b {
-		if c == ',' {
-			return TrimBlanks(b[:i]), b[i+1:]
-		}
-	}
-	return TrimBlanks(b), nil
+	element, rest, _ = bytes.Cut(b, []byte(","))
+	return TrimBlanks(element), rest
 }
 
 // parseRange reads one range-spec. The range is empty if nothing of it is in the representation. ok is false if it is malformed,

@@ -3,6 +3,7 @@ package httpparse
 import (
 	"bytes"
 	"iter"
+	"slices"
 )
 
 // TrailerLen returns how many bytes of the trailer section of a chunked body were taken so far. The section ends the body, so
@@ -41,10 +42,5 @@ var headOnly = []string{
 
 // InTrailer reports whether a field of a request or response may be in a trailer section (RFC 9110 §6.5.1).
 func InTrailer(name []byte) bool {
-	for _, f := range headOnly {
-		if EqualFold(name, f) {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(headOnly, func(f string) bool { return EqualFold(name, f) })
 }

@@ -20,7 +20,7 @@ var (
 // if value has control characters other than HTAB. CR and LF would start another line, which is how response splitting
 // works.
 func CheckField(name, value string) error {
-	if !httpparse.IsToken([]byte(name)) {
+	if !httpparse.IsToken(name) {
 		return ErrFieldName
 	}
 	if !httpparse.IsFieldValue([]byte(value)) {

@@ -27,12 +27,7 @@ func otherProcessListens(e Endpoint, ours []*Listener) bool {
 		}
 		ln.mu.Unlock()
 	}
-	for _, name := range []string{"/proc/self/net/tcp", "/proc/self/net/tcp6"} {
-		if listsOther(name, e, own) {
-			return true
-		}
-	}
-	return false
+	return listsOther("/proc/self/net/tcp", e, own) || listsOther("/proc/self/net/tcp6", e, own)
 }
 
 // listsOther looks for such a socket in one of the kernel's lists.

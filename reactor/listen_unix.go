@@ -22,8 +22,15 @@ type sockFile struct {
 	info  fs.FileInfo // nil: the file was gone when the socket was inherited
 }
 
-func newSockFile(path string) (*sockFile, error) {
-	f := &sockFile{asked: path, path: path}
+func newSockFile(path string) (f *sockFile, err error) {
+	f = &sockFile{asked: path, path: WithoutLinks(path)}
+	f.info, err = os.Lstat(f.path)
+	return f, err
+}
+
+// WithoutLinks returns the absolute path of a file, without links in that of its directory. If the directory cannot be found, it is
+// the path as it is given.
+func WithoutLinks(path string) string {
 	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
 	if err == nil {
 		dir, err = filepath.Abs(dir)
@@ -31,11 +38,10 @@ func newSockFile(path string) (*sockFile, error) {
 	if err == nil { // Abs may use PWD
 		dir, err = filepath.EvalSymlinks(dir)
 	}
-	if err == nil {
-		f.path = filepath.Join(dir, filepath.Base(path))
+	if err != nil {
+		return path
 	}
-	f.info, err = os.Lstat(f.path)
-	return f, err
+	return filepath.Join(dir, filepath.Base(path))
 }
 
 // listenUnix opens the listening socket of a path.

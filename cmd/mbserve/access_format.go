@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/hex"
-	"errors"
 	"net/netip"
 	"strconv"
 	"time"
@@ -19,18 +18,6 @@ const (
 	accessCombined accessFormat = "combined" // the usual format of web servers, followed by id and times
 	accessJSON     accessFormat = "json"     // one object per line
 )
-
-func (f *accessFormat) String() string { return string(*f) }
-func (f *accessFormat) Type() string   { return "FORMAT" }
-
-func (f *accessFormat) Set(s string) error {
-	switch accessFormat(s) {
-	case accessCombined, accessJSON:
-		*f = accessFormat(s)
-		return nil
-	}
-	return errors.New("combined or json")
-}
 
 // append appends the line for a. Bytes of the peer can neither end the line nor escape from their quotes.
 func (f accessFormat) append(dst []byte, a *engine.Access, c *accessClock) []byte {

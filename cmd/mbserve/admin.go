@@ -38,8 +38,8 @@ type adminSide struct {
 	live    []*generation // those that serve, or complete their requests
 	past    map[int]*poolFigures
 	reloads []admin.Reload
-	results map[string]int // of reloads so far
-	current int            // number of the serving generation
+	results map[string]uint64 // of reloads so far
+	current int               // number of the serving generation
 }
 
 // openAdmin opens the admin listener. passed is that of the process that we take over from, or nil.
@@ -47,7 +47,7 @@ func (s *server) openAdmin(passed *os.File) (err error) {
 	if s.o.admin == "" {
 		return nil
 	}
-	a := &adminSide{s: s, started: time.Now(), past: make(map[int]*poolFigures), results: make(map[string]int)}
+	a := &adminSide{s: s, started: time.Now(), past: make(map[int]*poolFigures), results: make(map[string]uint64)}
 	if s.o.adminToken != "" {
 		if a.token, err = admin.ReadToken(s.o.adminToken); err != nil {
 			return fmt.Errorf("--admin-token-file: %w", err)

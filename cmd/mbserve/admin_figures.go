@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"os"
 	"runtime"
 	"slices"
@@ -46,13 +47,9 @@ func (a *adminSide) writeServer(w *metrics.Writer) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	w.Gauge("moonbridge_generation", "Loads of the script before the one that serves.", float64(a.current))
-	results := map[string]float64{"reloaded": 0, "failed": 0, "aborted": 0}
-	for result, n := range a.results {
-		results[result] = float64(n)
-	}
-	for result, n := range results {
-		w.Counter("moonbridge_reloads_total", "Reloads of the script, by how they ended.", n, "result", result)
-	}
+	results := map[string]uint64{"reloaded": 0, "failed": 0, "aborted": 0}
+	maps.Copy(results, a.results)
+	w.Counters("moonbridge_reloads_total", "Reloads of the script, by how they ended.", "result", results)
 }
 
 func (a *adminSide) writePools(w *metrics.Writer) {
@@ -76,9 +73,7 @@ func (a *adminSide) writePools(w *metrics.Writer) {
 		}
 		w.Gauge("moonbridge_waiting", "Exchanges that wait for a worker.", float64(p.Waiting), "pool", label)
 		w.Gauge("moonbridge_in_flight", "Exchanges in progress, including those that wait.", float64(p.InFlight), "pool", label)
-		for cause, n := range p.ends {
-			w.Counter("moonbridge_worker_ends_total", "Workers that have ended, by cause.", float64(n), "pool", label, "cause", cause)
-		}
+		w.Counters("moonbridge_worker_ends_total", "Workers that have ended, by cause.", "cause", p.ends, "pool", label)
 		writeRefusals(w, label, p.refusals)
 		if bytes := memory[p.index]; bytes > 0 {
 			w.Gauge("moonbridge_workers_memory_bytes", "Proportional set size of the workers, at most 15 seconds old.", float64(bytes), "pool", label)
@@ -141,8 +136,8 @@ func (a *adminSide) writeLoops(w *metrics.Writer) {
 		}
 		w.Counter("moonbridge_connections_accepted_total", "Connections that an event loop has accepted.", float64(l.Accepted), "loop", label)
 		w.Counter("moonbridge_request_heads_total", "Requests whose heads were complete.", float64(l.Requests), "loop", label)
-		w.Counter("moonbridge_bytes_total", "Bytes of sockets, with TLS as they were encrypted.", float64(l.BytesRead), "loop", label, "direction", "read")
-		w.Counter("moonbridge_bytes_total", "Bytes of sockets, with TLS as they were encrypted.", float64(l.BytesWritten), "loop", label, "direction", "written")
+		w.Counters("moonbridge_bytes_total", "Bytes of sockets, with TLS as they were encrypted.", "direction",
+			map[string]uint64{"read": l.BytesRead, "written": l.BytesWritten}, "loop", label)
 		w.Counter("moonbridge_tls_handshakes_total", "TLS handshakes that were completed. Others are in moonbridge_refusals_total.",
 			float64(l.Handshakes), "loop", label)
 		w.Buckets("moonbridge_loop_turn_duration_seconds", "How long the turns of an event loop took.", l.Turns.Count[:], reactor.TurnLength,
@@ -172,13 +167,8 @@ func (a *adminSide) writeCaches(w *metrics.Writer) {
 	}
 	for id, one := range g.caches {
 		st, label := one.Stats(), strconv.Itoa(id)
-		for _, c := range []struct {
-			result string
-			n      uint64
-		}{{"hit", st.Hits}, {"stale", st.Stale}, {"miss", st.Misses}, {"passed", st.Passed}} {
-			w.Counter("moonbridge_cache_requests_total", "Requests, by what the cache has done. They begin again with each load of the script.",
-				float64(c.n), "cache", label, "result", c.result)
-		}
+		w.Counters("moonbridge_cache_requests_total", "Requests, by what the cache has done. They begin again with each load of the script.",
+			"result", map[string]uint64{"hit": st.Hits, "stale": st.Stale, "miss": st.Misses, "passed": st.Passed}, "cache", label)
 		w.Counter("moonbridge_cache_stored_total", "Responses that were kept.", float64(st.Stored), "cache", label)
 		w.Counter("moonbridge_cache_evicted_total", "Pages that had to make room.", float64(st.Evicted), "cache", label)
 		w.Counter("moonbridge_cache_waits_total", "How often a request has waited for the response to another one.", float64(st.Waits), "cache", label)
@@ -193,9 +183,7 @@ func (a *adminSide) writeTimers(w *metrics.Writer) {
 	for _, t := range a.s.intervals.Timers() {
 		ticks[metrics.Label(t.Name)] += t.Ticks
 	}
-	for name, n := range ticks {
-		w.Counter("moonbridge_timer_ticks_total", "Ticks that have begun, by the name of the interval or main handler.", float64(n), "name", name)
-	}
+	w.Counters("moonbridge_timer_ticks_total", "Ticks that have begun, by the name of the interval or main handler.", "name", ticks)
 }
 
 // writeProcess writes what is usual for any process, under the usual names.

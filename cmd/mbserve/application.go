@@ -22,15 +22,6 @@ var skeleton embed.FS
 // applicationName is what is also a part of a name of a unit and of an image.
 var applicationName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
 
-// isNew reports whether the arguments ask for a new application. A script called "new" is still served.
-func isNew(args []string) bool {
-	if len(args) == 0 || args[0] != "new" {
-		return false
-	}
-	_, err := os.Stat("new")
-	return err != nil
-}
-
 // runNew writes a small application into a directory that does not exist yet or is empty.
 func runNew(args []string, stdout, stderr io.Writer) int {
 	if len(args) != 1 || strings.HasPrefix(args[0], "-") {

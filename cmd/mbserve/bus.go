@@ -81,11 +81,7 @@ func (a *adminSide) writeBus(w *metrics.Writer) {
 		return
 	}
 	st := a.s.bus.Stats()
-	connected := 0.0
-	if st.Connected {
-		connected = 1
-	}
-	w.Gauge("moonbridge_bus_connected", "1 if the server is connected with the bus.", connected)
+	w.Gauge("moonbridge_bus_connected", "1 if the server is connected with the bus.", flag(st.Connected))
 	w.Counter("moonbridge_bus_connections_total", "Connections with the bus that were made.", float64(st.Connections))
 	w.Counter("moonbridge_bus_sent_total", "Messages of this server that are on the bus.", float64(st.Sent))
 	w.Counter("moonbridge_bus_received_total", "Messages of other servers.", float64(st.Received))

@@ -152,18 +152,26 @@ func askForClients(config *tls.Config, t *listen.TLS) (clients []byte, err error
 	if t.ClientCA == "" {
 		return nil, nil
 	}
-	if clients, err = os.ReadFile(t.ClientCA); err != nil {
+	if config.ClientCAs, clients, err = readAuthorities(t.ClientCA); err != nil {
 		return nil, fmt.Errorf("tls: client_ca: %w", err)
-	}
-	config.ClientCAs = x509.NewCertPool()
-	if !config.ClientCAs.AppendCertsFromPEM(clients) {
-		return nil, fmt.Errorf("tls: client_ca: no certificate in %s", t.ClientCA)
 	}
 	config.ClientAuth = tls.RequireAndVerifyClientCert
 	if t.ClientMay {
 		config.ClientAuth = tls.VerifyClientCertIfGiven
 	}
 	return clients, nil
+}
+
+// readAuthorities reads the certificates of authorities. text is that of the file.
+func readAuthorities(file string) (all *x509.CertPool, text []byte, err error) {
+	if text, err = os.ReadFile(file); err != nil {
+		return nil, nil, err
+	}
+	all = x509.NewCertPool()
+	if !all.AppendCertsFromPEM(text) {
+		return nil, nil, fmt.Errorf("no certificate in %s", file)
+	}
+	return all, text, nil
 }
 
 // checkTLS checks whether the files of a pool's TLS listeners can be used.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 
 	"moonbridge/handler/backend"
@@ -58,8 +59,6 @@ func (g *generation) chain(b backend.Backend, h *listen.HTTPOptions, f *front) (
 
 func compressOptions(c *listen.Compress) compress.Options {
 	o := compress.Options{Types: c.Types, MinBytes: c.MinBytes, Level: c.Level}
-	if o.MinBytes == 0 {
-		o.MinBytes = -1 // 0 is the default there
-	}
+	o.MinBytes = cmp.Or(o.MinBytes, -1) // 0 is the default there
 	return o
 }

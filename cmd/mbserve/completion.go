@@ -13,13 +13,10 @@ import (
 // shells are the values of --completion.
 var shells = map[string]func(*strings.Builder, []flagChoice, []command){"bash": bashCompletion, "zsh": zshCompletion, "fish": fishCompletion}
 
-// flagWords are the values of options that have a few fixed ones.
+// flagWords are the values of options that have a few fixed ones and are no choice.
 var flagWords = map[string][]string{
-	"log-format":    {string(logText), string(logJSON), string(logPlain)},
-	"access-format": {string(accessCombined), string(accessJSON)},
-	"scheduling":    {string(schedulingBatch), string(schedulingNormal)},
-	"logfacility":   slices.Sorted(maps.Keys(facilities)),
-	"completion":    slices.Sorted(maps.Keys(shells)),
+	"logfacility": slices.Sorted(maps.Keys(facilities)),
+	"completion":  slices.Sorted(maps.Keys(shells)),
 }
 
 // flagChoice is an option as the shells see it.
@@ -70,6 +67,9 @@ func choicesOf(flags *pflag.FlagSet) (choices []flagChoice) {
 func choiceOf(f *pflag.Flag) flagChoice {
 	kind, text := pflag.UnquoteUsage(f)
 	c := flagChoice{long: f.Name, short: f.Shorthand, text: shortened(text), words: flagWords[f.Name]}
+	if v, ok := f.Value.(interface{ names() []string }); ok {
+		c.words = v.names()
+	}
 	if f.Value.Type() != "bool" {
 		c.kind, c.optional = kind, f.NoOptDefVal != ""
 	}

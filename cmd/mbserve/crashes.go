@@ -139,12 +139,8 @@ func (c *crashSide) logStats() {
 // writeFigures writes them for /metrics.
 func (c *crashSide) writeFigures(w *metrics.Writer) {
 	f := c.store.Figures()
-	for _, one := range []struct {
-		result string
-		n      uint64
-	}{{"written", f.Written}, {"failed", f.Failed}, {"dropped", c.lost.Load()}, {"removed", f.Removed}} {
-		w.Counter("moonbridge_crash_records_total", "Records of failed requests, by what has become of them.", float64(one.n), "result", one.result)
-	}
+	w.Counters("moonbridge_crash_records_total", "Records of failed requests, by what has become of them.", "result",
+		map[string]uint64{"written": f.Written, "failed": f.Failed, "dropped": c.lost.Load(), "removed": f.Removed})
 	w.Gauge("moonbridge_crash_files", "Records in the directory when one was last written.", float64(f.Files))
 	w.Gauge("moonbridge_crash_bytes", "Bytes of these records.", float64(f.Bytes))
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -54,9 +55,7 @@ func (g *generation) loadDirectory() (*generation, error) {
 // directorySpec is what a script would ask for that does the same.
 func directorySpec(o *options) (*listen.Spec, error) {
 	address := o.listen
-	if address == "" {
-		address = staticAddress
-	}
+	address = cmp.Or(address, staticAddress)
 	hostName, port, err := splitAddress(address)
 	if err != nil {
 		return nil, fmt.Errorf("--listen %s: %w", address, err)
@@ -76,9 +75,7 @@ func splitAddress(s string) (hostName string, port int, err error) {
 		if hostName, text, err = net.SplitHostPort(s); err != nil {
 			return "", 0, errors.New("is not host:port")
 		}
-		if hostName == "" {
-			hostName = "::"
-		}
+		hostName = cmp.Or(hostName, "::")
 	} else {
 		hostName = "127.0.0.1"
 	}

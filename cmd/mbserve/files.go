@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"io/fs"
+	"moonbridge/reactor"
 	"os"
 )
 
@@ -26,7 +27,7 @@ func (s *server) startHelper() error {
 		}
 	}
 	if path, ok := files[rootPid]; ok {
-		files[rootPid] = withoutLinks(path) // it is removed where it was made
+		files[rootPid] = reactor.WithoutLinks(path) // it is removed where it was made
 	}
 	if len(files) == 0 {
 		return nil

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"log/slog"
 	"os"
@@ -22,18 +21,6 @@ const (
 	logJSON  logFormat = "json"  // one object a line
 	logPlain logFormat = "plain" // for reading
 )
-
-func (f *logFormat) String() string { return string(*f) }
-func (f *logFormat) Type() string   { return "FORMAT" }
-
-func (f *logFormat) Set(s string) error {
-	switch logFormat(s) {
-	case logText, logJSON, logPlain:
-		*f = logFormat(s)
-		return nil
-	}
-	return errors.New("text, json or plain")
-}
 
 func (f logFormat) handler(w io.Writer, o *slog.HandlerOptions) slog.Handler {
 	switch f {

@@ -31,18 +31,21 @@ const (
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
+// runners run the commands that the first word may be in place of a script.
+var runners = map[string]func(args []string, stdout, stderr io.Writer) int{"new": runNew, "replay": runReplay, "test": runTest}
+
+// isScript reports whether there is a file with the name of a command: a script of that name is still served.
+func isScript(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && !info.IsDir()
+}
+
 func run(args []string, stdout, stderr io.Writer) int {
 	if isRootFiles() {
 		return runRootFiles(args)
 	}
-	if isNew(args) {
-		return runNew(args[1:], stdout, stderr)
-	}
-	if isReplay(args) {
-		return runReplay(args[1:], stdout, stderr)
-	}
-	if isTest(args) {
-		return runTest(args[1:], stdout, stderr)
+	if len(args) > 0 && runners[args[0]] != nil && !isScript(args[0]) {
+		return runners[args[0]](args[1:], stdout, stderr)
 	}
 	o, err := parseOptions(args)
 	switch {

@@ -72,10 +72,8 @@ type options struct {
 }
 
 func (o *options) flags() *pflag.FlagSet {
-	f := pflag.NewFlagSet("mbserve", pflag.ContinueOnError)
+	f := newFlagSet("mbserve")
 	f.SetInterspersed(false) // arguments after the script belong to it
-	f.SortFlags = false
-	f.Usage = func() {}
 	f.BoolVarP(&o.check, "check", "t", false, "load the script, show its listeners and pools, and exit (0 or 3) without binding")
 	f.StringVar(&o.static, "static", "", "serve the files of `DIRECTORY`, without a script")
 	f.StringVar(&o.listen, "listen", "", "with --static: `ADDRESS` to listen on: host:port, :port, or a port of 127.0.0.1 (default "+staticAddress+")")
@@ -85,14 +83,11 @@ func (o *options) flags() *pflag.FlagSet {
 	f.StringVarP(&o.logFile, "logfile", "l", "", "write the log to `FILE` (reopened on USR1) instead of standard error")
 	f.StringVarP(&o.logFacility, "logfacility", "f", "", "write the log to the system log, with this `FACILITY` (daemon, local0 and so on)")
 	f.StringVarP(&o.logIdent, "logident", "i", "mbserve", "`NAME` of the server in the system log")
-	o.logFormat = logText
-	f.Var(&o.logFormat, "log-format", "`FORMAT` of log lines: text, json, or plain, which is for reading (with --dev on a terminal: plain)")
+	f.Var(choose(&o.logFormat, "FORMAT", logText, logJSON, logPlain), "log-format", "`FORMAT` of log lines: text, json, or plain, which is for reading (with --dev on a terminal: plain)")
 	f.StringVar(&o.accessLog, "access-log", "", "write a line for each response to `FILE` (reopened on USR1), or to standard output if it is -")
-	o.accessFormat = accessCombined
-	f.Var(&o.accessFormat, "access-format", "`FORMAT` of these lines: combined or json")
+	f.Var(choose(&o.accessFormat, "FORMAT", accessCombined, accessJSON), "access-format", "`FORMAT` of these lines: combined or json")
 	f.BoolVar(&o.trace, "trace", false, "give requests ids of traces (W3C Trace Context), for logs, scripts and routes")
-	o.traceFrom = "any"
-	f.Var(&o.traceFrom, "trace-from", "whose traceparent fields continue a trace: any, trusted (the proxies of trusted_proxies) or none")
+	f.Var(choose(&o.traceFrom, "WHOSE", "any", "trusted", "none"), "trace-from", "whose traceparent fields continue a trace: any, trusted (the proxies of trusted_proxies) or none")
 	f.StringVar(&o.otlp, "otlp", "", "send traces by OTLP over HTTP to the collector at `URL`, such as http://127.0.0.1:4318; env: as the environment says (OTEL_EXPORTER_OTLP_ENDPOINT)")
 	f.Float64Var(&o.traceRatio, "trace-ratio", 1, "`SHARE` of the traces that begin here which is sent, from 0 to 1")
 	f.StringVar(&o.admin, "admin", "", "answer /healthz, /readyz, /metrics and /status at `ADDRESS`: 127.0.0.1:9090 or unix:/path")
@@ -130,8 +125,7 @@ func (o *options) flags() *pflag.FlagSet {
 	o.spoolLimit = 4 << 30
 	f.Var(&o.spoolLimit, "spool-limit", "`BYTES` of these files together, such as 512M; 0: no files, slow clients occupy workers")
 	f.IntVar(&o.loops, "loops", 0, "`NUMBER` of event loops; 0: as many as GOMAXPROCS or the CPU limit of the cgroup allows")
-	o.scheduling = schedulingBatch
-	f.Var(&o.scheduling, "scheduling", "`CLASS` of the event loops for the scheduler of Linux: batch or normal")
+	f.Var(choose(&o.scheduling, "CLASS", schedulingBatch, schedulingNormal), "scheduling", "`CLASS` of the event loops for the scheduler of Linux: batch or normal")
 	f.BoolVar(&o.noPairing, "no-pairing", false, "do not keep a busy worker on the processor of its event loop")
 	f.StringVar(&o.completion, "completion", "", "show the script that has `SHELL` complete these options (bash, zsh or fish), and exit")
 	f.BoolVarP(&o.version, "version", "v", false, "show the version and exit")
@@ -139,14 +133,29 @@ func (o *options) flags() *pflag.FlagSet {
 	return f
 }
 
+func newFlagSet(command string) *pflag.FlagSet {
+	f := pflag.NewFlagSet(command, pflag.ContinueOnError)
+	f.SortFlags = false
+	f.Usage = func() {}
+	return f
+}
+
+// parseFlags returns pflag.ErrHelp if the arguments ask for help.
+func parseFlags(f *pflag.FlagSet, args []string) error {
+	if err := f.Parse(args); err != nil {
+		return explainFlag(err, f)
+	}
+	if help, _ := f.GetBool("help"); help {
+		return pflag.ErrHelp
+	}
+	return nil
+}
+
 func parseOptions(args []string) (*options, error) {
 	o := new(options)
 	f := o.flags()
-	if err := f.Parse(args); err != nil {
-		return nil, explainFlag(err, f)
-	}
-	if help, _ := f.GetBool("help"); help {
-		return nil, pflag.ErrHelp
+	if err := parseFlags(f, args); err != nil {
+		return nil, err
 	}
 	switch {
 	case o.version:

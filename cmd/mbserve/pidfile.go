@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"moonbridge/reactor"
 	"os"
-	"path/filepath"
 )
 
 // pidFile is a file with our process id, locked while we run.
@@ -17,7 +17,7 @@ type pidFile struct {
 
 // writePidFile locks and writes the file. inherited is the file locked by the process that we take over from, or nil.
 func writePidFile(name string, open func(string) (*os.File, error), inherited *os.File) (*pidFile, error) {
-	p := &pidFile{path: withoutLinks(name), f: inherited}
+	p := &pidFile{path: reactor.WithoutLinks(name), f: inherited}
 	err := p.open(name, open)
 	if err != nil {
 		return nil, fmt.Errorf("pid file %s: %w", name, err)
@@ -44,21 +44,6 @@ func (p *pidFile) open(name string, open func(string) (*os.File, error)) (err er
 		p.f.Close()
 	}
 	return err
-}
-
-// withoutLinks returns the absolute path of a file without links in that of its directory.
-func withoutLinks(name string) string {
-	dir, err := filepath.EvalSymlinks(filepath.Dir(name))
-	if err == nil {
-		dir, err = filepath.Abs(dir)
-	}
-	if err == nil { // Abs may use PWD
-		dir, err = filepath.EvalSymlinks(dir)
-	}
-	if err != nil {
-		return name
-	}
-	return filepath.Join(dir, filepath.Base(name))
 }
 
 // pathOf returns the path of an open file that another process has opened, if the system knows it, or else the given one.

@@ -16,15 +16,6 @@ import (
 // replayTimeout is how long a replayed request may take if neither the script nor --timeout says it.
 const replayTimeout = 10 * time.Second
 
-// isReplay reports whether the arguments ask for a replay. A script called "replay" is still served.
-func isReplay(args []string) bool {
-	if len(args) == 0 || args[0] != "replay" {
-		return false
-	}
-	_, err := os.Stat("replay")
-	return err != nil
-}
-
 const replayUsage = `Usage: mbserve replay [options] FILE [script arguments]
 
 Sends the request that FILE has recorded (--crash-dir) once more, to a worker of
@@ -49,10 +40,8 @@ type replayOptions struct {
 }
 
 func (o *replayOptions) flags() *pflag.FlagSet {
-	f := pflag.NewFlagSet("mbserve replay", pflag.ContinueOnError)
-	f.SortFlags = false
+	f := newFlagSet("mbserve replay")
 	f.SetInterspersed(false)
-	f.Usage = func() {}
 	f.StringVar(&o.to, "to", "", "run this `SCRIPT` instead of the recorded one")
 	f.Var((*seconds)(&o.timeout), "timeout", "`SECONDS` that the request may take (default: request_timeout of the script, or 10)")
 	f.BoolVar(&o.gdb, "gdb", false, "attach gdb to the worker first")
@@ -64,11 +53,8 @@ func (o *replayOptions) flags() *pflag.FlagSet {
 func parseReplay(args []string) (*replayOptions, error) {
 	o := new(replayOptions)
 	f := o.flags()
-	if err := f.Parse(args); err != nil {
-		return nil, explainFlag(err, f)
-	}
-	if help, _ := f.GetBool("help"); help {
-		return nil, pflag.ErrHelp
+	if err := parseFlags(f, args); err != nil {
+		return nil, err
 	}
 	if f.NArg() == 0 {
 		return nil, errors.New("no file given")

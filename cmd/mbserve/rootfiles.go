@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"moonbridge/handler/shm"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -73,21 +74,15 @@ func startRootFiles(user *syscall.Credential, files map[string]string) (*rootFil
 
 // socketPair returns two connected sockets.
 func socketPair() (a, b *os.File, err error) {
-	syscall.ForkLock.RLock()
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
-	if err == nil {
-		unix.CloseOnExec(fds[0])
-		unix.CloseOnExec(fds[1])
-	}
-	syscall.ForkLock.RUnlock()
+	fdA, fdB, err := shm.SocketPair()
 	if err != nil {
-		return nil, nil, os.NewSyscallError("socketpair", err)
+		return nil, nil, err
 	}
 	limit := unix.NsecToTimeval(int64(rootFilesTimeout))
-	for _, fd := range fds {
+	for _, fd := range []int{fdA, fdB} {
 		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &limit)
 	}
-	return os.NewFile(uintptr(fds[0]), "root helper"), os.NewFile(uintptr(fds[1]), "root helper"), nil
+	return os.NewFile(uintptr(fdA), "root helper"), os.NewFile(uintptr(fdB), "root helper"), nil
 }
 
 var errNoRootFiles = errors.New("there is no root helper")

@@ -3,11 +3,9 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"slices"
 	"strings"
 
@@ -27,13 +25,15 @@ import (
 func (g *generation) openRoutes() error {
 	var ctx context.Context
 	ctx, g.endRoutes = context.WithCancel(context.Background())
-	for _, spec := range g.pools {
-		rules, err := g.routesOf(ctx, &spec.Options)
+	for n, spec := range g.pools {
+		tally := logging.NewTally(g.log.With("pool", n))
+		rules, err := g.routesOf(ctx, &spec.Options, tally)
 		if err != nil {
 			g.closeRoutes()
 			return err
 		}
 		g.routes = append(g.routes, rules)
+		g.failed = append(g.failed, tally)
 	}
 	return nil
 }
@@ -45,7 +45,7 @@ func (g *generation) closeRoutes() {
 	g.routes = nil
 }
 
-func (g *generation) routesOf(ctx context.Context, o *listen.Options) (rules []route.Rule, err error) {
+func (g *generation) routesOf(ctx context.Context, o *listen.Options, tally *logging.Tally) (rules []route.Rule, err error) {
 	if len(o.Routes) == 0 {
 		return nil, nil
 	}
@@ -53,7 +53,6 @@ func (g *generation) routesOf(ctx context.Context, o *listen.Options) (rules []r
 	if err != nil {
 		return nil, err
 	}
-	tally := logging.NewTally(g.log)
 	for i := range o.Routes {
 		r := &o.Routes[i]
 		set, err := g.targetsOf(ctx, r)
@@ -105,13 +104,9 @@ func routeTLS(r *listen.Route) (*tls.Config, error) {
 	if r.CA == "" {
 		return c, nil
 	}
-	text, err := os.ReadFile(r.CA)
-	if err != nil {
+	var err error
+	if c.RootCAs, _, err = readAuthorities(r.CA); err != nil {
 		return nil, fmt.Errorf("ca: %w", err)
-	}
-	c.RootCAs = x509.NewCertPool()
-	if !c.RootCAs.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("ca: no certificate in %s", r.CA)
 	}
 	return c, nil
 }

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,15 +34,8 @@ const (
 
 // tested reports whether there are tests for the generation.
 func (g *generation) tested() bool {
-	if g.s.o.selftest != "" || g.s.onlyTests {
-		return true
-	}
-	for _, spec := range g.pools {
-		if spec.Options.Selftest {
-			return true
-		}
-	}
-	return false
+	asks := func(spec *listen.Spec) bool { return spec.Options.Selftest }
+	return g.s.o.selftest != "" || g.s.onlyTests || slices.ContainsFunc(g.pools, asks)
 }
 
 // selftest runs the tests of a generation that is prepared and does not serve yet.
@@ -132,9 +127,7 @@ func (p *private) close() {
 // dialer returns a testrun.Run.Dial. home is the pool that is meant by 0, counted from 1; 0: the first one with an HTTP listener.
 func (p *private) dialer(home int) func(pool, listener int, from string) (net.Conn, error) {
 	return func(n, i int, from string) (net.Conn, error) {
-		if n == 0 {
-			n = home
-		}
+		n = cmp.Or(n, home)
 		n, i, err := p.find(n-1, i-1)
 		if err != nil {
 			return nil, err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -369,12 +370,7 @@ func limitsOf(h *listen.HTTPOptions) engine.Limits {
 	return l
 }
 
-func orNone(timeout time.Duration) time.Duration {
-	if timeout == 0 {
-		return -1
-	}
-	return timeout
-}
+func orNone(timeout time.Duration) time.Duration { return cmp.Or(timeout, -1) }
 
 // announce logs that the server is ready, and its addresses.
 func (s *server) announce() {

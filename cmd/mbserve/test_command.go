@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,19 +41,8 @@ type testOptions struct {
 	timeout       time.Duration
 }
 
-// isTest reports whether the arguments ask for tests. A script called "test" is still served.
-func isTest(args []string) bool {
-	if len(args) == 0 || args[0] != "test" {
-		return false
-	}
-	info, err := os.Stat("test")
-	return err != nil || info.IsDir()
-}
-
 func (o *testOptions) flags() *pflag.FlagSet {
-	f := pflag.NewFlagSet("mbserve test", pflag.ContinueOnError)
-	f.SortFlags = false
-	f.Usage = func() {}
+	f := newFlagSet("mbserve test")
 	f.BoolVar(&o.tap, "tap", false, "write TAP (Test Anything Protocol) to standard output")
 	f.StringVar(&o.junit, "junit", "", "write the results to `FILE` too, as XML in the format of JUnit")
 	o.timeout = testsTimeout
@@ -65,11 +55,8 @@ func (o *testOptions) flags() *pflag.FlagSet {
 func parseTestOptions(args []string) (*testOptions, error) {
 	o := new(testOptions)
 	f := o.flags()
-	if err := f.Parse(args); err != nil {
-		return nil, explainFlag(err, f)
-	}
-	if help, _ := f.GetBool("help"); help {
-		return nil, pflag.ErrHelp
+	if err := parseFlags(f, args); err != nil {
+		return nil, err
 	}
 	rest, script := f.Args(), []string(nil)
 	if n := f.ArgsLenAtDash(); n >= 0 {
@@ -147,12 +134,7 @@ func (o *testOptions) run(ctx context.Context, stdout, stderr io.Writer) (code i
 }
 
 // suite is the name of the tests.
-func (o *testOptions) suite() string {
-	if o.tests == "" {
-		return o.script
-	}
-	return o.tests
-}
+func (o *testOptions) suite() string { return cmp.Or(o.tests, o.script) }
 
 // server makes a server that listens nowhere.
 func (o *testOptions) server(log *testLog, stderr io.Writer) (s *server, err error) {

@@ -23,17 +23,6 @@ const (
 // traceFrom says whose traceparent fields are believed.
 type traceFrom string
 
-func (f *traceFrom) String() string { return string(*f) }
-func (f *traceFrom) Type() string   { return "WHOSE" }
-
-func (f *traceFrom) Set(s string) error {
-	if _, ok := traceFroms[traceFrom(s)]; !ok {
-		return errors.New("any, trusted or none")
-	}
-	*f = traceFrom(s)
-	return nil
-}
-
 var traceFroms = map[traceFrom]engine.TraceFrom{
 	"any": engine.TraceFromAny, "trusted": engine.TraceFromTrusted, "none": engine.TraceFromNone,
 }
@@ -102,11 +91,6 @@ func (s *server) traceOptions(o *engine.Options) {
 
 func (s *server) writeTraces(w *metrics.Writer) {
 	st := s.traces.Stats()
-	for _, c := range []struct {
-		result string
-		n      uint64
-	}{{"sent", st.Sent}, {"dropped", st.Dropped}, {"failed", st.Failed}} {
-		w.Counter("moonbridge_traces_total", "Requests whose spans were to be sent; dropped: the queue was full, failed: the collector did not take them.",
-			float64(c.n), "result", c.result)
-	}
+	w.Counters("moonbridge_traces_total", "Requests whose spans were to be sent; dropped: the queue was full, failed: the collector did not take them.",
+		"result", map[string]uint64{"sent": st.Sent, "dropped": st.Dropped, "failed": st.Failed})
 }

@@ -28,8 +28,8 @@ func (a *adminSide) writeWebSockets(w *metrics.Writer) {
 	for cause, n := range st.Closed {
 		w.Counter("moonbridge_websockets_closed_total", "WebSockets that have ended, by cause.", float64(n), "cause", websocket.Causes[cause])
 	}
-	w.Counter("moonbridge_websocket_messages_total", "Messages, by direction. Those of channels count.", float64(st.In), "direction", "in")
-	w.Counter("moonbridge_websocket_messages_total", "Messages, by direction. Those of channels count.", float64(st.Out), "direction", "out")
+	w.Counters("moonbridge_websocket_messages_total", "Messages, by direction. Those of channels count.", "direction",
+		map[string]uint64{"in": st.In, "out": st.Out})
 	w.Gauge("moonbridge_websocket_events_waiting", "Events of WebSockets that wait for room in their pool.", float64(st.Waiting))
 	w.Gauge("moonbridge_websocket_message_bytes", "Memory of messages that wait for a worker, or have arrived in part.", float64(st.Bytes))
 }

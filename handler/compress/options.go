@@ -60,10 +60,10 @@ func (o *Options) Check() error {
 
 func validType(t string) bool {
 	if suffix, ok := strings.CutPrefix(t, "*+"); ok {
-		return httpparse.IsToken([]byte(suffix))
+		return httpparse.IsToken(suffix)
 	}
 	kind, sub, ok := strings.Cut(t, "/")
-	return ok && httpparse.IsToken([]byte(kind)) && httpparse.IsToken([]byte(sub)) && kind != "*"
+	return ok && httpparse.IsToken(kind) && httpparse.IsToken(sub) && kind != "*"
 }
 
 // rules are Options in the form that is asked for each response.

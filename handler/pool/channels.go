@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -111,9 +112,9 @@ func (h *Host) answer(dst []byte, typ uint32, a *shm.Ask) ([]byte, error) {
 	case shm.AskCount:
 		return shm.AppendNumber(dst, uint64(hub.Count(name))), nil
 	case shm.AskPresence:
-		return appendPresence(dst, hub.Presence(name, orDefault(a.Max, presenceMax))), nil
+		return appendPresence(dst, hub.Presence(name, cmp.Or(a.Max, presenceMax))), nil
 	case shm.AskHistory:
-		list, complete := hub.History(name, string(a.ID), orDefault(a.Max, messagesMax))
+		list, complete := hub.History(name, string(a.ID), cmp.Or(a.Max, messagesMax))
 		return appendHistory(dst, list, complete), nil
 	}
 	return append(dst, hub.Position()...), nil
@@ -124,13 +125,6 @@ const (
 	presenceMax = 1000
 	messagesMax = 1000
 )
-
-func orDefault(n, d int) int {
-	if n == 0 {
-		return d
-	}
-	return n
-}
 
 func appendPresence(dst []byte, keys map[string]int) []byte {
 	for key, n := range keys {

@@ -65,6 +65,15 @@ func as[T any](body []byte) (t T, err error) {
 	return t, nil
 }
 
+// give reads the body of a message of fixed size, and passes it on.
+func give[T any](body []byte, to func(T)) error {
+	t, err := as[T](body)
+	if err == nil {
+		to(t)
+	}
+	return err
+}
+
 // controlPair makes a control socket: our end, and the one for the other process, which blocks.
 func controlPair() (ours *net.UnixConn, theirs *os.File, err error) {
 	a, b, err := shm.SocketPair()

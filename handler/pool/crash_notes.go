@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
-	"time"
 
 	"moonbridge/handler/logging"
 )
@@ -186,17 +185,7 @@ func (n *notes) end() (id string) {
 }
 
 // hearOut waits, for a bounded time, until what the worker has said is read. It has ended.
-func (n *notes) hearOut() {
-	done := make(chan struct{})
-	go func() {
-		n.heard.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-	case <-time.After(lastWords):
-	}
-}
+func (n *notes) hearOut() { waitAtMost(&n.heard, lastWords) }
 
 // addTo adds to a record what the worker has said.
 func (n *notes) addTo(d *draft) {

@@ -225,9 +225,10 @@ func (p *fakeProc) exchange(c shmtest.Claim) {
 		os.Exit(9)
 	}
 	s.out.OutStart.Store(uint32(rand.IntN(len(s.ow)))) // any place will do: rings wrap around
-	s.readFull(shm.Bytes(&s.head))
-	s.block = make([]byte, s.head.Size-headSize)
-	s.readFull(s.block)
+	if !s.readHead() {                                 // the client has gone while the head was on its way
+		s.finish(shm.ResultReset)
+		return
+	}
 	raw := s.block[s.head.RawOff-headSize:][:s.head.RawLen]
 	if s.head.Kind == shm.KindInterval {
 		s.tick(string(raw))
@@ -251,16 +252,24 @@ func (p *fakeProc) exchange(c shmtest.Claim) {
 	behaviour(s, query)
 }
 
-func (s *served) readFull(p []byte) {
+// readHead takes the head block. false: it ends before its time.
+func (s *served) readHead() bool {
+	if !s.readFull(shm.Bytes(&s.head)) {
+		return false
+	}
+	s.block = make([]byte, s.head.Size-headSize)
+	return s.readFull(s.block)
+}
+
+func (s *served) readFull(p []byte) bool {
 	for len(p) > 0 {
 		n := s.read(p)
 		if n == 0 {
-			fmt.Fprintln(os.Stderr, "HEAD BROKEN OFF")
-			s.finish(shm.ResultReset)
-			return
+			return false
 		}
 		p = p[n:]
 	}
+	return true
 }
 
 // main runs until there is a file of its name, or until the worker is told to end. Then it makes the file. A file that is

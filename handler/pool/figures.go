@@ -1,7 +1,9 @@
 package pool
 
 import (
-	"sort"
+	"cmp"
+	"maps"
+	"slices"
 	"time"
 
 	"moonbridge/handler/logging"
@@ -46,11 +48,7 @@ func (p *Pool) Workers() (list []WorkerFigures) {
 func (p *Pool) Ends() map[string]uint64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	ends := make(map[string]uint64, len(p.counts.ends))
-	for cause, n := range p.counts.ends {
-		ends[cause] = n
-	}
-	return ends
+	return maps.Clone(p.counts.ends)
 }
 
 // Refusals returns how many exchanges were refused or have failed without a response of a worker, by cause.
@@ -127,12 +125,14 @@ func (l *loop) running(limit int) []Running {
 			seen = append(seen, seenCell{c, c.owner()})
 		}
 	}
-	sort.Slice(seen, func(i, j int) bool {
-		a, b := seen[i], seen[j]
-		if claimed := a.worker != nil; claimed != (b.worker != nil) {
-			return claimed
+	slices.SortFunc(seen, func(a, b seenCell) int {
+		switch {
+		case a.worker != nil && b.worker == nil:
+			return -1
+		case a.worker == nil && b.worker != nil:
+			return 1
 		}
-		return a.c.queued < b.c.queued
+		return cmp.Compare(a.c.queued, b.c.queued)
 	})
 	list := make([]Running, 0, min(len(seen), limit))
 	for _, s := range seen[:min(len(seen), limit)] {
@@ -233,9 +233,8 @@ func (in *Intervals) Timers() (list []TimerFigures) {
 		}
 		list = append(list, f)
 	}
-	sort.Slice(list, func(i, j int) bool {
-		a, b := list[i].TimerID, list[j].TimerID
-		return a.Name < b.Name || a.Name == b.Name && (a.Pool < b.Pool || a.Pool == b.Pool && a.Number < b.Number)
+	slices.SortFunc(list, func(a, b TimerFigures) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), a.Pool-b.Pool, a.Number-b.Number)
 	})
 	return list
 }

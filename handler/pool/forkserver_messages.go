@@ -70,20 +70,11 @@ func (fs *forkServer) read() error {
 		case shm.MsgFailed:
 			fs.settle(errors.New(string(body)))
 		case shm.MsgForked:
-			var m shm.MsgForkedBody
-			if m, err = as[shm.MsgForkedBody](body); err == nil {
-				fs.forked(m)
-			}
+			err = give(body, fs.forked)
 		case shm.MsgTester:
-			var m shm.MsgForkedBody
-			if m, err = as[shm.MsgForkedBody](body); err == nil {
-				fs.testerForked(m)
-			}
+			err = give(body, fs.testerForked)
 		case shm.MsgExited:
-			var m shm.MsgExitedBody
-			if m, err = as[shm.MsgExitedBody](body); err == nil {
-				fs.exited(m)
-			}
+			err = give(body, fs.exited)
 		default:
 			err = fmt.Errorf("%w: type %d", errMessage, typ)
 		}

@@ -3,7 +3,6 @@ package pool
 import (
 	"cmp"
 	"context"
-	"io"
 	"log/slog"
 	"os"
 	"reflect"
@@ -239,7 +238,7 @@ func (h *Host) complete() (err error) {
 	}
 	h.log = c.Logger
 	if h.log == nil {
-		h.log = slog.New(slog.NewTextHandler(io.Discard, nil))
+		h.log = slog.New(slog.DiscardHandler)
 	}
 	h.lines = newLineLog(h.log)
 	h.crashes = newCrashes(h)

@@ -3,6 +3,7 @@ package pool
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -149,20 +150,23 @@ func (h *Host) waitFor(ctx context.Context, is func(*Pool) bool) error {
 // hearOut waits until everything that the processes have said is passed on, and ends the queue before standard output. A
 // program that a handler has left running may hold a pipe open; it is not waited for.
 func (h *Host) hearOut() {
-	done := make(chan struct{})
-	go func() {
-		h.reading.Wait()
-		close(done)
-	}()
-	t := time.NewTimer(hearTimeout)
-	defer t.Stop()
-	select {
-	case <-done:
-	case <-t.C:
-	}
+	waitAtMost(&h.reading, hearTimeout)
 	h.lines.quota.Flush()
 	if h.own {
 		h.stdout.Close(stdoutTimeout)
+	}
+}
+
+// waitAtMost waits for a group, or until the time is over.
+func waitAtMost(group *sync.WaitGroup, limit time.Duration) {
+	done := make(chan struct{})
+	go func() {
+		group.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(limit):
 	}
 }
 

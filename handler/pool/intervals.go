@@ -141,6 +141,11 @@ func (in *Intervals) over(id TimerID, ended bool) {
 	r := in.rhythm(id)
 	r.running, r.ended = false, ended
 	r.over = monotonic()
+	in.settle(id, r)
+}
+
+// settle ends a change of a rhythm: whoever runs the timer next hears of it. Under mu, which is released.
+func (in *Intervals) settle(id TimerID, r *rhythm) {
 	owner, report, state := r.owner(), in.report, r.state(id)
 	in.forget(id)
 	in.mu.Unlock()

@@ -77,14 +77,7 @@ func (in *Intervals) Hear(s TimerState) {
 	in.mu.Lock()
 	r := in.rhythm(s.TimerID)
 	r.foreign, r.due, r.ended = s.Running, s.Due, s.Ended
-	owner, report, state := r.owner(), in.report, r.state(s.TimerID)
-	in.forget(s.TimerID)
-	in.mu.Unlock()
-	if report != nil {
-		report(state)
-		return
-	}
-	owner.wake()
+	in.settle(s.TimerID, r)
 }
 
 // Known notes that every timer of the other process has been heard of.

@@ -26,6 +26,7 @@ type wake struct {
 	alarm   bool      // a turn will come within recheckAfter
 	alarmed func()    // ends alarm; made once. The turn that it comes in is what counts
 	idle    []*Worker // scratch of wakeOthers
+	state   [64]byte  // scratch of Worker.runs
 }
 
 // progress notes how many exchanges of the loop have been finished by now. Those of other loops do not count: a worker that
@@ -99,11 +100,11 @@ func (l *loop) halfWaiting() int { return (min(l.queue.Len(), l.cells.open) + 1)
 // allBlocked reports whether no worker that is awake can be seen to run.
 func (l *loop) allBlocked() bool {
 	home := l.roster.home
-	if home != nil && home.out.Asleep.Load() == 0 && home.runs() {
+	if home != nil && home.out.Asleep.Load() == 0 && home.runs(&l.wake.state) {
 		return false
 	}
 	for _, w := range l.roster.workers {
-		if w != home && w.out.Asleep.Load() == 0 && w.runs() {
+		if w != home && w.out.Asleep.Load() == 0 && w.runs(&l.wake.state) {
 			return false
 		}
 	}

@@ -90,10 +90,7 @@ func (p *Pool) flushLogs() {
 func (p *Pool) endWorkers() (unreclaimed []*Worker) {
 	for w := range p.workers() {
 		w.end(0, false)
-		w.judge()
-		p.counts.add(w)
-		w.exit.cause = w.cause(true)
-		p.counts.countEnd(w.exit.cause)
+		p.judge(w, true)
 		w.close()
 		unreclaimed = append(unreclaimed, w)
 	}

@@ -62,10 +62,7 @@ func (p *Pool) freeSlots(now time.Time) (ended []*Worker) {
 		p.slots[w.slot].Store(nil)
 		w.close()
 		w.bell.Close()
-		w.judge()
-		p.counts.add(w)
-		w.exit.cause = w.cause(p.ending)
-		p.counts.countEnd(w.exit.cause)
+		p.judge(w, p.ending)
 		p.tellPolicy(w, now)
 		ended = append(ended, w)
 	}
@@ -90,8 +87,13 @@ func (p *Pool) tellPolicy(w *Worker, now time.Time) {
 	}
 }
 
-// judge decides whether the worker ended because it was told to, or by its handler's decision.
-func (w *Worker) judge() { w.exit.judge(w.in.Quit.Load() != 0 || w.retired.Load()) }
+// judge decides whether a worker ended because it was told to, or by its handler's decision, and counts its end. Under mu.
+func (p *Pool) judge(w *Worker, ending bool) {
+	w.exit.judge(w.in.Quit.Load() != 0 || w.retired.Load())
+	p.counts.add(w)
+	w.exit.cause = w.cause(ending)
+	p.counts.countEnd(w.exit.cause)
+}
 
 // failedToStart reports whether a worker has ended before its first exchange, and has probably failed in prepare. (That it
 // is ready may not have been read yet when its first exchange ends it.)

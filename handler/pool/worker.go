@@ -37,6 +37,7 @@ type Worker struct {
 	retired atomic.Bool            // it takes no further exchange by its own decision
 	worked  atomic.Bool            // it has had an exchange
 	reclaim reclaim
+	stat    atomic.Pointer[os.File] // what the system says of its process; nil: nobody has asked
 
 	notes    *notes                       // in case that an exchange fails; nil: nobody wants to know. Immutable
 	channels atomic.Pointer[net.UnixConn] // on which it asks about channels; nil: it has not
@@ -97,6 +98,7 @@ func (w *Worker) close() {
 	if w.stderr != nil {
 		w.stderr.Close()
 	}
+	w.closeStat()
 	if w.pid.Load() > 0 {
 		w.proc.close()
 	}

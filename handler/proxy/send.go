@@ -92,7 +92,7 @@ func (e *exchange) connected() {
 func (e *exchange) connectFailed(err error) {
 	failure, how := ErrConnect, upstream.Failed
 	switch {
-	case isLocal(err):
+	case upstream.IsLocal(err):
 		how = upstream.Unknown
 	case errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, syscall.ETIMEDOUT):
 		failure = ErrConnectTimeout
@@ -102,22 +102,6 @@ func (e *exchange) connectFailed(err error) {
 	if e.connects++; e.connects >= connectTriesMax || !e.another() {
 		e.fail(fmt.Errorf("%w %s: %w", failure, e.server.Addr(), err))
 	}
-}
-
-// isLocal reports whether a connection was not even tried, so that nothing is known of the target: this process has no room for it.
-func isLocal(err error) bool {
-	var code syscall.Errno
-	if errors.As(err, new(*backend.HandshakeError)) {
-		return false
-	}
-	if !errors.As(err, &code) {
-		return !errors.Is(err, os.ErrDeadlineExceeded)
-	}
-	switch code {
-	case syscall.EMFILE, syscall.ENFILE, syscall.EADDRNOTAVAIL, syscall.ENOBUFS, syscall.ENOMEM:
-		return true
-	}
-	return false
 }
 
 // another sends the request to a target that was not tried, or waits for a slot of one. false: there is none.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"strings"
 	"unsafe"
 )
 
@@ -128,14 +127,10 @@ func ReadSubscription(m []byte) (s Subscription, err error) {
 	if !ok || len(rest) > 0 {
 		return s, errSubscription
 	}
-	names, ended := bytes.CutSuffix(texts[1], []byte{0})
-	if !ended || bytes.Count(names, []byte{0}) >= namesMax {
+	if s.Names, ok = SplitNames(texts[1]); !ok || len(s.Names) == 0 || !isFields(texts[0]) {
 		return s, errSubscription
 	}
-	if !isFields(texts[0]) {
-		return s, errSubscription
-	}
-	s.Fields, s.Names = bytes.Clone(texts[0]), strings.Split(string(names), "\x00")
+	s.Fields = bytes.Clone(texts[0])
 	s.After, s.Key, s.First = string(texts[2]), string(texts[3]), string(texts[4])
 	return s, nil
 }

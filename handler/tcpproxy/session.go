@@ -3,7 +3,6 @@ package tcpproxy
 import (
 	"errors"
 	"os"
-	"syscall"
 
 	"moonbridge/handler/backend"
 	"moonbridge/handler/proxyproto"
@@ -138,7 +137,7 @@ func (s *session) connect(v *upstream.Server) {
 func (s *session) connectFailed(err error) {
 	s.cancel = nil
 	v := s.server
-	if isLocal(err) {
+	if upstream.IsLocal(err) {
 		s.release(upstream.Unknown)
 	} else {
 		s.release(upstream.Failed)
@@ -148,22 +147,6 @@ func (s *session) connectFailed(err error) {
 		return
 	}
 	s.pick()
-}
-
-// isLocal reports whether a connection was not even tried, because this process has no room for it: nothing is known of the target.
-func isLocal(err error) bool {
-	var code syscall.Errno
-	if errors.As(err, new(*backend.HandshakeError)) {
-		return false
-	}
-	if !errors.As(err, &code) {
-		return true
-	}
-	switch code {
-	case syscall.EMFILE, syscall.ENFILE, syscall.EADDRNOTAVAIL, syscall.ENOBUFS, syscall.ENOMEM:
-		return true
-	}
-	return false
 }
 
 // release gives the session back that the target had.

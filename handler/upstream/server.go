@@ -2,9 +2,12 @@ package upstream
 
 import (
 	"crypto/tls"
+	"errors"
 	"net"
+	"os"
 	"strconv"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"moonbridge/handler/backend"
@@ -151,4 +154,20 @@ func (v *Server) Answered(now int64, took time.Duration) {
 	if o := v.set.observer; o != nil {
 		o.Answered(v, now, took)
 	}
+}
+
+// IsLocal reports whether an error of a connection to a target says nothing about the target: this process had no room to try.
+func IsLocal(err error) bool {
+	var code syscall.Errno
+	if errors.As(err, new(*backend.HandshakeError)) {
+		return false
+	}
+	if !errors.As(err, &code) {
+		return !errors.Is(err, os.ErrDeadlineExceeded)
+	}
+	switch code {
+	case syscall.EMFILE, syscall.ENFILE, syscall.EADDRNOTAVAIL, syscall.ENOBUFS, syscall.ENOMEM:
+		return true
+	}
+	return false
 }

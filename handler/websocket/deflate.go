@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"slices"
@@ -20,7 +21,7 @@ type deflater struct {
 func newDeflater(o *Compression) *deflater { return &deflater{o: o} }
 
 // min is the smallest message that is compressed.
-func (d *deflater) min() int { return orDefault(d.o.Min, compressMin) }
+func (d *deflater) min() int { return cmp.Or(d.o.Min, compressMin) }
 
 // window is what is known of the last bytes in one direction, at most 1 << bits.
 type window struct {

@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"bytes"
 	"strconv"
 
 	"moonbridge/httpparse"
@@ -56,23 +57,14 @@ func parseDeflate(b []byte) (p deflateParams, ok bool) {
 
 // cutParam splits b at its first semicolon. None of the values that are valid here contains one.
 func cutParam(b []byte) (first, rest []byte, more bool) {
-	for i, c := range b {
-		if c == ';' {
-			return httpparse.TrimBlanks(b[:i]), b[i+1:], true
-		}
-	}
-	return httpparse.TrimBlanks(b), nil, false
+	first, rest, more = bytes.Cut(b, []byte(";"))
+	return httpparse.TrimBlanks(first), rest, more
 }
 
 // set takes one parameter.
 func (p *deflateParams) set(param []byte) bool {
-	name, value, valued := param, []byte(nil), false
-	for i, c := range param {
-		if c == '=' {
-			name, value, valued = httpparse.TrimBlanks(param[:i]), httpparse.TrimBlanks(param[i+1:]), true
-			break
-		}
-	}
+	name, value, valued := bytes.Cut(param, []byte("="))
+	name, value = httpparse.TrimBlanks(name), httpparse.TrimBlanks(value)
 	switch {
 	case httpparse.EqualFold(name, "server_no_context_takeover"):
 		return !valued && once(&p.serverNoTakeover)

@@ -115,23 +115,7 @@ func Protocol(h *httpparse.Head, supported []string) string {
 }
 
 // ValidProtocol reports whether name can be the name of a subprotocol: a token.
-func ValidProtocol(name string) bool {
-	for i := range len(name) {
-		if c := name[i]; c <= ' ' || c >= 0x7f || delimiter(c) {
-			return false
-		}
-	}
-	return name != ""
-}
-
-func delimiter(c byte) bool {
-	for i := range len(`"(),/:;<=>?@[\]{}`) {
-		if c == `"(),/:;<=>?@[\]{}`[i] {
-			return true
-		}
-	}
-	return false
-}
+func ValidProtocol(name string) bool { return httpparse.IsToken(name) }
 
 // appendHead appends the 101 response. fields are further field lines, each with its CR LF.
 func (s *Handshake) appendHead(b []byte, protocol, extension, fields string) []byte {

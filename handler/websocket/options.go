@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"cmp"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -78,10 +79,10 @@ type Endpoint struct {
 
 // New makes an Endpoint.
 func New(o Options) *Endpoint {
-	o.MaxMessage = min(orDefault(o.MaxMessage, maxMessageDefault), math.MaxInt32)
-	o.MaxHeld = orDefault(o.MaxHeld, maxHeldDefault)
-	o.Burst = orDefault(o.Burst, o.Rate)
-	o.Ping, o.Pong, o.Close = orDefault(o.Ping, pingDefault), orDefault(o.Pong, pongDefault), orDefault(o.Close, closeDefault)
+	o.MaxMessage = min(cmp.Or(o.MaxMessage, maxMessageDefault), math.MaxInt32)
+	o.MaxHeld = cmp.Or(o.MaxHeld, maxHeldDefault)
+	o.Burst = cmp.Or(o.Burst, o.Rate)
+	o.Ping, o.Pong, o.Close = cmp.Or(o.Ping, pingDefault), cmp.Or(o.Pong, pongDefault), cmp.Or(o.Close, closeDefault)
 	if o.Budget == nil {
 		o.Budget = NewBudget(budgetDefault)
 	}
@@ -91,13 +92,6 @@ func New(o Options) *Endpoint {
 	}
 	e.drainCode.Store(CodeGoingAway)
 	return e
-}
-
-func orDefault[T int | time.Duration](v, def T) T {
-	if v == 0 {
-		return def
-	}
-	return v
 }
 
 // SetDrainCode sets the code that connections get when the engine drains: CodeGoingAway, or CodeRestart if clients are to connect

@@ -2,6 +2,7 @@ package crash
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -63,9 +64,7 @@ func (c *Core) Backtrace() (text, missing string) {
 // find returns the name of the core; empty: it is not there.
 func (c *Core) find() string {
 	pattern := c.Pattern
-	if pattern == "" {
-		pattern = "core"
-	}
+	pattern = cmp.Or(pattern, "core")
 	if !filepath.IsAbs(pattern) {
 		pattern = filepath.Join(c.Dir, pattern)
 	}

@@ -3,6 +3,7 @@ package crash
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -45,10 +46,5 @@ func (q *Request) Bytes() ([]byte, error) {
 }
 
 func isReplaced(name string) bool {
-	for _, r := range replaced {
-		if strings.EqualFold(name, r) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(replaced, func(r string) bool { return strings.EqualFold(name, r) })
 }

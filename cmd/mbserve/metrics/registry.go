@@ -3,6 +3,7 @@ package metrics
 import (
 	"bytes"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -34,12 +35,7 @@ func (r *Registry) gather() []*dto.MetricFamily {
 	for _, source := range r.sources {
 		source(w)
 	}
-	all := make([]*dto.MetricFamily, 0, len(w.families))
-	for _, f := range w.families {
-		all = append(all, f)
-	}
-	slices.SortFunc(all, func(a, b *dto.MetricFamily) int { return strings.Compare(a.GetName(), b.GetName()) })
-	return all
+	return slices.SortedFunc(maps.Values(w.families), func(a, b *dto.MetricFamily) int { return strings.Compare(a.GetName(), b.GetName()) })
 }
 
 // ServeHTTP answers in the format that the client prefers: text, OpenMetrics, or protocol buffers, which alone have native histograms.
@@ -73,6 +69,13 @@ type Writer struct{ families map[string]*dto.MetricFamily }
 // Counter writes a figure that never becomes less, except when the server has been started again. Its name ends with _total.
 func (w *Writer) Counter(name, help string, value float64, labels ...string) {
 	w.add(name, help, dto.MetricType_COUNTER, labels).Counter = &dto.Counter{Value: &value}
+}
+
+// Counters writes the figures of a family by the values of a label, which follows the others.
+func (w *Writer) Counters(name, help, label string, by map[string]uint64, labels ...string) {
+	for _, value := range slices.Sorted(maps.Keys(by)) {
+		w.Counter(name, help, float64(by[value]), append(slices.Clip(labels), label, value)...)
+	}
 }
 
 // Gauge writes a figure that may change in any way.

@@ -131,7 +131,7 @@ func (c *client) addHeaders(list string) error {
 		name, value, ok := strings.Cut(pair, "=")
 		value, err := url.PathUnescape(strings.TrimSpace(value))
 		name = strings.TrimSpace(name)
-		if !ok || err != nil || !httpparse.IsToken([]byte(name)) || strings.ContainsFunc(value, isControl) {
+		if !ok || err != nil || !httpparse.IsToken(name) || strings.ContainsFunc(value, isControl) {
 			return errors.New("OTEL_EXPORTER_OTLP_HEADERS: name=value,name=value expected") // the value is a secret
 		}
 		c.header.Set(name, value)

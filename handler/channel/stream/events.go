@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 	"time"
@@ -38,10 +39,7 @@ func (l *Loop) Events(x backend.Exchange, q *Request) {
 		refuse(x)
 		return
 	}
-	every := q.KeepAlive
-	if every == 0 {
-		every = keepAliveDefault
-	}
+	every := cmp.Or(q.KeepAlive, keepAliveDefault)
 	l.beatOf(max(every, 0)).add(e)
 	last := q.IsHead || l.ended
 	e.send(e.begin(l, q), last)

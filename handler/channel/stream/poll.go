@@ -2,6 +2,7 @@ package stream
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"time"
 
@@ -41,11 +42,7 @@ func (l *Loop) Poll(x backend.Exchange, q *Request) {
 	}
 	p.listed = true
 	l.polls.PushFront(p)
-	timeout := q.Timeout
-	if timeout == 0 {
-		timeout = timeoutDefault
-	}
-	p.timer = l.on.After(timeout, p.answer)
+	p.timer = l.on.After(cmp.Or(q.Timeout, timeoutDefault), p.answer)
 	if l.ended {
 		p.answer()
 	}

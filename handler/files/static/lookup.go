@@ -1,6 +1,7 @@
 package static
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"os"
@@ -70,10 +71,7 @@ func keepOld(e, old *entry) *entry {
 // find looks for a name in the directory.
 func (e *entry) find(in *opened, name string, old *entry) error {
 	asDirectory := name == "" || strings.HasSuffix(name, "/")
-	name = strings.TrimSuffix(name, "/")
-	if name == "" {
-		name = "."
-	}
+	name = cmp.Or(strings.TrimSuffix(name, "/"), ".")
 	i, err := in.stat(name, e.rule.Symlinks)
 	switch {
 	case err != nil:

@@ -3,7 +3,7 @@ package static
 import (
 	"errors"
 	"fmt"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -115,7 +115,7 @@ func splitFile(path string) (dir, name string) {
 
 // sortRules puts longer prefixes first.
 func sortRules(rules []*rule) {
-	sort.SliceStable(rules, func(i, j int) bool { return len(rules[i].Prefix) > len(rules[j].Prefix) })
+	slices.SortStableFunc(rules, func(a, b *rule) int { return len(b.Prefix) - len(a.Prefix) })
 }
 
 // match returns the rule for a normalized path, or nil.

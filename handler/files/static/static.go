@@ -1,6 +1,7 @@
 package static
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"sync"
@@ -92,12 +93,12 @@ func New(c Config) (*Static, error) {
 		return nil, fmt.Errorf("%d rules: more than %d", len(c.Rules), RulesMax)
 	}
 	s := &Static{
-		fresh: orDefault(c.Fresh, freshDefault), wait: orDefault(c.Wait, waitDefault), encode: c.Encode,
+		fresh: cmp.Or(c.Fresh, freshDefault), wait: cmp.Or(c.Wait, waitDefault), encode: c.Encode,
 		store: newStore(bounds{
-			orDefault(c.Entries, entriesDefault), orDefault(c.Bytes, bytesDefault), orDefault(c.Descriptors, min(descriptorsDefault, openFilesMax()/descriptorsShare)),
+			cmp.Or(c.Entries, entriesDefault), cmp.Or(c.Bytes, bytesDefault), cmp.Or(c.Descriptors, min(descriptorsDefault, openFilesMax()/descriptorsShare)),
 		}),
 	}
-	s.lookups = newLookups(orDefault(c.Goroutines, goroutinesDefault), orDefault(c.Queue, queueDefault), s.wait)
+	s.lookups = newLookups(cmp.Or(c.Goroutines, goroutinesDefault), cmp.Or(c.Queue, queueDefault), s.wait)
 	for _, r := range c.Rules {
 		r.Compress = r.Compress && c.Encode != nil
 		u, err := newRule(r)
@@ -115,13 +116,6 @@ func New(c Config) (*Static, error) {
 		}
 	}
 	return s, nil
-}
-
-func orDefault[T int | time.Duration](v, otherwise T) T {
-	if v == 0 {
-		return otherwise
-	}
-	return v
 }
 
 func (s *Static) closeRules() {

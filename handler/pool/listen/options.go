@@ -66,22 +66,14 @@ var poolOptions = map[string]func(o *Options, v value) error{
 	"queue_limit": func(o *Options, v value) (err error) { o.QueueLimit, err = v.integer(0, queueLimitMax); return },
 
 	"memory_limit":          func(o *Options, v value) (err error) { o.MemoryLimit, err = v.memory(); return },
-	"min_requests_per_fork": func(o *Options, v value) (err error) { o.MinRequests, err = v.requests(); return },
-	"max_requests_per_fork": func(o *Options, v value) (err error) { o.MaxRequests, err = v.requests(); return },
+	"min_requests_per_fork": func(o *Options, v value) (err error) { o.MinRequests, err = v.orNone(1, maxRequestsMax); return },
+	"max_requests_per_fork": func(o *Options, v value) (err error) { o.MaxRequests, err = v.orNone(1, maxRequestsMax); return },
 	"recycle_on_error":      func(o *Options, v value) (err error) { o.RecycleOnError, err = v.boolean(); return },
 
 	"prepare": func(o *Options, v value) (err error) { o.Prepare, err = v.function(); return },
 	"finish":  func(o *Options, v value) (err error) { o.Finish, err = v.function(); return },
 
 	"selftest": func(o *Options, v value) (err error) { o.Selftest, err = v.function(); return },
-}
-
-// requests is a number of exchanges; false is none.
-func (v value) requests() (int, error) {
-	if v.no() {
-		return 0, nil
-	}
-	return v.integer(1, maxRequestsMax)
 }
 
 // memory is a number of bytes, rounded down; false is none.

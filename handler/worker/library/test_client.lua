@@ -19,12 +19,7 @@ local function check(given)
 	for name, v in pairs(given) do
 		local want = options[name]
 		if not want then
-			local names = {}
-			for known in pairs(options) do
-				names[#names + 1] = known
-			end
-			table.sort(names)
-			test.fail(("a request has no option %s; there are %s"):format(tostring(name), table.concat(names, ", ")))
+			test.fail(("a request has no option %s; there are %s"):format(tostring(name), table.concat(text.names(options), ", ")))
 		elseif want ~= true and type(v) ~= want then
 			test.fail(("option %s of a request: %s expected, got %s"):format(name, want, type(v)))
 		end
@@ -83,12 +78,8 @@ local function keep(cookies, line)
 end
 
 local function cookie_line(cookies)
-	local names, parts = {}, {}
-	for name in pairs(cookies) do
-		names[#names + 1] = name
-	end
-	table.sort(names)
-	for _, name in ipairs(names) do
+	local parts = {}
+	for _, name in ipairs(text.names(cookies)) do
 		parts[#parts + 1] = name .. "=" .. tostring(cookies[name])
 	end
 	return table.concat(parts, "; ")

@@ -31,11 +31,11 @@ end
 -- what template.directory returns).
 function web.app(options)
 	options = options or {}
-	local templates = options.templates
+	local templates, secret = options.templates, options.secret or crypto.secret("moonbridge.web")
 	return setmetatable({
-		secret = options.secret or crypto.secret("moonbridge.web"),
+		secret = secret,
 		session_options = options.session,
-		store = options.session and session.new(options.secret or crypto.secret("moonbridge.web"), options.session),
+		store = options.session and session.new(secret, options.session),
 		templates = type(templates) == "string" and template.directory(templates) or templates,
 		router = router.new(),
 		around = pass,

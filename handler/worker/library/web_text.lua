@@ -37,14 +37,20 @@ function text.decode(value)
 	return (value:gsub("%%(%x%x)", byte))
 end
 
--- Makes a query from a table: its names in order, and for a list of values the name several times.
-function text.query(values)
-	local names, parts = {}, {}
+-- The names in a table, in order.
+function text.names(values)
+	local names = {}
 	for name in pairs(values) do
 		names[#names + 1] = name
 	end
 	table.sort(names, function(a, b) return tostring(a) < tostring(b) end)
-	for _, name in ipairs(names) do
+	return names
+end
+
+-- Makes a query from a table: its names in order, and for a list of values the name several times.
+function text.query(values)
+	local parts = {}
+	for _, name in ipairs(text.names(values)) do
 		local list = values[name]
 		for _, value in ipairs(type(list) == "table" and list or { list }) do
 			parts[#parts + 1] = text.encode(name) .. "=" .. text.encode(value)
