@@ -33,7 +33,6 @@ type fileRange struct {
 
 	// See conn_file_read.go.
 	mount  uint64 // backend.MountOf
-	local  bool   // it is a file of the spool: it was written a moment ago
 	loaded int64  // bytes that were just read into the system's memory
 	data   []byte // the next bytes, if mount is not 0
 }
@@ -52,8 +51,7 @@ func (q *fileList) add(f backend.SentFile, offset, n int64) {
 }
 
 func (q *fileList) append(f backend.SentFile, offset, n int64) {
-	_, spooled := f.(spoolAfter)
-	q.ranges = append(q.ranges, fileRange{file: f, offset: offset, left: n, mount: backend.MountOf(f), local: spooled})
+	q.ranges = append(q.ranges, fileRange{file: f, offset: offset, left: n, mount: backend.MountOf(f)})
 	q.unsent += n
 }
 

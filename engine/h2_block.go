@@ -28,7 +28,9 @@ type h2Block struct {
 	protocol                        string // of an extended CONNECT (RFC 8441 §4)
 	seen                            uint8  // pseudo-headers
 	host                            bool
-	connects                        bool // an extended CONNECT: no body follows, but a tunnel
+	mayConnect                      bool // Limits.Connect
+	connects                        bool // a CONNECT: no body follows, but a tunnel
+	extended                        bool // an extended one
 	key                             [httpwrite.WebSocketKeyLen]byte
 	length                          int64 // Content-Length; -1: none
 	order                           h2Order
@@ -109,6 +111,7 @@ func (b *h2Block) begin() bool {
 		if b.seen != h2SeenMethod|h2SeenAuthority {
 			return false
 		}
+		b.connects = b.mayConnect
 		target = b.authority
 	case b.seen|h2SeenAuthority != h2SeenRequest, b.scheme == "":
 		return false
@@ -123,7 +126,7 @@ func (b *h2Block) begin() bool {
 	if b.seen&h2SeenAuthority != 0 {
 		b.text = append(append(append(b.text, "host: "...), b.authority...), "\r\n"...)
 	}
-	if b.connects {
+	if b.extended {
 		b.appendUpgrade()
 	}
 	return true
@@ -181,7 +184,7 @@ func (b *h2Block) special(name, value string) (skip, ok bool) {
 		b.length = int64(n)
 		return b.trailer, true
 	case "sec-websocket-key":
-		return b.connects, true
+		return b.extended, true
 	case "priority":
 		b.order = parseH2Order(value)
 	}

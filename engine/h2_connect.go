@@ -11,6 +11,9 @@ import (
 // An extended CONNECT (RFC 8441) is translated too: into the opening handshake of WebSocket in HTTP/1.1 (RFC 6455 §4.1), which backends
 // and proxies know how to answer. So it is a GET with an Upgrade and a key for all of them. A 101 response becomes a 200, and with it
 // the stream a tunnel: see h2_tunnel.go.
+//
+// A plain CONNECT (RFC 9113 §8.5) is the same request in HTTP/1.1, for backends that get such requests. With the 2xx response the stream becomes
+// a tunnel.
 
 // h2Accept is the answer to the key. It is checked here, since the client has no key.
 const h2Accept = "sec-websocket-accept"
@@ -21,7 +24,7 @@ func (b *h2Block) beginConnect() bool {
 		b.path[0] != '/' || !httpparse.IsToken(b.protocol) {
 		return false
 	}
-	b.connects, b.method = true, "GET"
+	b.connects, b.extended, b.method = true, true, "GET"
 	var raw [16]byte
 	rand.Read(raw[:])
 	base64.StdEncoding.Encode(b.key[:], raw[:])
@@ -34,8 +37,12 @@ func (b *h2Block) appendUpgrade() {
 	b.text = append(b.text, "\r\n"...)
 }
 
-// connects makes st the stream of an extended CONNECT. There is one protocol that is known.
+// connects makes st the stream of a CONNECT. There is one protocol of extended ones that is known.
 func (st *h2Stream) connects(b *h2Block) {
+	st.extended = b.extended
+	if !b.extended {
+		return
+	}
 	if !httpparse.EqualFold(b.protocol, "websocket") {
 		st.unknown = true
 		return
@@ -44,10 +51,14 @@ func (st *h2Stream) connects(b *h2Block) {
 	st.accept = &accept
 }
 
-// mayPass reports whether the client gets a response head to its extended CONNECT. To a client a 2xx means that the tunnel is open. A
+// mayPass reports whether the client gets a response head to its CONNECT. One to a plain CONNECT means the same here as in HTTP/1.1, apart from a
+// 101, which does not exist. To an extended one it is another: to a client a 2xx means that the tunnel is open. A
 // response that does not say so in the way of HTTP/1.1 must not be taken for that.
 func (st *h2Stream) mayPass(r *httpparse.Response) bool {
 	switch {
+	case r.Status == 101 && !st.extended:
+		st.putRefusal(statusBadGateway)
+		return false
 	case r.Status == 101:
 		i := r.Find(h2Accept, 0)
 		if st.accept == nil || i < 0 || string(r.Value(r.Fields[i])) != string(st.accept[:]) {
@@ -55,7 +66,7 @@ func (st *h2Stream) mayPass(r *httpparse.Response) bool {
 			return false
 		}
 		st.accept = nil
-	case r.Status/100 == 2:
+	case r.Status/100 == 2 && st.extended:
 		st.putRefusal(statusNotImplemented)
 		return false
 	}

@@ -42,6 +42,7 @@ func (s *h2Conn) beginBlock(f h2Frame, st *h2Stream) {
 	b := s.l.newBlock()
 	b.stream, b.end, b.length, b.order = f.stream, f.has(h2EndStream), -1, h2OrderDefault
 	b.limit = s.service.latest().limits.head.HeadBytesMax()
+	b.mayConnect = s.service.latest().limits.head.Connect
 	b.trailer = st != nil
 	b.late = st == nil && (f.stream <= s.lastID || s.leaving)
 	s.seenID = max(s.seenID, f.stream)

@@ -114,7 +114,7 @@ func (b *h2Budget) update() bool {
 // Messages and causes of the log.
 const (
 	h2ConnsEnded   = "HTTP/2 connections ended"
-	h2TunnelsEnded = "HTTP/2 streams of WebSockets reset"
+	h2TunnelsEnded = "HTTP/2 tunnels reset"
 
 	causeH2Preface      = "no HTTP/2 preface"
 	causeH2FrameSize    = "frame size"

@@ -17,17 +17,18 @@ type h2Stream struct {
 	raw *rawConn // the tunnel that it has become, in place of c
 	id  uint32
 
-	order   h2Order
-	turn    uint64 // of the connection's turns, when it sent last
-	waiting bool   // in s.waiters
-	gone    bool   // it is over for the peer: nothing more is sent
-	closed  bool   // in no list any more
-	cut     bool   // the peer's side has ended in the middle of it
-	torn    bool   // the response breaks off
-	tooBig  bool   // its head is too large
-	unknown bool   // it asks for a protocol that is not known here
-	connect bool   // an extended CONNECT: what follows its head belongs to a tunnel
-	wide    bool   // it has widened the connection's window
+	order    h2Order
+	turn     uint64 // of the connection's turns, when it sent last
+	waiting  bool   // in s.waiters
+	gone     bool   // it is over for the peer: nothing more is sent
+	closed   bool   // in no list any more
+	cut      bool   // the peer's side has ended in the middle of it
+	torn     bool   // the response breaks off
+	extended bool   // an extended CONNECT (RFC 8441)
+	tooBig   bool   // its head is too large
+	unknown  bool   // it asks for a protocol that is not known here
+	connect  bool   // a CONNECT: what follows its head belongs to a tunnel
+	wide     bool   // it has widened the connection's window
 
 	// From the peer: a head of HTTP/1.1, and a body.
 	view       []byte       // what has just come, in the frame

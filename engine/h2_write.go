@@ -146,10 +146,11 @@ func (st *h2Stream) putHead(r *httpparse.Response) {
 	} else {
 		m.encodeStatus(r.Status)
 	}
+	tunnel := r.Body == httpparse.BodyTunnel // RFC 9110 §9.3.6: it has no length, and a client would ignore that
 	named := m.hop.Reset(r.Raw, r.Fields) == nil
 	for _, f := range r.Fields {
 		name := m.lower(r.Name(f))
-		if !h2Connection(name) && !(switched && string(name) == h2Accept) && !(named && !bytes.HasPrefix(name, h2Proxy) && string(name) != "te" && m.hop.Drop(name)) {
+		if !h2Connection(name) && !(tunnel && h2OfTunnel(name)) && !(named && !bytes.HasPrefix(name, h2Proxy) && string(name) != "te" && m.hop.Drop(name)) {
 			m.encode(name, r.Value(f))
 		}
 	}
@@ -167,6 +168,11 @@ func (s *h2Conn) beginFields() {
 		s.retable = false
 		s.l.encoded.WriteByte(0x20) // a size of 0 (RFC 7541 §6.3)
 	}
+}
+
+// h2OfTunnel reports whether a field has no meaning in the response that opens a tunnel.
+func h2OfTunnel(name []byte) bool {
+	return string(name) == h2Accept || string(name) == "content-length"
 }
 
 var h2Proxy = []byte("proxy-auth")

@@ -127,7 +127,7 @@ type Limits struct {
 	H2C bool
 
 	// Connect passes CONNECT requests on to the backend, for forward proxies. Without it they are refused with 501. Their
-	// connections end with the response, unless the backend takes them over (backend.Upgrader).
+	// connections end with the response, unless the backend takes them over (backend.Upgrader). Over HTTP/2 that is said of streams.
 	Connect bool
 
 	PeerEnd PeerEnd // what it means that the peer has sent its FIN during an exchange. Default PeerEndCancel

@@ -3,17 +3,21 @@ package handler_test
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
 
 	"moonbridge/engine"
 	"moonbridge/handler"
+
+	"golang.org/x/net/http2"
 )
 
 // echoLines writes each line that it reads in capital letters, until the end.
@@ -246,5 +250,73 @@ func TestConnect(t *testing.T) {
 	}
 	if rest, _ := io.ReadAll(in); len(rest) > 0 {
 		t.Errorf("bytes of a refused tunnel were answered: %q", rest)
+	}
+}
+
+// CONNECT reaches them over HTTP/2 too: the client is that of x/net. A server that is not asked for it says so.
+func TestConnectH2(t *testing.T) {
+	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Port() != "443" || r.Method != "CONNECT" || r.ProtoMajor != 2 {
+			http.Error(w, r.Method+r.Host, http.StatusForbidden)
+			return
+		}
+		w.WriteHeader(200)
+		c, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			panic(err)
+		}
+		echoLines(c)
+	})
+	for _, may := range []bool{true, false} {
+		e, err := engine.New(engine.Options{Loops: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer e.Shutdown(context.Background())
+		ln, err := e.Open("tcp4", "127.0.0.1:0", engine.OpenOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Serve(ln, quiet.Blocking(handler.HTTP(h), 1), 0, engine.Limits{Connect: may, H2C: true}); err != nil {
+			t.Fatal(err)
+		}
+		client := &http2.Transport{AllowHTTP: true, DialTLSContext: func(_ context.Context, network, _ string, _ *tls.Config) (net.Conn, error) {
+			return net.Dial(network, ln.Addr())
+		}}
+		defer client.CloseIdleConnections()
+		connect := func(to string) (*http.Response, *io.PipeWriter) {
+			out, in := io.Pipe()
+			t.Cleanup(func() { in.Close() })
+			res, err := client.RoundTrip(&http.Request{Method: "CONNECT", URL: &url.URL{Scheme: "http", Host: to}, Host: to, Body: out})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { res.Body.Close() })
+			return res, in
+		}
+		if !may {
+			if res, _ := connect("a.test:443"); res.StatusCode != http.StatusNotImplemented {
+				t.Errorf("without Limits.Connect: %s", res.Status)
+			}
+			continue
+		}
+		for range 2 {
+			res, in := connect("a.test:443")
+			if res.StatusCode != 200 {
+				t.Fatal(res.Status)
+			}
+			for _, line := range []string{"one", strings.Repeat("x", 100_000)} {
+				go io.WriteString(in, line+"\n")
+				expectText(t, res.Body, strings.ToUpper(line)+"\n")
+			}
+			in.Close()
+			if rest, err := io.ReadAll(res.Body); len(rest) > 0 || err != nil {
+				t.Errorf("%q, %v at the end", rest, err)
+			}
+		}
+		res, _ := connect("b.test:80")
+		if body, err := io.ReadAll(res.Body); res.StatusCode != 403 || string(body) != "CONNECTb.test:80\n" || err != nil {
+			t.Errorf("%s, %q, %v", res.Status, body, err)
+		}
 	}
 }
