@@ -68,7 +68,9 @@ func (l *loop) handOverAs(s *socketService, fd int, local, remote netip.AddrPort
 		_, cause := startRefusal(err)
 		l.countConnection(connectionsRefused, cause, remote)
 		resetNow(fd)
+		return
 	}
+	l.accepted++
 }
 
 // resetNow closes a connection that the reactor does not know, with a RST: it was not served.

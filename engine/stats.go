@@ -14,7 +14,7 @@ type LoopStats struct {
 	Idle     int    // of Conns: without a request in progress
 	Raw      int    // connections of Protocols, accepted, dialed and upgraded
 	Dials    int    // connections that are being established
-	Accepted uint64 // connections so far, of Serve and ServeProtocol
+	Accepted uint64 // connections so far, of Serve, ServeProtocol and ServeSockets
 	Requests uint64 // so far, whose heads were complete
 	Buffers  int    // that connections hold for unread or unsent bytes
 	Pipes    int    // that have bytes of spliced connections

@@ -67,6 +67,7 @@ func (l *loop) acceptTLS(b *binding, fd int, peer netip.AddrPort, known uint8) {
 		l.turnAwayTLS(fd)
 		return
 	}
+	l.accepted++
 	part := l.tlsPart()
 	h := &handshake{l: part, b: b, setup: b.tls, all: &l.e.handshakes, wake: make(chan struct{}, 1)}
 	h.c = &tlsConn{l: part, fd: fd, peer: peer, handshake: h, handler: h}

@@ -25,9 +25,12 @@ func newPoolFigures(index int) *poolFigures {
 
 func poolLabel(index int) string { return strconv.Itoa(index) }
 
-// count adds what a pool has counted so far.
-func (f *poolFigures) count(p *pool.Pool, st *pool.Stats) {
+// count adds what a pool of g has counted so far.
+func (f *poolFigures) count(g *generation, p *pool.Pool, st *pool.Stats) {
 	f.merge(&poolFigures{Stats: *st, ends: p.Ends(), refusals: p.Refusals()})
+	if n := p.Index(); n < len(g.failed) {
+		f.merge(&poolFigures{refusals: g.failed[n].Totals()})
+	}
 }
 
 // see adds what a pool has and does now.
@@ -75,7 +78,7 @@ func (a *adminSide) pools() []*poolFigures {
 	for _, g := range a.live {
 		for _, p := range g.host.Pools() {
 			st := p.Stats()
-			of(p.Index()).count(p, &st)
+			of(p.Index()).count(g, p, &st)
 			of(p.Index()).see(p, &st)
 		}
 	}
@@ -100,7 +103,7 @@ func (a *adminSide) ended(g *generation) {
 			a.past[p.Index()] = f
 		}
 		st := p.Stats()
-		f.count(p, &st)
+		f.count(g, p, &st)
 	}
 }
 

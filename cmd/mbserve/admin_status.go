@@ -10,6 +10,7 @@ import (
 	"moonbridge/cmd/mbserve/admin"
 	"moonbridge/cmd/mbserve/metrics"
 	"moonbridge/handler/pool"
+	"moonbridge/handler/websocket"
 	"moonbridge/handler/worker"
 )
 
@@ -75,6 +76,8 @@ func (a *adminSide) status() *admin.Status {
 	a.addLoops(st)
 	a.addPools(st, g)
 	addCaches(st, g)
+	a.addWebSockets(st)
+	a.addChannels(st)
 	a.addTimers(st)
 	return st
 }
@@ -93,6 +96,32 @@ func addCaches(st *admin.Status, g *generation) {
 		})
 	}
 	slices.SortFunc(st.Caches, func(a, b admin.Cache) int { return a.Cache - b.Cache })
+}
+
+func (a *adminSide) addWebSockets(st *admin.Status) {
+	w := a.s.websockets.Stats()
+	if w.Accepted == 0 && w.Refused == 0 {
+		return
+	}
+	st.WebSockets = &admin.WebSockets{
+		Open: int64(w.Open), Accepted: w.Accepted, Refused: w.Refused, In: w.In, Out: w.Out, Waiting: int64(w.Waiting), Closed: make(map[string]uint64),
+	}
+	for cause, n := range w.Closed {
+		if n > 0 {
+			st.WebSockets.Closed[websocket.Causes[cause]] = n
+		}
+	}
+}
+
+func (a *adminSide) addChannels(st *admin.Status) {
+	c := a.s.channels.Stats()
+	if c.Messages == 0 && c.Subscribers == 0 && c.Channels == 0 {
+		return
+	}
+	st.Channels = &admin.Channels{
+		Channels: int64(c.Channels), Subscribers: int64(c.Subscribers), Messages: c.Messages, Deliveries: c.Deliveries,
+		Refused: c.Refused, Slow: c.Slow, History: int64(c.History),
+	}
 }
 
 func (a *adminSide) addTimers(st *admin.Status) {

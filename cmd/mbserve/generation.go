@@ -12,6 +12,7 @@ import (
 	"moonbridge/handler/channel"
 	"moonbridge/handler/files/static"
 	"moonbridge/handler/forwarded"
+	"moonbridge/handler/logging"
 	"moonbridge/handler/pool"
 	"moonbridge/handler/pool/listen"
 	"moonbridge/handler/proxyproto"
@@ -37,6 +38,7 @@ type generation struct {
 
 	rates     []*ratelimit.Limiter // by pool; nil: none
 	routes    [][]route.Rule       // by pool, while it serves
+	failed    []*logging.Tally     // by pool: requests that routes have not passed on
 	endRoutes context.CancelFunc
 
 	caches      map[int]*cache.Cache // by the number of their handler

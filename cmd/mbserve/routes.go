@@ -25,13 +25,15 @@ import (
 func (g *generation) openRoutes() error {
 	var ctx context.Context
 	ctx, g.endRoutes = context.WithCancel(context.Background())
-	for _, spec := range g.pools {
-		rules, err := g.routesOf(ctx, &spec.Options)
+	for n, spec := range g.pools {
+		tally := logging.NewTally(g.log.With("pool", n))
+		rules, err := g.routesOf(ctx, &spec.Options, tally)
 		if err != nil {
 			g.closeRoutes()
 			return err
 		}
 		g.routes = append(g.routes, rules)
+		g.failed = append(g.failed, tally)
 	}
 	return nil
 }
@@ -43,7 +45,7 @@ func (g *generation) closeRoutes() {
 	g.routes = nil
 }
 
-func (g *generation) routesOf(ctx context.Context, o *listen.Options) (rules []route.Rule, err error) {
+func (g *generation) routesOf(ctx context.Context, o *listen.Options, tally *logging.Tally) (rules []route.Rule, err error) {
 	if len(o.Routes) == 0 {
 		return nil, nil
 	}
@@ -51,7 +53,6 @@ func (g *generation) routesOf(ctx context.Context, o *listen.Options) (rules []r
 	if err != nil {
 		return nil, err
 	}
-	tally := logging.NewTally(g.log)
 	for i := range o.Routes {
 		r := &o.Routes[i]
 		set, err := g.targetsOf(ctx, r)

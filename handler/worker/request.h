@@ -201,9 +201,9 @@ int mb_push_host(lua_State *L);
 int mb_push_fresh(lua_State *L);
 int mb_push_faulty(lua_State *L);
 
-/* --- request_errorpage.c -------------------------------------------------------- */
+/* --- request_devpage.c ---------------------------------------------------------- */
 
-int mb_errorpage_answer(lua_State *L); /* shows the error on top; -1: not possible */
+int mb_devpage_answer(lua_State *L); /* shows the error on top; -1: not possible */
 
 /* --- upward: doc.go has the reasons ------------------------------------------------ */
 

@@ -13,10 +13,14 @@ type Status struct {
 	Loops   []Loop    `json:"loops"`
 	Spool   Spool     `json:"spool"`
 	Caches  []Cache   `json:"caches,omitempty"`
-	Timers  []Timer   `json:"timers,omitempty"`
-	Reloads []Reload  `json:"reloads,omitempty"`
-	Errors  []Error   `json:"errors,omitempty"`
-	History []Sample  `json:"history,omitempty"` // oldest first
+
+	WebSockets *WebSockets `json:"websockets,omitempty"` // nil: there have been none
+	Channels   *Channels   `json:"channels,omitempty"`   // likewise
+
+	Timers  []Timer  `json:"timers,omitempty"`
+	Reloads []Reload `json:"reloads,omitempty"`
+	Errors  []Error  `json:"errors,omitempty"`
+	History []Sample `json:"history,omitempty"` // oldest first
 }
 
 // Process describes the process of the server.
@@ -120,6 +124,28 @@ type Cache struct {
 	Keys   int    `json:"keys"`
 	Bytes  int64  `json:"bytes"`
 	Limit  int64  `json:"limit"`
+}
+
+// WebSockets describes all WebSockets.
+type WebSockets struct {
+	Open     int64             `json:"open"`
+	Accepted uint64            `json:"accepted"`
+	Refused  uint64            `json:"refused"`
+	In       uint64            `json:"in"` // messages
+	Out      uint64            `json:"out"`
+	Waiting  int64             `json:"waiting"`          // events, for room in their pool
+	Closed   map[string]uint64 `json:"closed,omitempty"` // by cause
+}
+
+// Channels describes all channels.
+type Channels struct {
+	Channels    int64  `json:"channels"`
+	Subscribers int64  `json:"subscribers"`
+	Messages    uint64 `json:"messages"`
+	Deliveries  uint64 `json:"deliveries"` // messages times their subscribers
+	Refused     uint64 `json:"refused"`
+	Slow        uint64 `json:"slow"` // subscribers that were ended
+	History     int64  `json:"history_bytes"`
 }
 
 // Timer describes an interval of the script.

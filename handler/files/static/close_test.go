@@ -107,7 +107,7 @@ func TestTimes(t *testing.T) {
 		queue, service time.Duration
 		result         backend.CacheResult
 	}{
-		{nil, 0, 0, backend.CacheNone},
+		{nil, -1, -1, backend.CacheNone},
 		{timedRunning{}, 1, 2, backend.CacheNone},
 		{cacheRunning{}, 3, 4, backend.CacheHit},
 		{struct{ backend.Running }{}, -1, -1, backend.CacheNone},

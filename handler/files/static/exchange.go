@@ -271,10 +271,10 @@ func (e *exchange) PeerEnd() {
 	}
 }
 
-// CacheTimes implements backend.CacheTimed: the next backend may be a cache. A file takes no time of a handler.
+// CacheTimes implements backend.CacheTimed: the next backend may be a cache. A file has no handler that it could wait for.
 func (e *exchange) CacheTimes() (queue, service time.Duration, result backend.CacheResult) {
 	if e.inner == nil {
-		return 0, 0, backend.CacheNone
+		return -1, -1, backend.CacheNone
 	}
 	return backend.TimesOf(e.inner)
 }
