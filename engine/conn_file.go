@@ -2,6 +2,7 @@ package engine
 
 import (
 	"log/slog"
+	"slices"
 
 	"moonbridge/bufio"
 	"moonbridge/engine/spool"
@@ -32,7 +33,6 @@ type fileRange struct {
 
 	// See conn_file_read.go.
 	mount  uint64 // backend.MountOf
-	local  bool   // it is a file of the spool: it was written a moment ago
 	loaded int64  // bytes that were just read into the system's memory
 	data   []byte // the next bytes, if mount is not 0
 }
@@ -51,8 +51,7 @@ func (q *fileList) add(f backend.SentFile, offset, n int64) {
 }
 
 func (q *fileList) append(f backend.SentFile, offset, n int64) {
-	_, spooled := f.(spoolAfter)
-	q.ranges = append(q.ranges, fileRange{file: f, offset: offset, left: n, mount: backend.MountOf(f), local: spooled})
+	q.ranges = append(q.ranges, fileRange{file: f, offset: offset, left: n, mount: backend.MountOf(f)})
 	q.unsent += n
 }
 
@@ -75,10 +74,8 @@ func (q *fileList) keep(p *bufio.Pool, a, b []byte, room int) (kept int) {
 // takeFirst removes the first range. The caller releases its file, and has the bytes after it.
 func (q *fileList) takeFirst() fileRange {
 	r := q.ranges[0]
-	rest := copy(q.ranges, q.ranges[1:])
-	q.ranges[rest] = fileRange{}
-	q.ranges = q.ranges[:rest]
-	q.own = min(q.own, rest)
+	q.ranges = slices.Delete(q.ranges, 0, 1)
+	q.own = min(q.own, len(q.ranges))
 	q.kept -= r.after.Len()
 	q.unsent -= r.left + int64(r.after.Len())
 	return r

@@ -69,7 +69,7 @@ func (c *conn) ready(r *fileRange, n int64) int64 {
 		n = min(n, r.loaded)
 		r.loaded = 0
 		return n
-	case r.local || c.l.inMemory(r.file, r.offset, n):
+	case c.l.inMemory(r.file, r.offset, n):
 		return n
 	}
 	c.readAhead(r)

@@ -7,6 +7,9 @@ const fileBytesPerTurn = 1 << 20
 
 // sendWaiting sends what waits in memory, in the spool and of files, as far as the socket takes it now.
 func (c *conn) sendWaiting() {
+	if c.spoolWaits() {
+		return
+	}
 	if c.output.Len() > 0 {
 		c.writeOutput()
 	}

@@ -19,15 +19,21 @@ type spooled struct {
 	trailer []byte       // the trailer section of its body
 	output  *spool.File  // the response; nil: none
 	sent    int64        // bytes of the response that have been read from its file
+	reading *spoolRead   // nil: no goroutine reads the file of the response
+	loaded  bool         // a goroutine has just read what comes next
 }
 
 // release frees everything.
 func (s *spooled) release(p *bufio.Pool) {
 	s.memory.Release(p)
-	for _, f := range []*spool.File{s.body, s.output} {
-		if f != nil {
-			f.Close()
-		}
+	if s.body != nil {
+		s.body.Close()
+	}
+	switch {
+	case s.reading != nil:
+		s.reading.dropped = true
+	case s.output != nil:
+		s.output.Close()
 	}
 }
 

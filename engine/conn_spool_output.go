@@ -91,6 +91,55 @@ func (c *conn) spooledOutput() int64 {
 	return c.spool.output.Size() - c.spool.sent
 }
 
+// A file of the spool is in memory as long as the system has room. If it has not, a goroutine reads what comes next, like files that handlers send
+// (conn_file_read.go). Meanwhile the end of what came before stays in the output, so that it is not empty.
+
+// spoolRead is a read in progress of the file of a response.
+type spoolRead struct {
+	file    *spool.File
+	dropped bool // the response is given up: the file is left to be closed
+}
+
+// spoolWaits reports whether what waits in the output has to stay there, because the bytes that come after it have to be read from a disk.
+func (c *conn) spoolWaits() bool {
+	s := c.spool
+	switch {
+	case s == nil || s.reading != nil:
+		return s != nil
+	case s.loaded || c.spooledInMemory(s.sent):
+		return false // if memory is so short that they have gone already, the loop waits for them, once
+	}
+	c.readSpooled()
+	return true
+}
+
+// spooledInMemory reports whether the piece of the response that begins at offset, if there is one, can be read without waiting for a disk.
+func (c *conn) spooledInMemory(offset int64) bool {
+	f := c.spool.output
+	if f == nil || offset >= f.Size() {
+		return true
+	}
+	return c.l.sys.inMemory(f.Fd(), offset, min(spoolPiece, f.Size()-offset))
+}
+
+// readSpooled has a goroutine read what comes next.
+func (c *conn) readSpooled() {
+	s, reading := c.spool, &spoolRead{file: c.spool.output}
+	fd, offset, n := s.output.Fd(), s.sent, min(aheadBytes, c.spooledOutput())
+	s.reading = reading
+	c.l.sys.startRead(0, func() {
+		c.l.sys.readAll(fd, offset, n) // an error shows when the bytes are sent
+		c.l.sys.post(func() {
+			if reading.dropped {
+				reading.file.Close()
+				return
+			}
+			s.reading, s.loaded = nil, true
+			c.flush(c.l.sys.nowMS())
+		})
+	})
+}
+
 // flushFile sends the bytes of the output, then those of the file. It reports whether the socket would take more now: that is
 // left for a later turn.
 func (c *conn) flushFile() (more bool) {
@@ -102,15 +151,26 @@ func (c *conn) flushFile() (more bool) {
 			c.outputLost(err)
 			return false
 		}
+		s.loaded = false
+		end := s.sent + int64(len(p))
+		now := len(p) // how many of them may be sent
+		waits := !c.spooledInMemory(end)
+		if waits {
+			now = max(0, now-spoolAhead)
+		}
 		n := 0
-		if more = c.socket.writable && writes == spoolWritesPerTurn; !more {
-			n = c.socket.write(&c.l.sys, p, nil)
+		if more = c.socket.writable && writes == spoolWritesPerTurn; !more && now > 0 {
+			n = c.socket.write(&c.l.sys, p[:now], nil)
 		}
 		ahead := min(len(p), n+spoolAhead)
 		c.output.Append(c.l.pool, p[n:ahead])
 		s.sent += int64(ahead)
 		if c.socket.broken {
 			return false
+		}
+		if waits && s.sent == end {
+			c.readSpooled()
+			more = false
 		}
 	}
 	c.shrinkFile(s.output)

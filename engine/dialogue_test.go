@@ -44,6 +44,8 @@ type dialogue struct {
 	wheel  *timers.Wheel
 	sets   int      // calls of setTimer
 	posted []func() // for the next turn
+
+	spoolInMemory int64 // how many bytes of files of the spool can be read without waiting; negative: all
 }
 
 // startedAt is when the loop of every dialogue started, on the wall clock.
@@ -63,7 +65,7 @@ func newLoggedDialogue(t *testing.T, lim Limits, log func(*Access)) *dialogue {
 	e := &Engine{log: slog.New(slog.DiscardHandler), connsMax: 10, accessLog: log, observed: log != nil, idPrefix: "prefix"}
 	e.spool = newSpooling(Spool{Dir: t.TempDir()}, 20)
 	e.tally = logging.NewTally(e.log)
-	d := &dialogue{t: t, e: e, wheel: timers.NewWheel(0)}
+	d := &dialogue{t: t, e: e, wheel: timers.NewWheel(0), spoolInMemory: -1}
 	d.peer = &scriptedPeer{d: d, room: anyRoom}
 	d.handler = &scriptedHandler{d: d}
 	d.l = makeLoop(e, 0, d.system())

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"moonbridge/handler/backend"
+	"moonbridge/reactor"
 )
 
 // mountedFile is a scriptedFile of another machine.
@@ -19,6 +20,9 @@ func (mountedFile) Mount() uint64 { return 7 }
 
 func (d *dialogue) inMemory(file int, offset, n int64) bool {
 	f := d.files[file]
+	if f == nil && file < firstFile {
+		return d.spoolInMemory < 0 || offset+n <= d.spoolInMemory
+	}
 	if f == nil {
 		d.t.Errorf("the system is asked about descriptor %d", file)
 		return true
@@ -37,6 +41,10 @@ func (d *dialogue) open(file int) *scriptedFile {
 }
 
 func (d *dialogue) readAll(file int, offset, n int64) error {
+	if file < firstFile {
+		d.spoolInMemory = max(d.spoolInMemory, offset+n)
+		return reactor.ReadAll(file, offset, n)
+	}
 	f := d.open(file)
 	f.inMemory = max(f.inMemory, offset+n)
 	return nil

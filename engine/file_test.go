@@ -29,12 +29,15 @@ type scriptedFile struct {
 func (f *scriptedFile) Fd() int  { return f.fd }
 func (f *scriptedFile) Release() { f.released++ }
 
+// firstFile is the number of the first scriptedFile. Lower ones are descriptors of the process.
+const firstFile = 1000
+
 // newFile returns a file with this content. The dialogue checks at its end that it was released as often as it was given.
 func (d *dialogue) newFile(content string) *scriptedFile {
 	if d.files == nil {
 		d.files = make(map[int]*scriptedFile)
 	}
-	f := &scriptedFile{fd: 1000 + len(d.files), content: content, inMemory: 1 << 40}
+	f := &scriptedFile{fd: firstFile + len(d.files), content: content, inMemory: 1 << 40}
 	d.files[f.fd] = f
 	return f
 }

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"bytes"
+	"slices"
 
 	"moonbridge/handler/backend"
 	"moonbridge/httpparse"
@@ -189,9 +190,7 @@ func (l *loop) BeginTurn() {}
 func (l *loop) EndTurn() (again bool) {
 	for i := 0; i < len(l.ready); i++ {
 		if i == turnMax {
-			n := copy(l.ready, l.ready[i:])
-			clear(l.ready[n:])
-			l.ready = l.ready[:n]
+			l.ready = slices.Delete(l.ready, 0, i)
 			return true
 		}
 		r := l.ready[i]

@@ -37,12 +37,9 @@ func (s *Set) Follow(ctx context.Context, like Target, r Resolver, every time.Du
 	if r == nil {
 		r = net.DefaultResolver
 	}
-	if every <= 0 {
-		every = everyDefault
-	}
 	f := follower{s, like, r, host, uint16(port)}
 	err = f.update(ctx)
-	go f.run(ctx, every)
+	go f.run(ctx, cmp.Or(max(every, 0), everyDefault))
 	return err
 }
 
