@@ -6,6 +6,10 @@ PORT ?= 8080
 PREFIX = /usr/local
 DESTDIR =
 
+# Who gives packages to others puts a name and an address here, for make dist: MAINTAINER='Name <address>'. Otherwise it is that of
+# packaging/nfpm.yaml, which leads nowhere.
+MAINTAINER ?=
+
 # Which Lua goes into bin/mbserve: luajit, or lua54 for Lua 5.4 of PUC-Rio.
 LUA = luajit
 
@@ -14,6 +18,8 @@ EXAMPLE = examples/$(if $(filter lua54,$(LUA)),lua54,example).lua
 
 # Packages that start processes of their own, or need Lua, gain nothing from the race detector. All others are tested with it.
 PROGRAMS = /handler/worker$$|/(cmd/mbserve|examples/go)(/|$$)|^moonbridge$$
+
+export MAINTAINER
 
 .PHONY: help deps build serve test lint bench bench-quick install dist test-dist clean
 
@@ -26,6 +32,7 @@ help:
 	@echo 'make bench   measure everything in two hours, see benchmarks/README.md; make bench-quick takes two minutes'
 	@echo 'make install install bin/mbserve with manual pages, units and completions (PREFIX=/usr/local, DESTDIR=)'
 	@echo 'make dist    packages in dist: .deb, .rpm, tarball, container image; make test-dist tests them, as root'
+	@echo "             (MAINTAINER='Name <address>' for packages that you give to others)"
 	@echo 'make deps    install what building and testing need (Debian, Ubuntu), or say what to install'
 	@echo 'make clean   remove what was built'
 
@@ -52,7 +59,7 @@ test: deps build
 	@if [ -f benchmarks/go.mod ]; then set -x; cd benchmarks && go vet ./... && go test -timeout 20m ./...; fi
 	cd handler/parity && go vet ./... && go test -timeout 5m ./...
 	cd examples/go/libraries && go vet ./... && go test -timeout 20m ./...
-	cd packaging/tools && go vet ./manpage ./sbom ./image && go test -timeout 5m ./manpage ./sbom ./image
+	cd packaging/tools && go vet ./manpage ./sbom ./image ./manifests && go test -timeout 5m ./manpage ./sbom ./image ./manifests
 	go test -vet=off -race -timeout 20m $$(go list ./... | grep -Ev '$(PROGRAMS)')
 	go test -vet=off -run '^(TestAccessLogAllocatesNothing|TestInstructions)$$' ./engine ./httpparse
 	go test -vet=off -timeout 20m -parallel 4 $$(go list ./... | grep -E '$(PROGRAMS)')

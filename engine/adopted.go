@@ -89,11 +89,9 @@ func (l *loop) admitFrom(ln *Listener, fd int, peer, local netip.AddrPort) {
 		resetNow(fd)
 	case !local.IsValid() || b.preface != nil:
 		l.admit(b, fd, peer)
-	case b.tls == nil && b.http == nil && b.raw == nil:
-		l.handOverAs(b.sockets, fd, local, peer)
 	default:
 		b.addrs.mayDiffer()
-		l.admitAs(b, fd, peer, b.addrs.name(fd, local))
+		l.beginNamed(b, fd, local, peer)
 	}
 }
 

@@ -1,5 +1,7 @@
 package engine
 
+import "slices"
+
 // A pipelined exchange may end before its response is sent. It is logged when it is, or when the connection ends.
 
 // unlogged is an exchange that has ended and is not logged yet.
@@ -30,11 +32,7 @@ func (c *conn) logSent(n int64) {
 			done++
 		}
 	}
-	if done > 0 {
-		rest := copy(l.unlogged, l.unlogged[done:])
-		clear(l.unlogged[rest:])
-		l.unlogged = l.unlogged[:rest]
-	}
+	l.unlogged = slices.Delete(l.unlogged, 0, done)
 }
 
 // logUnsent logs the exchanges whose responses will not be sent in full.

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"log/slog"
+	"slices"
 
 	"moonbridge/bufio"
 	"moonbridge/engine/spool"
@@ -73,10 +74,8 @@ func (q *fileList) keep(p *bufio.Pool, a, b []byte, room int) (kept int) {
 // takeFirst removes the first range. The caller releases its file, and has the bytes after it.
 func (q *fileList) takeFirst() fileRange {
 	r := q.ranges[0]
-	rest := copy(q.ranges, q.ranges[1:])
-	q.ranges[rest] = fileRange{}
-	q.ranges = q.ranges[:rest]
-	q.own = min(q.own, rest)
+	q.ranges = slices.Delete(q.ranges, 0, 1)
+	q.own = min(q.own, len(q.ranges))
 	q.kept -= r.after.Len()
 	q.unsent -= r.left + int64(r.after.Len())
 	return r

@@ -70,19 +70,9 @@ type Spool struct {
 	Bytes int64
 }
 
-func (o Options) loops() int {
-	if o.Loops > 0 {
-		return o.Loops
-	}
-	return DefaultLoops()
-}
+func (o Options) loops() int { return cmp.Or(max(o.Loops, 0), DefaultLoops()) }
 
-func (o Options) handshakes() int {
-	if o.Handshakes > 0 {
-		return o.Handshakes
-	}
-	return handshakesDefault
-}
+func (o Options) handshakes() int { return cmp.Or(max(o.Handshakes, 0), handshakesDefault) }
 
 // DefaultLoops is the number of event loops of an Engine whose Options do not say: what GOMAXPROCS was when New or DefaultLoops
 // was first called. So it is the number of processors that the environment, the program, or the CPU limit of the cgroup allows.
@@ -99,12 +89,7 @@ func raiseProcs(loops int) {
 	}
 }
 
-func (o Options) logger() *slog.Logger {
-	if o.Logger != nil {
-		return o.Logger
-	}
-	return slog.Default()
-}
+func (o Options) logger() *slog.Logger { return cmp.Or(o.Logger, slog.Default()) }
 
 // Limits bound what one connection may cost. A field of 0 means its default. A negative one means no limit, except that a
 // negative BufferBody or OutputBytes buffers nothing, and a negative DrainTimeout closes at once. Timeouts are rounded up

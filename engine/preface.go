@@ -36,13 +36,17 @@ type prefaced struct {
 }
 
 // admit takes over a new connection of a listener.
-func (l *loop) admit(b *binding, fd int, peer netip.AddrPort) { l.admitAs(b, fd, peer, 0) }
-
-// admitAs is admit for a connection whose local address b.addrs may know already.
-func (l *loop) admitAs(b *binding, fd int, peer netip.AddrPort, known uint8) {
-	switch {
-	case b.preface != nil:
+func (l *loop) admit(b *binding, fd int, peer netip.AddrPort) {
+	if b.preface != nil {
 		l.awaitPreface(b, fd, peer)
+	} else {
+		l.begin(b, fd, peer, 0)
+	}
+}
+
+// begin begins a connection that has no preface, or whose preface was read. known is the place of its local address in b.addrs.
+func (l *loop) begin(b *binding, fd int, peer netip.AddrPort, known uint8) {
+	switch {
 	case b.tls != nil:
 		l.acceptTLS(b, fd, peer, known)
 	case b.http != nil:
@@ -51,6 +55,15 @@ func (l *loop) admitAs(b *binding, fd int, peer netip.AddrPort, known uint8) {
 		l.acceptRaw(b.raw, fd, peer, known)
 	default:
 		l.handOver(b.sockets, fd, peer)
+	}
+}
+
+// beginNamed is begin for a connection whose addresses the system does not know.
+func (l *loop) beginNamed(b *binding, fd int, local, remote netip.AddrPort) {
+	if b.tls == nil && b.http == nil && b.raw == nil {
+		l.handOverAs(b.sockets, fd, local, remote)
+	} else {
+		l.begin(b, fd, remote, b.addrs.name(fd, local))
 	}
 }
 
@@ -145,22 +158,10 @@ func (p *prefaced) pass(preface []byte, local, remote netip.AddrPort) {
 		l.e.conns.Add(-1)
 		l.e.passing.Add(-1)
 	}()
-	named := local.IsValid() && remote.IsValid()
-	peer, known := p.peer, uint8(0)
-	if named {
-		peer, known = remote, b.addrs.name(p.fd, local)
-	}
-	switch {
-	case b.tls != nil:
-		l.acceptTLS(b, p.fd, peer, known)
-	case b.http != nil:
-		l.acceptAs(b.http, p.fd, peer, known)
-	case b.raw != nil:
-		l.acceptRaw(b.raw, p.fd, peer, known)
-	case named:
-		l.handOverAs(b.sockets, p.fd, local, remote)
-	default:
-		l.handOver(b.sockets, p.fd, peer)
+	if local.IsValid() && remote.IsValid() {
+		l.beginNamed(b, p.fd, local, remote)
+	} else {
+		l.begin(b, p.fd, p.peer, 0)
 	}
 	if p.ending() {
 		l.drain(true)

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"os"
 	"time"
 
@@ -21,25 +22,17 @@ type rawBounds struct {
 }
 
 func resolveBounds(b backend.Bounds) *rawBounds {
-	r := &rawBounds{input: rawInputDefault, output: rawOutputDefault, lingerMS: milliseconds(b.Linger, rawLingerDefault)}
-	if b.Input > 0 {
-		r.input = b.Input
+	return &rawBounds{
+		input:    cmp.Or(max(b.Input, 0), rawInputDefault),
+		output:   cmp.Or(max(b.Output, 0), rawOutputDefault),
+		idleMS:   milliseconds(b.Idle, 0),
+		lingerMS: milliseconds(b.Linger, rawLingerDefault),
 	}
-	if b.Output > 0 {
-		r.output = b.Output
-	}
-	if b.Idle > 0 {
-		r.idleMS = milliseconds(b.Idle, 0)
-	}
-	return r
 }
 
 // closingMS is how long a closed connection waits for its peer to take more of the output.
 func (b *rawBounds) closingMS() uint64 {
-	if b.lingerMS == 0 {
-		return milliseconds(rawLingerDefault, 0)
-	}
-	return b.lingerMS
+	return cmp.Or(b.lingerMS, milliseconds(rawLingerDefault, 0))
 }
 
 // SetDeadline implements backend.Conn.

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"net/netip"
 	"os"
@@ -40,9 +41,7 @@ type dialing struct {
 
 // Dial implements backend.Dialer.
 func (b backendLoop) Dial(to backend.Address, o backend.DialOptions, p backend.Protocol, failed func(error)) (cancel func()) {
-	if o.Timeout <= 0 {
-		o.Timeout = dialTimeoutDefault
-	}
+	o.Timeout = cmp.Or(max(o.Timeout, 0), dialTimeoutDefault)
 	d := &dialing{l: b.l, to: to, o: o, protocol: p, failed: failed, fd: -1}
 	d.timer.Init(d)
 	d.endMS = after(b.NowMS(), milliseconds(o.Timeout, 0))

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"runtime"
 	"time"
@@ -31,10 +32,7 @@ func newWatcher(e *Engine, o Options, loops int) *watcher {
 	if o.Stalled == nil && !o.MeasureTurns {
 		return nil
 	}
-	w := &watcher{e: e, after: o.StallAfter, stalled: o.Stalled, stop: make(chan struct{}), stopped: make(chan struct{})}
-	if w.after <= 0 {
-		w.after = stallAfterDefault
-	}
+	w := &watcher{e: e, after: cmp.Or(max(o.StallAfter, 0), stallAfterDefault), stalled: o.Stalled, stop: make(chan struct{}), stopped: make(chan struct{})}
 	w.turns, w.told = make([]reactor.TurnWatch, loops), make([]int64, loops)
 	return w
 }

@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"cmp"
 	"container/list"
 	"sync"
 	"time"
@@ -23,9 +24,7 @@ func Blocking(h Handler, limit int) backend.Backend { return Config{}.Blocking(h
 
 // Blocking is like the function Blocking, with the limits of c.
 func (c Config) Blocking(h Handler, limit int) backend.Backend {
-	if limit <= 0 {
-		limit = limitDefault
-	}
+	limit = cmp.Or(max(limit, 0), limitDefault)
 	b := &blocking{
 		h:            withLogger(h, c.logger()),
 		failures:     newFailures(c.logger(), panicLog(h)),

@@ -1,6 +1,9 @@
 package handler
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // goroutineIdle is how long a goroutine waits for the next exchange before it ends: at least this long, and at most twice.
 const goroutineIdle = time.Second
@@ -76,10 +79,9 @@ func (b *blocking) sweep() {
 	for _, more := range i.waiting[:i.unused] {
 		more <- nil
 	}
-	n := copy(i.waiting, i.waiting[i.unused:])
-	clear(i.waiting[n:])
-	i.waiting, i.unused, i.sweeps = i.waiting[:n], n, false
-	if n > 0 {
+	i.waiting = slices.Delete(i.waiting, 0, i.unused)
+	i.unused, i.sweeps = len(i.waiting), false
+	if i.unused > 0 {
 		b.scheduleSweep()
 	}
 }

@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"slices"
 	"time"
 
 	"moonbridge/handler/backend"
@@ -207,9 +208,7 @@ func (l *onLoopBackend) EndTurn() (again bool) {
 
 // keepFrom keeps the exchanges from index i for the next turn, and moves their responses to the front.
 func (l *onLoopBackend) keepFrom(i int) {
-	n := copy(l.turn, l.turn[i:])
-	clear(l.turn[n:])
-	l.turn = l.turn[:n]
+	l.turn = slices.Delete(l.turn, 0, i)
 	shift := len(l.bytes)
 	for _, e := range l.turn {
 		if e.state == loopAnswer {

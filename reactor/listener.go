@@ -1,6 +1,7 @@
 package reactor
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -82,14 +83,9 @@ type share struct {
 //
 // Errors read like "listen 127.0.0.1:80: bind: address already in use".
 func OpenListener(network, address string, o ListenOptions) (*Listener, error) {
-	if o.Backlog <= 0 {
-		o.Backlog = backlogDefault
-	}
+	o.Backlog = cmp.Or(max(o.Backlog, 0), backlogDefault)
 	o.Sockets = max(o.Sockets, 1)
-	ln := &Listener{log: o.Logger}
-	if ln.log == nil {
-		ln.log = slog.Default()
-	}
+	ln := &Listener{log: cmp.Or(o.Logger, slog.Default())}
 	var err error
 	switch network {
 	case "tcp", "tcp4", "tcp6":

@@ -1,6 +1,7 @@
 package reactor
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"math"
@@ -101,10 +102,7 @@ const never = math.MaxUint64
 // NewLoop opens a loop. It holds descriptors until Run has returned: to give up a loop that is not needed after all, call
 // Stop and then Run. The error is that of the system call which opens the poller or its bell.
 func NewLoop(o Options) (*Loop, error) {
-	l := &Loop{index: o.Index, count: max(o.Count, 1), batch: o.Batch, watch: o.Watch, log: o.Logger, alarmAt: never}
-	if l.log == nil {
-		l.log = slog.Default()
-	}
+	l := &Loop{index: o.Index, count: max(o.Count, 1), batch: o.Batch, watch: o.Watch, log: cmp.Or(o.Logger, slog.Default()), alarmAt: never}
 	l.now = l.Clock()
 	l.wheel = timers.NewWheel(l.tick())
 	var err error

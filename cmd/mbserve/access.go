@@ -34,11 +34,7 @@ type accessLog struct {
 // over from this one writes to it at the same time. Both write whole lines. inherited is the file of the process that we
 // take over from, or nil.
 func openAccessLog(o *options, log *slog.Logger, open func(string) (*os.File, error), inherited *os.File) (*accessLog, error) {
-	loops := o.loops
-	if loops == 0 {
-		loops = engine.DefaultLoops()
-	}
-	l := &accessLog{format: o.accessFormat, log: log, clocks: make([]accessClock, loops)}
+	l := &accessLog{format: o.accessFormat, log: log, clocks: make([]accessClock, loopsOf(o))}
 	for i := range l.clocks {
 		l.clocks[i].zone = time.Local
 	}
@@ -51,7 +47,7 @@ func openAccessLog(o *options, log *slog.Logger, open func(string) (*os.File, er
 		}
 	}
 	l.queue = logging.NewQueue(l.file, logging.Options{
-		Lanes: loops, Bytes: accessBufferMax, Delay: accessDelay,
+		Lanes: len(l.clocks), Bytes: accessBufferMax, Delay: accessDelay,
 		Lost: func(lost int, err error) { warnLost(log, "access log", lost, err) },
 	})
 	return l, nil

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"net"
@@ -73,10 +74,7 @@ func (s *server) openAdmin(passed *os.File) (err error) {
 
 // loopsOf is how many loops the server has.
 func loopsOf(o *options) int {
-	if o.loops > 0 {
-		return o.loops
-	}
-	return engine.DefaultLoops()
+	return cmp.Or(max(o.loops, 0), engine.DefaultLoops())
 }
 
 // begin starts to answer. A process that takes over waits with that until it serves.
@@ -198,7 +196,7 @@ func (a *adminSide) keepErrors(log *slog.Logger) *slog.Logger {
 	return slog.New(a.errors.Handler(log.Handler()))
 }
 
-// options adds to the options of the engine what figures need of it.
+// options adds to the options of the engine what the figures need.
 func (a *adminSide) options(o *engine.Options) {
 	if a == nil {
 		return

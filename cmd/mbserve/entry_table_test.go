@@ -88,6 +88,7 @@ var proofs = []proof{
 	{"The socket object: socket.remote_ip4", tests(shown, "main.TestEntrySocketAddresses", "worker.TestSocketFields")},
 	{"The socket object: socket.remote_ip6", tests(shown, "main.TestEntrySocketAddresses", "worker.TestSocketFields")},
 	{"The socket object: socket.remote_tcpport", tests(shown, "main.TestEntrySocketAddresses", "worker.TestSocketFields")},
+	{"The socket object: socket.tls", tests(shown, "main.TestTLSRaw", "main.TestSocketTLS")},
 	{"The socket object: socket:write(...)", tests(shown, "worker.TestSocketAliases", "worker.TestSocketPeerGone")},
 
 	{"The HTTP module: http.generate_handler(callback[, options])", tests(shown, "worker.TestOptions", "main.TestEntryGenerateHandler")},

@@ -189,6 +189,50 @@ func TestTLSRaw(t *testing.T) {
 	s.stop()
 }
 
+// What request.tls says of requests, socket.tls says of raw connections, and of the sockets of requests.
+func TestSocketTLS(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	a := certificateFiles(t, dir, "a", "a.test")
+	certificateFiles(t, dir, "b", "b.test")
+	s := start(t, "testdata/tls.lua", dir)
+	at := s.addresses()
+	pair, err := tls.LoadX509KeyPair(dir+"/a.pem", dir+"/a-key.pem")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(a.Raw)
+	for _, c := range []struct {
+		certificates []tls.Certificate
+		most         uint16
+		want         string
+	}{
+		{nil, tls.VersionTLS13, "version=TLSv1.3 cipher=TLS_AES_128_GCM_SHA256 server_name=a.test alpn=nil client_fingerprint=nil client_subject=nil"},
+		{[]tls.Certificate{pair}, tls.VersionTLS12, "version=TLSv1.2 cipher=TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 server_name=a.test alpn=nil client_fingerprint=" +
+			hex.EncodeToString(sum[:]) + " client_subject=CN=a"},
+	} {
+		_, config := tlsClient("a.test", a)
+		config.Certificates, config.MaxVersion, config.NextProtos = c.certificates, c.most, nil
+		for say, want := range map[string]string{"raw\n": c.want + "\n", "HTTP\nGET / HTTP/1.0\r\n\r\n": "https " + c.want} {
+			conn, err := tls.Dial("tcp", at[7], config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			conn.SetDeadline(time.Now().Add(patience))
+			io.WriteString(conn, say)
+			if got, err := io.ReadAll(conn); err != nil || !strings.HasSuffix(string(got), want) {
+				t.Errorf("%q, %v; want %q", got, err, want)
+			}
+			conn.Close()
+		}
+	}
+	p := dial(t, at[8])
+	if got, err := io.ReadAll(p.r); err != nil || string(got) != "none\n" {
+		t.Errorf("without TLS: %q, %v", got, err)
+	}
+	s.stop()
+}
+
 // Certificates are changed again and again under load. No handshake and no request fails, and connections stay open.
 func TestCertificateReload(t *testing.T) {
 	t.Parallel()

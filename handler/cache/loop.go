@@ -2,6 +2,7 @@ package cache
 
 import (
 	"bytes"
+	"slices"
 
 	"moonbridge/handler/backend"
 	"moonbridge/httpparse"
@@ -71,6 +72,7 @@ func (l *loop) begin(x backend.Exchange, h *httpparse.Head, listener int) (backe
 		r.answerWith(a.v, &l.q, a.result())
 		l.queue(r)
 		if a.fill != nil {
+			r.result = backend.CacheRefresh
 			l.renew(a.fill, x, h, listener)
 		}
 		return r, nil
@@ -189,9 +191,7 @@ func (l *loop) BeginTurn() {}
 func (l *loop) EndTurn() (again bool) {
 	for i := 0; i < len(l.ready); i++ {
 		if i == turnMax {
-			n := copy(l.ready, l.ready[i:])
-			clear(l.ready[n:])
-			l.ready = l.ready[:n]
+			l.ready = slices.Delete(l.ready, 0, i)
 			return true
 		}
 		r := l.ready[i]

@@ -236,10 +236,7 @@ func (h *Host) complete() (err error) {
 	if runtime.NumCPU() < 2 {
 		c.NoPairing = true
 	}
-	h.log = c.Logger
-	if h.log == nil {
-		h.log = slog.New(slog.DiscardHandler)
-	}
+	h.log = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	h.lines = newLineLog(h.log)
 	h.crashes = newCrashes(h)
 	if h.stdout = c.Stdout; h.stdout == nil {

@@ -90,27 +90,15 @@ func (c Config) resolve() Config {
 	if c.To == nil {
 		c.To = func(*Client) *upstream.Set { return nil }
 	}
-	if c.SniffTime <= 0 {
-		c.SniffTime = sniffTimeDefault
-	}
-	if c.Tries <= 0 {
-		c.Tries = triesDefault
-	}
-	c.Bounds.Idle = cmp.Or(c.Bounds.Idle, idleDefault)
-	c.Bounds.Idle = max(c.Bounds.Idle, 0)
-	if c.Bounds.Input <= 0 {
-		c.Bounds.Input = inputDefault
-	}
-	if c.SniffBytes <= 0 {
-		c.SniffBytes = sniffBytesDefault
-	}
-	c.SniffBytes = min(c.SniffBytes, c.Bounds.Input)
+	c.SniffTime = cmp.Or(max(c.SniffTime, 0), sniffTimeDefault)
+	c.Tries = cmp.Or(max(c.Tries, 0), triesDefault)
+	c.Bounds.Idle = max(cmp.Or(c.Bounds.Idle, idleDefault), 0)
+	c.Bounds.Input = cmp.Or(max(c.Bounds.Input, 0), inputDefault)
+	c.SniffBytes = min(cmp.Or(max(c.SniffBytes, 0), sniffBytesDefault), c.Bounds.Input)
 	if c.Ended == nil {
 		c.Ended = func(*Ended) {}
 	}
-	if c.Logger == nil {
-		c.Logger = slog.Default()
-	}
+	c.Logger = cmp.Or(c.Logger, slog.Default())
 	return c
 }
 

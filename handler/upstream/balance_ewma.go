@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"cmp"
 	"math"
 	"math/rand/v2"
 	"sync/atomic"
@@ -11,10 +12,7 @@ import (
 // weight. The latency is that of response heads: a moving average over about decay (0: 10 s), except that a larger value counts at
 // once.
 func PeakEWMA(decay time.Duration) Balancer {
-	if decay <= 0 {
-		decay = ewmaDecayDefault
-	}
-	return peakEWMA{decay}
+	return peakEWMA{cmp.Or(max(decay, 0), ewmaDecayDefault)}
 }
 
 const ewmaDecayDefault = 10 * time.Second

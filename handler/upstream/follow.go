@@ -20,7 +20,7 @@ type Resolver interface {
 const everyDefault = 30 * time.Second
 
 // Follow makes the addresses of a name the targets of the Set, and goes on to look them up, on a goroutine, until ctx is over. like
-// is the target that they are made of: its Addr is "host:port". An answer that is empty, or an error, changes nothing. r is
+// is the target that they are made from: its Addr is "host:port". An answer that is empty, or an error, changes nothing. r is
 // net.DefaultResolver if nil, every is 30 s if 0.
 //
 // The first lookup is made before Follow returns. Its error is returned; the goroutine runs nevertheless.
@@ -37,12 +37,9 @@ func (s *Set) Follow(ctx context.Context, like Target, r Resolver, every time.Du
 	if r == nil {
 		r = net.DefaultResolver
 	}
-	if every <= 0 {
-		every = everyDefault
-	}
 	f := follower{s, like, r, host, uint16(port)}
 	err = f.update(ctx)
-	go f.run(ctx, every)
+	go f.run(ctx, cmp.Or(max(every, 0), everyDefault))
 	return err
 }
 

@@ -26,7 +26,7 @@
 //	core      core.c core_fork.c core_origin.c core_files.c
 //	exchange  exchange_segment.c exchange_descriptor.c exchange_response.c exchange_output.c
 //	request   request.c request_fields.c request_pairs.c request_params.c request_body.c request_body_file.c
-//	request   request_form.c request_form_stream.c request_send.c request_file.c request_later.c request_errorpage.c
+//	request   request_form.c request_form_stream.c request_send.c request_file.c request_later.c request_devpage.c
 //	request   request_cache.c request_subscribe.c request_websocket.c request_websocket_blocking.c
 //	socket    socket.c socket_file.c socket_readuntil.c socket_close.c socket_quiet.c socket_alive.c
 //	socket    socket_background.c

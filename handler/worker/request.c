@@ -165,14 +165,12 @@ static int push_client_ip(lua_State *L, const mb_head *h)
 	return 1;
 }
 
-/* The table of what is known of the connection's TLS, or nothing without TLS. */
-static int push_tls(lua_State *L, const mb_head *h)
+int mb_tls_push(lua_State *L)
 {
 	static const char *const keys[] = {"version", "cipher", "server_name", "alpn", "client_fingerprint", "client_subject"};
+	const mb_head *h = &exchange.head;
 	if (!(h->flags & MB_HEAD_TLS))
 		return 0;
-	if (mb_cache_get(L, MB_CACHE_TLS))
-		return 1;
 	const char *s = (const char *)exchange.head_bytes + h->id_off + h->id_len;
 	lua_newtable(L);
 	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
@@ -183,6 +181,15 @@ static int push_tls(lua_State *L, const mb_head *h)
 		}
 		s += n + (s[n] == '\n');
 	}
+	return 1;
+}
+
+int mb_request_tls(lua_State *L)
+{
+	if (mb_cache_get(L, MB_CACHE_TLS))
+		return 1;
+	if (!mb_tls_push(L))
+		return 0;
 	mb_cache_set(L, MB_CACHE_TLS);
 	return 1;
 }
@@ -225,7 +232,7 @@ static int push_field(lua_State *L, int id)
 		lua_pushstring(L, h->flags & MB_HEAD_SECURE ? "https" : "http");
 		return 1;
 	case F_TLS:
-		return push_tls(L, h);
+		return mb_request_tls(L);
 	case F_HTTP_VERSION:
 		lua_pushstring(L, h->flags & MB_HEAD_HTTP2 ? "2" : h->flags & MB_HEAD_HTTP10 ? "1.0" : "1.1");
 		return 1;

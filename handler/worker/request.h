@@ -21,6 +21,8 @@ void mb_request_install(lua_State *L);
 void mb_request_push(lua_State *L);
 void mb_request_end(lua_State *L);
 void mb_request_check(lua_State *L, int i);
+int mb_tls_push(lua_State *L);    /* pushes a new table of what is known of the connection's TLS; 0: nothing, it has none */
+int mb_request_tls(lua_State *L); /* the same: that of the request */
 int mb_cache_get(lua_State *L, int key);  /* 1: pushed; 0: nothing there */
 void mb_cache_set(lua_State *L, int key); /* stores the value on top, which stays there */
 
@@ -199,9 +201,9 @@ int mb_push_host(lua_State *L);
 int mb_push_fresh(lua_State *L);
 int mb_push_faulty(lua_State *L);
 
-/* --- request_errorpage.c -------------------------------------------------------- */
+/* --- request_devpage.c ---------------------------------------------------------- */
 
-int mb_errorpage_answer(lua_State *L); /* shows the error on top; -1: not possible */
+int mb_devpage_answer(lua_State *L); /* shows the error on top; -1: not possible */
 
 /* --- upward: doc.go has the reasons ------------------------------------------------ */
 

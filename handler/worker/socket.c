@@ -192,6 +192,8 @@ static int socket_index(lua_State *L)
 	mb_socket *s = check_socket(L, 1);
 	mb_own_or_method(L);
 	const char *k = lua_isnil(L, -1) ? lua_tostring(L, 2) : NULL;
+	if (k && !s->raw && !strcmp(k, "tls"))
+		return mb_request_tls(L);
 	if (k && !s->raw && (!strcmp(k, "input") || !strcmp(k, "output")))
 		check_raw(L, k);
 	if (k && s->raw && !strncmp(k, "send_", 5))
@@ -276,6 +278,8 @@ static mb_socket *push_raw(lua_State *L)
 	mb_get_own(L, -1);
 	s->in = push_handle(L, lua_gettop(L), "input", in_ref);
 	s->out = push_handle(L, lua_gettop(L), "output", out_ref);
+	if (mb_tls_push(L))
+		lua_setfield(L, -2, "tls");
 	lua_pop(L, 1);
 	lua_pushvalue(L, -1);
 	lua_rawseti(L, LUA_REGISTRYINDEX, object_ref);

@@ -203,7 +203,7 @@ uint32_t mb_exchange_settle(lua_State *L, int failed)
 		return MB_DONE | MB_RESET;
 	uint32_t status = failed && exchange.peer_status ? (uint32_t)exchange.peer_status : 500;
 	if (process.error_pages && failed && status == 500 && response.written == 0) {
-		if (mb_errorpage_answer(L) == 0)
+		if (mb_devpage_answer(L) == 0)
 			return MB_DONE | (response.close ? MB_CLOSE : 0);
 		if (response.published || response.broken)
 			return MB_DONE | MB_RESET;

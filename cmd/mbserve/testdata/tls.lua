@@ -3,7 +3,7 @@
 local http = require "moonbridge_http"
 local dir = ...
 
-local function tls_of(request)
+local function tls_of(request) -- or of a socket
 	local t = request.tls
 	if not t then
 		return "none"
@@ -23,6 +23,7 @@ local clients = { cert = a.cert, key = a.key, client_ca = a.cert, client_optiona
 local handler = http.generate_handler(function(request)
 	request:send_status("200 OK")
 	request:send_data(request.scheme .. " " .. tls_of(request))
+	assert(tls_of(request.socket) == tls_of(request))
 end)
 
 listen {
@@ -41,6 +42,14 @@ listen {
 	end },
 	{ proto = "tcp4", port = 0, localhost = true, tls = { cert = a.cert, key = a.key, alt_svc = 'h3=":443"; ma=60',
 		hsts = { max_age = 31536000, include_subdomains = true, preload = true } } },
+	{ proto = "tcp4", port = 0, localhost = true, tls = clients, connect = function(socket)
+		local own = tls_of(socket)
+		if socket:read("*l") == "HTTP" then
+			return handler(socket)
+		end
+		socket:write(own, "\n")
+	end },
+	{ proto = "tcp4", port = 0, localhost = true, connect = function(socket) socket:write(tls_of(socket), "\n") end },
 	static = { ["/static/"] = { dir } },
 	routes = { ["/route/"] = { proxy = "unix:/nowhere" } },
 	max_fork = 4,

@@ -216,7 +216,7 @@ static int send_page(lua_State *L)
 	return 0;
 }
 
-int mb_errorpage_answer(lua_State *L)
+int mb_devpage_answer(lua_State *L)
 {
 	size_t n;
 	const char *s = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &n) : NULL;
