@@ -322,7 +322,9 @@ static int history(lua_State *L)
 	check_role(L, "history");
 	q.name = check_text(L, 1, "history", CHANNEL_NAME_MAX);
 	if (!lua_isnoneornil(L, 2))
-		q.id = check_text(L, 2, "history", CHANNEL_NAME_MAX);
+		q.id = check_text(L, 2, "history", SIZE_MAX);
+	if (q.id.n > MB_LAST_ID_MAX)
+		q.id.n = MB_LAST_ID_MAX;
 	q.max = check_max(L, 3);
 	return ask(L, &q, read_history);
 }
