@@ -13,7 +13,7 @@ import (
 	"moonbridge/handler/websocket"
 )
 
-// This file is the backend.Exchange of an event of a WebSocket: what its handler puts out are verbs.
+// This file is the backend.Exchange of an event of a WebSocket: its handler outputs verbs.
 
 // Output implements backend.Exchange.
 func (c *socketConn) Output(a, b []byte, _ bool) int {
