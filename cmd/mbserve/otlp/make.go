@@ -53,8 +53,11 @@ func (m *maker) make(r *record) {
 	if r.queue >= 0 {
 		m.child(ctx, "queue", trace.SpanID{}, r.time.Add(r.waited), r.queue)
 	}
-	if r.service >= 0 {
+	switch {
+	case r.service >= 0:
 		m.service(ctx, r, method, name)
+	case r.flags&flagRefreshes != 0:
+		m.child(ctx, "refresh", r.trace.Child, r.time, 0) // the parent of what the handler asks of others; when it ends is not known yet
 	}
 	server.End(trace.WithTimestamp(r.time.Add(r.total)))
 }
@@ -75,17 +78,17 @@ func (m *maker) child(ctx context.Context, name string, id trace.SpanID, at time
 // service makes the span of what has answered: a worker, or the server that the request was passed on to.
 func (m *maker) service(ctx context.Context, r *record, method, name string) {
 	at := r.time.Add(r.waited + max(r.queue, 0))
-	if r.tries == 0 {
+	if len(r.target) == 0 {
 		m.child(ctx, "service", r.trace.Child, at, r.service)
 		return
 	}
 	kv := addressAttributes(nil, "server", text(r.target))
 	kv = append(kv, attribute.String("http.request.method", method))
-	if r.status > 0 && r.status != statusClientGone {
+	if r.status > 0 && r.status != statusClientGone && r.sent > 0 {
 		kv = append(kv, attribute.Int("http.response.status_code", r.status))
 	}
-	if r.tries > 1 {
-		kv = append(kv, attribute.Int("http.request.resend_count", r.tries-1))
+	if r.sent > 1 {
+		kv = append(kv, attribute.Int("http.request.resend_count", r.sent-1))
 	}
 	m.child(ctx, name, r.trace.Child, at, r.service, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(kv...))
 }
