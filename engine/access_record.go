@@ -31,8 +31,8 @@ func (a *accessRecord) noteTimes(running backend.Running) {
 		a.queue, a.service, a.cache = t.CacheTimes()
 	}
 	if a.traced.recorded {
-		if address, tries := backend.UpstreamOf(running); tries > 0 {
-			a.traced.upstream, a.traced.tries = address, tries
+		if address, sent := backend.UpstreamOf(running); address != "" {
+			a.traced.upstream, a.traced.sent = address, sent
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"moonbridge/handler/accesslog"
+	"moonbridge/handler/backend"
 	"moonbridge/httpparse"
 	"moonbridge/httpwrite"
 )
@@ -96,7 +97,7 @@ func (c *conn) logRecord(a *accessRecord, complete bool, unsent int64) {
 	l.logged = Access{
 		Loop: l.index, Peer: c.socket.peer, Complete: complete,
 		Queue: a.queue, Service: a.service, Total: l.ended().Sub(a.At),
-		Cache: a.cache.String(), Account: a.account,
+		Cache: a.cache.String(), Refreshes: a.cache == backend.CacheRefresh, Account: a.account,
 	}
 	a.Fill(&l.logged, unsent)
 	a.traced.addTo(&l.logged)

@@ -56,7 +56,7 @@ func newTracer(o *Tracing) *tracer {
 type traced struct {
 	on       bool
 	recorded bool // sampled, and with a child
-	tries    int
+	sent     int
 	upstream string
 	waited   time.Duration // for its body
 	trace    accesslog.Trace
@@ -149,6 +149,6 @@ func (d *traced) addTo(e *Access) {
 	if len(d.host) > 0 {
 		e.Host = d.host
 	}
-	e.Upstream, e.Tries, e.Waited = d.upstream, d.tries, d.waited
+	e.Upstream, e.Sent, e.Waited = d.upstream, d.sent, d.waited
 	e.State = httpparse.TraceText(d.text).Tracestate()
 }

@@ -29,7 +29,7 @@ func (l *tracesOf) log(a *Access) {
 	l.mu.Lock()
 	if a.Trace != nil {
 		l.seen = append(l.seen, *a.Trace)
-		l.text = append(l.text, fmt.Sprintf("%s %s %d", a.State, a.Host, a.Tries))
+		l.text = append(l.text, fmt.Sprintf("%s %s %d", a.State, a.Host, a.Sent))
 	} else {
 		l.seen = append(l.seen, accesslog.Trace{})
 		l.text = append(l.text, "none")

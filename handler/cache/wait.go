@@ -157,6 +157,7 @@ func (r *run) resume() {
 	case actServe:
 		r.answerWith(a.v, &l.q, a.result())
 		if a.fill != nil {
+			r.result = backend.CacheRefresh
 			l.renew(a.fill, r.x, h, r.listener)
 		}
 		r.sendNow()

@@ -123,6 +123,7 @@ func (e *exchange) another() bool {
 func (e *exchange) transmit(body []byte) {
 	e.phase = phaseHead
 	e.sentAt = e.l.Now()
+	e.sends++
 	e.reads = reader{}
 	c := e.link.conn
 	out := e.withHost()
