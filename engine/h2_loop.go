@@ -42,7 +42,6 @@ type h2Loop struct {
 	// Room that is used again.
 	encoder  *hpack.Encoder
 	encoded  bytes.Buffer
-	head     []byte // a response head as it is sent
 	name     []byte // of a field, in lower case
 	heads    h2Heads
 	response httpparse.Response
