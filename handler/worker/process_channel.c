@@ -426,5 +426,5 @@ int mb_channel_load(lua_State *L)
 	static const lua_CFunction kept[] = {read_error, read_number, read_presence, read_history, read_position};
 	for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
 		mb_keep_function(L, kept[i]);
-	return mb_push_module(L, f);
+	return mb_push_functions(L, f);
 }

@@ -82,7 +82,7 @@ func (e *exchange) pass() {
 	e.state = statePassed
 	inner, err := e.l.Next.Start(e.x, &e.head, e.listener, nil, false)
 	if err != nil {
-		e.fail(refusal(err))
+		e.fail(backend.RefusalOf(err))
 		e.settle()
 		return
 	}
