@@ -23,7 +23,7 @@ func TestPollerRefusesConnection(t *testing.T) {
 			return err
 		}
 		s := &service{backend: lb, limits: Limits{}.resolve(), addrs: &addrs{}}
-		l.accept(s, fd, netip.AddrPort{})
+		l.accept(s, fd, netip.AddrPort{}, 0)
 		if l.conns.Len() != 0 {
 			t.Errorf("%d connections left", l.conns.Len())
 		}

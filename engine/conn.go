@@ -31,7 +31,7 @@ type conn struct {
 	exchange  exchange
 	body      body
 	output    output
-	spool     *spooled  // nil: nothing of this connection is in the spool
+	spool     *spooled  // nil: no byte of this connection is in the spool
 	files     *fileList // nil: no file is being sent
 	pipeline  *pipeline // nil: no request follows the exchange
 	deadline  deadline

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"moonbridge/handler/accesslog"
+	"moonbridge/handler/backend"
 	"moonbridge/httpparse"
 	"moonbridge/httpwrite"
 )
@@ -21,6 +22,10 @@ func (l *loop) recordOf(h *httpparse.Head, s *service, peer netip.Addr) *accessR
 // setHead puts what the log needs of a request into its record.
 func (l *loop) setHead(a *accessRecord, h *httpparse.Head, s *service, peer netip.Addr) {
 	a.account = s.account
+	if l.turn != nil {
+		h.Counted, h.ID = true, nil
+		return
+	}
 	if l.tracer != nil {
 		l.tracer.begin(a, h, s, peer)
 	}
@@ -96,7 +101,7 @@ func (c *conn) logRecord(a *accessRecord, complete bool, unsent int64) {
 	l.logged = Access{
 		Loop: l.index, Peer: c.socket.peer, Complete: complete,
 		Queue: a.queue, Service: a.service, Total: l.ended().Sub(a.At),
-		Cache: a.cache.String(), Account: a.account,
+		Cache: a.cache.String(), Refreshes: a.cache == backend.CacheRefresh, Account: a.account,
 	}
 	a.Fill(&l.logged, unsent)
 	a.traced.addTo(&l.logged)

@@ -8,7 +8,7 @@ import "bytes"
 const (
 	// headJoined is how many bytes of a response are copied together with its status line and the fields.
 	headJoined = 4 << 10
-	// heldMax bounds what is held of a response without a complete status line. Workers put out a window at a time.
+	// heldMax bounds what is held of a response without a complete status line. Workers output a window at a time.
 	heldMax = 128 << 10
 )
 

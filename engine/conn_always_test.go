@@ -14,7 +14,7 @@ import (
 
 const alwaysField = "Strict-Transport-Security: max-age=60\r\n"
 
-// cutBackend puts out a response in two parts, the first of which has as many bytes as the path says, or byte by byte if it is negative.
+// cutBackend outputs a response in two parts, the first of which has as many bytes as the path says, or byte by byte if it is negative.
 type cutBackend struct{ response string }
 
 func (b cutBackend) Attach(l backend.Loop) (backend.LoopBackend, error) { return cutLoop{b, l}, nil }

@@ -13,7 +13,7 @@ type press bool
 func (p *press) Pressed() bool { return bool(*p) }
 
 // newFastDialogue is a dialogue whose peer has been offered more than its socket takes, and whose handlers are not scarce. taken
-// is what the connection has taken of the response text.
+// is how much of the response text the connection has taken.
 func newFastDialogue(t *testing.T, text string) (d *dialogue, pressed *press, taken int) {
 	t.Helper()
 	d, _ = newSpoolDialogue(t, Limits{SpoolOutput: 1 << 30, StallTimeout: time.Minute}, 0)

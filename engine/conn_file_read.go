@@ -20,10 +20,12 @@ const (
 	mountPiece = 64 << 10
 )
 
-// warmFile is a range of a file that was in memory a moment ago. A file that many ask for costs no call for each of them.
+// warmFile is what of a file was in memory a moment ago: a range, and pieces of it. A file that many ask for costs no call for each of them,
+// even if each is at another place of it.
 type warmFile struct {
 	file     backend.SentFile
 	from, to int64
+	pieces   uint64 // a bit for each of the first warmPieces
 	untilMS  uint64
 }
 
@@ -32,18 +34,45 @@ const (
 	warmFiles = 64
 	// warmTime is how long they are taken to be in memory. The system forgets first what was not used lately.
 	warmTime = time.Second
+	// warmPiece is the size of a piece. Files of up to warmPieces of them, 64 MiB, are known piece by piece.
+	warmPiece  = 1 << 20
+	warmPieces = 64
 )
 
-// inMemory reports whether a range can be sent without waiting for a disk, as far as is known.
-func (l *loop) inMemory(f backend.SentFile, offset, n int64) bool {
+// covers reports whether a range is known to have been in memory.
+func (w *warmFile) covers(offset, n int64) bool {
+	if w.from <= offset && offset+n <= w.to {
+		return true
+	}
+	first, last := offset/warmPiece, (offset+n-1)/warmPiece
+	return last < warmPieces && w.pieces>>first&1 != 0 && w.pieces>>last&1 != 0 && last-first <= 1
+}
+
+// learn takes note of a range that is in memory, and of the pieces of which it has a part, if they are and end before end: what comes after that
+// may not be part of the file.
+func (w *warmFile) learn(l *loop, offset, n, end int64) {
+	w.from, w.to = offset, offset+n
+	for p := offset / warmPiece; p <= (offset+n-1)/warmPiece && p < warmPieces && (p+1)*warmPiece <= end; p++ {
+		if w.pieces>>p&1 == 0 && l.sys.inMemory(w.file.Fd(), p*warmPiece, warmPiece) {
+			w.pieces |= 1 << p
+		}
+	}
+}
+
+// inMemory reports whether the next n bytes of a range that ends at end can be sent without waiting for a disk, as far as is known.
+func (l *loop) inMemory(f backend.SentFile, offset, n, end int64) bool {
 	now, w := l.sys.nowMS(), &l.warm[f.Fd()%warmFiles]
-	if w.file == f && now < w.untilMS && w.from <= offset && offset+n <= w.to {
+	known := w.file == f && now < w.untilMS
+	if known && w.covers(offset, n) {
 		return true
 	}
 	if !l.sys.inMemory(f.Fd(), offset, n) {
 		return false
 	}
-	*w = warmFile{f, offset, offset + n, now + uint64(warmTime/time.Millisecond)}
+	if !known {
+		*w = warmFile{file: f, untilMS: now + uint64(warmTime/time.Millisecond)}
+	}
+	w.learn(l, offset, n, end)
 	return true
 }
 
@@ -69,7 +98,7 @@ func (c *conn) ready(r *fileRange, n int64) int64 {
 		n = min(n, r.loaded)
 		r.loaded = 0
 		return n
-	case c.l.inMemory(r.file, r.offset, n):
+	case c.l.inMemory(r.file, r.offset, n, r.offset+r.left):
 		return n
 	}
 	c.readAhead(r)

@@ -31,7 +31,7 @@ func (p *pipelined) Stream(r backend.Running) {
 	p.c.breakWhenGone()
 }
 
-// breakWhenGone makes the system notice a peer that vanishes: what a stream sends may be so little that nothing of it ever waits here, and
+// breakWhenGone makes the system notice a peer that vanishes: what a stream sends may be so little that none of it ever waits here, and
 // by itself the system tries for a quarter of an hour.
 func (c *conn) breakWhenGone() {
 	if ms := c.service.limits.stallMS; ms > 0 {

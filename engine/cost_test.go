@@ -40,7 +40,7 @@ func newCrowd(t testing.TB, size int, log func(*Access)) *crowd {
 	s := newService(m, 0, Limits{})
 	s.addrs = &addrs{}
 	for fd := range size {
-		m.l.accept(s, fd, netip.AddrPort{})
+		m.l.accept(s, fd, netip.AddrPort{}, 0)
 	}
 	t.Cleanup(func() {
 		for _, c := range m.conns {

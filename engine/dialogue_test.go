@@ -95,7 +95,7 @@ func newLoggedDialogue(t *testing.T, lim Limits, log func(*Access)) *dialogue {
 // connects makes a new connection, after the last one has ended.
 func (d *dialogue) connects() {
 	*d.peer = scriptedPeer{d: d, room: anyRoom}
-	d.l.accept(d.service, fakeFD, netip.AddrPort{})
+	d.l.accept(d.service, fakeFD, netip.AddrPort{}, 0)
 }
 
 func (d *dialogue) system() system {

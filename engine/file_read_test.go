@@ -97,6 +97,38 @@ func TestFileNotInMemory(t *testing.T) {
 	}
 }
 
+// Many are at different places of a file: the system is asked for each piece, from time to time, and not about what is beyond the end.
+func TestFilePiecesWarm(t *testing.T) {
+	d := newDialogue(t, Limits{})
+	const size = 3*warmPiece + 5
+	f := d.newFile(pattern(size))
+	f.released = f.given // it is not given to a connection
+	ask := func(offset, n int64, want bool, asked int) {
+		t.Helper()
+		before := f.asked
+		if got := d.l.inMemory(f, offset, n, size); got != want || f.asked-before != asked {
+			t.Errorf("%d bytes from %d: %v, asked %d times; want %v and %d", n, offset, got, f.asked-before, want, asked)
+		}
+	}
+	f.inMemory = size
+	ask(10, 100, true, 2)
+	ask(warmPiece-1, 2, true, 2) // the second piece
+	ask(500_000, warmPiece, true, 0)
+	ask(warmPiece+7, 1000, true, 0)
+	ask(3*warmPiece-5, 10, true, 2) // the third; the rest of the file is no piece
+	ask(3*warmPiece-4, 9, true, 0)  // a part of the last range
+	ask(3*warmPiece-6, 10, true, 1)
+	f.inMemory = 2 * warmPiece // the system forgets, which is noticed within a second
+	ask(2*warmPiece, 100, true, 0)
+	d.passes(warmTime)
+	ask(2*warmPiece, 100, false, 1)
+	ask(2*warmPiece-100, 100, true, 2)
+	f.inMemory = 2*warmPiece + 1000
+	ask(2*warmPiece, 100, true, 2) // a piece that is in memory in part is asked about again
+	ask(2*warmPiece+200, 100, true, 2)
+	ask(2*warmPiece+200, 900, false, 1)
+}
+
 // While many ask for a file, the system is asked from time to time.
 func TestFileWarm(t *testing.T) {
 	d := newDialogue(t, Limits{})
@@ -114,11 +146,11 @@ func TestFileWarm(t *testing.T) {
 			t.Errorf("request %d: asked %d times, want %d", i, f.asked, c.asked)
 		}
 	}
-	if !d.l.inMemory(f, 1000, 500) || f.asked != 3 {
+	if !d.l.inMemory(f, 1000, 500, 5000) || f.asked != 3 {
 		t.Error("the system is asked about a part")
 	}
 	f.inMemory = 0
-	if d.l.inMemory(f, 0, 5001) || d.l.inMemory(&scriptedFile{fd: f.fd}, 0, 10) {
+	if d.l.inMemory(f, 0, 5001, 5001) || d.l.inMemory(&scriptedFile{fd: f.fd}, 0, 10, 10) {
 		t.Error("the system is not asked about something else")
 	}
 }

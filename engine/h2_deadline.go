@@ -21,7 +21,7 @@ func (s *h2Conn) ackedNow() int64 {
 	return s.raw.written - int64(s.l.parent.sys.unacknowledged(s.raw.socket.fd))
 }
 
-// heldCheck has the backend asked again if streams wait for it: that it has more handlers now is told by nobody.
+// heldCheck has the backend asked again if streams wait for it: nothing announces that it has more handlers now.
 func (s *h2Conn) heldCheck() {
 	s.lookMS = 0
 	if s.waitingToBegin() > 0 {

@@ -17,7 +17,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// startH2 serves b on a free port, without TLS. At the end of the test nothing of it may be left.
+// startH2 serves b on a free port, without TLS. At the end of the test none of it may be left.
 func startH2(t *testing.T, o Options, lim Limits, b backend.Backend) (*Engine, string) {
 	t.Helper()
 	e, err := New(o)

@@ -356,7 +356,7 @@ func TestH2Hijack(t *testing.T) {
 	}
 }
 
-// Who takes a stream over and answers in another way than by a tunnel answers so, and one that goes away resets the stream.
+// A handler that takes a stream over may answer with something other than a tunnel; one that goes away resets the stream.
 func TestH2HijackAnswers(t *testing.T) {
 	b := &tunnelBackend{t: t, head: func(string) string { return "" }}
 	e, addr := startH2(t, Options{Loops: 1}, Limits{}, b)

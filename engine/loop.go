@@ -137,11 +137,9 @@ func (l *loop) attach(b backend.Backend) (backend.LoopBackend, error) {
 	return lb, nil
 }
 
-// accept takes over a new connection of a listener that s serves.
-func (l *loop) accept(s *service, fd int, peer netip.AddrPort) { l.acceptAs(s, fd, peer, 0) }
-
-// acceptAs is accept for a connection whose local address the service's addrs may know already.
-func (l *loop) acceptAs(s *service, fd int, peer netip.AddrPort, local uint8) {
+// accept takes over a new connection of a listener that s serves. local is the place of its local address in the service's addrs;
+// 0: they do not know it yet.
+func (l *loop) accept(s *service, fd int, peer netip.AddrPort, local uint8) {
 	if !l.e.admit() {
 		l.countConnection(aboveLimit, "", peer)
 		l.turnAway(s, fd, peer)

@@ -50,7 +50,7 @@ func (l *loop) begin(b *binding, fd int, peer netip.AddrPort, known uint8) {
 	case b.tls != nil:
 		l.acceptTLS(b, fd, peer, known)
 	case b.http != nil:
-		l.acceptAs(b.http, fd, peer, known)
+		l.accept(b.http, fd, peer, known)
 	case b.raw != nil:
 		l.acceptRaw(b.raw, fd, peer, known)
 	default:

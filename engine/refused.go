@@ -43,26 +43,16 @@ const (
 
 // startRefusal is the answer to a request that a backend's Start refuses, and the cause for the log.
 func startRefusal(err error) (status int, cause string) {
+	status, _ = backend.RefusalOf(err)
 	switch {
-	case errors.Is(err, backend.ErrHeadTooLarge):
-		return statusHeadTooLarge, err.Error()
-	case errors.Is(err, backend.ErrBodyTooLarge):
-		return statusContentTooLarge, err.Error()
-	case isTooMany(err):
-		return statusTooMany, err.Error()
 	case errors.Is(err, backend.ErrQueueFull):
-		return statusUnavailable, causeQueueLimit
+		return status, causeQueueLimit
 	case errors.Is(err, backend.ErrNoWorker):
-		return statusUnavailable, causeNoWorker
+		return status, causeNoWorker
 	case errors.Is(err, backend.ErrStopped):
-		return statusUnavailable, causeServerStops
+		return status, causeServerStops
 	}
-	return statusInternal, err.Error()
-}
-
-func isTooMany(err error) bool {
-	_, ok := err.(*backend.TooMany)
-	return ok
+	return status, err.Error()
 }
 
 // requestStart is the request that is being received, as far as it is known.

@@ -290,7 +290,7 @@ func TestSpoolUnusable(t *testing.T) {
 	}
 }
 
-// A backend that refuses a request leaves nothing of it in the spool.
+// A backend that refuses a request leaves none of it in the spool.
 func TestSpooledRefused(t *testing.T) {
 	d, taker := newSpoolDialogue(t, Limits{SpoolBody: true}, 0)
 	d.handler.refuses = backend.ErrQueueFull

@@ -11,7 +11,7 @@ import (
 	"moonbridge/httpparse"
 )
 
-// TraceFrom says whose traceparent fields are believed.
+// TraceFrom says whose traceparent fields are trusted.
 type TraceFrom uint8
 
 const (
@@ -27,7 +27,7 @@ const (
 // Access.Trace for the log, from which the program can make spans. The engine itself sends them nowhere.
 type Tracing struct {
 	From TraceFrom
-	// Sample decides whether a trace is recorded. parent is the decision of whoever has sent the request, if that is believed; begins
+	// Sample decides whether a trace is recorded. parent is the decision of whoever has sent the request, if that is trusted; begins
 	// says that there is nobody. It is called on the loops. nil: what the parent has decided, and no trace that begins here.
 	Sample func(id [16]byte, begins, parent bool) bool
 	// Children gives each recorded exchange a second span, for what answers it: see accesslog.Trace.Child.
@@ -56,7 +56,7 @@ func newTracer(o *Tracing) *tracer {
 type traced struct {
 	on       bool
 	recorded bool // sampled, and with a child
-	tries    int
+	sent     int
 	upstream string
 	waited   time.Duration // for its body
 	trace    accesslog.Trace
@@ -112,7 +112,7 @@ func (t *tracer) place(d *traced, h *httpparse.Head, s *service, peer netip.Addr
 	}
 }
 
-// parent is who has sent the request. continues is false if nobody says so, or nobody who is believed: two fields are as good as none
+// parent is who has sent the request. continues is false if nobody says so, or nobody who is trusted: two fields are as good as none
 // (TC §3.2.2).
 func (t *tracer) parent(h *httpparse.Head, s *service, peer netip.Addr) (p httpparse.Traceparent, continues bool) {
 	i := h.Find("traceparent", 0)
@@ -149,6 +149,6 @@ func (d *traced) addTo(e *Access) {
 	if len(d.host) > 0 {
 		e.Host = d.host
 	}
-	e.Upstream, e.Tries, e.Waited = d.upstream, d.tries, d.waited
+	e.Upstream, e.Sent, e.Waited = d.upstream, d.sent, d.waited
 	e.State = httpparse.TraceText(d.text).Tracestate()
 }

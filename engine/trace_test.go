@@ -29,7 +29,7 @@ func (l *tracesOf) log(a *Access) {
 	l.mu.Lock()
 	if a.Trace != nil {
 		l.seen = append(l.seen, *a.Trace)
-		l.text = append(l.text, fmt.Sprintf("%s %s %d", a.State, a.Host, a.Tries))
+		l.text = append(l.text, fmt.Sprintf("%s %s %d", a.State, a.Host, a.Sent))
 	} else {
 		l.seen = append(l.seen, accesslog.Trace{})
 		l.text = append(l.text, "none")
@@ -50,7 +50,7 @@ type localhost bool
 func (localhost) Identify(*httpparse.Head, netip.Addr) {}
 func (l localhost) Has(peer netip.Addr) bool           { return bool(l) && peer.IsLoopback() }
 
-// A request continues the trace that it comes with if that is valid and may be believed. Otherwise it begins one.
+// A request continues the trace that it comes with if that is valid and may be trusted. Otherwise it begins one.
 func TestTracing(t *testing.T) {
 	sampled := "traceparent: 00-" + traceID + "-" + traceSpan + "-01\r\n"
 	ignored := "traceparent: 00-" + traceID + "-" + traceSpan + "-00\r\n"
@@ -73,8 +73,8 @@ func TestTracing(t *testing.T) {
 		{"only a state comes", Tracing{}, nil, "tracestate: a=1\r\n", false, 0, "  0"},
 		{"two come", Tracing{}, nil, sampled + sampled, false, 0, "  0"},
 		{"an invalid one comes", Tracing{}, nil, "traceparent: 00-x\r\ntracestate: a=1\r\n", false, 0, "  0"},
-		{"nobody is believed", Tracing{From: TraceFromNone}, localhost(true), sampled, false, 0, "  0"},
-		{"a proxy is believed", Tracing{From: TraceFromTrusted}, localhost(true), sampled, true, 1, "  0"},
+		{"nobody is trusted", Tracing{From: TraceFromNone}, localhost(true), sampled, false, 0, "  0"},
+		{"a proxy is trusted", Tracing{From: TraceFromTrusted}, localhost(true), sampled, true, 1, "  0"},
 		{"others are not", Tracing{From: TraceFromTrusted}, localhost(false), sampled, false, 0, "  0"},
 		{"there is no proxy", Tracing{From: TraceFromTrusted}, nil, sampled, false, 0, "  0"},
 		{"all are recorded", Tracing{Sample: all, Children: true}, nil, ignored + "tracestate: a=1\r\n", true, 1, "a=1 h 0"},

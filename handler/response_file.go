@@ -16,7 +16,7 @@ import (
 type FileOptions struct {
 	// Type is the Content-Type. Empty: that of the file's name, or application/octet-stream.
 	Type string
-	// ETag is the entity tag, with its quotes. Empty: it is made of the file's time of modification and size.
+	// ETag is the entity tag, with its quotes. Empty: it is made from the file's time of modification and size.
 	ETag string
 	// Modified is used for Last-Modified. Zero: the file's time of modification.
 	Modified time.Time

@@ -176,7 +176,7 @@ func TestCodingsNames(t *testing.T) {
 	}
 }
 
-// TestBodyCoding: bodies with other codings than the limits name are refused; requests without a body are not.
+// TestBodyCoding: bodies with codings other than those that the limits name are refused; requests without a body are not.
 func TestBodyCoding(t *testing.T) {
 	request := func(fields string) *Head { return parse(t, "POST / HTTP/1.1\r\nHost: x\r\n"+fields+"\r\n") }
 	const length, chunked = "Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n"

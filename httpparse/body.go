@@ -166,8 +166,7 @@ func (b *Body) decode(x, y, src []byte) (written, consumed int, err error) {
 
 // StatusOf returns the status of the answer to an error of this package, or 400 for any other error.
 func StatusOf(err error) int {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Status
 	}
 	return 400

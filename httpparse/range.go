@@ -79,7 +79,7 @@ func cutComma(b []byte) (element, rest []byte) {
 	return TrimBlanks(element), rest
 }
 
-// parseRange reads one range-spec. The range is empty if nothing of it is in the representation. ok is false if it is malformed,
+// parseRange reads one range-spec. The range is empty if none of it is in the representation. ok is false if it is malformed,
 // or ends before it begins.
 func parseRange(spec []byte, size int64) (r ByteRange, ok bool) {
 	first, rest, hasFirst := position(spec)

@@ -8,7 +8,7 @@ import (
 )
 
 // enterBatch puts the thread of this goroutine into the scheduling class SCHED_BATCH, and locks the goroutine to it. A thread
-// that is in another class than the ordinary one stays there: the user has chosen it. leave undoes both. It may be called
+// that is in a class other than the ordinary one stays there: the user has chosen it. leave undoes both. It may be called
 // even after an error.
 func enterBatch() (leave func(), err error) {
 	runtime.LockOSThread()

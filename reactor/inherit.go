@@ -116,11 +116,7 @@ func (ln *Listener) Files() (files []*os.File, err error) {
 	if ln.closed {
 		return nil, net.ErrClosed
 	}
-	fds := append([]int(nil), ln.free...)
-	for _, a := range ln.acceptors {
-		fds = append(fds, a.fd)
-	}
-	for _, fd := range fds {
+	for _, fd := range ln.sockets() {
 		other, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
 		if err != nil {
 			for _, f := range files {

@@ -142,8 +142,7 @@ func (ln *Listener) InPlace() bool {
 
 // causeOf removes the path from an error that will be shown after it.
 func causeOf(err error) error {
-	var pathError *fs.PathError
-	if errors.As(err, &pathError) {
+	if pathError, ok := errors.AsType[*fs.PathError](err); ok {
 		return os.NewSyscallError(pathError.Op, pathError.Err)
 	}
 	return err

@@ -45,8 +45,7 @@ func uninterrupted(call func() (int, error)) (n int, errno syscall.Errno) {
 }
 
 func errnoOf(err error) syscall.Errno {
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
 		return errno
 	}
 	return syscall.EIO

@@ -196,7 +196,7 @@ func (a *adminSide) keepErrors(log *slog.Logger) *slog.Logger {
 	return slog.New(a.errors.Handler(log.Handler()))
 }
 
-// options adds to the options of the engine what figures need of it.
+// options adds to the options of the engine what the figures need.
 func (a *adminSide) options(o *engine.Options) {
 	if a == nil {
 		return

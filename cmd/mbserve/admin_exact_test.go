@@ -29,6 +29,7 @@ type census struct {
 	answers   [3]map[string]int // by pool and class of status
 	bodies    [3]int            // bytes, by pool
 	accepted  int               // connections
+	traced    bool              // requests have traces
 	trusted   *x509.Certificate
 	crashes   string       // directory of records
 	targets   atomic.Int64 // open connections to the target
@@ -126,7 +127,7 @@ func (c *census) client(n int, o *http.Transport) func(path string) string {
 }
 
 // startCounted starts a server whose clients count.
-func startCounted(t *testing.T) *census {
+func startCounted(t *testing.T, options ...string) *census {
 	dir := t.TempDir()
 	trusted := certificateFiles(t, dir, "a", "a.test")
 	if err := os.Mkdir(filepath.Join(dir, "files"), 0o755); err != nil {
@@ -148,7 +149,8 @@ func startCounted(t *testing.T) *census {
 	}
 	target.Start()
 	t.Cleanup(target.Close)
-	c.s = start(t, "--admin", loopbackPort, "--crash-dir", c.crashes, "testdata/figures.lua", dir, target.URL)
+	options = append(options, "--admin", loopbackPort, "--crash-dir", c.crashes, "testdata/figures.lua", dir, target.URL)
+	c.s = fastSpans(t, options...)
 	return c
 }
 
@@ -156,7 +158,36 @@ func startCounted(t *testing.T) *census {
 func TestEveryFigure(t *testing.T) {
 	t.Parallel()
 	c := startCounted(t)
-	s := c.s
+	c.makeRequests()
+	c.compare()
+}
+
+// The same is counted if exchanges are recorded for more than that.
+func TestEveryFigureWithLogAndTraces(t *testing.T) {
+	t.Parallel()
+	collector := newSpanCollector(t)
+	file := filepath.Join(t.TempDir(), "access.log")
+	c := startCounted(t, "--access-log", file, "--otlp", collector.URL)
+	c.traced = true
+	c.makeRequests()
+	c.compare()
+	heads := int(c.expected(0)["moonbridge_request_heads_total"]) - 1 // a stream goes on
+	if n := len(collector.servers(t, heads)); n != heads {
+		t.Errorf("%d spans, want %d", n, heads)
+	}
+	lines := 0
+	for _, answers := range c.answers {
+		for _, n := range answers {
+			lines += n
+		}
+	}
+	fileLines(t, file, lines)
+}
+
+// makeRequests makes a known number of each kind.
+func (c *census) makeRequests() {
+	t, s := c.t, c.s
+	t.Helper()
 
 	// Requests of all kinds.
 	p := c.dial(0)
@@ -253,7 +284,6 @@ func TestEveryFigure(t *testing.T) {
 	c.note(2, 400, len(nonsense.hears(400)))
 	nonsense.hearsEnd()
 
-	c.compare()
 }
 
 // stream opens a stream of server-sent events.
@@ -376,6 +406,9 @@ func (c *census) expected(crashBytes int64) map[string]float64 {
 		if pool < 2 {
 			heads += all
 		}
+	}
+	if c.traced {
+		want[`moonbridge_traces_total{result="sent"}`] = float64(heads - 1) // without the malformed one
 	}
 	want["moonbridge_request_heads_total"] = float64(heads - 1 + 1) // without the malformed one, with the stream that stays
 	return want
@@ -581,5 +614,48 @@ func TestStatusPageOfStreams(t *testing.T) {
 		b.until(`innerWidth === ` + fmt.Sprint(width))
 		b.until(`document.documentElement.scrollWidth <= innerWidth`) // what is wide scrolls in its own box
 		b.brightness(fmt.Sprint("streams-", width))
+	}
+}
+
+// With a bus: what one server has published, the other one has received.
+func TestEveryFigureOfBus(t *testing.T) {
+	t.Parallel()
+	bus := redisStore(t)
+	bus.start()
+	defer bus.end()
+	a, b := startCounted(t, "--bus", bus.url), startCounted(t, "--bus", bus.url)
+	pa, pb := a.dial(0), b.dial(0)
+	for range 3 {
+		a.asks(pa, 0, "POST /publish", 200)
+	}
+	for range 2 {
+		b.asks(pb, 0, "POST /publish", 200)
+	}
+	known := map[string]bool{ // those of connections depend on when the servers have started, and on which ones were lost
+		"moonbridge_bus_connections_total": true, "moonbridge_bus_waiting_bytes": true,
+	}
+	for _, one := range []struct {
+		c              *census
+		sent, received float64
+	}{{a, 3, 2}, {b, 2, 3}} {
+		want := map[string]float64{
+			"moonbridge_bus_connected": 1, "moonbridge_bus_sent_total": one.sent, "moonbridge_bus_received_total": one.received, "moonbridge_bus_dropped_total": 0,
+			"moonbridge_bus_gaps_total": 0, "moonbridge_bus_malformed_total": 0, "moonbridge_channel_messages_total": 5,
+		}
+		eventually(t, "all messages have come", func() bool {
+			f := one.c.s.figures()
+			return f["moonbridge_bus_received_total"] == one.received && f["moonbridge_bus_sent_total"] == one.sent
+		})
+		names, got := one.c.compared()
+		for name, n := range want {
+			if known[name] = true; got[name] != n || !names[name] {
+				t.Errorf("%s is %v, want %v", name, got[name], n)
+			}
+		}
+		for name := range names {
+			if _, elsewhere := figureReasons[name]; !elsewhere && !known[name] {
+				t.Errorf("%s is compared with nothing: count it here, or say why not", name)
+			}
+		}
 	}
 }

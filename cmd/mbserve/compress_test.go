@@ -125,7 +125,7 @@ func TestCompressOptions(t *testing.T) {
 	}
 }
 
-// TestCompressEventType: text/event-stream has to be named. Whether a short stream is compressed depends on how it is put out,
+// TestCompressEventType: text/event-stream has to be named. Whether a short stream is compressed depends on how it is output,
 // but Vary does not.
 func TestCompressEventType(t *testing.T) {
 	t.Parallel()

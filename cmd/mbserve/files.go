@@ -64,8 +64,7 @@ func (s *server) opener(name string, flag int) func(path string) (*os.File, erro
 
 func openForWriting(path string, flag int) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|flag, 0o644)
-	var perr *os.PathError
-	if errors.As(err, &perr) {
+	if perr, ok := errors.AsType[*os.PathError](err); ok {
 		err = perr.Err
 	}
 	return f, err

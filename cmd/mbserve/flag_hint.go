@@ -32,8 +32,8 @@ var inScript = map[string]string{
 
 // explainFlag adds to the error of an unknown flag what was probably meant.
 func explainFlag(err error, f *pflag.FlagSet) error {
-	var unknown *pflag.NotExistError
-	if !errors.As(err, &unknown) || unknown.GetSpecifiedShortnames() != "" {
+	unknown, ok := errors.AsType[*pflag.NotExistError](err)
+	if !ok || unknown.GetSpecifiedShortnames() != "" {
 		return err
 	}
 	name := unknown.GetSpecifiedName()

@@ -191,10 +191,11 @@ listen{
 	}
 }
 
-// The id of a request is the same in the record of its error, for the handler and in the access log, with and without one.
+// The id of a request is the same in the record of its error, for the handler and in the access log, with and without one, and if
+// requests are only counted.
 func TestRequestIDsAgree(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{nil, {"--access-log", "-"}} {
+	for _, args := range [][]string{nil, {"--admin", loopbackPort}, {"--access-log", "-"}} {
 		s := start(t, append(args, writeScript(t, `local http = require "moonbridge_http"
 local handler = http.generate_handler(function(request)
 	io.stderr:write("id ", request.id, "\n")
@@ -218,10 +219,38 @@ listen{
 				t.Errorf("id %q, want %q; others %v", id, c.want, seen)
 			}
 			seen[id] = true
-			if args != nil && c.address == s.address(0) {
+			if len(args) > 0 && args[0] == "--access-log" && c.address == s.address(0) {
 				s.out.wait(t, 0, " "+id+" ")
 			}
 		}
+	}
+}
+
+// A handler that is killed has the same id in what the server says of it as in what the handler itself has said, and on the status page.
+func TestRequestIDsOfKilled(t *testing.T) {
+	t.Parallel()
+	s := start(t, "--admin", loopbackPort, writeScript(t, `local http = require "moonbridge_http"
+listen{
+	{ proto = "tcp4", port = 0, localhost = true },
+	request_timeout = 0.3, min_fork = 1, max_fork = 1,
+	connect = http.generate_handler(function(request)
+		io.stderr:write("id ", request.id, "\n")
+		timeout(0)
+		string.rep("x", 1e5):find(("x*"):rep(50) .. "y") -- Lua cannot be interrupted here
+	end),
+}
+`))
+	for _, c := range []struct{ fields, want string }{{"", ""}, {"X-Request-Id: from-a-proxy\r\n", "from-a-proxy"}, {"X-Request-Id: bad id\r\n", ""}} {
+		from := s.log.size()
+		p := dial(t, s.address(0))
+		p.say("GET /hangs HTTP/1.1\r\nHost: h\r\n%s\r\n", c.fields)
+		said := s.log.wait(t, from, "msg=\"id ")
+		id := strings.TrimPrefix(field(said, "msg"), "id ")
+		if c.want != "" && id != c.want || len(id) < 8 {
+			t.Errorf("the handler has %q, want %q", id, c.want)
+		}
+		p.hears(504)
+		s.log.wait(t, from, "request_timeout", "request_id="+id)
 	}
 }
 

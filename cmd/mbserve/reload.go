@@ -190,8 +190,7 @@ func (s *server) endReload() {
 
 // errorText returns the text of an error for the log.
 func errorText(err error) string {
-	var script *pool.ScriptError
-	if errors.As(err, &script) {
+	if script, ok := errors.AsType[*pool.ScriptError](err); ok {
 		return strings.TrimRight(script.Text, "\n")
 	}
 	return err.Error()

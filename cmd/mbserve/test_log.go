@@ -24,7 +24,7 @@ type keptLog struct {
 
 const (
 	testLogMax  = 1000        // records that are kept
-	testLogWait = time.Second // for a record: that of a worker comes on another way than its response
+	testLogWait = time.Second // for a record: that of a worker does not come the same way as its response
 )
 
 func newTestLog(next slog.Handler) *testLog {

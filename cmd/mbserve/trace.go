@@ -20,7 +20,7 @@ const (
 	tracesCloseTimeout = 3 * time.Second
 )
 
-// traceFrom says whose traceparent fields are believed.
+// traceFrom says whose traceparent fields are trusted.
 type traceFrom string
 
 var traceFroms = map[traceFrom]engine.TraceFrom{
@@ -68,7 +68,7 @@ func (s *server) openTraces() (err error) {
 	return nil
 }
 
-// traceOptions adds to the options of the engine what traces need of it.
+// traceOptions adds to the options of the engine what traces need.
 func (s *server) traceOptions(o *engine.Options) {
 	if !s.o.trace {
 		return

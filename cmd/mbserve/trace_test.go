@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -296,6 +297,74 @@ func TestTraceExport(t *testing.T) {
 	traceOf(t, newClient(t), s.url("/"))
 	c.servers(t, 5)
 	eventually(t, "the figure", func() bool { return s.figures()[`moonbridge_traces_total{result="sent"}`] == 5 })
+}
+
+// The refresh of a page has a span, which is the parent of what its handler asks of others. Nobody waits for it.
+func TestTraceRefresh(t *testing.T) {
+	t.Parallel()
+	c := newSpanCollector(t)
+	a, told := newApplication(t), filepath.Join(t.TempDir(), "told")
+	a.write(`@ listen{ port, connect = http.generate_handler({ cache = true }, function(request)
+	local f = io.open(%q, "a")
+	f:write(request.traceparent, "\n")
+	f:close()
+	request:send_status("200 OK")
+	request:send_header("Cache-Control", "max-age=0, stale-while-revalidate=1000")
+	request:send_data("page")
+end) }`, told)
+	s := fastSpans(t, "--otlp", c.URL, a.script)
+	get(t, s.url("/"))
+	get(t, s.url("/"))
+	server := c.servers(t, 2)[1]
+	refresh := c.child(t, server, "refresh")
+	lines := fileLines(t, told, 2)
+	if want := fmt.Sprintf("00-%x-%x-01\n", server.TraceId, refresh.SpanId); lines[1] != want {
+		t.Errorf("the handler of the refresh has %q, want %q", lines[1], want)
+	}
+	if n := len(c.kind(tracepb.Span_SPAN_KIND_INTERNAL)); n != 3 {
+		t.Errorf("%d internal spans, want queue and service of the first request, and the refresh", n)
+	}
+}
+
+// Only what was sent again counts as such: not targets that cannot be reached.
+func TestTraceResent(t *testing.T) {
+	t.Parallel()
+	c := newSpanCollector(t)
+	var asked atomic.Int64
+	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/breaks/x" && asked.Add(1) == 2 {
+			conn, _, err := w.(http.Hijacker).Hijack()
+			if err == nil {
+				conn.Close()
+			}
+		}
+	}))
+	t.Cleanup(target.Close)
+	a := newApplication(t)
+	a.write(`@ listen{ port, routes = {
+	["/breaks/"] = { proxy = %[1]q },
+	["/away/"] = { proxy = { "http://127.0.0.1:1", %[1]q } },
+	["/gone/"] = { proxy = "http://127.0.0.1:1", retries = 0 },
+}, connect = http.generate_handler(function() end) }`, target.URL)
+	s := fastSpans(t, "--otlp", c.URL, "--loops", "1", a.script)
+	for n, one := range []struct {
+		path    string
+		status  int
+		resends string
+	}{{"/breaks/x", 200, ""}, {"/breaks/x", 200, "1"}, {"/away/x", 200, ""}, {"/away/x", 200, ""}, {"/gone/x", 502, ""}} {
+		if got := status(t, "GET", s.url(one.path)); got != one.status {
+			t.Errorf("%s: %d", one.path, got)
+		}
+		span, got := c.child(t, c.servers(t, n+1)[n], "GET"), ""
+		for _, kv := range span.Attributes {
+			if kv.Key == "http.request.resend_count" {
+				got = strconv.FormatInt(kv.Value.GetIntValue(), 10)
+			}
+		}
+		if got != one.resends {
+			t.Errorf("%s: resend count %q, want %q", one.path, got, one.resends)
+		}
+	}
 }
 
 // The last spans are sent when the server ends. Which traces are recorded is decided by their ids, if nobody has decided before.

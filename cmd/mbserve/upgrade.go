@@ -20,7 +20,7 @@ import (
 // is refused, because the sockets are never closed.
 
 // heirEnv tells a process to take over: "ready=FD timers=FD pid=FD log=FD access=FD root=FD dir=FD
-// tickets=FD admin=FD channels=FD". Those of the files, the admin listener and of the root helper are present if there are such. dir is the working directory of the old
+// tickets=FD admin=FD channels=FD". Those of the files, the admin listener and of the root helper are present if these exist. dir is the working directory of the old
 // process, tickets a pipe with the keys of TLS session tickets, channels a socket through which the new process gets the channels.
 const heirEnv = "MOONBRIDGE_HEIR"
 

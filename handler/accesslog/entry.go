@@ -29,10 +29,10 @@ type Entry struct {
 	Trace       *Trace
 	State, Host []byte
 
-	// Upstream is the address of the server that the request was passed on to, and Tries how many connections were used for that, or
-	// could not be opened. They are set only for recorded traces. 0: it was not passed on.
+	// Upstream is the address of the server that the request was passed on to, or was to be, and Sent how often it was sent to such a
+	// server. They are set only for recorded traces. "": it was not to be passed on.
 	Upstream string
-	Tries    int
+	Sent     int
 
 	// Waited is how long the exchange was kept from the backend because its body was awaited. It is set only for recorded traces.
 	Waited time.Duration
@@ -51,6 +51,8 @@ type Entry struct {
 
 	// Cache is what a cache in front of the handler has done: HIT, MISS or STALE, or nothing.
 	Cache string
+	// Refreshes: the response was stale, and the cache has asked the handler for a new one because of it.
+	Refreshes bool
 }
 
 // Bounds of what is kept of a request.

@@ -25,7 +25,7 @@ type Stream interface {
 	Room(c Conn)
 	// Closed is the last call. err says why the connection has ended. It is nil if this side has closed it and everything was
 	// sent, or if both sides have finished sending. A peer that is gone is noticed by reading or writing: not while c is paused
-	// and writes nothing. If a write has failed, what the peer had sent before is still passed to Data, unless nothing of it is
+	// and writes nothing. If a write has failed, what the peer had sent before is still passed to Data, unless none of it is
 	// taken for the time of Bounds.Linger, because c is paused for example.
 	Closed(c Conn, err error)
 }

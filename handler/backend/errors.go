@@ -19,6 +19,23 @@ var (
 	ErrBodyTooLarge = errors.New("request body too large")
 )
 
+// RefusalOf returns the status of the answer to an exchange that Start has refused with err, and the time for its Retry-After;
+// 0: none.
+func RefusalOf(err error) (status int, retryAfter time.Duration) {
+	many, isMany := errors.AsType[*TooMany](err)
+	switch {
+	case isMany:
+		return 429, many.RetryAfter
+	case errors.Is(err, ErrHeadTooLarge):
+		return 431, 0
+	case errors.Is(err, ErrBodyTooLarge):
+		return 413, 0
+	case errors.Is(err, ErrQueueFull), errors.Is(err, ErrNoWorker), errors.Is(err, ErrStopped):
+		return 503, time.Second
+	}
+	return 500, 0
+}
+
 // TooMany is the error with which Start refuses an exchange because its client sends too many. 429. The engine looks at it
 // before it calls the backend again.
 type TooMany struct {

@@ -38,9 +38,9 @@ type Timed interface {
 
 // Forwarded is an optional interface of a Running that passes its request on to another server, for traces.
 type Forwarded interface {
-	// Upstream returns the address of the server that has got the request, or was tried last, and how many connections were used for
-	// it or could not be opened; 0: none. It is called when Times is.
-	Upstream() (address string, tries int)
+	// Upstream returns the address of the server that has got the request, or was tried last, and how often the request was sent, to
+	// any server. address is empty if no server was tried. It is called when Times is.
+	Upstream() (address string, sent int)
 }
 
 // CacheTimed is what a Running of a cache implements in place of Timed.
@@ -61,10 +61,12 @@ const (
 	CacheHit
 	// CacheStale: it has answered with a stale response.
 	CacheStale
+	// CacheRefresh: it has answered with a stale response, and has asked the backend for a new one meanwhile.
+	CacheRefresh
 )
 
 // String is the result as logs have it: MISS, HIT or STALE, or nothing.
-func (r CacheResult) String() string { return [...]string{"", "MISS", "HIT", "STALE"}[r] }
+func (r CacheResult) String() string { return [...]string{"", "MISS", "HIT", "STALE", "STALE"}[r] }
 
 // Trailered is an optional interface of a Running, for the trailer section of a chunked request body (RFC 9110 §6.5). Without
 // it the section is checked and dropped.

@@ -12,7 +12,7 @@ type TLSState struct {
 	tls.ConnectionState
 
 	// Text has what handlers in other processes are told, a line each: version, cipher suite, server name, protocol of ALPN, and of
-	// the client's certificate the SHA-256 fingerprint and the subject (RFC 4514). What there is not is an empty line.
+	// the client's certificate the SHA-256 fingerprint and the subject (RFC 4514). A line without a value is empty.
 	Text []byte
 }
 

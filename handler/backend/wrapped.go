@@ -44,7 +44,7 @@ func (w *Wrapped) Overlap() int {
 func (w *Wrapped) Pressed() bool { return w.pressable == nil || w.pressable.Pressed() }
 
 // UpstreamOf returns what r says of itself, as a Forwarded.
-func UpstreamOf(r Running) (address string, tries int) {
+func UpstreamOf(r Running) (address string, sent int) {
 	if f, ok := r.(Forwarded); ok {
 		return f.Upstream()
 	}

@@ -6,7 +6,7 @@ import "time"
 // the engine has for it.
 const aloneMax = 60 * time.Second
 
-// blockedMax is how long others wait for a response whose client takes nothing of it. A client on a slow line often takes nothing for
+// blockedMax is how long others wait for a response whose client takes none of it. A client on a slow line often takes nothing for
 // a moment: if they did not wait then, all of them would go to the backend.
 const blockedMax = 250 * time.Millisecond
 

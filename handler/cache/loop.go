@@ -72,6 +72,7 @@ func (l *loop) begin(x backend.Exchange, h *httpparse.Head, listener int) (backe
 		r.answerWith(a.v, &l.q, a.result())
 		l.queue(r)
 		if a.fill != nil {
+			r.result = backend.CacheRefresh
 			l.renew(a.fill, x, h, listener)
 		}
 		return r, nil

@@ -343,7 +343,7 @@ func (f *fill) discard() {
 }
 
 // admit counts the memory of a variant, of which counted bytes are counted already. false: there is no room for it. Then
-// nothing of it is counted.
+// none of it is counted.
 func (s *Store) admit(v *variant, counted int64) bool {
 	v.store = s
 	if s.reserve(v.cost - counted) {

@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"errors"
 	"net/netip"
 	"time"
 
@@ -158,6 +157,7 @@ func (r *run) resume() {
 	case actServe:
 		r.answerWith(a.v, &l.q, a.result())
 		if a.fill != nil {
+			r.result = backend.CacheRefresh
 			l.renew(a.fill, r.x, h, r.listener)
 		}
 		r.sendNow()
@@ -179,13 +179,8 @@ func (r *run) started(err error) {
 	switch {
 	case err == nil && r.peerEnded && r.state == runForward:
 		r.PeerEnd()
-	case err == nil:
-	case errors.Is(err, backend.ErrHeadTooLarge):
-		r.refuse(431, 0)
-	case errors.Is(err, backend.ErrQueueFull), errors.Is(err, backend.ErrNoWorker), errors.Is(err, backend.ErrStopped):
-		r.refuse(503, time.Second)
-	default:
-		r.refuse(500, 0)
+	case err != nil:
+		r.refuse(backend.RefusalOf(err))
 	}
 }
 

@@ -177,7 +177,7 @@ func (e *exchange) encoded() {
 	e.advance()
 }
 
-// sendEncoded sends what the job has put out.
+// sendEncoded sends what the job has output.
 func (e *exchange) sendEncoded() {
 	y, j := &e.body, e.body.job
 	if j.err != nil {
@@ -214,7 +214,7 @@ func (e *exchange) sendWhole(j *job) {
 	e.send(head, content, e.ending())
 }
 
-// chunkRoom is the room for the size before a chunk, at the start of what a job puts out.
+// chunkRoom is the room for the size before a chunk, at the start of what a job outputs.
 const chunkRoom = "\x00\x00\x00\x00\x00\x00\x00\x00\r\n"
 
 // sendPiece sends a piece of a stream, which may be empty, with the head before the first one.
@@ -237,7 +237,7 @@ func (e *exchange) sendPiece(out []byte) {
 	}
 }
 
-// chunk makes a chunk of what a job has put out, and adds the last one if the body ends.
+// chunk makes a chunk of what a job has output, and adds the last one if the body ends.
 func (b *body) chunk(out []byte) []byte {
 	size := len(out) - len(chunkRoom)
 	if size == 0 {

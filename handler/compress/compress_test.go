@@ -228,7 +228,7 @@ func TestHead(t *testing.T) {
 	}
 }
 
-// stream puts out a response in pieces, as far as it is taken.
+// stream outputs a response in pieces, as far as it is taken.
 func (g *rig) stream(response string, size int) {
 	g.t.Helper()
 	rest := []byte(response)
@@ -265,7 +265,7 @@ func TestNotModified(t *testing.T) {
 	}
 }
 
-// TestFlush: what the inner backend puts out can be decoded at once, whatever follows.
+// TestFlush: what the inner backend outputs can be decoded at once, whatever follows.
 func TestFlush(t *testing.T) {
 	for _, coding := range []string{"gzip", "br", "zstd"} {
 		g := newRig(t, get(coding), Options{Types: []string{"text/event-stream"}})

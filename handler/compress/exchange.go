@@ -139,7 +139,7 @@ func (e *exchange) Complete(_ backend.Running, end backend.End) {
 	}
 }
 
-// endInner: the inner backend has put out its whole response. A response that ends too early is reset, as is one of which
+// endInner: the inner backend has output its whole response. A response that ends too early is reset, as is one of which
 // there is no head.
 func (e *exchange) endInner(how inner, end backend.End) {
 	e.noteTimes()

@@ -212,7 +212,7 @@ func (g *rig) start(lb backend.LoopBackend, request string) *fakeConn {
 	return c
 }
 
-// out puts out a piece, which must be taken.
+// out outputs a piece, which must be taken.
 func (g *rig) out(p string, last bool) {
 	g.t.Helper()
 	if n := g.inner.x.Output([]byte(p), nil, last); n != len(p) {

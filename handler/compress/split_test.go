@@ -9,7 +9,7 @@ import (
 	"moonbridge/handler/backend"
 )
 
-// script is a response that a fake backend puts out in pieces.
+// script is a response that a fake backend outputs in pieces.
 type script struct {
 	g     *rig
 	rnd   *rand.Rand
@@ -18,7 +18,7 @@ type script struct {
 	end   backend.End
 }
 
-// step puts out pieces until one is not taken in full. Then it ends the response.
+// step outputs pieces until one is not taken in full. Then it ends the response.
 func (s *script) step() {
 	for len(s.rest) > 0 {
 		n := 1 + s.rnd.IntN(min(len(s.rest), 1+s.rnd.IntN(65536)))

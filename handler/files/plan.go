@@ -31,7 +31,7 @@ type File struct {
 type Options struct {
 	Type         string // Content-Type; empty: there is none
 	Encoding     string // Content-Encoding: the file is compressed; empty: it is not
-	ETag         string // entity tag, with quotes; empty: it is made of size and time
+	ETag         string // entity tag, with quotes; empty: it is made from size and time
 	CacheControl string // Cache-Control; empty: there is none
 	Download     string // name under which a browser saves the file; empty: the browser may show it
 	Vary         bool   // the choice of the file has depended on Accept-Encoding

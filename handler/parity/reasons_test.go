@@ -139,7 +139,7 @@ var reasons = []reason{
 		[]string{"no hijack after 101"}},
 	{"CONNECT",
 		"A 200 is chunked. A tunnel that is refused leaves the connection open. Targets without a port, and paths, reach the handler.",
-		"Only with `Limits.Connect`; otherwise 501. A 2xx states no length (RFC 9110 §9.3.6), a refusal ends the connection, and other targets than `host:port` are answered with 400.",
+		"Only with `Limits.Connect`; otherwise 501. A 2xx states no length (RFC 9110 §9.3.6), a refusal ends the connection, and targets other than `host:port` are answered with 400.",
 		"A client may send bytes of its tunnel early, and they must not be taken for requests.",
 		[]string{"CONNECT refused", "CONNECT with WriteHeader", "CONNECT without port", "CONNECT to a path"}},
 }

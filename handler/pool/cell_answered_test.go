@@ -94,7 +94,7 @@ func TestAnsweredDeath(t *testing.T) {
 		marker(name)
 		q.awaitLeft()
 
-		// Nothing of it has been seen when the worker is gone, or some of it has.
+		// None of it has been seen when the worker is gone, or some of it has.
 		for _, take := range []int{0, 3} {
 			q = r.send(&request{method: method, target: "finish-die-at-once", take: take})
 			got := q.wait()

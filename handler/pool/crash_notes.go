@@ -17,7 +17,7 @@ const (
 	crashRecent = 64
 )
 
-// notes are what is kept of a worker in case that an exchange fails. nil: nothing is kept.
+// notes are what is kept of a worker in case an exchange fails. nil: nothing is kept.
 type notes struct {
 	w     *Worker
 	heard sync.WaitGroup // of what it says

@@ -45,7 +45,7 @@ func inSessions(sessions []int) (pids []int) {
 	return pids
 }
 
-// onlyWorkers checks that there are no other processes than those that the host knows of.
+// onlyWorkers checks that there are no processes other than those that the host knows of.
 func (r *rig) onlyWorkers() {
 	r.t.Helper()
 	eventually(r.t, "no process but the fork server and its workers", func() bool {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -163,12 +164,17 @@ func openFiles() int {
 	return len(listFiles())
 }
 
-// listFiles says what the open descriptors are.
+// listFiles says what the open descriptors are. A host opens the state of a worker when it first needs it: that of one that lives is
+// not counted, since it may be a worker of another host of the test.
 func listFiles() (names []string) {
 	es, _ := os.ReadDir("/proc/self/fd")
 	for _, e := range es {
 		to, err := os.Readlink("/proc/self/fd/" + e.Name())
-		if err == nil {
+		if err != nil {
+			continue
+		}
+		pid, err := strconv.Atoi(strings.TrimSuffix(strings.TrimPrefix(to, "/proc/"), "/stat"))
+		if err != nil || gone(pid) {
 			names = append(names, e.Name()+" "+to)
 		}
 	}
@@ -183,10 +189,12 @@ func (r *rig) stop(grace time.Duration) error {
 	defer cancel()
 	err := r.h.Stop(ctx)
 	for _, pid := range pids { // a killed process may take a moment
-		eventually(r.t, "the process is gone", func() bool { return unix.Kill(pid, 0) != nil || zombie(pid) })
+		eventually(r.t, "the process is gone", func() bool { return gone(pid) })
 	}
 	return err
 }
+
+func gone(pid int) bool { return unix.Kill(pid, 0) != nil || zombie(pid) }
 
 func zombie(pid int) bool {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))

@@ -140,7 +140,7 @@ func TestTestUnanswered(t *testing.T) {
 	}
 }
 
-// A list is what it was joined from, and no bytes make splitting it fail in another way than with an error.
+// A list is what it was joined from, and no bytes make splitting it fail in any way other than with an error.
 func FuzzTesterList(f *testing.F) {
 	f.Add([]byte{})
 	f.Add(joinList([]string{"get", "/", ""}))

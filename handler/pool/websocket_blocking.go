@@ -11,7 +11,7 @@ import (
 )
 
 // blockingSocket is a WebSocket that a worker has to itself, in the exchange of its handshake (request:websocket): the Handler of its
-// connection, and the backend.Exchange of its cell. The worker asks for each message. It gets records in the in-window, and puts out verbs.
+// connection, and the backend.Exchange of its cell. The worker asks for each message. It gets records in the in-window, and outputs verbs.
 type blockingSocket struct {
 	c       *cell // nil: the handler has ended
 	handler *loop // for the log

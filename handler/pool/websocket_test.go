@@ -200,7 +200,7 @@ func serverFrames(b []byte) (wrong string) {
 	return ""
 }
 
-// FuzzWebSocketVerbs: whatever a worker puts out, in whatever pieces, its client gets sound frames, and the same ones.
+// FuzzWebSocketVerbs: whatever a worker outputs, in whatever pieces, its client gets sound frames, and the same ones.
 func FuzzWebSocketVerbs(f *testing.F) {
 	f.Add(appendVerb(appendVerb(nil, shm.WSSendText, "héllo"), shm.WSSendBinary, "\xff"), uint16(9), false)
 	f.Add(appendVerb(appendVerb(nil, shm.WSSubscribe, "room\x00"), shm.WSUnsubscribe, "room\x00other\x00"), uint16(3), true)
@@ -208,6 +208,7 @@ func FuzzWebSocketVerbs(f *testing.F) {
 	f.Add(appendVerb(appendVerb(nil, shm.WSEnd, "\xed\x03\x00\x00\xff"), shm.WSUnknown, ""), uint16(0), false)
 	f.Add(appendVerb(nil, shm.WSState, strings.Repeat("s", shm.WSStateMax+1)), uint16(100), false)
 	f.Add(appendVerb(nil, shm.WSSubscribe, strings.Repeat("x\x00", 65)), uint16(1), false)
+	f.Add(appendVerb(appendVerb(nil, shm.WSDone, "00000"), shm.WSUnknown, ""), uint16(15), false)
 	f.Fuzz(func(t *testing.T, verbs []byte, cut uint16, strict bool) {
 		flags := uint32(0)
 		if strict {
@@ -363,7 +364,7 @@ func TestWebSocketDoneOfOne(t *testing.T) {
 	}
 }
 
-// FuzzWebSocketBatch: whatever a worker puts out, messages are lost only by what it says, and no batch is lost or used twice.
+// FuzzWebSocketBatch: whatever a worker outputs, messages are lost only by what it says, and no batch is lost or used twice.
 func FuzzWebSocketBatch(f *testing.F) {
 	f.Add(append(appendVerb(appendVerb(nil, shm.WSDone, ""), shm.WSSendText, "x"), 9, 0, 0, 0, 0, 0, 0, 0), false, false)
 	f.Add(appendVerb(nil, shm.WSState, "s"), true, true)

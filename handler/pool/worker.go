@@ -39,7 +39,7 @@ type Worker struct {
 	reclaim reclaim
 	stat    atomic.Pointer[os.File] // what the system says of its process; nil: nothing, or it has ended
 
-	notes    *notes                       // in case that an exchange fails; nil: nobody wants to know. Immutable
+	notes    *notes                       // in case an exchange fails; nil: nobody wants to know. Immutable
 	channels atomic.Pointer[net.UnixConn] // on which it asks about channels; nil: it has not
 
 	filesPosted atomic.Int32 // files that it has sent, and that no loop has taken

@@ -38,7 +38,7 @@ func (e *exit) judge(quit bool) {
 	e.expected = quit && (!e.reaped || e.status.Exited() && e.status.ExitStatus() == 0)
 }
 
-// crashed reports whether another signal than our SIGKILL has ended it. To write a core may take longer than hangupGrace.
+// crashed reports whether a signal other than our SIGKILL has ended it. To write a core may take longer than hangupGrace.
 func (e *exit) crashed() bool {
 	return e.reaped && e.status.Signaled() && e.status.Signal() != unix.SIGKILL
 }

@@ -27,7 +27,7 @@ func TestExitLate(t *testing.T) {
 	}
 }
 
-// Which ends are expected, and how they are called.
+// Which ends are expected, and what they are called.
 func TestExitJudge(t *testing.T) {
 	status := func(code int) unix.WaitStatus { return unix.WaitStatus(code << 8) }
 	for _, c := range []struct {

@@ -2,7 +2,7 @@ package pool
 
 import "testing"
 
-// setProcessGroupFlag sets another flag than the one that has a signal reach a group, until the test ends.
+// setProcessGroupFlag sets a flag other than the one that has a signal reach a group, until the test ends.
 func setProcessGroupFlag(t *testing.T, flag int) {
 	before := pidfdGroup
 	pidfdGroup = flag

@@ -65,6 +65,7 @@ type exchange struct {
 	tried      []*upstream.Server
 	connects   int  // connections that could not be established
 	retries    int  // that count for Retrying.Times
+	sends      int  // how often a connection has got the request
 	fresh      bool // only a new connection will do
 	arrived    int64
 	sentAt     int64
@@ -190,15 +191,11 @@ func (e *exchange) finish(tell func(backend.Exchange)) {
 }
 
 // Upstream implements backend.Forwarded.
-func (e *exchange) Upstream() (address string, tries int) {
+func (e *exchange) Upstream() (address string, sent int) {
 	if e.server == nil {
 		return "", 0
 	}
-	tries = e.connects + e.retries
-	if e.sentAt != 0 {
-		tries++
-	}
-	return e.server.Addr(), tries
+	return e.server.Addr(), e.sends
 }
 
 // Times implements backend.Timed: how long the request has waited until it was sent, and what came after that.

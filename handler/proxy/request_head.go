@@ -89,7 +89,7 @@ func (e *exchange) hostLine(client []byte) []byte {
 
 // facts are what fields say that concern this side of the proxy.
 type facts struct {
-	trusted  bool // the client is a proxy that may be believed
+	trusted  bool // the client is a proxy that may be trusted
 	trailers bool // TE: trailers
 	scheme   string
 

@@ -123,6 +123,7 @@ func (e *exchange) another() bool {
 func (e *exchange) transmit(body []byte) {
 	e.phase = phaseHead
 	e.sentAt = e.l.Now()
+	e.sends++
 	e.reads = reader{}
 	c := e.link.conn
 	out := e.withHost()
@@ -164,7 +165,7 @@ func (e *exchange) withHost() []byte {
 	return e.l.head
 }
 
-// mayKeep reports whether n more bytes of the body are kept, for the case that the request has to be sent again.
+// mayKeep reports whether n more bytes of the body are kept, in case the request has to be sent again.
 func (e *exchange) mayKeep(n int) bool {
 	return e.repeats && e.kept && len(e.out)-e.headLen+n <= e.l.config.Retry.Body
 }

@@ -4,5 +4,5 @@
 // A header is parsed by github.com/pires/go-proxyproto, which needs all of it. Length finds its end first, whatever pieces it
 // arrives in. Nothing here reads from a connection: New returns what the engine needs for that, and Append what a proxy writes.
 //
-// Only a listener that nobody but the proxy can reach should have it: the header is believed.
+// Only a listener that nobody but the proxy can reach should have it: the header is trusted.
 package proxyproto

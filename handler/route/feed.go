@@ -150,7 +150,7 @@ func (r fedRunning) Cancel() {
 }
 
 // Upstream implements backend.Forwarded.
-func (r fedRunning) Upstream() (address string, tries int) { return backend.UpstreamOf(r.f.running) }
+func (r fedRunning) Upstream() (address string, sent int) { return backend.UpstreamOf(r.f.running) }
 
 // CacheTimes implements backend.CacheTimed.
 func (r fedRunning) CacheTimes() (queue, service time.Duration, result backend.CacheResult) {

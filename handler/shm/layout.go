@@ -154,7 +154,7 @@ type OutCell struct {
 	OutStart atomic.Uint32 // place of the first byte of the response; fixed when that is published
 	Flags    atomic.Uint32 // Out*
 	Result   atomic.Uint64 // Result(gen, Result*), stored last
-	Claimed  atomic.Uint64 // ns of CLOCK_MONOTONIC when the worker took the exchange, if its head has an id
+	Claimed  atomic.Uint64 // ns of CLOCK_MONOTONIC when the worker took the exchange, if its head has HeadLogged
 	_        [16]byte
 }
 

@@ -20,7 +20,7 @@ type Resolver interface {
 const everyDefault = 30 * time.Second
 
 // Follow makes the addresses of a name the targets of the Set, and goes on to look them up, on a goroutine, until ctx is over. like
-// is the target that they are made of: its Addr is "host:port". An answer that is empty, or an error, changes nothing. r is
+// is the target that they are made from: its Addr is "host:port". An answer that is empty, or an error, changes nothing. r is
 // net.DefaultResolver if nil, every is 30 s if 0.
 //
 // The first lookup is made before Follow returns. Its error is returned; the goroutine runs nevertheless.

@@ -12,7 +12,7 @@ type Options struct {
 	Balance Balancer
 
 	// Idle is how long an unused connection is kept: less than targets keep theirs (Node 5 s; gunicorn 2 s, which needs a smaller
-	// value here). A target that says Keep-Alive: timeout=n is believed. Default 4 s; negative: none is kept.
+	// value here). The Keep-Alive: timeout=n of a target shortens it. Default 4 s; negative: none is kept.
 	Idle time.Duration
 	// IdleMax is how many unused connections each loop keeps for a target. Default 256.
 	IdleMax int

@@ -158,11 +158,11 @@ func (v *Server) Answered(now int64, took time.Duration) {
 
 // IsLocal reports whether an error of a connection to a target says nothing about the target: this process had no room to try.
 func IsLocal(err error) bool {
-	var code syscall.Errno
 	if errors.As(err, new(*backend.HandshakeError)) {
 		return false
 	}
-	if !errors.As(err, &code) {
+	code, ok := errors.AsType[syscall.Errno](err)
+	if !ok {
 		return !errors.Is(err, os.ErrDeadlineExceeded)
 	}
 	switch code {

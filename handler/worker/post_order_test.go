@@ -29,7 +29,7 @@ func TestPostOrder(t *testing.T) {
 			}
 		}
 	}
-	// Who waits for leave to send gets it when the form is processed, and none where it is not.
+	// A client that waits for leave to send gets it when the form is processed, and none where it is not.
 	for _, way := range []string{"/tables", "/stream?exact=file", "/status?exact=file", "/ignore", "/deferred?exact=file"} {
 		e := w.start(request{head: "POST " + way + " HTTP/1.1\nHost: x" + multipartType, body: encode(t, field{name: "file", data: "x"}), expect: true})
 		if r := e.finish(); r.result != shm.ResultDone || r.body() == "" || !e.wanted {

@@ -260,7 +260,7 @@ func TestPostExclusive(t *testing.T) {
 			}
 		}
 	}
-	// Inside a stream handler nothing of that works, and the processing goes on.
+	// Inside a stream handler none of that works, and the processing goes on.
 	body := encode(t, field{name: "file", data: "1"}, field{name: "b", data: "behind"})
 	for second, name := range names {
 		want := "false:testdata/post.lua:"

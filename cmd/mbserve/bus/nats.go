@@ -94,8 +94,7 @@ func (s *natsSession) append(ctx context.Context, b *batch) error {
 	}
 	id := strconv.FormatUint(b.origin, 36) + "-" + strconv.FormatUint(b.number, 36)
 	_, err := s.js.Publish(ctx, s.subject(), data, jetstream.WithMsgID(id), jetstream.WithExpectStream(s.stream))
-	var api *jetstream.APIError
-	if errors.As(err, &api) && api.ErrorCode == natsTooLarge {
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok && api.ErrorCode == natsTooLarge {
 		return fmt.Errorf("%w: %v", errRefused, err)
 	}
 	return err

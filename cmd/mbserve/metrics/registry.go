@@ -103,7 +103,7 @@ func (w *Writer) Buckets(name, help string, counts []uint64, bound func(i int) t
 	w.add(name, help, dto.MetricType_HISTOGRAM, labels).Histogram = h
 }
 
-// Label is a text as it stands in a label. Who counts by it has to add up what is equal then: a series must not come twice.
+// Label is a text as it stands in a label. Whoever counts by it has to add up what is equal then: a series must not come twice.
 func Label(text string) string { return strings.ToValidUTF8(text, "?") }
 
 // add adds a metric to its family.

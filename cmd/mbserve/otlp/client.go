@@ -212,8 +212,7 @@ func (c *client) post(ctx context.Context, body []byte) (after time.Duration, er
 	req.Header = c.header.Clone()
 	res, err := c.http.Do(req)
 	if err != nil {
-		var u *url.Error
-		if errors.As(err, &u) {
+		if u, ok := errors.AsType[*url.Error](err); ok {
 			err = u.Err
 		}
 		if ctx.Err() != nil {

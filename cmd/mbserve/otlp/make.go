@@ -30,6 +30,7 @@ func (i *ids) NewSpanID(context.Context, trace.TraceID) trace.SpanID { return i.
 type maker struct {
 	tracer trace.Tracer
 	ids    *ids
+	kv     []attribute.KeyValue // room that is used again: spans copy what they are given
 }
 
 // make makes the span of an exchange, and, if something has answered it, one for the time that it waited for that and one for the
@@ -45,22 +46,26 @@ func (m *maker) make(r *record) {
 	m.ids.trace, m.ids.span = r.trace.ID, r.trace.Span
 	method, name := methodOf(r)
 	ctx, server := m.tracer.Start(ctx, name, trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(r.time))
-	server.SetAttributes(attributesOf(r, method)...)
+	m.kv = appendAttributes(m.kv[:0], r, method)
 	if kind := errorType(r); kind != "" {
-		server.SetAttributes(attribute.String("error.type", kind))
+		m.kv = append(m.kv, attribute.String("error.type", kind))
 		server.SetStatus(codes.Error, "")
 	}
+	server.SetAttributes(m.kv...)
 	if r.queue >= 0 {
-		m.child(ctx, "queue", trace.SpanID{}, r.time.Add(r.waited), r.queue)
+		m.child(ctx, "queue", trace.SpanID{}, trace.SpanKindInternal, r.time.Add(r.waited), r.queue)
 	}
-	if r.service >= 0 {
+	switch {
+	case r.service >= 0:
 		m.service(ctx, r, method, name)
+	case r.flags&flagRefreshes != 0:
+		m.child(ctx, "refresh", r.trace.Child, trace.SpanKindInternal, r.time, 0) // the parent of what the handler asks of others; when it ends is not known yet
 	}
 	server.End(trace.WithTimestamp(r.time.Add(r.total)))
 }
 
 // child makes a span within that of an exchange. Without an id it gets one.
-func (m *maker) child(ctx context.Context, name string, id trace.SpanID, at time.Time, d time.Duration, o ...trace.SpanStartOption) {
+func (m *maker) child(ctx context.Context, name string, id trace.SpanID, kind trace.SpanKind, at time.Time, d time.Duration, kv ...attribute.KeyValue) {
 	for !id.IsValid() {
 		n := rand.Uint64()
 		for i := range id {
@@ -68,26 +73,28 @@ func (m *maker) child(ctx context.Context, name string, id trace.SpanID, at time
 		}
 	}
 	m.ids.span = id
-	_, span := m.tracer.Start(ctx, name, append(o, trace.WithTimestamp(at))...)
+	_, span := m.tracer.Start(ctx, name, trace.WithSpanKind(kind), trace.WithTimestamp(at))
+	span.SetAttributes(kv...)
 	span.End(trace.WithTimestamp(at.Add(d)))
 }
 
 // service makes the span of what has answered: a worker, or the server that the request was passed on to.
 func (m *maker) service(ctx context.Context, r *record, method, name string) {
 	at := r.time.Add(r.waited + max(r.queue, 0))
-	if r.tries == 0 {
-		m.child(ctx, "service", r.trace.Child, at, r.service)
+	if len(r.target) == 0 {
+		m.child(ctx, "service", r.trace.Child, trace.SpanKindInternal, at, r.service)
 		return
 	}
-	kv := addressAttributes(nil, "server", text(r.target))
+	kv := addressAttributes(m.kv[:0], "server", text(r.target))
 	kv = append(kv, attribute.String("http.request.method", method))
-	if r.status > 0 && r.status != statusClientGone {
+	if r.status > 0 && r.status != statusClientGone && r.sent > 0 {
 		kv = append(kv, attribute.Int("http.response.status_code", r.status))
 	}
-	if r.tries > 1 {
-		kv = append(kv, attribute.Int("http.request.resend_count", r.tries-1))
+	if r.sent > 1 {
+		kv = append(kv, attribute.Int("http.request.resend_count", r.sent-1))
 	}
-	m.child(ctx, name, r.trace.Child, at, r.service, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(kv...))
+	m.child(ctx, name, r.trace.Child, trace.SpanKindClient, at, r.service, kv...)
+	m.kv = kv
 }
 
 // methods are those that the conventions know. Names of spans must be few.
@@ -121,9 +128,9 @@ func errorType(r *record) string {
 	return ""
 }
 
-// attributesOf are those of the semantic conventions for HTTP servers, as far as they are known, and some of our own. The query is not
+// appendAttributes appends those of the semantic conventions for HTTP servers, as far as they are known, and some of our own. The query is not
 // among them: it may have secrets.
-func attributesOf(r *record, method string) []attribute.KeyValue {
+func appendAttributes(kv []attribute.KeyValue, r *record, method string) []attribute.KeyValue {
 	scheme, version := "http", "1.1"
 	if r.flags&flagSecure != 0 {
 		scheme = "https"
@@ -134,7 +141,7 @@ func attributesOf(r *record, method string) []attribute.KeyValue {
 	case r.flags&flagHTTP10 != 0:
 		version = "1.0"
 	}
-	kv := append(make([]attribute.KeyValue, 0, 18), attribute.String("http.request.method", method), attribute.String("url.path", text(r.path)),
+	kv = append(kv, attribute.String("http.request.method", method), attribute.String("url.path", text(r.path)),
 		attribute.String("url.scheme", scheme), attribute.String("network.protocol.name", "http"), attribute.String("network.protocol.version", version),
 		attribute.Int64("http.response.body.size", r.bytes), attribute.String("moonbridge.request_id", text(r.id)))
 	if method == "_OTHER" {

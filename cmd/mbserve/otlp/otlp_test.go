@@ -228,7 +228,9 @@ func TestSpanVariants(t *testing.T) {
 		{"path that looks like one", func(a *accesslog.Entry) { a.Target = []byte("/a://b/c") }, "GET 2, queue 1, service 1", "url.path=/a://b/c url.scheme", false},
 		{"HTTP/1.0", func(a *accesslog.Entry) { a.Minor, a.Host = 0, nil }, "GET 2, queue 1, service 1", "network.protocol.version=1.0 url.path", false},
 		{"begins here", func(a *accesslog.Entry) { a.Trace.Parent, a.State = [8]byte{}, nil }, "GET 2, queue 1, service 1", "", false},
-		{"passed on", func(a *accesslog.Entry) { a.Upstream, a.Tries = "10.0.0.1:80", 3 }, "GET 2, GET 3, queue 1", "", false},
+		{"refresh", func(a *accesslog.Entry) { a.Queue, a.Service, a.Cache, a.Refreshes = -1, -1, "STALE", true }, "GET 2, refresh 1", "moonbridge.cache=STALE", false},
+		{"no target was reached", func(a *accesslog.Entry) { a.Status, a.Upstream, a.Sent = 502, "10.0.0.1:80", 0 }, "GET 2, GET 3, queue 1", "error.type=502", true},
+		{"passed on", func(a *accesslog.Entry) { a.Upstream, a.Sent = "10.0.0.1:80", 3 }, "GET 2, GET 3, queue 1", "", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			to := newCollector(t, nil)
@@ -250,6 +252,9 @@ func TestSpanVariants(t *testing.T) {
 					}
 				case tracepb.Span_SPAN_KIND_CLIENT:
 					want := "http.request.method=GET http.request.resend_count=2 http.response.status_code=200 server.address=10.0.0.1 server.port=80"
+					if a.Sent == 0 {
+						want = "http.request.method=GET server.address=10.0.0.1 server.port=80"
+					}
 					if texts(s.Attributes) != want || !bytes.Equal(s.SpanId, a.Trace.Child[:]) {
 						t.Errorf("%x: %s", s.SpanId, texts(s.Attributes))
 					}
@@ -534,7 +539,7 @@ func TestSampler(t *testing.T) {
 // A record has what it was made of, and a damaged one is recognized.
 func TestRecord(t *testing.T) {
 	a := entry()
-	a.Upstream, a.Tries, a.Waited = "10.0.0.1:80", 2, time.Minute
+	a.Upstream, a.Sent, a.Waited = "10.0.0.1:80", 2, time.Minute
 	b := appendEntry([]byte("before"), a)[6:]
 	both := append(slices.Clone(b), b...)
 	var r record
@@ -544,7 +549,7 @@ func TestRecord(t *testing.T) {
 	}
 	want := record{
 		time: a.Time, waited: a.Waited, queue: a.Queue, service: a.Service, total: a.Total, bytes: a.Bytes, status: 200, flags: flagComplete | flagSecure, peer: a.Peer,
-		trace: *a.Trace, tries: 2, method: a.Method, path: []byte("/list"), agent: a.UserAgent, id: a.ID, host: a.Host, state: a.State,
+		trace: *a.Trace, sent: 2, method: a.Method, path: []byte("/list"), agent: a.UserAgent, id: a.ID, host: a.Host, state: a.State,
 		cache: []byte("MISS"), target: []byte("10.0.0.1:80"),
 	}
 	if !reflect.DeepEqual(r, want) {

@@ -17,6 +17,7 @@ const (
 	flagSecure
 	flagHTTP2
 	flagHTTP10
+	flagRefreshes
 )
 
 // record is what is needed of an exchange. Its texts are views.
@@ -29,7 +30,7 @@ type record struct {
 	flags                 byte
 	peer                  netip.AddrPort
 	trace                 accesslog.Trace
-	tries                 int // of a request that was passed on; 0: it was not
+	sent                  int // how often it was passed on to target
 
 	method, path, agent, id, host, state, cache, target []byte
 }
@@ -47,7 +48,7 @@ func appendEntry(b []byte, a *accesslog.Entry) []byte {
 		b = le.AppendUint64(b, uint64(n))
 	}
 	b = le.AppendUint16(b, uint16(a.Status))
-	b = le.AppendUint16(b, uint16(min(a.Tries, 0xffff)))
+	b = le.AppendUint16(b, uint16(min(a.Sent, 0xffff)))
 	b = append(b, flagsOf(a))
 	b = le.AppendUint16(b, a.Peer.Port())
 	ip := a.Peer.Addr().As16()
@@ -83,7 +84,7 @@ func flagsOf(a *accesslog.Entry) (flags byte) {
 	for _, f := range [...]struct {
 		is  bool
 		bit byte
-	}{{a.Complete, flagComplete}, {a.Secure, flagSecure}, {a.HTTP2, flagHTTP2}, {a.Minor == 0, flagHTTP10}} {
+	}{{a.Complete, flagComplete}, {a.Secure, flagSecure}, {a.HTTP2, flagHTTP2}, {a.Minor == 0, flagHTTP10}, {a.Refreshes, flagRefreshes}} {
 		if f.is {
 			flags |= f.bit
 		}
@@ -124,7 +125,7 @@ func (r *record) read(p []byte) (rest []byte, ok bool) {
 	r.waited = time.Duration(in.int64())
 	r.queue, r.service, r.total = time.Duration(in.int64()), time.Duration(in.int64()), time.Duration(in.int64())
 	r.bytes = in.int64()
-	r.status, r.tries = in.uint16(), in.uint16()
+	r.status, r.sent = in.uint16(), in.uint16()
 	r.flags = in.take(1)[0]
 	port := in.uint16()
 	ip := netip.AddrFrom16([16]byte(in.take(16)))

@@ -1,6 +1,6 @@
 // Command tcpproxy passes TCP connections on to servers (targets), whatever protocol they carry. By default targets see the proxy's
 // address. With -out, each connection to them begins with a PROXY protocol header, which has the client's; a target that does not
-// expect the header takes it for data. -in is for a proxy in front of this one that sends such headers: they are required and believed.
+// expect the header takes it for data. -in is for a proxy in front of this one that sends such headers: they are required and trusted.
 //
 //	go run ./examples/go/tcpproxy -targets 127.0.0.1:9001,127.0.0.1:9002    # listens at 127.0.0.1:8081
 //	go run ./examples/go/tcpproxy -targets 127.0.0.1:9001 -out 2            # with the header, for HAProxy, nginx and others

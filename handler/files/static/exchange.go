@@ -82,7 +82,7 @@ func (e *exchange) pass() {
 	e.state = statePassed
 	inner, err := e.l.Next.Start(e.x, &e.head, e.listener, nil, false)
 	if err != nil {
-		e.fail(refusal(err))
+		e.fail(backend.RefusalOf(err))
 		e.settle()
 		return
 	}
@@ -280,7 +280,7 @@ func (e *exchange) CacheTimes() (queue, service time.Duration, result backend.Ca
 }
 
 // Upstream implements backend.Forwarded.
-func (e *exchange) Upstream() (address string, tries int) { return backend.UpstreamOf(e.inner) }
+func (e *exchange) Upstream() (address string, sent int) { return backend.UpstreamOf(e.inner) }
 
 // Cancel ends the exchange: the connection is gone.
 func (e *exchange) Cancel() {

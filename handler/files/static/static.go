@@ -2,7 +2,6 @@ package static
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -181,20 +180,4 @@ func (s *Static) Close() {
 	case <-closed:
 	case <-soon.C:
 	}
-}
-
-// refusal returns the status and the time for Retry-After with which an exchange is failed that a backend's Start has refused late.
-func refusal(err error) (status int, retryAfter time.Duration) {
-	var many *backend.TooMany
-	switch {
-	case errors.As(err, &many):
-		return 429, many.RetryAfter
-	case errors.Is(err, backend.ErrHeadTooLarge):
-		return 431, 0
-	case errors.Is(err, backend.ErrBodyTooLarge):
-		return 413, 0
-	case errors.Is(err, backend.ErrQueueFull), errors.Is(err, backend.ErrNoWorker), errors.Is(err, backend.ErrStopped):
-		return 503, time.Second
-	}
-	return 500, 0
 }

@@ -76,7 +76,7 @@ const (
 	closeLinger
 )
 
-// Config is what a Conn is made of.
+// Config is what a Conn is made from.
 type Config struct {
 	Bell   int           // descriptor that becomes readable when the server rings
 	Socket *atomic.Int32 // descriptor of the socket object; below 0 when the application has closed that
