@@ -14,13 +14,15 @@ const recordsKept = 256
 
 // accessRecord is what the access log will need of an exchange in progress. It belongs to the loop, which uses it again when
 // the exchange is over.
+//
+// What those who only count need comes first: a record of theirs takes two lines of the cache.
 type accessRecord struct {
-	accesslog.Record
 	since          int64 // when it began, of one that only counts: see loop.turn
 	queue, service time.Duration
 	cache          backend.CacheResult
 	account        any // of the listener
-	traced         traced
+	accesslog.Record
+	traced traced
 }
 
 // noteTimes asks the backend how long the exchange has waited and run, before it forgets.
@@ -30,7 +32,7 @@ func (a *accessRecord) noteTimes(running backend.Running) {
 	} else if t, ok := running.(backend.CacheTimed); ok {
 		a.queue, a.service, a.cache = t.CacheTimes()
 	}
-	if a.traced.recorded {
+	if a.since == 0 && a.traced.recorded {
 		if address, sent := backend.UpstreamOf(running); address != "" {
 			a.traced.upstream, a.traced.sent = address, sent
 		}
@@ -46,12 +48,12 @@ func (l *loop) newRecord() *accessRecord {
 	}
 	a := l.records[n-1]
 	l.records = l.records[:n-1]
-	if l.turn != nil {
-		a.Response, a.Status, a.since = httpwrite.Scan{}, 0, l.turn() // nothing else is set in these
-	} else {
-		a.Start(l.began())
-	}
 	a.queue, a.service, a.cache, a.account = -1, -1, backend.CacheNone, nil
+	if l.turn != nil {
+		a.Response, a.Status, a.since = httpwrite.Scan{}, 0, l.turn()
+		return a
+	}
+	a.Start(l.began())
 	if a.traced.on {
 		a.traced.clear()
 	}
@@ -67,6 +69,11 @@ func (l *loop) readBriefly() {
 	start, zero := time.Now(), l.r.Clock()
 	l.began = func() time.Time { return start.Add(time.Duration(l.r.Now() - zero)) }
 	l.ended = func() time.Time { return start.Add(time.Duration(l.r.Clock() - zero)) }
+}
+
+// useClocks gives the records of l the clocks that those of another loop object of the same loop have.
+func (l *loop) useClocks(of *loop) {
+	l.began, l.ended, l.turn, l.clock = of.began, of.ended, of.turn, of.clock
 }
 
 // releaseRecord keeps a record for another exchange.

@@ -22,6 +22,10 @@ func (l *loop) recordOf(h *httpparse.Head, s *service, peer netip.Addr) *accessR
 // setHead puts what the log needs of a request into its record.
 func (l *loop) setHead(a *accessRecord, h *httpparse.Head, s *service, peer netip.Addr) {
 	a.account = s.account
+	if l.turn != nil {
+		h.Counted, h.ID = true, nil
+		return
+	}
 	if l.tracer != nil {
 		l.tracer.begin(a, h, s, peer)
 	}

@@ -72,6 +72,7 @@ func (l *loop) h2Part() *h2Loop {
 		m.encoder.WriteField(hpack.HeaderField{Name: "date"}) // with it, the encoder says once what its table is
 		t := makeLoop(l.e, l.index, m.system())
 		t.r, t.shown, t.lastID = l.r, l.shown, l.lastID
+		t.useClocks(l)
 		m.pool = t.pool
 		if l.e.check {
 			m.pool.Poison()

@@ -31,6 +31,7 @@ func (l *loop) tlsPart() *tlsLoop {
 		t.window, t.joint = make([]byte, sealAhead), make([]byte, recordBytes)
 		t.twin = makeLoop(l.e, l.index, t.system())
 		t.twin.r, t.twin.shown, t.twin.pool, t.twin.lastID, t.twin.sealed = l.r, l.shown, l.pool, l.lastID, t
+		t.twin.useClocks(l)
 		t.twin.secure, t.twin.tlsOf, t.twin.head.Secure = true, t.tlsState, true
 		l.tls = t
 	}

@@ -616,3 +616,46 @@ func TestStatusPageOfStreams(t *testing.T) {
 		b.brightness(fmt.Sprint("streams-", width))
 	}
 }
+
+// With a bus: what one server has published, the other one has received.
+func TestEveryFigureOfBus(t *testing.T) {
+	t.Parallel()
+	bus := redisStore(t)
+	bus.start()
+	defer bus.end()
+	a, b := startCounted(t, "--bus", bus.url), startCounted(t, "--bus", bus.url)
+	pa, pb := a.dial(0), b.dial(0)
+	for range 3 {
+		a.asks(pa, 0, "POST /publish", 200)
+	}
+	for range 2 {
+		b.asks(pb, 0, "POST /publish", 200)
+	}
+	known := map[string]bool{ // those of connections depend on when the servers have started, and on which ones were lost
+		"moonbridge_bus_connections_total": true, "moonbridge_bus_waiting_bytes": true,
+	}
+	for _, one := range []struct {
+		c              *census
+		sent, received float64
+	}{{a, 3, 2}, {b, 2, 3}} {
+		want := map[string]float64{
+			"moonbridge_bus_connected": 1, "moonbridge_bus_sent_total": one.sent, "moonbridge_bus_received_total": one.received, "moonbridge_bus_dropped_total": 0,
+			"moonbridge_bus_gaps_total": 0, "moonbridge_bus_malformed_total": 0, "moonbridge_channel_messages_total": 5,
+		}
+		eventually(t, "all messages have come", func() bool {
+			f := one.c.s.figures()
+			return f["moonbridge_bus_received_total"] == one.received && f["moonbridge_bus_sent_total"] == one.sent
+		})
+		names, got := one.c.compared()
+		for name, n := range want {
+			if known[name] = true; got[name] != n || !names[name] {
+				t.Errorf("%s is %v, want %v", name, got[name], n)
+			}
+		}
+		for name := range names {
+			if _, elsewhere := figureReasons[name]; !elsewhere && !known[name] {
+				t.Errorf("%s is compared with nothing: count it here, or say why not", name)
+			}
+		}
+	}
+}

@@ -43,6 +43,7 @@ func TestEndure(t *testing.T) {
 	}
 	settled := func() bool { return len(s.childrenOf(pid())) == 1 && len(s.workersOf(pid())) == 3 }
 	eventually(t, "its workers are there", settled)
+	eventually(t, "it knows them", func() bool { return files(t, pid())["/proc/PID/stat"] == 3 })
 	before := openFiles(t, pid())
 
 	load := exec.Command(wrk, "-t", "2", "-c", "256", "-d", itoa(int(d.Seconds()))+"s", s.url("/"))
@@ -94,12 +95,13 @@ func TestEndure(t *testing.T) {
 }
 
 // openFiles returns how many descriptors a process has.
-func openFiles(t *testing.T, pid int) (n int) {
+func openFiles(t *testing.T, pid int) int {
 	t.Helper()
-	for _, of := range files(t, pid) {
-		n += of
+	list, err := os.ReadDir("/proc/" + itoa(pid) + "/fd")
+	if err != nil {
+		t.Fatal(err)
 	}
-	return n
+	return len(list)
 }
 
 // workersOf returns the children of the children of a server.
