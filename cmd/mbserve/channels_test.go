@@ -38,6 +38,7 @@ func TestChannels(t *testing.T) {
 		{`local id = channel.last_id(); channel.publish("short", 5); local h, all = channel.history("short", id); return #h, all`, "1 true"},
 		{`local id = channel.last_id(); for i = 1, 3 do channel.publish("short", i) end; local h, all = channel.history("short", id); return #h, all`, "2 false"},
 		{`local h, all = channel.history("room:none", "x-1"); return #h, all`, "0 false"},
+		{`local h, all = channel.history("room:a", ("x"):rep(2^20)); return #h, all`, "2 false"}, // it comes from a client
 		{`return channel.publish("", "x")`, "nil the name of a channel has 1 to 255 bytes, without control characters and '*'"},
 		{`return channel.publish("a*", "x")`, "nil the name of a channel has 1 to 255 bytes, without control characters and '*'"},
 		{`return channel.publish("a", "x", { id = "a\nb" })`, "nil an event, an id and a key have at most 255 bytes, without control characters"},
@@ -49,6 +50,18 @@ func TestChannels(t *testing.T) {
 		}
 	}
 	c.want("x", "5")
+	long := &follower{t: t, url: s.url("/?c=room:a"), id: strings.Repeat("x", 300_000)}
+	if err := long.connect(); err != nil {
+		t.Fatalf("with a long Last-Event-ID: %v", err)
+	}
+	err := error(nil)
+	for n := 0; n < 5 && err == nil; n++ {
+		_, err = long.event()
+	}
+	if err == nil || !strings.HasPrefix(err.Error(), "lost messages") {
+		t.Errorf("with a long Last-Event-ID: %v", err)
+	}
+	long.body.Close()
 	for _, c := range []struct{ text, want string }{
 		{`channel.publish("a")`, "string expected, got no value"},
 		{`channel.publish("a", {})`, "string expected, got table"},

@@ -43,6 +43,7 @@ func TestEndure(t *testing.T) {
 	}
 	settled := func() bool { return len(s.childrenOf(pid())) == 1 && len(s.workersOf(pid())) == 3 }
 	eventually(t, "its workers are there", settled)
+	eventually(t, "it knows them", func() bool { return files(t, pid())["/proc/PID/stat"] == 3 })
 	before := openFiles(t, pid())
 
 	load := exec.Command(wrk, "-t", "2", "-c", "256", "-d", itoa(int(d.Seconds()))+"s", s.url("/"))

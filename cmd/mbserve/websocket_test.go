@@ -226,6 +226,7 @@ func TestWebSocketMistakes(t *testing.T) {
 	}
 	c.asks(`pcall ws:subscribe("room*")`, "false subscribe: the name of a channel has 1 to 255 bytes, without control characters and '*'")
 	c.asks("echo still there", "still there")
+	s.socket("handler=quiet&channel=room&last_id="+strings.Repeat("x", 300)).asks("echo open", "open")
 }
 
 func TestWebSocketClosedByAnother(t *testing.T) {

@@ -31,6 +31,7 @@ func (p *Pool) forked(fs *forkServer, m shm.MsgForkedBody) {
 	}
 	w.pid.Store(m.Pid)
 	w.proc = openProcess(int(m.Pid))
+	w.openStat()
 	fs.adopt(w)
 	p.counts.forks++
 	p.mu.Unlock()

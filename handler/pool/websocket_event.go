@@ -29,6 +29,9 @@ func (c *socketConn) Output(a, b []byte, _ bool) int {
 
 // do does what a handler wants.
 func (c *socketConn) do(verb uint32, data []byte) {
+	if c.broken {
+		return // what follows a wrong verb does not count, whether it has come with that or later
+	}
 	switch verb {
 	case shm.WSSendText:
 		if c.conn.Send(websocket.Text, data) == websocket.ErrText {

@@ -208,6 +208,7 @@ func FuzzWebSocketVerbs(f *testing.F) {
 	f.Add(appendVerb(appendVerb(nil, shm.WSEnd, "\xed\x03\x00\x00\xff"), shm.WSUnknown, ""), uint16(0), false)
 	f.Add(appendVerb(nil, shm.WSState, strings.Repeat("s", shm.WSStateMax+1)), uint16(100), false)
 	f.Add(appendVerb(nil, shm.WSSubscribe, strings.Repeat("x\x00", 65)), uint16(1), false)
+	f.Add(appendVerb(appendVerb(nil, shm.WSDone, "00000"), shm.WSUnknown, ""), uint16(15), false)
 	f.Fuzz(func(t *testing.T, verbs []byte, cut uint16, strict bool) {
 		flags := uint32(0)
 		if strict {

@@ -37,7 +37,7 @@ type Worker struct {
 	retired atomic.Bool            // it takes no further exchange by its own decision
 	worked  atomic.Bool            // it has had an exchange
 	reclaim reclaim
-	stat    atomic.Pointer[os.File] // what the system says of its process; nil: nobody has asked
+	stat    atomic.Pointer[os.File] // what the system says of its process; nil: nothing, or it has ended
 
 	notes    *notes                       // in case an exchange fails; nil: nobody wants to know. Immutable
 	channels atomic.Pointer[net.UnixConn] // on which it asks about channels; nil: it has not

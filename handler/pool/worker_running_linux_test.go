@@ -7,12 +7,12 @@ import (
 	"testing"
 )
 
-// Whether a process computes or is blocked is seen, and after its end the file that says so is closed and not opened again.
+// Whether a process computes or is blocked is seen, and after its end the file that says so is closed.
 func TestWorkerRuns(t *testing.T) {
 	var room [64]byte
-	self, asleep := new(Worker), new(Worker)
-	self.pid.Store(int32(os.Getpid()))
+	asleep := new(Worker)
 	asleep.pid.Store(int32(sleeper(t)))
+	asleep.openStat()
 	eventually(t, "the sleeper is blocked", func() bool { return !asleep.runs(&room) })
 	busy := exec.Command("sh", "-c", "while :; do :; done")
 	if err := busy.Start(); err != nil {
@@ -20,6 +20,7 @@ func TestWorkerRuns(t *testing.T) {
 	}
 	w := new(Worker)
 	w.pid.Store(int32(busy.Process.Pid))
+	w.openStat()
 	eventually(t, "the other one computes", func() bool { return w.runs(&room) })
 	if n := testing.AllocsPerRun(100, func() { w.runs(&room) }); n != 0 {
 		t.Errorf("%v allocations", n)

@@ -74,7 +74,7 @@ void mb_keep_function(lua_State *L, lua_CFunction f);                       /* o
 int mb_call_kept(lua_State *L, lua_CFunction f, void *with, int results);   /* with: a light userdata. As lua_pcall */
 void mb_keep_push(lua_State *L);                                            /* before mb_push_content is called */
 void mb_push_content(lua_State *L, mb_buf *b);                              /* pushes it, as a string */
-int mb_push_module(lua_State *L, const luaL_Reg *f);       /* pushes a table of them; returns 1 */
+int mb_push_functions(lua_State *L, const luaL_Reg *f);    /* pushes a table of them; returns 1 */
 int mb_key_among(lua_State *L, const char *const *names);  /* index of the key at -2 in a list that ends with NULL, or -1 */
 /* Calls read for each option in the table at 2, with its value on top. Raises an error for one that is not used: bits of known. */
 void mb_each_option(lua_State *L, const char *verb, const char *const *known, unsigned used,

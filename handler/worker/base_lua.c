@@ -116,7 +116,7 @@ void mb_set_functions(lua_State *L, const luaL_Reg *f)
 	}
 }
 
-int mb_push_module(lua_State *L, const luaL_Reg *f)
+int mb_push_functions(lua_State *L, const luaL_Reg *f)
 {
 	lua_newtable(L);
 	mb_set_functions(L, f);

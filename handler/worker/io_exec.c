@@ -238,8 +238,7 @@ void mb_child_install(lua_State *L)
 	static const luaL_Reg methods[] = {{"kill", child_kill}, {"wait", child_wait},
 		{"wait_nb", child_wait_nb}, {NULL, NULL}};
 	luaL_newmetatable(L, METATABLE);
-	lua_newtable(L);
-	mb_set_functions(L, methods);
+	mb_push_functions(L, methods);
 	lua_pushcclosure(L, child_index, 1);
 	lua_setfield(L, -2, "__index");
 	lua_pushcfunction(L, child_gc);

@@ -117,13 +117,10 @@ void mb_handle_install(lua_State *L)
 		{"flush", mb_handle_flush}, {"flush_nb", mb_handle_flush_nb}, {"read", mb_handle_read},
 		{"read_nb", mb_handle_read_nb}, {"write", mb_handle_write}, {"write_nb", mb_handle_write_nb},
 		{NULL, NULL}};
+	static const luaL_Reg meta[] = {{"__gc", handle_gc}, {"__tostring", handle_tostring}, {NULL, NULL}};
 	luaL_newmetatable(L, METATABLE);
-	lua_newtable(L);
-	mb_set_functions(L, methods);
+	mb_set_functions(L, meta);
+	mb_push_functions(L, methods);
 	lua_setfield(L, -2, "__index");
-	lua_pushcfunction(L, handle_gc);
-	lua_setfield(L, -2, "__gc");
-	lua_pushcfunction(L, handle_tostring);
-	lua_setfield(L, -2, "__tostring");
 	lua_pop(L, 1);
 }

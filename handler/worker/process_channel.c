@@ -322,7 +322,9 @@ static int history(lua_State *L)
 	check_role(L, "history");
 	q.name = check_text(L, 1, "history", CHANNEL_NAME_MAX);
 	if (!lua_isnoneornil(L, 2))
-		q.id = check_text(L, 2, "history", CHANNEL_NAME_MAX);
+		q.id = check_text(L, 2, "history", SIZE_MAX);
+	if (q.id.n > MB_LAST_ID_MAX)
+		q.id.n = MB_LAST_ID_MAX;
 	q.max = check_max(L, 3);
 	return ask(L, &q, read_history);
 }
@@ -424,5 +426,5 @@ int mb_channel_load(lua_State *L)
 	static const lua_CFunction kept[] = {read_error, read_number, read_presence, read_history, read_position};
 	for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
 		mb_keep_function(L, kept[i]);
-	return mb_push_module(L, f);
+	return mb_push_functions(L, f);
 }

@@ -98,5 +98,5 @@ int mb_crypto_load(lua_State *L)
 	mb_own_only();
 	if (mb_role != MB_ROLE_WORKER && !process.script_ended)
 		mb_shared_open_as(L, SECRETS, MB_DICTIONARY_MIN, 1);
-	return mb_push_module(L, f);
+	return mb_push_functions(L, f);
 }

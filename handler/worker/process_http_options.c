@@ -361,7 +361,7 @@ const mb_http_options *mb_http_handler(lua_State *L, int i)
 int mb_http_load(lua_State *L)
 {
 	static const luaL_Reg f[] = {{"generate_handler", generate_handler}, {NULL, NULL}};
-	mb_push_module(L, f);
+	mb_push_functions(L, f);
 	mb_http_text(L);
 	return 1;
 }

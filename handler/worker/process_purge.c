@@ -71,5 +71,5 @@ static int purge_prefix(lua_State *L) { return ask(L, MB_PURGE_PREFIX, "purge_pr
 int mb_purge_load(lua_State *L)
 {
 	static const luaL_Reg f[] = {{"purge", purge}, {"purge_prefix", purge_prefix}, {NULL, NULL}};
-	return mb_push_module(L, f);
+	return mb_push_functions(L, f);
 }

@@ -98,5 +98,5 @@ static int close_it(lua_State *L)
 int mb_websocket_load(lua_State *L)
 {
 	static const luaL_Reg f[] = {{"handler", handler}, {"send", send_to}, {"close", close_it}, {NULL, NULL}};
-	return mb_push_module(L, f);
+	return mb_push_functions(L, f);
 }

@@ -340,6 +340,7 @@ void mb_request_install(lua_State *L)
 		mb_finish_headers, mb_finish, mb_close_after_finish, mb_consume_input, mb_monologue,
 		mb_body_stream_now, client_gone, mb_send_file, mb_not_modified, mb_cache_key, mb_subscribe, mb_wait_for,
 		mb_accept_websocket, mb_websocket};
+	static const luaL_Reg meta[] = {{"__newindex", request_newindex}, {"__tostring", request_tostring}, {NULL, NULL}};
 	mb_keep_push(L);
 	lua_createtable(L, F_ALL, 0);
 	for (int i = 0; i < F_ALL; i++) {
@@ -358,10 +359,7 @@ void mb_request_install(lua_State *L)
 		lua_pushcfunction(L, methods[i]);
 	lua_pushcclosure(L, request_index, F_METHODS);
 	lua_setfield(L, -2, "__index");
-	lua_pushcfunction(L, request_newindex);
-	lua_setfield(L, -2, "__newindex");
-	lua_pushcfunction(L, request_tostring);
-	lua_setfield(L, -2, "__tostring");
+	mb_set_functions(L, meta);
 	metatable_ref = luaL_ref(L, LUA_REGISTRYINDEX);
 	lua_pushboolean(L, 0);
 	cache_ref = luaL_ref(L, LUA_REGISTRYINDEX);

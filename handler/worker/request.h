@@ -36,6 +36,8 @@ int mb_subscribe(lua_State *L);
 void mb_channel_check(lua_State *L, const char *verb, const char *s, size_t n);     /* raises an error unless it can be a name */
 void mb_channel_check_key(lua_State *L, const char *verb, const char *s, size_t n); /* ... a key */
 int mb_wait_for(lua_State *L);
+/* How much of a last id counts, which comes from a client. No message has an id of that length, so a longer one is unknown like its beginning. */
+#define MB_LAST_ID_MAX 256u
 
 /* --- request_websocket.c ---------------------------------------------------- */
 

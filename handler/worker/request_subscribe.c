@@ -115,6 +115,8 @@ static void read_option(lua_State *L, void *with, int i)
 		break;
 	case LAST_ID:
 		w->after = text_option(L, w, known[i]);
+		if (w->after.n > MB_LAST_ID_MAX)
+			w->after.n = MB_LAST_ID_MAX;
 		break;
 	case KEY:
 		w->key = text_option(L, w, known[i]);

@@ -154,7 +154,9 @@ static void read_option(lua_State *L, void *with, int i)
 		each_name(L, known[i], use_channel, w);
 		break;
 	case LAST_ID:
-		w->after = text_of(L, known[i], 255);
+		w->after = text_of(L, known[i], SIZE_MAX);
+		if (w->after.n > MB_LAST_ID_MAX)
+			w->after.n = MB_LAST_ID_MAX;
 		break;
 	case KEY:
 		w->member = text_of(L, known[i], 255);

@@ -180,8 +180,7 @@ void mb_websocket_blocking_install(lua_State *L)
 	static const luaL_Reg f[] = {{"receive", receive}, {"messages", messages}, {"send", send_message}, {"close", close_it}, {NULL, NULL}};
 	lua_pushlightuserdata(L, &metatable_key);
 	lua_createtable(L, 0, 1);
-	lua_newtable(L);
-	mb_set_functions(L, f);
+	mb_push_functions(L, f);
 	lua_setfield(L, -2, "__index");
 	lua_rawset(L, LUA_REGISTRYINDEX);
 }

@@ -9,5 +9,5 @@ int mb_shared_load(lua_State *L)
 	mb_own_only();
 	if (mb_role != MB_ROLE_WORKER && !process.script_ended)
 		mb_shared_open_as(L, MB_SHARED_LIMITS, MB_SHARED_LIMITS_SIZE, 1);
-	return mb_push_module(L, f);
+	return mb_push_functions(L, f);
 }

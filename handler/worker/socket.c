@@ -368,6 +368,7 @@ void mb_socket_install(lua_State *L)
 	static const luaL_Reg methods[] = {{"alive", socket_alive}, {"cancel", socket_cancel}, {"close", socket_close},
 		{"flush", socket_flush}, {"lines", socket_lines}, {"read", socket_read},
 		{"readuntil", socket_readuntil}, {"write", socket_write}, {NULL, NULL}};
+	static const luaL_Reg meta[] = {{"__newindex", socket_newindex}, {"__tostring", socket_tostring}, {NULL, NULL}};
 	int *const refs[] = {&object_ref, &in_ref, &out_ref};
 	pthread_atfork(NULL, NULL, in_child);
 	for (size_t i = 0; i < sizeof refs / sizeof *refs; i++) {
@@ -375,13 +376,9 @@ void mb_socket_install(lua_State *L)
 		*refs[i] = luaL_ref(L, LUA_REGISTRYINDEX);
 	}
 	lua_newtable(L);
-	lua_newtable(L);
-	mb_set_functions(L, methods);
+	mb_push_functions(L, methods);
 	lua_pushcclosure(L, socket_index, 1);
 	lua_setfield(L, -2, "__index");
-	lua_pushcfunction(L, socket_newindex);
-	lua_setfield(L, -2, "__newindex");
-	lua_pushcfunction(L, socket_tostring);
-	lua_setfield(L, -2, "__tostring");
+	mb_set_functions(L, meta);
 	metatable_ref = luaL_ref(L, LUA_REGISTRYINDEX);
 }

@@ -78,8 +78,7 @@ void mb_websocket_install(lua_State *L)
 		{"unsubscribe", ws_unsubscribe}, {NULL, NULL}};
 	lua_pushlightuserdata(L, &methods_key);
 	lua_createtable(L, 0, 1); /* the metatable */
-	lua_newtable(L);
-	mb_set_functions(L, f);
+	mb_push_functions(L, f);
 	mb_channel_load(L);
 	lua_getfield(L, -1, "publish");
 	lua_remove(L, -2);
