@@ -16,3 +16,26 @@ func TestClocksOfParts(t *testing.T) {
 		})
 	}
 }
+
+// Who only counts pays one look at the clock for a request, besides that of the turn.
+func TestClockPerCountedRequest(t *testing.T) {
+	const conns, rounds = 16, 10
+	counted := 0
+	m := newCrowd(t, conns, func(a *Access) {
+		counted++
+		if a.Total != 7 || a.ID != nil || a.Status != 200 || a.Bytes != int64(len(crowdBody)) {
+			t.Errorf("%+v", a)
+		}
+	})
+	looks := 0
+	m.l.e.accessBrief, m.l.e.counts = true, true
+	m.l.turn, m.l.clock = func() int64 { return 1000 }, func() int64 { looks++; return 1007 }
+	m.l.began, m.l.ended = nil, nil // these would be looks, too
+	m.request = get("/hello")
+	for range rounds {
+		m.round([]byte(crowdHead), []byte(crowdBody))
+	}
+	if looks != conns*rounds || counted != conns*rounds {
+		t.Errorf("%d looks, %d counted for %d requests", looks, counted, conns*rounds)
+	}
+}

@@ -28,6 +28,7 @@ end
 function cases.late(request)
 	request:send_status("200 OK")
 	request:send_data(("x"):rep(100000))
+	request:flush() -- it would wait for a moment, and hog may be faster
 	hog()
 end
 
