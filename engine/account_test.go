@@ -116,3 +116,24 @@ func TestRefusalCounts(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+// A backend may say anything of how long a counted request has waited: it has not waited for longer than it took. With traces that are not
+// recorded, too.
+func TestCountedQueueIsBounded(t *testing.T) {
+	for _, traces := range []bool{false, true} {
+		var got []Access
+		d := newLoggedDialogue(t, Limits{}, func(a *Access) { got = append(got, *a) })
+		d.e.accessBrief, d.e.counts = true, true
+		if !traces {
+			d.l.turn = func() int64 { return 1 + int64(d.now) }
+			d.l.clock = d.l.turn
+		}
+		d.peer.says(get("/a"))
+		d.passes(3 * time.Second)
+		d.handler.queue, d.handler.ran = 1000*time.Hour, -1
+		d.handler.answers("hello")
+		if len(got) != 1 || got[0].Queue != 3*time.Second || got[0].Total != 3*time.Second {
+			t.Errorf("traces: %v: %+v", traces, got)
+		}
+	}
+}

@@ -98,10 +98,14 @@ func (c *conn) logRecord(a *accessRecord, complete bool, unsent int64) {
 		l.releaseRecord(a)
 		return
 	}
+	total := l.ended().Sub(a.At)
 	l.logged = Access{
 		Loop: l.index, Peer: c.socket.peer, Complete: complete,
-		Queue: a.queue, Service: a.service, Total: l.ended().Sub(a.At),
+		Queue: a.queue, Service: a.service, Total: total,
 		Cache: a.cache.String(), Refreshes: a.cache == backend.CacheRefresh, Account: a.account,
+	}
+	if l.e.counts {
+		l.logged.Queue = min(a.queue, total) // as in count: backends do not know when a counted request ends
 	}
 	a.Fill(&l.logged, unsent)
 	a.traced.addTo(&l.logged)

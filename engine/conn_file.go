@@ -90,7 +90,7 @@ func (q *fileList) release(p *bufio.Pool) {
 		q.ranges[i].after.Release(p)
 	}
 	if q.reading != nil {
-		q.reading.dropped = true
+		q.reading.leave()
 	}
 }
 

@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"io"
+	"sync/atomic"
 	"time"
 
 	"moonbridge/handler/backend"
@@ -76,10 +77,31 @@ func (l *loop) inMemory(f backend.SentFile, offset, n, end int64) bool {
 	return true
 }
 
-// fileRead is a read in progress of the first range of a list.
+// fileRead is a read in progress: of the first range of a list, or of the file of a spooled response.
 type fileRead struct {
-	file    backend.SentFile
-	dropped bool // the list is gone: nothing but the file is left to be released
+	file backend.SentFile
+	left atomic.Bool // by the connection, which needs the file no more, or by the goroutine, which cannot tell the loop because that has ended
+}
+
+// leave says that the caller needs the file no more. The second one who says so releases it.
+func (r *fileRead) leave() {
+	if r.left.Swap(true) {
+		r.file.Release()
+	}
+}
+
+// readDone has the loop call then when a goroutine has read, unless the connection has left the file meanwhile.
+func (l *loop) readDone(r *fileRead, then func()) {
+	told := l.sys.post(func() {
+		if r.left.Load() {
+			r.leave()
+		} else {
+			then()
+		}
+	})
+	if !told {
+		r.leave()
+	}
 }
 
 // ready returns how many of the next n bytes of a range can be sent now. 0: they are being read, and the connection goes on then.
@@ -141,11 +163,7 @@ func (c *conn) readFile(r *fileRange, read func() error, took func(error)) {
 	q.reading = reading
 	c.l.sys.startRead(r.mount, func() {
 		err := read()
-		c.l.sys.post(func() {
-			if reading.dropped {
-				reading.file.Release()
-				return
-			}
+		c.l.readDone(reading, func() {
 			q.reading = nil
 			if took(err); !c.socket.broken {
 				c.flush(c.l.sys.nowMS())

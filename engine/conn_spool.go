@@ -19,7 +19,7 @@ type spooled struct {
 	trailer []byte       // the trailer section of its body
 	output  *spool.File  // the response; nil: none
 	sent    int64        // bytes of the response that have been read from its file
-	reading *spoolRead   // nil: no goroutine reads the file of the response
+	reading *fileRead    // nil: no goroutine reads the file of the response
 	loaded  bool         // a goroutine has just read what comes next
 }
 
@@ -31,7 +31,7 @@ func (s *spooled) release(p *bufio.Pool) {
 	}
 	switch {
 	case s.reading != nil:
-		s.reading.dropped = true
+		s.reading.leave()
 	case s.output != nil:
 		s.output.Close()
 	}

@@ -94,12 +94,6 @@ func (c *conn) spooledOutput() int64 {
 // A file of the spool is in memory as long as the system has room. If it has not, a goroutine reads what comes next, like files that handlers send
 // (conn_file_read.go). Meanwhile the end of what came before stays in the output, so that it is not empty.
 
-// spoolRead is a read in progress of the file of a response.
-type spoolRead struct {
-	file    *spool.File
-	dropped bool // the response is given up: the file is left to be closed
-}
-
 // spoolWaits reports whether what waits in the output has to stay there, because the bytes that come after it have to be read from a disk.
 func (c *conn) spoolWaits() bool {
 	s := c.spool
@@ -124,16 +118,12 @@ func (c *conn) spooledInMemory(offset int64) bool {
 
 // readSpooled has a goroutine read what comes next.
 func (c *conn) readSpooled() {
-	s, reading := c.spool, &spoolRead{file: c.spool.output}
+	s, reading := c.spool, &fileRead{file: spoolAfter{c.spool.output}}
 	fd, offset, n := s.output.Fd(), s.sent, min(aheadBytes, c.spooledOutput())
 	s.reading = reading
 	c.l.sys.startRead(0, func() {
 		c.l.sys.readAll(fd, offset, n) // an error shows when the bytes are sent
-		c.l.sys.post(func() {
-			if reading.dropped {
-				reading.file.Close()
-				return
-			}
+		c.l.readDone(reading, func() {
 			s.reading, s.loaded = nil, true
 			c.flush(c.l.sys.nowMS())
 		})

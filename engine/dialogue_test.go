@@ -44,6 +44,7 @@ type dialogue struct {
 	wheel  *timers.Wheel
 	sets   int      // calls of setTimer
 	posted []func() // for the next turn
+	over   bool     // the loop has ended
 
 	spoolInMemory int64 // how many bytes of files of the spool can be read without waiting; negative: all
 }
@@ -98,6 +99,14 @@ func (d *dialogue) connects() {
 	d.l.accept(d.service, fakeFD, netip.AddrPort{}, 0)
 }
 
+// post is that of the system.
+func (d *dialogue) post(fn func()) bool {
+	if !d.over {
+		d.posted = append(d.posted, fn)
+	}
+	return !d.over
+}
+
 func (d *dialogue) system() system {
 	p := d.peer
 	return system{
@@ -120,7 +129,7 @@ func (d *dialogue) system() system {
 		duplicate:     p.duplicate,
 		leave:         func(fd int) error { p.check(fd); p.left = true; return nil },
 		hand:          func(fd int, h reactor.Handler) { p.check(fd); d.handed = h },
-		post:          func(fn func()) bool { d.posted = append(d.posted, fn); return true },
+		post:          d.post,
 		soon:          func(fn func()) { d.posted = append(d.posted, fn) },
 		setTimer:      func(t *timers.Timer, at uint64) { d.sets++; d.wheel.Set(t, at) },
 		cancelTimer:   d.wheel.Cancel,

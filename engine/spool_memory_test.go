@@ -38,25 +38,29 @@ func TestSpooledNotInMemory(t *testing.T) {
 	}
 }
 
-// The connection ends while a goroutine reads: the file is closed when it has done so, and not before.
+// The connection ends while a goroutine reads: the file is closed when it has done so, and not before. Nor is it forgotten if the loop has
+// ended too.
 func TestSpooledReadDropped(t *testing.T) {
-	d, _ := newSpoolDialogue(t, Limits{SpoolOutput: 1 << 30}, 0)
-	d.peer.says(get("/"))
-	d.peer.room = 0
-	d.handler.outputs(pattern(500_000), true)
-	d.handler.ends(backend.EndKeep)
-	d.spoolInMemory = 0
-	d.peer.takes(10)
-	if len(d.reads) != 1 {
-		t.Fatalf("%d reads", len(d.reads))
-	}
-	d.peer.vanishes()
-	d.is(stateClosed)
-	if use := d.e.Spool(); use.Files != 1 {
-		t.Errorf("during the read: %+v", use)
-	}
-	if d.readsFiles() != 1 || d.e.Spool().Files != 0 {
-		t.Errorf("left: %+v", d.e.Spool())
+	for _, over := range []bool{false, true} {
+		d, _ := newSpoolDialogue(t, Limits{SpoolOutput: 1 << 30}, 0)
+		d.peer.says(get("/"))
+		d.peer.room = 0
+		d.handler.outputs(pattern(500_000), true)
+		d.handler.ends(backend.EndKeep)
+		d.spoolInMemory = 0
+		d.peer.takes(10)
+		if len(d.reads) != 1 {
+			t.Fatalf("%d reads", len(d.reads))
+		}
+		d.peer.vanishes()
+		d.is(stateClosed)
+		if use := d.e.Spool(); use.Files != 1 {
+			t.Errorf("during the read: %+v", use)
+		}
+		d.over = over
+		if d.readsFiles() != 1 || d.e.Spool().Files != 0 {
+			t.Errorf("left: %+v, the loop has ended: %v", d.e.Spool(), over)
+		}
 	}
 }
 

@@ -64,7 +64,7 @@ func (p *poller) waitEvents(fd int, events []unix.EpollEvent, ns int64) (int, sy
 		return 0, 0
 	}
 	if ns > 0 && !p.coarse {
-		limit := unix.NsecToTimespec(ns)
+		limit := waitTime(ns)
 		n, _, errno := syscall.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(fd), uintptr(unsafe.Pointer(&events[0])),
 			uintptr(len(events)), uintptr(unsafe.Pointer(&limit)), 0, 0)
 		switch errno {
@@ -81,6 +81,12 @@ func (p *poller) waitEvents(fd int, events []unix.EpollEvent, ns int64) (int, sy
 		return 0, errno
 	}
 	return int(n), 0
+}
+
+// waitTime is a time limit as the kernel takes it: seconds and nanoseconds, with 64 bits each on every architecture. (unix.Timespec has 32
+// on some, where the kernel would read what follows it in memory.)
+func waitTime(ns int64) [2]int64 {
+	return [2]int64{ns / int64(time.Second), ns % int64(time.Second)}
 }
 
 // waitMS is a time limit for systems that know milliseconds only: Linux before 5.11, and sandboxes that do not know the newer call.

@@ -4,6 +4,7 @@ import (
 	"math"
 	"testing"
 	"time"
+	"unsafe"
 )
 
 // A system that waits for whole milliseconds waits for no less than was asked for, and never for too long to be told.
@@ -12,6 +13,18 @@ func TestWaitMS(t *testing.T) {
 		if got := waitMS(ns); got != want {
 			t.Errorf("%d ns: %d ms, want %d", ns, got, want)
 		}
+	}
+}
+
+// A time limit is what the kernel reads, on systems with 32 bits too.
+func TestWaitTime(t *testing.T) {
+	for ns, want := range map[int64][2]int64{1: {0, 1}, 1e9: {1, 0}, 5_000_000_123: {5, 123}, math.MaxInt64: {9_223_372_036, 854_775_807}} {
+		if got := waitTime(ns); got != want {
+			t.Errorf("%d ns: %v, want %v", ns, got, want)
+		}
+	}
+	if n := unsafe.Sizeof(waitTime(0)); n != 16 {
+		t.Errorf("%d bytes", n)
 	}
 }
 

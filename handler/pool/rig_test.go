@@ -164,7 +164,7 @@ func openFiles() int {
 	return len(listFiles())
 }
 
-// listFiles says what the open descriptors are. A host opens the state of a worker when it first needs it: that of one that lives is
+// listFiles says what the open descriptors are. A host has the state of each worker open: that of one that lives is
 // not counted, since it may be a worker of another host of the test.
 func listFiles() (names []string) {
 	es, _ := os.ReadDir("/proc/self/fd")
