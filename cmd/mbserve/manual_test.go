@@ -247,7 +247,9 @@ type sampleRun struct {
 // real returns a text of the manual with the addresses and directories of this test.
 func (r *sampleRun) real(text string) string {
 	for i, port := range r.ports {
-		text = strings.ReplaceAll(text, "localhost:"+port, r.s.tcp(i))
+		address := r.s.tcp(i)
+		text = strings.ReplaceAll(text, "localhost:"+port, address)
+		text = strings.ReplaceAll(text, "localhost/"+port, strings.Replace(address, ":", "/", 1)) // bash's /dev/tcp
 	}
 	return strings.ReplaceAll(text, "/run/app/", r.dir+"/")
 }
