@@ -202,6 +202,25 @@ func TestAnsweredWithNothing(t *testing.T) {
 	r.quiet()
 }
 
+// The worker is gone before the connection hears of that: the exchange is over all the same.
+func TestAnsweredWithNothingByTheDead(t *testing.T) {
+	r := start(t, setup{options: [][3]any{{0, "fork_error_delay", 0.01}}})
+	q := r.send(&request{target: "sleep?1000000"})
+	r.claimed(q)
+	r.loops[0].do(func() { // as violated does, before what it has posted
+		c := r.lbs[0].(*loop).cells.inUse[0]
+		if !c.identify() {
+			t.Error("nobody has the exchange")
+			return
+		}
+		c.response.whole = true
+		c.worker.kill("broken protocol")
+		c.setState(cellKilling)
+	})
+	wantStatus(t, q.wait(), 502)
+	r.quiet()
+}
+
 // A pool that stops waits for handlers that work on, until the time is over.
 func TestAnsweredStop(t *testing.T) {
 	for _, c := range []struct {

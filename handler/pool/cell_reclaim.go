@@ -50,7 +50,7 @@ func (c *cell) workerGone(w *Worker, now int64) {
 		w.notes.retried()
 		return
 	}
-	if c.response.whole && c.x != nil && !c.answered {
+	if c.state.open() && c.response.whole && c.x != nil && !c.answered { // otherwise it is answered another way, perhaps in a moment
 		c.outlive()
 		return
 	}
