@@ -64,7 +64,7 @@ func (c *socketConn) do(verb uint32, data []byte) {
 // changeChannels subscribes channels, or ends subscriptions.
 func (c *socketConn) changeChannels(verb uint32, data []byte) {
 	names, ok := shm.SplitNames(data)
-	if !ok || c.l.conns[c.id] != c {
+	if !ok || len(names) == 0 || c.l.conns[c.id] != c {
 		return
 	}
 	if verb == shm.WSUnsubscribe {

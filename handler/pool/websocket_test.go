@@ -75,12 +75,17 @@ func (c *sinkConn) Hijack([]byte) (net.Conn, error) { return nil, net.ErrClosed 
 // socketOn is a WebSocket of a script on a loop that stands still.
 func socketOn(t testing.TB, s *WebSockets, l *postLoop, flags uint32) (*socketConn, *sinkConn) {
 	t.Helper()
+	return socketOnHub(t, s, l, channel.New(channel.Options{}), flags)
+}
+
+func socketOnHub(t testing.TB, s *WebSockets, l *postLoop, hub *channel.Hub, flags uint32) (*socketConn, *sinkConn) {
+	t.Helper()
 	raw := &sinkConn{loop: l}
 	shake, refusal := websocket.NewHandshake([]byte("dGhlIHNhbXBsZSBub25jZQ=="), nil)
 	if refusal != nil {
 		t.Fatal(refusal)
 	}
-	c := &socketConn{l: s.loopOf(l, channel.New(channel.Options{})), accept: &shm.WSAccept{}, handler: "h", flags: flags}
+	c := &socketConn{l: s.loopOf(l, hub), accept: &shm.WSAccept{}, handler: "h", flags: flags}
 	if _, err := s.endpointOf(0).Accept(raw, &shake, websocket.Answer{}, c, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -245,6 +250,19 @@ func FuzzWebSocketVerbs(f *testing.F) {
 			t.Errorf("%s: %q", wrong, sent)
 		}
 	})
+}
+
+// A hostile worker names no channel, while there is no room for subscribers.
+func TestWebSocketSubscribesNothing(t *testing.T) {
+	s, l := NewWebSockets(), newPostLoop()
+	hub := channel.New(channel.Options{Subscribers: 1})
+	first, _ := socketOnHub(t, s, l, hub, 0)
+	first.Output(appendVerb(nil, shm.WSSubscribe, "room\x00"), nil, false)
+	second, raw := socketOnHub(t, s, l, hub, 0)
+	second.Output(appendVerb(appendVerb(nil, shm.WSSubscribe, ""), shm.WSUnsubscribe, ""), nil, false)
+	if hub.Stats().Subscribers != 1 || second.broken || len(raw.sent) > 0 {
+		t.Errorf("%+v, broken: %v, sent %q", hub.Stats(), second.broken, raw.sent)
+	}
 }
 
 // batchOn is a connection with three messages in one event, as if a worker had them.
