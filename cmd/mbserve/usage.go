@@ -79,7 +79,7 @@ func writeFlag(b *strings.Builder, f *pflag.Flag) {
 		name += "[=" + value + "]"
 	default:
 		name += " " + value
-		if d := f.DefValue; d != "" && d != "0" {
+		if d := f.DefValue; d != "" && d != "0" && d != "[]" {
 			text += fmt.Sprintf(" (default %s)", d)
 		}
 	}
