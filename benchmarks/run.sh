@@ -9,7 +9,7 @@
 #   run.sh micro [flags]        parser, timing wheel and queue (run.sh micro --help)
 #   run.sh growth [flags]       number of workers under a load in steps (run.sh growth --help)
 #   run.sh slow [flags]         honest clients beside slow ones (run.sh slow --help)
-#   run.sh slowfiles [flags]   1,000 slow readers of a large static file (run.sh slowfiles --help)
+#   run.sh slowfiles [flags]    1,000 slow readers of a large static file (run.sh slowfiles --help)
 #   run.sh https [flags]        compare with the workloads of HTTPS: kept connections, a handshake each, both together, 100 KiB
 #   run.sh http2 [flags]        HTTP/2 with TLS beside nginx and net/http; -attacks: honest clients beside floods (run.sh http2 --help)
 #   run.sh plot RESULT          draw a result of compare as SVG (run.sh plot --help)

@@ -26,7 +26,7 @@ func (l *Loop) tick() uint64 { return uint64(l.now / nsPerTick) }
 // past due expires in this turn or the next.
 func (l *Loop) SetTimer(t *timers.Timer, deadlineMS uint64) {
 	l.wheel.Set(t, deadlineMS)
-	if !l.turning && !batchesKnown {
+	if !l.turning {
 		l.setAlarmOrRing()
 	}
 }
@@ -73,20 +73,7 @@ func (l *Loop) expire() {
 	}
 }
 
-// limit is how long the poller may wait for events, in nanoseconds, before a turn has to come because of a timer; -1: for as long as it takes. A
-// poller without a time limit gets an alarm instead. (Measured on Linux, when there was an alarm too: it is a timer of Go's scheduler,
-// which wakes a thread, which starts a goroutine, which rings the bell, and then looks for other work. With few connections that was a tenth
-// of the processor time.)
-func (l *Loop) limit() int64 {
-	next, ok := l.wheel.Next()
-	if !ok {
-		return -1
-	}
-	l.again = true // when nothing has come in time, that is a turn too
-	return max(0, int64(min(next, never/uint64(nsPerTick)/2))*nsPerTick-l.Clock())
-}
-
-// setAlarm makes the bell ring at the next deadline, if the poller has no time limit. It returns true if that is now. An
+// setAlarm makes the bell ring at the next deadline, since the poller has no time limit. It returns true if that is now. An
 // alarm that is too early is not moved: when it goes off and nothing is due, it is set again. So timers that are set and
 // cancelled, or moved to later, cost nothing here.
 func (l *Loop) setAlarm() (due bool) {

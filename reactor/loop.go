@@ -146,7 +146,7 @@ func (l *Loop) Run() error {
 			l.log.Info("the loop stays in the ordinary scheduling class", "loop", l.index, "err", err)
 		}
 	}
-	err := l.poller.run(l.event, l.batchDone, l.limit)
+	err := l.poller.run(l.event, l.batchDone)
 	l.end()
 	if err != nil {
 		return fmt.Errorf("loop %d: %w", l.index, err)

@@ -18,7 +18,6 @@ import (
 type poller struct {
 	epoll    *netpoll.Poller
 	batchEnd queue.Func
-	coarse   bool // the system waits for whole milliseconds (Linux)
 }
 
 // openPoller returns a poller that calls batchEnd after each atBatchEnd.
@@ -27,7 +26,7 @@ func openPoller(batchEnd func()) (*poller, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &poller{epoll: epoll, batchEnd: func(any) error { batchEnd(); return nil }}, nil
+	return &poller{epoll, func(any) error { batchEnd(); return nil }}, nil
 }
 
 // polling calls event for each event until that returns true.

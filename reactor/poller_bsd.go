@@ -8,7 +8,7 @@ import "golang.org/x/sys/unix"
 const batchesKnown = false
 
 // run calls event for each event until that returns true.
-func (p *poller) run(event func(fd int, got Readiness) (stop bool), _ func() (stop, again bool), _ func() int64) error {
+func (p *poller) run(event func(fd int, got Readiness) (stop bool), _ func() (stop, again bool)) error {
 	return p.polling(event)
 }
 

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"os"
 	"syscall"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -17,18 +16,18 @@ const batchesKnown = true
 const eventsMax = 512
 
 // run calls event for each event, and batchDone after the last one of each batch, until one of them wants to stop. It does not block
-// while batchDone returns again, nor for longer than the nanoseconds that limit returns (-1: any time); then a batch may be empty.
+// while batchDone returns again; then a batch may be empty.
 //
 // It replaces gnet's Polling, which calls runtime.Gosched before it blocks. That wakes another thread to look for work, which
 // with small batches cost as much processor time as the requests (for the figures see docs/ARCHITECTURE.md). As long as there
 // are events, run asks for more without telling Go's scheduler. It tells the scheduler only when it blocks.
-func (p *poller) run(event func(fd int, got Readiness) (stop bool), batchDone func() (stop, again bool), limit func() int64) error {
+func (p *poller) run(event func(fd int, got Readiness) (stop bool), batchDone func() (stop, again bool)) error {
 	fd := p.descriptor()
 	events := make([]unix.EpollEvent, eventsMax)
 	for again := false; ; {
 		n, errno := readyEvents(fd, events)
 		if n == 0 && errno == 0 && !again {
-			n, errno = p.waitEvents(fd, events, limit())
+			n, errno = waitEvents(fd, events)
 		}
 		if errno == syscall.EINTR {
 			continue
@@ -58,44 +57,17 @@ func readyEvents(fd int, events []unix.EpollEvent) (int, syscall.Errno) {
 	return int(n), 0
 }
 
-// waitEvents blocks until there are events, or for ns nanoseconds; -1: any time.
-func (p *poller) waitEvents(fd int, events []unix.EpollEvent, ns int64) (int, syscall.Errno) {
-	if ns == 0 {
-		return 0, 0
-	}
-	if ns > 0 && !p.coarse {
-		limit := waitTime(ns)
-		n, _, errno := syscall.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(fd), uintptr(unsafe.Pointer(&events[0])),
-			uintptr(len(events)), uintptr(unsafe.Pointer(&limit)), 0, 0)
-		switch errno {
-		case 0:
-			return int(n), 0
-		case syscall.EINTR:
-			return 0, errno
+// waitEvents blocks until there are events.
+func waitEvents(fd int, events []unix.EpollEvent) (int, syscall.Errno) {
+	n, err := unix.EpollWait(fd, events, -1)
+	if err != nil {
+		errno, ok := err.(syscall.Errno)
+		if !ok {
+			errno = syscall.EIO
 		}
-		p.coarse = true // an error that is not about this call comes again below
-	}
-	n, _, errno := syscall.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(fd), uintptr(unsafe.Pointer(&events[0])),
-		uintptr(len(events)), uintptr(waitMS(ns)), 0, 0)
-	if errno != 0 {
 		return 0, errno
 	}
-	return int(n), 0
-}
-
-// waitTime is a time limit as the kernel takes it: seconds and nanoseconds, with 64 bits each on every architecture. (unix.Timespec has 32
-// on some, where the kernel would read what follows it in memory.)
-func waitTime(ns int64) [2]int64 {
-	return [2]int64{ns / int64(time.Second), ns % int64(time.Second)}
-}
-
-// waitMS is a time limit for systems that know milliseconds only: Linux before 5.11, and sandboxes that do not know the newer call.
-func waitMS(ns int64) int {
-	const most = int64(time.Hour)
-	if ns < 0 {
-		return -1
-	}
-	return int((min(ns, most) + nsPerTick - 1) / nsPerTick)
+	return n, 0
 }
 
 // atBatchEnd has nothing to do: run calls batchDone anyway.

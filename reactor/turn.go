@@ -16,8 +16,8 @@ package reactor
 // the turn, and the bell ends it: steps 3 to 6. This costs one write per turn. Step 7 has to wait until the poller has
 // reported the rest of the batch: see closeAll.
 //
-// When others ring the bell (a post, Stop, on kqueue a timer), that is a turn without events. A turn that has to follow at once needs no bell on
-// Linux: batchDone says so. Nor does a timer: limit says how long the poller waits.
+// When others ring the bell (a post, a timer, Stop), that is a turn without events. A turn that has to follow at once needs no bell on
+// Linux: batchDone says so.
 
 // event is what the poller calls for each event. It returns true at the end of the turn in which Stop was noticed.
 func (l *Loop) event(fd int, got Readiness) (stop bool) {
@@ -90,11 +90,12 @@ func (l *Loop) endTurn() (stop bool) {
 	if l.watch != nil {
 		l.watch.end(l.Clock())
 	}
-	switch {
-	case batchesKnown:
-		l.again = again
-	case l.setAlarm() || again:
-		l.ring()
+	if l.setAlarm() || again {
+		if batchesKnown {
+			l.again = true
+		} else {
+			l.ring()
+		}
 	}
 	return l.stopping.Load()
 }
