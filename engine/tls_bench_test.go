@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -83,7 +84,14 @@ func benchmarkIdleTLS(b *testing.B, curve tls.CurveID) {
 // The large ClientHello of X25519MLKEM768 leaves nothing behind but its message: see split.
 func TestTLSIdleMemory(t *testing.T) {
 	e, addr := startIdleTLS(t)
-	if short, long := idleBytes(t, e, addr, tls.X25519), idleBytes(t, e, addr, tls.X25519MLKEM768); long > short+1800 {
+	var short, long []float64
+	for range 3 { // what earlier tests have left may be freed during one of them
+		short = append(short, idleBytes(t, e, addr, tls.X25519))
+		long = append(long, idleBytes(t, e, addr, tls.X25519MLKEM768))
+	}
+	slices.Sort(short)
+	slices.Sort(long)
+	if long[1] > short[1]+1800 {
 		t.Errorf("%.0f bytes for a connection with X25519, %.0f with X25519MLKEM768", short, long)
 	}
 }
