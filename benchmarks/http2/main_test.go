@@ -47,16 +47,7 @@ func TestAttacks(t *testing.T) {
 
 // The sink takes what attackers send, and does not answer.
 func TestSink(t *testing.T) {
-	var s servers.Settings
-	s.Temp = t.TempDir()
-	if err := s.Check(nil); err != nil {
-		t.Fatal(err)
-	}
-	ln, err := serveSink(s.Certificate())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
+	ln, _ := startSink(t)
 	c, err := tls.Dial("tcp", ln.Addr().String(), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
 	if err != nil {
 		t.Fatal(err)
@@ -74,16 +65,7 @@ func TestSink(t *testing.T) {
 
 // An attacker connects again when it is cut off, and when the life of its connection ends.
 func TestReconnects(t *testing.T) {
-	var s servers.Settings
-	s.Temp = t.TempDir()
-	if err := s.Check(nil); err != nil {
-		t.Fatal(err)
-	}
-	ln, err := serveSink(s.Certificate())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
+	ln, s := startSink(t)
 	cut := cutOff(t, s)
 	for _, to := range []target{{ln.Addr().String(), time.Millisecond}, {address: cut.Addr().String()}} {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -102,6 +84,22 @@ func TestReconnects(t *testing.T) {
 			t.Errorf("%v: %d connections", to, n)
 		}
 	}
+}
+
+// startSink starts a sink with a certificate of its own.
+func startSink(t *testing.T) (net.Listener, servers.Settings) {
+	t.Helper()
+	var s servers.Settings
+	s.Temp = t.TempDir()
+	if err := s.Check(nil); err != nil {
+		t.Fatal(err)
+	}
+	ln, err := serveSink(s.Certificate())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	return ln, s
 }
 
 // cutOff ends each connection as soon as something has come.
