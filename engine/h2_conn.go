@@ -370,6 +370,7 @@ func (s *h2Conn) fail(code h2Code, cause string) {
 	}
 	s.failed = true
 	s.countEnded(cause)
+	s.l.parent.abused(s.service, s.raw.socket.peer)
 	s.putGoAway(s.lastID, code)
 	if code == h2EnhanceYourCalm {
 		s.raw.drained = drainBytesMax - h2CalmDrainBytes

@@ -27,6 +27,7 @@ type loop struct {
 
 	accepted, requests uint64 // so far
 	secured            uint64 // connections whose TLS handshakes were completed
+	limited            uint64 // connections that were refused by the limit of their listener
 	traffic            *traffic
 
 	backends map[backend.Backend]backend.LoopBackend

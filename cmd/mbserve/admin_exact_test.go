@@ -274,6 +274,11 @@ func (c *census) makeRequests() {
 	for i := range 5 {
 		c.asks(limited, 1, "GET /", []int{200, 200, 200, 429, 429}[i])
 	}
+	for range 2 {
+		if got := askFrom(t, "127.0.0.1", s.addresses()[3], ""); got != "" {
+			t.Errorf("a connection beyond the limit: %q", got)
+		}
+	}
 	raw := dial(t, s.addresses()[4])
 	for path, status := range map[string]int{"/": 200, "/x": 200, "/missing": 404, "/error": 500} {
 		c.asks(raw, 2, "GET "+path, status)
@@ -328,7 +333,7 @@ var figureReasons = map[string]string{
 	"moonbridge_exchanges_total": "", "moonbridge_forks_total": "", "moonbridge_deaths_total": "", "moonbridge_retries_total": "",
 	"moonbridge_lost_total": "", "moonbridge_abandoned_total": "", "moonbridge_waiting": "", "moonbridge_in_flight": "",
 	"moonbridge_workers": "", "moonbridge_worker_ends_total": "", "moonbridge_refusals_total": "", "moonbridge_connections": "",
-	"moonbridge_connections_accepted_total": "", "moonbridge_request_heads_total": "", "moonbridge_bytes_total": "",
+	"moonbridge_connections_accepted_total": "", "moonbridge_connections_limited_total": "", "moonbridge_request_heads_total": "", "moonbridge_bytes_total": "",
 	"moonbridge_tls_handshakes_total": "", "moonbridge_tls_handshakes": "", "moonbridge_spool_bytes": "", "moonbridge_spool_files": "",
 	"moonbridge_spool_refused_total": "", "moonbridge_spool_waited_total": "", "moonbridge_cache_requests_total": "",
 	"moonbridge_cache_stored_total": "", "moonbridge_cache_evicted_total": "", "moonbridge_cache_keys": "", "moonbridge_cache_limit_bytes": "",
@@ -365,7 +370,7 @@ func (c *census) expected(crashBytes int64) map[string]float64 {
 		"moonbridge_ready": 1, "moonbridge_websockets": 1, "moonbridge_channels": 1, "moonbridge_channel_subscribers": 1,
 		"moonbridge_channel_messages_total": 1, "moonbridge_channel_deliveries_total": 2, "moonbridge_websockets_accepted_total": 2,
 		"moonbridge_crash_files": 3, "moonbridge_crash_bytes": float64(crashBytes), "moonbridge_connections_accepted_total": float64(c.accepted) + 2,
-		"moonbridge_tls_handshakes_total": 2, "moonbridge_cache_keys": 2, "moonbridge_cache_limit_bytes": 64 << 20,
+		"moonbridge_connections_limited_total": 2, "moonbridge_tls_handshakes_total": 2, "moonbridge_cache_keys": 2, "moonbridge_cache_limit_bytes": 64 << 20,
 		"moonbridge_cache_stored_total": 2 + renewals,
 
 		`moonbridge_crash_records_total{result="written"}`: 3,
@@ -387,6 +392,7 @@ func (c *census) expected(crashBytes int64) map[string]float64 {
 		`moonbridge_queue_duration_seconds_count{pool="0"}`: cacheMisses + cachePassed + routed - 1, // a stream goes on
 		`moonbridge_queue_duration_seconds_count{pool="1"}`: 3, `moonbridge_queue_duration_seconds_count{pool="2"}`: 4,
 		`moonbridge_refusals_total{pool="",what="TLS handshakes failed",status="",cause="HTTP request without TLS"}`:                     1,
+		`moonbridge_refusals_total{pool="",what="connections refused",status="",cause="connection_limit"}`:                               2,
 		`moonbridge_refusals_total{pool="",what="requests refused",status="413",cause="body too large"}`:                                 1,
 		`moonbridge_refusals_total{pool="",what="requests refused",status="505",cause="HTTP version other than 1.x"}`:                    1,
 		`moonbridge_refusals_total{pool="",what="requests refused",status="429",cause="rate_limit"}`:                                     2,

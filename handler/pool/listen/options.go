@@ -61,6 +61,13 @@ var poolOptions = map[string]func(o *Options, v value) error{
 		return v.wrong("table or false")
 	},
 
+	connectionLimitName: func(o *Options, v value) error { // the same
+		if v.no() {
+			return nil
+		}
+		return v.wrong("table or false")
+	},
+
 	errorPageName: func(o *Options, v value) error { return o.setErrorPages(v) }, // what a function has made comes as other entries
 
 	"queue_limit": func(o *Options, v value) (err error) { o.QueueLimit, err = v.integer(0, queueLimitMax); return },
