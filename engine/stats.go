@@ -135,15 +135,20 @@ func (s *LoopStats) addH2(m *h2Loop) {
 	}
 }
 
-// HandshakeFailures returns how often TLS handshakes have failed, by cause. They are in Refusals, too.
-func (e *Engine) HandshakeFailures() map[string]uint64 { return e.causesOf(handshakesFailed) }
+// HandshakeFailures returns how often TLS handshakes have failed, by cause, with those that have not occurred. They are in Refusals, too.
+func (e *Engine) HandshakeFailures() map[string]uint64 {
+	return e.causesOf(handshakesFailed, handshakeCauses)
+}
 
-// HTTP2Ends returns how often connections with HTTP/2 were ended because of what their clients had done, by cause. They are in
-// Refusals, too.
-func (e *Engine) HTTP2Ends() map[string]uint64 { return e.causesOf(h2ConnsEnded) }
+// HTTP2Ends returns how often connections with HTTP/2 were ended because of what their clients had done, by cause, with those
+// that have not occurred. They are in Refusals, too.
+func (e *Engine) HTTP2Ends() map[string]uint64 { return e.causesOf(h2ConnsEnded, h2Causes) }
 
-func (e *Engine) causesOf(message string) map[string]uint64 {
+func (e *Engine) causesOf(message string, known []string) map[string]uint64 {
 	by := make(map[string]uint64)
+	for _, cause := range known {
+		by[cause] = 0
+	}
 	for event, n := range e.tally.Totals() {
 		if event.Message == message {
 			by[event.Cause] += n

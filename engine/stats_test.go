@@ -85,7 +85,9 @@ func TestStatsOfTLS(t *testing.T) {
 	p.WriteRSTStream(1, http2.ErrCodeCancel)
 	p.get(5, "/hello")
 	p.wants(5, "200", "*")
-	eventually(t, "all is counted", func() bool { return e.Stats()[0].HTTP2.Streams == 0 && e.HandshakeFailures()[causeHandshakeNotTLS] == 1 })
+	eventually(t, "all is counted", func() bool {
+		return e.Stats()[0].HTTP2.Streams == 0 && e.HandshakeFailures()[causeHandshakeNotTLS] == 1
+	})
 	got := e.Stats()[0]
 	if got.TLS12 != (HandshakeStats{Full: 1}) || got.TLS13 != (HandshakeStats{Full: 2, Resumed: 2}) || got.Handshakes != 5 {
 		t.Errorf("%+v %+v %d", got.TLS12, got.TLS13, got.Handshakes)

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"maps"
+
 	"moonbridge/cmd/mbserve/admin"
 	"moonbridge/cmd/mbserve/metrics"
 	"moonbridge/engine"
@@ -25,26 +27,28 @@ func sumOf(loops []engine.LoopStats) (sum engine.LoopStats) {
 	return sum
 }
 
-func sumOfCauses(by map[string]uint64) (n uint64) {
+// occurrences adds what was counted by cause, and leaves out what has not occurred.
+func occurrences(by map[string]uint64) (n uint64, occurred map[string]uint64) {
+	maps.DeleteFunc(by, func(_ string, one uint64) bool { return one == 0 })
 	for _, one := range by {
 		n += one
 	}
-	return n
+	return n, by
 }
 
 // logConnections logs the statistics of connections, with those of TLS and HTTP/2 if there have been any.
 func (s *server) logConnections() {
 	sum := sumOf(s.engine.Stats())
 	s.log.Info("connections", "accepted", sum.Accepted, "limited", sum.Limited)
-	failures := s.engine.HandshakeFailures()
-	if sum.Handshakes > 0 || len(failures) > 0 {
+	if failures, _ := occurrences(s.engine.HandshakeFailures()); sum.Handshakes > 0 || failures > 0 {
 		running, waiting := s.engine.Handshakes()
-		s.log.Info("tls", "handshakes", sum.Handshakes, "resumed", sum.TLS12.Resumed+sum.TLS13.Resumed, "failed", sumOfCauses(failures),
+		s.log.Info("tls", "handshakes", sum.Handshakes, "resumed", sum.TLS12.Resumed+sum.TLS13.Resumed, "failed", failures,
 			"running", running, "waiting", waiting)
 	}
 	if h := sum.HTTP2; h.Accepted > 0 {
+		ended, _ := occurrences(s.engine.HTTP2Ends())
 		s.log.Info("http2", "open", h.Conns, "accepted", h.Accepted, "streams", h.Streams, "requests", h.Requests,
-			"resets_received", h.ResetsReceived, "resets_sent", h.ResetsSent, "ended", sumOfCauses(s.engine.HTTP2Ends()))
+			"resets_received", h.ResetsReceived, "resets_sent", h.ResetsSent, "ended", ended)
 	}
 }
 
@@ -72,15 +76,16 @@ func writeHTTP2(w *metrics.Writer, h *engine.HTTP2Stats, label string) {
 // addConnections adds what the status page shows of TLS and HTTP/2, once there has been any.
 func (a *adminSide) addConnections(st *admin.Status, loops []engine.LoopStats) {
 	e, sum := a.s.engine, sumOf(loops)
-	if failures := e.HandshakeFailures(); sum.Handshakes > 0 || len(failures) > 0 {
+	if n, failures := occurrences(e.HandshakeFailures()); sum.Handshakes > 0 || n > 0 {
 		st.TLS = &admin.TLS{Handshakes: sum.Handshakes, Resumed: sum.TLS12.Resumed + sum.TLS13.Resumed, Failed: failures}
 		running, waiting := e.Handshakes()
 		st.TLS.Running, st.TLS.Waiting = int64(running), int64(waiting)
 	}
 	if h := sum.HTTP2; h.Accepted > 0 {
+		_, ended := occurrences(e.HTTP2Ends())
 		st.HTTP2 = &admin.HTTP2{
 			Open: int64(h.Conns), Accepted: h.Accepted, Streams: int64(h.Streams), Requests: h.Requests,
-			ResetsReceived: h.ResetsReceived, ResetsSent: h.ResetsSent, Ended: e.HTTP2Ends(),
+			ResetsReceived: h.ResetsReceived, ResetsSent: h.ResetsSent, Ended: ended,
 		}
 	}
 }
