@@ -14,8 +14,11 @@ import (
 type crowd struct {
 	poll   int
 	fds    []int
-	heads  int // responses that have begun
-	got    int // messages
+	to     *unix.SockaddrInet4
+	asks   []byte // the request of a subscriber
+	begins []byte // what a response begins with
+	heads  int    // responses that have begun
+	got    int    // messages
 	buffer []byte
 	events []unix.EpollEvent
 }
@@ -24,7 +27,7 @@ const (
 	// mark is in each message once, and nowhere else.
 	mark = '\x01'
 	// perAddress is far from the 28,000 client ports of an address: the system looks for a free one for long if few are left.
-	perAddress = 5000
+	perAddress, addresses = 5000, 200
 	// opening is how many subscribers may wait for the head of their response.
 	opening  = 128
 	patience = 60 * time.Second
@@ -34,19 +37,37 @@ const (
 
 var errSlow = errors.New("not in time")
 
-// gather opens n subscribers, and waits until all have the head of the response.
-func gather(address string, n int) (*crowd, error) {
+const (
+	askEvents    = "GET /sub HTTP/1.1\r\nHost: %s\r\nAccept: text/event-stream\r\n\r\n"
+	askWebSocket = "GET /ws HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+
+// newCrowd makes an empty crowd for an address.
+func newCrowd(address string, webSockets bool) (*crowd, error) {
+	to, err := net.ResolveTCPAddr("tcp4", address)
+	if err != nil {
+		return nil, err
+	}
 	poll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, err
 	}
-	c := &crowd{poll: poll, buffer: make([]byte, 256<<10), events: make([]unix.EpollEvent, 512)}
-	to, err := net.ResolveTCPAddr("tcp4", address)
+	c := &crowd{poll: poll, to: &unix.SockaddrInet4{Addr: [4]byte(to.IP.To4()), Port: to.Port}, buffer: make([]byte, 256<<10), events: make([]unix.EpollEvent, 512)}
+	c.asks, c.begins = fmt.Appendf(nil, askEvents, address), []byte("HTTP/1.1 200 ")
+	if webSockets {
+		c.asks, c.begins = fmt.Appendf(nil, askWebSocket, address), []byte("HTTP/1.1 101 ")
+	}
+	return c, nil
+}
+
+// gather opens n subscribers, and waits until all have the head of the response.
+func gather(address string, n int, webSockets bool) (*crowd, error) {
+	c, err := newCrowd(address, webSockets)
 	if err != nil {
-		return c, err
+		return nil, err
 	}
 	for i := range n {
-		if err := c.open(to, i); err != nil {
+		if err := c.open(i); err != nil {
 			return c, fmt.Errorf("subscriber %d: %w", i, err)
 		}
 		if err := c.until(func() bool { return c.heads > i-opening }); err != nil {
@@ -56,7 +77,8 @@ func gather(address string, n int) (*crowd, error) {
 	return c, c.until(func() bool { return c.heads == n })
 }
 
-func (c *crowd) open(to *net.TCPAddr, i int) error {
+// open opens subscriber i.
+func (c *crowd) open(i int) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err
@@ -66,13 +88,13 @@ func (c *crowd) open(to *net.TCPAddr, i int) error {
 	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1); err != nil {
 		return err
 	}
-	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, byte(1 + i/perAddress)}}); err != nil {
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, byte(1 + i/perAddress%addresses)}}); err != nil {
 		return err
 	}
-	if err := unix.Connect(fd, &unix.SockaddrInet4{Addr: [4]byte(to.IP.To4()), Port: to.Port}); err != nil {
+	if err := unix.Connect(fd, c.to); err != nil {
 		return err
 	}
-	if _, err := unix.Write(fd, []byte("GET /sub HTTP/1.1\r\nHost: "+to.String()+"\r\nAccept: text/event-stream\r\n\r\n")); err != nil {
+	if _, err := unix.Write(fd, c.asks); err != nil {
 		return err
 	}
 	if err := unix.SetNonblock(fd, true); err != nil {
@@ -96,10 +118,10 @@ func (c *crowd) step() error {
 			return fmt.Errorf("a subscriber was disconnected: %v", err)
 		}
 		p := c.buffer[:max(k, 0)]
-		if bytes.HasPrefix(p, []byte("HTTP/1.1 ")) && !bytes.HasPrefix(p, []byte("HTTP/1.1 200 ")) {
+		if bytes.HasPrefix(p, []byte("HTTP/1.1 ")) && !bytes.HasPrefix(p, c.begins) {
 			return fmt.Errorf("a subscriber was refused: %.200q", p)
 		}
-		c.heads += bytes.Count(p, []byte("HTTP/1.1 200 OK"))
+		c.heads += bytes.Count(p, c.begins)
 		c.got += bytes.Count(p, []byte{mark})
 	}
 	return err
@@ -119,8 +141,13 @@ func (c *crowd) until(ok func() bool) error {
 
 func (c *crowd) close() {
 	for _, fd := range c.fds {
-		unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}) // a reset leaves no port behind that waits
-		unix.Close(fd)
+		leave(fd)
 	}
 	unix.Close(c.poll)
+}
+
+// leave resets a connection: then no port is left behind that waits.
+func leave(fd int) {
+	unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+	unix.Close(fd)
 }

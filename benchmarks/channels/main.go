@@ -23,6 +23,9 @@ func run(ctx context.Context, o options) error {
 	if o.beside {
 		return runBeside(ctx, &o)
 	}
+	if o.churn > 0 {
+		return runChurn(ctx, &o)
+	}
 	all := make([][]observation, len(o.servers)) // of the rounds
 	for round := range o.rounds {
 		fmt.Fprintln(os.Stderr, "round", round+1)

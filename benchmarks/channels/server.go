@@ -19,7 +19,9 @@ import (
 // script is what mbserve runs. A history is kept, as nchan does.
 const script = `local http = require "moonbridge_http"
 local channel = require "moonbridge_channel"
+local websocket = require "moonbridge_websocket"
 channel.declare("all", { history = { messages = 10 } })
+websocket.handler("idle", { message = function() end })
 listen{
 	{ proto = "tcp4", port = %d, localhost = true }, min_fork = 2, max_fork = 2,
 	connect = http.generate_handler(function(request)
@@ -29,6 +31,8 @@ listen{
 			request:send_data("\n")
 		elseif request.path == "sub" then
 			request:subscribe{ channels = "all", keepalive = false }
+		elseif request.path == "ws" then
+			request:accept_websocket{ handler = "idle", channels = "all" }
 		else
 			request:send_status("200 OK")
 			request:send_header("Content-Type", "text/plain")
@@ -57,6 +61,7 @@ http {
 		listen 127.0.0.1:%[5]d backlog=4096;
 		location /pub { nchan_publisher; nchan_channel_id all; nchan_message_buffer_length 10; }
 		location /sub { nchan_subscriber eventsource; nchan_channel_id all; nchan_subscriber_first_message newest; }
+		location /ws { nchan_subscriber websocket; nchan_channel_id all; nchan_subscriber_first_message newest; }
 		%[6]s
 	}
 }
