@@ -54,7 +54,7 @@ func churn(ctx context.Context, o *options, name string) (seen churned, err erro
 	for part := range parts {
 		began := time.Now()
 		if err := c.comeAndGo(ctx, part*each, each, o.subscribers); err != nil {
-			return seen, err
+			return seen, fmt.Errorf("%w\n%s", err, s.logged())
 		}
 		seen.took += time.Since(began)
 		if seen.memory[part+1], err = restingMemory(ctx, s); err != nil {
@@ -64,29 +64,23 @@ func churn(ctx context.Context, o *options, name string) (seen churned, err erro
 	return seen, nil
 }
 
-// comeAndGo opens n subscribers, and lets the first ones go while more than so many are there. In the end all go.
+// comeAndGo opens n subscribers, so many at a time: when all of these have the head of their response, all go.
 func (c *crowd) comeAndGo(ctx context.Context, from, n, most int) error {
-	for i := range n {
+	for n > 0 {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := c.open(from + i); err != nil {
+		now := min(n, most)
+		if err := c.add(from, now); err != nil {
 			return err
 		}
-		if err := c.until(func() bool { return c.heads > from+i-opening }); err != nil {
-			return err
+		for _, fd := range c.fds {
+			leave(fd)
 		}
-		if len(c.fds) > max(most, opening) {
-			leave(c.fds[0])
-			c.fds = c.fds[1:]
-		}
+		c.fds = c.fds[:0]
+		from, n = from+now, n-now
 	}
-	err := c.until(func() bool { return c.heads >= from+n })
-	for _, fd := range c.fds {
-		leave(fd)
-	}
-	c.fds = nil
-	return err
+	return nil
 }
 
 // restingMemory is the memory of a server that has had a second to let go of subscribers.

@@ -66,15 +66,21 @@ func gather(address string, n int, webSockets bool) (*crowd, error) {
 	if err != nil {
 		return nil, err
 	}
+	return c, c.add(0, n)
+}
+
+// add opens n further subscribers, which begin with the number from, and waits until all have the head of the response.
+func (c *crowd) add(from, n int) error {
+	before := c.heads
 	for i := range n {
-		if err := c.open(i); err != nil {
-			return c, fmt.Errorf("subscriber %d: %w", i, err)
+		if err := c.open(from + i); err != nil {
+			return fmt.Errorf("subscriber %d: %w", from+i, err)
 		}
-		if err := c.until(func() bool { return c.heads > i-opening }); err != nil {
-			return c, err
+		if err := c.until(func() bool { return c.heads > before+i-opening }); err != nil {
+			return err
 		}
 	}
-	return c, c.until(func() bool { return c.heads == n })
+	return c.until(func() bool { return c.heads == before+n })
 }
 
 // open opens subscriber i.

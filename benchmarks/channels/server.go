@@ -118,13 +118,11 @@ func (s *server) start(o *options) error {
 	if err := os.Chmod(s.dir, 0o755); err != nil {
 		return err
 	}
-	log := filepath.Join(s.dir, "log")
-	if s.Process, err = servers.Launch(cmd, log); err != nil {
+	if s.Process, err = servers.Launch(cmd, filepath.Join(s.dir, "log")); err != nil {
 		return err
 	}
 	if err := s.Await(func() error { return s.publish("x") }); err != nil {
-		text, _ := os.ReadFile(log)
-		return fmt.Errorf("%s: %w\n%s", s.name, err, text)
+		return fmt.Errorf("%s: %w\n%s", s.name, err, s.logged())
 	}
 	return nil
 }
@@ -141,6 +139,12 @@ func (s *server) publish(data string) error {
 		return fmt.Errorf("published: %s", resp.Status)
 	}
 	return nil
+}
+
+// logged is what the server has written.
+func (s *server) logged() []byte {
+	text, _ := os.ReadFile(filepath.Join(s.dir, "log"))
+	return text
 }
 
 func isFloor(name string) bool { return strings.HasPrefix(name, servers.Floor) }
