@@ -72,7 +72,7 @@ func besideServer(ctx context.Context, o *options, rows []*situation) error {
 		}
 		defer hello.stop()
 	}
-	c, err := gather(publisher.address, o.subscribers, o.webSockets)
+	c, err := gather(publisher.address, o)
 	if c != nil {
 		defer c.close()
 	}
@@ -148,7 +148,7 @@ func (b *beside) publish(n, rate int) error {
 		}
 		published <- nil
 	}()
-	want := b.c.got + n*len(b.c.fds)
+	want := b.c.got + n*b.c.size
 	err := b.c.until(func() bool { return b.c.got >= want })
 	return errors.Join(err, <-published)
 }

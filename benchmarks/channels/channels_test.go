@@ -14,7 +14,7 @@ func TestParseOptions(t *testing.T) {
 	if err != nil || o.subscribers != 10000 || strings.Join(o.servers, ",") != "mbserve,nchan,floor1,floor2" {
 		t.Errorf("defaults: %+v, %v", o, err)
 	}
-	for _, line := range []string{"-subscribers 0", "-subscribers 1000001", "-single 0", "-burst 0", "-size 0", "-size 40000", "-servers apache", "-name ../x", "-rounds 0", "-rates 0", "-rates 1,x", "-windows 0", "-duration 1500ms", "-churn -1", "-websockets -servers floor2", "stray"} {
+	for _, line := range []string{"-subscribers 0", "-subscribers 1000001", "-single 0", "-burst 0", "-size 0", "-size 40000", "-servers apache", "-name ../x", "-rounds 0", "-rates 0", "-rates 1,x", "-windows 0", "-duration 1500ms", "-churn -1", "-websockets -servers floor2", "-streams 129 -servers mbserve", "-streams 1", "stray"} {
 		if o, err := parseOptions(strings.Fields(line), io.Discard); err == nil {
 			t.Errorf("%s: taken as %+v", line, o)
 		}
@@ -84,11 +84,15 @@ func TestBeside(t *testing.T) {
 	}
 }
 
-func TestWebSockets(t *testing.T) {
-	o := settled(t, "-websockets -servers mbserve -subscribers 50 -single 3 -burst 20")
-	seen, err := observe(t.Context(), o, "mbserve")
-	if err != nil || len(seen.times) != 3 {
-		t.Errorf("%+v, %v", seen, err)
+func TestWebSocketsAndHTTP2(t *testing.T) {
+	for _, line := range []string{"-websockets", "-streams 20", "-streams 20 -websockets"} {
+		t.Run(line, func(t *testing.T) {
+			o := settled(t, line+" -servers mbserve -subscribers 50 -single 3 -burst 20")
+			seen, err := observe(t.Context(), o, "mbserve")
+			if err != nil || len(seen.times) != 3 {
+				t.Errorf("%+v, %v", seen, err)
+			}
+		})
 	}
 }
 

@@ -17,10 +17,16 @@ type crowd struct {
 	to     *unix.SockaddrInet4
 	asks   []byte // the request of a subscriber
 	begins []byte // what a response begins with
+	first  []byte // what a connection begins with: the request, or the preface of HTTP/2
 	heads  int    // responses that have begun
 	got    int    // messages
+	size   int    // subscribers
 	buffer []byte
 	events []unix.EpollEvent
+
+	webSockets bool
+	streams    int // of a connection with HTTP/2; 0: HTTP/1.1
+	h2         map[int]*h2Conn
 }
 
 const (
@@ -43,7 +49,7 @@ const (
 )
 
 // newCrowd makes an empty crowd for an address.
-func newCrowd(address string, webSockets bool) (*crowd, error) {
+func newCrowd(address string, o *options) (*crowd, error) {
 	to, err := net.ResolveTCPAddr("tcp4", address)
 	if err != nil {
 		return nil, err
@@ -54,26 +60,31 @@ func newCrowd(address string, webSockets bool) (*crowd, error) {
 	}
 	c := &crowd{poll: poll, to: &unix.SockaddrInet4{Addr: [4]byte(to.IP.To4()), Port: to.Port}, buffer: make([]byte, 256<<10), events: make([]unix.EpollEvent, 512)}
 	c.asks, c.begins = fmt.Appendf(nil, askEvents, address), []byte("HTTP/1.1 200 ")
-	if webSockets {
+	if c.webSockets, c.streams = o.webSockets, o.streams; c.webSockets {
 		c.asks, c.begins = fmt.Appendf(nil, askWebSocket, address), []byte("HTTP/1.1 101 ")
+	}
+	c.first = c.asks
+	if c.streams > 0 {
+		c.asks, c.first, c.h2 = h2Block(address, c.webSockets), h2Preface(), make(map[int]*h2Conn)
 	}
 	return c, nil
 }
 
 // gather opens n subscribers, and waits until all have the head of the response.
-func gather(address string, n int, webSockets bool) (*crowd, error) {
-	c, err := newCrowd(address, webSockets)
+func gather(address string, o *options) (*crowd, error) {
+	c, err := newCrowd(address, o)
 	if err != nil {
 		return nil, err
 	}
-	return c, c.add(0, n)
+	return c, c.add(0, o.subscribers)
 }
 
 // add opens n further subscribers, which begin with the number from, and waits until all have the head of the response.
 func (c *crowd) add(from, n int) error {
-	before := c.heads
-	for i := range n {
-		if err := c.open(from + i); err != nil {
+	before, each := c.heads, max(1, c.streams)
+	c.size = n
+	for i := 0; i < n; i += each {
+		if err := c.open(from/each+i/each, min(each, n-i)); err != nil {
 			return fmt.Errorf("subscriber %d: %w", from+i, err)
 		}
 		if err := c.until(func() bool { return c.heads > before+i-opening }); err != nil {
@@ -83,8 +94,8 @@ func (c *crowd) add(from, n int) error {
 	return c.until(func() bool { return c.heads == before+n })
 }
 
-// open opens subscriber i.
-func (c *crowd) open(i int) error {
+// open opens connection i, which has so many subscribers.
+func (c *crowd) open(i, subscribers int) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err
@@ -100,7 +111,10 @@ func (c *crowd) open(i int) error {
 	if err := unix.Connect(fd, c.to); err != nil {
 		return err
 	}
-	if _, err := unix.Write(fd, c.asks); err != nil {
+	if c.h2 != nil {
+		c.h2[fd] = &h2Conn{streams: subscribers}
+	}
+	if _, err := unix.Write(fd, c.first); err != nil {
 		return err
 	}
 	if err := unix.SetNonblock(fd, true); err != nil {
@@ -124,6 +138,12 @@ func (c *crowd) step() error {
 			return fmt.Errorf("a subscriber was disconnected: %v", err)
 		}
 		p := c.buffer[:max(k, 0)]
+		if c.h2 != nil {
+			if err := c.frames(int(e.Fd), p); err != nil {
+				return err
+			}
+			continue
+		}
 		if bytes.HasPrefix(p, []byte("HTTP/1.1 ")) && !bytes.HasPrefix(p, c.begins) {
 			return fmt.Errorf("a subscriber was refused: %.200q", p)
 		}

@@ -16,7 +16,7 @@ func main() { program.Main("channels", parseOptions, run) }
 const spare = 500
 
 func run(ctx context.Context, o options) error {
-	if err := o.settings.Prepare(o.subscribers+spare, o.needs()...); err != nil {
+	if err := o.settings.Prepare(o.subscribers/max(1, o.streams)+spare, o.needs()...); err != nil {
 		return err
 	}
 	defer o.settings.Remove()

@@ -36,7 +36,7 @@ func observe(ctx context.Context, o *options, name string) (seen observation, er
 	if seen.before, err = s.Tree.Memory(); err != nil {
 		return seen, err
 	}
-	c, err := gather(s.address, o.subscribers, o.webSockets)
+	c, err := gather(s.address, o)
 	if c != nil {
 		defer c.close()
 	}
@@ -78,12 +78,15 @@ func (seen *observation) publish(ctx context.Context, o *options, s *server, c *
 	return err
 }
 
-// by says what the subscribers are, if they are not event streams.
-func (o *options) by() string {
+// by says what the subscribers are, if they are not event streams over HTTP/1.1.
+func (o *options) by() (text string) {
 	if o.webSockets {
-		return " by WebSocket"
+		text = " by WebSocket"
 	}
-	return ""
+	if o.streams > 0 {
+		text += fmt.Sprintf(" over HTTP/2, %d on a connection", o.streams)
+	}
+	return text
 }
 
 // message is the data of a message.
@@ -91,7 +94,7 @@ func (o *options) message() string { return string(mark) + strings.Repeat("x", o
 
 // spread publishes a message n times, and returns how long it takes until all have them all.
 func spread(s *server, c *crowd, data string, n int) (time.Duration, error) {
-	want := c.got + n*len(c.fds)
+	want := c.got + n*c.size
 	published := make(chan error, 1)
 	began := time.Now()
 	go func() {

@@ -23,7 +23,7 @@ local websocket = require "moonbridge_websocket"
 channel.declare("all", { history = { messages = 10 } })
 websocket.handler("idle", { message = function() end })
 listen{
-	{ proto = "tcp4", port = %d, localhost = true }, min_fork = 2, max_fork = 2,
+	{ proto = "tcp4", port = %d, localhost = true, http2 = %s }, min_fork = 2, max_fork = 2,
 	connect = http.generate_handler(function(request)
 		if request.path == "pub" then
 			channel.publish("all", request.body)
@@ -95,7 +95,11 @@ func (s *server) start(o *options) error {
 		return err
 	}
 	s.address = fmt.Sprint("127.0.0.1:", port)
-	file, text := filepath.Join(s.dir, "app.lua"), fmt.Sprintf(script, port)
+	version := "false"
+	if o.streams > 0 {
+		version = `"h2c"`
+	}
+	file, text := filepath.Join(s.dir, "app.lua"), fmt.Sprintf(script, port, version)
 	cmd := exec.Command(o.settings.Mbserve, append(slices.Clone(o.settings.MbserveFlags), file)...)
 	switch {
 	case isFloor(s.name):
