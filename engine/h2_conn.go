@@ -263,6 +263,7 @@ func (s *h2Conn) resetFrame(f h2Frame, p []byte) {
 		s.fail(h2FrameSizeError, causeH2FrameSize)
 		return
 	}
+	s.l.resetsReceived++
 	if st := s.stream(f.stream); st != nil {
 		st.abandon()
 		s.spend(h2CostReset)
@@ -370,6 +371,7 @@ func (s *h2Conn) fail(code h2Code, cause string) {
 	}
 	s.failed = true
 	s.countEnded(cause)
+	s.l.parent.abused(s.service, s.raw.socket.peer)
 	s.putGoAway(s.lastID, code)
 	if code == h2EnhanceYourCalm {
 		s.raw.drained = drainBytesMax - h2CalmDrainBytes
@@ -395,6 +397,7 @@ func (s *h2Conn) putGoAway(last uint32, code h2Code) {
 func (s *h2Conn) putReset(id uint32, code h2Code) {
 	p := h2Frame{length: 4, kind: h2RSTStream, stream: id}.append(nil)
 	s.put(binary.BigEndian.AppendUint32(p, uint32(code)))
+	s.l.resetsSent++
 	s.noteReset(id)
 }
 

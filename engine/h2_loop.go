@@ -39,6 +39,10 @@ type h2Loop struct {
 	idle   []*conn  // without a stream
 	blocks []*h2Block
 
+	// So far.
+	opened                     uint64 // connections
+	resetsReceived, resetsSent uint64 // frames
+
 	// Room that is used again.
 	encoder  *hpack.Encoder
 	encoded  bytes.Buffer

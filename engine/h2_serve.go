@@ -25,6 +25,7 @@ func (p h2Protocol) Open(c backend.Conn) backend.Stream {
 	}
 	s.deadline.timer.Init(s)
 	p.l.conns.PushFront(s)
+	p.l.opened++
 	if p.was != nil {
 		s.was, s.reported = p.was, p.was.reported
 	} else if l.e.connState != nil {

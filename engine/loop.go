@@ -25,8 +25,10 @@ type loop struct {
 
 	goroutine atomic.Uint64 // that runs the loop
 
-	accepted, requests uint64 // so far
-	secured            uint64 // connections whose TLS handshakes were completed
+	accepted, requests uint64         // so far
+	secured12          HandshakeStats // connections whose TLS handshakes were completed, up to version 1.2
+	secured13          HandshakeStats // likewise, from version 1.3 on
+	limited            uint64         // connections that were refused by the limit of their listener
 	traffic            *traffic
 
 	backends map[backend.Backend]backend.LoopBackend
