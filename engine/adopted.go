@@ -89,7 +89,7 @@ func (l *loop) admitFrom(ln *Listener, fd int, peer, local netip.AddrPort) {
 		resetNow(fd)
 	case !local.IsValid() || b.preface != nil:
 		l.admit(b, fd, peer)
-	default:
+	case l.admitted(b, fd, peer):
 		b.addrs.mayDiffer()
 		l.beginNamed(b, fd, local, peer)
 	}

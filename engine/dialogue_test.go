@@ -200,7 +200,7 @@ func (d *dialogue) actsAfter(span time.Duration, state connState, acted func() b
 }
 
 // anyRoom is the room of a peer that takes everything.
-const anyRoom = 1 << 40
+const anyRoom = 1 << 30
 
 // scriptedPeer is the socket of a dialogue's connection and the peer at its other end.
 type scriptedPeer struct {

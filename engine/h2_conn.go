@@ -32,14 +32,15 @@ type h2Conn struct {
 	peerGone   bool // the peer has ended its side
 	draining   drainState
 
-	lastID       uint32      // highest stream of the peer that is or was served
-	seenID       uint32      // highest stream that the peer has begun
-	streams      []*h2Stream // by their ids
-	running      int         // of them: those that a conn serves
-	answered     int         // of them: those whose responses are complete
-	tunnels      int         // of them: those that have left HTTP
-	headsWaiting int         // bytes of the heads of the others
-	block        *h2Block    // the field section that is being received
+	lastID       uint32       // highest stream of the peer that is or was served
+	seenID       uint32       // highest stream that the peer has begun
+	streams      []*h2Stream  // by their ids
+	only         [1]*h2Stream // room for them, if there is one at a time
+	running      int          // of them: those that a conn serves
+	answered     int          // of them: those whose responses are complete
+	tunnels      int          // of them: those that have left HTTP
+	headsWaiting int          // bytes of the heads of the others
+	block        *h2Block     // the field section that is being received
 	decoder      *hpack.Decoder
 	out          bufio.Output // frames that are not given to raw yet
 	lastData     int          // where the last DATA frame in out begins; -1: it is no DATA
@@ -263,6 +264,7 @@ func (s *h2Conn) resetFrame(f h2Frame, p []byte) {
 		s.fail(h2FrameSizeError, causeH2FrameSize)
 		return
 	}
+	s.l.resetsReceived++
 	if st := s.stream(f.stream); st != nil {
 		st.abandon()
 		s.spend(h2CostReset)
@@ -370,6 +372,7 @@ func (s *h2Conn) fail(code h2Code, cause string) {
 	}
 	s.failed = true
 	s.countEnded(cause)
+	s.l.parent.abused(s.service, s.raw.socket.peer)
 	s.putGoAway(s.lastID, code)
 	if code == h2EnhanceYourCalm {
 		s.raw.drained = drainBytesMax - h2CalmDrainBytes
@@ -395,6 +398,7 @@ func (s *h2Conn) putGoAway(last uint32, code h2Code) {
 func (s *h2Conn) putReset(id uint32, code h2Code) {
 	p := h2Frame{length: 4, kind: h2RSTStream, stream: id}.append(nil)
 	s.put(binary.BigEndian.AppendUint32(p, uint32(code)))
+	s.l.resetsSent++
 	s.noteReset(id)
 }
 

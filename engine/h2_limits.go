@@ -131,6 +131,12 @@ const (
 	causeH2Tunnels      = "too much output waits on the connection"
 )
 
+// h2Causes are all for which connections are ended.
+var h2Causes = []string{
+	causeH2Preface, causeH2FrameSize, causeH2Order, causeH2Stream, causeH2Setting, causeH2Window, causeH2Fields, causeH2FieldsLarge, causeH2Flood,
+	causeH2Stalled,
+}
+
 // countEnded counts a connection that is ended because of what its peer has done.
 func (s *h2Conn) countEnded(cause string) {
 	s.l.parent.e.tally.Add(logging.Event{Level: slog.LevelInfo, Message: h2ConnsEnded, Cause: cause}, func() []slog.Attr {

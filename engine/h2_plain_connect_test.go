@@ -80,7 +80,7 @@ func TestH2PlainConnect(t *testing.T) {
 		t.Error(err)
 	}
 	p.plainConnect(3, "a.test:443", true) // it has nothing to send
-	f = until(p, func(f *http2.HeadersFrame) bool { return f.StreamID == 3 })
+	until(p, func(f *http2.HeadersFrame) bool { return f.StreamID == 3 })
 	if got, ended := p.tunnel(3, -1); len(got) > 0 || !ended {
 		t.Errorf("%q, ended %v", got, ended)
 	}

@@ -20,6 +20,8 @@ type Listener struct {
 
 	tls     atomic.Pointer[TLS]             // see SetTLS
 	preface atomic.Pointer[backend.Preface] // see SetPreface
+
+	connLimit atomic.Pointer[ConnLimit] // see SetConnLimit
 }
 
 // OpenOptions are options of Open.

@@ -39,7 +39,7 @@ type prefaced struct {
 func (l *loop) admit(b *binding, fd int, peer netip.AddrPort) {
 	if b.preface != nil {
 		l.awaitPreface(b, fd, peer)
-	} else {
+	} else if l.admitted(b, fd, peer) {
 		l.begin(b, fd, peer, 0)
 	}
 }
@@ -158,10 +158,10 @@ func (p *prefaced) pass(preface []byte, local, remote netip.AddrPort) {
 		l.e.conns.Add(-1)
 		l.e.passing.Add(-1)
 	}()
-	if local.IsValid() && remote.IsValid() {
-		l.beginNamed(b, p.fd, local, remote)
-	} else {
+	if !local.IsValid() || !remote.IsValid() {
 		l.begin(b, p.fd, p.peer, 0)
+	} else if l.admitted(b, p.fd, remote) {
+		l.beginNamed(b, p.fd, local, remote)
 	}
 	if p.ending() {
 		l.drain(true)

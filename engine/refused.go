@@ -33,6 +33,7 @@ const (
 	causeQueueLimit  = "queue_limit"
 	causeNoWorker    = "no_worker"
 	causeServerStops = "stopped"
+	causeConnLimit   = "connection_limit"
 	causeFileShort   = "file is shorter than it was"
 )
 

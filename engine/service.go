@@ -17,6 +17,7 @@ type service struct {
 	limits  limits
 	addrs   *addrs
 
+	limit       ConnLimit  // of the listener, see Listener.SetConnLimit; nil: none
 	account     any        // see Limits.Account
 	identifier  Identifier // see Limits.TrustedProxies; nil: nothing has to be found out about a request
 	pages       *httpwrite.ErrorPages
@@ -59,6 +60,7 @@ type binding struct {
 	addrs   *addrs
 	preface *backend.Preface // nil: none
 	tls     *TLS             // nil: none
+	limit   ConnLimit        // nil: none
 	ended   bool             // the listener is closed
 }
 
@@ -80,7 +82,10 @@ func (l *loop) bind(ln *Listener, http *service, sockets *socketService, raw *ra
 	default:
 		sockets.addrs = b.addrs
 	}
-	b.tls = ln.tls.Load()
+	b.tls, b.limit = ln.tls.Load(), ln.limitOf()
+	if http != nil {
+		http.limit = b.limit
+	}
 	if b.preface = ln.preface.Load(); b.preface != nil {
 		b.addrs.mayDiffer()
 	}

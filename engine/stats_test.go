@@ -2,11 +2,15 @@ package engine
 
 import (
 	"bytes"
+	"crypto/tls"
+	"io"
 	"strings"
 	"testing"
 	"time"
 
 	"moonbridge/handler/backend"
+
+	"golang.org/x/net/http2"
 )
 
 // Stats count connections, requests of all kinds, and what connections hold.
@@ -40,6 +44,63 @@ func TestStats(t *testing.T) {
 	})
 	onLoop(t, e.Loop(0), e.loops[0].raw.conns.First().Reset)
 	p.Close()
+}
+
+// Handshakes are counted by version, whether they were resumed, and why they failed; connections with HTTP/2 with what was reset.
+func TestStatsOfTLS(t *testing.T) {
+	config := serverConfig()
+	config.NextProtos = []string{"h2", "http/1.1"}
+	e, addr := startTLS(t, Options{Loops: 1}, Limits{}, &testBackend{window: 64}, &TLS{Config: config})
+	sessions := tls.NewLRUClientSessionCache(1)
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13, tls.VersionTLS13, tls.VersionTLS13} {
+		o := clientConfig()
+		o.MinVersion, o.MaxVersion = version, version
+		if version == tls.VersionTLS13 {
+			o.ClientSessionCache = sessions
+		}
+		c, err := tls.Dial("tcp", addr, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.SetDeadline(time.Now().Add(waitMost))
+		io.WriteString(c, get("/hello"))
+		if _, err := c.Read(make([]byte, 100)); err != nil { // what follows has a session then
+			t.Fatal(err)
+		}
+		c.Close()
+	}
+	dial(t, addr).say("not TLS")
+	o := clientConfig()
+	o.NextProtos = []string{"h2"}
+	c, err := tls.Dial("tcp", addr, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := greetH2(t, c)
+	p.get(1, "/hello")
+	p.wants(1, "200", "*")
+	p.get(3, "/slow")
+	p.WriteWindowUpdate(3, 0)
+	p.hearsRST(3, http2.ErrCodeProtocol)
+	p.WriteRSTStream(1, http2.ErrCodeCancel)
+	p.get(5, "/hello")
+	p.wants(5, "200", "*")
+	eventually(t, "all is counted", func() bool {
+		return e.Stats()[0].HTTP2.Streams == 0 && e.HandshakeFailures()[causeHandshakeNotTLS] == 1
+	})
+	got := e.Stats()[0]
+	if got.TLS12 != (HandshakeStats{Full: 1}) || got.TLS13 != (HandshakeStats{Full: 2, Resumed: 2}) || got.Handshakes != 5 {
+		t.Errorf("%+v %+v %d", got.TLS12, got.TLS13, got.Handshakes)
+	}
+	want := HTTP2Stats{Conns: 1, Accepted: 1, Requests: 3, ResetsReceived: 1, ResetsSent: 1}
+	if got.HTTP2 != want {
+		t.Errorf("%+v, want %+v", got.HTTP2, want)
+	}
+	p.WriteSettings(http2.Setting{ID: http2.SettingEnablePush, Val: 2})
+	p.hearsGoAway(http2.ErrCodeProtocol)
+	if n := e.HTTP2Ends()[causeH2Setting]; n != 1 {
+		t.Errorf("%d ended", n)
+	}
 }
 
 // A turn that takes too long is reported once, with the place.

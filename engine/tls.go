@@ -93,6 +93,11 @@ const (
 	causeHandshakeRefused = "refused"
 )
 
+// handshakeCauses are all of them.
+var handshakeCauses = []string{
+	causeHandshakeTimeout, causeHandshakeCut, causeHandshakeAlert, causeHandshakeNotTLS, causeHandshakeHTTP, causeHandshakeNoCert, causeHandshakeRefused,
+}
+
 // shownOfHandshakeError bounds an error in the log, which may contain a name that the peer has sent.
 const shownOfHandshakeError = 200
 

@@ -315,11 +315,12 @@ func (h *handshake) done(conn *tls.Conn, err error) {
 		h.refuse(nil)
 		return
 	}
-	if conn.ConnectionState().NegotiatedProtocol == challengeProtocol {
+	state := conn.ConnectionState()
+	if state.NegotiatedProtocol == challengeProtocol {
 		h.refuse(nil)
 		return
 	}
-	h.l.twin.secured++
+	h.l.twin.countSecured(state.Version, state.DidResume)
 	h.forget()
 	h.c.tls, h.c.handshake = conn, nil
 	if h.used < len(h.in) {

@@ -47,7 +47,7 @@ func (a *httpHandler) Serve(w *Response, r *Request) {
 		w.Error(400)
 		return
 	}
-	hw := &httpWriter{w: w, header: make(http.Header)}
+	hw := &httpWriter{w: w, header: make(http.Header), ctx: req.Context()}
 	a.h.ServeHTTP(hw, req)
 	hw.finish()
 }

@@ -1,20 +1,23 @@
 package handler
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
 )
 
-// httpWriter is the http.ResponseWriter for a Response. It is also an http.Flusher, http.Hijacker and io.StringWriter, and has the
-// methods that http.ResponseController looks for.
+// httpWriter is the http.ResponseWriter for a Response. It is also an http.Flusher, http.Hijacker, http.CloseNotifier, io.ReaderFrom and
+// io.StringWriter, and has the methods that http.ResponseController looks for.
 type httpWriter struct {
 	w        *Response
 	header   http.Header
 	wrote    bool     // WriteHeader was called for the final response
 	hijacked bool     // Hijack has succeeded
 	trailers []string // names that were announced
+	ctx      context.Context
+	notify   *closeNotify // of CloseNotify
 }
 
 // Header returns the map of fields. Changes after WriteHeader have no effect, except for trailers.
@@ -179,6 +182,9 @@ func (hw *httpWriter) SetWriteDeadline(at time.Time) error {
 
 // finish adds the head, if the handler has not written it, and the trailers.
 func (hw *httpWriter) finish() {
+	if hw.notify != nil {
+		hw.notify.stop()
+	}
 	if hw.hijacked {
 		return
 	}

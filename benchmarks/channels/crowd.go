@@ -16,7 +16,6 @@ type crowd struct {
 	fds    []int
 	heads  int // responses that have begun
 	got    int // messages
-	ended  int // connections that have ended
 	buffer []byte
 	events []unix.EpollEvent
 }
@@ -24,9 +23,13 @@ type crowd struct {
 const (
 	// mark is in each message once, and nowhere else.
 	mark = '\x01'
-	// perAddress leaves some of the 28,000 client ports of an address to others.
-	perAddress = 20000
-	patience   = 60 * time.Second
+	// perAddress is far from the 28,000 client ports of an address: the system looks for a free one for long if few are left.
+	perAddress = 5000
+	// opening is how many subscribers may wait for the head of their response.
+	opening  = 128
+	patience = 60 * time.Second
+	// glance is how often subscribers look for messages.
+	glance = time.Millisecond
 )
 
 var errSlow = errors.New("not in time")
@@ -46,7 +49,7 @@ func gather(address string, n int) (*crowd, error) {
 		if err := c.open(to, i); err != nil {
 			return c, fmt.Errorf("subscriber %d: %w", i, err)
 		}
-		if err := c.step(0); err != nil {
+		if err := c.until(func() bool { return c.heads > i-opening }); err != nil {
 			return c, err
 		}
 	}
@@ -59,6 +62,10 @@ func (c *crowd) open(to *net.TCPAddr, i int) error {
 		return err
 	}
 	c.fds = append(c.fds, fd)
+	// The port is chosen by connect then, which may take one that an earlier connection to another server has had.
+	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1); err != nil {
+		return err
+	}
 	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, byte(1 + i/perAddress)}}); err != nil {
 		return err
 	}
@@ -74,19 +81,24 @@ func (c *crowd) open(to *net.TCPAddr, i int) error {
 	return unix.EpollCtl(c.poll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)})
 }
 
-// step takes what has come.
-func (c *crowd) step(timeoutMS int) error {
-	n, err := unix.EpollWait(c.poll, c.events, timeoutMS)
+// step takes what has come. If there is nothing it sleeps, and does not wait for events: then no server pays for waking it.
+func (c *crowd) step() error {
+	n, err := unix.EpollWait(c.poll, c.events, 0)
+	if n == 0 {
+		unix.Nanosleep(&unix.Timespec{Nsec: int64(glance)}, nil)
+	}
 	if err == unix.EINTR {
 		return nil
 	}
 	for _, e := range c.events[:max(n, 0)] {
 		k, err := unix.Read(int(e.Fd), c.buffer)
 		if k <= 0 && err != unix.EAGAIN {
-			c.ended++
 			return fmt.Errorf("a subscriber was disconnected: %v", err)
 		}
 		p := c.buffer[:max(k, 0)]
+		if bytes.HasPrefix(p, []byte("HTTP/1.1 ")) && !bytes.HasPrefix(p, []byte("HTTP/1.1 200 ")) {
+			return fmt.Errorf("a subscriber was refused: %.200q", p)
+		}
 		c.heads += bytes.Count(p, []byte("HTTP/1.1 200 OK"))
 		c.got += bytes.Count(p, []byte{mark})
 	}
@@ -95,7 +107,7 @@ func (c *crowd) step(timeoutMS int) error {
 
 func (c *crowd) until(ok func() bool) error {
 	for end := time.Now().Add(patience); !ok(); {
-		if err := c.step(100); err != nil {
+		if err := c.step(); err != nil {
 			return err
 		}
 		if time.Now().After(end) {
@@ -107,6 +119,7 @@ func (c *crowd) until(ok func() bool) error {
 
 func (c *crowd) close() {
 	for _, fd := range c.fds {
+		unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}) // a reset leaves no port behind that waits
 		unix.Close(fd)
 	}
 	unix.Close(c.poll)

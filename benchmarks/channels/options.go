@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"moonbridge/benchmarks/internal/program"
 	"moonbridge/benchmarks/internal/servers"
@@ -14,6 +17,11 @@ type options struct {
 	servers     []string
 	nchan       string
 	subscribers int
+	rounds      int
+	beside      bool
+	rates       []int // messages a second, with beside
+	windows     int
+	duration    time.Duration
 	single      int
 	burst       int
 	size        int
@@ -22,37 +30,55 @@ type options struct {
 }
 
 const purpose = `Opens many subscribers of server-sent events at each server in turn, and prints the server's memory
-per subscriber, the time until the last one has a message, and how many messages are delivered per second.`
+per subscriber, the time until the last one has a message, and how many messages are delivered per second. With
+-beside it measures instead what publishing leaves to honest clients of the same server.`
 
-const subscribersMax = 1_000_000
+const subscribersMax, ratesMax = 1_000_000, 1000
+
+var serverNames = []string{"mbserve", "nchan", "floor1", "floor2"}
 
 func parseOptions(args []string, errout io.Writer) (options, error) {
 	var o options
 	flags := program.NewFlags("channels", purpose, &o.settings, errout)
-	names := flags.String("servers", "mbserve,nchan", "`list` of servers: mbserve, nchan")
+	names := flags.String("servers", "mbserve,nchan,floor1,floor2", "`list` of servers: mbserve, nchan, floor1 and floor2 (1 and 2 threads that do nothing but send)")
 	flags.StringVar(&o.nchan, "nchan", "/usr/lib/nginx/modules/ngx_nchan_module.so", "nginx' module nchan, a `file`")
-	flags.IntVar(&o.subscribers, "subscribers", 10000, "subscribers; 20000 from each address of the loopback device")
+	flags.IntVar(&o.subscribers, "subscribers", 10000, "subscribers; 5000 from each address of the loopback device")
+	flags.IntVar(&o.rounds, "rounds", 3, "rounds; the servers take turns")
 	flags.IntVar(&o.single, "single", 20, "messages that are published one after the other")
 	flags.IntVar(&o.burst, "burst", 100, "messages that are published at once")
 	flags.IntVar(&o.size, "size", 100, "bytes of data of a message")
+	flags.BoolVar(&o.beside, "beside", false, "measure honest clients alone and while messages are published, instead")
+	rates := flags.String("rates", "1,5", "`list` of messages a second, with -beside")
+	flags.IntVar(&o.windows, "windows", 4, "windows of a round for each rate, with -beside")
+	flags.DurationVar(&o.duration, "duration", 2*time.Second, "length of a window, with -beside")
 	flags.Report(&o.name, "-")
 	flags.Mbserve()
+	flags.Nginx()
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
 	switch {
 	case o.subscribers < 1 || o.subscribers > subscribersMax:
 		return o, fmt.Errorf("-subscribers must be from 1 to %d", subscribersMax)
-	case o.single < 1 || o.burst < 1:
-		return o, errors.New("-single and -burst must be at least 1")
+	case o.rounds < 1 || o.single < 1 || o.burst < 1:
+		return o, errors.New("-rounds, -single and -burst must be at least 1")
+	case o.windows < 1 || o.duration < time.Second || o.duration%time.Second != 0:
+		return o, errors.New("-windows must be at least 1, and -duration whole seconds")
 	case o.size < 1 || o.size > 32<<10:
 		return o, errors.New("-size must be from 1 to 32768")
 	}
 	o.servers = strings.Split(*names, ",")
 	for _, name := range o.servers {
-		if name != "mbserve" && name != "nchan" {
+		if !slices.Contains(serverNames, name) {
 			return o, fmt.Errorf("-servers: there is no %q", name)
 		}
+	}
+	for text := range strings.SplitSeq(*rates, ",") {
+		rate, err := strconv.Atoi(text)
+		if err != nil || rate < 1 || rate > ratesMax {
+			return o, fmt.Errorf("-rates: %q is not from 1 to %d", text, ratesMax)
+		}
+		o.rates = append(o.rates, rate)
 	}
 	return o, nil
 }

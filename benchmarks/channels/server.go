@@ -7,7 +7,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"moonbridge/benchmarks/internal/servers"
 )
@@ -23,14 +27,19 @@ listen{
 			channel.publish("all", request.body)
 			request:send_status("200 OK")
 			request:send_data("\n")
-		else
+		elseif request.path == "sub" then
 			request:subscribe{ channels = "all", keepalive = false }
+		else
+			request:send_status("200 OK")
+			request:send_header("Content-Type", "text/plain")
+			request:send_data("Hello, world!\n")
 		end
 	end),
 }
 `
 
-const nginxConf = `load_module %s;
+// nginxConf is that of nginx with nchan, and, for -beside, with Lua.
+const nginxConf = `%s
 daemon off;
 worker_processes auto;
 worker_rlimit_nofile %d;
@@ -39,15 +48,21 @@ pid %s/pid;
 events { worker_connections %d; }
 http {
 	access_log off;
+	server_tokens off;
+	default_type text/plain;
+	keepalive_requests 1000000000;
 	client_body_temp_path %[3]s; proxy_temp_path %[3]s; fastcgi_temp_path %[3]s; uwsgi_temp_path %[3]s; scgi_temp_path %[3]s;
 	nchan_shared_memory_size 1G;
 	server {
 		listen 127.0.0.1:%[5]d backlog=4096;
 		location /pub { nchan_publisher; nchan_channel_id all; nchan_message_buffer_length 10; }
 		location /sub { nchan_subscriber eventsource; nchan_channel_id all; nchan_subscriber_first_message newest; }
+		%[6]s
 	}
 }
 `
+
+const nginxHello = `location / { content_by_lua_block { local body = "Hello, world!\n"; ngx.header["Content-Length"] = #body; ngx.print(body) } }`
 
 // server is one that runs.
 type server struct {
@@ -76,10 +91,20 @@ func (s *server) start(o *options) error {
 	}
 	s.address = fmt.Sprint("127.0.0.1:", port)
 	file, text := filepath.Join(s.dir, "app.lua"), fmt.Sprintf(script, port)
-	cmd := exec.Command(o.settings.Mbserve, file)
-	if s.name == "nchan" {
+	cmd := exec.Command(o.settings.Mbserve, append(slices.Clone(o.settings.MbserveFlags), file)...)
+	switch {
+	case isFloor(s.name):
+		cmd = o.settings.FloorCommand(s.address, int(s.name[len(servers.Floor)]-'0'))
+	case s.name == "nchan":
 		file = filepath.Join(s.dir, "nginx.conf")
-		text = fmt.Sprintf(nginxConf, o.nchan, o.subscribers+1000, s.dir, o.subscribers+1000, port)
+		modules, hello := "load_module "+o.nchan+";", ""
+		if o.beside {
+			for _, name := range []string{"ndk_http_module.so", "ngx_http_lua_module.so"} {
+				modules += "load_module " + filepath.Join(o.settings.NginxModules, name) + ";"
+			}
+			hello = nginxHello
+		}
+		text = fmt.Sprintf(nginxConf, modules, o.subscribers+1000, s.dir, o.subscribers+1000, port, hello)
 		cmd = exec.Command("nginx", "-c", file, "-p", s.dir)
 	}
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
@@ -111,6 +136,23 @@ func (s *server) publish(data string) error {
 		return fmt.Errorf("published: %s", resp.Status)
 	}
 	return nil
+}
+
+func isFloor(name string) bool { return strings.HasPrefix(name, servers.Floor) }
+
+// used is the CPU time of the server so far.
+func (s *server) used() time.Duration {
+	t, _ := s.Tree.CPU()
+	return t
+}
+
+// selfCPU is the CPU time of this process so far.
+func selfCPU() time.Duration {
+	var used unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &used) != nil {
+		return 0
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
 func (s *server) stop() {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -89,9 +90,14 @@ func attacks() []*attack {
 	}
 }
 
+// attackersAddr is where attackers come from. Honest clients have another address, so that a limit for each (-mbserve-options connection_limit.rate=20)
+// tells them apart.
+var attackersAddr = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}
+
 // newClient begins a connection that discards what it receives, up to its end.
 func newClient(address string, a *attack) (*client, error) {
-	conn, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
+	from := &net.Dialer{LocalAddr: attackersAddr}
+	conn, err := tls.DialWithDialer(from, "tcp", address, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
 	if err != nil {
 		return nil, err
 	}
@@ -333,8 +339,8 @@ func reportAttacks(to io.Writer, o options, all []*attack) {
 	for _, f := range machine.Facts(o.settings.Benchmarks) {
 		fmt.Fprintf(to, "%s: %s\n", f.Name, f.Value)
 	}
-	fmt.Fprintf(to, "\nHonest clients (h2load, %d connections with 10 streams) beside %d attackers with %d frames a second each; %d rounds of %v\n\n",
-		o.conns, o.attackers, o.frames, o.rounds, o.duration)
+	fmt.Fprintf(to, "\nHonest clients (h2load, %d connections with 10 streams) beside %d attackers with %d frames a second each; %d rounds of %v; options of mbserve: %s\n\n",
+		o.conns, o.attackers, o.frames, o.rounds, o.duration, cmp.Or(strings.Join(o.settings.MbserveOptions, " "), "none"))
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "beside\trequests/s\tto sink\tto alone\tserver CPU µs/request\tsink\tattackers only\tfailed\tmemory MiB (PSS)\tconnections of attackers\t")
 	for _, a := range all {

@@ -39,6 +39,7 @@ const purpose = `Compares HTTP/2 of mbserve, nginx and net/http, or (-attacks) m
 func parse(args []string, errout io.Writer) (o options, err error) {
 	flags := program.NewFlags("http2", purpose, &o.settings, errout)
 	flags.Mbserve()
+	flags.Options("")
 	flags.Nginx()
 	flags.BoolVar(&o.attacks, "attacks", false, "measure honest clients of mbserve beside floods")
 	flags.StringVar(&o.attack, "attack", "", "with -attacks: measure only the one with this `name`")

@@ -1,5 +1,5 @@
 -- serve(callback, port, option...) listens for HTTP on 127.0.0.1. Each option is a string name=value: an option of the
--- pool (min_fork=4), or of the HTTP module if it starts with "http." (http.idle_timeout=3600). static=DIR serves the files of
+-- pool (min_fork=4, or connection_limit.rate=20 in a table), or of the HTTP module if it starts with "http." (http.idle_timeout=3600). static=DIR serves the files of
 -- a directory as /DIR/. cert=FILE and key=FILE make the listener speak TLS.
 
 local http = require "moonbridge_http"
@@ -25,6 +25,10 @@ return function(callback, port, ...)
 		local http_name = name:match("^http%.(.+)$")
 		if http_name then
 			http_options[http_name] = value_of(value)
+		elseif name:find(".", 1, true) then
+			local option_name, entry = name:match("^(.-)%.(.+)$")
+			pool[option_name] = pool[option_name] or {}
+			pool[option_name][entry] = value_of(value)
 		elseif name == "static" then
 			pool.static = {["/" .. value .. "/"] = value}
 		elseif name == "cert" or name == "key" then

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
@@ -17,6 +18,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/net/http2"
 
 	"moonbridge/handler/websocket/wstest"
 )
@@ -241,6 +244,8 @@ func (c *census) makeRequests() {
 			t.Error(got)
 		}
 	}
+	c.makeHandshakes(config)
+	c.makeFrames()
 	noTLS := c.dial(1)
 	noTLS.get("/")
 	noTLS.hearsBreak()
@@ -274,6 +279,11 @@ func (c *census) makeRequests() {
 	for i := range 5 {
 		c.asks(limited, 1, "GET /", []int{200, 200, 200, 429, 429}[i])
 	}
+	for range 2 {
+		if got := askFrom(t, "127.0.0.1", s.addresses()[3], ""); got != "" {
+			t.Errorf("a connection beyond the limit: %q", got)
+		}
+	}
 	raw := dial(t, s.addresses()[4])
 	for path, status := range map[string]int{"/": 200, "/x": 200, "/missing": 404, "/error": 500} {
 		c.asks(raw, 2, "GET "+path, status)
@@ -284,6 +294,60 @@ func (c *census) makeRequests() {
 	c.note(2, 400, len(nonsense.hears(400)))
 	nonsense.hearsEnd()
 
+}
+
+// makeHandshakes makes one of TLS 1.2, and one of a session that is known. The client of an earlier one has the session.
+func (c *census) makeHandshakes(config *tls.Config) {
+	sessions := tls.NewLRUClientSessionCache(1)
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13, tls.VersionTLS13} {
+		o := config.Clone()
+		o.MinVersion, o.MaxVersion = version, version
+		if version == tls.VersionTLS13 {
+			o.ClientSessionCache = sessions
+		}
+		plain := c.connect(c.s.addresses()[1])
+		conn := tls.Client(plain, o)
+		io.WriteString(conn, "GET /missing HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+		p := &peer{c.t, plain, bufio.NewReader(conn)} // it closes without another record, which the server would not wait for
+		c.note(0, 404, len(p.hears(404)))
+		p.hearsEnd()
+	}
+}
+
+// makeFrames makes a connection with HTTP/2: it resets a stream, has the server reset one, and is ended for what it does then.
+func (c *census) makeFrames() {
+	t, conn := c.t, c.connect(c.s.addresses()[2])
+	f := http2.NewFramer(conn, conn)
+	io.WriteString(conn, http2.ClientPreface)
+	f.WriteSettings()
+	request := []byte{0x82, 0x86, 0x04, 8} // GET, http, a path of 8 bytes
+	request = append(append(request, "/missing"...), 0x41, 1, 'h')
+	f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: request, EndStream: true, EndHeaders: true})
+	hears := func(what string, is func(http2.Frame) bool) {
+		t.Helper()
+		for {
+			frame, err := f.ReadFrame()
+			if err != nil {
+				t.Fatal(what, err)
+			}
+			if data, ok := frame.(*http2.DataFrame); ok {
+				c.bodies[0] += len(data.Data())
+			}
+			if is(frame) {
+				return
+			}
+		}
+	}
+	hears("response", func(frame http2.Frame) bool {
+		return frame.Header().Flags.Has(http2.FlagDataEndStream) && frame.Header().StreamID == 1
+	})
+	c.note(0, 404, 0)
+	f.WriteRSTStream(1, http2.ErrCodeCancel)
+	f.WriteHeaders(http2.HeadersFrameParam{StreamID: 3, BlockFragment: []byte{0x82}, EndStream: true, EndHeaders: true})
+	hears("reset", func(frame http2.Frame) bool { return frame.Header().Type == http2.FrameRSTStream })
+	f.WriteRawFrame(http2.FrameWindowUpdate, 0, 0, make([]byte, 4))
+	hears("end", func(frame http2.Frame) bool { return frame.Header().Type == http2.FrameGoAway })
+	conn.Close()
 }
 
 // stream opens a stream of server-sent events.
@@ -313,8 +377,8 @@ func (c *census) hearsMessage(p *peer) (n int) {
 // Requests by what the server did for them: the kinds that TestEveryFigure has sent.
 const (
 	cacheHits, cacheStale = 4, 2
-	cachePassed           = 4                         // POST, and the handshakes of WebSockets
-	cacheMisses           = 2 + 6 + 2 + 3 + 4 + 4 + 2 // pages that were not there, all others of HTTP/1.1, of TLS and of HTTP/2, and streams
+	cachePassed           = 4                                 // POST, and the handshakes of WebSockets
+	cacheMisses           = 2 + 6 + 2 + 3 + 3 + 4 + 4 + 1 + 2 // pages that were not there, all others of HTTP/1.1, of TLS and of HTTP/2, and streams
 	routed                = 6
 	messages              = 6
 	renewals              = cacheStale
@@ -328,8 +392,10 @@ var figureReasons = map[string]string{
 	"moonbridge_exchanges_total": "", "moonbridge_forks_total": "", "moonbridge_deaths_total": "", "moonbridge_retries_total": "",
 	"moonbridge_lost_total": "", "moonbridge_abandoned_total": "", "moonbridge_waiting": "", "moonbridge_in_flight": "",
 	"moonbridge_workers": "", "moonbridge_worker_ends_total": "", "moonbridge_refusals_total": "", "moonbridge_connections": "",
-	"moonbridge_connections_accepted_total": "", "moonbridge_request_heads_total": "", "moonbridge_bytes_total": "",
-	"moonbridge_tls_handshakes_total": "", "moonbridge_tls_handshakes": "", "moonbridge_spool_bytes": "", "moonbridge_spool_files": "",
+	"moonbridge_connections_accepted_total": "", "moonbridge_connections_limited_total": "", "moonbridge_request_heads_total": "", "moonbridge_bytes_total": "",
+	"moonbridge_tls_handshakes_total": "", "moonbridge_tls_handshakes_failed_total": "", "moonbridge_http2_connections": "",
+	"moonbridge_http2_streams": "", "moonbridge_http2_connections_total": "", "moonbridge_http2_requests_total": "",
+	"moonbridge_http2_resets_total": "", "moonbridge_http2_connections_ended_total": "", "moonbridge_tls_handshakes": "", "moonbridge_spool_bytes": "", "moonbridge_spool_files": "",
 	"moonbridge_spool_refused_total": "", "moonbridge_spool_waited_total": "", "moonbridge_cache_requests_total": "",
 	"moonbridge_cache_stored_total": "", "moonbridge_cache_evicted_total": "", "moonbridge_cache_keys": "", "moonbridge_cache_limit_bytes": "",
 	"moonbridge_channels": "", "moonbridge_channel_subscribers": "", "moonbridge_channel_messages_total": "",
@@ -365,7 +431,17 @@ func (c *census) expected(crashBytes int64) map[string]float64 {
 		"moonbridge_ready": 1, "moonbridge_websockets": 1, "moonbridge_channels": 1, "moonbridge_channel_subscribers": 1,
 		"moonbridge_channel_messages_total": 1, "moonbridge_channel_deliveries_total": 2, "moonbridge_websockets_accepted_total": 2,
 		"moonbridge_crash_files": 3, "moonbridge_crash_bytes": float64(crashBytes), "moonbridge_connections_accepted_total": float64(c.accepted) + 2,
-		"moonbridge_tls_handshakes_total": 2, "moonbridge_cache_keys": 2, "moonbridge_cache_limit_bytes": 64 << 20,
+		"moonbridge_connections_limited_total": 2, "moonbridge_http2_connections": 2, "moonbridge_http2_connections_total": 3,
+		"moonbridge_http2_requests_total":                                                                   8 + 1,
+		`moonbridge_http2_resets_total{direction="received"}`:                                               1,
+		`moonbridge_http2_resets_total{direction="sent"}`:                                                   1,
+		`moonbridge_http2_connections_ended_total{cause="flow control"}`:                                    1,
+		`moonbridge_tls_handshakes_total{version="1.3",resumed="no"}`:                                       3,
+		`moonbridge_tls_handshakes_total{version="1.3",resumed="yes"}`:                                      1,
+		`moonbridge_tls_handshakes_total{version="1.2",resumed="no"}`:                                       1,
+		`moonbridge_tls_handshakes_failed_total{cause="HTTP request without TLS"}`:                          1,
+		`moonbridge_refusals_total{pool="",what="HTTP/2 connections ended",status="",cause="flow control"}`: 1,
+		"moonbridge_cache_keys": 2, "moonbridge_cache_limit_bytes": 64 << 20,
 		"moonbridge_cache_stored_total": 2 + renewals,
 
 		`moonbridge_crash_records_total{result="written"}`: 3,
@@ -387,6 +463,7 @@ func (c *census) expected(crashBytes int64) map[string]float64 {
 		`moonbridge_queue_duration_seconds_count{pool="0"}`: cacheMisses + cachePassed + routed - 1, // a stream goes on
 		`moonbridge_queue_duration_seconds_count{pool="1"}`: 3, `moonbridge_queue_duration_seconds_count{pool="2"}`: 4,
 		`moonbridge_refusals_total{pool="",what="TLS handshakes failed",status="",cause="HTTP request without TLS"}`:                     1,
+		`moonbridge_refusals_total{pool="",what="connections refused",status="",cause="connection_limit"}`:                               2,
 		`moonbridge_refusals_total{pool="",what="requests refused",status="413",cause="body too large"}`:                                 1,
 		`moonbridge_refusals_total{pool="",what="requests refused",status="505",cause="HTTP version other than 1.x"}`:                    1,
 		`moonbridge_refusals_total{pool="",what="requests refused",status="429",cause="rate_limit"}`:                                     2,
@@ -500,6 +577,9 @@ var statusReasons = map[string]string{
 	"channels.channels": "", "channels.subscribers": "", "channels.messages": "", "channels.deliveries": "", "channels.refused": "", "channels.slow": "",
 	"websockets.open": "", "websockets.accepted": "", "websockets.refused": "", "websockets.in": "", "websockets.out": "", "websockets.waiting": "",
 	"websockets.closed.client": "",
+	"tls.handshakes":           "", "tls.resumed": "", "tls.running": "", "tls.waiting": "", "tls.failed.HTTP request without TLS": "",
+	"http2.open": "", "http2.accepted": "", "http2.streams": "", "http2.requests": "", "http2.resets_received": "", "http2.resets_sent": "",
+	"http2.ended.flow control": "",
 
 	"server.pid":                "of the process",
 	"caches.bytes":              "the memory of pages with what the server keeps of them",
@@ -528,6 +608,8 @@ func (c *census) compareStatus(metrics map[string]float64) {
 		"pools.lost": 1, "loops.loop": 1, "loops.connections": of(`connections{state="active"}`) + of(`connections{state="idle"}`),
 		"loops.idle": of(`connections{state="idle"}`), "loops.raw": of(`connections{state="raw"}`),
 		"caches.cache": 1, "caches.hits": cacheHits, "caches.stale": cacheStale, "caches.misses": cacheMisses, "caches.keys": 2, "caches.limit": 64 << 20,
+		"tls.handshakes": 5, "tls.resumed": 1, "tls.failed.HTTP request without TLS": 1, "http2.open": 2, "http2.accepted": 3,
+		"http2.requests": of("http2_requests_total"), "http2.resets_received": 1, "http2.resets_sent": 1, "http2.ended.flow control": 1,
 		"timers.delay": 3600, "channels.channels": 1, "channels.subscribers": 1, "channels.messages": 1, "channels.deliveries": 2,
 		"websockets.open": 1, "websockets.accepted": 2, "websockets.in": messages, "websockets.out": messages, "websockets.closed.client": 1,
 	}
@@ -601,10 +683,18 @@ func TestStatusPageOfStreams(t *testing.T) {
 	c.asks(p, 0, "GET /gone/x", 502)
 	raw := dial(t, c.s.addresses()[4])
 	c.asks(raw, 2, "GET /", 200)
+	c.makeFrames()
+	noTLS := c.dial(1)
+	noTLS.get("/")
+	noTLS.hearsBreak()
 	text := `[...document.querySelectorAll("#%s tbody td")].map(e => e.textContent).join(" ")`
 	b.until(fmt.Sprintf(text, "websockets") + ` === "1 2 0 1 1 0"`)
 	b.until(`document.querySelector("#websockets .soft").textContent === "closed: client 1"`)
 	b.until(fmt.Sprintf(text, "channels") + `.startsWith("1 1 1 1 0 0 ")`)
+	b.until(fmt.Sprintf(text, "tls") + ` === "0 0 0 0"`)
+	b.until(`document.querySelector("#tls .soft").textContent === "failed: HTTP request without TLS 1"`)
+	b.until(fmt.Sprintf(text, "http2") + ` === "0 1 0 1 1 1"`)
+	b.until(`document.querySelector("#http2 .soft").textContent === "ended: flow control 1"`)
 	b.until(fmt.Sprintf(text, "caches") + `.startsWith("1 2 0 ")`)
 	b.brightness("streams-light")
 	b.click("#theme")

@@ -135,11 +135,12 @@ func (a *adminSide) writeLoops(w *metrics.Writer) {
 			w.Gauge("moonbridge_connections", "Connections of an event loop, by state.", float64(c.n), "loop", label, "state", c.state)
 		}
 		w.Counter("moonbridge_connections_accepted_total", "Connections that an event loop has accepted.", float64(l.Accepted), "loop", label)
+		w.Counter("moonbridge_connections_limited_total", "Connections that connection_limit has refused.", float64(l.Limited), "loop", label)
 		w.Counter("moonbridge_request_heads_total", "Requests whose heads were complete.", float64(l.Requests), "loop", label)
 		w.Counters("moonbridge_bytes_total", "Bytes of sockets, with TLS as they were encrypted.", "direction",
 			map[string]uint64{"read": l.BytesRead, "written": l.BytesWritten}, "loop", label)
-		w.Counter("moonbridge_tls_handshakes_total", "TLS handshakes that were completed. Others are in moonbridge_refusals_total.",
-			float64(l.Handshakes), "loop", label)
+		writeHandshakes(w, &l, label)
+		writeHTTP2(w, &l.HTTP2, label)
 		w.Buckets("moonbridge_loop_turn_duration_seconds", "How long the turns of an event loop took.", l.Turns.Count[:], reactor.TurnLength,
 			l.Turns.Total, "loop", label)
 		w.Gauge("moonbridge_loop_longest_turn_seconds", "The longest turn so far.", l.LongestTurn.Seconds(), "loop", label)
@@ -153,6 +154,11 @@ func (a *adminSide) writeConnections(w *metrics.Writer) {
 	running, waiting := e.Handshakes()
 	w.Gauge("moonbridge_tls_handshakes", "TLS handshakes in progress.", float64(running), "state", "running")
 	w.Gauge("moonbridge_tls_handshakes", "TLS handshakes in progress.", float64(waiting), "state", "waiting")
+	w.Counters("moonbridge_tls_handshakes_failed_total", "TLS handshakes that have failed, by cause. They are in moonbridge_refusals_total, too.",
+		"cause", e.HandshakeFailures())
+	w.Counters("moonbridge_http2_connections_ended_total",
+		"Connections with HTTP/2 that were ended because of what their clients had done, by cause. They are in moonbridge_refusals_total, too.",
+		"cause", e.HTTP2Ends())
 	sp := e.Spool()
 	w.Gauge("moonbridge_spool_bytes", "Bytes in the files of the spool.", float64(sp.Bytes))
 	w.Gauge("moonbridge_spool_files", "Open files of the spool.", float64(sp.Files))

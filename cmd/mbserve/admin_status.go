@@ -83,7 +83,9 @@ func (a *adminSide) status() *admin.Status {
 }
 
 func (a *adminSide) addLoops(st *admin.Status) {
-	for _, l := range a.loops.of(a.s.engine) {
+	loops := a.loops.of(a.s.engine)
+	a.addConnections(st, loops)
+	for _, l := range loops {
 		st.Loops = append(st.Loops, admin.Loop{Loop: l.Loop, Conns: l.Conns, Idle: l.Idle, Raw: l.Raw, Longest: l.LongestTurn.Seconds()})
 	}
 }

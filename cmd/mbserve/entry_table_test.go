@@ -62,6 +62,10 @@ var proofs = []proof{
 		"pool.TestSocketPeerEndInQueue", "listen.TestDecodeErrors")},
 	{"The pool: rate_limit", tests(shown, "main.TestRateLimit", "main.TestRateLimitAddresses", "ratelimit.TestTake", "ratelimit.TestClients",
 		"ratelimit.TestTableIsBounded", "listen.TestDecodeRateLimit", "listen.TestDecodeRateLimitMistakes")},
+	{"The pool: connection_limit", tests(shown, "main.TestConnectionLimit", "ratelimit.TestConnections", "ratelimit.TestConnectionsAbused",
+		"ratelimit.TestConnectionsTableFull", "ratelimit.TestConnectionsTogether", "engine.TestConnLimit", "engine.TestConnLimitEverywhere",
+		"engine.TestConnLimitPreface", "engine.TestConnLimitAdopted", "engine.TestConnLimitAbused", "listen.TestDecodeConnectionLimit",
+		"listen.TestDecodeConnectionLimitMistakes")},
 
 	{"The pool: error_page", tests(shown, "main.TestErrorPageOption", "main.TestErrorPagePipelined", "main.TestErrorPageJSON", "main.TestErrorPageMistakes")},
 	{"The pool: routes", tests(shown, "main.TestRoutes", "main.TestRoutesBodies", "main.TestRoutesForwarded", "main.TestRoutesReload", "main.TestRoutesUpgrade",

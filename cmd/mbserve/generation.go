@@ -11,7 +11,6 @@ import (
 	"moonbridge/handler/cache"
 	"moonbridge/handler/channel"
 	"moonbridge/handler/files/static"
-	"moonbridge/handler/forwarded"
 	"moonbridge/handler/logging"
 	"moonbridge/handler/pool"
 	"moonbridge/handler/pool/listen"
@@ -36,9 +35,10 @@ type generation struct {
 
 	rules []channel.Rule // of channels
 
-	rates     []*ratelimit.Limiter // by pool; nil: none
-	routes    [][]route.Rule       // by pool, while it serves
-	failed    []*logging.Tally     // by pool: requests that routes have not passed on
+	rates     []*ratelimit.Limiter     // by pool; nil: none
+	connRates []*ratelimit.Connections // likewise
+	routes    [][]route.Rule           // by pool, while it serves
+	failed    []*logging.Tally         // by pool: requests that routes have not passed on
 	endRoutes context.CancelFunc
 
 	caches      map[int]*cache.Cache // by the number of their handler
@@ -282,6 +282,7 @@ func (g *generation) serveAt(a *address, n, i int) error {
 	spec, b := g.listeners[n][i].spec, g.fronts[n][i]
 	a.ln.SetPreface(prefaceOf(spec))
 	a.ln.SetTLS(g.listeners[n][i].tls)
+	a.ln.SetConnLimit(g.connLimit(n))
 	switch {
 	case g.s.o.static != "", spec.RedirectHTTPS != 0:
 		return g.s.engine.Serve(a.ln, b, i, engine.Limits{Account: g.s.admin.account(n)})
@@ -299,10 +300,8 @@ func (g *generation) limits(n int, spec *listen.Listener) engine.Limits {
 	}
 	l.H2C = spec.HTTP2 == listen.HTTP2Always
 	l.Account = g.s.admin.account(n)
-	if list := g.pools[n].Options.TrustedProxies; len(list) > 0 {
-		if t, err := forwarded.New(list); err == nil { // they were checked when the script was loaded
-			l.TrustedProxies = t
-		}
+	if t := trustedProxies(&g.pools[n].Options); t != nil {
+		l.TrustedProxies = t
 	}
 	if spec.TLS != nil {
 		l.Always = secureFields(spec.TLS)

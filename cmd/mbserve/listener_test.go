@@ -92,7 +92,7 @@ func TestSocketFile(t *testing.T) {
 	if _, err := os.Lstat(path); err != nil {
 		t.Error(err)
 	}
-	s = start(t, "testdata/local.lua", path)
+	start(t, "testdata/local.lua", path)
 	_, stderr := runToEnd(t, 3, "testdata/local.lua", path)
 	checkMessage(t, stderr, "testdata/local.lua:5: listen: listen "+path+": bind: address already in use")
 	if got := getLocal(t, path); got != "local" {

@@ -448,6 +448,7 @@ func (s *server) logStats() {
 	g := s.serving
 	s.mu.Unlock()
 	g.logStats()
+	s.logConnections()
 	s.logChannels()
 	s.crashes.logStats()
 	s.logBus()

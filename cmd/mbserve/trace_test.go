@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -214,7 +215,7 @@ func (c *spanCollector) kind(kind tracepb.Span_SpanKind) (list []*tracepb.Span) 
 			list = append(list, s)
 		}
 	}
-	slices.SortFunc(list, func(a, b *tracepb.Span) int { return int(a.StartTimeUnixNano - b.StartTimeUnixNano) })
+	slices.SortFunc(list, func(a, b *tracepb.Span) int { return cmp.Compare(a.StartTimeUnixNano, b.StartTimeUnixNano) })
 	return list
 }
 

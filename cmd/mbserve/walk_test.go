@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -194,7 +193,7 @@ func (w *walk) console(b fenced) (steps int) {
 		}
 		w.step(b.line+1+first, command, b.text[first:i])
 		if w.t.Failed() {
-			w.t.Fatal(fmt.Sprintf("line %d: %s", b.line+first, command))
+			w.t.Fatalf("line %d: %s", b.line+first, command)
 		}
 	}
 	return steps

@@ -3,6 +3,7 @@ package channel
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -383,7 +384,7 @@ func TestRules(t *testing.T) {
 			t.Errorf("%q has a history of %d, want %d", name, got, want)
 		}
 	}
-	for _, bad := range []Rule{{}, {Pattern: "a*b"}, {Pattern: "a\n*"}, {Pattern: "a", Messages: -1}, {Pattern: "a", Age: -1}, {Pattern: "a", Bytes: 1 << 40}, {Pattern: "a", Slow: 2 * slowMax}} {
+	for _, bad := range []Rule{{}, {Pattern: "a*b"}, {Pattern: "a\n*"}, {Pattern: "a", Messages: -1}, {Pattern: "a", Age: -1}, {Pattern: "a", Bytes: math.MaxInt}, {Pattern: "a", Slow: 2 * slowMax}} {
 		if r.hub.SetRules([]Rule{bad}) == nil {
 			t.Errorf("taken: %+v", bad)
 		}

@@ -277,6 +277,14 @@ func streamCases() []aCase {
 		says("no timeout", get("/no-timeout")),
 		leaves("client leaves a stream", "/gone", true),
 		leaves("client leaves before a response", "/gone-silent", false),
+		leaves("client leaves a stream with CloseNotify", "/gone-notice", true),
+		{name: "client stays, with CloseNotify", talk: func(c *client) {
+			c.send(get("/stays"))
+			c.response("GET")
+			c.noted()
+			c.fate()
+		}},
+		says("interfaces of the writer", get("/interfaces")),
 		{name: "client finishes before a response", talk: func(c *client) {
 			c.send(get("/gone-silent"))
 			c.finish()

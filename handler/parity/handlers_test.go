@@ -300,6 +300,35 @@ func addStreams(mux *http.ServeMux, world *world) {
 		world.note(r.Context().Err().Error())
 		io.WriteString(w, "x")
 	})
+	mux.HandleFunc("/gone-notice", func(w http.ResponseWriter, r *http.Request) {
+		gone := w.(http.CloseNotifier).CloseNotify()
+		io.WriteString(w, "x")
+		w.(http.Flusher).Flush()
+		world.note(fmt.Sprint(<-gone))
+	})
+	mux.HandleFunc("/stays", func(w http.ResponseWriter, r *http.Request) {
+		gone := w.(http.CloseNotifier).CloseNotify()
+		io.WriteString(w, "x")
+		select {
+		case <-gone:
+			world.note("gone")
+		default:
+			world.note("here")
+		}
+	})
+	mux.HandleFunc("/interfaces", func(w http.ResponseWriter, r *http.Request) {
+		_, flusher := w.(http.Flusher)
+		_, hijacker := w.(http.Hijacker)
+		_, notifier := w.(http.CloseNotifier)
+		_, reader := w.(io.ReaderFrom)
+		_, stringer := w.(io.StringWriter)
+		_, pusher := w.(http.Pusher)
+		_, errors := w.(interface{ FlushError() error })
+		_, reads := w.(interface{ SetReadDeadline(time.Time) error })
+		_, writes := w.(interface{ SetWriteDeadline(time.Time) error })
+		_, duplex := w.(interface{ EnableFullDuplex() error })
+		fmt.Fprintln(w, flusher, hijacker, notifier, reader, stringer, pusher, errors, reads, writes, duplex)
+	})
 	mux.Handle("/timeout", http.TimeoutHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		<-r.Context().Done()
 		_, err := io.WriteString(w, "x")

@@ -178,7 +178,7 @@ func (l *loop) fileArrived(w *Worker, b *shm.FileBody, pieces []filePiece, file 
 
 // cellOf is the cell that a message of w is for, or nil.
 func (l *loop) cellOf(w *Worker, b *shm.FileBody) *cell {
-	if l.closed || int(b.Cell) >= len(l.cells.all) {
+	if l.closed || uint64(b.Cell) >= uint64(len(l.cells.all)) {
 		return nil
 	}
 	c := &l.cells.all[b.Cell]

@@ -38,9 +38,9 @@ type Limiter struct {
 
 // New returns a Limiter.
 func New(o Options) (*Limiter, error) {
-	each := float64(time.Second) / o.Rate
-	if !(o.Rate > 0) || o.Burst < 1 || each < 1 || each*float64(o.Burst) > math.MaxInt64/4 {
-		return nil, fmt.Errorf("%v requests per second, %d at once: out of range", o.Rate, o.Burst)
+	each, most, err := intervals(o.Rate, o.Burst)
+	if err != nil {
+		return nil, err
 	}
 	if o.Client == nil {
 		o.Client = addrOf
@@ -48,7 +48,16 @@ func New(o Options) (*Limiter, error) {
 	if o.Table == nil {
 		o.Table = NewTable()
 	}
-	return &Limiter{o: o, each: int64(each), most: int64(each) * int64(o.Burst)}, nil
+	return &Limiter{o: o, each: each, most: most}, nil
+}
+
+// intervals are the times that one request, and a burst of them, take to be paid for, in nanoseconds.
+func intervals(rate float64, burst int) (each, most int64, err error) {
+	f := float64(time.Second) / rate
+	if !(rate > 0) || burst < 1 || f < 1 || f*float64(burst) > math.MaxInt64/4 {
+		return 0, 0, fmt.Errorf("%v per second, %d at once: out of range", rate, burst)
+	}
+	return int64(f), int64(f) * int64(burst), nil
 }
 
 // Table is what has been counted.

@@ -58,19 +58,33 @@ func (t *Table) keyed(key []byte) (c client) {
 // take counts a request at the time now that takes each nanoseconds to be paid for, unless the client would then owe more than
 // most. wait is how long the client has to wait until it would not.
 func (t *Table) take(who client, now, each, most int64) (wait int64) {
-	h := maphash.Bytes(t.seed, who[:])
-	set := &t.sets[h%sets]
-	lock := &t.locks[h%locks]
-	lock.Lock()
+	e, lock := t.entry(who)
 	defer lock.Unlock()
-	e := find(set, who)
-	owed := min(max(e.paid-now, 0), most)
+	owed := e.owed(now, most)
 	if owed+each > most {
 		return owed + each - most
 	}
 	e.paid = now + owed + each
 	return 0
 }
+
+// charge counts what takes cost nanoseconds to be paid for. The client does not owe more than most afterwards.
+func (t *Table) charge(who client, now, cost, most int64) {
+	e, lock := t.entry(who)
+	defer lock.Unlock()
+	e.paid = now + min(e.owed(now, most)+cost, most)
+}
+
+// entry returns the entry of a client, whose lock the caller has to release.
+func (t *Table) entry(who client) (*entry, *sync.Mutex) {
+	h := maphash.Bytes(t.seed, who[:])
+	lock := &t.locks[h%locks].Mutex
+	lock.Lock()
+	return find(&t.sets[h%sets], who), lock
+}
+
+// owed is what a client has to pay for, but not more than most.
+func (e *entry) owed(now, most int64) int64 { return min(max(e.paid-now, 0), most) }
 
 // find returns the entry of a client. If there is none, it takes the place of the one that owes the least.
 func find(set *[setEntries]entry, who client) *entry {

@@ -27,7 +27,7 @@ const DictionaryVersion = 1
 // CreateDictionary makes the memory of a dictionary. It is empty, and takes as much memory as is used of it.
 func CreateDictionary(size uint64) (*Dictionary, error) {
 	if size < DictionaryMin || size > DictionaryMax {
-		return nil, fmt.Errorf("%d bytes: a dictionary has from %d to %d", size, DictionaryMin, DictionaryMax)
+		return nil, fmt.Errorf("%d bytes: a dictionary has from %d to %d", size, DictionaryMin, uint64(DictionaryMax))
 	}
 	f, err := createFile("moonbridge-dictionary", size)
 	if err != nil {

@@ -3,6 +3,7 @@ package websocket
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -105,7 +106,7 @@ func TestUnmask(t *testing.T) {
 }
 
 func TestHeaders(t *testing.T) {
-	for _, n := range []int{0, 1, 125, 126, 127, 65535, 65536, 1 << 40} {
+	for _, n := range []int{0, 1, 125, 126, 127, 65535, 65536, math.MaxInt} {
 		b := appendHeader(nil, bitFin|byte(Binary), n)
 		for cut := range b {
 			if _, size, valid := parseHeader(b[:cut]); size != 0 || !valid {

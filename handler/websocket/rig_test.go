@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"net/netip"
@@ -95,7 +96,7 @@ func (l *fakeLoop) pass(d time.Duration) {
 	end := l.now + int64(d)
 	for {
 		l.timers = slices.DeleteFunc(l.timers, func(t *fakeTimer) bool { return t.stopped })
-		slices.SortStableFunc(l.timers, func(a, b *fakeTimer) int { return int(a.at - b.at) })
+		slices.SortStableFunc(l.timers, func(a, b *fakeTimer) int { return cmp.Compare(a.at, b.at) })
 		if len(l.timers) == 0 || l.timers[0].at > end {
 			break
 		}

@@ -18,6 +18,10 @@
 
 #include "layout.h"
 
+#if UINTPTR_MAX < UINT64_MAX
+#error "workers need a 64-bit system: Go and C lay out the shared memory in different ways on others"
+#endif
+
 #if LUA_VERSION_NUM >= 502
 #define mb_rawlen lua_rawlen
 #else

@@ -183,8 +183,11 @@ int mb_ask_server(lua_State *L, const char *who, uint32_t type, const void *p, s
 	if (fd)
 		*fd = keep ? fds[0] : -1;
 	mb_close_all(fds + keep, nfds - keep);
-	lua_pushlstring(L, (const char *)payload, m.len > MB_TEXT_MAX ? MB_TEXT_MAX : m.len);
+	char text[MB_TEXT_MAX]; /* so that nothing is lost if Lua has no memory */
+	size_t len = m.len > sizeof text ? sizeof text : m.len;
+	memcpy(text, payload, len);
 	free(payload);
+	lua_pushlstring(L, text, len);
 	if (m.type != want && m.type != MB_MSG_LISTEN_ERR)
 		luaL_error(L, "%s: unexpected message %d from the server", who, (int)m.type);
 	return m.type == want;

@@ -82,12 +82,13 @@ static int secret(lua_State *L)
 		r = mb_dict_run(d, &op, mb_dict_get);
 	else if (r == MB_DICT_OK)
 		op.result = op.value;
-	if (r != MB_DICT_OK || op.result.type != MB_DICT_STRING) {
-		mb_buf_free(&out);
+	int whole = r == MB_DICT_OK && op.result.type == MB_DICT_STRING && op.result.n == sizeof fresh;
+	if (whole)
+		memmove(fresh, op.result.p, sizeof fresh);
+	mb_buf_free(&out); /* before Lua may have no memory */
+	if (!whole)
 		return luaL_error(L, "secret: %s", r == MB_DICT_OK ? "it was overwritten" : mb_dict_message(r));
-	}
-	lua_pushlstring(L, op.result.p, op.result.n);
-	mb_buf_free(&out);
+	lua_pushlstring(L, (const char *)fresh, sizeof fresh);
 	return 1;
 }
 

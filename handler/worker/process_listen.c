@@ -330,7 +330,7 @@ static void serialise(lua_State *L, message *m)
 			add_rules(L, m, k);
 		else if (!strcmp(k, "trusted_proxies") && lua_istable(L, -1))
 			add_list(L, m, "trusted_proxies", sizeof "trusted_proxies");
-		else if (!strcmp(k, "rate_limit") && lua_istable(L, -1))
+		else if ((!strcmp(k, "rate_limit") || !strcmp(k, "connection_limit")) && lua_istable(L, -1))
 			add_table(L, m, k);
 		else if (!strcmp(k, "error_page") && lua_isfunction(L, -1)) {
 			mb_error_pages(L);

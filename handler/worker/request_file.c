@@ -173,16 +173,13 @@ static void set_request(lua_State *L, mb_file_query *q)
 }
 
 /* Starts the head unless the script has done it. With a status of its own, conditions and ranges
- * have no meaning. */
-static void set_head(lua_State *L, mb_file_query *q, const char *verb)
+ * have no meaning. Returns an error, or NULL. */
+static const char *set_head(mb_file_query *q)
 {
-	if (response.state == MB_RESPONSE_NONE) {
-		const char *e = mb_response_start("200 OK", 6);
-		if (e)
-			luaL_error(L, "%s: %s", verb, e);
-	}
+	const char *e = response.state == MB_RESPONSE_NONE ? mb_response_start("200 OK", 6) : NULL;
 	q->head = (mb_text){(const char *)response.head.p, response.head.len};
 	q->conditional = response.status == 200;
+	return e;
 }
 
 /* Takes the head that Go has made. Nothing raises an error after this but a client that has gone. */
@@ -229,7 +226,7 @@ static void finish_with_text(lua_State *L)
 static void finish_raw(lua_State *L, source *s)
 {
 	response.state = MB_RESPONSE_BODY;
-	mb_output_flush(L);
+	mb_output_flush(L); /* raises nothing: a connection that is broken takes everything */
 	int failed = mbConnSendFile(s->fd, answer.message.p, answer.message.len);
 	close_source(s);
 	if (failed) {
@@ -258,23 +255,26 @@ static void finish_passed(lua_State *L, source *s)
 	mb_output_finish(L, 0);
 }
 
-static void ask(lua_State *L, const options *o, const source *s)
+/* Returns an error, or NULL. */
+static const char *ask(mb_file_query *q, const options *o, const source *s)
 {
-	mb_file_query q = {.name = {s->path, s->path ? strlen(s->path) : 0}};
-	set_request(L, &q);
-	set_head(L, &q, "send_file");
-	q.type = o->text[TYPE];
-	q.etag = o->text[ETAG];
-	q.download = o->text[DOWNLOAD];
-	q.max_age = o->number[MAX_AGE];
-	q.modified = o->number[LAST_MODIFIED];
-	q.fd = s->fd;
-	q.size = s->st.st_size;
-	q.mtime = (int64_t)s->st.st_mtim.tv_sec * 1000000000 + s->st.st_mtim.tv_nsec;
-	q.loop = exchange.loop;
-	q.cell = exchange.cell;
-	q.generation = worker.generation;
-	mbFileAnswer(&q, &answer);
+	const char *e = set_head(q);
+	if (e)
+		return e;
+	q->name = (mb_text){s->path, s->path ? strlen(s->path) : 0};
+	q->type = o->text[TYPE];
+	q->etag = o->text[ETAG];
+	q->download = o->text[DOWNLOAD];
+	q->max_age = o->number[MAX_AGE];
+	q->modified = o->number[LAST_MODIFIED];
+	q->fd = s->fd;
+	q->size = s->st.st_size;
+	q->mtime = (int64_t)s->st.st_mtim.tv_sec * 1000000000 + s->st.st_mtim.tv_nsec;
+	q->loop = exchange.loop;
+	q->cell = exchange.cell;
+	q->generation = worker.generation;
+	mbFileAnswer(q, &answer);
+	return NULL;
 }
 
 int mb_send_file(lua_State *L)
@@ -283,12 +283,15 @@ int mb_send_file(lua_State *L)
 	before_status(L);
 	options o;
 	read_options(L, 3, "send_file", (1u << OPTIONS) - 1, &o);
+	mb_file_query q = {0};
+	set_request(L, &q);
 	source s;
 	open_source(L, &o, &s);
-	ask(L, &o, &s);
-	if (!answer.error && o.delete && unlink(s.path))
-		source_error(L, &s, strerror(errno));
-	const char *e = take_head();
+	const char *e = ask(&q, &o, &s);
+	if (!e && !answer.error && o.delete && unlink(s.path))
+		e = strerror(errno);
+	if (!e)
+		e = take_head();
 	if (e)
 		source_error(L, &s, e);
 	if (answer.message.len && exchange.transport) {
@@ -307,7 +310,9 @@ static int condition(lua_State *L, const options *o)
 {
 	mb_file_query q = {.etag = o->text[ETAG]};
 	set_request(L, &q);
-	set_head(L, &q, "not_modified");
+	const char *e = set_head(&q);
+	if (e)
+		luaL_error(L, "not_modified: %s", e);
 	q.modified = o->number[LAST_MODIFIED];
 	mbConditionAnswer(&q, &answer);
 	if (answer.error)

@@ -184,13 +184,13 @@ int mb_rawhttp_serve(lua_State *L, const mb_http_options *o)
 		lua_pushboolean(L, 1);
 		return 1;
 	}
+	lua_pushcfunction(L, run_exchanges); /* the last that needs memory before the connection has to be closed */
+	lua_pushvalue(L, 2);
 	if (open_conn(s, o))
 		return luaL_error(L, "handler: %s", strerror(errno));
 	rawhttp.options = o;
 	rawhttp.retired = 0;
 	rawhttp.requests = 0;
-	lua_pushcfunction(L, run_exchanges);
-	lua_pushvalue(L, 2);
 	change_places();
 	int failed = lua_pcall(L, 1, 0, 0); /* this can only be a lack of memory */
 	if (exchange.active)

@@ -17,6 +17,9 @@ import (
 // Names lists the servers that can be started, in the order of the reports.
 var Names = []string{"mbserve", "nginx", "caddy", "nethttp", "fasthttp", "onloop", "adapter", "gnet", "proxy", "tcpproxy", "haproxy", "reverseproxy", "iocopy", "limit"}
 
+// Floor is the name of a server that Check builds, and that FloorCommand starts.
+const Floor = "floor"
+
 // Settings says how servers are started. It must not be changed after Check.
 type Settings struct {
 	Benchmarks string // the folder benchmarks of the source tree, absolute
@@ -127,8 +130,8 @@ func (s *Settings) checkOne(name string) error {
 		if _, err := exec.LookPath(name); err != nil {
 			return fmt.Errorf("%w; benchmarks/install.sh installs it", err)
 		}
-	case "limit":
-		return s.build("cc", "-std=gnu11", "-O2", "-pthread", "-o", s.peer(name), "peers/limit/limit.c")
+	case "limit", Floor:
+		return s.build("cc", "-std=gnu11", "-O2", "-pthread", "-o", s.peer(name), "peers/"+name+"/"+name+".c")
 	default:
 		return s.build("go", "build", "-o", s.peer(name), "./peers/"+name)
 	}
@@ -197,6 +200,11 @@ func (s *Settings) command(name string, w Workload, port int, dir string) (*exec
 		}
 		return exec.Command(s.peer(name), args...), nil
 	}
+}
+
+// FloorCommand returns the command that starts the floor at an address.
+func (s *Settings) FloorCommand(address string, threads int) *exec.Cmd {
+	return exec.Command(s.peer(Floor), address, strconv.Itoa(threads))
 }
 
 // portMin and portMax are below the range from which Linux takes ports by itself. Another program that looks for a free port

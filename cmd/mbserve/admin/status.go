@@ -14,6 +14,8 @@ type Status struct {
 	Spool   Spool     `json:"spool"`
 	Caches  []Cache   `json:"caches,omitempty"`
 
+	TLS        *TLS        `json:"tls,omitempty"`        // nil: there has been none
+	HTTP2      *HTTP2      `json:"http2,omitempty"`      // nil: there has been none
 	WebSockets *WebSockets `json:"websockets,omitempty"` // nil: there have been none
 	Channels   *Channels   `json:"channels,omitempty"`   // likewise
 
@@ -124,6 +126,26 @@ type Cache struct {
 	Keys   int    `json:"keys"`
 	Bytes  int64  `json:"bytes"`
 	Limit  int64  `json:"limit"`
+}
+
+// TLS describes all handshakes.
+type TLS struct {
+	Handshakes uint64            `json:"handshakes"` // that were completed
+	Resumed    uint64            `json:"resumed"`    // of them: sessions that were known
+	Running    int64             `json:"running"`
+	Waiting    int64             `json:"waiting"`
+	Failed     map[string]uint64 `json:"failed,omitempty"` // by cause
+}
+
+// HTTP2 describes all connections with HTTP/2.
+type HTTP2 struct {
+	Open           int64             `json:"open"`
+	Accepted       uint64            `json:"accepted"`
+	Streams        int64             `json:"streams"`
+	Requests       uint64            `json:"requests"`
+	ResetsReceived uint64            `json:"resets_received"`
+	ResetsSent     uint64            `json:"resets_sent"`
+	Ended          map[string]uint64 `json:"ended,omitempty"` // because of what clients had done, by cause
 }
 
 // WebSockets describes all WebSockets.

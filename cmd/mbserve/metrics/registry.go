@@ -40,7 +40,7 @@ func (r *Registry) gather() []*dto.MetricFamily {
 
 // ServeHTTP answers in the format that the client prefers: text, OpenMetrics, or protocol buffers, which alone have native histograms.
 func (r *Registry) ServeHTTP(w http.ResponseWriter, q *http.Request) {
-	format := expfmt.NegotiateIncludingOpenMetrics(q.Header)
+	format := expfmt.NegotiateAccept(q.Header, expfmt.DefaultOpenMetricsAcceptedFormats()...)
 	var b bytes.Buffer
 	if err := write(&b, format, r.gather()); err != nil {
 		http.Error(w, "figures that cannot be written: "+err.Error(), http.StatusInternalServerError)

@@ -45,7 +45,7 @@ listen{
 	connect = http.generate_handler({ cache = true, request_body_size_limit = 100 }, answer),
 }
 
-listen{ { proto = "tcp4", port = 0, localhost = true }, rate_limit = { rate = 0.001, burst = 3 }, min_fork = 1, max_fork = 1, connect = http.generate_handler(answer) }
+listen{ { proto = "tcp4", port = 0, localhost = true }, rate_limit = { rate = 0.001, burst = 3 }, connection_limit = { rate = 0.001, burst = 1 }, min_fork = 1, max_fork = 1, connect = http.generate_handler(answer) }
 
 local handler = http.generate_handler(answer)
 listen{ { proto = "tcp4", port = 0, localhost = true }, min_fork = 1, max_fork = 1, connect = function(socket) return handler(socket) end }

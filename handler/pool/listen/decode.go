@@ -66,6 +66,9 @@ func Decode(msg []byte) (*Spec, error) {
 	if err := spec.checkRateLimit(); err != nil {
 		return nil, err
 	}
+	if err := spec.checkConnectionLimit(); err != nil {
+		return nil, err
+	}
 	if err := spec.checkRoutes(); err != nil {
 		return nil, err
 	}
@@ -158,6 +161,9 @@ func (o *Options) set(e entry, connect *value) error {
 	}
 	if name, ok := strings.CutPrefix(e.name, rateLimitName+"\x00"); ok {
 		return o.setRateLimit(name, e.value)
+	}
+	if name, ok := strings.CutPrefix(e.name, connectionLimitName+"\x00"); ok {
+		return o.setConnectionLimit(name, e.value)
 	}
 	set := poolOptions[e.name]
 	if set == nil && isParameter(e.name) {

@@ -162,7 +162,7 @@ func TestDecodeErrors(t *testing.T) {
 		{http([3]any{0, "memory_limit", 64}), "option memory_limit: 64 is not a number of bytes from 65536 to 1125899906842624"},
 		{http([3]any{0, "memory_limit", "64 MB"}), "option memory_limit: number (of bytes) or false expected, got string"},
 		{http([3]any{0, "recycle_on_error", 1}), "option recycle_on_error: boolean expected, got number"},
-		{http([3]any{0, "min_requests_per_fork", 0}), "option min_requests_per_fork: 0 is not in the range from 1 to 2147483648"},
+		{http([3]any{0, "min_requests_per_fork", 0}), "option min_requests_per_fork: 0 is not in the range from 1 to 2147483647"},
 		{http([3]any{0, "min_requests_per_fork", 5}, [3]any{0, "max_requests_per_fork", 4}),
 			"min_requests_per_fork (5) is greater than max_requests_per_fork (4)"},
 		{http([3]any{0, "prepare", 1}), "option prepare: function expected, got number"},

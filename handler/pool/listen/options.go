@@ -12,14 +12,14 @@ import (
 
 // Bounds of options, and why these numbers.
 const (
-	minForkDefault  = 2       // or pre_fork, if that is greater
-	maxForkDefault  = 16      // or min_fork, if that is greater
-	maxForkLimit    = 1024    // processes of one pool: a larger number is a mistake
-	queueLimitMax   = 4096    // a waiting exchange holds a cell: 128 KiB of address space, of which memory is used as needed
-	maxRequestsMax  = 1 << 31 // any integer will do
-	sizeLimitMax    = 1 << 50 // bytes of a request body; below what a float64 counts exactly
-	headerSizeLimit = 1 << 30 // the parser counts in 32 bits
-	memoryLimitMin  = 1 << 16 // any script leaves more in memory: a smaller number was meant in kilobytes or megabytes
+	minForkDefault  = 2         // or pre_fork, if that is greater
+	maxForkDefault  = 16        // or min_fork, if that is greater
+	maxForkLimit    = 1024      // processes of one pool: a larger number is a mistake
+	queueLimitMax   = 4096      // a waiting exchange holds a cell: 128 KiB of address space, of which memory is used as needed
+	maxRequestsMax  = 1<<31 - 1 // any integer will do
+	sizeLimitMax    = 1 << 50   // bytes of a request body; below what a float64 counts exactly
+	headerSizeLimit = 1 << 30   // the parser counts in 32 bits
+	memoryLimitMin  = 1 << 16   // any script leaves more in memory: a smaller number was meant in kilobytes or megabytes
 )
 
 // Defaults returns the defaults of a pool's options. MinFork and MaxFork are -1, since their defaults depend on other options.
@@ -55,6 +55,13 @@ var poolOptions = map[string]func(o *Options, v value) error{
 	staticName: func(_ *Options, v value) error { return v.wrong("table") }, // a table comes as other entries
 
 	rateLimitName: func(o *Options, v value) error { // the same
+		if v.no() {
+			return nil
+		}
+		return v.wrong("table or false")
+	},
+
+	connectionLimitName: func(o *Options, v value) error { // the same
 		if v.no() {
 			return nil
 		}

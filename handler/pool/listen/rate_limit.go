@@ -13,14 +13,14 @@ const rateLimitName = "rate_limit"
 
 // Bounds of a rate limit. A client that has used its burst must not have to wait for longer than the table is there.
 const (
-	rateMax     = 1e6       // requests per second: more than a client can send
-	burstMax    = 1_000_000 // requests
+	rateMax     = 1e6       // requests or connections per second: more than a client can send
+	burstMax    = 1_000_000 // of them
 	recoveryMax = 86400     // seconds until a burst is recovered
 )
 
 // rateLimitOptions are the values of the table.
 var rateLimitOptions = map[string]func(r *RateLimit, v value) error{
-	"rate":  setRate,
+	"rate":  func(r *RateLimit, v value) (err error) { r.Rate, err = v.rate("requests"); return },
 	"burst": func(r *RateLimit, v value) (err error) { r.Burst, err = v.integer(1, burstMax); return },
 	"key":   setRateKey,
 }
@@ -39,12 +39,19 @@ func (o *Options) setRateLimit(name string, v value) error {
 	return nil
 }
 
-func setRate(r *RateLimit, v value) (err error) {
-	if r.Rate, err = v.number(); err != nil {
-		return err
+// rate is how many of something may come in a second.
+func (v value) rate(of string) (float64, error) {
+	rate, err := v.number()
+	if err == nil && (rate <= 0 || rate > rateMax) {
+		err = fmt.Errorf("%v is not a number of %s per second up to %d", rate, of, int(rateMax))
 	}
-	if r.Rate <= 0 || r.Rate > rateMax {
-		return fmt.Errorf("%v is not a number of requests per second up to %d", r.Rate, int(rateMax))
+	return rate, err
+}
+
+// checkRecovery refuses a burst that takes too long to be recovered.
+func checkRecovery(option, of string, rate float64, burst int) error {
+	if float64(burst)/rate > recoveryMax {
+		return fmt.Errorf("option %s: a burst of %d takes longer than a day to recover at %v %s per second", option, burst, rate, of)
 	}
 	return nil
 }
@@ -68,8 +75,5 @@ func (s *Spec) checkRateLimit() error {
 		return errors.New("option rate_limit: no listener of the pool has an HTTP handler")
 	}
 	r.Burst = cmp.Or(r.Burst, max(1, int(r.Rate)))
-	if float64(r.Burst)/r.Rate > recoveryMax {
-		return fmt.Errorf("option rate_limit: a burst of %d takes longer than a day to recover at %v requests per second", r.Burst, r.Rate)
-	}
-	return nil
+	return checkRecovery(rateLimitName, "requests", r.Rate, r.Burst)
 }

@@ -44,7 +44,8 @@ type Options struct {
 	Routes []Route      // requests that are passed on without a worker, ordered by path
 	Static []StaticRule // files that are served without a worker, ordered by prefix
 
-	RateLimit *RateLimit // of the requests of a client; nil: none
+	RateLimit       *RateLimit       // of the requests of a client; nil: none
+	ConnectionLimit *ConnectionLimit // of the new connections of a client; nil: none
 
 	HasErrorPages bool                  // error responses of the server have the bodies below, or JSON for those who like that
 	ErrorPages    []httpwrite.ErrorBody // that the script has made
@@ -146,6 +147,12 @@ type RateLimit struct {
 	Rate  float64 // per second
 	Burst int     // at once
 	Key   string  // what a client is: "ip"
+}
+
+// ConnectionLimit is how many new connections of an address are taken.
+type ConnectionLimit struct {
+	Rate  float64 // per second
+	Burst int     // at once
 }
 
 // EncodedBody says what happens to request bodies with a content coding (RFC 9110 §8.4). The numbers are those of

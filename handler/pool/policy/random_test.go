@@ -111,8 +111,8 @@ func (s *sim) wakes() {
 		if s.now.Sub(from) < time.Second {
 			return
 		}
-		events := 4*(s.forks+s.boots+s.ends) + int(s.now.Sub(from)/SampleEvery)
-		if s.looks-looks > 1000+events {
+		events := int64(4*(s.forks+s.boots+s.ends)) + int64(s.now.Sub(from)/SampleEvery)
+		if int64(s.looks-looks) > 1000+events {
 			s.t.Fatalf("%v: %d looks in %v", s, s.looks-looks, s.now.Sub(from))
 		}
 		from, looks = s.now, s.looks
