@@ -86,7 +86,6 @@ func New(o Options) (*Engine, error) {
 		}
 		e.loops = append(e.loops, l)
 		e.running.Go(func() {
-			l.goroutine.Store(goroutineID())
 			if err := l.r.Run(); err != nil {
 				e.log.Error("loop ended", "loop", i, "err", err)
 			}

@@ -79,14 +79,16 @@ type loop struct {
 }
 
 func newLoop(e *Engine, index, count int, o Options) (*loop, error) {
-	r, err := reactor.NewLoop(reactor.Options{Index: index, Count: count, Batch: o.Batch, Watch: e.watcher.of(index), Logger: e.log})
+	var l *loop
+	led := func() { l.goroutine.Store(goroutineID()) }
+	r, err := reactor.NewLoop(reactor.Options{Index: index, Count: count, Batch: o.Batch, Watch: e.watcher.of(index), Logger: e.log, Led: led})
 	if err != nil {
 		return nil, err
 	}
 	t := new(traffic)
 	sys := systemOf(r, t)
 	sys.startRead = e.readers.start
-	l := makeLoop(e, index, sys)
+	l = makeLoop(e, index, sys)
 	l.traffic = t
 	l.r = r
 	l.shown = backendLoop{r, l}
@@ -189,6 +191,7 @@ type backendLoop struct {
 
 func (b backendLoop) Post(fn func())                                 { b.Loop.Post(fn) }
 func (b backendLoop) After(d time.Duration, fn func()) backend.Timer { return b.Loop.After(d, fn) }
+func (b backendLoop) Aside(a backend.Aside) bool                     { return b.Loop.Aside(a) }
 func (b backendLoop) OnTurn(t backend.Turn)                          { b.Loop.OnTurn(t) }
 func (b backendLoop) Check() bool                                    { return b.l.e.check }
 func (b backendLoop) OffTurn(t backend.Turn)                         { b.Loop.OffTurn(t) }

@@ -12,10 +12,11 @@ import (
 // Stream, a posted function. It would wait for itself. A goroutine has to make the call.
 var ErrOnLoop = errors.New("engine: called on a loop, which it would have to wait for")
 
-// onLoop reports whether the caller is one of the loops.
+// onLoop reports whether the caller is one of the loops. What a loop's goroutine runs aside may wait for the loop: another goroutine
+// becomes the loop then.
 func (e *Engine) onLoop() bool {
 	id := goroutineID()
-	return slices.ContainsFunc(e.loops, func(l *loop) bool { return l.goroutine.Load() == id })
+	return slices.ContainsFunc(e.loops, func(l *loop) bool { return l.r.Leading() && l.goroutine.Load() == id })
 }
 
 // goroutineID is the number of the calling goroutine, as stack traces have it. There is no other way to learn it; it takes about a

@@ -14,7 +14,8 @@ import (
 const limitDefault = 256
 
 // Blocking returns a Backend that calls h on a goroutine for each exchange, so h may block. At most limit exchanges are
-// served at the same time (256 if limit is 0 or less); the others wait in a queue.
+// served at the same time (256 if limit is 0 or less); the others wait in a queue. While handlers are short, the goroutine is that of the
+// loop: see Config.Apart.
 //
 // Request and response are streamed: a window of the request body is read ahead, and parts of the response are passed
 // on while Serve runs. Each side waits if the other is slow. With engine.Limits.SpoolBody the body is complete before Serve is
@@ -34,6 +35,7 @@ func (c Config) Blocking(h Handler, limit int) backend.Backend {
 		goneAfter:    c.goneAfter(),
 		partMax:      c.partMax(),
 		windowSize:   c.window(),
+		apart:        c.Apart,
 	}
 	b.windows.New = func() any { return &window{room: make([]byte, b.windowSize)} }
 	b.parts.New = func() any { return new(part) }
@@ -51,6 +53,7 @@ type blocking struct {
 	goneAfter    time.Duration // 0: never
 	partMax      int
 	windowSize   int
+	apart        bool
 
 	windows, parts sync.Pool // of *window, *part
 
@@ -62,18 +65,26 @@ type blocking struct {
 
 // Attach creates the instance of the backend on loop l.
 func (b *blocking) Attach(l backend.Loop) (backend.LoopBackend, error) {
-	return &blockingBackend{b: b, loop: l}, nil
+	p := &blockingBackend{b: b, loop: l}
+	if !b.apart {
+		p.asides.loop, _ = l.(backend.Asides)
+	}
+	return p, nil
 }
 
-// admit gives e a goroutine or a place in the queue. It returns backend.ErrQueueFull if neither is available.
+// admit gives e a goroutine, unless the loop's is to serve it, or a place in the queue. It returns backend.ErrQueueFull if neither is
+// available.
 func (b *blocking) admit(e *blockingExchange) (waits bool, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.running < b.limit {
 		b.running++
-		b.launch(e)
+		if !e.aside {
+			b.launch(e)
+		}
 		return false, nil
 	}
+	e.aside = false
 	if b.queue.Len() >= b.queueMax {
 		return false, backend.ErrQueueFull
 	}
@@ -125,6 +136,7 @@ type blockingBackend struct {
 	// Owned by the loop.
 	spare  []*blockingExchange // the next array for waiting
 	yields yields
+	asides asides
 }
 
 // Start copies the head and the part of the body that has arrived, and starts or queues the exchange.
@@ -136,17 +148,40 @@ func (p *blockingBackend) Start(x backend.Exchange, head *httpparse.Head, listen
 func (p *blockingBackend) Overlap() int { return p.b.overlap() }
 
 func (p *blockingBackend) start(e *blockingExchange) (backend.Running, error) {
+	e.aside = e.inEnd && e.file == nil && p.asides.now(p.loop.Now())
 	waits, err := p.b.admit(e)
-	if err != nil {
+	switch {
+	case err != nil:
 		e.release()
 		return nil, err
-	}
-	if waits {
+	case waits:
 		e.beginWait()
-	} else {
+	case e.aside:
+		if !p.asides.loop.Aside(e) {
+			e.aside = false
+			p.asides.never()
+			p.b.relaunch(e)
+		}
+	default:
 		p.yield()
 	}
 	return e, nil
+}
+
+// needLoop is notify for a handler that runs, and may wait for what it asks of the loop.
+func (e *blockingExchange) needLoop() {
+	e.needed = true
+	if e.stint != 0 {
+		e.p.asides.loop.Relieve(e.stint)
+	}
+	e.p.notify(e)
+}
+
+// passEnd is notify for a handler that has returned. The loop's own goroutine knows.
+func (e *blockingExchange) passEnd() {
+	if !e.aside {
+		e.p.notify(e)
+	}
 }
 
 // notify makes the loop attend to e. It may be called on any goroutine, with e.mu held.

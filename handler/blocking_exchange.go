@@ -38,12 +38,14 @@ type blockingExchange struct {
 	over    bool // x is no longer called
 	blocked bool // the connection took less than offered
 	left    bool // x was told that the response is complete: only its end is left
+	aside   bool // the loop's goroutine calls the handler; immutable then
 
 	// Owned by the goroutine.
 	call     call // refers to w and r
 	w        responseState
 	r        requestState
 	dateRoom [httpwrite.DateLen]byte
+	stint    uint64 // on the loop's goroutine; otherwise 0. It is set before the handler runs
 
 	// Under p.b.mu.
 	waits *list.Element // its place in p.b.queue
@@ -64,6 +66,7 @@ type blockingExchange struct {
 	roomFreed  bool    // there is room again: the loop must report it
 	wanted     bool    // the handler reads: the loop must report it
 	asked      bool    // wanted has been set before
+	needed     bool    // the handler has asked something of the loop before its end
 
 	out      *part       // offered to the connection by the loop; when it is empty, the handler puts the next part here
 	outOff   int         // how many bytes were taken

@@ -50,6 +50,13 @@ func (b *blocking) run(e *blockingExchange) {
 	}
 }
 
+// relaunch has a goroutine serve e, which is admitted.
+func (b *blocking) relaunch(e *blockingExchange) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.launch(e)
+}
+
 // dequeueOrIdle removes and returns the first exchange of the queue. If the queue is empty, it returns nil: the goroutine does not
 // count as running any more, and gets its next exchange, or nil to end, from more.
 func (b *blocking) dequeueOrIdle(more chan *blockingExchange) *blockingExchange {

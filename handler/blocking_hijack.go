@@ -33,7 +33,7 @@ func (e *blockingExchange) takeOver(head []byte) (net.Conn, error) {
 	}
 	h := &hijack{head: head}
 	e.hijack = h
-	e.p.notify(e)
+	e.needLoop()
 	for !h.done && !e.gone {
 		e.changed.Wait()
 	}

@@ -124,7 +124,7 @@ func (e *blockingExchange) endWith(end backend.End, failed int) {
 	if !e.whole {
 		e.end, e.failed = end, failed
 	}
-	e.p.notify(e)
+	e.passEnd()
 }
 
 // handOver passes the part of w to the loop: only its prefix unless data is set. It waits until the connection has
@@ -149,10 +149,13 @@ func (e *blockingExchange) handOver(w *Response, data, last bool) error {
 	}
 	if last {
 		e.ended, e.end = true, w.end
-	} else if data && e.inEnd && w.whole() {
+		e.passEnd()
+		return nil
+	}
+	if data && e.inEnd && w.whole() {
 		e.whole, e.end = true, w.end
 	}
-	e.p.notify(e)
+	e.needLoop()
 	return nil
 }
 
@@ -213,7 +216,7 @@ func (e *blockingExchange) read(p []byte) (int, error) {
 		}
 		if !e.asked {
 			e.asked, e.wanted = true, true
-			e.p.notify(e)
+			e.needLoop()
 		}
 		e.changed.Wait()
 	}
@@ -224,7 +227,7 @@ func (e *blockingExchange) read(p []byte) (int, error) {
 func (e *blockingExchange) tellRoom() {
 	if e.roomWanted && e.in.n <= len(e.in.room)/2 {
 		e.roomWanted, e.roomFreed = false, true
-		e.p.notify(e)
+		e.needLoop()
 	}
 }
 

@@ -8,7 +8,7 @@
 //   - [OnLoop] calls it on the event loop, within Start or when the request body is complete. The handler must not
 //     block. No memory is allocated per exchange but 16 bytes; the responses of a turn are passed on together at its end.
 //   - [Blocking] calls it on a goroutine. Both bodies are streamed through bounded buffers. The goroutine waits for the
-//     peer where necessary; the loop never waits for the goroutine.
+//     peer where necessary. It may have been that of the loop until then; another one becomes the loop if the handler is not short.
 //
 // [HTTP] turns a handler for net/http into a Handler.
 //

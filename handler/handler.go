@@ -46,6 +46,11 @@ type Config struct {
 	// GoneAfter is how long an exchange must have waited until it leaves the queue because its peer has sent its FIN. The
 	// default is 100 ms; a negative value means never. Its connection is closed, without an answer.
 	GoneAfter time.Duration
+	// Apart has a goroutine of its own call each blocking handler from the start. Otherwise the goroutine of the loop calls those whose
+	// requests have arrived in full, as long as they are short on average, and another one takes its place if one is not: that saves
+	// a third of the processor time of a short request. A handler that waits may hold up other requests of its loop for up to two
+	// milliseconds, or for ten if it computes.
+	Apart bool
 	// Window is how many bytes of a request body are read ahead of a blocking handler. The default is 64 KiB. The peer
 	// has to wait when the window is full.
 	Window int

@@ -1,12 +1,13 @@
 // Package reactor runs event loops: they tell which descriptor is ready, which task was posted and which deadline has
 // passed.
 //
-// Nouns: a Loop is one goroutine with a poller (epoll or kqueue, through gnet's netpoll) and a timing wheel. A turn is one
+// Nouns: a Loop is a goroutine with a poller (epoll or kqueue, through gnet's netpoll) and a timing wheel. A turn is one
 // pass of the loop: one batch of events, and everything that belongs to it. A Handler is told of the Readiness of one
 // descriptor. A Listener is an address with one or more listening sockets, attached to the loops that accept.
 //
-// Ownership: everything of a Loop belongs to its goroutine, the one that is in Run. It is called there or before Run, except
-// for what is documented for any goroutine: Post, Stop, Clock, Index, Count. A descriptor given to Add or AddRead belongs to
+// Ownership: everything of a Loop belongs to its goroutine: the one that is in Run, or another one, after work that may take long was
+// given to Aside. It is called there or before Run, except for what is documented for any goroutine: Post, Stop, Clock, Index, Count,
+// Relieve, Leading. A descriptor given to Add or AddRead belongs to
 // the loop, which closes it after Close or Leave, or at the end of Run. One given to Watch stays with its owner. Connect and
 // ConnectUnix open descriptors that belong to the caller.
 //

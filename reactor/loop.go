@@ -56,6 +56,10 @@ type Options struct {
 	// that arrives does not interrupt the thread that has caused it, more events come before the loop runs, and each turn
 	// handles more of them. Linux only. If the system refuses, the loop runs as without it.
 	Batch bool
+
+	// Led is called by each goroutine that begins to run the loop: that of Run, and others after work that took long (Loop.Aside). nil:
+	// nothing is called.
+	Led func()
 }
 
 // Loop is an event loop. The package comment says what may be called where.
@@ -63,10 +67,18 @@ type Loop struct {
 	// Immutable.
 	index, count int
 	batch        bool
-	watch        *TurnWatch // nil: none
+	led          func()        // nil: none
+	done         chan error    // the result of Run
+	roused       chan struct{} // ends the rest of the standby
+	gone         chan struct{} // closed when the loop has ended
+	watch        *TurnWatch    // nil: none
 	log          *slog.Logger
 	poller       *poller
 	bell         bell // makes the poller report an event of the loop's own
+
+	// Tests change these before Run.
+	standbyPeriod time.Duration
+	standbyRounds int
 
 	// Owned by the loop.
 	table   []entry // by descriptor
@@ -87,8 +99,15 @@ type Loop struct {
 	soon    []func()    // tasks of Soon
 	// soonOther is the buffer that soon takes turns with.
 	soonOther []func()
+	asides    []Aside // work of Aside
+	aside     int     // index in asides of the first one that has not begun
+	callers   bool    // the goroutine that leads is that of Run
+	standing  bool    // there is a standby
+	worked    int64   // when the last work ended, in ns
 
 	// Shared.
+	duty     atomic.Uint64
+	resting  atomic.Bool // the standby waits for roused
 	stopping atomic.Bool // Stop was called
 	posted   atomic.Bool // queue is not empty
 	alarmed  atomic.Bool // alarm has gone off since alarmAt was set
@@ -102,7 +121,9 @@ const never = math.MaxUint64
 // NewLoop opens a loop. It holds descriptors until Run has returned: to give up a loop that is not needed after all, call
 // Stop and then Run. The error is that of the system call which opens the poller or its bell.
 func NewLoop(o Options) (*Loop, error) {
-	l := &Loop{index: o.Index, count: max(o.Count, 1), batch: o.Batch, watch: o.Watch, log: cmp.Or(o.Logger, slog.Default()), alarmAt: never}
+	l := &Loop{index: o.Index, count: max(o.Count, 1), batch: o.Batch, watch: o.Watch, log: cmp.Or(o.Logger, slog.Default()), alarmAt: never,
+		led: o.Led, done: make(chan error, 1), roused: make(chan struct{}, 1), gone: make(chan struct{}),
+		standbyPeriod: standbyPeriod, standbyRounds: standbyRounds}
 	l.now = l.Clock()
 	l.wheel = timers.NewWheel(l.tick())
 	var err error
@@ -146,9 +167,9 @@ func (l *Loop) Run() error {
 			l.log.Info("the loop stays in the ordinary scheduling class", "loop", l.index, "err", err)
 		}
 	}
-	err := l.poller.run(l.event, l.batchDone)
-	l.end()
-	if err != nil {
+	l.callers = true
+	l.lead()
+	if err := <-l.done; err != nil {
 		return fmt.Errorf("loop %d: %w", l.index, err)
 	}
 	return nil
@@ -179,6 +200,8 @@ func (l *Loop) end() {
 	l.callHooks()
 	l.runSoon()
 	l.turning = false
+	close(l.gone)
+	l.leaveAsides()
 	if l.alarm != nil {
 		l.alarm.Stop()
 	}

@@ -18,6 +18,7 @@ import (
 type poller struct {
 	epoll    *netpoll.Poller
 	batchEnd queue.Func
+	batch
 }
 
 // openPoller returns a poller that calls batchEnd after each atBatchEnd.
@@ -26,7 +27,7 @@ func openPoller(batchEnd func()) (*poller, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &poller{epoll, func(any) error { batchEnd(); return nil }}, nil
+	return &poller{epoll: epoll, batchEnd: func(any) error { batchEnd(); return nil }}, nil
 }
 
 // polling calls event for each event until that returns true.

@@ -7,6 +7,9 @@ import "golang.org/x/sys/unix"
 // batchesKnown: gnet's Polling does not tell where a batch of events ends.
 const batchesKnown = false
 
+// batch has nothing: gnet's Polling keeps it.
+type batch struct{}
+
 // run calls event for each event until that returns true.
 func (p *poller) run(event func(fd int, got Readiness) (stop bool), _ func() (stop, again bool)) error {
 	return p.polling(event)

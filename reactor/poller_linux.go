@@ -9,6 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// batch is the batch of events that is being reported.
+type batch struct {
+	fd            int // of the poller
+	events        []unix.EpollEvent
+	next, fetched int
+}
+
 // batchesKnown: run knows where a batch of events ends.
 const batchesKnown = true
 
@@ -16,33 +23,50 @@ const batchesKnown = true
 const eventsMax = 512
 
 // run calls event for each event, and batchDone after the last one of each batch, until one of them wants to stop. It does not block
-// while batchDone returns again; then a batch may be empty.
+// while batchDone returns again; then a batch may be empty. Called once more, it goes on with the batch in which it was stopped.
 //
 // It replaces gnet's Polling, which calls runtime.Gosched before it blocks. That wakes another thread to look for work, which
 // with small batches cost as much processor time as the requests (for the figures see docs/ARCHITECTURE.md). As long as there
 // are events, run asks for more without telling Go's scheduler. It tells the scheduler only when it blocks.
 func (p *poller) run(event func(fd int, got Readiness) (stop bool), batchDone func() (stop, again bool)) error {
-	fd := p.descriptor()
-	events := make([]unix.EpollEvent, eventsMax)
-	for again := false; ; {
-		n, errno := readyEvents(fd, events)
-		if n == 0 && errno == 0 && !again {
-			n, errno = waitEvents(fd, events)
+	if p.events == nil {
+		p.fd, p.events = p.descriptor(), make([]unix.EpollEvent, eventsMax)
+		if err := p.fetch(false); err != nil {
+			return err
 		}
-		if errno == syscall.EINTR {
-			continue
-		}
-		if errno != 0 {
-			return os.NewSyscallError("epoll_wait", errno)
-		}
-		for i := range events[:n] {
-			if event(int(events[i].Fd), readiness(events[i].Events, 0)) {
+	}
+	for {
+		for p.next < p.fetched {
+			e := &p.events[p.next]
+			p.next++
+			if event(int(e.Fd), readiness(e.Events, 0)) {
 				return nil
 			}
 		}
-		var stop bool
-		if stop, again = batchDone(); stop {
+		stop, again := batchDone()
+		if stop {
 			return nil
+		}
+		if err := p.fetch(again); err != nil {
+			return err
+		}
+	}
+}
+
+// fetch fetches the next batch. It blocks until there is an event, unless again is set.
+func (p *poller) fetch(again bool) error {
+	for {
+		n, errno := readyEvents(p.fd, p.events)
+		if n == 0 && errno == 0 && !again {
+			n, errno = waitEvents(p.fd, p.events)
+		}
+		switch errno {
+		case 0:
+			p.next, p.fetched = 0, n
+			return nil
+		case syscall.EINTR:
+		default:
+			return os.NewSyscallError("epoll_wait", errno)
 		}
 	}
 }

@@ -2,7 +2,7 @@ package backend
 
 import "time"
 
-// Loop is the event loop that a backend is attached to, as far as the backend may use it. Only Post may be called from
+// Loop is the event loop that a backend is attached to, as far as the backend may use it. Only Post and Clock may be called from
 // other goroutines.
 type Loop interface {
 	// Index is the index of the loop, from 0. Count is the number of loops.
@@ -30,6 +30,12 @@ type Checker interface {
 	Check() bool
 }
 
+// EndRepeater is implemented by Loops that may call EndTurn more than once in a turn. RepeatsEnd reports, within EndTurn, whether it is called
+// once more before the loop waits for events: what was output so far is sent in between. A Turn need not get ready to wait then.
+type EndRepeater interface {
+	RepeatsEnd() bool
+}
+
 // Timer is a pending call of Loop.After.
 type Timer interface {
 	// Stop prevents the timer from firing. It returns false if the timer has already fired or been stopped.
@@ -42,4 +48,24 @@ type Turn interface {
 	BeginTurn()
 	// EndTurn is called after the last event of a turn. again asks for another turn without waiting for events.
 	EndTurn() (again bool)
+}
+
+// Asides is implemented by Loops whose own goroutine can run work that may take long. That saves two switches of goroutines, and most of
+// the time of threads. Work that takes long holds up the loop for one or two milliseconds, then another goroutine becomes the loop.
+type Asides interface {
+	// Aside makes the loop run a soon. It returns false if it cannot. It is called on the loop.
+	Aside(a Aside) bool
+	// Relieve makes another goroutine the loop, if the work of this stint still holds it up. Any goroutine may call it.
+	Relieve(stint uint64)
+}
+
+// Aside is work for a loop's goroutine. See Asides.
+type Aside interface {
+	// Run does it. stint is for Relieve; 0: it runs on a goroutine of its own, because the loop has ended.
+	Run(stint uint64)
+	// Back is called on the loop when Run has returned. took is how long that was, and own how long the loop was at work of its own
+	// since the work before.
+	Back(took, own time.Duration)
+	// Away is called in place of Back if another goroutine has become the loop meanwhile, on the goroutine of Run.
+	Away(took time.Duration)
 }
