@@ -35,6 +35,8 @@ type fileRange struct {
 	mount  uint64 // backend.MountOf
 	loaded int64  // bytes that were just read into the system's memory
 	data   []byte // the next bytes, if mount is not 0
+
+	pipe *pipe // that has the bytes; nil: the file has them
 }
 
 // add appends a range. It releases the file if there are too many.
@@ -53,6 +55,12 @@ func (q *fileList) add(f backend.SentFile, offset, n int64) {
 func (q *fileList) append(f backend.SentFile, offset, n int64) {
 	q.ranges = append(q.ranges, fileRange{file: f, offset: offset, left: n, mount: backend.MountOf(f)})
 	q.unsent += n
+}
+
+// addPipe appends what is in a pipe.
+func (q *fileList) addPipe(p *pipe) {
+	q.ranges = append(q.ranges, fileRange{file: p, left: int64(p.n), pipe: p})
+	q.unsent += int64(p.n)
 }
 
 // last is the last range.
@@ -175,6 +183,9 @@ func (c *conn) keepAfterFile(a, b []byte, last bool) (kept int) {
 // roomAfterFile reports whether enough output was sent for the backend to go on.
 func (c *conn) roomAfterFile() bool {
 	enough := c.service.limits.outputBytes / 2
+	if c.files.ranges[0].pipe != nil {
+		return false
+	}
 	if f := c.files.spooled(); f != nil {
 		own, shared := c.roomOf(f)
 		return min(own, shared) >= int64(enough)

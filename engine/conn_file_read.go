@@ -110,6 +110,8 @@ func (c *conn) ready(r *fileRange, n int64) int64 {
 	switch {
 	case q.reading != nil:
 		return 0
+	case r.pipe != nil:
+		return n
 	case len(r.data) > 0:
 		return min(n, int64(len(r.data)))
 	case r.mount != 0:

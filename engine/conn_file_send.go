@@ -1,6 +1,10 @@
 package engine
 
-import "syscall"
+import (
+	"syscall"
+
+	"moonbridge/engine/spool"
+)
 
 // fileBytesPerTurn bounds how much of files a connection sends before the others get their turn.
 const fileBytesPerTurn = 1 << 20
@@ -47,8 +51,14 @@ func (c *conn) sendFiles() (more bool) {
 
 // sendFile sends up to n bytes of a range, and returns how many the socket has taken.
 func (c *conn) sendFile(r *fileRange, n int64) int64 {
-	if r.mount != 0 {
+	switch {
+	case r.mount != 0:
 		return c.sendData(r, n)
+	case r.pipe != nil:
+		return c.sendPiped(r)
+	}
+	if s, is := r.file.(spoolAfter); is {
+		return c.sendSpooled(r, s.f, n)
 	}
 	sent, errno := c.l.sys.sendFile(c.socket.fd, r.file.Fd(), r.offset, n)
 	switch {
@@ -64,8 +74,24 @@ func (c *conn) sendFile(r *fileRange, n int64) int64 {
 	r.offset += sent
 	r.left -= sent
 	c.files.unsent -= sent
-	if s, is := r.file.(spoolAfter); is && r.offset-(s.f.Size()-s.f.Held()) >= spoolDrop {
-		s.f.Drop(r.offset)
+	return sent
+}
+
+// sendSpooled sends a part of a range of the spool, by copying: what sendfile has sent are pages of the file, and the system overwrites a
+// large page with zeros when the start of it is dropped, though a peer on this machine has not read it yet.
+func (c *conn) sendSpooled(r *fileRange, f *spool.File, n int64) int64 {
+	p := c.l.spoolRoom()
+	p = p[:min(int64(len(p)), n)]
+	if _, err := f.ReadAt(p, r.offset); err != nil {
+		c.fileLost(err.Error())
+		return 0
+	}
+	sent := int64(c.socket.write(&c.l.sys, p, nil))
+	r.offset += sent
+	r.left -= sent
+	c.files.unsent -= sent
+	if r.offset-(f.Size()-f.Held()) >= spoolDrop {
+		f.Drop(r.offset)
 	}
 	return sent
 }
@@ -75,6 +101,14 @@ func (c *conn) sendData(r *fileRange, n int64) int64 {
 	sent := int64(c.socket.write(&c.l.sys, r.data[:n], nil))
 	r.data = r.data[sent:]
 	r.offset += sent
+	r.left -= sent
+	c.files.unsent -= sent
+	return sent
+}
+
+// sendPiped sends what is in the pipe.
+func (c *conn) sendPiped(r *fileRange) int64 {
+	sent := c.sendPipe(r.pipe)
 	r.left -= sent
 	c.files.unsent -= sent
 	return sent

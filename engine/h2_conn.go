@@ -32,14 +32,15 @@ type h2Conn struct {
 	peerGone   bool // the peer has ended its side
 	draining   drainState
 
-	lastID       uint32      // highest stream of the peer that is or was served
-	seenID       uint32      // highest stream that the peer has begun
-	streams      []*h2Stream // by their ids
-	running      int         // of them: those that a conn serves
-	answered     int         // of them: those whose responses are complete
-	tunnels      int         // of them: those that have left HTTP
-	headsWaiting int         // bytes of the heads of the others
-	block        *h2Block    // the field section that is being received
+	lastID       uint32       // highest stream of the peer that is or was served
+	seenID       uint32       // highest stream that the peer has begun
+	streams      []*h2Stream  // by their ids
+	only         [1]*h2Stream // room for them, if there is one at a time
+	running      int          // of them: those that a conn serves
+	answered     int          // of them: those whose responses are complete
+	tunnels      int          // of them: those that have left HTTP
+	headsWaiting int          // bytes of the heads of the others
+	block        *h2Block     // the field section that is being received
 	decoder      *hpack.Decoder
 	out          bufio.Output // frames that are not given to raw yet
 	lastData     int          // where the last DATA frame in out begins; -1: it is no DATA

@@ -38,6 +38,7 @@ type h2Loop struct {
 	free   []int    // descriptors that are in no use
 	idle   []*conn  // without a stream
 	blocks []*h2Block
+	spare  []*h2Stream // that have ended in the ordinary way
 
 	// So far.
 	opened                     uint64 // connections
@@ -60,8 +61,9 @@ type h2Slot struct {
 }
 
 const (
-	h2IdleKept   = 256
-	h2BlocksKept = 16
+	h2IdleKept    = 256
+	h2StreamsKept = 256
+	h2BlocksKept  = 16
 	// h2BlockKept is up to which size the buffers of a block are kept.
 	h2BlockKept = 16 << 10
 )
@@ -167,6 +169,26 @@ func (m *h2Loop) drain() {
 		if s.ending() {
 			s.drain()
 		}
+	}
+}
+
+// newStream returns a stream, of which nothing is set.
+func (m *h2Loop) newStream() *h2Stream {
+	n := len(m.spare)
+	if n == 0 {
+		return new(h2Stream)
+	}
+	st := m.spare[n-1]
+	m.spare[n-1] = nil
+	m.spare = m.spare[:n-1]
+	return st
+}
+
+// releaseStream keeps a stream that nothing refers to any more.
+func (m *h2Loop) releaseStream(st *h2Stream) {
+	*st = h2Stream{}
+	if len(m.spare) < h2StreamsKept {
+		m.spare = append(m.spare, st)
 	}
 }
 

@@ -23,6 +23,7 @@ func (p h2Protocol) Open(c backend.Conn) backend.Stream {
 		l: p.l, raw: c.(*rawConn), service: p.service, lastData: -1,
 		sendWindow: h2WindowDefault, recvWindow: h2WindowDefault, initial: h2WindowDefault, budget: newH2Budget(nowMS),
 	}
+	s.streams = s.only[:0]
 	s.deadline.timer.Init(s)
 	p.l.conns.PushFront(s)
 	p.l.opened++

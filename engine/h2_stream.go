@@ -75,7 +75,8 @@ var errH2 = errors.New("engine: not possible with HTTP/2")
 
 // beginStream opens the stream of a request.
 func (s *h2Conn) beginStream(b *h2Block) {
-	st := &h2Stream{
+	st := s.l.newStream()
+	*st = h2Stream{
 		s: s, id: b.stream, order: b.order, inEnded: b.end, chunked: b.chunked(), left: max(0, b.length), tooBig: b.tooLarge,
 		to: httpparse.MethodOf([]byte(b.method)), recvWindow: h2StreamWindow, sendWindow: s.initial,
 		headLeft: len(b.text), section: h2LineEnd, connect: b.connects,
@@ -259,7 +260,7 @@ func (st *h2Stream) over() {
 		s.lastOf = nil
 	}
 	if len(s.streams) == 0 {
-		s.streams, s.waiters = nil, nil
+		s.streams, s.waiters = s.only[:0], nil
 		s.becomeIdle()
 	}
 	s.again()
@@ -286,6 +287,7 @@ func (st *h2Stream) finish() {
 	st.over()
 	s.budget.gain(h2GainExchange)
 	s.l.giveBack(c)
+	s.l.releaseStream(st)
 }
 
 // peerEnded: the peer has ended its side of the connection.

@@ -48,7 +48,9 @@ type rawConn struct {
 	drained  int32  // bytes thrown away since Close
 
 	spliced   *rawConn // gets all input; nil: the Stream does
-	bulk      bool     // the last read was a large one
+	bulk      bool     // the last read was a large one, or has filled its room
+	withheld  bool     // the next bytes are not read before the Stream was told of them: see conn_splice.go
+	readMost  int32    // of the next read; 0: any number of bytes
 	follows   *rawConn // input waits while this one is full
 	followers *rawConn // those that follow this one, linked by nextFollower
 

@@ -14,11 +14,20 @@ const (
 	pipesKept = 16
 )
 
-// pipe is a pipe with bytes for a connection. Those bytes never come to this process.
+// pipe is a pipe with bytes for a connection. Those bytes never come to this process. It is a backend.SentFile for connections that speak
+// HTTP.
 type pipe struct {
 	reactor.Pipe
-	n int // bytes in it
+	of    *pipes
+	n     int    // bytes in it
+	taken []byte // the n bytes, if they had to be taken out of it; nil: they are in it
 }
+
+// Fd implements backend.SentFile.
+func (p *pipe) Fd() int { return p.R }
+
+// Release implements backend.SentFile.
+func (p *pipe) Release() { p.of.release(p) }
 
 // pipes are the pipes of a loop.
 type pipes struct {
@@ -49,12 +58,13 @@ func (p *pipes) take() *pipe {
 		return nil // out of descriptors: bytes are copied
 	}
 	p.used++
-	return &pipe{Pipe: opened}
+	return &pipe{Pipe: opened, of: p}
 }
 
 // release takes a pipe back. One with bytes in it is closed.
 func (p *pipes) release(t *pipe) {
 	p.used--
+	t.taken = nil
 	if t.n == 0 && len(p.free) < pipesKept {
 		p.free = append(p.free, t)
 	} else {
@@ -83,15 +93,21 @@ func (c *rawConn) pipeContents() []byte {
 	if c.pipe == nil {
 		return nil
 	}
-	contents := make([]byte, c.pipe.n)
+	contents := c.pipe.contents()
+	c.pipe.n = 0
+	c.dropPipe()
+	return contents
+}
+
+// contents takes the bytes out of the pipe.
+func (p *pipe) contents() []byte {
+	contents := make([]byte, p.n)
 	for got := 0; got < len(contents); {
-		n, errno := reactor.ReadPipe(c.pipe.R, contents[got:])
+		n, errno := reactor.ReadPipe(p.R, contents[got:])
 		if errno != 0 || n == 0 {
 			panic("engine: a pipe has lost bytes")
 		}
 		got += n
 	}
-	c.pipe.n = 0
-	c.dropPipe()
 	return contents
 }

@@ -41,6 +41,14 @@ func (c *rawConn) receive() {
 			c.queue()
 			return
 		}
+		if c.withheld {
+			c.withheld = false
+			c.stream.Data(c)
+			if c.withheld {
+				return // it waits for the peer of the exchange, or for the next edge
+			}
+			continue
+		}
 		reads++
 		if c.spliced == nil || !c.bulk || !c.splice() {
 			c.fill()
@@ -66,12 +74,16 @@ func (c *rawConn) mayRead() bool {
 func (c *rawConn) fill() {
 	room := c.bounds.input - c.input.Len()
 	p := c.input.Reserve(c.l.pool, min(room, roomMin))
-	n, result := c.socket.read(&c.l.sys, p[:min(len(p), room)])
+	if c.readMost > 0 {
+		room = min(room, int(c.readMost))
+	}
+	p = p[:min(len(p), room)]
+	n, result := c.socket.read(&c.l.sys, p)
 	switch result {
 	case readBytes:
 		c.input.Commit(n)
-		c.due = true
-		c.bulk = n >= spliceMin
+		c.due, c.readMost = true, 0
+		c.bulk = n >= min(spliceMin, len(p))
 		c.moved()
 	case readEnd:
 		c.due = true

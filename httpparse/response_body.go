@@ -67,6 +67,16 @@ func (b *ResponseBody) Next(buf []byte) (data []byte, n int, err error) {
 	return nil, 0, nil
 }
 
+// Skip is Next for n bytes of a body of known length that the caller does not have. It panics if more than that is missing.
+func (b *ResponseBody) Skip(n int64) {
+	if b.framing != bodyLength || n > b.left {
+		panic("httpparse: Skip beyond the end of the body")
+	}
+	if b.left -= n; b.left == 0 {
+		b.framing = bodyNone
+	}
+}
+
 // End says that nothing follows: the sender has ended the response, or the connection. It returns an error, an *Error, if the
 // body is incomplete.
 func (b *ResponseBody) End() error {

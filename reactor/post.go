@@ -35,6 +35,9 @@ func (l *Loop) Soon(fn func()) {
 	}
 }
 
+// RepeatsEnd reports, within EndTurn, whether that is called once more before the loop blocks, since Soon was called.
+func (l *Loop) RepeatsEnd() bool { return len(l.soon) > 0 }
+
 // runSoon runs the tasks that Soon was called for. What they call it for is left for the next time.
 func (l *Loop) runSoon() {
 	tasks := l.soon

@@ -25,6 +25,9 @@ func (a *asking) EndTurn() bool {
 			a.l.Soon(func() { a.note("next") })
 		})
 	}
+	if a.l.RepeatsEnd() {
+		a.note("again")
+	}
 	return false
 }
 
@@ -37,7 +40,7 @@ func TestSoon(t *testing.T) {
 		l.OnTurn(a)
 		l.Soon(func() { a.note("before") })
 	})
-	want := []string{"before", "end", "after", "end", "begin", "next", "end"}
+	want := []string{"before", "end", "again", "after", "end", "again", "begin", "next", "end"}
 	var seen []string
 	eventually(t, l, "all called", func() bool { seen = slices.Clone(a.seen); return len(seen) >= len(want) })
 	if !slices.Equal(seen[:len(want)], want) {

@@ -84,7 +84,7 @@ func (b *bench) run(ctx context.Context) (err error) {
 	b.result.workload = b.workload
 	defer func() { err = errors.Join(err, b.stop()) }()
 	if name := b.workload.Upstream(); name != "" {
-		if b.upstream, err = b.options.settings.Start(name, b.workload); err != nil {
+		if b.upstream, err = b.options.settings.Start(name, b.workload.Origin()); err != nil {
 			return err
 		}
 		b.workload = b.workload.Through(b.upstream.Address)

@@ -125,6 +125,10 @@ func writeTables(out *strings.Builder, r workloadResult, conns int) {
 		fmt.Fprintf(out, "-- %s, %d %s: ratios within the rounds\n", r.workload.Name, conns, noun)
 		table(out, func(w *tabwriter.Writer) { writeRatios(w, r, conns) })
 	}
+	if base := r.shareBase(); base != "" {
+		fmt.Fprintf(out, "-- %s, %d %s: shares of CPU time. With a proxy that costs nothing, requests/s to %s would be the last column\n", r.workload.Name, conns, noun, base)
+		table(out, func(w *tabwriter.Writer) { writeShares(w, r, conns, base) })
+	}
 }
 
 func writeFigures(w *tabwriter.Writer, r workloadResult, conns int) {
@@ -203,6 +207,34 @@ func writeRatios(w *tabwriter.Writer, r workloadResult, conns int) {
 		fmt.Fprintln(w)
 	}
 }
+
+// shareBase is the proxy on net/http, or on Go's net, to which proxies are compared by their shares of CPU time, or "".
+func (r workloadResult) shareBase() string {
+	for _, name := range []string{"reverseproxy", "iocopy"} {
+		if r.workload.Upstream() != "" && slices.Contains(r.names, name) {
+			return name
+		}
+	}
+	return ""
+}
+
+// writeShares says how much of the CPU time is that of the upstream and of wrk. Where the machine is busy, requests/s follow from the CPU
+// time of all of them, so that what a proxy can gain is bounded.
+func writeShares(w *tabwriter.Writer, r workloadResult, conns int, base string) {
+	fmt.Fprintf(w, "server\tserver, upstream and wrk µs/req\tupstream and wrk µs/req\tserver CPU/req to %s\tall CPU/req to %[1]s\trequests/s to %[1]s at most\n", base)
+	for _, name := range r.names {
+		if len(r.series(name, conns, perSecond)) == 0 {
+			continue
+		}
+		all, others := r.series(name, conns, allCPU), r.series(name, conns, othersCPU)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", name, spread(stats.Summarise(all)), spread(stats.Summarise(others)),
+			r.ratio(name, base, conns, cpu), r.ratio(name, base, conns, allCPU),
+			number(stats.Summarise(stats.Ratios(r.series(base, conns, allCPU), others)).Median))
+	}
+}
+
+func othersCPU(m measurement) float64 { return m.perRequest(m.upCPU + m.wrkCPU) }
+func allCPU(m measurement) float64    { return cpu(m) + othersCPU(m) }
 
 // ratio compares a value of two servers, round by round.
 func (r workloadResult) ratio(name, base string, conns int, value func(measurement) float64) string {

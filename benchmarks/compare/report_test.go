@@ -140,6 +140,31 @@ func TestReportOfBeside(t *testing.T) {
 	}
 }
 
+// What a proxy can gain is bounded by the CPU time of the others.
+func TestReportOfShares(t *testing.T) {
+	r := sampleResult()
+	w, err := servers.FindWorkload("proxy100k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.workload, r.names = w, []string{"proxy", "reverseproxy"}
+	run := func(name string, server time.Duration) measurement {
+		return measurement{server: name, conns: 64, serverCPU: server, upCPU: 20 * time.Millisecond, wrkCPU: 30 * time.Millisecond, wrk: wrk.Result{Requests: 1000, PerSecond: 1000}}
+	}
+	r.runs = []measurement{run("proxy", 40*time.Millisecond), run("reverseproxy", 150*time.Millisecond)}
+	var out strings.Builder
+	writeTables(&out, r, 64)
+	fields := regexp.MustCompile(`(?m)^proxy +90.0 \(90.0–90.0\) +50.0 \(50.0–50.0\) +0.27 \? +0.45 \? +4.00$`)
+	if !fields.MatchString(out.String()) {
+		t.Errorf("no shares of the proxy in\n%s", out.String())
+	}
+	r.workload = servers.Workloads[0]
+	out.Reset()
+	if writeTables(&out, r, 64); strings.Contains(out.String(), "shares") {
+		t.Error("shares without an upstream")
+	}
+}
+
 func TestReportTellsTroubles(t *testing.T) {
 	r := sampleResult()
 	r.runs[2].wrk.Errors.Read = 7

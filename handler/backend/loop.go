@@ -30,6 +30,12 @@ type Checker interface {
 	Check() bool
 }
 
+// EndRepeater is implemented by Loops that may call EndTurn more than once in a turn. RepeatsEnd reports, within EndTurn, whether it is called
+// once more before the loop waits for events: what was output so far is sent in between. A Turn need not get ready to wait then.
+type EndRepeater interface {
+	RepeatsEnd() bool
+}
+
 // Timer is a pending call of Loop.After.
 type Timer interface {
 	// Stop prevents the timer from firing. It returns false if the timer has already fired or been stopped.

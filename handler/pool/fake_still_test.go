@@ -17,6 +17,7 @@ import (
 // stillLoop is a loop without a goroutine and with a clock of its own: the test takes its turns and moves its time.
 type stillLoop struct {
 	now    int64
+	again  bool // RepeatsEnd
 	timers []*stillTimer
 }
 
@@ -31,6 +32,7 @@ func (t *stillTimer) Stop() bool {
 	return was
 }
 
+func (l *stillLoop) RepeatsEnd() bool        { return l.again }
 func (l *stillLoop) Index() int              { return 0 }
 func (l *stillLoop) Count() int              { return 1 }
 func (l *stillLoop) Post(fn func())          { fn() }

@@ -32,9 +32,11 @@ type loop struct {
 	pair   pair
 
 	// The turn.
-	fresh    bool      // the queue was given something in this turn
-	pokes    []*Worker // to be rung at the end of the turn, if they sleep
-	sleeping bool      // flag is set
+	fresh    bool                // the queue was given something in this turn
+	pokes    []*Worker           // to be rung at the end of the turn, if they sleep
+	sleeping bool                // flag is set
+	yielded  bool                // in this turn, and nothing was published since
+	repeats  backend.EndRepeater // the loop; nil: it calls EndTurn once in a turn
 	ticker   ticker
 	peers    peers
 	streams  *stream.Loop // nil: there has been none
@@ -56,6 +58,7 @@ func newLoop(p *Pool, on backend.Loop) *loop {
 		clockAt: monotonic() - on.Clock(),
 		roster:  roster{epoch: unknownEpoch},
 	}
+	l.repeats, _ = on.(backend.EndRepeater)
 	l.cells.init(l, int(p.mem.Header().Cells))
 	l.ticker.fire = l.tick
 	l.wake.alarmed = func() { l.wake.alarm = false }

@@ -13,6 +13,7 @@ import "math/bits"
 
 // BeginTurn implements backend.Turn.
 func (l *loop) BeginTurn() {
+	l.yielded = false
 	if l.sleeping {
 		l.flag.Store(0)
 		l.sleeping = false
@@ -26,19 +27,25 @@ func (l *loop) EndTurn() (again bool) {
 	}
 	now := l.on.Now()
 	l.collect(now) // what has been finished during the turn
-	l.ring()       // one ring for all that the turn has published
+	if l.fresh {
+		l.yielded = false
+	}
+	l.ring() // one ring for all that the turn has published
 	if l.cells.open == 0 {
 		return false
 	}
 	if l.cells.onlyHanded() {
 		return !l.sleep() // no worker is at anything that it will finish soon
 	}
-	yield() // once: more often makes the system prefer others for too long
-	if l.collect(now) {
-		l.ring() // collecting makes room, and may have started further exchanges
+	if !l.yielded {
+		l.yielded = true
+		yield() // once: more often makes the system prefer others for too long
+		if l.collect(now) {
+			l.ring() // collecting makes room, and may have started further exchanges
+		}
 	}
-	if l.cells.open == 0 {
-		return false
+	if l.cells.open == 0 || l.repeats != nil && l.repeats.RepeatsEnd() {
+		return false // workers that finish meanwhile need not ring: this is called once more
 	}
 	l.keepPair(now)
 	l.wakeOthers()

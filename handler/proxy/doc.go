@@ -21,9 +21,10 @@
 // # Ownership
 //
 // Everything belongs to one loop, except for upstream.Set. Buffers of the loop are used within a call only. The bytes of a response
-// stay in the input of their link until the client has taken them; only those that need another framing are copied.
+// stay in the input of their link until the client has taken them; only those that need another framing are copied. Most of a large
+// response is never read: move.go leaves it to the system.
 //
 // # What it does not do
 //
-// It does not speak TLS or HTTP/2 to targets, and does not answer CONNECT. It does not cache: handler/cache does, in front of it.
+// It does not speak HTTP/2 to targets, and does not answer CONNECT. It does not cache: handler/cache does, in front of it.
 package proxy

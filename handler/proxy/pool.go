@@ -14,6 +14,8 @@ type pool struct {
 	server  *upstream.Server
 	links   int // all of them
 
+	large bool // the last response was large enough to be moved: see move.go
+
 	// The newest of the unused ones is the first, and is taken first: the target is least likely to close it just now, and those that
 	// are not needed grow old together.
 	unused list.List[link]
@@ -186,6 +188,7 @@ func (k *link) abandonBy(e *exchange) {
 	k.reads = e.reads
 	k.state = linkDrain
 	k.setDeadline(addTime(k.l.Now(), k.pool.service.o.Stall))
+	k.conn.Resume() // see move
 	k.drain()
 }
 

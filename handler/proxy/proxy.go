@@ -51,7 +51,8 @@ type Config struct {
 	ProxyOut int
 
 	// Window bounds what the proxy holds of a message, in bytes: a response that the client does not take, or a request body that
-	// the target does not take. A head of a response must fit. Default 64 KiB, at least 4 KiB.
+	// the target does not take. A head of a response must fit. Default 64 KiB, at least 4 KiB. A large response may have up to 256 KiB more
+	// in a pipe of the system: see backend.ConnSender.
 	Window int
 }
 

@@ -110,12 +110,15 @@ func (e *exchange) frame(r *httpparse.Response) {
 		e.reads.left = 0
 	case r.Body == httpparse.BodyLength:
 		e.reads.left = r.ContentLength
+		e.link.pool.large = e.link.pool.large && r.ContentLength >= largeMin
 	case e.http10:
+		e.link.pool.large = false
 		e.coding, e.end = codingSame, backend.EndClose
 		if r.Body == httpparse.BodyChunked {
 			e.coding = codingPlain
 		}
 	default:
+		e.link.pool.large = false
 		e.coding = codingChunked
 	}
 }
@@ -157,6 +160,9 @@ func (e *exchange) passRest() bool {
 // connection, whose bound slows the target down.
 func (e *exchange) passSame(head []byte) bool {
 	part, last := e.nextSame()
+	if e.reads.left >= moveMin && e.move(head, len(part)) {
+		return false
+	}
 	if len(head)+len(part) == 0 {
 		e.nothingLeft(last)
 		return false
@@ -176,7 +182,7 @@ func (e *exchange) passSame(head []byte) bool {
 	case last:
 		e.complete()
 	default:
-		return len(e.link.conn.Unread()) > 0 || e.link.conn.Ended()
+		return len(e.link.conn.Unread()) > 0 || e.link.conn.Ended() || e.reads.left >= moveMin
 	}
 	return false
 }
@@ -305,6 +311,9 @@ func (e *exchange) salvage() bool {
 // OutputRoom implements backend.Running: the client takes more.
 func (e *exchange) OutputRoom() {
 	e.blocked = false
+	if e.link != nil && e.phase == phaseBody {
+		e.link.conn.Resume() // see move
+	}
 	switch {
 	case e.phase == phaseBody:
 		e.pass(nil)

@@ -137,6 +137,9 @@ func (e *exchange) transmit(body []byte) {
 		e.kept = false
 		c.Writev(out, e.l.part(e, body))
 	}
+	if e.link.pool.large && backend.TLSOf(e.x) == nil {
+		c.(backend.Source).NextRead(headRead)
+	}
 	if !e.repeats || len(e.out)-e.headLen > e.l.config.Retry.Body {
 		e.kept = false // it was sent, and cannot be again
 	}

@@ -21,10 +21,14 @@ func (s *Settings) haproxyCommand(w Workload, address, dir string) (*exec.Cmd, e
 	if strings.HasPrefix(w.Name, "tcp") {
 		mode = "tcp"
 	}
+	certificate := "" // of the upstream
+	if w.targetTLS {
+		certificate, _ = s.Certificate()
+	}
 	var text strings.Builder
 	err := haproxyTemplate.Execute(&text, map[string]any{
 		"Address": address, "Upstream": w.upstream, "Mode": mode, "Threads": runtime.NumCPU(),
-		"Connections": s.Connections + 256,
+		"Connections": s.Connections + 256, "Certificate": certificate,
 	})
 	if err != nil {
 		return nil, err

@@ -52,13 +52,16 @@ func (s *Settings) nginxConfig(w Workload, port int, dir string) ([]byte, error)
 		"NoSendfile": s.NginxNoSendfile, "Static": w.fileBytes > 0, "Precompressed": w.fileBytes > 0 && w.coding != "", "Public": publicName, "Compress": w.compress, "Cached": w.cached,
 		"Dir": dir, "Port": port, "Handler": string(handler),
 		"Scripts":     filepath.Join(s.Benchmarks, "scripts"),
-		"Connections": connections, "Upstream": w.upstream, "TLS": w.tls, "Certificates": s.Temp,
+		"Connections": connections, "Upstream": w.upstream, "TLS": w.tls, "TargetTLS": w.targetTLS, "Certificates": s.Temp,
 	})
 	return out.Bytes(), err
 }
 
 // nginxFile returns the name of the template for the workload, and the text of its handler in Lua.
 func (w Workload) nginxFile() (config string, handler []byte, err error) {
+	if w.origin {
+		return "origin.conf.tmpl", nil, nil
+	}
 	if w.proxied > 0 {
 		return "proxy.conf.tmpl", nil, nil
 	}
@@ -73,6 +76,11 @@ func (s *Settings) writeNginxConfig(w Workload, port int, dir string) (string, e
 	config, err := s.nginxConfig(w, port, dir)
 	if err != nil {
 		return "", err
+	}
+	if w.origin {
+		if err := os.WriteFile(filepath.Join(dir, "body"), w.proxiedBody(), 0o644); err != nil {
+			return "", err
+		}
 	}
 	path := filepath.Join(dir, "nginx.conf")
 	return path, os.WriteFile(path, config, 0o644)

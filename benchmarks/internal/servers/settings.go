@@ -186,7 +186,11 @@ func (s *Settings) command(name string, w Workload, port int, dir string) (*exec
 	case "haproxy":
 		return s.haproxyCommand(w, address, dir)
 	case "proxy", "tcpproxy", "reverseproxy", "iocopy":
-		return exec.Command(s.peer(name), address, w.upstream), nil
+		args := []string{address, w.upstream}
+		if w.targetTLS {
+			args = append(args, cert, key)
+		}
+		return exec.Command(s.peer(name), args...), nil
 	case "gnet", "limit":
 		return exec.Command(s.peer(name), address, w.Name), nil // what they send depends on more than the handler
 	default:

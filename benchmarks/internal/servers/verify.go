@@ -127,8 +127,7 @@ func (w Workload) Expected(a probe.Answer) error {
 		return w.expectEncoded(a)
 	}
 	if w.proxied > 0 {
-		text := bytes.Repeat([]byte("Hello, world!\n"), w.proxied/14+1)
-		return w.expectText(a.Body, string(text[:w.proxied]))
+		return w.expectText(a.Body, string(w.proxiedBody()))
 	}
 	if w.path == largePath {
 		return w.expectText(a.Body, strings.Repeat("x", 100<<10))
@@ -198,4 +197,9 @@ func expectItems(body []byte) error {
 		return fmt.Errorf("json: %d items, body %.80q", len(items), body)
 	}
 	return nil
+}
+
+// proxiedBody is the body that the upstream of proxies sends.
+func (w Workload) proxiedBody() []byte {
+	return bytes.Repeat([]byte("Hello, world!\n"), w.proxied/14+1)[:w.proxied]
 }

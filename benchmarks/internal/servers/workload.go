@@ -36,6 +36,8 @@ type Workload struct {
 	compress  bool     // the server compresses what the handler sends
 	cached    bool     // the server keeps what the handler sends
 	proxied   int      // size of the answer of the upstream that the servers pass requests on to; 0: there is none
+	targetTLS bool     // the upstream speaks TLS
+	origin    bool     // the server is to be the upstream itself, of a workload that Origin has returned
 	upstream  string   // address of the upstream, of a workload that Through has returned
 }
 
@@ -55,6 +57,7 @@ var (
 	tlsServers  = []string{"mbserve", "nginx", "nethttp"}
 	libraries   = []string{"nethttp", "fasthttp", "onloop", "adapter", "gnet"}
 	proxies     = []string{"proxy", "nginx", "haproxy", "reverseproxy", "limit"}
+	tlsProxies  = []string{"proxy", "nginx", "haproxy", "reverseproxy"}
 	tcpProxies  = []string{"tcpproxy", "haproxy", "iocopy", "limit"}
 	staticFiles = []string{"static=" + publicName}
 	manyWorkers = []string{"pre_fork=64", "min_fork=64", "max_fork=64", "fork_delay=0.01"}
@@ -116,6 +119,10 @@ var Workloads = []Workload{
 		servers: proxies, proxied: 1 << 10},
 	{Name: "proxy100k", Purpose: "reverse proxies for HTTP: 100 KiB from an upstream that the servers share", Conns: usualConns,
 		servers: proxies, proxied: 100 << 10},
+	{Name: "proxytls1k", Purpose: "reverse proxies for HTTP: 1 KiB from an upstream with TLS", Conns: usualConns,
+		servers: tlsProxies, proxied: 1 << 10, targetTLS: true},
+	{Name: "proxytls100k", Purpose: "reverse proxies for HTTP: 100 KiB from an upstream with TLS", Conns: usualConns,
+		servers: tlsProxies, proxied: 100 << 10, targetTLS: true},
 	{Name: "tcpproxy1k", Purpose: "proxies for TCP: 1 KiB from an upstream that the servers share", Conns: usualConns,
 		servers: tcpProxies, proxied: 1 << 10},
 	{Name: "tcpproxy100k", Purpose: "proxies for TCP: 100 KiB from an upstream that the servers share", Conns: usualConns,
@@ -164,10 +171,19 @@ func (w Workload) Has(server string) bool { return slices.Contains(w.servers, se
 
 // Upstream returns the name of the server that the servers of the workload pass requests on to, or "".
 func (w Workload) Upstream() string {
-	if w.proxied == 0 {
+	switch {
+	case w.proxied == 0:
 		return ""
+	case w.targetTLS:
+		return "nginx"
 	}
 	return "limit"
+}
+
+// Origin returns the workload as the upstream serves it.
+func (w Workload) Origin() Workload {
+	w.origin, w.tls = true, w.targetTLS
+	return w
 }
 
 // Through returns the workload with the upstream at this address.

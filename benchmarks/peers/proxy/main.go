@@ -10,7 +10,7 @@ import (
 
 func main() {
 	address, target := workload.Args()
-	set, err := upstream.New(upstream.Options{}, upstream.Target{Addr: target})
+	set, err := upstream.New(upstream.Options{TLS: workload.TargetTLS()}, upstream.Target{Addr: target})
 	if err != nil {
 		workload.Fail(err)
 	}

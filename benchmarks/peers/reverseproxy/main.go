@@ -19,6 +19,10 @@ func main() {
 	transport.Proxy = nil
 	transport.DisableCompression = true
 	to := &url.URL{Scheme: "http", Host: upstream}
+	if c := workload.TargetTLS(); c != nil {
+		to.Scheme, transport.TLSClientConfig = "https", c
+		transport.ForceAttemptHTTP2 = false
+	}
 	proxy := &httputil.ReverseProxy{
 		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(to) },
 		Transport: transport,

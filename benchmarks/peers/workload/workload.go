@@ -1,6 +1,8 @@
 package workload
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -106,13 +108,29 @@ func Certificate() (cert, key string) {
 	return os.Args[3], os.Args[4]
 }
 
-// Args returns the arguments of a peer: ADDRESS HANDLER [CERT KEY], or of a proxy: ADDRESS UPSTREAM. It ends the program if they are different.
+// Args returns the arguments of a peer: ADDRESS HANDLER [CERT KEY], or of a proxy: ADDRESS UPSTREAM [CERT KEY]. It ends the program if they are different.
 func Args() (address, name string) {
 	if len(os.Args) != 3 && len(os.Args) != 5 {
 		fmt.Fprintf(os.Stderr, "usage: %s ADDRESS HANDLER|UPSTREAM [CERT KEY]\n", os.Args[0])
 		os.Exit(1)
 	}
 	return os.Args[1], os.Args[2]
+}
+
+// TargetTLS is how a proxy speaks TLS with its upstream, which has the certificate CERT; nil: it does not.
+func TargetTLS() *tls.Config {
+	if len(os.Args) != 5 {
+		return nil
+	}
+	text, err := os.ReadFile(os.Args[3])
+	if err != nil {
+		Fail(err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(text) {
+		Fail(fmt.Errorf("no certificate in %s", os.Args[3]))
+	}
+	return &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13}
 }
 
 // Handler is Args for a peer with these handlers. It ends the program if there is none with that name.
