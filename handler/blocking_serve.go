@@ -14,9 +14,10 @@ import (
 // serve runs the handler, on its goroutine.
 func (e *blockingExchange) serve() {
 	b := e.p.b
-	e.r = requestState{head: &e.head, listener: e.listener, src: e}
-	e.w.reset(&e.head, b.parts.Get().(*part), 0, b.partMax, e)
-	e.call = call{Response{&e.w}, Request{&e.r}}
+	room := e.room
+	room.r = requestState{head: &room.head, listener: e.listener, src: e}
+	room.w.reset(&room.head, b.parts.Get().(*part), 0, b.partMax, e)
+	e.call = call{Response{&room.w}, Request{&room.r}}
 	returned := false
 	defer e.afterHandler(&returned)
 	b.h.Serve(&e.call.w, &e.call.r)
@@ -39,9 +40,7 @@ func (e *blockingExchange) afterHandler(returned *bool) {
 		e.p.b.failures.handler(e.p.loop.Index(), &e.call.r, cause, true)
 		e.fail(500)
 	}
-	e.w.ended = true
-	e.p.b.putPart(e.w.part)
-	e.w.part = nil
+	e.leaveRoom()
 	e.file.close()
 
 	e.mu.Lock()
@@ -54,6 +53,17 @@ func (e *blockingExchange) afterHandler(returned *bool) {
 	}
 }
 
+// leaveRoom gives back what the handler has used.
+func (e *blockingExchange) leaveRoom() {
+	e.mu.Lock()
+	e.ended = e.ended || e.gone // whoever waits in handOver does not use the room any more
+	e.mu.Unlock()
+	e.p.b.putPart(e.room.w.part)
+	e.call = call{Response{endedResponse}, Request{endedRequest}}
+	e.p.b.putRoom(e.room)
+	e.room = nil
+}
+
 // finish passes on the end of the response after the handler has returned.
 func (e *blockingExchange) finish() {
 	if status := e.refusal(); status != 0 {
@@ -61,11 +71,11 @@ func (e *blockingExchange) finish() {
 		if status == 413 {
 			cause = causeBodyLarge
 		}
-		e.p.b.failures.refused(status, cause, &e.head, addrText(e.remote))
+		e.p.b.failures.refused(status, cause, &e.room.head, addrText(e.remote))
 		e.fail(status)
 		return
 	}
-	if e.w.err != nil && e.w.fault == "" {
+	if e.room.w.err != nil && e.room.w.fault == "" {
 		e.fail(500)
 		return
 	}
@@ -81,7 +91,7 @@ func (e *blockingExchange) finish() {
 
 // refusal returns the status for an incomplete request body if the handler has not started a response; otherwise 0.
 func (e *blockingExchange) refusal() int {
-	w := &e.w
+	w := &e.room.w
 	if w.headOut || w.status != 0 || w.written > 0 || len(w.fields) > 0 {
 		return 0
 	}
@@ -132,13 +142,18 @@ func (e *blockingExchange) endWith(end backend.End, failed int) {
 func (e *blockingExchange) handOver(w *Response, data, last bool) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.ended {
+		return ErrEnded // what w refers to may be in use for another exchange
+	}
 	empty := len(w.prefix) == 0 && (!data || len(w.data)+len(w.files) == 0)
 	for !empty && !e.gone && e.out != nil && (e.offering || !e.out.empty()) {
 		if e.sendBy.passed() {
 			w.err = os.ErrDeadlineExceeded
 			return w.err
 		}
-		e.changed.Wait()
+		if e.changed.Wait(); e.ended {
+			return ErrEnded // a goroutine of the handler has called this, and the handler has returned
+		}
 	}
 	if e.gone {
 		w.err = ErrGone
@@ -272,7 +287,12 @@ func (e *blockingExchange) trailerSection() []byte {
 
 // The following methods implement output.
 func (e *blockingExchange) date() []byte {
-	return httpwrite.AppendDate(e.dateRoom[:0], time.Now().Unix())
+	r := e.room
+	if now := time.Now().Unix(); now != r.dateUnix {
+		httpwrite.AppendDate(r.date[:0], now)
+		r.dateUnix = now
+	}
+	return r.date[:]
 }
 
 func (e *blockingExchange) unread() bool {
@@ -281,10 +301,10 @@ func (e *blockingExchange) unread() bool {
 	switch {
 	case e.inEnd, backend.BodyReceived(e.x):
 		return false
-	case e.inErr != nil, e.readBy.passed(), e.head.ExpectContinue && !e.asked && e.arrived == 0:
+	case e.inErr != nil, e.readBy.passed(), e.room.head.ExpectContinue && !e.asked && e.arrived == 0:
 		return true
 	}
-	return e.head.ContentLength-e.arrived > backend.BodyDiscardMax
+	return e.room.head.ContentLength-e.arrived > backend.BodyDiscardMax
 }
 
 func (e *blockingExchange) full(w *Response) error {
@@ -305,7 +325,10 @@ func (e *blockingExchange) flush(w *Response) error {
 func (e *blockingExchange) nothing(w *Response) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.gone {
+	switch {
+	case e.ended:
+		return ErrEnded
+	case e.gone:
 		w.err = ErrGone
 	}
 	return w.err
