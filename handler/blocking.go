@@ -39,6 +39,7 @@ func (c Config) Blocking(h Handler, limit int) backend.Backend {
 	}
 	b.windows.New = func() any { return &window{room: make([]byte, b.windowSize)} }
 	b.parts.New = func() any { return new(part) }
+	b.rooms.New = func() any { return new(callRoom) }
 	return b
 }
 
@@ -55,7 +56,7 @@ type blocking struct {
 	windowSize   int
 	apart        bool
 
-	windows, parts sync.Pool // of *window, *part
+	windows, parts, rooms sync.Pool // of *window, *part, *callRoom
 
 	mu      sync.Mutex
 	running int       // goroutines that serve an exchange

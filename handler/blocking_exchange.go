@@ -16,13 +16,12 @@ import (
 // blockingExchange is an exchange between its loop and the goroutine of its handler: the Running of Blocking. This file
 // contains the loop's side, blocking_serve.go the handler's side.
 //
-// Its window and its parts are reused, but the exchange itself is not. So a handler that keeps its Response or Request
-// after Serve reaches only an exchange that has ended.
+// Its window, its parts and its room are reused, but the exchange itself is not. So a handler that keeps its Response or Request
+// after Serve, which refer to the room until then, reaches only an exchange that has ended.
 type blockingExchange struct {
 	// Immutable.
 	p        *blockingBackend
 	x        backend.Exchange
-	head     httpparse.Head
 	listener int
 	local    netip.AddrPort
 	remote   netip.AddrPort
@@ -41,11 +40,9 @@ type blockingExchange struct {
 	aside   bool // the loop's goroutine calls the handler; immutable then
 
 	// Owned by the goroutine.
-	call     call // refers to w and r
-	w        responseState
-	r        requestState
-	dateRoom [httpwrite.DateLen]byte
-	stint    uint64 // on the loop's goroutine; otherwise 0. It is set before the handler runs
+	room  *callRoom // nil after the end
+	call  call      // refers to room until the end
+	stint uint64    // on the loop's goroutine; otherwise 0. It is set before the handler runs
 
 	// Under p.b.mu.
 	waits *list.Element // its place in p.b.queue
@@ -88,6 +85,29 @@ type blockingExchange struct {
 	sendBy deadline
 }
 
+// callRoom is what only the handler of an exchange uses, and what its Response and Request refer to while it runs.
+type callRoom struct {
+	head httpparse.Head
+	w    responseState
+	r    requestState
+
+	date     [httpwrite.DateLen]byte
+	dateUnix int64 // the second of date; 0: none
+}
+
+// putRoom keeps the room of a handler that has ended. What is left of the head belongs to what was made from it: see headText.
+func (b *blocking) putRoom(r *callRoom) {
+	const fieldsKept = 4 << 10
+	r.head.Raw = nil
+	r.r = requestState{}
+	fields, trailers := r.w.fields, r.w.trailers
+	r.w = responseState{}
+	if cap(fields)+cap(trailers)+cap(r.head.Fields) <= fieldsKept {
+		r.w.fields, r.w.trailers = fields, trailers
+		b.rooms.Put(r)
+	}
+}
+
 // smallBody is the size up to which a complete request body gets its own buffer instead of a window.
 const smallBody = 4 << 10
 
@@ -101,7 +121,8 @@ func newBlockingExchange(p *blockingBackend, x backend.Exchange, head *httpparse
 	e.filesAny, e.filesRanged = backend.TakesFiles(x, false), backend.TakesFiles(x, true)
 	e.changed.L = &e.mu
 	e.arrived = int64(len(body))
-	copyHead(&e.head, head)
+	e.room = p.b.rooms.Get().(*callRoom)
+	copyHead(&e.room.head, head)
 	switch {
 	case !more && len(body) == 0:
 	case len(body) > p.b.windowSize || !more && len(body) <= smallBody:

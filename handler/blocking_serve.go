@@ -14,9 +14,10 @@ import (
 // serve runs the handler, on its goroutine.
 func (e *blockingExchange) serve() {
 	b := e.p.b
-	e.r = requestState{head: &e.head, listener: e.listener, src: e}
-	e.w.reset(&e.head, b.parts.Get().(*part), 0, b.partMax, e)
-	e.call = call{Response{&e.w}, Request{&e.r}}
+	room := e.room
+	room.r = requestState{head: &room.head, listener: e.listener, src: e}
+	room.w.reset(&room.head, b.parts.Get().(*part), 0, b.partMax, e)
+	e.call = call{Response{&room.w}, Request{&room.r}}
 	returned := false
 	defer e.afterHandler(&returned)
 	b.h.Serve(&e.call.w, &e.call.r)
@@ -39,9 +40,7 @@ func (e *blockingExchange) afterHandler(returned *bool) {
 		e.p.b.failures.handler(e.p.loop.Index(), &e.call.r, cause, true)
 		e.fail(500)
 	}
-	e.w.ended = true
-	e.p.b.putPart(e.w.part)
-	e.w.part = nil
+	e.leaveRoom()
 	e.file.close()
 
 	e.mu.Lock()
@@ -54,6 +53,14 @@ func (e *blockingExchange) afterHandler(returned *bool) {
 	}
 }
 
+// leaveRoom gives back what the handler has used.
+func (e *blockingExchange) leaveRoom() {
+	e.p.b.putPart(e.room.w.part)
+	e.call = call{Response{endedResponse}, Request{endedRequest}}
+	e.p.b.putRoom(e.room)
+	e.room = nil
+}
+
 // finish passes on the end of the response after the handler has returned.
 func (e *blockingExchange) finish() {
 	if status := e.refusal(); status != 0 {
@@ -61,11 +68,11 @@ func (e *blockingExchange) finish() {
 		if status == 413 {
 			cause = causeBodyLarge
 		}
-		e.p.b.failures.refused(status, cause, &e.head, addrText(e.remote))
+		e.p.b.failures.refused(status, cause, &e.room.head, addrText(e.remote))
 		e.fail(status)
 		return
 	}
-	if e.w.err != nil && e.w.fault == "" {
+	if e.room.w.err != nil && e.room.w.fault == "" {
 		e.fail(500)
 		return
 	}
@@ -81,7 +88,7 @@ func (e *blockingExchange) finish() {
 
 // refusal returns the status for an incomplete request body if the handler has not started a response; otherwise 0.
 func (e *blockingExchange) refusal() int {
-	w := &e.w
+	w := &e.room.w
 	if w.headOut || w.status != 0 || w.written > 0 || len(w.fields) > 0 {
 		return 0
 	}
@@ -272,7 +279,12 @@ func (e *blockingExchange) trailerSection() []byte {
 
 // The following methods implement output.
 func (e *blockingExchange) date() []byte {
-	return httpwrite.AppendDate(e.dateRoom[:0], time.Now().Unix())
+	r := e.room
+	if now := time.Now().Unix(); now != r.dateUnix {
+		httpwrite.AppendDate(r.date[:0], now)
+		r.dateUnix = now
+	}
+	return r.date[:]
 }
 
 func (e *blockingExchange) unread() bool {
@@ -281,10 +293,10 @@ func (e *blockingExchange) unread() bool {
 	switch {
 	case e.inEnd, backend.BodyReceived(e.x):
 		return false
-	case e.inErr != nil, e.readBy.passed(), e.head.ExpectContinue && !e.asked && e.arrived == 0:
+	case e.inErr != nil, e.readBy.passed(), e.room.head.ExpectContinue && !e.asked && e.arrived == 0:
 		return true
 	}
-	return e.head.ContentLength-e.arrived > backend.BodyDiscardMax
+	return e.room.head.ContentLength-e.arrived > backend.BodyDiscardMax
 }
 
 func (e *blockingExchange) full(w *Response) error {

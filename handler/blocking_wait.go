@@ -33,7 +33,7 @@ func (e *blockingExchange) beginWait() {
 // waitedTooLong is called when the queue timeout of an exchange has passed.
 func (e *blockingExchange) waitedTooLong() {
 	if e.leaveQueue() {
-		e.p.b.failures.refused(503, causeQueueTimeout, &e.head, addrText(e.remote))
+		e.p.b.failures.refused(503, causeQueueTimeout, &e.room.head, addrText(e.remote))
 		e.x.Failed(503, time.Second)
 	}
 }

@@ -13,8 +13,8 @@ import (
 
 // Request is a request as seen by a Handler. It is an io.Reader of the request body.
 //
-// All slices that it returns are read-only views and are valid until Serve returns. After that, a Request of OnLoop is empty,
-// and Read returns ErrEnded.
+// All slices that it returns are read-only views and are valid until Serve returns. After that, a Request is empty, and Read returns
+// ErrEnded.
 type Request struct{ *requestState }
 
 // requestState is what a Request refers to until Serve returns.
@@ -30,7 +30,7 @@ type requestState struct {
 	src     source           // elsewhere: where the body comes from
 }
 
-// endedRequest is the state of each Request of OnLoop after Serve.
+// endedRequest is the state of each Request after Serve.
 var endedRequest = &requestState{head: new(httpparse.Head), src: endedSource{}}
 
 // source provides what a Request outside the loop does not hold itself.

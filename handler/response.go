@@ -20,8 +20,7 @@ import (
 // After Serve, all methods return ErrEnded.
 type Response struct{ *responseState }
 
-// responseState is what a Response refers to until Serve returns. Only a Response of Blocking keeps it for good: that of OnLoop
-// is used again for other exchanges.
+// responseState is what a Response refers to until Serve returns. It is used again for other exchanges.
 type responseState struct {
 	// From the request.
 	minor      uint8
@@ -85,7 +84,7 @@ type output interface {
 // handler that adds fields in an endless loop.
 const fieldsMax = 256 << 10
 
-// endedResponse is the state of each Response of OnLoop after Serve.
+// endedResponse is the state of each Response after Serve.
 var endedResponse = &responseState{ended: true}
 
 // reset makes w the response to a request. It reuses the buffers of w.

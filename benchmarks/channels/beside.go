@@ -72,7 +72,7 @@ func besideServer(ctx context.Context, o *options, rows []*situation) error {
 		}
 		defer hello.stop()
 	}
-	c, err := gather(publisher.address, o.subscribers)
+	c, err := gather(publisher.address, o)
 	if c != nil {
 		defer c.close()
 	}
@@ -148,14 +148,14 @@ func (b *beside) publish(n, rate int) error {
 		}
 		published <- nil
 	}()
-	want := b.c.got + n*len(b.c.fds)
+	want := b.c.got + n*b.c.size
 	err := b.c.until(func() bool { return b.c.got >= want })
 	return errors.Join(err, <-published)
 }
 
 func reportBeside(to io.Writer, o *options, all []*situation) {
-	fmt.Fprintf(to, "\n%d subscribers of one channel, messages of %d bytes; %d honest clients of hello, %d rounds of %d windows of %v\n\n",
-		o.subscribers, o.size, honest, o.rounds, o.windows, o.duration)
+	fmt.Fprintf(to, "\n%d subscribers of one channel%s, messages of %d bytes; %d honest clients of hello, %d rounds of %d windows of %v\n\n",
+		o.subscribers, o.by(), o.size, honest, o.rounds, o.windows, o.duration)
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "server\tmessages/s\tdeliveries/s\trequests/s alone\tbeside it\tto alone\tp99 ms alone\tbeside it\tmax ms alone\tbeside it\tcores: hello's server\tpublishing server\tsubscribers\twrk")
 	for _, s := range all {

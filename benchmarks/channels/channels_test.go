@@ -14,7 +14,7 @@ func TestParseOptions(t *testing.T) {
 	if err != nil || o.subscribers != 10000 || strings.Join(o.servers, ",") != "mbserve,nchan,floor1,floor2" {
 		t.Errorf("defaults: %+v, %v", o, err)
 	}
-	for _, line := range []string{"-subscribers 0", "-subscribers 1000001", "-single 0", "-burst 0", "-size 0", "-size 40000", "-servers apache", "-name ../x", "-rounds 0", "-rates 0", "-rates 1,x", "-windows 0", "-duration 1500ms", "stray"} {
+	for _, line := range []string{"-subscribers 0", "-subscribers 1000001", "-single 0", "-burst 0", "-size 0", "-size 40000", "-servers apache", "-name ../x", "-rounds 0", "-rates 0", "-rates 1,x", "-windows 0", "-duration 1500ms", "-churn -1", "-websockets -servers floor2", "-streams 129 -servers mbserve", "-streams 1", "stray"} {
 		if o, err := parseOptions(strings.Fields(line), io.Discard); err == nil {
 			t.Errorf("%s: taken as %+v", line, o)
 		}
@@ -80,6 +80,31 @@ func TestBeside(t *testing.T) {
 	var text bytes.Buffer
 	reportBeside(&text, o, all)
 	if !strings.Contains(text.String(), "\nmbserve beside floor2 ") {
+		t.Errorf("report: %s", text.String())
+	}
+}
+
+func TestWebSocketsAndHTTP2(t *testing.T) {
+	for _, line := range []string{"-websockets", "-streams 20", "-streams 20 -websockets"} {
+		t.Run(line, func(t *testing.T) {
+			o := settled(t, line+" -servers mbserve -subscribers 50 -single 3 -burst 20")
+			seen, err := observe(t.Context(), o, "mbserve")
+			if err != nil || len(seen.times) != 3 {
+				t.Errorf("%+v, %v", seen, err)
+			}
+		})
+	}
+}
+
+func TestChurn(t *testing.T) {
+	o := settled(t, "-churn 1000 -servers mbserve -subscribers 20")
+	seen, err := churn(t.Context(), o, "mbserve")
+	if err != nil || seen.memory[0] == 0 || seen.memory[parts] == 0 {
+		t.Fatalf("%+v, %v", seen, err)
+	}
+	var text bytes.Buffer
+	reportChurn(&text, o, []churned{seen})
+	if !strings.Contains(text.String(), "mbserve ") {
 		t.Errorf("report: %s", text.String())
 	}
 }

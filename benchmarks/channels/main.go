@@ -16,12 +16,15 @@ func main() { program.Main("channels", parseOptions, run) }
 const spare = 500
 
 func run(ctx context.Context, o options) error {
-	if err := o.settings.Prepare(o.subscribers+spare, o.needs()...); err != nil {
+	if err := o.settings.Prepare(o.subscribers/max(1, o.streams)+spare, o.needs()...); err != nil {
 		return err
 	}
 	defer o.settings.Remove()
 	if o.beside {
 		return runBeside(ctx, &o)
+	}
+	if o.churn > 0 {
+		return runChurn(ctx, &o)
 	}
 	all := make([][]observation, len(o.servers)) // of the rounds
 	for round := range o.rounds {

@@ -36,7 +36,7 @@ func observe(ctx context.Context, o *options, name string) (seen observation, er
 	if seen.before, err = s.Tree.Memory(); err != nil {
 		return seen, err
 	}
-	c, err := gather(s.address, o.subscribers)
+	c, err := gather(s.address, o)
 	if c != nil {
 		defer c.close()
 	}
@@ -78,12 +78,23 @@ func (seen *observation) publish(ctx context.Context, o *options, s *server, c *
 	return err
 }
 
+// by says what the subscribers are, if they are not event streams over HTTP/1.1.
+func (o *options) by() (text string) {
+	if o.webSockets {
+		text = " by WebSocket"
+	}
+	if o.streams > 0 {
+		text += fmt.Sprintf(" over HTTP/2, %d on a connection", o.streams)
+	}
+	return text
+}
+
 // message is the data of a message.
 func (o *options) message() string { return string(mark) + strings.Repeat("x", o.size-1) }
 
 // spread publishes a message n times, and returns how long it takes until all have them all.
 func spread(s *server, c *crowd, data string, n int) (time.Duration, error) {
-	want := c.got + n*len(c.fds)
+	want := c.got + n*c.size
 	published := make(chan error, 1)
 	began := time.Now()
 	go func() {
@@ -106,8 +117,8 @@ func spread(s *server, c *crowd, data string, n int) (time.Duration, error) {
 }
 
 func report(to io.Writer, o *options, all [][]observation) {
-	fmt.Fprintf(to, "\n%d subscribers of one channel (a process may have %d descriptors), messages of %d bytes, %d rounds of %d messages one after the other, and %d at once\n\n",
-		o.subscribers, o.settings.Files, o.size, o.rounds, o.single, o.burst)
+	fmt.Fprintf(to, "\n%d subscribers of one channel%s (a process may have %d descriptors), messages of %d bytes, %d rounds of %d messages one after the other, and %d at once\n\n",
+		o.subscribers, o.by(), o.settings.Files, o.size, o.rounds, o.single, o.burst)
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "server\tPSS before MiB\tafter MiB\tbytes/subscriber\tone message reaches all, ms: min\tp50\tp90\tmax\tto nchan\tCPU µs for each: server\tsubscribers\tat once: s\tdelivered/s\tserver's CPU s")
 	for _, rounds := range all {

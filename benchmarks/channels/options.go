@@ -18,6 +18,9 @@ type options struct {
 	nchan       string
 	subscribers int
 	rounds      int
+	webSockets  bool
+	streams     int
+	churn       int
 	beside      bool
 	rates       []int // messages a second, with beside
 	windows     int
@@ -31,9 +34,11 @@ type options struct {
 
 const purpose = `Opens many subscribers of server-sent events at each server in turn, and prints the server's memory
 per subscriber, the time until the last one has a message, and how many messages are delivered per second. With
--beside it measures instead what publishing leaves to honest clients of the same server.`
+-beside it measures instead what publishing leaves to honest clients of the same server, with -churn what memory many
+short subscriptions leave.`
 
-const subscribersMax, ratesMax = 1_000_000, 1000
+// streamsMax is what mbserve allows a connection.
+const subscribersMax, ratesMax, streamsMax = 1_000_000, 1000, 128
 
 var serverNames = []string{"mbserve", "nchan", "floor1", "floor2"}
 
@@ -47,6 +52,9 @@ func parseOptions(args []string, errout io.Writer) (options, error) {
 	flags.IntVar(&o.single, "single", 20, "messages that are published one after the other")
 	flags.IntVar(&o.burst, "burst", 100, "messages that are published at once")
 	flags.IntVar(&o.size, "size", 100, "bytes of data of a message")
+	flags.BoolVar(&o.webSockets, "websockets", false, "the subscribers are WebSockets; floors have none")
+	flags.IntVar(&o.streams, "streams", 0, "subscribers on each connection, which is one of HTTP/2; mbserve only")
+	flags.IntVar(&o.churn, "churn", 0, "have so many subscribers come and go, -subscribers of them at a time, and see what memory that leaves, instead")
 	flags.BoolVar(&o.beside, "beside", false, "measure honest clients alone and while messages are published, instead")
 	rates := flags.String("rates", "1,5", "`list` of messages a second, with -beside")
 	flags.IntVar(&o.windows, "windows", 4, "windows of a round for each rate, with -beside")
@@ -62,6 +70,10 @@ func parseOptions(args []string, errout io.Writer) (options, error) {
 		return o, fmt.Errorf("-subscribers must be from 1 to %d", subscribersMax)
 	case o.rounds < 1 || o.single < 1 || o.burst < 1:
 		return o, errors.New("-rounds, -single and -burst must be at least 1")
+	case o.streams < 0 || o.streams > streamsMax:
+		return o, fmt.Errorf("-streams must be from 0 to %d", streamsMax)
+	case o.churn < 0:
+		return o, errors.New("-churn must not be negative")
 	case o.windows < 1 || o.duration < time.Second || o.duration%time.Second != 0:
 		return o, errors.New("-windows must be at least 1, and -duration whole seconds")
 	case o.size < 1 || o.size > 32<<10:
@@ -69,8 +81,8 @@ func parseOptions(args []string, errout io.Writer) (options, error) {
 	}
 	o.servers = strings.Split(*names, ",")
 	for _, name := range o.servers {
-		if !slices.Contains(serverNames, name) {
-			return o, fmt.Errorf("-servers: there is no %q", name)
+		if !slices.Contains(serverNames, name) || o.webSockets && isFloor(name) || o.streams > 0 && name != "mbserve" {
+			return o, fmt.Errorf("-servers: there is no %q, or not with these options", name)
 		}
 	}
 	for text := range strings.SplitSeq(*rates, ",") {

@@ -19,9 +19,11 @@ import (
 // script is what mbserve runs. A history is kept, as nchan does.
 const script = `local http = require "moonbridge_http"
 local channel = require "moonbridge_channel"
+local websocket = require "moonbridge_websocket"
 channel.declare("all", { history = { messages = 10 } })
+websocket.handler("idle", { message = function() end })
 listen{
-	{ proto = "tcp4", port = %d, localhost = true }, min_fork = 2, max_fork = 2,
+	{ proto = "tcp4", port = %d, localhost = true, http2 = %s }, min_fork = 2, max_fork = 2,
 	connect = http.generate_handler(function(request)
 		if request.path == "pub" then
 			channel.publish("all", request.body)
@@ -29,6 +31,8 @@ listen{
 			request:send_data("\n")
 		elseif request.path == "sub" then
 			request:subscribe{ channels = "all", keepalive = false }
+		elseif request.path == "ws" then
+			request:accept_websocket{ handler = "idle", channels = "all" }
 		else
 			request:send_status("200 OK")
 			request:send_header("Content-Type", "text/plain")
@@ -57,6 +61,7 @@ http {
 		listen 127.0.0.1:%[5]d backlog=4096;
 		location /pub { nchan_publisher; nchan_channel_id all; nchan_message_buffer_length 10; }
 		location /sub { nchan_subscriber eventsource; nchan_channel_id all; nchan_subscriber_first_message newest; }
+		location /ws { nchan_subscriber websocket; nchan_channel_id all; nchan_subscriber_first_message newest; }
 		%[6]s
 	}
 }
@@ -90,7 +95,11 @@ func (s *server) start(o *options) error {
 		return err
 	}
 	s.address = fmt.Sprint("127.0.0.1:", port)
-	file, text := filepath.Join(s.dir, "app.lua"), fmt.Sprintf(script, port)
+	version := "false"
+	if o.streams > 0 {
+		version = `"h2c"`
+	}
+	file, text := filepath.Join(s.dir, "app.lua"), fmt.Sprintf(script, port, version)
 	cmd := exec.Command(o.settings.Mbserve, append(slices.Clone(o.settings.MbserveFlags), file)...)
 	switch {
 	case isFloor(s.name):
@@ -113,13 +122,11 @@ func (s *server) start(o *options) error {
 	if err := os.Chmod(s.dir, 0o755); err != nil {
 		return err
 	}
-	log := filepath.Join(s.dir, "log")
-	if s.Process, err = servers.Launch(cmd, log); err != nil {
+	if s.Process, err = servers.Launch(cmd, filepath.Join(s.dir, "log")); err != nil {
 		return err
 	}
 	if err := s.Await(func() error { return s.publish("x") }); err != nil {
-		text, _ := os.ReadFile(log)
-		return fmt.Errorf("%s: %w\n%s", s.name, err, text)
+		return fmt.Errorf("%s: %w\n%s", s.name, err, s.logged())
 	}
 	return nil
 }
@@ -136,6 +143,12 @@ func (s *server) publish(data string) error {
 		return fmt.Errorf("published: %s", resp.Status)
 	}
 	return nil
+}
+
+// logged is what the server has written.
+func (s *server) logged() []byte {
+	text, _ := os.ReadFile(filepath.Join(s.dir, "log"))
+	return text
 }
 
 func isFloor(name string) bool { return strings.HasPrefix(name, servers.Floor) }
