@@ -55,6 +55,9 @@ func (e *blockingExchange) afterHandler(returned *bool) {
 
 // leaveRoom gives back what the handler has used.
 func (e *blockingExchange) leaveRoom() {
+	e.mu.Lock()
+	e.ended = e.ended || e.gone // whoever waits in handOver does not use the room any more
+	e.mu.Unlock()
 	e.p.b.putPart(e.room.w.part)
 	e.call = call{Response{endedResponse}, Request{endedRequest}}
 	e.p.b.putRoom(e.room)
@@ -139,13 +142,18 @@ func (e *blockingExchange) endWith(end backend.End, failed int) {
 func (e *blockingExchange) handOver(w *Response, data, last bool) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.ended {
+		return ErrEnded // what w refers to may be in use for another exchange
+	}
 	empty := len(w.prefix) == 0 && (!data || len(w.data)+len(w.files) == 0)
 	for !empty && !e.gone && e.out != nil && (e.offering || !e.out.empty()) {
 		if e.sendBy.passed() {
 			w.err = os.ErrDeadlineExceeded
 			return w.err
 		}
-		e.changed.Wait()
+		if e.changed.Wait(); e.ended {
+			return ErrEnded // a goroutine of the handler has called this, and the handler has returned
+		}
 	}
 	if e.gone {
 		w.err = ErrGone
@@ -317,7 +325,10 @@ func (e *blockingExchange) flush(w *Response) error {
 func (e *blockingExchange) nothing(w *Response) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.gone {
+	switch {
+	case e.ended:
+		return ErrEnded
+	case e.gone:
 		w.err = ErrGone
 	}
 	return w.err
