@@ -115,7 +115,7 @@ func (b *beside) window(ctx context.Context, rate int) (w window, err error) {
 	serving, publishing, reading := b.hello.used(), b.publisher.used(), selfCPU()
 	published, n := make(chan error, 1), int(b.o.duration.Seconds()*float64(rate))
 	go func() { published <- b.publish(n, rate) }()
-	load := wrk.Load{URL: "http://" + b.hello.address + "/hello", Threads: 2, Conns: honest, Duration: b.o.duration}
+	load := wrk.Load{URL: "http://" + b.hello.plain + "/hello", Threads: 2, Conns: honest, Duration: b.o.duration}
 	result, used, err := load.Run(ctx)
 	if err = errors.Join(err, <-published); err != nil {
 		return w, err

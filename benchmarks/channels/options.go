@@ -53,7 +53,7 @@ func parseOptions(args []string, errout io.Writer) (options, error) {
 	flags.IntVar(&o.burst, "burst", 100, "messages that are published at once")
 	flags.IntVar(&o.size, "size", 100, "bytes of data of a message")
 	flags.BoolVar(&o.webSockets, "websockets", false, "the subscribers are WebSockets; floors have none")
-	flags.IntVar(&o.streams, "streams", 0, "subscribers on each connection, which is one of HTTP/2; mbserve only")
+	flags.IntVar(&o.streams, "streams", 0, "subscribers on each connection, which is one of HTTP/2; floors have none, and nchan no WebSockets")
 	flags.IntVar(&o.churn, "churn", 0, "have so many subscribers come and go, -subscribers of them at a time, and see what memory that leaves, instead")
 	flags.BoolVar(&o.beside, "beside", false, "measure honest clients alone and while messages are published, instead")
 	rates := flags.String("rates", "1,5", "`list` of messages a second, with -beside")
@@ -81,7 +81,7 @@ func parseOptions(args []string, errout io.Writer) (options, error) {
 	}
 	o.servers = strings.Split(*names, ",")
 	for _, name := range o.servers {
-		if !slices.Contains(serverNames, name) || o.webSockets && isFloor(name) || o.streams > 0 && name != "mbserve" {
+		if !slices.Contains(serverNames, name) || o.webSockets && isFloor(name) || o.streams > 0 && (isFloor(name) || o.webSockets && name != "mbserve") {
 			return o, fmt.Errorf("-servers: there is no %q, or not with these options", name)
 		}
 	}

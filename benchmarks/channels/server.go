@@ -59,6 +59,7 @@ http {
 	nchan_shared_memory_size 1G;
 	server {
 		listen 127.0.0.1:%[5]d backlog=4096;
+		%[7]s
 		location /pub { nchan_publisher; nchan_channel_id all; nchan_message_buffer_length 10; }
 		location /sub { nchan_subscriber eventsource; nchan_channel_id all; nchan_subscriber_first_message newest; }
 		location /ws { nchan_subscriber websocket; nchan_channel_id all; nchan_subscriber_first_message newest; }
@@ -72,6 +73,7 @@ const nginxHello = `location / { content_by_lua_block { local body = "Hello, wor
 // server is one that runs.
 type server struct {
 	name, address string
+	plain         string // its address for HTTP/1.1
 	dir           string
 	*servers.Process
 }
@@ -95,6 +97,7 @@ func (s *server) start(o *options) error {
 		return err
 	}
 	s.address = fmt.Sprint("127.0.0.1:", port)
+	s.plain = s.address
 	version := "false"
 	if o.streams > 0 {
 		version = `"h2c"`
@@ -113,7 +116,17 @@ func (s *server) start(o *options) error {
 			}
 			hello = nginxHello
 		}
-		text = fmt.Sprintf(nginxConf, modules, o.subscribers+1000, s.dir, o.subscribers+1000, port, hello)
+		// Without TLS, nginx speaks HTTP/2 on a port of its own only.
+		listen := ""
+		if o.streams > 0 {
+			second, err := servers.FreePort()
+			if err != nil {
+				return err
+			}
+			s.address = fmt.Sprint("127.0.0.1:", second)
+			listen = "listen " + s.address + " http2 backlog=4096;"
+		}
+		text = fmt.Sprintf(nginxConf, modules, o.subscribers+1000, s.dir, o.subscribers+1000, port, hello, listen)
 		cmd = exec.Command("nginx", "-c", file, "-p", s.dir)
 	}
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
@@ -133,7 +146,7 @@ func (s *server) start(o *options) error {
 
 // publish publishes a message, on a connection that persists.
 func (s *server) publish(data string) error {
-	resp, err := http.Post("http://"+s.address+"/pub", "text/plain", strings.NewReader(data))
+	resp, err := http.Post("http://"+s.plain+"/pub", "text/plain", strings.NewReader(data))
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"moonbridge/engine"
 	"moonbridge/handler/proxy"
 	"moonbridge/handler/upstream"
 
@@ -14,5 +15,8 @@ func main() {
 	if err != nil {
 		workload.Fail(err)
 	}
-	loops.Serve(address, proxy.New(proxy.Config{To: proxy.To(set)}))
+	b := proxy.New(proxy.Config{To: proxy.To(set)})
+	loops.Run(address, engine.Options{Batch: true}, func(e *engine.Engine, ln *engine.Listener) error {
+		return e.Serve(ln, b, 0, engine.Limits{})
+	})
 }

@@ -16,7 +16,7 @@ func main() {
 		workload.Fail(err)
 	}
 	p := tcpproxy.New(tcpproxy.Config{To: tcpproxy.To(set)})
-	loops.Run(address, func(e *engine.Engine, ln *engine.Listener) error {
+	loops.Run(address, engine.Options{Batch: true}, func(e *engine.Engine, ln *engine.Listener) error {
 		return e.ServeProtocol(ln, p, engine.ProtocolOptions{Bounds: p.Bounds()})
 	})
 }

@@ -54,7 +54,7 @@ func run(address, addresses string, in bool, out int) error {
 		Sessions: 10000, // client connections at a time; others are reset
 		Ended:    ended,
 	})
-	e, err := engine.New(engine.Options{})
+	e, err := engine.New(engine.Options{Batch: true}) // more throughput under load
 	if err != nil {
 		return err
 	}
