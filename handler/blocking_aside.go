@@ -15,10 +15,14 @@ import (
 const (
 	// asideShare is how many times the loop's own work the handlers on its goroutine may take on average.
 	asideShare = 2
-	// asideCredit is what they may take in advance.
-	asideCredit = 5 * time.Millisecond
+	// What takes longer than asideLong counts asideWeight times as much, so that few that wait weigh more than many that are short. That
+	// goes for the loop's own work, too: both take long when the system runs something else meanwhile.
+	asideLong   = 100 * time.Microsecond
+	asideWeight = 10
 	// asideMost is what counts of one handler: after that, it does not hold up the loop any more.
 	asideMost = 2 * time.Millisecond
+	// asideCredit is what handlers may take in advance, if they took less before.
+	asideCredit = 200 * time.Millisecond
 
 	// asidePause is for how long no handler is tried when they have taken more: at first, and at most.
 	asidePause    = 50 * time.Millisecond
@@ -53,7 +57,7 @@ func (a *asides) now(now int64) bool {
 
 // took: a handler took so long, and the loop's own work since the one before took own.
 func (a *asides) took(now int64, took, own time.Duration) {
-	a.credit = min(a.credit+asideShare*min(own, asideMost)-min(took, asideMost), asideCredit)
+	a.credit = min(a.credit+asideShare*weighed(own)-weighed(took), asideCredit)
 	if a.credit < 0 {
 		a.credit, a.returned = 0, 0
 		a.pause = min(max(asidePause, 2*a.pause), asidePauseMax)
@@ -61,6 +65,15 @@ func (a *asides) took(now int64, took, own time.Duration) {
 	} else if a.returned++; a.returned == trustAfter {
 		a.pause = 0
 	}
+}
+
+// weighed is what a piece of work counts that took d.
+func weighed(d time.Duration) time.Duration {
+	d = min(d, asideMost)
+	if d > asideLong {
+		d *= asideWeight
+	}
+	return d
 }
 
 // never: the loop does not call handlers.

@@ -166,7 +166,7 @@ func TestAsidePauses(t *testing.T) {
 		}
 	}
 	l.took = asideMost
-	for range asideCredit / asideMost {
+	for range asideCredit / (asideWeight * asideMost) {
 		if !onLoop() {
 			t.Fatal("a few handlers that take long do not matter")
 		}
@@ -175,6 +175,45 @@ func TestAsidePauses(t *testing.T) {
 	b.advance(asidePause)
 	if !onLoop() {
 		t.Error("the pause after many short handlers is longer than the first")
+	}
+}
+
+// Rare handlers that wait take a small part of the loop's time at most. Interruptions, which hit the loop's own work as well, do no harm.
+func TestAsideShare(t *testing.T) {
+	const own, short = 10 * time.Microsecond, 3 * time.Microsecond
+	for _, c := range []struct {
+		every int // how many handlers there are for one that waits
+		long  time.Duration
+		both  bool // so does the loop itself, as often as its share of the time demands
+		stays bool
+	}{
+		{1, 60 * time.Microsecond, false, false},
+		{1, 15 * time.Microsecond, false, true},
+		{30, 300 * time.Microsecond, false, false},
+		{100, asideMost, false, false},
+		{1000, asideMost, false, false},
+		{5000, asideMost, false, true},
+		{300, asideMost, true, true},
+	} {
+		var a asides
+		pauses := 0
+		for i := 1; i <= 100_000; i++ {
+			took, work := short, own
+			if i%c.every == 0 {
+				took = c.long
+			}
+			if c.both && i%(c.every/3) == 1 {
+				work = c.long
+			}
+			a.took(0, took, work)
+			if i > 10_000 && a.notTill != 0 {
+				pauses++
+			}
+			a.notTill = 0
+		}
+		if stays := pauses == 0; stays != c.stays {
+			t.Errorf("one of %d takes %v: %d pauses", c.every, c.long, pauses)
+		}
 	}
 }
 

@@ -92,6 +92,7 @@ func newServer(o *options) *server {
 
 // serve runs the server until it is stopped. It returns the exit code.
 func serve(o *options, d *detacher, stderr io.Writer) int {
+	defer tuneCollector().end()
 	s := newServer(o)
 	err := s.run(d, stderr)
 	s.closeLogs()

@@ -6,11 +6,13 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"moonbridge/engine"
+	"moonbridge/handler/upstream"
 	"moonbridge/reactor"
 )
 
@@ -358,6 +360,27 @@ func TestMovedWhileDraining(t *testing.T) {
 	c.Close()
 	if err := <-drained; err != nil {
 		t.Error(err)
+	}
+	r.noPipes()
+}
+
+// A target on a Unix socket: large bodies are moved from it, too.
+func TestMovedFromUnixSocket(t *testing.T) {
+	const size = 300_000
+	path := filepath.Join(t.TempDir(), "s")
+	ln, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := serveTarget(t, ln, answering(ok(varied(size))))
+	r := newRigOf(t, rigOptions{}, upstream.Target{Addr: "unix:" + path})
+	c := r.dial("")
+	for range 3 {
+		c.send(get)
+		c.reply("GET").wants(t, varied(size))
+	}
+	if n := a.accepted(); n != 1 {
+		t.Errorf("%d connections to the target, want 1", n)
 	}
 	r.noPipes()
 }

@@ -1,0 +1,31 @@
+package main
+
+import (
+	"runtime"
+	"testing"
+)
+
+func TestPercentFor(t *testing.T) {
+	for live, want := range map[uint64]int64{0: 800, 1 << 20: 800, 4 << 20: 400, 8 << 20: 200, 16 << 20: 100, 1 << 30: 100} {
+		if got := percentFor(live); got != want {
+			t.Errorf("%d bytes in use: %d %%, want %d", live, got, want)
+		}
+	}
+}
+
+// Collections are rare while little memory is in use, and as usual while much is. The environment decides if it says something.
+func TestTuneCollector(t *testing.T) {
+	t.Setenv("GOMEMLIMIT", "")
+	t.Setenv("GOGC", "100")
+	if c := tuneCollector(); c != nil {
+		t.Error("GOGC is ignored")
+	}
+	t.Setenv("GOGC", "")
+	c := tuneCollector()
+	defer c.end()
+	large := make([]byte, 8*garbageMin)
+	eventually(t, "it is as usual", func() bool { runtime.GC(); return c.percent.Load() == percentDefault })
+	runtime.KeepAlive(large)
+	large = nil
+	eventually(t, "it is rarer", func() bool { runtime.GC(); return c.percent.Load() > percentDefault })
+}
