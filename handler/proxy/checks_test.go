@@ -103,21 +103,24 @@ func TestUnixTarget(t *testing.T) {
 func TestConnectTimeout(t *testing.T) {
 	// A Unix socket whose queue is full makes those wait that connect.
 	path := filepath.Join(t.TempDir(), "s")
-	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer syscall.Close(fd)
+	syscall.CloseOnExec(fd)
 	if err := errors.Join(syscall.Bind(fd, &syscall.SockaddrUnix{Name: path}), syscall.Listen(fd, 0)); err != nil {
 		t.Fatal(err)
 	}
 	full := false
 	for i := 0; i < 100 && !full; i++ {
-		c, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, 0)
+		c, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer syscall.Close(c)
+		syscall.CloseOnExec(c)
+		syscall.SetNonblock(c, true)
 		full = errors.Is(syscall.Connect(c, &syscall.SockaddrUnix{Name: path}), syscall.EAGAIN)
 	}
 	if !full {
