@@ -126,7 +126,7 @@ func TestEchoToPeerThatDoesNotRead(t *testing.T) {
 func TestIdleMemory(t *testing.T) {
 	n := 2000
 	var files syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil || files.Cur < uint64(3*n) {
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil || uint64(files.Cur) < uint64(3*n) {
 		t.Skipf("%d open files are allowed", files.Cur)
 	}
 	e := New(Options{Compression: &Compression{}})
