@@ -2,11 +2,14 @@ package pool
 
 import (
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"moonbridge/handler/backend"
+	"moonbridge/handler/channel"
 	"moonbridge/handler/shm"
 )
 
@@ -59,6 +62,10 @@ func init() {
 		unix.Pipe(p)
 		passFile(nil, shm.MsgChannels, p[0])
 	})
+	behaviours["publishes-dies"] = func(*served, string) {
+		ask(question(shm.AskPublish, shm.AskBody{NameLen: 1}, "a1"))
+		die()
+	}
 	behaviours["asks-much"] = func(s *served, _ string) { // and does not read the answers; each call replaces the last socket
 		for range 20 {
 			ask(question(shm.AskPosition, shm.AskBody{}, ""))
@@ -90,6 +97,30 @@ func TestMalformedQuestions(t *testing.T) {
 	}
 	if got := r.get("asks-much"); got.out != "done" {
 		t.Errorf("%+v", got)
+	}
+	r.quiet()
+}
+
+// slowLog publishes nothing, slowly.
+type slowLog struct{ appended atomic.Int32 }
+
+func (l *slowLog) Append(string, channel.Post) error {
+	time.Sleep(50 * time.Millisecond)
+	l.appended.Add(1)
+	return nil
+}
+
+// A client that learns that its request has failed may send it again: what the worker has published before its end is published by then.
+func TestLastQuestionBeforeFailure(t *testing.T) {
+	r := start(t, setup{options: [][3]any{{0, "fork_error_delay", 0.01}}})
+	var l slowLog
+	r.h.cfg.Channels.UseLog(&l)
+	for n := range int32(3) {
+		r.ready(1)
+		wantStatus(t, r.send(&request{method: "POST", target: "publishes-dies"}).wait(), 502)
+		if got := l.appended.Load(); got != n+1 {
+			t.Errorf("%d messages are published, want %d", got, n+1)
+		}
 	}
 	r.quiet()
 }

@@ -68,7 +68,11 @@ func (w *Worker) receiveChannels(body []byte, fds []int) error {
 	if last := w.channels.Swap(conn); last != nil {
 		last.Close()
 	}
-	w.p.h.reading.Go(func() { w.answerChannels(conn) })
+	w.said.Add(1)
+	w.p.h.reading.Go(func() {
+		defer w.said.Done()
+		w.answerChannels(conn)
+	})
 	return nil
 }
 

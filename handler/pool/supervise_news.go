@@ -76,7 +76,8 @@ func (p *Pool) workerGoneUnreported(w *Worker) {
 	p.workerGone(w, 0, false)
 }
 
-// workerGone: the process does not exist any more, and touches no memory. Its cells are reclaimed on every loop. reaped:
+// workerGone: the process does not exist any more, and touches no memory. Its cells are reclaimed on every loop, when all that it has said
+// and asked was heard: a client that learns of the failure must not find that the request goes on to publish messages. reaped:
 // status is what waitpid said.
 func (p *Pool) workerGone(w *Worker, status unix.WaitStatus, reaped bool) {
 	p.mu.Lock()
@@ -87,9 +88,13 @@ func (p *Pool) workerGone(w *Worker, status unix.WaitStatus, reaped bool) {
 	loops := p.attached()
 	w.reclaim.start(len(loops))
 	p.mu.Unlock()
-	for _, l := range loops {
-		l.on.Post(func() { l.reclaim(w) })
-	}
+	p.h.reading.Go(func() {
+		waitAtMost(&w.said, lastWords)
+		for _, l := range loops {
+			l.on.Post(func() { l.reclaim(w) })
+		}
+		p.kick()
+	})
 	p.kick()
 }
 
@@ -125,6 +130,7 @@ func (p *Pool) forkServerDied(fs *forkServer) {
 	for _, w := range unknown {
 		// Whether it was forked is not known. If so, it ends when it reads the end of its control socket, and closes it.
 		w.conn.CloseWrite()
+		w.said.Add(1)
 		p.h.reading.Go(w.listen)
 	}
 	p.kick()

@@ -3,6 +3,7 @@ package pool
 import (
 	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -41,6 +42,7 @@ type Worker struct {
 
 	notes    *notes                       // in case an exchange fails; nil: nobody wants to know. Immutable
 	channels atomic.Pointer[net.UnixConn] // on which it asks about channels; nil: it has not
+	said     sync.WaitGroup               // reading what it says and asks on sockets
 
 	filesPosted atomic.Int32 // files that it has sent, and that no loop has taken
 

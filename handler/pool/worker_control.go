@@ -15,6 +15,7 @@ import (
 func (w *Worker) start(stderr *os.File, lines *lineLog) {
 	pid := slog.Int("pid", int(w.pid.Load()))
 	w.hear(func(tail func(string)) { lines.copy(stderr, tail, slog.Int("pool", w.p.index), pid) })
+	w.said.Add(1)
 	w.hear(func(func(string)) { w.listen() })
 }
 
@@ -32,7 +33,7 @@ func (w *Worker) hear(read func(tail func(string))) {
 	})
 }
 
-// listen reads the worker's control socket to its end, and closes it.
+// listen reads the worker's control socket to its end, and closes it. The caller has added it to w.said.
 func (w *Worker) listen() {
 	defer w.conn.Close()
 	var buf []byte
@@ -85,6 +86,7 @@ func (w *Worker) listen() {
 			w.kill("unknown message on its control socket")
 		}
 	}
+	w.said.Done()
 	w.p.workerHungUp(w, time.Now())
 }
 
