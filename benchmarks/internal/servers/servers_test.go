@@ -185,7 +185,11 @@ func TestNginxConfig(t *testing.T) {
 		}
 		config := string(text)
 		if w.Has("haproxy") {
-			for _, want := range []string{"listen 127.0.0.1:8099", "proxy_pass http://shared", "keepalive ", "access_log off;"} {
+			scheme := "http"
+			if strings.HasPrefix(w.Name, "proxytls") {
+				scheme = "https"
+			}
+			for _, want := range []string{"listen 127.0.0.1:8099", "proxy_pass " + scheme + "://shared", "keepalive ", "access_log off;"} {
 				if !strings.Contains(config, want) {
 					t.Errorf("%s: no %q in\n%s", w.Name, want, config)
 				}
