@@ -174,7 +174,7 @@ func TestExpected(t *testing.T) {
 }
 
 func TestNginxConfig(t *testing.T) {
-	s := Settings{Benchmarks: "/src/benchmarks", NginxModules: "/modules", NginxWorkers: 3, Connections: 1024, Files: 5000}
+	s := Settings{Benchmarks: "/src/benchmarks", Temp: t.TempDir(), NginxModules: "/modules", NginxWorkers: 3, Connections: 1024, Files: 5000}
 	for _, w := range Workloads {
 		if !w.Has("nginx") {
 			continue
@@ -186,7 +186,7 @@ func TestNginxConfig(t *testing.T) {
 		config := string(text)
 		if w.Has("haproxy") {
 			scheme := "http"
-			if strings.HasPrefix(w.Name, "proxytls") {
+			if w.targetTLS {
 				scheme = "https"
 			}
 			for _, want := range []string{"listen 127.0.0.1:8099", "proxy_pass " + scheme + "://shared", "keepalive ", "access_log off;"} {
