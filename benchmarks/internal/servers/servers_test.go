@@ -240,7 +240,7 @@ func TestNginxConfig(t *testing.T) {
 }
 
 func TestCheckNamesWhatIsMissing(t *testing.T) {
-	s := Settings{Mbserve: filepath.Join(t.TempDir(), "nothing"), NginxModules: t.TempDir()}
+	s := Settings{Temp: t.TempDir(), Mbserve: filepath.Join(t.TempDir(), "nothing"), NginxModules: t.TempDir()}
 	err := s.Check([]string{"mbserve", "nginx"})
 	if err == nil || !strings.Contains(err.Error(), "mbserve: no binary") || !strings.Contains(err.Error(), "nginx: ") ||
 		!strings.Contains(err.Error(), "-servers nethttp") {
