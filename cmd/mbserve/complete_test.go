@@ -155,6 +155,11 @@ func TestDeathAfterFinishOnRawConnection(t *testing.T) {
 	p.finished()
 	s.wait("works on")
 	eventually(t, "the worker is killed, and that is no reset", func() bool {
+		// Workers that are killed before their first exchange count as failed starts, after which the pool refuses for a moment.
+		eventually(t, "a worker serves", func() bool {
+			resp, _, err := fetch("GET", s.url("/other"), "")
+			return err == nil && resp.StatusCode == 200
+		})
 		// The worker prepares for its death a moment after the response.
 		q := dial(t, rawAddress(t, s.instance, 0))
 		q.get("/wait")

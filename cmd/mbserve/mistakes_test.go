@@ -42,7 +42,7 @@ var mistakesAtStart = []mistake{
 	{"option of other servers", `listen{ { proto = "tcp4", port = 0 }, workers = 4, connect = print }`,
 		[]string{`1: listen: unknown option "workers": what it does elsewhere is done by min_fork and max_fork here`}},
 	{"option unknown", `listen{ { proto = "tcp4", port = 0 }, colour = 4, connect = print }`,
-		[]string{`1: listen: unknown option "colour"; options are connect, error_page, exit_delay, `, "max_fork", "trusted_proxies"}},
+		[]string{`1: listen: unknown option "colour"; options are connect, connection_limit, error_page, exit_delay, `, "max_fork", "trusted_proxies"}},
 	{"module of ours with a dot", `local http = require "moonbridge.http"`,
 		[]string{"1: module 'moonbridge.http' not found: its name is 'moonbridge_http'"}},
 	{"module of ours in capitals", `local http = require "Moonbridge-Shared"`,
