@@ -282,6 +282,9 @@ func (g *generation) serveAt(a *address, n, i int) error {
 	spec, b := g.listeners[n][i].spec, g.fronts[n][i]
 	a.ln.SetPreface(prefaceOf(spec))
 	a.ln.SetTLS(g.listeners[n][i].tls)
+	if g.listeners[n][i].tls != nil {
+		g.s.tune.Do(func() { g.s.collector = tuneCollector() })
+	}
 	a.ln.SetConnLimit(g.connLimit(n))
 	switch {
 	case g.s.o.static != "", spec.RedirectHTTPS != 0:

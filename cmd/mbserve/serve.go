@@ -81,6 +81,9 @@ type server struct {
 	old       *retired // the previous generation
 
 	kept map[*generation]map[*acme.Keeper][]string // the domains of generations that have not ended
+
+	tune      sync.Once  // makes collector, when the first listener with TLS serves
+	collector *collector // nil: Go's own
 }
 
 func newServer(o *options) *server {
@@ -92,9 +95,9 @@ func newServer(o *options) *server {
 
 // serve runs the server until it is stopped. It returns the exit code.
 func serve(o *options, d *detacher, stderr io.Writer) int {
-	defer tuneCollector().end()
 	s := newServer(o)
 	err := s.run(d, stderr)
+	s.collector.end()
 	s.closeLogs()
 	if err != nil {
 		return complain(stderr, err)
