@@ -137,6 +137,8 @@ func (s *instance) exit(code int) {
 		s.t.Errorf("exit code %d (%v), want %d", got, s.cmd.ProcessState, code)
 	}
 	s.checkProcesses()
+	s.log.drain()
+	s.out.drain()
 	s.checkLog()
 }
 
@@ -215,6 +217,14 @@ func newOutput(t testing.TB) (*output, *os.File) {
 	o := &output{r: r, more: make(chan struct{}), end: make(chan struct{})}
 	go o.collect()
 	return o, w
+}
+
+// drain waits until all has been read of a process that has ended. A program that a handler has left may hold the pipe open.
+func (o *output) drain() {
+	select {
+	case <-o.end:
+	case <-time.After(time.Second):
+	}
 }
 
 // close stops reading: later output has no reader.
