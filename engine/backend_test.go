@@ -247,6 +247,13 @@ func eventually(t *testing.T, what string, cond func() bool) {
 	}
 }
 
+// noConns checks that an engine that has ended has no connection any more. Those that were hijacked end on goroutines of the test, perhaps a
+// moment later.
+func noConns(t *testing.T, e *Engine) {
+	t.Helper()
+	eventually(t, "no connections are left", func() bool { return e.Conns() == 0 })
+}
+
 // wait receives a value, which has to come within a bounded time.
 func wait[T any](t *testing.T, from <-chan T, what string) (got T) {
 	t.Helper()

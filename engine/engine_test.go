@@ -29,9 +29,7 @@ func start(t *testing.T, o Options, lim Limits, b backend.Backend) (*Engine, str
 		ctx, cancel := context.WithTimeout(context.Background(), waitMost)
 		defer cancel()
 		e.Shutdown(ctx)
-		if n := e.Conns(); n != 0 {
-			t.Errorf("%d connections left", n)
-		}
+		noConns(t, e)
 	})
 	ln, err := e.Open("tcp4", "127.0.0.1:0", OpenOptions{})
 	if err != nil {

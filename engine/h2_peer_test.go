@@ -44,9 +44,7 @@ func startH2(t *testing.T, o Options, lim Limits, b backend.Backend) (*Engine, s
 // checkNothingLeft checks that an engine that has ended holds nothing.
 func checkNothingLeft(t *testing.T, e *Engine) {
 	t.Helper()
-	if n := e.Conns(); n != 0 {
-		t.Errorf("%d connections left", n)
-	}
+	noConns(t, e)
 	for _, l := range e.loops {
 		if n := l.pool.InUse(); n != 0 {
 			t.Errorf("%d buffers are not given back", n)

@@ -35,9 +35,7 @@ func behind(t *testing.T, o Options, network, address string, p *backend.Preface
 		ctx, cancel := context.WithTimeout(context.Background(), waitMost)
 		defer cancel()
 		e.Shutdown(ctx)
-		if n := e.Conns(); n != 0 {
-			t.Errorf("%d connections left", n)
-		}
+		noConns(t, e)
 	})
 	ln, err := e.Open(network, address, OpenOptions{})
 	if err != nil {

@@ -67,9 +67,7 @@ func startTLS(t *testing.T, o Options, lim Limits, b backend.Backend, setup *TLS
 		ctx, cancel := context.WithTimeout(context.Background(), waitMost)
 		defer cancel()
 		e.Shutdown(ctx)
-		if n := e.Conns(); n != 0 {
-			t.Errorf("%d connections left", n)
-		}
+		noConns(t, e)
 		for _, l := range e.loops {
 			if n := l.pool.InUse(); n != 0 {
 				t.Errorf("%d buffers are not given back", n)
