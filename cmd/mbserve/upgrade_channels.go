@@ -36,8 +36,8 @@ func fileConn(f *os.File) (net.Conn, error) {
 // handOverChannels passes on the channels, when the new process asks for them, and then what is published here.
 func (s *server) handOverChannels(u *upgrade) {
 	defer close(u.handed)
-	defer u.channels.Close()
 	if _, err := io.ReadFull(u.channels, make([]byte, 1)); err != nil {
+		u.channels.Close()
 		return // it did not get so far, or is an older program
 	}
 	s.channels.HandOver(u.channels)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -13,20 +14,19 @@ import (
 func handOver(t *testing.T, from, to *rig) (stop func()) {
 	t.Helper()
 	r, w := net.Pipe()
-	over := make(chan error, 2)
+	over, followed := make(chan error, 1), make(chan error, 1)
 	go func() { over <- from.hub.HandOver(w) }()
 	follow, err := to.hub.TakeOver(r)
 	if err != nil {
 		t.Fatal(err)
 	}
-	go func() { over <- follow() }()
+	go func() { followed <- follow() }()
 	return func() {
 		from.hub.Close()
 		if err := <-over; err != io.ErrClosedPipe {
 			t.Errorf("handed over: %v", err)
 		}
-		w.Close()
-		if err := <-over; err != io.EOF {
+		if err := <-followed; err != io.EOF {
 			t.Errorf("followed: %v", err)
 		}
 	}
@@ -133,7 +133,10 @@ func TestHandOverEnds(t *testing.T) {
 	}
 	old.publish("a", "last") // the hub still writes the first part
 	old.hub.Close()
-	follow, err := heir.hub.TakeOver(io.MultiReader(bytes.NewReader(first), r))
+	follow, err := heir.hub.TakeOver(struct {
+		io.Reader
+		io.Writer
+	}{io.MultiReader(bytes.NewReader(first), r), r})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,12 +144,86 @@ func TestHandOverEnds(t *testing.T) {
 		if err := <-over; err != io.ErrClosedPipe {
 			t.Errorf("handed over: %v", err)
 		}
-		w.Close()
 	}()
 	if err := follow(); err != io.EOF {
 		t.Errorf("followed: %v", err)
 	}
 	if n := heir.hub.Stats().Messages; n != 1 {
 		t.Errorf("%d messages, want 1", n)
+	}
+}
+
+// Whoever publishes through the old process, and then through the new one, does so in this order.
+func TestHandOverOrder(t *testing.T) {
+	const messages = 1000
+	old, heir := newRig(t, Options{}), newRig(t, Options{}, Rule{Pattern: "a", Messages: messages})
+	stop := handOver(t, old, heir)
+	for i := range messages {
+		from := old
+		if i%2 == 1 {
+			from = heir
+		}
+		from.publish("a", fmt.Sprint(i))
+		from.hub.AwaitHeir()
+	}
+	list, _ := heir.hub.History("a", "", messages)
+	for i, m := range list {
+		if m.Data != fmt.Sprint(i) {
+			t.Fatalf("message %d is %q", i, m.Data)
+		}
+	}
+	if len(list) != messages {
+		t.Errorf("%d messages", len(list))
+	}
+	stop()
+}
+
+// One that takes over and is silent holds up nobody for long. What it has not confirmed is not lost.
+func TestHandOverSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub := New(Options{})
+		if err := hub.SetRules([]Rule{{Pattern: "a", Messages: 9}}); err != nil {
+			t.Fatal(err)
+		}
+		there, here := net.Pipe()
+		over := make(chan error, 1)
+		go func() { over <- hub.HandOver(here) }()
+		go io.Copy(io.Discard, there)
+		synctest.Wait()
+		began := time.Now()
+		publish := func(data string, want time.Duration) {
+			t.Helper()
+			hub.Publish("a", Post{Data: data})
+			hub.AwaitHeir()
+			if d := time.Since(began); d != want {
+				t.Errorf("%s: after %v, want %v", data, d, want)
+			}
+		}
+		publish("1", heirTimeout)
+		publish("2", heirTimeout)
+		there.Write([]byte{1}) // it has the first
+		synctest.Wait()
+		publish("3", 2*heirTimeout)
+		there.Close()
+		if err := <-over; err == nil {
+			t.Error("no error")
+		}
+		hub.AwaitHeir()
+		if list, _ := hub.History("a", "", 9); len(list) != 2 || list[0].Data != "2" || list[1].Data != "3" {
+			t.Errorf("%d messages", len(list))
+		}
+	})
+}
+
+func TestHandOverNonsense(t *testing.T) {
+	r := newRig(t, Options{})
+	there, here := net.Pipe()
+	go func() {
+		io.ReadFull(there, make([]byte, 50))
+		go io.Copy(io.Discard, there)
+		there.Write([]byte{1})
+	}()
+	if err := r.hub.HandOver(here); err != errAnswers {
+		t.Error(err)
 	}
 }

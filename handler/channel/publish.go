@@ -3,7 +3,7 @@ package channel
 import "errors"
 
 // Publish passes a message on to all subscribers of a channel, and keeps it in the history if there is one. It returns how many
-// subscribers there are. It may be called on any goroutine, and does not wait.
+// subscribers there are. It may be called on any goroutine, and does not wait. See AwaitHeir for a hub that another process takes over.
 func (h *Hub) Publish(name string, p Post) (subscribers int, err error) {
 	if !validName(name) {
 		return 0, ErrName
@@ -37,10 +37,15 @@ func (h *Hub) append(name string, p Post) error {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if errors.Is(err, ErrMoved) && h.relay != nil {
-		return h.relay.add(name, &p, h.o.QueueBytes)
+	if errors.Is(err, ErrMoved) {
+		if h.relay != nil {
+			return h.relay.add(name, &p, h.o.QueueBytes)
+		}
+		err = h.log.Append(name, p) // it stays
 	}
-	h.stats.Refused++
+	if err != nil {
+		h.stats.Refused++
+	}
 	return err
 }
 

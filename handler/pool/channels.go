@@ -110,6 +110,7 @@ func (h *Host) answer(dst []byte, typ uint32, a *shm.Ask) ([]byte, error) {
 	switch name := string(a.Name); typ {
 	case shm.AskPublish:
 		n, err := hub.Publish(name, channel.Post{Data: string(a.Data), Event: string(a.Event), ID: string(a.ID), Key: string(a.Key)})
+		hub.AwaitHeir()
 		return shm.AppendNumber(dst, uint64(n)), err
 	case shm.AskWSSend, shm.AskWSClose:
 		return h.answerSocket(dst, typ, a)
