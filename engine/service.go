@@ -64,6 +64,7 @@ type binding struct {
 	preface *backend.Preface // nil: none
 	tls     *TLS             // nil: none
 	limit   ConnLimit        // nil: none
+	open    OpenLimit        // nil: none
 	ended   bool             // the listener is closed
 }
 
@@ -85,7 +86,10 @@ func (l *loop) bind(ln *Listener, http *service, sockets *socketService, raw *ra
 	default:
 		sockets.addrs = b.addrs
 	}
-	b.tls, b.limit = ln.tls.Load(), ln.limitOf()
+	b.tls, b.limit, b.open = ln.tls.Load(), ln.limitOf(), ln.openLimitOf()
+	if b.open != nil {
+		l.keepPlaces()
+	}
 	if http != nil {
 		http.limit = b.limit
 	}
