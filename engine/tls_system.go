@@ -19,6 +19,8 @@ type tlsLoop struct {
 	conns      []*tlsConn // by descriptor
 	handshakes map[*handshake]struct{}
 
+	corked resumption[*tlsConn] // whose last ciphertext waits for close_notify
+
 	cipher []byte // ciphertext on its way from crypto/tls to the socket, within a call
 	window []byte // bytes on their way from the handshake's peer or from a file
 	joint  []byte // plaintext of one record that comes from two places
@@ -28,6 +30,7 @@ type tlsLoop struct {
 func (l *loop) tlsPart() *tlsLoop {
 	if l.tls == nil {
 		t := &tlsLoop{first: l, plain: &l.sys, pool: l.pool, handshakes: make(map[*handshake]struct{})}
+		t.corked.init(t.plain, t.uncork)
 		t.window, t.joint = make([]byte, sealAhead), make([]byte, recordBytes)
 		t.twin = makeLoop(l.e, l.index, t.system())
 		t.twin.r, t.twin.shown, t.twin.pool, t.twin.lastID, t.twin.sealed = l.r, l.shown, l.pool, l.lastID, t
@@ -114,6 +117,9 @@ func (l *tlsLoop) write(fd int, a, b []byte) (n int, errno syscall.Errno) {
 	if c.withheld {
 		n, c.withheld = 1, false
 	}
+	if c.final && l.cork(c, a, b, n) {
+		return len(a) + len(b), 0
+	}
 	for total := len(a) + len(b); n < total && c.held.Len() == 0 && !c.failed; {
 		m, err := l.seal(c, a, b, n, min(total, n+sealAhead))
 		if err != nil {
@@ -188,11 +194,11 @@ func pread(file int, p []byte, offset int64) (n int, errno syscall.Errno) {
 	}
 }
 
-func (l *tlsLoop) farewell(fd int) bool { return l.conns[fd].farewell() }
+func (l *tlsLoop) farewell(fd int, more bool) bool { return l.conns[fd].farewell(more) }
 
 // shutdownWrite ends the sending side in TLS, if that has not been done, and then of the socket.
 func (l *tlsLoop) shutdownWrite(fd int) error {
-	l.conns[fd].farewell()
+	l.conns[fd].farewell(true)
 	return l.plain.shutdownWrite(fd)
 }
 
