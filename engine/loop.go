@@ -20,8 +20,10 @@ type loop struct {
 	e     *Engine
 	r     *reactor.Loop
 	index int
-	sys   system
-	pool  *bufio.Pool
+	// threaded: its goroutine is locked to a thread, and nothing that it calls may change that.
+	threaded bool
+	sys      system
+	pool     *bufio.Pool
 
 	goroutine atomic.Uint64 // that runs the loop
 
@@ -90,7 +92,7 @@ func newLoop(e *Engine, index, count int, o Options) (*loop, error) {
 	sys.startRead = e.readers.start
 	l = makeLoop(e, index, sys)
 	l.traffic = t
-	l.r = r
+	l.r, l.threaded = r, o.Batch
 	l.shown = backendLoop{r, l}
 	if o.Check {
 		l.pool.Poison()

@@ -20,7 +20,8 @@ type Options struct {
 	// Batch puts the threads of the loops into the scheduling class SCHED_BATCH. Under load, each turn of a loop then handles
 	// more requests at less cost. The price is that a loop waits, for some milliseconds at most, for the rest of another
 	// thread's time slice if both want the same processor. Linux only. If the system refuses, the loops run as without it, and
-	// say so in the log.
+	// say so in the log. Each loop's goroutine is locked to its thread, and functions that are called on a loop must leave it so:
+	// runtime.LockOSThread without UnlockOSThread would end the program at the next TLS handshake.
 	Batch bool
 	// MaxConns bounds the connections of all listeners together, hijacked ones included until they are closed. A connection
 	// above it is answered with 503 and closed; a raw one is reset. 0, or more than the limit on open files (RLIMIT_NOFILE) allows: what that limit leaves after 256

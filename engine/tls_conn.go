@@ -33,6 +33,7 @@ type tlsConn struct {
 	// connection keeps that byte, so it knows that it has to wait, and offers it again: see tlsLoop.write.
 	withheld bool
 	dry      bool // the socket has nothing more to read at this moment
+	parched  bool // the handshake has emptied the socket, and there was no edge since
 	cut      bool // the peer has ended the connection without saying so in TLS: bytes may be missing (RFC 8446 §6.1)
 	strict   bool // that is an error. In HTTP the framing of a message says whether it is complete
 	notified bool // close_notify was encrypted

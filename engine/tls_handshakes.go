@@ -33,7 +33,7 @@ func (s *handshakes) begin(h *handshake) bool {
 	switch {
 	case s.running < s.most:
 		s.running++
-		go h.run()
+		h.start(false)
 	case s.waiting.Len() < s.most:
 		h.place = s.waiting.PushBack(h)
 	default:
@@ -53,7 +53,7 @@ func (s *handshakes) ended() {
 	}
 	h := s.waiting.Remove(first).(*handshake)
 	h.place = nil
-	go h.run()
+	h.start(true)
 }
 
 // giveUp takes h out of the waiting ones, if it is one of them.

@@ -19,6 +19,13 @@ type tlsLoop struct {
 	conns      []*tlsConn // by descriptor
 	handshakes map[*handshake]struct{}
 
+	due     []*handshake // that have to be computed here, from dueNext on
+	dueNext int
+	fibers  []*fiber // that have nothing to do
+	over    bool     // the engine ends
+
+	computeDue func() // computeNext
+
 	corked resumption[*tlsConn] // whose last ciphertext waits for close_notify
 
 	cipher []byte // ciphertext on its way from crypto/tls to the socket, within a call
@@ -30,6 +37,7 @@ type tlsLoop struct {
 func (l *loop) tlsPart() *tlsLoop {
 	if l.tls == nil {
 		t := &tlsLoop{first: l, plain: &l.sys, pool: l.pool, handshakes: make(map[*handshake]struct{})}
+		t.computeDue = t.computeNext
 		t.corked.init(t.plain, t.uncork)
 		t.window, t.joint = make([]byte, sealAhead), make([]byte, recordBytes)
 		t.twin = makeLoop(l.e, l.index, t.system())
@@ -64,13 +72,14 @@ func (l *tlsLoop) add(c *tlsConn) {
 // may hold decrypted bytes that no edge tells of, so it is asked until it has none.
 func (l *tlsLoop) read(fd int, p []byte) (n int, errno syscall.Errno) {
 	c := l.conns[fd]
-	c.dry = false
+	parched := c.parched
+	c.dry, c.parched = parched, false
 	var err error
 	for n < len(p) && err == nil {
 		var m int
 		m, err = c.tls.Read(p[n:])
 		n += m
-		if err == errLater && n == 0 && c.dry {
+		if err == errLater && n == 0 && c.dry && !parched {
 			c.dry, err = false, nil // after a part of a record, the end may be there, of which no edge will tell
 		}
 	}
@@ -248,4 +257,5 @@ func (l *tlsLoop) resetAll() {
 		h.close()
 	}
 	l.twin.resetAll()
+	l.endFibers()
 }
