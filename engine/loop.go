@@ -78,10 +78,10 @@ type loop struct {
 	counted   Access         // what it is called with if it only counts
 }
 
-func newLoop(e *Engine, index, count int, o Options) (*loop, error) {
+func newLoop(e *Engine, index, count int, o Options, park bool) (*loop, error) {
 	var l *loop
 	led := func() { l.goroutine.Store(goroutineID()) }
-	r, err := reactor.NewLoop(reactor.Options{Index: index, Count: count, Batch: o.Batch, Watch: e.watcher.of(index), Logger: e.log, Led: led})
+	r, err := reactor.NewLoop(reactor.Options{Index: index, Count: count, Batch: o.Batch, Park: park, Watch: e.watcher.of(index), Logger: e.log, Led: led})
 	if err != nil {
 		return nil, err
 	}

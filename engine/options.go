@@ -81,6 +81,11 @@ func DefaultLoops() int { return procsAtFirst() }
 // procsAtFirst is the number of processors before New has raised it.
 var procsAtFirst = sync.OnceValue(func() int { return runtime.GOMAXPROCS(0) })
 
+// sharesProcs reports whether there is one processor of Go's scheduler, which the loops can share with other goroutines.
+func (o Options) sharesProcs() bool {
+	return runtime.GOMAXPROCS(0) == 1 && !o.Batch && runtime.GOOS == "linux"
+}
+
 // raiseProcs gives Go's scheduler two processors more than there are loops, unless the environment says how many it has.
 func raiseProcs(loops int) {
 	procsAtFirst()
