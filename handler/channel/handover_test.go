@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -226,4 +227,70 @@ func TestHandOverNonsense(t *testing.T) {
 	if err := r.hub.HandOver(here); err != errAnswers {
 		t.Error(err)
 	}
+}
+
+// What the other process has not confirmed comes before all that is published when the hub goes on by itself.
+func TestHandOverFailsInOrder(t *testing.T) {
+	hub := New(Options{})
+	l := &lockedLog{t: t, hub: hub}
+	hub.UseLog(l)
+	there, here := net.Pipe()
+	over := make(chan error, 1)
+	go func() { over <- hub.HandOver(here) }()
+	if _, err := io.ReadFull(there, make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	hub.Publish("a", Post{Data: "1"})
+	hub.Publish("a", Post{Data: "2"})
+	there.Close()
+	<-over
+	if want := []string{"1", "2"}; !slices.Equal(l.appended, want) {
+		t.Errorf("appended %q, want %q", l.appended, want)
+	}
+}
+
+// lockedLog is a log of a hub that nobody else can use while it appends.
+type lockedLog struct {
+	t        *testing.T
+	hub      *Hub
+	appended []string
+}
+
+func (l *lockedLog) Append(_ string, p Post) error {
+	if l.hub.mu.TryLock() {
+		l.hub.mu.Unlock()
+		l.t.Errorf("others may publish before %q", p.Data)
+	}
+	l.appended = append(l.appended, p.Data)
+	return nil
+}
+
+// A process that has taken over, and is replaced itself, confirms what its own heir has.
+func TestHandOverTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first, second := New(Options{}), New(Options{})
+		r, w := net.Pipe()
+		over := make(chan error, 2)
+		go func() { over <- first.HandOver(w) }()
+		follow, err := second.TakeOver(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		go follow()
+		third, here := net.Pipe()
+		go func() { over <- second.HandOver(here) }()
+		go io.Copy(io.Discard, third)
+		synctest.Wait()
+		time.AfterFunc(heirTimeout/2, func() { third.Write([]byte{1}) })
+		began := time.Now()
+		first.Publish("a", Post{Data: "1"})
+		first.AwaitHeir()
+		if d := time.Since(began); d != heirTimeout/2 {
+			t.Errorf("published after %v, but the last process has it after %v", d, heirTimeout/2)
+		}
+		first.Close()
+		second.Close()
+		<-over
+		<-over
+	})
 }
