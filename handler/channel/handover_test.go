@@ -153,20 +153,17 @@ func TestHandOverEnds(t *testing.T) {
 	}
 }
 
-// Whoever publishes through the old process, and then through the new one, does so in this order.
+// Whoever publishes through the old process, and then through a newer one, does so in this order.
 func TestHandOverOrder(t *testing.T) {
 	const messages = 1000
-	old, heir := newRig(t, Options{}), newRig(t, Options{}, Rule{Pattern: "a", Messages: messages})
-	stop := handOver(t, old, heir)
+	hubs := []*rig{newRig(t, Options{}), newRig(t, Options{}), newRig(t, Options{}, Rule{Pattern: "a", Messages: messages})}
+	ends := []func(){handOver(t, hubs[0], hubs[1]), handOver(t, hubs[1], hubs[2])}
 	for i := range messages {
-		from := old
-		if i%2 == 1 {
-			from = heir
-		}
+		from := hubs[2*i%len(hubs)]
 		from.publish("a", fmt.Sprint(i))
 		from.hub.AwaitHeir()
 	}
-	list, _ := heir.hub.History("a", "", messages)
+	list, _ := hubs[2].hub.History("a", "", messages)
 	for i, m := range list {
 		if m.Data != fmt.Sprint(i) {
 			t.Fatalf("message %d is %q", i, m.Data)
@@ -175,7 +172,9 @@ func TestHandOverOrder(t *testing.T) {
 	if len(list) != messages {
 		t.Errorf("%d messages", len(list))
 	}
-	stop()
+	for _, end := range ends {
+		end()
+	}
 }
 
 // One that takes over and is silent holds up nobody for long. What it has not confirmed is not lost.
