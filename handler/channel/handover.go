@@ -69,8 +69,7 @@ func (h *Hub) TakeOver(conn io.ReadWriter) (follow func() error, err error) {
 	return func() error { return h.follow(d, buf, conn) }, nil
 }
 
-// follow answers each post with a byte, or several of them with one that has their number. If this hub has been handed over itself
-// meanwhile, its heir has them by then.
+// follow answers each post with a byte, or several of them with one that has their number.
 func (h *Hub) follow(d *gob.Decoder, buf *bufio.Reader, answers io.Writer) error {
 	for n := byte(1); ; n++ {
 		var p handedPost
@@ -79,7 +78,7 @@ func (h *Hub) follow(d *gob.Decoder, buf *bufio.Reader, answers io.Writer) error
 		}
 		h.Publish(p.Channel, p.Post)
 		if n == math.MaxUint8 || buf.Buffered() == 0 {
-			h.AwaitHeir()
+			h.AwaitHeir()            // there may be a third process already
 			answers.Write([]byte{n}) // if the other process is gone, there may still be posts of it
 			n = 0
 		}
