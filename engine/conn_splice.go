@@ -42,7 +42,7 @@ func (c *conn) OutputConn(head []byte, from backend.Conn, n int64) (s backend.Sp
 		head = nil
 		switch {
 		case s.Done && s.Moved == n:
-			s.More = o.goesOn()
+			s.More, s.Full = o.goesOn(), false
 			return s
 		case s.Full:
 			if s.Full = c.waitsForPipe(nowMS); s.Full {
@@ -130,11 +130,15 @@ func (c *conn) outputPipe(nowMS uint64, head, unread []byte, p *pipe) {
 		c.Output(head, unread, true) // as if they were the last: all of them are taken
 	}
 	c.exchange.begun = true
-	if record := c.exchange.record; record != nil && !c.socket.broken {
-		record.Response.Skip(int64(p.n))
-	}
+	taken, sent := int64(p.n), int64(0)
 	if !c.waits() {
-		c.sendPipe(p)
+		sent = c.sendPipe(p)
+	}
+	if c.socket.broken {
+		taken = sent // the rest goes with the pipe, and does not wait
+	}
+	if record := c.exchange.record; record != nil {
+		record.Response.Skip(taken)
 	}
 	if p.n == 0 || c.socket.broken {
 		c.l.raw.pipes.release(p)
