@@ -79,7 +79,9 @@ func (c *conn) spliceOnce(nowMS uint64, o *rawConn, head []byte, n int64, s *bac
 	s.Done = true
 	s.Moved += int64(p.n)
 	c.outputPipe(nowMS, head, o.input.Unread(), p)
-	o.input.Discard(o.input.Len())
+	if o.input.Discard(o.input.Len()); !o.busy {
+		o.input.Release(o.l.pool) // nothing of o may happen for a while
+	}
 	s.Full = c.waits()
 	return filled
 }

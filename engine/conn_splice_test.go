@@ -231,6 +231,46 @@ func TestOutputConnBroken(t *testing.T) {
 	sending.Wait()
 }
 
+// While a body waits for its peer, the connection that it comes from holds no buffer for what it has passed on.
+func TestOutputConnBuffers(t *testing.T) {
+	if !reactor.CanSplice {
+		t.Skip("no splice(2) on this system")
+	}
+	const rest = 60_000 // so little that the system has all of it before the first is passed on
+	const size = rawInputDefault + rest
+	m := &mover{t: t, size: size}
+	e, addr, source := startMover(t, m, Options{Loops: 1}, Limits{})
+	onLoop(t, e.Loop(0), func() {
+		e.loops[0].sys.splice = func(from, to, n int) (int, syscall.Errno) {
+			if from == m.from.(*rawConn).socket.fd {
+				return reactor.Splice(from, to, n)
+			}
+			return 0, syscall.EAGAIN
+		}
+	})
+	sending := sendAll(source, noise(size))
+	eventually(t, "all has come", func() (is bool) {
+		onLoop(t, e.Loop(0), func() {
+			n, _ := reactor.Peek(m.from.(*rawConn).socket.fd, make([]byte, size))
+			is = len(m.from.Unread()) == rawInputDefault && n == rest
+		})
+		return is
+	})
+	p := dial(t, addr)
+	p.say(get("/"))
+	eventually(t, "bytes wait in a pipe", func() (waits bool) {
+		onLoop(t, e.Loop(0), func() { waits = m.moved == rest })
+		return waits
+	})
+	if n := e.Stats()[0].Buffers; n != 0 {
+		t.Errorf("%d buffers", n)
+	}
+	onLoop(t, e.Loop(0), func() { m.from.Reset() })
+	p.Close()
+	source.Close()
+	sending.Wait()
+}
+
 // What a slow peer does not take goes into the spool, if there is one, after what waits in a pipe. So the source is done before the peer.
 func TestOutputConnSpools(t *testing.T) {
 	const size = 12_000_000
