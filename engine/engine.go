@@ -45,6 +45,7 @@ type Engine struct {
 	tally    *logging.Tally // of what is refused
 	readers  *fileReaders
 	stopping atomic.Bool
+	floods   floods
 
 	given atomic.Uint32 // connections that came from goroutines: they go to the loops in turn
 

@@ -28,7 +28,8 @@ type loop struct {
 	accepted, requests uint64         // so far
 	secured12          HandshakeStats // connections whose TLS handshakes were completed, up to version 1.2
 	secured13          HandshakeStats // likewise, from version 1.3 on
-	limited            uint64         // connections that were refused by the limit of their listener
+	limited            uint64         // connections that were refused by the limits of their listener
+	penalized          uint64         // connections that were refused because of floods
 	traffic            *traffic
 
 	backends map[backend.Backend]backend.LoopBackend

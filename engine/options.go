@@ -141,6 +141,14 @@ type Limits struct {
 	// it is the peer of the connection.
 	TrustedProxies Identifier
 
+	// NoFloodPenalty switches off what is done about addresses that flood connections with HTTP/2, lose them for that, and connect again.
+	// Each of their handshakes costs more than a flood. An address, or the /64 of an IPv6 address, that has lost 10 connections within 10
+	// seconds may open 10 a second for 10 seconds, or for as long as it goes on. What is above that is reset as with
+	// Listener.SetConnLimit. It may keep those that it has. Exempt are Unix sockets, addresses that TrustedProxies has (if it has
+	// a method Has, as a *forwarded.Trusted), and connections whose preface (Listener.SetPreface) names no client. Switch it off if
+	// many clients have the address of a proxy that passes on their connections and is not named in any of these ways.
+	NoFloodPenalty bool
+
 	// Account is given back with each entry of the access log, to tell listeners apart.
 	Account any
 

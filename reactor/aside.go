@@ -163,8 +163,8 @@ func (l *Loop) runAside(a Aside) (leads bool) {
 func (l *Loop) leaveAsides() {
 	for _, a := range l.asides[l.aside:] {
 		go func() {
+			defer a.Away(0) // even after runtime.Goexit
 			a.Run(0)
-			a.Away(0)
 		}()
 	}
 	clear(l.asides)

@@ -219,11 +219,14 @@ func TestAsideEnd(t *testing.T) {
 		}
 		l.Relieve(stint)
 	})
+	exits := newWork(l, func(uint64) { runtime.Goexit() })
 	on(t, l, func() {
 		l.Stop()
 		l.Aside(late)
+		l.Aside(exits)
 	})
 	late.expect(t, false, "work of a loop that has ended")
+	exits.expect(t, false, "work of a loop that has ended, whose goroutine has ended")
 	close(gate)
 	held.expect(t, false, "work that was running at the end")
 }

@@ -26,7 +26,7 @@ const eventsMax = 512
 // while batchDone returns again; then a batch may be empty. Called once more, it goes on with the batch in which it was stopped.
 //
 // It replaces gnet's Polling, which calls runtime.Gosched before it blocks. That wakes another thread to look for work, which
-// with small batches cost as much processor time as the requests (for the figures see docs/ARCHITECTURE.md). As long as there
+// with small batches cost as much processor time as the requests (for the figures see docs/internals/decisions.md). As long as there
 // are events, run asks for more without telling Go's scheduler. It tells the scheduler only when it blocks or parks.
 func (p *poller) run(event func(fd int, got Readiness) (stop bool), batchDone func() (stop, again bool)) error {
 	if p.events == nil {
