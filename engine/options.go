@@ -15,7 +15,7 @@ import (
 
 // Options configure an Engine. The zero value is a usable default.
 type Options struct {
-	// Loops is the number of event loops, each with an operating system thread of its own. 0 means DefaultLoops.
+	// Loops is the number of event loops. Each takes the time of one processor at most. 0 means DefaultLoops.
 	Loops int
 	// Batch puts the threads of the loops into the scheduling class SCHED_BATCH. Under load, each turn of a loop then handles
 	// more requests at less cost. The price is that a loop waits, for some milliseconds at most, for the rest of another
