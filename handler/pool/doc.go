@@ -63,8 +63,8 @@
 //     connection, and its events as exchanges; websocket_batch.go: several messages as one event; websocket_wait.go: those that
 //     wait for room. websocket_blocking.go: a connection that a worker has to itself.
 //   - channels.go: what workers publish and ask. dictionaries.go: shared dictionaries. tester.go: a process that runs tests.
-//   - interval.go: timers of scripts, which are exchanges without a peer (peerless.go); main_listener.go: main handlers. intervals.go: which generation of the
-//     script runs a timer. intervals_handover.go: which process does.
+//   - interval.go: timers of scripts, which are exchanges without a peer (peerless.go); main_listener.go: main handlers.
+//     intervals.go: which generation of the script runs a timer. intervals_handover.go: which process does.
 //
 // The package does not open sockets, know HTTP beyond the parsed head, or contain Lua. listen decodes what a listen{} call
 // asks for, policy decides how many workers there are.
