@@ -30,11 +30,18 @@ func (ln *Listener) limitOf() ConnLimit {
 
 // admitted reports whether a new connection of b may be served. Otherwise it was reset.
 func (l *loop) admitted(b *binding, fd int, client netip.AddrPort) bool {
-	if b.limit == nil || b.limit.Admit(client.Addr(), l.now()) {
+	var cause string
+	switch {
+	case l.punished(b, client.Addr()):
+		l.penalized++
+		cause = causePenalty
+	case b.limit != nil && !b.limit.Admit(client.Addr(), l.now()):
+		l.limited++
+		cause = causeConnLimit
+	default:
 		return true
 	}
-	l.limited++
-	l.countConnection(connectionsRefused, causeConnLimit, client)
+	l.countConnection(connectionsRefused, cause, client)
 	resetNow(fd)
 	return false
 }

@@ -68,7 +68,14 @@ func limitedTo(t *testing.T, limit ConnLimit, serve func(e *Engine, ln *Listener
 // isReset checks that the server resets a new connection, and sends nothing. text is sent first.
 func isReset(t *testing.T, address, text string) {
 	t.Helper()
-	c, err := net.Dial("tcp", address)
+	isResetFrom(t, "127.0.0.1", address, text)
+}
+
+// isResetFrom is isReset for a connection from an address.
+func isResetFrom(t *testing.T, from, address, text string) {
+	t.Helper()
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+	c, err := d.Dial("tcp", address)
 	if err == nil {
 		defer c.Close()
 		c.SetDeadline(time.Now().Add(waitMost))

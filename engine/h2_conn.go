@@ -373,6 +373,9 @@ func (s *h2Conn) fail(code h2Code, cause string) {
 	s.failed = true
 	s.countEnded(cause)
 	s.l.parent.abused(s.service, s.raw.socket.peer)
+	if cause == causeH2Flood {
+		s.l.parent.flooded(s.service, &s.raw.socket)
+	}
 	s.putGoAway(s.lastID, code)
 	if code == h2EnhanceYourCalm {
 		s.raw.drained = drainBytesMax - h2CalmDrainBytes

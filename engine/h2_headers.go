@@ -74,7 +74,7 @@ func (s *h2Conn) continuationFrame(f h2Frame, p []byte) {
 		return
 	}
 	if b.parts++; b.parts > h2ContinuationsMax {
-		s.fail(h2EnhanceYourCalm, causeH2FieldsLarge)
+		s.fail(h2EnhanceYourCalm, causeH2Flood)
 		return
 	}
 	if s.spend(h2CostFrame) {

@@ -30,7 +30,8 @@ type loop struct {
 	accepted, requests uint64         // so far
 	secured12          HandshakeStats // connections whose TLS handshakes were completed, up to version 1.2
 	secured13          HandshakeStats // likewise, from version 1.3 on
-	limited            uint64         // connections that were refused by the limit of their listener
+	limited            uint64         // connections that were refused by the limits of their listener
+	penalized          uint64         // connections that were refused because of floods
 	traffic            *traffic
 
 	backends map[backend.Backend]backend.LoopBackend
@@ -80,10 +81,10 @@ type loop struct {
 	counted   Access         // what it is called with if it only counts
 }
 
-func newLoop(e *Engine, index, count int, o Options) (*loop, error) {
+func newLoop(e *Engine, index, count int, o Options, park bool) (*loop, error) {
 	var l *loop
 	led := func() { l.goroutine.Store(goroutineID()) }
-	r, err := reactor.NewLoop(reactor.Options{Index: index, Count: count, Batch: o.Batch, Watch: e.watcher.of(index), Logger: e.log, Led: led})
+	r, err := reactor.NewLoop(reactor.Options{Index: index, Count: count, Batch: o.Batch, Park: park, Watch: e.watcher.of(index), Logger: e.log, Led: led})
 	if err != nil {
 		return nil, err
 	}

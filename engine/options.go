@@ -15,7 +15,7 @@ import (
 
 // Options configure an Engine. The zero value is a usable default.
 type Options struct {
-	// Loops is the number of event loops, each with an operating system thread of its own. 0 means DefaultLoops.
+	// Loops is the number of event loops. Each takes the time of one processor at most. 0 means DefaultLoops.
 	Loops int
 	// Batch puts the threads of the loops into the scheduling class SCHED_BATCH. Under load, each turn of a loop then handles
 	// more requests at less cost. The price is that a loop waits, for some milliseconds at most, for the rest of another
@@ -82,6 +82,11 @@ func DefaultLoops() int { return procsAtFirst() }
 // procsAtFirst is the number of processors before New has raised it.
 var procsAtFirst = sync.OnceValue(func() int { return runtime.GOMAXPROCS(0) })
 
+// sharesProcs reports whether there is one processor of Go's scheduler, which the loops can share with other goroutines.
+func (o Options) sharesProcs() bool {
+	return runtime.GOMAXPROCS(0) == 1 && !o.Batch && runtime.GOOS == "linux"
+}
+
 // raiseProcs gives Go's scheduler two processors more than there are loops, unless the environment says how many it has.
 func raiseProcs(loops int) {
 	procsAtFirst()
@@ -136,6 +141,14 @@ type Limits struct {
 	// TrustedProxies finds out who the client of each request is, as a *forwarded.Trusted does. The access log then has that client. nil:
 	// it is the peer of the connection.
 	TrustedProxies Identifier
+
+	// NoFloodPenalty switches off what is done about addresses that flood connections with HTTP/2, lose them for that, and connect again.
+	// Each of their handshakes costs more than a flood. An address, or the /64 of an IPv6 address, that has lost 10 connections within 10
+	// seconds may open 10 a second for 10 seconds, or for as long as it goes on. What is above that is reset as with
+	// Listener.SetConnLimit. It may keep those that it has. Exempt are Unix sockets, addresses that TrustedProxies has (if it has
+	// a method Has, as a *forwarded.Trusted), and connections whose preface (Listener.SetPreface) names no client. Switch it off if
+	// many clients have the address of a proxy that passes on their connections and is not named in any of these ways.
+	NoFloodPenalty bool
 
 	// Account is given back with each entry of the access log, to tell listeners apart.
 	Account any

@@ -18,6 +18,7 @@ const (
 	requestsRefused      = "requests refused"
 	requestBodiesRefused = "request bodies refused"
 	connectionsRefused   = "connections refused"
+	floodsPunished       = "addresses punished for floods"
 	aboveLimit           = "connections turned away: limit reached"
 	outOfFiles           = "connections turned away: no descriptor left"
 	responsesWait        = "responses wait in their handlers"
@@ -34,6 +35,7 @@ const (
 	causeNoWorker    = "no_worker"
 	causeServerStops = "stopped"
 	causeConnLimit   = "connection_limit"
+	causePenalty     = "flood_penalty"
 	causeFileShort   = "file is shorter than it was"
 )
 

@@ -22,6 +22,8 @@ type service struct {
 	identifier  Identifier // see Limits.TrustedProxies; nil: nothing has to be found out about a request
 	pages       *httpwrite.ErrorPages
 	extras      *extras             // that every exchange begins with; nil: none
+	punishes    bool                // floods: see Limits.NoFloodPenalty
+	prefaced    bool                // the listener has a preface
 	overlapping backend.Overlapping // the backend, or nil if it is none
 	pressable   backend.Pressable   // likewise
 
@@ -32,6 +34,7 @@ type service struct {
 func newService(lb backend.LoopBackend, index int, lim Limits) *service {
 	s := &service{
 		backend: lb, index: index, limits: lim.resolve(), account: lim.Account, identifier: lim.TrustedProxies, pages: lim.ErrorPages,
+		punishes: !lim.NoFloodPenalty,
 	}
 	if s.pages != nil && s.identifier == nil {
 		s.identifier = noProxies{}
@@ -90,6 +93,9 @@ func (l *loop) bind(ln *Listener, http *service, sockets *socketService, raw *ra
 	}
 	if b.preface = ln.preface.Load(); b.preface != nil {
 		b.addrs.mayDiffer()
+		if http != nil {
+			http.prefaced = true
+		}
 	}
 	old := b.http
 	b.http, b.sockets, b.raw = http, sockets, raw

@@ -17,6 +17,9 @@ type LoopStats struct {
 	Dials    int    // connections that are being established
 	Accepted uint64 // connections so far, of Serve, ServeProtocol and ServeSockets
 	Limited  uint64 // connections so far that the limit of their listener has refused: see Listener.SetConnLimit
+	// Penalized are connections so far that were refused because of the floods of their clients: see Limits.NoFloodPenalty.
+	Penalized uint64
+
 	Requests uint64 // so far, whose heads were complete
 	Buffers  int    // that connections hold for unread or unsent bytes
 	Pipes    int    // that have bytes of spliced connections
@@ -65,7 +68,7 @@ func (e *Engine) Stats() []LoopStats {
 }
 
 func (l *loop) stats() LoopStats {
-	s := LoopStats{Loop: l.index, BytesRead: l.traffic.read, BytesWritten: l.traffic.written, Limited: l.limited, Buffers: l.pool.InUse(), Pipes: l.raw.pipes.used, Dials: len(l.raw.dials)}
+	s := LoopStats{Loop: l.index, BytesRead: l.traffic.read, BytesWritten: l.traffic.written, Limited: l.limited, Penalized: l.penalized, Buffers: l.pool.InUse(), Pipes: l.raw.pipes.used, Dials: len(l.raw.dials)}
 	s.add(l)
 	if l.tls != nil {
 		s.add(l.tls.twin)

@@ -29,8 +29,8 @@ type situation struct {
 
 // window is what was seen of the honest clients for a while.
 type window struct {
-	perSecond, p99, most                float64
-	serving, publishing, reading, loads float64 // cores
+	perSecond, p99, most       float64
+	serving, publishing, loads float64 // cores
 }
 
 func runBeside(ctx context.Context, o *options) error {
@@ -110,10 +110,12 @@ type beside struct {
 	c                *crowd
 }
 
-// window measures honest clients while messages are published at a rate; 0: none.
+// window measures honest clients while messages are published at a rate; 0: none. The subscribers read them afterwards: elsewhere they would
+// be on machines of their own.
 func (b *beside) window(ctx context.Context, rate int) (w window, err error) {
-	serving, publishing, reading := b.hello.used(), b.publisher.used(), selfCPU()
+	serving, publishing := b.hello.used(), b.publisher.used()
 	published, n := make(chan error, 1), int(b.o.duration.Seconds()*float64(rate))
+	want := b.c.got + n*b.c.size
 	go func() { published <- b.publish(n, rate) }()
 	load := wrk.Load{URL: "http://" + b.hello.plain + "/hello", Threads: 2, Conns: honest, Duration: b.o.duration}
 	result, used, err := load.Run(ctx)
@@ -125,46 +127,36 @@ func (b *beside) window(ctx context.Context, rate int) (w window, err error) {
 	}
 	cores := func(d time.Duration) float64 { return d.Seconds() / b.o.duration.Seconds() }
 	w = window{perSecond: result.PerSecond, p99: milliseconds(result.P99), most: milliseconds(result.Max), loads: cores(used)}
-	w.serving, w.publishing, w.reading = cores(b.hello.used()-serving), cores(b.publisher.used()-publishing), cores(selfCPU()-reading)
-	return w, nil
+	w.serving, w.publishing = cores(b.hello.used()-serving), cores(b.publisher.used()-publishing)
+	return w, b.c.until(func() bool { return b.c.got >= want })
 }
 
 func milliseconds(d time.Duration) float64 { return d.Seconds() * 1e3 }
 
-// publish publishes n messages at a rate, the first after half of the time between two, and returns when all have them all.
+// publish publishes n messages at a rate, the first after half of the time between two.
 func (b *beside) publish(n, rate int) error {
-	if n == 0 {
-		return nil
-	}
-	data, published := b.o.message(), make(chan error, 1)
-	go func() {
-		began := time.Now()
-		for i := range n {
-			time.Sleep(time.Until(began.Add(time.Duration(float64(time.Second) * (float64(i) + 0.5) / float64(rate)))))
-			if err := b.publisher.publish(data); err != nil {
-				published <- err
-				return
-			}
+	began := time.Now()
+	for i := range n {
+		time.Sleep(time.Until(began.Add(time.Duration(float64(time.Second) * (float64(i) + 0.5) / float64(rate)))))
+		if err := b.publisher.publish(b.o.message()); err != nil {
+			return err
 		}
-		published <- nil
-	}()
-	want := b.c.got + n*b.c.size
-	err := b.c.until(func() bool { return b.c.got >= want })
-	return errors.Join(err, <-published)
+	}
+	return nil
 }
 
 func reportBeside(to io.Writer, o *options, all []*situation) {
 	fmt.Fprintf(to, "\n%d subscribers of one channel%s, messages of %d bytes; %d honest clients of hello, %d rounds of %d windows of %v\n\n",
 		o.subscribers, o.by(), o.size, honest, o.rounds, o.windows, o.duration)
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "server\tmessages/s\tdeliveries/s\trequests/s alone\tbeside it\tto alone\tp99 ms alone\tbeside it\tmax ms alone\tbeside it\tcores: hello's server\tpublishing server\tsubscribers\twrk")
+	fmt.Fprintln(w, "server\tmessages/s\tdeliveries/s\trequests/s alone\tbeside it\tto alone\tp99 ms alone\tbeside it\tmax ms alone\tbeside it\tcores: hello's server\tpublishing server\twrk")
 	for _, s := range all {
 		alone := func(of func(window) float64) float64 { return median(s.alone, of) }
 		with := func(of func(window) float64) float64 { return median(s.with, of) }
 		perSecond, p99, most := func(w window) float64 { return w.perSecond }, func(w window) float64 { return w.p99 }, func(w window) float64 { return w.most }
-		fmt.Fprintf(w, "%s\t%d\t%d\t%.0f\t%.0f\t%s\t%.1f\t%.1f\t%.1f\t%.1f\t%.2f\t%s\t%.2f\t%.2f\n", s.title(), s.rate, s.rate*o.subscribers, alone(perSecond), with(perSecond),
+		fmt.Fprintf(w, "%s\t%d\t%d\t%.0f\t%.0f\t%s\t%.1f\t%.1f\t%.1f\t%.1f\t%.2f\t%s\t%.2f\n", s.title(), s.rate, s.rate*o.subscribers, alone(perSecond), with(perSecond),
 			stats.MeanError(s.ratio), alone(p99), with(p99), alone(most), with(most), with(func(w window) float64 { return w.serving }),
-			s.publishing(), with(func(w window) float64 { return w.reading }), with(func(w window) float64 { return w.loads }))
+			s.publishing(), with(func(w window) float64 { return w.loads }))
 	}
 	w.Flush()
 	fmt.Fprintln(to, "\nto alone: mean of the windows ± its standard error (smallest–largest), each to the window just before it, without publishing; the others: medians of the windows.",

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os/exec"
 	"time"
 
 	"moonbridge/benchmarks/internal/hogs"
@@ -190,8 +191,11 @@ func (b *bench) turn(ctx context.Context, server *servers.Server, conns, round i
 // load sends requests to a server and sets the results in m.
 func (b *bench) load(ctx context.Context, server *servers.Server, m *measurement, duration time.Duration) (err error) {
 	url := b.workload.URL(server.Address, b.workload.Path())
-	load := wrk.Load{URL: url, Threads: b.options.threads, Conns: m.conns, Duration: duration,
+	load := wrk.Load{URL: url, Threads: b.options.threads, Conns: m.conns, Duration: duration, Pin: b.pinLoad,
 		Script: b.workload.WrkScript(b.options.settings.Benchmarks)}
+	if b.options.lean {
+		load.Program = b.options.settings.LeanPath()
+	}
 	if b.workload.Beside == "" {
 		m.wrk, m.wrkCPU, err = load.Run(ctx)
 		if b.workload.NoTimes {
@@ -214,6 +218,10 @@ func (b *bench) load(ctx context.Context, server *servers.Server, m *measurement
 	err = errors.Join(err, <-ended)
 	m.wrkCPU += besideCPU
 	return err
+}
+
+func (b *bench) pinLoad(cmd *exec.Cmd) (*exec.Cmd, error) {
+	return b.options.settings.Pin(cmd, false)
 }
 
 func (b *bench) failed(server *servers.Server, err error) error {

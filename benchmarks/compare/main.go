@@ -14,7 +14,7 @@ func main() { program.Main("compare", parseOptions, run) }
 
 // run runs the whole comparison. Measurements made before an error or a signal are still written.
 func run(ctx context.Context, o options) (err error) {
-	if _, err := exec.LookPath("wrk"); err != nil {
+	if _, err := exec.LookPath("wrk"); err != nil && !o.lean {
 		return fmt.Errorf("%w; benchmarks/install.sh installs it", err)
 	}
 	most := o.connsMost()

@@ -24,6 +24,7 @@ type options struct {
 	duration  time.Duration
 	warmup    time.Duration
 	threads   int
+	lean      bool
 	hogs      int
 	name      string
 	out       string
@@ -54,8 +55,10 @@ func parseOptions(args []string, errout io.Writer) (options, error) {
 	flags.DurationVar(&o.duration, "duration", 5*time.Second, "length of a run, in whole seconds")
 	flags.DurationVar(&o.warmup, "warmup", time.Second, "load before each run that is not counted, in whole seconds; 0 for none")
 	flags.IntVar(&o.threads, "threads", 2, "threads of wrk")
+	flags.BoolVar(&o.lean, "lean", false, "load with peers/lean, which costs less than wrk, instead; for workloads with a GET without TLS only")
 	setting := flags.String("setting", string(servers.Apart), "what servers share: apart (each in a session of its own), together "+
-		"(one session, also with wrk), cgroup (each in a session and a cpu cgroup of its own)")
+		"(one session, also with wrk), cgroup (each in a session and a cpu cgroup of its own), core (each has the first core, and "+
+		"what loads it has the others)")
 	flags.IntVar(&o.hogs, "hogs", 0, "number of busy loops beside the measurements, pinned to one core after the other")
 	flags.StringVar(&o.name, "name", "", "`name` of the result file after the date (default: the workloads)")
 	flags.StringVar(&o.out, "out", "", "`folder` of the result file (default: benchmarks/results); - for none")
@@ -116,6 +119,9 @@ func (o *options) check() error {
 		}
 	}
 	for _, w := range o.workloads {
+		if o.lean && !w.Plain() {
+			return fmt.Errorf("-lean: the workload %s is more than a GET without TLS", w.Name)
+		}
 		if len(o.serversOf(w)) == 0 {
 			return fmt.Errorf("none of the servers %s has the workload %s", strings.Join(o.servers, ", "), w.Name)
 		}
@@ -136,7 +142,7 @@ func (o *options) serversOf(w servers.Workload) (names []string) {
 	return names
 }
 
-// serversUsed returns the chosen servers that have one of the workloads, and the upstreams of these.
+// serversUsed returns the chosen servers that have one of the workloads, the upstreams of these, and Lean if it loads them.
 func (o *options) serversUsed() (names []string) {
 	for _, name := range o.servers {
 		if slices.ContainsFunc(o.workloads, func(w servers.Workload) bool { return w.Has(name) }) {
@@ -147,6 +153,9 @@ func (o *options) serversUsed() (names []string) {
 		if name := w.Upstream(); name != "" && !slices.Contains(names, name) {
 			names = append(names, name)
 		}
+	}
+	if o.lean {
+		names = append(names, servers.Lean)
 	}
 	return names
 }

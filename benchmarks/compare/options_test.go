@@ -60,7 +60,7 @@ func TestParseOptionsRefuses(t *testing.T) {
 	for _, line := range []string{
 		"-servers apache", "-workload goodbye", "-conns 0", "-conns 1,x", "-conns 30000", "-rounds 0", "-duration 100ms",
 		"-duration 1500ms", "-warmup -1s", "-warmup 10ms", "-threads 0", "-name ../x", "-dir /", "-out /nothing/here", "-unknown", "stray",
-		"-setting alone", "-hogs -1", "-hogs 9999", "-workload page -servers limit,gnet",
+		"-setting alone", "-lean -workload hello,https", "-lean -workload form", "-lean -workload beside", "-hogs -1", "-hogs 9999", "-workload page -servers limit,gnet",
 	} {
 		if o, err := parseOptions(strings.Fields(line), io.Discard); err == nil {
 			t.Errorf("%s: taken as %+v", line, o)

@@ -24,7 +24,9 @@ func collectFacts(o options, results []workloadResult) []machine.Fact {
 		facts = append(facts, machine.Fact{Name: "note", Value: o.note})
 	}
 	facts = append(facts, machine.Facts(o.settings.Benchmarks)...)
-	facts = append(facts, machine.Fact{Name: "wrk", Value: wrk.Version()})
+	if !o.lean {
+		facts = append(facts, machine.Fact{Name: "wrk", Value: wrk.Version()})
+	}
 	for i, name := range results[0].names {
 		switch {
 		case name == "mbserve":
@@ -39,8 +41,11 @@ func collectFacts(o options, results []workloadResult) []machine.Fact {
 			facts = append(facts, machine.Fact{Name: name, Value: machine.Version("cc", "--version")})
 		}
 	}
-	plan := fmt.Sprintf("%d rounds of %v after %v of warm-up, wrk with %d threads, open files %d",
-		o.rounds, o.duration, o.warmup, o.threads, o.settings.Files)
+	load := fmt.Sprintf("wrk with %d threads", o.threads)
+	if o.lean {
+		load = "lean (peers/lean) in the place of wrk, with one thread"
+	}
+	plan := fmt.Sprintf("%d rounds of %v after %v of warm-up, %s, open files %d", o.rounds, o.duration, o.warmup, load, o.settings.Files)
 	return append(facts, machine.Fact{Name: "plan", Value: plan}, machine.Fact{Name: "setting", Value: describeSetting(o)})
 }
 
@@ -52,6 +57,7 @@ func describeSetting(o options) string {
 		servers.Apart:    "apart: each server in a session of its own",
 		servers.Together: "together: servers and wrk in one session",
 		servers.Cgroup:   "cgroup: each server in a session and a cpu cgroup of its own",
+		servers.Core:     "core: each server in a session of its own on the first core, load and upstream on the others",
 	}[o.settings.Setting]
 	if o.hogs > 0 {
 		text += fmt.Sprintf("; beside %d busy loops, pinned to one core after the other", o.hogs)

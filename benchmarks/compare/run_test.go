@@ -87,6 +87,36 @@ func TestResultsHaveNoAbsolutePaths(t *testing.T) {
 	}
 }
 
+// A server has a core for itself, and lean loads it.
+func TestBenchLean(t *testing.T) {
+	o, err := parseOptions(strings.Fields("-servers onloop,proxy,limit -workload hello,proxy100k -lean -setting core -conns 3 -rounds 1 -duration 1s -warmup 0 -out -"), &bytes.Buffer{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := o.settings.Setting.Check(); err != nil {
+		t.Skip("this machine cannot have the setting: ", err)
+	}
+	o.settings.Connections = o.connsMost()
+	if err := o.settings.Prepare(1024, o.serversUsed()...); err != nil {
+		t.Fatal(err)
+	}
+	defer o.settings.Remove()
+	for _, w := range o.workloads {
+		b := bench{options: o, workload: w, progress: &bytes.Buffer{}}
+		if err := b.run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range b.result.runs {
+			if m.wrk.Requests == 0 || m.wrk.P50 == 0 || m.wrk.P99 < m.wrk.P50 || m.serverCPU == 0 || m.wrkCPU == 0 || troubles(m) != "" {
+				t.Errorf("%s: run %+v", w.Name, m)
+			}
+			if w.Name == "proxy100k" && m.wrk.Bytes < 0.9*102400*float64(m.wrk.Requests) {
+				t.Errorf("%s: %.0f bytes/s with %d requests", w.Name, m.wrk.Bytes, m.wrk.Requests)
+			}
+		}
+	}
+}
+
 // A workload with other requests beside it, and busy loops: both are counted.
 func TestBenchBeside(t *testing.T) {
 	if _, err := exec.LookPath("wrk"); err != nil {

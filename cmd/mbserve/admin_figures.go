@@ -136,6 +136,8 @@ func (a *adminSide) writeLoops(w *metrics.Writer) {
 		}
 		w.Counter("moonbridge_connections_accepted_total", "Connections that an event loop has accepted.", float64(l.Accepted), "loop", label)
 		w.Counter("moonbridge_connections_limited_total", "Connections that connection_limit has refused.", float64(l.Limited), "loop", label)
+		w.Counter("moonbridge_connections_penalized_total", "Connections that were refused because their address had flooded (flood_penalty).",
+			float64(l.Penalized), "loop", label)
 		w.Counter("moonbridge_request_heads_total", "Requests whose heads were complete.", float64(l.Requests), "loop", label)
 		w.Counters("moonbridge_bytes_total", "Bytes of sockets, with TLS as they were encrypted.", "direction",
 			map[string]uint64{"read": l.BytesRead, "written": l.BytesWritten}, "loop", label)

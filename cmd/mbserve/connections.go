@@ -13,6 +13,7 @@ func sumOf(loops []engine.LoopStats) (sum engine.LoopStats) {
 	for _, l := range loops {
 		sum.Accepted += l.Accepted
 		sum.Limited += l.Limited
+		sum.Penalized += l.Penalized
 		sum.Handshakes += l.Handshakes
 		sum.TLS12.Resumed += l.TLS12.Resumed
 		sum.TLS13.Resumed += l.TLS13.Resumed
@@ -39,7 +40,7 @@ func occurrences(by map[string]uint64) (n uint64, occurred map[string]uint64) {
 // logConnections logs the statistics of connections, with those of TLS and HTTP/2 if there have been any.
 func (s *server) logConnections() {
 	sum := sumOf(s.engine.Stats())
-	s.log.Info("connections", "accepted", sum.Accepted, "limited", sum.Limited)
+	s.log.Info("connections", "accepted", sum.Accepted, "limited", sum.Limited, "penalized", sum.Penalized)
 	if failures, _ := occurrences(s.engine.HandshakeFailures()); sum.Handshakes > 0 || failures > 0 {
 		running, waiting := s.engine.Handshakes()
 		s.log.Info("tls", "handshakes", sum.Handshakes, "resumed", sum.TLS12.Resumed+sum.TLS13.Resumed, "failed", failures,

@@ -67,6 +67,9 @@ var proofs = []proof{
 		"engine.TestConnLimitPreface", "engine.TestConnLimitAdopted", "engine.TestConnLimitAbused", "listen.TestDecodeConnectionLimit",
 		"listen.TestDecodeConnectionLimitMistakes")},
 
+	{"The pool: flood_penalty", tests(shown, "main.TestFloodPenalty", "engine.TestFloodPenalty", "engine.TestFloodPenaltyGroups",
+		"engine.TestFloodPenaltyConnections", "engine.TestFloodPenaltyProxies", "engine.TestFloodPenaltyMistakes", "engine.TestFloodPenaltyTableFull",
+		"engine.TestFloodPenaltyTogether", "engine.TestFloodPenaltyCost", "listen.TestDecodeListen", "listen.TestDecodeErrors")},
 	{"The pool: error_page", tests(shown, "main.TestErrorPageOption", "main.TestErrorPagePipelined", "main.TestErrorPageJSON", "main.TestErrorPageMistakes")},
 	{"The pool: routes", tests(shown, "main.TestRoutes", "main.TestRoutesBodies", "main.TestRoutesForwarded", "main.TestRoutesReload", "main.TestRoutesUpgrade",
 		"main.TestRoutesMistakes", "route.TestRoute", "route.TestBodiesInFiles")},

@@ -288,7 +288,7 @@ func (g *generation) serveAt(a *address, n, i int) error {
 	a.ln.SetConnLimit(g.connLimit(n))
 	switch {
 	case g.s.o.static != "", spec.RedirectHTTPS != 0:
-		return g.s.engine.Serve(a.ln, b, i, engine.Limits{Account: g.s.admin.account(n)})
+		return g.s.engine.Serve(a.ln, b, i, engine.Limits{Account: g.s.admin.account(n), NoFloodPenalty: true}) // no HTTP/2, no handshakes
 	case spec.Raw():
 		return g.s.engine.ServeSockets(a.ln, b, i)
 	}
@@ -303,6 +303,7 @@ func (g *generation) limits(n int, spec *listen.Listener) engine.Limits {
 	}
 	l.H2C = spec.HTTP2 == listen.HTTP2Always
 	l.Account = g.s.admin.account(n)
+	l.NoFloodPenalty = !g.pools[n].Options.FloodPenalty
 	if t := trustedProxies(&g.pools[n].Options); t != nil {
 		l.TrustedProxies = t
 	}

@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"text/template"
 )
@@ -27,7 +26,7 @@ func (s *Settings) haproxyCommand(w Workload, address, dir string) (*exec.Cmd, e
 	}
 	var text strings.Builder
 	err := haproxyTemplate.Execute(&text, map[string]any{
-		"Address": address, "Upstream": w.upstream, "Mode": mode, "Threads": runtime.NumCPU(),
+		"Address": address, "Upstream": w.upstream, "Mode": mode, "Threads": s.serverCores(),
 		"Connections": s.Connections + 256, "Certificate": certificate,
 	})
 	if err != nil {

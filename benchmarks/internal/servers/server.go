@@ -47,6 +47,9 @@ func (s *Settings) Start(name string, w Workload) (*Server, error) {
 		return nil, err
 	}
 	command := cmd.String()
+	if cmd, err = s.Pin(cmd, !w.origin); err != nil {
+		return nil, err
+	}
 	// The folder's name is unique on the machine, since its parent's is.
 	cmd, group, err := s.Setting.prepare(cmd, filepath.Base(s.Temp)+"-"+filepath.Base(dir))
 	if err != nil {

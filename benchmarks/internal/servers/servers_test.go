@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -386,7 +387,11 @@ func (s *Settings) checkPlace(t *testing.T, name string) {
 	if inside := strings.Contains(string(group), filepath.Base(server.dir)); err != nil || inside != (s.Setting == Cgroup) {
 		t.Errorf("%s: control groups\n%s%v", name, group, err)
 	}
-	if strings.Contains(server.Command, "cgroup.procs") {
+	var set unix.CPUSet
+	if err := unix.SchedGetaffinity(pid, &set); err != nil || (set.Count() == 1) != (s.Setting == Core || runtime.NumCPU() == 1) {
+		t.Errorf("%s: %d cores, %v", name, set.Count(), err)
+	}
+	if strings.Contains(server.Command, "cgroup.procs") || strings.Contains(server.Command, "taskset") {
 		t.Errorf("%s: not its own command: %s", name, server.Command)
 	}
 	if n := len(server.Tree.PIDs()); name == "nginx" && n != 3 || name == "limit" && n != 1 {

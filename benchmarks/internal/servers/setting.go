@@ -20,10 +20,13 @@ const (
 	Together Setting = "together"
 	// Cgroup gives each server a control group of its own with the cpu controller, as systemd and containers do.
 	Cgroup Setting = "cgroup"
+	// Core gives each server a session and the first core, where nothing else runs that is measured: the load and upstreams have the
+	// other cores.
+	Core Setting = "core"
 )
 
 // AllSettings lists the settings, the default first.
-var AllSettings = []Setting{Apart, Together, Cgroup}
+var AllSettings = []Setting{Apart, Together, Cgroup, Core}
 
 // ParseSetting returns the setting with this name.
 func ParseSetting(name string) (Setting, error) {
@@ -39,11 +42,15 @@ func ParseSetting(name string) (Setting, error) {
 
 // Check returns an error if there cannot be such servers.
 func (s Setting) Check() error {
-	if s != Cgroup {
-		return nil
+	var err error
+	switch s {
+	case Cgroup:
+		err = cgroup.Check()
+	case Core:
+		err = checkCores()
 	}
-	if err := cgroup.Check(); err != nil {
-		return fmt.Errorf("-setting cgroup: %w", err)
+	if err != nil {
+		return fmt.Errorf("-setting %s: %w", s, err)
 	}
 	return nil
 }

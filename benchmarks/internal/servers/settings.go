@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +15,12 @@ import (
 
 // Names lists the servers that can be started, in the order of the reports.
 var Names = []string{"mbserve", "nginx", "caddy", "nethttp", "fasthttp", "onloop", "adapter", "gnet", "proxy", "tcpproxy", "haproxy", "reverseproxy", "iocopy", "limit"}
+
+// Lean is the name of a load generator that Check builds, and that LeanPath returns.
+const Lean = "lean"
+
+// LeanPath returns the path of the load generator Lean.
+func (s *Settings) LeanPath() string { return s.peer(Lean) }
 
 // Floor is the name of a server that Check builds, and that FloorCommand starts.
 const Floor = "floor"
@@ -130,7 +135,7 @@ func (s *Settings) checkOne(name string) error {
 		if _, err := exec.LookPath(name); err != nil {
 			return fmt.Errorf("%w; benchmarks/install.sh installs it", err)
 		}
-	case "limit", Floor:
+	case "limit", Floor, Lean:
 		return s.build("cc", "-std=gnu11", "-O2", "-pthread", "-o", s.peer(name), "peers/"+name+"/"+name+".c")
 	default:
 		return s.build("go", "build", "-o", s.peer(name), "./peers/"+name)
@@ -154,7 +159,7 @@ func (s *Settings) nginxWorkers() int {
 	if s.NginxWorkers > 0 {
 		return s.NginxWorkers
 	}
-	return runtime.NumCPU()
+	return s.serverCores()
 }
 
 // command returns the command that starts a server. dir is a separate folder for it.

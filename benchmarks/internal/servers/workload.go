@@ -252,6 +252,9 @@ func (w Workload) dial(address string) probe.Dialer {
 	}
 }
 
+// Plain reports whether the requests are a GET without further fields, over TCP.
+func (w Workload) Plain() bool { return !w.tls && w.wrkScript == "" && w.Beside == "" }
+
 // WrkScript returns the path of wrk's script, or "".
 func (w Workload) WrkScript(benchmarks string) string { return scriptPath(benchmarks, w.wrkScript) }
 

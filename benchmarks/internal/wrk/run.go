@@ -2,6 +2,7 @@ package wrk
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"os/exec"
@@ -18,6 +19,18 @@ type Load struct {
 	Conns    int
 	Duration time.Duration // whole seconds, at least one: wrk's resolution
 	Script   string        // Lua script of wrk, or "" for a plain GET
+	Program  string        // with the arguments and the report of wrk; "": wrk
+
+	Pin func(*exec.Cmd) (*exec.Cmd, error) // changes how it is started; nil: nothing
+}
+
+// command returns the command that is to be run.
+func (l Load) command() (*exec.Cmd, error) {
+	cmd := exec.Command(cmp.Or(l.Program, "wrk"), l.Args()...)
+	if l.Pin == nil {
+		return cmd, nil
+	}
+	return l.Pin(cmd)
 }
 
 // Args returns wrk's arguments.
@@ -41,17 +54,21 @@ func (l Load) Run(caller context.Context) (Result, time.Duration, error) {
 	// wrk ends the run itself; this limit is for a wrk that hangs.
 	ctx, cancel := context.WithTimeout(caller, l.Duration+30*time.Second)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "wrk", l.Args()...)
+	plan, err := l.command()
+	if err != nil {
+		return Result{}, 0, err
+	}
+	cmd := exec.CommandContext(ctx, plan.Path, plan.Args[1:]...)
 	var out, errout bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errout
 	// Keep a Ctrl-C from wrk, which would end at once and report a partial run as if it were complete.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	err := cmd.Run()
+	err = cmd.Run()
 	if caller.Err() != nil {
 		return Result{}, 0, caller.Err()
 	}
 	if err != nil {
-		return Result{}, 0, fmt.Errorf("wrk %s: %w: %s", strings.Join(l.Args(), " "), err,
+		return Result{}, 0, fmt.Errorf("%s: %w: %s", plan, err,
 			strings.TrimSpace(out.String()+errout.String()))
 	}
 	result, err := Parse(out.String())

@@ -2,7 +2,7 @@
  * them. It parses nothing, keeps no time and calls no handler, so it costs little more than the system calls. What a real
  * server needs above this is its own.
  *
- * limit ADDRESS WORKLOAD, with ADDRESS = host:port. Each core has a thread with an epoll of its own. All accept from the
+ * limit ADDRESS WORKLOAD, with ADDRESS = host:port. Each core that it may use has a thread with an epoll of its own. All accept from the
  * one listening socket; connections are dealt to the threads in turn. It runs until a signal ends it. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -10,6 +10,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -211,7 +212,8 @@ int main(int argc, char **argv)
 	}
 	prepare(argv[2]);
 	listen_at(argv[1]);
-	threads = sysconf(_SC_NPROCESSORS_ONLN);
+	cpu_set_t mine;
+	threads = sched_getaffinity(0, sizeof mine, &mine) == 0 ? CPU_COUNT(&mine) : 1;
 	if (threads > threads_max)
 		threads = threads_max;
 	for (int i = 0; i < threads; i++)

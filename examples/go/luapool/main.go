@@ -162,6 +162,7 @@ func (s *scripted) serve(pools []*pool.Pool) error {
 				err = s.e.ServeSockets(ln, p, i)
 			} else {
 				lim := limits(l.HTTP)
+				lim.NoFloodPenalty = !p.Spec().Options.FloodPenalty
 				if proxies := p.Spec().Options.TrustedProxies; len(proxies) > 0 {
 					if lim.TrustedProxies, err = forwarded.New(proxies); err != nil {
 						return err

@@ -30,14 +30,14 @@ func TestDecodeListen(t *testing.T) {
 		[3]any{7, "proto", "tcp4"}, [3]any{7, "port", 7}, [3]any{7, "connect", listentest.Func{}},
 		[3]any{8, "proto", "local"}, [3]any{8, "path", "/tmp/y"}, [3]any{8, "connect", listentest.Func{}},
 		[3]any{0, "min_fork", 3}, [3]any{0, "fork_delay", false}, [3]any{0, "exit_delay", 0.25}, [3]any{0, "prepare", listentest.Func{}}, [3]any{0, "selftest", listentest.Func{}},
-		[3]any{0, "memory_limit", 1e6 + 0.5}, [3]any{0, "min_requests_per_fork", 2}, [3]any{0, "recycle_on_error", true},
+		[3]any{0, "memory_limit", 1e6 + 0.5}, [3]any{0, "min_requests_per_fork", 2}, [3]any{0, "recycle_on_error", true}, [3]any{0, "flood_penalty", false},
 		[3]any{0, "gone_after", false}, [3]any{0, "trusted_proxies\x00", "10.0.0.0/8"}, [3]any{0, "trusted_proxies\x00", "unix"},
 	))
 	if err != nil {
 		t.Fatal(err)
 	}
 	o.MinFork, o.ForkDelay, o.ExitDelay, o.Prepare, o.Selftest = 3, 0, 250*time.Millisecond, true, true
-	o.MemoryLimit, o.MinRequests, o.RecycleOnError, o.GoneAfter = 1e6, 2, true, 0
+	o.MemoryLimit, o.MinRequests, o.RecycleOnError, o.GoneAfter, o.FloodPenalty = 1e6, 2, true, 0, false
 	o.TrustedProxies = []string{"10.0.0.0/8", "unix"}
 	shared := *h
 	shared.RequestBodySizeLimit, shared.IdleTimeout = 1000, 500*time.Millisecond
@@ -161,6 +161,7 @@ func TestDecodeErrors(t *testing.T) {
 		{http([3]any{0, "pre_fork", 5}, [3]any{0, "max_fork", 4}), "pre_fork (5) is greater than max_fork (4)"},
 		{http([3]any{0, "memory_limit", 64}), "option memory_limit: 64 is not a number of bytes from 65536 to 1125899906842624"},
 		{http([3]any{0, "memory_limit", "64 MB"}), "option memory_limit: number (of bytes) or false expected, got string"},
+		{http([3]any{0, "flood_penalty", "no"}), "option flood_penalty: boolean expected, got string"},
 		{http([3]any{0, "recycle_on_error", 1}), "option recycle_on_error: boolean expected, got number"},
 		{http([3]any{0, "min_requests_per_fork", 0}), "option min_requests_per_fork: 0 is not in the range from 1 to 2147483647"},
 		{http([3]any{0, "min_requests_per_fork", 5}, [3]any{0, "max_requests_per_fork", 4}),

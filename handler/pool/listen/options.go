@@ -28,6 +28,7 @@ func Defaults() Options {
 		PreFork: 1, MinFork: -1, MaxFork: -1,
 		ForkDelay: 250 * time.Millisecond, ForkErrorDelay: 2 * time.Second, ExitDelay: time.Minute,
 		QueueLimit: 1024, QueueTimeout: 10 * time.Second, GoneAfter: 100 * time.Millisecond,
+		FloodPenalty: true,
 	}
 }
 
@@ -67,6 +68,8 @@ var poolOptions = map[string]func(o *Options, v value) error{
 		}
 		return v.wrong("table or false")
 	},
+
+	"flood_penalty": func(o *Options, v value) (err error) { o.FloodPenalty, err = v.boolean(); return },
 
 	errorPageName: func(o *Options, v value) error { return o.setErrorPages(v) }, // what a function has made comes as other entries
 

@@ -46,6 +46,7 @@ type Options struct {
 
 	RateLimit       *RateLimit       // of the requests of a client; nil: none
 	ConnectionLimit *ConnectionLimit // of the new connections of a client; nil: none
+	FloodPenalty    bool             // addresses that flood with HTTP/2 may open few connections for a while
 
 	HasErrorPages bool                  // error responses of the server have the bodies below, or JSON for those who like that
 	ErrorPages    []httpwrite.ErrorBody // that the script has made
