@@ -19,7 +19,7 @@ func TestTLSOnLoops(t *testing.T) {
 		"Versions": TestTLSVersions, "Resumption": TestTLSResumption, "ClientCertificate": TestTLSClientCertificate,
 		"ByteByByte": TestTLSByteByByte, "LargeBodies": TestTLSLargeBodies, "Pipelining": TestTLSPipelining,
 		"PlainRequest": TestTLSPlainRequest, "Garbage": TestTLSGarbage, "BreaksOff": TestTLSHandshakeBreaksOff,
-		"HalfClose": TestTLSHalfClose, "BodyCut": TestTLSBodyCut, "Cork": TestTLSCorksTheLastResponse,
+		"HalfClose": TestTLSHalfClose, "BodyCut": TestTLSBodyCut, "Cork": TestTLSCorksTheLastResponse, "IdleMemory": TestTLSIdleMemory,
 	} {
 		t.Run(name, test)
 	}
