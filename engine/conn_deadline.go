@@ -9,8 +9,8 @@ import (
 // A connection has one timer. Its deadline moves with nearly every event, and mostly to a later time. Then only atMS is
 // written; a timer that fires too early is armed again. So an ordinary request does not touch the wheel.
 type deadline struct {
-	timer      timers.Timer // armed for atMS or an earlier time, never for a later one
 	atMS       uint64       // when to act; 0: never
+	timer      timers.Timer // armed for atMS or an earlier time, never for a later one
 	responseMS uint64       // end of the response timeout; 0: none
 }
 

@@ -42,7 +42,7 @@ func (c *conn) OutputConn(head []byte, from backend.Conn, n int64) (s backend.Sp
 		head = nil
 		switch {
 		case s.Done && s.Moved == n:
-			s.More = o.goesOn()
+			s.More, s.Full = o.goesOn(), false
 			return s
 		case s.Full:
 			if s.Full = c.waitsForPipe(nowMS); s.Full {
@@ -79,7 +79,9 @@ func (c *conn) spliceOnce(nowMS uint64, o *rawConn, head []byte, n int64, s *bac
 	s.Done = true
 	s.Moved += int64(p.n)
 	c.outputPipe(nowMS, head, o.input.Unread(), p)
-	o.input.Discard(o.input.Len())
+	if o.input.Discard(o.input.Len()); !o.busy {
+		o.input.Release(o.l.pool) // nothing of o may happen for a while
+	}
 	s.Full = c.waits()
 	return filled
 }
@@ -130,11 +132,15 @@ func (c *conn) outputPipe(nowMS uint64, head, unread []byte, p *pipe) {
 		c.Output(head, unread, true) // as if they were the last: all of them are taken
 	}
 	c.exchange.begun = true
-	if record := c.exchange.record; record != nil && !c.socket.broken {
-		record.Response.Skip(int64(p.n))
-	}
+	taken, sent := int64(p.n), int64(0)
 	if !c.waits() {
-		c.sendPipe(p)
+		sent = c.sendPipe(p)
+	}
+	if c.socket.broken {
+		taken = sent // the rest goes with the pipe, and does not wait
+	}
+	if record := c.exchange.record; record != nil {
+		record.Response.Skip(taken)
 	}
 	if p.n == 0 || c.socket.broken {
 		c.l.raw.pipes.release(p)

@@ -25,8 +25,11 @@ type mover struct {
 	blocked bool
 	moved   int64 // by OutputConn
 	copied  int64
-	more    bool // there is something after the body
+	more    bool  // there is something after the body
+	most    int64 // that is asked of OutputConn at a time; 0: all
 }
+
+const moverHead = "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
 
 func (m *mover) Attach(l backend.Loop) (backend.LoopBackend, error) {
 	m.l = l
@@ -35,7 +38,7 @@ func (m *mover) Attach(l backend.Loop) (backend.LoopBackend, error) {
 
 func (m *mover) Start(x backend.Exchange, _ *httpparse.Head, _ int, _ []byte, _ bool) (backend.Running, error) {
 	m.x, m.left, m.blocked = x, m.size, false
-	m.head = fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", m.size)
+	m.head = fmt.Sprintf(moverHead, m.size)
 	m.l.Post(m.pass)
 	return m, nil
 }
@@ -46,11 +49,17 @@ func (m *mover) pass() {
 		unread := m.from.Unread()
 		unread = unread[:min(int64(len(unread)), m.left)]
 		if missing := m.left - int64(len(unread)); missing > 0 && !m.from.Ended() {
+			if m.most > 0 {
+				missing = min(missing, m.most)
+			}
 			if s := m.x.(backend.ConnSender).OutputConn([]byte(m.head), m.from, missing); s.Done {
 				m.head = ""
 				m.moved += s.Moved
 				m.took(int64(len(unread)) + s.Moved)
-				m.blocked, m.more = s.Full && m.x != nil, s.More
+				m.blocked, m.more = s.Full, s.More
+				if s.Moved == missing {
+					continue // with the rest, if there is one
+				}
 				return
 			}
 		}
@@ -119,6 +128,7 @@ func TestOutputConn(t *testing.T) {
 	const size = 5_000_000
 	for name, prepare := range map[string]func(e *Engine, m *mover){
 		"pipes":    func(*Engine, *mover) {},
+		"in parts": func(_ *Engine, m *mover) { m.most = 50_000 },
 		"no pipes": func(e *Engine, _ *mover) { e.loops[0].raw.pipes.max = 0 },
 		"not from": func(e *Engine, _ *mover) {
 			e.loops[0].sys.splice = func(int, int, int) (int, syscall.Errno) { return 0, syscall.EINVAL }
@@ -164,7 +174,7 @@ func TestOutputConn(t *testing.T) {
 			p.Close()
 			sending.Wait()
 			onLoop(t, e.Loop(0), func() {
-				if uses := m.moved > size; uses != (name == "pipes" && reactor.CanSplice) {
+				if uses := m.moved > size; uses != ((name == "pipes" || name == "in parts") && reactor.CanSplice) {
 					t.Errorf("%d bytes moved, %d copied", m.moved, m.copied)
 				}
 			})
@@ -179,6 +189,86 @@ func TestOutputConn(t *testing.T) {
 			source.Close()
 		})
 	}
+}
+
+// The access log has what the socket has taken, and nothing of what was in the pipe when the peer was found to be gone.
+func TestOutputConnBroken(t *testing.T) {
+	if !reactor.CanSplice {
+		t.Skip("no splice(2) on this system")
+	}
+	const size, part = 5_000_000, 1000
+	m := &mover{t: t, size: size}
+	log := make(chan int64, 1)
+	e, addr, source := startMover(t, m, Options{Loops: 1, AccessLog: func(a *Access) { log <- a.Bytes }}, Limits{})
+	tries := 0
+	onLoop(t, e.Loop(0), func() {
+		e.loops[0].sys.splice = func(from, to, n int) (int, syscall.Errno) {
+			switch {
+			case from == m.from.(*rawConn).socket.fd:
+				return reactor.Splice(from, to, n)
+			case tries > 0:
+				return 0, syscall.EPIPE
+			}
+			tries++
+			return reactor.Splice(from, to, part)
+		}
+	})
+	sending := sendAll(source, noise(size))
+	p := dial(t, addr)
+	p.say(get("/"))
+	logged := waitFor(t, log, "access log")
+	onLoop(t, e.Loop(0), func() {
+		head := len(fmt.Sprintf(moverHead, size))
+		if want := int64(e.loops[0].traffic.written) - int64(head); tries == 0 || logged != want {
+			t.Errorf("logged %d bytes, the socket has taken %d", logged, want)
+		}
+		if m.from != nil {
+			m.from.Reset()
+		}
+	})
+	p.Close()
+	source.Close()
+	sending.Wait()
+}
+
+// While a body waits for its peer, the connection that it comes from holds no buffer for what it has passed on.
+func TestOutputConnBuffers(t *testing.T) {
+	if !reactor.CanSplice {
+		t.Skip("no splice(2) on this system")
+	}
+	const rest = 60_000 // so little that the system has all of it before the first is passed on
+	const size = rawInputDefault + rest
+	m := &mover{t: t, size: size}
+	e, addr, source := startMover(t, m, Options{Loops: 1}, Limits{})
+	onLoop(t, e.Loop(0), func() {
+		e.loops[0].sys.splice = func(from, to, n int) (int, syscall.Errno) {
+			if from == m.from.(*rawConn).socket.fd {
+				return reactor.Splice(from, to, n)
+			}
+			return 0, syscall.EAGAIN
+		}
+	})
+	sending := sendAll(source, noise(size))
+	eventually(t, "all has come", func() (is bool) {
+		onLoop(t, e.Loop(0), func() {
+			n, _ := reactor.Peek(m.from.(*rawConn).socket.fd, make([]byte, size))
+			is = len(m.from.Unread()) == rawInputDefault && n == rest
+		})
+		return is
+	})
+	p := dial(t, addr)
+	p.say(get("/"))
+	eventually(t, "bytes wait in a pipe", func() (waits bool) {
+		onLoop(t, e.Loop(0), func() { waits = m.moved == rest })
+		return waits
+	})
+	if n := e.Stats()[0].Buffers; n != 0 {
+		t.Errorf("%d buffers", n)
+	}
+	onLoop(t, e.Loop(0), func() { m.from.Reset() })
+	p.Close()
+	source.Close()
+	sending.Wait()
 }
 
 // What a slow peer does not take goes into the spool, if there is one, after what waits in a pipe. So the source is done before the peer.

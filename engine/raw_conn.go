@@ -16,15 +16,12 @@ import (
 // The Stream is called from three places only, all of them called by the loop: Ready, Expired and resume. The methods of
 // backend.Conn, which the Stream calls, never call back. They note what is to be done, and ask for resume.
 type rawConn struct {
-	// Immutable.
-	l       *loop
-	bounds  *rawBounds
-	addrs   *addrs        // of its listener; nil: it was dialed
-	counter *atomic.Int64 // that it is counted in
-
-	stream backend.Stream // nil while the Protocol opens it
+	// What each write touches comes first, in as few cache lines as possible: a message to 20,000 subscribers finds none of them in
+	// the cache.
+	l      *loop      // immutable
+	bounds *rawBounds // immutable
+	pipe   *pipe      // bytes that are sent before output; nil: there are none
 	state  rawState
-	err    error // for Stream.Closed
 
 	queued  bool // in l.raw.agains
 	busy    bool // Ready, Expired or resume is running: it ends with conclude
@@ -37,20 +34,26 @@ type rawConn struct {
 	gone    bool // nothing is sent or received any more: Closed is due
 	hung    bool // the other end of the pair of a relay is closed
 
-	socket   socket
-	input    bufio.Input
-	output   bufio.Output
-	pipe     *pipe // bytes that are sent before output; nil: there are none
-	deadline deadline
 	limitMS  uint64 // of SetDeadline; 0: none
 	written  int64  // bytes that the socket has taken
-	acked    int64  // how many of them the peer had acknowledged when the deadline was last reached
-	drained  int32  // bytes thrown away since Close
+	socket   socket
+	output   bufio.Output
+	deadline deadline
 
+	// Immutable.
+	addrs   *addrs        // of its listener; nil: it was dialed
+	counter *atomic.Int64 // that it is counted in
+
+	stream  backend.Stream // nil while the Protocol opens it
+	err     error          // for Stream.Closed
+	input   bufio.Input
+	acked   int64 // how many bytes the peer had acknowledged when the deadline was last reached
+	drained int32 // bytes thrown away since Close
+
+	readMost  int32    // of the next read; 0: any number of bytes
 	spliced   *rawConn // gets all input; nil: the Stream does
 	bulk      bool     // the last read was a large one, or has filled its room
 	withheld  bool     // the next bytes are not read before the Stream was told of them: see conn_splice.go
-	readMost  int32    // of the next read; 0: any number of bytes
 	follows   *rawConn // input waits while this one is full
 	followers *rawConn // those that follow this one, linked by nextFollower
 

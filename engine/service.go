@@ -63,6 +63,7 @@ type binding struct {
 	addrs   *addrs
 	preface *backend.Preface // nil: none
 	tls     *TLS             // nil: none
+	brief   brief            // of its handshakes
 	limit   ConnLimit        // nil: none
 	open    OpenLimit        // nil: none
 	ended   bool             // the listener is closed
@@ -87,6 +88,7 @@ func (l *loop) bind(ln *Listener, http *service, sockets *socketService, raw *ra
 		sockets.addrs = b.addrs
 	}
 	b.tls, b.limit, b.open = ln.tls.Load(), ln.limitOf(), ln.openLimitOf()
+	b.brief = brief{able: b.tls != nil && !mayWait(b.tls.Config)}
 	if b.open != nil {
 		l.keepPlaces()
 	}

@@ -15,7 +15,8 @@ type ConnSender interface {
 type Spliced struct {
 	Done  bool
 	Moved int64 // bytes that were taken from the connection, after those of Unread. They are sent even if Done is called at once
-	// Full: the peer does not take more now, and from is paused. Running.OutputRoom follows, which has to call Resume.
+	// Full: fewer than n bytes were moved, since the peer does not take more now, and from is paused. Running.OutputRoom follows, which
+	// has to call Resume.
 	Full bool
 	// More: all n bytes were moved, and from has more of them, or its end.
 	More bool

@@ -78,6 +78,7 @@ func (h *Hub) follow(d *gob.Decoder, buf *bufio.Reader, answers io.Writer) error
 		}
 		h.Publish(p.Channel, p.Post)
 		if n == math.MaxUint8 || buf.Buffered() == 0 {
+			h.AwaitHeir()            // there may be a third process already
 			answers.Write([]byte{n}) // if the other process is gone, there may still be posts of it
 			n = 0
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -153,20 +154,17 @@ func TestHandOverEnds(t *testing.T) {
 	}
 }
 
-// Whoever publishes through the old process, and then through the new one, does so in this order.
+// Whoever publishes through the old process, and then through a newer one, does so in this order.
 func TestHandOverOrder(t *testing.T) {
 	const messages = 1000
-	old, heir := newRig(t, Options{}), newRig(t, Options{}, Rule{Pattern: "a", Messages: messages})
-	stop := handOver(t, old, heir)
+	hubs := []*rig{newRig(t, Options{}), newRig(t, Options{}), newRig(t, Options{}, Rule{Pattern: "a", Messages: messages})}
+	ends := []func(){handOver(t, hubs[0], hubs[1]), handOver(t, hubs[1], hubs[2])}
 	for i := range messages {
-		from := old
-		if i%2 == 1 {
-			from = heir
-		}
+		from := hubs[2*i%len(hubs)]
 		from.publish("a", fmt.Sprint(i))
 		from.hub.AwaitHeir()
 	}
-	list, _ := heir.hub.History("a", "", messages)
+	list, _ := hubs[2].hub.History("a", "", messages)
 	for i, m := range list {
 		if m.Data != fmt.Sprint(i) {
 			t.Fatalf("message %d is %q", i, m.Data)
@@ -175,7 +173,9 @@ func TestHandOverOrder(t *testing.T) {
 	if len(list) != messages {
 		t.Errorf("%d messages", len(list))
 	}
-	stop()
+	for _, end := range ends {
+		end()
+	}
 }
 
 // One that takes over and is silent holds up nobody for long. What it has not confirmed is not lost.
@@ -226,4 +226,40 @@ func TestHandOverNonsense(t *testing.T) {
 	if err := r.hub.HandOver(here); err != errAnswers {
 		t.Error(err)
 	}
+}
+
+// What the other process has not confirmed comes before all that is published when the hub goes on by itself.
+func TestHandOverFailsInOrder(t *testing.T) {
+	hub := New(Options{})
+	l := &lockedLog{t: t, hub: hub}
+	hub.UseLog(l)
+	there, here := net.Pipe()
+	over := make(chan error, 1)
+	go func() { over <- hub.HandOver(here) }()
+	if _, err := io.ReadFull(there, make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	hub.Publish("a", Post{Data: "1"})
+	hub.Publish("a", Post{Data: "2"})
+	there.Close()
+	<-over
+	if want := []string{"1", "2"}; !slices.Equal(l.appended, want) {
+		t.Errorf("appended %q, want %q", l.appended, want)
+	}
+}
+
+// lockedLog is a log of a hub that nobody else can use while it appends.
+type lockedLog struct {
+	t        *testing.T
+	hub      *Hub
+	appended []string
+}
+
+func (l *lockedLog) Append(_ string, p Post) error {
+	if l.hub.mu.TryLock() {
+		l.hub.mu.Unlock()
+		l.t.Errorf("others may publish before %q", p.Data)
+	}
+	l.appended = append(l.appended, p.Data)
+	return nil
 }

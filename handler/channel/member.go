@@ -20,16 +20,18 @@ type Subscriber interface {
 
 // Member is what a Subscriber has of a Hub. It belongs to its loop, and must not be copied.
 type Member struct {
-	l     *Loop // nil: it is none
+	// What each message touches comes first.
 	s     Subscriber
-	key   string
-	first *subscription // of the list
-	own   subscription  // room for one: most have no other
-	last  uint64        // the place in the order up to which it has everything
+	l     *Loop  // nil: it is none
+	last  uint64 // the place in the order up to which it has everything
 	state memberState
-	fresh bool  // it has not been live since SubscribeAfter: what is missing was lost before it came
-	lost  bool  // Lost is due
-	told  bool  // Lost was called since SubscribeAfter
+	fresh bool         // it has not been live since SubscribeAfter: what is missing was lost before it came
+	lost  bool         // Lost is due
+	told  bool         // Lost was called since SubscribeAfter
+	own   subscription // room for one: most have no other
+
+	first *subscription // of the list
+	key   string
 	since int64 // memberFull: when it was last given something, on the loop's clock
 
 	links list.Links[Member] // memberFull: in Loop.full
@@ -49,9 +51,9 @@ const (
 // subscription is a channel of a member.
 type subscription struct {
 	m     *Member
+	from  uint64 // the place in the order when it was made
 	g     *group
 	index int           // in g.list
-	from  uint64        // the place in the order when it was made
 	shown bool          // in channel.keys
 	next  *subscription // of m
 }

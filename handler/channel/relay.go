@@ -181,7 +181,7 @@ func (h *Hub) Reclaim() {
 	}
 }
 
-// endRelay lets the hub go on by itself.
+// endRelay lets the hub go on by itself. What the other one has not confirmed comes before everything that is published from now on.
 func (h *Hub) endRelay(r *relay) {
 	h.mu.Lock()
 	h.relay = nil
@@ -191,12 +191,25 @@ func (h *Hub) endRelay(r *relay) {
 	if h.log == nil {
 		h.eraNow.Store(&era{name: newEpoch()})
 	}
-	posts := r.posts
+	var ring []*Loop
+	for i := range r.posts {
+		ring = append(ring, h.publishAfterAll(&r.posts[i])...)
+	}
 	r.tell()
 	h.mu.Unlock()
-	for _, p := range posts {
-		h.Publish(p.Channel, p.Post)
+	for _, l := range ring {
+		l.on.Post(l.turn)
 	}
+}
+
+// publishAfterAll publishes what the other hub has not confirmed. It returns the loops that are to be told. Under Hub.mu.
+func (h *Hub) publishAfterAll(p *handedPost) (ring []*Loop) {
+	if h.log == nil {
+		ring, _, _ = h.publishHere(p.Channel, &p.Post)
+	} else if h.log.Append(p.Channel, p.Post) != nil {
+		h.stats.Refused++
+	}
+	return ring
 }
 
 // add is Publish for a hub that has been handed over.

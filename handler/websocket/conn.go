@@ -34,19 +34,11 @@ type Conn struct {
 	// Value is the application's own.
 	Value any
 
-	// Immutable.
-	e       *Endpoint
-	loop    *perLoop
-	raw     backend.Conn
-	handler Handler
-	deflate deflateParams // agreed parameters
+	// What each frame that is sent touches stands together: a message to many connections finds none of them in the cache.
+	e    *Endpoint    // immutable
+	loop *perLoop     // immutable
+	raw  backend.Conn // immutable
 
-	maxMessage int32 // bytes
-	packed     bool  // messages may be compressed
-
-	in      incoming
-	out     *window // of sent messages; nil: there is no takeover
-	bucket  bucket
 	state   connState
 	held    bool // the Handler wants no message now
 	parsing bool // in parse, which flushes what is sent
@@ -54,12 +46,23 @@ type Conn struct {
 	giving  bool // in Handler.Message
 	pinged  bool // a ping was sent, and nothing has come since
 	stuck   bool // the peer took nothing more when tick looked
-	timer   backend.Timer
-	heard   int64 // when something came last, on the clock of the loop
-	taken   int64 // what the peer had acknowledged when tick looked last
-	code    int   // of the close frame that came first
-	drains  int   // the code to close with when the Handler does not hold any more; 0: none
-	reason  string
+
+	// Immutable.
+	handler Handler
+	deflate deflateParams // agreed parameters
+
+	maxMessage int32 // bytes
+	packed     bool  // messages may be compressed
+
+	in     incoming
+	out    *window // of sent messages; nil: there is no takeover
+	bucket bucket
+	timer  backend.Timer
+	heard  int64 // when something came last, on the clock of the loop
+	taken  int64 // what the peer had acknowledged when tick looked last
+	code   int   // of the close frame that came first
+	drains int   // the code to close with when the Handler does not hold any more; 0: none
+	reason string
 }
 
 // connState is where a connection is in its life.
