@@ -16,7 +16,8 @@ func (g *lingering) discard(n int) (tooMany bool) {
 // linger closes our side of the connection and waits, for a short time, until the peer has closed its own: a close with
 // bytes unread would make the kernel send a RST, which may destroy the response on its way (RFC 9112 §9.6).
 func (c *conn) linger(nowMS uint64) {
-	if farewell := c.l.sys.farewell; farewell != nil && !farewell(c.socket.fd) {
+	more := c.socket.eof || c.service.limits.drainMS != 0
+	if farewell := c.l.sys.farewell; farewell != nil && !farewell(c.socket.fd, more) {
 		c.awaitFarewell(nowMS)
 		return
 	}
@@ -35,11 +36,9 @@ func (c *conn) linger(nowMS uint64) {
 
 // awaitFarewell waits until the socket has taken the last words in TLS. They count as a byte of output: see tlsLoop.write.
 func (c *conn) awaitFarewell(nowMS uint64) {
-	c.output.Append(c.l.pool, []byte{0})
-	c.socket.writable = false // though the last write was not short
 	c.exchange.end = backend.EndClose
 	c.state = stateWriting
-	c.awaitPeer(nowMS)
+	c.holdBack(nowMS)
 }
 
 // discard reads and throws away what the peer of a lingering connection still sends.

@@ -33,6 +33,9 @@ func (c *conn) takeOutput(nowMS uint64, a, b []byte, last bool) int {
 	if c.pipeline != nil && c.cork(nowMS, a, b) {
 		return total
 	}
+	if last && !c.exchange.persistent && c.l.sealed != nil {
+		c.l.sealed.conns[c.socket.fd].final = true
+	}
 	stalled := c.waits()
 	sent := c.write(a, b)
 	c.exchange.sent(sent)

@@ -20,8 +20,21 @@
 // Followers are started by conn_pipeline.go. Each has an exchange object of its own (pipelined.go, pipelined_late.go), which
 // the backend outputs to. conn_cork.go sends the responses of several exchanges with one call, conn_access_later.go logs them.
 //
+// A new connection goes through preface.go (the header of the PROXY protocol) and conn_limit.go with flood_penalty.go, which admit
+// or reset it. sockets.go hands it over to a backend that takes raw connections.
+//
+// What a response has besides bytes of the backend: conn_file.go, conn_file_send.go and conn_file_read.go send ranges of files,
+// conn_splice.go moves bytes from another connection, conn_interim.go finds interim responses, conn_always.go adds fields.
+// conn_fast_peer.go decides whether a large response waits in its backend or is spooled, conn_discard.go reads the rest of a body that
+// no handler wants.
+//
 // TLS is in the tls_*.go files: tls_handshake.go runs handshakes on goroutines, within the bounds of tls_handshakes.go. What comes
 // out is an ordinary conn or rawConn, on a second loop object whose system encrypts and decrypts (tls_system.go, tls_conn.go).
+//
+// HTTP/2 is in the h2_*.go files. It is translated: h2_conn.go and h2_stream.go are a connection and its streams, each of which an
+// ordinary conn serves, on one more loop object (h2_loop.go). h2_headers.go, h2_block.go and h2_read.go make requests of HTTP/1.1 of
+// frames, h2_write.go makes frames of the response, h2_schedule.go and h2_priority.go say whose turn it is, h2_limits.go has the limits
+// against attacks. h2_connect.go and h2_tunnel.go are for streams that leave HTTP.
 //
 // A rawConn is a connection of a backend.Protocol, which speaks something other than HTTP. It has files of its own, raw_*.go, and
 // shares only the socket with conn: raw_read.go and raw_write.go move bytes, raw_splice.go moves them between two connections,
@@ -32,5 +45,6 @@
 // conn holds no buffer.
 //
 // The engine knows nothing of processes and Lua. It opens no files but those of the spool. It does not look up names
-// or wait for anything, except in Open, and except that files may block.
+// or wait for anything, except in Open, and except that a write to a file of the spool may block. What has to be read from a
+// disk is read by goroutines (file_readers.go).
 package engine

@@ -61,7 +61,8 @@ var ErrStopped = errors.New("engine: stopped")
 // example because the process has no file descriptors left.
 //
 // New raises GOMAXPROCS to the number of loops plus two if it is lower, unless it is set in the environment. A loop that waits
-// for events holds a processor of Go's scheduler for a while, and timers and other goroutines should not wait for it.
+// for events holds a processor of Go's scheduler for a while, and timers and other goroutines should not wait for it. If GOMAXPROCS is 1,
+// it stays so without Options.Batch on Linux: the loops then share the processor with other goroutines.
 func New(o Options) (*Engine, error) {
 	e := &Engine{
 		log: o.logger(), connsMax: connsMax(o.MaxConns, openFilesMax()),
@@ -76,10 +77,13 @@ func New(o Options) (*Engine, error) {
 		e.idPrefix = accesslog.NewIDPrefix()
 	}
 	n := o.loops()
-	raiseProcs(n)
+	park := o.sharesProcs()
+	if e.handshakes.sharesProcs = park; !park {
+		raiseProcs(n)
+	}
 	e.watcher = newWatcher(e, o, n)
 	for i := range n {
-		l, err := newLoop(e, i, n, o)
+		l, err := newLoop(e, i, n, o, park)
 		if err != nil {
 			e.watcher = nil // it does not run yet
 			e.stopLoops()

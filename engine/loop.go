@@ -20,8 +20,10 @@ type loop struct {
 	e     *Engine
 	r     *reactor.Loop
 	index int
-	sys   system
-	pool  *bufio.Pool
+	// threaded: its goroutine is locked to a thread, and nothing that it calls may change that.
+	threaded bool
+	sys      system
+	pool     *bufio.Pool
 
 	goroutine atomic.Uint64 // that runs the loop
 
@@ -79,10 +81,10 @@ type loop struct {
 	counted   Access         // what it is called with if it only counts
 }
 
-func newLoop(e *Engine, index, count int, o Options) (*loop, error) {
+func newLoop(e *Engine, index, count int, o Options, park bool) (*loop, error) {
 	var l *loop
 	led := func() { l.goroutine.Store(goroutineID()) }
-	r, err := reactor.NewLoop(reactor.Options{Index: index, Count: count, Batch: o.Batch, Watch: e.watcher.of(index), Logger: e.log, Led: led})
+	r, err := reactor.NewLoop(reactor.Options{Index: index, Count: count, Batch: o.Batch, Park: park, Watch: e.watcher.of(index), Logger: e.log, Led: led})
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +93,7 @@ func newLoop(e *Engine, index, count int, o Options) (*loop, error) {
 	sys.startRead = e.readers.start
 	l = makeLoop(e, index, sys)
 	l.traffic = t
-	l.r = r
+	l.r, l.threaded = r, o.Batch
 	l.shown = backendLoop{r, l}
 	if o.Check {
 		l.pool.Poison()

@@ -15,12 +15,13 @@ import (
 
 // Options configure an Engine. The zero value is a usable default.
 type Options struct {
-	// Loops is the number of event loops, each with an operating system thread of its own. 0 means DefaultLoops.
+	// Loops is the number of event loops. Each takes the time of one processor at most. 0 means DefaultLoops.
 	Loops int
 	// Batch puts the threads of the loops into the scheduling class SCHED_BATCH. Under load, each turn of a loop then handles
 	// more requests at less cost. The price is that a loop waits, for some milliseconds at most, for the rest of another
 	// thread's time slice if both want the same processor. Linux only. If the system refuses, the loops run as without it, and
-	// say so in the log.
+	// say so in the log. Each loop's goroutine is locked to its thread, and functions that are called on a loop must leave it so:
+	// runtime.LockOSThread without UnlockOSThread would end the program at the next TLS handshake.
 	Batch bool
 	// MaxConns bounds the connections of all listeners together, hijacked ones included until they are closed. A connection
 	// above it is answered with 503 and closed; a raw one is reset. 0, or more than the limit on open files (RLIMIT_NOFILE) allows: what that limit leaves after 256
@@ -80,6 +81,11 @@ func DefaultLoops() int { return procsAtFirst() }
 
 // procsAtFirst is the number of processors before New has raised it.
 var procsAtFirst = sync.OnceValue(func() int { return runtime.GOMAXPROCS(0) })
+
+// sharesProcs reports whether there is one processor of Go's scheduler, which the loops can share with other goroutines.
+func (o Options) sharesProcs() bool {
+	return runtime.GOMAXPROCS(0) == 1 && !o.Batch && runtime.GOOS == "linux"
+}
 
 // raiseProcs gives Go's scheduler two processors more than there are loops, unless the environment says how many it has.
 func raiseProcs(loops int) {

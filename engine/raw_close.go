@@ -90,7 +90,7 @@ func (c *rawConn) passedAll() bool { return c.socket.eof && !c.due && c.input.Le
 // farewell tells the peer in TLS that nothing more will be sent. false: that has to wait.
 func (c *rawConn) farewell() bool {
 	say := c.l.sys.farewell
-	return say == nil || c.finSent || say(c.socket.fd)
+	return say == nil || c.finSent || say(c.socket.fd, false)
 }
 
 func (c *rawConn) sendFIN() {

@@ -364,7 +364,7 @@ func TestRawCloseCutShort(t *testing.T) {
 // The last words in TLS may not fit into the socket though everything before them did. They are sent when there is room.
 func TestFarewellWaits(t *testing.T) {
 	said := false
-	later := func(int) bool {
+	later := func(int, bool) bool {
 		before := said
 		said = true
 		return before

@@ -63,6 +63,7 @@ type binding struct {
 	addrs   *addrs
 	preface *backend.Preface // nil: none
 	tls     *TLS             // nil: none
+	brief   brief            // of its handshakes
 	limit   ConnLimit        // nil: none
 	ended   bool             // the listener is closed
 }
@@ -86,6 +87,7 @@ func (l *loop) bind(ln *Listener, http *service, sockets *socketService, raw *ra
 		sockets.addrs = b.addrs
 	}
 	b.tls, b.limit = ln.tls.Load(), ln.limitOf()
+	b.brief = brief{able: b.tls != nil && !mayWait(b.tls.Config)}
 	if http != nil {
 		http.limit = b.limit
 	}

@@ -29,8 +29,8 @@ type system struct {
 	startRead     func(mount uint64, fn func())
 	shutdownWrite func(fd int) error
 	// farewell tells the peer in TLS that nothing more will be sent. false: that waits for the peer, like the byte that a short
-	// write leaves. nil: the connection has no TLS.
-	farewell func(fd int) bool
+	// write leaves. more: the socket is shut down or closed at once, with nothing unread. nil: the connection has no TLS.
+	farewell func(fd int, more bool) bool
 	// unacknowledged is how many bytes the peer has not acknowledged; -1: unknown.
 	unacknowledged func(fd int) int
 	// breakAfter breaks a connection whose peer acknowledges nothing for so many milliseconds.

@@ -14,7 +14,7 @@ import (
 
 // TLS is spoken by package crypto/tls as it is. Once the handshake is over, it works on a loop: a read of its transport may fail
 // with a temporary error, which means "later", and a write never has to wait (tls_conn.go). Only the handshake cannot be
-// interrupted. It runs on a goroutine (tls_handshake.go), and the loop moves the bytes.
+// interrupted. It runs on a coroutine of the loop (tls_fiber.go), or on a goroutine, for which the loop moves the bytes (tls_handshake.go).
 //
 // A TLS connection is an ordinary conn on a second loop object, which shares the thread with the first and differs in its system:
 // calls on the socket encrypt and decrypt (tls_system.go). So connections without TLS do not even ask whether they have it.

@@ -69,8 +69,14 @@ func BenchmarkExchangeTLS(b *testing.B) {
 
 // BenchmarkIdleTLS measures the memory of connections that have had a handshake and one request each.
 func BenchmarkIdleTLS(b *testing.B) {
+	defer func() { threadedTLS = false }()
 	for _, curve := range []tls.CurveID{tls.X25519, tls.X25519MLKEM768} {
-		b.Run(curve.String(), func(b *testing.B) { benchmarkIdleTLS(b, curve) })
+		for name, threaded := range map[string]bool{"goroutines": false, "loops": true} {
+			b.Run(curve.String()+"/"+name, func(b *testing.B) {
+				threadedTLS = threaded
+				benchmarkIdleTLS(b, curve)
+			})
+		}
 	}
 }
 
@@ -97,7 +103,7 @@ func TestTLSIdleMemory(t *testing.T) {
 
 func startIdleTLS(t testing.TB) (*Engine, string) {
 	t.Helper()
-	e, err := New(Options{Loops: 1})
+	e, err := New(Options{Loops: 1, Batch: threadedTLS})
 	if err != nil {
 		t.Fatal(err)
 	}

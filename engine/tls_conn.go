@@ -33,9 +33,12 @@ type tlsConn struct {
 	// connection keeps that byte, so it knows that it has to wait, and offers it again: see tlsLoop.write.
 	withheld bool
 	dry      bool // the socket has nothing more to read at this moment
+	parched  bool // the handshake has emptied the socket, and there was no edge since
 	cut      bool // the peer has ended the connection without saying so in TLS: bytes may be missing (RFC 8446 §6.1)
 	strict   bool // that is an error. In HTTP the framing of a message says whether it is complete
 	notified bool // close_notify was encrypted
+	final    bool // what is written next is the last: close_notify will follow
+	corked   bool // held waits for that, and not for the peer
 	failed   bool // a write has failed
 }
 
@@ -102,14 +105,19 @@ func (c *tlsConn) Write(p []byte) (n int, err error) {
 }
 
 // push sends ciphertext: what is held, then what was just encrypted.
-func (c *tlsConn) push() {
+func (c *tlsConn) push() { c.pushWith(c.l.plain.write) }
+
+func (c *tlsConn) pushWith(write func(fd int, p []byte) (n int, errno syscall.Errno)) {
 	fresh := c.l.cipher
 	c.l.cipher = fresh[:0]
+	c.corked = false
 	if c.held.Len() > 0 {
-		c.held.Discard(c.l.pool, c.send(c.held.Unsent()))
+		c.held.Append(c.l.pool, fresh)
+		c.held.Discard(c.l.pool, c.send(write, c.held.Unsent()))
+		return
 	}
-	if c.held.Len() == 0 && len(fresh) > 0 {
-		fresh = fresh[c.send(fresh):]
+	if len(fresh) > 0 {
+		fresh = fresh[c.send(write, fresh):]
 	}
 	if !c.failed {
 		c.held.Append(c.l.pool, fresh)
@@ -117,21 +125,26 @@ func (c *tlsConn) push() {
 }
 
 // send writes to the socket, and returns how much that has taken.
-func (c *tlsConn) send(p []byte) int {
-	n, errno := c.l.plain.write(c.fd, p)
+func (c *tlsConn) send(write func(fd int, p []byte) (n int, errno syscall.Errno), p []byte) int {
+	n, errno := write(c.fd, p)
 	if errno != 0 && errno != syscall.EAGAIN {
 		c.failed = true
 	}
 	return max(n, 0)
 }
 
-// farewell says in TLS that nothing more will be sent. It reports whether the socket has taken that, or is broken.
-func (c *tlsConn) farewell() bool {
+// farewell says in TLS that nothing more will be sent. It reports whether the socket has taken that, or is broken. more: the caller
+// shuts down or closes the socket at once, so the system may wait for that, and send the FIN in the same segment.
+func (c *tlsConn) farewell(more bool) bool {
 	if !c.notified {
 		c.notified = true
 		c.tls.CloseWrite() // an error means that the connection has failed before
 	}
-	c.push()
+	if more {
+		c.pushWith(c.l.plain.writeMore)
+	} else {
+		c.push()
+	}
 	c.withheld = c.held.Len() > 0 && !c.failed
 	return !c.withheld
 }

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"sync"
 	"syscall"
+	"time"
 
 	"moonbridge/handler/backend"
 	"moonbridge/reactor"
@@ -27,12 +28,21 @@ type handshake struct {
 	local netip.AddrPort // of the connection
 	dial  *dialing       // that it is a part of: we are the client. nil: we are the server
 	known uint8          // its place in the listener's addrs
+	brief bool           // the loop computes it, and not a goroutine: see fiber
 
 	// Owned by the loop.
 	state      handshakeState
 	timer      timers.Timer
 	peerClosed bool
-	thrown     int // bytes thrown away while it lingers
+	thrown     int  // bytes thrown away while it lingers
+	dry        bool // the last read has emptied the socket
+
+	// Likewise, and used only if brief.
+	fiber    *fiber // that computes it; nil: it has not begun, or is over
+	computed bool   // it is over: conn and err are its results
+	spent    time.Duration
+	conn     *tls.Conn
+	err      error
 
 	place *list.Element // among those that wait; guarded by all.mu
 
@@ -137,8 +147,8 @@ func (h *handshake) receive() {
 			h.throwAway(n)
 			continue
 		}
-		h.received(p[:n])
-		if n < len(p) && !h.peerClosed {
+		h.dry = n < len(p) && !h.peerClosed
+		if h.received(p[:n]); h.dry {
 			return
 		}
 	}
@@ -180,6 +190,7 @@ func (h *handshake) received(p []byte) {
 	case first == firstIsWhole:
 		h.state = handshakeRunning
 		h.split, h.in = splitFirst(h.in)
+		h.brief = h.l.first.threaded && h.b.brief.onLoop()
 		if !h.all.begin(h) {
 			h.l.twin.countConnection(handshakesAbove, "", h.c.peer)
 			h.refuse(alertInternalError)
@@ -215,6 +226,7 @@ func looksLike(p []byte) firstBytes {
 
 // inputEnded: the peer has sent its FIN.
 func (h *handshake) inputEnded() {
+	h.dry = false
 	if h.state != handshakeRunning {
 		h.fail(causeHandshakeCut, nil)
 		return
@@ -225,8 +237,14 @@ func (h *handshake) inputEnded() {
 	h.notify()
 }
 
-// notify wakes the goroutine.
+// notify makes whoever computes the handshake go on.
 func (h *handshake) notify() {
+	if h.brief {
+		if h.fiber != nil {
+			h.step()
+		}
+		return
+	}
 	select {
 	case h.wake <- struct{}{}:
 	default:
@@ -248,7 +266,19 @@ func (h *handshake) run() {
 	h.l.plain.post(func() { h.done(conn, err) })
 }
 
-// read is tlsConn.Read on the goroutine.
+// start makes the handshake begin. Any goroutine may call it; it is the loop's unless the handshake had to wait.
+func (h *handshake) start(waited bool) {
+	switch {
+	case !h.brief:
+		go h.run()
+	case waited:
+		h.l.plain.post(func() { h.l.computeSoon(h) })
+	default:
+		h.l.computeSoon(h)
+	}
+}
+
+// read is tlsConn.Read on the goroutine, or on a fiber.
 func (h *handshake) read(p []byte) (n int, err error) {
 	for {
 		n, more, err := h.take(p)
@@ -257,6 +287,10 @@ func (h *handshake) read(p []byte) (n int, err error) {
 		}
 		if n > 0 || err != nil {
 			return n, err
+		}
+		if h.brief {
+			h.fiber.awaitInput()
+			continue
 		}
 		h.all.pause()
 		<-h.wake
@@ -281,8 +315,14 @@ func (h *handshake) take(p []byte) (n int, more bool, err error) {
 	return n, more, err
 }
 
-// write is tlsConn.Write on the goroutine. The loop sends p.
+// write is tlsConn.Write on the goroutine, or on a fiber. The loop sends p.
 func (h *handshake) write(p []byte) (n int, err error) {
+	if h.brief {
+		if h.state == handshakeRunning {
+			h.send(p)
+		}
+		return len(p), nil
+	}
 	own := append([]byte(nil), p...)
 	sent := h.l.plain.post(func() {
 		if h.state == handshakeRunning {
@@ -353,7 +393,9 @@ func (h *handshake) serve() {
 	if c.ending() {
 		c.awaitLast(nowMS)
 	}
+	h.c.parched = h.dry
 	c.advance(nowMS)
+	h.c.parched = false
 }
 
 // hand gives the descriptor to another handler.

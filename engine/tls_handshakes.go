@@ -10,7 +10,9 @@ import (
 type handshakes struct {
 	most  int // running, and as many waiting
 	slots chan struct{}
-	once  sync.Once
+	// sharesProcs: there is one processor, and the loops park.
+	sharesProcs bool
+	once        sync.Once
 
 	mu      sync.Mutex
 	running int
@@ -22,7 +24,9 @@ func (s *handshakes) prepare(loops int) {
 	s.once.Do(func() {
 		slots := max(2, loops)
 		s.slots = make(chan struct{}, slots)
-		raiseProcs(loops + slots - 2)
+		if !s.sharesProcs {
+			raiseProcs(loops + slots - 2)
+		}
 	})
 }
 
@@ -33,7 +37,7 @@ func (s *handshakes) begin(h *handshake) bool {
 	switch {
 	case s.running < s.most:
 		s.running++
-		go h.run()
+		h.start(false)
 	case s.waiting.Len() < s.most:
 		h.place = s.waiting.PushBack(h)
 	default:
@@ -53,7 +57,7 @@ func (s *handshakes) ended() {
 	}
 	h := s.waiting.Remove(first).(*handshake)
 	h.place = nil
-	go h.run()
+	h.start(true)
 }
 
 // giveUp takes h out of the waiting ones, if it is one of them.

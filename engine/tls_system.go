@@ -19,6 +19,15 @@ type tlsLoop struct {
 	conns      []*tlsConn // by descriptor
 	handshakes map[*handshake]struct{}
 
+	due     []*handshake // that have to be computed here, from dueNext on
+	dueNext int
+	fibers  []*fiber // that have nothing to do
+	over    bool     // the engine ends
+
+	computeDue func() // computeNext
+
+	corked resumption[*tlsConn] // whose last ciphertext waits for close_notify
+
 	cipher []byte // ciphertext on its way from crypto/tls to the socket, within a call
 	window []byte // bytes on their way from the handshake's peer or from a file
 	joint  []byte // plaintext of one record that comes from two places
@@ -28,6 +37,8 @@ type tlsLoop struct {
 func (l *loop) tlsPart() *tlsLoop {
 	if l.tls == nil {
 		t := &tlsLoop{first: l, plain: &l.sys, pool: l.pool, handshakes: make(map[*handshake]struct{})}
+		t.computeDue = t.computeNext
+		t.corked.init(t.plain, t.uncork)
 		t.window, t.joint = make([]byte, sealAhead), make([]byte, recordBytes)
 		t.twin = makeLoop(l.e, l.index, t.system())
 		t.twin.r, t.twin.shown, t.twin.pool, t.twin.lastID, t.twin.sealed = l.r, l.shown, l.pool, l.lastID, t
@@ -61,13 +72,14 @@ func (l *tlsLoop) add(c *tlsConn) {
 // may hold decrypted bytes that no edge tells of, so it is asked until it has none.
 func (l *tlsLoop) read(fd int, p []byte) (n int, errno syscall.Errno) {
 	c := l.conns[fd]
-	c.dry = false
+	parched := c.parched
+	c.dry, c.parched = parched, false
 	var err error
 	for n < len(p) && err == nil {
 		var m int
 		m, err = c.tls.Read(p[n:])
 		n += m
-		if err == errLater && n == 0 && c.dry {
+		if err == errLater && n == 0 && c.dry && !parched {
 			c.dry, err = false, nil // after a part of a record, the end may be there, of which no edge will tell
 		}
 	}
@@ -113,6 +125,9 @@ func (l *tlsLoop) write(fd int, a, b []byte) (n int, errno syscall.Errno) {
 	}
 	if c.withheld {
 		n, c.withheld = 1, false
+	}
+	if c.final && l.cork(c, a, b, n) {
+		return len(a) + len(b), 0
 	}
 	for total := len(a) + len(b); n < total && c.held.Len() == 0 && !c.failed; {
 		m, err := l.seal(c, a, b, n, min(total, n+sealAhead))
@@ -188,11 +203,11 @@ func pread(file int, p []byte, offset int64) (n int, errno syscall.Errno) {
 	}
 }
 
-func (l *tlsLoop) farewell(fd int) bool { return l.conns[fd].farewell() }
+func (l *tlsLoop) farewell(fd int, more bool) bool { return l.conns[fd].farewell(more) }
 
 // shutdownWrite ends the sending side in TLS, if that has not been done, and then of the socket.
 func (l *tlsLoop) shutdownWrite(fd int) error {
-	l.conns[fd].farewell()
+	l.conns[fd].farewell(true)
 	return l.plain.shutdownWrite(fd)
 }
 
@@ -242,4 +257,5 @@ func (l *tlsLoop) resetAll() {
 		h.close()
 	}
 	l.twin.resetAll()
+	l.endFibers()
 }

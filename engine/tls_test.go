@@ -59,6 +59,7 @@ func clientConfig() *tls.Config {
 // startTLS is start with TLS.
 func startTLS(t *testing.T, o Options, lim Limits, b backend.Backend, setup *TLS) (*Engine, string) {
 	t.Helper()
+	o.Batch = o.Batch || threadedTLS
 	e, err := New(o)
 	if err != nil {
 		t.Fatal(err)

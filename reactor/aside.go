@@ -14,7 +14,7 @@ import (
 
 // Aside is work that may take long.
 type Aside interface {
-	// Run does it. stint is for Relieve; 0: it runs on a goroutine of its own, because the loop has ended.
+	// Run does it. stint is for Relieve; 0: it runs on a goroutine of its own, because work before it has taken long, or the loop has ended.
 	Run(stint uint64)
 	// Back is called on the loop when Run has returned. took is how long that was, and own how long the loop was at work of its own
 	// since the work before.
@@ -159,7 +159,7 @@ func (l *Loop) runAside(a Aside) (leads bool) {
 	return true
 }
 
-// leaveAsides: the loop has ended. Its work is not lost.
+// leaveAsides has goroutines of their own run the work that has not begun.
 func (l *Loop) leaveAsides() {
 	for _, a := range l.asides[l.aside:] {
 		go func() {
@@ -167,7 +167,8 @@ func (l *Loop) leaveAsides() {
 			a.Run(0)
 		}()
 	}
-	l.asides, l.aside = nil, 0
+	clear(l.asides)
+	l.asides, l.aside = l.asides[:0], 0
 }
 
 // standby takes the place of the loop's goroutine if that has been with the same work for too long, and ends when the loop does.
@@ -187,6 +188,7 @@ func (l *Loop) standby() {
 		case duty&dutyMask == dutyAside:
 			if l.vacate(duty) {
 				l.standing = false
+				l.leaveAsides() // what waits beside work that takes long may take long, too: each would hold up the loop in turn
 				l.lead()
 				return
 			}

@@ -97,7 +97,7 @@ func TestAside(t *testing.T) {
 	}
 }
 
-// Work that takes long does not hold up the loop, and neither does it the work behind it.
+// Work that takes long does not hold up the loop, nor the work behind it, which goroutines of its own do.
 func TestAsideHeldUp(t *testing.T) {
 	l := asideLoop(t, time.Millisecond, nil)
 	for range 3 { // the standby of one leader, and of those that follow
@@ -105,7 +105,7 @@ func TestAsideHeldUp(t *testing.T) {
 		held := newWork(l, func(uint64) { <-gate })
 		next := newWork(l, nil)
 		takes(t, l, held, next)
-		<-next.back
+		next.expect(t, false, "the work behind it")
 		on(t, l, func() {})
 		close(gate)
 		held.expect(t, false, "the work that took long")

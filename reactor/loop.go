@@ -57,6 +57,11 @@ type Options struct {
 	// handles more of them. Linux only. If the system refuses, the loop runs as without it.
 	Batch bool
 
+	// Park has the loop wait as a goroutine that reads from a socket does, and yield more often. It is for programs with one processor of
+	// Go's scheduler (GOMAXPROCS), which a loop that blocks would hold. With more, parking costs more than blocking: each time, another
+	// thread is woken to look for work. It excludes Batch, for the goroutine of a locked thread cannot park without a switch. Linux only.
+	Park bool
+
 	// Led is called by each goroutine that begins to run the loop: that of Run, and others after work that took long (Loop.Aside). nil:
 	// nothing is called.
 	Led func()
@@ -77,6 +82,7 @@ type Loop struct {
 	bell         bell // makes the poller report an event of the loop's own
 
 	// Tests change these before Run.
+	yieldEvery    int64 // in ns
 	standbyPeriod time.Duration
 	standbyRounds int
 
@@ -123,7 +129,7 @@ const never = math.MaxUint64
 func NewLoop(o Options) (*Loop, error) {
 	l := &Loop{index: o.Index, count: max(o.Count, 1), batch: o.Batch, watch: o.Watch, log: cmp.Or(o.Logger, slog.Default()), alarmAt: never,
 		led: o.Led, done: make(chan error, 1), roused: make(chan struct{}, 1), gone: make(chan struct{}),
-		standbyPeriod: standbyPeriod, standbyRounds: standbyRounds}
+		yieldEvery: yieldEvery, standbyPeriod: standbyPeriod, standbyRounds: standbyRounds}
 	l.now = l.Clock()
 	l.wheel = timers.NewWheel(l.tick())
 	var err error
@@ -138,6 +144,14 @@ func NewLoop(o Options) (*Loop, error) {
 		l.bell.close()
 		l.poller.close()
 		return nil, fmt.Errorf("loop %d: %w", l.index, err)
+	}
+	if o.Park && !o.Batch {
+		l.yieldEvery = parkedYieldEvery
+		if err = l.poller.park(l.bell); err != nil {
+			l.bell.close()
+			l.poller.close()
+			return nil, fmt.Errorf("loop %d: %w", l.index, err)
+		}
 	}
 	l.spares.fill() // if that fails, the next connection tries again
 	l.bell.ring()   // so that Run starts with a turn
@@ -157,8 +171,8 @@ func (l *Loop) Count() int { return l.count }
 // Without Options.Batch, Run does not lock its goroutine to a thread, though the goroutine rarely changes threads. gnet's Polling, which waits for
 // events on kqueue, calls runtime.Gosched before it blocks; on a locked goroutine that is two switches of threads. (Measured
 // on Linux, when Polling was used there too: with one connection 17,000 requests per second instead of 28,000, at twice the
-// CPU time; with 16 or more, no difference.) GOMAXPROCS should be at least the number of loops plus two, since a loop that
-// blocks in the poller holds its processor for a while.
+// CPU time; with 16 or more, no difference.) Without Options.Park,
+// GOMAXPROCS should be at least the number of loops plus two, since a loop that blocks in the poller holds its processor for a while.
 func (l *Loop) Run() error {
 	if l.batch {
 		leave, err := enterBatch()
@@ -214,5 +228,6 @@ func (l *Loop) end() {
 	l.closeAll()
 	l.spares.close()
 	l.bell.close()
+	l.poller.parking.close()
 	l.poller.close()
 }

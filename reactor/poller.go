@@ -18,6 +18,7 @@ import (
 type poller struct {
 	epoll    *netpoll.Poller
 	batchEnd queue.Func
+	parking  *parking // nil: a thread blocks while run waits
 	batch
 }
 

@@ -27,7 +27,7 @@ const eventsMax = 512
 //
 // It replaces gnet's Polling, which calls runtime.Gosched before it blocks. That wakes another thread to look for work, which
 // with small batches cost as much processor time as the requests (for the figures see docs/internals/decisions.md). As long as there
-// are events, run asks for more without telling Go's scheduler. It tells the scheduler only when it blocks.
+// are events, run asks for more without telling Go's scheduler. It tells the scheduler only when it blocks or parks.
 func (p *poller) run(event func(fd int, got Readiness) (stop bool), batchDone func() (stop, again bool)) error {
 	if p.events == nil {
 		p.fd, p.events = p.descriptor(), make([]unix.EpollEvent, eventsMax)
@@ -58,7 +58,7 @@ func (p *poller) fetch(again bool) error {
 	for {
 		n, errno := readyEvents(p.fd, p.events)
 		if n == 0 && errno == 0 && !again {
-			n, errno = waitEvents(p.fd, p.events)
+			n, errno = p.wait()
 		}
 		switch errno {
 		case 0:
@@ -69,6 +69,14 @@ func (p *poller) fetch(again bool) error {
 			return os.NewSyscallError("epoll_wait", errno)
 		}
 	}
+}
+
+// wait blocks or parks until there are events.
+func (p *poller) wait() (int, syscall.Errno) {
+	if p.parking != nil {
+		return p.parking.wait()
+	}
+	return waitEvents(p.fd, p.events)
 }
 
 // readyEvents fetches the events that are there, without blocking.

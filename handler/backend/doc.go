@@ -1,6 +1,7 @@
 // Package backend is the contract between the engine, which owns connections, and a backend, which answers requests. Read
-// it first if you want to write a backend of your own. Two exist: the Go handlers of package handler, and the worker
-// processes of package handler/pool.
+// it first if you want to write a backend of your own. Those of this module are Go handlers (package handler), worker processes
+// (handler/pool), a proxy (handler/proxy), and some that stand in front of another backend: files, routes, a cache, compression,
+// rate limits.
 //
 // # Calls
 //

@@ -27,7 +27,7 @@ func (t *times) waited(claimed, zero int64) time.Duration {
 }
 
 // split divides the time of a finished exchange. claimed is when the worker says that it has claimed it, on a clock that
-// shows zero when the loop's shows 0, or 0 if none has. It is believed as far as it can be true.
+// shows zero when the loop's shows 0, or 0 if none has. It is used as far as it can be true.
 func (t *times) split(claimed, zero int64) (queue, service time.Duration) {
 	at := t.done // by no worker
 	if claimed != 0 {

@@ -56,14 +56,15 @@
 //     call: cell_running.go. From the worker: cell_complete.go, cell_response.go, cell_answered.go, cell_end.go. Limits of
 //     time: cell_tick.go, cell_watch.go, cell_overdue.go. When its peer has gone: cell_peer.go. When its worker is gone:
 //     cell_reclaim.go. What a worker gets over its control socket: cell_descriptor.go, for raw connections (cell_socket.go) and
-//     for request bodies in files (cell_file.go). How long it took: cell_times.go. Which failures are counted and
-//     logged: cell_refused.go.
+//     for request bodies in files (cell_file.go). Files that a worker sends: cell_sendfile.go. Streams that take the place of a
+//     cell: cell_stream.go. How long it took: cell_times.go. Which failures are counted and logged: cell_refused.go.
 //   - crash.go: exchanges that fail, for those who want to know. crash_draft.go: what the cell has. crash_notes.go: what the worker says.
 //   - websockets.go: the WebSockets of scripts. websocket_accept.go: a request becomes one. websocket_conn.go, websocket_event.go: a
-//     connection, and its events as exchanges; websocket_wait.go: those that wait for room. websocket_blocking.go: a connection that a
-//     worker has to itself.
-//   - interval.go: timers of scripts, which are exchanges without a peer (peerless.go). intervals.go: which generation of the
-//     script runs a timer. intervals_handover.go: which process does.
+//     connection, and its events as exchanges; websocket_batch.go: several messages as one event; websocket_wait.go: those that
+//     wait for room. websocket_blocking.go: a connection that a worker has to itself.
+//   - channels.go: what workers publish and ask. dictionaries.go: shared dictionaries. tester.go: a process that runs tests.
+//   - interval.go: timers of scripts, which are exchanges without a peer (peerless.go); main_listener.go: main handlers.
+//     intervals.go: which generation of the script runs a timer. intervals_handover.go: which process does.
 //
 // The package does not open sockets, know HTTP beyond the parsed head, or contain Lua. listen decodes what a listen{} call
 // asks for, policy decides how many workers there are.

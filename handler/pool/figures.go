@@ -177,7 +177,7 @@ func (c *cell) describe(w *Worker, now int64) Running {
 	return r
 }
 
-// began is when the worker took the exchange, on the loop's clock, as far as is known. What the worker says is believed as far as it
+// began is when the worker took the exchange, on the loop's clock, as far as is known. What the worker says is used as far as it
 // can be true.
 func (c *cell) began(now int64) int64 {
 	at := c.watch.claimed

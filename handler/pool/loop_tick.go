@@ -12,7 +12,7 @@ const (
 	slowTickEvery = policy.SampleEvery
 	// calmTickEvery is how often it does if workers are at raw connections only, which may last for hours.
 	calmTickEvery = 500 * time.Millisecond
-	// rescueAfter is how long an exchange waits before flags are not believed any more.
+	// rescueAfter is how long an exchange waits before flags are no longer trusted.
 	rescueAfter = 100 * time.Millisecond
 )
 

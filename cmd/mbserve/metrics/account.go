@@ -76,7 +76,7 @@ func Record(e *accesslog.Entry) {
 const rawBytesMax = 1 << 48
 
 // RecordRaw counts a request that a worker has served on a raw connection, and how many it could not report before. What the worker
-// says is believed as far as it can be true. Any goroutine may call it.
+// says is used as far as it can be true. Any goroutine may call it.
 func (a *Account) RecordRaw(e *accesslog.Entry, lost int) {
 	bounded := *e
 	bounded.Total = min(e.Total, time.Since(a.since))

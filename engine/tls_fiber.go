@@ -1,0 +1,184 @@
+package engine
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/tls"
+	"iter"
+	"time"
+)
+
+// Handshakes on the loop. A goroutine that computes a handshake has to be woken twice, and has to wake the loop three times. Where loops
+// have a thread each (Options.Batch), that costs more than half of what is not cryptography. There, the loop computes the
+// handshakes that nothing can hold up itself. crypto/tls cannot be interrupted where it reads, but a coroutine can.
+//
+// A loop computes one handshake at a time, and looks for events after each: what others wait for is at most two of them. When
+// handshakes turn out to take long (large keys), goroutines compute them as everywhere else.
+
+// fiber is a coroutine that computes handshakes on a loop, one after the other: so its stack has to grow only once. It belongs to the
+// loop, and to its thread.
+type fiber struct {
+	resume func() (struct{}, bool)
+	end    func()
+	pause  func(struct{}) bool
+	h      *handshake // in progress
+}
+
+const (
+	// fibersKept is how many are kept that have nothing to do.
+	fibersKept = 16
+	// briefMaxUS is how long handshakes may take on average for loops to compute them.
+	briefMaxUS = 500
+	// briefOutlierUS bounds what a single one counts: its thread may have had to wait for a processor.
+	briefOutlierUS = 1000
+	// briefRetry is how many handshakes are left to goroutines then before the loop tries one again.
+	briefRetry = 64
+)
+
+func newFiber() *fiber {
+	f := new(fiber)
+	f.resume, f.end = iter.Pull(f.run)
+	return f
+}
+
+// run is the coroutine.
+func (f *fiber) run(pause func(struct{}) bool) {
+	f.pause = pause
+	for ok := true; ok; ok = pause(struct{}{}) {
+		f.h.compute()
+	}
+}
+
+// brief decides whether the loop computes handshakes itself. It belongs to one listener on one loop.
+type brief struct {
+	able    bool          // nothing in the configuration may wait
+	average time.Duration // that one takes
+	left    int           // to goroutines before the next try
+}
+
+// mayWait reports whether a handshake with this configuration may call functions that the engine does not know, or check certificates of
+// clients.
+func mayWait(c *tls.Config) bool {
+	if c.GetCertificate != nil || c.GetConfigForClient != nil || c.VerifyPeerCertificate != nil || c.VerifyConnection != nil ||
+		c.WrapSession != nil || c.UnwrapSession != nil || c.GetEncryptedClientHelloKeys != nil ||
+		c.Rand != nil || c.Time != nil || c.KeyLogWriter != nil || c.ClientAuth != tls.NoClientCert {
+		return true
+	}
+	for i := range c.Certificates {
+		if !inMemory(c.Certificates[i].PrivateKey) {
+			return true
+		}
+	}
+	return false
+}
+
+// inMemory reports whether a key is one of the standard library, and not in a module that has to be asked.
+func inMemory(key crypto.PrivateKey) bool {
+	switch key.(type) {
+	case *ecdsa.PrivateKey, *rsa.PrivateKey, ed25519.PrivateKey:
+		return true
+	}
+	return false
+}
+
+// onLoop decides about one handshake.
+func (b *brief) onLoop() bool {
+	if !b.able {
+		return false
+	}
+	if b.average <= briefMaxUS*time.Microsecond {
+		return true
+	}
+	if b.left--; b.left < 0 {
+		b.left = briefRetry
+		return true
+	}
+	return false
+}
+
+// took notes how long one took.
+func (b *brief) took(d time.Duration) {
+	b.average += (min(d, briefOutlierUS*time.Microsecond) - b.average) / 16
+}
+
+// computeSoon makes the loop compute a handshake when it is its turn.
+func (l *tlsLoop) computeSoon(h *handshake) {
+	l.due = append(l.due, h)
+	if len(l.due)-l.dueNext == 1 {
+		l.plain.soon(l.computeDue)
+	}
+}
+
+// computeNext begins the handshake that waits longest.
+func (l *tlsLoop) computeNext() {
+	h := l.due[l.dueNext]
+	l.due[l.dueNext] = nil
+	if l.dueNext++; l.dueNext < len(l.due) {
+		l.plain.soon(l.computeDue)
+	} else {
+		l.due, l.dueNext = l.due[:0], 0
+	}
+	if h.state != handshakeRunning {
+		h.all.ended() // it was closed meanwhile
+		return
+	}
+	h.fiber = l.takeFiber()
+	h.fiber.h = h
+	h.step()
+}
+
+func (l *tlsLoop) takeFiber() *fiber {
+	n := len(l.fibers) - 1
+	if n < 0 {
+		return newFiber()
+	}
+	f := l.fibers[n]
+	l.fibers[n] = nil
+	l.fibers = l.fibers[:n]
+	return f
+}
+
+func (l *tlsLoop) keepFiber(f *fiber) {
+	f.h = nil
+	if len(l.fibers) < fibersKept && !l.over {
+		l.fibers = append(l.fibers, f)
+	} else {
+		f.end()
+	}
+}
+
+// endFibers ends those that have nothing to do, and others when they have not.
+func (l *tlsLoop) endFibers() {
+	l.over = true
+	for _, f := range l.fibers {
+		f.end()
+	}
+	l.fibers = nil
+}
+
+// step computes until the handshake is over or needs more bytes.
+func (h *handshake) step() {
+	f, began := h.fiber, time.Now()
+	f.resume()
+	h.spent += time.Since(began)
+	if !h.computed {
+		return
+	}
+	h.b.brief.took(h.spent)
+	h.fiber = nil
+	h.l.keepFiber(f)
+	h.all.ended()
+	h.done(h.conn, h.err)
+}
+
+// compute is the handshake, on a fiber.
+func (h *handshake) compute() {
+	h.conn = tls.Server(h.c, h.setup.Config)
+	h.err = h.conn.Handshake()
+	h.computed = true
+}
+
+// awaitInput is called on a fiber.
+func (f *fiber) awaitInput() { f.pause(struct{}{}) }
