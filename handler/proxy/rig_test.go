@@ -16,6 +16,8 @@ import (
 
 	"moonbridge/engine"
 	"moonbridge/handler/upstream"
+
+	"golang.org/x/sys/unix"
 )
 
 // patience bounds every wait of a test.
@@ -178,6 +180,7 @@ type rigOptions struct {
 	upstream.Options
 	loops  int
 	limits engine.Limits
+	narrow bool // the sockets of clients take little at a time
 }
 
 // newRig starts a proxy for targets.
@@ -226,6 +229,9 @@ func newRigOf(t *testing.T, o rigOptions, targets ...upstream.Target) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if o.narrow {
+		narrow(t, ln)
+	}
 	if err := r.e.Serve(ln, New(o.Config), 0, o.limits); err != nil {
 		t.Fatal(err)
 	}
@@ -249,6 +255,26 @@ func newRigOf(t *testing.T, o rigOptions, targets ...upstream.Target) *rig {
 		}
 	})
 	return r
+}
+
+// narrow makes the send buffers of the connections of ln small: they have those of the sockets that listen.
+func narrow(t *testing.T, ln *engine.Listener) {
+	t.Helper()
+	files, err := ln.Files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		c, err := f.SyscallConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUF, 32<<10) })
+		if err != nil {
+			t.Error(err)
+		}
+		f.Close()
+	}
 }
 
 // dial connects to the proxy, and sends text.
