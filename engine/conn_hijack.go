@@ -39,8 +39,9 @@ func (c *conn) Hijack(head []byte) (net.Conn, error) {
 		held = append(bytes.Clone(c.output.Unsent()), head...)
 	}
 	unread := bytes.Clone(c.input.Unread())
+	end := c.l.takePlace(c.socket.fd)
 	c.leaveHTTP(head)
-	return newHijacked(c.l.e, newDetached(conn, unread, held)), nil
+	return newHijacked(c.l.e, newDetached(conn, unread, held), end), nil
 }
 
 // Upgrade implements backend.Upgrader.

@@ -38,6 +38,9 @@ func (l *loop) admitted(b *binding, fd int, client netip.AddrPort) bool {
 	case b.limit != nil && !b.limit.Admit(client.Addr(), l.now()):
 		l.limited++
 		cause = causeConnLimit
+	case b.open != nil && !l.enters(b, fd, client.Addr()):
+		l.limited++
+		cause = causeOpenLimit
 	default:
 		return true
 	}

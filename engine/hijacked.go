@@ -7,31 +7,42 @@ import (
 	"sync"
 )
 
-// hijacked is a connection that has left its loop and HTTP. It counts against Options.MaxConns until it is closed.
+// hijacked is a connection that has left its loop. One that has left HTTP counts against Options.MaxConns until it is closed, and each that
+// has a place among the open ones of its client keeps it.
 type hijacked struct {
 	streamConn
 	count *count
 }
 
-// count is the place of a hijacked connection among those of its engine. It is given back once: when the connection is closed, or
-// when the garbage collector finds it.
+// count is the place of such a connection among those of its engine, and among those of its client. It is given back once: when the
+// connection is closed, or when the garbage collector finds it.
 type count struct {
 	once sync.Once
-	e    *Engine
+	e    *Engine // nil: it is not counted there
+	end  func()  // gives back its place among those of its client; nil: it has none
 }
 
 func (c *count) giveBack() {
 	c.once.Do(func() {
-		c.e.detached.Add(-1)
-		c.e.conns.Add(-1)
+		if c.e != nil {
+			c.e.detached.Add(-1)
+			c.e.conns.Add(-1)
+		}
+		if c.end != nil {
+			c.end()
+		}
 	})
 }
 
 // newHijacked returns conn, which the caller has left counted.
-func newHijacked(e *Engine, conn net.Conn) *hijacked {
+func newHijacked(e *Engine, conn net.Conn, end func()) *hijacked {
 	e.detached.Add(1)
-	h := &hijacked{conn.(streamConn), &count{e: e}}
-	runtime.AddCleanup(h, (*count).giveBack, h.count)
+	return newCounted(conn, &count{e: e, end: end})
+}
+
+func newCounted(conn net.Conn, c *count) *hijacked {
+	h := &hijacked{conn.(streamConn), c}
+	runtime.AddCleanup(h, (*count).giveBack, c)
 	return h
 }
 

@@ -22,6 +22,7 @@ type Listener struct {
 	preface atomic.Pointer[backend.Preface] // see SetPreface
 
 	connLimit atomic.Pointer[ConnLimit] // see SetConnLimit
+	openLimit atomic.Pointer[OpenLimit] // see SetOpenLimit
 }
 
 // OpenOptions are options of Open.

@@ -3,7 +3,6 @@ package engine
 import (
 	"net/netip"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"moonbridge/bufio"
@@ -44,6 +43,7 @@ type loop struct {
 
 	remainders map[*conn]*remainder // rarely any: they would make every conn larger
 	values     map[*conn]any        // of backend.ConnKeeper
+	places     map[int]place        // of connections in the limits of their listeners, by descriptor; nil: there has been no such limit
 
 	raw   rawLoop
 	shown backend.Loop // the loop, as backends and Streams see it
@@ -158,7 +158,7 @@ func (l *loop) accept(s *service, fd int, peer netip.AddrPort, local uint8) {
 	if err := l.sys.add(fd, c); err != nil {
 		l.e.log.Error("connection lost", "loop", l.index, "err", err)
 		c.forget()
-		syscall.Close(fd) // the reactor does not know it
+		l.closeNow(fd) // the reactor does not know it
 		return
 	}
 	if l.e.connState != nil {
@@ -180,7 +180,7 @@ func (l *loop) turnAway(s *service, fd int, peer netip.AddrPort) {
 	page := l.makeErrorPage(httpwrite.ErrorPage{
 		Status: statusUnavailable, RetryAfter: retryAfterSeconds, Close: true, Fixed: &s.limits.fixed})
 	l.sys.write(fd, page)
-	syscall.Close(fd)
+	l.closeNow(fd)
 	if l.e.accessLog != nil {
 		l.logTurnedAway(peer, page, s.account)
 	}

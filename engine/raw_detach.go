@@ -24,7 +24,11 @@ func (c *rawConn) Detach() (net.Conn, error) {
 		c.input.Release(c.l.pool)
 	}
 	c.leave()
+	end := c.l.takePlace(c.socket.fd)
 	c.socket.fd = -1
+	if end != nil {
+		return newCounted(d, &count{end: end}), nil
+	}
 	return d, nil
 }
 

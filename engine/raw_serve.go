@@ -4,7 +4,6 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"syscall"
 
 	"moonbridge/handler/backend"
 )
@@ -39,7 +38,7 @@ type rawService struct {
 func (l *loop) acceptRaw(s *rawService, fd int, peer netip.AddrPort, local uint8) {
 	if !l.e.admit() {
 		l.countConnection(aboveLimit, "", peer)
-		resetNow(fd)
+		l.resetNow(fd)
 		return
 	}
 	l.accepted++
@@ -48,7 +47,7 @@ func (l *loop) acceptRaw(s *rawService, fd int, peer netip.AddrPort, local uint8
 		l.e.log.Error("connection lost", "loop", l.index, "err", err)
 		c.state = rawClosed
 		c.leave()
-		syscall.Close(fd) // the reactor does not know it
+		l.closeNow(fd) // the reactor does not know it
 		return
 	}
 	c.open(s.protocol, s.ended)

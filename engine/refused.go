@@ -35,6 +35,7 @@ const (
 	causeNoWorker    = "no_worker"
 	causeServerStops = "stopped"
 	causeConnLimit   = "connection_limit"
+	causeOpenLimit   = "connection_limit: open"
 	causePenalty     = "flood_penalty"
 	causeFileShort   = "file is shorter than it was"
 )

@@ -65,6 +65,7 @@ type binding struct {
 	tls     *TLS             // nil: none
 	brief   brief            // of its handshakes
 	limit   ConnLimit        // nil: none
+	open    OpenLimit        // nil: none
 	ended   bool             // the listener is closed
 }
 
@@ -86,8 +87,11 @@ func (l *loop) bind(ln *Listener, http *service, sockets *socketService, raw *ra
 	default:
 		sockets.addrs = b.addrs
 	}
-	b.tls, b.limit = ln.tls.Load(), ln.limitOf()
+	b.tls, b.limit, b.open = ln.tls.Load(), ln.limitOf(), ln.openLimitOf()
 	b.brief = brief{able: b.tls != nil && !mayWait(b.tls.Config)}
+	if b.open != nil {
+		l.keepPlaces()
+	}
 	if http != nil {
 		http.limit = b.limit
 	}

@@ -54,7 +54,7 @@ type socketService struct {
 func (l *loop) handOver(s *socketService, fd int, peer netip.AddrPort) {
 	if l.e.conns.Load() >= l.e.connsMax+l.e.passing.Load() {
 		l.countConnection(aboveLimit, "", peer)
-		resetNow(fd)
+		l.resetNow(fd)
 		return
 	}
 	var known uint8
@@ -64,10 +64,10 @@ func (l *loop) handOver(s *socketService, fd int, peer netip.AddrPort) {
 
 // handOverAs is handOver for a connection whose two ends are known.
 func (l *loop) handOverAs(s *socketService, fd int, local, remote netip.AddrPort) {
-	if err := s.backend.StartSocket(fd, s.index, local, remote); err != nil {
+	if err := l.startSocket(s, fd, local, remote); err != nil {
 		_, cause := startRefusal(err)
 		l.countConnection(connectionsRefused, cause, remote)
-		resetNow(fd)
+		l.resetNow(fd)
 		return
 	}
 	l.accepted++

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
-	"syscall"
 	"time"
 
 	"moonbridge/handler/logging"
@@ -76,7 +75,7 @@ var alertInternalError = []byte{21, 3, 3, 0, 2, 2, 80}
 // turnAwayTLS closes a connection that there is no room for.
 func (l *loop) turnAwayTLS(fd int) {
 	l.sys.write(fd, alertInternalError)
-	syscall.Close(fd)
+	l.closeNow(fd)
 }
 
 // Messages and causes of the log.

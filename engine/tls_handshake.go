@@ -86,7 +86,7 @@ func (l *loop) acceptTLS(b *binding, fd int, peer netip.AddrPort, known uint8) {
 	if err := l.sys.add(fd, h); err != nil {
 		l.e.log.Error("connection lost", "loop", l.index, "err", err)
 		l.e.conns.Add(-1)
-		syscall.Close(fd) // the reactor does not know it
+		l.closeNow(fd) // the reactor does not know it
 		return
 	}
 	part.add(h.c)

@@ -65,7 +65,8 @@ var proofs = []proof{
 	{"The pool: connection_limit", tests(shown, "main.TestConnectionLimit", "ratelimit.TestConnections", "ratelimit.TestConnectionsAbused",
 		"ratelimit.TestConnectionsTableFull", "ratelimit.TestConnectionsTogether", "engine.TestConnLimit", "engine.TestConnLimitEverywhere",
 		"engine.TestConnLimitPreface", "engine.TestConnLimitAdopted", "engine.TestConnLimitAbused", "listen.TestDecodeConnectionLimit",
-		"listen.TestDecodeConnectionLimitMistakes")},
+		"listen.TestDecodeConnectionLimitMistakes", "main.TestConnectionLimitOpen", "ratelimit.TestOpen", "ratelimit.TestOpenTogether",
+		"engine.TestOpenLimit", "engine.TestOpenLimitEnds", "engine.TestOpenLimitTurnedAway")},
 
 	{"The pool: flood_penalty", tests(shown, "main.TestFloodPenalty", "engine.TestFloodPenalty", "engine.TestFloodPenaltyGroups",
 		"engine.TestFloodPenaltyConnections", "engine.TestFloodPenaltyProxies", "engine.TestFloodPenaltyMistakes", "engine.TestFloodPenaltyTableFull",

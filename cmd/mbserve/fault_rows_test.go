@@ -44,6 +44,7 @@ var faultProofs = []proof{
 	{"A shared dictionary is full", tests("main.TestSharedFull")},
 	{"A client sends more requests than `rate_limit` allows", tests("main.TestRateLimit", "main.TestRateLimitAddresses")},
 	{"A client opens connections faster than `connection_limit` allows", tests("main.TestConnectionLimit")},
+	{"A client has as many connections open as `connection_limit` allows with `open`", tests("main.TestConnectionLimitOpen")},
 	{"A client floods the server over HTTP/2, and connects again each time", tests("main.TestFloodPenalty")},
 	{"A worker tries to change a request", tests("main.TestRequestsCannotBeChanged")},
 	{"The script has an error, calls `os.exit`, or crashes while it loads", tests("main.TestBadScripts", "main.TestScriptFile")},

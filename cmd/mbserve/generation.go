@@ -37,6 +37,7 @@ type generation struct {
 
 	rates     []*ratelimit.Limiter     // by pool; nil: none
 	connRates []*ratelimit.Connections // likewise
+	connOpen  []*ratelimit.Open        // likewise
 	routes    [][]route.Rule           // by pool, while it serves
 	failed    []*logging.Tally         // by pool: requests that routes have not passed on
 	endRoutes context.CancelFunc
@@ -286,6 +287,7 @@ func (g *generation) serveAt(a *address, n, i int) error {
 		g.s.tune.Do(func() { g.s.collector = tuneCollector() })
 	}
 	a.ln.SetConnLimit(g.connLimit(n))
+	a.ln.SetOpenLimit(g.openLimit(n))
 	switch {
 	case g.s.o.static != "", spec.RedirectHTTPS != 0:
 		return g.s.engine.Serve(a.ln, b, i, engine.Limits{Account: g.s.admin.account(n), NoFloodPenalty: true}) // no HTTP/2, no handshakes

@@ -70,6 +70,26 @@ type SocketBackend interface {
 	StartSocket(fd int, listener int, local, remote netip.AddrPort) error
 }
 
+// CountedSocketBackend is implemented by a SocketBackend that tells when a connection has ended.
+type CountedSocketBackend interface {
+	SocketBackend
+	// StartCountedSocket is StartSocket. The backend calls ended once, on any goroutine, when the connection has ended, unless it returns an
+	// error.
+	StartCountedSocket(fd int, listener int, local, remote netip.AddrPort, ended func()) error
+}
+
+// StartCounted calls StartCountedSocket of b. For a backend without it, the connection has ended when it was taken.
+func StartCounted(b SocketBackend, fd int, listener int, local, remote netip.AddrPort, ended func()) error {
+	if c, ok := b.(CountedSocketBackend); ok {
+		return c.StartCountedSocket(fd, listener, local, remote, ended)
+	}
+	err := b.StartSocket(fd, listener, local, remote)
+	if err == nil {
+		ended()
+	}
+	return err
+}
+
 // SecuredSocketBackend is implemented by a SocketBackend that wants to know of the TLS which the engine has taken off a connection.
 type SecuredSocketBackend interface {
 	SocketBackend

@@ -20,6 +20,7 @@ type descriptor struct {
 	state  descriptorState
 	fd     int          // a socket that is held
 	file   backend.File // until the cell is free; nil: it is a socket, or nothing
+	ended  func()       // is called when a socket's connection has ended; nil: nothing is
 	passed int64        // descriptorPassed: since when
 	away   bool         // counted in Worker.away, and in loop.cells.handed while the cell is open
 }
@@ -40,7 +41,9 @@ const (
 )
 
 // holdSocket takes ownership of a socket.
-func (d *descriptor) holdSocket(fd int) { d.state, d.fd = descriptorHeld, fd }
+func (d *descriptor) holdSocket(fd int, ended func()) {
+	d.state, d.fd, d.ended = descriptorHeld, fd, ended
+}
 
 // holdFile takes ownership of a file.
 func (d *descriptor) holdFile(f backend.File) { d.state, d.file = descriptorHeld, f }
@@ -93,6 +96,10 @@ func (d *descriptor) close(reset bool) {
 		unix.Close(d.fd)
 	}
 	d.state, d.fd = descriptorNone, -1
+	if d.ended != nil {
+		d.ended()
+		d.ended = nil
+	}
 }
 
 // release gives back a file. A worker that still ran would ask for it, so this is done when the cell is free.

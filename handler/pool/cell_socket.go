@@ -17,8 +17,18 @@ func (l *loop) StartSocket(fd, listener int, local, remote netip.AddrPort) error
 	return l.StartSecuredSocket(fd, listener, local, remote, nil)
 }
 
+// StartCountedSocket implements backend.CountedSocketBackend. A connection has ended when its handler has. What its worker then still sends
+// does not count.
+func (l *loop) StartCountedSocket(fd, listener int, local, remote netip.AddrPort, ended func()) error {
+	return l.startSocket(fd, listener, local, remote, nil, ended)
+}
+
 // StartSecuredSocket implements backend.SecuredSocketBackend.
 func (l *loop) StartSecuredSocket(fd, listener int, local, remote netip.AddrPort, tls *backend.TLSState) error {
+	return l.startSocket(fd, listener, local, remote, tls, nil)
+}
+
+func (l *loop) startSocket(fd, listener int, local, remote netip.AddrPort, tls *backend.TLSState, ended func()) error {
 	c, err := l.reserve()
 	if err != nil {
 		return err
@@ -28,7 +38,7 @@ func (l *loop) StartSecuredSocket(fd, listener int, local, remote netip.AddrPort
 		return err
 	}
 	c.x, c.kind = peerless{}, shm.KindSocket
-	c.descriptor.holdSocket(fd)
+	c.descriptor.holdSocket(fd, ended)
 	c.idempotent = true // as long as no worker has the socket, nothing has happened
 	l.living.Add(1)
 	l.taken.Add(1)
@@ -68,4 +78,7 @@ func (c *cell) setAway(away bool) {
 	c.l.p.epoch.Add(1)
 }
 
-var _ backend.SecuredSocketBackend = (*loop)(nil)
+var (
+	_ backend.SecuredSocketBackend = (*loop)(nil)
+	_ backend.CountedSocketBackend = (*loop)(nil)
+)

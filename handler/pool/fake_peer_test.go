@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -38,11 +39,19 @@ func (r *rig) connectOn(loop, listener int) *rawPeer {
 func (r *rig) startSocket(loop int, p *rawPeer, fd, listener int) {
 	r.t.Helper()
 	local, remote := p.RemoteAddr().(*net.TCPAddr).AddrPort(), p.LocalAddr().(*net.TCPAddr).AddrPort()
+	var ends atomic.Int64
+	r.sockets.Add(1)
 	r.loops[loop].do(func() {
-		p.err = r.lbs[loop].(backend.SocketBackend).StartSocket(fd, listener, local, remote)
+		p.err = r.lbs[loop].(backend.CountedSocketBackend).StartCountedSocket(fd, listener, local, remote, func() {
+			r.sockets.Add(-1)
+			if ends.Add(1) != 1 {
+				r.t.Error("a raw connection has ended twice")
+			}
+		})
 	})
 	if p.err != nil {
 		unix.Close(fd) // still ours
+		r.sockets.Add(-1)
 	}
 }
 

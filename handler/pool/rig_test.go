@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,6 +32,8 @@ type rig struct {
 	loops []*fakeLoop
 	lbs   []backend.LoopBackend // of the first pool
 	log   *logBuffer
+
+	sockets atomic.Int64 // raw connections that have not ended: see startSocket
 }
 
 // setup is what a test wants. Zero: one loop, small memory, an HTTP listener.
@@ -214,6 +217,9 @@ func (r *rig) quiet() {
 					i, len(s.inUse), len(s.free), len(s.all), s.open, b.living.Load())
 			}
 		})
+	}
+	if n := r.sockets.Load(); n != 0 {
+		r.t.Errorf("%d raw connections have not ended", n)
 	}
 }
 

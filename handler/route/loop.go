@@ -62,3 +62,11 @@ func (l *loop) StartSocket(fd int, listener int, local, remote netip.AddrPort) e
 	}
 	return l.Sockets.StartSocket(fd, listener, local, remote)
 }
+
+// StartCountedSocket is StartSocket for a connection that is counted.
+func (l *loop) StartCountedSocket(fd int, listener int, local, remote netip.AddrPort, ended func()) error {
+	if l.Sockets == nil {
+		return backend.ErrStopped
+	}
+	return backend.StartCounted(l.Sockets, fd, listener, local, remote, ended)
+}

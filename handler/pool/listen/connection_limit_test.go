@@ -16,9 +16,11 @@ func TestDecodeConnectionLimit(t *testing.T) {
 	}{
 		{nil, nil},
 		{[][3]any{{0, "connection_limit", false}}, nil},
-		{[][3]any{connections("rate", 100)}, &ConnectionLimit{100, 100}},
-		{[][3]any{connections("rate", 0.5)}, &ConnectionLimit{0.5, 10}},
-		{[][3]any{connections("burst", 3), connections("rate", 2.5)}, &ConnectionLimit{2.5, 3}},
+		{[][3]any{connections("rate", 100)}, &ConnectionLimit{100, 100, 0}},
+		{[][3]any{connections("rate", 0.5)}, &ConnectionLimit{0.5, 10, 0}},
+		{[][3]any{connections("burst", 3), connections("rate", 2.5)}, &ConnectionLimit{2.5, 3, 0}},
+		{[][3]any{connections("open", 20)}, &ConnectionLimit{0, 0, 20}},
+		{[][3]any{connections("open", 20), connections("rate", 5)}, &ConnectionLimit{5, 10, 20}},
 	} {
 		spec, err := Decode(listentest.Message(append(c.entries, listentest.Listener...)...))
 		if err != nil {
@@ -44,7 +46,9 @@ func TestDecodeConnectionLimitMistakes(t *testing.T) {
 		want    string
 	}{
 		{[][3]any{{0, "connection_limit", 5}}, "option connection_limit: table or false expected, got number"},
-		{[][3]any{connections("burst", 5)}, "option connection_limit: rate is missing"},
+		{[][3]any{connections("burst", 5)}, "option connection_limit: rate or open is missing"},
+		{[][3]any{connections("burst", 5), connections("open", 5)}, "option connection_limit: burst needs rate"},
+		{[][3]any{connections("open", 0)}, "option connection_limit: open: 0 is not in the range from 1 to 1000000"},
 		{[][3]any{connections("rate", 0)}, "option connection_limit: rate: 0 is not a number of connections per second up to 1000000"},
 		{[][3]any{connections("rate", "5")}, "option connection_limit: rate: number expected, got string"},
 		{[][3]any{connections("rate", 5), connections("burst", 0)}, "option connection_limit: burst: 0 is not in the range from 1 to"},

@@ -45,7 +45,7 @@ type Options struct {
 	Static []StaticRule // files that are served without a worker, ordered by prefix
 
 	RateLimit       *RateLimit       // of the requests of a client; nil: none
-	ConnectionLimit *ConnectionLimit // of the new connections of a client; nil: none
+	ConnectionLimit *ConnectionLimit // of the connections of a client; nil: none
 	FloodPenalty    bool             // addresses that flood with HTTP/2 may open few connections for a while
 
 	HasErrorPages bool                  // error responses of the server have the bodies below, or JSON for those who like that
@@ -150,10 +150,11 @@ type RateLimit struct {
 	Key   string  // what a client is: "ip"
 }
 
-// ConnectionLimit is how many new connections of an address are taken.
+// ConnectionLimit is how many connections of an address are taken.
 type ConnectionLimit struct {
-	Rate  float64 // per second
-	Burst int     // at once
+	Rate  float64 // new ones per second; 0: no limit
+	Burst int     // of them at once
+	Open  int     // open ones; 0: no limit
 }
 
 // EncodedBody says what happens to request bodies with a content coding (RFC 9110 §8.4). The numbers are those of
