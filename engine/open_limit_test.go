@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -429,29 +430,31 @@ func TestOpenLimitEnds(t *testing.T) {
 			p.Close()
 		}},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			e := startEngine(t, Options{Loops: 2})
-			ln, err := e.Open("tcp4", "127.0.0.1:0", OpenOptions{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			w := &world{e, ln, newOpenCount(1)}
-			ln.SetOpenLimit(w.limit)
-			if err := c.serve(w); err != nil {
-				t.Fatal(err)
-			}
-			c.run(t, w)
-			from := c.from
-			if from == "" {
-				from = "127.0.0.1"
-			}
-			eventually(t, "the place is free", func() bool { return w.limit.of(from) == 0 })
-			w.limit.mu.Lock()
-			defer w.limit.mu.Unlock()
-			if w.limit.opened != 1 || len(w.limit.open) != 0 {
-				t.Errorf("%d were opened; left: %v", w.limit.opened, w.limit.open)
-			}
-		})
+		for _, batch := range []bool{false, true} { // with a thread of its own, a loop computes handshakes itself
+			t.Run(fmt.Sprintf("%s, batch: %v", c.name, batch), func(t *testing.T) {
+				e := startEngine(t, Options{Loops: 2, Batch: batch})
+				ln, err := e.Open("tcp4", "127.0.0.1:0", OpenOptions{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				w := &world{e, ln, newOpenCount(1)}
+				ln.SetOpenLimit(w.limit)
+				if err := c.serve(w); err != nil {
+					t.Fatal(err)
+				}
+				c.run(t, w)
+				from := c.from
+				if from == "" {
+					from = "127.0.0.1"
+				}
+				eventually(t, "the place is free", func() bool { return w.limit.of(from) == 0 })
+				w.limit.mu.Lock()
+				defer w.limit.mu.Unlock()
+				if w.limit.opened != 1 || len(w.limit.open) != 0 {
+					t.Errorf("%d were opened; left: %v", w.limit.opened, w.limit.open)
+				}
+			})
+		}
 	}
 }
 
