@@ -61,6 +61,13 @@ func (c *openCount) of(client string) int {
 	return c.open[netip.MustParseAddr(client)]
 }
 
+// taken is how many places were taken so far.
+func (c *openCount) taken() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.opened
+}
+
 // becomes waits until so many connections of 127.0.0.1 are open.
 func (c *openCount) becomes(t *testing.T, n int) {
 	t.Helper()
@@ -385,6 +392,7 @@ func TestOpenLimitEnds(t *testing.T) {
 		}), run: func(t *testing.T, w *world) {
 			p := dialTLS(t, w.ln.Addr(), clientConfig())
 			c := waitFor(t, secured.taken, "connection")
+			waitFor(t, secured.remotes, "address")
 			w.limit.becomes(t, 1)
 			c.Close()
 			p.hearsEnd()
@@ -447,7 +455,7 @@ func TestOpenLimitEnds(t *testing.T) {
 				if from == "" {
 					from = "127.0.0.1"
 				}
-				eventually(t, "the place is free", func() bool { return w.limit.of(from) == 0 })
+				eventually(t, "the place was taken, and is free", func() bool { return w.limit.taken() > 0 && w.limit.of(from) == 0 })
 				w.limit.mu.Lock()
 				defer w.limit.mu.Unlock()
 				if w.limit.opened != 1 || len(w.limit.open) != 0 {
@@ -500,12 +508,7 @@ func TestOpenLimitTurnedAway(t *testing.T) {
 					q.Close()
 				}
 			}
-			limit.becomes(t, 0)
-			limit.mu.Lock()
-			defer limit.mu.Unlock()
-			if limit.opened != 3 {
-				t.Errorf("%d were opened", limit.opened)
-			}
+			eventually(t, "all were counted", func() bool { return limit.taken() == 3 && limit.of("127.0.0.1") == 0 })
 		})
 	}
 }
