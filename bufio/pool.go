@@ -2,6 +2,7 @@ package bufio
 
 import (
 	"math/bits"
+	"sync"
 	"unsafe"
 )
 
@@ -9,23 +10,34 @@ const (
 	// ScratchSize is the size of the read buffer that all Inputs of a Pool share, in bytes.
 	ScratchSize = 64 << 10
 
-	// Buffers come in classes of 4, 16, 64 and 256 KiB. Larger ones are allocated when needed and not kept.
-	classes      = 4
+	// Buffers come in classes of 4, 16, 64, 128 and 256 KiB. Larger ones are allocated when needed and not kept. Go clears what it
+	// allocates, so a class that is much larger than what it is taken for costs time, too.
+	classes      = 5
 	minClassBits = 12
-	maxClassSize = 1 << (minClassBits + 2*(classes-1))
+	maxClassSize = 256 << 10
 )
 
-// keptMax is how many free buffers of each class a Pool keeps, 7 MiB in total: enough for a loop with a few hundred
-// busy connections to run without allocation, and little enough to keep after a peak. The rest goes to the garbage
+// classSizes are the sizes of the classes.
+var classSizes = [classes]int{1 << minClassBits, 16 << 10, 64 << 10, 128 << 10, maxClassSize}
+
+// keptMax is how many free buffers of each class a Pool keeps, 8 MiB in total: enough for a loop with a few hundred
+// busy connections to run without allocation, and little enough to keep after a peak. The rest goes to spare, or to the garbage
 // collector.
-var keptMax = [classes]int{256, 128, 32, 8}
+var keptMax = [classes]int{256, 128, 32, 12, 6}
+
+// spare has further buffers of the classes from spareFrom on, of all Pools. The garbage collector takes those that nobody has needed
+// for one or two cycles. During a peak, allocating and clearing them again and again would take a tenth of the time.
+var spare [classes]sync.Pool
+
+// spareFrom is the class of 64 KiB.
+const spareFrom = 2
 
 // poison makes put overwrite freed buffers, so that tests notice a view that has outlived its buffer.
 var poison = false
 
 const poisonByte = 0xDB
 
-// Pool is the buffer memory of one loop: the shared scratch buffer, and free buffers of four sizes.
+// Pool is the buffer memory of one loop: the shared scratch buffer, and free buffers of five sizes.
 type Pool struct {
 	scratch []byte
 	reader  *Input // the Input that uses scratch, or nil
@@ -59,6 +71,9 @@ func (p *Pool) get(n int) []byte {
 	class := classOf(size)
 	free := p.free[class]
 	if len(free) == 0 {
+		if b, ok := spare[class].Get().(*byte); ok {
+			return unsafe.Slice(b, size)
+		}
 		return make([]byte, size)
 	}
 	last := len(free) - 1
@@ -80,6 +95,8 @@ func (p *Pool) put(b []byte) {
 	class := classOf(len(b))
 	if len(p.free[class]) < keptMax[class] {
 		p.free[class] = append(p.free[class], b)
+	} else if class >= spareFrom {
+		spare[class].Put(unsafe.SliceData(b))
 	}
 }
 
@@ -94,14 +111,19 @@ func (p *Pool) leaveScratch() {
 	}
 }
 
-func classSize(class int) int { return 1 << (minClassBits + 2*class) }
+func classSize(class int) int { return classSizes[class] }
 
 // classOf returns the smallest class with buffers of at least n bytes, n ≤ maxClassSize.
 func classOf(n int) int {
-	if n <= 1<<minClassBits {
+	switch {
+	case n <= 1<<minClassBits:
 		return 0
+	case n <= 64<<10:
+		return (bits.Len(uint(n-1)) - minClassBits + 1) / 2
+	case n <= 128<<10:
+		return classes - 2
 	}
-	return (bits.Len(uint(n-1)) - minClassBits + 1) / 2
+	return classes - 1
 }
 
 // roundUp returns the size of the buffer that get returns for n bytes: that of a class, or above the classes a multiple
