@@ -164,9 +164,12 @@ func (s *server) loadForTests(ctx context.Context) (err error) {
 	return err
 }
 
-// endTests ends everything. What handlers still do is for nobody, so they are killed; workers without a request run finish.
+// lastRequestTime is how long the handler of a request may still be at work when the tests are over and its response is there.
+const lastRequestTime = time.Second
+
+// endTests ends everything. What handlers still do is for nobody, so they are killed soon; workers without a request run finish.
 func (s *server) endTests() {
-	ctx, cancel := context.WithDeadline(context.Background(), time.Now())
+	ctx, cancel := context.WithTimeout(context.Background(), lastRequestTime)
 	defer cancel()
 	if s.serving != nil {
 		if err := s.serving.end(ctx); err != nil {
