@@ -72,7 +72,7 @@ func besideServer(ctx context.Context, o *options, rows []*situation) error {
 		}
 		defer hello.stop()
 	}
-	c, err := gather(publisher.address, o)
+	c, err := gather(publisher, o)
 	if c != nil {
 		defer c.close()
 	}

@@ -14,7 +14,7 @@ func TestParseOptions(t *testing.T) {
 	if err != nil || o.subscribers != 10000 || strings.Join(o.servers, ",") != "mbserve,nchan,floor1,floor2" {
 		t.Errorf("defaults: %+v, %v", o, err)
 	}
-	for _, line := range []string{"-subscribers 0", "-subscribers 1000001", "-single 0", "-burst 0", "-size 0", "-size 40000", "-servers apache", "-name ../x", "-rounds 0", "-rates 0", "-rates 1,x", "-windows 0", "-duration 1500ms", "-churn -1", "-websockets -servers floor2", "-streams 129 -servers mbserve", "-streams 1", "stray"} {
+	for _, line := range []string{"-subscribers 0", "-subscribers 1000001", "-single 0", "-burst 0", "-size 0", "-size 40000", "-servers apache", "-name ../x", "-rounds 0", "-rates 0", "-rates 1,x", "-windows 0", "-duration 1500ms", "-churn -1", "-websockets -servers floor2", "-websockets -servers centrifugo", "-streams 9 -servers centrifugo", "-beside -servers centrifugo", "-size 1", "-streams 129 -servers mbserve", "-streams 1", "stray"} {
 		if o, err := parseOptions(strings.Fields(line), io.Discard); err == nil {
 			t.Errorf("%s: taken as %+v", line, o)
 		}
@@ -63,6 +63,17 @@ func TestRun(t *testing.T) {
 		if !strings.Contains(text.String(), "\n"+name+" ") {
 			t.Errorf("no %s in the report: %s", name, text.String())
 		}
+	}
+}
+
+func TestCentrifugo(t *testing.T) {
+	if _, err := exec.LookPath(centrifugo); err != nil {
+		t.Skip("Centrifugo is not installed: benchmarks/README.md")
+	}
+	o := settled(t, "-servers centrifugo -subscribers 50 -single 3 -burst 20")
+	seen, err := observe(t.Context(), o, centrifugo)
+	if err != nil || len(seen.times) != 3 || seen.burst <= 0 || seen.cpu <= 0 {
+		t.Errorf("%+v, %v", seen, err)
 	}
 }
 

@@ -42,7 +42,7 @@ func churn(ctx context.Context, o *options, name string) (seen churned, err erro
 		return seen, err
 	}
 	defer s.stop()
-	c, err := newCrowd(s.address, o)
+	c, err := newCrowd(s, o)
 	if err != nil {
 		return seen, err
 	}

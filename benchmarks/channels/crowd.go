@@ -30,8 +30,9 @@ type crowd struct {
 }
 
 const (
-	// mark is in each message once, and nowhere else.
-	mark = '\x01'
+	// A message begins with this letter, and its first byte, mark, is nowhere else: not in headers, nor in those of short frames.
+	letter = "é"
+	mark   = 0xC3
 	// perAddress is far from the 28,000 client ports of an address: the system looks for a free one for long if few are left.
 	perAddress, addresses = 5000, 200
 	// opening is how many subscribers may wait for the head of their response.
@@ -44,12 +45,16 @@ const (
 var errSlow = errors.New("not in time")
 
 const (
-	askEvents    = "GET /sub HTTP/1.1\r\nHost: %s\r\nAccept: text/event-stream\r\n\r\n"
+	askEvents    = "GET %s HTTP/1.1\r\nHost: %s\r\nAccept: text/event-stream\r\n\r\n"
 	askWebSocket = "GET /ws HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
 
-// newCrowd makes an empty crowd for an address.
-func newCrowd(address string, o *options) (*crowd, error) {
+// newCrowd makes an empty crowd for a server.
+func newCrowd(s *server, o *options) (*crowd, error) {
+	address, path := s.address, "/sub"
+	if s.name == centrifugo {
+		path = centrifugoEvents
+	}
 	to, err := net.ResolveTCPAddr("tcp4", address)
 	if err != nil {
 		return nil, err
@@ -59,7 +64,7 @@ func newCrowd(address string, o *options) (*crowd, error) {
 		return nil, err
 	}
 	c := &crowd{poll: poll, to: &unix.SockaddrInet4{Addr: [4]byte(to.IP.To4()), Port: to.Port}, buffer: make([]byte, 256<<10), events: make([]unix.EpollEvent, 512)}
-	c.asks, c.begins = fmt.Appendf(nil, askEvents, address), []byte("HTTP/1.1 200 ")
+	c.asks, c.begins = fmt.Appendf(nil, askEvents, path, address), []byte("HTTP/1.1 200 ")
 	if c.webSockets, c.streams = o.webSockets, o.streams; c.webSockets {
 		c.asks, c.begins = fmt.Appendf(nil, askWebSocket, address), []byte("HTTP/1.1 101 ")
 	}
@@ -71,8 +76,8 @@ func newCrowd(address string, o *options) (*crowd, error) {
 }
 
 // gather opens n subscribers, and waits until all have the head of the response.
-func gather(address string, o *options) (*crowd, error) {
-	c, err := newCrowd(address, o)
+func gather(s *server, o *options) (*crowd, error) {
+	c, err := newCrowd(s, o)
 	if err != nil {
 		return nil, err
 	}

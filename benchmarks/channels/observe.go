@@ -36,7 +36,7 @@ func observe(ctx context.Context, o *options, name string) (seen observation, er
 	if seen.before, err = s.Tree.Memory(); err != nil {
 		return seen, err
 	}
-	c, err := gather(s.address, o)
+	c, err := gather(s, o)
 	if c != nil {
 		defer c.close()
 	}
@@ -90,7 +90,7 @@ func (o *options) by() (text string) {
 }
 
 // message is the data of a message.
-func (o *options) message() string { return string(mark) + strings.Repeat("x", o.size-1) }
+func (o *options) message() string { return letter + strings.Repeat("x", o.size-len(letter)) }
 
 // spread publishes a message n times, and returns how long it takes until all have them all.
 func spread(s *server, c *crowd, data string, n int) (time.Duration, error) {

@@ -16,6 +16,7 @@ import (
 type options struct {
 	servers     []string
 	nchan       string
+	centrifugo  string
 	subscribers int
 	rounds      int
 	webSockets  bool
@@ -40,12 +41,13 @@ short subscriptions leave.`
 // streamsMax is what mbserve allows a connection.
 const subscribersMax, ratesMax, streamsMax = 1_000_000, 1000, 128
 
-var serverNames = []string{"mbserve", "nchan", "floor1", "floor2"}
+var serverNames = []string{"mbserve", "nchan", centrifugo, "floor1", "floor2"}
 
 func parseOptions(args []string, errout io.Writer) (options, error) {
 	var o options
 	flags := program.NewFlags("channels", purpose, &o.settings, errout)
-	names := flags.String("servers", "mbserve,nchan,floor1,floor2", "`list` of servers: mbserve, nchan, floor1 and floor2 (1 and 2 threads that do nothing but send)")
+	names := flags.String("servers", "mbserve,nchan,floor1,floor2", "`list` of servers: mbserve, nchan, centrifugo (by server-sent events over HTTP/1.1 only), floor1 and floor2 (1 and 2 threads that do nothing but send)")
+	flags.StringVar(&o.centrifugo, "centrifugo", "centrifugo", "the program Centrifugo, version 6, a `file` or a name")
 	flags.StringVar(&o.nchan, "nchan", "/usr/lib/nginx/modules/ngx_nchan_module.so", "nginx' module nchan, a `file`")
 	flags.IntVar(&o.subscribers, "subscribers", 10000, "subscribers; 5000 from each address of the loopback device")
 	flags.IntVar(&o.rounds, "rounds", 3, "rounds; the servers take turns")
@@ -76,12 +78,12 @@ func parseOptions(args []string, errout io.Writer) (options, error) {
 		return o, errors.New("-churn must not be negative")
 	case o.windows < 1 || o.duration < time.Second || o.duration%time.Second != 0:
 		return o, errors.New("-windows must be at least 1, and -duration whole seconds")
-	case o.size < 1 || o.size > 32<<10:
-		return o, errors.New("-size must be from 1 to 32768")
+	case o.size < len(letter) || o.size > 32<<10:
+		return o, fmt.Errorf("-size must be from %d to 32768", len(letter))
 	}
 	o.servers = strings.Split(*names, ",")
 	for _, name := range o.servers {
-		if !slices.Contains(serverNames, name) || o.webSockets && isFloor(name) || o.streams > 0 && (isFloor(name) || o.webSockets && name != "mbserve") {
+		if !slices.Contains(serverNames, name) || (o.webSockets || o.streams > 0 || o.beside) && name == centrifugo || o.webSockets && isFloor(name) || o.streams > 0 && (isFloor(name) || o.webSockets && name != "mbserve") {
 			return o, fmt.Errorf("-servers: there is no %q, or not with these options", name)
 		}
 	}

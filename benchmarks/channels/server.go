@@ -128,6 +128,10 @@ func (s *server) start(o *options) error {
 		}
 		text = fmt.Sprintf(nginxConf, modules, o.subscribers+1000, s.dir, o.subscribers+1000, port, hello, listen)
 		cmd = exec.Command("nginx", "-c", file, "-p", s.dir)
+	case s.name == centrifugo:
+		file = filepath.Join(s.dir, "config.json")
+		text = fmt.Sprintf(centrifugoConf, port)
+		cmd = exec.Command(o.centrifugo, "-c", file)
 	}
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		return err
@@ -146,7 +150,11 @@ func (s *server) start(o *options) error {
 
 // publish publishes a message, on a connection that persists.
 func (s *server) publish(data string) error {
-	resp, err := http.Post("http://"+s.plain+"/pub", "text/plain", strings.NewReader(data))
+	path, kind := "/pub", "text/plain"
+	if s.name == centrifugo {
+		path, kind, data = centrifugoPublish, "application/json", fmt.Sprintf(centrifugoMessage, data)
+	}
+	resp, err := http.Post("http://"+s.plain+path, kind, strings.NewReader(data))
 	if err != nil {
 		return err
 	}
