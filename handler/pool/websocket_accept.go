@@ -3,6 +3,7 @@ package pool
 import (
 	"bytes"
 
+	"moonbridge/handler/backend"
 	"moonbridge/handler/shm"
 	"moonbridge/handler/websocket"
 )
@@ -18,7 +19,7 @@ func (c *cell) acceptSocket() {
 	}
 	l, pos := c.l, c.pos
 	s := l.p.h.cfg.WebSockets
-	conn := &socketConn{l: s.loopOf(l.on, l.p.h.cfg.Channels), pool: l.p.index, accept: &w, handler: w.Handler, state: w.State, flags: w.Flags}
+	conn := &socketConn{l: s.loopOf(l.on, l.p.h.cfg.Channels), pool: l.p.index, handler: w.Handler, state: w.State, flags: w.Flags}
 	shake, refusal := websocket.NewHandshake([]byte(w.Key), []byte(w.Extensions))
 	x := c.leave()
 	c.discard()
@@ -27,11 +28,21 @@ func (c *cell) acceptSocket() {
 		x.Failed(400, 0)
 		return
 	}
-	if _, err := s.endpointOf(w.Flags).Accept(x, &shake, answerOf(&w), conn, nil); err != nil {
+	if err := conn.accept(x, &shake, &w); err != nil {
 		l.p.log.Warn("WebSocket not accepted", "loop", l.index, "exchange", pos, "err", err)
 		s.refused.Add(1)
 		x.Failed(500, 0)
 	}
+}
+
+// accept answers the handshake. The client may publish, and be answered, as soon as it has the response: so it is subscribed before.
+func (c *socketConn) accept(x backend.Exchange, shake *websocket.Handshake, w *shm.WSAccept) error {
+	c.unsubscribed = c.subscribeFirst(w)
+	_, err := c.l.s.endpointOf(w.Flags).Accept(x, shake, answerOf(w), c, nil)
+	if err != nil {
+		c.leaveHub()
+	}
+	return err
 }
 
 func readAccept(a, b []byte) (shm.WSAccept, error) {

@@ -18,11 +18,11 @@ type socketConn struct {
 	handler string
 	flags   uint32 // shm.WS*
 
-	accept *shm.WSAccept // until Open
-	conn   *websocket.Conn
-	id     string
-	state  []byte
-	member *channel.Member // nil: it has never subscribed
+	unsubscribed error // what kept the connection from its first channels
+	conn         *websocket.Conn
+	id           string
+	state        []byte
+	member       *channel.Member // nil: it has never subscribed
 
 	event   shm.WSEventBody // in progress, or waiting for room; Event 0: none
 	data    []byte          // of a message that waits for room
@@ -41,23 +41,23 @@ func (c *socketConn) Open(conn *websocket.Conn) {
 	c.conn = conn
 	c.id = c.l.s.newID(conn.Loop().Index())
 	c.l.conns[c.id] = c
-	a := c.accept
-	c.accept = nil
-	if len(a.Names) > 0 || a.Member != "" {
-		if err := c.subscribeFirst(a); err != nil {
-			c.l.log().Warn("a WebSocket does not get its channels", "handler", c.handler, "err", err)
-			c.flags &^= shm.WSCloses // it was not open for the script
-			conn.Close(websocket.CodeTryLater, "channels")
-			return
-		}
+	if err := c.unsubscribed; err != nil {
+		c.l.log().Warn("a WebSocket does not get its channels", "handler", c.handler, "err", err)
+		c.flags &^= shm.WSCloses // it was not open for the script
+		conn.Close(websocket.CodeTryLater, "channels")
+		return
 	}
 	if c.flags&shm.WSOpens != 0 {
 		c.begin(shm.WSEventBody{Event: shm.WSOpen}, nil, "")
 	}
 }
 
-// subscribeFirst subscribes the channels that the request has named.
+// subscribeFirst subscribes the channels that the request has named, before there is a connection. The hub calls its members in later turns
+// only.
 func (c *socketConn) subscribeFirst(a *shm.WSAccept) error {
+	if len(a.Names) == 0 && a.Member == "" {
+		return nil
+	}
 	if err := c.join(a.Member); err != nil || len(a.Names) == 0 {
 		return err
 	}
@@ -74,6 +74,12 @@ func (c *socketConn) join(key string) error {
 	return err
 }
 
+func (c *socketConn) leaveHub() {
+	if c.member != nil {
+		c.member.Leave()
+	}
+}
+
 // Message implements websocket.Handler.
 func (c *socketConn) Message(_ *websocket.Conn, kind websocket.Kind, data []byte) {
 	if c.conn.More() {
@@ -86,9 +92,7 @@ func (c *socketConn) Message(_ *websocket.Conn, kind websocket.Kind, data []byte
 // Close implements websocket.Handler.
 func (c *socketConn) Close(_ *websocket.Conn, code int, reason string) {
 	delete(c.l.conns, c.id)
-	if c.member != nil {
-		c.member.Leave()
-	}
+	c.leaveHub()
 	if c.left > 0 {
 		c.dropBatch()
 	}

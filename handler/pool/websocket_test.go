@@ -85,8 +85,8 @@ func socketOnHub(t testing.TB, s *WebSockets, l *postLoop, hub *channel.Hub, fla
 	if refusal != nil {
 		t.Fatal(refusal)
 	}
-	c := &socketConn{l: s.loopOf(l, hub), accept: &shm.WSAccept{}, handler: "h", flags: flags}
-	if _, err := s.endpointOf(0).Accept(raw, &shake, websocket.Answer{}, c, nil); err != nil {
+	c := &socketConn{l: s.loopOf(l, hub), handler: "h", flags: flags}
+	if err := c.accept(raw, &shake, &shm.WSAccept{}); err != nil {
 		t.Fatal(err)
 	}
 	return c, raw
@@ -262,6 +262,43 @@ func TestWebSocketSubscribesNothing(t *testing.T) {
 	second.Output(appendVerb(appendVerb(nil, shm.WSSubscribe, ""), shm.WSUnsubscribe, ""), nil, false)
 	if hub.Stats().Subscribers != 1 || second.broken || len(raw.sent) > 0 {
 		t.Errorf("%+v, broken: %v, sent %q", hub.Stats(), second.broken, raw.sent)
+	}
+}
+
+// upgrading is an exchange that looks when the response is sent.
+type upgrading struct {
+	sinkConn
+	sent func() error
+}
+
+func (u *upgrading) Upgrade(head []byte, p backend.Protocol, b backend.Bounds) error {
+	if err := u.sent(); err != nil {
+		return err
+	}
+	return u.sinkConn.Upgrade(head, p, b)
+}
+
+// A client that has the response is subscribed. One that does not get it is not.
+func TestWebSocketSubscribedBeforeTheResponse(t *testing.T) {
+	s, l, hub := NewWebSockets(), newPostLoop(), channel.New(channel.Options{})
+	shake, refusal := websocket.NewHandshake([]byte("dGhlIHNhbXBsZSBub25jZQ=="), nil)
+	if refusal != nil {
+		t.Fatal(refusal)
+	}
+	for _, want := range []error{nil, net.ErrClosed} {
+		before, c := hub.Count("room"), &socketConn{l: s.loopOf(l, hub), handler: "h"}
+		x := &upgrading{sinkConn{loop: l}, func() error {
+			if n := hub.Count("room"); n != before+1 {
+				t.Errorf("%d subscribers when the response is sent, want %d", n, before+1)
+			}
+			return want
+		}}
+		if err := c.accept(x, &shake, &shm.WSAccept{Names: []string{"room"}}); err != want {
+			t.Errorf("accepted: %v, want %v", err, want)
+		}
+	}
+	if n := hub.Count("room"); n != 1 {
+		t.Errorf("%d subscribers in the end", n)
 	}
 }
 
