@@ -19,7 +19,7 @@ type OpenLimit interface {
 
 // SetOpenLimit limits the open connections of ln, as SetConnLimit limits new ones: those that limit does not admit are reset before
 // anything is read. What was said there of prefaces, and of when it has an effect, is true of this one too. A connection ends when its
-// socket is closed, on whatever way, and whatever it has become: HTTP/2 or a raw connection, spliced, hijacked or detached. A hijacked or detached
+// socket is closed, in whatever way, and whatever it has become: HTTP/2 or a raw connection, spliced, hijacked or detached. A hijacked or detached
 // one has ended when it was closed, or is garbage; one of ServeSockets when its backend says so (backend.CountedSocketBackend), or
 // when it was handed over. Connections that are open already are not counted.
 func (ln *Listener) SetOpenLimit(limit OpenLimit) { ln.openLimit.Store(&limit) }

@@ -59,7 +59,7 @@ func (l *Open) Closed(client netip.Addr) {
 }
 
 // OpenTable is how many connections each client has open. A client with none is not in it, so it is as large as there are
-// connections at most: other than a Table, it forgets nobody.
+// connections at most. Unlike a Table, it forgets nobody.
 type OpenTable struct {
 	seed   maphash.Seed
 	shards [locks]struct {
