@@ -1,8 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -111,17 +113,19 @@ func TestMainIsToldFirst(t *testing.T) {
 func TestMainOverReload(t *testing.T) {
 	t.Parallel()
 	fifo, open := newFIFO(t)
+	events := newEvents(t)
 	a := newApplication(t)
 	write := func(n int) {
 		a.write(`@
+			%s
 			listen{ port, connect = say "script %d" }
 			listen{ { proto = "main", name = "m", connect = function()
-				io.stderr:write("begin %d\n")
+				event("begin %d")
 				moonbridge_io.poll(nil, nil, nil, true)
-				io.stderr:write("told %d\n")
+				event("told %d")
 				io.open(%q):close()
-				io.stderr:write("end %d\n")
-			end } }`, n, n, n, fifo, n)
+				event("end %d")
+			end } }`, events.lua(), n, n, n, fifo, n)
 	}
 	write(1)
 	s := start(t, a.script)
@@ -144,7 +148,7 @@ func TestMainOverReload(t *testing.T) {
 	s.wait("told 2")
 	open()
 	s.exit(exitOK)
-	order(t, s.log.String(), "begin 1", "told 1", "end 1", "begin 2", "told 2", "end 2")
+	events.check("begin 1", "told 1", "end 1", "begin 2", "told 2", "end 2")
 }
 
 // A main handler that does not listen is ended by the next reload, when the grace time is over.
@@ -180,15 +184,18 @@ func TestMainOutstaysReload(t *testing.T) {
 func TestMainOverUpgrade(t *testing.T) {
 	t.Parallel()
 	fifo, open := newFIFO(t)
+	events := newEvents(t)
 	a := newApplication(t)
 	write := func(n int) {
-		a.write(`listen{ { proto = "main", name = "m", connect = function()
-			io.stderr:write("begin %d\n")
-			moonbridge_io.poll(nil, nil, nil, true)
-			io.stderr:write("told %d\n")
-			io.open(%q):close()
-			io.stderr:write("end %d\n")
-		end } }`, n, n, fifo, n)
+		a.write(`
+			%s
+			listen{ { proto = "main", name = "m", connect = function()
+				event("begin %d")
+				moonbridge_io.poll(nil, nil, nil, true)
+				event("told %d")
+				io.open(%q):close()
+				event("end %d")
+			end } }`, events.lua(), n, n, fifo, n)
 	}
 	write(1)
 	pidName := filepath.Join(t.TempDir(), "pid")
@@ -204,7 +211,7 @@ func TestMainOverUpgrade(t *testing.T) {
 	open()
 	s.wait("begin 2")
 	<-s.exited
-	order(t, s.log.String(), "begin 1", "told 1", "end 1", "begin 2")
+	events.check("begin 1", "told 1", "end 1", "begin 2")
 	text, err := os.ReadFile(pidName)
 	if err != nil {
 		t.Fatal(err)
@@ -219,14 +226,33 @@ func TestMainOverUpgrade(t *testing.T) {
 	s.checkProcesses()
 }
 
-// order checks that texts are in the log, one after the other.
-func order(t testing.TB, log string, texts ...string) {
-	t.Helper()
-	for _, text := range texts {
-		_, rest, found := strings.Cut(log, text)
-		if !found {
-			t.Fatalf("no %q where it should be", text)
-		}
-		log = rest
+// events is a file in which workers write down what happens. Unlike the log, whose lines come through a pipe for each worker,
+// it shows the order of events in different workers.
+type events struct {
+	t    testing.TB
+	file string
+}
+
+func newEvents(t testing.TB) events { return events{t, filepath.Join(t.TempDir(), "events")} }
+
+// lua defines event(text), which writes the text to the file, and then to the log.
+func (e events) lua() string {
+	return fmt.Sprintf(`function event(text)
+		local file = assert(io.open(%q, "a"))
+		file:write(text, "\n")
+		file:close()
+		io.stderr:write(text, "\n")
+	end`, e.file)
+}
+
+// check checks what happened.
+func (e events) check(want ...string) {
+	e.t.Helper()
+	text, err := os.ReadFile(e.file)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	if got := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n"); !slices.Equal(got, want) {
+		e.t.Errorf("events are %q, not %q", got, want)
 	}
 }
