@@ -32,6 +32,8 @@ const (
 	handshakeTimeoutDefault = 10 * time.Second
 	// handshakesDefault is Options.Handshakes, unless that is set. As many more wait.
 	handshakesDefault = 4096
+	// slotMost is how long a handshake that computes counts among those that do.
+	slotMost = 50 * time.Millisecond
 	// handshakeInputMax is how many bytes wait for a handshake, and so the largest first message. Then nothing more is read until
 	// some are used. It has to hold a whole record.
 	handshakeInputMax = 32 << 10
@@ -45,11 +47,17 @@ const (
 	// cipherHeldMax bounds the ciphertext that waits for the peer: sealAhead with its overhead, and answers to requests for new
 	// keys (RFC 8446 §4.6.3). A peer that goes on asking for keys and reads nothing is cut off.
 	cipherHeldMax = 128 << 10
+	// surplusMax bounds what is decrypted in a turn for nothing. A request for a new key has 27 bytes and takes more time than 4 KiB of
+	// data, so the whole buffer of a socket could stop a loop for seconds. The rest is left to later turns. It has to be more than a record.
+	surplusMax = 20 << 10
 )
 
 // ErrNoCertificate is for the GetCertificate of a tls.Config. The log then says that a handshake has failed because there is no
 // certificate. The error may wrap it.
 var ErrNoCertificate = errors.New("there is no certificate")
+
+// errHandshakePanic ends a handshake in which a function of the program has not returned.
+var errHandshakePanic = errors.New("a function of the tls.Config has not returned")
 
 // challengeProtocol is the application protocol of connections that authorities make to check who serves a host (RFC 8737). They end
 // with their handshake.
@@ -82,6 +90,8 @@ func (l *loop) turnAwayTLS(fd int) {
 const (
 	handshakesFailed = "TLS handshakes failed"
 	handshakesAbove  = "TLS handshakes turned away: limit reached"
+
+	handshakesPanicked = "panics in TLS handshakes"
 
 	causeHandshakeTimeout = "not complete in time"
 	causeHandshakeCut     = "connection closed by the client"

@@ -61,16 +61,21 @@ func (c *tlsConn) Read(p []byte) (n int, err error) {
 		return c.away.Read(p)
 	case c.handshake != nil:
 		return c.handshake.read(p)
+	case c.l.surplus > surplusMax:
+		c.l.sated = true
+		return 0, errLater
 	case len(c.early) > 0:
 		n = copy(p, c.early)
 		if c.early = c.early[n:]; len(c.early) == 0 {
 			c.early = nil
 		}
-		return n, nil
 	case c.dry:
 		return 0, errLater
+	default:
+		n, err = c.readSocket(p)
 	}
-	return c.readSocket(p)
+	c.l.surplus += n
+	return n, err
 }
 
 // readSocket reads once. A short read has emptied the socket; the next call of the connection tries again.

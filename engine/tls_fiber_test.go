@@ -110,6 +110,42 @@ func TestTLSFibersAboveTheLimit(t *testing.T) {
 	await(t, "both end", func() bool { running, waiting := e.Handshakes(); return running+waiting == 0 })
 }
 
+// When many peers answer at once, handshakes go on a few at a time, and those that are closed meanwhile are not computed.
+func TestTLSFibersGoOnInTurns(t *testing.T) {
+	e, addr := startTLS(t, Options{Loops: 1, Batch: true}, Limits{}, &testBackend{window: 64}, &TLS{Config: serverConfig()})
+	goOn := make(chan struct{})
+	done := startWaiting(t, addr, 4, goOn)
+	await(t, "all wait", func() bool { busy, _ := fibersOf(t, e); return busy == 4 })
+	onLoop(t, e.Loop(0), func() {
+		l := e.loops[0].tls
+		if l.going == 0 {
+			t.Error("handshakes have taken no time")
+		}
+		l.goingMS, l.going = l.plain.nowMS(), time.Second
+		var last *handshake
+		for h := range l.handshakes {
+			h.notify()
+			h.notify()
+			last = h
+		}
+		if n := len(l.due) - l.dueNext; n != 4 {
+			t.Errorf("%d of 4 wait for their turn", n)
+		}
+		last.close()
+		if last.fiber != nil || !last.computed {
+			t.Error("one that was closed is not over")
+		}
+	})
+	close(goOn)
+	for range 4 {
+		<-done
+	}
+	await(t, "the others are complete", func() bool { busy, kept := fibersOf(t, e); return busy == 0 && kept == 4 })
+	if n := e.Conns(); n != 3 {
+		t.Errorf("%d connections", n)
+	}
+}
+
 // A shutdown ends handshakes in the middle.
 func TestTLSFibersAreCut(t *testing.T) {
 	e, addr := startTLS(t, Options{Loops: 1, Batch: true}, Limits{}, &testBackend{window: 64},

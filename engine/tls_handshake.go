@@ -4,14 +4,18 @@ import (
 	"container/list"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
+	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
 
 	"moonbridge/handler/backend"
+	"moonbridge/handler/logging"
 	"moonbridge/reactor"
 	"moonbridge/timers"
 )
@@ -39,12 +43,14 @@ type handshake struct {
 
 	// Likewise, and used only if brief.
 	fiber    *fiber // that computes it; nil: it has not begun, or is over
+	due      bool   // it waits for the loop to compute it
 	computed bool   // it is over: conn and err are its results
 	spent    time.Duration
 	conn     *tls.Conn
 	err      error
 
 	place *list.Element // among those that wait; guarded by all.mu
+	slot  *time.Timer   // gives back the slot that the goroutine has; used by it alone
 
 	// Shared by the loop and the goroutine.
 	mu     sync.Mutex
@@ -241,7 +247,7 @@ func (h *handshake) inputEnded() {
 func (h *handshake) notify() {
 	if h.brief {
 		if h.fiber != nil {
-			h.step()
+			h.l.goOn(h)
 		}
 		return
 	}
@@ -251,19 +257,49 @@ func (h *handshake) notify() {
 	}
 }
 
-// run is the goroutine.
+// run is the goroutine. A function of the program that panics, or ends it, fails the handshake, as a handler fails its request.
 func (h *handshake) run() {
-	h.all.compute()
+	h.occupy()
 	var conn *tls.Conn
+	err := errHandshakePanic
+	defer func() {
+		if cause := recover(); cause != nil {
+			h.countPanic(cause)
+		}
+		h.vacate()
+		h.all.ended()
+		h.l.plain.post(func() { h.done(conn, err) })
+	}()
 	if h.dial != nil {
 		conn = tls.Client(h.c, h.setup.Config)
 	} else {
 		conn = tls.Server(h.c, h.setup.Config)
 	}
-	err := conn.Handshake()
-	h.all.pause()
-	h.all.ended()
-	h.l.plain.post(func() { h.done(conn, err) })
+	err = conn.Handshake()
+}
+
+// countPanic is called where a panic was recovered.
+func (h *handshake) countPanic(cause any) {
+	h.l.first.e.tally.Add(logging.Event{Level: slog.LevelError, Message: handshakesPanicked}, func() []slog.Attr {
+		return append(clientAttr(h.c.peer), slog.String("err", logging.Quoted(fmt.Append(nil, cause), shownOfHandshakeError)), slog.String("stack", string(debug.Stack())))
+	})
+}
+
+// occupy takes one of the slots of those that compute, for a time.
+func (h *handshake) occupy() {
+	h.all.slots <- struct{}{}
+	if h.slot == nil {
+		h.slot = time.AfterFunc(slotMost, func() { <-h.all.slots })
+	} else {
+		h.slot.Reset(slotMost)
+	}
+}
+
+// vacate gives the slot back, if that was not done meanwhile.
+func (h *handshake) vacate() {
+	if h.slot.Stop() {
+		<-h.all.slots
+	}
 }
 
 // start makes the handshake begin. Any goroutine may call it; it is the loop's unless the handshake had to wait.
@@ -292,9 +328,9 @@ func (h *handshake) read(p []byte) (n int, err error) {
 			h.fiber.awaitInput()
 			continue
 		}
-		h.all.pause()
+		h.vacate()
 		<-h.wake
-		h.all.compute()
+		h.occupy()
 	}
 }
 
@@ -456,14 +492,18 @@ func (h *handshake) fail(cause string, err error) {
 	h.close()
 }
 
-// close closes the connection. A goroutine that still runs finds its input ended.
+// close closes the connection. A goroutine that still runs, or a fiber, finds its input ended.
 func (h *handshake) close() {
 	h.forget()
 	h.all.giveUp(h)
 	h.mu.Lock()
 	h.ended = true
 	h.mu.Unlock()
-	h.notify()
+	if h.fiber != nil {
+		h.step()
+	} else {
+		h.notify()
+	}
 	if h.dial == nil {
 		h.l.twin.e.conns.Add(-1)
 	}

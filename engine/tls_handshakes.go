@@ -6,7 +6,8 @@ import (
 )
 
 // handshakes bounds the TLS handshakes of an engine. Those that may run have a goroutine each. Few of them compute at a time: a
-// loop that has something to do should find a processor. One that waits for its peer does not count among these.
+// loop that has something to do should find a processor. One that waits for its peer does not count among these, nor one that takes as long
+// as if it waited for something else: functions of the program may (tls.Config.GetCertificate).
 type handshakes struct {
 	most  int // running, and as many waiting
 	slots chan struct{}
@@ -75,6 +76,3 @@ func (s *handshakes) figures() (running, waiting int) {
 	defer s.mu.Unlock()
 	return s.running, s.waiting.Len()
 }
-
-func (s *handshakes) compute() { s.slots <- struct{}{} }
-func (s *handshakes) pause()   { <-s.slots }

@@ -12,6 +12,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -130,6 +131,54 @@ func TestTLSKeyUpdateFlood(t *testing.T) {
 	}
 	t.Log(sent)
 	await(t, "the connection ends", func() bool { return e.Conns() == 0 })
+}
+
+// However much a peer sends that is no data, a loop decrypts little of it in a turn, and takes the rest in later ones.
+func TestTLSKeyUpdatesShareTheLoop(t *testing.T) {
+	e, addr := startTLS(t, Options{Loops: 1}, Limits{}, &testBackend{window: 64}, &TLS{Config: serverConfig()})
+	raw, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	k := newKeyChanger(t, raw)
+	sent := k.record(dataKind, "GET /hello HTTP/1.1\r\nHost: h\r\nName: ")
+	for len(sent) < 20*surplusMax {
+		sent = append(append(sent, k.newKey(keepsKey)...), k.record(dataKind, "x")...)
+	}
+	sent = append(sent, k.record(dataKind, "\r\n\r\n")...)
+	taken, most := 0, 0
+	onLoop(t, e.Loop(0), func() {
+		plain, secure := &e.loops[0].sys, &e.loops[0].tls.twin.sys
+		read, decrypt := plain.read, secure.read
+		woken := false
+		plain.read = func(fd int, p []byte) (int, syscall.Errno) {
+			if !woken {
+				woken = true
+				read(fd, p[:1])
+			}
+			if n := copy(p, sent); n > 0 { // it comes as fast as it is read
+				sent = sent[n:]
+				taken += n
+				return n, 0
+			}
+			return read(fd, p)
+		}
+		secure.read = func(fd int, p []byte) (int, syscall.Errno) {
+			taken = 0
+			n, errno := decrypt(fd, p)
+			most = max(most, taken-n)
+			return n, errno
+		}
+	})
+	raw.Write([]byte{0}) // wakes the loop
+	p := &peer{t, k.tls, bufio.NewReader(k.tls)}
+	p.hears(200)
+	onLoop(t, e.Loop(0), func() {
+		if len(sent) > 0 || most == 0 || most > surplusMax+recordBytes {
+			t.Errorf("%d bytes are left; %d were taken at once for nothing", len(sent), most)
+		}
+	})
 }
 
 // Too many messages that bring nothing end the connection: crypto/tls sees to that.

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"syscall"
+	"time"
 
 	"moonbridge/bufio"
 	"moonbridge/reactor"
@@ -21,6 +22,8 @@ type tlsLoop struct {
 
 	due     []*handshake // that have to be computed here, from dueNext on
 	dueNext int
+	going   time.Duration // for how long handshakes have been computed since goingMS
+	goingMS uint64
 	fibers  []*fiber // that have nothing to do
 	over    bool     // the engine ends
 
@@ -31,6 +34,9 @@ type tlsLoop struct {
 	cipher []byte // ciphertext on its way from crypto/tls to the socket, within a call
 	window []byte // bytes on their way from the handshake's peer or from a file
 	joint  []byte // plaintext of one record that comes from two places
+
+	surplus int  // bytes that a call of read has taken, less those that it returns
+	sated   bool // that was the end of it
 }
 
 // tls returns the part for TLS, and makes it the first time.
@@ -69,16 +75,18 @@ func (l *tlsLoop) add(c *tlsConn) {
 }
 
 // read fills p as far as there are bytes. A short read therefore means what it means on a socket: an edge will come. crypto/tls
-// may hold decrypted bytes that no edge tells of, so it is asked until it has none.
+// may hold decrypted bytes that no edge tells of, so it is asked until it has none, or has taken much for little: see surplusMax.
 func (l *tlsLoop) read(fd int, p []byte) (n int, errno syscall.Errno) {
 	c := l.conns[fd]
 	parched := c.parched
 	c.dry, c.parched = parched, false
+	l.surplus, l.sated = 0, false
 	var err error
 	for n < len(p) && err == nil {
 		var m int
 		m, err = c.tls.Read(p[n:])
 		n += m
+		l.surplus -= m
 		if err == errLater && n == 0 && c.dry && !parched {
 			c.dry, err = false, nil // after a part of a record, the end may be there, of which no edge will tell
 		}
@@ -86,13 +94,16 @@ func (l *tlsLoop) read(fd int, p []byte) (n int, errno syscall.Errno) {
 	if len(l.cipher) > 0 {
 		c.push() // an alert, or the answer to a new key
 	}
+	if l.sated {
+		l.tellLater(c, reactor.Readable)
+	}
 	switch {
 	case err == nil || err == errLater && n > 0:
 		return n, 0
 	case err == errLater:
 		return 0, syscall.EAGAIN
 	case n > 0:
-		l.endLater(c)
+		l.tellLater(c, reactor.PeerClosed) // the end was read together with the last bytes
 		return n, 0
 	case isEOF(err) && !(c.cut && c.strict):
 		return 0, 0
@@ -104,11 +115,11 @@ func (l *tlsLoop) read(fd int, p []byte) (n int, errno syscall.Errno) {
 // protocols could take what has come for complete (RFC 8446 §6.1).
 func (l *loop) cut(fd int) bool { return l.sealed != nil && l.sealed.conns[fd].cut }
 
-// endLater: the end was read together with the last bytes. No edge will tell of it.
-func (l *tlsLoop) endLater(c *tlsConn) {
+// tellLater tells the owner of a connection in the next turn what no edge will tell.
+func (l *tlsLoop) tellLater(c *tlsConn, got reactor.Readiness) {
 	l.plain.post(func() {
 		if l.conns[c.fd] == c {
-			c.handler.Ready(reactor.PeerClosed)
+			c.handler.Ready(got)
 		}
 	})
 }
