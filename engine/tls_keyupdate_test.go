@@ -118,6 +118,13 @@ func TestTLSKeyUpdateFlood(t *testing.T) {
 	e, addr := startTLS(t, Options{Loops: 1}, Limits{}, &testBackend{window: 64}, &TLS{Config: serverConfig()})
 	k := newKeyChanger(t, smallBuffers(t, addr))
 	k.Conn.SetDeadline(time.Now().Add(waitMost))
+	onLoop(t, e.Loop(0), func() {
+		for _, c := range e.loops[0].tls.conns {
+			if c != nil {
+				syscall.SetsockoptInt(c.fd, syscall.SOL_SOCKET, syscall.SO_SNDBUF, 4<<10)
+			}
+		}
+	})
 	k.Conn.Write(k.record(dataKind, "GET /hello HTTP/1.1\r\nName: "))
 	sent := 0
 	for ; sent < headBytesDefault/2; sent++ {
