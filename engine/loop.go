@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -139,6 +140,9 @@ func (l *loop) attach(b backend.Backend) (backend.LoopBackend, error) {
 	lb, err := b.Attach(l.shown)
 	if err != nil {
 		return nil, err
+	}
+	if lb == nil {
+		return nil, fmt.Errorf("engine: %T.Attach returned nil, without an error", b)
 	}
 	l.backends[b] = lb
 	return lb, nil

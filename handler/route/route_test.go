@@ -246,3 +246,20 @@ func TestBodiesInFilesBroken(t *testing.T) {
 	}
 	c.Close()
 }
+
+// A backend that is missing is an error of New, which names the path.
+func TestMissingBackend(t *testing.T) {
+	there, err := route.New(nil, handler.OnLoop(handler.Func(func(*handler.Response, *handler.Request) {})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := route.New([]route.Rule{{Path: "/a"}}, there); err == nil || !strings.Contains(err.Error(), `"/a": has no backend`) {
+		t.Error(err)
+	}
+	if _, err := route.New(nil, nil); err == nil {
+		t.Error("no error without a backend for other paths")
+	}
+	if _, err := backend.AttachWrapped(nil, nil); err == nil {
+		t.Error("no error of AttachWrapped")
+	}
+}
