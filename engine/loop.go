@@ -196,9 +196,17 @@ type backendLoop struct {
 	l *loop
 }
 
-func (b backendLoop) Post(fn func())                                 { b.Loop.Post(fn) }
-func (b backendLoop) After(d time.Duration, fn func()) backend.Timer { return b.Loop.After(d, fn) }
-func (b backendLoop) Aside(a backend.Aside) bool                     { return b.Loop.Aside(a) }
-func (b backendLoop) OnTurn(t backend.Turn)                          { b.Loop.OnTurn(t) }
-func (b backendLoop) Check() bool                                    { return b.l.e.check }
-func (b backendLoop) OffTurn(t backend.Turn)                         { b.Loop.OffTurn(t) }
+func (b backendLoop) Post(fn func()) {
+	mustCall("Loop.Post", fn != nil)
+	b.Loop.Post(fn)
+}
+
+func (b backendLoop) After(d time.Duration, fn func()) backend.Timer {
+	mustCall("Loop.After", fn != nil)
+	return b.Loop.After(d, fn)
+}
+
+func (b backendLoop) Aside(a backend.Aside) bool { return b.Loop.Aside(a) }
+func (b backendLoop) OnTurn(t backend.Turn)      { b.Loop.OnTurn(t) }
+func (b backendLoop) Check() bool                { return b.l.e.check }
+func (b backendLoop) OffTurn(t backend.Turn)     { b.Loop.OffTurn(t) }

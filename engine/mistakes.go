@@ -31,6 +31,13 @@ func mustCompare(call string, b backend.Backend) {
 	}
 }
 
+// mustCall panics if something that the loop will call is nil.
+func mustCall(call string, there bool) {
+	if !there {
+		panic("engine: " + call + ": what is to be called is nil")
+	}
+}
+
 // checkLines reports lines of Limits that are no field lines: responses with them would have another end than clients see.
 func (l *Limits) checkLines() error {
 	if !httpwrite.ValidLines(l.Fields) {

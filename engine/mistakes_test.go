@@ -43,6 +43,16 @@ func TestMistakesPanicInTheCall(t *testing.T) {
 		{"ServeProtocol: the protocol is nil", func() { e.ServeProtocol(ln, nil, ProtocolOptions{}) }},
 		{"Attach: the backend is nil", func() { e.Attach(nil) }},
 		{"Adopt: the listener is nil", func() { e.Adopt(nil) }},
+		{"Loop.Post: what is to be called is nil", func() { e.Loop(0).Post(nil) }},
+		{"Loop.After: what is to be called is nil", func() { onLoopPanic(t, e, func(l backend.Loop) { l.After(0, nil) }) }},
+		{"Dial: what is to be called is nil", func() {
+			onLoopPanic(t, e, func(l backend.Loop) { l.(backend.Dialer).Dial(backend.Address{}, backend.DialOptions{}, p, nil) })
+		}},
+		{"Dial: what is to be called is nil", func() {
+			onLoopPanic(t, e, func(l backend.Loop) {
+				l.(backend.Dialer).Dial(backend.Address{}, backend.DialOptions{}, nil, func(error) {})
+			})
+		}},
 		{"SetTLS: TLS.Config is nil", func() { ln.SetTLS(&TLS{}) }},
 		{"SetPreface: Parse, Bytes and Timeout", func() { ln.SetPreface(&backend.Preface{Bytes: 1, Timeout: time.Second}) }},
 	} {
@@ -62,6 +72,13 @@ func TestMistakesPanicInTheCall(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Close()
+}
+
+// onLoopPanic calls f on a loop, and panics as it does.
+func onLoopPanic(t *testing.T, e *Engine, f func(backend.Loop)) {
+	var text string
+	onLoop(t, e.Loop(0), func() { text = panicOf(func() { f(e.Loop(0)) }) })
+	panic(text)
 }
 
 func panicOf(f func()) (text string) {
