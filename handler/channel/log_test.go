@@ -206,6 +206,21 @@ func TestLogSkip(t *testing.T) {
 	}
 }
 
+// A hub that follows a log late does not have what was there before. Who has subscribed before is told, even if nothing had been published.
+func TestLogLate(t *testing.T) {
+	r := newLogRig(t, new(fakeLog), Rule{Pattern: "*", Messages: 100})
+	now, after, all := r.client(0, "", "a"), r.client(1, r.hub.Position(), "a"), r.client(0, "0", "a")
+	r.settle()
+	r.hub.Follow("log", logPlace)
+	r.settle()
+	if !now.slow || !after.slow || !all.slow {
+		t.Errorf("not told of the loss: %v, %v, %v", !now.slow, !after.slow, !all.slow)
+	}
+	if all = r.client(0, "0", "a"); all.lost != 0 {
+		t.Error("told of a loss although it wants what there is")
+	}
+}
+
 func TestLogBusy(t *testing.T) {
 	l := new(fakeLog)
 	r := newLogRig(t, l)
