@@ -70,18 +70,18 @@ func TestPanics(t *testing.T) {
 
 // Failed is told that there was a panic, and may choose the status.
 func TestPanicIsAFailure(t *testing.T) {
-	var told error
+	told := make(chan error, 1)
 	o := rigOptions{}
 	o.Config.Logger = slog.New(slog.DiscardHandler)
 	o.Answer = func(q *Request, _ *Response) error {
 		_ = q.Head().Path // nil here: those views have ended
 		return nil
 	}
-	o.Failed = func(_ *Request, err error) int { told = err; return 502 }
+	o.Failed = func(_ *Request, err error) int { told <- err; return 502 }
 	r := newRig(t, o, newTarget(t, answering(ok("hello"))))
 	r.get().want(t, 502, "Bad Gateway\n")
-	if told != ErrPanic {
-		t.Error(told)
+	if err := <-told; err != ErrPanic {
+		t.Error(err)
 	}
 }
 
