@@ -10,10 +10,7 @@ import (
 	"moonbridge/handler/backend"
 )
 
-type incomparable struct {
-	testBackend
-	_ []int
-}
+type incomparable struct{ _ []int }
 
 func (incomparable) Attach(backend.Loop) (backend.LoopBackend, error) { return &testLoopBackend{}, nil }
 
