@@ -17,7 +17,7 @@ import (
 )
 
 // patience bounds every wait of a test.
-const patience = time.Minute
+const patience = 20 * time.Second
 
 // world is what the handlers of one case share with its client.
 type world struct {

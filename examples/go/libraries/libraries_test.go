@@ -19,7 +19,7 @@ import (
 )
 
 // patience bounds every wait of a test. It is long: nothing here depends on speed.
-const patience = time.Minute
+const patience = 30 * time.Second
 
 // start builds a program, starts it, and returns the address that it logs. At the end of the test it is told to end.
 func start(t *testing.T, name, scheme string) string {
