@@ -80,6 +80,7 @@ var imports = map[string][]string{
 	"handler/pool/listen/listentest": {"handler/shm"},
 	"handler/websocket/wstest":       {"framer", "hpack"},
 	"handler/shm/shmtest":            {"handler/shm", "x/sys"},
+	"reactor/reactortest":            {"x/sys"},
 }
 
 // external are the packages of other modules, by the words that stand for them in the table.

@@ -17,6 +17,7 @@ type fakeLog struct {
 	mu      sync.Mutex
 	entries []Entry
 	full    bool
+	refused int
 	moved   bool
 	taken   string
 }
@@ -32,14 +33,15 @@ func (l *fakeLog) Stay()                       { l.moved = false }
 func (l *fakeLog) TakeOver(state []byte) error { l.taken = string(state); return nil }
 
 func (l *fakeLog) Append(name string, p Post) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	switch {
 	case l.full:
+		l.refused++
 		return ErrBusy
 	case l.moved:
 		return ErrMoved
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.entries = append(l.entries, Entry{name, p})
 	return nil
 }
@@ -262,7 +264,7 @@ func TestLogHandOver(t *testing.T) {
 		t.Errorf("what waits is not handed over: %v, %q", l.moved, other.taken)
 	}
 	old.publish("a", "2")
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		other.mu.Lock()
 		n := len(other.entries)
 		other.mu.Unlock()
