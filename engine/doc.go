@@ -52,6 +52,8 @@
 // conn a rawConn, or a net.Conn for goroutines (hijacked.go, detached.go; raw_detach.go does so with a
 // rawConn). adopted.go and pump.go take connections from elsewhere.
 //
+// mistakes.go has the checks of what the program gives to the engine.
+//
 // Lifetimes: bytes that a conn hands to the backend are views of the loop's read buffer, valid during the call only. An idle
 // conn holds no buffer.
 //
