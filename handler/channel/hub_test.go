@@ -369,6 +369,12 @@ func TestBounds(t *testing.T) {
 	if err := c.Subscribe("c", "d"); !errors.Is(err, ErrChannels) {
 		t.Errorf("a fourth channel: %v", err)
 	}
+	if n := r.hub.Stats().Channels; n != 2 {
+		t.Errorf("%d channels after that, want 2", n)
+	}
+	if err := c.Subscribe("c"); err != nil {
+		t.Errorf("a third channel: %v", err)
+	}
 	if _, err := r.hub.Publish("d", Post{}); !errors.Is(err, ErrChannels) {
 		t.Errorf("a message for a fourth channel: %v", err)
 	}
@@ -390,8 +396,8 @@ func TestBounds(t *testing.T) {
 	for i := range many {
 		many[i] = fmt.Sprint(i)
 	}
-	if err := newRig(t, Options{}).client(0, "").Subscribe(many...); !errors.Is(err, ErrMany) {
-		t.Errorf("too many channels: %v", err)
+	if r := newRig(t, Options{}); !errors.Is(r.client(0, "").Subscribe(many...), ErrMany) || r.hub.Stats().Channels != 0 {
+		t.Errorf("too many channels for one: %d exist", r.hub.Stats().Channels)
 	}
 	for _, name := range []string{"", "a*", "a\nb", strings.Repeat("x", NameMax+1)} {
 		if _, err := r.hub.Publish(name, Post{}); !errors.Is(err, ErrName) {

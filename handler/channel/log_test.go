@@ -17,6 +17,7 @@ type fakeLog struct {
 	mu      sync.Mutex
 	entries []Entry
 	full    bool
+	refused int
 	moved   bool
 	taken   string
 }
@@ -32,14 +33,15 @@ func (l *fakeLog) Stay()                       { l.moved = false }
 func (l *fakeLog) TakeOver(state []byte) error { l.taken = string(state); return nil }
 
 func (l *fakeLog) Append(name string, p Post) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	switch {
 	case l.full:
+		l.refused++
 		return ErrBusy
 	case l.moved:
 		return ErrMoved
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.entries = append(l.entries, Entry{name, p})
 	return nil
 }

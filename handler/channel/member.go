@@ -139,31 +139,45 @@ func (m *Member) subscribe(names []string, from uint64) error {
 	return nil
 }
 
-// missing are the channels of names that the member does not have.
+// missing are the channels of names that the member does not have. Those that do not exist are created, if there is room for all.
 func (m *Member) missing(names []string) (fresh []*channel, err error) {
+	wanted, err := m.wanted(names)
+	if err != nil {
+		return nil, err
+	}
+	h, unknown := m.l.hub, 0
+	for _, name := range wanted {
+		if h.channels[name] == nil {
+			unknown++
+		}
+	}
+	if unknown > 0 && len(h.channels)+unknown > h.o.Channels {
+		return nil, ErrChannels
+	}
+	for _, name := range wanted {
+		fresh = append(fresh, h.channelOf(name))
+	}
+	return fresh, nil
+}
+
+// wanted are those of names that the member does not have, each once.
+func (m *Member) wanted(names []string) (wanted []string, err error) {
 	n := 0
 	for s := m.first; s != nil; s = s.next {
 		n++
 	}
 	for _, name := range names {
-		if !validName(name) {
+		switch {
+		case !validName(name):
 			return nil, ErrName
+		case m.has(name) || slices.Contains(wanted, name):
+		case n+len(wanted) == subscriptionsMax:
+			return nil, ErrMany
+		default:
+			wanted = append(wanted, name)
 		}
 	}
-	for i, name := range names {
-		if m.has(name) || slices.Contains(names[:i], name) {
-			continue
-		}
-		c := m.l.hub.channelOf(name)
-		if c == nil {
-			return nil, ErrChannels
-		}
-		fresh = append(fresh, c)
-	}
-	if n+len(fresh) > subscriptionsMax {
-		return nil, ErrMany
-	}
-	return fresh, nil
+	return wanted, nil
 }
 
 func (m *Member) has(name string) bool {
