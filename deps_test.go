@@ -43,12 +43,12 @@ var imports = map[string][]string{
 	"handler/files":          {"httpparse", "httpwrite"},
 	"handler/mounts":         {"x/sys"},
 	"handler/files/static":   {"handler/backend", "handler/files", "handler/mounts", "httpparse", "httpwrite", "x/sys"},
-	"handler/proxy":          {"handler/backend", "handler/forwarded", "handler/list", "handler/proxyproto", "handler/upstream", "httpparse", "httpwrite"},
+	"handler/proxy":          {"handler/backend", "handler/forwarded", "handler/list", "handler/logging", "handler/proxyproto", "handler/upstream", "httpparse", "httpwrite"},
 	"handler/route":          {"handler/backend", "handler/files", "httpparse"},
 	"handler/tcpproxy":       {"handler/backend", "handler/logging", "handler/proxyproto", "handler/upstream", "httpparse"},
 	"handler/upstream":       {"handler/backend", "httpparse"},
 	"handler/compress":       {"handler/backend", "httpparse", "httpwrite", "brotli", "klauspost"},
-	"handler/websocket":      {"handler/backend", "httpparse", "httpwrite", "flate"},
+	"handler/websocket":      {"handler/backend", "handler/logging", "httpparse", "httpwrite", "flate"},
 	"handler/ratelimit":      {"handler/backend", "httpparse"},
 	"handler/channel":        {"handler/backend", "handler/list"},
 	"handler/channel/stream": {"handler/backend", "handler/channel", "handler/list", "httpparse", "httpwrite"},
@@ -80,6 +80,7 @@ var imports = map[string][]string{
 	"handler/pool/listen/listentest": {"handler/shm"},
 	"handler/websocket/wstest":       {"framer", "hpack"},
 	"handler/shm/shmtest":            {"handler/shm", "x/sys"},
+	"reactor/reactortest":            {"x/sys"},
 }
 
 // external are the packages of other modules, by the words that stand for them in the table.

@@ -2,6 +2,8 @@ package moonbridge_test
 
 import (
 	"os"
+	"path"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -68,4 +70,67 @@ func TestGuideNamesPackages(t *testing.T) {
 			t.Errorf("%s does not name %s", file, name)
 		}
 	}
+}
+
+// TestMapsOfPackages checks that the package comment of a large package says where each of its files belongs. Patterns may stand for the
+// files of several systems, but not for all that begin alike.
+func TestMapsOfPackages(t *testing.T) {
+	const (
+		large   = 40 // files
+		systems = 3  // files that a pattern may stand for
+	)
+	for _, dir := range []string{"cmd/mbserve", "engine", "handler", "handler/pool", "handler/worker", "httpparse", "reactor"} {
+		files := sources(t, dir)
+		if len(files) < large {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join(dir, "doc.go"))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		mentioned := make(map[string]bool)
+		patterns := regexp.MustCompile(`[a-z0-9_*]+\.go\b`).FindAllString(string(text), -1)
+		for _, p := range patterns {
+			names := matching(p, files)
+			if len(names) == 0 {
+				t.Errorf("%s/doc.go mentions %s, which does not exist", dir, p)
+			}
+			if len(names) > systems {
+				continue
+			}
+			for _, name := range names {
+				mentioned[name] = true
+			}
+		}
+		for _, name := range files {
+			if !mentioned[name] {
+				t.Errorf("%s/doc.go does not mention %s", dir, name)
+			}
+		}
+	}
+}
+
+func matching(pattern string, names []string) (list []string) {
+	for _, name := range names {
+		if ok, _ := path.Match(pattern, name); ok {
+			list = append(list, name)
+		}
+	}
+	return list
+}
+
+// sources are the names of a package's files, without doc.go and tests.
+func sources(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if name := e.Name(); strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go") && name != "doc.go" {
+			names = append(names, name)
+		}
+	}
+	return names
 }

@@ -31,8 +31,11 @@ const adoptPause = 100 * time.Millisecond
 //
 // Connections of type *net.TCPConn and *net.UnixConn move to a loop, and cost there what others do. Any other net.Conn is
 // connected with a loop by two goroutines and a pair of sockets, which hold at most some 500 KiB of it. The reset of such a
-// connection becomes an ordinary end. There are no files for HandOver and Files. The error is ErrStopped.
+// connection becomes an ordinary end. There are no files for HandOver and Files. The error is ErrStopped. A nil ln panics.
 func (e *Engine) Adopt(ln net.Listener) (*Listener, error) {
+	if ln == nil {
+		panic("engine: Adopt: the listener is nil")
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.stopped {
@@ -45,7 +48,7 @@ func (e *Engine) Adopt(ln net.Listener) (*Listener, error) {
 
 // ServeConn has one more connection served as if the listener had accepted it. What Adopt says of connections is true of it. The
 // engine owns c, unless it returns an error: ErrStopped, or that of the system. The connection is closed if the listener is closed
-// or not served.
+// or not served. A nil c panics.
 func (ln *Listener) ServeConn(c net.Conn) error {
 	fd, err := descriptorOf(c)
 	if err != nil {

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"runtime"
 	"strings"
 	"testing"
 	"unsafe"
@@ -233,9 +232,6 @@ func TestDefaultsAreDocumented(t *testing.T) {
 	}
 	if n := (Limits{HeadBytes: 1 << 40}).resolve().head.HeadBytes; n != 1<<30 {
 		t.Errorf("HeadBytes of 1 TiB is %d", n)
-	}
-	if n := (Options{}).loops(); n != runtime.NumCPU() {
-		t.Errorf("%d loops by default for %d processors", n, runtime.NumCPU())
 	}
 }
 

@@ -14,8 +14,8 @@ import (
 )
 
 // Engine is a server: event loops, and the listeners and connections that live on them. Any goroutine may call its methods,
-// except on a loop (in a backend's, a handler's or a Stream's call, or in AccessLog): they wait for the loops, and return
-// ErrOnLoop there.
+// except on a loop (in a backend's, a handler's or a Stream's call, or in AccessLog): those that wait for the loops return
+// ErrOnLoop there, and Stats returns nothing.
 type Engine struct {
 	log      *slog.Logger
 	loops    []*loop
@@ -124,8 +124,8 @@ func connsMax(asked int, files int64) int64 {
 // Loops is the number of loops.
 func (e *Engine) Loops() int { return len(e.loops) }
 
-// Loop returns the loop with an index from 0 to Loops()-1. Other goroutines may only call its Post, Index and Count; posted
-// functions may use all of it. It is a backend.Dialer too.
+// Loop returns the loop with an index from 0 to Loops()-1. It panics for any other index. What other goroutines may call
+// is said there; posted functions may use all of it. It is a backend.Dialer too.
 func (e *Engine) Loop(i int) backend.Loop { return e.loops[i].shown }
 
 // Conns is the number of open connections that were accepted. Hijacked ones are counted until they are
@@ -133,8 +133,9 @@ func (e *Engine) Loop(i int) backend.Loop { return e.loops[i].shown }
 func (e *Engine) Conns() int64 { return e.conns.Load() }
 
 // Attach attaches b to every loop. Serve and ServeSockets do that too: Attach is for a backend without a listener. The
-// error is the first that b.Attach returned, or ErrStopped.
+// error is the first that b.Attach returned, or ErrStopped. Like Serve, it panics for a b that cannot be meant.
 func (e *Engine) Attach(b backend.Backend) error {
+	mustCompare("Attach", b)
 	return e.onEveryLoop(func(l *loop) error {
 		_, err := l.attach(b)
 		return err
@@ -156,12 +157,18 @@ func (e *Engine) Detach(b backend.Backend) {
 
 // Serve starts serving ln's connections with b, subject to lim. Connections made since Open are waiting, and are
 // served too. The backend receives index with every exchange, to tell its listeners apart. The error is the first that
-// b.Attach returned, ErrStopped, or net.ErrClosed for a closed listener.
+// b.Attach returned, ErrStopped, net.ErrClosed for a closed listener, or tells that Limits.Fields or Limits.Always are no field lines.
+// Serve panics if ln is nil or belongs to another Engine, or if b is nil or cannot be compared (a backend is a pointer).
 //
 // Serve may be called again for the same listener, with another backend: new connections, and the next request on every
 // open connection, then go to the new one. When Serve has returned, no further exchange of this listener reaches the old
 // one.
 func (e *Engine) Serve(ln *Listener, b backend.Backend, index int, lim Limits) error {
+	e.mustOwn("Serve", ln)
+	mustCompare("Serve", b)
+	if err := lim.checkLines(); err != nil {
+		return err
+	}
 	return e.serveOn(ln, func(l *loop) error {
 		lb, err := l.attach(b)
 		if err != nil {

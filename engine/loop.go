@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -140,6 +141,9 @@ func (l *loop) attach(b backend.Backend) (backend.LoopBackend, error) {
 	if err != nil {
 		return nil, err
 	}
+	if lb == nil {
+		return nil, fmt.Errorf("engine: %T.Attach returned nil, without an error", b)
+	}
 	l.backends[b] = lb
 	return lb, nil
 }
@@ -192,9 +196,17 @@ type backendLoop struct {
 	l *loop
 }
 
-func (b backendLoop) Post(fn func())                                 { b.Loop.Post(fn) }
-func (b backendLoop) After(d time.Duration, fn func()) backend.Timer { return b.Loop.After(d, fn) }
-func (b backendLoop) Aside(a backend.Aside) bool                     { return b.Loop.Aside(a) }
-func (b backendLoop) OnTurn(t backend.Turn)                          { b.Loop.OnTurn(t) }
-func (b backendLoop) Check() bool                                    { return b.l.e.check }
-func (b backendLoop) OffTurn(t backend.Turn)                         { b.Loop.OffTurn(t) }
+func (b backendLoop) Post(fn func()) {
+	mustCall("Loop.Post", fn != nil)
+	b.Loop.Post(fn)
+}
+
+func (b backendLoop) After(d time.Duration, fn func()) backend.Timer {
+	mustCall("Loop.After", fn != nil)
+	return b.Loop.After(d, fn)
+}
+
+func (b backendLoop) Aside(a backend.Aside) bool { return b.Loop.Aside(a) }
+func (b backendLoop) OnTurn(t backend.Turn)      { b.Loop.OnTurn(t) }
+func (b backendLoop) Check() bool                { return b.l.e.check }
+func (b backendLoop) OffTurn(t backend.Turn)     { b.Loop.OffTurn(t) }

@@ -15,7 +15,8 @@ import (
 
 // Options configure an Engine. The zero value is a usable default.
 type Options struct {
-	// Loops is the number of event loops. Each takes the time of one processor at most. 0 means DefaultLoops.
+	// Loops is the number of event loops. Each takes the time of one processor at most. 0 or less means DefaultLoops. If handlers on
+	// goroutines compute for milliseconds, set GOMAXPROCS to more than New does: see "Handlers that compute" in docs/go.md.
 	Loops int
 	// Batch puts the threads of the loops into the scheduling class SCHED_BATCH. Under load, each turn of a loop then handles
 	// more requests at less cost. The price is that a loop waits, for some milliseconds at most, for the rest of another
@@ -24,11 +25,11 @@ type Options struct {
 	// runtime.LockOSThread without UnlockOSThread would end the program at the next TLS handshake.
 	Batch bool
 	// MaxConns bounds the connections of all listeners together, hijacked ones included until they are closed. A connection
-	// above it is answered with 503 and closed; a raw one is reset. 0, or more than the limit on open files (RLIMIT_NOFILE) allows: what that limit leaves after 256
+	// above it is answered with 503 and closed; a raw one is reset. 0 or less, or more than the limit on open files (RLIMIT_NOFILE) allows: what that limit leaves after 256
 	// reserved files, or half of it if that is more.
 	MaxConns int
 	// Handshakes bounds the TLS handshakes that are in progress at a time. As many more wait for their turn; a connection above
-	// that is closed with an alert. 0 means 4096.
+	// that is closed with an alert. 0 or less means 4096.
 	Handshakes int
 	// Check makes mistakes in handlers and Protocols show: memory that views point to is overwritten as soon as they are not valid
 	// any more, and a Request or Response of handler.OnLoop that is used after Serve panics, with a nil pointer. It is for tests: each
@@ -38,7 +39,7 @@ type Options struct {
 	// Stream blocks it, and all other connections of the loop wait. stack says where. It is called on a goroutine of its own. nil:
 	// turns are not watched.
 	Stalled func(loop int, turn time.Duration, stack []byte)
-	// StallAfter is 100 ms by default.
+	// StallAfter is 100 ms by default, also if it is negative.
 	StallAfter time.Duration
 	// Logger receives what operators need to know. nil: slog.Default().
 	Logger *slog.Logger

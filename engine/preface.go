@@ -18,7 +18,13 @@ const (
 
 // SetPreface says what the connections of ln start with: it is taken off before anything else sees them, and its addresses count
 // as theirs. nil, as at first: nothing. It has an effect on connections that are accepted after the next Serve, ServeSockets or ServeProtocol.
-func (ln *Listener) SetPreface(p *backend.Preface) { ln.preface.Store(p) }
+// It panics if a field of p is missing.
+func (ln *Listener) SetPreface(p *backend.Preface) {
+	if p != nil && (p.Parse == nil || p.Bytes <= 0 || p.Timeout <= 0) {
+		panic("engine: SetPreface: Parse, Bytes and Timeout of a backend.Preface have to be set")
+	}
+	ln.preface.Store(p)
+}
 
 // prefaced is a connection whose preface is not complete. What has come of it stays in the socket, which is peeked at: then a raw
 // connection can be handed over with all that follows. It belongs to its loop.

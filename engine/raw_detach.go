@@ -10,7 +10,7 @@ import (
 
 // Detach implements backend.Conn.
 func (c *rawConn) Detach() (net.Conn, error) {
-	if !c.sends() && !c.finSent {
+	if c.state != rawOpen || !c.sends() && !c.finSent {
 		return nil, net.ErrClosed
 	}
 	conn, err := c.l.takeOut(c.socket.fd)

@@ -183,3 +183,34 @@ func TestDetachedClosesAfterError(t *testing.T) {
 	d.Close()
 	readsAll(t, p, held)
 }
+
+// A connection that has ended by Close has no descriptor that could leave the loop, before Closed and after it.
+func TestDetachAfterClose(t *testing.T) {
+	e := startEngine(t, Options{Loops: 1})
+	errs := make(chan error, 2)
+	detach := func(c backend.Conn) {
+		conn, err := c.Detach()
+		if err == nil {
+			conn.Close()
+		}
+		errs <- err
+	}
+	ln := serveRaw(t, e, "tcp4", opener(func(c backend.Conn) backend.Stream {
+		return &calls{t: t,
+			data: func(c backend.Conn) {
+				c.Close() // sends the FIN at once
+				detach(c)
+			},
+			closed: func(c backend.Conn, _ error) { c.Loop().Post(func() { detach(c) }) },
+		}
+	}), backend.Bounds{})
+	p := dial(t, ln.Addr())
+	p.say("x")
+	p.CloseWrite()
+	for _, when := range []string{"after Close", "after Closed"} {
+		if err := <-errs; err != net.ErrClosed {
+			t.Errorf("%s: %v", when, err)
+		}
+	}
+	p.Close()
+}

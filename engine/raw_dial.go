@@ -41,6 +41,7 @@ type dialing struct {
 
 // Dial implements backend.Dialer.
 func (b backendLoop) Dial(to backend.Address, o backend.DialOptions, p backend.Protocol, failed func(error)) (cancel func()) {
+	mustCall("Dial", p != nil && failed != nil)
 	o.Timeout = cmp.Or(max(o.Timeout, 0), dialTimeoutDefault)
 	d := &dialing{l: b.l, to: to, o: o, protocol: p, failed: failed, fd: -1}
 	d.timer.Init(d)

@@ -222,7 +222,7 @@ func TestRawDialWhileStopping(t *testing.T) {
 	to := silent(t)
 	failed := make(chan error, 1)
 	onLoop(t, e.Loop(0), func() {
-		e.Loop(0).(backend.Dialer).Dial(backend.Address{AddrPort: to}, backend.DialOptions{Timeout: waitMost}, nil, func(err error) { failed <- err })
+		e.Loop(0).(backend.Dialer).Dial(backend.Address{AddrPort: to}, backend.DialOptions{Timeout: waitMost}, echo(t, nil), func(err error) { failed <- err })
 	})
 	if err := e.Shutdown(context.Background()); err != nil {
 		t.Error(err)

@@ -14,7 +14,7 @@ type ProtocolOptions struct {
 }
 
 // ServeProtocol starts serving ln's connections with p, which speaks something other than HTTP. They stay on the loop that has
-// accepted them. The error is ErrStopped, or net.ErrClosed for a closed listener. Like Serve, it may be called again, and even
+// accepted them. The error is ErrStopped, or net.ErrClosed for a closed listener; a nil p panics. Like Serve, it may be called again, and even
 // for a listener that Serve or ServeSockets was called for, and they after it: that is for new connections. Those of a Protocol
 // stay with it.
 //
@@ -22,6 +22,10 @@ type ProtocolOptions struct {
 // backend.Drainer, and leave the others alone. Shutdown resets what is left when its context ends: Stream.Closed gets
 // ErrStopped.
 func (e *Engine) ServeProtocol(ln *Listener, p backend.Protocol, o ProtocolOptions) error {
+	e.mustOwn("ServeProtocol", ln)
+	if p == nil {
+		panic("engine: ServeProtocol: the protocol is nil")
+	}
 	bounds := resolveBounds(o.Bounds)
 	return e.serveOn(ln, func(l *loop) error { return l.bind(ln, nil, nil, &rawService{protocol: p, bounds: bounds}) })
 }

@@ -21,6 +21,8 @@ var ErrNoSockets = errors.New("engine: the backend takes no raw connections: it 
 // A connection is reset if the backend refuses it, or if Options.MaxConns other connections are open. Connections that were
 // handed over are not counted, have no timeout, and outlive Drain and Shutdown: all of that is up to the backend.
 func (e *Engine) ServeSockets(ln *Listener, b backend.Backend, index int) error {
+	e.mustOwn("ServeSockets", ln)
+	mustCompare("ServeSockets", b)
 	parts := make([]backend.SocketBackend, len(e.loops))
 	err := e.onEveryLoop(func(l *loop) error {
 		lb, err := l.attach(b)

@@ -64,9 +64,12 @@ var errHandshakePanic = errors.New("a function of the tls.Config has not returne
 const challengeProtocol = "acme-tls/1"
 
 // SetTLS makes the listener's connections speak TLS. nil, as at first: they do not. It has an effect on connections that are accepted
-// after the next Serve, ServeSockets or ServeProtocol.
+// after the next Serve, ServeSockets or ServeProtocol. A TLS without a Config panics.
 func (ln *Listener) SetTLS(t *TLS) {
 	if t != nil {
+		if t.Config == nil {
+			panic("engine: SetTLS: TLS.Config is nil")
+		}
 		ln.e.handshakes.prepare(len(ln.e.loops))
 	}
 	ln.tls.Store(t)

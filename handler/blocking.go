@@ -25,6 +25,7 @@ func Blocking(h Handler, limit int) backend.Backend { return Config{}.Blocking(h
 
 // Blocking is like the function Blocking, with the limits of c.
 func (c Config) Blocking(h Handler, limit int) backend.Backend {
+	mustServe("Blocking", h)
 	limit = cmp.Or(max(limit, 0), limitDefault)
 	b := &blocking{
 		h:            withLogger(h, c.logger()),

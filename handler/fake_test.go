@@ -21,7 +21,7 @@ import (
 )
 
 // patience bounds every wait of a test.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // fakeLoop is a loop without a poller. It runs on the test's goroutine, turn by turn, when the test says so.
 type fakeLoop struct {

@@ -49,7 +49,7 @@ func fileContent(size int) string {
 func wantsClosed(t *testing.T, f *os.File) {
 	t.Helper()
 	n := 0
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		list, err := os.ReadDir("/proc/self/fd")
 		if err != nil {
 			t.Skip("the system does not tell what is open")

@@ -17,6 +17,13 @@ type Handler interface {
 	Serve(w *Response, r *Request)
 }
 
+// mustServe panics if h cannot be called: here the traceback shows who has made the mistake.
+func mustServe(call string, h Handler) {
+	if f, ok := h.(Func); h == nil || ok && f == nil {
+		panic("handler: " + call + ": the handler is nil")
+	}
+}
+
 // Func is a function that serves as a Handler.
 type Func func(w *Response, r *Request)
 

@@ -16,7 +16,7 @@ import (
 	"moonbridge/httpparse"
 )
 
-// HTTP makes a Handler from a net/http handler. It is meant for Blocking. It also works with OnLoop if h does not
+// HTTP makes a Handler from a net/http handler; nil is http.DefaultServeMux, as for an http.Server. It is meant for Blocking. It also works with OnLoop if h does not
 // block, but it allocates.
 //
 // What differs from net/http's own server is in docs/net-http.md. Hijack, read and write deadlines, Flush and full duplex work,

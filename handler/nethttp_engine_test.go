@@ -23,7 +23,7 @@ import (
 )
 
 // patience bounds every wait of a test.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 var quiet = handler.Config{Logger: slog.New(slog.DiscardHandler)}
 

@@ -30,7 +30,12 @@ type HTTPOptions struct {
 }
 
 // HTTP is like the function HTTP, with the options of o.
-func (o HTTPOptions) HTTP(h http.Handler) Handler { return newHTTPHandler(h, nil, o) }
+func (o HTTPOptions) HTTP(h http.Handler) Handler {
+	if h == nil {
+		h = http.DefaultServeMux
+	}
+	return newHTTPHandler(h, nil, o)
+}
 
 type httpHandler struct {
 	h       http.Handler

@@ -2,6 +2,7 @@ package handler
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -27,7 +28,7 @@ func (hw *httpWriter) Header() http.Header { return hw.header }
 // status does not have three digits, and does nothing if called again.
 func (hw *httpWriter) WriteHeader(status int) {
 	if status < 100 || status > 999 {
-		panic("handler: invalid WriteHeader code")
+		panic(fmt.Sprintf("handler: invalid WriteHeader code %d", status))
 	}
 	if hw.wrote || hw.hijacked {
 		return

@@ -13,11 +13,12 @@ import (
 // loop waits. In return, nothing is copied or passed between threads, and next to nothing is allocated.
 //
 // The handler is called when the whole request body has arrived. Its response is sent at the end of the turn, together
-// with all other responses of the turn.
+// with all other responses of the turn. A nil h panics.
 func OnLoop(h Handler) backend.Backend { return Config{}.OnLoop(h) }
 
 // OnLoop is like the function OnLoop, with the limits of c.
 func (c Config) OnLoop(h Handler) backend.Backend {
+	mustServe("OnLoop", h)
 	return &onLoop{h: withLogger(h, c.logger()), config: c}
 }
 

@@ -3,6 +3,7 @@ package httpwrite
 import (
 	"errors"
 	"strconv"
+	"strings"
 
 	"moonbridge/httpparse"
 )
@@ -27,6 +28,19 @@ func CheckField(name, value string) error {
 		return ErrFieldValue
 	}
 	return nil
+}
+
+// ValidLines reports whether lines are field lines that may be sent, each with its CR LF. "" is none, and valid.
+func ValidLines(lines string) bool {
+	for lines != "" {
+		line, rest, ended := strings.Cut(lines, "\r\n")
+		name, value, named := strings.Cut(line, ":")
+		if !ended || !named || CheckField(name, value) != nil {
+			return false
+		}
+		lines = rest
+	}
+	return true
 }
 
 // AppendField appends a field line. It does not check name and value; see CheckField.

@@ -20,6 +20,19 @@
 // The system calls of the hot path (Read, Write, Writev) are raw calls on non-blocking sockets: Go's scheduler is not told
 // of them, and they do not allocate.
 //
+// # Reading order
+//
+//   - loop.go: a Loop and its options. turn.go: what happens in a turn. descriptor.go: descriptors and their handlers. post.go: tasks of
+//     other goroutines. clock.go: time and timers. aside.go: work that may take long. watch.go: how long turns take.
+//   - poller.go, poller_linux.go, poller_bsd.go: waiting for events. yield.go, park_linux.go, park_other.go: what Go's scheduler is told
+//     meanwhile. class_linux.go, class_other.go: what the system's scheduler is told.
+//   - listener.go, listen_tcp.go, listen_unix.go: listening sockets. listen_beside.go, listen_beside_*.go: when the address changes and
+//     the port stays. inherit.go: those of another process. endpoint.go, ends.go: addresses. accept.go: new connections. spare.go:
+//     descriptors in reserve, to refuse connections with.
+//   - connect.go, connect_*.go: connections to others.
+//   - socket_unix.go, socket_linux.go, socket_bsd.go: calls on sockets. peek.go. sendfile.go, sendfile_*.go, file_read.go,
+//     file_memory_*.go: files. splice.go, splice_*.go: bytes that do not come to this process.
+//
 // The package does not buffer, parse, or limit the number of connections. It blocks only in the poller, and in OpenListener
 // while a name is looked up.
 package reactor

@@ -13,7 +13,7 @@ import (
 )
 
 // patience bounds every wait. It is long because the machine may be busy.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // startLoop runs a loop until the end of the test, and checks that it leaves nothing open.
 func startLoop(t testing.TB, o Options) *Loop {

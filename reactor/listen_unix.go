@@ -47,7 +47,7 @@ func WithoutLinks(path string) string {
 // listenUnix opens the listening socket of a path.
 func listenUnix(path string, o ListenOptions) (file *sockFile, fds []int, err error) {
 	if path == "" || path[0] == '@' || path[0] == 0 {
-		return nil, nil, errors.New("not a path")
+		return nil, nil, errors.New("not a path of a socket file")
 	}
 	if len(path) > sockPathMax {
 		return nil, nil, fmt.Errorf("path of %d bytes, more than %d", len(path), sockPathMax)

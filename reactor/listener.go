@@ -107,7 +107,7 @@ func OpenListener(network, address string, o ListenOptions) (*Listener, error) {
 		ln.sockFile, ln.free, err = listenUnix(address, o)
 		ln.addr = &net.UnixAddr{Name: address, Net: "unix"}
 	default:
-		err = net.UnknownNetworkError(network)
+		err = fmt.Errorf("%w: it is none of tcp, tcp4, tcp6 and unix", net.UnknownNetworkError(network))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("listen %s: %w", address, err)

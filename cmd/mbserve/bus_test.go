@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+
+	"moonbridge/reactor/reactortest"
 )
 
 // store is a Redis or NATS server that can be killed and started again; it keeps its data.
@@ -29,7 +31,7 @@ func redisStore(t *testing.T) *store {
 	if err != nil {
 		t.Skip("redis-tools is not installed")
 	}
-	s := &store{t: t, address: freeAddress(t), name: "redis-server"}
+	s := &store{t: t, address: reactortest.FreePort(t), name: "redis-server"}
 	_, port, _ := net.SplitHostPort(s.address)
 	s.url = "redis://:secret@" + s.address
 	s.args = []string{program, "--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly", "yes", "--appendfsync", "always", "--dir", t.TempDir(), "--requirepass", "secret"}
@@ -41,7 +43,7 @@ func natsStore(t *testing.T) *store {
 	if err != nil {
 		t.Skip("the NATS server cannot be built: ", err)
 	}
-	s := &store{t: t, address: freeAddress(t), name: "nats-server"}
+	s := &store{t: t, address: reactortest.FreePort(t), name: "nats-server"}
 	_, port, _ := net.SplitHostPort(s.address)
 	s.url = "nats://secret@" + s.address
 	s.args = []string{strings.TrimSpace(string(out)), "-a", "127.0.0.1", "-p", port, "-js", "-sd", t.TempDir(), "--auth", "secret"}

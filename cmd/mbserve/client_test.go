@@ -75,12 +75,17 @@ func dial(t testing.TB, address string) *peer {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(2 * patience))
-	return &peer{t, c, bufio.NewReader(c)}
+	p := &peer{t, c, bufio.NewReader(c)}
+	p.step()
+	return p
 }
+
+// step begins a step of a dialogue, which may have any number of them. Each one is bounded.
+func (p *peer) step() { p.SetDeadline(time.Now().Add(2 * patience)) }
 
 func (p *peer) say(format string, args ...any) {
 	p.t.Helper()
+	p.step()
 	if _, err := fmt.Fprintf(p, format, args...); err != nil {
 		p.t.Fatal(err)
 	}
@@ -95,6 +100,7 @@ func (p *peer) get(path string) {
 // hears reads a response, checks its status, and returns the body.
 func (p *peer) hears(status int) string {
 	p.t.Helper()
+	p.step()
 	resp, err := http.ReadResponse(p.r, nil)
 	if err != nil {
 		p.t.Fatal(err)
@@ -140,6 +146,7 @@ func refuses(address string) bool {
 
 // ask makes a GET on the connection, which stays open. Unlike the client of net/http it never retries.
 func (p *peer) ask(path string) (status int, body string, err error) {
+	p.step()
 	if _, err = fmt.Fprintf(p, "GET %s HTTP/1.1\r\nHost: h\r\n\r\n", path); err != nil {
 		return 0, "", err
 	}

@@ -120,7 +120,7 @@ func TestDeathAfterFinish(t *testing.T) {
 		{"segfault", "signal SIGSEGV", ""},
 		{"error", "after the response", ""},
 		{"memory", "not enough memory", ""},
-		{"overtime", "request_timeout: ending the worker", "0.3"},
+		{"overtime", "request_timeout: ending the worker", "2"},
 		{"timeout", "timeout: still running", ""},
 	} {
 		t.Run(c.path, func(t *testing.T) {

@@ -29,7 +29,6 @@ func startLoad(t *testing.T, s *instance, clients int) *load {
 	t.Cleanup(l.stop)
 	for range clients {
 		p := dial(t, s.address(0))
-		p.SetDeadline(time.Time{})
 		l.all.Go(func() { l.run(p) })
 	}
 	return l
@@ -38,7 +37,6 @@ func startLoad(t *testing.T, s *instance, clients int) *load {
 func (l *load) run(p *peer) {
 	defer p.Close()
 	for !l.over.Load() {
-		p.SetDeadline(time.Now().Add(patience))
 		status, body, err := p.ask("/")
 		w, errTold := readTold(body)
 		if err != nil || errTold != nil || status != 200 {

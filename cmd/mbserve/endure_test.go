@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -79,10 +80,9 @@ func TestEndure(t *testing.T) {
 		t.Errorf("wrk: %v", err)
 	}
 	t.Logf("%d workers killed, %d reloads, %d replacements\n%s", kills, reloads, upgrades, &said)
-	for _, bad := range []string{"Socket errors", "Non-2xx", " 0 requests"} {
-		if strings.Contains(said.String(), bad) {
-			t.Errorf("wrk has %q", bad)
-		}
+	// A timeout is a response that took more than 2 s, which is a matter of speed.
+	if bad := regexp.MustCompile(`(connect|read|write) [1-9]|Non-2xx| 0 requests`).FindString(said.String()); bad != "" {
+		t.Errorf("wrk has %q", bad)
 	}
 	last := pid()
 	eventually(t, "only the last process and its workers are left", func() bool {

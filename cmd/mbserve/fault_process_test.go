@@ -33,7 +33,13 @@ func touch(t *testing.T, file string) {
 // wantFFI skips a test that needs LuaJIT's ffi.
 func wantFFI(t *testing.T, s *instance) {
 	t.Helper()
-	if get(t, s.url("/ffi")) != "true" {
+	found := ""
+	eventually(t, "an answer", func() bool { // there may be a time limit
+		status, body, err := fetchStatus(s.url("/ffi"))
+		found = body
+		return err == nil && status == 200
+	})
+	if found != "true" {
 		t.Skip("this Lua has no ffi")
 	}
 }

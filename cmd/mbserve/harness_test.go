@@ -223,7 +223,7 @@ func newOutput(t testing.TB) (*output, *os.File) {
 func (o *output) drain() {
 	select {
 	case <-o.end:
-	case <-time.After(time.Second):
+	case <-time.After(5 * time.Second):
 	}
 }
 

@@ -1,5 +1,3 @@
-// Command mbserve serves the web application that a Lua script describes. It runs the script, which calls listen{…},
-// and answers requests on the script's listeners with its handlers, in forked worker processes.
 package main
 
 import (

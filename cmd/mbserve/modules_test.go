@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"moonbridge/reactor/reactortest"
 )
 
 // wantModules skips the test if one of the modules cannot be loaded. scripts/deps installs them all.
@@ -125,34 +127,26 @@ func TestModuleRedis(t *testing.T) {
 // contains it, but unlike redis-server it installs no service.
 func redisServer(t *testing.T, program string) string {
 	t.Helper()
-	for range 10 { // another program may take the port in between
-		ln, err := net.Listen("tcp4", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, port, _ := net.SplitHostPort(ln.Addr().String())
-		ln.Close()
-		cmd := exec.Command(program, "--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly", "no",
-			"--dir", t.TempDir(), "--daemonize", "no")
-		cmd.Args[0] = "redis-server"
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		ended := make(chan struct{})
-		go func() {
-			cmd.Wait()
-			close(ended)
-		}()
-		t.Cleanup(func() {
-			cmd.Process.Kill()
-			<-ended
-		})
-		if holds(patience, func() bool { return isRedis(port) || isClosed(ended) }) && !isClosed(ended) {
-			return port
-		}
+	_, port, _ := net.SplitHostPort(reactortest.FreePort(t))
+	cmd := exec.Command(program, "--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly", "no",
+		"--dir", t.TempDir(), "--daemonize", "no")
+	cmd.Args[0] = "redis-server"
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("redis-server does not start")
-	return ""
+	ended := make(chan struct{})
+	go func() {
+		cmd.Wait()
+		close(ended)
+	}()
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		<-ended
+	})
+	if !holds(patience, func() bool { return isRedis(port) || isClosed(ended) }) || isClosed(ended) {
+		t.Fatal("redis-server does not start")
+	}
+	return port
 }
 
 func isRedis(port string) bool {

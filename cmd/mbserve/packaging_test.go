@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"moonbridge/reactor/reactortest"
 )
 
 const packagingDir = "../../packaging/"
@@ -116,7 +118,7 @@ func TestFrontHAProxy(t *testing.T) {
 	t.Parallel()
 	_, plain, prefixed, admin := fronted(t)
 	_, adminPort, _ := net.SplitHostPort(admin)
-	overHTTP, overTCP := freeAddress(t), freeAddress(t)
+	overHTTP, overTCP := reactortest.FreePort(t), reactortest.FreePort(t)
 	conf := filepath.Join(t.TempDir(), "conf")
 	text := packaged(t, "haproxy.cfg", "bind *:80\n", "bind "+overHTTP+"\n", "bind *:443\n", "bind "+overTCP+"\n",
 		"127.0.0.1:8080", plain, "127.0.0.1:8081", prefixed, "port 9090", "port "+adminPort, "maxconn 20000", "maxconn 100")
@@ -130,7 +132,7 @@ func TestFrontHAProxy(t *testing.T) {
 func TestFrontNginx(t *testing.T) {
 	t.Parallel()
 	_, plain, prefixed, _ := fronted(t)
-	overHTTP, overTCP := freeAddress(t), freeAddress(t)
+	overHTTP, overTCP := reactortest.FreePort(t), reactortest.FreePort(t)
 	dir := t.TempDir()
 	load := ""
 	if out, _ := exec.Command("nginx", "-V").CombinedOutput(); strings.Contains(string(out), "--with-stream=dynamic") {

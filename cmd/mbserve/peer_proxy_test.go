@@ -8,18 +8,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-)
 
-// freeAddress is an address of this machine that is free now, for a program that cannot choose one itself.
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	ln, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
-}
+	"moonbridge/reactor/reactortest"
+)
 
 // runPeer starts another server until the end of the test, and waits until it listens. Without the program, or a part of it, the
 // test is skipped.
@@ -59,7 +50,7 @@ func runPeer(t testing.TB, address, program string, args ...string) {
 // haproxy is an HAProxy with a frontend of the given mode and a server line: "127.0.0.1:80 send-proxy". It returns its address.
 func haproxy(t testing.TB, mode, server string) (address string) {
 	t.Helper()
-	address = freeAddress(t)
+	address = reactortest.FreePort(t)
 	conf := filepath.Join(t.TempDir(), "conf")
 	text := fmt.Sprintf(`defaults
 	mode %s
@@ -80,7 +71,7 @@ listen all
 // nginxStream is an nginx with a server in its stream block: "proxy_pass 127.0.0.1:80; proxy_protocol on;".
 func nginxStream(t testing.TB, server string) (address string) {
 	t.Helper()
-	address = freeAddress(t)
+	address = reactortest.FreePort(t)
 	dir := t.TempDir()
 	load := ""
 	if out, _ := exec.Command("nginx", "-V").CombinedOutput(); strings.Contains(string(out), "--with-stream=dynamic") {

@@ -64,6 +64,7 @@ func dialLines(t testing.TB, network, addr string) *lines {
 
 // try sends a line and returns the answer.
 func (l *lines) try(line string) (string, error) {
+	l.SetDeadline(time.Now().Add(patience))
 	if _, err := fmt.Fprintln(l, line); err != nil {
 		return "", err
 	}

@@ -189,22 +189,29 @@ func TestRawHTTPTimeouts(t *testing.T) {
 		{"head", "GET /head HTTP/1.1\r\n", "HTTP/1.1 408 "},
 		{"body", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nab", "HTTP/1.1 408 "},
 	} {
-		if got := w.same(t, tt.name, tt.text, false); !strings.HasPrefix(got, tt.want) || tt.want == "" && got != "" {
-			t.Errorf("%s: got %q", tt.name, got)
-		}
+		w.inTime(t, tt.name, tt.text, tt.want)
 	}
 	// A handler that has been called when the body stalls answers with 400. On a raw socket that is the case for all chunked
 	// bodies: the worker belongs to the connection anyway.
 	for _, text := range []string{"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nab", chunked} {
-		if got := all[twinStalls].same(t, "streamed", text, false); !strings.HasPrefix(got, "HTTP/1.1 400 ") {
-			t.Errorf("streamed: got %q", got)
+		all[twinStalls].inTime(t, "streamed", text, "HTTP/1.1 400 ")
+	}
+	twin{w.server, w.server}.inTime(t, "chunked", chunked, "HTTP/1.1 408 ")
+	twin{w.raw, w.raw}.inTime(t, "chunked", chunked, "HTTP/1.1 400 ")
+}
+
+// inTime expects the same answers, which begin with want, where there are time limits. On a busy machine such a limit may be over
+// before a worker has begun, so there are some attempts.
+func (w twin) inTime(t *testing.T, name, text, want string) {
+	t.Helper()
+	var server, raw string
+	for range 10 {
+		server, raw = say(t, w.server, text, false), say(t, w.raw, text, false)
+		if server == raw && strings.HasPrefix(server, want) && (want != "" || server == "") {
+			return
 		}
 	}
-	for address, want := range map[string]string{w.server: "HTTP/1.1 408 ", w.raw: "HTTP/1.1 400 "} {
-		if got := say(t, address, chunked, false); !strings.HasPrefix(got, want) {
-			t.Errorf("chunked: got %q, want %s", got, want)
-		}
-	}
+	t.Errorf("%s: want %q\nthe server: %.1000q\nraw socket: %.1000q", name, want, server, raw)
 }
 
 // Output that has reached the minimum size is sent while the handler runs.
@@ -273,9 +280,7 @@ func TestRawHTTPGracefulStop(t *testing.T) {
 	}
 	io.Copy(io.Discard, resp.Body)
 	s.signal(syscall.SIGTERM)
-	if _, err := p.r.ReadByte(); err != io.EOF {
-		t.Errorf("error %v, want the end", err)
-	}
+	p.hearsEnd()
 	s.exit(0)
 	if strings.Contains(s.log.String(), "workers were killed") {
 		t.Error("workers were killed")

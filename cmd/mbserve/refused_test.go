@@ -232,7 +232,7 @@ func TestRequestIDsOfKilled(t *testing.T) {
 	s := start(t, "--admin", loopbackPort, writeScript(t, `local http = require "moonbridge_http"
 listen{
 	{ proto = "tcp4", port = 0, localhost = true },
-	request_timeout = 0.3, min_fork = 1, max_fork = 1,
+	request_timeout = 0.5, min_fork = 1, max_fork = 1,
 	connect = http.generate_handler(function(request)
 		io.stderr:write("id ", request.id, "\n")
 		timeout(0)
@@ -241,16 +241,18 @@ listen{
 }
 `))
 	for _, c := range []struct{ fields, want string }{{"", ""}, {"X-Request-Id: from-a-proxy\r\n", "from-a-proxy"}, {"X-Request-Id: bad id\r\n", ""}} {
-		from := s.log.size()
-		p := dial(t, s.address(0))
-		p.say("GET /hangs HTTP/1.1\r\nHost: h\r\n%s\r\n", c.fields)
-		said := s.log.wait(t, from, "msg=\"id ")
-		id := strings.TrimPrefix(field(said, "msg"), "id ")
+		id := ""
+		eventually(t, "the handler has said its id before the end", func() bool {
+			from := s.log.size()
+			p := dial(t, s.address(0))
+			p.say("GET /hangs HTTP/1.1\r\nHost: h\r\n%s\r\n", c.fields)
+			p.hears(504)
+			id = field(s.log.wait(t, from, "request_timeout", "request_id="), "request_id")
+			return holds(time.Second, func() bool { return strings.Contains(s.log.String()[from:], `msg="id `+id+`"`) })
+		})
 		if c.want != "" && id != c.want || len(id) < 8 {
-			t.Errorf("the handler has %q, want %q", id, c.want)
+			t.Errorf("the id is %q, want %q", id, c.want)
 		}
-		p.hears(504)
-		s.log.wait(t, from, "request_timeout", "request_id="+id)
 	}
 }
 

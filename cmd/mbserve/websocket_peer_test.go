@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"moonbridge/handler/websocket/wstest"
+
+	"moonbridge/reactor/reactortest"
 )
 
 // echoSockets is a server whose WebSockets echo, with listener in its listen table.
@@ -76,7 +78,7 @@ end, { compress = true, cache = {} }) }`)
 func TestWebSocketBehindNginx(t *testing.T) {
 	t.Parallel()
 	s := echoSockets(t, "port")
-	address, dir := freeAddress(t), t.TempDir()
+	address, dir := reactortest.FreePort(t), t.TempDir()
 	text := fmt.Sprintf(`daemon off; master_process off; pid %[1]s/pid; error_log %[1]s/error;
 events { worker_connections 100; }
 http { access_log off; client_body_temp_path %[1]s; proxy_temp_path %[1]s; fastcgi_temp_path %[1]s; uwsgi_temp_path %[1]s; scgi_temp_path %[1]s;

@@ -19,7 +19,7 @@ import (
 )
 
 // patience bounds every wait of a test. It is long: nothing here depends on speed.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // program is a running program.
 type program struct {

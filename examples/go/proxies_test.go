@@ -9,18 +9,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-)
 
-// freePort returns a port of 127.0.0.1 that nothing listens on, for servers that cannot choose one themselves.
-func freePort(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
-}
+	"moonbridge/reactor/reactortest"
+)
 
 // background starts a program of others, which is stopped at the end of the test, and waits until it accepts connections.
 func background(t *testing.T, address string, name string, args ...string) *exec.Cmd {
@@ -57,7 +48,7 @@ func background(t *testing.T, address string, name string, args ...string) *exec
 func startNginx(t *testing.T, server string, options ...string) string {
 	t.Helper()
 	need(t, "nginx")
-	address, dir := freePort(t), t.TempDir()
+	address, dir := reactortest.FreePort(t), t.TempDir()
 	config := write(t, "nginx.conf", fmt.Sprintf(`
 daemon off;
 worker_processes 1;
@@ -111,7 +102,7 @@ func startPython(t *testing.T, address string) *exec.Cmd {
 }
 
 func TestProxy(t *testing.T) {
-	python := freePort(t)
+	python := reactortest.FreePort(t)
 	startPython(t, python)
 	nginx := startNginx(t, `location / { return 200 "nginx: $request_uri $http_x_served_by $http_x_forwarded_for\n"; }`)
 	p := run(t, "proxy", "-address", "127.0.0.1:0", "-api", python, "-web", nginx)
@@ -142,7 +133,7 @@ func TestProxy(t *testing.T) {
 
 // A target that is down is not noticed by clients as long as there is another one.
 func TestProxyFails(t *testing.T) {
-	python, down := freePort(t), freePort(t)
+	python, down := reactortest.FreePort(t), reactortest.FreePort(t)
 	startPython(t, python)
 	p := run(t, "proxy", "-address", "127.0.0.1:0", "-api", down+","+python, "-web", down)
 	url := "http://" + p.wait(`http://(\S+)/`, 1)[0] + "/"
@@ -156,7 +147,7 @@ func TestProxyFails(t *testing.T) {
 }
 
 func TestGatewayLimitsRates(t *testing.T) {
-	python := freePort(t)
+	python := reactortest.FreePort(t)
 	startPython(t, python)
 	p := run(t, "gateway", "-address", "127.0.0.1:0", "-targets", python, "-rate", "0.001", "-burst", "5")
 	url := "http://" + p.wait(`http://(\S+)/`, 1)[0] + "/"
@@ -169,7 +160,7 @@ func TestGatewayLimitsRates(t *testing.T) {
 }
 
 func TestGatewayOpensItsCircuit(t *testing.T) {
-	address := freePort(t)
+	address := reactortest.FreePort(t)
 	python := startPython(t, address)
 	p := run(t, "gateway", "-address", "127.0.0.1:0", "-targets", address, "-rate", "1e9", "-burst", "1000000")
 	url := "http://" + p.wait(`http://(\S+)/`, 1)[0] + "/"

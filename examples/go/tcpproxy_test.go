@@ -7,13 +7,15 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"moonbridge/reactor/reactortest"
 )
 
 // startHAProxy starts HAProxy with one listener for HTTP, whose options are given, and returns its address.
 func startHAProxy(t *testing.T, bind, server string) string {
 	t.Helper()
 	need(t, "haproxy")
-	address := freePort(t)
+	address := reactortest.FreePort(t)
 	config := write(t, "haproxy.cfg", fmt.Sprintf(`
 defaults
 	mode http
@@ -49,7 +51,7 @@ func get(t *testing.T, from, address, path string) string {
 
 // HAProxy and nginx get the client's address in both versions of the PROXY protocol.
 func TestTCPProxy(t *testing.T) {
-	python := freePort(t)
+	python := reactortest.FreePort(t)
 	startPython(t, python)
 	haproxy := startHAProxy(t, "accept-proxy", python)
 	nginx := startNginx(t, `set_real_ip_from 127.0.0.1; real_ip_header proxy_protocol;
@@ -97,9 +99,9 @@ func TestTCPProxyGetsAddresses(t *testing.T) {
 
 // A target that is down is passed over.
 func TestTCPProxyFails(t *testing.T) {
-	python := freePort(t)
+	python := reactortest.FreePort(t)
 	startPython(t, python)
-	p := run(t, "tcpproxy", "-address", "127.0.0.1:0", "-targets", freePort(t)+","+python, "-out", "0")
+	p := run(t, "tcpproxy", "-address", "127.0.0.1:0", "-targets", reactortest.FreePort(t)+","+python, "-out", "0")
 	address := p.wait(`listening at (\S+)`, 1)[0]
 	for range 10 {
 		if got := get(t, "127.0.0.1", address, "/b"); !strings.HasPrefix(got, "python: GET /b ") {

@@ -71,7 +71,7 @@ type Conn interface {
 	// o ends before c does, c is paused: Stream.Closed of o decides what becomes of it.
 	Splice(o Conn)
 
-	// SetDeadline ends the connection with os.ErrDeadlineExceeded after d, unless it is called again before. 0: never.
+	// SetDeadline ends the connection with os.ErrDeadlineExceeded after d, unless it is called again before. 0: never; negative: at once.
 	SetDeadline(d time.Duration)
 	// CloseWrite finishes sending (FIN), after what is held. The peer may still send.
 	CloseWrite()
@@ -80,7 +80,8 @@ type Conn interface {
 	// Reset ends the connection at once (RST). What is held is lost.
 	Reset()
 	// Detach takes the connection off the loop, for goroutines. Reads of the net.Conn return the unread bytes first, and what is
-	// held is sent before anything that is written to it. There is no further call of the Stream.
+	// held is sent before anything that is written to it. There is no further call of the Stream. The error is net.ErrClosed
+	// after Close or if the connection is broken, or that of the system; then nothing has changed.
 	Detach() (net.Conn, error)
 
 	// Addrs returns the two ends of a TCP connection. They are not valid on a Unix socket.
@@ -138,7 +139,8 @@ type Progress interface {
 // Dialer is implemented by every Loop of an engine.
 type Dialer interface {
 	// Dial opens a connection on this loop. p.Open is called on the loop when it is established, otherwise failed. Neither is
-	// called before Dial returns, and neither after cancel. It may be called on the loop only.
+	// called before Dial returns, and neither after cancel. It may be called on the loop only, and
+	// panics if p or failed is nil.
 	Dial(to Address, o DialOptions, p Protocol, failed func(error)) (cancel func())
 }
 

@@ -2,24 +2,27 @@ package backend
 
 import "time"
 
-// Loop is the event loop that a backend is attached to, as far as the backend may use it. Only Post and Clock may be called from
-// other goroutines.
+// Loop is the event loop that a backend is attached to, as far as the backend may use it. Other goroutines may call Post, Index, Count and
+// Clock, and nothing else: nothing tells of the mistake but the race detector. A function that the loop calls must not panic, which ends the
+// program, and not end its goroutine (runtime.Goexit, and so t.Fatal of a test), which ends the loop.
 type Loop interface {
 	// Index is the index of the loop, from 0. Count is the number of loops.
 	Index() int
 	Count() int
-	// Post makes the loop call fn.
+	// Post makes the loop call fn, at the end of this turn or in a later one, in the order of posts. It does not wait. When the engine has
+	// ended, fn is not called.
 	Post(fn func())
 	// Now is the time of the current turn in nanoseconds on a monotonic clock. Clock reads that clock.
 	Now() int64
 	Clock() int64
-	// After makes the loop call fn once, after d.
+	// After makes the loop call fn once, when at least d has passed, in whole milliseconds. 0 or less: soon. Timers that are pending when
+	// the engine ends do not fire.
 	After(d time.Duration, fn func()) Timer
 	// Watch makes the loop call ready each time fd becomes readable (edge-triggered), until Unwatch. The loop does not
 	// own fd.
 	Watch(fd int, ready func()) error
 	Unwatch(fd int) error
-	// OnTurn makes the loop call t around each turn, until OffTurn.
+	// OnTurn makes the loop call t around each turn, until OffTurn. t must be comparable.
 	OnTurn(t Turn)
 	OffTurn(t Turn)
 }

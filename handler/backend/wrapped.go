@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"errors"
 	"math"
 	"time"
 )
@@ -26,8 +27,14 @@ func Wrap(next LoopBackend) Wrapped {
 	return w
 }
 
-// AttachWrapped attaches b to l.
+// errNoNext is a mistake of whoever has made the wrapper.
+var errNoNext = errors.New("backend: there is no backend (nil) that requests could be passed on to")
+
+// AttachWrapped attaches b to l. If b is nil, the error says so.
 func AttachWrapped(b Backend, l Loop) (Wrapped, error) {
+	if b == nil {
+		return Wrapped{}, errNoNext
+	}
 	next, err := b.Attach(l)
 	return Wrap(next), err
 }

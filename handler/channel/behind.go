@@ -24,8 +24,8 @@ func (l *Loop) catchUp(m *Member) {
 		return
 	}
 	m.fresh = m.fresh && r != nil
-	if (lost || m.lost) && !m.told {
-		m.told = true
+	if lost || m.lost {
+		m.lost = false
 		m.s.Lost()
 	}
 	if r == nil || m.l == nil {
@@ -47,7 +47,9 @@ func (l *Loop) missed(m *Member) (r *Run, lost bool) {
 	for c := range m.channels {
 		h.trim(c, now)
 	}
-	lost = m.lacks()
+	if lost = m.lacks(); lost {
+		m.tell()
+	}
 	r, bytes := &Run{}, 0
 	for seq := m.last; len(r.messages) < runMessages; {
 		next := m.nextAfter(seq)
@@ -61,7 +63,7 @@ func (l *Loop) missed(m *Member) (r *Run, lost bool) {
 		seq = next.Seq
 	}
 	if len(r.messages) == 0 {
-		m.last, m.state = max(m.last, h.seq), memberLive
+		m.last, m.state, m.all = max(m.last, h.seq), memberLive, false
 		return nil, lost
 	}
 	return r, lost
@@ -69,12 +71,19 @@ func (l *Loop) missed(m *Member) (r *Run, lost bool) {
 
 // lacks reports whether the member has missed messages that no history has. Under Hub.mu.
 func (m *Member) lacks() bool {
-	for s := m.first; s != nil; s = s.next {
-		if m.last > 0 && s.g.c.lost > max(m.last, s.from) {
+	for s := m.first; s != nil && !m.all; s = s.next {
+		if s.g.c.lost > max(m.last, s.from, s.told) {
 			return true
 		}
 	}
 	return false
+}
+
+// tell takes note of what is lost: the member is told once. Under Hub.mu.
+func (m *Member) tell() {
+	for s := m.first; s != nil; s = s.next {
+		s.told = s.g.c.lost
+	}
 }
 
 // nextAfter is the first message after a place in the order that a history of the member's channels has. Under Hub.mu.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"time"
 )
 
 // A hub may be taken over by that of another process. It passes on its place in the order and its histories, and from then on every
@@ -76,13 +77,36 @@ func (h *Hub) follow(d *gob.Decoder, buf *bufio.Reader, answers io.Writer) error
 		if err := d.Decode(&p); err != nil {
 			return err
 		}
-		h.Publish(p.Channel, p.Post)
+		h.publishHanded(&p)
 		if n == math.MaxUint8 || buf.Buffered() == 0 {
 			h.AwaitHeir()            // there may be a third process already
 			answers.Write([]byte{n}) // if the other process is gone, there may still be posts of it
 			n = 0
 		}
 	}
+}
+
+// publishHanded publishes what the other process was told to publish. It cannot refuse that any more: as long as there is no room, what
+// follows waits in the other process, which refuses messages when that is too much.
+func (h *Hub) publishHanded(p *handedPost) {
+	if !validName(p.Channel) || p.Post.check() != nil {
+		return // the other program has other rules
+	}
+	for {
+		if _, err := h.tryPublish(p.Channel, p.Post); !noRoom(err) || h.isClosed() {
+			return
+		}
+		time.Sleep(roomWait)
+	}
+}
+
+// roomWait is how often it is tried.
+const roomWait = 5 * time.Millisecond
+
+func (h *Hub) isClosed() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.closed
 }
 
 // adopt puts what comes from another hub before what this one has.

@@ -54,7 +54,7 @@ func TestHandOver(t *testing.T) {
 	if n := old.publish("a", "late"); n != 1 {
 		t.Errorf("%d subscribers of the old hub, want 1", n)
 	}
-	for end := time.Now().Add(20 * time.Second); heir.hub.Stats().Messages < 3; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); heir.hub.Stats().Messages < 3; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("the message does not come")
 		}
@@ -176,6 +176,91 @@ func TestHandOverOrder(t *testing.T) {
 	for _, end := range ends {
 		end()
 	}
+}
+
+// One that takes over and has no room keeps the other one waiting. What was published there is not lost.
+func TestHandOverNoRoom(t *testing.T) {
+	t.Run("loop", func(t *testing.T) {
+		loop := &realLoop{tasks: make(chan func(), 1024), end: make(chan struct{})} // it does not run yet
+		defer close(loop.end)
+		c := &counter{client: &client{t: t, takes: -1}, all: make(chan struct{})}
+		noRoomFor(t, newRig(t, Options{QueueBytes: 20_000}), func(heir *Hub) {
+			if err := heir.On(loop).Join(&c.Member, c, ""); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.Subscribe("a"); err != nil {
+				t.Fatal(err)
+			}
+		}, func(published int) []string {
+			c.n = published
+			go loop.run()
+			select {
+			case <-c.all:
+			case <-time.After(20 * time.Second):
+				t.Fatal("messages are missing")
+			}
+			return c.data()
+		})
+	})
+	t.Run("log", func(t *testing.T) {
+		l := &fakeLog{full: true}
+		noRoomFor(t, newLogRig(t, l), func(*Hub) {}, func(published int) (list []string) {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			for end := time.Now().Add(20 * time.Second); len(l.entries) < published && time.Now().Before(end); {
+				l.full = l.refused == 0 // until the first one has found no room
+				l.mu.Unlock()
+				time.Sleep(time.Millisecond)
+				l.mu.Lock()
+			}
+			for _, e := range l.entries {
+				list = append(list, e.Post.Data)
+			}
+			return list
+		})
+	})
+}
+
+// noRoomFor publishes until there is no room in either process. begin is called when the new one has taken over, and end when it is to have
+// room: it returns what has been published there.
+func noRoomFor(t *testing.T, heir *rig, begin func(heir *Hub), end func(published int) []string) {
+	old := newRig(t, Options{QueueBytes: 40_000})
+	stop := handOver(t, old, heir)
+	begin(heir.hub)
+	published := 0
+	for refused := 0; refused < 3; {
+		switch _, err := old.hub.Publish("a", Post{Data: fmt.Sprint(published)}); err {
+		case nil:
+			published++
+		case ErrBusy:
+			refused++
+		default:
+			t.Fatal(err)
+		}
+	}
+	if a, b := old.hub.Stats().Refused, heir.hub.Stats().Refused; a != 3 || b != 0 {
+		t.Errorf("%d and %d messages refused, want 3 and none", a, b)
+	}
+	got := end(published)
+	for i, data := range got {
+		if data != fmt.Sprint(i) {
+			t.Fatalf("message %d is %q", i, data)
+		}
+	}
+	if len(got) != published {
+		t.Errorf("%d messages, %d were published", len(got), published)
+	}
+	stop()
+}
+
+// A hub that ends while it has no room waits no longer.
+func TestHandOverNoRoomEnds(t *testing.T) {
+	old, heir := newRig(t, Options{}), newRig(t, Options{})
+	heir.hub.UseLog(&fakeLog{full: true})
+	stop := handOver(t, old, heir)
+	old.publish("a", "1")
+	heir.hub.Close()
+	stop()
 }
 
 // One that takes over and is silent holds up nobody for long. What it has not confirmed is not lost.

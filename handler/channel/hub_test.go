@@ -76,6 +76,81 @@ func TestResume(t *testing.T) {
 	}
 }
 
+// The place before the first message is one like all others, unlike "0", which a client has until it gets something.
+func TestResumeFromTheFirstPlace(t *testing.T) {
+	r := newRig(t, Options{}, Rule{Pattern: "*", Messages: 2})
+	at, none := r.hub.Position(), r.client(0, "0", "b")
+	if got := r.client(0, "", "a").Position(); got != at || none.Position() != at {
+		t.Errorf("at %s, not %s", got, at)
+	}
+	for i := range 3 {
+		r.publish("a", fmt.Sprint(i))
+	}
+	missed, all := r.client(0, at, "a"), r.client(0, "0", "a")
+	back := r.client(0, all.Position(), "a")
+	r.settle()
+	missed.want("1", "2")
+	back.want("1", "2")
+	if missed.lost != 1 || all.lost+back.lost != 0 {
+		t.Errorf("told of loss: %d times, and %d, %d times; want 1, and none", missed.lost, all.lost, back.lost)
+	}
+	if at := all.Position(); at != r.hub.Position() {
+		t.Errorf("it is at %s then", at)
+	}
+}
+
+// A loss is told once, even if there is much of another channel before it.
+func TestLostIsToldOnce(t *testing.T) {
+	r := newRig(t, Options{}, Rule{Pattern: "long", Messages: 1000}, Rule{Pattern: "short", Messages: 1})
+	at := r.hub.Position()
+	for range 5 * runMessages {
+		r.publish("long", "x")
+	}
+	for range 3 {
+		r.publish("short", "y")
+	}
+	c := r.client(0, at, "long", "short")
+	r.settle()
+	if c.lost != 1 || len(c.got) != 5*runMessages+1 {
+		t.Errorf("told of loss %d times, %d messages", c.lost, len(c.got))
+	}
+}
+
+// A history that goes on while a client that has come back takes what it had: each gap is told.
+func TestResumeLosesAgain(t *testing.T) {
+	for _, after := range []string{"ffff-3", "", "0"} {
+		r := newRig(t, Options{}, Rule{Pattern: "*", Messages: runMessages + 1})
+		r.publish("a", "before")
+		if after == "" {
+			after = r.hub.Position()
+		}
+		fill := func() {
+			for i := range 2 * runMessages {
+				r.publish("a", fmt.Sprint(i))
+			}
+		}
+		fill()
+		c := r.client(0, after, "a")
+		fill()
+		c.takes = 1
+		for range 3 {
+			r.settle()
+			fill()
+			c.takes = 1
+			c.Resume()
+		}
+		r.settle()
+		for i, m := range c.got {
+			if i > 0 && m.Seq > c.got[i-1].Seq+1 && m.Seq-1 > c.lostUpTo["a"] {
+				t.Errorf("after %q: %d follows %d, and it was not told", after, m.Seq, c.got[i-1].Seq)
+			}
+		}
+		if len(c.got) < 3*runMessages {
+			t.Errorf("after %q: it got %d messages", after, len(c.got))
+		}
+	}
+}
+
 func TestResumeWithOwnID(t *testing.T) {
 	r := newRig(t, Options{}, Rule{Pattern: "*", Messages: 3})
 	for i := range 4 {
@@ -294,6 +369,12 @@ func TestBounds(t *testing.T) {
 	if err := c.Subscribe("c", "d"); !errors.Is(err, ErrChannels) {
 		t.Errorf("a fourth channel: %v", err)
 	}
+	if n := r.hub.Stats().Channels; n != 2 {
+		t.Errorf("%d channels after that, want 2", n)
+	}
+	if err := c.Subscribe("c"); err != nil {
+		t.Errorf("a third channel: %v", err)
+	}
 	if _, err := r.hub.Publish("d", Post{}); !errors.Is(err, ErrChannels) {
 		t.Errorf("a message for a fourth channel: %v", err)
 	}
@@ -315,8 +396,8 @@ func TestBounds(t *testing.T) {
 	for i := range many {
 		many[i] = fmt.Sprint(i)
 	}
-	if err := newRig(t, Options{}).client(0, "").Subscribe(many...); !errors.Is(err, ErrMany) {
-		t.Errorf("too many channels: %v", err)
+	if r := newRig(t, Options{}); !errors.Is(r.client(0, "").Subscribe(many...), ErrMany) || r.hub.Stats().Channels != 0 {
+		t.Errorf("too many channels for one: %d exist", r.hub.Stats().Channels)
 	}
 	for _, name := range []string{"", "a*", "a\nb", strings.Repeat("x", NameMax+1)} {
 		if _, err := r.hub.Publish(name, Post{}); !errors.Is(err, ErrName) {

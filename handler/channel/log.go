@@ -3,8 +3,8 @@ package channel
 // Log is the order of several hubs: what one of them appends, all of them get, in the same order. Hubs of several machines that share
 // one have the same messages with the same ids.
 type Log interface {
-	// Append takes a message, or returns why it does not. It may be called on any goroutine, and does not wait. Those of one
-	// goroutine keep their order.
+	// Append takes a message, or returns why there is no room for it now. It may be called on any goroutine, and does not wait. Those of
+	// one goroutine keep their order.
 	Append(name string, p Post) error
 }
 

@@ -17,6 +17,7 @@ type fakeLog struct {
 	mu      sync.Mutex
 	entries []Entry
 	full    bool
+	refused int
 	moved   bool
 	taken   string
 }
@@ -32,14 +33,15 @@ func (l *fakeLog) Stay()                       { l.moved = false }
 func (l *fakeLog) TakeOver(state []byte) error { l.taken = string(state); return nil }
 
 func (l *fakeLog) Append(name string, p Post) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	switch {
 	case l.full:
+		l.refused++
 		return ErrBusy
 	case l.moved:
 		return ErrMoved
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.entries = append(l.entries, Entry{name, p})
 	return nil
 }
@@ -206,6 +208,21 @@ func TestLogSkip(t *testing.T) {
 	}
 }
 
+// A hub that follows a log late does not have what was there before. Who has subscribed before is told, even if nothing had been published.
+func TestLogLate(t *testing.T) {
+	r := newLogRig(t, new(fakeLog), Rule{Pattern: "*", Messages: 100})
+	now, after, all := r.client(0, "", "a"), r.client(1, r.hub.Position(), "a"), r.client(0, "0", "a")
+	r.settle()
+	r.hub.Follow("log", logPlace)
+	r.settle()
+	if !now.slow || !after.slow || !all.slow {
+		t.Errorf("not told of the loss: %v, %v, %v", !now.slow, !after.slow, !all.slow)
+	}
+	if all = r.client(0, "0", "a"); all.lost != 0 {
+		t.Error("told of a loss although it wants what there is")
+	}
+}
+
 func TestLogBusy(t *testing.T) {
 	l := new(fakeLog)
 	r := newLogRig(t, l)
@@ -247,7 +264,7 @@ func TestLogHandOver(t *testing.T) {
 		t.Errorf("what waits is not handed over: %v, %q", l.moved, other.taken)
 	}
 	old.publish("a", "2")
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		other.mu.Lock()
 		n := len(other.entries)
 		other.mu.Unlock()

@@ -184,7 +184,7 @@ func (s *subscription) give(r *Run) {
 
 // deliver passes a run on to a member that takes it. In state behind, it is not in Loop.behind.
 func (m *Member) deliver(r *Run) {
-	m.last = r.last()
+	m.last, m.all = r.last(), false
 	if !m.s.Deliver(r) && m.l != nil {
 		m.state = memberFull
 		m.l.linkFull(m)

@@ -27,7 +27,7 @@ type Member struct {
 	state memberState
 	fresh bool         // it has not been live since SubscribeAfter: what is missing was lost before it came
 	lost  bool         // Lost is due
-	told  bool         // Lost was called since SubscribeAfter
+	all   bool         // it wants what there is, and has got nothing yet: it misses nothing that no history has
 	own   subscription // room for one: most have no other
 
 	first *subscription // of the list
@@ -56,6 +56,7 @@ type subscription struct {
 	index int           // in g.list
 	shown bool          // in channel.keys
 	next  *subscription // of m
+	told  uint64        // channel.lost when Lost was called
 }
 
 // subscriptionsMax bounds the channels of a member.
@@ -96,15 +97,16 @@ func (m *Member) subscribeAfter(after string, names []string) (missed bool, err 
 	if err := m.subscribe(names, 0); err != nil {
 		return false, err
 	}
-	if after == fromStart {
-		m.last = 0
+	if m.all = after == fromStart; m.all {
+		m.last, m.lost = 0, false
 	} else {
 		known := false
 		m.last, known = h.place(after, m.channels)
 		m.lost = !known
 	}
-	m.told = false
-	m.fresh = m.lost || m.lacks() || m.nextAfter(m.last) != nil
+	if m.fresh = m.lost || m.lacks() || m.nextAfter(m.last) != nil; !m.fresh {
+		m.last, m.all = max(m.last, h.seq), false
+	}
 	return m.fresh, nil
 }
 
@@ -137,31 +139,45 @@ func (m *Member) subscribe(names []string, from uint64) error {
 	return nil
 }
 
-// missing are the channels of names that the member does not have.
+// missing are the channels of names that the member does not have. Those that do not exist are created, if there is room for all.
 func (m *Member) missing(names []string) (fresh []*channel, err error) {
+	wanted, err := m.wanted(names)
+	if err != nil {
+		return nil, err
+	}
+	h, unknown := m.l.hub, 0
+	for _, name := range wanted {
+		if h.channels[name] == nil {
+			unknown++
+		}
+	}
+	if unknown > 0 && len(h.channels)+unknown > h.o.Channels {
+		return nil, ErrChannels
+	}
+	for _, name := range wanted {
+		fresh = append(fresh, h.channelOf(name))
+	}
+	return fresh, nil
+}
+
+// wanted are those of names that the member does not have, each once.
+func (m *Member) wanted(names []string) (wanted []string, err error) {
 	n := 0
 	for s := m.first; s != nil; s = s.next {
 		n++
 	}
 	for _, name := range names {
-		if !validName(name) {
+		switch {
+		case !validName(name):
 			return nil, ErrName
+		case m.has(name) || slices.Contains(wanted, name):
+		case n+len(wanted) == subscriptionsMax:
+			return nil, ErrMany
+		default:
+			wanted = append(wanted, name)
 		}
 	}
-	for i, name := range names {
-		if m.has(name) || slices.Contains(names[:i], name) {
-			continue
-		}
-		c := m.l.hub.channelOf(name)
-		if c == nil {
-			return nil, ErrChannels
-		}
-		fresh = append(fresh, c)
-	}
-	if n+len(fresh) > subscriptionsMax {
-		return nil, ErrMany
-	}
-	return fresh, nil
+	return wanted, nil
 }
 
 func (m *Member) has(name string) bool {
@@ -245,8 +261,13 @@ func (m *Member) fallBehind() {
 }
 
 // Position is the id of the last message that the member has got, or that it has said that it has. It is one of the hub, even if
-// the message has another one.
-func (m *Member) Position() string { return m.l.hub.era().id(m.last) }
+// the message has another one. It is "0" as long as the member has got nothing of all that it wants. Leave ends it.
+func (m *Member) Position() string {
+	if m.all {
+		return fromStart
+	}
+	return m.l.hub.era().id(m.last)
+}
 
 // add makes s a subscription of c. Under Hub.mu, on the loop.
 func (l *Loop) add(c *channel, s *subscription) {

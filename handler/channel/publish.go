@@ -11,6 +11,20 @@ func (h *Hub) Publish(name string, p Post) (subscribers int, err error) {
 	if err := p.check(); err != nil {
 		return 0, err
 	}
+	subscribers, err = h.tryPublish(name, p)
+	if noRoom(err) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.stats.Refused++
+	}
+	return subscribers, err
+}
+
+// noRoom reports whether tryPublish has failed because too much waits. It can be tried again.
+func noRoom(err error) bool { return err != nil && err != ErrChannels && err != ErrMoved }
+
+// tryPublish is Publish of what is valid.
+func (h *Hub) tryPublish(name string, p Post) (subscribers int, err error) {
 	h.mu.Lock()
 	switch {
 	case h.relay != nil:
@@ -41,10 +55,7 @@ func (h *Hub) append(name string, p Post) error {
 		if h.relay != nil {
 			return h.relay.add(name, &p, h.o.QueueBytes)
 		}
-		err = h.log.Append(name, p) // it stays
-	}
-	if err != nil {
-		h.stats.Refused++
+		return h.log.Append(name, p) // it stays
 	}
 	return err
 }
@@ -52,7 +63,6 @@ func (h *Hub) append(name string, p Post) error {
 // publishHere is Publish for a hub that gives messages their places itself.
 func (h *Hub) publishHere(name string, p *Post) (ring []*Loop, subscribers int, err error) {
 	if c := h.channels[name]; c != nil && !h.room(c, (&Message{Post: *p}).size()) {
-		h.stats.Refused++
 		return nil, 0, ErrBusy
 	}
 	return h.publish(name, p, h.seq+1, h.now())

@@ -204,9 +204,13 @@ func (h *Hub) endRelay(r *relay) {
 
 // publishAfterAll publishes what the other hub has not confirmed. It returns the loops that are to be told. Under Hub.mu.
 func (h *Hub) publishAfterAll(p *handedPost) (ring []*Loop) {
+	err := error(nil)
 	if h.log == nil {
-		ring, _, _ = h.publishHere(p.Channel, &p.Post)
-	} else if h.log.Append(p.Channel, p.Post) != nil {
+		ring, _, err = h.publishHere(p.Channel, &p.Post)
+	} else {
+		err = h.log.Append(p.Channel, p.Post)
+	}
+	if noRoom(err) {
 		h.stats.Refused++
 	}
 	return ring

@@ -87,7 +87,9 @@ type client struct {
 	takes int // messages that it takes until it is full; below 0: all
 	got   []*Message
 	lost  int
-	slow  bool
+
+	lostUpTo map[string]uint64 // of its channels, when it was told
+	slow     bool
 }
 
 func (c *client) Deliver(r *Run) bool {
@@ -101,7 +103,16 @@ func (c *client) Deliver(r *Run) bool {
 	return c.takes != 0
 }
 
-func (c *client) Lost() { c.lost++ }
+func (c *client) Lost() {
+	c.lost++
+	h := c.l.hub
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for of := range c.channels {
+		put(&c.lostUpTo, of.name, of.lost)
+	}
+}
+
 func (c *client) Slow() { c.slow = true }
 
 // data is what the client has got.

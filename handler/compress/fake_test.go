@@ -12,7 +12,7 @@ import (
 )
 
 // patience bounds every wait of a test.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // fakeLoop is a loop that runs on the test's goroutine.
 type fakeLoop struct {

@@ -56,7 +56,7 @@ func TestHandlerCopiesFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { e.Shutdown(context.Background()) })
-	client := http.Client{Transport: &http.Transport{DisableCompression: true}, Timeout: 20 * time.Second}
+	client := http.Client{Transport: &http.Transport{DisableCompression: true}, Timeout: time.Minute}
 	defer client.CloseIdleConnections()
 	for _, c := range []struct{ path, accepts, coding string }{
 		{"/copy", "gzip", "gzip"},

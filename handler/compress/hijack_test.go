@@ -46,7 +46,7 @@ func TestHijack(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(20 * time.Second))
+	c.SetDeadline(time.Now().Add(time.Minute))
 	io.WriteString(c, "GET / HTTP/1.1\r\nHost: h\r\nAccept-Encoding: gzip\r\n\r\n")
 	if got, err := io.ReadAll(c); string(got) != "taken over\n" || err != nil {
 		t.Errorf("%q, %v", got, err)

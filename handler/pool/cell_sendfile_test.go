@@ -170,7 +170,7 @@ func TestSendFileFlood(t *testing.T) {
 		return n
 	}
 	if err == nil {
-		for end := time.Now().Add(10 * time.Second); posted() <= filesPostedMax && time.Now().Before(end); {
+		for end := time.Now().Add(testPatience); posted() <= filesPostedMax && time.Now().Before(end); {
 			time.Sleep(time.Millisecond)
 		}
 	}

@@ -42,16 +42,19 @@
 //   - host.go: a script is started. host_ready.go waits for its workers, host_relaunch.go starts the fork server again,
 //     host_drain.go and host_stop.go end everything, host_files.go reports the files of the script.
 //   - forkserver.go, forkserver_messages.go: one fork server process. control.go: messages and pipes. stderr.go: log lines.
-//   - pool.go: what a listen{} call makes. pool_seqs.go, pool_stop.go, stats.go.
+//     stdout.go: what else comes through a pipe.
+//   - pool.go: what a listen{} call makes. pool_seqs.go, pool_stop.go. What others see of it: stats.go, figures.go.
 //   - supervise.go: the goroutine that keeps the number of workers. supervise_fork.go forks them, supervise_news.go hears of
 //     them and of fork servers, supervise_end.go kills them and frees their slots.
-//   - worker.go: the record of a worker. worker_state.go: the moves of its life. worker_control.go: its control socket. Parts
-//     of the record: worker_activity.go, worker_succession.go, worker_exit.go, worker_reclaim.go. What the system knows of
+//   - worker.go: the record of a worker. worker_state.go: the moves of its life. worker_control.go: its control socket. What
+//     a worker says over that: worker_access.go, worker_purge.go, worker_report.go (with about.go). Why it has ended, for figures:
+//     worker_cause.go. Parts of the record: worker_activity.go, worker_succession.go, worker_exit.go, worker_reclaim.go. What the system knows of
 //     the process: worker_process_*.go, worker_running_*.go.
 //   - loop.go: the pool on one loop. loop_turn.go: the steps of a turn. loop_cells.go: free cells and those in use.
 //     loop_roster.go: which workers serve. loop_wake.go: when another one is woken. loop_pair.go, loop_cpu_*.go: which CPU
-//     the home worker runs on. loop_tick.go: the slow tick, for time limits. loop_peers.go: which raw connections that wait
-//     have lost their peers.
+//     the home worker runs on. loop_tick.go: the slow tick, for time limits. loop_peers.go, loop_peers_*.go: which raw connections that wait
+//     have lost their peers. loop_pressed.go: whether there are more exchanges than there may ever be workers for. loop_overlap.go: how many
+//     pipelined requests are taken.
 //   - cell.go, cell_state.go: one exchange. To the worker: cell_start.go, cell_request.go, cell_body.go. What the connection may
 //     call: cell_running.go. From the worker: cell_complete.go, cell_response.go, cell_answered.go, cell_end.go. Limits of
 //     time: cell_tick.go, cell_watch.go, cell_overdue.go. When its peer has gone: cell_peer.go. When its worker is gone:

@@ -109,21 +109,22 @@ func (e *exchange) route(h *httpparse.Head) error {
 		return ErrMethod
 	}
 	c, q := e.l.config, &e.request
-	set := c.To(q)
-	if q.refuse == 0 && set != nil && c.Edit != nil {
-		c.Edit(q)
-	}
+	set, err := e.choose()
 	switch {
+	case err != nil:
+		return err
 	case q.refuse != 0:
 		return errRefusedByTo
 	case set == nil:
 		return ErrNoService
 	}
 	e.service = e.l.service(set)
-	e.key = e.service.picker.Key(h)
+	if err := e.chooseKey(h); err != nil {
+		return err
+	}
 	e.repeats = slices.Contains(c.Retry.Methods, string(h.Bytes(h.Method)))
 	e.kept = true
-	err := e.buildHead(h)
+	err = e.buildHead(h)
 	q.head = nil
 	return err
 }

@@ -96,13 +96,10 @@ func (e *exchange) fail(err error) {
 	if errors.Is(err, errTooLarge) {
 		status = 413
 	}
-	switch {
-	case e.request.refuse != 0:
+	if e.request.refuse != 0 && err != ErrPanic {
 		status = e.request.refuse
-	case e.l.config.Failed != nil:
-		if s := e.l.config.Failed(&e.request, err); 400 <= s && s <= 599 {
-			status = s
-		}
+	} else if s := e.told(err); 400 <= s && s <= 599 {
+		status = s
 	}
 	after := time.Duration(0)
 	if status == 503 {
@@ -127,8 +124,6 @@ func (e *exchange) truncated(cause error) {
 	if cause != nil {
 		err = fmt.Errorf("%w: %w (%s)", ErrTruncated, cause, e.server.Addr())
 	}
-	if e.l.config.Failed != nil {
-		e.l.config.Failed(&e.request, err)
-	}
+	e.told(err)
 	e.finish(func(x backend.Exchange) { x.Done(backend.EndReset) })
 }

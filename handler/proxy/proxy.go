@@ -3,14 +3,18 @@ package proxy
 import (
 	"cmp"
 	"errors"
+	"fmt"
+	"log/slog"
 	"time"
 
 	"moonbridge/handler/backend"
 	"moonbridge/handler/forwarded"
+	"moonbridge/handler/logging"
 	"moonbridge/handler/upstream"
 )
 
-// Config of a proxy. Only To must be set. The functions are called on the loop: they must not block.
+// Config of a proxy. Only To must be set. The functions are called on the loop: they must not block. A panic in one of them fails its
+// request, with ErrPanic.
 type Config struct {
 	// To chooses the service that a request goes to, and may refuse it (Request.Refuse). nil: 503. Each loop keeps what belongs to a
 	// Set, so there should be few.
@@ -54,6 +58,12 @@ type Config struct {
 	// the target does not take. A head of a response must fit. Default 64 KiB, at least 4 KiB. A large response may have up to 256 KiB more
 	// in a pipe of the system: see backend.ConnSender.
 	Window int
+
+	// Logger receives the panics of these functions, and of the key of upstream.Hash, with their stacks: 50 a second, and 500 at once.
+	// nil: slog.Default().
+	Logger *slog.Logger
+
+	panics *logging.Panics
 }
 
 // HostPolicy says what the field Host of a request is.
@@ -121,6 +131,7 @@ var (
 	ErrBody           = errors.New("request body is incomplete or invalid")   // 400
 	ErrHead           = errors.New("request head is not acceptable")          // 400
 	ErrMethod         = errors.New("method is not supported")                 // 501
+	ErrPanic          = errors.New("panic in a function of the Config")       // 500
 )
 
 // ErrRetry is for Config.Answer: the request is to be sent to another target.
@@ -142,7 +153,7 @@ var statuses = []struct {
 }{
 	{ErrNoService, 503}, {ErrNoTarget, 503}, {ErrBusy, 503},
 	{ErrConnectTimeout, 504}, {ErrHeadTimeout, 504}, {ErrStalled, 504},
-	{ErrBody, 400}, {ErrHead, 400}, {ErrMethod, 501},
+	{ErrBody, 400}, {ErrHead, 400}, {ErrMethod, 501}, {ErrPanic, 500},
 }
 
 const (
@@ -188,7 +199,15 @@ func (r Retrying) resolve() Retrying {
 
 // New makes a Backend that passes requests on. Each exchange has a connection to a target for itself; unused ones are kept, by
 // each loop for itself, so a target may see as many of them as there are loops times upstream.Options.IdleMax.
-func New(c Config) backend.Backend { return &proxy{c.resolve()} }
+//
+// It panics if ProxyOut is a version that does not exist.
+func New(c Config) backend.Backend {
+	if c.ProxyOut < 0 || c.ProxyOut > 2 {
+		panic(fmt.Sprintf("proxy.New: ProxyOut %d: the versions of the PROXY protocol are 1 and 2", c.ProxyOut))
+	}
+	c.panics = logging.NewPanics(c.Logger)
+	return &proxy{c.resolve()}
+}
 
 // To is a Config.To for a proxy with one service.
 func To(s *upstream.Set) func(*Request) *upstream.Set {

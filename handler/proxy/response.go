@@ -67,8 +67,11 @@ func (e *exchange) respond(n int) {
 	p := &e.l.answer
 	*p = Response{head: &r.ResponseHead, edits: p.edits.cleared()}
 	if c.Answer != nil {
-		if err := c.Answer(&e.request, p); err != nil {
-			if !errors.Is(err, ErrRetry) || !e.rejected() {
+		if err := e.asked(p); err != nil {
+			switch {
+			case err == ErrPanic:
+				e.fail(err)
+			case !errors.Is(err, ErrRetry) || !e.rejected():
 				e.fail(fmt.Errorf("%w: %w", ErrRefused, err))
 			}
 			return

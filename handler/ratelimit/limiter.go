@@ -55,7 +55,7 @@ func New(o Options) (*Limiter, error) {
 func intervals(rate float64, burst int) (each, most int64, err error) {
 	f := float64(time.Second) / rate
 	if !(rate > 0) || burst < 1 || f < 1 || f*float64(burst) > math.MaxInt64/4 {
-		return 0, 0, fmt.Errorf("%v per second, %d at once: out of range", rate, burst)
+		return 0, 0, fmt.Errorf("%v per second, %d at once: out of range: Rate has to be above 0, Burst at least 1, and the time for a burst less than 73 years", rate, burst)
 	}
 	return int64(f), int64(f) * int64(burst), nil
 }

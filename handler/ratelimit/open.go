@@ -29,7 +29,7 @@ type Open struct {
 // NewOpen returns a limit for open connections.
 func NewOpen(o OpenOptions) (*Open, error) {
 	if o.Most < 1 {
-		return nil, fmt.Errorf("%d open connections: out of range", o.Most)
+		return nil, fmt.Errorf("%d open connections: out of range: Most has to be at least 1", o.Most)
 	}
 	l := &Open{exempt: o.Exempt, table: o.Table, most: o.Most}
 	if l.table == nil {

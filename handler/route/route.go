@@ -22,10 +22,14 @@ type Rule struct {
 // RulesMax bounds the rules: each request is compared with each of them.
 const RulesMax = 512
 
-// New makes a Backend that gives requests to the backends of rules, and others to next.
+// New makes a Backend that gives requests to the backends of rules, and others to next, which must not be nil. The error tells which
+// rule is wrong.
 func New(rules []Rule, next backend.Backend) (backend.Backend, error) {
 	if len(rules) > RulesMax {
 		return nil, fmt.Errorf("more than %d paths", RulesMax)
+	}
+	if next == nil {
+		return nil, errors.New("no backend for other paths")
 	}
 	r := &router{rules: slices.Clone(rules), next: next}
 	slices.SortStableFunc(r.rules, func(a, b Rule) int { return cmp.Compare(len(b.Path), len(a.Path)) })
@@ -33,6 +37,9 @@ func New(rules []Rule, next backend.Backend) (backend.Backend, error) {
 	for _, rule := range rules {
 		if err := Check(rule.Path); err != nil {
 			return nil, fmt.Errorf("%q: %w", rule.Path, err)
+		}
+		if rule.To == nil {
+			return nil, fmt.Errorf("%q: has no backend", rule.Path)
 		}
 		if seen[rule.Path] {
 			return nil, fmt.Errorf("%q: is given twice", rule.Path)

@@ -22,7 +22,7 @@ import (
 )
 
 // patience bounds every wait of a test.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 var quiet = handler.Config{Logger: slog.New(slog.DiscardHandler)}
 
@@ -245,4 +245,21 @@ func TestBodiesInFilesBroken(t *testing.T) {
 		t.Errorf("the target has got all %d bytes although the client has left", len(got))
 	}
 	c.Close()
+}
+
+// A backend that is missing is an error of New, which names the path.
+func TestMissingBackend(t *testing.T) {
+	there, err := route.New(nil, handler.OnLoop(handler.Func(func(*handler.Response, *handler.Request) {})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := route.New([]route.Rule{{Path: "/a"}}, there); err == nil || !strings.Contains(err.Error(), `"/a": has no backend`) {
+		t.Error(err)
+	}
+	if _, err := route.New(nil, nil); err == nil {
+		t.Error("no error without a backend for other paths")
+	}
+	if _, err := backend.AttachWrapped(nil, nil); err == nil {
+		t.Error("no error of AttachWrapped")
+	}
 }

@@ -11,7 +11,8 @@ import (
 	"moonbridge/handler/upstream"
 )
 
-// Config of a Proxy. Only To must be set. The functions are called on the loop: they must not block.
+// Config of a Proxy. Only To must be set. The functions are called on the loop: they must not block. A panic in
+// one of them ends its connection alone, with ErrPanic.
 type Config struct {
 	// To chooses the service for a connection. nil: it is reset.
 	To func(c *Client) *upstream.Set
@@ -21,7 +22,7 @@ type Config struct {
 	Sniff Sniff
 	// SniffTime is how long a connection may take to send what is looked for. Then it is reset. Default 5 s.
 	SniffTime time.Duration
-	// SniffBytes is how many bytes are looked at. Default 16 KiB. It must not be more than Bounds.Input.
+	// SniffBytes is how many bytes are looked at. Default 16 KiB. More than Bounds.Input counts as that.
 	SniffBytes int
 
 	// ProxyOut is the version of the PROXY protocol, 1 or 2, whose header is sent to targets, before the TLS handshake if upstream.Options
@@ -38,7 +39,7 @@ type Config struct {
 
 	// Ended is called when a session is over. nil: nothing is.
 	Ended func(*Ended)
-	// Logger receives, at a bounded rate, why connections were refused. nil: slog.Default().
+	// Logger receives, at a bounded rate, why connections were refused, and panics of To and Ended with their stacks. nil: slog.Default().
 	Logger *slog.Logger
 }
 
@@ -76,6 +77,7 @@ var (
 	ErrBusy      = errors.New("all targets are busy")
 	ErrSessions  = errors.New("too many sessions")
 	ErrSniffTime = errors.New("first bytes not received in time")
+	ErrPanic     = errors.New("panic in a function of the Config")
 )
 
 const (

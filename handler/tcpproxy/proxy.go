@@ -16,6 +16,7 @@ import (
 type Proxy struct {
 	config   Config
 	tally    *logging.Tally
+	panics   *logging.Panics
 	sessions atomic.Int64
 	setUp    sync.Once
 	loops    []loop // by their index
@@ -23,11 +24,15 @@ type Proxy struct {
 
 // New makes a Proxy. It panics if ProxyOut or Sniff has a value that does not exist.
 func New(c Config) *Proxy {
-	if c.ProxyOut < 0 || c.ProxyOut > 2 || c.Sniff > SniffBoth {
-		panic(fmt.Sprintf("tcpproxy.New: ProxyOut %d, Sniff %d", c.ProxyOut, c.Sniff))
+	switch {
+	case c.ProxyOut < 0 || c.ProxyOut > 2:
+		panic(fmt.Sprintf("tcpproxy.New: ProxyOut %d: the versions of the PROXY protocol are 1 and 2", c.ProxyOut))
+	case c.Sniff > SniffBoth:
+		panic(fmt.Sprintf("tcpproxy.New: Sniff %d: there is no such value", c.Sniff))
 	}
 	p := &Proxy{config: c.resolve()}
 	p.tally = logging.NewTally(p.config.Logger)
+	p.panics = logging.NewPanics(p.config.Logger)
 	return p
 }
 

@@ -14,10 +14,11 @@ import (
 	"moonbridge/engine"
 	"moonbridge/handler/backend"
 	"moonbridge/handler/upstream"
+	"moonbridge/reactor/reactortest"
 )
 
 // patience bounds every wait of a test.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // rig is an engine with a proxy.
 type rig struct {
@@ -162,12 +163,7 @@ func says(t *testing.T, text string) (address string) {
 // nobody is an address that refuses connections.
 func nobody(t *testing.T) (address string) {
 	t.Helper()
-	ln, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
+	return reactortest.FreePort(t)
 }
 
 func (r *rig) dial() *net.TCPConn {

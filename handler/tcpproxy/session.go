@@ -83,8 +83,9 @@ func (s *session) abandon() {
 // route chooses the service and connects to one of its targets.
 func (s *session) route() {
 	s.client.Pause()
-	if s.set = s.p.config.To(&s.about); s.set == nil {
-		s.refuse(ErrNoService)
+	var err error
+	if s.set, err = s.choose(); err != nil {
+		s.refuse(err)
 		return
 	}
 	s.pick()
@@ -224,5 +225,5 @@ func (s *session) end() {
 	}
 	s.release(upstream.Fine)
 	s.p.sessions.Add(-1)
-	s.p.config.Ended(&e)
+	s.tellEnded(&e)
 }

@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"errors"
 	"net/netip"
 
 	"moonbridge/handler/backend"
@@ -28,12 +29,17 @@ func (r *Request) Field(name string) []byte {
 type Server struct {
 	*Endpoint
 	// Accept decides on the loop about a request that is a valid opening handshake. It returns the Handler of the connection and its
-	// Conn.Value, or a status from 400 to 599 to refuse it with.
+	// Conn.Value, or a status from 400 to 599 to refuse it with. Neither, or a panic, is 500, and a line in the log.
 	Accept func(r *Request, a *Answer) (h Handler, value any, status int)
 }
 
 // Attach implements backend.Backend.
-func (s *Server) Attach(l backend.Loop) (backend.LoopBackend, error) { return &serverLoop{s, l}, nil }
+func (s *Server) Attach(l backend.Loop) (backend.LoopBackend, error) {
+	if s.Endpoint == nil || s.Accept == nil {
+		return nil, errors.New("websocket: a Server needs its Endpoint and Accept")
+	}
+	return &serverLoop{s, l}, nil
+}
 
 type serverLoop struct {
 	*Server
@@ -53,8 +59,7 @@ func (l *serverLoop) Start(x backend.Exchange, h *httpparse.Head, listener int, 
 	default:
 		r := &Request{Head: h, Listener: listener, TLS: backend.TLSOf(x)}
 		r.Local, r.Remote = x.Addrs()
-		handler, value, status := l.Accept(r, &o.answer)
-		if o.handler, o.value = handler, value; status != 0 {
+		if status := o.ask(r); status != 0 {
 			o.refuse(status, "")
 		}
 	}

@@ -97,7 +97,7 @@ func (c *Conn) Open(raw backend.Conn) backend.Stream {
 	c.e.conns.Add(1)
 	c.loop.counters.accepted.Add(1)
 	c.watch()
-	c.handler.Open(c)
+	c.tellOpen()
 	return c
 }
 
@@ -111,7 +111,7 @@ func (c *Conn) Data(backend.Conn) {
 func (c *Conn) Room(backend.Conn) {
 	c.stuck = false
 	if r, ok := c.handler.(interface{ Room(*Conn) }); ok && c.state == connOpen {
-		r.Room(c)
+		c.tellRoom(r)
 	}
 	c.parse()
 }

@@ -72,5 +72,5 @@ func (c *Conn) end(cause Cause, code int, reason string) {
 	c.forget()
 	c.in.window, c.out = nil, nil
 	c.unwatch()
-	c.handler.Close(c, code, reason)
+	c.tellClose(code, reason)
 }

@@ -211,7 +211,7 @@ func (c *Conn) message(data []byte, checked bool) {
 	}
 	c.loop.counters.in.Add(1)
 	c.giving = true
-	c.handler.Message(c, kind, data)
+	c.tellMessage(kind, data)
 	c.giving = false
 	if cap(c.loop.unpack) > sharedMax {
 		c.loop.unpack = nil

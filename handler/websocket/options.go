@@ -2,12 +2,14 @@ package websocket
 
 import (
 	"cmp"
+	"log/slog"
 	"math"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"moonbridge/handler/backend"
+	"moonbridge/handler/logging"
 )
 
 // Options are the limits of an Endpoint's connections. 0 stands for the default.
@@ -31,6 +33,8 @@ type Options struct {
 	Budget *Budget
 	// Compression of messages. nil: none.
 	Compression *Compression
+	// Logger receives the panics of Handlers and of Server.Accept, with their stacks: 50 a second, and 500 at once. nil: slog.Default().
+	Logger *slog.Logger
 }
 
 // Compression is how an Endpoint compresses (RFC 7692).
@@ -75,6 +79,7 @@ type Endpoint struct {
 	loops     sync.Map  // of *perLoop, by backend.Loop
 	drainCode atomic.Int32
 	conns     atomic.Int64
+	panics    *logging.Panics
 }
 
 // New makes an Endpoint.
@@ -86,7 +91,7 @@ func New(o Options) *Endpoint {
 	if o.Budget == nil {
 		o.Budget = NewBudget(budgetDefault)
 	}
-	e := &Endpoint{o: o, bounds: backend.Bounds{Output: o.MaxHeld / 4, Linger: o.Close}}
+	e := &Endpoint{o: o, panics: logging.NewPanics(o.Logger), bounds: backend.Bounds{Output: o.MaxHeld / 4, Linger: o.Close}}
 	if o.Compression != nil {
 		e.deflate = newDeflater(o.Compression)
 	}

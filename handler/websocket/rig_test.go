@@ -164,7 +164,7 @@ func opened(e *Endpoint, h Handler) (*fakeConn, *Conn) {
 	return raw, c
 }
 
-const waitMost = 30 * time.Second
+const waitMost = time.Minute
 
 // serve serves connections of e with h on a free port.
 func serve(t testing.TB, e *Endpoint, h Handler, accept func(r *Request, a *Answer) int) (address string, en *engine.Engine) {

@@ -23,7 +23,7 @@ import (
 // The tests play the server: this test binary, started again, is the fork server.
 
 // patience bounds every wait of a test.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // entry is one entry of a LISTEN message.
 type entry struct {

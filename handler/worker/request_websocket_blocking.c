@@ -16,7 +16,8 @@ static struct {
 	int closing;        /* close was called: nothing can be sent */
 	int closed;         /* the last record was taken */
 	uint32_t code;      /* with closed */
-	char reason[MB_WS_REASON_MAX + 1];
+	size_t reason_len;
+	char reason[MB_WS_REASON_MAX];
 } ws;
 
 /* --- records ------------------------------------------------------------------------ */
@@ -85,7 +86,7 @@ static int push_closed(lua_State *L)
 	if (!ws.closed)
 		return 2;
 	lua_pushinteger(L, ws.code);
-	lua_pushstring(L, ws.reason);
+	lua_pushlstring(L, ws.reason, ws.reason_len);
 	return 4;
 }
 
@@ -94,7 +95,7 @@ static void note_close(const mb_ws_record *r)
 	ws.closed = 1;
 	ws.code = r->code;
 	memcpy(ws.reason, exchange.scratch.p, r->len);
-	ws.reason[r->len] = 0;
+	ws.reason_len = r->len;
 }
 
 static void ask(lua_State *L)

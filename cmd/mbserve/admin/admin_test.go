@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-const patience = 30 * time.Second
+const patience = time.Minute
 
 func TestParseAddress(t *testing.T) {
 	for _, c := range []struct {

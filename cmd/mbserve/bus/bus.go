@@ -160,10 +160,12 @@ func (b *Bus) Close(ctx context.Context) {
 
 // Stats returns the statistics.
 func (b *Bus) Stats() Stats {
+	refused := b.hub.Stats().Refused // not under mu: see channel.Hub.Apply
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := b.stats
 	s.Waiting = b.waiting
+	s.Dropped += refused
 	return s
 }
 

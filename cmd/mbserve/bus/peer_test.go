@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"moonbridge/reactor/reactortest"
 )
 
 // peer is a server that the test ends and starts again.
@@ -18,15 +20,10 @@ type peer struct {
 	cmd           *exec.Cmd
 }
 
-// freePort is a port that is free now.
+// freePort is a port for a server that the test starts.
 func freePort(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	_, port, _ := net.SplitHostPort(ln.Addr().String())
+	_, port, _ := net.SplitHostPort(reactortest.FreePort(t))
 	return port
 }
 

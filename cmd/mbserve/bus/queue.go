@@ -25,8 +25,7 @@ func (b *Bus) Append(name string, p channel.Post) error {
 		return channel.ErrMoved
 	}
 	if b.ended || b.waiting+sizeOf(&e) > b.queueBytes {
-		b.stats.Dropped++
-		return ErrFull
+		return ErrFull // the hub counts it, unless it is to be tried again
 	}
 	b.waiting += sizeOf(&e)
 	b.queue = append(b.queue, e)

@@ -33,7 +33,7 @@ import (
 	"moonbridge/handler/accesslog"
 )
 
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // collector is a collector that keeps what it gets.
 type collector struct {

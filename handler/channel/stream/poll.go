@@ -57,21 +57,22 @@ type answered struct {
 }
 
 // answer answers without a message.
-func (p *poll) answer() { p.answerWith(nil) }
-
-// answerWith ends the wait with messages.
-func (p *poll) answerWith(messages []*channel.Message) {
-	if p.x == nil || p.rest != nil {
-		return
+func (p *poll) answer() {
+	if p.waits() {
+		p.answerWith(nil, p.member.Position())
 	}
+}
+
+// waits reports whether there is no answer yet.
+func (p *poll) waits() bool { return p.x != nil && p.rest == nil }
+
+// answerWith ends the wait with messages, or without. id is the one that the next request is to have.
+func (p *poll) answerWith(messages []*channel.Message, id string) {
 	body := struct {
 		ID       string     `json:"id"`
 		Lost     bool       `json:"lost,omitempty"`
 		Messages []answered `json:"messages"`
-	}{ID: p.member.Position(), Lost: p.lost, Messages: make([]answered, 0, len(messages))}
-	if n := len(messages); n > 0 {
-		body.ID = messages[n-1].Position()
-	}
+	}{ID: id, Lost: p.lost, Messages: make([]answered, 0, len(messages))}
 	for _, m := range messages {
 		body.Messages = append(body.Messages, answered{m.Channel, m.Name(), m.Event, m.Data})
 	}
@@ -124,7 +125,9 @@ func (p *poll) send() {
 
 // Deliver implements channel.Subscriber.
 func (p *poll) Deliver(r *channel.Run) bool {
-	p.answerWith(r.Messages())
+	if messages := r.Messages(); p.waits() {
+		p.answerWith(messages, messages[len(messages)-1].Position())
+	}
 	return false
 }
 
@@ -134,10 +137,12 @@ func (p *poll) Lost() {
 	p.l.on.Post(p.answer)
 }
 
-// Slow implements channel.Subscriber: something was lost before the first message.
+// Slow implements channel.Subscriber: something was lost before the first message. The client goes on from now.
 func (p *poll) Slow() {
 	p.lost = true
-	p.answer()
+	if p.waits() {
+		p.answerWith(nil, p.l.Hub().Position())
+	}
 }
 
 // OutputRoom implements backend.Running.

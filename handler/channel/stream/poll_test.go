@@ -120,6 +120,24 @@ func TestPollGone(t *testing.T) {
 	s.until("the connection ends", func() bool { return s.e.Conns() == 0 })
 }
 
+// The messages that a poll waits for do not exist any more.
+func TestPollLoses(t *testing.T) {
+	s := newSite(t, channel.Rule{Pattern: "*", Messages: 5})
+	s.publish("a", "1")
+	wait := make(chan *answer)
+	go func() { wait <- s.poll("c=a") }()
+	s.until("it waits", func() bool { return s.hub.Count("a") == 1 })
+	s.hub.Skip(100)
+	a := <-wait
+	if !a.Lost || a.data() != "" {
+		t.Errorf("got %+v", a)
+	}
+	s.publish("a", "2")
+	if b := s.poll("c=a&after=" + a.next); b.Lost || b.data() != "a:2" {
+		t.Errorf("after that: %+v", b)
+	}
+}
+
 // A large answer to a client that takes its time.
 func TestPollSlow(t *testing.T) {
 	s := newSite(t, channel.Rule{Pattern: "*", Messages: 50})

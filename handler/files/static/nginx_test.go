@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"moonbridge/handler/files/filestest"
+	"moonbridge/reactor/reactortest"
 )
 
 // differences is the document with the reasons for all differences.
@@ -25,13 +26,7 @@ func nginx(t *testing.T, root string) *rig {
 	if err != nil {
 		t.Skip("nginx is not installed")
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := ln.Addr().String()
-	ln.Close()
-	dir := t.TempDir()
+	address, dir := reactortest.FreePort(t), t.TempDir()
 	conf := fmt.Sprintf(`daemon off; master_process off; pid %[1]s/pid; error_log %[1]s/error;
 events { worker_connections 100; }
 http {

@@ -53,7 +53,7 @@ type call struct {
 }
 
 // patience bounds every wait that ends only if something is wrong.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 var noLimits = Limits{HeadBlockBytes: 2 << 20, BodyBytes: 1 << 20}
 
