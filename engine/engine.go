@@ -58,12 +58,15 @@ type Engine struct {
 var ErrStopped = errors.New("engine: stopped")
 
 // New starts an engine: its loops run, without a listener. The error is that of the system call which opens a loop, for
-// example because the process has no file descriptors left.
+// example because the process has no file descriptors left, or says that Options.Loops is too large.
 //
 // New raises GOMAXPROCS to the number of loops plus two if it is lower, unless it is set in the environment. A loop that waits
 // for events holds a processor of Go's scheduler for a while, and timers and other goroutines should not wait for it. If GOMAXPROCS is 1,
 // it stays so without Options.Batch on Linux: the loops then share the processor with other goroutines.
 func New(o Options) (*Engine, error) {
+	if o.Loops > loopsMax {
+		return nil, fmt.Errorf("%d loops: at most %d", o.Loops, loopsMax)
+	}
 	e := &Engine{
 		log: o.logger(), connsMax: connsMax(o.MaxConns, openFilesMax()),
 		accessLog: o.AccessLog, accessBrief: o.AccessBrief || o.AccessLog == nil, connState: o.ConnState, trace: o.Trace, check: o.Check,

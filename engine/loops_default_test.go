@@ -41,3 +41,10 @@ func TestLoopsOfChild(t *testing.T) {
 	}
 	fmt.Printf("loops: %d %d %d\n", loops[0], loops[1], runtime.GOMAXPROCS(0))
 }
+
+func TestTooManyLoops(t *testing.T) {
+	if e, err := New(Options{Loops: loopsMax + 1}); err == nil {
+		e.Shutdown(context.Background())
+		t.Error("no error")
+	}
+}

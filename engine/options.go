@@ -15,7 +15,7 @@ import (
 
 // Options configure an Engine. The zero value is a usable default.
 type Options struct {
-	// Loops is the number of event loops. Each takes the time of one processor at most. 0 or less means DefaultLoops. If handlers on
+	// Loops is the number of event loops. Each takes the time of one processor at most. 0 or less means DefaultLoops, more than 1024 is an error. If handlers on
 	// goroutines compute for milliseconds, set GOMAXPROCS to more than New does: see "Handlers that compute" in docs/go.md.
 	Loops int
 	// Batch puts the threads of the loops into the scheduling class SCHED_BATCH. Under load, each turn of a loop then handles
@@ -72,6 +72,9 @@ type Spool struct {
 	Bytes int64
 }
 
+// loopsMax bounds Options.Loops. Each has a thread and a poller.
+const loopsMax = 1024
+
 func (o Options) loops() int { return cmp.Or(max(o.Loops, 0), DefaultLoops()) }
 
 func (o Options) handshakes() int { return cmp.Or(max(o.Handshakes, 0), handshakesDefault) }
@@ -81,7 +84,7 @@ func (o Options) handshakes() int { return cmp.Or(max(o.Handshakes, 0), handshak
 func DefaultLoops() int { return procsAtFirst() }
 
 // procsAtFirst is the number of processors before New has raised it.
-var procsAtFirst = sync.OnceValue(func() int { return runtime.GOMAXPROCS(0) })
+var procsAtFirst = sync.OnceValue(func() int { return min(runtime.GOMAXPROCS(0), loopsMax) })
 
 // sharesProcs reports whether there is one processor of Go's scheduler, which the loops can share with other goroutines.
 func (o Options) sharesProcs() bool {
