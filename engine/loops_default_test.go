@@ -12,10 +12,10 @@ import (
 
 const loopsEnv = "MOONBRIDGE_TEST_LOOPS"
 
-// TestDefaultLoops starts engines in separate processes: GOMAXPROCS says how many loops there are, even for a second engine, and
+// TestDefaultLoops starts engines in separate processes: GOMAXPROCS says how many loops there are, up to a bound, even for a second engine, and
 // a value that the user has set stays.
 func TestDefaultLoops(t *testing.T) {
-	for procs, want := range map[string]string{"1": "1 1 1", "3": "3 3 3"} {
+	for procs, want := range map[string]string{"1": "1 1 1", "3": "3 3 3", "300": "128 128 300"} {
 		cmd := exec.Command(os.Args[0], "-test.run=^TestLoopsOfChild$", "-test.v")
 		cmd.Env = append(os.Environ(), loopsEnv+"=1", "GOMAXPROCS="+procs)
 		out, err := cmd.CombinedOutput()

@@ -72,19 +72,23 @@ type Spool struct {
 	Bytes int64
 }
 
-// loopsMax bounds Options.Loops. Each has a thread and a poller.
-const loopsMax = 1024
+const (
+	// loopsMax bounds Options.Loops. Each loop has a thread and a poller.
+	loopsMax = 1024
+	// loopsDefaultMax bounds DefaultLoops. A pool of Lua workers has room for 248 loops, and each of its workers a doorbell for each loop.
+	loopsDefaultMax = 128
+)
 
 func (o Options) loops() int { return cmp.Or(max(o.Loops, 0), DefaultLoops()) }
 
 func (o Options) handshakes() int { return cmp.Or(max(o.Handshakes, 0), handshakesDefault) }
 
 // DefaultLoops is the number of event loops of an Engine whose Options do not say: what GOMAXPROCS was when New or DefaultLoops
-// was first called. So it is the number of processors that the environment, the program, or the CPU limit of the cgroup allows.
-func DefaultLoops() int { return procsAtFirst() }
+// was first called, but at most 128. So it is the number of processors that the environment, the program, or the CPU limit of the cgroup allows.
+func DefaultLoops() int { return min(procsAtFirst(), loopsDefaultMax) }
 
 // procsAtFirst is the number of processors before New has raised it.
-var procsAtFirst = sync.OnceValue(func() int { return min(runtime.GOMAXPROCS(0), loopsMax) })
+var procsAtFirst = sync.OnceValue(func() int { return runtime.GOMAXPROCS(0) })
 
 // sharesProcs reports whether there is one processor of Go's scheduler, which the loops can share with other goroutines.
 func (o Options) sharesProcs() bool {

@@ -124,7 +124,7 @@ func (o *options) flags() *pflag.FlagSet {
 	f.StringVar(&o.spoolDir, "spool-dir", os.TempDir(), "keep request bodies and responses that wait for slow clients in files in `DIRECTORY`")
 	o.spoolLimit = 4 << 30
 	f.Var(&o.spoolLimit, "spool-limit", "`BYTES` of these files together, such as 512M; 0: no files, slow clients occupy workers")
-	f.IntVar(&o.loops, "loops", 0, "`NUMBER` of event loops; 0: as many as GOMAXPROCS or the CPU limit of the cgroup allows")
+	f.IntVar(&o.loops, "loops", 0, "`NUMBER` of event loops; 0: as many as GOMAXPROCS or the CPU limit of the cgroup allows, at most 128")
 	f.Var(choose(&o.scheduling, "CLASS", schedulingBatch, schedulingNormal), "scheduling", "`CLASS` of the event loops for the scheduler of Linux: batch or normal")
 	f.BoolVar(&o.noPairing, "no-pairing", false, "do not keep a busy worker on the processor of its event loop")
 	f.StringVar(&o.completion, "completion", "", "show the script that has `SHELL` complete these options (bash, zsh or fish), and exit")
