@@ -21,7 +21,7 @@ const (
 	// floodPenalty is how long a penalty lasts after the last flood.
 	floodPenalty = 10 * time.Second
 	// floodConnEach is the time between the connections that an address may open then, and floodConns how many of them it may open at
-	// once. Others may have the same address: they come in, if slowly.
+	// once. Others may have the same address: they come in if the attacker does not take all of them.
 	floodConnEach = 100 * time.Millisecond
 	floodConns    = 10
 	// floodSets times floodSetEntries is how many addresses are remembered, in 48 KiB.
