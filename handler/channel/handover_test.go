@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -347,4 +348,61 @@ func (l *lockedLog) Append(_ string, p Post) error {
 	}
 	l.appended = append(l.appended, p.Data)
 	return nil
+}
+
+// Both processes accept connections for a moment. A client of the new one that comes back to the old one keeps its place, which is beyond
+// all that the old one knows: otherwise it would get messages twice, or be told of a loss.
+func TestHandOverClientIsAhead(t *testing.T) {
+	rule := Rule{Pattern: "*", Messages: 9}
+	old, heir := newRig(t, Options{}, rule), newRig(t, Options{}, rule)
+	old.publish("a", "1")
+	stop := handOver(t, old, heir)
+	first := heir.client(0, "0", "a")
+	for _, data := range []string{"2", "3", "4"} {
+		heir.publish("a", data)
+	}
+	heir.settle()
+	first.want("1", "2", "3", "4")
+	at := first.Position()
+	back := func() {
+		t.Helper()
+		c := old.client(0, at, "a")
+		old.settle()
+		if c.lost != 0 || c.slow || len(c.got) != 0 || c.Position() != at {
+			t.Errorf("at %s, not %s; told of loss %d times; got %q", c.Position(), at, c.lost, c.data())
+		}
+	}
+	back()
+	if c := old.client(0, "0123456789ab-1", "a"); !c.LossDue() {
+		t.Error("a place in another order is known")
+	}
+	if c := old.client(0, strings.Split(at, "-")[0]+"-18446744073709551615", "a"); !c.LossDue() {
+		t.Error("any place is known")
+	}
+	stop()
+	back() // the old process is ending
+}
+
+// If the new process does not live, such a client gets what the old one publishes then.
+func TestHandOverFailsClientIsAhead(t *testing.T) {
+	rule := Rule{Pattern: "*", Messages: 9}
+	old, heir := newRig(t, Options{}, rule), newRig(t, Options{}, rule)
+	old.publish("a", "1")
+	there, here := net.Pipe()
+	over := make(chan error, 1)
+	go func() { over <- old.hub.HandOver(here) }()
+	if _, err := heir.hub.TakeOver(there); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		heir.publish("a", "in the other process")
+	}
+	c := old.client(0, heir.hub.Position(), "a")
+	there.Close()
+	if err := <-over; err == nil {
+		t.Error("no error")
+	}
+	old.publish("a", "2")
+	old.settle()
+	c.want("2")
 }

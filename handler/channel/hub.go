@@ -51,7 +51,9 @@ type Hub struct {
 	sweeping  bool
 	closed    bool
 	stats     Stats
-	relay     *relay // nil: the hub has not been handed over
+	relay     *relay // nil: what is published here has its place here
+	handed    bool   // the hub has been handed over: the order goes on in another one
+	ahead     uint64 // the last place there that a client has named
 	log       Log    // nil: the order is the hub's own
 	eraNow    atomic.Pointer[era]
 }
@@ -205,7 +207,7 @@ func (h *Hub) place(after string, channels func(func(*channel) bool)) (seq uint6
 	if after == "" {
 		return h.seq, true
 	}
-	if seq, ok := h.era().seq(after); ok && (seq <= h.seq || h.log != nil) { // another hub may be further in the log
+	if seq, ok := h.era().seq(after); ok && (seq <= h.seq || h.mayBeAhead(seq)) {
 		return seq, true
 	}
 	for c := range channels {
@@ -215,3 +217,16 @@ func (h *Hub) place(after string, channels func(func(*channel) bool)) (seq uint6
 	}
 	return h.seq, false
 }
+
+// mayBeAhead reports whether a client may have got a place beyond the last one of this hub from another one: through the same log, or
+// after this hub was handed over. Under mu.
+func (h *Hub) mayBeAhead(seq uint64) bool {
+	if h.log == nil && h.handed && seq-h.seq <= aheadMax {
+		h.ahead = max(h.ahead, seq)
+		return true
+	}
+	return h.log != nil
+}
+
+// aheadMax bounds how many places a client can have this hub skip if it goes on by itself after all.
+const aheadMax = 1 << 32

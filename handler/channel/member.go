@@ -269,6 +269,9 @@ func (m *Member) Position() string {
 	return m.l.hub.era().id(m.last)
 }
 
+// LossDue reports whether the member is to be told of a loss because the id that it came with is not known (Subscriber.Lost).
+func (m *Member) LossDue() bool { return m.lost }
+
 // add makes s a subscription of c. Under Hub.mu, on the loop.
 func (l *Loop) add(c *channel, s *subscription) {
 	for len(c.groups) <= l.index {

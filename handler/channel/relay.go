@@ -96,7 +96,7 @@ func (h *Hub) beginRelay() (first *handedHub, messages []handedMessage, r *relay
 		first.Log = l.HandOver()
 	}
 	first.Messages = len(messages)
-	h.relay = &relay{more: make(chan struct{}, 1), answered: make(chan struct{})}
+	h.relay, h.handed = &relay{more: make(chan struct{}, 1), answered: make(chan struct{})}, true
 	return first, messages, h.relay, nil
 }
 
@@ -188,7 +188,11 @@ func (h *Hub) endRelay(r *relay) {
 	if l, ok := h.log.(Movable); ok && !h.closed {
 		l.Stay()
 	}
-	if h.log == nil {
+	if !h.closed || len(r.posts) > 0 {
+		h.handed = false
+	}
+	if h.log == nil && !h.handed {
+		h.seq = max(h.seq, h.ahead) // those who have come with a place there are to get what follows
 		h.eraNow.Store(&era{name: newEpoch()})
 	}
 	var ring []*Loop

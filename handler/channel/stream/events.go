@@ -49,7 +49,7 @@ func (l *Loop) Events(x backend.Exchange, q *Request) {
 }
 
 // begin is the head, and what comes before the first message: an id too, so that a client that loses the connection before then misses
-// nothing.
+// nothing. One that is to be told of a loss gets the id with that: if it lost the connection in between, it would never be told.
 func (e *events) begin(l *Loop, q *Request) []byte {
 	own := ""
 	if !httpparse.HasField(q.Fields, "content-type") {
@@ -67,9 +67,17 @@ func (e *events) begin(l *Loop, q *Request) []byte {
 	if q.First != nil {
 		b = appendData(b, *q.First)
 	}
+	if !e.member.LossDue() {
+		b = append(e.appendPosition(b), '\n')
+	}
+	return b
+}
+
+// appendPosition appends a field with the id of the last message that the client has.
+func (e *events) appendPosition(b []byte) []byte {
 	b = append(b, "id: "...)
 	b = append(b, e.member.Position()...)
-	return append(b, "\n\n"...)
+	return append(b, '\n')
 }
 
 // form is a message as an event.
@@ -120,16 +128,14 @@ func (e *events) Deliver(r *channel.Run) bool {
 	return e.send(r.In(form), false)
 }
 
-// lostEvent is what a client gets in place of messages that it has missed and that are kept no more.
-const lostEvent = "event: lost\ndata: \n\n"
-
-// Lost implements channel.Subscriber.
+// Lost implements channel.Subscriber. In place of messages that it has missed and that are kept no more, a client gets an event of its own.
 func (e *events) Lost() {
+	b := append(e.appendPosition(nil), "event: lost\ndata: \n\n"...)
 	if e.rest == nil {
-		e.send([]byte(lostEvent), false)
+		e.send(b, false)
 		return
 	}
-	e.rest = append(e.rest[:len(e.rest):len(e.rest)], lostEvent...)
+	e.rest = append(e.rest[:len(e.rest):len(e.rest)], b...)
 }
 
 // Slow implements channel.Subscriber. The client is to come back with its last id.

@@ -225,3 +225,18 @@ func TestEventsSlow(t *testing.T) {
 		t.Error("it is not counted")
 	}
 }
+
+// A client with an id that is not known has no other one before it is told: it may lose the connection in between.
+func TestEventsLostFirst(t *testing.T) {
+	s := newSite(t, channel.Rule{Pattern: "a", Messages: 10})
+	s.publish("a", "1")
+	resp, err := http.Get("http://" + s.addr + "/?c=a&after=unknown")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	c := &source{t: t, resp: resp, in: bufio.NewReader(resp.Body)}
+	if e := c.read(); e.event != "lost" || e.id != s.hub.Position() {
+		t.Errorf("the first event is %+v, want lost, and the id %s", e, s.hub.Position())
+	}
+}
