@@ -94,8 +94,8 @@ func testBus(t *testing.T, bus *store) {
 	if err := os.WriteFile(file, []byte(bus.url+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	a := start(t, "--stats", "--admin", "127.0.0.1:0", "--bus-file", file, "testdata/channels.lua")
-	b := start(t, "--bus", bus.url, "-p", pidName, "testdata/channels.lua")
+	a := start(t, "--stats", "--admin", "127.0.0.1:0", "--bus-file", file, "testdata/channels.lua", patient)
+	b := start(t, "--bus", bus.url, "-p", pidName, "testdata/channels.lua", patient)
 	front := haproxy(t, "http", a.address(0)+"\n\tserver two "+b.address(0))
 	const clients = 6
 	ends := make(chan error, clients)

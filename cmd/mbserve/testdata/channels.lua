@@ -1,6 +1,7 @@
--- Channels, for channels_test.go. A POST is a piece of Lua, with channel and request; a GET subscribes to the channels of its query.
+-- Channels, for channels_test.go. The argument is the time limit of a response. A POST is a piece of Lua, with channel and request; a GET subscribes to the channels of its query.
 local http = require "moonbridge_http"
 channel = require "moonbridge_channel"
+local limit = ...
 
 channel.declare("room:*", { history = { messages = 10000, bytes = 1e7, seconds = 600 }, presence = true, slow = 20 })
 channel.declare("short", { history = { messages = 2 } })
@@ -40,7 +41,7 @@ local handler = http.generate_handler(function(request)
 	local result = run(request)
 	request:send_status("200 OK")
 	request:send_data(result)
-end, { response_timeout = 2, idle_timeout = 2 })
+end, { response_timeout = tonumber(limit) or 2, idle_timeout = 2 })
 
 listen{
 	{ proto = "tcp4", port = 0, localhost = true, http2 = "h2c" },
