@@ -303,7 +303,8 @@ func TestRawShutdown(t *testing.T) {
 		l.Dial(addressOf("tcp4", far.Addr()), backend.DialOptions{}, opener(func(backend.Conn) backend.Stream {
 			close(opened)
 			return &calls{t: t, closed: func(backend.Conn, error) {
-				l.Dial(addressOf("tcp4", stubborn.Addr()), backend.DialOptions{}, nil, func(err error) { dialFailed <- err })
+				never := opener(func(backend.Conn) backend.Stream { t.Error("a stopped engine has dialed"); return nil })
+				l.Dial(addressOf("tcp4", stubborn.Addr()), backend.DialOptions{}, never, func(err error) { dialFailed <- err })
 				ends(nil, err)
 			}}
 		}), func(err error) { t.Error(err) })
