@@ -35,7 +35,7 @@
 // conn_fast_peer.go decides whether a large response waits in its backend or is spooled, conn_discard.go reads the rest of a body that
 // no handler wants.
 //
-// TLS is in the tls_*.go files: tls.go has its options. tls_handshake.go runs handshakes on goroutines, or on the loop (tls_fiber.go), within
+// TLS is in the tls_*.go files: tls.go has its options. tls_handshake.go runs handshakes on goroutines, or on the loop (tls_fiber.go), and tls_handshake_end.go ends them, within
 // the bounds of tls_handshakes.go; tls_split.go divides its first record, which saves memory afterwards. What comes
 // out is an ordinary conn or rawConn, on a second loop object whose system encrypts and decrypts (tls_system.go, tls_conn.go,
 // tls_raw.go). tls_cork.go joins the end of a response with the end of the connection, tls_state.go shows what was agreed,

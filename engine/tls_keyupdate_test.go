@@ -89,15 +89,21 @@ func (k *keyChanger) newKey(message string) []byte {
 	return r
 }
 
-// A client may change its key, and ask for that of the server to be changed, within a request too.
-func TestTLSKeyUpdate(t *testing.T) {
-	_, addr := startTLS(t, Options{Loops: 1}, Limits{}, &testBackend{window: 64}, &TLS{Config: serverConfig()})
+// dialKeyChanger returns a client, and its connection, which ends with the test.
+func dialKeyChanger(t *testing.T, addr string) (*keyChanger, net.Conn) {
+	t.Helper()
 	raw, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer raw.Close()
-	k := newKeyChanger(t, raw)
+	t.Cleanup(func() { raw.Close() })
+	return newKeyChanger(t, raw), raw
+}
+
+// A client may change its key, and ask for that of the server to be changed, within a request too.
+func TestTLSKeyUpdate(t *testing.T) {
+	_, addr := startTLS(t, Options{Loops: 1}, Limits{}, &testBackend{window: 64}, &TLS{Config: serverConfig()})
+	k, _ := dialKeyChanger(t, addr)
 	p := &peer{t, k.tls, bufio.NewReader(k.tls)}
 	for range 20 {
 		for _, part := range []string{"POST /echo HTTP/1.1\r\nHost: h\r\n", "Content-Length: 4\r\n\r\nne", "ws"} {
@@ -143,12 +149,7 @@ func TestTLSKeyUpdateFlood(t *testing.T) {
 // However much a peer sends that is no data, a loop decrypts little of it in a turn, and takes the rest in later ones.
 func TestTLSKeyUpdatesShareTheLoop(t *testing.T) {
 	e, addr := startTLS(t, Options{Loops: 1}, Limits{}, &testBackend{window: 64}, &TLS{Config: serverConfig()})
-	raw, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer raw.Close()
-	k := newKeyChanger(t, raw)
+	k, raw := dialKeyChanger(t, addr)
 	sent := k.record(dataKind, "GET /hello HTTP/1.1\r\nHost: h\r\nName: ")
 	for len(sent) < 20*surplusMax {
 		sent = append(append(sent, k.newKey(keepsKey)...), k.record(dataKind, "x")...)
@@ -191,12 +192,7 @@ func TestTLSKeyUpdatesShareTheLoop(t *testing.T) {
 // Too many messages that bring nothing end the connection: crypto/tls sees to that.
 func TestTLSUselessMessages(t *testing.T) {
 	e, addr := startTLS(t, Options{Loops: 1}, Limits{}, &testBackend{window: 64}, &TLS{Config: serverConfig()})
-	raw, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer raw.Close()
-	k := newKeyChanger(t, raw)
+	k, raw := dialKeyChanger(t, addr)
 	for range 100 {
 		raw.Write(k.newKey(keepsKey))
 	}

@@ -117,15 +117,8 @@ func TestMainOverReload(t *testing.T) {
 	a := newApplication(t)
 	write := func(n int) {
 		a.write(`@
-			%s
 			listen{ port, connect = say "script %d" }
-			listen{ { proto = "main", name = "m", connect = function()
-				event("begin %d")
-				moonbridge_io.poll(nil, nil, nil, true)
-				event("told %d")
-				io.open(%q):close()
-				event("end %d")
-			end } }`, events.lua(), n, n, n, fifo, n)
+			%s`, n, events.mainHandler(n, fifo))
 	}
 	write(1)
 	s := start(t, a.script)
@@ -187,15 +180,7 @@ func TestMainOverUpgrade(t *testing.T) {
 	events := newEvents(t)
 	a := newApplication(t)
 	write := func(n int) {
-		a.write(`
-			%s
-			listen{ { proto = "main", name = "m", connect = function()
-				event("begin %d")
-				moonbridge_io.poll(nil, nil, nil, true)
-				event("told %d")
-				io.open(%q):close()
-				event("end %d")
-			end } }`, events.lua(), n, n, fifo, n)
+		a.write("%s", events.mainHandler(n, fifo))
 	}
 	write(1)
 	pidName := filepath.Join(t.TempDir(), "pid")
@@ -235,14 +220,23 @@ type events struct {
 
 func newEvents(t testing.TB) events { return events{t, filepath.Join(t.TempDir(), "events")} }
 
-// lua defines event(text), which writes the text to the file, and then to the log.
-func (e events) lua() string {
-	return fmt.Sprintf(`function event(text)
-		local file = assert(io.open(%q, "a"))
-		file:write(text, "\n")
-		file:close()
-		io.stderr:write(text, "\n")
-	end`, e.file)
+// mainHandler is the script of a main handler that is told to end, and ends when the FIFO is opened. event(text) writes the text to the
+// file, and then to the log.
+func (e events) mainHandler(n int, fifo string) string {
+	return fmt.Sprintf(`
+		local function event(text)
+			local file = assert(io.open(%q, "a"))
+			file:write(text, "\n")
+			file:close()
+			io.stderr:write(text, "\n")
+		end
+		listen{ { proto = "main", name = "m", connect = function()
+			event("begin %d")
+			moonbridge_io.poll(nil, nil, nil, true)
+			event("told %d")
+			io.open(%q):close()
+			event("end %d")
+		end } }`, e.file, n, n, fifo, n)
 }
 
 // check checks what happened.
