@@ -144,6 +144,13 @@ func refuses(address string) bool {
 	return err != nil
 }
 
+// servesIPv4 reports whether a port on IPv4 gives answers that begin with these words. Another listener may have the same
+// number there: one on IPv6 alone does not reserve it.
+func servesIPv4(port, words string) bool {
+	_, body, err := fetch("GET", "http://127.0.0.1:"+port+"/", "")
+	return err == nil && strings.HasPrefix(body, words)
+}
+
 // ask makes a GET on the connection, which stays open. Unlike the client of net/http it never retries.
 func (p *peer) ask(path string) (status int, body string, err error) {
 	p.step()

@@ -106,8 +106,10 @@ func TestEntryListeners(t *testing.T) {
 		}
 	}
 	_, port, _ := net.SplitHostPort(s.tcp(3))
-	get(t, "http://[::1]:"+port+"/")
-	if !refuses("127.0.0.1:" + port) {
+	if got := get(t, "http://[::1]:"+port+"/"); got != "tcp6 only" {
+		t.Errorf("the listener on IPv6 answers %q", got)
+	}
+	if servesIPv4(port, "tcp6 only") {
 		t.Error("tcp6 takes IPv4")
 	}
 	_, stderr := runToEnd(t, 3, "testdata/entry_ports.lua", "no-such-service")
