@@ -16,8 +16,8 @@ import (
 // message that is published in this process: the other hub gives them their places (relay.go). So there is one order, without a gap,
 // and clients continue in the other process with the ids that they have.
 
-// handoverVersion is that of what is passed on. Another program may take over.
-const handoverVersion = 2
+// handoverVersion is that of what is passed on, with the state of a Movable log. Another program may take over.
+const handoverVersion = 3
 
 // handedHub is the first thing that is passed on.
 type handedHub struct {
