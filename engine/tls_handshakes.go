@@ -7,8 +7,8 @@ import (
 )
 
 // handshakes bounds the TLS handshakes of an engine. Those that may run have a goroutine each, or a fiber. Few goroutines compute at a time: a
-// loop that has something to do should find a processor. One that waits for its peer does not count among these, nor one that takes as long
-// as if it waited for something else: functions of the program may (tls.Config.GetCertificate).
+// loop that has something to do should find a processor. One that waits for its peer does not count among these, nor one that takes so long
+// that it probably waits for something else, as a function of the program may (tls.Config.GetCertificate).
 type handshakes struct {
 	most  int // running, and as many waiting
 	slots chan struct{}
