@@ -1,10 +1,12 @@
 package moonbridge_test
 
 import (
+	"io"
 	"os"
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -70,6 +72,48 @@ func TestGuideNamesPackages(t *testing.T) {
 			t.Errorf("%s does not name %s", file, name)
 		}
 	}
+}
+
+// TestGuideNamesModules checks what the guide says of the modules of others that a program gets with the packages that it imports.
+func TestGuideNamesModules(t *testing.T) {
+	const file = "docs/go.md"
+	names := map[string]string{ // what the guide calls them
+		"github.com/panjf2000/gnet/v2": "`gnet`", "go.uber.org/zap": "`zap`", "go.uber.org/multierr": "`multierr`", "gopkg.in/natefinch/lumberjack.v2": "`lumberjack`",
+		"golang.org/x/sys": "`golang.org/x/sys`", "golang.org/x/net": "`golang.org/x/net`",
+		"github.com/andybalholm/brotli": "`brotli`", "github.com/klauspost/compress": "`klauspost/compress`", "github.com/pires/go-proxyproto": "`go-proxyproto`",
+	}
+	_, text, _ := strings.Cut(section(t, file, "## Getting it"), "\nYour program gets these modules")
+	text, _, _ = strings.Cut(text, "\n\n")
+	base := modulesOf(t, "engine", "handler")
+	for _, m := range base {
+		if names[m] == "" || !strings.Contains(text, names[m]) {
+			t.Errorf("%s does not say that engine and handler need %s", file, m)
+		}
+	}
+	for _, row := range tableUnder(t, file, "## Getting it") {
+		name := strings.TrimPrefix(strings.Trim(row[0], "`"), module+"/")
+		for _, m := range modulesOf(t, name) {
+			if !slices.Contains(base, m) && (names[m] == "" || !strings.Contains(text, names[m]) || !strings.Contains(text, "`"+name+"`")) {
+				t.Errorf("%s does not say that %s needs %s", file, name, m)
+			}
+		}
+	}
+}
+
+// modulesOf are the modules of others that these packages need.
+func modulesOf(t *testing.T, names ...string) (list []string) {
+	t.Helper()
+	args := []string{"list", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}"}
+	for _, name := range names {
+		args = append(args, "./"+name)
+	}
+	out, err := io.ReadAll(goOutput(t, args...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	list = strings.Fields(string(out))
+	slices.Sort(list)
+	return slices.DeleteFunc(slices.Compact(list), func(m string) bool { return m == module })
 }
 
 // TestMapsOfPackages checks that the package comment of a large package says where each of its files belongs. Patterns may stand for the

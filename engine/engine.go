@@ -73,7 +73,7 @@ func New(o Options) (*Engine, error) {
 	}
 	e.counts = o.AccessBrief && o.AccessLog != nil
 	e.readers = newFileReaders()
-	e.handshakes.most = o.handshakes()
+	e.handshakes.most, e.handshakes.waiting = o.handshakes(), newWaiting()
 	e.spool = newSpooling(o.Spool, connsMax(0, openFilesMax()))
 	e.tally = logging.NewTally(e.log)
 	if e.observed = e.accessLog != nil || e.connState != nil || e.trace != nil; e.observed {

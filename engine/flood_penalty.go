@@ -110,7 +110,7 @@ func (f *floods) set(from *[16]byte) *[floodSetEntries]flooder {
 	return &f.sets[maphash.Bytes(f.seed, from[:])%floodSets]
 }
 
-// find returns the entry of an address. If there is none, it takes the place of the one that has flooded the least.
+// find returns the entry of an address. If there is none, it takes the place of the one that matters least.
 func (f *floods) find(from [16]byte, now int64) *flooder {
 	set := f.set(&from)
 	least := &set[0]
@@ -127,7 +127,7 @@ func (f *floods) find(from [16]byte, now int64) *flooder {
 	return least
 }
 
-// weight is the more, the less an address should be forgotten.
+// weight says how important it is not to forget an address: the entry with the least is replaced.
 func (e *flooder) weight(now int64) int64 {
 	switch {
 	case e.until > now:

@@ -221,7 +221,7 @@ func (s *h2Conn) pingFrame(f h2Frame, p []byte) {
 		if s.draining == drainAsked && string(p) == h2DrainPing {
 			s.leave()
 		}
-	case s.spend(h2CostFrame):
+	case s.budget.spendFree(h2CostFrame) || s.spend(h2CostFrame):
 		s.put(append(h2Frame{length: 8, kind: h2Ping, flags: h2Ack}.append(nil), p...))
 	}
 }

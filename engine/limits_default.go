@@ -7,6 +7,7 @@ func DefaultLimits() Limits {
 		BodyBytes:   bodyBytesDefault,
 		BufferBody:  bufferBodyDefault,
 		OutputBytes: outputBytesDefault,
+		Overlap:     overlapDefault,
 
 		IdleTimeout:     idleTimeoutDefault,
 		HeadTimeout:     headTimeoutDefault,

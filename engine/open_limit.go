@@ -18,10 +18,10 @@ type OpenLimit interface {
 }
 
 // SetOpenLimit limits the open connections of ln, as SetConnLimit limits new ones: those that limit does not admit are reset before
-// anything is read. What was said there of prefaces, and of when it has an effect, is true of this one too. A connection ends when its
-// socket is closed, in whatever way, and whatever it has become: HTTP/2 or a raw connection, spliced, hijacked or detached. A hijacked or detached
-// one has ended when it was closed, or is garbage; one of ServeSockets when its backend says so (backend.CountedSocketBackend), or
-// when it was handed over. Connections that are open already are not counted.
+// anything is read. What SetConnLimit says of prefaces, and of when it has an effect, holds here too. A connection ends when its
+// socket is closed, whatever it has become: HTTP/2, or a raw or spliced connection. A hijacked or detached one ends when the program
+// closes it, or when the garbage collector finds it. One of ServeSockets ends when its backend says so (backend.CountedSocketBackend);
+// without that, when it is handed over. Connections that are open already are not counted.
 func (ln *Listener) SetOpenLimit(limit OpenLimit) { ln.openLimit.Store(&limit) }
 
 // openLimitOf is the limit that was set, or nil.

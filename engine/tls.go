@@ -20,8 +20,10 @@ import (
 
 // TLS makes the connections of a listener speak TLS: see Listener.SetTLS.
 type TLS struct {
-	// Config is used as it is: the engine adds nothing and does not copy it. It needs a certificate. NextProtos may name
-	// "http/1.1" and "h2", and nothing else; a client that chooses "h2" is served with HTTP/2, on the same loop by the same backend. A session ticket key that is set in it is used, otherwise crypto/tls rotates its own.
+	// Config is used as it is: the engine adds nothing and does not copy it. It needs a certificate. For Serve, NextProtos may name
+	// "http/1.1", "h2" and "acme-tls/1". A client that chooses "h2" is served with HTTP/2, on the same loop by the same backend. A
+	// connection with "acme-tls/1" is a challenge of ACME, and ends after its handshake, whatever serves the listener. A session
+	// ticket key that is set in the Config is used, otherwise crypto/tls rotates its own.
 	Config *tls.Config
 	// HandshakeTimeout bounds the time from accept to the end of the handshake. Then the connection is closed. Default
 	// 10 s; a negative value means no limit.

@@ -15,7 +15,7 @@ import (
 )
 
 // tlsConn is the TLS side of a connection. It is the net.Conn below its tls.Conn: that reads and writes ciphertext here. During
-// the handshake it is used by a goroutine, and passes everything on to the handshake; later it belongs to the loop.
+// the handshake it is used by a goroutine or a fiber, and passes everything on to the handshake; later it belongs to the loop.
 type tlsConn struct {
 	l         *tlsLoop
 	fd        int

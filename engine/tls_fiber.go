@@ -8,6 +8,8 @@ import (
 	"crypto/tls"
 	"iter"
 	"time"
+
+	"moonbridge/handler/list"
 )
 
 // Handshakes on the loop. A goroutine that computes a handshake has to be woken twice, and has to wake the loop three times. Where loops
@@ -107,28 +109,31 @@ func (b *brief) took(d time.Duration) {
 	b.average += (min(d, briefOutlierUS*time.Microsecond) - b.average) / 16
 }
 
+// newDue returns an empty list of those that a loop has to compute.
+func newDue() list.List[handshake] {
+	return list.New(func(h *handshake) *list.Links[handshake] { return &h.dueLinks })
+}
+
 // computeSoon makes the loop compute a handshake when it is its turn.
 func (l *tlsLoop) computeSoon(h *handshake) {
 	if h.due {
 		return
 	}
 	h.due = true
-	l.due = append(l.due, h)
-	if len(l.due)-l.dueNext == 1 {
+	l.due.PushBack(h)
+	if l.due.Len() == 1 {
 		l.plain.soon(l.computeDue)
 	}
 }
 
 // computeNext begins, or goes on with, the handshake that waits longest.
 func (l *tlsLoop) computeNext() {
-	h := l.due[l.dueNext]
-	l.due[l.dueNext] = nil
-	if l.dueNext++; l.dueNext < len(l.due) {
-		l.plain.soon(l.computeDue)
-	} else {
-		l.due, l.dueNext = l.due[:0], 0
-	}
+	h := l.due.First()
+	l.due.Remove(h)
 	h.due = false
+	if l.due.Len() > 0 {
+		l.plain.soon(l.computeDue)
+	}
 	switch {
 	case h.fiber != nil:
 		h.step()

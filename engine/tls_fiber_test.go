@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"crypto/tls"
 	"net"
+	"runtime"
 	"testing"
 	"time"
 )
@@ -128,7 +129,7 @@ func TestTLSFibersGoOnInTurns(t *testing.T) {
 			h.notify()
 			last = h
 		}
-		if n := len(l.due) - l.dueNext; n != 4 {
+		if n := l.due.Len(); n != 4 {
 			t.Errorf("%d of 4 wait for their turn", n)
 		}
 		last.close()
@@ -205,5 +206,23 @@ func TestTLSBrief(t *testing.T) {
 	}
 	if (&brief{}).onLoop() {
 		t.Error("not able, but on the loop")
+	}
+}
+
+// The queue of a loop that always has another handshake to compute stays as small as it is.
+func TestTLSFibersQueueStaysSmall(t *testing.T) {
+	l := &tlsLoop{plain: &system{soon: func(func()) {}}, due: newDue()}
+	h, next := &handshake{computed: true}, &handshake{computed: true}
+	l.computeSoon(h)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range 100_000 {
+		l.computeSoon(next)
+		l.computeNext()
+		h, next = next, h
+	}
+	runtime.ReadMemStats(&after)
+	if n := after.TotalAlloc - before.TotalAlloc; n > 256<<10 {
+		t.Errorf("%d bytes were allocated", n)
 	}
 }

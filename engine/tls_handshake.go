@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"container/list"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -13,13 +12,14 @@ import (
 	"syscall"
 	"time"
 
+	"moonbridge/handler/list"
 	"moonbridge/handler/logging"
 	"moonbridge/reactor"
 	"moonbridge/timers"
 )
 
 // handshake is a connection that has not finished its TLS handshake. The loop moves its bytes. When the first record of the peer
-// is complete, a goroutine runs the handshake; a peer that sends less costs no goroutine.
+// is complete, a goroutine or a fiber runs the handshake; a peer that sends less costs neither.
 type handshake struct {
 	// Immutable.
 	l     *tlsLoop
@@ -41,16 +41,18 @@ type handshake struct {
 
 	// Likewise, and used only if brief.
 	fiber    *fiber // that computes it; nil: it has not begun, or is over
-	due      bool   // it waits for the loop to compute it
-	computed bool   // it is over: conn and err are its results
+	due      bool   // it waits for the loop to compute it, in l.due
+	dueLinks list.Links[handshake]
+	computed bool // it is over: conn and err are its results
 	spent    time.Duration
 	conn     *tls.Conn
 	err      error
 
-	place *list.Element // among those that wait; guarded by all.mu
-	slot  *time.Timer   // gives back the slot that the goroutine has; used by it alone
+	waits     bool // in all.waiting; guarded by all.mu
+	waitLinks list.Links[handshake]
+	slot      *time.Timer // gives back the slot that the goroutine has; used by it alone
 
-	// Shared by the loop and the goroutine.
+	// Shared by the loop and the goroutine, or the fiber.
 	mu     sync.Mutex
 	in     []byte // from the peer
 	used   int    // how many of them the goroutine has read
@@ -66,7 +68,7 @@ type handshakeState uint8
 const (
 	// handshakeHello: the peer's first record is not complete. → running, lingering, over
 	handshakeHello handshakeState = iota
-	// handshakeRunning: the goroutine runs, or waits to run. → lingering, over
+	// handshakeRunning: the goroutine or the fiber runs, or waits to run. → lingering, over
 	handshakeRunning
 	// handshakeLingering: the handshake has failed, and the peer was told. → over
 	handshakeLingering

@@ -12,7 +12,7 @@ import (
 
 // The end of a handshake: it becomes a connection, or fails.
 
-// done: the goroutine has ended.
+// done: the goroutine has ended, or the fiber has.
 func (h *handshake) done(conn *tls.Conn, err error) {
 	if h.state != handshakeRunning {
 		return

@@ -1,13 +1,14 @@
 package engine
 
 import (
-	"container/list"
 	"sync"
+
+	"moonbridge/handler/list"
 )
 
-// handshakes bounds the TLS handshakes of an engine. Those that may run have a goroutine each. Few of them compute at a time: a
-// loop that has something to do should find a processor. One that waits for its peer does not count among these, nor one that takes as long
-// as if it waited for something else: functions of the program may (tls.Config.GetCertificate).
+// handshakes bounds the TLS handshakes of an engine. Those that may run have a goroutine each, or a fiber. Few goroutines compute at a time: a
+// loop that has something to do should find a processor. One that waits for its peer does not count among these, nor one that takes so long
+// that it probably waits for something else, as a function of the program may (tls.Config.GetCertificate).
 type handshakes struct {
 	most  int // running, and as many waiting
 	slots chan struct{}
@@ -17,7 +18,12 @@ type handshakes struct {
 
 	mu      sync.Mutex
 	running int
-	waiting list.List // of *handshake, in the order of their arrival
+	waiting list.List[handshake] // in the order of their arrival
+}
+
+// newWaiting returns an empty list of those that wait.
+func newWaiting() list.List[handshake] {
+	return list.New(func(h *handshake) *list.Links[handshake] { return &h.waitLinks })
 }
 
 // prepare makes as many slots as there are loops, and at least two.
@@ -40,7 +46,8 @@ func (s *handshakes) begin(h *handshake) bool {
 		s.running++
 		h.start(false)
 	case s.waiting.Len() < s.most:
-		h.place = s.waiting.PushBack(h)
+		h.waits = true
+		s.waiting.PushBack(h)
 	default:
 		return false
 	}
@@ -51,13 +58,12 @@ func (s *handshakes) begin(h *handshake) bool {
 func (s *handshakes) ended() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	first := s.waiting.Front()
-	if first == nil {
+	h := s.waiting.First()
+	if h == nil {
 		s.running--
 		return
 	}
-	h := s.waiting.Remove(first).(*handshake)
-	h.place = nil
+	s.leave(h)
 	h.start(true)
 }
 
@@ -65,10 +71,15 @@ func (s *handshakes) ended() {
 func (s *handshakes) giveUp(h *handshake) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if h.place != nil {
-		s.waiting.Remove(h.place)
-		h.place = nil
+	if h.waits {
+		s.leave(h)
 	}
+}
+
+// leave takes h out of the waiting ones. Under mu.
+func (s *handshakes) leave(h *handshake) {
+	s.waiting.Remove(h)
+	h.waits = false
 }
 
 func (s *handshakes) figures() (running, waiting int) {

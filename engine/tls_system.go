@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"moonbridge/bufio"
+	"moonbridge/handler/list"
 	"moonbridge/reactor"
 )
 
@@ -22,9 +23,8 @@ type tlsLoop struct {
 	conns      []*tlsConn // by descriptor
 	handshakes map[*handshake]struct{}
 
-	due     []*handshake // that have to be computed here, from dueNext on
-	dueNext int
-	going   time.Duration // for how long handshakes have been computed since goingMS
+	due     list.List[handshake] // that have to be computed here
+	going   time.Duration        // for how long handshakes have been computed since goingMS
 	goingMS uint64
 	fibers  []*fiber // that have nothing to do
 	over    bool     // the engine ends
@@ -45,7 +45,7 @@ type tlsLoop struct {
 func (l *loop) tlsPart() *tlsLoop {
 	if l.tls == nil {
 		t := &tlsLoop{first: l, plain: &l.sys, pool: l.pool, barrenMost: barrenMost, handshakes: make(map[*handshake]struct{})}
-		t.computeDue = t.computeNext
+		t.due, t.computeDue = newDue(), t.computeNext
 		t.corked.init(t.plain, t.uncork)
 		t.window, t.joint = make([]byte, sealAhead), make([]byte, recordBytes)
 		t.twin = makeLoop(l.e, l.index, t.system())

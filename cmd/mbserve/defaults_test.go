@@ -23,9 +23,9 @@ func TestHTTPDefaults(t *testing.T) {
 	}
 	want := engine.DefaultLimits()
 	got := limitsOf(specs[0].Listeners[0].HTTP)
-	got.BufferBody, got.OutputBytes = want.BufferBody, want.OutputBytes // no options of generate_handler
-	want.SpoolBody, want.SpoolOutput = true, 1<<30                      // the engine spools only if it is asked to
-	got.BodyCodings = 0                                                 // the engine refuses none unless it is asked to
+	got.BufferBody, got.OutputBytes, got.Overlap = want.BufferBody, want.OutputBytes, want.Overlap // no options of generate_handler
+	want.SpoolBody, want.SpoolOutput = true, 1<<30                                                 // the engine spools only if it is asked to
+	got.BodyCodings = 0                                                                            // the engine refuses none unless it is asked to
 	if got != want {
 		t.Errorf("generate_handler without options: %+v, engine.DefaultLimits: %+v", got, want)
 	}

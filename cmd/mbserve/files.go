@@ -3,8 +3,9 @@ package main
 import (
 	"errors"
 	"io/fs"
-	"moonbridge/reactor"
 	"os"
+
+	"moonbridge/reactor"
 )
 
 // With --user, the logs and the pid file are opened with the rights of that user if they suffice. Otherwise root opens them:

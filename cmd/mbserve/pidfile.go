@@ -5,8 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"moonbridge/reactor"
 	"os"
+
+	"moonbridge/reactor"
 )
 
 // pidFile is a file with our process id, locked while we run.

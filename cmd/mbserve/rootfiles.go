@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"moonbridge/handler/shm"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -13,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"moonbridge/handler/shm"
 
 	"golang.org/x/sys/unix"
 )

@@ -7,7 +7,7 @@ import (
 	"os"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"moonbridge/handler/shm"
 )
 
 // channelsTimeout is how long a process that takes over waits for the histories of channels.
@@ -15,15 +15,12 @@ const channelsTimeout = 10 * time.Second
 
 // connectChannels passes one end of a socket pair, through which the new process will ask for the channels when it is about to serve.
 func (u *upgrade) connectChannels(pass *passing) error {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	ours, theirs, err := shm.SocketPair()
 	if err != nil {
-		return os.NewSyscallError("socketpair", err)
+		return err
 	}
-	for _, fd := range fds {
-		unix.CloseOnExec(fd)
-	}
-	pass.give("channels", os.NewFile(uintptr(fds[1]), "channels"))
-	u.channels, err = fileConn(os.NewFile(uintptr(fds[0]), "channels"))
+	pass.give("channels", os.NewFile(uintptr(theirs), "channels"))
+	u.channels, err = fileConn(os.NewFile(uintptr(ours), "channels"))
 	return err
 }
 

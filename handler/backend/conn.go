@@ -94,7 +94,7 @@ type Conn interface {
 type Bounds struct {
 	Input  int           // unread bytes, default 64 KiB
 	Output int           // held bytes above which Conn.Full is true, default 256 KiB
-	Idle   time.Duration // without a byte in either direction, after which the connection is closed; default none
+	Idle   time.Duration // without a byte in either direction, after which the connection is closed; up to twice that if the peer takes no more output; default none
 	Linger time.Duration // how long Close waits for the peer, default 5 s
 }
 

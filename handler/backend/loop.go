@@ -64,7 +64,7 @@ type Asides interface {
 
 // Aside is work for a loop's goroutine. See Asides.
 type Aside interface {
-	// Run does it. stint is for Relieve; 0: it runs on a goroutine of its own, because the loop has ended.
+	// Run does it. stint is for Relieve; 0: it runs on a goroutine of its own, because work before it has taken long, or the loop has ended.
 	Run(stint uint64)
 	// Back is called on the loop when Run has returned. took is how long that was, and own how long the loop was at work of its own
 	// since the work before.

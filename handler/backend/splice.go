@@ -14,7 +14,7 @@ type ConnSender interface {
 // Spliced is what has come of OutputConn.
 type Spliced struct {
 	Done  bool
-	Moved int64 // bytes that were taken from the connection, after those of Unread. They are sent even if Done is called at once
+	Moved int64 // bytes that were taken from the connection, after those of Unread. They are sent even if Exchange.Done is called at once
 	// Full: fewer than n bytes were moved, since the peer does not take more now, and from is paused. Running.OutputRoom follows, which
 	// has to call Resume.
 	Full bool

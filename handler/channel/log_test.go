@@ -17,6 +17,7 @@ type fakeLog struct {
 	mu      sync.Mutex
 	entries []Entry
 	full    bool
+	most    int // entries that it takes; 0: any number
 	refused int
 	moved   bool
 	taken   string
@@ -36,7 +37,7 @@ func (l *fakeLog) Append(name string, p Post) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
-	case l.full:
+	case l.full || l.most > 0 && len(l.entries) == l.most:
 		l.refused++
 		return ErrBusy
 	case l.moved:
@@ -296,24 +297,29 @@ func TestLogHandOver(t *testing.T) {
 	}
 }
 
-// The process that was to take over does not live.
+// The process that was to take over does not live. What it has not confirmed is published here, even if this process is about to end.
 func TestLogHandOverFails(t *testing.T) {
-	l := new(fakeLog)
-	r := newLogRig(t, l)
-	l.pass(t, r.hub, 1)
-	there, here := net.Pipe()
-	go func() {
-		io.ReadFull(there, make([]byte, 50))
-		if _, err := r.hub.Publish("a", Post{Data: "1"}); err != nil {
-			t.Error(err)
+	for _, ends := range []bool{false, true} {
+		l := new(fakeLog)
+		r := newLogRig(t, l)
+		l.pass(t, r.hub, 1)
+		there, here := net.Pipe()
+		go func() {
+			io.ReadFull(there, make([]byte, 50))
+			if _, err := r.hub.Publish("a", Post{Data: "1"}); err != nil {
+				t.Error(err)
+			}
+			if ends {
+				r.hub.Close()
+			}
+			there.Close()
+		}()
+		if err := r.hub.HandOver(here); err == nil {
+			t.Error("no error")
 		}
-		there.Close()
-	}()
-	if err := r.hub.HandOver(here); err == nil {
-		t.Error("no error")
-	}
-	if l.moved || len(l.entries) != 1 || r.hub.era().name != "log" {
-		t.Errorf("it does not go on: %v, %d entries", l.moved, len(l.entries))
+		if l.moved || len(l.entries) != 1 || r.hub.era().name != "log" {
+			t.Errorf("at its end: %v: it does not go on: %v, %d entries", ends, l.moved, len(l.entries))
+		}
 	}
 }
 

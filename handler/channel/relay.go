@@ -185,11 +185,11 @@ func (h *Hub) Reclaim() {
 func (h *Hub) endRelay(r *relay) {
 	h.mu.Lock()
 	h.relay = nil
-	if l, ok := h.log.(Movable); ok && !h.closed {
-		l.Stay()
-	}
-	if !h.closed || len(r.posts) > 0 {
+	if !h.closed || len(r.posts) > 0 { // otherwise the other one has everything
 		h.handed = false
+		if l, ok := h.log.(Movable); ok {
+			l.Stay()
+		}
 	}
 	if h.log == nil && !h.handed {
 		h.seq = max(h.seq, h.ahead) // those who have come with a place there are to get what follows

@@ -1,6 +1,6 @@
 // Package files decides how a file is sent in response to a request: as a whole, in part, or not at all.
 //
-// A [Plan] is made from the conditional and range fields of a request ([Request]), of what is known about the file ([File]), and of
+// A [Plan] is made from the conditional and range fields of a request ([Request]), what is known about the file ([File]), and
 // what the sender wants ([Options]). It has the status, the field lines, and the body: parts of the file ([Part]) with text
 // before, between and after them. The server uses it for files that it serves itself, workers for request:send_file, and
 // Go handlers for Response.SendFile, so all of them follow the same rules of RFC 9110 §13 and §14.

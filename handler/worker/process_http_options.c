@@ -268,7 +268,7 @@ static void unknown_option(lua_State *L, const char *name)
 	luaL_error(L, "generate_handler: unknown option '%s'; valid options are %s", name, lua_tostring(L, -1));
 }
 
-/* Reads the table at index t, which may be nil, into v. */
+/* The value is on top of the stack. */
 static void number_option(lua_State *L, const char *name, mb_http_options *v)
 {
 	const option *d = find_option(name);
@@ -277,6 +277,7 @@ static void number_option(lua_State *L, const char *name, mb_http_options *v)
 	*option_in(v, d) = option_value(L, d);
 }
 
+/* Reads the table at index t, which may be nil, into v. */
 static void read_options(lua_State *L, int t, mb_http_options *v)
 {
 	int in = 0, out = 0;

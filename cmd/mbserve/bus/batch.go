@@ -12,6 +12,9 @@ type batch struct {
 	origin  uint64 // chosen at random by a Bus
 	number  uint64 // counted from 1
 	entries []channel.Entry
+
+	// fixed: it may be in the log already, appended by another process or before a connection broke. So its number stands for what it has.
+	fixed bool
 }
 
 const (

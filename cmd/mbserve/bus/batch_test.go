@@ -33,7 +33,7 @@ func TestBatch(t *testing.T) {
 }
 
 func FuzzParseBatch(f *testing.F) {
-	f.Add((&batch{1, 2, []channel.Entry{{Channel: "a", Post: channel.Post{Data: "b", Binary: true}}, {Channel: "c"}}}).append(nil))
+	f.Add((&batch{origin: 1, number: 2, entries: []channel.Entry{{Channel: "a", Post: channel.Post{Data: "b", Binary: true}}, {Channel: "c"}}}).append(nil))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		b, err := parseBatch(data)
 		if err != nil {

@@ -23,9 +23,11 @@ type Bus struct {
 
 	mu      sync.Mutex
 	queue   []channel.Entry // to be appended
-	waiting int             // memory of queue and sending
+	first   []*batch        // to be appended before queue: they have been handed over
+	waiting int             // memory of queue, first and sending
 	sending *batch          // on its way; nil: none
-	number  uint64          // of the last batch
+	number  uint64          // of the last batch that was made of queue
+	others  []uint64        // origins of processes that we have taken over from, or that were to take over
 	seen    origins         // whose batches the hub has
 	more    chan struct{}   // has room for one: there is something in queue
 	emptied chan struct{}   // to be closed when nothing waits; nil: Close does not wait
@@ -151,7 +153,10 @@ func (b *Bus) Close(ctx context.Context) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.sending != nil {
-		b.stats.Dropped += uint64(len(b.sending.entries))
+		b.first = append(b.first, b.sending)
+	}
+	for _, one := range b.first {
+		b.stats.Dropped += uint64(len(one.entries))
 	}
 	if b.stats.Dropped += uint64(len(b.queue)); b.waiting > 0 {
 		b.log.Warn("bus: messages were not sent before the end", "bytes", b.waiting)

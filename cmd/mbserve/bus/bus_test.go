@@ -252,6 +252,88 @@ func TestBusHandOver(t *testing.T) {
 	there.want(numbers(0, 304)...)
 }
 
+// stopping is a session that appends as many batches as left says, and then waits for ever.
+type stopping struct {
+	session
+	left *int
+}
+
+func (s stopping) append(ctx context.Context, b *batch) error {
+	if *s.left == 0 {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	*s.left--
+	return s.session.append(ctx, b)
+}
+
+// The process that takes over dies when it has appended some of what it got, or all of it. The old one goes on, and nothing comes twice.
+func TestBusHeirDies(t *testing.T) {
+	for _, batches := range []int{0, 1, 3, 4} {
+		l := newFakeLog("log")
+		a, b := newNode(t, patience, l.dial), newNode(t, patience, l.dial)
+		there := b.follow("", "x")
+		a.publish("x", "0")
+		there.want("0")
+		l.set(func() { l.away = true })
+		for i := range 600 { // three batches
+			a.publish("x", fmt.Sprint(i+1))
+		}
+		state, left := a.HandOver(), batches
+		heir := newNodeWith(t, patience, &Address{name: "test", hosts: []string{"nowhere"}}, func(ctx context.Context, w *window) (session, error) {
+			l.set(func() { l.away = false })
+			s, err := l.dial(ctx, w)
+			return stopping{s, &left}, err
+		}, func(heir *node) context.Context {
+			if err := heir.TakeOver(state); err != nil {
+				t.Fatal(err)
+			}
+			return t.Context()
+		})
+		heir.publish("x", "of the heir")
+		want := numbers(0, min(1+batches*batchMessages, 601))
+		if batches == 4 {
+			want = append(want, "of the heir")
+		}
+		there.want(want...)
+		a.Stay()
+		a.publish("x", "601")
+		want = numbers(0, 601)
+		if batches == 4 {
+			want = append(want, "of the heir")
+		}
+		there.want(append(want, "601")...)
+		if s := b.Stats(); s.Gaps != 0 || there.slow {
+			t.Errorf("%d batches: statistics: %+v", batches, s)
+		}
+		eventually(t, "all is sent", func() bool { return a.Stats().Sent == 602 })
+		if s := a.Stats(); s.Received+s.Dropped != 0 || s.Waiting != 0 {
+			t.Errorf("%d batches: statistics: %+v", batches, s)
+		}
+	}
+}
+
+// What was handed over is refused afterwards. It is not taken for missing.
+func TestBusRefusedAfterHandOver(t *testing.T) {
+	l := newFakeLog("log")
+	a, b := newNode(t, patience, l.dial), newNode(t, patience, l.dial)
+	there := b.follow("", "x")
+	a.publish("x", "0")
+	there.want("0")
+	l.set(func() { l.away = true })
+	a.publish("x", strings.Repeat("x", batchBytes))
+	a.publish("x", "1")
+	a.HandOver()
+	a.Stay()
+	l.set(func() { l.away, l.most = false, 1000 })
+	a.publish("x", "2")
+	there.want("0", "1", "2")
+	eventually(t, "all is sent", func() bool { return a.Stats().Sent == 3 })
+	if s, r := a.Stats(), b.Stats(); s.Dropped != 1 || s.Waiting != 0 || s.Gaps+r.Gaps != 0 {
+		t.Errorf("statistics: %+v, %+v", s, r)
+	}
+}
+
 func TestBusRefused(t *testing.T) {
 	l := newFakeLog("log")
 	a := newNode(t, patience, l.dial)

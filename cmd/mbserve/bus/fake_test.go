@@ -27,6 +27,7 @@ type fakeLog struct {
 	away    bool
 	mute    bool // entries are appended, and then the connection breaks
 	refuses bool
+	most    int // bytes of an entry: a larger one is refused; 0: none is
 	open    map[*fakeSession]bool
 	dials   int
 }
@@ -96,7 +97,7 @@ func (s *fakeSession) append(_ context.Context, b *batch) error {
 	switch {
 	case !s.l.open[s]:
 		return io.ErrClosedPipe
-	case s.l.refuses:
+	case s.l.refuses || s.l.most > 0 && len(b.append(nil)) > s.l.most:
 		return errRefused
 	}
 	s.l.entries = append(s.l.entries, &entry{s.l.next, time.Now().UnixMilli(), b.append(nil)})

@@ -5,16 +5,23 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/gob"
+	"slices"
 
 	"moonbridge/handler/channel"
 )
 
-// handed is what a Bus of another process goes on with: it appends what waits here, under the same origin, so that the order stays and
-// a batch that is there twice is not taken twice.
+// handed is what a Bus of another process goes on with. It appends what waits here in the batches that are made here, so the same batch may
+// be appended by both: by this process before, or if the other one dies. It is taken once, since those who read know its number.
 type handed struct {
+	Origin  uint64 // of this process
+	Heir    uint64 // of what the other one appends of its own
+	Batches []handedBatch
+	Seen    map[uint64]uint64
+}
+
+type handedBatch struct {
 	Origin, Number uint64
-	Sending, Queue []channel.Entry
-	Seen           map[uint64]uint64
+	Entries        []channel.Entry
 }
 
 var _ channel.Movable = (*Bus)(nil)
@@ -23,30 +30,44 @@ var _ channel.Movable = (*Bus)(nil)
 func (b *Bus) HandOver() []byte {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.handed = &handed{Origin: b.origin, Number: b.number, Queue: b.queue, Seen: b.seen.all()}
+	h := &handed{Origin: b.origin, Heir: newOrigin(), Seen: b.seen.all()}
 	if b.sending != nil {
-		b.handed.Sending = b.sending.entries
+		h.add(b.sending)
+	}
+	for _, one := range b.first {
+		h.add(one)
+	}
+	for len(b.queue) > 0 {
+		h.add(b.cut())
 	}
 	var state bytes.Buffer
-	gob.NewEncoder(&state).Encode(b.handed) // of numbers and strings: there is no error
-	b.sending, b.queue, b.waiting = nil, nil, 0
+	gob.NewEncoder(&state).Encode(h) // of numbers and strings: there is no error
+	b.handed, b.others = h, append(b.others, h.Heir)
+	b.sending, b.first, b.waiting = nil, nil, 0
 	b.tellEmpty()
 	return state.Bytes()
 }
 
-// Stay implements channel.Movable. What was handed over is appended here after all, under another origin, since the other process may have
-// appended some of it.
+func (h *handed) add(one *batch) {
+	h.Batches = append(h.Batches, handedBatch{one.origin, one.number, one.entries})
+}
+
+// Stay implements channel.Movable. What was handed over is appended here after all.
 func (b *Bus) Stay() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.handed == nil {
 		return
 	}
-	b.queue = append(b.handed.Sending, b.handed.Queue...)
-	b.origin, b.number, b.handed = newOrigin(), 0, nil
-	b.waiting = 0
-	for i := range b.queue {
-		b.waiting += sizeOf(&b.queue[i])
+	b.appendFirst(b.handed.Batches)
+	b.handed = nil
+}
+
+// appendFirst has batches appended before all others. Under mu.
+func (b *Bus) appendFirst(list []handedBatch) {
+	for _, one := range list {
+		b.first = append(b.first, &batch{one.Origin, one.Number, one.Entries, true})
+		b.waiting += sizeOfAll(one.Entries)
 	}
 	b.wake()
 }
@@ -59,18 +80,14 @@ func (b *Bus) TakeOver(state []byte) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.origin, b.number = h.Origin, h.Number
-	b.seen = origins{now: h.Seen}
-	if len(h.Sending) > 0 {
-		b.sending = &batch{h.Origin, h.Number, h.Sending}
-	}
-	b.queue = append(h.Queue, b.queue...)
-	for _, list := range [...][]channel.Entry{h.Sending, h.Queue} {
-		for i := range list {
-			b.waiting += sizeOf(&list[i])
+	b.origin, b.seen = h.Heir, origins{now: h.Seen}
+	b.others = append(b.others, h.Origin)
+	for _, one := range h.Batches {
+		if !slices.Contains(b.others, one.Origin) {
+			b.others = append(b.others, one.Origin)
 		}
 	}
-	b.wake()
+	b.appendFirst(h.Batches)
 	return nil
 }
 

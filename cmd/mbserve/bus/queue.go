@@ -45,6 +45,13 @@ func sizeOf(e *channel.Entry) int {
 	return messageBytes + len(e.Channel) + len(e.Post.Data) + len(e.Post.Event) + len(e.Post.ID) + len(e.Post.Key)
 }
 
+func sizeOfAll(list []channel.Entry) (size int) {
+	for i := range list {
+		size += sizeOf(&list[i])
+	}
+	return size
+}
+
 // next returns the batch that is to be appended. It waits until there is one.
 func (b *Bus) next(ctx context.Context) (*batch, error) {
 	for {
@@ -66,9 +73,19 @@ func (b *Bus) take() *batch {
 	if b.handed != nil {
 		return nil
 	}
-	if b.sending != nil || len(b.queue) == 0 {
-		return b.sending
+	switch {
+	case b.sending != nil:
+		b.sending.fixed = true // the connection has broken
+	case len(b.first) > 0:
+		b.sending, b.first = b.first[0], b.first[1:]
+	case len(b.queue) > 0:
+		b.sending = b.cut()
 	}
+	return b.sending
+}
+
+// cut makes a batch of what is first in the queue. Under mu.
+func (b *Bus) cut() *batch {
 	n, size := 0, 0
 	for n < len(b.queue) && n < batchMessages {
 		if size += sizeOf(&b.queue[n]); size > batchBytes && n > 0 {
@@ -77,11 +94,11 @@ func (b *Bus) take() *batch {
 		n++
 	}
 	b.number++
-	b.sending = &batch{b.origin, b.number, b.queue[:n:n]}
+	next := &batch{origin: b.origin, number: b.number, entries: b.queue[:n:n]}
 	if b.queue = b.queue[n:]; len(b.queue) == 0 {
 		b.queue = nil
 	}
-	return b.sending
+	return next
 }
 
 // confirm is called when the batch that take has returned is in the log, or never will be.
@@ -91,23 +108,25 @@ func (b *Bus) confirm(refused bool) {
 	if b.sending == nil {
 		return // it has been handed over, and will be sent a second time
 	}
-	for i := range b.sending.entries {
-		b.waiting -= sizeOf(&b.sending.entries[i])
-	}
-	n := uint64(len(b.sending.entries))
-	if refused {
-		b.number-- // it is not missing
-		b.stats.Dropped += n
-	} else {
-		b.stats.Sent += n
-	}
+	done, n := b.sending, uint64(len(b.sending.entries))
+	b.waiting -= sizeOfAll(done.entries)
 	b.sending = nil
+	switch {
+	case !refused:
+		b.stats.Sent += n
+	case done.fixed && n > 0:
+		b.stats.Dropped += n
+		b.sending = &batch{origin: done.origin, number: done.number, fixed: true} // in its place: otherwise it would be missing
+	case !done.fixed:
+		b.stats.Dropped += n
+		b.number-- // it is not missing
+	}
 	b.tellEmpty()
 }
 
 // tellEmpty tells those who want to know that nothing waits, if that is so.
 func (b *Bus) tellEmpty() {
-	if b.sending == nil && len(b.queue) == 0 && b.emptied != nil {
+	if b.sending == nil && len(b.first)+len(b.queue) == 0 && b.emptied != nil {
 		close(b.emptied)
 		b.emptied = nil
 	}

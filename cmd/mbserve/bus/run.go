@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 )
@@ -202,7 +203,7 @@ func (b *Bus) applied(next *batch) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.seen.note(next.origin, next.number)
-	if next.origin != b.origin {
+	if next.origin != b.origin && !slices.Contains(b.others, next.origin) {
 		b.stats.Received += uint64(len(next.entries))
 	}
 }
