@@ -39,8 +39,9 @@
 // TLS is in the tls_*.go files: tls.go has its options. tls_handshake.go runs handshakes on goroutines or on the loop
 // (tls_fiber.go), within the bounds of tls_handshakes.go. tls_handshake_end.go ends them. tls_split.go divides their first
 // record, which saves memory afterwards. What comes out is an ordinary conn or rawConn, on a second loop object whose system
-// encrypts and decrypts (tls_system.go, tls_conn.go, tls_raw.go). tls_cork.go joins the end of a response with the end of the
-// connection, tls_state.go shows what was agreed, tls_dial.go is the client's side.
+// encrypts and decrypts (tls_system.go, tls_conn.go, tls_raw.go). tls_records.go ends a connection whose records bring no data.
+// tls_cork.go joins the end of a response with the end of the connection, tls_state.go shows what was agreed, tls_dial.go is the
+// client's side.
 //
 // HTTP/2 is in the h2_*.go files. It is translated: h2_serve.go takes the connection, h2_conn.go and h2_stream.go are a
 // connection and its streams, each of which an ordinary conn serves, on one more loop object (h2_loop.go). h2_frame.go reads and

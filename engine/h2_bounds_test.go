@@ -74,25 +74,43 @@ func TestH2ManyAnswersAtOnce(t *testing.T) {
 // Window that is given in small pieces costs nothing, but does not pay for streams that are reset either.
 func TestH2BudgetOfUpdates(t *testing.T) {
 	b := newH2Budget(0)
-	if b.update() {
+	if b.spendFree(h2CostWindow) {
 		t.Error("an update is free before any data")
 	}
-	for range 1000 {
-		b.sentData()
+	for range h2FreeMax {
+		b.sentData(1)
 	}
 	free := 0
-	for b.update() {
+	for b.spendFree(h2CostWindow) {
 		free++
 	}
-	if free != h2BudgetMax || b.left != h2BudgetMax {
+	if free != h2FreeMax || b.left != h2BudgetMax {
 		t.Errorf("%d updates are free, %d left", free, b.left)
 	}
 	resets := 0
-	for b.sentData(); b.spend(0, h2CostReset); b.sentData() {
+	for b.sentData(1); b.spend(0, h2CostReset); b.sentData(1) {
 		resets++
 	}
 	if resets != h2BudgetMax/h2CostReset {
 		t.Errorf("%d resets", resets)
+	}
+}
+
+// A client that gives window twice for each 4 KiB that its program reads, as that of net/http, and asks by a PING after each DATA frame
+// how far away the server is, as that of gRPC, takes nothing from its budget. It may do so late: when all data has come.
+func TestH2BudgetOfClients(t *testing.T) {
+	const body, piece = 32 << 20, 4 << 10
+	b := newH2Budget(0)
+	for range body / h2FrameBytesMax {
+		b.sentData(h2FrameBytesMax)
+		if !b.spendFree(h2CostFrame) {
+			t.Fatal("a PING is not free")
+		}
+	}
+	for i := range body / piece * 2 {
+		if !b.spendFree(h2CostWindow) {
+			t.Fatalf("update %d is not free", i)
+		}
 	}
 }
 

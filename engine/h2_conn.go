@@ -60,6 +60,7 @@ type h2Conn struct {
 	head         []byte   // of a frame
 	resets       []uint32 // streams that we have reset a short time ago
 	resetsAt     uint8
+	orders       []h2EarlyOrder
 	deadline     deadline
 	idleMS       uint64 // when it will have been idle for too long; 0: it is not idle
 	heldMS       uint64 // when it is checked whether the peer takes what is held; 0: nothing is
@@ -221,7 +222,7 @@ func (s *h2Conn) pingFrame(f h2Frame, p []byte) {
 		if s.draining == drainAsked && string(p) == h2DrainPing {
 			s.leave()
 		}
-	case s.spend(h2CostFrame):
+	case s.budget.spendFree(h2CostFrame) || s.spend(h2CostFrame):
 		s.put(append(h2Frame{length: 8, kind: h2Ping, flags: h2Ack}.append(nil), p...))
 	}
 }

@@ -38,6 +38,8 @@ const (
 	h2BlockOverhead = 4 << 10
 	// h2ResetsKnown is how many streams that were reset are remembered: frames of theirs may be on their way.
 	h2ResetsKnown = 128
+	// h2OrdersKept is how many priorities are kept of streams that have not begun. Further ones are ignored.
+	h2OrdersKept = 16
 	// h2HeadsMax bounds the heads of the streams that wait for others of their connection, in bytes. One of them may be larger.
 	h2HeadsMax = 1 << 20
 	// h2WidenedMax is how many tunnels of a connection make its window larger by that of a stream, so that what they leave unread does
@@ -56,8 +58,11 @@ const (
 )
 
 // A peer has a budget for frames that cost us more than they cost it, and are no requests. Ordinary peers send few of them.
-// Exchanges that are complete fill it up, and so does time. For the data that we send, a peer has a number of WINDOW_UPDATE frames
-// free. They are no part of the budget: otherwise a peer that gives window byte by byte could buy resets for them.
+// Exchanges that are complete fill it up, and so does time. For the data that we send, a peer has a number of WINDOW_UPDATE and PING
+// frames free. They are no part of the budget: otherwise a peer that gives window byte by byte could buy resets for them.
+//
+// The client of net/http sends two WINDOW_UPDATE frames for each 4 KiB that its program reads, even when all data has come. That of gRPC
+// for Go measures the bandwidth by PINGs while data comes, one after the other.
 const (
 	h2BudgetMax       = 1000
 	h2BudgetPerSecond = 100
@@ -67,7 +72,10 @@ const (
 	h2CostFrame    = 2 // PING, SETTINGS, PRIORITY, PRIORITY_UPDATE, empty DATA, CONTINUATION, frames that we do not know
 	h2CostWindow   = 1 // WINDOW_UPDATE
 	h2GainExchange = 4 // a complete exchange
-	h2FreeUpdates  = 3 // WINDOW_UPDATE frames, for a DATA frame that was sent
+	h2FreeUpdates  = 3 // WINDOW_UPDATE frames, for a DATA frame that was sent; a PING counts as h2CostFrame of them
+
+	h2FreeUnit = 1 << 10 // bytes of a DATA frame that was sent for which one more is free
+	h2FreeMax  = 1 << 16 // how many may be saved up: enough for 64 MiB that a peer has not read yet
 
 	h2SettingsFree = 16 // settings in a frame; each further time that many cost 1
 
@@ -77,9 +85,9 @@ const (
 
 // h2Budget is what is left of the budget.
 type h2Budget struct {
-	left    int32
-	updates int32  // WINDOW_UPDATE frames that cost nothing
-	fullMS  uint64 // when time was last counted
+	left   int32
+	free   int32  // WINDOW_UPDATE frames that cost nothing
+	fullMS uint64 // when time was last counted
 }
 
 func newH2Budget(nowMS uint64) h2Budget { return h2Budget{left: h2BudgetMax, fullMS: nowMS} }
@@ -99,15 +107,15 @@ func (b *h2Budget) spend(nowMS uint64, n int32) bool {
 
 func (b *h2Budget) gain(n int32) { b.left = min(b.left+n, h2BudgetMax) }
 
-// sentData: a DATA frame was sent.
-func (b *h2Budget) sentData() { b.updates = min(b.updates+h2FreeUpdates, h2BudgetMax) }
+// sentData: a DATA frame with n bytes was sent.
+func (b *h2Budget) sentData(n int) { b.free = min(b.free+h2FreeUpdates+int32(n/h2FreeUnit), h2FreeMax) }
 
-// update reports whether a WINDOW_UPDATE frame costs nothing.
-func (b *h2Budget) update() bool {
-	if b.updates == 0 {
+// spendFree takes n from what is free, for a WINDOW_UPDATE or PING frame. It returns false if there is not as much.
+func (b *h2Budget) spendFree(n int32) bool {
+	if b.free < n {
 		return false
 	}
-	b.updates--
+	b.free -= n
 	return true
 }
 

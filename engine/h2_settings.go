@@ -71,7 +71,7 @@ func (s *h2Conn) windowFrame(f h2Frame, p []byte) {
 	switch {
 	case f.stream != 0 && s.idleStream(f.stream):
 		s.fail(h2ProtocolError, causeH2Stream)
-	case !s.budget.update() && !s.spend(h2CostWindow):
+	case !s.budget.spendFree(h2CostWindow) && !s.spend(h2CostWindow):
 	case f.stream == 0:
 		s.widen(n)
 	default:

@@ -317,7 +317,7 @@ func (st *h2Stream) putData(p []byte, end bool) {
 		if s.turnOf == st { // and not one that the Stream of that one writes to
 			s.share -= int64(len(part))
 		}
-		s.budget.sentData()
+		s.budget.sentData(len(part))
 		if st.raw != nil {
 			st.sentAt = s.raw.written + int64(s.raw.Held()+s.out.Len())
 		}

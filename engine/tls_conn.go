@@ -27,6 +27,7 @@ type tlsConn struct {
 
 	away  net.Conn     // the connection that this one has become off the loop; nil: it is on the loop
 	early []byte       // read during the handshake, and not used by it
+	taken records      // that crypto/tls has got
 	held  bufio.Output // ciphertext that the socket does not take
 
 	// withheld: the last byte that was encrypted is not reported as written, because ciphertext is held. The owner of the
@@ -40,6 +41,7 @@ type tlsConn struct {
 	final    bool // what is written next is the last: close_notify will follow
 	corked   bool // held waits for that, and not for the peer
 	failed   bool // a write has failed
+	dialed   bool // the engine has opened the connection
 }
 
 // later is the error of a read that would have to wait. It is temporary, so crypto/tls keeps the part of a record that it has.
@@ -75,6 +77,7 @@ func (c *tlsConn) Read(p []byte) (n int, err error) {
 		n, err = c.readSocket(p)
 	}
 	c.l.surplus += n
+	c.taken.pass(p[:n])
 	return n, err
 }
 

@@ -23,7 +23,7 @@ func (d *dialing) secure(peer netip.AddrPort, got reactor.Readiness) {
 	h := &handshake{
 		l: part, setup: &TLS{Config: d.o.TLS}, all: &d.l.e.handshakes, dial: d, state: handshakeRunning, wake: make(chan struct{}, 1),
 	}
-	h.c = &tlsConn{l: part, fd: d.fd, peer: peer, handshake: h, handler: h}
+	h.c = &tlsConn{l: part, fd: d.fd, peer: peer, handshake: h, handler: h, dialed: true}
 	d.hands = h
 	d.l.sys.cancelTimer(&d.timer)
 	part.add(h.c)

@@ -3,6 +3,7 @@ package engine
 import (
 	"crypto"
 	"crypto/tls"
+	"math"
 	"net"
 	"runtime"
 	"testing"
@@ -214,15 +215,19 @@ func TestTLSFibersQueueStaysSmall(t *testing.T) {
 	l := &tlsLoop{plain: &system{soon: func(func()) {}}, due: newDue()}
 	h, next := &handshake{computed: true}, &handshake{computed: true}
 	l.computeSoon(h)
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	for range 100_000 {
-		l.computeSoon(next)
-		l.computeNext()
-		h, next = next, h
+	least := uint64(math.MaxUint64)
+	for range 10 { // goroutines of other tests may allocate meanwhile
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for range 100_000 {
+			l.computeSoon(next)
+			l.computeNext()
+			h, next = next, h
+		}
+		runtime.ReadMemStats(&after)
+		least = min(least, after.TotalAlloc-before.TotalAlloc)
 	}
-	runtime.ReadMemStats(&after)
-	if n := after.TotalAlloc - before.TotalAlloc; n > 256<<10 {
-		t.Errorf("%d bytes were allocated", n)
+	if least > 256<<10 {
+		t.Errorf("%d bytes were allocated", least)
 	}
 }

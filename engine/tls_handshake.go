@@ -322,6 +322,7 @@ func (h *handshake) read(p []byte) (n int, err error) {
 			h.l.plain.post(h.receive)
 		}
 		if n > 0 || err != nil {
+			h.c.taken.pass(p[:n])
 			return n, err
 		}
 		if h.brief {

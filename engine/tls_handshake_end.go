@@ -34,6 +34,7 @@ func (h *handshake) done(conn *tls.Conn, err error) {
 	h.l.twin.countSecured(state.Version, state.DidResume)
 	h.forget()
 	h.c.tls, h.c.handshake = conn, nil
+	h.c.taken.begin()
 	if h.used < len(h.in) {
 		h.c.early = h.in[h.used:]
 	}

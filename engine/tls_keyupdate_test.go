@@ -130,6 +130,7 @@ func TestTLSKeyUpdateFlood(t *testing.T) {
 				syscall.SetsockoptInt(c.fd, syscall.SOL_SOCKET, syscall.SO_SNDBUF, 4<<10)
 			}
 		}
+		e.loops[0].tls.barrenMost = headBytesDefault // another limit is tested here
 	})
 	k.Conn.Write(k.record(dataKind, "GET /hello HTTP/1.1\r\nName: "))
 	sent := 0
@@ -157,6 +158,7 @@ func TestTLSKeyUpdatesShareTheLoop(t *testing.T) {
 	sent = append(sent, k.record(dataKind, "\r\n\r\n")...)
 	taken, most := 0, 0
 	onLoop(t, e.Loop(0), func() {
+		e.loops[0].tls.barrenMost = len(sent) // another limit is tested here
 		plain, secure := &e.loops[0].sys, &e.loops[0].tls.twin.sys
 		read, decrypt := plain.read, secure.read
 		woken := false

@@ -18,6 +18,8 @@ type tlsLoop struct {
 	plain *system // the real one
 	pool  *bufio.Pool
 
+	barrenMost int // barrenMost; only tests change it
+
 	conns      []*tlsConn // by descriptor
 	handshakes map[*handshake]struct{}
 
@@ -42,7 +44,7 @@ type tlsLoop struct {
 // tls returns the part for TLS, and makes it the first time.
 func (l *loop) tlsPart() *tlsLoop {
 	if l.tls == nil {
-		t := &tlsLoop{first: l, plain: &l.sys, pool: l.pool, handshakes: make(map[*handshake]struct{})}
+		t := &tlsLoop{first: l, plain: &l.sys, pool: l.pool, barrenMost: barrenMost, handshakes: make(map[*handshake]struct{})}
 		t.due, t.computeDue = newDue(), t.computeNext
 		t.corked.init(t.plain, t.uncork)
 		t.window, t.joint = make([]byte, sealAhead), make([]byte, recordBytes)
@@ -87,12 +89,19 @@ func (l *tlsLoop) read(fd int, p []byte) (n int, errno syscall.Errno) {
 		m, err = c.tls.Read(p[n:])
 		n += m
 		l.surplus -= m
+		if m > 0 {
+			c.taken.brought()
+		}
 		if err == errLater && n == 0 && c.dry && !parched {
 			c.dry, err = false, nil // after a part of a record, the end may be there, of which no edge will tell
 		}
 	}
 	if len(l.cipher) > 0 {
 		c.push() // an alert, or the answer to a new key
+	}
+	if err == errLater && c.taken.tooMany(l.plain.nowMS(), l.barrenMost) {
+		l.twin.countBarren(c)
+		return 0, syscall.ECONNRESET
 	}
 	if l.sated {
 		l.tellLater(c, reactor.Readable)

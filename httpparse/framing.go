@@ -88,7 +88,7 @@ func (h *Head) decideHost(host mark) *Error {
 		return nil
 	}
 	f := &h.Fields[host.first]
-	if f.ValueLen > 0 && !validAuthority(h.Value(*f)) {
+	if f.ValueLen > 0 && !ValidAuthority(h.Value(*f)) {
 		return errHost
 	}
 	if h.Connect {

@@ -27,7 +27,7 @@ func parseTarget(h *Head, raw []byte, lim *Limits) *Error {
 	if a.Len == 0 {
 		return errTarget
 	}
-	if !validAuthority(b[a.Off : a.Off+a.Len]) {
+	if !ValidAuthority(b[a.Off : a.Off+a.Len]) {
 		return errAuthority
 	}
 	splitPath(h, raw, target.Off+a.Off+a.Len, target)
@@ -41,7 +41,7 @@ func parseConnect(h *Head, b []byte, lim *Limits) *Error {
 		// valid.
 		return errConnect
 	}
-	if !validAuthority(b) || hostLen(b)+1 >= len(b) {
+	if !ValidAuthority(b) || hostLen(b)+1 >= len(b) {
 		return errAuthority
 	}
 	h.Connect = true
@@ -84,9 +84,9 @@ func absoluteAuthority(b []byte) Span {
 	return Span{uint32(off), uint32(n)}
 }
 
-// validAuthority reports whether b is uri-host [ ":" port ] (RFC 9110 §7.2, RFC 3986 §3.2) with a non-empty host. User
+// ValidAuthority reports whether b is uri-host [ ":" port ] (RFC 9110 §7.2, RFC 3986 §3.2) with a non-empty host. User
 // information is not valid (RFC 9110 §4.2.4).
-func validAuthority(b []byte) bool {
+func ValidAuthority(b []byte) bool {
 	n := hostLen(b)
 	if n <= 0 {
 		return false

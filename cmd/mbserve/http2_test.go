@@ -4,6 +4,8 @@ import (
 	"crypto/x509"
 	"io"
 	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
 	"strconv"
 	"strings"
 	"sync"
@@ -99,6 +101,98 @@ func TestHTTP2Reload(t *testing.T) {
 	}
 	stop.Store(true)
 	all.Wait()
+	s.stop()
+}
+
+// The server is replaced twice under load of all kinds: HTTP/2 with and without TLS, HTTP/1.1 with TLS on kept connections, and with a handshake for
+// each request. No request fails.
+func TestHTTP2Upgrade(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	trusted := certificateFiles(t, dir, "a", "a.test")
+	s := start(t, "testdata/http2.lua", dir)
+	at := s.addresses()
+	kept, _ := tlsClient("a.test", trusted)
+	kept.Transport.(*http.Transport).DisableKeepAlives = false
+	fresh, _ := tlsClient("a.test", trusted)
+	loads := []struct {
+		client    *http.Client
+		url, want string
+		served    atomic.Int64
+	}{
+		{client: http2Client(trusted), url: "https://" + at[0] + "/", want: "2 https h2"},
+		{client: http2Client(nil), url: "http://" + at[2] + "/", want: "2 http nil"},
+		{client: kept, url: "https://" + at[1] + "/", want: "1.1 https http/1.1"},
+		{client: fresh, url: "https://" + at[1] + "/", want: "1.1 https http/1.1"},
+	}
+	var stop atomic.Bool
+	var all sync.WaitGroup
+	for i := range loads {
+		l := &loads[i]
+		for range 3 {
+			all.Go(func() {
+				for !stop.Load() && !t.Failed() {
+					if got, err := says(l.client, l.url); err != nil || !strings.HasPrefix(got, l.want+" ") {
+						t.Errorf("%s: %q, %v", l.want, got, err)
+					}
+					l.served.Add(1)
+				}
+			})
+		}
+	}
+	someMore := func() {
+		for i := range loads {
+			l := &loads[i]
+			before := l.served.Load()
+			eventually(t, "requests are served", func() bool { return l.served.Load() > before+10 || t.Failed() })
+		}
+	}
+	pid := s.pid()
+	for range 2 {
+		someMore()
+		from, old := s.log.size(), pid
+		if err := syscall.Kill(pid, syscall.SIGUSR2); err != nil {
+			t.Fatal(err)
+		}
+		pid = number(t, field(s.log.wait(t, from, "msg=\"handed over\""), "pid"))
+		eventually(t, "the old process ends", func() bool { return gone(old) })
+		someMore()
+	}
+	stop.Store(true)
+	all.Wait()
+	for i := range loads {
+		loads[i].client.CloseIdleConnections()
+	}
+	s.endOf(pid)
+}
+
+// Early hints of a handler in Lua reach a client with HTTP/2 before the response.
+func TestHTTP2Hints(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	trusted := certificateFiles(t, dir, "a", "a.test")
+	s := start(t, "testdata/http2.lua", dir)
+	for i, client := range map[int]*http.Client{0: http2Client(trusted), 2: http2Client(nil)} {
+		var hints []string
+		trace := &httptrace.ClientTrace{Got1xxResponse: func(status int, h textproto.MIMEHeader) error {
+			hints = append(hints, strconv.Itoa(status)+" "+h.Get("Link"))
+			return nil
+		}}
+		url := map[int]string{0: "https://", 2: "http://"}[i] + s.addresses()[i] + "/hints"
+		r, err := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), trace), "GET", url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.ProtoMajor != 2 || resp.StatusCode != 200 || len(hints) != 1 || hints[0] != "103 </a.css>; rel=preload" {
+			t.Errorf("%s: %s %s, hints %q", url, resp.Proto, resp.Status, hints)
+		}
+		client.CloseIdleConnections()
+	}
 	s.stop()
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
+	"encoding/binary"
 	"io"
 	"os"
 	"slices"
@@ -25,21 +26,15 @@ const (
 type tickets struct {
 	mu   sync.Mutex
 	keys [][32]byte             // the first is for new tickets
+	made time.Time              // when that was made, by whichever process
 	used map[*tls.Config][]byte // what makes the keys of a configuration its own
 }
 
 // newTickets takes over the keys of another process, if from is not nil.
 func newTickets(from *os.File) *tickets {
-	t := &tickets{used: make(map[*tls.Config][]byte)}
+	t := &tickets{made: time.Now(), used: make(map[*tls.Config][]byte)}
 	if from != nil {
-		defer from.Close()
-		for len(t.keys) < ticketKeys {
-			var key [32]byte
-			if _, err := io.ReadFull(from, key[:]); err != nil {
-				break
-			}
-			t.keys = append(t.keys, key)
-		}
+		t.takeOver(from)
 	}
 	if len(t.keys) == 0 {
 		t.rotate()
@@ -47,11 +42,37 @@ func newTickets(from *os.File) *tickets {
 	return t
 }
 
+// ageBytes is how many bytes follow the keys: the age of the first one, in milliseconds. It cannot be taken for a key. Without it, a
+// server that is replaced every day would never make a new key.
+const ageBytes = 8
+
+// takeOver reads what pass has written. A process of an older version may have left out the age.
+func (t *tickets) takeOver(from *os.File) {
+	defer from.Close()
+	all, _ := io.ReadAll(io.LimitReader(from, ticketKeys*int64(len([32]byte{}))+ageBytes))
+	for len(all) >= len([32]byte{}) {
+		t.keys = append(t.keys, [32]byte(all))
+		all = all[len([32]byte{}):]
+	}
+	if len(all) == ageBytes {
+		age := time.Duration(binary.LittleEndian.Uint64(all)) * time.Millisecond
+		t.made = t.made.Add(-min(max(age, 0), ticketKeyEvery))
+	}
+}
+
 // rotateAlways makes new keys for as long as the process lives.
 func (t *tickets) rotateAlways() {
-	for range time.Tick(ticketKeyEvery) {
+	for {
+		time.Sleep(t.untilDue())
 		t.rotate()
 	}
+}
+
+// untilDue is how long the first key is still good for new tickets.
+func (t *tickets) untilDue() time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return ticketKeyEvery - time.Since(t.made)
 }
 
 // rotate makes a new key the first one.
@@ -62,6 +83,7 @@ func (t *tickets) rotate() {
 	defer t.mu.Unlock()
 	t.keys = slices.Insert(t.keys, 0, key)
 	t.keys = t.keys[:min(len(t.keys), ticketKeys)]
+	t.made = time.Now()
 	for config, own := range t.used {
 		config.SetSessionTicketKeys(t.derive(own))
 	}
@@ -98,7 +120,7 @@ func (t *tickets) forget(configs []*tls.Config) {
 	}
 }
 
-// pass returns a pipe from which another process can read the keys.
+// pass returns a pipe from which another process can read the keys, and how old the first one is.
 func (t *tickets) pass() (*os.File, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -110,5 +132,6 @@ func (t *tickets) pass() (*os.File, error) {
 	for _, key := range t.keys {
 		w.Write(key[:]) // few enough bytes for any pipe
 	}
+	w.Write(binary.LittleEndian.AppendUint64(nil, uint64(time.Since(t.made).Milliseconds())))
 	return r, nil
 }

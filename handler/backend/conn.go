@@ -60,7 +60,9 @@ type Conn interface {
 	// does not follow then.
 	Full() bool
 
-	// Pause stops reading, so that TCP slows the peer down. Resume goes on; Stream.Data follows if there are unread bytes.
+	// Pause stops reading, so that TCP slows the peer down. Resume goes on; Stream.Data follows if there are unread bytes. Meanwhile
+	// nothing tells that the peer has ended or reset the connection, since what it has sent before may still be read: a deadline,
+	// Bounds.Idle and writes that fail end it.
 	Pause()
 	Resume()
 	// Follow makes Data pause while o is Full because of what it holds. It is the back-pressure of a relay in one call. When o has

@@ -70,6 +70,9 @@ func (h *Hub) TakeOver(conn io.ReadWriter) (follow func() error, err error) {
 	return func() error { return h.follow(d, buf, conn) }, nil
 }
 
+// errEnds ends follow.
+var errEnds = errors.New("channel: the hub ends, and has no room")
+
 // follow answers each post with a byte, or several of them with one that has their number.
 func (h *Hub) follow(d *gob.Decoder, buf *bufio.Reader, answers io.Writer) error {
 	for n := byte(1); ; n++ {
@@ -77,7 +80,12 @@ func (h *Hub) follow(d *gob.Decoder, buf *bufio.Reader, answers io.Writer) error
 		if err := d.Decode(&p); err != nil {
 			return err
 		}
-		h.publishHanded(&p)
+		if !h.publishHanded(&p) {
+			if n > 1 {
+				answers.Write([]byte{n - 1})
+			}
+			return errEnds
+		}
 		if n == math.MaxUint8 || buf.Buffered() == 0 {
 			h.AwaitHeir()            // there may be a third process already
 			answers.Write([]byte{n}) // if the other process is gone, there may still be posts of it
@@ -87,14 +95,17 @@ func (h *Hub) follow(d *gob.Decoder, buf *bufio.Reader, answers io.Writer) error
 }
 
 // publishHanded publishes what the other process was told to publish. It cannot refuse that any more: as long as there is no room, what
-// follows waits in the other process, which refuses messages when that is too much.
-func (h *Hub) publishHanded(p *handedPost) {
+// follows waits in the other process, which refuses messages when that is too much. false: the hub ends before there is room.
+func (h *Hub) publishHanded(p *handedPost) bool {
 	if !validName(p.Channel) || p.Post.check() != nil {
-		return // the other program has other rules
+		return true // the other program has other rules
 	}
 	for {
-		if _, err := h.tryPublish(p.Channel, p.Post); !noRoom(err) || h.isClosed() {
-			return
+		if _, err := h.tryPublish(p.Channel, p.Post); !noRoom(err) {
+			return true
+		}
+		if h.isClosed() {
+			return false
 		}
 		time.Sleep(roomWait)
 	}

@@ -17,6 +17,7 @@ type fakeLog struct {
 	mu      sync.Mutex
 	entries []Entry
 	full    bool
+	most    int // entries that it takes; 0: any number
 	refused int
 	moved   bool
 	taken   string
@@ -36,7 +37,7 @@ func (l *fakeLog) Append(name string, p Post) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
-	case l.full:
+	case l.full || l.most > 0 && len(l.entries) == l.most:
 		l.refused++
 		return ErrBusy
 	case l.moved:

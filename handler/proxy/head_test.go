@@ -112,7 +112,7 @@ func TestEdit(t *testing.T) {
 			}
 		}
 		for _, err := range []error{
-			q.SetTarget("x"), q.SetTarget("/a b"), q.SetTarget("/a\r\nB: c"), q.SetTarget(""), q.SetHost(""), q.SetHost("a\r\nB: c"),
+			q.SetTarget("x"), q.SetTarget("/a b"), q.SetTarget("/a\r\nB: c"), q.SetTarget(""), q.SetHost(""), q.SetHost("a\r\nB: c"), q.SetHost("a b"), q.SetHost("user@a"), q.SetHost("a:b"),
 			q.Set("Host", "x"), q.Set("Content-Length", "1"), q.Set("Transfer-Encoding", "chunked"), q.Set("Connection", "close"),
 			q.Set("A b", "c"), q.Set("A", "b\nc"), q.Drop("Content-Length"),
 		} {

@@ -86,7 +86,7 @@ const (
 // A request may be sent twice if its method is among Methods, and its body is still there. A request whose response has begun to
 // reach the client is never sent again.
 type Retrying struct {
-	// Times is how often a request is sent again. Default 1; negative: never.
+	// Times is how often a request is sent again, each time to a target that has not failed it yet. Default 1; negative: never.
 	Times int
 	// Methods of requests that may be sent twice. nil: GET, HEAD, OPTIONS, TRACE, PUT and DELETE, which are idempotent (RFC 9110
 	// §9.2.2).

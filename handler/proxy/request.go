@@ -69,9 +69,9 @@ func (q *Request) SetTarget(target string) error {
 	return nil
 }
 
-// SetHost changes the field Host.
+// SetHost changes the field Host, to a host with or without a port. The error for anything else is httpwrite.ErrFieldValue.
 func (q *Request) SetHost(host string) error {
-	if host == "" || httpwrite.CheckField("Host", host) != nil {
+	if !httpparse.ValidAuthority([]byte(host)) {
 		return httpwrite.ErrFieldValue
 	}
 	q.host = host

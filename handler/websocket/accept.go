@@ -70,7 +70,7 @@ func (e *Endpoint) loopOf(l backend.Loop) *perLoop {
 	if found, ok := e.loops.Load(l); ok {
 		return found.(*perLoop)
 	}
-	made := &perLoop{Loop: l, header: make([]byte, 0, headerMax+controlMax)}
+	made := &perLoop{Loop: l, header: make([]byte, 0, headerMax+controlMax), check: backend.Checks(l)}
 	e.loops.Store(l, made) // only l's goroutine does this
 	return made
 }

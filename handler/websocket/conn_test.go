@@ -49,6 +49,29 @@ func TestHold(t *testing.T) {
 	}
 }
 
+// With engine.Options.Check, a message that is kept after Message has returned shows bytes that were never there.
+func TestKeptMessage(t *testing.T) {
+	for _, check := range []bool{false, true} {
+		var kept [][]byte
+		h := &events{message: func(_ *Conn, _ Kind, data []byte) { kept = append(kept, data) }}
+		raw := &fakeConn{loop: &fakeLoop{now: 1, check: check}}
+		c := &Conn{e: New(Options{Compression: &Compression{}}), handler: h, maxMessage: 1000}
+		c.Open(raw)
+		c.packed = true
+		whole := binaryFrame("one")
+		raw.receive(c, whole[:7], whole[7:], whole, deflated("one"))
+		if got := h.messages(); got != "one one one " {
+			t.Fatalf("%q", got)
+		}
+		for i, data := range kept {
+			if stale := string(data) != "one"; stale != check {
+				t.Errorf("with Check %v, message %d that was kept is %q", check, i, data)
+			}
+		}
+		c.Closed(raw, nil)
+	}
+}
+
 // A message that arrives in pieces waits for Release too.
 func TestHoldPieces(t *testing.T) {
 	h := &events{}

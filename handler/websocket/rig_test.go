@@ -59,6 +59,7 @@ type fakeLoop struct {
 	now    int64
 	posted []func()
 	timers []*fakeTimer
+	check  bool
 }
 
 type fakeTimer struct {
@@ -73,6 +74,7 @@ func (t *fakeTimer) Stop() bool {
 	return was
 }
 
+func (l *fakeLoop) Check() bool    { return l.check }
 func (l *fakeLoop) Now() int64     { return l.now }
 func (l *fakeLoop) Post(fn func()) { l.posted = append(l.posted, fn) }
 

@@ -275,7 +275,9 @@ func TestBusHeirDies(t *testing.T) {
 		there := b.follow("", "x")
 		a.publish("x", "0")
 		there.want("0")
+		eventually(t, "it is sent", func() bool { return a.Stats().Sent == 1 })
 		l.set(func() { l.away = true })
+		eventually(t, "the bus is away", func() bool { return !a.Stats().Connected })
 		for i := range 600 { // three batches
 			a.publish("x", fmt.Sprint(i+1))
 		}

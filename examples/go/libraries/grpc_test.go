@@ -2,6 +2,7 @@ package libraries_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"sync"
 	"testing"
@@ -130,4 +131,37 @@ func TestGRPCLimits(t *testing.T) {
 			t.Error(r, err)
 		}
 	})
+}
+
+// TestGRPCLongStream: a client of gRPC measures the bandwidth of what it receives with PINGs, and gives window often. That is no flood.
+func TestGRPCLongStream(t *testing.T) {
+	c, _ := grpcClient(t, 0, engine.Limits{})
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	const messages, size = 20000, 4 << 10
+	call, err := c.StreamingOutputCall(ctx, &grpc_testing.StreamingOutputCallRequest{ResponseParameters: func() (list []*grpc_testing.ResponseParameters) {
+		for range messages {
+			list = append(list, &grpc_testing.ResponseParameters{Size: size})
+		}
+		return list
+	}()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for {
+		m, err := call.Recv()
+		if errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatalf("after %d messages: %v", n, err)
+		}
+		n++
+		if len(m.Payload.Body) != size {
+			t.Fatalf("message %d has %d bytes", n, len(m.Payload.Body))
+		}
+	}
+	if n != messages {
+		t.Errorf("%d messages of %d", n, messages)
+	}
 }
