@@ -27,8 +27,8 @@ func (b *bucket) allow(rate float64, burst int) {
 
 // Bounds that keep the arithmetic from overflowing.
 const (
-	intervalMax = 8760 * time.Hour
-	reserveMax  = 876000 * time.Hour
+	intervalMax = 31_536_000 * time.Second
+	reserveMax  = 3_153_600_000 * time.Second
 )
 
 // admit takes a message from the rate. false: it has to wait, and parse is called when its time has come.
