@@ -166,6 +166,22 @@ func TestAccessLogFields(t *testing.T) {
 	}
 }
 
+// With Options.Check, what AccessLog keeps of an entry shows bytes that were never there.
+func TestAccessKept(t *testing.T) {
+	for _, check := range []bool{false, true} {
+		kept := make(chan []byte, 1)
+		e, addr := start(t, Options{Loops: 1, Check: check, AccessLog: func(a *Access) { kept <- a.Target }}, Limits{}, &testBackend{window: 64})
+		p := dial(t, addr)
+		p.say(get("/hello"))
+		p.hears(200)
+		target, now := wait(t, kept, "an entry"), ""
+		onLoop(t, e.Loop(0), func() { now = string(target) })
+		if stale := now != "/hello"; stale != check {
+			t.Errorf("with Check %v, a target that was kept is %q", check, now)
+		}
+	}
+}
+
 // Logging does not allocate once there are records to use again.
 func TestAccessRecordsAreUsedAgain(t *testing.T) {
 	l := &loop{began: time.Now, e: new(Engine), lastID: new(uint64)}

@@ -110,6 +110,11 @@ func (c *conn) logRecord(a *accessRecord, complete bool, unsent int64) {
 	a.Fill(&l.logged, unsent)
 	a.traced.addTo(&l.logged)
 	l.e.accessLog(&l.logged)
+	if l.e.check {
+		for i := range accesslog.Parts {
+			backend.Overwrite(a.Part(i))
+		}
+	}
 	l.releaseRecord(a)
 }
 

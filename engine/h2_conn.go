@@ -60,6 +60,7 @@ type h2Conn struct {
 	head         []byte   // of a frame
 	resets       []uint32 // streams that we have reset a short time ago
 	resetsAt     uint8
+	orders       []h2EarlyOrder
 	deadline     deadline
 	idleMS       uint64 // when it will have been idle for too long; 0: it is not idle
 	heldMS       uint64 // when it is checked whether the peer takes what is held; 0: nothing is

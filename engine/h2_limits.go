@@ -38,6 +38,8 @@ const (
 	h2BlockOverhead = 4 << 10
 	// h2ResetsKnown is how many streams that were reset are remembered: frames of theirs may be on their way.
 	h2ResetsKnown = 128
+	// h2OrdersKept is how many priorities are kept of streams that have not begun. Further ones are ignored.
+	h2OrdersKept = 16
 	// h2HeadsMax bounds the heads of the streams that wait for others of their connection, in bytes. One of them may be larger.
 	h2HeadsMax = 1 << 20
 	// h2WidenedMax is how many tunnels of a connection make its window larger by that of a stream, so that what they leave unread does

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"encoding/binary"
+	"slices"
 	"strings"
 )
 
@@ -87,10 +88,42 @@ func (s *h2Conn) priorityUpdateFrame(f h2Frame, p []byte) {
 	case !s.spend(h2CostFrame):
 		return
 	}
-	id := binary.BigEndian.Uint32(p) & h2LastStream
+	id, order := binary.BigEndian.Uint32(p)&h2LastStream, parseH2Order(string(p[4:]))
 	if id == 0 {
 		s.fail(h2ProtocolError, causeH2Stream)
 	} else if st := s.stream(id); st != nil {
-		st.order = parseH2Order(string(p[4:]))
+		st.order = order
+	} else if id > s.seenID {
+		s.keepOrder(id, order)
 	}
+}
+
+// h2EarlyOrder is the priority of a stream that has not begun. The frame may come before the request.
+type h2EarlyOrder struct {
+	id    uint32
+	order h2Order
+}
+
+func (s *h2Conn) keepOrder(id uint32, order h2Order) {
+	i := slices.IndexFunc(s.orders, func(e h2EarlyOrder) bool { return e.id == id })
+	if i >= 0 {
+		s.orders[i].order = order
+	} else if len(s.orders) < h2OrdersKept {
+		s.orders = append(s.orders, h2EarlyOrder{id, order})
+	}
+}
+
+// takeOrder is the priority of a stream that begins: what a frame has said goes before the field of the request. Streams with lower ids that have not
+// begun never will.
+func (s *h2Conn) takeOrder(id uint32, order h2Order) h2Order {
+	for _, e := range s.orders {
+		if e.id == id {
+			order = e.order
+		}
+	}
+	s.orders = slices.DeleteFunc(s.orders, func(e h2EarlyOrder) bool { return e.id <= id })
+	if len(s.orders) == 0 {
+		s.orders = nil
+	}
+	return order
 }

@@ -77,7 +77,7 @@ var errH2 = errors.New("engine: not possible with HTTP/2")
 func (s *h2Conn) beginStream(b *h2Block) {
 	st := s.l.newStream()
 	*st = h2Stream{
-		s: s, id: b.stream, order: b.order, inEnded: b.end, chunked: b.chunked(), left: max(0, b.length), tooBig: b.tooLarge,
+		s: s, id: b.stream, order: s.takeOrder(b.stream, b.order), inEnded: b.end, chunked: b.chunked(), left: max(0, b.length), tooBig: b.tooLarge,
 		to: httpparse.MethodOf([]byte(b.method)), recvWindow: h2StreamWindow, sendWindow: s.initial,
 		headLeft: len(b.text), section: h2LineEnd, connect: b.connects,
 	}

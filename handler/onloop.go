@@ -38,7 +38,7 @@ func (b *onLoop) Attach(l backend.Loop) (backend.LoopBackend, error) {
 		laterMax:    durationOr(b.config.LaterMax, laterMaxDefault),
 	}
 	lb.past = call{Response{endedResponse}, Request{endedRequest}}
-	if c, ok := l.(backend.Checker); ok && c.Check() {
+	if lb.check = backend.Checks(l); lb.check {
 		lb.past = call{} // what a handler keeps panics
 	}
 	l.OnTurn(lb)
@@ -55,6 +55,7 @@ type onLoopBackend struct {
 	responseMax int
 	laterMax    time.Duration
 	past        call // what a call becomes after Serve
+	check       bool // see backend.Checks
 
 	// Owned by the loop.
 	dates httpwrite.Date
@@ -238,6 +239,11 @@ func (l *onLoopBackend) getExchange(x backend.Exchange) *loopExchange {
 func (l *onLoopBackend) putExchange(e *loopExchange) {
 	dropFiles(e.files)
 	raw, fields, body, rest := e.head.Raw, e.head.Fields, e.body, e.rest
+	if l.check {
+		backend.Overwrite(raw)
+		backend.Overwrite(body)
+		backend.Overwrite(e.trailer)
+	}
 	*e = loopExchange{l: l}
 	if l.frees >= exchangesKept {
 		return

@@ -1,7 +1,13 @@
 package handler_test
 
 import (
+	"bufio"
+	"bytes"
+	"io"
+	"net"
+	"net/http"
 	"testing"
+	"time"
 
 	"moonbridge/engine"
 	"moonbridge/handler"
@@ -35,6 +41,60 @@ func TestCheckedStaleUse(t *testing.T) {
 	answerTo(t, "GET", url, "")
 	if status, text := answerTo(t, "GET", url, ""); status != 200 || text != "tried" {
 		t.Errorf("%d %q", status, text)
+	}
+}
+
+// Views of a request end with Serve, also those of one that the backend has kept: because its body came in pieces, or its answer later.
+func TestCheckedViews(t *testing.T) {
+	for _, check := range []bool{false, true} {
+		type views struct{ path, field, body, trailer []byte }
+		var kept views
+		seen := make(chan views, 1)
+		keep := func(w *handler.Response, r *handler.Request) {
+			body, _ := r.Body(100)
+			kept = views{r.Path(), r.Field("A"), body, nil}
+			for _, value := range r.Trailers() {
+				kept.trailer = value
+			}
+		}
+		addr := onLoopOf(t, engine.Options{Loops: 1, Check: check}, handler.Config{}, func(w *handler.Response, r *handler.Request) {
+			switch string(r.Method()) {
+			case "PUT":
+				keep(w, r)
+			case "POST":
+				r.Later().Do(keep)
+			default:
+				seen <- views{bytes.Clone(kept.path), bytes.Clone(kept.field), bytes.Clone(kept.body), bytes.Clone(kept.trailer)}
+			}
+		})
+		for _, method := range []string{"PUT", "POST"} {
+			c, err := net.Dial("tcp", addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.SetDeadline(time.Now().Add(patience))
+			in := bufio.NewReader(c)
+			ask := func(text string) {
+				t.Helper()
+				io.WriteString(c, text)
+				res, err := http.ReadResponse(in, nil)
+				if err != nil || res.StatusCode != 200 {
+					t.Fatal(res, err)
+				}
+			}
+			ask(method + " /some/path HTTP/1.1\r\nHost: h\r\nA: field\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\nT: trailer\r\n\r\n")
+			ask("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+			v := <-seen
+			for want, got := range map[string][]byte{"some/path": v.path, "field": v.field, "body": v.body, "trailer": v.trailer} {
+				if check && string(got) == want {
+					t.Errorf("%s: %q that was kept is still there", method, got)
+				}
+				if len(got) != len(want) {
+					t.Errorf("%s: %q in place of %q", method, got, want)
+				}
+			}
+			c.Close()
+		}
 	}
 }
 

@@ -47,8 +47,9 @@ func (d *development) certificate(log *slog.Logger) (*tls.Certificate, error) {
 		}
 		dir = filepath.Join(dir, authorityDirectory)
 		if d.cert, d.err = developmentCertificate(dir); d.err == nil {
-			log.Info("certificate for development: clients have to trust the authority that has signed it",
-				"authority", filepath.Join(dir, authorityFile), "names", d.cert.Leaf.DNSNames)
+			file := filepath.Join(dir, authorityFile)
+			log.Info("certificate for development: clients have to trust the authority that has signed it", "authority", file,
+				"how", "curl --cacert "+file+", or import the file into the browser as an authority", "names", d.cert.Leaf.DNSNames)
 		}
 	})
 	return d.cert, d.err

@@ -364,7 +364,11 @@ func TestSelfSigned(t *testing.T) {
 	for range 2 {
 		s := launchWith(t, os.Args[0], nil, environment, "--tls-self-signed", "testdata/hello.lua")
 		s.wait("msg=ready")
-		file := field(s.wait("certificate for development"), "authority")
+		line := s.wait("certificate for development")
+		file := field(line, "authority")
+		if !strings.Contains(line, "curl --cacert "+file+", or import the file") {
+			t.Errorf("the log does not tell how to trust it: %s", line)
+		}
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

@@ -81,6 +81,33 @@ func (b block) source() (string, error) {
 	return head + where + b.text, nil
 }
 
+// TestProgramsAreShort checks that the programs to start from are as short as the guide says.
+func TestProgramsAreShort(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "docs/go.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, list, _ := strings.Cut(string(text), "\n### Programs to start from\n")
+	list, _, _ = strings.Cut(list, "\n## ")
+	const most = 120
+	if !strings.Contains(list, fmt.Sprintf("at most %d lines", most)) {
+		t.Errorf("the guide does not say that they have at most %d lines", most)
+	}
+	rows := regexp.MustCompile(`(?m)^\| \[\w+\]\(\.\./(examples/go/\S+\.go)\)`).FindAllStringSubmatch(list, -1)
+	if len(rows) < 9 {
+		t.Errorf("%d programs in the guide", len(rows))
+	}
+	for _, row := range rows {
+		source, err := os.ReadFile(filepath.Join(root, row[1]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := bytes.Count(source, []byte("\n")); n > most {
+			t.Errorf("%s has %d lines", row[1], n)
+		}
+	}
+}
+
 // TestDocuments compiles all Go code in the documents, in a separate module that is set up as the guide says.
 func TestDocuments(t *testing.T) {
 	dir := t.TempDir()

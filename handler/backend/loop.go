@@ -28,9 +28,22 @@ type Loop interface {
 }
 
 // Checker is implemented by Loops that can make mistakes of handlers show. If Check returns true, the use of anything that is not
-// valid any more should panic.
+// valid any more should panic, or show bytes that were never there: see Overwrite.
 type Checker interface {
 	Check() bool
+}
+
+// Checks reports whether l is a Checker that makes mistakes show.
+func Checks(l Loop) bool {
+	c, ok := l.(Checker)
+	return ok && c.Check()
+}
+
+// Overwrite makes views of b that were kept too long show. A backend whose loop Checks calls it with memory that it is going to use again.
+func Overwrite(b []byte) {
+	for i := range b {
+		b[i] = 0xDB
+	}
 }
 
 // EndRepeater is implemented by Loops that may call EndTurn more than once in a turn. RepeatsEnd reports, within EndTurn, whether it is called

@@ -88,15 +88,25 @@ func TestUnixTarget(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	checked := make(chan string, 1)
 	serveTarget(t, ln, func(p *peer) {
 		for h := p.request(); h != ""; h = p.request() {
 			host, _, _ := strings.Cut(h[strings.Index(h, "Host: "):], "\r\n")
+			if strings.HasPrefix(h, "GET /check ") {
+				select {
+				case checked <- host:
+				default:
+				}
+			}
 			p.send(ok(host))
 		}
 	})
-	r := newRigOf(t, rigOptions{Config: Config{Host: HostTarget}}, upstream.Target{Addr: "unix:" + path})
+	r := newRigOf(t, rigOptions{Config: Config{Host: HostTarget}, Options: upstream.Options{Active: &upstream.Active{Path: "/check"}}}, upstream.Target{Addr: "unix:" + path})
 	r.get().want(t, 200, "Host: localhost")
 	r.get().want(t, 200, "Host: localhost")
+	if host := <-checked; host != "Host: localhost" {
+		t.Errorf("a check has %s", host)
+	}
 }
 
 // A target that cannot be connected to in time: 504.

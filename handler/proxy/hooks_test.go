@@ -86,6 +86,32 @@ func TestPanicIsAFailure(t *testing.T) {
 }
 
 // A version that does not exist is found at once, not by the targets.
+// With engine.Options.Check, what a function of the Config keeps shows bytes that were never there.
+func TestKeptViews(t *testing.T) {
+	kept := make(map[string][]byte)
+	a := newTarget(t, answering("HTTP/1.1 200 OK\r\nA: field\r\nContent-Length: 0\r\n\r\n"))
+	r := newRig(t, rigOptions{check: true, Config: Config{
+		Edit: func(q *Request) { kept["some/path"] = q.Head().Bytes(q.Head().Path) },
+		Answer: func(q *Request, p *Response) error {
+			kept["GET /some/path HTTP/1.1"], kept["field"] = q.Line(), p.Head().Value(p.Head().Fields[0])
+			return nil
+		},
+	}}, a)
+	r.ask("GET", "/some/path").want(t, 200, "")
+	still := make(chan string, 3)
+	r.e.Loop(0).Post(func() {
+		for want, view := range kept {
+			if string(view) == want {
+				still <- want
+			}
+		}
+		close(still)
+	})
+	for text := range still {
+		t.Errorf("%q that was kept is still there", text)
+	}
+}
+
 func TestNewChecks(t *testing.T) {
 	defer func() {
 		if recover() == nil {

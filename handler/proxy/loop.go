@@ -17,6 +17,7 @@ type loop struct {
 	config *Config
 	dialer backend.Dialer
 	limits httpparse.Limits // of response heads
+	check  bool             // see backend.Checks
 
 	services map[*upstream.Set]*service
 	latest   *service        // the one used last: mostly it is the only one
@@ -49,6 +50,7 @@ func newLoop(c *Config, l backend.Loop, d backend.Dialer) *loop {
 		links: list.New(func(k *link) *list.Links[link] { return &k.inLoop }),
 		Loop:  l, config: c, dialer: d,
 		limits:   httpparse.Limits{HeadBytes: c.Window},
+		check:    backend.Checks(l),
 		services: make(map[*upstream.Set]*service),
 	}
 	p.sweep.loop = p
@@ -83,6 +85,9 @@ func (l *loop) take() *exchange {
 // put keeps an exchange that is over for the next one.
 func (l *loop) put(e *exchange) {
 	out, rest := e.out, e.rest
+	if l.check {
+		backend.Overwrite(out)
+	}
 	if cap(out) > bytesKept {
 		out = nil
 	}

@@ -180,6 +180,7 @@ type rigOptions struct {
 	loops  int
 	limits engine.Limits
 	narrow bool // the sockets of clients take little at a time
+	check  bool // engine.Options.Check
 }
 
 // newRig starts a proxy for targets.
@@ -202,7 +203,7 @@ func newRigOf(t *testing.T, o rigOptions, targets ...upstream.Target) *rig {
 		t.Fatal(err)
 	}
 	r := &rig{t: t, set: set, log: make(chan engine.Access, 1000), errs: make(chan error, 1000)}
-	r.e, err = engine.New(engine.Options{Loops: max(1, o.loops), Logger: slog.New(slog.DiscardHandler),
+	r.e, err = engine.New(engine.Options{Loops: max(1, o.loops), Check: o.check, Logger: slog.New(slog.DiscardHandler),
 		AccessLog: func(a *engine.Access) {
 			select {
 			case r.log <- engine.Access{Status: a.Status, Complete: a.Complete}:

@@ -158,12 +158,8 @@ func (e *exchange) withHost() []byte {
 	if e.hostAt < 0 {
 		return e.out
 	}
-	host := e.server.Host()
-	if e.server.Address().Path != "" && host == e.server.Addr() {
-		host = "localhost" // a path is no host
-	}
 	b := append(e.l.head[:0], e.out[:e.hostAt]...)
-	b = httpwrite.AppendField(b, "Host", host)
+	b = httpwrite.AppendField(b, "Host", e.server.Host())
 	e.l.head = append(b, e.out[e.hostAt:]...)
 	return e.l.head
 }

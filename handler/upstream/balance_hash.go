@@ -10,7 +10,8 @@ import (
 // of all requests in progress: then the next one for the key gets them, so that a popular key does not overload its target. If a
 // target comes or goes, only its own keys move (rendezvous hashing). Every proxy with the same targets chooses the same way.
 //
-// key is called on the loop, when a request arrives. HashField and HashPath make two.
+// key is called on the loop, when a request arrives. HashField and HashPath make two. tcpproxy does not call it, since it sees no
+// requests: there the key is the IP address of the client.
 func Hash(key func(*httpparse.Head) uint64) Balancer { return hash{key} }
 
 // loadBound is how much of its share a target of Hash may have.

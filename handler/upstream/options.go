@@ -57,7 +57,7 @@ type Passive struct {
 // Active are health checks: requests of the proxy's own.
 type Active struct {
 	Path    string        // default "/"
-	Host    string        // field Host; default: the name of the target, or its address
+	Host    string        // field Host; default: as the Name of the target says
 	Every   time.Duration // default 5 s
 	Timeout time.Duration // for the whole check. Default 2 s
 	Rise    int           // successes in a row after which a target is up. Default 2

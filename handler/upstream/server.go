@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"net/netip"
 	"os"
 	"strconv"
 	"sync/atomic"
@@ -40,10 +41,15 @@ func newServer(s *Set, t Target, to backend.Address) *Server {
 	return &Server{set: s, addr: t.Addr, to: to, host: t.host(to, s.o.TLS != nil), tls: t.secure(to, s.o.TLS), seed: HashString(t.Addr)}
 }
 
-// host is the field Host of requests: the name, and the port unless it is the one of the scheme.
+// host is the field Host of requests: the name, and the port unless it is the one of the scheme. Without a name it is the address, or
+// localhost for a Unix socket.
 func (t Target) host(to backend.Address, secure bool) string {
 	port := to.AddrPort.Port()
 	switch {
+	case t.Name == "" && to.Path != "":
+		return "localhost" // a path is no host
+	case t.Name == "" && to.AddrPort.Addr().Zone() != "":
+		return netip.AddrPortFrom(to.AddrPort.Addr().WithZone(""), port).String() // nor is a zone part of one
 	case t.Name == "":
 		return t.Addr
 	case to.Path != "", port == 80 && !secure, port == 443 && secure:

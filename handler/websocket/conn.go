@@ -84,6 +84,7 @@ type perLoop struct {
 	packed   []byte // a compressed message
 	noWindow window
 	counters counters
+	check    bool // see backend.Checks
 }
 
 // sharedMax is how much of a buffer that connections share is kept.

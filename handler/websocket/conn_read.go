@@ -213,6 +213,9 @@ func (c *Conn) message(data []byte, checked bool) {
 	c.giving = true
 	c.tellMessage(kind, data)
 	c.giving = false
+	if c.loop.check {
+		backend.Overwrite(data)
+	}
 	if cap(c.loop.unpack) > sharedMax {
 		c.loop.unpack = nil
 	}
