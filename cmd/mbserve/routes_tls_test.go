@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"moonbridge/cmd/mbserve/acme/acmetest"
+	"moonbridge/handler/pool/listen"
 )
 
 // said returns the status and the body of a response.
@@ -112,6 +114,20 @@ func TestRoutesTLS(t *testing.T) {
 	two.CloseIdleConnections()
 	eventually(t, "health checks", func() bool { return checks.Load() > 0 })
 	s.stop()
+}
+
+// A reload ends the health checks of the targets that it replaces.
+func TestRoutesEndChecks(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	set, err := new(generation).targetsOf(ctx, &listen.Route{Path: "/", Targets: []string{"127.0.0.1:1"}, Check: "/health"})
+	if err != nil || set.Closed() {
+		t.Fatal(set, err)
+	}
+	g := &generation{endRoutes: cancel}
+	g.closeRoutes()
+	eventually(t, "the service is closed", set.Closed)
 }
 
 // HAProxy takes the header of the PROXY protocol, in the clear and before TLS, and has the client's address from it.
