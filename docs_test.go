@@ -74,6 +74,26 @@ func TestGuideNamesPackages(t *testing.T) {
 	}
 }
 
+// TestGuidePackagesHaveExamples checks that each package in the guide's table has an example, which go test runs.
+func TestGuidePackagesHaveExamples(t *testing.T) {
+	const needsProgram = "handler/worker" // it is imported for its effect: package pool has an example of both
+	example := regexp.MustCompile(`(?m)^func Example`)
+	for _, row := range tableUnder(t, "docs/go.md", "## Getting it") {
+		name := strings.TrimPrefix(strings.Trim(row[0], "`"), module+"/")
+		files, err := filepath.Glob(filepath.Join(name, "*_test.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := slices.ContainsFunc(files, func(file string) bool {
+			text, err := os.ReadFile(file)
+			return err == nil && example.Match(text)
+		})
+		if !found && name != needsProgram {
+			t.Errorf("package %s has no example", name)
+		}
+	}
+}
+
 // TestGuideNamesModules checks what the guide says of the modules of others that a program gets with the packages that it imports.
 func TestGuideNamesModules(t *testing.T) {
 	const file = "docs/go.md"

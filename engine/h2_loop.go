@@ -48,6 +48,7 @@ type h2Loop struct {
 	encoder  *hpack.Encoder
 	encoded  bytes.Buffer
 	name     []byte // of a field, in lower case
+	text     []byte // of a head
 	heads    h2Heads
 	response httpparse.Response
 	hop      httpparse.Hop

@@ -69,16 +69,26 @@ func (st *h2Stream) sendNext(p []byte) int {
 	return len(p) // more than the response has: there is no room for it in HTTP/2
 }
 
-// sendHead takes a head, or a part of one.
+// h2HeadPiece is how many bytes are looked at together for the end of a head. Most heads are shorter.
+const h2HeadPiece = 4 << 10
+
+// sendHead takes a head, or a part of one. p may be memory that a worker writes to meanwhile. So what is parsed is a copy: otherwise the head
+// that is kept need not be the one that was encoded, and others that send the same one would be sent with that.
 func (st *h2Stream) sendHead(p []byte) int {
 	if n := st.sendKnown(p); n > 0 {
 		return n
 	}
 	m := st.s.l
-	whole, had := p, len(st.part)
+	p = p[:min(len(p), h2HeadPiece)]
+	whole, had := st.part, len(st.part)
+	if had == 0 {
+		whole = m.text[:0]
+	}
+	whole = append(whole, p...)
 	if had > 0 {
-		st.part = append(st.part, p...)
-		whole = st.part
+		st.part = whole
+	} else {
+		m.text = whole
 	}
 	n, err := st.parser.Parse(&m.response, whole, st.to, nil)
 	switch {
@@ -87,7 +97,7 @@ func (st *h2Stream) sendHead(p []byte) int {
 		return 0
 	case n == 0:
 		if had == 0 {
-			st.part = append(st.part, p...)
+			st.part = append(st.part, whole...)
 		}
 		return len(p)
 	}

@@ -78,25 +78,29 @@ func TestPerConn(t *testing.T) {
 }
 
 func TestObserve(t *testing.T) {
-	o, err := parseOptions(strings.Fields("-servers nethttp -conns 100 -hold 100ms -samples 20"), io.Discard)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if o.settings.Files, err = servers.RaiseFiles(1024); err != nil {
-		t.Fatal(err)
-	}
-	o.settings.Temp = t.TempDir()
-	if err := o.settings.Check(o.servers); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	seen, err := observe(ctx, o, "nethttp")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if seen.closed != 0 || seen.processes != 1 || seen.before.RSS == 0 || seen.after.RSS == 0 ||
-		len(seen.freshBefore) != 20 || len(seen.fresh) != 20 || len(seen.awake) != 20 {
-		t.Errorf("got %+v", seen)
+	for flag, want := range map[string]protocol{"": plainHTTP, "-tls": httpTLS, "-http2": http2TLS} {
+		t.Run(string(want), func(t *testing.T) {
+			o, err := parseOptions(strings.Fields("-servers nethttp -conns 100 -hold 100ms -samples 20 "+flag), io.Discard)
+			if err != nil || o.protocol != want {
+				t.Fatal(o.protocol, err)
+			}
+			if o.settings.Files, err = servers.RaiseFiles(1024); err != nil {
+				t.Fatal(err)
+			}
+			o.settings.Temp = t.TempDir()
+			if err := o.settings.Check(o.servers); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			defer cancel()
+			seen, err := observe(ctx, o, "nethttp")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if seen.closed != 0 || seen.processes != 1 || seen.before.RSS == 0 || seen.after.RSS == 0 ||
+				len(seen.freshBefore) != 20 || len(seen.fresh) != 20 || len(seen.awake) != 20 {
+				t.Errorf("got %+v", seen)
+			}
+		})
 	}
 }

@@ -31,7 +31,7 @@ func run(ctx context.Context, o options) error {
 }
 
 func report(to io.Writer, o options, all []observation) {
-	fmt.Fprintf(to, "\n%d connections, left idle for %v; latencies over %d successive requests\n\n", o.conns, o.hold, o.samples)
+	fmt.Fprintf(to, "\n%d connections (%s), left idle for %v; latencies over %d successive requests\n\n", o.conns, o.protocol, o.hold, o.samples)
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "memory\tprocesses\tRSS before MiB\tRSS after MiB\tbytes/conn\tPSS before MiB\tPSS after MiB\tbytes/conn\tclosed by server\tCPU while idle")
 	for _, s := range all {

@@ -10,7 +10,6 @@ import (
 	"syscall"
 	"time"
 
-	"moonbridge/benchmarks/internal/probe"
 	"moonbridge/benchmarks/internal/proc"
 	"moonbridge/benchmarks/internal/program"
 	"moonbridge/benchmarks/internal/servers"
@@ -50,22 +49,38 @@ func micros(series []float64, q float64) string {
 	return strconv.FormatFloat(stats.Quantile(series, q)/float64(time.Microsecond), 'f', 0, 64)
 }
 
+// target is a server and how it is spoken to.
+type target struct {
+	protocol protocol
+	workload servers.Workload
+	address  string
+}
+
+// dial opens a connection from the first address.
+func (to target) dial(ctx context.Context) (client, error) { return to.dialFrom(ctx, addressOf(0)) }
+
+func (to target) dialFrom(ctx context.Context, from net.IP) (client, error) {
+	return to.protocol.dial(ctx, from, to.workload, to.address)
+}
+
 // observe starts a server, measures it, and stops it.
 func observe(ctx context.Context, o options, name string) (seen observation, err error) {
-	hello, err := servers.FindWorkload("hello")
+	w, err := o.protocol.workload()
 	if err != nil {
 		return seen, err
 	}
 	seen = observation{server: name, conns: o.conns}
-	err = o.settings.Use(name, hello, func(server *servers.Server) error { return seen.observe(ctx, o, server, hello.Request(server.Address)) })
+	err = o.settings.Use(name, w, func(server *servers.Server) error {
+		return seen.observe(ctx, o, server, target{o.protocol, w, server.Address})
+	})
 	return seen, err
 }
 
-func (s *observation) observe(ctx context.Context, o options, server *servers.Server, request []byte) (err error) {
-	if err := warm(ctx, server.Address, request); err != nil {
+func (s *observation) observe(ctx context.Context, o options, server *servers.Server, to target) (err error) {
+	if err := warm(ctx, to); err != nil {
 		return err
 	}
-	if s.freshBefore, err = freshLatencies(ctx, server.Address, request, o.samples); err != nil {
+	if s.freshBefore, err = freshLatencies(ctx, to, o.samples); err != nil {
 		return err
 	}
 	if err := program.Sleep(ctx, o.hold); err != nil {
@@ -75,10 +90,10 @@ func (s *observation) observe(ctx context.Context, o options, server *servers.Se
 		return err
 	}
 
-	conns, err := open(ctx, server.Address, request, o.conns)
+	conns, err := open(ctx, to, o.conns)
 	defer func() {
 		for _, c := range conns {
-			c.Close()
+			c.end()
 		}
 	}()
 	if err != nil {
@@ -98,15 +113,15 @@ func (s *observation) observe(ctx context.Context, o options, server *servers.Se
 		return err
 	}
 	for _, c := range conns {
-		if !alive(c) {
+		if !alive(c.Conn) {
 			s.closed++
 		}
 	}
-	if s.fresh, err = freshLatencies(ctx, server.Address, request, o.samples); err != nil {
+	if s.fresh, err = freshLatencies(ctx, to, o.samples); err != nil {
 		return err
 	}
 	if s.closed == 0 {
-		s.awake, err = awakeLatencies(ctx, conns, request, o.samples)
+		s.awake, err = awakeLatencies(ctx, conns, o.samples)
 	}
 	return err
 }
@@ -135,15 +150,15 @@ func each(ctx context.Context, n int, work func(i int) error) error {
 }
 
 // warm sends requests over several connections, so that the server has set up everything that it sets up on first use.
-func warm(ctx context.Context, address string, request []byte) error {
+func warm(ctx context.Context, to target) error {
 	return each(ctx, dialers, func(int) error {
-		c, err := probe.Dial(address, requestTimeout)
+		c, err := to.dial(ctx)
 		if err != nil {
 			return err
 		}
-		defer c.Close()
+		defer c.end()
 		for range warmRequests / dialers {
-			if _, err := c.AskOK(request); err != nil {
+			if err := c.ask(); err != nil {
 				return err
 			}
 		}
@@ -153,43 +168,43 @@ func warm(ctx context.Context, address string, request []byte) error {
 
 // open returns n connections, each of which has been used for one request. With an error it still returns the
 // connections opened so far.
-func open(ctx context.Context, address string, request []byte, n int) ([]net.Conn, error) {
-	slots := make([]net.Conn, n)
+func open(ctx context.Context, to target, n int) ([]client, error) {
+	slots := make([]client, n)
 	err := each(ctx, n, func(i int) error {
-		conn, err := dialFrom(addressOf(i), address)
+		c, err := to.dialFrom(ctx, addressOf(i))
 		if err != nil {
 			return fmt.Errorf("connection %d: %w", i+1, err)
 		}
-		slots[i] = conn
-		if _, err := probe.NewClient(conn, requestTimeout).AskOK(request); err != nil {
+		slots[i] = c
+		if err := c.ask(); err != nil {
 			return fmt.Errorf("connection %d: %w", i+1, err)
 		}
 		return nil
 	})
-	conns := make([]net.Conn, 0, n)
+	conns := make([]client, 0, n)
 	for _, c := range slots {
-		if c != nil {
+		if c.Conn != nil {
 			conns = append(conns, c)
 		}
 	}
 	return conns, err
 }
 
-// freshLatencies measures dial, request and answer, one after another.
-func freshLatencies(ctx context.Context, address string, request []byte, n int) ([]float64, error) {
+// freshLatencies measures dial, handshake, request and answer, one after another.
+func freshLatencies(ctx context.Context, to target, n int) ([]float64, error) {
 	out := make([]float64, 0, n)
 	for range n {
 		if ctx.Err() != nil {
 			return out, ctx.Err()
 		}
 		began := time.Now()
-		c, err := probe.Dial(address, requestTimeout)
+		c, err := to.dial(ctx)
 		if err != nil {
 			return out, err
 		}
-		_, err = c.AskOK(request)
+		err = c.ask()
 		out = append(out, float64(time.Since(began)))
-		c.Close()
+		c.end()
 		if err != nil {
 			return out, err
 		}
@@ -198,15 +213,14 @@ func freshLatencies(ctx context.Context, address string, request []byte, n int) 
 }
 
 // awakeLatencies measures request and answer on idle connections that are picked at random.
-func awakeLatencies(ctx context.Context, conns []net.Conn, request []byte, n int) ([]float64, error) {
+func awakeLatencies(ctx context.Context, conns []client, n int) ([]float64, error) {
 	out := make([]float64, 0, n)
 	for _, i := range rand.Perm(len(conns))[:min(n, len(conns))] {
 		if ctx.Err() != nil {
 			return out, ctx.Err()
 		}
-		c := probe.NewClient(conns[i], requestTimeout)
 		began := time.Now()
-		if _, err := c.AskOK(request); err != nil {
+		if err := conns[i].ask(); err != nil {
 			return out, err
 		}
 		out = append(out, float64(time.Since(began)))
@@ -216,11 +230,6 @@ func awakeLatencies(ctx context.Context, conns []net.Conn, request []byte, n int
 
 // addressOf returns the address from which connection i comes. All of 127.0.0.0/8 belongs to the loopback device.
 func addressOf(i int) net.IP { return net.IPv4(127, 0, 0, byte(1+i/connsPerAddress)) }
-
-func dialFrom(from net.IP, address string) (net.Conn, error) {
-	d := net.Dialer{Timeout: requestTimeout, LocalAddr: &net.TCPAddr{IP: from}}
-	return d.Dial("tcp", address)
-}
 
 // alive reports whether the peer has neither closed the connection nor sent anything.
 func alive(conn net.Conn) bool {

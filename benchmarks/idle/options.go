@@ -16,6 +16,7 @@ type options struct {
 	conns    int
 	hold     time.Duration
 	samples  int
+	protocol protocol
 	name     string
 	settings servers.Settings
 }
@@ -39,12 +40,20 @@ func parseOptions(args []string, errout io.Writer) (options, error) {
 	flags.IntVar(&o.conns, "conns", 10000, "idle connections; 20000 from each address of the loopback device")
 	flags.DurationVar(&o.hold, "hold", 3*time.Second, "how long the connections stay idle before the second measurement")
 	flags.IntVar(&o.samples, "samples", 500, "requests for each latency")
+	secure := flags.Bool("tls", false, "clients speak TLS")
+	h2 := flags.Bool("http2", false, "clients speak HTTP/2, with TLS")
 	flags.Report(&o.name, "-")
 	flags.Mbserve()
 	flags.Options("")
 	flags.Nginx()
 	if err := flags.Parse(args); err != nil {
 		return o, err
+	}
+	switch o.protocol = plainHTTP; {
+	case *h2:
+		o.protocol = http2TLS
+	case *secure:
+		o.protocol = httpTLS
 	}
 	switch {
 	case o.conns < 1 || o.conns > connsMax:

@@ -97,6 +97,21 @@ func TestRateLimitAddresses(t *testing.T) {
 	}
 }
 
+// Clients of a proxy that is trusted have a rate each, and the proxy one of its own.
+func TestRateLimitTrustedProxies(t *testing.T) {
+	t.Parallel()
+	a := newApplication(t)
+	a.write(`@ listen{ port, trusted_proxies = { "127.0.0.1" }, rate_limit = { rate = 0.001, burst = 2 }, connect = say("page") }`)
+	s := start(t, a.script)
+	p := dial(t, s.address(0))
+	for _, fields := range []string{"X-Forwarded-For: 192.0.2.1\r\n", "X-Forwarded-For: 192.0.2.2\r\n", "Forwarded: for=192.0.2.3\r\n", ""} {
+		for _, want := range []int{200, 200, 429} {
+			p.say("GET / HTTP/1.1\r\nHost: h\r\n%s\r\n", fields)
+			p.hears(want)
+		}
+	}
+}
+
 // statusFrom is status for a client with another address.
 func statusFrom(t *testing.T, from, url string) int {
 	t.Helper()

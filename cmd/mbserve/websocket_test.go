@@ -383,7 +383,9 @@ local wrong = {
 	{ "accept_websocket", { handler = "h", on_error = "stop" } }, { "accept_websocket", { handler = "h", compress = "always" } },
 	{ "accept_websocket", { handler = "h", max_message = 0 } }, { "accept_websocket", { handler = "other" } }, { "accept_websocket", {} },
 	{ "accept_websocket", { handler = "h", colour = "red" } }, { "accept_websocket", { handler = "h", key = 5 } },
-	{ "websocket", { compress = 1 } }, { "websocket", { key = "k" } }, { "websocket", { true } },
+	{ "accept_websocket", { handler = "h", rate = 0 } }, { "accept_websocket", { handler = "h", rate = "5" } },
+	{ "accept_websocket", { handler = "h", rate = 1, burst = 0 } }, { "accept_websocket", { handler = "h", burst = 5 } },
+	{ "websocket", { rate = 2e6 } }, { "websocket", { rate = 1, burst = 2e6 } }, { "websocket", { compress = 1 } }, { "websocket", { key = "k" } }, { "websocket", { true } },
 }
 listen{ port, connect = http.generate_handler(function(request)
 	local texts = {}
@@ -402,6 +404,12 @@ accept_websocket: there is no websocket.handler 'other'
 accept_websocket: the option 'handler' is missing
 accept_websocket: there is no option 'colour'
 accept_websocket: the option 'key' must be a string, not a number
+accept_websocket: the option 'rate' must be a number of messages per second, from 0.001 to 1000000
+accept_websocket: the option 'rate' must be a number of messages per second, from 0.001 to 1000000
+accept_websocket: the option 'burst' must be a number from 1 to 1000000
+accept_websocket: the option 'burst' needs 'rate'
+websocket: the option 'rate' must be a number of messages per second, from 0.001 to 1000000
+websocket: the option 'burst' must be a number from 1 to 1000000
 websocket: the option 'compress' must be true, false or "takeover"
 websocket: there is no option 'key'
 websocket: there is no option 'number'`

@@ -47,7 +47,7 @@ func init() {
 		moonbridge/engine moonbridge/handler moonbridge/handler/backend moonbridge/handler/pool moonbridge/handler/pool/listen
 		moonbridge/httpparse moonbridge/httpwrite moonbridge/handler/logging moonbridge/reactor moonbridge/handler/files/static
 		moonbridge/handler/route moonbridge/handler/proxy moonbridge/handler/ratelimit moonbridge/handler/tcpproxy moonbridge/handler/upstream moonbridge/handler/proxyproto moonbridge/handler/forwarded
-		moonbridge/handler/websocket`) {
+		moonbridge/handler/websocket moonbridge/handler/channel moonbridge/handler/channel/stream`) {
 		known[path[strings.LastIndexByte(path, '/')+1:]] = path
 	}
 }
@@ -79,6 +79,33 @@ func (b block) source() (string, error) {
 		return true
 	})
 	return head + where + b.text, nil
+}
+
+// TestProgramsAreShort checks that the programs to start from are as short as the guide says.
+func TestProgramsAreShort(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "docs/go.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, list, _ := strings.Cut(string(text), "\n### Programs to start from\n")
+	list, _, _ = strings.Cut(list, "\n## ")
+	const most = 120
+	if !strings.Contains(list, fmt.Sprintf("at most %d lines", most)) {
+		t.Errorf("the guide does not say that they have at most %d lines", most)
+	}
+	rows := regexp.MustCompile(`(?m)^\| \[\w+\]\(\.\./(examples/go/\S+\.go)\)`).FindAllStringSubmatch(list, -1)
+	if len(rows) < 9 {
+		t.Errorf("%d programs in the guide", len(rows))
+	}
+	for _, row := range rows {
+		source, err := os.ReadFile(filepath.Join(root, row[1]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := bytes.Count(source, []byte("\n")); n > most {
+			t.Errorf("%s has %d lines", row[1], n)
+		}
+	}
 }
 
 // TestDocuments compiles all Go code in the documents, in a separate module that is set up as the guide says.

@@ -178,6 +178,15 @@ func TestHello(t *testing.T) {
 	check(t, "GET", "http://"+at[0]+"/", "", 200, "Hello, world!\n")
 	check(t, "GET", "http://"+at[1]+"/a", "", 200, "0: GET /a\n1: GET /a\n2: GET /a\n")
 
+	t.Run("curl", func(t *testing.T) {
+		need(t, "curl")
+		const connects = "%{num_connects}\\n"
+		got := tool(t, "curl", "-si", "-w", connects, "http://"+at[0]+"/", "http://"+at[0]+"/", "--next", "-si", "-w", connects, "-X", "PUT", "-d", "x", "http://"+at[1]+"/c")
+		if want := regexp.MustCompile(`(?s)^HTTP/1\.1 200 OK\r\n.*\r\n\r\nHello, world!\n1\nHTTP/1\.1 200 OK\r\n.*world!\n0\nHTTP/1\.1 200 OK\r\n.*2: PUT /c\n1\n$`); !want.MatchString(got) {
+			t.Errorf("%s", got)
+		}
+	})
+
 	// A response that is being sent when the program is told to stop arrives in full.
 	res, err := client.Get("http://" + at[1] + "/b")
 	if err != nil {

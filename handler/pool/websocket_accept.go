@@ -2,6 +2,7 @@ package pool
 
 import (
 	"bytes"
+	"time"
 
 	"moonbridge/handler/backend"
 	"moonbridge/handler/shm"
@@ -50,5 +51,9 @@ func readAccept(a, b []byte) (shm.WSAccept, error) {
 }
 
 func answerOf(w *shm.WSAccept) websocket.Answer {
-	return websocket.Answer{Protocol: w.Protocol, Fields: string(w.Fields), MaxMessage: int(w.MessageMax)}
+	a := websocket.Answer{Protocol: w.Protocol, Fields: string(w.Fields), MaxMessage: int(w.MessageMax)}
+	if w.Interval > 0 {
+		a.Rate, a.Burst = float64(time.Second)/float64(w.Interval), int(w.Burst)
+	}
+	return a
 }

@@ -366,7 +366,8 @@ typedef struct {
 	uint32_t after_len, member_len; /* for channels: the last id, the key for presence */
 	uint32_t handler_len, state_len;
 	uint32_t key_len, protocol_len, extensions_len; /* of the handshake */
-	uint32_t pad;
+	uint32_t burst;    /* messages at once, if there is an interval */
+	uint64_t interval; /* ns between two messages of the client; 0: no limit */
 } mb_ws_accept;
 #define MB_WS_OPENS        1u /* the handler has open */
 #define MB_WS_CLOSES       2u /* the handler has close */
@@ -390,6 +391,7 @@ typedef struct {
 #define MB_WS_STATE_MAX 4096u /* bytes of the state of a WebSocket */
 #define MB_WS_NAME_MAX   255u /* bytes of the name of a handler */
 #define MB_WS_MESSAGE_MAX (1u << 20) /* bytes of a message in either direction */
+#define MB_WS_RATE_MAX 1000000u /* messages of a client per second, and at once */
 
 /* What a handler wants. len bytes follow. */
 typedef struct { uint32_t verb, len; } mb_ws_verb;

@@ -10,11 +10,13 @@ import (
 
 // WSAcceptBody is mb_ws_accept. The texts follow it.
 type WSAcceptBody struct {
-	Flags, MessageMax                     uint32 // Flags: WSOpens and so on
-	FieldsLen, NamesLen                   uint32
-	AfterLen, MemberLen                   uint32
-	HandlerLen, StateLen                  uint32
-	KeyLen, ProtocolLen, ExtensionsLen, _ uint32
+	Flags, MessageMax                  uint32 // Flags: WSOpens and so on
+	FieldsLen, NamesLen                uint32
+	AfterLen, MemberLen                uint32
+	HandlerLen, StateLen               uint32
+	KeyLen, ProtocolLen, ExtensionsLen uint32
+	Burst                              uint32 // messages at once, if there is an Interval
+	Interval                           uint64 // ns between two messages of the client; 0: no limit
 }
 
 // Flags of WSAcceptBody.
@@ -43,9 +45,11 @@ const (
 
 // Bounds of a WebSocket.
 const (
-	WSStateMax   = 4096
-	WSNameMax    = 255
-	WSMessageMax = 1 << 20
+	WSStateMax    = 4096
+	WSNameMax     = 255
+	WSMessageMax  = 1 << 20
+	WSRateMax     = 1_000_000            // messages a second, and at once
+	WSIntervalMax = 1000 * 1_000_000_000 // ns
 )
 
 // WSVerbHead is mb_ws_verb. Len bytes follow it.
@@ -117,7 +121,8 @@ func ReadWSAccept(m []byte) (s WSAccept, err error) {
 	copy(Bytes(b), m)
 	texts, rest, ok := split(m[unsafe.Sizeof(*b):], b.FieldsLen, b.NamesLen, b.AfterLen, b.MemberLen, b.HandlerLen, b.StateLen,
 		b.KeyLen, b.ProtocolLen, b.ExtensionsLen)
-	if !ok || len(rest) > 0 || b.StateLen > WSStateMax || b.HandlerLen > WSNameMax || b.MessageMax > WSMessageMax || !isFields(texts[0]) {
+	if !ok || len(rest) > 0 || b.StateLen > WSStateMax || b.HandlerLen > WSNameMax || b.MessageMax > WSMessageMax ||
+		b.Interval > WSIntervalMax || b.Burst > WSRateMax || !isFields(texts[0]) {
 		return s, errWSAccept
 	}
 	if s.Names, ok = SplitNames(texts[1]); !ok {

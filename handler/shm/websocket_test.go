@@ -17,11 +17,23 @@ func acceptance(fields, names, after, member, handler, state, key, protocol, ext
 	return append(slices.Clone(Bytes(&b)), strings.Join(texts, "")...)
 }
 
+// limited is one whose client has a rate.
+func limited(interval uint64, burst uint32) []byte {
+	m := acceptance("", "", "", "", "h", "", "", "", "")
+	var b WSAcceptBody
+	copy(Bytes(&b), m)
+	b.Interval, b.Burst = interval, burst
+	return append(slices.Clone(Bytes(&b)), m[len(Bytes(&b)):]...)
+}
+
 func TestReadWSAccept(t *testing.T) {
 	good := acceptance("A: b\r\n", "x\x00y\x00", "1", "me", "chat", "state", "key", "v1", "deflate")
 	s, err := ReadWSAccept(good)
 	if err != nil || string(s.Fields) != "A: b\r\n" || !slices.Equal(s.Names, []string{"x", "y"}) || s.After != "1" || s.Member != "me" ||
 		s.Handler != "chat" || string(s.State) != "state" || s.Key != "key" || s.Protocol != "v1" || s.Extensions != "deflate" {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if s, err := ReadWSAccept(limited(WSIntervalMax, WSRateMax)); err != nil || s.Interval != WSIntervalMax || s.Burst != WSRateMax {
 		t.Errorf("%+v, %v", s, err)
 	}
 	for name, m := range map[string][]byte{
@@ -33,6 +45,8 @@ func TestReadWSAccept(t *testing.T) {
 		"large state":  acceptance("", "", "", "", "h", strings.Repeat("x", WSStateMax+1), "", "", ""),
 		"long handler": acceptance("", "", "", "", strings.Repeat("x", WSNameMax+1), "", "", "", ""),
 		"no field":     acceptance("A: b\r\n\r\n", "", "", "", "h", "", "", "", ""),
+		"rare":         limited(WSIntervalMax+1, 1),
+		"large burst":  limited(1, WSRateMax+1),
 	} {
 		if s, err := ReadWSAccept(m); err == nil {
 			t.Errorf("%s: %+v", name, s)

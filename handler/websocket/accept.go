@@ -12,7 +12,9 @@ type Answer struct {
 	Protocol string // one of those that the client has offered, or ""
 	Fields   string // further field lines, each with its CR LF
 
-	MaxMessage int // bound of this connection, if it is less than that of the Endpoint; 0: that one
+	MaxMessage int     // bound of this connection, if it is less than that of the Endpoint; 0: that one
+	Rate       float64 // messages a second of this connection; 0: Rate and Burst of the Endpoint
+	Burst      int     // messages at once, if there is a Rate; 0: as many as in a second, at least 1
 }
 
 // errNoUpgrade: what is between the engine and this backend cannot change the protocol.
@@ -26,10 +28,8 @@ func (e *Endpoint) Accept(x backend.Exchange, s *Handshake, a Answer, h Handler,
 	if !ok {
 		return nil, errNoUpgrade
 	}
-	c := &Conn{Value: value, e: e, handler: h, maxMessage: int32(e.o.MaxMessage)}
-	if a.MaxMessage > 0 {
-		c.maxMessage = min(c.maxMessage, int32(min(a.MaxMessage, math.MaxInt32)))
-	}
+	c := e.newConn(&a, h)
+	c.Value = value
 	extension := ""
 	if e.deflate != nil && s.offered {
 		c.compressed(e.deflate.o.agree(s.deflate))
@@ -39,6 +39,19 @@ func (e *Endpoint) Accept(x backend.Exchange, s *Handshake, a Answer, h Handler,
 		return nil, err
 	}
 	return c, nil
+}
+
+func (e *Endpoint) newConn(a *Answer, h Handler) *Conn {
+	c := &Conn{e: e, handler: h, maxMessage: int32(e.o.MaxMessage)}
+	if a.MaxMessage > 0 {
+		c.maxMessage = min(c.maxMessage, int32(min(a.MaxMessage, math.MaxInt32)))
+	}
+	if a.Rate > 0 {
+		c.bucket.allow(a.Rate, a.Burst)
+	} else {
+		c.bucket.allow(e.o.Rate, e.o.Burst)
+	}
+	return c
 }
 
 // compressed makes c a connection that may send and receive compressed messages.

@@ -7,11 +7,11 @@ func (c *Conn) More() bool { return c.giving && len(c.raw.Unread()) > c.in.ahead
 
 // Next takes the message that follows the one which Handler.Message is called with, for a Handler that works on several at once. Only
 // Message may call it, as often as it wants. It finds those that have arrived, as a whole and in one frame, and that Message would be called
-// with next: none after Hold, none with Options.Rate, none that refers to a message before it (context takeover), and none with more than
+// with next: none after Hold, none with a rate, none that refers to a message before it (context takeover), and none with more than
 // most bytes. Whatever it does not find comes in its turn. data is a view that is valid until the next call of Next, or until Message
 // returns; the view that Message was called with ends with the first call.
 func (c *Conn) Next(most int) (kind Kind, data []byte, ok bool) {
-	if !c.More() || c.state != connOpen || c.e.o.Rate > 0 || c.raw.Full() {
+	if !c.More() || c.state != connOpen || c.bucket.interval > 0 || c.raw.Full() {
 		return 0, nil, false
 	}
 	b := c.raw.Unread()[c.in.ahead:]

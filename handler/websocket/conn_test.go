@@ -2,6 +2,7 @@ package websocket
 
 import (
 	"errors"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -168,6 +169,50 @@ func TestRate(t *testing.T) {
 	raw.loop.pass(time.Minute)
 	if h.messages() != got {
 		t.Error("a message after the end")
+	}
+}
+
+// How many of ten messages come at once, and which time the others take. An Answer counts more than the options.
+func TestRates(t *testing.T) {
+	for _, tt := range []struct {
+		o    Options
+		a    Answer
+		once int
+		then time.Duration
+	}{
+		{Options{}, Answer{}, 10, 0},
+		{Options{Rate: 4}, Answer{}, 4, 1500 * time.Millisecond},
+		{Options{Rate: 0.5}, Answer{}, 1, 18 * time.Second},
+		{Options{Rate: 2, Burst: 6}, Answer{}, 6, 2 * time.Second},
+		{Options{}, Answer{Rate: 10, Burst: 5}, 5, 500 * time.Millisecond},
+		{Options{Rate: 2, Burst: 6}, Answer{Rate: 3}, 3, 2333 * time.Millisecond},
+		{Options{Rate: -1}, Answer{Rate: math.NaN()}, 10, 0},
+		{Options{Rate: 1e-300}, Answer{}, 1, -1}, // years
+		{Options{Rate: 1e-300, Burst: math.MaxInt}, Answer{}, 10, 0},
+		{Options{Rate: 1e300}, Answer{}, 10, 0},
+	} {
+		h := &events{}
+		raw, c := answered(New(tt.o), h, tt.a)
+		var all []byte
+		for range 10 {
+			all = append(all, binaryFrame("x")...)
+		}
+		raw.receive(c, all)
+		count := func() int { return strings.Count(h.messages(), "x") }
+		if n := count(); n != tt.once {
+			t.Errorf("%+v, %+v: %d messages at once, want %d", tt.o, tt.a, n, tt.once)
+		}
+		if tt.then < 0 {
+			continue
+		}
+		raw.loop.pass(tt.then - time.Millisecond)
+		if n := count(); tt.then > 0 && n != 9 {
+			t.Errorf("%+v, %+v: %d messages in %v", tt.o, tt.a, n, tt.then)
+		}
+		raw.loop.pass(2 * time.Millisecond)
+		if n := count(); n != 10 {
+			t.Errorf("%+v, %+v: %d messages in the end", tt.o, tt.a, n)
+		}
 	}
 }
 

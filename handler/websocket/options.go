@@ -21,8 +21,9 @@ type Options struct {
 	// are not passed on while more than a quarter of it waits. Until then, one more message of any size may wait. Default 1 MiB.
 	MaxHeld int
 	// Rate is how many messages a second are passed on, on average, and Burst how many at once. A peer that sends more has to wait. Default: no
-	// limit. The default of Burst is Rate.
-	Rate, Burst int
+	// limit. The default of Burst is Rate, at least 1. An Answer may say otherwise for its connection.
+	Rate  float64
+	Burst int
 	// Ping is after which time without a byte from the peer it is sent a ping, and Pong the time in which something has to come
 	// then. Default 30 s each; negative: no pings.
 	Ping, Pong time.Duration
@@ -86,7 +87,6 @@ type Endpoint struct {
 func New(o Options) *Endpoint {
 	o.MaxMessage = min(cmp.Or(o.MaxMessage, maxMessageDefault), math.MaxInt32)
 	o.MaxHeld = cmp.Or(o.MaxHeld, maxHeldDefault)
-	o.Burst = cmp.Or(o.Burst, o.Rate)
 	o.Ping, o.Pong, o.Close = cmp.Or(o.Ping, pingDefault), cmp.Or(o.Pong, pongDefault), cmp.Or(o.Close, closeDefault)
 	if o.Budget == nil {
 		o.Budget = NewBudget(budgetDefault)

@@ -1,30 +1,53 @@
 package websocket
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // bucket bounds the rate of messages (GCRA).
 type bucket struct {
-	next    int64 // when the next message would be on time
-	waiting bool  // a message waits for its time
+	interval int64 // ns from one message to the next, on average; 0: there is no bound
+	reserve  int64 // how much earlier than that a message may come: the burst without its first message
+	next     int64 // when the next message would be on time
+	waiting  bool  // a message waits for its time
 }
+
+// allow sets how many messages may come in a second, and at once. A rate of 0 or less is no bound.
+func (b *bucket) allow(rate float64, burst int) {
+	if !(rate > 0) {
+		return
+	}
+	if burst <= 0 {
+		burst = int(min(rate, math.MaxInt32))
+	}
+	b.interval = int64(min(max(float64(time.Second)/rate, 1), float64(intervalMax)))
+	b.reserve = min(int64(max(burst-1, 0)), int64(reserveMax)/b.interval) * b.interval
+}
+
+// Bounds that keep the arithmetic from overflowing.
+const (
+	intervalMax = 31_536_000 * time.Second
+	reserveMax  = 3_153_600_000 * time.Second
+)
 
 // admit takes a message from the rate. false: it has to wait, and parse is called when its time has come.
 func (c *Conn) admit() bool {
-	if c.e.o.Rate <= 0 {
+	b := &c.bucket
+	if b.interval == 0 {
 		return true
 	}
-	if c.bucket.waiting {
+	if b.waiting {
 		return false
 	}
-	interval := int64(time.Second) / int64(c.e.o.Rate)
 	now := c.loop.Now()
-	c.bucket.next = max(c.bucket.next, now)
-	if early := c.bucket.next - now - interval*int64(max(c.e.o.Burst-1, 0)); early > 0 {
-		c.bucket.waiting = true
+	b.next = max(b.next, now)
+	if early := b.next - now - b.reserve; early > 0 {
+		b.waiting = true
 		c.loop.After(time.Duration(early), c.inTime)
 		return false
 	}
-	c.bucket.next += interval
+	b.next += b.interval
 	return true
 }
 

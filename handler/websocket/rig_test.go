@@ -159,9 +159,11 @@ func (c *fakeConn) receive(s backend.Stream, pieces ...[]byte) {
 }
 
 // opened is a connection of e without a socket.
-func opened(e *Endpoint, h Handler) (*fakeConn, *Conn) {
+func opened(e *Endpoint, h Handler) (*fakeConn, *Conn) { return answered(e, h, Answer{}) }
+
+func answered(e *Endpoint, h Handler, a Answer) (*fakeConn, *Conn) {
 	raw := &fakeConn{loop: &fakeLoop{now: 1}}
-	c := &Conn{e: e, handler: h, maxMessage: int32(e.o.MaxMessage)}
+	c := e.newConn(&a, h)
 	c.Open(raw)
 	return raw, c
 }

@@ -76,7 +76,7 @@ func TestConstants(t *testing.T) {
 		"MsgDeclare": shm.MsgDeclare, "MsgChannels": shm.MsgChannels, "OutStream": shm.OutStream,
 		"OutWebSocket": shm.OutWebSocket, "KindWebSocket": shm.KindWebSocket, "AskWSSend": shm.AskWSSend, "AskWSClose": shm.AskWSClose, "WSOpens": shm.WSOpens,
 		"WSCloses": shm.WSCloses, "WSStrict": shm.WSStrict, "WSCompress": shm.WSCompress, "WSTakeover": shm.WSTakeover, "WSOpen": shm.WSOpen,
-		"WSMessage": shm.WSMessage, "WSClose": shm.WSClose, "WSStateMax": shm.WSStateMax, "WSNameMax": shm.WSNameMax, "WSMessageMax": shm.WSMessageMax,
+		"WSMessage": shm.WSMessage, "WSClose": shm.WSClose, "WSStateMax": shm.WSStateMax, "WSNameMax": shm.WSNameMax, "WSMessageMax": shm.WSMessageMax, "WSRateMax": shm.WSRateMax,
 		"WSSendText": shm.WSSendText, "WSSendBinary": shm.WSSendBinary, "WSEnd": shm.WSEnd, "WSState": shm.WSState, "WSSubscribe": shm.WSSubscribe,
 		"WSUnsubscribe": shm.WSUnsubscribe, "WSUnknown": shm.WSUnknown, "WSReceive": shm.WSReceive, "WSDone": shm.WSDone, "WSMessages": shm.WSMessages, "OutWebSocketBlocking": shm.OutWebSocketBlocking,
 		"AskPublish": shm.AskPublish, "AskCount": shm.AskCount, "AskPresence": shm.AskPresence, "AskHistory": shm.AskHistory,

@@ -5,15 +5,17 @@
 #include <string.h>
 
 #define NAMES_MAX 64u
+#define PAUSE_MAX 1000 /* seconds between two messages of a client that has a rate */
 
-enum { HANDLER, CHANNELS, LAST_ID, KEY, STATE, PROTOCOLS, MAX_MESSAGE, ON_ERROR, COMPRESS, OPTIONS };
+enum { HANDLER, CHANNELS, LAST_ID, KEY, STATE, PROTOCOLS, MAX_MESSAGE, RATE, BURST, ON_ERROR, COMPRESS, OPTIONS };
 static const char *const known[OPTIONS + 1] = {
 	[HANDLER] = "handler", [CHANNELS] = "channels", [LAST_ID] = "last_id", [KEY] = "key", [STATE] = "state",
-	[PROTOCOLS] = "protocols", [MAX_MESSAGE] = "max_message", [ON_ERROR] = "on_error", [COMPRESS] = "compress"};
+	[PROTOCOLS] = "protocols", [MAX_MESSAGE] = "max_message", [RATE] = "rate", [BURST] = "burst", [ON_ERROR] = "on_error", [COMPRESS] = "compress"};
 
 typedef struct {
 	mb_ws_accept head;
 	mb_text handler, after, member, state, key, protocol, extensions;
+	double rate; /* messages per second; 0: not given */
 } wish;
 
 static const char *verb; /* the method that was called */
@@ -123,12 +125,20 @@ static void read_handler(lua_State *L, wish *w)
 	lua_pop(L, 3);
 }
 
-static void read_max(lua_State *L, wish *w)
+static uint32_t count_of(lua_State *L, const char *name, uint32_t max)
 {
 	double x = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : 0;
-	if (!(x >= 1 && x <= MB_WS_MESSAGE_MAX))
-		luaL_error(L, "%s: the option 'max_message' must be a number from 1 to %d", verb, (int)MB_WS_MESSAGE_MAX);
-	w->head.message_max = (uint32_t)x;
+	if (!(x >= 1 && x <= max))
+		luaL_error(L, "%s: the option '%s' must be a number from 1 to %d", verb, name, (int)max);
+	return (uint32_t)x;
+}
+
+static double rate_of(lua_State *L, const char *name)
+{
+	double x = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : 0;
+	if (!(x >= 1.0 / PAUSE_MAX && x <= MB_WS_RATE_MAX))
+		luaL_error(L, "%s: the option '%s' must be a number of messages per second, from 0.001 to %d", verb, name, (int)MB_WS_RATE_MAX);
+	return x;
 }
 
 static void read_compress(lua_State *L, wish *w)
@@ -169,7 +179,13 @@ static void read_option(lua_State *L, void *with, int i)
 		each_name(L, known[i], use_protocol, w);
 		break;
 	case MAX_MESSAGE:
-		read_max(L, w);
+		w->head.message_max = count_of(L, known[i], MB_WS_MESSAGE_MAX);
+		break;
+	case RATE:
+		w->rate = rate_of(L, known[i]);
+		break;
+	case BURST:
+		w->head.burst = count_of(L, known[i], MB_WS_RATE_MAX);
 		break;
 	case ON_ERROR:
 		w->head.flags |= word_of(L, known[i], "ignore", "close") ? MB_WS_STRICT : 0;
@@ -185,6 +201,13 @@ static void read_options(lua_State *L, wish *w, uint32_t used)
 	mb_each_option(L, verb, known, used, read_option, w);
 	if ((used >> HANDLER & 1) && !w->handler.n)
 		luaL_error(L, "%s: the option 'handler' is missing", verb);
+	if (w->head.burst && !w->rate)
+		luaL_error(L, "%s: the option 'burst' needs 'rate'", verb);
+	if (w->rate) {
+		w->head.interval = (uint64_t)(1e9 / w->rate);
+		if (!w->head.burst)
+			w->head.burst = w->rate < 1 ? 1 : (uint32_t)w->rate;
+	}
 }
 
 /* --- the handshake --------------------------------------------------------------------- */
@@ -296,7 +319,7 @@ int mb_websocket_begin(lua_State *L)
 		lua_settop(L, 1);
 		lua_newtable(L);
 	}
-	if (!prepare(L, 1u << PROTOCOLS | 1u << MAX_MESSAGE | 1u << COMPRESS))
+	if (!prepare(L, 1u << PROTOCOLS | 1u << MAX_MESSAGE | 1u << RATE | 1u << BURST | 1u << COMPRESS))
 		return 0;
 	mb_output_begin_websocket(message.p, message.len);
 	return 1;
