@@ -3,6 +3,7 @@ module moonbridge/benchmarks
 go 1.26.0
 
 require (
+	github.com/coder/websocket v1.8.15
 	github.com/panjf2000/gnet/v2 v2.9.7
 	github.com/valyala/fasthttp v1.77.0
 	golang.org/x/net v0.62.0

@@ -1,6 +1,10 @@
 package engine
 
-import "moonbridge/handler/backend"
+import (
+	"math"
+
+	"moonbridge/handler/backend"
+)
 
 // Stream implements backend.Streamer.
 func (c *conn) Stream(r backend.Running) {
@@ -29,6 +33,24 @@ func (p *pipelined) Stream(r backend.Running) {
 	p.exchange.traits |= streams
 	p.responseMS = 0
 	p.c.breakWhenGone()
+}
+
+// Pending implements backend.Streamer. The kernel reports room in a socket only when a third of its buffer is free, so a slow peer may
+// take much before OutputRoom is called.
+func (c *conn) Pending() int64 {
+	left := int64(c.l.sys.unacknowledged(c.socket.fd))
+	if left < 0 {
+		left = math.MaxInt64 / 2 // it is not known, or the window of a stream is used up: nothing seems to be taken
+	}
+	return left + int64(c.output.Len())
+}
+
+// Pending implements backend.Streamer.
+func (p *pipelined) Pending() int64 {
+	if p.current {
+		return p.c.Pending()
+	}
+	return int64(p.output.Len())
 }
 
 // breakWhenGone makes the system notice a peer that vanishes: what a stream sends may be so little that none of it ever waits here, and

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -29,4 +30,44 @@ func TestStreamBreaks(t *testing.T) {
 		h.answers(0, 1)
 		d.settle()
 	}
+}
+
+// What a peer has not taken becomes less when it acknowledges bytes, long before its socket has room, and when the socket takes more.
+func TestStreamPending(t *testing.T) {
+	d, h := newRuns(t, Limits{}, nil)
+	d.peer.says(gets(2))
+	first, second := h.all[0].x, h.all[1].x
+	backend.BeginStream(first, h.all[0])
+	d.peer.room, d.peer.unacknowledged = 10, 1_000_000
+	text := strings.Repeat("x", 1000)
+	if n := first.Output([]byte(text), nil, false); n != len(text) {
+		t.Fatalf("%d bytes were taken", n)
+	}
+	before := backend.PendingOf(first)
+	for _, c := range []struct {
+		what  string
+		step  func()
+		falls bool
+	}{
+		{"nothing", func() {}, false},
+		{"a byte is acknowledged", func() { d.peer.unacknowledged-- }, true},
+		{"the socket takes more", func() { d.peer.takes(100) }, true},
+		{"it is not known", func() { d.peer.unacknowledged = -1 }, false},
+	} {
+		c.step()
+		now := backend.PendingOf(first)
+		if now < before != c.falls {
+			t.Errorf("%s: %d after %d", c.what, now, before)
+		}
+		before = now
+	}
+	// The second response waits for the first.
+	second.Output([]byte("ab"), nil, false)
+	if n := backend.PendingOf(second); n != 2 {
+		t.Errorf("of a response that waits for another: %d, want 2", n)
+	}
+	d.peer.room = 1 << 20
+	d.peer.takes(1 << 20)
+	h.answers(0, 1)
+	d.settle()
 }

@@ -49,7 +49,7 @@ func (l *fakeLoop) Unwatch(fd int) error             { l.t.Error("Unwatch called
 func (l *fakeLoop) OnTurn(t backend.Turn)            { l.turns = append(l.turns, t) }
 
 func (l *fakeLoop) OffTurn(t backend.Turn) {
-	l.turns = slices.DeleteFunc(l.turns, func(u backend.Turn) bool { return u == t })
+	l.turns = slices.DeleteFunc(slices.Clone(l.turns), func(u backend.Turn) bool { return u == t })
 }
 
 func (l *fakeLoop) Post(fn func()) {

@@ -41,7 +41,6 @@ func (b *onLoop) Attach(l backend.Loop) (backend.LoopBackend, error) {
 	if lb.check = backend.Checks(l); lb.check {
 		lb.past = call{} // what a handler keeps panics
 	}
-	l.OnTurn(lb)
 	return lb, nil
 }
 
@@ -64,6 +63,8 @@ type onLoopBackend struct {
 	calls []call          // for the next calls
 	head  part            // buffers of w
 	turn  []*loopExchange // started or completed in this turn, for EndTurn
+	on    bool            // EndTurn is called
+	idle  int             // turns without exchanges since the last one with some
 	bytes []byte          // their responses, in the same order
 	free  *loopExchange   // for reuse, linked by next
 	frees int
@@ -74,6 +75,9 @@ const (
 	turnBytesKept = 1 << 20
 	// turnMax is how many exchanges are completed before the loop handles other events.
 	turnMax = 4096
+	// idleTurns is after how many turns without an exchange EndTurn is not called any more. So a loop does not keep for ever a backend
+	// that serves nothing any more: nobody has to say that it is one.
+	idleTurns = 1000
 	// exchangesKept is how many exchanges are kept for reuse, roomKept how many of these keep their body buffers.
 	exchangesKept = 4096
 	roomKept      = 64
@@ -103,6 +107,11 @@ func (l *onLoopBackend) queue(e *loopExchange) {
 	if !e.queued {
 		e.queued = true
 		l.turn = append(l.turn, e)
+	}
+	if !l.on {
+		l.on = true
+		l.loop.OnTurn(l)
+		l.loop.Post(func() {}) // at the end of a turn, this one may not call EndTurn any more
 	}
 }
 
@@ -191,6 +200,14 @@ func (l *onLoopBackend) BeginTurn() {}
 // EndTurn passes on the responses of the turn. Exchanges that start meanwhile are completed too, which favours batches,
 // up to turnMax.
 func (l *onLoopBackend) EndTurn() (again bool) {
+	if len(l.turn) == 0 {
+		if l.idle++; l.idle == idleTurns {
+			l.idle, l.on = 0, false
+			l.loop.OffTurn(l)
+		}
+		return false
+	}
+	l.idle = 0
 	for i := 0; i < len(l.turn); i++ {
 		if i == turnMax {
 			l.keepFrom(i)

@@ -23,3 +23,32 @@ func TestOnLoopTurnIsBounded(t *testing.T) {
 		}
 	}
 }
+
+// A backend without exchanges leaves the turns of its loop, and comes back with the next exchange: at the end of a turn, too, when
+// others were asked already whether there is more to do.
+func TestOnLoopLeavesTurns(t *testing.T) {
+	b := attach(t, OnLoop(hello))
+	if len(b.turns) != 0 {
+		t.Error("it takes part in turns before there was an exchange")
+	}
+	for range 2 {
+		x := &pipeliner{fakeConn: fakeConn{t: t, l: b.fakeLoop, takes: -1, started: true}, b: b, left: 1}
+		b.inTurn = true
+		x.next()
+		if len(b.turns) != 1 || len(b.posted) != 1 {
+			t.Fatalf("with an exchange, %d hooks and %d posted functions", len(b.turns), len(b.posted))
+		}
+		for n := range idleTurns + 1 {
+			if len(b.turns) != 1 {
+				t.Fatalf("it has left after %d turns", n)
+			}
+			b.fakeLoop.turn(nil)
+			if n == 0 && !strings.Contains(string(x.out), "hello") {
+				t.Errorf("response %q", x.out)
+			}
+		}
+		if len(b.turns) != 0 {
+			t.Error("it has not left")
+		}
+	}
+}

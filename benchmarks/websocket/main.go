@@ -63,17 +63,20 @@ func main() {
 // conformance reports which cases each server passes.
 func conformance(o *options) error {
 	for _, t := range o.targets {
-		passed, skipped := map[string]int{}, map[string]int{}
+		passed, skipped, unclean := map[string]int{}, map[string]int{}, map[string]int{}
 		total := map[string]int{}
 		var failed []string
 		for _, k := range wstest.Cases(o.count, o.most) {
 			chapter, _, _ := strings.Cut(k.ID, ".")
 			total[chapter]++
+			var f wstest.Failure
 			switch err := k.Run(t.dial, t.url.RequestURI()); {
 			case err == nil:
 				passed[chapter]++
 			case errors.Is(err, wstest.ErrNotOffered):
 				skipped[chapter]++
+			case errors.As(err, &f) && f.Unclean:
+				unclean[chapter]++
 			default:
 				failed = append(failed, fmt.Sprintf("%s: %v", k.ID, err))
 			}
@@ -83,6 +86,9 @@ func conformance(o *options) error {
 			fmt.Printf("  chapter %-3s %3d of %3d", chapter, passed[chapter], total[chapter])
 			if n := skipped[chapter]; n > 0 {
 				fmt.Printf(", %d not implemented", n)
+			}
+			if n := unclean[chapter]; n > 0 {
+				fmt.Printf(", %d ended without a close frame", n)
 			}
 			fmt.Println()
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -292,11 +293,13 @@ func TestChannelsEndure(t *testing.T) {
 	const clients = 8
 	var stop atomic.Bool
 	var published atomic.Int64
-	ends := make(chan error, clients)
+	ends := make(chan error, clients+1)
 	for n := range clients {
 		l := s.listen("c=room:a&c=room:b", "")
 		go func() { ends <- l.follow(n) }()
 	}
+	first := s.lua(0, `return channel.last_id()`)
+	go func() { ends <- followPolling(s.url("/wait?c=room:a&c=room:b&id="), first) }()
 	publisher := make(chan struct{})
 	go func() {
 		defer close(publisher)
@@ -332,7 +335,7 @@ func TestChannelsEndure(t *testing.T) {
 	if _, got, err := fetch("POST", s.url("/"), `return channel.publish("room:b", "end")`); err != nil {
 		t.Error(got, err)
 	}
-	for range clients {
+	for range clients + 1 {
 		select {
 		case err := <-ends:
 			if err != nil {
@@ -381,6 +384,52 @@ func (l *follower) follow(n int) error {
 		if rnd.IntN(50) == 0 {
 			l.body.Close() // it connects again
 		}
+	}
+}
+
+// followPolling is follow for a client that asks for the messages after an id, again and again.
+func followPolling(url, id string) error {
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	deadline := time.Now().Add(patience)
+	for last := 0; ; {
+		resp, err := client.Get(url + id)
+		if err != nil || resp.StatusCode >= 500 { // a process ends, and another one takes over
+			if err == nil {
+				resp.Body.Close()
+			}
+			if time.Now().After(deadline) {
+				return fmt.Errorf("polling after %d: %w", last, err)
+			}
+			time.Sleep(5 * time.Millisecond)
+			continue
+		}
+		var answer struct {
+			ID       string
+			Lost     bool
+			Messages []struct{ Data string }
+		}
+		err = json.NewDecoder(resp.Body).Decode(&answer)
+		resp.Body.Close()
+		switch {
+		case resp.StatusCode == 204:
+			id = resp.Header.Get("Last-Event-ID")
+			continue
+		case err != nil: // it has broken off
+			continue
+		case answer.Lost:
+			return fmt.Errorf("polling has lost messages after %d", last)
+		}
+		for _, m := range answer.Messages {
+			if m.Data == "end" {
+				return nil
+			}
+			if i, err := strconv.ParseFloat(m.Data, 64); err != nil || int(i) != last+1 {
+				return fmt.Errorf("polling: %s after %d", m.Data, last)
+			}
+			last++
+		}
+		id = answer.ID
+		deadline = time.Now().Add(patience)
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/x509"
 	"io"
 	"net/http"
@@ -210,6 +211,67 @@ func TestHTTP2Stop(t *testing.T) {
 	if _, err := says(client, url); err == nil {
 		t.Error("there is still a server")
 	}
+}
+
+// While clients send requests with HTTP/2, and with TLS on kept connections, the server ends. No request is lost: each is answered, or the client has
+// found no server to send it to.
+func TestHTTP2StopUnderLoad(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	trusted := certificateFiles(t, dir, "a", "a.test")
+	s := start(t, "testdata/http2.lua", dir)
+	at := s.addresses()
+	var served atomic.Int64
+	var all sync.WaitGroup
+	for i := range 9 {
+		client, url := http2Client(trusted), "https://"+at[0]+"/"
+		switch i % 3 {
+		case 1:
+			client, url = http2Client(nil), "http://"+at[2]+"/"
+		case 2:
+			client, _ = tlsClient("a.test", trusted)
+			client.Transport.(*http.Transport).DisableKeepAlives = false
+			url = "https://" + at[1] + "/"
+		}
+		for range 2 {
+			all.Go(func() {
+				for {
+					sent, err := asks(client, url)
+					if sent && err != nil {
+						t.Errorf("%s: %v", url, err)
+					}
+					if err != nil {
+						return
+					}
+					served.Add(1)
+				}
+			})
+		}
+	}
+	eventually(t, "requests are served", func() bool { return served.Load() > 200 })
+	s.signal(syscall.SIGTERM)
+	all.Wait()
+	s.exit(0)
+}
+
+// asks sends a request, and reports whether the last attempt at it had a connection.
+func asks(client *http.Client, url string) (sent bool, err error) {
+	var connected atomic.Bool
+	trace := &httptrace.ClientTrace{
+		GetConn: func(string) { connected.Store(false) },
+		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
+	}
+	r, err := http.NewRequestWithContext(httptrace.WithClientTrace(context.Background(), trace), "GET", url, nil)
+	if err != nil {
+		return false, err
+	}
+	resp, err := client.Do(r)
+	if err != nil {
+		return connected.Load(), err
+	}
+	defer resp.Body.Close()
+	_, err = io.Copy(io.Discard, resp.Body)
+	return true, err
 }
 
 func TestAccessVersion(t *testing.T) {

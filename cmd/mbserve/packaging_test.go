@@ -111,7 +111,28 @@ func checkFront(t *testing.T, overHTTP, overTCP string) {
 		if want := fmt.Sprintf("127.0.0.9 http %s", address); got != want {
 			t.Errorf("%s: %q, want %q", address, got, want)
 		}
+		checkFrontStreams(t, address)
 	}
+}
+
+// checkFrontStreams checks that events pass the proxy as they are published, and messages of a WebSocket in both directions.
+func checkFrontStreams(t *testing.T, address string) {
+	t.Helper()
+	l := &follower{t: t, url: "http://" + address + "/events"}
+	if err := l.connect(); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"one", "two"} { // the second one is published when the first one is here
+		if _, _, err := fetch("POST", "http://"+address+"/", text); err != nil {
+			t.Fatal(err)
+		}
+		l.want(text)
+	}
+	if l.again > 0 {
+		t.Errorf("%s: the stream has ended", address)
+	}
+	l.body.Close()
+	openSocket(t, address, "/socket", "").exchanges()
 }
 
 func TestFrontHAProxy(t *testing.T) {

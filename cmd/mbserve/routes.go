@@ -20,8 +20,8 @@ import (
 	"moonbridge/handler/upstream"
 )
 
-// openRoutes makes a proxy for each path of each pool whose requests are passed on. Names are looked up from then on, until
-// closeRoutes.
+// openRoutes makes a proxy for each path of each pool whose requests are passed on. From then on names are looked
+// up, and targets checked, until closeRoutes.
 func (g *generation) openRoutes() error {
 	var ctx context.Context
 	ctx, g.endRoutes = context.WithCancel(context.Background())
@@ -65,8 +65,17 @@ func (g *generation) routesOf(ctx context.Context, o *listen.Options, tally *log
 	return rules, nil
 }
 
-// targetsOf is the service behind a path. A name that cannot be looked up now may be there later.
+// targetsOf is the service behind a path, until ctx is over.
 func (g *generation) targetsOf(ctx context.Context, r *listen.Route) (*upstream.Set, error) {
+	set, err := g.openTargets(ctx, r)
+	if err == nil {
+		context.AfterFunc(ctx, set.Close)
+	}
+	return set, err
+}
+
+// openTargets makes a service. A name that cannot be looked up now may be there later.
+func (g *generation) openTargets(ctx context.Context, r *listen.Route) (*upstream.Set, error) {
 	o := upstream.Options{Connect: r.ConnectTimeout, Head: orNone(r.ResponseTimeout), Stall: orNone(r.StallTimeout)}
 	if r.Check != "" {
 		o.Active = &upstream.Active{Path: r.Check}

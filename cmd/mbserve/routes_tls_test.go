@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"moonbridge/cmd/mbserve/acme/acmetest"
+	"moonbridge/handler/pool/listen"
 )
 
 // said returns the status and the body of a response.
@@ -38,7 +40,7 @@ func said(t *testing.T, url string) (int, string) {
 func TestRoutesTLS(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	certificateFiles(t, dir, "a", "localhost")
+	trusted := certificateFiles(t, dir, "a", "localhost")
 	pair, err := tls.LoadX509KeyPair(dir+"/a.pem", dir+"/a-key.pem")
 	if err != nil {
 		t.Fatal(err)
@@ -64,7 +66,7 @@ func TestRoutesTLS(t *testing.T) {
 	plain := httptest.NewServer(handler)
 	defer plain.Close()
 	url := fmt.Sprintf("https://localhost:%s", secure.URL[strings.LastIndex(secure.URL, ":")+1:])
-	s := start(t, "testdata/routes_tls.lua", url, dir+"/a.pem", plain.URL)
+	s := start(t, "testdata/routes_tls.lua", url, dir+"/a.pem", plain.URL, dir+"/a-key.pem")
 	host := strings.TrimPrefix(url, "https://")
 	for range 2 {
 		for path, want := range map[string]string{
@@ -88,18 +90,44 @@ func TestRoutesTLS(t *testing.T) {
 		t.Error("no session was resumed")
 	}
 	s.wait("requests not answered by their target", `cause="no TLS connection to the target"`, "TLS handshake: ")
+	// Uploads of clients without TLS, with it, and with HTTP/2.
 	const size = 3 << 20
-	resp, err := http.Post(s.url("/secure/upload"), "", strings.NewReader(strings.Repeat("x", size)))
-	if err != nil {
-		t.Fatal(err)
+	one, config := tlsClient("localhost", trusted)
+	two := &http.Client{Timeout: patience, Transport: &http.Transport{
+		TLSClientConfig: &tls.Config{ServerName: "localhost", RootCAs: config.RootCAs}, ForceAttemptHTTP2: true,
+	}}
+	for _, c := range []struct {
+		client *http.Client
+		base   string
+		major  int
+	}{{http.DefaultClient, s.url(""), 1}, {one, "https://" + s.addresses()[1], 1}, {two, "https://" + s.addresses()[1], 2}} {
+		resp, err := c.client.Post(c.base+"/secure/upload", "", strings.NewReader(strings.Repeat("x", size)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if want := fmt.Sprintf("%s /secure/upload true %d <nil>", host, size); string(body) != want || resp.ProtoMajor != c.major {
+			t.Errorf("%s %q, want %q", resp.Proto, body, want)
+		}
 	}
-	body, _ := io.ReadAll(resp.Body)
-	resp.Body.Close()
-	if want := fmt.Sprintf("%s /secure/upload true %d <nil>", host, size); string(body) != want {
-		t.Errorf("%q, want %q", body, want)
-	}
+	two.CloseIdleConnections()
 	eventually(t, "health checks", func() bool { return checks.Load() > 0 })
 	s.stop()
+}
+
+// A reload ends the health checks of the targets that it replaces.
+func TestRoutesEndChecks(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	set, err := new(generation).targetsOf(ctx, &listen.Route{Path: "/", Targets: []string{"127.0.0.1:1"}, Check: "/health"})
+	if err != nil || set.Closed() {
+		t.Fatal(set, err)
+	}
+	g := &generation{endRoutes: cancel}
+	g.closeRoutes()
+	eventually(t, "the service is closed", set.Closed)
 }
 
 // HAProxy takes the header of the PROXY protocol, in the clear and before TLS, and has the client's address from it.

@@ -10,4 +10,12 @@ func (r forwarded) Stream(running backend.Running) {
 	}
 }
 
+// Pending implements backend.Streamer.
+func (r forwarded) Pending() int64 {
+	if r.x == nil {
+		return 0
+	}
+	return backend.PendingOf(r.x)
+}
+
 var _ backend.Streamer = forwarded{}

@@ -275,6 +275,36 @@ func TestSlowAtOnce(t *testing.T) {
 	}
 }
 
+// One that takes little at a time has no room for long, and is not stuck.
+func TestSlowButSteady(t *testing.T) {
+	r := newRig(t, Options{}, Rule{Pattern: "a", Messages: 5, Slow: 3 * time.Second})
+	c := r.client(0, "", "a")
+	c.takes = 1
+	r.publish("a", "1")
+	r.settle()
+	r.publish("a", "2")
+	r.settle()
+	for range 20 {
+		c.took++
+		r.loops[0].pass(2 * time.Second)
+	}
+	if c.slow {
+		t.Fatal("it takes something all the time, and was ended")
+	}
+	c.takes = -1
+	c.Resume()
+	r.settle()
+	c.want("1", "2")
+
+	c.takes = 1
+	r.publish("a", "3")
+	r.settle()
+	r.loops[0].pass(5 * time.Second)
+	if !c.slow {
+		t.Error("it takes nothing any more, and was not ended")
+	}
+}
+
 func TestStuck(t *testing.T) {
 	r := newRig(t, Options{}, Rule{Pattern: "a", Slow: 3 * time.Second})
 	stuck, fast := r.client(0, "", "a"), r.client(0, "", "a")

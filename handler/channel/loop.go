@@ -192,7 +192,7 @@ func (m *Member) deliver(r *Run) {
 }
 
 func (l *Loop) linkFull(m *Member) {
-	m.since = l.on.Now()
+	m.since, m.taken = l.on.Now(), m.s.Taken()
 	l.full.PushFront(m)
 	if !l.ticks {
 		l.ticks = true
@@ -205,9 +205,14 @@ func (l *Loop) tick() {
 	now := l.on.Now()
 	var slow []*Member
 	for m := range l.full.All() {
-		if now-m.since > int64(m.patience()) {
-			slow = append(slow, m)
+		if now-m.since <= int64(m.patience()) {
+			continue
 		}
+		if taken := m.s.Taken(); taken > m.taken {
+			m.since, m.taken = now, taken // it reads slowly, and has no room yet
+			continue
+		}
+		slow = append(slow, m)
 	}
 	for _, m := range slow {
 		if m.l == l && m.state == memberFull { // its subscriber may have been ended by another

@@ -14,6 +14,9 @@ type Subscriber interface {
 	// Lost says that messages between those that the subscriber has and those that follow do not exist any more: it comes back too late,
 	// or with an id that is not known. Messages that there are still follow.
 	Lost()
+	// Taken tells how much the subscriber has taken, in whatever unit. Only whether it grows matters. It is called when Deliver has
+	// returned false, and when a Member has waited for Resume for long.
+	Taken() int64
 	// Slow says that the subscriber does not take messages fast enough. It is a member no more.
 	Slow()
 }
@@ -32,7 +35,8 @@ type Member struct {
 
 	first *subscription // of the list
 	key   string
-	since int64 // memberFull: when it was last given something, on the loop's clock
+	since int64 // memberFull: when it was last seen to take something, on the loop's clock
+	taken int64 // memberFull: Subscriber.Taken, then
 
 	links list.Links[Member] // memberFull: in Loop.full
 }

@@ -87,6 +87,7 @@ type client struct {
 	takes int // messages that it takes until it is full; below 0: all
 	got   []*Message
 	lost  int
+	took  int64 // what Taken returns
 
 	lostUpTo map[string]uint64 // of its channels, when it was told
 	slow     bool
@@ -112,6 +113,8 @@ func (c *client) Lost() {
 		put(&c.lostUpTo, of.name, of.lost)
 	}
 }
+
+func (c *client) Taken() int64 { return c.took }
 
 func (c *client) Slow() { c.slow = true }
 

@@ -21,7 +21,8 @@ type Rule struct {
 
 	Presence bool // keys of subscribers are kept
 
-	// Slow is how long a subscriber may take nothing while messages wait for it. Default: 10 s.
+	// Slow is how long a subscriber may take nothing while messages wait for it. One that reads slowly, but steadily, goes on for as long as
+	// the history has what it lacks. Default: 10 s.
 	Slow time.Duration
 }
 

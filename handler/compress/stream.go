@@ -18,4 +18,10 @@ func (b *decoding) Stream(r backend.Running) {
 	backend.BeginStream(b.Exchange, (*decodingRunning)(b))
 }
 
+// Pending implements backend.Streamer.
+func (e *exchange) Pending() int64 { return backend.PendingOf(e.x) }
+
+// Pending implements backend.Streamer.
+func (b *decoding) Pending() int64 { return backend.PendingOf(b.Exchange) }
+
 var _, _ backend.Streamer = (*exchange)(nil), (*decoding)(nil)

@@ -19,6 +19,9 @@ func (q *request) Stream(r backend.Running) {
 	q.r = r
 }
 
+// Pending says that the peer has taken everything.
+func (q *request) Pending() int64 { return 0 }
+
 // poll is what a worker publishes to have a request wait for a channel.
 func poll(names string) []byte {
 	b := shm.SubscriptionBody{Flags: shm.SubscribePoll | shm.SubscribeKeepalive, TimeoutMS: 1, FieldsLen: 6, NamesLen: uint32(len(names))}

@@ -145,5 +145,8 @@ func (c *socketConn) Deliver(run *channel.Run) (more bool) {
 // Lost implements channel.Subscriber. A client learns it from the ids in the messages, if the application has put them there.
 func (c *socketConn) Lost() {}
 
+// Taken implements channel.Subscriber.
+func (c *socketConn) Taken() int64 { return c.conn.Taken() }
+
 // Slow implements channel.Subscriber.
 func (c *socketConn) Slow() { c.conn.Close(websocket.CodeTryLater, "") }

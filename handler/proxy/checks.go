@@ -26,8 +26,11 @@ func (l *loop) startChecks(v *service) {
 	}
 }
 
-// checkAll checks all servers, now and then again.
+// checkAll checks all servers, now and then again, until the Set is closed.
 func (l *loop) checkAll(v *service) {
+	if v.set.Closed() {
+		return
+	}
 	for _, s := range v.set.Servers() {
 		l.startCheck(v, s)
 	}

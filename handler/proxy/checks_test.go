@@ -56,6 +56,30 @@ func TestHealthChecks(t *testing.T) {
 	}
 }
 
+// A Set that is closed is not checked any more, and its targets still answer.
+func TestHealthChecksEnd(t *testing.T) {
+	var checks atomic.Int64
+	a := newTarget(t, func(p *peer) {
+		for h := p.request(); h != ""; h = p.request() {
+			if strings.HasPrefix(h, "GET /health ") {
+				checks.Add(1)
+			}
+			p.send(ok("a"))
+		}
+	})
+	r := newRig(t, rigOptions{Options: upstream.Options{Active: &upstream.Active{Path: "/health", Every: time.Millisecond}}}, a)
+	r.get().want(t, 200, "a")
+	until(t, "there are checks", func() bool { return checks.Load() > 2 })
+	r.set.Close()
+	r.set.Close()
+	until(t, "there are no more", func() bool {
+		n := checks.Load()
+		time.Sleep(100 * time.Millisecond)
+		return checks.Load() == n
+	})
+	r.get().want(t, 200, "a")
+}
+
 // Checks that fail: no connection, no response, garbage, and one that takes too long.
 func TestHealthCheckFailures(t *testing.T) {
 	closed := newTarget(t, func(*peer) {})

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"moonbridge/handler/proxyproto"
 	"moonbridge/handler/upstream"
 )
 
@@ -140,6 +141,47 @@ func TestConnectionsNotKept(t *testing.T) {
 		c.reply("GET").want(t, 200, "x") // the client's connection is kept
 		if a.accepted() != 2 {
 			t.Errorf("%q: %d connections", response, a.accepted())
+		}
+	}
+}
+
+// ProxyOut: each request has a connection, which begins with a header that names its client.
+func TestProxyOut(t *testing.T) {
+	for version := 1; version <= 2; version++ {
+		a := newTarget(t, func(p *peer) {
+			head, n := []byte(nil), 0
+			for n == 0 {
+				b, err := p.r.ReadByte()
+				if err != nil {
+					return
+				}
+				head = append(head, b)
+				if n, err = proxyproto.Length(head); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+			head = append(head, p.take(n-len(head))...)
+			_, local, remote, err := proxyproto.Parse(head)
+			if err != nil {
+				t.Error(err)
+			}
+			for p.request() != "" {
+				p.send(ok(fmt.Sprint(remote, local)))
+			}
+		})
+		r := newRig(t, rigOptions{Config: Config{ProxyOut: version}}, a)
+		for range 2 {
+			c := r.dial(get)
+			for range 2 {
+				c.reply("GET").want(t, 200, fmt.Sprint(c.LocalAddr(), c.RemoteAddr()))
+				c.send(get)
+			}
+			c.reply("GET")
+			c.Close()
+		}
+		if n := a.accepted(); n != 6 {
+			t.Errorf("version %d: %d connections for 6 requests", version, n)
 		}
 	}
 }

@@ -42,6 +42,12 @@ func (r *rig) Write(p []byte) (int, error) {
 
 func newRig(t *testing.T, c Config, preface *backend.Preface) *rig {
 	t.Helper()
+	return newRigTLS(t, c, preface, nil)
+}
+
+// newRigTLS is newRig for clients that speak TLS, unless secure is nil.
+func newRigTLS(t *testing.T, c Config, preface *backend.Preface, secure *engine.TLS) *rig {
+	t.Helper()
 	r := &rig{t: t}
 	c.Logger = slog.New(slog.NewTextHandler(r, nil))
 	c.Ended = func(e *Ended) {
@@ -71,6 +77,7 @@ func newRig(t *testing.T, c Config, preface *backend.Preface) *rig {
 		t.Fatal(err)
 	}
 	ln.SetPreface(preface)
+	ln.SetTLS(secure)
 	if err := r.engine.ServeProtocol(ln, r.proxy, engine.ProtocolOptions{Bounds: r.proxy.Bounds()}); err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"moonbridge/engine"
 	"moonbridge/handler/proxyproto"
 	"moonbridge/handler/upstream"
 )
@@ -51,6 +52,47 @@ func TestTLSToTarget(t *testing.T) {
 	}
 	if e := r.over(1); e.Err != nil {
 		t.Error(e.Err)
+	}
+}
+
+// Clients speak TLS, and targets do or do not. Both directions end by themselves, and no byte is lost.
+func TestTLSOfClients(t *testing.T) {
+	config := &tls.Config{Certificates: []tls.Certificate{selfSigned(t)}}
+	echo := func(c net.Conn, end func() error) {
+		c.SetDeadline(time.Now().Add(patience))
+		b, err := io.ReadAll(c)
+		if err != nil {
+			t.Error(err)
+		}
+		c.Write(b)
+		end()
+	}
+	plain := target(t, func(c *net.TCPConn) { echo(c, c.CloseWrite) })
+	secure := target(t, func(c *net.TCPConn) {
+		s := tls.Server(c, config)
+		echo(s, s.CloseWrite)
+		io.Copy(io.Discard, c)
+	})
+	data := bytes.Repeat([]byte("0123456789abcdef"), 100_000)
+	for _, targets := range []*upstream.Set{
+		set(t, upstream.Options{}, plain),
+		set(t, upstream.Options{TLS: &tls.Config{InsecureSkipVerify: true}}, secure),
+	} {
+		for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+			r := newRigTLS(t, Config{To: To(targets)}, nil, &engine.TLS{Config: config})
+			c := tls.Client(r.dial(), &tls.Config{InsecureSkipVerify: true, MaxVersion: version})
+			go func() {
+				c.Write(data)
+				c.CloseWrite()
+			}()
+			got, err := io.ReadAll(c)
+			if err != nil || !bytes.Equal(got, data) {
+				t.Errorf("%d bytes came back, of %d, %v", len(got), len(data), err)
+			}
+			if e := r.over(1); e.Err != nil {
+				t.Error(e.Err)
+			}
+		}
 	}
 }
 

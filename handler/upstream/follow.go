@@ -19,7 +19,8 @@ type Resolver interface {
 // everyDefault is how often Follow looks up a name.
 const everyDefault = 30 * time.Second
 
-// Follow makes the addresses of a name the targets of the Set, and goes on to look them up, on a goroutine, until ctx is over. like
+// Follow makes the addresses of a name the targets of the Set, and goes on to look them up, on a goroutine, until ctx is over or the Set
+// is closed. like
 // is the target that they are made from: its Addr is "host:port". An answer that is empty, or an error, changes nothing. r is
 // net.DefaultResolver if nil, every is 30 s if 0.
 //
@@ -58,6 +59,8 @@ func (f *follower) run(ctx context.Context, every time.Duration) {
 	for {
 		select {
 		case <-ctx.Done():
+			return
+		case <-f.set.ended:
 			return
 		case <-tick.C:
 			_ = f.update(ctx) // the targets stay as they are

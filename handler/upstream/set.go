@@ -24,6 +24,8 @@ type Set struct {
 	elapsed func() int64 // a monotonic clock
 
 	checking atomic.Bool
+	ending   sync.Once
+	ended    chan struct{} // closed by Close
 }
 
 // members are the servers of a Set at one time. They do not change: Replace makes others.
@@ -35,7 +37,7 @@ type members struct {
 // New makes a Set. It may be empty, for Replace or Follow to fill.
 func New(o Options, targets ...Target) (*Set, error) {
 	start := time.Now()
-	s := &Set{o: o.resolve(), elapsed: func() int64 { return int64(time.Since(start)) }}
+	s := &Set{o: o.resolve(), ended: make(chan struct{}), elapsed: func() int64 { return int64(time.Since(start)) }}
 	s.observer, _ = s.o.Balance.(Observer)
 	s.current.Store(new(members))
 	s.queue.max = int64(s.o.Queue)
@@ -125,6 +127,20 @@ func (m *members) retire(next *members) {
 
 // Servers returns the servers of the current targets. They must not be changed.
 func (s *Set) Servers() []*Server { return s.current.Load().all }
+
+// Close ends what a Set does by itself: health checks, and lookups of a name. It is for a Set that gets no requests any more. What is
+// known of its targets stays as it is, for those that are still in progress.
+func (s *Set) Close() { s.ending.Do(func() { close(s.ended) }) }
+
+// Closed reports whether Close was called.
+func (s *Set) Closed() bool {
+	select {
+	case <-s.ended:
+		return true
+	default:
+		return false
+	}
+}
 
 // ClaimChecks returns true to the first caller only: the loop that makes the health checks of the Set.
 func (s *Set) ClaimChecks() bool { return s.checking.CompareAndSwap(false, true) }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -253,6 +254,44 @@ func TestFollow(t *testing.T) {
 	}
 	if s.Servers()[0] != first {
 		t.Error("an empty answer or an error has taken the target away")
+	}
+}
+
+// lookups counts how often a name is looked up.
+type lookups struct{ n atomic.Int64 }
+
+func (l *lookups) LookupNetIP(context.Context, string, string) ([]netip.Addr, error) {
+	l.n.Add(1)
+	return []netip.Addr{netip.MustParseAddr("10.0.0.1")}, nil
+}
+
+// A Set that is closed does not follow its name any more, and keeps its targets.
+func TestFollowEnds(t *testing.T) {
+	s, err := New(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var l lookups
+	if err := s.Follow(t.Context(), Target{Addr: "app.example:80"}, &l, time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	eventually := func(what string, ok func() bool) {
+		t.Helper()
+		for end := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatal("in vain: ", what)
+			}
+		}
+	}
+	eventually("it is looked up again", func() bool { return l.n.Load() > 2 })
+	s.Close()
+	eventually("it is not looked up any more", func() bool {
+		n := l.n.Load()
+		time.Sleep(100 * time.Millisecond)
+		return l.n.Load() == n
+	})
+	if !s.Closed() || len(s.Servers()) != 1 {
+		t.Errorf("closed %v, %d targets", s.Closed(), len(s.Servers()))
 	}
 }
 

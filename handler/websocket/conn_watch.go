@@ -56,6 +56,13 @@ func (c *Conn) lookStuck() {
 	c.timer = c.loop.After(c.e.o.Pong, c.tick)
 }
 
+// Taken is a number that grows when the peer takes some of what is sent to it, even if that does not make room yet. It needs a system
+// call, and may be called on the loop only.
+func (c *Conn) Taken() int64 {
+	taken, _ := c.progress()
+	return taken
+}
+
 func (c *Conn) progress() (taken, left int64) {
 	if p, ok := c.raw.(backend.Progress); ok {
 		return p.Progress()

@@ -243,8 +243,9 @@ func (f *follower) Deliver(r *channel.Run) bool {
 	})
 	return true
 }
-func (f *follower) Lost() { f.note(func() { f.lost = true }) }
-func (f *follower) Slow() { f.note(func() { f.slow = true }) }
+func (f *follower) Lost()        { f.note(func() { f.lost = true }) }
+func (f *follower) Taken() int64 { return 0 }
+func (f *follower) Slow()        { f.note(func() { f.slow = true }) }
 
 // until waits until something holds of the follower.
 func (f *follower) until(what string, holds func() bool) {

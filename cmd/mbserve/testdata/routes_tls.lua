@@ -1,9 +1,11 @@
--- Arguments: the URL of a target with TLS, its authority, the URL of a target without TLS.
+-- Arguments: the URL of a target with TLS, its authority, the URL of a target without TLS, and the key of the authority if there is to be a listener
+-- with TLS.
 local http = require "moonbridge_http"
-local secure, ca, plain = ...
+local secure, ca, plain, key = ...
 
 listen{
 	{ proto = "tcp4", port = 0, localhost = true },
+	key and { proto = "tcp4", port = 0, localhost = true, tls = { cert = ca, key = key } } or nil,
 	routes = {
 		["/secure/"] = { proxy = secure, ca = ca, host = "target" },
 		["/stripped/"] = { proxy = secure, ca = ca, strip_prefix = true },

@@ -19,6 +19,7 @@ type events struct {
 	member         channel.Member
 	x              backend.Exchange // nil: it is over
 	rest           []byte           // of what the connection has not taken, in memory that is shared
+	given          int64            // bytes that the connection has taken
 	queue, service time.Duration
 
 	// Its place among those that wait for a comment.
@@ -112,6 +113,7 @@ func appendData(dst []byte, data string) []byte {
 func (e *events) send(p []byte, last bool) bool {
 	e.sent = e.beat.l.on.Now()
 	n := e.x.Output(p, nil, last)
+	e.given += int64(n)
 	if e.x == nil || n == len(p) {
 		return true
 	}
@@ -136,6 +138,14 @@ func (e *events) Lost() {
 		return
 	}
 	e.rest = append(e.rest[:len(e.rest):len(e.rest)], b...)
+}
+
+// Taken implements channel.Subscriber.
+func (e *events) Taken() int64 {
+	if e.x == nil {
+		return e.given
+	}
+	return e.given - backend.PendingOf(e.x)
 }
 
 // Slow implements channel.Subscriber. The client is to come back with its last id.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"moonbridge/engine"
 	"moonbridge/handler/channel"
@@ -12,48 +13,59 @@ import (
 	"moonbridge/httpparse"
 )
 
-// Clients of /events get the messages of a channel.
-func Example() {
+// Server-sent events that a Go program publishes. A client that comes with an id gets what it has missed first.
+func ExampleNewBackend() {
 	hub := channel.New(channel.Options{})
-	defer hub.Close()
-	first := "welcome"
-	b := stream.NewBackend(hub, func(h *httpparse.Head) (*stream.Request, int) {
-		if string(h.Bytes(h.Path)) != "events" {
-			return nil, 404
+	if err := hub.SetRules([]channel.Rule{{Pattern: "news", Messages: 100}}); err != nil {
+		panic(err)
+	}
+	events := stream.NewBackend(hub, func(h *httpparse.Head) (*stream.Request, int) {
+		q := &stream.Request{Channels: []string{"news"}}
+		if i := h.Find("last-event-id", 0); i >= 0 {
+			q.After = string(h.Value(h.Fields[i]))
 		}
-		return &stream.Request{Channels: []string{"news"}, First: &first}, 0
+		return q, 0
 	})
+
 	e, err := engine.New(engine.Options{Loops: 1})
 	if err != nil {
 		panic(err)
 	}
 	defer e.Shutdown(context.Background())
-	defer hub.Drain() // ends the streams
+	defer hub.Drain() // streams have no end of their own
 	ln, err := e.Open("tcp4", "127.0.0.1:0", engine.OpenOptions{})
 	if err != nil {
 		panic(err)
 	}
-	if err := e.Serve(ln, b, 0, engine.Limits{}); err != nil {
+	if err := e.Serve(ln, events, 0, engine.Limits{}); err != nil {
 		panic(err)
 	}
 
-	res, err := http.Get("http://" + ln.Addr() + "/events")
+	hub.Publish("news", channel.Post{Data: "before the client comes", ID: "m1"})
+	hub.Publish("news", channel.Post{Data: "also before", Event: "story"})
+	q, err := http.NewRequest("GET", "http://"+ln.Addr()+"/", nil)
+	if err != nil {
+		panic(err)
+	}
+	q.Header.Set("Last-Event-ID", "m1")
+	res, err := http.DefaultClient.Do(q)
 	if err != nil {
 		panic(err)
 	}
 	defer res.Body.Close()
-	lines := bufio.NewScanner(res.Body)
-	for lines.Scan() {
-		switch text := lines.Text(); text {
-		case "data: welcome":
-			fmt.Println(text)
-			hub.Publish("news", channel.Post{Data: "The moon is up."})
-		case "data: The moon is up.":
-			fmt.Println(text)
-			return
+	fmt.Println(res.Header.Get("Content-Type"))
+	for lines, seen := bufio.NewScanner(res.Body), 0; seen < 2 && lines.Scan(); {
+		if strings.HasPrefix(lines.Text(), "data: ") {
+			if fmt.Println(lines.Text()); seen == 0 {
+				n, err := hub.Publish("news", channel.Post{Data: "live"})
+				fmt.Println(n, "subscriber", err)
+			}
+			seen++
 		}
 	}
 	// Output:
-	// data: welcome
-	// data: The moon is up.
+	// text/event-stream
+	// data: also before
+	// 1 subscriber <nil>
+	// data: live
 }

@@ -137,6 +137,9 @@ func (p *poll) Lost() {
 	p.l.on.Post(p.answer)
 }
 
+// Taken implements channel.Subscriber. It does not wait after its first messages.
+func (p *poll) Taken() int64 { return 0 }
+
 // Slow implements channel.Subscriber: something was lost before the first message. The client goes on from now.
 func (p *poll) Slow() {
 	p.lost = true

@@ -1,0 +1,4 @@
+// Command coder echoes WebSocket messages with the package coder/websocket, with compression.
+//
+//	coder [-listen ADDRESS]
+package main
