@@ -99,7 +99,7 @@ func TestH2BudgetOfUpdates(t *testing.T) {
 // A client that gives window twice for each 4 KiB that its program reads, as that of net/http, and asks by a PING after each DATA frame
 // how far away the server is, as that of gRPC, takes nothing from its budget. It may do so late: when all data has come.
 func TestH2BudgetOfClients(t *testing.T) {
-	const body, piece = 32 << 20, 4 << 10
+	const body, piece = 1 << 30, 4 << 10
 	b := newH2Budget(0)
 	for range body / h2FrameBytesMax {
 		b.sentData(h2FrameBytesMax)
@@ -112,6 +112,44 @@ func TestH2BudgetOfClients(t *testing.T) {
 			t.Fatalf("update %d is not free", i)
 		}
 	}
+}
+
+// A client that gives up responses that have begun is no flood, however many these are, even if it sends a PING each time. Browsers do that
+// in videos, and programs that need only the beginning of a file.
+func TestH2LeavesAreFree(t *testing.T) {
+	_, addr := startH2(t, Options{Loops: 1}, Limits{}, &testBackend{window: 64})
+	p := dialH2(t, addr, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 10})
+	id := uint32(1)
+	for range 3 * h2BudgetMax {
+		p.get(id, "/big/16000")
+		p.hearsHeaders(id)
+		until(p, func(f *http2.DataFrame) bool { return f.StreamID == id })
+		p.WriteRSTStream(id, http2.ErrCodeCancel)
+		p.WritePing(false, [8]byte{})
+		id += 2
+	}
+	p.lives(id)
+}
+
+// Those that are given up without a response cost less if they have lasted: when a server is slow, many clients of a proxy do that.
+func TestH2LateLeaves(t *testing.T) {
+	e, addr := startH2(t, Options{Loops: 1}, Limits{}, &testBackend{window: 64})
+	p := dialH2(t, addr)
+	id := uint32(1)
+	for range h2BudgetMax / h2CostReset * 2 {
+		p.get(id, "/slow")
+		p.WritePing(false, [8]byte{1})
+		until(p, func(f *http2.PingFrame) bool { return f.IsAck() })
+		e.onEveryLoop(func(l *loop) error {
+			s := l.h2.conns.First()
+			s.streams[0].openedMS -= h2LeaveMS
+			s.budget.gain(h2CostFrame) // for the PING
+			return nil
+		})
+		p.WriteRSTStream(id, http2.ErrCodeCancel)
+		id += 2
+	}
+	p.lives(id)
 }
 
 // A frame with many settings costs more than one with few.

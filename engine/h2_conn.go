@@ -267,8 +267,14 @@ func (s *h2Conn) resetFrame(f h2Frame, p []byte) {
 	}
 	s.l.resetsReceived++
 	if st := s.stream(f.stream); st != nil {
+		slow := st.phase != h2Head || s.l.parent.sys.nowMS()-st.openedMS >= h2LeaveMS
 		st.abandon()
-		s.spend(h2CostReset)
+		switch {
+		case !slow:
+			s.spend(h2CostReset)
+		case !s.budget.spendFree(h2CostLeave):
+			s.spend(h2CostLeave)
+		}
 		return
 	}
 	s.spend(h2CostFrame)

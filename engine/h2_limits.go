@@ -63,19 +63,27 @@ const (
 //
 // The client of net/http sends two WINDOW_UPDATE frames for each 4 KiB that its program reads, even when all data has come. That of gRPC
 // for Go measures the bandwidth by PINGs while data comes, one after the other.
+//
+// A client that gives up a response of which it has got a part is no rapid reset: it has waited for the response, as for one that it takes
+// as a whole. Browsers do that in videos, programs that need only the beginning of a file, and those that follow a stream of events until
+// one has come. So it comes out of what is free, too, with the PING that the client of net/http sends after its RST_STREAM. A client that
+// gives up after a second has taken a place among the streams of its connection for that long. When a server is slow, many do that.
 const (
 	h2BudgetMax       = 1000
 	h2BudgetPerSecond = 100
 
-	h2CostReset    = 4 // a stream that the peer gives up
+	h2CostReset    = 4 // a stream that the peer gives up soon, without a response
+	h2CostLeave    = 1 // a stream that the peer gives up later, or whose response has begun
 	h2CostMistake  = 8 // a stream that we reset because of what the peer has sent
 	h2CostFrame    = 2 // PING, SETTINGS, PRIORITY, PRIORITY_UPDATE, empty DATA, CONTINUATION, frames that we do not know
 	h2CostWindow   = 1 // WINDOW_UPDATE
 	h2GainExchange = 4 // a complete exchange
-	h2FreeUpdates  = 3 // WINDOW_UPDATE frames, for a DATA frame that was sent; a PING counts as h2CostFrame of them
+	h2FreeUpdates  = 3 // WINDOW_UPDATE frames, for a head or a DATA frame that was sent; a PING counts as h2CostFrame of them
+
+	h2LeaveMS = 1000 // how long a stream without a response must last that is given up for h2CostLeave
 
 	h2FreeUnit = 1 << 10 // bytes of a DATA frame that was sent for which one more is free
-	h2FreeMax  = 1 << 16 // how many may be saved up: enough for 64 MiB that a peer has not read yet
+	h2FreeMax  = 1 << 20 // how many may be saved up: enough for the 1 GiB that the client of net/http lets come before it reads
 
 	h2SettingsFree = 16 // settings in a frame; each further time that many cost 1
 
@@ -86,7 +94,7 @@ const (
 // h2Budget is what is left of the budget.
 type h2Budget struct {
 	left   int32
-	free   int32  // WINDOW_UPDATE frames that cost nothing
+	free   int32  // WINDOW_UPDATE frames that cost nothing, and what counts like them
 	fullMS uint64 // when time was last counted
 }
 
@@ -107,10 +115,11 @@ func (b *h2Budget) spend(nowMS uint64, n int32) bool {
 
 func (b *h2Budget) gain(n int32) { b.left = min(b.left+n, h2BudgetMax) }
 
-// sentData: a DATA frame with n bytes was sent.
+// sentData: a DATA frame with n bytes was sent, or the head of a response, with 0.
 func (b *h2Budget) sentData(n int) { b.free = min(b.free+h2FreeUpdates+int32(n/h2FreeUnit), h2FreeMax) }
 
-// spendFree takes n from what is free, for a WINDOW_UPDATE or PING frame. It returns false if there is not as much.
+// spendFree takes n from what is free, for a WINDOW_UPDATE or PING frame, or for a response that is given up. It returns false if there
+// is not as much.
 func (b *h2Budget) spendFree(n int32) bool {
 	if b.free < n {
 		return false

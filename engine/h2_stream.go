@@ -17,6 +17,8 @@ type h2Stream struct {
 	raw *rawConn // the tunnel that it has become, in place of c
 	id  uint32
 
+	openedMS uint64
+
 	order    h2Order
 	turn     uint64 // of the connection's turns, when it sent last
 	waiting  bool   // in s.waiters
@@ -77,7 +79,7 @@ var errH2 = errors.New("engine: not possible with HTTP/2")
 func (s *h2Conn) beginStream(b *h2Block) {
 	st := s.l.newStream()
 	*st = h2Stream{
-		s: s, id: b.stream, order: s.takeOrder(b.stream, b.order), inEnded: b.end, chunked: b.chunked(), left: max(0, b.length), tooBig: b.tooLarge,
+		s: s, id: b.stream, openedMS: s.l.parent.sys.nowMS(), order: s.takeOrder(b.stream, b.order), inEnded: b.end, chunked: b.chunked(), left: max(0, b.length), tooBig: b.tooLarge,
 		to: httpparse.MethodOf([]byte(b.method)), recvWindow: h2StreamWindow, sendWindow: s.initial,
 		headLeft: len(b.text), section: h2LineEnd, connect: b.connects,
 	}

@@ -242,6 +242,7 @@ func (s *h2Conn) putFields(id uint32, block []byte, end bool) {
 		s.put(s.head)
 		s.put(part)
 		if len(block) == 0 {
+			s.budget.sentData(0)
 			return
 		}
 		kind, flags = h2Continuation, 0
