@@ -17,6 +17,7 @@ websocket.handler("lua", { message = function(ws, text)
 	local ok, result = pcall(assert((loadstring or load)("local ws, shared = ... " .. text)), ws, shared)
 	ws:send(tostring(result))
 end })
+websocket.handler("told", { message = print, open = function(ws, lost) ws:send("lost: " .. tostring(lost)) end })
 local function run(request, text)
 	local f = assert((loadstring or load)("local request, channel, websocket = ... return " .. text))
 	return f(request, channel, websocket)
@@ -44,7 +45,7 @@ listen{ { proto = "tcp4", port = 0, localhost = true, http2 = "h2c" },
 			for data in ws:messages() do ws:send(data) end
 			return
 		end
-		options.handler = "lua"
+		options.handler = options.handler or "lua"
 		request:accept_websocket(options)
 	end) }
 listen{ port, connect = function(socket)
@@ -121,6 +122,36 @@ func TestWebSocketResumes(t *testing.T) {
 	resumes(id, "one", "two", "live")
 	resumes(s.lua(0, `channel.last_id()`))
 	resumes(id, "one", "live", "live", "live") // three of room:b
+}
+
+// The open handler is told when messages are missing that the client has asked for.
+func TestWebSocketLost(t *testing.T) {
+	t.Parallel()
+	s := startRooms(t)
+	id := s.lua(0, `channel.last_id()`)
+	told := func(options, want string) {
+		t.Helper()
+		c := s.room(`{ handler = "told", channels = "room:a"` + options + ` }`)
+		for {
+			if got := c.hears(); strings.HasPrefix(got, "lost: ") {
+				if got != "lost: "+want {
+					t.Errorf("%s: %s, want %s", options, got, want)
+				}
+				break
+			}
+		}
+		c.Conn.Close()
+	}
+	for i := range 3 {
+		s.lua(0, fmt.Sprintf(`channel.publish("room:a", "%d")`, i))
+	}
+	told("", "false")
+	told(fmt.Sprintf(", last_id = %q", id), "false")
+	told(`, last_id = "0"`, "false")
+	told(`, last_id = "ffff-3"`, "true")
+	s.lua(0, `channel.publish("room:a", "one more than the history has")`)
+	told(fmt.Sprintf(", last_id = %q", id), "true")
+	told(`, last_id = "0"`, "false")
 }
 
 // A subscriber that takes nothing is closed with 1013 after the time of its channel. Others are not.

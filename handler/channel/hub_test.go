@@ -63,12 +63,21 @@ func TestResume(t *testing.T) {
 	late.want("2", "4", "6")
 	r.publish("room:1", "7") // 2 is not in the history any more
 	missed := r.client(1, at, "room:1")
+	if !missed.Misses() || late.Misses() {
+		t.Error("it is not known at once who misses messages")
+	}
 	r.settle()
+	if missed.Misses() {
+		t.Error("it is told twice")
+	}
 	missed.want("4", "6", "7")
 	if missed.lost != 1 || back.lost+all.lost+late.lost != 0 {
 		t.Errorf("told of loss: %d times, and %d, %d, %d times; want 1, and none", missed.lost, back.lost, all.lost, late.lost)
 	}
 	stranger := r.client(0, "ffff-3", "room:1")
+	if !stranger.Misses() {
+		t.Error("an unknown id: nothing is said to be missing")
+	}
 	r.settle()
 	stranger.want()
 	if stranger.lost != 1 {

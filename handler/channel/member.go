@@ -276,6 +276,14 @@ func (m *Member) Position() string {
 // LossDue reports whether the member is to be told of a loss because the id that it came with is not known (Subscriber.Lost).
 func (m *Member) LossDue() bool { return m.lost }
 
+// Misses reports, after SubscribeAfter, whether messages are missing that no history has. Then Subscriber.Lost is called before the first
+// message.
+func (m *Member) Misses() bool {
+	m.l.hub.mu.Lock()
+	defer m.l.hub.mu.Unlock()
+	return m.fresh && (m.lost || m.lacks())
+}
+
 // add makes s a subscription of c. Under Hub.mu, on the loop.
 func (l *Loop) add(c *channel, s *subscription) {
 	for len(c.groups) <= l.index {

@@ -110,6 +110,22 @@ func TestSendFileCancel(t *testing.T) {
 	}
 }
 
+// The pool ends while a connection has not taken all of a response with a file, or the handler that has sent one goes on.
+func TestSendFileStop(t *testing.T) {
+	for _, target := range []string{"sends", "sends-holds"} {
+		r := start(t, setup{})
+		name, _ := sentFile(t)
+		q := r.send(&request{target: target + "?" + name, stuck: true})
+		eventually(t, "the file has come", func() (is bool) {
+			r.loops[0].do(func() { is = q.r.(*cell).file.state == outFileHere })
+			return is
+		})
+		r.h.Kill()
+		wantStatus(t, q.wait(), 503)
+		isNotOpen(t, name)
+	}
+}
+
 // A worker that sends what makes no sense is ended, and leaves no descriptor here.
 func TestSendFileViolations(t *testing.T) {
 	setCorruptGrace(t)

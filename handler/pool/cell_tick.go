@@ -30,6 +30,10 @@ func (c *cell) tickQueued(now int64) {
 	if c.out.Owner.Load() != shm.Owner(c.pos, shm.WhoQueued) {
 		return // claimed this moment, or invalid, which inspect finds next time
 	}
+	if q.Overwritten(c.pos) {
+		c.queueAgain()
+		return
+	}
 	if passed {
 		q.Repair(c.pos)
 		c.l.fresh = true
@@ -46,6 +50,16 @@ func (c *cell) tickQueued(now int64) {
 			x.Failed(503, retryAfter)
 		}
 	}
+}
+
+// queueAgain gives an exchange another place in the queue, because no worker can find its old one.
+func (c *cell) queueAgain() {
+	l, since := c.l, c.queued
+	if l.queue.Full() || !l.queue.Withdraw(c.index, c.pos) {
+		return // the next tick tries again, or it is claimed all the same
+	}
+	l.publish(c, l.on.Now())
+	c.queued = since
 }
 
 func (c *cell) tickClaimed(now int64) {

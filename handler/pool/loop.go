@@ -77,6 +77,7 @@ func (l *loop) close(status int, cause string) {
 			c.fail(status, retryAfter, cause)
 		}
 		c.descriptor.release()
+		c.file.drop()
 	}
 	l.closed = true
 	l.cells, l.roster, l.pair = cells{}, roster{}, pair{}

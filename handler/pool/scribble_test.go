@@ -92,6 +92,31 @@ func TestDestroyedWords(t *testing.T) {
 	r.quiet()
 }
 
+// An exchange is served although a worker has written to the tail of the queue until the exchange's entry was used again.
+func TestDestroyedTail(t *testing.T) {
+	r := start(t, setup{options: [][3]any{{0, "min_fork", 1}, {0, "max_fork", 1}, {0, "queue_limit", 4}}})
+	r.ready(1)
+	release := r.occupy()
+	lost := r.send(&request{method: "POST", target: "hello?lost"})
+	l := r.p.loops[0]
+	r.loops[0].do(func() {
+		for first := l.queue.Next() - 1; !l.queue.Overwritten(first); {
+			l.p.mem.OutLoop(0).QTail.Store(l.queue.Next())
+			q := &request{t: t, l: r.loops[0], lb: r.lbs[0], target: "hello?x", done: make(chan struct{})}
+			if q.begin(); q.got.err != nil {
+				t.Error(q.got.err)
+				return
+			}
+			q.over = true
+			q.r.Cancel()
+		}
+	})
+	release()
+	wantOut(t, lost.wait(), "hello lost")
+	wantOut(t, r.get("hello?x"), "hello x")
+	r.quiet()
+}
+
 // A worker that sleeps, and whose flag says that it does not, is not taken to be busy for ever.
 func TestDestroyedFlag(t *testing.T) {
 	r := start(t, setup{options: [][3]any{{0, "min_fork", 2}, {0, "max_fork", 2}}})

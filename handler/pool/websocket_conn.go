@@ -19,6 +19,7 @@ type socketConn struct {
 	flags   uint32 // shm.WS*
 
 	unsubscribed error // what kept the connection from its first channels
+	misses       bool  // messages that it has asked for are lost: its open handler is told
 	conn         *websocket.Conn
 	id           string
 	state        []byte
@@ -48,7 +49,11 @@ func (c *socketConn) Open(conn *websocket.Conn) {
 		return
 	}
 	if c.flags&shm.WSOpens != 0 {
-		c.begin(shm.WSEventBody{Event: shm.WSOpen}, nil, "")
+		e := shm.WSEventBody{Event: shm.WSOpen}
+		if c.misses {
+			e.Code = 1
+		}
+		c.begin(e, nil, "")
 	}
 }
 
@@ -61,7 +66,9 @@ func (c *socketConn) subscribeFirst(a *shm.WSAccept) error {
 	if err := c.join(a.Member); err != nil || len(a.Names) == 0 {
 		return err
 	}
-	return c.member.SubscribeAfter(a.After, a.Names...)
+	err := c.member.SubscribeAfter(a.After, a.Names...)
+	c.misses = err == nil && c.member.Misses()
+	return err
 }
 
 // join makes the connection a member of the hub.

@@ -142,8 +142,13 @@ func (c *socketConn) Deliver(run *channel.Run) (more bool) {
 	return c.conn.SendFrames(run.In(frames)) == nil && !c.conn.Full()
 }
 
-// Lost implements channel.Subscriber. A client learns it from the ids in the messages, if the application has put them there.
-func (c *socketConn) Lost() {}
+// Lost implements channel.Subscriber. The open handler knows it already, unless a history has become shorter meanwhile: then the client has
+// to come back. A client without an open handler learns it from the ids in the messages, if the application has put them there.
+func (c *socketConn) Lost() {
+	if !c.misses && c.flags&shm.WSOpens != 0 {
+		c.Slow()
+	}
+}
 
 // Taken implements channel.Subscriber.
 func (c *socketConn) Taken() int64 { return c.conn.Taken() }

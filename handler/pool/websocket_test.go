@@ -92,6 +92,29 @@ func socketOnHub(t testing.TB, s *WebSockets, l *postLoop, hub *channel.Hub, fla
 	return c, raw
 }
 
+// A client whose messages were still there when it came, but are not when it is their turn, comes back: its open handler was told that it
+// misses nothing.
+func TestWebSocketLosesLate(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		flags  uint32
+		misses bool
+		closed bool
+	}{
+		{"the open handler knows nothing of it", shm.WSOpens, false, true},
+		{"the open handler was told", shm.WSOpens, true, false},
+		{"no open handler", 0, false, false},
+	} {
+		s, l := NewWebSockets(), newPostLoop()
+		one, raw := socketOn(t, s, l, c.flags)
+		one.misses = c.misses
+		one.Lost()
+		if closed := string(raw.sent) == "\x88\x02\x03\xf5"; closed != c.closed {
+			t.Errorf("%s: closed with 1013: %v", c.name, closed)
+		}
+	}
+}
+
 // What was not done within the time is not done later either: nobody is told then.
 func TestWebSocketSendTooLate(t *testing.T) {
 	s, l := NewWebSockets(), newPostLoop()

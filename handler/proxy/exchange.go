@@ -80,7 +80,7 @@ type exchange struct {
 	restAt   int
 	finished bool // rest is the end of the response
 	blocked  bool // the client will call OutputRoom
-	interims interims
+	interims int  // bytes of interim responses
 
 	nextFree *exchange
 }

@@ -16,6 +16,7 @@ func TestInterimResponses(t *testing.T) {
 	const final = "HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 1\r\n\r\nx"
 	for _, tt := range []struct{ name, version, response, want string }{
 		{"103", "1.1", hints + final, passed + final},
+		{"many", "1.1", strings.Repeat(processing, 500) + final, strings.Repeat(processing, 500) + final},
 		{"102 and 103", "1.1", processing + hints + final, processing + passed + final},
 		{"100", "1.1", "HTTP/1.1 100 Continue\r\n\r\n" + final, final},
 		{"eight", "1.1", strings.Repeat(hints, 8) + final, strings.Repeat(passed, 8) + final},
@@ -34,8 +35,7 @@ func TestInterimResponses(t *testing.T) {
 // Row: a storm of interim responses ends the exchange. The client gets 502 after those that were passed on.
 func TestInterimStorm(t *testing.T) {
 	for name, storm := range map[string]string{
-		"heads":       strings.Repeat(hints, 9),
-		"100s":        strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 9),
+		"100s":        strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 1000),
 		"bytes":       "HTTP/1.1 103 Early Hints\r\nA: " + strings.Repeat("x", 17_000) + "\r\n\r\n",
 		"without end": strings.Repeat(hints, 10_000),
 	} {

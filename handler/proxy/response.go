@@ -103,7 +103,7 @@ func (e *exchange) rejected() bool {
 func (e *exchange) frame(r *httpparse.Response) {
 	e.keeps = r.Persistent
 	e.reads.left = -1
-	e.interims = interims{}
+	e.interims = 0
 	if r.Status == 205 && r.Body != httpparse.BodyNone {
 		r.Body, e.keeps = httpparse.BodyNone, false // RFC 9110 §15.3.6: there is none. What comes is not for the client
 	}

@@ -130,22 +130,15 @@ func (e *exchange) appendLastChunk(out []byte) []byte {
 	return append(out, "\r\n"...)
 }
 
-// interims counts the interim responses of an exchange.
-type interims struct{ heads, bytes int }
-
-// Bounds of interim responses of one exchange. There is no use for more, and a target could send them for ever.
-const (
-	interimsMax     = 8
-	interimBytesMax = 16 << 10
-)
+// interimBytesMax bounds the interim responses of an exchange, all together: a target could send them for ever. Their number has no bound
+// of its own. A target that works for long may send 102 (Processing) every few seconds.
+const interimBytesMax = 16 << 10
 
 // interim passes on the interim response that is the first n bytes of the input. 100 (Continue) is ours to send. It returns false if
 // nothing more can be done now.
 func (e *exchange) interim(n int) bool {
 	h := &e.l.response.ResponseHead
-	e.interims.heads++
-	e.interims.bytes += n
-	if e.interims.heads > interimsMax || e.interims.bytes > interimBytesMax {
+	if e.interims += n; e.interims > interimBytesMax {
 		e.attemptFailed(errInterims)
 		return false
 	}

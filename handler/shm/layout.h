@@ -379,7 +379,7 @@ typedef struct {
 typedef struct {
 	uint32_t event;  /* MB_WS_OPEN, MB_WS_MESSAGE, MB_WS_CLOSE, MB_WS_MESSAGES */
 	uint32_t opcode; /* of a message */
-	uint32_t code;   /* of a close frame */
+	uint32_t code;   /* of a close frame; MB_WS_OPEN: 1 if messages of channels are lost, otherwise 0 */
 	uint32_t handler_len, id_len, state_len, reason_len;
 	uint32_t count;  /* of the messages of MB_WS_MESSAGES */
 } mb_ws_event;

@@ -104,6 +104,10 @@ func (q *Queue) Repair(pos uint64) {
 	q.out.QTail.Store(pos)
 }
 
+// Overwritten reports whether the entry of a position has been used again. If the position still waits, a worker has written garbage to the
+// tail, and no worker will find it.
+func (q *Queue) Overwritten(pos uint64) bool { return q.head-pos > uint64(len(q.q)) }
+
 // Passed reports whether the tail is beyond a position.
 func (q *Queue) Passed(pos uint64) bool { return q.out.QTail.Load() > pos }
 

@@ -276,7 +276,7 @@ func (d *Dict) Keys(limit int) []string {
 		return nil
 	}
 	var keys []string
-	for b := C.GoBytes(unsafe.Pointer(out.p), C.int(out.len)); len(b) > 0; {
+	for b := unsafe.Slice((*byte)(unsafe.Pointer(out.p)), int(out.len)); len(b) > 0; { // there may be more than a C.int can count
 		k := 4 + binary.NativeEndian.Uint32(b)
 		keys = append(keys, string(b[4:k]))
 		b = b[k:]

@@ -87,6 +87,9 @@ typedef struct {
 	uint8_t bytes[MB_DICT_ENTRY_ROOM]; /* the key, then a string */
 } mb_dict_entry;
 
+/* With a keyed hash no bucket comes near that: a longer chain has been overwritten. */
+#define MB_DICT_CHAIN_MAX 1024
+
 #define MB_DICT_ELEMENT_ROOM 80u
 typedef struct {
 	uint32_t prev, next;

@@ -3,9 +3,6 @@
 
 #include <string.h>
 
-/* With a keyed hash no bucket comes near that: a longer chain has been overwritten. */
-#define CHAIN_MAX 1024
-
 /* Expired entries at the old end that a new one removes. */
 #define EXPIRED_AT_ONCE 2
 
@@ -32,7 +29,7 @@ uint32_t mb_dict_find(mb_dict_at *a)
 	uint32_t ref = MB_DICT_LOAD(*bucket_of(a, a->hash));
 	for (int n = 0; ref; n++) {
 		mb_dict_entry *e = mb_dict_entry_at(a, ref);
-		if (!e || n == CHAIN_MAX) {
+		if (!e || n == MB_DICT_CHAIN_MAX) {
 			a->damaged = 1;
 			return 0;
 		}
@@ -112,7 +109,7 @@ void mb_dict_touch(mb_dict_at *a, uint32_t ref)
 static void leave_bucket(mb_dict_at *a, uint32_t ref, const mb_dict_entry *e)
 {
 	uint32_t *at = bucket_of(a, MB_DICT_LOAD(e->hash));
-	for (int n = 0; n < CHAIN_MAX; n++) {
+	for (int n = 0; n < MB_DICT_CHAIN_MAX; n++) {
 		uint32_t r = MB_DICT_LOAD(*at);
 		mb_dict_entry *other = mb_dict_entry_at(a, r);
 		if (!other)

@@ -22,8 +22,9 @@ import (
 	"moonbridge/handler/shm"
 )
 
-// TestDictSteps ends operations after each of their instructions: see the program.
-func TestDictSteps(t *testing.T) {
+// dictProgram compiles a program of testdata with what dictionaries need. It is written for Linux.
+func dictProgram(t *testing.T, name string, more ...string) string {
+	t.Helper()
 	if runtime.GOOS != "linux" {
 		t.Skip("the program is written for Linux")
 	}
@@ -35,12 +36,18 @@ func TestDictSteps(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	program := filepath.Join(t.TempDir(), "steps")
-	args := append(strings.Fields(flags), "-O2", "-I.", "-I../shm", "-o", program, "testdata/dict_steps.c", "base.c")
+	program := filepath.Join(t.TempDir(), name)
+	args := append(append(strings.Fields(flags), "-O2"), more...)
+	args = append(args, "-I.", "-I../shm", "-o", program, "testdata/"+name+".c", "base.c")
 	if out, err := exec.Command("cc", append(append(args, sources...), "-lm")...).CombinedOutput(); err != nil {
 		t.Fatalf("cc: %v\n%s", err, out)
 	}
-	out, err := exec.Command(program).CombinedOutput()
+	return program
+}
+
+// TestDictSteps ends operations after each of their instructions: see the program.
+func TestDictSteps(t *testing.T) {
+	out, err := exec.Command(dictProgram(t, "dict_steps")).CombinedOutput()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.ExitCode() == 77 {
 		t.Skip("no single steps here")
@@ -50,6 +57,13 @@ func TestDictSteps(t *testing.T) {
 	}
 	if n, err := strconv.Atoi(strings.TrimSpace(string(out))); err != nil || n < 1000 {
 		t.Errorf("states: %s", out)
+	}
+}
+
+// Operations end although a process writes to the lock all the time, or has given all entries the same hash.
+func TestDictEnds(t *testing.T) {
+	if out, err := exec.Command(dictProgram(t, "dict_ends", "-DLONGEST_MS=300")).CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 

@@ -20,6 +20,9 @@
 #define SPINS 100      /* before a thread sleeps: an operation takes less than that */
 #define WAIT_MS 100    /* at a time */
 #define WAITS_MAX 50   /* without a change: the word was overwritten, or its owner is stopped */
+#ifndef LONGEST_MS
+#define LONGEST_MS 30000 /* in all: the word is overwritten again and again. A test has a shorter time */
+#endif
 
 static __thread uint32_t self;
 
@@ -96,21 +99,38 @@ static int abandoned(uint32_t word, int waits)
 	return owner == self || waits >= WAITS_MAX || (waits > 0 && kill((pid_t)owner, 0) && errno == ESRCH);
 }
 
-/* The others know of a waiter if there may be one. */
+/* Has the wait taken too long? Its end is set at the first call. */
+static int overdue(int64_t *end)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	int64_t now = (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+	if (!*end)
+		*end = now + LONGEST_MS;
+	return now >= *end;
+}
+
+/* The others know of a waiter if there may be one. No owner has the lock for long. If it changes all the time and this thread
+ * never gets it, a process that has gone mad writes to the word, and the lock is taken whoever has it. */
 static int contend(uint32_t *word)
 {
 	uint32_t waiters = 0, last = 0;
+	int64_t end = 0;
 	for (int spins = 0, waits = 0;;) {
 		uint32_t v = __atomic_load_n(word, __ATOMIC_RELAXED);
-		if ((v & OWNER) == 0) {
-			if (swap(word, v, self | waiters | (v & WAITERS)))
-				return (v & DIED) != 0;
-			continue;
-		}
-		if (spins++ < SPINS) {
+		if ((v & OWNER) == 0 && swap(word, v, self | waiters | (v & WAITERS)))
+			return (v & DIED) != 0;
+		if (spins < SPINS) {
+			spins++;
 			pause_briefly();
 			continue;
 		}
+		if (overdue(&end)) {
+			__atomic_exchange_n(word, self | WAITERS, __ATOMIC_ACQUIRE);
+			return 1;
+		}
+		if ((v & OWNER) == 0)
+			continue;
 		if ((v & OWNER) != last)
 			waits = 0;
 		last = v & OWNER;

@@ -120,10 +120,12 @@ int mb_dict_same_key(mb_dict_at *a, uint32_t ref, uint32_t other)
 	return 1;
 }
 
-/* The other entry of a bucket with the same key. */
-static uint32_t double_of(mb_dict_at *a, uint32_t bucket, uint32_t ref, uint32_t hash)
+/* The other entry of a bucket with the same key. *full: the bucket has no room for one more. Otherwise a process that has given many
+ * entries the same hash would make the repair of a large shard take hours. */
+static uint32_t double_of(mb_dict_at *a, uint32_t bucket, uint32_t ref, uint32_t hash, int *full)
 {
-	for (uint32_t other = MB_DICT_LOAD(a->buckets[bucket]), n = 0; other && n < a->d->nblocks; n++) {
+	uint32_t n = 0;
+	for (uint32_t other = MB_DICT_LOAD(a->buckets[bucket]); other && n < MB_DICT_CHAIN_MAX; n++) {
 		if (other - 1 >= a->d->nblocks)
 			return 0;
 		const mb_dict_entry *o = (mb_dict_entry *)mb_dict_block(a, other);
@@ -131,6 +133,7 @@ static uint32_t double_of(mb_dict_at *a, uint32_t bucket, uint32_t ref, uint32_t
 			return other;
 		other = MB_DICT_LOAD(o->chain);
 	}
+	*full = n == MB_DICT_CHAIN_MAX;
 	return 0;
 }
 
@@ -147,14 +150,19 @@ static void put(repair *r, item *i)
 	mb_dict_at *a = r->a;
 	mb_dict_entry *e = (mb_dict_entry *)mb_dict_block(a, i->ref);
 	uint32_t hash = MB_DICT_LOAD(e->hash), b = hash & (a->d->nbuckets - 1);
-	uint32_t other = double_of(a, b, i->ref, hash);
+	int full = 0;
+	uint32_t other = double_of(a, b, i->ref, hash, &full);
+	if (full) {
+		drop(r, i->ref);
+		return;
+	}
 	if (other) {
 		const mb_dict_entry *o = (mb_dict_entry *)mb_dict_block(a, other);
 		uint32_t loser = MB_DICT_LOAD(o->seq) > MB_DICT_LOAD(e->seq) ? i->ref : other;
 		if (loser == other) {
 			/* Its place in the bucket is taken over with all that follows. */
 			uint32_t *at = &a->buckets[b];
-			for (uint32_t n = 0; MB_DICT_LOAD(*at) != other && n < a->d->nblocks; n++) {
+			for (uint32_t n = 0; MB_DICT_LOAD(*at) != other && n < MB_DICT_CHAIN_MAX; n++) {
 				uint32_t next = MB_DICT_LOAD(*at);
 				if (next - 1 >= a->d->nblocks)
 					return;

@@ -64,7 +64,11 @@ int mb_peer_is_there(int fd); /* 0: it has finished sending, or the connection i
 int mb_socket_close(mb_socket *s, double timeout);
 void mb_socket_cancel(mb_socket *s); /* resets the connection; unsent output is dropped */
 void mb_socket_end(int fd); /* closes with FIN */
-int mb_send_until(int fd, const char *p, size_t n, double deadline); /* 0, or -1 */
+int mb_unacknowledged(int fd); /* bytes that the peer has not acknowledged; -1: unknown */
+/* Sends for as long as the peer takes something every `patience` seconds. The kernel reports room when a third of its buffer
+ * is free, which may take a slow peer minutes, so what it acknowledges counts. Returns 0, or -1 with errno. unacknowledged is
+ * mb_unacknowledged, except in a test. */
+int mb_send_patiently(int fd, const char *p, size_t n, double patience, int (*unacknowledged)(int fd));
 void mb_socket_half_close(void); /* after a handle was closed: sends FIN if it was the output */
 void mb_socket_abort(mb_socket *s); /* async-signal-safe: reset when the process ends */
 

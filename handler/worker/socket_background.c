@@ -28,7 +28,7 @@ static pthread_cond_t one_less = PTHREAD_COND_INITIALIZER;
 static void *deliver(void *arg)
 {
 	parcel *p = arg;
-	if (mb_send_until(p->fd, p->bytes, p->n, mb_now() + PARCEL_SECONDS) == 0)
+	if (mb_send_patiently(p->fd, p->bytes, p->n, PARCEL_SECONDS, mb_unacknowledged) == 0)
 		mb_socket_end(p->fd);
 	else
 		close(p->fd); /* this sends a reset, as set for the socket */

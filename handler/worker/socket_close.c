@@ -20,7 +20,7 @@
 
 #define PAUSE_MIN_NS 100000  /* between two checks of what the peer has acknowledged */
 #define PAUSE_MAX_NS 5000000
-#define WAIT_SECONDS 60      /* for a peer that does not read, if close() has to wait */
+#define WAIT_SECONDS 60      /* for a peer that takes nothing, if close() has to wait */
 
 static void set_reset(int fd, int on)
 {
@@ -70,13 +70,14 @@ void mb_socket_half_close(void)
 
 /* --- flushing -------------------------------------------------------------------- */
 
-int mb_send_until(int fd, const char *p, size_t n, double deadline)
+/* Sends *n bytes, and moves *p and *n by what was sent. */
+static int send_until(int fd, const char **p, size_t *n, double deadline)
 {
-	while (n) {
-		ssize_t k = send(fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	while (*n) {
+		ssize_t k = send(fd, *p, *n, MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (k >= 0) {
-			p += k;
-			n -= (size_t)k;
+			*p += k;
+			*n -= (size_t)k;
 			continue;
 		}
 		if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
@@ -91,6 +92,30 @@ int mb_send_until(int fd, const char *p, size_t n, double deadline)
 	return 0;
 }
 
+int mb_unacknowledged(int fd)
+{
+	int left;
+	return ioctl(fd, SIOCOUTQ, &left) ? -1 : left;
+}
+
+int mb_send_patiently(int fd, const char *p, size_t n, double patience, int (*unacknowledged)(int fd))
+{
+	int left = unacknowledged(fd);
+	for (;;) {
+		size_t before = n;
+		if (send_until(fd, &p, &n, mb_now() + patience) == 0)
+			return 0;
+		if (errno != ETIMEDOUT)
+			return -1;
+		int now = unacknowledged(fd);
+		if (n == before && (now < 0 || now >= left)) {
+			errno = ETIMEDOUT;
+			return -1;
+		}
+		left = now;
+	}
+}
+
 /* Like fflush, with a deadline. The C library would start again after each part that the
  * kernel accepts, however slowly the peer reads. */
 static int flush_until(mb_socket *s, FILE *f, double deadline)
@@ -100,7 +125,7 @@ static int flush_until(mb_socket *s, FILE *f, double deadline)
 	if (n == 0)
 		return 0;
 	if (p) {
-		int r = mb_send_until(s->fd, p, n, deadline), e = errno;
+		int r = send_until(s->fd, &p, &n, deadline), e = errno;
 		__fpurge(f);
 		errno = e;
 		return r;
@@ -185,7 +210,7 @@ static int flush_without_waiting(mb_socket *s, FILE *f)
 		}
 		if (mb_background_send(s->fd, p, n) == 0)
 			return 1;
-		return mb_send_until(s->fd, p, n, mb_now() + WAIT_SECONDS);
+		return mb_send_patiently(s->fd, p, n, WAIT_SECONDS, mb_unacknowledged);
 	}
 	return n ? fflush(f) : 0;
 }

@@ -321,6 +321,22 @@ func TestSocketCloseInBackground(t *testing.T) {
 	}
 }
 
+// A peer that takes output too slowly for its socket to have room has as much time as it needs. When it takes nothing more, the time ends.
+func TestSocketSendsPatiently(t *testing.T) {
+	_, server := narrow(t, 1)
+	raw, err := server.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const times = 20
+	raw.Control(func(fd uintptr) {
+		looks, err := sendPatiently(int(fd), strings.Repeat("x", 1<<20), time.Millisecond, times)
+		if looks <= times || !errors.Is(err, unix.ETIMEDOUT) {
+			t.Errorf("looked %d times, then %v; want more than %d, and a timeout", looks, err, times)
+		}
+	})
+}
+
 func TestSocketCancel(t *testing.T) {
 	w := mustLoad(t, "socket.lua").fork(0, small)
 	c := w.connect(0)

@@ -143,6 +143,9 @@ static int push_arguments(lua_State *L, const event *v)
 		lua_pushlstring(L, (const char *)p, n);
 		lua_pushstring(L, v->e.opcode == 2 ? "binary" : "text");
 		return 2;
+	case MB_WS_OPEN:
+		lua_pushboolean(L, v->e.code != 0);
+		return 1;
 	case MB_WS_CLOSE:
 		lua_pushinteger(L, v->e.code);
 		lua_pushlstring(L, v->reason, v->e.reason_len);

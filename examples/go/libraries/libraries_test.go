@@ -103,6 +103,19 @@ func TestChi(t *testing.T) {
 	}
 }
 
+// A client of others uses the application, on one connection.
+func TestChiCurl(t *testing.T) {
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Skip("curl is not installed")
+	}
+	url := "http://" + start(t, "chi", "http")
+	out, err := exec.CommandContext(t.Context(), "curl", "-sS", "-m", "30", "-w", "%{http_code} %{num_connects}\n",
+		"-d", "Go to the moon", url+"/notes", "--next", "-sS", "-m", "30", "-w", "%{http_code} %{num_connects}\n", url+"/notes/1", url+"/none").CombinedOutput()
+	if want := "201 1\nGo to the moon200 0\n404 page not found\n404 0\n"; err != nil || string(out) != want {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 // dial opens a WebSocket connection. The rest of what was read with the response, if anything, is lost to the test.
 func dial(t *testing.T, address string) net.Conn {
 	t.Helper()
