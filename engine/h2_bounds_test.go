@@ -131,6 +131,23 @@ func TestH2LeavesAreFree(t *testing.T) {
 	p.lives(id)
 }
 
+// A peer that has given up a stream may answer the DATA frames that are on their way by RST_STREAM, as HAProxy does in front of a server. It
+// does not send more of these than it gets DATA frames, so they are free.
+func TestH2ResetsOfLateData(t *testing.T) {
+	_, addr := startH2(t, Options{Loops: 1}, Limits{}, &testBackend{window: 64})
+	p := dialH2(t, addr, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 10})
+	id := uint32(1)
+	for range 3 * h2BudgetMax {
+		p.get(id, "/big/16000")
+		p.hearsHeaders(id)
+		until(p, func(f *http2.DataFrame) bool { return f.StreamID == id })
+		p.WriteRSTStream(id, http2.ErrCodeCancel)
+		p.WriteRSTStream(id, http2.ErrCodeStreamClosed)
+		id += 2
+	}
+	p.lives(id)
+}
+
 // Those that are given up without a response cost less if they have lasted: when a server is slow, many clients of a proxy do that.
 func TestH2LateLeaves(t *testing.T) {
 	e, addr := startH2(t, Options{Loops: 1}, Limits{}, &testBackend{window: 64})

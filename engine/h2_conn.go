@@ -277,7 +277,9 @@ func (s *h2Conn) resetFrame(f h2Frame, p []byte) {
 		}
 		return
 	}
-	s.spend(h2CostFrame)
+	if !s.budget.spendFree(h2CostFrame) { // see TestH2ResetsOfLateData
+		s.spend(h2CostFrame)
+	}
 }
 
 // turn does what is left when a batch of frames, or of output, is done: streams begin and send, and the frames are given to the
