@@ -6,10 +6,12 @@ import "math"
 // while the body does not grow towards its size limit. Every chunk but the last has at least one byte of data and at
 // most 20 bytes around it, plus extensions and leading zeros of the size. These are not used in practice, so they are kept
 // short too: those of one chunk by chunkExtBytesMax, all of them together by chunkExtBytesFree plus the number of data
-// bytes so far.
+// bytes so far. The first chunkExtBytesEach of a chunk do not count among these: some programs write all sizes with eight digits, even
+// those of bodies whose chunks are tiny.
 const (
 	chunkExtBytesMax  = 1024
 	chunkExtBytesFree = 16 << 10
+	chunkExtBytesEach = 16
 	// trailerBytesMax bounds the trailer section. Trailers in use are checksums and states, so there is no reason to accept a
 	// large section.
 	trailerBytesMax = 8 << 10
@@ -48,7 +50,7 @@ const (
 type Chunked struct {
 	left    int64 // remaining data bytes of this chunk; while the size is being read, the size so far
 	total   int64 // data bytes so far
-	ext     int64 // bytes of extensions so far
+	ext     int64 // bytes of extensions so far, without the first ones of each chunk
 	lineExt int16 // bytes of extensions of this chunk
 	trailer int16 // bytes of the trailer section
 	state   chunkState
@@ -180,8 +182,9 @@ func (d *Chunked) addDigit(v int) *Error {
 
 // countExt counts a byte of a size line that says nothing.
 func (d *Chunked) countExt() *Error {
-	d.lineExt++
-	d.ext++
+	if d.lineExt++; d.lineExt > chunkExtBytesEach {
+		d.ext++
+	}
 	if d.lineExt > chunkExtBytesMax || d.ext > chunkExtBytesFree+d.total {
 		return errChunkExtLong
 	}
