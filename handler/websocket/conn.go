@@ -45,6 +45,7 @@ type Conn struct {
 	corked  bool // between Cork and Uncork
 	giving  bool // in Handler.Message
 	pinged  bool // a ping was sent, and nothing has come since
+	owing   bool // bytes waited for the peer when Close was called, or late looked
 	stuck   bool // the peer took nothing more when tick looked
 
 	// Immutable.

@@ -35,7 +35,8 @@ func (c *Conn) closeFrame(payload []byte) {
 }
 
 // Close sends a close frame, after everything that was sent. code is one that ValidCode accepts; of the reason 123 bytes are sent at
-// most. Messages that come from then on are dropped. The connection ends when the peer has answered, or after Options.Close.
+// most. Messages that come from then on are dropped. The connection ends when the peer has answered, or when it has neither answered nor
+// taken more of what was sent before for the time Options.Close.
 func (c *Conn) Close(code int, reason string) {
 	if c.state != connOpen {
 		return
@@ -43,8 +44,8 @@ func (c *Conn) Close(code int, reason string) {
 	c.state = connClosing
 	c.code, c.reason = code, shorten(reason)
 	c.forget()
+	c.awaitAnswer()
 	c.write(appendClose(c.loop.header[:0], code, c.reason), nil)
-	c.raw.SetDeadline(c.e.o.Close)
 	c.again() // what Hold has kept is dropped now
 }
 

@@ -345,13 +345,41 @@ func TestClose(t *testing.T) {
 	raw, c := opened(New(Options{Close: 3 * time.Second}), h)
 	c.Close(4001, "done")
 	c.Close(4002, "twice")
-	if string(raw.sent) != "\x88\x06\x0f\xa1done" || raw.deadline != 3*time.Second || len(h.list) != 1 {
-		t.Fatalf("%q, deadline %v, %v", raw.sent, raw.deadline, h.list)
+	if string(raw.sent) != "\x88\x06\x0f\xa1done" || len(h.list) != 1 {
+		t.Fatalf("%q, %v", raw.sent, h.list)
 	}
 	// What comes before the answer is dropped, in whatever pieces.
 	raw.receive(c, binaryFrame("late"), slices.Concat(binaryFrame(strings.Repeat("x", 200))[:50]), binaryFrame(strings.Repeat("x", 200))[50:], closing(1000))
 	if want := (event{"close", 0, "done", 4001}); h.list[1] != want || len(h.list) != 2 || !raw.closed {
 		t.Errorf("%v, closed %v", h.list, raw.closed)
+	}
+}
+
+// A peer that does not answer a close frame is not waited for. A slow one may first take what was sent before.
+func TestCloseLate(t *testing.T) {
+	for _, test := range []struct {
+		rounds, held int // what it has not taken in the end
+	}{{0, 0}, {10, 0}, {10, 500}} {
+		h := &events{}
+		raw, c := opened(New(Options{Close: 3 * time.Second}), h)
+		if test.rounds > 0 {
+			raw.held = 1000
+		}
+		c.Close(4001, "done")
+		for range test.rounds {
+			raw.taken++
+			raw.loop.pass(3 * time.Second)
+		}
+		raw.taken, raw.held = raw.taken+1, test.held
+		raw.loop.pass(2 * time.Second)
+		if raw.closed {
+			t.Fatalf("%+v: closed too early", test)
+		}
+		raw.loop.pass(4 * time.Second)
+		if last := h.list[len(h.list)-1]; !raw.closed || raw.resets != (test.held > 0) || last.code != 4001 {
+			t.Errorf("%+v: closed %v, reset %v, %v", test, raw.closed, raw.resets, last)
+		}
+		c.Closed(raw, nil)
 	}
 }
 

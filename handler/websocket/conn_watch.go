@@ -56,6 +56,32 @@ func (c *Conn) lookStuck() {
 	c.timer = c.loop.After(c.e.o.Pong, c.tick)
 }
 
+// awaitAnswer begins to wait for the answer to a close frame, which is about to be written.
+func (c *Conn) awaitAnswer() {
+	c.unwatch()
+	taken, left := c.progress()
+	c.taken, c.owing = taken, left > 0
+	c.timer = c.loop.After(c.e.o.Close, c.late)
+}
+
+// late ends a connection whose peer does not answer a close frame. It cannot answer before it has taken what was sent before that, and a
+// slow peer has the same time once more as long as it takes some of it.
+func (c *Conn) late() {
+	c.timer = nil
+	taken, left := c.progress()
+	if taken <= c.taken || !c.owing {
+		if c.raw.Held() > 0 {
+			c.vanished()
+			return
+		}
+		c.end(BecauseSilent, CodeAbnormal, "")
+		c.raw.Close() // what the system has of the output still reaches the peer
+		return
+	}
+	c.taken, c.owing = taken, left > 0
+	c.timer = c.loop.After(c.e.o.Close, c.late)
+}
+
 // Taken is a number that grows when the peer takes some of what is sent to it, even if that does not make room yet. It needs a system
 // call, and may be called on the loop only.
 func (c *Conn) Taken() int64 {

@@ -27,7 +27,7 @@ type Options struct {
 	// Ping is after which time without a byte from the peer it is sent a ping, and Pong the time in which something has to come
 	// then. Default 30 s each; negative: no pings.
 	Ping, Pong time.Duration
-	// Close is how long this side waits for the answer to its close frame. Default 5 s.
+	// Close is how long this side waits for the answer to its close frame, or for the peer to take more of what was sent before. Default 5 s.
 	Close time.Duration
 	// Budget for messages that have arrived in part. A connection for whose message there is nothing left ends with 1013. Default: 256
 	// MiB for the Endpoint.

@@ -120,7 +120,6 @@ type fakeConn struct {
 	held                        int
 	taken                       int64
 	ended, full, closed, resets bool
-	deadline                    time.Duration
 }
 
 func (c *fakeConn) Unread() []byte { return c.unread }
@@ -140,7 +139,7 @@ func (c *fakeConn) Pause()                                {}
 func (c *fakeConn) Resume()                               {}
 func (c *fakeConn) Follow(backend.Conn)                   {}
 func (c *fakeConn) Splice(backend.Conn)                   {}
-func (c *fakeConn) SetDeadline(d time.Duration)           { c.deadline = d }
+func (c *fakeConn) SetDeadline(time.Duration)             {}
 func (c *fakeConn) CloseWrite()                           {}
 func (c *fakeConn) Close()                                { c.closed = true }
 func (c *fakeConn) Reset()                                { c.closed, c.resets = true, true }
