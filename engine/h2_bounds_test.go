@@ -114,38 +114,32 @@ func TestH2BudgetOfClients(t *testing.T) {
 	}
 }
 
-// A client that gives up responses that have begun is no flood, however many these are, even if it sends a PING each time. Browsers do that
-// in videos, and programs that need only the beginning of a file.
+// A client that gives up responses that have begun is no flood, however many these are, whatever it sends along: a PING each time, as the
+// client of net/http does, or RST_STREAM again for the DATA frames that are still on their way, as HAProxy does in front of a server. Of these
+// it does not send more than it gets DATA frames. Browsers give up responses in videos, and programs that need only the beginning of a file.
 func TestH2LeavesAreFree(t *testing.T) {
-	_, addr := startH2(t, Options{Loops: 1}, Limits{}, &testBackend{window: 64})
-	p := dialH2(t, addr, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 10})
-	id := uint32(1)
-	for range 3 * h2BudgetMax {
-		p.get(id, "/big/16000")
-		p.hearsHeaders(id)
-		until(p, func(f *http2.DataFrame) bool { return f.StreamID == id })
-		p.WriteRSTStream(id, http2.ErrCodeCancel)
-		p.WritePing(false, [8]byte{})
-		id += 2
+	for _, c := range []struct {
+		name string
+		also func(p *h2Peer, id uint32)
+	}{
+		{"a PING", func(p *h2Peer, _ uint32) { p.WritePing(false, [8]byte{}) }},
+		{"RST_STREAM for late data", func(p *h2Peer, id uint32) { p.WriteRSTStream(id, http2.ErrCodeStreamClosed) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, addr := startH2(t, Options{Loops: 1}, Limits{}, &testBackend{window: 64})
+			p := dialH2(t, addr, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 10})
+			id := uint32(1)
+			for range 3 * h2BudgetMax {
+				p.get(id, "/big/16000")
+				p.hearsHeaders(id)
+				until(p, func(f *http2.DataFrame) bool { return f.StreamID == id })
+				p.WriteRSTStream(id, http2.ErrCodeCancel)
+				c.also(p, id)
+				id += 2
+			}
+			p.lives(id)
+		})
 	}
-	p.lives(id)
-}
-
-// A peer that has given up a stream may answer the DATA frames that are on their way by RST_STREAM, as HAProxy does in front of a server. It
-// does not send more of these than it gets DATA frames, so they are free.
-func TestH2ResetsOfLateData(t *testing.T) {
-	_, addr := startH2(t, Options{Loops: 1}, Limits{}, &testBackend{window: 64})
-	p := dialH2(t, addr, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 10})
-	id := uint32(1)
-	for range 3 * h2BudgetMax {
-		p.get(id, "/big/16000")
-		p.hearsHeaders(id)
-		until(p, func(f *http2.DataFrame) bool { return f.StreamID == id })
-		p.WriteRSTStream(id, http2.ErrCodeCancel)
-		p.WriteRSTStream(id, http2.ErrCodeStreamClosed)
-		id += 2
-	}
-	p.lives(id)
 }
 
 // Those that are given up without a response cost less if they have lasted: when a server is slow, many clients of a proxy do that.

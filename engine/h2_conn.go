@@ -277,7 +277,7 @@ func (s *h2Conn) resetFrame(f h2Frame, p []byte) {
 		}
 		return
 	}
-	if !s.budget.spendFree(h2CostFrame) { // see TestH2ResetsOfLateData
+	if !s.budget.spendFree(h2CostFrame) { // see TestH2LeavesAreFree
 		s.spend(h2CostFrame)
 	}
 }
