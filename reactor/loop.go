@@ -113,10 +113,11 @@ type Loop struct {
 
 	// Shared.
 	duty     atomic.Uint64
-	resting  atomic.Bool // the standby waits for roused
-	stopping atomic.Bool // Stop was called
-	posted   atomic.Bool // queue is not empty
-	alarmed  atomic.Bool // alarm has gone off since alarmAt was set
+	resting  atomic.Bool  // the standby waits for roused
+	stopping atomic.Bool  // Stop was called
+	posted   atomic.Bool  // queue is not empty
+	alarmed  atomic.Bool  // alarm has gone off since alarmAt was set
+	left     atomic.Int64 // tasks in taken that have not been called yet
 	mu       sync.Mutex
 	queue    []func() // posted tasks
 	ended    bool     // no more tasks are taken, and the bell may be closed

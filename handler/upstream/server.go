@@ -35,6 +35,7 @@ type Server struct {
 	latency       latency
 	health        health
 	checks        checks
+	conns         conns
 }
 
 func newServer(s *Set, t Target, to backend.Address) *Server {
