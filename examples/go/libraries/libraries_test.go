@@ -204,16 +204,20 @@ func TestWebsocketRefuses(t *testing.T) {
 	if res, _ := request(t, "GET", "http://"+address+"/", ""); res.StatusCode < 400 {
 		t.Errorf("a request without Upgrade: %d", res.StatusCode)
 	}
-	conn, err := net.Dial("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(patience))
-	io.WriteString(conn, "G")
-	conn.(*net.TCPConn).CloseWrite()
-	if text, err := io.ReadAll(conn); err != nil || len(text) > 0 {
-		t.Errorf("half a request: %q, %v", text, err)
+	for name, text := range map[string]string{"half": "G", "without an end": "GET / HTTP/1.1\r\nA: " + strings.Repeat("x", 8<<10)} {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(patience))
+		io.WriteString(conn, text)
+		if name == "half" {
+			conn.(*net.TCPConn).CloseWrite()
+		}
+		if text, err := io.ReadAll(conn); err != nil || len(text) > 0 {
+			t.Errorf("a request that is %s: %q, %v", name, text, err)
+		}
 	}
 }
 
