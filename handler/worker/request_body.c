@@ -100,8 +100,9 @@ const uint8_t *mb_body_whole(lua_State *L, size_t *n)
 		return mb_body_file_whole(L, n);
 	exchange.scratch.len = 0;
 	while ((k = mb_body_next(L, &p))) {
+		int complete = mb_body_complete(); /* first, as in mb_body_next */
 		uint64_t head = __atomic_load_n(&exchange.in_cell->in_head, __ATOMIC_ACQUIRE);
-		if (exchange.scratch.len == 0 && head - exchange.taken == k && mb_body_complete() &&
+		if (exchange.scratch.len == 0 && head - exchange.taken == k && complete &&
 		    head <= worker.header.in_window) {
 			exchange.taken += k; /* the loop does not wait for this room */
 			*n = k;
