@@ -82,8 +82,8 @@ func (w *Worker) answerChannels(conn *net.UnixConn) {
 	var buf, answer []byte
 	for {
 		typ, body, err := readMsg(conn, &buf)
-		// A socket that has been replaced is closed here, perhaps in the middle of a question.
-		if errors.Is(err, errMessage) && !errors.Is(err, net.ErrClosed) && !w.gone.Load() {
+		// The socket may end in the middle of a question: a worker that gets no answer for too long opens another one.
+		if errors.Is(err, errMessage) {
 			w.kill("malformed question about channels")
 		}
 		if err != nil {
