@@ -106,8 +106,13 @@ func (w *Worker) answerChannels(conn *net.UnixConn) {
 
 // answer appends the answer to a question of a worker.
 func (h *Host) answer(dst []byte, typ uint32, a *shm.Ask) ([]byte, error) {
-	hub := h.cfg.Channels
-	switch name := string(a.Name); typ {
+	hub, name := h.cfg.Channels, string(a.Name)
+	if typ == shm.AskCount || typ == shm.AskPresence || typ == shm.AskHistory {
+		if err := channel.CheckName(name); err != nil {
+			return dst, err
+		}
+	}
+	switch typ {
 	case shm.AskPublish:
 		n, err := hub.Publish(name, channel.Post{Data: string(a.Data), Event: string(a.Event), ID: string(a.ID), Key: string(a.Key)})
 		hub.AwaitHeir()

@@ -1,5 +1,6 @@
 -- HTTP on raw sockets. The path of a request says what is to be done: see rawhttp_test.go.
 local http = require "moonbridge_http"
+local channel = require "moonbridge_channel"
 
 local paths = {}
 local served
@@ -32,6 +33,12 @@ function paths.hold(request)
 	request:send_data(("x"):rep(2000))
 	repeat local f = io.open(request.query:sub(2)) until f and f:close()
 	request:send_data("end")
+end
+
+function paths.count(request)
+	local n, message = channel.count("a")
+	request:send_status("200 OK")
+	request:send_data(tostring(n), " ", tostring(message))
 end
 
 function paths.fail() error("a mistake") end
