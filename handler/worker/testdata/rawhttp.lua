@@ -81,6 +81,11 @@ function paths.hurry(request)
 	paths.hello(request)
 end
 
+function paths.limited(request)
+	timeout(1000) -- in place of the limit around it
+	timeout(1000, paths.hello, request)
+end
+
 function paths.rest(request)
 	request:send_status("200 OK")
 	request:send_data(timeout() > 0 and "some" or "none")
@@ -114,6 +119,10 @@ listen{
 	end },
 	{ proto = "interval", delay = 1, name = "tick", connect = function(socket) says(socket) end },
 	{ proto = "tcp4", port = 4, connect = function(socket) return timeout(1000, serve, socket) end },
+	{ proto = "tcp4", port = 5, connect = function(socket)
+		timeout(0.1) -- around all requests
+		return serve(socket)
+	end },
 	connect = serve,
 	finish = function() says() end,
 }
