@@ -319,8 +319,7 @@ static int run_handler(lua_State *L)
 	int failed = lua_pcall(L, 0, 1, AT_TRACEBACK);
 	mb_own_only_after(L, failed);
 	memory.armed = 0;
-	if (failed == LUA_ERRMEM && !memory.failed)
-		memory.failed = 1;
+	mb_memory_after(failed);
 	mb_socket_after_exchange(failed);
 	mb_timeout_clear();
 	if (!failed)

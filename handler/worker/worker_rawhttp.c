@@ -84,6 +84,7 @@ static uint32_t run_exchange(lua_State *L)
 	lua_pushvalue(L, AT_CALLBACK);
 	int failed = lua_pcall(L, 1, 1, AT_TRACEBACK);
 	mb_own_only_after(L, failed);
+	mb_memory_after(failed);
 	mb_timeout_restore(&before);
 	if (failed) {
 		const mb_pool *p = mb_pool_at(worker.pool);

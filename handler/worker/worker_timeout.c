@@ -236,6 +236,7 @@ static int limited_call(lua_State *L, double seconds)
 	set_timer();
 	int failed = lua_pcall(L, lua_gettop(L) - 2, LUA_MULTRET, 0);
 	mb_own_only_after(L, failed);
+	mb_memory_after(failed); /* the error that is raised below is another one */
 	mb_timeout_restore(&before);
 	return failed ? lua_error(L) : lua_gettop(L) - 1;
 }
