@@ -238,14 +238,14 @@ int mb_body_process(lua_State *L)
 /* A client may not read the response until it has sent the whole request. So a form is read
  * now and kept. Any other body is left to the handler, which may still read it, and to the
  * server, which accepts up to a window of it. */
-void mb_body_before_status(lua_State *L)
+void mb_body_before_status(lua_State *L, const char *verb)
 {
 	const char *v;
 	size_t n;
 	if (exchange.reading_deferred)
 		return;
 	if (exchange.in_stream_handler)
-		mb_body_exclude(L, "send_status");
+		mb_body_exclude(L, verb);
 	if (exchange.body_use == MB_BODY_UNREAD && mb_has_body() && content_type(L, &v, &n) != TYPE_OTHER)
 		process_form(L);
 	exchange.body_processed = 1;

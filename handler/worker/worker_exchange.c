@@ -155,6 +155,7 @@ int mb_exchange_log(lua_State *L)
 	size_t n;
 	const char *s = lua_tolstring(L, -1, &n);
 	if (!s || !peers_fault(s)) {
+		exchange.peer_status = 0; /* an error of the peer was caught before */
 		mb_origin_fails(&o);
 		mb_report_error(L, &o);
 		return 1;
