@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -241,5 +242,20 @@ func TestNoBody(t *testing.T) {
 				t.Errorf("connection kept: %v", kept)
 			}
 		})
+	}
+}
+
+// What is kept for a server that is no target any more is forgotten, though it had no connection when it went.
+func TestPoolsAreForgotten(t *testing.T) {
+	r := newFakeRig(t, Config{})
+	for i := range 3 {
+		if err := r.set.Replace(upstream.Target{Addr: []string{"10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"}[i]}); err != nil {
+			t.Fatal(err)
+		}
+		_, c := r.start(get, math.MaxInt, "", false)
+		c.gives("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n", false)
+		if n := len(r.loop.services[r.set].pools); n != 1 {
+			t.Errorf("%d pools for one target", n)
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"moonbridge/handler/upstream"
 )
@@ -195,5 +196,27 @@ func TestRetryBudget(t *testing.T) {
 	}
 	if got := int(requests.Load()); got < n+n/10 || got > n+n/10+budgetTokens {
 		t.Errorf("%d requests became %d", n, got)
+	}
+}
+
+// A trial has succeeded when the response has begun, or the protocol was changed: what follows may take hours.
+func TestTrialThatLasts(t *testing.T) {
+	for request, response := range map[string]string{get: "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n", upgrading: switching} {
+		a := newTarget(t, func(p *peer) {
+			if p.request(); p.n > 1 {
+				p.send(response)
+				p.wait()
+			}
+		})
+		r := newRig(t, rigOptions{Options: upstream.Options{Passive: upstream.Passive{Fails: 1, Out: time.Nanosecond, OutMax: time.Nanosecond}}}, a)
+		if got := r.get(); got.status != 502 || r.set.Status()[0].Up {
+			t.Errorf("status %d, target %+v", got.status, r.set.Status()[0])
+		}
+		c := r.dial(request)
+		c.request() // the head of the response
+		if s := r.set.Status()[0]; !s.Up || s.Active != 1 {
+			t.Errorf("%.20q: %+v", response, s)
+		}
+		c.reset()
 	}
 }
