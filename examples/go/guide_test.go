@@ -47,7 +47,7 @@ func init() {
 		moonbridge/engine moonbridge/handler moonbridge/handler/backend moonbridge/handler/pool moonbridge/handler/pool/listen
 		moonbridge/httpparse moonbridge/httpwrite moonbridge/handler/logging moonbridge/reactor moonbridge/handler/files/static
 		moonbridge/handler/route moonbridge/handler/proxy moonbridge/handler/ratelimit moonbridge/handler/tcpproxy moonbridge/handler/upstream moonbridge/handler/proxyproto moonbridge/handler/forwarded
-		moonbridge/handler/websocket moonbridge/handler/channel moonbridge/handler/channel/stream`) {
+		moonbridge/handler/websocket moonbridge/handler/cache moonbridge/handler/channel moonbridge/handler/channel/stream`) {
 		known[path[strings.LastIndexByte(path, '/')+1:]] = path
 	}
 }

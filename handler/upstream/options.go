@@ -26,7 +26,8 @@ type Options struct {
 	TLS *tls.Config
 
 	Passive Passive
-	// Active asks the targets from time to time whether they work. nil: no.
+	// Active asks the targets from time to time whether they work, from the first request that uses the Set on. Package proxy does that;
+	// tcpproxy does not. nil: no.
 	Active *Active
 
 	// Queue is how many requests wait, on all loops together, while every target has as many as it has Slots. Default 1024;
@@ -54,7 +55,7 @@ type Passive struct {
 	Panic float64
 }
 
-// Active are health checks: requests of the proxy's own.
+// Active are health checks: requests of the proxy's own. The first check of a target decides at once, later ones by Rise and Fall.
 type Active struct {
 	Path    string        // default "/"
 	Host    string        // field Host; default: as the Name of the target says
