@@ -259,3 +259,19 @@ func TestPoolsAreForgotten(t *testing.T) {
 		}
 	}
 }
+
+// A connection on which something has happened that the loop has not handled yet is closed, and the next one is taken.
+func TestUnquietConnection(t *testing.T) {
+	r := newFakeRig(t, Config{})
+	x, c := r.start(get, math.MaxInt, "", false)
+	y, d := r.start(get, math.MaxInt, "", false)
+	c.gives(ok("x"), false)
+	d.gives(ok("x"), false) // the newest
+	d.unquiet = true
+	c.out.Reset()
+	if z, _ := r.start(get, math.MaxInt, "", false); !x.over || !y.over || z.over || c.out.Len() == 0 || !d.closed || len(r.l.dialed) != 2 {
+		t.Errorf("sent %q, closed %v, %d connections", c.out.String(), d.closed, len(r.l.dialed))
+	}
+	c.gives(ok("x"), false)
+	r.checkOver()
+}
