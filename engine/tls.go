@@ -21,7 +21,7 @@ import (
 // TLS makes the connections of a listener speak TLS: see Listener.SetTLS.
 type TLS struct {
 	// Config is used as it is: the engine adds nothing and does not copy it. It needs a certificate. For Serve, NextProtos may name
-	// "http/1.1", "h2" and "acme-tls/1". A client that chooses "h2" is served with HTTP/2, on the same loop by the same backend. A
+	// "http/1.1", "http/1.0", "h2" and "acme-tls/1". A client that chooses "h2" is served with HTTP/2, on the same loop by the same backend. A
 	// connection with "acme-tls/1" is a challenge of ACME, and ends after its handshake, whatever serves the listener. A session
 	// ticket key that is set in the Config is used, otherwise crypto/tls rotates its own.
 	Config *tls.Config

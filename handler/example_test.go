@@ -97,6 +97,7 @@ func ExampleConfig_OnLoop() {
 func ExampleHTTP() {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /item/{id}", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		fmt.Fprintln(w, "item", r.PathValue("id"))
 	})
 	url, stop := serve(handler.Blocking(handler.HTTP(mux), 0))
@@ -123,6 +124,7 @@ func ExampleRequest_Body() {
 			w.Error(422)
 			return
 		}
+		w.Set("Content-Type", "text/plain; charset=utf-8")
 		fmt.Fprintf(w, "ordered: %q\n", item.Name)
 	})
 	url, stop := serve(handler.Blocking(order, 0))

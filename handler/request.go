@@ -117,8 +117,7 @@ func (r *Request) Fields() iter.Seq2[[]byte, []byte] {
 // chunked body).
 func (r *Request) ContentLength() int64 { return r.head.ContentLength }
 
-// Listener returns the index of the listener that accepted the connection, in the order in which the listeners were
-// passed to the engine.
+// Listener returns the number that Engine.Serve was given for the listener of the connection.
 func (r *Request) Listener() int { return r.listener }
 
 // RemoteAddr returns the client's address and port as text, in the form of http.Request.RemoteAddr, or "" on a Unix

@@ -64,16 +64,12 @@ func (a *After) Stop() bool { return a.loop.CancelTimer(&a.timer) }
 
 // expire fires the timers that were due at the start of the turn.
 func (l *Loop) expire() {
-	if l.alarmed.Load() {
-		l.alarmed.Store(false)
-		l.alarmAt = never
-	}
 	if tick := l.tick(); tick != l.wheel.Now() || l.wheel.Due() {
 		l.wheel.Advance(tick)
 	}
 }
 
-// setAlarm makes the bell ring at the next deadline, since the poller has no time limit. It returns true if that is now. An
+// setAlarm makes the poller report an event at the next deadline, since it has no time limit. It returns true if that is now. An
 // alarm that is too early is not moved: when it goes off and nothing is due, it is set again. So timers that are set and
 // cancelled, or moved to later, cost nothing here.
 func (l *Loop) setAlarm() (due bool) {
@@ -86,23 +82,15 @@ func (l *Loop) setAlarm() (due bool) {
 		return true
 	}
 	l.alarmAt = next
-	if l.alarm == nil {
-		l.alarm = time.AfterFunc(time.Duration(in), l.ringAlarm)
-	} else {
-		l.alarm.Reset(time.Duration(in))
-	}
+	l.alarm.set(time.Duration(in))
 	return false
 }
+
+// alarmed is called on the loop when the alarm has gone off. The turn that this belongs to sets the next one.
+func (l *Loop) alarmed() { l.alarmAt = never }
 
 func (l *Loop) setAlarmOrRing() {
 	if l.setAlarm() {
 		l.ring()
 	}
-}
-
-// ringAlarm is called by the alarm on a goroutine of its own. A late call, for an alarm that has been moved since, only makes
-// the loop set it again.
-func (l *Loop) ringAlarm() {
-	l.alarmed.Store(true)
-	l.wake()
 }

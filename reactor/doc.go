@@ -23,7 +23,8 @@
 // # Reading order
 //
 //   - loop.go: a Loop and its options. turn.go: what happens in a turn. descriptor.go: descriptors and their handlers. post.go: tasks of
-//     other goroutines. clock.go: time and timers. aside.go: work that may take long. watch.go: how long turns take.
+//     other goroutines. clock.go: time and timers; alarm_linux.go, alarm_other.go: the next deadline. aside.go: work that may take long.
+//     watch.go: how long turns take.
 //   - poller.go, poller_linux.go, poller_bsd.go: waiting for events. yield.go, park_linux.go, park_other.go: what Go's scheduler is told
 //     meanwhile. class_linux.go, class_other.go: what the system's scheduler is told.
 //   - listener.go, listen_tcp.go, listen_unix.go: listening sockets. listen_beside.go, listen_beside_*.go: when the address changes and

@@ -98,11 +98,11 @@ type Loop struct {
 	now     int64 // start of the turn, in ns
 	yielded int64 // turn after which the loop yielded last, in ns
 	wheel   *timers.Wheel
-	alarm   *time.Timer // rings the bell at tick alarmAt
-	alarmAt uint64      // never: not armed
-	taken   []func()    // posted tasks that were taken from the queue
-	next    int         // index in taken of the first one that has not run
-	soon    []func()    // tasks of Soon
+	alarm   alarm    // causes a turn at tick alarmAt
+	alarmAt uint64   // never: not armed
+	taken   []func() // posted tasks that were taken from the queue
+	next    int      // index in taken of the first one that has not run
+	soon    []func() // tasks of Soon
 	// soonOther is the buffer that soon takes turns with.
 	soonOther []func()
 	asides    []Aside // work of Aside
@@ -116,7 +116,6 @@ type Loop struct {
 	resting  atomic.Bool  // the standby waits for roused
 	stopping atomic.Bool  // Stop was called
 	posted   atomic.Bool  // queue is not empty
-	alarmed  atomic.Bool  // alarm has gone off since alarmAt was set
 	left     atomic.Int64 // tasks in taken that have not been called yet
 	mu       sync.Mutex
 	queue    []func() // posted tasks
@@ -137,26 +136,35 @@ func NewLoop(o Options) (*Loop, error) {
 	if l.poller, err = openPoller(l.closeAll); err != nil {
 		return nil, fmt.Errorf("loop %d: %w", l.index, err)
 	}
-	if l.bell, err = openBell(); err != nil {
-		l.poller.close()
-		return nil, fmt.Errorf("loop %d: bell: %w", l.index, err)
-	}
-	if err = l.poller.add(l.bell.fd, false); err != nil {
-		l.bell.close()
+	if err := l.prepare(o.Park && !o.Batch); err != nil {
 		l.poller.close()
 		return nil, fmt.Errorf("loop %d: %w", l.index, err)
-	}
-	if o.Park && !o.Batch {
-		l.yieldEvery = parkedYieldEvery
-		if err = l.poller.park(l.bell); err != nil {
-			l.bell.close()
-			l.poller.close()
-			return nil, fmt.Errorf("loop %d: %w", l.index, err)
-		}
 	}
 	l.spares.fill() // if that fails, the next connection tries again
 	l.bell.ring()   // so that Run starts with a turn
 	return l, nil
+}
+
+// prepare opens what the poller reports events of besides descriptors of others.
+func (l *Loop) prepare(park bool) (err error) {
+	if l.bell, err = openBell(); err != nil {
+		return fmt.Errorf("bell: %w", err)
+	}
+	if err = l.poller.add(l.bell.fd, false); err == nil {
+		err = l.alarm.open(l)
+	}
+	if err != nil {
+		l.bell.close()
+		return err
+	}
+	if park {
+		l.yieldEvery = parkedYieldEvery
+		if err = l.poller.park(l.bell); err != nil {
+			l.alarm.close()
+			l.bell.close()
+		}
+	}
+	return err
 }
 
 // Index is the number of this loop, from 0. Any goroutine may call it.
@@ -217,9 +225,6 @@ func (l *Loop) end() {
 	l.turning = false
 	close(l.gone)
 	l.leaveAsides()
-	if l.alarm != nil {
-		l.alarm.Stop()
-	}
 	for fd := range l.table {
 		if l.table[fd].owned {
 			l.Close(fd)
@@ -228,6 +233,7 @@ func (l *Loop) end() {
 	clear(l.table)
 	l.closeAll()
 	l.spares.close()
+	l.alarm.close()
 	l.bell.close()
 	l.poller.parking.close()
 	l.poller.close()

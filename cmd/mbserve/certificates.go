@@ -105,16 +105,16 @@ func (g *generation) tlsOf(spec *listen.Listener) (*engine.TLS, error) {
 	return &engine.TLS{Config: config}, nil
 }
 
-// protocolsOf are the protocols that clients of a listener can choose from (ALPN). The one of challenges is not among them: connections that
-// ask for that have a configuration of their own.
+// protocolsOf are the protocols that clients of a listener can choose from (ALPN). Some, such as curl --http1.0, ask for http/1.0 alone. The one
+// of challenges is not among them: connections that ask for that have a configuration of their own.
 func protocolsOf(spec *listen.Listener) []string {
 	if spec.Raw() {
 		return nil
 	}
 	if spec.HTTP2 == listen.HTTP2Never {
-		return []string{"http/1.1"}
+		return []string{"http/1.1", "http/1.0"}
 	}
-	return []string{"h2", "http/1.1"}
+	return []string{"h2", "http/1.1", "http/1.0"}
 }
 
 // secureFields are the field lines of all responses of a listener with TLS.

@@ -37,6 +37,8 @@ func TestMemoryLimit(t *testing.T) {
 		{"coroutine", 500, "Internal Server Error\n"},
 		{"resumed", 200, "not enough memory"},
 		{"rep", 500, "Internal Server Error\n"},
+		{"long", 500, "Internal Server Error\n"},
+		{"long_in_time", 500, "Internal Server Error\n"},
 		{"concat", 500, "Internal Server Error\n"},
 		{"strings", 500, "Internal Server Error\n"},
 		{"late", 0, ""},
@@ -113,12 +115,14 @@ func TestMemoryLimitElsewhere(t *testing.T) {
 	}
 	s.log.wait(t, from, reached, "level=WARN", "in=connection")
 
-	p := dial(t, rawAddress(t, s, 1))
-	p.get("/pid")
-	p.hears(200)
-	p.get("/hog")
-	p.hears(500)
-	s.wait(reached, "path=/hog")
+	for _, path := range []string{"/hog", "/long"} {
+		p := dial(t, rawAddress(t, s, 1))
+		p.get("/pid")
+		p.hears(200)
+		p.get(path)
+		p.hears(500)
+		s.wait(reached, "path="+path)
+	}
 
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)

@@ -90,6 +90,8 @@ func TestShared(t *testing.T) {
 		{`d.set(1, "k", 1)`, "moonbridge dictionary expected"},
 		{`d:incr("k", "x")`, "number expected"},
 		{`d:get({})`, "string expected"},
+		{`d:keys(0.5)`, "a number of keys expected; 0: all"},
+		{`d:keys(0/0)`, "a number of keys expected; 0: all"},
 		{`shared("other", "1M")`, `shared: "other" has to be opened while the script is loaded`},
 		{`limit{ key = "x" }`, "limit: rate: number expected, got nil"},
 		{`limit{ key = "x", rate = 1, brust = 1 }`, `limit: unknown option "brust"`},

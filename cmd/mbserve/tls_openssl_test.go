@@ -35,6 +35,7 @@ func TestTLSOfOpenSSL(t *testing.T) {
 		{"-tls1_2 -cipher ECDHE-ECDSA-AES128-SHA:@SECLEVEL=0", []string{"alert handshake failure"}},
 		{"-tls1_2 -cipher ECDHE-ECDSA-AES128-SHA256:@SECLEVEL=0", []string{"alert handshake failure"}},
 		{"-alpn h2,http/1.1", []string{"ALPN protocol: h2"}},
+		{"-ign_eof -alpn http/1.0", []string{"ALPN protocol: http/1.0", "https version=TLSv1.3"}},
 		{"-alpn h3", []string{"alert no application protocol"}},
 	} {
 		got := connect(request, strings.Fields(tt.args)...)

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // A response in progress survives the restart, requests are answered by one process or the other, and then only by the new one.
@@ -169,9 +170,58 @@ func TestMemcached(t *testing.T) {
 	io.WriteString(conn, strings.Repeat("get l\r\n", 64))
 	want := strings.Repeat("VALUE l 0 1048576\r\n"+large+"\r\nEND\r\n", 64)
 	talk(t, conn, "version\r\n", want+"VERSION 1.0.0\r\n")
+	const keys = 1000
+	talk(t, conn, "get"+strings.Repeat(" l", keys)+"\r\n", strings.Repeat("VALUE l 0 1048576\r\n"+large+"\r\n", keys)+"END\r\n")
+	if got, most := peakMemory(t, p.cmd.Process.Pid), keys<<20/4; got > most {
+		t.Errorf("%d bytes of memory, of values that the client had not read; want at most %d", got, most)
+	}
+	talk(t, conn, "nonsense\r\n", "ERROR\r\n")
 	io.WriteString(conn, "set a 0 0 1048577\r\n")
 	if text, err := io.ReadAll(conn); err != nil || string(text) != "CLIENT_ERROR bad data chunk\r\n" {
 		t.Errorf("a value that is too large: %q, %v", text, err)
+	}
+	p.terminate()
+}
+
+// peakMemory is how many bytes of memory a process has had at most.
+func peakMemory(t *testing.T, pid int) int {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(status)
+	if m == nil {
+		t.Fatalf("%s", status)
+	}
+	kilobytes, err := strconv.Atoi(string(m[1]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kilobytes << 10
+}
+
+// A command that ends with the connection is answered; half of one, and what is no command, is not.
+func TestMemcachedEnds(t *testing.T) {
+	p := run(t, "memcached", "-address", "127.0.0.1:0")
+	address := p.wait(`memcached: (\S+)`, 1)[0]
+	for in, want := range map[string]string{
+		"version\r\nget a":            "VERSION 1.0.0\r\n",
+		"version\r\nset a 0 0 2\r\nx": "VERSION 1.0.0\r\n",
+		"\r\nversion\r\n":             "",
+		strings.Repeat("x", 2049):     "",
+	} {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(patience))
+		io.WriteString(conn, in)
+		conn.(*net.TCPConn).CloseWrite()
+		if text, err := io.ReadAll(conn); err != nil || string(text) != want {
+			t.Errorf("%.40q: %q, %v; want %q", in, text, err, want)
+		}
 	}
 	p.terminate()
 }

@@ -117,6 +117,19 @@ func (p *program) exit() {
 	}
 }
 
+// fails waits for the end of the program, which must be an error that the log explains.
+func (p *program) fails(pattern string) {
+	p.t.Helper()
+	select {
+	case <-p.exited:
+	case <-time.After(2 * patience):
+		p.t.Fatalf("goes on, and does not fail with %q", pattern)
+	}
+	if p.err == nil || !regexp.MustCompile(pattern).MatchString(p.log.String()) {
+		p.t.Errorf("exit: %v; the log does not have %q", p.err, pattern)
+	}
+}
+
 // log collects the output of a program for its test.
 type log struct {
 	mu sync.Mutex
@@ -243,13 +256,55 @@ func TestLuapool(t *testing.T) {
 }
 
 func TestLuapoolBadScript(t *testing.T) {
-	p := run(t, "luapool", "-go", "127.0.0.1:0", "testdata/missing.lua")
-	select {
-	case <-p.exited:
-	case <-time.After(patience):
-		t.Fatal("goes on without a script")
+	run(t, "luapool", "-go", "127.0.0.1:0", "testdata/missing.lua").fails("testdata/missing.lua")
+}
+
+// The engine enforces what the script asks for, and by default refuses bodies with a content coding, as with mbserve.
+func TestLuapoolLimits(t *testing.T) {
+	script := write(t, "limits.lua", `
+listen{
+	{ proto = "tcp4", port = 0, localhost = true },
+	connect = require "moonbridge_http".generate_handler({ request_body_size_limit = 1, static_headers = "A: b" }, function(request)
+		request:send_status("200 OK")
+		request:finish()
+	end),
+}
+`)
+	p := run(t, "luapool", "-go", "127.0.0.1:0", script)
+	url := "http://" + p.wait(`lua: (\S+)`, 1)[0] + "/"
+	for _, tt := range []struct {
+		body, coding string
+		status       int
+	}{{"", "", 200}, {"xx", "", 413}, {"x", "gzip", 415}} {
+		req, err := http.NewRequest("POST", url, strings.NewReader(tt.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tt.coding != "" {
+			req.Header.Set("Content-Encoding", tt.coding)
+		}
+		res, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != tt.status || res.Header.Get("A") != "b" {
+			t.Errorf("body %q, coding %q: %d %v, want %d and the static header", tt.body, tt.coding, res.StatusCode, res.Header, tt.status)
+		}
 	}
-	if p.err == nil || !strings.Contains(p.log.String(), "testdata/missing.lua") {
-		t.Errorf("%v", p.err)
+	p.terminate()
+	p.exit()
+}
+
+// A script with TLS is not served without it.
+func TestOptionsForServer(t *testing.T) {
+	script := write(t, "tls.lua", `
+listen{
+	{ proto = "tcp4", port = 0, localhost = true, tls = { cert = "cert.pem", key = "key.pem" } },
+	connect = require "moonbridge_http".generate_handler(function() end),
+}
+`)
+	for _, name := range []string{"both", "luapool"} {
+		run(t, name, script).fails("does not support .*tls")
 	}
 }

@@ -18,12 +18,14 @@ const (
 	retryDelay = time.Second
 	// bodyFirst is the first room for a body of unknown length, in bytes.
 	bodyFirst = 4 << 10
+	// headPiece is how much of the output is copied at a time until a head is whole, in bytes.
+	headPiece = 4 << 10
 )
 
 // capture is what is known about the response of the wrapped backend while it comes.
 type capture struct {
 	parser  httpparse.Parser
-	head1   []byte // a head that is incomplete
+	head1   []byte // the beginning of a head, in memory of our own
 	head    httpparse.ResponseHead
 	decided bool // the final head has come, and the response is to be kept
 
@@ -36,58 +38,68 @@ type capture struct {
 }
 
 // takeHead looks for the final head in the output, and passes it on.
+//
+// The output is memory that a worker may change while it is read. What is parsed, passed on and kept under a key is therefore one
+// copy of the head. A head that passes the parser and then becomes another one could contain anything.
 func (r *run) takeHead(a, b []byte, last bool) (taken int) {
 	c := r.capture
-	total, buf, rest, copied := len(a)+len(b), a, b, false
-	if len(c.head1) > 0 {
-		c.head1 = append(append(c.head1, a...), b...)
-		buf, rest, copied = c.head1, nil, true
-	}
+	buf := c.head1
 	for {
 		n, err := c.parser.ParseResponse(&c.head, buf, nil)
 		switch {
 		case err != nil:
 			c.head1 = nil
 			r.failFill(markUncacheable)
-			return r.passHead(buf, 0, rest, copied, total, last)
+			a, b = skip(a, b, taken)
+			return taken + r.passHead(buf, a, b, last)
 		case n > 0 && !c.head.Interim():
 			c.head1 = nil
+			taken -= len(buf) - n // that is body
+			a, b = skip(a, b, taken)
 			r.decide()
-			return r.passHead(buf, n, rest, copied, total, last)
+			return taken + r.passHead(r.withStatus(buf[:n]), a, b, last)
 		case n > 0:
 			r.push(buf[:n])
 			buf = buf[n:]
-		case len(rest) > 0:
-			buf, rest, copied = append(slices.Clone(buf), rest...), nil, true
+		case taken < len(a)+len(b):
+			next, more := skip(a, b, taken)
+			if len(next) == 0 {
+				next = more
+			}
+			next = next[:min(len(next), headPiece)]
+			buf = append(buf, next...)
+			taken += len(next)
 		default:
-			c.head1 = slices.Clone(buf)
-			return total
+			c.head1 = buf
+			return taken
 		}
 	}
 }
 
-// passHead passes on the final head, which is the first n bytes of buf, and what comes after it: the rest of buf, and rest.
-// copied: buf has all of the output, in memory that does not belong to the backend, so that all counts as taken.
-func (r *run) passHead(buf []byte, n int, rest []byte, copied bool, total int, last bool) (taken int) {
-	first := r.withStatus(buf, n)
-	head := len(first) - len(buf) + n
-	t := r.offer(first, rest, last)
-	if copied {
-		r.held = append(r.held, first[t:]...)
-		r.blocked = false
-		r.takeBody(buf[n:])
-		return total
+// skip is a and b without the first n bytes.
+func skip(a, b []byte, n int) (restA, restB []byte) {
+	return a[min(n, len(a)):], b[max(0, n-len(a)):]
+}
+
+// passHead passes on a head, of which all counts as taken, and the body that follows it in the output. It returns how much of
+// a and b was taken.
+func (r *run) passHead(head, a, b []byte, last bool) (n int) {
+	if len(a) == 0 {
+		a, b = b, nil
 	}
-	if t < head {
-		r.held = append(r.held, first[t:head]...)
-		t = head
+	sent := r.offer(head, a, last && len(b) == 0)
+	if sent < len(head) {
+		r.held = append(r.held, head[sent:]...)
+		sent = len(head)
 	}
-	body := buf[n:]
-	t -= head
-	r.blocked = t < len(body)+len(rest)
-	r.takeBody(body[:min(t, len(body))])
-	r.takeBody(rest[:max(0, t-len(body))])
-	return total - len(body) - len(rest) + t
+	n = sent - len(head)
+	if n == len(a) && len(b) > 0 && len(r.held) == 0 {
+		n += r.pass(b, nil, last)
+	}
+	r.blocked = n < len(a)+len(b)
+	r.takeBody(a[:min(n, len(a))])
+	r.takeBody(b[:max(0, n-len(a))])
+	return n
 }
 
 // offer is pass, if nothing is held.

@@ -271,14 +271,14 @@ func (r *run) appendStatusField(dst []byte) []byte {
 	return append(dst, "\r\n"...)
 }
 
-// withStatus returns the output that begins with a head of n bytes, with Cache-Status in the head if it is wanted.
-func (r *run) withStatus(buf []byte, n int) []byte {
-	if n == 0 || !r.l.c.options.Status || r.x == nil || r.ownAnswer {
-		return buf
+// withStatus returns a head with Cache-Status in it, if that is wanted.
+func (r *run) withStatus(head []byte) []byte {
+	if !r.l.c.options.Status || r.x == nil || r.ownAnswer {
+		return head
 	}
-	out := append(r.l.out[:0], buf[:n-2]...)
+	out := append(r.l.out[:0], head[:len(head)-2]...)
 	out = r.appendStatusField(out)
-	r.l.out = append(out, buf[n-2:]...)
+	r.l.out = append(out, head[len(head)-2:]...)
 	return r.l.out
 }
 

@@ -5,8 +5,8 @@ import "errors"
 // Publish passes a message on to all subscribers of a channel, and keeps it in the history if there is one. It returns how many
 // subscribers there are. It may be called on any goroutine, and does not wait. See AwaitHeir for a hub that another process takes over.
 func (h *Hub) Publish(name string, p Post) (subscribers int, err error) {
-	if !validName(name) {
-		return 0, ErrName
+	if err := CheckName(name); err != nil {
+		return 0, err
 	}
 	if err := p.check(); err != nil {
 		return 0, err

@@ -82,6 +82,14 @@ func (r *Rule) check() error {
 // CheckRule returns what is wrong with a rule.
 func CheckRule(r Rule) error { return r.check() }
 
+// CheckName returns ErrName unless a channel can have that name.
+func CheckName(name string) error {
+	if validName(name) {
+		return nil
+	}
+	return ErrName
+}
+
 // matches reports whether the rule is for a name.
 func (r *Rule) matches(name string) bool {
 	if prefix, ok := strings.CutSuffix(r.Pattern, "*"); ok {

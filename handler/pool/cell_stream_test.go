@@ -1,6 +1,8 @@
 package pool
 
 import (
+	"io"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -35,11 +37,15 @@ func (s *served) subscribe(p []byte) {
 }
 
 // ask opens the socket for questions, and sends bytes on it.
-func ask(p []byte) {
+func ask(p []byte) { askOn(p) }
+
+// askOn is ask. It returns the socket.
+func askOn(p []byte) int {
 	fds, _ := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
 	passFile(nil, shm.MsgChannels, fds[1])
 	unix.Close(fds[1])
 	unix.Write(fds[0], p)
+	return fds[0]
 }
 
 // question is a message on that socket.
@@ -68,6 +74,18 @@ func init() {
 	behaviours["publishes-dies"] = func(*served, string) {
 		ask(question(shm.AskPublish, shm.AskBody{NameLen: 1}, "a1"))
 		die()
+	}
+	behaviours["gives-up-asking"] = func(s *served, _ string) { // in the middle of a question, as with a server that stands still
+		whole := question(shm.AskPublish, shm.AskBody{NameLen: 1}, "a1")
+		for n := range len(whole) {
+			fd := askOn(whole[:n])
+			unix.Shutdown(fd, unix.SHUT_WR)
+			f := os.NewFile(uintptr(fd), "questions")
+			io.Copy(io.Discard, f)
+			f.Close()
+		}
+		s.write([]byte("done"))
+		s.finish(0)
 	}
 	behaviours["asks-much"] = func(s *served, _ string) { // and does not read the answers; each call replaces the last socket
 		for range 20 {
@@ -102,6 +120,22 @@ func TestMalformedQuestions(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	r.quiet()
+}
+
+// A worker that gives up in the middle of a question closes the socket, and goes on.
+func TestQuestionGivenUp(t *testing.T) {
+	r := start(t, setup{})
+	if got := r.get("gives-up-asking"); got.out != "done" { // the server has closed its ends by then
+		t.Errorf("%+v", got)
+	}
+	r.quiet()
+	r.p.mu.Lock()
+	defer r.p.mu.Unlock()
+	for w := range r.p.workers() {
+		if why := w.fault.Load(); why != nil {
+			t.Errorf("the worker is to be killed: %s", *why)
+		}
+	}
 }
 
 // slowLog publishes nothing, slowly.

@@ -82,8 +82,8 @@ func (w *Worker) answerChannels(conn *net.UnixConn) {
 	var buf, answer []byte
 	for {
 		typ, body, err := readMsg(conn, &buf)
-		// A socket that has been replaced is closed here, perhaps in the middle of a question.
-		if errors.Is(err, errMessage) && !errors.Is(err, net.ErrClosed) && !w.gone.Load() {
+		// The socket may end in the middle of a question: a worker that gets no answer for too long opens another one.
+		if errors.Is(err, errMessage) {
 			w.kill("malformed question about channels")
 		}
 		if err != nil {
@@ -106,8 +106,13 @@ func (w *Worker) answerChannels(conn *net.UnixConn) {
 
 // answer appends the answer to a question of a worker.
 func (h *Host) answer(dst []byte, typ uint32, a *shm.Ask) ([]byte, error) {
-	hub := h.cfg.Channels
-	switch name := string(a.Name); typ {
+	hub, name := h.cfg.Channels, string(a.Name)
+	if typ == shm.AskCount || typ == shm.AskPresence || typ == shm.AskHistory {
+		if err := channel.CheckName(name); err != nil {
+			return dst, err
+		}
+	}
+	switch typ {
 	case shm.AskPublish:
 		n, err := hub.Publish(name, channel.Post{Data: string(a.Data), Event: string(a.Event), ID: string(a.ID), Key: string(a.Key)})
 		hub.AwaitHeir()

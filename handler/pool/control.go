@@ -37,7 +37,8 @@ func writeMsg(c *net.UnixConn, typ uint32, body []byte, fds ...int) error {
 	return err
 }
 
-// readMsg receives a message. body is valid until the next call with the same buf.
+// readMsg receives a message. body is valid until the next call with the same buf. A connection that ends in the middle of a message
+// gives its own error, not errMessage: the other process may have ended or given up there.
 func readMsg(c io.Reader, buf *[]byte) (typ uint32, body []byte, err error) {
 	var m shm.Msg
 	if _, err := io.ReadFull(c, shm.Bytes(&m)); err != nil {
@@ -51,7 +52,7 @@ func readMsg(c io.Reader, buf *[]byte) (typ uint32, body []byte, err error) {
 	}
 	body = (*buf)[:m.Len]
 	if _, err = io.ReadFull(c, body); err != nil {
-		return 0, nil, fmt.Errorf("%w: %w", errMessage, err)
+		return 0, nil, err
 	}
 	return m.Type, body, nil
 }

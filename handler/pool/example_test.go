@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"time"
 
 	"moonbridge/engine"
@@ -31,11 +32,14 @@ func Example() {
 		Loops:  e.Loops(), // must be the engine's
 		Logger: slog.Default(),
 		Listen: func(n int, spec *listen.Spec) error {
+			if names := spec.ServerOptions(); len(names) > 0 { // such as tls: a pool cannot carry them out
+				return fmt.Errorf("not supported: %s", strings.Join(names, ", "))
+			}
 			opened := make([]*engine.Listener, len(spec.Listeners))
 			for i := range spec.Listeners {
 				l := &spec.Listeners[i]
-				if l.Network() == "" {
-					continue // a timer needs no socket
+				if l.Peerless() {
+					continue // a timer or a main handler has no socket
 				}
 				ln, err := e.Open(l.Network(), l.Address(), engine.OpenOptions{Mode: l.Mode})
 				if err != nil {
@@ -54,7 +58,7 @@ func Example() {
 	}
 
 	for n, p := range host.Pools() {
-		if err := e.Attach(p); err != nil { // for pools with nothing but timers
+		if err := e.Attach(p); err != nil { // Serve does this too, but a pool that has only timers is not served
 			log.Fatal(err)
 		}
 		for i, ln := range listeners[n] {

@@ -33,7 +33,7 @@ type Config struct {
 	Stdout *logging.Queue
 
 	// Listen is called for each listen{} call of the script, while Start runs, with the number of the call. It opens the
-	// listeners; its error becomes that of the call. Optional.
+	// listeners; its error becomes that of the call. It should refuse a Spec whose ServerOptions the program does not carry out. Optional.
 	Listen func(pool int, spec *listen.Spec) error
 
 	// NoPairing leaves it to the system on which CPUs workers run. Otherwise, on Linux, a worker with short exchanges

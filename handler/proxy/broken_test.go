@@ -88,6 +88,8 @@ func TestInvalidResponses(t *testing.T) {
 		{"HTTP/2 200 OK\r\n\r\n", ErrInvalid},
 		{"HTTP/1.1 200 OK\r\nA: " + strings.Repeat("x", 70_000) + "\r\n\r\n", ErrInvalid},
 		{"HTTP/1.1 200 OK\r\nA: b\r\n", ErrClosed},
+		{"HTTP/1.1 200 OK\r\nConnection: " + strings.Repeat("a, ", 16) + "b\r\nB: 1\r\nContent-Length: 0\r\n\r\n", ErrInvalid},
+		{"HTTP/1.1 103 Early Hints\r\nConnection: " + strings.Repeat("a, ", 16) + "b\r\n\r\n", ErrInvalid},
 		{"HTT", ErrClosed},
 		{"", ErrClosed},
 		{"HTTP/1.1 100 Continue\r\n\r\n", ErrClosed},

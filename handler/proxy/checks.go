@@ -15,6 +15,7 @@ type check struct {
 	server  *upstream.Server
 	link    *link
 	cancel  func()
+	timer   backend.Timer
 	done    bool
 	http    httpparse.Response
 }
@@ -40,8 +41,18 @@ func (l *loop) checkAll(v *service) {
 func (l *loop) startCheck(v *service, s *upstream.Server) {
 	c := &check{service: v, server: s}
 	c.link = &link{l: l, pool: v.pool(s), deadline: never, state: linkCheck, check: c}
-	c.cancel = l.dial(c.link, func(error) { c.over(false) })
-	l.After(v.o.Active.Timeout, c.timedOut)
+	c.cancel = l.dial(c.link, c.connectFailed)
+	c.timer = l.After(v.o.Active.Timeout, c.timedOut)
+}
+
+// connectFailed: there is no connection. If this process had no room for one, that says nothing about the server.
+func (c *check) connectFailed(err error) {
+	if !upstream.IsLocal(err) {
+		c.over(false)
+		return
+	}
+	c.done = true
+	c.timer.Stop()
 }
 
 // send sends the request, when there is a connection.
@@ -85,6 +96,7 @@ func (c *check) over(ok bool) {
 		return
 	}
 	c.done = true
+	c.timer.Stop()
 	if c.link.state != linkOver && c.link.conn != nil {
 		c.link.reset()
 	}

@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"path/filepath"
 	"strings"
@@ -176,5 +177,20 @@ func TestStatus(t *testing.T) {
 	}
 	if Status(ErrInvalid) != 502 || Status(ErrConnect) != 502 {
 		t.Error("other errors are 502")
+	}
+}
+
+// A health check for which this process has no room says nothing about the target.
+func TestCheckWithoutRoom(t *testing.T) {
+	for err, why := range map[error]string{syscall.EMFILE: "", syscall.ECONNREFUSED: "check failed"} {
+		r := newFakeRigOf(t, Config{}, upstream.Options{Active: &upstream.Active{}}, upstream.Target{Addr: "10.0.0.1:80"})
+		r.l.refuse = err
+		r.start(get, math.MaxInt, "", false)
+		if s := r.set.Status()[0]; s.Why != why {
+			t.Errorf("after %v: %q", err, s.Why)
+		}
+		if check := r.l.timers[0]; !check.stopped {
+			t.Errorf("after %v the timer of the check goes on", err)
+		}
 	}
 }

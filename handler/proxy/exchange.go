@@ -124,9 +124,7 @@ func (e *exchange) route(h *httpparse.Head) error {
 	}
 	e.repeats = slices.Contains(c.Retry.Methods, string(h.Bytes(h.Method)))
 	e.kept = true
-	err = e.buildHead(h)
-	q.head = nil
-	return err
+	return e.buildHead(h)
 }
 
 // later calls fn in the next turn, unless the exchange is over by then.

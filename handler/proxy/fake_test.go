@@ -18,15 +18,17 @@ import (
 // fakeLoop is a loop that does nothing by itself: a test runs what was posted.
 type fakeLoop struct {
 	t      *testing.T
+	now    time.Duration // since the start
 	posted []func()
+	timers []*fakeTimer
 	dialed []*fakeConn
 	refuse error // for Dial
 }
 
 func (l *fakeLoop) Index() int           { return 0 }
 func (l *fakeLoop) Count() int           { return 1 }
-func (l *fakeLoop) Now() int64           { return int64(time.Hour) }
-func (l *fakeLoop) Clock() int64         { return int64(time.Hour) }
+func (l *fakeLoop) Now() int64           { return int64(time.Hour + l.now) }
+func (l *fakeLoop) Clock() int64         { return l.Now() }
 func (l *fakeLoop) Post(fn func())       { l.posted = append(l.posted, fn) }
 func (l *fakeLoop) OnTurn(backend.Turn)  {}
 func (l *fakeLoop) OffTurn(backend.Turn) {}
@@ -34,11 +36,19 @@ func (l *fakeLoop) OffTurn(backend.Turn) {}
 func (l *fakeLoop) Watch(int, func()) error { return nil }
 func (l *fakeLoop) Unwatch(int) error       { return nil }
 
-func (l *fakeLoop) After(time.Duration, func()) backend.Timer { return fakeTimer{} }
+func (l *fakeLoop) After(_ time.Duration, fn func()) backend.Timer {
+	f := &fakeTimer{fire: fn}
+	l.timers = append(l.timers, f)
+	return f
+}
 
-type fakeTimer struct{}
+// fakeTimer fires when the test says so.
+type fakeTimer struct {
+	fire    func()
+	stopped bool
+}
 
-func (fakeTimer) Stop() bool { return true }
+func (f *fakeTimer) Stop() bool { f.stopped = true; return true }
 
 // Dial implements backend.Dialer: the connection is there when run is called.
 func (l *fakeLoop) Dial(_ backend.Address, _ backend.DialOptions, p backend.Protocol, failed func(error)) func() {
@@ -75,6 +85,8 @@ type fakeConn struct {
 	reset         bool
 	out           strings.Builder
 	full          bool
+	broken        bool // it takes nothing, which the next write finds out
+	unquiet       bool // there is an event that Data was not told of
 }
 
 func (c *fakeConn) Unread() []byte { return c.in }
@@ -89,9 +101,14 @@ func (c *fakeConn) Writev(a, b []byte) {
 	if c.closed {
 		c.l.t.Error("a write on a closed connection")
 	}
+	if c.broken {
+		c.full = true
+		return
+	}
 	c.out.Write(a)
 	c.out.Write(b)
 }
+func (c *fakeConn) Quiet() bool                  { return !c.unquiet }
 func (c *fakeConn) Held() int                    { return 0 }
 func (c *fakeConn) Full() bool                   { return c.full }
 func (c *fakeConn) Pause()                       {}
@@ -128,7 +145,8 @@ type fakeExchange struct {
 	end     backend.End
 	status  int // of Failed
 	running backend.Running
-	room    bool // BodyRoom was called
+	room    bool   // BodyRoom was called
+	taking  func() // called by Output; nil: nothing is
 	tls     *backend.TLSState
 }
 
@@ -141,6 +159,9 @@ func (x *fakeExchange) Output(a, b []byte, last bool) (n int) {
 	}
 	if len(a)+len(b) == 0 {
 		x.t.Error("Output of nothing")
+	}
+	if x.taking != nil {
+		x.taking()
 	}
 	n = min(x.takes, len(a)+len(b))
 	x.out.WriteString((string(a) + string(b))[:n])
@@ -191,12 +212,20 @@ type fakeRig struct {
 
 func newFakeRig(t *testing.T, c Config) *fakeRig {
 	t.Helper()
-	set, err := upstream.New(upstream.Options{Balance: upstream.RoundRobin()}, upstream.Target{Addr: "10.0.0.1:80"})
+	return newFakeRigOf(t, c, upstream.Options{}, upstream.Target{Addr: "10.0.0.1:80"})
+}
+
+func newFakeRigOf(t *testing.T, c Config, o upstream.Options, targets ...upstream.Target) *fakeRig {
+	t.Helper()
+	o.Balance = upstream.RoundRobin()
+	set, err := upstream.New(o, targets...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	l := &fakeLoop{t: t}
-	c.To = To(set)
+	if c.To == nil {
+		c.To = To(set)
+	}
 	lb, err := New(c).Attach(l)
 	if err != nil {
 		t.Fatal(err)

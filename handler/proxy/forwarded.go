@@ -23,7 +23,8 @@ func aboutClient(name []byte) bool {
 }
 
 // passesForwarded reports whether such a field is passed on as it is. Our client's address is put at the end of the last line of
-// X-Forwarded-For, so all lines are collected; the other fields are kept.
+// X-Forwarded-For, so all lines are collected; the other fields are kept. Connection cannot name them: they are for the target (RFC 9110
+// §7.6.1), which would take the proxy before this one for the client. Many proxies pass on what a client has put into Connection.
 func (f *facts) passesForwarded(h *httpparse.Head, field httpparse.Field, name []byte) bool {
 	if !f.trusted {
 		return false

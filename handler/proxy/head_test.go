@@ -214,3 +214,55 @@ func TestConnectMethod(t *testing.T) {
 		t.Error("CONNECT has reached the target")
 	}
 }
+
+// Row: Max-Forwards. It is counted for OPTIONS and TRACE, and with 0 the request is not sent on.
+func TestMaxForwards(t *testing.T) {
+	for _, tt := range []struct {
+		method, value string
+		want          string // what the target gets; a status: nothing
+	}{
+		{"OPTIONS", "5", "4"},
+		{"TRACE", "1", "0"},
+		{"OPTIONS", "99999999999999999999", "9223372036854775806"},
+		{"GET", "0", "0"},
+		{"OPTIONS", "0", "status 204"},
+		{"TRACE", "0", "status 501"},
+		{"OPTIONS", "-1", "status 400"},
+		{"OPTIONS", "", "status 400"},
+		{"OPTIONS", "3\r\nMax-Forwards: 3", "status 400"},
+	} {
+		got := sent(t, Config{}, tt.method+" / HTTP/1.1\r\nHost: x\r\nMax-Forwards: "+tt.value+"\r\n\r\n")
+		if !strings.HasPrefix(got, "status") {
+			_, got, _ = strings.Cut(got, "\r\nMax-Forwards: ")
+			got, _, _ = strings.Cut(got, "\r\n")
+		}
+		if got != tt.want {
+			t.Errorf("%s with %q: %q, want %q", tt.method, tt.value, got, tt.want)
+		}
+	}
+	// Edit may decide, and the answer of the proxy leaves the client's connection open.
+	r := newRig(t, rigOptions{Config: Config{Edit: func(q *Request) {
+		if string(q.Head().Bytes(q.Head().Path)) == "edit" {
+			q.Set("Max-Forwards", "7")
+		}
+	}}}, newTarget(t, echo))
+	c := r.dial(strings.Repeat("OPTIONS * HTTP/1.1\r\nHost: x\r\nMax-Forwards: 0\r\n\r\n", 2))
+	c.reply("OPTIONS").want(t, 204, "")
+	c.reply("OPTIONS").want(t, 204, "")
+	c.Close()
+	if got := r.ask("OPTIONS", "/edit", "Max-Forwards: 0"); got.status != 200 {
+		t.Errorf("status %d", got.status)
+	}
+}
+
+// What a trusted proxy says about the client stays, though the client has named it in Connection.
+func TestForwardedNamedByConnection(t *testing.T) {
+	c := Config{Forward: Forwarding{Trusted: trusted(t, "127.0.0.1")}}
+	got := sent(t, c, "GET / HTTP/1.1\r\nHost: x\r\nConnection: X-Forwarded-For, X-Forwarded-Proto, Forwarded\r\n"+
+		"X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: https\r\nForwarded: for=192.0.2.1\r\n\r\n")
+	for _, want := range []string{"X-Forwarded-For: 192.0.2.1, 127.0.0.1\r\n", "X-Forwarded-Proto: https\r\n", "Forwarded: for=192.0.2.1, for=127.0.0.1;"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q is missing in %q", want, got)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package proxy
 import (
 	"bytes"
 	"log/slog"
+	"math"
 	"strings"
 	"sync"
 	"testing"
@@ -119,4 +120,36 @@ func TestNewChecks(t *testing.T) {
 		}
 	}()
 	New(Config{ProxyOut: 3})
+}
+
+// Failed is called in a later task, when the head of the request is another one: it must not see that, whatever the reason.
+func TestFailedSeesNoHead(t *testing.T) {
+	for name, c := range map[string]Config{
+		"no service": {To: func(*Request) *upstream.Set { return nil }},
+		"panic":      {Edit: func(*Request) { panic("on purpose") }, Logger: slog.New(slog.DiscardHandler)},
+		"method":     {},
+		"head":       {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			told := false
+			c.Failed = func(q *Request, _ error) int {
+				told = true
+				if q.Head() != nil {
+					t.Error("there is a head")
+				}
+				return 0
+			}
+			r := newFakeRig(t, c)
+			head := get
+			switch name {
+			case "method":
+				head = "TRACE / HTTP/1.1\r\nHost: x\r\nMax-Forwards: 0\r\n\r\n"
+			case "head":
+				head = "OPTIONS / HTTP/1.1\r\nHost: x\r\nMax-Forwards: x\r\n\r\n"
+			}
+			if x, _ := r.start(head, math.MaxInt, "", false); !x.over || !told {
+				t.Errorf("over %v, told %v", x.over, told)
+			}
+		})
+	}
 }

@@ -1,8 +1,10 @@
 package proxy
 
 import (
+	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"moonbridge/engine"
 )
@@ -212,5 +214,27 @@ func TestBothWays(t *testing.T) {
 	until(t, "the connection is kept", func() bool { return r.set.Servers()[0].Active() == 1 })
 	if a.accepted() != 1 {
 		t.Errorf("%d connections", a.accepted())
+	}
+}
+
+// An interim response is a sign of life: the time for the head begins again. 100 (Continue) is about the request.
+func TestInterimResponsesTakeTime(t *testing.T) {
+	for response, want := range map[string]time.Duration{
+		"HTTP/1.1 102 Processing\r\n\r\n": 90 * time.Second,
+		hints:                             90 * time.Second,
+		"HTTP/1.1 100 Continue\r\n\r\n":   60 * time.Second,
+	} {
+		for _, head := range []string{get, "GET / HTTP/1.0\r\n\r\n"} {
+			r := newFakeRig(t, Config{})
+			x, c := r.start(head, math.MaxInt, "", false)
+			start := r.l.Now()
+			r.l.now += 30 * time.Second
+			c.gives(response, false)
+			k := r.loop.links.First()
+			if got := time.Duration(k.deadline - start); got != want {
+				t.Errorf("%q after %.14q: the head has %v, want %v", response, head, got, want)
+			}
+			x.running.Cancel()
+		}
 	}
 }

@@ -62,7 +62,13 @@ func newLoop(c *Config, l backend.Loop, d backend.Dialer) *loop {
 func (l *loop) Start(x backend.Exchange, head *httpparse.Head, listener int, body []byte, more bool) (backend.Running, error) {
 	e := l.take()
 	e.begin(x, head, listener, len(body), more)
-	if err := e.route(head); err != nil {
+	err := e.route(head)
+	e.request.head = nil // the next request of the loop is parsed into the same memory
+	switch {
+	case err == errFinal:
+		e.later(e.answerFinal)
+		return e, nil
+	case err != nil:
 		e.failLater(err)
 		return e, nil
 	}
@@ -94,7 +100,7 @@ func (l *loop) put(e *exchange) {
 	if cap(rest) > bytesKept {
 		rest = nil
 	}
-	*e = exchange{l: l, id: e.id + 1, out: out[:0], rest: rest[:0], tried: e.tried[:0], request: Request{edits: e.request.edits.cleared()}}
+	*e = exchange{l: l, id: e.id + 1, phase: phaseOver, out: out[:0], rest: rest[:0], tried: e.tried[:0], request: Request{edits: e.request.edits.cleared()}}
 	if l.frees < exchangesKept {
 		e.nextFree, l.exchanges = l.exchanges, e
 		l.frees++
@@ -142,6 +148,7 @@ func (l *loop) service(s *upstream.Set) *service {
 func (v *service) pool(s *upstream.Server) *pool {
 	p := v.pools[s]
 	if p == nil {
+		v.forget() // those that had no connection when their servers went
 		p = newPool(v, s)
 		v.pools[s] = p
 	}

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -280,4 +281,35 @@ func TestNoBody(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What is kept for a server that is no target any more is forgotten, though it had no connection when it went.
+func TestPoolsAreForgotten(t *testing.T) {
+	r := newFakeRig(t, Config{})
+	for i := range 3 {
+		if err := r.set.Replace(upstream.Target{Addr: []string{"10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"}[i]}); err != nil {
+			t.Fatal(err)
+		}
+		_, c := r.start(get, math.MaxInt, "", false)
+		c.gives("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n", false)
+		if n := len(r.loop.services[r.set].pools); n != 1 {
+			t.Errorf("%d pools for one target", n)
+		}
+	}
+}
+
+// A connection on which something has happened that the loop has not handled yet is closed, and the next one is taken.
+func TestUnquietConnection(t *testing.T) {
+	r := newFakeRig(t, Config{})
+	x, c := r.start(get, math.MaxInt, "", false)
+	y, d := r.start(get, math.MaxInt, "", false)
+	c.gives(ok("x"), false)
+	d.gives(ok("x"), false) // the newest
+	d.unquiet = true
+	c.out.Reset()
+	if z, _ := r.start(get, math.MaxInt, "", false); !x.over || !y.over || z.over || c.out.Len() == 0 || !d.closed || len(r.l.dialed) != 2 {
+		t.Errorf("sent %q, closed %v, %d connections", c.out.String(), d.closed, len(r.l.dialed))
+	}
+	c.gives(ok("x"), false)
+	r.checkOver()
 }

@@ -35,7 +35,7 @@ func (q *Request) Client() netip.AddrPort {
 	return remote
 }
 
-// Listener is the index that Engine.Serve was given.
+// Listener is the number that Engine.Serve was given for the listener of the connection.
 func (q *Request) Listener() int { return q.e.listener }
 
 // Target is the address of the target that the request was sent to last, or "".

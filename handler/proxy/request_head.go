@@ -13,6 +13,10 @@ func (e *exchange) buildHead(h *httpparse.Head) error {
 	if err := e.l.hop.Reset(h.Raw, h.Fields); err != nil {
 		return ErrHead
 	}
+	left, err := e.forwards(h)
+	if err != nil {
+		return err
+	}
 	q := &e.request
 	out := append(e.out[:0], h.Bytes(h.Method)...)
 	out = append(out, ' ')
@@ -28,7 +32,7 @@ func (e *exchange) buildHead(h *httpparse.Head) error {
 		out = httpwrite.AppendField(out, "Host", line)
 		e.hostAt = -1
 	}
-	f := facts{trusted: e.trusted()}
+	f := facts{trusted: e.trusted(), counted: left >= 0}
 	out = e.appendFields(out, h, &f)
 	out = append(out, q.edits.lines...)
 	out = e.appendTrace(out, h)
@@ -39,6 +43,9 @@ func (e *exchange) buildHead(h *httpparse.Head) error {
 	if via := e.l.config.Via; via != "" {
 		out = append(append(appendVersion(append(out, "Via: "...), h), ' '), via...)
 		out = append(out, "\r\n"...)
+	}
+	if left >= 0 {
+		out = httpwrite.AppendNumber(out, "Max-Forwards", left)
 	}
 	out = e.appendFraming(out, h)
 	out = e.appendConnection(out, h, &f)
@@ -91,6 +98,7 @@ func (e *exchange) hostLine(client []byte) []byte {
 type facts struct {
 	trusted  bool // the client is a proxy that may be trusted
 	trailers bool // TE: trailers
+	counted  bool // Max-Forwards is not passed on as it is
 	scheme   string
 
 	// What a trusted client has sent.
@@ -139,6 +147,10 @@ func (e *exchange) passes(h *httpparse.Head, field httpparse.Field, f *facts) bo
 		if httpparse.EqualFold(name, "expect") {
 			return false
 		}
+	case len("Max-Forwards"):
+		if f.counted && httpparse.EqualFold(name, "max-forwards") {
+			return false
+		}
 	case len("Trailer"):
 		if httpparse.EqualFold(name, "trailer") {
 			return e.chunked
@@ -156,13 +168,13 @@ func (e *exchange) passes(h *httpparse.Head, field httpparse.Field, f *facts) bo
 			return false
 		}
 	}
-	if e.l.hop.Drop(name) || len(e.request.edits.names) > 0 && e.request.edits.drops(name) {
+	if len(e.request.edits.names) > 0 && e.request.edits.drops(name) {
 		return false
 	}
-	if !c.Underscores && bytes.IndexByte(name, '_') >= 0 {
-		return false
+	if !c.Forward.None && aboutClient(name) {
+		return f.passesForwarded(h, field, name) // whatever Connection names: see there
 	}
-	return c.Forward.None || !aboutClient(name) || f.passesForwarded(h, field, name)
+	return !e.l.hop.Drop(name) && (c.Underscores || bytes.IndexByte(name, '_') < 0)
 }
 
 // listHas reports whether a comma-separated value has an element, whatever its parameters.

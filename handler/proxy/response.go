@@ -40,6 +40,9 @@ func (e *exchange) received() {
 func (e *exchange) readHead() bool {
 	c, r := e.link.conn, &e.l.response
 	n, err := e.reads.parser.Parse(r, c.Unread(), e.method, &e.l.limits)
+	if err == nil && n > 0 {
+		err = e.l.hop.Reset(r.Raw, r.Fields)
+	}
 	switch {
 	case err != nil:
 		e.attemptFailed(fmt.Errorf("%w: %w", ErrInvalid, err))
@@ -77,6 +80,7 @@ func (e *exchange) respond(n int) {
 			return
 		}
 	}
+	e.server.Works(now) // the body may take hours
 	e.phase = phaseBody
 	e.frame(r)
 	head := e.buildResponse(r, p)

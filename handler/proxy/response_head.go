@@ -42,10 +42,7 @@ func appendStatusLine(out []byte, h *httpparse.ResponseHead) []byte {
 
 // appendResponseFields appends the fields that are passed on, in runs. dated: Date is among them.
 func (e *exchange) appendResponseFields(out []byte, h *httpparse.ResponseHead, p *Response) (_ []byte, dated bool) {
-	hop := &e.l.hop
-	if hop.Reset(h.Raw, h.Fields) != nil {
-		hop = new(httpparse.Hop) // more options than there can be a reason for: they are dropped without their fields
-	}
+	hop := &e.l.hop // of this head: see readHead
 	from := -1
 	for i := range h.Fields {
 		field := h.Fields[i]
@@ -152,6 +149,7 @@ func (e *exchange) interim(n int) bool {
 		return true
 	case e.http10: // RFC 9110 §15.2
 		c.Discard(n)
+		e.updateDeadline()
 		return true
 	}
 	e.passInterim(h, n)
@@ -170,9 +168,8 @@ func (e *exchange) passInterim(h *httpparse.ResponseHead, n int) {
 		return
 	}
 	e.rest = append(e.rest[:0], out[taken:]...)
-	if e.blocked = len(e.rest) > 0; e.blocked {
-		e.updateDeadline()
-	}
+	e.blocked = len(e.rest) > 0
+	e.updateDeadline() // the target says that it is at work
 }
 
 // appendUpgrade appends the field lines of a 101 response.

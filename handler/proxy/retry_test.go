@@ -2,9 +2,11 @@ package proxy
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"moonbridge/handler/upstream"
 )
@@ -195,5 +197,48 @@ func TestRetryBudget(t *testing.T) {
 	}
 	if got := int(requests.Load()); got < n+n/10 || got > n+n/10+budgetTokens {
 		t.Errorf("%d requests became %d", n, got)
+	}
+}
+
+// A trial has succeeded when the response has begun, or the protocol was changed: what follows may take hours.
+func TestTrialThatLasts(t *testing.T) {
+	for request, response := range map[string]string{get: "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n", upgrading: switching} {
+		a := newTarget(t, func(p *peer) {
+			if p.request(); p.n > 1 {
+				p.send(response)
+				p.wait()
+			}
+		})
+		r := newRig(t, rigOptions{Options: upstream.Options{Passive: upstream.Passive{Fails: 1, Out: time.Nanosecond, OutMax: time.Nanosecond}}}, a)
+		if got := r.get(); got.status != 502 || r.set.Status()[0].Up {
+			t.Errorf("status %d, target %+v", got.status, r.set.Status()[0])
+		}
+		c := r.dial(request)
+		c.request() // the head of the response
+		if s := r.set.Status()[0]; !s.Up || s.Active != 1 {
+			t.Errorf("%.20q: %+v", response, s)
+		}
+		c.reset()
+	}
+}
+
+// Row: a kept connection that has taken nothing. Any request may be sent on another one.
+func TestNothingWasSent(t *testing.T) {
+	for name, body := range map[string]string{"no body": "", "body": "hello"} {
+		t.Run(name, func(t *testing.T) {
+			r := newFakeRig(t, Config{})
+			_, c := r.start(get, math.MaxInt, "", false)
+			c.gives(ok("x"), false)
+			c.broken = true
+			x, d := r.start(fmt.Sprintf("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", len(body)), math.MaxInt, body, false)
+			if d == c || !c.reset || parseRequest(t, d.out.String()) != body {
+				t.Errorf("reset %v, sent %q", c.reset, d.out.String())
+			}
+			d.gives(ok("y"), false)
+			if !x.over || x.status != 0 {
+				t.Errorf("over %v, status %d", x.over, x.status)
+			}
+			r.checkOver()
+		})
 	}
 }

@@ -256,3 +256,21 @@ func TestLocalFailure(t *testing.T) {
 		r.checkOver()
 	}
 }
+
+// An exchange that ends within Output does nothing more.
+func TestEndWithinOutput(t *testing.T) {
+	for name, response := range map[string]string{
+		"same": ok("hello"), "coded": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", "interim": hints,
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newFakeRig(t, Config{})
+			x, c := r.start(get, 5, "", false)
+			x.taking = x.running.Cancel
+			c.gives(response, false)
+			r.checkOver()
+			if p := x.running.(*exchange).phase; p != phaseOver {
+				t.Errorf("phase %d", p)
+			}
+		})
+	}
+}

@@ -24,6 +24,7 @@ func (e *exchange) switchTo(n int) {
 		e.attemptFailed(fmt.Errorf("%w: %w", ErrUpgrade, errUpgradeHead))
 		return
 	}
+	e.server.Works(e.l.Now())
 	out, _ := e.appendResponseFields(appendStatusLine(e.l.head[:0], h), h, nil)
 	out = appendUpgrade(out, e.upgrade)
 	e.l.head = out
@@ -52,8 +53,9 @@ func confirms(h *httpparse.ResponseHead, protocol string) bool {
 type tunnel struct {
 	l      *loop
 	server *upstream.Server
-	link   *link        // of the target
-	client backend.Conn // nil before Open
+	link   *link         // of the target
+	client backend.Conn  // nil before Open
+	timer  backend.Timer // of Config.CloseDelay; nil: it was not set
 	over   bool
 }
 
@@ -122,6 +124,9 @@ func (t *tunnel) end(other backend.Conn, err error) {
 		return
 	}
 	t.over = true
+	if t.timer != nil {
+		t.timer.Stop()
+	}
 	t.server.End(t.l.Now(), upstream.Fine)
 	switch {
 	case other == nil:
@@ -136,7 +141,7 @@ func (t *tunnel) end(other backend.Conn, err error) {
 func (t *tunnel) Drain(backend.Conn) {
 	switch delay := t.l.config.CloseDelay; {
 	case delay > 0:
-		t.l.After(delay, t.close)
+		t.timer = t.l.After(delay, t.close)
 	case delay < 0:
 		t.l.Post(t.close)
 	}

@@ -257,3 +257,18 @@ func TestTunnelDrain(t *testing.T) {
 		}
 	}
 }
+
+// The timer of CloseDelay does not outlive its tunnel.
+func TestTunnelStopsItsTimer(t *testing.T) {
+	r := newFakeRig(t, Config{CloseDelay: time.Hour})
+	v, err := r.set.Picker(0, 1).Pick(r.l.Now(), 0, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := &tunnel{l: r.loop, server: v, link: new(link)}
+	u.Drain(nil)
+	u.closed(nil)
+	if len(r.l.timers) != 1 || !r.l.timers[0].stopped {
+		t.Error("the timer goes on")
+	}
+}

@@ -18,7 +18,7 @@ type Options struct {
 	IdleMax int
 
 	Connect time.Duration // for a connection to be established, with its TLS handshake. Default 3 s
-	Head    time.Duration // from the last byte of a request to the head of its response. Default 60 s; negative: none
+	Head    time.Duration // from the last byte of a request, or an interim response other than 100, to the head of its response. Default 60 s; negative: none
 	Stall   time.Duration // without a byte of a response that has begun. Default 60 s; negative: none
 
 	// TLS makes the connections to targets speak TLS. A ServerName in it is that of all targets; otherwise that of each is its Name, or its
@@ -26,7 +26,8 @@ type Options struct {
 	TLS *tls.Config
 
 	Passive Passive
-	// Active asks the targets from time to time whether they work. nil: no.
+	// Active asks the targets from time to time whether they work, from the first request that uses the Set on. Package proxy does that;
+	// tcpproxy does not. nil: no.
 	Active *Active
 
 	// Queue is how many requests wait, on all loops together, while every target has as many as it has Slots. Default 1024;
@@ -44,8 +45,8 @@ type Passive struct {
 	// Fails is how many failures within Window take a target out. Default 3; negative: none is taken out.
 	Fails  int
 	Window time.Duration // default 10 s
-	// Out is how long the target is left out. After that it gets one request at a time until one succeeds. Each failure of these
-	// doubles the time, up to OutMax.
+	// Out is how long the target is left out. After that it gets one request at a time until one succeeds, which is when the head of
+	// its response has come. Each failure of these doubles the time, up to OutMax.
 	Out    time.Duration // default 10 s
 	OutMax time.Duration // default 60 s
 	// Panic is the part of the targets that has to be up. If fewer are, the backups that are up are used too. If there are none,
@@ -54,7 +55,7 @@ type Passive struct {
 	Panic float64
 }
 
-// Active are health checks: requests of the proxy's own.
+// Active are health checks: requests of the proxy's own. The first check of a target decides at once, later ones by Rise and Fall.
 type Active struct {
 	Path    string        // default "/"
 	Host    string        // field Host; default: as the Name of the target says

@@ -19,6 +19,7 @@ type Server struct {
 	// Immutable.
 	set  *Set
 	addr string
+	name string
 	to   backend.Address
 	host string      // field Host of requests
 	tls  *tls.Config // nil: none
@@ -39,7 +40,7 @@ type Server struct {
 }
 
 func newServer(s *Set, t Target, to backend.Address) *Server {
-	return &Server{set: s, addr: t.Addr, to: to, host: t.host(to, s.o.TLS != nil), tls: t.secure(to, s.o.TLS), seed: HashString(t.Addr)}
+	return &Server{set: s, addr: t.Addr, name: t.Name, to: to, host: t.host(to, s.o.TLS != nil), tls: t.secure(to, s.o.TLS), seed: HashString(t.Addr)}
 }
 
 // host is the field Host of requests: the name, and the port unless it is the one of the scheme. Without a name it is the address, or

@@ -50,7 +50,7 @@ func New(o Options, targets ...Target) (*Set, error) {
 // Options returns the options of the Set with the defaults filled in. What a negative value has switched off is 0.
 func (s *Set) Options() *Options { return &s.o }
 
-// Replace makes these the targets. A target that stays, by its Addr, keeps its connections, health and load. The others drain:
+// Replace makes these the targets. A target that stays, by its Addr and Name, keeps its connections, health and load. The others drain:
 // they get no new request, and their connections are closed when they are unused. If there is an error, nothing has changed.
 func (s *Set) Replace(targets ...Target) error {
 	s.mu.Lock()
@@ -65,7 +65,7 @@ func (s *Set) Replace(targets ...Target) error {
 		if slices.ContainsFunc(next.all, func(v *Server) bool { return v.addr == t.Addr }) {
 			return fmt.Errorf("target %q: %w", t.Addr, ErrTwice)
 		}
-		v := old.find(t.Addr)
+		v := old.find(t)
 		if v == nil {
 			v = newServer(s, t, to)
 		}
@@ -73,7 +73,7 @@ func (s *Set) Replace(targets ...Target) error {
 	}
 	for i, v := range next.all {
 		t, _, _ := targets[i].check()
-		if s.filled && old.find(v.addr) == nil {
+		if s.filled && old.find(t) == nil {
 			v.upSince.Store(s.now())
 		}
 		v.setTarget(t)
@@ -107,9 +107,10 @@ func (s *Set) tell(now int64) {
 	}
 }
 
-func (m *members) find(addr string) *Server {
+// find returns the server for a target, or nil. Another name is another server: it has to prove that name, and its connections belong to it.
+func (m *members) find(t Target) *Server {
 	for _, v := range m.all {
-		if v.addr == addr {
+		if v.addr == t.Addr && v.name == t.Name {
 			return v
 		}
 	}

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net/netip"
 	"sync"
@@ -60,6 +61,22 @@ func TestReplaceKeepsWhatStays(t *testing.T) {
 	}
 	if err := r.set.Replace(Target{Addr: "nonsense"}); err == nil || len(r.set.Servers()) != 1 {
 		t.Errorf("after an error (%v) there are %d targets", err, len(r.set.Servers()))
+	}
+}
+
+// Another name is another server: it has to prove that name, and is sent that host. Status says the name.
+func TestReplaceName(t *testing.T) {
+	r := newRig(t, Options{TLS: new(tls.Config)}, Target{Addr: "10.0.0.1:443", Name: "a.example"})
+	old := r.server(0)
+	if err := r.set.Replace(Target{Addr: "10.0.0.1:443", Name: "b.example"}); err != nil {
+		t.Fatal(err)
+	}
+	v := r.server(0)
+	if !old.Gone() || v.Gone() || v.Host() != "b.example" || v.TLS().ServerName != "b.example" || r.set.Status()[0].Target.Name != "b.example" {
+		t.Errorf("gone %v; host %q, certificate of %q, status %+v", old.Gone(), v.Host(), v.TLS().ServerName, r.set.Status()[0].Target)
+	}
+	if err := r.set.Replace(Target{Addr: "10.0.0.1:443", Name: "b.example", Weight: 5}); err != nil || r.server(0) != v {
+		t.Error("a target that stays is another server", err)
 	}
 }
 

@@ -31,7 +31,7 @@ func (s *Set) Status() []TargetStatus {
 func (v *Server) status(now int64) TargetStatus {
 	t := TargetStatus{
 		Target: Target{
-			Addr: v.addr, Weight: int(v.weight.Load()), Slots: int(v.slots.Load()), Backup: v.backup.Load(),
+			Addr: v.addr, Name: v.name, Weight: int(v.weight.Load()), Slots: int(v.slots.Load()), Backup: v.backup.Load(),
 		},
 		Active:   v.Active(),
 		Requests: v.requests.Load(),

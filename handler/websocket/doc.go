@@ -4,7 +4,7 @@
 // # Nouns
 //
 // An [Endpoint] has the limits that its connections share. [Endpoint.Accept] answers the opening handshake of an exchange and makes a
-// [Conn] of its connection. What happens on it is told to a [Handler]: Open, Message, Close. [Backend] is an Endpoint as a
+// [Conn] of its connection. What happens on it is told to a [Handler]: Open, Message, Close. [Server] is an Endpoint as a
 // backend, for a program that serves nothing else on a listener or a route.
 //
 // # Ownership

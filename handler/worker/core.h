@@ -44,6 +44,14 @@ typedef struct {
 } mb_memory;
 extern mb_memory memory;
 
+/* Called after a protected call whose error is not caught for good. Lua also runs out of memory without asking for it, for
+ * example for a string that is longer than it can have. */
+static inline void mb_memory_after(int failed)
+{
+	if (failed == LUA_ERRMEM && memory.limit && !memory.failed)
+		memory.failed = 1;
+}
+
 /* --- processes of our own ------------------------------------------------ */
 
 /* No system has larger pages. */

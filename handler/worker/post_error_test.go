@@ -97,6 +97,18 @@ func TestPostMalformed(t *testing.T) {
 	}
 }
 
+// A handler that has caught the error of a malformed body, and fails later, is to blame for that.
+func TestPostErrorAfterMalformed(t *testing.T) {
+	w := mustLoad(t, "post.lua").fork(0, small)
+	for _, body := range []string{"a=1&b=2", encode(t, field{name: "a", data: text(1000001)})} { // malformed, and too large
+		r := w.post("/caught", multipartType, body)
+		r.result |= shm.ResultClose // needed only if something of the body is still on the way
+		w.check(r, "", 500<<shm.ResultStatusShift|shm.ResultClose)
+		w.stderr.wait(t, "POST /caught: testdata/post.lua:")
+		w.stderr.wait(t, "a mistake of the handler")
+	}
+}
+
 func TestPostTooManyParts(t *testing.T) {
 	w := mustLoad(t, "post.lua").fork(1, small)
 	part := "--cut\r\nContent-Disposition: form-data; name=file\r\n\r\n\r\n"

@@ -261,10 +261,14 @@ func TestPostExclusive(t *testing.T) {
 		}
 	}
 	// Inside a stream handler none of that works, and the processing goes on.
+	for second, method := range map[string]string{"subscribe": "subscribe", "wait": "wait", "accept": "accept_websocket", "websocket": "websocket",
+		"file": "send_file", "unmodified": "not_modified"} {
+		names[second] = method
+	}
 	body := encode(t, field{name: "file", data: "1"}, field{name: "b", data: "behind"})
 	for second, name := range names {
 		want := "false:testdata/post.lua:"
-		got := w.post("/inside?"+second, multipartType, body).body()
+		got := w.post("/inside?"+second, multipartType+"\nIf-None-Match: \"x\"", body).body()
 		if second == "defer" {
 			name, want = "", "true:nil\nbehind"
 		} else {

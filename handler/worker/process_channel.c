@@ -3,6 +3,7 @@
 #include "process.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -15,12 +16,15 @@
 /* Far longer than the server needs. A worker must not wait for one that hangs. */
 #define ASK_SECONDS 2
 
+#define TIME_MIN 0.001 /* seconds */
 #define AGE_MAX  (7 * 86400.0)
 #define SLOW_MAX 3600.0
 #define CHANNEL_NAME_MAX 255 /* bytes; an event, an id and a key, too */
 #define CHANNEL_DATA_MAX (256 << 10)
 
 static int sock = -1;
+
+static const char no_answer[] = "the server does not answer";
 
 /* --- the socket ---------------------------------------------------------------------- */
 
@@ -30,23 +34,34 @@ static void hang_up(void)
 	sock = -1;
 }
 
-/* Gives the server one end of a pair. 0, or -1. */
-static int call_server(void)
+/* Waits until the server has taken what it was sent before on the control socket: then there is room for a short message. 0: it
+ * does not take it. */
+static int server_listens(void)
+{
+	struct pollfd p = {.fd = process.control, .events = POLLOUT};
+	int n;
+	while ((n = poll(&p, 1, ASK_SECONDS * 1000)) < 0 && errno == EINTR)
+		;
+	return n > 0;
+}
+
+/* Gives the server one end of a pair. Returns NULL, or what is wrong. */
+static const char *call_server(void)
 {
 	struct timeval t = {.tv_sec = ASK_SECONDS};
 	int fds[2];
 	if (sock >= 0)
-		return 0;
+		return NULL;
+	if (!server_listens())
+		return no_answer;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
-		return -1;
+		return strerror(errno);
 	setsockopt(fds[0], SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
 	setsockopt(fds[0], SOL_SOCKET, SO_SNDTIMEO, &t, sizeof t);
-	int failed = mb_message_pass(process.control, MB_MSG_CHANNELS, NULL, 0, fds[1]);
+	const char *why = mb_message_pass(process.control, MB_MSG_CHANNELS, NULL, 0, fds[1]) ? strerror(errno) : NULL;
 	close(fds[1]);
-	sock = fds[0];
-	if (failed)
-		hang_up();
-	return failed;
+	sock = fds[0]; /* the caller hangs up if that has failed */
+	return why;
 }
 
 static int send_all(const void *p, size_t n)
@@ -102,6 +117,22 @@ static int send_question(const question *q)
 	       send_text(&q->key) || send_text(&q->data);
 }
 
+/* Sends a question, and receives the answer into m and b. Returns NULL, or what is wrong. */
+static const char *converse(const question *q, mb_msg *m, mb_buf *b)
+{
+	const char *why = call_server();
+	if (why)
+		return why;
+	if (send_question(q) || receive_all(m, sizeof *m) || m->len > MB_MSG_MAX)
+		return no_answer;
+	if (mb_buf_room(b, m->len + 1))
+		return "not enough memory";
+	if (receive_all(b->p, m->len))
+		return no_answer;
+	b->len = m->len;
+	return NULL;
+}
+
 static int fail(lua_State *L, const char *s, size_t n)
 {
 	lua_pushnil(L);
@@ -109,12 +140,13 @@ static int fail(lua_State *L, const char *s, size_t n)
 	return 2;
 }
 
-static int no_answer(lua_State *L)
+static int fail_with(lua_State *L, const char *s) { return fail(L, s, strlen(s)); }
+
+static int fail_and_hang_up(lua_State *L, const char *s)
 {
-	static const char s[] = "the server does not answer";
 	if (sock >= 0)
 		hang_up(); /* what comes late would be taken for the next answer */
-	return fail(L, s, sizeof s - 1);
+	return fail_with(L, s);
 }
 
 static int read_error(lua_State *L)
@@ -132,18 +164,17 @@ static int ask(lua_State *L, const question *q, lua_CFunction read)
 	mb_buf b = {0};
 	int top = lua_gettop(L);
 	mb_output_await_earlier();
-	if (call_server() || send_question(q) || receive_all(&m, sizeof m) || m.len > MB_MSG_MAX || mb_buf_room(&b, m.len + 1) ||
-	    receive_all(b.p, m.len)) {
+	const char *why = converse(q, &m, &b);
+	if (why) {
 		mb_buf_free(&b);
-		return no_answer(L);
+		return fail_and_hang_up(L, why);
 	}
-	b.len = m.len;
 	int failed = mb_call_kept(L, m.type == MB_ANSWER ? read : read_error, &b, LUA_MULTRET);
 	mb_buf_free(&b);
 	if (failed)
 		return lua_error(L);
 	int results = lua_gettop(L) - top;
-	return results ? results : no_answer(L);
+	return results ? results : fail_and_hang_up(L, no_answer);
 }
 
 /* Copies the next n bytes of an answer. */
@@ -164,16 +195,31 @@ static void check_role(lua_State *L, const char *name)
 		luaL_error(L, "moonbridge_channel.%s works in handlers, timers and prepare only", name);
 }
 
-/* A text that can be part of a question. */
-static text check_text(lua_State *L, int i, const char *name, size_t max)
+static text check_text(lua_State *L, int i, const char *name)
 {
 	text t;
 	if (lua_type(L, i) != LUA_TSTRING && lua_type(L, i) != LUA_TNUMBER)
 		luaL_error(L, "moonbridge_channel.%s: bad argument #%d (string expected, got %s)", name, i, luaL_typename(L, i));
 	t.p = lua_tolstring(L, i, &t.n);
+	return t;
+}
+
+/* The same for a text that the application chooses: a longer one is a mistake of its author. */
+static text check_short_text(lua_State *L, int i, const char *name, size_t max)
+{
+	text t = check_text(L, i, name);
 	if (t.n > max)
 		luaL_error(L, "moonbridge_channel.%s: argument #%d has more than %d bytes", name, i, (int)max);
 	return t;
+}
+
+/* Asks about the channel q->name. Names, ids and keys may come from a client, so the server checks them. What is longer than the
+ * server allows needs not be sent for that. */
+static int ask_about(lua_State *L, const question *q, lua_CFunction read)
+{
+	if (q->name.n > CHANNEL_NAME_MAX)
+		return fail_with(L, "the name of a channel has 1 to 255 bytes, without control characters and '*'");
+	return ask(L, q, read);
 }
 
 /* --- functions ----------------------------------------------------------------------------- */
@@ -194,8 +240,6 @@ static void publish_options(lua_State *L, question *q)
 		if (lua_type(L, -1) != LUA_TSTRING)
 			luaL_error(L, "moonbridge_channel.publish: option %s: string expected, got %s", s, luaL_typename(L, -1));
 		to[i]->p = lua_tolstring(L, -1, &to[i]->n); /* the table keeps it */
-		if (to[i]->n > CHANNEL_NAME_MAX)
-			luaL_error(L, "moonbridge_channel.publish: option %s has more than %d bytes", s, CHANNEL_NAME_MAX);
 	}
 }
 
@@ -215,10 +259,12 @@ static int publish(lua_State *L)
 {
 	question q = {.type = MB_ASK_PUBLISH};
 	check_role(L, "publish");
-	q.name = check_text(L, 1, "publish", CHANNEL_NAME_MAX);
-	q.data = check_text(L, 2, "publish", CHANNEL_DATA_MAX);
+	q.name = check_text(L, 1, "publish");
+	q.data = check_short_text(L, 2, "publish", CHANNEL_DATA_MAX);
 	publish_options(L, &q);
-	return ask(L, &q, read_number);
+	if (q.event.n > CHANNEL_NAME_MAX || q.id.n > CHANNEL_NAME_MAX || q.key.n > CHANNEL_NAME_MAX)
+		return fail_with(L, "an event, an id and a key have at most 255 bytes, without control characters");
+	return ask_about(L, &q, read_number);
 }
 
 int mb_ask_number(lua_State *L, uint32_t type, uint32_t max, const char *name, size_t name_len, const char *data, size_t data_len)
@@ -231,15 +277,19 @@ static int count(lua_State *L)
 {
 	question q = {.type = MB_ASK_COUNT};
 	check_role(L, "count");
-	q.name = check_text(L, 1, "count", CHANNEL_NAME_MAX);
-	return ask(L, &q, read_number);
+	q.name = check_text(L, 1, "count");
+	return ask_about(L, &q, read_number);
 }
 
-/* The optional argument that bounds an answer. */
-static uint32_t check_max(lua_State *L, int i)
+/* The optional argument that bounds an answer. 0: it is not given. */
+static uint32_t check_max(lua_State *L, int i, const char *name)
 {
-	lua_Number n = luaL_optnumber(L, i, 0);
-	return n >= 1 ? (n < 1e9 ? (uint32_t)n : 1000000000u) : 0;
+	if (lua_isnoneornil(L, i))
+		return 0;
+	lua_Number n = luaL_checknumber(L, i);
+	if (!(n >= 1))
+		luaL_error(L, "moonbridge_channel.%s: bad argument #%d (max must be at least 1)", name, i);
+	return n < 1e9 ? (uint32_t)n : 1000000000u;
 }
 
 static int read_presence(lua_State *L)
@@ -266,9 +316,9 @@ static int presence(lua_State *L)
 {
 	question q = {.type = MB_ASK_PRESENCE};
 	check_role(L, "presence");
-	q.name = check_text(L, 1, "presence", CHANNEL_NAME_MAX);
-	q.max = check_max(L, 2);
-	return ask(L, &q, read_presence);
+	q.name = check_text(L, 1, "presence");
+	q.max = check_max(L, 2, "presence");
+	return ask_about(L, &q, read_presence);
 }
 
 static int take_field(lua_State *L, const uint8_t **p, size_t *n, uint32_t len, const char *name, int always)
@@ -320,13 +370,13 @@ static int history(lua_State *L)
 {
 	question q = {.type = MB_ASK_HISTORY};
 	check_role(L, "history");
-	q.name = check_text(L, 1, "history", CHANNEL_NAME_MAX);
+	q.name = check_text(L, 1, "history");
 	if (!lua_isnoneornil(L, 2))
-		q.id = check_text(L, 2, "history", SIZE_MAX);
+		q.id = check_text(L, 2, "history");
 	if (q.id.n > MB_LAST_ID_MAX)
 		q.id.n = MB_LAST_ID_MAX;
-	q.max = check_max(L, 3);
-	return ask(L, &q, read_history);
+	q.max = check_max(L, 3, "history");
+	return ask_about(L, &q, read_history);
 }
 
 static int read_position(lua_State *L)
@@ -347,14 +397,14 @@ static int last_id(lua_State *L)
 /* --- declare ---------------------------------------------------------------------------------- */
 
 /* The number of a field of the table on top; 0: not given. */
-static double number_field(lua_State *L, const char *name, double max)
+static double number_field(lua_State *L, const char *name, double min, double max)
 {
 	double x = 0;
 	lua_getfield(L, -1, name);
 	if (!lua_isnil(L, -1)) {
 		x = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : -1;
-		if (!(x >= 0 && x <= max))
-			luaL_error(L, "moonbridge_channel.declare: '%s' must be a number from 0 to %d", name, (int)max);
+		if (!(x >= min && x <= max))
+			luaL_error(L, "moonbridge_channel.declare: '%s' must be a number from %f to %d", name, min, (int)max);
 	}
 	lua_pop(L, 1);
 	return x;
@@ -378,9 +428,9 @@ static void declare_history(lua_State *L, mb_msg_declare *d)
 		if (!lua_istable(L, -1))
 			luaL_error(L, "moonbridge_channel.declare: 'history' must be a table");
 		known_fields(L, known, "field of history");
-		d->messages = (uint32_t)number_field(L, "messages", 100000);
-		d->bytes = (uint64_t)number_field(L, "bytes", 64 << 20);
-		d->age_ms = (uint64_t)(number_field(L, "seconds", AGE_MAX) * 1000);
+		d->messages = (uint32_t)number_field(L, "messages", 1, 100000);
+		d->bytes = (uint64_t)number_field(L, "bytes", 1, 64 << 20);
+		d->age_ms = (uint64_t)(number_field(L, "seconds", TIME_MIN, AGE_MAX) * 1000);
 		if (!d->messages)
 			luaL_error(L, "moonbridge_channel.declare: a history needs 'messages'");
 	}
@@ -394,7 +444,7 @@ static void read_rule(lua_State *L, mb_msg_declare *d)
 	lua_settop(L, 2);
 	known_fields(L, known, "option");
 	declare_history(L, d);
-	d->slow_ms = (uint64_t)(number_field(L, "slow", SLOW_MAX) * 1000);
+	d->slow_ms = (uint64_t)(number_field(L, "slow", TIME_MIN, SLOW_MAX) * 1000);
 	lua_getfield(L, 2, "presence");
 	if (!lua_isnil(L, -1) && !lua_isboolean(L, -1))
 		luaL_error(L, "moonbridge_channel.declare: 'presence' must be a boolean");
@@ -410,7 +460,7 @@ static int declare(lua_State *L)
 		return luaL_error(L, "moonbridge_channel.declare can only be called while the script is loaded");
 	mb_msg_declare d = {0};
 	uint8_t message[sizeof d + CHANNEL_NAME_MAX];
-	text pattern = check_text(L, 1, "declare", CHANNEL_NAME_MAX);
+	text pattern = check_short_text(L, 1, "declare", CHANNEL_NAME_MAX);
 	read_rule(L, &d);
 	memcpy(message, &d, sizeof d);
 	memcpy(message + sizeof d, pattern.p, pattern.n);

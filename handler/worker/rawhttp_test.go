@@ -351,6 +351,26 @@ func TestRawHTTPTimeouts(t *testing.T) {
 	}
 }
 
+// When the limit around all requests is reached, the log names the place that has set it, and no request that was answered before.
+func TestRawHTTPTimeoutAround(t *testing.T) {
+	w := rawHTTPWorker(t)
+	script, err := os.ReadFile("testdata/rawhttp.lua")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, _, _ := bytes.Cut(script, []byte("-- around all requests"))
+	want := fmt.Sprintf("connection: testdata/rawhttp.lua:%d: timeout: still running, ending the worker\n", 1+bytes.Count(before, []byte("\n")))
+	c := w.browse(5)
+	c.send("GET /limited HTTP/1.1\r\nHost: x\r\n\r\n")
+	c.over(shm.ResultRetire)
+	if status := w.wait(); status.ExitStatus() != exitTimeout {
+		t.Errorf("worker ended with %#x", status)
+	}
+	if got := w.stderr.all(t); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 // Nothing stays open.
 func TestRawHTTPDescriptors(t *testing.T) {
 	w := rawHTTPWorker(t)

@@ -90,7 +90,7 @@ void mb_params_push_cookies(lua_State *L);
 
 int mb_body_push(lua_State *L);                       /* request.body */
 int mb_body_form(lua_State *L, int cache_key);        /* post_params … post_metadata_list */
-void mb_body_before_status(lua_State *L);
+void mb_body_before_status(lua_State *L, const char *verb); /* the method that begins the response, for errors */
 int mb_body_process(lua_State *L);
 int mb_body_process_as(lua_State *L, const char *name); /* name: of the method, for errors */
 int mb_body_stream(lua_State *L);

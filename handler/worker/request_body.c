@@ -100,8 +100,9 @@ const uint8_t *mb_body_whole(lua_State *L, size_t *n)
 		return mb_body_file_whole(L, n);
 	exchange.scratch.len = 0;
 	while ((k = mb_body_next(L, &p))) {
+		int complete = mb_body_complete(); /* first, as in mb_body_next */
 		uint64_t head = __atomic_load_n(&exchange.in_cell->in_head, __ATOMIC_ACQUIRE);
-		if (exchange.scratch.len == 0 && head - exchange.taken == k && mb_body_complete() &&
+		if (exchange.scratch.len == 0 && head - exchange.taken == k && complete &&
 		    head <= worker.header.in_window) {
 			exchange.taken += k; /* the loop does not wait for this room */
 			*n = k;
@@ -237,14 +238,14 @@ int mb_body_process(lua_State *L)
 /* A client may not read the response until it has sent the whole request. So a form is read
  * now and kept. Any other body is left to the handler, which may still read it, and to the
  * server, which accepts up to a window of it. */
-void mb_body_before_status(lua_State *L)
+void mb_body_before_status(lua_State *L, const char *verb)
 {
 	const char *v;
 	size_t n;
 	if (exchange.reading_deferred)
 		return;
 	if (exchange.in_stream_handler)
-		mb_body_exclude(L, "send_status");
+		mb_body_exclude(L, verb);
 	if (exchange.body_use == MB_BODY_UNREAD && mb_has_body() && content_type(L, &v, &n) != TYPE_OTHER)
 		process_form(L);
 	exchange.body_processed = 1;

@@ -206,10 +206,10 @@ static void check_state(lua_State *L, const char *verb)
 }
 
 /* Does what has to come before a status: a form is read to its end. */
-static void before_status(lua_State *L)
+static void before_status(lua_State *L, const char *verb)
 {
 	if (response.state == MB_RESPONSE_NONE)
-		mb_body_before_status(L);
+		mb_body_before_status(L, verb);
 	mb_own_only(); /* a stream handler may have forked */
 }
 
@@ -280,7 +280,7 @@ static const char *ask(mb_file_query *q, const options *o, const source *s)
 int mb_send_file(lua_State *L)
 {
 	check_state(L, "send_file");
-	before_status(L);
+	before_status(L, "send_file");
 	options o;
 	read_options(L, 3, "send_file", (1u << OPTIONS) - 1, &o);
 	mb_file_query q = {0};
@@ -332,7 +332,7 @@ int mb_not_modified(lua_State *L)
 		lua_pushboolean(L, 0);
 		return 1;
 	}
-	before_status(L); /* it may run code of the application */
+	before_status(L, "not_modified"); /* it may run code of the application */
 	condition(L, &o);
 	const char *e = take_head();
 	if (e)

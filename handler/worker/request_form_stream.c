@@ -155,6 +155,7 @@ void mb_form_stream_call(lua_State *L, int nargs)
 	exchange.in_stream_handler = 1;
 	int failed = lua_pcall(L, nargs, 0, failed_at);
 	mb_own_only_after(L, failed);
+	mb_memory_after(failed); /* the error that is raised below is another one */
 	exchange.in_stream_handler = 0;
 	if (failed)
 		lua_error(L);

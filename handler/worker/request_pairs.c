@@ -118,6 +118,7 @@ void mb_pairs_push(lua_State *L, const char *s, size_t n)
 		lua_pushlstring(L, s, n);
 		return;
 	}
+	decoded.len = 0;
 	if (mb_buf_room(&decoded, n))
 		luaL_error(L, "not enough memory");
 	size_t before = (size_t)(special - s);

@@ -34,7 +34,7 @@ void mb_send_check_head(lua_State *L, const char *verb)
 
 void mb_send_begin(lua_State *L, const char *verb, const char *status)
 {
-	mb_body_before_status(L);
+	mb_body_before_status(L, verb);
 	mb_own_only(); /* a stream handler may have forked */
 	const char *e = mb_response_start(status, strlen(status));
 	if (e)
@@ -60,7 +60,7 @@ int mb_send_status(lua_State *L)
 		return mb_send_misuse(L, "send_status");
 	}
 	if (n && s[0] != '1')
-		mb_body_before_status(L);
+		mb_body_before_status(L, "send_status");
 	const char *e = mb_response_start(s, n);
 	if (e)
 		return luaL_error(L, "send_status: %s", e);

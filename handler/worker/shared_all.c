@@ -32,9 +32,9 @@ static int keys(lua_State *L)
 	mb_own_only();
 	const mb_dict *d = mb_shared_check(L, 1);
 	double max = luaL_optnumber(L, 2, KEYS_DEFAULT);
-	if (!(max >= 0))
+	if (max != 0 && !(max >= 1))
 		return luaL_error(L, "bad argument #1 to 'keys' (a number of keys expected; 0: all)");
-	int64_t n = mb_dict_keys(d, max >= 1 && max < UINT32_MAX ? (uint32_t)max : UINT32_MAX, &found.b);
+	int64_t n = mb_dict_keys(d, max != 0 && max < UINT32_MAX ? (uint32_t)max : UINT32_MAX, &found.b);
 	found.n = n > 0 ? (int)n : 0;
 	int failed = n < 0 || mb_call_kept(L, push_keys, &found, 1);
 	mb_buf_free(&found.b);

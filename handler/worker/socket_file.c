@@ -110,6 +110,7 @@ int mb_forward_call(lua_State *L, int n)
 {
 	int below = lua_gettop(L) - n - 1;
 	int e = lua_pcall(L, n, LUA_MULTRET, 0);
+	mb_memory_after(e);
 	if (e == 0)
 		return lua_gettop(L) - below;
 	if (e == LUA_ERRRUN && lua_type(L, -1) == LUA_TSTRING) {

@@ -101,7 +101,12 @@ void mb_words_say(const mb_last_words *w); /* async-signal-safe */
 void mb_timeout_begin(void); /* when the worker starts, on the main thread */
 void mb_timeout_clear(void); /* called when the handler has returned */
 /* For a handler that runs inside another one: limits that the inner one sets end with it. */
-typedef struct { double limit, outer; } mb_limits;
+#define MB_PLACE_MAX 128
+typedef struct {
+	double limit, outer;
+	char where[MB_PLACE_MAX]; /* this and the words: only if there is a limit */
+	mb_last_words words;
+} mb_limits;
 void mb_timeout_save(mb_limits *l);
 void mb_timeout_restore(const mb_limits *l);
 void mb_timeout_interrupt(void);            /* from another thread: calls mb_trace_set_hook */

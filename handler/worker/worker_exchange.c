@@ -155,6 +155,7 @@ int mb_exchange_log(lua_State *L)
 	size_t n;
 	const char *s = lua_tolstring(L, -1, &n);
 	if (!s || !peers_fault(s)) {
+		exchange.peer_status = 0; /* an error of the peer was caught before */
 		mb_origin_fails(&o);
 		mb_report_error(L, &o);
 		return 1;
@@ -319,8 +320,7 @@ static int run_handler(lua_State *L)
 	int failed = lua_pcall(L, 0, 1, AT_TRACEBACK);
 	mb_own_only_after(L, failed);
 	memory.armed = 0;
-	if (failed == LUA_ERRMEM && !memory.failed)
-		memory.failed = 1;
+	mb_memory_after(failed);
 	mb_socket_after_exchange(failed);
 	mb_timeout_clear();
 	if (!failed)

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -47,8 +48,13 @@ static int client_has_gone(void) { return mbConnGone(); }
 
 static const mb_transport transport = {notify_conn, wait_for_conn, client_has_gone};
 
+/* The signal handler of a time limit may give up the exchange. It does not wait for the lock for ever, so it comes after this. */
 static void change_places(void)
 {
+	sigset_t alarm, mask;
+	sigemptyset(&alarm);
+	sigaddset(&alarm, SIGALRM);
+	pthread_sigmask(SIG_BLOCK, &alarm, &mask);
 	mb_response_lock();
 	mb_exchange before = exchange;
 	exchange = rawhttp.other;
@@ -59,6 +65,7 @@ static void change_places(void)
 	exchange.cell = before.cell;
 	exchange.out_loop = before.out_loop;
 	mb_response_unlock();
+	pthread_sigmask(SIG_SETMASK, &mask, NULL);
 }
 
 /* --- exchanges --------------------------------------------------------------- */
@@ -84,6 +91,7 @@ static uint32_t run_exchange(lua_State *L)
 	lua_pushvalue(L, AT_CALLBACK);
 	int failed = lua_pcall(L, 1, 1, AT_TRACEBACK);
 	mb_own_only_after(L, failed);
+	mb_memory_after(failed);
 	mb_timeout_restore(&before);
 	if (failed) {
 		const mb_pool *p = mb_pool_at(worker.pool);

@@ -22,7 +22,7 @@ static double outer; /* the limit around it */
 static int armed;    /* a limit is set: the signal counts */
 static const char *hook; /* prepare or finish, or NULL: the exchange */
 static pthread_t main_thread;
-static char where[128]; /* the place of the call, as "script.lua:5: " */
+static char where[MB_PLACE_MAX]; /* the place of the call, as "script.lua:5: " */
 static mb_last_words words;
 
 /* Returns the earlier of the two. */
@@ -131,15 +131,15 @@ static void prepare_words(void)
 	mb_words_set(&words, &o, text);
 }
 
-static void set_timer(void)
+/* A signal that arrives while the words are being changed is ignored, but start_timer sets the
+ * timer again. */
+static void disarm(void) { __atomic_store_n(&armed, 0, __ATOMIC_RELEASE); }
+
+static void start_timer(void)
 {
 	double d = deadline(), rest = d ? d - mb_now() : 0;
 	struct itimerval t = {0};
 	if (d) {
-		/* A signal that arrives while the words are being changed is ignored, but the
-		 * timer is set again below. */
-		__atomic_store_n(&armed, 0, __ATOMIC_RELEASE);
-		prepare_words();
 		if (rest < 1e-6)
 			rest = 1e-6; /* 0 would stop the timer */
 		t.it_value.tv_sec = (time_t)rest;
@@ -149,6 +149,15 @@ static void set_timer(void)
 	}
 	__atomic_store_n(&armed, d != 0, __ATOMIC_RELEASE);
 	setitimer(ITIMER_REAL, &t, NULL);
+}
+
+static void set_timer(void)
+{
+	if (deadline()) {
+		disarm();
+		prepare_words();
+	}
+	start_timer();
 }
 
 void mb_timeout_clear(void)
@@ -162,15 +171,26 @@ void mb_timeout_save(mb_limits *l)
 {
 	l->limit = limit;
 	l->outer = outer;
+	if (armed) {
+		memcpy(l->where, where, sizeof where);
+		l->words = words;
+	}
 }
 
+/* The words are not made again: the exchange in progress may be another one than that of the
+ * call which has set the limit. */
 void mb_timeout_restore(const mb_limits *l)
 {
-	int changed = limit != l->limit || outer != l->outer;
+	if (!armed && l->limit == 0 && l->outer == 0)
+		return;
+	disarm();
 	limit = l->limit;
 	outer = l->outer;
-	if (changed)
-		set_timer();
+	if (deadline()) {
+		memcpy(where, l->where, sizeof where);
+		words = l->words;
+	}
+	start_timer();
 }
 
 void mb_timeout_set_name(const char *name) { hook = name; }
@@ -208,19 +228,16 @@ static void keep_place(lua_State *L)
 /* f and its arguments are on the stack, starting at 2. */
 static int limited_call(lua_State *L, double seconds)
 {
-	double limit_before = limit, outer_before = outer;
-	char where_before[sizeof where];
-	memcpy(where_before, where, sizeof where);
+	mb_limits before;
+	mb_timeout_save(&before);
 	keep_place(L);
 	outer = deadline();
 	limit = seconds > 0 ? mb_now() + seconds : 0;
 	set_timer();
 	int failed = lua_pcall(L, lua_gettop(L) - 2, LUA_MULTRET, 0);
 	mb_own_only_after(L, failed);
-	limit = limit_before;
-	outer = outer_before;
-	memcpy(where, where_before, sizeof where);
-	set_timer();
+	mb_memory_after(failed); /* the error that is raised below is another one */
+	mb_timeout_restore(&before);
 	return failed ? lua_error(L) : lua_gettop(L) - 1;
 }
 

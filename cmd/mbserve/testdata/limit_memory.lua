@@ -17,6 +17,8 @@ function cases.again() for _ = 1, 5 do pcall(hog) end return "five times" end
 function cases.coroutine() coroutine.wrap(hog)() end
 function cases.resumed() return select(2, coroutine.resume(coroutine.create(hog))) end
 function cases.rep() return (("x"):rep(2e9)) end
+function cases.long() return (("xx"):rep(2e9)) end -- more than Lua can have
+function cases.long_in_time() return timeout(60, cases.long) end
 function cases.concat()
 	local s = "x"
 	while true do s = s .. s end

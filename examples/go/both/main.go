@@ -1,5 +1,6 @@
 // Command both serves Lua and Go at one address. A Go handler, which runs on the engine's event loops, answers paths below /go/; the
-// worker processes of a Lua script answer all others. The address is the one that the script passes to listen.
+// worker processes of a Lua script answer all others. The address is the one that the script passes to listen. It needs cgo and LuaJIT's
+// headers, which make deps installs.
 //
 //	go run ./examples/go/both examples/hello.lua    # then: curl http://127.0.0.1:8080/ http://127.0.0.1:8080/go/time
 package main
@@ -7,10 +8,12 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log"
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -19,7 +22,7 @@ import (
 	"moonbridge/handler/pool"
 	"moonbridge/handler/pool/listen"
 	"moonbridge/handler/route"
-	_ "moonbridge/handler/worker" // needed: the pool starts this program again, as the process that forks the workers
+	_ "moonbridge/handler/worker" // needed: this program is started a second time, as the process that forks the workers
 )
 
 // now answers /go/time. It runs on an event loop, so it must not block. Path returns the whole path (/go/ is not removed), but without
@@ -42,8 +45,9 @@ func main() {
 	}
 }
 
-// run serves until a signal arrives. The script must call listen once, with one HTTP listener. Limits that the script sets, such as
-// request_body_size_limit, have no effect here: example luapool shows how to pass them to the engine.
+// run serves until a signal arrives. The script must call listen once, with one HTTP listener. Options that the workers carry out count,
+// such as max_fork. Those that are up to the server, such as tls and static, are refused. Limits, such as request_body_size_limit, and the
+// default of encoded_body have no effect here: example luapool shows how to pass them to the engine.
 func run(script string, args []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -56,6 +60,9 @@ func run(script string, args []string) error {
 	open := func(n int, spec *listen.Spec) (err error) {
 		if n > 0 || len(spec.Listeners) != 1 || spec.Listeners[0].HTTP == nil {
 			return errors.New("both: the script must have exactly one listener, for HTTP")
+		}
+		if names := spec.ServerOptions(); len(names) > 0 { // not served in another way than the script says: without TLS, for example
+			return fmt.Errorf("both does not support %s", strings.Join(names, ", "))
 		}
 		l := &spec.Listeners[0]
 		ln, err = e.Open(l.Network(), l.Address(), engine.OpenOptions{Mode: l.Mode})
@@ -73,7 +80,7 @@ func run(script string, args []string) error {
 	if err != nil {
 		return err
 	}
-	// 0 is the position of the listener in the listen call. Zero Limits are the engine's defaults.
+	// 0 tells the workers that it is the first listener of the listen call. Zero Limits are the engine's defaults.
 	if err := e.Serve(ln, b, 0, engine.Limits{}); err != nil {
 		return err
 	}

@@ -1,6 +1,6 @@
 // Command gateway sits in front of an API. It limits how many requests each client (IP address) may make (429), and balances the others
 // among its targets, the servers of the API. A target is healthy if it answers GET /health (see -health) with a status from 200 to 399.
-// While no target is healthy, every request is refused at once (503).
+// Health checks begin with the first request; until then, all targets count as healthy. While none is, every request is refused at once (503).
 //
 //	go run ./examples/go/gateway -targets 127.0.0.1:9001,127.0.0.1:9002    # then: curl -i http://127.0.0.1:8081/
 package main
@@ -34,17 +34,18 @@ func (g *gateway) to(q *proxy.Request) *upstream.Set {
 	return g.set
 }
 
-// watch opens and closes the circuit. The proxy makes the health checks, and Status has their results. Only these count here: a target
-// may also be left out because requests have failed, but that ends with a request that succeeds, which an open circuit would prevent.
+// watch opens and closes the circuit. The proxy makes the health checks, and Status has their results.
 func (g *gateway) watch() {
 	for range time.Tick(100 * time.Millisecond) {
 		up, why := 0, ""
 		for _, s := range g.set.Status() {
-			if s.Why != "check failed" {
-				up++
-			} else {
+			// Why may also be "failed" or "on trial": requests have failed. That ends with a request that succeeds, which an open
+			// circuit would prevent, so it does not count here.
+			if s.Why == "check failed" {
 				why += fmt.Sprintf("; %s: %s", s.Target.Addr, s.Why)
+				continue
 			}
+			up++
 		}
 		if was := g.open.Swap(up == 0); was != (up == 0) {
 			log.Printf("healthy targets: %d%s", up, why)
@@ -65,22 +66,24 @@ func main() {
 		targets = append(targets, upstream.Target{Addr: target, Slots: 100})
 	}
 	set, err := upstream.New(upstream.Options{
-		// One successful check makes a target healthy, two failed ones in a row make it unhealthy. If fewer than half of the
-		// targets are up, all get requests; Passive: upstream.Passive{Panic: -1} would change that.
+		// The first check of a target decides at once. Later, one success makes it healthy, two failures in a row make it unhealthy. If
+		// fewer than half of the targets are healthy, the others get requests too, unless Passive.Panic is negative.
 		Active: &upstream.Active{Path: *health, Every: time.Second, Rise: 1, Fall: 2},
 	}, targets...)
 	check(err)
-	// Name appears in fields of the response. Options.Key is for other ways to tell clients apart.
+	// Name is in the RateLimit fields of a 429. Options.Key is for other ways to tell clients apart.
 	limiter, err := ratelimit.New(ratelimit.Options{Rate: *rate, Burst: *burst, Name: "client"})
 	check(err)
 	g := &gateway{set: set}
-	e, err := engine.New(engine.Options{Batch: true}) // more throughput under load
+	// Batch asks for the scheduling class SCHED_BATCH (Linux): more throughput under load, slightly later responses.
+	e, err := engine.New(engine.Options{Batch: true})
 	check(err)
 	ln, err := e.Open("tcp", *address, engine.OpenOptions{})
 	check(err)
-	// 0 is a number of your choice for this listener. Zero Limits are the defaults; behind another proxy, all clients have its
-	// address unless TrustedProxies names it.
-	check(e.Serve(ln, limiter.Wrap(proxy.New(proxy.Config{To: g.to})), 0, engine.Limits{}))
+	b := limiter.Wrap(proxy.New(proxy.Config{To: g.to})) // a request passes the limiter first
+	// 0 is passed to handlers as Request.Listener; any number will do. Zero Limits are the defaults. Behind another proxy,
+	// every client seems to have that proxy's address, unless Limits.TrustedProxies names the proxy.
+	check(e.Serve(ln, b, 0, engine.Limits{}))
 	log.Printf("http://%s/", ln.Addr())
 	g.watch() // until a signal ends the process and cuts its connections. Example hello shows an orderly shutdown
 }

@@ -49,19 +49,19 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	serve := func(address string, b backend.Backend) {
+	serve := func(where, address string, b backend.Backend) {
 		ln, err := e.Open("tcp", address, engine.OpenOptions{})
 		if err != nil {
 			log.Fatal(err)
 		}
-		// 0 is the number of the listener, for Request.Listener. The zero Limits are the default ones.
+		// 0 is passed to handlers as Request.Listener; any number will do. Zero Limits are the defaults.
 		if err := e.Serve(ln, b, 0, engine.Limits{}); err != nil {
 			log.Fatal(err)
 		}
-		log.Printf("http://%s/", ln.Addr())
+		log.Printf("%s: http://%s/", where, ln.Addr())
 	}
-	serve(*fast, handler.OnLoop(handler.Func(hello)))
-	serve(*blocking, handler.Blocking(handler.Func(slow), 100)) // at most 100 requests at a time; others wait
+	serve("on the loops", *fast, handler.OnLoop(handler.Func(hello)))
+	serve("on goroutines", *blocking, handler.Blocking(handler.Func(slow), 100)) // at most 100 requests at a time; others wait
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

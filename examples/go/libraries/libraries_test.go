@@ -86,6 +86,7 @@ func TestChi(t *testing.T) {
 	}{
 		{"GET", "/", "", 200, "Notes are at /notes.\n"},
 		{"GET", "/notes/1", "", 404, "404 page not found\n"},
+		{"GET", "/notes", "", 200, "[]\n"},
 		{"POST", "/notes", "Go to the moon", 201, ""},
 		{"GET", "/notes/1", "", 200, "Go to the moon"},
 		{"GET", "/notes", "", 200, "[\"Go to the moon\"]\n"},
@@ -100,6 +101,34 @@ func TestChi(t *testing.T) {
 		if at := res.Header.Get("Location"); (at == "/notes/1") != (tt.status == 201) {
 			t.Errorf("%s %s: Location %q", tt.method, tt.path, at)
 		}
+	}
+}
+
+// A note is never taken for HTML, and a client that does not read keeps no other one waiting.
+func TestChiStaysSafe(t *testing.T) {
+	address := start(t, "chi", "http")
+	note := "<script>" + strings.Repeat("x", 16<<10-8)
+	for range 1000 {
+		if res, _ := request(t, "POST", "http://"+address+"/notes", note); res.StatusCode != 201 {
+			t.Fatal(res.Status)
+		}
+	}
+	if res, _ := request(t, "POST", "http://"+address+"/notes", note); res.StatusCode != 507 {
+		t.Errorf("one note too many: %s", res.Status)
+	}
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(patience))
+	io.WriteString(conn, "GET /notes HTTP/1.1\r\nHost: a\r\n\r\n")
+	if _, err := io.ReadFull(conn, make([]byte, 100)); err != nil { // the rest, 16 MiB, waits
+		t.Fatal(err)
+	}
+	res, text := request(t, "GET", "http://"+address+"/notes/1", "")
+	if got := res.Header.Get("Content-Type"); text != note || got != "text/plain; charset=utf-8" {
+		t.Errorf("%d bytes of type %q", len(text), got)
 	}
 }
 
@@ -175,16 +204,20 @@ func TestWebsocketRefuses(t *testing.T) {
 	if res, _ := request(t, "GET", "http://"+address+"/", ""); res.StatusCode < 400 {
 		t.Errorf("a request without Upgrade: %d", res.StatusCode)
 	}
-	conn, err := net.Dial("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(patience))
-	io.WriteString(conn, "G")
-	conn.(*net.TCPConn).CloseWrite()
-	if text, err := io.ReadAll(conn); err != nil || len(text) > 0 {
-		t.Errorf("half a request: %q, %v", text, err)
+	for name, text := range map[string]string{"half": "G", "without an end": "GET / HTTP/1.1\r\nA: " + strings.Repeat("x", 8<<10)} {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(patience))
+		io.WriteString(conn, text)
+		if name == "half" {
+			conn.(*net.TCPConn).CloseWrite()
+		}
+		if text, err := io.ReadAll(conn); err != nil || len(text) > 0 {
+			t.Errorf("a request that is %s: %q, %v", name, text, err)
+		}
 	}
 }
 

@@ -16,61 +16,62 @@ import (
 	"moonbridge/handler/backend"
 )
 
-const lineMax, valueMax = 2048, 1 << 20 // bytes of a command line, and of a value
+const lineMax, valueMax, inputMax = 2048, 1 << 20, 2048 + 1<<20 + 4 // bytes of a command line, of a value, and of both with two CR LF
 
-type item struct{ flags, value string } // flags: a number that the client gets back with the value
-// cache is shared by all loops. It is locked for a moment only, since a loop that waits holds up all of its connections.
-type cache struct {
-	sync.Mutex
-	items map[string]*item
-}
+// cache is a backend.Protocol: the engine calls Open for each connection. All loops share the map, whose values are what get answers.
+type cache struct{ texts sync.Map }
 
-func (c *cache) Open(backend.Conn) backend.Stream { return &session{c} }
+func (c *cache) Open(backend.Conn) backend.Stream { return &session{cache: c} }
 
 // session is one connection. The engine calls its methods on the loop of the connection, one at a time; they must not block.
-type session struct{ *cache }
+type session struct {
+	*cache
+	sent int // of the get command that is being answered: how many of its keys are done
+}
 
-func (s *session) Data(c backend.Conn)        { s.work(c) } // bytes have arrived, or the client sends no more
-func (s *session) Room(c backend.Conn)        { s.work(c) } // the connection was Full, and the client has read enough
+func (s *session) Room(c backend.Conn)        { s.Data(c) } // c was Full, and the client has read enough
 func (s *session) Closed(backend.Conn, error) {}
 
-// work carries out the commands that have arrived, unless too many answers wait for the client. Unread keeps what is not discarded.
-func (s *session) work(c backend.Conn) {
+// Data is called when bytes have arrived, or the client sends no more. It carries out commands, unless too much waits for the client: then
+// Full is true, and Room follows. Full is also true after Close, so no command follows one that has closed the connection.
+func (s *session) Data(c backend.Conn) {
 	for !c.Full() {
 		line, data, complete := bytes.Cut(c.Unread(), []byte("\r\n"))
 		words, used := bytes.Fields(line), -1
-		if complete && len(words) > 0 {
+		if len(line) > lineMax || complete && len(words) == 0 {
+			c.Close() // that is no command
+		} else if complete {
 			used = s.command(c, words, data)
 		}
-		if used < 0 { // the rest of the command is still to come, unless one of these is true
-			if c.Ended() || len(line) > lineMax || complete && len(words) == 0 {
-				c.Close()
-			}
-			return
+		if used < 0 {
+			break
 		}
-		c.Discard(len(line) + 2 + used) // 2: CR LF
+		c.Discard(len(line) + 2 + used) // 2: CR LF. The rest stays in Unread
+	}
+	if c.Ended() && !c.Full() {
+		c.Close() // the client sends no more, and has its answers
 	}
 }
 
-// command carries out a command. It returns how many bytes of data, which follows the line, belong to it; -1: some are missing.
+// command carries out a command. It returns how many bytes of data, which follows the line, belong to it; -1 if it is not complete yet.
 func (s *session) command(c backend.Conn, words [][]byte, data []byte) int {
-	s.Lock()
-	defer s.Unlock()
 	switch name := string(words[0]); {
 	case name == "get":
-		for _, key := range words[1:] {
-			if i := s.items[string(key)]; i != nil {
-				c.Write(fmt.Appendf(nil, "VALUE %s %s %d\r\n%s\r\n", key, i.flags, len(i.value), i.value))
+		for ; s.sent < len(words)-1; s.sent++ {
+			if c.Full() {
+				return -1 // goes on with the next key when there is room
+			}
+			if text, ok := s.texts.Load(string(words[1+s.sent])); ok {
+				c.Write(text.([]byte))
 			}
 		}
+		s.sent = 0
 		c.Write([]byte("END\r\n"))
 	case name == "set" && len(words) >= 5:
 		return s.set(c, words, data)
-	case name == "delete" && len(words) >= 2 && s.items[string(words[1])] == nil:
-		reply(c, words, "NOT_FOUND")
 	case name == "delete" && len(words) >= 2:
-		delete(s.items, string(words[1]))
-		reply(c, words, "DELETED")
+		_, found := s.texts.LoadAndDelete(string(words[1]))
+		reply(c, words, map[bool]string{true: "DELETED", false: "NOT_FOUND"}[found])
 	case name == "version":
 		reply(c, words, "VERSION 1.0.0")
 	default:
@@ -79,14 +80,14 @@ func (s *session) command(c backend.Conn, words [][]byte, data []byte) int {
 	return 0
 }
 
-// set carries out: set KEY FLAGS SECONDS SIZE [noreply] CR LF value CR LF. SECONDS is ignored. size+2 counts the second CR LF.
+// set carries out: set KEY FLAGS SECONDS SIZE [noreply] CR LF value CR LF. FLAGS is a number that get returns. SECONDS is ignored.
 func (s *session) set(c backend.Conn, words [][]byte, data []byte) int {
-	switch size, err := strconv.Atoi(string(words[4])); {
-	case err != nil || size < 0 || size > valueMax || len(data) >= size+2 && string(data[size:size+2]) != "\r\n":
+	size, err := strconv.Atoi(string(words[4]))
+	if err != nil || size < 0 || size > valueMax || len(data) >= size+2 && string(data[size:size+2]) != "\r\n" {
 		c.Write([]byte("CLIENT_ERROR bad data chunk\r\n"))
 		c.Close() // it is not known where the next command begins
-	case len(data) >= size+2:
-		s.items[string(words[1])] = &item{string(words[2]), string(data[:size])} // copies: words and data are views of Unread
+	} else if len(data) >= size+2 { // with the second CR LF. What is stored are copies, since words and data are views of Unread
+		s.texts.Store(string(words[1]), fmt.Appendf(nil, "VALUE %s %s %d\r\n%s", words[1], words[2], size, data[:size+2]))
 		reply(c, words, "STORED")
 		return size + 2
 	}
@@ -107,8 +108,7 @@ func main() {
 	check(err)
 	ln, err := e.Open("tcp", *address, engine.OpenOptions{})
 	check(err)
-	o := engine.ProtocolOptions{Bounds: backend.Bounds{Input: lineMax + valueMax + 4}} // the largest command, with CR LF twice
-	check(e.ServeProtocol(ln, &cache{items: make(map[string]*item)}, o))
+	check(e.ServeProtocol(ln, new(cache), engine.ProtocolOptions{Bounds: backend.Bounds{Input: inputMax}}))
 	log.Print("memcached: ", ln.Addr())
 	select {} // until a signal ends the process
 }

@@ -1,6 +1,6 @@
-// Command proxy is a reverse proxy. Requests for paths below /api/ go to one service, which sees them without that prefix, and all others
-// to another one. It sets the field X-Served-By in requests, and removes the field Server from responses. Services speak HTTP/1.1
-// without TLS; upstream.Options has a field for TLS.
+// Command proxy is a reverse proxy. Requests for paths below /api/ go to one service, which sees them without that prefix, and all others,
+// also those for /api itself, to another one. It sets the field X-Served-By in requests, and removes the field Server from responses.
+// Services speak HTTP/1.1 without TLS; upstream.Options has a field for TLS.
 //
 //	go run ./examples/go/proxy -api 127.0.0.1:9001,127.0.0.1:9002 -web 127.0.0.1:9000    # then: curl http://127.0.0.1:8081/
 package main
@@ -44,7 +44,9 @@ func isAPI(q *proxy.Request) bool {
 func edit(q *proxy.Request) {
 	q.Set("X-Served-By", "the example") // replaces what the client has sent in this field
 	if h := q.Head(); isAPI(q) {
-		q.SetTarget("/" + string(h.Bytes(h.Path)[len(apiPrefix):]) + string(h.Bytes(h.Query)))
+		if q.SetTarget("/"+string(h.Bytes(h.Path)[len(apiPrefix):])+string(h.Bytes(h.Query))) != nil {
+			q.Refuse(400) // then the request is not sent
+		}
 	}
 }
 
@@ -52,7 +54,7 @@ func edit(q *proxy.Request) {
 func answer(_ *proxy.Request, p *proxy.Response) error { return p.Drop("Server") }
 
 // failed is called if there is no response, or only a part of one. It returns the status for the client; 0 is the one that fits the
-// error, such as 502, 503 or 504. A busy program puts a queue in front of its log, which may block (package moonbridge/handler/logging).
+// error, such as 502, 503 or 504. log.Printf may block; a busy program writes to a logging.Queue (package moonbridge/handler/logging).
 func failed(q *proxy.Request, err error) int {
 	log.Printf("%q to %s: %v", q.Line(), q.Target(), err) // the request line that was sent, and the address of the server
 	return 0
@@ -86,7 +88,8 @@ func run(address, api, web string) (err error) {
 	if s.web, err = service(web); err != nil {
 		return err
 	}
-	e, err := engine.New(engine.Options{Batch: true}) // more throughput under load
+	// Batch asks for the scheduling class SCHED_BATCH (Linux): more throughput under load, slightly later responses.
+	e, err := engine.New(engine.Options{Batch: true})
 	if err != nil {
 		return err
 	}
@@ -95,7 +98,7 @@ func run(address, api, web string) (err error) {
 		return err
 	}
 	b := proxy.New(proxy.Config{To: s.to, Edit: edit, Answer: answer, Failed: failed})
-	// 0 is a number of your choice for this listener. Zero Limits are the defaults.
+	// 0 is passed to handlers as Request.Listener; any number will do. Zero Limits are the defaults.
 	if err := e.Serve(ln, b, 0, engine.Limits{}); err != nil {
 		return err
 	}

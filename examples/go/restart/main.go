@@ -23,7 +23,8 @@ import (
 	"moonbridge/handler"
 )
 
-// socketsVariable tells the new process how many listening sockets it inherits, as descriptors 4 and up. Descriptor 3 is a pipe.
+// socketsVariable tells the new process how many listening sockets it inherits, as descriptors 4 and up. Descriptor 3 is a pipe. One
+// address has several sockets: one for each event loop (SO_REUSEPORT).
 const socketsVariable = "RESTART_SOCKETS"
 
 func main() {
@@ -45,7 +46,7 @@ func run(address string) error {
 	if err != nil {
 		return err
 	}
-	// The first 0 is the default number of goroutines (256), the second one a number of your choice for this listener.
+	// The first 0 is the default number of goroutines (256). The second one is passed to handlers as Request.Listener; any number will do.
 	if err := e.Serve(ln, handler.Blocking(handler.Func(whoAmI), 0), 0, engine.Limits{}); err != nil {
 		return err
 	}
@@ -53,21 +54,20 @@ func run(address string) error {
 	if os.Getenv(socketsVariable) != "" {
 		syscall.Write(3, []byte{1}) // tells replace, in the old process, that this one serves
 	}
-	end := e.Drain // closes idle connections at once
-	for s := range signals {
-		if s != syscall.SIGUSR2 {
-			break
+	replaced := false
+	for !replaced && <-signals == syscall.SIGUSR2 {
+		if err := replace(ln); err != nil {
+			log.Print("restart: ", err) // this process goes on
+			continue
 		}
-		if err = replace(ln); err == nil {
-			ln.HandOver()  // only the new process accepts connections now. docs/go.md shows how to tell systemd its PID
-			end = e.Retire // idle connections may send one more request within a second
-			break
-		}
-		log.Print("restart: ", err) // this process goes on
+		ln.HandOver() // only the new process accepts connections now. docs/go.md shows how to tell systemd its PID
+		replaced = true
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // while it lasts, further signals have no effect
 	defer cancel()
-	end(ctx) // if time runs out here, Shutdown returns that error too
+	if replaced {
+		e.Retire(ctx) // an idle connection may send one more request within a second. Shutdown alone would close it
+	}
 	return e.Shutdown(ctx)
 }
 
@@ -91,12 +91,13 @@ func inherited() (sockets []int) {
 
 // replace starts the new process, and waits until it serves. If it does not, it is killed.
 func replace(ln *engine.Listener) error {
-	sockets, err := ln.Files()
+	ready, write, err := os.Pipe()
 	if err != nil {
 		return err
 	}
+	defer ready.Close()
 	cmd := exec.Command(os.Args[0], os.Args[1:]...)
-	ready, write, err := os.Pipe()
+	sockets, err := ln.Files()
 	if err == nil {
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 		cmd.ExtraFiles = append([]*os.File{write}, sockets...)
@@ -109,7 +110,6 @@ func replace(ln *engine.Listener) error {
 	if err != nil {
 		return err
 	}
-	defer ready.Close()
 	ready.SetReadDeadline(time.Now().Add(time.Minute))
 	if n, _ := ready.Read(make([]byte, 1)); n != 1 { // the new process has ended, or hangs
 		cmd.Process.Kill()

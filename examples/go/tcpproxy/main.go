@@ -42,8 +42,8 @@ func run(address, addresses string, in bool, out int) error {
 	for target := range strings.SplitSeq(addresses, ",") {
 		targets = append(targets, upstream.Target{Addr: target})
 	}
-	// A target that refuses a connection, or does not accept it within a second, is passed over for another one. After three such
-	// failures within 10 s it gets no connections for a while.
+	// A target that refuses a connection, or does not accept it within a second, is passed over for another one, until three were tried
+	// (tcpproxy.Config.Tries). After three such failures within 10 s a target gets no connections for a while.
 	set, err := upstream.New(upstream.Options{Connect: time.Second}, targets...)
 	if err != nil {
 		return err
@@ -54,7 +54,8 @@ func run(address, addresses string, in bool, out int) error {
 		Sessions: 10000, // client connections at a time; others are reset
 		Ended:    ended,
 	})
-	e, err := engine.New(engine.Options{Batch: true}) // more throughput under load
+	// Batch asks for the scheduling class SCHED_BATCH (Linux): more throughput under load, slightly later responses.
+	e, err := engine.New(engine.Options{Batch: true})
 	if err != nil {
 		return err
 	}
@@ -83,8 +84,8 @@ func run(address, addresses string, in bool, out int) error {
 	return e.Shutdown(grace)
 }
 
-// ended logs a session: a client's connection, with the one to its target. It runs on an event loop and must not block, so a busy
-// program puts a queue in front of its log (package moonbridge/handler/logging).
+// ended logs a session: a client's connection, with the one to its target. It runs on an event loop and must not block. log.Printf may; a
+// busy program writes to a logging.Queue (package moonbridge/handler/logging).
 func ended(s *tcpproxy.Ended) {
 	how, target := "completed", s.Target
 	if s.Err != nil {

@@ -14,6 +14,7 @@ function cases.length(r) r:send_status("200 OK") r:send_header("Content-Length",
 function cases.length_flushed(r)
 	r:send_status("200 OK") r:send_header("Content-Length", 10) r:send_data("12") r:flush()
 end
+function cases.long() return (("xx"):rep(2e9)) end -- more than LuaJIT can have
 function cases.exit() os.exit(7) end
 function cases.crash(r)
 	os.execute("kill -" .. r.query:sub(2) .. " $PPID")

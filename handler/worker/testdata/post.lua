@@ -1,6 +1,8 @@
 -- What becomes of form bodies: the path says what is done with one.
 local http = require "moonbridge_http"
 
+require("moonbridge_websocket").handler("none", { message = print })
+
 local ways, pattern = {}, string.find
 string.find = nil -- the server has its own
 
@@ -159,6 +161,14 @@ function ways.exclusive(request)
 	return tostring(ok) .. ":" .. tostring(message)
 end
 
+-- Other methods that begin a response, inside of a stream handler only.
+function use.subscribe(request) request:subscribe{ channels = "a" } end
+function use.wait(request) request:wait{ channels = "a" } end
+function use.accept(request) request:accept_websocket{ handler = "none" } end
+function use.websocket(request) request:websocket() end
+function use.file(request) request:send_file("testdata/post.lua") end
+function use.unmodified(request) request:not_modified{ etag = '"x"' } end
+
 -- ?what: the same, inside of a stream handler.
 function ways.inside(request)
 	local ok, message
@@ -180,6 +190,13 @@ function ways.errors(request)
 	local ok, message = pcall(request.process_request_body, request)
 	local again = select(2, pcall(use.params, request))
 	return calls .. " " .. tostring(message == use or message) .. "\n" .. again
+end
+
+-- The client's mistake is caught, the handler's is not.
+function ways.caught(request)
+	request:stream_post_param("file", print)
+	assert(not pcall(request.process_request_body, request))
+	error("a mistake of the handler")
 end
 
 local function fails()

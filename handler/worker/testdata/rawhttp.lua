@@ -1,5 +1,6 @@
 -- HTTP on raw sockets. The path of a request says what is to be done: see rawhttp_test.go.
 local http = require "moonbridge_http"
+local channel = require "moonbridge_channel"
 
 local paths = {}
 local served
@@ -32,6 +33,12 @@ function paths.hold(request)
 	request:send_data(("x"):rep(2000))
 	repeat local f = io.open(request.query:sub(2)) until f and f:close()
 	request:send_data("end")
+end
+
+function paths.count(request)
+	local n, message = channel.count("a")
+	request:send_status("200 OK")
+	request:send_data(tostring(n), " ", tostring(message))
 end
 
 function paths.fail() error("a mistake") end
@@ -74,6 +81,11 @@ function paths.hurry(request)
 	paths.hello(request)
 end
 
+function paths.limited(request)
+	timeout(1000) -- in place of the limit around it
+	timeout(1000, paths.hello, request)
+end
+
 function paths.rest(request)
 	request:send_status("200 OK")
 	request:send_data(timeout() > 0 and "some" or "none")
@@ -107,6 +119,10 @@ listen{
 	end },
 	{ proto = "interval", delay = 1, name = "tick", connect = function(socket) says(socket) end },
 	{ proto = "tcp4", port = 4, connect = function(socket) return timeout(1000, serve, socket) end },
+	{ proto = "tcp4", port = 5, connect = function(socket)
+		timeout(0.1) -- around all requests
+		return serve(socket)
+	end },
 	connect = serve,
 	finish = function() says() end,
 }

@@ -7,6 +7,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"io"
 	"log"
@@ -25,14 +26,11 @@ import (
 	"moonbridge/handler"
 )
 
-const (
-	noteBytesMax = 16 << 10
-	notesMax     = 1000
-)
+const noteBytesMax, notesMax = 16 << 10, 1000
 
-// notes is the application: texts with numbers.
+// notes is the application: texts with numbers, from 1.
 type notes struct {
-	mu    sync.Mutex
+	mu    sync.Mutex // never held while a client is waited for
 	texts []string
 }
 
@@ -40,47 +38,58 @@ func (n *notes) routes() http.Handler {
 	r := chi.NewRouter()
 	r.Use(middleware.RequestID, middleware.Recoverer, middleware.Timeout(10*time.Second))
 	r.Get("/", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "Notes are at /notes.\n") })
-	r.Route("/notes", func(r chi.Router) {
-		r.Get("/", n.list)
-		r.Post("/", n.add)
-		r.Get("/{number}", n.show)
-	})
+	r.Get("/notes", n.list)
+	r.Post("/notes", n.add)
+	r.Get("/notes/{number}", n.show)
 	return r
 }
 
 func (n *notes) list(w http.ResponseWriter, _ *http.Request) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
 	w.Header().Set("Content-Type", "application/json")
-	json.NewEncoder(w).Encode(n.texts)
+	json.NewEncoder(w).Encode(n.all())
 }
 
 func (n *notes) add(w http.ResponseWriter, r *http.Request) {
 	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, noteBytesMax))
-	if err != nil {
+	if _, tooLong := errors.AsType[*http.MaxBytesError](err); tooLong {
 		http.Error(w, "the note is too long", http.StatusRequestEntityTooLarge)
-		return
-	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if len(n.texts) == notesMax {
+	} else if err != nil {
+		http.Error(w, "the note is incomplete", http.StatusBadRequest)
+	} else if number := n.keep(string(text)); number == 0 {
 		http.Error(w, "there are too many notes", http.StatusInsufficientStorage)
-		return
+	} else {
+		w.Header().Set("Location", "/notes/"+strconv.Itoa(number))
+		w.WriteHeader(http.StatusCreated)
 	}
-	n.texts = append(n.texts, string(text))
-	w.Header().Set("Location", "/notes/"+strconv.Itoa(len(n.texts)))
-	w.WriteHeader(http.StatusCreated)
 }
 
 func (n *notes) show(w http.ResponseWriter, r *http.Request) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
+	texts := n.all()
 	i, err := strconv.Atoi(chi.URLParam(r, "number"))
-	if err != nil || i < 1 || i > len(n.texts) {
+	if err != nil || i < 1 || i > len(texts) {
 		http.NotFound(w, r)
 		return
 	}
-	io.WriteString(w, n.texts[i-1])
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8") // otherwise a note that looks like HTML would be sent as HTML
+	io.WriteString(w, texts[i-1])
+}
+
+// keep keeps a note and returns its number, or 0 if there are too many.
+func (n *notes) keep(text string) int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.texts) == notesMax {
+		return 0
+	}
+	n.texts = append(n.texts, text)
+	return len(n.texts)
+}
+
+// all returns a copy, which is not nil: JSON would have null for that.
+func (n *notes) all() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return append([]string{}, n.texts...)
 }
 
 func main() {
@@ -92,9 +101,9 @@ func main() {
 	check(err)
 	// At most 1000 handlers run at a time. Other requests wait for up to 10 seconds, then get 503.
 	h := handler.Blocking(handler.HTTP(new(notes).routes()), 1000)
+	// 0 is for Request.Listener, which applications for net/http do not see. Zero Limits are the defaults.
 	check(e.Serve(ln, h, 0, engine.Limits{}))
 	log.Printf("http://%s/", ln.Addr())
-
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	<-ctx.Done()

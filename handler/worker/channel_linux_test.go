@@ -1,0 +1,33 @@
+package worker
+
+import (
+	"bufio"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// A server that reads nothing more of a worker's control socket does not hold up a handler that has its first question.
+func TestFirstQuestionUnheard(t *testing.T) {
+	w := rawHTTPWorker(t)
+	client, server := tcpPair(t, "tcp4", "127.0.0.1:0")
+	raw := w.serveRaw(request{logged: true}, client, server)
+	c := &httpClient{raw, bufio.NewReader(client)}
+	for range 3000 { // their reports are more than the socket holds, and nobody takes them
+		c.wants("hello", 200, "hello")
+	}
+	c.wants("count", 200, "nil the server does not answer")
+	c.leaves()
+}
+
+// A question that cannot be asked fails with the cause.
+func TestQuestionWithoutDescriptors(t *testing.T) {
+	w := rawHTTPWorker(t)
+	c := w.browse(0)
+	c.wants("hello", 200, "hello") // the connection has its descriptors
+	if err := unix.Prlimit(w.pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 3, Max: 3}, nil); err != nil {
+		t.Fatal(err)
+	}
+	c.wants("count", 200, "nil Too many open files")
+	c.leaves()
+}
