@@ -165,7 +165,8 @@ func (e *Engine) Detach(b backend.Backend) {
 //
 // Serve may be called again for the same listener, with another backend: new connections, and the next request on every
 // open connection, then go to the new one. When Serve has returned, no further exchange of this listener reaches the old
-// one.
+// one. The exception are connections whose clients were checked in another way than now (see TLS.Config): they end instead, and the old
+// one gets their last requests, until AwaitEnded returns.
 func (e *Engine) Serve(ln *Listener, b backend.Backend, index int, lim Limits) error {
 	e.mustOwn("Serve", ln)
 	mustCompare("Serve", b)

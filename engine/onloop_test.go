@@ -22,6 +22,7 @@ func TestOnLoop(t *testing.T) {
 			"Close":         ln.Close,
 			"Drain":         func() error { return e.Drain(ctx) },
 			"Retire":        func() error { return e.Retire(ctx) },
+			"AwaitEnded":    func() error { return e.AwaitEnded(ctx) },
 			"Shutdown":      func() error { return e.Shutdown(ctx) },
 		} {
 			if err := call(); !errors.Is(err, ErrOnLoop) {

@@ -55,11 +55,16 @@ type noProxies struct{}
 
 func (noProxies) Identify(*httpparse.Head, netip.Addr) {}
 
-// binding is what serves new connections of a listener, on one loop: http, sockets or raw.
-type binding struct {
+// services are what serves connections of a listener, on one loop: one of them.
+type services struct {
 	http    *service
 	sockets *socketService
 	raw     *rawService
+}
+
+// binding is a listener, on one loop. Its services are for new connections.
+type binding struct {
+	services
 	addrs   *addrs
 	preface *backend.Preface // nil: none
 	tls     *TLS             // nil: none
@@ -87,7 +92,9 @@ func (l *loop) bind(ln *Listener, http *service, sockets *socketService, raw *ra
 	default:
 		sockets.addrs = b.addrs
 	}
-	b.tls, b.limit, b.open = ln.tls.Load(), ln.limitOf(), ln.openLimitOf()
+	setup := ln.tls.Load()
+	stay := setup.admits(b.tls)
+	b.tls, b.limit, b.open = setup, ln.limitOf(), ln.openLimitOf()
 	b.brief = brief{able: b.tls != nil && !mayWait(b.tls.Config)}
 	if b.open != nil {
 		l.keepPlaces()
@@ -102,11 +109,16 @@ func (l *loop) bind(ln *Listener, http *service, sockets *socketService, raw *ra
 		}
 	}
 	old := b.http
-	b.http, b.sockets, b.raw = http, sockets, raw
-	if old != nil && http != nil {
-		old.next = http
-	} else if old != nil {
+	b.services = services{http, sockets, raw}
+	switch {
+	case old == nil:
+	case http == nil:
 		l.endService(old)
+	case !stay:
+		l.endService(old)
+		l.drainRaw(b.addrs)
+	default:
+		old.next = http
 	}
 	return nil
 }

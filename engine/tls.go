@@ -24,6 +24,10 @@ type TLS struct {
 	// "http/1.1", "http/1.0", "h2" and "acme-tls/1". A client that chooses "h2" is served with HTTP/2, on the same loop by the same backend. A
 	// connection with "acme-tls/1" is a challenge of ACME, and ends after its handshake, whatever serves the listener. A session
 	// ticket key that is set in the Config is used, otherwise crypto/tls rotates its own.
+	//
+	// Open connections change to what serves the listener next, whose Config may have other certificates. But if its ClientAuth or
+	// its ClientCAs differ, or if there was no TLS before, Serve ends them like Listener.Close: their clients were not checked in
+	// the way that holds now. What functions of the Config check is not compared.
 	Config *tls.Config
 	// HandshakeTimeout bounds the time from accept to the end of the handshake. Then the connection is closed. Default
 	// 10 s; a negative value means no limit.
@@ -65,8 +69,8 @@ var errHandshakePanic = errors.New("a function of the tls.Config has not returne
 // with their handshake.
 const challengeProtocol = "acme-tls/1"
 
-// SetTLS makes the listener's connections speak TLS. nil, as at first: they do not. It has an effect on connections that are accepted
-// after the next Serve, ServeSockets or ServeProtocol. A TLS without a Config panics.
+// SetTLS makes the listener's connections speak TLS. nil, as at first: they do not. It has an effect on connections that begin
+// after the next Serve, ServeSockets or ServeProtocol; those that are open may end then: see TLS.Config. A TLS without a Config panics.
 func (ln *Listener) SetTLS(t *TLS) {
 	if t != nil {
 		if t.Config == nil {
@@ -81,6 +85,16 @@ func (ln *Listener) SetTLS(t *TLS) {
 func (e *Engine) Handshakes() (running, waiting int) { return e.handshakes.figures() }
 
 func (t *TLS) timeoutMS() uint64 { return milliseconds(t.HandshakeTimeout, handshakeTimeoutDefault) }
+
+// admits reports whether a connection that has begun under before may be served where t holds: its client was checked in the same way.
+// Either may be nil. Where there is no TLS, nothing is asked of a connection that has it.
+func (t *TLS) admits(before *TLS) bool {
+	if before == nil || t == nil {
+		return t == nil && (before == nil || before.Config.ClientAuth == tls.NoClientCert)
+	}
+	a, b := before.Config, t.Config
+	return a.ClientAuth == b.ClientAuth && (a.ClientAuth < tls.VerifyClientCertIfGiven || a.ClientCAs.Equal(b.ClientCAs))
+}
 
 // alertInternalError is a record with a fatal alert (RFC 8446 §6.2): for a peer that there is no room for.
 var alertInternalError = []byte{21, 3, 3, 0, 2, 2, 80}

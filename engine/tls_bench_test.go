@@ -37,7 +37,7 @@ func BenchmarkExchangeTLS(b *testing.B) {
 	e.handshakes.prepare(1)
 	e.onEveryLoop(func(l *loop) error {
 		s := &service{backend: back, limits: Limits{}.resolve(), addrs: &addrs{}}
-		l.acceptTLS(&binding{http: s, addrs: s.addrs, tls: &TLS{Config: serverConfig()}}, fds[0], netip.AddrPort{}, 0)
+		l.acceptTLS(&binding{services: services{http: s}, addrs: s.addrs, tls: &TLS{Config: serverConfig()}}, fds[0], netip.AddrPort{}, 0)
 		return nil
 	})
 	if err := client.Handshake(); err != nil {

@@ -25,12 +25,15 @@ type handshake struct {
 	l     *tlsLoop
 	b     *binding
 	c     *tlsConn
-	setup *TLS
 	all   *handshakes
 	local netip.AddrPort // of the connection
 	dial  *dialing       // that it is a part of: we are the client. nil: we are the server
 	known uint8          // its place in the listener's addrs
 	brief bool           // the loop computes it, and not a goroutine: see fiber
+
+	// Immutable from the first record on.
+	setup *TLS
+	from  services // of the listener, when setup was that of new connections
 
 	// Owned by the loop.
 	state      handshakeState
@@ -85,7 +88,7 @@ func (l *loop) acceptTLS(b *binding, fd int, peer netip.AddrPort, known uint8) {
 	}
 	l.accepted++
 	part := l.tlsPart()
-	h := &handshake{l: part, b: b, setup: b.tls, all: &l.e.handshakes, wake: make(chan struct{}, 1)}
+	h := &handshake{l: part, b: b, setup: b.tls, from: b.services, all: &l.e.handshakes, wake: make(chan struct{}, 1)}
 	h.c = &tlsConn{l: part, fd: fd, peer: peer, handshake: h, handler: h}
 	h.known = known
 	h.local, _ = b.addrs.of(fd, peer, &h.known)
@@ -196,6 +199,9 @@ func (h *handshake) received(p []byte) {
 	case first == firstIsWhole:
 		h.state = handshakeRunning
 		h.split, h.in = splitFirst(h.in)
+		if h.b.tls != nil {
+			h.setup, h.from = h.b.tls, h.b.services // it may have waited for longer than those before
+		}
 		h.brief = h.l.first.threaded && h.b.brief.onLoop()
 		if !h.all.begin(h) {
 			h.l.twin.countConnection(handshakesAbove, "", h.c.peer)

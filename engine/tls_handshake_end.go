@@ -41,24 +41,30 @@ func (h *handshake) done(conn *tls.Conn, err error) {
 	h.serve()
 }
 
-// serve makes the connection an ordinary one of whatever serves the listener now.
+// serve makes the connection an ordinary one of whatever serves the listener now. If that checks clients in another way, it is what
+// served the listener before, as for a connection whose handshake was over a moment earlier.
 func (h *handshake) serve() {
 	l, fd := h.l.twin, h.c.fd
-	switch {
-	case h.dial != nil:
+	if h.dial != nil {
 		h.dial.secured()
 		return
-	case h.b.raw != nil:
-		h.serveRaw(h.b.raw)
+	}
+	by := h.b.services
+	if h.outdated() {
+		by = h.from
+	}
+	switch {
+	case by.raw != nil:
+		h.serveRaw(by.raw)
 		return
-	case h.b.http == nil:
-		h.serveSocket(h.b.sockets)
+	case by.http == nil:
+		h.serveSocket(by.sockets)
 		return
 	case h.choseH2():
-		h.serveH2(h.b.http)
+		h.serveH2(by.http)
 		return
 	}
-	c := newConn(l, h.b.http, fd, h.c.peer)
+	c := newConn(l, by.http, fd, h.c.peer)
 	h.hand(c)
 	c.socket.readable, c.socket.peerClosed, c.socket.local = true, h.peerClosed, h.known
 	nowMS := l.sys.nowMS()
@@ -69,6 +75,9 @@ func (h *handshake) serve() {
 	c.advance(nowMS)
 	h.c.parched = false
 }
+
+// outdated reports whether the listener checks clients in another way by now.
+func (h *handshake) outdated() bool { return h.b != nil && !h.b.tls.admits(h.setup) }
 
 // hand gives the descriptor to another handler.
 func (h *handshake) hand(to reactor.Handler) {
