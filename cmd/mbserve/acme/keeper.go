@@ -31,7 +31,8 @@ type Keeper struct {
 
 	mu      sync.Mutex
 	domains map[string]*domain
-	retired bool // another process has taken over
+	loaded  map[string]struct{} // domains whose certificates were looked for in the storage
+	retired bool                // another process has taken over
 }
 
 // domain is a host whose certificate is kept.
@@ -47,7 +48,7 @@ type domain struct {
 const checkEvery = 600 * time.Second
 
 func newKeeper(s Settings, log *slog.Logger, every time.Duration) (*Keeper, error) {
-	k := &Keeper{settings: s, log: log, domains: make(map[string]*domain)}
+	k := &Keeper{settings: s, log: log, domains: make(map[string]*domain), loaded: make(map[string]struct{})}
 	k.cache = certmagic.NewCache(certmagic.CacheOptions{
 		GetConfigForCert:   func(certmagic.Certificate) (*certmagic.Config, error) { return k.config.Load(), nil },
 		RenewCheckInterval: every,
@@ -89,6 +90,9 @@ func (k *Keeper) Load(domains []string) error {
 		return err
 	}
 	for _, name := range domains {
+		k.mu.Lock()
+		k.loaded[name] = struct{}{}
+		k.mu.Unlock()
 		if k.certificate(name) != nil {
 			continue
 		}
@@ -141,7 +145,8 @@ func (k *Keeper) renew() {
 	}
 }
 
-// drop ends the attempts for all domains but these, and forgets their certificates.
+// drop ends the attempts for all domains but these, and forgets their certificates. Otherwise certmagic would go on renewing what was
+// loaded for a script that did not come to serve.
 func (k *Keeper) drop(keep []string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -149,6 +154,12 @@ func (k *Keeper) drop(keep []string) {
 		if !slices.Contains(keep, name) {
 			d.cancel()
 			delete(k.domains, name)
+			k.loaded[name] = struct{}{}
+		}
+	}
+	for name := range k.loaded {
+		if !slices.Contains(keep, name) {
+			delete(k.loaded, name)
 			k.cache.RemoveManaged([]certmagic.SubjectIssuer{{Subject: name}})
 		}
 	}

@@ -2,9 +2,14 @@ package acme
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"log/slog"
+	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -17,6 +22,8 @@ import (
 	"moonbridge/cmd/mbserve/acme/acmetest"
 	"moonbridge/engine"
 	"moonbridge/handler"
+
+	"github.com/caddyserver/certmagic"
 )
 
 const patience = 60 * time.Second
@@ -176,8 +183,50 @@ func TestOnly(t *testing.T) {
 	if all.keeping("a.test") != nil || all.keeping("b.test") != k {
 		t.Error("the wrong domain is forgotten")
 	}
+	store(t, k, "b.test", "c.test")
+	if err := k.Load([]string{"b.test", "c.test"}); err != nil {
+		t.Fatal(err)
+	}
+	if k.certificate("b.test") == nil || k.certificate("c.test") == nil {
+		t.Fatal("the certificates are not loaded")
+	}
+	all.Only(map[*Keeper][]string{k: {"b.test"}}) // the script with c.test has failed
+	if k.certificate("b.test") == nil || k.certificate("c.test") != nil {
+		t.Error("the wrong certificate is forgotten")
+	}
 	all.Only(nil)
 	if all.keeping("b.test") != nil || len(all.all) != 0 {
 		t.Error("a keeper that is not used stays")
+	}
+}
+
+// store puts certificates into the storage of a keeper.
+func store(t *testing.T, k *Keeper, domains ...string) {
+	t.Helper()
+	c := k.config.Load()
+	for _, name := range domains {
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		about := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+		der, err := x509.CreateCertificate(rand.Reader, about, about, &key.PublicKey, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		secret, err := x509.MarshalPKCS8PrivateKey(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		issuer := c.Issuers[0].IssuerKey()
+		for file, text := range map[string][]byte{
+			certmagic.StorageKeys.SiteCert(issuer, name):       pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+			certmagic.StorageKeys.SitePrivateKey(issuer, name): pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}),
+			certmagic.StorageKeys.SiteMeta(issuer, name):       []byte(`{"sans":["` + name + `"]}`),
+		} {
+			if err := c.Storage.Store(t.Context(), file, text); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 }
