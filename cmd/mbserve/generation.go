@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"moonbridge/engine"
 	"moonbridge/handler/backend"
@@ -103,7 +104,7 @@ func (s *server) load(ctx context.Context) (g *generation, err error) {
 	g.host, err = pool.Start(ctx, cfg)
 	if err != nil {
 		g.closeListeners()
-		g.leaveCertificates()
+		g.detach()
 		return nil, err
 	}
 	return g, nil
@@ -358,9 +359,17 @@ func (g *generation) detach() {
 	g.leaveCertificates()
 }
 
+// lastRequests is how long a generation still takes the requests of connections that have ended with it. Most have a second to send
+// their last one. The others have a request in progress, which may be a stream without an end.
+const lastRequests = 5 * time.Second
+
 // end ends a generation that has no more listeners: it lets exchanges complete and workers run finish, until ctx is
 // done.
 func (g *generation) end(ctx context.Context) error {
+	g.host.EndMains()
+	last, cancel := context.WithTimeout(ctx, lastRequests)
+	g.s.engine.AwaitEnded(last)
+	cancel()
 	for _, c := range g.cachesInUse {
 		c.EndWaits(ctx) // the pools still take what waits
 	}

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // application is a directory with a script that tests rewrite.
@@ -95,6 +96,28 @@ func TestReload(t *testing.T) {
 		t.Errorf("answer %q on a new connection", got)
 	}
 	s.wait("the replaced script has ended")
+}
+
+// A connection of a listener that the new script has not has time for a last request, which the old script answers.
+func TestReloadLastRequest(t *testing.T) {
+	t.Parallel()
+	a := newApplication(t)
+	a.write(`@ listen{ port, connect = say("stays") } listen{ port, connect = say("old") }`)
+	s := start(t, a.script)
+	last := dial(t, s.address(1))
+	last.get("/")
+	if got := last.hears(200); got != "old" {
+		t.Errorf("answer %q", got)
+	}
+	a.write(`@ listen{ port, connect = say("new") }`)
+	reloading := time.Now()
+	s.mustReload()
+	// Only if the reload takes too long, the second is over.
+	if status, got, err := last.ask("/"); (err != nil || status != 200 || got != "old") && (err == nil || time.Since(reloading) < time.Second) {
+		t.Errorf("the last request: %d %q, %v", status, got, err)
+	}
+	s.wait("the replaced script has ended")
+	s.stop()
 }
 
 // A broken script changes nothing, in whatever way it is broken.

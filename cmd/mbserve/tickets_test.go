@@ -1,12 +1,17 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
+
+	"moonbridge/engine"
 )
 
 func TestTicketKeys(t *testing.T) {
@@ -122,5 +127,33 @@ func TestTicketKeysInUse(t *testing.T) {
 		if resumed() {
 			t.Error("resumed although the key is gone")
 		}
+	}
+}
+
+// A script that fails after it has called listen leaves no configuration that gets new keys for ever.
+func TestTicketKeysOfFailedLoad(t *testing.T) {
+	dir := t.TempDir()
+	certificateFiles(t, dir, "a", "a.test")
+	e, err := engine.New(engine.Options{Loops: 1, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Shutdown(context.Background())
+	script := filepath.Join(dir, "main.lua")
+	text := fmt.Sprintf(`
+listen{ { proto = "tcp4", port = 0, localhost = true, tls = { cert = %q, key = %q } }, connect = function() end }
+error("on purpose")
+`, dir+"/a.pem", dir+"/a-key.pem")
+	if err := os.WriteFile(script, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := newServer(&options{script: script})
+	s.tickets, s.inherited, s.engine, s.log = newTickets(nil), new(inherited), e, slog.New(slog.DiscardHandler)
+	s.dir = findWorkDir()
+	if _, err := s.load(t.Context()); err == nil {
+		t.Fatal("the script was loaded")
+	}
+	if len(s.tickets.used) != 0 || len(s.addresses) != 0 {
+		t.Errorf("%d configurations and %d addresses are left", len(s.tickets.used), len(s.addresses))
 	}
 }
