@@ -130,6 +130,7 @@ typedef struct {
 	char reason[120];
 } mb_post_result;
 
+void mb_form_empty(lua_State *L); /* a multipart form without a body */
 void mb_form_process(lua_State *L, int multipart, const char *type, size_t n);
 
 /* --- request_form_stream.c --------------------------------------------------- */
