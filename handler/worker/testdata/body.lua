@@ -1,5 +1,6 @@
 -- /string, /stream, /ignore, /form …: what is done with the body.
 local http = require "moonbridge_http"
+local channel = require "moonbridge_channel"
 
 local ways = {}
 
@@ -21,6 +22,12 @@ end
 
 function ways.form(request)
 	return "form:" .. request.post_params.a .. ":" .. #request.post_params_list.b
+end
+
+-- It asks the server something.
+function ways.count()
+	local n, message = channel.count("a")
+	return tostring(n) .. " " .. tostring(message)
 end
 
 function ways.ignore()
