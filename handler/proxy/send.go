@@ -38,12 +38,19 @@ func (e *exchange) pick() error {
 
 // connect takes an unused connection, or opens one.
 func (e *exchange) connect(body []byte) {
+	if len(body) > 0 && e.mayKeep(len(body)) {
+		e.keep(body)
+		body = nil
+	}
 	p := e.service.pool(e.server)
 	if !e.fresh {
-		if k := p.take(); k != nil {
+		for k := p.take(); k != nil; k = p.take() {
 			k.exchange, e.link = e, k
-			e.transmit(body)
-			return
+			if e.transmit(body) {
+				return
+			}
+			k.exchange, e.link = nil, nil
+			k.reset()
 		}
 	}
 	e.keep(body)
@@ -119,23 +126,24 @@ func (e *exchange) another() bool {
 	return true
 }
 
-// transmit sends the request on the connection e.link: e.out, then body.
-func (e *exchange) transmit(body []byte) {
+// transmit sends the request on the connection e.link: e.out, then body. It returns false if that is a used connection which has taken
+// nothing: whatever the request is, it may be sent elsewhere.
+func (e *exchange) transmit(body []byte) (sent bool) {
+	c := e.link.conn
+	if len(body) == 0 {
+		c.Write(e.withHost())
+	} else {
+		c.Writev(e.withHost(), e.l.part(e, body))
+	}
+	if e.link.used && c.Full() && c.Held() == 0 && backend.TLSOf(c) == nil { // with TLS, records may have been sent before the error
+		return false
+	}
 	e.phase = phaseHead
 	e.sentAt = e.l.Now()
 	e.sends++
 	e.reads = reader{}
-	c := e.link.conn
-	out := e.withHost()
-	if len(body) > 0 && e.mayKeep(len(body)) {
-		e.out = e.appendPart(e.out, body)
-		out, body = e.withHost(), nil
-	}
-	if len(body) == 0 {
-		c.Write(out)
-	} else {
+	if len(body) > 0 {
 		e.kept = false
-		c.Writev(out, e.l.part(e, body))
 	}
 	if e.link.pool.large && backend.TLSOf(e.x) == nil {
 		c.(backend.Source).NextRead(headRead)
@@ -151,6 +159,7 @@ func (e *exchange) transmit(body []byte) {
 	case e.expect || e.wantsBody:
 		e.later(e.askBody)
 	}
+	return true
 }
 
 // withHost is e.out with the field Host, if that is the address of the target.
