@@ -45,6 +45,24 @@ func TestRelay(t *testing.T) {
 	}
 }
 
+// The connection to the target is counted until it is closed.
+func TestConnectionsAreCounted(t *testing.T) {
+	s := set(t, upstream.Options{}, says(t, "hello"))
+	r := newRig(t, Config{To: To(s)}, nil)
+	count := func() (n int) {
+		for _, of := range s.Status()[0].Conns {
+			n += of
+		}
+		return n
+	}
+	c := r.dial()
+	if _, err := io.ReadFull(c, make([]byte, 5)); err != nil || count() != 1 {
+		t.Errorf("%d connections, %v", count(), err)
+	}
+	c.Close()
+	until(t, "none is counted", func() bool { return count() == 0 })
+}
+
 // A lot of data passes in both directions at once, with small bounds and a peer that reads late. Not a byte is lost, and not
 // more is held than the bounds allow: both senders wait.
 func TestRelayBackPressure(t *testing.T) {

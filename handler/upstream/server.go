@@ -36,6 +36,7 @@ type Server struct {
 	latency       latency
 	health        health
 	checks        checks
+	conns         conns
 }
 
 func newServer(s *Set, t Target, to backend.Address) *Server {
