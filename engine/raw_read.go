@@ -138,6 +138,12 @@ func (c *rawConn) Discard(n int) {
 // Ended implements backend.Conn.
 func (c *rawConn) Ended() bool { return c.socket.eof }
 
+// Quiet implements backend.Quiet.
+func (c *rawConn) Quiet() bool {
+	s := &c.socket
+	return c.state == rawOpen && !c.gone && c.input.Len() == 0 && !s.readable && !s.ended() && !s.broken && !c.l.sys.pending(s.fd)
+}
+
 // Pause implements backend.Conn.
 func (c *rawConn) Pause() { c.paused = true }
 

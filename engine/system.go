@@ -45,6 +45,8 @@ type system struct {
 	close func(fd int)
 	hand  func(fd int, h reactor.Handler)
 	leave func(fd int) error
+	// pending reports whether there is an event of fd that was not told yet.
+	pending func(fd int) bool
 	// duplicate makes a net.Conn with a descriptor of its own.
 	duplicate func(fd int) (net.Conn, error)
 	post      func(fn func()) bool
@@ -84,6 +86,7 @@ func systemOf(r *reactor.Loop, t *traffic) system {
 		close:        r.Close,
 		hand:         r.Hand,
 		leave:        r.Leave,
+		pending:      r.Pending,
 		duplicate:    duplicate,
 		post:         r.Post,
 		soon:         r.Soon,

@@ -15,6 +15,9 @@ func (p *poller) run(event func(fd int, got Readiness) (stop bool), _ func() (st
 	return p.polling(event)
 }
 
+// pending: gnet's Polling does not tell.
+func (p *poller) pending(int) bool { return false }
+
 // atBatchEnd makes the poller call batchEnd at the end of the next batch.
 func (p *poller) atBatchEnd() error { return p.trigger() }
 

@@ -138,6 +138,13 @@ type Progress interface {
 	Progress() (taken, left int64)
 }
 
+// Quiet is implemented by every Conn of an engine.
+type Quiet interface {
+	// Quiet reports whether the peer has sent nothing that was not read, and has not ended, as far as the loop knows. What is among the
+	// events that it has fetched and not handled yet counts, except on kqueue. It needs no system call.
+	Quiet() bool
+}
+
 // Dialer is implemented by every Loop of an engine.
 type Dialer interface {
 	// Dial opens a connection on this loop. p.Open is called on the loop when it is established, otherwise failed. Neither is

@@ -85,6 +85,8 @@ type fakeConn struct {
 	reset         bool
 	out           strings.Builder
 	full          bool
+	broken        bool // it takes nothing, which the next write finds out
+	unquiet       bool // there is an event that Data was not told of
 }
 
 func (c *fakeConn) Unread() []byte { return c.in }
@@ -99,9 +101,14 @@ func (c *fakeConn) Writev(a, b []byte) {
 	if c.closed {
 		c.l.t.Error("a write on a closed connection")
 	}
+	if c.broken {
+		c.full = true
+		return
+	}
 	c.out.Write(a)
 	c.out.Write(b)
 }
+func (c *fakeConn) Quiet() bool                  { return !c.unquiet }
 func (c *fakeConn) Held() int                    { return 0 }
 func (c *fakeConn) Full() bool                   { return c.full }
 func (c *fakeConn) Pause()                       {}

@@ -25,14 +25,20 @@ func newPool(v *service, s *upstream.Server) *pool {
 	return &pool{service: v, server: s, unused: list.New(func(k *link) *list.Links[link] { return &k.inPool })}
 }
 
-// take returns the newest unused connection, or nil. It need not be looked at: the loop has been told what has happened to it, and
-// it was closed then.
+// take returns the newest unused connection, or nil. What the loop was told of has been closed. If there is an event that the loop has not
+// handled yet, there are bytes or an end, which belong to no request: the connection is closed now.
 func (p *pool) take() *link {
-	k := p.unused.First()
-	if k != nil {
-		p.remove(k)
+	for {
+		k := p.unused.First()
+		if k == nil {
+			return nil
+		}
+		if k.conn.(backend.Quiet).Quiet() {
+			p.remove(k)
+			return k
+		}
+		k.close()
 	}
-	return k
 }
 
 func (p *pool) remove(k *link) {
@@ -94,6 +100,7 @@ type link struct {
 // Open implements backend.Protocol: the connection is established.
 func (k *link) Open(c backend.Conn) backend.Stream {
 	k.conn = c
+	k.pool.server.Connected(k.l.Index())
 	k.l.links.PushFront(k)
 	k.pool.links++
 	switch {
@@ -133,6 +140,7 @@ func (k *link) Room(backend.Conn) {
 
 // Closed implements backend.Stream.
 func (k *link) Closed(_ backend.Conn, err error) {
+	k.pool.server.Disconnected(k.l.Index())
 	if k.tunnel != nil {
 		k.tunnel.closed(err)
 		return

@@ -81,6 +81,44 @@ func TestNewestFirst(t *testing.T) {
 	}
 }
 
+// Connections of a target are counted by loop, used or not, until they are closed.
+func TestConnectionsAreCounted(t *testing.T) {
+	gate := make(chan struct{})
+	a := newTarget(t, func(p *peer) {
+		for p.request() != "" {
+			<-gate
+			p.send(ok("x"))
+		}
+	})
+	r := newRig(t, rigOptions{loops: 2}, a)
+	if n := r.set.Status()[0].Conns; len(n) != 0 {
+		t.Errorf("%v before there are any", n)
+	}
+	count := func() (n int) {
+		for _, of := range r.set.Status()[0].Conns {
+			n += of
+		}
+		return n
+	}
+	var clients []*peer
+	for range 6 {
+		clients = append(clients, r.dial(get))
+	}
+	until(t, "all are connected", func() bool { return count() == 6 })
+	if list := r.set.Status()[0].Conns; len(list) > 2 {
+		t.Errorf("%v for two loops", list)
+	}
+	close(gate)
+	for _, c := range clients {
+		c.reply("GET").want(t, 200, "x")
+	}
+	if n := count(); n != 6 {
+		t.Errorf("%d when they are unused", n)
+	}
+	a.stop()
+	until(t, "none is counted", func() bool { return count() == 0 })
+}
+
 func TestUnusedConnectionsEnd(t *testing.T) {
 	a := newTarget(t, answering(ok("x")))
 	r := newRig(t, rigOptions{Options: upstream.Options{Idle: 20 * time.Millisecond}}, a)
@@ -282,4 +320,20 @@ func TestConnectsWhileDraining(t *testing.T) {
 	if err := <-drained; err != nil {
 		t.Error(err)
 	}
+}
+
+// A connection on which something has happened that the loop has not handled yet is closed, and the next one is taken.
+func TestUnquietConnection(t *testing.T) {
+	r := newFakeRig(t, Config{})
+	x, c := r.start(get, math.MaxInt, "", false)
+	y, d := r.start(get, math.MaxInt, "", false)
+	c.gives(ok("x"), false)
+	d.gives(ok("x"), false) // the newest
+	d.unquiet = true
+	c.out.Reset()
+	if z, _ := r.start(get, math.MaxInt, "", false); !x.over || !y.over || z.over || c.out.Len() == 0 || !d.closed || len(r.l.dialed) != 2 {
+		t.Errorf("sent %q, closed %v, %d connections", c.out.String(), d.closed, len(r.l.dialed))
+	}
+	c.gives(ok("x"), false)
+	r.checkOver()
 }

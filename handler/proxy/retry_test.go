@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -218,5 +219,26 @@ func TestTrialThatLasts(t *testing.T) {
 			t.Errorf("%.20q: %+v", response, s)
 		}
 		c.reset()
+	}
+}
+
+// Row: a kept connection that has taken nothing. Any request may be sent on another one.
+func TestNothingWasSent(t *testing.T) {
+	for name, body := range map[string]string{"no body": "", "body": "hello"} {
+		t.Run(name, func(t *testing.T) {
+			r := newFakeRig(t, Config{})
+			_, c := r.start(get, math.MaxInt, "", false)
+			c.gives(ok("x"), false)
+			c.broken = true
+			x, d := r.start(fmt.Sprintf("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", len(body)), math.MaxInt, body, false)
+			if d == c || !c.reset || parseRequest(t, d.out.String()) != body {
+				t.Errorf("reset %v, sent %q", c.reset, d.out.String())
+			}
+			d.gives(ok("y"), false)
+			if !x.over || x.status != 0 {
+				t.Errorf("over %v, status %d", x.over, x.status)
+			}
+			r.checkOver()
+		})
 	}
 }

@@ -38,12 +38,19 @@ func (e *exchange) pick() error {
 
 // connect takes an unused connection, or opens one.
 func (e *exchange) connect(body []byte) {
+	if len(body) > 0 && e.mayKeep(len(body)) {
+		e.keep(body)
+		body = nil
+	}
 	p := e.service.pool(e.server)
 	if !e.fresh {
-		if k := p.take(); k != nil {
+		for k := p.take(); k != nil; k = p.take() {
 			k.exchange, e.link = e, k
-			e.transmit(body)
-			return
+			if e.transmit(body) {
+				return
+			}
+			k.exchange, e.link = nil, nil
+			k.reset()
 		}
 	}
 	e.keep(body)
@@ -119,23 +126,24 @@ func (e *exchange) another() bool {
 	return true
 }
 
-// transmit sends the request on the connection e.link: e.out, then body.
-func (e *exchange) transmit(body []byte) {
+// transmit sends the request on the connection e.link: e.out, then body. It returns false if that is a used connection which has taken
+// nothing: whatever the request is, it may be sent elsewhere.
+func (e *exchange) transmit(body []byte) (sent bool) {
+	c := e.link.conn
+	if len(body) == 0 {
+		c.Write(e.withHost())
+	} else {
+		c.Writev(e.withHost(), e.l.part(e, body))
+	}
+	if e.link.used && c.Full() && c.Held() == 0 && backend.TLSOf(c) == nil { // with TLS, records may have been sent before the error
+		return false
+	}
 	e.phase = phaseHead
 	e.sentAt = e.l.Now()
 	e.sends++
 	e.reads = reader{}
-	c := e.link.conn
-	out := e.withHost()
-	if len(body) > 0 && e.mayKeep(len(body)) {
-		e.out = e.appendPart(e.out, body)
-		out, body = e.withHost(), nil
-	}
-	if len(body) == 0 {
-		c.Write(out)
-	} else {
+	if len(body) > 0 {
 		e.kept = false
-		c.Writev(out, e.l.part(e, body))
 	}
 	if e.link.pool.large && backend.TLSOf(e.x) == nil {
 		c.(backend.Source).NextRead(headRead)
@@ -151,6 +159,7 @@ func (e *exchange) transmit(body []byte) {
 	case e.expect || e.wantsBody:
 		e.later(e.askBody)
 	}
+	return true
 }
 
 // withHost is e.out with the field Host, if that is the address of the target.
@@ -215,20 +224,27 @@ type waiting struct {
 func (w *waiting) call() { w.l.Post(w.called) }
 
 func (w *waiting) called() {
-	if w.over {
-		return
+	if !w.over {
+		w.pick()
 	}
+}
+
+// pick looks for a target once more. false: the request goes on waiting.
+func (w *waiting) pick() bool {
 	e := w.e
-	switch err := e.pick(); {
+	v, err := e.service.picker.PickFor(w.ticket, e.l.Now(), e.key, e.tried)
+	switch {
 	case err == nil:
 		w.end()
+		e.server, e.begun = v, true
 		e.connect(nil)
 	case errors.Is(err, upstream.ErrBusy):
-		w.ticket = e.service.picker.Again(w.call)
+		return false
 	default:
 		w.end()
 		e.fail(ErrNoTarget)
 	}
+	return true
 }
 
 func (w *waiting) end() {
@@ -237,17 +253,15 @@ func (w *waiting) end() {
 	w.e.waiting = nil
 }
 
-// leave gives up the place. If a slot was meant for it, the next one gets that.
+// leave gives up the place.
 func (w *waiting) leave() {
-	set := w.e.service.set
 	w.end()
-	if !w.ticket.Leave() {
-		set.WakeOne()
-	}
+	w.ticket.Leave()
 }
 
+// expired: the request has waited for too long. Nobody is told when the time of a target is over that was left out, so there is a last look.
 func (w *waiting) expired() {
-	if !w.over {
+	if !w.over && !w.pick() {
 		e := w.e
 		w.leave()
 		e.fail(ErrBusy)
