@@ -30,7 +30,8 @@ func Example() {
 	site, siteServer := service("site")
 	defer siteServer.Close()
 
-	prefix := []byte("api/") // Head.Path has no leading slash
+	// Head.Path has no leading slash, and is as the client has sent it: /%61pi/ goes to site. That is no way to keep clients from a service.
+	prefix := []byte("api/")
 	front := proxy.New(proxy.Config{
 		To: func(q *proxy.Request) *upstream.Set {
 			if bytes.HasPrefix(q.Head().Bytes(q.Head().Path), prefix) {

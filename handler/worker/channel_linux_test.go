@@ -22,12 +22,9 @@ func TestFirstQuestionUnheard(t *testing.T) {
 
 // A question that cannot be asked fails with the cause.
 func TestQuestionWithoutDescriptors(t *testing.T) {
-	w := rawHTTPWorker(t)
-	c := w.browse(0)
-	c.wants("hello", 200, "hello") // the connection has its descriptors
+	w := mustLoad(t, "body.lua").fork(0, small)
 	if err := unix.Prlimit(w.pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 3, Max: 3}, nil); err != nil {
 		t.Fatal(err)
 	}
-	c.wants("count", 200, "nil Too many open files")
-	c.leaves()
+	w.wantBody(w.get("/count"), "count", "nil Too many open files")
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"moonbridge/handler/shm"
+	"moonbridge/handler/worker/form"
 )
 
 // An error that a stream handler raises comes out unchanged where the processing was started; the form is lost, but not the
@@ -89,6 +90,33 @@ func TestPostMalformed(t *testing.T) {
 	r = w.post("/stream?exact=a", formType, text(20000)+"=1")
 	r.result |= shm.ResultClose
 	w.check(r, "", 413<<shm.ResultStatusShift|shm.ResultClose)
+	// The limits are the same with stream handlers and without. Empty items do not count, and names do as they are when decoded.
+	name := text(form.NameBytesMax - 1)
+	for _, c := range []struct {
+		what, body string
+		fits       bool
+	}{
+		{"as many as there may be", many, true},
+		{"one more", many + "a", false},
+		{"empty ones", "a=1" + strings.Repeat("&", 1<<16+1), true},
+		{"empty ones and one too many", strings.Repeat("&", 100) + many + "a", false},
+		{"long name", name + "x=1", true},
+		{"long name, encoded", strings.Repeat("%41", form.NameBytesMax) + "=1", true},
+		{"long name without a value", "a&" + name + "x", true},
+		{"name too long", name + "xx=1", false},
+		{"name too long, encoded", strings.Repeat("%41", form.NameBytesMax+1) + "=1", false},
+		{"name too long, ends as if it were encoded", name + "%4=1", false},
+		{"name too long, without a value", "a&" + name + "xx", false},
+		{"long value", "a=" + text(20000), true},
+	} {
+		for _, way := range []string{"/tables", "/stream?exact=none", "/ignore"} {
+			r := w.post(way, formType, c.body)
+			if r.result |= shm.ResultClose; c.fits && (r.result != shm.ResultDone|shm.ResultClose || r.body() == "") ||
+				!c.fits && r.result != shm.ResultDone|413<<shm.ResultStatusShift|shm.ResultClose {
+				t.Errorf("%s, %s: result %#x, %.100q\n%s", way, c.what, r.result, r.text, w.stderr)
+			}
+		}
+	}
 	if r = w.post("/stream?exact=a", formType, many); !strings.HasSuffix(r.body(), lines("{}", "{}", "nil", "nil")) {
 		t.Errorf("65536 fields: result %#x", r.result)
 	}

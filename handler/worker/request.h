@@ -4,7 +4,8 @@
 
 #include "exchange.h"
 
-#define MB_PARAMS_MAX (1u << 16) /* items of a form, a query, the cookies */
+#define MB_PARAMS_MAX (1u << 16) /* items of a form, a query, the cookies; empty ones do not count */
+#define MB_FORM_NAME_MAX (16u << 10) /* bytes of a name in an urlencoded form, decoded */
 
 #pragma GCC visibility push(hidden)
 
@@ -129,6 +130,7 @@ typedef struct {
 	char reason[120];
 } mb_post_result;
 
+void mb_form_empty(lua_State *L); /* a multipart form without a body */
 void mb_form_process(lua_State *L, int multipart, const char *type, size_t n);
 
 /* --- request_form_stream.c --------------------------------------------------- */
