@@ -11,7 +11,7 @@ import (
 const (
 	// h2StreamsMax is how many streams of a connection may be open.
 	h2StreamsMax = 128
-	// h2OverlapMin is how many of them may be in progress, whatever the backend wants: as many as a browser would have connections.
+	// h2OverlapMin is how many of them may begin within h2LookMS, whatever the backend wants: as many as a browser would have connections.
 	h2OverlapMin = 6
 	// h2StreamWindow and h2ConnWindow are how many bytes of bodies a peer may send that no handler has taken, on a stream and on the
 	// connection. So they bound what is kept of them.
@@ -53,8 +53,8 @@ const (
 	h2CalmDrainBytes = 64 << 10
 	// h2DrainMS is how long a connection that ends waits for the answer of its peer, in milliseconds.
 	h2DrainMS = lastRequestMS
-	// h2LookMS is how often it is checked whether streams may begin that the backend has no handlers for.
-	h2LookMS = 1000
+	// h2LookMS is for how long a stream in progress counts when others want to begin, and how often these look, in milliseconds.
+	h2LookMS = 100
 )
 
 // A peer has a budget for frames that cost us more than they cost it, and are no requests. Ordinary peers send few of them.

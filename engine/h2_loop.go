@@ -28,6 +28,7 @@ type h2Loop struct {
 	parent *loop // of the connections
 	twin   *loop // of the streams
 	pool   *bufio.Pool
+	lookMS uint64 // h2LookMS, or what a test sets
 
 	tunnels atomic.Int64 // streams that have left HTTP
 
@@ -73,7 +74,7 @@ const (
 // h2Part returns the part for HTTP/2, and makes it the first time.
 func (l *loop) h2Part() *h2Loop {
 	if l.h2 == nil {
-		m := &h2Loop{parent: l, conns: list.New(func(s *h2Conn) *list.Links[h2Conn] { return &s.links })}
+		m := &h2Loop{parent: l, lookMS: h2LookMS, conns: list.New(func(s *h2Conn) *list.Links[h2Conn] { return &s.links })}
 		m.agains.init(&l.sys, (*h2Conn).resume)
 		m.encoder = hpack.NewEncoder(&m.encoded)
 		m.encoder.SetMaxDynamicTableSize(0)
