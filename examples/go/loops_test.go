@@ -23,6 +23,7 @@ func TestRestart(t *testing.T) {
 	url := "http://" + p.wait(`http://(\S+)/`, 1)[0] + "/"
 	first := fmt.Sprintf("process %d\n", p.cmd.Process.Pid)
 	check(t, "GET", url, "", 200, first)
+	pipes := openPipes(t, p.cmd.Process.Pid)
 
 	answered := make(chan string)
 	go func() {
@@ -55,6 +56,7 @@ func TestRestart(t *testing.T) {
 		}
 		client.CloseIdleConnections()
 	}
+	await(t, "the end of the pipe between the processes", func() bool { return openPipes(t, pid) == pipes })
 	if got := <-answered; got != first+"<nil>" {
 		t.Errorf("the response in progress: %q", got)
 	}
@@ -110,6 +112,49 @@ func TestRestartUnderLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.exit()
+}
+
+// openPipes counts the descriptors of a process that are pipes.
+func openPipes(t *testing.T, pid int) (n int) {
+	t.Helper()
+	dir := fmt.Sprintf("/proc/%d/fd", pid)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		if file, _ := os.Readlink(filepath.Join(dir, entry.Name())); strings.HasPrefix(file, "pipe:") { // "": it is closed by now
+			n++
+		}
+	}
+	return n
+}
+
+// A process that waits for a new one, which never serves, ends when it is told to, and the new one with it.
+func TestRestartIsGivenUp(t *testing.T) {
+	p := run(t, "restart", "-address", "127.0.0.1:0")
+	address := p.wait(`http://(\S+)/`, 1)[0]
+	if err := os.Remove(p.cmd.Path); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(p.cmd.Path, []byte("#!/bin/sh\necho process $$ hangs >&2\nexec sleep 600\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Process.Signal(syscall.SIGUSR2); err != nil {
+		t.Fatal(err)
+	}
+	pid, _ := strconv.Atoi(p.wait(`process (\d+) hangs`, 1)[0])
+	p.terminate()
+	select {
+	case <-p.exited:
+	case <-time.After(patience * 2 / 3): // it would wait for a minute
+		t.Error("waits for the new process")
+	}
+	p.exit()
+	if !ended(pid) {
+		t.Error("the new process has not ended")
+	}
+	refused(t, address)
 }
 
 // ended reports whether a process has ended. It may be a child of this one's child, which nobody waits for.
