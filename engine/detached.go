@@ -1,10 +1,15 @@
 package engine
 
 import (
+	"crypto/tls"
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
+
+	"moonbridge/reactor"
 )
 
 // streamConn is what a *net.TCPConn and a *net.UnixConn have in common.
@@ -13,8 +18,12 @@ type streamConn interface {
 	CloseWrite() error
 }
 
-// heldPiece is how many bytes the peer of a closing connection has to take in the usual time.
-const heldPiece = 64 << 10
+// heldPiece is how much of what is held is written at once. It is less than a third of the smallest usual send buffer: when the kernel
+// reports room and takes more, left changes.
+const heldPiece = 4 << 10
+
+// closePatience is how long the peer of a closing connection may take nothing of what is held. Tests change it.
+var closePatience = 5 * time.Second
 
 // detachedConn is a connection that has left its loop with bytes that were read and not used, or written and not sent.
 type detachedConn struct {
@@ -25,10 +34,14 @@ type detachedConn struct {
 
 	writing sync.Mutex
 	held    []byte
+	holds   atomic.Int64 // their number
 
 	mu      sync.Mutex
 	sent    bool // nothing is held
 	closing bool // close the connection when everything is sent
+	over    bool // it is closed
+	timer   *time.Timer
+	ended   func() // called when it is closed
 }
 
 // newDetached puts unread before what conn is going to read, and sends held before what is going to be written to it.
@@ -38,6 +51,7 @@ func newDetached(conn net.Conn, unread, held []byte) net.Conn {
 	}
 	d := &detachedConn{streamConn: conn.(streamConn), unread: unread, held: held, sent: len(held) == 0}
 	if !d.sent {
+		d.holds.Store(int64(len(held)))
 		go d.sendHeld()
 	}
 	return d
@@ -50,9 +64,25 @@ func (d *detachedConn) sendHeld() {
 	if d.flush() != nil {
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		if d.closing {
-			d.streamConn.Close()
+		if d.closing && !d.over {
+			resetOnClose(d.streamConn)
+			d.end()
 		}
+	}
+}
+
+// end closes the connection. Under mu.
+func (d *detachedConn) end() {
+	d.over = true
+	d.timer.Stop()
+	d.streamConn.Close()
+	d.ended()
+}
+
+// resetOnClose keeps the peer from taking what it has got for all. With TLS it is enough that the last words are missing.
+func resetOnClose(c net.Conn) {
+	if c, ok := c.(*net.TCPConn); ok {
+		c.SetLinger(0)
 	}
 }
 
@@ -62,9 +92,9 @@ func (d *detachedConn) flush() error {
 		return nil
 	}
 	for len(d.held) > 0 {
-		d.putOff()
 		n, err := d.streamConn.Write(d.held[:min(len(d.held), heldPiece)])
 		d.held = d.held[n:]
+		d.holds.Store(int64(len(d.held)))
 		if err != nil {
 			return err
 		}
@@ -74,32 +104,71 @@ func (d *detachedConn) flush() error {
 	defer d.mu.Unlock()
 	d.sent = true
 	if d.closing {
-		d.streamConn.Close()
+		d.end()
 	}
 	return nil
 }
 
-// Close closes the connection. What is held is still sent, if the peer takes it within the usual time.
-func (d *detachedConn) Close() error {
+// Close closes the connection. What is held is still sent, while the peer takes some of it within the usual time.
+func (d *detachedConn) Close() error { return d.closeThen(func() {}) }
+
+// closeThen is Close, and calls ended when the connection is closed.
+func (d *detachedConn) closeThen(ended func()) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.sent {
+		defer ended()
 		return d.streamConn.Close()
 	}
 	if d.closing {
 		return net.ErrClosed
 	}
-	d.closing = true
-	go d.sendHeld() // again: the first may have ended with an error
+	d.closing, d.ended = true, ended
 	d.streamConn.SetReadDeadline(time.Unix(1, 0))
-	return d.streamConn.SetWriteDeadline(time.Now().Add(rawLingerDefault))
+	err := d.streamConn.SetWriteDeadline(time.Time{}) // not one that is extended: in TLS nothing can be sent after a write that has failed
+	go d.sendHeld()                                   // again: the first may have ended with an error
+	d.watch(left(d))
+	return err
 }
 
-// putOff gives the peer of a closing connection the usual time for the next piece.
-func (d *detachedConn) putOff() {
-	if d.isClosing() {
-		d.streamConn.SetWriteDeadline(time.Now().Add(rawLingerDefault))
+// watch looks at the peer after the usual time, and again and again. before is what was left. Under mu.
+func (d *detachedConn) watch(before int64) {
+	d.timer = time.AfterFunc(closePatience, func() { d.look(before, left(d)) })
+}
+
+// look ends a closing connection whose peer has taken nothing, since as much is left as before.
+func (d *detachedConn) look(before, now int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case d.over:
+	case now == before:
+		d.streamConn.SetWriteDeadline(time.Unix(1, 0)) // sendHeld does the rest
+	default:
+		d.watch(now)
 	}
+}
+
+// left is how many bytes of a connection off the loops wait to be sent, or are not acknowledged. While the peer takes nothing it does not
+// change, once the buffers of the system are full.
+func left(c net.Conn) int64 {
+	switch c := c.(type) {
+	case *detachedConn:
+		return c.holds.Load() + left(c.streamConn)
+	case *withheldConn:
+		return left(c.NetConn())
+	case *tls.Conn:
+		return left(c.NetConn())
+	case *tlsConn:
+		return left(c.away)
+	case syscall.Conn:
+		n := 0
+		if raw, err := c.SyscallConn(); err == nil {
+			raw.Control(func(fd uintptr) { n = max(0, reactor.Unacknowledged(int(fd))) })
+		}
+		return int64(n)
+	}
+	return 0
 }
 
 func (d *detachedConn) isClosing() bool {

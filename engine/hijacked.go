@@ -46,8 +46,11 @@ func newCounted(conn net.Conn, c *count) *hijacked {
 	return h
 }
 
-// Close implements net.Conn.
+// Close implements net.Conn. A connection of which something is still sent counts until that is over.
 func (h *hijacked) Close() error {
+	if d, ok := h.streamConn.(*detachedConn); ok {
+		return d.closeThen(func() { h.count.giveBack() }) // with h itself, which the garbage collector must not find meanwhile
+	}
 	defer h.count.giveBack()
 	return h.streamConn.Close()
 }

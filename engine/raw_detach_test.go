@@ -2,10 +2,12 @@ package engine
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -213,4 +215,103 @@ func TestDetachAfterClose(t *testing.T) {
 		}
 	}
 	p.Close()
+}
+
+// holding returns a connection that sends b with small buffers, and its peer. With TLS both are encrypted.
+func holding(t *testing.T, b []byte, secure bool) (*detachedConn, net.Conn) {
+	t.Helper()
+	ln, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	var p net.Conn = dialOn(t, "tcp4", ln.Addr().String()).stream
+	p.(*net.TCPConn).SetReadBuffer(16 << 10)
+	c, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	c.(*net.TCPConn).SetWriteBuffer(16 << 10)
+	if secure {
+		server, client := tls.Server(c, serverConfig()), tls.Client(p, clientConfig())
+		go client.Handshake()
+		if err := server.Handshake(); err != nil {
+			t.Fatal(err)
+		}
+		c, p = server, client
+	}
+	return newDetached(c, nil, b).(*detachedConn), p
+}
+
+// The peer of a closed connection may take what is held as slowly as it likes, if it takes something in the usual time.
+func TestDetachedSlowPeer(t *testing.T) {
+	defer func(d time.Duration) { closePatience = d }(closePatience)
+	closePatience = time.Hour // the test looks by itself
+	for name, secure := range map[string]bool{"plain": false, "TLS": true} {
+		t.Run(name, func(t *testing.T) {
+			want := noise(1_000_000)
+			d, p := holding(t, want, secure)
+			if err := d.Close(); err != nil {
+				t.Error(err)
+			}
+			var got []byte
+			for piece := make([]byte, 10_000); len(got) < len(want); {
+				// What the peer has acknowledged may have waited in its buffer: then left changes with a later piece.
+				for before := left(d); len(got) < len(want); {
+					n, err := p.Read(piece)
+					if err != nil {
+						t.Fatalf("after %d bytes: %v", len(got), err)
+					}
+					got = append(got, piece[:n]...)
+					if now := left(d); now != before {
+						d.look(before, now)
+						break
+					}
+				}
+			}
+			if _, err := p.Read(make([]byte, 1)); err != io.EOF || !bytes.Equal(got, want) {
+				t.Errorf("%d bytes, equal up to %d, then %v", len(got), commonPrefix(got, want), err)
+			}
+			eventually(t, "it is closed", d.isOver)
+		})
+	}
+}
+
+// A peer that takes nothing is not waited for, and does not get a part that looks like all.
+func TestDetachedStuckPeer(t *testing.T) {
+	defer func(d time.Duration) { closePatience = d }(closePatience)
+	closePatience = time.Millisecond
+	for name, secure := range map[string]bool{"plain": false, "TLS": true} {
+		t.Run(name, func(t *testing.T) {
+			d, p := holding(t, noise(20_000_000), secure)
+			d.Close()
+			eventually(t, "it is closed", d.isOver)
+			if n, err := io.Copy(io.Discard, p); err == nil {
+				t.Errorf("%d bytes, and then the end", n)
+			}
+		})
+	}
+}
+
+// A hijacked connection counts until what is held is sent.
+func TestDetachedCounts(t *testing.T) {
+	e := startEngine(t, Options{Loops: 1})
+	want := noise(20_000_000)
+	d, p := holding(t, want, false)
+	e.conns.Add(1)
+	h := newHijacked(e, d, nil)
+	h.Close()
+	runtime.GC()
+	if n := e.Conns(); n != 1 {
+		t.Errorf("%d connections are counted", n)
+	}
+	readsAll(t, p, want)
+	eventually(t, "it is closed", func() bool { return e.Conns() == 0 })
+}
+
+func (d *detachedConn) isOver() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.over
 }

@@ -23,6 +23,7 @@ type LoopStats struct {
 	Requests uint64 // so far, whose heads were complete
 	Buffers  int    // that connections hold for unread or unsent bytes
 	Pipes    int    // that have bytes of spliced connections
+	Posts    int    // functions that were posted (backend.Loop.Post) and had not been called yet when Stats was
 
 	// BytesRead and BytesWritten are what was read from sockets and written to them so far: heads and bodies of HTTP, frames, bytes of
 	// Protocols and of connections to other servers, with TLS as they were encrypted. Connections that were handed over (Detach,
@@ -57,8 +58,13 @@ type HTTP2Stats struct {
 // Stats returns the figures of all loops, which are asked one after the other. It is nil on a loop, and after Shutdown.
 func (e *Engine) Stats() []LoopStats {
 	stats := make([]LoopStats, len(e.loops))
+	posts := make([]int, len(e.loops)) // those that wait when a loop answers have come after the question, which is a post too
+	for i, l := range e.loops {
+		posts[i] = l.r.Posted()
+	}
 	err := e.onEveryLoop(func(l *loop) error {
 		stats[l.index] = l.stats()
+		stats[l.index].Posts = posts[l.index]
 		return nil
 	})
 	if err != nil {

@@ -46,6 +46,28 @@ func TestStats(t *testing.T) {
 	p.Close()
 }
 
+// Functions that were posted are counted until they are called, while the loop is busy with another one.
+func TestStatsPosts(t *testing.T) {
+	e := startEngine(t, Options{Loops: 2})
+	started, goOn := make(chan struct{}), make(chan struct{})
+	l := e.Loop(1)
+	l.Post(func() { close(started); <-goOn })
+	<-started
+	for range 3 {
+		l.Post(func() {})
+	}
+	got := make(chan []LoopStats, 1)
+	go func() { got <- e.Stats() }()
+	eventually(t, "Stats has asked", func() bool { return e.loops[1].r.Posted() == 4 })
+	close(goOn)
+	if s := <-got; s[0].Posts != 0 || s[1].Posts != 3 {
+		t.Errorf("%d and %d", s[0].Posts, s[1].Posts)
+	}
+	if s := e.Stats(); s[0].Posts != 0 || s[1].Posts != 0 {
+		t.Errorf("afterwards: %d and %d", s[0].Posts, s[1].Posts)
+	}
+}
+
 // Handshakes are counted by version, whether they were resumed, and why they failed; connections with HTTP/2 with what was reset.
 func TestStatsOfTLS(t *testing.T) {
 	config := serverConfig()

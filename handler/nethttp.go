@@ -93,13 +93,13 @@ func (a *httpHandler) request(r *Request) (req *http.Request, ok bool) {
 	case r.ContentLength() == 0:
 	case r.src == nil:
 		// net/http lets a handler keep reading in its own goroutine, which may outlive the loop's view.
-		body := &httpBody{Reader: bytes.NewReader(bytes.Clone(r.body)), req: req}
+		body := &httpBody{Reader: bytes.NewReader(bytes.Clone(r.body)), req: req, chunked: r.head.Chunked}
 		if r.trailer != nil {
 			body.trailer = bytes.Clone(r.trailer)
 		}
 		req.Body = body
 	default:
-		req.Body = &httpBody{Reader: sourceReader{r.src}, src: r.src, req: req}
+		req.Body = &httpBody{Reader: sourceReader{r.src}, src: r.src, req: req, chunked: r.head.Chunked}
 	}
 	return req, true
 }
@@ -162,6 +162,7 @@ type httpBody struct {
 	src     source // nil: on the loop
 	trailer []byte // on the loop
 	req     *http.Request
+	chunked bool // so it may have a trailer section; in HTTP/2 the body of any length that is not stated
 	closed  atomic.Bool
 }
 
@@ -171,7 +172,7 @@ func (b *httpBody) Read(p []byte) (int, error) {
 		return 0, http.ErrBodyReadAfterClose
 	}
 	n, err := b.Reader.Read(p)
-	if err == io.EOF && b.req.TransferEncoding != nil {
+	if err == io.EOF && b.chunked {
 		b.addTrailer()
 	}
 	return n, err

@@ -113,9 +113,10 @@ type Loop struct {
 
 	// Shared.
 	duty     atomic.Uint64
-	resting  atomic.Bool // the standby waits for roused
-	stopping atomic.Bool // Stop was called
-	posted   atomic.Bool // queue is not empty
+	resting  atomic.Bool  // the standby waits for roused
+	stopping atomic.Bool  // Stop was called
+	posted   atomic.Bool  // queue is not empty
+	left     atomic.Int64 // tasks in taken that have not been called yet
 	mu       sync.Mutex
 	queue    []func() // posted tasks
 	ended    bool     // no more tasks are taken, and the bell may be closed

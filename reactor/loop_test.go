@@ -135,6 +135,30 @@ func TestPostOrder(t *testing.T) {
 	})
 }
 
+// Posted counts what was posted and has not been called: in the queue, and what was taken from it for this turn and later ones.
+func TestPosted(t *testing.T) {
+	const more = postedPerTurn + 10
+	l := startLoop(t, Options{})
+	started, goOn, seen := make(chan struct{}), make(chan struct{}), make(chan int)
+	l.Post(func() { close(started); <-goOn })
+	wait(t, started, "start")
+	for range more {
+		l.Post(func() { seen <- l.Posted() })
+	}
+	if n := l.Posted(); n != more {
+		t.Errorf("%d are waiting, want %d", n, more)
+	}
+	close(goOn)
+	for i := range more {
+		if n := wait(t, seen, "task"); n != more-1-i {
+			t.Errorf("%d behind task %d of %d", n, i, more)
+		}
+	}
+	if n := l.Posted(); n != 0 {
+		t.Errorf("%d in the end", n)
+	}
+}
+
 // TestPostFloodDoesNotStarve: tasks that keep posting themselves do not starve events and timers.
 func TestPostFloodDoesNotStarve(t *testing.T) {
 	ln := listen(t, "tcp4", "127.0.0.1:0", ListenOptions{})

@@ -24,6 +24,13 @@ func (l *Loop) Post(fn func()) bool {
 	return true
 }
 
+// Posted is how many functions that were posted have not been called yet. Any goroutine may call it.
+func (l *Loop) Posted() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.queue) + int(l.left.Load())
+}
+
 // Soon is Post for the loop itself: only functions that the loop calls may call it. It costs no lock and no system call, and fn is
 // called in the same turn if that has not begun its last step, after EndTurn if that has called Soon. So what a hook produces can
 // still be collected and sent without another look for events. At the end of the loop, what is called after EndTurn is the last: there Soon has
@@ -80,6 +87,7 @@ func (l *Loop) takePosted() bool {
 	l.mu.Lock()
 	l.taken, l.queue = l.queue, l.taken[:0]
 	l.posted.Store(false)
+	l.left.Store(int64(len(l.taken)))
 	l.mu.Unlock()
 	l.next = 0
 	return true
@@ -91,6 +99,7 @@ func (l *Loop) runTaken(end int) {
 		fn := l.taken[l.next]
 		l.taken[l.next] = nil
 		l.next++
+		l.left.Store(int64(len(l.taken) - l.next))
 		fn()
 	}
 }

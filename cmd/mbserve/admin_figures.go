@@ -146,6 +146,7 @@ func (a *adminSide) writeLoops(w *metrics.Writer) {
 		w.Buckets("moonbridge_loop_turn_duration_seconds", "How long the turns of an event loop took.", l.Turns.Count[:], reactor.TurnLength,
 			l.Turns.Total, "loop", label)
 		w.Gauge("moonbridge_loop_longest_turn_seconds", "The longest turn so far.", l.LongestTurn.Seconds(), "loop", label)
+		w.Gauge("moonbridge_loop_posts", "Functions that wait until an event loop calls them.", float64(l.Posts), "loop", label)
 		w.Gauge("moonbridge_loop_buffers", "Buffers that connections hold for bytes that are not read or not sent.", float64(l.Buffers), "loop", label)
 	}
 }

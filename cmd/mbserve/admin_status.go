@@ -86,7 +86,7 @@ func (a *adminSide) addLoops(st *admin.Status) {
 	loops := a.loops.of(a.s.engine)
 	a.addConnections(st, loops)
 	for _, l := range loops {
-		st.Loops = append(st.Loops, admin.Loop{Loop: l.Loop, Conns: l.Conns, Idle: l.Idle, Raw: l.Raw, Longest: l.LongestTurn.Seconds()})
+		st.Loops = append(st.Loops, admin.Loop{Loop: l.Loop, Conns: l.Conns, Idle: l.Idle, Raw: l.Raw, Posts: l.Posts, Longest: l.LongestTurn.Seconds()})
 	}
 }
 

@@ -100,6 +100,7 @@ type link struct {
 // Open implements backend.Protocol: the connection is established.
 func (k *link) Open(c backend.Conn) backend.Stream {
 	k.conn = c
+	k.pool.server.Connected(k.l.Index())
 	k.l.links.PushFront(k)
 	k.pool.links++
 	switch {
@@ -139,6 +140,7 @@ func (k *link) Room(backend.Conn) {
 
 // Closed implements backend.Stream.
 func (k *link) Closed(_ backend.Conn, err error) {
+	k.pool.server.Disconnected(k.l.Index())
 	if k.tunnel != nil {
 		k.tunnel.closed(err)
 		return

@@ -3,6 +3,7 @@ package proxy
 import (
 	"fmt"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -78,6 +79,44 @@ func TestNewestFirst(t *testing.T) {
 	for range 5 {
 		r.get().want(t, 200, "1") // the one that was given back last
 	}
+}
+
+// Connections of a target are counted by loop, used or not, until they are closed.
+func TestConnectionsAreCounted(t *testing.T) {
+	gate := make(chan struct{})
+	a := newTarget(t, func(p *peer) {
+		for p.request() != "" {
+			<-gate
+			p.send(ok("x"))
+		}
+	})
+	r := newRig(t, rigOptions{loops: 2}, a)
+	if n := r.set.Status()[0].Conns; len(n) != 0 {
+		t.Errorf("%v before there are any", n)
+	}
+	count := func() (n int) {
+		for _, of := range r.set.Status()[0].Conns {
+			n += of
+		}
+		return n
+	}
+	var clients []*peer
+	for range 6 {
+		clients = append(clients, r.dial(get))
+	}
+	until(t, "all are connected", func() bool { return count() == 6 })
+	if list := r.set.Status()[0].Conns; len(list) > 2 {
+		t.Errorf("%v for two loops", list)
+	}
+	close(gate)
+	for _, c := range clients {
+		c.reply("GET").want(t, 200, "x")
+	}
+	if n := count(); n != 6 {
+		t.Errorf("%d when they are unused", n)
+	}
+	a.stop()
+	until(t, "none is counted", func() bool { return count() == 0 })
 }
 
 func TestUnusedConnectionsEnd(t *testing.T) {
@@ -257,6 +296,29 @@ func TestPoolsAreForgotten(t *testing.T) {
 		if n := len(r.loop.services[r.set].pools); n != 1 {
 			t.Errorf("%d pools for one target", n)
 		}
+	}
+}
+
+// A request whose body was on its way when the engine began to drain is passed on, although that needs a new connection.
+func TestConnectsWhileDraining(t *testing.T) {
+	a := newTarget(t, func(p *peer) {
+		p.request()
+		p.send(ok(p.take(5)))
+	})
+	r := newRig(t, rigOptions{}, a)
+	c, idle := r.dial("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhe"), r.dial("")
+	until(t, "both are accepted", func() bool { return r.e.Conns() == 2 })
+	drained := make(chan error, 1)
+	go func() { drained <- r.e.Drain(t.Context()) }()
+	idle.wait() // until the engine drains
+	idle.Close()
+	c.send("llo")
+	if got, _ := c.all(); !strings.HasSuffix(got, "hello") {
+		t.Errorf("%q", got)
+	}
+	c.Close()
+	if err := <-drained; err != nil {
+		t.Error(err)
 	}
 }
 

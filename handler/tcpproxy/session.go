@@ -175,6 +175,7 @@ type back session
 func (b *back) Open(c backend.Conn) backend.Stream {
 	s := (*session)(b)
 	s.target, s.cancel = c, nil
+	s.server.Connected(s.l.Index())
 	s.server.Works(s.l.Now())
 	s.tried = nil
 	s.client.Splice(c)
@@ -193,6 +194,7 @@ func (b *back) Room(backend.Conn) {}
 func (b *back) Closed(c backend.Conn, err error) {
 	s := (*session)(b)
 	s.target = nil
+	s.server.Disconnected(s.l.Index())
 	s.note(err)
 	s.oneEnded(s.client, c, err)
 }

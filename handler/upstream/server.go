@@ -36,6 +36,7 @@ type Server struct {
 	latency       latency
 	health        health
 	checks        checks
+	conns         conns
 }
 
 func newServer(s *Set, t Target, to backend.Address) *Server {
@@ -152,7 +153,7 @@ func (v *Server) End(now int64, how Outcome) {
 		}
 	}
 	if v.slots.Load() > 0 || v.health.troubled.Load() || v.set.queue.waiting.Load() > 0 {
-		v.set.queue.free(1)
+		v.set.queue.becomesFree()
 	}
 }
 

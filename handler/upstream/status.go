@@ -14,6 +14,9 @@ type TargetStatus struct {
 	Requests uint64        // requests that are over
 	Failures uint64        // those of them that have failed
 	Latency  time.Duration // with PeakEWMA: the moving average, as it was at the last response
+	// Conns are the connections to it, by the index of their loop: unused ones, those of health checks, and those that are being closed, too.
+	// It is as long as the highest index of a loop that has had one. Loops of several engines with the same index are counted together.
+	Conns []int
 }
 
 // Status returns the state of all targets.
@@ -34,6 +37,7 @@ func (v *Server) status(now int64) TargetStatus {
 		Requests: v.requests.Load(),
 		Failures: v.failures.Load(),
 		Latency:  time.Duration(math.Float64frombits(v.latency.value.Load())),
+		Conns:    v.conns.all(),
 	}
 	until := v.health.outUntil.Load()
 	switch {

@@ -106,6 +106,7 @@ type Loop struct {
 	Conns   int     `json:"connections"`
 	Idle    int     `json:"idle"`
 	Raw     int     `json:"raw"`
+	Posts   int     `json:"posts"`
 	Longest float64 `json:"longest_turn"`
 }
 
