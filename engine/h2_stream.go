@@ -59,7 +59,7 @@ type h2Stream struct {
 	to         httpparse.Method
 	sendWindow int64
 	accept     *[httpwrite.WebSocketAcceptLen]byte // what has to be in a 101 response; nil: there must be none
-	sentAt     int64                               // of a tunnel: where its last data ends in the output of the connection
+	sentAt     int64                               // where its last data ends in the output of the connection
 }
 
 // h2Phase is what is sent next of a response.
@@ -288,7 +288,7 @@ func (st *h2Stream) finish() {
 	}
 	st.over()
 	s.budget.gain(h2GainExchange)
-	s.l.giveBack(c)
+	s.l.giveBack(c, s)
 	s.l.releaseStream(st)
 }
 

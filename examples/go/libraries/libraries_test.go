@@ -182,6 +182,9 @@ func TestWebsocket(t *testing.T) {
 		exchange(t, conn, f, f)
 	}
 	exchange(t, conn, ws.NewPingFrame([]byte("x")), ws.NewPongFrame([]byte("x")))
+	for _, body := range [][]byte{nil, ws.NewCloseFrameBody(4000, "")} {
+		exchange(t, dial(t, address), ws.NewCloseFrame(body), ws.NewCloseFrame(body))
+	}
 	bye := ws.NewCloseFrame(ws.NewCloseFrameBody(ws.StatusNormalClosure, "bye"))
 	exchange(t, conn, bye, bye)
 	if n, err := conn.Read(make([]byte, 1)); err != io.EOF {
@@ -198,6 +201,9 @@ func TestWebsocketRefuses(t *testing.T) {
 	}{
 		{"a continuation of nothing", ws.NewFrame(ws.OpContinuation, true, nil), ws.StatusProtocolError},
 		{"a frame that is too large", ws.NewBinaryFrame(make([]byte, 256<<10+1)), ws.StatusMessageTooBig},
+		{"a close frame with a code that means nothing", ws.NewCloseFrame(ws.NewCloseFrameBody(999, "")), ws.StatusProtocolError},
+		{"a close frame with half a code", ws.NewCloseFrame([]byte{3}), ws.StatusProtocolError},
+		{"a close frame with a reason that is no text", ws.NewCloseFrame(ws.NewCloseFrameBody(1000, "\xff")), ws.StatusProtocolError},
 	} {
 		exchange(t, dial(t, address), tt.f, ws.NewCloseFrame(ws.NewCloseFrameBody(tt.code, "")))
 	}
