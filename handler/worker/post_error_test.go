@@ -45,6 +45,23 @@ func TestPostCallbackErrors(t *testing.T) {
 	for _, part := range []string{"POST /uncaught: testdata/post.lua:", ": deep in a handler\nstack traceback:\n", "'fails'", "'send_status'", "<testdata/post.lua:"} {
 		w.stderr.wait(t, part)
 	}
+	if strings.Contains(w.stderr.String(), "raised again") {
+		t.Errorf("standard error: %s", w.stderr)
+	}
+	// One that is caught and raised again, or another one like it: the log shows both places.
+	for way, parts := range map[string][]string{
+		"again": {": deep in a handler\nstack traceback:\n", "'fails'", "raised again, or an equal error raised later:\n", "'clean_up'"},
+		"equal": {": short\nstack traceback:\n", "raised again, or an equal error raised later:\n", "'fails_equally'"},
+	} {
+		w := mustLoad(t, "post.lua").fork(0, small)
+		w.check(w.do(request{head: "POST /" + way + " HTTP/1.1\nHost: x" + multipartType, body: body}), "", 500<<shm.ResultStatusShift)
+		for _, part := range parts {
+			w.stderr.wait(t, part)
+		}
+		if r := w.last(1); strings.Contains(r.message, "\n") {
+			t.Errorf("%s: the message is %q", way, r.message)
+		}
+	}
 }
 
 // Malformed bodies are answered by the server, and are no news for the log.

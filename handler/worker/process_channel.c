@@ -3,7 +3,6 @@
 #include "process.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -34,17 +33,6 @@ static void hang_up(void)
 	sock = -1;
 }
 
-/* Waits until the server has taken what it was sent before on the control socket: then there is room for a short message. 0: it
- * does not take it. */
-static int server_listens(void)
-{
-	struct pollfd p = {.fd = process.control, .events = POLLOUT};
-	int n;
-	while ((n = poll(&p, 1, ASK_SECONDS * 1000)) < 0 && errno == EINTR)
-		;
-	return n > 0;
-}
-
 /* Gives the server one end of a pair. Returns NULL, or what is wrong. */
 static const char *call_server(void)
 {
@@ -52,7 +40,7 @@ static const char *call_server(void)
 	int fds[2];
 	if (sock >= 0)
 		return NULL;
-	if (!server_listens())
+	if (!mb_message_room(process.control, ASK_SECONDS))
 		return no_answer;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
 		return strerror(errno);
