@@ -271,10 +271,12 @@ func (s *h2Conn) resetFrame(f h2Frame, p []byte) {
 	}
 	s.l.resetsReceived++
 	if st := s.stream(f.stream); st != nil {
-		slow := st.phase != h2Head || s.l.parent.sys.nowMS()-st.openedMS >= h2LeaveMS
+		late, begun := s.l.parent.sys.nowMS()-st.openedMS >= h2LeaveMS, st.phase != h2Head
 		st.abandon()
 		switch {
-		case !slow:
+		case late:
+			s.budget.waited()
+		case !begun:
 			s.spend(h2CostReset)
 		case !s.budget.spendFree(h2CostLeave):
 			s.spend(h2CostLeave)

@@ -108,7 +108,7 @@ func TestChi(t *testing.T) {
 func TestChiStaysSafe(t *testing.T) {
 	address := start(t, "chi", "http")
 	note := "<script>" + strings.Repeat("x", 16<<10-8)
-	for range 1000 {
+	for range 100 {
 		if res, _ := request(t, "POST", "http://"+address+"/notes", note); res.StatusCode != 201 {
 			t.Fatal(res.Status)
 		}
@@ -122,7 +122,7 @@ func TestChiStaysSafe(t *testing.T) {
 	}
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(patience))
-	io.WriteString(conn, "GET /notes HTTP/1.1\r\nHost: a\r\n\r\n")
+	io.WriteString(conn, strings.Repeat("GET /notes HTTP/1.1\r\nHost: a\r\n\r\n", 10))
 	if _, err := io.ReadFull(conn, make([]byte, 100)); err != nil { // the rest, 16 MiB, waits
 		t.Fatal(err)
 	}
