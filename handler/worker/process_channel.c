@@ -391,8 +391,11 @@ static double number_field(lua_State *L, const char *name, double min, double ma
 	lua_getfield(L, -1, name);
 	if (!lua_isnil(L, -1)) {
 		x = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : -1;
-		if (!(x >= min && x <= max))
-			luaL_error(L, "moonbridge_channel.declare: '%s' must be a number from %f to %d", name, min, (int)max);
+		if (!(x >= min && x <= max)) {
+			char least[16];
+			snprintf(least, sizeof least, "%g", min); /* Lua's own formats differ */
+			luaL_error(L, "moonbridge_channel.declare: '%s' must be a number from %s to %d", name, least, (int)max);
+		}
 	}
 	lua_pop(L, 1);
 	return x;
