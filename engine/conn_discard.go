@@ -8,6 +8,11 @@ import "moonbridge/handler/backend"
 // endDiscard is backend.EndKeep for an exchange of which the rest of the body is to be thrown away before the next request.
 const endDiscard = backend.EndReset + 1
 
+// chunkedDiscardMax is how many bytes of a chunked body are thrown away at most, before the connection is closed. The response did not say
+// that it would be, as nobody knew how much was missing. A client that had already sent all, though not all has arrived, would take the
+// connection for its next request, and lose that. So this is more than what is usually on the way.
+const chunkedDiscardMax = 16 << 20
+
 // endOf is what happens to a connection whose backend would keep it.
 func (c *conn) endOf() backend.End {
 	switch {
@@ -52,7 +57,7 @@ func (c *conn) discardInput(nowMS uint64) {
 	c.input.Discard(n)
 	c.lingering.bytes += int32(n)
 	switch {
-	case err != nil || c.body.Missing() && c.lingering.bytes > backend.BodyDiscardMax:
+	case err != nil || c.body.Missing() && c.lingering.bytes > chunkedDiscardMax:
 		c.discarded(nowMS, backend.EndClose)
 	case !c.body.Missing():
 		c.discarded(nowMS, backend.EndKeep)

@@ -57,7 +57,8 @@ func TestAnswerBeforeChunkedBody(t *testing.T) {
 		keeps      bool
 	}{
 		{"small", chunk + chunk + "0\r\nA: b\r\n\r\n", true},
-		{"large", chunk + chunk + chunk, false},
+		{"larger than a body of known length may be", strings.Repeat(chunk, 2*discardMax/100_000) + "0\r\n\r\n", true},
+		{"large", strings.Repeat(chunk, chunkedDiscardMax/100_000+1), false},
 		{"malformed", "zz\r\n", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -65,9 +65,14 @@ func (c *conn) fastPeerChecked(nowMS uint64) bool {
 	}
 	p := &c.exchange.extras.fast
 	p.atMS = 0
-	switch left := c.l.sys.unacknowledged(c.socket.fd); {
+	left := c.l.sys.unacknowledged(c.socket.fd)
+	taken := p.unacknowledged - left
+	if c.l.multiplexed == nil { // of a stream, the number falls by what is acknowledged, whatever is sent meanwhile
+		taken += p.sent
+	}
+	switch {
 	case c.state != stateDispatched || !c.exchange.wantsRoom:
-	case left >= 0 && p.unacknowledged+p.sent-left >= fastBytes && !c.service.pressed():
+	case left >= 0 && taken >= fastBytes && !c.service.pressed():
 		c.waitForFast(nowMS, p)
 	default:
 		p.over = true

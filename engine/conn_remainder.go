@@ -54,6 +54,9 @@ func (c *conn) keepRemainders(first *remainder) {
 	}
 	delete(c.l.remainders, c)
 	c.remains = false
+	if c.l.multiplexed != nil {
+		c.l.multiplexed.handlersLeft(c)
+	}
 }
 
 // Expired implements timers.Expirer: the response timeout has ended.

@@ -25,8 +25,9 @@ type mover struct {
 	blocked bool
 	moved   int64 // by OutputConn
 	copied  int64
-	more    bool  // there is something after the body
-	most    int64 // that is asked of OutputConn at a time; 0: all
+	more    bool   // there is something after the body
+	most    int64  // that is asked of OutputConn at a time; 0: all
+	told    func() // called by Data; nil: nothing is
 }
 
 const moverHead = "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
@@ -97,7 +98,12 @@ func (m *mover) OutputRoom() {
 	m.pass()
 }
 
-func (m *mover) Data(backend.Conn)          { m.pass() }
+func (m *mover) Data(backend.Conn) {
+	if m.told != nil {
+		m.told()
+	}
+	m.pass()
+}
 func (m *mover) Room(backend.Conn)          {}
 func (m *mover) Closed(backend.Conn, error) { m.from = nil }
 
@@ -342,4 +348,37 @@ func TestOutputConnMore(t *testing.T) {
 			source.Close()
 		})
 	}
+}
+
+// A body that comes as fast as it goes keeps the loop from the other connections for splicedPerTurn at a time only.
+func TestSplicedPerTurn(t *testing.T) {
+	if !reactor.CanSplice {
+		t.Skip("there is no splice")
+	}
+	m := &mover{t: t, size: 8 << 20}
+	e, addr, source := startMover(t, m, Options{Loops: 1}, Limits{})
+	moved := make(chan int64, 1)
+	onLoop(t, e.Loop(0), func() {
+		e.loops[0].sys.splice = func(_, _, n int) (int, syscall.Errno) { return n, 0 } // as if
+		m.told = func() {
+			m.told = nil
+			m.l.Post(func() { moved <- m.moved }) // the events of the turn are handled then
+		}
+	})
+	p := dial(t, addr)
+	p.say(get("/"))
+	eventually(t, "the request is there", func() (is bool) {
+		onLoop(t, e.Loop(0), func() { is = m.x != nil })
+		return is
+	})
+	onLoop(t, e.Loop(0), func() {
+		m.from.(backend.Source).NextRead(1) // so that it knows that there are more
+		source.say("xx")
+	})
+	if n := waitFor(t, moved, "turn"); n < splicedPerTurn || n >= splicedPerTurn+reactor.PipeBytes {
+		t.Errorf("%d bytes in a turn, want %d", n, splicedPerTurn)
+	}
+	onLoop(t, e.Loop(0), func() { m.from.Reset() })
+	source.Close()
+	p.Close()
 }

@@ -45,6 +45,7 @@ type Engine struct {
 	tally    *logging.Tally // of what is refused
 	readers  *fileReaders
 	stopping atomic.Bool
+	over     atomic.Bool // Shutdown resets what is left: nothing begins any more
 	floods   floods
 
 	given atomic.Uint32 // connections that came from goroutines: they go to the loops in turn

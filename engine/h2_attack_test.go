@@ -43,7 +43,8 @@ func TestH2Floods(t *testing.T) {
 		more func(p *h2Peer, i int) error
 	}{
 		{"PING", func(p *h2Peer, i int) error { return p.WritePing(false, [8]byte{}) }},
-		{"answers to no PING", func(p *h2Peer, i int) error {
+		{"answers to no PING", func(p *h2Peer, i int) error { return p.WritePing(true, [8]byte{}) }},
+		{"answers to no SETTINGS", func(p *h2Peer, i int) error {
 			return p.WriteRawFrame(http2.FrameSettings, http2.FlagSettingsAck, 0, nil)
 		}},
 		{"SETTINGS", func(p *h2Peer, i int) error { return p.WriteSettings() }},

@@ -40,11 +40,13 @@ type h2Conn struct {
 	answered     int          // of them: those whose responses are complete
 	tunnels      int          // of them: those that have left HTTP
 	headsWaiting int          // bytes of the heads of the others
+	left         []*conn      // that have served streams whose handlers go on
 	block        *h2Block     // the field section that is being received
 	decoder      *hpack.Decoder
 	out          bufio.Output // frames that are not given to raw yet
 	lastData     int          // where the last DATA frame in out begins; -1: it is no DATA
 	lastOf       *h2Stream    // the stream of that frame
+	sentAt       int64        // where the last data of a stream ends in the output
 	sendWindow   int64        // what we may send
 	recvWindow   int64        // what the peer may send
 	credit       int64        // bytes that were taken, of which the peer does not know yet
@@ -221,6 +223,8 @@ func (s *h2Conn) pingFrame(f h2Frame, p []byte) {
 	case f.has(h2Ack):
 		if s.draining == drainAsked && string(p) == h2DrainPing {
 			s.leave()
+		} else {
+			s.spend(h2CostFrame)
 		}
 	case s.budget.spendFree(h2CostFrame) || s.spend(h2CostFrame):
 		s.put(append(h2Frame{length: 8, kind: h2Ping, flags: h2Ack}.append(nil), p...))
@@ -267,10 +271,12 @@ func (s *h2Conn) resetFrame(f h2Frame, p []byte) {
 	}
 	s.l.resetsReceived++
 	if st := s.stream(f.stream); st != nil {
-		slow := st.phase != h2Head || s.l.parent.sys.nowMS()-st.openedMS >= h2LeaveMS
+		late, begun := s.l.parent.sys.nowMS()-st.openedMS >= h2LeaveMS, st.phase != h2Head
 		st.abandon()
 		switch {
-		case !slow:
+		case late:
+			s.budget.waited()
+		case !begun:
 			s.spend(h2CostReset)
 		case !s.budget.spendFree(h2CostLeave):
 			s.spend(h2CostLeave)
@@ -366,6 +372,7 @@ func (s *h2Conn) Closed(backend.Conn, error) {
 		s.l.releaseBlock(s.block)
 		s.block = nil
 	}
+	s.leaveHandlers()
 	s.out.Release(s.l.pool)
 	s.l.parent.sys.cancelTimer(&s.deadline.timer)
 	s.l.conns.Remove(s)

@@ -25,7 +25,7 @@ func (s *h2Conn) ackedNow() int64 {
 func (s *h2Conn) heldCheck() {
 	s.lookMS = 0
 	if s.waitingToBegin() > 0 {
-		s.lookMS = s.l.parent.sys.nowMS() + h2LookMS
+		s.lookMS = s.l.parent.sys.nowMS() + s.l.lookMS
 	}
 }
 

@@ -38,6 +38,9 @@ func (s *h2Conn) drain() {
 // leave is the second step: what is on its way now is not served.
 func (s *h2Conn) leave() {
 	s.draining, s.drainMS, s.leaving = drainDone, 0, true
+	if s.block != nil && !s.block.trailer {
+		s.block.late = true // the rest of its fields is on its way
+	}
 	s.putGoAway(s.lastID, h2NoError)
 }
 

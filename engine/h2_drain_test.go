@@ -185,8 +185,9 @@ func TestH2PeerEnds(t *testing.T) {
 // A backend that has few handlers gets few streams of a connection at a time: six at least, as many as connections of a browser.
 func TestH2Overlap(t *testing.T) {
 	b := &fewBackend{}
-	_, addr := startH2(t, Options{Loops: 1}, Limits{}, b)
+	e, addr := startH2(t, Options{Loops: 1}, Limits{}, b)
 	p := dialH2(t, addr)
+	e.holdH2()
 	for id := uint32(1); id <= 19; id += 2 {
 		p.get(id, "/slow")
 	}

@@ -101,8 +101,9 @@ func TestH2RefusedBodies(t *testing.T) {
 // A client that has sent its FIN gets the responses of streams that have not begun, too.
 func TestH2WaitingStreamsOutliveFIN(t *testing.T) {
 	b := &fewBackend{}
-	_, addr := startH2(t, Options{Loops: 1}, Limits{PeerEnd: PeerEndWait}, b)
+	e, addr := startH2(t, Options{Loops: 1}, Limits{PeerEnd: PeerEndWait}, b)
 	p := dialH2(t, addr)
+	e.holdH2()
 	const streams = 15
 	ids := make([]uint32, streams)
 	for i := range ids {
@@ -127,11 +128,33 @@ func TestH2WaitingStreamsOutliveFIN(t *testing.T) {
 	<-done
 }
 
+// holdH2 has streams in progress count for ever when others want to begin.
+func (e *Engine) holdH2() {
+	e.onEveryLoop(func(l *loop) error {
+		l.h2.lookMS = 1 << 40
+		return nil
+	})
+}
+
+// Streams that take long do not keep others of their connection waiting: the backend may have further handlers, or has to refuse the request.
+func TestH2LongStreams(t *testing.T) {
+	b := &fewBackend{}
+	_, addr := startH2(t, Options{Loops: 1}, Limits{}, b)
+	p := dialH2(t, addr)
+	const streams = 3*h2OverlapMin + 1
+	for id := uint32(1); id < 2*streams; id += 2 {
+		p.get(id, "/slow")
+	}
+	b.awaitSlow(t, streams)
+	p.lives(2*streams + 1)
+}
+
 // Heads of streams that have not begun are kept up to a limit. Streams above it are refused, and can be tried again.
 func TestH2HeadsThatWait(t *testing.T) {
 	b := &fewBackend{}
 	e, addr := startH2(t, Options{Loops: 1}, Limits{}, b)
 	p := dialH2(t, addr)
+	e.holdH2()
 	for id := uint32(1); id <= 2*h2OverlapMin-1; id += 2 {
 		p.get(id, "/slow")
 	}

@@ -11,7 +11,7 @@ import (
 const (
 	// h2StreamsMax is how many streams of a connection may be open.
 	h2StreamsMax = 128
-	// h2OverlapMin is how many of them may be in progress, whatever the backend wants: as many as a browser would have connections.
+	// h2OverlapMin is how many of them may begin within h2LookMS, whatever the backend wants: as many as a browser would have connections.
 	h2OverlapMin = 6
 	// h2StreamWindow and h2ConnWindow are how many bytes of bodies a peer may send that no handler has taken, on a stream and on the
 	// connection. So they bound what is kept of them.
@@ -53,8 +53,8 @@ const (
 	h2CalmDrainBytes = 64 << 10
 	// h2DrainMS is how long a connection that ends waits for the answer of its peer, in milliseconds.
 	h2DrainMS = lastRequestMS
-	// h2LookMS is how often it is checked whether streams may begin that the backend has no handlers for.
-	h2LookMS = 1000
+	// h2LookMS is for how long a stream in progress counts when others want to begin, and how often these look, in milliseconds.
+	h2LookMS = 100
 )
 
 // A peer has a budget for frames that cost us more than they cost it, and are no requests. Ordinary peers send few of them.
@@ -66,21 +66,24 @@ const (
 //
 // A client that gives up a response of which it has got a part is no rapid reset: it has waited for the response, as for one that it takes
 // as a whole. Browsers do that in videos, programs that need only the beginning of a file, and those that follow a stream of events until
-// one has come. So it comes out of what is free, too, with the PING that the client of net/http sends after its RST_STREAM. A client that
-// gives up after a second has taken a place among the streams of its connection for that long. When a server is slow, many do that.
+// one has come. So it comes out of what is free, too, with the PING that the client of net/http sends after its RST_STREAM.
+//
+// A client that gives up after 50 ms is none either. It has taken a place among the streams of its connection for that long, so
+// there are no more than 2560 in a second, fewer than the requests of an ordinary client. When a server is slow, the calls of a client of gRPC
+// reach their deadlines all the time, and its other calls go on.
 const (
 	h2BudgetMax       = 1000
 	h2BudgetPerSecond = 100
 
 	h2CostReset    = 4 // a stream that the peer gives up soon, without a response
-	h2CostLeave    = 1 // a stream that the peer gives up later, or whose response has begun
+	h2CostLeave    = 1 // a stream that the peer gives up soon, and whose response has begun
 	h2CostMistake  = 8 // a stream that we reset because of what the peer has sent
 	h2CostFrame    = 2 // PING, SETTINGS, PRIORITY, PRIORITY_UPDATE, empty DATA, CONTINUATION, frames that we do not know
 	h2CostWindow   = 1 // WINDOW_UPDATE
 	h2GainExchange = 4 // a complete exchange
 	h2FreeUpdates  = 3 // WINDOW_UPDATE frames, for a head or a DATA frame that was sent; a PING counts as h2CostFrame of them
 
-	h2LeaveMS = 1000 // how long a stream without a response must last that is given up for h2CostLeave
+	h2LeaveMS = 50 // how long a stream must last that is given up at no cost
 
 	h2FreeUnit = 1 << 10 // bytes of a DATA frame that was sent for which one more is free
 	h2FreeMax  = 1 << 20 // how many may be saved up: enough for the 1 GiB that the client of net/http lets come before it reads
@@ -117,6 +120,9 @@ func (b *h2Budget) gain(n int32) { b.left = min(b.left+n, h2BudgetMax) }
 
 // sentData: a DATA frame with n bytes was sent, or the head of a response, with 0.
 func (b *h2Budget) sentData(n int) { b.free = min(b.free+h2FreeUpdates+int32(n/h2FreeUnit), h2FreeMax) }
+
+// waited: the peer has given up a stream that has lasted. A PING may follow it.
+func (b *h2Budget) waited() { b.free = min(b.free+h2CostFrame, h2FreeMax) }
 
 // spendFree takes n from what is free, for a WINDOW_UPDATE or PING frame, or for a response that is given up. It returns false if there
 // is not as much.

@@ -28,6 +28,7 @@ type h2Loop struct {
 	parent *loop // of the connections
 	twin   *loop // of the streams
 	pool   *bufio.Pool
+	lookMS uint64 // h2LookMS, or what a test sets
 
 	tunnels atomic.Int64 // streams that have left HTTP
 
@@ -55,10 +56,11 @@ type h2Loop struct {
 	window   []byte // bytes of a file
 }
 
-// h2Slot is a descriptor: a conn, and the stream that it serves now.
+// h2Slot is a descriptor: a conn, and what it is there for now.
 type h2Slot struct {
-	c  *conn
-	st *h2Stream // nil: none
+	c    *conn
+	st   *h2Stream // that it serves; nil: none
+	left *h2Conn   // of which it has served a stream, whose handler goes on after its response; nil: none
 }
 
 const (
@@ -72,7 +74,7 @@ const (
 // h2Part returns the part for HTTP/2, and makes it the first time.
 func (l *loop) h2Part() *h2Loop {
 	if l.h2 == nil {
-		m := &h2Loop{parent: l, conns: list.New(func(s *h2Conn) *list.Links[h2Conn] { return &s.links })}
+		m := &h2Loop{parent: l, lookMS: h2LookMS, conns: list.New(func(s *h2Conn) *list.Links[h2Conn] { return &s.links })}
 		m.agains.init(&l.sys, (*h2Conn).resume)
 		m.encoder = hpack.NewEncoder(&m.encoded)
 		m.encoder.SetMaxDynamicTableSize(0)
@@ -143,15 +145,48 @@ func (m *h2Loop) newDescriptor() int {
 	return -len(m.slots)
 }
 
-// giveBack keeps a conn whose stream has ended, and that is idle, for another stream.
-func (m *h2Loop) giveBack(c *conn) {
-	m.slot(c.socket.fd).st = nil
-	if c.remains || len(m.idle) == h2IdleKept || c.input.Len() > 0 {
-		c.close() // and with it what is left of exchanges
+// giveBack takes a conn whose stream has ended, and that is idle. If a handler goes on, the conn stays with the connection, at whose
+// end the handler is told.
+func (m *h2Loop) giveBack(c *conn, s *h2Conn) {
+	slot := m.slot(c.socket.fd)
+	slot.st = nil
+	c.deadline.atMS = 0
+	if !c.remains {
+		m.keep(c)
 		return
 	}
-	c.deadline.atMS = 0
+	slot.left = s
+	s.left = append(s.left, c)
+}
+
+// keep keeps a conn for another stream.
+func (m *h2Loop) keep(c *conn) {
+	if len(m.idle) == h2IdleKept || c.input.Len() > 0 {
+		c.close()
+		return
+	}
 	m.idle = append(m.idle, c)
+}
+
+// handlersLeft: no handler of c goes on after its response any more.
+func (m *h2Loop) handlersLeft(c *conn) {
+	slot := m.slot(c.socket.fd)
+	s := slot.left
+	if s == nil || slot.c != c { // c may have ended long ago, and another one has the descriptor
+		return
+	}
+	slot.left = nil
+	s.left = slices.DeleteFunc(s.left, func(other *conn) bool { return other == c })
+	if c.state != stateClosed {
+		m.keep(c)
+	}
+}
+
+// leaveHandlers tells the handlers that have gone on after their responses that the connection has ended.
+func (s *h2Conn) leaveHandlers() {
+	for len(s.left) > 0 {
+		s.left[0].close() // and handlersLeft takes it from the list
+	}
 }
 
 // close is that of a system: the conn of the descriptor has ended.
@@ -228,11 +263,11 @@ func (m *h2Loop) breakAfter(fd int, ms uint64) {
 }
 
 // unacknowledged is for a conn that wants to know whether its peer advances. The numbers mean nothing but that: they become smaller with
-// each byte of the connection that the peer acknowledges, also if it is other streams' turn. A stream whose own window is used up
-// does not advance.
+// each byte that the peer acknowledges of what streams have sent, also if it is other streams' turn. A stream whose own window is used
+// up advances as long as what it has sent itself is on its way. Answers to PING and the like do not count.
 func (m *h2Loop) unacknowledged(fd int) int {
 	st := m.stream(fd)
-	if st == nil || st.closed || st.waiting && st.sendWindow <= 0 && st.raw == nil {
+	if st == nil || st.closed {
 		return -1
 	}
 	raw := st.s.raw
@@ -243,10 +278,14 @@ func (m *h2Loop) unacknowledged(fd int) int {
 	if left < 0 {
 		return -1
 	}
+	acked, sent := raw.written-int64(left), st.s.sentAt
 	if st.raw != nil {
-		return st.unacknowledged(raw.written - int64(left))
+		return st.unacknowledged(acked)
 	}
-	return int(math.MaxInt64/4 - raw.written + int64(left))
+	if st.waiting && st.sendWindow <= 0 {
+		sent = st.sentAt
+	}
+	return int(math.MaxInt64/4 - min(acked, sent))
 }
 
 // valueOf is where backend.ConnKeeper keeps its value: with the connection, not with the stream.

@@ -107,7 +107,8 @@ func (s *h2Conn) returnCredit(n int64) {
 	back := min(n, s.narrow)
 	s.narrow -= back
 	s.credit += n - back
-	if s.credit >= h2ConnWindow/2 && !s.failed {
+	// What other streams leave unread can be more than half of the window. Then what is left of it is given back in smaller parts.
+	if s.credit > 0 && (s.credit >= h2ConnWindow/2 || s.credit >= s.recvWindow) && !s.failed {
 		s.putWindow(0, uint32(s.credit))
 		s.credit = 0
 	}

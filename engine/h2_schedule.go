@@ -44,9 +44,10 @@ func (s *h2Conn) mayOutput(st *h2Stream) bool {
 	return true
 }
 
-// sendable reports whether a stream that waits could send, apart from the others.
+// sendable reports whether a stream that waits could send, apart from the others. Only data needs a window.
 func (st *h2Stream) sendable() bool {
-	return st.phase == h2Head || st.phase == h2Over || st.sendWindow > 0 && st.s.sendWindow > 0
+	return st.sendWindow > 0 && st.s.sendWindow > 0 || st.phase == h2Head || st.phase == h2Over ||
+		st.phase == h2Chunks && !st.chunks.InData()
 }
 
 // room is how many of n bytes of data the stream may send now.

@@ -18,6 +18,7 @@ type h2Stream struct {
 	id  uint32
 
 	openedMS uint64
+	begunMS  uint64 // when a conn began to serve it; 0: none has
 
 	order    h2Order
 	turn     uint64 // of the connection's turns, when it sent last
@@ -59,7 +60,7 @@ type h2Stream struct {
 	to         httpparse.Method
 	sendWindow int64
 	accept     *[httpwrite.WebSocketAcceptLen]byte // what has to be in a 101 response; nil: there must be none
-	sentAt     int64                               // of a tunnel: where its last data ends in the output of the connection
+	sentAt     int64                               // where its last data ends in the output of the connection
 }
 
 // h2Phase is what is sent next of a response.
@@ -89,7 +90,7 @@ func (s *h2Conn) beginStream(b *h2Block) {
 	others := s.waitingToBegin()
 	// A body comes before a handler is called, in most cases. If it waited here, others could not be received.
 	switch {
-	case !b.end && !st.connect || st.tooBig || others == 0 && s.running < s.overlap():
+	case !b.end && !st.connect || st.tooBig || others == 0 && s.mayBegin() > 0:
 		s.addStream(st)
 		st.begin(b.text)
 	case s.headsWaiting > 0 && s.headsWaiting+len(b.text) > h2HeadsMax:
@@ -131,21 +132,42 @@ func (s *h2Conn) startStreams() {
 	if s.waitingToBegin() == 0 {
 		return
 	}
-	most := s.overlap()
+	room := s.mayBegin()
+	if room <= 0 {
+		return
+	}
 	for _, st := range s.streamsOf() {
-		if s.running >= most {
-			return
-		}
 		if st.c == nil && st.raw == nil && !st.closed {
+			if room == 0 {
+				return
+			}
+			room--
 			st.begin(nil)
 		}
 	}
+}
+
+// mayBegin is how many streams may begin now. Of those in progress, only the ones that began a short time ago count: the backend knows that
+// the others take long, and its Overlap is about what is left. Otherwise a few requests that wait for an event would keep all others waiting.
+func (s *h2Conn) mayBegin() int {
+	most := s.overlap()
+	if s.running < most {
+		return most - s.running
+	}
+	nowMS := s.l.parent.sys.nowMS()
+	for _, st := range s.streams {
+		if st.c != nil && nowMS < st.begunMS+s.l.lookMS {
+			most--
+		}
+	}
+	return most
 }
 
 // begin has a conn serve the stream. text is what has just come of it.
 func (st *h2Stream) begin(text []byte) {
 	s := st.s
 	s.running++
+	st.begunMS = s.l.parent.sys.nowMS()
 	if st.in.Len() > 0 {
 		s.headsWaiting -= st.headLeft
 	}
@@ -288,7 +310,7 @@ func (st *h2Stream) finish() {
 	}
 	st.over()
 	s.budget.gain(h2GainExchange)
-	s.l.giveBack(c)
+	s.l.giveBack(c, s)
 	s.l.releaseStream(st)
 }
 

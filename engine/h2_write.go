@@ -329,9 +329,8 @@ func (st *h2Stream) putData(p []byte, end bool) {
 			s.share -= int64(len(part))
 		}
 		s.budget.sentData(len(part))
-		if st.raw != nil {
-			st.sentAt = s.raw.written + int64(s.raw.Held()+s.out.Len())
-		}
+		s.sentAt = s.raw.written + int64(s.raw.Held()+s.out.Len())
+		st.sentAt = s.sentAt
 	}
 	if end {
 		st.phase = h2Over

@@ -49,7 +49,7 @@ func (b backendLoop) Dial(to backend.Address, o backend.DialOptions, p backend.P
 	b.l.raw.dials[d] = struct{}{}
 	n := b.l.e.dialed.Add(1)
 	switch {
-	case b.l.e.stopping.Load():
+	case b.l.e.over.Load(): // while the engine drains, exchanges still need connections
 		d.failLater(ErrStopped)
 	case n+b.l.e.conns.Load()+b.l.e.spool.Files() > b.l.e.spool.filesMax:
 		d.failLater(ErrTooManyConns)

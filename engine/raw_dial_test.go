@@ -232,6 +232,41 @@ func TestRawDialWhileStopping(t *testing.T) {
 	}
 }
 
+// While an engine drains, its exchanges may still need connections. Those are not told to end.
+func TestRawDialWhileDraining(t *testing.T) {
+	e := startEngine(t, Options{Loops: 1})
+	p := dial(t, serveRaw(t, e, "tcp4", echo(t, nil), backend.Bounds{}).Addr()) // Drain waits for it
+	eventually(t, "it is accepted", func() bool { return e.Conns() == 1 })
+	drained := make(chan error, 1)
+	go func() { drained <- e.Drain(t.Context()) }()
+	eventually(t, "the engine drains", e.stopping.Load)
+	others := serveRaw(t, startEngine(t, Options{Loops: 1}), "tcp4", echo(t, nil), backend.Bounds{}).Addr()
+	for _, tt := range []struct {
+		to backend.Address
+		o  backend.DialOptions
+	}{
+		{addressOf("tcp4", others), backend.DialOptions{}},
+		{backend.Address{AddrPort: tlsEcho(t, serverConfig())}, backend.DialOptions{First: []byte(firstLine), TLS: clientConfig()}},
+	} {
+		result := make(chan error, 1)
+		onLoop(t, e.Loop(0), func() {
+			e.Loop(0).(backend.Dialer).Dial(tt.to, tt.o, opener(func(c backend.Conn) backend.Stream {
+				c.Write([]byte("hello"))
+				return &drainCalls{calls{t: t, drain: func(backend.Conn) { t.Error("a dialed connection is told to end") }, data: func(c backend.Conn) {
+					c.Close()
+				}, closed: func(_ backend.Conn, err error) { result <- err }}}
+			}), func(err error) { result <- err })
+		})
+		if err := waitFor(t, result, "end of the connection"); err != nil {
+			t.Error(err)
+		}
+	}
+	p.Close()
+	if err := waitFor(t, drained, "end of Drain"); err != nil {
+		t.Error(err)
+	}
+}
+
 // Both ends of a connection know its addresses.
 func TestRawAddrs(t *testing.T) {
 	for _, network := range []string{"tcp4", "unix"} {

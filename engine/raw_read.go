@@ -42,6 +42,9 @@ func (c *rawConn) receive() {
 			return
 		}
 		if c.withheld {
+			if c.queued {
+				return // it has moved what it may before the others get their turn
+			}
 			c.withheld = false
 			c.stream.Data(c)
 			if c.withheld {

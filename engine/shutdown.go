@@ -44,6 +44,7 @@ func (e *Engine) Shutdown(ctx context.Context) error {
 	if err == ErrOnLoop {
 		return err
 	}
+	e.over.Store(true)
 	e.onEveryLoop(func(l *loop) error { l.resetAll(); l.resetRaw(); return nil })
 	e.stopLoops()
 	e.tally.Flush()

@@ -63,6 +63,9 @@ func (d *Chunked) Reset() { *d = Chunked{} }
 // Total returns the number of data bytes returned so far.
 func (d *Chunked) Total() int64 { return d.total }
 
+// InData reports whether the next byte is data of a chunk.
+func (d *Chunked) InData() bool { return d.state == chunkData }
+
 // Next takes n bytes of buf. data, if not empty, is the next part of the body, a view of buf that ends at n. done means
 // that these n bytes complete the body, including its trailer section; data is then empty. If there is no data, done is
 // false and there is no error, Next took all of buf. Call it again with the rest of buf and the bytes that follow.

@@ -39,3 +39,30 @@ func TestPending(t *testing.T) {
 		t.Errorf("at the last event: %v", got)
 	}
 }
+
+// Room to write says nothing about what the peer does.
+func TestPendingIsNotWritable(t *testing.T) {
+	l := startLoop(t, Options{})
+	var ends [2][2]int
+	for i := range ends {
+		pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ends[i] = pair
+		defer unix.Close(pair[1])
+	}
+	told := make(chan bool, 2*len(ends))
+	on(t, l, func() { // both become writable in the next batch
+		for i := range ends {
+			if err := l.Add(ends[i][0], readyFunc(func() { told <- l.Pending(ends[1][0]) })); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	for range ends {
+		if wait(t, told, "event") {
+			t.Error("an event that is only room to write is pending")
+		}
+	}
+}

@@ -45,8 +45,8 @@ func (l *Loop) event(fd int, got Readiness) (stop bool) {
 	return false
 }
 
-// Pending reports whether the poller has an event of fd that is to be reported in this turn. It needs no system call. On kqueue nobody
-// knows, and the answer is no.
+// Pending reports whether the poller has an event of fd that is to be reported in this turn, other than Writable alone. It needs no system
+// call. On kqueue nobody knows, and the answer is no.
 func (l *Loop) Pending(fd int) bool { return l.poller.pending(fd) }
 
 // batchDone is what the poller calls after the last event of a batch, if it knows which that is. again asks for another batch, even an

@@ -23,6 +23,7 @@ func TestRestart(t *testing.T) {
 	url := "http://" + p.wait(`http://(\S+)/`, 1)[0] + "/"
 	first := fmt.Sprintf("process %d\n", p.cmd.Process.Pid)
 	check(t, "GET", url, "", 200, first)
+	pipes := openPipes(t, p.cmd.Process.Pid)
 
 	answered := make(chan string)
 	go func() {
@@ -55,6 +56,7 @@ func TestRestart(t *testing.T) {
 		}
 		client.CloseIdleConnections()
 	}
+	await(t, "the end of the pipe between the processes", func() bool { return openPipes(t, pid) == pipes })
 	if got := <-answered; got != first+"<nil>" {
 		t.Errorf("the response in progress: %q", got)
 	}
@@ -112,6 +114,49 @@ func TestRestartUnderLoad(t *testing.T) {
 	p.exit()
 }
 
+// openPipes counts the descriptors of a process that are pipes.
+func openPipes(t *testing.T, pid int) (n int) {
+	t.Helper()
+	dir := fmt.Sprintf("/proc/%d/fd", pid)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		if file, _ := os.Readlink(filepath.Join(dir, entry.Name())); strings.HasPrefix(file, "pipe:") { // "": it is closed by now
+			n++
+		}
+	}
+	return n
+}
+
+// A process that waits for a new one, which never serves, ends when it is told to, and the new one with it.
+func TestRestartIsGivenUp(t *testing.T) {
+	p := run(t, "restart", "-address", "127.0.0.1:0")
+	address := p.wait(`http://(\S+)/`, 1)[0]
+	if err := os.Remove(p.cmd.Path); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(p.cmd.Path, []byte("#!/bin/sh\necho process $$ hangs >&2\nexec sleep 600\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Process.Signal(syscall.SIGUSR2); err != nil {
+		t.Fatal(err)
+	}
+	pid, _ := strconv.Atoi(p.wait(`process (\d+) hangs`, 1)[0])
+	p.terminate()
+	select {
+	case <-p.exited:
+	case <-time.After(patience * 2 / 3): // it would wait for a minute
+		t.Error("waits for the new process")
+	}
+	p.exit()
+	if !ended(pid) {
+		t.Error("the new process has not ended")
+	}
+	refused(t, address)
+}
+
 // ended reports whether a process has ended. It may be a child of this one's child, which nobody waits for.
 func ended(pid int) bool {
 	state, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
@@ -156,27 +201,30 @@ func TestMemcached(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	large := strings.Repeat("x", 1<<20)
+	large := strings.Repeat("x", 256<<10)
+	largeAnswer := "VALUE l 0 262144\r\n" + large + "\r\n"
 	for _, tt := range []struct{ in, want string }{
 		{"get a\r\n", "END\r\n"},
+		{"get\r\nset a\r\ndelete\r\n\r\nnonsense noreply\r\n", strings.Repeat("ERROR\r\n", 5)},
 		{"set a 7 0 2\r\nhi\r\nset b 0 0 0\r\n\r\nget a b c\r\n", "STORED\r\nSTORED\r\nVALUE a 7 2\r\nhi\r\nVALUE b 0 0\r\n\r\nEND\r\n"},
 		{"set a 0 0 3 noreply\r\nnew\r\nget a\r\n", "VALUE a 0 3\r\nnew\r\nEND\r\n"},
 		{"delete a\r\ndelete a\r\nverbosity 1\r\n", "DELETED\r\nNOT_FOUND\r\nERROR\r\n"},
-		{"set l 0 0 1048576\r\n" + large + "\r\nget l\r\n", "STORED\r\nVALUE l 0 1048576\r\n" + large + "\r\nEND\r\n"},
+		{"delete a noreply\r\ndelete noreply\r\ndelete noreply noreply\r\nversion\r\n", "NOT_FOUND\r\nVERSION 1.0.0\r\n"},
+		{"set noreply 0 0 1\r\nx\r\ndelete noreply\r\n", "STORED\r\nDELETED\r\n"},
+		{"set l 0 0 262144\r\n" + large + "\r\nget l\r\n", "STORED\r\n" + largeAnswer + "END\r\n"},
+		{"get" + strings.Repeat(" l", 16) + "\r\n", strings.Repeat(largeAnswer, 16) + "END\r\n"},
+		{"get" + strings.Repeat(" l", 17) + "\r\n", "CLIENT_ERROR too many keys\r\n"},
 	} {
 		talk(t, conn, tt.in, tt.want)
 	}
 	// Values that nobody reads are not made: what waits is bounded, and comes as soon as the client reads.
-	io.WriteString(conn, strings.Repeat("get l\r\n", 64))
-	want := strings.Repeat("VALUE l 0 1048576\r\n"+large+"\r\nEND\r\n", 64)
-	talk(t, conn, "version\r\n", want+"VERSION 1.0.0\r\n")
-	const keys = 1000
-	talk(t, conn, "get"+strings.Repeat(" l", keys)+"\r\n", strings.Repeat("VALUE l 0 1048576\r\n"+large+"\r\n", keys)+"END\r\n")
-	if got, most := peakMemory(t, p.cmd.Process.Pid), keys<<20/4; got > most {
+	const gets = 1000
+	io.WriteString(conn, strings.Repeat("get l\r\n", gets))
+	talk(t, conn, "version\r\n", strings.Repeat(largeAnswer+"END\r\n", gets)+"VERSION 1.0.0\r\n")
+	if got, most := peakMemory(t, p.cmd.Process.Pid), gets*len(large)/2; got > most {
 		t.Errorf("%d bytes of memory, of values that the client had not read; want at most %d", got, most)
 	}
-	talk(t, conn, "nonsense\r\n", "ERROR\r\n")
-	io.WriteString(conn, "set a 0 0 1048577\r\n")
+	io.WriteString(conn, "set a 0 0 262145\r\n")
 	if text, err := io.ReadAll(conn); err != nil || string(text) != "CLIENT_ERROR bad data chunk\r\n" {
 		t.Errorf("a value that is too large: %q, %v", text, err)
 	}
@@ -206,10 +254,10 @@ func TestMemcachedEnds(t *testing.T) {
 	p := run(t, "memcached", "-address", "127.0.0.1:0")
 	address := p.wait(`memcached: (\S+)`, 1)[0]
 	for in, want := range map[string]string{
-		"version\r\nget a":            "VERSION 1.0.0\r\n",
-		"version\r\nset a 0 0 2\r\nx": "VERSION 1.0.0\r\n",
-		"\r\nversion\r\n":             "",
-		strings.Repeat("x", 2049):     "",
+		"version\r\nget a":                  "VERSION 1.0.0\r\n",
+		"version\r\nset a 0 0 2\r\nx":       "VERSION 1.0.0\r\n",
+		"set a 0 0 2\r\nxyz\r\nversion\r\n": "CLIENT_ERROR bad data chunk\r\n",
+		strings.Repeat("x", 2049):           "CLIENT_ERROR line too long\r\n",
 	} {
 		conn, err := net.Dial("tcp", address)
 		if err != nil {

@@ -271,7 +271,31 @@ listen{
 }
 `)
 	p := run(t, "luapool", "-go", "127.0.0.1:0", script)
-	url := "http://" + p.wait(`lua: (\S+)`, 1)[0] + "/"
+	checkLimits(t, "http://"+p.wait(`lua: (\S+)`, 1)[0]+"/", "b")
+	p.terminate()
+	p.exit()
+}
+
+// So does both, for limits on sizes.
+func TestBothLimits(t *testing.T) {
+	script := write(t, "limits.lua", `
+listen{
+	{ proto = "tcp4", port = 0, localhost = true },
+	connect = require "moonbridge_http".generate_handler({ request_body_size_limit = 1 }, function(request)
+		request:send_status("200 OK")
+		request:finish()
+	end),
+}
+`)
+	p := run(t, "both", script)
+	checkLimits(t, "http://"+p.wait(`http://(\S+)/`, 1)[0]+"/", "")
+	p.terminate()
+	p.exit()
+}
+
+// checkLimits checks that bodies of more than one byte, or with a coding, are refused, and that all responses have this value in the field A.
+func checkLimits(t *testing.T, url, a string) {
+	t.Helper()
 	for _, tt := range []struct {
 		body, coding string
 		status       int
@@ -288,12 +312,10 @@ listen{
 			t.Fatal(err)
 		}
 		res.Body.Close()
-		if res.StatusCode != tt.status || res.Header.Get("A") != "b" {
-			t.Errorf("body %q, coding %q: %d %v, want %d and the static header", tt.body, tt.coding, res.StatusCode, res.Header, tt.status)
+		if res.StatusCode != tt.status || res.Header.Get("A") != a {
+			t.Errorf("body %q, coding %q: %d %v, want %d and A: %s", tt.body, tt.coding, res.StatusCode, res.Header, tt.status, a)
 		}
 	}
-	p.terminate()
-	p.exit()
 }
 
 // A script with TLS is not served without it.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -135,7 +137,7 @@ func TestProxy(t *testing.T) {
 func TestProxyFails(t *testing.T) {
 	python, down := reactortest.FreePort(t), reactortest.FreePort(t)
 	startPython(t, python)
-	p := run(t, "proxy", "-address", "127.0.0.1:0", "-api", down+","+python, "-web", down)
+	p := run(t, "proxy", "-address", "127.0.0.1:0", "-api", down+", "+python, "-web", down)
 	url := "http://" + p.wait(`http://(\S+)/`, 1)[0] + "/"
 	for range 20 {
 		if code, text := send(t, "GET", url+"api/", ""); code != 200 {
@@ -157,6 +159,35 @@ func TestGatewayLimitsRates(t *testing.T) {
 			t.Errorf("request %d: %d, want %d", i, code, want)
 		}
 	}
+}
+
+// Targets that do not pass their checks get nothing, even if they are the majority.
+func TestGatewayLeavesOut(t *testing.T) {
+	python := reactortest.FreePort(t)
+	startPython(t, python)
+	targets := " " + python // blanks do not matter
+	for range 2 {
+		bad := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/health" {
+				w.WriteHeader(500)
+			}
+		}))
+		t.Cleanup(bad.Close)
+		targets += ", " + bad.Listener.Addr().String()
+	}
+	p := run(t, "gateway", "-address", "127.0.0.1:0", "-targets", targets, "-rate", "1e9", "-burst", "1000000")
+	url := "http://" + p.wait(`http://(\S+)/`, 1)[0] + "/"
+	inRow := 0
+	await(t, "that only the healthy target gets requests", func() bool {
+		for inRow < 50 { // which is as good as impossible if the others get requests, too
+			if _, text := send(t, "GET", url, ""); !strings.HasPrefix(text, "python: ") {
+				inRow = 0
+				return false
+			}
+			inRow++
+		}
+		return true
+	})
 }
 
 func TestGatewayOpensItsCircuit(t *testing.T) {

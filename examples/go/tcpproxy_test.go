@@ -101,7 +101,7 @@ func TestTCPProxyGetsAddresses(t *testing.T) {
 func TestTCPProxyFails(t *testing.T) {
 	python := reactortest.FreePort(t)
 	startPython(t, python)
-	p := run(t, "tcpproxy", "-address", "127.0.0.1:0", "-targets", reactortest.FreePort(t)+","+python, "-out", "0")
+	p := run(t, "tcpproxy", "-address", "127.0.0.1:0", "-targets", reactortest.FreePort(t)+", "+python, "-out", "0")
 	address := p.wait(`listening at (\S+)`, 1)[0]
 	for range 10 {
 		if got := get(t, "127.0.0.1", address, "/b"); !strings.HasPrefix(got, "python: GET /b ") {

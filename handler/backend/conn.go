@@ -148,8 +148,8 @@ type Quiet interface {
 // Dialer is implemented by every Loop of an engine.
 type Dialer interface {
 	// Dial opens a connection on this loop. p.Open is called on the loop when it is established, otherwise failed. Neither is
-	// called before Dial returns, and neither after cancel. It may be called on the loop only, and
-	// panics if p or failed is nil.
+	// called before Dial returns, and neither after cancel. It also works while the engine drains. It may be called on the loop
+	// only, and panics if p or failed is nil.
 	Dial(to Address, o DialOptions, p Protocol, failed func(error)) (cancel func())
 }
 

@@ -124,8 +124,8 @@ type ConnKeeper interface {
 const StatusClientGone = 499
 
 // BodyDiscardMax is how many bytes of a request body that has not arrived a connection reads and throws away after the response,
-// to be kept for the next request. If more than that is missing, or the client waits for 100 (Continue), it is closed. Of a chunked
-// body that many bytes are thrown away at most, before it is closed.
+// to be kept for the next request. If more than that is missing, or the client waits for 100 (Continue), it is closed. How much is
+// missing of a chunked body is not known: up to 16 MiB are thrown away before it is closed.
 const BodyDiscardMax = 256 << 10
 
 // End says what happens to the connection after an exchange.

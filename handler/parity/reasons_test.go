@@ -89,7 +89,7 @@ var reasons = []reason{
 		[]string{"upload forbidden trailer"}},
 	{"http.MaxBytesReader",
 		"The connection is closed.",
-		"The connection is kept if no more than 256 KiB of the body are missing, as for any other unread body.",
+		"The connection is kept if no more than 256 KiB of the body are missing, or 16 MiB if it is chunked, as for any other unread body.",
 		"net/http calls a method that no other package can have. The limit itself is the same.",
 		[]string{"upload above the limit", "upload above the handler's limit", "chi request size"}},
 	{"reading after the response has begun",

@@ -3,6 +3,7 @@ package proxy
 import (
 	"fmt"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -295,6 +296,29 @@ func TestPoolsAreForgotten(t *testing.T) {
 		if n := len(r.loop.services[r.set].pools); n != 1 {
 			t.Errorf("%d pools for one target", n)
 		}
+	}
+}
+
+// A request whose body was on its way when the engine began to drain is passed on, although that needs a new connection.
+func TestConnectsWhileDraining(t *testing.T) {
+	a := newTarget(t, func(p *peer) {
+		p.request()
+		p.send(ok(p.take(5)))
+	})
+	r := newRig(t, rigOptions{}, a)
+	c, idle := r.dial("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhe"), r.dial("")
+	until(t, "both are accepted", func() bool { return r.e.Conns() == 2 })
+	drained := make(chan error, 1)
+	go func() { drained <- r.e.Drain(t.Context()) }()
+	idle.wait() // until the engine drains
+	idle.Close()
+	c.send("llo")
+	if got, _ := c.all(); !strings.HasSuffix(got, "hello") {
+		t.Errorf("%q", got)
+	}
+	c.Close()
+	if err := <-drained; err != nil {
+		t.Error(err)
 	}
 }
 

@@ -224,20 +224,27 @@ type waiting struct {
 func (w *waiting) call() { w.l.Post(w.called) }
 
 func (w *waiting) called() {
-	if w.over {
-		return
+	if !w.over {
+		w.pick()
 	}
+}
+
+// pick looks for a target once more. false: the request goes on waiting.
+func (w *waiting) pick() bool {
 	e := w.e
-	switch err := e.pick(); {
+	v, err := e.service.picker.PickFor(w.ticket, e.l.Now(), e.key, e.tried)
+	switch {
 	case err == nil:
 		w.end()
+		e.server, e.begun = v, true
 		e.connect(nil)
 	case errors.Is(err, upstream.ErrBusy):
-		w.ticket = e.service.picker.Again(w.call)
+		return false
 	default:
 		w.end()
 		e.fail(ErrNoTarget)
 	}
+	return true
 }
 
 func (w *waiting) end() {
@@ -246,17 +253,15 @@ func (w *waiting) end() {
 	w.e.waiting = nil
 }
 
-// leave gives up the place. If a slot was meant for it, the next one gets that.
+// leave gives up the place.
 func (w *waiting) leave() {
-	set := w.e.service.set
 	w.end()
-	if !w.ticket.Leave() {
-		set.WakeOne()
-	}
+	w.ticket.Leave()
 }
 
+// expired: the request has waited for too long. Nobody is told when the time of a target is over that was left out, so there is a last look.
 func (w *waiting) expired() {
-	if !w.over {
+	if !w.over && !w.pick() {
 		e := w.e
 		w.leave()
 		e.fail(ErrBusy)

@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"moonbridge/handler/backend"
 	"moonbridge/handler/upstream"
@@ -130,12 +131,19 @@ func (t *tunnel) end(other backend.Conn, err error) {
 	t.server.End(t.l.Now(), upstream.Fine)
 	switch {
 	case other == nil:
+	case err == nil && other == t.link.conn:
+		// Its Bounds have no Linger, and a close with bytes on their way here would destroy those that are on their way to the target.
+		other.CloseWrite()
+		other.SetDeadline(targetLinger)
 	case err == nil:
 		other.Close()
 	default:
 		other.Reset()
 	}
 }
+
+// targetLinger is how long the target of a tunnel that is over may take to read the rest and to end.
+const targetLinger = 5 * time.Second
 
 // Drain implements backend.Drainer: connections are to end soon.
 func (t *tunnel) Drain(backend.Conn) {

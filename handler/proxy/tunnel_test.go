@@ -252,6 +252,7 @@ func TestTunnelDrain(t *testing.T) {
 		} else if got, err := c.all(); got != "" || err != nil {
 			t.Errorf("%v: %q, %v", tt.delay, got, err)
 		}
+		c.Close()
 		if err := <-drained; err != nil {
 			t.Errorf("%v: drain: %v", tt.delay, err)
 		}

@@ -3,6 +3,7 @@ package proxy
 import (
 	"fmt"
 	"net"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -68,5 +69,47 @@ func TestUnusedConnectionSpoiledInTheSameTurn(t *testing.T) {
 			release()
 			c.reply("POST").want(t, 200, "2")
 		})
+	}
+}
+
+// A tunnel that is closed for the engine to end loses nothing of what the client has sent, even if the target still sends.
+func TestTunnelClosedWithBytesOnTheirWay(t *testing.T) {
+	const size = 60_000 // the system keeps them for the target
+	over := make(chan struct{})
+	ln, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, _ := ln.(*net.TCPListener).SyscallConn()
+	raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 4<<10) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := serveTarget(t, ln, func(p *peer) {
+		p.request()
+		p.send(switching)
+		<-over
+		p.send("x")
+		got, err := p.all()
+		heard <- answer{got, err}
+	})
+	r := newRig(t, rigOptions{Config: Config{CloseDelay: -1}}, a)
+	c := r.dial(upgrading)
+	c.take(len(switched))
+	c.send(strings.Repeat("y", size))
+	arrived(t, c.Conn, false)
+	r.hold(0)() // the loop has passed them on
+	drained := make(chan error, 1)
+	go func() { drained <- r.e.Drain(t.Context()) }()
+	if got, err := c.all(); got != "" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	c.Close()
+	if err := <-drained; err != nil {
+		t.Error(err)
+	}
+	close(over)
+	if got := <-heard; len(got.text) != size || got.err != nil {
+		t.Errorf("%d bytes, %v", len(got.text), got.err)
 	}
 }

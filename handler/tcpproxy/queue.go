@@ -32,21 +32,26 @@ func (s *session) wait() {
 func (w *place) call() { w.s.l.Post(w.called) }
 
 func (w *place) called() {
-	if w.over {
-		return
+	if !w.over {
+		w.pick()
 	}
+}
+
+// pick looks for a target once more. false: the session goes on waiting.
+func (w *place) pick() bool {
 	s := w.s
-	v, err := s.l.picker(s.set).Pick(s.l.Now(), s.key(), s.tried)
-	if errors.Is(err, upstream.ErrBusy) {
-		w.ticket = s.l.picker(s.set).Again(w.call)
-		return
-	}
-	w.end()
-	if err != nil {
+	v, err := s.l.picker(s.set).PickFor(w.ticket, s.l.Now(), s.key(), s.tried)
+	switch {
+	case err == nil:
+		w.end()
+		s.connect(v)
+	case errors.Is(err, upstream.ErrBusy):
+		return false
+	default:
+		w.end()
 		s.refuse(ErrNoTarget)
-		return
 	}
-	s.connect(v)
+	return true
 }
 
 func (w *place) end() {
@@ -55,22 +60,19 @@ func (w *place) end() {
 	w.s.waiting = nil
 }
 
+// expired: the session has waited for too long. Nobody is told when the time of a target is over that was left out, so there is a last look.
 func (w *place) expired() {
-	if !w.over {
+	if !w.over && !w.pick() {
 		s := w.s
 		s.leaveQueue()
 		s.refuse(ErrBusy)
 	}
 }
 
-// leaveQueue gives up the place in the queue. If it was offered a slot already, the next one gets the offer.
+// leaveQueue gives up the place in the queue.
 func (s *session) leaveQueue() {
-	w := s.waiting
-	if w == nil {
-		return
-	}
-	w.end()
-	if !w.ticket.Leave() {
-		s.set.WakeOne()
+	if w := s.waiting; w != nil {
+		w.end()
+		w.ticket.Leave()
 	}
 }

@@ -285,6 +285,58 @@ func TestSlots(t *testing.T) {
 	}
 }
 
+// All slots that become free at once are used. Those who wait get a target that was left out when its time is over, at the latest when
+// theirs is.
+func TestSlotsAreFilled(t *testing.T) {
+	a := upstream.Target{Addr: says(t, "hi"), Slots: 1}
+	s, err := upstream.New(upstream.Options{QueueTime: patience}, a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRig(t, Config{To: To(s)}, nil)
+	first := r.dial()
+	io.ReadFull(first, make([]byte, 2))
+	var waiting []*net.TCPConn
+	for range 3 {
+		waiting = append(waiting, r.dial())
+	}
+	until(t, "all wait", func() bool { return s.Waiting() == 3 })
+	a.Slots = 4
+	if err := s.Replace(a); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range waiting {
+		if _, err := io.ReadFull(c, make([]byte, 2)); err != nil {
+			t.Error(err)
+		}
+	}
+
+	b := upstream.Target{Addr: says(t, "ho")}
+	a.Slots = 1
+	s, err = upstream.New(upstream.Options{QueueTime: 100 * time.Millisecond, Passive: upstream.Passive{Fails: 1, Out: 20 * time.Millisecond},
+		Balance: upstream.RoundRobin()}, b, a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r = newRig(t, Config{To: To(s)}, nil)
+	now := r.engine.Loop(0).Clock()
+	v, err := s.Picker(0, 1).Pick(now, 0, s.Servers()[:1]) // the slot of a
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.End(now, upstream.Unknown)
+	w, err := s.Picker(0, 1).Pick(now, 0, s.Servers()[1:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.End(now, upstream.Failed)
+	c := r.dial()
+	got := make([]byte, 2)
+	if _, err := io.ReadFull(c, got); err != nil || string(got) != "ho" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
 // A session in which nothing moves ends.
 func TestIdle(t *testing.T) {
 	r := newRig(t, Config{To: To(set(t, upstream.Options{}, says(t, "hi"))), Bounds: backend.Bounds{Idle: 10 * time.Millisecond}}, nil)

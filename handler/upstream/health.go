@@ -131,7 +131,7 @@ func (v *Server) Checked(now int64, ok bool) {
 	case down && c.row >= rise:
 		c.down.Store(false)
 		v.upSince.Store(now)
-		v.set.queue.free(1)
+		v.set.queue.becomesFree()
 	case !down && -c.row >= fall:
 		c.down.Store(true)
 	}

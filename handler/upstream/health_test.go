@@ -62,6 +62,35 @@ func TestPassiveHealth(t *testing.T) {
 	r.up("one failure later", "1", "2")
 }
 
+// meanwhile is a Balancer that chooses the last server, and calls do before.
+type meanwhile struct {
+	noKey
+	do func()
+}
+
+func (m *meanwhile) OnLoop(int, int) LoopBalancer { return m }
+func (m *meanwhile) Pick(c *Choice) int           { m.do(); return len(c.Servers) - 1 }
+
+// Another loop begins the trial, or takes the server out, while this one chooses.
+func TestTrialOfAnotherLoop(t *testing.T) {
+	for what, do := range map[string]func(r *rig, v *Server){
+		"on trial": func(_ *rig, v *Server) { v.take(int64(2*time.Hour), false) },
+		"out":      func(r *rig, v *Server) { r.fail(v) },
+	} {
+		m := new(meanwhile)
+		r := newRig(t, Options{Balance: m}, targets(1, 1)...)
+		bad := r.server(1)
+		for range 3 {
+			r.fail(bad)
+		}
+		r.now = int64(2 * time.Hour)
+		m.do = func() { do(r, bad) }
+		if v := r.take(); v == bad {
+			t.Errorf("a server that is %s has got another request", what)
+		}
+	}
+}
+
 func TestPanic(t *testing.T) {
 	r := newRig(t, Options{}, targets(1, 1, 1, 1)...)
 	down := func(i int) {

@@ -49,8 +49,8 @@ type Passive struct {
 	// its response has come. Each failure of these doubles the time, up to OutMax.
 	Out    time.Duration // default 10 s
 	OutMax time.Duration // default 60 s
-	// Panic is the part of the targets that has to be up. If fewer are, the backups that are up are used too. If there are none,
-	// all targets count as up: the rest would not bear the load of all, and what looks like the failure of most targets is more
+	// Panic is the part of the targets that has to be up. If fewer are, the backups that are up are used too. If none is,
+	// all targets count as up, also those that fail their checks: the rest would not bear the load of all, and what looks like the failure of most targets is more
 	// likely one of the network. Default 0.5; negative: never, except that the last target is not left out.
 	Panic float64
 }

@@ -21,7 +21,9 @@ type Picker struct {
 	balance LoopBalancer
 	servers []*Server // room for a Choice
 	choice  Choice    // it escapes to the balancer: here, so that it is not allocated each time
-	freed   uint64    // queue.freed before the latest Pick
+	freed   uint64    // queue.freed before the latest pick
+	yields  bool      // in the latest pick, slots were for those who wait
+	panics  bool      // in the latest pick, all servers counted as up
 }
 
 // Picker makes the Picker of a loop.
@@ -35,8 +37,14 @@ func (k *Picker) Key(h *httpparse.Head) uint64 { return k.balance.Key(h) }
 // Pick chooses a server, and gives it the request: Server.End follows when that is over. now is Loop.Now. tried are servers that
 // are not wanted again.
 func (k *Picker) Pick(now int64, key uint64, tried []*Server) (*Server, error) {
+	return k.pick(now, key, tried, k.set.queue.calls.Load() > 0)
+}
+
+// pick is Pick. yields: slots are for those who wait.
+func (k *Picker) pick(now int64, key uint64, tried []*Server, yields bool) (*Server, error) {
 	k.set.tell(now)
 	k.freed = k.set.queue.freed.Load()
+	k.yields = yields
 	busy := k.eligible(now, tried)
 	for len(k.servers) > 0 {
 		k.choice = Choice{Now: now, Key: key, Servers: k.servers}
@@ -45,7 +53,7 @@ func (k *Picker) Pick(now int64, key uint64, tried []*Server) (*Server, error) {
 			i = k.balance.Pick(&k.choice)
 		}
 		v := k.servers[i]
-		if v.take(now) {
+		if v.take(now, k.panics) {
 			return v, nil
 		}
 		busy = true // another loop was faster
@@ -60,26 +68,28 @@ func (k *Picker) Pick(now int64, key uint64, tried []*Server) (*Server, error) {
 // Another reports whether there is a server that may get a request, or may get it when it has a free slot, besides those that were
 // tried and last.
 func (k *Picker) Another(now int64, tried []*Server, last *Server) bool {
+	k.yields = false
 	busy := k.eligible(now, tried)
 	return busy || len(k.servers) > 1 || len(k.servers) == 1 && k.servers[0] != last
 }
 
-// take begins a request, and the trial of a server that has one.
-func (v *Server) take(now int64) bool {
+// take begins a request, and the trial of a server that has one. panics: that it is out does not count.
+func (v *Server) take(now int64, panics bool) bool {
 	if !v.begin() {
 		return false
 	}
-	if v.health.troubled.Load() && v.standing(now) == onTrial && !v.health.tryNow() {
-		v.active.Add(-1)
-		return false
+	s := v.standing(now) // another loop may have changed it since eligible
+	if s == up || s == onTrial && v.health.tryNow() || panics {
+		return true
 	}
-	return true
+	v.active.Add(-1)
+	return false
 }
 
 // eligible collects the servers that may get a request. busy: there are others that have as many requests as they may have.
 func (k *Picker) eligible(now int64, tried []*Server) (busy bool) {
 	m := k.set.current.Load()
-	k.servers = k.servers[:0]
+	k.servers, k.panics = k.servers[:0], false
 	usable, b := k.add(now, m.primary, tried)
 	busy = b
 	if enough(usable, len(m.primary), k.set.o.Passive.Panic) {
@@ -93,6 +103,7 @@ func (k *Picker) eligible(now int64, tried []*Server) (busy bool) {
 	if usable > 0 && k.set.o.Passive.Panic == 0 {
 		return busy
 	}
+	k.panics = true
 	return k.addAll(m.all, tried) || busy
 }
 
@@ -104,13 +115,14 @@ func enough(up, all int, part float64) bool {
 // add adds the servers that are up. usable counts them, whether they have a free slot, or were tried, or not.
 func (k *Picker) add(now int64, list, tried []*Server) (usable int, busy bool) {
 	for _, v := range list {
-		if v.standing(now) == out {
+		s := v.standing(now)
+		if s == out {
 			continue
 		}
 		usable++
 		switch {
 		case slices.Contains(tried, v):
-		case v.full():
+		case v.full(), k.yields && s == onTrial, k.yields && v.bounded():
 			busy = true
 		default:
 			k.servers = append(k.servers, v)
@@ -124,7 +136,7 @@ func (k *Picker) addAll(list, tried []*Server) (busy bool) {
 	for _, v := range list {
 		switch {
 		case slices.Contains(tried, v) || slices.Contains(k.servers, v):
-		case v.full():
+		case v.full(), k.yields && v.bounded():
 			busy = true
 		default:
 			k.servers = append(k.servers, v)
@@ -132,6 +144,9 @@ func (k *Picker) addAll(list, tried []*Server) (busy bool) {
 	}
 	return busy
 }
+
+// bounded reports whether the server has a number of slots.
+func (v *Server) bounded() bool { return v.slots.Load() > 0 }
 
 func (v *Server) full() bool {
 	slots := v.slots.Load()

@@ -153,7 +153,7 @@ func (v *Server) End(now int64, how Outcome) {
 		}
 	}
 	if v.slots.Load() > 0 || v.health.troubled.Load() || v.set.queue.waiting.Load() > 0 {
-		v.set.queue.free(1)
+		v.set.queue.becomesFree()
 	}
 }
 

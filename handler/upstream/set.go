@@ -87,7 +87,7 @@ func (s *Set) Replace(targets ...Target) error {
 	s.filled = s.filled || len(next.all) > 0
 	s.current.Store(next)
 	old.retire(next)
-	s.queue.free(len(next.all))
+	s.queue.becomesFree()
 	return nil
 }
 

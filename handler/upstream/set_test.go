@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -110,44 +111,148 @@ func TestSlots(t *testing.T) {
 	}
 }
 
+// waiter is a request that waits, and answers its calls when the test says so.
+type waiter struct {
+	r      *rig
+	ticket *Ticket
+	tried  []*Server
+	calls  int
+	got    *Server
+}
+
+// wait makes a request that gets nothing, and waits.
+func (r *rig) wait(tried ...*Server) *waiter {
+	r.t.Helper()
+	if _, err := r.pick.Pick(r.now, 0, tried); !errors.Is(err, ErrBusy) {
+		r.t.Fatal(err)
+	}
+	w := &waiter{r: r, tried: tried}
+	var ok bool
+	if w.ticket, ok = r.pick.Wait(func() { w.calls++ }); !ok {
+		r.t.Fatal("the queue is full")
+	}
+	return w
+}
+
+// answer makes the request look for a server.
+func (w *waiter) answer() error {
+	var err error
+	w.got, err = w.r.pick.PickFor(w.ticket, w.r.now, 0, w.tried)
+	return err
+}
+
+// called checks how often these were called.
+func (r *rig) called(what string, all []*waiter, want ...int) {
+	r.t.Helper()
+	var got []int
+	for _, w := range all {
+		got = append(got, w.calls)
+	}
+	if !slices.Equal(got, want) {
+		r.t.Errorf("%s: calls %v, want %v", what, got, want)
+	}
+}
+
 func TestQueue(t *testing.T) {
 	list := targets(1)
 	list[0].Slots = 1
 	r := newRig(t, Options{Queue: 3}, list...)
 	v := r.take()
-	var called []int
-	wait := func(i int) *Ticket {
-		ticket, ok := r.pick.Wait(func() { called = append(called, i) })
-		if !ok {
-			t.Fatal("the queue is full")
-		}
-		return ticket
-	}
-	wait(0)
-	left := wait(1)
-	wait(2)
+	all := []*waiter{r.wait(), r.wait(), r.wait()}
 	if _, ok := r.pick.Wait(func() {}); ok {
 		t.Error("the queue has room for more than its bound")
 	}
-	if r.set.Waiting() != 3 || !left.Leave() || left.Leave() || r.set.Waiting() != 2 {
-		t.Error("a ticket cannot leave")
+	all[1].ticket.Leave()
+	all[1].ticket.Leave()
+	if n := r.set.Waiting(); n != 2 {
+		t.Errorf("%d wait, and one has left", n)
 	}
 	v.End(r.now, Fine)
-	if len(called) != 1 || called[0] != 0 {
-		t.Fatalf("called: %v", called)
+	r.called("a slot is free", all, 1, 0, 0)
+	all = append(all, r.wait()) // one that has just come does not get it
+	r.called("another has come", all, 1, 0, 0, 0)
+	if err := all[0].answer(); err != nil || r.set.Waiting() != 2 {
+		t.Errorf("%v, and %d wait", err, r.set.Waiting())
 	}
-	v = r.take() // another request is faster
-	if _, err := r.pick.Pick(r.now, 0, nil); !errors.Is(err, ErrBusy) {
-		t.Fatal(err)
-	}
-	r.pick.Again(func() { called = append(called, 3) })
-	if len(called) != 1 {
-		t.Fatalf("called: %v, although no slot is free", called)
+	v.End(r.now, Fine)
+	r.called("it is free again", all, 1, 0, 1, 0)
+	all[2].ticket.Leave()
+	r.called("the one that was called has left", all, 1, 0, 1, 1)
+	if err := all[3].answer(); err != nil || r.set.Waiting() != 0 {
+		t.Errorf("%v, and %d wait", err, r.set.Waiting())
 	}
 	v.End(r.now, Fine)
 	r.take().End(r.now, Fine)
-	if len(called) != 3 || called[1] != 3 || called[2] != 2 || r.set.Waiting() != 0 {
-		t.Errorf("called: %v", called)
+}
+
+// However many slots become free at once, all are used: those of a Replace, and of a server that is up again.
+func TestQueueFillsAllSlots(t *testing.T) {
+	fill := func(r *rig, what string, all []*waiter, want int) {
+		t.Helper()
+		for i, w := range all {
+			if got := w.calls > 0 && w.answer() == nil; got != (i < want) {
+				t.Errorf("%s: request %d has a server: %v", what, i, got)
+			}
+		}
+		if r.set.Waiting() != len(all)-want {
+			t.Errorf("%s: %d wait", what, r.set.Waiting())
+		}
+	}
+	list := targets(1)
+	list[0].Slots = 1
+	r := newRig(t, Options{}, list...)
+	r.take()
+	all := []*waiter{r.wait(), r.wait(), r.wait()}
+	list[0].Slots = 3
+	if err := r.set.Replace(list...); err != nil {
+		t.Fatal(err)
+	}
+	fill(r, "two more slots", all, 2)
+
+	for what, end := range map[string]func(v *Server, now int64){
+		"End":   func(v *Server, now int64) { v.End(now, Fine) },
+		"Works": (*Server).Works,
+	} {
+		list = targets(1, 1)
+		list[0].Slots = 1
+		r = newRig(t, Options{}, list...)
+		for range 3 {
+			r.fail(r.server(1))
+		}
+		r.take()
+		r.pass(time.Minute)
+		v := r.take()
+		all = []*waiter{r.wait(), r.wait(), r.wait()}
+		r.called("on trial", all, 0, 0, 0)
+		end(v, r.now)
+		fill(r, what, all, 3)
+	}
+}
+
+// One that waits for another server than that which is free does not keep the others from that.
+func TestQueuePassesOn(t *testing.T) {
+	list := targets(1, 1)
+	list[0].Slots, list[1].Slots = 1, 1
+	r := newRig(t, Options{}, list...)
+	r.take()
+	r.take()
+	v, w := r.server(0), r.server(1)
+	all := []*waiter{r.wait(v), r.wait(v), r.wait()}
+	v.End(r.now, Fine)
+	r.called("one is free", all, 1, 0, 0)
+	for i := range 2 {
+		if err := all[i].answer(); !errors.Is(err, ErrBusy) {
+			t.Error(err)
+		}
+	}
+	r.called("two have tried it", all, 1, 1, 1)
+	if err := all[2].answer(); err != nil || all[2].got != v {
+		t.Error(err)
+	}
+	w.End(r.now, Fine)
+	r.called("the other one is free", all, 2, 1, 1)
+	if err := all[0].answer(); err != nil || all[0].got != w {
+		t.Error(err)
 	}
 }
 
@@ -160,66 +265,104 @@ func TestQueueBetweenPickAndWait(t *testing.T) {
 		r.fail(r.server(1))
 	}
 	busy := func() {
+		t.Helper()
 		if _, err := r.pick.Pick(r.now, 0, nil); !errors.Is(err, ErrBusy) {
 			t.Fatal(err)
 		}
 	}
 	v := r.take()
-	called := 0
-	call := func() { called++ }
-	busy()
-	r.pick.Wait(call)
-	if called != 0 {
+	first := r.wait()
+	if first.calls != 0 {
 		t.Error("called, although the only free server is out")
 	}
 	v.End(r.now, Fine)
+	busy() // the slot is for the first
+	first.ticket.Leave()
+	called := 0
+	ticket, _ := r.pick.Wait(func() { called++ }) // which has not taken it
+	if called != 1 {
+		t.Errorf("called %d times, want once", called)
+	}
+	ticket.Leave()
 	v = r.take()
 	busy()
 	v.End(r.now, Fine)
-	r.pick.Wait(call)
+	r.pick.Wait(func() { called++ })
 	if called != 2 {
-		t.Errorf("called %d times, want 2", called)
+		t.Errorf("called %d times, want twice", called)
 	}
 }
 
-// TestQueueLosesNoWake: loops take and give back the only slot, and wait for it in between. None waits for ever.
-func TestQueueLosesNoWake(t *testing.T) {
+// A slot that becomes free while the one that was called for another looks for it is not missed either.
+func TestQueueBetweenPickForAndAnswer(t *testing.T) {
 	list := targets(1)
 	list[0].Slots = 1
-	s, err := New(Options{}, list...)
-	if err != nil {
+	r := newRig(t, Options{}, list...)
+	v := r.take()
+	w := r.wait()
+	v.End(r.now, Fine)
+	take := func() error { _, err := r.pick.pick(r.now, 0, nil, false); return err }
+	if err := take(); err != nil { // another loop is faster
 		t.Fatal(err)
 	}
-	var loops sync.WaitGroup
-	for i := range 8 {
-		loops.Go(func() {
-			pick, bell := s.Picker(i, 8), make(chan struct{}, 1)
-			ring := func() { bell <- struct{}{} }
-			for range 2000 {
-				v, err := pick.Pick(1, 0, nil)
-				for again := false; err != nil; again = true {
-					if again {
-						pick.Again(ring)
-					} else if _, ok := pick.Wait(ring); !ok {
-						t.Error("the queue is full")
-						return
+	if err := take(); !errors.Is(err, ErrBusy) {
+		t.Fatal(err)
+	}
+	v.End(r.now, Fine)
+	r.called("it has not answered", []*waiter{w}, 1)
+	r.pick.waitOn(w.ticket, nil)
+	r.called("it has", []*waiter{w}, 2)
+	if err := w.answer(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestQueueLosesNoWake: loops take and give back the only slots, and wait for them in between. Some leave when it is their turn. None waits
+// for ever.
+func TestQueueLosesNoWake(t *testing.T) {
+	for slots := 1; slots <= 3; slots++ {
+		list := targets(1)
+		list[0].Slots = slots
+		s, err := New(Options{}, list...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var loops sync.WaitGroup
+		for i := range slots + 1 {
+			loops.Go(func() {
+				pick, bell := s.Picker(i, slots+1), make(chan struct{}, 1)
+				for n := range 10_000 {
+					v, err := pick.Pick(1, 0, nil)
+					if err != nil {
+						ticket, ok := pick.Wait(func() { bell <- struct{}{} })
+						if !ok {
+							t.Error("the queue is full")
+							return
+						}
+						for err != nil {
+							if <-bell; n%8 == i {
+								break
+							}
+							v, err = pick.PickFor(ticket, 1, 0, nil)
+						}
+						ticket.Leave()
 					}
-					<-bell
-					v, err = pick.Pick(1, 0, nil)
+					if err == nil {
+						v.End(1, Fine)
+					}
 				}
-				v.End(1, Fine)
-			}
-		})
-	}
-	done := make(chan struct{})
-	go func() { loops.Wait(); close(done) }()
-	select {
-	case <-done:
-	case <-time.After(time.Minute):
-		t.Fatal("a loop waits although the slot is free")
-	}
-	if n := s.Servers()[0].Active(); n != 0 {
-		t.Errorf("%d requests are still counted", n)
+			})
+		}
+		done := make(chan struct{})
+		go func() { loops.Wait(); close(done) }()
+		select {
+		case <-done:
+		case <-time.After(time.Minute):
+			t.Fatal("a loop waits although a slot is free")
+		}
+		if v := s.Servers()[0]; v.Active() != 0 || s.queue.calls.Load() != 0 || s.Waiting() != 0 {
+			t.Errorf("left: %d requests, %d calls, %d that wait", v.Active(), s.queue.calls.Load(), s.Waiting())
+		}
 	}
 }
 

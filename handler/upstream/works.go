@@ -5,5 +5,6 @@ package upstream
 func (v *Server) Works(now int64) {
 	if v.health.troubled.Load() {
 		v.succeeded(now)
+		v.set.queue.becomesFree()
 	}
 }

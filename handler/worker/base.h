@@ -92,6 +92,9 @@ void mb_own_or_method(lua_State *L); /* for __index: pushes the own field of the
 
 int mb_message_send(int fd, uint32_t type, const void *p, size_t n); /* 0 or -1 */
 int mb_message_pass(int fd, uint32_t type, const void *p, size_t n, int passed); /* with a descriptor; 0 or -1 */
+/* Waits until the other end has taken most of what was sent before: a message of a few KiB is sent without a wait then. 0: it has
+ * not taken it in time. */
+int mb_message_room(int fd, int seconds);
 int mb_message_try(int fd, uint32_t type, const void *p, size_t n);  /* -1: too long, or there is no room now */
 /* Sends a whole message with its header, or returns -1. For signal handlers: it does not
  * block, and does not break into a message that is being sent. */

@@ -112,6 +112,15 @@ int mb_message_send_now(int fd, const void *p, size_t n)
 	return send(fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)n ? 0 : -1;
 }
 
+int mb_message_room(int fd, int seconds)
+{
+	struct pollfd p = {.fd = fd, .events = POLLOUT};
+	int n;
+	while ((n = poll(&p, 1, seconds * 1000)) < 0 && errno == EINTR)
+		;
+	return n > 0;
+}
+
 /* Never waits for room. The kernel takes a short message whole or not at all on most systems;
  * where it takes a part, the rest has to follow. */
 int mb_message_try(int fd, uint32_t type, const void *p, size_t n)

@@ -73,6 +73,15 @@ func TestBodyIgnored(t *testing.T) {
 	w.check(r, "HTTP/1.1 200 OK\nDate: X\nContent-Length: 7\nConnection: close\n\nignored", shm.ResultClose)
 }
 
+// What is made of the head while a finalizer reads the body is that of the head, although the body takes its room.
+func TestBodyReadByFinalizer(t *testing.T) {
+	w := mustLoad(t, "body.lua").fork(0, windows(4096, 4096))
+	for _, what := range []string{"get_params", "cookies", "headers_value"} {
+		r := w.do(request{head: "POST /finalizer?what=" + what + "&a=value HTTP/1.1\nHost: x\nA: value\nCookie: a=value", body: text(20000)})
+		w.wantBody(r, what, "value 20000")
+	}
+}
+
 func TestExpectContinue(t *testing.T) {
 	w := mustLoad(t, "body.lua").fork(0, small)
 	for _, way := range []string{"string", "stream"} {

@@ -155,9 +155,18 @@ void mb_detach_head(lua_State *L)
 	exchange.head_bytes = exchange.head_copy.p;
 }
 
+/* Moves the head of a request whose body is still arriving. Whoever has a pointer into the head may allocate: that can run a
+ * finalizer, and a finalizer can read the body. */
+void mb_settle_head(lua_State *L)
+{
+	if (mb_has_body() && !mb_body_in_file())
+		mb_detach_head(L);
+}
+
 /* Returns len bytes of raw at off, checked. */
 const uint8_t *mb_span(lua_State *L, uint32_t off, uint32_t len)
 {
+	mb_settle_head(L);
 	if (off > exchange.head.raw_len || len > exchange.head.raw_len - off)
 		luaL_error(L, "request: bad head");
 	return exchange.head_bytes + exchange.head.raw_off + off;
@@ -165,6 +174,7 @@ const uint8_t *mb_span(lua_State *L, uint32_t off, uint32_t len)
 
 const mb_field *mb_field_at(lua_State *L, uint32_t i)
 {
+	mb_settle_head(L);
 	const mb_field *f = (const mb_field *)(exchange.head_bytes + sizeof(mb_head)) + i;
 	mb_span(L, f->name_off, f->name_len);
 	mb_span(L, f->value_off, f->value_len);

@@ -243,6 +243,7 @@ int mb_body_received(void);             /* the next request can follow, even if 
 void mb_input_consume(uint64_t n);      /* n more bytes of the in-window are no longer needed */
 void mb_input_discard(void);            /* throws away what has arrived of a discarded body */
 void mb_detach_head(lua_State *L);
+void mb_settle_head(lua_State *L);      /* before pointers into head_bytes: they are valid until the end of the exchange then */
 const uint8_t *mb_span(lua_State *L, uint32_t off, uint32_t len);
 const mb_field *mb_field_at(lua_State *L, uint32_t i);
 

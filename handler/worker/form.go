@@ -16,13 +16,15 @@ import (
 // there is one parser for the process.
 var formParser form.Parser
 
-// C has numbers of its own for the records. An array of another length would be of another type.
+// C has numbers of its own. An array of another length would be of another type.
 var (
 	_ [C.MB_POST_PART]struct{}  = [form.RecordPart]struct{}{}
 	_ [C.MB_POST_VIEW]struct{}  = [form.RecordView]struct{}{}
 	_ [C.MB_POST_BYTES]struct{} = [form.RecordBytes]struct{}{}
 	_ [C.MB_POST_END]struct{}   = [form.RecordEnd]struct{}{}
 	_ [C.MB_POST_NONE]struct{}  = [form.NoField]struct{}{}
+
+	_ [C.MB_FORM_NAME_MAX]struct{} = [form.NameBytesMax]struct{}{}
 )
 
 // mbPostBegin starts with a form body: multipart with that Content-Type, or urlencoded.

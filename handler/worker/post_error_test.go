@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"moonbridge/handler/shm"
+	"moonbridge/handler/worker/form"
 )
 
 // An error that a stream handler raises comes out unchanged where the processing was started; the form is lost, but not the
@@ -43,6 +44,23 @@ func TestPostCallbackErrors(t *testing.T) {
 	w.check(w.post("/uncaught", multipartType, body), "", 500<<shm.ResultStatusShift)
 	for _, part := range []string{"POST /uncaught: testdata/post.lua:", ": deep in a handler\nstack traceback:\n", "'fails'", "'send_status'", "<testdata/post.lua:"} {
 		w.stderr.wait(t, part)
+	}
+	if strings.Contains(w.stderr.String(), "raised again") {
+		t.Errorf("standard error: %s", w.stderr)
+	}
+	// One that is caught and raised again, or another one like it: the log shows both places.
+	for way, parts := range map[string][]string{
+		"again": {": deep in a handler\nstack traceback:\n", "'fails'", "raised again, or an equal error raised later:\n", "'clean_up'"},
+		"equal": {": short\nstack traceback:\n", "raised again, or an equal error raised later:\n", "'fails_equally'"},
+	} {
+		w := mustLoad(t, "post.lua").fork(0, small)
+		w.check(w.do(request{head: "POST /" + way + " HTTP/1.1\nHost: x" + multipartType, body: body}), "", 500<<shm.ResultStatusShift)
+		for _, part := range parts {
+			w.stderr.wait(t, part)
+		}
+		if r := w.last(1); strings.Contains(r.message, "\n") {
+			t.Errorf("%s: the message is %q", way, r.message)
+		}
 	}
 }
 
@@ -89,6 +107,33 @@ func TestPostMalformed(t *testing.T) {
 	r = w.post("/stream?exact=a", formType, text(20000)+"=1")
 	r.result |= shm.ResultClose
 	w.check(r, "", 413<<shm.ResultStatusShift|shm.ResultClose)
+	// The limits are the same with stream handlers and without. Empty items do not count, and names do as they are when decoded.
+	name := text(form.NameBytesMax - 1)
+	for _, c := range []struct {
+		what, body string
+		fits       bool
+	}{
+		{"as many as there may be", many, true},
+		{"one more", many + "a", false},
+		{"empty ones", "a=1" + strings.Repeat("&", 1<<16+1), true},
+		{"empty ones and one too many", strings.Repeat("&", 100) + many + "a", false},
+		{"long name", name + "x=1", true},
+		{"long name, encoded", strings.Repeat("%41", form.NameBytesMax) + "=1", true},
+		{"long name without a value", "a&" + name + "x", true},
+		{"name too long", name + "xx=1", false},
+		{"name too long, encoded", strings.Repeat("%41", form.NameBytesMax+1) + "=1", false},
+		{"name too long, ends as if it were encoded", name + "%4=1", false},
+		{"name too long, without a value", "a&" + name + "xx", false},
+		{"long value", "a=" + text(20000), true},
+	} {
+		for _, way := range []string{"/tables", "/stream?exact=none", "/ignore"} {
+			r := w.post(way, formType, c.body)
+			if r.result |= shm.ResultClose; c.fits && (r.result != shm.ResultDone|shm.ResultClose || r.body() == "") ||
+				!c.fits && r.result != shm.ResultDone|413<<shm.ResultStatusShift|shm.ResultClose {
+				t.Errorf("%s, %s: result %#x, %.100q\n%s", way, c.what, r.result, r.text, w.stderr)
+			}
+		}
+	}
 	if r = w.post("/stream?exact=a", formType, many); !strings.HasSuffix(r.body(), lines("{}", "{}", "nil", "nil")) {
 		t.Errorf("65536 fields: result %#x", r.result)
 	}

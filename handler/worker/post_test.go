@@ -100,7 +100,11 @@ func TestPostTables(t *testing.T) {
 		{"urlencoded", formType, "a=1&b=+%41&a=2", lines("{a=1 b= A}", "{a={1=1 2=2} b={1= A}}", "nil", "nil")},
 		{"another type", "\nContent-Type: multipart/mixed; boundary=cut", encode(t, field{name: "a"}), noForm},
 		{"no type", "", "a=1", noForm},
-		{"no body", multipartType, "", noForm},
+		{"no body", multipartType, "", lines("{}", "{}", "{}", "{}")},
+		{"empty body", multipartType + "\nContent-Length: 0", "", lines("{}", "{}", "{}", "{}")},
+		{"empty chunked body", multipartType + "\nTransfer-Encoding: chunked", "", lines("{}", "{}", "{}", "{}")},
+		{"empty body, urlencoded", formType + "\nContent-Length: 0", "", noForm},
+		{"empty chunked body, urlencoded", formType + "\nTransfer-Encoding: chunked", "", noForm},
 	} {
 		for _, way := range []string{"tables", "stream", "status", "coroutine"} {
 			w.wantBody(w.post("/"+way, c.typ, c.body), way+", "+c.name, c.want)

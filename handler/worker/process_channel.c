@@ -3,7 +3,6 @@
 #include "process.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -34,17 +33,6 @@ static void hang_up(void)
 	sock = -1;
 }
 
-/* Waits until the server has taken what it was sent before on the control socket: then there is room for a short message. 0: it
- * does not take it. */
-static int server_listens(void)
-{
-	struct pollfd p = {.fd = process.control, .events = POLLOUT};
-	int n;
-	while ((n = poll(&p, 1, ASK_SECONDS * 1000)) < 0 && errno == EINTR)
-		;
-	return n > 0;
-}
-
 /* Gives the server one end of a pair. Returns NULL, or what is wrong. */
 static const char *call_server(void)
 {
@@ -52,7 +40,7 @@ static const char *call_server(void)
 	int fds[2];
 	if (sock >= 0)
 		return NULL;
-	if (!server_listens())
+	if (!mb_message_room(process.control, ASK_SECONDS))
 		return no_answer;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
 		return strerror(errno);
@@ -403,8 +391,11 @@ static double number_field(lua_State *L, const char *name, double min, double ma
 	lua_getfield(L, -1, name);
 	if (!lua_isnil(L, -1)) {
 		x = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : -1;
-		if (!(x >= min && x <= max))
-			luaL_error(L, "moonbridge_channel.declare: '%s' must be a number from %f to %d", name, min, (int)max);
+		if (!(x >= min && x <= max)) {
+			char least[16];
+			snprintf(least, sizeof least, "%g", min); /* Lua's own formats differ */
+			luaL_error(L, "moonbridge_channel.declare: '%s' must be a number from %s to %d", name, least, (int)max);
+		}
 	}
 	lua_pop(L, 1);
 	return x;

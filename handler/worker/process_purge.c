@@ -56,7 +56,8 @@ static int ask(lua_State *L, uint8_t kind, const char *name)
 		return 1; /* no key is so long */
 	memcpy(message + 1, key, n);
 	/* each message gets one answer; that to an earlier one may come late */
-	if (mb_message_send(process.control, MB_MSG_PURGE, message, 1 + n) || !await(++sent)) {
+	if (!mb_message_room(process.control, PURGE_SECONDS) ||
+	    mb_message_send(process.control, MB_MSG_PURGE, message, 1 + n) || !await(++sent)) {
 		lua_pushnil(L);
 		lua_pushliteral(L, "the server does not answer");
 		return 2;

@@ -121,12 +121,27 @@ static int push_traceback(lua_State *L)
 	return 1;
 }
 
+/* The error may be one of a stream handler, whose text is on top, raised again, or another one. Both tracebacks are shown. */
+static void append_later_traceback(lua_State *L)
+{
+	static const char later[] = "\nraised again, or an equal error raised later:";
+	if (!push_traceback(L))
+		return;
+	lua_pushstring(L, later);
+	lua_pushstring(L, lua_tostring(L, -2) + sizeof "\nstack traceback:" - 1);
+	lua_remove(L, -3);
+	lua_concat(L, 3);
+}
+
 /* Turns any error value into a string and appends a traceback. Upvalue 1 is debug.traceback
  * as it was before the script ran. */
 static int traceback(lua_State *L)
 {
-	if (mb_form_stream_traceback(L))
+	if (mb_form_stream_traceback(L)) {
+		if (!mb_form_stream_raises(L))
+			append_later_traceback(L);
 		return 1;
+	}
 	lua_settop(L, 1);
 	if (!lua_isstring(L, 1)) {
 		push_object_text(L);

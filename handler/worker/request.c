@@ -171,6 +171,7 @@ int mb_tls_push(lua_State *L)
 	const mb_head *h = &exchange.head;
 	if (!(h->flags & MB_HEAD_TLS))
 		return 0;
+	mb_settle_head(L);
 	const char *s = (const char *)exchange.head_bytes + h->id_off + h->id_len;
 	lua_newtable(L);
 	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {

@@ -4,7 +4,8 @@
 
 #include "exchange.h"
 
-#define MB_PARAMS_MAX (1u << 16) /* items of a form, a query, the cookies */
+#define MB_PARAMS_MAX (1u << 16) /* items of a form, a query, the cookies; empty ones do not count */
+#define MB_FORM_NAME_MAX (16u << 10) /* bytes of a name in an urlencoded form, decoded */
 
 #pragma GCC visibility push(hidden)
 
@@ -129,6 +130,7 @@ typedef struct {
 	char reason[120];
 } mb_post_result;
 
+void mb_form_empty(lua_State *L); /* a multipart form without a body */
 void mb_form_process(lua_State *L, int multipart, const char *type, size_t n);
 
 /* --- request_form_stream.c --------------------------------------------------- */
@@ -137,7 +139,8 @@ void mb_form_stream_install(lua_State *L);
 void mb_form_stream_find(lua_State *L, int name);  /* pushes the handler for the field, or nil */
 void mb_form_stream_call(lua_State *L, int nargs); /* mb_form_stream_failed must be below it */
 int mb_form_stream_failed(lua_State *L);
-int mb_form_stream_traceback(lua_State *L);        /* 1: pushed that of a handler's error, at 1 */
+int mb_form_stream_traceback(lua_State *L);        /* 1: pushed that of a handler's error, which is equal to the value at 1 */
+int mb_form_stream_raises(lua_State *L);           /* called by a message handler: is it that error, for the first time? */
 int mb_stream_post_param(lua_State *L);
 int mb_stream_post_params(lua_State *L);
 

@@ -153,10 +153,10 @@ int mb_body_push(lua_State *L)
 
 enum { TYPE_OTHER, TYPE_FORM, TYPE_MULTIPART };
 
-/* Returns which kind of form the body is. *v: the value of Content-Type. */
+/* Returns which kind of form the body is, even if it is empty. *v: the value of Content-Type. */
 static int content_type(lua_State *L, const char **v, size_t *vn)
 {
-	if (!mb_has_body() || !mb_field_find(L, "content-type", v, vn))
+	if (!mb_field_find(L, "content-type", v, vn))
 		return TYPE_OTHER;
 	const char *semi = memchr(*v, ';', *vn);
 	size_t n = semi ? (size_t)(semi - *v) : *vn;
@@ -188,7 +188,11 @@ static void process_form(lua_State *L)
 	size_t n = 0;
 	int type = content_type(L, &v, &n);
 	exchange.body_processed = 1;
-	if (type == TYPE_OTHER) {
+	if (type == TYPE_MULTIPART && !mb_has_body()) {
+		mb_form_empty(L); /* as if it were chunked */
+		return;
+	}
+	if (type == TYPE_OTHER || !mb_has_body()) {
 		/* A body that is not a form stays where it is, and can still be read. */
 		keep_params(L, NULL, 0);
 		return;

@@ -14,6 +14,7 @@ int mb_cache_key(lua_State *L)
 	for (size_t i = 0; i < n; i++)
 		luaL_addchar(&b, host[i] >= 'A' && host[i] <= 'Z' ? (char)(host[i] + 'a' - 'A') : host[i]);
 	luaL_addchar(&b, '/');
+	mb_settle_head(L);
 	const char *raw = (const char *)exchange.head_bytes + h->raw_off;
 	if (!(h->flags & MB_HEAD_ASTERISK)) {
 		luaL_addlstring(&b, raw + h->path_off, h->path_len);

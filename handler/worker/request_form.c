@@ -207,6 +207,14 @@ static void store_tables(lua_State *L, form *f)
 	}
 }
 
+void mb_form_empty(lua_State *L)
+{
+	form f = {.top = lua_gettop(L), .multipart = 1};
+	mb_params_new(L);
+	mb_params_new(L);
+	store_tables(L, &f);
+}
+
 /* Parses the whole body. The slots have the order of the cache's keys. */
 void mb_form_process(lua_State *L, int multipart, const char *type, size_t n)
 {

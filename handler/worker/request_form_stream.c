@@ -138,6 +138,23 @@ int mb_form_stream_failed(lua_State *L)
 	return 1;
 }
 
+/* Who raises the error of a stream handler in the end. An equal value that comes from elsewhere may be that error, raised again by the
+ * application, or another one. */
+static const void *raiser;
+
+/* Returns the function at a level of the stack. */
+static const void *function_at(lua_State *L, int level)
+{
+	lua_Debug ar;
+	if (!lua_getstack(L, level, &ar) || !lua_getinfo(L, "f", &ar))
+		return NULL;
+	const void *f = lua_topointer(L, -1);
+	lua_pop(L, 1);
+	return f;
+}
+
+int mb_form_stream_raises(lua_State *L) { return raiser && function_at(L, 1) == raiser; }
+
 int mb_form_stream_traceback(lua_State *L)
 {
 	if (!exchange.active || !mb_cache_get(L, MB_CACHE_ERROR))
@@ -157,6 +174,8 @@ void mb_form_stream_call(lua_State *L, int nargs)
 	mb_own_only_after(L, failed);
 	mb_memory_after(failed); /* the error that is raised below is another one */
 	exchange.in_stream_handler = 0;
-	if (failed)
-		lua_error(L);
+	if (!failed)
+		return;
+	raiser = function_at(L, 0);
+	lua_error(L);
 }

@@ -17,13 +17,20 @@ static int next_item(mb_pairs *p, int separator, const char **item, size_t *n)
 	return 1;
 }
 
+/* The first byte that is no separator, or the end. Empty items are no items. */
+static const char *skip(const char *s, const char *end, int separator)
+{
+	while (s < end && *s == separator)
+		s++;
+	return s;
+}
+
 int mb_pairs_next(mb_pairs *p)
 {
 	size_t n;
-	do
-		if (!next_item(p, '&', &p->name, &n))
-			return 0;
-	while (n == 0);
+	p->at = skip(p->at, p->end, '&');
+	if (!next_item(p, '&', &p->name, &n))
+		return 0;
 	const char *equals = memchr(p->name, '=', n);
 	p->name_len = equals ? (size_t)(equals - p->name) : n;
 	p->value = p->name + p->name_len + (equals != NULL);
@@ -70,10 +77,12 @@ void mb_pairs_limit(lua_State *L, size_t items)
 
 size_t mb_pairs_count(lua_State *L, int separator, const uint8_t *p, size_t n)
 {
-	size_t items = n > 0;
-	for (const uint8_t *s = p, *end = p + n; s < end; s++, items++)
-		if (!(s = memchr(s, separator, (size_t)(end - s))))
-			break;
+	size_t items = 0;
+	const char *s = (const char *)p, *end = s + n;
+	while (s && (s = skip(s, end, separator)) < end) {
+		items++;
+		s = memchr(s, separator, (size_t)(end - s));
+	}
 	mb_pairs_limit(L, items);
 	return items;
 }

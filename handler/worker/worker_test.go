@@ -308,16 +308,16 @@ func TestErrors(t *testing.T) {
 		{"error", "", status(500), "GET /error: testdata/errors.lua:6: first line\nsecond line\nstack traceback:\n"},
 		{"table", "", status(500), "GET /table: error object of type table\n"},
 		{"object", "", status(500), "GET /object: an object\n"},
-		{"none", "", status(500), "GET /none: testdata/errors.lua:27: the handler has sent no status: it returned without calling send_status\n"},
+		{"none", "", status(500), "GET /none: testdata/errors.lua:28: the handler has sent no status: it returned without calling send_status\n"},
 		{"after_data", "", status(500), "GET /after_data: testdata/errors.lua:10: late\n"},
 		{"after_flush", "HTTP/1.1 200 OK\nDate: X\nTransfer-Encoding: chunked\n\n1\r\nx\r\n", shm.ResultReset,
 			"GET /after_flush: testdata/errors.lua:11: too late\n"},
 		{"after_interim", "HTTP/1.1 103 Early Hints\n\nHTTP/1.1 500 Internal Server Error\r\nContent-Type: text/plain\r\n" +
 			"Date: X\r\nContent-Length: 22\r\nConnection: close\r\n\r\nInternal Server Error\n", shm.ResultClose,
 			"GET /after_interim: testdata/errors.lua:12: interim\n"},
-		{"length", "", status(500), "GET /length: testdata/errors.lua:27: finish: less data (2 bytes) than the Content-Length that was sent (10)\n"},
+		{"length", "", status(500), "GET /length: testdata/errors.lua:28: finish: less data (2 bytes) than the Content-Length that was sent (10)\n"},
 		{"length_flushed", "HTTP/1.1 200 OK\nContent-Length: 10\nDate: X\n\n12", shm.ResultReset,
-			"GET /length_flushed: testdata/errors.lua:27: finish: less data (2 bytes) than the Content-Length that was sent (10)\n"},
+			"GET /length_flushed: testdata/errors.lua:28: finish: less data (2 bytes) than the Content-Length that was sent (10)\n"},
 		{"ok", "HTTP/1.1 200 OK\nDate: X\nContent-Length: 0\n\n", 0, ""},
 	} {
 		got := w.get("/" + c.path)

@@ -17,7 +17,8 @@ function cases.again() for _ = 1, 5 do pcall(hog) end return "five times" end
 function cases.coroutine() coroutine.wrap(hog)() end
 function cases.resumed() return select(2, coroutine.resume(coroutine.create(hog))) end
 function cases.rep() return (("x"):rep(2e9)) end
-function cases.long() return (("xx"):rep(2e9)) end -- more than Lua can have
+-- More than a string can have: LuaJIT says that there is not enough memory, without asking for it. Lua 5.4 says something else, so there it is the same as rep.
+function cases.long() return ((jit and "xx" or "x"):rep(2e9)) end
 function cases.long_in_time() return timeout(60, cases.long) end
 function cases.concat()
 	local s = "x"

@@ -23,10 +23,12 @@ import (
 	"moonbridge/handler/pool/listen"
 	"moonbridge/handler/route"
 	_ "moonbridge/handler/worker" // needed: this program is started a second time, as the process that forks the workers
+	"moonbridge/httpparse"
 )
 
 // now answers /go/time. It runs on an event loop, so it must not block. Path returns the whole path (/go/ is not removed), but without
-// its leading slash.
+// its leading slash. It is as the client has sent it, unlike what the rule in run is compared with: it may not begin with go/, so do not cut
+// that off. Only go/time, in this spelling, is answered.
 func now(w *handler.Response, r *handler.Request) {
 	if string(r.Path()) != "go/time" {
 		w.Error(404)
@@ -46,8 +48,8 @@ func main() {
 }
 
 // run serves until a signal arrives. The script must call listen once, with one HTTP listener. Options that the workers carry out count,
-// such as max_fork. Those that are up to the server, such as tls and static, are refused. Limits, such as request_body_size_limit, and the
-// default of encoded_body have no effect here: example luapool shows how to pass them to the engine.
+// such as max_fork. Those that are up to the server, such as tls and static, are refused. Of the limits, those on sizes are passed on to the
+// engine, for /go/ too. Timeouts, stream_body and buffering are not: example luapool has them all.
 func run(script string, args []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -56,7 +58,8 @@ func run(script string, args []string) error {
 		return err
 	}
 	var ln *engine.Listener
-	// open is called for each listen call of the script (n counts from 0) while pool.Start loads it.
+	var limits engine.Limits
+	// open is called for each listen call of the script while pool.Start loads it. n counts from 0; a call that fails does not count.
 	open := func(n int, spec *listen.Spec) (err error) {
 		if n > 0 || len(spec.Listeners) != 1 || spec.Listeners[0].HTTP == nil {
 			return errors.New("both: the script must have exactly one listener, for HTTP")
@@ -65,6 +68,10 @@ func run(script string, args []string) error {
 			return fmt.Errorf("both does not support %s", strings.Join(names, ", "))
 		}
 		l := &spec.Listeners[0]
+		limits.HeadBytes, limits.BodyBytes = l.HTTP.RequestHeaderSizeLimit, l.HTTP.RequestBodySizeLimit
+		if l.HTTP.EncodedBody == listen.EncodedRefuse {
+			limits.BodyCodings = httpparse.CodingsOf(httpparse.Identity) // a body with Content-Encoding is answered with 415
+		}
 		ln, err = e.Open(l.Network(), l.Address(), engine.OpenOptions{Mode: l.Mode})
 		return err
 	}
@@ -75,13 +82,14 @@ func run(script string, args []string) error {
 	}
 	defer host.Kill() // does nothing after Stop
 	// The path of a rule begins with a slash. If it also ends in one, it matches all paths below it, otherwise only itself.
-	// Pools are backends, one for each listen call. This one gets every request that no rule matches.
+	// The path of the request is decoded and freed of dot segments before that. Pools are backends, one for each listen call (without one, Start
+	// has returned an error). This one gets every request that no rule matches.
 	b, err := route.New([]route.Rule{{Path: "/go/", To: handler.OnLoop(handler.Func(now))}}, host.Pools()[0])
 	if err != nil {
 		return err
 	}
-	// 0 tells the workers that it is the first listener of the listen call. Zero Limits are the engine's defaults.
-	if err := e.Serve(ln, b, 0, engine.Limits{}); err != nil {
+	// 0 tells the workers that it is the first listener of the listen call.
+	if err := e.Serve(ln, b, 0, limits); err != nil {
 		return err
 	}
 	log.Printf("http://%s/", ln.Addr())

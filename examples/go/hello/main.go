@@ -61,7 +61,7 @@ func main() {
 		log.Printf("%s: http://%s/", where, ln.Addr())
 	}
 	serve("on the loops", *fast, handler.OnLoop(handler.Func(hello)))
-	serve("on goroutines", *blocking, handler.Blocking(handler.Func(slow), 100)) // at most 100 requests at a time; others wait
+	serve("on goroutines", *blocking, handler.Blocking(handler.Func(slow), 100)) // at most 100 requests at a time; others wait for up to 10 s, then get 503
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -71,6 +71,6 @@ func main() {
 	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	if err := e.Shutdown(grace); err != nil {
-		log.Print("connections were cut: ", err)
+		log.Fatal("connections were cut: ", err)
 	}
 }

@@ -27,14 +27,9 @@ import (
 func main() {
 	address := flag.String("go", "127.0.0.1:8081", "address of the Go handler")
 	grace := flag.Duration("grace", 10*time.Second, "how long requests in progress may take after a signal")
-	flag.Usage = func() {
-		fmt.Fprintln(flag.CommandLine.Output(), "Usage: luapool [-go address] [-grace duration] script.lua [argument ...]")
-		flag.PrintDefaults()
-	}
 	flag.Parse()
 	if flag.NArg() == 0 {
-		flag.Usage()
-		os.Exit(2)
+		log.Fatal("usage: luapool [-go address] [-grace duration] script.lua [argument ...]")
 	}
 	if err := run(*address, *grace, flag.Arg(0), flag.Args()[1:]); err != nil {
 		log.Fatal(err)
@@ -96,6 +91,7 @@ func serveGo(e *engine.Engine, address string, pools []*pool.Pool) error {
 		return err
 	}
 	log.Printf("go: http://%s/", ln.Addr())
-	// The first 0 is the default number of goroutines (256). The second one is for Request.Listener: any number will do.
+	// Stats takes a lock, so status does not run on a loop. The first 0 is the default number of goroutines (256). The second one is for
+	// Request.Listener: any number will do.
 	return e.Serve(ln, handler.Blocking(handler.Func(status), 0), 0, engine.Limits{})
 }

@@ -7,93 +7,86 @@ import (
 	"slices"
 
 	"moonbridge/engine"
-	"moonbridge/handler/forwarded"
 	"moonbridge/handler/pool"
 	"moonbridge/handler/pool/listen"
 	"moonbridge/handler/proxyproto"
 	"moonbridge/httpparse"
 )
 
-// script is what the listen calls of the script have opened.
+// script is what the script has opened: for each of its listen calls the listeners, in their order. Each call also makes a pool, so
+// listeners[n] belong to the n-th pool. A timer or a main handler has no socket; its listener is nil.
 type script struct {
 	engine    *engine.Engine
-	listeners []listener
+	listeners [][]*engine.Listener
 }
 
-type listener struct {
-	*engine.Listener
-	pool  int // which of the pools serves it: each listen call makes one
-	index int // which of the listeners of that call it is
-}
-
-// carriedOut are the options for the server that serve passes on to the engine. The workers carry out most of the other options themselves.
+// carriedOut are the options for the server that this program carries out. The workers carry out most of the other options themselves.
 // The rest, such as tls, static and routes, is refused, so that nothing is served in another way than the script says.
-var carriedOut = []string{"flood_penalty", "proxy_protocol", "static_headers", "trusted_proxies"}
+var carriedOut = []string{"proxy_protocol", "static_headers"}
 
-// open opens the listeners of the n-th listen call (from 0). Its error becomes an error in the script, which may handle it and go on, so no
-// listener is left open then.
-func (s *script) open(n int, spec *listen.Spec) error {
+// open opens the listeners of a listen call. Its error becomes an error in the script, which may handle it and go on. So such a call leaves no
+// listener open; it makes no pool either.
+func (s *script) open(_ int, spec *listen.Spec) error {
 	for _, name := range spec.ServerOptions() {
 		if !slices.Contains(carriedOut, name) {
 			return fmt.Errorf("luapool does not support the option %s", name)
 		}
 	}
-	var opened []listener
+	opened := make([]*engine.Listener, len(spec.Listeners))
 	for i := range spec.Listeners {
 		l := &spec.Listeners[i]
 		if l.Peerless() {
-			continue // a timer or a main handler has no socket
+			continue
 		}
 		ln, err := s.engine.Open(l.Network(), l.Address(), engine.OpenOptions{Mode: l.Mode})
 		if err != nil {
-			for _, before := range opened {
-				before.Close()
-			}
+			closeAll(opened)
 			return err
 		}
-		opened = append(opened, listener{ln, n, i})
+		opened[i] = ln
 	}
-	s.listeners = append(s.listeners, opened...)
+	s.listeners = append(s.listeners, opened)
 	return nil
 }
 
-// serve serves each listener with its pool.
+func closeAll(listeners []*engine.Listener) {
+	for _, ln := range listeners {
+		if ln != nil {
+			ln.Close()
+		}
+	}
+}
+
+// serve serves the listeners with their pools.
 func (s *script) serve(pools []*pool.Pool) error {
-	for _, p := range pools {
+	for n, p := range pools {
 		// Serve does this too, but a pool that has only timers is not served.
 		if err := s.engine.Attach(p); err != nil {
 			return err
 		}
-	}
-	for _, ln := range s.listeners {
-		if err := s.serveOne(ln, pools[ln.pool]); err != nil {
-			return err
+		for i, ln := range s.listeners[n] {
+			if ln == nil {
+				continue
+			}
+			if err := s.serveOne(ln, p, i); err != nil {
+				return err
+			}
+			log.Printf("lua: %s", ln.Addr())
 		}
-		log.Printf("lua: %s", ln.Addr())
 	}
 	return nil
 }
 
-func (s *script) serveOne(ln listener, p *pool.Pool) error {
-	spec := p.Spec()
-	l := &spec.Listeners[ln.index]
+// serveOne serves the listener with this index in its listen call. The index tells the workers which connect handler to run.
+func (s *script) serveOne(ln *engine.Listener, p *pool.Pool, index int) error {
+	l := &p.Spec().Listeners[index]
 	if l.ProxyProtocol {
 		ln.SetPreface(proxyproto.New(0)) // 0: connections have 5 seconds to send the header
 	}
-	// The index tells the workers which connect handler of the listen call to run.
 	if l.Raw() {
-		return s.engine.ServeSockets(ln.Listener, p, ln.index) // the handler gets the connection itself
+		return s.engine.ServeSockets(ln, p, index) // the handler gets the connection itself
 	}
-	lim := limits(l.HTTP)
-	lim.NoFloodPenalty = !spec.Options.FloodPenalty
-	if proxies := spec.Options.TrustedProxies; len(proxies) > 0 {
-		trusted, err := forwarded.New(proxies)
-		if err != nil {
-			return err
-		}
-		lim.TrustedProxies = trusted
-	}
-	return s.engine.Serve(ln.Listener, p, ln.index, lim)
+	return s.engine.Serve(ln, p, index, limits(l.HTTP))
 }
 
 // limits returns the limits that the script has passed to http.generate_handler. A timeout that is no limit is 0 there, and negative here.

@@ -1,6 +1,7 @@
 // Command proxy is a reverse proxy. Requests for paths below /api/ go to one service, which sees them without that prefix, and all others,
 // also those for /api itself, to another one. It sets the field X-Served-By in requests, and removes the field Server from responses.
-// Services speak HTTP/1.1 without TLS; upstream.Options has a field for TLS.
+// Services speak HTTP/1.1 without TLS; upstream.Options has a field for TLS. They get the client's Host, and its address in X-Forwarded-For;
+// see proxy.Config. A request whose method is idempotent may be sent to a second server if the first one fails.
 //
 //	go run ./examples/go/proxy -api 127.0.0.1:9001,127.0.0.1:9002 -web 127.0.0.1:9000    # then: curl http://127.0.0.1:8081/
 package main
@@ -34,7 +35,8 @@ func (s *services) to(q *proxy.Request) *upstream.Set {
 }
 
 // isAPI looks at the request as the client has sent it. Path says where in the head the path is, and Bytes returns those bytes. They are
-// not percent-decoded: /%61pi/ goes to web.
+// not percent-decoded, and dot segments are not removed: /%61pi/ goes to web, and /api/../x to api, as /../x. That is no place to decide who
+// may have what.
 func isAPI(q *proxy.Request) bool {
 	h := q.Head()
 	return strings.HasPrefix(string(h.Bytes(h.Path)), apiPrefix)
@@ -53,19 +55,20 @@ func edit(q *proxy.Request) {
 // answer changes the response that the client gets. If it returned an error, the client would get 502 instead.
 func answer(_ *proxy.Request, p *proxy.Response) error { return p.Drop("Server") }
 
-// failed is called if there is no response, or only a part of one. It returns the status for the client; 0 is the one that fits the
-// error, such as 502, 503 or 504. log.Printf may block; a busy program writes to a logging.Queue (package moonbridge/handler/logging).
+// failed is called if there is no response, or only a part of one, unless the client has gone. It returns the status for the client; 0 is the
+// one that fits the error, such as 502, 503 or 504. log.Printf may block; a busy program writes to a logging.Queue (package moonbridge/handler/logging).
 func failed(q *proxy.Request, err error) int {
-	log.Printf("%q to %s: %v", q.Line(), q.Target(), err) // the request line that was sent, and the address of the server
+	log.Printf("%q to %s: %v", q.Line(), q.Target(), err) // the request line for the service, even if no server got it, and the last address
 	return 0
 }
 
-// service makes a Set of IP addresses with ports, separated by commas. Requests are balanced among them. An address that fails three
-// times within 10 s is left out for a while; upstream.Options has this, time limits and health checks.
+// service makes a Set of IP addresses with ports, separated by commas. Requests are balanced among them. If one refuses the
+// connection, others are tried. One that fails three times within 10 s is left out for a while; upstream.Options has this, time limits and
+// health checks.
 func service(addresses string) (*upstream.Set, error) {
 	var targets []upstream.Target
 	for address := range strings.SplitSeq(addresses, ",") {
-		targets = append(targets, upstream.Target{Addr: address})
+		targets = append(targets, upstream.Target{Addr: strings.TrimSpace(address)})
 	}
 	return upstream.New(upstream.Options{}, targets...)
 }

@@ -40,7 +40,7 @@ func run(address, addresses string, in bool, out int) error {
 	}
 	var targets []upstream.Target
 	for target := range strings.SplitSeq(addresses, ",") {
-		targets = append(targets, upstream.Target{Addr: target})
+		targets = append(targets, upstream.Target{Addr: strings.TrimSpace(target)})
 	}
 	// A target that refuses a connection, or does not accept it within a second, is passed over for another one, until three were tried
 	// (tcpproxy.Config.Tries). After three such failures within 10 s a target gets no connections for a while.

@@ -122,7 +122,7 @@ func TestParserErrors(t *testing.T) {
 		{"names do not fit", typ, "--cut\r\nContent-Disposition: form-data; name=\"" + strings.Repeat("n", 100) + "\"\r\n\r\n", 100, 431},
 		{"names fit", typ, "--cut\r\nContent-Disposition: form-data; name=\"" + strings.Repeat("n", 100) + "\"\r\n\r\n\r\n--cut--", 200, 0},
 		{"urlencoded", "", "a=%zz&&=", 4000, 0},
-		{"urlencoded, name too long", "", strings.Repeat("n", nameBytesMax+1), 4000, 413},
+		{"urlencoded, name too long", "", strings.Repeat("n", NameBytesMax+1), 4000, 413},
 	} {
 		var p Parser
 		err := p.Begin(tt.contentType != "", []byte(tt.contentType))

@@ -2,8 +2,8 @@ package form
 
 import "moonbridge/httpparse"
 
-// nameBytesMax bounds a name in an urlencoded form, since names are collected whole.
-const nameBytesMax = 16 << 10
+// NameBytesMax bounds a name in an urlencoded form, decoded, since names are collected whole.
+const NameBytesMax = 16 << 10
 
 var errName = &httpparse.Error{Status: 413, Reason: "name of a form field too long"}
 
@@ -56,13 +56,16 @@ func (f *urlencoded) nextName(in []byte) (httpparse.MultipartEvent, []byte, int,
 		case c == '&' || c == '=':
 			f.name = append(f.name, f.held[:f.nheld]...)
 			f.nheld = 0
+			if len(f.name) > NameBytesMax {
+				return httpparse.MultipartMore, nil, n, errName
+			}
 			f.part.Name = f.name
 			f.state, f.any = inValue, true
 			if c == '&' {
 				f.state = atEnd
 			}
 			return httpparse.MultipartPart, nil, n + 1, nil
-		case len(f.name) >= nameBytesMax:
+		case len(f.name) >= NameBytesMax:
 			return httpparse.MultipartMore, nil, n, errName
 		}
 		f.any = true

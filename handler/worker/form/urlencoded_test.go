@@ -110,13 +110,15 @@ func TestUrlencodedRandom(t *testing.T) {
 func TestUrlencodedName(t *testing.T) {
 	var f urlencoded
 	for _, c := range []struct {
-		n  int
-		ok bool
-	}{{nameBytesMax, true}, {nameBytesMax + 1, false}} {
+		n    int
+		more string
+		ok   bool
+	}{{NameBytesMax, "", true}, {NameBytesMax + 1, "", false}, {NameBytesMax - 1, "%41", true}, {NameBytesMax - 2, "%4", true},
+		{NameBytesMax - 1, "%4", false}, {NameBytesMax, "%41", false}} {
 		f.reset()
-		_, _, _, err := f.Next([]byte(strings.Repeat("n", c.n) + "=v"))
+		_, _, _, err := f.Next([]byte(strings.Repeat("n", c.n) + c.more + "=v"))
 		if (err == nil) != c.ok || !c.ok && err != errName {
-			t.Errorf("name of %d bytes: %v", c.n, err)
+			t.Errorf("name of %d bytes and %q: %v", c.n, c.more, err)
 		}
 	}
 }

@@ -1,5 +1,6 @@
 -- /string, /stream, /ignore, /form …: what is done with the body.
 local http = require "moonbridge_http"
+local channel = require "moonbridge_channel"
 
 local ways = {}
 
@@ -23,6 +24,12 @@ function ways.form(request)
 	return "form:" .. request.post_params.a .. ":" .. #request.post_params_list.b
 end
 
+-- It asks the server something.
+function ways.count()
+	local n, message = channel.count("a")
+	return tostring(n) .. " " .. tostring(message)
+end
+
 function ways.ignore()
 	return "ignored"
 end
@@ -43,6 +50,33 @@ function ways.interim(request)
 	request:send_status("103 Early Hints")
 	request:finish_headers()
 	return request.post_params.a
+end
+
+-- The body is read by a finalizer, which runs while a table of the head is made.
+function ways.finalizer(request)
+	local read
+	local what = request.get_params_list.what[1]
+	local function finalize()
+		read = 0
+		request:stream_request_body(function(chunk) read = read + #chunk end)
+	end
+	collectgarbage()
+	collectgarbage("stop")
+	local function leave_garbage() -- a function of its own: nothing on the stack keeps it
+		if newproxy then
+			getmetatable(newproxy(true)).__gc = finalize
+		else
+			setmetatable({}, { __gc = finalize })
+		end
+	end
+	leave_garbage()
+	local speed = collectgarbage("setstepmul", 0) -- with LuaJIT, a step is a whole collection
+	collectgarbage("restart")
+	local value = request[what].a
+	collectgarbage("setstepmul", speed)
+	collectgarbage() -- in case it has not run
+	collectgarbage()
+	return tostring(value) .. " " .. read
 end
 
 function ways.exclusive(request)

@@ -208,6 +208,23 @@ function ways.uncaught(request)
 	request:send_status("200 OK")
 end
 
+-- The error is caught, and raised again later, or an equal one is.
+local function clean_up(message) error(message, 0) end
+
+function ways.again(request)
+	request:stream_post_param("file", function() fails() end)
+	local _, message = pcall(request.process_request_body, request)
+	clean_up(message)
+end
+
+local function fails_equally() error("short", 0) end
+
+function ways.equal(request)
+	request:stream_post_param("file", function() error("short", 0) end)
+	pcall(request.process_request_body, request)
+	fails_equally()
+end
+
 function ways.yield(request)
 	request:stream_post_param("file", function() coroutine.yield() end)
 	return select(2, coroutine.resume(coroutine.create(function() request:process_request_body() end)))

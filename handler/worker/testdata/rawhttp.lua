@@ -1,6 +1,7 @@
 -- HTTP on raw sockets. The path of a request says what is to be done: see rawhttp_test.go.
 local http = require "moonbridge_http"
 local channel = require "moonbridge_channel"
+local cache = require "moonbridge_cache"
 
 local paths = {}
 local served
@@ -39,6 +40,12 @@ function paths.count(request)
 	local n, message = channel.count("a")
 	request:send_status("200 OK")
 	request:send_data(tostring(n), " ", tostring(message))
+end
+
+function paths.purge(request)
+	local ok, message = cache.purge("a")
+	request:send_status("200 OK")
+	request:send_data(tostring(ok), " ", tostring(message))
 end
 
 function paths.fail() error("a mistake") end

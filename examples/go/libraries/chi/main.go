@@ -26,7 +26,7 @@ import (
 	"moonbridge/handler"
 )
 
-const noteBytesMax, notesMax = 16 << 10, 1000
+const noteBytesMax, notesMax = 16 << 10, 100
 
 // notes is the application: texts with numbers, from 1.
 type notes struct {
@@ -36,7 +36,7 @@ type notes struct {
 
 func (n *notes) routes() http.Handler {
 	r := chi.NewRouter()
-	r.Use(middleware.RequestID, middleware.Recoverer, middleware.Timeout(10*time.Second))
+	r.Use(middleware.RequestID, middleware.Recoverer)
 	r.Get("/", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "Notes are at /notes.\n") })
 	r.Get("/notes", n.list)
 	r.Post("/notes", n.add)
@@ -46,11 +46,11 @@ func (n *notes) routes() http.Handler {
 
 func (n *notes) list(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
-	json.NewEncoder(w).Encode(n.all())
+	json.NewEncoder(w).Encode(n.all()) // all is over, and mu free, before a slow client is waited for
 }
 
 func (n *notes) add(w http.ResponseWriter, r *http.Request) {
-	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, noteBytesMax))
+	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, noteBytesMax)) // a body of up to 64 KiB has arrived before the handler is called
 	if _, tooLong := errors.AsType[*http.MaxBytesError](err); tooLong {
 		http.Error(w, "the note is too long", http.StatusRequestEntityTooLarge)
 	} else if err != nil {
@@ -99,8 +99,8 @@ func main() {
 	check(err)
 	ln, err := e.Open("tcp", *address, engine.OpenOptions{})
 	check(err)
-	// At most 1000 handlers run at a time. Other requests wait for up to 10 seconds, then get 503.
-	h := handler.Blocking(handler.HTTP(new(notes).routes()), 1000)
+	// At most 100 handlers run at a time. Other requests wait for up to 10 seconds, then get 503.
+	h := handler.Blocking(handler.HTTP(new(notes).routes()), 100)
 	// 0 is for Request.Listener, which applications for net/http do not see. Zero Limits are the defaults.
 	check(e.Serve(ln, h, 0, engine.Limits{}))
 	log.Printf("http://%s/", ln.Addr())
