@@ -258,6 +258,9 @@ func TestMemcachedEnds(t *testing.T) {
 		"version\r\nset a 0 0 2\r\nx":       "VERSION 1.0.0\r\n",
 		"set a 0 0 2\r\nxyz\r\nversion\r\n": "CLIENT_ERROR bad data chunk\r\n",
 		strings.Repeat("x", 2049):           "CLIENT_ERROR line too long\r\n",
+		// The limit includes CR LF: otherwise it would depend on whether they come at once.
+		strings.Repeat("x", 2046) + "\r\n": "ERROR\r\n",
+		strings.Repeat("x", 2047) + "\r\n": "CLIENT_ERROR line too long\r\n",
 	} {
 		conn, err := net.Dial("tcp", address)
 		if err != nil {

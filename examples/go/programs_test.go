@@ -259,6 +259,38 @@ func TestLuapoolBadScript(t *testing.T) {
 	run(t, "luapool", "-go", "127.0.0.1:0", "testdata/missing.lua").fails("testdata/missing.lua")
 }
 
+// The program ends when a main handler does, and fails if that has.
+func TestLuapoolMain(t *testing.T) {
+	for _, failing := range []bool{false, true} {
+		end := ""
+		if failing {
+			end = `error("on purpose")`
+		}
+		script := write(t, "main.lua", `
+listen{
+	{ proto = "tcp4", port = 0, localhost = true },
+	{ proto = "main", name = "m", handler = function()
+		io.stderr:write("main runs\n")
+		`+end+`
+	end },
+	connect = require "moonbridge_http".generate_handler(function(request)
+		request:send_status("200 OK")
+		request:finish()
+	end),
+}
+`)
+		p := run(t, "luapool", "-go", "127.0.0.1:0", script)
+		if failing {
+			p.fails(`(?s)on purpose.*stopped.*the main handler "m" has failed`)
+			continue
+		}
+		p.exit()
+		if text := p.log.String(); !strings.Contains(text, "main runs") || !strings.Contains(text, "stopped\n") {
+			t.Error("the end was not graceful")
+		}
+	}
+}
+
 // The engine enforces what the script asks for, and by default refuses bodies with a content coding, as with mbserve.
 func TestLuapoolLimits(t *testing.T) {
 	script := write(t, "limits.lua", `

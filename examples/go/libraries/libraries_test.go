@@ -207,10 +207,22 @@ func TestWebsocketRefuses(t *testing.T) {
 	} {
 		exchange(t, dial(t, address), tt.f, ws.NewCloseFrame(ws.NewCloseFrameBody(tt.code, "")))
 	}
+	// A length must be in its shortest form.
+	for _, length := range []string{"\xfe\x00\x05", "\xfe\x00\x7d", "\xff\x00\x00\x00\x00\x00\x00\x00\x05", "\xff\x00\x00\x00\x00\x00\x00\xff\xff"} {
+		conn := dial(t, address)
+		io.WriteString(conn, "\x81"+length+"mask"+strings.Repeat("x", 125))
+		got, err := ws.ReadFrame(conn)
+		if want := ws.NewCloseFrameBody(ws.StatusProtocolError, ""); err != nil || got.Header.OpCode != ws.OpClose || !bytes.Equal(got.Payload, want) {
+			t.Errorf("length %q: got %v %.100q, %v", length, got.Header, got.Payload, err)
+		}
+	}
 	if res, _ := request(t, "GET", "http://"+address+"/", ""); res.StatusCode < 400 {
 		t.Errorf("a request without Upgrade: %d", res.StatusCode)
 	}
-	for name, text := range map[string]string{"half": "G", "without an end": "GET / HTTP/1.1\r\nA: " + strings.Repeat("x", 8<<10)} {
+	for name, text := range map[string]string{
+		"half": "G", "without an end": "GET / HTTP/1.1\r\nA: " + strings.Repeat("x", 8<<10),
+		"a byte too long": sized(8<<10 + 1),
+	} {
 		conn, err := net.Dial("tcp", address)
 		if err != nil {
 			t.Fatal(err)
@@ -224,6 +236,27 @@ func TestWebsocketRefuses(t *testing.T) {
 		if text, err := io.ReadAll(conn); err != nil || len(text) > 0 {
 			t.Errorf("a request that is %s: %q, %v", name, text, err)
 		}
+	}
+}
+
+// sized returns a request for WebSocket of this many bytes.
+func sized(n int) string {
+	head := "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n" +
+		"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nA: "
+	return head + strings.Repeat("x", n-len(head)-len("\r\n\r\n")) + "\r\n\r\n"
+}
+
+// A request may have 8 KiB, with the empty line.
+func TestWebsocketLongRequest(t *testing.T) {
+	conn, err := net.Dial("tcp", start(t, "websocket", "ws"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(patience))
+	io.WriteString(conn, sized(8<<10))
+	if res, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || res.StatusCode != http.StatusSwitchingProtocols {
+		t.Errorf("%+v, %v", res, err)
 	}
 }
 

@@ -1,5 +1,5 @@
 // Command luapool is a Go program that contains pools of Lua workers: worker processes serve what a script asks for with its listen calls,
-// be it HTTP, raw connections or timers. A Go handler at an address of its own shows how the pools are doing. It needs cgo and LuaJIT's
+// be it HTTP, raw connections, timers or main handlers. A Go handler at an address of its own shows how the pools are doing. It needs cgo and LuaJIT's
 // headers, which make deps installs.
 //
 //	go run ./examples/go/luapool examples/hello.lua    # then: curl http://127.0.0.1:8080/ http://127.0.0.1:8081/
@@ -36,7 +36,7 @@ func main() {
 	}
 }
 
-// run serves until a signal arrives.
+// run serves until a signal arrives, or a main handler has ended.
 func run(address string, grace time.Duration, file string, args []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -45,8 +45,21 @@ func run(address string, grace time.Duration, file string, args []string) error 
 		return err
 	}
 	s := &script{engine: e}
+	mains := make(chan error, 1)
+	mainEnded := func(_ int, name string, failed bool) { // is called on a loop and must not block
+		var err error
+		if failed {
+			err = fmt.Errorf("the main handler %q has failed", name)
+		}
+		select {
+		case mains <- err:
+		default: // not the first one
+		}
+	}
 	// Start runs the script, and calls s.open for each of its listen calls. ctx ends only that, not the workers: Stop and Kill do.
-	host, err := pool.Start(ctx, pool.Config{Script: file, Args: args, Loops: e.Loops(), Listen: s.open, Logger: slog.Default()})
+	host, err := pool.Start(ctx, pool.Config{
+		Script: file, Args: args, Loops: e.Loops(), Listen: s.open, MainEnded: mainEnded, Logger: slog.Default(),
+	})
 	if err != nil {
 		return err
 	}
@@ -59,7 +72,12 @@ func run(address string, grace time.Duration, file string, args []string) error 
 	}
 	log.Print("ready")
 
-	<-ctx.Done()
+	var failure error
+	select {
+	case <-ctx.Done():
+	case failure = <-mains:
+		log.Print("a main handler has ended")
+	}
 	stop() // from here on, a second signal ends the program at once, and the workers with it
 	log.Print("stopping")
 	end, cancel := context.WithTimeout(context.Background(), grace)
@@ -74,7 +92,7 @@ func run(address string, grace time.Duration, file string, args []string) error 
 		return fmt.Errorf("connections were cut: %w", err)
 	}
 	log.Print("stopped")
-	return nil
+	return failure
 }
 
 // serveGo serves a Go handler that shows the state of the pools.

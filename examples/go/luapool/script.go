@@ -24,8 +24,8 @@ type script struct {
 // The rest, such as tls, static and routes, is refused, so that nothing is served in another way than the script says.
 var carriedOut = []string{"proxy_protocol", "static_headers"}
 
-// open opens the listeners of a listen call. Its error becomes an error in the script, which may handle it and go on. So such a call leaves no
-// listener open; it makes no pool either.
+// open opens the listeners of a listen call. The ignored number is that of the call: len(s.listeners). With an error the call fails and makes
+// no pool, but the script may go on. So open must then leave no listener open, and append nothing: listeners[n] would belong to another pool.
 func (s *script) open(_ int, spec *listen.Spec) error {
 	for _, name := range spec.ServerOptions() {
 		if !slices.Contains(carriedOut, name) {
@@ -81,7 +81,8 @@ func (s *script) serve(pools []*pool.Pool) error {
 func (s *script) serveOne(ln *engine.Listener, p *pool.Pool, index int) error {
 	l := &p.Spec().Listeners[index]
 	if l.ProxyProtocol {
-		ln.SetPreface(proxyproto.New(0)) // 0: connections have 5 seconds to send the header
+		// The header is trusted: only the proxy may be able to reach this address. 0: connections have 5 seconds to send it.
+		ln.SetPreface(proxyproto.New(0))
 	}
 	if l.Raw() {
 		return s.engine.ServeSockets(ln, p, index) // the handler gets the connection itself
@@ -90,6 +91,7 @@ func (s *script) serveOne(ln *engine.Listener, p *pool.Pool, index int) error {
 }
 
 // limits returns the limits that the script has passed to http.generate_handler. A timeout that is no limit is 0 there, and negative here.
+// Sizes are at least 1. o is nil only for raw connections, timers and main handlers, which do not come here.
 func limits(o *listen.HTTPOptions) engine.Limits {
 	l := engine.Limits{
 		HeadBytes:       o.RequestHeaderSizeLimit,

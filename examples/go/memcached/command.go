@@ -8,9 +8,9 @@ import (
 )
 
 const (
-	lineMax  = 2048      // bytes of the line that a command begins with
-	valueMax = 256 << 10 // bytes of a value
-	inputMax = lineMax + valueMax + len("\r\n\r\n")
+	lineMax  = 2048                             // bytes of the line that a command begins with, with CR LF
+	valueMax = 256 << 10                        // bytes of a value
+	inputMax = lineMax + valueMax + len("\r\n") // a set: both lines
 )
 
 // command is one of:
@@ -29,18 +29,21 @@ type command struct {
 // parse parses the command that input begins with. complete is false as long as a part of it has not arrived.
 func parse(input []byte) (cmd command, complete bool, err error) {
 	line, rest, ended := bytes.Cut(input, []byte("\r\n"))
-	if len(line) > lineMax {
+	cmd.size = len(line)
+	if ended {
+		cmd.size += len("\r\n")
+	}
+	if cmd.size > lineMax {
 		return cmd, false, errors.New("line too long")
 	}
 	if !ended {
 		return cmd, false, nil
 	}
-	cmd.size = len(line) + 2 // with CR LF
 	words := strings.Fields(string(line))
 	if len(words) > 0 {
 		cmd.name, cmd.args = words[0], words[1:]
 	}
-	if cmd.name != "set" || len(cmd.args) < 4 {
+	if cmd.name != "set" || len(cmd.args) < 4 { // no value follows. Other commands that have one belong here
 		return cmd, true, nil
 	}
 	length, err := strconv.Atoi(cmd.args[3])

@@ -30,7 +30,8 @@ func (s *cache) Open(backend.Conn) backend.Stream { return session{s} }
 type session struct{ cache *cache }
 
 // Data is called when bytes have arrived, or the client sends no more. It carries out the commands that are complete. While too much
-// waits for the client, Full is true, and its further commands wait in Unread, or in its socket.
+// waits for the client, Full is true, and its further commands wait in Unread, or in its socket. Full is also true after Close, so nothing
+// further is carried out.
 func (s session) Data(c backend.Conn) {
 	for !c.Full() {
 		cmd, complete, err := parse(c.Unread())
@@ -46,7 +47,7 @@ func (s session) Data(c backend.Conn) {
 		c.Discard(cmd.size)
 	}
 	if c.Ended() && !c.Full() {
-		c.Close() // the client sends no more, and has its answers
+		c.Close() // after what is still held was sent: the client sends no more
 	}
 }
 

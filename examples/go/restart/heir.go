@@ -49,16 +49,16 @@ func startHeir(ctx context.Context, ln *engine.Listener) error {
 	if err != nil {
 		return err
 	}
-	served, ready, err := os.Pipe()
+	fromHeir, toOld, err := os.Pipe()
 	if err != nil {
 		closeAll(sockets)
 		return err
 	}
-	defer served.Close()
+	defer fromHeir.Close()
 	// The file as it was named when this process was started, so a program that calls os.Chdir needs an absolute path here.
 	heir := exec.Command(os.Args[0], os.Args[1:]...)
 	heir.Stdout, heir.Stderr = os.Stdout, os.Stderr
-	heir.ExtraFiles = append([]*os.File{ready}, sockets...) // the first one is descriptor 3
+	heir.ExtraFiles = append([]*os.File{toOld}, sockets...) // the first one is descriptor 3
 	heir.Env = append(os.Environ(), fmt.Sprintf("%s=%d", socketsVariable, len(sockets)))
 	err = heir.Start()
 	closeAll(heir.ExtraFiles) // the new process has its own
@@ -67,13 +67,14 @@ func startHeir(ctx context.Context, ln *engine.Listener) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	context.AfterFunc(ctx, func() { served.Close() }) // ends Read
-	if n, _ := served.Read(make([]byte, 1)); n == 0 { // also at the end of the pipe: the new process has ended
+	context.AfterFunc(ctx, func() { fromHeir.Close() })
+	// Read ends with the byte; or without one, if the new process, which has the only other end, has ended, or if ctx has and fromHeir is closed.
+	if n, _ := fromHeir.Read(make([]byte, 1)); n == 0 {
 		heir.Process.Kill()
 		heir.Wait()
 		return errors.New("the new process does not serve")
 	}
-	return nil
+	return nil // without Wait: this process ends before the new one
 }
 
 func closeAll(files []*os.File) {

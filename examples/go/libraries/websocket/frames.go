@@ -14,11 +14,15 @@ const payloadMax = 256 << 10 // bytes of the payload of a frame
 // parse parses the frame that input begins with, in a connection with this state. complete is false as long as a part of the frame has not
 // arrived. If the frame is not acceptable, fault says why, and is 0 otherwise.
 func parse(input []byte, state ws.State) (f ws.Frame, complete bool, fault ws.StatusCode) {
-	h, err := ws.ReadHeader(bytes.NewReader(input))
+	r := bytes.NewReader(input)
+	h, err := ws.ReadHeader(r)
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
 		return f, false, 0
 	}
 	if err != nil || ws.CheckHeader(h, state) != nil { // CheckHeader also wants a mask
+		return f, false, ws.StatusProtocolError
+	}
+	if len(input)-r.Len() != ws.HeaderSize(h) { // the length is not in its shortest form (RFC 6455 §5.2)
 		return f, false, ws.StatusProtocolError
 	}
 	if h.Length > payloadMax {
@@ -31,6 +35,8 @@ func parse(input []byte, state ws.State) (f ws.Frame, complete bool, fault ws.St
 	return ws.Frame{Header: h, Payload: payload[:h.Length]}, true, 0
 }
 
+// answer answers one frame. Data is sent back frame by frame; an application that wants messages joins their fragments here. state says
+// what parse accepts next.
 func (s *session) answer(c backend.Conn, f ws.Frame) {
 	f = ws.UnmaskFrame(f) // a copy, since what is in Unread must not be changed
 	switch {

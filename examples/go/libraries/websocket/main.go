@@ -20,7 +20,7 @@ import (
 	"moonbridge/handler/backend"
 )
 
-const headMax = 8 << 10 // bytes of the request that begins the connection
+const headMax = 8 << 10 // bytes of the request that begins the connection, with its empty line
 
 // echo is the protocol, session one connection. The engine calls its methods on the loop of the connection; they must not block.
 type echo struct{}
@@ -54,7 +54,7 @@ func (s *session) Data(c backend.Conn) {
 		c.Discard(ws.HeaderSize(f.Header) + len(f.Payload))
 	}
 	if c.Ended() && !c.Full() {
-		c.Close() // the client sends no more, and has its answers
+		c.Close() // after what is still held was sent: the client sends no more
 	}
 }
 
@@ -66,19 +66,23 @@ func (s *session) Closed(backend.Conn, error) {}
 // upgrade answers the request if it has arrived completely.
 func (s *session) upgrade(c backend.Conn) {
 	head, _, complete := bytes.Cut(c.Unread(), []byte("\r\n\r\n"))
-	if len(head) > headMax {
+	size := len(head)
+	if complete {
+		size += len("\r\n\r\n")
+	}
+	if size > headMax {
 		c.Close()
 		return
 	}
 	if !complete {
 		return
 	}
-	size := len(head) + len("\r\n\r\n")
-	request, answer := bytes.NewReader(c.Unread()[:size]), new(bytes.Buffer)
-	_, err := ws.Upgrade(struct {
+	answer := new(bytes.Buffer)
+	rw := struct { // what Upgrade takes for a connection
 		io.Reader
 		io.Writer
-	}{request, answer})
+	}{bytes.NewReader(c.Unread()[:size]), answer}
+	_, err := ws.Upgrade(rw)
 	c.Write(answer.Bytes())
 	c.Discard(size)
 	if err != nil {
