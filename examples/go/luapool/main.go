@@ -78,7 +78,7 @@ func run(address string, grace time.Duration, file string, args []string) error 
 	case failure = <-mains:
 		log.Print("a main handler has ended")
 	}
-	stop() // from here on, a second signal ends the program at once, and the workers with it
+	stop() // from here on, a signal ends the program at once, and the workers with it
 	log.Print("stopping")
 	end, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()

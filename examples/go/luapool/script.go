@@ -91,7 +91,7 @@ func (s *script) serveOne(ln *engine.Listener, p *pool.Pool, index int) error {
 }
 
 // limits returns the limits that the script has passed to http.generate_handler. A timeout that is no limit is 0 there, and negative here.
-// Sizes are at least 1. o is nil only for raw connections, timers and main handlers, which do not come here.
+// HeadBytes and BodyBytes are at least 1. o is nil only for raw connections, timers and main handlers, which do not come here.
 func limits(o *listen.HTTPOptions) engine.Limits {
 	l := engine.Limits{
 		HeadBytes:       o.RequestHeaderSizeLimit,
