@@ -91,8 +91,14 @@ func (l *Loop) lookup(fd int) *entry {
 // closeAll closes what Close was called for. It is the one place where descriptors of the loop are closed, and is called at
 // the end of a batch. The bell would be too early: the poller may have fetched events of these descriptors in the same batch,
 // and by the time it reports them the number may belong to another connection.
+//
+// The poller has to forget them first. epoll would do that by itself only when the last copy of the descriptor is closed, and there may be
+// others: a process that has just been forked has all descriptors until it executes its program, and Detach duplicates one. Until
+// then epoll would report events of the old socket for the number, and so to another connection, which would take the end of the old one for
+// its own.
 func (l *Loop) closeAll() {
 	for _, fd := range l.closing {
+		l.poller.remove(fd)
 		unix.Close(fd)
 	}
 	l.closing = l.closing[:0]
