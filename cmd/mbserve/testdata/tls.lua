@@ -53,5 +53,6 @@ listen {
 	static = { ["/static/"] = { dir } },
 	routes = { ["/route/"] = { proxy = "unix:/nowhere" } },
 	max_fork = 4,
+	queue_timeout = 120, -- a busy machine may let workers wait for long
 	connect = handler,
 }
