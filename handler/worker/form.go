@@ -23,8 +23,6 @@ var (
 	_ [C.MB_POST_BYTES]struct{} = [form.RecordBytes]struct{}{}
 	_ [C.MB_POST_END]struct{}   = [form.RecordEnd]struct{}{}
 	_ [C.MB_POST_NONE]struct{}  = [form.NoField]struct{}{}
-
-	_ [C.MB_FORM_NAME_MAX]struct{} = [form.NameBytesMax]struct{}{}
 )
 
 // mbPostBegin starts with a form body: multipart with that Content-Type, or urlencoded.

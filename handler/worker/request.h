@@ -5,7 +5,6 @@
 #include "exchange.h"
 
 #define MB_PARAMS_MAX (1u << 16) /* items of a form, a query, the cookies; empty ones do not count */
-#define MB_FORM_NAME_MAX (16u << 10) /* bytes of a name in an urlencoded form, decoded */
 
 #pragma GCC visibility push(hidden)
 

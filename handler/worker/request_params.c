@@ -96,23 +96,12 @@ static int is_new(lua_State *L)
 	return none;
 }
 
-/* The parser of streamed forms has the same limit, because it collects names. */
-static void limit_name(lua_State *L, size_t most)
-{
-	if (mb_rawlen(L, -1) <= most)
-		return;
-	exchange.peer_status = 413;
-	luaL_error(L, "request body: name of a form field too long");
-}
-
-/* name_max: bytes of a name. */
-static void push_first_values(lua_State *L, const uint8_t *p, size_t n, size_t name_max)
+static void push_first_values(lua_State *L, const uint8_t *p, size_t n)
 {
 	mb_pairs pair = {.at = (const char *)p, .end = (const char *)p + n};
 	push_table(L, mb_pairs_count(L, '&', p, n));
 	while (mb_pairs_next(&pair)) {
 		mb_pairs_push(L, pair.name, pair.name_len);
-		limit_name(L, name_max);
 		if (is_new(L)) {
 			mb_pairs_push(L, pair.value, pair.value_len);
 			lua_rawset(L, -3);
@@ -148,7 +137,7 @@ void mb_params_push_get(lua_State *L, int key)
 	if (key == MB_CACHE_GET_LIST)
 		push_sequences(L, p, n);
 	else
-		push_first_values(L, p, n, SIZE_MAX);
+		push_first_values(L, p, n);
 	mb_cache_set(L, key);
 }
 
@@ -163,7 +152,7 @@ void mb_params_push_post(lua_State *L, int key)
 	if (key == MB_CACHE_POST_LIST)
 		push_sequences(L, post.p, post.n);
 	else
-		push_first_values(L, post.p, post.n, MB_FORM_NAME_MAX);
+		push_first_values(L, post.p, post.n);
 	mb_cache_set(L, key);
 }
 
