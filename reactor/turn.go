@@ -16,7 +16,7 @@ package reactor
 // the turn, and the bell ends it: steps 3 to 6. This costs one write per turn. Step 7 has to wait until the poller has
 // reported the rest of the batch: see closeAll.
 //
-// When others ring the bell (a post, a timer, Stop), that is a turn without events. A turn that has to follow at once needs no bell on
+// When others ring the bell (a post, Stop), or the alarm goes off, that is a turn without events. A turn that has to follow at once needs no bell on
 // Linux: batchDone says so.
 
 // event is what the poller calls for each event. It returns true at the end of the turn in which Stop was noticed.
