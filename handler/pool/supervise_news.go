@@ -120,6 +120,7 @@ func (p *Pool) forkServerDied(fs *forkServer) {
 		case !w.exit.hungUp.IsZero():
 			ended = append(ended, w)
 		case w.pid.Load() == 0:
+			w.said.Add(1) // under mu: a fork request that fails meanwhile makes workerGone wait for it
 			unknown = append(unknown, w)
 		}
 	}
@@ -130,7 +131,6 @@ func (p *Pool) forkServerDied(fs *forkServer) {
 	for _, w := range unknown {
 		// Whether it was forked is not known. If so, it ends when it reads the end of its control socket, and closes it.
 		w.conn.CloseWrite()
-		w.said.Add(1)
 		p.h.reading.Go(w.listen)
 	}
 	p.kick()
