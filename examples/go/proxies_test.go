@@ -123,6 +123,7 @@ func TestProxy(t *testing.T) {
 	if got := res.Header.Get("Server"); got != "" {
 		t.Errorf("Server: %s", got)
 	}
+	check(t, "GET", url+"api//elsewhere/", "", 400, "Bad Request\n")
 	large := strings.Repeat("0123456789abcdef", 1<<16)
 	check(t, "POST", url+"api/echo", large, 200, large)
 	need(t, "curl")
@@ -159,6 +160,8 @@ func TestGatewayLimitsRates(t *testing.T) {
 			t.Errorf("request %d: %d, want %d", i, code, want)
 		}
 	}
+	p.terminate()
+	p.exit()
 }
 
 // Targets that do not pass their checks get nothing, even if they are the majority.

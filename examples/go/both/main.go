@@ -20,15 +20,14 @@ import (
 	"moonbridge/engine"
 	"moonbridge/handler"
 	"moonbridge/handler/pool"
+	"moonbridge/handler/pool/limits"
 	"moonbridge/handler/pool/listen"
 	"moonbridge/handler/route"
 	_ "moonbridge/handler/worker" // needed: this program is started a second time, as the process that forks the workers
-	"moonbridge/httpparse"
 )
 
-// now answers /go/time. It runs on an event loop, so it must not block. Path returns the whole path (/go/ is not removed), but without
-// its leading slash. It is as the client has sent it, unlike what the rule in run is compared with: it may not begin with go/, so do not cut
-// that off. Only go/time, in this spelling, is answered.
+// now answers /go/time. It runs on an event loop, so it must not block. Path returns the whole path as the client has sent it, without its leading
+// slash: /%67o/time is routed here too, and then Path begins with %67o/. So compare it, and do not cut off a prefix.
 func now(w *handler.Response, r *handler.Request) {
 	if string(r.Path()) != "go/time" {
 		w.Error(404)
@@ -47,9 +46,8 @@ func main() {
 	}
 }
 
-// run serves until a signal arrives. The script must call listen once, with one HTTP listener. Options that the workers carry out count,
-// such as max_fork. Those that are up to the server, such as tls and static, are refused. Of the limits, those on sizes are passed on to the
-// engine, for /go/ too. Timeouts, stream_body and buffering are not: example luapool has them all.
+// run serves until a signal arrives. The script must call listen once, with one HTTP listener. Its options count if the workers carry them out, such
+// as max_fork, or the engine, as its limits. Those that are up to the server, such as tls and static, are refused.
 func run(script string, args []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -58,8 +56,7 @@ func run(script string, args []string) error {
 		return err
 	}
 	var ln *engine.Listener
-	var limits engine.Limits
-	// open is called for each listen call of the script while pool.Start loads it. n counts from 0; a call that fails does not count.
+	// open is called for each listen call of the script, while pool.Start loads it. n is the number of calls that have succeeded before.
 	open := func(n int, spec *listen.Spec) (err error) {
 		if n > 0 || len(spec.Listeners) != 1 || spec.Listeners[0].HTTP == nil {
 			return errors.New("both: the script must have exactly one listener, for HTTP")
@@ -68,10 +65,6 @@ func run(script string, args []string) error {
 			return fmt.Errorf("both does not support %s", strings.Join(names, ", "))
 		}
 		l := &spec.Listeners[0]
-		limits.HeadBytes, limits.BodyBytes = l.HTTP.RequestHeaderSizeLimit, l.HTTP.RequestBodySizeLimit
-		if l.HTTP.EncodedBody == listen.EncodedRefuse {
-			limits.BodyCodings = httpparse.CodingsOf(httpparse.Identity) // a body with Content-Encoding is answered with 415
-		}
 		ln, err = e.Open(l.Network(), l.Address(), engine.OpenOptions{Mode: l.Mode})
 		return err
 	}
@@ -88,8 +81,8 @@ func run(script string, args []string) error {
 	if err != nil {
 		return err
 	}
-	// 0 tells the workers that it is the first listener of the listen call.
-	if err := e.Serve(ln, b, 0, limits); err != nil {
+	// 0 tells the workers that it is the first listener of the listen call. The limits of the script hold for /go/ too.
+	if err := e.Serve(ln, b, 0, limits.Of(host.Pools()[0].Spec().Listeners[0].HTTP)); err != nil {
 		return err
 	}
 	log.Printf("http://%s/", ln.Addr())

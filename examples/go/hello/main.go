@@ -61,7 +61,8 @@ func main() {
 		log.Printf("%s: http://%s/", where, ln.Addr())
 	}
 	serve("on the loops", *fast, handler.OnLoop(handler.Func(hello)))
-	serve("on goroutines", *blocking, handler.Blocking(handler.Func(slow), 100)) // at most 100 requests at a time; others wait for up to 10 s, then get 503
+	// At most 100 requests at a time. Others wait for up to 10 s, then get 503.
+	serve("on goroutines", *blocking, handler.Blocking(handler.Func(slow), 100))
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -1,14 +1,16 @@
 // Command proxy is a reverse proxy. Requests for paths below /api/ go to one service, which sees them without that prefix, and all others,
 // also those for /api itself, to another one. It sets the field X-Served-By in requests, and removes the field Server from responses.
-// Services speak HTTP/1.1 without TLS; upstream.Options has a field for TLS. They get the client's Host, and its address in X-Forwarded-For;
-// see proxy.Config. A request whose method is idempotent may be sent to a second server if the first one fails.
+// Services speak HTTP/1.1 without TLS; upstream.Options has a field for TLS. A request whose method is idempotent may be sent to a second
+// server if the first one fails. The removed prefix is not put back into Location and the paths of cookies.
 //
 //	go run ./examples/go/proxy -api 127.0.0.1:9001,127.0.0.1:9002 -web 127.0.0.1:9000    # then: curl http://127.0.0.1:8081/
 package main
 
 import (
+	"bytes"
 	"context"
 	"flag"
+	"fmt"
 	"log"
 	"os"
 	"os/signal"
@@ -17,6 +19,7 @@ import (
 	"time"
 
 	"moonbridge/engine"
+	"moonbridge/handler/logging"
 	"moonbridge/handler/proxy"
 	"moonbridge/handler/upstream"
 )
@@ -34,19 +37,20 @@ func (s *services) to(q *proxy.Request) *upstream.Set {
 	return s.web
 }
 
-// isAPI looks at the request as the client has sent it. Path says where in the head the path is, and Bytes returns those bytes. They are
-// not percent-decoded, and dot segments are not removed: /%61pi/ goes to web, and /api/../x to api, as /../x. That is no place to decide who
-// may have what.
+// isAPI looks at the path. Head.Path is its place in the request's head, and Head.Bytes returns the bytes there, as the client has sent them:
+// /%61pi/ goes to web, and /api/../x to api, as /../x. That is no place to decide who may have what.
 func isAPI(q *proxy.Request) bool {
 	h := q.Head()
-	return strings.HasPrefix(string(h.Bytes(h.Path)), apiPrefix)
+	return bytes.HasPrefix(h.Bytes(h.Path), []byte(apiPrefix))
 }
 
-// edit changes the request that the service gets. SetTarget sets the path and the query; Query includes the question mark.
+// edit changes the request that the service gets. SetTarget sets the path and the query, which includes the question mark.
 func edit(q *proxy.Request) {
 	q.Set("X-Served-By", "the example") // replaces what the client has sent in this field
 	if h := q.Head(); isAPI(q) {
-		if q.SetTarget("/"+string(h.Bytes(h.Path)[len(apiPrefix):])+string(h.Bytes(h.Query))) != nil {
+		path := string(h.Bytes(h.Path)[len(apiPrefix):])
+		// With two slashes at its beginning, a path is a link to another server if a service sends it back.
+		if strings.HasPrefix(path, "/") || q.SetTarget("/"+path+string(h.Bytes(h.Query))) != nil {
 			q.Refuse(400) // then the request is not sent
 		}
 	}
@@ -55,10 +59,10 @@ func edit(q *proxy.Request) {
 // answer changes the response that the client gets. If it returned an error, the client would get 502 instead.
 func answer(_ *proxy.Request, p *proxy.Response) error { return p.Drop("Server") }
 
-// failed is called if there is no response, or only a part of one, unless the client has gone. It returns the status for the client; 0 is the
-// one that fits the error, such as 502, 503 or 504. log.Printf may block; a busy program writes to a logging.Queue (package moonbridge/handler/logging).
+// failed is called if there is no complete response, unless the client has gone. It returns the status for the client; 0 is the one that fits the
+// error, such as 502, 503 or 504.
 func failed(q *proxy.Request, err error) int {
-	log.Printf("%q to %s: %v", q.Line(), q.Target(), err) // the request line for the service, even if no server got it, and the last address
+	log.Printf("%q to %s: %v", q.Line(), q.Target(), err) // the request line as the service was to get it, and the address tried last
 	return 0
 }
 
@@ -84,6 +88,10 @@ func main() {
 }
 
 func run(address, api, web string) (err error) {
+	logs := logging.NewQueue(os.Stderr, logging.Options{}) // so that log.Printf does not wait for a slow reader of the log
+	log.SetOutput(logs)
+	defer logs.Close(time.Second)
+	defer log.SetOutput(os.Stderr) // for what main logs
 	s := new(services)
 	if s.api, err = service(api); err != nil {
 		return err
@@ -91,8 +99,7 @@ func run(address, api, web string) (err error) {
 	if s.web, err = service(web); err != nil {
 		return err
 	}
-	// Batch asks for the scheduling class SCHED_BATCH (Linux): more throughput under load, slightly later responses.
-	e, err := engine.New(engine.Options{Batch: true})
+	e, err := engine.New(engine.Options{})
 	if err != nil {
 		return err
 	}
@@ -113,5 +120,8 @@ func run(address, api, web string) (err error) {
 	stop() // from here on, a second signal ends the program at once
 	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	return e.Shutdown(grace)
+	if err := e.Shutdown(grace); err != nil {
+		return fmt.Errorf("connections were cut: %w", err)
+	}
+	return nil
 }

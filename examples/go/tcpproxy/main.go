@@ -1,9 +1,12 @@
-// Command tcpproxy passes TCP connections on to servers (targets), whatever protocol they carry. By default targets see the proxy's
-// address. With -out, each connection to them begins with a PROXY protocol header, which has the client's; a target that does not
-// expect the header takes it for data. -in is for a proxy in front of this one that sends such headers: they are required and trusted.
+// Command tcpproxy passes TCP connections on to servers (targets), whatever protocol they carry. Targets see the proxy's address, unless
+// PROXY protocol headers are used:
 //
-//	go run ./examples/go/tcpproxy -targets 127.0.0.1:9001,127.0.0.1:9002    # listens at 127.0.0.1:8081
-//	go run ./examples/go/tcpproxy -targets 127.0.0.1:9001 -out 2            # with the header, for HAProxy, nginx and others
+//   - -out 1 or 2 begins each connection to a target with a header of that version, which has the client's address. The target must expect it.
+//
+//   - -in requires a header from each client, for a proxy in front of this one. Whoever can connect can then claim any address.
+//
+//     go run ./examples/go/tcpproxy -targets 127.0.0.1:9001,127.0.0.1:9002    # listens at 127.0.0.1:8081
+//     go run ./examples/go/tcpproxy -targets 127.0.0.1:9001 -out 2            # with the header, for HAProxy, nginx and others
 package main
 
 import (
@@ -18,6 +21,7 @@ import (
 	"time"
 
 	"moonbridge/engine"
+	"moonbridge/handler/logging"
 	"moonbridge/handler/proxyproto"
 	"moonbridge/handler/tcpproxy"
 	"moonbridge/handler/upstream"
@@ -38,12 +42,16 @@ func run(address, addresses string, in bool, out int) error {
 	if out < 0 || out > 2 {
 		return fmt.Errorf("-out %d: the versions of the PROXY protocol are 1 and 2", out)
 	}
+	logs := logging.NewQueue(os.Stderr, logging.Options{}) // so that log.Printf does not wait for a slow reader of the log
+	log.SetOutput(logs)
+	defer logs.Close(time.Second)
+	defer log.SetOutput(os.Stderr) // for what main logs
 	var targets []upstream.Target
 	for target := range strings.SplitSeq(addresses, ",") {
 		targets = append(targets, upstream.Target{Addr: strings.TrimSpace(target)})
 	}
-	// A target that refuses a connection, or does not accept it within a second, is passed over for another one, until three were tried
-	// (tcpproxy.Config.Tries). After three such failures within 10 s a target gets no connections for a while.
+	// If a target refuses a connection, or does not accept it within a second, another one is tried, three in all (tcpproxy.Config.Tries).
+	// After three such failures within 10 s a target gets no connections for a while.
 	set, err := upstream.New(upstream.Options{Connect: time.Second}, targets...)
 	if err != nil {
 		return err
@@ -54,8 +62,7 @@ func run(address, addresses string, in bool, out int) error {
 		Sessions: 10000, // client connections at a time; others are reset
 		Ended:    ended,
 	})
-	// Batch asks for the scheduling class SCHED_BATCH (Linux): more throughput under load, slightly later responses.
-	e, err := engine.New(engine.Options{Batch: true})
+	e, err := engine.New(engine.Options{})
 	if err != nil {
 		return err
 	}
@@ -81,11 +88,13 @@ func run(address, addresses string, in bool, out int) error {
 	// Sessions may go on for 10 seconds; those that are left are reset.
 	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	return e.Shutdown(grace)
+	if err := e.Shutdown(grace); err != nil {
+		return fmt.Errorf("connections were cut: %w", err)
+	}
+	return nil
 }
 
-// ended logs a session: a client's connection, with the one to its target. It runs on an event loop and must not block. log.Printf may; a
-// busy program writes to a logging.Queue (package moonbridge/handler/logging).
+// ended logs a session: a client's connection, with the one to its target. It runs on an event loop and must not block.
 func ended(s *tcpproxy.Ended) {
 	how, target := "completed", s.Target
 	if s.Err != nil {
