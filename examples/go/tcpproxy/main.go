@@ -1,12 +1,10 @@
 // Command tcpproxy passes TCP connections on to servers (targets, IP addresses with ports), whatever protocol they carry. Targets see the
-// address of the proxy, unless PROXY protocol headers are used:
+// address of the proxy, unless PROXY protocol headers are used. With -out 1 or 2, each connection to a target begins with a header of that
+// version, which has the client's address; the target must expect it. With -in, each client must send a header, for a proxy in front of this
+// one; whoever can connect can then claim any address.
 //
-//   - -out 1 or 2 begins each connection to a target with a header of that version, which has the client's address. The target must expect it.
-//
-//   - -in requires a header from each client, for a proxy in front of this one. Whoever can connect can then claim any address.
-//
-//     go run ./examples/go/tcpproxy -targets 127.0.0.1:9001,127.0.0.1:9002    # listens at 127.0.0.1:8081
-//     go run ./examples/go/tcpproxy -targets 127.0.0.1:9001 -out 2            # with the header, for HAProxy, nginx and others
+//	go run ./examples/go/tcpproxy -targets 127.0.0.1:9001,127.0.0.1:9002    # listens at 127.0.0.1:8081
+//	go run ./examples/go/tcpproxy -targets 127.0.0.1:9001 -out 2            # with the header, for HAProxy, nginx and others
 package main
 
 import (
