@@ -19,6 +19,7 @@ import (
 
 	"moonbridge/engine"
 	"moonbridge/handler"
+	"moonbridge/handler/logging"
 	"moonbridge/handler/pool"
 	"moonbridge/handler/pool/limits"
 	"moonbridge/handler/pool/listen"
@@ -46,12 +47,15 @@ func main() {
 	}
 }
 
-// run serves until a signal arrives. The script must call listen once, with one HTTP listener. Its options count if the workers carry them out, such
-// as max_fork, or the engine, as its limits. Those that are up to the server, such as tls and static, are refused.
+// run serves until a signal arrives. The script must call listen once, with one HTTP listener. Options for workers, such as max_fork, and limits
+// are honoured. Options for the server, such as tls and static, are refused.
 func run(script string, args []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	e, err := engine.New(engine.Options{})
+	logs := logging.NewQueue(os.Stderr, logging.Options{}) // loops log, and must not wait for a slow reader of the log
+	defer logs.Close(time.Second)
+	logger := slog.New(slog.NewTextHandler(logs, nil))
+	e, err := engine.New(engine.Options{Logger: logger})
 	if err != nil {
 		return err
 	}
@@ -61,7 +65,7 @@ func run(script string, args []string) error {
 		if n > 0 || len(spec.Listeners) != 1 || spec.Listeners[0].HTTP == nil {
 			return errors.New("both: the script must have exactly one listener, for HTTP")
 		}
-		if names := spec.ServerOptions(); len(names) > 0 { // not served in another way than the script says: without TLS, for example
+		if names := spec.ServerOptions(); len(names) > 0 { // serving a script that asks for TLS without TLS, for example, would be wrong
 			return fmt.Errorf("both does not support %s", strings.Join(names, ", "))
 		}
 		l := &spec.Listeners[0]
@@ -69,14 +73,14 @@ func run(script string, args []string) error {
 		return err
 	}
 	// ctx ends the loading of the script, but not the workers: Stop and Kill do that.
-	host, err := pool.Start(ctx, pool.Config{Script: script, Args: args, Loops: e.Loops(), Listen: open, Logger: slog.Default()})
+	host, err := pool.Start(ctx, pool.Config{Script: script, Args: args, Loops: e.Loops(), Listen: open, Logger: logger})
 	if err != nil {
 		return err
 	}
 	defer host.Kill() // does nothing after Stop
 	// The path of a rule begins with a slash. If it also ends in one, it matches all paths below it, otherwise only itself.
-	// The path of the request is decoded and freed of dot segments before that. Pools are backends, one for each listen call (without one, Start
-	// has returned an error). This one gets every request that no rule matches.
+	// The path of the request is decoded and freed of dot segments before it is compared. The pool gets every request that no rule matches. There
+	// is one for each listen call, and Start fails if there is none.
 	b, err := route.New([]route.Rule{{Path: "/go/", To: handler.OnLoop(handler.Func(now))}}, host.Pools()[0])
 	if err != nil {
 		return err

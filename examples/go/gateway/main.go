@@ -1,6 +1,6 @@
 // Command gateway sits in front of an API. It limits how many requests each client (IPv4 address, or /64 of IPv6) may make (429), and
 // balances the others among its targets, the servers of the API. Health checks say which of them get requests (GET /health, see -health, must
-// have a status from 200 to 399). While no target passes them, the circuit is open: every request is refused at once (503).
+// have a status from 200 to 399). While no target passes them, the circuit is open: new requests are refused (503).
 //
 //	go run ./examples/go/gateway -targets 127.0.0.1:9001,127.0.0.1:9002    # then: curl -i http://127.0.0.1:8081/
 package main
@@ -28,7 +28,8 @@ type gateway struct {
 	open atomic.Bool // no target is healthy: nothing gets through
 }
 
-// to says where a request goes. It runs on the engine's event loops, several at a time, and must not block.
+// to says where a request goes. It runs on the engine's event loops (see example hello), several at a
+// time, and must not block.
 func (g *gateway) to(q *proxy.Request) *upstream.Set {
 	if g.open.Load() {
 		q.Refuse(503) // the result is ignored then
@@ -45,7 +46,7 @@ func (g *gateway) watch() {
 				healthy++
 			}
 		}
-		if open := healthy == 0; g.open.Swap(open) != open {
+		if none := healthy == 0; g.open.Swap(none) != none { // it has changed
 			log.Printf("healthy targets: %d", healthy)
 		}
 	}
@@ -66,11 +67,12 @@ func main() {
 	set, err := upstream.New(upstream.Options{
 		// The first check of a target decides at once. Later, one success makes it healthy, two failures in a row make it unhealthy.
 		Active: &upstream.Active{Path: *health, Every: time.Second, Rise: 1, Fall: 2},
-		// Checks alone decide: failed requests take no target out, and a target that is out gets none, however few are left.
+		// Checks alone decide: failed requests take no target out, and a target that is out gets nothing while another one is up. If none is, to
+		// refuses, from 100 ms later on.
 		Passive: upstream.Passive{Fails: -1, Panic: -1},
 	}, targets...)
 	check(err)
-	limiter, err := ratelimit.New(ratelimit.Options{Rate: *rate, Burst: *burst, Name: "client"}) // the name is for fields of a 429
+	limiter, err := ratelimit.New(ratelimit.Options{Rate: *rate, Burst: *burst, Name: "client"}) // the name appears in the head of 429 responses
 	check(err)
 	g := &gateway{set: set}
 	go g.watch()
@@ -79,8 +81,8 @@ func main() {
 	ln, err := e.Open("tcp", *address, engine.OpenOptions{})
 	check(err)
 	b := limiter.Wrap(proxy.New(proxy.Config{To: g.to})) // a request passes the limiter first
-	// 0 is passed to handlers as Request.Listener; any number will do. Zero Limits are the defaults. Behind another proxy,
-	// every client seems to have that proxy's address, unless Limits.TrustedProxies names the proxy.
+	// 0 is a number of your choice for this listener, which is not used here. Behind another proxy, every client seems to have that proxy's
+	// address, unless engine.Limits.TrustedProxies names the proxy.
 	check(e.Serve(ln, b, 0, engine.Limits{}))
 	log.Printf("http://%s/", ln.Addr())
 
@@ -88,9 +90,10 @@ func main() {
 	<-ctx.Done()
 	stop() // from here on, a second signal ends the program at once
 	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	if err := e.Shutdown(grace); err != nil {
-		log.Print("connections were cut: ", err)
+	err = e.Shutdown(grace)
+	cancel()
+	if err != nil {
+		log.Fatal("connections were cut: ", err)
 	}
 }
 

@@ -1,5 +1,6 @@
 // Command memcached is a cache that speaks a part of memcached's text protocol (get, set, delete, version). It runs on the engine's
-// event loops: an idle connection has no goroutine and no buffer. Values stay until they are deleted, and their number is not bounded.
+// event loops: an idle connection has no goroutine and no buffer. It is not for production: values stay until they are deleted, so clients can
+// fill the memory, and any other command ends its connection.
 //
 //	go run ./examples/go/memcached    # then: memcping --servers=127.0.0.1:11211 (no output: it works)
 package main
@@ -23,18 +24,23 @@ const lineMax, valueMax = 2048, 256 << 10 // bytes of the line that a command be
 const keysMax = 16                        // of a get: its answer is in memory until the client has taken it
 
 // cache is a backend.Protocol: the engine calls Open for each connection, and then the methods of its session.
-type cache struct{ values sync.Map } // all loops share it: for each key what is sent for it, with the line before the value
+type cache struct{ replies sync.Map } // all loops share it: for each key the complete reply, which is a line and the value
 
 func (s *cache) Open(backend.Conn) backend.Stream { return session{s} }
 
-// session is one connection. Its methods run on an event loop and must not block; a panic ends the program, not just the connection.
+// session is one connection. Its methods run on an event loop (see example hello) and must not block. A panic would end the program, not just
+// the connection.
 type session struct{ cache *cache }
 
 // Data is called when bytes have arrived, or the client sends no more. It carries out the commands that are complete. The rest stays in
 // Unread, and is there again with more after it. Full is true while too much waits for the client, and after Close.
 func (s session) Data(c backend.Conn) {
-	for n := 1; n > 0 && !c.Full(); c.Discard(n) {
-		n = s.command(c, c.Unread())
+	for !c.Full() {
+		n := s.command(c, c.Unread())
+		if n == 0 {
+			break
+		}
+		c.Discard(n)
 	}
 	if c.Ended() && !c.Full() {
 		c.Close() // after what is still held was sent: the client sends no more
@@ -44,7 +50,8 @@ func (s session) Data(c backend.Conn) {
 func (s session) Room(c backend.Conn)        { s.Data(c) } // c was Full, and the client has read enough
 func (s session) Closed(backend.Conn, error) {}
 
-// command carries out the command that input begins with, and returns its length, or 0 as long as it is not complete.
+// command carries out the command that input begins with, and returns its length, or 0 as long as it is not complete. Another
+// command is another case.
 func (s session) command(c backend.Conn, input []byte) int {
 	n := bytes.IndexByte(input, '\n') + 1 // after the line; 0: its end has not arrived
 	name, rest, _ := strings.Cut(strings.TrimRight(string(input[:n]), "\r\n"), " ")
@@ -52,31 +59,38 @@ func (s session) command(c backend.Conn, input []byte) int {
 	switch {
 	case n == 0 && len(input) < lineMax:
 		return 0
-	case n == 0, n > lineMax:
+	case n == 0 || n > lineMax:
 		return fail(c, "CLIENT_ERROR line too long")
 	case name == "get" && len(args) > 0 && len(args) <= keysMax:
 		for _, key := range args {
-			if value, found := s.cache.values.Load(key); found {
-				c.Write(value.([]byte))
+			if text, found := s.cache.replies.Load(key); found {
+				c.Write(text.([]byte))
 			}
 		}
 		reply(c, nil, "END")
 	case name == "set" && len(args) >= 4: // set KEY FLAGS SECONDS LENGTH [noreply], and then the value, with CR LF. SECONDS is ignored
 		flags, badFlags := strconv.ParseUint(args[1], 10, 32)
 		length, badLength := strconv.ParseUint(args[3], 10, 32)
-		end := n + int(length) + len("\r\n")
-		if badFlags != nil || badLength != nil || length > valueMax || end <= len(input) && string(input[end-2:end]) != "\r\n" {
+		if badFlags != nil || badLength != nil || length > valueMax {
 			return fail(c, "CLIENT_ERROR bad data chunk")
 		}
+		end := n + int(length) + len("\r\n")
 		if end > len(input) {
 			return 0
 		}
-		s.cache.values.Store(args[0], fmt.Appendf(nil, "VALUE %s %d %d\r\n%s", args[0], flags, length, input[n:end]))
+		if string(input[end-2:end]) != "\r\n" {
+			return fail(c, "CLIENT_ERROR bad data chunk")
+		}
+		s.cache.replies.Store(args[0], fmt.Appendf(nil, "VALUE %s %d %d\r\n%s", args[0], flags, length, input[n:end]))
 		n = end
 		reply(c, args[4:], "STORED")
 	case name == "delete" && len(args) > 0: // delete KEY [noreply]
-		_, found := s.cache.values.LoadAndDelete(args[0])
-		reply(c, args[1:], map[bool]string{true: "DELETED", false: "NOT_FOUND"}[found])
+		_, found := s.cache.replies.LoadAndDelete(args[0])
+		if found {
+			reply(c, args[1:], "DELETED")
+		} else {
+			reply(c, args[1:], "NOT_FOUND")
+		}
 	case name == "version":
 		reply(c, nil, "VERSION 1.0.0")
 	default:
@@ -92,7 +106,7 @@ func reply(c backend.Conn, options []string, text string) {
 	}
 }
 
-// fail ends the connection: a value may follow what was not understood, and must not be taken for commands.
+// fail ends the connection: if a value follows a command that was not understood, it would be read as commands.
 func fail(c backend.Conn, text string) int {
 	reply(c, nil, text)
 	c.Close()

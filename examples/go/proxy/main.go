@@ -26,10 +26,12 @@ import (
 
 const apiPrefix = "api/" // Head.Path has no leading slash
 
-// services are what requests go to. An upstream.Set is the servers (targets) of one service.
+// services are what requests go to. An upstream.Set is the list of servers (targets) of one service. For another service, add a field here, a
+// line in to, and a flag.
 type services struct{ api, web *upstream.Set }
 
-// to chooses the service of a request. Like edit, answer and failed, it runs on the engine's event loops and must not block.
+// to chooses the service of a request. Like edit, answer and failed, it runs on the engine's event loops (see example hello), several at a
+// time, and must not block.
 func (s *services) to(q *proxy.Request) *upstream.Set {
 	if isAPI(q) {
 		return s.api
@@ -38,19 +40,19 @@ func (s *services) to(q *proxy.Request) *upstream.Set {
 }
 
 // isAPI looks at the path. Head.Path is its place in the request's head, and Head.Bytes returns the bytes there, as the client has sent them:
-// /%61pi/ goes to web, and /api/../x to api, as /../x. That is no place to decide who may have what.
+// /%61pi/ goes to web, and /api/../x to api, as /../x. So do not use it for access control. Head is nil in answer and failed.
 func isAPI(q *proxy.Request) bool {
 	h := q.Head()
 	return bytes.HasPrefix(h.Bytes(h.Path), []byte(apiPrefix))
 }
 
-// edit changes the request that the service gets. SetTarget sets the path and the query, which includes the question mark.
+// edit changes the request that the service gets. SetTarget sets path and query; h.Query begins with its question mark.
 func edit(q *proxy.Request) {
 	q.Set("X-Served-By", "the example") // replaces what the client has sent in this field
 	if h := q.Head(); isAPI(q) {
 		path := string(h.Bytes(h.Path)[len(apiPrefix):])
-		// With two slashes at its beginning, a path is a link to another server if a service sends it back.
-		if strings.HasPrefix(path, "/") || q.SetTarget("/"+path+string(h.Bytes(h.Query))) != nil {
+		// "//host" and "/\host" are links to another server if the service sends them back.
+		if strings.HasPrefix(path, "/") || strings.HasPrefix(path, `\`) || q.SetTarget("/"+path+string(h.Bytes(h.Query))) != nil {
 			q.Refuse(400) // then the request is not sent
 		}
 	}
@@ -59,10 +61,11 @@ func edit(q *proxy.Request) {
 // answer changes the response that the client gets. If it returned an error, the client would get 502 instead.
 func answer(_ *proxy.Request, p *proxy.Response) error { return p.Drop("Server") }
 
-// failed is called if there is no complete response, unless the client has gone. It returns the status for the client; 0 is the one that fits the
-// error, such as 502, 503 or 504.
+// failed is called if there is no complete response, but not if the client has gone, or after Refuse. It returns the status for the client; 0 is
+// the one that fits the error, such as 502, 503 or 504.
 func failed(q *proxy.Request, err error) int {
-	log.Printf("%q to %s: %v", q.Line(), q.Target(), err) // the request line as the service was to get it, and the address tried last
+	// The request line as the service was to get it, at most 200 bytes of it, and the address that was tried last.
+	log.Printf("%s to %s: %v", logging.Quoted(q.Line(), 200), q.Target(), err)
 	return 0
 }
 
@@ -108,7 +111,7 @@ func run(address, api, web string) (err error) {
 		return err
 	}
 	b := proxy.New(proxy.Config{To: s.to, Edit: edit, Answer: answer, Failed: failed})
-	// 0 is passed to handlers as Request.Listener; any number will do. Zero Limits are the defaults.
+	// 0 is a number of your choice for this listener, which is not used here. Limits of size and time are set in engine.Limits.
 	if err := e.Serve(ln, b, 0, engine.Limits{}); err != nil {
 		return err
 	}

@@ -1,12 +1,10 @@
-// Command tcpproxy passes TCP connections on to servers (targets), whatever protocol they carry. Targets see the proxy's address, unless
-// PROXY protocol headers are used:
+// Command tcpproxy passes TCP connections on to servers (targets, IP addresses with ports), whatever protocol they carry. Targets see the
+// address of the proxy, unless PROXY protocol headers are used. With -out 1 or 2, each connection to a target begins with a header of that
+// version, which has the client's address; the target must expect it. With -in, each client must send a header, for a proxy in front of this
+// one; whoever can connect can then claim any address.
 //
-//   - -out 1 or 2 begins each connection to a target with a header of that version, which has the client's address. The target must expect it.
-//
-//   - -in requires a header from each client, for a proxy in front of this one. Whoever can connect can then claim any address.
-//
-//     go run ./examples/go/tcpproxy -targets 127.0.0.1:9001,127.0.0.1:9002    # listens at 127.0.0.1:8081
-//     go run ./examples/go/tcpproxy -targets 127.0.0.1:9001 -out 2            # with the header, for HAProxy, nginx and others
+//	go run ./examples/go/tcpproxy -targets 127.0.0.1:9001,127.0.0.1:9002    # listens at 127.0.0.1:8081
+//	go run ./examples/go/tcpproxy -targets 127.0.0.1:9001 -out 2            # with the header, for HAProxy, nginx and others
 package main
 
 import (
@@ -71,7 +69,7 @@ func run(address, addresses string, in bool, out int) error {
 		return err
 	}
 	if in {
-		ln.SetPreface(proxyproto.New(0)) // what connections begin with. 0: they have 5 seconds to send it
+		ln.SetPreface(proxyproto.New(0)) // each connection must begin with the header. 0: within the default time, 5 seconds
 	}
 	// The engine applies these bounds to client connections, and the proxy to those to targets. To change them, for example the idle
 	// time of 1 hour, set Bounds in tcpproxy.Config.
@@ -96,12 +94,12 @@ func run(address, addresses string, in bool, out int) error {
 
 // ended logs a session: a client's connection, with the one to its target. It runs on an event loop and must not block.
 func ended(s *tcpproxy.Ended) {
-	how, target := "completed", s.Target
+	if s.Target == "" {
+		return // refused, or no target has accepted it: the proxy logs these itself, at a bounded rate
+	}
+	how := "completed"
 	if s.Err != nil {
 		how = s.Err.Error()
 	}
-	if target == "" {
-		target = "no target"
-	}
-	log.Printf("%v to %s for %v: %s", s.Client.Remote, target, s.Took.Round(time.Millisecond), how)
+	log.Printf("%v to %s for %v: %s", s.Client.Remote, s.Target, s.Took.Round(time.Millisecond), how)
 }

@@ -40,7 +40,7 @@ func run(address string) error {
 	defer stop()
 	restarts := make(chan os.Signal, 1)
 	signal.Notify(restarts, syscall.SIGUSR2)
-	upgrader, err := tableflip.New(tableflip.Options{}) // with PIDFile, systemd can follow (Type=forking)
+	upgrader, err := tableflip.New(tableflip.Options{}) // PIDFile: a file with the number of the process that serves, for systemd
 	if err != nil {
 		return err
 	}
@@ -69,14 +69,14 @@ func run(address string) error {
 		}
 	}()
 	context.AfterFunc(ctx, upgrader.Stop)
-	<-upgrader.Exit() // after Upgrade has started a child that serves, or after Stop
-	replaced := ctx.Err() == nil
-	stop() // from here on, a signal ends the process at once
+	<-upgrader.Exit()            // after Upgrade has started a child that serves, or after Stop
+	replaced := ctx.Err() == nil // before stop, which ends ctx
+	stop()                       // from here on, a signal ends the process at once
 	end, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if replaced {
 		ln.HandOver() // only the new process accepts connections now
-		e.Retire(end) // an idle connection may send one more request within a second. Shutdown alone would close it
+		e.Retire(end) // an idle connection may send one more request within a second. The error, if any, is also that of Shutdown
 	}
 	if err := e.Shutdown(end); err != nil {
 		return fmt.Errorf("connections were cut: %w", err)
@@ -103,7 +103,7 @@ func listen(e *engine.Engine, address string, upgrader *tableflip.Upgrader) (*en
 	if err != nil || len(sockets) > 0 {
 		return ln, err
 	}
-	sockets, err = ln.Files() // for the first child; the upgrader passes what it has got on to the next one by itself
+	sockets, err = ln.Files() // in the first process only: tableflip hands inherited sockets on by itself
 	for i, socket := range sockets {
 		if err == nil {
 			err = upgrader.AddFile(fmt.Sprint("socket ", i), socket)
@@ -113,6 +113,7 @@ func listen(e *engine.Engine, address string, upgrader *tableflip.Upgrader) (*en
 	return ln, err
 }
 
+// whoAmI runs on a goroutine, and may block.
 func whoAmI(w *handler.Response, r *handler.Request) {
 	w.Set("Content-Type", "text/plain")
 	if string(r.Path()) == "slow" {

@@ -1,6 +1,6 @@
 // Command websocket sends back what it gets over WebSocket connections, on the event loops: an idle connection has no goroutine. It shows
 // how a third-party library becomes a backend.Protocol: gobwas/ws knows WebSocket, and works on bytes in memory. Applications use Moonbridge's
-// own package, handler/websocket. Not checked are texts, the codes of close frames, and the field Origin: any web page may connect.
+// own package, handler/websocket. This one does not check that text is UTF-8, close codes, or Origin: any web page may connect.
 //
 //	cd examples/go/libraries && go run ./websocket    # then, with Python's websockets: python3 -m websockets ws://127.0.0.1:8081/
 package main
@@ -28,7 +28,8 @@ func (echo) Open(c backend.Conn) backend.Stream {
 	return &session{state: ws.StateServerSide}
 }
 
-// session is one connection. Its methods run on an event loop and must not block; a panic ends the program, not just the connection.
+// session is one connection. Its methods run on an event loop (see example hello) and must not block. A panic would end the program, not just
+// the connection.
 type session struct {
 	upgraded bool     // the request was answered, so frames follow
 	state    ws.State // with StateFragmented within a message of several frames
@@ -37,12 +38,17 @@ type session struct {
 // Data is called when bytes have arrived, or the client sends no more. It answers what is complete. The rest stays in Unread, and is there
 // again with more after it. Full is true while too much waits for the client, and after Close.
 func (s *session) Data(c backend.Conn) {
-	for n := 1; n > 0 && !c.Full(); c.Discard(n) {
+	for !c.Full() {
+		n := 0
 		if s.upgraded {
 			n = s.frame(c, c.Unread())
 		} else {
 			n = s.request(c, c.Unread())
 		}
+		if n == 0 {
+			break
+		}
+		c.Discard(n)
 	}
 	if c.Ended() && !c.Full() {
 		c.Close() // after what is still held was sent: the client sends no more
@@ -52,17 +58,20 @@ func (s *session) Data(c backend.Conn) {
 func (s *session) Room(c backend.Conn)        { s.Data(c) } // c was Full, and the client has read enough
 func (s *session) Closed(backend.Conn, error) {}
 
-// request answers the request, and returns its length, or 0 as long as it is not complete. Until a client has the answer it sends nothing else.
+// request answers the request, and returns its length, or 0 as long as it is not complete. Until a client has the answer it may
+// send nothing else.
 func (s *session) request(c backend.Conn, input []byte) int {
 	input = input[:min(len(input), requestMax)]
-	rw := bytes.NewBuffer(bytes.Clone(input)) // in the place of a connection: Upgrade reads the request from it, then writes the answer to it
+	// In the place of a connection. Upgrade reads all of it at once (requestMax is its buffer), so what is there afterwards is the answer.
+	rw := bytes.NewBuffer(bytes.Clone(input))
 	_, err := ws.Upgrade(rw)
 	if incomplete(err) && len(input) < requestMax {
 		return 0
 	}
 	c.Write(rw.Bytes())
-	if err != nil {
-		c.Close() // the answer says why, if the request could be read at all
+	if err != nil || !bytes.HasSuffix(input, []byte("\r\n\r\n")) { // the answer to an error says why, if the request could be read at all
+		c.Close()
+		return 0
 	}
 	s.upgraded = true
 	c.SetDeadline(0) // none any more. Bounds.Idle goes on
@@ -77,7 +86,9 @@ func (s *session) frame(c backend.Conn, input []byte) int {
 	switch {
 	case incomplete(err):
 		return 0
-	case err != nil, ws.CheckHeader(h, s.state) != nil, head != ws.HeaderSize(h): // the last: the form of the length is longer than it needs to be
+	case err != nil, ws.CheckHeader(h, s.state) != nil:
+		return end(c, ws.StatusProtocolError)
+	case head != ws.HeaderSize(h): // its length must be in the shortest form (RFC 6455 §5.2)
 		return end(c, ws.StatusProtocolError)
 	case h.Length > payloadMax:
 		return end(c, ws.StatusMessageTooBig)
@@ -93,9 +104,9 @@ func (s *session) frame(c backend.Conn, input []byte) int {
 		return n
 	case h.OpCode == ws.OpPing:
 		f.Header.OpCode = ws.OpPong
-	case h.Fin:
+	case h.Fin: // data. An application would use f.Payload here; a message may be several frames
 		s.state = ws.StateServerSide
-	default:
+	default: // more frames of this message follow
 		s.state = ws.StateServerSide | ws.StateFragmented
 	}
 	c.Write(ws.MustCompileFrame(f))
