@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"sync/atomic"
@@ -36,6 +37,8 @@ type OpenOptions struct {
 	// Inherited are listening sockets of this address that another process has opened. Open takes them over, even if it
 	// returns an error, and opens no others.
 	Inherited []int
+	// Files are such sockets, too, in files, as Listener.Files returns them. Open duplicates them, and leaves the files to the caller.
+	Files []*os.File
 	// Foreign says that another process keeps the inherited sockets, so Close leaves them open there.
 	Foreign bool
 }
@@ -61,8 +64,12 @@ func (e *Engine) Open(network, address string, o OpenOptions) (*Listener, error)
 			beside = append(beside, other.r)
 		}
 	}
+	copies, err := reactor.Descriptors(o.Files)
+	if err != nil {
+		return nil, fmt.Errorf("listen %s: %w", address, err)
+	}
 	r, err := reactor.OpenListener(network, address, reactor.ListenOptions{
-		Sockets: len(e.loops), Mode: o.Mode, Logger: e.log, Beside: beside, Inherited: o.Inherited, Foreign: o.Foreign,
+		Sockets: len(e.loops), Mode: o.Mode, Logger: e.log, Beside: beside, Inherited: slices.Concat(o.Inherited, copies), Foreign: o.Foreign,
 	})
 	if err != nil {
 		return nil, err
@@ -104,7 +111,7 @@ func (ln *Listener) Close() error {
 	return err
 }
 
-// Files returns duplicates of the listening sockets, for a process that takes over: see OpenOptions.Inherited. The caller
+// Files returns duplicates of the listening sockets, for a process that takes over: see OpenOptions.Files. The caller
 // closes them. The error is net.ErrClosed after Close, that of duplicating a descriptor, or errors.ErrUnsupported after Adopt.
 func (ln *Listener) Files() ([]*os.File, error) {
 	if ln.adopted != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -190,23 +189,17 @@ func TestHandOver(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var fds []int
-	for _, f := range files {
-		fd, err := syscall.Dup(int(f.Fd()))
-		if err != nil {
-			t.Fatal(err)
-		}
-		fds = append(fds, fd)
-		f.Close()
-	}
 	heir, err := New(Options{Loops: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer heir.Shutdown(context.Background())
-	inherited, err := heir.Open("tcp4", ln.Addr(), OpenOptions{Inherited: fds})
+	inherited, err := heir.Open("tcp4", ln.Addr(), OpenOptions{Files: files})
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, f := range files {
+		f.Close()
 	}
 	mustServe(t, heir, inherited, second)
 	ln.HandOver()

@@ -129,6 +129,26 @@ func (ln *Listener) Files() (files []*os.File, err error) {
 	return files, nil
 }
 
+// Descriptors returns duplicates of the descriptors of files, as ListenOptions.Inherited takes them. The caller closes files.
+func Descriptors(files []*os.File) (fds []int, err error) {
+	for _, f := range files {
+		fd := -1
+		raw, err := f.SyscallConn()
+		if err == nil {
+			// Not File.Fd: it makes the socket blocking in all processes that have it.
+			if failed := raw.Control(func(of uintptr) { fd, err = Duplicate(int(of)) }); failed != nil {
+				err = failed
+			}
+		}
+		if err != nil {
+			closeFDs(fds)
+			return nil, err
+		}
+		fds = append(fds, fd)
+	}
+	return fds, nil
+}
+
 // HandOver is Close for a listener whose sockets another process has now (Files). The sockets stay open there, connections that
 // wait to be accepted are left to that process, and the file of a Unix socket stays.
 func (ln *Listener) HandOver() {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
 	"moonbridge/handler/backend"
 	"moonbridge/handler/files/static"
@@ -267,3 +269,6 @@ func (f *front) before(b backend.Backend, headers string) (_ backend.Backend, er
 	}
 	return b, nil
 }
+
+// orNone is a time limit as the upstream has it: there 0 is the default, and a negative value is none.
+func orNone(timeout time.Duration) time.Duration { return cmp.Or(timeout, -1) }

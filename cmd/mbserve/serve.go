@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -20,9 +19,9 @@ import (
 	"moonbridge/handler/compress"
 	"moonbridge/handler/logging"
 	"moonbridge/handler/pool"
+	"moonbridge/handler/pool/limits"
 	"moonbridge/handler/pool/listen"
 	"moonbridge/handler/websocket"
-	"moonbridge/httpparse"
 )
 
 // server is a running mbserve.
@@ -347,34 +346,13 @@ func (s *server) limits(h *listen.HTTPOptions) engine.Limits {
 	return l
 }
 
-// limitsOf translates the options of an HTTP handler. There a timeout of 0 means no limit, which the engine expresses
-// as a negative value, and a size of at least 1 is required.
 func limitsOf(h *listen.HTTPOptions) engine.Limits {
-	l := engine.Limits{
-		HeadBytes:       max(1, h.RequestHeaderSizeLimit),
-		BodyBytes:       max(1, h.RequestBodySizeLimit),
-		IdleTimeout:     orNone(h.IdleTimeout),
-		HeadTimeout:     orNone(h.RequestHeaderTimeout),
-		StallTimeout:    orNone(h.StallTimeout),
-		ResponseTimeout: orNone(h.ResponseTimeout),
-		DrainTimeout:    orNone(h.DrainTimeout),
-		SpoolBody:       !h.StreamBody,
-		SpoolOutput:     h.BufferResponse,
-		Fields:          h.StaticHeaders,
-	}
-	if h.StreamBody {
-		l.BufferBody = -1
-	}
-	switch h.EncodedBody {
-	case listen.EncodedRefuse:
-		l.BodyCodings = httpparse.CodingsOf(httpparse.Identity)
-	case listen.EncodedDecode:
+	l := limits.Of(h)
+	if h.EncodedBody == listen.EncodedDecode {
 		l.BodyCodings = compress.Codings
 	}
 	return l
 }
-
-func orNone(timeout time.Duration) time.Duration { return cmp.Or(timeout, -1) }
 
 // announce logs that the server is ready, and its addresses.
 func (s *server) announce() {

@@ -104,6 +104,7 @@ func startPython(t *testing.T, address string) *exec.Cmd {
 }
 
 func TestProxy(t *testing.T) {
+	need(t, "curl")
 	python := reactortest.FreePort(t)
 	startPython(t, python)
 	nginx := startNginx(t, `location / { return 200 "nginx: $request_uri $http_x_served_by $http_x_forwarded_for\n"; }`)
@@ -123,9 +124,12 @@ func TestProxy(t *testing.T) {
 	if got := res.Header.Get("Server"); got != "" {
 		t.Errorf("Server: %s", got)
 	}
+	check(t, "GET", url+"api//elsewhere/", "", 400, "Bad Request\n")
+	if got := tool(t, "curl", "-s", url+`api/\elsewhere/`); got != "Bad Request\n" {
+		t.Errorf("a path that begins with a backslash: %q", got)
+	}
 	large := strings.Repeat("0123456789abcdef", 1<<16)
 	check(t, "POST", url+"api/echo", large, 200, large)
-	need(t, "curl")
 	if got := tool(t, "curl", "-s", "-o", "/dev/null", "-w", "%{http_code} %{num_connects}\n", url+"1", "-o", "/dev/null", url+"api/2"); got != "200 1\n200 0\n" {
 		t.Errorf("curl: %q", got)
 	}
@@ -159,6 +163,8 @@ func TestGatewayLimitsRates(t *testing.T) {
 			t.Errorf("request %d: %d, want %d", i, code, want)
 		}
 	}
+	p.terminate()
+	p.exit()
 }
 
 // Targets that do not pass their checks get nothing, even if they are the majority.

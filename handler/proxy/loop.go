@@ -169,8 +169,9 @@ type budget struct {
 	part, tokens float64
 }
 
-// budgetTokens is how many retries may come at once.
-const budgetTokens = 10
+// budgetTokens is how many retries may come at once: as many as a target that is killed may have had requests of the loop. There may be
+// more, but idleMaxDefault of upstream is made for as many.
+const budgetTokens = 256
 
 func (b *budget) init(part float64) { b.part, b.tokens = part, budgetTokens }
 

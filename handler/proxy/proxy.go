@@ -95,8 +95,8 @@ type Retrying struct {
 	Body int
 	// On are statuses of responses that count as a failure.
 	On []int
-	// Budget is how many requests may be sent again, as a part of all. 0.2 keeps an overloaded service from twice the load. Default
-	// 0.2; negative: no bound.
+	// Budget is how many requests may be sent again, as a part of all. 0.2 keeps an overloaded service from twice the load. In addition, 256 of
+	// each loop may be sent again at once, when a target has ended. Default 0.2; negative: no bound.
 	Budget float64
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -193,13 +194,45 @@ func TestRetryBudget(t *testing.T) {
 		Config:  Config{Retry: Retrying{On: []int{503}, Budget: 0.1}},
 		Options: upstream.Options{Passive: upstream.Passive{Fails: -1}},
 	}, bad, other)
-	const n = 200
+	const n = 2000
 	for range n {
 		r.get()
 	}
 	if got := int(requests.Load()); got < n+n/10 || got > n+n/10+budgetTokens {
 		t.Errorf("%d requests became %d", n, got)
 	}
+}
+
+// A target is killed while it has many requests: all of them go to another one.
+func TestRetryOfMany(t *testing.T) {
+	const n = 100
+	var requests atomic.Int64
+	all := make(chan struct{})
+	counted := func() {
+		if requests.Add(1) == n {
+			close(all)
+		}
+	}
+	dies := newTarget(t, func(p *peer) {
+		if p.request() != "" {
+			counted()
+			<-all // and the connection ends
+		}
+	})
+	good := newTarget(t, func(p *peer) {
+		for p.request() != "" {
+			if requests.Load() < n {
+				counted()
+			}
+			p.send(ok("good"))
+		}
+	})
+	r := newRigOf(t, rigOptions{}, upstream.Target{Addr: dies.addr(), Weight: 1000}, upstream.Target{Addr: good.addr()})
+	var clients sync.WaitGroup
+	for range n {
+		clients.Go(func() { r.get().want(t, 200, "good") })
+	}
+	clients.Wait()
 }
 
 // A trial has succeeded when the response has begun, or the protocol was changed: what follows may take hours.

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"errors"
 	"testing"
 	"time"
 )
@@ -45,9 +46,7 @@ func TestPassiveHealth(t *testing.T) {
 		if v != bad {
 			t.Fatalf("after %v there is no trial", out*time.Second)
 		}
-		if _, err := r.pick.Pick(r.now, 0, []*Server{r.server(0)}); err == nil {
-			t.Fatal("a server on trial has got a second request")
-		}
+		r.up("a server on trial has a request", "1")
 		v.End(r.now, Failed)
 		r.up("the trial has failed", "1")
 	}
@@ -88,6 +87,37 @@ func TestTrialOfAnotherLoop(t *testing.T) {
 		if v := r.take(); v == bad {
 			t.Errorf("a server that is %s has got another request", what)
 		}
+	}
+}
+
+// The last server that is up fails, before it counts as out. A request that it has failed goes to one that was left out: that may be
+// back, as when servers are restarted one after the other.
+func TestLastResort(t *testing.T) {
+	backup := Target{Addr: "10.0.0.3:80", Backup: true}
+	r := newRig(t, Options{}, append(targets(1, 1), backup)...)
+	for range 3 {
+		r.fail(r.server(0))
+	}
+	r.up("one is left out", "2")
+	if v := r.take(r.server(1)); name(v) != "3" {
+		t.Errorf("the request went to %s, want the backup", v.Addr())
+	}
+	if v := r.take(r.server(1), r.server(2)); name(v) != "1" {
+		t.Errorf("the request went to %s, want the server that was left out", v.Addr())
+	}
+	if r.pick.Another(r.now, nil, r.server(1)) {
+		t.Error("there is an answer: a server that was left out is no better")
+	}
+	if _, err := r.pick.Pick(r.now, 0, r.set.Servers()); !errors.Is(err, ErrNone) {
+		t.Error("all were tried:", err)
+	}
+
+	r = newRig(t, Options{Passive: Passive{Panic: -1}}, targets(1, 1)...)
+	for range 3 {
+		r.fail(r.server(0))
+	}
+	if _, err := r.pick.Pick(r.now, 0, []*Server{r.server(1)}); !errors.Is(err, ErrNone) {
+		t.Error("servers that are left out get nothing if one is up:", err)
 	}
 }
 

@@ -86,26 +86,30 @@ func (v *Server) take(now int64, panics bool) bool {
 	return false
 }
 
-// eligible collects the servers that may get a request. busy: there are others that have as many requests as they may have.
+// eligible collects the servers that may get a request. busy: there are others that have as many requests as they may have. A request that
+// has tried all servers that are up gets the others: one that was left out may be back, and without it the request is lost.
 func (k *Picker) eligible(now int64, tried []*Server) (busy bool) {
 	m := k.set.current.Load()
 	k.servers, k.panics = k.servers[:0], false
 	usable, b := k.add(now, m.primary, tried)
 	busy = b
-	if enough(usable, len(m.primary), k.set.o.Passive.Panic) {
+	if enough(usable, len(m.primary), k.set.o.Passive.Panic) && k.found(busy) {
 		return busy
 	}
 	spare, b := k.add(now, m.backup, tried)
 	busy = busy || b
-	if spare > 0 {
+	if spare > 0 && k.found(busy) {
 		return busy
 	}
-	if usable > 0 && k.set.o.Passive.Panic == 0 {
+	if usable+spare > 0 && k.set.o.Passive.Panic == 0 {
 		return busy
 	}
 	k.panics = true
 	return k.addAll(m.all, tried) || busy
 }
+
+// found reports whether there is a server for the request, now or later.
+func (k *Picker) found(busy bool) bool { return busy || len(k.servers) > 0 }
 
 // enough reports whether so many of the targets are up that no others are needed.
 func enough(up, all int, part float64) bool {

@@ -19,16 +19,16 @@ import (
 
 	"moonbridge/engine"
 	"moonbridge/handler"
+	"moonbridge/handler/logging"
 	"moonbridge/handler/pool"
+	"moonbridge/handler/pool/limits"
 	"moonbridge/handler/pool/listen"
 	"moonbridge/handler/route"
 	_ "moonbridge/handler/worker" // needed: this program is started a second time, as the process that forks the workers
-	"moonbridge/httpparse"
 )
 
-// now answers /go/time. It runs on an event loop, so it must not block. Path returns the whole path (/go/ is not removed), but without
-// its leading slash. It is as the client has sent it, unlike what the rule in run is compared with: it may not begin with go/, so do not cut
-// that off. Only go/time, in this spelling, is answered.
+// now answers /go/time. It runs on an event loop, so it must not block. Path returns the whole path as the client has sent it, without its leading
+// slash: /%67o/time is routed here too, and then Path begins with %67o/. So compare it, and do not cut off a prefix.
 func now(w *handler.Response, r *handler.Request) {
 	if string(r.Path()) != "go/time" {
 		w.Error(404)
@@ -47,49 +47,46 @@ func main() {
 	}
 }
 
-// run serves until a signal arrives. The script must call listen once, with one HTTP listener. Options that the workers carry out count,
-// such as max_fork. Those that are up to the server, such as tls and static, are refused. Of the limits, those on sizes are passed on to the
-// engine, for /go/ too. Timeouts, stream_body and buffering are not: example luapool has them all.
+// run serves until a signal arrives. The script must call listen once, with one HTTP listener. Options for workers, such as max_fork, and limits
+// are honoured. Options for the server, such as tls and static, are refused.
 func run(script string, args []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	e, err := engine.New(engine.Options{})
+	logs := logging.NewQueue(os.Stderr, logging.Options{}) // loops log, and must not wait for a slow reader of the log
+	defer logs.Close(time.Second)
+	logger := slog.New(slog.NewTextHandler(logs, nil))
+	e, err := engine.New(engine.Options{Logger: logger})
 	if err != nil {
 		return err
 	}
 	var ln *engine.Listener
-	var limits engine.Limits
-	// open is called for each listen call of the script while pool.Start loads it. n counts from 0; a call that fails does not count.
+	// open is called for each listen call of the script, while pool.Start loads it. n is the number of calls that have succeeded before.
 	open := func(n int, spec *listen.Spec) (err error) {
 		if n > 0 || len(spec.Listeners) != 1 || spec.Listeners[0].HTTP == nil {
 			return errors.New("both: the script must have exactly one listener, for HTTP")
 		}
-		if names := spec.ServerOptions(); len(names) > 0 { // not served in another way than the script says: without TLS, for example
+		if names := spec.ServerOptions(); len(names) > 0 { // serving a script that asks for TLS without TLS, for example, would be wrong
 			return fmt.Errorf("both does not support %s", strings.Join(names, ", "))
 		}
 		l := &spec.Listeners[0]
-		limits.HeadBytes, limits.BodyBytes = l.HTTP.RequestHeaderSizeLimit, l.HTTP.RequestBodySizeLimit
-		if l.HTTP.EncodedBody == listen.EncodedRefuse {
-			limits.BodyCodings = httpparse.CodingsOf(httpparse.Identity) // a body with Content-Encoding is answered with 415
-		}
 		ln, err = e.Open(l.Network(), l.Address(), engine.OpenOptions{Mode: l.Mode})
 		return err
 	}
 	// ctx ends the loading of the script, but not the workers: Stop and Kill do that.
-	host, err := pool.Start(ctx, pool.Config{Script: script, Args: args, Loops: e.Loops(), Listen: open, Logger: slog.Default()})
+	host, err := pool.Start(ctx, pool.Config{Script: script, Args: args, Loops: e.Loops(), Listen: open, Logger: logger})
 	if err != nil {
 		return err
 	}
 	defer host.Kill() // does nothing after Stop
 	// The path of a rule begins with a slash. If it also ends in one, it matches all paths below it, otherwise only itself.
-	// The path of the request is decoded and freed of dot segments before that. Pools are backends, one for each listen call (without one, Start
-	// has returned an error). This one gets every request that no rule matches.
+	// The path of the request is decoded and freed of dot segments before it is compared. The pool gets every request that no rule matches. There
+	// is one for each listen call, and Start fails if there is none.
 	b, err := route.New([]route.Rule{{Path: "/go/", To: handler.OnLoop(handler.Func(now))}}, host.Pools()[0])
 	if err != nil {
 		return err
 	}
-	// 0 tells the workers that it is the first listener of the listen call.
-	if err := e.Serve(ln, b, 0, limits); err != nil {
+	// 0 tells the workers that it is the first listener of the listen call. The limits of the script hold for /go/ too.
+	if err := e.Serve(ln, b, 0, limits.Of(host.Pools()[0].Spec().Listeners[0].HTTP)); err != nil {
 		return err
 	}
 	log.Printf("http://%s/", ln.Addr())

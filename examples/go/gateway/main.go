@@ -1,17 +1,19 @@
 // Command gateway sits in front of an API. It limits how many requests each client (IPv4 address, or /64 of IPv6) may make (429), and
-// balances the others among its targets, the servers of the API. A target is healthy if it answers GET /health (see -health) with a status
-// from 200 to 399. One that is not gets no requests. While none is healthy, every request is refused at once (503). Health checks begin with
-// the first request; until then, all targets count as healthy.
+// balances the others among its targets, the servers of the API. Health checks say which of them get requests (GET /health, see -health, must
+// have a status from 200 to 399). While no target passes them, the circuit is open: new requests are refused (503).
 //
 //	go run ./examples/go/gateway -targets 127.0.0.1:9001,127.0.0.1:9002    # then: curl -i http://127.0.0.1:8081/
 package main
 
 import (
+	"context"
 	"flag"
-	"fmt"
 	"log"
+	"os"
+	"os/signal"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"moonbridge/engine"
@@ -20,36 +22,32 @@ import (
 	"moonbridge/handler/upstream"
 )
 
-// gateway is the targets with a circuit breaker: as long as none is healthy, it lets nothing through.
+// gateway is the targets, with the circuit.
 type gateway struct {
 	set  *upstream.Set
-	down atomic.Bool // no target is healthy
+	open atomic.Bool // no target is healthy: nothing gets through
 }
 
-// to says where a request goes. It runs on the engine's event loops, several at a time, and must not block.
+// to says where a request goes. It runs on the engine's event loops (see example hello), several at a
+// time, and must not block.
 func (g *gateway) to(q *proxy.Request) *upstream.Set {
-	if g.down.Load() {
-		q.Refuse(503) // then the result of to does not matter
-		return nil
+	if g.open.Load() {
+		q.Refuse(503) // the result is ignored then
 	}
 	return g.set
 }
 
-// watch sets down. The proxy makes the health checks, which go on while the gateway is down, and Status has their results.
+// watch opens and closes the circuit. The checks go on while it is open. They begin with the first request; until then, all targets are healthy.
 func (g *gateway) watch() {
 	for range time.Tick(100 * time.Millisecond) {
-		up, why := 0, ""
+		healthy := 0
 		for _, s := range g.set.Status() {
-			// Why may also be "failed" or "on trial": requests have failed. That ends with a request that succeeds, and there is none
-			// while the gateway is down, so it does not count here.
-			if s.Why == "check failed" {
-				why += fmt.Sprintf("; %s: %s", s.Target.Addr, s.Why)
-				continue
+			if s.Up {
+				healthy++
 			}
-			up++
 		}
-		if was := g.down.Swap(up == 0); was != (up == 0) {
-			log.Printf("healthy targets: %d%s", up, why)
+		if none := healthy == 0; g.open.Swap(none) != none { // it has changed
+			log.Printf("healthy targets: %d", healthy)
 		}
 	}
 }
@@ -69,25 +67,34 @@ func main() {
 	set, err := upstream.New(upstream.Options{
 		// The first check of a target decides at once. Later, one success makes it healthy, two failures in a row make it unhealthy.
 		Active: &upstream.Active{Path: *health, Every: time.Second, Rise: 1, Fall: 2},
-		// Otherwise, if fewer than half of the targets are healthy, the others get requests too: for services that cannot do with less.
-		Passive: upstream.Passive{Panic: -1},
+		// Checks alone decide: failed requests take no target out, and a target that is out gets nothing while another one is up. If none is, to
+		// refuses, from 100 ms later on.
+		Passive: upstream.Passive{Fails: -1, Panic: -1},
 	}, targets...)
 	check(err)
-	// Name is in the RateLimit fields of a 429. Options.Key is for other ways to tell clients apart.
-	limiter, err := ratelimit.New(ratelimit.Options{Rate: *rate, Burst: *burst, Name: "client"})
+	limiter, err := ratelimit.New(ratelimit.Options{Rate: *rate, Burst: *burst, Name: "client"}) // the name appears in the head of 429 responses
 	check(err)
 	g := &gateway{set: set}
-	// Batch asks for the scheduling class SCHED_BATCH (Linux): more throughput under load, slightly later responses.
-	e, err := engine.New(engine.Options{Batch: true})
+	go g.watch()
+	e, err := engine.New(engine.Options{})
 	check(err)
 	ln, err := e.Open("tcp", *address, engine.OpenOptions{})
 	check(err)
 	b := limiter.Wrap(proxy.New(proxy.Config{To: g.to})) // a request passes the limiter first
-	// 0 is passed to handlers as Request.Listener; any number will do. Zero Limits are the defaults. Behind another proxy,
-	// every client seems to have that proxy's address, unless Limits.TrustedProxies names the proxy.
+	// 0 is a number of your choice for this listener, which is not used here. Behind another proxy, every client seems to have that proxy's
+	// address, unless engine.Limits.TrustedProxies names the proxy.
 	check(e.Serve(ln, b, 0, engine.Limits{}))
 	log.Printf("http://%s/", ln.Addr())
-	g.watch() // until a signal ends the process and cuts its connections. Example hello shows an orderly shutdown
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	<-ctx.Done()
+	stop() // from here on, a second signal ends the program at once
+	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	err = e.Shutdown(grace)
+	cancel()
+	if err != nil {
+		log.Fatal("connections were cut: ", err)
+	}
 }
 
 func check(err error) {

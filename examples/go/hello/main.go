@@ -20,13 +20,15 @@ import (
 	"moonbridge/handler/backend"
 )
 
-// hello does not block, so it may run on a loop.
+// hello answers every path; Request.Path has it, without its leading slash. It runs on an event loop, which is one goroutine for many
+// connections: while hello runs, all others of that loop wait. So it must not sleep, use files or databases, or wait for a lock that is held
+// for long. Several loops call it at once. w and r are valid until it returns.
 func hello(w *handler.Response, r *handler.Request) {
 	w.Set("Content-Type", "text/plain")
 	w.WriteString("Hello, world!\n")
 }
 
-// slow blocks for a while, and answers in parts.
+// slow blocks for a while, and answers in parts. It runs on a goroutine of its own.
 func slow(w *handler.Response, r *handler.Request) {
 	w.Set("Content-Type", "text/plain")
 	for i := range 3 {
@@ -54,14 +56,15 @@ func main() {
 		if err != nil {
 			log.Fatal(err)
 		}
-		// 0 is passed to handlers as Request.Listener; any number will do. Zero Limits are the defaults.
+		// 0 becomes Request.Listener; any number will do. Limits of size and time are set in engine.Limits.
 		if err := e.Serve(ln, b, 0, engine.Limits{}); err != nil {
 			log.Fatal(err)
 		}
 		log.Printf("%s: http://%s/", where, ln.Addr())
 	}
 	serve("on the loops", *fast, handler.OnLoop(handler.Func(hello)))
-	serve("on goroutines", *blocking, handler.Blocking(handler.Func(slow), 100)) // at most 100 requests at a time; others wait for up to 10 s, then get 503
+	// At most 100 requests at a time. Others wait for up to 10 s, then get 503.
+	serve("on goroutines", *blocking, handler.Blocking(handler.Func(slow), 100))
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

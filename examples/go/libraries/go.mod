@@ -3,6 +3,7 @@ module moonbridge/examples/go/libraries
 go 1.26.0
 
 require (
+	github.com/cloudflare/tableflip v1.2.3
 	github.com/go-chi/chi/v5 v5.5.0
 	github.com/gobwas/ws v1.4.0
 	google.golang.org/grpc v1.85.0

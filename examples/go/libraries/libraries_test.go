@@ -91,6 +91,7 @@ func TestChi(t *testing.T) {
 		{"GET", "/notes/1", "", 200, "Go to the moon"},
 		{"GET", "/notes", "", 200, "[\"Go to the moon\"]\n"},
 		{"POST", "/notes", strings.Repeat("x", 16<<10+1), 413, "the note is too long\n"},
+		{"POST", "/notes", strings.Repeat("x", 64<<10+1), 413, "Content Too Large\n"},
 		{"DELETE", "/notes/1", "", 405, ""},
 		{"GET", "/none", "", 404, "404 page not found\n"},
 	} {
@@ -182,11 +183,9 @@ func TestWebsocket(t *testing.T) {
 		exchange(t, conn, f, f)
 	}
 	exchange(t, conn, ws.NewPingFrame([]byte("x")), ws.NewPongFrame([]byte("x")))
-	for _, body := range [][]byte{nil, ws.NewCloseFrameBody(4000, "")} {
-		exchange(t, dial(t, address), ws.NewCloseFrame(body), ws.NewCloseFrame(body))
-	}
-	bye := ws.NewCloseFrame(ws.NewCloseFrameBody(ws.StatusNormalClosure, "bye"))
-	exchange(t, conn, bye, bye)
+	bye := ws.NewCloseFrame(ws.NewCloseFrameBody(ws.StatusNormalClosure, ""))
+	exchange(t, dial(t, address), ws.NewCloseFrame(nil), bye)
+	exchange(t, conn, ws.NewCloseFrame(ws.NewCloseFrameBody(4000, "bye")), bye)
 	if n, err := conn.Read(make([]byte, 1)); err != io.EOF {
 		t.Errorf("after the close frame: %d, %v", n, err)
 	}
@@ -201,9 +200,6 @@ func TestWebsocketRefuses(t *testing.T) {
 	}{
 		{"a continuation of nothing", ws.NewFrame(ws.OpContinuation, true, nil), ws.StatusProtocolError},
 		{"a frame that is too large", ws.NewBinaryFrame(make([]byte, 256<<10+1)), ws.StatusMessageTooBig},
-		{"a close frame with a code that means nothing", ws.NewCloseFrame(ws.NewCloseFrameBody(999, "")), ws.StatusProtocolError},
-		{"a close frame with half a code", ws.NewCloseFrame([]byte{3}), ws.StatusProtocolError},
-		{"a close frame with a reason that is no text", ws.NewCloseFrame(ws.NewCloseFrameBody(1000, "\xff")), ws.StatusProtocolError},
 	} {
 		exchange(t, dial(t, address), tt.f, ws.NewCloseFrame(ws.NewCloseFrameBody(tt.code, "")))
 	}
@@ -220,8 +216,8 @@ func TestWebsocketRefuses(t *testing.T) {
 		t.Errorf("a request without Upgrade: %d", res.StatusCode)
 	}
 	for name, text := range map[string]string{
-		"half": "G", "without an end": "GET / HTTP/1.1\r\nA: " + strings.Repeat("x", 8<<10),
-		"a byte too long": sized(8<<10 + 1),
+		"half": "G", "without an end": "GET / HTTP/1.1\r\nA: " + strings.Repeat("x", 4<<10),
+		"a byte too long": sized(4<<10 + 1),
 	} {
 		conn, err := net.Dial("tcp", address)
 		if err != nil {
@@ -246,7 +242,7 @@ func sized(n int) string {
 	return head + strings.Repeat("x", n-len(head)-len("\r\n\r\n")) + "\r\n\r\n"
 }
 
-// A request may have 8 KiB, with the empty line.
+// A request may have 4 KiB, with the empty line, and arrive in as many parts.
 func TestWebsocketLongRequest(t *testing.T) {
 	conn, err := net.Dial("tcp", start(t, "websocket", "ws"))
 	if err != nil {
@@ -254,7 +250,11 @@ func TestWebsocketLongRequest(t *testing.T) {
 	}
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(patience))
-	io.WriteString(conn, sized(8<<10))
+	for _, b := range []byte(sized(4 << 10)) {
+		if _, err := conn.Write([]byte{b}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if res, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || res.StatusCode != http.StatusSwitchingProtocols {
 		t.Errorf("%+v, %v", res, err)
 	}

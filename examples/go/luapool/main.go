@@ -20,6 +20,7 @@ import (
 
 	"moonbridge/engine"
 	"moonbridge/handler"
+	"moonbridge/handler/logging"
 	"moonbridge/handler/pool"
 	_ "moonbridge/handler/worker" // needed: this program is started a second time, as the process that forks the workers
 )
@@ -40,7 +41,10 @@ func main() {
 func run(address string, grace time.Duration, file string, args []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	e, err := engine.New(engine.Options{})
+	logs := logging.NewQueue(os.Stderr, logging.Options{}) // loops log, and must not wait for a slow reader of the log
+	defer logs.Close(time.Second)
+	logger := slog.New(slog.NewTextHandler(logs, nil))
+	e, err := engine.New(engine.Options{Logger: logger})
 	if err != nil {
 		return err
 	}
@@ -58,7 +62,7 @@ func run(address string, grace time.Duration, file string, args []string) error 
 	}
 	// Start runs the script, and calls s.open for each of its listen calls. ctx ends only that, not the workers: Stop and Kill do.
 	host, err := pool.Start(ctx, pool.Config{
-		Script: file, Args: args, Loops: e.Loops(), Listen: s.open, MainEnded: mainEnded, Logger: slog.Default(),
+		Script: file, Args: args, Loops: e.Loops(), Listen: s.open, MainEnded: mainEnded, Logger: logger,
 	})
 	if err != nil {
 		return err

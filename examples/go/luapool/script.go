@@ -1,16 +1,15 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"log"
 	"slices"
 
 	"moonbridge/engine"
 	"moonbridge/handler/pool"
+	"moonbridge/handler/pool/limits"
 	"moonbridge/handler/pool/listen"
 	"moonbridge/handler/proxyproto"
-	"moonbridge/httpparse"
 )
 
 // script is what the script has opened: for each of its listen calls the listeners, in their order. Each call also makes a pool, so
@@ -87,29 +86,5 @@ func (s *script) serveOne(ln *engine.Listener, p *pool.Pool, index int) error {
 	if l.Raw() {
 		return s.engine.ServeSockets(ln, p, index) // the handler gets the connection itself
 	}
-	return s.engine.Serve(ln, p, index, limits(l.HTTP))
-}
-
-// limits returns the limits that the script has passed to http.generate_handler. A timeout that is no limit is 0 there, and negative here.
-// HeadBytes and BodyBytes are at least 1. o is nil only for raw connections, timers and main handlers, which do not come here.
-func limits(o *listen.HTTPOptions) engine.Limits {
-	l := engine.Limits{
-		HeadBytes:       o.RequestHeaderSizeLimit,
-		BodyBytes:       o.RequestBodySizeLimit,
-		IdleTimeout:     cmp.Or(o.IdleTimeout, -1),
-		HeadTimeout:     cmp.Or(o.RequestHeaderTimeout, -1),
-		StallTimeout:    cmp.Or(o.StallTimeout, -1),
-		ResponseTimeout: cmp.Or(o.ResponseTimeout, -1),
-		DrainTimeout:    cmp.Or(o.DrainTimeout, -1),
-		SpoolBody:       !o.StreamBody,
-		SpoolOutput:     o.BufferResponse,
-		Fields:          o.StaticHeaders,
-	}
-	if o.StreamBody {
-		l.BufferBody = -1 // the handler is called with whatever has arrived
-	}
-	if o.EncodedBody == listen.EncodedRefuse {
-		l.BodyCodings = httpparse.CodingsOf(httpparse.Identity) // others are answered with 415
-	}
-	return l
+	return s.engine.Serve(ln, p, index, limits.Of(l.HTTP)) // HTTP is not nil: redirect_https is refused
 }

@@ -1,16 +1,18 @@
 // Command memcached is a cache that speaks a part of memcached's text protocol (get, set, delete, version). It runs on the engine's
-// event loops: an idle connection has no goroutine and no buffer. Values stay until they are deleted, and their number is not bounded.
+// event loops: an idle connection has no goroutine and no buffer. It is not for production: values stay until they are deleted, so clients can
+// fill the memory, and any other command ends its connection.
 //
 //	go run ./examples/go/memcached    # then: memcping --servers=127.0.0.1:11211 (no output: it works)
-//
-// This file has the connections and what commands do. command.go takes commands from the bytes that have arrived.
 package main
 
 import (
+	"bytes"
 	"flag"
 	"fmt"
 	"log"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -18,81 +20,98 @@ import (
 	"moonbridge/handler/backend"
 )
 
-// keysMax bounds a get, because its answer is in memory until the client has taken it: 4 MiB at most.
-const keysMax = 16
+const lineMax, valueMax = 2048, 256 << 10 // bytes of the line that a command begins with, and of a value
+const keysMax = 16                        // of a get: its answer is in memory until the client has taken it
 
-// cache is a backend.Protocol: the engine calls Open for each connection. All loops share the map, which has the answer to get for each key.
-type cache struct{ answers sync.Map }
+// cache is a backend.Protocol: the engine calls Open for each connection, and then the methods of its session.
+type cache struct{ replies sync.Map } // all loops share it: for each key the complete reply, which is a line and the value
 
 func (s *cache) Open(backend.Conn) backend.Stream { return session{s} }
 
-// session is one connection. The engine calls its methods on the loop of the connection, one at a time; they must not block.
+// session is one connection. Its methods run on an event loop (see example hello) and must not block. A panic would end the program, not just
+// the connection.
 type session struct{ cache *cache }
 
-// Data is called when bytes have arrived, or the client sends no more. It carries out the commands that are complete. While too much
-// waits for the client, Full is true, and its further commands wait in Unread, or in its socket. Full is also true after Close, so nothing
-// further is carried out.
+// Data is called when bytes have arrived, or the client sends no more. It carries out the commands that are complete. The rest stays in
+// Unread, and is there again with more after it. Full is true while too much waits for the client, and after Close.
 func (s session) Data(c backend.Conn) {
 	for !c.Full() {
-		cmd, complete, err := parse(c.Unread())
-		if err != nil {
-			send(c, "CLIENT_ERROR "+err.Error())
-			c.Close() // it is not known where the next command begins
-			return
+		n := s.command(c, c.Unread())
+		if n == 0 {
+			break
 		}
-		if !complete {
-			break // Unread will have it again, with more after it
-		}
-		s.carryOut(c, cmd)
-		c.Discard(cmd.size)
+		c.Discard(n)
 	}
 	if c.Ended() && !c.Full() {
 		c.Close() // after what is still held was sent: the client sends no more
 	}
 }
 
-// Room is called when c was Full, and the client has read enough.
-func (s session) Room(c backend.Conn) { s.Data(c) }
-
+func (s session) Room(c backend.Conn)        { s.Data(c) } // c was Full, and the client has read enough
 func (s session) Closed(backend.Conn, error) {}
 
-func (s session) carryOut(c backend.Conn, cmd command) {
-	args := cmd.args
+// command carries out the command that input begins with, and returns its length, or 0 as long as it is not complete. Another
+// command is another case.
+func (s session) command(c backend.Conn, input []byte) int {
+	n := bytes.IndexByte(input, '\n') + 1 // after the line; 0: its end has not arrived
+	name, rest, _ := strings.Cut(strings.TrimRight(string(input[:n]), "\r\n"), " ")
+	args := strings.FieldsFunc(rest, func(r rune) bool { return r == ' ' }) // strings.Fields takes other characters for blanks, too
 	switch {
-	case cmd.name == "get" && len(args) > keysMax:
-		send(c, "CLIENT_ERROR too many keys")
-	case cmd.name == "get" && len(args) > 0:
+	case n == 0 && len(input) < lineMax:
+		return 0
+	case n == 0 || n > lineMax:
+		return fail(c, "CLIENT_ERROR line too long")
+	case name == "get" && len(args) > 0 && len(args) <= keysMax:
 		for _, key := range args {
-			if answer, found := s.cache.answers.Load(key); found {
-				c.Write(answer.([]byte))
+			if text, found := s.cache.replies.Load(key); found {
+				c.Write(text.([]byte))
 			}
 		}
-		send(c, "END")
-	case cmd.name == "set" && len(args) >= 4:
-		key, flags := args[0], args[1] // args[2], the time after which the value expires, is ignored
-		s.cache.answers.Store(key, fmt.Appendf(nil, "VALUE %s %s %d\r\n%s\r\n", key, flags, len(cmd.value), cmd.value))
+		reply(c, nil, "END")
+	case name == "set" && len(args) >= 4: // set KEY FLAGS SECONDS LENGTH [noreply], and then the value, with CR LF. SECONDS is ignored
+		flags, badFlags := strconv.ParseUint(args[1], 10, 32)
+		length, badLength := strconv.ParseUint(args[3], 10, 32)
+		if badFlags != nil || badLength != nil || length > valueMax {
+			return fail(c, "CLIENT_ERROR bad data chunk")
+		}
+		end := n + int(length) + len("\r\n")
+		if end > len(input) {
+			return 0
+		}
+		if string(input[end-2:end]) != "\r\n" {
+			return fail(c, "CLIENT_ERROR bad data chunk")
+		}
+		s.cache.replies.Store(args[0], fmt.Appendf(nil, "VALUE %s %d %d\r\n%s", args[0], flags, length, input[n:end]))
+		n = end
 		reply(c, args[4:], "STORED")
-	case cmd.name == "delete" && len(args) > 0:
-		if _, found := s.cache.answers.LoadAndDelete(args[0]); found {
+	case name == "delete" && len(args) > 0: // delete KEY [noreply]
+		_, found := s.cache.replies.LoadAndDelete(args[0])
+		if found {
 			reply(c, args[1:], "DELETED")
 		} else {
 			reply(c, args[1:], "NOT_FOUND")
 		}
-	case cmd.name == "version":
-		send(c, "VERSION 1.0.0")
+	case name == "version":
+		reply(c, nil, "VERSION 1.0.0")
 	default:
-		send(c, "ERROR")
+		return fail(c, "ERROR")
 	}
+	return n
 }
 
 // reply sends the answer to a command, unless its options say that the client wants none.
 func reply(c backend.Conn, options []string, text string) {
 	if !slices.Contains(options, "noreply") {
-		send(c, text)
+		c.Write([]byte(text + "\r\n"))
 	}
 }
 
-func send(c backend.Conn, line string) { c.Write([]byte(line + "\r\n")) }
+// fail ends the connection: if a value follows a command that was not understood, it would be read as commands.
+func fail(c backend.Conn, text string) int {
+	reply(c, nil, text)
+	c.Close()
+	return 0
+}
 
 func main() {
 	address := flag.String("address", "127.0.0.1:11211", "where to listen")
@@ -102,10 +121,10 @@ func main() {
 	ln, err := e.Open("tcp", *address, engine.OpenOptions{})
 	check(err)
 	// Input must hold a whole command: at that many unread bytes nothing more is read. Idle ends connections on which nothing moves.
-	bounds := backend.Bounds{Input: inputMax, Idle: 10 * time.Minute}
+	bounds := backend.Bounds{Input: lineMax + valueMax + len("\r\n"), Idle: 10 * time.Minute}
 	check(e.ServeProtocol(ln, new(cache), engine.ProtocolOptions{Bounds: bounds}))
 	log.Print("memcached: ", ln.Addr())
-	select {} // until a signal ends the process
+	select {} // a signal ends the process; example hello shows an orderly shutdown
 }
 
 func check(err error) {

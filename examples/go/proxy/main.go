@@ -1,14 +1,16 @@
 // Command proxy is a reverse proxy. Requests for paths below /api/ go to one service, which sees them without that prefix, and all others,
 // also those for /api itself, to another one. It sets the field X-Served-By in requests, and removes the field Server from responses.
-// Services speak HTTP/1.1 without TLS; upstream.Options has a field for TLS. They get the client's Host, and its address in X-Forwarded-For;
-// see proxy.Config. A request whose method is idempotent may be sent to a second server if the first one fails.
+// Services speak HTTP/1.1 without TLS; upstream.Options has a field for TLS. A request whose method is idempotent may be sent to a second
+// server if the first one fails. The removed prefix is not put back into Location and the paths of cookies.
 //
 //	go run ./examples/go/proxy -api 127.0.0.1:9001,127.0.0.1:9002 -web 127.0.0.1:9000    # then: curl http://127.0.0.1:8081/
 package main
 
 import (
+	"bytes"
 	"context"
 	"flag"
+	"fmt"
 	"log"
 	"os"
 	"os/signal"
@@ -17,16 +19,19 @@ import (
 	"time"
 
 	"moonbridge/engine"
+	"moonbridge/handler/logging"
 	"moonbridge/handler/proxy"
 	"moonbridge/handler/upstream"
 )
 
 const apiPrefix = "api/" // Head.Path has no leading slash
 
-// services are what requests go to. An upstream.Set is the servers (targets) of one service.
+// services are what requests go to. An upstream.Set is the list of servers (targets) of one service. For another service, add a field here, a
+// line in to, and a flag.
 type services struct{ api, web *upstream.Set }
 
-// to chooses the service of a request. Like edit, answer and failed, it runs on the engine's event loops and must not block.
+// to chooses the service of a request. Like edit, answer and failed, it runs on the engine's event loops (see example hello), several at a
+// time, and must not block.
 func (s *services) to(q *proxy.Request) *upstream.Set {
 	if isAPI(q) {
 		return s.api
@@ -34,19 +39,20 @@ func (s *services) to(q *proxy.Request) *upstream.Set {
 	return s.web
 }
 
-// isAPI looks at the request as the client has sent it. Path says where in the head the path is, and Bytes returns those bytes. They are
-// not percent-decoded, and dot segments are not removed: /%61pi/ goes to web, and /api/../x to api, as /../x. That is no place to decide who
-// may have what.
+// isAPI looks at the path. Head.Path is its place in the request's head, and Head.Bytes returns the bytes there, as the client has sent them:
+// /%61pi/ goes to web, and /api/../x to api, as /../x. So do not use it for access control. Head is nil in answer and failed.
 func isAPI(q *proxy.Request) bool {
 	h := q.Head()
-	return strings.HasPrefix(string(h.Bytes(h.Path)), apiPrefix)
+	return bytes.HasPrefix(h.Bytes(h.Path), []byte(apiPrefix))
 }
 
-// edit changes the request that the service gets. SetTarget sets the path and the query; Query includes the question mark.
+// edit changes the request that the service gets. SetTarget sets path and query; h.Query begins with its question mark.
 func edit(q *proxy.Request) {
 	q.Set("X-Served-By", "the example") // replaces what the client has sent in this field
 	if h := q.Head(); isAPI(q) {
-		if q.SetTarget("/"+string(h.Bytes(h.Path)[len(apiPrefix):])+string(h.Bytes(h.Query))) != nil {
+		path := string(h.Bytes(h.Path)[len(apiPrefix):])
+		// "//host" and "/\host" are links to another server if the service sends them back.
+		if strings.HasPrefix(path, "/") || strings.HasPrefix(path, `\`) || q.SetTarget("/"+path+string(h.Bytes(h.Query))) != nil {
 			q.Refuse(400) // then the request is not sent
 		}
 	}
@@ -55,10 +61,11 @@ func edit(q *proxy.Request) {
 // answer changes the response that the client gets. If it returned an error, the client would get 502 instead.
 func answer(_ *proxy.Request, p *proxy.Response) error { return p.Drop("Server") }
 
-// failed is called if there is no response, or only a part of one, unless the client has gone. It returns the status for the client; 0 is the
-// one that fits the error, such as 502, 503 or 504. log.Printf may block; a busy program writes to a logging.Queue (package moonbridge/handler/logging).
+// failed is called if there is no complete response, but not if the client has gone, or after Refuse. It returns the status for the client; 0 is
+// the one that fits the error, such as 502, 503 or 504.
 func failed(q *proxy.Request, err error) int {
-	log.Printf("%q to %s: %v", q.Line(), q.Target(), err) // the request line for the service, even if no server got it, and the last address
+	// The request line as the service was to get it, at most 200 bytes of it, and the address that was tried last.
+	log.Printf("%s to %s: %v", logging.Quoted(q.Line(), 200), q.Target(), err)
 	return 0
 }
 
@@ -84,6 +91,10 @@ func main() {
 }
 
 func run(address, api, web string) (err error) {
+	logs := logging.NewQueue(os.Stderr, logging.Options{}) // so that log.Printf does not wait for a slow reader of the log
+	log.SetOutput(logs)
+	defer logs.Close(time.Second)
+	defer log.SetOutput(os.Stderr) // for what main logs
 	s := new(services)
 	if s.api, err = service(api); err != nil {
 		return err
@@ -91,8 +102,7 @@ func run(address, api, web string) (err error) {
 	if s.web, err = service(web); err != nil {
 		return err
 	}
-	// Batch asks for the scheduling class SCHED_BATCH (Linux): more throughput under load, slightly later responses.
-	e, err := engine.New(engine.Options{Batch: true})
+	e, err := engine.New(engine.Options{})
 	if err != nil {
 		return err
 	}
@@ -101,7 +111,7 @@ func run(address, api, web string) (err error) {
 		return err
 	}
 	b := proxy.New(proxy.Config{To: s.to, Edit: edit, Answer: answer, Failed: failed})
-	// 0 is passed to handlers as Request.Listener; any number will do. Zero Limits are the defaults.
+	// 0 is a number of your choice for this listener, which is not used here. Limits of size and time are set in engine.Limits.
 	if err := e.Serve(ln, b, 0, engine.Limits{}); err != nil {
 		return err
 	}
@@ -113,5 +123,8 @@ func run(address, api, web string) (err error) {
 	stop() // from here on, a second signal ends the program at once
 	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	return e.Shutdown(grace)
+	if err := e.Shutdown(grace); err != nil {
+		return fmt.Errorf("connections were cut: %w", err)
+	}
+	return nil
 }

@@ -1,6 +1,7 @@
-// Command tcpproxy passes TCP connections on to servers (targets), whatever protocol they carry. By default targets see the proxy's
-// address. With -out, each connection to them begins with a PROXY protocol header, which has the client's; a target that does not
-// expect the header takes it for data. -in is for a proxy in front of this one that sends such headers: they are required and trusted.
+// Command tcpproxy passes TCP connections on to servers (targets, IP addresses with ports), whatever protocol they carry. Targets see the
+// address of the proxy, unless PROXY protocol headers are used. With -out 1 or 2, each connection to a target begins with a header of that
+// version, which has the client's address; the target must expect it. With -in, each client must send a header, for a proxy in front of this
+// one; whoever can connect can then claim any address.
 //
 //	go run ./examples/go/tcpproxy -targets 127.0.0.1:9001,127.0.0.1:9002    # listens at 127.0.0.1:8081
 //	go run ./examples/go/tcpproxy -targets 127.0.0.1:9001 -out 2            # with the header, for HAProxy, nginx and others
@@ -18,6 +19,7 @@ import (
 	"time"
 
 	"moonbridge/engine"
+	"moonbridge/handler/logging"
 	"moonbridge/handler/proxyproto"
 	"moonbridge/handler/tcpproxy"
 	"moonbridge/handler/upstream"
@@ -38,12 +40,16 @@ func run(address, addresses string, in bool, out int) error {
 	if out < 0 || out > 2 {
 		return fmt.Errorf("-out %d: the versions of the PROXY protocol are 1 and 2", out)
 	}
+	logs := logging.NewQueue(os.Stderr, logging.Options{}) // so that log.Printf does not wait for a slow reader of the log
+	log.SetOutput(logs)
+	defer logs.Close(time.Second)
+	defer log.SetOutput(os.Stderr) // for what main logs
 	var targets []upstream.Target
 	for target := range strings.SplitSeq(addresses, ",") {
 		targets = append(targets, upstream.Target{Addr: strings.TrimSpace(target)})
 	}
-	// A target that refuses a connection, or does not accept it within a second, is passed over for another one, until three were tried
-	// (tcpproxy.Config.Tries). After three such failures within 10 s a target gets no connections for a while.
+	// If a target refuses a connection, or does not accept it within a second, another one is tried, three in all (tcpproxy.Config.Tries).
+	// After three such failures within 10 s a target gets no connections for a while.
 	set, err := upstream.New(upstream.Options{Connect: time.Second}, targets...)
 	if err != nil {
 		return err
@@ -54,8 +60,7 @@ func run(address, addresses string, in bool, out int) error {
 		Sessions: 10000, // client connections at a time; others are reset
 		Ended:    ended,
 	})
-	// Batch asks for the scheduling class SCHED_BATCH (Linux): more throughput under load, slightly later responses.
-	e, err := engine.New(engine.Options{Batch: true})
+	e, err := engine.New(engine.Options{})
 	if err != nil {
 		return err
 	}
@@ -64,7 +69,7 @@ func run(address, addresses string, in bool, out int) error {
 		return err
 	}
 	if in {
-		ln.SetPreface(proxyproto.New(0)) // what connections begin with. 0: they have 5 seconds to send it
+		ln.SetPreface(proxyproto.New(0)) // each connection must begin with the header. 0: within the default time, 5 seconds
 	}
 	// The engine applies these bounds to client connections, and the proxy to those to targets. To change them, for example the idle
 	// time of 1 hour, set Bounds in tcpproxy.Config.
@@ -81,18 +86,20 @@ func run(address, addresses string, in bool, out int) error {
 	// Sessions may go on for 10 seconds; those that are left are reset.
 	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	return e.Shutdown(grace)
+	if err := e.Shutdown(grace); err != nil {
+		return fmt.Errorf("connections were cut: %w", err)
+	}
+	return nil
 }
 
-// ended logs a session: a client's connection, with the one to its target. It runs on an event loop and must not block. log.Printf may; a
-// busy program writes to a logging.Queue (package moonbridge/handler/logging).
+// ended logs a session: a client's connection, with the one to its target. It runs on an event loop and must not block.
 func ended(s *tcpproxy.Ended) {
-	how, target := "completed", s.Target
+	if s.Target == "" {
+		return // refused, or no target has accepted it: the proxy logs these itself, at a bounded rate
+	}
+	how := "completed"
 	if s.Err != nil {
 		how = s.Err.Error()
 	}
-	if target == "" {
-		target = "no target"
-	}
-	log.Printf("%v to %s for %v: %s", s.Client.Remote, target, s.Took.Round(time.Millisecond), how)
+	log.Printf("%v to %s for %v: %s", s.Client.Remote, s.Target, s.Took.Round(time.Millisecond), how)
 }

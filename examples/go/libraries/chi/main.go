@@ -36,7 +36,7 @@ type notes struct {
 
 func (n *notes) routes() http.Handler {
 	r := chi.NewRouter()
-	r.Use(middleware.RequestID, middleware.Recoverer)
+	r.Use(middleware.Recoverer)
 	r.Get("/", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "Notes are at /notes.\n") })
 	r.Get("/notes", n.list)
 	r.Post("/notes", n.add)
@@ -46,11 +46,11 @@ func (n *notes) routes() http.Handler {
 
 func (n *notes) list(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
-	json.NewEncoder(w).Encode(n.all()) // all is over, and mu free, before a slow client is waited for
+	json.NewEncoder(w).Encode(n.all()) // all has returned, so mu is free while Encode waits for a slow client
 }
 
 func (n *notes) add(w http.ResponseWriter, r *http.Request) {
-	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, noteBytesMax)) // a body of up to 64 KiB has arrived before the handler is called
+	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, noteBytesMax))
 	if _, tooLong := errors.AsType[*http.MaxBytesError](err); tooLong {
 		http.Error(w, "the note is too long", http.StatusRequestEntityTooLarge)
 	} else if err != nil {
@@ -85,7 +85,7 @@ func (n *notes) keep(text string) int {
 	return len(n.texts)
 }
 
-// all returns a copy, which is not nil: JSON would have null for that.
+// all returns a copy, never nil: a nil slice would be null in JSON.
 func (n *notes) all() []string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -101,8 +101,9 @@ func main() {
 	check(err)
 	// At most 100 handlers run at a time. Other requests wait for up to 10 seconds, then get 503.
 	h := handler.Blocking(handler.HTTP(new(notes).routes()), 100)
-	// 0 is for Request.Listener, which applications for net/http do not see. Zero Limits are the defaults.
-	check(e.Serve(ln, h, 0, engine.Limits{}))
+	// Slow clients do not occupy handlers: bodies of up to 64 KiB arrive before the handler is called, larger ones are refused, and responses
+	// wait in memory, then in a file (engine.Options has its directory and limit). 0 is for Request.Listener, which is not seen here.
+	check(e.Serve(ln, h, 0, engine.Limits{BodyBytes: 64 << 10, SpoolOutput: 16 << 20}))
 	log.Printf("http://%s/", ln.Addr())
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -110,7 +111,9 @@ func main() {
 	stop() // a second signal ends the program at once
 	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	check(e.Shutdown(grace))
+	if err := e.Shutdown(grace); err != nil {
+		log.Fatal("connections were cut: ", err)
+	}
 }
 
 func check(err error) {

@@ -1,10 +1,8 @@
 // Command websocket sends back what it gets over WebSocket connections, on the event loops: an idle connection has no goroutine. It shows
-// how to use a third-party library as a backend.Protocol: gobwas/ws knows WebSocket, and works on bytes in memory. For applications there
-// is Moonbridge's own package, handler/websocket. Not checked are texts (RFC 6455 wants UTF-8) and the field Origin: any web page may connect.
+// how a third-party library becomes a backend.Protocol: gobwas/ws knows WebSocket, and works on bytes in memory. Applications use Moonbridge's
+// own package, handler/websocket. This one does not check that text is UTF-8, close codes, or Origin: any web page may connect.
 //
 //	cd examples/go/libraries && go run ./websocket    # then, with Python's websockets: python3 -m websockets ws://127.0.0.1:8081/
-//
-// This file has the connections. frames.go takes frames from the bytes that have arrived, and answers them.
 package main
 
 import (
@@ -20,9 +18,9 @@ import (
 	"moonbridge/handler/backend"
 )
 
-const headMax = 8 << 10 // bytes of the request that begins the connection, with its empty line
+const requestMax, payloadMax = ws.DefaultServerReadBufferSize, 256 << 10 // bytes of the request, and of what a frame carries
 
-// echo is the protocol, session one connection. The engine calls its methods on the loop of the connection; they must not block.
+// echo is the protocol. The engine calls Open for each connection, and then the methods of its session.
 type echo struct{}
 
 func (echo) Open(c backend.Conn) backend.Stream {
@@ -30,68 +28,99 @@ func (echo) Open(c backend.Conn) backend.Stream {
 	return &session{state: ws.StateServerSide}
 }
 
+// session is one connection. Its methods run on an event loop (see example hello) and must not block. A panic would end the program, not just
+// the connection.
 type session struct {
-	upgraded bool     // the request was answered, and frames follow
+	upgraded bool     // the request was answered, so frames follow
 	state    ws.State // with StateFragmented within a message of several frames
 }
 
-// Data is called when bytes have arrived, or the client sends no more. While too much waits for the client, Full is true, and further frames
-// wait. Full is also true after Close.
+// Data is called when bytes have arrived, or the client sends no more. It answers what is complete. The rest stays in Unread, and is there
+// again with more after it. Full is true while too much waits for the client, and after Close.
 func (s *session) Data(c backend.Conn) {
-	if !s.upgraded {
-		s.upgrade(c)
-	}
-	for s.upgraded && !c.Full() {
-		f, complete, fault := parse(c.Unread(), s.state)
-		if fault != 0 {
-			closeWith(c, ws.NewCloseFrameBody(fault, ""))
-			return
+	for !c.Full() {
+		n := 0
+		if s.upgraded {
+			n = s.frame(c, c.Unread())
+		} else {
+			n = s.request(c, c.Unread())
 		}
-		if !complete {
-			break // Unread will have it again, with more after it
+		if n == 0 {
+			break
 		}
-		s.answer(c, f)
-		c.Discard(ws.HeaderSize(f.Header) + len(f.Payload))
+		c.Discard(n)
 	}
 	if c.Ended() && !c.Full() {
 		c.Close() // after what is still held was sent: the client sends no more
 	}
 }
 
-// Room is called when c was Full, and the client has read enough.
-func (s *session) Room(c backend.Conn) { s.Data(c) }
-
+func (s *session) Room(c backend.Conn)        { s.Data(c) } // c was Full, and the client has read enough
 func (s *session) Closed(backend.Conn, error) {}
 
-// upgrade answers the request if it has arrived completely.
-func (s *session) upgrade(c backend.Conn) {
-	head, _, complete := bytes.Cut(c.Unread(), []byte("\r\n\r\n"))
-	size := len(head)
-	if complete {
-		size += len("\r\n\r\n")
-	}
-	if size > headMax {
-		c.Close()
-		return
-	}
-	if !complete {
-		return
-	}
-	answer := new(bytes.Buffer)
-	rw := struct { // what Upgrade takes for a connection
-		io.Reader
-		io.Writer
-	}{bytes.NewReader(c.Unread()[:size]), answer}
+// request answers the request, and returns its length, or 0 as long as it is not complete. Until a client has the answer it may
+// send nothing else.
+func (s *session) request(c backend.Conn, input []byte) int {
+	input = input[:min(len(input), requestMax)]
+	// In the place of a connection. Upgrade reads all of it at once (requestMax is its buffer), so what is there afterwards is the answer.
+	rw := bytes.NewBuffer(bytes.Clone(input))
 	_, err := ws.Upgrade(rw)
-	c.Write(answer.Bytes())
-	c.Discard(size)
-	if err != nil {
-		c.Close() // the answer says why, unless not even the request line is valid
-		return
+	if incomplete(err) && len(input) < requestMax {
+		return 0
+	}
+	c.Write(rw.Bytes())
+	if err != nil || !bytes.HasSuffix(input, []byte("\r\n\r\n")) { // the answer to an error says why, if the request could be read at all
+		c.Close()
+		return 0
 	}
 	s.upgraded = true
 	c.SetDeadline(0) // none any more. Bounds.Idle goes on
+	return len(input)
 }
+
+// frame answers the frame that input begins with, data with the same data. It returns its length, or 0 as long as it is not complete.
+func (s *session) frame(c backend.Conn, input []byte) int {
+	r := bytes.NewReader(input)
+	h, err := ws.ReadHeader(r)
+	head := len(input) - r.Len()
+	switch {
+	case incomplete(err):
+		return 0
+	case err != nil, ws.CheckHeader(h, s.state) != nil:
+		return end(c, ws.StatusProtocolError)
+	case head != ws.HeaderSize(h): // its length must be in the shortest form (RFC 6455 §5.2)
+		return end(c, ws.StatusProtocolError)
+	case h.Length > payloadMax:
+		return end(c, ws.StatusMessageTooBig)
+	case len(input) < head+int(h.Length):
+		return 0
+	case h.OpCode == ws.OpClose:
+		return end(c, ws.StatusNormalClosure)
+	}
+	n := head + int(h.Length)
+	f := ws.UnmaskFrame(ws.Frame{Header: h, Payload: input[head:n]}) // a copy: input must not be changed
+	switch {
+	case h.OpCode == ws.OpPong:
+		return n
+	case h.OpCode == ws.OpPing:
+		f.Header.OpCode = ws.OpPong
+	case h.Fin: // data. An application would use f.Payload here; a message may be several frames
+		s.state = ws.StateServerSide
+	default: // more frames of this message follow
+		s.state = ws.StateServerSide | ws.StateFragmented
+	}
+	c.Write(ws.MustCompileFrame(f))
+	return n
+}
+
+// end sends a close frame, and ends the connection. There is nothing to discard.
+func end(c backend.Conn, why ws.StatusCode) int {
+	c.Write(ws.MustCompileFrame(ws.NewCloseFrame(ws.NewCloseFrameBody(why, ""))))
+	c.Close()
+	return 0
+}
+
+func incomplete(err error) bool { return err == io.EOF || err == io.ErrUnexpectedEOF }
 
 func main() {
 	address := flag.String("address", "127.0.0.1:8081", "where to listen")
@@ -104,7 +133,7 @@ func main() {
 	bounds := backend.Bounds{Input: payloadMax + ws.MaxHeaderSize, Idle: time.Hour}
 	check(e.ServeProtocol(ln, echo{}, engine.ProtocolOptions{Bounds: bounds}))
 	log.Printf("ws://%s/", ln.Addr())
-	select {} // a signal ends the process; hello shows an orderly shutdown
+	select {} // a signal ends the process; example hello shows an orderly shutdown
 }
 
 func check(err error) {
