@@ -639,8 +639,7 @@ func TestFollowersAndReload(t *testing.T) {
 	d, h := newRuns(t, Limits{Overlap: 2}, nil)
 	next := &runs{d: d, overlap: 1000}
 	d.peer.says(gets(4))
-	d.service.next = newService(next, 0, Limits{})
-	d.service.next.addrs = &addrs{}
+	d.succeed(newService(next, 0, Limits{}), &addrs{})
 	h.answers(1, 0)
 	h.started("/0", "/1")
 	next.started("/2", "/3")

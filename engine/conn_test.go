@@ -373,7 +373,7 @@ func TestServiceChanges(t *testing.T) {
 	second := &scriptedHandler{d: d}
 	d.peer.says(get("/one") + get("/two"))
 	d.handler.gets("GET /one")
-	d.service.next = &service{backend: second, limits: Limits{IdleTimeout: time.Hour}.resolve(), addrs: &addrs{}}
+	d.succeed(&service{backend: second, limits: Limits{IdleTimeout: time.Hour}.resolve()}, &addrs{})
 	d.handler.answers("first")
 	d.peer.hears(200, "first")
 	second.gets("GET /two")
@@ -384,7 +384,7 @@ func TestServiceChanges(t *testing.T) {
 
 	d.peer.says(get("/three"))
 	second.gets("GET /three")
-	d.l.endService(d.service.next)
+	d.l.endService(d.service.latest())
 	second.answers("third")
 	d.peer.hears(200, "third")
 	d.is(stateIdle)

@@ -55,6 +55,12 @@ var startedAt = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 // fakeFD is the descriptor of a dialogue's connection. A system call that does not go through the loop's system would fail.
 const fakeFD = -7
 
+// succeed makes s the successor of what serves the connection.
+func (d *dialogue) succeed(s *service, a *addrs) {
+	s.addrs = a
+	d.service.next = &succession{s}
+}
+
 func newDialogue(t *testing.T, lim Limits) *dialogue {
 	t.Helper()
 	return newLoggedDialogue(t, lim, nil)

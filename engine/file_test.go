@@ -211,8 +211,7 @@ func TestFileServiceChanges(t *testing.T) {
 	d.handler.givesFile(d.newFile(pattern(100_000)))
 	d.handler.ends(backend.EndKeep)
 	next := &scriptedHandler{d: d}
-	d.service.next = newService(next, 0, Limits{})
-	d.service.next.addrs = d.service.addrs
+	d.succeed(newService(next, 0, Limits{}), d.service.addrs)
 	d.peer.says(get("/next"))
 	d.peer.takes(anyRoom)
 	d.peer.hears(200, pattern(100_000))

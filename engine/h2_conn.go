@@ -17,7 +17,7 @@ type h2Conn struct {
 	// Immutable.
 	l       *h2Loop
 	raw     *rawConn
-	service *service // of the first request; see service.latest
+	service *service // of the last stream that has begun, or of the connection; see service.latest
 
 	greeted    bool // the preface has come
 	settled    bool // so have the first SETTINGS

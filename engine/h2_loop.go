@@ -38,6 +38,7 @@ type h2Loop struct {
 	slots  []h2Slot // by descriptor
 	free   []int    // descriptors that are in no use
 	idle   []*conn  // without a stream
+	none   service  // of these
 	blocks []*h2Block
 	spare  []*h2Stream // that have ended in the ordinary way
 
@@ -119,6 +120,7 @@ func (m *h2Loop) stream(fd int) *h2Stream { return m.slot(fd).st }
 func (m *h2Loop) takeConn(st *h2Stream) *conn {
 	s := st.s
 	svc := s.service.latest()
+	s.service = svc // a connection may last for long: it does not keep the backend that it has begun with
 	var c *conn
 	if n := len(m.idle); n > 0 {
 		c = m.idle[n-1]
@@ -165,6 +167,7 @@ func (m *h2Loop) keep(c *conn) {
 		c.close()
 		return
 	}
+	c.service = &m.none // it may wait for long, and does not keep the backend of its last stream
 	m.idle = append(m.idle, c)
 }
 

@@ -27,9 +27,13 @@ type service struct {
 	overlapping backend.Overlapping // the backend, or nil if it is none
 	pressable   backend.Pressable   // likewise
 
-	next  *service // its successor: connections change to it with their next request
-	ended bool     // it has no successor: its connections end
+	next  *succession // its successor: connections change to it with their next request; nil: none
+	ended bool        // it has no successor: its connections end
 }
+
+// succession leads from the services that a listener has had to the one that it has. They do not lead to each other, so that a
+// connection that has one for long, such as that of a stream without an end, does not keep the backends of all that came after it.
+type succession struct{ latest *service }
 
 func newService(lb backend.LoopBackend, index int, lim Limits) *service {
 	s := &service{
@@ -73,6 +77,8 @@ type binding struct {
 	open    OpenLimit        // nil: none
 	ended   bool             // the listener is closed
 	late    bool             // endLate was called, and has not ended the connections yet
+
+	succession *succession // to services.http; nil: from none
 }
 
 // bind makes one of the three, http, sockets or raw, serve the connections of ln from now on.
@@ -119,9 +125,19 @@ func (l *loop) bind(ln *Listener, http *service, sockets *socketService, raw *ra
 		l.endService(old)
 		l.drainRaw(b.addrs)
 	default:
-		old.next = http
+		b.succeed(old)
+		return nil
 	}
+	b.succession = nil // what has ended stays the last one of those before it
 	return nil
+}
+
+// succeed makes the connections of old, and those of the services before it, change to the present one.
+func (b *binding) succeed(old *service) {
+	if b.succession == nil {
+		b.succession = new(succession)
+	}
+	b.succession.latest, old.next = b.http, b.succession
 }
 
 // attachListener makes b get the connections of ln.
@@ -179,10 +195,10 @@ func (l *loop) endService(s *service) {
 // pressed reports whether a handler that waits for its peer is needed for other exchanges.
 func (s *service) pressed() bool { return s.pressable == nil || s.pressable.Pressed() }
 
-// latest follows a service to its last successor.
+// latest is the last successor of a service, or the service itself.
 func (s *service) latest() *service {
-	for s.next != nil {
-		s = s.next
+	if s.next != nil {
+		return s.next.latest
 	}
 	return s
 }

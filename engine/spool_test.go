@@ -317,8 +317,7 @@ func TestSpooledServiceChanges(t *testing.T) {
 		d, _ := newSpoolDialogue(t, Limits{SpoolBody: true}, 0)
 		d.peer.says(post("/", pattern(100_000))[:50_000])
 		second := &fileTaker{scriptedHandler: &scriptedHandler{d: d}}
-		d.service.next = newService(second, 0, Limits{})
-		d.service.next.addrs = &addrs{}
+		d.succeed(newService(second, 0, Limits{}), &addrs{})
 		d.peer.says(post("/", pattern(100_000))[50_000:])
 		d.handler.getsNothing()
 		second.scriptedHandler.gets("POST / file")
@@ -329,8 +328,7 @@ func TestSpooledServiceChanges(t *testing.T) {
 	t.Run("takes none", func(t *testing.T) {
 		d, _ := newSpoolDialogue(t, Limits{SpoolBody: true}, 0)
 		d.peer.says(post("/", pattern(100_000))[:50_000])
-		d.service.next = newService(&scriptedHandler{d: d}, 0, Limits{})
-		d.service.next.addrs = &addrs{}
+		d.succeed(newService(&scriptedHandler{d: d}, 0, Limits{}), &addrs{})
 		d.peer.says(post("/", pattern(100_000))[50_000:])
 		if resp := d.peer.hears(503, ""); resp.Close {
 			t.Error("the connection ends")
@@ -339,8 +337,7 @@ func TestSpooledServiceChanges(t *testing.T) {
 	t.Run("smaller limit", func(t *testing.T) {
 		d, _ := newSpoolDialogue(t, Limits{SpoolBody: true}, 0)
 		d.peer.says(post("/", pattern(100_000))[:50_000])
-		d.service.next = newService(&fileTaker{scriptedHandler: d.handler}, 0, Limits{HeadBytes: 10})
-		d.service.next.addrs = &addrs{}
+		d.succeed(newService(&fileTaker{scriptedHandler: d.handler}, 0, Limits{HeadBytes: 10}), &addrs{})
 		d.peer.says(post("/", pattern(100_000))[50_000:])
 		d.peer.hears(431, "")
 	})

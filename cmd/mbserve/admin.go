@@ -57,9 +57,6 @@ func (s *server) openAdmin(passed *os.File) (err error) {
 	if passed != nil {
 		a.ln, err = net.FileListener(passed)
 		passed.Close()
-		if ln, ok := a.ln.(*net.UnixListener); ok {
-			ln.SetUnlinkOnClose(true)
-		}
 	} else {
 		a.ln, err = s.o.adminAddress.Open()
 	}
@@ -81,6 +78,9 @@ func loopsOf(o *options) int {
 func (a *adminSide) begin() {
 	if a == nil || a.server != nil {
 		return
+	}
+	if ln, ok := a.ln.(*net.UnixListener); ok {
+		ln.SetUnlinkOnClose(true) // not before: if this process does not come to serve, the file is that of the one that it was to replace
 	}
 	s := a.s
 	a.history = admin.NewHistory(a.sampler())

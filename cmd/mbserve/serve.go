@@ -96,6 +96,9 @@ func newServer(o *options) *server {
 func serve(o *options, d *detacher, stderr io.Writer) int {
 	s := newServer(o)
 	err := s.run(d, stderr)
+	if err != nil && s.heir != nil && s.log != nil && (o.logFile != "" || o.logFacility != "") {
+		s.log.Error("takeover failed", "err", errorText(err)) // standard error may lead nowhere by now
+	}
 	s.collector.end()
 	s.closeLogs()
 	if err != nil {

@@ -39,6 +39,11 @@ type upgrade struct {
 	channels net.Conn      // on which it asks for the channels
 	handed   chan struct{} // closed when they are not passed on any more
 	done     chan error    // receives once: nil when it serves, or an error
+
+	log    *os.File // the file of the log when it was passed on; nil: none was
+	reopen bool     // USR1 has come meanwhile: the new process has the files of before
+	hangup bool     // HUP has come meanwhile: the new process may have read the script before
+	reload bool     // a reload was ended for the upgrade: if that fails, it is made up for
 }
 
 // close closes what was opened for a process that could not be started.
@@ -75,18 +80,30 @@ func (u *upgrade) stop() {
 	time.AfterFunc(quitGrace, func() { u.cmd.Process.Kill() })
 }
 
+// errReloadHangs: two processes would wait for the same disk.
+var errReloadHangs = errors.New("a reload hangs")
+
 // upgrade starts an upgrade. It returns at once.
 func (s *server) upgrade() {
 	if s.upgrading != nil {
 		s.log.Warn("upgrade: another one is in progress", "pid", s.upgrading.cmd.Process.Pid)
 		return
 	}
-	s.endReload() // the new process loads the script anyway
+	reload := s.reloading != nil
+	if !s.endReload() { // the new process loads the script anyway
+		s.log.Error("upgrade failed", "err", errReloadHangs)
+		s.reloading.again = true
+		return
+	}
 	u, err := s.startHeir()
 	if err != nil {
 		s.log.Error("upgrade failed", "err", err)
+		if reload {
+			s.reload()
+		}
 		return
 	}
+	u.reload = reload
 	s.log.Info("upgrading", "pid", u.cmd.Process.Pid)
 	s.upgrading = u
 	go func() { u.done <- u.await(upgradeTimeout + s.o.selftestTimeout) }()
@@ -120,6 +137,9 @@ func (s *server) upgraded(err error) bool {
 		u.channels.Close()
 		s.channels.Reclaim()
 		s.log.Error("upgrade failed: this process keeps running", "err", err)
+		if u.hangup || u.reload {
+			s.reload()
+		}
 		return false
 	}
 	s.acme.Retire()
@@ -134,6 +154,13 @@ func (s *server) upgraded(err error) bool {
 	s.mu.Unlock()
 	s.admin.handOver()
 	s.pid = nil // the file now belongs to the new process
+	if u.reopen {
+		s.out.leave(u.log)
+		u.cmd.Process.Signal(syscall.SIGUSR1)
+	}
+	if u.hangup {
+		u.cmd.Process.Signal(syscall.SIGHUP)
+	}
 	s.log.Info("handed over", "pid", u.cmd.Process.Pid)
 	return true
 }

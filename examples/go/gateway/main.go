@@ -67,8 +67,8 @@ func main() {
 	set, err := upstream.New(upstream.Options{
 		// The first check of a target decides at once. Later, one success makes it healthy, two failures in a row make it unhealthy.
 		Active: &upstream.Active{Path: *health, Every: time.Second, Rise: 1, Fall: 2},
-		// Checks alone decide: failed requests take no target out, and a target that is out gets nothing while another one is up. If none is, to
-		// refuses, from 100 ms later on.
+		// Checks alone decide: failed requests take no target out. A target that is out gets only requests that all others have failed. If none is
+		// up, to refuses, from 100 ms later on.
 		Passive: upstream.Passive{Fails: -1, Panic: -1},
 	}, targets...)
 	check(err)
