@@ -170,6 +170,7 @@ func Check(ctx context.Context, cfg Config) ([]*listen.Spec, error) {
 	}
 	fs.end(endTimeout)
 	h.hearOut()
+	h.crashes.end()
 	h.releaseDictionaries()
 	var specs []*listen.Spec
 	for _, p := range h.Pools() {
