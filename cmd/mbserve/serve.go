@@ -189,7 +189,7 @@ func (s *server) open(stderr io.Writer) (err error) {
 	if s.log, s.logQueue, s.out, err = openServerLog(s.o, stderr, s.opener(rootLog, os.O_APPEND), passed.log); err != nil {
 		return err
 	}
-	if err = s.openAdmin(passed.admin); err != nil {
+	if err = s.openAdmin(passed.admin, passed.token); err != nil {
 		return err
 	}
 	s.log = s.admin.keepErrors(s.log)

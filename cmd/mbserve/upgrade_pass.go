@@ -43,6 +43,9 @@ func (s *server) passFiles(u *upgrade, pass *passing) error {
 			return err
 		}
 		pass.give("admin", ln)
+		if err := s.admin.passToken(pass); err != nil {
+			return err
+		}
 	}
 	if s.root != nil {
 		pass.name("root", s.root.conn)
