@@ -2,6 +2,7 @@ package handler_test
 
 import (
 	"bufio"
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,8 @@ import (
 
 	"moonbridge/handler"
 	"moonbridge/handler/backend"
+	"moonbridge/handler/cache"
+	"moonbridge/handler/compress"
 )
 
 // patience bounds every wait of a test.
@@ -191,6 +194,56 @@ func TestRequestTrailerOnTheWire(t *testing.T) {
 	}
 	if body, _ := io.ReadAll(res.Body); string(body) != "abc <nil> map[Sum:[7]]" {
 		t.Errorf("got %q", body)
+	}
+}
+
+// ConnContext is called once for a connection, whatever backends are in front of the handler.
+func TestConnContextBehindOthers(t *testing.T) {
+	type key struct{}
+	var conns atomic.Int32
+	o := handler.HTTPOptions{ConnContext: func(ctx context.Context, _ net.Conn) context.Context {
+		return context.WithValue(ctx, key{}, conns.Add(1))
+	}}
+	inner := quiet.Blocking(o.HTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		text, _ := io.ReadAll(r.Body)
+		fmt.Fprint(w, r.Context().Value(key{}), string(text))
+	})), 0)
+	compressed, err := compress.New(inner, compress.Options{Types: []string{"text/*"}}, compress.NewShared())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var body strings.Builder
+	z := gzip.NewWriter(&body)
+	io.WriteString(z, "hello")
+	z.Close()
+	coded := fmt.Sprintf("POST / HTTP/1.1\r\nHost: h\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s", body.Len(), body.String())
+	const get, post = "GET / HTTP/1.1\r\nHost: h\r\n\r\n", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello"
+	for _, tt := range []struct {
+		name, request, want string
+		b                   backend.Backend
+	}{
+		{"compressed", get, "1", compressed},
+		{"decoded", coded, "1hello", compress.NewDecoder(inner, -1)},
+		{"cached", get, "1", cache.New(inner, cache.Options{})},
+		{"not cached", post, "1hello", cache.New(inner, cache.Options{})},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			conns.Store(0)
+			u, stop := serve(tt.b)
+			defer stop()
+			c, in := talk(t, strings.TrimPrefix(u, "http://"), "")
+			for range 2 {
+				io.WriteString(c, tt.request)
+				res, err := http.ReadResponse(in, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got, err := io.ReadAll(res.Body); string(got) != tt.want || err != nil {
+					t.Errorf("got %q, %v, want %q", got, err, tt.want)
+				}
+			}
+			c.Close()
+		})
 	}
 }
 

@@ -427,6 +427,34 @@ func TestAdminOverUpgrade(t *testing.T) {
 	}
 }
 
+// A new process that fails leaves the Unix socket to the one that it was to replace.
+func TestAdminAfterFailedUpgrade(t *testing.T) {
+	t.Parallel()
+	a := newApplication(t)
+	fifo, _ := newFIFO(t)
+	socket := filepath.Join(t.TempDir(), "admin")
+	a.write(`@ listen{ port, connect = say("one") }`)
+	s := start(t, "--admin", "unix:"+socket, a.script)
+	a.write(`error("on purpose")`)
+	s.signal(syscall.SIGUSR2)
+	s.wait("upgrade failed")
+	if got := curl(t, "-s", "--unix-socket", socket, "http://admin/healthz"); got != "ok\n" {
+		t.Errorf("%q", got)
+	}
+	from := s.log.size()
+	a.write(`@ io.stderr:write("loading\n") io.open(%q):close() listen{ port, connect = say("two") }`, fifo)
+	s.signal(syscall.SIGUSR2)
+	heir := number(t, field(s.log.wait(t, from, "msg=upgrading"), "pid"))
+	s.log.wait(t, from, "loading")
+	if err := syscall.Kill(heir, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	s.log.wait(t, from, "upgrade failed")
+	if got := curl(t, "-s", "--unix-socket", socket, "http://admin/readyz"); got != "ready\n" {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestAdminOptions(t *testing.T) {
 	t.Parallel()
 	open := filepath.Join(t.TempDir(), "token")

@@ -299,6 +299,34 @@ func TestCacheReload(t *testing.T) {
 	}
 }
 
+// What a request of the old script changes while it is replaced is out of date in the cache of the new one, too.
+func TestCacheReloadInvalidated(t *testing.T) {
+	t.Parallel()
+	r := startCache(t)
+	var all sync.WaitGroup
+	all.Go(func() {
+		c := &http.Client{Timeout: patience, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+		resp, err := c.Post(r.url("/edited"), "text/plain", nil)
+		if err != nil || resp.StatusCode != 303 {
+			t.Errorf("%v %v", resp, err)
+		}
+	})
+	r.await("the handler runs", func() bool { return r.notes("edits") == 1 })
+	r.signal(syscall.SIGHUP)
+	r.wait("msg=reloaded")
+	for _, path := range []string{"/edited", "/other", "/third"} {
+		r.again(r.url(path), get(t, r.url(path)))
+	}
+	r.touch(".edited")
+	all.Wait()
+	for path, kept := range map[string]bool{"/edited": false, "/other": false, "/third": true} {
+		resp, _, err := fetch("GET", r.url(path), "")
+		if err != nil || strings.Contains(resp.Header.Get("Cache-Status"), "hit") != kept {
+			t.Errorf("%s: %v %v", path, resp, err)
+		}
+	}
+}
+
 // A request that waits for the response to another one is answered, though the script is replaced meanwhile.
 func TestCacheReloadWaiting(t *testing.T) {
 	t.Parallel()

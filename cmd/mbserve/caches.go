@@ -14,7 +14,13 @@ import (
 // caches are those of all generations: what a handler changes is out of date in all of them.
 type caches struct {
 	mu  sync.Mutex
-	all []*cache.Cache
+	all []ownedCache
+}
+
+// ownedCache is the cache of a generation.
+type ownedCache struct {
+	*cache.Cache
+	of *generation
 }
 
 // purge implements pool.Config.Purge.
@@ -31,16 +37,32 @@ func (c *caches) purge(key string, prefix bool) {
 	}
 }
 
-func (c *caches) add(one *cache.Cache) {
+// invalidated removes a page in the caches of other generations: a request that a script still works on when it is replaced may change
+// what its successor has in its cache by then.
+func (c *caches) invalidated(by *generation, key string) {
+	c.mu.Lock()
+	var others []*cache.Cache
+	for _, one := range c.all {
+		if one.of != by {
+			others = append(others, one.Cache)
+		}
+	}
+	c.mu.Unlock()
+	for _, one := range others {
+		one.Purge(key)
+	}
+}
+
+func (c *caches) add(one *cache.Cache, of *generation) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.all = append(c.all, one)
+	c.all = append(c.all, ownedCache{one, of})
 }
 
 func (c *caches) remove(one *cache.Cache) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.all = slices.DeleteFunc(c.all, func(other *cache.Cache) bool { return other == one })
+	c.all = slices.DeleteFunc(c.all, func(other ownedCache) bool { return other.Cache == one })
 }
 
 // cached puts a cache in front of a backend, if a listener's handler wants one. Listeners with the same handler share what is
@@ -53,13 +75,15 @@ func (g *generation) cached(b backend.Backend, h *listen.HTTPOptions) backend.Ba
 	if c != nil {
 		c = c.Wrap(b)
 	} else {
-		c = cache.New(b, cacheOptions(h))
+		o := cacheOptions(h)
+		o.Invalidated = func(key string) { g.s.caches.invalidated(g, key) }
+		c = cache.New(b, o)
 	}
 	if g.caches == nil {
 		g.caches = make(map[int]*cache.Cache)
 	}
 	g.caches[h.Cache.ID] = c
-	g.s.caches.add(c)
+	g.s.caches.add(c, g)
 	g.cachesInUse = append(g.cachesInUse, c)
 	return c
 }

@@ -66,6 +66,17 @@ func lockFile(f *os.File) error {
 	return err
 }
 
+// leave gives up the lock for a process that takes over and was given a file before. If that is still the file, they share the lock.
+func (l *logFile) leave(given *os.File) {
+	if l == nil || !l.lock {
+		return
+	}
+	f := l.file()
+	if info, err := f.Stat(); f != given && err == nil && info.Mode().IsRegular() {
+		unix.Flock(int(f.Fd()), unix.LOCK_UN)
+	}
+}
+
 // file returns the current file.
 func (l *logFile) file() *os.File {
 	l.mu.Lock()

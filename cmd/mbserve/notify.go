@@ -32,6 +32,9 @@ func newNotifier() (*notifier, error) {
 	return &notifier{&net.UnixAddr{Name: name, Net: "unixgram"}, watchdog}, nil
 }
 
+// notifyTimeout is how long a message waits for a manager that does not read. Signals wait meanwhile.
+const notifyTimeout = time.Second
+
 // send sends assignments, such as "READY=1".
 func (n *notifier) send(assignments ...string) error {
 	if n.address == nil {
@@ -42,6 +45,7 @@ func (n *notifier) send(assignments ...string) error {
 		return fmt.Errorf("notify: %w", err)
 	}
 	defer c.Close()
+	c.SetWriteDeadline(time.Now().Add(notifyTimeout))
 	if _, err := c.Write([]byte(strings.Join(assignments, "\n"))); err != nil {
 		return fmt.Errorf("notify: %w", err)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -75,5 +76,32 @@ func TestNotifierWithoutManager(t *testing.T) {
 	}
 	if n.ready("") == nil {
 		t.Error("no error without a listener")
+	}
+}
+
+// A manager that does not read costs each message a moment, and holds up nothing for ever: the server sends them where it handles signals.
+func TestManagerDoesNotRead(t *testing.T) {
+	address, _ := manager(t)
+	t.Setenv("NOTIFY_SOCKET", address)
+	n, err := newNotifier()
+	if err != nil {
+		t.Fatal(err)
+	}
+	failed := make(chan error, 1)
+	go func() {
+		for {
+			if err := n.ready("again"); err != nil {
+				failed <- err
+				return
+			}
+		}
+	}()
+	select {
+	case err := <-failed:
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Error(err)
+		}
+	case <-time.After(patience):
+		t.Fatal("it waits for the manager")
 	}
 }

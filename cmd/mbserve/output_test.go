@@ -266,6 +266,35 @@ func TestLogPipeNobodyReads(t *testing.T) {
 	fileLog(t, name, "msg=stopped")
 }
 
+// The same after the server was replaced.
+func TestLogPipeNobodyReadsAfterUpgrade(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	name, pidName := filepath.Join(dir, "log"), filepath.Join(dir, "pid")
+	if err := syscall.Mkfifo(name, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	u := startUnread(t, "", "-l", name, "-p", pidName)
+	u.signal(syscall.SIGUSR2)
+	heir := u.awaitNew(pidName)
+	u.writes("/log?400")
+	if err := os.Rename(name, name+".1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(heir, syscall.SIGUSR1); err != nil {
+		t.Fatal(err)
+	}
+	fileLog(t, name, "log: lines lost", "count=")
+	u.writes("/log?1")
+	fileLog(t, name, "line 401 ")
+	u.endOf(heir)
+}
+
 // The disk with the log is full for a time. When there is room again, the log says how many lines are missing.
 func TestLogDiskIsFull(t *testing.T) {
 	t.Parallel()

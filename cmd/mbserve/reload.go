@@ -33,8 +33,16 @@ func (r *reloader) over() <-chan struct{} {
 	return r.done
 }
 
-// reload starts a reload, or requests another one after the one in progress. It returns at once.
+// reload starts a reload, or requests another one after the one in progress. It returns at once. While a new process is about to take
+// over, that process is to reload, or this one if that fails: two that load scripts at the same time would get in each other's way.
 func (s *server) reload() {
+	if u := s.upgrading; u != nil {
+		if !u.hangup {
+			s.log.Info("reload remembered until the upgrade is over")
+		}
+		u.hangup = true
+		return
+	}
 	if s.reloading != nil {
 		s.reloading.again = true
 		return
@@ -104,6 +112,9 @@ func (s *server) replace(ctx context.Context) (err error) {
 	}
 	if err == nil {
 		err = g.selftest(ctx)
+	}
+	if err == nil {
+		err = ctx.Err() // nothing waits any more for a reload that has hung
 	}
 	if err == nil {
 		err = g.serve()
@@ -179,12 +190,25 @@ func (s *server) awaitOld(ctx context.Context) error {
 	return nil
 }
 
-// endReload aborts a reload in progress, before the server ends.
-func (s *server) endReload() {
-	if r := s.reloading; r != nil {
-		r.cancel()
-		<-r.done
+// abortMax is how long a reload may take to end when it is aborted. One that needs longer waits for a disk that hangs.
+const abortMax = 5 * time.Second
+
+// endReload aborts a reload in progress, before the server ends or is replaced. false: it is still going on, and will come to nothing.
+func (s *server) endReload() bool {
+	r := s.reloading
+	if r == nil {
+		return true
+	}
+	r.cancel()
+	late := time.NewTimer(abortMax)
+	defer late.Stop()
+	select {
+	case <-r.done:
 		s.reloading = nil
+		return true
+	case <-late.C:
+		s.log.Warn("reload hangs: it is not waited for any more")
+		return false
 	}
 }
 

@@ -52,6 +52,9 @@ func (s *server) handle(sig os.Signal) (stopped bool) {
 	switch sig {
 	case syscall.SIGUSR1:
 		s.reopenLog()
+		if s.upgrading != nil {
+			s.upgrading.reopen = true
+		}
 		return false
 	case syscall.SIGHUP:
 		s.reload()

@@ -20,8 +20,8 @@ import (
 // is refused, because the sockets are never closed.
 
 // heirEnv tells a process to take over: "ready=FD timers=FD pid=FD log=FD access=FD root=FD dir=FD
-// tickets=FD admin=FD channels=FD". Those of the files, the admin listener and of the root helper are present if these exist. dir is the working directory of the old
-// process, tickets a pipe with the keys of TLS session tickets, channels a socket through which the new process gets the channels.
+// tickets=FD certs=FD admin=FD token=FD channels=FD". Those of the files, the admin listener and of the root helper are present if these exist. dir is the working directory of the old
+// process, tickets a pipe with the keys of TLS session tickets, certs one with certificates and their keys, token one with the token of orders, channels a socket through which the new process gets the channels.
 const heirEnv = "MOONBRIDGE_HEIR"
 
 // upgradeTimeout is how long a new process may take to start serving, besides its tests.
@@ -39,6 +39,11 @@ type upgrade struct {
 	channels net.Conn      // on which it asks for the channels
 	handed   chan struct{} // closed when they are not passed on any more
 	done     chan error    // receives once: nil when it serves, or an error
+
+	log    *os.File // the file of the log when it was passed on; nil: none was
+	reopen bool     // USR1 has come meanwhile: the new process has the files of before
+	hangup bool     // HUP has come meanwhile: the new process may have read the script before
+	reload bool     // a reload was ended for the upgrade: if that fails, it is made up for
 }
 
 // close closes what was opened for a process that could not be started.
@@ -75,18 +80,30 @@ func (u *upgrade) stop() {
 	time.AfterFunc(quitGrace, func() { u.cmd.Process.Kill() })
 }
 
+// errReloadHangs: two processes would wait for the same disk.
+var errReloadHangs = errors.New("a reload hangs")
+
 // upgrade starts an upgrade. It returns at once.
 func (s *server) upgrade() {
 	if s.upgrading != nil {
 		s.log.Warn("upgrade: another one is in progress", "pid", s.upgrading.cmd.Process.Pid)
 		return
 	}
-	s.endReload() // the new process loads the script anyway
+	reload := s.reloading != nil
+	if !s.endReload() { // the new process loads the script anyway
+		s.log.Error("upgrade failed", "err", errReloadHangs)
+		s.reloading.again = true
+		return
+	}
 	u, err := s.startHeir()
 	if err != nil {
 		s.log.Error("upgrade failed", "err", err)
+		if reload {
+			s.reload()
+		}
 		return
 	}
+	u.reload = reload
 	s.log.Info("upgrading", "pid", u.cmd.Process.Pid)
 	s.upgrading = u
 	go func() { u.done <- u.await(upgradeTimeout + s.o.selftestTimeout) }()
@@ -120,6 +137,9 @@ func (s *server) upgraded(err error) bool {
 		u.channels.Close()
 		s.channels.Reclaim()
 		s.log.Error("upgrade failed: this process keeps running", "err", err)
+		if u.hangup || u.reload {
+			s.reload()
+		}
 		return false
 	}
 	s.acme.Retire()
@@ -134,6 +154,13 @@ func (s *server) upgraded(err error) bool {
 	s.mu.Unlock()
 	s.admin.handOver()
 	s.pid = nil // the file now belongs to the new process
+	if u.reopen {
+		s.out.leave(u.log)
+		u.cmd.Process.Signal(syscall.SIGUSR1)
+	}
+	if u.hangup {
+		u.cmd.Process.Signal(syscall.SIGHUP)
+	}
 	s.log.Info("handed over", "pid", u.cmd.Process.Pid)
 	return true
 }
@@ -197,8 +224,8 @@ func endOf(cmd *exec.Cmd) error {
 
 // heir holds the files passed to a process that takes over. It is nil in any other process.
 type heir struct {
-	ready, timers, channels, pid, log, access, dir, tickets, admin *os.File
-	root                                                           *rootFiles
+	ready, timers, channels, pid, log, access, dir, tickets, certs, admin, token *os.File
+	root                                                                         *rootFiles
 }
 
 // newHeir reads heirEnv and removes it from the environment.
@@ -212,7 +239,7 @@ func newHeir() (*heir, error) {
 	var root *os.File
 	named := map[string]**os.File{
 		"ready": &h.ready, "timers": &h.timers, "pid": &h.pid, "log": &h.log, "access": &h.access, "dir": &h.dir, "root": &root,
-		"tickets": &h.tickets, "admin": &h.admin, "channels": &h.channels,
+		"tickets": &h.tickets, "certs": &h.certs, "admin": &h.admin, "token": &h.token, "channels": &h.channels,
 	}
 	for field := range strings.FieldsSeq(text) {
 		name, number, _ := strings.Cut(field, "=")

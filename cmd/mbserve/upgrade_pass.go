@@ -27,10 +27,15 @@ func (s *server) passFiles(u *upgrade, pass *passing) error {
 		pass.name("pid", s.pid.f)
 	}
 	if s.out != nil {
-		pass.name("log", s.out.file())
+		u.log = s.out.file()
+		if err := pass.copy("log", u.log); err != nil {
+			return err
+		}
 	}
 	if s.access != nil && s.access.file.name != "" {
-		pass.name("access", s.access.file.file())
+		if err := pass.copy("access", s.access.file.file()); err != nil {
+			return err
+		}
 	}
 	if s.admin != nil {
 		ln, err := s.admin.file()
@@ -38,6 +43,9 @@ func (s *server) passFiles(u *upgrade, pass *passing) error {
 			return err
 		}
 		pass.give("admin", ln)
+		if err := s.admin.passToken(pass); err != nil {
+			return err
+		}
 	}
 	if s.root != nil {
 		pass.name("root", s.root.conn)
@@ -47,6 +55,13 @@ func (s *server) passFiles(u *upgrade, pass *passing) error {
 		return err
 	}
 	pass.give("tickets", keys)
+	certs, err := s.certificates.pass()
+	if err != nil {
+		return err
+	}
+	if certs != nil {
+		pass.give("certs", certs)
+	}
 	if dir, err := os.Open("."); err == nil {
 		pass.give("dir", dir)
 	}
@@ -102,6 +117,24 @@ type passing struct {
 
 // name passes a file under a name.
 func (p *passing) name(name string, f *os.File) { p.named = append(p.named, name+"="+p.add(f)) }
+
+// copy is name for a file that may be a pipe. To pass the file itself would make writes to it block the whole process that has the pipe
+// open, so that a pipe which nothing reads could not be closed any more.
+func (p *passing) copy(name string, f *os.File) error {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	other := -1
+	if failed := raw.Control(func(fd uintptr) { other, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 3) }); failed != nil {
+		return failed
+	}
+	if err != nil {
+		return os.NewSyscallError("dup", err)
+	}
+	p.give(name, os.NewFile(uintptr(other), name))
+	return nil
+}
 
 // give is name for a file that is closed in this process.
 func (p *passing) give(name string, f *os.File) {

@@ -110,13 +110,28 @@ type Exchange interface {
 	Addrs() (local, remote netip.AddrPort)
 }
 
-// ConnKeeper is implemented by every Exchange of an engine. It keeps one value for the connection, which all its exchanges share.
+// ConnKeeper is implemented by every Exchange of an engine, and by what backends put in place of an Exchange. It keeps one value for the connection, which all its exchanges share.
 // Start may call its methods.
 type ConnKeeper interface {
 	// ConnValue returns the value, or nil.
 	ConnValue() any
 	// SetConnValue replaces the value.
 	SetConnValue(v any)
+}
+
+// ConnValueOf is ConnValue of x, or nil. What backends put in place of an Exchange uses it.
+func ConnValueOf(x Exchange) any {
+	if k, ok := x.(ConnKeeper); ok {
+		return k.ConnValue()
+	}
+	return nil
+}
+
+// SetConnValueOf calls SetConnValue of x, if it has it.
+func SetConnValueOf(x Exchange, v any) {
+	if k, ok := x.(ConnKeeper); ok {
+		k.SetConnValue(v)
+	}
 }
 
 // StatusClientGone is the status with which a backend gives up an exchange whose peer has ended the connection (see

@@ -34,6 +34,9 @@ type Options struct {
 	Status bool
 	// Close ends the connection after each response from the store.
 	Close bool
+	// Invalidated, if it is not nil, is called with the key of what a request with an unsafe method has made invalid, after that was
+	// removed here: another cache may have it, too. It is called on the loops.
+	Invalidated func(key string)
 }
 
 // withDefaults returns the options with their defaults.

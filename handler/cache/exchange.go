@@ -252,6 +252,21 @@ func (r forwarded) TLS() *backend.TLSState {
 	return backend.TLSOf(r.x)
 }
 
+// ConnValue implements backend.ConnKeeper. Without a client there is no connection.
+func (r forwarded) ConnValue() any {
+	if r.x == nil {
+		return nil
+	}
+	return backend.ConnValueOf(r.x)
+}
+
+// SetConnValue implements backend.ConnKeeper.
+func (r forwarded) SetConnValue(v any) {
+	if r.x != nil {
+		backend.SetConnValueOf(r.x, v)
+	}
+}
+
 // Addrs implements backend.Exchange. Without a client, they are those of the client that was the cause.
 func (r forwarded) Addrs() (local, remote netip.AddrPort) {
 	if r.x != nil {

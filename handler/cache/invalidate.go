@@ -37,7 +37,7 @@ func (r *run) watch(a, b []byte) {
 	case n > 0 && h.Status < 400:
 		r.invalidate(&h)
 	case n == 0 && (err != nil || len(buf) > watchMax): // who knows
-		r.l.store.purge(r.invalidates)
+		r.l.purge(r.invalidates)
 	case n == 0:
 		r.seen = bytes.Clone(buf)
 		return
@@ -49,7 +49,7 @@ func (r *run) watch(a, b []byte) {
 // unwatch: the exchange ends without a head that decides. The handler may have changed something all the same.
 func (r *run) unwatch() {
 	if r.invalidates != nil {
-		r.l.store.purge(r.invalidates)
+		r.l.purge(r.invalidates)
 		r.invalidates, r.seen = nil, nil
 	}
 }
@@ -75,13 +75,21 @@ func (r *run) detachUnsafe() {
 // invalidate purges what is kept for the target of the request, and for what Location and Content-Location name, if that is on
 // the same host.
 func (r *run) invalidate(h *httpparse.ResponseHead) {
-	r.l.store.purge(r.invalidates)
+	r.l.purge(r.invalidates)
 	for _, name := range [...]string{"location", "content-location"} {
 		if i := h.Find(name, 0); i >= 0 {
 			if key := keyOf(h.Value(h.Fields[i]), r.invalidates); key != nil {
-				r.l.store.purge(key)
+				r.l.purge(key)
 			}
 		}
+	}
+}
+
+// purge removes what is kept for a key, here and wherever else it may be.
+func (l *loop) purge(key []byte) {
+	l.store.purge(key)
+	if told := l.c.options.Invalidated; told != nil {
+		told(string(bytes.TrimSuffix(key, []byte{secureEnd})))
 	}
 }
 

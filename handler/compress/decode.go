@@ -168,6 +168,12 @@ func (b *decoding) BodyReceived() bool { return b.received }
 // TLS implements backend.Secured.
 func (b *decoding) TLS() *backend.TLSState { return backend.TLSOf(b.Exchange) }
 
+// ConnValue implements backend.ConnKeeper.
+func (b *decoding) ConnValue() any { return backend.ConnValueOf(b.Exchange) }
+
+// SetConnValue implements backend.ConnKeeper.
+func (b *decoding) SetConnValue(v any) { backend.SetConnValueOf(b.Exchange, v) }
+
 // BodyWanted implements backend.Exchange: the handler reads the body. Decoding begins.
 func (b *decoding) BodyWanted() {
 	if b.begun || b.over {

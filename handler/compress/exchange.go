@@ -231,5 +231,11 @@ func (e *exchange) BodyWanted() { e.x.BodyWanted() }
 // TLS implements backend.Secured.
 func (e *exchange) TLS() *backend.TLSState { return backend.TLSOf(e.x) }
 
+// ConnValue implements backend.ConnKeeper.
+func (e *exchange) ConnValue() any { return backend.ConnValueOf(e.x) }
+
+// SetConnValue implements backend.ConnKeeper.
+func (e *exchange) SetConnValue(v any) { backend.SetConnValueOf(e.x, v) }
+
 // Addrs implements backend.Exchange.
 func (e *exchange) Addrs() (local, remote netip.AddrPort) { return e.x.Addrs() }

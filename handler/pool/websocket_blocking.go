@@ -32,7 +32,7 @@ func (c *cell) beginWebSocket() bool {
 		return false
 	}
 	c.took(c.response.left())
-	c.blocking = true
+	c.blocking, c.response.message = true, false // verbs follow
 	if c.x == nil {
 		return true
 	}

@@ -20,20 +20,22 @@ type check struct {
 	http    httpparse.Response
 }
 
-// startChecks begins the health checks of a service, on the first loop that uses it: the results are for all.
+// startChecks begins the health checks of a service. One of the loops that use it makes them: the results are for all.
 func (l *loop) startChecks(v *service) {
-	if v.o.Active != nil && v.set.ClaimChecks() {
+	if v.o.Active != nil {
 		l.checkAll(v)
 	}
 }
 
-// checkAll checks all servers, now and then again, until the Set is closed.
+// checkAll checks all servers, unless another loop does, now and then again, until the Set is closed.
 func (l *loop) checkAll(v *service) {
 	if v.set.Closed() {
 		return
 	}
-	for _, s := range v.set.Servers() {
-		l.startCheck(v, s)
+	if v.set.ClaimChecks(l, l.Now()) {
+		for _, s := range v.set.Servers() {
+			l.startCheck(v, s)
+		}
 	}
 	l.After(v.o.Active.Every, func() { l.checkAll(v) })
 }

@@ -194,3 +194,35 @@ func TestCheckWithoutRoom(t *testing.T) {
 		}
 	}
 }
+
+// The health checks of a Set go on when the engine of the loop that has made them has ended.
+func TestHealthChecksMove(t *testing.T) {
+	const every = 5 * time.Second
+	r := newFakeRigOf(t, Config{}, upstream.Options{Active: &upstream.Active{Every: every}}, upstream.Target{Addr: "10.0.0.1:80"})
+	other := &fakeLoop{t: t}
+	lb, err := New(Config{To: To(r.set)}).Attach(other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, c := r.start(get, math.MaxInt, "", false)
+	c.gives(ok("x"), false)
+	if n := len(r.l.dialed); n != 2 {
+		t.Fatalf("%d connections, want one for the request and one for the check", n)
+	}
+	o := &fakeRig{t: t, l: other, loop: lb.(*loop), set: r.set}
+	_, c = o.start(get, math.MaxInt, "", false)
+	c.gives(ok("x"), false)
+	if n := len(other.dialed); n != 1 {
+		t.Fatalf("%d connections: two loops make checks", n)
+	}
+	for range 10 { // the timers of the first loop do not fire any more
+		other.now += every
+		for _, f := range other.takeTimers() {
+			f.fire()
+		}
+		other.run()
+	}
+	if n := len(other.dialed); n < 5 {
+		t.Errorf("%d checks in the time of 10 after the end of the loop that has made them", n-1)
+	}
+}

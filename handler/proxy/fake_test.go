@@ -42,6 +42,17 @@ func (l *fakeLoop) After(_ time.Duration, fn func()) backend.Timer {
 	return f
 }
 
+// takeTimers returns the timers that were not stopped.
+func (l *fakeLoop) takeTimers() (list []*fakeTimer) {
+	for _, f := range l.timers {
+		if !f.stopped {
+			list = append(list, f)
+		}
+	}
+	l.timers = nil
+	return list
+}
+
 // fakeTimer fires when the test says so.
 type fakeTimer struct {
 	fire    func()

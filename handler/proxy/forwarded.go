@@ -55,11 +55,12 @@ func appendElement(list, value []byte) []byte {
 	return append(list, value...)
 }
 
-// appendForwarded appends what targets are told of the client.
+// appendForwarded appends what targets are told of the client. What Config.Edit has set or dropped stays so.
 func (e *exchange) appendForwarded(out []byte, f *facts, host []byte) []byte {
+	edits := &e.request.edits
 	_, remote := e.x.Addrs()
 	ip := remote.Addr()
-	if ip.IsValid() || len(f.for_) > 0 {
+	if (ip.IsValid() || len(f.for_) > 0) && !edits.decides("X-Forwarded-For") {
 		out = append(out, "X-Forwarded-For: "...)
 		if out = append(out, f.for_...); ip.IsValid() {
 			if len(f.for_) > 0 {
@@ -69,13 +70,13 @@ func (e *exchange) appendForwarded(out []byte, f *facts, host []byte) []byte {
 		}
 		out = append(out, "\r\n"...)
 	}
-	if !f.proto {
+	if !f.proto && !edits.decides("X-Forwarded-Proto") {
 		out = httpwrite.AppendField(out, "X-Forwarded-Proto", f.scheme)
 	}
-	if !f.host && len(host) > 0 {
+	if !f.host && len(host) > 0 && !edits.decides("X-Forwarded-Host") {
 		out = httpwrite.AppendField(out, "X-Forwarded-Host", host)
 	}
-	if e.l.config.Forward.Forwarded || len(f.forwarded) > 0 {
+	if (e.l.config.Forward.Forwarded || len(f.forwarded) > 0) && !edits.decides("Forwarded") {
 		out = e.appendRFC7239(out, f, host)
 	}
 	return out

@@ -3,6 +3,7 @@ package proxy
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -124,6 +125,35 @@ func TestEdit(t *testing.T) {
 	got := sent(t, c, "GET /api/x HTTP/1.1\r\nHost: x\r\nA: 1\r\nC: 9\r\na: 2\r\nB: 0\r\n\r\n")
 	if want := "GET /x?y=1 HTTP/1.1\r\nHost: inner\r\nC: 9\r\na: 4\r\nNew: 5\r\n\r\n"; got != want {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// A field that Edit has set or dropped is as it says, though the proxy would add one itself. So it is with those of a response.
+func TestEditDecides(t *testing.T) {
+	c := Config{Forward: Forwarding{Forwarded: true}, Via: "moon", Edit: func(q *Request) {
+		for name, value := range map[string]string{"Via": "1.1 a", "X-Forwarded-For": "192.0.2.1", "x-forwarded-proto": "https", "X-Forwarded-Host": "a", "forwarded": "for=192.0.2.1"} {
+			if err := q.Set(name, value); err != nil {
+				q.Refuse(500)
+			}
+			if string(q.Head().Bytes(q.Head().Path)) == "drop" {
+				q.Drop(name)
+			}
+		}
+	}}
+	got := strings.Split(strings.TrimSuffix(sent(t, c, "GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-Proto: z\r\n\r\n"), "\r\n\r\n"), "\r\n")
+	slices.Sort(got)
+	want := []string{"GET / HTTP/1.1", "Host: x", "Via: 1.1 a", "X-Forwarded-For: 192.0.2.1", "X-Forwarded-Host: a", "forwarded: for=192.0.2.1", "x-forwarded-proto: https"}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := sent(t, c, "GET /drop HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: z\r\n\r\n"); got != "GET /drop HTTP/1.1\r\nHost: x\r\n\r\n" {
+		t.Errorf("%q", got)
+	}
+
+	r := newRig(t, rigOptions{Config: Config{Answer: func(_ *Request, p *Response) error { return p.Set("Date", "y") }}},
+		newTarget(t, answering("HTTP/1.1 204 No Content\r\nDate: x\r\n\r\n")))
+	if got := r.get(); !slices.Equal(got.header["Date"], []string{"y"}) {
+		t.Errorf("%v", got.header)
 	}
 }
 

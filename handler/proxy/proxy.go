@@ -192,7 +192,7 @@ func (r Retrying) resolve() Retrying {
 	if r.Methods == nil {
 		r.Methods = methodsDefault
 	}
-	r.Body = cmp.Or(r.Body, retryBodyDefault)
+	r.Body = max(cmp.Or(r.Body, retryBodyDefault), 0) // a request without a body has all of it
 	r.Budget = cmp.Or(r.Budget, retryBudgetDefault)
 	return r
 }

@@ -78,10 +78,10 @@ func (q *Request) SetHost(host string) error {
 	return nil
 }
 
-// Set replaces all fields of this name by one. Fields about the connection, and Host and Content-Length, are ErrReserved.
+// Set replaces all fields of this name by one, those that the proxy adds too. Fields about the connection, and Host and Content-Length, are ErrReserved.
 func (q *Request) Set(name, value string) error { return q.edits.replace(name, value) }
 
-// Drop removes all fields of this name.
+// Drop removes all fields of this name, those that the proxy adds too.
 func (q *Request) Drop(name string) error { return q.edits.remove(name) }
 
 // Response is the head of a response as Config.Answer sees it. It is valid during the call only.
@@ -141,6 +141,19 @@ func (d *edits) unset(name string) {
 	}
 	d.lines = kept
 }
+
+// sets reports whether there is a Set of the field.
+func (d *edits) sets(name string) bool {
+	for line := range bytes.Lines(d.lines) {
+		if before, _, _ := bytes.Cut(line, []byte(":")); httpparse.EqualFold(before, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// decides reports whether a function of the Config has set or dropped the field: then the proxy adds none of its own.
+func (d *edits) decides(name string) bool { return len(d.names) > 0 && d.drops([]byte(name)) }
 
 func (d *edits) drops(name []byte) bool {
 	return slices.ContainsFunc(d.names, func(n string) bool { return httpparse.EqualFold(n, name) })

@@ -40,7 +40,7 @@ func (e *exchange) buildHead(h *httpparse.Head) error {
 		f.scheme = e.scheme(h)
 		out = e.appendForwarded(out, &f, host)
 	}
-	if via := e.l.config.Via; via != "" {
+	if via := e.l.config.Via; via != "" && !q.edits.decides("Via") {
 		out = append(append(appendVersion(append(out, "Via: "...), h), ' '), via...)
 		out = append(out, "\r\n"...)
 	}

@@ -15,7 +15,7 @@ func (e *exchange) buildResponse(r *httpparse.Response, p *Response) []byte {
 	h := &r.ResponseHead
 	out, dated := e.appendResponseFields(appendStatusLine(e.l.head[:0], h), h, p)
 	out = append(out, p.edits.lines...)
-	if !dated {
+	if !dated && !p.edits.sets("Date") {
 		out = httpwrite.AppendField(out, "Date", e.l.date.At(e.l.Now()))
 	}
 	out = e.appendResponseFraming(out, r)

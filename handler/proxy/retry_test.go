@@ -44,6 +44,8 @@ func TestKeptConnectionDies(t *testing.T) {
 		{"GET", "GET", "", Retrying{}, 200, 3},
 		{"PUT with a body", "PUT", "\nhello", Retrying{}, 200, 3},
 		{"PUT whose body is not kept", "PUT", "\nhello", Retrying{Body: 4}, 502, 2},
+		{"PUT, although no body is kept", "PUT", "\nhello", Retrying{Body: -1}, 502, 2},
+		{"GET, although no body is kept", "GET", "", Retrying{Body: -1}, 200, 3},
 		{"POST", "POST", "\nhello", Retrying{}, 502, 2},
 		{"POST, which the user says is idempotent", "POST", "\nhello", Retrying{Methods: []string{"POST"}}, 200, 3},
 		{"GET, although nothing is sent again", "GET", "", Retrying{Times: -1}, 200, 3}, // the target has not seen it

@@ -128,7 +128,7 @@ func (t *tunnel) end(other backend.Conn, err error) {
 	if t.timer != nil {
 		t.timer.Stop()
 	}
-	t.server.End(t.l.Now(), upstream.Fine)
+	t.server.End(t.l.Now(), upstream.Lasted)
 	switch {
 	case other == nil:
 	case err == nil && other == t.link.conn:

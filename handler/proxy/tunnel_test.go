@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"moonbridge/handler/upstream"
 )
 
 const upgrading = "GET /chat HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\nSec-WebSocket-Key: k\r\n\r\n"
@@ -271,5 +273,28 @@ func TestTunnelStopsItsTimer(t *testing.T) {
 	u.closed(nil)
 	if len(r.l.timers) != 1 || !r.l.timers[0].stopped {
 		t.Error("the timer goes on")
+	}
+}
+
+// The end of a tunnel is no success of its target, which may have failed meanwhile.
+func TestTunnelEndIsNoSuccess(t *testing.T) {
+	a := newTarget(t, func(p *peer) {
+		p.request()
+		p.send(switching)
+		p.wait()
+	})
+	r := newRig(t, rigOptions{Options: upstream.Options{Passive: upstream.Passive{Fails: 1, Out: time.Nanosecond, OutMax: time.Nanosecond}}}, a)
+	c := r.dial(upgrading)
+	c.take(len(switched))
+	clock := r.e.Loop(0).Clock
+	v, err := r.set.Picker(0, 1).Pick(clock(), 0, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.End(clock(), upstream.Failed)
+	c.Close()
+	until(t, "the tunnel has ended", func() bool { return v.Active() == 0 })
+	if s := r.set.Status()[0]; s.Why != "on trial" || s.Requests != 2 {
+		t.Errorf("%+v", s)
 	}
 }

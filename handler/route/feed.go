@@ -32,7 +32,7 @@ type fed struct {
 func (l *loop) feed(to *backend.Wrapped, x backend.Exchange, h *httpparse.Head, listener int, body backend.File, trailer []byte) (backend.Running, error) {
 	f := &fed{Exchange: x, l: l, file: body, trailer: bytes.Clone(trailer)}
 	var err error
-	if f.running, err = to.Next.Start(f, h, listener, nil, true); err != nil {
+	if f.running, err = to.Next.Start(f.outward(), h, listener, nil, true); err != nil {
 		return nil, err
 	}
 	f.later()

@@ -201,6 +201,27 @@ func TestTrialOfTarget(t *testing.T) {
 	}
 }
 
+// The end of a session is no success of its target, which may have failed meanwhile.
+func TestEndIsNoSuccess(t *testing.T) {
+	s := set(t, upstream.Options{Passive: upstream.Passive{Fails: 1, Out: time.Nanosecond, OutMax: time.Nanosecond}}, says(t, "x"))
+	r := newRig(t, Config{To: To(s)}, nil)
+	c := r.dial()
+	if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	clock := r.engine.Loop(0).Clock
+	v, err := s.Picker(0, 1).Pick(clock(), 0, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.End(clock(), upstream.Failed)
+	c.Close()
+	r.over(1)
+	if st := s.Status()[0]; st.Why != "on trial" || st.Requests != 2 || st.Active != 0 {
+		t.Errorf("%+v", st)
+	}
+}
+
 // Without a service, or above the bound on sessions, connections are reset.
 func TestRefused(t *testing.T) {
 	r := newRig(t, Config{}, nil)

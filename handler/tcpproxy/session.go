@@ -225,7 +225,7 @@ func (s *session) end() {
 	if s.server != nil {
 		e.Target = s.server.Addr()
 	}
-	s.release(upstream.Fine)
+	s.release(upstream.Lasted)
 	s.p.sessions.Add(-1)
 	s.tellEnded(&e)
 }

@@ -200,3 +200,27 @@ func TestChecks(t *testing.T) {
 		t.Errorf("status %+v", s)
 	}
 }
+
+// The end of what has lasted is no success, and ends no trial.
+func TestLastedIsNoSuccess(t *testing.T) {
+	r := newRig(t, Options{}, targets(1, 1)...)
+	r.up("both are up", "1", "2")
+	v := r.server(1)
+	v.active.Add(2)
+	for range 3 {
+		r.fail(v)
+	}
+	r.pass(11 * time.Second)
+	before := r.set.Status()[1].Requests
+	v.End(r.now, Lasted)
+	if s := r.set.Status()[1]; s.Why != "on trial" || s.Requests != before+1 || s.Active != 1 {
+		t.Errorf("%+v", s)
+	}
+	if got := r.take(r.server(0)); got != v {
+		t.Fatal("there is no trial")
+	}
+	v.End(r.now, Lasted)
+	r.up("the trial goes on", "1")
+	v.End(r.now, Fine)
+	r.up("the trial has succeeded", "1", "2")
+}

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -54,10 +55,12 @@ func (t Target) host(to backend.Address, secure bool) string {
 		return netip.AddrPortFrom(to.AddrPort.Addr().WithZone(""), port).String() // nor is a zone part of one
 	case t.Name == "":
 		return t.Addr
-	case to.Path != "", port == 80 && !secure, port == 443 && secure:
-		return t.Name
+	case to.Path == "" && port != 80 && !secure, to.Path == "" && port != 443 && secure:
+		return net.JoinHostPort(t.Name, strconv.Itoa(int(port)))
+	case strings.Contains(t.Name, ":"):
+		return "[" + t.Name + "]" // an address that Follow was given
 	}
-	return net.JoinHostPort(t.Name, strconv.Itoa(int(port)))
+	return t.Name
 }
 
 // secure is the configuration of TLS for this target. What the target has to prove is its name, or its address.
@@ -133,6 +136,9 @@ const (
 	Unknown
 	// Failed: no connection, no response, or an incomplete one.
 	Failed
+	// Lasted: a connection is over of which Server.Works has told. Its end says nothing about the server, which may have stopped working
+	// long before, and ends no trial.
+	Lasted
 )
 
 // End takes back a request that Picker.Pick has given to the server. now is Loop.Now.
@@ -147,6 +153,8 @@ func (v *Server) End(now int64, how Outcome) {
 	case Failed:
 		v.requests.Add(1)
 		v.failed(now)
+	case Lasted:
+		v.requests.Add(1)
 	case Unknown:
 		if v.health.troubled.Load() {
 			v.health.endTrial()

@@ -27,6 +27,8 @@ func TestNames(t *testing.T) {
 		{Target{Addr: "10.0.0.1:443", Name: "a.example"}, &tls.Config{}, "a.example", "a.example"},
 		{Target{Addr: "10.0.0.1:443"}, &tls.Config{}, "10.0.0.1:443", "10.0.0.1"},
 		{Target{Addr: "[fe80::1%eth0]:443"}, &tls.Config{}, "[fe80::1]:443", "fe80::1"},
+		{Target{Addr: "[::1]:80", Name: "::1"}, nil, "[::1]", ""},
+		{Target{Addr: "[::1]:8080", Name: "::1"}, nil, "[::1]:8080", ""},
 		{Target{Addr: "unix:/run/s"}, nil, "localhost", ""},
 		{Target{Addr: "10.0.0.1:443", Name: "a.example"}, &tls.Config{ServerName: "b.example"}, "a.example", "b.example"},
 		{Target{Addr: "unix:/run/s", Name: "a.example"}, &tls.Config{}, "a.example", "a.example"},

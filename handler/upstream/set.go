@@ -23,9 +23,9 @@ type Set struct {
 
 	elapsed func() int64 // a monotonic clock
 
-	checking atomic.Bool
-	ending   sync.Once
-	ended    chan struct{} // closed by Close
+	checker claim // of the health checks
+	ending  sync.Once
+	ended   chan struct{} // closed by Close
 }
 
 // members are the servers of a Set at one time. They do not change: Replace makes others.
@@ -143,5 +143,26 @@ func (s *Set) Closed() bool {
 	}
 }
 
-// ClaimChecks returns true to the first caller only: the loop that makes the health checks of the Set.
-func (s *Set) ClaimChecks() bool { return s.checking.CompareAndSwap(false, true) }
+// claim is who makes the health checks of a Set.
+type claim struct {
+	mu sync.Mutex
+	by any   // nil: nobody has yet
+	at int64 // when the last round began
+}
+
+// claimRounds is how many rounds of health checks may be missing before another loop makes them.
+const claimRounds = 3
+
+// ClaimChecks reports whether by, which is comparable, makes the round of health checks that is due now: it is the one that has made the last
+// one, or there was none for the time of three. Whoever uses the Set asks each time when a round is due: the engine of the one that makes them
+// may end before the others.
+func (s *Set) ClaimChecks(by any, now int64) bool {
+	c := &s.checker
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.by != nil && c.by != by && now-c.at <= claimRounds*int64(s.o.Active.Every) {
+		return false
+	}
+	c.by, c.at = by, now
+	return true
+}

@@ -149,7 +149,10 @@ func (b *Bus) Close(ctx context.Context) {
 	case <-ctx.Done():
 	}
 	b.cancel()
-	<-b.done
+	select {
+	case <-b.done:
+	case <-ctx.Done(): // the library of NATS cannot be interrupted while it connects, which takes seconds for each server that does not answer
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.sending != nil {

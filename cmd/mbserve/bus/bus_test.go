@@ -379,6 +379,36 @@ func TestBusClose(t *testing.T) {
 	}
 }
 
+// A bus ends at once if there is no time, though an attempt to connect goes on.
+func TestBusCloseWhileConnecting(t *testing.T) {
+	l := newFakeLog("log")
+	n := newNode(t, patience, l.dial)
+	begun, over := make(chan struct{}, 1), make(chan struct{})
+	n.mu.Lock()
+	n.open = func(context.Context, *window) (session, error) {
+		begun <- struct{}{}
+		<-over
+		return nil, errors.New("away")
+	}
+	n.mu.Unlock()
+	n.restart()
+	<-begun
+	now, cancel := context.WithCancel(context.Background())
+	cancel()
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		n.Close(now)
+	}()
+	select {
+	case <-closed:
+	case <-time.After(patience):
+		t.Error("it waits for the attempt")
+	}
+	close(over)
+	<-closed
+}
+
 func TestOrigins(t *testing.T) {
 	var o origins
 	see := func(origin, number uint64) verdict {

@@ -25,7 +25,9 @@ type Store struct {
 	o    Options
 	root *os.Root
 
-	mu sync.Mutex
+	writing sync.Mutex // held while the directory is used, which may hang
+
+	mu sync.Mutex // of f. Those who ask for figures must not wait for a disk
 	f  StoreFigures
 }
 
@@ -153,12 +155,21 @@ func (s *Store) list() (files []file) {
 
 const unfinished = ".new"
 
-// note keeps the sums. Under mu, or before there are others.
+// note keeps the sums.
 func (s *Store) note(files []file) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.f.Files, s.f.Bytes = len(files), 0
 	for _, f := range files {
 		s.f.Bytes += f.size
 	}
+}
+
+// count adds one to a figure.
+func (s *Store) count(figure *uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	*figure++
 }
 
 // ErrSize: a record is larger than all may be.
@@ -170,8 +181,8 @@ func (s *Store) Write(r *Record) (name string, err error) {
 	if err != nil {
 		return "", err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.writing.Lock()
+	defer s.writing.Unlock()
 	name = NameOf(r)
 	files := s.list()
 	if int64(len(b)) > s.o.Bytes {
@@ -181,11 +192,11 @@ func (s *Store) Write(r *Record) (name string, err error) {
 		err = s.write(name, b)
 	}
 	if err != nil {
-		s.f.Failed++
+		s.count(&s.f.Failed)
 		s.note(files)
 		return "", err
 	}
-	s.f.Written++
+	s.count(&s.f.Written)
 	s.note(append(files, file{size: int64(len(b))}))
 	return name, nil
 }
@@ -231,7 +242,7 @@ func (s *Store) trim(files []file, count int, bytes, size int64, counts func(fil
 			return false
 		}
 		if s.root.Remove(f.name) == nil {
-			s.f.Removed++
+			s.count(&s.f.Removed)
 		}
 		n, sum = n-1, sum-f.size
 		return true

@@ -206,3 +206,29 @@ func TestOpenRefused(t *testing.T) {
 		}
 	}
 }
+
+// Figures are there while a record waits for a disk that hangs: the server logs them where it handles signals.
+func TestFiguresWhileWriting(t *testing.T) {
+	s := openStore(t, filepath.Join(t.TempDir(), "crashes"), options(10, 1<<20))
+	s.writing.Lock()
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		s.Write(record(1, ""))
+	}()
+	asked := make(chan StoreFigures)
+	go func() { asked <- s.Figures() }()
+	select {
+	case f := <-asked:
+		if f.Written != 0 {
+			t.Errorf("%+v", f)
+		}
+	case <-time.After(time.Minute):
+		t.Error("the figures wait for the disk")
+	}
+	s.writing.Unlock()
+	<-written
+	if f := s.Figures(); f.Written != 1 || f.Files != 1 {
+		t.Errorf("%+v", f)
+	}
+}

@@ -71,6 +71,10 @@ end
 
 local function answer(request)
 	calls = calls + 1
+	if request.method == "POST" and request.path == "edited" then
+		note "edits"
+		await ".edited"
+	end
 	if request.method == "POST" or request.path == "purge" then
 		if request.path == "purge" then
 			purge(request)
