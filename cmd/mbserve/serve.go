@@ -183,6 +183,7 @@ func (s *server) open(stderr io.Writer) (err error) {
 	s.kept = make(map[*generation]map[*acme.Keeper][]string)
 	s.tickets = newTickets(passed.tickets)
 	go s.tickets.rotateAlways()
+	s.certificates.takeOver(passed.certs)
 	if err = s.startHelper(); err != nil {
 		return err
 	}

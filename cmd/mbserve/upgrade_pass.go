@@ -55,6 +55,13 @@ func (s *server) passFiles(u *upgrade, pass *passing) error {
 		return err
 	}
 	pass.give("tickets", keys)
+	certs, err := s.certificates.pass()
+	if err != nil {
+		return err
+	}
+	if certs != nil {
+		pass.give("certs", certs)
+	}
 	if dir, err := os.Open("."); err == nil {
 		pass.give("dir", dir)
 	}

@@ -523,3 +523,32 @@ func TestUserAdminToken(t *testing.T) {
 	s.wait("msg=reloaded")
 	s.endOf(heir)
 }
+
+// Certificates whose keys only root may read stay in use over a reload, and in the process that replaces the server.
+func TestUserCertificates(t *testing.T) {
+	t.Parallel()
+	u := newUserTest(t)
+	trusted := certificateFiles(t, u.private, "a", "a.test")
+	pid := filepath.Join(u.own, "pid")
+	u.write(`@ listen{ { proto = "tcp4", port = 0, localhost = true, tls = { cert = "%[1]s/a.pem", key = "%[1]s/a-key.pem" } }, connect = say("x") }`, u.private)
+	s := launchProgram(t, u.program, "-u", "nobody", "-p", pid, u.script)
+	s.wait("msg=ready")
+	at := field(s.wait("msg=listening"), "address")
+	s.signal(syscall.SIGUSR2)
+	s.wait("msg=upgrading")
+	eventually(t, "it is over", func() bool {
+		return strings.Contains(s.log.String(), "handed over") || strings.Contains(s.log.String(), "upgrade failed")
+	})
+	if strings.Contains(s.log.String(), "upgrade failed") {
+		t.Fatal("the new process has failed")
+	}
+	heir := s.awaitNew(pid)
+	s.wait("certificate not read again: the one in use stays in use", "permission denied")
+	client, _ := tlsClient("a.test", trusted)
+	resp, err := client.Get(at)
+	if err != nil || resp.StatusCode != 200 {
+		t.Fatal(resp, err)
+	}
+	resp.Body.Close()
+	s.endOf(heir)
+}
