@@ -172,9 +172,12 @@ func (fs *forkServer) fork(ctx context.Context, w *tester, body []byte, ctl, std
 		return m, errors.New("the fork server has died")
 	case <-ctx.Done():
 		fs.mu.Lock()
-		w.left = true
+		w.left = fs.wanted == w
 		fs.mu.Unlock()
-		return m, context.Cause(ctx)
+		if w.left {
+			return m, context.Cause(ctx)
+		}
+		m = <-answer // it has come meanwhile: there is a process, which the caller kills
 	}
 	if m.Err != 0 || m.Pid <= 0 {
 		return m, fmt.Errorf("fork: %w", unix.Errno(m.Err))

@@ -215,6 +215,39 @@ func TestStopEndsTest(t *testing.T) {
 	}
 }
 
+// A process that is forked at the moment when the time is over is known: it is killed, and its handle is closed.
+func TestTesterForkedTooLate(t *testing.T) {
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	for range 20 {
+		conn, end, err := controlPair()
+		if err != nil {
+			t.Fatal(err)
+		}
+		fs := &forkServer{h: &Host{}, conn: conn, gone: make(chan struct{}), testers: make(map[int32]*tester)}
+		w := &tester{fs: fs}
+		fs.wmu.Lock() // it is answered before it can wait for the answer
+		forked := make(chan error, 1)
+		go func() {
+			_, err := fs.fork(over, w, nil, end, end)
+			forked <- err
+		}()
+		eventually(t, "a process is wanted", func() bool {
+			fs.mu.Lock()
+			defer fs.mu.Unlock()
+			return fs.wanted != nil
+		})
+		fs.testerForked(shm.MsgForkedBody{Pid: int32(os.Getpid())})
+		fs.wmu.Unlock()
+		if err := <-forked; err != nil {
+			t.Fatalf("forked, and forgotten: %v", err)
+		}
+		w.proc.close()
+		conn.Close()
+		end.Close()
+	}
+}
+
 // A list is what it was joined from, and no bytes make splitting it fail in any way other than with an error.
 func FuzzTesterList(f *testing.F) {
 	f.Add([]byte{})
