@@ -232,10 +232,10 @@ func (l *tlsLoop) shutdownWrite(fd int) error {
 }
 
 // unacknowledged counts what is held as on its way: it was reported as written.
-func (l *tlsLoop) unacknowledged(fd int) int {
+func (l *tlsLoop) unacknowledged(fd int) int64 {
 	n := l.plain.unacknowledged(fd)
 	if n >= 0 {
-		n += l.conns[fd].held.Len()
+		n += int64(l.conns[fd].held.Len())
 	}
 	return n
 }
