@@ -83,7 +83,7 @@ func (c *conn) waitsForPeer() bool {
 // more. It need not have made room in the socket for that: the kernel reports room when a third of its buffer is free, which
 // may take a slow peer minutes.
 func (c *conn) peerAdvances(nowMS uint64) bool {
-	if !c.waits() || c.state != stateDispatched && c.state != stateWriting || c.deadline.responseDue(nowMS) {
+	if !c.waits() && !c.exchange.wantsRoom || c.state != stateDispatched && c.state != stateWriting || c.deadline.responseDue(nowMS) {
 		return false
 	}
 	left := c.l.sys.unacknowledged(c.socket.fd)

@@ -313,3 +313,20 @@ func TestRequestsLeaveTheWheelAlone(t *testing.T) {
 	}
 	d.actsAfter(65*time.Second-time.Millisecond, stateIdle, func() bool { return d.peer.sawFIN })
 }
+
+// A peer that takes a response slowly has not stalled, if nothing of it is held here either.
+func TestSlowReaderOfWhatIsNotHeld(t *testing.T) {
+	d := newDialogue(t, Limits{OutputBytes: -1})
+	d.peer.says(get("/"))
+	d.peer.room, d.peer.unacknowledged = 10, 1_000_000
+	if n := d.handler.outputs(response(pattern(1000)), false); n != 10 {
+		t.Fatalf("%d bytes were taken", n)
+	}
+	for range 20 {
+		d.passes(59 * time.Second)
+		d.peer.unacknowledged--
+		d.passes(time.Second)
+		d.is(stateDispatched)
+	}
+	d.actsAfter(60*time.Second, stateDispatched, d.peer.wasReset)
+}

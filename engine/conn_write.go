@@ -79,7 +79,7 @@ func (c *conn) keepOutput(nowMS uint64, a, b []byte, last bool) (kept int) {
 
 // awaitPeer begins to wait for the peer to take more output.
 func (c *conn) awaitPeer(nowMS uint64) {
-	if c.waits() {
+	if c.waits() || c.exchange.wantsRoom && c.exchange.fastCheckMS() == 0 {
 		c.output.unacknowledged = c.l.sys.unacknowledged(c.socket.fd)
 	}
 	c.updateDeadline(nowMS)

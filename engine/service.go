@@ -76,6 +76,7 @@ type binding struct {
 	limit   ConnLimit        // nil: none
 	open    OpenLimit        // nil: none
 	ended   bool             // the listener is closed
+	late    bool             // endLate was called, and has not ended the connections yet
 
 	succession *succession // to services.http; nil: from none
 }
@@ -148,7 +149,9 @@ func (l *loop) attachListener(ln *Listener, b *binding) error {
 		return nil
 	}
 	return ln.r.Attach(l.r, func(fd int, peer netip.AddrPort) {
-		l.admit(b, fd, peer)
+		if l.admit(b, fd, peer); b.ended {
+			l.endLate(b)
+		}
 	}, func(fd int, peer netip.AddrPort) {
 		l.countConnection(outOfFiles, "", peer)
 		l.refuseAccepted(b, fd, peer)
@@ -164,14 +167,24 @@ func (l *loop) unbind(ln *Listener) {
 	}
 	b.ended = true
 	if b.http != nil {
-		l.endService(b.http)
-	} else {
-		l.drainPrefaced(true)
+		b.http.ended = true
 	}
+	l.drain(true)
 	if b.raw != nil {
 		b.raw.ended = true
 	}
 	l.drainRaw(b.addrs)
+}
+
+// endLate ends connections that another loop has accepted, and that were on their way when this one ended those of their listener.
+func (l *loop) endLate(b *binding) {
+	if !b.late {
+		b.late = true
+		l.sys.soon(func() {
+			b.late = false
+			l.drain(true)
+		})
+	}
 }
 
 func (l *loop) endService(s *service) {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -92,7 +93,7 @@ func (l *loop) drain(patient bool) {
 	}
 	l.drainPrefaced(patient)
 	nowMS := l.sys.nowMS()
-	for c := range l.conns.All() {
+	for _, c := range l.allConns() {
 		switch {
 		case c.state != stateIdle || !c.ending():
 		case patient:
@@ -128,7 +129,12 @@ func (l *loop) resetAll() {
 		l.tls.resetAll()
 	}
 	l.resetPrefaced()
-	for c := range l.conns.All() {
+	for _, c := range l.allConns() {
 		c.reset()
 	}
+}
+
+// allConns is a copy of the list, for a caller that calls backends: those may end the exchanges of any connection.
+func (l *loop) allConns() []*conn {
+	return slices.AppendSeq(make([]*conn, 0, l.conns.Len()), l.conns.All())
 }

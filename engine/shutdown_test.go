@@ -6,6 +6,10 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
+
+	"moonbridge/handler/backend"
+	"moonbridge/httpparse"
 )
 
 // Requests that reached the machine before the shutdown are answered, even if no loop has noticed them: on idle connections, and
@@ -104,5 +108,120 @@ func TestShutdownClosesListenersFirst(t *testing.T) {
 	p.hearsEnd()
 	if err := wait(t, done, "the end of the shutdown"); err != nil {
 		t.Error(err)
+	}
+}
+
+// tied is a backend whose exchanges end each other: one that is cancelled, or that asks for /leave, resets the last one that waits.
+type tied struct {
+	l    backend.Loop
+	runs []*tiedRun
+}
+
+func (b *tied) Attach(l backend.Loop) (backend.LoopBackend, error) { b.l = l; return b, nil }
+
+func (b *tied) Start(x backend.Exchange, h *httpparse.Head, listener int, body []byte, more bool) (backend.Running, error) {
+	r := &tiedRun{b: b, x: x}
+	if string(h.Bytes(h.Path)) == "leave" {
+		b.endLast()
+	}
+	b.runs = append(b.runs, r)
+	return r, nil
+}
+
+func (b *tied) endLast() {
+	for i := len(b.runs) - 1; i >= 0; i-- {
+		if r := b.runs[i]; !r.over {
+			r.over = true
+			r.x.Done(backend.EndReset)
+			return
+		}
+	}
+}
+
+type tiedRun struct {
+	backend.Running
+	b    *tied
+	x    backend.Exchange
+	over bool
+}
+
+func (r *tiedRun) PeerEnd() {}
+
+func (r *tiedRun) Cancel() {
+	r.over = true
+	r.b.endLast()
+}
+
+// waits makes n requests that wait, each on a connection of its own.
+func (b *tied) waits(t *testing.T, e *Engine, addr string, n int) (peers []*peer) {
+	t.Helper()
+	for i := range n {
+		p := dial(t, addr)
+		p.say(get("/"))
+		eventually(t, "the request is there", func() (there bool) {
+			e.onEveryLoop(func(*loop) error { there = len(b.runs) > i; return nil })
+			return there
+		})
+		peers = append(peers, p)
+	}
+	return peers
+}
+
+// A shutdown resets all connections that are left, even if the end of one is that of another: what was sent on them must not look complete,
+// and their handlers have to be told.
+func TestShutdownResetsAll(t *testing.T) {
+	b := &tied{}
+	e, addr := start(t, Options{Loops: 1}, Limits{}, b)
+	peers := b.waits(t, e, addr, 5)
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := e.Shutdown(over); err != context.Canceled {
+		t.Error(err)
+	}
+	for i, r := range b.runs {
+		if !r.over {
+			t.Errorf("the handler of request %d was not told", i)
+		}
+	}
+	for _, p := range peers {
+		p.hearsReset()
+	}
+}
+
+// Idle connections end although a request that had arrived on one of them ends another connection.
+func TestDrainEndsAllIdle(t *testing.T) {
+	b := &tied{}
+	e, addr := start(t, Options{Loops: 1}, Limits{IdleTimeout: -1}, b)
+	idle := dial(t, addr)
+	eventually(t, "a connection is idle", func() bool { return inState(e, stateIdle) == 1 })
+	waiting := b.waits(t, e, addr, 1)[0]
+	leaving := dial(t, addr)
+	eventually(t, "another one is", func() bool { return inState(e, stateIdle) == 2 })
+	busy, release := make(chan struct{}), make(chan struct{})
+	l := e.loops[0]
+	l.r.Post(func() {
+		close(busy)
+		<-release
+		e.stopping.Store(true)
+		l.drain(false)
+	})
+	wait(t, busy, "the loop is busy")
+	leaving.say(get("/leave"))
+	close(release)
+	waiting.hearsReset()
+	idle.hearsEnd()
+	e.onEveryLoop(func(*loop) error { b.endLast(); return nil }) // that of the request to leave
+}
+
+// A program may call Shutdown again, as a deferred call does.
+func TestShutdownTwice(t *testing.T) {
+	e, err := New(Options{Loops: 1, Stalled: func(int, time.Duration, []byte) {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := e.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"runtime"
+	"sync"
 	"time"
 
 	"moonbridge/reactor"
@@ -23,6 +24,7 @@ type watcher struct {
 	stalled func(loop int, turn time.Duration, stack []byte)
 	turns   []reactor.TurnWatch // by loop
 	told    []int64             // by loop: the start of the last turn that was reported
+	once    sync.Once           // stop was closed
 	stop    chan struct{}
 	stopped chan struct{}
 }
@@ -76,10 +78,10 @@ func (w *watcher) look(l *loop) {
 	w.stalled(l.index, time.Duration(l.r.Clock()-started), stack)
 }
 
-// end stops the goroutine.
+// end stops the goroutine. It may be called again.
 func (w *watcher) end() {
 	if w != nil && w.stalled != nil {
-		close(w.stop)
+		w.once.Do(func() { close(w.stop) })
 		<-w.stopped
 	}
 }

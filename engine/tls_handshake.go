@@ -128,7 +128,7 @@ func (h *handshake) Ready(got reactor.Readiness) {
 
 // Expired implements timers.Expirer.
 func (h *handshake) Expired(*timers.Timer) {
-	if h.state == handshakeLingering {
+	if h.state == handshakeLingering || h.state == handshakeHello && h.ending() {
 		h.close()
 	} else if h.state != handshakeOver {
 		h.fail(causeHandshakeTimeout, nil)

@@ -86,7 +86,7 @@ func (h *handshake) hand(to reactor.Handler) {
 
 // ending reports whether the connection is to end before it serves a request.
 func (h *handshake) ending() bool {
-	return h.l.twin.e.stopping.Load() || h.b != nil && h.b.http != nil && h.b.http.latest().ended
+	return h.l.twin.e.stopping.Load() || h.b != nil && h.b.ended
 }
 
 // handshakeCause is the cause of a failed handshake, for the log.

@@ -237,10 +237,10 @@ func (l *tlsLoop) shutdownWrite(fd int) error {
 }
 
 // unacknowledged counts what is held as on its way: it was reported as written.
-func (l *tlsLoop) unacknowledged(fd int) int {
+func (l *tlsLoop) unacknowledged(fd int) int64 {
 	n := l.plain.unacknowledged(fd)
 	if n >= 0 {
-		n += l.conns[fd].held.Len()
+		n += int64(l.conns[fd].held.Len())
 	}
 	return n
 }
@@ -262,12 +262,16 @@ func (l *tlsLoop) drop(fd int) {
 	l.conns[fd] = nil
 }
 
-// drain is loop.drain for connections with TLS. A handshake that has not begun ends; one that has is finished, and then the peer
-// has the time for a last request: it may have sent it already.
+// drain is loop.drain for connections with TLS. A handshake that has not begun ends; if patient and its listener is closed, after the time
+// for a last request. One that has is finished, and then the peer has that time: it may have sent its request already.
 func (l *tlsLoop) drain(patient bool) {
 	for h := range l.handshakes {
-		if h.state == handshakeHello && !patient && h.ending() {
+		switch {
+		case h.state != handshakeHello || !h.ending():
+		case !patient:
 			h.close()
+		case h.b.ended:
+			l.plain.setTimer(&h.timer, l.plain.nowMS()+lastRequestMS)
 		}
 	}
 	l.twin.drain(patient)

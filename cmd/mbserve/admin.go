@@ -2,7 +2,10 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -43,14 +46,14 @@ type adminSide struct {
 	current int               // number of the serving generation
 }
 
-// openAdmin opens the admin listener. passed is that of the process that we take over from, or nil.
-func (s *server) openAdmin(passed *os.File) (err error) {
+// openAdmin opens the admin listener. passed is that of the process that we take over from, or nil, and token a pipe with its token.
+func (s *server) openAdmin(passed, token *os.File) (err error) {
 	if s.o.admin == "" {
 		return nil
 	}
 	a := &adminSide{s: s, started: time.Now(), past: make(map[int]*poolFigures), results: make(map[string]uint64)}
 	if s.o.adminToken != "" {
-		if a.token, err = admin.ReadToken(s.o.adminToken); err != nil {
+		if a.token, err = readToken(s.o.adminToken, token); err != nil {
 			return fmt.Errorf("--admin-token-file: %w", err)
 		}
 	}
@@ -67,6 +70,33 @@ func (s *server) openAdmin(passed *os.File) (err error) {
 	a.addFigures()
 	s.admin = a
 	return nil
+}
+
+// readToken reads the token from its file. If only root may do that, and this process has taken over from one that was root at first, it
+// goes on with the token of that, which passed has.
+func readToken(name string, passed *os.File) (token []byte, err error) {
+	if passed != nil {
+		defer passed.Close()
+	}
+	token, err = admin.ReadToken(name)
+	if errors.Is(err, fs.ErrPermission) && passed != nil {
+		return io.ReadAll(passed)
+	}
+	return token, err
+}
+
+// passToken passes the token to a process that takes over.
+func (a *adminSide) passToken(pass *passing) error {
+	if a.token == nil {
+		return nil
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	pass.give("token", r)
+	w.Write(a.token) // few enough bytes for any pipe
+	return w.Close()
 }
 
 // loopsOf is how many loops the server has.

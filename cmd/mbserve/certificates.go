@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/gob"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,8 +16,8 @@ import (
 	"moonbridge/handler/pool/listen"
 )
 
-// certificates are what the files of TLS listeners have contained. A reload reads them again. What cannot be used then does not
-// replace what is in use.
+// certificates are what the files of TLS listeners have contained. A reload, or a process that takes over, reads them again. What cannot be
+// used then does not replace what is in use.
 type certificates struct {
 	mu   sync.Mutex
 	last map[listen.Certificate]*tls.Certificate
@@ -40,6 +41,64 @@ func (s *certificates) of(c listen.Certificate, log *slog.Logger) (*tls.Certific
 		return old, nil
 	}
 	return nil, err
+}
+
+// passedCertificate is a certificate on its way to a process that takes over.
+type passedCertificate struct {
+	Files listen.Certificate
+	Chain [][]byte
+	Key   []byte // PKCS #8
+}
+
+// pass returns a pipe from which another process can read the certificates, in case it cannot read their files: with --user, only root may be
+// able to. nil: there are none.
+func (s *certificates) pass() (*os.File, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []passedCertificate
+	for files, cert := range s.last {
+		key, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, passedCertificate{files, cert.Certificate, key})
+	}
+	if len(all) == 0 {
+		return nil, nil
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	go func() { // they may be more than a pipe holds
+		defer w.Close()
+		gob.NewEncoder(w).Encode(all) // fails if that process ends
+	}()
+	return r, nil
+}
+
+// takeOver reads what pass has written. Those that do not come are read from their files, or not at all.
+func (s *certificates) takeOver(from *os.File) {
+	if from == nil {
+		return
+	}
+	defer from.Close()
+	var all []passedCertificate
+	if gob.NewDecoder(from).Decode(&all) != nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last = make(map[listen.Certificate]*tls.Certificate)
+	for _, p := range all {
+		key, err := x509.ParsePKCS8PrivateKey(p.Key)
+		if err != nil || len(p.Chain) == 0 {
+			continue
+		}
+		if leaf, err := x509.ParseCertificate(p.Chain[0]); err == nil {
+			s.last[p.Files] = &tls.Certificate{Certificate: p.Chain, PrivateKey: key, Leaf: leaf}
+		}
+	}
 }
 
 // readCertificate reads a certificate and its key.

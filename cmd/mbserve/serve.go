@@ -183,13 +183,14 @@ func (s *server) open(stderr io.Writer) (err error) {
 	s.kept = make(map[*generation]map[*acme.Keeper][]string)
 	s.tickets = newTickets(passed.tickets)
 	go s.tickets.rotateAlways()
+	s.certificates.takeOver(passed.certs)
 	if err = s.startHelper(); err != nil {
 		return err
 	}
 	if s.log, s.logQueue, s.out, err = openServerLog(s.o, stderr, s.opener(rootLog, os.O_APPEND), passed.log); err != nil {
 		return err
 	}
-	if err = s.openAdmin(passed.admin); err != nil {
+	if err = s.openAdmin(passed.admin, passed.token); err != nil {
 		return err
 	}
 	s.log = s.admin.keepErrors(s.log)

@@ -20,8 +20,8 @@ import (
 // is refused, because the sockets are never closed.
 
 // heirEnv tells a process to take over: "ready=FD timers=FD pid=FD log=FD access=FD root=FD dir=FD
-// tickets=FD admin=FD channels=FD". Those of the files, the admin listener and of the root helper are present if these exist. dir is the working directory of the old
-// process, tickets a pipe with the keys of TLS session tickets, channels a socket through which the new process gets the channels.
+// tickets=FD certs=FD admin=FD token=FD channels=FD". Those of the files, the admin listener and of the root helper are present if these exist. dir is the working directory of the old
+// process, tickets a pipe with the keys of TLS session tickets, certs one with certificates and their keys, token one with the token of orders, channels a socket through which the new process gets the channels.
 const heirEnv = "MOONBRIDGE_HEIR"
 
 // upgradeTimeout is how long a new process may take to start serving, besides its tests.
@@ -224,8 +224,8 @@ func endOf(cmd *exec.Cmd) error {
 
 // heir holds the files passed to a process that takes over. It is nil in any other process.
 type heir struct {
-	ready, timers, channels, pid, log, access, dir, tickets, admin *os.File
-	root                                                           *rootFiles
+	ready, timers, channels, pid, log, access, dir, tickets, certs, admin, token *os.File
+	root                                                                         *rootFiles
 }
 
 // newHeir reads heirEnv and removes it from the environment.
@@ -239,7 +239,7 @@ func newHeir() (*heir, error) {
 	var root *os.File
 	named := map[string]**os.File{
 		"ready": &h.ready, "timers": &h.timers, "pid": &h.pid, "log": &h.log, "access": &h.access, "dir": &h.dir, "root": &root,
-		"tickets": &h.tickets, "admin": &h.admin, "channels": &h.channels,
+		"tickets": &h.tickets, "certs": &h.certs, "admin": &h.admin, "token": &h.token, "channels": &h.channels,
 	}
 	for field := range strings.FieldsSeq(text) {
 		name, number, _ := strings.Cut(field, "=")

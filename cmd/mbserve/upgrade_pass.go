@@ -43,6 +43,9 @@ func (s *server) passFiles(u *upgrade, pass *passing) error {
 			return err
 		}
 		pass.give("admin", ln)
+		if err := s.admin.passToken(pass); err != nil {
+			return err
+		}
 	}
 	if s.root != nil {
 		pass.name("root", s.root.conn)
@@ -52,6 +55,13 @@ func (s *server) passFiles(u *upgrade, pass *passing) error {
 		return err
 	}
 	pass.give("tickets", keys)
+	certs, err := s.certificates.pass()
+	if err != nil {
+		return err
+	}
+	if certs != nil {
+		pass.give("certs", certs)
+	}
 	if dir, err := os.Open("."); err == nil {
 		pass.give("dir", dir)
 	}

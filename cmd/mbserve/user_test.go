@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -486,4 +487,68 @@ func TestRootHelperKilled(t *testing.T) {
 	if got := text(pid); got != "" {
 		t.Errorf("the pid file has %q", got)
 	}
+}
+
+// A token that only root may read holds in the process that replaces the server, too.
+func TestUserAdminToken(t *testing.T) {
+	t.Parallel()
+	u := newUserTest(t)
+	const word = "0123456789abcdef"
+	token, pid := filepath.Join(u.private, "token"), filepath.Join(u.own, "pid")
+	if err := os.WriteFile(token, []byte(word), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	u.write(`@ listen{ port, connect = say("x") }`)
+	s := launchProgram(t, u.program, "-u", "nobody", "-p", pid, "--admin", "127.0.0.1:0", "--admin-token-file", token, u.script)
+	s.wait("msg=ready")
+	s.signal(syscall.SIGUSR2)
+	s.wait("msg=upgrading")
+	eventually(t, "it is over", func() bool {
+		return strings.Contains(s.log.String(), "handed over") || strings.Contains(s.log.String(), "upgrade failed")
+	})
+	if strings.Contains(s.log.String(), "upgrade failed") {
+		t.Fatal("the new process has failed")
+	}
+	heir := s.awaitNew(pid)
+	req, err := http.NewRequest("POST", strings.Replace(field(s.wait("msg=admin "), "address"), "/status", "/reload", 1), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+word)
+	resp, err := (&http.Client{Timeout: patience}).Do(req)
+	if err != nil || resp.StatusCode != http.StatusAccepted {
+		t.Fatal(resp, err)
+	}
+	resp.Body.Close()
+	s.wait("msg=reloaded")
+	s.endOf(heir)
+}
+
+// Certificates whose keys only root may read stay in use over a reload, and in the process that replaces the server.
+func TestUserCertificates(t *testing.T) {
+	t.Parallel()
+	u := newUserTest(t)
+	trusted := certificateFiles(t, u.private, "a", "a.test")
+	pid := filepath.Join(u.own, "pid")
+	u.write(`@ listen{ { proto = "tcp4", port = 0, localhost = true, tls = { cert = "%[1]s/a.pem", key = "%[1]s/a-key.pem" } }, connect = say("x") }`, u.private)
+	s := launchProgram(t, u.program, "-u", "nobody", "-p", pid, u.script)
+	s.wait("msg=ready")
+	at := field(s.wait("msg=listening"), "address")
+	s.signal(syscall.SIGUSR2)
+	s.wait("msg=upgrading")
+	eventually(t, "it is over", func() bool {
+		return strings.Contains(s.log.String(), "handed over") || strings.Contains(s.log.String(), "upgrade failed")
+	})
+	if strings.Contains(s.log.String(), "upgrade failed") {
+		t.Fatal("the new process has failed")
+	}
+	heir := s.awaitNew(pid)
+	s.wait("certificate not read again: the one in use stays in use", "permission denied")
+	client, _ := tlsClient("a.test", trusted)
+	resp, err := client.Get(at)
+	if err != nil || resp.StatusCode != 200 {
+		t.Fatal(resp, err)
+	}
+	resp.Body.Close()
+	s.endOf(heir)
 }

@@ -65,6 +65,8 @@ func TestResponseRead(t *testing.T) {
 		{"all of the window", response{}, 15, 16, ""},
 		{"more than the window", response{}, 0, 17, "amount of output"},
 		{"start beyond the window", response{}, 16, 1, "place of the response"},
+		{"a message", response{}, shm.OutStartMessage | 15, 16, ""},
+		{"a message beyond the window", response{}, shm.OutStartMessage | 16, 1, "place of the response"},
 		{"start is read once", response{begun: true, start: 3, published: 1}, 99, 2, ""},
 		{"room that was given back", response{begun: true, published: 20, taken: 10}, 0, 26, ""},
 		{"room that was not", response{begun: true, published: 20, taken: 10}, 0, 27, "amount of output"},
@@ -74,8 +76,12 @@ func TestResponseRead(t *testing.T) {
 		r.window = make([]byte, 16)
 		out.OutStart.Store(uint32(c.start))
 		out.OutHead.Store(c.head)
-		if got := r.read(out); got != c.broken || got == "" && r.published != c.head {
+		got := r.read(out)
+		if got != c.broken || got == "" && r.published != c.head {
 			t.Errorf("%s: %q, published %d", c.name, got, r.published)
+		}
+		if message := c.start&shm.OutStartMessage != 0; r.message != message || r.start >= 16 {
+			t.Errorf("%s: message %v, at %d", c.name, r.message, r.start)
 		}
 	}
 }

@@ -13,8 +13,9 @@ type response struct {
 	blocked   bool   // the connection took less than was offered
 	whole     bool   // nothing will follow what is published, and the file if there is one
 	inFile    bool   // what is published is only the head; the body is in a file
-	isStream  bool   // what is published is no response but a shm.Subscription
-	isSocket  bool   // … but a shm.WSAccept
+	message   bool   // what is published is no response but a message: what follows says which one
+	isStream  bool   // with whole: a shm.Subscription
+	isSocket  bool   // … a shm.WSAccept
 	closes    bool   // with whole: the connection is closed after it
 	result    uint32 // cellDone: Result*
 }
@@ -27,7 +28,8 @@ func (r *response) read(out *shm.OutCell) (broken string) {
 	published := out.OutHead.Load()
 	if !r.begun && published > 0 {
 		start := out.OutStart.Load()
-		if start >= uint32(len(r.window)) {
+		r.message = start&shm.OutStartMessage != 0
+		if start &^= shm.OutStartMessage; start >= uint32(len(r.window)) {
 			return "place of the response"
 		}
 		r.begun, r.start = true, start
@@ -63,12 +65,8 @@ func (c *cell) deliver() {
 		c.discard()
 		return
 	}
-	if r.isStream {
-		c.handOver()
-		return
-	}
-	if r.isSocket {
-		c.acceptSocket()
+	if r.message {
+		c.deliverMessage()
 		return
 	}
 	if r.inFile && !c.hasFile() {
@@ -103,6 +101,18 @@ func (c *cell) deliver() {
 		c.finish()
 	case r.whole:
 		c.answer()
+	}
+}
+
+// deliverMessage does what the worker says in place of a response. What it says may be here before the flags: then it waits for them.
+func (c *cell) deliverMessage() {
+	switch r := &c.response; {
+	case r.isStream:
+		c.handOver()
+	case r.isSocket:
+		c.acceptSocket()
+	case r.whole || c.state == cellDone:
+		c.notInstead("malformed message")
 	}
 }
 

@@ -31,6 +31,7 @@ func poll(names string) []byte {
 }
 
 func (s *served) subscribe(p []byte) {
+	s.out.OutStart.Or(shm.OutStartMessage)
 	s.out.Flags.Or(shm.OutStream)
 	s.write(p)
 	s.complete(0)
@@ -58,6 +59,17 @@ func init() {
 	behaviours["waits"] = func(s *served, _ string) { s.subscribe(poll("a\x00")); s.finish(0) }
 	behaviours["waits-dies"] = func(s *served, _ string) { s.subscribe(poll("a\x00")); die() }
 	behaviours["waits-wrongly"] = func(s *served, _ string) { s.subscribe(poll("a")); hang() }
+	behaviours["waits-for-nothing"] = func(s *served, _ string) {
+		s.out.OutStart.Or(shm.OutStartMessage)
+		s.write(poll("a\x00"))
+		s.complete(0)
+		hang()
+	}
+	behaviours["waits-for-nothing-done"] = func(s *served, _ string) {
+		s.out.OutStart.Or(shm.OutStartMessage)
+		s.write(poll("a\x00"))
+		s.finish(0)
+	}
 	behaviours["waits-wrongly-done"] = func(s *served, _ string) { s.subscribe([]byte("nonsense")); s.finish(0) }
 	wrong := func(name string, do func()) {
 		behaviours["asks-"+name] = func(*served, string) { do(); hang() }
@@ -105,9 +117,31 @@ func TestHandOverExchange(t *testing.T) {
 			t.Errorf("%s: %+v", target, got)
 		}
 	}
-	wantStatus(t, r.get("waits-wrongly"), 502)
-	wantStatus(t, r.get("waits-wrongly-done"), 502)
+	for _, target := range []string{"waits-wrongly", "waits-wrongly-done", "waits-for-nothing", "waits-for-nothing-done"} {
+		wantStatus(t, r.get(target), 502)
+	}
 	r.quiet()
+}
+
+// What a worker publishes in place of a response is no output, even if the loop looks before the flag is there that says what it is.
+func TestMessageBeforeItsFlag(t *testing.T) {
+	s := newStill(t, 1)
+	x := &plain{}
+	cell := s.begin(x, 0)
+	c := s.claim(0)
+	out, window := s.l.p.mem.OutCell(c.Loop, c.Cell)
+	n := copy(window, poll("a\x00"))
+	out.OutStart.Store(shm.OutStartMessage)
+	out.OutHead.Store(uint64(n))
+	s.turn(slowTickEvery)
+	if x.bytes > 0 {
+		t.Errorf("%d bytes of it went to the client", x.bytes)
+	}
+	out.Flags.Store(shm.OutStream | shm.OutComplete)
+	s.turn(slowTickEvery)
+	if cell.x != nil || x.bytes > 0 {
+		t.Errorf("the exchange was not handed over, %d bytes went to the client", x.bytes)
+	}
 }
 
 // A worker that does not keep to the form is ended, and its exchange fails.

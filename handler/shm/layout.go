@@ -146,12 +146,16 @@ const (
 	OutWebSocketBlocking             // what was published before it is a WSAccept; verbs follow, and the worker gets WSRecords
 )
 
+// OutStartMessage is set in OutCell.OutStart if what is published is no response but a message. Which one is said by OutStream, OutWebSocket or
+// OutWebSocketBlocking, which may be seen later than the message.
+const OutStartMessage = 1 << 31
+
 // OutCell is mb_out_cell: the worker's half of a cell. The out-window follows it.
 type OutCell struct {
 	Owner    atomic.Uint64 // Owner(gen, who)
 	InTail   atomic.Uint64 // bytes taken out of the in-window so far
 	OutHead  atomic.Uint64 // bytes published so far; byte i is at place (OutStart+i) modulo the window
-	OutStart atomic.Uint32 // place of the first byte of the response; fixed when that is published
+	OutStart atomic.Uint32 // place of the first byte of the response, and OutStartMessage; fixed when that is published
 	Flags    atomic.Uint32 // Out*
 	Result   atomic.Uint64 // Result(gen, Result*), stored last
 	Claimed  atomic.Uint64 // ns of CLOCK_MONOTONIC when the worker took the exchange, if its head has HeadLogged

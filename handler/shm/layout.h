@@ -147,13 +147,17 @@ typedef struct {
                                  WebSocket of this exchange. What follows are verbs, and the
                                  in-window gets a mb_ws_record for whatever happens */
 
+/* In mb_out_cell.out_start: what is published is no response but a message. Which one is said by STREAM,
+ * WEBSOCKET or WEBSOCKET_BLOCKING, which may be seen later than the message: until then it waits */
+#define MB_OUT_START_MESSAGE 0x80000000u
+
 /* The worker's half of a cell; the out-window follows it. */
 typedef struct {
 	uint64_t owner;     /* server: free, queued; worker: claimed (CAS) */
 	uint64_t in_tail;   /* bytes taken out of the in-window so far */
 	uint64_t out_head;  /* bytes published in the out-window: counts from out_start */
-	uint32_t out_start; /* where the first byte of the response is (< out_window);
-	                       fixed when the first byte is published */
+	uint32_t out_start; /* where the first byte of the response is (< out_window), and
+	                       MB_OUT_START_MESSAGE; fixed when the first byte is published */
 	uint32_t flags;     /* MB_OUT_* */
 	uint64_t result;    /* MB_RESULT(gen, MB_DONE …) */
 	uint64_t claimed;   /* ns of CLOCK_MONOTONIC when the worker took the exchange, if its

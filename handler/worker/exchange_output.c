@@ -382,7 +382,8 @@ void mb_output_in_file(void)
 static void put_message(uint32_t flags, const void *p, size_t n)
 {
 	memcpy(exchange.out_window, p, n);
-	response.out_start = 0;
+	/* The loop may see the message before the flags: it reads them first. */
+	response.out_start = MB_OUT_START_MESSAGE;
 	response.written = n;
 	response.head_written = 1;
 	response.state = MB_RESPONSE_DONE;

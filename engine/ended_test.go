@@ -1,0 +1,189 @@
+package engine
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"net"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"moonbridge/handler/proxyproto"
+
+	"golang.org/x/net/http2"
+)
+
+// awaits checks that AwaitEnded waits for something.
+func awaits(t *testing.T, e *Engine, what string) {
+	t.Helper()
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := e.AwaitEnded(over); err != context.Canceled {
+		t.Errorf("AwaitEnded does not wait for %s: %v", what, err)
+	}
+}
+
+// ends checks that AwaitEnded does not wait for ever.
+func ends(t *testing.T, e *Engine) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), waitMost)
+	defer cancel()
+	if err := e.AwaitEnded(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+// A connection that throws away the rest of a body may bring another request after that.
+func TestAwaitEndedAfterUnreadBody(t *testing.T) {
+	e, ln := served(t, &testBackend{window: 64})
+	if err := e.Serve(ln, &testBackend{window: 64}, 0, Limits{BufferBody: -1}); err != nil {
+		t.Fatal(err)
+	}
+	p := dial(t, ln.Addr())
+	p.say("POST /never-read HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nab")
+	p.hears(200)
+	eventually(t, "the rest of the body is awaited", func() bool { return inState(e, stateDiscarding) == 1 })
+	if err := ln.Close(); err != nil {
+		t.Fatal(err)
+	}
+	awaits(t, e, "the next request")
+	since := time.Now()
+	p.say("cd")
+	p.endsAfterRequest(since)
+	ends(t, e)
+}
+
+// With HTTP/2, requests may be incomplete, or wait for others, when their client has been told already which streams are served.
+func TestAwaitEndedStreams(t *testing.T) {
+	b := &fewBackend{testBackend{window: 64}}
+	e := startEngine(t, Options{Loops: 1})
+	ln, err := e.Open("tcp4", "127.0.0.1:0", OpenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Serve(ln, b, 0, Limits{H2C: true}); err != nil {
+		t.Fatal(err)
+	}
+	e.onEveryLoop(func(l *loop) error { l.h2Part().lookMS = 1 << 40; return nil })
+	uploads, waits := dialH2(t, ln.Addr()), dialH2(t, ln.Addr())
+	uploads.post(1, "/echo")
+	uploads.WriteData(1, false, []byte("ab"))
+	last := uint32(1 + 2*h2OverlapMin)
+	for id := uint32(1); id < last; id += 2 {
+		waits.get(id, "/slow")
+	}
+	waits.get(last, "/hello")
+	for _, p := range []*h2Peer{uploads, waits} {
+		p.WritePing(false, [8]byte{1})
+		until(p, func(f *http2.PingFrame) bool { return f.IsAck() })
+	}
+	b.awaitSlow(t, h2OverlapMin)
+	if err := ln.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for p, id := range map[*h2Peer]uint32{uploads: 1, waits: last} {
+		ping := until2(p, func(f *http2.PingFrame) bool { return !f.IsAck() })
+		awaits(t, e, "streams that begin")
+		p.WritePing(true, ping.Data)
+		until2(p, func(f *http2.GoAwayFrame) bool { return f.LastStreamID == id })
+	}
+	awaits(t, e, "requests that are not complete, or wait")
+	uploads.WriteData(1, true, []byte("cd"))
+	uploads.wants(1, "200", "abcd")
+	awaits(t, e, "a request that waits")
+	b.release()
+	waits.wants(last, "200", "hello")
+	ends(t, e)
+	uploads.Close()
+	waits.Close()
+}
+
+// A TLS handshake that is in progress when its listener closes ends with a connection that brings a request.
+func TestAwaitEndedHandshake(t *testing.T) {
+	b := &testBackend{window: 64}
+	e, ln := served(t, b)
+	ln.SetTLS(&TLS{Config: serverConfig()})
+	mustServe(t, e, ln, b)
+	raw := dial(t, ln.Addr())
+	h := &held{Conn: raw, letGo: make(chan struct{})}
+	c := tls.Client(h, clientConfig())
+	result := make(chan error, 1)
+	go func() { result <- c.Handshake() }()
+	eventually(t, "the handshake runs", func() bool { running, _ := e.Handshakes(); return running == 1 })
+	if err := ln.Close(); err != nil {
+		t.Fatal(err)
+	}
+	awaits(t, e, "the handshake")
+	since := time.Now()
+	close(h.letGo)
+	if err := wait(t, result, "the end of the handshake"); err != nil {
+		t.Fatal(err)
+	}
+	p := &peer{t, c, bufio.NewReader(c)}
+	p.endsAfterRequest(since)
+	ends(t, e)
+}
+
+// When a listener closes, connections on which nothing has come have a second for that, with TLS or a preface, too.
+func TestAwaitEndedSilent(t *testing.T) {
+	for name, set := range map[string]func(*Listener){
+		"plain":   func(*Listener) {},
+		"TLS":     func(ln *Listener) { ln.SetTLS(&TLS{Config: serverConfig(), HandshakeTimeout: -1}) },
+		"preface": func(ln *Listener) { ln.SetPreface(proxyproto.New(waitMost)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := &testBackend{window: 64}
+			e, ln := served(t, b)
+			set(ln)
+			mustServe(t, e, ln, b)
+			c, err := net.Dial("tcp4", ln.Addr())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			eventually(t, "the connection is accepted", func() bool { return e.Conns() == 1 })
+			if err := ln.Close(); err != nil {
+				t.Fatal(err)
+			}
+			awaits(t, e, "the first request")
+			ends(t, e)
+		})
+	}
+}
+
+// One loop accepts from a Unix socket for all. What it gives to another one that has ended the connections of the listener ends, too.
+func TestListenerCloseEndsConnectionsOnTheirWay(t *testing.T) {
+	e := startEngine(t, Options{Loops: 2})
+	ln, err := e.Open("unix", filepath.Join(t.TempDir(), "socket"), OpenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Serve(ln, &testBackend{window: 64}, 0, Limits{IdleTimeout: -1}); err != nil {
+		t.Fatal(err)
+	}
+	busy, release := make(chan struct{}), make(chan struct{})
+	for _, l := range e.loops {
+		l.r.Post(func() { busy <- struct{}{}; <-release })
+	}
+	for range e.loops {
+		wait(t, busy, "the loop is busy")
+	}
+	var peers []*peer
+	for range 4 {
+		peers = append(peers, dialOn(t, "unix", ln.Addr()))
+	}
+	closed := make(chan error, 1)
+	go func() { closed <- ln.Close() }()
+	eventually(t, "one loop is to close the socket, and both to end the connections", func() bool {
+		return e.loops[0].r.Posted()+e.loops[1].r.Posted() == 3
+	})
+	close(release)
+	if err := wait(t, closed, "the end of Close"); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range peers {
+		p.hearsEnd()
+	}
+}
