@@ -14,15 +14,15 @@ const (
 // fastPeer is what a connection remembers of the wait for a fast peer.
 type fastPeer struct {
 	atMS           uint64 // end of the present interval; 0: there is none
-	unacknowledged int    // bytes on their way to the peer when it began
-	sent           int    // bytes that the socket has taken since
+	unacknowledged int64  // bytes on their way to the peer when it began
+	sent           int64  // bytes that the socket has taken since
 	over           bool   // for this response
 }
 
 // sent counts n bytes of the response that the socket has taken.
 func (x *exchange) sent(n int) {
 	if x.extras != nil && !x.extras.shared {
-		x.extras.fast.sent += n
+		x.extras.fast.sent += int64(n)
 	}
 }
 

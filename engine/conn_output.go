@@ -8,7 +8,7 @@ import (
 // the order of the response.
 type output struct {
 	bufio.Output
-	unacknowledged int // bytes on their way to the peer, when we began to wait for it; -1: unknown
+	unacknowledged int64 // bytes on their way to the peer, when we began to wait for it; -1: unknown
 }
 
 // keep copies up to room bytes of a, then b, and returns how many it copied.

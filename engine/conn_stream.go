@@ -38,7 +38,7 @@ func (p *pipelined) Stream(r backend.Running) {
 // Pending implements backend.Streamer. The kernel reports room in a socket only when a third of its buffer is free, so a slow peer may
 // take much before OutputRoom is called.
 func (c *conn) Pending() int64 {
-	left := int64(c.l.sys.unacknowledged(c.socket.fd))
+	left := c.l.sys.unacknowledged(c.socket.fd)
 	if left < 0 {
 		left = math.MaxInt64 / 2 // it is not known, or the window of a stream is used up: nothing seems to be taken
 	}

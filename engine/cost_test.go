@@ -60,7 +60,7 @@ func (m *crowd) system() system {
 		write:          func(_ int, p []byte) (int, syscall.Errno) { return write(p, nil) },
 		writev:         func(_ int, a, b []byte) (int, syscall.Errno) { return write(a, b) },
 		shutdownWrite:  func(int) error { m.others++; return nil },
-		unacknowledged: func(int) int { m.others++; return 0 },
+		unacknowledged: func(int) int64 { m.others++; return 0 },
 		breakAfter:     func(int, uint64) { m.others++ },
 		resetOnClose:   func(int) error { m.others++; return nil },
 		add:            func(_ int, h reactor.Handler) error { m.conns = append(m.conns, h.(*conn)); return nil },

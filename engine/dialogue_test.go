@@ -125,7 +125,7 @@ func (d *dialogue) system() system {
 		readAll:        d.readAll,
 		readFile:       d.readFile,
 		startRead:      func(mount uint64, fn func()) { d.reads = append(d.reads, fn) },
-		unacknowledged: func(fd int) int { p.check(fd); return p.unacknowledged },
+		unacknowledged: func(fd int) int64 { p.check(fd); return p.unacknowledged },
 		breakAfter:     func(fd int, ms uint64) { p.check(fd); p.breakMS = ms },
 
 		shutdownWrite: func(fd int) error { p.check(fd); p.sawFIN = true; return nil },
@@ -220,7 +220,7 @@ type scriptedPeer struct {
 	failed   bool   // a write has
 	room     int    // bytes that it still takes
 
-	unacknowledged int    // bytes that it has not acknowledged
+	unacknowledged int64  // bytes that it has not acknowledged
 	breakMS        uint64 // its connection is to break after so many milliseconds without an acknowledgement
 
 	got       []byte // written by the connection, not yet heard

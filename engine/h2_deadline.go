@@ -18,7 +18,7 @@ func (s *h2Conn) updateDeadline() {
 
 // ackedNow is how many bytes the peer has acknowledged so far.
 func (s *h2Conn) ackedNow() int64 {
-	return s.raw.written - int64(s.l.parent.sys.unacknowledged(s.raw.socket.fd))
+	return s.raw.written - s.l.parent.sys.unacknowledged(s.raw.socket.fd)
 }
 
 // heldCheck has the backend asked again if streams wait for it: nothing announces that it has more handlers now.

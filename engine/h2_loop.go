@@ -268,7 +268,7 @@ func (m *h2Loop) breakAfter(fd int, ms uint64) {
 // unacknowledged is for a conn that wants to know whether its peer advances. The numbers mean nothing but that: they become smaller with
 // each byte that the peer acknowledges of what streams have sent, also if it is other streams' turn. A stream whose own window is used
 // up advances as long as what it has sent itself is on its way. Answers to PING and the like do not count.
-func (m *h2Loop) unacknowledged(fd int) int {
+func (m *h2Loop) unacknowledged(fd int) int64 {
 	st := m.stream(fd)
 	if st == nil || st.closed {
 		return -1
@@ -281,14 +281,14 @@ func (m *h2Loop) unacknowledged(fd int) int {
 	if left < 0 {
 		return -1
 	}
-	acked, sent := raw.written-int64(left), st.s.sentAt
+	acked, sent := raw.written-left, st.s.sentAt
 	if st.raw != nil {
 		return st.unacknowledged(acked)
 	}
 	if st.waiting && st.sendWindow <= 0 {
 		sent = st.sentAt
 	}
-	return int(math.MaxInt64/4 - min(acked, sent))
+	return math.MaxInt64/4 - min(acked, sent)
 }
 
 // valueOf is where backend.ConnKeeper keeps its value: with the connection, not with the stream.

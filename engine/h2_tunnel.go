@@ -53,8 +53,8 @@ func (st *h2Stream) readTunnel(p []byte) (n int, errno syscall.Errno) {
 
 // unacknowledged is how many bytes of the tunnel the peer has not acknowledged, if it has acknowledged so many of the connection. Those of
 // other streams that were sent in between count too.
-func (st *h2Stream) unacknowledged(acked int64) int {
-	return int(max(0, min(st.sentAt-acked, st.raw.written)))
+func (st *h2Stream) unacknowledged(acked int64) int64 {
+	return max(0, min(st.sentAt-acked, st.raw.written))
 }
 
 // widenFor makes the window of the connection larger for a tunnel, by what it may leave unread.

@@ -47,7 +47,7 @@ func TestH2Progress(t *testing.T) {
 	const window = 1000
 	p := dialH2(t, addr, http2.Setting{ID: http2.SettingInitialWindowSize, Val: window})
 	// left is what the loop knows of the first stream, when all that was sent is acknowledged.
-	left := func() (n int) {
+	left := func() (n int64) {
 		eventually(t, "all is acknowledged", func() (all bool) {
 			e.onEveryLoop(func(l *loop) error {
 				s := l.h2.conns.First()
@@ -84,7 +84,7 @@ func TestH2Progress(t *testing.T) {
 		t.Errorf("%d bytes of another stream are progress of one that has no window", first-n)
 	}
 	// The first one has a window now, but it is the other one's turn, for which the window of the connection is just enough.
-	rest := h2WindowDefault - 2*window
+	const rest = h2WindowDefault - 2*window
 	p.WriteWindowUpdate(3, uint32(rest))
 	hears(3, rest)
 	p.WriteWindowUpdate(1, window)

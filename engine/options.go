@@ -25,7 +25,7 @@ type Options struct {
 	// runtime.LockOSThread without UnlockOSThread would end the program at the next TLS handshake.
 	Batch bool
 	// MaxConns bounds the connections of all listeners together, hijacked ones included until they are closed. A connection
-	// above it is answered with 503 and closed; a raw one is reset. 0 or less, or more than the limit on open files (RLIMIT_NOFILE) allows: what that limit leaves after 256
+	// above it is answered with 503, with TLS with an alert, and closed; a raw one is reset. 0 or less, or more than the limit on open files (RLIMIT_NOFILE) allows: what that limit leaves after 256
 	// reserved files, or half of it if that is more.
 	MaxConns int
 	// Handshakes bounds the TLS handshakes that are in progress at a time. As many more wait for their turn; a connection above

@@ -92,7 +92,7 @@ func (c *rawConn) peerAdvances(nowMS uint64) bool {
 		return false
 	}
 	left := c.l.sys.unacknowledged(c.socket.fd)
-	acked := c.written - int64(left)
+	acked := c.written - left
 	if left < 0 || acked <= c.acked {
 		return false
 	}
@@ -105,6 +105,6 @@ func (c *rawConn) Progress() (taken, left int64) {
 	if c.state.over() {
 		return 0, 0
 	}
-	unacknowledged := int64(max(c.l.sys.unacknowledged(c.socket.fd), 0)) // 0 if it is not known
+	unacknowledged := max(c.l.sys.unacknowledged(c.socket.fd), 0) // 0 if it is not known
 	return c.written - unacknowledged, unacknowledged + int64(c.Held())
 }

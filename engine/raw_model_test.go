@@ -55,7 +55,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 		write:          func(fd int, p []byte) (int, syscall.Errno) { return w.sockets[fd].write(p, nil) },
 		writev:         func(fd int, a, b []byte) (int, syscall.Errno) { return w.sockets[fd].write(a, b) },
 		shutdownWrite:  func(fd int) error { w.sockets[fd].finGot = true; return nil },
-		unacknowledged: func(int) int { return 0 },
+		unacknowledged: func(int) int64 { return 0 },
 		breakAfter:     func(int, uint64) {},
 		resetOnClose:   func(fd int) error { w.sockets[fd].reset = true; return nil },
 		add:            func(fd int, h reactor.Handler) error { w.sockets[fd].handler = h; return nil },

@@ -32,7 +32,7 @@ type system struct {
 	// write leaves. more: the socket is shut down or closed at once, with nothing unread. nil: the connection has no TLS.
 	farewell func(fd int, more bool) bool
 	// unacknowledged is how many bytes the peer has not acknowledged; -1: unknown.
-	unacknowledged func(fd int) int
+	unacknowledged func(fd int) int64
 	// breakAfter breaks a connection whose peer acknowledges nothing for so many milliseconds.
 	breakAfter   func(fd int, ms uint64)
 	resetOnClose func(fd int) error
@@ -78,7 +78,7 @@ func systemOf(r *reactor.Loop, t *traffic) system {
 		readFile:      reactor.Pread,
 		shutdownWrite: reactor.ShutdownWrite,
 
-		unacknowledged: reactor.Unacknowledged,
+		unacknowledged: func(fd int) int64 { return int64(reactor.Unacknowledged(fd)) },
 		breakAfter:     reactor.BreakAfter,
 
 		resetOnClose: reactor.SetLinger0,
