@@ -88,4 +88,7 @@ var faultProofs = []proof{
 	{"A worker is killed while it handles a WebSocket message", tests("main.TestWebSocketWorkersKilled", "main.TestWebSocketFailures")},
 	{"A subscriber of a channel cannot follow, or is gone", tests("main.TestWebSocketSlowClient", "main.TestSubscribersVanish")},
 	{"HUP or USR2 while the script is loading", tests("main.TestSignalsBeforeReady")},
+	{"HUP while the process of USR2 is loading", tests("main.TestReloadWhileUpgrading", "main.TestReloadAfterFailedUpgrade")},
+	{"The script is on a disk that hangs, and a reload waits for it", tests("main.TestStopWhileReloadHangs")},
+	{"The service manager does not read what it is told", tests("main.TestManagerDoesNotRead")},
 }
