@@ -18,7 +18,7 @@ type hijacked struct {
 // connection is closed, or when the garbage collector finds it.
 type count struct {
 	once sync.Once
-	e    *Engine // nil: it is not counted there
+	e    *Engine // nil: it is not counted there, or not any more
 	end  func()  // gives back its place among those of its client; nil: it has none
 }
 
@@ -31,6 +31,9 @@ func (c *count) giveBack() {
 		if c.end != nil {
 			c.end()
 		}
+		// The runtime keeps c until the garbage collector has found the connection. The engine would lead to it, if the program has it
+		// in a list of its handler's: then neither would ever be found.
+		c.e, c.end = nil, nil
 	})
 }
 

@@ -144,7 +144,7 @@ func (c *rawConn) Ended() bool { return c.socket.eof }
 // Quiet implements backend.Quiet.
 func (c *rawConn) Quiet() bool {
 	s := &c.socket
-	return c.state == rawOpen && !c.gone && c.input.Len() == 0 && !s.readable && !s.ended() && !s.broken && !c.l.sys.pending(s.fd)
+	return c.state == rawOpen && !c.gone && c.input.Len() == 0 && !s.readable && !s.ended() && !s.broken && !c.l.untold(s.fd) && !c.l.sys.pending(s.fd)
 }
 
 // Pause implements backend.Conn.

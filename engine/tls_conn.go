@@ -42,6 +42,7 @@ type tlsConn struct {
 	corked   bool // held waits for that, and not for the peer
 	failed   bool // a write has failed
 	dialed   bool // the engine has opened the connection
+	untold   bool // something is known that the owner is told in the next turn: see tellLater
 }
 
 // later is the error of a read that would have to wait. It is temporary, so crypto/tls keeps the part of a record that it has.

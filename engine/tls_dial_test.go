@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -85,6 +86,72 @@ func TestTLSDial(t *testing.T) {
 		dialOnce()
 		if !resumed {
 			t.Errorf("%s: the session is not resumed", tls.VersionName(version))
+		}
+	}
+}
+
+// joining is a connection that keeps what is written, if joins.
+type joining struct {
+	net.Conn
+	joins bool
+	held  []byte
+}
+
+func (j *joining) Write(p []byte) (int, error) {
+	if !j.joins {
+		return j.Conn.Write(p)
+	}
+	j.held = append(j.held, p...)
+	return len(p), nil
+}
+
+// The end in TLS comes with the last bytes, and without the end of the connection: who has the bytes must not take it for quiet, since
+// nothing that is sent from now on is answered.
+func TestTLSEndIsNotQuiet(t *testing.T) {
+	e := startEngine(t, Options{Loops: 1})
+	ln, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	go func() {
+		c, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		c.SetDeadline(time.Now().Add(waitMost))
+		j := &joining{Conn: c}
+		s := tls.Server(j, serverConfig())
+		if s.Handshake() != nil {
+			return
+		}
+		s.Read(make([]byte, 1))
+		j.joins = true
+		s.Write([]byte("x"))
+		s.CloseWrite()
+		c.SetWriteDeadline(time.Now().Add(waitMost)) // CloseWrite has set one
+		c.Write(j.held)
+		io.Copy(io.Discard, c)
+	}()
+	quiet := make(chan string, 10)
+	onLoop(t, e.Loop(0), func() {
+		e.Loop(0).(backend.Dialer).Dial(backend.Address{AddrPort: ln.Addr().(*net.TCPAddr).AddrPort()}, backend.DialOptions{TLS: clientConfig()},
+			opener(func(c backend.Conn) backend.Stream {
+				c.Write([]byte("?"))
+				return &calls{t: t, closed: func(backend.Conn, error) {}, data: func(c backend.Conn) {
+					text := string(c.Unread())
+					c.Discard(len(text))
+					quiet <- fmt.Sprintf("%q, ended %v, quiet %v", text, c.Ended(), c.(backend.Quiet).Quiet())
+					if c.Ended() {
+						c.Close()
+					}
+				}}
+			}), func(err error) { quiet <- err.Error() })
+	})
+	for _, want := range []string{`"x", ended false, quiet false`, `"", ended true, quiet false`} {
+		if got := waitFor(t, quiet, "data"); got != want {
+			t.Errorf("%s, want %s", got, want)
 		}
 	}
 }

@@ -124,10 +124,15 @@ func (l *tlsLoop) read(fd int, p []byte) (n int, errno syscall.Errno) {
 // protocols could take what has come for complete (RFC 8446 §6.1).
 func (l *loop) cut(fd int) bool { return l.sealed != nil && l.sealed.conns[fd].cut }
 
+// untold reports whether the owner of a connection with TLS has not been told of all that is known: bytes, or the end.
+func (l *loop) untold(fd int) bool { return l.sealed != nil && l.sealed.conns[fd].untold }
+
 // tellLater tells the owner of a connection in the next turn what no edge will tell.
 func (l *tlsLoop) tellLater(c *tlsConn, got reactor.Readiness) {
+	c.untold = true
 	l.plain.post(func() {
 		if l.conns[c.fd] == c {
+			c.untold = false
 			c.handler.Ready(got)
 		}
 	})

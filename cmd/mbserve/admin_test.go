@@ -445,7 +445,7 @@ func TestAdminAfterFailedUpgrade(t *testing.T) {
 	a.write(`@ io.stderr:write("loading\n") io.open(%q):close() listen{ port, connect = say("two") }`, fifo)
 	s.signal(syscall.SIGUSR2)
 	heir := number(t, field(s.log.wait(t, from, "msg=upgrading"), "pid"))
-	s.log.wait(t, from, "loading")
+	s.log.wait(t, from, "msg=loading")
 	if err := syscall.Kill(heir, syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}

@@ -33,7 +33,7 @@ func TestReloadWhileUpgrading(t *testing.T) {
 	s := start(t, "-p", pidName, a.script)
 	a.write(`@ io.stderr:write("loading\n") io.open(%q):close() listen{ port, connect = say("two") }`, fifo)
 	s.signal(syscall.SIGUSR2)
-	s.wait("loading")
+	s.wait("msg=loading")
 	a.write(`@ listen{ port, connect = say("three") }`)
 	s.signal(syscall.SIGHUP)
 	eventually(t, "the signal is noticed", func() bool {
@@ -54,7 +54,7 @@ func TestReloadAfterFailedUpgrade(t *testing.T) {
 	s := start(t, a.script)
 	a.write(`@ io.stderr:write("loading\n") io.open(%q):close() error("on purpose")`, fifo)
 	s.signal(syscall.SIGUSR2)
-	s.wait("loading")
+	s.wait("msg=loading")
 	a.write(`@ listen{ port, connect = say("two") }`)
 	s.signal(syscall.SIGHUP)
 	s.wait("reload remembered until the upgrade is over")
@@ -68,7 +68,7 @@ func TestReloadAfterFailedUpgrade(t *testing.T) {
 	from := s.log.size()
 	a.write(`@ io.stderr:write("loading\n") io.open(%q):close() listen{ port, connect = say("three") }`, fifo)
 	s.signal(syscall.SIGHUP)
-	s.log.wait(t, from, "loading")
+	s.log.wait(t, from, "msg=loading")
 	a.write(`error("this time, too")`)
 	s.signal(syscall.SIGUSR2)
 	s.log.wait(t, from, "reload aborted")
@@ -105,7 +105,7 @@ func TestReopenWhileUpgrading(t *testing.T) {
 	fileLog(t, name, "msg=ready")
 	a.write(`@ io.stderr:write("loading\n") io.open(%q):close() listen{ port, connect = say("two") }`, fifo)
 	s.signal(syscall.SIGUSR2)
-	fileLog(t, name, "loading")
+	fileLog(t, name, "msg=loading")
 	for _, one := range []string{name, access} {
 		if err := os.Rename(one, one+".1"); err != nil {
 			t.Fatal(err)

@@ -22,6 +22,7 @@ type descriptor struct {
 	file   backend.File // until the cell is free; nil: it is a socket, or nothing
 	ended  func()       // is called when a socket's connection has ended; nil: nothing is
 	passed int64        // descriptorPassed: since when
+	told   bool         // the log says that the file could not be opened
 	away   bool         // counted in Worker.away, and in loop.cells.handed while the cell is open
 }
 
@@ -46,7 +47,9 @@ func (d *descriptor) holdSocket(fd int, ended func()) {
 }
 
 // holdFile takes ownership of a file.
-func (d *descriptor) holdFile(f backend.File) { d.state, d.file = descriptorHeld, f }
+func (d *descriptor) holdFile(f backend.File) {
+	d.state, d.file, d.told = descriptorHeld, f, false
+}
 
 // sendTo gives it to a worker. A socket is then the worker's alone.
 func (d *descriptor) sendTo(w *Worker) error {
@@ -136,7 +139,10 @@ func (c *cell) passDescriptor(now int64) {
 		return
 	}
 	if err := d.sendTo(w); errors.Is(err, errNotOpened) {
-		c.l.p.log.Warn("file of a request body not opened: trying again", "err", err)
+		if !d.told {
+			d.told = true
+			c.l.p.log.Warn("file of a request body not opened: trying again", "err", err)
+		}
 		return
 	} else if err != nil {
 		w.kill(fmt.Sprintf("does not take a descriptor: %v", err))

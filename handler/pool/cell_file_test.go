@@ -3,11 +3,16 @@ package pool
 import (
 	"bytes"
 	"errors"
+	"log/slog"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"moonbridge/handler/backend"
+	"moonbridge/handler/shm"
 )
 
 func testBody(n int) []byte {
@@ -162,4 +167,34 @@ func TestFileBodyViolations(t *testing.T) {
 	q.file.isClosed(t)
 	wantOut(t, r.get("hello?x"), "hello x")
 	r.quiet()
+}
+
+// shut is a file that cannot be opened.
+type shut struct{ backend.File }
+
+func (shut) Open() (int, error) { return -1, unix.EMFILE }
+func (shut) Size() int64        { return 1 }
+func (shut) Close() error       { return nil }
+
+// While descriptors are short, the log has one line for each exchange, however often its file is tried.
+func TestFileNotOpenedIsToldOnce(t *testing.T) {
+	s := newStill(t, 1)
+	var log logBuffer
+	s.l.p.log = slog.New(slog.NewTextHandler(&log, nil))
+	for range 2 {
+		if _, err := s.l.StartFile(&plain{}, testHead(), 0, shut{}, nil); err != nil {
+			t.Fatal(err)
+		}
+		c := s.claim(0)
+		out, _ := s.l.p.mem.OutCell(c.Loop, c.Cell)
+		out.Flags.Store(shm.OutDescriptorWanted)
+		for range 10 {
+			s.turn(slowTickEvery)
+		}
+		s.answer(0, c, 1)
+		s.turn(slowTickEvery)
+	}
+	if n := strings.Count(log.String(), "trying again"); n != 2 {
+		t.Errorf("%d lines for two exchanges", n)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -181,4 +182,13 @@ func TestScribble(t *testing.T) {
 		eventually(t, "served again", func() bool { return r.sendOn(i%2, &request{target: "hello?x"}).wait().out == "hello x" })
 	}
 	r.quiet()
+}
+
+// A worker that says again and again that it has not started cannot fill the log: it is ended.
+func TestNotStartedAgainAndAgain(t *testing.T) {
+	r := start(t, setup{})
+	wantStatus(t, r.send(&request{method: "POST", target: "not-started"}).wait(), 502)
+	if n := strings.Count(r.log.String(), "worker: not started"); n != 1 {
+		t.Errorf("%d lines", n)
+	}
 }

@@ -2,8 +2,10 @@ package pool
 
 import (
 	"bytes"
+	"context"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -207,4 +209,19 @@ func FuzzCrashWindow(f *testing.F) {
 			t.Errorf("%d and %d bytes of %d", len(d.Head), len(d.Body), len(window))
 		}
 	})
+}
+
+// What only loads a script leaves nothing running.
+func TestCheckEndsCrashes(t *testing.T) {
+	c := setup{crashed: func(*Crash) {}}.config(&logBuffer{})
+	ctx, cancel := context.WithTimeout(t.Context(), testPatience)
+	defer cancel()
+	if _, err := Check(ctx, c); err != nil {
+		t.Fatal(err)
+	}
+	stacks := make([]byte, 1<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	if n := bytes.Count(stacks, []byte("pool.(*crashes).run(")); n > 0 {
+		t.Errorf("%d goroutines wait for crashes", n)
+	}
 }

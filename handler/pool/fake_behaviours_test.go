@@ -255,6 +255,13 @@ var behaviours = map[string]func(s *served, query string){
 		unix.Write(fdControl, shm.Bytes(&shm.Msg{Type: 99}))
 		time.Sleep(time.Hour)
 	},
+	"not-started": func(s *served, query string) { // says so again and again
+		m := append(shm.Bytes(&shm.Msg{Type: shm.MsgWorkerFailed, Len: 5}), "never"...)
+		for range 100 {
+			unix.Write(fdControl, m)
+		}
+		die()
+	},
 	"reset-now": func(s *served, query string) { // and goes on as if nothing had happened
 		s.write([]byte("never"))
 		s.out.Flags.Or(shm.OutReset)

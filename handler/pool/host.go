@@ -114,7 +114,8 @@ type Host struct {
 	cfg   Config // immutable, completed
 	self  string // path of the running program, if Config.Program is not set
 	log   *slog.Logger
-	lines *lineLog // of fork servers
+	lines *lineLog       // of fork servers
+	tally *logging.Tally // of what is wrong with WebSockets, which clients can bring about again and again
 
 	warned bool // http_options are ignored; belongs to the goroutine that reads listen{} calls
 
@@ -169,6 +170,7 @@ func Check(ctx context.Context, cfg Config) ([]*listen.Spec, error) {
 	}
 	fs.end(endTimeout)
 	h.hearOut()
+	h.crashes.end()
 	h.releaseDictionaries()
 	var specs []*listen.Spec
 	for _, p := range h.Pools() {
@@ -238,6 +240,7 @@ func (h *Host) complete() (err error) {
 	}
 	h.log = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	h.lines = newLineLog(h.log)
+	h.tally = logging.NewTally(h.log)
 	h.crashes = newCrashes(h)
 	if h.stdout = c.Stdout; h.stdout == nil {
 		h.own = true

@@ -67,8 +67,10 @@ func (p *Pool) drain() {
 // Under mu.
 func (p *Pool) announceStop() {
 	for w := range p.workers() {
-		w.in.Stopping.Store(1)
-		w.wake()
+		if w.state.Alive() { // the memory that others had may be freed at this moment: see detach
+			w.in.Stopping.Store(1)
+			w.wake()
+		}
 	}
 }
 

@@ -113,6 +113,7 @@ func (h *Host) finish() (killed bool) {
 		p.sv.stop()
 		p.detach()
 	}
+	h.tally.Flush()
 	h.crashes.end()
 	close(h.over)
 	return h.signalled

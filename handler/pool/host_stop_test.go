@@ -156,3 +156,15 @@ func TestStopIsAnnounced(t *testing.T) {
 		t.Error("not to its successor")
 	}
 }
+
+// A stop is announced to workers that are there. The memory of others may have been freed.
+func TestStopIsNotAnnouncedToTheGone(t *testing.T) {
+	s := newStill(t, 2)
+	s.workers[0].end(0, false)
+	s.l.p.drain()
+	for i, w := range s.workers {
+		if told := w.in.Stopping.Load() != 0; told != (i == 1) {
+			t.Errorf("worker %d: told %v", i, told)
+		}
+	}
+}

@@ -42,32 +42,49 @@ type tester struct {
 }
 
 // Test runs tests, and returns when their process has ended. The error says why it could not run them, or has not ended well; what
-// has become of each test is among the questions. ctx must have a deadline: then the process is killed. One Test runs at a time.
+// has become of each test is among the questions. ctx must have a deadline: then the process is killed, as it is by Stop and Kill. One Test
+// runs at a time.
 func (h *Host) Test(ctx context.Context, t Test) error {
 	h.testing.Lock()
 	defer h.testing.Unlock()
-	fs := h.server()
-	if fs == nil || fs.dead() {
-		return errors.New("tests: there is no fork server")
+	fs, err := h.beginTest()
+	if err != nil {
+		return fmt.Errorf("tests: %w", err)
 	}
+	defer h.reading.Done()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		select {
+		case <-h.stop:
+			cancel(errStopped)
+		case <-ctx.Done():
+		}
+	}()
 	w, err := fs.startTester(ctx, &t)
 	if err != nil {
 		return fmt.Errorf("tests: %w", err)
 	}
 	defer w.proc.close()
-	stop := context.AfterFunc(ctx, w.kill)
+	killed := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		w.kill()
+		close(killed)
+	})
 	err = w.serve(ctx, t.Answer)
 	if err != nil {
 		w.kill() // it may not be listening
 	}
 	w.conn.Close()
 	status, ended := w.await()
-	stop() // not before: it may have closed its end, and live on
+	if !stop() { // not before: it may have closed its end, and live on
+		<-killed // with the handle, which is closed now
+	}
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return errors.New("tests: not finished in time: ended")
 	case ctx.Err() != nil:
-		return fmt.Errorf("tests: %w", ctx.Err())
+		return fmt.Errorf("tests: %w", context.Cause(ctx))
 	case err != nil:
 		return fmt.Errorf("tests: %w", err)
 	case !ended:
@@ -76,6 +93,20 @@ func (h *Host) Test(ctx context.Context, t Test) error {
 		return fmt.Errorf("tests: the process has ended: %s", endOf(status))
 	}
 	return nil
+}
+
+// beginTest returns the fork server. Stop hears the test out: the caller ends h.reading.
+func (h *Host) beginTest() (*forkServer, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case h.ended:
+		return nil, errStopped
+	case h.fs == nil || h.fs.dead():
+		return nil, errors.New("there is no fork server")
+	}
+	h.reading.Add(1) // under mu: Stop waits for it after it has set ended
+	return h.fs, nil
 }
 
 // endOf says how a process has ended.
@@ -141,9 +172,12 @@ func (fs *forkServer) fork(ctx context.Context, w *tester, body []byte, ctl, std
 		return m, errors.New("the fork server has died")
 	case <-ctx.Done():
 		fs.mu.Lock()
-		w.left = true
+		w.left = fs.wanted == w
 		fs.mu.Unlock()
-		return m, ctx.Err()
+		if w.left {
+			return m, context.Cause(ctx)
+		}
+		m = <-answer // it has come meanwhile: there is a process, which the caller kills
 	}
 	if m.Err != 0 || m.Pid <= 0 {
 		return m, fmt.Errorf("fork: %w", unix.Errno(m.Err))

@@ -6,11 +6,16 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	"moonbridge/handler/logging"
 	"moonbridge/handler/shm"
 )
 
@@ -137,6 +142,109 @@ func TestTestUnanswered(t *testing.T) {
 	}
 	if err := silent.h.Test(soon, ask); err == nil || !strings.Contains(err.Error(), "the fork server does not answer") {
 		t.Errorf("still no answer: %v", err)
+	}
+}
+
+// playTester forks a process for the next test, as a fork server does, and reports its end.
+func playTester(t *testing.T, fs *forkServer, end *os.File) {
+	b, oob := make([]byte, 4096), make([]byte, 4096)
+	_, n, _, _, err := unix.Recvmsg(int(end.Fd()), b, oob, 0)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	cs, _ := unix.ParseSocketControlMessage(oob[:n])
+	fds, _ := unix.ParseUnixRights(&cs[0])
+	cmd := exec.Command("sleep", "1000")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	for _, fd := range fds {
+		unix.CloseOnExec(fd)
+		f := os.NewFile(uintptr(fd), "passed")
+		defer f.Close()
+		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Error(err)
+		return
+	}
+	for _, f := range cmd.ExtraFiles {
+		f.Close()
+	}
+	pid := int32(cmd.Process.Pid)
+	fs.testerForked(shm.MsgForkedBody{Pid: pid})
+	cmd.Wait()
+	fs.testerExited(shm.MsgExitedBody{Pid: pid, Status: int32(unix.SIGKILL)})
+}
+
+// The end of a host ends its test, and no other one begins.
+func TestStopEndsTest(t *testing.T) {
+	h := &Host{cfg: Config{Stdout: new(logging.Queue)}, stop: make(chan struct{})}
+	if err := h.complete(); err != nil {
+		t.Fatal(err)
+	}
+	conn, end, err := controlPair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	defer end.Close()
+	fs := &forkServer{h: h, conn: conn, gone: make(chan struct{}), testers: make(map[int32]*tester)}
+	h.fs = fs
+	played := make(chan bool)
+	go func() {
+		playTester(t, fs, end)
+		close(played)
+	}()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	over := make(chan error, 1)
+	go func() { over <- h.Test(ctx, Test{}) }()
+	eventually(t, "the test begins", func() bool {
+		fs.mu.Lock()
+		defer fs.mu.Unlock()
+		return len(fs.testers) > 0
+	})
+	h.begin()
+	h.hearOut()
+	if err := <-over; !errors.Is(err, errStopped) {
+		t.Errorf("the test: %v", err)
+	}
+	<-played
+	if err := h.Test(ctx, Test{}); !errors.Is(err, errStopped) {
+		t.Errorf("another test: %v", err)
+	}
+}
+
+// A process that is forked at the moment when the time is over is known: it is killed, and its handle is closed.
+func TestTesterForkedTooLate(t *testing.T) {
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	for range 20 {
+		conn, end, err := controlPair()
+		if err != nil {
+			t.Fatal(err)
+		}
+		fs := &forkServer{h: &Host{}, conn: conn, gone: make(chan struct{}), testers: make(map[int32]*tester)}
+		w := &tester{fs: fs}
+		fs.wmu.Lock() // it is answered before it can wait for the answer
+		forked := make(chan error, 1)
+		go func() {
+			_, err := fs.fork(over, w, nil, end, end)
+			forked <- err
+		}()
+		eventually(t, "a process is wanted", func() bool {
+			fs.mu.Lock()
+			defer fs.mu.Unlock()
+			return fs.wanted != nil
+		})
+		fs.testerForked(shm.MsgForkedBody{Pid: int32(os.Getpid())})
+		fs.wmu.Unlock()
+		if err := <-forked; err != nil {
+			t.Fatalf("forked, and forgotten: %v", err)
+		}
+		w.proc.close()
+		conn.Close()
+		end.Close()
 	}
 }
 

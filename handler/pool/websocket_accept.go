@@ -2,6 +2,7 @@ package pool
 
 import (
 	"bytes"
+	"log/slog"
 	"time"
 
 	"moonbridge/handler/backend"
@@ -18,7 +19,7 @@ func (c *cell) acceptSocket() {
 		c.notInstead("malformed acceptance of a WebSocket")
 		return
 	}
-	l, pos := c.l, c.pos
+	l := c.l
 	s := l.p.h.cfg.WebSockets
 	conn := &socketConn{l: s.loopOf(l.on, l.p.h.cfg.Channels), pool: l.p.index, handler: w.Handler, state: w.State, flags: w.Flags}
 	shake, refusal := websocket.NewHandshake([]byte(w.Key), []byte(w.Extensions))
@@ -30,7 +31,7 @@ func (c *cell) acceptSocket() {
 		return
 	}
 	if err := conn.accept(x, &shake, &w); err != nil {
-		l.p.log.Warn("WebSocket not accepted", "loop", l.index, "exchange", pos, "err", err)
+		l.p.h.complain(slog.LevelWarn, notAccepted, err.Error(), slog.Int("pool", l.p.index))
 		s.refused.Add(1)
 		x.Failed(500, 0)
 	}

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"encoding/binary"
+	"log/slog"
 	"net/netip"
 	"time"
 
@@ -44,7 +45,7 @@ func (c *cell) beginWebSocket() bool {
 	if refusal != nil || w.Protocol != "" && !websocket.ValidProtocol(w.Protocol) {
 		status = 400
 	} else if _, err := c.l.p.h.cfg.WebSockets.blockingOf(w.Flags).Accept(x, &shake, answerOf(&w), s, nil); err != nil {
-		c.l.p.log.Warn("WebSocket not accepted", "loop", c.l.index, "exchange", c.pos, "err", err)
+		c.l.p.h.complain(slog.LevelWarn, notAccepted, err.Error(), slog.Int("pool", c.l.p.index))
 		status = 500
 	}
 	if status != 0 {
@@ -135,7 +136,7 @@ func (s *blockingSocket) do(verb uint32, data []byte) {
 	switch verb {
 	case shm.WSSendText:
 		if s.conn.Send(websocket.Text, data) == websocket.ErrText {
-			s.handler.p.log.Warn("text of a WebSocket is not sent: it is not valid UTF-8", "loop", s.handler.index)
+			s.complain(slog.LevelWarn, notText)
 		}
 	case shm.WSSendBinary:
 		s.conn.Send(websocket.Binary, data)
@@ -153,10 +154,14 @@ func (s *blockingSocket) do(verb uint32, data []byte) {
 // Done implements backend.Exchange: the handler has ended.
 func (s *blockingSocket) Done(end backend.End) {
 	if s.broken || !s.closed && !s.verbs.Whole() && end != backend.EndReset {
-		s.handler.p.log.Error("a worker has sent malformed verbs of a WebSocket", "loop", s.handler.index)
+		s.complain(slog.LevelError, malformedVerbs)
 		end = backend.EndReset
 	}
 	s.over(end == backend.EndReset)
+}
+
+func (s *blockingSocket) complain(level slog.Level, message string) {
+	s.handler.p.h.complain(level, message, "", slog.Int("pool", s.handler.p.index))
 }
 
 // Failed implements backend.Exchange: the worker has died, or was ended.

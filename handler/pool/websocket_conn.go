@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"log/slog"
 	"unsafe"
 
 	"moonbridge/handler/backend"
@@ -43,7 +44,7 @@ func (c *socketConn) Open(conn *websocket.Conn) {
 	c.id = c.l.s.newID(conn.Loop().Index())
 	c.l.conns[c.id] = c
 	if err := c.unsubscribed; err != nil {
-		c.l.log().Warn("a WebSocket does not get its channels", "handler", c.handler, "err", err)
+		c.complain(slog.LevelWarn, "a WebSocket does not get its channels", err.Error())
 		c.flags &^= shm.WSCloses // it was not open for the script
 		conn.Close(websocket.CodeTryLater, "channels")
 		return

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"encoding/binary"
+	"log/slog"
 	"net/netip"
 	"time"
 	"unicode/utf8"
@@ -14,6 +15,13 @@ import (
 )
 
 // This file is the backend.Exchange of an event of a WebSocket: its handler outputs verbs.
+
+// Messages of what is logged at a bounded rate.
+const (
+	notText        = "text of a WebSocket is not sent: it is not valid UTF-8"
+	malformedVerbs = "a worker has sent malformed verbs of a WebSocket"
+	notAccepted    = "WebSocket not accepted"
+)
 
 // Output implements backend.Exchange.
 func (c *socketConn) Output(a, b []byte, _ bool) int {
@@ -35,7 +43,7 @@ func (c *socketConn) do(verb uint32, data []byte) {
 	switch verb {
 	case shm.WSSendText:
 		if c.conn.Send(websocket.Text, data) == websocket.ErrText {
-			c.l.log().Warn("text of a WebSocket is not sent: it is not valid UTF-8", "handler", c.handler)
+			c.complain(slog.LevelWarn, notText, "")
 		}
 	case shm.WSSendBinary:
 		c.conn.Send(websocket.Binary, data)
@@ -50,7 +58,7 @@ func (c *socketConn) do(verb uint32, data []byte) {
 	case shm.WSSubscribe, shm.WSUnsubscribe:
 		c.changeChannels(verb, data)
 	case shm.WSUnknown:
-		c.l.log().Warn("a WebSocket is closed: the script has no handler with its name", "handler", c.handler)
+		c.complain(slog.LevelWarn, "a WebSocket is closed: the script has no handler with its name", "")
 		c.conn.Close(websocket.CodeRestart, "")
 	case shm.WSDone:
 		if c.event.Event != shm.WSMessages || c.batch.done == c.event.Count {
@@ -81,7 +89,7 @@ func (c *socketConn) changeChannels(verb uint32, data []byte) {
 		err = c.member.Subscribe(names...)
 	}
 	if err != nil {
-		c.l.log().Warn("a WebSocket does not get a channel", "handler", c.handler, "channel", logging.Quoted([]byte(names[0]), namedMax), "err", err)
+		c.complain(slog.LevelWarn, "a WebSocket does not get a channel", err.Error(), slog.String("channel", logging.Quoted([]byte(names[0]), namedMax)))
 	}
 }
 
@@ -91,7 +99,7 @@ func (c *socketConn) Done(end backend.End) {
 		c.broken = true
 	}
 	if c.broken {
-		c.l.log().Error("a worker has sent malformed verbs of a WebSocket", "handler", c.handler)
+		c.complain(slog.LevelError, malformedVerbs, "")
 	}
 	c.over(end == backend.EndReset || c.broken)
 }

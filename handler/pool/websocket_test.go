@@ -4,16 +4,19 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"log/slog"
 	"net"
 	"net/netip"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unicode/utf8"
 
 	"moonbridge/handler/backend"
 	"moonbridge/handler/channel"
+	"moonbridge/handler/logging"
 	"moonbridge/handler/shm"
 	"moonbridge/handler/websocket"
 )
@@ -286,6 +289,34 @@ func TestWebSocketSubscribesNothing(t *testing.T) {
 	if hub.Stats().Subscribers != 1 || second.broken || len(raw.sent) > 0 {
 		t.Errorf("%+v, broken: %v, sent %q", hub.Stats(), second.broken, raw.sent)
 	}
+}
+
+// What a client can bring about with each message is logged at a bounded rate.
+func TestWebSocketComplaints(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log logBuffer
+		h := &Host{cfg: Config{Stdout: new(logging.Queue), Logger: slog.New(slog.NewTextHandler(&log, nil))}}
+		if err := h.complete(); err != nil {
+			t.Fatal(err)
+		}
+		s, l := NewWebSockets(), newPostLoop()
+		s.Use(h)
+		c, _ := socketOn(t, s, l, 0)
+		for range 1000 {
+			c.Output(appendVerb(appendVerb(nil, shm.WSSendText, "\xff"), shm.WSSubscribe, "*\x00"), nil, false)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		text := log.String()
+		for _, line := range []string{"text of a WebSocket is not sent", "a WebSocket does not get a channel"} {
+			if n := strings.Count(text, line); n != 2 {
+				t.Errorf("%d lines: %s", n, line)
+			}
+		}
+		if n := strings.Count(text, "count=999 total=1000"); n != 2 {
+			t.Errorf("%d lines have the count: %.500s", n, text)
+		}
+	})
 }
 
 // upgrading is an exchange that looks when the response is sent.

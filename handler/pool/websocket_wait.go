@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"moonbridge/handler/logging"
 	"moonbridge/handler/shm"
 )
 
@@ -118,9 +119,13 @@ func (l *socketLoop) poolLoop(index int) *loop {
 	return p
 }
 
-func (l *socketLoop) log() *slog.Logger {
-	if h := l.s.host.Load(); h != nil {
-		return h.log
+// complain logs what is wrong with a connection, at a bounded rate. cause may be empty.
+func (c *socketConn) complain(level slog.Level, message, cause string, attrs ...slog.Attr) {
+	if h := c.l.s.host.Load(); h != nil {
+		h.complain(level, message, cause, append(attrs, slog.String("handler", c.handler))...)
 	}
-	return slog.Default()
+}
+
+func (h *Host) complain(level slog.Level, message, cause string, attrs ...slog.Attr) {
+	h.tally.Add(logging.Event{Level: level, Message: message, Cause: cause}, func() []slog.Attr { return attrs })
 }

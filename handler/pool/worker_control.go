@@ -37,6 +37,7 @@ func (w *Worker) hear(read func(tail func(string))) {
 func (w *Worker) listen() {
 	defer w.conn.Close()
 	var buf []byte
+	failed := false // to start
 	in := newControlReader(w.conn, func() { w.kill("body in a file: more than one descriptor") })
 	for {
 		typ, body, err := readMsg(in, &buf)
@@ -65,6 +66,11 @@ func (w *Worker) listen() {
 		case shm.MsgWorkerReady:
 			w.p.workerReady(w, time.Now())
 		case shm.MsgWorkerFailed:
+			if failed {
+				w.kill("unknown message on its control socket")
+				continue
+			}
+			failed = true
 			w.p.log.Error("worker: not started", "pid", w.pid.Load(), "err", string(body))
 		case shm.MsgReport:
 			if w.report(body) != nil {
