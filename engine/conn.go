@@ -56,9 +56,13 @@ func (c *conn) Ready(got reactor.Readiness) {
 	nowMS := c.l.sys.nowMS()
 	writable := c.socket.heard(got)
 	if got&reactor.Hangup != 0 {
-		// Both directions are gone, or the connection was reset: there is no peer left to answer.
-		c.close()
-		return
+		// Both directions are gone, or the connection was reset: there is no peer left to answer. But it may have sent a request before: a
+		// Unix socket says this as soon as the peer has closed its end, where TCP says no more than that it has finished sending.
+		if c.state > stateSpooling {
+			c.close()
+			return
+		}
+		c.socket.peerClosed = true
 	}
 	if writable {
 		c.flush(nowMS)

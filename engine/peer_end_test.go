@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"path/filepath"
 	"testing"
 
 	"moonbridge/handler"
@@ -59,5 +60,32 @@ func TestReverseProxyPeerEndWait(t *testing.T) {
 	close(closed)
 	if body := p.hears(200); body != "from upstream" {
 		t.Errorf("got %q", body)
+	}
+}
+
+// A request that is complete when its peer closes the connection is served, over a Unix socket too.
+func TestPeerClosesAfterRequest(t *testing.T) {
+	for _, network := range []string{"tcp4", "unix"} {
+		b := &testBackend{window: 64}
+		e := startEngine(t, Options{Loops: 1})
+		address := "127.0.0.1:0"
+		if network == "unix" {
+			address = filepath.Join(t.TempDir(), "socket")
+		}
+		ln, err := e.Open(network, address, OpenOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Serve(ln, b, 0, Limits{}); err != nil {
+			t.Fatal(err)
+		}
+		requests := []string{get("/hello"), post("/echo", "body"), get("/hello") + get("/hello"), "GET / HT", ""}
+		for _, request := range requests {
+			p := dialOn(t, network, ln.Addr())
+			p.say(request)
+			p.Close()
+		}
+		eventually(t, network+": the requests are served", func() bool { return b.count(&b.started) == 4 })
+		eventually(t, network+": the connections end", func() bool { return e.Conns() == 0 })
 	}
 }
