@@ -24,7 +24,7 @@ import (
 	"moonbridge/handler/pool/limits"
 	"moonbridge/handler/pool/listen"
 	"moonbridge/handler/route"
-	_ "moonbridge/handler/worker" // needed: this program is started a second time, as the process that forks the workers
+	_ "moonbridge/handler/worker" // needed: this program is started a second time, as the process that forks the workers. main is not called there
 )
 
 // now answers /go/time. It runs on an event loop, so it must not block. Path returns the whole path as the client has sent it, without its leading
@@ -78,14 +78,13 @@ func run(script string, args []string) error {
 		return err
 	}
 	defer host.Kill() // does nothing after Stop
-	// The path of a rule begins with a slash. If it also ends in one, it matches all paths below it, otherwise only itself.
-	// The path of the request is decoded and freed of dot segments before it is compared. The pool gets every request that no rule matches. There
-	// is one for each listen call, and Start fails if there is none.
+	// Requests for paths below /go/ go to now, all others to the pool, of which there is one for each listen call. The path of a rule matches all
+	// paths below it if it ends in a slash, otherwise only itself. Paths of requests are decoded and freed of dot segments before that.
 	b, err := route.New([]route.Rule{{Path: "/go/", To: handler.OnLoop(handler.Func(now))}}, host.Pools()[0])
 	if err != nil {
 		return err
 	}
-	// 0 tells the workers that it is the first listener of the listen call. The limits of the script hold for /go/ too.
+	// 0 is the index in spec.Listeners, which the workers rely on. The limits of the script hold for /go/ too.
 	if err := e.Serve(ln, b, 0, limits.Of(host.Pools()[0].Spec().Listeners[0].HTTP)); err != nil {
 		return err
 	}

@@ -25,7 +25,7 @@ import (
 // gateway is the targets, with the circuit.
 type gateway struct {
 	set  *upstream.Set
-	open atomic.Bool // no target is healthy: nothing gets through
+	open atomic.Bool // the circuit is open, as in electricity: no target is healthy, and nothing gets through
 }
 
 // to says where a request goes. It runs on the engine's event loops (see example hello), several at a
@@ -67,8 +67,8 @@ func main() {
 	set, err := upstream.New(upstream.Options{
 		// The first check of a target decides at once. Later, one success makes it healthy, two failures in a row make it unhealthy.
 		Active: &upstream.Active{Path: *health, Every: time.Second, Rise: 1, Fall: 2},
-		// Checks alone decide: failed requests take no target out. A target that is out gets only requests that all others have failed. If none is
-		// up, to refuses, from 100 ms later on.
+		// Only checks take a target out (Fails). One that is out gets a request only after all others have failed it (Panic). When all are out,
+		// watch notices it within 100 ms, and to refuses.
 		Passive: upstream.Passive{Fails: -1, Panic: -1},
 	}, targets...)
 	check(err)

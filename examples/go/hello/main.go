@@ -3,6 +3,8 @@
 //
 //	go run ./examples/go/hello            # then: curl -i http://127.0.0.1:8081/
 //	                                      #       curl -iN http://127.0.0.1:8082/
+//
+// docs/go.md tells how to get TLS, other limits and an access log.
 package main
 
 import (
@@ -20,7 +22,7 @@ import (
 	"moonbridge/handler/backend"
 )
 
-// hello answers every path; Request.Path has it, without its leading slash. It runs on an event loop, which is one goroutine for many
+// hello answers every path; string(r.Path()) is the path without its leading slash. It runs on an event loop, which is one goroutine for many
 // connections: while hello runs, all others of that loop wait. So it must not sleep, use files or databases, or wait for a lock that is held
 // for long. Several loops call it at once. w and r are valid until it returns.
 func hello(w *handler.Response, r *handler.Request) {
@@ -28,7 +30,7 @@ func hello(w *handler.Response, r *handler.Request) {
 	w.WriteString("Hello, world!\n")
 }
 
-// slow blocks for a while, and answers in parts. It runs on a goroutine of its own.
+// slow blocks for a while, and answers in parts. The engine sees to it that other connections do not wait for it.
 func slow(w *handler.Response, r *handler.Request) {
 	w.Set("Content-Type", "text/plain")
 	for i := range 3 {

@@ -21,7 +21,7 @@ import (
 )
 
 const lineMax, valueMax = 2048, 256 << 10 // bytes of the line that a command begins with, and of a value
-const keysMax = 16                        // of a get: its answer is in memory until the client has taken it
+const keysMax = 16                        // of a get, whose answer is in memory until the client has taken it. More of them are an error
 
 // cache is a backend.Protocol: the engine calls Open for each connection, and then the methods of its session.
 type cache struct{ replies sync.Map } // all loops share it: for each key the complete reply, which is a line and the value
@@ -32,8 +32,8 @@ func (s *cache) Open(backend.Conn) backend.Stream { return session{s} }
 // the connection.
 type session struct{ cache *cache }
 
-// Data is called when bytes have arrived, or the client sends no more. It carries out the commands that are complete. The rest stays in
-// Unread, and is there again with more after it. Full is true while too much waits for the client, and after Close.
+// Data is called when bytes have arrived, or the client sends no more. It carries out complete commands until the client reads too slowly
+// (Full); then Room goes on. What is left stays in Unread, and is there again with more after it. Full is also true after Close.
 func (s session) Data(c backend.Conn) {
 	for !c.Full() {
 		n := s.command(c, c.Unread())

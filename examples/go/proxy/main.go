@@ -46,7 +46,7 @@ func isAPI(q *proxy.Request) bool {
 	return bytes.HasPrefix(h.Bytes(h.Path), []byte(apiPrefix))
 }
 
-// edit changes the request that the service gets. SetTarget sets path and query; h.Query begins with its question mark.
+// edit changes the request that the service gets. It is called once for each request, after to. SetTarget sets path and query; h.Query begins with its question mark.
 func edit(q *proxy.Request) {
 	q.Set("X-Served-By", "the example") // replaces what the client has sent in this field
 	if h := q.Head(); isAPI(q) {
@@ -61,8 +61,8 @@ func edit(q *proxy.Request) {
 // answer changes the response that the client gets. If it returned an error, the client would get 502 instead.
 func answer(_ *proxy.Request, p *proxy.Response) error { return p.Drop("Server") }
 
-// failed is called if there is no complete response, but not if the client has gone, or after Refuse. It returns the status for the client; 0 is
-// the one that fits the error, such as 502, 503 or 504.
+// failed is called if there is no complete response, but not if the client has gone, or after Refuse. It returns the status for the client, if
+// no part of a response was sent; 0 is the one that fits the error, such as 502, 503 or 504.
 func failed(q *proxy.Request, err error) int {
 	// The request line as the service was to get it, at most 200 bytes of it, and the address that was tried last.
 	log.Printf("%s to %s: %v", logging.Quoted(q.Line(), 200), q.Target(), err)
@@ -91,7 +91,7 @@ func main() {
 }
 
 func run(address, api, web string) (err error) {
-	logs := logging.NewQueue(os.Stderr, logging.Options{}) // so that log.Printf does not wait for a slow reader of the log
+	logs := logging.NewQueue(os.Stderr, logging.Options{}) // failed logs on the loops, which must not wait for a slow reader of the log
 	log.SetOutput(logs)
 	defer logs.Close(time.Second)
 	defer log.SetOutput(os.Stderr) // for what main logs

@@ -40,7 +40,7 @@ func run(address, addresses string, in bool, out int) error {
 	if out < 0 || out > 2 {
 		return fmt.Errorf("-out %d: the versions of the PROXY protocol are 1 and 2", out)
 	}
-	logs := logging.NewQueue(os.Stderr, logging.Options{}) // so that log.Printf does not wait for a slow reader of the log
+	logs := logging.NewQueue(os.Stderr, logging.Options{}) // ended logs on the loops, which must not wait for a slow reader of the log
 	log.SetOutput(logs)
 	defer logs.Close(time.Second)
 	defer log.SetOutput(os.Stderr) // for what main logs
@@ -71,8 +71,8 @@ func run(address, addresses string, in bool, out int) error {
 	if in {
 		ln.SetPreface(proxyproto.New(0)) // each connection must begin with the header. 0: within the default time, 5 seconds
 	}
-	// The engine applies these bounds to client connections, and the proxy to those to targets. To change them, for example the idle
-	// time of 1 hour, set Bounds in tcpproxy.Config.
+	// The same bounds hold for connections of clients and to targets. To change one, such as the idle time of 1 hour, set Bounds in
+	// tcpproxy.Config above; p.Bounds returns it then.
 	if err := e.ServeProtocol(ln, p, engine.ProtocolOptions{Bounds: p.Bounds()}); err != nil {
 		return err
 	}

@@ -102,7 +102,8 @@ func main() {
 	// At most 100 handlers run at a time. Other requests wait for up to 10 seconds, then get 503.
 	h := handler.Blocking(handler.HTTP(new(notes).routes()), 100)
 	// Slow clients do not occupy handlers: bodies of up to 64 KiB arrive before the handler is called, larger ones are refused, and responses
-	// wait in memory, then in a file (engine.Options has its directory and limit). 0 is for Request.Listener, which is not seen here.
+	// wait in memory, then in a file (engine.Options has its directory and limit). For larger notes raise noteBytesMax, and BodyBytes if it is
+	// less. 0 is for Request.Listener, which is not seen here.
 	check(e.Serve(ln, h, 0, engine.Limits{BodyBytes: 64 << 10, SpoolOutput: 16 << 20}))
 	log.Printf("http://%s/", ln.Addr())
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -69,15 +69,12 @@ func run(address string) error {
 		}
 	}()
 	context.AfterFunc(ctx, upgrader.Stop)
-	<-upgrader.Exit()            // after Upgrade has started a child that serves, or after Stop
-	replaced := ctx.Err() == nil // before stop, which ends ctx
-	stop()                       // from here on, a signal ends the process at once
+	<-upgrader.Exit() // after Upgrade has started a child that serves, or after Stop
+	stop()            // from here on, a signal ends the process at once
 	end, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	if replaced {
-		ln.HandOver() // only the new process accepts connections now
-		e.Retire(end) // an idle connection may send one more request within a second. The error, if any, is also that of Shutdown
-	}
+	ln.HandOver() // before Shutdown, which would end listening in the child, too: both have the same sockets
+	e.Retire(end) // an idle connection may send one more request within a second. The error, if any, is also that of Shutdown
 	if err := e.Shutdown(end); err != nil {
 		return fmt.Errorf("connections were cut: %w", err)
 	}

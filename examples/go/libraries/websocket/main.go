@@ -35,8 +35,8 @@ type session struct {
 	state    ws.State // with StateFragmented within a message of several frames
 }
 
-// Data is called when bytes have arrived, or the client sends no more. It answers what is complete. The rest stays in Unread, and is there
-// again with more after it. Full is true while too much waits for the client, and after Close.
+// Data is called when bytes have arrived, or the client sends no more. It answers what is complete until the client reads too slowly (Full);
+// then Room goes on. What is left stays in Unread, and is there again with more after it. Full is also true after Close.
 func (s *session) Data(c backend.Conn) {
 	for !c.Full() {
 		n := 0
@@ -62,14 +62,16 @@ func (s *session) Closed(backend.Conn, error) {}
 // send nothing else.
 func (s *session) request(c backend.Conn, input []byte) int {
 	input = input[:min(len(input), requestMax)]
-	// In the place of a connection. Upgrade reads all of it at once (requestMax is its buffer), so what is there afterwards is the answer.
+	// rw stands in for the connection. Upgrade reads the request from it, all at once, since requestMax is the size of its buffer, and writes
+	// the answer into it. So rw holds only the answer afterwards.
 	rw := bytes.NewBuffer(bytes.Clone(input))
 	_, err := ws.Upgrade(rw)
 	if incomplete(err) && len(input) < requestMax {
 		return 0
 	}
-	c.Write(rw.Bytes())
-	if err != nil || !bytes.HasSuffix(input, []byte("\r\n\r\n")) { // the answer to an error says why, if the request could be read at all
+	c.Write(rw.Bytes()) // it says what is wrong, if the request could be read at all
+	// Bytes after the request would be lost in Upgrade's buffer.
+	if err != nil || !bytes.HasSuffix(input, []byte("\r\n\r\n")) {
 		c.Close()
 		return 0
 	}
@@ -104,7 +106,7 @@ func (s *session) frame(c backend.Conn, input []byte) int {
 		return n
 	case h.OpCode == ws.OpPing:
 		f.Header.OpCode = ws.OpPong
-	case h.Fin: // data. An application would use f.Payload here; a message may be several frames
+	case h.Fin: // data, the last or only frame of a message. An application would use f.Payload here and in the next case
 		s.state = ws.StateServerSide
 	default: // more frames of this message follow
 		s.state = ws.StateServerSide | ws.StateFragmented
