@@ -132,7 +132,7 @@ const (
 // New takes over the descriptor of a stream socket. early is what has been read from it already. The socket stays as it is,
 // blocking or not, since the application may have another descriptor of it.
 func New(fd int, cfg Config, early []byte) *Conn {
-	c := &Conn{fd: fd, cfg: cfg, bodyLimits: httpparse.BodyLimits{
+	c := &Conn{fd: fd, cfg: cfg, movedAt: time.Now(), bodyLimits: httpparse.BodyLimits{
 		Bytes: cfg.Limits.BodyBytes, Await: bufferBody, Codings: cfg.Limits.BodyCodings}}
 	if cfg.Limits.StreamBody {
 		c.bodyLimits.Await = 0
