@@ -88,7 +88,7 @@ func (c *conn) answer(nowMS uint64, status, retryAfter int, keep bool) {
 // answerPage sends a response of the engine's own. What it says of the connection and the listener is set here.
 func (c *conn) answerPage(nowMS uint64, p httpwrite.ErrorPage, keep bool) {
 	fixed := &c.service.limits.fixed
-	keep = keep && (!c.ending() || c.inProgress() > 1) && !fixed.Close()
+	keep = keep && (!c.ending() || c.inProgress() > 1) && !fixed.Close() && c.exchange.traits&http10 == 0
 	if c.spool != nil && c.spool.output == nil {
 		c.dropSpool() // the request
 	}

@@ -28,14 +28,16 @@ type traits uint8
 const (
 	likesJSON traits = 1 << iota // its client would rather have an error as JSON
 	streams                      // backend.Streamer: what the peer does not take is not spooled
+	http10                       // its client speaks HTTP/1.0, and needs to be told of a connection that persists
 )
 
 // traitsOf are those of a request.
 func traitsOf(h *httpparse.Head) traits {
+	t := traits(1-h.Minor) * http10
 	if h.JSON {
-		return likesJSON
+		t |= likesJSON
 	}
-	return 0
+	return t
 }
 
 // extras are what few exchanges have.

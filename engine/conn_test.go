@@ -312,6 +312,16 @@ func TestFailedDialogue(t *testing.T) {
 	d.peer.wantsReset() // half a response is no response
 }
 
+// A client of HTTP/1.0 takes a response that does not say keep-alive for the last one, and waits for its end.
+func TestFailedOverHTTP10(t *testing.T) {
+	d := newDialogue(t, Limits{})
+	d.peer.says("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+	d.handler.fails(502)
+	if resp := d.peer.hears(502, ""); !resp.Close {
+		t.Errorf("the connection goes on, and the client is not told: %v", resp.Header)
+	}
+}
+
 // If the backend is overloaded, the peer keeps its connection.
 func TestRefusedByBackend(t *testing.T) {
 	for _, c := range []struct {

@@ -892,3 +892,29 @@ func errorPage(status int, closes, noBody bool) []byte {
 	page := httpwrite.ErrorPage{Status: status, Close: closes, NoBody: noBody}
 	return page.Append(nil)
 }
+
+// The rest of a body has its time, even if all of its head was read before the connection began.
+func TestEarlyHead(t *testing.T) {
+	lim := noLimits
+	lim.Stall = patience
+	s := serveConn(t, lim, "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n", echo)
+	eventually(t, "the connection waits for the body", func() bool {
+		s.c.mu.Lock()
+		defer s.c.mu.Unlock()
+		return s.c.waiting != 0 || s.c.fd < 0
+	})
+	s.say("abc")
+	s.hears("<POST a abc>")
+}
+
+// A client of HTTP/1.0 takes a response that does not say keep-alive for the last one, and waits for its end.
+func TestFailureOverHTTP10(t *testing.T) {
+	lim := noLimits
+	lim.Idle = time.Second // so that a failure of this test does not take long
+	s := serveConn(t, lim, "", func(*call) uint32 { return shm.ResultDone | 500<<shm.ResultStatusShift })
+	s.say("GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+	if got := s.hearsAll(); !strings.Contains(got, "\r\nConnection: close\r\n") {
+		t.Errorf("%q", got)
+	}
+	s.ends(false)
+}

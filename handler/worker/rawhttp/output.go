@@ -113,7 +113,8 @@ func (c *Conn) End(result uint32) bool {
 		return false
 	case c.cfg.Out.OutHead.Load() == 0:
 		c.running = false
-		return c.answer(int(result>>shm.ResultStatusShift), keep && !c.ending())
+		// A client of HTTP/1.0 takes a response that does not say keep-alive for the last one.
+		return c.answer(int(result>>shm.ResultStatusShift), keep && c.head.Minor > 0 && !c.ending())
 	}
 	sent := c.drain()
 	c.running = false
