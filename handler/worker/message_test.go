@@ -19,3 +19,15 @@ func TestMessageIsMarked(t *testing.T) {
 		}
 	}
 }
+
+// Fields of a handshake that are lists may have several lines (RFC 6455 §11.3).
+func TestHandshakeOfManyLines(t *testing.T) {
+	w := mustLoad(t, "message.lua").fork(0, small)
+	e := w.start(request{head: "GET /accept HTTP/1.1\nUpgrade: other\nUpgrade: websocket\nConnection: keep-alive\nConnection: Upgrade\n" +
+		"Sec-WebSocket-Version: 13\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\nSec-WebSocket-Protocol: a\n" +
+		"Sec-WebSocket-Extensions: x\nSec-WebSocket-Protocol: c, b\nSec-WebSocket-Extensions: permessage-deflate, y"})
+	got, err := shm.ReadWSAccept([]byte(e.finish().text))
+	if err != nil || got.Protocol != "b" || got.Extensions != "x, permessage-deflate, y" {
+		t.Errorf("%v, protocol %q, extensions %q\n%s", err, got.Protocol, got.Extensions, w.stderr)
+	}
+}

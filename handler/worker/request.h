@@ -60,6 +60,7 @@ void mb_websocket_blocking_install(lua_State *L);
 void mb_fields_install(lua_State *L);
 void mb_fields_push(lua_State *L, int key); /* MB_CACHE_HEADERS … VALUE */
 int mb_field_find(lua_State *L, const char *lower, const char **v, size_t *n);
+int mb_field_next(lua_State *L, const char *lower, uint32_t *i, const char **v, size_t *n); /* the next line of the field, from *i on */
 
 /* --- request_pairs.c ------------------------------------------------------ */
 

@@ -68,10 +68,10 @@ void mb_fields_install(lua_State *L)
 	}
 }
 
-int mb_field_find(lua_State *L, const char *lower, const char **v, size_t *n)
+int mb_field_next(lua_State *L, const char *lower, uint32_t *i, const char **v, size_t *n)
 {
-	for (uint32_t i = 0; i < exchange.head.nfields; i++) {
-		const mb_field *f = mb_field_at(L, i);
+	while (*i < exchange.head.nfields) {
+		const mb_field *f = mb_field_at(L, (*i)++);
 		const char *raw = (const char *)exchange.head_bytes + exchange.head.raw_off;
 		if (mb_same_word(raw + f->name_off, f->name_len, lower)) {
 			*v = raw + f->value_off;
@@ -80,6 +80,12 @@ int mb_field_find(lua_State *L, const char *lower, const char **v, size_t *n)
 		}
 	}
 	return 0;
+}
+
+int mb_field_find(lua_State *L, const char *lower, const char **v, size_t *n)
+{
+	uint32_t i = 0;
+	return mb_field_next(L, lower, &i, v, n);
 }
 
 /* Adds one field line to the entry for its name, which is the table on top. */

@@ -21,7 +21,7 @@ typedef struct {
 static const char *verb; /* the method that was called */
 
 /* Their memory is used again. */
-static mb_buf names, message;
+static mb_buf names, message, extensions;
 static char handlers_key;
 
 void mb_websocket_handlers(lua_State *L)
@@ -104,14 +104,13 @@ static void use_protocol(lua_State *L, const char *s, size_t n, void *with)
 	wish *w = with;
 	const char *v, *m;
 	size_t vn, mn;
-	if (w->protocol.n || !mb_field_find(L, "sec-websocket-protocol", &v, &vn))
-		return;
-	for (const char *end = v + vn; mb_list_next(&v, end, &m, &mn);)
-		if (mn == n && !memcmp(m, s, n)) {
-			w->protocol.p = m;
-			w->protocol.n = mn;
-			return;
-		}
+	for (uint32_t i = 0; !w->protocol.n && mb_field_next(L, "sec-websocket-protocol", &i, &v, &vn);)
+		for (const char *end = v + vn; mb_list_next(&v, end, &m, &mn);)
+			if (mn == n && !memcmp(m, s, n)) {
+				w->protocol.p = m;
+				w->protocol.n = mn;
+				break;
+			}
 }
 
 static void read_handler(lua_State *L, wish *w)
@@ -212,11 +211,30 @@ static void read_options(lua_State *L, wish *w, uint32_t used)
 
 /* --- the handshake --------------------------------------------------------------------- */
 
+/* A field that is a list may have several lines (RFC 9110 §5.3, RFC 6455 §11.3). */
 static int field_has(lua_State *L, const char *field, const char *lower)
 {
 	const char *v;
 	size_t n;
-	return mb_field_find(L, field, &v, &n) && mb_list_has(v, n, lower);
+	for (uint32_t i = 0; mb_field_next(L, field, &i, &v, &n);)
+		if (mb_list_has(v, n, lower))
+			return 1;
+	return 0;
+}
+
+/* All that the client offers, as one list. */
+static mb_text offered_extensions(lua_State *L)
+{
+	const char *v;
+	size_t n;
+	extensions.len = 0;
+	for (uint32_t i = 0; mb_field_next(L, "sec-websocket-extensions", &i, &v, &n);) {
+		if (extensions.len)
+			mb_buf_put(L, &extensions, ", ", 2);
+		if (n)
+			mb_buf_put(L, &extensions, v, n);
+	}
+	return (mb_text){(const char *)extensions.p, extensions.len};
 }
 
 static mb_text field_of(lua_State *L, const char *name)
@@ -294,7 +312,7 @@ static int prepare(lua_State *L, uint32_t used)
 	if (why)
 		return refuse(L, why);
 	w.key = field_of(L, "sec-websocket-key");
-	w.extensions = field_of(L, "sec-websocket-extensions");
+	w.extensions = offered_extensions(L);
 	make_message(L, &w);
 	if (message.len > worker.header.out_window)
 		return luaL_error(L, "%s: the options have more than %d bytes together", verb, (int)worker.header.out_window);

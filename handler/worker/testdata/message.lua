@@ -10,7 +10,7 @@ listen{
 		if request.path == "subscribe" then
 			request:subscribe{ channels = "a" }
 		else
-			assert(request:accept_websocket{ handler = "nothing" })
+			assert(request:accept_websocket{ handler = "nothing", protocols = { "b", "c" } })
 		end
 	end)
 }
