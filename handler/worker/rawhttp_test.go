@@ -371,6 +371,21 @@ func TestRawHTTPTimeoutAround(t *testing.T) {
 	}
 }
 
+// A response that is complete remains so when its worker ends: the client sees a regular end.
+func TestRawHTTPEndAfterResponse(t *testing.T) {
+	for _, path := range []string{"overtime", "exit"} {
+		w := rawHTTPWorker(t)
+		c := w.browse(0)
+		c.wants(path, 200, "hello")
+		if b, err := io.ReadAll(c.r); len(b) > 0 || err != nil {
+			t.Errorf("%s: after the response: %q, %v; want the end", path, b, err)
+		}
+		if status := w.wait(); status.ExitStatus() != exitTimeout {
+			t.Errorf("%s: worker ended with %#x", path, status)
+		}
+	}
+}
+
 // Nothing stays open.
 func TestRawHTTPDescriptors(t *testing.T) {
 	w := rawHTTPWorker(t)

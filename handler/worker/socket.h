@@ -70,7 +70,9 @@ int mb_unacknowledged(int fd); /* bytes that the peer has not acknowledged; -1: 
  * mb_unacknowledged, except in a test. */
 int mb_send_patiently(int fd, const char *p, size_t n, double patience, int (*unacknowledged)(int fd));
 void mb_socket_half_close(void); /* after a handle was closed: sends FIN if it was the output */
-void mb_socket_abort(mb_socket *s); /* async-signal-safe: reset when the process ends */
+/* Async-signal-safe: what the peer sees when the process ends. */
+void mb_socket_abort(mb_socket *s);  /* a reset */
+void mb_socket_settle(mb_socket *s); /* a regular end */
 
 /* --- socket_quiet.c ---------------------------------------------------------------------- */
 

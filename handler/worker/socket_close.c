@@ -34,6 +34,12 @@ void mb_socket_abort(mb_socket *s)
 		set_reset(s->fd, 1);
 }
 
+void mb_socket_settle(mb_socket *s)
+{
+	if (s->fd >= 0)
+		set_reset(s->fd, 0);
+}
+
 static void close_handles(mb_socket *s)
 {
 	if (mb_file_stdio(s->in))

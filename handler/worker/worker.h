@@ -65,6 +65,8 @@ typedef struct {
 	const char *proxies; /* trusted_proxies, each with a line end; NULL: none */
 } mb_rawhttp;
 
+/* Has the kernel all of the response in progress? Then the peer sees a regular end, however this process ends. Async-signal-safe. */
+int mb_rawhttp_delivered(void);
 void mb_rawhttp_refused(uint32_t status, const uint8_t *cause, size_t n, const uint8_t *method, size_t method_len,
 	const uint8_t *path, size_t path_len);
 

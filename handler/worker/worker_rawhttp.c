@@ -48,6 +48,20 @@ static int client_has_gone(void) { return mbConnGone(); }
 
 static const mb_transport transport = {notify_conn, wait_for_conn, client_has_gone};
 
+int mb_rawhttp_delivered(void)
+{
+	return exchange.active && exchange.transport && (exchange.out_flags & MB_OUT_COMPLETE) &&
+	       __atomic_load_n(&exchange.in_cell->out_tail, __ATOMIC_ACQUIRE) >= response.written;
+}
+
+/* os.exit in a handler. */
+static void at_exit(void)
+{
+	mb_socket *s = mb_socket_current();
+	if (mb_is_own() && s && mb_rawhttp_delivered())
+		mb_socket_settle(s);
+}
+
 /* The signal handler of a time limit may give up the exchange. It does not wait for the lock for ever, so it comes after this. */
 static void change_places(void)
 {
@@ -185,8 +199,11 @@ static int open_conn(const mb_socket *s, const mb_http_options *o)
 
 int mb_rawhttp_serve(lua_State *L, const mb_http_options *o)
 {
+	static int prepared;
 	mb_socket *s = check_socket(L);
 	make_cell(L);
+	if (!prepared)
+		prepared = !atexit(at_exit);
 	if (fflush(mb_file_stdio(s->out))) { /* the peer has gone */
 		mb_socket_cancel(s);
 		lua_pushboolean(L, 1);

@@ -65,7 +65,9 @@ static _Noreturn void end_worker(const mb_last_words *w)
 {
 	mb_words_say(w);
 	mb_socket *s = mb_socket_current();
-	if (s)
+	if (s && mb_rawhttp_delivered())
+		mb_socket_settle(s);
+	else if (s)
 		mb_socket_abort(s);
 	if (!hook)
 		give_up_exchange(s != NULL, w == &words && !s);

@@ -93,6 +93,19 @@ function paths.limited(request)
 	timeout(1000, paths.hello, request)
 end
 
+function paths.overtime(request)
+	paths.hello(request)
+	request:finish()
+	timeout(0.05)
+	while true do end
+end
+
+function paths.exit(request)
+	paths.hello(request)
+	request:finish()
+	os.exit(124)
+end
+
 function paths.rest(request)
 	request:send_status("200 OK")
 	request:send_data(timeout() > 0 and "some" or "none")
