@@ -50,6 +50,19 @@ func TestPostOrder(t *testing.T) {
 }
 
 // rss is the resident memory of the worker in KiB.
+// A stream handler may answer while send_status reads the form: there is no second status then.
+func TestPostAnsweredAhead(t *testing.T) {
+	w := mustLoad(t, "post.lua").fork(0, small)
+	body := encode(t, field{name: "file", data: "1"})
+	for query, before := range map[string]string{"": "", "?data": "no. "} {
+		r := w.post("/ahead"+query, multipartType, body)
+		want := "\r\n\r\n" + before + "send_status: a status has already been sent"
+		if !strings.HasPrefix(r.text, "HTTP/1.1 403 Forbidden\r\n") || !strings.HasSuffix(r.text, want) {
+			t.Errorf("%q: %q, want 403 and %q", query, r.text, want)
+		}
+	}
+}
+
 func (w *worker) rss() int {
 	w.t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", w.pid))

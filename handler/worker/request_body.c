@@ -250,8 +250,14 @@ void mb_body_before_status(lua_State *L, const char *verb)
 		return;
 	if (exchange.in_stream_handler)
 		mb_body_exclude(L, verb);
-	if (exchange.body_use == MB_BODY_UNREAD && mb_has_body() && content_type(L, &v, &n) != TYPE_OTHER)
+	if (exchange.body_use == MB_BODY_UNREAD && mb_has_body() && content_type(L, &v, &n) != TYPE_OTHER) {
 		process_form(L);
+		/* A stream handler may have begun the response: defer_reading lets it. */
+		if (response.state == MB_RESPONSE_BODY && !response.broken)
+			luaL_error(L, "%s: a status has already been sent", verb);
+		if (response.state != MB_RESPONSE_NONE || response.broken)
+			mb_send_misuse(L, verb);
+	}
 	exchange.body_processed = 1;
 }
 

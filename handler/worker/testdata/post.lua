@@ -118,6 +118,17 @@ function ways.echo(request)
 	return ""
 end
 
+-- The response is that of a stream handler, which the send_status behind it has called.
+function ways.ahead(request)
+	request:stream_post_param("file", function(chunk)
+		if chunk then return end
+		request:defer_reading()
+		request:send_status("403 Forbidden")
+		if request.query == "?data" then request:send_data("no. ") end
+	end)
+	return select(2, pcall(request.send_status, request, "200 OK")) or "a second status"
+end
+
 function ways.ignore()
 	return "ignored"
 end
@@ -280,7 +291,7 @@ listen{
 			local text = ways[request.path](request)
 			if request.path == "exclusive" or request.path == "inside" then
 				pcall(request.send_status, request, "200 OK") -- it may be there already
-			elseif not pattern("status echo deferred refuse", request.path, 1, true) then
+			elseif not pattern("status echo deferred refuse ahead", request.path, 1, true) then
 				request:send_status("200 OK")
 			end
 			request:send_data(text)
