@@ -42,7 +42,7 @@ func TestLaterHost(t *testing.T) {
 func TestLaterFresh(t *testing.T) {
 	w := laterWorker(t, 0)
 	for use, want := range map[string]string{"look": "true true", "close": "true true", "body": "true false", "form": "true false",
-		"stream": "true false", "status": "true false", "interim": "true false", "monologue": "true false"} {
+		"stream": "true false", "status": "true false", "interim": "true false", "monologue": "true false", "modified": "true true", "no_tag": "true true"} {
 		if r := w.get("/fresh?use=" + use); !strings.HasSuffix(r.text, "\r\n\r\n"+want) {
 			t.Errorf("%s: %q, want %q", use, r.text, want)
 		}

@@ -315,6 +315,8 @@ static int condition(lua_State *L, const options *o)
 		luaL_error(L, "not_modified: %s", e);
 	q.modified = o->number[LAST_MODIFIED];
 	mbConditionAnswer(&q, &answer);
+	if (response.state == MB_RESPONSE_NONE)
+		response.status = 0; /* the response has not begun */
 	if (answer.error)
 		luaL_error(L, "not_modified: %s", answer.error);
 	return answer.status != 0;

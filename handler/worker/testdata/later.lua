@@ -32,6 +32,8 @@ function paths.fresh(request)
 		status = function() request:send_status("200 OK") end,
 		interim = function() request:send_status("103 Early Hints") request:finish_headers() end,
 		monologue = function() request:monologue() end,
+		modified = function() assert(not request:not_modified{ etag = "a" }) end,
+		no_tag = function() assert(not pcall(request.not_modified, request, { etag = "\n" })) end,
 	}
 	local before = request.fresh
 	use[request.get_params.use]()
