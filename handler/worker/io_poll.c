@@ -175,8 +175,14 @@ int mb_io_poll(lua_State *L)
 {
 	lua_settop(L, 4);
 	double deadline = check_deadline(L);
-	int for_stop = lua_toboolean(L, 4), n = count(L, READ) + count(L, WRITE);
-	wanted w = {.fds = lua_newuserdata(L, ((size_t)n + 1) * sizeof *w.fds)};
+	int for_stop = lua_toboolean(L, 4), room = -1, n;
+	wanted w = {.n = 0};
+	/* While it allocates, Lua may run a finalizer that adds to the sets. */
+	while ((n = count(L, READ) + count(L, WRITE)) > room) {
+		lua_settop(L, 4);
+		w.fds = lua_newuserdata(L, ((size_t)n + 1) * sizeof *w.fds);
+		room = n;
+	}
 	add_set(L, &w, READ);
 	add_set(L, &w, WRITE);
 	int what = wait_for(L, &w, deadline, for_stop);

@@ -117,3 +117,11 @@ func TestIOPoll(t *testing.T) {
 	c.over(0)
 	w.stderr.wait(t, "poll: a socket in a set is closed\n")
 }
+
+// What finalizers add to a set, while poll makes room for it, has room.
+func TestIOPollFinalizer(t *testing.T) {
+	w := ioWorker(t)
+	if got := w.get("/poll_finalizer").body(); got != "survived" {
+		t.Errorf("%q\n%s", got, w.stderr)
+	}
+}
