@@ -33,6 +33,8 @@ func TestCheck(t *testing.T) {
 		{opening13 + "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ", 400},
 		{opening13 + "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZR==", 400},
 		{opening13 + "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQAA", 400},
+		{opening13 + "Sec-WebSocket-Key: " + strings.Repeat("A", 36), 400}, // more bytes than a key has room for
+		{opening13 + "Sec-WebSocket-Key: " + strings.Repeat("A", 1000), 400},
 		{opening13 + key + "\n" + key, 400},
 		{opening13 + "X: y", 400},
 		{strings.Replace(opening13, "GET", "POST", 1) + "Content-Length: 0\n" + key, 405},
