@@ -206,11 +206,12 @@ func (h *Hub) endRelay(r *relay) {
 	}
 }
 
-// publishAfterAll publishes what the other hub has not confirmed. It returns the loops that are to be told. Under Hub.mu.
+// publishAfterAll publishes what the other hub has not confirmed. There is room for it: it was taken when it was published, and is not
+// more than the relay may have. It returns the loops that are to be told. Under Hub.mu.
 func (h *Hub) publishAfterAll(p *handedPost) (ring []*Loop) {
 	err := error(nil)
 	if h.log == nil {
-		ring, _, err = h.publishHere(p.Channel, &p.Post)
+		ring, _, err = h.publish(p.Channel, &p.Post, h.seq+1, h.now())
 	} else {
 		err = h.log.Append(p.Channel, p.Post)
 	}
