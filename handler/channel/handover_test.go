@@ -379,6 +379,31 @@ func TestHandOverFailsNoRoom(t *testing.T) {
 	}
 }
 
+// Another process that neither reads nor ends keeps nobody: Reclaim is enough.
+func TestReclaimFromSilent(t *testing.T) {
+	r := newRig(t, Options{}, Rule{Pattern: "a", Messages: 5})
+	there, here := net.Pipe()
+	defer there.Close()
+	over := make(chan error, 1)
+	go func() { over <- r.hub.HandOver(here) }()
+	if _, err := io.ReadFull(there, make([]byte, 1)); err != nil { // it writes
+		t.Fatal(err)
+	}
+	r.publish("a", "1")
+	r.hub.Reclaim()
+	select {
+	case err := <-over:
+		if err == nil {
+			t.Error("no error")
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("HandOver does not return")
+	}
+	if list, _ := r.hub.History("a", "", 9); len(list) != 1 {
+		t.Errorf("%d messages", len(list))
+	}
+}
+
 // lockedLog is a log of a hub that nobody else can use while it appends.
 type lockedLog struct {
 	t        *testing.T
