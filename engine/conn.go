@@ -56,13 +56,8 @@ func (c *conn) Ready(got reactor.Readiness) {
 	nowMS := c.l.sys.nowMS()
 	writable := c.socket.heard(got)
 	if got&reactor.Hangup != 0 {
-		// Both directions are gone, or the connection was reset: there is no peer left to answer. But it may have sent a request before: a
-		// Unix socket says this as soon as the peer has closed its end, where TCP says no more than that it has finished sending.
-		if c.state > stateSpooling {
-			c.close()
-			return
-		}
-		c.socket.peerClosed = true
+		c.hungUp(nowMS, writable)
+		return
 	}
 	if writable {
 		c.flush(nowMS)
@@ -70,6 +65,21 @@ func (c *conn) Ready(got reactor.Readiness) {
 	if c.socket.readable {
 		c.advance(nowMS)
 	}
+}
+
+// hungUp: both directions are gone, or the connection was reset. There is no peer left to answer. But it may have sent a request before: a
+// Unix socket says this as soon as the peer has closed its end, where TCP says no more than that it has finished sending.
+func (c *conn) hungUp(nowMS uint64, writable bool) {
+	if c.state > stateSpooling {
+		c.close()
+		return
+	}
+	c.socket.peerClosed = true
+	if writable {
+		c.flush(nowMS)
+	}
+	c.advance(nowMS)
+	c.tellEnd() // with PeerEndWait too: this is more than a FIN
 }
 
 // Expired implements timers.Expirer: the timer of the deadline has fired.

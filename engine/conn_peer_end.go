@@ -18,9 +18,12 @@ const (
 
 // tellPeerEnd tells the backend that the peer has finished sending, once for each exchange that this is true of.
 func (c *conn) tellPeerEnd() {
-	if !c.socket.ended() || c.service.limits.peerEnd == PeerEndWait {
-		return
+	if c.socket.ended() && c.service.limits.peerEnd != PeerEndWait {
+		c.tellEnd()
 	}
+}
+
+func (c *conn) tellEnd() {
 	if x := &c.exchange; c.state == stateDispatched && !x.peerEndTold {
 		x.peerEndTold = true
 		x.running.PeerEnd()

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"moonbridge/handler/backend"
+	"moonbridge/reactor"
 )
 
 // The backend is told once for each exchange that the peer has finished sending, whenever that becomes known.
@@ -71,6 +72,22 @@ func TestPeerEndWait(t *testing.T) {
 	d.handler.answers("here")
 	d.peer.hears(200, "here")
 	d.peer.wantsClosed()
+}
+
+// A peer that has gone is no peer that waits, even if that is known together with its request.
+func TestPeerEndWaitAndGone(t *testing.T) {
+	d := newDialogue(t, Limits{PeerEnd: PeerEndWait})
+	d.peer.unread, d.peer.finished = []byte(get("/")), true
+	d.peer.event(reactor.Readable | reactor.Writable | reactor.PeerClosed | reactor.Hangup)
+	d.handler.gets("GET /")
+	if d.handler.peerEnds != 1 {
+		t.Errorf("the backend was told %d times", d.handler.peerEnds)
+	}
+	d.peer.gone = true
+	d.handler.answers("here")
+	if !d.peer.closed {
+		t.Error("the connection is open")
+	}
 }
 
 // When a backend gives up an exchange because its peer has gone, the connection is closed, and the log says so.

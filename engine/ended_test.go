@@ -187,3 +187,48 @@ func TestListenerCloseEndsConnectionsOnTheirWay(t *testing.T) {
 		p.hearsEnd()
 	}
 }
+
+// A peer that begins its handshake in the last second has the time for a handshake, as any other.
+func TestHandshakeBegunLate(t *testing.T) {
+	const hour = uint64(time.Hour / time.Millisecond)
+	for _, timeout := range []time.Duration{time.Minute, -1} {
+		b := &testBackend{window: 64}
+		e := startEngine(t, Options{Loops: 1})
+		ln, err := e.Open("tcp4", "127.0.0.1:0", OpenOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ln.SetTLS(&TLS{Config: serverConfig(), HandshakeTimeout: timeout})
+		mustServe(t, e, ln, b)
+		raw := dial(t, ln.Addr())
+		eventually(t, "the connection is accepted", func() bool { return e.Conns() == 1 })
+		e.onEveryLoop(func(l *loop) error { // what Close does. The last second is an hour here, since a test may be slow
+			l.unbind(ln)
+			for h := range l.tls.handshakes {
+				l.sys.setTimer(&h.timer, l.sys.nowMS()+hour)
+			}
+			return nil
+		})
+		h := &held{Conn: raw, letGo: make(chan struct{})}
+		c := tls.Client(h, clientConfig())
+		result := make(chan error, 1)
+		go func() { result <- c.Handshake() }()
+		eventually(t, "the handshake runs", func() bool { running, _ := e.Handshakes(); return running == 1 })
+		e.onEveryLoop(func(l *loop) error {
+			for h := range l.tls.handshakes {
+				switch left := h.timer.Deadline() - l.sys.nowMS(); {
+				case timeout < 0 && h.timer.Armed():
+					t.Error("no time limit is set, and there is one")
+				case timeout > 0 && (!h.timer.Armed() || left > hour/2):
+					t.Errorf("armed %v, %d ms left", h.timer.Armed(), left)
+				}
+			}
+			return nil
+		})
+		close(h.letGo)
+		if err := wait(t, result, "the end of the handshake"); err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+	}
+}

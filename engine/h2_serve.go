@@ -67,10 +67,12 @@ func (c *conn) becomesH2(err error) bool {
 	c.l.e.conns.Add(1)
 	c.forget()
 	p := h2Protocol{l: c.l.h2Part(), service: c.service}
+	ended := c.service.latest().ended
 	if c.l.e.connState != nil {
-		p.was = c // no other connection has its address then
+		p.was = c             // no other connection has its address then
+		c.service = &p.l.none // it does not keep the backend
 	}
-	r.open(p, c.service.latest().ended)
+	r.open(p, ended)
 	r.again()
 	return true
 }

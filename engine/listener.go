@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"sync/atomic"
+	"syscall"
 
 	"moonbridge/handler/backend"
 	"moonbridge/reactor"
@@ -56,6 +57,7 @@ func (e *Engine) Open(network, address string, o OpenOptions) (*Listener, error)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.stopped {
+		closeAll(o.Inherited)
 		return nil, ErrStopped
 	}
 	var beside []*reactor.Listener
@@ -66,6 +68,7 @@ func (e *Engine) Open(network, address string, o OpenOptions) (*Listener, error)
 	}
 	copies, err := reactor.Descriptors(o.Files)
 	if err != nil {
+		closeAll(o.Inherited)
 		return nil, fmt.Errorf("listen %s: %w", address, err)
 	}
 	r, err := reactor.OpenListener(network, address, reactor.ListenOptions{
@@ -77,6 +80,12 @@ func (e *Engine) Open(network, address string, o OpenOptions) (*Listener, error)
 	ln := &Listener{e: e, r: r}
 	e.listeners = append(e.listeners, ln)
 	return ln, nil
+}
+
+func closeAll(fds []int) {
+	for _, fd := range fds {
+		syscall.Close(fd)
+	}
 }
 
 // Addr is the address as bound: "127.0.0.1:8080", or the path of a Unix socket.

@@ -9,7 +9,7 @@ import (
 // A connection keeps no backend that has served its listener after its last request and before the present one. One with HTTP/2, which
 // may last for days, and the conns that wait for its streams keep none but those of requests in progress.
 func TestBackendsAreForgotten(t *testing.T) {
-	e := startEngine(t, Options{Loops: 1})
+	e := startEngine(t, Options{Loops: 1, ConnState: func(ConnInfo, ConnState) {}})
 	ln, err := e.Open("tcp4", "127.0.0.1:0", OpenOptions{})
 	if err != nil {
 		t.Fatal(err)

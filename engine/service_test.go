@@ -2,10 +2,14 @@ package engine
 
 import (
 	"context"
+	"io"
 	"net"
+	"os"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"moonbridge/reactor"
 )
 
 // served returns an engine whose listener b serves first.
@@ -290,5 +294,40 @@ func TestOpenBeside(t *testing.T) {
 	ask("127.0.0.2")
 	if n := second.count(&second.started); n != 2 || !next.InPlace() {
 		t.Errorf("%d requests at the new address, want 2", n)
+	}
+}
+
+// Open takes over inherited sockets even if it fails: otherwise nobody would close them.
+func TestOpenFailsWithInherited(t *testing.T) {
+	e := startEngine(t, Options{Loops: 1})
+	closed, end, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed.Close()
+	end.Close()
+	for _, stopped := range []bool{false, true} {
+		if stopped {
+			if err := e.Shutdown(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		fd, err := reactor.Duplicate(int(w.Fd()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.Close()
+		if _, err := e.Open("tcp4", "127.0.0.1:0", OpenOptions{Inherited: []int{fd}, Files: []*os.File{closed}}); err == nil {
+			t.Fatal("no error")
+		}
+		r.SetReadDeadline(time.Now().Add(waitMost))
+		if _, err := r.Read(make([]byte, 1)); err != io.EOF {
+			t.Errorf("stopped %v: the inherited descriptor is open: %v", stopped, err)
+		}
 	}
 }

@@ -101,8 +101,13 @@ func (l *loop) acceptTLS(b *binding, fd int, peer netip.AddrPort, known uint8) {
 	part.add(h.c)
 	part.handshakes[h] = struct{}{}
 	h.timer.Init(h)
+	h.setTimeout()
+}
+
+// setTimeout gives the peer the time for a handshake, from now on.
+func (h *handshake) setTimeout() {
 	if ms := h.setup.timeoutMS(); ms != 0 {
-		l.sys.setTimer(&h.timer, after(l.sys.nowMS(), ms))
+		h.l.plain.setTimer(&h.timer, after(h.l.plain.nowMS(), ms))
 	}
 }
 
@@ -201,6 +206,10 @@ func (h *handshake) received(p []byte) {
 		h.split, h.in = splitFirst(h.in)
 		if h.b.tls != nil {
 			h.setup, h.from = h.b.tls, h.b.services // it may have waited for longer than those before
+		}
+		if h.b.ended { // the timer is that of drain
+			h.l.plain.cancelTimer(&h.timer)
+			h.setTimeout()
 		}
 		h.brief = h.l.first.threaded && h.b.brief.onLoop()
 		if !h.all.begin(h) {

@@ -153,3 +153,22 @@ func TestBlockingBodyMax(t *testing.T) {
 		}
 	}
 }
+
+// What has been read of a body does not count against the bound of the rest.
+func TestBodyRest(t *testing.T) {
+	h := Func(func(w *Response, r *Request) {
+		if _, err := io.ReadFull(r, make([]byte, 6)); err != nil {
+			t.Error(err)
+		}
+		if _, err := r.Body(3); err != ErrBodyTooLarge {
+			t.Errorf("4 bytes where 3 are allowed: %v", err)
+		}
+		rest, err := r.Body(4)
+		fmt.Fprintf(w, "%s %v", rest, err)
+	})
+	for name, b := range map[string]*fakeBackend{"loop": attach(t, OnLoop(h)), "goroutine": attachBlocking(t, Config{}, h, 0)} {
+		if _, body := b.exchange(post10, "0123456789").response("POST"); body != "6789 <nil>" {
+			t.Errorf("%s: %q", name, body)
+		}
+	}
+}

@@ -100,6 +100,9 @@ const copiedMax = 16 << 10
 
 // takesRange reports whether n bytes of a file are better passed to appendRange than copied. fields are those of the response.
 func (w *Response) takesRange(n int64, fields []byte) bool {
+	if w.ended {
+		return false // Write tells
+	}
 	large := n > min(copiedMax, int64(w.base+w.dataMax-len(w.data)))
 	return large && w.ranges < rangesMax && w.out.sendsFiles(rangeable(fields))
 }

@@ -39,7 +39,7 @@ type onlyWriter struct{ io.Writer }
 // sendFrom sends what src has left, if it is a file or a part of one, and advances src. What it does not send is still in src.
 func (hw *httpWriter) sendFrom(src io.Reader) (n int64, err error) {
 	if src, is := src.(*io.LimitedReader); is {
-		n, err = hw.sendLimited(src.R, src.N)
+		n, err = hw.sendLimited(src.R, max(src.N, 0)) // below 0, nothing is left of it either
 		src.N -= n
 		return n, err
 	}

@@ -61,3 +61,28 @@ func TestRangesWithFlush(t *testing.T) {
 		})
 	}
 }
+
+// A handler that computes a length below 0 sends nothing, as with net/http, and not the whole file.
+func TestCopyNegative(t *testing.T) {
+	name, _ := numberedFile(t, 100<<10)
+	address := serveHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+		f, err := os.Open(name)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer f.Close()
+		w.Header().Set("Content-Type", "text/plain")
+		if n, err := io.CopyN(w, f, -1); n != 0 || err != nil {
+			t.Errorf("%d bytes, %v", n, err)
+		}
+	})
+	_, in := talk(t, address, "GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+	res, err := http.ReadResponse(in, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body, err := io.ReadAll(res.Body); err != nil || len(body) > 0 {
+		t.Errorf("%d bytes, %v", len(body), err)
+	}
+}

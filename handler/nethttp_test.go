@@ -18,6 +18,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -589,4 +590,24 @@ func TestHTTPStatuses(t *testing.T) {
 		t.Errorf("%s %q", c.outcome(), c.text())
 	}
 	lines.expect(t, 1, "invalid WriteHeader code")
+}
+
+// A goroutine of a handler that has returned gets an error for a file, too.
+func TestHTTPFileAfterServe(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "f"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := f.Truncate(100 << 10); err != nil {
+		t.Fatal(err)
+	}
+	var kept http.ResponseWriter
+	h := HTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { kept = w }))
+	for name, b := range map[string]*fakeBackend{"loop": attach(t, OnLoop(h)), "goroutine": attachBlocking(t, Config{}, h, 0)} {
+		b.exchange(get11, "")
+		if n, err := io.Copy(kept, f); n != 0 || err != ErrEnded {
+			t.Errorf("%s: %d bytes, %v", name, n, err)
+		}
+	}
 }

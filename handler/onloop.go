@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -33,7 +34,7 @@ func (b *onLoop) Attach(l backend.Loop) (backend.LoopBackend, error) {
 		h:           b.h,
 		loop:        l,
 		failures:    newFailures(b.config.logger(), panicLog(b.h)),
-		bodyMax:     b.config.bodyMax(),
+		bodyMax:     min(b.config.bodyMax(), math.MaxInt-1), // BodyRoom has one byte more
 		responseMax: b.config.responseMax(),
 		laterMax:    durationOr(b.config.LaterMax, laterMaxDefault),
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -115,6 +116,17 @@ func TestOnLoopBodySplitEverywhere(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// The largest number is no bound.
+func TestOnLoopBodyMaxInt(t *testing.T) {
+	b := attach(t, Config{BodyMax: math.MaxInt}.OnLoop(echo))
+	c := b.start(-1, "POST / HTTP/1.1\nHost: a\nTransfer-Encoding: chunked\n\n", "", true)
+	c.send([]byte("hello"))
+	b.turn(func() { c.running.BodyEnd() })
+	if _, body := c.response("POST"); body != "hello" {
+		t.Errorf("%q", body)
 	}
 }
 

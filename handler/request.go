@@ -28,6 +28,7 @@ type requestState struct {
 	trailer []byte           // on the loop: the trailer section
 	off     int              // how many bytes of body were read
 	src     source           // elsewhere: where the body comes from
+	taken   int64            // elsewhere: how many bytes of the body Read has returned
 }
 
 // endedRequest is the state of each Request after Serve.
@@ -183,7 +184,11 @@ func (r *Request) Context() context.Context {
 // ErrBodyTooLarge if it exceeds the engine's limit, ErrGone if the connection has ended, and ErrEnded after Serve.
 func (r *Request) Read(p []byte) (int, error) {
 	if r.src != nil {
-		return r.src.read(p)
+		n, err := r.src.read(p)
+		if n > 0 {
+			r.taken += int64(n)
+		}
+		return n, err
 	}
 	if r.off == len(r.body) {
 		return 0, io.EOF
@@ -218,10 +223,11 @@ func (r *Request) Body(max int) ([]byte, error) {
 		r.off = len(r.body)
 		return rest, nil
 	}
-	if r.head.ContentLength > int64(max) {
+	rest := r.head.ContentLength - r.taken // below 0: not known
+	if rest > int64(max) {
 		return nil, ErrBodyTooLarge
 	}
-	return readUpTo(r, make([]byte, 0, sizeHint(r.head.ContentLength, max)), max)
+	return readUpTo(r, make([]byte, 0, sizeHint(rest, max)), max)
 }
 
 // sizeHint is the initial size of the buffer: the announced length, but at most first bytes, since the peer may not

@@ -160,17 +160,29 @@ func (w *Response) Add(name, value string) error {
 
 // Set replaces all field lines with this name. Its errors are those of Add; it then has no effect.
 func (w *Response) Set(name, value string) error {
-	had := len(w.fields)
-	length := w.length
 	if httpparse.EqualFold(name, "Content-Length") {
-		w.length = -1
+		return w.replaceLength(value)
 	}
+	had := len(w.fields)
 	if err := w.Add(name, value); err != nil {
-		w.length = length
 		return err
 	}
 	w.delete(name, had)
 	return nil
+}
+
+// replaceLength is Set for Content-Length, which is not among the field lines.
+func (w *Response) replaceLength(value string) error {
+	if err := w.changeable(); err != nil {
+		return err // all that have ended share one state
+	}
+	length := w.length
+	w.length = -1
+	err := w.Add("Content-Length", value)
+	if err != nil {
+		w.length = length
+	}
+	return err
 }
 
 // Del removes all field lines with this name. Errors are ErrHeadSent and ErrEnded.

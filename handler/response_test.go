@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"moonbridge/handler/backend"
@@ -361,4 +362,23 @@ func FuzzFields(f *testing.F) {
 			t.Fatalf("fields: %q", res.Header)
 		}
 	})
+}
+
+// Handlers that have kept their Responses share nothing.
+func TestSetAfterServe(t *testing.T) {
+	var kept []*Response
+	b := attach(t, OnLoop(Func(func(w *Response, r *Request) { kept = append(kept, w) })))
+	b.exchange(get, "")
+	b.exchange(get, "")
+	var all sync.WaitGroup
+	for _, w := range kept {
+		all.Go(func() {
+			for _, name := range []string{"X", "Content-Length"} {
+				if err := w.Set(name, "1"); err != ErrEnded {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+		})
+	}
+	all.Wait()
 }

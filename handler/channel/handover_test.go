@@ -347,6 +347,63 @@ func TestHandOverFailsInOrder(t *testing.T) {
 	}
 }
 
+// What was published for the other process is not lost if the hub has to pass it on after all: that it takes more memory here, and that
+// subscribers do not take it yet, is not the fault of those who were told that it is published.
+func TestHandOverFailsNoRoom(t *testing.T) {
+	r := newRig(t, Options{QueueBytes: 20_000})
+	c := r.client(0, "", "a")
+	there, here := net.Pipe()
+	over := make(chan error, 1)
+	go func() { over <- r.hub.HandOver(here) }()
+	if _, err := io.ReadFull(there, make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	go io.Copy(io.Discard, there)
+	var published []string
+	for {
+		data := fmt.Sprintf("%01000d", len(published))
+		_, err := r.hub.Publish("a", Post{Data: data})
+		if err == ErrBusy {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		published = append(published, data)
+	}
+	there.Close()
+	<-over
+	r.settle()
+	if !slices.Equal(c.data(), published) {
+		t.Errorf("%d messages, %d were published", len(c.got), len(published))
+	}
+}
+
+// Another process that neither reads nor ends keeps nobody: Reclaim is enough.
+func TestReclaimFromSilent(t *testing.T) {
+	r := newRig(t, Options{}, Rule{Pattern: "a", Messages: 5})
+	there, here := net.Pipe()
+	defer there.Close()
+	over := make(chan error, 1)
+	go func() { over <- r.hub.HandOver(here) }()
+	if _, err := io.ReadFull(there, make([]byte, 1)); err != nil { // it writes
+		t.Fatal(err)
+	}
+	r.publish("a", "1")
+	r.hub.Reclaim()
+	select {
+	case err := <-over:
+		if err == nil {
+			t.Error("no error")
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("HandOver does not return")
+	}
+	if list, _ := r.hub.History("a", "", 9); len(list) != 1 {
+		t.Errorf("%d messages", len(list))
+	}
+}
+
 // lockedLog is a log of a hub that nobody else can use while it appends.
 type lockedLog struct {
 	t        *testing.T

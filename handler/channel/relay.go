@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -20,6 +21,7 @@ type relay struct {
 	answered     chan struct{} // closed at the next answer, or at the end
 	late         bool          // the other hub did not answer in time
 	err          error         // ends HandOver
+	end          func()        // closes the connection, once
 }
 
 // handedPost is what is published after the hub has been handed over.
@@ -47,9 +49,10 @@ const heirTimeout = time.Second
 // with other ids: a client that comes back with one of before is told that messages may be lost. What the other process has not confirmed
 // is published here then. HandOver closes conn. After Close it first waits until the other process has everything.
 func (h *Hub) HandOver(conn io.ReadWriteCloser) error {
-	first, messages, r, err := h.beginRelay()
+	end := sync.OnceFunc(func() { conn.Close() })
+	first, messages, r, err := h.beginRelay(end)
 	if err != nil {
-		conn.Close()
+		end()
 		return err
 	}
 	heard := make(chan struct{})
@@ -72,14 +75,14 @@ func (h *Hub) HandOver(conn io.ReadWriteCloser) error {
 		<-r.more
 		err = h.passOn(r, e, buf)
 	}
-	conn.Close()
+	end()
 	<-heard
 	h.endRelay(r)
 	return err
 }
 
 // beginRelay takes what is to be passed on.
-func (h *Hub) beginRelay() (first *handedHub, messages []handedMessage, r *relay, err error) {
+func (h *Hub) beginRelay(end func()) (first *handedHub, messages []handedMessage, r *relay, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.relay != nil || h.closed {
@@ -96,7 +99,7 @@ func (h *Hub) beginRelay() (first *handedHub, messages []handedMessage, r *relay
 		first.Log = l.HandOver()
 	}
 	first.Messages = len(messages)
-	h.relay, h.handed = &relay{more: make(chan struct{}, 1), answered: make(chan struct{})}, true
+	h.relay, h.handed = &relay{more: make(chan struct{}, 1), answered: make(chan struct{}), end: end}, true
 	return first, messages, h.relay, nil
 }
 
@@ -174,10 +177,14 @@ func (r *relay) signal() {
 // Reclaim ends HandOver, and lets the hub go on by itself, if the other process does not live.
 func (h *Hub) Reclaim() {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.relay != nil {
-		h.relay.err = errReclaimed
-		h.relay.signal()
+	r := h.relay
+	if r != nil {
+		r.err = errReclaimed
+		r.signal()
+	}
+	h.mu.Unlock()
+	if r != nil {
+		r.end() // HandOver may wait for the other process to read
 	}
 }
 
@@ -206,11 +213,12 @@ func (h *Hub) endRelay(r *relay) {
 	}
 }
 
-// publishAfterAll publishes what the other hub has not confirmed. It returns the loops that are to be told. Under Hub.mu.
+// publishAfterAll publishes what the other hub has not confirmed. There is room for it: it was taken when it was published, and is not
+// more than the relay may have. It returns the loops that are to be told. Under Hub.mu.
 func (h *Hub) publishAfterAll(p *handedPost) (ring []*Loop) {
 	err := error(nil)
 	if h.log == nil {
-		ring, _, err = h.publishHere(p.Channel, &p.Post)
+		ring, _, err = h.publish(p.Channel, &p.Post, h.seq+1, h.now())
 	} else {
 		err = h.log.Append(p.Channel, p.Post)
 	}

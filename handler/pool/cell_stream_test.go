@@ -144,6 +144,24 @@ func TestMessageBeforeItsFlag(t *testing.T) {
 	}
 }
 
+// If the client goes in between, that is no fault of the worker.
+func TestMessageBeforeItsFlagForNobody(t *testing.T) {
+	s := newStill(t, 1)
+	cell := s.begin(&plain{}, 0)
+	c := s.claim(0)
+	out, window := s.l.p.mem.OutCell(c.Loop, c.Cell)
+	n := copy(window, poll("a\x00"))
+	out.OutStart.Store(shm.OutStartMessage)
+	out.OutHead.Store(uint64(n))
+	s.turn(slowTickEvery)
+	cell.Cancel()
+	out.Flags.Store(shm.OutWebSocketBlocking)
+	s.turn(slowTickEvery)
+	if why := s.workers[0].fault.Load(); why != nil {
+		t.Errorf("the worker is ended: %s", *why)
+	}
+}
+
 // A worker that does not keep to the form is ended, and its exchange fails.
 func TestMalformedQuestions(t *testing.T) {
 	r := start(t, setup{options: [][3]any{{0, "fork_error_delay", 0.01}}})

@@ -26,6 +26,11 @@ type blockingSocket struct {
 
 // beginWebSocket makes a WebSocket of the connection, for the worker that has the exchange. It reports whether the exchange goes on.
 func (c *cell) beginWebSocket() bool {
+	if c.x == nil && c.kind == shm.KindHTTP && !c.answered { // the client has gone. What was published may be thrown away already
+		c.took(c.response.left())
+		c.blocking, c.response.message = true, false
+		return true
+	}
 	a, b := c.response.unsent()
 	w, err := readAccept(a, b)
 	if err != nil || c.kind != shm.KindHTTP || c.answered {
@@ -34,9 +39,6 @@ func (c *cell) beginWebSocket() bool {
 	}
 	c.took(c.response.left())
 	c.blocking, c.response.message = true, false // verbs follow
-	if c.x == nil {
-		return true
-	}
 	shake, refusal := websocket.NewHandshake([]byte(w.Key), []byte(w.Extensions))
 	s, x := &blockingSocket{c: c, handler: c.l}, c.x
 	c.x = s

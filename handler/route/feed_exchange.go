@@ -33,8 +33,9 @@ func (f *fed) ConnValue() any { return backend.ConnValueOf(f.Exchange) }
 // SetConnValue implements backend.ConnKeeper.
 func (f *fed) SetConnValue(v any) { backend.SetConnValueOf(f.Exchange, v) }
 
-// Stream implements backend.Streamer. What is left of the body goes to r.
+// Stream implements backend.Streamer. What is left of the body is dropped: its file would take room in the spool for as long as the stream.
 func (f *fed) Stream(r backend.Running) {
+	f.close()
 	f.running = r
 	backend.BeginStream(f.Exchange, fedRunning{f})
 }

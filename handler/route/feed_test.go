@@ -141,6 +141,30 @@ func TestBodiesInFilesKeepTheValue(t *testing.T) {
 	}
 }
 
+// A body that a stream has not taken is dropped: otherwise a few clients could fill the spool for as long as they like.
+func TestStreamsKeepNoFiles(t *testing.T) {
+	p := &probe{told: make(chan string, 10)}
+	files := quiet.Blocking(handler.Func(func(*handler.Response, *handler.Request) {}), 0)
+	b, err := route.New([]route.Rule{{Path: "/p/", To: p}}, files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const n = 500_000
+	address := serveSpooled(t, b, engine.Limits{SpoolBody: true, BufferBody: 1000}, n+n/2)
+	for i := range 3 {
+		c, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		c.SetDeadline(time.Now().Add(patience))
+		fmt.Fprintf(c, "POST /p/x HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%s", n, strings.Repeat("x", n))
+		if res, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil || res.StatusCode != 200 {
+			t.Fatalf("stream %d: %v, %v", i, res, err)
+		}
+	}
+}
+
 // serveTLS is serve for clients that speak TLS.
 func serveTLS(t *testing.T, b backend.Backend, lim engine.Limits, config *tls.Config) (address string) {
 	t.Helper()

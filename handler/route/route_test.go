@@ -36,7 +36,13 @@ func named(name string) backend.Backend {
 // serve serves a backend and returns its address.
 func serve(t *testing.T, b backend.Backend, lim engine.Limits) (address string) {
 	t.Helper()
-	e, err := engine.New(engine.Options{Loops: 2, Logger: slog.New(slog.DiscardHandler), Spool: engine.Spool{Dir: t.TempDir()}})
+	return serveSpooled(t, b, lim, 0)
+}
+
+// serveSpooled is serve with a limit of the spool, in bytes; 0: the default.
+func serveSpooled(t *testing.T, b backend.Backend, lim engine.Limits, spool int64) (address string) {
+	t.Helper()
+	e, err := engine.New(engine.Options{Loops: 2, Logger: slog.New(slog.DiscardHandler), Spool: engine.Spool{Dir: t.TempDir(), Bytes: spool}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,7 @@
 //
 // Health: a server that fails often is left out for a while (passive health), and then gets one request at a time until one
 // succeeds. Health checks, if there are any, say whether it is up besides. Backups step in when too few are up; if none of
-// them is up either, all servers count as up.
+// them is up either, all servers count as up. A request that all which are up have failed goes to the others, too.
 //
 // Time is an argument of everything on the way of a request: the clock of the loops, in nanoseconds. What loops share is
 // atomics; the locks are taken only after failures, and while requests wait in the queue.

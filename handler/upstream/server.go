@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -57,7 +56,8 @@ func (t Target) host(to backend.Address, secure bool) string {
 		return t.Addr
 	case to.Path == "" && port != 80 && !secure, to.Path == "" && port != 443 && secure:
 		return net.JoinHostPort(t.Name, strconv.Itoa(int(port)))
-	case strings.Contains(t.Name, ":"):
+	}
+	if ip, err := netip.ParseAddr(t.Name); err == nil && ip.Is6() {
 		return "[" + t.Name + "]" // an address that Follow was given
 	}
 	return t.Name

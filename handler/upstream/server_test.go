@@ -32,6 +32,8 @@ func TestNames(t *testing.T) {
 		{Target{Addr: "unix:/run/s"}, nil, "localhost", ""},
 		{Target{Addr: "10.0.0.1:443", Name: "a.example"}, &tls.Config{ServerName: "b.example"}, "a.example", "b.example"},
 		{Target{Addr: "unix:/run/s", Name: "a.example"}, &tls.Config{}, "a.example", "a.example"},
+		{Target{Addr: "unix:/run/s", Name: "localhost:3000"}, nil, "localhost:3000", ""},
+		{Target{Addr: "[::1]:80", Name: "[::1]"}, nil, "[::1]", ""},
 	} {
 		s, err := New(Options{TLS: tt.config}, tt.t)
 		if err != nil {

@@ -21,7 +21,8 @@ type Target struct {
 	Weight int
 	// Slots is how many requests the target gets at a time. 0: no bound.
 	Slots int
-	// Backup is for a target that is used only while fewer of the others are up than Passive.Panic asks for.
+	// Backup is for a target that is used only while fewer of the others are up than Passive.Panic asks for, and for requests that all others
+	// which are up have failed.
 	Backup bool
 }
 

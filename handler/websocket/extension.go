@@ -11,6 +11,7 @@ import (
 type deflateParams struct {
 	serverNoTakeover, clientNoTakeover bool
 	serverBits                         uint8 // of the window for messages of the server; 0: not mentioned
+	serverBitsAsked                    bool  // server_max_window_bits was offered: an answer without it declines it
 	clientBits                         uint8 // of the window for messages of the client; 0: not mentioned
 	clientBitsAllowed                  bool  // client_max_window_bits was offered
 }
@@ -114,7 +115,7 @@ func (o *Compression) agree(offer deflateParams) (p deflateParams) {
 	p.clientNoTakeover = offer.clientNoTakeover || !o.Takeover
 	p.serverBits, p.clientBits = windowBitsMax, windowBitsMax
 	if offer.serverBits != 0 {
-		p.serverBits = offer.serverBits
+		p.serverBits, p.serverBitsAsked = offer.serverBits, true
 	}
 	if o.Takeover {
 		p.serverBits = min(p.serverBits, bits)
@@ -140,7 +141,7 @@ func (p deflateParams) String() string {
 	if p.clientNoTakeover {
 		s += "; client_no_context_takeover"
 	}
-	if p.serverBits < windowBitsMax {
+	if p.serverBits < windowBitsMax || p.serverBitsAsked {
 		s += "; server_max_window_bits=" + strconv.Itoa(int(p.serverBits))
 	}
 	if p.clientBitsAllowed && p.clientBits < windowBitsMax {

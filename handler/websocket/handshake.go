@@ -61,8 +61,11 @@ func NewHandshake(key, extensions []byte) (s Handshake, refusal *Refusal) {
 }
 
 func (s *Handshake) setKey(key []byte) *Refusal {
+	if len(key) != keyLen {
+		return errKey // Decode panics if it has no room for all
+	}
 	var raw [keyLen]byte // more than 16: Decode needs room for the whole
-	if n, err := base64.StdEncoding.Strict().Decode(raw[:], key); len(key) != keyLen || err != nil || n != 16 {
+	if n, err := base64.StdEncoding.Strict().Decode(raw[:], key); err != nil || n != 16 {
 		return errKey
 	}
 	s.accept = httpwrite.WebSocketAccept(key)

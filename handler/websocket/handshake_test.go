@@ -33,6 +33,8 @@ func TestCheck(t *testing.T) {
 		{opening13 + "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ", 400},
 		{opening13 + "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZR==", 400},
 		{opening13 + "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQAA", 400},
+		{opening13 + "Sec-WebSocket-Key: " + strings.Repeat("A", 36), 400}, // more bytes than a key has room for
+		{opening13 + "Sec-WebSocket-Key: " + strings.Repeat("A", 1000), 400},
 		{opening13 + key + "\n" + key, 400},
 		{opening13 + "X: y", 400},
 		{strings.Replace(opening13, "GET", "POST", 1) + "Content-Length: 0\n" + key, 405},
@@ -82,6 +84,8 @@ func TestNegotiation(t *testing.T) {
 		{kept, d + "; server_no_context_takeover", d + "; server_no_context_takeover"},
 		{kept, d + "; client_no_context_takeover", d + "; client_no_context_takeover"},
 		{kept, d + `; client_max_window_bits="12"; server_max_window_bits=9`, d + "; server_max_window_bits=9; client_max_window_bits=12"},
+		{kept, d + "; server_max_window_bits=15; client_max_window_bits=15", d + "; server_max_window_bits=15"}, // RFC 7692 §7.1.2.1
+		{small, d + "; server_max_window_bits=15", d + "; client_no_context_takeover; server_max_window_bits=10"},
 		{small, d, d + "; client_no_context_takeover; server_max_window_bits=10"},
 		{small, d + "; client_max_window_bits=8", d + "; server_max_window_bits=10; client_max_window_bits=8"},
 		{kept, "x-webkit-deflate-frame, foo; bar=\"a,b\", PERMESSAGE-DEFLATE", d},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -459,4 +460,41 @@ func TestWindow(t *testing.T) {
 	if w.add(17, 2000); w.begins() != 17 {
 		t.Errorf("a large one: it begins at %d", w.begins())
 	}
+}
+
+// The server begins to serve in the moment in which the bus has connected, and not yet begun to read.
+func TestBusLateWhileConnecting(t *testing.T) {
+	l := newFakeLog("log")
+	a := newNode(t, patience, l.dial)
+	here := a.follow("", "x")
+	for i := range 3 {
+		a.publish("x", fmt.Sprint(i))
+	}
+	here.want(numbers(0, 3)...)
+	b := newNodeWith(t, patience, &Address{name: "test", hosts: []string{"nowhere"}}, l.dial, func(n *node) context.Context {
+		n.log = slog.New(slog.NewTextHandler(&onLine{"bus connected", func() {
+			n.late.Store(true)
+			n.restart()
+		}}, nil))
+		return t.Context()
+	})
+	if s := b.Stats(); s.Connections != 2 {
+		t.Errorf("%d connections, want another one that does not begin with what is old", s.Connections)
+	}
+	if list, _ := b.hub.History("x", "", 9); len(list) != 0 {
+		t.Errorf("%d old messages", len(list))
+	}
+}
+
+// onLine calls a function when a line with a text is logged.
+type onLine struct {
+	text string
+	call func()
+}
+
+func (o *onLine) Write(p []byte) (int, error) {
+	if strings.Contains(string(p), o.text) {
+		o.call()
+	}
+	return len(p), nil
 }

@@ -94,7 +94,8 @@ func (s *natsSession) append(ctx context.Context, b *batch) error {
 	}
 	id := strconv.FormatUint(b.origin, 36) + "-" + strconv.FormatUint(b.number, 36)
 	_, err := s.js.Publish(ctx, s.subject(), data, jetstream.WithMsgID(id), jetstream.WithExpectStream(s.stream))
-	if api, ok := errors.AsType[*jetstream.APIError](err); ok && api.ErrorCode == natsTooLarge {
+	api, ok := errors.AsType[*jetstream.APIError](err)
+	if ok && api.ErrorCode == natsTooLarge || errors.Is(err, nats.ErrMaxPayload) { // with the header of the message
 		return fmt.Errorf("%w: %v", errRefused, err)
 	}
 	return err

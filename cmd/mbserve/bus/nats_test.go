@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -98,6 +99,22 @@ func TestNATSStream(t *testing.T) {
 	a.publish("x", "11")
 	here.until("it is ended", func() bool { return here.slow })
 	a.follow(here.last(), "x").want("11")
+}
+
+// A message whose batch is as large as the server takes is too large with the header that goes with it. It is dropped, and the next one follows.
+func TestNATSMaxPayload(t *testing.T) {
+	t.Parallel()
+	config := filepath.Join(t.TempDir(), "nats.conf")
+	if err := os.WriteFile(config, []byte("max_payload: 20000\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := startNATS(t, "-js", "-sd", t.TempDir(), "-c", config)
+	a := newNodeAt(t, patience, address(t, "nats://"+s.addr), nil)
+	here := a.follow("", "x")
+	a.publish("x", strings.Repeat("x", 20000-60))
+	eventually(t, "it is dropped", func() bool { return a.Stats().Dropped == 1 })
+	a.publish("x", "next")
+	here.want("next")
 }
 
 func TestNATSWithoutJetStream(t *testing.T) {

@@ -66,8 +66,12 @@ func (b *Bus) use(ctx context.Context, s session, log about, after uint64) error
 	b.stats.Connections++
 	b.mu.Unlock()
 	var both sync.WaitGroup
-	both.Go(func() { cancel(b.write(ctx, s)) })
-	both.Go(func() { cancel(b.read(ctx, s, log, after)) })
+	if b.filling && b.late.Load() {
+		cancel(errLate) // since begin, and restart has found no session
+	} else {
+		both.Go(func() { cancel(b.write(ctx, s)) })
+		both.Go(func() { cancel(b.read(ctx, s, log, after)) })
+	}
 	<-ctx.Done()
 	s.close() // ends what waits for an answer
 	both.Wait()

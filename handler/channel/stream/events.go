@@ -68,8 +68,11 @@ func (e *events) begin(l *Loop, q *Request) []byte {
 	if q.First != nil {
 		b = appendData(b, *q.First)
 	}
-	if !e.member.LossDue() {
+	switch {
+	case !e.member.LossDue():
 		b = append(e.appendPosition(b), '\n')
+	case q.First != nil:
+		b = append(b, '\n') // it ends here: what says that something is lost is another event
 	}
 	return b
 }

@@ -240,3 +240,20 @@ func TestEventsLostFirst(t *testing.T) {
 		t.Errorf("the first event is %+v, want lost, and the id %s", e, s.hub.Position())
 	}
 }
+
+// What comes before all others is an event of its own, also for a client that is told of a loss then.
+func TestEventsFirstBeforeLost(t *testing.T) {
+	s := newSite(t)
+	resp, err := http.Get("http://" + s.addr + "/?c=a&after=unknown&first=state")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	c := &source{t: t, resp: resp, in: bufio.NewReader(resp.Body)}
+	if e := c.read(); e.event != "" || e.data != "state" || e.id != "" {
+		t.Errorf("the first event is %+v, want the state, without an id", e)
+	}
+	if e := c.read(); e.event != "lost" || e.data != "" || e.id != s.hub.Position() {
+		t.Errorf("the second event is %+v, want lost, without data, and the id %s", e, s.hub.Position())
+	}
+}
