@@ -5,7 +5,9 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"sync"
 	"sync/atomic"
+	"time"
 )
 
 const (
@@ -15,13 +17,24 @@ const (
 	// percentMax bounds what is asked of Go for that.
 	percentMax     = 800
 	percentDefault = 100
+
+	// While less than quietMax is allocated in the time between two looks, nothing is going on that leaves garbage. If there is giveBackMin of
+	// it then, it is given back to the system: the next collection may be far away, and connections that stay idle would seem to need twice
+	// the memory until then.
+	quietLook   = time.Second
+	quietMax    = 1 << 20
+	giveBackMin = 8 << 20
 )
 
 // collector keeps the garbage collector from running too often: it begins, as usual, when as much was allocated as is in use, but not
-// before it is garbageMin.
+// before it is garbageMin. After a burst it has what was left collected.
 type collector struct {
 	percent atomic.Int64 // what Go was told last
 	over    atomic.Bool
+
+	looks *time.Timer // armed by a collection, and then as long as much is allocated
+	mu    sync.Mutex
+	heap  uint64 // bytes of objects, with garbage, at the last look; under mu
 }
 
 // collected is garbage from the start: its finalizer runs after each collection.
@@ -33,6 +46,7 @@ func tuneCollector() *collector {
 		return nil
 	}
 	c := &collector{}
+	c.looks = time.AfterFunc(quietLook, c.look)
 	c.percent.Store(percentDefault)
 	c.adjust()
 	runtime.SetFinalizer(&collected{c}, (*collected).again)
@@ -45,7 +59,27 @@ func (o *collected) again() {
 		return
 	}
 	o.by.adjust()
+	o.by.looks.Reset(quietLook)
 	runtime.SetFinalizer(o, (*collected).again)
+}
+
+// look gives garbage back when it is quiet.
+func (c *collector) look() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.over.Load() {
+		return
+	}
+	s := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/gc/heap/live:bytes"}}
+	metrics.Read(s)
+	heap, live := s[0].Value.Uint64(), s[1].Value.Uint64()
+	switch was := c.heap; {
+	case heap > was+quietMax:
+		c.looks.Reset(quietLook)
+	case heap > live+giveBackMin:
+		debug.FreeOSMemory()
+	}
+	c.heap = heap
 }
 
 // adjust tells Go what is right for the memory that is in use, if that is another value by more than a fifth: to tell it stops all goroutines for a
@@ -68,6 +102,7 @@ func percentFor(live uint64) int64 {
 // end leaves the collector to Go.
 func (c *collector) end() {
 	if c != nil && !c.over.Swap(true) {
+		c.looks.Stop()
 		debug.SetGCPercent(percentDefault)
 	}
 }

@@ -29,3 +29,23 @@ func TestTuneCollector(t *testing.T) {
 	large = nil
 	eventually(t, "it is rarer", func() bool { runtime.GC(); return c.percent.Load() > percentDefault })
 }
+
+// What a burst has left, too little for a collection, is collected when the burst is over.
+func TestCollectorGivesBack(t *testing.T) {
+	t.Setenv("GOMEMLIMIT", "")
+	t.Setenv("GOGC", "")
+	large := make([]byte, 8*garbageMin)
+	c := tuneCollector()
+	defer c.end()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	collections := m.NumGC
+	for range 4 * garbageMin / len(garbage) {
+		garbage = make([]byte, len(garbage))
+	}
+	eventually(t, "it is collected", func() bool { runtime.ReadMemStats(&m); return m.NumGC > collections })
+	runtime.KeepAlive(large)
+}
+
+var garbage = make([]byte, 64<<10)
