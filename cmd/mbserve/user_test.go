@@ -489,6 +489,20 @@ func TestRootHelperKilled(t *testing.T) {
 	}
 }
 
+// upgrade has the server replaced, and returns the number of the new process.
+func (s *instance) upgrade(pidName string) int {
+	s.t.Helper()
+	s.signal(syscall.SIGUSR2)
+	s.wait("msg=upgrading")
+	eventually(s.t, "it is over", func() bool {
+		return strings.Contains(s.log.String(), "handed over") || strings.Contains(s.log.String(), "upgrade failed")
+	})
+	if strings.Contains(s.log.String(), "upgrade failed") {
+		s.t.Fatal("the new process has failed")
+	}
+	return s.awaitNew(pidName)
+}
+
 // A token that only root may read holds in the process that replaces the server, too.
 func TestUserAdminToken(t *testing.T) {
 	t.Parallel()
@@ -501,15 +515,7 @@ func TestUserAdminToken(t *testing.T) {
 	u.write(`@ listen{ port, connect = say("x") }`)
 	s := launchProgram(t, u.program, "-u", "nobody", "-p", pid, "--admin", "127.0.0.1:0", "--admin-token-file", token, u.script)
 	s.wait("msg=ready")
-	s.signal(syscall.SIGUSR2)
-	s.wait("msg=upgrading")
-	eventually(t, "it is over", func() bool {
-		return strings.Contains(s.log.String(), "handed over") || strings.Contains(s.log.String(), "upgrade failed")
-	})
-	if strings.Contains(s.log.String(), "upgrade failed") {
-		t.Fatal("the new process has failed")
-	}
-	heir := s.awaitNew(pid)
+	heir := s.upgrade(pid)
 	req, err := http.NewRequest("POST", strings.Replace(field(s.wait("msg=admin "), "address"), "/status", "/reload", 1), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -534,15 +540,7 @@ func TestUserCertificates(t *testing.T) {
 	s := launchProgram(t, u.program, "-u", "nobody", "-p", pid, u.script)
 	s.wait("msg=ready")
 	at := field(s.wait("msg=listening"), "address")
-	s.signal(syscall.SIGUSR2)
-	s.wait("msg=upgrading")
-	eventually(t, "it is over", func() bool {
-		return strings.Contains(s.log.String(), "handed over") || strings.Contains(s.log.String(), "upgrade failed")
-	})
-	if strings.Contains(s.log.String(), "upgrade failed") {
-		t.Fatal("the new process has failed")
-	}
-	heir := s.awaitNew(pid)
+	heir := s.upgrade(pid)
 	s.wait("certificate not read again: the one in use stays in use", "permission denied")
 	client, _ := tlsClient("a.test", trusted)
 	resp, err := client.Get(at)
