@@ -90,6 +90,7 @@ func TestHijackBeforeHeadIsSent(t *testing.T) {
 	if n, err := d.peer.detached.Read(make([]byte, 1)); n != 0 || err != io.EOF {
 		t.Errorf("%d, %v, want the end", n, err)
 	}
+	eventually(t, "its place is given back", func() bool { return d.e.conns.Load() == 0 }) // after the end was seen here
 }
 
 // A hijack that is refused changes nothing.
