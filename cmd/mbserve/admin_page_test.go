@@ -89,6 +89,14 @@ func (b *browser) post(method string, params any) int {
 // call sends a command and waits for its result.
 func (b *browser) call(method string, params, result any) {
 	b.t.Helper()
+	if failed := b.try(method, params, result); failed != "" {
+		b.t.Fatalf("%s: %s", method, failed)
+	}
+}
+
+// try is call for a command that may fail. It returns the browser's message.
+func (b *browser) try(method string, params, result any) (failed string) {
+	b.t.Helper()
 	id := b.post(method, params)
 	for {
 		text, err := b.from.ReadBytes(0)
@@ -106,14 +114,14 @@ func (b *browser) call(method string, params, result any) {
 		switch {
 		case m.ID != id: // an event
 		case m.Error != nil:
-			b.t.Fatalf("%s: %s", method, m.Error.Message)
+			return m.Error.Message
 		case result == nil:
-			return
+			return ""
 		default:
 			if err := json.Unmarshal(m.Result, result); err != nil {
 				b.t.Fatal(err)
 			}
-			return
+			return ""
 		}
 	}
 }
@@ -121,24 +129,39 @@ func (b *browser) call(method string, params, result any) {
 // eval returns the value of an expression as text.
 func (b *browser) eval(expression string) string {
 	b.t.Helper()
+	value, failed := b.tryEval(expression)
+	if failed != "" {
+		b.t.Fatalf("%s: %s", expression, failed)
+	}
+	return value
+}
+
+// tryEval is eval for a page that may give way to another one meanwhile. Then it returns the browser's message.
+func (b *browser) tryEval(expression string) (value, failed string) {
+	b.t.Helper()
 	var r struct {
 		Result           struct{ Value any }
 		ExceptionDetails *struct {
 			Exception struct{ Description string }
 		}
 	}
-	b.call("Runtime.evaluate", map[string]any{"expression": expression, "returnByValue": true}, &r)
+	if failed = b.try("Runtime.evaluate", map[string]any{"expression": expression, "returnByValue": true}, &r); failed != "" {
+		return "", failed
+	}
 	if r.ExceptionDetails != nil {
 		b.t.Fatalf("%s: %s", expression, r.ExceptionDetails.Exception.Description)
 	}
-	return fmt.Sprint(r.Result.Value)
+	return fmt.Sprint(r.Result.Value), ""
 }
 
 // until waits until an expression is true. On a page that is not there yet, it may throw.
 func (b *browser) until(expression string) {
 	b.t.Helper()
 	safe := fmt.Sprintf("(() => { try { return %s } catch { return false } })()", expression)
-	eventually(b.t, expression, func() bool { return b.eval(safe) == "true" })
+	eventually(b.t, expression, func() bool {
+		value, _ := b.tryEval(safe)
+		return value == "true"
+	})
 }
 
 // click clicks the middle of the first element that a selector finds.
