@@ -67,8 +67,8 @@ func main() {
 	set, err := upstream.New(upstream.Options{
 		// The first check of a target decides at once. Later, one success makes it healthy, two failures in a row make it unhealthy.
 		Active: &upstream.Active{Path: *health, Every: time.Second, Rise: 1, Fall: 2},
-		// Only checks take a target out (Fails). One that is out gets a request only after all others have failed it (Panic). When all are out,
-		// watch notices it within 100 ms, and to refuses.
+		// Only checks take a target out (Fails). One that is out gets nothing while another one is up (Panic). When all are out, watch notices it
+		// within 100 ms, and to refuses.
 		Passive: upstream.Passive{Fails: -1, Panic: -1},
 	}, targets...)
 	check(err)
