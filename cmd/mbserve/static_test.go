@@ -147,10 +147,11 @@ func TestStaticDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := start(t, "--static", root, "--listen", "0")
+	client := newClient(t)
 	eventually(t, "a text is compressed", func() bool {
 		req, _ := http.NewRequest("GET", s.url("/long.txt"), nil)
 		req.Header.Set("Accept-Encoding", "gzip")
-		resp, _, err := do(http.DefaultClient, req)
+		resp, _, err := do(client, req)
 		return err == nil && resp.Header.Get("Content-Encoding") == "gzip"
 	})
 	if !strings.HasPrefix(s.address(0), "127.0.0.1:") {
