@@ -86,3 +86,13 @@ func TestInstallWithoutGo(t *testing.T) {
 		t.Errorf("%v, and not a word of it: %s", err, said)
 	}
 }
+
+// What is meant for another root does not get into this one: DESTDIR is that of the environment, too.
+func TestInstallIntoAnotherRoot(t *testing.T) {
+	if _, err := exec.LookPath("make"); err != nil {
+		t.Skip(err)
+	}
+	if said, ok := script(t, []string{"DESTDIR=/another/root", "MAKEFLAGS="}, "make", "-n", "install"); !ok || !strings.Contains(said, "DESTDIR='/another/root'") {
+		t.Error(said)
+	}
+}
