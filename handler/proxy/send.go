@@ -31,7 +31,7 @@ func (e *exchange) send(body []byte) {
 func (e *exchange) pick() error {
 	v, err := e.service.picker.Pick(e.l.Now(), e.key, e.tried)
 	if err == nil {
-		e.server, e.begun = v, true
+		e.begins(v)
 	}
 	return err
 }
@@ -236,7 +236,7 @@ func (w *waiting) pick() bool {
 	switch {
 	case err == nil:
 		w.end()
-		e.server, e.begun = v, true
+		e.begins(v)
 		e.connect(nil)
 	case errors.Is(err, upstream.ErrBusy):
 		return false
