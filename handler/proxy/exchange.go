@@ -65,6 +65,7 @@ type exchange struct {
 	waiting    *waiting
 	tried      []*upstream.Server
 	connects   int  // connections that could not be established
+	gavePlace  bool // an unused connection was given up for it
 	retries    int  // that count for Retrying.Times
 	sends      int  // how often a connection has got the request
 	fresh      bool // only a new connection will do
