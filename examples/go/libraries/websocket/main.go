@@ -1,6 +1,9 @@
 // Command websocket sends back what it gets over WebSocket connections, on the event loops: an idle connection has no goroutine. It shows
-// how a third-party library becomes a backend.Protocol: gobwas/ws knows WebSocket, and works on bytes in memory. Applications use Moonbridge's
-// own package, handler/websocket. This one does not check that text is UTF-8, close codes, or Origin: any web page may connect.
+// how a third-party library becomes a backend.Protocol: gobwas/ws knows WebSocket, and works on bytes in memory. Read example memcached
+// first: Open, Data, Room and main are the same, so request and frame are what is new.
+//
+// Applications use Moonbridge's own package, handler/websocket. This program does not check that text is UTF-8, close codes, or Origin: any
+// web page may connect.
 //
 //	cd examples/go/libraries && go run ./websocket    # then, with Python's websockets: python3 -m websockets ws://127.0.0.1:8081/
 package main
@@ -32,11 +35,12 @@ func (echo) Open(c backend.Conn) backend.Stream {
 // the connection.
 type session struct {
 	upgraded bool     // the request was answered, so frames follow
-	state    ws.State // with StateFragmented within a message of several frames
+	state    ws.State // for ws.CheckHeader. StateFragmented is part of it while a message of several frames is not complete
 }
 
-// Data is called when bytes have arrived, or the client sends no more. It answers what is complete until the client reads too slowly (Full);
-// then Room goes on. What is left stays in Unread, and is there again with more after it. Full is also true after Close.
+// Data is called when bytes have arrived, or the client sends no more. It answers what is complete in Unread. What is left is there again
+// next time, with more after it. Write never blocks: it keeps what the client does not take. When that is too much, or after Close,
+// Full is true. Then Data stops, and Room goes on when the client has read enough.
 func (s *session) Data(c backend.Conn) {
 	for !c.Full() {
 		n := 0
@@ -55,7 +59,7 @@ func (s *session) Data(c backend.Conn) {
 	}
 }
 
-func (s *session) Room(c backend.Conn)        { s.Data(c) } // c was Full, and the client has read enough
+func (s *session) Room(c backend.Conn)        { s.Data(c) }
 func (s *session) Closed(backend.Conn, error) {}
 
 // request answers the request, and returns its length, or 0 as long as it is not complete. Until a client has the answer it may
@@ -88,7 +92,7 @@ func (s *session) frame(c backend.Conn, input []byte) int {
 	switch {
 	case incomplete(err):
 		return 0
-	case err != nil, ws.CheckHeader(h, s.state) != nil:
+	case err != nil, ws.CheckHeader(h, s.state) != nil: // not masked, a reserved bit, or the wrong frame within a message, for example
 		return end(c, ws.StatusProtocolError)
 	case head != ws.HeaderSize(h): // its length must be in the shortest form (RFC 6455 §5.2)
 		return end(c, ws.StatusProtocolError)
@@ -100,15 +104,15 @@ func (s *session) frame(c backend.Conn, input []byte) int {
 		return end(c, ws.StatusNormalClosure)
 	}
 	n := head + int(h.Length)
-	f := ws.UnmaskFrame(ws.Frame{Header: h, Payload: input[head:n]}) // a copy: input must not be changed
+	f := ws.UnmaskFrame(ws.Frame{Header: h, Payload: input[head:n]}) // a copy, with a header that says so: input must not be changed
 	switch {
 	case h.OpCode == ws.OpPong:
 		return n
 	case h.OpCode == ws.OpPing:
 		f.Header.OpCode = ws.OpPong
-	case h.Fin: // data, the last or only frame of a message. An application would use f.Payload here and in the next case
+	case h.Fin: // the last or only frame of a message: f.Payload has data
 		s.state = ws.StateServerSide
-	default: // more frames of this message follow
+	default: // f.Payload has data, and more frames of this message follow
 		s.state = ws.StateServerSide | ws.StateFragmented
 	}
 	c.Write(ws.MustCompileFrame(f))
