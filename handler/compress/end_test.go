@@ -329,6 +329,28 @@ func TestPanic(t *testing.T) {
 	}
 }
 
+// TestPanicAfterTheEnd: what a fault has cut off does not look complete, though the inner backend has ended its response before.
+func TestPanicAfterTheEnd(t *testing.T) {
+	for _, response := range []string{html(page(60000)), streamHead + chunk(page(60000)) + "0\r\n\r\n"} {
+		for _, left := range []bool{false, true} {
+			g := newRig(t, get("gzip"), Options{})
+			k := kind{httpparse.Gzip, LevelDefault}
+			g.b.shared.idle[k] = []encoder{panicking{newEncoder(k)}}
+			g.out(response, true) // a goroutine has it
+			if left {
+				g.inner.x.Complete(g.inner, backend.EndKeep)
+			} else {
+				g.inner.x.Done(backend.EndKeep)
+			}
+			g.loop.wait(t, func() bool { return g.conn.ended > 0 })
+			g.settle()
+			if g.conn.end != backend.EndReset || g.conn.ended != 1 {
+				t.Errorf("end %v, %d times, after %q", g.conn.end, g.conn.ended, g.conn.got.String())
+			}
+		}
+	}
+}
+
 // TestTurnBound: what one turn encodes on the loop is bounded.
 func TestTurnBound(t *testing.T) {
 	l := &loop{on: newFakeLoop()}

@@ -167,10 +167,10 @@ func (e *exchange) passEnd() {
 	e.x.Done(e.end)
 }
 
-// conclude does so if all of it has been taken.
+// conclude does so if all of it has been taken. A response that a fault has cut off is for fail to end.
 func (e *exchange) conclude() {
 	waits := e.inner == innerComplete || e.inner == innerEnded
-	if e.state == stateOver || !waits || len(e.unsent) > 0 || len(e.files) > 0 || e.state == stateBody && !e.body.finished {
+	if e.state == stateOver || e.state == stateBroken || !waits || len(e.unsent) > 0 || len(e.files) > 0 || e.state == stateBody && !e.body.finished {
 		return
 	}
 	e.passEnd()
