@@ -394,6 +394,9 @@ func (s *h2Conn) fail(code h2Code, cause string) {
 		s.l.parent.flooded(s.service, &s.raw.socket)
 	}
 	s.putGoAway(s.lastID, code)
+	b := *s.raw.bounds
+	b.closeMS = 0 // there are no responses any more that would need time
+	s.raw.bounds = &b
 	if code == h2EnhanceYourCalm {
 		s.raw.drained = drainBytesMax - h2CalmDrainBytes
 	}

@@ -1,8 +1,9 @@
 package engine
 
 import (
+	"cmp"
 	"log/slog"
-	"time"
+	"math"
 
 	"moonbridge/handler/logging"
 )
@@ -167,5 +168,7 @@ func (s *h2Conn) countEnded(cause string) {
 	})
 }
 
-// h2Bounds are those of the raw connections.
-var h2Bounds = &rawBounds{input: rawInputDefault, output: h2HeldMax, lingerMS: uint64(drainTimeoutDefault / time.Millisecond)}
+// h2BoundsOf are those of the raw connections. The last responses of a connection have the time of others.
+func h2BoundsOf(lim *limits) *rawBounds {
+	return &rawBounds{input: rawInputDefault, output: h2HeldMax, lingerMS: lim.drainMS, closeMS: cmp.Or(lim.stallMS, math.MaxUint32)}
+}
