@@ -188,7 +188,7 @@ func (p goPackage) fileImports(t *testing.T) map[string][]string {
 func packages(t *testing.T) []goPackage {
 	t.Helper()
 	var list []goPackage
-	for decoder := json.NewDecoder(goOutput(t, "list", "-e", "-json=ImportPath,Dir,GoFiles,CgoFiles,IgnoredGoFiles", "./...")); ; {
+	for decoder := json.NewDecoder(goList(t, "-e", "-json=ImportPath,Dir,GoFiles,CgoFiles,IgnoredGoFiles", "./...")); ; {
 		var p goPackage
 		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
 			return list
@@ -199,6 +199,12 @@ func packages(t *testing.T) []goPackage {
 			list = append(list, p)
 		}
 	}
+}
+
+// goList runs go list and returns what it writes. The commit is not asked for: see scripts/build.
+func goList(t *testing.T, args ...string) io.Reader {
+	t.Helper()
+	return goOutput(t, append([]string{"list", "-buildvcs=false"}, args...)...)
 }
 
 // goOutput runs the go command and returns what it writes.
@@ -378,7 +384,7 @@ func TestOnePackageUsesCgo(t *testing.T) {
 // do their tests. scripts/check-portable compiles them without cgo.
 func TestOnlyTheWorkerNeedsLua(t *testing.T) {
 	worker := 0
-	for decoder := json.NewDecoder(goOutput(t, "list", "-test", "-json=ImportPath,Deps", "./...")); ; {
+	for decoder := json.NewDecoder(goList(t, "-test", "-json=ImportPath,Deps", "./...")); ; {
 		var p struct {
 			ImportPath string // "engine", "engine.test", or "engine [engine.test]"
 			Deps       []string

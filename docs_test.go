@@ -123,11 +123,11 @@ func TestGuideNamesModules(t *testing.T) {
 // modulesOf are the modules of others that these packages need.
 func modulesOf(t *testing.T, names ...string) (list []string) {
 	t.Helper()
-	args := []string{"list", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}"}
+	args := []string{"-deps", "-f", "{{with .Module}}{{.Path}}{{end}}"}
 	for _, name := range names {
 		args = append(args, "./"+name)
 	}
-	out, err := io.ReadAll(goOutput(t, args...))
+	out, err := io.ReadAll(goList(t, args...))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -47,7 +47,7 @@ esac
 
 temp=$(mktemp -d)
 trap 'rm -rf "$temp"' EXIT
-(cd "$here" && go build -o "$temp/$program" "./$program")
+(cd "$here" && go build -buildvcs=false -o "$temp/$program" "./$program")
 
 # A signal to this script must reach the program, which then stops its servers and writes its measurements.
 "$temp/$program" -dir "$here" "$@" &

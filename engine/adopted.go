@@ -20,10 +20,14 @@ type adopted struct {
 	ln     net.Listener
 	start  sync.Once // of the goroutine that accepts
 	closed atomic.Bool
+	ended  chan struct{} // closed when nothing accepts any more
 }
 
 // adoptPause is how long accepting pauses after an error, such as that no descriptor is left.
 const adoptPause = 100 * time.Millisecond
+
+// adoptEndMost is how long the end of listening waits for Accept, which returns at once with listeners that keep to net.Listener.
+const adoptEndMost = time.Second
 
 // Adopt makes a listener of the engine from one that comes from elsewhere: a VPN in this process, memory, a wrapper. Serve,
 // ServeSockets and ServeProtocol then work as for others. The engine owns ln. A goroutine accepts, and the connections go to the
@@ -41,7 +45,7 @@ func (e *Engine) Adopt(ln net.Listener) (*Listener, error) {
 	if e.stopped {
 		return nil, ErrStopped
 	}
-	adopted := &Listener{e: e, adopted: &adopted{ln: ln}}
+	adopted := &Listener{e: e, adopted: &adopted{ln: ln, ended: make(chan struct{})}}
 	e.listeners = append(e.listeners, adopted)
 	return adopted, nil
 }
@@ -113,35 +117,43 @@ func (ln *Listener) countPause(err error) {
 }
 
 func (ln *Listener) acceptAdopted() {
+	defer close(ln.adopted.ended)
 	for {
 		c, err := ln.adopted.ln.Accept()
+		closed := ln.adopted.closed.Load()
 		switch {
-		case ln.adopted.closed.Load():
-			if err == nil {
-				c.Close()
-			}
-			return
-		case errors.Is(err, net.ErrClosed):
-			return
-		case err != nil:
-			ln.countPause(err)
-			time.Sleep(adoptPause)
-		default:
+		case err == nil:
+			// It is served even if the listener was closed meanwhile: for its peer it was open.
 			if err := ln.ServeConn(c); err != nil {
 				ln.e.log.Error("connection lost", "listener", ln.Addr(), "err", err)
 				c.Close()
 			}
+			if closed {
+				return
+			}
+		case closed || errors.Is(err, net.ErrClosed):
+			return
+		default:
+			ln.countPause(err)
+			time.Sleep(adoptPause)
 		}
 	}
 }
 
-// stop ends listening.
+// stop ends listening. When it returns, the loops have got what was accepted.
 func (ln *Listener) stop() error {
-	if ln.adopted == nil {
+	a := ln.adopted
+	if a == nil {
 		return ln.r.Close()
 	}
-	ln.adopted.closed.Store(true)
-	return ln.adopted.ln.Close()
+	a.closed.Store(true)
+	err := a.ln.Close()
+	a.start.Do(func() { close(a.ended) }) // it was never served
+	select {
+	case <-a.ended:
+	case <-time.After(adoptEndMost):
+	}
+	return err
 }
 
 // descriptorOf returns a duplicate of the descriptor of a connection that can move to a loop, or -1 for others.

@@ -469,3 +469,46 @@ func TestRawCloseReadsTheRest(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What a program wants to discard of a connection that has ended meanwhile is gone: a mistake of nobody, which must not end the program.
+func TestRawDiscardAfterTheEnd(t *testing.T) {
+	for name, end := range map[string]func(c backend.Conn){
+		"closed": func(c backend.Conn) { c.Close() },
+		"reset":  func(c backend.Conn) { c.Reset() },
+		"left": func(c backend.Conn) {
+			if conn, err := c.Detach(); err != nil {
+				t.Error(err)
+			} else {
+				conn.Close()
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := startEngine(t, Options{Loops: 1})
+			conn := make(chan backend.Conn, 1)
+			ln := serveRaw(t, e, "tcp4", opener(func(backend.Conn) backend.Stream {
+				return &calls{t: t, data: func(c backend.Conn) {
+					if len(c.Unread()) == 5 {
+						conn <- c // a goroutine works on what has come, and it is discarded then
+					}
+				}}
+			}), backend.Bounds{})
+			p := dial(t, ln.Addr())
+			p.say("hello")
+			c := waitFor(t, conn, "bytes")
+			onLoop(t, e.Loop(0), func() { end(c) })
+			p.Close()
+			onLoop(t, e.Loop(0), func() {
+				if n := len(c.Unread()); n != 0 {
+					t.Errorf("%d bytes are unread", n)
+				}
+				defer func() {
+					if r := recover(); r != nil {
+						t.Errorf("panic: %v", r)
+					}
+				}()
+				c.Discard(5)
+			})
+		})
+	}
+}

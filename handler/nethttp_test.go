@@ -21,6 +21,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -610,4 +611,23 @@ func TestHTTPFileAfterServe(t *testing.T) {
 			t.Errorf("%s: %d bytes, %v", name, n, err)
 		}
 	}
+}
+
+// What goroutines of handlers that have panicked still do changes nothing that they share.
+func TestHTTPInterimAfterPanic(t *testing.T) {
+	var kept []http.ResponseWriter
+	b := attach(t, OnLoop(HTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		kept = append(kept, w)
+		panic(http.ErrAbortHandler)
+	}))))
+	b.exchange(get11, "")
+	b.exchange(get11, "")
+	var all sync.WaitGroup
+	for _, w := range kept {
+		all.Go(func() {
+			w.Header()["Date"] = nil
+			w.WriteHeader(103)
+		})
+	}
+	all.Wait()
 }

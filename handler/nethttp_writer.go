@@ -55,8 +55,8 @@ func (hw *httpWriter) WriteHeader(status int) {
 // interim sends an interim response with the current fields of the map. The server sends 100 itself, on the first read
 // of the body.
 func (hw *httpWriter) interim(status int) {
-	if status < 102 {
-		return
+	if status < 102 || hw.w.changeable() != nil {
+		return // all that have ended share one state
 	}
 	hw.setFields(true)
 	hw.w.Interim(status)

@@ -32,9 +32,9 @@ type collector struct {
 	percent atomic.Int64 // what Go was told last
 	over    atomic.Bool
 
-	looks *time.Timer // armed by a collection, and then as long as much is allocated
-	mu    sync.Mutex
-	heap  uint64 // bytes of objects, with garbage, at the last look; under mu
+	looks     *time.Timer // armed by a collection, and then as long as much is allocated
+	mu        sync.Mutex
+	allocated uint64 // bytes of objects, since the start of the process, at the last look; under mu
 }
 
 // collected is garbage from the start: its finalizer runs after each collection.
@@ -70,16 +70,16 @@ func (c *collector) look() {
 	if c.over.Load() {
 		return
 	}
-	s := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/gc/heap/live:bytes"}}
+	s := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/gc/heap/live:bytes"}, {Name: "/gc/heap/allocs:bytes"}}
 	metrics.Read(s)
-	heap, live := s[0].Value.Uint64(), s[1].Value.Uint64()
-	switch was := c.heap; {
-	case heap > was+quietMax:
+	heap, live, allocated := s[0].Value.Uint64(), s[1].Value.Uint64(), s[2].Value.Uint64()
+	switch was := c.allocated; { // not how the heap has grown: it is smaller after a collection, however busy the server is
+	case allocated > was+quietMax:
 		c.looks.Reset(quietLook)
 	case heap > live+giveBackMin:
 		debug.FreeOSMemory()
 	}
-	c.heap = heap
+	c.allocated = allocated
 }
 
 // adjust tells Go what is right for the memory that is in use, if that is another value by more than a fifth: to tell it stops all goroutines for a

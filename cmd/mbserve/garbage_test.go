@@ -2,6 +2,7 @@ package main
 
 import (
 	"runtime"
+	"runtime/metrics"
 	"testing"
 )
 
@@ -45,6 +46,30 @@ func TestCollectorGivesBack(t *testing.T) {
 		garbage = make([]byte, len(garbage))
 	}
 	eventually(t, "it is collected", func() bool { runtime.ReadMemStats(&m); return m.NumGC > collections })
+	runtime.KeepAlive(large)
+}
+
+// While much is allocated all the time, nothing is collected out of turn, which would cost more than the garbage: a collection between two
+// looks is no sign that it is quiet.
+func TestCollectorLeavesBusyAlone(t *testing.T) {
+	t.Setenv("GOMEMLIMIT", "")
+	t.Setenv("GOGC", "")
+	large := make([]byte, 8*garbageMin)
+	c := tuneCollector()
+	defer c.end()
+	forced := []metrics.Sample{{Name: "/gc/cycles/forced:gc-cycles"}}
+	for _, n := range []int{6 * giveBackMin, 2 * giveBackMin} {
+		runtime.GC()
+		for range n / len(garbage) {
+			garbage = make([]byte, len(garbage))
+		}
+		metrics.Read(forced)
+		before := forced[0].Value.Uint64()
+		c.look()
+		if metrics.Read(forced); forced[0].Value.Uint64() != before {
+			t.Errorf("collected after %d bytes", n)
+		}
+	}
 	runtime.KeepAlive(large)
 }
 

@@ -39,6 +39,7 @@ func TestSelftestReload(t *testing.T) {
 		{strings.Replace(passes, "%s", "three", 1), "it says two"},
 		{`require("moonbridge.test").equal(get("/").status, 404)`, `expected: 404\n     got: 200\nlast request: GET /: 200`},
 		{`os.exit(3)`, "the process has ended: exit status 3"},
+		{`os.exit()`, "the process has ended before its tests: exit status 0"},
 		{`get("/", { pool = 7 })`, "there is no pool 7"},
 		{`local function f() return f() + 1 end f()`, "o"}, // which text depends on the Lua
 	} {
@@ -52,10 +53,10 @@ func TestSelftestReload(t *testing.T) {
 		}
 	}
 	st := s.shown()
-	if len(st.Reloads) != 6 || st.Reloads[0].Result != "failed" || !strings.Contains(st.Reloads[0].Error, "selftest of pool 0: ") {
+	if len(st.Reloads) != 7 || st.Reloads[0].Result != "failed" || !strings.Contains(st.Reloads[0].Error, "selftest of pool 0: ") {
 		t.Errorf("reloads %+v", st.Reloads)
 	}
-	s.awaitRequests(6) // those of tests are not counted
+	s.awaitRequests(7) // those of tests are not counted
 	a.tested("three", strings.Replace(passes, "%s", "three", 1))
 	s.mustReload()
 	if got := get(t, s.url("/")); got != "three" {

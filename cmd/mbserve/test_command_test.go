@@ -107,6 +107,11 @@ func TestTestCommandBroken(t *testing.T) {
 		{"name", `require("moonbridge.test").case(1)`, "test.case: a name and a function expected", exitStart, nil},
 		{"listen", `listen{}`, "listen() must be called by the script itself", exitStart, nil},
 		{"exit", kase + "os.exit(7) end)", "FAIL  one (T)\n      tests: the process has ended: exit status 7\n", exitTests, nil},
+		{"exit well", kase + "end) test.case('two', function() os.exit() end) test.case('three', function() error('no') end)",
+			"ok    one (T)\nFAIL  two (T)\n      tests: the process has ended before its tests: exit status 0\n2 tests: 1 passed, 1 failed", exitTests, nil},
+		{"exit at once", kase + "end) os.exit(true)", "FAIL  the tests could not be run\n      tests: the process has ended before its tests: exit status 0\n", exitStart, nil},
+		{"exit between", `local test = require "moonbridge.test"; test.cases[1] = setmetatable({}, { __index = function() os.exit() end })`,
+			"tests: the process has ended before its tests: exit status 0\n", exitStart, nil},
 		{"endless", kase + "require('moonbridge_io').poll({}, nil, 600) end)", "FAIL  one (T)\n      tests: not finished in time: ended\n", exitTests, []string{"--timeout", "2"}},
 	}
 	for _, tt := range tests {

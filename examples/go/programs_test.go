@@ -42,7 +42,7 @@ func run(t *testing.T, name string, args ...string) *program {
 	if _, err := os.Stat(filepath.Join(name, "main.go")); err != nil {
 		dir = filepath.Join(here, "libraries") // a module of its own
 	}
-	goCommand(t, dir, "build", "-o", path, "./"+name)
+	goCommand(t, dir, "build", "-buildvcs=false", "-o", path, "./"+name)
 	p := &program{t: t, cmd: exec.Command(path, args...), log: new(log), exited: make(chan struct{})}
 	p.cmd.Stderr = p.log
 	p.cmd.WaitDelay = patience // workers that outlive the program keep its standard output open

@@ -24,7 +24,7 @@ type Stream interface {
 	// Room says that c is no longer Full because of what it held. It is not called if c cannot send any more.
 	Room(c Conn)
 	// Closed is the last call. err says why the connection has ended. It is nil if this side has closed it and everything was
-	// sent, or if both sides have finished sending. A peer that is gone is noticed by reading or writing: not while c is paused
+	// sent, if this side has reset it, or if both sides have finished sending. A peer that is gone is noticed by reading or writing: not while c is paused
 	// and writes nothing. If a write has failed, what the peer had sent before is still passed to Data, unless none of it is
 	// taken for the time of Bounds.Linger, because c is paused for example.
 	Closed(c Conn, err error)
@@ -42,8 +42,8 @@ type Drainer interface {
 type Conn interface {
 	// Unread returns the bytes that were read and not discarded. It is a view, valid until the Stream returns or discards.
 	Unread() []byte
-	// Discard drops the first n unread bytes. It panics if there are fewer. It may be called outside Data too, and then makes the
-	// connection read on if Unread was at its bound.
+	// Discard drops the first n unread bytes. It panics if there are fewer, unless Close was called or the connection has ended: then all
+	// of them are gone. It may be called outside Data too, and then makes the connection read on if Unread was at its bound.
 	Discard(n int)
 	// Ended reports whether the peer has finished sending and Unread holds its last bytes. This side may still send.
 	Ended() bool

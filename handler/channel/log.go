@@ -13,8 +13,9 @@ type Movable interface {
 	Log
 	// HandOver returns what has been appended and not passed on yet. From then on Append returns ErrMoved.
 	HandOver() (state []byte)
-	// Stay undoes HandOver: the other process does not live.
-	Stay()
+	// Stay undoes HandOver: the other process does not live. since is what was published here meanwhile, and comes next. It is not refused:
+	// those who have published it were told that it is published.
+	Stay(since []Entry)
 	// TakeOver puts what HandOver has returned before everything that has been appended here.
 	TakeOver(state []byte) error
 }

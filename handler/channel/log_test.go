@@ -30,7 +30,7 @@ func (l *fakeLog) HandOver() []byte {
 	return []byte("state")
 }
 
-func (l *fakeLog) Stay()                       { l.moved = false }
+func (l *fakeLog) Stay(since []Entry)          { l.moved, l.entries = false, append(l.entries, since...) }
 func (l *fakeLog) TakeOver(state []byte) error { l.taken = string(state); return nil }
 
 func (l *fakeLog) Append(name string, p Post) error {

@@ -195,7 +195,7 @@ func (h *Hub) endRelay(r *relay) {
 	if !h.closed || len(r.posts) > 0 { // otherwise the other one has everything
 		h.handed = false
 		if l, ok := h.log.(Movable); ok {
-			l.Stay()
+			l.Stay(r.takePosts())
 		}
 	}
 	if h.log == nil && !h.handed {
@@ -211,6 +211,15 @@ func (h *Hub) endRelay(r *relay) {
 	for _, l := range ring {
 		l.on.Post(l.turn)
 	}
+}
+
+// takePosts takes what the other hub has not confirmed.
+func (r *relay) takePosts() (list []Entry) {
+	for i := range r.posts {
+		list = append(list, Entry{r.posts[i].Channel, r.posts[i].Post})
+	}
+	r.posts = nil
+	return list
 }
 
 // publishAfterAll publishes what the other hub has not confirmed. There is room for it: it was taken when it was published, and is not

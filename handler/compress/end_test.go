@@ -73,7 +73,7 @@ func TestCancel(t *testing.T) {
 			}
 			g.conn.ended = 1 // nothing may come any more
 			g.settle()
-			g.conn.r.(backend.Timed).Times()
+			backend.TimesOf(g.conn.r)
 		})
 	}
 }
@@ -199,7 +199,7 @@ func TestCancelAfterDone(t *testing.T) {
 	g := newRig(t, get("gzip"), Options{})
 	g.out(html(page(60000)), true)
 	g.inner.x.Done(backend.EndKeep)
-	if q, s := g.conn.r.(backend.Timed).Times(); q != 3 || s != 4 {
+	if q, s, _ := backend.TimesOf(g.conn.r); q != 3 || s != 4 {
 		t.Errorf("times %d, %d", q, s)
 	}
 	g.conn.r.Cancel()
@@ -325,6 +325,28 @@ func TestPanic(t *testing.T) {
 		g.settle()
 		if len(g.b.shared.idle[k]) != 0 {
 			t.Error("an encoder with a fault is used again")
+		}
+	}
+}
+
+// TestPanicAfterTheEnd: what a fault has cut off does not look complete, though the inner backend has ended its response before.
+func TestPanicAfterTheEnd(t *testing.T) {
+	for _, response := range []string{html(page(60000)), streamHead + chunk(page(60000)) + "0\r\n\r\n"} {
+		for _, left := range []bool{false, true} {
+			g := newRig(t, get("gzip"), Options{})
+			k := kind{httpparse.Gzip, LevelDefault}
+			g.b.shared.idle[k] = []encoder{panicking{newEncoder(k)}}
+			g.out(response, true) // a goroutine has it
+			if left {
+				g.inner.x.Complete(g.inner, backend.EndKeep)
+			} else {
+				g.inner.x.Done(backend.EndKeep)
+			}
+			g.loop.wait(t, func() bool { return g.conn.ended > 0 })
+			g.settle()
+			if g.conn.end != backend.EndReset || g.conn.ended != 1 {
+				t.Errorf("end %v, %d times, after %q", g.conn.end, g.conn.ended, g.conn.got.String())
+			}
 		}
 	}
 }

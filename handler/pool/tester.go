@@ -39,6 +39,7 @@ type tester struct {
 	exited chan unix.WaitStatus // receives once
 	left   bool                 // Test has not waited for its fork; under forkServer.mu
 	most   int                  // bytes of a list
+	over   bool                 // it has run all of its tests
 }
 
 // Test runs tests, and returns when their process has ended. The error says why it could not run them, or has not ended well; what
@@ -91,6 +92,8 @@ func (h *Host) Test(ctx context.Context, t Test) error {
 		return errors.New("tests: the fork server has died")
 	case status != 0:
 		return fmt.Errorf("tests: the process has ended: %s", endOf(status))
+	case !w.over: // os.exit, for example
+		return fmt.Errorf("tests: the process has ended before its tests: %s", endOf(status))
 	}
 	return nil
 }
@@ -252,6 +255,8 @@ func (w *tester) serve(ctx context.Context, answer func(context.Context, []strin
 			err = w.fs.h.loaded(body)
 		case shm.MsgFailed:
 			err = errors.New(printableText(body))
+		case shm.MsgTested:
+			w.over = true
 		default:
 			err = fmt.Errorf("%w: type %d", errMessage, typ)
 		}

@@ -80,7 +80,7 @@ func (e *exchange) respond(n int) {
 			return
 		}
 	}
-	e.server.Works(now) // the body may take hours
+	e.works() // the body may take hours
 	e.phase = phaseBody
 	e.frame(r)
 	head := e.buildResponse(r, p)

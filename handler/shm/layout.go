@@ -252,6 +252,7 @@ const (
 	MsgTester                  // fork server → server: Forked, of the process that runs the tests
 	MsgAsk                     // tester → server and back: a list of strings
 	MsgAskPart                 // … the beginning of one
+	MsgTested                  // tester → server: it is over
 )
 
 // Bytes on a worker's control socket.

@@ -301,6 +301,7 @@ typedef struct {
 #define MB_MSG_ASK 23u      /* a list of strings, each with its length (uint32_t) before it: a question, and its answer.
                                The first word of a question says what is asked */
 #define MB_MSG_ASK_PART 24u /* the beginning of a list that does not fit into one message */
+#define MB_MSG_TESTED 25u   /* tester → server: it is over. A process that ends without it has not run all of its tests */
 #define MB_ASK_LIST_MAX (32u << 20) /* bytes of such a list */
 #define MB_DICTIONARY_NAME_MAX 128u /* bytes */
 #define MB_DICTIONARY_MIN (64u << 10) /* bytes of a dictionary */

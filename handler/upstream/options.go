@@ -98,7 +98,7 @@ func (o Options) resolve() Options {
 	}
 	o.Idle = orDefault(o.Idle, idleDefault)
 	o.IdleMax = orDefault(o.IdleMax, idleMaxDefault)
-	o.Connect = orDefault(o.Connect, connectDefault)
+	o.Connect = cmp.Or(max(o.Connect, 0), connectDefault)
 	o.Head = orDefault(o.Head, headDefault)
 	o.Stall = orDefault(o.Stall, stallDefault)
 	o.Queue = orDefault(o.Queue, queueDefault)
@@ -127,8 +127,8 @@ func (p Passive) resolve() Passive {
 
 func (a Active) resolve() Active {
 	a.Path = cmp.Or(a.Path, "/")
-	a.Every = orDefault(a.Every, checkEveryDefault)
-	a.Timeout = orDefault(a.Timeout, checkTimeoutDefault)
+	a.Every = cmp.Or(max(a.Every, 0), checkEveryDefault)
+	a.Timeout = cmp.Or(max(a.Timeout, 0), checkTimeoutDefault)
 	a.Rise = max(orDefault(a.Rise, riseDefault), 1)
 	a.Fall = max(orDefault(a.Fall, fallDefault), 1)
 	if a.Expect == nil {

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -43,10 +44,11 @@ func newServer(s *Set, t Target, to backend.Address) *Server {
 	return &Server{set: s, addr: t.Addr, name: t.Name, to: to, host: t.host(to, s.o.TLS != nil), tls: t.secure(to, s.o.TLS), seed: HashString(t.Addr)}
 }
 
-// host is the field Host of requests: the name, and the port unless it is the one of the scheme. Without a name it is the address, or
-// localhost for a Unix socket.
+// host is the field Host of requests: the name, and the port unless it is the one of the scheme, or the name has one. Without a name it is the
+// address, or localhost for a Unix socket.
 func (t Target) host(to backend.Address, secure bool) string {
 	port := to.AddrPort.Port()
+	name, ported := t.split()
 	switch {
 	case t.Name == "" && to.Path != "":
 		return "localhost" // a path is no host
@@ -54,13 +56,23 @@ func (t Target) host(to backend.Address, secure bool) string {
 		return netip.AddrPortFrom(to.AddrPort.Addr().WithZone(""), port).String() // nor is a zone part of one
 	case t.Name == "":
 		return t.Addr
+	case ported:
+		return t.Name
 	case to.Path == "" && port != 80 && !secure, to.Path == "" && port != 443 && secure:
-		return net.JoinHostPort(t.Name, strconv.Itoa(int(port)))
+		return net.JoinHostPort(name, strconv.Itoa(int(port)))
 	}
-	if ip, err := netip.ParseAddr(t.Name); err == nil && ip.Is6() {
-		return "[" + t.Name + "]" // an address that Follow was given
+	if ip, err := netip.ParseAddr(name); err == nil && ip.Is6() {
+		return "[" + name + "]" // an address that Follow was given, for example
 	}
-	return t.Name
+	return name
+}
+
+// split is the name without a port, and without the brackets of an IPv6 address. ported: it has a port.
+func (t Target) split() (name string, ported bool) {
+	if name, _, err := net.SplitHostPort(t.Name); err == nil {
+		return name, true
+	}
+	return strings.TrimSuffix(strings.TrimPrefix(t.Name, "["), "]"), false
 }
 
 // secure is the configuration of TLS for this target. What the target has to prove is its name, or its address.
@@ -69,7 +81,7 @@ func (t Target) secure(to backend.Address, config *tls.Config) *tls.Config {
 		return config
 	}
 	own := config.Clone()
-	if own.ServerName = t.Name; own.ServerName == "" && to.Path == "" {
+	if own.ServerName, _ = t.split(); own.ServerName == "" && to.Path == "" {
 		own.ServerName = to.AddrPort.Addr().WithZone("").String()
 	}
 	return own
@@ -132,13 +144,16 @@ type Outcome uint8
 const (
 	// Fine: there was a response that is no failure of the server.
 	Fine Outcome = iota
-	// Unknown: the request was given up for reasons of the client or the proxy.
+	// Unknown: the request was given up for reasons of the client or the proxy. If it was the trial of the server (Picker.Trial), another
+	// request may be.
 	Unknown
 	// Failed: no connection, no response, or an incomplete one.
 	Failed
 	// Lasted: a connection is over of which Server.Works has told. Its end says nothing about the server, which may have stopped working
 	// long before, and ends no trial.
 	Lasted
+	// NoTrial is Unknown for a request that was not the trial of its server, or has ended it: it ends none.
+	NoTrial
 )
 
 // End takes back a request that Picker.Pick has given to the server. now is Loop.Now.

@@ -34,6 +34,11 @@ func TestNames(t *testing.T) {
 		{Target{Addr: "unix:/run/s", Name: "a.example"}, &tls.Config{}, "a.example", "a.example"},
 		{Target{Addr: "unix:/run/s", Name: "localhost:3000"}, nil, "localhost:3000", ""},
 		{Target{Addr: "[::1]:80", Name: "[::1]"}, nil, "[::1]", ""},
+		{Target{Addr: "[::1]:8080", Name: "[::1]"}, nil, "[::1]:8080", ""},
+		{Target{Addr: "[::1]:8443", Name: "[::1]"}, &tls.Config{}, "[::1]:8443", "::1"},
+		{Target{Addr: "10.0.0.1:8080", Name: "a.example:3000"}, nil, "a.example:3000", ""},
+		{Target{Addr: "10.0.0.1:8443", Name: "a.example:443"}, &tls.Config{}, "a.example:443", "a.example"},
+		{Target{Addr: "[::1]:8080", Name: "[::1]:80"}, nil, "[::1]:80", ""},
 	} {
 		s, err := New(Options{TLS: tt.config}, tt.t)
 		if err != nil {

@@ -15,7 +15,8 @@ type Target struct {
 	// Addr is an IP address with a port ("10.0.0.1:8080", "[::1]:8080"), or "unix:" and the path of a socket. A host name is for
 	// Set.Follow only.
 	Addr string
-	// Name is the name of the host, for TLS (Options.TLS) and for the field Host of requests. "": it is the address, or localhost for a Unix socket. Follow sets it.
+	// Name is the name of the host, for TLS (Options.TLS) and for the field Host of requests. "": it is the address, or localhost for a Unix socket. Follow
+	// sets it. It may have a port, which is that of the field Host then.
 	Name string
 	// Weight is the share of the target in the requests, compared with that of others: 1 to 1000. 0 means 1.
 	Weight int

@@ -149,7 +149,7 @@ func constantsInC() map[string]uint64 {
 		"MsgWorkerReady": C.MB_MSG_WORKER_READY, "MsgWorkerFailed": C.MB_MSG_WORKER_FAILED,
 		"MsgFiles": C.MB_MSG_FILES, "MsgReport": C.MB_MSG_REPORT, "MsgAccess": C.MB_MSG_ACCESS, "MsgFile": C.MB_MSG_FILE,
 		"MsgPurge": C.MB_MSG_PURGE, "MsgDictionary": C.MB_MSG_DICTIONARY, "MsgDictionaryOK": C.MB_MSG_DICTIONARY_OK,
-		"MsgTest": C.MB_MSG_TEST, "MsgTester": C.MB_MSG_TESTER, "MsgAsk": C.MB_MSG_ASK, "MsgAskPart": C.MB_MSG_ASK_PART, "AskListMax": C.MB_ASK_LIST_MAX,
+		"MsgTest": C.MB_MSG_TEST, "MsgTester": C.MB_MSG_TESTER, "MsgAsk": C.MB_MSG_ASK, "MsgAskPart": C.MB_MSG_ASK_PART, "MsgTested": C.MB_MSG_TESTED, "AskListMax": C.MB_ASK_LIST_MAX,
 		"MsgDeclare": C.MB_MSG_DECLARE, "MsgChannels": C.MB_MSG_CHANNELS, "OutStream": C.MB_OUT_STREAM, "OutStartMessage": C.MB_OUT_START_MESSAGE,
 		"OutWebSocket": C.MB_OUT_WEBSOCKET, "KindWebSocket": C.MB_KIND_WEBSOCKET, "AskWSSend": C.MB_ASK_WS_SEND, "AskWSClose": C.MB_ASK_WS_CLOSE,
 		"WSOpens": C.MB_WS_OPENS, "WSCloses": C.MB_WS_CLOSES, "WSStrict": C.MB_WS_STRICT, "WSCompress": C.MB_WS_COMPRESS, "WSTakeover": C.MB_WS_TAKEOVER,

@@ -72,7 +72,7 @@ func TestConstants(t *testing.T) {
 		"MsgFork": shm.MsgFork, "MsgKill": shm.MsgKill, "MsgWorkerReady": shm.MsgWorkerReady,
 		"MsgReport": shm.MsgReport, "MsgAccess": shm.MsgAccess, "MsgFile": shm.MsgFile, "NotServed": shm.NotServed, "ReportTextMax": shm.ReportTextMax,
 		"MsgPurge": shm.MsgPurge, "MsgDictionary": shm.MsgDictionary, "MsgDictionaryOK": shm.MsgDictionaryOK,
-		"MsgTest": shm.MsgTest, "MsgTester": shm.MsgTester, "MsgAsk": shm.MsgAsk, "MsgAskPart": shm.MsgAskPart, "AskListMax": shm.AskListMax,
+		"MsgTest": shm.MsgTest, "MsgTester": shm.MsgTester, "MsgAsk": shm.MsgAsk, "MsgAskPart": shm.MsgAskPart, "MsgTested": shm.MsgTested, "AskListMax": shm.AskListMax,
 		"MsgDeclare": shm.MsgDeclare, "MsgChannels": shm.MsgChannels, "OutStream": shm.OutStream, "OutStartMessage": shm.OutStartMessage,
 		"OutWebSocket": shm.OutWebSocket, "KindWebSocket": shm.KindWebSocket, "AskWSSend": shm.AskWSSend, "AskWSClose": shm.AskWSClose, "WSOpens": shm.WSOpens,
 		"WSCloses": shm.WSCloses, "WSStrict": shm.WSStrict, "WSCompress": shm.WSCompress, "WSTakeover": shm.WSTakeover, "WSOpen": shm.WSOpen,

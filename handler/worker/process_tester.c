@@ -119,6 +119,8 @@ int mb_tester_run(const mb_pool *p, const char *file)
 		mb_own_only_after(L, failed);
 	}
 	int code = failed ? broken(L) : 0;
+	if (!failed)
+		mb_message_send(process.control, MB_MSG_TESTED, NULL, 0);
 	fflush(NULL);
 	mb_files_report();
 	return code;

@@ -36,6 +36,7 @@ func mbConnOpen(l *C.mb_rawhttp) {
 		Log: log, IDs: ids,
 		Bell:      int(l.bell),
 		Socket:    (*atomic.Int32)(unsafe.Pointer(l.socket)),
+		Settled:   (*atomic.Uint32)(unsafe.Pointer(l.settled)),
 		Pool:      inputPool(),
 		In:        (*shm.InCell)(unsafe.Pointer(l.in_cell)),
 		Out:       (*shm.OutCell)(unsafe.Pointer(l.out_cell)),

@@ -373,7 +373,7 @@ func TestRawHTTPTimeoutAround(t *testing.T) {
 
 // A response that is complete remains so when its worker ends: the client sees a regular end.
 func TestRawHTTPEndAfterResponse(t *testing.T) {
-	for _, path := range []string{"overtime", "exit"} {
+	for _, path := range []string{"overtime", "exit", "exit_closed"} {
 		w := rawHTTPWorker(t)
 		c := w.browse(0)
 		c.wants(path, 200, "hello")
@@ -383,6 +383,25 @@ func TestRawHTTPEndAfterResponse(t *testing.T) {
 		if status := w.wait(); status.ExitStatus() != exitTimeout {
 			t.Errorf("%s: worker ended with %#x", path, status)
 		}
+	}
+}
+
+// So does one that its client has not taken yet, when the worker ends between two requests.
+func TestRawHTTPEndBetweenRequests(t *testing.T) {
+	w := rawHTTPWorker(t)
+	c := w.browse(6)
+	if err := c.client.(*net.TCPConn).SetReadBuffer(4096); err != nil {
+		t.Fatal(err)
+	}
+	c.send("GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+	if status := w.wait(); status.ExitStatus() != exitTimeout {
+		t.Errorf("worker ended with %#x", status)
+	}
+	if status, body := c.hear("GET"); status != 200 || len(body) != 400_000 {
+		t.Errorf("%d, %d bytes", status, len(body))
+	}
+	if b, err := io.ReadAll(c.r); len(b) > 0 || err != nil {
+		t.Errorf("after the response: %q, %v; want the end", b, err)
 	}
 }
 

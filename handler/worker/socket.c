@@ -306,9 +306,9 @@ static void open_handles(lua_State *L, mb_socket *s, int fd)
 {
 	/* There is one exchange at a time, and its handles are closed when it is over. */
 	static char in[BUFFER], out[BUFFER];
-	s->fd = fd;
+	s->fd = mb_socket_fd = fd;
 	current = s;
-	mb_socket_abort(s); /* until it is closed properly */
+	mb_socket_abort(); /* until it is closed properly */
 	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
 	if (open_handle(s->in, fd, "r", in) || open_handle(s->out, fd, "w", out))
 		luaL_error(L, "connection: file handle: %s", strerror(errno));

@@ -70,9 +70,12 @@ int mb_unacknowledged(int fd); /* bytes that the peer has not acknowledged; -1: 
  * mb_unacknowledged, except in a test. */
 int mb_send_patiently(int fd, const char *p, size_t n, double patience, int (*unacknowledged)(int fd));
 void mb_socket_half_close(void); /* after a handle was closed: sends FIN if it was the output */
-/* Async-signal-safe: what the peer sees when the process ends. */
-void mb_socket_abort(mb_socket *s);  /* a reset */
-void mb_socket_settle(mb_socket *s); /* a regular end */
+/* The descriptor of the raw connection in progress; -1: closed, or none. It is also in the socket object, but os.exit may have
+ * freed that. */
+extern int mb_socket_fd;
+/* Async-signal-safe: what the peer of mb_socket_fd sees when the process ends. */
+void mb_socket_abort(void);  /* a reset */
+void mb_socket_settle(void); /* a regular end */
 
 /* --- socket_quiet.c ---------------------------------------------------------------------- */
 

@@ -28,16 +28,18 @@ static void set_reset(int fd, int on)
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof l);
 }
 
-void mb_socket_abort(mb_socket *s)
+int mb_socket_fd = -1;
+
+void mb_socket_abort(void)
 {
-	if (s->fd >= 0)
-		set_reset(s->fd, 1);
+	if (mb_socket_fd >= 0)
+		set_reset(mb_socket_fd, 1);
 }
 
-void mb_socket_settle(mb_socket *s)
+void mb_socket_settle(void)
 {
-	if (s->fd >= 0)
-		set_reset(s->fd, 0);
+	if (mb_socket_fd >= 0)
+		set_reset(mb_socket_fd, 0);
 }
 
 static void close_handles(mb_socket *s)
@@ -55,7 +57,7 @@ void mb_socket_cancel(mb_socket *s)
 	if (s->fd < 0)
 		return;
 	int fd = s->fd;
-	s->fd = -1;
+	s->fd = mb_socket_fd = -1;
 	mb_quiet_watch(-1);
 	set_reset(fd, 1);
 	close_handles(s);
@@ -242,7 +244,7 @@ int mb_socket_close(mb_socket *s, double timeout)
 		return -1;
 	}
 	int fd = s->fd;
-	s->fd = -1;
+	s->fd = mb_socket_fd = -1;
 	close_handles(s);
 	if (r == 0)
 		mb_socket_end(fd);

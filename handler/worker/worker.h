@@ -51,7 +51,8 @@ void mb_exchange_end(uint32_t result); /* after this the cell must not be touche
 /* What Go needs to serve a connection. Everything that it points to outlives the connection. */
 typedef struct {
 	int fd, bell;
-	const int *socket; /* the descriptor in the socket object: -1 after a handler has closed that */
+	const int *socket; /* mb_socket_fd */
+	uint32_t *settled; /* 1: the peer sees a regular end, however this process ends */
 	mb_in_cell *in_cell;
 	mb_out_cell *out_cell;
 	uint32_t in_window, out_window;
@@ -65,7 +66,7 @@ typedef struct {
 	const char *proxies; /* trusted_proxies, each with a line end; NULL: none */
 } mb_rawhttp;
 
-/* Has the kernel all of the response in progress? Then the peer sees a regular end, however this process ends. Async-signal-safe. */
+/* Has the kernel all of the response in progress, or of the last one if there is none? Then the peer sees a regular end, however this process ends. Async-signal-safe. */
 int mb_rawhttp_delivered(void);
 void mb_rawhttp_refused(uint32_t status, const uint8_t *cause, size_t n, const uint8_t *method, size_t method_len,
 	const uint8_t *path, size_t path_len);

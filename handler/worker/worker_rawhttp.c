@@ -21,6 +21,7 @@ static struct {
 	mb_in_cell *in_cell; /* the in-window follows it; allocated when first needed */
 	mb_out_cell *out_cell;
 	const mb_http_options *options;
+	uint32_t settled;  /* the peer has all responses so far, or the kernel has; see rawhttp.Config */
 	int retired;       /* a callback has returned false */
 	uint32_t requests; /* of this connection so far */
 } rawhttp;
@@ -50,16 +51,16 @@ static const mb_transport transport = {notify_conn, wait_for_conn, client_has_go
 
 int mb_rawhttp_delivered(void)
 {
-	return exchange.active && exchange.transport && (exchange.out_flags & MB_OUT_COMPLETE) &&
-	       __atomic_load_n(&exchange.in_cell->out_tail, __ATOMIC_ACQUIRE) >= response.written;
+	return __atomic_load_n(&rawhttp.settled, __ATOMIC_ACQUIRE) ||
+	       (exchange.active && exchange.transport && (exchange.out_flags & MB_OUT_COMPLETE) &&
+		       __atomic_load_n(&exchange.in_cell->out_tail, __ATOMIC_ACQUIRE) >= response.written);
 }
 
-/* os.exit in a handler. */
+/* os.exit in a handler. Lua may be closed already. */
 static void at_exit(void)
 {
-	mb_socket *s = mb_socket_current();
-	if (mb_is_own() && s && mb_rawhttp_delivered())
-		mb_socket_settle(s);
+	if (mb_is_own() && mb_rawhttp_delivered())
+		mb_socket_settle();
 }
 
 /* The signal handler of a time limit may give up the exchange. It does not wait for the lock for ever, so it comes after this. */
@@ -180,7 +181,7 @@ static int open_conn(const mb_socket *s, const mb_http_options *o)
 		return -1;
 	FILE *in = mb_file_stdio(s->in);
 	size_t early;
-	mb_rawhttp c = {.fd = fd, .bell = worker.doorbell, .socket = &s->fd,
+	mb_rawhttp c = {.fd = fd, .bell = worker.doorbell, .socket = &mb_socket_fd, .settled = &rawhttp.settled,
 		.in_cell = rawhttp.in_cell, .in_window = worker.header.in_window,
 		.out_cell = rawhttp.out_cell, .out_window = worker.header.out_window,
 		.quit = &worker.in_slot->quit, .asleep = &worker.out_slot->asleep,

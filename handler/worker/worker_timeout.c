@@ -64,13 +64,13 @@ static void give_up_exchange(int raw, int failed)
 static _Noreturn void end_worker(const mb_last_words *w)
 {
 	mb_words_say(w);
-	mb_socket *s = mb_socket_current();
-	if (s && mb_rawhttp_delivered())
-		mb_socket_settle(s);
-	else if (s)
-		mb_socket_abort(s);
+	int raw = mb_socket_current() != NULL;
+	if (mb_rawhttp_delivered())
+		mb_socket_settle();
+	else
+		mb_socket_abort();
 	if (!hook)
-		give_up_exchange(s != NULL, w == &words && !s);
+		give_up_exchange(raw, w == &words && !raw);
 	_exit(MB_EXIT_TIMEOUT);
 }
 

@@ -138,7 +138,7 @@ func (s *Settings) checkOne(name string) error {
 	case "limit", Floor, Lean:
 		return s.build("cc", "-std=gnu11", "-O2", "-pthread", "-o", s.peer(name), "peers/"+name+"/"+name+".c")
 	default:
-		return s.build("go", "build", "-o", s.peer(name), "./peers/"+name)
+		return s.build("go", "build", "-buildvcs=false", "-o", s.peer(name), "./peers/"+name)
 	}
 	return nil
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -247,7 +249,7 @@ func TestBusHandOver(t *testing.T) {
 	l.set(func() { l.away = true })
 	heir.publish("x", "302")
 	heir.HandOver()
-	heir.Stay()
+	heir.Stay(nil)
 	l.set(func() { l.away = false })
 	heir.publish("x", "303")
 	there.want(numbers(0, 304)...)
@@ -299,7 +301,7 @@ func TestBusHeirDies(t *testing.T) {
 			want = append(want, "of the heir")
 		}
 		there.want(want...)
-		a.Stay()
+		a.Stay(nil)
 		a.publish("x", "601")
 		want = numbers(0, 601)
 		if batches == 4 {
@@ -316,6 +318,42 @@ func TestBusHeirDies(t *testing.T) {
 	}
 }
 
+// What was published while another process was to take over is sent when that dies, even if it is more than may wait: publish has
+// succeeded.
+func TestBusHeirDiesNoRoom(t *testing.T) {
+	l := newFakeLog("log")
+	a, b := newNode(t, patience, l.dial), newNode(t, patience, l.dial)
+	there := b.follow("", "x")
+	l.set(func() { l.away = true })
+	eventually(t, "the bus is away", func() bool { return !a.Stats().Connected })
+	a.mu.Lock()
+	a.queueBytes = 10 * messageBytes
+	a.mu.Unlock()
+	for i := range 5 {
+		a.publish("x", fmt.Sprint(i))
+	}
+	conn, heir := net.Pipe()
+	over := make(chan error, 1)
+	go func() { over <- a.hub.HandOver(conn) }()
+	if _, err := io.ReadFull(heir, make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	go io.Copy(io.Discard, heir)
+	for i := range 15 {
+		a.publish("x", fmt.Sprint(5+i))
+	}
+	heir.Close()
+	<-over
+	if _, err := a.hub.Publish("x", channel.Post{Data: "20"}); err != ErrFull {
+		t.Errorf("there is room: %v", err)
+	}
+	l.set(func() { l.away = false })
+	there.want(numbers(0, 20)...)
+	if s := a.Stats(); s.Dropped != 1 { // the last one
+		t.Errorf("statistics: %+v", s)
+	}
+}
+
 // What was handed over is refused afterwards. It is not taken for missing.
 func TestBusRefusedAfterHandOver(t *testing.T) {
 	l := newFakeLog("log")
@@ -327,7 +365,7 @@ func TestBusRefusedAfterHandOver(t *testing.T) {
 	a.publish("x", strings.Repeat("x", batchBytes))
 	a.publish("x", "1")
 	a.HandOver()
-	a.Stay()
+	a.Stay(nil)
 	l.set(func() { l.away, l.most = false, 1000 })
 	a.publish("x", "2")
 	there.want("0", "1", "2")

@@ -53,12 +53,14 @@ func (h *handed) add(one *batch) {
 }
 
 // Stay implements channel.Movable. What was handed over is appended here after all.
-func (b *Bus) Stay() {
+func (b *Bus) Stay(since []channel.Entry) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.handed == nil {
 		return
 	}
+	b.queue = append(b.queue, since...)
+	b.waiting += sizeOfAll(since)
 	b.appendFirst(b.handed.Batches)
 	b.handed = nil
 }

@@ -120,13 +120,14 @@ func run(gdb, program, core string) (string, error) {
 	out := &limited{}
 	cmd.Stdout, cmd.Stderr = out, io.Discard
 	err := cmd.Run()
-	return out.String(), err
+	return out.b.String(), err
 }
 
-// limited is a buffer of at most backtraceMax bytes. It takes more.
-type limited struct{ bytes.Buffer }
+// limited is a buffer of at most backtraceMax bytes. It takes more. It does not embed the buffer: io.Copy would find its ReadFrom, which
+// has no bound.
+type limited struct{ b bytes.Buffer }
 
 func (l *limited) Write(p []byte) (int, error) {
-	l.Buffer.Write(p[:min(len(p), backtraceMax-l.Len())])
+	l.b.Write(p[:min(len(p), backtraceMax-l.b.Len())])
 	return len(p), nil
 }

@@ -110,3 +110,14 @@ func TestBacktrace(t *testing.T) {
 		t.Errorf("an old core: %q", missing)
 	}
 }
+
+// However much a debugger says, a record has the beginning of it.
+func TestBacktraceIsBounded(t *testing.T) {
+	gdb := filepath.Join(t.TempDir(), "gdb")
+	if err := os.WriteFile(gdb, []byte("#!/bin/sh\nhead -c 3000000 /dev/zero\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := run(gdb, "/p", "core"); len(text) != backtraceMax || err != nil {
+		t.Errorf("%d bytes, %v", len(text), err)
+	}
+}

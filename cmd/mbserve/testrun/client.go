@@ -1,6 +1,7 @@
 package testrun
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -121,7 +122,7 @@ func (r *Run) roundTrip(req *http.Request, id string, conn net.Conn, timeout tim
 				return nil, errors.New("the connection has ended without a response")
 			}
 			dialed = true
-			return conn, nil
+			return asItIs(conn, req), nil
 		},
 	}
 	defer t.CloseIdleConnections()
@@ -139,6 +140,32 @@ func (r *Run) roundTrip(req *http.Request, id string, conn net.Conn, timeout tim
 	}
 	r.note(req, resp, id)
 	return listOf(resp, body), nil
+}
+
+// plainTarget is a connection that sends a target with two slashes at its beginning as it is. net/url writes it with a scheme before
+// it, since others take what follows for a host: that would be another request.
+type plainTarget struct {
+	net.Conn
+	method string // of the request; "": it was sent
+}
+
+func asItIs(conn net.Conn, req *http.Request) net.Conn {
+	if !strings.HasPrefix(req.URL.Opaque, "//") {
+		return conn
+	}
+	return &plainTarget{conn, req.Method}
+}
+
+// Write implements net.Conn. The first call has the request line.
+func (c *plainTarget) Write(p []byte) (int, error) {
+	method := []byte(c.method + " ")
+	rest, found := bytes.CutPrefix(p, append(method, "http:"...))
+	if c.method == "" || !found {
+		return c.Conn.Write(p)
+	}
+	c.method = ""
+	n, err := c.Conn.Write(append(method, rest...))
+	return min(n+len("http:"), len(p)), err
 }
 
 // reasonOf says in the words of this program why there is no response.

@@ -130,6 +130,27 @@ func TestClient(t *testing.T) {
 	}
 }
 
+// The target of a request is sent as it is, whatever it is.
+func TestTargets(t *testing.T) {
+	for _, target := range []string{"/", "*", "/a?b=c", "//", "//evil.example/x", "//a//b?c=//d", "/%2f/%zz", "//%2f/%zz?%", "/a b", "//a b", "/?", "//a?", "//[::1", "//a#b", "/a#b", `//a"<>`, "//\u00e4"} {
+		got := make(chan string, 1)
+		r := &Run{Dial: func(int, int, string) (net.Conn, error) {
+			client, server := net.Pipe()
+			go func() {
+				defer server.Close()
+				line, _ := bufio.NewReader(server).ReadString('\n')
+				got <- line
+			}()
+			t.Cleanup(func() { client.Close() })
+			return client, nil
+		}}
+		answer(t, r, "get", "GET", target, "", "30", "0", "0", "")
+		if line := <-got; line != "GET "+target+" HTTP/1.1\r\n" {
+			t.Errorf("%q: %q", target, line)
+		}
+	}
+}
+
 // A server that does not answer: the request ends when its time is over, or that of all tests.
 func TestClientTimeout(t *testing.T) {
 	r := &Run{Dial: func(int, int, string) (net.Conn, error) {

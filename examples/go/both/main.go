@@ -1,6 +1,9 @@
 // Command both serves Lua and Go at one address. A Go handler, which runs on the engine's event loops, answers paths below /go/; the
-// worker processes of a Lua script answer all others. The address is the one that the script passes to listen. It needs cgo and LuaJIT's
-// headers, which make deps installs.
+// worker processes of a Lua script answer all others. It needs cgo and LuaJIT's headers, which `make deps` installs.
+//
+// What happens: pool.Start starts this program a second time (see the import of worker). That process loads the script. When the script calls
+// listen, the function open in this process opens the address. Then that process forks the workers. Here, the engine passes requests
+// for paths below /go/ to the function now, and all others to the workers.
 //
 //	go run ./examples/go/both examples/hello.lua    # then: curl http://127.0.0.1:8080/ http://127.0.0.1:8080/go/time
 package main
@@ -27,8 +30,8 @@ import (
 	_ "moonbridge/handler/worker" // needed: this program is started a second time, as the process that forks the workers. main is not called there
 )
 
-// now answers /go/time. It runs on an event loop, so it must not block. Path returns the whole path as the client has sent it, without its leading
-// slash: /%67o/time is routed here too, and then Path begins with %67o/. So compare it, and do not cut off a prefix.
+// now answers /go/time. It runs on an event loop (see example hello), so it must not block. Path is as the client has sent it, without its
+// leading slash; route, below, compares the decoded path.
 func now(w *handler.Response, r *handler.Request) {
 	if string(r.Path()) != "go/time" {
 		w.Error(404)
@@ -52,7 +55,8 @@ func main() {
 func run(script string, args []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	logs := logging.NewQueue(os.Stderr, logging.Options{}) // loops log, and must not wait for a slow reader of the log
+	// Loops log, and must not wait for a slow reader of the log: lines that do not fit into the queue are lost.
+	logs := logging.NewQueue(os.Stderr, logging.Options{})
 	defer logs.Close(time.Second)
 	logger := slog.New(slog.NewTextHandler(logs, nil))
 	e, err := engine.New(engine.Options{Logger: logger})
@@ -60,7 +64,7 @@ func run(script string, args []string) error {
 		return err
 	}
 	var ln *engine.Listener
-	// open is called for each listen call of the script, while pool.Start loads it. n is the number of calls that have succeeded before.
+	// pool.Start calls open, on this goroutine, for each listen call of the script. n is the number of calls that have succeeded before.
 	open := func(n int, spec *listen.Spec) (err error) {
 		if n > 0 || len(spec.Listeners) != 1 || spec.Listeners[0].HTTP == nil {
 			return errors.New("both: the script must have exactly one listener, for HTTP")
@@ -78,14 +82,15 @@ func run(script string, args []string) error {
 		return err
 	}
 	defer host.Kill() // does nothing after Stop
-	// Requests for paths below /go/ go to now, all others to the pool, of which there is one for each listen call. The path of a rule matches all
-	// paths below it if it ends in a slash, otherwise only itself. Paths of requests are decoded and freed of dot segments before that.
-	b, err := route.New([]route.Rule{{Path: "/go/", To: handler.OnLoop(handler.Func(now))}}, host.Pools()[0])
+	// There is a pool for each listen call that has succeeded. If none has, Start fails. So there is one, and ln is set.
+	lua := host.Pools()[0]
+	golang := handler.Config{Logger: logger}.OnLoop(handler.Func(now)) // a panic of now is logged
+	b, err := route.New([]route.Rule{{Path: "/go/", To: golang}}, lua)
 	if err != nil {
 		return err
 	}
 	// 0 is the index in spec.Listeners, which the workers rely on. The limits of the script hold for /go/ too.
-	if err := e.Serve(ln, b, 0, limits.Of(host.Pools()[0].Spec().Listeners[0].HTTP)); err != nil {
+	if err := e.Serve(ln, b, 0, limits.Of(lua.Spec().Listeners[0].HTTP)); err != nil {
 		return err
 	}
 	log.Printf("http://%s/", ln.Addr())
@@ -95,7 +100,7 @@ func run(script string, args []string) error {
 	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	// The order matters: connections end while there are workers to answer them, then the workers end, then the loops.
-	host.Drain(grace) // returns at once
-	e.Drain(grace)    // if time runs out here, Shutdown returns that error too
+	host.Drain(grace) // workers end connections that they keep without the engine. It returns at once
+	e.Drain(grace)    // waits for all other connections. If time runs out, Shutdown returns the same error
 	return errors.Join(host.Stop(grace), e.Shutdown(grace))
 }

@@ -32,12 +32,14 @@ type gateway struct {
 // time, and must not block.
 func (g *gateway) to(q *proxy.Request) *upstream.Set {
 	if g.open.Load() {
-		q.Refuse(503) // the result is ignored then
+		q.Refuse(503)
+		return nil
 	}
 	return g.set
 }
 
-// watch opens and closes the circuit. The checks go on while it is open. They begin with the first request; until then, all targets are healthy.
+// watch opens and closes the circuit. The checks go on while it is open. They begin with the first request; until then, all
+// targets are healthy.
 func (g *gateway) watch() {
 	for range time.Tick(100 * time.Millisecond) {
 		healthy := 0
@@ -54,45 +56,45 @@ func (g *gateway) watch() {
 
 func main() {
 	address := flag.String("address", "127.0.0.1:8081", "where to listen")
-	addresses := flag.String("targets", "127.0.0.1:9001", "targets: IP addresses with ports, separated by commas")
+	targets := flag.String("targets", "127.0.0.1:9001", "targets: IP addresses with ports, separated by commas")
 	health := flag.String("health", "/health", "path of the health checks")
 	rate := flag.Float64("rate", 10, "how many requests per second a client may make")
 	burst := flag.Int("burst", 20, "how many requests a client may make at once after a pause")
 	flag.Parse()
-	var targets []upstream.Target
-	for target := range strings.SplitSeq(*addresses, ",") {
-		// Slots are requests at a time. Others wait for up to 5 s (upstream.Options.QueueTime).
-		targets = append(targets, upstream.Target{Addr: strings.TrimSpace(target), Slots: 100})
+	var list []upstream.Target
+	for target := range strings.SplitSeq(*targets, ",") {
+		// Slots are requests of a target at a time. Others wait for up to 5 s (upstream.Options.QueueTime).
+		list = append(list, upstream.Target{Addr: strings.TrimSpace(target), Slots: 100})
 	}
 	set, err := upstream.New(upstream.Options{
 		// The first check of a target decides at once. Later, one success makes it healthy, two failures in a row make it unhealthy.
 		Active: &upstream.Active{Path: *health, Every: time.Second, Rise: 1, Fall: 2},
-		// Only checks take a target out (Fails). One that is out gets nothing while another one is up (Panic). When all are out, watch notices it
-		// within 100 ms, and to refuses.
+		// Fails -1: failed requests do not make a target unhealthy, only checks do. Panic -1: unhealthy targets get no requests as long as one is
+		// healthy. (By default all get requests when fewer than half are healthy.) When none is, they do until watch notices it, within 100 ms.
 		Passive: upstream.Passive{Fails: -1, Panic: -1},
-	}, targets...)
+	}, list...)
 	check(err)
 	limiter, err := ratelimit.New(ratelimit.Options{Rate: *rate, Burst: *burst, Name: "client"}) // the name appears in the head of 429 responses
 	check(err)
 	g := &gateway{set: set}
 	go g.watch()
-	e, err := engine.New(engine.Options{})
+	e, err := engine.New(engine.Options{}) // engine and proxy log to slog.Default, on the loops. Example proxy has a queue for that
 	check(err)
 	ln, err := e.Open("tcp", *address, engine.OpenOptions{})
 	check(err)
 	b := limiter.Wrap(proxy.New(proxy.Config{To: g.to})) // a request passes the limiter first
-	// 0 is a number of your choice for this listener, which is not used here. Behind another proxy, every client seems to have that proxy's
-	// address, unless engine.Limits.TrustedProxies names the proxy.
+	// 0 becomes Request.Listener, which is not used here. Behind another proxy, every client seems to have that proxy's address, unless
+	// engine.Limits.TrustedProxies names the proxy.
 	check(e.Serve(ln, b, 0, engine.Limits{}))
 	log.Printf("http://%s/", ln.Addr())
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	<-ctx.Done()
 	stop() // from here on, a second signal ends the program at once
 	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	err = e.Shutdown(grace)
-	cancel()
-	if err != nil {
+	defer cancel()
+	if err := e.Shutdown(grace); err != nil {
 		log.Fatal("connections were cut: ", err)
 	}
 }

@@ -22,15 +22,16 @@ import (
 	"moonbridge/handler/backend"
 )
 
-// hello answers every path; string(r.Path()) is the path without its leading slash. It runs on an event loop, which is one goroutine for many
-// connections: while hello runs, all others of that loop wait. So it must not sleep, use files or databases, or wait for a lock that is held
-// for long. Several loops call it at once. w and r are valid until it returns.
+// hello answers every path. It runs on an event loop, which is one goroutine for many connections: while hello runs, all
+// other connections of that loop wait. So it must not sleep, use files or databases, or wait for a lock that is held for long. Several
+// loops call it at once. w and r are valid until it returns.
 func hello(w *handler.Response, r *handler.Request) {
 	w.Set("Content-Type", "text/plain")
 	w.WriteString("Hello, world!\n")
 }
 
-// slow blocks for a while, and answers in parts. The engine sees to it that other connections do not wait for it.
+// slow blocks for a while, and answers in parts. The engine sees to it that other connections do not wait long for it. Path has
+// no leading slash. Errors of w need no check here: only that the peer is gone can happen, and Context says that too.
 func slow(w *handler.Response, r *handler.Request) {
 	w.Set("Content-Type", "text/plain")
 	for i := range 3 {
@@ -38,7 +39,7 @@ func slow(w *handler.Response, r *handler.Request) {
 		w.Flush()
 		select {
 		case <-time.After(300 * time.Millisecond):
-		case <-r.Context().Done(): // the peer is gone
+		case <-r.Context().Done(): // the peer is gone, or has finished sending
 			return
 		}
 	}
@@ -58,14 +59,14 @@ func main() {
 		if err != nil {
 			log.Fatal(err)
 		}
-		// 0 becomes Request.Listener; any number will do. Limits of size and time are set in engine.Limits.
+		// 0 becomes Request.Listener, which is not used here. Limits of size and time are set in engine.Limits.
 		if err := e.Serve(ln, b, 0, engine.Limits{}); err != nil {
 			log.Fatal(err)
 		}
 		log.Printf("%s: http://%s/", where, ln.Addr())
 	}
 	serve("on the loops", *fast, handler.OnLoop(handler.Func(hello)))
-	// At most 100 requests at a time. Others wait for up to 10 s, then get 503.
+	// At most 100 requests at a time. Up to 1024 others wait, for at most 10 s each; the rest get 503.
 	serve("on goroutines", *blocking, handler.Blocking(handler.Func(slow), 100))
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

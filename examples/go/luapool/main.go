@@ -1,6 +1,6 @@
 // Command luapool is a Go program that contains pools of Lua workers: worker processes serve what a script asks for with its listen calls,
-// be it HTTP, raw connections, timers or main handlers. A Go handler at an address of its own shows how the pools are doing. It needs cgo and LuaJIT's
-// headers, which make deps installs.
+// be it HTTP, raw connections, timers or main handlers. A Go handler at an address of its own shows how the pools are doing. It needs cgo
+// and LuaJIT's headers, which `make deps` installs. Read example both first, which does the same for a script with one listener.
 //
 //	go run ./examples/go/luapool examples/hello.lua    # then: curl http://127.0.0.1:8080/ http://127.0.0.1:8081/
 //
@@ -9,6 +9,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log"
@@ -71,7 +72,7 @@ func run(address string, grace time.Duration, file string, args []string) error 
 	if err := s.serve(host.Pools()); err != nil {
 		return err
 	}
-	if err := serveGo(e, address, host.Pools()); err != nil {
+	if err := serveGo(e, address, host.Pools(), logger); err != nil {
 		return err
 	}
 	log.Print("ready")
@@ -89,18 +90,13 @@ func run(address string, grace time.Duration, file string, args []string) error 
 	// The order matters: connections end while there are workers to answer them, then the workers end, then the loops.
 	host.Drain(end) // returns at once
 	e.Drain(end)    // if time runs out here, Shutdown returns that error too
-	if err := host.Stop(end); err != nil {
-		return fmt.Errorf("workers were killed: %w", err)
-	}
-	if err := e.Shutdown(end); err != nil {
-		return fmt.Errorf("connections were cut: %w", err)
-	}
+	failure = errors.Join(failure, host.Stop(end), e.Shutdown(end))
 	log.Print("stopped")
 	return failure
 }
 
 // serveGo serves a Go handler that shows the state of the pools.
-func serveGo(e *engine.Engine, address string, pools []*pool.Pool) error {
+func serveGo(e *engine.Engine, address string, pools []*pool.Pool, logger *slog.Logger) error {
 	status := func(w *handler.Response, r *handler.Request) {
 		w.Set("Content-Type", "text/plain")
 		for _, p := range pools {
@@ -113,7 +109,7 @@ func serveGo(e *engine.Engine, address string, pools []*pool.Pool) error {
 		return err
 	}
 	log.Printf("go: http://%s/", ln.Addr())
-	// Stats takes a lock, so status does not run on a loop. The first 0 is the default number of goroutines (256). The second one is for
-	// Request.Listener: any number will do.
-	return e.Serve(ln, handler.Blocking(handler.Func(status), 0), 0, engine.Limits{})
+	// Stats takes a lock that the supervisors of the pools hold, too, so status does not run on a loop. The first 0 is the default number of
+	// goroutines (256). The second one becomes Request.Listener, which is not used here.
+	return e.Serve(ln, handler.Config{Logger: logger}.Blocking(handler.Func(status), 0), 0, engine.Limits{})
 }

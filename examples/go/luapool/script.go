@@ -19,8 +19,8 @@ type script struct {
 	listeners [][]*engine.Listener
 }
 
-// carriedOut are the options for the server that this program carries out. The workers carry out most of the other options themselves.
-// The rest, such as tls, static and routes, is refused, so that nothing is served in another way than the script says.
+// carriedOut are the options for the server that serveOne carries out (limits.Of has static_headers). The workers see to most of the
+// other options themselves. The rest, such as tls, static and routes, is refused, so that nothing is served in another way than the script says.
 var carriedOut = []string{"proxy_protocol", "static_headers"}
 
 // open opens the listeners of a listen call. The ignored number is that of the call: len(s.listeners). With an error the call fails and makes
@@ -86,5 +86,6 @@ func (s *script) serveOne(ln *engine.Listener, p *pool.Pool, index int) error {
 	if l.Raw() {
 		return s.engine.ServeSockets(ln, p, index) // the handler gets the connection itself
 	}
-	return s.engine.Serve(ln, p, index, limits.Of(l.HTTP)) // HTTP is not nil: redirect_https is refused
+	// HTTP is nil for raw connections (above), for what has no socket (not served), and with redirect_https (which open refuses).
+	return s.engine.Serve(ln, p, index, limits.Of(l.HTTP))
 }

@@ -21,19 +21,22 @@ import (
 )
 
 const lineMax, valueMax = 2048, 256 << 10 // bytes of the line that a command begins with, and of a value
-const keysMax = 16                        // of a get, whose answer is in memory until the client has taken it. More of them are an error
+const keysMax = 16                        // keys of one get: its whole answer waits in memory for a slow client
 
 // cache is a backend.Protocol: the engine calls Open for each connection, and then the methods of its session.
-type cache struct{ replies sync.Map } // all loops share it: for each key the complete reply, which is a line and the value
+type cache struct{ replies sync.Map } // for each key what get sends: "VALUE key flags length", and the value. All loops share it
 
-func (s *cache) Open(backend.Conn) backend.Stream { return session{s} }
+func (m *cache) Open(backend.Conn) backend.Stream { return session{m} }
 
 // session is one connection. Its methods run on an event loop (see example hello) and must not block. A panic would end the program, not just
 // the connection.
 type session struct{ cache *cache }
 
-// Data is called when bytes have arrived, or the client sends no more. It carries out complete commands until the client reads too slowly
-// (Full); then Room goes on. What is left stays in Unread, and is there again with more after it. Full is also true after Close.
+// Data is called when bytes have arrived, or the client sends no more (Ended). It carries out the complete commands among the bytes that have
+// arrived (Unread), and discards them. An incomplete one stays until the next call.
+//
+// Write never blocks: what the client does not take is kept. When too much is kept, Full is true. Then Data stops, and the engine calls Room
+// when the client has read enough. Full is also true after Close.
 func (s session) Data(c backend.Conn) {
 	for !c.Full() {
 		n := s.command(c, c.Unread())
@@ -47,20 +50,22 @@ func (s session) Data(c backend.Conn) {
 	}
 }
 
-func (s session) Room(c backend.Conn)        { s.Data(c) } // c was Full, and the client has read enough
+func (s session) Room(c backend.Conn)        { s.Data(c) }
 func (s session) Closed(backend.Conn, error) {}
 
-// command carries out the command that input begins with, and returns its length, or 0 as long as it is not complete. Another
-// command is another case.
+// command carries out the command that input begins with, and returns its length, or 0 as long as it is not complete. To add a command,
+// add a case.
 func (s session) command(c backend.Conn, input []byte) int {
-	n := bytes.IndexByte(input, '\n') + 1 // after the line; 0: its end has not arrived
+	n := bytes.IndexByte(input, '\n') + 1 // bytes of the line; 0: its end has not arrived
+	if n > lineMax || n == 0 && len(input) >= lineMax {
+		return fail(c, "CLIENT_ERROR line too long")
+	}
+	if n == 0 {
+		return 0
+	}
 	name, rest, _ := strings.Cut(strings.TrimRight(string(input[:n]), "\r\n"), " ")
 	args := strings.FieldsFunc(rest, func(r rune) bool { return r == ' ' }) // strings.Fields takes other characters for blanks, too
 	switch {
-	case n == 0 && len(input) < lineMax:
-		return 0
-	case n == 0 || n > lineMax:
-		return fail(c, "CLIENT_ERROR line too long")
 	case name == "get" && len(args) > 0 && len(args) <= keysMax:
 		for _, key := range args {
 			if text, found := s.cache.replies.Load(key); found {
@@ -76,7 +81,7 @@ func (s session) command(c backend.Conn, input []byte) int {
 		}
 		end := n + int(length) + len("\r\n")
 		if end > len(input) {
-			return 0
+			return 0 // the value has not arrived completely
 		}
 		if string(input[end-2:end]) != "\r\n" {
 			return fail(c, "CLIENT_ERROR bad data chunk")
@@ -106,7 +111,7 @@ func reply(c backend.Conn, options []string, text string) {
 	}
 }
 
-// fail ends the connection: if a value follows a command that was not understood, it would be read as commands.
+// fail answers, and ends the connection: a value that follows a bad command would be read as commands. It returns 0, for command.
 func fail(c backend.Conn, text string) int {
 	reply(c, nil, text)
 	c.Close()

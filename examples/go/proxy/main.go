@@ -1,13 +1,13 @@
-// Command proxy is a reverse proxy. Requests for paths below /api/ go to one service, which sees them without that prefix, and all others,
-// also those for /api itself, to another one. It sets the field X-Served-By in requests, and removes the field Server from responses.
-// Services speak HTTP/1.1 without TLS; upstream.Options has a field for TLS. A request whose method is idempotent may be sent to a second
-// server if the first one fails. The removed prefix is not put back into Location and the paths of cookies.
+// Command proxy is a reverse proxy. Requests for paths below /api/ go to one service, and all others to another one. It sets the field
+// X-Gateway in requests, and removes the field Server from responses. Services speak HTTP/1.1, here without TLS.
+//
+// If a server of a service cannot be connected to, another one is tried. If it fails later, only requests with an idempotent method are sent
+// to another one.
 //
 //	go run ./examples/go/proxy -api 127.0.0.1:9001,127.0.0.1:9002 -web 127.0.0.1:9000    # then: curl http://127.0.0.1:8081/
 package main
 
 import (
-	"bytes"
 	"context"
 	"flag"
 	"fmt"
@@ -24,8 +24,6 @@ import (
 	"moonbridge/handler/upstream"
 )
 
-const apiPrefix = "api/" // Head.Path has no leading slash
-
 // services are what requests go to. An upstream.Set is the list of servers (targets) of one service. For another service, add a field here, a
 // line in to, and a flag.
 type services struct{ api, web *upstream.Set }
@@ -33,35 +31,23 @@ type services struct{ api, web *upstream.Set }
 // to chooses the service of a request. Like edit, answer and failed, it runs on the engine's event loops (see example hello), several at a
 // time, and must not block.
 func (s *services) to(q *proxy.Request) *upstream.Set {
-	if isAPI(q) {
+	h := q.Head() // h.Path is a place in the head, and h.Bytes returns the bytes there
+	// The path is as the client has sent it, without its leading slash: /%61pi/ goes to web. So do not use it for access control.
+	if path := string(h.Bytes(h.Path)); strings.HasPrefix(path, "api/") {
 		return s.api
 	}
 	return s.web
 }
 
-// isAPI looks at the path. Head.Path is its place in the request's head, and Head.Bytes returns the bytes there, as the client has sent them:
-// /%61pi/ goes to web, and /api/../x to api, as /../x. So do not use it for access control. Head is nil in answer and failed.
-func isAPI(q *proxy.Request) bool {
-	h := q.Head()
-	return bytes.HasPrefix(h.Bytes(h.Path), []byte(apiPrefix))
-}
-
-// edit changes the request that the service gets. It is called once for each request, after to. SetTarget sets path and query; h.Query begins with its question mark.
+// edit changes the request that the service gets. It is called once for each request, after to.
 func edit(q *proxy.Request) {
-	q.Set("X-Served-By", "the example") // replaces what the client has sent in this field
-	if h := q.Head(); isAPI(q) {
-		path := string(h.Bytes(h.Path)[len(apiPrefix):])
-		// "//host" and "/\host" are links to another server if the service sends them back.
-		if strings.HasPrefix(path, "/") || strings.HasPrefix(path, `\`) || q.SetTarget("/"+path+string(h.Bytes(h.Query))) != nil {
-			q.Refuse(400) // then the request is not sent
-		}
-	}
+	q.Set("X-Gateway", "the example") // in place of what the client has sent. An error would mean that the name is not allowed
 }
 
 // answer changes the response that the client gets. If it returned an error, the client would get 502 instead.
 func answer(_ *proxy.Request, p *proxy.Response) error { return p.Drop("Server") }
 
-// failed is called if there is no complete response, but not if the client has gone, or after Refuse. It returns the status for the client, if
+// failed is called if there is no complete response, but not if the client has gone. It returns the status for the client, if
 // no part of a response was sent; 0 is the one that fits the error, such as 502, 503 or 504.
 func failed(q *proxy.Request, err error) int {
 	// The request line as the service was to get it, at most 200 bytes of it, and the address that was tried last.
@@ -69,9 +55,8 @@ func failed(q *proxy.Request, err error) int {
 	return 0
 }
 
-// service makes a Set of IP addresses with ports, separated by commas. Requests are balanced among them. If one refuses the
-// connection, others are tried. One that fails three times within 10 s is left out for a while; upstream.Options has this, time limits and
-// health checks.
+// service makes a Set of IP addresses with ports, separated by commas. Requests are balanced among them. A target that fails three times
+// within 10 s is left out for a while, as long as at least half of them are up. upstream.Options has this, time limits, health checks and TLS.
 func service(addresses string) (*upstream.Set, error) {
 	var targets []upstream.Target
 	for address := range strings.SplitSeq(addresses, ",") {
@@ -91,10 +76,12 @@ func main() {
 }
 
 func run(address, api, web string) (err error) {
-	logs := logging.NewQueue(os.Stderr, logging.Options{}) // failed logs on the loops, which must not wait for a slow reader of the log
+	// The loops log: failed does, and so do engine and proxy, through slog.Default, which uses log. They must not wait for a slow reader of
+	// the log, so lines wait in a queue, and those that do not fit are lost.
+	logs := logging.NewQueue(os.Stderr, logging.Options{})
 	log.SetOutput(logs)
 	defer logs.Close(time.Second)
-	defer log.SetOutput(os.Stderr) // for what main logs
+	defer log.SetOutput(os.Stderr) // for what main logs: logs is closed then
 	s := new(services)
 	if s.api, err = service(api); err != nil {
 		return err
@@ -111,7 +98,7 @@ func run(address, api, web string) (err error) {
 		return err
 	}
 	b := proxy.New(proxy.Config{To: s.to, Edit: edit, Answer: answer, Failed: failed})
-	// 0 is a number of your choice for this listener, which is not used here. Limits of size and time are set in engine.Limits.
+	// 0 becomes Request.Listener, which is not used here. Limits of size and time are set in engine.Limits.
 	if err := e.Serve(ln, b, 0, engine.Limits{}); err != nil {
 		return err
 	}

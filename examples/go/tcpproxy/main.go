@@ -1,7 +1,10 @@
-// Command tcpproxy passes TCP connections on to servers (targets, IP addresses with ports), whatever protocol they carry. Targets see the
-// address of the proxy, unless PROXY protocol headers are used. With -out 1 or 2, each connection to a target begins with a header of that
-// version, which has the client's address; the target must expect it. With -in, each client must send a header, for a proxy in front of this
-// one; whoever can connect can then claim any address.
+// Command tcpproxy passes TCP connections on to servers (targets, IP addresses with ports), whatever protocol they carry.
+//
+// Targets see the address of the proxy. With -out 1 or 2, each connection to a target begins with a header of that version of the PROXY
+// protocol, which has the client's address. The target must expect it.
+//
+// With -in, each connection of a client must begin with such a header, too. Use it only behind another proxy: whoever can connect can claim
+// any address.
 //
 //	go run ./examples/go/tcpproxy -targets 127.0.0.1:9001,127.0.0.1:9002    # listens at 127.0.0.1:8081
 //	go run ./examples/go/tcpproxy -targets 127.0.0.1:9001 -out 2            # with the header, for HAProxy, nginx and others
@@ -27,37 +30,38 @@ import (
 
 func main() {
 	address := flag.String("address", "127.0.0.1:8081", "where to listen")
-	addresses := flag.String("targets", "127.0.0.1:9001", "where connections go: IP addresses with ports, separated by commas")
+	targets := flag.String("targets", "127.0.0.1:9001", "where connections go: IP addresses with ports, separated by commas")
 	in := flag.Bool("in", false, "require a PROXY protocol header; only if nobody but a trusted proxy can connect")
 	out := flag.Int("out", 0, "version of the PROXY protocol header that is sent to targets, 1 or 2; 0: no header")
 	flag.Parse()
-	if err := run(*address, *addresses, *in, *out); err != nil {
+	if err := run(*address, *targets, *in, *out); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(address, addresses string, in bool, out int) error {
+func run(address, targets string, in bool, out int) error {
 	if out < 0 || out > 2 {
 		return fmt.Errorf("-out %d: the versions of the PROXY protocol are 1 and 2", out)
 	}
-	logs := logging.NewQueue(os.Stderr, logging.Options{}) // ended logs on the loops, which must not wait for a slow reader of the log
+	// ended and engine log on the loops, which must not wait for a slow reader of the log: lines that do not fit into the queue are lost.
+	logs := logging.NewQueue(os.Stderr, logging.Options{})
 	log.SetOutput(logs)
 	defer logs.Close(time.Second)
-	defer log.SetOutput(os.Stderr) // for what main logs
-	var targets []upstream.Target
-	for target := range strings.SplitSeq(addresses, ",") {
-		targets = append(targets, upstream.Target{Addr: strings.TrimSpace(target)})
+	defer log.SetOutput(os.Stderr) // for what main logs: logs is closed then
+	var list []upstream.Target
+	for target := range strings.SplitSeq(targets, ",") {
+		list = append(list, upstream.Target{Addr: strings.TrimSpace(target)})
 	}
 	// If a target refuses a connection, or does not accept it within a second, another one is tried, three in all (tcpproxy.Config.Tries).
-	// After three such failures within 10 s a target gets no connections for a while.
-	set, err := upstream.New(upstream.Options{Connect: time.Second}, targets...)
+	// After three such failures within 10 s a target gets no connections for a while, as long as at least half of them are up.
+	set, err := upstream.New(upstream.Options{Connect: time.Second}, list...)
 	if err != nil {
 		return err
 	}
 	p := tcpproxy.New(tcpproxy.Config{
 		To:       tcpproxy.To(set), // always this set. A function of your own could choose one by the client's address
 		ProxyOut: out,
-		Sessions: 10000, // client connections at a time; others are reset
+		Sessions: 10000, // client connections at a time; others are reset. Each needs two descriptors (ulimit -n)
 		Ended:    ended,
 	})
 	e, err := engine.New(engine.Options{})
@@ -71,8 +75,8 @@ func run(address, addresses string, in bool, out int) error {
 	if in {
 		ln.SetPreface(proxyproto.New(0)) // each connection must begin with the header. 0: within the default time, 5 seconds
 	}
-	// The same bounds hold for connections of clients and to targets. To change one, such as the idle time of 1 hour, set Bounds in
-	// tcpproxy.Config above; p.Bounds returns it then.
+	// The engine bounds the connections of clients, and p those to targets. p.Bounds makes both the same. To change one, such as the idle time
+	// of 1 hour, set Bounds in tcpproxy.Config above.
 	if err := e.ServeProtocol(ln, p, engine.ProtocolOptions{Bounds: p.Bounds()}); err != nil {
 		return err
 	}
@@ -95,7 +99,7 @@ func run(address, addresses string, in bool, out int) error {
 // ended logs a session: a client's connection, with the one to its target. It runs on an event loop and must not block.
 func ended(s *tcpproxy.Ended) {
 	if s.Target == "" {
-		return // refused, or no target has accepted it: the proxy logs these itself, at a bounded rate
+		return // refused (the proxy logs these, at a bounded rate), or ended before a target has accepted it
 	}
 	how := "completed"
 	if s.Err != nil {

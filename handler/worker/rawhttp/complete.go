@@ -27,6 +27,7 @@ func (c *Conn) afterResponse() {
 // settle has the peer see a regular end even if this process dies now. ends: it sees the end of the connection at once.
 func (c *Conn) settle(ends bool) {
 	c.settled = true
+	c.cfg.Settled.Store(1)
 	unix.SetsockoptLinger(c.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{})
 	if ends {
 		unix.Shutdown(c.fd, unix.SHUT_WR)
@@ -35,8 +36,12 @@ func (c *Conn) settle(ends bool) {
 
 // unsettle undoes settle, before the next exchange: the death of this process is a reset of the connection.
 func (c *Conn) unsettle() {
-	if c.settled && c.fd >= 0 {
-		unix.SetsockoptLinger(c.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+	if !c.settled {
+		return
 	}
 	c.settled = false
+	c.cfg.Settled.Store(0)
+	if c.fd >= 0 {
+		unix.SetsockoptLinger(c.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+	}
 }

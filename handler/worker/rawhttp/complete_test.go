@@ -121,3 +121,31 @@ func TestCompleteAndPipelined(t *testing.T) {
 	close(over)
 	s.hears("head")
 }
+
+// Between two requests, and after the last one, the death of the process is a regular end too: the peer may still be receiving the response.
+// It is not while a request comes, or its handler runs.
+func TestSettlesBetweenRequests(t *testing.T) {
+	lim := noLimits
+	lim.Drain = patience
+	s := serveConn(t, lim, "", func(x *call) uint32 {
+		if x.s.settled.Load() != 0 {
+			x.s.t.Error("settled while a handler runs")
+		}
+		return echo(x)
+	})
+	s.say("GET /first HTTP/1.1\r\nHost: x\r\n\r\n")
+	s.hears("<GET first >")
+	eventually(t, "settled after the first", func() bool { return s.settled.Load() != 0 })
+	s.say("GET /second")
+	eventually(t, "not while a request comes", func() bool { return s.settled.Load() == 0 })
+	s.say(" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	if got := s.hearsAll(); got != "<GET second >" {
+		t.Errorf("got %q", got)
+	}
+	eventually(t, "settled after the last", func() bool { return s.settled.Load() != 0 })
+	s.peer.Close()
+	s.ends(false)
+	if s.settled.Load() != 0 {
+		t.Error("settled after the end")
+	}
+}

@@ -82,6 +82,10 @@ type Config struct {
 	Socket *atomic.Int32 // descriptor of the socket object; below 0 when the application has closed that
 	Pool   *bufio.Pool   // memory for input. One Conn at a time may use it
 
+	// Settled becomes 1 when the peer is to see a regular end if this process ends: the kernel has all that the peer waits for. It
+	// becomes 0 when that is no longer so.
+	Settled *atomic.Uint32
+
 	In                  *shm.InCell
 	Out                 *shm.OutCell
 	InWindow, OutWindow []byte

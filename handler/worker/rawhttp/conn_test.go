@@ -27,20 +27,21 @@ const testWindow = 1 << 10
 
 // served is a connection with a handler of the test's.
 type served struct {
-	t      *testing.T
-	c      *Conn
-	peer   net.Conn
-	pool   *bufio.Pool
-	bell   *os.File
-	quit   atomic.Uint32
-	asleep atomic.Uint32
-	socket atomic.Int32
-	in     shm.InCell
-	out    shm.OutCell
-	inWin  [testWindow]byte
-	outWin [testWindow]byte
-	flush  chan bool // a value for each flush, up to one
-	over   chan bool // the connection has ended: with a reset or not
+	t       *testing.T
+	c       *Conn
+	peer    net.Conn
+	pool    *bufio.Pool
+	bell    *os.File
+	quit    atomic.Uint32
+	asleep  atomic.Uint32
+	socket  atomic.Int32
+	settled atomic.Uint32
+	in      shm.InCell
+	out     shm.OutCell
+	inWin   [testWindow]byte
+	outWin  [testWindow]byte
+	flush   chan bool // a value for each flush, up to one
+	over    chan bool // the connection has ended: with a reset or not
 }
 
 // call is an exchange as the handler sees it.
@@ -82,7 +83,7 @@ func serveFd(t *testing.T, lim Limits, fd int, peer net.Conn, early string, hand
 	}
 	s := &served{t: t, peer: peer, pool: bufio.NewPool(), bell: w, flush: make(chan bool, 1), over: make(chan bool, 1)}
 	c := New(fd, Config{
-		Bell: int(r.Fd()), Socket: &s.socket, Pool: s.pool,
+		Bell: int(r.Fd()), Socket: &s.socket, Settled: &s.settled, Pool: s.pool,
 		In: &s.in, Out: &s.out, InWindow: s.inWin[:], OutWindow: s.outWin[:],
 		Quit: &s.quit, Asleep: &s.asleep,
 		Flush: func() {

@@ -137,6 +137,8 @@ func (c *Conn) shut() {
 		close(c.over)
 		unix.Close(c.fd)
 		c.fd = -1
+		c.settled = false
+		c.cfg.Settled.Store(0) // from now on it is for others to say
 	}
 }
 
@@ -146,7 +148,7 @@ func (c *Conn) linger() {
 	if c.eof || c.cfg.Limits.Drain == 0 {
 		return
 	}
-	unix.Shutdown(c.fd, unix.SHUT_WR)
+	c.settle(true)
 	deadline := after(c.cfg.Limits.Drain)
 	c.input.Discard(c.input.Len())
 	for got := 0; !passed(deadline); {

@@ -20,6 +20,7 @@ func (c *Conn) Next() bool {
 		if c.input.Len() > 0 {
 			if !begun {
 				begun = true
+				c.unsettle()
 				deadline = after(c.cfg.Limits.Header)
 			}
 			n, err := c.parser.Parse(&c.head, c.input.Unread(), &c.cfg.Limits.Head)
@@ -43,6 +44,9 @@ func (c *Conn) Next() bool {
 				return c.refuse(408, causeHeadTimeout)
 			}
 		default:
+			if c.number > 0 && !c.settled {
+				c.settle(false) // it may still be receiving the last response
+			}
 			if !last && c.ending() {
 				last = true
 				deadline = earlier(deadline, after(lastRequest))

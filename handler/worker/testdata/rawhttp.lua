@@ -106,6 +106,18 @@ function paths.exit(request)
 	os.exit(124)
 end
 
+-- Lua is closed first, with the socket object in it.
+function paths.exit_closed(request)
+	paths.hello(request)
+	request:finish()
+	os.exit(124, true)
+end
+
+function paths.large(request)
+	request:send_status("200 OK")
+	request:send_data(("x"):rep(400000))
+end
+
 function paths.rest(request)
 	request:send_status("200 OK")
 	request:send_data(timeout() > 0 and "some" or "none")
@@ -143,6 +155,7 @@ listen{
 		timeout(0.1) -- around all requests
 		return serve(socket)
 	end },
+	{ proto = "tcp4", port = 6, connect = function(socket) return timeout(0.5, serve, socket) end },
 	connect = serve,
 	finish = function() says() end,
 }

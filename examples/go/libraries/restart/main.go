@@ -1,8 +1,9 @@
-// Command restart changes to a new version of its binary without refusing a connection or breaking off a request that takes less than a minute.
+// Command restart changes to a new version of its binary without refusing a connection or breaking off a request that takes
+// less than a minute.
 //
-//  1. SIGUSR2 arrives. The library tableflip starts the program's file again, as a child, and passes it the listening sockets.
+//  1. SIGUSR2 arrives. The library tableflip starts the program's file again, as a child, and passes it the listening socket.
 //  2. The child serves, and says so (Ready). If it does not within a minute, it is killed, and the old process goes on.
-//  3. The old process accepts no more, finishes its requests, and ends. Until then another SIGUSR2 is refused.
+//  3. The old process accepts no more, finishes its requests, and ends. Until then the child refuses another SIGUSR2.
 //
 // To try it:
 //
@@ -40,7 +41,7 @@ func run(address string) error {
 	defer stop()
 	restarts := make(chan os.Signal, 1)
 	signal.Notify(restarts, syscall.SIGUSR2)
-	upgrader, err := tableflip.New(tableflip.Options{}) // PIDFile: a file with the number of the process that serves, for systemd
+	upgrader, err := tableflip.New(tableflip.Options{}) // PIDFile would name a file for the PID of the process that serves
 	if err != nil {
 		return err
 	}
@@ -48,11 +49,15 @@ func run(address string) error {
 	if err != nil {
 		return err
 	}
-	ln, err := listen(e, address, upgrader)
+	socket, err := upgrader.Listen("tcp", address) // a new one, or that of the old process
 	if err != nil {
 		return err
 	}
-	// The first 0 is the default number of goroutines (256). The second one is passed to handlers as Request.Listener; any number will do.
+	ln, err := e.Adopt(socket) // ln owns it: Shutdown closes it, but only in this process
+	if err != nil {
+		return err
+	}
+	// The first 0 is the default number of goroutines (256). The second one becomes Request.Listener, which is not used here.
 	if err := e.Serve(ln, handler.Blocking(handler.Func(whoAmI), 0), 0, engine.Limits{}); err != nil {
 		return err
 	}
@@ -61,53 +66,30 @@ func run(address string) error {
 		return err
 	}
 
-	go func() {
-		for range restarts {
-			if err := upgrader.Upgrade(); err != nil {
-				log.Print("restart: ", err) // this process goes on
-			}
-		}
-	}()
+	// Stop breaks off an Upgrade that is in progress when SIGTERM arrives. It does nothing after one: stop, below, has it called, too.
 	context.AfterFunc(ctx, upgrader.Stop)
-	<-upgrader.Exit() // after Upgrade has started a child that serves, or after Stop
-	stop()            // from here on, a signal ends the process at once
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+			continue
+		case <-restarts:
+		}
+		err := upgrader.Upgrade() // returns nil when a child serves
+		if err == nil {
+			break
+		}
+		log.Print("restart: ", err) // this process goes on
+	}
+	stop() // from here on, SIGTERM or an interrupt ends the process at once
 	end, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	ln.HandOver() // before Shutdown, which would end listening in the child, too: both have the same sockets
-	e.Retire(end) // an idle connection may send one more request within a second. The error, if any, is also that of Shutdown
+	// Shutdown alone would close idle connections at once, and break off a request that is on its way. Retire gives them a second for it. If it
+	// returns an error, Shutdown returns the same one.
+	e.Retire(end)
 	if err := e.Shutdown(end); err != nil {
 		return fmt.Errorf("connections were cut: %w", err)
 	}
 	return nil
-}
-
-// listen opens the address, or takes over its sockets from the old process. There are several, one for each event loop (SO_REUSEPORT). If the
-// number of loops has changed, one loop accepts for all.
-func listen(e *engine.Engine, address string, upgrader *tableflip.Upgrader) (*engine.Listener, error) {
-	var sockets []*os.File
-	for i := 0; ; i++ {
-		socket, err := upgrader.File(fmt.Sprint("socket ", i))
-		if err != nil {
-			return nil, err
-		}
-		if socket == nil { // no more; none at all if there is no old process
-			break
-		}
-		defer socket.Close()
-		sockets = append(sockets, socket)
-	}
-	ln, err := e.Open("tcp", address, engine.OpenOptions{Files: sockets}) // new ones if sockets is empty
-	if err != nil || len(sockets) > 0 {
-		return ln, err
-	}
-	sockets, err = ln.Files() // in the first process only: tableflip hands inherited sockets on by itself
-	for i, socket := range sockets {
-		if err == nil {
-			err = upgrader.AddFile(fmt.Sprint("socket ", i), socket)
-		}
-		socket.Close()
-	}
-	return ln, err
 }
 
 // whoAmI runs on a goroutine, and may block.

@@ -1,0 +1,98 @@
+package moonbridge_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// programsIn makes a directory of programs, which are shell scripts.
+func programsIn(t *testing.T, scripts map[string]string) (dir string) {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		t.Skip("the scripts are for Linux here")
+	}
+	dir = t.TempDir()
+	for name, script := range scripts {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// script runs a script with variables, and returns what it says.
+func script(t *testing.T, env []string, name string, args ...string) (said string, ok bool) {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Env = append(os.Environ(), env...)
+	out, err := cmd.CombinedOutput()
+	return string(out), err == nil
+}
+
+// A checkout whose commit git does not tell can be built: that of another user, for example, which is mounted into a container. The go
+// command, which asks git itself unless it is told not to, would fail.
+func TestBuildWithoutCommit(t *testing.T) {
+	dir := programsIn(t, map[string]string{
+		"git": "exit 128",
+		"go":  `case "$*" in *-buildvcs=false*) echo "$@" ;; *) echo error obtaining VCS status; exit 1 ;; esac`,
+	})
+	said, ok := script(t, []string{"PATH=" + dir + ":" + os.Getenv("PATH"), "GOFLAGS="}, "scripts/build", "luajit", filepath.Join(dir, "mbserve"))
+	if !ok || !strings.Contains(said, "main.version=unknown") {
+		t.Error(said)
+	}
+}
+
+// What only tests use need not be there for a build: a machine without a network builds what it can.
+func TestDepsWithoutNetwork(t *testing.T) {
+	for _, lacks := range []string{"", "luajit", "lua5.4"} {
+		dir := programsIn(t, map[string]string{
+			"id": "echo 0", "dpkg-query": "exit 1", "apt-cache": "echo Package: $2", "apt-get": "exit 100", "go": "exit 0", "pebble": "exit 0",
+			"pkg-config": `[ "$2" != "` + lacks + `" ]`,
+		})
+		for lua, pc := range map[string]string{"luajit": "luajit", "lua54": "lua5.4"} {
+			said, ok := script(t, []string{"PATH=" + dir + ":" + os.Getenv("PATH"), "CC=true"}, "scripts/deps", lua)
+			if ok != (lacks != pc) || !strings.Contains(said, "valgrind") {
+				t.Errorf("for %s, without %q: %v\n%s", lua, lacks, ok, said)
+			}
+		}
+	}
+}
+
+// make install works without the go command, which root may not find.
+func TestInstallWithoutGo(t *testing.T) {
+	dir := programsIn(t, map[string]string{"mbserve": `echo "mbserve 1.2.3 (for a test)"`})
+	for _, name := range []string{"sh", "dirname", "install", "sed", "chmod", "cut", "date", "mktemp", "rm", "gzip"} {
+		path, err := exec.LookPath(name)
+		if err != nil {
+			t.Skip(err)
+		}
+		if err := os.Symlink(path, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	to := filepath.Join(dir, "to")
+	said, ok := script(t, []string{"PATH=" + dir, "DESTDIR=" + to, "PREFIX=/usr", "BINARY=" + filepath.Join(dir, "mbserve")}, "scripts/install")
+	if !ok {
+		t.Fatal(said)
+	}
+	if _, err := os.Stat(to + "/usr/share/doc/moonbridge/packaging/kubernetes.yaml"); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(to + "/usr/share/man/man1/mbserve.1.gz"); err != nil && !strings.Contains(said, "manual pages") {
+		t.Errorf("%v, and not a word of it: %s", err, said)
+	}
+}
+
+// What is meant for another root does not get into this one: DESTDIR is that of the environment, too.
+func TestInstallIntoAnotherRoot(t *testing.T) {
+	if _, err := exec.LookPath("make"); err != nil {
+		t.Skip(err)
+	}
+	if said, ok := script(t, []string{"DESTDIR=/another/root", "MAKEFLAGS="}, "make", "-n", "install"); !ok || !strings.Contains(said, "DESTDIR='/another/root'") {
+		t.Error(said)
+	}
+}
