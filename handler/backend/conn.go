@@ -98,7 +98,7 @@ type Bounds struct {
 	Input  int           // unread bytes, default 64 KiB
 	Output int           // held bytes above which Conn.Full is true, default 256 KiB
 	Idle   time.Duration // without a byte in either direction, after which the connection is closed; up to twice that if the peer takes no more output; default none
-	Linger time.Duration // how long Close waits for the peer, default 5 s
+	Linger time.Duration // how long Close waits for a peer that takes nothing of what is held or on its way, default 5 s
 }
 
 // Address is where Loop.Dial connects to: AddrPort, or the Unix socket Path if that is not empty. Names are not looked up: a

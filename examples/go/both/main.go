@@ -1,8 +1,9 @@
 // Command both serves Lua and Go at one address. A Go handler, which runs on the engine's event loops, answers paths below /go/; the
 // worker processes of a Lua script answer all others. It needs cgo and LuaJIT's headers, which `make deps` installs.
 //
-// The script is loaded once, and calls listen, for which open opens the address. Then the workers are forked: this program is started a
-// second time for that (see the import of worker). The engine passes requests to them, or to now.
+// What happens: pool.Start starts this program a second time (see the import of worker). That process loads the script. When the script calls
+// listen, the function open in this process opens the address. Then that process forks the workers. Here, the engine passes requests
+// for paths below /go/ to the function now, and all others to the workers.
 //
 //	go run ./examples/go/both examples/hello.lua    # then: curl http://127.0.0.1:8080/ http://127.0.0.1:8080/go/time
 package main
@@ -30,7 +31,7 @@ import (
 )
 
 // now answers /go/time. It runs on an event loop (see example hello), so it must not block. Path is as the client has sent it, without its
-// leading slash.
+// leading slash; route, below, compares the decoded path.
 func now(w *handler.Response, r *handler.Request) {
 	if string(r.Path()) != "go/time" {
 		w.Error(404)
@@ -80,10 +81,10 @@ func run(script string, args []string) error {
 	if err != nil {
 		return err
 	}
-	defer host.Kill()      // does nothing after Stop
-	lua := host.Pools()[0] // one for each listen call. Start fails if none has succeeded, so ln is set, too
-	// Requests for paths below /go/ go to now, all others to lua. The paths are decoded and freed of dot segments before they are compared.
-	golang := handler.Config{Logger: logger}.OnLoop(handler.Func(now))
+	defer host.Kill() // does nothing after Stop
+	// There is a pool for each listen call that has succeeded. If none has, Start fails. So there is one, and ln is set.
+	lua := host.Pools()[0]
+	golang := handler.Config{Logger: logger}.OnLoop(handler.Func(now)) // a panic of now is logged
 	b, err := route.New([]route.Rule{{Path: "/go/", To: golang}}, lua)
 	if err != nil {
 		return err
@@ -99,7 +100,7 @@ func run(script string, args []string) error {
 	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	// The order matters: connections end while there are workers to answer them, then the workers end, then the loops.
-	host.Drain(grace) // returns at once
-	e.Drain(grace)    // if time runs out here, Shutdown returns that error too
+	host.Drain(grace) // workers end connections that they keep without the engine. It returns at once
+	e.Drain(grace)    // waits for all other connections. If time runs out, Shutdown returns the same error
 	return errors.Join(host.Stop(grace), e.Shutdown(grace))
 }

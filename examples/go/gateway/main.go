@@ -32,7 +32,8 @@ type gateway struct {
 // time, and must not block.
 func (g *gateway) to(q *proxy.Request) *upstream.Set {
 	if g.open.Load() {
-		q.Refuse(503) // the result is ignored then
+		q.Refuse(503)
+		return nil
 	}
 	return g.set
 }
@@ -62,14 +63,14 @@ func main() {
 	flag.Parse()
 	var list []upstream.Target
 	for target := range strings.SplitSeq(*targets, ",") {
-		// Slots are requests at a time. Others wait for up to 5 s (upstream.Options.QueueTime).
+		// Slots are requests of a target at a time. Others wait for up to 5 s (upstream.Options.QueueTime).
 		list = append(list, upstream.Target{Addr: strings.TrimSpace(target), Slots: 100})
 	}
 	set, err := upstream.New(upstream.Options{
 		// The first check of a target decides at once. Later, one success makes it healthy, two failures in a row make it unhealthy.
 		Active: &upstream.Active{Path: *health, Every: time.Second, Rise: 1, Fall: 2},
-		// Fails -1: only checks take a target out, not failed requests. Panic -1: one that is out gets no request while another one is up. (By
-		// default all get requests when too few are up.) If all are out, they get requests until watch notices it, within 100 ms.
+		// Fails -1: failed requests do not make a target unhealthy, only checks do. Panic -1: unhealthy targets get no requests as long as one is
+		// healthy. (By default all get requests when fewer than half are healthy.) When none is, they do until watch notices it, within 100 ms.
 		Passive: upstream.Passive{Fails: -1, Panic: -1},
 	}, list...)
 	check(err)

@@ -23,15 +23,15 @@ import (
 )
 
 // hello answers every path. It runs on an event loop, which is one goroutine for many connections: while hello runs, all
-// others of that loop wait. So it must not sleep, use files or databases, or wait for a lock that is held for long. Several
+// other connections of that loop wait. So it must not sleep, use files or databases, or wait for a lock that is held for long. Several
 // loops call it at once. w and r are valid until it returns.
 func hello(w *handler.Response, r *handler.Request) {
 	w.Set("Content-Type", "text/plain")
 	w.WriteString("Hello, world!\n")
 }
 
-// slow blocks for a while, and answers in parts. The engine sees to it that other connections do not wait for it. Path has no
-// leading slash. Errors of w need no check: they say that the peer is gone, as Context does.
+// slow blocks for a while, and answers in parts. The engine sees to it that other connections do not wait long for it. Path has
+// no leading slash. Errors of w need no check here: only that the peer is gone can happen, and Context says that too.
 func slow(w *handler.Response, r *handler.Request) {
 	w.Set("Content-Type", "text/plain")
 	for i := range 3 {
@@ -39,7 +39,7 @@ func slow(w *handler.Response, r *handler.Request) {
 		w.Flush()
 		select {
 		case <-time.After(300 * time.Millisecond):
-		case <-r.Context().Done(): // the peer is gone
+		case <-r.Context().Done(): // the peer is gone, or has finished sending
 			return
 		}
 	}

@@ -21,10 +21,10 @@ import (
 )
 
 const lineMax, valueMax = 2048, 256 << 10 // bytes of the line that a command begins with, and of a value
-const keysMax = 16                        // of a get, whose answer is in memory until the client has taken it. More of them are an error
+const keysMax = 16                        // keys of one get: its whole answer waits in memory for a slow client
 
 // cache is a backend.Protocol: the engine calls Open for each connection, and then the methods of its session.
-type cache struct{ replies sync.Map } // all loops share it: for each key the complete reply, which is a line and the value
+type cache struct{ replies sync.Map } // for each key what get sends: "VALUE key flags length", and the value. All loops share it
 
 func (m *cache) Open(backend.Conn) backend.Stream { return session{m} }
 
@@ -32,9 +32,11 @@ func (m *cache) Open(backend.Conn) backend.Stream { return session{m} }
 // the connection.
 type session struct{ cache *cache }
 
-// Data is called when bytes have arrived, or the client sends no more. It carries out the complete commands in Unread. What is left is there
-// again next time, with more after it. Write never blocks: it keeps what the client does not take. When that is too much, or after Close,
-// Full is true. Then Data stops, and Room goes on when the client has read enough.
+// Data is called when bytes have arrived, or the client sends no more (Ended). It carries out the complete commands among the bytes that have
+// arrived (Unread), and discards them. An incomplete one stays until the next call.
+//
+// Write never blocks: what the client does not take is kept. When too much is kept, Full is true. Then Data stops, and the engine calls Room
+// when the client has read enough. Full is also true after Close.
 func (s session) Data(c backend.Conn) {
 	for !c.Full() {
 		n := s.command(c, c.Unread())
@@ -51,8 +53,8 @@ func (s session) Data(c backend.Conn) {
 func (s session) Room(c backend.Conn)        { s.Data(c) }
 func (s session) Closed(backend.Conn, error) {}
 
-// command carries out the command that input begins with, and returns its length, or 0 as long as it is not complete. Another
-// command is another case.
+// command carries out the command that input begins with, and returns its length, or 0 as long as it is not complete. To add a command,
+// add a case.
 func (s session) command(c backend.Conn, input []byte) int {
 	n := bytes.IndexByte(input, '\n') + 1 // bytes of the line; 0: its end has not arrived
 	if n > lineMax || n == 0 && len(input) >= lineMax {
@@ -79,7 +81,7 @@ func (s session) command(c backend.Conn, input []byte) int {
 		}
 		end := n + int(length) + len("\r\n")
 		if end > len(input) {
-			return 0
+			return 0 // the value has not arrived completely
 		}
 		if string(input[end-2:end]) != "\r\n" {
 			return fail(c, "CLIENT_ERROR bad data chunk")
@@ -109,7 +111,7 @@ func reply(c backend.Conn, options []string, text string) {
 	}
 }
 
-// fail ends the connection: if a value follows a command that was not understood, it would be read as commands.
+// fail answers, and ends the connection: a value that follows a bad command would be read as commands. It returns 0, for command.
 func fail(c backend.Conn, text string) int {
 	reply(c, nil, text)
 	c.Close()

@@ -41,7 +41,7 @@ func run(address string) error {
 	defer stop()
 	restarts := make(chan os.Signal, 1)
 	signal.Notify(restarts, syscall.SIGUSR2)
-	upgrader, err := tableflip.New(tableflip.Options{}) // PIDFile: a file with the number of the process that serves, for systemd
+	upgrader, err := tableflip.New(tableflip.Options{}) // PIDFile would name a file for the PID of the process that serves
 	if err != nil {
 		return err
 	}
@@ -66,21 +66,26 @@ func run(address string) error {
 		return err
 	}
 
-	context.AfterFunc(ctx, upgrader.Stop) // SIGTERM breaks off a running Upgrade. After one Stop does nothing
-	for upgraded := false; !upgraded && ctx.Err() == nil; {
+	// Stop breaks off an Upgrade that is in progress when SIGTERM arrives. It does nothing after one: stop, below, has it called, too.
+	context.AfterFunc(ctx, upgrader.Stop)
+	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
+			continue
 		case <-restarts:
-			err := upgrader.Upgrade() // returns nil when a child serves
-			if upgraded = err == nil; !upgraded {
-				log.Print("restart: ", err) // this process goes on
-			}
 		}
+		err := upgrader.Upgrade() // returns nil when a child serves
+		if err == nil {
+			break
+		}
+		log.Print("restart: ", err) // this process goes on
 	}
-	stop() // from here on, a signal ends the process at once
+	stop() // from here on, SIGTERM or an interrupt ends the process at once
 	end, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	e.Retire(end) // idle connections have a second for another request. The error, if any, is also that of Shutdown
+	// Shutdown alone would close idle connections at once, and break off a request that is on its way. Retire gives them a second for it. If it
+	// returns an error, Shutdown returns the same one.
+	e.Retire(end)
 	if err := e.Shutdown(end); err != nil {
 		return fmt.Errorf("connections were cut: %w", err)
 	}

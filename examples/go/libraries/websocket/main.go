@@ -35,12 +35,10 @@ func (echo) Open(c backend.Conn) backend.Stream {
 // the connection.
 type session struct {
 	upgraded bool     // the request was answered, so frames follow
-	state    ws.State // for ws.CheckHeader. StateFragmented is part of it while a message of several frames is not complete
+	state    ws.State // for ws.CheckHeader: whether the frame before was one of a message that goes on (StateFragmented)
 }
 
-// Data is called when bytes have arrived, or the client sends no more. It answers what is complete in Unread. What is left is there again
-// next time, with more after it. Write never blocks: it keeps what the client does not take. When that is too much, or after Close,
-// Full is true. Then Data stops, and Room goes on when the client has read enough.
+// Data, Room and Closed are as in example memcached. First request is called, and frame after it has answered.
 func (s *session) Data(c backend.Conn) {
 	for !c.Full() {
 		n := 0
@@ -62,26 +60,28 @@ func (s *session) Data(c backend.Conn) {
 func (s *session) Room(c backend.Conn)        { s.Data(c) }
 func (s *session) Closed(backend.Conn, error) {}
 
-// request answers the request, and returns its length, or 0 as long as it is not complete. Until a client has the answer it may
-// send nothing else.
+// request answers the request, and returns its length, or 0 as long as it is not complete.
 func (s *session) request(c backend.Conn, input []byte) int {
-	input = input[:min(len(input), requestMax)]
-	// rw stands in for the connection. Upgrade reads the request from it, all at once, since requestMax is the size of its buffer, and writes
-	// the answer into it. So rw holds only the answer afterwards.
-	rw := bytes.NewBuffer(bytes.Clone(input))
-	_, err := ws.Upgrade(rw)
-	if incomplete(err) && len(input) < requestMax {
+	head, _, complete := bytes.Cut(input, []byte("\r\n\r\n"))
+	n := len(head) + len("\r\n\r\n")
+	if !complete && len(input) < requestMax {
 		return 0
 	}
-	c.Write(rw.Bytes()) // it says what is wrong, if the request could be read at all
-	// Bytes after the request would be lost in Upgrade's buffer.
-	if err != nil || !bytes.HasSuffix(input, []byte("\r\n\r\n")) {
+	if !complete || n > requestMax {
+		c.Close() // it is too long
+		return 0
+	}
+	// rw stands in for the connection: Upgrade reads the whole request from it (its buffer has requestMax bytes), and writes the answer into it.
+	rw := bytes.NewBuffer(bytes.Clone(input[:n]))
+	_, err := ws.Upgrade(rw)
+	c.Write(rw.Bytes()) // if err is not nil, it says what is wrong
+	if err != nil {
 		c.Close()
 		return 0
 	}
 	s.upgraded = true
 	c.SetDeadline(0) // none any more. Bounds.Idle goes on
-	return len(input)
+	return n
 }
 
 // frame answers the frame that input begins with, data with the same data. It returns its length, or 0 as long as it is not complete.
@@ -90,11 +90,11 @@ func (s *session) frame(c backend.Conn, input []byte) int {
 	h, err := ws.ReadHeader(r)
 	head := len(input) - r.Len()
 	switch {
-	case incomplete(err):
+	case err == io.EOF, err == io.ErrUnexpectedEOF: // the header is not complete
 		return 0
 	case err != nil, ws.CheckHeader(h, s.state) != nil: // not masked, a reserved bit, or the wrong frame within a message, for example
 		return end(c, ws.StatusProtocolError)
-	case head != ws.HeaderSize(h): // its length must be in the shortest form (RFC 6455 §5.2)
+	case head != ws.HeaderSize(h): // the length of a frame must be written in the shortest form (RFC 6455 §5.2)
 		return end(c, ws.StatusProtocolError)
 	case h.Length > payloadMax:
 		return end(c, ws.StatusMessageTooBig)
@@ -104,7 +104,8 @@ func (s *session) frame(c backend.Conn, input []byte) int {
 		return end(c, ws.StatusNormalClosure)
 	}
 	n := head + int(h.Length)
-	f := ws.UnmaskFrame(ws.Frame{Header: h, Payload: input[head:n]}) // a copy, with a header that says so: input must not be changed
+	// UnmaskFrame copies the payload, since input must not be changed, and removes the mask from the header.
+	f := ws.UnmaskFrame(ws.Frame{Header: h, Payload: input[head:n]})
 	switch {
 	case h.OpCode == ws.OpPong:
 		return n
@@ -125,8 +126,6 @@ func end(c backend.Conn, why ws.StatusCode) int {
 	c.Close()
 	return 0
 }
-
-func incomplete(err error) bool { return err == io.EOF || err == io.ErrUnexpectedEOF }
 
 func main() {
 	address := flag.String("address", "127.0.0.1:8081", "where to listen")
